@@ -8,6 +8,7 @@ Source of the criteria: `services.json` (USPSTF, data of 2024-05-02). What the p
 docs/preventive.md.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Final
@@ -31,7 +32,8 @@ from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.medications.active import Presence, presence_of
 from fhir.mapping.tobacco import SmokingHistory, smoking_history
-from fhir.record.measurement import Measurement
+from fhir.record.datatypes import CodeableConcept
+from fhir.record.measurement import USABLE_STATUS, Measurement
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.equations.record_inputs import RecordInputs
@@ -383,12 +385,54 @@ def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
             f"{service.from_age} to {service.to_age}" if service.to_age is not None else f"{service.from_age} and over"
         )
         return judge(service, "not due", "age", f"for ages {ages}")
-    if service.sex is not None and sex is None:
+    organ = _ORGANS.get(service.id)
+    has_organ = organ and organ(chart)
+    if has_organ is False:
+        return judge(service, "not due", "condition", "the chart says that the organ is absent")
+    if service.sex is not None and sex is None and not has_organ:
         return judge(service, "not known", "not-charted", "the sex is not known")
-    if service.sex is not None and sex != service.sex:
+    if service.sex is not None and sex != service.sex and not has_organ:
         return judge(service, "not due", "sex", f"for {'women' if service.sex == 'female' else 'men'}")
     hit = find_condition(chart.record, *service.excluded) if service.excluded else None
     return _for_condition(service, hit) if hit is not None else None
+
+
+def _has_cervix(chart: Chart) -> bool | None:
+    """Whether the chart says so in an entry about the organ, or by a test of it; None where it says neither."""
+    stated = _stated(chart, _CERVIX)
+    was_tested = chart.sex != "female" and bool(chart.done("cytology") or chart.done("hpv"))
+    return True if stated is None and was_tested else stated
+
+
+def _stated(chart: Chart, organ: re.Pattern[str]) -> bool | None:
+    """Return what the newest observation of an inventory of organs says, such as "Cervix: absent"."""
+    for words, answer in chart.record.derive(_inventory):
+        if organ.fullmatch(words) is not None and (match := _IS_THERE.search(answer)) is not None:
+            return match["there"] is not None
+    return None
+
+
+def _inventory(record: PatientRecord) -> list[tuple[str, str]]:
+    """Return the names of usable observations with a short answer in words, newest first."""
+    parts = [part for part in record.screening_parts() if part[0].status in USABLE_STATUS]
+    parts.sort(key=lambda part: part[0].effectiveDateTime or "", reverse=True)
+    return [
+        (CodeableConcept(part[1].code.coding, part[1].code.text).words.strip().casefold(), value.words.casefold())
+        for part in parts
+        if (value := part[1].valueCodeableConcept or CodeableConcept(text=part[1].valueString or "")).words
+    ]
+
+
+_CERVIX: Final = re.compile(
+    r"(?:organ inventory\W+)?(?:has )?(?:uterine )?cervix(?: uteri)?(?: (?:present|status))?\W*"
+)
+_BREASTS: Final = re.compile(r"(?:organ inventory\W+)?(?:has )?breasts?(?: (?:tissue|present|status))*\W*")
+_IS_THERE: Final = re.compile(r"\b(?:(?P<there>present|yes|true|native|intact)|absent|no|none|false|removed)\b")
+_ORGANS: Final[Mapping[str, Callable[[Chart], bool | None]]] = {
+    "cervical-cancer": _has_cervix,
+    "breast-cancer": lambda chart: _stated(chart, _BREASTS),
+}
+"""What is charted of the organ that a screening is about, which goes before the sex."""
 
 
 def _for_condition(service: PreventiveService, hit: ConditionHit) -> Judgement:

@@ -28,6 +28,7 @@ from fhir.mapping.conditions import (
     condition_status,
     condition_time,
     doubt_of,
+    doubted_pregnancy,
     find_condition,
 )
 from fhir.mapping.gestation import gestation
@@ -154,8 +155,9 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
     doses = (
         GivenDose(dose.given, dose.cvx, dose.manufacturer, dose.substandard, dose.source) for dose in history.doses
     )
-    gender = {"male": "Male", "female": "Female"}.get(record.sex or "", "Unknown")
     read = list(_observations(record))
+    is_pregnant = any(item.code == ONSET_OF_PREGNANCY for item in read)
+    gender = "Female" if is_pregnant else {"male": "Male", "female": "Female"}.get(record.sex or "", "Unknown")
     observations = {item.code: item for item in read if not item.is_open}
     open_ones = [item for item in read if item.is_open and item.code not in observations]
     country = (record.birth_country or "").strip()
@@ -176,6 +178,8 @@ def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
     for code, since, source, words in immunity_shown(record):
         yield PatientObservation(code, since, source, words)
     yield from _onset_of_pregnancy(record)
+    if (hit := doubted_pregnancy(record)) is not None:  # what is live is not given while that is not settled
+        yield PatientObservation(PREGNANT, _day(hit.time), hit.source, hit.words)
     for item in observations:
         if item.code == _TRANSPLANT:
             yield PatientObservation(_DATE_OF_TRANSPLANT, item.since, item.source, item.words)

@@ -18,7 +18,7 @@ from models_onnx.errors import DeclarationError
 _PATIENT = "patient={{context.patientId}}"
 _BODY = frozenset({"bmi", "body_weight", "body_height"})
 _TOBACCO = frozenset({"smoking_status"})
-_PREGNANCY = frozenset({"pregnancy_signs"})
+_PREGNANCY = frozenset({"pregnancy_signs", "sex_at_birth"})
 _GENOMICS = frozenset({"genomics"})
 _SCREENING = frozenset({"screening"})
 # SNOMED CT: cigarette pack-years, as US Core lets them be coded.
@@ -241,7 +241,7 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
         templates.append(_NOTES)
     if signs := needs.analytes & _PREGNANCY:
         # A pregnancy is on the problem list first; these tell of one that is not there yet, and its week.
-        words = "pregnancy tests and dates"
+        words = "pregnancy tests and dates" if len(signs) > 1 else "sex at birth"
         templates.append(Template("pregnancy", _observations(signs, 30), "Observation", words, signs, policy=_UNSAID))
     if genes := needs.analytes & _GENOMICS:
         query = f"{_observations(genes, 100)}".replace(

@@ -33,7 +33,7 @@ from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
 from fhir.mapping.features.measured import CKD_EPI_2021_LOINC
-from fhir.mapping.kidney import KidneyEstimate, egfr_best
+from fhir.mapping.kidney import KidneyEstimate, egfr_best, sexes_of
 from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
@@ -256,7 +256,7 @@ def _low_content(call: ServiceInput, kidney: KidneyEstimate) -> GuidelineCardCon
         summary=f"Kidney disease with {value} mL/min/1.73 m²{dated}: consider a referral to nephrology.",
         opening=(
             f"**{value} mL/min/1.73 m²**{dated}: KDIGO 2024 refers to nephrology under 30, whatever the urine shows. "
-            "No referral was found in the last 12 months."
+            + " ".join(["No referral was found in the last 12 months.", *kidney.notes])
         ),
         reason=f"{value} mL/min/1.73 m2{dated}",
         fact=fact,
@@ -346,10 +346,10 @@ def is_chronic(record: PatientRecord) -> bool:
 
 def _is_low(record: PatientRecord, creatinine: Measurement) -> bool:
     """Whether the eGFR from this creatinine is under 60; False where it cannot be computed."""
-    age, sex = record.age_years(), record.sex
-    if age is None or sex is None or not AGE_YEARS[0] <= age <= AGE_YEARS[1]:
+    age = record.age_years()
+    if age is None or not AGE_YEARS[0] <= age <= AGE_YEARS[1]:
         return False
-    return ckd_epi_2021(age, sex, creatinine.value) < _CHRONIC_EGFR
+    return all(ckd_epi_2021(age, sex, creatinine.value) < _CHRONIC_EGFR for sex in sexes_of(record))
 
 
 def _has_albuminuria(record: PatientRecord) -> bool:

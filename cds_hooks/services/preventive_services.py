@@ -182,7 +182,10 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=(*features_of(PREVENT), *OUTLOOK_FEATURES),
-        analytes=("screening", "smoking_status", "hba1c", "glucose_fasting", "glucose", "ldl_cholesterol", "dbp"),
+        analytes=(
+            *("screening", "sex_at_birth", "smoking_status", "hba1c"),
+            *("glucose_fasting", "glucose", "ldl_cholesterol", "dbp"),
+        ),
         resources=(
             "Condition",
             "Procedure",

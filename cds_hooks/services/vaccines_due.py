@@ -138,7 +138,7 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        analytes=("pregnancy_signs",),
+        analytes=("pregnancy_signs", "sex_at_birth"),
         lab_codes=IMMUNITY_CODES,
         resources=(
             "Immunization",

@@ -22,7 +22,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.pregnancy import is_current_pregnancy, observed_pregnancy
+from fhir.mapping.pregnancy import is_current_pregnancy, may_be_pregnant, observed_pregnancy
 from fhir.mapping.pregnancy_signs import pregnancy_signs
 from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, Period, parse_time
 from fhir.record.record import PatientRecord, relative_reference
@@ -722,15 +722,25 @@ def _observed_feeding(record: PatientRecord) -> ConditionHit | None:
 
 
 def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:
-    if record.sex != "male":
+    if may_be_pregnant(record):
         return None, ()
+    return None, tuple(dict.fromkeys(map(_impossible, _impossible_hits(record))))
+
+
+def _impossible_hits(record: PatientRecord) -> list[ConditionHit]:
     entries = record.derive_checked(_entries_by_group).entries.get("pregnancy", ())
     hits = (condition_hit("pregnancy", condition, code, record) for condition, code in entries)
-    return None, tuple(dict.fromkeys(_impossible(hit) for hit in hits if _is_impossible(hit, record)))
+    return [hit for hit in hits if _is_impossible(hit, record)]
+
+
+def doubted_pregnancy(record: PatientRecord) -> ConditionHit | None:
+    """Return a pregnancy that is not used because of the administrative gender alone: no sex at birth is charted."""
+    hits = _impossible_hits(record) if record.charted_sex is None else []
+    return next((hit for hit in hits if _counts(hit, record)), None)
 
 
 def _is_impossible(hit: ConditionHit, record: PatientRecord) -> bool:
-    if hit.key != "pregnancy" or record.sex != "male":
+    if hit.key != "pregnancy" or may_be_pregnant(record):
         return False
     return hit.time is None or not hit.time.is_after(record.as_of_epoch)
 

@@ -5,7 +5,7 @@ either a `KidneyEstimate` or a `KidneyAbsence` that says why there is none; a va
 absence."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -33,7 +33,7 @@ from fhir.record.refusals import Refusal
 Method: TypeAlias = Literal[
     "reported", "reported, unit unclear", "CKD-EPI 2021", "Cockcroft-Gault", "dialysis", "CKD stage 5", "CKD stage 4"
 ]
-Reason: TypeAlias = Literal["under-18", "no-age", "no-sex", "missing", "stale"]
+Reason: TypeAlias = Literal["under-18", "no-age", "missing", "stale"]
 
 MAX_AGE_DAYS = 365
 MAX_AGE_DAYS_INPATIENT = 30
@@ -142,7 +142,7 @@ def _measured(record: PatientRecord) -> KidneyFunction:
         return _judged(record, _of_bound(bound))
     if not values:
         return _nothing(record)
-    return _judged(record, _of_best_day(fresh or values))
+    return _judged(record, _of_best_day(record, fresh or values))
 
 
 def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: bool) -> OneSidedResult | None:
@@ -190,20 +190,21 @@ def crcl_cockcroft_gault(record: PatientRecord, weight_rule: WeightRule) -> Kidn
         return special
     creatinine = _newest_creatinine(record)
     weight = newest_weight(record)
-    age, sex = record.age_years(), record.sex
-    if creatinine is None or weight is None or age is None or sex is None or age > AGE_YEARS[1]:
-        missing = "creatinine" if creatinine is None else "weight" if weight is None else "age or sex"
+    age = record.age_years()
+    if creatinine is None or weight is None or age is None or age > AGE_YEARS[1]:
+        missing = "creatinine" if creatinine is None else "weight" if weight is None else "age"
         return _instead(egfr_best(record), missing)
     kilograms, kind, note = dosing_weight(record, weight, weight_rule)
+    clearances = [cockcroft_gault(age, sex, kilograms, creatinine.value) for sex in sexes_of(record)]
     clearance = KidneyEstimate(
-        cockcroft_gault(age, sex, kilograms, creatinine.value),
+        min(clearances),
         COCKCROFT_GAULT_UNIT,
         "Cockcroft-Gault",
         creatinine.time,
         (creatinine.source, weight.source),
         (creatinine, weight),
         weight_used=kind,
-        notes=(note,) if note else (),
+        notes=(*([note] if note else ()), *_sex_note(record, clearances)),
     )
     if _is_stale(record, creatinine):
         best = egfr_best(record)
@@ -233,8 +234,8 @@ def _newest_values(record: PatientRecord) -> list[KidneyValue]:
     Those of one instant from worst to best, newest first. No other day can become the best value; where the
     laboratory says only ">60", every value is compared with that.
     """
-    age, sex = record.age_years(), record.sex
-    can_estimate = age is not None and sex is not None and age <= AGE_YEARS[1]
+    age = record.age_years()
+    can_estimate = age is not None and age <= AGE_YEARS[1]
     newest = [
         measurement
         for measurement in (record.newest("creatinine") if can_estimate else None, record.newest("egfr"))
@@ -262,9 +263,27 @@ def _value_of(record: PatientRecord, measurement: Measurement) -> KidneyValue:
         return KidneyValue(
             measurement.value, "reported" if _is_per_area(measurement) else "reported, unit unclear", measurement
         )
-    age, sex = record.age_years(), record.sex
-    assert age is not None and sex is not None  # noqa: S101 PT018 - without them no creatinine is taken
-    return KidneyValue(ckd_epi_2021(age, sex, measurement.value), "CKD-EPI 2021", measurement)
+    return KidneyValue(min(_estimates(record, measurement)), "CKD-EPI 2021", measurement)
+
+
+def sexes_of(record: PatientRecord) -> tuple[Literal["male", "female"], ...]:
+    """Return the sex with which an equation is worked out; both where it is not known."""
+    return (record.sex,) if record.sex is not None else ("female", "male")
+
+
+def _estimates(record: PatientRecord, creatinine: Measurement) -> list[float]:
+    age = record.age_years()
+    assert age is not None  # noqa: S101 - without it no creatinine is taken
+    return [ckd_epi_2021(age, sex, creatinine.value) for sex in sexes_of(record)]
+
+
+def _sex_note(record: PatientRecord, values: Sequence[float]) -> tuple[str, ...]:
+    """Return which sex was used, where the administrative gender does not say it: the range of both if unknown."""
+    if len(values) > 1:
+        low, high = min(values), max(values)
+        return (f"The sex is not known: {low:.0f} (female) to {high:.0f} (male); the lower is used.",)
+    gender = record.patient.gender if record.patient is not None else None
+    return (f"Worked out with the charted sex: {record.sex}.",) if record.sex != gender else ()
 
 
 def _instant(measurement: Measurement) -> float:
@@ -276,7 +295,7 @@ def _is_per_area(reported: Measurement) -> bool:
     return "1.73" in reported.charted_unit
 
 
-def _of_best_day(values: list[KidneyValue]) -> KidneyEstimate:
+def _of_best_day(record: PatientRecord, values: list[KidneyValue]) -> KidneyEstimate:
     best = _best(values)
     day = [value for value in values if value.measurement.time.date == best.measurement.time.date]
     conflicting_values: tuple[KidneyValue, ...] = ()
@@ -288,6 +307,8 @@ def _of_best_day(values: list[KidneyValue]) -> KidneyEstimate:
         notes = (_UNIT_UNCLEAR,)
     if conflicting_values:
         notes = ("The values of that day contradict each other; the lowest is used. Repeat the test.",)
+    if not best.is_reported:
+        notes += _sex_note(record, _estimates(record, best.measurement))
     return KidneyEstimate(
         best.value,
         CKD_EPI_UNIT,
@@ -349,9 +370,8 @@ def _most_days(record: PatientRecord) -> int:
 def _nothing(record: PatientRecord) -> KidneyAbsence:
     refused = _refused(record)
     if record.measurements("creatinine"):
-        reason: Reason = "no-sex" if record.sex is None else "no-age"
-        text = "Kidney function cannot be estimated from creatinine without the patient's age and sex."
-        return KidneyAbsence(reason, text, refused=refused)
+        text = "Kidney function cannot be estimated from creatinine without the patient's age."
+        return KidneyAbsence("no-age", text, refused=refused)
     if refused:
         reasons = " ".join(refusal.text for refusal in refused[:2])
         return KidneyAbsence("missing", f"No usable kidney function. {reasons}", refused=refused)

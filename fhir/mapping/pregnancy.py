@@ -54,8 +54,21 @@ def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
 
 def observed_pregnancy(record: PatientRecord) -> ObservedPregnancy | None:
     """Return a pregnancy known without a condition that counts, the surest sign first; only of a woman of 12 to 50."""
+    return None if record.sex == "male" else record.derive(_by_signs)
+
+
+def may_be_pregnant(record: PatientRecord) -> bool:
+    """Whether a pregnancy on the problem list can be: of no man by sex at birth, nor by gender without another sign.
+
+    What is charted of the body goes before the administrative gender: a due date, a test or a prenatal visit beside the
+    condition shows that the gender is not the sex.
+    """
+    return record.sex != "male" or (record.charted_sex is None and record.derive(_by_signs) is not None)
+
+
+def _by_signs(record: PatientRecord) -> ObservedPregnancy | None:
     age = record.age_years()
-    if record.sex == "male" or (age is not None and not FIRST_FERTILE_YEAR <= age <= LAST_FERTILE_YEAR):
+    if age is not None and not FIRST_FERTILE_YEAR <= age <= LAST_FERTILE_YEAR:
         return None
     signs = pregnancy_signs(record)
     missed = [sign for sign in signs.periods[:1] if _is_missed(sign, record)]

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from fhir.record.datatypes import Subject
 from fhir.record.facts import FACT_TYPES, ReadResources
 from fhir.record.opting_out import SystemAndCode
-from fhir.record.record import BIRTH_PLACE, BIRTH_SEX, PatientRecord, record_of_resources
+from fhir.record.record import BIRTH_PLACE, SEX_EXTENSIONS, PatientRecord, record_of_resources
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource, Medication, Patient
 
@@ -93,5 +93,7 @@ def _other_references(read: ReadResources, usual: str) -> list[str]:
 def _without_names(patient: Patient | None) -> Patient | None:
     if patient is None:
         return None
-    extensions = tuple([extension for extension in patient.extension if extension.url in (BIRTH_PLACE, *BIRTH_SEX)])
+    extensions = tuple(
+        [extension for extension in patient.extension if extension.url in (BIRTH_PLACE, *SEX_EXTENSIONS)]
+    )
     return structs.replace(patient, id=None, extension=extensions)

@@ -102,6 +102,8 @@ SMOKING_STATUS = "smoking_status"
 GENOMICS = "genomics"
 """The key of genetic results with a LOINC code, which are no measurements."""
 
+SEX_AT_BIRTH = "sex_at_birth"
+"""The key of the sex that was assigned at birth, an answer and no measurement."""
 SCREENING = "screening"
 """The key of screening tests and of facts about smoking (tables/analytes.csv), which are no measurements."""
 

@@ -3,6 +3,7 @@
 What the typed decoder rejects is decoded piece by piece. One broken resource then does not make the others unreadable.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +12,16 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from fhir.record.datatypes import LONGEST_TEXT, FhirTime, Subject, collapse_runs, map_texts, may_hold_runs, parse_time
+from fhir.record.datatypes import (
+    LONGEST_TEXT,
+    CodeableConcept,
+    FhirTime,
+    Subject,
+    collapse_runs,
+    map_texts,
+    may_hold_runs,
+    parse_time,
+)
 from fhir.record.facts import (
     FACT_TYPES,
     NEVER_STATUS,
@@ -21,7 +31,16 @@ from fhir.record.facts import (
     ReadResources,
     distinct,
 )
-from fhir.record.measurement import GENOMICS, OTHER, SCREENING, SMOKING_STATUS, CodedPart, Measurement, OneSidedResult
+from fhir.record.measurement import (
+    GENOMICS,
+    OTHER,
+    SCREENING,
+    SEX_AT_BIRTH,
+    SMOKING_STATUS,
+    CodedPart,
+    Measurement,
+    OneSidedResult,
+)
 from fhir.record.opting_out import Consent, Flag, SystemAndCode, opted_out_by
 from fhir.record.refusals import Refusal, WrongPatient
 from fhir.record.repair import repair_bytes
@@ -45,9 +64,11 @@ from fhir.record.resources import (
     MedicationRequest,
     MedicationStatement,
     Observation,
+    ObservationComponent,
     OperationOutcome,
     OtherResource,
     Patient,
+    PatientExtension,
     Procedure,
     ServiceRequest,
     decoder,
@@ -70,6 +91,28 @@ _BIRTH_SEXES: Final[Mapping[str, Literal["male", "female"]]] = {
     "248152002": "female",
     "248153007": "male",
 }
+_RECORDED_SEX = "http://hl7.org/fhir/StructureDefinition/individual-recordedSexOrGender"
+_SEX_FOR_CARE = "http://hl7.org/fhir/StructureDefinition/patient-sexParameterForClinicalUse"
+_GENDER_IDENTITIES = (
+    "http://hl7.org/fhir/us/core/StructureDefinition/us-core-genderIdentity",
+    "http://hl7.org/fhir/StructureDefinition/individual-genderIdentity",
+    "http://hl7.org/fhir/StructureDefinition/patient-genderIdentity",
+)
+SEX_EXTENSIONS = (*BIRTH_SEX, _RECORDED_SEX, _SEX_FOR_CARE, *_GENDER_IDENTITIES)
+"""The extensions of a Patient from which `PatientRecord.sex` is read."""
+_CARE_SEXES: Final[Mapping[str, Literal["male", "female"]]] = {"female-typical": "female", "male-typical": "male"}
+# SNOMED CT: female-to-male and male-to-female transgender person, each before and after surgery.
+_TRANSITIONS: Final[Mapping[str, Literal["male", "female"]]] = {
+    "407377005": "female",
+    "407379008": "female",
+    "407376001": "male",
+    "407378000": "male",
+}
+_TRANSITION_WORDS: Final = re.compile(
+    r"^\W*(?:(?P<female>trans(?:gender|sexual)? ?(?:man|male)\b|female[- ]to[- ]male\b|ftm\b)"
+    r"|(?P<male>trans(?:gender|sexual)? ?(?:woman|female)\b|male[- ]to[- ]female\b|mtf\b))",
+    re.IGNORECASE,
+)
 BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 
 LONGEST_LIFE_YEARS = 122
@@ -293,16 +336,19 @@ class PatientRecord:
 
     @property
     def sex(self) -> Literal["male", "female"] | None:
-        """The sex at birth where it is charted, else that used for care, else the administrative sex; None: neither."""
+        """The sex at birth as charted, else that used for care or told by a transition, else the administrative one.
+
+        None where it is neither.
+        """
         patient = self.patient
-        charted = {extension.url: extension.valueCode or "" for extension in patient.extension} if patient else {}
-        for url in BIRTH_SEX:
-            if (sex := _BIRTH_SEXES.get(charted.get(url, ""))) is not None:
-                return sex
-        gender = patient.gender if patient else None
-        if gender == "male":
-            return "male"
-        return "female" if gender == "female" else None
+        if patient is not None and not patient.extension and patient.gender is None:
+            return None
+        return self.charted_sex or self.derive(_administrative_sex)
+
+    @property
+    def charted_sex(self) -> Literal["male", "female"] | None:
+        """The same where more than the administrative gender says it."""
+        return self.derive(_charted_sex)
 
     @property
     def birth_country(self) -> str | None:
@@ -396,6 +442,62 @@ def record_of_resources(
         raise ValueError("as_of needs a time zone")
     resources.opt_out_flags = opt_out_flags
     return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, resources)
+
+
+def _administrative_sex(record: PatientRecord) -> Literal["male", "female"] | None:
+    gender = record.patient.gender if record.patient else None
+    if gender == "male":
+        return "male"
+    return "female" if gender == "female" else None
+
+
+def _charted_sex(record: PatientRecord) -> Literal["male", "female"] | None:
+    """Return the sex by extensions of the Patient, the observed sex at birth, or words and codes of a transition."""
+    extensions = record.patient.extension if record.patient else ()
+    by_url = {extension.url: extension for extension in extensions}
+    at_birth = [by_url[url].valueCode or "" for url in BIRTH_SEX if url in by_url]
+    at_birth += [_recorded_at_birth(extension) for extension in extensions if extension.url == _RECORDED_SEX]
+    at_birth += [code for part in record.resources.parts_of(SEX_AT_BIRTH) for code in _codes_of(part[1])]
+    for code in at_birth:
+        if (sex := _BIRTH_SEXES.get(code)) is not None:
+            return sex
+    for_care = by_url.get(_SEX_FOR_CARE)
+    for part in for_care.extension if for_care is not None else ():
+        for coding in part.valueCodeableConcept.coding if part.valueCodeableConcept is not None else ():
+            if (sex := _CARE_SEXES.get(coding.code or "")) is not None:
+                return sex
+    concepts = [value for url in _GENDER_IDENTITIES if url in by_url for value in _values_of(by_url[url])]
+    concepts += [condition.code for condition in record.conditions if condition.code is not None]
+    return next((sex for concept in concepts if (sex := _sex_before_transition(concept)) is not None), None)
+
+
+def _values_of(extension: PatientExtension) -> list[CodeableConcept]:
+    values = [extension.valueCodeableConcept, *(part.valueCodeableConcept for part in extension.extension)]
+    return [value for value in values if value is not None]
+
+
+def _recorded_at_birth(extension: PatientExtension) -> str:
+    """Return the code of a recorded sex whose type says that it is the one at birth; "" for every other."""
+    values = {part.url: part.valueCodeableConcept for part in extension.extension}
+    kind, value = values.get("type"), values.get("value")
+    is_at_birth = kind is not None and (kind.has("76689-9") or "birth" in kind.words.lower())
+    return next((coding.code or "" for coding in value.coding), "") if is_at_birth and value is not None else ""
+
+
+def _codes_of(observation: Observation | ObservationComponent) -> list[str]:
+    value = observation.valueCodeableConcept
+    texts = [(value.text or "").lower()] if value is not None else []
+    return [*(coding.code or "" for coding in value.coding), *texts] if value is not None else []
+
+
+def _sex_before_transition(concept: CodeableConcept) -> Literal["male", "female"] | None:
+    for coding in concept.coding:
+        if (sex := _TRANSITIONS.get(coding.code or "")) is not None:
+            return sex
+    match = _TRANSITION_WORDS.match(concept.words)
+    if match is None:
+        return None
+    return "female" if match["female"] else "male"
 
 
 def _says_opted_out(record: PatientRecord) -> str:

@@ -39,10 +39,11 @@ class Address(Element, frozen=True, gc=False):
 
 
 class ExtensionPart(Element, frozen=True, gc=False):
-    """A part of an extension, such as a category of race."""
+    """A part of an extension, such as a category of race, or the kind of a sex that was recorded."""
 
     url: str | None = None
     valueCoding: Coding | None = None
+    valueCodeableConcept: CodeableConcept | None = None
 
 
 class PatientExtension(Element, frozen=True, gc=False):
@@ -51,6 +52,7 @@ class PatientExtension(Element, frozen=True, gc=False):
     url: str | None = None
     valueAddress: Address | None = None
     valueCode: ChartText | None = None
+    valueCodeableConcept: CodeableConcept | None = None
     extension: tuple[ExtensionPart, ...] = ()
 
 

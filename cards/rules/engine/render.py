@@ -124,7 +124,7 @@ def _kidney_gap(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext
         return "kidney function did not come with this call"
     if context.is_kidney_value_wanted():
         return f"no kidney function in the last {context.session.kidney_window}"
-    return "kidney function cannot be estimated without age and sex"
+    return "kidney function cannot be estimated without the age"
 
 
 def _asked_for_results(context: RuleContext) -> bool:
@@ -169,7 +169,7 @@ LONGEST_COMMON_PLACEHOLDERS: Mapping[str, str] = {
     "egfr": "eGFR 29.96 mL/min (old, disputed) on 2026-11-20",
     "crcl": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
     "kidney": "CrCl 29.96 mL/min (disputed) on 2026-11-20",
-    "kidney_gap": "kidney function cannot be estimated without age and sex",
+    "kidney_gap": "kidney function cannot be estimated without the age",
 }
 """The longest that the common words become, for the lint; {drug} depends on the rule's trigger."""
 

@@ -376,3 +376,27 @@ def test_a_condition_in_words_keeps_it_silent_as_its_code_does(service: str, wor
 )
 def test_the_ages_are_given_in_words(service: str, born: str, words: str) -> None:
     assert judged(service, *FIRES[service][0], patient=person(born)).text == words
+
+
+@pytest.mark.parametrize(
+    ("service", "sex", "entry", "expected"),
+    [
+        ("cervical-cancer", "male", ("Cervix", "Present"), "due"),
+        ("cervical-cancer", "female", ("Organ inventory: cervix", "Absent"), "not due"),
+        ("cervical-cancer", "unknown", ("Cervix", "Present"), "due"),
+        ("cervical-cancer", "male", ("Cervix", "Not assessed"), "not due"),
+        ("cervical-cancer", "male", ("Cervical spine", "Present"), "not due"),
+        ("breast-cancer", "female", ("Breasts", "Absent"), "not due"),
+        ("breast-cancer", "female", ("Breast pain", "Absent"), "due"),
+    ],
+)
+def test_an_organ_that_is_charted_goes_before_the_sex(
+    service: str, sex: str, entry: tuple[str, str], expected: str
+) -> None:
+    inventory = result("", entry[1])
+    inventory["code"] = {"text": entry[0]}
+    inventory["valueCodeableConcept"] = {"text": entry[1]}
+    assert (
+        judged(service, inventory, patient=person("1990-11-20" if service[0] == "c" else "1970-11-20", sex)).state
+        == expected
+    )

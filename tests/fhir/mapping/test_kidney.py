@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fhir.mapping.equations import ckd_epi_2021, is_creatinine_unstable
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
-from fhir.record.record import PatientRecord, read_record
+from fhir.record.record import BIRTH_SEX, PatientRecord, read_record
 from tests.fhir.mapping.charts import ICD10, SUBJECT, WOMAN, condition, creatinine, egfr, observation, record_of
 from tests.fhir.record.charts import lean
 
@@ -219,9 +219,21 @@ class TestAge:
         assert _absence(egfr_best(record_of(creatinine(1.0), patient=unknown))).reason == "no-age"
 
     @pytest.mark.parametrize("gender", ["other", "unknown"])
-    def test_without_male_or_female_nothing_is_estimated(self, gender: str) -> None:
-        found = _absence(egfr_best(record_of(creatinine(1.0), patient=WOMAN | {"gender": gender})))
-        assert found.reason == "no-sex"
+    def test_without_male_or_female_the_lower_of_both_is_used_and_the_range_said(self, gender: str) -> None:
+        found, woman, man = (
+            _estimate(egfr_best(record_of(creatinine(1.0), patient=WOMAN | {"gender": sex})))
+            for sex in (gender, "female", "male")
+        )
+        assert found.value == woman.value < man.value
+        assert found.notes == (
+            f"The sex is not known: {woman.value:.0f} (female) to {man.value:.0f} (male); the lower is used.",
+        )
+
+    def test_the_charted_sex_is_named_where_the_gender_is_another(self) -> None:
+        birth = {"url": BIRTH_SEX[0], "valueCode": "M"}
+        found = _estimate(egfr_best(record_of(creatinine(1.0), patient=WOMAN | {"extension": [birth]})))
+        man = _estimate(egfr_best(record_of(creatinine(1.0), patient=WOMAN | {"gender": "male"})))
+        assert (found.value, found.notes, man.notes) == (man.value, ("Worked out with the charted sex: male.",), ())
 
 
 class TestAbsence:

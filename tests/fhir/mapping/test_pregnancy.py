@@ -426,7 +426,7 @@ def test_of_two_answers_the_newer_one_says_whether_she_breastfeeds() -> None:
 
 @pytest.mark.parametrize(
     ("gender", "at_birth", "is_pregnant"),
-    [("male", "F", True), ("female", "M", False), ("female", "UNK", True), ("male", None, False)],
+    [("male", "F", True), ("female", "M", False), ("female", "UNK", True), ("male", None, False), ("male", "M", False)],
 )
 def test_the_sex_at_birth_goes_before_the_gender(gender: str, at_birth: str | None, is_pregnant: bool) -> None:
     birth_sex = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
@@ -449,3 +449,49 @@ def test_the_sex_used_for_care_goes_before_the_gender_and_after_that_at_birth(
     if at_birth is not None:
         extensions.append({"url": f"{core}birthsex", "valueCode": at_birth})
     assert record_of(patient=WOMAN | {"gender": "male", "extension": extensions}).sex == sex
+
+
+def _typed(url: str, **values: dict[str, Any]) -> dict[str, Any]:
+    parts = [{"url": name, "valueCodeableConcept": value} for name, value in values.items()]
+    return {"url": f"http://hl7.org/fhir/StructureDefinition/{url}", "extension": parts}
+
+
+def _code(code: str, **more: str) -> dict[str, Any]:
+    return {"coding": [{"code": code}], **more}
+
+
+@pytest.mark.parametrize(
+    ("extension", "sex"),
+    [
+        (_typed("individual-recordedSexOrGender", value=_code("female"), type=_code("76689-9")), "female"),
+        (_typed("individual-recordedSexOrGender", value=_code("F"), type={"text": "Sex assigned at birth"}), "female"),
+        (_typed("individual-recordedSexOrGender", value=_code("female"), type={"text": "Passport"}), "male"),
+        (_typed("patient-sexParameterForClinicalUse", value=_code("female-typical")), "female"),
+        (_typed("patient-sexParameterForClinicalUse", value=_code("specified")), "male"),
+        (_typed("individual-genderIdentity", value=_code("407377005")), "female"),
+        (_typed("individual-genderIdentity", value={"text": "Male"}), "male"),
+    ],
+)
+def test_what_is_charted_of_the_sex_in_extensions_goes_before_the_gender(extension: dict[str, Any], sex: str) -> None:
+    assert record_of(patient=WOMAN | {"gender": "male", "extension": [extension]}).sex == sex
+
+
+@pytest.mark.parametrize(
+    ("words", "sex"),
+    [
+        ("Female-to-male transgender person", "female"),
+        ("Trans man", "female"),
+        ("Transgender woman on estradiol", "male"),
+        ("MtF", "male"),
+        ("Partner is a trans man", "female"),
+        ("Female pattern hair loss", "female"),
+    ],
+)
+def test_the_words_of_a_transition_tell_the_sex_at_birth(words: str, sex: str) -> None:
+    problem = condition("1", text=words) | {"code": {"text": words}}
+    assert record_of(problem, patient=WOMAN).sex == sex
+
+
+def test_the_sex_at_birth_is_read_from_an_observation() -> None:
+    at_birth = seen("76689-9", "2026-06-10", valueCodeableConcept={"coding": [{"code": "248153007"}]})
+    assert record_of(at_birth, patient=WOMAN).sex == "male"

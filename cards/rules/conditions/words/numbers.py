@@ -274,7 +274,7 @@ _LABORATORY = (_LAB, _LAB_MISSING, _DERIVED, _DERIVED_MISSING, _KIDNEY_VALUE_WAN
 WEIGHT = needs("Observation", analytes=("body_weight",))
 """What a condition needs that looks at the patient's weight."""
 # A delivery ends a pregnancy.
-_GESTATION = needs("Condition", "Procedure", "Encounter", "Observation", analytes=("pregnancy_signs",))
+_GESTATION = needs("Condition", "Procedure", "Encounter", "Observation", analytes=("pregnancy_signs", "sex_at_birth"))
 
 
 class _Number(NamedTuple):

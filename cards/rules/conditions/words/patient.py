@@ -43,7 +43,7 @@ from fhir.terminology.conditions import CONDITION_GROUPS, code_system
 CONDITIONS = needs("Condition")
 """What a condition needs that looks at the problem list."""
 # A delivery ends a pregnancy.
-PREGNANCY = needs("Condition", "Procedure", "Encounter", "Observation", analytes=("pregnancy_signs",))
+PREGNANCY = needs("Condition", "Procedure", "Encounter", "Observation", analytes=("pregnancy_signs", "sex_at_birth"))
 """What a condition needs that asks whether the patient is pregnant."""
 _ASKED_FOR = frozenset({"pregnancy", "breastfeeding"})
 """What answers to questions tell of, too: the status, the last period, whether she breastfeeds."""

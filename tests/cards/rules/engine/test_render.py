@@ -156,10 +156,10 @@ def test_an_estimate_that_the_band_uses(name: str, when: Json, patient: Json, wo
         ({"labs": [["egfr", 50, 400]]}, "no kidney function in the last 12 months",
          "Last value: eGFR 50 mL/min (old) on 2025-10-16."),
         ({"labs": [["creatinine", 1.0, 3]], "age": None},
-         "kidney function cannot be estimated without age and sex",
-         "Kidney function cannot be estimated from creatinine without the patient's age and sex."),
+         "kidney function cannot be estimated without the age",
+         "Kidney function cannot be estimated from creatinine without the patient's age."),
         ({"not_sent": ["creatinine", "egfr", "Observation"]}, "kidney function did not come with this call", ""),
-        ({"labs": [["egfr", 50, 3]]}, "kidney function cannot be estimated without age and sex", ""),
+        ({"labs": [["egfr", 50, 3]]}, "kidney function cannot be estimated without the age", ""),
     ],
 )  # fmt: skip
 def test_what_there_is_in_place_of_kidney_function(patient: Json, gap: str, history: str) -> None:
