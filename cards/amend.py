@@ -27,7 +27,6 @@ _HOW_OFTEN = (
     "dayOfWeek", "timeOfDay", "when", "offset", "count", "countMax",
 )  # fmt: skip
 _HOW_LONG = ("boundsDuration", "boundsRange", "boundsPeriod", "count", "countMax")
-_SLOW = re.compile(r"\b(extended|sustained|prolonged|24 hr|12 hr|xr|er|sr|xl|la)\b", re.IGNORECASE)
 _DURATION_WORDS = re.compile(
     r"\b(?P<lead>for|x|×|during)\s*\d+\s*-?\s*(?:days?|d|weeks?|wks?|months?)\b", re.IGNORECASE
 )
@@ -124,22 +123,18 @@ def _strength(drafted: DraftMedication) -> float | None:
 def _product(change: OrderChange, drafted: DraftMedication, strength: float | None) -> Product | None:
     """Return the product to change to; None when the drafted one can stay."""
     if change.product is not None:
-        same = strength == change.product.strength_mg and _is_slow(drafted) is change.product.slow_release
-        return None if same else change.product
+        is_same_release = drafted.medication.is_slow_release is change.product.slow_release
+        return None if is_same_release and strength == change.product.strength_mg else change.product
     dose = change.sig.dose_mg if change.sig is not None else None
     if dose is None or strength is None or _is_whole(dose / strength):
         return None
-    slow = _is_slow(drafted)
+    slow = drafted.medication.is_slow_release
     fitting = (
         product
         for product in change.products_if_split
         if product.slow_release is slow and product.strength_mg != strength
     )
     return next(fitting, None)
-
-
-def _is_slow(drafted: DraftMedication) -> bool:
-    return bool(_SLOW.search(f"{drafted.medication.dose_form or ''} {drafted.medication.words}"))
 
 
 def _is_whole(count: float) -> bool:

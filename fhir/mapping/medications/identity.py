@@ -49,6 +49,7 @@ Medications: TypeAlias = Mapping[str, Medication]
 _NO_MEDICATIONS: Medications = {}
 # A Medication may name a Medication that names a Medication; nobody needs more, and a circle must end.
 _DEEPEST_REFERENCE = 4
+_SLOW = re.compile(r"\b(?:extended|sustained|prolonged|controlled|xr|er|sr|xl|la|cr)\b|\b(?:12|24) ?h(?:ou)?r", re.I)
 _INJECTED = re.compile(
     r"inject|infus|intraven|intramusc|intrathec|subcut|prefilled syringe"
     r"|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b|(?:flex|kwik|quick|solo|touch|\b)pen\b(?! ?v)",
@@ -108,6 +109,11 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
     def is_injected(self) -> bool:
         """Whether it is injected or infused: by the route that is ordered, else by its form, else by its words."""
         return _INJECTED.search(self.route or self.dose_form or self.words) is not None
+
+    @cached_property
+    def is_slow_release(self) -> bool:
+        """Whether its form or its words say that it releases slowly."""
+        return _SLOW.search(f"{self.dose_form or ''} {self.words}") is not None
 
     @cached_property
     def by_route(self) -> "dict[tuple[object, ...], MedicationIdentity]":

@@ -24,7 +24,6 @@ from cards.rules.families.dose.sums import (
     ages_of_limits,
     body_surface_m2,
     implausible,
-    is_slow,
     judged,
     labelled_from,
     limits_of,
@@ -129,7 +128,7 @@ _DEPOT = re.compile(
 def _is_depot(context: RuleContext) -> Truth:
     medication = context.medication
     words = f"{medication.dose_form or ''} {medication.words}"
-    return _DEPOT.search(words) is not None or (medication.is_injected and is_slow(medication))
+    return _DEPOT.search(words) is not None or (medication.is_injected and medication.is_slow_release)
 
 
 _ONE_MG_PER_ML = re.compile(r"(?<![\d.,])1 ?mg ?/ ?(?:1 ?)?ml\b|\b1 ?: ?1[, ]?000\b", re.IGNORECASE)

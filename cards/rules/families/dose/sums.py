@@ -20,7 +20,6 @@ from fhir.mapping.weights import largest_plausible_kg
 from fhir.record.datatypes import Dosage
 from fhir.terminology.analytes import ANALYTES
 
-_SLOW = re.compile(r"\b(?:extended|sustained|prolonged|controlled|xr|er|sr|xl|la|cr)\b|\b(?:12|24) ?h(?:ou)?r", re.I)
 _TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
 _TWENTY_FOUR_HOURS = re.compile(r"\bxl\b|\b24 ?h(?:ou)?r", re.I)
 # What is over by less than this is a rounding of the product.
@@ -128,7 +127,7 @@ def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bo
     if drafted.rxnorm is not None and drafted.rxnorm == current.rxnorm and drafted.strengths == current.strengths:
         return True
     same_drugs = drafted.rxcuis == current.rxcuis and None not in drafted.strengths
-    return same_drugs and drafted.strengths == current.strengths and is_slow(drafted) is is_slow(current)
+    return same_drugs and drafted.strengths == current.strengths and drafted.is_slow_release is current.is_slow_release
 
 
 def _high(dose: DailyDose, rxcui: str) -> float | None:
@@ -148,17 +147,12 @@ def total_mg(context: RuleContext, rxcui: str) -> tuple[float | None, bool]:
 # The form
 
 
-def is_slow(medication: MedicationIdentity) -> bool:
-    """Whether form or words say that it releases slowly."""
-    return _SLOW.search(f"{medication.dose_form or ''} {medication.words}") is not None
-
-
 def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
     """Whether a row for this form is meant; None where the order does not say the form."""
     if not form:
         return True
     words = f"{medication.dose_form or ''} {medication.words}"
-    if not is_slow(medication):
+    if not medication.is_slow_release:
         return None if medication.dose_form is None else form == "immediate"
     if form in ("immediate", "slow"):
         return form == "slow"

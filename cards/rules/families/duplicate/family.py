@@ -34,19 +34,12 @@ from fhir.mapping.medications.dosage import CARRIERS
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import classes_of
 
-_SLOW = re.compile(r"\b(extended|sustained|prolonged|controlled|24 ?hr|12 ?hr|xr|er|sr|xl|la|cr)\b", re.IGNORECASE)
-
 _FLUSH = re.compile(r"flush|lock|dwell|irrigat|priming|dialys", re.IGNORECASE)
-
-
-def is_slow(medication: MedicationIdentity) -> bool:
-    """Whether its form or its words say that it releases slowly."""
-    return _SLOW.search(f"{medication.dose_form or ''} {medication.words}") is not None
 
 
 def is_other_release(first: MedicationIdentity, second: MedicationIdentity) -> bool:
     """Whether one of them releases slowly and the other does not."""
-    return is_slow(first) is not is_slow(second)
+    return first.is_slow_release is not second.is_slow_release
 
 
 def is_other_way(first: MedicationIdentity, second: MedicationIdentity) -> bool:

@@ -8,7 +8,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import needs
 from cards.rules.families.dose.family import FAMILY
 from cards.rules.families.dose.knowledge import LIMITS, Limit
-from cards.rules.families.dose.sums import Excess, is_slow, rows_for, taken_beside
+from cards.rules.families.dose.sums import Excess, rows_for, taken_beside
 from cards.rules.language.rule import OrderChange, Sig
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
@@ -410,12 +410,6 @@ def test_the_ordered_dose_at_other_times(change: str, draft: Json, sig: Sig | No
 
 def _identity(words: str) -> Any:
     return identify_concept(CodeableConcept(text=words))
-
-
-def test_what_releases_slowly() -> None:
-    words = ("bupropion XL 150 mg", "12 hr guaifenesin 600 mg", "24 hour loratadine", "Extended Release tablet",
-             "metoprolol 25 mg tablet", "xlomycin")  # fmt: skip
-    assert [is_slow(_identity(text)) for text in words] == [True, True, True, True, False, False]
 
 
 def test_how_many_limits_there_are_for_a_product() -> None:

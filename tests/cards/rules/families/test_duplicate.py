@@ -5,10 +5,8 @@ from typing import Any
 import pytest
 
 from cards.extension import Fact
-from cards.rules.families.duplicate.family import FAMILY, is_slow
+from cards.rules.families.duplicate.family import FAMILY
 from cards.rules.language.rule import OrderChange, RuleError, Sig
-from fhir.mapping.medications.identity import identify_concept
-from fhir.record.datatypes import CodeableConcept
 from tests.cards.rules.contexts import answer, beside_of, context_of, predicate_of, told
 
 Json = dict[str, Any]
@@ -263,8 +261,3 @@ def test_the_weight_and_the_dose_for_each_kilogram() -> None:
 )
 def test_the_words_of_a_page(spec: Json, words: str) -> None:
     assert FAMILY.vocabulary.say(spec) == words
-
-
-def test_what_releases_slowly() -> None:
-    words = ("bupropion XL 150 mg", "24 hr loratadine", "Extended Release tablet", "metoprolol 25 mg tablet")
-    assert [is_slow(identify_concept(CodeableConcept(text=text))) for text in words] == [True, True, True, False]

@@ -272,3 +272,15 @@ def test_the_name_of_a_group_of_drugs_is_not_the_name_of_a_drug() -> None:
     for system, is_known in ((f"{MIMIC}-etc", False), ("urn:site", True)):
         order_of_group = request("x") | {"medicationCodeableConcept": {"coding": [display | {"system": system}]}}
         assert bool(_identified(order_of_group).ingredients) is is_known
+
+
+@pytest.mark.parametrize(
+    "words", ["bupropion XL 150 mg", "12 hr guaifenesin 600 mg", "24 hour loratadine", "Extended Release tablet"]
+)
+def test_words_that_say_that_it_releases_slowly(words: str) -> None:
+    assert identity_of(words).is_slow_release
+
+
+@pytest.mark.parametrize("words", ["metoprolol 25 mg tablet", "xlomycin", "metoprolol 24 mg"])
+def test_words_that_do_not_say_that_it_releases_slowly(words: str) -> None:
+    assert not identity_of(words).is_slow_release
