@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -74,6 +74,8 @@ class CompiledBand(Struct, frozen=True):
     """The reasons of its rule to stay silent that are meant for it."""
     softening: tuple[CompiledSilentWhen, ...]
     """The reasons of its rule to say less that are meant for it."""
+    speaks_alone: bool
+    """Whether it can say something of a drug beside which nothing else is taken or drafted."""
 
 
 class CompiledMissingData(Struct, frozen=True):
@@ -188,6 +190,17 @@ def _at_selection(rule: Rule, bands: tuple[CompiledBand, ...]) -> str:
     return f"{rule.title}: {when_checked} when the order is signed."
 
 
+# Words that are true only where something else is taken or drafted.
+_OF_ANOTHER: Final = frozenset({"active", "another", "partner_on"})
+
+
+def _needs_another(when: Any) -> bool:
+    """Whether a condition, as a rule declares it, is true only beside another drug."""
+    if "any" in when:
+        return all(map(_needs_another, when["any"]))
+    return any(map(_needs_another, when.get("all", ()))) or not _OF_ANOTHER.isdisjoint(when)
+
+
 def _answers(suggestion: CompiledSuggestion) -> Iterator[str]:
     """Yield the codes of its tests, and the ingredients of the drugs that it adds."""
     for order in suggestion.orders:
@@ -217,6 +230,7 @@ def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilent
             _answering(suggestions),
             tuple(entry for entry in meant if entry.declared.instead == "silence"),
             tuple(entry for entry in meant if entry.declared.instead != "silence"),
+            band.indicator != "silent" and not _needs_another(band.when),
         )
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Set
 from functools import cache, cached_property, reduce
 from itertools import chain
 from operator import or_
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
 from cards.rules.conditions.words.patient import SIGNING
-from cards.rules.engine.compile import CompiledBand, CompiledRule, RuleIndex, compile_family
+from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import (
     Evaluation,
@@ -418,7 +418,7 @@ def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity,
         sum(
             _rows(rule, medication)
             for rule in specific_rules
-            if rule.trigger.sides or not any(map(_speaks_alone, rule.bands))
+            if rule.trigger.sides or not any(band.speaks_alone for band in rule.bands)
         ),
         "interaction",
         _LISTS,
@@ -465,24 +465,9 @@ def _text_of_scope(asks: _Asks, states: tuple[str | None, ...]) -> str:
     return f"looked for {looked}.{only}{missing}{later}"
 
 
-# Words that are true only where something else is taken or drafted.
-_OF_ANOTHER: Final = frozenset({"active", "another", "partner_on"})
-
-
-def _needs_another(when: Any) -> bool:
-    """Whether a condition, as a rule declares it, is true only beside another drug."""
-    if "any" in when:
-        return all(map(_needs_another, when["any"]))
-    return any(map(_needs_another, when.get("all", ()))) or not _OF_ANOTHER.isdisjoint(when)
-
-
-def _speaks_alone(band: CompiledBand) -> bool:
-    return band.declared.indicator != "silent" and not _needs_another(band.declared.when)
-
-
 def _uses_now(rule: CompiledRule, signing: bool) -> frozenset[str]:
     """Return what the bands use that can speak now of the drug alone; some wait until the order is signed."""
-    judged = (band.when.uses for band in rule.bands if _speaks_alone(band))
+    judged = (band.when.uses for band in rule.bands if band.speaks_alone)
     return frozenset().union(*(uses for uses in judged if signing or SIGNING not in uses))
 
 

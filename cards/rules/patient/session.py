@@ -269,6 +269,10 @@ class PatientSession:
             for drafted in self.drafted
         }
 
+    def with_key(self, key: str) -> Sequence[CurrentMedication]:
+        """What has this ingredient or class and is active or drafted."""
+        return self._by_key.get(key, ())
+
     def medications_beside(
         self, drafted: DraftMedication, keys: Iterable[str], most: int | None = None
     ) -> list[CurrentMedication]:

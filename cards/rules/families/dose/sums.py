@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.orders import CurrentMedication
+from cards.rules.patient.orders import CurrentMedication, is_beside
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
@@ -114,13 +114,16 @@ class Judged(Struct, frozen=True):
 
 def taken_beside(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
     """Orders of the ingredient that go on beside the draft; single doses do not count."""
-    beside = context.session.medications_beside(context.drafted, (rxcui,))
-    return [
-        medication
-        for medication in beside
-        if not medication.dose.single
-        and (medication.drafted is not None or not _is_replaced(context.medication, medication.medication))
-    ]
+    going_on = context.session.derive(
+        ("taken beside", rxcui, context.medication),
+        lambda: [
+            medication
+            for medication in context.session.with_key(rxcui)
+            if not medication.dose.single
+            and (medication.drafted is not None or not _is_replaced(context.medication, medication.medication))
+        ],
+    )
+    return [medication for medication in going_on if is_beside(medication, context.drafted)]
 
 
 def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bool:

@@ -7,7 +7,7 @@ of which a rule of its own speaks does not stand here.
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from itertools import product
 from typing import Final, cast
@@ -178,9 +178,23 @@ PAIRS: Final = _read_pairs()
 """The rows by the two keys."""
 
 
+def _pairs_by_one_key() -> Mapping[str, tuple[frozenset[str], ...]]:
+    pairs: dict[str, list[frozenset[str]]] = {}
+    for keys in PAIRS:
+        for key in keys:
+            pairs.setdefault(key, []).append(keys)
+    return {key: tuple(of_key) for key, of_key in pairs.items()}
+
+
+_BY_ONE_KEY: Final = _pairs_by_one_key()
+
+
+def _pairs_with(medication: MedicationIdentity) -> Iterable[frozenset[str]]:
+    return dict.fromkeys(keys for key in medication.keys for keys in _BY_ONE_KEY.get(key, ()))
+
+
 def _named_beside(medication: MedicationIdentity) -> frozenset[str]:
-    own_keys = frozenset(medication.keys)
-    return frozenset().union(*(keys - own_keys or keys for keys in PAIRS if not keys.isdisjoint(own_keys)))
+    return frozenset().union(*(keys.difference(medication.keys) or keys for keys in _pairs_with(medication)))
 
 
 def pair_of(context: RuleContext) -> Pair | None:
@@ -236,7 +250,7 @@ def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
 
 
 def _pairs_of(medication: MedicationIdentity) -> int:
-    return sum(len(rows) for keys, rows in PAIRS.items() if not keys.isdisjoint(medication.keys))
+    return sum(len(PAIRS[keys]) for keys in _pairs_with(medication))
 
 
 def _rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
