@@ -87,7 +87,7 @@ _PREFETCH: Final = re.compile(rb'"prefetch"\s*:\s*')
 _DIGITS: Final = bytes(b"0"[0] if chr(number).isdecimal() else b" "[0] for number in range(256))
 _NINETEEN_DIGITS: Final = b"0" * 19
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw] | None)
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw])
 _WORTH_CUTTING_OUT: Final = 1000
 
 

@@ -252,7 +252,7 @@ def _written_out(words: list[tuple[str, int]], asserted: AssertedText) -> Iterat
         behind = words[number + 1 : number + 1 + len(word)]
         if (
             1 < len(word) < 5
-            and "".join(initial for (initial, *_), _ in behind) == word
+            and "".join(other[0] for other, _ in behind) == word
             and tokens[position + 1].word == "("
             and behind[-1][1] + 1 < len(tokens)
             and tokens[behind[-1][1] + 1].word == ")"
