@@ -13,7 +13,7 @@ from cds_hooks.commands.options import AsJson
 from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.events.declaration import Declaration, DeclarationFault, V2Feed, read_declaration
 from cds_hooks.events.inbox import DeadLetter, Inbox, feed_states
-from cds_hooks.events.outbox import receiver_states
+from cds_hooks.events.outbox import receiver_states, receivers_of, resend_given_up
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
 
@@ -66,9 +66,7 @@ def show(
             _print_letters([_letter(inbox, number)] if number is not None else inbox.dead_letters(), number, as_json)
             return
         states = feed_states(inbox, declaration.feed)
-        receivers = receiver_states(
-            inbox, (*declaration.webhook, *(f"write_back {name}" for name in declaration.write_back))
-        )
+        receivers = receiver_states(inbox, receivers_of(declaration))
     if as_json:
         typer.echo(orjson.dumps([asdict(state) for state in (*states, *receivers)]))
         return
@@ -108,16 +106,19 @@ def mend(
     unmerge: Annotated[
         str | None, typer.Option(metavar="PATIENT", help="Undo the merge of this patient number into another one.")
     ] = None,
+    resend: Annotated[
+        str | None, typer.Option(metavar="RECEIVER", help="Send the events again that this receiver refused for good.")
+    ] = None,
 ) -> None:
-    """Take a dead letter in again, remove it, or undo a merge of patient numbers.
+    """Take a dead letter in again, remove it, undo a merge of patient numbers, or send events again.
 
     A letter that is removed leaves that it came and why it was refused. After a merge is undone, facts that came under
     the number belong to it again. Exit code 1 where there is no such letter or merge, or the letter cannot be read.
 
     Example: cds-hooks events mend --replay 7 --file mended.hl7
     """
-    if [replay, drop, unmerge].count(None) != 2:
-        raise failure("Give one of --replay, --drop and --unmerge.", 2)
+    if [replay, drop, unmerge, resend].count(None) != 3:
+        raise failure("Give one of --replay, --drop, --unmerge and --resend.", 2)
     with said_in_a_sentence(DeclarationFault, OSError):
         declaration = _declaration()
         inbox = _inbox(declaration)
@@ -131,6 +132,10 @@ def mend(
             if not inbox.unmerge(unmerge, time()):
                 raise DeclarationFault(f"{unmerge} is not merged into another number")
             typer.echo(f"{unmerge} stands for itself again.")
+        elif resend is not None:
+            if resend not in receivers_of(declaration):
+                raise DeclarationFault(f"{resend} is no receiver here; cds-hooks events show lists them")
+            typer.echo(f"{resend_given_up(inbox, resend)} events are sent to {resend} again.")
 
 
 def _replay(declaration: Declaration, letter: DeadLetter, file: Path | None) -> None:

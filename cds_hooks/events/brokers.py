@@ -16,6 +16,8 @@ from cds_hooks.events.v2.intake import read_frame
 from cds_hooks.logs import log
 
 _AGAIN_SECONDS: Final = 2.0
+_LAG_TURNS: Final = 15
+_LAG_SECONDS: Final = 5.0
 _REDELIVER_MILLISECONDS: Final = 30_000
 """What a consumer of a Redis stream did not acknowledge for so long is read again."""
 _FIELD: Final = b"__data__"
@@ -88,13 +90,45 @@ async def _whole(message: Any) -> Any:
     return message.body
 
 
+async def waiting_at(feed: BrokerFeed) -> int | None:
+    """Return how many messages of a feed wait at its broker; None of Kafka, whose own tools tell the lag."""
+    scheme = urlsplit(feed.url).scheme
+    if scheme in ("nats", "tls"):
+        import nats
+
+        connection = await nats.connect(feed.url, allow_reconnect=False)
+        try:
+            consumer = await connection.jetstream().consumer_info(feed.stream, feed.group)
+        finally:
+            await connection.close()
+        return (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
+    if scheme in ("redis", "rediss"):
+        from redis.asyncio import from_url
+
+        async with from_url(feed.url) as client:
+            groups = {group["name"].decode(): group for group in await client.xinfo_groups(feed.subject)}
+        return (groups[feed.group]["lag"] or 0) + int(groups[feed.group]["pending"])
+    if scheme in ("amqp", "amqps"):
+        import aio_pika
+
+        async with await aio_pika.connect(feed.url) as rabbit:
+            queue = await (await rabbit.channel()).declare_queue(feed.subject, passive=True)
+            return queue.declaration_result.message_count
+    return None
+
+
 class BrokerListener:
     """Takes the messages of one feed from its broker."""
 
     def __init__(
-        self, feed: BrokerFeed, take: Callable[[list[Incoming]], Awaitable[list[Taken]]], now: Callable[[], float]
+        self,
+        feed: BrokerFeed,
+        take: Callable[[list[Incoming]], Awaitable[list[Taken]]],
+        now: Callable[[], float],
+        note: Callable[[str, int], None] = lambda _feed, _waiting: None,
     ) -> None:
-        self._feed, self._take, self._now = feed, take, now
+        """`note` is told every half minute how many messages wait at the broker."""
+        self._feed, self._take, self._now, self._note = feed, take, now, note
         self._task: asyncio.Task[None] | None = None
         self._broker: Any = None
         self._is_over = False
@@ -106,6 +140,7 @@ class BrokerListener:
 
     async def _connect(self) -> None:
         # A time limit of anyio that ends in the same turn swallows a cancellation: `stop` says it by a member, too.
+        is_away = False
         while not self._is_over:
             self._broker = open_broker(self._feed.url)
             _subscribe(self._broker, self._feed, self._store)
@@ -114,17 +149,29 @@ class BrokerListener:
                     await _make_group(self._feed)
                 await self._broker.start()
             except Exception as error:  # each library has errors of its own
-                log().warning("broker not reached", client=self._feed.name, error_type=type(error).__name__)
+                if not is_away:  # once, until it is there again
+                    log().warning("broker not reached", client=self._feed.name, error_type=type(error).__name__)
+                is_away = True
                 await self._close()
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
                 log().info("feed listens", client=self._feed.name)
+                is_away, turns = False, 0
                 while not self._is_over and all(subscriber.running for subscriber in self._broker.subscribers):
+                    if turns % _LAG_TURNS == 0:
+                        await self._note_waiting()
+                    turns += 1
                     await asyncio.sleep(_AGAIN_SECONDS)
                 # FastStream ends where Redis has lost the group with its data.
                 log().warning("group of a broker is gone", client=self._feed.name)
                 await self._close()
                 await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _note_waiting(self) -> None:
+        with suppress(Exception):  # each library has errors of its own; a broker that is away is said elsewhere
+            waiting = await asyncio.wait_for(waiting_at(self._feed), _LAG_SECONDS)
+            if waiting is not None:
+                await asyncio.to_thread(self._note, self._feed.name, waiting)
 
     async def _store(self, content: bytes) -> None:
         try:

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS set_aside (
 ) WITHOUT ROWID
 """
 BUCKET_SECONDS: Final = 300
+AT_BROKER: Final = "waiting at the broker"
 _TRIGGERS_NOTHING: Final = frozenset({"known-or-new"})
 
 
@@ -247,6 +248,11 @@ class Inbox:
         """Count something that is no message, such as a notification that was refused."""
         with self.transaction() as connection:
             _add_counts(connection, feed, now, {name: 1})
+
+    def note_at_broker(self, feed: str, waiting: int) -> None:
+        """Keep how many messages of a feed wait at its broker, in place of what was known."""
+        with self.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO counts VALUES (?, 0, ?, ?)", (feed, AT_BROKER, waiting))
 
     def query(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a reading statement."""

@@ -18,8 +18,8 @@ from typing import Any, Final, Literal
 import orjson
 from msgspec import Struct
 
-from cds_hooks.events.declaration import Webhook
-from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.declaration import Declaration, Webhook
+from cds_hooks.events.inbox import AT_BROKER, Inbox
 from cds_hooks.logs import log
 
 PREFIX: Final = "org.cds-hooks-onnx."
@@ -138,6 +138,14 @@ class Delivery:
     def __init__(self, inbox: Inbox, name: str, hook: Webhook, source: str, now: Callable[[], float]) -> None:
         """`source` is the address of this server, as the events name it."""
         self._inbox, self._name, self._hook, self._source, self._now = inbox, name, hook, source, now
+        self._is_away = False
+
+    def _say_away(self, **about: Any) -> "Outcome":
+        """Say once that the receiver cannot be reached, until it can."""
+        if not self._is_away:
+            log().warning("receiver of events away", client=self._name, **about)
+        self._is_away = True
+        return "away"
 
     async def keep_sending(self) -> None:
         """Send what waits until cancelled."""
@@ -243,11 +251,14 @@ class Delivery:
         try:
             response = await client.post(self._hook.url, content=body, headers=headers)
         except httpx.HTTPError as error:
-            log().warning("webhook failed", client=self._name, error_type=type(error).__name__)
-            return "away"
-        if not response.is_success:
+            return self._say_away(error_type=type(error).__name__)
+        outcome = outcome_of(response.status_code)
+        if outcome == "away":
+            return self._say_away(status=response.status_code)
+        if outcome == "refused":
             log().warning("webhook refused", client=self._name, status=response.status_code)
-        return outcome_of(response.status_code)
+        self._is_away = False
+        return outcome
 
     def _state(self) -> tuple[int, int, float]:
         rows = self._inbox.query(
@@ -278,6 +289,43 @@ class ReceiverState(Struct, frozen=True):
     set_aside: int
     given_up: int
     oldest: float
+
+
+def resend_given_up(inbox: Inbox, receiver: str) -> int:
+    """Try the events again that a receiver refused until they were given up, and return how many they are.
+
+    Later events of the same patients that have not been sent wait behind them again.
+    """
+    with inbox.transaction() as connection:
+        return connection.execute(
+            "UPDATE set_aside SET is_dead = 0, failures = 0, retry_at = 0 WHERE webhook = ? AND is_dead = 1",
+            (receiver,),
+        ).rowcount
+
+
+class Queue(Struct, frozen=True):
+    """Work that waits: how much, and since when the oldest does (epoch seconds; 0 where that is not known)."""
+
+    name: str
+    waiting: int
+    oldest: float
+
+
+def queues(inbox: Inbox, declaration: Declaration) -> list[Queue]:
+    """Return what is due to be computed, and what waits for each receiver and at each broker."""
+    ((due, since),) = inbox.query("SELECT count(*), coalesce(min(since), 0) FROM due")
+    at_brokers = inbox.query("SELECT feed, count FROM counts WHERE name = ? ORDER BY feed", (AT_BROKER,))
+    return [
+        Queue("due to be computed", due, since),
+        *(Queue(state.receiver, state.waiting + state.set_aside, state.oldest)
+          for state in receiver_states(inbox, receivers_of(declaration))),
+        *(Queue(f"{feed}, at its broker", int(count), 0.0) for feed, count in at_brokers),
+    ]  # fmt: skip
+
+
+def receivers_of(declaration: Declaration) -> tuple[str, ...]:
+    """Return the names of the receivers of events, as deliveries know them."""
+    return (*declaration.webhook, *(f"write_back {name}" for name in declaration.write_back))
 
 
 def receiver_states(inbox: Inbox, receivers: Iterable[str]) -> list[ReceiverState]:
@@ -318,7 +366,7 @@ class BrokerDelivery(Delivery):
         try:
             await asyncio.wait_for(client.publish(body, event_id, subject), _TIMEOUT_SECONDS)
         except Exception as error:  # each library has errors of its own
-            log().warning("event not published", client=self._name, error_type=type(error).__name__)
             await client.close()
-            return "away"
+            return self._say_away(error_type=type(error).__name__)
+        self._is_away = False
         return "taken"

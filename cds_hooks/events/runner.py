@@ -30,7 +30,7 @@ from cds_hooks.events.folders import FolderListener
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox, Incoming, Taken
 from cds_hooks.events.mllp import Listener
-from cds_hooks.events.outbox import BrokerDelivery, Delivery, asyncapi
+from cds_hooks.events.outbox import BrokerDelivery, Delivery, asyncapi, queues
 from cds_hooks.events.record_events import RecordEvents
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
@@ -93,6 +93,12 @@ class Events:
         self._source, self._record_url = configured.public_url, configured.database_url
         self._now = now
         self._metrics = components.metrics
+        self._metrics.queues = self._queues
+
+    def _queues(self) -> list[tuple[str, int, float]]:
+        now = self._now()
+        return [(queue.name, queue.waiting, max(now - queue.oldest, 0.0) if queue.oldest else 0.0)
+                for queue in queues(self.inbox, self.declaration)]  # fmt: skip
 
     def _client_of(self, path: Path, name: str) -> TrustedClient:
         return _client(path, name, self.trust) if name else self.client
@@ -168,7 +174,7 @@ class Events:
             return FolderListener(feed, self._take, self._now)
         from cds_hooks.events.brokers import BrokerListener
 
-        return BrokerListener(feed, self._take, self._now)
+        return BrokerListener(feed, self._take, self._now, self.inbox.note_at_broker)
 
     async def _keep_listening(self, listening: "dict[str, AnyListener]") -> None:
         while True:

@@ -93,6 +93,8 @@ class Snapshot(Struct):
     models_out: list[str] = []
     in_force: list[tuple[str, int]] = []
     incidents: list[tuple[str, str, str]] = []
+    queues: list[tuple[str, int, float]] = []
+    """Work of feeds that waits: its name, how much, and for how many seconds the oldest does."""
     minutes: dict[int, Minute] = {}
     """The calls of the last hour by the minute, counted since 1970-01-01 UTC."""
     started_at: float = 0.0
@@ -122,6 +124,8 @@ class Metrics:
         """How many rules are approved, rules are not, things are switched off, and approvals wait for a person."""
         self.incidents: Callable[[], Sequence[tuple[str, str, str]]] = list
         """Feed, kind and severity of each open incident of the interfaces."""
+        self.queues: Callable[[], Sequence[tuple[str, int, float]]] = list
+        """Name, number and seconds of the oldest of each queue of the feeds."""
         self.minutes: dict[int, Minute] = {}
         self.started_at = time()
         self._unread_codes = 0
@@ -142,6 +146,7 @@ class Metrics:
             list(self.models_out),
             list(self.in_force()),
             list(self.incidents()),
+            list(self.queues()),
             dict(self.minutes),
             self.started_at,
         )

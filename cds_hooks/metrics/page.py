@@ -112,6 +112,7 @@ class _Counted(Collector):
         yield _present(
             "cds_interface_incident", text, labels, (key for snapshot in snapshots for key in snapshot.incidents)
         )
+        yield from _queues(snapshots)
         family = GaugeMetricFamily("cds_in_force", IN_FORCE, labels=("what",))
         for what in dict.fromkeys(what for snapshot in snapshots for what, _ in snapshot.in_force):
             family.add_metric((what,), max(dict(snapshot.in_force).get(what, 0) for snapshot in snapshots))
@@ -146,6 +147,21 @@ def _present(name: str, text: str, labels: Sequence[str], keys: Iterable[tuple[s
     for values in dict.fromkeys(keys):
         family.add_metric(values, 1)
     return family
+
+
+def _queues(snapshots: Sequence[Snapshot]) -> Iterator[Metric]:
+    """Yield how much of the feeds waits, and for how long; all workers read the same file, so the highest counts."""
+    for name, text, at in (
+        ("cds_events_waiting", "Work of feeds that waits: due to be computed, for a receiver, at a broker.", 1),
+        ("cds_events_oldest_seconds", "For how long the oldest work of a queue of the feeds has waited.", 2),
+    ):
+        family = GaugeMetricFamily(name, text, labels=("queue",))
+        values: dict[str, float] = {}
+        for queue in (queue for snapshot in snapshots for queue in snapshot.queues):
+            values[queue[0]] = max(values.get(queue[0], 0.0), float(queue[at]))
+        for queue_name, value in values.items():
+            family.add_metric((queue_name,), value)
+        yield family
 
 
 def _sum(pairs: Iterable[tuple[tuple[str, str], Distribution]]) -> Distributions:

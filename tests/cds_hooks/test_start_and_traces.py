@@ -262,11 +262,12 @@ def test_a_page_has_the_sum_of_counts_and_the_highest_of_states() -> None:
     first = Snapshot(
         counts=[(("cds_prefetch", "c", "s", "labs=given tests=null"), 2), (("cds_connections",), 1)],
         record_failures=2, seal_failures=1, sealed_at=40.0, paused=[("rule", "r", "ehr")], models_out=["m"],
-        in_force=[("pending", 5), ("switches", 1)], incidents=[("lab", "late", "high")],
+        in_force=[("pending", 5), ("switches", 1)], incidents=[("lab", "late", "high")], queues=[("care", 3, 60.0)],
     )  # fmt: skip
     second = Snapshot(
         counts=[(("cds_prefetch", "c", "s", "labs=given"), 3), (("cds_connections",), 4)],
         record_failures=3, seal_failures=4, sealed_at=50.0, paused=[("rule", "r", "ehr")], in_force=[("pending", 7)],
+        queues=[("care", 2, 61.5)],
     )  # fmt: skip
     lines = set(page_of([first, second]).decode().splitlines())
     wanted = {
@@ -274,6 +275,7 @@ def test_a_page_has_the_sum_of_counts_and_the_highest_of_states() -> None:
         "cds_sealed_until_timestamp_seconds 50.0", 'cds_model_out{model="m"} 1.0',
         'cds_paused{client="ehr",kind="rule",name="r"} 1.0',
         'cds_interface_incident{feed="lab",kind="late",severity="high"} 1.0', 'cds_in_force{what="pending"} 7.0',
+        'cds_events_waiting{queue="care"} 3.0', 'cds_events_oldest_seconds{queue="care"} 61.5',
         'cds_in_force{what="switches"} 1.0', 'cds_prefetch_total{client="c",key="labs",service="s",state="given"} 5.0',
         'cds_prefetch_total{client="c",key="tests",service="s",state="null"} 2.0',
     }  # fmt: skip

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from cds_hooks.events.inbox import DeadLetter, Inbox
 
 _SHOWN = 30
+_NOT_SHOWN = ("latency:", "state:", "value:", "result:", "expected")
+"""What the watch counts for itself: steps of histograms, states that stand in columns of their own."""
 DONE = {
     "replayed": "The message was taken in.",
     "dropped": "The message was dropped.",
     "accept": "The incident is taken as usual from now on. Its feeds are learned anew, which takes two weeks.",
     "pause": "The feed is paused. Its sender keeps its messages.",
     "resume": "The feed is taken in again.",
+    "resend": "The events that were given up are sent again.",
     "replay-all": "The dead letters that can be read now were taken in.",
 }
 """What /ops says after an act, by its word in the address."""
@@ -34,7 +37,7 @@ _NO_LETTER = Failure("There is no such dead letter", "Refused", "It was settled 
 class FeedAct(BaseModel):
     """What a person decided about a dead letter, an incident or a feed."""
 
-    act: Literal["accept", "pause", "resume", "replay-all", "replay", "drop"]
+    act: Literal["accept", "pause", "resume", "resend", "replay-all", "replay", "drop"]
     letter: Annotated[int, Field(ge=0, lt=10**11)] = 0
     incident: int = 0
     feed: str = ""
@@ -71,10 +74,21 @@ class Feeds:
         acts.refresh()
         shown: dict[str, Any] = {"paused": [name for name in acts.pauses if acts.is_paused(name)]}
         if not declaration.file.is_file():
-            return shown | {"feeds": [], "incidents": [], "letters": []}
+            return shown | {"feeds": [], "incidents": [], "letters": [], "queues": [], "receivers": []}
+        from cds_hooks.events.outbox import queues, receiver_states, receivers_of
+
         with closing(_opened(declaration)) as inbox:
             letters = inbox.dead_letters()
             return shown | {
+                "queues": [
+                    (queue.name, queue.waiting, _moment(queue.oldest) if queue.oldest else "")
+                    for queue in queues(inbox, declaration)
+                ],
+                "receivers": [
+                    (state.receiver, state.given_up)
+                    for state in receiver_states(inbox, receivers_of(declaration))
+                    if state.given_up
+                ],
                 "feeds": _feeds(inbox, declaration, self._server.now().timestamp()),
                 "incidents": _incidents(inbox, declaration, {letter.source for letter in letters}),
                 "letters": [(letter, _moment(letter.received_at)) for letter in letters],
@@ -99,6 +113,8 @@ class Feeds:
     def act(self, form: Annotated[FeedAct, Depends(posted(FeedAct))]) -> Response:
         """Do what a person decided about a dead letter, an incident or a feed."""
         declaration = self._declared()
+        if form.act == "resend":
+            return self._resend(declaration, form.feed)
         if form.act not in ("replay", "drop"):
             return self._act_on_feed(declaration, form)
         letter = _letter_of(declaration, form.letter)
@@ -108,6 +124,15 @@ class Feeds:
             return _sent_on("dropped")
         reason = self._replay(declaration, letter, form.content)
         return self._letter(letter, reason) if reason else _sent_on("replayed")
+
+    def _resend(self, declaration: "Declaration", receiver: str) -> Response:
+        from cds_hooks.events.outbox import receivers_of, resend_given_up
+
+        if receiver not in receivers_of(declaration):
+            raise Refusal(Failure("There is no such receiver", "Refused", "The site does not declare it.", _NEXT), 404)
+        with closing(_opened(declaration)) as inbox:
+            resend_given_up(inbox, receiver)
+        return _sent_on("resend")
 
     def _act_on_feed(self, declaration: "Declaration", form: FeedAct) -> Response:
         from cds_hooks.events.watch.acts import record_act
@@ -172,9 +197,7 @@ def _feeds(inbox: "Inbox", declaration: "Declaration", now: float) -> list[dict[
     feeds = []
     for state in feed_states(inbox, declaration.feed):
         counts = counts_since(inbox, state.feed, now - 86_400)
-        shown = {
-            name: int(count) for name, count in sorted(counts.items()) if not name.startswith(("latency:", "state:"))
-        }
+        shown = {name: int(count) for name, count in sorted(counts.items()) if not name.startswith(_NOT_SHOWN)}
         messages = shown.pop("messages", 0)
         newest = _moment(state.newest) if state.newest else "never"
         feeds.append(

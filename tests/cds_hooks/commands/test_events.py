@@ -63,6 +63,13 @@ def test_feeds_and_dead_letters_are_listed_in_words(tmp_path: Path) -> None:
         "There is no dead letter 7; cds-hooks events show --dead lists them.\n",
     )
     assert run("mend", "--unmerge", "MRN0999") == (1, "", "MRN0999 is not merged into another number.\n")
+    lines = '[webhook.care]\nurl = "http://127.0.0.1:9/"\nsecret_file = "secret"\n'
+    (tmp_path / "secret").write_bytes(b"s" * 32)
+    path = Path(feeds["CDS_EVENTS_FILE"])
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{lines}", encoding="utf-8")
+    assert run("mend", "--resend", "care") == (0, "0 events are sent to care again.\n", "")
+    unknown = "Other is no receiver here; cds-hooks events show lists them.\n"
+    assert run("mend", "--resend", "other")[::2] == (1, unknown)
     assert run("mend", "--drop", "1") == (0, "Dead letter 1 was dropped.\n", "")
     assert (run("show", "--dead"), run("show", "--dead", "--json")[1]) == ((0, "", ""), "[]\n")
 
@@ -70,7 +77,7 @@ def test_feeds_and_dead_letters_are_listed_in_words(tmp_path: Path) -> None:
 def test_one_thing_is_mended_at_a_time(tmp_path: Path) -> None:
     for words in ((), ("--drop", "1", "--unmerge", "MRN0999")):
         done = run_program("events", "mend", *words, folder=tmp_path)
-        assert (done.returncode, done.stderr) == (2, "Give one of --replay, --drop and --unmerge.\n")
+        assert (done.returncode, done.stderr) == (2, "Give one of --replay, --drop, --unmerge and --resend.\n")
 
 
 def test_a_site_without_feeds_is_told_how_they_are_declared(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.events.brokers import BrokerListener, Publisher, open_broker
+from cds_hooks.events.brokers import BrokerListener, Publisher, open_broker, waiting_at
 from cds_hooks.events.declaration import BrokerFeed, DeclarationFault, Webhook, read_declaration
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import Inbox
@@ -158,6 +158,10 @@ async def test_what_waits_at_the_broker_before_the_first_connection_is_taken(tmp
         await _published(writer, 1, _where(scheme) | more)
         async with _listening(tmp_path, broker.url) as inbox:
             await _until(lambda: _is_stored(inbox, {"1"}))
+        for number in (2, 3):
+            await _published(writer, number, _where(scheme) | more)
+        feed = BrokerFeed(name="lab", url=broker.url, subject="feeds.lab", stream="EVENTS", authority="SOUTH")
+        assert await waiting_at(feed) == 2
         await writer.stop()
 
 

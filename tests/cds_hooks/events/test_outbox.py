@@ -16,17 +16,20 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from cds_hooks.events.declaration import Webhook
+from cds_hooks.events.declaration import Declaration, Webhook, WriteTarget
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import (
     PREFIX,
     TYPES,
     BrokerDelivery,
     Delivery,
+    Queue,
     ReceiverState,
     add_to_outbox,
     asyncapi,
+    queues,
     receiver_states,
+    resend_given_up,
     signature,
 )
 from cds_hooks.events.record_events import RecordEvents
@@ -38,6 +41,7 @@ from cds_hooks.storage.queries import store_feedback
 from tests.cds_hooks.events.messages import NOW, run_async
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.test_act_log import standby_that_takes_over
+from tests.cds_hooks.logged import capture_logs
 from tests.live import record_in
 
 SECRET = b"s" * 32
@@ -254,8 +258,42 @@ async def test_an_event_that_is_refused_holds_up_its_patient_only_and_becomes_a_
     assert receiver_states(inbox, ["care", "none"]) == [
         ReceiverState("care", 0, 0, 1, 0.0), ReceiverState("none", 6, 0, 0, NOW)
     ]  # fmt: skip
+    refused.discard("a1")
+    assert [resend_given_up(inbox, name) for name in ("care", "care", "none")] == [1, 0, 0]
+    await delivery.send(http)
+    assert taken == ["b1", "b2", "x1", "a2", "a3", "a1"]
+    assert receiver_states(inbox, ["care"]) == [ReceiverState("care", 0, 0, 0, 0.0)]
     inbox.forget(NOW + 1)
     assert inbox.query("SELECT sequence FROM set_aside") == []
+    inbox.close()
+
+
+@run_async
+async def test_a_receiver_that_is_away_is_one_line_of_the_log_until_it_is_back(tmp_path: Path) -> None:
+    inbox, clock = _filled(tmp_path, 3), [NOW]
+    delivery = _delivery(inbox, clock)
+    http, _ = _answering(503, 404, 500, 204, 422, 503)
+    with capture_logs() as lines:
+        for _ in range(6):
+            clock[0] += 400
+            await delivery.send(http)
+    said = [(line["event"], line.get("status")) for line in lines]
+    assert said == [("receiver of events away", 503), ("webhook refused", 422), ("receiver of events away", 503)]
+    inbox.close()
+
+
+def test_what_waits_is_told_by_queue(tmp_path: Path) -> None:
+    inbox = _filled(tmp_path, 2)
+    with inbox.transaction() as connection:
+        connection.execute("INSERT INTO due VALUES ('p', 's', ?, ?, ?, 1)", (NOW - 60, NOW, NOW))
+    inbox.note_at_broker("lab", 9)
+    inbox.note_at_broker("lab", 7)
+    target = WriteTarget(url="https://ehr.example")
+    declared = Declaration(webhook={"care": Webhook(url="https://care.example")}, write_back={"ehr": target})
+    assert queues(inbox, declared) == [
+        Queue("due to be computed", 1, NOW - 60), Queue("care", 2, NOW), Queue("write_back ehr", 2, NOW),
+        Queue("lab, at its broker", 7, 0.0),
+    ]  # fmt: skip
     inbox.close()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.events.v2.intake import read_frame
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import NOW, feed, result, run_async
@@ -51,6 +52,32 @@ async def test_a_dead_letter_is_shown_mended_and_taken_in(tmp_path: Path) -> Non
         assert (await calls.post("/ops/interfaces", data=mended, headers=PAGE)).status_code == 303
         assert "Every message was read" in (await calls.get("/ops", headers=PAGE)).text
     assert _states(tmp_path) == [("1", "replayed"), ("1#replay-1", "done")]
+
+
+@run_async
+async def test_what_waits_is_shown_and_what_was_given_up_is_sent_again(tmp_path: Path) -> None:
+    path = _declared(tmp_path)
+    (tmp_path / "secret").write_bytes(b"s" * 32)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('[webhook.care]\nurl = "http://127.0.0.1:9/"\nsecret_file = "secret"\n')
+    inbox = Inbox(tmp_path / "events.sqlite3")
+    with inbox.transaction() as connection:
+        add_to_outbox(connection, "e1", "decision-made", "500", NOW, {})
+        connection.execute("INSERT INTO set_aside VALUES ('care', 1, '500', 10, 0, 1)")
+        connection.execute("INSERT INTO counts VALUES ('lab', ?, 'value:2823-3|mmol/L:1048648', 3)", (int(NOW) // 300,))
+    inbox.close()
+    async with client(tmp_path, events_file=path) as calls:
+        page = (await calls.get("/ops", headers=PAGE)).text
+        assert "due to be computed" in page
+        assert "care refused 1 events" in page
+        assert "1048648" not in page
+        form = {"act": "resend", "feed": "care"}
+        answer = await calls.post("/ops/interfaces", data=form, headers=PAGE)
+        assert answer.headers["location"] == "../ops?did=resend#interfaces"
+        assert "care refused" not in (await calls.get("/ops", headers=PAGE)).text
+        form["feed"] = "other"
+        assert (await calls.post("/ops/interfaces", data=form, headers=PAGE)).status_code == 404
+        assert "cds_events_waiting" in (await calls.get("/metrics")).text
 
 
 @run_async
