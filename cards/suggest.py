@@ -16,7 +16,7 @@ from cards.card import Action, Suggestion
 from cards.fhir_validity import new_faults
 from cards.new_orders import lab_order, medication_order
 from cards.replacements import why_unfit
-from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence, asks_for_change
+from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.language.site import absent_among
@@ -138,7 +138,7 @@ def _actions(offer: OfferedSuggestion, finding: Finding, context: SuggestionCont
         if is_milder and context.session.active_orders and needs_cover(context.drafted.medication):
             raise SuggestionWithheld("nothing would stand in its place")
         is_taken = context.session.active_orders and context.drafted.draft.kind == "MedicationRequest"
-        if is_milder and is_taken and asks_for_change(finding):
+        if is_milder and is_taken and finding.asks == "change":
             raise SuggestionWithheld("the finding asks for a change and not for an end")
         yield _removal(context)
     if declared.hold:

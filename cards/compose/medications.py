@@ -1,6 +1,5 @@
 """Composes the two cards about what is taken already: the medication review, and genetic results that matter to it."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -9,7 +8,7 @@ from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import Finding, OfferedSuggestion, asks_for_change
+from cards.rules.engine.finding import Finding, OfferedSuggestion
 from cards.text import escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 
@@ -61,7 +60,6 @@ class _Line(Struct, frozen=True):
 
 # Their labels warn of seizures, hallucinations or a neuroleptic malignant syndrome where they are stopped at once.
 _TAPERED_DRUGS: Final = frozenset({"baclofen", "levodopa", "carbidopa", "pramipexole", "ropinirole", "rotigotine"})
-_STEPWISE: Final = re.compile(r"\b(?:stepwise|taper|gradual|wean)", re.IGNORECASE)
 
 
 def may_be_stopped(medication: MedicationIdentity) -> bool:
@@ -70,8 +68,8 @@ def may_be_stopped(medication: MedicationIdentity) -> bool:
     return not medication.classes & TAPERED and not names & _TAPERED_DRUGS
 
 
-def fits_sentence(offer: OfferedSuggestion, finding: Finding, medication: MedicationIdentity) -> bool:
-    """Whether a suggestion does what the sentence of the finding asks for, of a drug that is taken already.
+def fits_finding(offer: OfferedSuggestion, finding: Finding, medication: MedicationIdentity) -> bool:
+    """Whether a suggestion does what the finding asks for, of a drug that is taken already.
 
     A drug is stopped or held by a button only where the finding is certain and asks for no lower dose, taper or value
     instead. What would begin another drug, or changes the other drug of a pair, is left to the clinician.
@@ -79,11 +77,10 @@ def fits_sentence(offer: OfferedSuggestion, finding: Finding, medication: Medica
     declared = offer.suggestion.declared
     if declared.create or declared.stop_partner is not None or declared.change_partner is not None:
         return False
-    sentence = f"{finding.summary} {finding.detail}"
     if not declared.takes_draft_away:
-        is_step = declared.change is not None and _STEPWISE.search(sentence) is not None
-        return not is_step or may_be_stopped(medication) or _STEPWISE.search(declared.label) is not None
-    return finding.is_certain and may_be_stopped(medication) and not asks_for_change(finding)
+        is_step = declared.change is not None and finding.asks == "steps"
+        return not is_step or may_be_stopped(medication) or declared.in_steps
+    return finding.is_certain and may_be_stopped(medication) and finding.asks != "change"
 
 
 def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity) -> Card:

@@ -18,7 +18,7 @@ from cards.card import SEVERITY, Suggestion
 from cards.compose.medications import (
     MEDICATION_REVIEW,
     ReviewedDrug,
-    fits_sentence,
+    fits_finding,
     may_be_stopped,
     review_card,
 )
@@ -177,7 +177,7 @@ def _reviewed(finding: Finding, context: SuggestionContext) -> ReviewedDrug:
     """Return the finding with what can be done about it here, of an order that came with the call."""
     medication = context.drafted.medication
     name = plain(medication.name, 60)
-    fitting = tuple(offer for offer in finding.suggestions if fits_sentence(offer, finding, medication))
+    fitting = tuple(offer for offer in finding.suggestions if fits_finding(offer, finding, medication))
     if not fitting or not context.drafted.draft.resource.get("id"):
         return ReviewedDrug(name, finding)
     offers, _ = suggestions_for(replace(finding, suggestions=fitting), context)

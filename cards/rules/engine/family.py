@@ -69,7 +69,7 @@ class Family:
     `rows` gives these rows in words, for the page of a drug.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
     `asks_change` says by the row of a table that decided whether a finding asks for another dose, a level or watching,
-    and not for an end of the drug; of a family without it the sentences of its rules say so (finding.py).
+    and not for an end of the drug; of a family without it the band says so (`asks`).
     """
 
     name: str

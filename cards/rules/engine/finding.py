@@ -8,7 +8,6 @@ or drafted. Such a rule is judged with each partner, and the most severe finding
 offered for a finding go with it.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
@@ -24,7 +23,7 @@ from cards.rules.engine.compile import (
     CompiledRule,
     CompiledSuggestion,
 )
-from cards.rules.language.rule import Evidence, OrderChange, SilentWhen
+from cards.rules.language.rule import Asks, Evidence, OrderChange, SilentWhen
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 
@@ -50,7 +49,7 @@ class Finding(Struct, frozen=True):
     `is_certain` is False where it rests on old or contradicting values, which `notes` tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
     share a line; `yields_to` names the rules and bands whose finding about the same order says this one too.
-    `asks_change` is what the row of a table says (`Family.asks_change`); None where the sentence says it.
+    `asks` is what the band says, or the row of a table that decided (`Family.asks_change`).
     """
 
     rule: str
@@ -68,37 +67,12 @@ class Finding(Struct, frozen=True):
     override_reasons: tuple[Coding, ...]
     group: str = ""
     yields_to: tuple[str, ...] = ()
-    asks_change: bool | None = None
+    asks: Asks = "end"
 
     def is_said_by(self, other: "Finding") -> bool:
         """Whether the other finding says this one too, so that this one needs no line of its own."""
         is_older = other.rule in self.yields_to or f"{other.rule}/{other.band}" in self.yields_to
         return is_older and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
-
-
-# The finding asks for something else than an end of the drug: a lower dose, a taper, a value, watching.
-_ASKS_CHANGE: Final = re.compile(
-    r"\b(?:needs a change|hours apart|reduc|lower(?:ing)? (?:the )?dose|lower dose|less |halve|half |taper|wean|repeat"
-    r"|recheck|before deciding|check|measure|level in|smaller)",
-    re.IGNORECASE,
-)
-_ASKS_WATCHING: Final = re.compile(
-    r"\b(?:levels?|INR|TSH|ECG|blood counts?|watch\w*|monitor\w*|at most|(?:begin|start) low|by effect|raise the dose"
-    r"|another method)\b",
-    re.IGNORECASE,
-)
-_ASKS_END: Final = re.compile(r"\b(?:stop|discontinu|contraindicated|avoid|do not use|not recommended)", re.IGNORECASE)
-
-
-def asks_for_change(finding: Finding) -> bool:
-    """Whether a finding asks for another dose, a level or watching, and not for an end of the drug."""
-    if finding.asks_change is not None:
-        return finding.asks_change
-    sentence = f"{finding.summary} {finding.detail}"
-    return _ASKS_CHANGE.search(finding.summary) is not None or (
-        _ASKS_END.search(sentence) is None
-        and (_ASKS_CHANGE.search(sentence) is not None or _ASKS_WATCHING.search(sentence) is not None)
-    )
 
 
 class Silence(Struct, frozen=True, gc=False):

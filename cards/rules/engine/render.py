@@ -19,7 +19,7 @@ from cards.rules.engine.finding import (
     offered_suggestions,
     reasons,
 )
-from cards.rules.language.rule import Evidence
+from cards.rules.language.rule import Asks, Evidence
 from cards.rules.language.trigger import NO_NUMBER, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
@@ -221,7 +221,9 @@ def _finding_of(match: Match, band: CompiledBand) -> Finding:
         lower = tuple(reason.text for reason in reasons(band, context, "warning"))
     summary = _summary(rule, band, context, unsure)
     indicator = "info" if milder else "warning" if lower else indicator
-    text = _Text(declared.id, indicator, band.when, facts, summary, band.detail, not unsure, declared.cites)
+    # Other words for values that are old or contradict ask for these values first.
+    asks: Asks = "change" if summary is band.unsure_summary else declared.asks
+    text = _Text(declared.id, indicator, band.when, facts, summary, band.detail, not unsure, declared.cites, asks)
     offers = offered_suggestions(rule, band.suggestions, context, context.is_doubtful(band.when.uses))
     if not match.less:
         return _finding(rule, text, offers, context, (*doubts, *milder, *lower))
@@ -281,6 +283,7 @@ class _Text(Struct, frozen=True):
     detail: Template
     is_certain: bool
     cites: tuple[int, ...]
+    asks: Asks = "end"
 
 
 def _finding(
@@ -314,8 +317,14 @@ def _finding(
         evidence=_evidence(rule, text.cites, context),
         override_reasons=rule.override_reasons,
         yields_to=declared.yields_to,
-        asks_change=rule.family.asks_change(context) if rule.family.asks_change is not None else None,
+        asks=_asks_by_row(rule, context) or text.asks,
     )
+
+
+def _asks_by_row(rule: CompiledRule, context: RuleContext) -> Asks | None:
+    if rule.family.asks_change is None:
+        return None
+    return "change" if rule.family.asks_change(context) else "end"
 
 
 def _with_count_of_others(facts: Iterable[Fact]) -> Iterator[Fact]:

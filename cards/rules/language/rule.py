@@ -14,6 +14,9 @@ from msgspec import Struct
 from cards.card import WebAddress
 
 BandIndicator = Literal["silent", "info", "warning", "critical"]
+Asks = Literal["end", "change", "steps"]
+"""What a finding asks for: an end of the drug; another dose, a value or watching instead; an end or a lower dose in
+steps."""
 Verification = Literal["source read", "search", "knowledge", "needs label check"]
 
 
@@ -248,6 +251,7 @@ class SuggestionTemplate(Declared, frozen=True, kw_only=True):
     among the drafts of this session ("draft"), or also among the active orders of the record ("any"). `stop_partner`
     and `change_partner` are about the order on the other side of a pair; such a suggestion is never preselected.
     `active_label` is its label where the order is active already, at discharge: that order is stopped, not cancelled.
+    `in_steps`: its change is a step towards what the finding asks for in steps.
     `id` is accepted and not used: rule files of hospitals had it, and it stands first so that their versions stay.
     """
 
@@ -265,6 +269,7 @@ class SuggestionTemplate(Declared, frozen=True, kw_only=True):
     only_if: Any = None
     from_estimate: bool = False
     answers: Literal["", "draft", "any"] = ""
+    in_steps: bool = False
 
     def label_of(self, *, is_active: bool) -> str:
         """The label where the order is a draft or, with `is_active`, where it is active already (at discharge)."""
@@ -294,6 +299,8 @@ class Band(Declared, frozen=True):
 
     `unsure_summary` is said instead of `summary` when the facts are old or contradict; `cites` are the positions of the
     rule's evidence that this band rests on, the first one named as the card's source (none given: all of it).
+    A drug that is taken already gets no button that ends it where the band `asks` for a "change", and none that lowers
+    its dose at once where it asks for "steps" and the drug is tapered. With `unsure_summary` it asks for a "change".
     """
 
     id: str
@@ -304,6 +311,7 @@ class Band(Declared, frozen=True):
     unsure_summary: str | None = None
     cites: tuple[int, ...] = ()
     suggestions: tuple[SuggestionTemplate, ...] = ()
+    asks: Asks = "end"
 
 
 class SilentWhen(Declared, frozen=True):

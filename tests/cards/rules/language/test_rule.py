@@ -100,7 +100,7 @@ def test_what_is_declared_without_saying_it_is_nothing() -> None:
     assert msgspec.structs.asdict(SuggestionTemplate(label="x")) == {
         "id": None, "label": "x", "active_label": None, "cancel": False, "hold": False, "change": None,
         "stop_partner": None, "change_partner": None, "create": (), "orders": (), "recommended": False,
-        "only_if": None, "from_estimate": False, "answers": "",
+        "only_if": None, "from_estimate": False, "answers": "", "in_steps": False,
     }  # fmt: skip
     assert (LabOrder("1", "x").in_days, OrderChange().raises, Product("1", "x").slow_release) == (0, False, False)
     with pytest.raises(msgspec.ValidationError):
