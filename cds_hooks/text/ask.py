@@ -39,20 +39,19 @@ _RISK: Final = re.compile(
     re.IGNORECASE,
 )
 _ADVICE: Final = re.compile(
-    r"\b(?:should|recommend|advise|suggest|ought|would you|can (?:i|we|she|he) (?:give|start|stop|have|take)"
-    r"|prescribe|approve|order|safe to"
-    r"|ignore|instruction|pretend|delete|change|write|send|best (?:drug|treatment|dose)|what dose (?:to|would))\b",
+    r"\b(?:should|recommend|advise|suggest|ought|would you|can (?:i|we|she|he) (?:give|start|stop|have|take)|prescribe"
+    r"|approve|order|safe to|ignore|instruction|pretend|delete|change|write|send|best (?:drug|treatment|dose)"
+    r"|what dose (?:to|would))\b",
     re.IGNORECASE,
 )
 _TREND: Final = re.compile(
-    r"\b(?:since|fall(?:en|ing)?|rise|risen|rising|trend|chang\w*|worse\w*|better|improv\w*|over time"
-    r"|compar\w*|went|go(?:ne|ing)|earlier|previous\w*"
-    r"|before|drop\w*|increas\w*|decreas\w*|declin\w*|history of)\b",
+    r"\b(?:since|fall(?:en|ing)?|rise|risen|rising|trend|chang\w*|worse\w*|better|improv\w*|over time|compar\w*|went"
+    r"|go(?:ne|ing)|earlier|previous\w*|before|drop\w*|increas\w*|decreas\w*|declin\w*|history of)\b",
     re.IGNORECASE,
 )
 _FAMILY: Final = re.compile(
-    r"\b(?:family|relatives?|mother|father|sister|brother|parents?|sibling|aunt|uncle|mum|dad|mom|hereditary"
-    r"|inherited|runs in)\b",
+    r"\b(?:family|relatives?|mother|father|sister|brother|parents?|sibling|aunt|uncle|mum|dad|mom|hereditary|inherited"
+    r"|runs in)\b",
     re.IGNORECASE,
 )
 _CLASSES: Final = (
@@ -101,8 +100,8 @@ _ASKING: Final = re.compile(
 )
 _LISTS: Final = (
     (
-        r"(?:which|what) (?:drugs?|medicines?|medications?|tablets?) (?:were|was|has"
-        r"|have) (?:been )?(?:stopped|discontinued)|stopped (?:drugs?|medicines?)|what was stopped",
+        r"(?:which|what) (?:drugs?|medicines?|medications?|tablets?) (?:were|was|has|have) (?:been )?(?:stopped"
+        r"|discontinued)|stopped (?:drugs?|medicines?)|what was stopped",
         ("stopped",),
     ),
     (r"medications?|medicines?|drugs?|tablets?|meds|taking|takes|treatment", ("drug",)),

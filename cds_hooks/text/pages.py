@@ -26,34 +26,28 @@ class Pages(Struct, frozen=True):
 
 _MOST: Final = 5
 _OF_PATIENTS: Final = re.compile(
-    r"\b(?:(?:this|my|the|our) (?:patient|child|mother|father)(?!s)|patient in bed|bed \d|\d+ ?(?:kg"
-    r"|year[- ]old|yo\b)|mrs? [A-Z]"
-    r"|(?:his|her) (?:potassium|creatinine|egfr|result|risk|dose|score))\b",
+    r"\b(?:(?:this|my|the|our) (?:patient|child|mother|father)(?!s)|patient in bed|bed \d|\d+ ?(?:kg|year[- ]old|yo\b)"
+    r"|mrs? [A-Z]|(?:his|her) (?:potassium|creatinine|egfr|result|risk|dose|score))\b",
     re.IGNORECASE,
 )
 _NEVER: Final = re.compile(
-    r"\b(?:fee|fees|price|pricing|cost|costs|invoice|discount|subscription|salary|phone number"
-    r"|telephone number|address of"
-    r"|joke|poem|weather|recipe|football|stock price|who won|president|capital of"
-    r"|what is the (?:maximum |usual |right |best |starting )?dose|dose of \w+ (?:for|in)"
-    r"|how much \w+ (?:should|can|do) (?:i|we) give"
-    r"|should (?:i|we) (?:give|prescribe|start|stop|treat)|which (?:drug|antibiotic|medicine"
-    r"|treatment) (?:should|is best)"
-    r"|best treatment|treatment (?:of|for) \w+|diagnos(?:e|is) of|will (?:medicare|medicaid|the insurer"
-    r"|insurance|aetna|cigna) (?:deny|pay|approve|cover)"
-    r"|when will (?:the )?next (?:version|release)|ignore (?:the|all|your|previous)|system prompt|password of"
-    r"|api key|who is the (?:ceo|owner)"
-    r"|(?:iso|soc ?2|hitrust|fda|ce)[- ](?:certif\w+|cleared|approved|number)|which hospitals (?:use|run)"
-    r"|how many (?:hospitals|customers|users))\b",
+    r"\b(?:fee|fees|price|pricing|cost|costs|invoice|discount|subscription|salary|phone number|telephone number"
+    r"|address of|joke|poem|weather|recipe|football|stock price|who won|president|capital of|what is the (?:maximum "
+    r"|usual |right |best |starting )?dose|dose of \w+ (?:for|in)|how much \w+ (?:should|can|do) (?:i|we) give"
+    r"|should (?:i|we) (?:give|prescribe|start|stop|treat)|which (?:drug|antibiotic|medicine|treatment) (?:should"
+    r"|is best)|best treatment|treatment (?:of|for) \w+|diagnos(?:e|is) of|will (?:medicare|medicaid|the insurer"
+    r"|insurance|aetna|cigna) (?:deny|pay|approve|cover)|when will (?:the )?next (?:version|release)|ignore (?:the|all"
+    r"|your|previous)|system prompt|password of|api key|who is the (?:ceo|owner)|(?:iso|soc ?2|hitrust|fda"
+    r"|ce)[- ](?:certif\w+|cleared|approved|number)|which hospitals (?:use|run)|how many (?:hospitals|customers"
+    r"|users))\b",
     re.IGNORECASE,
 )
 _STOP: Final = re.compile(
-    r"(?:a|an|and|any|are|as|at|be|been|before|but|by|can|could|did|do|does|for|from|get|gets|had|has|have"
-    r"|how|i|if|in|into|is|it|its|many|me|much|my|no|not|of|on|one|or|our|out|say|says|see|she|he|so|some"
-    r"|such|than|that|the|their|them|then|there|these|they|this|those|to|up|us|was|we|were|what|when|where"
-    r"|which|who|whom|why|will|with|without|would|you|your|again|anyone|e|g|use|used|using|am|about|after"
-    r"|all|also|being|both|each|make|made|more|most|need|needs|other|over|same|should|two|twice|weeks|want"
-    r"|tell|work|works|go|happen|happens)"
+    r"(?:a|an|and|any|are|as|at|be|been|before|but|by|can|could|did|do|does|for|from|get|gets|had|has|have|how|i|if|in"
+    r"|into|is|it|its|many|me|much|my|no|not|of|on|one|or|our|out|say|says|see|she|he|so|some|such|than|that|the|their"
+    r"|them|then|there|these|they|this|those|to|up|us|was|we|were|what|when|where|which|who|whom|why|will|with|without"
+    r"|would|you|your|again|anyone|e|g|use|used|using|am|about|after|all|also|being|both|each|make|made|more|most|need"
+    r"|needs|other|over|same|should|two|twice|weeks|want|tell|work|works|go|happen|happens)"
 )
 _TABLE: Final = Path(__file__).with_name("page_words.csv")
 

@@ -24,9 +24,8 @@ _MONTH: Final = (
 _NUMERIC: Final = re.compile(r"(?<![\d/.])(\d{1,2})[/.](\d{1,2})(?:[/.](\d{4}|\d{2}))?(?![\d/]|\.\d|%)")
 _ISO: Final = re.compile(r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)")
 _WORDS: Final = re.compile(
-    rf"(?<![\w/])(?:(?P<before>0?[1-9]|[12]\d|3[01])(?:st|nd|rd"
-    rf"|th)?[ -])?{_MONTH}\.?(?:[ -](?P<after>\d{{1,2}}(?!\d|/))(?:st|nd|rd|th)?)?(?:,?[ -]?(?P<year>(?:19"
-    rf"|20)\d\d))?\b",
+    rf"(?<![\w/])(?:(?P<before>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?[ -])?{_MONTH}\.?(?:[ -](?P<after>\d{{1,2}}(?!\d"
+    rf"|/))(?:st|nd|rd|th)?)?(?:,?[ -]?(?P<year>(?:19|20)\d\d))?\b",
     re.IGNORECASE,
 )
 

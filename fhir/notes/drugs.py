@@ -46,33 +46,27 @@ _SHORT_NAMES: Final = _read_words()
 """What words mean in a note, whatever the tables of medications say; "" for no drug (an electrolyte, an allergen)."""
 _WORD: Final = re.compile(r"[a-z][a-z/'-]*[a-z]|[a-z]")
 _NAME_TAIL: Final = re.compile(
-    r"^(?:[ ]?(?:sodium|hydrochloride|hcl|tartrate|succinate|sulfate|sulphate|phosphate|succ|tart|bitartrate"
-    r"|hbr|mononitrate|fumarate|mesylate|gluconate|increased|reduced|citrate|maleate|besylate|bicarb"
-    r"|er|xl|sr|mr|xr|la|cr|ec|dr|m/r|tabs?|tablets?|caps?|capsules?|inhaler|patch(?:es)?|cream|drops|po|iv|im|sc"
-    r"|subcut|s/c"
-    r"|pr|sl|oral|neb(?:s|uli[sz]ed)?|inh|injection|depot|at|dose|therapy|suspension|solution|ung|pv|top|stat|dt"
-    r"|infusion"
-    r"|course|started(?: at)?|increased to|reduced to|decreased to|up to|now|titrated to|\(|@|to|of|was|is on|on|~"
-    r"|=|:)(?![a-z]))*[ ]*",
+    r"^(?:[ ]?(?:sodium|hydrochloride|hcl|tartrate|succinate|sulfate|sulphate|phosphate|succ|tart|bitartrate|hbr"
+    r"|mononitrate|fumarate|mesylate|gluconate|increased|reduced|citrate|maleate|besylate|bicarb|er|xl|sr|mr|xr|la|cr"
+    r"|ec|dr|m/r|tabs?|tablets?|caps?|capsules?|inhaler|patch(?:es)?|cream|drops|po|iv|im|sc|subcut|s/c|pr|sl|oral"
+    r"|neb(?:s|uli[sz]ed)?|inh|injection|depot|at|dose|therapy|suspension|solution|ung|pv|top|stat|dt|infusion|course"
+    r"|started(?: at)?|increased to|reduced to|decreased to|up to|now|titrated to|\(|@|to|of|was|is on|on|~|="
+    r"|:)(?![a-z]))*[ ]*",
     re.IGNORECASE,
 )
 _DOSE: Final = re.compile(
-    r"(?!\d(?:-\d){2,3}(?![\d-]))(?P<dose>(?P<amount>\d+(?:[.,]\d+)?(?:\s?[-/]\s?\d+(?:\.\d+)?){0,2})\s?(?P<unit>mg|mcg|micrograms?"
-    r"|micrograms|µg|ug|g|grams?|units?|iu|u"
-    r"|ml|mmol|meq|puffs?|tabs?|tablets?|caps?|drops?|%|milligrams|mg/kg|mg/ml|sachets?|miu|k units?)?(?![a-z0-9:]))"
-    r"(?!\s?(?:/52|/7|/12|(?:days?|weeks?|wks?|months?|years?|yrs?|hours?|hrs?|(?<!g )x)\b|%|yo\b|th\b|st\b))"
-    r"|(?P<ratio>1:\d+)",
+    r"(?!\d(?:-\d){2,3}(?![\d-]))(?P<dose>(?P<amount>\d+(?:[.,]\d+)?(?:\s?[-/]\s?\d+(?:\.\d+)?){0,2})\s?(?P<unit>mg|mcg"
+    r"|micrograms?|micrograms|µg|ug|g|grams?|units?|iu|u|ml|mmol|meq|puffs?|tabs?|tablets?|caps?|drops?|%|milligrams"
+    r"|mg/kg|mg/ml|sachets?|miu|k units?)?(?![a-z0-9:]))(?!\s?(?:/52|/7|/12|(?:days?|weeks?|wks?|months?|years?|yrs?"
+    r"|hours?|hrs?|(?<!g )x)\b|%|yo\b|th\b|st\b))|(?P<ratio>1:\d+)",
     re.IGNORECASE,
 )
 _FREQUENCY: Final = re.compile(
-    r"(?:(?<![\d-])\d(?:-\d){2,3}(?![\d-])"
-    r"|\b(?:once|twice|three times|four times|1|2|3|4)?[ ]?(?:x|times)?[ ]?(?:od|bd|bid|tds|tid|qds|qid|qd|qhs"
-    r"|nocte|mane|on|daily|nightly"
-    r"|weekly|monthly|fortnightly|qam|qpm|q\d{1,2}(?:-\d{1,2})?h(?:rly)?|stat|prn|hs|ac|pc|(?:a|per|/) ?day|(?:a"
-    r"|per|every) ?(?:week|month|morning|night)"
+    r"(?:(?<![\d-])\d(?:-\d){2,3}(?![\d-])|\b(?:once|twice|three times|four times|1|2|3|4)?[ ]?(?:x|times)?[ ]?(?:od|bd"
+    r"|bid|tds|tid|qds|qid|qd|qhs|nocte|mane|on|daily|nightly|weekly|monthly|fortnightly|qam|qpm"
+    r"|q\d{1,2}(?:-\d{1,2})?h(?:rly)?|stat|prn|hs|ac|pc|(?:a|per|/) ?day|(?:a|per|every) ?(?:week|month|morning|night)"
     r"|every (?:\d+ )?(?:hours?|weeks?|months?|other day|day)|alternate days|at night|in the morning|with meals"
-    r"|before meals"
-    r"|(?:once|twice)(?: a| per)?[ ](?:daily|weekly|day|week|nightly))\b\.?)",
+    r"|before meals|(?:once|twice)(?: a| per)?[ ](?:daily|weekly|day|week|nightly))\b\.?)",
     re.IGNORECASE,
 )
 _UNITS: Final = dict.fromkeys(("u", "iu", "unit"), "units") | dict.fromkeys(
@@ -99,9 +93,8 @@ _OF_SECTION: Final = {"stopped": "stopped", "held": "held", "allergies": "allerg
 _SENTENCE_END: Final = re.compile(r"\.(?=\s|$)|[;\n]")
 _NO_DOSE: Final = re.compile(r"(?:19|20)\d\d$|\d+/(?:52|7|12|24)$|\d+/\d+/\d+$")
 _CHANGED_TO: Final = re.compile(
-    r"[ ]*(?:(?:increased|reduced|up|down|titrated|changed)?[ ]?from[ ])?\d+(?:\.\d+)?[ ]?(?:mg|mcg|g"
-    r"|units)?(?: (?:od|bd|daily))?"
-    r"[ ]?(?:->|>|to|increased to|reduced to)[ ](?=\d)",
+    r"[ ]*(?:(?:increased|reduced|up|down|titrated|changed)?[ ]?from[ ])?\d+(?:\.\d+)?[ ]?(?:mg|mcg|g|units)?(?: (?:od"
+    r"|bd|daily))?[ ]?(?:->|>|to|increased to|reduced to)[ ](?=\d)",
     re.IGNORECASE,
 )
 _DOSE_BEFORE: Final = re.compile(r"(?<![\d.])(\d{1,6}(?:\.\d{1,4})? ?(?:mg|mcg|g|units|ml))(?: of)? $", re.IGNORECASE)
@@ -109,6 +102,7 @@ _IN_MICROGRAMS: Final = re.compile(
     r"levothyroxine|digoxin|fentanyl|fluticasone|beclometh|budesonide|tiotropium|liothyronine"
 )
 _CORRECTS: Final = frozenset({"stopped", "held", "never"})
+_MAY_BE_IF: Final = frozenset({"", "active", "stopped", "held"})
 
 
 def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug, ...]:
@@ -137,20 +131,13 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
         is_denied = _NO_ALLERGY.search(before) is not None or (joined and bool(drugs) and drugs[-1].status == "other")
         if is_denied if status == "allergy" else assertion.person != "patient" and section != "family":
             status = "other"
-        elif (
-            assertion.polarity == "hypothetical"
-            and status in ("", "active", "stopped", "held")
-            and not _PREVENTS.search(behind)
-        ):
+        elif assertion.polarity == "hypothetical" and status in _MAY_BE_IF and not _PREVENTS.search(behind):
             status = "conditional" if _IF.search(before) else status or "planned"
-        if (
-            joined
-            and status in _CORRECTS
-            and drugs
-            and drugs[-1].status == "active"
-            and _shares(text, previous, start, behind)
-        ):
+        is_of_both = joined and status in _CORRECTS and _shares(text, previous, start, behind)
+        if is_of_both and drugs and drugs[-1].status == "active":
             drugs[-1] = replace(drugs[-1], status=status)
+        if status in ("", "active") and _OF_THE_PAST.search(text[max(0, start - 8) : start]):
+            status = "completed"  # "ectopic 2020 (methotrexate)"
         if not status:  # "Allergies: none known. Penicillin V 250 mg bd": what has a frequency is taken
             status = "active" if section == "allergies" and frequency else _OF_SECTION.get(section, "active")
         drugs.append(Drug(start, last, note[start:last], name, dose, frequency, status, is_assumed, section))
@@ -185,11 +172,17 @@ _STILL: Final = re.compile(r"\bstill (?:taking|takes|on|using)(?: [\w']+){0,2} $
 _PREVENTS: Final = re.compile(r"^[^.;]{0,40}\b(?:ppx|proph(?:ylaxis)?|prevention)\b", re.IGNORECASE)
 # "Iron deficiency", "insulin resistance", "serum iron studies", "bicarb 18", "vitamin D 18 ng/mL"
 _NO_DRUG: Final = re.compile(
-    r" (?:def\b|deficien|studies|overload|saturation|resistan|dependent|store)"
-    r"|(?<=bicarb) \d\d\b(?! ?(?:m?g|meq|m?mol))"
-    r"| (?:level |of |is |was )*[\d.]+ ?(?:[np]g/ml|[npm]mol/l|meq/l)(?! ?[-,:>]+ ?(?:start|begin|give|replace)[a-z]*"
-    r" \d)"
+    r" (?:def\b|deficien|studies|overload|saturation|resistan|dependent|store)|(?<=bicarb) \d\d\b(?! ?(?:m?g|meq"
+    r"|m?mol))| (?:level |of |is |was )*[\d.]+ ?(?:[np]g/ml|[npm]mol/l|meq/l)(?! ?[-,:>]+ ?(?:start|begin|give"
+    r"|replace)[a-z]* \d)"
 )
+# "Iron 6, ferritin 9, B12 normal"
+_MEASURED: Final = frozenset({"iron", "cyanocobalamin", "cholecalciferol", "folic acid"})
+_LEVEL: Final = re.compile(
+    r" ?(?:level )?(?:is |was |of |: ?|= ?)?(?:(?:normal|low|high|wnl|replete|raised|adequate)\b"
+    r"|\d{1,3}(?:\.\d)?\b(?! ?(?:(?:m?c?g|iu|units?|tab|x|o?d|bd|tds|daily|weekly)\b|[a-z]+/)))"
+)
+_OF_THE_PAST: Final = re.compile(r"\b(?:19|20)\d\d,? \($")
 _LEVEL_THEN: Final = re.compile(
     r"[ ]?[\d.]+ ?[a-z]+/m?l ?[-,:>]+ ?(?:start|begin|give|replace)[a-z]* (?=\d)", re.IGNORECASE
 )
@@ -245,12 +238,8 @@ def _dose(text: str, start: int, end: int, limit: int, name: str) -> tuple[int, 
         dose = before[1] if before else ""
     frequency = _FREQUENCY.search(window, match.end() if match else 0, (match.end() if match else 0) + 32)
     if frequency is not None and not re.search(r"[,;.\n]", window[match.end() if match else 0 : frequency.start()]):
-        return (
-            (end + frequency.end() if match or frequency.start() < 3 else last),
-            dose,
-            " ".join(frequency[0].split()),
-            is_assumed,
-        )
+        last = end + frequency.end() if match or frequency.start() < 3 else last
+        return last, dose, " ".join(frequency[0].split()), is_assumed
     return last, dose, "", is_assumed
 
 
@@ -306,4 +295,8 @@ def _mentions(text: str) -> list[tuple[int, int, str]]:
             for first in inside:
                 del spans[first]
             spans[start] = (start, end, " / ".join(member.name for member in members))
-    return [spans[start] for start in sorted(spans) if not _NO_DRUG.match(lowered, spans[start][1])]
+    return [spans[start] for start in sorted(spans) if not _is_no_drug(lowered, *spans[start][1:])]
+
+
+def _is_no_drug(lowered: str, end: int, name: str) -> bool:
+    return bool(_NO_DRUG.match(lowered, end) or (name in _MEASURED and _LEVEL.match(lowered, end)))

@@ -57,10 +57,10 @@ _OTHER_MEANING: Final = re.compile(r"(?:%|\bon|\d) ra\b|\d ?mets?\b|\bmets?:? ?[
 _ACUTE: Final = re.compile(
     r"stroke|transient|infarction|fracture|embolism|thrombosis|pneumonia|meningitis|ketoacidosis|hypoglyc|sepsis"
     r"|seizure|fall|melanoma|cancer|lymphoma|leukaemia|ectomy|section|miscarriage|eclampsia|gestational|bleeding"
-    r"|haemorrhage|haematoma|infection|shingles|hepatitis|pancreatitis|attempt|self-harm|injury|trauma|delirium"
-    r"|syncope|ulcer|arrest|tuberculosis|anaphylaxis|asbestos|bypass|stent|surgery|psychosis|ectopic|cellulitis"
-    r"|appendicitis|cholecystitis|diverticulitis|hernia|transplant|depression|overdose|poisoning|admission|pericarditis"
-    r"|endocarditis|COVID|rash|nephr|stone|gallstones|replacement|syndrome$|withdrawal|obstruction|ileus|abscess"
+    r"|haemorrhage|haematoma|infection|shingles|hepatitis|pancreatitis|attempt|self-harm|injury|trauma|delirium|syncope"
+    r"|ulcer|arrest|tuberculosis|anaphylaxis|asbestos|bypass|stent|surgery|psychosis|ectopic|cellulitis|appendicitis"
+    r"|cholecystitis|diverticulitis|hernia|transplant|depression|overdose|poisoning|admission|pericarditis|endocarditis"
+    r"|COVID|rash|nephr|stone|gallstones|replacement|syndrome$|withdrawal|obstruction|ileus|abscess"
 )
 _DUE: Final = re.compile(
     r"\b(?:listed|booked|awaiting|scheduled|planned|elective|due|for elective|(?:\d\d ?[mf]|here|in|admitted"
@@ -69,20 +69,19 @@ _DUE: Final = re.compile(
 )
 _OPERATION: Final = re.compile(r"(?:ectomy|section|bypass|surgery|amputation|stent)$")
 _AFTER_A_TIME: Final = re.compile(
-    r"^[ ]?[(,]?[ ]?(?:(?:in|of|the|L|R|left|right|leg|arm|calf|lung|x ?\d) )*(?:(?:early|late|mid) ?)?"
-    r"(?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?[ -]?)?'?(?P<year>(?:19|20)\d\d|(?:19"
-    r"|20)\d0s)\b",
+    r"^[ ]?[(,]?[ ]?(?:(?:in|en|im|nel|em|of|the|L|R|left|right|leg|arm|calf|lung|x ?\d) )*(?:(?:early|late"
+    r"|mid) ?)?(?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?[ -]?)?'?(?P<year>(?:19|20)\d\d"
+    r"|(?:19|20)\d0s)\b",
     re.IGNORECASE,
 )
 _AFTER_AGO: Final = re.compile(
     r"^[^.;\n]{0,24}?\b(?:\d+|one|two|three|several|few|many) ?(?:/(?:7|52|12))? ?(?:years?|yrs?|y|months?|mths?"
-    r"|decades?)? ?ago\b"
-    r"|^[ ,(]{0,2}(?:as a (?:child|teenager)|in childhood|in the past|\(?resolved|- resolved|now resolved|has resolved"
-    r"|last (?:week|month|year|admission|time|winter|summer)\b"
-    r"|\(childhood|(?:treated|cured|eradicated|cleared)(?:/[a-z]+)?(?: (?:w/?|with) [a-z-]+)?(?: in)? ?(?:19|20)\d\d"
-    r"|(?:was |been |now )?(?:cured|eradicated)\b|dans l'enfance|in der kindheit|en la infancia"
-    r"|x ?\d+ before|before that|has settled|now settled|settled)"
-    r"|^[^.;\n]{0,40}\b(?-i:NED)\b",
+    r"|decades?)? ?ago\b|^[ ,(]{0,2}(?:as a (?:child|teenager)|in childhood|in the past|\(?resolved|- resolved"
+    r"|now resolved|has resolved|last (?:week|month|year|admission|time|winter|summer)\b|\(childhood|(?:treated|cured"
+    r"|eradicated|cleared|excised|resected|removed)(?:/[a-z]+)?(?: (?:w/?|with) [a-z-]+)?(?: in)? ?(?:19|20)\d\d"
+    r"|(?:was |been |now )?(?:cured|eradicated)\b|dans l'enfance|in der kindheit|en la infancia|x ?\d+ before"
+    r"|before that|has settled|now settled|settled)|^[^.;\n]{0,40}(?:\b(?-i:NED)\b|\bspontaneously cleared"
+    r"|\bcleared spontaneously)",
     re.IGNORECASE,
 )
 _BEFORE_PAST: Final = re.compile(
@@ -101,6 +100,10 @@ _BACK_AGAIN: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_ALLERGY: Final = re.compile(r"nkd?a", re.IGNORECASE)
+# "No beta blocker as she had asthma": what is denied ends where the reason begins
+_BECAUSE: Final = re.compile(
+    r"\b(?:no|not|never|nil)\b [^.;]*\w (?:as (?:she|he|they|pt)|because|since|given|in view of)\b [^.;]*$", re.I
+)
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
 # "r/o PE, hx breast cancer": the doubt is of the first
 _KNOWN: Final = re.compile(r"(?<!\?)(?<!possible )\b(?:hx|h/o|history|known)(?: of)? $", re.IGNORECASE)
@@ -138,46 +141,37 @@ _REPORTS: Final = re.compile(
     r"|\(consent)\b",
     re.IGNORECASE,
 )
-_CLAUSE: Final = re.compile(r"[.;\n]")
 _HYPOTHETICAL: Final = re.compile(
-    r"\b(?:if (?!not\b)|should (?:she|he|they|there|you|pt|the patient|any)\b|return (?:to (?:ed|a&e"
-    r"|clinic) )?(?:if|for|with)\b"
-    r"|call (?:us |911 |999 |back |gp )?(?:for|if)\b|come back (?:if|for)\b|seek (?:help|advice) (?:if|for)\b"
-    r"|watch for\b"
-    r"|look out for\b|in case of\b|risk of\b|risks of\b|risks?:|to prevent\b|prevention of\b|return precautions\b"
-    r"|any new\b"
-    r"|(?:to )?monitor(?:ing)? for\b|warned (?:of|about|re)\b|counsel+ed (?:re|about|on)\b|beware\b|explained risk"
-    r"|unless\b"
-    r"|can cause\b|may cause\b|ring (?:us )?if\b|worsening advice\b|safety.?net(?:ted|ting)?\b|red flags?\b"
-    r"|(?:stop|hold) if\b|in the event of\b|at risk of\b|precautions for\b|any (?=[a-z ,/]{2,60}(?:->|=>|-|>"
-    r"|to) ?(?:999|911|ED|A&E|call)))",
+    r"\b(?:if (?!not\b)|should (?:she|he|they|there|you|pt|the patient|any)\b|return (?:to (?:ed|a&e|clinic) )?(?:if"
+    r"|for|with)\b|call (?:us |911 |999 |back |gp )?(?:for|if)\b|come back (?:if|for)\b|seek (?:help|advice) (?:if"
+    r"|for)\b|watch for\b|look out for\b|in case of\b|risk of\b|risks of\b|risks?:|to prevent\b|prevention of\b"
+    r"|return precautions\b|any new\b|(?:to )?monitor(?:ing)? for\b|warned (?:of|about|re)\b|counsel+ed (?:re|about"
+    r"|on)\b|beware\b|explained risk|unless\b|can cause\b|may cause\b|ring (?:us )?if\b|worsening advice\b"
+    r"|safety.?net(?:ted|ting)?\b|red flags?\b|(?:stop|hold) if\b|in the event of\b|at risk of\b|precautions for\b"
+    r"|any (?=[a-z ,/]{2,60}(?:->|=>|-|>|to) ?(?:999|911|ED|A&E|call)))",
     re.IGNORECASE,
 )
 _POSSIBLE: Final = re.compile(
-    r"(?:\?\?? ?|\b(?:r/o|rule out|query|poss(?:ible|ibly)?|prob(?:able|ably)?|likely|suspect(?:ed)?"
-    r"|suspicious for|favou?rs?"
-    r"|suggest(?:s|ive|ing)?(?: of)?|c/w|consistent with|in keeping with|could be|may be|might be|concern(?:ing)? for"
-    r"|suspicion of|ddx:?|differential:?|wonder(?:s|ed|ing)?(?: about| if| whether)?|impression of|thought to be"
-    r"|may represent|could represent|compatible with|exclude|excl|presumed|working diagnosis)[ ]?(?:an? |of |the )?)"
-    r"(?:[a-z0-9-]+ ){0,2}$",
+    r"(?:\?\?? ?|\b(?:r/o|rule out|query|poss(?:ible|ibly)?|prob(?:able|ably)?|likely|suspect(?:ed)?|suspicious for"
+    r"|favou?rs?|suggest(?:s|ive|ing)?(?: of)?|c/w|consistent with|in keeping with|could be|may be|might be"
+    r"|concern(?:ing)? for|suspicion of|ddx:?|differential:?|wonder(?:s|ed|ing)?(?: about| if| whether)?|impression of"
+    r"|thought to be|may represent|could represent|compatible with|exclude|excl|presumed|working diagnosis)[ ]?(?:an? "
+    r"|of |the )?)(?:[a-z0-9-]+ ){0,2}$",
     re.IGNORECASE,
 )
 _POSSIBLE_AFTER: Final = re.compile(
     r"^ ?(?:\?(?! ?(?:2|sec|due|cause|rel|from))|\(\?\)|- ?\?|\(?(?:possible|possibly|probable|probably|likely"
-    r"|suspected|suggested|(?:(?:was|were|is|has been|been) )?(?:also )?considered|unconfirmed|less likely"
-    r"|(?:is |was )?(?:a |one )?(?:low|lower) (?:on|probability|likelihood|suspicion)|(?:is |was )?on the differential"
-    r"|queried|in (?:the )?differential)\b|(?:could|cannot|can't|may|not) (?:be )?(?:considered|excluded|ruled out)"
-    r"|(?:is |has been )?(?:suspected|possible|not excluded)|status unknown|(?:testing |result )?pending|tbc\b)",
+    r"|suspected|suggested|(?:(?:was|were|is|has been|been) )?(?:also )?considered|unconfirmed|less likely|(?:is "
+    r"|was )?(?:a |one )?(?:low|lower) (?:on|probability|likelihood|suspicion)|(?:is |was )?on the differential|queried"
+    r"|in (?:the )?differential)\b|(?:could|cannot|can't|may|not) (?:be )?(?:considered|excluded|ruled out)|(?:is "
+    r"|has been )?(?:suspected|possible|not excluded)|status unknown|(?:testing |result )?pending|tbc\b)",
     re.IGNORECASE,
 )
 _NEGATED_AFTER: Final = re.compile(
-    r"^ ?(?:[:=-]{1,2} ?)?(?:\((?:-|neg|no|nil)\)|(?:is |are |was |were |has been |have been )?(?:ruled out"
-    r"|excluded|absent|not (?:seen|found"
-    r"|present|identified|detected|demonstrated|visualised|evident|noted|confirmed|felt)|negative(?! for)|denied"
-    r"|none\b|nil\b"
-    r"|no\b(?! (?:longer|change|further|better))|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely"
-    r"|very unlikely|thought unlikely"
-    r"|never\b(?! settled)"
+    r"^ ?(?:[:=-]{1,2} ?)?(?:\((?:-|neg|no|nil)\)|(?:is |are |was |were |has been |have been )?(?:ruled out|excluded"
+    r"|absent|not (?:seen|found|present|identified|detected|demonstrated|visualised|evident|noted|confirmed|felt)"
+    r"|(?:felt|thought|very) unlikely|negative(?! for)|denied|none\b|nil\b|no\b(?! (?:longer|change|further|better))"
+    r"|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely|very unlikely|thought unlikely|never\b(?! settled)"
     r"|removed from|entered in error|wrong\b|in error|miscoded|does not|did not|retained))",
     re.IGNORECASE,
 )
@@ -191,15 +185,15 @@ _DENIED: Final = re.compile(
 )
 # "Not felt to represent ACS", "does not look like meningitis"
 _NOT_LIKE: Final = re.compile(
-    r"(?:\bnot|n't) (?:felt|thought|believed|considered|likely|judged|deemed|look|appear|sound|seem|behave)[a-z]*"
-    r" ?(?:to (?:be|have|represent|reflect|indicate|suggest)|like|due to|from|secondary to)?"
-    r" (?:an? |the |any |true )?(?:[a-z-]+ )?$",
+    r"(?:\bnot|n't) (?:felt|thought|believed|considered|likely|judged|deemed|look|appear|sound|seem"
+    r"|behave)[a-z]* ?(?:to (?:be|have|represent|reflect|indicate|suggest)|like|due to|from|secondary to)? (?:an? |the "
+    r"|any |true )?(?:[a-z-]+ )?$",
     re.IGNORECASE,
 )
 # "Asks whether she has diabetes", "fear of cancer"
 _ASKED: Final = re.compile(
-    r"\b(?:asks?|asked|asking|wants? to know|unsure|wonder(?:s|ed|ing)?) (?:whether|if|about)\b[^.;,]{0,30}$"
-    r"|\b(?:fear|fears|fearful|worry|afraid|scared) (?:of|about|that)? ?(?:[a-z]+ ){0,2}$",
+    r"\b(?:asks?|asked|asking|wants? to know|unsure|wonder(?:s|ed|ing)?) (?:whether|if|about)\b[^.;,]{0,30}$|\b(?:fear"
+    r"|fears|fearful|worry|afraid|scared) (?:of|about|that)? ?(?:[a-z]+ ){0,2}$",
     re.IGNORECASE,
 )
 _FOR_WHICH: Final = re.compile(r"\bs/p [a-z ]+ (?:for|due to|because of) (?:[a-z]+ ){0,2}$", re.IGNORECASE)
@@ -207,8 +201,8 @@ _ANOTHER_REFUSED: Final = re.compile(r"^ ?[-,:] ?[a-z]+ (?:declined|offered|plan
 _ANY: Final = re.compile(r"\bany (?:[a-z]+[ ,/]+){0,8}$", re.IGNORECASE)
 _CALL: Final = re.compile(r"^[^.;\n]{0,60}?(?:->|=>|>|\b(?:999|911|A&E|ED|call|ring|return|come back|seek)\b)")
 _REASON: Final = re.compile(
-    r"\b(?:stopped|discontinued|held|ceased|d/c'?d|withheld|not tolerated)\b[^.;]{0,20}(?:[(,;:-]|due to"
-    r"|because of|for) ?$",
+    r"\b(?:stopped|discontinued|held|ceased|d/c'?d|withheld|not tolerated)\b[^.;]{0,20}(?:[(,;:-]|due to|because of"
+    r"|for) ?$",
     re.IGNORECASE,
 )
 _BEFORE_THAT: Final = re.compile(r"^ ?(?:x ?\d+ )?(?:before|prior to) (?:that|this|then)", re.IGNORECASE)
@@ -217,15 +211,14 @@ _OTHER_NORMAL: Final = re.compile(
     r"^, ?(?:[a-z0-9/-]{1,20} ){1,3}(?:was |is )?(?:normal|wnl|nad|clear|unremarkable)\b", re.IGNORECASE
 )
 _DOUBTED_AFTER: Final = re.compile(
-    r"^[^.;\n]{0,20}\b(?:but|however|though|although)\b[^.;\n]{0,40}\b(?:possible|cannot|can't"
-    r"|not (?:be )?excluded|likely)",
+    r"^[^.;\n]{0,20}\b(?:but|however|though|although)\b[^.;\n]{0,40}\b(?:possible|cannot|can't|not (?:be )?excluded"
+    r"|likely)",
     re.IGNORECASE,
 )
 _NIL: Final = re.compile(
     r"(?:\bnil|\b(?:not|n't|never)(?: (?:yet|currently|been|a|an|had|any|feeling|really|known|in|have|had|got))*"
-    r"|\bno (?:further|more|obvious|overt|focal|gross|discrete|large|significant|known|clear|convincing|definite"
-    r"|other))"
-    r"[ ](?:[a-z]+ ){0,1}$|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$",
+    r"|\bno (?:further|more|indication for|need for|obvious|overt|focal|gross|discrete|large|significant|known|clear"
+    r"|convincing|definite|other))[ ](?:[a-z]+ ){0,1}$|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$",
     re.IGNORECASE,
 )
 
@@ -398,9 +391,7 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
         assertion = "negated"
     elif assertion == "negated" and mention.holds_cue:
         assertion = "negated" if _DENIED.search(before) else "affirmed"  # "asbestos exposure": the name holds the cue
-    elif assertion == "negated" and _DENIED.search(before) and not _DENIED.search(_IN_BRACKETS.sub("", before)):
-        assertion = "affirmed"  # "fluoxetine (no effect) and venlafaxine (rash)"
-    elif assertion == "possible" and _KNOWN.search(before):
+    elif _ends_before(assertion, before):
         assertion = "affirmed"
     if assertion == "negated" and _REASON.search(before[-_NEAR:]):
         assertion, temporality = "affirmed", "current"  # "stopped, rash": the cue is of the drug
@@ -416,6 +407,16 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
     if temporality == "historical" and _FOR_WHICH.search(before) and not _OPERATION.search(mention.concept):
         temporality = "current"  # "s/p appendectomy for appendicitis"
     return assertion, _time(temporality, assertion, mention, on), experiencer
+
+
+def _ends_before(assertion: str, before: str) -> bool:
+    """Whether what denies or doubts stands in closed brackets, before a reason or before what is known."""
+    if assertion == "possible":
+        return _KNOWN.search(before) is not None
+    if assertion != "negated" or not _DENIED.search(before):
+        return False
+    is_reason = _BECAUSE.search(before) is not None and not _NIL.search(before[-_NEAR:])
+    return is_reason or not _DENIED.search(_IN_BRACKETS.sub("", before))
 
 
 _NEAR: Final = 60
@@ -450,12 +451,10 @@ def _person(mention: _Mention) -> str:
         and section != "family"
         and re.search(
             r"\b(?:mum|mother|dad|father|daughter|son|sister|brother|wife|husband|mom|parents?|carers?"
-            r"|family)\b[^.;\n]{0,3}"
-            r"(?:states?|says?|said|reports?|reported|told|tells|thinks?|worried|noticed|concerned|brought|rang"
-            r"|called|phoned"
-            r"|feels|gives|gave|asks?|asked|describes?|confirms?)\b"
-            r"|\b(?:brought|accompanied|seen|attended|came|here) (?:in )?(?:by|with) (?:(?:his|her) )?(?:mum"
-            r"|mother|dad|father|mom|parents?|daughter|son|wife|husband|sister|brother|carers?|family)\b",
+            r"|family)\b[^.;\n]{0,3}(?:states?|says?|said|reports?|reported|told|tells|thinks?|worried|noticed"
+            r"|concerned|brought|rang|called|phoned|feels|gives|gave|asks?|asked|describes?|confirms?)\b|\b(?:brought"
+            r"|accompanied|seen|attended|came|here) (?:in )?(?:by|with) (?:(?:his|her) )?(?:mum|mother|dad|father|mom"
+            r"|parents?|daughter|son|wife|husband|sister|brother|carers?|family)\b",
             before,
             re.IGNORECASE,
         )
@@ -510,9 +509,8 @@ def _time(time: str, assertion: str, mention: _Mention, on: date) -> str:
     if _OPERATION.search(concept):
         return "current" if _DUE.search(before[-_NEAR:]) else "historical"
     dated = _AFTER_A_TIME.search(after)
-    if dated and _ACUTE.search(concept):
-        year = int(dated["year"][:4])
-        return "historical" if year < on.year else time
+    if dated and _ACUTE.search(concept) and int(dated["year"][:4]) < on.year:
+        return "historical"
     if _AFTER_AGO.search(after) or (_BEFORE_PAST.search(before[-_NEAR:]) and not before.lower().endswith("post ")):
         return "historical"
     if _MONTH_PAST.search(after) and _ACUTE.search(concept):

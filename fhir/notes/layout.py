@@ -34,7 +34,7 @@ _HEADINGS: Final[Mapping[str, str]] = {
         "|reason for exam|pre-op dx|pre-op diagnosis|preop dx|request|history|clinical indication|exam indication"
         "|clinical question|question|clinical data|clinical info|preoperative diagnosis",
         "advice": "safety net|safety netting|safety-net|return if|call for|call if|advice|return precautions|red flags"
-        "|return for|seek help if|worsening advice|return to ed for|return to ed if|precautions|call us for"
+        "|return for|seek help if|worsening advice|return to ed for|return to ed if|call us for"
         "|come back if"
         "|advised to return if|call 911 for|call 999 for|instructions|patient instructions",
         "allergies": "allergies|allergy|all|adverse reactions|drug allergies|intolerances|allergies/intolerances|adrs",

@@ -54,32 +54,27 @@ def _tests() -> Mapping[str, tuple[_Test, ...]]:
 _FIRST: Final = re.compile(r"[a-z][a-z0-9]*|\d+[a-z]+")
 _WORD: Final = re.compile(r"(?<![a-z0-9/])(?:[a-z][a-z0-9]*|\d+am)")
 _UNITS: Final = (
-    r"mmol/mol|mmol/l|umol/l|µmol/l|micromol/l|nmol/l|pmol/l|mg/mmol|mcg/l|ug/l|µg/l|ng/l|ng/ml|pg/ml|mg/dl|g/dl"
-    r"|g/l|mg/l|mcg/dl|ug/dl"
-    r"|ml/min/1\.73 ?m2|ml/min|meq/l|miu/l|mu/l|iu/l|u/l|iu/ml|uiu/ml|miu/ml|mm/hr?|mm/h|mmhg|kpa|bpm|/min"
-    r"|x ?10\^?9/l|x10\*9/l|10\^9/l|k/ul"
-    r"|mg/g|ug/g|mcg/g|ug/mg|kg/m2|kg|lbs?|cm|ppb|ms|msec|mosm/kg|ml/h|ml|l/min|°c|c|°f|f|%|mm|copies/ml|/ul"
-    r"|units/l|g|mg|fl|pg|sec|s|l"
+    r"mmol/mol|mmol/l|umol/l|µmol/l|micromol/l|nmol/l|pmol/l|mg/mmol|mcg/l|ug/l|µg/l|ng/l|ng/ml|pg/ml|mg/dl|g/dl|g/l"
+    r"|mg/l|mcg/dl|ug/dl|ml/min/1\.73 ?m2|ml/min|meq/l|miu/l|mu/l|iu/l|u/l|iu/ml|uiu/ml|miu/ml|mm/hr?|mm/h|mmhg|kpa|bpm"
+    r"|/min|x ?10\^?9/l|x10\*9/l|10\^9/l|k/ul|mg/g|ug/g|mcg/g|ug/mg|kg/m2|kg|lbs?|cm|ppb|ms|msec|mosm/kg|ml/h|ml|l/min"
+    r"|°c|c|°f|f|%|mm|copies/ml|/ul|units/l|g|mg|fl|pg|sec|s|l"
 )
 _LINK: Final = (
-    r"(?:\s?(?:level|count|today|now|is|was|of|at|on admission|adm|repeat|high|low|raised|elevated|stable|normal"
-    r"|up|down|to|only|initial|peak"
-    r"|nadir|remains|still|again|rose|fell|risen|fallen|improved|increased|decreased|reading|readings|\(h\)|\(l\)"
-    r"|last|latest|this morning|am))*"
-    r"\s?[:=~]?\s?(?:approx\.? |about |~)?"
+    r"(?:\s?(?:level|count|today|now|is|was|of|at|on admission|adm|repeat|high|low|raised|elevated|stable|normal|up"
+    r"|down|to|only|initial|peak|nadir|remains|still|again|rose|fell|risen|fallen|improved|increased|decreased|reading"
+    r"|readings|\(h\)|\(l\)|last|latest|this morning|am))*\s?[:=~]?\s?(?:approx\.? |about |~)?"
 )
-_NUMBER: Final = r"(?:[<>≤≥]=?\s?)?-?\d{1,3}(?:,\d{3})+(?![\d])|(?:[<>≤≥]=?\s?)?\d+(?:\.\d+)?"
+_NUMBER: Final = r"(?:[<>≤≥]=?\s?)?-?\d{1,3}(?:,\d{3})+(?![\d])|(?:[<>≤≥]=?\s?)?\d+(?:\.\d+|,\d{1,2}(?!\d))?"
 _VALUE: Final = re.compile(
     rf"{_LINK}(?P<value>\d{{2,3}}/\d{{2,3}}(?![/\d])"
     rf"|{_NUMBER})(?![\d/]{0, 12}[/:]\d)(?:[ ]?(?P<unit>{_UNITS})(?![a-z0-9]))?",
     re.IGNORECASE,
 )
 _NEXT: Final = re.compile(
-    rf"(?:\s?\([^()\n]{{1,12}}\))?\s?[,;(]?\s?(?:(?:adm|admission|initially|on arrival|today|yesterday|RA)\s?)?"
-    rf"(?P<link>prior|prev(?:iously|ious)?\.?|was|from|down from|up from|->|>|=>|to|then|baseline|last|repeat"
-    rf"|at baseline"
-    rf"|vs\.?|nadir|peak|on discharge|now"
-    rf"|compared (?:to|with))[ ]?(?:of |was )?(?P<value>\d{{2,3}}/\d{{2,3}}(?![/\d])"
+    rf"(?:\s?\([^()\n]{{1,12}}\))?\s?[,;(]?\s?(?:(?:adm|admission|initially|on arrival|today|yesterday"
+    rf"|RA)\s?)?(?P<link>prior|prev(?:iously|ious)?\.?|was|from|down from|up from|->|>|=>|to|then|baseline|last|repeat"
+    rf"|at baseline|vs\.?|nadir|peak|on discharge|now|compared (?:to|with))[ ]?(?:of "
+    rf"|was )?(?P<value>\d{{2,3}}/\d{{2,3}}(?![/\d])"
     rf"|{_NUMBER})(?!\s?/?\d*[/:]\d)(?:[ ]?(?P<unit>{_UNITS})(?![a-z0-9]))?",
     re.IGNORECASE,
 )
@@ -157,10 +152,10 @@ def _tests_named(lowered: str, text: str) -> Iterator[tuple[int, _Test]]:
 
 def _is_plausible(test: _Test, value: str, unit: str | None) -> bool:
     if test.name == "blood pressure":
-        return "/" in value or float(re.sub(r"[^\d.]", "", value) or 0) >= _LEAST[test.name]
+        return "/" in value or _number_in(value) >= _LEAST[test.name]
     if "/" in value:
         return False
-    number = float(re.sub(r"[^\d.]", "", value) or 0)
+    number = _number_in(value)
     if test.name == "temperature":
         return 30 <= number <= 43 or 90 <= number <= 110
     if test.name == "pain score":
@@ -168,9 +163,13 @@ def _is_plausible(test: _Test, value: str, unit: str | None) -> bool:
     return not (test.name in ("iron", "lithium level", "valproate level") and (unit or "").lower() in ("mg", "g"))
 
 
+def _number_in(value: str) -> float:
+    return float(re.sub(r"[^\d.]", "", re.sub(r"(?<=\d),(?=\d{1,2}$)", ".", value)) or 0)
+
+
 def _result(note: str, start: int, match: re.Match[str], test: _Test, day: date, unit: str = "") -> Result:
     written = (match["unit"] or "").strip()
-    value = re.sub(r"\s", "", match["value"])
+    value = re.sub(r"(?<=\d),(?=\d{1,2}$)", ".", re.sub(r"\s", "", match["value"]))  # "5,6" has a decimal comma
     stated = written or unit
     is_assumed = False
     if not stated:
@@ -196,7 +195,7 @@ def _usual_unit(test: _Test, value: str) -> str:
     """The unit that is meant where a note writes none: the only usual one, or the one of a number of this size."""
     if test.name in _BY_SIZE:
         limit, below, above = _BY_SIZE[test.name]
-        return below if float(re.sub(r"[^\d.]", "", value) or 0) < limit else above
+        return below if _number_in(value) < limit else above
     return test.unit
 
 

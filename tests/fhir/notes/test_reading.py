@@ -79,6 +79,20 @@ def _drug(note: str, name: str) -> Drug:
         ("Breast cancer s/p lumpectomy 2011, NED.", "breast cancer", ("affirmed", "historical", "patient")),
         ("58M for lap chole.", "cholecystectomy", ("affirmed", "current", "patient")),
         ("Seizure-like event in clinic.", "seizure", ("possible", "current", "patient")),
+        ("No indication for dialysis.", "dialysis", ("negated", "current", "patient")),
+        ("HIT felt unlikely.", "thrombocytopenia", ("negated", "current", "patient")),
+        ("No beta blocker as she had asthma as a child.", "asthma", ("affirmed", "historical", "patient")),
+        ("No chest pain or wheeze.", "wheeze", ("negated", "current", "patient")),
+        ("Not due to asthma.", "asthma", ("negated", "current", "patient")),
+        (
+            "Hep C Ab positive, RNA negative (spontaneously cleared).",
+            "hepatitis C",
+            ("affirmed", "historical", "patient"),
+        ),
+        ("Prev PE Jan 2026.", "pulmonary embolism", ("affirmed", "historical", "patient")),
+        ("AVC en 2018.", "stroke", ("affirmed", "historical", "patient")),
+        ("Melanoma excised 2017.", "melanoma", ("affirmed", "historical", "patient")),
+        ("Precautions: fall risk. H/o seizures.", "seizure", ("affirmed", "historical", "patient")),
         ("Asthme dans l'enfance.", "asthma", ("affirmed", "historical", "patient")),
     ],
 )
@@ -126,6 +140,13 @@ def test_a_short_name_that_is_a_word_is_read_in_capitals_only() -> None:
         ("Suspendida simvastatina por mialgias", "simvastatin", "stopped", ""),
         ("Sospesa la simvastatina", "simvastatin", "stopped", ""),
         ("Metformine gestopt", "metformin", "stopped", ""),
+        ("Previous ectopic 2020 (methotrexate).", "methotrexate", "completed", ""),
+        ("Methadone previously (QTc 510).", "methadone", "stopped", ""),
+        ("Dexamethasone tailed off.", "dexamethasone", "stopped", ""),
+        ("Ibrutinib not required at present.", "ibrutinib", "never", ""),
+        ("Spironolactone suspendue (K 5,9).", "spironolactone", "held", ""),
+        ("Warfarin sostituito con apixaban 5 mg x 2.", "warfarin", "stopped", ""),
+        ("Warfarin sostituito con apixaban 5 mg x 2.", "apixaban", "active", "5 mg"),
         ("Alergia a penicilina", "penicillin", "allergy", ""),
     ],
 )
@@ -171,10 +192,22 @@ def test_a_change_of_weight_is_no_weight(note: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "note", ["Iron def anemia resolved.", "Fe def anaemia.", "Vitamin D deficiency.", "Bicarb 18 - improving."]
+    "note",
+    [
+        "Iron def anemia resolved.",
+        "Fe def anaemia.",
+        "Vitamin D deficiency.",
+        "Bicarb 18 - improving.",
+        "Iron 6, B12 normal.",
+    ],
 )
 def test_what_somebody_lacks_is_no_drug(note: str) -> None:
     assert [drug.text for drug in _read(note).drugs] == []
+
+
+@pytest.mark.parametrize(("note", "value"), [("TSH 0,02", "0.02"), ("K 5,9.", "5.9"), ("K 5, Na 140", "5")])
+def test_a_number_with_a_decimal_comma_is_read_whole(note: str, value: str) -> None:
+    assert _read(note).results[0].value == value
 
 
 def test_a_target_is_no_result() -> None:
