@@ -1,1 +1,1 @@
-"""The words of conditions: each is one object with its reader, its JSON Schema, its wording and its data needs."""
+"""The words of conditions: each is one object with its reader, the type of its value, wording and data needs."""

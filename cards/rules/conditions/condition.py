@@ -4,7 +4,7 @@ The answers are true, false and unknown (None). `all` is false as soon as one pa
 is true; a count is unknown only when the unknown parts could change it.
 
 A condition in a rule's file is a JSON object with one word and its value, {"age_years": {"ge": 65}}. Everything about
-the word is in its object: the reader that compiles it, the JSON Schema of its value, its wording on a page for
+the word is in its object: the reader that compiles it, the type of its value, its wording on a page for
 pharmacists, its row in the guide, and the data from which a service derives its prefetch. `Vocabulary` finds every
 word: a new common word is a `Condition` in a module of cards/rules/conditions/words, and nothing else has to change.
 """
@@ -13,15 +13,15 @@ import difflib
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from operator import attrgetter
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from msgspec.structs import force_setattr, replace
 
 from cards.extension import Fact
-from cards.rules.language.rule import RuleError
+from cards.rules.language.rule import DeclaredSelector, Positive, RuleError, Text, typed
 from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
 from cards.rules.patient.session import EVERYTHING
 from cards.text import format_number
@@ -206,41 +206,59 @@ _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "gt": operator.gt,
     "ge": operator.ge,
 }
-# Schemas of values, most of them parts of rule.schema.json.
-COMPARED: Mapping[str, Any] = {"$ref": "#/$defs/comparison"}
-"""The schema of limits such as {"ge": 50}."""
-SELECTED: Mapping[str, Any] = {"$ref": "#/$defs/selector"}
-"""The schema of a drug selector."""
-BOOLEAN: Mapping[str, Any] = {"type": "boolean"}
-TEXT: Mapping[str, Any] = {"type": "string", "minLength": 1}
-TEXTS: Mapping[str, Any] = {"type": "array", "items": TEXT, "minItems": 1}
-DAYS: Mapping[str, Any] = {"type": "number", "exclusiveMinimum": 0}
-LIMITS: Mapping[str, Any] = {word: {"type": "number"} for word in _OPERATORS}
+
+
+# Types of values: a rule's file is checked with them when it is read, and by the lint.
+
+
+def one_of(*values: str) -> Any:
+    """Return the type of a text that is one of these."""
+    return Annotated[str, Meta(pattern=f"^({'|'.join(values)})$")]
+
+
+def members(required: tuple[str, ...] = (), /, **kinds: Any) -> Any:
+    """Return the type of an object with these members and no others."""
+    fields = [(name, kind) if name in required else (name, kind | UnsetType, UNSET) for name, kind in kinds.items()]
+    return defstruct("Members", fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def some(kind: Any) -> Any:
+    """Return the type of a list of these that is not empty."""
+    return Annotated[tuple[kind, ...], Meta(min_length=1)]
+
+
+BOOLEAN: Any = bool
+TEXT: Any = Text
+TEXTS = some(Text)
+SELECTED: Any = DeclaredSelector
+DAYS: Any = Positive
+LIMITS: Mapping[str, Any] = dict.fromkeys(_OPERATORS, float)
 """The members lt, le, gt and ge of an object that has other members too."""
+COMPARED = members((), **LIMITS)
+"""Limits such as {"ge": 50}."""
 
 
-def members(required: tuple[str, ...] = (), /, **properties: Any) -> dict[str, Any]:
-    """Return the schema of an object with these members and no others."""
-    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**schema, "required": list(required)} if required else schema
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Condition:
     """A word of the rule language that asks something of the draft or the patient.
 
     `meaning` completes "the condition is true when" in the guide. `read` compiles {word: value, ...} and may raise
-    RuleError; `schema` is the JSON Schema of the value, `beside` that of the members that may stand beside the word;
+    RuleError; `kind` is the type of the value, `beside` those of the members that may stand beside the word;
     `wording` says it on the family's page; `needs` is the data that it reads, which may depend on the value.
     """
 
     word: str
     meaning: str
     read: Callable[..., Predicate]
-    schema: Mapping[str, Any]
+    kind: Any
     wording: Callable[..., str]
     needs: DataNeeds | Callable[[Spec], DataNeeds] = NO_NEEDS
     beside: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def form(self) -> Any:
+        """The type of a whole condition with this word."""
+        return members((self.word,), **{self.word: self.kind}, **self.beside)
 
     def compile(self, spec: Spec, _compile_part: Callable[[Any], Predicate]) -> Predicate:
         """Return the predicate of the condition, with the data that it reads."""
@@ -268,17 +286,9 @@ class Operator(Condition):
         return self.wording(spec, say_part)
 
 
-def only(spec: Any, *words: str) -> Spec:
-    """Return the spec; refuses one that has other members than these."""
-    if not isinstance(spec, dict) or set(spec) - set(words):
-        raise RuleError(f"{spec!r}: only {', '.join(words)} can stand here")
-    return spec
-
-
-def comparison(spec: Spec, *beside: str) -> tuple[Comparison, frozenset[float]]:
+def comparison(spec: Spec) -> tuple[Comparison, frozenset[float]]:
     """Compare with every limit of the spec (lt, le, gt, ge); None stays unknown. The limits come along."""
     limits = {word: float(spec[word]) for word in _OPERATORS if word in spec}
-    only(spec, *beside, *limits)
     if not limits:
         raise RuleError(f"{dict(spec)!r} compares with nothing")
     checks = tuple((_OPERATORS[word], limit) for word, limit in limits.items())
@@ -292,9 +302,9 @@ def comparison(spec: Spec, *beside: str) -> tuple[Comparison, frozenset[float]]:
     return compare, frozenset(limits.values())
 
 
-def floor_comparison(spec: Spec, *beside: str) -> tuple[Callable[[float, bool], Truth], frozenset[float]]:
+def floor_comparison(spec: Spec) -> tuple[Callable[[float, bool], Truth], frozenset[float]]:
     """Compare a sum of which perhaps only a part is known: true as soon as the known part is over the limit."""
-    compare, limits = comparison(spec, *beside)
+    compare, limits = comparison(spec)
     is_floor = not {"lt", "le"} & set(spec)
 
     def of_sum(sure_sum: float, is_whole: bool) -> Truth:
@@ -321,7 +331,7 @@ def flag(
     otherwise = said_not or f"not ({phrase})"
 
     def compiler(spec: Spec) -> Predicate:
-        wanted = only(spec, word)[word]
+        wanted = spec[word]
 
         def test(context: RuleContext) -> Truth:
             truth = read(context)
@@ -419,7 +429,9 @@ class Vocabulary:
         Raises:
             RuleError: a word is not known, or its value is not what the word takes.
         """
-        return self._word(spec).compile(spec, self.compile)
+        word = self._word(spec)
+        typed(spec, word.form)
+        return word.compile(spec, self.compile)
 
     def say(self, spec: Spec) -> str:
         """Return the condition in words, for the page that a pharmacist reads.
@@ -428,24 +440,6 @@ class Vocabulary:
         'eGFR ≥ 30 and < 45, and a new start'
         """
         return self._word(spec).say(spec, self.say)
-
-    def schema_of(self, word: Condition) -> dict[str, Any]:
-        """Return the JSON Schema of a whole condition with this word."""
-        schema: dict[str, Any] = {
-            "type": "object",
-            "required": [word.word],
-            "properties": {word.word: word.schema, **word.beside},
-            "additionalProperties": False,
-        }
-        return {**schema, "minProperties": 2} if "ge" in word.beside else schema
-
-    def why_not(self, spec: Any) -> str | None:
-        """Return what is wrong with the word of a condition; None where it is known."""
-        try:
-            self._word(spec)
-        except RuleError as error:
-            return str(error)
-        return None
 
     def _word(self, spec: Any) -> Condition:
         if not isinstance(spec, Mapping) or not spec:

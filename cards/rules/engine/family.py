@@ -1,15 +1,10 @@
-"""A family of rules: what its module declares beside its rules, how the families are found, and their JSON Schema.
+"""A family of rules: what its module declares beside its rules, and how the families are found."""
 
-The conditions of the schema are generated from the objects that the words of conditions are.
-"""
-
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from operator import attrgetter
-from typing import Any
 
 from msgspec import Struct
 
@@ -122,46 +117,3 @@ def lab_placeholder(analyte: str, limits: Sequence[float], days: float, missing:
         return dated(measurement, limits) if measurement is not None else missing
 
     return describe
-
-
-CONDITION = "A condition of a rule"
-"""The title of the schema of a condition, by which a fault in one is known."""
-_NAMED = {
-    "type": "object",
-    "required": ["named"],
-    "properties": {"named": {"type": "string", "minLength": 1}},
-    "additionalProperties": False,
-}
-
-
-def written_schema() -> dict[str, Any]:
-    """The schema as it lies beside the language's modules: the words of every family may stand in a condition."""
-    return schema_with(
-        [common_vocabulary().extended(word for rule_family in rule_families() for word in rule_family.conditions)]
-    )
-
-
-def schema_of_family(family: Family) -> dict[str, Any]:
-    """Return the schema of the files of one family: the common words and its own may stand in a condition."""
-    return schema_with([family.vocabulary])
-
-
-def schema_with(vocabularies: Iterable[Vocabulary]) -> dict[str, Any]:
-    """The schema with these words. One word decides how the rest of a condition is read, so that a fault is exact."""
-    text = files("cards.rules.language").joinpath("rule.schema.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    schemas = {word.word: vocabulary.schema_of(word) for vocabulary in vocabularies for word in vocabulary} | {
-        "named": _NAMED
-    }
-    schema["$defs"]["predicate"] = {
-        "title": CONDITION,
-        "type": "object",
-        "anyOf": [{"required": [word]} for word in schemas],
-        "dependentSchemas": schemas,
-    }
-    return schema
-
-
-def schema_text() -> str:
-    """Return the text of rule.schema.json."""
-    return json.dumps(written_schema(), indent=1, ensure_ascii=False) + "\n"

@@ -1,12 +1,10 @@
-"""Checks a family's tables for what neither schema nor types can see: codes, placeholders, lengths, safety."""
+"""Checks a family's tables for what the types of rules cannot see: codes, placeholders, lengths, safety."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
-
-from jsonschema import Draft202012Validator, ValidationError
 
 from cards.card import SUMMARY_LIMIT
 from cards.rules.engine.compile import (
@@ -16,7 +14,7 @@ from cards.rules.engine.compile import (
     CompiledSuggestion,
     compile_table,
 )
-from cards.rules.engine.family import CONDITION, Family, schema_of_family
+from cards.rules.engine.family import Family
 from cards.rules.engine.render import COMMON_PLACEHOLDERS, LONGEST_COMMON_PLACEHOLDERS
 from cards.rules.language.rule import CANCEL_ORDER, Path, Product, RuleError, Sig, SuggestionTemplate
 from cards.rules.language.table import read_family, table_of
@@ -59,37 +57,21 @@ def lint_family(family: Family) -> list[str]:
 
 
 def lint_table(family: Family, raw: Mapping[str, Any]) -> list[Fault]:
-    """Every fault of a table as it is written."""
-    faults = [fault for error in _validator(family).iter_errors(raw) for fault in _explained(error, family)]
-    if faults:
-        return faults
-    try:
-        rules = compile_table(family, table_of(raw))
-    except RuleError as error:
-        return [Fault(error.path, error.text)]
-    faults = [*_names(raw), *_unused(raw), *_codes(raw)]
+    """Every fault of a table as it is written; of its form the first of each rule, as a start tells it."""
+    rules = list[CompiledRule]()
+    wrong = dict[Fault, None]()
+    for position, rule in enumerate(raw["rules"]):
+        try:
+            rules += compile_table(family, table_of({**raw, "rules": [rule]}))
+        except RuleError as error:
+            path = ("rules", position, *error.path[2:]) if error.path[:1] == ("rules",) else error.path
+            wrong[Fault(path, error.text)] = None
+    faults = list(wrong) or [*_names(raw), *_unused(raw), *_codes(raw)]
     return faults or [
         Fault(("rules", position, *fault.path), fault.text)
         for position, rule in enumerate(rules)
         for fault in _rule_faults(rule)
     ]
-
-
-def _validator(family: Family) -> Draft202012Validator:
-    return Draft202012Validator(schema_of_family(family))
-
-
-def _explained(error: ValidationError, family: Family) -> Iterator[Fault]:
-    """Yield the faults behind an error of the schema: of a condition without a known word, what it may have meant."""
-    path = tuple(error.absolute_path)
-    if error.validator == "anyOf" and _title(error) == CONDITION:
-        yield Fault(path, family.vocabulary.why_not(error.instance) or error.message)
-    else:
-        yield Fault(path, error.message)
-
-
-def _title(error: ValidationError) -> object:
-    return error.schema.get("title") if isinstance(error.schema, Mapping) else None
 
 
 def _names(raw: Mapping[str, Any]) -> Iterator[Fault]:

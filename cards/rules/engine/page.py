@@ -1,4 +1,4 @@
-"""Writes what is made from the rules: a page of each family for pharmacists, the list of words, the JSON Schema.
+"""Writes what is made from the rules: a page of each family for pharmacists, and the list of words.
 
 Run from the project's root: python -m cards.rules.engine.page
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import to_builtins
 
 from cards.rules.conditions.condition import Condition, common_vocabulary, selected
-from cards.rules.engine.family import Family, family_named, rule_families, schema_text
+from cards.rules.engine.family import Family, family_named, rule_families
 from cards.rules.language.rule import (
     Band,
     DeclaredSelector,
@@ -217,14 +217,12 @@ def _table_of_words(words: Iterable[Condition]) -> Iterator[str]:
 
 
 def write_pages(root: Path) -> None:
-    """Write everything that is made from the rules: the families' pages, the list of words, the schema."""
+    """Write everything that is made from the rules: the families' pages and the list of words."""
     folder = root / "docs" / "rules"
     for family in rule_families():
         (folder / f"{family.name}.md").write_text(family_page(read_table(family.name), family), encoding="utf-8")
     guide = folder / "README.md"
     guide.write_text(guide_with_words(guide.read_text(encoding="utf-8")), encoding="utf-8")
-    schema = root / "cards" / "rules" / "language" / "rule.schema.json"
-    schema.write_text(schema_text(), encoding="utf-8")
 
 
 if __name__ == "__main__":

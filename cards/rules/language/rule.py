@@ -2,14 +2,16 @@
 
 The file is JSON. `{"use": NAME}` in a list of suggestions, missing-data entries or reasons to stay silent stands for
 the family's shared entry of that name, `{"named": NAME}` for a shared condition. The form is documented in
-docs/rules/README.md and checked by rule.schema.json; what a schema cannot see is checked by
+docs/rules/README.md and checked by these types; what types cannot see is checked by
 cards/rules/engine/lint.py.
 """
 
+import re
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
 from cards.card import WebAddress
 
@@ -20,6 +22,16 @@ steps."""
 Verification = Literal["source read", "search", "knowledge", "needs label check"]
 
 
+T = TypeVar("T")
+Basis = Annotated[str, Meta(pattern="^(label|guideline|consensus|payer|regulator|study|reference|policy|package)$")]
+Text = Annotated[str, Meta(min_length=1)]
+Day = Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+Code = Annotated[str, Meta(pattern="^([0-9]+|atc-[A-Z0-9]+)$")]
+Label = Annotated[str, Meta(min_length=1, max_length=80)]
+Summary = Annotated[str, Meta(min_length=1, max_length=139)]
+Some = Annotated[tuple[T, ...], Meta(min_length=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
 Path: TypeAlias = tuple[str | int, ...]
 """Where something stands in a family's table: member names and positions, ("rules", 3, "bands", 0, "when")."""
 
@@ -65,6 +77,18 @@ CANCEL_ORDER, STOP_ORDER = "Cancel this order", "Stop this order"
 """The label of a suggestion that removes a draft, and the one that it has where the order is active already."""
 
 
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+
+
+def typed(value: Any, kind: type[T], *path: str | int) -> T:
+    """Return what a file says as this type. RuleError with the path of the part that is not of its form."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        text, _, location = str(error).partition(" - at `$")
+        raise RuleError(text, (*path, *(step[1] or int(step[2]) for step in _STEP.finditer(location)))) from error
+
+
 class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Ground of the declared things: a misspelt member stops the start."""
 
@@ -72,22 +96,22 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 class Evidence(Declared, frozen=True):
     """A document that a rule rests on; `label` is what a card cites, `url` stands only where it is really known."""
 
-    document: str
-    organisation: str
-    year: str
-    section: str
-    label: str
-    grade: str
-    grade_scheme: str
-    basis: str
+    document: Text
+    organisation: Text
+    year: Text
+    section: Text
+    label: Annotated[str, Meta(min_length=1, max_length=120)]
+    grade: Text
+    grade_scheme: Text
+    basis: Basis
     url: WebAddress | None = None
 
 
 class Drug(Declared, frozen=True):
     """An ingredient or a product by its RxNorm code."""
 
-    rxcui: str
-    name: str
+    rxcui: Code
+    name: Text
 
 
 class DeclaredSelector(Declared, frozen=True):
@@ -96,9 +120,9 @@ class DeclaredSelector(Declared, frozen=True):
     `washout_days`, of a pair's side only: it counts so long after its end, where the end is known.
     """
 
-    ingredients: tuple[Drug, ...] = ()
-    classes: tuple[str, ...] = ()
-    exclude_classes: tuple[str, ...] = ()
+    ingredients: Some[Drug] = ()
+    classes: Some[Text] = ()
+    exclude_classes: Some[Text] = ()
     systemic: bool | None = None
     route: (
         Literal[
@@ -114,8 +138,8 @@ class DeclaredSelector(Declared, frozen=True):
         ]
         | None
     ) = None
-    dose_form_any: tuple[str, ...] = ()
-    washout_days: float | None = None
+    dose_form_any: Some[Text] = ()
+    washout_days: Annotated[float, Meta(gt=0, le=35)] | None = None
     any_drug: bool = False
 
 
@@ -132,9 +156,9 @@ class Trigger(Declared, frozen=True):
     a class that the selectors name; of the latter there is nothing to say without a partner.
     """
 
-    draft: tuple[DeclaredSelector, ...] = ()
+    draft: Some[DeclaredSelector] = ()
     pair: tuple[tuple[DeclaredSelector, ...], ...] = ()
-    tests: tuple[str, ...] = ()
+    tests: Some[Text] = ()
     local_forms: bool = False
     same_ingredient: bool = False
     same_class: bool = False
@@ -147,16 +171,16 @@ class Sig(Declared, frozen=True):
     `is_written`: the text is put into the order also where that had none.
     """
 
-    text: str
+    text: Text
     dose_mg: float | None = None
-    dose_share: float | None = None
-    times_per_week: int | None = None
-    weekday: str | None = None
+    dose_share: Annotated[float, Meta(gt=0, le=1)] | None = None
+    times_per_week: Count | None = None
+    weekday: Annotated[str, Meta(pattern="^(mon|tue|wed|thu|fri|sat|sun)$")] | None = None
     is_written: bool = False
     dose_mg_high: float | None = None
-    times_per_day: int | None = None
-    every_hours: int | None = None
-    when: str | None = None
+    times_per_day: Count | None = None
+    every_hours: Count | None = None
+    when: Literal["HS", "CM", "CD", "CV"] | None = None
     as_needed: bool = False
     once: bool = False
     max_mg_per_day: float | None = None
@@ -170,9 +194,9 @@ class Product(Declared, frozen=True):
     `source` says where the code is from when it is not in fhir/terminology/tables/orderables.csv.
     """
 
-    rxcui: str
-    name: str
-    strength_mg: float | None = None
+    rxcui: Code
+    name: Text
+    strength_mg: Positive | None = None
     slow_release: bool = False
     source: str | None = None
 
@@ -183,9 +207,9 @@ class DosePart(Declared, frozen=True):
     Not offered where that is under `least` of the drafted dose, or where that dose is not exactly known.
     """
 
-    most: float
-    least: float
-    step_mg: float
+    most: Positive
+    least: Positive
+    step_mg: Positive
 
 
 class OrderChange(Declared, frozen=True):
@@ -206,8 +230,8 @@ class OrderChange(Declared, frozen=True):
     part: DosePart | None = None
     product: Product | None = None
     products_if_split: tuple[Product, ...] = ()
-    duration_days: int | None = None
-    start_in_hours: int | None = None
+    duration_days: Count | None = None
+    start_in_hours: Count | None = None
     test: "LabOrder | None" = None
     occurrence: str | None = None
     label: str | None = None
@@ -235,8 +259,8 @@ class NewOrder(Declared, frozen=True):
 class LabOrder(Declared, frozen=True):
     """A test to order, `in_days` from now, where `only_if` holds; panels that `answered_by` names hold it too."""
 
-    loinc: str
-    name: str
+    loinc: Annotated[str, Meta(pattern="^[0-9]+-[0-9]$")]
+    name: Text
     in_days: int = 0
     answered_by: tuple[str, ...] = ()
     only_if: Any = None
@@ -256,15 +280,15 @@ class SuggestionTemplate(Declared, frozen=True, kw_only=True):
     """
 
     id: str | None = None
-    label: str
-    active_label: str | None = None
+    label: Label
+    active_label: Label | None = None
     cancel: bool = False
     hold: bool = False
     change: OrderChange | None = None
     stop_partner: Literal["stopped", "on-hold"] | None = None
     change_partner: OrderChange | None = None
-    create: tuple[NewOrder, ...] = ()
-    orders: tuple[LabOrder, ...] = ()
+    create: Some[NewOrder] = ()
+    orders: Some[LabOrder] = ()
     recommended: Any = False
     only_if: Any = None
     from_estimate: bool = False
@@ -303,13 +327,13 @@ class Band(Declared, frozen=True):
     its dose at once where it asks for "steps" and the drug is tapered. With `unsure_summary` it asks for a "change".
     """
 
-    id: str
+    id: Annotated[str, Meta(pattern="^[a-z0-9_]+$")]
     when: Any
     indicator: BandIndicator
-    summary: str = ""
+    summary: Summary = ""
     detail: str = ""
-    unsure_summary: str | None = None
-    cites: tuple[int, ...] = ()
+    unsure_summary: Summary | None = None
+    cites: Some[Annotated[int, Meta(ge=0)]] = ()
     suggestions: tuple[SuggestionTemplate, ...] = ()
     asks: Asks = "end"
 
@@ -321,10 +345,10 @@ class SilentWhen(Declared, frozen=True):
     where it would be critical.
     """
 
-    code: str
-    text: str
+    code: Annotated[str, Meta(pattern="^[a-z_0-9]+$")]
+    text: Text
     when: Any = None
-    except_bands: tuple[str, ...] = ()
+    except_bands: Some[Text] = ()
     instead: Literal["silence", "info", "warning"] = "silence"
 
 
@@ -336,9 +360,9 @@ class MissingData(Declared, frozen=True):
 
     id: str
     when: Any
-    bands: tuple[str, ...]
-    summary: str
-    detail: str
+    bands: Some[Text]
+    summary: Summary
+    detail: Text
     suggestions: tuple[SuggestionTemplate, ...] = ()
     indicator: Literal["info", "warning"] = "info"
 
@@ -346,7 +370,7 @@ class MissingData(Declared, frozen=True):
 class Question(Declared, frozen=True):
     """A condition that no request carries, put to the clinician as a question when `when` holds."""
 
-    text: str
+    text: Text
     when: Any
 
 
@@ -354,8 +378,8 @@ class Audit(Declared, frozen=True):
     """How the rule was checked and by what, and how our wording of it differs from the file it came from."""
 
     verified: Verification
-    source: str
-    date: str
+    source: Text
+    date: Day
     differs: str | None = None
 
 
@@ -370,19 +394,19 @@ class Rule(Declared, frozen=True):
     `template`: the name of the file, of a rule that stands for a row of a table (cards/rules/language/table.py).
     """
 
-    id: str
-    title: str
-    priority: int
+    id: Annotated[str, Meta(pattern="^[a-z]+(-[a-z0-9_]+)+$")]
+    title: Text
+    priority: Annotated[int, Meta(ge=0, le=99)]
     trigger: Trigger
-    evidence: tuple[Evidence, ...]
+    evidence: Some[Evidence]
     audit: Audit
-    bands: tuple[Band, ...]
-    silent_when: tuple[SilentWhen, ...] = ()
+    bands: Some[Band]
+    silent_when: Some[SilentWhen] = ()
     missing_data: tuple[MissingData, ...] = ()
     questions: tuple[Question, ...] = ()
-    quiet_days: int | None = None
+    quiet_days: Annotated[int, Meta(ge=1, le=90)] | None = None
     merge_group: str | None = None
-    yields_to: tuple[str, ...] = ()
+    yields_to: Some[Text] = ()
     template: str | None = None
     covers_use: bool = True
 
@@ -390,8 +414,8 @@ class Rule(Declared, frozen=True):
 class DeclaredOverrideReason(Declared, frozen=True):
     """A reason that a clinician may give for going on."""
 
-    code: str
-    display: str
+    code: Text
+    display: Text
 
 
 class RuleTable(Declared, frozen=True):
@@ -402,13 +426,13 @@ class RuleTable(Declared, frozen=True):
     what is taken already: only a medication review asks them, never an order.
     """
 
-    family: str
-    title: str
-    reviewed: str
-    status: str
-    source: str
-    override_reasons: tuple[DeclaredOverrideReason, ...]
+    family: Annotated[str, Meta(pattern="^[a-z]+$")]
+    title: Text
+    reviewed: Day
+    status: Text
+    source: Text
+    override_reasons: Some[DeclaredOverrideReason]
     rules: tuple[Rule, ...]
     when_unsure: SuggestionTemplate | None = None
-    unstable_summary: str | None = None
+    unstable_summary: Summary | None = None
     for_review: bool = False

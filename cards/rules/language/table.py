@@ -30,7 +30,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from cards.rules.language.rule import Path, Rule, RuleError, RuleTable, within
+from cards.rules.language.rule import Path, Rule, RuleError, RuleTable, typed, within
 from cards.rules.language.site import SITE, read_text, site_folders, site_head, site_rows, with_owner
 
 Raw: TypeAlias = Mapping[str, Any]
@@ -39,7 +39,6 @@ T = TypeVar("T")
 _FAMILIES = "cards/rules/families"
 _OF_SITE = ("hospital", "replaces")
 _BLANK = re.compile(r"\s*")
-_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _decoder = json.JSONDecoder()
 
 
@@ -244,12 +243,7 @@ def _checked_shared(shared: Any) -> Mapping[str, Mapping[str, Any]]:
 def _typed(raw: Raw, kind: type[T], shared: Mapping[str, Any], *path: str | int) -> T:
     with within(*path):
         filled = _filled(raw, shared)
-    try:
-        return msgspec.convert(filled, kind)
-    except msgspec.ValidationError as error:
-        text, _, location = str(error).partition(" - at `$")
-        steps = (step[1] or int(step[2]) for step in _STEP.finditer(location))
-        raise RuleError(text, (*path, *steps)) from error
+    return typed(filled, kind, *path)
 
 
 # Shared entries

@@ -30,23 +30,22 @@ from cards.rules.conditions.condition import (
     needs,
     no_facts,
     none_of,
-    only,
+    one_of,
     side_comparison,
+    some,
 )
-from cards.rules.language.rule import RuleError
+from cards.rules.language.rule import Count, RuleError
 from cards.rules.patient.context import RuleContext
 
-_ONE = {"$ref": "#/$defs/predicate"}
-_LIST = {"type": "array", "items": _ONE, "minItems": 1}
-_COUNT = members(("n", "of"), n={"type": "integer", "minimum": 1}, of=_LIST)
+_ONE = dict[str, Any]
+_LIST = some(_ONE)
+_COUNT = members(("n", "of"), n=Count, of=_LIST)
 
 Compile = Callable[[Any], Predicate]
 Say = Callable[[Any], str]
 
 
 def _parts(specs: Any, compile_one: Compile) -> tuple[Predicate, ...]:
-    if not isinstance(specs, list) or not specs:
-        raise RuleError(f"{specs!r} is no list of conditions")
     return tuple(compile_one(spec) for spec in specs)
 
 
@@ -59,7 +58,7 @@ def _list(word: str, combine: Callable[[tuple[Predicate, ...]], Predicate], mean
     return Operator(
         word,
         meaning,
-        lambda spec, compile_one: combine(_parts(only(spec, word)[word], compile_one)),
+        lambda spec, compile_one: combine(_parts(spec[word], compile_one)),
         _LIST,
         lambda spec, say: _joined(spec[word], say, joint),
     )
@@ -70,7 +69,7 @@ _ANY = _list("any", any_of, "at least one of these conditions is true", " or ")
 _NOT = Operator(
     "not",
     "this condition is false; unknown stays unknown",
-    lambda spec, compile_one: none_of(compile_one(only(spec, "not")["not"])),
+    lambda spec, compile_one: none_of(compile_one(spec["not"])),
     _ONE,
     lambda spec, say: f"not ({say(spec['not'])})",
 )
@@ -80,7 +79,7 @@ def _count(
     word: str, combine: Callable[[int, tuple[Predicate, ...]], Predicate], meaning: str, phrase: str
 ) -> Operator:
     def read(spec: Spec, compile_one: Compile) -> Predicate:
-        counted = only(only(spec, word)[word], "n", "of")
+        counted = spec[word]
         return combine(int(counted["n"]), _parts(counted["of"], compile_one))
 
     def wording(spec: Spec, say: Say) -> str:
@@ -102,10 +101,10 @@ _COUNT_LESS_THAN = _count(
 
 def _constant(word: str, answer: bool) -> Condition:
     def read(spec: Spec) -> Predicate:
-        truth = (only(spec, word)[word] is True) is answer
+        truth = (spec[word] is True) is answer
         return Predicate(lambda _context: truth)
 
-    return Condition(word, word, read, {"const": True}, lambda _spec: word)
+    return Condition(word, word, read, BOOLEAN, lambda _spec: word)
 
 
 _ALWAYS = _constant("always", True)
@@ -123,9 +122,9 @@ _ESTIMATES: Mapping[str, DataNeeds] = {
     "crcl_actual_weight": _KIDNEY | needs(analytes=("body_weight",)),
     "crcl_adjusted_weight": _KIDNEY | needs(analytes=("body_weight", "body_height")),
 }
-_MAX_AGE: Mapping[str, Any] = {"max_age_days": {"type": "number"}}
-_ESTIMATE_NAMES: Mapping[str, Any] = {"enum": ["egfr_best", "crcl_cockcroft_gault"]}
-_WEIGHT: Mapping[str, Any] = {"weight": {"enum": ["actual", "adjusted"]}}
+_MAX_AGE: Mapping[str, Any] = {"max_age_days": float}
+_ESTIMATE_NAMES: Mapping[str, Any] = one_of("egfr_best", "crcl_cockcroft_gault")
+_WEIGHT: Mapping[str, Any] = {"weight": one_of("actual", "adjusted")}
 
 
 def needs_of_lab(analyte: str) -> DataNeeds:
@@ -135,7 +134,7 @@ def needs_of_lab(analyte: str) -> DataNeeds:
 
 def _lab(spec: Spec) -> Predicate:
     key, max_age = str(spec["lab"]), spec.get("max_age_days")
-    compare, limits = comparison(spec, "lab", "max_age_days")
+    compare, limits = comparison(spec)
     compare_side = side_comparison(spec)
 
     def test(context: RuleContext) -> Truth:
@@ -167,7 +166,7 @@ _LAB = Condition(
 
 
 def _lab_missing(spec: Spec) -> Predicate:
-    key, max_age = str(spec["lab_missing"]), only(spec, "lab_missing", "max_age_days").get("max_age_days")
+    key, max_age = str(spec["lab_missing"]), spec.get("max_age_days")
 
     def test(context: RuleContext) -> Truth:
         if context.session.lab(key, max_age) is not None:
@@ -207,7 +206,7 @@ def _estimate_words(spec: Spec, word: str) -> str:
 
 def _derived(spec: Spec) -> Predicate:
     name = _estimate_name(spec, "derived")
-    compare, limits = comparison(spec, "derived", "weight")
+    compare, limits = comparison(spec)
     compare_side = side_comparison(spec)
 
     def test(context: RuleContext) -> Truth:
@@ -235,7 +234,7 @@ _DERIVED = Condition(
 
 
 def _derived_missing(spec: Spec) -> Predicate:
-    name = _estimate_name(only(spec, "derived_missing", "weight"), "derived_missing")
+    name = _estimate_name(spec, "derived_missing")
 
     def test(context: RuleContext) -> Truth:
         return context.lacks_estimate(name)
@@ -255,7 +254,7 @@ _DERIVED_MISSING = Condition(
 
 
 def _kidney_value_wanted(spec: Spec) -> Predicate:
-    wanted = only(spec, "kidney_value_wanted")["kidney_value_wanted"]
+    wanted = spec["kidney_value_wanted"]
     return Predicate(lambda context: context.is_kidney_value_wanted() is wanted, no_facts, frozenset({"egfr_best"}))
 
 
@@ -329,7 +328,7 @@ def _condition(number: _Number) -> Condition:
     word, read = number.word, operator.attrgetter(number.word)
 
     def compiler(spec: Spec) -> Predicate:
-        compare, limits = comparison(only(spec, word)[word])
+        compare, limits = comparison(spec[word])
 
         def test(context: RuleContext) -> Truth:
             return compare(read(context))
@@ -348,9 +347,7 @@ def _condition(number: _Number) -> Condition:
 
 
 def _unknown(spec: Spec) -> Predicate:
-    word = only(spec, "unknown")["unknown"]
-    if word not in _BY_WORD:
-        raise RuleError(f"unknown: {word!r} is none of {', '.join(_BY_WORD)}")
+    word = spec["unknown"]
     read = operator.attrgetter(word)
     return Predicate(lambda context: read(context) is None, no_facts, _BY_WORD[word].uses)
 
@@ -359,7 +356,7 @@ _UNKNOWN = Condition(
     "unknown",
     "this number (`weight_kg`, `daily_dose_mg` …) is not known",
     _unknown,
-    {"enum": list(_BY_WORD)},
+    one_of(*_BY_WORD),
     lambda spec: f"{_BY_WORD[spec['unknown']].name} not known",
     lambda spec: _BY_WORD[spec["unknown"]].needs,
 )

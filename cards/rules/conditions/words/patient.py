@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterator
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
-    BOOLEAN,
     DAYS,
     LIMITS,
     MEDICATION_LISTS,
@@ -25,10 +24,10 @@ from cards.rules.conditions.condition import (
     members,
     needs,
     no_facts,
-    only,
+    one_of,
     selected,
 )
-from cards.rules.language.rule import RuleError
+from cards.rules.language.rule import Drug, RuleError
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, order_text
@@ -53,7 +52,7 @@ ALLERGIES = needs("AllergyIntolerance")
 
 
 def _sex(spec: Spec) -> Predicate:
-    wanted = only(spec, "sex")["sex"]
+    wanted = spec["sex"]
 
     def test(context: RuleContext) -> Truth:
         return None if context.sex is None else context.sex == wanted
@@ -61,13 +60,11 @@ def _sex(spec: Spec) -> Predicate:
     return Predicate(test, no_facts, frozenset({"sex"}))
 
 
-_SEX = Condition(
-    "sex", "the administrative sex is so", _sex, {"enum": ["male", "female"]}, lambda spec: str(spec["sex"])
-)
+_SEX = Condition("sex", "the administrative sex is so", _sex, one_of("male", "female"), lambda spec: str(spec["sex"]))
 
 
 def _condition_any(spec: Spec) -> Predicate:
-    keys = tuple(only(spec, "condition_any")["condition_any"])
+    keys = tuple(spec["condition_any"])
 
     def test(context: RuleContext) -> Truth:
         truths = [context.has_condition(key) for key in keys]
@@ -101,21 +98,19 @@ _CONDITION_ANY = Condition(
 
 
 def _allergy(spec: Spec) -> Predicate:
-    wanted = only(spec, "allergy")["allergy"]
+    wanted = spec["allergy"]
     if wanted.get("match") == "ingredient":
-        rxcui = str(only(wanted, "match", "ingredient")["ingredient"]["rxcui"])
+        rxcui = str(wanted["ingredient"]["rxcui"])
 
         def test(context: RuleContext) -> Truth:
             return context.session.is_allergic_to_ingredient(rxcui)
 
-    elif wanted.get("match") == "class":
-        name = str(only(wanted, "match", "class")["class"])
+    else:
+        name = str(wanted["class"])
 
         def test(context: RuleContext) -> Truth:
             return context.session.is_allergic_to_class(name)
 
-    else:
-        raise RuleError(f"allergy: match is {wanted.get('match')!r}")
     return Predicate(test, no_facts, frozenset({"allergies"}))
 
 
@@ -128,12 +123,7 @@ _ALLERGY = Condition(
     "allergy",
     'an allergy is on the list: `{"match": "ingredient", "ingredient": …}` or `{"match": "class", "class": …}`',
     _allergy,
-    {
-        "oneOf": [
-            members(("match", "ingredient"), match={"const": "ingredient"}, ingredient={"$ref": "#/$defs/drug"}),
-            members(("match", "class"), match={"const": "class"}, **{"class": TEXT}),
-        ]
-    },
+    members(("match",), match=one_of("ingredient", "class"), ingredient=Drug, **{"class": TEXT}),
     _allergy_wording,
     ALLERGIES,
 )
@@ -143,7 +133,7 @@ _PATIENT = (_SEX, _CONDITION_ANY, _ALLERGY)
 
 
 def _read(spec: Spec) -> Predicate:
-    inner = only(only(spec, "indication")["indication"], "icd10", "snomed", "words", "of_draft_only")
+    inner = spec["indication"]
     prefixes = tuple(code.replace(".", "").upper() for code in inner.get("icd10", ()))
     codes = frozenset(inner.get("snomed", ()))
     words = re.compile("|".join(rf"\b{re.escape(word)}" for word in inner.get("words", ())) or r"(?!)", re.IGNORECASE)
@@ -216,14 +206,14 @@ _INDICATION = Condition(
     "`icd10` (prefixes), `snomed` (codes) or `words` (beginnings) is what the draft says that it is for or, unless "
     "`of_draft_only`, is on the problem list",
     _read,
-    members(icd10=TEXTS, snomed=TEXTS, words=TEXTS, of_draft_only=BOOLEAN),
+    members(icd10=TEXTS, snomed=TEXTS, words=TEXTS, of_draft_only=bool),
     _wording,
     lambda spec: NO_NEEDS if spec["indication"].get("of_draft_only") else needs("Condition"),
 )
 
 
 def _read_recent(spec: Spec) -> Predicate:
-    inner = only(only(spec, "recent_problem")["recent_problem"], "groups", "icd10", "snomed", "within_days")
+    inner = spec["recent_problem"]
     groups = tuple(inner.get("groups", ()))
     prefixes = tuple(code.replace(".", "").upper() for code in inner.get("icd10", ()))
     codes = frozenset(inner.get("snomed", ()))
@@ -303,7 +293,7 @@ def _of_drugs(
     """Return a word whose value is a selector of drugs; `said` is its wording, with {} for the drugs."""
 
     def read(spec: Spec) -> Predicate:
-        selector = Selector.read(only(spec, word)[word])
+        selector = Selector.read(spec[word])
         listed = no_facts if facts is None else lambda context: facts(context, selector)
         return Predicate(lambda context: test(context, selector), listed, uses)
 
@@ -382,7 +372,7 @@ _NEW_START = flag(
 
 
 def _long_term(spec: Spec) -> Predicate:
-    days = float(only(only(spec, "long_term")["long_term"], "days")["days"])
+    days = float(spec["long_term"]["days"])
 
     def test(context: RuleContext) -> Truth:
         """Taken without a gap of half a year, and since more than so many days."""
@@ -429,9 +419,9 @@ _PARTNER_NEW = flag(
 
 
 def _drug_daily_mg(spec: Spec) -> Predicate:
-    inner = only(spec, "drug_daily_mg")["drug_daily_mg"]
+    inner = spec["drug_daily_mg"]
     rxcui = str(inner["ingredient"]["rxcui"])
-    compare, limits = comparison(inner, "ingredient")
+    compare, limits = comparison(inner)
 
     def test(context: RuleContext) -> Truth:
         return compare(context.drug_daily_mg(rxcui))
@@ -446,7 +436,7 @@ _DRUG_DAILY_MG = Condition(
     "drug_daily_mg",
     "the daily dose of `ingredient` compares so: of the drafted order, else the highest of the active ones",
     _drug_daily_mg,
-    {**members(("ingredient",), ingredient={"$ref": "#/$defs/drug"}, **LIMITS), "minProperties": 2},
+    members(("ingredient",), ingredient=Drug, **LIMITS),
     lambda spec: compared(f"mg a day of {spec['drug_daily_mg']['ingredient']['name']}", spec["drug_daily_mg"]),
     lambda spec: medications_beside([str(spec["drug_daily_mg"]["ingredient"]["rxcui"])]),
 )

@@ -10,7 +10,6 @@ from cards.rules.conditions.condition import (
     compared,
     floor_comparison,
     medications_beside,
-    only,
 )
 from cards.rules.engine.family import Family
 from cards.rules.language.trigger import Selector
@@ -57,7 +56,7 @@ def _brain_active(context: RuleContext) -> dict[str, CurrentMedication | None]:
 
 
 def _cns_active_count(spec: Spec) -> Predicate:
-    compare, limits = floor_comparison(only(spec, "cns_active_count")["cns_active_count"])
+    compare, limits = floor_comparison(spec["cns_active_count"])
 
     def test(context: RuleContext) -> Truth:
         return compare(len(_brain_active(context)), context.session.knows_medications)

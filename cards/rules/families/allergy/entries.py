@@ -22,10 +22,11 @@ from cards.rules.conditions.condition import (
     Truth,
     members,
     no_facts,
-    only,
+    one_of,
+    some,
 )
 from cards.rules.conditions.words.patient import ALLERGIES
-from cards.rules.language.rule import RuleError
+from cards.rules.language.rule import Drug, RuleError
 from cards.rules.patient.context import RuleContext
 from cards.text import decapitalized, plain
 from fhir.mapping.allergies import Allergy, allergies, allergies_to_class, allergies_to_ingredient, worst_allergy
@@ -209,7 +210,7 @@ def reaction_pattern(words: Iterable[str]) -> re.Pattern[str]:
 
 
 def _reacts(spec: Spec) -> Predicate:
-    wanted = only(only(spec, "reacts")["reacts"], *_MEMBERS)
+    wanted = spec["reacts"]
     entries = _entries(wanted)
     grades = frozenset(wanted.get("grade", ()))
     pattern = reaction_pattern(wanted["reaction_any"]) if "reaction_any" in wanted else None
@@ -271,7 +272,7 @@ def _fact(allergy: Allergy) -> Fact:
 
 
 def _rash_only(spec: Spec) -> Predicate:
-    name = str(only(only(spec, "rash_only")["rash_only"], "to_class")["to_class"])
+    name = str(spec["rash_only"]["to_class"])
 
     def test(context: RuleContext) -> Truth:
         seen = [allergy for allergy in allergies_to_class(context.session.record, name) if allergy.reactions]
@@ -281,7 +282,7 @@ def _rash_only(spec: Spec) -> Predicate:
 
 
 def _low_criticality(spec: Spec) -> Predicate:
-    name = str(only(only(spec, "low_criticality")["low_criticality"], "to_class")["to_class"])
+    name = str(spec["low_criticality"]["to_class"])
 
     def test(context: RuleContext) -> Truth:
         entries_of_class = allergies_to_class(context.session.record, name)
@@ -293,7 +294,7 @@ def _low_criticality(spec: Spec) -> Predicate:
 
 
 def _reaction_unknown(spec: Spec) -> Predicate:
-    name = str(only(only(spec, "reaction_unknown")["reaction_unknown"], "to_class")["to_class"])
+    name = str(spec["reaction_unknown"]["to_class"])
 
     def test(context: RuleContext) -> Truth:
         entries_of_class = allergies_to_class(context.session.record, name)
@@ -322,7 +323,7 @@ def given_since(context: RuleContext) -> FhirTime | None:
 
 
 def _tolerated_since(spec: Spec) -> Predicate:
-    wanted = only(spec, "tolerated_since")["tolerated_since"]
+    wanted = spec["tolerated_since"]
     uses = frozenset({"allergies", "history"})
     return Predicate(lambda context: (given_since(context) is not None) is wanted, no_facts, uses)
 
@@ -358,16 +359,16 @@ def name_of(allergy: Allergy) -> str:
 
 _TO_CLASS = members(("to_class",), to_class=TEXT)
 _REACTS = members(
-    to_draft={"const": True},
-    to_its_class={"const": True},
-    to_what_it_holds={"const": True},
+    to_draft=bool,
+    to_its_class=bool,
+    to_what_it_holds=bool,
     to_class=TEXT,
-    to_ingredient={"$ref": "#/$defs/drug"},
-    grade={"type": "array", "items": {"enum": ["severe", "mild", "unknown"]}, "minItems": 1},
+    to_ingredient=Drug,
+    grade=some(one_of("severe", "mild", "unknown")),
     reaction_any=TEXTS,
-    allergic={"const": True},
-    other_ingredient={"const": True},
-    worst={"enum": ["critical", "warning", "info"]},
+    allergic=bool,
+    other_ingredient=bool,
+    worst=one_of("critical", "warning", "info"),
 )
 
 

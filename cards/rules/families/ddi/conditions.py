@@ -19,7 +19,6 @@ from cards.rules.conditions.condition import (
     medications_beside,
     members,
     no_facts,
-    only,
     selected,
 )
 from cards.rules.conditions.words.numbers import WEIGHT
@@ -52,7 +51,7 @@ def _both_unchanged(context: RuleContext, days: float) -> Truth:
 
 def _days(word: str, holds: Callable[[RuleContext, float], Truth], phrase: str, meaning: str) -> Condition:
     def read(spec: Spec) -> Predicate:
-        days = float(only(spec, word)[word])
+        days = float(spec[word])
         return Predicate(lambda context: holds(context, days), no_facts, _USES)
 
     return Condition(word, meaning, read, DAYS, lambda spec: phrase.format(days=spec[word]), MEDICATION_LISTS)
@@ -73,7 +72,7 @@ BOTH_UNCHANGED_FOR = _days(
 
 
 def _any_new(spec: Spec) -> Predicate:
-    inner = only(only(spec, "any_new")["any_new"], "drugs", "days")
+    inner = spec["any_new"]
     selector, days = Selector.read(inner["drugs"], systemic=True), float(inner["days"])
 
     def test(context: RuleContext) -> Truth:
@@ -116,7 +115,7 @@ def _pair(context: RuleContext) -> tuple[DraftMedication | CurrentMedication, ..
 
 
 def _beside_drafted(spec: Spec) -> Predicate:
-    selector = Selector.read(only(spec, "beside_drafted")["beside_drafted"], systemic=True)
+    selector = Selector.read(spec["beside_drafted"], systemic=True)
 
     def test(context: RuleContext) -> Truth:
         beside = context.session.medications_beside(context.drafted, selector.keys)
@@ -146,7 +145,7 @@ def nsaids(context: RuleContext) -> list[str]:
 
 
 def _nsaid_count(spec: Spec) -> Predicate:
-    compare, limits = comparison(only(spec, "nsaid_count")["nsaid_count"])
+    compare, limits = comparison(spec["nsaid_count"])
 
     def facts(context: RuleContext) -> list[Fact]:
         return context.medication_facts(NSAID)

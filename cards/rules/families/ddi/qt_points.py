@@ -12,7 +12,6 @@ from cards.rules.conditions.condition import (
     compared,
     floor_comparison,
     medications_beside,
-    only,
 )
 from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.conditions.words.patient import CONDITIONS
@@ -114,7 +113,7 @@ def _is_whole(context: RuleContext) -> bool:
 
 
 def _read(spec: Spec) -> Predicate:
-    compare, limits = floor_comparison(only(spec, "tisdale_points")["tisdale_points"])
+    compare, limits = floor_comparison(spec["tisdale_points"])
 
     def test(context: RuleContext) -> Truth:
         tisdale = points(context)

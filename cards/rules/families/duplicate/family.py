@@ -5,6 +5,9 @@ Acetaminophen beyond the limit is brought back to 3 g.
 
 import re
 from collections.abc import Callable
+from typing import Annotated
+
+from msgspec import Meta
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
@@ -20,11 +23,11 @@ from cards.rules.conditions.condition import (
     medications_beside,
     members,
     no_facts,
-    only,
+    one_of,
 )
 from cards.rules.engine.family import Family
 from cards.rules.families.duplicate import dose_change
-from cards.rules.language.rule import OrderChange, RuleError, Sig
+from cards.rules.language.rule import Drug, OrderChange, RuleError, Sig
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
@@ -119,9 +122,9 @@ def total_mg(context: RuleContext, rxcui: str) -> tuple[float, bool]:
 
 
 def _daily_total_mg(spec: Spec) -> Predicate:
-    inner = only(spec, "daily_total_mg")["daily_total_mg"]
+    inner = spec["daily_total_mg"]
     rxcui = str(inner["ingredient"]["rxcui"])
-    compare, limits = floor_comparison(inner, "ingredient")
+    compare, limits = floor_comparison(inner)
 
     def test(context: RuleContext) -> Truth:
         return compare(*total_mg(context, rxcui)) if context.medication.has(rxcui) else False
@@ -181,7 +184,7 @@ DAILY_TOTAL = Condition(
     "milligrams a day of `ingredient` in the draft and everything beside it are over `gt`; true as soon as the known "
     "part is",
     _daily_total_mg,
-    members(("ingredient", "gt"), ingredient={"$ref": "#/$defs/drug"}, gt={"type": "number"}),
+    members(("ingredient", "gt"), ingredient=Drug, gt=float),
     lambda spec: compared(f"mg a day of {spec['daily_total_mg']['ingredient']['name']} in all", spec["daily_total_mg"]),
     lambda spec: medications_beside([str(spec["daily_total_mg"]["ingredient"]["rxcui"])]),
 )
@@ -255,7 +258,7 @@ def shared_class(context: RuleContext) -> tuple[str, str] | None:
 
 
 def _duplicate(spec: Spec) -> Predicate:
-    wanted = only(only(spec, "duplicate")["duplicate"], "level", "overlap_days_ge")
+    wanted = spec["duplicate"]
     level, least = wanted.get("level"), float(wanted.get("overlap_days_ge", 0))
     if level not in ("ingredient", "class"):
         raise RuleError(f"duplicate: level is {level!r}")
@@ -286,7 +289,7 @@ def _of_partner(
     """Return a condition about the draft and the partner that is looked at; false where there is none."""
 
     def read(spec: Spec) -> Predicate:
-        wanted = only(spec, word)[word]
+        wanted = spec[word]
 
         def test(context: RuleContext) -> Truth:
             return bool(context.partners) and holds(context, context.partners[0]) is wanted
@@ -434,9 +437,7 @@ FAMILY = Family(
             "the partner holds the same ingredient (`level` `ingredient`), both orders running together for "
             "`overlap_days_ge` days, or is of the same class (`class`)",
             _duplicate,
-            members(
-                ("level",), level={"enum": ["ingredient", "class"]}, overlap_days_ge={"type": "number", "minimum": 0}
-            ),
+            members(("level",), level=one_of("ingredient", "class"), overlap_days_ge=Annotated[float, Meta(ge=0)]),
             _duplicate_wording,
             MEDICATION_LISTS,
         ),

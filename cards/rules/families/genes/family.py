@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, members, needs, only
+from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, members, needs, one_of
 from cards.rules.engine.family import Family
 from cards.rules.families.genes.advice import advice_of, is_untested, knows_results, results_for
 from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS, lower_dose
@@ -46,11 +46,11 @@ def _keys(results: Mapping[str, GeneResult], gene: str) -> tuple[str, ...]:
 
 _GENES = needs("Observation", "Condition", "MedicationRequest", "Procedure", analytes=(GENOMICS,))
 _USES = frozenset({"genes"})
-_INDICATORS = {"enum": ["info", "warning", "critical"]}
+_INDICATORS = one_of("info", "warning", "critical")
 
 
 def _gene_advice(spec: Spec) -> Predicate:
-    inner = only(only(spec, "gene_advice")["gene_advice"], "says", "indicator")
+    inner = spec["gene_advice"]
     says, indicator = str(inner["says"]), str(inner["indicator"])
 
     def test(context: RuleContext) -> Truth:
@@ -67,7 +67,7 @@ def _untested(context: RuleContext) -> Truth:
 
 
 def _warfarin(spec: Spec) -> Predicate:
-    wanted = str(only(spec, "warfarin_genes")["warfarin_genes"])
+    wanted = str(spec["warfarin_genes"])
 
     def test(context: RuleContext) -> Truth:
         results = _warfarin_results(context)
@@ -186,7 +186,7 @@ FAMILY = Family(
             "warfarin_genes",
             "CYP2C9 and VKORC1 by CPIC's flow chart for warfarin: `poor`, `sensitive`",
             _warfarin,
-            {"enum": ["poor", "sensitive"]},
+            one_of("poor", "sensitive"),
             lambda spec: f"CYP2C9 and VKORC1 by CPIC's flow chart: {spec['warfarin_genes']}",
             _GENES,
         ),

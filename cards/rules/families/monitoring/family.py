@@ -2,7 +2,7 @@
 
 import re
 
-from cards.rules.conditions.condition import TEXTS, Condition, Predicate, Spec, Truth, flag, needs, no_facts, only
+from cards.rules.conditions.condition import TEXTS, Condition, Predicate, Spec, Truth, flag, needs, no_facts
 from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.rule import OrderChange, Sig
@@ -35,7 +35,7 @@ def _inr_is_stable(context: RuleContext) -> bool:
 
 def _results_known(spec: Spec) -> Predicate:
     """Whether the results of these tests were asked for: where they were not, their absence means nothing."""
-    analytes = tuple(only(spec, "results_known")["results_known"])
+    analytes = tuple(spec["results_known"])
 
     def test(context: RuleContext) -> Truth:
         return all(context.session.record.was_requested(analyte) for analyte in analytes)

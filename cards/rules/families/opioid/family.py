@@ -24,7 +24,6 @@ from cards.rules.conditions.condition import (
     members,
     needs,
     no_facts,
-    only,
 )
 from cards.rules.engine.family import Family
 from cards.rules.families.opioid.setting import SETTING_CONDITIONS
@@ -133,7 +132,7 @@ def _view(context: RuleContext) -> OpioidView:
 
 
 def _mme_per_day(spec: Spec) -> Predicate:
-    compare, limits = floor_comparison(only(spec, "mme_per_day")["mme_per_day"])
+    compare, limits = floor_comparison(spec["mme_per_day"])
 
     def test(context: RuleContext) -> Truth:
         return compare(*_view(context).total)
@@ -209,7 +208,7 @@ def _not_raised(context: RuleContext) -> Truth:
 
 
 def _rescue_naloxone(spec: Spec) -> Predicate:
-    days = float(only(only(spec, "rescue_naloxone")["rescue_naloxone"], "within_days")["within_days"])
+    days = float(spec["rescue_naloxone"]["within_days"])
 
     def test(context: RuleContext) -> Truth:
         return has_rescue_naloxone(context.session, days)
@@ -218,7 +217,7 @@ def _rescue_naloxone(spec: Spec) -> Predicate:
 
 
 def _procedure_recent(spec: Spec) -> Predicate:
-    inner = only(only(spec, "procedure_recent")["procedure_recent"], "text_any", "within_days")
+    inner = spec["procedure_recent"]
     words = re.compile("|".join(map(re.escape, inner["text_any"])), re.IGNORECASE)
     days = float(inner["within_days"])
 

@@ -13,10 +13,12 @@ from cards.rules.conditions.condition import (
     members,
     needs,
     no_facts,
-    only,
+    one_of,
+    some,
 )
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.opioid.view import is_long_acting, release_of
+from cards.rules.language.rule import Drug
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -28,7 +30,7 @@ from fhir.record.record import relative_reference
 
 def _long_acting(spec: Spec) -> Predicate:
     """Return a long-acting opioid that is drafted, or taken, of these ingredients (none given: any)."""
-    inner = only(only(spec, "long_acting")["long_acting"], "of", "ingredients")
+    inner = spec["long_acting"]
     codes = frozenset(drug["rxcui"] for drug in inner.get("ingredients", ()))
 
     def is_meant(identity: MedicationIdentity) -> bool:
@@ -126,8 +128,8 @@ SETTING_CONDITIONS = (
         _long_acting,
         members(
             ("of",),
-            of={"enum": ["draft", "active"]},
-            ingredients={"type": "array", "items": {"$ref": "#/$defs/drug"}, "minItems": 1},
+            of=one_of("draft", "active"),
+            ingredients=some(Drug),
         ),
         _long_acting_words,
         medications_beside(["opioid", "opioid_partial_agonist"]),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, members, needs, only
+from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, members, needs, one_of, some
 from cards.rules.families.orders.study import worked_out_once
 from cards.rules.patient.context import RuleContext
 from cards.text import decapitalized, plain
@@ -24,7 +24,7 @@ def _reactions(context: RuleContext, to: str) -> list[ContrastReaction]:
 
 
 def _contrast_reaction(spec: Spec) -> Predicate:
-    wanted = only(only(spec, "contrast_reaction")["contrast_reaction"], "to", "how", "class_stated")
+    wanted = spec["contrast_reaction"]
     to, how, stated = wanted["to"], frozenset(wanted.get("how", ())), wanted.get("class_stated")
 
     def matching(context: RuleContext) -> list[ContrastReaction]:
@@ -99,9 +99,9 @@ WORDS: tuple[Condition, ...] = (
         _contrast_reaction,
         members(
             ("to",),
-            to={"enum": sorted(_CLASSES)},
-            how={"type": "array", "items": {"enum": ["severe", "not severe", "not recorded"]}, "minItems": 1},
-            class_stated={"type": "boolean"},
+            to=one_of(*sorted(_CLASSES)),
+            how=some(one_of("severe", "not severe", "not recorded")),
+            class_stated=bool,
         ),
         lambda spec: _wording(spec["contrast_reaction"]),
         needs("AllergyIntolerance", "Condition"),

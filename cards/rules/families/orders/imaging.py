@@ -3,7 +3,16 @@
 import re
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import ANY_MEDICATION, Condition, Predicate, Spec, Truth, flag, needs, only
+from cards.rules.conditions.condition import (
+    ANY_MEDICATION,
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    flag,
+    needs,
+    one_of,
+)
 from cards.rules.conditions.words.patient import PREGNANCY
 from cards.rules.families.orders.study import study_of
 from cards.rules.patient.context import RuleContext
@@ -22,7 +31,7 @@ _NEGATIVE_DAYS = 14
 
 
 def _agent_group(spec: Spec) -> Predicate:
-    wanted = only(spec, "gadolinium_group")["gadolinium_group"]
+    wanted = spec["gadolinium_group"]
 
     def test(context: RuleContext) -> Truth:
         detail = study_of(context).detail
@@ -52,7 +61,7 @@ def _implants_that_are(context: RuleContext, safety: MrSafety) -> list[Implant]:
 
 
 def _implant(spec: Spec) -> Predicate:
-    safety = MrSafety(only(spec, "implant")["implant"])
+    safety = MrSafety(spec["implant"])
 
     def test(context: RuleContext) -> Truth:
         if _implants_that_are(context, safety):
@@ -93,7 +102,7 @@ WORDS: tuple[Condition, ...] = (
         "an implant that matters to an MR scan is on the chart, and its MR safety is `undocumented`, `unsafe` or "
         "`conditional` (safe or under conditions)",
         _implant,
-        {"enum": [safety.value for safety in MrSafety]},
+        one_of(*(safety.value for safety in MrSafety)),
         lambda spec: f"an implant whose MR safety is {spec['implant']}",
         needs("Device", "Condition"),
     ),
@@ -101,7 +110,7 @@ WORDS: tuple[Condition, ...] = (
         "gadolinium_group",
         "the order names a gadolinium agent of this ACR group (`I`, `II`), or none (`not stated`)",
         _agent_group,
-        {"enum": ["I", "II", "not stated"]},
+        one_of("I", "II", "not stated"),
         lambda spec: f"gadolinium group {spec['gadolinium_group']}",
     ),
     flag(

@@ -7,7 +7,7 @@ from datetime import date
 from msgspec import Struct
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, needs, no_facts, only
+from cards.rules.conditions.condition import DAYS, TEXT, Condition, Predicate, Spec, Truth, flag, needs, no_facts
 from cards.rules.families.orders.retesting import ABNORMAL, OBSERVATIONS
 from cards.rules.families.orders.study import codes_of, listed_problems, study_of
 from cards.rules.language.rule import RuleError
@@ -124,7 +124,7 @@ def _last_same(context: RuleContext, days: float, group: str | None = None) -> _
 
 
 def _done_within(spec: Spec) -> Predicate:
-    days = float(only(spec, "done_within_days", "of_group")["done_within_days"])
+    days = float(spec["done_within_days"])
     group: str | None = spec.get("of_group")
     if group is not None and group not in SCREENING:
         raise RuleError(f"of_group is one of {', '.join(sorted(SCREENING))}")
@@ -246,7 +246,7 @@ WORDS: tuple[Condition, ...] = (
         "done_within_days",
         "a result of the same screening test, or of the group `of_group`, was recorded in so many days",
         _done_within,
-        {"type": "number", "exclusiveMinimum": 0},
+        DAYS,
         lambda spec: f"{spec.get('of_group', 'the same')} done in the last {spec['done_within_days']} days",
         OBSERVATIONS | needs("Procedure"),
         {"of_group": TEXT},

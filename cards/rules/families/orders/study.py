@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, flag, needs, only
+from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, needs
 from cards.rules.language.rule import LabOrder, OrderChange
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import DraftStudy
@@ -92,7 +92,7 @@ def _is_urgent(context: RuleContext) -> Truth:
 
 
 def _study_group(spec: Spec) -> Predicate:
-    wanted = str(only(spec, "study_group")["study_group"])
+    wanted = str(spec["study_group"])
     return Predicate(lambda context: wanted in study_of(context).groups)
 
 
@@ -101,7 +101,7 @@ WORDS: tuple[Condition, ...] = (
         "study_group",
         "what is ordered is of this group of studies and tests",
         _study_group,
-        {"type": "string", "minLength": 1},
+        TEXT,
         lambda spec: f"a study of the group {spec['study_group']}",
     ),
     flag(

@@ -16,7 +16,15 @@ import msgspec
 from msgspec import Struct
 
 from cards.card import Indicator
-from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, medications_beside, no_facts, only
+from cards.rules.conditions.condition import (
+    Condition,
+    Predicate,
+    Spec,
+    Truth,
+    medications_beside,
+    no_facts,
+    one_of,
+)
 from cards.rules.engine.family import Family, TableRow
 from cards.rules.language.rule import Evidence
 from cards.rules.patient.context import RuleContext
@@ -215,7 +223,7 @@ def _worst(context: RuleContext, partner: CurrentMedication) -> Pair | None:
 
 
 def _label_pair(spec: Spec) -> Predicate:
-    severity = str(only(spec, "label_pair")["label_pair"])
+    severity = str(spec["label_pair"])
 
     def test(context: RuleContext) -> Truth:
         pair = pair_of(context)
@@ -272,7 +280,7 @@ LABEL_PAIR = Condition(
     "label_pair",
     "a row of pairs.csv of this severity names the draft and the partner",
     _label_pair,
-    {"enum": list(_SEVERITIES)},
+    one_of(*_SEVERITIES),
     lambda spec: f"a row of pairs.csv ({spec['label_pair']}) names the two drugs",
     medications_beside(frozenset().union(*PAIRS)),
 )

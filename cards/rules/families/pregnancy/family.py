@@ -11,7 +11,6 @@ from cards.rules.conditions.condition import (
     Truth,
     members,
     no_facts,
-    only,
 )
 from cards.rules.conditions.words.patient import PREGNANCY
 from cards.rules.engine.family import Family
@@ -21,7 +20,7 @@ from fhir.mapping.pregnancy_signs import pregnancy_signs
 
 
 def _childbearing(spec: Spec) -> Predicate:
-    wanted = only(spec, "childbearing_no_contraception")["childbearing_no_contraception"]
+    wanted = spec["childbearing_no_contraception"]
 
     def test(context: RuleContext) -> Truth:
         session = context.session
@@ -38,7 +37,7 @@ def _childbearing(spec: Spec) -> Predicate:
 
 
 def _tested_negative(spec: Spec) -> Predicate:
-    days = float(only(spec, "pregnancy_test_negative")["pregnancy_test_negative"]["max_age_days"])
+    days = float(spec["pregnancy_test_negative"]["max_age_days"])
 
     def test(context: RuleContext) -> Truth:
         record = context.session.record

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from cards.rules.engine.compile import CompiledRule, compile_table
 from cards.rules.engine.family import Family
@@ -21,11 +22,11 @@ def evidence(label: str) -> Json:
         "document": "D",
         "organisation": "O",
         "year": "2026",
-        "section": "",
+        "section": "1",
         "label": label,
-        "grade": "",
-        "grade_scheme": "",
-        "basis": "",
+        "grade": "none",
+        "grade_scheme": "none",
+        "basis": "label",
     }
 
 
@@ -34,7 +35,9 @@ def band(name: str, when: Json, indicator: str = "warning", **more: Any) -> Json
     return {"id": name, "when": when, "indicator": indicator, "summary": f"{name}.", "detail": f"{name} more.", **more}
 
 
-def rule_of(*bands: Json, family: Family = MADE, table: Json | None = None, **more: Any) -> CompiledRule:
+def rule_of(
+    *bands: Json, family: Family = MADE, table: Json | None = None, id: str = "made-rule", **more: Any
+) -> CompiledRule:
     """The compiled rule of these bands; `more` are other members of the rule, `table` those of its family's table."""
     rule = {
         "id": "made-rule",
@@ -42,7 +45,7 @@ def rule_of(*bands: Json, family: Family = MADE, table: Json | None = None, **mo
         "priority": 7,
         "trigger": {"draft": [{"any_drug": True}]},
         "evidence": [evidence("First"), evidence("Second")],
-        "audit": {"verified": "knowledge", "source": "", "date": "2026-11-20"},
+        "audit": {"verified": "knowledge", "source": "made", "date": "2026-11-20"},
         "bands": list(bands),
         **more,
     }
@@ -50,13 +53,15 @@ def rule_of(*bands: Json, family: Family = MADE, table: Json | None = None, **mo
         "family": family.name,
         "title": "Made",
         "reviewed": "2026-11-20",
-        "status": "",
-        "source": "",
+        "status": "made",
+        "source": "made",
         "override_reasons": [{"code": "seen", "display": "Seen"}],
         "rules": [rule],
         **(table or {}),
     }
-    (compiled,) = compile_table(family, msgspec.convert(whole, RuleTable))
+    made = msgspec.convert(whole, RuleTable)
+    rule_named = replace(made.rules[0], id=id)  # a short one, which no file may have
+    (compiled,) = compile_table(family, replace(made, rules=(rule_named,)))
     return compiled
 
 

@@ -271,7 +271,10 @@ def _finding(rule: str, indicator: str = "warning", **more: Any) -> Finding:
 def test_a_finding_is_said_by_one_that_is_no_milder(
     yields_to: list[str], severities: tuple[str, str], is_said: bool
 ) -> None:
-    own, other = _finding("own", severities[0], yields_to=yields_to), _finding("other", severities[1])
+    own, other = (
+        _finding("own", severities[0], **({"yields_to": yields_to} if yields_to else {})),
+        _finding("other", severities[1]),
+    )
     assert own.is_said_by(other) is is_said
 
 

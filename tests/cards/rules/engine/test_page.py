@@ -7,7 +7,7 @@ import pytest
 
 from cards import text as figures
 from cards.rules.conditions import condition
-from cards.rules.engine.family import Family, rule_families, schema_text
+from cards.rules.engine.family import Family, rule_families
 from cards.rules.engine.page import family_page, guide_with_words, write_pages
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language import trigger
@@ -38,16 +38,10 @@ def test_the_list_of_words_in_the_guide_is_made_from_the_words() -> None:
     assert written == guide_with_words(written), "run: python -m cards.rules.engine.page"
 
 
-def test_the_schema_of_rule_files_is_made_from_the_words() -> None:
-    written = (ROOT / "cards" / "rules" / "language" / "rule.schema.json").read_text(encoding="utf-8")
-    assert written == schema_text(), "run: python -m cards.rules.engine.page"
-
-
-def test_all_pages_and_the_schema_are_written_where_they_stand(tmp_path: Path) -> None:
-    for folder in ("docs/rules", "cards/rules/language"):
-        (tmp_path / folder).mkdir(parents=True)
+def test_all_pages_are_written_where_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "docs" / "rules").mkdir(parents=True)
     (tmp_path / "docs" / "rules" / "README.md").write_text(GUIDE.read_text(encoding="utf-8"), encoding="utf-8")
     write_pages(tmp_path)
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.is_file()]
-    assert len(written) == len(rule_families()) + 2
+    assert len(written) == len(rule_families()) + 1
     assert all((tmp_path / path).read_bytes() == (ROOT / path).read_bytes() for path in written)

@@ -174,7 +174,7 @@ def test_a_fault_of_the_family_or_of_a_rule_without_an_id_has_no_words_in_bracke
 
 EVIDENCE = {
     "document": "d", "organisation": "o", "year": "2026", "section": "1", "label": "l", "grade": "g",
-    "grade_scheme": "s", "basis": "b",
+    "grade_scheme": "s", "basis": "label",
 }  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def test_what_stands_beside_use_is_laid_over_the_shared_entry() -> None:
 
 
 def test_a_member_of_another_type_is_told_with_its_path() -> None:
-    path, text = fault_of({"rules": [{"id": "r", "evidence": [EVIDENCE, EVIDENCE | {"year": 2026}]}]})
+    path, text = fault_of({"rules": [{"id": "a-rule", "evidence": [EVIDENCE, EVIDENCE | {"year": 2026}]}]})
     assert path[:2] == ("rules", 0)
     assert text == "Expected `str`, got `int`"
     assert path == ("rules", 0, "evidence", 1, "year")

@@ -142,7 +142,7 @@ def test_a_problem_that_is_meant_by_group_and_by_code_is_told_once() -> None:
         ({"recent_problem": {"within_days": 3}}, "{'recent_problem': {'within_days': 3}} names no problem"),
         ({"recent_problem": {"within_days": 3, "groups": ["zz", "gout", "yy"]}},
          "recent_problem: no group is called yy, zz"),
-        ({"allergy": {"match": "colour"}}, "allergy: match is 'colour'"),
+        ({"allergy": {"match": "colour"}}, "Expected `str` matching regex '^(ingredient|class)$'"),
     ],
 )  # fmt: skip
 def test_a_word_about_nothing_is_refused(spec: Json, message: str) -> None:
