@@ -113,7 +113,8 @@ async def waiting_at(feed: BrokerFeed) -> int | None:
 
         async with await aio_pika.connect(feed.url) as rabbit:
             queue = await (await rabbit.channel()).declare_queue(feed.subject, passive=True)
-            return queue.declaration_result.message_count
+            waiting: int | None = queue.declaration_result.message_count
+            return waiting
     return None
 
 
