@@ -254,7 +254,3 @@ class ReplayStoreFailed(HookError):
     status = 503
     code = "transient"
     headers = ((b"retry-after", b"5"),)
-
-
-UNTRUSTED_BODY: Final = operation_outcome(Untrusted("no-token"))
-"""The one body of every 401."""

@@ -66,10 +66,6 @@ class ModelVersions:
         """Every version that is not in use."""
         return tuple(version for versions_of_model in self._beside.values() for version in versions_of_model)
 
-    def of_digest(self, sha256: str) -> Model | None:
-        """Return the version with this file; None where it is not beside one in use."""
-        return next((version.model for version in self.all if version.sha256 == sha256), None)
-
     def chooser(
         self, released: Released, client: str, patient: str, why_withheld: Callable[[Model], str | None]
     ) -> Choose:

@@ -4,7 +4,7 @@ True: the chart shows it. False: the chart was looked through and does not show 
 the data did not come or only a clinician can say it. A criterion is a JSON object of one test (docs/payers.md).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from math import isfinite
 from typing import Any, Final
@@ -85,18 +85,6 @@ def _member_fault(name: str, value: Any) -> str | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-
-
-def codes_of(test: Test) -> Iterator[str]:
-    """Return the LOINC codes that a test reads."""
-    ((name, wanted),) = test.items()
-    if name in ("any", "all"):
-        for part in wanted:
-            yield from codes_of(part)
-    elif name == "not":
-        yield from codes_of(wanted)
-    elif name == "observation":
-        yield from wanted.get("loinc", ())
 
 
 # Logic

@@ -195,9 +195,3 @@ def _of_patient(resource: dict[str, Any], patient: str) -> dict[str, Any]:
         if name in resource:
             resource[name] = {"reference": f"Patient/{patient}"}
     return resource
-
-
-def versions_of(connection: sqlite3.Connection, kind: str, fact_id: str) -> list[dict[str, Any]]:
-    """Return every version of a resource, the oldest first."""
-    rows = connection.execute("SELECT content FROM facts WHERE type = ? AND id = ? ORDER BY sequence", (kind, fact_id))
-    return [orjson.loads(load_content(content)) for (content,) in rows]

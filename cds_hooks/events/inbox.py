@@ -34,7 +34,6 @@ CREATE TABLE IF NOT EXISTS set_aside (
 """
 BUCKET_SECONDS: Final = 300
 AT_BROKER: Final = "waiting at the broker"
-_TRIGGERS_NOTHING: Final = frozenset({"known-or-new"})
 
 
 class Incoming(Struct):

@@ -324,12 +324,6 @@ def read_user_keys(file: Path) -> tuple[bytes, ...]:
     return keys
 
 
-def add_user_key(file: Path) -> None:
-    """Add a new key before those in the file; the older keys still find what was recorded with them."""
-    older = file.read_text(encoding="ascii") if file.exists() else ""
-    _write(file, secrets.token_hex(_KEY_BYTES) + "\n" + older).replace(file)
-
-
 def _make(file: Path) -> None:
     try:
         new = _write(file, secrets.token_hex(_KEY_BYTES) + "\n")

@@ -90,13 +90,8 @@ _WORDS: Final = tuple(
 )
 
 
-def facts_among(resources: list[Any], kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
-    """Those of the resources of one kind that are facts at `as_of`, in their order."""
-    return _begun(_facts_at_any_time(resources, kind), kind, as_of)
-
-
 def _facts_at_any_time(resources: list[Any], kind: type[_T]) -> tuple[_T, ...]:
-    """Return the same, with what has not begun yet."""
+    """Return those of the resources of one kind that are facts, in their order, with what has not begun yet."""
     if not resources:
         return ()
     if kind not in _VERIFIED:

@@ -47,7 +47,6 @@ VACCINE = "cvx-"
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-"
 MIMIC_NAME = f"{_MIMIC}name"
 MIMIC_GROUP = f"{_MIMIC}etc"
-MIMIC_IV_FLUID = f"{_MIMIC}poe-iv"
 
 # The short name of a code system in tables/products.csv, by the addresses it goes by.
 _SYSTEMS = {
@@ -70,7 +69,6 @@ _SYSTEMS = {
     "urn:oid:1.2.276.0.76.5.529": "atc",
     "http://fhir.ch/atc": "atc",
 }
-RXNORM_SYSTEMS = frozenset(address for address, short in _SYSTEMS.items() if short == "rxnorm")
 _ATC_LOCAL = ("D", "S", "M02")
 # Segments of a ten-digit NDC and how wide each is in the eleven-digit form (FDA, 21 CFR 207.33; CMS billing form).
 _NDC_SEGMENTS = (5, 4, 2)

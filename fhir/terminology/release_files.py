@@ -5,7 +5,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,5 +143,3 @@ def cells_of(file: ReleaseFile, separator: str, least: int, most: int) -> Iterat
 
 
 Reader = Callable[[Imported, ReleaseFile], None]
-Readers = Mapping[re.Pattern[str], Reader]
-"""What reads a file, by the pattern of its name."""

@@ -132,20 +132,6 @@ def plan_of(manifest: Manifest, columns: Sequence[str], declared: TableDeclarati
     return TablePlan(inputs, tuple(leave_out), unsaid)
 
 
-def names_read(manifest: Manifest, declared: TableDeclaration) -> frozenset[str]:
-    """The names of columns that a table is read by, if it has them: those of inputs, conditions and the deceased."""
-    names_wanted = (DECEASED, *(item.name for item in manifest.features), *manifest.population.exclude_conditions)
-    return frozenset(
-        name
-        for name_wanted in names_wanted
-        for name in (
-            (declared.columns[name_wanted],)
-            if name_wanted in declared.columns
-            else (name_wanted, *_aliases(name_wanted))
-        )
-    )
-
-
 def _input(manifest: Manifest, feature: Feature, columns: Sequence[str], declared: TableDeclaration) -> InputColumn:
     column = _column(feature.name, feature.analyte, columns, declared.columns)
     if declared.without & {feature.name, feature.analyte}:

@@ -12,7 +12,7 @@ import pytest
 from cards.preventive.knowledge import PREVENTIVE, PreventiveService
 from cards.rules.engine.rule_book import whole_book
 from cards.rules.language.rule import RuleError
-from cards.rules.language.table import raw_table, table_of
+from cards.rules.language.table import read_family, table_of
 from tests.conftest import ROOT
 from tests.tables.ledger import product_tables
 
@@ -21,7 +21,7 @@ NO_ADDRESSES = ["javascript:alert(1)", "data:text/html,x", "//evil.example", "ht
 
 @pytest.mark.parametrize("url", NO_ADDRESSES)
 def test_a_rule_whose_evidence_has_no_web_address_is_not_read(url: str) -> None:
-    raw: Any = json.loads(json.dumps(raw_table("renal")))
+    raw: Any = json.loads(json.dumps(read_family("renal").raw))
     raw["rules"][0]["evidence"][0]["url"] = url
     with pytest.raises(RuleError) as refused:
         table_of(raw)

@@ -235,8 +235,6 @@ def test_which_version_answers_and_which_are_computed_beside_it(
 def test_the_versions_that_are_not_in_use() -> None:
     assert VERSIONS.served == {("model", "m@3"): "c", ("model", "m@2"): "b"}
     assert [version.name for version in VERSIONS.all] == ["m@3", "m@2"]
-    assert VERSIONS.of_digest("b") is SECOND
-    assert VERSIONS.of_digest("a") is None
     assert in_use(OURS) == Chosen(OURS)
     released = Released({("model", "m@2"): State("active", version="b")})
     assert ModelVersions({}).chooser(released, "ehr", "p", lambda _: None) is in_use

@@ -414,6 +414,6 @@ def test_every_error_has_its_status_code_and_headers(
 
 def test_every_401_has_the_same_body_and_the_reason_is_not_in_it() -> None:
     bodies = {operation_outcome(errors.Untrusted(reason, "ehr"), "id") for reason in ("replayed", "expired")}
-    assert bodies == {errors.UNTRUSTED_BODY}
-    assert b"replayed" not in errors.UNTRUSTED_BODY
+    assert bodies == {errors.operation_outcome(errors.Untrusted("no-token"))}
+    assert b"replayed" not in bodies.pop()
     assert errors.Untrusted.headers == ((b"www-authenticate", b"Bearer"),)

@@ -27,7 +27,6 @@ from cds_hooks.storage.content import (
     StoredContent,
     StoredText,
     UserNames,
-    add_user_key,
     key_text,
     load_content,
     open_user_names,
@@ -387,7 +386,7 @@ def test_users_are_hashed_with_the_newest_key_and_found_with_all(tmp_path: Path)
     assert open_user_names("clear", tmp_path / "other") == UserNames("clear")
     assert not (tmp_path / "other").exists()
     assert [path.name for path in file.parent.iterdir()] == ["user.keys"]
-    add_user_key(file)
+    file.write_text("ab" * 32 + "\n" + file.read_text())
     both = open_user_names("hashed", file)
     assert both.keys[1:] == made_names.keys
     now, then = both.recorded("c", "u"), made_names.recorded("c", "u")

@@ -202,11 +202,6 @@ def _with_drugs_of_tables(value: Any, folder: Traversable) -> Any:
     return [_with_drugs_of_tables(item, folder) for item in value] if isinstance(value, list) else value
 
 
-def raw_table(family: str) -> dict[str, Any]:
-    """Return the family's table as it is written."""
-    return read_family(family).raw
-
-
 @cache
 def read_table(family: str) -> RuleTable:
     """Return the family's table with every shared entry put in, read once.

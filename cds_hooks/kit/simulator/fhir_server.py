@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from cds_hooks.kit.simulator.chart import Resource
@@ -23,7 +23,6 @@ from cds_hooks.kit.simulator.fhir_search import (
 )
 
 Mode = Literal["normal", "slow", "401", "403", "429", "503", "garbage", "redirect", "next-elsewhere"]
-MODES: Final[tuple[str, ...]] = get_args(Mode)
 BASE: Final = "/fhir"
 ELSEWHERE: Final = "http://127.0.0.1:9/fhir"
 """An origin that is not this one, where nobody listens (port 9, discard)."""

@@ -13,7 +13,7 @@ from cards.compose.orders import check_orders
 from cards.rules.engine.compile import compile_table
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.families.renal.family import FAMILY
-from cards.rules.language.table import raw_table, table_of
+from cards.rules.language.table import read_family, table_of
 from cards.rules.patient.orders import read_draft, read_drafts
 from tests.cards.rules.cases import check, findings, reasons, uuids
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -160,7 +160,7 @@ def test_chart_words_stand_on_the_card_as_text(as_of: datetime) -> None:
 
 
 def test_findings_of_one_order_are_one_card_ranked_by_harm_then_certainty_then_priority(as_of: datetime) -> None:
-    raw = raw_table("renal")
+    raw = read_family("renal").raw
     rules = {rule["id"]: rule for rule in raw["rules"]}
     band = {"summary": "s", "detail": "d", "when": {"always": True}}
 

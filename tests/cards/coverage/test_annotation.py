@@ -3,13 +3,11 @@
 from datetime import date
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from cards.coverage.annotation import (
     URL,
     coverage_information,
-    faults_of,
     of_coverage,
     says_the_same,
     values_of,
@@ -149,41 +147,3 @@ def test_another_day_id_or_order_of_codes_is_nothing_new() -> None:
     )  # fmt: skip
     for change in changes:
         assert not says_the_same(extension, coverage_information(replace(first, **change), "1", TODAY, TODAY, None))
-
-
-GOOD: Json = {
-    "coverage": [{"reference": "Coverage/c"}], "covered": ["covered"], "date": ["2026"], "coverage-assertion-id": ["1"],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("values", "faults"),
-    [
-        ({}, []),
-        ({"covered": []}, ["covered: required, once"]),
-        ({"date": ["2026", "2027"]}, ["date: required, once", "date: at most once"]),
-        ({"pa-needed": ["no-auth", "no-auth"]}, ["pa-needed: at most once"]),
-        ({"doc-purpose": ["withpa", "withclaim"]}, []),
-        ({"colour": ["red"]}, ["colour: no part of the profile"]),
-        ({"doc-needed": ["all"]}, ["doc-needed: 'all' is not in its value set"]),
-        ({"questionnaire": ["q"]}, ["crd-ci-q1: a questionnaire without doc-needed"]),
-        ({"response": ["q"]}, ["crd-ci-q1: a questionnaire without doc-needed"]),
-        ({"questionnaire": ["q"], "doc-needed": ["clinical"]}, []),
-        ({"covered": ["not-covered"]}, []),
-        ({"covered": ["not-covered"], "pa-needed": ["no-auth"]}, ["crd-ci-q2: pa-needed although not-covered"]),
-        ({"info-needed": ["OTH"]}, ["crd-ci-q3: info-needed, and nothing is conditional"]),
-        ({"info-needed": ["OTH"], "covered": ["conditional"]}, []),
-        ({"info-needed": ["OTH"], "pa-needed": ["conditional"]}, []),
-        ({"info-needed": ["OTH"], "doc-needed": ["conditional"]}, []),
-        ({"pa-needed": ["satisfied"], "satisfied-pa-id": ["A"]}, []),
-        (
-            {"pa-needed": ["satisfied"], "satisfied-pa-id": ["A"], "doc-purpose": ["withpa"]},
-            ["crd-ci-q4: doc-purpose withpa although satisfied"],
-        ),
-        ({"pa-needed": ["satisfied"]}, ["crd-ci-q5: satisfied-pa-id goes with satisfied only"]),
-        ({"pa-needed": ["no-auth"], "satisfied-pa-id": ["A"]}, ["crd-ci-q5: satisfied-pa-id goes with satisfied only"]),
-    ],
-)
-def test_a_constraint_that_is_broken_is_named(values: Json, faults: list[str]) -> None:
-    parts = [{"url": name, "valueCode": value} for name, given in (GOOD | values).items() for value in given]
-    assert faults_of({"url": URL, "extension": parts}) == faults

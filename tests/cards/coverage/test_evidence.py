@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cards.coverage.evidence import check_test, codes_of, evaluate, participants_of
+from cards.coverage.evidence import check_test, evaluate, participants_of
 from cards.coverage.seen import Subject
 from tests.fhir.mapping.charts import MAN, SNOMED, SUBJECT, WOMAN, condition, observation, record_of
 from tests.fhir.record.charts import record_of as record_of_call
@@ -55,12 +55,6 @@ def test_a_test_that_cannot_be_judged_is_refused_with_its_fault(test: Any, fault
 
 def test_a_test_that_is_not_there_is_answered_with_those_that_are() -> None:
     assert str(check_test({"ages": {}})).startswith("there is no test 'ages'; there are age, all, any, bmi, condition,")
-
-
-def test_the_codes_that_a_test_reads() -> None:
-    weight, height = {"observation": {"loinc": ["29463-7", "3141-9"]}}, {"observation": {"loinc": ["8302-2"]}}
-    assert list(codes_of({"any": [weight, {"not": height}]})) == ["29463-7", "3141-9", "8302-2"]
-    assert list(codes_of({"all": [height, {"sex": "male"}]})) == ["8302-2"]
 
 
 def _seen(test: Json, *resources: Json, patient: Json = WOMAN, **more: Any) -> tuple[bool | None, tuple[str, ...]]:

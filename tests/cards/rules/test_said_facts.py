@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from functools import cache
 
 from cards.rules.engine.rule_book import whole_book
-from cards.rules.language.table import raw_table
+from cards.rules.language.table import read_family
 from tests.cards.rules.cases import Case, check_case, resources_of_case
 from tests.cards.rules.patients import bundle_of
 from tests.cards.rules.pinned import AS_OF, book_of, named_cases
@@ -20,7 +20,7 @@ _ANALYTES = {"eGFR": "egfr", "potassium": "potassium", "QTc": "qtc", "INR": "inr
 @cache
 def _written(family: str) -> str:
     """Everything that the family's files say."""
-    return json.dumps(raw_table(family), ensure_ascii=False)
+    return json.dumps(read_family(family).raw, ensure_ascii=False)
 
 
 @cache

@@ -1,15 +1,19 @@
 """HL7 v2 messages of the tests: invented patients, made field by field."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 from zoneinfo import ZoneInfo
 
+import orjson
+
 from cds_hooks.events.declaration import MllpFeed
 from cds_hooks.events.inbox import Inbox, Incoming, Taken
 from cds_hooks.events.v2.intake import Reading, acknowledge, read_frame
+from cds_hooks.storage.content import load_content
 
 Given = ParamSpec("Given")
 
@@ -95,3 +99,9 @@ def code_of(acknowledgment: bytes) -> str:
 
 def incoming(identifier: str, content: bytes = b"x", source: str = "lab") -> Incoming:
     return Incoming(source, identifier, "ORU^R01", content, NOW)
+
+
+def versions_of(connection: sqlite3.Connection, kind: str, fact_id: str) -> list[dict[str, Any]]:
+    """Return every version of a resource, the oldest first."""
+    rows = connection.execute("SELECT content FROM facts WHERE type = ? AND id = ? ORDER BY sequence", (kind, fact_id))
+    return [orjson.loads(load_content(content)) for (content,) in rows]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cds_hooks.events.effects import Fact, How, Merge, resource_id
-from cds_hooks.events.facts import Applied, apply_fact, chart_of, follow_link, link_patients, numbers_of, versions_of
+from cds_hooks.events.facts import Applied, apply_fact, chart_of, follow_link, link_patients, numbers_of
 from cds_hooks.events.inbox import Inbox
+from tests.cds_hooks.events.messages import versions_of
 
 Json = dict[str, Any]
 

@@ -11,10 +11,10 @@ import hl7
 import pytest
 
 from cds_hooks.events.declaration import MllpFeed
-from cds_hooks.events.facts import chart_of, follow_link, versions_of
+from cds_hooks.events.facts import chart_of, follow_link
 from cds_hooks.events.v2.message import Unreadable, parse_message, split_batch
 from cds_hooks.settings import Settings
-from tests.cds_hooks.events.messages import Sender, feed
+from tests.cds_hooks.events.messages import Sender, feed, versions_of
 
 HL7 = Settings().data_dir / "events" / "hl7v2"
 pytestmark = [

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.events.facts import chart_of, numbers_of, versions_of
+from cds_hooks.events.facts import chart_of, numbers_of
 from cds_hooks.events.v2.times import read_time
-from tests.cds_hooks.events.messages import MSH, Sender, feed, message, result, visit
+from tests.cds_hooks.events.messages import MSH, Sender, feed, message, result, versions_of, visit
 
 
 @pytest.fixture

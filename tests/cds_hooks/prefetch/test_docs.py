@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from cds_hooks.kit.simulator.fhir_server import MODES
+from cds_hooks.kit.simulator.fhir_server import Mode
 from cds_hooks.prefetch import gaps
 from cds_hooks.security.addresses import RefusedReason
 from cds_hooks.services import find_services
@@ -24,6 +24,6 @@ def test_it_is_in_a_table(name: str) -> None:
     assert re.search(rf"^\|[^|]*`{name}`", PAGE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "normal"])
+@pytest.mark.parametrize("mode", [mode for mode in get_args(Mode) if mode != "normal"])
 def test_every_mode_of_the_server_is_named(mode: str) -> None:
     assert f"`{mode}`" in PAGE

@@ -35,12 +35,6 @@ def beside() -> Model:
     return Model(Artifact(artifact.manifest, artifact.content))
 
 
-def with_version(site: Site, model: Model) -> Site:
-    """The site with a version beside, which is found by the digest "beside"."""
-    versions: Any = SimpleNamespace(of_digest=lambda sha256: model if sha256 == "beside" else None)
-    return replace(site, components=replace(site.components, versions=versions))
-
-
 def test_a_model_is_the_one_that_is_served_here(plain: Site) -> None:
     for name in (MAIN, TWIN):
         served = plain.served_model(name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.errors import UNTRUSTED_BODY, Untrusted, operation_outcome
+from cds_hooks.errors import Untrusted, operation_outcome
 from cds_hooks.kit.simulator.signing import SigningKey
 from cds_hooks.security.trust import FileTrust
 from tests.cds_hooks.security.conftest import DATA, make_site
@@ -62,5 +62,5 @@ def test_a_forged_token_is_refused(trust: FileTrust, forger: Forger, row: dict[s
     with pytest.raises(Untrusted) as refused:
         _call(trust, forger.authorizations(row, token))
     assert refused.value.reason == row["reason"]
-    assert (refused.value.status, operation_outcome(refused.value)) == (401, UNTRUSTED_BODY)
+    assert (refused.value.status, operation_outcome(refused.value)) == (401, operation_outcome(Untrusted("no-token")))
     assert token not in repr(refused.value)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.errors import UNTRUSTED_BODY
+from cds_hooks.errors import Untrusted, operation_outcome
 from cds_hooks.kit.simulator.signing import SigningKey, sign_token
 from tests.cds_hooks.security.conftest import make_site
 from tests.cds_hooks.security.forging import Forger
@@ -24,9 +24,15 @@ pytestmark = pytest.mark.slow
 _http = httpx.Client(timeout=60)
 
 
+UNTRUSTED_BODY = operation_outcome(Untrusted("no-token"))
+
+
 @pytest.fixture(scope="module")
 def live_site(tmp_path_factory: pytest.TempPathFactory, signing_keys: dict[str, SigningKey]) -> Site:
     return make_site(tmp_path_factory.mktemp("live"), signing_keys, Clock())
+
+
+UNTRUSTED_BODY = operation_outcome(Untrusted("no-token"))
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from fhir.resources.R4B import get_fhir_model_class
 
-from cards.coverage.annotation import URL, faults_of, values_of
+from cards.coverage.annotation import URL, values_of
 from cards.coverage.policy import SYSTEMS
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from tests.cds_hooks.calls import client
@@ -20,6 +20,43 @@ SERVICE = "coverage-requirements"
 TODAY = date(2026, 11, 20)
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 PLACES = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
+
+
+_CODES: Final[Mapping[str, frozenset[str]]] = {
+    "covered": frozenset({"covered", "not-covered", "conditional"}),
+    "pa-needed": frozenset({"no-auth", "auth-needed", "satisfied", "performpa", "conditional"}),
+    "doc-needed": frozenset({"clinical", "admin", "both", "conditional"}),
+    "doc-purpose": frozenset({"withpa", "withclaim", "withorder", "retain-doc", "OTH"}),
+    "info-needed": frozenset({"performer", "location", "timeframe", "contract-window", "OTH"}),
+}
+_ONCE: Final = ("coverage", "covered", "pa-needed", "doc-needed", "date", "coverage-assertion-id", "satisfied-pa-id")
+_REQUIRED: Final = ("coverage", "covered", "date", "coverage-assertion-id")
+_KNOWN: Final = frozenset(
+    {*_CODES, *_ONCE, "billingCode", "reason", "detail", "dependency", "questionnaire", "response", "contact"}
+)
+
+
+def faults_of(extension: Json) -> list[str]:
+    """Return what of CRD's profile a coverage-information extension breaks, each with the key of its constraint."""
+    values = values_of(extension)
+    faults = [f"{name}: required, once" for name in _REQUIRED if len(values.get(name, ())) != 1]
+    faults += [f"{name}: at most once" for name in _ONCE if len(values.get(name, ())) > 1]
+    faults += [f"{name}: no part of the profile" for name in values if name not in _KNOWN]
+    for name, codes in _CODES.items():
+        faults += [f"{name}: {code!r} is not in its value set" for code in values.get(name, ()) if code not in codes]
+    first = {name: (given[0] if given else None) for name, given in values.items()}
+    if ("questionnaire" in values or "response" in values) and "doc-needed" not in values:
+        faults.append("crd-ci-q1: a questionnaire without doc-needed")
+    if first.get("covered") == "not-covered" and "pa-needed" in values:
+        faults.append("crd-ci-q2: pa-needed although not-covered")
+    conditional = "conditional" in (first.get("covered"), first.get("pa-needed"), first.get("doc-needed"))
+    if "info-needed" in values and not conditional:
+        faults.append("crd-ci-q3: info-needed, and nothing is conditional")
+    if first.get("pa-needed") == "satisfied" and "withpa" in values.get("doc-purpose", ()):
+        faults.append("crd-ci-q4: doc-purpose withpa although satisfied")
+    if (first.get("pa-needed") == "satisfied") != ("satisfied-pa-id" in values):
+        faults.append("crd-ci-q5: satisfied-pa-id goes with satisfied only")
+    return faults
 
 
 def concept(system: str, code: str, text: str | None = None) -> Json:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cards.coverage.annotation import coverage_information, faults_of
+from cards.coverage.annotation import coverage_information
 from cards.coverage.cards import describe
 from cards.coverage.policy import SYSTEMS, load_policies
 from cards.coverage.simulation import judge_chart
@@ -36,6 +36,7 @@ from tests.cds_hooks.services.coverage_calls import (
     concept,
     condition,
     coverage,
+    faults_of,
     former,
     medication,
     order,

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from cards.coverage.annotation import faults_of
 from cards.coverage.policy import PolicyFault, load_policies
 from cds_hooks.replay import Replayer, open_site
 from cds_hooks.services import _coverage
@@ -34,6 +33,7 @@ from tests.cds_hooks.services.coverage_calls import (
     decided,
     entry_for,
     extensions_of,
+    faults_of,
     order,
     patient,
     procedure,

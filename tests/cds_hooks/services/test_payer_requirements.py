@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cards.coverage.annotation import URL, coverage_information, faults_of
-from cards.coverage.evidence import codes_of
+from cards.coverage.annotation import URL, coverage_information
 from cards.coverage.policy import SYSTEMS, load_policies
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from cds_hooks.security.client import TrustedClient
@@ -50,6 +49,7 @@ from tests.cds_hooks.services.coverage_calls import (
     decided,
     entry_for,
     extensions_of,
+    faults_of,
     former,
     medication,
     order,
@@ -380,9 +380,21 @@ def test_every_hook_has_its_address_and_its_configuration_options(tmp_path: Path
             assert len({option[name] for option in options}) == len(options)
 
 
+def _codes_of(test: Mapping[str, Any]) -> Iterator[str]:
+    """Return the LOINC codes that a test reads."""
+    ((name, wanted),) = test.items()
+    if name in ("any", "all"):
+        for part in wanted:
+            yield from _codes_of(part)
+    elif name == "not":
+        yield from _codes_of(wanted)
+    elif name == "observation":
+        yield from wanted.get("loinc", ())
+
+
 def test_the_service_asks_for_every_code_that_criteria_read() -> None:
     rules = load_policies()
-    read = {code for group in rules.criteria.values() for one in group.criteria for code in codes_of(one.test)}
+    read = {code for group in rules.criteria.values() for one in group.criteria for code in _codes_of(one.test)}
     asked = DECLARED.needs.lab_codes | {code for name in DECLARED.needs.analytes for code in ANALYTES[name].loinc}
     assert read <= asked
 

@@ -6,11 +6,18 @@ from typing import Any
 import pytest
 
 from fhir.record.datatypes import CodeableConcept
-from fhir.record.facts import ACT_CODE, class_of_words, distinct, facts_among, says_not_performed
+from fhir.record.facts import ACT_CODE, ReadResources, class_of_words, distinct, says_not_performed
 from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Immunization, Procedure
 from tests.fhir.record.charts import lean, record_of
 
 EPIC = "urn:oid:1.2.840.114350.1.72.1.7.7.10.696784.13260"
+
+
+def facts_among(resources: list[Any], kind: type[Any], as_of: datetime) -> tuple[Any, ...]:
+    """The facts among resources of one kind."""
+    read = ReadResources()
+    read.by_type[kind] = resources
+    return read.facts_of(kind, as_of)
 
 
 def visit(system: str, code: str, display: str | None) -> dict[str, Any]:

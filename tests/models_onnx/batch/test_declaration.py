@@ -7,7 +7,7 @@ import pytest
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.batch import BatchModel, TableDeclaration, load
-from models_onnx.batch.declaration import InputColumn, TablePlan, YesColumn, names_read, plan_of
+from models_onnx.batch.declaration import InputColumn, TablePlan, YesColumn, plan_of
 from models_onnx.errors import BatchRefused
 
 COHORT = "adults of 40 and over, not pregnant, living at home, with at least 8 of the 11 laboratory values"
@@ -182,14 +182,6 @@ def test_a_unit_that_is_not_known_is_refused_with_those_that_are(manifest: Manif
     assert measured is not None
     units = ", ".join(sorted(measured.units))
     assert str(refused.value) == f"The unit 'stone' is not known for bun_mg_dl (column bun_mg_dl); known are: {units}."
-
-
-def test_the_names_by_which_a_table_is_read(manifest: Manifest) -> None:
-    inputs = {item.name for item in manifest.features}
-    usual = {*inputs, "sex", "gender", "pregnancy", "pregnant", "deceased"}
-    assert names_read(manifest, TableDeclaration()) == usual
-    declared = TableDeclaration(columns={"sex_male": "s", "pregnancy": "p", "deceased": "d"})
-    assert names_read(manifest, declared) == (inputs - {"sex_male"}) | {"s", "p", "d"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from cards.rules.engine.family import Family, rule_families
 from cards.rules.engine.lint import _product_faults, lint_family, lint_table
 from cards.rules.families.renal.family import FAMILY
 from cards.rules.language.rule import Path, Product, RuleError
-from cards.rules.language.table import FamilyFiles, RuleFile, raw_table, table_of
+from cards.rules.language.table import FamilyFiles, RuleFile, read_family, table_of
 
 Json = dict[str, Any]
 FOLDER = files("cards.rules.families")
@@ -29,7 +29,7 @@ def test_a_family_of_ours_has_no_fault(family: Family) -> None:
 @cache
 def _metformin_alone() -> str:
     """The kidney table with one of its rules and the shared entries that this one uses: all of it takes its time."""
-    raw = raw_table("renal")
+    raw = read_family("renal").raw
     raw["rules"] = [_metformin(raw)]
     shared = raw["shared"]
     while True:

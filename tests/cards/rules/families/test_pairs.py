@@ -8,7 +8,7 @@ import pytest
 
 from cards.rules.engine.rule_book import DraftEvaluation, rule_book
 from cards.rules.families.pairs.family import PAIRS
-from cards.rules.language.table import raw_table
+from cards.rules.language.table import read_family
 from cards.rules.patient.session import PatientSession
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -19,7 +19,7 @@ def _keys() -> frozenset[str]:
 
 
 def test_each_key_is_an_ingredient_or_a_class_and_in_the_trigger_of_the_rule() -> None:
-    (rule,) = raw_table("pairs")["rules"]
+    (rule,) = read_family("pairs").raw["rules"]
     for (side,) in rule["trigger"]["pair"]:
         assert {one["rxcui"] for one in side["ingredients"]} | set(side["classes"]) == _keys()
     assert all(key in INGREDIENTS or key in CLASS_MEMBERS for key in _keys())
