@@ -39,7 +39,7 @@ from cds_hooks.security.client import (
 from cds_hooks.security.keys import MOST_KEY_SET_BYTES, NotAnObject, read_key_set, read_object
 from cds_hooks.security.trust_schema import place_in_trust_file, schema_problems
 from fhir.terminology.plain_file import plain_file
-from fhir.terminology.toml_file import TomlFault, read_toml
+from fhir.terminology.toml_file import TomlFault, parse_toml, toml_text
 
 
 class ClientEntry(Struct):
@@ -240,8 +240,11 @@ def read_trust_file(path: Path, registrable: RegistrableNames = ANY_NAME) -> Tru
     Raises:
         TrustFileError: it has mistakes; all that were found are listed.
     """
-    document = _document(path)
-    text = path.read_text("utf-8", errors="replace")
+    try:
+        text = toml_text(path, MOST_BYTES)  # once: what is kept to see a file that was cut off is what was checked
+        document = parse_toml(text)
+    except TomlFault as error:
+        raise TrustFileError(path, "unreadable" if error.is_unreadable else "not-toml", f"the file {error}") from error
     mark = document.get("end_mark")
     if isinstance(mark, str) and not text.rstrip().endswith(f"\n{mark}"):
         raise TrustFileError(path, "content", f"the last line is not {mark!r}, as end_mark has it: the file is cut off")
@@ -275,13 +278,6 @@ def read_trust_file(path: Path, registrable: RegistrableNames = ANY_NAME) -> Tru
         files=(path, *(file for entry in entries for file in entry.files)),
         text=text,
     )
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        return read_toml(path, MOST_BYTES)
-    except TomlFault as error:
-        raise TrustFileError(path, "unreadable" if error.is_unreadable else "not-toml", f"the file {error}") from error
 
 
 def _client(entry: ClientEntry, served: frozenset[str], *, listed: bool) -> TrustedClient:

@@ -25,6 +25,11 @@ def read_toml(path: Path, most_bytes: int | None = None) -> dict[str, Any]:
     Raises:
         TomlFault: It cannot be read, is larger, or is not TOML.
     """
+    return parse_toml(toml_text(path, most_bytes))
+
+
+def toml_text(path: Path, most_bytes: int | None = None) -> str:
+    """Return the text of such a file, for who needs it beside what it says; TomlFault where it cannot be read."""
     try:
         with plain_file(path).open("rb") as file:
             data = file.read() if most_bytes is None else file.read(most_bytes + 1)
@@ -33,9 +38,15 @@ def read_toml(path: Path, most_bytes: int | None = None) -> dict[str, Any]:
     if most_bytes is not None and len(data) > most_bytes:
         raise TomlFault(f"is larger than {most_bytes} bytes", is_unreadable=True)
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise TomlFault(f"cannot be read as text: it is not UTF-8 (at line {line})") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return what a text in TOML says; TomlFault where it is none."""
+    try:
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number can be too long for Python, and nesting too deep
         raise TomlFault(f"is not valid TOML: {error}") from error

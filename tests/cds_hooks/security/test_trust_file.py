@@ -185,6 +185,20 @@ def test_an_empty_rule_reaches_public_addresses_only() -> None:
     assert not AddressRule().allows("10.0.0.1")
 
 
+def test_the_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "trust.toml"
+    path.write_text(BEGINNING, encoding="utf-8")
+    opened, open_file = list[Path](), Path.open
+
+    def counted(self: Path, *given: Any, **more: Any) -> Any:
+        opened.append(self)
+        return open_file(self, *given, **more)
+
+    monkeypatch.setattr(Path, "open", counted)
+    assert read_trust_file(path).text == BEGINNING
+    assert opened.count(path) == 1, "what was read a second time may be another file than the one that was checked"
+
+
 def test_a_file_that_was_cut_off_anywhere_is_refused_and_added_clients_keep_its_end(tmp_path: Path) -> None:
     file = tmp_path / "trust.toml"
     file.write_text(BEGINNING)
