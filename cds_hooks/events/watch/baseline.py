@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, tzinfo
+from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,7 @@ _BATCH_SHARE: Final = 0.9
 _STEPS_AN_HOUR: Final = 12
 _OWN_MESSAGES: Final = 2000.0
 """With so many messages an hour of one day of the week counts as much as its profile does."""
+_OWN_DAYS: Final = 20
 _FEWEST: Final = 40
 _FEWEST_OF_A_PART: Final = 200
 _MOST_PARTS: Final = 60
@@ -94,6 +96,8 @@ class Expected(Struct):
     start: int
     low: Numbers
     high: Numbers
+    quiet: Numbers
+    """What comes on a Sunday, or in the hour where that is less: on a holiday that nobody declared."""
     day_error: Numbers
     hour_error: Numbers
     steps: Numbers
@@ -128,8 +132,8 @@ def expect(
     days = np.where(is_holiday, SUNDAY, weekdays)
     day_error = low * np.sqrt(baseline.day_variance[days])
     hour_error = 12 * low * low * baseline.hour_variance[days, hours]
-    sums = [np.concatenate([[0.0], np.cumsum(column)]) for column in (low, high, day_error, hour_error)]
-    return Expected(start, sums[0], sums[1], sums[2], sums[3], mean)
+    columns = (low, high, np.minimum(low, sunday), day_error, hour_error)
+    return Expected(start, *(np.concatenate([[0.0], np.cumsum(column)]) for column in columns), mean)
 
 
 def learn(
@@ -150,7 +154,14 @@ def learn(
     expected = means[weekdays, hours]
     spread = _spread(counts[used], expected[used])
     at = np.arange(start, history.end)[used]
-    day_variance += _between(counts[used], expected[used], at // STEPS_A_DAY, spread)
+    days = len(np.unique(at // STEPS_A_DAY))
+    if days < _OWN_DAYS:  # two Mondays say too little of how Mondays vary: all weekdays together do
+        pooled = np.repeat([means[:5].mean(0), means[5:].mean(0)], [5, 2], axis=0)
+        varied = _between(counts[used], pooled[weekdays, hours][used], at // STEPS_A_DAY, spread)
+    else:
+        varied = _between(counts[used], expected[used], at // STEPS_A_DAY, spread) * days / (days - 7)
+    # the level of each day of the week is not exact, and a variance of so few days may be twice as large as it seems
+    day_variance += varied * (1 + 7 / max(days, 7)) * (1 + 2 * sqrt(2 / max(days, 7)))
     hour_variance = hour_variance * spread + _between(counts[used], expected[used], at // _STEPS_AN_HOUR, spread)
     ordered = np.sort(means.ravel())[::-1]
     is_batch = bool(ordered[:_BATCH_HOURS].sum() >= _BATCH_SHARE * ordered.sum())
@@ -191,16 +202,19 @@ def _spread(counts: Numbers, expected: Numbers) -> float:
 
 
 def _between(counts: Numbers, expected: Numbers, spans: NDArray[np.int64], spread: float) -> float:
-    """Return by how much whole days, or hours, vary beyond chance, as a relative variance."""
+    """Return by how much whole days, or hours, vary beyond chance, as a relative variance.
+
+    The furthest fourteenth is left out, as an undeclared holiday, and the rest corrected for that: of a normal
+    distribution the variance of what remains is 0.7 of the whole.
+    """
     _, places = np.unique(spans, return_inverse=True)
     came, due = np.bincount(places, counts), np.bincount(places, expected)
     whole = due > 0.3 * due.mean()
     ratios = came[whole] / due[whole]
     if len(ratios) < 5:
         return 0.0
-    middle = np.median(ratios)
-    deviation = 1.4826 * float(np.median(np.abs(ratios - middle)))
-    return max(deviation**2 - spread / float(np.median(due[whole])), 0.0)
+    squares = np.sort((ratios - np.median(ratios)) ** 2)[: len(ratios) - max(len(ratios) // 14, 1)]
+    return max(float(squares.mean()) / 0.7 - spread / float(np.median(due[whole])), 0.0)
 
 
 def _learn_contents(baseline: Baseline, history: History, is_left_out: Callable[[int], bool]) -> None:

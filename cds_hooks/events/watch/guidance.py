@@ -4,8 +4,9 @@ from typing import Final
 
 FIRST_CHECKS: Final = {
     "silent": "Is the sender running, and does its interface engine hold messages for this server?",
-    "low": "Does a part of the sender's devices or wards not send?",
+    "low": "Is today a holiday that is not declared? Does a part of the sender's devices or wards not send?",
     "flapping": "Does the connection break again and again? Look at the sender's log and the network.",
+    "more": "Is the sender sending for more wards or patients? From now on that is learned as usual.",
     "fewer": "All feeds of one origin have fewer messages, by the same share: a storm, a strike, a holiday?",
     "flood": "Is the sender sending a time again? Nothing is decided twice.",
     "resend": "Is the sender sending a time again? Duplicates have no effect.",

@@ -19,6 +19,7 @@ _SAME_STEPS: Final = 288
 _KEPT: Final = 500
 _APART: Final = "\t"
 """Between the feed and the group of evidence; a group holds a unit, as mg/dL."""
+FEWER, MORE = "fewer", "more"
 _STOPS: Final = frozenset({"silent", "low", "flapping"})
 _RECEIVER: Final = frozenset({"late", "errors"})
 _ALSO: Final[Mapping[str, frozenset[str]]] = {
@@ -27,9 +28,9 @@ _ALSO: Final[Mapping[str, frozenset[str]]] = {
 }  # fmt: skip
 """Signals by which an incident of another kind is seen to go on; others are its effects."""
 _AFTER_A_STOP: Final = frozenset(
-    {"flood", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead"}
+    {"flood", "more", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead"}
 )
-_INFORMATION: Final = frozenset({"unit-label", "code-gone"})
+_INFORMATION: Final = frozenset({"unit-label", "code-gone", FEWER, MORE})
 _EXPLAINED_BY: Final[Mapping[str, frozenset[str]]] = {
     "sender": frozenset({"silent", "flapping", "flood"}),
     "code-gone": frozenset({"silent", "flapping", "flood"}),
@@ -38,7 +39,8 @@ _EXPLAINED_BY: Final[Mapping[str, frozenset[str]]] = {
     "unit-label": frozenset({"unit"}),
 }
 """Signals that say nothing beside another one of the same feed at the same time."""
-FEWER: Final = "fewer"
+_SAME_GROWTH_STEPS: Final = 8 * 288
+"""More on one day of the week is the same until that day was learned again."""
 _TOGETHER: Final = frozenset({"code-gone", "unmapped", FEWER})
 """Kinds of which one incident holds all subjects of a feed."""
 
@@ -142,7 +144,8 @@ class Incidents:
 
     def _incident_of(self, signal: Signal, end: int) -> Incident | None:
         for incident in reversed(self.all):
-            if end - incident.seen <= _SAME_STEPS and self._belongs(signal, incident, end):
+            same = _SAME_GROWTH_STEPS if incident.kind == MORE else _SAME_STEPS
+            if end - incident.seen <= same and self._belongs(signal, incident, end):
                 return incident
         return None
 
@@ -204,7 +207,7 @@ def _is_over(incident: Incident, end: int, weight_since: Callable[[str, str, int
 
 
 def _severity(signal: Signal) -> str:
-    if signal.kind in _INFORMATION or signal.kind == FEWER:
+    if signal.kind in _INFORMATION:
         return "information"
     return "high" if signal.is_strong else "medium"
 
@@ -214,7 +217,7 @@ def _follows(kind: str, incident: Incident) -> bool:
     if incident.kind in _STOPS:
         return kind in _AFTER_A_STOP
     if incident.kind in ("flood", "resend"):
-        return kind in ("flood", "resend", "duplicates", "late", "order", "low", "silent")
+        return kind in ("flood", "more", "resend", "duplicates", "late", "order", "low", "silent")
     if incident.kind in _RECEIVER:
         return kind in _RECEIVER or kind in ("flood", "order", "duplicates")
     if incident.kind == "sender":

@@ -1,17 +1,28 @@
 """Too few or too many messages of a feed, by what is expected in the windows that end now."""
 
 from datetime import datetime
+from itertools import pairwise
+from math import log, sqrt
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cds_hooks.events.watch.baseline import Baseline, Expected
-from cds_hooks.events.watch.history import STEP_SECONDS, History, Numbers
+from cds_hooks.events.watch.history import STEP_SECONDS, STEPS_A_DAY, History, Numbers
 from cds_hooks.events.watch.signals import NEVER, WINDOWS, Signal, Starts
 from cds_hooks.events.watch.tails import few, many
 
 _FLOOD_WINDOWS: Final = 7
+_MORE_SHARE: Final = 1.35
+_MORE_CERTAIN: Final = 5.0
+"""In standard errors: more messages harm nobody, and are information."""
+_GROWTH_DAYS: Final = 7
+_GROWTH_CERTAIN: Final = 3.0
+_GROWTH_LEAST: Final = 0.08
+_FLOOD_STEPS: Final = 12
+_HOLIDAY_SHARE: Final = 0.8
+_HOLIDAY_CHANCE: Final = 1e-3
 _SHIFT_STEPS: Final = 12
 """A sender may come an hour earlier or later than it did: a change of the clocks, another round."""
 _RARE: Final = 2e-7
@@ -45,7 +56,7 @@ def volume(
     windows = WINDOWS[: starts.rows("volume", end, len(WINDOWS))]
     messages = np.concatenate([[0.0], np.cumsum(history.messages(end - int(WINDOWS[-1]), end))])
     counts = messages[-1] - messages[len(messages) - 1 - WINDOWS]
-    signals = _low(feed, counts, expected, baseline, end, windows)
+    signals = _low(feed, history, counts, expected, baseline, end, windows)
     if not signals:
         signals = _flapping(feed, history, expected, baseline, end, starts)
     return signals + _flood(feed, counts, expected, baseline, end, starts)
@@ -56,7 +67,13 @@ def _within(sums: Numbers, at: int, windows: NDArray[np.int64], shift: int = 0) 
 
 
 def _low(
-    feed: str, counts: Numbers, expected: Expected, baseline: Baseline, end: int, windows: NDArray[np.int64]
+    feed: str,
+    history: History,
+    counts: Numbers,
+    expected: Expected,
+    baseline: Baseline,
+    end: int,
+    windows: NDArray[np.int64],
 ) -> list[Signal]:
     at = end - expected.start
     means = np.minimum.reduce([_within(expected.low, at, windows, shift) for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS)])
@@ -69,10 +86,31 @@ def _low(
         if few(float(counts[row]), mean, baseline.spread + float(errors[row]) / mean) < _RARE:
             ratio = float(counts[row]) / mean
             is_silent = ratio < _SILENT_SHARE or _is_dead(counts, means, row)
+            if _is_as_on_a_holiday(history, expected, baseline, end, int(windows[row])):
+                return [Signal(feed, "low", "", ratio, end - int(windows[row]), mean, "volume")]
             kind = "silent" if is_silent else "low"
             is_strong = mean >= _BUSY * windows[row] and (is_silent or ratio < _LOW_STRONG)
             return [Signal(feed, kind, "", ratio, end - int(windows[row]), mean, "volume", bool(is_strong))]
     return []
+
+
+def _is_as_on_a_holiday(history: History, expected: Expected, baseline: Baseline, end: int, window: int) -> bool:
+    """Return whether so few messages came as on a Sunday, in a window and since the day began.
+
+    A feed that came as usual this morning and stopped has no holiday, and neither has one of which not even the
+    messages of a Sunday come.
+    """
+    moment = datetime.fromtimestamp(end * STEP_SECONDS, baseline.zone)
+    today = max((moment.hour * 3600 + moment.minute * 60) // STEP_SECONDS, 1)
+    for steps in (window, min(today, int(WINDOWS[-1]))):
+        count = float(history.messages(end - steps, end).sum())
+        quiet, usual = (float(sums[end - expected.start] - sums[end - expected.start - steps])
+                        for sums in (expected.quiet, expected.low))  # fmt: skip
+        if steps == window and quiet >= _HOLIDAY_SHARE * usual:
+            return False
+        if min(few(count, quiet, baseline.spread), many(count, quiet, baseline.spread)) < _HOLIDAY_CHANCE:
+            return False
+    return True
 
 
 def _is_dead(counts: Numbers, means: Numbers, row: int) -> bool:
@@ -121,20 +159,57 @@ def _flapping(
 def _flood(
     feed: str, counts: Numbers, expected: Expected, baseline: Baseline, end: int, starts: Starts
 ) -> list[Signal]:
-    windows = WINDOWS[: starts.rows("flood", end, _FLOOD_WINDOWS)]
+    windows = WINDOWS[: starts.rows("flood", end, len(WINDOWS))]
     at = end - expected.start
     means = np.maximum.reduce(
         [_within(expected.high, at, windows, shift) for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS)]
     )
+    variances = means * baseline.spread + _within(expected.day_error, at, windows) ** 2
+    variances += _within(expected.hour_error, at, windows)
     for row, mean in enumerate(means.tolist()):
         count = float(counts[row])
-        if count >= max(_FLOOD_LEAST, _FLOOD_SHARE * mean) and many(count, mean, 2 * baseline.spread) < NEVER:
+        if windows[row] > _FLOOD_STEPS:
+            # twice the logarithm of the likelihood ratio, by how much counts vary: a normal deviate, squared
+            certain = (
+                2 * (count * log(max(count, 1) / max(mean, 1e-9)) - count + mean) * mean / max(variances[row], 1e-9)
+            )
+            if count >= max(_FLOOD_LEAST, _MORE_SHARE * mean) and certain > _MORE_CERTAIN**2:
+                return [Signal(feed, "more", "", count / mean, end - int(windows[row]), mean, "flood")]
+        elif count >= max(_FLOOD_LEAST, _FLOOD_SHARE * mean) and many(count, mean, 2 * baseline.spread) < NEVER:
             return [
                 Signal(
                     feed, "flood", "", count / max(mean, 1e-9), end - int(windows[row]), count, "flood", is_strong=True
                 )
             ]
     return []
+
+
+def growth(feed: str, history: History, expected: Expected, baseline: Baseline, end: int, first: int) -> list[Signal]:
+    """Return whether the messages of the last seven days rise from day to day, judged once an hour.
+
+    Each day counts by how exactly it is known and how late it is, so a rise is seen before any day is far out.
+    """
+    days = min(_GROWTH_DAYS, (end - first) // STEPS_A_DAY)
+    if end % 12 or days < 3:
+        return []
+    edges = end - STEPS_A_DAY * np.arange(days, -1, -1)
+    came = np.array([history.messages(start, stop).sum() for start, stop in pairwise(edges.tolist())])
+    due = np.diff(expected.high[edges - expected.start])
+    weekdays = [
+        datetime.fromtimestamp((edge + 1) * STEP_SECONDS, baseline.zone).weekday() for edge in edges[:-1].tolist()
+    ]
+    used = due > 1
+    variances = (baseline.day_variance[weekdays] + baseline.spread / np.maximum(due, 1))[used]
+    weights = np.arange(1, days + 1)[used] / variances
+    rise = float(weights @ (came[used] / due[used] - 1))
+    error = (
+        float(weights @ (weights * variances)) + float(weights.sum()) ** 2 * float(baseline.day_variance.mean()) / 14
+    )
+    if rise < _GROWTH_LEAST * weights.sum() or rise < _GROWTH_CERTAIN * sqrt(error):
+        return []
+    return [
+        Signal(feed, "more", "", 1 + rise / float(weights.sum()), end - days * STEPS_A_DAY, float(due[-1]), "growth")
+    ]
 
 
 def batch(
@@ -157,6 +232,8 @@ def batch(
     day = datetime.fromtimestamp((start + first) * STEP_SECONDS, baseline.zone).weekday()
     # of the day on which it is due: a batch that rests on one day of the week teaches nothing about that day
     error = float(np.sqrt(baseline.day_variance[day] + baseline.spread / mean))
+    if ratio >= 1 + max(_MORE_SHARE - 1, 6 * error):
+        return [Signal(feed, "more", "", ratio, start + first, mean / 3, "flood")]
     if ratio >= 1 - max(0.2, 6 * error):
         return []
     return [

@@ -10,17 +10,17 @@ from msgspec.structs import replace
 
 from cds_hooks.events.watch.baseline import Baseline, Expected, expect, learn
 from cds_hooks.events.watch.contents import Columns
-from cds_hooks.events.watch.history import RECENT_STEPS, STEPS_A_DAY, Counts, History
-from cds_hooks.events.watch.incidents import FEWER, HOLD_STEPS, Incident, Incidents, Topology
+from cds_hooks.events.watch.history import STEPS_A_DAY, Counts, History
+from cds_hooks.events.watch.incidents import FEWER, HOLD_STEPS, MORE, Incident, Incidents, Topology
 from cds_hooks.events.watch.signals import Signal, Starts
 from cds_hooks.events.watch.tails import few
-from cds_hooks.events.watch.volumes import batch, volume
+from cds_hooks.events.watch.volumes import batch, growth, volume
 
 LEARN_DAYS: Final = 14
 _LEARN_AGAIN_STEPS: Final = 7 * STEPS_A_DAY
 _CATCH_UP_STEPS: Final = 18
 """So long after a planned downtime what waited comes in."""
-_BEHIND, _AHEAD = RECENT_STEPS + 24, STEPS_A_DAY + 24
+_BEHIND, _AHEAD = 7 * STEPS_A_DAY + 24, STEPS_A_DAY + 24
 _SURE: Final = 3.0
 _CHANCE: Final = 1e-5
 _WAIT_STEPS: Final = 36
@@ -98,6 +98,7 @@ class WatchedFeed:
         counted = batch if self.baseline.is_batch else volume
         signals = [
             *counted(self.name, self.history, self.expected, self.baseline, end, self.starts),
+            *growth(self.name, self.history, self.expected, self.baseline, end, self.starts.first),
             *self._columns.departures(self.history, end, self.starts),
         ]
         if any(stop <= end <= stop + _CATCH_UP_STEPS for _, stop in self.planned):
@@ -153,7 +154,7 @@ class Watch:
     def load(self, counts: Mapping[str, Mapping[int, Counts]], end: int) -> None:
         """Take the steps up to `end` without judging them, by feed; they are learned where no incident was."""
         for incident in self.incidents.all:
-            for name in () if incident.is_accepted else incident.feeds:
+            for name in () if incident.is_accepted or incident.kind == MORE else incident.feeds:
                 if name in self.feeds:
                     self.feeds[name].leave_out(incident.since, (incident.closed or end) + 1)
         for name, feed in self.feeds.items():
@@ -175,10 +176,11 @@ class Watch:
         begun = self.incidents.take(end, judged)
         for signal in judged:
             feed = self.feeds[signal.feed]
-            feed.leave_out(signal.since, end)
+            if signal.kind != MORE:  # what grows is the new usual as it comes
+                feed.leave_out(signal.since, end)
             feed.starts.set(signal.group, end)
         for incident in self.incidents.open:
-            for name in self.feeds.keys() & set(incident.feeds):
+            for name in self.feeds.keys() & set(incident.feeds if incident.kind != MORE else ()):
                 self.feeds[name].leave_out(incident.since, end)
         closed = self.incidents.close(end, self._weight_since)
         return begun, closed

@@ -22,9 +22,9 @@ from cds_hooks.events.watch.watching import WatchedFeed
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.events.feeds import ZONE, Month, clean_months, incident_months
+from tests.cds_hooks.events.feeds import ZONE, Month, clean_months, incident_months, level_months
 from tests.cds_hooks.events.messages import run_async
-from tests.cds_hooks.events.watching import judge_clean, judge_incident, watched
+from tests.cds_hooks.events.watching import judge_clean, judge_incident, judge_level, watched
 from tests.live import record_in
 
 FEEDS = Settings().data_dir / "events" / "feeds"
@@ -93,6 +93,26 @@ def test_incidents_of_ten_kinds_are_found_within_their_bounds_and_are_one() -> N
 def test_a_month_with_a_holiday_and_one_with_a_clock_change_are_quiet(name: str) -> None:
     month = next(m for m in clean_months(FEEDS, 5000) if m.event.fields["month"] == name)
     assert judge_clean(month)["false"] == []
+
+
+@pytest.mark.outside_data
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ("growth", {"lab-core", "adt", "radiology", "claims-nightly"}),
+        ("doubled", {"lab-core", "radiology", "clinic-a", "claims-nightly"}),
+        ("holiday", {"clinic-a", "clinic-b", "lab-reference", "pathology"}),
+        ("batch of six days", {"claims-nightly"}),
+    ],
+)
+def test_growth_twice_as_many_a_holiday_and_a_batch_that_rests_are_seen_as_they_should(
+    part: str, names: set[str]
+) -> None:
+    """All of them, and months with days that vary: python -m tests.cds_hooks.events.watching --part levels."""
+    months = [month for month in level_months(FEEDS, 9000) if month.event.fields["part"] == part]
+    judged = [judge_level(month) for month in months if names >= month.event.feeds]
+    assert [line for line in judged if not line["good"]] == []
 
 
 @pytest.mark.outside_data

@@ -122,15 +122,29 @@ def test_how_much_whole_days_vary_beyond_chance() -> None:
         return _between(np.array(counts), np.array(due), np.arange(len(counts)), spread)
 
     five = [80.0, 90.0, 100.0, 110.0, 120.0]
-    assert between(five, [100.0] * 5) == pytest.approx((1.4826 * 0.1) ** 2 - 0.01)
-    assert between(five, [100.0] * 5, 2.0) == pytest.approx((1.4826 * 0.1) ** 2 - 0.02)
+    varied = (0 + 0.01 + 0.01 + 0.04) / 4 / 0.7  # without the furthest one
+    assert between(five, [100.0] * 5) == pytest.approx(varied - 0.01)
+    assert between(five, [100.0] * 5, 2.0) == pytest.approx(varied - 0.02)
     assert between(five, [100.0] * 5, 3.0) == 0.0
     assert between(five[:4], [100.0] * 4) == 0.0
     # A day of which hardly anything was in view, less than three tenths of the mean of 86, is left out.
-    assert between([*five, 0.0], [*[100.0] * 5, 20.0]) == pytest.approx((1.4826 * 0.1) ** 2 - 0.01)
-    assert between([*five, 0.0], [*[100.0] * 5, 40.0]) == pytest.approx((1.4826 * 0.15) ** 2 - 0.01)
+    assert between([*five, 0.0], [*[100.0] * 5, 20.0]) == pytest.approx(varied - 0.01)
+    assert between([*five, 0.0], [*[100.0] * 5, 40.0]) == pytest.approx(0.1125 / 5 / 0.7 - 0.01)
     halves = _between(np.array(five * 2) / 2, np.full(10, 50.0), np.arange(10) % 5, 1.0)
-    assert halves == pytest.approx((1.4826 * 0.1) ** 2 - 0.01)
+    assert halves == pytest.approx(varied - 0.01)
+
+
+@pytest.mark.parametrize(
+    ("weeks", "factor"), [(2, 1.5 * (1 + 2 * sqrt(1 / 7))), (4, 28 / 21 * 1.25 * (1 + sqrt(2 / 7)))]
+)
+def test_of_two_weeks_all_weekdays_say_how_days_vary_and_the_next_one_varies_more(weeks: int, factor: float) -> None:
+    """Every second week has a fifth more: all Mondays of two weeks together are as far apart as two Mondays."""
+    days = [{"messages": 1200.0 if day // 7 % 2 else 1000.0} for day in range(7 * weeks)]
+    history = history_of([counts for day in days for counts in [day, *[{"messages": 0.0}] * 287]])
+    baseline = learn(history, UTC, frozenset(), nothing_left_out)
+    assert baseline is not None
+    varied = (1 / 11) ** 2 / 0.7 - baseline.spread / 1100
+    assert baseline.day_variance[0] == pytest.approx(varied * factor + 1 / (1100 * weeks), rel=0.02)
 
 
 def test_the_level_of_values_is_their_median_and_quartiles() -> None:

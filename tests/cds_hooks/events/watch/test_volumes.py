@@ -7,7 +7,7 @@ import pytest
 
 from cds_hooks.events.watch.baseline import Baseline, expect
 from cds_hooks.events.watch.signals import Starts
-from cds_hooks.events.watch.volumes import _is_dead, batch, volume
+from cds_hooks.events.watch.volumes import _is_dead, batch, growth, volume
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
 Row = tuple[str, float, int, float, bool]
@@ -115,10 +115,19 @@ def test_a_window_reaches_no_further_back_than_what_was_judged_before() -> None:
         (flat(10.0, spread=1.5), [60], []),  # exp(-57.5 / 3) is more
         (flat(10.0, spread=1.5), [65], [("flood", 6.5, 1, 65.0, True)]),
         (flat(0.0), [20], [("flood", 2e10, 1, 20.0, True)]),
-        (flat(0.3), [2] * 18, []),  # after an hour it is no flood any more: 24 of 3.6 in the longest window
+        # After an hour it is no flood any more.
+        (flat(0.3), [2] * 18, [("more", 6.6667, 18, 5.4, False)]),
+        (flat(100.0), [134] * 36, []),
+        (flat(100.0), [136] * 36, [("more", 1.36, 18, 1800.0, False)]),
+        # Five standard errors of the likelihood ratio: 2 * (288 * log(1.6) - 108) is 54.7, and a tenth of it 5.5.
+        (flat(10.0), [16] * 18, [("more", 1.6, 18, 180.0, False)]),
+        (flat(10.0, spread=3.0), [16] * 18, []),
+        (flat(10.0, **varying(day_variance=0.01)), [16] * 18, []),
     ],
 )
-def test_many_messages_are_a_flood(baseline: Baseline, newest: list[float], rows: list[Row]) -> None:
+def test_many_messages_are_a_flood_and_more_for_hours_are_information(
+    baseline: Baseline, newest: list[float], rows: list[Row]
+) -> None:
     assert judged(baseline, newest) == rows
 
 
@@ -196,6 +205,49 @@ def test_gaps_are_looked_at_since_the_last_stop_and_beside_the_hours_before_and_
     }  # fmt: skip
 
 
+SINCE_MIDNIGHT = [0.0, 1.0] * 48
+"""As many as on a Sunday, until eight in the morning."""
+
+
+@pytest.mark.parametrize(
+    ("sunday", "newest", "rows"),
+    [
+        (0.5, SINCE_MIDNIGHT, [("low", 0.05, 2, 20.0, False)]),
+        (0.5, [*[10.0] * 90, *SINCE_MIDNIGHT[:6]], [("low", 0.05, 2, 20.0, True)]),  # it came as usual until half past
+        (0.5, [0.0] * 96, [("silent", 0.0, 2, 20.0, True)]),  # not even the 48 of a Sunday
+        (9.0, SINCE_MIDNIGHT, [("low", 0.05, 2, 20.0, True)]),  # Sundays are as other days
+    ],
+)
+def test_a_feed_that_is_as_on_a_sunday_since_the_day_began_may_have_a_holiday(
+    sunday: float, newest: list[float], rows: list[Row]
+) -> None:
+    kinds = {"low": "silent" if rows[0][-1] else "low"}
+    assert judged(flat(10.0, sunday), newest, at=96) == [(kinds.get(kind, kind), *rest) for kind, *rest in rows]
+
+
+@pytest.mark.parametrize(
+    ("daily", "days", "later", "more", "ratio"),
+    [
+        (1.025, 7, 0, {}, 1.1185),
+        (1.025, 7, 1, {}, None),  # once an hour
+        (1.025, 2, 0, {}, None),
+        (1.006, 7, 0, {}, None),  # a rise of three in a hundred
+        (1.025, 7, 0, varying(day_variance=0.01), None),  # 2.9 standard errors
+        (1.035, 7, 0, varying(day_variance=0.01), 1.1695),
+        (1.0, 7, 0, {}, None),
+    ],
+)
+def test_messages_that_rise_from_day_to_day_grow(
+    daily: float, days: int, later: int, more: dict[str, Any], ratio: float | None
+) -> None:
+    baseline, end = flat(10.0, **more), MONDAY + 14 * 288 + later
+    counts = [10.0 * daily ** max((step - 7 * 288) / 288, 0.0) for step in range(end - MONDAY)]
+    history = history_of([{"messages": count} for count in counts])
+    expected = expect(baseline, MONDAY, end + 24, frozenset(), ())
+    signals = growth("lab", history, expected, baseline, end, end - days * 288)
+    assert [(signal.kind, round(signal.ratio, 4)) for signal in signals] == ([("more", ratio)] if ratio else [])
+
+
 def nightly(count: float, **more: Any) -> Baseline:
     baseline = flat(0.0, is_batch=True, **more)
     baseline.hours[:, 2] = count
@@ -228,6 +280,10 @@ def came(count: float, wait: int, *newest: float) -> tuple[list[float], int]:
         (nightly(6.0), came(0.0, 9, 0.61, 0.0, 0.0), []),
         (nightly(6.0), came(0.0, 9, 0.59), [("silent batch", 0.0082, 21, 24.0, False)]),
         (nightly(6.0), came(0.0, 9, 0.72, 0.0, 0.0, 0.0), [("silent batch", 0.01, 21, 24.0, False)]),
+        (nightly(6.0), came(10.0, 9), []),
+        (nightly(6.0), came(10.5, 9), [("more", 1.75, 21, 24.0, False)]),
+        (nightly(600.0), came(809.0, 9), []),
+        (nightly(600.0), came(811.0, 9), [("more", 1.3517, 21, 2400.0, False)]),
         (nightly(6.0), came(0.0, 47), [("silent batch", 0.0, 59, 24.0, False)]),
         (nightly(6.0), came(0.0, 48), []),  # its beginning is an hour before what is in view
     ],
