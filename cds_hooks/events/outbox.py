@@ -314,11 +314,14 @@ class Queue(Struct, frozen=True):
 def queues(inbox: Inbox, declaration: Declaration) -> list[Queue]:
     """Return what is due to be computed, and what waits for each receiver and at each broker."""
     ((due, since),) = inbox.query("SELECT count(*), coalesce(min(since), 0) FROM due")
+    gaps = inbox.query("SELECT feed, json_array_length(gaps), seen_at FROM subscriptions ORDER BY feed")
     at_brokers = inbox.query("SELECT feed, count FROM counts WHERE name = ? ORDER BY feed", (AT_BROKER,))
     return [
         Queue("due to be computed", due, since),
         *(Queue(state.receiver, state.waiting + state.set_aside, state.oldest)
           for state in receiver_states(inbox, receivers_of(declaration))),
+        *(Queue(f"{feed}, events that did not come", missing, since if missing else 0.0)
+          for feed, missing, since in gaps),
         *(Queue(f"{feed}, at its broker", int(count), 0.0) for feed, count in at_brokers),
     ]  # fmt: skip
 

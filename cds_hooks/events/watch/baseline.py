@@ -133,7 +133,8 @@ def expect(
     day_error = low * np.sqrt(baseline.day_variance[days])
     hour_error = 12 * low * low * baseline.hour_variance[days, hours]
     columns = (low, high, np.minimum(low, sunday), day_error, hour_error)
-    return Expected(start, *(np.concatenate([[0.0], np.cumsum(column)]) for column in columns), mean)
+    sums = [np.concatenate([[0.0], np.cumsum(column)]) for column in columns]
+    return Expected(start, sums[0], sums[1], sums[2], sums[3], sums[4], mean)
 
 
 def learn(

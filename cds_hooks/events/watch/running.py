@@ -9,7 +9,6 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-import numpy as np
 
 from cds_hooks.events.declaration import Declaration, V2Feed
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox
@@ -241,30 +240,17 @@ def fold_old_counts(inbox: Inbox, step: int) -> None:
         connection.execute(f"DELETE FROM counts {where}", (before, STEPS_A_DAY))  # noqa: S608 - constants
 
 
-class Rate(msgspec.Struct, frozen=True):
-    """Messages of a feed by the quarter of an hour, with what was expected; None where nothing was learned yet."""
-
-    start: int
-    came: list[float]
-    expected: list[float] | None
-    compared: float
-    """Messages of the steps of which it is stored what was expected."""
-
-
-def rates(inbox: Inbox, feed: str, now: float, hours: int = 24) -> Rate:
-    """Return the messages of the last hours."""
+def came_and_expected(inbox: Inbox, feed: str, now: float, hours: int = 24) -> tuple[float, float, float]:
+    """Return the messages of the last hours, those of steps that expect some, and how many these expect."""
     end = int(now // BUCKET_SECONDS)
-    start = (end - hours * 12) // 3 * 3
-    came, expected = np.zeros(end - start), np.zeros(end - start)
+    columns: dict[str, dict[int, float]] = {"messages": {}, EXPECTED: {}}
     for bucket, name, count in inbox.query(
         "SELECT bucket, name, count FROM counts WHERE feed = ? AND bucket >= ? AND bucket < ? AND name IN (?, ?)",
-        (feed, start, end, "messages", EXPECTED),
+        (feed, end - hours * 12, end, *columns),
     ):
-        (came if name == "messages" else expected)[bucket - start] = count
-    whole = (end - start) // 3 * 3
-    quarters = [column[:whole].reshape(-1, 3).sum(1).tolist() for column in (came, expected)]
-    compared = float(came[expected > 0].sum())
-    return Rate(start, quarters[0], quarters[1] if expected.any() else None, compared)
+        columns[name][bucket] = count
+    came, expected = columns.values()
+    return sum(came.values()), sum(came.get(step, 0.0) for step in expected), sum(expected.values())
 
 
-__all__ = ["InterfaceWatch", "Rate", "fold_old_counts", "rates", "stored_incidents"]
+__all__ = ["InterfaceWatch", "came_and_expected", "fold_old_counts", "stored_incidents"]

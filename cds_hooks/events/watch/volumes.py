@@ -1,5 +1,6 @@
 """Too few or too many messages of a feed, by what is expected in the windows that end now."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from math import log, sqrt
@@ -17,8 +18,8 @@ _FLOOD_WINDOWS: Final = 7
 _MORE_SHARE: Final = 1.35
 _MORE_CERTAIN: Final = 5.0
 """In standard errors: more messages harm nobody, and are information."""
-_GROWTH_DAYS: Final = 7
-_GROWTH_CERTAIN: Final = 3.0
+_GROWTH_DAYS, _GROWTH_LEAST_DAYS = 7, 3
+_GROWTH_CERTAIN: Final = 3.4
 _GROWTH_LEAST: Final = 0.08
 _FLOOD_STEPS: Final = 12
 _HOLIDAY_SHARE: Final = 0.8
@@ -184,13 +185,22 @@ def _flood(
     return []
 
 
-def growth(feed: str, history: History, expected: Expected, baseline: Baseline, end: int, first: int) -> list[Signal]:
+def growth(
+    feed: str,
+    history: History,
+    expected: Expected,
+    baseline: Baseline,
+    end: int,
+    first: int,
+    left_out: Sequence[tuple[int, int]],
+) -> list[Signal]:
     """Return whether the messages of the last seven days rise from day to day, judged once an hour.
 
-    Each day counts by how exactly it is known and how late it is, so a rise is seen before any day is far out.
+    Each day counts by how exactly it is known and how late it is, so a rise is seen before any day is far out. A day in
+    which something was wrong with the feed counts for nothing.
     """
     days = min(_GROWTH_DAYS, (end - first) // STEPS_A_DAY)
-    if end % 12 or days < 3:
+    if end % 12 or days < _GROWTH_LEAST_DAYS:
         return []
     edges = end - STEPS_A_DAY * np.arange(days, -1, -1)
     came = np.array([history.messages(start, stop).sum() for start, stop in pairwise(edges.tolist())])
@@ -198,7 +208,11 @@ def growth(feed: str, history: History, expected: Expected, baseline: Baseline, 
     weekdays = [
         datetime.fromtimestamp((edge + 1) * STEP_SECONDS, baseline.zone).weekday() for edge in edges[:-1].tolist()
     ]
-    used = due > 1
+    used = (due > 1) & np.array(
+        [not any(start < stop and begin < end for start, end in left_out) for begin, stop in pairwise(edges.tolist())]
+    )
+    if used.sum() < _GROWTH_LEAST_DAYS:
+        return []
     variances = (baseline.day_variance[weekdays] + baseline.spread / np.maximum(due, 1))[used]
     weights = np.arange(1, days + 1)[used] / variances
     rise = float(weights @ (came[used] / due[used] - 1))

@@ -98,7 +98,7 @@ class WatchedFeed:
         counted = batch if self.baseline.is_batch else volume
         signals = [
             *counted(self.name, self.history, self.expected, self.baseline, end, self.starts),
-            *growth(self.name, self.history, self.expected, self.baseline, end, self.starts.first),
+            *growth(self.name, self.history, self.expected, self.baseline, end, self.starts.first, self._left_out),
             *self._columns.departures(self.history, end, self.starts),
         ]
         if any(stop <= end <= stop + _CATCH_UP_STEPS for _, stop in self.planned):

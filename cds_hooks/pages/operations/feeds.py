@@ -209,13 +209,11 @@ def _feeds(inbox: "Inbox", declaration: "Declaration", now: float) -> list[dict[
 
 def _rate(inbox: "Inbox", feed: str, now: float) -> str:
     """Return the messages of the last day with what was expected, in words."""
-    from cds_hooks.events.watch.running import rates
+    from cds_hooks.events.watch.running import came_and_expected
 
-    rate = rates(inbox, feed, now)
-    if rate.expected is None:
-        return f"{sum(rate.came):,.0f} messages, not learned yet"
-    compared = f"{rate.compared:,.0f} where {sum(rate.expected):,.0f} were expected"
-    return f"{sum(rate.came):,.0f} messages, {compared}"
+    came, compared, expected = came_and_expected(inbox, feed, now)
+    state = f"{compared:,.0f} where {expected:,.0f} were expected" if expected else "not learned yet"
+    return f"{came:,.0f} messages, {state}"
 
 
 def _incidents(inbox: "Inbox", declaration: "Declaration", with_letters: set[str]) -> list[dict[str, Any]]:

@@ -286,12 +286,15 @@ def test_what_waits_is_told_by_queue(tmp_path: Path) -> None:
     inbox = _filled(tmp_path, 2)
     with inbox.transaction() as connection:
         connection.execute("INSERT INTO due VALUES ('p', 's', ?, ?, ?, 1)", (NOW - 60, NOW, NOW))
+        for feed, gaps in (("ehr", "[3, 4]"), ("other", "[]")):
+            connection.execute("INSERT INTO subscriptions VALUES (?, 0, 9, 'active', ?, ?)", (feed, NOW - 5, gaps))
     inbox.note_at_broker("lab", 9)
     inbox.note_at_broker("lab", 7)
     target = WriteTarget(url="https://ehr.example")
     declared = Declaration(webhook={"care": Webhook(url="https://care.example")}, write_back={"ehr": target})
     assert queues(inbox, declared) == [
         Queue("due to be computed", 1, NOW - 60), Queue("care", 2, NOW), Queue("write_back ehr", 2, NOW),
+        Queue("ehr, events that did not come", 2, NOW - 5), Queue("other, events that did not come", 0, 0.0),
         Queue("lab, at its broker", 7, 0.0),
     ]  # fmt: skip
     inbox.close()

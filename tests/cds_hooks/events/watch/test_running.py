@@ -20,10 +20,9 @@ from cds_hooks.events.watch.acts import Acts
 from cds_hooks.events.watch.incidents import Incident
 from cds_hooks.events.watch.running import (
     InterfaceWatch,
-    Rate,
     _steps,
+    came_and_expected,
     fold_old_counts,
-    rates,
     stored_incidents,
     watch_of,
 )
@@ -283,16 +282,14 @@ def test_what_was_counted_in_an_incident_is_not_added(
     assert totals == {"adt": 90.0} | ({"lab": sum(kept)} if kept else {})
 
 
-def test_rates_are_quarters_of_an_hour_beside_what_was_expected(site: Site) -> None:
-    end = MONDAY // 3 * 3 + 1
+def test_what_came_in_a_day_stands_beside_what_was_expected(site: Site) -> None:
+    end = MONDAY + 1
     for step in range(end - 20, end + 2):
         site.count("lab", step, "messages", 2.0)
-    for step in (end - 13, end - 12, end - 2):
+    for step in (end - 13, end - 12, end - 2, end - 30):
         site.count("lab", step, "expected", 0.5)
     site.count("lab", end - 1, "duplicate", 50.0)
     site.count("adt", end - 1, "messages", 50.0)
-    rate = rates(site.inbox, "lab", end * STEP + 299.0, hours=1)
-    assert rate == Rate(end - 13, [6.0] * 4, [1.0, 0.0, 0.0, 0.5], 6.0)
-    assert rates(site.inbox, "adt", end * STEP, hours=1) == Rate(end - 13, [0.0] * 4, None, 0.0)
-    day = rates(site.inbox, "lab", end * STEP)
-    assert (day.start, len(day.came), sum(day.came)) == (end - 289, 96, 38.0)
+    assert came_and_expected(site.inbox, "lab", end * STEP + 299.0, hours=1) == (24.0, 4.0, 1.0)
+    assert came_and_expected(site.inbox, "adt", end * STEP, hours=1) == (50.0, 0.0, 0.0)
+    assert came_and_expected(site.inbox, "lab", end * STEP) == (40.0, 6.0, 2.0)
