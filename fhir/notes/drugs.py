@@ -88,8 +88,6 @@ def _read_cues(side: str, pattern: str) -> Sequence[tuple[str, re.Pattern[str]]]
 _BEFORE: Final = _read_cues("before", r"(?P<cue>\b(?:WORDS))(?:[\s:]+(?:[\w'()/-]+\s+){0,3}|[\s:]*)$")
 _AFTER: Final = _read_cues("after", r"^(?:WORDS)")
 _OF_SECTION: Final = {"stopped": "stopped", "held": "held", "allergies": "allergy", "never": "never"}
-
-
 _SENTENCE_END: Final = re.compile(r"\.(?=\s|$)|[;\n]")
 _NO_DOSE: Final = re.compile(r"(?:19|20)\d\d$|\d+/(?:52|7|12|24)$|\d+/\d+/\d+$")
 _CHANGED_TO: Final = re.compile(
@@ -99,7 +97,7 @@ _CHANGED_TO: Final = re.compile(
 )
 _DOSE_BEFORE: Final = re.compile(r"(?<![\d.])(\d{1,6}(?:\.\d{1,4})? ?(?:mg|mcg|g|units|ml))(?: of)? $", re.IGNORECASE)
 _IN_MICROGRAMS: Final = re.compile(
-    r"levothyroxine|digoxin|fentanyl|fluticasone|beclometh|budesonide|tiotropium|liothyronine"
+    r"levothyroxine|estradiol|digoxin|fentanyl|fluticasone|beclometh|budesonide|tiotropium|liothyronine"
 )
 _CORRECTS: Final = frozenset({"stopped", "held", "never"})
 _MAY_BE_IF: Final = frozenset({"", "active", "stopped", "held"})

@@ -51,8 +51,8 @@ class _Span(Struct, frozen=True, gc=False):
 
 _IN_CAPITALS: Final = frozenset(Path(__file__).with_name("names_in_capitals.txt").read_text("utf-8").split())
 """Short names that are also English words or units: only in capitals are they names of findings."""
-# "98 % RA" is room air, "METS >4" what somebody can do.
-_OTHER_MEANING: Final = re.compile(r"(?:%|\bon|\d) ra\b|\d ?mets?\b|\bmets?:? ?[<>≥=~\d]")
+# "98 % RA" is room air, "METS >4" what somebody can do, "CP-A" a class of cirrhosis.
+_OTHER_MEANING: Final = re.compile(r"(?:%|\bon|\d) ra\b|\bcp-?[abc]\b|\d ?mets?\b|\bmets?:? ?[<>≥=~\d]")
 # Groups of the problem lists that say nothing in a note, or that other words of it mean.
 _ACUTE: Final = re.compile(
     r"stroke|transient|infarction|fracture|embolism|thrombosis|pneumonia|meningitis|ketoacidosis|hypoglyc|sepsis"
@@ -116,14 +116,15 @@ _MONTH_PAST: Final = re.compile(
 )
 _PROPHYLAXIS: Final = re.compile(
     r"^ ?(?:prophylaxis|ppx|proph\b|risk|screen(?:ing)?|precautions|free|leaflet|clinic|nurse|team|service|unit|pathway"
-    r"|awareness|education|vaccine|vaccination|jab|score|protocol|bundle|scan\b|doppler|work-?up|test(?:s|ing)?\b"
-    r"|counsell?ing|assessment|ward|list\b|helpline|charity|consent)",
+    r"|surveillance|awareness|education|vaccine|vaccination|jab|score|protocol|bundle|scan\b|doppler|work-?up|test(?:s"
+    r"|ing)?\b|counsell?ing|assessment|ward|list\b|helpline|charity|consent)",
     re.IGNORECASE,
 )
 _SUBJECT_PARTNER: Final = re.compile(
     r"\b(?:(?:in )?bed \d|opposite|other patient|roommate|room-mate|workmate|colleague|neighbou?r|husband|wife|partner"
     r"|boyfriend|girlfriend|classmate|flatmate|friend|another (?:patient|resident)|other residents?|residents|carer has"
-    r"|contact|donor|(?:previous|other|older|another) child|baby|newborn|infant|neonate|twin 2|co-?worker)\b",
+    r"|contact|donor|needle ?stick[a-z ]{0,10} from|(?:previous|other|older|another) child|baby|newborn|infant|neonate"
+    r"|twin 2|co-?worker)\b",
     re.IGNORECASE,
 )
 _CHILD_CALLED: Final = re.compile(
@@ -162,9 +163,10 @@ _POSSIBLE: Final = re.compile(
 _POSSIBLE_AFTER: Final = re.compile(
     r"^ ?(?:\?(?! ?(?:2|sec|due|cause|rel|from))|\(\?\)|- ?\?|\(?(?:possible|possibly|probable|probably|likely"
     r"|suspected|suggested|(?:(?:was|were|is|has been|been) )?(?:also )?considered|unconfirmed|less likely|(?:is "
-    r"|was )?(?:a |one )?(?:low|lower) (?:on|probability|likelihood|suspicion)|(?:is |was )?on the differential|queried"
-    r"|in (?:the )?differential)\b|(?:could|cannot|can't|may|not) (?:be )?(?:considered|excluded|ruled out)|(?:is "
-    r"|has been )?(?:suspected|possible|not excluded)|status unknown|(?:testing |result )?pending|tbc\b)",
+    r"|was )?(?:a |one )?(?:low|lower) (?:on|probability|likelihood|suspicion)|(?:is |was )?on the differential"
+    r"|(?:previously |initially |was )?queried|in (?:the )?differential)\b|(?:could|cannot|can't|may"
+    r"|not) (?:be )?(?:considered|excluded|ruled out)|(?:is |has been )?(?:suspected|possible|not excluded)"
+    r"|status unknown|(?:testing |result )?pending|tbc\b)",
     re.IGNORECASE,
 )
 _NEGATED_AFTER: Final = re.compile(
@@ -221,8 +223,6 @@ _NIL: Final = re.compile(
     r"|convincing|definite|other))[ ](?:[a-z]+ ){0,1}$|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$",
     re.IGNORECASE,
 )
-
-
 _LONGEST_PART: Final = 200
 
 
@@ -427,7 +427,12 @@ def _clause_around(text: str, start: int, end: int) -> tuple[str, str]:
     """Return what stands before and behind a name in its sentence, at most 200 characters of each."""
     before = text[max(0, start - 200) : start]
     after = text[end : end + 120]
-    cuts = [match.end() for match in re.finditer(r"(?<![A-Z0-9])\.(?=\s)|[;\n]|(?<=[a-z)])\.(?=[A-Z])|\.\s", before)]
+    cuts = [
+        match.end()
+        for match in re.finditer(
+            r"(?<![A-Z0-9])\.(?=\s)|[;\n]|(?<=[a-z)])\.(?=[A-Z])|\.\s|(?<=[a-z]{3})[?!]\s(?=[A-Z])", before
+        )
+    ]
     before = before[cuts[-1] :] if cuts else before
     cut = re.search(r"\.(?=\s|$)|[;\n]", after)
     return before, after[: cut.start()] if cut else after
