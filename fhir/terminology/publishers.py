@@ -197,10 +197,10 @@ def _read_icd10cm(imported: Imported, file: ReleaseFile) -> None:
 
 
 def _read_icd10gm(imported: Imported, file: ReleaseFile) -> None:
-    """The metadata of BfArM for ICD-10-GM and ICD-10-WHO: in column 7 the code, in column 9 its title."""
+    """The metadata of BfArM for ICD-10-GM and of the WHO for ICD-10: in column 7 the code, in column 9 its title."""
     rows = ((cells[6].rstrip("-.!+*"), cells[8]) for _, cells in cells_of(file, ";", 9, 30))
-    edition = f"ICD-10 {edition_of(file) or file.name}"
-    imported.note("BfArM", file, _add_icd(imported, edition, (row for row in rows if _ICD_CODE.fullmatch(row[0]))))
+    edition, publisher = f"ICD-10 {edition_of(file) or file.name}", "WHO" if "_codes" in file.name else "BfArM"
+    imported.note(publisher, file, _add_icd(imported, edition, (row for row in rows if _ICD_CODE.fullmatch(row[0]))))
 
 
 def _read_icd10gm_words(imported: Imported, file: ReleaseFile) -> None:
@@ -320,10 +320,15 @@ def _read_cvx(imported: Imported, file: ReleaseFile) -> None:
 
 
 def _read_table(imported: Imported, file: ReleaseFile) -> None:
-    """A table of the ATC, of the site's own codes and names, or of its definitions."""
+    """A table of the ATC, the code list of ICD-10-AM, the site's own codes and names, or its definitions."""
     header = header_of(file)
     if {"atc_code", "atc_name"} <= header:
         _read_atc(imported, file)
+    elif set(_ICD10_AM) <= header:
+        with closing(file.lines()) as lines:
+            rows = ((row["code_id"], row["ascii_desc"]) for row in table_of(file.name, lines, _ICD10_AM))
+            number = _add_icd(imported, f"ICD-10-AM {edition_of(file) or file.name}", rows)
+        imported.note("IHACPA", file, number)
     elif header and header <= set(SITE_COLUMNS):
         read_site(imported, file)
     elif not is_definitions(file):
@@ -332,6 +337,8 @@ def _read_table(imported: Imported, file: ReleaseFile) -> None:
         )
 
 
+_ICD10_AM: Final = ("code_id", "ascii_desc")
+"""Columns of the electronic code list of the Independent Health and Aged Care Pricing Authority."""
 READERS: Final[tuple[tuple[re.Pattern[str], Reader], ...]] = (
     (re.compile(r"^Loinc(?:TableCore)?\.csv"), _read_loinc),
     (re.compile(r"^RXNCONSO\.RRF"), _read_rxnorm),

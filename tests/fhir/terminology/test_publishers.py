@@ -41,6 +41,8 @@ _FILES = {
     "icd10gm2026syst_kodes.txt": _GM,
     "icd10gm2026alpha_edvtxt_20251001.txt": "1|123|1|I50.9||||Müdes Herzleiden\n",
     "icd10cm_order_2026.txt": _ORDER,
+    "icd102019syst_codes.txt": "4;T;X;09;I30;I50.0;I50.0;I500;Heart pump giving out;x;;;001;4-002;3-003;2-001;1-002\n",
+    "ICD10AM_codes.csv": "code_id,ascii_desc,effective_from\nI500,Ticker going bung,2025\n",
     "f_vtm2_3010725.xml": _VTM,
     "f_vmp2_3010725.xml": _VMP,
     "f_amp2_3010725.xml": _AMP,
@@ -76,6 +78,7 @@ def _problem(words: str) -> Understanding:
 @pytest.mark.parametrize(
     "words",
     ["Městnavé selhání srdce", "Left chamber failing badly", "Herzmuskelnot", "Müdes Herzleiden",
+     "Heart pump giving out", "Ticker going bung",
      "acute upon chronic systolic failing"],
 )  # fmt: skip
 def test_a_title_of_icd_means_what_its_code_means(not_read: list[str], words: str) -> None:
