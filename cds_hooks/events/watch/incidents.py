@@ -152,6 +152,8 @@ class Incidents:
     def _belongs(self, signal: Signal, incident: Incident, end: int) -> bool:
         is_recent = end - incident.opened <= _JOIN_STEPS
         is_stop = signal.kind in _STOPS and incident.kind in _STOPS
+        if incident.kind == MORE:  # a flood after days of growth is no growth
+            return signal.kind == MORE and signal.feed in incident.feeds
         if signal.feed in incident.feeds or f"{signal.feed}{_APART}{signal.group}" in incident.evidence:
             same = signal.kind == incident.kind and (signal.subject == incident.subject or signal.kind in _TOGETHER)
             return same or is_stop or signal.group in _groups(incident) or _follows(signal.kind, incident)

@@ -14,7 +14,6 @@ from cds_hooks.events.watch.history import STEP_SECONDS, STEPS_A_DAY, History, N
 from cds_hooks.events.watch.signals import NEVER, WINDOWS, Signal, Starts
 from cds_hooks.events.watch.tails import few, many
 
-_FLOOD_WINDOWS: Final = 7
 _MORE_SHARE: Final = 1.35
 _MORE_CERTAIN: Final = 5.0
 """In standard errors: more messages harm nobody, and are information."""

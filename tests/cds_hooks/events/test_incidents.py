@@ -58,15 +58,16 @@ def test_how_much_an_incident_weighs(kind: str, is_strong: bool, severity: str) 
 STOPS = {"silent", "low", "flapping"}
 FOLLOWING = {
     "silent": STOPS
-    | {"flood", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead"},
-    "flood": {"flood", "resend", "duplicates", "late", "order", "low", "silent"},
-    "resend": {"flood", "resend", "duplicates", "late", "order", "low", "silent"},
+    | {"flood", "more", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead"},
+    "flood": {"flood", "more", "resend", "duplicates", "late", "order", "low", "silent"},
+    "resend": {"flood", "more", "resend", "duplicates", "late", "order", "low", "silent"},
     "late": {"late", "errors", "flood", "order", "duplicates"},
     "errors": {"late", "errors", "flood", "order", "duplicates"},
     "sender": {"sender", "low"},
     "unmapped": {"unmapped", "unit-label", "code-gone"},
     "clock": {"clock", "late"},
     "unit": {"unit"},
+    "more": {"more"},
     FEWER: {FEWER},
 }
 KINDS = sorted(set().union(*FOLLOWING.values()) | {"identifiers", "shift"})
@@ -191,6 +192,18 @@ def test_the_same_kind_within_a_day_is_the_same_incident_opened_again() -> None:
         incidents.close(120, lambda *_: 100.0)
         begun = incidents.take(end, [signal("a", "errors")])
         assert (len(incidents.all), [incident.closed for incident in begun]) == (count, [None])
+
+
+def test_more_is_information_the_same_for_a_week_and_hides_no_flood() -> None:
+    incidents = opened(signal("a", "more", group="flood"))
+    (more,) = incidents.all
+    assert more.severity == "information"
+    more.closed = 120
+    assert incidents.take(120 + 5 * 288, [signal("a", "more", group="flood")]) == [more]
+    begun = incidents.take(120 + 5 * 288, [signal("a", "flood", group="flood", is_strong=True)])
+    assert [(incident.kind, incident.severity) for incident in begun] == [("flood", "high")]
+    assert incidents.take(121 + 5 * 288, [signal("a", "more", group="growth")]) == []  # it follows from the flood
+    assert [incident.kind for incident in incidents.all] == ["more", "flood"]
 
 
 def test_of_closed_incidents_the_newest_five_hundred_are_kept() -> None:

@@ -4,10 +4,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from cds_hooks.events.facts import chart_of, numbers_of
 from cds_hooks.events.v2.times import read_time
+from fhir.mapping.medications.daily_dose import daily_dose
+from fhir.mapping.medications.identity import identify
+from fhir.record.resources import MedicationRequest
 from tests.cds_hooks.events.messages import MSH, Sender, feed, message, result, versions_of, visit
 
 
@@ -259,6 +263,16 @@ def test_medications_orders_and_vaccinations_are_read(sender: Sender) -> None:
     assert order["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"] == {"value": 5, "unit": "mg"}
     assert chart(sender, "ServiceRequest")[0]["status"] == "active"
     assert chart(sender, "Immunization")[0]["occurrenceDateTime"] == "2026-11-01"
+
+
+def test_a_pharmacy_order_says_how_much_a_day(sender: Sender) -> None:
+    """The dose, the repeat pattern and the route of a message are what the dose rules read of an order."""
+    lines = ["ORC|NW|O1", "RXE||6809^metformin^RXNORM|500||mg", "TQ1|1||Q12H", "RXR|PO^Oral^HL70162"]
+    sender.send(message("RDE^O11^RDE_O11", "1", *lines))
+    order = msgspec.convert(chart(sender, "MedicationRequest")[0], MedicationRequest)
+    identity = identify(order)
+    (dose,) = daily_dose(order, identity).per_day
+    assert (dose.low, dose.high, identity.route) == (1000.0, 1000.0, "Oral")
 
 
 def test_allergies_and_diagnoses_of_an_admission_are_read(sender: Sender) -> None:
