@@ -221,6 +221,10 @@ def people_in_100(result: EquationResult) -> int:
     return people - 1 if crossed else people
 
 
+AFTER_INFARCTION = "after-infarction"
+"""The output of the card that tells which medication is missing after an infarction; no estimate of a return."""
+
+
 class GuidelineCardContent(Struct, frozen=True, kw_only=True):
     """What one card of a guideline says: summary, opening, facts, offers; `guideline` has its year in it."""
 

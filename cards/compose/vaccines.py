@@ -204,6 +204,11 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
         f"This is about {', '.join(check.groups)}."
         for check in due.to_check
     ]
+    if charted.guillain_barre is not None and _names_influenza(due):
+        lines.append(
+            f"- Check first: {_observed([charted.guillain_barre])}. Within 6 weeks of an earlier dose it is a "
+            "precaution. This is about Influenza (ACIP 2024)."
+        )
     lines += ["", _basis(charted)]
     told_seasons = {group for group, _ in due.of_season}
     seasons = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over if group not in told_seasons)
@@ -212,6 +217,10 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
+
+
+def _names_influenza(due: VaccinesDue) -> bool:
+    return "Influenza" in {item.forecast.group for item in due.due} | {group for group, _ in due.of_season}
 
 
 def _season_line(group: str, end: date) -> str:

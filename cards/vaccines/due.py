@@ -242,10 +242,10 @@ def vaccines_due(
         tuple(item for name, item in discuss.items() if name not in needed_by_group),
         _forbidden(forecasts, charted),
         _to_check(needed_by_group, charted, knowledge),
-        tuple(seasons.items()),
+        tuple(item for item in seasons.items() if not _was_given_since(*item, charted, knowledge)),
         tuple(dict.fromkeys(not_judged)),
         tuple(forecasts),
-        tuple(declined[item.forecast.group] for item in needed if item.forecast.group in declined),
+        tuple(declined[name] for name in (*needed_by_group, *seasons) if name in declined),
         tuple(_of_season(seasons, charted, as_of, knowledge, ordered | declined.keys())),
     )
 
@@ -276,14 +276,18 @@ def _of_season(
     Influenza is given each season; the one against RSV is a one-time dose (MMWR 2023;72:1115).
     """
     for group, end in seasons.items():
-        antigens = set(knowledge.schedule.groups[group].antigens)
-        was_given = any(
-            (dose.given > end or group == RSV) and antigens & {part.antigen for part in vaccine.antigens}
-            for dose in charted.person.doses
-            if (vaccine := knowledge.schedule.vaccines.get(dose.cvx)) is not None
-        )
+        was_given = _was_given_since(group, end, charted, knowledge)
         if group not in settled and not was_given and _is_for_season(group, charted.person, as_of):
             yield group, end
+
+
+def _was_given_since(group: str, end: date, charted: ChartedPerson, knowledge: VaccineKnowledge) -> bool:
+    antigens = set(knowledge.schedule.groups[group].antigens)
+    return any(
+        (dose.given > end or group == RSV) and antigens & {part.antigen for part in vaccine.antigens}
+        for dose in charted.person.doses
+        if (vaccine := knowledge.schedule.vaccines.get(dose.cvx)) is not None
+    )
 
 
 def _is_for_season(group: str, person: Person, as_of: date) -> bool:

@@ -144,6 +144,8 @@ class ChartedPerson(Struct, frozen=True):
     person: Person
     history: VaccineHistory
     to_check: tuple[PatientObservation, ...] = ()
+    guillain_barre: PatientObservation | None = None
+    """A precaution for influenza vaccine within 6 weeks of an earlier dose, which CDC's tables do not have."""
 
 
 def read_person(record: PatientRecord) -> ChartedPerson | None:
@@ -169,7 +171,19 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
         _UNITED_STATES if country.upper() in _US_SPELLINGS else country,
     )
     uncertain = [item for code, item in observations.items() if code in _UNCERTAIN]
-    return ChartedPerson(person, history, (*uncertain, *dict.fromkeys(open_ones)))
+    return ChartedPerson(person, history, (*uncertain, *dict.fromkeys(open_ones)), _guillain_barre(record))
+
+
+def _guillain_barre(record: PatientRecord) -> PatientObservation | None:
+    """Return the syndrome on the problem list, over or not: ICD-10 G61.0, SNOMED CT 40956001, or its name."""
+    for condition in record.conditions:
+        code = condition.code
+        words = code.words if code is not None else ""
+        name = re.search(r"guillain", words, re.IGNORECASE) if words else None
+        is_coded = code is not None and (code.has("G61.0") or code.has("40956001"))
+        if is_coded or (name is not None and is_of_patient(words, name.start())):
+            return PatientObservation("", _day(condition_time(condition, record)), f"Condition/{condition.id}", words)
+    return None
 
 
 def _observations(record: PatientRecord) -> Iterator[PatientObservation]:

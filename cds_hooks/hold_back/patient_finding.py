@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from cards.compose.equation import AFTER_INFARCTION
 from cards.compose.high_alert import NOT_COVERED
 from cards.compose.medications import GENES_AND_MEDICATIONS, MEDICATION_REVIEW
 from cards.extension import CardExtension, Factor, VaccineForecasts
@@ -132,6 +133,8 @@ def patient_finding(extension: CardExtension, hook: str) -> PatientFinding | Non
         parts = frozenset(f"{result.result} {result.date}" for result in extension.results)
         return PatientFinding(ABNORMAL_RESULTS, ABNORMAL_RESULTS, parts=parts, stays=True, is_list=len(parts) > 1)
     model = extension.model["id"] if extension.model is not None else ""
+    if extension.output == AFTER_INFARCTION:
+        return PatientFinding(AFTER_INFARCTION, AFTER_INFARCTION)
     if hook == ENCOUNTER_DISCHARGE:
         return PatientFinding(FOLLOW_UP, model)
     if extension.missing and extension.probability is None and extension.value is None:

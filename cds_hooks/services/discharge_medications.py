@@ -4,22 +4,30 @@ A planning estimate has no place here: its population lives at home (models_onnx
 decided at discharge with available sources is the dose of what goes home, by the kidney function of this stay.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from msgspec import Struct, structs
 
 from cards.card import TOPICS, Action, Card
+from cards.compose.equation import AFTER_INFARCTION, GuidelineCardContent, guideline_card
+from cards.extension import Fact
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
+from cards.text import plain
 from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.originals import OriginalOrders
+from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput
+from fhir.mapping.allergies import allergy_to_class
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.medications.active import ActiveMedication, active_medications
+from fhir.mapping.medications.identity import identify
 from fhir.mapping.stays import discharge_destination
 from fhir.record.repair import objects_in, repair_resource
 from fhir.record.resources import MedicationRequest
@@ -70,6 +78,8 @@ async def decide(call: ServiceInput) -> Advice:
             advice.silences.append(Silence(medication.name, "palliative", _COMFORT))
         else:
             advice.cards.append(_at_discharge(card, call))
+    if not is_for_comfort and (omission := _after_infarction(call, active)) is not None:
+        advice.cards.append(omission)
     advice.silences += _not_judged(active, judged, call)
     advice.orders = {
         "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},
@@ -112,6 +122,57 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
     if stated:
         what = "1 medication is" if stated == 1 else f"{stated} medications are"
         yield Silence("statements", "stated-only", f"{what} stated, not ordered: not judged.")
+
+
+# What does not go home
+
+_INFARCTION_DAYS: Final = 30
+_STATIN: Final = frozenset({"statin"})
+_ANTIPLATELETS: Final = frozenset({"antiplatelet", "asa_or_antiplatelet", "salicylate"})
+_GUIDELINE: Final = "2025 ACC/AHA guideline on acute coronary syndromes"
+_CALLED: Final = re.compile(r"statin|aspirin|antiplatelet|clopidogrel|ticagrelor|prasugrel", re.IGNORECASE)
+
+
+def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | None:
+    """Return what is not among the medications after a myocardial infarction of this stay: a statin, an antiplatelet.
+
+    Not where the chart says why: a reaction, a refusal. Source: the guideline of 2025 (Rao et al., Circulation 2025;
+    top things to know, professional.heart.org): a high-intensity statin and dual antiplatelet therapy for 12 months.
+    """
+    record = call.record
+    infarction = find_condition(record, "infarction_acute")
+    if infarction is None or infarction.doubt or infarction.time is None:
+        return None
+    if infarction.time.whole_days(record.as_of_epoch) > _INFARCTION_DAYS or not record.was_requested("Condition"):
+        return None
+    classes = frozenset[str]().union(*(order.medication.identity.classes for order in active))
+    stated = (identify(statement, record.medications).classes for statement in record.medication_statements)
+    taken = classes.union(*stated)
+    missing = []
+    if not taken & _STATIN and allergy_to_class(record, "statin") is None and not declined(record, _STATIN, _CALLED):
+        missing.append("statin")
+    if not taken & _ANTIPLATELETS and not declined(record, _ANTIPLATELETS, _CALLED):
+        missing.append("antiplatelet (aspirin, P2Y12 inhibitor)")
+    if not missing:
+        return None
+    words, day = plain(infarction.words or infarction.code, 60), infarction.time.date
+    names = " and no ".join(missing)
+    content = GuidelineCardContent(
+        id=AFTER_INFARCTION,
+        summary=plain(f"After {words} no {names} is among the medications that go home.", 139),
+        opening=(
+            f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
+            "statin and, for 12 months, aspirin with a P2Y12 inhibitor; with an anticoagulant fewer. Bleeding and "
+            "intolerance that the chart does not say are reasons against it."
+        ),
+        guideline=_GUIDELINE,
+        url="https://doi.org/10.1161/CIR.0000000000001309",
+        topic=TOPICS["discharge"],
+        facts=(Fact("infarction", text=words, effective=infarction.time.text, source=infarction.source),),
+        offers=(),
+        closing="Told once before the discharge.",
+    )
+    return guideline_card(content, call.card_identity())
 
 
 # The cards

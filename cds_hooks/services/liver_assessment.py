@@ -18,6 +18,7 @@ from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
+    declined_by_patient,
     find_confirmed,
     find_named_in_chart,
     reason_not_to_advise,
@@ -102,6 +103,9 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(
             EQUATION.id, "already-done", f"A liver assessment of the last 3 years is on the chart ({assessed})."
         )
+    declined = declined_by_patient(record, ASSESSED_WORDS)
+    if declined is not None:
+        return no_card(EQUATION.id, "declined", declined)
     vector = without_stays(record, map_features(record, EQUATION.features), emergencies=True)
     of_stay = [gap.text for gap in vector.missing if gap.reason == "refused" and gap.feature.name in _LAB_FEATURES]
     if of_stay:

@@ -53,6 +53,8 @@ _AT_EVERY_AGE: Final = frozenset(
         "dup-acetaminophen-dose/liver",
         "dz-bb-ccb_nondhp/running",
         "review-lithium/found",
+        "review-steroid-bone/found",
+        "review-thyroid-suppressed/found",
     }
 )
 """What an order is warned of and what harms for as long as it is taken, whichever family tells it: pairs whose rules
@@ -164,9 +166,9 @@ def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> 
         return False
     if finding.indicator == "critical":
         return True
-    if SEVERITY[finding.indicator] > SEVERITY["info"] and finding.group not in {*_CRITICAL_ONLY, "review"}:
-        return True
     if band in _AT_EVERY_AGE:
+        return True
+    if SEVERITY[finding.indicator] > SEVERITY["info"] and finding.group not in {*_CRITICAL_ONLY, "review"}:
         return True
     if finding.group == "duplicate" and drafted.dose.as_needed:
         return False

@@ -22,6 +22,7 @@ from cds_hooks.services._equation import (
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
+    declined_by_patient,
     fact_of_condition,
     find_confirmed,
     find_named_in_chart,
@@ -73,6 +74,9 @@ async def decide(call: ServiceInput) -> Advice:
     referred = find_named_in_chart(record, REFERRED_WORDS, _REFERRED_DAYS)
     if referred is not None:
         return no_card(EQUATION.id, "already-done", f"Nephrology is on the chart of the last 12 months ({referred}).")
+    declined = declined_by_patient(record, REFERRED_WORDS)
+    if declined is not None:
+        return no_card(EQUATION.id, "declined", declined)
     dialysed = find_named_in_chart(record, DIALYSIS_WORDS, _CHRONIC_DAYS)
     if dialysed is not None:
         return no_card(EQUATION.id, "excluded", f"Dialysis is on the chart of the last three months ({dialysed}).")

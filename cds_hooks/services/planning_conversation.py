@@ -20,6 +20,7 @@ from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
     PALLIATIVE_WORDS,
     advise_by_guideline,
+    declined_by_patient,
     fact_of_condition,
     find_confirmed,
     find_named_in_chart,
@@ -206,6 +207,9 @@ def _no_talk(record: PatientRecord) -> Silence | None:
     planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS) or _wishes_charted(record)
     if planned is not None:
         return _silence("already-done", f"The conversation is planned or was held ({planned}).")
+    declined = declined_by_patient(record, TALKED_ABOUT)
+    if declined is not None:
+        return _silence("declined", declined)
     if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
         return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
     return None
