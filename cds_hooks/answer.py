@@ -395,11 +395,16 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
 
 
 async def _cards_of_others(call: Call, advised: Advised) -> list[VisitCard]:
-    """The cards that the other services which this client may call would show about the same chart."""
+    """The cards that the other services which this client calls would show about the same chart.
+
+    A service that it may call and never does takes no card its place: nobody would see the other one.
+    """
     cards: list[VisitCard] = []
+    memory = call.components.governance.memory
     for service in call.components.services.values():
         is_asked = PATIENT_VIEW in service.hooks and service.id != call.service.id
-        if is_asked and call.client.may_call(service.id, PATIENT_VIEW) and not service.absent_models:
+        is_called = is_asked and not memory.does_not_call(advised.checked.caller, service.id)
+        if is_called and call.client.may_call(service.id, PATIENT_VIEW) and not service.absent_models:
             other = replace(call, service=service, predict=call.components.predict)  # whose time is that of "decide"
             try:
                 cards += await _cards_of(other, advised)

@@ -25,6 +25,7 @@ from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import answers_to
 from cds_hooks.hold_back.turns import Turns
 from cds_hooks.logs import log
+from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.record.follow import newest_numbers
 from cds_hooks.record.views import Views
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, is_trial
@@ -111,7 +112,9 @@ class Governance:
             self.memory.note_answer(answer)
 
     def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
-        """Takes what was shown just now and is on record."""
+        """Takes what was shown just now and is on record, and that the service was called."""
+        if call.caller.hook == PATIENT_VIEW and not call.from_event:
+            self.memory.note_call(call.caller)
         findings = (call.patient_finding(card) for card in cards)
         self.memory.note_shown(call.caller, [finding for finding in findings if finding is not None], call.as_of)
 

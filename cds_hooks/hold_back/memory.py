@@ -41,6 +41,7 @@ from cds_hooks.hold_back.sent_cards import (
     shown_decision,
 )
 from cds_hooks.logs import log
+from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.record.follow import Batch, Projection
 from cds_hooks.record.views import Views
 from cds_hooks.storage.content import ContentUnreadable, load_content, store_content
@@ -63,6 +64,10 @@ LOOP_SECONDS: Final = 3_600.0
 _TEST = "a test: "
 """How the kinds of turns begin of a test that is offered, and of any card about the patient as a whole."""
 
+KNOWN_AFTER: Final = 5
+"""After so many patients it is known which services a client calls; the project's own choice."""
+_CALLED_DAYS: Final = 14
+"""A service that was not called for so long is not called any more; the project's own choice."""
 _DAY_SECONDS: Final = 86_400.0
 _ACCEPTED_OF_ONE: Final = 50
 """So many acceptances of one patient are remembered, the newest."""
@@ -320,6 +325,7 @@ class PatientMemories(Projection):
     """The memory of every patient, one row for each."""
 
     tables: ClassVar[str] = """
+CREATE TABLE called (client TEXT, service TEXT, at REAL, patients TEXT, PRIMARY KEY (client, service)) WITHOUT ROWID;
 CREATE TABLE memory (client TEXT, patient TEXT, at REAL, body BLOB, PRIMARY KEY (client, patient)) WITHOUT ROWID;
 CREATE INDEX memory_by_time ON memory (at);
 """
@@ -332,6 +338,12 @@ CREATE INDEX memory_by_time ON memory (at);
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
         """Takes what was shown and answered, of each patient with one reading and one writing."""
         now, changed = self._now(), dict[_Patient, PatientMemory]()
+        called = _called_in(connection)
+        for row in batch.decisions:
+            if row.decision.hook == PATIENT_VIEW and row.decision.patient:
+                _take_call(called, row.decision.client, row.decision.service, row.decision.patient, now)
+        lines = [(*key, entry.at, msgspec.json.encode(entry.patients).decode()) for key, entry in called.items()]
+        connection.executemany("REPLACE INTO called VALUES (?, ?, ?, ?)", lines)
         oldest = now - LONGEST_DAYS * _DAY_SECONDS
         for row in batch.decisions:
             shown = shown_decision(row.decision)
@@ -356,6 +368,31 @@ CREATE INDEX memory_by_time ON memory (at);
             else:
                 values = (now, store_content(_encode(kept)), client, patient)
                 connection.execute("UPDATE memory SET at = ?, body = ? WHERE client = ? AND patient = ?", values)
+
+
+class _Called(Struct, frozen=True):
+    """When a client last called a service at the opening of a chart (epoch seconds), and about some of whom."""
+
+    at: float
+    patients: tuple[str, ...]
+
+
+_CalledServices = dict[tuple[str, str], _Called]
+"""By client and service."""
+
+
+def _called_in(reader: sqlite3.Connection | Views) -> _CalledServices:
+    query = "SELECT client, service, at, patients FROM called"
+    rows = reader.read(query) if isinstance(reader, Views) else reader.execute(query).fetchall()
+    return {(client, service): _Called(at, tuple(msgspec.json.decode(names))) for client, service, at, names in rows}
+
+
+def _take_call(called: _CalledServices, client: str, service: str, patient: str, at: float) -> None:
+    before = called.get((client, service))
+    patients = before.patients if before is not None else ()
+    if patient not in patients and len(patients) <= KNOWN_AFTER:
+        patients = (*patients, patient)
+    called[client, service] = _Called(max(at, before.at if before is not None else at), patients)
 
 
 def _changing(
@@ -388,6 +425,7 @@ class Memory:
         self._rest_days = rest_days
         self._views: Views | None = None
         self._noted = Bounded[_Patient, tuple[_Noted, ...]](_NOT_FOLLOWED)
+        self._called = _CalledServices()
         self._was_read = False
 
     def read_from(self, views: Views) -> None:
@@ -409,6 +447,22 @@ class Memory:
         if findings:
             self._note(caller.client, caller.patient, _Noted(time(), None, caller.service, tuple(findings), at))
 
+    def note_call(self, caller: Caller) -> None:
+        """Takes that a client called a service at the opening of a chart."""
+        _take_call(self._called, caller.client, caller.service, caller.patient, self._now())
+
+    def does_not_call(self, caller: Caller, service: str) -> bool:
+        """Returns whether the client of this call does not call that service when a chart is opened.
+
+        That is known once it has called its own service about five other patients and the other one about nobody in two
+        weeks. What is called in this visit counts as called.
+        """
+        own = self._called.get((caller.client, caller.service))
+        if own is None or len(set(own.patients) - {caller.patient}) < KNOWN_AFTER:
+            return False
+        other = self._called.get((caller.client, service))
+        return other is None or self._now() - other.at > _CALLED_DAYS * _DAY_SECONDS
+
     def note_answer(self, answer: Answer) -> None:
         """Takes an answer that came just now and is on record."""
         self._note(answer.client, answer.patient, _Noted(time(), answer))
@@ -419,8 +473,11 @@ class Memory:
         Raises:
             RecordUnavailable: The views cannot be read.
         """
-        if self._views is None or not len(self._noted):
+        if self._views is None:
             return
+        for (client, service), entry in _called_in(self._views).items():
+            for patient in entry.patients or ("",):
+                _take_call(self._called, client, service, patient, entry.at)
         until = self._views.whole_until() - _LATE_SECONDS
         self._noted.forget(lambda noted: all(entry.noted_at < until for entry in noted))
 

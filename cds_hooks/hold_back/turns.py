@@ -1,9 +1,9 @@
 """Shows a patient at most three cards at an opening of the chart, one follow-up at discharge, the same test once.
 
 An EHR calls the services of a hook in any order or at the same time. Each call therefore asks what the other services
-would show about the same chart (`answer.py`), and the cards of all are ranked by what is lost if they are missed at
-this visit. The first two are shown, the third where all three have at most 250 words, and the others go to the
-worklist, whoever is called first. A critical card, a warning and the card of abnormal results are always shown.
+that this client calls would show about the same chart (`answer.py`), and the cards of all are ranked by what is lost if
+they are missed at this visit. The first two are shown, the third where all three have at most 250 words, the others go
+to the worklist, whoever is called first. A critical card, a warning and the card of abnormal results are always shown.
 
 A test for an estimate is offered once in 90 days. At discharge one service shows a card for a patient in a day: each
 worker knows two seconds later, from the record, what another one showed; for calls of the same moment the workers ask a

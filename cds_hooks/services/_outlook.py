@@ -26,7 +26,14 @@ async def likely_deaths(call: ServiceInput) -> int | None:
     vector = outlook_inputs(record)
     if lacks_inputs(OUTLOOK.manifest, vector.values) is not None or call.why_withheld(OUTLOOK) is not None:
         return None
-    return people_shown(await call.predict(OUTLOOK, vector.values))
+    computed = record.derive(_computed)
+    if not computed:  # once for all services that are asked in one call
+        computed.append(people_shown(await call.predict(OUTLOOK, vector.values)))
+    return computed[0]
+
+
+def _computed(_record: PatientRecord) -> list[int]:
+    return []
 
 
 def outlook_inputs(record: PatientRecord) -> FeatureVector:

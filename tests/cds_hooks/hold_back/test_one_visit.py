@@ -110,3 +110,11 @@ def test_a_test_that_two_services_ask_for_is_offered_by_the_first() -> None:
     one, other = (VisitCard(VisitRank.TESTS, service, "a test: creatinine", 50) for service in "ab")
     assert card_in_place(one, [other]) is None
     assert card_in_place(other, [one]) == one
+
+
+def test_a_client_that_calls_one_service_loses_no_card_to_those_it_never_calls(tmp_path: Path) -> None:
+    """Known after five patients; the first call of another service counts it from the next visit on."""
+    alone = [("preventive-services",)] * 7
+    openings = asyncio.run(_opened(tmp_path, CHARTS["kidneys, rhythm and vessels"], alone, at_once=False))
+    cards = [len(opening["preventive-services"]["cards"]) for opening in openings]
+    assert cards == [0, 0, 0, 0, 0, 1, 1]
