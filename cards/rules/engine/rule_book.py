@@ -1,19 +1,15 @@
 """Evaluates one drafted medication: which of its rules has a finding, and why the others are silent.
 
 A draft is evaluated only by the rules of its ingredients and classes, a rule about a pair only where the other drug is
-taken or drafted; it is then evaluated before each partner, and the worst finding is shown. What was looked for about a
-drafted drug, and what of it is not known, is said too: silence about it means no more.
+taken or drafted; it is then evaluated before each partner, and the worst finding is shown.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Set
 from functools import cache, cached_property, reduce
-from itertools import chain
 from operator import or_
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
-from cards.rules.conditions.words.patient import SIGNING
 from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import (
@@ -26,20 +22,16 @@ from cards.rules.engine.finding import (
     evaluate_rule,
 )
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
+from cards.rules.engine.scope import Scope
 from cards.rules.language.site import replaced_rules
 from cards.rules.language.table import read_table
 from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
-from cards.text import capitalized, decapitalized, plain
-from fhir.mapping.conditions import count_unread, unread_problems
+from cards.text import capitalized, plain
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
-from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import Ingredient
 from fhir.terminology.time_limit import check_time
 
@@ -168,13 +160,9 @@ class RuleBook:
         return self._rules_of(medication).activated
 
     def scope_of(self, drafted: DraftMedication, record: PatientRecord, *, signing: bool) -> Silence:
-        """What the rules of this drug looked for (partners, conditions, values, dose), and what of it is not known.
-
-        What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair,
-        nor what is only checked at signing.
-        """
+        """Return what the rules of this drug looked for, and what of it is not known."""
         of_drug = self._rules_of(drafted.medication)
-        return _scope(drafted, of_drug.at_signing if signing else of_drug.before_signing, record)
+        return (of_drug.at_signing if signing else of_drug.before_signing).said(drafted, record)
 
     def _rules_of(self, medication: MedicationIdentity) -> "_RulesOfDrug":
         # Without form and route the words decide: "insulin glargine KwikPen" is injected.
@@ -305,71 +293,14 @@ def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftM
 
 
 _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "pair_dose"})
-_MOST_VALUES = 6
-_MOST_CONDITIONS = 4
-_MOST_TEXTS = 8
-
-
-class _LookedFor(NamedTuple):
-    """One thing that the rules of a drug look for."""
-
-    sources: tuple[str, ...]
-    """Resource types and analytes of which one must have been asked for; none for the dose, which the draft says."""
-    words: str
-    gap: str
-    """What it is called where it is not known."""
-    ages: tuple[range, ...] = ()
-    """The ages in years that the limits of a dose are for; empty where they are for every age."""
-
-    def state(self, drafted: DraftMedication, record: PatientRecord) -> str | None:
-        """Return what is said to have been looked for; "" where what it needs did not come with the call.
-
-        None where no limit of a dose is for the patient's age. A child without limits is measured by the adult's.
-        """
-        if self.sources:
-            return self.words if record.requested is None or not record.requested.isdisjoint(self.sources) else ""
-        dose, age = drafted.dose, record.age_years()
-        if self is _OWN_FREQUENCY:
-            return self.words if dose.times_per_day is not None else ""
-        if not (dose.per_day or dose.per_dose or dose.activity or dose.least_per_dose):
-            return ""
-        if age is None or not self.ages or any(age in years for years in self.ages):
-            return self.words
-        is_of_adult = age < _ADULT_YEARS and any(_ADULT_YEARS in years for years in self.ages)
-        return f"{self.words} (by the adult's maximum)" if is_of_adult else None
-
-
-_LISTS = ("MedicationRequest", "MedicationStatement")
-_PROBLEMS = ("Condition",)
-_ALLERGIES = _LookedFor(("AllergyIntolerance",), "allergy", "allergy list")
-_DUPLICATES = _LookedFor(_LISTS, "duplicates", "medication list")
-_MEDICATIONS = _LookedFor(_LISTS, "medications", "medication list")
-_KIDNEYS = _LookedFor(("creatinine", "egfr"), "kidney function", "kidney function")
-_GENES = _LookedFor((GENOMICS,), "genes", "genetic results")
-_ADULT_YEARS = 18
-_OWN_DOSE = _LookedFor((), "dose", "dose")
-_OWN_FREQUENCY = _LookedFor((), "frequency", "frequency")
-_VALUES = {key: _LookedFor((key,), analyte.words, analyte.words) for key, analyte in ANALYTES.items()}
-
-
-class _Asks(NamedTuple):
-    """What the rules of a drug ask, whoever the patient is."""
-
-    parts: tuple[_LookedFor, ...]
-    has_own_rules: bool
-    """Whether a rule is about the drug itself and not about any drug."""
-    more_at_signing: bool
-    asks_for_problems: bool
-    texts: dict[tuple[str | None, ...], str]
-    """The sentences so far, by what of the parts is known; `_MOST_TEXTS` of them."""
 
 
 class _RulesOfDrug(NamedTuple):
     """What is remembered of a medication, because trying its selectors and putting together what they ask is dear."""
 
     activated: tuple[ActivatedRule, ...]
-    at_signing: _Asks
-    before_signing: _Asks
+    at_signing: Scope
+    before_signing: Scope
     always: tuple[int, ...]
     """Which of the rules are evaluated whatever else is taken or drafted."""
     by_partner: Mapping[str, tuple[int, ...]]
@@ -378,8 +309,9 @@ class _RulesOfDrug(NamedTuple):
     @classmethod
     def of(cls, activated: tuple[ActivatedRule, ...], medication: MedicationIdentity) -> "_RulesOfDrug":
         """Return the rules that this medication activates, with what they ask."""
-        at_signing = _asks_of(activated, medication, signing=True)
-        before = _asks_of(activated, medication, signing=False)
+        pairs = [(entry.rule, entry.activation) for entry in activated]
+        at_signing = Scope.of(pairs, medication, signing=True)
+        before = Scope.of(pairs, medication, signing=False)
         always: list[int] = []
         by_partner: dict[str, tuple[int, ...]] = {}
         for position, rule in enumerate(activated):
@@ -396,106 +328,3 @@ class _RulesOfDrug(NamedTuple):
         for key in self.by_partner.keys() & keys:
             positions.update(self.by_partner[key])
         return [self.activated[position] for position in sorted(positions)]
-
-
-def _asks_of(activated: Iterable[ActivatedRule], medication: MedicationIdentity, *, signing: bool) -> _Asks:
-    systemic_rules = [
-        activated_rule
-        for activated_rule in activated
-        if not activated_rule.activation.is_local and _rows(activated_rule.rule, medication)
-    ]
-    specific_rules = [
-        activated_rule.rule for activated_rule in systemic_rules if not activated_rule.rule.trigger.is_for_any
-    ]
-    alone = [activated_rule.rule for activated_rule in systemic_rules if activated_rule.activation.alone]
-    uses: frozenset[str] = frozenset().union(*(_uses_now(rule, signing) for rule in alone))
-    if is_test(medication):
-        of_drugs = any("active" in rule.band_uses for rule in alone)
-        parts = [*([_ALLERGIES] if "allergies" in uses else []), *([_MEDICATIONS] if of_drugs else [])]
-    else:
-        parts = [_ALLERGIES, _DUPLICATES]
-    parts += _counted(
-        sum(
-            _rows(rule, medication)
-            for rule in specific_rules
-            if rule.trigger.sides or not any(band.speaks_alone for band in rule.bands)
-        ),
-        "interaction",
-        _LISTS,
-        "medication list",
-    )
-    parts += _conditions(uses)
-    if not uses.isdisjoint(ESTIMATES):
-        parts.append(_KIDNEYS)
-    values = [_VALUES[use[4:]] for use in uses if use.startswith("lab:") and use[4:] in _VALUES]
-    parts += sorted(values, key=lambda part: part.words)[:_MOST_VALUES]
-    parts += [_GENES] if "genes" in uses else []
-    # A rule about any drug adds up doses; a limit for this one is not among its knowledge.
-    # The dose of a drug is judged as such by the rules with a table of limits; others ask for it in their own cases.
-    of_dose = [rule for rule in alone if rule.id in rule.family.covers and "dose" in rule.band_uses]
-    if of_dose:
-        ages = [rule.family.ages[rule.id](medication) if rule.id in rule.family.ages else () for rule in of_dose]
-        parts.append(_OWN_DOSE._replace(ages=tuple(chain.from_iterable(ages)) if all(ages) else ()))
-    if any("frequency" in _uses_now(rule, signing) for rule in alone if not rule.trigger.is_for_any):
-        parts.append(_OWN_FREQUENCY)
-    more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
-    asks_for_problems = any(part.sources == _PROBLEMS for part in parts)
-    return _Asks(tuple(parts), bool(specific_rules), more_at_signing, asks_for_problems, {})
-
-
-def _scope(drafted: DraftMedication, asks: _Asks, record: PatientRecord) -> Silence:
-    states = tuple([part.state(drafted, record) for part in asks.parts])
-    text = asks.texts.get(states)
-    if text is None:
-        text = _text_of_scope(asks, states)
-        if len(asks.texts) < _MOST_TEXTS:
-            asks.texts[states] = text
-    if asks.asks_for_problems and (unread := unread_problems(record)):
-        text = f"{text} {capitalized(count_unread(len(unread)))}."
-    return Silence(drafted.draft.name, "scope", f"{plain(drafted.medication.name)}: {text}")
-
-
-def _text_of_scope(asks: _Asks, states: tuple[str | None, ...]) -> str:
-    statements = dict.fromkeys(state for state in states if state)
-    gaps = dict.fromkeys([part.gap for part, state in zip(asks.parts, states, strict=True) if state == ""])
-    missing = f" Not known: {' and '.join(gaps)}." if gaps else ""
-    only = "" if asks.has_own_rules else " No rule is about this drug itself."
-    later = " The rest is checked when the order is signed." if asks.more_at_signing else ""
-    looked = ", ".join(statements) or "nothing"
-    return f"looked for {looked}.{only}{missing}{later}"
-
-
-def _uses_now(rule: CompiledRule, signing: bool) -> frozenset[str]:
-    """Return what the bands use that can speak now of the drug alone; some wait until the order is signed."""
-    judged = (band.when.uses for band in rule.bands if band.speaks_alone)
-    return frozenset().union(*(uses for uses in judged if signing or SIGNING not in uses))
-
-
-def _counted(number: int, word: str, sources: tuple[str, ...], gap: str) -> list[_LookedFor]:
-    return [_LookedFor(sources, f"{number} {word}{'s' if number > 1 else ''}", gap)] if number else []
-
-
-def _conditions(uses: frozenset[str]) -> list[_LookedFor]:
-    """Return the conditions by their names, and those of the codes that a rule names itself."""
-    keys = (use.removeprefix("condition:") for use in uses if use.startswith("condition:"))
-    names = sorted(_in_sentence(CONDITION_GROUPS[key].meaning) if key in CONDITION_GROUPS else key for key in keys)
-    names += ["others by their codes"] if "conditions" in uses and "problem" in uses else []
-    if not names:
-        return []
-    more = f" and {len(names) - _MOST_CONDITIONS} more" if len(names) > _MOST_CONDITIONS else ""
-    number = f"{len(names)} condition{'s' if len(names) > 1 else ''}"
-    return [_LookedFor(_PROBLEMS, f"{number} ({', '.join(names[:_MOST_CONDITIONS])}{more})", "problem list")]
-
-
-# "COPD", "Hodgkin's disease" and "Wolff-Parkinson-White syndrome" keep their capital within a sentence.
-_NAMES: Final = re.compile(r"[A-Z]{2}|\w+'|\w+-[A-Z]")
-
-
-def _in_sentence(meaning: str) -> str:
-    return meaning if _NAMES.match(meaning) else decapitalized(meaning)
-
-
-def _rows(rule: CompiledRule, medication: MedicationIdentity) -> int:
-    """How much of the rule's knowledge is about the medication; 1 for a rule without a table."""
-    covers = rule.family.covers.get(rule.id)
-    return covers(medication) if covers is not None else 1
