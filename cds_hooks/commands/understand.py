@@ -95,10 +95,14 @@ def _counts(readings: list[Understanding]) -> Iterator[str]:
 
 
 def _shares(read: list[tuple[str, Understanding]]) -> Iterator[str]:
-    """Yield the share that is understood of each source, the least first, where there is more than one."""
+    """Yield what is understood of each source by kind, the least first, where there is more than one."""
     sources = Counter(name for name, _ in read)
     understood = Counter(name for name, reading in read if reading.understood)
+    kinds = Counter((name, reading.kind) for name, reading in read)
+    of_kind = Counter((name, reading.kind) for name, reading in read if reading.understood)
     if len(sources) > 1:
         for name, number in sorted(sources.items(), key=lambda item: understood[item[0]] / item[1]):
             share = f"{understood[name]:,} of {number:,} resources are understood ({understood[name] / number:.0%})"
-            yield f"{name or 'in the folder itself'}: {share}."
+            of_source = sorted(kind for source, kind in kinds if source == name)
+            by_kind = ", ".join(f"{kind} {of_kind[name, kind]:,} of {kinds[name, kind]:,}" for kind in of_source)
+            yield f"{name or 'in the folder itself'}: {share}: {by_kind}."

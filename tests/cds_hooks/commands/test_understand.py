@@ -51,7 +51,10 @@ def test_the_share_that_is_understood_is_printed_for_each_source_of_a_corpus(tmp
     done = run_program("understand", "corpus", folder=tmp_path)
     assert done.stderr.strip() == "Left out: index.json holds no FHIR resource."
     lines = done.stdout.splitlines()
-    assert lines[1:] == ["us: 1 of 2 resources are understood (50%).", "uk: 1 of 1 resources are understood (100%)."]
+    assert lines[1:] == [
+        "us: 1 of 2 resources are understood (50%): Condition 1 of 2.",
+        "uk: 1 of 1 resources are understood (100%): Condition 1 of 1.",
+    ]
 
 
 def test_what_holds_no_resource_that_is_read_is_said(tmp_path: Path) -> None:

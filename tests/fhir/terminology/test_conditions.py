@@ -89,6 +89,7 @@ def test_a_code_means_these_keys(system: str, code: str, keys: tuple[str, ...]) 
         (SNOMED, "194780003", "hf"),  # Hypertensive heart and renal disease with renal failure
         (SNOMED, "235845003", "stroke_tia"),  # Transient ischemic colitis
         (SNOMED, "94260004", "colorectal_cancer"),  # Secondary malignant neoplasm of colon
+        (SNOMED, "94503003", "prostate_cancer"),  # the same of the prostate
         (SNOMED, "234058009", "liver_severe"),  # Varicose veins of genitalia in pregnancy
         (SNOMED, "372117006", "endometrial_cancer"),  # of the ovary
     ],
