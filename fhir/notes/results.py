@@ -84,14 +84,12 @@ _CHANGE: Final = re.compile(r"\b(?:up|down|rose|fell|increased|decreased)\b(?! t
 _GOAL: Final = re.compile(
     r"\b(?:target|goal|if|aim(?:ing)?(?: for)?|when|until|unless|keep|should|range)\b[^.;\n,]{0,14}$", re.IGNORECASE
 )
-_IN_CAPITALS: Final = frozenset(
-    ("k", "t", "p", "na", "ca", "mg", "cl", "cr", "ck", "ag", "be", "fit", "pt", "ef", "li", "br", "ur", "bm", "vl")
-) | {"tm", "uo", "ht"}
 _TITLED: Final = frozenset({"na", "ca", "mg", "cl", "cr", "li", "ur", "br", "ht"})
+_IN_CAPITALS: Final = _TITLED | {"k", "t", "p", "ck", "ag", "be", "fit", "pt", "ef", "bm", "vl", "tm", "uo"}
 _OF_THE_VISIT: Final = frozenset(
     {"blood pressure", "heart rate", "respiratory rate", "oxygen saturation", "temperature", "weight", "GCS", "NEWS"}
 )
-_LEAST: Final = {"blood pressure": 50.0, "QTc": 200.0, "FIT": 1.0}
+_LEAST_PRESSURE: Final = 50.0
 
 
 def read_results(note: str, layout: Layout, on: date, *, month_first: bool) -> tuple[Result, ...]:
@@ -152,14 +150,12 @@ def _tests_named(lowered: str, text: str) -> Iterator[tuple[int, _Test]]:
 
 def _is_plausible(test: _Test, value: str, unit: str | None) -> bool:
     if test.name == "blood pressure":
-        return "/" in value or _number_in(value) >= _LEAST[test.name]
-    if "/" in value:
+        return "/" in value or _number_in(value) >= _LEAST_PRESSURE
+    if "/" in value or test.name == "pain score":
         return False
     number = _number_in(value)
     if test.name == "temperature":
         return 30 <= number <= 43 or 90 <= number <= 110
-    if test.name == "pain score":
-        return False
     return not (test.name in ("iron", "lithium level", "valproate level") and (unit or "").lower() in ("mg", "g"))
 
 
