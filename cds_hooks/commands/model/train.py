@@ -101,6 +101,13 @@ def evaluate(
             "shown on the model's page."
         ),
     ] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MLFLOW_TRACKING_URI",
+            help="Address of an MLflow server, which gets a run with figures, calibration plot, gates and card.",
+        ),
+    ] = None,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
     specs: Specs = None,
@@ -137,4 +144,10 @@ def evaluate(
         print_json(result.document)
     else:
         print_markdown(result.page)
+    if mlflow is not None and result.report is not None:
+        from cds_hooks.pages.models.mlflow_run import log_run
+
+        with problems():
+            run = log_run(mlflow, name, folder, result)
+        typer.echo(f"Logged to MLflow: run {run} of the experiment cds-hooks.", err=True)
     raise typer.Exit(0 if result.passed else 1)

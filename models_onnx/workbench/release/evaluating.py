@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
-from models_onnx.artifact.folder import Artifact
+from models_onnx.artifact.folder import MODEL, Artifact
+from models_onnx.model_card.embed import core_digest
 from models_onnx.model_card.evaluation_file import encode_evaluation
 from models_onnx.model_card.plots import bins_of
 from models_onnx.serving.effects import effects
+from models_onnx.serving.registry import find_version
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.release.documentation import families_page, model_page, other_rows_page
 from models_onnx.workbench.training import commands
@@ -34,6 +36,8 @@ class ShownEvaluation:
     file: Callable[[], bytes]
     passed: bool
     report: Callable[[], tuple[Any, ...]] | None = None
+    core: str = ""
+    """The digest of the evaluated model file without its card."""
 
 
 def evaluate_artifact(
@@ -57,7 +61,9 @@ def evaluate_artifact(
     def file() -> bytes:
         return encode_evaluation(commands.later_figures(trained, folder))
 
-    return ShownEvaluation(model_page(manifest, folder=None), manifest, file, trained.passed, report)
+    return ShownEvaluation(
+        model_page(manifest, folder=None), manifest, file, trained.passed, report, core_digest(trained.content)
+    )
 
 
 def evaluate_on_rows(
@@ -84,8 +90,9 @@ def evaluate_on_rows(
         bins = (evaluated.bins(_FINE), evaluated.bins(_COARSE))
         return (manifest, evaluated.how, *bins, evaluated.whole, evaluated.subgroups, effects(evaluated.model))
 
+    core = core_digest((find_version(name, folder).folder / MODEL).read_bytes())
     return ShownEvaluation(
-        other_rows_page(evaluated), document, lambda: encode_evaluation(evaluated.later()), True, report
+        other_rows_page(evaluated), document, lambda: encode_evaluation(evaluated.later()), True, report, core
     )
 
 
