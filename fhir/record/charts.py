@@ -55,10 +55,13 @@ def files_of(folder: Path) -> list[Path]:
     return paths
 
 
-def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None) -> Iterator[Chart]:
+def read_charts(
+    folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None, *, with_repeats: bool = False
+) -> Iterator[Chart]:
     """Every patient's chart; bundles one by one, NDJSON files together, because there each type has its own file.
 
-    A file that cannot be read is refused, or told to `unreadable` and left out.
+    A file that cannot be read is refused, or told to `unreadable` and left out. What comes twice is there once, unless
+    one asks for it `with_repeats`.
     """
     lines: list[tuple[Json, str | None]] = []
     for path in files_of(folder):
@@ -72,8 +75,8 @@ def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None
                 raise
             unreadable(problem)
             continue
-        yield from by_patient(bundle)
-    yield from by_patient(lines)
+        yield from by_patient(bundle, with_repeats=with_repeats)
+    yield from by_patient(lines, with_repeats=with_repeats)
 
 
 def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
@@ -106,10 +109,10 @@ def patient_named_by(resource: Json) -> str | None:
     return None
 
 
-def by_patient(resources: list[tuple[Json, str | None]]) -> Iterator[Chart]:
+def by_patient(resources: list[tuple[Json, str | None]], *, with_repeats: bool = False) -> Iterator[Chart]:
     """The charts in these resources with their fullUrls; references by fullUrl become Type/id, as a server gives them.
 
-    What names no patient of these is left out.
+    What names no patient of these is left out, and what comes twice is there once.
     """
     names = {
         url: f"{resource.get('resourceType')}/{resource['id']}"
@@ -122,11 +125,16 @@ def by_patient(resources: list[tuple[Json, str | None]]) -> Iterator[Chart]:
         if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str)
     }
     shared = [resource for resource, _ in resources if resource.get("resourceType") in _SHARED]
+    taken: set[tuple[Any, ...]] = set()
     for resource, _ in resources:
-        renamed = _with_references(resource, names)
-        chart = charts.get(patient_named_by(renamed) or "")
-        if chart is not None and resource.get("resourceType") != "Patient":
+        renamed, kind, own_id = _with_references(resource, names), resource.get("resourceType"), resource.get("id")
+        patient = patient_named_by(renamed) or ""
+        # as `fhir.record.facts.distinct`: a stay on two pages is one stay
+        identity = (patient, kind, own_id or msgspec.json.encode(resource))
+        is_new = with_repeats or identity not in taken
+        if (chart := charts.get(patient)) is not None and kind != "Patient" and is_new:
             chart.resources.append(renamed)
+            taken.add(identity)
     for chart in charts.values():
         chart.resources += shared
         yield chart

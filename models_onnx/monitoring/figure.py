@@ -1,7 +1,8 @@
 """A figure of monitoring, with the number it rests on and what it says."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 State = Literal["good", "watch", "act", "insufficient"]
 Family = Literal[
@@ -9,6 +10,8 @@ Family = Literal[
     "age of values", "clock", "rules", "acceptance", "calibration", "discrimination", "fairness", "label choice",
 ]  # fmt: skip
 
+ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {"sex": ("women", "men"), "age": ("under 65", "65 and over")}
+"""The groups of `day.groups_of`; `race` and `ethnicity` have those that the record names."""
 _RANK: dict[State, int] = {"act": 0, "watch": 1, "insufficient": 2, "good": 3}
 
 
@@ -66,7 +69,7 @@ def incidents(figures: list[Figure]) -> list[Incident]:
     What is nearer to the source explains what lies behind it: a key that is no longer sent leaves inputs missing, a
     missing input moves scores, and scores move the rate of cards and what rules say. Estimates that are wrong explain
     wrong shares of cards; labels are of other days, so what is found on them is an incident of its own. Where the
-    estimates are wrong for a group and right for another one, the group is the cause, not the average of all.
+    estimates are wrong for a group and right for the other one (women, men), the group is the cause, not the average.
     """
     open_incidents = []
     acting = sorted((figure for figure in figures if figure.state == "act"), key=lambda figure: figure.order)
@@ -90,7 +93,10 @@ def incidents(figures: list[Figure]) -> list[Incident]:
 
 
 def _groups_apart(acting: list[Figure], figures: list[Figure]) -> tuple[Figure, ...]:
-    """The groups for whom observed to expected is wrong while it is right for another group of the same model."""
+    """The groups for whom observed to expected is wrong while it is right for another one of the same attribute.
+
+    Where women have decayed, the young and the old have a share of it: neither of them is the group.
+    """
     right = {_model_at(figure) for figure in figures if figure.state == "good" and _is_of_group(figure)}
     return tuple(figure for figure in acting if _is_of_group(figure) and _model_at(figure) in right)
 
@@ -100,5 +106,7 @@ def _is_of_group(figure: Figure) -> bool:
     return figure.family == "fairness" and figure.subject.count(", ") == 1
 
 
-def _model_at(figure: Figure) -> tuple[str, str, str]:
-    return figure.client, figure.service, figure.subject.partition(", ")[0]
+def _model_at(figure: Figure) -> tuple[str, str, str, str]:
+    model, _, group = figure.subject.partition(", ")
+    attribute = next((name for name, groups in ATTRIBUTES.items() if group in groups), group.partition(" ")[0])
+    return figure.client, figure.service, model, attribute

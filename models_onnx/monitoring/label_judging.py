@@ -11,7 +11,7 @@ from typing import Final
 
 from models_onnx.monitoring import rates
 from models_onnx.monitoring.day import DayCounts
-from models_onnx.monitoring.figure import Family, Figure, State
+from models_onnx.monitoring.figure import ATTRIBUTES, Family, Figure, State
 from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled
 from models_onnx.monitoring.performance import (
     Deployed,
@@ -31,8 +31,6 @@ _GROUP: Final = 100
 _CARDS: Final = 50
 _NEEDS: Final = 500
 _MOST_UNLABELLED: Final = 0.05
-ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {"sex": ("women", "men"), "age": ("under 65", "65 and over")}
-"""The groups of `day.groups_of`; `race` and `ethnicity` have those that the record names."""
 
 
 @dataclass(frozen=True, slots=True)

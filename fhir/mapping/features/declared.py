@@ -114,6 +114,8 @@ _VISITS: Final = {
     "emergency": (emergency_visits_before, 200.0),
     "outpatient": (outpatient_visits_before, 400.0),
 }
+_REST_OF_DAY: Final = 1.0 - 1e-9
+"""Of days: a visit of 7 days and 5 hours ago is one of the last 7, as every other fact (`FhirTime.whole_days`)."""
 
 
 _NOT_OF_STEPS: Final = frozenset({"statistic", "last", "where"})
@@ -320,7 +322,7 @@ def _made(declaration: DeclaredFeature) -> Feature:
     if declaration.visits is not None:
         assert days is not None  # noqa: S101 - checked
         count, most = _VISITS[declaration.visits]
-        before = partial(count, days=float(days))
+        before = partial(count, days=days + _REST_OF_DAY)
         return EarlierUse(name, words, evidence, plausible_high=most, window_days=days, before=before)
     if declaration.medication_classes:
         return TakesMedication(name, words, evidence, classes=declaration.medication_classes)

@@ -169,6 +169,17 @@ def test_references_by_full_url_become_those_of_a_server() -> None:
     ]
 
 
+def test_what_comes_twice_in_a_folder_is_in_its_chart_once() -> None:
+    ours, theirs = ({"subject": {"reference": f"Patient/{name}"}} for name in ("p1", "p2"))
+    stay: Json = {"resourceType": "Encounter", "id": "e1", **ours}
+    nameless: Json = {"resourceType": "Observation", **ours}
+    patients = [{"resourceType": "Patient", "id": name} for name in ("p1", "p2")]
+    resources = [*patients, stay, {**stay, "status": "finished"}, nameless, dict(nameless), {**stay, **theirs}]
+    first, second = by_patient([(resource, None) for resource in resources])
+    assert first.resources == [stay, nameless]
+    assert second.resources == [{**stay, **theirs}]
+
+
 def test_a_bundle_has_its_entries_with_their_addresses_and_a_single_resource_is_one(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     for document, expected in (

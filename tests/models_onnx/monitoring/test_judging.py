@@ -166,6 +166,12 @@ def test_a_group_for_whom_it_is_wrong_heads_the_incident_where_it_is_right_for_a
     assert incident.follows == (OVERALL,)
 
 
+def test_a_share_of_it_that_the_young_have_does_not_make_them_the_group() -> None:
+    of_ages = (figure("fairness", "m@1, under 65", "act"), figure("fairness", "m@1, 65 and over", "watch"))
+    (incident,) = incidents([OVERALL, WOMEN, *of_ages, figure("fairness", "m@1, men", "good")])
+    assert incident.causes == (WOMEN,)
+
+
 def test_what_is_wrong_for_everybody_is_headed_by_the_average_of_all() -> None:
     for others in ([figure("fairness", "m@1, men", "act")], [], [figure("fairness", "m@2, men", "good")]):
         (incident,) = incidents([OVERALL, WOMEN, *others])

@@ -24,7 +24,7 @@ def check_charts(folder: Path) -> DataReport:
     report = DataReport(folder.name, "folder of FHIR", {})
     seen = _Seen()
     unreadable: list[ChartsRefused] = []
-    for chart in read_charts(folder, unreadable.append):
+    for chart in read_charts(folder, unreadable.append, with_repeats=True):
         seen.take(chart)
     # A count only: a file is often called after its patient.
     report.add("unreadable-file", "error", "files", "files that are no JSON, left out here", len(unreadable))

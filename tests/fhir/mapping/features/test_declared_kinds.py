@@ -168,11 +168,14 @@ def test_procedures_medicines_and_visits(tmp_path: Path) -> None:
         'medication_classes = ["statin"]',
         'visits = "inpatient"\nwindow_days = 90',
         'visits = "emergency"\nwindow_days = 90',
-        'visits = "outpatient"\nwindow_days = 20',
+        'visits = "outpatient"\nwindow_days = 29',
+        'visits = "outpatient"\nwindow_days = 30',
     )
-    visits = [stay(10, 8), stay(80, 79), stay(100, 99), stay(3, 3, "EMER"), stay(30, 30, "AMB")]
+    visits = [stay(10, 8), stay(80, 79), stay(100, 99), stay(3, 3, "EMER"), stay(30.9, 30.8, "AMB")]
     features = tuple(declare(tmp_path, *entries))
-    assert map_features(record_of(bypass, statin, *visits, as_of=NOW), features).values.tolist() == [1, 0, 1, 2, 1, 0]
+    assert map_features(record_of(bypass, statin, *visits, as_of=NOW), features).values.tolist() == [
+        1, 0, 1, 2, 1, 0, 1,
+    ]  # fmt: skip
 
 
 def test_what_is_computed_from_other_features_says_its_values(tmp_path: Path) -> None:
