@@ -7,6 +7,9 @@ A resource counts from when it was known: results from when they were issued, di
 (without a date from the end of the visit in which they were made), orders from when they were written. A day without a
 time is known when the day is over. A resource without any date is left out. Later additions to a resource are taken
 out: the end of a stay and where it went, the end of a condition, the patient's death, how an order ended.
+
+At the bedside the same chart is read as it is written then: a day counts from its begin, and a condition that is over
+or an order that has ended without a date are over. `as_written` reads so, to count where the two readings differ.
 """
 
 import gzip
@@ -187,7 +190,7 @@ _TIMELESS = frozenset({"Medication"})
 _WAS_AN_ORDER = frozenset({"active", "completed", "stopped", "on-hold", "unknown"})
 
 
-def known_at(patient: Json, resources: Iterable[Json], epoch: float) -> list[Json]:
+def known_at(patient: Json, resources: Iterable[Json], epoch: float, *, as_written: bool = False) -> list[Json]:
     """Return the patient and the resources that were known, without what was written into them later."""
     listed = list(resources)
     ends = {
@@ -199,8 +202,9 @@ def known_at(patient: Json, resources: Iterable[Json], epoch: float) -> list[Jso
     for resource in listed:
         if resource.get("resourceType") in _TIMELESS:
             resources_then.append(resource)
-        elif _is_known(resource, ends, epoch):
-            resources_then.append(_as_it_stood(resource, epoch))
+        elif _is_known(resource, ends, epoch, as_written=as_written):
+            is_left = as_written and _has_no_end(resource)
+            resources_then.append(resource if is_left else _as_it_stood(resource, epoch))
     return resources_then
 
 
@@ -215,7 +219,7 @@ def time_of(resource: Json, path: str) -> FhirTime | None:
     return _at(resource, path)
 
 
-def _is_known(resource: Json, ends: Mapping[str, FhirTime | None], epoch: float) -> bool:
+def _is_known(resource: Json, ends: Mapping[str, FhirTime | None], epoch: float, *, as_written: bool) -> bool:
     paths = _TIMES.get(str(resource.get("resourceType")))
     if paths is None:
         return False
@@ -224,7 +228,12 @@ def _is_known(resource: Json, ends: Mapping[str, FhirTime | None], epoch: float)
         visit = resource.get("encounter")
         end = ends.get(relative_reference(str(visit.get("reference")))) if isinstance(visit, dict) else None
         times = [end] if end is not None else []
-    return bool(times) and all(has_passed(time, epoch) for time in times)
+    return bool(times) and all(time.instant <= epoch if as_written else has_passed(time, epoch) for time in times)
+
+
+def _has_no_end(resource: Json) -> bool:
+    """Whether its state is written without the time since when it is so."""
+    return not _is(resource, "Encounter") and not any(name.startswith("abatement") for name in resource)
 
 
 def _as_it_stood(resource: Json, epoch: float) -> Json:

@@ -145,7 +145,7 @@ def evaluate(
     else:
         print_markdown(result.page)
     if mlflow is not None and result.report is not None:
-        from cds_hooks.pages.models.mlflow_run import log_run
+        from cds_hooks.commands.model.mlflow import log_run
 
         with problems():
             run = log_run(mlflow, name, folder, result)

@@ -180,6 +180,7 @@ def _from_table(
 
 
 def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
+    from models_onnx.workbench.training.data.chart_table import undated_shares
     from models_onnx.workbench.training.data.leaks import after_horizon, alone, leaks_in_table, losses_without
     from models_onnx.workbench.training.data.reads import Reads
     from models_onnx.workbench.training.groups import figures_within_groups, hidden_groups, traced_groups
@@ -199,6 +200,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         merged=figures_within_groups(spec, cohort, probability, threshold),
         hidden=hidden_groups(spec, cohort),
         missing=dict(zip(cohort.features, np.isnan(cohort.X).mean(axis=0).tolist(), strict=True)),
+        undated=undated_shares(cohort.rows, cohort.features),
     )
 
 

@@ -263,6 +263,8 @@ class InputEvidence:
     """Sentences: recorded values of such a column that an axis counts as not recorded."""
     missing: dict[str, float] = field(default_factory=dict)
     """The share of the rows (0 to 1) in which each input is missing."""
+    undated: dict[str, float] = field(default_factory=dict)
+    """The share of the rows of a table from charts in which a call would have read an input otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

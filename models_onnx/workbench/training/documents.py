@@ -20,6 +20,7 @@ from models_onnx.workbench.compiler.parity import Agreement
 from models_onnx.workbench.compiler.reference import Reference
 from models_onnx.workbench.metrics import net_benefit
 from models_onnx.workbench.training.crossvalidate import OutOfFold
+from models_onnx.workbench.training.data.chart_table import undated_in_words, undated_shares
 from models_onnx.workbench.training.data.cohort import Cohort, Table
 from models_onnx.workbench.training.fitting.additive import significant
 
@@ -50,7 +51,7 @@ def describe(
         "users": spec.users,
         "decision_role": spec.decision_role,
         "not_for": list(spec.not_for),
-        "cautions": list(spec.cautions),
+        "cautions": [*spec.cautions, *undated_in_words(undated_shares(cohort.rows, spec.feature_names))],
         "population": {
             "words": spec.population.words,
             "age_low": spec.population.age_low,

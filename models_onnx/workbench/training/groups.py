@@ -20,6 +20,7 @@ from models_onnx.spec import SEED, ModelSpec
 from models_onnx.workbench import metrics
 from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.training.crossvalidate import OutOfFold
+from models_onnx.workbench.training.data.chart_table import UNDATED
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.leaks import separates
 from models_onnx.workbench.training.data.reads import Reads, read_by, some_of
@@ -72,7 +73,7 @@ def traced_groups(spec: ModelSpec, cohort: Cohort, reads: Reads) -> TracedGroups
     axes = {axis: read_by(column_of, reads.some, reads.columns) for axis, column_of in spec.subgroups.items()}
     smuggled = (*_smuggled(reads.inputs, axes), *_proxies(spec, cohort))
     read = {*reads.inputs, *reads.outcome, *(column for behind in axes.values() for column in behind)}
-    others = (name for name in reads.columns if name not in read and name != spec.patient_column)
+    others = (name for name in reads.columns if name not in {*read, spec.patient_column, UNDATED})
     unjudged = tuple(name for name in others if _makes_groups(cohort.rows[name]))
     return TracedGroups(smuggled, tuple(_unnamed(axes, reads.columns, cohort.rows)), unjudged)
 

@@ -20,7 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.commands.model.main import app
-from cds_hooks.pages.models.mlflow_run import run_metrics
+from cds_hooks.commands.model.mlflow import run_metrics
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.model_card.evaluation_file import FILE
 from models_onnx.serving.registry import ARTIFACTS, load_model

@@ -137,6 +137,14 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
     faults += _panel_faults((evidence.figures or {}).get("panels", []))
     served, of_service = _served(evidence)
     faults += served
+    undated = evidence.inputs.undated if evidence.inputs is not None else {}
+    faults += [
+        f"{name} rests on a state without a date in {100 * share:.0f} in 100 rows, which training reads as still there "
+        "and a call as it is written"
+        for name, share in undated.items()
+        if share >= MORE_MISSING
+    ]
+    of_service += f" {max(undated.values()):.1%} of the rows rest on a state without a date." if undated else ""
     if evidence.cards is not None:
         faults += _unnamed(subject, evidence, people)
     largest = max((row["moves_95_in_100_by_at_most"] for row in rows), default=0.0)

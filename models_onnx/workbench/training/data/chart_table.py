@@ -5,7 +5,7 @@
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,8 @@ from models_onnx.spec import DAYS_PER_YEAR
 
 FILE: Final = "table.toml"
 FOLDS: Final = 5
+UNDATED: Final = "undated_inputs"
+"""Column of a table from charts: the features of a row that a call would have read otherwise (`fhir.record.charts`)."""
 _IN_HOSPITAL: Final = frozenset({"IMP", "ACUTE", "NONAC"})
 _AMBULATORY: Final = frozenset({"AMB"})
 _THIRD_DAY: Final = 3 * DAY_SECONDS
@@ -121,6 +123,8 @@ def _rows(table: SiteTable, names: Sequence[str], chart: Chart) -> Iterator[Json
         if death is not None and death.instant <= index.epoch:
             continue
         vector = map_features(record_at(chart, index), features_named(tuple(names)))
+        written = map_features(record_at(chart, index, as_written=True), features_named(tuple(names)))
+        differs = ~np.isclose(vector.values, written.values, equal_nan=True)
         event = death.instant if table.event == "death" and death is not None else None
         if table.event != "death":
             event = _first_event(table, codes, chart, index)
@@ -133,17 +137,19 @@ def _rows(table: SiteTable, names: Sequence[str], chart: Chart) -> Iterator[Json
             "fold": int(hashed[:8], 16) % FOLDS,
             "year": datetime.fromtimestamp(index.epoch, UTC).year,
             **dict(zip(names, vector.values.tolist(), strict=True)),
+            UNDATED: " ".join(name for name, is_one in zip(names, differs, strict=True) if is_one),
             "followed_days": days,
             "event": 1.0 if has_event else 0.0 if days >= table.horizon_days else None,
         }
 
 
-def record_at(chart: Chart, index: Index) -> PatientRecord:
-    """Return the record of what was known at the index."""
+def record_at(chart: Chart, index: Index, *, as_written: bool = False) -> PatientRecord:
+    """Return the record of what was known at the index; `as_written` as a call of that moment would have read it."""
+    known = known_at(chart.patient, chart.resources, index.epoch, as_written=as_written)
     bundle = {
         "resourceType": "Bundle",
         "type": "collection",
-        "entry": [{"resource": resource} for resource in known_at(chart.patient, chart.resources, index.epoch)],
+        "entry": [{"resource": resource} for resource in known],
     }
     value, refusals = read_value("chart", msgspec.json.encode(bundle))
     as_of = datetime.fromtimestamp(index.epoch, UTC)
@@ -289,12 +295,36 @@ def counts_of(rows: pd.DataFrame) -> dict[str, int]:
     }
 
 
+def undated_shares(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
+    """Return in which share of the rows a call would have read each feature otherwise, of those in which it would."""
+    if UNDATED not in rows:
+        return {}
+    there = rows[UNDATED].fillna("").astype(str).str.split()
+    shares = {name: float(there.map(lambda read, name=name: name in read).mean()) for name in names}
+    return {name: share for name, share in shares.items() if share > 0}
+
+
+def undated_in_words(shares: Mapping[str, float]) -> list[str]:
+    """Return the sentence of a model card on it; none where training and calls read the same."""
+    if not shares:
+        return []
+    inputs = ", ".join(f"{name} {100 * share:.1f}" for name, share in shares.items())
+    return [
+        "Training and calls read a state without a date differently: a condition that is over or an order that has "
+        "ended without a date counted as still there, and a day as known when it was over; a call reads the chart as "
+        f"it is. Rows of 100 in which it decided: {inputs}."
+    ]
+
+
 def features_in_words(rows: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield each feature with the share of the rows in which it is missing, and where 90 % of its values lie."""
+    undated = undated_shares(rows, names)
     for name in dict.fromkeys(names):
         there = rows[name].dropna()
         words = f"missing in {rows[name].isna().mean():.1%} of the rows"
         if len(there):
             low, middle, high = (f"{there.quantile(at):.4g}" for at in (0.05, 0.5, 0.95))
             words += f"; median {middle}, 90 % of the values from {low} to {high}"
+        if share := undated.get(name):
+            words += f"; a call would have read it otherwise in {share:.1%} of the rows (a state without a date)"
         yield name, words

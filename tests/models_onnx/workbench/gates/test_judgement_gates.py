@@ -325,6 +325,14 @@ def test_g14_a_card_that_says_other_figures_than_the_manifest_fails(tmp_path: Pa
 # G11: what is missing where it is used
 
 
+@pytest.mark.parametrize(("share", "is_red"), [(0.09, False), (0.1, True)])
+def test_inputs_that_rest_on_a_state_without_a_date_are_counted(good: Subject, share: float, is_red: bool) -> None:
+    name = good.features[0].name
+    result = judge(good, "G11", evidence(inputs=InputEvidence(alone={}, undated={name: share})))
+    assert (result.status == "failed", f"{name} rests on a state without a date" in result.why) == (is_red, is_red)
+    assert is_red or f"{share:.1%} of the rows rest on a state without a date" in result.why
+
+
 @pytest.mark.parametrize(
     ("served", "moments", "says"),
     [

@@ -17,6 +17,8 @@ from models_onnx.workbench.training.data.chart_table import (
     feature_table,
     features_in_words,
     read_table,
+    undated_in_words,
+    undated_shares,
 )
 from tests.models_onnx.workbench.training.data.test_chart_table import stay
 
@@ -85,6 +87,36 @@ def test_a_value_after_the_index_changes_no_feature(tmp_path: Path) -> None:
     later = stay("later", "2026-06-20T10:00:00Z", "2026-06-29T11:00:00Z")
     (before,), (after,) = rows(tmp_path / "a", OWN, VISIT), rows(tmp_path / "b", OWN, VISIT, later)
     assert before["age_years"] == after["age_years"]
+
+
+DIABETES = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "E11.9"}]}
+OVER = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
+
+
+@pytest.mark.parametrize(
+    ("more", "is_counted"),
+    [
+        ({"recordedDate": "2025-05-01"}, False),
+        ({"recordedDate": "2025-05-01", **OVER}, True),
+        ({"recordedDate": "2025-05-01", **OVER, "abatementDateTime": "2025-08-01"}, False),
+        ({"recordedDate": "2026-01-01"}, True),  # the day of the index, which training knows when it is over
+        ({"recordedDate": "2026-01-02"}, False),
+    ],
+)
+def test_an_input_that_a_call_would_have_read_otherwise_is_named_in_its_row_and_on_the_card(
+    tmp_path: Path, more: Json, is_counted: bool
+) -> None:
+    person = {"resourceType": "Patient", "id": "p", "birthDate": "1950-03-01", "gender": "male"}
+    illness = injury("2025-05-01") | {"code": DIABETES} | more
+    illness.pop("onsetDateTime")
+    entries = [{"resource": resource} for resource in (person, VISIT, illness)]
+    (tmp_path / "p.json").write_text(json.dumps({"resourceType": "Bundle", "entry": entries}))
+    table = feature_table(OWN, ["has_diabetes"], tmp_path)
+    shares = undated_shares(table, ["age_years", "has_diabetes"])
+    assert shares == ({"has_diabetes": 1.0} if is_counted else {})
+    assert [sentence.endswith("decided: has_diabetes 100.0.") for sentence in undated_in_words(shares)] == (
+        [True] if is_counted else []
+    )
 
 
 @pytest.mark.parametrize(
