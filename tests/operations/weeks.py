@@ -14,8 +14,8 @@ from uuid import uuid4
 import numpy as np
 
 from cds_hooks import answer as answering
-from cds_hooks.package_tests.calls import open_client
 from cds_hooks.settings import Settings
+from tests.cds_hooks.prefetch.fetch_calls import started_client
 from tests.live import ONLY_IN_DEVELOPMENT
 
 sys.modules[ONLY_IN_DEVELOPMENT] = None  # type: ignore[assignment]
@@ -62,21 +62,17 @@ def call_of(person: dict[str, float], name: str, at: datetime) -> dict[str, Any]
     }
 
 
-class _Clock:
-    """The time of the calls, which is that of the machine, too: by it a prediction becomes mature."""
-
-    at = 0.0
-
-
 async def serve(first_day: int, weeks: int, count: int, sicker: float) -> None:
     """Make so many calls a week, evenly over its days, and print a line for each: its decision and its inputs."""
     begin = datetime.now(UTC) - timedelta(days=first_day)
-    Settings.clock = property(lambda _: lambda: _Clock.at)  # type: ignore[assignment,method-assign]
-    answering.time_ns = lambda: int(_Clock.at * 1e9)  # type: ignore[attr-defined]
-    async with open_client(Settings()) as client:
+    configured = Settings(as_of=begin)
+    # by the time of the machine a prediction becomes mature; here it is that of the calls
+    answering.time_ns = lambda: int(configured.__dict__["as_of"].timestamp() * 1e9)  # type: ignore[attr-defined]
+    async with started_client(configured) as client:
+        while not (await client.get("/readyz")).is_success:
+            await asyncio.sleep(0.1)
         for number, person in enumerate(people(first_day, weeks * count, sicker)):
-            at = begin + timedelta(days=7 * number / count)
-            _Clock.at = at.timestamp()
+            at = configured.__dict__["as_of"] = begin + timedelta(days=7 * number / count)
             call = call_of(person, f"p{first_day}-{number}", at)
             answer = (await client.post("/cds-services/nurse-visit", json=call)).raise_for_status().json()
             decision = answer["extension"]["org.cds-hooks-onnx"]["decision"]

@@ -22,7 +22,14 @@ Request = dict[str, Any]
 @asynccontextmanager
 async def app_client(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a fresh app that is started and stopped as a server does it; its record is in `folder`."""
-    app = create_app(Settings(database_url=record_in(folder), **settings))
+    async with started_client(Settings(database_url=record_in(folder), **settings)) as calls:
+        yield calls
+
+
+@asynccontextmanager
+async def started_client(configured: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """The same with these settings."""
+    app = create_app(configured)
     to_app: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     from_app: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
 
