@@ -128,16 +128,16 @@ def by_patient(resources: list[tuple[Json, str | None]], *, with_repeats: bool =
         if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str)
     }
     shared = [resource for resource, _ in resources if resource.get("resourceType") in _SHARED]
-    taken: set[tuple[Any, ...]] = set()
+    identities: set[tuple[Any, ...]] = set()
     for resource, _ in resources:
         renamed, kind, own_id = _with_references(resource, names), resource.get("resourceType"), resource.get("id")
         patient = patient_named_by(renamed) or ""
         # as `fhir.record.facts.distinct`: a stay on two pages is one stay
         identity = (patient, kind, own_id or msgspec.json.encode(resource))
-        is_new = with_repeats or identity not in taken
+        is_new = with_repeats or identity not in identities
         if (chart := charts.get(patient)) is not None and kind != "Patient" and is_new:
             chart.resources.append(renamed)
-            taken.add(identity)
+            identities.add(identity)
     for chart in charts.values():
         chart.resources += shared
         yield chart
