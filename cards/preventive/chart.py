@@ -326,9 +326,15 @@ def _value_words(part: CodedPart) -> list[str]:
     return [words for words in (value.valueString, *_all_words(concepts)) if words]
 
 
+# LOINC: the type of the virus, where a result names it by its code only.
+_HPV_TYPES: Final = {"59263-4": "HPV 16", "77399-4": "HPV 16", "59264-2": "HPV 18", "77400-0": "HPV 18"}
+
+
 def _concept(value: object) -> CodeableConcept:
     code = value.code  # type: ignore[attr-defined]  # Observation and its component both have one
-    return CodeableConcept(coding=code.coding, text=code.text)
+    has_words = code.text or any(coding.display for coding in code.coding)
+    typed = next((_HPV_TYPES[coding.code] for coding in code.coding if coding.code in _HPV_TYPES), None)
+    return CodeableConcept(coding=code.coding, text=code.text if has_words else typed)
 
 
 def _has_value(part: CodedPart) -> bool:

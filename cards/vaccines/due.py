@@ -242,7 +242,11 @@ def vaccines_due(
         tuple(item for name, item in discuss.items() if name not in needed_by_group),
         _forbidden(forecasts, charted),
         _to_check(needed_by_group, charted, knowledge),
-        tuple(item for item in seasons.items() if not _was_given_since(*item, charted, knowledge)),
+        tuple(
+            item
+            for item in seasons.items()
+            if item[0] not in declined and not _was_given_since(*item, charted, knowledge)
+        ),
         tuple(dict.fromkeys(not_judged)),
         tuple(forecasts),
         tuple(declined[name] for name in (*needed_by_group, *seasons) if name in declined),

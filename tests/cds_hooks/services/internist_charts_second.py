@@ -87,6 +87,8 @@ def _checkup() -> Json:
 # fmt: off
 CHARTS: dict[str, list[Chart]] = {
     "preventive-services": [
+        chart("pw60", "HPV 18 positive", CERVIX, patient(42, "female"),
+              _qualitative("77400-0", "Positive", "2026-09-20")),
         chart("pw1", BREAST, None, patient(52, "female")),
         chart("pw2", None, BREAST, patient(52, "female"), operation("Bilateral simple mastectomy", "2015-02-03")),
         chart("pw3", None, BREAST, patient(52, "female"), problem("Acquired absence of both breasts", "Z90.13")),
