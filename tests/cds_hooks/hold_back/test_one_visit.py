@@ -114,7 +114,7 @@ def test_a_test_that_two_services_ask_for_is_offered_by_the_first() -> None:
 
 def test_a_client_that_calls_one_service_loses_no_card_to_those_it_never_calls(tmp_path: Path) -> None:
     """Known after five patients; the first call of another service counts it from the next visit on."""
-    alone = [("preventive-services",)] * 7
+    alone: list[tuple[str, ...]] = [("preventive-services",)] * 7
     openings = asyncio.run(_opened(tmp_path, CHARTS["kidneys, rhythm and vessels"], alone, at_once=False))
     cards = [len(opening["preventive-services"]["cards"]) for opening in openings]
     assert cards == [0, 0, 0, 0, 0, 1, 1]
