@@ -457,11 +457,11 @@ class Memory:
         That is known once it has called its own service about five other patients and the other one about nobody in two
         weeks. What is called in this visit counts as called.
         """
-        own = self._called.get((caller.client, caller.service))
-        if own is None or len(set(own.patients) - {caller.patient}) < KNOWN_AFTER:
+        caller_service = self._called.get((caller.client, caller.service))
+        if caller_service is None or len(set(caller_service.patients) - {caller.patient}) < KNOWN_AFTER:
             return False
-        other = self._called.get((caller.client, service))
-        return other is None or self._now() - other.at > _CALLED_DAYS * _DAY_SECONDS
+        other_service = self._called.get((caller.client, service))
+        return other_service is None or self._now() - other_service.at > _CALLED_DAYS * _DAY_SECONDS
 
     def note_answer(self, answer: Answer) -> None:
         """Takes an answer that came just now and is on record."""
