@@ -147,11 +147,15 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
         return None
     classes = frozenset[str]().union(*(order.medication.identity.classes for order in active))
     stated = (identify(statement, record.medications).classes for statement in record.medication_statements)
-    taken = classes.union(*stated)
+    all_classes = classes.union(*stated)
     missing = []
-    if not taken & _STATIN and allergy_to_class(record, "statin") is None and not declined(record, _STATIN, _CALLED):
+    if (
+        not all_classes & _STATIN
+        and allergy_to_class(record, "statin") is None
+        and not declined(record, _STATIN, _CALLED)
+    ):
         missing.append("statin")
-    if not taken & _ANTIPLATELETS and not declined(record, _ANTIPLATELETS, _CALLED):
+    if not all_classes & _ANTIPLATELETS and not declined(record, _ANTIPLATELETS, _CALLED):
         missing.append("antiplatelet (aspirin, P2Y12 inhibitor)")
     if not missing:
         return None
