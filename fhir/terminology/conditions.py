@@ -195,21 +195,25 @@ _LONGEST_CONCEPT_ID: Final = 18
 
 
 @cache
-def _snomed_codes() -> tuple[NDArray[np.int64], list[str]]:
-    """Return the codes in ascending order and the group of each; arrays, because a dictionary would take 6 MB."""
-    rows = [(row["group"], row["snomed"].split(";")) for row in table_rows("condition_codes.csv")]
-    codes = np.array([code for _, of_group in rows for code in of_group if code], np.int64)
-    groups = [group for group, of_group in rows for code in of_group if code]
+def _snomed_codes() -> tuple[NDArray[np.int64], NDArray[np.int16], list[str]]:
+    """Return the codes in ascending order, which row each is from, and the group of each row.
+
+    Arrays, read without a string of each code: a dictionary would take 6 MB.
+    """
+    rows = [(row["group"], row["snomed"]) for row in table_rows("condition_codes.csv") if row["snomed"]]
+    codes = np.fromstring(";".join(of_group for _, of_group in rows), np.int64, sep=";")
+    counts = [of_group.count(";") + 1 for _, of_group in rows]
     order = np.argsort(codes, kind="stable")
-    return codes[order], [groups[position] for position in order]
+    return codes[order], np.repeat(np.arange(len(rows), dtype=np.int16), counts)[order], [group for group, _ in rows]
 
 
 def _snomed_rows(code: str) -> list[str]:
     """Return the groups of a code of SNOMED CT, "" for a code that was read and is in none."""
     if not (code.isascii() and code.isdigit() and len(code) <= _LONGEST_CONCEPT_ID) or code.startswith("0"):
         return []
-    codes, groups = _snomed_codes()
-    return groups[codes.searchsorted(int(code)) : codes.searchsorted(int(code), "right")]
+    codes, rows, groups = _snomed_codes()
+    first, end = codes.searchsorted(int(code)), codes.searchsorted(int(code), "right")
+    return [groups[row] for row in rows[first:end]]
 
 
 def _read_icpc2() -> Mapping[str, tuple[str, ...]]:

@@ -22,6 +22,7 @@ from msgspec.structs import force_setattr, replace
 
 from cards.extension import Fact
 from cards.rules.language.rule import DeclaredSelector, Positive, RuleError, Text, typed
+from cards.rules.language.trigger import shared
 from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
 from cards.rules.patient.session import EVERYTHING
 from cards.text import format_number
@@ -37,13 +38,7 @@ def no_facts(_context: RuleContext) -> list[Fact]:
     return []
 
 
-_SHARED: Final[dict[frozenset[str], frozenset[str]]] = {}
 _JOINED: Final[dict[tuple["DataNeeds", "DataNeeds"], "DataNeeds"]] = {}
-
-
-def shared(words: frozenset[str]) -> frozenset[str]:
-    """Return the one set with these words: tens of thousands of conditions name a few thousand sets (9 MB less)."""
-    return _SHARED.setdefault(words, words)
 
 
 class DataNeeds(Struct, frozen=True):
@@ -106,8 +101,9 @@ class Predicate(Struct, frozen=True):
     needs: DataNeeds = NO_NEEDS
 
     def __post_init__(self) -> None:
-        """Share the names of facts."""
+        """Share the names of facts and the limits."""
         force_setattr(self, "uses", shared(self.uses))
+        force_setattr(self, "limits", shared(self.limits))
 
 
 def all_of(parts: tuple[Predicate, ...]) -> Predicate:

@@ -24,7 +24,7 @@ from cards.rules.language.rule import (
     within,
 )
 from cards.rules.language.table import read_family, read_table
-from cards.rules.language.trigger import CompiledTrigger, Template, is_test
+from cards.rules.language.trigger import CompiledTrigger, Template, is_test, shared
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
@@ -131,19 +131,28 @@ def compile_family(family: Family) -> list[CompiledRule]:
 
 def compile_table(family: Family, table: RuleTable) -> list[CompiledRule]:
     """Every rule of a table, compiled. RuleError with the path of the part that cannot be used."""
-    return [_rule(family, table, rule, position) for position, rule in enumerate(table.rules)]
-
-
-def _rule(family: Family, table: RuleTable, rule: Rule, position: int) -> CompiledRule:
     unsure = None
     if table.when_unsure is not None:
         with within("when_unsure"):
             unsure = _suggestion(table.when_unsure, family)
-    with within("rules", position):
-        return _compiled(family, table, rule, unsure)
+    unstable_summary = Template(table.unstable_summary) if table.unstable_summary is not None else None
+    reasons = tuple(
+        Coding(system=OVERRIDE_SYSTEM, code=reason.code, display=reason.display) for reason in table.override_reasons
+    )
+    rules = []
+    for position, rule in enumerate(table.rules):
+        with within("rules", position):
+            rules.append(_compiled(family, rule, unsure, unstable_summary, reasons))
+    return rules
 
 
-def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: CompiledSuggestion | None) -> CompiledRule:
+def _compiled(
+    family: Family,
+    rule: Rule,
+    when_unsure: CompiledSuggestion | None,
+    unstable_summary: Template | None,
+    override_reasons: tuple[Coding, ...],
+) -> CompiledRule:
     silent = tuple(_silent(entry, position, family) for position, entry in enumerate(rule.silent_when))
     quiet = tuple(entry for entry in silent if entry is not None)
     bands = tuple(_band(band, position, family, quiet) for position, band in enumerate(rule.bands))
@@ -166,15 +175,14 @@ def _compiled(family: Family, table: RuleTable, rule: Rule, when_unsure: Compile
         missing=missing,
         questions=questions,
         when_unsure=when_unsure,
-        unstable_summary=Template(table.unstable_summary) if table.unstable_summary is not None else None,
-        override_reasons=tuple(
-            Coding(system=OVERRIDE_SYSTEM, code=override_reason.code, display=override_reason.display)
-            for override_reason in table.override_reasons
-        ),
-        band_uses=(uses := frozenset().union(*(band.when.uses for band in bands))),
+        unstable_summary=unstable_summary,
+        override_reasons=override_reasons,
+        band_uses=(uses := shared(frozenset().union(*(band.when.uses for band in bands)))),
         looks_for_conditions=any(use.startswith("condition:") for use in uses),
         needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
-        answers=frozenset().union(*(_answers(suggestion) for suggestion in suggestions if suggestion.declared.answers)),
+        answers=shared(
+            frozenset().union(*(_answers(suggestion) for suggestion in suggestions if suggestion.declared.answers))
+        ),
         estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
         found_nothing=f"{rule.title}: looked, no limit is reached.",
         at_selection=_at_selection(rule, bands),

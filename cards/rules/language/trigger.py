@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct, to_builtins
 
@@ -33,6 +33,15 @@ TEST = "test:"
 """How the key of a group of studies and tests begins, beside the RxNorm codes of ingredients."""
 
 
+_Member = TypeVar("_Member")
+_SHARED: Final[dict[frozenset[Any], frozenset[Any]]] = {}
+
+
+def shared(members: frozenset[_Member]) -> frozenset[_Member]:
+    """Return the one set with these members: tens of thousands of conditions name a few thousand sets (12 MB less)."""
+    return _SHARED.setdefault(members, members)
+
+
 @dataclass(frozen=True, eq=False)
 class Selector:
     """A compiled drug selector.
@@ -54,7 +63,7 @@ class Selector:
     @cached_property
     def keyed(self) -> frozenset[str]:
         """Its ingredients and classes."""
-        return self.ingredients | self.classes
+        return shared(self.ingredients | self.classes)
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -71,9 +80,9 @@ class Selector:
         if not isinstance(spec, Mapping) or set(spec) - _MEMBERS or not selects & set(spec):
             raise ValueError(f"{spec!r} is no drug selector")
         return cls(
-            frozenset(drug["rxcui"] for drug in spec.get("ingredients", ())),
-            frozenset(spec.get("classes", ())),
-            frozenset(spec.get("exclude_classes", ())),
+            shared(frozenset(drug["rxcui"] for drug in spec.get("ingredients", ()))),
+            shared(frozenset(spec.get("classes", ()))),
+            shared(frozenset(spec.get("exclude_classes", ()))),
             spec.get("systemic", systemic),
             spec.get("route"),
             tuple(form.lower() for form in spec.get("dose_form_any", ())),
@@ -147,12 +156,11 @@ class Template:
     'Metformin: dialysis on record.'
     """
 
-    __slots__ = ("_parts", "names", "text")
+    __slots__ = ("names", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.names = tuple(dict.fromkeys(_NAME.findall(text)))
-        self._parts = _NAME.split(text)  # what stands between the names, and each second one is a name
 
     def fill(self, word: Callable[[str], str | None]) -> str | None:
         """Return the text with every name filled, its first letter a capital; None when a name has no word."""
@@ -162,9 +170,7 @@ class Template:
             if text is None:
                 return None
             words[name] = text
-        parts = self._parts.copy()
-        parts[1::2] = [words[name] for name in parts[1::2]]
-        filled = " ".join("".join(parts).split())
+        filled = " ".join(_NAME.sub(lambda name: words[name[1]], self.text).split())
         filled = _LIMIT.sub("", filled) if NO_NUMBER in filled else filled
         # "eGFR" stays as it is written.
         return filled if filled[1:2].isupper() else capitalized(filled)
