@@ -5,14 +5,22 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
 
+import httpx
 import pytest
 
+from benchmarks.servers import free_port, running, service_command
 from cds_hooks.logs import FIELDS
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.page import page_of
 from tests.conftest import ROOT
+from tests.live import record_in
 
 FOLDER = ROOT / "docs/operations"
 _NAME = re.compile(r"\b(?:cds|process)_[a-z_]+")
@@ -66,6 +74,51 @@ def test_the_alerts_say_what_they_should_about_recorded_series(tmp_path: Path) -
     configuration = ["promtool", "check", "config", str(FOLDER / "files/prometheus.yml")]
     checked = subprocess.run(configuration, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus (Debian: prometheus)")
+def test_a_running_prometheus_reads_the_server_and_says_when_it_is_away(tmp_path: Path) -> None:
+    """The shipped files as they are, but for the ports, and seconds in place of minutes."""
+    shutil.copy(FOLDER / "files/alerts.yml", tmp_path)
+    listen = free_port()
+    environment = {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_OPERATOR_LISTEN": f"127.0.0.1:{listen}"}
+    with running("service", service_command(1), tmp_path, None, **environment) as server:
+        text = (FOLDER / "files/prometheus.yml").read_text().replace("127.0.0.1:9085", f"127.0.0.1:{listen}")
+        text = text.replace("scrape_interval: 30s", "scrape_interval: 1s")
+        (tmp_path / "prometheus.yml").write_text(f"global: {{evaluation_interval: 1s}}\n{text}")
+        port = free_port()
+        options = ("--config.file=prometheus.yml", f"--web.listen-address=127.0.0.1:{port}", "--log.level=error")
+        with subprocess.Popen(["prometheus", *options], cwd=tmp_path, stderr=subprocess.DEVNULL) as prometheus:
+            try:
+                ask = partial(_prometheus_says, port)
+                _until(lambda: [row["value"][1] for row in ask("query?query=up")["result"]] == ["1"])
+                _until(lambda: {rule["health"] for rule in _rules(ask)} == {"ok"})
+                assert [rule["name"] for rule in _rules(ask) if rule["state"] != "inactive"] == []
+                assert ask("query?query=cds_in_force")["result"]
+                server.stop()
+                _until(lambda: [rule["name"] for rule in _rules(ask) if rule["state"] == "pending"] == ["CdsHooksDown"])
+            finally:
+                prometheus.terminate()
+
+
+def _prometheus_says(port: int, path: str) -> Any:
+    return httpx.get(f"http://127.0.0.1:{port}/api/v1/{path}").json()["data"]
+
+
+def _rules(ask: Callable[[str], Any]) -> list[dict[str, Any]]:
+    return [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    """Return when it holds; Prometheus answers nothing until it has read its files."""
+    end = monotonic() + 30
+    while monotonic() < end:
+        with suppress(httpx.HTTPError, KeyError):
+            if holds():
+                return
+        sleep(0.2)
+    raise AssertionError("not within 30 s")
 
 
 def test_the_page_of_the_log_describes_every_field_and_no_other() -> None:

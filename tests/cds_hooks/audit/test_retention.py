@@ -11,7 +11,7 @@ from sqlalchemy import insert, text
 from cds_hooks.audit.holds import Hold, hold, holds, release
 from cds_hooks.audit.retention import Span, _checked, _spans, digest_of_spans, remove_old, removed_spans
 from cds_hooks.audit.seals import add_seal, read_seals
-from cds_hooks.audit.transfer import restore
+from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import Audit, _Gaps, audit
 from cds_hooks.storage import Decision, RecordUnavailable
 from cds_hooks.storage.database import engine_for, parse_url
@@ -128,6 +128,33 @@ def test_rows_that_an_insider_takes_out_under_the_name_of_a_run_are_found(
         connection.execute(insert(removals).values(**span, previous=bytes(32), hash=bytes(32)))
         connection.execute(text("DELETE FROM feedback WHERE position = 4"))
     assert any("a.xz, which no signed entry" in finding for finding in _audit(url, tmp_path, signer).findings)
+
+
+@pytest.mark.parametrize("was_run_before", [True, False])
+def test_retention_runs_over_a_record_that_was_restored_from_a_backup(
+    sqlite_url: str, tmp_path: Path, signer: Signer, was_run_before: bool
+) -> None:
+    """What a backup of before the run brings back is taken out again; a backup of after the run keeps its cuts."""
+    old = _write(sqlite_url, ("a", OLD), ("b", OLD), ("a", OLD), ("a", NEW))
+    back_up(sqlite_url, tmp_path / "before.xz")
+    hold(sqlite_url, "decision", old[2].id, "a case", "Ann")
+    assert remove_old(sqlite_url, "a", NEW, tmp_path / "first.xz", "Ann", signer) is not None
+    add_seal(sqlite_url, tmp_path / "seals.ndjson", signer)
+    back_up(sqlite_url, tmp_path / "after.xz")
+
+    restored = f"sqlite:///{tmp_path}/restored.sqlite3"
+    restore(tmp_path / ("after.xz" if was_run_before else "before.xz"), restored)
+    assert (get_decision(restored, old[0].id) is None) is was_run_before
+    if was_run_before:  # the hold came with it
+        assert remove_old(restored, "a", NEW, tmp_path / "none.xz", "Ann", signer) is None
+        release(restored, holds(restored)[0].id, "closed", "Ann")
+    assert remove_old(restored, "a", NEW, tmp_path / "last.xz", "Ann", signer) is not None
+    assert [decision.id for decision in list_decisions(restored)] == [old[3].id, old[1].id]
+    if was_run_before:
+        assert _audit(restored, tmp_path, signer).findings == []
+    _write(restored, ("a", NEW))  # the record goes on
+    report = audit(restored)
+    assert (report.findings, report.decisions, report.removed) == ([], 3, 2)
 
 
 def test_the_file_is_read_again_before_anything_is_taken_out(
