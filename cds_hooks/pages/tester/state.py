@@ -11,6 +11,7 @@ from cds_hooks.kit.simulator.chart import Resource
 from cds_hooks.pages.tester.exchange import Exchanged, Sent
 from cds_hooks.pages.tester.feedback import Change
 from cds_hooks.pages.tester.orders import Dosing, Orderable
+from cds_hooks.protocol.body import is_nested_deeper
 from cds_hooks.web.forms import Form
 
 SAMPLE, FILE = "sample:", "file"
@@ -140,4 +141,6 @@ def object_in(text: str, what: str) -> dict[str, Any]:
         raise UnusableForm(f"{what} is not JSON: {error}.") from error
     if not isinstance(document, dict):
         raise UnusableForm(f"{what} is JSON but no object.")
+    if is_nested_deeper(document):
+        raise UnusableForm(f"{what} is nested deeper than any FHIR resource.")
     return document

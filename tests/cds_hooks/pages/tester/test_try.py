@@ -411,6 +411,10 @@ def test_a_chart_of_a_file_is_read_and_hostile_text_in_it_stays_text(tmp_path: P
         ('{"resourceType": "Bundle", "entry": []}', "holds 0 patients"),
         ('{"hook": 1, "context": {"draftOrders": "x"}}', "no Bundle, Patient or CDS Hooks request"),
         ("[" * 100_000, "is not JSON"),
+        (f'{{"resourceType": "Patient", "id": "p", "x": {"[" * 900 + "]" * 900}}}', "is nested deeper than any"),
+        ('{"resourceType": "Bundle", "entry": [null, {"resource": 7}]}', "holds 0 patients"),
+        (f'{{"resourceType": "Patient", "id": "p", "multipleBirthInteger": {"9" * 30}}}', "The chart was read"),
+        ('{"resourceType": "Patient", "id": "\\ud800"}', "is not JSON"),
     ],
 )
 def test_a_file_that_is_something_else_is_named(tmp_path: Path, text: str, said: str) -> None:
