@@ -4,10 +4,12 @@ What the typed decoder rejects is decoded piece by piece. One broken resource th
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -714,9 +716,35 @@ def may_be_patient(reference: str) -> bool:
     return len(parts) > 1 and parts[-2].lower() == "patient"
 
 
-def is_search(reference: str) -> bool:
-    """Whether the reference names a search (`Patient?identifier=…`), which cannot be compared with an id."""
-    return "?" in reference
+_TYPE_NAME: Final = re.compile(r"[A-Z][A-Za-z]+")
+_ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+Whose = Literal["ours", "other", "no patient", "unknown"]
+
+
+def whose(reference: str, ours: Collection[str], *, knows_urns: bool = False) -> Whose:
+    """Return whether the reference is to the patient of these ids, to another one, to no patient, or cannot be told.
+
+    It is another patient's or nobody's only where it can be read as such: `Patient/2`, an id alone, `Group/1`. A
+    fragment, a version, empty steps, full-width letters and invisible signs make no other patient of it; a `urn` can
+    be compared only where the Patient has one.
+
+    >>> [whose(reference, {"1"}) for reference in ("patient//1/", "Patient/2", "2", "Group/1", "Patient?identifier=1")]
+    ['ours', 'other', 'other', 'no patient', 'unknown']
+    """
+    reference = unicodedata.normalize("NFKC", _INVISIBLE.sub("", reference)).strip()
+    if not reference or reference.startswith("#") or reference in ours:
+        return "ours"
+    if reference.startswith("urn:"):
+        is_ours = not knows_urns or id_of_reference(reference) in ours
+        return ("ours" if knows_urns else "unknown") if is_ours else "other"
+    if "?" in reference:
+        return "unknown"
+    path = re.split(r"[#|]|/_history", reference, maxsplit=1)[0]
+    *_, kind, identity = ("", "", *filter(None, path.split("/")))
+    if kind.lower() == "patient" or (not kind and _ID.fullmatch(identity) and identity.lower() != "patient"):
+        return "ours" if unquote(identity) in ours else "other"
+    return "no patient" if _TYPE_NAME.fullmatch(kind) and _ID.fullmatch(identity) else "unknown"
 
 
 OnOtherPatient = Literal["stop", "refuse"]
@@ -838,21 +866,18 @@ class _Reading:
             reference = subject.reference
             if reference is None or reference == self.usual:
                 continue
-            reference = reference.strip()
-            if reference.startswith("#") or reference in self.ours:  # a bare id of the patient is the patient
-                continue
-            if not may_be_patient(reference):
-                name = _name_of(resource)
+            patient = whose(reference, self.ours, knows_urns=self.has_full_url)
+            if patient == "other":
+                self._refuse_other_patient(resource)
+                return False
+            name = _name_of(resource) if patient != "ours" else ""
+            if patient == "no patient":
                 text = f"{name} is not about a patient: not used."
                 self.resources.refusals.append(Refusal(name, "other-subject", text))
                 return False
-            if is_search(reference) or (reference.startswith("urn:") and not self.has_full_url):
-                name = _name_of(resource)
+            if patient == "unknown":
                 text = f"{name} names its patient in a way that cannot be compared: used, as it came with this chart."
                 self.resources.refusals.append(Refusal(name, "subject-not-compared", text))
-            elif id_of_reference(reference) not in self.ours:
-                self._refuse_other_patient(resource)
-                return False
         return True
 
     def _refuse_other_patient(self, resource: Any) -> None:

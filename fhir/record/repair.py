@@ -2,7 +2,8 @@
 
 Repaired are: single values where R4 has a list (Epic's `category`), null members and null lists, a status as a bare
 code and a dose beside its instruction (STU3), a resource inside `{"resource": …}` (CDS Hooks before 1.0; TRAP-05,
-TRAP-37, TRAP-40), and the number of a result that came as text. No value is changed or invented.
+TRAP-37, TRAP-40), the number of a result that
+came as text, and a reference that is a text or a number. No value is changed or invented.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from fhir.record.datatypes import ChartText, CodeableConcept, Dosage
+from fhir.record.datatypes import ChartText, CodeableConcept, Dosage, Reference, Subject
 from fhir.record.resources import AnyResource, Bundle, Observation, ObservationComponent
 
 Json = dict[str, Any]
@@ -124,9 +125,20 @@ def _single(value: Any, wanted: _Element) -> Any:
         value = value[0]
     if wanted.is_concept and isinstance(value, str):
         return {"coding": [{"code": value}]}
+    if wanted.kind in (Reference, Subject):
+        value = _reference(value)
     if not isinstance(value, dict):
         return value
     return repair_resource(value) if wanted.kind is None else _object(value, wanted.kind)
+
+
+def _reference(value: Any) -> dict[str, Any]:
+    """Return a reference that came as a text or with an id that is a number; without what cannot be read as one."""
+    members = value if isinstance(value, dict) else {"reference": value}
+    reference = members.get("reference")
+    others = {name: member for name, member in members.items() if name != "reference"}
+    is_readable = isinstance(reference, str | int) and not isinstance(reference, bool)
+    return others | {"reference": str(reference)} if is_readable else others
 
 
 def _is_text(wanted: Any) -> bool:

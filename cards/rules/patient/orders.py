@@ -30,7 +30,7 @@ from fhir.record.datatypes import (
     write_exactly,
 )
 from fhir.record.measurement import Measurement
-from fhir.record.record import PatientRecord, id_of_reference, may_be_patient, relative_reference
+from fhir.record.record import PatientRecord, relative_reference, whose
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.medications import CVX_SYSTEMS, VACCINE, Ingredient
@@ -359,7 +359,4 @@ def is_for_other_patient(draft: DraftOrder, patient_id: str) -> bool:
     """Whether the draft says that it is for another patient than this one."""
     subjects = (draft.resource.get(name) for name in _WHOSE)
     references = (subject.get("reference") for subject in subjects if isinstance(subject, dict))
-    return any(
-        isinstance(reference, str) and may_be_patient(reference) and id_of_reference(reference) != patient_id
-        for reference in references
-    )
+    return any(isinstance(reference, str) and whose(reference, (patient_id,)) == "other" for reference in references)

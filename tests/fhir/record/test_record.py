@@ -1,10 +1,12 @@
 """The record holds one patient's facts, and says what it refused."""
 
+import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from fhir.record.record import may_be_patient, read_record
+from fhir.record.record import may_be_patient, read_record, read_value
 from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
 
@@ -160,7 +162,8 @@ def test_a_resource_of_somebody_else_among_many_of_the_patient_stops_the_call() 
     "reference",
     [
         "Patient/p1", "patient/p1", "p1", " Patient/p1 ", "PATIENT/p1", "https://ehr.example/fhir/patient/p1",
-        "https://ehr.example/fhir/Patient/p1/_history/2", "#patient",
+        "https://ehr.example/fhir/Patient/p1/_history/2", "#patient", "Patient/p1/", "Patient//p1", "Patient/p1|2",
+        "Patient/p1#x", "Patient/%70%31", "\u200bPatient/p1", "\uff30atient/p1", "", "Patient/p1/_history",
     ],
 )  # fmt: skip
 def test_a_resource_about_this_patient_is_kept_however_the_reference_is_spelled(reference: str) -> None:
@@ -169,7 +172,13 @@ def test_a_resource_about_this_patient_is_kept_however_the_reference_is_spelled(
     assert record.refusals == ()
 
 
-@pytest.mark.parametrize("reference", ["Patient?identifier=http://mrn|7", "urn:uuid:nobody-has-this-name"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "Patient?identifier=http://mrn|7", "urn:uuid:nobody-has-this-name", "Patient:p1", "Patient", "Patient/",
+        "Patient\\p1", "Patient/p1/x",
+    ],
+)  # fmt: skip
 def test_what_cannot_be_compared_is_kept_and_said(reference: str) -> None:
     record = record_of(CONDITION | {"subject": {"reference": reference}})
     assert [condition.id for condition in record.conditions] == ["c1"]
@@ -178,16 +187,20 @@ def test_what_cannot_be_compared_is_kept_and_said(reference: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("reference", ["Patient/p2", "patient/p2", "https://ehr.example/fhir/patient/p2"])
+@pytest.mark.parametrize(
+    "reference", ["Patient/p2", "patient/p2", "https://ehr.example/fhir/patient/p2", "p2", "Patient/p2/", "Patient/P1"]
+)
 def test_a_resource_about_another_patient_stops_the_call_however_it_is_spelled(reference: str) -> None:
     with pytest.raises(WrongPatient):
         record_of(CONDITION | {"subject": {"reference": reference}})
 
 
-def test_an_id_without_a_type_that_is_not_the_patients_is_not_used_and_said() -> None:
-    record = record_of(CONDITION | {"subject": {"reference": "p2"}})
-    assert record.conditions == ()
-    assert [refusal.reason for refusal in record.refusals] == ["other-subject"]
+@pytest.mark.parametrize("subject", ["Patient/p1", ["Patient/p1"], 7, {"reference": {"a": 1}}, {"reference": None}])
+def test_a_subject_of_another_type_is_read_as_a_reference_where_it_can_be(subject: object) -> None:
+    value, refusals = read_value("problems", json.dumps(CONDITION | {"subject": subject}).encode())
+    assert refusals == []
+    with pytest.raises(WrongPatient) if subject == 7 else nullcontext():
+        assert [condition.id for condition in read_record({"problems": value}, "p1", AS_OF).conditions] == ["c1"]
 
 
 def test_another_full_url_than_that_of_the_patient_is_another_patient() -> None:
