@@ -112,6 +112,8 @@ _ALLERGIC_TO = late_pattern(
     r"|(?P<of>[^,;.()]{3,60}?)[- ]?(?:allerg(?:y|ies)|hypersensitivity|allergie|allergi)\b",
     re.IGNORECASE,
 )
+_ALLERGIC: Final = ("allerg", "alergi", "hypersensitiv", "anaphyla", "intolerance")
+"""What a text has that `_ALLERGIC_TO` finds: looking for it takes a hundredth of the time."""
 _NO_ALLERGY_OF_PATIENT = late_pattern(
     r"de-?label|ruled out|\btest|clinic|desensiti|referr|family|mother|father|brother|sister|\brisk\b", re.IGNORECASE
 )
@@ -135,7 +137,10 @@ def allergen_of_problem(text: str, codings: tuple[tuple[str | None, str | None],
             meaning |= allergen_of_code(system, code)
         elif code and (name := _ICD_ALLERGENS.get(code.replace(".", "").removeprefix("D"))) and "icd" in (system or ""):
             meaning |= _allergen_of_class(name)
-    match = None if meaning != Allergen() or _NO_ALLERGY_OF_PATIENT.search(text) else _ALLERGIC_TO.search(text)
+    lower = text.lower()
+    if meaning != Allergen() or not any(stem in lower for stem in _ALLERGIC) or _NO_ALLERGY_OF_PATIENT.search(text):
+        return meaning
+    match = _ALLERGIC_TO.search(text)
     if match is None or AssertedText(text, of="allergy").without_denied(text) != text:
         return meaning
     return allergen_of_words(match["to"] or match["of"])
