@@ -104,7 +104,8 @@ _END_HISTORY = frozenset({",", "with"})
 _ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "family"})
 _TELL_WHEN = frozenset(
     {"in", "by", "via", "at", "with", "without", "w", "since", "during"}
-    | {"por", "par", "durch", "mediante", "tras", "à", "al", "em", "na", "ved", "vid", "på"}
+    | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
+    | {"mit", "met", "med", "con", "com", "nach", "dopo", "efter", "etter"}
 )
 _BEFORE_ALLERGY = frozenset({"has", "had", "with"})
 _ALLERGY_NOUNS = frozenset(
