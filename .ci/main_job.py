@@ -130,7 +130,7 @@ def main() -> None:
 
 
 def report(job: Job) -> None:
-    """What was called and what came back; exits with a sentence where it is not as it should be."""
+    """Say what was called and what came back; exit with a sentence where it is not as it should be."""
     print(f"\nCalls: {dict(job.calls)}, each drawn and checked. Cards: {dict(job.cards)}.")
     few = [kind for kind in ("model", "order") if job.cards[kind] < FEWEST_CARDS]
     faults = [*job.faults, *(f"{job.cards[kind]} {kind} cards came back, fewer than {FEWEST_CARDS}" for kind in few)]

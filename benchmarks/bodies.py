@@ -28,7 +28,7 @@ Request = dict[str, Any]
 def build_body(
     service: dict[str, Any], patient: Patient, filler: Sequence[Resource] = (), target_bytes: int = 0
 ) -> bytes:
-    """The request for a discovery entry: the patient's own resources, and as much of the filler as there is room for.
+    """Return the request for a discovery entry: the patient's own resources and as much of the filler as there is room.
 
     The filler's results are taken newest first. A part of the body is conditions, medications and the like. Where that
     is not enough the limits of the templates (`_count`) are not kept: the page size is the client's choice. A chart
@@ -110,7 +110,7 @@ def _newest(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry
 
 
 def _some_of_each(searches: dict[str, list[Entry]], room: int) -> dict[str, list[Entry]]:
-    """The first entry of every search, then the second of every one, as long as there is room: not all have dates."""
+    """Return the first entry of every search, then the second, as long as there is room: not all have dates."""
     rows = zip_longest(*([(key, entry) for entry in entries] for key, entries in searches.items()))
     return _first([pair for row in rows for pair in row if pair is not None], list(searches), room)
 

@@ -32,7 +32,7 @@ class InProcess:
         self._loop.close()
 
     def call_json(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """The JSON of the answer; each call is about another patient, of whom no other service has shown a card."""
+        """Return the JSON of the answer; each call is about another patient, whom no other service has shown a card."""
         return json.loads(self.call(method, path, body and ChangingRequest(body).next()))
 
     async def _request(self, method: str, path: str, body: bytes, status: int = 200) -> bytes:

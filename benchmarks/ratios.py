@@ -158,7 +158,7 @@ def _alternate(
 
 
 def table(comparisons: list[Comparison]) -> Table:
-    """A row for each service and outcome: ratio (smallest-largest), CPU ratio, and the service's CPU µs, by size."""
+    """Return a row for each service and outcome: ratio (smallest-largest), CPU ratio, the service's CPU µs, by size."""
     sizes = list(dict.fromkeys(comparison.size_kb for comparison in comparisons))
     rows: dict[str, dict[int, str]] = {}
     for comparison in comparisons:

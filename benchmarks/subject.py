@@ -52,7 +52,7 @@ class Subject:
         return f"{self.service['id']} ({self.service['hook']}), {self.outcome}"
 
     def body(self, call: CallJson, size_kb: int) -> bytes | None:
-        """A body of about this size that has the outcome; the nearest in size, or None where no patient's has."""
+        """Return a body of about this size that has the outcome; the nearest in size, or None if no patient's has."""
         nearest = None
         for body in self._bodies(call, size_kb):
             if nearest is None or _distance(body, size_kb) < _distance(nearest, size_kb):
@@ -109,7 +109,7 @@ def find_subjects(service: dict[str, Any], call: CallJson, patients: Iterable[Pa
 
 
 def _probe(service: dict[str, Any], patient: Patient, call: CallJson) -> tuple[Outcome | None, float]:
-    """The outcome and the milliseconds of the deciding; None where the service cannot be asked about the patient."""
+    """Return the outcome and the milliseconds of deciding; None if the service cannot be asked about the patient."""
     filler, size = ((), 0) if patient.is_sample else (next(patient.fillers()), 1000 * _PROBE_KB)
     try:
         body = asking_for_timings(build_body(service, patient, filler, size))
@@ -121,7 +121,7 @@ def _probe(service: dict[str, Any], patient: Patient, call: CallJson) -> tuple[O
 
 
 def asking_for_timings(body: bytes) -> bytes:
-    """The same request, asking for what each stage took; `prefetch` stays last, since that is decoded quicker."""
+    """Return the same request, asking for what each stage took; `prefetch` stays last, as that is decoded quicker."""
     members = orjson.loads(body)
     last = {"prefetch": members.pop("prefetch")} if "prefetch" in members else {}
     return orjson.dumps({**members, "extension": {EXTENSION: {"timings": True}}, **last})

@@ -65,7 +65,7 @@ def amend(drafted: DraftMedication, change: OrderChange, as_of: datetime) -> Jso
 
 
 def _copied(value: Any) -> Any:
-    """A copy of JSON: a tenth of the calls of `copy.deepcopy`, which keeps track of objects that are in it twice."""
+    """Return a copy of JSON: a tenth of the calls of `copy.deepcopy`, which keeps track of objects that stand twice."""
     if type(value) is dict:
         return {name: _copied(item) if type(item) in _NESTED else item for name, item in value.items()}
     return [_copied(item) if type(item) in _NESTED else item for item in value] if type(value) is list else value
@@ -190,7 +190,7 @@ def _set_sig(order: Json, sig: Sig, drafted: DraftMedication, strength: float | 
 
 
 def _add_instruction(order: Json, sig: Sig) -> None:
-    """A second instruction like the first, with its own dose and words."""
+    """Add a second instruction like the first, with its own dose and words."""
     first = order["dosageInstruction"][0]
     dosage = _copied(first)
     dosage["timing"] = {"repeat": repeat(sig)}
@@ -202,7 +202,7 @@ def _add_instruction(order: Json, sig: Sig) -> None:
 
 
 def _set_words(order: Json, words: str) -> None:
-    """The words of the first instruction; dose and timing stay, they say where it begins."""
+    """Set the words of the first instruction; dose and timing stay, they say where it begins."""
     instructions = order.get("dosageInstruction") or [{}]
     instructions[0]["text"] = words
     instructions[0].pop("patientInstruction", None)
@@ -277,7 +277,7 @@ def _scale_quantity(order: Json, ratio: float | None) -> None:
 
 
 def _set_duration(order: Json, new_days: int, drafted: DraftMedication) -> None:
-    """The new duration in all, without refills, wherever the order states one, else as the supply."""
+    """Set the new duration in all, without refills, wherever the order states one, else as the supply."""
     stated = False
     for dosage in order.get("dosageInstruction") or ():
         stated |= _bound(dosage, new_days)
@@ -296,7 +296,7 @@ def _set_duration(order: Json, new_days: int, drafted: DraftMedication) -> None:
 
 
 def _set_start(order: Json, start: datetime) -> None:
-    """The day and hour of the first dose, on every instruction; bounds of another kind leave no place for it."""
+    """Set the day and hour of the first dose on every instruction; bounds of another kind leave no place for it."""
     dosages = order.setdefault("dosageInstruction", [{}])
     for dosage in dosages:
         often = _object_in(_object_in(dosage, "timing"), "repeat")

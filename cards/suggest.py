@@ -400,7 +400,7 @@ _MORE: Final = 1.001
 
 
 def _check_no_more(corrected: DraftMedication, drafted: DraftMedication) -> None:
-    """A correction for safety never gives more a day than what was ordered."""
+    """Refuse a correction for safety that gives more a day than what was ordered."""
     for amount in corrected.dose.per_day:
         ordered = drafted.dose.daily(amount.rxcui)
         if ordered is not None and amount.high > ordered.high * _MORE:
@@ -408,7 +408,7 @@ def _check_no_more(corrected: DraftMedication, drafted: DraftMedication) -> None
 
 
 def _check_draft_stays(plan: _Plan) -> None:
-    """The draft must be no worse off without the other drug: a stopped opioid takes the tolerance away."""
+    """Refuse to end the other drug where the draft would be worse off: a stopped opioid takes the tolerance away."""
     context = plan.context
     after = context.session.with_drafts(plan.drafts)
     drafted = next((medication for medication in after.drafted if medication.draft is context.drafted.draft), None)
@@ -417,7 +417,7 @@ def _check_draft_stays(plan: _Plan) -> None:
 
 
 def _check_partner(before: DraftOrder, changed: DraftOrder, plan: _Plan) -> None:
-    """The order on the other side must be no worse off by our change of it."""
+    """Refuse a change of the order on the other side by which that would be worse off."""
     context = plan.context
     as_it_is, as_changed = (context.session.with_drafts([*plan.drafts, draft]) for draft in (before, changed))
     old = next((medication for medication in as_it_is.drafted if medication.draft is before), None)

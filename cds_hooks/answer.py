@@ -414,7 +414,7 @@ async def _cards_of_others(call: Call, advised: Advised) -> list[VisitCard]:
 
 
 async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
-    """The cards of one service that pass the checks, as far as the chart of another service's call lets it see them."""
+    """Return a service's cards that pass the checks, as far as the chart of another service's call lets it see them."""
     understood = advised.understood
     if call.released.why_off(call.service.id, call.client.name) is not None:
         return []
@@ -427,7 +427,7 @@ async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
 
 
 def _met(answered: Sequence[tuple[Finding, Silence]], silences: Sequence[Silence]) -> list[MetFinding]:
-    """The answered findings with the places of their silences."""
+    """Return the answered findings with the places of their silences."""
     if not answered:
         return []
     places = {id(silence): position for position, silence in enumerate(silences)}
@@ -458,7 +458,7 @@ def write(call: Call, selected: Selected) -> Answered:
 
 
 def _shaped_cards(call: Call, selected: Selected) -> Sequence[Card | dict[str, Any]]:
-    """Returns the cards with the links, the note on what could not be had, and the shape that this client gets."""
+    """Return the cards with the links, the note on what could not be had, and the shape that this client gets."""
     client, components, cards = call.client, call.components, selected.cards
     prefetch = selected.advised.understood.prefetch
     if components.changes_links or client.smart_client_id is not None:
@@ -470,7 +470,7 @@ def _shaped_cards(call: Call, selected: Selected) -> Sequence[Card | dict[str, A
 
 
 def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
-    """Returns what is recorded of an answered call."""
+    """Return what is recorded of an answered call."""
     components, advised = call.components, selected.advised
     understood, advice = advised.understood, advised.advice
     request = understood.request
@@ -608,7 +608,7 @@ class Recording:
 
 
 def _refusal(call: Call, received: Received | None, error: HookError) -> Decision:
-    """Returns what is recorded of a call that is answered with an error: as much as is known of it.
+    """Return what is recorded of a call that is answered with an error: as much as is known of it.
 
     `cds-hooks services --prefetch-rates` shows from it what a client never sends.
     """

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 def create_app(configured: Settings | None = None) -> ASGIApp:
-    """The server as an ASGI app: services found, models loaded, the record open, before the first call is taken."""
+    """Return the server as an ASGI app: services found, models loaded, record open before the first call is taken."""
     configured = configured or settings()
     configure_logs(configured.log_level)
     use_site_keys(configured)

@@ -63,7 +63,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
     ] = False,
 ) -> None:
-    """A CDS Hooks server with explained risk models and order checks."""
+    """Run a CDS Hooks server with explained risk models and order checks."""
 
 
 def _leave_garbage() -> None:

@@ -86,7 +86,7 @@ def content_in_force(
 
 
 def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> dict[Key, str]:
-    """Returns the version of every rule, model and equation that this server has, as an act of release names it."""
+    """Return the version of every rule, model and equation that this server has, as an act of release names it."""
     served: dict[Key, str] = beside.served | {
         ("rule", rule): rule_version.digest for rule, rule_version in all_rule_versions().items()
     }
@@ -99,7 +99,7 @@ def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> d
 
 
 def prompt_versions(configured: Settings) -> dict[Key, str]:
-    """The prompts that may be released here; the text part is imported only where the site has a file for it.
+    """Return the prompts that may be released here; the text part is imported only where the site has a file for it.
 
     None where that file cannot be used, of which the commands and the page of summaries tell.
     """
@@ -111,12 +111,12 @@ def prompt_versions(configured: Settings) -> dict[Key, str]:
 
 
 def settings_in_force(configured: Settings) -> Mapping[str, Any]:
-    """Returns the settings that can change an answer, by the name of their variable."""
+    """Return the settings that can change an answer, by the name of their variable."""
     return {f"CDS_{name.upper()}": _value_or_digest(getattr(configured, name)) for name in ANSWERING}
 
 
 def _value_or_digest(value: Any) -> Any:
-    """The value of a setting; of a file, such as an index of terminologies, what its content is."""
+    """Return the value of a setting; of a file, such as an index of terminologies, what its content is."""
     if not isinstance(value, Path):
         return value
     if value.is_dir():
@@ -126,7 +126,7 @@ def _value_or_digest(value: Any) -> Any:
 
 
 def site_in_force(site: SiteRules) -> Mapping[str, Any]:
-    """What the site says of the rules: the approved version, the switches, and for how long an answer counts."""
+    """Return what the site says of the rules: the approved version, the switches, and for how long an answer counts."""
     content: dict[str, Any] = {f"approval of {rule}": approval.digest for rule, approval in site.approvals.items()}
     for rule, switches in site.switches.items():
         content[f"switch of {rule}"] = hashlib.sha256(_encode(switches)).hexdigest()[:_DIGITS]
@@ -135,7 +135,7 @@ def site_in_force(site: SiteRules) -> Mapping[str, Any]:
 
 
 def differences(then: Content, now: Content) -> Iterator[tuple[str, str, str]]:
-    """Yields what is another now: its kind, its name, and a sentence that says how."""
+    """Yield what is another now: its kind, its name, and a sentence that says how."""
     for kind in ("model", "rule", "site", "release", "package", "terminology", "setting", "knowledge", "code"):
         before, after = then.get(kind, {}), now.get(kind, {})
         for name in sorted({*before, *after}):
@@ -179,7 +179,7 @@ def _of_package() -> dict[str, dict[str, str]]:
 
 
 def _files() -> Iterator[tuple[str, str]]:
-    """Yields the files that answer calls, by package and path below it; without pathlib, which takes twice as long."""
+    """Yield the files that answer calls, by package and path below it; without pathlib, which takes twice as long."""
     for package, parts in _ROOTS.items():
         for part in parts:
             start = str(_TOP / package / part)
@@ -215,7 +215,7 @@ class InForce:
         self._digest = ""
 
     def digest_with(self, released: Released) -> str:
-        """Returns the digest of what is in force now with this state of releases; empty until `start` has read it."""
+        """Return the digest of what is in force now with this state of releases; empty until `start` has read it."""
         site = self._governance.site
         is_other = site is not self._said or released is not self._released or self._terminology is not in_use()
         if is_other and self._content:
@@ -228,7 +228,7 @@ class InForce:
         return self._content
 
     def start(self) -> None:
-        """Reads everything; called once, on a thread."""
+        """Read everything; called once, on a thread."""
         site = self._governance.site
         self._content = self._make()
         self._take(site, self._released)
@@ -245,7 +245,7 @@ class InForce:
         self._unrecorded[self._digest] = self._content
 
     def record(self, url: str) -> None:
-        """Writes what is in force into the record where it is not there yet; tried again by the next call."""
+        """Write what is in force into the record where it is not there yet; tried again by the next call."""
         for digest, content in list(self._unrecorded.items()):
             with suppress(RecordUnavailable):
                 if read_content(url, digest) is None:
@@ -254,7 +254,7 @@ class InForce:
 
 
 def read_content(url: str, digest: str) -> Content | None:
-    """Returns what was in force under this digest; None where the record does not have it.
+    """Return what was in force under this digest; None where the record does not have it.
 
     Raises:
         RecordUnavailable: The record cannot be read.

@@ -178,12 +178,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse("connections")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended."""
+        """Let go of what belongs to a connection that has ended."""
         self.edge.connections.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """What came in; ends the connection where too much came without any of a body."""
+        """Take what came in; end the connection where too much came without any of a body."""
         self._unset_keepalive_if_required()
         self._body_came = False
         try:
@@ -199,25 +199,25 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse("head")
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request."""
         self._reads_head = True
         self._head_bytes = self._small_parts = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """A part of the address."""
+        """Take a part of the address."""
         super().on_url(url)
         if len(self.url) > MOST_REQUEST_LINE_BYTES:
             self._stop("request-line")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head; those of a trailer are not kept."""
+        """Take a field of the head; those of a trailer are not kept."""
         if self._reads_head:
             self._head_bytes += len(name) + len(value)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is complete: from here on the application answers, and bounds the body."""
+        """Hand the complete head over: from here on the application answers, and bounds the body."""
         self._reads_head = False
         if len(self.headers) > MOST_FIELDS or self._head_bytes > MOST_HEAD_BYTES:
             self._stop("head")
@@ -239,7 +239,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.cycle.transport = HeadWithBody(self.transport)
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body, which is handed over with the others that arrived at the same time."""
+        """Take a part of the body, which is handed over with the others that arrived at the same time."""
         self._body_came = True
         self._parts.append(body)
         if len(body) < _SMALL_BYTES:
@@ -248,7 +248,7 @@ class BoundedHttp(HttpToolsProtocol):
                 self._stop("parts")
 
     def on_message_complete(self) -> None:
-        """A request is complete."""
+        """End a request that is complete."""
         self._hand_over()
         super().on_message_complete()
 
@@ -258,7 +258,7 @@ class BoundedHttp(HttpToolsProtocol):
             super().on_body(b"".join(parts))
 
     def on_response_complete(self) -> None:
-        """A request is answered; the next head is waited for."""
+        """Wait for the next head after a request was answered."""
         self.since = self.edge.clock()
         self._quiet_bytes = 0
         super().on_response_complete()

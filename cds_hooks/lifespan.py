@@ -133,7 +133,7 @@ async def keep_at(work: _Work, metrics: Metrics) -> None:
 
 
 async def _keep_recording(in_force: InForce, url: str) -> None:
-    """What is in force goes into the record when it changes, until cancelled."""
+    """Record what is in force when it changes, until cancelled."""
     while True:
         await asyncio.to_thread(in_force.record, url)
         await asyncio.sleep(_RECORDING_SECONDS)

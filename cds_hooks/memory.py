@@ -16,7 +16,7 @@ _OBJECTS_BEFORE_COLLECTION = 20_000
 
 
 def settle_memory() -> None:
-    """Called once, when everything that lives as long as the process is there.
+    """Settle the memory once, when everything that lives as long as the process is there.
 
     What was made so far is left out of garbage collection for good. What of it is garbage stays too: collecting it
     first takes 0.2 s, and it is little. Freed memory up to 64 MiB is kept: without that a call of 683 KB has 50 to 200

@@ -150,7 +150,7 @@ class CallTrace:
             )
 
     def end(self, service: str, status: int, error_type: str = "") -> None:
-        """The call was answered with this status: its span and those of its stages are handed over to be sent."""
+        """Hand over the span of a call that was answered with this status, and those of its stages, to be sent."""
         if self._tracer is None or not self.decision or not self._span.is_recording():
             return
         from opentelemetry.trace import Status, StatusCode, set_span_in_context

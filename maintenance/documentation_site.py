@@ -190,7 +190,7 @@ def _write_pages(chapters: list[Chapter], target: Path) -> None:
 
 
 def _searched(page: Page) -> list[object]:
-    """A page for the search: its address, its title, and of each section the anchor, the heading and the text."""
+    """Return a page for the search: its address, its title and of each section the anchor, the heading and the text."""
     sections = [[section.anchor, section.title, section.text] for section in page.sections]
     return [page.address.as_posix(), page.title, sections]
 

@@ -42,7 +42,7 @@ _PHENOTYPES: Final = ("ultrarapid", "normal", "intermediate", "poor")
 
 
 def import_release(folder: Path, version: str) -> tuple[dict[str, str], list[str]]:
-    """The family's files by name for the release in this folder, and a sentence about each drug that is left out.
+    """Return the family's files by name for the release in this folder and a sentence about each drug that is left out.
 
     Raises:
         OSError: a file of the release is missing.

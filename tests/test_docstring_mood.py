@@ -6,7 +6,7 @@ import sys
 
 from tests.conftest import ROOT
 
-MOST = 540
+MOST = 190
 """So many are in another mood, most of them because the line would be too long; the number only falls."""
 
 

@@ -140,7 +140,7 @@ class Corpus:
                     yield from _damaged(call)
 
     def _with_feedback(self) -> Iterator[Call]:
-        """An order is asked about, the card is overridden or accepted, and the order is asked about again."""
+        """Yield calls about an order, the feedback on their cards, and the same calls once more."""
         for sample in list_samples():
             for order in sample.orders[:1]:
                 for story in STORIES:

@@ -125,7 +125,7 @@ def _filled(body: str, last: Any) -> str:
 
 
 def normalised(answer: Any, request: str, address: str) -> Any:
-    """The answer without timings, without the server's address and without every UUID that was not in the request."""
+    """Return the answer without timings, the server's address and every UUID that was not in the request."""
 
     if isinstance(answer, dict):
         for extension in (answer.get("extension") or {}).values():

@@ -37,7 +37,7 @@ _ACTIVE: Final = _DRAFT | {"status", "undated", "days_ago", "ended"}
 
 
 def faults_of_case(rule: str, case: Case) -> list[str]:
-    """What is not as the case says, in sentences; none where everything is. What is wrong in its form comes first."""
+    """Return what is not as the case says, in sentences, or nothing. What is wrong in its form comes first."""
     if wrong := list(_form_faults(rule, case)):
         return wrong
     faults = _answer_faults(rule, case)

@@ -135,7 +135,7 @@ def _condition(key: str, days_ago: int | str, as_of: datetime) -> Json:
 
 
 def _active(position: int, entry: Any, as_of: datetime) -> Json:
-    """A name, [name, days ago], or a draft's members with `days_ago`, `status` and `ended` (days ago) beside them."""
+    """Return an order of a name, [name, days ago], or a draft's members beside `days_ago`, `status` and `ended`."""
     if not isinstance(entry, dict):
         ((drug, days_ago),) = _dated([entry])
         entry = {"drug": drug, "days_ago": days_ago}

@@ -162,7 +162,7 @@ def _points(points: float) -> str:
 
 
 def _known_parts(charted: RecordInputs, result: EquationResult) -> list[Contribution]:
-    """The parts of what is on record: not of the site, and not looked for and not found, which has its own line."""
+    """Return the parts of what is on record: not the site's, nor what was not found, which has its own line."""
     evidence, absent = charted.evidence, _absent(charted)
     return [part for part in result.working.contributions if part.input in evidence and part.input not in absent]
 

@@ -64,7 +64,7 @@ _HIGH_ALERTS: Final[tuple[_HighAlert, ...]] = _read_high_alerts()
 
 
 def high_alert_class(medication: MedicationIdentity) -> str | None:
-    """The class of ISMP's lists of high-alert medications that a drug is in; None for all others and for local forms.
+    """Return the class of ISMP's lists of high-alert medications that a drug is in; None for others and local forms.
 
     A drug that is not recognised is in a class only where its words name it ("chemo", "TPN").
     """
@@ -95,7 +95,7 @@ def _is_word(word: str, words: str) -> bool:
 
 @cache
 def _classes_of_ingredient(ingredient: Ingredient) -> tuple[tuple[str, bool], ...]:
-    """The classes of ISMP's lists that an ingredient is in, each with whether that is only so when it is injected."""
+    """Return the classes of ISMP's lists that an ingredient is in, each with whether that is so only when injected."""
     return tuple(
         (high_alert.name, high_alert.injected) for high_alert in _HIGH_ALERTS if _is_in(ingredient, high_alert)
     )

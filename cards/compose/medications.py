@@ -155,7 +155,7 @@ def _labels(finding: Finding) -> str:
 
 
 def _numbered(suggestions: Iterable[Suggestion], identity: CardIdentity) -> Iterator[Suggestion]:
-    """The suggestions with the uuids of this card; none is preselected: what is taken was ordered for a reason."""
+    """Yield the suggestions with this card's uuids; none is preselected: what is taken was ordered for a reason."""
     for number, suggestion in enumerate(suggestions, start=1):
         yield replace(suggestion, uuid=identity.suggestion_uuid(number), is_recommended=False)
 

@@ -237,7 +237,7 @@ def is_calibrated(prediction: ObservedNear) -> bool:
 
 
 def people_shown(prediction: ObservedNear) -> int:
-    """The one number of an estimate, in 100, on its card and on every page: the model's own, or what was seen."""
+    """Return the one number of an estimate, in 100, on its card and every page: the model's own, or what was seen."""
     return in_100(prediction.probability if is_calibrated(prediction) else prediction.observed_rate)
 
 

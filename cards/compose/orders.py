@@ -276,7 +276,7 @@ def _card(uuid: str, findings: Sequence[Finding], suggestions: Sequence[Suggesti
 
 
 def _summary(finding: Finding) -> str:
-    """The summary of the worst finding; the lint sees to its length, a long drug name is cut rather than refused."""
+    """Return the summary of the worst finding; the lint sees to its length, a long drug name is cut, not refused."""
     summary = finding.summary
     return summary if len(summary) <= SUMMARY_LIMIT else f"{summary[: SUMMARY_LIMIT - 1]}…"
 

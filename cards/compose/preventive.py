@@ -40,7 +40,7 @@ def preventive_card(
     day: str,
     not_sent: Iterable[str] = (),
 ) -> Card:
-    """The card where something is due; `not_sent` names what could hold a test and was not sent.
+    """Return the card where something is due; `not_sent` names what could hold a test and was not sent.
 
     `day` (ISO) is the day of its orders.
     """
@@ -116,7 +116,7 @@ def _detail(due: Sequence[Judgement], judged: Sequence[Judgement], not_sent: Ite
 
 
 def _text(judgement: Judgement) -> str:
-    """The reason with the chart's words made harmless for Markdown."""
+    """Return the reason with the chart's words made harmless for Markdown."""
     return escape(judgement.text, 400)
 
 
@@ -132,7 +132,7 @@ def _offers(due: Sequence[Judgement], patient_id: str, day: str) -> Iterable[Ord
 
 
 def results_card(results: Sequence[OpenResult], identity: CardIdentity, patient_id: str, today: date) -> Card:
-    """The card of abnormal results that nothing on record has followed, those with a warning first."""
+    """Return the card of abnormal results that nothing on record has followed, those with a warning first."""
     ordered = sorted(results, key=lambda result: result.row.indicator == "info")
     offers = [
         OrderSuggestion(

@@ -33,7 +33,7 @@ _STATUS_SYSTEM = "http://terminology.hl7.org/CodeSystem/immunization-recommendat
 
 
 def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
-    """A draft ServiceRequest (FHIR R4) for the next dose, with the CVX code where CDC recommends one vaccine."""
+    """Return a draft ServiceRequest (FHIR R4) for the next dose, with the CVX code where CDC recommends one vaccine."""
     words = "Tdap vaccine" if item.for_pregnancy else f"{item.name} vaccine, dose {item.forecast.dose_number}"
     order = service_order(words, patient_id, as_of.isoformat())
     if len(item.forecast.vaccines) == 1:
@@ -42,7 +42,7 @@ def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
 
 
 def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
-    """A FHIR R4 ImmunizationRecommendation of every group of which a dose may be given, now or later.
+    """Return a FHIR R4 ImmunizationRecommendation of every group of which a dose may be given, now or later.
 
     What is contraindicated, complete or not needed is no recommendation: of a vaccine that would harm nothing is saved.
     """
@@ -115,7 +115,7 @@ def vaccines_card(
     unread: Iterable[str] = (),
     forecasts: VaccineForecasts | None = None,
 ) -> Card:
-    """The one card of a visit where something is due or to be caught up; `unread` says what could not be read.
+    """Return the one card of a visit where something is due or to be caught up; `unread` says what could not be read.
 
     `forecasts` are those of `forecast_entries`, where they were made already.
     """
@@ -134,7 +134,7 @@ def vaccines_card(
 
 
 def forecast_entries(due: VaccinesDue, knowledge: VaccineKnowledge) -> VaccineForecasts:
-    """The release and every forecast with its dates and doses, for the extension and the decision record."""
+    """Return the release and every forecast with its dates and doses, for the extension and the decision record."""
     return VaccineForecasts(
         release=knowledge.schedule.version,
         released=knowledge.schedule.date.isoformat(),
@@ -224,7 +224,7 @@ def _names_influenza(due: VaccinesDue) -> bool:
 
 
 def _season_line(group: str, end: date) -> str:
-    """A vaccine of a season, where the release ends before this one: what is no longer known is said."""
+    """Return a vaccine of a season, where the release ends before this one: what is no longer known is said."""
     if group == RSV:
         return (
             "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
@@ -242,7 +242,7 @@ def _antibody_line(end: date) -> str:
 
 
 def unspecified_doses(due: VaccinesDue, charted: ChartedPerson, knowledge: VaccineKnowledge) -> dict[str, list[str]]:
-    """The days of the doses whose formulation is not recorded, by the group that is due."""
+    """Return the days of the doses whose formulation is not recorded, by the group that is due."""
     days: dict[str, list[str]] = {}
     for dose in charted.history.doses:
         vaccine = knowledge.schedule.vaccines.get(dose.cvx)
@@ -264,7 +264,7 @@ def _unspecified_lines(due: VaccinesDue, charted: ChartedPerson, knowledge: Vacc
 
 
 def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:
-    """What an adult should have had as a child: groups without any dose, and tetanus with adult doses only."""
+    """Yield what an adult should have had as a child: groups without any dose, and tetanus with adult doses only."""
     without = [item.label for item in items if not item.counted_days]
     if without:
         names = ", ".join(without)
@@ -289,12 +289,12 @@ def _due_line(item: DueVaccine, as_of: date, why: str, *, has_doses: bool) -> st
 
 
 def _short_name(vaccine: str) -> str:
-    """The name of a vaccine without what the name of its group says: "PCV 20"."""
+    """Return the name of a vaccine without what the name of its group says: "PCV 20"."""
     return vaccine.removeprefix("Pneumococcal conjugate ")
 
 
 def _short(item: DueVaccine) -> str:
-    """A vaccine in a list of several: with the dose that does not count, which is why it is due again."""
+    """Return a vaccine in a list of several: with the dose that does not count, which is why it is due again."""
     not_counted = _not_counted(item.evaluations)
     return f"{item.label} dose {item.forecast.dose_number}{f' ({not_counted})' if not_counted else ''}"
 
@@ -332,7 +332,7 @@ def _doses(item: DueVaccine, *, has_doses: bool) -> str:
 
 
 def _not_counted(evaluations: tuple[Evaluation, ...]) -> str:
-    """The last dose that does not count and why, '' where all count."""
+    """Return the last dose that does not count and why, '' where all count."""
     not_counted = [item for item in evaluations if item.status is not DoseStatus.VALID]
     if not not_counted:
         return ""
@@ -341,7 +341,7 @@ def _not_counted(evaluations: tuple[Evaluation, ...]) -> str:
 
 
 def _days(evaluations: tuple[Evaluation, ...]) -> str:
-    """The days of the doses that count, the last ones written out."""
+    """Return the days of the doses that count, the last ones written out."""
     counted = [item for item in evaluations if item.status is DoseStatus.VALID]
     days = list(dict.fromkeys(item.dose.given.isoformat() for item in counted))
     left_out = len(days) - _SHOWN_DOSES
@@ -367,7 +367,7 @@ def _forbidden_lines(items: Iterable[ForbiddenVaccine]) -> Iterable[str]:
 
 
 def _basis(charted: ChartedPerson) -> str:
-    """What the forecast rests on, and what a chart does not show."""
+    """Return what the forecast rests on, and what a chart does not show."""
     days = charted.history.days
     number = f"{len(days)} day{'s' if len(days) > 1 else ''}"
     seen = f"Vaccinations of {number} on record" if days else "No vaccination on record"

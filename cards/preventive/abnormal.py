@@ -102,7 +102,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         return words, unless, unless_named
 
     def finding_in(self, test: Done) -> str | None:
-        """What of the result it is that this row means, "" where it has no words of its own; None where it is not."""
+        """Return what of the result it is that this row means, "" if it has no words of its own; None if it is not."""
         if self.incomplete:
             return "" if test.is_incomplete else None
         if self._patterns[2].search(test.words) is not None:
@@ -172,7 +172,7 @@ class OpenResult(Struct, frozen=True):
 
 
 def open_results(chart: Chart) -> tuple[OpenResult, ...]:
-    """The results that wait for what follows them, the first row of each screening, in the order of the table."""
+    """Return the results that wait for what follows them, the first row of each screening, in the table's order."""
     by_screening: dict[str, OpenResult] = {}
     for row in ABNORMAL_RESULTS.rows:
         if row.screening not in by_screening and _is_for(row, chart):

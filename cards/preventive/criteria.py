@@ -357,7 +357,7 @@ def chart_of(record: PatientRecord, knowledge: PreventiveKnowledge, risk: Record
 
 
 def judge_services(chart: Chart, results: Sequence[OpenResult]) -> tuple[Judgement, ...]:
-    """The answer for each recommendation, in the order of the knowledge; `results` are those without a follow-up."""
+    """Return the answer for each recommendation, in the knowledge's order; `results` are those without a follow-up."""
     by_screening = {result.row.screening: result for result in results}
     return tuple(_judge(service, chart, by_screening.get(service.id)) for service in chart.knowledge.services)
 

@@ -59,7 +59,7 @@ class Chart(Struct, frozen=True):
         return done(self.record, name)
 
     def bmi(self) -> float | None:
-        """The body mass index as PREVENT reads it, in kg/m2."""
+        """Return the body mass index as PREVENT reads it, in kg/m2."""
         value = self.risk.evidence.get("bmi")
         return float(value.value) if value is not None else None
 
@@ -116,6 +116,6 @@ def _done(service: PreventiveService, chart: Chart, test: Done, due: date | None
 
 
 def fact_of(test: Done) -> Fact:
-    """A test that was done as a fact of the card."""
+    """Return a test that was done as a fact of the card."""
     effective = test.time.text if test.time is not None else None
     return Fact(name=test.test, text=plain(test.words, 80), effective=effective, source=test.source)

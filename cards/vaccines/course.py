@@ -78,7 +78,7 @@ class Course(Struct):
     _not_valid_by_day: DosesByDay | None = None
 
     def add(self, evaluation: Evaluation) -> None:
-        """The next given dose with what became of it."""
+        """Add the next given dose with what became of it."""
         self.evaluations.append(evaluation)
         (self.valid if evaluation.status is DoseStatus.VALID else self.not_valid).append(evaluation.dose)
         if evaluation.reason == INADVERTENT:

@@ -46,7 +46,7 @@ class DosesByDay:
         return days[-1] if days else None
 
     def latest_before(self, cvx: frozenset[str], day: date, period: Period) -> date | None:
-        """The last day on which one of these vaccines was given and which lies at least the period before `day`."""
+        """Return the last day on which one of these vaccines was given that lies at least the period before `day`."""
         days = self._days_of(cvx)
         position = bisect_right(days, day, key=period.after)
         return days[position - 1] if position else None

@@ -30,7 +30,7 @@ _OPEN_DAYS = 90.0
 
 
 def ordered_groups(record: PatientRecord, knowledge: VaccineKnowledge) -> frozenset[str]:
-    """The vaccine groups of open orders of the last 90 days, by CVX code or by the words of our own drafts."""
+    """Return the vaccine groups of open orders of the last 90 days, by CVX code or by the words of our own drafts."""
     groups = knowledge.schedule.groups
     groups_ordered: set[str] = set()
     for concept in _open_orders(record):
@@ -133,7 +133,7 @@ class DueVaccine(Struct, frozen=True):
         return tuple(sorted(days))
 
     def last_day(self, as_of: date) -> date | None:
-        """The last day on which the dose may be given, by CDC's maximum age, where that day is near."""
+        """Return the last day on which the dose may be given, by CDC's maximum age, where that day is near."""
         days = [day for candidate in self.forecast.best if (day := candidate.forecast.latest) is not None]
         return min(days) if days and (min(days) - as_of).days <= _ENDS_SOON_DAYS else None
 
@@ -275,7 +275,7 @@ def _of_season(
     knowledge: VaccineKnowledge,
     settled: Set[str],
 ) -> Iterator[tuple[str, date]]:
-    """The vaccines of this season that the release is too old for, with the last day that it covers.
+    """Yield the vaccines of this season that the release is too old for, with the last day that it covers.
 
     Influenza is given each season; the one against RSV is a one-time dose (MMWR 2023;72:1115).
     """
@@ -381,7 +381,7 @@ def _next_doses(forecast: GroupForecast) -> list[SeriesDose]:
 
 
 def _why_not_judged(forecast: GroupForecast, person: Person, knowledge: VaccineKnowledge) -> str | None:
-    """An immunity or a date that the chart does not tell."""
+    """Return an immunity or a date that the chart does not tell."""
     if forecast.status not in (SeriesStatus.NOT_COMPLETE, SeriesStatus.NOT_RECOMMENDED):
         return None
     for antigen in knowledge.schedule.groups[forecast.group].antigens:
@@ -401,7 +401,7 @@ def _why_not_judged(forecast: GroupForecast, person: Person, knowledge: VaccineK
 
 
 def _season_before(forecast: GroupForecast, as_of: date) -> date | None:
-    """The end of the last season that the release covers, where it is over: of a complete series too.
+    """Return the end of the last season that the release covers, where it is over: of a complete series too.
 
     The dose of one season says nothing about the next one.
     """
@@ -416,7 +416,7 @@ def _season_before(forecast: GroupForecast, as_of: date) -> date | None:
 
 
 def season_end_of(rule: SeriesDose) -> date | None:
-    """The last day of the season of a dose; where the release dates only its beginning, a year later; or None."""
+    """Return the last day of the season of a dose; if the release dates only its beginning, a year later; or None."""
     return rule.season_end or (_SEASON.after(rule.season_start) if rule.season_start is not None else None)
 
 
@@ -433,7 +433,7 @@ def _due(forecast: GroupForecast, charted: ChartedPerson, as_of: date, knowledge
 
 
 def group_label(group: str, person: Person, as_of: date) -> str:
-    """What clinicians call a vaccine group for a person of this age."""
+    """Return what clinicians call a vaccine group for a person of this age."""
     if group == TETANUS_GROUP:
         return "DTaP" if person.within_ages(as_of, None, _SEVEN) else "Tdap/Td"
     return _LABELS.get(group, group)
@@ -447,7 +447,7 @@ def _labels(group: str) -> tuple[str, ...]:
 
 
 def _preferred(forecast: GroupForecast, knowledge: VaccineKnowledge) -> tuple[str, ...]:
-    """The vaccines that CDC prefers for the next dose, by their names."""
+    """Return the vaccines that CDC prefers for the next dose, by their names."""
     vaccines = knowledge.schedule.vaccines
     return tuple(vaccines[code].name for code in forecast.vaccines if code in vaccines)
 
@@ -479,7 +479,7 @@ def _to_check(
 def _check_of(
     item: PatientObservation, code: str, needed: Iterable[str], knowledge: VaccineKnowledge
 ) -> VaccineToCheck | None:
-    """The groups of which CDC's tables forbid a vaccine; None where there is none.
+    """Return the groups of which CDC's tables forbid a vaccine; None where there is none.
 
     What forbids one vaccine of several (live influenza vaccine) is not asked for what the chart leaves open.
     """

@@ -214,7 +214,7 @@ def conflict_end(course: Course, conflict: Conflict) -> date | None:
 
 
 def _ends(course: Course, conflict: Conflict) -> tuple[tuple[DosesByDay, Period], tuple[DosesByDay, Period]]:
-    """The doses that begin the conflict with its end: all of them, and those that do not count, where it is later.
+    """Return the doses that begin the conflict with its end: all of them, and those that do not count, if it is later.
 
     The shorter end holds for a dose that counts; for one that does not the longer one comes beside it.
     """

@@ -88,7 +88,7 @@ def _is_immune(person: Person, antigen: Antigen) -> bool:
 def _contraindications(
     target: TargetDose | None, person: Person, antigen: Antigen, as_of: date
 ) -> tuple[Contraindication, ...]:
-    """What forbids the series: a contraindication of the antigen, or one for each vaccine that could be given."""
+    """Return what forbids the series: a contraindication of the antigen, or of each vaccine that could be given."""
     if not person.codes.isdisjoint(antigen.contraindicated_by):
         applicable = tuple(item for item in antigen.contraindications if _applies(item, person, as_of))
         if applicable:

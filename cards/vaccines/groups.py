@@ -96,7 +96,7 @@ def _best(
     conflicts: tuple[Conflict, ...],
     as_of: date,
 ) -> Iterable[Candidate]:
-    """The best series of an antigen; which it is for most people of whom no dose is known needs no comparison."""
+    """Return the best series of an antigen, which for most people of whom no dose is known needs no comparison."""
     if not doses and person.codes.isdisjoint(antigen.indicated_by):
         first = antigen.series_to_begin
         chosen = first[person.gender] if person.gender in first else first[""]

@@ -61,7 +61,7 @@ class Sessions:
         """The name of the cookie that ties a login under way to one browser."""
 
     def begin(self, person: Person, replacing: str | None = None) -> str:
-        """A new session; returns the value of its cookie. The session of the old cookie ends, whoever made it."""
+        """Begin a session and return the value of its cookie. The session of the old cookie ends, whoever made it."""
         token = secrets.token_urlsafe(32)
         moment = self._now()
         row = {

@@ -49,7 +49,7 @@ def read_manifest(answer: httpx.Response, status: str) -> dict[str, Any]:
 
 
 def absolute(base: str, address: Any) -> str:
-    """The address, which may be written from this base on; one that is none stays as it is, for `refuse_address`."""
+    """Return an address that may be written from this base on; what is none stays as it is, for `refuse_address`."""
     try:
         return urljoin(base, str(address))
     except ValueError:

@@ -58,7 +58,7 @@ class TableStep(_Step):
         return self._model
 
     def spark_schema(self) -> str:
-        """The columns of the answer with their types, as Spark takes them: the id as text, then those of `score`."""
+        """Return the answer's columns with their types, as Spark takes them: the id as text, then those of `score`."""
         columns = (*PLAIN_COLUMNS, *self.model.explaining)
         typed = [f"{name} {'string' if name in TEXT_COLUMNS else 'double'}" for name in columns]
         return ", ".join(["id string", *typed])
@@ -106,14 +106,14 @@ class ChartStep(_Step):
         self._questions: Questions | None = None
 
     def __call__(self, table: Any) -> Any:
-        """The scores of the patients of a Table or RecordBatch that holds each of its patients whole, in any order."""
+        """Return the patients' scores of a Table or RecordBatch that holds each of its patients whole, in any order."""
         import pyarrow
 
         rows = pyarrow.table(table) if isinstance(table, pyarrow.RecordBatch) else table
         return pyarrow.concat_tables(self._scored(grouped([rows.sort_by("patient_id")])))
 
     def sorted_batches(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The scores of batches whose rows are sorted by the patient, for `mapInArrow` of Spark; 200 charts at a time.
+        """Yield the scores of batches with rows sorted by the patient, for `mapInArrow` of Spark; 200 charts at a time.
 
         Raises:
             BatchRefused: the rows are not sorted, so that a patient could be scored on half a chart.

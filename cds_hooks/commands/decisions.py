@@ -92,7 +92,7 @@ def _list_by_id(url: str, identifier: str, as_json: bool) -> None:
 
 
 def _find(url: str, wanted: DecisionFilter, limit: int) -> list[Decision]:
-    """The newest decisions that the filter describes; in a large record by the book of counts, brought up to date."""
+    """Return the newest decisions that the filter describes; in a large record by the book of counts, made current."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Counting decisions", total=None, visible=False)
         book = book_for(

@@ -80,7 +80,7 @@ def lazy_group(commands: Mapping[str, Lazy]) -> type[TyperGroup]:
             return lazy.load(cmd_name)
 
         def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature of typer
-            """The whole line of help of each command, none of which is imported for it."""
+            """Write the whole line of help of each command, none of which is imported for it."""
             with formatter.section("Commands"):
                 formatter.write_dl([(name, commands[name].summary) for name in commands])
 

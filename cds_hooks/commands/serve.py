@@ -83,7 +83,7 @@ def _serve_with(workers: int, sockets: list[socket.socket]) -> None:
 
 
 def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
-    """A bound socket, on which uvicorn listens when the server can answer; ends the command where it cannot be had."""
+    """Return a bound socket, on which uvicorn listens when the server can answer; end the command without one."""
     if host not in LOOPBACK and settings().trust_file is None and not any_host:
         raise failure(
             f"Without a trust file the server takes unsigned calls, so it listens on this machine only, not on {host}. "

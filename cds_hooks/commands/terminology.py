@@ -99,7 +99,7 @@ def _by_server(base: str, token: Path | None) -> Iterator[Callable[["Imported", 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, else a line for each file that is read."""
+    """Show a bar on a terminal, else a line for each file that is read."""
     with Progress(
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True), transient=True
     ) as bar:

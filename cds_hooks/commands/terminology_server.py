@@ -176,7 +176,7 @@ def _about(attribute: str, codes: Iterable[str]) -> str:
 def _members(
     server: TerminologyServer, codes: frozenset[str], definitions: Sequence[Definition], excluded: frozenset[str]
 ) -> dict[str, list[str]]:
-    """What is below the codes or in the definitions, but what was read and is in none, with what is below that."""
+    """Return what is below the codes or in the definitions, but what was read and is in none and what is below that."""
     expressions = [definition.text for definition in definitions]
     if not any(definition.instead for definition in definitions):
         expressions += [" OR ".join(f"<< {code}" for code in part) for part in _parts(sorted(codes), _CODES_AT_ONCE)]

@@ -57,7 +57,7 @@ def understand_resources(
 
 
 def _resources(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The resources, each with the folder within the folder that it comes from, which is one source of a corpus."""
+    """Yield the resources, each with the folder within the folder that it comes from: one source of a corpus."""
     if source == "-":
         for line in sys.stdin.buffer:
             if line.strip():

@@ -88,7 +88,7 @@ def profile_for(
     override_reasons: Iterable[Coding] = (),
     action_selection_behavior: bool = False,
 ) -> ClientProfile:
-    """The profile of a client; version and Markdown are those of its dialect unless given. UnknownDialect if wrong."""
+    """Return a client's profile; version and Markdown are its dialect's unless given. UnknownDialect if wrong."""
     dialects = find_dialects()
     if dialect not in dialects:
         raise UnknownDialect(f"there is no dialect {dialect!r}; there are {', '.join(dialects)}")

@@ -82,7 +82,7 @@ class Inbox:
     """The file of events, written by one thread at a time."""
 
     def __init__(self, file: Path, rules: Sequence[EffectRule] = (), reads: Reads = lambda _fact: ()) -> None:
-        """The file is made where it is not there; its folder only where it is the default one."""
+        """Make the file where it is not there; its folder only where it is the default one."""
         if file.parent == Path("var"):
             file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)

@@ -139,7 +139,7 @@ class CheckedCall(Struct):
     """How many cards of this call have passed the check that is asked now."""
 
     def patient_finding(self, card: Card) -> PatientFinding | None:
-        """Returns what the card says about the patient as a whole; None for a card of orders."""
+        """Return what the card says about the patient as a whole; None for a card of orders."""
         if card.uuid not in self.findings:
             is_too_long = len(self.caller.patient) > LONGEST_ID
             finding = None if is_too_long else patient_finding(card.own_extension, self.caller.hook)
@@ -147,11 +147,11 @@ class CheckedCall(Struct):
         return self.findings[card.uuid]
 
     def is_own(self, answered_by: str) -> bool:
-        """Returns whether the user of this call gave an answer; False where that is not known."""
+        """Return whether the user of this call gave an answer; False where that is not known."""
         return bool(answered_by) and answered_by == self.user()
 
     def tell_of_colleague(self, about: str, at: float, reason: str) -> None:
-        """Notes for the reader that a colleague overrode the same critical finding."""
+        """Note for the reader that a colleague overrode the same critical finding."""
         moment = datetime.fromtimestamp(at, UTC)
         is_today = moment.date() == datetime.fromtimestamp(self.as_of, UTC).date()
         day = "" if is_today else f" on {moment.date().isoformat()}"
@@ -159,7 +159,7 @@ class CheckedCall(Struct):
         self.colleague_answers[about] = f"{OVERRIDDEN_BEFORE}{day} at {moment:%H:%M} UTC: {words}."
 
     def subject_of(self, card: Card) -> str:
-        """Returns what a reason against a card is about: its first rule, its model or guideline, else the service."""
+        """Return what a reason against a card is about: its first rule, its model or guideline, else the service."""
         if rules := card.own_extension.findings:
             return rules[0].rule
         finding = patient_finding(card.own_extension, self.caller.hook)
@@ -750,7 +750,7 @@ class Chosen(Struct):
     withheld: dict[str, int] = {}
 
     def withhold(self, uuid: str, silence: Silence) -> None:
-        """Notes why the card or suggestion of this uuid is not shown, for a replay."""
+        """Note why the card or suggestion of this uuid is not shown, for a replay."""
         self.withheld[uuid] = len(self.silences)
         self.silences.append(silence)
 

@@ -18,7 +18,7 @@ class Claims:
     """Names that were taken in the last minute or two, in the store of used tokens: there they are hashes."""
 
     def __init__(self, database_url: str) -> None:
-        """The store beside this record is opened by the first claim."""
+        """Name the store beside this record, which the first claim opens."""
         self._url = database_url
         self._store: ReplayStore | None = None
 
@@ -59,6 +59,6 @@ class Claims:
 
 
 def claims_between_workers(configured: Settings) -> Claims | None:
-    """What the workers of one machine, or the machines that share PostgreSQL, need; None for one process alone."""
+    """Return what workers of one machine, or machines that share PostgreSQL, need; None for one process alone."""
     shares = configured.metrics_dir is not None or parse_url(configured.database_url).get_backend_name() != "sqlite"
     return Claims(configured.database_url) if shares else None

@@ -78,12 +78,12 @@ class Governance:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="governance")
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
-        """Returns what says of a finding why it is not shown in this call."""
+        """Return what says of a finding why it is not shown in this call."""
         call.shared = self._shared_with(call)
         return check_findings(call, self.checks)
 
     async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
-        """Returns the cards to show now, and the reason against each of the others."""
+        """Return the cards to show now, and the reason against each of the others."""
         call.shared = self._shared_with(call)
         chosen = await hold_back(cards, call, self.checks)
         if call.colleague_answers:
@@ -105,7 +105,7 @@ class Governance:
         return {"approved": len(versions) - waiting, "not_approved": waiting}
 
     def remember(self, decision: Decision, items: Iterable[FeedbackItem]) -> None:
-        """Takes clinicians' answers to the cards of a decision at once, so that the next call already knows them."""
+        """Take clinicians' answers to the cards of a decision at once, so that the next call already knows them."""
         if is_trial(decision.client):
             return
         for answer in answers_to(decision, items):
@@ -119,7 +119,7 @@ class Governance:
         self.memory.note_shown(call.caller, [finding for finding in findings if finding is not None], call.as_of)
 
     async def keep_reading(self, url: str, views: Views) -> None:
-        """Takes what is in the views of the record, and approvals, every two seconds until cancelled.
+        """Take what is in the views of the record, and approvals, every two seconds until cancelled.
 
         It has a thread of its own: an approval never waits behind uploads or messages.
         """
@@ -134,20 +134,20 @@ class Governance:
             await asyncio.sleep(_READ_SECONDS if self._was_read.is_set() else _FIRST_SECONDS)
 
     def _read_first(self, url: str, views: Views) -> None:
-        """Counts what was shown before, when the views have all that was on record when this process began."""
+        """Count what was shown before, when the views have all that was on record when this process began."""
         self._newest = self._newest or newest_numbers(url)
         if all(views.mark(name).sequence >= number for name, number in self._newest.items()):
             self.budgets.count_earlier(views)
             self._was_read.set()
 
     async def wait_until_read(self, seconds: float) -> None:
-        """Returns when the views have what was on record before, at the latest after so many seconds."""
+        """Return when the views have what was on record before, at the latest after so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._was_read.wait()
 
     def read_approvals(self) -> None:
-        """Takes the approvals that are on record.
+        """Take the approvals that are on record.
 
         Raises:
             RecordUnavailable: They cannot be read.
@@ -168,7 +168,7 @@ class Governance:
         return self._signed() if self._needs_approval else self._typed
 
     def _signed(self) -> SiteRules:
-        """Returns what the file says, with the approvals of two people instead of the typed ones."""
+        """Return what the file says, with the approvals of two people instead of the typed ones."""
         approvals = self._approvals
         state = (id(self._typed), approvals.state if approvals is not None else None)
         if self._in_force[0] != state:
@@ -186,14 +186,14 @@ class Governance:
 
 
 def _with_colleague(card: Card, call: CheckedCall) -> Card:
-    """Returns the card with what a colleague answered to the same critical finding."""
+    """Return the card with what a colleague answered to the same critical finding."""
     keys = (card.uuid, *(finding.rule for finding in card.own_extension.findings))
     sentences = dict.fromkeys(call.colleague_answers[key] for key in keys if key in call.colleague_answers)
     return with_sentences(card, sentences) if card.indicator == "critical" else card
 
 
 def with_sentences(card: Card, sentences: Iterable[str]) -> Card:
-    """Returns the card with these sentences at the end of its detail."""
+    """Return the card with these sentences at the end of its detail."""
     return replace(card, detail="\n\n".join(filter(None, (card.detail, *sentences)))) if sentences else card
 
 

@@ -97,11 +97,11 @@ class Bounded(Generic[_Key, _Value]):
         return len(self._values)
 
     def get(self, key: _Key) -> _Value | None:
-        """Returns the value of this key; None where there is none."""
+        """Return the value of this key; None where there is none."""
         return self._values.get(key)
 
     def put(self, key: _Key, value: _Value) -> None:
-        """Takes a value as the newest."""
+        """Take a value as the newest."""
         with self.writing:
             self._values.pop(key, None)
             self._values[key] = value
@@ -168,7 +168,7 @@ class PatientMemory(Struct):
     def take_shown(
         self, service: str, findings: Iterable[PatientFinding], at: float, now: float, rest_days: float
     ) -> None:
-        """Takes what a service showed at `at`; all times in epoch seconds."""
+        """Take what a service showed at `at`; all times in epoch seconds."""
         for finding in findings:
             self._take_turns(service, finding, at, now)
             if not finding.asks and finding.about != FOLLOW_UP:
@@ -190,7 +190,7 @@ class PatientMemory(Struct):
             self.shown[finding.about] = ShownFinding(at, "shown", finding)
 
     def take_answer(self, answer: Answer, now: float) -> None:
-        """Takes a clinician's answer; of several about one finding the newest counts."""
+        """Take a clinician's answer; of several about one finding the newest counts."""
         finding = patient_finding(answer.card.our_extension, answer.hook)
         if finding is not None and finding.is_list and (answer.is_accepted or answer.how in OF_ONE_FINDING):
             self.shown.pop(finding.about, None)  # the others of the list are shown at the next opening
@@ -234,7 +234,7 @@ class PatientMemory(Struct):
                 self.overrides[key] = (*kept, override)[-_OVERRIDES_OF_ONE:]
 
     def without_old(self, now: float, rest_days: float, oldest: float) -> "PatientMemory":
-        """Returns what can still count and is not older than `oldest`; an empty memory where nothing is left."""
+        """Return what can still count and is not older than `oldest`; an empty memory where nothing is left."""
         year = max(oldest, now - LONGEST_DAYS * _DAY_SECONDS)
         shown_since = max(oldest, now - max(rest_days, SHOWN_AGAIN_DAYS, ONCE_DAYS) * _DAY_SECONDS)
         overrides = {
@@ -255,24 +255,24 @@ class PatientMemory(Struct):
 
 
 def override_key(rule: str, band: str) -> str:
-    """Returns under which name the overrides of a rule's band are kept."""
+    """Return under which name the overrides of a rule's band are kept."""
     return f"{rule} {band}"
 
 
 def turn_kind(finding: PatientFinding) -> str:
-    """Returns the kind of cards of which a patient gets one that this card is of; "" for most cards."""
+    """Return the kind of cards of which a patient gets one that this card is of; "" for most cards."""
     if finding.asks:
         return f"{_TEST}{finding.subject}"
     return FOLLOW_UP if finding.about == FOLLOW_UP else ""
 
 
 def turn_days(kind: str) -> int:
-    """Returns for how many days a turn of this kind is held."""
+    """Return for how many days a turn of this kind is held."""
     return TEST_DAYS if kind.startswith(_TEST) else SHOWN_AGAIN_DAYS
 
 
 def is_this_opening(turn: Turn, now: float) -> bool:
-    """Returns whether a turn was taken within the day before `now`: several people open a chart at one visit."""
+    """Return whether a turn was taken within the day before `now`: several people open a chart at one visit."""
     return 0 <= now - turn.at <= SHOWN_AGAIN_DAYS * _DAY_SECONDS
 
 
@@ -284,7 +284,7 @@ def rest_period(finding: PatientFinding, rest_days: float) -> tuple[float, float
 
 
 def words_of(resource: object) -> tuple[str, ...]:
-    """Returns what an order is called: the text and the display names of its medication or code."""
+    """Return what an order is called: the text and the display names of its medication or code."""
     if not isinstance(resource, dict):
         return ()
     concept = resource.get("medicationCodeableConcept") or resource.get("code") or {}
@@ -293,7 +293,7 @@ def words_of(resource: object) -> tuple[str, ...]:
 
 
 def plain_words(text: str) -> str:
-    """Returns words in the form in which they are compared."""
+    """Return words in the form in which they are compared."""
     return plain(text, _LONGEST_WORDS).casefold()
 
 
@@ -309,7 +309,7 @@ def _accepted(sent: SentCard, suggestion: SentSuggestion, at: float) -> Accepted
 
 
 def _is_replaced(earlier: Override, newer: Override) -> bool:
-    """Returns whether the newer override counts for everything that the earlier one counts for."""
+    """Return whether the newer override counts for everything that the earlier one counts for."""
     is_wider = earlier.about <= newer.about and SEVERITY[earlier.indicator] <= SEVERITY[newer.indicator]
     return is_wider and earlier.at <= newer.at and earlier.by == newer.by and earlier.drafts <= newer.drafts
 
@@ -336,7 +336,7 @@ CREATE INDEX memory_by_time ON memory (at);
         self._rest_days = rest_days
 
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """Takes what was shown and answered, of each patient with one reading and one writing."""
+        """Take what was shown and answered, of each patient with one reading and one writing."""
         now, changed = self._now(), dict[_Patient, PatientMemory]()
         called = _called_in(connection)
         for row in batch.decisions:
@@ -433,7 +433,7 @@ class Memory:
         self._views = views
 
     def of_patient(self, client: str, patient: str) -> PatientMemory:
-        """Returns what is remembered; where the views cannot be read, what this process knows."""
+        """Return what is remembered; where the views cannot be read, what this process knows."""
         memory = self._in_views(client, patient)
         for noted in self._noted.get((client, patient)) or ():
             if noted.answer is not None:
@@ -443,7 +443,7 @@ class Memory:
         return memory
 
     def note_shown(self, caller: Caller, findings: Collection[PatientFinding], at: float) -> None:
-        """Takes what was shown just now and is on record."""
+        """Take what was shown just now and is on record."""
         if findings:
             self._note(caller.client, caller.patient, _Noted(time(), None, caller.service, tuple(findings), at))
 
@@ -464,7 +464,7 @@ class Memory:
         return other_service is None or self._now() - other_service.at > _CALLED_DAYS * _DAY_SECONDS
 
     def note_answer(self, answer: Answer) -> None:
-        """Takes an answer that came just now and is on record."""
+        """Take an answer that came just now and is on record."""
         self._note(answer.client, answer.patient, _Noted(time(), answer))
 
     def refresh(self) -> None:
@@ -568,7 +568,7 @@ def _answer_days(answer: ShownFinding, finding: PatientFinding, horizons: Mappin
 
 
 def _is_shown_again(finding: PatientFinding, answer: ShownFinding) -> bool:
-    """Returns whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
+    """Return whether the finding is worse than what was answered, or what the clinician waited for has arrived."""
     arrived = answer.how == _NEEDS_MORE and finding.has_arrived_since(answer.finding)
     return arrived or finding.is_worse_than(answer.finding)
 

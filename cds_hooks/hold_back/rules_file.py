@@ -153,7 +153,7 @@ def _band_problems(switch: Mapping[str, Any], version: RuleVersion) -> Iterator[
 
 
 def _switched(switch: Mapping[str, Any], rule_versions: Mapping[str, RuleVersion]) -> list[str]:
-    """The rules that a switch is about: one, or every rule of a family; none where there is no such rule or family."""
+    """Return the rules that a switch is about: one, or every rule of a family; none without such a rule or family."""
     if "family" in switch:
         return [rule for rule, version in rule_versions.items() if version.table.family == switch["family"]]
     return [switch["rule"]] if switch["rule"] in rule_versions or switch["rule"] == NOT_COVERED else []

@@ -128,7 +128,7 @@ def findings_of(response: bytes) -> dict[str, list[tuple[str, str]]]:
 
 
 def sent_by(url: str, ids: Iterable[str]) -> dict[str, dict[str, SentCard]]:
-    """The cards of these decisions, by the decision and the card's uuid; RecordUnavailable where they cannot be read.
+    """Return these decisions' cards by the decision and the card's uuid; RecordUnavailable if they cannot be read.
 
     Many answers can be about one decision with a long response, which is read and decoded once.
     """

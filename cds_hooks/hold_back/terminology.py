@@ -44,7 +44,7 @@ Wanted = tuple[Path | None, Mapping[tuple[str, str], Meaning]]
 
 
 def index_in_force(configured: Settings, released: Released) -> Wanted:
-    """What lookups should read by the settings and the acts; raises nothing, also where the index is not there."""
+    """Return what lookups should read by the settings and the acts; raise nothing, also if the index is not there."""
     mappings = {}
     for name, version in released.mappings.items():
         with suppress(ApprovalRefused):  # it was approved with tables that had this meaning

@@ -55,7 +55,7 @@ class VisitCard(Struct, frozen=True, order=True):
 
 
 def card_in_place(card: VisitCard, others: Iterable[VisitCard]) -> VisitCard | None:
-    """Returns the last of the cards of this opening that leave no place for this one; None where it is shown."""
+    """Return the last of the cards of this opening that leave no place for this one; None where it is shown."""
     shown: list[VisitCard] = []
     for other in sorted(other for other in others if other < card):
         if _has_place(other, shown):
@@ -88,7 +88,7 @@ class _Reserved(Struct, frozen=True):
     taken_at: float
 
     def is_kept(self, now: float) -> bool:
-        """Returns whether that was within the half minute, by the clock of the calls as well."""
+        """Return whether that was within the half minute, by the clock of the calls as well."""
         return monotonic() - self.taken_at < _RESERVED_SECONDS and abs(now - self.turn.at) < _RESERVED_SECONDS
 
 

@@ -126,7 +126,7 @@ def _tested(manifest: Manifest) -> list[Alerting]:
 
 
 def highest_percentiles(decisions: Iterable[Decision], manifest: Manifest) -> dict[tuple[str, str, int], float]:
-    """The highest percentile of each patient and day (UTC) that the model, or the one that takes over, has scored."""
+    """Return the highest percentile of each patient and day (UTC) scored by the model or the one that takes over."""
     names = {manifest.id, *([manifest.twin.id] if manifest.twin is not None else [])}
     highest: dict[tuple[str, str, int], float] = {}
     for decision in decisions:

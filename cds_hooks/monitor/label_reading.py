@@ -211,7 +211,7 @@ def _add(connection: sqlite3.Connection, key: Key, counts: LabelCounts) -> None:
 
 
 def label_windows(book: CountBook, labels: Labels, until: date, days: int) -> list[LabelWindow]:
-    """The mature predictions of the last `days` days that were mature on `until`, and those of as many days before.
+    """Return the predictions of the last `days` days that were mature on `until`, and those of as many days before.
 
     Each model has its own days, because each has its own horizon. The counts of a day are read once for all models.
 

@@ -115,7 +115,7 @@ def groups_of(connection: sqlite3.Connection, wanted: DecisionFilter) -> Groups:
 def places(
     connection: sqlite3.Connection, groups: Groups, before: Place | None, since: int | None, budget: Budget
 ) -> Iterator[Place]:
-    """The places of all decisions that have a name of each group, the newest first, from `before` back to `since`.
+    """Yield the places of decisions that have a name of each group, the newest first, from `before` back to `since`.
 
     The rarest group leads, and of each of its places it is asked whether the others have it.
     """

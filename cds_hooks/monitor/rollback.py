@@ -30,7 +30,7 @@ def to_take_back(released: Released, figures: Sequence[Figure]) -> list[Rollback
 
 
 def _services_of(figures: Iterable[Figure]) -> dict[str, set[str]]:
-    """The services in which each model and equation was asked, by the figures of its scores ("id@version group")."""
+    """Return the services that asked each model and equation, by the figures of its scores ("id@version group")."""
     services: dict[str, set[str]] = {}
     for figure in figures:
         if figure.family == "score drift":

@@ -81,7 +81,7 @@ def labels_of(manifests: Iterable[Manifest | _Manifest], configured: Settings) -
 
 
 def site_labels(configured: Settings) -> dict[str, Label]:
-    """The labels of the models of the package and of the site's own folder; one that cannot be read is left out."""
+    """Return the labels of the package's models and of the site's own folder; one that cannot be read is left out."""
     manifests = []
     site_folder, shipped = configured.models_folder, Path(str(files("models_onnx") / "artifacts"))
     for folder in (shipped,) if site_folder is None else (shipped, site_folder):

@@ -143,7 +143,7 @@ def _members_of(kind: type[Context]) -> tuple[tuple[str, str, Any], ...]:
 def _split(
     asked_orders: Mapping[str, Any], orders: Mapping[str, Any] | None
 ) -> tuple[tuple[str, ...], tuple[Raw, ...]]:
-    """Returns the names of those that stand in `orders` as they came, and the JSON of the others."""
+    """Return the names of those that stand in `orders` as they came, and the JSON of the others."""
     if not asked_orders:
         return (), ()
     drafts = (orders or {}).get("drafts")
@@ -159,7 +159,7 @@ def _split(
 
 
 def id_of(resource: Mapping[str, Any]) -> str:
-    """Returns the resource as Type/id."""
+    """Return the resource as Type/id."""
     return f"{resource.get('resourceType', '')}/{resource.get('id', '')}"
 
 
@@ -167,7 +167,7 @@ class FactsOfCall:
     """The facts of a decision, read again, with what its basis has of them."""
 
     def __init__(self, facts: bytes, chart: bytes | None, basis: OfBasis, patient_id: str) -> None:
-        """Raises msgspec.MsgspecError where the facts, or the chart that belongs to them, cannot be read."""
+        """Raise msgspec.MsgspecError where the facts, or the chart that belongs to them, cannot be read."""
         self._facts = _decoder.decode(facts)
         self._chart = decode_chart(chart) if chart is not None else None
         self._basis = basis
@@ -186,7 +186,7 @@ class FactsOfCall:
         encounter_id: str | None = None,
         opt_out_flags: frozenset[SystemAndCode] = frozenset(),
     ) -> PatientRecord:
-        """Returns the facts of the chart as of this instant; ChartNotRecorded where there is none."""
+        """Return the facts of the chart as of this instant; ChartNotRecorded where there is none."""
         if self._chart is None:
             raise ChartNotRecorded
         refusals = self._facts.refusals
@@ -202,7 +202,7 @@ class FactsOfCall:
         return Raw(_encode(members))
 
     def filled(self, templates: Templates) -> FilledPrefetch:
-        """Returns the prefetch as it was known then, without its resources: those are in `record`.
+        """Return the prefetch as it was known then, without its resources: those are in `record`.
 
         What follows from the same states is remembered with the templates, as it is of a call that came in.
         """
@@ -247,6 +247,6 @@ class FactsOfCall:
 
 
 def id_of_raw(resource: Raw) -> str:
-    """Returns the resource, which was not decoded, as Type/id."""
+    """Return the resource, which was not decoded, as Type/id."""
     head = _head.decode(resource)
     return f"{head.resourceType}/{head.id}"

@@ -141,7 +141,7 @@ class PrefetchFill:
             self._keep(state if fetch_result.ended is None else _in_part(state, gap_reason(fetch_result.ended)))
 
     def _remember_products(self, job: _Job, error: FetchError | None) -> None:
-        """A client of 3.0 has keys for the Medications that orders refer to: these are not asked for twice."""
+        """Remember Medications that a client of 3.0 has keys for, so that they are not asked for twice."""
         if isinstance(job.what, Search) and job.what.type == "Medication":
             self._products_asked.update(*(value.split(",") for name, value in job.what.parameters if name == "_id"))
             self._products_ended = self._products_ended if error is None else gap_reason(error)
@@ -150,7 +150,7 @@ class PrefetchFill:
         self.states[state.template.key] = state
 
     async def fill_medications(self) -> None:
-        """The Medications that orders, drafts and mixtures refer to: one search for each depth."""
+        """Fetch the Medications that orders, drafts and mixtures refer to: one search for each depth."""
         orders = [state for state in self.states.values() if state.template.resource in ORDER_TYPES]
         products = self._products_asked
         missing = [

@@ -119,7 +119,7 @@ def needs_version_3(token: Token) -> bool:
 
 
 def keys_in(query: str) -> tuple[str, ...]:
-    """The keys that must be answered before this template can be filled; WrongToken where a token cannot be read."""
+    """Return the keys that must be answered before this template can be filled; WrongToken if a token is unreadable."""
     tokens = (read_token(match[1]) for match in TOKEN.finditer(query))
     return tuple(dict.fromkeys(key for token in tokens if isinstance(token, PathUnion) for key in token.keys))
 

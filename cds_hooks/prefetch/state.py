@@ -145,7 +145,7 @@ class PrefetchState(Struct, frozen=True, dict=True):
         return {}
 
     def changed(self, why: object, states: Iterable[KeyState]) -> "PrefetchState":
-        """The state with these keys, made once for each reason; the state of a usual call is kept, and what follows.
+        """Return the state with these keys, made once for each reason; that of a usual call is kept, and what follows.
 
         There are a few reasons only: which of the gaps need no query, and that there is no server to ask.
         """
@@ -285,7 +285,7 @@ _MOST_LINES = 5  # lines: a card of an order has no more, so the note goes to th
 def with_prefetch_note(
     cards: Sequence[Card], state: PrefetchState, reads: Mapping[str, frozenset[str]] = NO_READS
 ) -> Sequence[Card]:
-    """The same cards, each with what could not be had as the last line of its detail, where that could change it.
+    """Return the same cards, each with what could not be had as the last line of its detail, if that could change it.
 
     `reads`: by uuid what can change a card; every key can change one that is not in it.
     """
@@ -382,7 +382,7 @@ def _resources_of_values(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def _medication_id(reference: Reference) -> str:
-    """The id of the Medication on a server; empty for `#…`, which is inside the resource itself, and for a `urn:`."""
+    """Return the Medication's id on a server; empty for `#…`, which is inside the resource itself, and for a `urn:`."""
     *_, kind, identity = ["", *(reference.reference or "").split("/_history/", 1)[0].split("/")]
     return identity if kind == "Medication" else ""
 

@@ -95,7 +95,7 @@ class Template:
         return int(match[1]) if match is not None else 0
 
     def query_for(self, protocol: str) -> str:
-        """The query as a client of this version of CDS Hooks gets it in discovery: dates by tokens only from 3.0 on."""
+        """Return the query as discovery has it for this version of CDS Hooks: dates by tokens only from 3.0 on."""
         if self.since is None or not protocol.startswith(TOKENS_OF_3):
             return self.query
         parameter, days = self.since
@@ -140,7 +140,7 @@ def _reaches(start: Template, goal: str, every: Iterable[Template]) -> bool:
 
 
 def _first_element(path: Path, template: Template) -> str | None:
-    """The element of its resource that a path goes through first; None where it goes on from the resource itself."""
+    """Return the element of its resource that a path goes through first; None if it goes on from the resource."""
     names = [step.name for step in path.steps if isinstance(step, Member)]
     if "?" in template.query:  # a searchset: entry.resource comes first
         names = names[2:]

@@ -105,7 +105,7 @@ def _only_value(texts: tuple[str, ...]) -> str:
 
 
 def _escaped(text: str, values: TokenValues) -> str:
-    """The template's own separators stay; those in a value do not become any. Several values mean "or" (TOK-13)."""
+    """Return values in which no sign becomes a separator of the template. Several values mean "or" (TOK-13)."""
     parts = TOKEN.split(text)
     parts[::2] = [unquote(literal) for literal in parts[::2]]
     parts[1::2] = [",".join(escaped(value) for value in values.values_of(token)) for token in parts[1::2]]

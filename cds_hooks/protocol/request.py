@@ -190,7 +190,7 @@ def read_request(
     limits: EntryLimits = _NO_MORE,
     recall: Recall | None = None,
 ) -> CDSRequest:
-    """The typed request; BadRequest where a required field is missing or of the wrong type, or the hook is another one.
+    """Return the typed request; BadRequest if a required field is missing or of a wrong type, or the hook is another.
 
     PayloadTooLarge where its prefetch has more entries than `limits` allow.
 
@@ -254,7 +254,7 @@ def _read(
 def request_of_context(
     name: str, hook_instance: str, context: Raw, hooks: Mapping[str, Hook], *, wants_timings: bool
 ) -> CDSRequest:
-    """The request of a call that was answered before, without its prefetch; BadRequest where it would not be taken."""
+    """Return the request of a call answered before, without its prefetch; BadRequest if it would not be taken."""
     hook = hooks.get(name)
     if hook is None:
         raise _other_hook(name, hooks)
@@ -323,7 +323,7 @@ def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:
 
 
 def _with_user_in_context(body: bytes) -> bytes | None:
-    """The body of a client that sends a context of today and the user beside `hook`, the user put where it belongs.
+    """Return the body of a client that sends today's context and the user beside `hook`, the user put where it belongs.
 
     None where the body is another one. Published requests are like that (HL7/PDDI-CDS, cqframework/opioid-cds).
     """

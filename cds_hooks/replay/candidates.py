@@ -32,7 +32,7 @@ class NoCandidate(Exception):
 
 
 def candidate_site(configured: Settings, candidates: Iterable[str]) -> Site:
-    """The site with each candidate in place: a model's folder, a rules file, an index, CDS_NAME=value or RULE=off.
+    """Return the site with each candidate in place: a model's folder, rules file, index, CDS_NAME=value or RULE=off.
 
     Raises:
         NoCandidate: It is none of these.

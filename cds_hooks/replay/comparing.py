@@ -47,7 +47,7 @@ def differences_in(where: str, recorded: Any, replayed: Any) -> Iterator[Differe
 
 
 def response_for_comparison(response: bytes) -> Any:
-    """The answer without the timings, which no two calls share, and the signatures of links, which follow a secret."""
+    """Return the answer without timings, which no two calls share, and the links' signatures, which follow a secret."""
     read = orjson.loads(response)
     read.get("extension", {}).get(EXTENSION_KEY, {}).pop("timings", None)
     for card in read.get("cards") or []:
@@ -97,7 +97,7 @@ def _short(value: Any) -> str:
 
 
 def mentioned(*parts: Mapping[str, Any]) -> set[str]:
-    """The ids of models and rules that answers mention: of findings, models, and subjects of reasons for silence."""
+    """Return the ids of models and rules that answers mention: of findings, models and reasons for silence."""
     texts: set[str] = set()
     for response in parts:
         for card in response.get("cards") or []:

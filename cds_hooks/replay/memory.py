@@ -92,7 +92,7 @@ class Remembered:
         """What cards said of a colleague's answer, by their uuid."""
 
     def answered(self, finding: Finding) -> Silence | None:
-        """The recorded reason of a finding that was answered before; None where it was shown or is another one."""
+        """Return the recorded reason of a finding that was answered before; None if it was shown or is another one."""
         if not self._answered:
             return None
         alike = [

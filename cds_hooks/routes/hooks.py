@@ -170,7 +170,7 @@ def _hook_of(body: bytes, service: Service) -> str:
 
 
 def _end(trace: CallTrace | None, service: str, status: int, reason: str = "") -> None:
-    """The call's span ends, and a line of the log at the level `debug` names the call and its trace."""
+    """End the call's span, and name the call and its trace in a line of the log at the level `debug`."""
     if trace is None:
         return
     trace.end(service, status, reason)

@@ -42,7 +42,7 @@ def trace_fields(trace: CallTrace | None) -> dict[str, str]:
 
 
 async def send_refusal(send: Send, error: HookError, call_id: str, unread: Receive | None = None) -> None:
-    """The response to a call that is not answered, with the id under which the operator's log has it.
+    """Send the response to a call that is not answered, with the id under which the operator's log has it.
 
     What of the body is `unread` is read and thrown away before the connection closes, up to bounds of time and bytes:
     who still sends into a closed connection, as a proxy does, sees that it was reset and not the answer.

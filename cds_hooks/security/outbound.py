@@ -68,7 +68,7 @@ class OutboundClient:
     """Makes HTTP clients, each for one FHIR server; connections are kept for each client and base."""
 
     def __init__(self, resolver: Resolver | None = None) -> None:
-        """`resolver` gives the IP addresses of a name (default: the operating system's).
+        """Make a client; `resolver` gives the IP addresses of a name (default: the operating system's).
 
         Each of them is checked, and the connection uses one of them.
         """
@@ -392,7 +392,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Looks a name up once, refuses it if any of its addresses is not allowed, and connects to one of them."""
 
     def __init__(self, rule: AddressRule, resolver: Resolver) -> None:
-        """The TLS name and the Host header stay those of the URL: httpcore takes them from the request."""
+        """Keep the TLS name and the Host header those of the URL: httpcore takes them from the request."""
         self._rule = rule
         self._resolver = resolver
         self._network = httpcore.AnyIOBackend()

@@ -157,7 +157,7 @@ class PostgresReplayStore:
     """A `ReplayStore` over one connection; tokens that arrive during a round trip are sent together in the next."""
 
     def __init__(self, url: URL) -> None:
-        """The connection is opened and the table made when the first token arrives."""
+        """Name the database; the connection is opened and the table made when the first token arrives."""
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: Waiting = []
         self._writer: asyncio.Task[None] | None = None

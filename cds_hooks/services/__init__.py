@@ -88,7 +88,7 @@ def versions_for(configured: Settings, services: Mapping[str, Service]) -> Model
 
 
 def by_address(services: Mapping[str, Service]) -> dict[str, Service]:
-    """The services by every id that a call may name: that of a service answers all its hooks, a listed id only one."""
+    """Return the services by each id that a call may name: a service's answers all its hooks, a listed id only one."""
     addressed = dict(services)
     for service in services.values():
         for hook in service.hooks:

@@ -122,7 +122,7 @@ def condition_words(hit: ConditionHit) -> str:
 
 
 def stopped_anticoagulant(record: PatientRecord) -> str | None:
-    """The anticoagulant by mouth that was stopped in the last year, with the date that the chart gives; None for none.
+    """Return the anticoagulant by mouth that was stopped in the last year, with the chart's date; None for none.
 
     FHIR R4 does not say when an order was stopped unless its period ends: then the date is that of the order.
     """
@@ -231,7 +231,7 @@ def still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
 
 
 def _last_stop(record: PatientRecord) -> FhirTime | None:
-    """The newest day on which an anticoagulant by mouth ended or, where that is not charted, was ordered; or None."""
+    """Return the newest day on which an anticoagulant by mouth ended or, if not charted, was ordered; or None."""
     ended = [entry.ended for entry in ended_medications(record, _STOPPED_DAYS) if entry.identity.classes & BY_MOUTH]
     ordered = [entry.authored for entry in orders_not_active(record) if entry.identity.classes & BY_MOUTH]
     times = [time for time in (*ended, *ordered) if time is not None]

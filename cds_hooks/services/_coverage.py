@@ -210,7 +210,7 @@ def _entries(raw: bytes, where: str) -> list[Json]:
 
 
 def _as_meant(resource: Json, chart: _Sent, call: ServiceInput) -> Json:
-    """An appointment without a code is about what its order says; who performs a dispatched order, the call says."""
+    """Return an appointment without a code as its order says it, a dispatched order with who performs it."""
     performer = getattr(call.request.context, "performer", None)
     if isinstance(performer, str) and performer:
         return {**resource, "performer": [{"reference": performer}]}

@@ -174,7 +174,7 @@ SHORT_OUTLOOK = ("cancer_metastatic", "dementia_severe")
 
 
 def limited_outlook(record: PatientRecord, groups: tuple[str, ...] = LIMITED_OUTLOOK) -> str | None:
-    """The words of the problem that decides the outlook; None where the record has none."""
+    """Return the words of the problem that decides the outlook; None where the record has none."""
     hit = find_condition(record, *groups)
     if hit is not None:
         return plain(hit.words or hit.code, 60)
@@ -206,7 +206,7 @@ def find_named_in_chart(
     only_done: bool = False,
     until_days: float | None = None,
 ) -> str | None:
-    """The order, procedure or visit of the last days whose words hold one of these; its Type/id, else None.
+    """Return the order, procedure or visit of the last days whose words hold one of these; its Type/id, else None.
 
     A visit that is planned counts however far ahead it is. Words that `not_with` finds something in are of something
     else. `only_done`: no order and no visit, but a procedure that was performed. `until_days`: what is planned for
@@ -249,7 +249,7 @@ def _is_done(event: ServiceRequest | Procedure | Encounter) -> bool:
 
 
 def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
-    """The condition of the first of these groups that is no tentative diagnosis; None where there is none."""
+    """Return the condition of the first of these groups that is no tentative diagnosis; None where there is none."""
     hits = (find_condition(record, group) for group in groups)
     return next((hit for hit in hits if hit is not None and not hit.doubt), None)
 
@@ -272,14 +272,14 @@ def names_one_of(line_and_words: tuple[str, tuple[str, ...]]) -> bool:
 
 
 def advise_by_guideline(call: ServiceInput, content: GuidelineCardContent) -> Advice:
-    """The one card of an indication that needs no score."""
+    """Return the one card of an indication that needs no score."""
     card = guideline_card(content, call.card_identity())
     facts = {fact.name: fact.value for fact in content.facts}
     return Advice(cards=[card], scores={"guideline": content.guideline, "indication": content.id, "facts": facts})
 
 
 def fact_of_condition(name: str, hit: ConditionHit) -> Fact:
-    """A condition of the chart as a fact of a card: its words, its date, its resource."""
+    """Return a condition of the chart as a fact of a card: its words, its date, its resource."""
     return Fact(
         name=name,
         value=plain(hit.words or hit.code, 80),
@@ -358,7 +358,7 @@ def is_check_up(call: ServiceInput) -> bool:
 
 
 def _purposes(call: ServiceInput) -> list[str]:
-    """What the visits that go on now are for, in the words and codes of the chart."""
+    """Return what the visits that go on now are for, in the words and codes of the chart."""
     concepts = (
         concept
         for visit in _visits_now(call)
@@ -368,13 +368,13 @@ def _purposes(call: ServiceInput) -> list[str]:
 
 
 def _charted_visits(call: ServiceInput) -> list[Encounter]:
-    """The visits of which the chart says of what kind they are."""
+    """Return the visits of which the chart says of what kind they are."""
     visits = call.record.encounters
     return [visit for visit in visits if visit.class_ is not None and visit.class_.code in VISIT_CLASSES]
 
 
 def _visits_now(call: ServiceInput) -> list[Encounter]:
-    """The visit of the call's context where the chart has it, else those that go on now."""
+    """Return the visit of the call's context where the chart has it, else those that go on now."""
     charted, encounter_id = _charted_visits(call), call.request.context.encounter_id
     return [visit for visit in charted if visit.id == encounter_id] or [
         visit
@@ -392,13 +392,13 @@ def kept_for_worklist(call: ServiceInput, subject: str) -> Silence:
 
 
 def suggestion_of_test(test: OrderableTest, call: ServiceInput) -> OrderSuggestion:
-    """The test as an option."""
+    """Return the test as an option."""
     order = order_of_test(test, call.record.patient_id, today(call))
     return OrderSuggestion(f"Order {test.words}", f"Draft order: {test.name}.", order)
 
 
 def today(call: ServiceInput) -> str:
-    """The date on which something is drafted."""
+    """Return the date on which something is drafted."""
     return call.record.as_of.date().isoformat()
 
 
@@ -454,7 +454,7 @@ def _source_and_time(event: ServiceRequest | Procedure | Encounter) -> tuple[str
 
 
 def _words(concept: CodeableConcept) -> str:
-    """The text and every display, each followed by its code as `system|code`."""
+    """Return the text and every display, each followed by its code as `system|code`."""
     if len(concept.coding) == 1:  # nearly always
         (coding,) = concept.coding
         return f" {concept.text or ''} {coding.display or ''} {coding.system or ''}|{coding.code or ''} "
@@ -467,7 +467,7 @@ def _words(concept: CodeableConcept) -> str:
 def _test_that_settles(
     call: ServiceInput, charted: RecordInputs, question: EquationQuestion, lacking: tuple[str, ...]
 ) -> OrderableTest | None:
-    """The one test that would settle it; None where more is missing, or it is ordered, or nobody asks for it."""
+    """Return the one test that would settle it; None where more is missing, or it is ordered, or nobody asks for it."""
     test = orderable_test_for(lacking)
     if (
         test is None
@@ -480,7 +480,7 @@ def _test_that_settles(
 
 
 def scores_of_equation(result: EquationResult) -> dict[str, Any]:
-    """What an equation computed, for the decision record."""
+    """Return what an equation computed, for the decision record."""
     working = result.working
     return {
         **equation_reference(result.equation),

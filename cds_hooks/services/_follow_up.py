@@ -139,7 +139,7 @@ def booked_follow_up(record: PatientRecord) -> str | None:
 
 
 def facility_of(record: PatientRecord) -> str | None:
-    """The nursing or rehabilitation facility to which the patient goes, in words; None for any other destination."""
+    """Return the nursing or rehabilitation facility to which the patient goes, in words; else None."""
     destination = discharge_destination(record)
     return (
         inside_a_sentence(destination[0].words)

@@ -230,7 +230,7 @@ def scores_of(model: Model, computed: Prediction) -> dict[str, Any]:
 
 
 def age_in(vector: FeatureVector) -> float | None:
-    """The age among the inputs of a model, as the decision record has it too; None where it is not among them."""
+    """Return the age among the inputs of a model, as the decision record has it too; None if it is not among them."""
     ages = (value for value in vector.evidence if value is not None and value.feature.name == "age_years")
     return next((value.value for value in ages), None)
 

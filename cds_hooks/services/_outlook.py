@@ -37,7 +37,7 @@ def _computed(_record: PatientRecord) -> list[int]:
 
 
 def outlook_inputs(record: PatientRecord) -> FeatureVector:
-    """The inputs of the model, mapped once for all services that ask about this chart."""
+    """Return the inputs of the model, mapped once for all services that ask about this chart."""
     return record.derive(_map_inputs)
 
 

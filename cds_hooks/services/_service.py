@@ -93,7 +93,7 @@ class ServiceInput(Struct, frozen=True):
         active_orders: bool = False,
         originals: OriginalOrders | None = None,
     ) -> OrderOutcome:
-        """The cards for the drafts named in `judged` (None: for all) with everything of this call.
+        """Return the cards for the drafts named in `judged` (None: for all) with everything of this call.
 
         `signing` and `active_orders` as in cards/compose/orders.py; `originals` where the service looked there already.
         """
@@ -109,7 +109,7 @@ class ServiceInput(Struct, frozen=True):
         )
 
     def reads_of(self, cards: Sequence[Card], medications: Sequence[MedicationIdentity]) -> dict[str, frozenset[str]]:
-        """What can change the card of each of these medications, by uuid; nothing where nothing is missing."""
+        """Return what can change the card of each of these medications, by uuid; nothing where nothing is missing."""
         if self.prefetch.note is None:
             return {}
         book = rule_book()
@@ -126,7 +126,7 @@ class ServiceInput(Struct, frozen=True):
         return f"{self.public_url}/explain/{self.decision_id}"
 
     def links_of(self, card: Card) -> tuple[Link, ...]:
-        """The links of a card of drafted orders: its first rule with its sources if it has one, and this decision."""
+        """Return the links of a card of drafted orders: its first rule with sources, if any, and this decision."""
         rules = [f"{self.public_url}/rules/{finding.rule}" for finding in card.own_extension.findings[:1]]
         return (
             *card.links,
@@ -135,11 +135,11 @@ class ServiceInput(Struct, frozen=True):
         )
 
     def model_url(self, model_id: str) -> str:
-        """The page that says how a model works and for whom it was tested; it holds nothing of a patient."""
+        """Return the page that says how a model works and for whom it was tested; it holds nothing of a patient."""
         return f"{self.public_url}/models/{model_id}"
 
     def equation_url(self, equation_id: str) -> str:
-        """The page of a published equation: for whom it is, what goes in, its source attributes."""
+        """Return the page of a published equation: for whom it is, what goes in, its source attributes."""
         return f"{self.public_url}/equations/{equation_id}"
 
 
@@ -176,7 +176,7 @@ def opted_out_words(record: PatientRecord) -> str:
 
 
 def no_card(subject: str, reason: str, text: str) -> Advice:
-    """The advice of a service that shows no card: about what, the reason code, and the reason in a sentence."""
+    """Return the advice of a service that shows no card: about what, the reason code, and the reason in a sentence."""
     return Advice(silences=[Silence(subject, reason, text)])
 
 
@@ -206,7 +206,7 @@ async def advise_by_model(
 
 
 def _below(call: ServiceInput, chart_model: ChartModel, manifest: Manifest, age: float | None) -> str:
-    """That the estimate is not high enough for a card, and among whom."""
+    """Return the sentence that the estimate is not high enough for a card, and among whom."""
     band = chart_model.band_of(manifest, age, call.thresholds)
     if band is None:
         share = chart_model.share_for(manifest, call.thresholds)
@@ -218,7 +218,7 @@ def _below(call: ServiceInput, chart_model: ChartModel, manifest: Manifest, age:
 async def _add_versions(
     advice: Advice, call: ServiceInput, chart_model: ChartModel, estimated: ModelEstimate, beside: Sequence[Model]
 ) -> None:
-    """Adds what other versions of the model compute from the same inputs; their faults cost the answer nothing."""
+    """Add what other versions of the model compute from the same inputs; their faults cost the answer nothing."""
     assert advice.scores is not None  # noqa: S101 - asked only then
     compared: list[dict[str, Any]] = []
     for model in beside:
@@ -309,7 +309,7 @@ class Service:
             raise DeclarationError(f"{self.id}: decide must be declared with `async def`", "decide")
 
     def packages_with(self, dialect: str, vector: FeatureVector | None) -> tuple[str, ...]:
-        """The packages from outside of this service, of the features that a call read, and of its dialect."""
+        """Return the packages from outside of this service, of the features that a call read, and of its dialect."""
         if not packages():
             return ()
         keys = [("cds_hooks.services", self.id), ("cds_hooks.dialects", dialect)]
@@ -318,7 +318,7 @@ class Service:
         return tuple(dict.fromkeys(origin.package.name for origin in origins if origin and origin.package))
 
     def asking_for(self, resources: Collection[str]) -> "Service":
-        """The same service, whose clients are asked for these resource types too."""
+        """Return the same service, whose clients are asked for these resource types too."""
         needs = structs.replace(self.needs, resources=self.needs.resources | frozenset(resources))
         return replace(self, needs=needs)
 
@@ -333,11 +333,11 @@ class Service:
             self.models[0].refuse()
 
     def templates_for_version(self, version: str) -> Templates:
-        """What a client of this version of CDS Hooks is asked for."""
+        """Return what a client of this version of CDS Hooks is asked for."""
         return self.templates_of_3 if version.startswith(TOKENS_OF_3) else self.templates
 
     def templates_read_for(self, version: str) -> Templates:
-        """What a call of a client of this version is looked through for."""
+        """Return what a call of a client of this version is looked through for."""
         return self.templates_of_3 if version.startswith(TOKENS_OF_3) else self.read_templates
 
     def discovery(self, client: ClientProfile = DEVELOPMENT) -> list[dict[str, Any]]:
@@ -366,7 +366,7 @@ class Service:
         ]
 
     def listed_id(self, hook: str) -> str:
-        """The id under which discovery lists this hook: each hook has its own.
+        """Return the id under which discovery lists this hook: each hook has its own.
 
         The public sandbox, and perhaps other clients, know a service by its address alone: of one id that is listed
         for two hooks they keep the last entry and never call the other (checklist rows DISC-13 and TRAP-14).
@@ -374,11 +374,11 @@ class Service:
         return self.listed_ids.get(hook) or (self.id if hook == self.hooks[0] else f"{self.id}-{hook}")
 
     def for_hook(self, hook: str) -> "Service":
-        """The same service, which answers this hook only."""
+        """Return the same service, which answers this hook only."""
         return replace(self, hooks=(hook,), answers={hook: self.answers[hook]})
 
     def answering(self, declared: DeclaredHook) -> "Service":
-        """The same service for one hook more; WrongDeclaration where it does not answer the hook this one extends."""
+        """Return the same service for one hook more; WrongDeclaration if it does not answer the hook this extends."""
         if declared.like not in self.hooks:
             raise WrongDeclaration(f"{declared.hook.name}: {self.id} does not answer {declared.like}.")
         name = declared.hook.name

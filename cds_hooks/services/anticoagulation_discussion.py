@@ -251,7 +251,7 @@ def _content(
 
 
 def _beside(record: PatientRecord, past: ConditionHit | None) -> str:
-    """What else the talk needs: a past rhythm, a low dose, an old entry of the list, kidneys that have failed."""
+    """Return what else the talk needs: a past rhythm, a low dose, an old entry of the list, failed kidneys."""
     parts = []
     if past is not None:
         parts.append(

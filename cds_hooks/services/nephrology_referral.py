@@ -122,7 +122,7 @@ async def decide(call: ServiceInput) -> Advice:
 
 
 def acute_rise(record: PatientRecord) -> tuple[Measurement, Measurement] | None:
-    """The creatinine of the last weeks and the one before it, where it has risen as in acute injury; else None."""
+    """Return the creatinine of the last weeks and the one before it, if it has risen as in acute injury; else None."""
     values = record.measurements("creatinine")
     if not values or values[0].whole_days(record.as_of_epoch) > _ACUTE_DAYS:
         return None

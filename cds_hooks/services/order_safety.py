@@ -88,7 +88,7 @@ def _check_selections(context: OrderSelectContext | OrderSignContext, most: int)
 
 
 def _entries(bundle: Any) -> Any:
-    """The entries of the Bundle; None where it is none. Of the time before Bundles an order stands for itself."""
+    """Return the entries of the Bundle; None if it is none. Of the time before Bundles an order stands for itself."""
     if not isinstance(bundle, dict):
         return None
     if bundle.get("resourceType") in _SINGLE:

@@ -150,7 +150,7 @@ _SERIOUS_ILLNESSES: Final = (
 
 
 def _serious_illness(record: PatientRecord) -> tuple[_SeriousIllness, ConditionHit] | None:
-    """The first of these illnesses that is on record and no tentative diagnosis; None where there is none."""
+    """Return the first of these illnesses that is on record and no tentative diagnosis; None where there is none."""
     hits = ((illness, find_confirmed(record, illness.group)) for illness in _SERIOUS_ILLNESSES)
     return next(((illness, hit) for illness, hit in hits if hit is not None), None)
 
@@ -216,7 +216,7 @@ def _no_talk(record: PatientRecord) -> Silence | None:
 
 
 def _wishes_charted(record: PatientRecord) -> str | None:
-    """The problem or Observation that tells of a talk or of what the patient wants; None where there is none."""
+    """Return the problem or Observation that tells of a talk or of what the patient wants; None where there is none."""
     for problem in record.conditions:
         words = problem.code.words if problem.code is not None else ""
         if condition_status(problem, record.as_of_epoch) != "past" and names_one_of((words, TALKED_ABOUT)):

@@ -101,14 +101,14 @@ async def decide(call: ServiceInput) -> Advice:
 
 
 def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceInput) -> None:
-    """The card of abnormal results: first, whatever the visit is for."""
+    """Add the card of abnormal results: first, whatever the visit is for."""
     if results:
         record = call.record
         advice.cards.insert(0, results_card(results, call.card_identity(), record.patient_id, record.as_of.date()))
 
 
 def _in_context(judged: tuple[Judgement, ...], deaths: int | None, is_check_up: bool) -> tuple[Judgement, ...]:
-    """What is due in the light of the visit and of the outlook."""
+    """Return what is due in the light of the visit and of the outlook."""
     return tuple(
         judgement if judgement.state != "due" else _changed(judgement, deaths, is_check_up) for judgement in judged
     )
@@ -136,7 +136,7 @@ def _limited_outlook(record: PatientRecord) -> Advice | None:
 
 
 def _silences(judged: tuple[Judgement, ...]) -> list[Silence]:
-    """The reason for each that is not due; those that are not for this age or sex are named in one."""
+    """Return the reason for each that is not due; those that are not for this age or sex are named in one."""
     outside = [judgement.service.short for judgement in judged if judgement.because in _NOT_FOR]
     not_due = [
         judgement
@@ -166,7 +166,7 @@ def _not_sent(record: PatientRecord) -> list[str]:
 
 
 def _basis(judged: tuple[Judgement, ...]) -> dict[str, Any]:
-    """The tests that the answers rest on, for the decision record: equal inputs, equal decision."""
+    """Return the tests that the answers rest on, for the decision record: equal inputs, equal decision."""
     tests = {judgement.service.id: judgement.last.source for judgement in judged if judgement.last is not None}
     return {"drafts": [], "judged": [], "tests": tests}
 

@@ -188,7 +188,7 @@ class Indication(Struct, frozen=True):
 
 
 def statin_indication(record: PatientRecord) -> Indication | None:
-    """The first indication of the guidelines that needs no score; None for none."""
+    """Return the first indication of the guidelines that needs no score; None for none."""
     age = record.age_years()
     if age is None or age < _ADULT_YEARS:
         return None
@@ -252,7 +252,7 @@ def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardCon
 
 
 def _over_75(call: ServiceInput) -> str:
-    """What is known of statins at over 75, after the sentence that names one."""
+    """Return what is known of statins at over 75, after the sentence that names one."""
     age = call.record.age_years()
     if age is None or age <= _TO_AGE:
         return ""
@@ -302,7 +302,7 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
 
 
 def _lipid_offer(call: ServiceInput) -> tuple[OrderSuggestion, ...]:
-    """New lipids where the ones used are more than a year old."""
+    """Return the offer of new lipids where the ones used are more than a year old."""
     record = call.record
     if record.newest("cholesterol_total", _LIPIDS_OLD_DAYS) is not None:
         return ()

@@ -67,7 +67,7 @@ async def decide(call: ServiceInput) -> Advice:
 
 
 def _not_judged(record: PatientRecord, charted: ChartedPerson) -> Iterator[Silence]:
-    """What an answer without a card says of entries that may be the dose, or the drug, that is looked for."""
+    """Yield what an answer without a card says of entries that may be the dose, or the drug, that is looked for."""
     if unread := _unread(charted):
         yield Silence(SUBJECT, "vaccines-unreadable", f"Not counted as doses: {'; '.join(unread)}.")
     if medications := words_of_unreadable(unreadable_medications(record)):
@@ -76,7 +76,7 @@ def _not_judged(record: PatientRecord, charted: ChartedPerson) -> Iterator[Silen
 
 
 def _entry(due: VaccinesDue) -> WorklistEntry:
-    """What is due, for a list of what to do at the next visit."""
+    """Return what is due, for a list of what to do at the next visit."""
     seasonal = (group for group, _ in due.of_season)
     names = dict.fromkeys((*(vaccine.label for vaccine in (*due.due, *due.catch_up)), *seasonal))
     return WorklistEntry(test=f"Vaccines: {', '.join(names)}", purpose=SUBJECT, because="no-visit")

@@ -32,7 +32,7 @@ class Checkpointer:
     """Counts the rows that are written and starts a checkpoint after every 2,000 of them."""
 
     def __init__(self, file: Path) -> None:
-        """The file is opened and the thread started when the first checkpoint is due."""
+        """Name the file; it is opened and the thread started when the first checkpoint is due."""
         self._file = file
         self._rows = 0
         self._due = threading.Event()
@@ -106,7 +106,7 @@ class SqliteDecisionLog:
     """
 
     def __init__(self, url: URL) -> None:
-        """The file must exist and be migrated.
+        """Name a file that exists and is migrated.
 
         Raises:
             RecordUnavailable: it cannot be opened.

@@ -236,7 +236,7 @@ def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusa
 
 
 def _allergy_of_problem(condition: Condition) -> Allergy | None:
-    """The allergy that an entry of the problem list states, with what it says of the reaction; None for any other."""
+    """Return the allergy that an entry of the problem list states, with what it says of the reaction; else None."""
     concept = condition.code
     if concept is None or is_over(condition) or condition.abatementDateTime or condition.abatementString:
         return None

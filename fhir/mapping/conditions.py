@@ -299,7 +299,7 @@ def _plans(record: PatientRecord) -> _Signs:
 
 
 def _relatives(record: PatientRecord) -> _Signs:
-    """What near relatives have had, where the groups say that it counts; who is not said to be distant is near."""
+    """Return what near relatives have had, if the groups say that it counts; who is not said to be distant is near."""
     signs: _Signs = {}
     for relative in record.relatives if record.was_requested("FamilyMemberHistory") else ():
         relation = relative.relationship

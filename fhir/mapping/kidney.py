@@ -146,7 +146,7 @@ def _measured(record: PatientRecord) -> KidneyFunction:
 
 
 def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: bool) -> OneSidedResult | None:
-    """A reported ">60" that is of a later day than every number; "<15" only where it says more than the numbers."""
+    """Return a reported ">60" that is of a later day than every number; "<15" only if it says more than the numbers."""
     if not _has_one_sided_result(record):
         return None
     for bound in record.one_sided_results("egfr"):

@@ -429,7 +429,7 @@ class _LatestEnd:
         return self._ends[at - 1] if at else -math.inf
 
     def add(self, begin: float, end: float) -> None:
-        """A span in epoch seconds."""
+        """Add a span in epoch seconds."""
         if self.of_those_begun_by(begin) >= end:
             return
         at = bisect_left(self._begins, begin)

@@ -491,7 +491,7 @@ class TimelessFacts:
         return facts
 
     def by_analyte(self) -> tuple[dict[str, list[CodedPart]], list[Refusal]]:
-        """The parts of Observations by analyte or question, and what is refused because no code of it is read."""
+        """Return the parts of Observations by analyte or question and what is refused because no code of it is read."""
         if in_use() is not self._tables:
             self._forget()
         if self._by_analyte is None:

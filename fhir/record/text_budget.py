@@ -119,7 +119,7 @@ def _may_be_long(value: Any) -> bool:
 
 
 def _collect(value: Any, long: LongTexts, name: str = "", within: str = "") -> None:
-    """Adds the long texts of this value of the member `name` of one named `within`."""
+    """Add the long texts of this value of the member `name` of one named `within`."""
     if isinstance(value, str):
         if len(value) > LONGEST_SHORT and name not in _LOOKED_UP:
             (long.directions if within in _DOSAGES and name in _DIRECTIONS else long.prose).append(value)
@@ -132,7 +132,7 @@ def _collect(value: Any, long: LongTexts, name: str = "", within: str = "") -> N
 
 
 def _without_long(value: Any, *, prose: bool, directions: bool, name: str = "", within: str = "") -> Any:
-    """The value without its long texts of the kinds that are not read."""
+    """Return the value without its long texts of the kinds that are not read."""
     if isinstance(value, str):
         is_direction = within in _DOSAGES and name in _DIRECTIONS
         is_read = len(value) <= LONGEST_SHORT or name in _LOOKED_UP or not (directions if is_direction else prose)

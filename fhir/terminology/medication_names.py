@@ -318,7 +318,7 @@ def _in_another_language(word: str) -> _Meaning | None:
 
 
 def _in_two_words(pair: tuple[str, ...]) -> _Meaning | None:
-    """What a name means that is written in two words: "atorva statin", "methyl prednisolone"; None for any other."""
+    """Return what a name means that is written in two words: "atorva statin", "methyl prednisolone"; else None."""
     if len(pair) < 2 or not all(map(str.isalpha, pair)):
         return None
     name = "".join(pair)

@@ -451,7 +451,7 @@ def ndc11(code: str) -> tuple[str, ...]:
 
 
 def _row_of_ndc(code: str) -> dict[str, str] | None:
-    """The row of a package, else of another package of the same product; None where two products could be meant."""
+    """Return the row of a package, else of another package of the same product; None if two products could be meant."""
     codes = ndc11(code)
     packages = [row for digits in codes if (row := _PRODUCT_ROWS.get(("ndc", digits))) is not None]
     if packages or len(codes) != 1:

@@ -119,7 +119,7 @@ def _ingredients_of_rxnorm(imported: Imported, code: str) -> tuple[str, ...]:
 
 
 def _read_rxnorm_attributes(imported: Imported, file: ReleaseFile) -> None:
-    """The NDC of packages."""
+    """Read the NDC of packages."""
     number_of_codes = 0
     for _, cells in cells_of(file, "|", 13, 14):
         if (cells[8], cells[9]) == ("NDC", "RXNORM") and (members := _ingredients_of_rxnorm(imported, cells[0])):
@@ -204,7 +204,7 @@ def _read_icd10gm(imported: Imported, file: ReleaseFile) -> None:
 
 
 def _read_icd10gm_words(imported: Imported, file: ReleaseFile) -> None:
-    """The alphabet of BfArM: in column 4 the code, in column 8 a wording of a diagnosis."""
+    """Read the alphabet of BfArM: in column 4 the code, in column 8 a wording of a diagnosis."""
     rows = ((cells[3].rstrip("-.!+*"), cells[7]) for _, cells in cells_of(file, "|", 8, 8))
     edition = f"ICD-10 {edition_of(file) or file.name}"
     imported.note("BfArM", file, _add_icd(imported, edition, (row for row in rows if _ICD_CODE.fullmatch(row[0]))))
@@ -267,7 +267,7 @@ def _rubric(item: Element) -> str:
 
 
 def _read_dmd(imported: Imported, file: ReleaseFile, item: str, code: str, part_of: str) -> None:
-    """A level of dm+d: the codes of SNOMED CT with what their name says, else what the level above is."""
+    """Read a level of dm+d: the codes of SNOMED CT with what their name says, else what the level above is."""
     number_of_codes = 0
     for element in _elements(file, item):
         name, above = element.findtext("NM") or element.findtext("DESC") or "", element.findtext(part_of) or ""

@@ -144,7 +144,7 @@ def _say(reason: Texts, text: Texts, row: int, not_scored: NotScored | None) -> 
 
 
 def _take_over(scored_rows: ScoredRows, rows: NDArray[np.intp], by: ScoredRows, columns: NDArray[np.intp]) -> None:
-    """The twin's answers where it has a score; where it has none either the model's own reason stays."""
+    """Take the twin's answers where it has a score; where it has none either the model's own reason stays."""
     flatnonzero = np.flatnonzero(~np.isnan(by.probability))
     places = rows[flatnonzero]
     scored_rows.reason[places] = scored_rows.reason_text[places] = ""

@@ -165,7 +165,7 @@ class Compared:
             yield self._rise("prefetch", key, _without(key), words, len(sent))
 
     def _uncounted(self) -> Iterator[Figure]:
-        """An incident where calls could not be counted: what is not seen of them may be anything."""
+        """Yield an incident where calls could not be counted: what is not seen of them may be anything."""
         uncounted = sum(day.uncounted for day in self.window.values())
         if uncounted:
             calls = sum(day.calls for day in self.window.values())

@@ -98,14 +98,14 @@ class Predictions(Struct, frozen=True):
     risk: NDArray[np.float64] | None = None
 
     def interval(self, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Returns the lower and upper 95 % bounds of each risk; None where this model has none."""
+        """Return the lower and upper 95 % bounds of each risk; None where this model has none."""
         if isinstance(manifest.interval, UnsetType) or self.distance is None:
             return None
         return manifest.interval.bounds(self.probability, self.distance.astype(np.float64))
 
 
 def session_of(content: bytes) -> onnxruntime.InferenceSession:
-    """Returns a session on one thread, from bytes: what was hashed is what runs, and no other file can be reached."""
+    """Return a session on one thread, from bytes: what was hashed is what runs, and no other file can be reached."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is an exception
@@ -132,7 +132,7 @@ class Model:
         self._outputs = [*_OUTPUTS, *(name for name in _FURTHER if name in there)]
 
     def predict(self, values: NDArray[np.float64]) -> Prediction:
-        """Returns the prediction for one vector in the order of `features`, NaN where missing.
+        """Return the prediction for one vector in the order of `features`, NaN where missing.
 
         Raises:
             WrongShape: it is not one value per feature.
@@ -142,7 +142,7 @@ class Model:
         return self.predict_each([values])[0]
 
     def predict_each(self, vectors: Sequence[NDArray[np.float64]]) -> list[Prediction]:
-        """Returns one prediction for each vector, in one run and with the same checks; each equal to `predict`."""
+        """Return one prediction for each vector, in one run and with the same checks; each equal to `predict`."""
         for values in vectors:
             if values.shape != (len(self.features),):
                 raise WrongShape(f"{self.manifest.id} takes {len(self.features)} values, got shape {values.shape}")
@@ -172,7 +172,7 @@ class Model:
         )
 
     def predict_rows(self, values: NDArray[np.float64]) -> Predictions:
-        """Returns the same for rows [N, F], with the same checks."""
+        """Return the same for rows [N, F], with the same checks."""
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise WrongShape(f"{self.manifest.id} takes rows of {len(self.features)} values, got shape {values.shape}")
         size = len(self.artifact.content)
@@ -187,7 +187,7 @@ class Model:
         return predictions
 
     def _at_inputs(self, of_groups: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Returns the contributions of groups [N, G] as those of inputs [N, F], 0 at all but one of each group."""
+        """Return the contributions of groups [N, G] as those of inputs [N, F], 0 at all but one of each group."""
         rows, at_inputs = np.arange(len(missing)), np.zeros(missing.shape)
         for column, group in enumerate(self.groups):
             members = np.array([self.features.index(name) for name in group.members])
@@ -199,7 +199,7 @@ class Model:
 def run_in_parts(
     session: onnxruntime.InferenceSession, names: list[str], feed: str, rows: NDArray[np.float32], file_bytes: int
 ) -> list[Any]:
-    """Returns the outputs for all rows, computed for a part of them at once, so that memory stays bounded.
+    """Return the outputs for all rows, computed for a part of them at once, so that memory stays bounded.
 
     A file of large tables looks up an entry of each for every row: adopting 1,000 trees of depth 6 (57 MB) took
     8.9 GB at once and take 1.3 GB in parts, the whole command (`/usr/bin/time -v cds-hooks model import`).
@@ -221,7 +221,7 @@ def run_in_parts(
 
 
 def _refuse_other_model(session: onnxruntime.InferenceSession, metadata: Mapping[str, str], manifest: Manifest) -> None:
-    """The manifest is not hashed: what decides a score (order, ranges, base) must be what the file itself says."""
+    """Refuse a manifest, which is not hashed, that says another order, range or base than the file itself."""
     dictionary = msgspec.json.decode(metadata.get("feature_dictionary", "[]"), type=tuple[ModelInput, ...])
     pairs = (
         ("id", metadata.get("model_id"), manifest.id),
@@ -273,7 +273,7 @@ class Explanation(Struct, frozen=True):
 
 
 def explain(features: Sequence[str], contributions: NDArray[np.float64], limit: int = FACTORS_SHOWN) -> Explanation:
-    """Returns the explanation of one prediction; inputs that contribute exactly nothing (missing ones) are left out.
+    """Return the explanation of one prediction; inputs that contribute exactly nothing (missing ones) are left out.
 
     >>> told = explain(("age", "sex", "bmi"), np.array([1.0, -0.25, 0.0]), limit=1)
     >>> told.factors, told.others, told.others_contribution

@@ -178,7 +178,7 @@ def analyte_coverage(rules: Iterable[CompiledRule]) -> list[AnalyteCoverage]:
 
 
 def checks_of(rule: CompiledRule) -> frozenset[str]:
-    """The checks that a rule makes: its family's, a pair of drugs, and the kidney and liver that its bands read."""
+    """Return the checks that a rule makes: its family's, a pair of drugs, kidney and liver if its bands read them."""
     if rule.family.name == "orders":
         return _checks_of_order(rule)
     checks = {_OF_FAMILY[rule.family.name]} if rule.family.name in _OF_FAMILY else set()

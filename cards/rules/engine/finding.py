@@ -299,7 +299,7 @@ def _decide(rule: CompiledRule, context: RuleContext) -> Evaluation:
 
 
 def _undecided(rule: CompiledRule, undecided: list[CompiledBand], context: RuleContext) -> Evaluation:
-    """A match that asks for missing data, where the rule declares one; bands that would be silent do not count."""
+    """Return a match that asks for missing data, if the rule declares one; bands that would be silent do not count."""
     unknown = [band for band in undecided if _quiet(rule, band, context) is None]
     if not unknown:
         return _quiet(rule, undecided[0], context) or NoMatch(rule, context)

@@ -35,7 +35,7 @@ _LONGEST_OTHERS = 30
 def placeholder_lookup(
     rule: CompiledRule, when: Predicate, facts: tuple[Fact, ...], context: RuleContext
 ) -> Callable[[str], str | None]:
-    """The text for each {name} of a template about the condition `when` with its facts; None where it is not known."""
+    """Return the text for each {name} of a template about the condition `when` with its facts; None if unknown."""
 
     texts: dict[str, str | None] = {}
 
@@ -328,7 +328,7 @@ def _asks_by_row(rule: CompiledRule, context: RuleContext) -> Asks | None:
 
 
 def _with_count_of_others(facts: Iterable[Fact]) -> Iterator[Fact]:
-    """The facts, of each name the first `MOST_FACTS` and how many more there are; drugs all, which rules go by."""
+    """Yield the first `MOST_FACTS` facts of each name and how many more there are; all drugs, which rules go by."""
     by_name: dict[str, list[Fact]] = {}
     for fact in facts:
         by_name.setdefault(fact.name, []).append(fact)

@@ -55,7 +55,7 @@ class DraftEvaluation:
     def __init__(
         self, session: PatientSession, drafted: DraftMedication, evaluations: Iterable[Evaluation | None], rules: int
     ) -> None:
-        """`evaluations` has None for a rule about a pair of which no partner is there; `rules` counts all rules."""
+        """Take evaluations, None for a rule about a pair of which no partner is there; `rules` counts all rules."""
         self._drafted = drafted
         self._knows_medications = session.knows_medications
         self._decided = [evaluation for evaluation in evaluations if evaluation is not None]
@@ -182,7 +182,7 @@ class RuleBook:
         return rules_of_drug
 
     def reads_for(self, medication: MedicationIdentity) -> frozenset[str]:
-        """What the rules of this medication read: analytes and resource types. The rest cannot change its card."""
+        """Return what this medication's rules read: analytes and resource types. The rest cannot change its card."""
         rules = [activated.rule for activated in self.rules_for(medication)]
         read = reduce(or_, (rule.needs for rule in rules), NO_NEEDS if is_test(medication) else _ALWAYS)
         offers = [suggestion for rule in rules for band in rule.bands for suggestion in band.suggestions]

@@ -296,7 +296,7 @@ class SuggestionTemplate(Declared, frozen=True, kw_only=True):
     in_steps: bool = False
 
     def label_of(self, *, is_active: bool) -> str:
-        """The label where the order is a draft or, with `is_active`, where it is active already (at discharge)."""
+        """Return the label of an order that is a draft or, with `is_active`, is active already (at discharge)."""
         if not is_active:
             return self.label
         return self.active_label or (STOP_ORDER if self.only_removes else self.label)

@@ -106,7 +106,7 @@ def replaced_rules() -> frozenset[str]:
 
 
 def site_rows(name: str) -> list[dict[str, str]]:
-    """The rows of a table of the hospital; none where it has no such table. RuleError where a drug is not known."""
+    """Return the rows of a table of the hospital; none if it has no such table. RuleError where a drug is not known."""
     folder = site_folders().get(SITE)
     path = folder / name if folder is not None else None
     if path is None or not path.is_file():
@@ -139,7 +139,7 @@ def absent_among(product: str) -> str | None:
 
 
 def with_owner(written: dict[str, Any]) -> dict[str, Any]:
-    """A rule of the hospital, each of its texts ending with whose rule it is. RuleError for an id of another form."""
+    """Return a hospital's rule, each of its texts ending with whose rule it is. RuleError for an id of another form."""
     rule_id = str(written.get("id", ""))
     if not rule_id.startswith("site-"):
         raise RuleError(f"the id {rule_id!r} of a hospital's rule begins with site-, so that it is none of ours")

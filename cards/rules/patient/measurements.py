@@ -69,7 +69,7 @@ def name_of(analyte: str) -> str:
 
 
 def say(measurement: Measurement, limits: Iterable[float] = ()) -> str:
-    """A measurement as charted, with its canonical value where that differs: "creatinine 190 umol/L (2.15 mg/dL)"."""
+    """Return a measurement as charted and its canonical value if that differs: "creatinine 190 umol/L (2.15 mg/dL)"."""
     name = name_of(measurement.analyte)
     if ANALYTES[measurement.analyte].kind == ANSWER:
         return f"{name} {'positive' if measurement.value else 'negative'}"
@@ -87,7 +87,7 @@ def dated(measurement: Measurement, limits: Iterable[float] = ()) -> str:
 
 
 def history(record: PatientRecord, analyte: str) -> str:
-    """What there is in place of a usable value: an old one, one that was refused; empty where there is nothing."""
+    """Return what there is in place of a usable value: an old one, one that was refused; empty if there is nothing."""
     lookup = record.lookup(analyte)
     sentences = [f"Last value: {dated(lookup.measurement)}."] if isinstance(lookup, Found) else []
     # A refusal may repeat a unit as it was charted.

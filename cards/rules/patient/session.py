@@ -74,7 +74,7 @@ class PatientSession:
         active_orders: bool = False,
         base: "Self | None" = None,
     ) -> None:
-        """`base` is the session of the same patient that this one was made of."""
+        """Begin a session; `base` is that of the same patient that this one was made of."""
         self.record = record
         self.signing = signing
         self.active_orders = active_orders
@@ -96,7 +96,7 @@ class PatientSession:
         return type(self)(self.record, drafts, signing=self.signing, active_orders=self.active_orders, base=self)
 
     def changes_beside(self, drafted: DraftMedication) -> frozenset[str] | None:
-        """What differs beside the draft from the session that this one was made of: ingredients, classes and tests.
+        """Return what differs beside the draft from the session that this was made of: ingredients, classes and tests.
 
         None where that cannot be said: the session was made of no other, or the draft is not one of that session.
         """
@@ -233,7 +233,7 @@ class PatientSession:
         return by_key
 
     def _by_key_changed(self, base: "PatientSession") -> dict[str, list[CurrentMedication]]:
-        """The lists of the session that this one was made of; made anew are those of what differs between the two."""
+        """Return the lists of the session that this was made of; made anew are those of what differs between both."""
         positions = {id(medication): position for position, medication in enumerate(self._beside)}
         before = set(map(id, base._beside))
         by_key = dict(base._by_key)
@@ -270,13 +270,13 @@ class PatientSession:
         }
 
     def with_key(self, key: str) -> Sequence[CurrentMedication]:
-        """What has this ingredient or class and is active or drafted."""
+        """Return what has this ingredient or class and is active or drafted."""
         return self._by_key.get(key, ())
 
     def medications_beside(
         self, drafted: DraftMedication, keys: Iterable[str], most: int | None = None
     ) -> list[CurrentMedication]:
-        """What has one of these ingredients or classes and is active or in another draft; at most so many of them.
+        """Return what has one of these ingredients or classes and is active or in another draft; at most so many.
 
         Neither the draft itself nor the order that it renews.
         """
@@ -317,7 +317,7 @@ class PatientSession:
         return (end - self.record.as_of_epoch) / DAY_SECONDS if end is not None else float("inf")
 
     def partners_of(self, drafted: DraftMedication, selectors: Iterable[Selector]) -> list[CurrentMedication]:
-        """What one of the selectors means and is active, in another draft, ended within its washout, or may be taken.
+        """Return what a selector means and is active, in another draft, ended within its washout, or may be taken.
 
         Each drug once as active, once as draft, once as ended; never the drug that is drafted.
         """

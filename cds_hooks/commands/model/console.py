@@ -37,7 +37,7 @@ _LOG_WIDTH = 132
 
 
 def own_specs(specs: Path | None, folder: Path, name: str) -> Path | None:
-    """The folder of declarations: the one that was named, else the folder of artifacts where it declares the model.
+    """Return the folder of declarations: the one that was named, else the folder of artifacts if it declares the model.
 
     The features that the folder declares (features.toml) are known from then on.
     """
@@ -104,5 +104,5 @@ def moment() -> str:
 
 
 def print_json(value: Any) -> None:
-    """The value as indented JSON on standard output."""
+    """Print the value as indented JSON on standard output."""
     typer.echo(orjson.dumps(msgspec.to_builtins(value), option=orjson.OPT_INDENT_2))

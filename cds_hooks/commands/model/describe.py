@@ -65,7 +65,7 @@ def card(
     folder: Folder = ARTIFACTS,
     check: Annotated[bool, typer.Option("--check", help="Only say what is missing, by number and name.")] = False,
 ) -> None:
-    """The model card: 31 attributes of a predictive model, 13 of a published equation, in the form asked for.
+    """Show the model card: 31 attributes of a predictive model, 13 of a published equation, in the form asked for.
 
     Exit codes: 0 written, 1 with --check: an attribute is blank, 2 there is no such model or its card is incomplete.
 

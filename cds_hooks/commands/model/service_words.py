@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 
 def own_service(subject: Subject) -> tuple[ServiceFile, DeclaringFile] | None:
-    """The service of the site's own that shows this model: beside the model, or in CDS_MODELS_FOLDER; None for none."""
+    """Return the site's own service that shows this model: beside the model, or in CDS_MODELS_FOLDER; else None."""
     site_folder = settings().models_folder
     folders = [subject.folder.parent, *([site_folder] if site_folder is not None else [])]
     services = (service_file for folder in folders if folder.is_dir() for service_file in service_files(folder))

@@ -43,7 +43,7 @@ def score_charts(
 
 
 def moment_of(day: str | None) -> tuple[datetime, bool]:
-    """The end of that day (UTC), or now, and whether it is over; BatchRefused for what is not a date or is to come."""
+    """Return the end of that day (UTC), or now, and whether it is over; BatchRefused for no date or one to come."""
     now = settings().as_of or datetime.now(UTC)
     if day is None:
         return now, False

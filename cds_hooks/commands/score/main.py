@@ -146,7 +146,7 @@ def _pair(option: str, text: str, sign: str) -> tuple[str, str]:
 
 
 def _say_withheld(model: BatchModel) -> None:
-    """A model that shows no cards here may be scored for a study; whoever does it is told."""
+    """Tell whoever scores a model that it shows no cards here; for a study it may be scored."""
     withheld = why_withheld(model.model)
     if withheld is not None:
         typer.echo(f"This server would show no card of this model: {withheld}.", err=True)

@@ -265,7 +265,7 @@ _SHOWN = 3
 
 
 def print_report(console: Console, report: Report, *, every_row: bool = False) -> None:
-    """Findings, then the sections, what was not seen and why, and a last line that says how it stands.
+    """Print findings, then the sections, what was not seen and why, and a last line that says how it stands.
 
     `every_row` lists each row that was not seen or cannot be seen from outside.
     """

@@ -117,7 +117,7 @@ class WantedRules(BaseModel):
 def rules_values(
     rows: list[RuleRow], families: list[str], wanted: WantedRules, calls: int, counting: bool
 ) -> dict[str, Any]:
-    """The template's values: the rules that a filter leaves with the number of their cards, fifty from row `start`."""
+    """Return the template's values: rules that a filter leaves, with their number of cards, fifty from row `start`."""
     start = min(wanted.start, max(0, len(rows) - 1) // ROWS_ON_A_PAGE * ROWS_ON_A_PAGE)
     kept_filters = wanted.model_dump(exclude={"start"}, exclude_defaults=True)
     return {

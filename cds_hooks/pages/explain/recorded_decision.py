@@ -120,7 +120,7 @@ class SentCard(Struct, frozen=True):
 
 
 def sent_card(card: Card, evidence_of: EvidenceOf) -> SentCard:
-    """The card for reading; only http(s) addresses stay links. msgspec.ValidationError for an extension not ours."""
+    """Return the card to read; only http(s) addresses stay links. msgspec.ValidationError for an extension not ours."""
     ours = msgspec.convert(card.extension.get(EXTENSION_KEY, {}), CardExtension)
     documents = (document for finding in ours.findings for document in evidence_of(finding.rule))
     return SentCard(

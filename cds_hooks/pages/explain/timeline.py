@@ -111,7 +111,7 @@ def _answer(card: str, answer: Answer) -> Moment:
 
 
 def _outcome(item: Outcome) -> Moment:
-    """What happened to the patient or the order, as the client reported it; each correction is a version of its own."""
+    """Return what happened to patient or order as the client reported it; each correction is a version of its own."""
     title = f"Outcome reported: {item.kind} {item.subject}".rstrip()
     happened = (f"It happened {item.happened}",) if item.happened else ()
     version = (f"Version {item.version}: a correction",) if item.version > 1 else ()

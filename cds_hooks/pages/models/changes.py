@@ -53,7 +53,7 @@ _TITLES: Final = {
 
 
 def compared_versions(files: ModelFiles, model_id: str, before: str, after: str) -> dict[str, Any]:
-    """What the template shows of the versions `before` and `after`, else of the newest other one and the one in use."""
+    """Return what is shown of the versions `before` and `after`, else of the newest other one and the one in use."""
     parts, choices = dict[str, Json](), []
     for name in (*files.versions(model_id), model_id):
         if (manifest := files.manifest(name)) is not None:

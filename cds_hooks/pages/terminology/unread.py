@@ -43,7 +43,7 @@ class UnreadEntry(Struct):
 
 
 def unread_entries(url: str, decisions: Iterable[Decision]) -> list[UnreadEntry]:
-    """What is not understood of the charts and drafts of these decisions by what is in force now, the commonest first.
+    """Return what is not understood of these decisions' charts and drafts by what is in force now, the commonest first.
 
     Raises:
         RecordUnavailable: The record cannot be read.

@@ -143,14 +143,14 @@ class Tester:
         return Exchanged(entry["id"], entry["hook"], path, _patient_of(text), *answer)
 
     async def _resend(self, bench: Bench) -> None:
-        """What stands in the field, as it stands there: broken JSON too, to see what a server says."""
+        """Send what stands in the field, as it stands there: broken JSON too, to see what a server says."""
         if not bench.service or not bench.request.strip():
             raise UnusableForm("There is no request yet; build one first.")
         bench.forget_answers()
         bench.carried.exchanges = [await self._send(bench, {"id": bench.service, "hook": bench.hook}, bench.request)]
 
     async def _sign(self, bench: Bench, form: Form) -> None:
-        """The call at the signing of what was accepted."""
+        """Send the call at the signing of what was accepted."""
         listed = [entry for entry in self.entries() if entry["hook"] == "order-sign"]
         if not listed:
             raise ChartError("this server has no service for order-sign")
@@ -167,7 +167,7 @@ class Tester:
         return bool(text)
 
     async def _open(self, bench: Bench, form: Form) -> None:
-        """A Bundle, a Patient or a CDS Hooks request, whose drafts come along."""
+        """Open a Bundle, a Patient or a CDS Hooks request, whose drafts come along."""
         if not self._take_file(bench, form):
             raise UnusableForm("Choose a file, or paste its JSON, and open it then.")
         drafts = self.chart(bench).drafts
@@ -226,7 +226,7 @@ class Tester:
         await self._feed_back(bench, exchanged, accepted_feedback(card.uuid, chosen.uuid, self.now()))
 
     def _follow(self, bench: Bench, actions: Sequence[Any]) -> None:
-        """The drafts after the actions of a suggestion, and the request with them."""
+        """Set the drafts after the actions of a suggestion, and the request with them."""
         request = _object_or_none(bench.request)
         drafts: list[Resource] = bench.carried.drafts
         if request is not None and "draftOrders" in (request.get("context") or {}):

@@ -27,7 +27,7 @@ def accepted_feedback(card: str, suggestion: str, when: datetime) -> dict[str, A
 
 
 def override_feedback(card: str, reason: Reason | None, when: datetime) -> dict[str, Any]:
-    """The feedback that a card was overridden; `reason` is one of the card's own, None where it was dismissed."""
+    """Return the feedback that a card was overridden; `reason` is one of the card's own, None if it was dismissed."""
     if reason is None:
         return _feedback(card, "overridden", when)
     coding = {"code": reason.code, "system": reason.system, "display": reason.display}

@@ -113,7 +113,7 @@ class Copilot:
         }
 
     def call(self, name: str, arguments: Json) -> ToolAnswer:
-        """What a tool gives for arguments; refused where they are not its own, or the call cannot be recorded."""
+        """Return what a tool gives for arguments; refused if they are not its own, or the call cannot be recorded."""
         answer: ToolAnswer
         try:
             if name not in TOOLS:

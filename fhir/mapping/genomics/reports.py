@@ -96,7 +96,7 @@ def _observed(record: PatientRecord) -> Iterator[_Observed]:
 
 
 def _contained(record: PatientRecord) -> Iterator[_Observed]:
-    """The observations within reports: of the report's patient and, where they have none of their own, its date."""
+    """Yield the observations within reports: of the report's patient and, if they have none of their own, its date."""
     for report in record.diagnostic_reports:
         check_time()
         if report.status not in _WHOLE | _NOT_YET:

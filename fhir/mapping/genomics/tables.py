@@ -138,7 +138,7 @@ _PAIRS: Final[Mapping[tuple[str, str, str], str]] = _read_pairs()
 
 
 def key_of_pair(gene: str, first: Allele, second: Allele | None) -> str | None:
-    """The lookup key of two alleles (of one where the gene is of the mitochondria); None where no row has the pair."""
+    """Return the lookup key of two alleles (of one if the gene is of the mitochondria); None if no row has the pair."""
     if gene == "CYP2D6":
         return None if second is None else _summed(first.value, second.value)
     for first_key, other in (

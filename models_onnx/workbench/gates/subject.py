@@ -36,7 +36,7 @@ class Answers:
     link: str
 
     def raw(self) -> dict[str, bytes]:
-        """Returns the bytes of every output, for exact comparisons."""
+        """Return the bytes of every output, for exact comparisons."""
         parts = {
             name: getattr(self, name) for name in ("probability", "margin", "contributions", "missing", "out_of_range")
         }
@@ -61,7 +61,7 @@ class Runner:
         self._wanted = [name for name in self._names() if name in self.outputs]
 
     def answers(self, rows: NDArray[np.float32]) -> Answers:
-        """Returns the outputs for these rows.
+        """Return the outputs for these rows.
 
         Raises:
             UnsafeModel: the file cannot be run on them.
@@ -171,7 +171,7 @@ class Subject:
         return frozenset(self.about.required.always) if self.about.required is not None else frozenset()
 
     def answers(self, rows: NDArray[Any]) -> Answers:
-        """Returns the file's outputs for these rows; the session is opened once."""
+        """Return the file's outputs for these rows; the session is opened once."""
         if self._runner is None:
             wiring = self.about.wiring if isinstance(self.about, ImportedManifest) else TensorNames()
             self._runner = Runner(self.content, wiring)
@@ -309,12 +309,12 @@ class Evidence:
     """Why a piece of evidence is missing, by its name."""
 
     def why_absent(self, name: str, otherwise: str) -> str:
-        """Returns the reason given for missing evidence, or the default reason."""
+        """Return the reason given for missing evidence, or the default reason."""
         return (self.absent or {}).get(name, otherwise)
 
 
 def read_subject(folder: Path, keys: Keys) -> Subject:
-    """Returns the candidate in this folder.
+    """Return the candidate in this folder.
 
     Raises:
         ManifestRefused: the folder has nothing that can be examined.

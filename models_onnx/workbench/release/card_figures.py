@@ -25,7 +25,7 @@ def cohort(manifest: Manifest) -> Figures:
 
 
 def cohort_in_words(manifest: Manifest) -> str:
-    """Returns the same as a paragraph."""
+    """Return the same as a paragraph."""
     flow = manifest.cohort
     steps = "; ".join(f"{step.words}: {step.count:,}" for step in flow.exclusions)
     people = (
@@ -51,7 +51,7 @@ def representation(manifest: Manifest) -> Figures:
 
 
 def representation_in_words(manifest: Manifest) -> str:
-    """Returns the same, one sentence for each axis."""
+    """Return the same, one sentence for each axis."""
     shares = representation(manifest)
     if not shares:
         return ""
@@ -81,7 +81,7 @@ def validity(manifest: Manifest) -> Figures:
 
 
 def validity_in_words(manifest: Manifest) -> str:
-    """Returns the same in sentences."""
+    """Return the same in sentences."""
     evaluation, parts = manifest.evaluation, []
     for period, words in _PERIODS.items():
         if not (block := evaluation.get(period)):
@@ -111,7 +111,7 @@ def fairness(manifest: Manifest) -> list[Figures]:
 
 
 def fairness_in_words(manifest: Manifest) -> str:
-    """Returns the same in sentences; a group with too few events says so and gives no figure."""
+    """Return the same in sentences; a group with too few events says so and gives no figure."""
     rows = fairness(manifest)
     if not rows:
         return ""
@@ -130,7 +130,7 @@ def fairness_in_words(manifest: Manifest) -> str:
 
 
 def interval(figure: dict[str, float | None], digits: int = 3) -> str:
-    """Returns a figure with its 95 % interval, or that it cannot be computed."""
+    """Return a figure with its 95 % interval, or that it cannot be computed."""
     value, low, high = (figure.get(end) for end in ("value", "low", "high"))
     if value is None:
         return "not computable"

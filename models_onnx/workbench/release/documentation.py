@@ -157,7 +157,7 @@ def _source(item: ModelInput) -> str:
 
 
 def _read(folder: Path | None, manifest: Manifest, name: str) -> dict[str, Any]:
-    """Returns the document of that name beside the manifest; empty where there is none."""
+    """Return the document of that name beside the manifest; empty where there is none."""
     if folder is None or not (folder / manifest.id / name).is_file():
         return {}
     document: dict[str, Any] = msgspec.json.decode((folder / manifest.id / name).read_bytes())

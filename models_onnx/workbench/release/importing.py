@@ -43,7 +43,7 @@ _TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int
 
 
 def read_signature(content: bytes) -> Signature:
-    """Returns the signature of a file that loads and runs one row of zeros; UnsafeModel where it does not."""
+    """Return the signature of a file that loads and runs one row of zeros; UnsafeModel where it does not."""
     try:
         session = session_of(content)
         inputs = tuple((item.name, item.type, tuple(item.shape)) for item in session.get_inputs())
@@ -73,7 +73,7 @@ class Origin:
 def import_with_card(
     file: str, card: Path | None, feature_map: Path | None, out: Path, signer: Signer
 ) -> tuple[ImportedManifest, Release]:
-    """Returns an ONNX file, or that of an MLflow folder, taken in with its card and its feature map.
+    """Return an ONNX file, or that of an MLflow folder, taken in with its card and its feature map.
 
     Raises:
         ModelError: the file, the card or the map cannot be used; the message says why.
@@ -100,7 +100,7 @@ def adopt(
 
 
 def _declared(path: Path, fitted: str) -> ModelSpec:
-    """Returns the declaration, which must name this fitted model, so that the gates can compile it again."""
+    """Return the declaration, which must name this fitted model, so that the gates can compile it again."""
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there; docs/adding/hospital-model.md shows a declaration")
     spec = get_spec(path.stem, path.parent)
@@ -119,7 +119,7 @@ def _declared(path: Path, fitted: str) -> ModelSpec:
 
 
 def _beside(fitted: Path, folder: Path) -> str:
-    """Returns the path as the declaration writes it: from its own folder."""
+    """Return the path as the declaration writes it: from its own folder."""
     if not fitted.exists():
         return str(fitted)
     try:
@@ -131,7 +131,7 @@ def _beside(fitted: Path, folder: Path) -> str:
 def import_model(
     path: Path, card: Card, feature_map: dict[str, Any], out: Path, signer: Signer
 ) -> tuple[ImportedManifest, Release]:
-    """Returns the imported model, written to `<out>/<id>` and signed as a draft.
+    """Return the imported model, written to `<out>/<id>` and signed as a draft.
 
     UnsafeModel, CardIncomplete or ImportRefused with the reason; nothing is written then.
     """
@@ -187,7 +187,7 @@ def _described(feature_map: dict[str, Any], origin: Origin) -> ImportedManifest:
 
 
 def _feature(item: Any) -> dict[str, Any]:
-    """Returns the feature in the words of a manifest: a map writes `low`, `high` and `reference` for its ends."""
+    """Return the feature in the words of a manifest: a map writes `low`, `high` and `reference` for its ends."""
     if not isinstance(item, dict):
         raise ImportRefused("each feature of the map is an object")
     renamed = {"low": "trained_low", "high": "trained_high", "reference": "reference_value"}
@@ -200,7 +200,7 @@ def _feature(item: Any) -> dict[str, Any]:
 
 
 def _wired(imported: ImportedManifest, signature: Signature) -> ImportedManifest:
-    """Returns the wiring without the outputs that the file does not have: what is not there is not promised."""
+    """Return the wiring without the outputs that the file does not have: what is not there is not promised."""
     outputs = set(signature.outputs)
     wiring = imported.wiring
     optional = ("margin", "contributions", "missing", "out_of_range")
@@ -235,7 +235,7 @@ def _refuse_other_tensors(imported: ImportedManifest, signature: Signature, orig
 
 
 def _complete(card: Card, imported: ImportedManifest, content: bytes) -> Card:
-    """Returns the card with the model it is of; one that names another model is not taken."""
+    """Return the card with the model it is of; one that names another model is not taken."""
     model = card.get("model") if isinstance(card, dict) else None
     if not isinstance(model, dict):
         raise CardIncomplete("the card says nothing about its model (model.id, model.version, model.title)")
@@ -260,7 +260,7 @@ def _write(
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Returns the object in that file; ImportRefused otherwise."""
+    """Return the object in that file; ImportRefused otherwise."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:

@@ -150,7 +150,7 @@ def evaluate_model(
 
 
 def with_equal_ages(spec: ModelSpec) -> ModelSpec:
-    """The declaration with rates at equal ages, by its axis of age; as it is where it has none or asks for them."""
+    """Return the declaration with rates at equal ages, by its axis of age; as it is if it has none or asks for them."""
     axis = next((name for name in spec.subgroups if name.startswith("age")), None)
     return spec if axis is None or spec.standardise_by is not None else replace(spec, standardise_by=axis)
 

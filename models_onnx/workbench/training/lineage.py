@@ -28,7 +28,7 @@ _CHANGED = ", with changes that are not in it"
 
 
 def lineage_of(spec: ModelSpec, specs: Path | None = None) -> Lineage:
-    """What the model of this declaration is made with, here and now; `specs` as where the declaration was found."""
+    """Return what this declaration's model is made with, here and now; `specs` as where the declaration was found."""
     packages = installed_packages()
     declaration = _declaration(spec, specs)
     return Lineage(

@@ -394,7 +394,7 @@ def _sig(dose: float, times: int) -> Sig:
 
 
 def micrograms(context: RuleContext) -> OrderChange | None:
-    """The same number in micrograms, where that is between a twentieth of FDA's recommended maximum and all of it."""
+    """Return the same number in micrograms if that is from a twentieth of FDA's recommended maximum to all of it."""
     excess, _ = implausible(context)
     single_mg, times = _each_mg(context), context.times_per_day
     if excess is None or single_mg is None or times not in _OFTEN:

@@ -217,7 +217,7 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
 
 
 def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
-    """The rows about this drug for the patient's age, its route and form, and whether they are those of the older.
+    """Yield the rows about this drug for the age, its route and form, and whether they are those of the older.
 
     A child for whom no row gives a dose is measured by the most that adults and older children are given; by no
     amount for each kilogram, since small children may be given more of it.
@@ -304,7 +304,7 @@ def body_surface_m2(context: RuleContext) -> float | None:
 
 
 def _largest_m2(context: RuleContext) -> float | None:
-    """The body surface of somebody of this weight, or of the largest of the age, who is as tall as a height may be."""
+    """Return the body surface of somebody of this weight, or the age's largest, who is as tall as a height may be."""
     weight = context.weight_kg or largest_plausible_kg(context.session.record)
     return math.sqrt(ANALYTES["body_height"].plausible_high * weight / 3600.0) if weight else None
 
@@ -322,7 +322,7 @@ def _fits_weight(row: Limit, context: RuleContext) -> bool:
 
 
 def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool | None:
-    """The excess over this row; False where there is none or the row is not meant, None where that is not known."""
+    """Return the excess over this row; False where there is none or the row is not meant, None if that is not known."""
     amount, is_whole = _amount(row, context)
     if amount is None:
         return None
@@ -432,7 +432,7 @@ def labelled_from(context: RuleContext) -> Limit | None:
 
 
 def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
-    """The ingredient whose daily dose is furthest over FDA's recommended maximum, and whether a dose is not known.
+    """Return the ingredient whose daily dose is furthest over FDA's recommended maximum and whether a dose is unknown.
 
     What is injected is left out: FDA's figures are those of oral use for nearly all drugs. So is a single dose of a
     drug that has limits of its own: the figures are of what is taken for months, and a loading dose is more.
@@ -465,7 +465,7 @@ def limits_of(medication: MedicationIdentity) -> int:
 
 
 def ages_of_limits(medication: MedicationIdentity) -> tuple[range, ...]:
-    """The ages of these limits; those of an order that is given once are left out, because most orders are not."""
+    """Return the ages of these limits but those of an order that is given once, because most orders are not."""
     rows = (row for rxcui in medication.rxcuis for row in limits_of_route(rxcui, medication))
     return tuple(
         row.ages

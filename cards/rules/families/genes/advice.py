@@ -150,7 +150,7 @@ def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tupl
 def _of_keys(
     context: RuleContext, drug: GeneDrug, population: str, choices: Sequence[tuple[str, ...]]
 ) -> _Found | None:
-    """The worst of what the combinations of keys mean; one step milder at least where one of them means nothing."""
+    """Return the worst of what the combinations of keys mean; at least one step milder if one of them means nothing."""
     rows = [row for keys in product(*choices) if (row := _row(drug, population, keys)) is not None]
     if not rows:
         return None

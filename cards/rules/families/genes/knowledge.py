@@ -234,7 +234,7 @@ def _keeps_fda_limit(context: RuleContext, row: Recommendation, daily: float) ->
 
 
 def lower_dose(context: RuleContext, row: Recommendation) -> OrderChange | None:
-    """The change of the draft to the part of its dose that remains, in whole units of the product; None without one.
+    """Return the draft's change to the part of its dose that remains, in whole units of the product; None without one.
 
     Of a range of percent its middle is offered; of a daily limit the limit.
     """

@@ -52,7 +52,7 @@ def study_of(context: RuleContext) -> Study:
 
 
 def worked_out_once(context: RuleContext, name: str, work: Callable[[RuleContext], _T]) -> _T:
-    """What `work` finds about this draft, the same for every condition and text of the session that asks for it."""
+    """Return what `work` finds about this draft, once for all conditions and texts of the session that ask for it."""
     return context.session.derive(("orders", name, context.drafted), lambda: work(context))
 
 

@@ -100,7 +100,7 @@ def _order_of(chart: PatientChart) -> dict[str, Any] | None:
 
 
 def _request(service: Service, **more: Any) -> dict[str, Any]:
-    """A call about an order with a billing code for a patient with a Coverage; NotTested where nothing like it is."""
+    """Return a call about an order with a billing code for a patient with a Coverage; NotTested without any."""
     observe(list(Node(service.entry).at("extension").objects(_OPTIONS)), f"{service.id} is no service of a payer")
     charts = [(chart, _order_of(chart)) for chart in service.charts if any(chart.resources_of_type("Coverage"))]
     match = next(((chart, order) for chart, order in charts if order is not None), None)

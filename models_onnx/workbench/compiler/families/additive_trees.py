@@ -197,7 +197,7 @@ def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
 
 
 def _parted(term: Term, cohort: NDArray[np.float32]) -> tuple[Term, ...]:
-    """A pair as the mean effect of each of its inputs over the other one's values in the cohort, and the rest."""
+    """Return a pair as the mean effect of each of its inputs over the other one's values in the cohort and the rest."""
     if len(term.inputs) == 1:
         return (term,)
     places = term.places(cohort)

@@ -263,7 +263,7 @@ class ShapleyTrees(ExplainedEnsemble):
 
 
 def _too_deep(ensemble: Ensemble) -> str:
-    """That the trees are too deep, what they would cost, and each thing that works instead."""
+    """Return the sentence that the trees are too deep, what they would cost, and each thing that works instead."""
     size, depth = exact_megabytes(ensemble), ensemble.depth
     cost = f"their tables would take about {size:,.0f} MB" if size >= 1 else "their tables would be small"
     return (

@@ -63,7 +63,7 @@ class Network:
 
     @classmethod
     def read(cls, source: OnnxSource, features: tuple[str, ...], low: Array, high: Array) -> Self:
-        """Returns the network of a file; it is run on the rows `low` and `high` of a cohort to see that it answers.
+        """Return the network of a file; it is run on the rows `low` and `high` of a cohort to see that it answers.
 
         Raises:
             CompileRefused: it cannot be run, takes other inputs or the same in another order, or gives something else.
@@ -97,7 +97,7 @@ class Network:
         return self.steps is not None and len(self.session.get_inputs()) == 2
 
     def takes_missing(self, row: Array) -> bool:
-        """Returns whether it answers with a number where each input of this row is missing in turn."""
+        """Return whether it answers with a number where each input of this row is missing in turn."""
         rows = np.tile(row, (len(row), 1))
         rows[np.diag_indices(len(row))] = np.nan
         try:
@@ -106,14 +106,14 @@ class Network:
             return False
 
     def answers(self, values: Array, recorded: Array) -> Array:
-        """Returns the answer [N] for rows [N, F]; `recorded` is 1 where a value is there."""
+        """Return the answer [N] for rows [N, F]; `recorded` is 1 where a value is there."""
         table = self._run(values, recorded).astype(np.float64).reshape(-1, self.columns)
         if self.columns == 2 and self.scale == "log odds":
             return np.asarray(table[:, 1] - table[:, 0])
         return np.asarray(table[:, -1])
 
     def write(self, graph: Graph, values: str, recorded: str, count: int) -> str:
-        """Writes the network on float32 tensors [N, F]; returns its answers, float64 [N, 1]."""
+        """Write the network on float32 tensors [N, F] and return its answers, float64 [N, 1]."""
         answer = graph.include(self.proto, self._written_inputs(graph, values, recorded, count), "network/")
         wide = graph.node("Cast", [answer], "answer", to=DOUBLE)
         table = graph.node("Reshape", [wide, graph.constant("answer_shape", [-1, self.columns], np.int64)], "answers")
@@ -194,7 +194,7 @@ def _fits(shape: Sequence[Any], wanted: Sequence[int]) -> bool:
 
 
 def _told_inputs(proto: ModelProto) -> tuple[str, ...]:
-    """Returns the names of the inputs that the file's metadata tell as `features`; empty where they do not."""
+    """Return the names of the inputs that the file's metadata tell as `features`; empty where they do not."""
     listed = {item.key: item.value for item in proto.metadata_props}.get("features", "[]")
     try:
         names = json.loads(listed)
@@ -219,7 +219,7 @@ def _decoded(source: OnnxSource) -> ModelProto:
 
 
 def _only_answer(proto: ModelProto, scale: Scale) -> tuple[ModelProto, Scale]:
-    """Returns the nodes that lead to the answer, in opset 18 or later, and the scale of what is left of them."""
+    """Return the nodes that lead to the answer, in opset 18 or later, and the scale of what is left of them."""
     producers = {output: node for node in proto.graph.node for output in node.output}
     answer = _answer_of(proto, producers)
     if scale == "probability" and _without_sigmoid(answer, producers):
@@ -241,7 +241,7 @@ def _only_answer(proto: ModelProto, scale: Scale) -> tuple[ModelProto, Scale]:
 
 
 def _answer_of(proto: ModelProto, producers: dict[str, NodeProto]) -> str:
-    """Returns the tensor of the answer: the output called a probability, else the first that holds real numbers."""
+    """Return the tensor of the answer: the output called a probability, else the first that holds real numbers."""
     names: list[str] = []
     for item in proto.graph.output:
         node = producers.get(item.name)

@@ -104,7 +104,7 @@ def _link_gap(answers: Answers) -> float:
 
 
 def _dummy_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
-    """An input that changes nobody's estimate, whatever its value, must have the same contribution for everybody."""
+    """Check that an input which changes nobody's estimate has the same contribution for everybody."""
     faults = []
     draw = np.random.default_rng(SEED)
     before = subject.answers(people[:_OTHERS])

@@ -28,7 +28,7 @@ _SEED = 20260101
 
 
 def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks that the AUROC's interval begins at the declared minimum or above, and that the simple model is worse."""
+    """Check that the AUROC's interval begins at the declared minimum or above, and that the simple model is worse."""
     evaluation = figures_of(evidence)
     block, period = _judged(evaluation, "all")
     floor = subject.product.get("auroc_floor")
@@ -67,7 +67,7 @@ def _alert_faults(block: Mapping[str, Any]) -> list[str]:
 
 
 def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks that the whole interval of observed/expected is within 0.9 to 1.1, and that the slope needs no correction.
+    """Check that the whole interval of observed/expected is within 0.9 to 1.1, and that the slope needs no correction.
 
     An interval that lies neither within nor wholly outside decides nothing: that is insufficient, not failed.
     """
@@ -104,7 +104,7 @@ def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
 
 
 def _needed(block: Mapping[str, Any], value: float, low: float, high: float) -> str:
-    """Returns how many people would decide it: the interval narrows with the square root of their number."""
+    """Return how many people would decide it: the interval narrows with the square root of their number."""
     limit = min(CALIBRATION, key=lambda end: abs(np.log(end / value)))
     room = abs(float(np.log(limit / value)))
     wide = float(np.log(high / low)) / 2.0
@@ -116,7 +116,7 @@ def _needed(block: Mapping[str, Any], value: float, low: float, high: float) -> 
 
 
 def check_not_worse(subject: Subject, evidence: Evidence) -> Verdict:
-    """Checks for an AUROC at most 0.01 lower than that of the model in use, and no less net benefit."""
+    """Check for an AUROC at most 0.01 lower than that of the model in use, and no less net benefit."""
     if evidence.active is None:
         return Verdict("No other version of it is in use: there is nothing it could be worse than.")
     if evidence.paired is not None:

@@ -64,7 +64,7 @@ class _Seen:
         self._mapped(chart)
 
     def tell(self, report: DataReport) -> None:
-        """Findings, the most frequent of a kind first."""
+        """Return findings, the most frequent of a kind first."""
         words = {
             "unmapped-code": ("warning", "a code that no feature is read from"),
             "no-code-system": ("warning", "a code without its system"),

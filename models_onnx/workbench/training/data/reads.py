@@ -82,7 +82,7 @@ class _Watched:
 
 
 def read_by(function: Callable[[Any], Any], rows: pd.DataFrame, columns: Iterable[str]) -> set[str]:
-    """The columns that change what the function gives; only those it asks for are tried, where that can be seen."""
+    """Return the columns that change what the function gives; only those it asks for are tried, if that can be seen."""
     watched = _Watched(rows)
     try:
         before = _comparable(function(watched))
