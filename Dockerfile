@@ -4,16 +4,20 @@ ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE} AS build
 WORKDIR /build
 RUN python3 -m venv /opt/cds-hooks
-ENV PATH=/opt/cds-hooks/bin:$PATH
+# The same packages compile to the same files: sets in a fixed order, and by the content of a source, not by its time.
+ENV PATH=/opt/cds-hooks/bin:$PATH \
+    PYTHONHASHSEED=0
 COPY requirements/runtime.txt requirements/postgres.txt requirements/otlp.txt requirements/
-RUN pip install --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/runtime.txt \
-    && pip install --no-cache-dir --only-binary :all: --no-deps --require-hashes --requirement requirements/postgres.txt \
-    && pip install --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/otlp.txt
+RUN pip install --no-compile --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/runtime.txt \
+    && pip install --no-compile --no-cache-dir --only-binary :all: --no-deps --require-hashes --requirement requirements/postgres.txt \
+    && pip install --no-compile --no-cache-dir --only-binary :all: --require-hashes --requirement requirements/otlp.txt
 COPY . .
 # What only installs and builds goes again: nothing in the image can bring a package into the environment.
 RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /dist . \
-    && pip install --no-cache-dir --no-index --no-deps /dist/*.whl \
-    && pip uninstall --yes --quiet setuptools wheel pip
+    && pip install --no-compile --no-cache-dir --no-index --no-deps /dist/*.whl \
+    && pip uninstall --yes --quiet setuptools wheel pip \
+    && find /opt/cds-hooks -name __pycache__ -prune -exec rm -r {} + \
+    && python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/cds-hooks/lib
 
 FROM ${BASE}
 COPY --from=build /opt/cds-hooks /opt/cds-hooks

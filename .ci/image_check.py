@@ -1,10 +1,11 @@
 """Builds the container image and answers calls from inside it, without a Docker daemon or an image registry.
 
-    make image-check        (as root; Debian packages buildah and debootstrap; three to five minutes)
+    make image-check        (as root; Debian packages buildah and debootstrap; five to eight minutes)
 
 The base image is a debootstrap root with Python, committed under the name that the Dockerfile asks for. The built
 image runs as its own user in fresh mount, network and process namespaces: nothing outside loopback can be reached, and
-nothing but the volume and /tmp can be written.
+nothing but the volume and /tmp can be written. The image is built twice, and both must have the same layers: each file
+has the time of the commit (or SOURCE_DATE_EPOCH), Python is compiled by content, the base has no logs and caches.
 """
 
 import fcntl
@@ -26,9 +27,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "http://127.0.0.1:8085"
 IMAGE = "localhost/cds-hooks-onnx"
+BUILDS = (IMAGE, f"{IMAGE}-again")
 DEBIAN = "bookworm"
 # The build reaches the package registry as this machine does: its certificates and its pip settings.
 LENT_TO_THE_BUILD = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
+# What debootstrap leaves of the hour and the disk it ran on: logs, indexes and caches.
+CHANGING = ("var/cache/apt", "var/lib/apt/lists/*", "var/log/*", "var/cache/ldconfig/*", "var/cache/debconf/*-old",
+            "var/lib/dpkg/*-old", "etc/*-", "etc/machine-id", "etc/hostname", "etc/resolv.conf")  # fmt: skip
 MIRROR = "IMAGE_CHECK_MIRROR"
 """Names another mirror: one of a snapshot gives the same packages each time."""
 SAMPLE = "planning-talk"
@@ -50,7 +55,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cds-hooks-image-") as folder:
         storage = Buildah(Path(folder) / "storage")
         make_base(storage, Path(folder) / "debian")
-        build(storage)
+        for name in BUILDS:
+            build(storage, name)
+        compare_builds(storage)
         container = storage.run("from", "--pull=never", IMAGE)
         root = storage.run("mount", container)
         config = json.loads(storage.run("inspect", "--type", "image", IMAGE))["Docker"]["config"]
@@ -91,19 +98,46 @@ def make_base(storage: Buildah, debian: Path) -> None:
         if subprocess.run(command, stdout=log, stderr=log, check=False).returncode != 0:
             log.seek(0)
             sys.exit(f"debootstrap failed:\n{log.read()[-2000:]}")
-    shutil.rmtree(debian / "var" / "cache" / "apt")
+    for place in CHANGING:
+        for path in debian.glob(place):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     container = storage.run("from", "scratch")
     storage.run("copy", "--quiet", container, str(debian), "/")
-    storage.run("commit", "--quiet", "--rm", container, name)
+    storage.run("commit", "--quiet", "--rm", f"--timestamp={commit_time()}", container, name)
     say(f"base {name} made from Debian {DEBIAN} in {time.monotonic() - started:.0f} s")
 
 
-def build(storage: Buildah) -> None:
-    """The image, from the Dockerfile as it is."""
+def commit_time() -> str:
+    """Return the time of every file of the image, as SOURCE_DATE_EPOCH gives it, else that of the commit."""
+    of_commit = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    return given or subprocess.run(of_commit, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def build(storage: Buildah, name: str) -> None:
+    """Build the image from the Dockerfile as it is."""
     started = time.monotonic()
     lent = [f"--volume={path}:{path}:ro" for path in LENT_TO_THE_BUILD if Path(path).is_file()]
-    storage.run("bud", "--isolation", "chroot", "--pull=never", "--format", "docker", *lent, "--tag", IMAGE, str(ROOT))
-    say(f"built {IMAGE} in {time.monotonic() - started:.0f} s")
+    as_is = ["--isolation", "chroot", "--pull=never", "--format", "docker", f"--timestamp={commit_time()}"]
+    storage.run("bud", *as_is, *lent, "--tag", name, str(ROOT))
+    say(f"built {name} in {time.monotonic() - started:.0f} s")
+
+
+def compare_builds(storage: Buildah) -> None:
+    """End with what differs where the layers or the configurations of the two builds are not the same.
+
+    The name of the build's container stands in the configuration, as its id and its host, and is another each time.
+    """
+    first, second = (json.loads(storage.run("inspect", "--type", "image", name))["Docker"] for name in BUILDS)
+    for image in (first, second):
+        del image["container"], image["config"]["Hostname"], image["container_config"]["Hostname"]
+    if first != second:
+        roots = [storage.run("mount", storage.run("from", "--pull=never", name)) for name in BUILDS]
+        differing = subprocess.run(
+            ["diff", "-rq", "--no-dereference", "--exclude=dev", *roots], capture_output=True, text=True, check=False
+        ).stdout
+        sys.exit(f"image-check: two builds differ:\n{differing or 'only in their configuration'}")
+    say(f"built twice with the same layers and configuration: {', '.join(first['rootfs']['diff_ids'])}")
 
 
 def check_parts(root: Path) -> None:
