@@ -113,8 +113,8 @@ def run_metrics(whole: dict[str, Any], groups: list[dict[str, Any]]) -> dict[str
 
 def _write_run(address: str, name: str, pairs: dict[str, dict[str, Any]], files: dict[str, bytes]) -> str:
     with httpx.Client(base_url=f"{address}/api/2.0/", timeout=_SECONDS) as client:
-        known = _ask(client, "GET", "mlflow/experiments/get-by-name", 404, params={"experiment_name": EXPERIMENT})
-        experiment = known.get("experiment") or _ask(
+        answer = _ask(client, "GET", "mlflow/experiments/get-by-name", 404, params={"experiment_name": EXPERIMENT})
+        experiment = answer.get("experiment") or _ask(
             client, "POST", "mlflow/experiments/create", json={"name": EXPERIMENT}
         )
         begun = {"experiment_id": experiment["experiment_id"], "run_name": name, "start_time": _now()}

@@ -242,7 +242,8 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
 ) -> None:
     training = "models_onnx.workbench.training"
     rows = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, np.nan], [4.0, np.nan]])
-    cohort = SimpleNamespace(X=rows, features=["a", "b"])
+    undated = pd.DataFrame({"undated_inputs": ["b", "", "a b", "other"]})
+    cohort = SimpleNamespace(X=rows, features=["a", "b"], rows=undated)
     traced = SimpleNamespace(smuggled=("smuggled",), unnamed=("unnamed",), unjudged=("ward",))
     monkeypatch.setattr(f"{training}.data.reads.Reads.of", lambda *_: "reads")
     monkeypatch.setattr(f"{training}.data.leaks.leaks_in_table", lambda *given: (given[2],))
@@ -263,4 +264,5 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
         "smuggled": ["smuggled"], "unnamed": ["unnamed"], "unjudged": ["ward"],
         "merged": [[10, 11, 12, 13], threshold or 0.5],
         "hidden": ["hidden"], "missing": {"a": 0.25, "b": 0.75},
+        "undated": {"a": 0.25, "b": 0.5},
     }  # fmt: skip
