@@ -216,7 +216,7 @@ _SAID_ROUTES = tuple(
         ("sublingual", r"\b(?:sl|sublingual\w*|under (?:the )?tongue)\b"),
         ("rectal", r"\b(?:pr|rectal\w*|per rectum)\b"),
         ("ophthalmic", r"\bdrops?\b.{0,20}\beyes?\b"),
-        ("intrathecal", r"\bintrathecal\w*"),
+        ("intrathecal", r"\bintrathecal\w*|(?<=\d)(?-i: ?(?:mg|mcg|mL|units?) IT\b)"),
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
     )
 )

@@ -97,7 +97,10 @@ _LOCAL = late_pattern(
     re.IGNORECASE,
 )
 # Said of a brand that is only sold for local use today, these mean another form of it: "Voltaren 75 mg tablet".
-_SWALLOWED = late_pattern(r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b", re.IGNORECASE)
+_SWALLOWED = late_pattern(
+    r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b|(?<=voltaren )\d+ ?mg\b(?! ?/)",
+    re.IGNORECASE,
+)
 _POWDER = late_pattern(r"\bpowder\b", re.IGNORECASE)
 _PATCH = late_pattern(r"\b(patch|medicated patch)\b", re.IGNORECASE)
 # Named without a form these are anaesthetics or eye, nose and skin drugs in nearly every order.

@@ -17,7 +17,7 @@ AMOUNTS = (
     *("max_single", "max_daily", "max_weekly", "max_single_kg", "max_daily_kg"),
     *("max_hourly", "max_single_m2"),
 )
-UNITS = {"mg": "mg", "unit": "units", "meq": "mEq"}
+UNITS = {"mg": "mg", "unit": "units", "meq": "mEq", "mmol": "mmol"}
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -112,6 +112,14 @@ def test_usual_doses_stay_silent(drug: str, dose: str, times: int, as_of: dateti
         ("doxorubicin injection", "600 mg/m2 IV once", ["over_max"]),
         ("doxorubicin injection", "60 mg/m2 IV once", []),
         ("cisplatin injection", "1.2 g/m2 IV once", ["ten_fold"]),
+        ("potassium phosphate injection", "15 mmol IV over 4 hours", []),
+        ("potassium phosphate injection", "45 mmol IV over 1 hour", ["over_max"]),
+        ("potassium chloride injection", "40 mmol IV over 1 hour", ["over_max"]),
+        ("vincristine injection", "2 mg IV once", []),
+        ("vincristine injection", "2.8 mg IV once", ["over_max"]),
+        ("bleomycin injection", "30 units IV once", []),
+        ("heparin injection", "5000 units IV once", []),
+        ("heparin injection", "25000 units IV push once", ["over_max"]),
         ("alteplase injection", "100 mg IV over 2 hours", []),
         ("alteplase injection", "210 mg IV over 2 hours", ["over_max"]),
     ],

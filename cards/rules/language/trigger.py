@@ -19,7 +19,7 @@ from fhir.terminology.medications import Ingredient, classes_of
 _MEMBERS = frozenset(
     {"ingredients", "classes", "exclude_classes", "systemic", "route", "dose_form_any", "washout_days", "any_drug"}
 )
-_INTRATHECAL = re.compile(r"\bintra-?(?:thecal|ventricular)|\bintra-?cerebro", re.IGNORECASE)
+_INTRATHECAL = re.compile(r"\bintra-?(?:thecal|ventricular)|\bintra-?cerebro|(?-i:\bIT\b)", re.IGNORECASE)
 _ORDERED_ROUTES = {
     "intravenous": re.compile(r"\b(?:iv|ivpb|ivp)\b|\bintraven", re.IGNORECASE),
     "pushed": re.compile(r"\bivp\b|\b(?:iv|intravenous) push\b", re.IGNORECASE),

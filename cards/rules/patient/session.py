@@ -43,6 +43,7 @@ from fhir.mapping.pregnancy_signs import PregnancySign
 from fhir.mapping.shown_by_results import shown_by_result
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.studies import read_study
+from fhir.mapping.tobacco import smoking_history
 from fhir.mapping.weights import judged_weight
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import Measurement
@@ -401,6 +402,11 @@ class PatientSession:
         return self._conditions[key]
 
     def _shown_by_result(self, key: str) -> ConditionHit | None:
+        if key == "tobacco_use":
+            answer = smoking_history(self.record).answer
+            if answer is None or answer.status != "current":
+                return None
+            return ConditionHit(key, answer.words, "", answer.source, answer.time, "active")
         shown = shown_by_result(self.record, key)
         if shown is None:
             return None

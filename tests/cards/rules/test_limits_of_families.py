@@ -168,10 +168,11 @@ OPIOID = [
           lambda days: {"conditions": ["overdose"], "active": [
               {"drug": "naloxone 4 MG Nasal Spray", "status": "completed", "days_ago": int(days)}]},
           _is(_mg(OXYCODONE, 2)(5)), {365: (None, None, "risk")}, least=None),
-    Sweep("opioid-benzo", "age", lambda age: {"age": int(age), "active": [OXYCODONE], "labs": [["egfr", 90]]},
+    Sweep("opioid-benzo", "age",
+          lambda age: {"age": int(age), "active": [OXYCODONE, GABAPENTIN], "labs": [["egfr", 90]]},
           _is(_mg(GABAPENTIN)(300)), {65: (None, "opioid_plus_gabapentinoid", "opioid_plus_gabapentinoid")},
           least=None),
-    Sweep("opioid-benzo", "eGFR", _egfr(active=[OXYCODONE]), _is(_mg(GABAPENTIN)(300)),
+    Sweep("opioid-benzo", "eGFR", _egfr(active=[OXYCODONE, GABAPENTIN]), _is(_mg(GABAPENTIN)(300)),
           {60: ("opioid_plus_gabapentinoid", None, None)}),
     Sweep("opioid-child-codeine-tramadol", "age", lambda age: {"age": int(age), "conditions": ["sleep_apnea"]},
           _is(_mg(TRAMADOL)(50)), {12: ("under12", "12to18_risk", "12to18_risk"), 18: ("12to18_risk", None, None)},

@@ -28,10 +28,12 @@ ALTERNATIVES = {
     "oc-053": ("ddi-clopidogrel-ppi", "new", "warning"),
 }
 # Rules written after the cases were published that show cards, too: an NSAID beside methotrexate with eGFR under 60;
-# methotrexate every day, and once a week without a named day; a full dose of trimethoprim with a clearance of 15 to 30.
+# methotrexate every day, and once a week without a named day; a full dose of trimethoprim with a clearance of 15 to 30;
+# linezolid with few platelets.
 NEWER = {
     "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"}, "oc-033": {"dose-frequency"},
-    "oc-047": {"renal-label-clarithromycin-30"}, "oc-055": {"renal-trimethoprim"}, "oc-077": {"dose-max"},
+    "oc-047": {"renal-label-clarithromycin-30"}, "oc-049": {"dz-label-marrow-platelets"},
+    "oc-055": {"renal-trimethoprim"}, "oc-077": {"dose-max"},
 }  # fmt: skip
 # What accepting one of the suggestions does, by type and code, as each case states it. Four states of kidney function
 # give no dose (table kidney_function of the source, "unstable"; an eGFR under 30 for methotrexate): there the order is

@@ -28,6 +28,7 @@ from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.text import format_number
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.terminology.medications import CLASS_MEMBERS
 
 _USES = frozenset({"active", "history"})
 
@@ -243,9 +244,8 @@ THIOPURINE_DOSE_REDUCED = flag(
 _HEPARIN, _DALTEPARIN = "5224", "67109"
 _PROPHYLAXIS_MG = {"67108": 60.0, "321208": 2.5}
 _DALTEPARIN_UNITS = 7500.0
-_ALWAYS_TREATMENT = frozenset(
-    {"11289", "154", "1364430", "1546356", "1114195", "1599538", "15202", "60819"}  # oral, argatroban, bivalirudin
-)
+_ARGATROBAN, _BIVALIRUDIN = "15202", "60819"
+_ALWAYS_TREATMENT = CLASS_MEMBERS["vka"] | CLASS_MEMBERS["doac"] | {_ARGATROBAN, _BIVALIRUDIN}
 _INFUSED = re.compile(
     r"infus|\bdrip\b|continuous|units?\s*/\s*(?:kg\s*/\s*)?h|in (?:dextrose|sodium chloride|d5w|ns)\b", re.I
 )

@@ -45,7 +45,7 @@ _METHOTREXATE = "6851"
 _LEAD = "The limit is from a page that follows the label, not from the label: check it there."
 _LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
 _OLDEST_NAMED = 150
-_UNITS = {"unit": "units", "meq": "mEq"}
+_UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
 _FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
 
 
@@ -120,7 +120,7 @@ _DEPOT = re.compile(
     r"decanoate|enanthate|palmitate|pamoate|microsphere|lauroxil|long[- ]acting|depot|benzathine|bicillin"
     r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv|sublocade|brixadi"
     r"|methylprednisolone acetate|depo-?(?:medrol|provera|subq)|valerate|cypionate|relday|\blar\b|soluspan"
-    r"|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b",
+    r"|acuphase|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b",
     re.IGNORECASE,
 )
 
@@ -393,6 +393,22 @@ def _sig(dose: float, times: int) -> Sig:
     return Sig(f"{format_dose(dose)} mg {_OFTEN[times]} daily", dose, times_per_day=times)
 
 
+def tenth(context: RuleContext) -> OrderChange | None:
+    """A tenth of a dose that is far over its limit, as often as ordered: within the limit, and not under a tenth of it.
+
+    One zero too many or a decimal point too far right makes ten times the dose that was meant.
+    """
+    excess, single_mg, times = _excess(context), _each_mg(context), context.times_per_day
+    if excess is None or single_mg is None or times not in _OFTEN or excess.beside:
+        return None
+    is_guess = excess.of_adult or excess.limit.population == "first order"
+    if is_guess or excess.limit.unit != "mg" or not FAR_OVER_TARGET <= excess.times <= TEN_FOLD:
+        return None
+    dose, unit = single_mg / 10.0, _unit_mg(context)
+    is_whole = unit is None or math.isclose(dose / unit, round(dose / unit))
+    return OrderChange(sig=_sig(dose, int(times))) if is_whole else None
+
+
 def micrograms(context: RuleContext) -> OrderChange | None:
     """Return the same number in micrograms if that is from a twentieth of FDA's recommended maximum to all of it."""
     excess, _ = implausible(context)
@@ -573,6 +589,7 @@ FAMILY = Family(
     changes={
         "to_maximum": to_maximum,
         "micrograms": micrograms,
+        "tenth": tenth,
         "once_daily": _times_daily(1),
         "once_daily_with_food": _times_daily(1, " with food"),
         "twice_daily": _times_daily(2),

@@ -421,7 +421,7 @@ def test_how_many_limits_there_are_for_a_product() -> None:
     assert (covers["dose-max"](nothing), ages(nothing)) == (0, ())
     injection, both = _identity("sertraline injection"), _identity("acetaminophen 325 MG / oxycodone 5 MG Oral Tablet")
     assert [covers["dose-plausible"](one) for one in (tablet, injection, both)] == [1, 0, 2]
-    assert {row.unit for rows in LIMITS.values() for row in rows} == {"mg", "unit", "meq"}
+    assert {row.unit for rows in LIMITS.values() for row in rows} == {"mg", "unit", "meq", "mmol"}
 
 
 def test_the_evidence_is_that_of_the_row() -> None:
