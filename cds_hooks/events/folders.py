@@ -43,11 +43,11 @@ class FolderListener:
     async def _keep_taking(self) -> None:
         while True:
             try:
-                taken = await self.take_files()
+                files = await self.take_files()
             except Exception as error:  # a full disk, a folder that may not be written: said, and tried again
                 log().error("files of a feed not taken", client=self._feed.name, error_type=type(error).__name__)
-                taken = 0
-            await asyncio.sleep(0 if taken == _AT_ONCE else _POLL_SECONDS)
+                files = 0
+            await asyncio.sleep(0 if files == _AT_ONCE else _POLL_SECONDS)
 
     async def take_files(self) -> int:
         """Take the files that are there, and return how many they were."""
@@ -61,12 +61,12 @@ class FolderListener:
 
     def _files(self) -> list[Path]:
         """Return the oldest files; links, folders and names that begin with a point are none."""
-        found = [
+        by_age = [
             (file.stat().st_mtime, file.name, file)
             for file in self._folder.iterdir()
             if not file.name.startswith(".") and file.is_file() and not file.is_symlink()
         ]
-        return [file for _, _, file in sorted(found)[:_AT_ONCE]]
+        return [file for _, _, file in sorted(by_age)[:_AT_ONCE]]
 
     def _read(self, file: Path) -> list[Incoming]:
         now = self._now()

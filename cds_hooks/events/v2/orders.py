@@ -137,8 +137,8 @@ def _how_often(pattern: str, start: str, end: str, feed: V2Feed) -> dict[str, An
     timing: dict[str, Any] = {}
     if pattern:
         of_guide = mapped("repeat-pattern", pattern, "v3-GTSAbbreviation")
-        own = [{"system": code_system("HL70335"), "code": pattern}]
-        timing["code"] = {"coding": of_guide or own, "text": pattern}
+        of_table = [{"system": code_system("HL70335"), "code": pattern}]
+        timing["code"] = {"coding": of_guide or of_table, "text": pattern}
     repeat: dict[str, Any] = {}
     if (every := _EVERY.fullmatch(pattern)) is not None and int(every[1]):
         repeat = {"frequency": 1, "period": int(every[1]), "periodUnit": _PERIOD_UNITS[every[2]]}

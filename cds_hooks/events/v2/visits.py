@@ -152,8 +152,10 @@ def _participants(pv1: Segment) -> Iterator[dict[str, Any]]:
     """Yield who attends, refers, consults and admits, each with the number and the name that the sender has."""
     for number, code in _PARTICIPANTS.items():
         for at in range(pv1.repetitions(number)):
-            own, family, given = (pv1.text(number, part, repetition=at) for part in (1, 2, 3))
-            person: dict[str, Any] = {"identifier": {"value": own}} if own and own != REMOVED else {}
+            person_number, family, given = (pv1.text(number, part, repetition=at) for part in (1, 2, 3))
+            person: dict[str, Any] = (
+                {"identifier": {"value": person_number}} if person_number not in ("", REMOVED) else {}
+            )
             if family or given:
                 person["display"] = " ".join(part for part in (given, family) if part)
             if person:
