@@ -14,6 +14,7 @@ from cds_hooks.events import brokers
 from cds_hooks.events.brokers import BrokerListener, Publisher, open_broker
 from cds_hooks.events.declaration import BrokerFeed
 from tests.cds_hooks.events.messages import run_async
+from tests.cds_hooks.logged import capture_logs
 
 HEADERS = {"content-type": "application/cloudevents+json"}
 QUIET = {"logger": None, "apply_types": False}
@@ -214,9 +215,11 @@ async def _nothing(_: object) -> Any:
 async def test_a_broker_that_is_down_is_tried_again_and_one_whose_group_is_gone_is_opened_anew() -> None:
     Broker.failures = 2
     listener = BrokerListener(feed("nats://n"), _nothing, lambda: 1.0)
-    assert await listener.start() == 0
-    while len(Broker.made) < 3 or Call("start") not in Broker.made[-1].asked:
-        await asyncio.sleep(0)
+    with capture_logs() as lines:
+        assert await listener.start() == 0
+        while len(Broker.made) < 3 or Call("start") not in Broker.made[-1].asked:
+            await asyncio.sleep(0)
+    assert [line["event"] for line in lines].count("broker not reached") == 1  # once, until it is there
     assert [Call("stop") in broker.asked for broker in Broker.made] == [True, True, False]
     for _ in range(20):
         await asyncio.sleep(0)
