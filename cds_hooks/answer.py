@@ -395,7 +395,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
 
 
 async def _cards_of_others(call: Call, advised: Advised) -> list[VisitCard]:
-    """The cards that the other services which this client calls would show about the same chart.
+    """Return the cards that the other services which this client calls would show about the same chart.
 
     A service that it may call and never does takes no card its place: nobody would see the other one.
     """

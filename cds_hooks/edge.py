@@ -266,7 +266,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override] # whether to keep it open, as asyncio has it
-        """The client sends nothing more: it may still read, so what it has asked for in full is answered first."""
+        """Answer what was asked for in full before the end: a client that sends nothing more may still read."""
         self._sends_no_more = True
         return not self.is_waiting and not (self.cycle.more_body and not self.pipeline)
 

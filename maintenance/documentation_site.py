@@ -154,7 +154,7 @@ def _relative(page: Page, path: PurePosixPath) -> str:
 
 
 def _name_source(site: Site, page: Page, path: PurePosixPath, inside: list[Token], position: int) -> None:
-    """A link to a file of the repository becomes its words and the file's path: the site does not have the sources."""
+    """Replace a link to a file of the repository by its words and the file's path: the site lacks the sources."""
     if not (site.folder / path).exists():
         site.faults.append(f"docs/{page.source}: {path} leads nowhere")
     close = next(n for n in range(position, len(inside)) if inside[n].type == "link_close")

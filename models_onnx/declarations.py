@@ -250,7 +250,7 @@ def _refuse_to_run(file: DeclaringFile, name: str, kind: type) -> None:
 
 
 def _load_outside(name: str, path: Path) -> ModuleType:
-    """The module of a file outside the package: code of whoever runs the command, which nobody else may write."""
+    """Return the module of a file outside the package: code of who runs the command, which nobody else may write."""
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} is no Python module")

@@ -23,12 +23,12 @@ class Value:
         self.number = number
 
     def plus(self, other):
-        """The sum."""
+        """Return the sum."""
         return self.number + other
 
 
 def work():
-    """Some milliseconds of it."""
+    """Work for some milliseconds."""
     total, seen = 0, {}
     for number in range(20000):
         total += Value(number).plus(number)

@@ -6,7 +6,7 @@ import sys
 
 from tests.conftest import ROOT
 
-MOST = 190
+MOST = 150
 """So many are in another mood, most of them because the line would be too long; the number only falls."""
 
 

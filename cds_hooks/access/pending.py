@@ -46,7 +46,7 @@ def send_away(store: AccessStore, login: UnderWay, browser: str, now: Callable[[
 def come_back(
     store: AccessStore, kind: str, state: str, browser: str, now: Callable[[], float] = time
 ) -> UnderWay | None:
-    """What was sent away under this state by this browser; None for another browser, an old state or a used one."""
+    """Return what this browser was sent away with under this state; None for another browser, an old or used state."""
     with store.transaction() as connection:
         first = connection.execute(select(pending).where(pending.c.state == _digest(state))).first()
         connection.execute(delete(pending).where(pending.c.state == _digest(state)))

@@ -91,7 +91,7 @@ class Governance:
         return chosen
 
     def _shared_with(self, call: CheckedCall) -> Shared:
-        """What the checks share between calls; a trial call has budgets and turns of its own, which nothing is in."""
+        """Return what checks share between calls; a trial call has its own budgets and turns, with nothing in."""
         if not call.is_trial:
             return self.shared
         return replace(self.shared, turns=Turns(self._now), budgets=Budgets(lambda: self.site.budgets, self._now))
@@ -112,7 +112,7 @@ class Governance:
             self.memory.note_answer(answer)
 
     def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
-        """Takes what was shown just now and is on record, and that the service was called."""
+        """Take what was shown just now and is on record, and that the service was called."""
         if call.caller.hook == PATIENT_VIEW and not call.from_event:
             self.memory.note_call(call.caller)
         findings = (call.patient_finding(card) for card in cards)

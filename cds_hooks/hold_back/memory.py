@@ -448,11 +448,11 @@ class Memory:
             self._note(caller.client, caller.patient, _Noted(time(), None, caller.service, tuple(findings), at))
 
     def note_call(self, caller: Caller) -> None:
-        """Takes that a client called a service at the opening of a chart."""
+        """Take that a client called a service at the opening of a chart."""
         _take_call(self._called, caller.client, caller.service, caller.patient, self._now())
 
     def does_not_call(self, caller: Caller, service: str) -> bool:
-        """Returns whether the client of this call does not call that service when a chart is opened.
+        """Return whether the client of this call does not call that service when a chart is opened.
 
         That is known once it has called its own service about five other patients and the other one about nobody in two
         weeks. What is called in this visit counts as called.

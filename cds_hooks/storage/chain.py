@@ -71,7 +71,7 @@ class Chain:
         self._position = 0
 
     def link(self, decisions: list[Decision]) -> list[Row]:
-        """The rows of these decisions, each linked to the one before. The chain advances only with `moved_to`."""
+        """Return these decisions' rows, each linked to the one before. The chain advances only with `moved_to`."""
         chain, previous, position = self.name, self._hash, self._position
         rows: list[Row] = []
         for decision in decisions:

@@ -54,7 +54,7 @@ def without_markup(text: str) -> str:
 
 
 def _without_programs(text: str) -> str:
-    """The text without scripts, styles and comments; what is never closed goes on to the end, as in a browser."""
+    """Return the text but scripts, styles and comments; what is never closed goes on to the end, as in a browser."""
     kept: list[str] = []
     position = 0
     while (opened := _NOT_TEXT.search(text, position)) is not None:

@@ -287,7 +287,7 @@ def _status_fault(tokens: Sequence[str], used: Sequence[Entry]) -> str:
 
 
 def _change_fault(tokens: Sequence[str], used: Sequence[Entry]) -> str:
-    """What is wrong with "rose" or "fell": two dated values of one test that changed so, the earlier one first."""
+    """Return what is wrong with "rose" or "fell": two dated values of a test that changed so, the earlier first."""
     rises, falls = not _RISE.isdisjoint(tokens), not _FALL.isdisjoint(tokens)
     if not (rises or falls):
         return ""

@@ -46,7 +46,7 @@ def card_of(words: CardWords, uuid: str) -> Card:
 
 
 def _chart(call: ServiceInput) -> Chart:
-    """The lists as the record has them, and the notes with their texts, which the record of facts does not hold."""
+    """Return the lists as the record has them and the notes with texts, which the record of facts does not hold."""
     kept = {document.id for document in call.record.documents}
     notes = [note for note in OriginalOrders(call.sent, _NOTE).every() if note["id"] in kept]
     newest = sorted(notes, key=lambda note: str(note.get("date") or ""), reverse=True)[:_MOST_NOTES]

@@ -8,7 +8,7 @@ LEAST_EVENTS = 50
 
 
 def words_of(feature: ModelInput) -> str:
-    """What a clinician calls it: the words of our own feature, or the model's where we have none of that name."""
+    """Return what a clinician calls it: the words of our own feature, or the model's if there is none."""
     return FEATURES[feature.name].words if feature.name in FEATURES else feature.words
 
 

@@ -235,7 +235,7 @@ class _Pages:
 
 
 async def _decode(status: int, body: bytes, name: str) -> tuple[Any, list[Refusal]]:
-    """What the body says; a large one is decoded beside the event loop, which it would stop for 10 ms and more."""
+    """Return what the body says; a large one is decoded beside the event loop, which it would stop for 10 ms."""
     if len(body) < _LARGE_BYTES:
         return _decoded(status, body, name)
     return await asyncio.to_thread(_decoded, status, body, name)

@@ -159,7 +159,7 @@ class PatientRecord:
         return self.requested is None or what in self.requested
 
     def derive(self, make: Callable[["PatientRecord"], _T]) -> _T:
-        """What `make`, a function of a module, computes from this record; computed once and kept with the record."""
+        """Return what `make`, a module's function, computes from this record, once; it is kept with the record."""
         derived = self.resources.derived
         pair = derived.get(make)
         if pair is None:
@@ -439,7 +439,7 @@ def record_of_resources(
     encounter_id: str | None,
     opt_out_flags: frozenset[SystemAndCode] = frozenset(),
 ) -> PatientRecord:
-    """The record over resources that were read and are not changed any more; ValueError for `as_of` without a zone."""
+    """Return the record over resources that are not changed any more; ValueError for `as_of` without a zone."""
     if as_of.tzinfo is None:
         raise ValueError("as_of needs a time zone")
     resources.opt_out_flags = opt_out_flags

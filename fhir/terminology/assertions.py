@@ -136,7 +136,7 @@ class AssertedText:
         self._read()
 
     def assertion(self, first: int, last: int) -> Assertion:
-        """What is said of the tokens from `first` to `last`: a denial or another person of any of them counts."""
+        """Return what is said of the tokens `first` to `last`: a denial or another person of any of them counts."""
         positions = range(first, min(last + 1, len(self.tokens)))
         polarity = _first_of(("negated", "possible", "hypothetical"), self._polarities, positions) or "affirmed"
         person = _first_of(("family", "other"), self._people, positions) or "patient"
@@ -208,7 +208,7 @@ class AssertedText:
             position = after
 
     def _cue_at(self, position: int) -> _Cue | None:
-        """The longest cue that begins here; at the end of a part of a sentence one that looks back goes first."""
+        """Return the longest cue that begins here; at the end of a sentence's part one that looks back goes first."""
         first: _Cue | None = None
         for cue in self._cues_from(position):
             if first is not None and len(cue.words) < len(first.words):
@@ -230,7 +230,7 @@ class AssertedText:
         return word in _TELL_WHEN or (len(word) == 4 and word.isdigit())
 
     def _cues_from(self, position: int) -> Iterable[_Cue]:
-        """The cues whose words stand here, the longest first: one walk down the trie, whatever the table holds."""
+        """Return the cues whose words stand here, longest first: one walk down the trie, whatever the table holds."""
         following = self._cues.following
         ends: list[list[_Cue]] = []
         for index in range(position, len(self.tokens)):

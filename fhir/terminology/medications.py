@@ -278,7 +278,7 @@ def drug_system(system: str | None) -> str | None:
 
 
 def product_of(system: str | None, code: str | None) -> Product | None:
-    """What this code stands for, as a product, an orderable or an ingredient; None when the tables do not know it.
+    """Return what this code stands for, as a product, an orderable or an ingredient; None if the tables lack it.
 
     >>> [ingredient.name for ingredient in product_of(RXNORM, "1049221").ingredients]
     ['acetaminophen', 'oxycodone']

@@ -234,7 +234,7 @@ def _mentions(
 
 
 def _positions(texts: Sequence[str], phrases: _Phrases) -> dict[str, list[tuple[int, int]]]:
-    """The first and last word of each phrase of the tables that stands in the words, by the name of the phrase."""
+    """Return the first and last word of each phrase of the tables that stands in the words, by the phrase's name."""
     positions: dict[str, list[tuple[int, int]]] = {}
     for start, word in enumerate(texts):
         for following, names in phrases.by_first_word.get(word, ()):

@@ -166,7 +166,7 @@ def _definitions(imported: Imported, system: str) -> Callable[[str, str], tuple[
 
 
 def _add_icd(imported: Imported, edition: str, rows: Iterable[tuple[str, str]]) -> int:
-    """What the titles of ICD-10 mean, and what definitions say of their codes beside the prefixes of our tables."""
+    """Add what titles of ICD-10 mean and what definitions say of their codes beside the prefixes of our tables."""
     held, number_of_codes = _definitions(imported, "icd10"), 0
     for code, title in rows:
         bare = code.replace(".", "")

@@ -200,7 +200,7 @@ def expand(release: Release, roots: Roots) -> Expansion:
 
 
 def _by_concept(release: Release, roots: Roots, kind: str, differences: list[Difference]) -> dict[str, set[str]]:
-    """The keys of each concept, and what differs of it; what was read and is in none excludes from groups only."""
+    """Return each concept's keys and what differs of it; what was read and is in none excludes from groups only."""
     excluded = roots.in_none if kind == "group" else frozenset()
     defined: defaultdict[str, list[Definition]] = defaultdict(list)
     for definition in roots.definitions:

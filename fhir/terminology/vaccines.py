@@ -60,7 +60,7 @@ def families_of_words(words: str, *, is_vaccine: bool = False) -> frozenset[str]
 
 
 def _phrases(spelled: list[str], names: Mapping[str, frozenset[str]]) -> Iterator[frozenset[str]]:
-    """The families of each name in the words, the longest first: "meningococcal B" is not meningococcal ACWY too."""
+    """Yield the families of each name in the words, longest first: "meningococcal B" is not meningococcal ACWY too."""
     position = 0
     while position < len(spelled):
         for length in range(_LONGEST_NAME, 0, -1):

@@ -229,7 +229,7 @@ class Linear:
         return self._sum(self.reference).at_reference
 
     def choices(self, values: Mapping[str, Value]) -> tuple[Contribution, ...]:
-        """What each choice adds, one after the other: the reference of this choice minus the reference before it."""
+        """Return what each choice adds in turn: the reference of this choice minus the reference before it."""
         parts, before = [], self.base
         person: dict[str, Value] = {name: self.reference[name] for name in self.by}
         for name in self.by:

@@ -93,7 +93,7 @@ def incidents(figures: list[Figure]) -> list[Incident]:
 
 
 def _groups_apart(acting: list[Figure], figures: list[Figure]) -> tuple[Figure, ...]:
-    """The groups for whom observed to expected is wrong while it is right for another one of the same attribute.
+    """Return the groups for whom observed to expected is wrong while it is right for another one of the same attribute.
 
     Where women have decayed, the young and the old have a share of it: neither of them is the group.
     """

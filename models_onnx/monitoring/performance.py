@@ -58,7 +58,7 @@ def observed_to_expected(labelled: Labelled, confidence: float = 0.95) -> Interv
 
 
 def net_benefit(labelled: Labelled, deployed: Deployed, confidence: float = 0.95) -> Interval | None:
-    """True cards less false ones at their weight, per prediction (Vickers and Elkin 2006); None without a prediction.
+    """Return true cards less false ones at their weight, per prediction (Vickers and Elkin 2006); None for none.
 
     It is judged by the estimates, not by the cards: what was held back for another reason says nothing of the model.
     The interval is that of a mean of values which are 1, -odds or 0.

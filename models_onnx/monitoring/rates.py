@@ -54,7 +54,7 @@ def day_spread(days: Sequence[tuple[int, int]], centre: float) -> float:
 
 
 def cusum(z: Sequence[float]) -> float:
-    """The larger of both one-sided sums at the end of the series of z values; `CUSUM_LIMIT` and more is a shift."""
+    """Return the larger one-sided sum at the end of the series of z values; `CUSUM_LIMIT` and more is a shift."""
     up = down = 0.0
     for value in z:
         up, down = max(0.0, up + value - CUSUM_SLACK), max(0.0, down - value - CUSUM_SLACK)

@@ -289,7 +289,7 @@ def _label_faults(declared: SuggestionTemplate) -> Iterator[str]:
 
 
 def _active_label_faults(declared: SuggestionTemplate) -> Iterator[str]:
-    """An order that is active already is stopped: its label is the usual one, or stands in the rule."""
+    """Yield a fault where the label that stops an active order is neither the usual one nor in the rule."""
     if declared.active_label is None and declared.only_removes and declared.label != CANCEL_ORDER:
         yield f"{declared.label}: `active_label` is missing, its label where the order is active already (at discharge)"
     if declared.active_label is not None and not declared.cancel:

@@ -227,7 +227,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         )
 
     def estimate(self, name: str) -> KidneyEstimate | None:
-        """An estimate of kidney function (a name of ESTIMATES), unless `fresh_only` also from a value too old."""
+        """Return an estimate of kidney function (one of ESTIMATES), also from a value too old unless `fresh_only`."""
         function = self.session.kidney(name)
         if isinstance(function, KidneyEstimate):
             return function

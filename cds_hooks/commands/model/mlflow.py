@@ -79,7 +79,7 @@ def log_run(address: str, name: str, folder: Path, result: ShownEvaluation) -> s
 
 
 def _folder_of(name: str, folder: Path, core: str) -> Path | None:
-    """The folder of the version whose file was evaluated; None where another one lies there, or none."""
+    """Return the folder of the version whose file was evaluated; None where another one lies there, or none."""
     try:
         home = find_version(name, folder).folder
         return home if core_digest((home / MODEL).read_bytes()) == core else None
@@ -88,7 +88,7 @@ def _folder_of(name: str, folder: Path, core: str) -> Path | None:
 
 
 def _calibration_of(report: str) -> str:
-    """The calibration curve of a report as a drawing of its own."""
+    """Return the calibration curve of a report as a drawing of its own."""
     drawing = report.partition('id="plot-calibration"')[2].partition("<svg ")[2].partition("</svg>")[0]
     head, _, body = drawing.partition(">")
     style = static_file("look.css").decode()

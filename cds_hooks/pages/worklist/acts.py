@@ -50,7 +50,7 @@ class Acts:
     """The newest act on each finding."""
 
     def __init__(self, views: Views) -> None:
-        """`views` are those of the record.
+        """Take the views of the record.
 
         Raises:
             RecordUnavailable: They cannot be read.

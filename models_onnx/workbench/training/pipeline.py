@@ -145,7 +145,7 @@ def evaluate(
 
 
 def _newest(period: Period, cohort: Cohort, evaluator: Evaluator, wanted: Mapping[str, Metric]) -> dict[str, Any]:
-    """The block of the latest rows that were followed to the horizon; later rows that were followed are refused."""
+    """Return the latest rows that were followed to the horizon; later rows that were followed are refused."""
     column = np.asarray(cohort.rows[period.column], dtype=np.float64)
     rows = np.asarray(period.rows(cohort.rows), dtype=bool)
     if cohort.unfollowed[rows].any() or not rows.any():

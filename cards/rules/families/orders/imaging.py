@@ -48,7 +48,7 @@ def agent_words(context: RuleContext) -> str | None:
 
 
 def _pregnancy_possible(context: RuleContext) -> Truth:
-    """A woman of 12 to 50 without anything that prevents a pregnancy and no negative test of the last 14 days."""
+    """Say yes of women of 12 to 50 with nothing that prevents a pregnancy and no negative test in the last 14 days."""
     record = context.session.record
     newest = next(iter(pregnancy_signs(record).negative), None)
     if newest is not None and newest.time.whole_days(record.as_of_epoch) <= _NEGATIVE_DAYS:

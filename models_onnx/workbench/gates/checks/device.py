@@ -50,7 +50,7 @@ _SIGNALS = (
 
 
 def device_reasons(product: dict[str, Any], words: str, sources: list[str]) -> list[str]:
-    """The reasons why this would be a device; `words` are title and outcome, `sources` where the inputs are from."""
+    """Return the reasons why this is a device; `words` are title and outcome, `sources` where the inputs are from."""
     return [*_time(product), *_spoken(product, words), *_signals(product, sources)]
 
 

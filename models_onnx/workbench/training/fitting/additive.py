@@ -217,7 +217,7 @@ class Linear:
         return np.asarray(self.intercept + self.scaled(X) @ self.coefficients)
 
     def recalibrated(self, intercept: float, slope: float) -> "Linear":
-        """The same model with margin = intercept + slope * margin, folded into scikit-learn's own coefficients."""
+        """Return the model with margin = intercept + slope * margin, folded into scikit-learn's own coefficients."""
         changed = replace(
             self, coefficients=self.coefficients * slope, intercept=self.intercept * slope + intercept, regression=None
         )

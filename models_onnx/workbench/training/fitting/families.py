@@ -99,7 +99,7 @@ def _coarse(X: Array) -> Array:
 
 
 def fit_trees(estimator: AdditiveTrees | ShallowTrees, people: FittingRows) -> Boosted:
-    """The trees fitted on everybody whose outcome counts; no subsampling, so the same rows give the same trees."""
+    """Return trees fitted on everybody whose outcome counts, without subsampling: the same rows give the same trees."""
     additive = isinstance(estimator, AdditiveTrees)
     fill = np.nanmean(people.X[people.reference], axis=0).astype(np.float32).astype(np.float64)
     is_followed = people.weight > 0
