@@ -73,7 +73,7 @@ _response = msgspec.json.Decoder(_Response)
 _silences = msgspec.json.Decoder(_Silences)
 
 
-class Answer(Struct, frozen=True):
+class CardAnswer(Struct, frozen=True):
     """One answer to a card, given at `at` (microseconds since 1970-01-01 UTC)."""
 
     at: int
@@ -99,7 +99,7 @@ class AdvisedCard(Struct, frozen=True):
     summary: str
     indicator: str
     offered: tuple[str, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[CardAnswer, ...]
 
 
 class DecisionHistory(Struct, frozen=True):
@@ -164,12 +164,12 @@ def _advised(card: Card, items: Sequence[FeedbackItem]) -> AdvisedCard:
     )
 
 
-def _answer(item: FeedbackItem, labels: dict[str, str]) -> Answer:
+def _answer(item: FeedbackItem, labels: dict[str, str]) -> CardAnswer:
     is_accepted = item.outcome == "accepted"
     chosen = (
         labels.get(uuid, f"suggestion {uuid}, which the card did not offer") for uuid in item.accepted_suggestions
     )
-    return Answer(
+    return CardAnswer(
         item.received_at,
         item.outcome_timestamp[:10],
         is_accepted,

@@ -18,7 +18,7 @@ from msgspec import Struct
 from cards.card import WebAddress
 from cards.extension import Fact
 from cards.preventive.chart import Done, declined, done, is_ordered, results_of
-from cards.preventive.judgement import Chart
+from cards.preventive.judgement import JudgedChart
 from cards.preventive.knowledge import Order
 from cards.text import format_number, plain, unit
 from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition
@@ -171,7 +171,7 @@ class OpenResult(Struct, frozen=True):
         return self.time.last_day + timedelta(days=self.row.within_days)
 
 
-def open_results(chart: Chart) -> tuple[OpenResult, ...]:
+def open_results(chart: JudgedChart) -> tuple[OpenResult, ...]:
     """Return the results that wait for what follows them, the first row of each screening, in the table's order."""
     by_screening: dict[str, OpenResult] = {}
     for row in ABNORMAL_RESULTS.rows:
@@ -182,7 +182,7 @@ def open_results(chart: Chart) -> tuple[OpenResult, ...]:
     return tuple(by_screening.values())
 
 
-def _is_for(row: AbnormalResult, chart: Chart) -> bool:
+def _is_for(row: AbnormalResult, chart: JudgedChart) -> bool:
     age = chart.age
     if (row.from_age is not None or row.to_age is not None) and age is None:
         return False
@@ -198,7 +198,7 @@ def _is_for(row: AbnormalResult, chart: Chart) -> bool:
 # Numbers of an analyte
 
 
-def _open_number(row: AbnormalResult, chart: Chart) -> OpenResult | None:
+def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
     record = chart.record
     measured = [(threshold, record.newest(threshold.analyte, row.newest_days)) for threshold in row.analytes]
     raised = [result for threshold, result in measured if result is not None and result.value >= threshold.at_least]
@@ -240,7 +240,7 @@ def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...
 # Words of reports and results
 
 
-def _open_words(row: AbnormalResult, chart: Chart) -> OpenResult | None:
+def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
     entries = results_of(chart.record, row.tests, incomplete=row.incomplete, any_entry=row.any_entry)
     dated = [entry for entry in entries if entry.time is not None]
     for entry in dated:
@@ -275,7 +275,7 @@ def _finding_words(match: re.Match[str]) -> str:
     return (match.groupdict().get("finding") or match[0]).strip(" :").upper()
 
 
-def _is_followed(row: AbnormalResult, chart: Chart, entry: Done, entries: list[Done]) -> bool:
+def _is_followed(row: AbnormalResult, chart: JudgedChart, entry: Done, entries: list[Done]) -> bool:
     assert entry.time is not None  # noqa: S101 - `_open_words` has looked
     return _is_settled(row, chart, entry.time, entry.source) or any(
         _is_normal_after(row, later, entry.time) for later in entries if later is not entry
@@ -324,7 +324,7 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> _Problem | N
 
 
 def _open(
-    row: AbnormalResult, chart: Chart, time: FhirTime, facts: tuple[Fact, ...], **words: str
+    row: AbnormalResult, chart: JudgedChart, time: FhirTime, facts: tuple[Fact, ...], **words: str
 ) -> OpenResult | None:
     if time.whole_days(chart.record.as_of_epoch) < row.from_days:
         return None
@@ -334,7 +334,7 @@ def _open(
     return OpenResult(row, title, needed, time, facts)
 
 
-def _is_settled(row: AbnormalResult, chart: Chart, time: FhirTime, source: str) -> bool:
+def _is_settled(row: AbnormalResult, chart: JudgedChart, time: FhirTime, source: str) -> bool:
     if _is_settled_by_state(row, chart.record, time):
         return True
     return any(_is_settled_by_test(name, chart, time, source) for name in row.settled_by_tests)
@@ -353,7 +353,7 @@ def _is_since(hit: ConditionHit, time: FhirTime | None) -> bool:
     return time is None or hit.time is None or hit.time.last_day >= time.last_day
 
 
-def _is_settled_by_test(name: str, chart: Chart, time: FhirTime, source: str) -> bool:
+def _is_settled_by_test(name: str, chart: JudgedChart, time: FhirTime, source: str) -> bool:
     """Whether the test was done on the day of the result or later, is ordered, or was declined by the patient.
 
     `source` is the entry of the result itself, which follows nothing; another entry of the same study neither.

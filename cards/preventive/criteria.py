@@ -19,7 +19,7 @@ from cards.extension import Fact
 from cards.preventive.abnormal import OpenResult
 from cards.preventive.chart import Done, declined, is_ordered, years_after
 from cards.preventive.judgement import (
-    Chart,
+    JudgedChart,
     Judgement,
     by_interval,
     fact_of,
@@ -71,7 +71,7 @@ _CYTOLOGY: Final = Order(
 )
 
 
-def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
+def _colorectal(service: PreventiveService, chart: JudgedChart) -> Judgement:
     colectomy = chart.done("colectomy_total")
     if colectomy:
         return judge(service, "not due", "condition", f"the colon was removed{_when(colectomy[0])}")
@@ -82,7 +82,7 @@ def _colorectal(service: PreventiveService, chart: Chart) -> Judgement:
     return by_interval(service, chart)
 
 
-def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
+def _cervical(service: PreventiveService, chart: JudgedChart) -> Judgement:
     removed = chart.done("hysterectomy_total")
     if removed:
         return judge(service, "not due", "condition", f"hysterectomy with removal of the cervix{_when(removed[0])}")
@@ -110,12 +110,12 @@ def _cervical(service: PreventiveService, chart: Chart) -> Judgement:
     return replace(judgement, order=_CYTOLOGY)
 
 
-def _was_from_30(test: Done, chart: Chart) -> bool:
+def _was_from_30(test: Done, chart: JudgedChart) -> bool:
     born = chart.record.birth_date
     return test.day is None or born is None or test.day >= years_after(born.last_day, _HPV_FROM_AGE)
 
 
-def _breast(service: PreventiveService, chart: Chart) -> Judgement:
+def _breast(service: PreventiveService, chart: JudgedChart) -> Judgement:
     bilateral = chart.done("mastectomy_bilateral")
     sides = [_one_sided(side, chart) for side in ("left", "right")]
     if bilateral or all(sides):
@@ -125,7 +125,7 @@ def _breast(service: PreventiveService, chart: Chart) -> Judgement:
     return by_interval(service, chart)
 
 
-def _one_sided(side: str, chart: Chart) -> bool:
+def _one_sided(side: str, chart: JudgedChart) -> bool:
     absent = find_condition(chart.record, f"breast_absent_{side}")
     return absent is not None or bool(chart.done(f"mastectomy_{side}"))
 
@@ -134,7 +134,7 @@ def _when(test: Done) -> str:
     return f" ({test.when})" if test.when else ""
 
 
-def _lung(service: PreventiveService, chart: Chart) -> Judgement:
+def _lung(service: PreventiveService, chart: JudgedChart) -> Judgement:
     smoking = chart.smoking
     if smoking.answer is None:
         return judge(service, "not known", "not-charted", "smoking status not on record")
@@ -163,7 +163,7 @@ def _answered(smoking: SmokingHistory) -> str:
     return f" ({time.date})" if time is not None else ""
 
 
-def _aneurysm(service: PreventiveService, chart: Chart) -> Judgement:
+def _aneurysm(service: PreventiveService, chart: JudgedChart) -> Judgement:
     if repaired := chart.done("aneurysm_repair"):
         return judge(service, "not due", "condition", f"an aneurysm was repaired{_when(repaired[0])}")
     if chart.smoking.answer is None:
@@ -173,7 +173,7 @@ def _aneurysm(service: PreventiveService, chart: Chart) -> Judgement:
     return by_interval(service, chart)
 
 
-def _osteoporosis(service: PreventiveService, chart: Chart) -> Judgement:
+def _osteoporosis(service: PreventiveService, chart: JudgedChart) -> Judgement:
     treated = presence_of(chart.record, _FOR_BONES)
     if treated.medications:
         return judge(service, "not due", "condition", f"treated with {plain(treated.medications[0].name, 60)}")
@@ -184,7 +184,7 @@ def _osteoporosis(service: PreventiveService, chart: Chart) -> Judgement:
     return _naming_unreadable(by_interval(service, chart), treated)
 
 
-def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
+def _diabetes(service: PreventiveService, chart: JudgedChart) -> Judgement:
     record = chart.record
     if find_condition(record, "pregnancy"):
         return judge(service, "not due", "condition", "not meant in pregnancy")
@@ -204,7 +204,7 @@ def _diabetes(service: PreventiveService, chart: Chart) -> Judgement:
     return _naming_unreadable(judgement, treated)
 
 
-def _glucose(chart: Chart) -> tuple[Measurement, bool] | None:
+def _glucose(chart: JudgedChart) -> tuple[Measurement, bool] | None:
     """Return the newest glucose result within the interval that says whether it is normal, and whether it is."""
     results = []
     for key, normal in (("hba1c", _A1C_NORMAL), ("glucose_fasting", _GLUCOSE_NORMAL), ("glucose", _GLUCOSE_NORMAL)):
@@ -231,7 +231,7 @@ def _of_glucose(service: PreventiveService, result: Measurement, is_normal: bool
     return judge(service, "not due", "done", f"{words}, due again {due}", next_due=due, facts=(fact,))
 
 
-def _statin(service: PreventiveService, chart: Chart) -> Judgement:
+def _statin(service: PreventiveService, chart: JudgedChart) -> Judgement:
     record, risk = chart.record, chart.risk
     statin = risk.evidence.get("statin")
     if statin is not None and statin.value:
@@ -266,7 +266,7 @@ def _statin(service: PreventiveService, chart: Chart) -> Judgement:
     return judge(service, "due", "risk", f"{words}, {', '.join(factors)}, no statin found")
 
 
-def _risk_factors(chart: Chart) -> list[str]:
+def _risk_factors(chart: JudgedChart) -> list[str]:
     evidence = chart.risk.evidence
     smokes, diabetes = evidence.get("current_smoker"), evidence.get("diabetes")
     factors = {
@@ -278,7 +278,7 @@ def _risk_factors(chart: Chart) -> list[str]:
     return [name for name, is_there in factors.items() if is_there]
 
 
-def _tobacco(service: PreventiveService, chart: Chart) -> Judgement:
+def _tobacco(service: PreventiveService, chart: JudgedChart) -> Judgement:
     answer = chart.smoking.answer
     if answer is None:
         return replace(judge(service, "due", "not-asked", "no smoking status on record: ask"), order=None)
@@ -301,7 +301,7 @@ def _naming_unreadable(judgement: Judgement, treated: Presence) -> Judgement:
     return replace(judgement, text=f"{judgement.text}; not readable on the medication list: {treated.unreadable_words}")
 
 
-def _hypertension(service: PreventiveService, chart: Chart) -> Judgement:
+def _hypertension(service: PreventiveService, chart: JudgedChart) -> Judgement:
     record, age = chart.record, chart.record.age_years() or 0
     systolic, diastolic = record.newest("sbp"), record.newest("dbp")
     if systolic is None:
@@ -324,7 +324,7 @@ def _hypertension(service: PreventiveService, chart: Chart) -> Judgement:
     return judge(service, "due", "interval-over", text, next_due=due, facts=(fact,))
 
 
-DECIDERS: Mapping[str, Callable[[PreventiveService, Chart], Judgement]] = {
+DECIDERS: Mapping[str, Callable[[PreventiveService, JudgedChart], Judgement]] = {
     "colorectal-cancer": _colorectal,
     "cervical-cancer": _cervical,
     "breast-cancer": _breast,
@@ -350,19 +350,19 @@ _NEED_WORDS: Final = {
 }
 
 
-def chart_of(record: PatientRecord, knowledge: PreventiveKnowledge, risk: RecordInputs) -> Chart:
+def chart_of(record: PatientRecord, knowledge: PreventiveKnowledge, risk: RecordInputs) -> JudgedChart:
     """Return what every recommendation is judged from; `risk` are the inputs of PREVENT."""
     smoking = smoking_history(record)
-    return Chart(record, record.as_of.date(), smoking, risk, knowledge, record.age_years(), record.sex)
+    return JudgedChart(record, record.as_of.date(), smoking, risk, knowledge, record.age_years(), record.sex)
 
 
-def judge_services(chart: Chart, results: Sequence[OpenResult]) -> tuple[Judgement, ...]:
+def judge_services(chart: JudgedChart, results: Sequence[OpenResult]) -> tuple[Judgement, ...]:
     """Return the answer for each recommendation, in the knowledge's order; `results` are those without a follow-up."""
     by_screening = {result.row.screening: result for result in results}
     return tuple(_judge(service, chart, by_screening.get(service.id)) for service in chart.knowledge.services)
 
 
-def _judge(service: PreventiveService, chart: Chart, result: OpenResult | None) -> Judgement:
+def _judge(service: PreventiveService, chart: JudgedChart, result: OpenResult | None) -> Judgement:
     outside = _outside(service, chart)
     if outside is not None:
         return outside
@@ -375,7 +375,7 @@ def _judge(service: PreventiveService, chart: Chart, result: OpenResult | None) 
     return _not_sent(service, chart) or _settled(service, chart) or judgement
 
 
-def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
+def _outside(service: PreventiveService, chart: JudgedChart) -> Judgement | None:
     """Whom the recommendation is not for: by age, sex, or a condition of the list."""
     age, sex = chart.age, chart.sex
     if age is None:
@@ -397,14 +397,14 @@ def _outside(service: PreventiveService, chart: Chart) -> Judgement | None:
     return _for_condition(service, hit) if hit is not None else None
 
 
-def _has_cervix(chart: Chart) -> bool | None:
+def _has_cervix(chart: JudgedChart) -> bool | None:
     """Whether the chart says so in an entry about the organ, or by a test of it; None where it says neither."""
     stated = _stated(chart, _CERVIX)
     was_tested = chart.sex != "female" and bool(chart.done("cytology") or chart.done("hpv"))
     return True if stated is None and was_tested else stated
 
 
-def _stated(chart: Chart, organ: re.Pattern[str]) -> bool | None:
+def _stated(chart: JudgedChart, organ: re.Pattern[str]) -> bool | None:
     """Return what the newest observation of an inventory of organs says, such as "Cervix: absent"."""
     for words, answer in chart.record.derive(_inventory):
         if organ.fullmatch(words) is not None and (match := _IS_THERE.search(answer)) is not None:
@@ -428,7 +428,7 @@ _CERVIX: Final = re.compile(
 )
 _BREASTS: Final = re.compile(r"(?:organ inventory\W+)?(?:has )?breasts?(?: (?:tissue|present|status))*\W*")
 _IS_THERE: Final = re.compile(r"\b(?:(?P<there>present|yes|true|native|intact)|absent|no|none|false|removed)\b")
-_ORGANS: Final[Mapping[str, Callable[[Chart], bool | None]]] = {
+_ORGANS: Final[Mapping[str, Callable[[JudgedChart], bool | None]]] = {
     "cervical-cancer": _has_cervix,
     "breast-cancer": lambda chart: _stated(chart, _BREASTS),
 }
@@ -441,14 +441,14 @@ def _for_condition(service: PreventiveService, hit: ConditionHit) -> Judgement:
     return judge(service, "not due", "condition", f"for people at average risk, not meant with {words}{when}")
 
 
-def _not_sent(service: PreventiveService, chart: Chart) -> Judgement | None:
+def _not_sent(service: PreventiveService, chart: JudgedChart) -> Judgement | None:
     lacking = [_NEED_WORDS[need] for need in service.needs if not chart.record.was_requested(need)]
     if not lacking:
         return None
     return judge(service, "not known", "not-sent", f"{' and '.join(lacking)} not sent")
 
 
-def _settled(service: PreventiveService, chart: Chart) -> Judgement | None:
+def _settled(service: PreventiveService, chart: JudgedChart) -> Judgement | None:
     """Not due after all: ordered, or declined by the patient."""
     for interval in service.tests:
         refused = declined(chart.record, interval.test)

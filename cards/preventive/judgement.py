@@ -36,7 +36,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
     facts: tuple[Fact, ...] = ()
 
 
-class Chart(Struct, frozen=True):
+class JudgedChart(Struct, frozen=True):
     """What every recommendation is judged from: the record, its day, the smoking history, the inputs of PREVENT.
 
     `age` and `sex` are those of the record, which all recommendations ask first.
@@ -70,12 +70,12 @@ def judge(service: PreventiveService, state: State, because: str, text: str, **m
     return Judgement(service=service, state=state, because=because, text=text, **{"order": order, **more})
 
 
-def by_interval(service: PreventiveService, chart: Chart) -> Judgement:
+def by_interval(service: PreventiveService, chart: JudgedChart) -> Judgement:
     """Due where none of its tests was done within its interval."""
     return newest_that_counts(service, chart, lambda _: True)
 
 
-def newest_that_counts(service: PreventiveService, chart: Chart, counts: Callable[[Done], bool]) -> Judgement:
+def newest_that_counts(service: PreventiveService, chart: JudgedChart, counts: Callable[[Done], bool]) -> Judgement:
     """Due where no test that `counts` was done within its interval; a test without a date leaves it not known."""
     over: list[tuple[date, Done]] = []
     undated: Done | None = None
@@ -100,13 +100,13 @@ def newest_that_counts(service: PreventiveService, chart: Chart, counts: Callabl
     return judge(service, "due", "interval-over", text, last=last, next_due=due, facts=(fact_of(last),))
 
 
-def _nothing_seen(service: PreventiveService, chart: Chart) -> str:
+def _nothing_seen(service: PreventiveService, chart: JudgedChart) -> str:
     tests = [chart.test(test.test).words for test in service.tests]
     names = " or ".join(tests) if len(tests) < _MANY else "test for it"
     return f"no {names} on record here"
 
 
-def _done(service: PreventiveService, chart: Chart, test: Done, due: date | None) -> Judgement:
+def _done(service: PreventiveService, chart: JudgedChart, test: Done, due: date | None) -> Judgement:
     words = chart.test(test.test).words
     when = f" {test.when}" if test.when else ", no date"
     next_time = f", due again {due}" if due is not None else ""

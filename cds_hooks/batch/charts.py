@@ -52,7 +52,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Chart:
+class RawChart:
     """One patient's resources as the JSON they came as."""
 
     patient_id: str
@@ -123,7 +123,7 @@ ORDER BY patient, resources.rowid
 
 
 @contextmanager
-def charts_of(folder: Path, wanted: Wanted, tally: FolderTally) -> Iterator[Iterator[Chart]]:
+def charts_of(folder: Path, wanted: Wanted, tally: FolderTally) -> Iterator[Iterator[RawChart]]:
     """Yield every patient's chart, each once with all that the files tell, in the order of their ids.
 
     Raises:
@@ -178,13 +178,13 @@ def _count(connection: Any, tally: FolderTally) -> None:
     ((tally.two_persons,),) = connection.execute("SELECT count(*) FROM people WHERE may_be_two").fetchall()
 
 
-def grouped(batches: Iterable[Any]) -> Iterator[Chart]:
+def grouped(batches: Iterable[Any]) -> Iterator[RawChart]:
     """Yield the charts in Arrow batches with the columns `patient_id` and `resource`, in which patients lie together.
 
     Raises:
         BatchRefused: the rows are not sorted, so that a patient could be scored on half a chart, or one names nobody.
     """
-    chart: Chart | None = None
+    chart: RawChart | None = None
     for batch in batches:
         columns = (batch.column(name).to_pylist() for name in ("patient_id", "resource"))
         for patient, resource in zip(*columns, strict=True):
@@ -195,13 +195,13 @@ def grouped(batches: Iterable[Any]) -> Iterator[Chart]:
                     if patient < chart.patient_id:
                         raise BatchRefused("The rows are not sorted by patient_id: sortWithinPartitions('patient_id').")
                     yield chart
-                chart = Chart(patient)
+                chart = RawChart(patient)
             chart.resources.append(resource.encode() if isinstance(resource, str) else resource)
     if chart is not None:
         yield chart
 
 
-def _with_medications(charts: Iterator[Chart], medications: dict[str, bytes]) -> Iterator[Chart]:
+def _with_medications(charts: Iterator[RawChart], medications: dict[str, bytes]) -> Iterator[RawChart]:
     """Yield the charts with the Medications that their resources name, which say of no patient whose they are."""
     for chart in charts:
         if medications:

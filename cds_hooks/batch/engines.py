@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, ClassVar
 
-from cds_hooks.batch.charts import Chart, grouped
+from cds_hooks.batch.charts import RawChart, grouped
 from cds_hooks.batch.run import PATIENTS_AT_ONCE
 from cds_hooks.batch.scoring import SCORE_COLUMNS, Questions, read_chart, scores_table
 from cds_hooks.batch.selection import questions_about
@@ -121,7 +121,7 @@ class ChartStep(_Step):
         for table in self._scored(grouped(batches)):
             yield from table.to_batches()
 
-    def _scored(self, charts: Iterator[Chart]) -> Iterator[Any]:
+    def _scored(self, charts: Iterator[RawChart]) -> Iterator[Any]:
         questions = self._questions = self._questions or questions_about(self.names, Settings())
         flags = questions.opt_out_flags
         yield scores_table(questions, ())

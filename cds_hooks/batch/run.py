@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from cds_hooks.batch.charts import Chart, FolderTally, Wanted, charts_of
+from cds_hooks.batch.charts import FolderTally, RawChart, Wanted, charts_of
 from cds_hooks.batch.scoring import AsItStood, Questions, features_table, read_chart, scores_table
 from cds_hooks.batch.selection import questions_about
 from cds_hooks.settings import Settings
@@ -95,12 +95,12 @@ class ChartScorer:
     def __setstate__(self, job: FhirJob) -> None:
         self.__init__(job)  # type: ignore[misc]
 
-    def __call__(self, charts: list[Chart]) -> Scored:
+    def __call__(self, charts: list[RawChart]) -> Scored:
         """Return the scores of these charts, or their features; the record of a chart is freed when it is scored."""
         job, refused = self._job, Counter[str]()
         questions = self._questions = self._questions or questions_about(job.names, job.settings)
 
-        def read(chart: Chart) -> PatientRecord:
+        def read(chart: RawChart) -> PatientRecord:
             record = read_chart(chart, job.as_of, job.as_it_stood, questions.opt_out_flags)
             refused.update(refusal.reason for refusal in record.refusals)
             return record
@@ -110,7 +110,7 @@ class ChartScorer:
         return Scored(table, len(charts), sum(refused[reason] for reason in _NOT_READ))
 
 
-def _batches(charts: Iterator[Chart]) -> Iterator[list[Chart]]:
+def _batches(charts: Iterator[RawChart]) -> Iterator[list[RawChart]]:
     while batch := list(islice(charts, PATIENTS_AT_ONCE)):
         yield batch
 

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.batch.charts import Chart
+from cds_hooks.batch.charts import RawChart
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._model import ChartModel, estimate
 from cds_hooks.services._service import OPTED_OUT, opted_out_words
@@ -94,7 +94,7 @@ class Questions:
 
 
 def read_chart(
-    chart: Chart,
+    chart: RawChart,
     as_of: datetime,
     as_it_stood: AsItStood | None = None,
     opt_out_flags: frozenset[SystemAndCode] = frozenset(),

@@ -34,8 +34,8 @@ from cds_hooks.hold_back.patient_finding import FOLLOW_UP, Caller, PatientFindin
 from cds_hooks.hold_back.sent_cards import (
     ACCEPTED,
     LONGEST_DAYS,
-    Answer,
     SentCard,
+    SentCardAnswer,
     SentSuggestion,
     answer_of,
     shown_decision,
@@ -189,7 +189,7 @@ class PatientMemory(Struct):
         if shown is None or is_over or finding.is_worse_than(shown.finding):
             self.shown[finding.about] = ShownFinding(at, "shown", finding)
 
-    def take_answer(self, answer: Answer, now: float) -> None:
+    def take_answer(self, answer: SentCardAnswer, now: float) -> None:
         """Take a clinician's answer; of several about one finding the newest counts."""
         finding = patient_finding(answer.card.our_extension, answer.hook)
         if finding is not None and finding.is_list and (answer.is_accepted or answer.how in OF_ONE_FINDING):
@@ -203,7 +203,7 @@ class PatientMemory(Struct):
         if answer.is_known_reason and answer.reason:
             self._take_override(answer)
 
-    def _take_accepted(self, answer: Answer) -> None:
+    def _take_accepted(self, answer: SentCardAnswer) -> None:
         accepted = (
             _accepted(answer.card, suggestion, answer.at)
             for suggestion in answer.card.suggestions
@@ -212,7 +212,7 @@ class PatientMemory(Struct):
         new = tuple(suggestion for suggestion in accepted if suggestion not in self.accepted)
         self.accepted = (*self.accepted, *new)[-_ACCEPTED_OF_ONE:]
 
-    def _take_override(self, answer: Answer) -> None:
+    def _take_override(self, answer: SentCardAnswer) -> None:
         facts = [(fact.name, fact.value) for fact in answer.card.our_extension.facts]
         drafts = frozenset(
             fact.source for fact in answer.card.our_extension.facts if fact.name == "draft" and fact.source
@@ -410,7 +410,7 @@ class _Noted(Struct, frozen=True):
     """What this process showed or was answered, and when that was noted (epoch seconds of the machine)."""
 
     noted_at: float
-    answer: Answer | None = None
+    answer: SentCardAnswer | None = None
     service: str = ""
     findings: tuple[PatientFinding, ...] = ()
     at: float = 0.0
@@ -463,7 +463,7 @@ class Memory:
         other_service = self._called.get((caller.client, service))
         return other_service is None or self._now() - other_service.at > _CALLED_DAYS * _DAY_SECONDS
 
-    def note_answer(self, answer: Answer) -> None:
+    def note_answer(self, answer: SentCardAnswer) -> None:
         """Take an answer that came just now and is on record."""
         self._note(answer.client, answer.patient, _Noted(time(), answer))
 

@@ -70,7 +70,7 @@ class SentCard(Struct):
         return [(finding.rule, finding.band) for finding in self.our_extension.findings]
 
 
-class Answer(Struct, frozen=True):
+class SentCardAnswer(Struct, frozen=True):
     """A clinician's answer to a card that was sent; times in epoch seconds.
 
     `how` is "accepted" or the code of the override, `reason` the reason of an override in words or as a code, "" where
@@ -142,7 +142,7 @@ def sent_by(url: str, ids: Iterable[str]) -> dict[str, dict[str, SentCard]]:
     return cards
 
 
-def answer_of(row: AnswerRow) -> Answer | None:
+def answer_of(row: AnswerRow) -> SentCardAnswer | None:
     """Return the answer of a row of the record; None where its decision or card is not there."""
     if row.decision is None:
         return None
@@ -153,7 +153,7 @@ def answer_of(row: AnswerRow) -> Answer | None:
     return _answer(row.feedback, sent, card, msgspec.json.decode(row.feedback.accepted_suggestions or "[]"))
 
 
-def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[Answer]:
+def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[SentCardAnswer]:
     """Yield the answers that came just now to the cards of a decision."""
     cards = {card.uuid: card for card in sent_cards(decision.response)}
     for item in items:
@@ -161,9 +161,9 @@ def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[An
             yield _answer(item, decision, card, item.accepted_suggestions)
 
 
-def _answer(item: Any, decision: Decision, card: SentCard, suggestions: Iterable[str]) -> Answer:
+def _answer(item: Any, decision: Decision, card: SentCard, suggestions: Iterable[str]) -> SentCardAnswer:
     is_accepted = item.outcome == ACCEPTED
-    return Answer(
+    return SentCardAnswer(
         decision.client,
         decision.patient,
         decision.service,

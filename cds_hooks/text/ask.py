@@ -15,7 +15,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 import fhir.notes
-from cds_hooks.text.chart import Chart, Fact, Resource, affirmed, read_chart
+from cds_hooks.text.chart import Fact, ReadableChart, Resource, affirmed, read_chart
 from fhir.notes.reading import read_note
 from fhir.terminology.allergens import Allergen, allergen_of_words
 from fhir.terminology.medication_names import names_in_text, read_name
@@ -154,7 +154,7 @@ def _is_word(name: str, text: str) -> bool:
     return re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", text) is not None
 
 
-def _of_tests(chart: Chart, question: str) -> Answer | None:
+def _of_tests(chart: ReadableChart, question: str) -> Answer | None:
     lowered = question.lower()
     results = chart.of_kind("result")
     tests = {_test_of(fact.name) for fact in results}
@@ -172,7 +172,7 @@ def _of_tests(chart: Chart, question: str) -> Answer | None:
     return _quoted(latest)
 
 
-def _of_drugs(chart: Chart, question: str) -> Answer | None:
+def _of_drugs(chart: ReadableChart, question: str) -> Answer | None:
     members = {member.name for _, _, names in names_in_text(question) for member in names}
     prefixes = next(
         (codes for words, codes in _CLASSES if re.search(rf"\b(?:{words})\b", question, re.IGNORECASE)), None
@@ -190,7 +190,7 @@ def _of_drugs(chart: Chart, question: str) -> Answer | None:
     return _quoted(stopped, "No, not now. ") if stopped else _NOT_SAID
 
 
-def _of_allergies(chart: Chart, question: str) -> Answer:
+def _of_allergies(chart: ReadableChart, question: str) -> Answer:
     """All allergies, or those to what is named; a list without it does not deny it."""
     facts = chart.of_kind("allergy")
     wanted = allergen_of_words(_ASKING.sub(" ", _ALLERGY.sub(" ", question)))
@@ -215,14 +215,14 @@ def _concepts(text: str) -> set[str]:
     return {name for finding in read_note(text, on=date.min).findings for name in (finding.concept, *finding.codes)}
 
 
-def _of_family(chart: Chart, question: str) -> Answer:
+def _of_family(chart: ReadableChart, question: str) -> Answer:
     facts = chart.of_kind("family")
     wanted = _concepts(_FAMILY.sub(" ", question))
     kept = [fact for fact in facts if not wanted or wanted & _concepts(fact.name.split(" ", 1)[-1])]
     return _quoted(kept) if kept else _NOT_SAID
 
 
-def _of_findings(chart: Chart, question: str) -> Answer | None:
+def _of_findings(chart: ReadableChart, question: str) -> Answer | None:
     wanted = _concepts(question)
     if not wanted:
         return None
@@ -251,7 +251,7 @@ def _of_findings(chart: Chart, question: str) -> Answer | None:
     return _NOT_SAID
 
 
-def _of_lists(chart: Chart, question: str) -> Answer | None:
+def _of_lists(chart: ReadableChart, question: str) -> Answer | None:
     for words, kinds in _LISTS:
         if re.search(rf"\b(?:{words})\b", question, re.IGNORECASE):
             facts = chart.of_kind(*kinds)  # type: ignore[arg-type]  # the kinds of the table above

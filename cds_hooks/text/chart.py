@@ -66,7 +66,7 @@ class UnreadNote(Struct, frozen=True):
     why: str
 
 
-class Chart(Struct, frozen=True):
+class ReadableChart(Struct, frozen=True):
     """The facts and notes of one patient, and the documents that cannot be read."""
 
     facts: tuple[Fact, ...]
@@ -89,7 +89,7 @@ def shown(text: object) -> str:
     return (line[: cut.start()] if cut else line)[:_LONGEST].strip(" .,:-")
 
 
-def read_chart(resources: Iterable[Resource], on: date, *, longest_note: int | None = None) -> Chart:
+def read_chart(resources: Iterable[Resource], on: date, *, longest_note: int | None = None) -> ReadableChart:
     """Return the facts and notes of a chart, as far as they are of the patient and were not taken back.
 
     A note of more characters than `longest_note` is not read.
@@ -120,7 +120,7 @@ def read_chart(resources: Iterable[Resource], on: date, *, longest_note: int | N
             continue
         if text:
             notes.append(_note(resource, text, on))
-    return Chart(tuple(facts), tuple(notes), tuple(unread))
+    return ReadableChart(tuple(facts), tuple(notes), tuple(unread))
 
 
 def note_text(resource: Resource) -> str:

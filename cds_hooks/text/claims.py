@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from cds_hooks.text.chart import Chart, ChartNote, Fact
+from cds_hooks.text.chart import ChartNote, Fact, ReadableChart
 
 _TOKEN: Final = re.compile(r"\d{4}-\d{2}-\d{2}|\d+(?:[./,]\d+)*|[^\W\d_]+|[<>%≤≥]")
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -93,7 +93,7 @@ def _tokens(text: str) -> tuple[str, ...]:
     return tuple(_stem(token) for token in _TOKEN.findall(_WRITTEN_DATE.sub(iso, text.replace("'", " "))))
 
 
-def entries_of(chart: Chart) -> tuple[Entry, ...]:
+def entries_of(chart: ReadableChart) -> tuple[Entry, ...]:
     """Return what sentences over a chart can rest on: its facts, and the names that its notes affirm, deny or doubt."""
     latest: dict[str, str] = {}
     for fact in chart.of_kind("result"):

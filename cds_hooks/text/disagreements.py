@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from cds_hooks.text.chart import Chart, ChartNote, drugs_of, ingredients, latest_notes, shown
+from cds_hooks.text.chart import ChartNote, ReadableChart, drugs_of, ingredients, latest_notes, shown
 from fhir.notes.findings import Finding
 from fhir.terminology.allergens import allergen_of_words
 
@@ -38,7 +38,7 @@ class Disagreement(Struct, frozen=True):
     is_of_allergy: bool = False
 
 
-def disagreements(chart: Chart) -> list[Disagreement]:
+def disagreements(chart: ReadableChart) -> list[Disagreement]:
     """Drugs that a note stops or starts against the list, problems that it denies, allergies that only a note has."""
     notes = latest_notes(chart.notes)
     return [
@@ -47,7 +47,7 @@ def disagreements(chart: Chart) -> list[Disagreement]:
     ]
 
 
-def _of_drugs(chart: Chart, notes: list[ChartNote]) -> Iterator[Disagreement]:
+def _of_drugs(chart: ReadableChart, notes: list[ChartNote]) -> Iterator[Disagreement]:
     for fact in chart.of_kind("drug", "stopped"):
         members = ingredients(fact.name)
         for note in notes:
@@ -68,7 +68,7 @@ def _of_drugs(chart: Chart, notes: list[ChartNote]) -> Iterator[Disagreement]:
                     break
 
 
-def _of_problems(chart: Chart, note: ChartNote) -> Iterator[Disagreement]:
+def _of_problems(chart: ReadableChart, note: ChartNote) -> Iterator[Disagreement]:
     denied = {
         finding.concept.lower(): finding
         for finding in note.reading.findings
@@ -94,7 +94,7 @@ def _denies_all(text: str, finding: Finding) -> bool:
     return _WHOLLY.search(before) is not None and re.match(r"\s*(?:$|[.,;)\n]|(?:or|and|nor)\b)", after) is not None
 
 
-def _of_allergies(chart: Chart, note: ChartNote) -> Iterator[Disagreement]:
+def _of_allergies(chart: ReadableChart, note: ChartNote) -> Iterator[Disagreement]:
     listed = chart.of_kind("allergy")
     texts = "; ".join(fact.text for fact in listed) or "it is empty"
     for drug in drugs_of(note, "allergy"):
@@ -125,7 +125,7 @@ class CardWords(Struct, frozen=True):
     indicator: Literal["info", "warning"]
 
 
-def words_of_card(chart: Chart) -> CardWords | None:
+def words_of_card(chart: ReadableChart) -> CardWords | None:
     """Return the words of the card, which quotes the list and the note for each disagreement; None where they agree."""
     open_ones = disagreements(chart)
     if not open_ones:

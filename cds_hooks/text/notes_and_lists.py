@@ -14,7 +14,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
-from cds_hooks.text.chart import Chart, Resource, read_chart
+from cds_hooks.text.chart import ReadableChart, Resource, read_chart
 from cds_hooks.text.disagreements import CardWords, words_of_card
 
 _ID: Final = "notes-and-lists"
@@ -45,7 +45,7 @@ def card_of(words: CardWords, uuid: str) -> Card:
     return Card(uuid=uuid, summary=words.summary, indicator=words.indicator, detail=words.detail, source=source)
 
 
-def _chart(call: ServiceInput) -> Chart:
+def _chart(call: ServiceInput) -> ReadableChart:
     """Return the lists as the record has them and the notes with texts, which the record of facts does not hold."""
     kept = {document.id for document in call.record.documents}
     notes = [note for note in OriginalOrders(call.sent, _NOTE).every() if note["id"] in kept]
@@ -59,7 +59,7 @@ def _listed(call: ServiceInput) -> list[Resource]:
     return [resource for resource in resources if resource["resourceType"] in (*_LISTS, "Medication")]
 
 
-def _why_none(chart: Chart) -> tuple[str, str]:
+def _why_none(chart: ReadableChart) -> tuple[str, str]:
     """Return the code and the sentence of why there is no card."""
     if chart.unread:
         return "input-missing", " ".join(silence.text for silence in _unread(chart))
@@ -69,7 +69,7 @@ def _why_none(chart: Chart) -> tuple[str, str]:
     return "below-threshold", f"{count} nothing that the lists of problems, allergies and medications rule out."
 
 
-def _unread(chart: Chart) -> list[Silence]:
+def _unread(chart: ReadableChart) -> list[Silence]:
     return [Silence(note.source, "input-missing", f"{note.title} is not read: {note.why}.") for note in chart.unread]
 
 

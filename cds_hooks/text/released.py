@@ -22,7 +22,7 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.tables import events
-from cds_hooks.text.chart import Chart, Resource
+from cds_hooks.text.chart import ReadableChart, Resource
 from cds_hooks.text.endpoint import Caller, Endpoint, EndpointRefused, read_text_file
 from cds_hooks.text.prompts import Prompt, read_prompt
 from cds_hooks.text.recording import SUMMARY_EVENT, ensure_record
@@ -171,7 +171,7 @@ def summary_with_model(
     configured: Settings,
     named_endpoint: tuple[str, Endpoint],
     resources: Sequence[Resource],
-    chart: Chart,
+    chart: ReadableChart,
     caller: Caller,
     patient: str = "",
 ) -> Summary:

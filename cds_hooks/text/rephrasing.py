@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from cds_hooks.text.chart import Chart, Fact, Kind, Resource
+from cds_hooks.text.chart import Fact, Kind, ReadableChart, Resource
 from cds_hooks.text.claims import check_sentence, entries_of
 from cds_hooks.text.endpoint import Answered, Caller, Endpoint, EndpointFailed, as_data
 from cds_hooks.text.prompts import Prompt
@@ -27,7 +27,7 @@ _PARTICIPANTS: Final = "http://terminology.hl7.org/CodeSystem/provenance-partici
 
 def rephrase(
     resources: Iterable[Resource],
-    chart: Chart,
+    chart: ReadableChart,
     named_endpoint: tuple[str, Endpoint],
     prompt: Prompt,
     caller: Caller,
@@ -59,7 +59,7 @@ def rephrase(
 
 def _checked(
     summary: Summary,
-    chart: Chart,
+    chart: ReadableChart,
     answered: Answered,
     writing: Writing,
     aliases: dict[str, str],
@@ -113,7 +113,7 @@ def _merged(lines: Sequence[Sentence], kept: Sequence[Sentence], complete: set[s
     return merged
 
 
-def _facts_to_send(chart: Chart, resources: Iterable[Resource]) -> list[Fact]:
+def _facts_to_send(chart: ReadableChart, resources: Iterable[Resource]) -> list[Fact]:
     """What may leave: no drugs, allergies and notes, at most so many, none in which something of the person stands."""
     personal = {word.lower() for resource in resources for word in _of_person(resource) if len(word) > 2}
     facts = [

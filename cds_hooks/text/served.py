@@ -17,7 +17,7 @@ from cds_hooks.kit.simulator.chart import ChartError, chart_of
 from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
 from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, find_decisions
-from cds_hooks.text.chart import Chart, Resource, read_chart
+from cds_hooks.text.chart import ReadableChart, Resource, read_chart
 from cds_hooks.text.disagreements import words_of_card
 from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.text.notes_and_lists import card_of
@@ -55,7 +55,7 @@ def recorded_chart(url: str, client: str, patient: str) -> tuple[list[Resource],
 
 def shown_summary(
     configured: Settings, resources: Sequence[Resource], actor: str, client: str, patient: str
-) -> tuple[Summary, Chart]:
+) -> tuple[Summary, ReadableChart]:
     """Return the summary of a chart, which is recorded, and the chart as it was read for it.
 
     It is in the words of the language model that the site names for its pages.

@@ -6,7 +6,16 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from cds_hooks.text.chart import Chart, ChartNote, Fact, Resource, affirmed, ingredients, latest_notes, read_chart
+from cds_hooks.text.chart import (
+    ChartNote,
+    Fact,
+    ReadableChart,
+    Resource,
+    affirmed,
+    ingredients,
+    latest_notes,
+    read_chart,
+)
 from cds_hooks.text.disagreements import disagreements
 from fhir.terminology.allergens import allergen_classes_of, allergen_of_words
 from fhir.terminology.medication_names import read_name
@@ -67,7 +76,7 @@ def summarise(resources: Iterable[Resource], on: date, *, most: int = MOST_SENTE
     return summarise_chart(read_chart(resources, on), most)
 
 
-def summarise_chart(chart: Chart, most: int = MOST_SENTENCES) -> Summary:
+def summarise_chart(chart: ReadableChart, most: int = MOST_SENTENCES) -> Summary:
     """Return the same of a chart that was read."""
     first = [*contradictions(chart)]
     for kind, label in (
@@ -133,7 +142,7 @@ def _of_note(note: ChartNote) -> Sentence | None:
     )
 
 
-def contradictions(chart: Chart) -> list[Sentence]:
+def contradictions(chart: ReadableChart) -> list[Sentence]:
     """Where a chart says two things that cannot both hold: both are named."""
     against_notes = [
         Sentence(f"Contradiction: {disagreement.sentence}", disagreement.cites, "contradiction")
@@ -142,7 +151,7 @@ def contradictions(chart: Chart) -> list[Sentence]:
     return [*_drugs_against_allergies(chart), *against_notes, *_doubles(chart)]
 
 
-def _drugs_against_allergies(chart: Chart) -> list[Sentence]:
+def _drugs_against_allergies(chart: ReadableChart) -> list[Sentence]:
     sentences: list[Sentence] = []
     for allergy in chart.of_kind("allergy"):
         for drug in chart.of_kind("drug"):
@@ -160,7 +169,7 @@ def _is_meant(allergen: str, drug: str) -> bool:
     )
 
 
-def _doubles(chart: Chart) -> list[Sentence]:
+def _doubles(chart: ReadableChart) -> list[Sentence]:
     sentences: list[Sentence] = []
     drugs = chart.of_kind("drug")
     for index, drug in enumerate(drugs):

@@ -23,7 +23,7 @@ QUIT_DATE = frozenset({"74010-0"})
 _MOST_PACK_YEARS = 300.0  # five packs a day for sixty years: more is an error of entry
 
 
-class Answer(Struct, frozen=True, gc=False):
+class SmokingAnswer(Struct, frozen=True, gc=False):
     """One answer to the smoking status, with its words, its day and where it stands; `time` None where undated."""
 
     status: Smoking
@@ -47,8 +47,8 @@ class SmokingHistory(Struct, frozen=True, gc=False):
     last answer that is a yes and the first one after it that is a former smoker; None where nothing says it.
     """
 
-    answer: Answer | None
-    ever: Answer | None
+    answer: SmokingAnswer | None
+    ever: SmokingAnswer | None
     pack_years: PackYears | None
     stopped_from: date | None = None
     stopped_by: date | None = None
@@ -78,7 +78,7 @@ _IN_WORDS: Final = {
 }
 
 
-def _answers(record: PatientRecord) -> list[Answer]:
+def _answers(record: PatientRecord) -> list[SmokingAnswer]:
     answers, non_smoker = [], []
     for observation in record.smoking_answers():
         time = effective_time(observation)
@@ -88,9 +88,9 @@ def _answers(record: PatientRecord) -> list[Answer]:
         if words == code:  # a code without its name
             words = _IN_WORDS.get(status or "", words)
         if status == "current" or status == "former" or status == "never":
-            answers.append(Answer(status, words, time, _source(observation)))
+            answers.append(SmokingAnswer(status, words, time, _source(observation)))
         elif status == "not current":
-            non_smoker.append(Answer("former", words, time, _source(observation)))
+            non_smoker.append(SmokingAnswer("former", words, time, _source(observation)))
     # A non-smoker who smoked before has stopped; of any other nobody knows whether they ever did.
     smoked = min((_instant(answer) for answer in answers if answer.status != "never"), default=math.inf)
     return [*answers, *(answer for answer in non_smoker if _instant(answer) > smoked)]
@@ -119,11 +119,11 @@ def read_smoking_answer(observation: Observation) -> tuple[SmokingStatus | None,
 _PROBLEMS: Final[tuple[tuple[str, Smoking], ...]] = (("tobacco_use", "current"), ("tobacco_history", "former"))
 
 
-def _on_problem_list(record: PatientRecord) -> Answer | None:
+def _on_problem_list(record: PatientRecord) -> SmokingAnswer | None:
     for group, status in _PROBLEMS:
         hit = find_condition(record, group)
         if hit is not None:
-            return Answer(status, hit.words, hit.time, hit.source)
+            return SmokingAnswer(status, hit.words, hit.time, hit.source)
     return None
 
 
@@ -163,7 +163,7 @@ def _is_ahead(observation: Observation, record: PatientRecord) -> bool:
     return time is not None and time.is_after(record.as_of_epoch)
 
 
-def _instant(answer: Answer) -> float:
+def _instant(answer: SmokingAnswer) -> float:
     return answer.time.instant if answer.time is not None else 0.0
 
 

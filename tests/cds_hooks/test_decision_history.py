@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app
-from cds_hooks.decision_history import AdvisedCard, Answer, decision_history
+from cds_hooks.decision_history import AdvisedCard, CardAnswer, decision_history
 from cds_hooks.storage.decision import Decision, card_uuid, new_decision_id, numbered_uuid, part_uuid
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 from tests.cds_hooks.kit.samples.reading import AS_OF
@@ -42,7 +42,7 @@ def test_the_choice_is_the_suggestion_of_that_uuid_however_cards_and_suggestions
     history = decision_history(recorded(card), [answer])
     assert history.advised == (
         AdvisedCard(card["uuid"], "Metformin: eGFR 25", "critical", ("Cancel this order", "Replace by linagliptin"),
-                    (Answer(5, "2026-11-20", True, ("Replace by linagliptin",)),)),
+                    (CardAnswer(5, "2026-11-20", True, ("Replace by linagliptin",)),)),
     )  # fmt: skip
     assert history.lines == ("Metformin: eGFR 25: Followed (Replace by linagliptin) on 2026-11-20",)
 

@@ -104,7 +104,7 @@ class RequestLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """Status, body and headers of an answer."""
 
     status: int
@@ -136,7 +136,7 @@ class FhirServer:
         self._searches: dict[str, tuple[list[Resource], int]] = {}
         self._failures: Counter[str] = Counter()
 
-    def respond(self, request: _Request) -> Answer:
+    def respond(self, request: _Request) -> HttpAnswer:
         """Return the answer, unless the behaviour or the token say otherwise; the request is logged either way."""
         with self.log.under_way():
             answer = self._misbehave(request) or self._answer(request)
@@ -145,7 +145,7 @@ class FhirServer:
         self.log.add(logged)
         return answer
 
-    def _misbehave(self, request: _Request) -> Answer | None:
+    def _misbehave(self, request: _Request) -> HttpAnswer | None:
         behaviour = self.behaviour
         if behaviour.mode == "slow":
             self.released.wait(behaviour.delay_seconds)
@@ -169,7 +169,7 @@ class FhirServer:
         token = self.behaviour.token
         return token is not None and request.headers.get("authorization") != f"Bearer {token}"
 
-    def _answer(self, request: _Request) -> Answer:
+    def _answer(self, request: _Request) -> HttpAnswer:
         kind, _, identity = request.path.removeprefix(BASE).strip("/").partition("/")
         is_search = identity == "_search"
         if request.method != ("POST" if is_search else "GET"):
@@ -178,20 +178,20 @@ class FhirServer:
         if not kind:
             return self._next_page(request.query)
         if kind == "metadata":
-            return Answer(200, self._capability_statement())
+            return HttpAnswer(200, self._capability_statement())
         if is_search and not _is_form(request):
             return _outcome(415, "not-supported", "A search by POST is sent as application/x-www-form-urlencoded.", {})
         if identity and not is_search:
             return self._read(kind, identity)
         return self._search(kind, "&".join(text for text in (request.query, request.form) if text))
 
-    def _read(self, kind: str, identity: str) -> Answer:
+    def _read(self, kind: str, identity: str) -> HttpAnswer:
         for resource in self.resources:
             if resource.get("resourceType") == kind and resource.get("id") == identity:
-                return Answer(200, resource)
+                return HttpAnswer(200, resource)
         return _outcome(404, "not-found", f"There is no {kind} of this id.")
 
-    def _search(self, kind: str, query: str) -> Answer:
+    def _search(self, kind: str, query: str) -> HttpAnswer:
         pairs = parse_qsl(query, keep_blank_values=True)
         if self.behaviour.lenient:
             pairs = usable_parameters(kind, pairs)
@@ -204,7 +204,7 @@ class FhirServer:
             size = min(size, max(1, (len(matches) + 1) // 2))
         return self._page(matches, size, 0, f"{self.base}/{kind}?{query}")
 
-    def _next_page(self, query: str) -> Answer:
+    def _next_page(self, query: str) -> HttpAnswer:
         """Return a further page: its address means nothing to anybody but this server."""
         parameters = dict(parse_qsl(query))
         name, offset = parameters.get("_getpages", ""), parameters.get("_getpagesoffset", "0")
@@ -213,7 +213,7 @@ class FhirServer:
         matches, size = self._searches[name]
         return self._page(matches, size, int(offset), f"{self.base}?{query}", name)
 
-    def _page(self, matches: list[Resource], size: int, offset: int, address: str, name: str = "") -> Answer:
+    def _page(self, matches: list[Resource], size: int, offset: int, address: str, name: str = "") -> HttpAnswer:
         links = {"self": address}
         if offset + size < len(matches):
             if not name:
@@ -226,7 +226,7 @@ class FhirServer:
         page = matches[offset : offset + size]
         included = medications_of(self.resources, page) if self.behaviour.lenient else []
         bundle = searchset(self.base, page, len(matches), included)
-        return Answer(200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]})
+        return HttpAnswer(200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]})
 
     def _capability_statement(self) -> Resource:
         kinds = sorted({str(resource.get("resourceType")) for resource in self.resources})
@@ -258,9 +258,9 @@ def _capability(kind: str) -> Resource:
     }
 
 
-def _outcome(status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> Answer:
+def _outcome(status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
     issue = {"severity": "error", "code": code, "details": {"text": text}, "diagnostics": text}
-    return Answer(status, {"resourceType": "OperationOutcome", "issue": [issue]}, headers or {})
+    return HttpAnswer(status, {"resourceType": "OperationOutcome", "issue": [issue]}, headers or {})
 
 
 @contextmanager
@@ -343,14 +343,14 @@ def _handler_of(server: FhirServer) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
             if parts.path == "/requests":
-                self._send_json(Answer(200, server.log.as_json()), "application/json")
+                self._send_json(HttpAnswer(200, server.log.as_json()), "application/json")
             elif self.command == "OPTIONS" and server.behaviour.browsers:
-                self._send_json(Answer(200, {}), "application/json")
+                self._send_json(HttpAnswer(200, {}), "application/json")
             else:
                 answer = server.respond(_Request(self.command, parts.path, parts.query, form, headers))
                 self._send_json(answer, "application/fhir+json")
 
-        def _send_json(self, answer: Answer, media_type: str) -> None:
+        def _send_json(self, answer: HttpAnswer, media_type: str) -> None:
             is_garbage = server.behaviour.mode == "garbage" and media_type == "application/fhir+json"
             body = b"<html>Maintenance" if is_garbage else json.dumps(answer.document).encode()
             self.send(answer.status, body, {"content-type": media_type, **answer.headers, **self._cors_headers()})

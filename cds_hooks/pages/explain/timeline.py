@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cds_hooks.decision_history import Answer, Card, DecisionHistory, is_refused, read_cards
+from cds_hooks.decision_history import Card, CardAnswer, DecisionHistory, is_refused, read_cards
 from cds_hooks.pages.explain.recorded_decision import Basis, PrefetchKey, read_basis
 from cds_hooks.storage.decision import TRIAL, Decision, is_trial
 from cds_hooks.storage.outcomes import Outcome
@@ -100,7 +100,7 @@ def _answered(decision: Decision, basis: Basis, cards: Sequence[Card]) -> Moment
     return Moment(decision.decided_at, title, tuple(card.summary for card in cards), "info")
 
 
-def _answer(card: str, answer: Answer) -> Moment:
+def _answer(card: str, answer: CardAnswer) -> Moment:
     if answer.is_accepted:
         return Moment(
             answer.at, "A card was accepted", (card, *(f"Chosen: {label}" for label in answer.chosen)), "good"

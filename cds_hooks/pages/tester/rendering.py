@@ -30,7 +30,7 @@ class ShownCard(Struct, frozen=True):
     outcome: Outcome | None
 
 
-class Answer(Struct, frozen=True):
+class ShownExchange(Struct, frozen=True):
     """One exchange, its size, its text indented for reading, and what the kit found."""
 
     exchanged: Exchanged
@@ -66,7 +66,8 @@ def page_values(tester: Tester, bench: Bench, entries: Sequence[Entry]) -> dict[
         "frequencies": FREQUENCIES,
         "example": example_card() if not exchanges and _is_first(bench) else None,
         "answers": [
-            Answer(exchanged, _size(exchanged.body), _raw(exchanged), judge(exchanged)) for exchanged in exchanges
+            ShownExchange(exchanged, _size(exchanged.body), _raw(exchanged), judge(exchanged))
+            for exchanged in exchanges
         ],
         "cards": [
             ShownCard(f"{number}:{position}", exchanged.service, card, exchanged.outcomes.get(position))

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cds_hooks import cli
 from cds_hooks.batch import run
-from cds_hooks.batch.charts import Chart, FolderTally, Wanted, charts_of
+from cds_hooks.batch.charts import FolderTally, RawChart, Wanted, charts_of
 from cds_hooks.batch.run import FhirJob, score_folder
 from cds_hooks.batch.scoring import read_chart
 from cds_hooks.batch.selection import questions_about
@@ -59,7 +59,7 @@ def bundles(tmp_path: Path) -> Path:
     return folder
 
 
-def charts_in(folder: Path, tally: FolderTally, names: tuple[str, ...] = ()) -> list[Chart]:
+def charts_in(folder: Path, tally: FolderTally, names: tuple[str, ...] = ()) -> list[RawChart]:
     """The charts of the folder, with what the named models and equations read."""
     with charts_of(folder, Wanted.of(questions_about(names, Settings()).needs), tally) as charts:
         return list(charts)

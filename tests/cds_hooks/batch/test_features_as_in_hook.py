@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cds_hooks.batch.charts import Chart, Wanted
+from cds_hooks.batch.charts import RawChart, Wanted
 from cds_hooks.batch.scoring import read_chart
 from cds_hooks.events.effects import Effects, Fact
 from cds_hooks.events.facts import chart_of
@@ -62,7 +62,7 @@ def panel_record(resources: list[dict[str, Any]], as_of: datetime) -> PatientRec
     of_types = [
         line for line, resource in zip(lines, resources, strict=True) if resource["resourceType"] in WANTED.types
     ]
-    return read_chart(Chart(patient, of_types), as_of)
+    return read_chart(RawChart(patient, of_types), as_of)
 
 
 def event_record(resources: list[dict[str, Any]], as_of: datetime, encounter: str | None) -> PatientRecord:

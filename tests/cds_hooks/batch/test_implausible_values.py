@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.batch.charts import Chart
+from cds_hooks.batch.charts import RawChart
 from cds_hooks.batch.run import FhirJob, score_folder
 from cds_hooks.batch.scoring import Score, read_chart, score_records
 from cds_hooks.batch.selection import questions_about
@@ -36,7 +36,7 @@ def scored(code: str = "", value: float = 0.0) -> Score:
         }
         for code, (value, unit) in labs.items()
     ]  # fmt: skip
-    chart = Chart("p", [json.dumps(resource).encode() for resource in (PATIENT, *results)])
+    chart = RawChart("p", [json.dumps(resource).encode() for resource in (PATIENT, *results)])
     (found,) = score_records(questions_about((MODEL,), Settings()), [read_chart(chart, AS_OF)])
     return found
 

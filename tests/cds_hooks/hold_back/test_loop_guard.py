@@ -13,7 +13,7 @@ from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cds_hooks.hold_back.checks import LOOP_GUARD
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.sent_cards import Answer, SentAction, SentCard, SentSuggestion
+from cds_hooks.hold_back.sent_cards import SentAction, SentCard, SentCardAnswer, SentSuggestion
 from cds_hooks.replay import Replayer, open_site
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import read_content_keys, use_content_keys
@@ -160,7 +160,9 @@ def _guard(accepted: Card) -> Site:
     guard = Site(LOOP_GUARD, lambda: 1000.0)
     suggestions = tuple(each.uuid for each in accepted.suggestions)
     guard.memory.note_answer(
-        Answer("ehr", "p1", "order-safety", "order-sign", _sent(accepted), "accepted", 1000.0, 1000.0, "", suggestions)
+        SentCardAnswer(
+            "ehr", "p1", "order-safety", "order-sign", _sent(accepted), "accepted", 1000.0, 1000.0, "", suggestions
+        )
     )
     return guard
 

@@ -20,7 +20,7 @@ from cards.extension import (
 from cds_hooks.hold_back.checks import SAID_ONCE, CheckedCall
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
-from cds_hooks.hold_back.sent_cards import Answer, SentCard
+from cds_hooks.hold_back.sent_cards import SentCard, SentCardAnswer
 from tests.cds_hooks.hold_back.restraint_calls import Site
 
 DAY = 86_400.0
@@ -47,7 +47,7 @@ class _Site:
     def answer(self, how: str, said: CardExtension = REFERRAL, at: float = NOW, patient: str = "p1") -> None:
         card = SentCard(uuid="c")
         card.extension.ours = said
-        self.site.memory.note_answer(Answer("ehr", patient, "a-service", "patient-view", card, how, at, at))
+        self.site.memory.note_answer(SentCardAnswer("ehr", patient, "a-service", "patient-view", card, how, at, at))
 
     def resting(self, said: CardExtension = REFERRAL, indicator: Indicator = "info", **caller: str) -> Any:
         card = Card(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.tobacco import Answer, PackYears, SmokingHistory, smoking_history
+from fhir.mapping.tobacco import PackYears, SmokingAnswer, SmokingHistory, smoking_history
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
 from tests.fhir.mapping.charts import ICD10, condition
@@ -65,7 +65,7 @@ def test_without_an_answer_nothing_is_said() -> None:
 )
 def test_an_answer_has_its_words_its_day_and_its_source(code: str, text: str, status: Any, words: str) -> None:
     history = read(answer("a", "2026-01-01", code, text))
-    found = Answer(status, words, parse_time("2026-01-01"), "Observation/a")
+    found = SmokingAnswer(status, words, parse_time("2026-01-01"), "Observation/a")
     assert history.answer == found
     assert history.ever == (None if status == "never" else found)
 
@@ -76,8 +76,8 @@ def test_the_newest_answer_counts_and_the_newest_that_is_not_never_stands_beside
     for resources in ((smoked, never, undated), (undated, never, smoked)):
         history = read(*resources)
         assert (history.answer, history.ever) == (
-            Answer("never", "never smoked", parse_time("2026-01-01"), "Observation/b"),
-            Answer("current", "smokes", parse_time("2020-01-01"), "Observation/a"),
+            SmokingAnswer("never", "never smoked", parse_time("2026-01-01"), "Observation/b"),
+            SmokingAnswer("current", "smokes", parse_time("2020-01-01"), "Observation/a"),
         )
     nameless = read(answer(None, "2026-01-01", CURRENT)).answer
     assert nameless is not None
@@ -87,16 +87,16 @@ def test_the_newest_answer_counts_and_the_newest_that_is_not_never_stands_beside
 def test_a_non_smoker_has_stopped_only_where_smoking_is_charted_before() -> None:
     non_smoker = answer("n", "2026-01-01", text="Non-smoker")
     assert read(non_smoker) == NOTHING
-    assert read(non_smoker, answer("x", "2020-01-01", NEVER)).answer == Answer(
+    assert read(non_smoker, answer("x", "2020-01-01", NEVER)).answer == SmokingAnswer(
         "never", "never smoked", parse_time("2020-01-01"), "Observation/x"
     )
     stopped = read(non_smoker, answer("x", "2020-01-01", CURRENT))
-    assert stopped.answer == Answer("former", "Non-smoker", parse_time("2026-01-01"), "Observation/n")
+    assert stopped.answer == SmokingAnswer("former", "Non-smoker", parse_time("2026-01-01"), "Observation/n")
     assert (stopped.stopped_from, stopped.stopped_by) == (date(2020, 1, 1), date(2026, 1, 1))
     later = read(non_smoker, answer("x", "2026-02-01", CURRENT)).answer
-    assert later == Answer("current", "smokes", parse_time("2026-02-01"), "Observation/x")
+    assert later == SmokingAnswer("current", "smokes", parse_time("2026-02-01"), "Observation/x")
     same_day = read(non_smoker, answer("x", "2026-01-01", CURRENT)).answer
-    assert same_day == Answer("current", "smokes", parse_time("2026-01-01"), "Observation/x")
+    assert same_day == SmokingAnswer("current", "smokes", parse_time("2026-01-01"), "Observation/x")
 
 
 def test_the_end_lies_between_the_last_yes_and_the_first_former_smoker_after_it() -> None:
@@ -158,10 +158,10 @@ def test_the_newest_pack_years_count_and_undated_ones_last() -> None:
 
 def test_without_an_answer_the_problem_list_is_read() -> None:
     use, past = condition("F17.210", ICD10), condition("Z87.891", ICD10)
-    found = Answer("current", "condition F17.210", None, "Condition/c-F17.210")
+    found = SmokingAnswer("current", "condition F17.210", None, "Condition/c-F17.210")
     assert read(use, past) == SmokingHistory(found, found, None)
-    former = Answer("former", "condition Z87.891", None, "Condition/c-Z87.891")
+    former = SmokingAnswer("former", "condition Z87.891", None, "Condition/c-Z87.891")
     assert read(past) == SmokingHistory(former, former, None)
     never = read(use, answer("a", "2026-01-01", NEVER))
-    assert never.answer == Answer("never", "never smoked", parse_time("2026-01-01"), "Observation/a")
+    assert never.answer == SmokingAnswer("never", "never smoked", parse_time("2026-01-01"), "Observation/a")
     assert never.ever == found
