@@ -162,7 +162,7 @@ class RuleBook:
     def scope_of(self, drafted: DraftMedication, record: PatientRecord, *, signing: bool) -> Silence:
         """Return what the rules of this drug looked for, and what of it is not known."""
         of_drug = self._rules_of(drafted.medication)
-        return (of_drug.at_signing if signing else of_drug.before_signing).said(drafted, record)
+        return (of_drug.at_signing if signing else of_drug.before_signing).silence(drafted, record)
 
     def _rules_of(self, medication: MedicationIdentity) -> "_RulesOfDrug":
         # Without form and route the words decide: "insulin glargine KwikPen" is injected.

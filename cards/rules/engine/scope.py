@@ -77,14 +77,14 @@ class Scope(NamedTuple):
         cls, activated: Iterable[tuple[CompiledRule, Activation]], medication: MedicationIdentity, *, signing: bool
     ) -> "Scope":
         """Return what these rules ask, which the medication activates."""
-        asked = [pair for pair in activated if not pair[1].is_local and _rows(pair[0], medication)]
-        specific = [rule for rule, _ in asked if not rule.trigger.is_for_any]
-        alone = [rule for rule, activation in asked if activation.alone]
+        pairs = [pair for pair in activated if not pair[1].is_local and _rows(pair[0], medication)]
+        specific = [rule for rule, _ in pairs if not rule.trigger.is_for_any]
+        alone = [rule for rule, activation in pairs if activation.alone]
         parts = tuple(_looked_for(specific, alone, medication, signing=signing))
         more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
         return cls(parts, bool(specific), more_at_signing)
 
-    def said(self, drafted: DraftMedication, record: PatientRecord) -> Silence:
+    def silence(self, drafted: DraftMedication, record: PatientRecord) -> Silence:
         """Return what was looked for about a draft (partners, conditions, values, dose), and what is not known.
 
         What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair,
