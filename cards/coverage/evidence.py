@@ -11,7 +11,14 @@ from typing import Any, Final
 
 from cards.coverage.results import bmi_test, observation_test, pack_years_test, smoking_test
 from cards.coverage.seen import NO, UNKNOWN, Seen, Subject, Test, absent, counted, is_in, is_within, words_of
-from fhir.mapping.conditions import condition_status, condition_time, doubt_of, find_condition, read_concept
+from fhir.mapping.conditions import (
+    condition_status,
+    condition_time,
+    doubt_of,
+    find_condition,
+    read_concept,
+    words_take_back,
+)
 from fhir.mapping.medications.active import presence_of
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import relative_reference
@@ -163,7 +170,8 @@ def _code_of(condition: Condition, wanted: Test) -> str | None:
         if any(name in (coding.system or "") for name in _ICD10)
     ]
     if codes and prefixes:
-        return next((code for code in codes if code.startswith(prefixes) and (not last or code[-1:] in last)), None)
+        code = next((code for code in codes if code.startswith(prefixes) and (not last or code[-1:] in last)), None)
+        return None if code is None or condition.code is None or words_take_back(condition.code, code) else code
     if (listed := _listed_finding(condition.code, wanted)) is not None:
         return listed
     groups, excepted = wanted.get("groups", ()), wanted.get("except_codes", ())

@@ -21,7 +21,7 @@ from cards.preventive.chart import Done, declined, done, is_ordered, results_of
 from cards.preventive.judgement import JudgedChart
 from cards.preventive.knowledge import Order
 from cards.text import format_number, plain, unit
-from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition
+from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition, words_take_back
 from fhir.mapping.medications.active import presence_of
 from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import Measurement
@@ -312,7 +312,9 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> _Problem | N
         if condition.code is not None
         and condition_status(condition, record.as_of_epoch) != "past"
         and any(
-            code_system(coding.system) == "icd10" and (coding.code or "").replace(".", "").startswith(row.icd10)
+            code_system(coding.system) == "icd10"
+            and (coding.code or "").replace(".", "").startswith(row.icd10)
+            and not words_take_back(condition.code, coding.code or "")
             for coding in condition.code.coding
         )
     ]

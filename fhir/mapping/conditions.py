@@ -140,11 +140,23 @@ _NOT_PREGNANT = re.compile(
 
 def _not_taken_back(concept: CodeableConcept, meant: Mapping[str, MeantGroup]) -> tuple[MeantGroup, ...]:
     """The groups of the codes, none where the words take them back: "PE ruled out", "? MI", "Family history of MI"."""
-    texts = dict.fromkeys((concept.text, *(coding.display for coding in concept.coding)))
-    if not any(text and _is_taken_back(text, meant) for text in texts):
+    if not _says_otherwise(concept, meant):
         return tuple(meant.values())
     never = _NEVER_TAKEN_BACK if not _NOT_PREGNANT.search(concept.text or "") else _NEVER_TAKEN_BACK_BUT_PREGNANCY
     return tuple(coded for coded in meant.values() if coded.code.replace(".", "").startswith(never))
+
+
+def words_take_back(concept: CodeableConcept, code: str) -> bool:
+    """Whether the words beside a code deny or doubt it or say it of somebody else: "PE ruled out" with I26.99."""
+    if code.replace(".", "").upper().startswith(_NEVER_TAKEN_BACK):
+        return False
+    groups = {group for coding in concept.coding for group in condition_groups_of(coding.system, coding.code)}
+    return _says_otherwise(concept, {group: MeantGroup(group, code) for group in groups})
+
+
+def _says_otherwise(concept: CodeableConcept, meant: Mapping[str, MeantGroup]) -> bool:
+    texts = dict.fromkeys((concept.text, *(coding.display for coding in concept.coding)))
+    return any(text and _is_taken_back(text, meant) for text in texts)
 
 
 # What denies or doubts the diagnosis before it, whatever follows: "MI ruled out with negative troponins".

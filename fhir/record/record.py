@@ -725,12 +725,12 @@ Whose = Literal["ours", "other", "no patient", "unknown"]
 def whose(reference: str, ours: Collection[str], *, knows_urns: bool = False) -> Whose:
     """Return whether the reference is to the patient of these ids, to another one, to no patient, or cannot be told.
 
-    It is another patient's or nobody's only where it can be read as such: `Patient/2`, an id alone, `Group/1`. A
+    It is another patient's or nobody's only where it can be read as such: `Patient/2`, `Group/1`. A
     fragment, a version, empty steps, full-width letters and invisible signs make no other patient of it; a `urn` can
     be compared only where the Patient has one.
 
     >>> [whose(reference, {"1"}) for reference in ("patient//1/", "Patient/2", "2", "Group/1", "Patient?identifier=1")]
-    ['ours', 'other', 'other', 'no patient', 'unknown']
+    ['ours', 'other', 'unknown', 'no patient', 'unknown']
     """
     reference = unicodedata.normalize("NFKC", _INVISIBLE.sub("", reference)).strip()
     if not reference or reference.startswith("#") or reference in ours:
@@ -742,8 +742,10 @@ def whose(reference: str, ours: Collection[str], *, knows_urns: bool = False) ->
         return "unknown"
     path = re.split(r"[#|]|/_history", reference, maxsplit=1)[0]
     *_, kind, identity = ("", "", *filter(None, path.split("/")))
-    if kind.lower() == "patient" or (not kind and _ID.fullmatch(identity) and identity.lower() != "patient"):
+    if kind.lower() == "patient":
         return "ours" if unquote(identity) in ours else "other"
+    if not kind:  # an id alone may be of something else: a published request names a part of its context so
+        return "ours" if unquote(identity) in ours else "unknown"
     return "no patient" if _TYPE_NAME.fullmatch(kind) and _ID.fullmatch(identity) else "unknown"
 
 

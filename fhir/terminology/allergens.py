@@ -81,17 +81,31 @@ def allergen_classes_of(ingredients: Iterable[Ingredient]) -> frozenset[str]:
 
 
 def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
-    """Return what the code of an allergy means; its words are read only where no code says it."""
+    """Return what the code of an allergy means, nothing where its text takes that back ("ruled out by challenge").
+
+    Words are read for an allergen only where no code says it.
+    """
     meaning = Allergen()
     if is_not_read(text or "", [(system, code) for system, code, _ in codings]):
         return meaning
     for system, code, _ in codings:
         meaning |= allergen_of_code(system, code)
     if meaning != Allergen():
-        return meaning
+        return Allergen() if text and _takes_back(text) else meaning
     for words in (text, *(display for _, _, display in codings)):
         meaning |= allergen_of_words(words) if words else Allergen()
     return meaning
+
+
+_RULED_OUT = late_pattern(r"\s*(?:allergy )?(?:was )?(?:ruled[- ]out|de-?label|refuted|disproved)", re.IGNORECASE)
+
+
+def _takes_back(text: str) -> bool:
+    """Whether a text beside a code denies what it names, or says of no allergen that it was ruled out."""
+    if _RULED_OUT.match(text):
+        return True
+    left = AssertedText(text, of="allergy").without_denied(text)
+    return left != text and _allergen_named(text) != Allergen() and _allergen_named(left) == Allergen()
 
 
 def allergen_of_code(system: str | None, code: str | None) -> Allergen:

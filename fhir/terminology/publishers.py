@@ -147,10 +147,10 @@ def _read_atc(imported: Imported, file: ReleaseFile) -> None:
         for row in table_of(file.name, lines, ("atc_code", "atc_name")):
             code = row["atc_code"].upper()
             ingredient = INGREDIENT_BY_NAME.get(row["atc_name"].lower())
-            known = medication_of_code(_ATC, code)
-            ingredients = known.ingredients if known is not None else () if ingredient is None else (ingredient,)
+            shipped = medication_of_code(_ATC, code)
+            ingredients = shipped.ingredients if shipped is not None else () if ingredient is None else (ingredient,)
             defined = [held(kind, code) for kind in ("group", "allergen", "vaccine")]
-            if any(defined) or (ingredients and known is None):
+            if any(defined) or (ingredients and shipped is None):
                 members = tuple(member.rxcui for member in ingredients)
                 groups, allergens, vaccines = defined
                 meaning = Meaning(ingredients=members, groups=groups, allergens=allergens, vaccines=vaccines, by="ATC")

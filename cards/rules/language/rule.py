@@ -8,6 +8,8 @@ cards/rules/engine/lint.py.
 
 import re
 from contextlib import AbstractContextManager
+from functools import reduce
+from operator import getitem
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -86,7 +88,10 @@ def typed(value: Any, kind: type[T], *path: str | int) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         text, _, location = str(error).partition(" - at `$")
-        raise RuleError(text, (*path, *(step[1] or int(step[2]) for step in _STEP.finditer(location)))) from error
+        steps = [step[1] or int(step[2]) for step in _STEP.finditer(location)]
+        member = reduce(getitem, steps, value)
+        text = f"{text}, not {member!r}" if isinstance(member, str | int | float) else text
+        raise RuleError(text, (*path, *steps)) from error
 
 
 class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

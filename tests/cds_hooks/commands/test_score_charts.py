@@ -103,9 +103,9 @@ def test_the_share_that_is_understood_is_said_by_kind_and_by_source() -> None:
     assert counts[0].endswith("(2).")
     assert counts[1] == "Of 1 Allergy resources 100% are understood."
     assert list(understand._shares(read)) == [
-        "b: 0 of 2 resources are understood (0%).",
-        "a: 1 of 2 resources are understood (50%).",
-        "in the folder itself: 1 of 1 resources are understood (100%).",
+        "b: 0 of 2 resources are understood (0%): Condition 0 of 2.",
+        "a: 1 of 2 resources are understood (50%): Condition 1 of 2.",
+        "in the folder itself: 1 of 1 resources are understood (100%): Allergy 1 of 1.",
     ]
     assert list(understand._shares(read[:2])) == []
 

@@ -32,7 +32,7 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, order_text
 from cards.text import plain
-from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, problems_of
+from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, problems_of, words_take_back
 from fhir.mapping.shown_by_results import result_analytes
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.resources import Condition as Resource
@@ -147,12 +147,15 @@ def _read(spec: Spec) -> Predicate:
     def is_meant(concept: CodeableConcept) -> bool:
         return _code_of(concept, prefixes, codes) is not None or is_said(concept.words)
 
+    def is_charted(concept: CodeableConcept) -> bool:
+        return _charted_code(concept, prefixes, codes) is not None or is_said(concept.words)
+
     def test(context: RuleContext) -> Truth:
         order = context.drafted.order
         if is_said(order_text(order)):
             return True
         listed = () if of_draft_only else _problems(context)
-        if any(is_meant(concept) for concept in (*order.reasonCode, *listed)):
+        if any(map(is_meant, order.reasonCode)) or any(map(is_charted, listed)):
             return True
         return None if not of_draft_only and not context.session.knows_conditions else False
 
@@ -161,7 +164,7 @@ def _read(spec: Spec) -> Predicate:
         return [
             _problem_fact(condition, context)
             for condition in listed
-            if condition.code is not None and is_meant(condition.code)
+            if condition.code is not None and is_charted(condition.code)
         ]
 
     return Predicate(test, facts, frozenset() if of_draft_only else frozenset({"conditions"}))
@@ -176,6 +179,12 @@ def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collect
         ):
             return code
     return None
+
+
+def _charted_code(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collection[str]) -> str | None:
+    """Return the same of an entry of the problem list; None where its words take the code back."""
+    code = _code_of(concept, prefixes, codes)
+    return None if code is None or words_take_back(concept, code) else code
 
 
 def _problems(context: RuleContext) -> Iterator[CodeableConcept]:
@@ -229,7 +238,7 @@ def _read_recent(spec: Spec) -> Predicate:
             hits += [
                 condition_hit("problem", condition, code, context.session.record)
                 for condition in _listed(context)
-                if condition.code is not None and (code := _code_of(condition.code, prefixes, codes)) is not None
+                if condition.code is not None and (code := _charted_code(condition.code, prefixes, codes)) is not None
             ]
         return hits
 

@@ -145,11 +145,11 @@ def _rows(table: SiteTable, names: Sequence[str], chart: Chart) -> Iterator[Json
 
 def record_at(chart: Chart, index: Index, *, as_written: bool = False) -> PatientRecord:
     """Return the record of what was known at the index; `as_written` as a call of that moment would have read it."""
-    known = known_at(chart.patient, chart.resources, index.epoch, as_written=as_written)
+    resources = known_at(chart.patient, chart.resources, index.epoch, as_written=as_written)
     bundle = {
         "resourceType": "Bundle",
         "type": "collection",
-        "entry": [{"resource": resource} for resource in known],
+        "entry": [{"resource": resource} for resource in resources],
     }
     value, refusals = read_value("chart", msgspec.json.encode(bundle))
     as_of = datetime.fromtimestamp(index.epoch, UTC)

@@ -160,7 +160,7 @@ def test_two_words_of_one_name_are_refused() -> None:
 def test_a_condition_needs_the_data_of_every_condition_in_it() -> None:
     spec = {"all": [{"lab": "potassium", "gt": 5}, {"not": {"condition_any": ["pregnancy"]}}, {"always": True}]}
     needed = common_vocabulary().compile(spec).needs
-    assert needed.analytes == {"potassium", "pregnancy_signs"}
+    assert needed.analytes == {"potassium", "pregnancy_signs", "sex_at_birth"}
     assert needed.resources == {"Observation", "Condition", "Procedure", "Encounter"}
 
 

@@ -77,7 +77,7 @@ def test_two_orders_without_an_end_run_together_for_ever() -> None:
         assert answer({"duplicate": spec}, alone, FAMILY) is False
     with pytest.raises(RuleError) as refused:
         predicate_of({"duplicate": {"level": "family"}}, FAMILY)
-    assert str(refused.value) == "duplicate: level is 'family'"
+    assert str(refused.value) == "Expected `str` matching regex '^(ingredient|class)$', not 'family'"
 
 
 XR = "metoprolol succinate 50 MG Extended Release Oral Tablet"

@@ -329,7 +329,11 @@ BOTH_LISTS = ["MedicationRequest", "MedicationStatement"]
     ],
 )
 def test_for_whom_and_how_severe_the_advice_is(context: RuleContext, says: str, indicator: str) -> None:
-    assert answer({"gene_advice": {"says": says, "indicator": indicator}}, context, FAMILY) is True
+    conditions = {
+        level: {"gene_advice": {"says": says, "indicator": level}} for level in ("info", "warning", "critical")
+    }
+    given = [level for level, condition in conditions.items() if answer(condition, context, FAMILY)]
+    assert given == ([] if indicator == "silent" else [indicator])
 
 
 def test_a_result_that_cannot_be_translated_is_named_beside_the_advice() -> None:

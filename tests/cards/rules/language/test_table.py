@@ -236,7 +236,7 @@ def test_what_stands_beside_use_is_laid_over_the_shared_entry() -> None:
 def test_a_member_of_another_type_is_told_with_its_path() -> None:
     path, text = fault_of({"rules": [{"id": "a-rule", "evidence": [EVIDENCE, EVIDENCE | {"year": 2026}]}]})
     assert path[:2] == ("rules", 0)
-    assert text == "Expected `str`, got `int`"
+    assert text == "Expected `str`, got `int`, not 2026"
     assert path == ("rules", 0, "evidence", 1, "year")
 
 

@@ -181,7 +181,7 @@ def test_notes_are_those_of_what_a_finding_rests_on(uses: list[str], notes: list
         ({"age": 17}, "egfr_best", ("under-18", "Under 18 no kidney function is estimated.")),
         ({"age": None, "labs": [["creatinine", 4.0, 3]]}, "crcl_adjusted_weight",
          ("kidney-function-missing",
-          "Kidney function cannot be estimated from creatinine without the patient's age and sex.")),
+          "Kidney function cannot be estimated from creatinine without the patient's age.")),
         ({"more": [OVER_60]}, "egfr_best", ("kidney-function-not-exact", f"eGFR >60 mL/min {ON} does not settle it.")),
     ],
 )  # fmt: skip

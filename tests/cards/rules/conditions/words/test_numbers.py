@@ -94,7 +94,7 @@ _WORDS = [
     ("times_per_week", "doses a week", 14, {"frequency"}, needs()),
     ("duration_days", "days", 7, {"duration"}, needs()),
     ("gestation_weeks", "week of pregnancy", None, {"gestation"},
-     needs("Condition", "Procedure", "Encounter", "Observation", analytes=["pregnancy_signs"])),
+     needs("Condition", "Procedure", "Encounter", "Observation", analytes=["pregnancy_signs", "sex_at_birth"])),
 ]  # fmt: skip
 
 
