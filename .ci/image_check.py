@@ -85,7 +85,7 @@ class Buildah:
 
 
 def make_base(storage: Buildah, debian: Path) -> None:
-    """A Debian root with Python, from this machine's own mirror, under the base image's name."""
+    """Build a Debian root with Python, from this machine's own mirror, under the base image's name."""
     (name,) = re.findall(r"^ARG BASE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     started = time.monotonic()
     targets = ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"]
@@ -200,7 +200,7 @@ def inside_namespaces(root: str, config: dict[str, Any]) -> None:
 
 
 def call_sample(root: str, config: dict[str, Any]) -> None:
-    """A sample patient through the image's own client, its card drawn."""
+    """Send a sample patient through the image's own client, which draws the card."""
     call = [*config["Entrypoint"], "call", f"sample:{SAMPLE}", "--url", ADDRESS]
     if subprocess.run(in_image(root, config, call), check=False).returncode != 0:
         sys.exit("image-check: the sample call failed")
@@ -219,13 +219,13 @@ def try_to_write(root: str, config: dict[str, Any]) -> None:
 
 
 def bring_loopback_up() -> None:
-    """A new network namespace has only a loopback that is down."""
+    """Bring the loopback up: a new network namespace has only one that is down."""
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
 
 
 def close_file_system(root: str, config: dict[str, Any]) -> None:
-    """The root read-only; the image's volume and /tmp as they would be mounted; /proc and /dev."""
+    """Mount the root read-only, the image's volume and /tmp as they would be mounted, and /proc and /dev."""
     volume = root + next(iter(config["Volumes"]))
     owner = os.stat(volume)
     mounts = [
@@ -241,7 +241,7 @@ def close_file_system(root: str, config: dict[str, Any]) -> None:
 
 
 def in_image(root: str, config: dict[str, Any], command: list[str]) -> list[str]:
-    """The command as a container would run it: in the image's root, as its user, with its environment and folder."""
+    """Return the command as a container runs it: in the image's root, as its user, with its environment and folder."""
     prepared = ["env", "--ignore-environment", f"--chdir={config['WorkingDir']}", *config["Env"]]
     return ["chroot", f"--userspec={config['User']}", root, *prepared, *command]
 

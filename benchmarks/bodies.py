@@ -43,7 +43,7 @@ def build_body(
 def small_body(
     service: dict[str, Any], patient: Patient, target_bytes: int, alike: Callable[[bytes], bool]
 ) -> bytes | None:
-    """The smallest request with the same kind of answer (`alike`) that single removals lead to, or the first that fits.
+    """Find the smallest request with the same kind of answer (`alike`) that single removals give, or the first to fit.
 
     None where even the patient's own resources do not give that answer.
     """
@@ -164,7 +164,7 @@ _WITH_ID = frozenset({"id", "reference", "fullUrl", "patientId", "encounterId", 
 
 
 def with_marked_ids(request: Request) -> Request:
-    """The request with a number (`connection.ChangingRequest`) behind every resource's id and every reference to it."""
+    """Put a number (`connection.ChangingRequest`) behind each resource's id and each reference to it in the request."""
     ids = set(_ids_of(request))
     marked: Request = _marked(request, ids, "")
     return marked

@@ -103,7 +103,7 @@ class Writer:
         return (f"{code}\t{_DAY}\t1\tm\t900000000000074008" for code in codes)
 
     def _relation_rows(self, codes: Sequence[str]) -> Iterator[str]:
-        """Yield a part of the concepts stands below our codes, as in a real release; many have a second parent."""
+        """Yield relations: part of the concepts stands below our codes, as in a release; many have a second parent."""
         first, parents, number = len(self._ours) + 1, [0] * len(codes), 0
         of_ours, others = list(range(1, first)), [0]
         for position, code in enumerate(codes[1:], 1):

@@ -182,7 +182,7 @@ def _removal(context: SuggestionContext) -> Action:
 
 
 def _ended(draft: DraftOrder, words: str, context: SuggestionContext) -> Action:
-    """Return a draft is deleted; where the session judges active orders, the order is given back stopped or revoked."""
+    """Delete a draft; where the session judges active orders, the order is given back stopped or revoked."""
     if context.session.active_orders:
         status, verb = _ENDED[draft.kind]
         ended = {**_own_json(draft, context), "status": status}

@@ -67,7 +67,7 @@ def _root(
 
 
 def _leave_garbage() -> None:
-    """The collections of garbage at the end of a process find nothing that matters: 0.15 s after a large report.
+    """Skip the garbage collections at the end of a process, which find nothing of use: 0.15 s after a large report.
 
     Only DuckDB counts what is left of it then, and complains on forty lines.
     """

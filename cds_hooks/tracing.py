@@ -90,7 +90,7 @@ class CallTrace:
         return self.recorded.get("id", "")
 
     def trusted(self, client: str, decision: str) -> None:
-        """The call is of this client. What nobody is trusted to have sent is not sent on: its span is never ended."""
+        """Note whose call it is. What nobody is trusted to have sent is not sent on: its span is never ended."""
         self.decision = decision
         self.say(client=client, decision=decision)
 

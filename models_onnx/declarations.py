@@ -161,7 +161,7 @@ def _declared_in(file: DeclaringFile, name: str, kind: type[T]) -> Iterator[Decl
 
 
 def declaring_files(package: str, *, inner: str = "", folder: Path | None = None) -> Iterator[DeclaringFile]:
-    """The files of a package that declare something, in the order of their names, and those of a folder outside it.
+    """Yield a package's files that declare something, in the order of their names, and those of a folder outside it.
 
     `inner`: the entries of the package are packages themselves, whose module of this name declares; one without it
     declares nothing. After those of the package come the modules that packages from outside bring for it, then the

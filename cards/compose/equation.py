@@ -212,7 +212,7 @@ def _closing(result: EquationResult, content: EquationCardContent, identity: Car
 
 
 def people_in_100(result: EquationResult) -> int:
-    """A probability as people in 100, whole, never 0 or 100, and never in a band that it does not reach (9.8 of 10)."""
+    """Give a probability as people in 100, whole, never 0 or 100, and never in a band it does not reach (9.8 of 10)."""
     people = in_100(result.number)
     bands = () if result.table is None else result.table.bands
     crossed = any(

@@ -275,7 +275,7 @@ def _statement(_wanted: Any, _subject: Subject) -> Seen:
 
 
 def _order(_wanted: Any, _subject: Subject) -> Seen:
-    """Return the order itself is the evidence."""
+    """Return true: the order itself is the evidence."""
     return Seen(True)
 
 

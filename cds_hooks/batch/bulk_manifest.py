@@ -36,7 +36,7 @@ class BulkRefused(BatchRefused):
 
 
 def read_manifest(answer: httpx.Response, status: str) -> dict[str, Any]:
-    """The list of files that came from the address of the status, with whole addresses; BulkRefused for no list."""
+    """Read the list of files that came from the status's address, with whole addresses; BulkRefused for no list."""
     try:
         manifest = dict(orjson.loads(answer.content))
         for member in ENDS:

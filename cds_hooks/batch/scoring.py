@@ -192,7 +192,7 @@ class _Waiting:
         self._places: list[tuple[int, str]] = []
 
     def score(self, record: PatientRecord, position: int) -> Score:
-        """The score of this patient, or an empty one in the place of one that will be known when all are estimated."""
+        """Return the patient's score, or an empty one in place of one that will be known when all are estimated."""
         chart_model, name = self._chart_model, self._name
         outside = chart_model.outside(record)
         if record.opted_out and (outside is None or outside.reason != "deceased"):

@@ -241,7 +241,7 @@ def acts_until(url: str, at: float = float("inf")) -> Releases:
 
 
 def _version(kind: str, name: str) -> tuple[str, str]:
-    """The digest of the version that is served here, and that of its gate report; ApprovalRefused for no such thing."""
+    """Return the digest of the version served here, and that of its gate report; ApprovalRefused for no such thing."""
     from cds_hooks.configuration import served_versions  # rules and models take a second to load
     from cds_hooks.services import services_for, versions_for
 

@@ -114,7 +114,7 @@ def _insert(
 
 
 def _person_of(earlier: dict[str, Any], sent: dict[str, Any], *, is_stale: bool) -> dict[str, Any]:
-    """Return an empty field changes nothing, and one that holds two quotation marks (None here) removes."""
+    """Merge what was sent: an empty field changes nothing, one that holds two quotation marks (None here) removes."""
     if is_stale:
         return earlier
     merged = earlier | sent

@@ -96,7 +96,7 @@ class ActLog:
         return read_rows(url, query)
 
     def _hand_over(self, entry: Entry) -> None:
-        """An unexpected fault is raised, and the entry comes again; after three of them it does not count."""
+        """Take the entry; an unexpected fault is raised and it comes again; after three of them it does not count."""
         self._tries += 1
         try:
             self._take(entry)

@@ -142,7 +142,7 @@ class _Joiner:
         self.joined.items.append(item)
 
     def that_happened(self, reports: Iterable[tuple[int, Report]]) -> "Numbered":
-        """The reports without those of a time to come, which a wrong year makes: all of it would seem to be known."""
+        """Leave out the reports of a time to come, which a wrong year makes: all of it would seem to be known."""
         numbered: Numbered = []
         for index, report in reports:
             time = report.at or report.completeThrough

@@ -129,7 +129,7 @@ class _Unrecorded:
 
 
 def _result(answering: Coroutine[Any, Any, Answered]) -> Answered:
-    """What it comes to, without an event loop: nothing that is computed again waits for a database or another thread.
+    """Return what it comes to, without an event loop: nothing computed again waits for a database or another thread.
 
     Raises:
         RuntimeError: It waits for something, which is a fault of the service.

@@ -424,7 +424,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Return always refused: no client is registered with a Unix socket."""
+        """Refuse always: no client is registered with a Unix socket."""
         del path, timeout, socket_options
         raise TransportRefused("address", "Unix sockets are not connected to.")
 

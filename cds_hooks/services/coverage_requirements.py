@@ -26,7 +26,7 @@ _CODES: Final = (
 
 
 async def decide(call: ServiceInput) -> Advice:
-    """A system action for each order that a payer answers, or cards; a reason for every order without an answer."""
+    """Give a system action for each order that a payer answers, or cards; a reason for each order without an answer."""
     from cds_hooks.services._coverage import advise  # loaded by the first call only
 
     return advise(call)

@@ -135,7 +135,7 @@ def acute_rise(record: PatientRecord) -> tuple[Measurement, Measurement] | None:
 
 
 def severe_albuminuria(record: PatientRecord) -> tuple[Measurement, ...]:
-    """The newest ratio of the year that is severely increased, and an earlier one that confirms it; () for none."""
+    """Find the newest ratio of the year that is severely increased and an earlier one that confirms it; () for none."""
     for analyte, limit in (("uacr", _SEVERE_ALBUMINURIA), ("upcr", _SEVERE_PROTEINURIA)):
         values = record.measurements(analyte)
         if values and values[0].whole_days(record.as_of_epoch) <= _ALBUMIN_DAYS:
@@ -156,7 +156,7 @@ def _confirmed_ratio(values: Sequence[Measurement], limit: float) -> tuple[Measu
 
 
 def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measurement) -> GuidelineCardContent:
-    """Return the rise comes before any referral: when it happened and why."""
+    """Build the card of the rise, which comes before any referral: when it happened and why."""
     values = call.record.measurements("creatinine")[:_TREND_VALUES]
     trend = ", ".join(f"{format_number(value.value)} ({value.time.date})" for value in reversed(values))
     rise = f"{format_number(newest.value)} mg/dL ({newest.time.date}), {format_number(baseline.value)} before"
@@ -181,7 +181,7 @@ def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measuremen
 
 
 def _inherited_content(call: ServiceInput, inherited: ConditionHit) -> GuidelineCardContent:
-    """Return a kidney disease that is inherited is a reason to refer, whatever the eGFR."""
+    """Build the card of an inherited kidney disease, which is a reason to refer, whatever the eGFR."""
     words = plain(inherited.words or inherited.code, 60)
     return _referral_content(
         call,

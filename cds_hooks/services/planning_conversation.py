@@ -156,7 +156,7 @@ def _serious_illness(record: PatientRecord) -> tuple[_SeriousIllness, ConditionH
 
 
 def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: ConditionHit) -> Advice:
-    """The card of who is so ill that an estimate from ordinary results would mislead: the illness and the offer."""
+    """Build the card of one so ill that an estimate from ordinary results would mislead: the illness and the offer."""
     record = call.record
     words = plain(hit.words or hit.code, 60)
     since = f" ({hit.time.date})" if hit.time is not None else ""
@@ -271,7 +271,7 @@ def _card(call: ServiceInput, estimated: ModelEstimate, diagnoses: str) -> Card:
 
 
 def planning_order(patient_id: str, date: str) -> dict[str, Any]:
-    """A draft ServiceRequest (FHIR R4) for the conversation; text only, because no code with a source is available."""
+    """Draft a ServiceRequest (FHIR R4) for the conversation; text only, because no code with a source is available."""
     return service_order(f"{_TALK}: goals, screening and prevention, advance care planning", patient_id, date)
 
 

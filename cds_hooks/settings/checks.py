@@ -28,7 +28,7 @@ def address_fault(text: str, *, origin: bool = False) -> str | None:
 
 
 def plain_http_fault(text: str) -> str | None:
-    """What is wrong where an address is http and not of this machine; what is sent there could be read or changed."""
+    """Say what is wrong where an address is http and not of this machine; what is sent could be read or changed."""
     parts = urlsplit(text)
     if parts.scheme == "https" or is_loopback(parts.hostname or ""):
         return None

@@ -161,7 +161,7 @@ def _cipher(key: bytes) -> Any:
 
 
 def _one_at_a_time(function: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """The function of an object of zstandard, which lets go of the GIL and breaks where two threads use it at once."""
+    """Lock the function of a zstandard object, which lets go of the GIL and breaks where two threads use it at once."""
     lock = Lock()
 
     def alone(value: bytes) -> bytes:

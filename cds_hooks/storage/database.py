@@ -218,7 +218,7 @@ def _engine(url: URL, is_writing: bool) -> Engine:
 
 
 def database_error_reason(error: Exception) -> str:
-    """The message of the database or the operating system in one line, without the values that were to be stored."""
+    """Give the database's or the operating system's message in one line, without the values that were to be stored."""
     if isinstance(error, DBAPIError):
         error = error.orig if isinstance(error.orig, Exception) else error
     if isinstance(error, OSError):

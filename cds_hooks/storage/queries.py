@@ -278,7 +278,7 @@ def find_places(
 
 
 def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator[str]:
-    """The ids of the decisions that the filter describes but for its rule and reasons, in the order of find_decisions.
+    """Yield the ids of the decisions that the filter describes but for its rule and reasons, in find_decisions' order.
 
     What a decision says is not read, so that a share of them is chosen in a fiftieth of the time.
 

@@ -62,7 +62,7 @@ def attacked(
     day_of: Callable[[list[Row]], date],
     summary_of: Callable[[list[Row], date], Summary] = summarise,
 ) -> Iterator[Row]:
-    """What is shown under each attack; `chart_of` gives the resources of a chart, `summary_of` what is said of it."""
+    """Yield what is shown under each attack; `chart_of` gives a chart's resources, `summary_of` what is said of it."""
     for row in rows:
         carrier = str(row.get("carrier") or "")
         names_a_chart = carrier.startswith("c") and carrier[1:].isdigit()
@@ -180,7 +180,7 @@ def _playing(payload: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _content(payload: str) -> str:
-    """The body of the answer: the quoted sentences with what they cite, or the text itself as the model's words."""
+    """Build the answer's body: the quoted sentences with what they cite, or the text itself as the model's words."""
     if "<" in payload and "HTTP" in payload:
         return payload[payload.index("<") :]
     cites = _CITED.findall(payload)

@@ -114,7 +114,7 @@ def _merged(lines: Sequence[Sentence], kept: Sequence[Sentence], complete: set[s
 
 
 def _facts_to_send(chart: ReadableChart, resources: Iterable[Resource]) -> list[Fact]:
-    """What may leave: no drugs, allergies and notes, at most so many, none in which something of the person stands."""
+    """Choose what may leave: no drugs, allergies and notes, at most so many, none with anything of the person."""
     personal = {word.lower() for resource in resources for word in _of_person(resource) if len(word) > 2}
     facts = [
         fact

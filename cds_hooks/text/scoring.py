@@ -53,7 +53,7 @@ def score_notes(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
 
 
 def score_summaries(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
-    """The figures of summaries: facts with their sources, statements that must not be made, contradictions, length."""
+    """Score the summaries: facts with their sources, statements that must not be made, contradictions, length."""
     predicted = {row["chart"]: row["sentences"] for row in predictions}
     counts: Counter[str] = Counter()
     failures: list[str] = []
@@ -84,7 +84,7 @@ def score_summaries(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
 
 
 def score_questions(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
-    """The figures of questions over charts: right with a source, wrong, and abstained where the chart does not say."""
+    """Score the questions over charts: right with a source, wrong, and abstained where the chart does not say."""
     predicted = {row["id"]: row for row in predictions}
     counts: Counter[str] = Counter()
     failures: list[str] = []
@@ -109,7 +109,7 @@ def score_questions(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
 
 
 def score_pages(gold: Sequence[Row], predictions: Sequence[Row]) -> Figures:
-    """The figures of questions over pages: a right page among the first three, and abstained where no page answers."""
+    """Score the questions over pages: a right page among the first three, and abstained where no page answers."""
     predicted = {row["id"]: row for row in predictions}
     counts: Counter[str] = Counter()
     failures: list[str] = []

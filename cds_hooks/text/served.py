@@ -78,7 +78,7 @@ def shown_summary(
 
 
 def answer_client(configured: Settings, body: bytes, client: str) -> dict[str, Any]:
-    """The answer to a client that sends a chart: the sentences with their sources, and the Provenance of a model's.
+    """Answer a client that sends a chart: the sentences with their sources, and the Provenance of a model's.
 
     Beside them stands the card that the notes and the list disagree, where they do.
 

@@ -72,7 +72,7 @@ class Summary(Struct, frozen=True):
 
 
 def summarise(resources: Iterable[Resource], on: date, *, most: int = MOST_SENTENCES) -> Summary:
-    """What a chart says on a day: what contradicts itself, problems, allergies, drugs, results, the family, notes."""
+    """Summarise a chart on a day: what contradicts itself, problems, allergies, drugs, results, the family, notes."""
     return summarise_chart(read_chart(resources, on), most)
 
 

@@ -196,7 +196,7 @@ def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
 
 
 def _no_classes_yet(_record: PatientRecord) -> dict[str, tuple[Allergy, ...]]:
-    """The allergies by class, filled as classes are asked for: at most one entry for each class of the tables."""
+    """Begin the allergies by class, filled as classes are asked for: at most one entry for each class of the tables."""
     return {}
 
 
@@ -252,7 +252,7 @@ def _allergy_of_problem(condition: Condition) -> Allergy | None:
 
 
 def problem_allergen(concept: CodeableConcept) -> Allergen:
-    """What an entry of the problem list says that the patient is allergic to; an empty Allergen for any other."""
+    """Give what an entry of the problem list says that the patient is allergic to; an empty Allergen for any other."""
     return allergen_of_problem(concept.words, tuple([(coding.system, coding.code) for coding in concept.coding]))
 
 

@@ -139,7 +139,7 @@ _NOT_PREGNANT = re.compile(
 
 
 def _not_taken_back(concept: CodeableConcept, meant: Mapping[str, MeantGroup]) -> tuple[MeantGroup, ...]:
-    """The groups of the codes, none where the words take them back: "PE ruled out", "? MI", "Family history of MI"."""
+    """Return the codes' groups, none where the words take them back: "PE ruled out", "? MI", "Family history of MI"."""
     if not _says_otherwise(concept, meant):
         return tuple(meant.values())
     never = _NEVER_TAKEN_BACK if not _NOT_PREGNANT.search(concept.text or "") else _NEVER_TAKEN_BACK_BUT_PREGNANCY
@@ -277,7 +277,7 @@ def _operations(record: PatientRecord) -> _Signs:
 
 
 def _groups_not_meant(procedure: Procedure, time: FhirTime | None, as_of_epoch: float) -> frozenset[str]:
-    """The groups that the procedure does not mean: those that pass, when it is over, and the others until it is."""
+    """Find the groups the procedure does not mean: those that pass, when it is over, and the others until it is."""
     if procedure.status == "in-progress":
         return frozenset(CONDITION_GROUPS) - _PASSING_DAYS.keys()
     days = time.whole_days(as_of_epoch) if time is not None else None
@@ -541,7 +541,7 @@ class ConditionHit(Struct, frozen=True, gc=False):
 
 
 def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
-    """The newest condition of the first of these groups that the record has (tables/condition_groups.csv), or None.
+    """Find the newest condition of the first of these groups the record has (tables/condition_groups.csv), or None.
 
     Of a pregnancy it is the earliest entry that belongs to it.
 
@@ -567,7 +567,7 @@ _SHOWN_OTHERWISE = frozenset({"pregnancy", "breastfeeding", MECHANICAL_VALVE})
 
 
 def charted_groups(record: PatientRecord) -> Set[str]:
-    """The groups that `find_condition` can find at all: most of those that a table asks for are not among them."""
+    """List the groups that `find_condition` can find at all: most of those a table asks for are not among them."""
     by_group = record.derive_checked(_entries_by_group)
     return _SHOWN_OTHERWISE.union(by_group.entries, signs_by_group(record))
 

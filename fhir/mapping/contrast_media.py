@@ -52,7 +52,7 @@ class ContrastReaction(Struct, frozen=True, gc=False):
 
 
 def contrast_reactions(record: PatientRecord, class_name: str) -> Sequence[ContrastReaction]:
-    """The reactions to this class of contrast media (`iodinated_contrast`, `gadolinium_contrast`), the worst first.
+    """List reactions to this class of contrast media (`iodinated_contrast`, `gadolinium_contrast`), the worst first.
 
     Physiologic reactions (nausea, warmth, a vasovagal reaction) and injury of the kidney are left out.
     """

@@ -20,7 +20,7 @@ _NO_VACCINE = frozenset({"998"})
 
 
 def vaccine_families(concept: CodeableConcept, *, is_vaccine: bool = False) -> frozenset[str]:
-    """The families of vaccines (tables/vaccine_families.csv) that a concept means by its codes, else by its words.
+    """Find the families of vaccines (tables/vaccine_families.csv) a concept means by its codes, else by its words.
 
     With `is_vaccine` the name of a disease alone is that of its vaccine, as in an Immunization.
     """

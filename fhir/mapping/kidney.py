@@ -110,7 +110,7 @@ KidneyFunction: TypeAlias = KidneyEstimate | KidneyAbsence
 
 
 def egfr_best(record: PatientRecord) -> KidneyFunction:
-    """The best eGFR in mL/min/1.73 m2: the newest of reported eGFR and CKD-EPI 2021, on one day the reported one.
+    """Find the best eGFR in mL/min/1.73 m2: the newest of reported eGFR and CKD-EPI 2021, on one day the reported one.
 
     Dialysis counts as 0. None under 18; none older than 365 days (30 in hospital). Where no such value is there, stage
     4 or 5 of chronic kidney disease on the problem list gives the upper limit, unless a kidney was transplanted.

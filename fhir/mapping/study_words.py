@@ -131,7 +131,7 @@ def loinc_of_words(words: str) -> str | None:
 
 
 def modality_named(words: str) -> str:
-    """The modality that the words of an order name (CT, MR, XR, or XA for contrast into a vessel), '' for none."""
+    """Find the modality that the words of an order name (CT, MR, XR, or XA for contrast into a vessel), '' for none."""
     modality = next((name for name, pattern in (("CT", _CT), ("MR", _MR)) if pattern.search(words)), "")
     if not modality and _VESSELS.search(words) and not _NO_IODINE.search(words):
         return "XA"

@@ -85,7 +85,7 @@ class Understanding(Struct, frozen=True, kw_only=True):
 
 
 def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICATIONS) -> Understanding:
-    """What is read of a resource; a type that says nothing of problems, drugs, allergies or results is not understood.
+    """Read a resource; a type that says nothing of problems, drugs, allergies or results is not understood.
 
     An order may name one of the `medications` of its chart, which are by Type/id.
 

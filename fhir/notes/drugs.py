@@ -78,7 +78,7 @@ _JOINS: Final = re.compile(
 
 
 def _read_cues(side: str, pattern: str) -> Sequence[tuple[str, re.Pattern[str]]]:
-    """The cues of one side of a drug as patterns; the table has regular expressions, the first status goes first."""
+    """Read one side's cues of a drug as patterns; the table has regular expressions, the first status goes first."""
     with _CUES.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["side"] == side]
     return [(row["status"], re.compile(pattern.replace("WORDS", row["words"]), re.IGNORECASE)) for row in rows]
@@ -104,7 +104,7 @@ _MAY_BE_IF: Final = frozenset({"", "active", "stopped", "held"})
 
 
 def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug, ...]:
-    """The drugs of a note in the order of their places; a later word that stops or holds one stands for all of it."""
+    """Read a note's drugs in the order of their places; a later word that stops or holds one stands for all of it."""
     text = layout.text
     mentions = _mentions(text)
     drugs: list[Drug] = []
@@ -262,7 +262,7 @@ def _amount(match: re.Match[str], name: str) -> tuple[str, bool]:
 
 
 def _with_later_word(drugs: Sequence[Drug]) -> tuple[Drug, ...]:
-    """The drugs with the last status of each where a later mention stops, holds or forbids what stood as taken."""
+    """Give each drug its last status where a later mention stops, holds or forbids what stood as taken."""
     last: dict[str, str] = {}
     corrected: list[Drug] = []
     for drug in reversed(drugs):

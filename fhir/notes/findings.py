@@ -263,7 +263,7 @@ def read_findings(note: str, layout: Layout, asserted: AssertedText, on: date) -
 
 
 def _pieces(parts: Iterable[Sequence[tuple[str, int]]]) -> Iterator[Sequence[tuple[str, int]]]:
-    """The parts of a text, those without an end in pieces: names are looked for beside each other within a part."""
+    """Yield a text's parts, those without an end in pieces: names are looked for beside each other within a part."""
     for part in parts:
         for first in range(0, len(part), _LONGEST_PART):
             yield part[first : first + _LONGEST_PART]

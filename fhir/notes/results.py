@@ -188,7 +188,7 @@ _BY_SIZE: Final = {
 
 
 def _usual_unit(test: _Test, value: str) -> str:
-    """The unit that is meant where a note writes none: the only usual one, or the one of a number of this size."""
+    """Return the unit meant where a note writes none: the only usual one, or the one of a number of this size."""
     if test.name in _BY_SIZE:
         limit, below, above = _BY_SIZE[test.name]
         return below if _number_in(value) < limit else above

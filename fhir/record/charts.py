@@ -113,7 +113,7 @@ def patient_named_by(resource: Json) -> str | None:
 
 
 def by_patient(resources: list[tuple[Json, str | None]], *, with_repeats: bool = False) -> Iterator[Chart]:
-    """The charts in these resources with their fullUrls; references by fullUrl become Type/id, as a server gives them.
+    """Yield these resources' charts with their fullUrls; references by fullUrl become Type/id, as a server gives them.
 
     What names no patient of these is left out, and what comes twice is there once.
     """

@@ -289,7 +289,7 @@ def _decimal(text: str) -> float:
 
 
 def write_decimal(value: object) -> msgspec.Raw:
-    """The `enc_hook` of every encoder that may meet an exact decimal. It is asked about nothing else that is known."""
+    """Write an exact decimal: the `enc_hook` of encoders that may meet one, which ask it about nothing else known."""
     if isinstance(value, ExactDecimal):
         return msgspec.Raw(value.text.encode())
     raise NotImplementedError(f"{type(value).__name__} is not written as JSON")

@@ -564,7 +564,7 @@ class ReadResources:
         return self.by_analyte.get(key, ())
 
     def all_refusals(self) -> Iterator[Refusal]:
-        """What was refused: while reading, then by analyte in the order of the table, then by what was derived."""
+        """Yield what was refused: while reading, then by analyte in the table's order, then by what was derived."""
         yield from self.refusals
         for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
             yield from self.results[analyte].refusals()

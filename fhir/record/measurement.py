@@ -240,7 +240,7 @@ def _of_the_last_days(parts: Sequence[CodedPart]) -> list[CodedPart]:
 
 
 def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[float], list[FhirTime | None]]:
-    """The parts from the newest to the oldest, with the epoch second and the time of each; equal ones keep their order.
+    """Sort the parts, the newest first, with the epoch second and the time of each; equal ones keep their order.
 
     What has no date (`UNDATED`) stands before all others.
     """

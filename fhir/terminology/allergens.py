@@ -138,7 +138,7 @@ _ICD_ALLERGENS: Final = {
 
 
 def allergen_of_problem(text: str, codings: tuple[tuple[str | None, str | None], ...]) -> Allergen:
-    """What an entry of the problem list says that the patient is allergic to; an empty Allergen for any other entry.
+    """Return what an entry of the problem list says the patient is allergic to; an empty Allergen for any other entry.
 
     >>> sorted(allergen_of_problem("Penicillin allergy (anaphylaxis)", ()).allergen_classes)
     ['penicillin']
@@ -232,7 +232,7 @@ def denies_allergies(words: str) -> bool:
 
 
 def _class_phrases(words: str) -> list[tuple[tuple[str, ...], str]]:
-    """The words of classes in a text with their classes: whole words in the singular or plural, the longest first."""
+    """Find the words of classes in a text with their classes: whole words, singular or plural, the longest first."""
     spelled = tuple(_singular(word) for word in _WORD.findall(without_accents(words)))
     phrases, position = [], 0
     while position < len(spelled):

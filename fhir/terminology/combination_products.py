@@ -62,7 +62,7 @@ def assign_strengths(
 
 
 def strengths_by_first(members: Sequence[Ingredient], strength: Strength) -> tuple[Strength, ...] | None:
-    """The strengths of the one product that has this strength of its main part: "amoxicillin-clavulanate 875 mg".
+    """Return the strengths of the one product with this strength of its main part: "amoxicillin-clavulanate 875 mg".
 
     The main part is the one of which every product has the most. None where two products have it, or where it is the
     sum of a product: "1000 mg" of amoxicillin with clavulanate may be 875 and 125 mg.

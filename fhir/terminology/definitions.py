@@ -99,7 +99,7 @@ def roots_of(expression: str) -> frozenset[str]:
 
 
 def concepts_of(expression: str, release: Hierarchy, excluded: frozenset[str]) -> set[str]:
-    """The active concepts of a release that an expression holds; what is in `excluded` and below it is in none."""
+    """Find the active concepts of a release that an expression holds; what is in `excluded` and below it is in none."""
     return _Reader(expression).evaluate(release, excluded)
 
 

@@ -233,7 +233,7 @@ def growth_of_groups(imported: Imported) -> Counter[str]:
 
 
 def faults_of(imported: Imported) -> Iterable[str]:
-    """What a person should look at before the index is used: roots that are absent, definitions that hold nothing."""
+    """Yield what a person should look at before the index is used: absent roots, definitions that hold nothing."""
     for row in imported.differences:
         if row.how == "no such root":
             yield f"the definition of {row.key} names {row.code}, which is not active in the release"

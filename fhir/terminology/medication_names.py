@@ -204,7 +204,7 @@ def _is_for_allergy(ingredient: Ingredient) -> bool:
 
 
 def no_drug_kind(words: str) -> Literal["supply", "fluid"] | None:
-    """What a name that is no drug's is: a supply (needles, test strips) or a fluid, feed or dialysate without a drug.
+    """Say what a name that is no drug's is: a supply (needles, test strips) or a fluid, feed or dialysate without drug.
 
     >>> no_drug_kind("lancets"), no_drug_kind("Lactated Ringers"), no_drug_kind("metformin")
     ('supply', 'fluid', None)

@@ -429,7 +429,7 @@ def product_of_atc_group(system: str | None, code: str | None) -> Product | None
 
 
 def ndc11(code: str) -> tuple[str, ...]:
-    """The eleven digits that an NDC may stand for; two where ten digits without hyphens may be split in two ways.
+    """Return the eleven digits an NDC may stand for; two where ten digits without hyphens may be split in two ways.
 
     A labeler's code of four digits begins with 0 in the eleven-digit form, one of five never does (21 CFR 207.33). A
     code of labeler and product alone gives nine digits.

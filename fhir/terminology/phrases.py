@@ -177,7 +177,7 @@ def _is_weeks_and_days(tokens: Sequence[Token]) -> bool:
 
 
 def _mark_beside(word: str, before: str, sign: str) -> str | None:
-    """What a number with the word beside it is called: "22 wks" weeks, "5 mm" no myeloma, "BMI 43" and "QTc 520"."""
+    """Say what a number with the word beside it means: "22 wks" weeks, "5 mm" no myeloma, "BMI 43" and "QTc 520"."""
     if word in _UNITS:
         return _UNITS[word] if before[0].isdigit() else None
     if before not in _NUMBERS or sign == "<" or not word.replace(".", "", 1).isdigit() or len(word) > 5:
@@ -246,7 +246,7 @@ def _positions(texts: Sequence[str], phrases: _Phrases) -> dict[str, list[tuple[
 
 
 def _written_out(words: list[tuple[str, int]], asserted: AssertedText) -> Iterator[int]:
-    """The abbreviations that the text itself writes out in brackets: "RA (refractory anemia)" is only what it says."""
+    """Yield the abbreviations that the text writes out in brackets: "RA (refractory anemia)" is only what it says."""
     tokens = asserted.tokens
     for number, (word, position) in enumerate(words):
         behind = words[number + 1 : number + 1 + len(word)]
@@ -263,7 +263,7 @@ def _written_out(words: list[tuple[str, int]], asserted: AssertedText) -> Iterat
 def _lookalikes(
     positions: Mapping[str, list[tuple[int, int]]], words: list[tuple[str, int]], asserted: AssertedText
 ) -> list[tuple[int, int]]:
-    """The names that only hold the name of a disease, where no comma and no longer name makes something else of them.
+    """Find the names that only hold that of a disease, where no comma and no longer name makes something else of them.
 
     "Diabetic, diet controlled" and "diabetic diet controlled" are diabetes, a "diabetic diet" is none.
     """

@@ -36,7 +36,7 @@ _ICD_CODE: Final = re.compile(r"[A-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?")
 
 
 def _read_loinc(imported: Imported, file: ReleaseFile) -> None:
-    """An analyte is what has the component, property, time, system and scale of one of its codes, by any method."""
+    """Take as an analyte what has component, property, time, system and scale of one of its codes, by any method."""
     by, number_of_codes = f"LOINC {edition_of(file)}".rstrip(), 0
     with closing(file.lines()) as lines:
         rows = list(table_of(file.name, lines, ("LOINC_NUM", *_LOINC_PARTS)))
@@ -197,7 +197,7 @@ def _read_icd10cm(imported: Imported, file: ReleaseFile) -> None:
 
 
 def _read_icd10gm(imported: Imported, file: ReleaseFile) -> None:
-    """The metadata of BfArM for ICD-10-GM and of the WHO for ICD-10: in column 7 the code, in column 9 its title."""
+    """Read BfArM's metadata for ICD-10-GM and the WHO's for ICD-10: in column 7 the code, in column 9 its title."""
     rows = ((cells[6].rstrip("-.!+*"), cells[8]) for _, cells in cells_of(file, ";", 9, 30))
     edition, publisher = f"ICD-10 {edition_of(file) or file.name}", "WHO" if "_codes" in file.name else "BfArM"
     imported.note(publisher, file, _add_icd(imported, edition, (row for row in rows if _ICD_CODE.fullmatch(row[0]))))
@@ -320,7 +320,7 @@ def _read_cvx(imported: Imported, file: ReleaseFile) -> None:
 
 
 def _read_table(imported: Imported, file: ReleaseFile) -> None:
-    """A table of the ATC, the code list of ICD-10-AM, the site's own codes and names, or its definitions."""
+    """Read a table of the ATC, the code list of ICD-10-AM, the site's own codes and names, or its definitions."""
     header = header_of(file)
     if {"atc_code", "atc_name"} <= header:
         _read_atc(imported, file)

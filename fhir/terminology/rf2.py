@@ -276,7 +276,7 @@ def disagreements(
     ours: Mapping[str, Set[str]],
     groups_in_words: Callable[[str], Set[str]],
 ) -> list[Difference]:
-    """The new members of a group whose name in our words means other groups alone, of the first names that are read."""
+    """List a group's new members whose names in our words mean other groups alone, of the first names that are read."""
     differences: list[Difference] = []
     seen: set[str] = set()
     for concept, plain in _names(files):

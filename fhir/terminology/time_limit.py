@@ -38,7 +38,7 @@ _LIMIT: Final[ContextVar[_Limit | None]] = ContextVar("time_limit", default=None
 
 
 def begin_limit(seconds: float, clock: Callable[[], float]) -> BegunLimit:
-    """What is computed from here on may take so long by this clock, which runs no faster than time; see `end_limit`."""
+    """Limit what is computed from here on to so long by this clock, which runs no faster than time; see `end_limit`."""
     limit = _Limit(clock, clock() + seconds, monotonic() + seconds)
     return BegunLimit(limit, _LIMIT.set(limit))
 

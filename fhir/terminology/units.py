@@ -42,7 +42,7 @@ class UnitParts(Struct, frozen=True):
 
 @remembered("spellings of units", entries=2048, longest=_LONGEST_UNIT)
 def normal_unit(text: str) -> str:
-    """The unit in one spelling, in lower case without annotations; what is not known comes back as it is written.
+    """Return the unit in one spelling, in lower case without annotations; what is unknown comes back as it is written.
 
     >>> normal_unit("10+3/uL"), normal_unit("Tsd/µl"), normal_unit("mL/min/1.73 m²"), normal_unit("% {HbA1c}")
     ('10*3/ul', '10*3/ul', 'ml/min/1.73m2', '%')

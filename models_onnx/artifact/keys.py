@@ -105,7 +105,7 @@ def public_key(raw: bytes, name: str) -> PublicKey:
 
 
 def local_signer(path: Path, name: str) -> tuple[Signer, bool]:
-    """The key in that file, made if there is none (second value: whether it was); its public half lies beside it."""
+    """Read the key in that file, or make one (second value: whether it was made); its public half lies beside it."""
     if path.is_file():
         return read_signer(path, name), False
     from cryptography.hazmat.primitives import serialization

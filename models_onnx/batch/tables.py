@@ -213,6 +213,6 @@ def _quoted(name: str) -> str:
 
 
 def _text_literal(name: str) -> str:
-    """The name of a member of a JSON object as DuckDB takes it: a path, so that no sign in it means something else."""
+    """Write the name of a JSON object's member as DuckDB takes it: a path, so that no sign means something else."""
     path = '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return "'" + path.replace("'", "''") + "'"

@@ -126,7 +126,7 @@ def work_product(
     values: Mapping[str, Value],
     reference: Mapping[str, Value],
 ) -> Working:
-    """The value of the formula; each input's part is the logarithm of what it multiplies the reference's value by.
+    """Compute the formula's value; each input's part is the logarithm of what it multiplies the reference's value by.
 
     Exact where the formula is a product of functions of one input each; inputs that are not named must be the same in
     both (the sex that picks a constant).

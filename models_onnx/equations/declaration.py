@@ -291,7 +291,7 @@ class Equation:
         return self.outputs[0] if name is None else self._outputs_by_id[name]
 
     def band(self, output: str, value: float, values: Values) -> tuple[BandTable, Band] | None:
-        """The band of a value and the table it is in; None where the output has no bands or none is for this person."""
+        """Find a value's band and the table it is in; None where the output has no bands or none is for this person."""
         for table in self.bands:
             if table.output == output and (table.applies is None or table.applies(values)):
                 return table, [band for band in table.bands if band.is_reached(value)][-1]

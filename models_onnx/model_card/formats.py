@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 @cache
 def templates() -> "Environment":
-    """The templates of the pages that are made of a model's files; everything that is put into them is escaped."""
+    """Load the templates of the pages that are made of a model's files; all that is put into them is escaped."""
     # imported with the first page: a server that starts needs none
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

@@ -72,7 +72,7 @@ _EXCLUSIONS = (
 
 
 def _cautions(newest: str, hispanic: str, later: str = "") -> tuple[str, ...]:
-    """The cautions of both models with the figures of each: observed/expected of the newest years and of a group."""
+    """Return both models' cautions with the figures of each: observed/expected of the newest years and of a group."""
     return (
         "Not for emergencies. Review the listed factors and the chart; the score may be wrong when inputs are missing "
         "or outside the ranges shown.",

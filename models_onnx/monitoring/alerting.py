@@ -67,7 +67,7 @@ def alerting_at(manifest: Manifest, share: float) -> InForce:
 
 
 def _people_above(manifest: Manifest, row: Threshold) -> int:
-    """The people whose outcome is known: by the bins of the cohort where one begins here, else by the alert rate."""
+    """Count the people whose outcome is known: by the cohort's bins where one begins here, else by the alert rate."""
     bins = manifest.reference.bins
     if any(abs(percentile_bin.percentile_low - row.percentile) < _CLOSE for percentile_bin in bins):
         return sum(

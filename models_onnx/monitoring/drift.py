@@ -69,7 +69,7 @@ class Beyond(NamedTuple):
 
 
 def beyond(reference: Sketch, window: Sketch) -> Beyond:
-    """What of the window lies below the lowest or above the highest value of the reference by a quarter of it or more.
+    """Find what of the window lies below the reference's lowest or above its highest value by a quarter of it or more.
 
     `chance` is that of so many values of one distribution on that side (of both sides the smaller one, doubled): of
     n + m values in any order the k largest are all among n with probability C(n, k) / C(n + m, k). The reference may

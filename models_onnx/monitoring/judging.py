@@ -308,7 +308,7 @@ class Compared:
             )
 
     def _alerts(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
-        """The rate of cards: beyond three sigma on two days in a row, to act; on a day, or by CUSUM, to be watched."""
+        """Judge the cards' rate: beyond three sigma on two days running, to act; on one, or by CUSUM, to be watched."""
         days = [
             (day_counts.with_cards, day_counts.calls)
             for _, day_counts in sorted(self.reference.items())

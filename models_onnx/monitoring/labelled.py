@@ -46,7 +46,7 @@ _packed: Final = msgspec.msgpack.Decoder(dict[str, bytes])
 
 
 def pack(counts: LabelCounts) -> bytes:
-    """The counts as they are kept: a report reads those of hundreds of days, and JSON would take a second of it."""
+    """Pack the counts as they are kept: a report reads those of hundreds of days; JSON would take a second of it."""
     tables = {key: [[bucket, *row] for bucket, row in buckets.items()] for key, buckets in counts.cells.items()}
     return msgspec.msgpack.encode({key: np.array(rows, dtype=_STORED).tobytes() for key, rows in tables.items()})
 

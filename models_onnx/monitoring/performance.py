@@ -102,7 +102,7 @@ def calibration_slope(labelled: Labelled, confidence: float = 0.95) -> Interval 
 
 
 def area_under_curve(labelled: Labelled, confidence: float = 0.95) -> Interval | None:
-    """The probability that who has the event got the higher estimate, ties counted half; None without two of each."""
+    """Return the probability that who has the event got the higher estimate, ties half; None without two of each."""
     yes, no = labelled.yes, labelled.no
     events, others = float(yes.sum()), float(no.sum())
     if min(events, others) < 2:

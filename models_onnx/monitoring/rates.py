@@ -62,7 +62,7 @@ def cusum(z: Sequence[float]) -> float:
 
 
 def at_least(count: int, expected: float) -> float:
-    """The probability of `count` or more where `expected` come on average (Poisson); 0 beyond what a float can tell."""
+    """Give the chance of `count` or more where `expected` come on average (Poisson); 0 beyond what a float can tell."""
     return max(0.0, 1.0 - at_most(count - 1, expected)) if count > 0 else 1.0
 
 

@@ -55,7 +55,7 @@ def exchanged(now: DayCounts, before: DayCounts) -> Iterator[Exchanged]:
 
 
 def higher(men: Sketch, women: Sketch) -> tuple[float, float]:
-    """The probability that a man's value is the higher one, ties half, and its standard error (Hanley, McNeil 1982)."""
+    """Give the probability that a man's value is higher, ties half, and its standard error (Hanley, McNeil 1982)."""
     n, m = men.total(), women.total()
     below, pairs = 0, 0.0
     for bucket in sorted({*men, *women}):

@@ -41,7 +41,7 @@ def not_in_population(manifest: Manifest, age_years: float | None) -> NotScored 
 
 
 def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | None:
-    """The first reason against a score for this vector (order of the manifest's features, NaN missing); None if fine.
+    """Find the first reason not to score this vector (order of the manifest's features, NaN missing); None if fine.
 
     In this order: an input that must be there, too few of a group, a value outside the trained range.
     """

@@ -340,7 +340,7 @@ def _with_count_of_others(facts: Iterable[Fact]) -> Iterator[Fact]:
 
 
 def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) -> tuple[Evidence, ...]:
-    """What the finding rests on: the row of a table that decided, else what the band cites, else all of the rule's."""
+    """Give what the finding rests on: a table's row that decided, else what the band cites, else all of the rule's."""
     of_row = rule.family.evidence.get(rule.id)
     declared = rule.declared.evidence
     row_evidence = of_row(context) if of_row is not None else ()

@@ -157,7 +157,7 @@ _LEFT_OUT: Any = object()
 
 
 def _filled_from_row(value: Any, row: Mapping[str, str]) -> Any:
-    """The value with `$column` in every text replaced; a column that the row does not have is a fault of the file."""
+    """Replace `$column` in every text of the value; a column that the row does not have is a fault of the file."""
     if isinstance(value, str):
         return Template(value).substitute(row) if "$" in value else value
     if isinstance(value, list):

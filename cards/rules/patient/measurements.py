@@ -104,7 +104,7 @@ _WEEK_SECONDS = 7 * DAY_SECONDS
 
 
 def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
-    """What a summary says: "eGFR 28 mL/min on 2026-07-30", "CrCl 25.5 mL/min on 2026-07-21", "dialysis on record"."""
+    """Say it for a summary: "eGFR 28 mL/min on 2026-07-30", "CrCl 25.5 mL/min on 2026-07-21", "dialysis on record"."""
     name = _name(estimate)
     if estimate.method == "dialysis":
         return "dialysis on record"
@@ -126,7 +126,7 @@ def phrase(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> str:
 
 
 def facts(estimate: KidneyEstimate, limits: Iterable[float] = ()) -> list[Fact]:
-    """The estimate with its unit, date and source, then the measurements behind it, which need no text of their own."""
+    """List the estimate with unit, date and source, then the measurements behind it, which need no text themselves."""
     estimate_fact = Fact(
         "crcl" if _name(estimate) == "CrCl" else "egfr",
         _statement(estimate, limits),

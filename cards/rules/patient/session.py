@@ -345,7 +345,7 @@ class PatientSession:
         return list(partners.values())
 
     def _alike(self, selector: Selector) -> dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]:
-        """What the selector means, by its ingredients and whether it is drafted: a chart may list a drug many times."""
+        """Group by ingredients and by being drafted what the selector means: a chart may list a drug many times."""
 
         def group() -> dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]:
             alike: dict[tuple[tuple[str, ...], bool], list[CurrentMedication]] = {}

@@ -86,7 +86,7 @@ def _input(feature: ModelInput, basis: Basis, contribution: float) -> Input:
 
 
 def _answer(feature: ModelInput, value: float, source: str) -> str:
-    """The words of a code or of a yes or no, "" for all others; what was not found has the patient as its source."""
+    """Give the words of a code or of a yes or no, else ""; what was not found has the patient as its source."""
     if feature.choices:
         position = int(value)
         return feature.choices[position] if 0 <= position < len(feature.choices) else ""

@@ -78,7 +78,7 @@ def _file(module: ModuleType) -> str:
 
 
 def _lines_of(module: ModuleType, feature: Feature) -> list[int]:
-    """The lines of the module's file that have the name in quotes; the first line where it is put together of parts."""
+    """Find the lines of the module's file with the name in quotes; the first line where it is put together of parts."""
     lines = Path(module.__file__ or "").read_text(encoding="utf-8").splitlines()
     return [number for number, line in enumerate(lines, 1) if f'"{feature.name}"' in line] or [1]
 

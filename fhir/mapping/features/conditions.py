@@ -34,7 +34,7 @@ class HasCondition(YesNoFeature):
     reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The condition with its words and date; else whether the value has reached the limit; else not found."""
+        """Read the condition with its words and date; else whether the value has reached the limit; else not found."""
         hit = find_condition(record, *self.groups)
         if hit is not None and self._is_current(record, hit):
             return _of_condition(self, record, hit)

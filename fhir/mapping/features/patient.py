@@ -65,7 +65,7 @@ class TakesMedication(YesNoFeature):
     reads: ClassVar[frozenset[str]] = frozenset({"MedicationRequest", "MedicationStatement"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """The first such medicine with the date of its order; missing where one on the list could not be read."""
+        """Read the first such medicine with the date of its order; missing where one on the list could not be read."""
         presence = presence_of(record, frozenset(self.classes), other_than=self.other_than)
         if presence.medications:
             first = presence.medications[0]

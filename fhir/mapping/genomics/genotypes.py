@@ -77,7 +77,7 @@ _PAIR_AND_ZYGOSITY = late_pattern(
 
 
 def genotype_of(gene: str, text: str) -> Translation | None:
-    """The diplotypes of a text that is one; without keys where an allele is not known, None where it is no genotype."""
+    """Read the diplotypes of a text; without keys where an allele is not known, None where it is no genotype."""
     text = re.sub(r"^(?:genotype|diplotype|result|star alleles?)\b[:\s]*", "", text.strip(), flags=re.IGNORECASE)
     whole = _of_functions(gene, text) or _known_pair(gene, text)
     if whole is not None:
@@ -90,7 +90,7 @@ def genotype_of(gene: str, text: str) -> Translation | None:
 
 
 def _of_functions(gene: str, text: str) -> tuple[str, ...] | None:
-    """The keys of two alleles that are named by their function: "no function/no function", "two no function alleles".
+    """Read the keys of two alleles that are named by function: "no function/no function", "two no function alleles".
 
     A gene with an activity score has the keys of every value that an allele of that function can have.
     """

@@ -264,7 +264,7 @@ def _with_code(gene: str, code: ObservationCode, text: str) -> tuple[Translation
 
 
 def _gene_of(observation: Observation) -> str | None:
-    """The gene that the observation is about: by its component, else the words of its code, its code, its value."""
+    """Find the gene the observation is about: by its component, else the words of its code, its code, its value."""
     studied = _gene_studied(observation)
     if studied is not None:
         return studied
@@ -347,7 +347,7 @@ def _activity(part: Observation | ObservationComponent) -> str:
 
 
 def _variant(observation: Observation) -> str:
-    """A variant that was found, with its zygosity, as words ("rs4244285 homozygous"); '' where it is not told so."""
+    """Name a variant that was found and its zygosity in words ("rs4244285 homozygous"); '' where it is not told so."""
     if _presence(observation) != POSITIVE or not _has_code(observation.code, _VARIANT):
         return ""
     value_texts = [

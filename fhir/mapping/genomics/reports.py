@@ -212,7 +212,7 @@ _DOUBTFUL = late_pattern(
 
 
 def _conclusions(record: PatientRecord) -> Iterator[GeneReading]:
-    """What the conclusions of reports say of genes, where all of it is understood; prose that is not says nothing."""
+    """Yield what conclusions of reports say of genes, where all of it is understood; prose that is not says nothing."""
     for report in record.diagnostic_reports:
         if report.status not in _WHOLE | _NOT_YET:
             continue
@@ -229,7 +229,7 @@ def _conclusions(record: PatientRecord) -> Iterator[GeneReading]:
 
 
 def _concluded(words: str) -> list[tuple[str, ReadingKind, tuple[str, ...], str]]:
-    """The statements of a conclusion about each gene that it names: all that follows the name, or its first sentence.
+    """Read a conclusion's statements about each gene that it names: all that follows the name, or its first sentence.
 
     None where what stands beside them could deny one of them, or be about somebody else.
     """

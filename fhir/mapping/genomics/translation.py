@@ -209,7 +209,7 @@ def _with_stars(gene: str, text: str) -> str:
 
 
 def _with_reference(text: str) -> str:
-    """Return the reference allele is *1, whatever else a laboratory calls it."""
+    """Write the reference allele as *1, whatever else a laboratory calls it."""
     if _WILD_WHOLE.fullmatch(text.strip(" .")):
         return "*1/*1"
     return _WILD_ALLELE.sub("*1", _WILD_LABEL.sub(r"\g<pair>", text))

@@ -145,7 +145,7 @@ def _asked_alleles() -> frozenset[str]:
 
 
 def translate_hla(gene: str, text: str) -> Iterator[Translation]:
-    """A pair of alleles tells of every allele; one allele, or one with "positive" or "negative", tells of itself."""
+    """Translate alleles: a pair tells of every allele; one, or one with "positive" or "negative", tells of itself."""
     parts = (_HLA_TWO if "/" not in text else _PAIR).split(text)
     pair = [match for part in parts if (match := _HLA.fullmatch(part.strip())) is not None]
     if len(pair) == len(parts) <= 2:
@@ -300,7 +300,7 @@ _TELLS: Final = late_pattern(
 
 
 def without_advice(text: str) -> str:
-    """The text without the parts that only advise about a drug or tell of the method; the text itself without any.
+    """Remove the parts that only advise about a drug or tell of the method; a text that has none comes back as it is.
 
     >>> without_advice("Poor metabolizer, consider alternative"), without_advice("If poor metabolizer, confirm")
     ('Poor metabolizer', 'If poor metabolizer, confirm')

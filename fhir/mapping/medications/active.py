@@ -209,7 +209,7 @@ def _supplied(
     record: PatientRecord,
     ordered: tuple[ActiveMedication, ...],
 ) -> Iterator[ActiveMedication]:
-    """What was given out or given for an order that is not on the record, where nothing else tells of that drug."""
+    """Yield what was given out or given for an order not on the record, where nothing else tells of that drug."""
     listed = {frozenset(order.identity.rxcuis) for order in ordered if order.identity.recognised}
     sources = {f"MedicationRequest/{request.id}" for request in record.medication_requests}
     for supply in supplies:
@@ -299,7 +299,7 @@ def _identity(order: Order, record: PatientRecord) -> MedicationIdentity:
 
 
 def _no_identities_yet(_record: PatientRecord) -> dict[int, MedicationIdentity]:
-    """What each order is, by the id of its object, filled as orders are asked for; the record keeps the orders."""
+    """Begin the identities, by the id of the order's object, filled as orders are asked for; the record keeps these."""
     return {}
 
 
@@ -343,7 +343,7 @@ def _is_over(order: Order, as_of_epoch: float) -> bool:
 
 
 def order_end(order: Order) -> float | None:
-    """The epoch second at which an order ends by its own bounds, its validity or its supply; None when it goes on."""
+    """Return the epoch second when an order ends by its own bounds, validity or supply; None when it goes on."""
     if isinstance(order, MedicationDispense):
         return _supply_end(order)
     if isinstance(order, MedicationAdministration):
@@ -555,7 +555,7 @@ def _find_held(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 
 def _with_status(status: str, days: float, record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    """The newest entry of each drug with this status of the last days, if the drug is not on the list otherwise."""
+    """Find the newest entry of each drug with this status of the last days, if the drug is not listed otherwise."""
     orders: list[MedicationRequest | MedicationStatement] = [*record.medication_requests, *record.medication_statements]
     dated = [(_reported_at(order), order) for order in orders if order.status == status]
     recent = [(time, order) for time, order in dated if time is None or _was_written_lately(time, record, days)]
@@ -644,7 +644,7 @@ def unreadable_medications(record: PatientRecord, *, systemic: bool = True) -> t
 
 
 def unreadable_codes(record: PatientRecord) -> tuple[str, ...]:
-    """The first code of each medication that no table knows: "system|code", or "text"; () where nobody looked."""
+    """Give the first code of each medication that no table knows: "system|code", or "text"; () where nobody looked."""
     if not has_read_medications(record):
         return ()
     return tuple(

@@ -130,7 +130,7 @@ _THEN = re.compile(r"^\s*(?:and )?then[, ]+", re.IGNORECASE)
 
 
 def _without_then(dosage: Dosage) -> Dosage:
-    """Return an instruction of several, whose first word only says that it follows the one before."""
+    """Leave out the first word of an instruction of several that only says that it follows the one before."""
     is_next = dosage.text is not None and _THEN.match(dosage.text) is not None
     return replace(dosage, text=_THEN.sub("", dosage.text or "")) if is_next else dosage
 
@@ -149,7 +149,7 @@ def _plain_dose(
     millilitres: float | None,
     plain: PlainOrder,
 ) -> DailyDose:
-    """The dose of an order that says no more than this: the same for whoever takes a product of these strengths."""
+    """Compute the dose of an order that says no more than this: one for all who take a product of these strengths."""
     return _computed(order_of(plain), MedicationIdentity("", ingredients, strengths, millilitres=millilitres), None)
 
 
@@ -244,7 +244,7 @@ def _with_parts(dose: DailyDose, instruction: Instruction, identity: MedicationI
 
 
 def _activity_together(doses: Sequence[DailyDose], sequential: bool) -> Activity | None:
-    """The units of several instructions: of one day together, or of the day with the most; None where one is open."""
+    """Give the units of several instructions: of one day together, or of the day with most; None where one is open."""
     stated = [dose.activity for dose in doses if dose.activity is not None]
     if len(stated) < len(doses) or len({part.unit for part in stated}) != 1:
         return None

@@ -443,7 +443,7 @@ def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float |
 
 
 def _rate(dosage: Dosage) -> DoseAmount | None:
-    """A continuous infusion as an amount of a span of time ("5 units/h"); None when none is stated or can be read."""
+    """Read a continuous infusion as an amount of a span of time ("5 units/h"); None when none is stated or readable."""
     stated = _ordered(dosage.doseAndRate)
     if stated is None:
         return None

@@ -202,7 +202,7 @@ def _of_atc_group(concept: CodeableConcept, words: str) -> MedicationIdentity | 
 
 
 def _of_substance(concept: CodeableConcept, words: str) -> MedicationIdentity | None:
-    """What a code of a substance of SNOMED CT, or an imported code or name, says: ingredients without strength."""
+    """Read what a code of a substance of SNOMED CT, or an imported code or name, says: ingredients without strength."""
     products = (product_of_substance(coding.system, coding.code) for coding in concept.coding)
     product = next((product for product in products if product is not None), None)
     if product is None and (imported := meaning_of_name(words)) is not None and imported.ingredients:
@@ -295,7 +295,7 @@ def _identify_reference(
 
 
 def resolve_medication(reference: str, medications: Medications, contained: Iterable[object]) -> Medication | None:
-    """The Medication a reference points to: "#id" among the contained ones, else by address or 'Medication/id'."""
+    """Find the Medication a reference points to: "#id" among the contained ones, else by address or 'Medication/id'."""
     if reference.startswith("#"):
         inside = (
             resource
@@ -313,7 +313,7 @@ def resolve_medication(reference: str, medications: Medications, contained: Iter
 def identify_medication(
     medication: Medication, medications: Medications = _NO_MEDICATIONS, depth: int = _DEEPEST_REFERENCE
 ) -> MedicationIdentity:
-    """The medication a Medication resource describes: its code, its name among the identifiers, its ingredients."""
+    """Identify the medication of a Medication resource: its code, its name among the identifiers, its ingredients."""
     # MIMIC keeps the name among the identifiers, not in the code.
     name = next(
         (

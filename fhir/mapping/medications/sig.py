@@ -322,7 +322,7 @@ def _is_between_meals(text: str, times: Sequence[SigFrequency]) -> bool:
 
 
 def _without_amounts(text: str, amounts: Iterable[SigAmount]) -> str:
-    """The words with a blank for each letter of an amount: the day of "mg/kg/day" says nothing about how often."""
+    """Put a blank for each letter of an amount in the words: the day of "mg/kg/day" says nothing about how often."""
     for amount in amounts:
         text = f"{text[: amount.start]}{' ' * (amount.end - amount.start)}{text[amount.end :]}"
     return text

@@ -221,7 +221,7 @@ _LEFT_OUT = late_pattern(r"\b(?:except|other days?|all other|rest of the week|bu
 
 
 def named_days(text: str) -> frozenset[str] | None:
-    """The days of the week that the words name, as "mon"; empty when none, None when some are left out or differ."""
+    """Return the days of the week the words name, as "mon"; empty when none, None when some are left out or differ."""
     texts: set[str] = set()
     for match in _DAY_RANGE.finditer(text):
         first, last = DAYS_OF_WEEK.index(match["first"][:3]), DAYS_OF_WEEK.index(match["last"][:3])

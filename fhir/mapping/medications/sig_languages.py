@@ -46,7 +46,7 @@ _MOMENTS = ("in the morning", "at noon", "in the evening", "at bedtime")
 
 
 def in_english(words: str) -> str:
-    """The words of a sig in small letters with terms of other languages in English; other words come back as they are.
+    """Put a sig into small letters, with terms of other languages in English; other words come back as they are.
 
     >>> in_english("1 tablette alle 8 stunden"), in_english("tomar una tableta dos veces al día")
     ('1 tablet every 8 hours', 'take 1 tablet twice a day')

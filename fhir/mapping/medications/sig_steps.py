@@ -92,7 +92,7 @@ def _as_often(before: str, last: str) -> str:
 
 
 def _listed(part: str) -> list[str]:
-    """The steps of a list without "then": each but the last says when or for how long it is, and all say how much.
+    """Split a list without "then" into steps: each but the last says when or for how long it is, and all say how much.
 
     What is taken in the morning for a week and in the evening for a week may be at once: no list of steps.
     """

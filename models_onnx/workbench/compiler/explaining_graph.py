@@ -34,7 +34,7 @@ class Groups:
 
     @classmethod
     def of(cls, features: Sequence[str], declared: Mapping[str, Sequence[str]]) -> Self:
-        """The declared groups where their first input stands, the others alone; refuses an unknown or twice used input.
+        """Put declared groups where their first input stands, the others alone; refuse an unknown or twice used input.
 
         >>> Groups.of(["age", "unit_a", "unit_b"], {"unit": ["unit_a", "unit_b"]}).members
         ((0,), (1, 2))

@@ -125,7 +125,7 @@ class OracleAnswers:
 def ask_library(
     model: Any, fitted: FittedModel, rows: NDArray[np.float32], cohort: Array, names: Sequence[str]
 ) -> OracleAnswers:
-    """The library's probabilities for the rows that it accepts; for the others the margins are computed in numpy.
+    """Ask the library for its probabilities for the rows that it accepts; compute the others' margins in numpy.
 
     Raises:
         ParityRefused: the two disagree, which means that the model was read wrongly.

@@ -58,7 +58,7 @@ class GateResult(Struct, frozen=True, kw_only=True):
 
 
 def figures_of(evidence: Evidence) -> Figures:
-    """The evaluation computed now from rows and file; what the manifest says of itself is never read for a verdict.
+    """Give the evaluation computed now from rows and file; what a manifest says of itself is never read for a verdict.
 
     Raises:
         NotRun: nothing was computed.

@@ -63,7 +63,7 @@ def representation_in_words(manifest: Manifest) -> str:
 
 
 def validity(manifest: Manifest) -> Figures:
-    """The figures of discrimination, calibration and the threshold with their intervals, over all and latest years."""
+    """Give the figures of discrimination, calibration and threshold with their intervals, over all and latest years."""
     evaluation = manifest.evaluation
     return {
         "how": evaluation.get("how", ""),

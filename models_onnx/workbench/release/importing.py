@@ -150,7 +150,7 @@ def import_model(
 
 
 def read_origin(path: Path) -> Origin:
-    """The bytes of an ONNX file, or of the ONNX model in an MLflow model folder; UnsafeModel for anything else."""
+    """Read the bytes of an ONNX file, or of the ONNX model in an MLflow model folder; UnsafeModel for anything else."""
     if path.is_dir():
         logged = read_mlflow(path)
         return Origin(_read(logged.model), logged.words, logged.inputs)

@@ -192,7 +192,7 @@ def evaluate_rows(
     specs: Path | None = None,
     data_folder: Path | None = None,
 ) -> ExternalEvaluation:
-    """The committed artifact on other rows of the same form (no fold needed); every eligible person is predicted.
+    """Evaluate the committed artifact on other rows of its form (no fold needed); every eligible person is predicted.
 
     Raises:
         TrainingRefused: the rows are those that the model was trained on; other names for them are seen where the

@@ -163,7 +163,7 @@ def figures_within_groups(spec: ModelSpec, cohort: Cohort, probability: Array, t
 
 
 def hidden_groups(spec: ModelSpec, cohort: Cohort) -> tuple[str, ...]:
-    """A sentence for each value of such a column that the axis counts as "not recorded", although it is recorded."""
+    """Write a sentence for each value of such a column the axis counts as "not recorded", though it is recorded."""
     sentences = []
     for axis, group, column, values in _axes(spec, cohort):
         nobody = np.array([pd.isna(member) or str(member).lower() in _NOT_JUDGED for member in group])

@@ -42,7 +42,7 @@ def lineage_of(spec: ModelSpec, specs: Path | None = None) -> Lineage:
 
 
 def fitted_with(spec: ModelSpec) -> dict[str, str]:
-    """The libraries, by version, that may have fitted a model of one's own; none for the families of this project."""
+    """List the libraries, by version, that may have fitted a model of one's own; none for this project's families."""
     if not isinstance(spec.estimator, OwnEstimator | Fitted):
         return {}
     there = {distribution.name.lower(): distribution.version for distribution in distributions() if distribution.name}

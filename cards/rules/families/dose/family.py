@@ -394,7 +394,7 @@ def _sig(dose: float, times: int) -> Sig:
 
 
 def tenth(context: RuleContext) -> OrderChange | None:
-    """A tenth of a dose that is far over its limit, as often as ordered: within the limit, and not under a tenth of it.
+    """Offer a tenth of a dose far over its limit, as often as ordered: within the limit, and not under a tenth of it.
 
     One zero too many or a decimal point too far right makes ten times the dose that was meant.
     """

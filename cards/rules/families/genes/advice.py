@@ -57,7 +57,7 @@ class Advice(Struct, frozen=True):
 
 
 def results_for(record: PatientRecord, drug_genes: Sequence[str], rxcuis: Sequence[str]) -> dict[str, GeneResult]:
-    """The results of these genes, with the therapeutic implications about these drugs; a gene without one is not in."""
+    """Return these genes' results with the therapeutic implications about these drugs; a gene without one is not in."""
     readings = gene_readings(record)
     if not readings.has_any:
         return {}

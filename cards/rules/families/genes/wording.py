@@ -34,7 +34,7 @@ _MEANS: Mapping[str, str] = {
 
 
 def result_words(result: GeneResult) -> str:
-    """The gene with what its result means: "CYP2D6 poor metabolizer (activity score 0)", "HLA-B*57:01 positive"."""
+    """Name the gene and what its result means: "CYP2D6 poor metabolizer (activity score 0)", "HLA-B*57:01 positive"."""
     if not result.keys:
         return f"{result.gene} “{plain(result.newest.wording, _LONGEST_SAID)}”"
     called = " or ".join(
@@ -93,7 +93,7 @@ def summary(context: RuleContext) -> str | None:
 
 
 def _with_drug(instruction: str, drug: str) -> str:
-    """The instruction with the drug's name where that makes a sentence ("do not use codeine: toxicity"), else ""."""
+    """Put the drug's name in the instruction where that makes a sentence ("do not use codeine: toxicity"), else ""."""
     for start, phrase in (
         ("do not use", f"do not use {drug}"),
         ("consider another drug", f"consider another drug than {drug}"),

@@ -189,7 +189,7 @@ def _has_rescue(session: PatientSession, within_days: float) -> bool:
 
 
 def _is_rescue(identity: MedicationIdentity) -> bool:
-    """Return combinations with an opioid do not count; without a stated form it counts (CLARIFICATIONS)."""
+    """Say whether it is naloxone, not combined with an opioid; it counts without a stated form (CLARIFICATIONS)."""
     return bool(identity.rxcuis) and NALOXONE.issuperset(identity.rxcuis)
 
 

@@ -237,7 +237,7 @@ def ebm_terms(model: Any, features: Sequence[str]) -> tuple[tuple[Term, ...], fl
 
 
 def _axis(model: Any, features: Sequence[str], j: int, dimensions: int) -> tuple[tuple[float, ...], list[int]]:
-    """The edges of our cells, and interpret's bin of each: 0 missing, 1.. increasing, the last for unknown values."""
+    """Find our cells' edges, and interpret's bin of each: 0 missing, 1.. increasing, the last for unknown values."""
     resolutions = model.bins_[j]
     bins = resolutions[min(dimensions, len(resolutions)) - 1]
     if isinstance(bins, dict):

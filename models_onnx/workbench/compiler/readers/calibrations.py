@@ -59,7 +59,7 @@ class CalibrationLine:
 
 
 def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
-    """The model inside a fitted CalibratedClassifierCV and its line; any other object as it is, without its wrapping.
+    """Return the model in a fitted CalibratedClassifierCV and its line; another object as it is, without its wrapping.
 
     Raises:
         CompileRefused: the calibration is no line, or of several models.

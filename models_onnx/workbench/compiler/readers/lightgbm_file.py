@@ -22,7 +22,7 @@ Section = dict[str, str]
 
 
 def parse_lightgbm(name: str, text: str) -> Ensemble:
-    """The model of that text; CompileRefused names what is not compiled: objective, dart, categorical or linear trees.
+    """Read that text's model; CompileRefused names what is not compiled: objective, dart, categorical or linear trees.
 
     A threshold is rounded down to float32: for every float32 value `x <= threshold` then says what float64 said.
     """

@@ -15,7 +15,7 @@ _OBJECTIVES = ("binary:logistic", "reg:logistic")
 
 
 def parse_xgboost(name: str, content: bytes) -> Ensemble:
-    """The model of those bytes; CompileRefused names what is not compiled: objective, booster, categorical splits.
+    """Read the model of those bytes; CompileRefused names what is not compiled: objective, booster, categorical splits.
 
     XGBoost goes left where x < threshold, both float32: here where x <= the float32 below it.
     """

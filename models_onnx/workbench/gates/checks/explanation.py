@@ -200,7 +200,7 @@ def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Answer
 
 
 def _learned_faults(subject: Subject, evidence: Evidence, people: NDArray[np.float64]) -> tuple[list[str], float]:
-    """Inputs whose absence moves the estimate although (nearly) nobody lacked them; and the largest such contribution.
+    """Find inputs whose absence moves estimates while (nearly) nobody lacked them; and the largest such contribution.
 
     Raises:
         NotRun: there are no rows to see who lacked what.
@@ -236,7 +236,7 @@ def _learned_faults(subject: Subject, evidence: Evidence, people: NDArray[np.flo
 def _moved_by_absence(
     subject: Subject, answers: Answers, people: NDArray[np.float64], position: int
 ) -> NDArray[np.float64] | None:
-    """What the absence of an input contributes; in a group, what the group's share changes by it; None: not known."""
+    """Return what an input's absence contributes; in a group, what the group's share changes by it; None: not known."""
     if answers.contributions is None or (not subject.groups and answers.contributions.shape != people.shape):
         return None
     of_group = [column for column, (_, members) in enumerate(subject.groups) if position in members]

@@ -148,7 +148,7 @@ def simultaneous(comparisons: int) -> float:
 
 
 def _measured(groups: Sequence[Group], name: str) -> list[Group]:
-    """The groups that are compared by an error rate; those too small for it count as one group, if they fill one."""
+    """Return the groups compared by an error rate; those too small for it count as one group, if they fill one."""
     there = [group for group in groups if name in group and group[name]["value"] is not None]
     enough = [group for group in there if group["events"] >= ENOUGH_FOR_ERRORS]
     small = [group for group in there if group["events"] < ENOUGH_FOR_ERRORS]
@@ -202,7 +202,7 @@ def _merged_faults(evidence: Evidence, widening: float) -> list[str]:
 
 
 def _too_small(axis: str, groups: Sequence[Group]) -> list[str]:
-    """An axis that nobody may leave out, of which most people are in groups so small that nothing is judged by it."""
+    """Name an axis nobody may leave out, of which most people are in groups so small that nothing is judged by it."""
     events = sum(group["events"] for group in groups)
     judged = sum(group["events"] for group in groups if _enough(group))
     if events < ENOUGH_TO_SPLIT or 2 * judged >= events or not axis.startswith(tuple(LEAST_ASKED)):

@@ -53,7 +53,7 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
 
 
 def _leaks(inputs: InputEvidence) -> list[str]:
-    """Inputs that know the outcome: read from its columns, too good alone or in the model, or so until the horizon."""
+    """Name inputs that know the outcome: read from its columns, too good alone, in the model or until the horizon."""
     sentences = (*inputs.leaks, *too_good(inputs.alone, inputs.after, inputs.losses))
     return [f"{sentence} (a leak: {CLEARED})" for sentence in sentences]
 

@@ -73,7 +73,7 @@ def _tensor_faults(subject: Subject) -> list[str]:
 
 
 def _mask_faults(subject: Subject) -> list[str]:
-    """An input below its range is marked as out of range, and a missing one as missing, each in its own column."""
+    """Check that an input below its range is marked out of range, and a missing one missing, each in its own column."""
     count = len(subject.features)
     person = ordinary(subject.features, 1)
     low = np.repeat(person, count, axis=0)

@@ -46,7 +46,7 @@ def lint(card: ComposedCard, one_option_rationale: str = "") -> list[str]:
 
 
 def _horizon(card: ComposedCard) -> Iterator[str]:
-    """A card says within which time in its summary, or in the first line below it where the summary names no risk."""
+    """Check that a summary, or the first line below one that names no risk, says within which time."""
     if not _HORIZON.search(f"{card.summary}\n{card.detail.lstrip().partition(chr(10))[0]}"):
         yield "neither the summary nor the first line says within which time"
 
@@ -146,7 +146,7 @@ _COMMAND = re.compile(
 
 
 def lint_sentence(text: str) -> Iterator[str]:
-    """What a single text of a service must not do, wherever it is shown: direct, claim an effect, alarm, hold HTML."""
+    """Find what one text of a service must not do, wherever it is shown: direct, claim an effect, alarm, hold HTML."""
     if _OFFER.match(text):
         text = text.removeprefix("Order ")
     yield from unsafe_words(text)

@@ -107,7 +107,7 @@ def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> Mo
 
 
 def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataReport:
-    """What is wrong with the rows as rows of that model's table; compared with the model in `folder`, if one is."""
+    """Say what is wrong with the rows as rows of that model's table; compared with the model in `folder`, if one is."""
     rows = read_rows(spec, path, as_it_is=True)
     report = DataReport(path.name, f"table of {spec.id}", {"rows": len(rows), "columns": len(rows.columns)})
     texts = texts_among_numbers(spec, rows)

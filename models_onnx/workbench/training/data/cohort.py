@@ -78,7 +78,7 @@ class Cohort:
 
 
 def read_table(spec: ModelSpec, data_folder: Path) -> Table:
-    """The table that the specification names, from `tabular` in the folder or the folder; TrainingRefused without."""
+    """Read the table the specification names, from `tabular` in the folder or the folder; TrainingRefused without."""
     path = data_folder / "tabular" / spec.table
     if not path.is_file():
         path = data_folder / spec.table

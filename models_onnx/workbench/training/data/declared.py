@@ -85,7 +85,7 @@ def one_for_each_row(
 
 
 def why_empty(spec: ModelSpec, name: str, rows: pd.DataFrame) -> str:
-    """The sentence about an input for which no row has a number: what its column holds, or that it is not there."""
+    """Write the sentence about an input for which no row has a number: what its column holds, or that it is absent."""
     try:
         values = spec.derived[name](rows) if name in spec.derived else rows[name]
     except KeyError as absent:

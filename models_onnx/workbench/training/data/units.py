@@ -13,7 +13,7 @@ _LEAST = 20
 
 
 def column_in_another_unit(name: str, x: Array, *, is_derived: bool = False) -> str | None:
-    """A sentence where most values of a feature's column are implausible, with a proposal where one unit explains it.
+    """Say that most values of a feature's column are implausible, with a proposal where one unit explains it.
 
     None where the column is plausible, or has fewer than 20 values. `is_derived`: the declaration says already how the
     values are read.

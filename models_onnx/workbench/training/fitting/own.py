@@ -95,7 +95,7 @@ class Own:
 
 
 def fit_own(declared: OwnEstimator, people: FittingRows) -> Own | Linear:
-    """The estimator fitted on everybody whose outcome counts, values rounded to float32 as the file receives them.
+    """Fit the estimator on everybody whose outcome counts, values rounded to float32 as the file receives them.
 
     Raises:
         TrainingRefused: it cannot be fitted on these rows; the message says why.
