@@ -181,7 +181,13 @@ def _from_table(
 
 def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
     from models_onnx.workbench.training.data.chart_table import undated_shares
-    from models_onnx.workbench.training.data.leaks import after_horizon, alone, leaks_in_table, losses_without
+    from models_onnx.workbench.training.data.leaks import (
+        after_horizon,
+        alone,
+        leaks_in_table,
+        losses_without,
+        uneven_fold,
+    )
     from models_onnx.workbench.training.data.reads import Reads
     from models_onnx.workbench.training.groups import figures_within_groups, hidden_groups, traced_groups
 
@@ -194,6 +200,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         after=after_horizon(spec, cohort),
         losses=losses_without(lambda rows: subject.answers(rows).probability, cohort),
         leaks=leaks_in_table(spec, cohort, reads),
+        uneven=uneven_fold(spec, cohort),
         smuggled=groups.smuggled,
         unnamed=groups.unnamed,
         unjudged=groups.unjudged,

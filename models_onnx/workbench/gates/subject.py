@@ -253,6 +253,8 @@ class InputEvidence:
     after: dict[str, float] = field(default_factory=dict)
     losses: dict[str, "Loss"] = field(default_factory=dict)
     leaks: tuple[str, ...] = ()
+    uneven: str | None = None
+    """A sentence: a fold that was not drawn among patients by chance."""
     smuggled: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from models_onnx.workbench import metrics
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.metrics import gain
-from models_onnx.workbench.training.data.leaks import CLEARED, too_good
+from models_onnx.workbench.training.data.leaks import CLEARED, strong, too_good
 
 # responsible-ai.md 5.2: fewer events allow no statement on discrimination (100) or on O/E (50).
 ENOUGH_EVENTS = 100
@@ -23,6 +23,10 @@ LEAST_FLOOR = 0.6
 LEAST_PPV = 0.2
 # Nearer to a limit than this (as a log ratio) the number of people that would decide is no use to anybody.
 LEAST_ROOM = 0.005
+REDRAWN = (
+    "the folds were not drawn by chance (draw them again among the patients; folds of hospitals or years need that "
+    "column in the table)"
+)
 _REPLICATES = 300
 _SEED = 20260101
 
@@ -46,16 +50,23 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
             f"it is not better than {' and '.join(simple['inputs'])} alone (gain {simple['gain']['value']:.3f})"
         )
     faults += _alert_faults(block)
-    faults += [] if evidence.inputs is None else _leaks(evidence.inputs)
+    looks: list[str] = []
+    if evidence.inputs is not None:
+        faults += _leaks(evidence.inputs)
+        looks += strong(evidence.inputs.alone, evidence.inputs.after, evidence.inputs.losses)
     gained = f"; {simple['gain']['value']:+.3f} over {' and '.join(simple['inputs'])} alone" if simple else ""
     sentence = f"AUROC {auroc['value']:.3f} ({low:.3f} to {_end(auroc, 'high'):.3f}), floor {floor:g}{gained}."
+    sentence = " ".join([sentence, *looks])
     return Verdict(sentence, tuple(faults), {"period": period, "floor": floor, "auroc": auroc, "simple": simple or {}})
 
 
 def _leaks(inputs: InputEvidence) -> list[str]:
     """Name inputs that know the outcome: read from its columns, too good alone, in the model or until the horizon."""
     sentences = (*inputs.leaks, *too_good(inputs.alone, inputs.after, inputs.losses))
-    return [f"{sentence} (a leak: {CLEARED})" for sentence in sentences]
+    leaks = [f"{sentence} (a leak: {CLEARED})" for sentence in sentences]
+    if inputs.uneven is not None:
+        leaks.append(f"{inputs.uneven}: {REDRAWN}")
+    return leaks
 
 
 def _alert_faults(block: Mapping[str, Any]) -> list[str]:

@@ -232,7 +232,7 @@ def _leaks(spec: ModelSpec, path: Path, report: DataReport) -> None:
     for name, x in zip(cohort.features, cohort.X.T, strict=True):
         text = "the same in all rows: nothing can be learned from it"
         report.add("constant-input", "warning", name, text, len(x) if len(np.unique(x)) == 1 else 0)
-    if (uneven := uneven_fold(cohort)) is not None:
+    if (uneven := uneven_fold(spec, cohort)) is not None:
         text = f"{uneven}: the folds were not drawn among patients by chance"
         report.add("uneven-fold", "warning", spec.fold_column, text, 1)
 

@@ -156,6 +156,11 @@ def test_g7_poor_unknown_or_unproven_discrimination_is_red(
             "without x and its copy z the model loses 0.20 of its",
         ),
         ({"alone": {}, "leaks": ("x is read from death_5y",)}, "x is read from death_5y (a leak: leave it out"),
+        ({"alone": {}, "uneven": "24 of 100 rows of fold 0 have the outcome, 16 of all"}, "draw them again among the"),
+        (
+            {"alone": {"x": 0.75}, "after": {"x": 0.66}, "losses": {"x": Loss(0.16, 0.09, is_like_measured=True)}},
+            "0.09 when it is fitted again: it knows the outcome",
+        ),
     ],
 )
 def test_g7_an_input_that_knows_the_outcome_fails_by_its_name(good: Subject, found: Document, said: str) -> None:
@@ -164,6 +169,20 @@ def test_g7_an_input_that_knows_the_outcome_fails_by_its_name(good: Subject, fou
     result = judge(good, "G7", figured(inputs=InputEvidence(**found)))
     assert result.status == "failed"
     assert said in result.why
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [({}, "where the table follows people to twice the horizon."), ({"x": 0.74}, "the horizon too (AUROC 0.74)")],
+)
+def test_g7_says_of_a_strong_input_without_a_sign_of_a_leak_what_would_tell(
+    good: Subject, after: dict[str, float], told: str
+) -> None:
+    inputs = InputEvidence(alone={"x": 0.78}, after=after, losses={"x": Loss(0.16, 0.09, is_like_measured=True)})
+    result = judge(good, "G7", figured(inputs=inputs))
+    assert result.status == "passed"
+    assert "Strong, look when its values are written: without x the model loses 0.16" in result.why
+    assert told in result.why
 
 
 def test_g7_a_card_cannot_declare_a_floor_that_a_coin_would_reach(tmp_path: Path) -> None:

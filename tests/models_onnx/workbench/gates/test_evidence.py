@@ -248,6 +248,7 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
     monkeypatch.setattr(f"{training}.data.reads.Reads.of", lambda *_: "reads")
     monkeypatch.setattr(f"{training}.data.leaks.leaks_in_table", lambda *given: (given[2],))
     monkeypatch.setattr(f"{training}.groups.traced_groups", lambda *_: traced)
+    monkeypatch.setattr(f"{training}.data.leaks.uneven_fold", lambda *_: "uneven")
     monkeypatch.setattr(f"{training}.data.leaks.alone", lambda _: {"alone": 0.7})
     monkeypatch.setattr(f"{training}.data.leaks.after_horizon", lambda *_: {"after": 0.6})
     monkeypatch.setattr(f"{training}.data.leaks.losses_without", lambda answers, _: {"lost": answers(rows)[0]})
@@ -261,7 +262,7 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
     found = evidence._input_evidence(subject, None, cohort)
     assert json.loads(json.dumps({name: getattr(found, name) for name in found.__dataclass_fields__}, default=int)) == {
         "alone": {"alone": 0.7}, "after": {"after": 0.6}, "losses": {"lost": 10}, "leaks": ["reads"],
-        "smuggled": ["smuggled"], "unnamed": ["unnamed"], "unjudged": ["ward"],
+        "uneven": "uneven", "smuggled": ["smuggled"], "unnamed": ["unnamed"], "unjudged": ["ward"],
         "merged": [[10, 11, 12, 13], threshold or 0.5],
         "hidden": ["hidden"], "missing": {"a": 0.25, "b": 0.75},
         "undated": {"a": 0.25, "b": 0.5},

@@ -13,7 +13,7 @@ import pytest
 from models_onnx.spec import OutcomeSpec
 from models_onnx.workbench.training.data.check_tables import check_table
 from models_onnx.workbench.training.data.cohort import build_cohort
-from models_onnx.workbench.training.data.leaks import leaks_of, losses_without, too_good
+from models_onnx.workbench.training.data.leaks import leaks_of, losses_without, strong, too_good, uneven_fold
 from tests.models_onnx.invented import INVENTED, invented_table
 
 PEOPLE = 4000
@@ -94,9 +94,9 @@ def test_a_leak_is_named_with_its_input(extract: pd.DataFrame, leak: str) -> Non
     assert not any("age_years" in sentence for sentence in sentences)
 
 
-@pytest.mark.parametrize(("apart", "is_accused"), [(0.35, False), (0.01, True)])
+@pytest.mark.parametrize(("apart", "is_strong"), [(0.35, False), (0.01, True)])
 def test_what_another_input_says_as_well_is_no_leak_and_a_copy_is_left_out_with_its_input(
-    apart: float, is_accused: bool
+    apart: float, is_strong: bool
 ) -> None:
     """A model rests on the newest of a value; without it the highest says as much, unless it is the same again."""
     draw = np.random.default_rng(11)
@@ -105,12 +105,50 @@ def test_what_another_input_says_as_well_is_no_leak_and_a_copy_is_left_out_with_
     X = np.column_stack([newest, newest + draw.normal(0.0, apart, len(y))])
     cohort: Any = SimpleNamespace(features=("newest", "highest"), X=X, y=y, weight=np.ones(len(y)))
     losses = losses_without(lambda rows: rows[:, 0], cohort)
-    assert losses["newest"].copies == (("highest",) if is_accused else ())
-    assert losses["newest"].fitted_again == pytest.approx(0.21 if is_accused else 0.01, abs=0.03)
-    sentences = list(too_good({"newest": 0.71, "highest": 0.71}, {}, losses))
+    assert losses["newest"].copies == (("highest",) if is_strong else ())
+    assert losses["newest"].fitted_again == pytest.approx(0.21 if is_strong else 0.01, abs=0.03)
+    alone = {"newest": 0.71, "highest": 0.71}
+    assert list(too_good(alone, {}, losses)) == []
+    sentences = list(strong(alone, {}, losses))
     assert [sentence.partition(" the model")[0] for sentence in sentences] == [
-        "without newest and its copy highest"
-    ] * is_accused
+        "Strong, look when its values are written: without newest and its copy highest"
+    ] * is_strong
+
+
+@pytest.mark.parametrize("decimals", [1, 9])
+def test_a_strong_honest_marker_is_no_leak_and_one_written_after_some_events_is(
+    extract: pd.DataFrame, decimals: int
+) -> None:
+    draw = np.random.default_rng(12)
+    happened = extract["came_back"]
+    marker = (85.0 + 1.1 * happened + draw.normal(0.0, 1.0, len(extract))).round(decimals)
+    assert leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=marker))) == []
+    after = 85.0 + 3.6 * (happened * draw.random(len(extract)) > 0.4) + draw.normal(0.0, 1.0, len(extract))
+    (leak,) = leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=after.round(decimals))))
+    assert leak.startswith("without mcv_fl the model loses")
+
+
+@pytest.mark.parametrize(
+    ("how", "is_found"),
+    [("drawn", False), ("by outcome", True), ("of hospitals", False), ("of stays", False)],
+)
+def test_folds_by_the_outcome_are_found_and_those_of_hospitals_and_patients_are_not(
+    extract: pd.DataFrame, how: str, is_found: bool
+) -> None:
+    draw, happened = np.random.default_rng(13), extract["came_back"] == 1
+    by_outcome = np.where(happened, draw.integers(0, 2, len(extract)), draw.integers(0, 5, len(extract)))
+    rows = extract if how == "drawn" else extract.assign(fold=by_outcome)
+    if how == "of hospitals":
+        rows = rows.assign(hospital=[f"hospital {2 * fold + draw.integers(2)}" for fold in by_outcome])
+    spec = SPEC
+    if how == "of stays":
+        # forty stays of each of a hundred patients, all with one outcome: six of the fifteen are in one fold by chance
+        stays = np.arange(len(extract))
+        patient = stays // 40
+        ill = [0, 5, 10, 15, 20, 25, 1, 6, 11, 2, 7, 3, 8, 4, 9]
+        rows = extract.assign(participant_id=patient, stay=stays, fold=patient % 5, came_back=np.isin(patient, ill) * 1)
+        spec = replace(SPEC, row_column="stay")
+    assert (uneven_fold(spec, build_cohort(spec, rows)) is not None) is is_found
 
 
 def test_a_column_that_numbers_the_rows_is_named(extract: pd.DataFrame) -> None:
