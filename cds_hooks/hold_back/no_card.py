@@ -26,6 +26,7 @@ _NOT_JUDGED: Final = frozenset(
         "identity-in-doubt",
         "implausible",
         "impossible",
+        "name-conflict",
         "no-date",
         "no-quantity",
         "no-server",

@@ -22,7 +22,7 @@ _WEEKS_BEFORE_ONSET = 2.0
 # "28 semanas", "28 settimane", "28. Woche", "28 weken", "SSW 28".
 _WEEKS_IN_WORDS = re.compile(
     r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b"
-    r"|[e\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem|semanas?|semaines?|settiman[ae]|wochen?|weken?|week)\b)"
+    r"|[ea\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem|semanas?|semaines?|settiman[ae]|wochen?|weken?|week)\b)"
     r"|\b(?:ssw|sa|sg) ?(\d{1,2})\b",
     re.IGNORECASE,
 )

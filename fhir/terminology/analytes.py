@@ -216,6 +216,29 @@ def analyte_of_name(text: str) -> str | None:
     return _KEY_BY_NAME.get(whole) or _KEY_BY_NAME.get(" ".join(word for word in words if word not in _SAYS_NOTHING))
 
 
+# Tests of blood that no laboratory names like each other.
+_OF_BLOOD = frozenset(
+    {"albumin", "alt", "ast", "bilirubin_total", "bun", "calcium", "chloride", "creatinine", "glucose", "hba1c"}
+    | {"hemoglobin", "inr", "magnesium", "phosphate", "platelets", "potassium", "protein_total", "sodium", "tsh"}
+)
+_IN_ANOTHER_FLUID = re.compile(
+    r"\b(?:urin\w*|orina|csf|cerebrospinal|pleural|ascit\w*|stool|fa?eces|sweat|saliva|dialysate|amniotic|synovial)\b",
+    re.IGNORECASE,
+)
+
+
+def names_another_test(key: str, text: str) -> bool:
+    """Whether the text beside the code of a test of blood names another one of them, or another fluid.
+
+    >>> names_another_test("glucose", "Creatinine in urine"), names_another_test("creatinine", "Creatinine, serum")
+    (True, False)
+    """
+    if key not in _OF_BLOOD or len(text) > _LONGEST_NAME:
+        return False
+    named = analyte_of_name(text)
+    return (named != key and named in _OF_BLOOD) or _IN_ANOTHER_FLUID.search(text) is not None
+
+
 def analyte_of_full_name(text: str) -> str | None:
     """Return the analyte of a name that says by itself what is measured in what: as LOINC or NPU names a test.
 

@@ -16,6 +16,10 @@ def _loinc(code: str) -> dict[str, Any]:
     return {"coding": [{"system": "http://loinc.org", "code": code}]}
 
 
+def _called(code: str, text: str) -> dict[str, Any]:
+    return _loinc(code) | {"text": text}
+
+
 @pytest.mark.parametrize(
     ("code", "analyte", "value", "unit", "expected"),
     [
@@ -58,6 +62,8 @@ def test_a_known_unit_is_converted(code: str, analyte: str, value: float, unit: 
         ),
         ("no-quantity", observation(CREATININE, None, None, valueQuantity=None, valueString="see comment")),
         ("data-absent", observation(CREATININE, None, None, valueQuantity=None, dataAbsentReason={"text": "error"})),
+        ("name-conflict", observation(CREATININE, 8.2, "mg/dL", code=_called(CREATININE, "Creatinine in urine"))),
+        ("name-conflict", observation(POTASSIUM, 5.9, "mmol/L", code=_called(POTASSIUM, "Glucose"))),
         ("haemolysed", observation(POTASSIUM, 5.9, "mmol/L", note=[{"text": "Specimen hemolyzed"}])),
         (
             "unit-conflict",

@@ -17,6 +17,8 @@ _LONGEST_SAID = 60
 _CYP2D6_INHIBITORS = Selector(
     ingredients=frozenset({"32937", "4493", "42347", "9068"})  # paroxetine, fluoxetine, bupropion, quinidine
 )
+# A problem of the list that stands for a gene that nobody has tested.
+_DIAGNOSED: Mapping[str, str] = {"RYR1": "Malignant hyperthermia on record"}
 _MEANS: Mapping[str, str] = {
     "avoid": "avoid {drug}",
     "avoid_unless": "avoid {drug} if possible",
@@ -35,6 +37,8 @@ _MEANS: Mapping[str, str] = {
 
 def result_words(result: GeneResult) -> str:
     """Name the gene and what its result means: "CYP2D6 poor metabolizer (activity score 0)", "HLA-B*57:01 positive"."""
+    if result.newest.kind == "diagnosis" and result.gene in _DIAGNOSED:
+        return _DIAGNOSED[result.gene]
     if not result.keys:
         return f"{result.gene} “{plain(result.newest.wording, _LONGEST_SAID)}”"
     called = " or ".join(

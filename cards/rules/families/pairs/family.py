@@ -32,7 +32,7 @@ from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
 from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.record.resources import MedicationStatement
-from fhir.terminology.medications import INGREDIENTS
+from fhir.terminology.medications import INGREDIENTS, classes_of
 
 _PACKAGE: Final = "cards.rules.families.pairs"
 _FLUCONAZOLE: Final = "4450"
@@ -239,7 +239,10 @@ def _summary(context: RuleContext) -> str | None:
     if pair is None or not names:
         return None
     other = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-    return f"{context.ingredient.name} with {other}: {pair.says} ({pair.mechanism})."
+    ours = (
+        drug for drug in context.medication.ingredients if not pair.keys.isdisjoint({drug.rxcui, *classes_of((drug,))})
+    )
+    return f"{next(ours, context.ingredient).name} with {other}: {pair.says} ({pair.mechanism})."
 
 
 def _detail(context: RuleContext) -> str | None:
