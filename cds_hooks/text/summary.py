@@ -2,20 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct, field
 
-from cds_hooks.text.chart import (
-    ChartNote,
-    Fact,
-    ReadableChart,
-    Resource,
-    affirmed,
-    ingredients,
-    latest_notes,
-    read_chart,
-)
+from cds_hooks.text.chart import ChartNote, Fact, ReadableChart, affirmed, ingredients, latest_notes, read_chart
 from cds_hooks.text.disagreements import disagreements
 from fhir.terminology.allergens import allergen_classes_of, allergen_of_words
 from fhir.terminology.medication_names import read_name
@@ -71,7 +62,7 @@ class Summary(Struct, frozen=True):
     notice: str = ""
 
 
-def summarise(resources: Iterable[Resource], on: date, *, most: int = MOST_SENTENCES) -> Summary:
+def summarise(resources: Iterable[dict[str, Any]], on: date, *, most: int = MOST_SENTENCES) -> Summary:
     """Summarise a chart on a day: what contradicts itself, problems, allergies, drugs, results, the family, notes."""
     return summarise_chart(read_chart(resources, on), most)
 

@@ -101,9 +101,8 @@ _BACK_AGAIN: Final = re.compile(
 )
 _NO_ALLERGY: Final = re.compile(r"nkd?a", re.IGNORECASE)
 # "No beta blocker as she had asthma": what is denied ends where the reason begins
-_BECAUSE: Final = re.compile(
-    r"\b(?:no|not|never|nil)\b [^.;]*\w (?:as (?:she|he|they|pt)|because|since|given|in view of)\b [^.;]*$", re.I
-)
+_BECAUSE: Final = re.compile(r"\w (?:as (?:she|he|they|pt)|because|since|given|in view of)\b", re.I)
+_NO: Final = re.compile(r"\b(?:no|not|never|nil) \w", re.I)
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
 # "r/o PE, hx breast cancer": the doubt is of the first
 _KNOWN: Final = re.compile(r"(?<!\?)(?<!possible )\b(?:hx|h/o|history|known)(?: of)? $", re.IGNORECASE)
@@ -140,6 +139,14 @@ _REPORTS: Final = re.compile(
     r"|wonders?|recogni[sz]es|brought|rang|called|phoned|reads|feels|gives|gave|asks?|asked|helps|present|witnessed"
     r"|confirms?|confirmed|describes?|is (?:her|his) carer|of pt|of patient|at home|lives|to (?:stop|ring|call)"
     r"|\(consent)\b",
+    re.IGNORECASE,
+)
+_RELATIVE_REPORTS: Final = re.compile(
+    r"\b(?:mum|mother|dad|father|daughter|son|sister|brother|wife|husband|mom|parents?|carers?"
+    r"|family)\b[^.;\n]{0,3}(?:states?|says?|said|reports?|reported|told|tells|thinks?|worried|noticed|concerned"
+    r"|brought|rang|called|phoned|feels|gives|gave|asks?|asked|describes?|confirms?)\b|\b(?:brought|accompanied|seen"
+    r"|attended|came|here) (?:in )?(?:by|with) (?:(?:his|her) )?(?:mum|mother|dad|father|mom|parents?|daughter|son|wife"
+    r"|husband|sister|brother|carers?|family)\b",
     re.IGNORECASE,
 )
 _HYPOTHETICAL: Final = re.compile(
@@ -415,8 +422,9 @@ def _ends_before(assertion: str, before: str) -> bool:
         return _KNOWN.search(before) is not None
     if assertion != "negated" or not _DENIED.search(before):
         return False
-    is_reason = _BECAUSE.search(before) is not None and not _NIL.search(before[-_NEAR:])
-    return is_reason or not _DENIED.search(_IN_BRACKETS.sub("", before))
+    reasons = [match.start() for match in _BECAUSE.finditer(before)]
+    is_reason = bool(reasons) and _NO.search(before, 0, reasons[-1] + 1) and not _NIL.search(before[-_NEAR:])
+    return bool(is_reason) or not _DENIED.search(_IN_BRACKETS.sub("", before))
 
 
 _NEAR: Final = 60
@@ -451,19 +459,7 @@ def _person(mention: _Mention) -> str:
         if _REPORTS.search(behind) or re.search(r"\b(?:pt|patient|she|he) (?:has|is|was)\b", behind):
             return "patient"
         return "other"
-    if (
-        person == "family"
-        and section != "family"
-        and re.search(
-            r"\b(?:mum|mother|dad|father|daughter|son|sister|brother|wife|husband|mom|parents?|carers?"
-            r"|family)\b[^.;\n]{0,3}(?:states?|says?|said|reports?|reported|told|tells|thinks?|worried|noticed"
-            r"|concerned|brought|rang|called|phoned|feels|gives|gave|asks?|asked|describes?|confirms?)\b|\b(?:brought"
-            r"|accompanied|seen|attended|came|here) (?:in )?(?:by|with) (?:(?:his|her) )?(?:mum|mother|dad|father|mom"
-            r"|parents?|daughter|son|wife|husband|sister|brother|carers?|family)\b",
-            before,
-            re.IGNORECASE,
-        )
-    ):
+    if person == "family" and section != "family" and _RELATIVE_REPORTS.search(before):
         return "patient"
     return person
 

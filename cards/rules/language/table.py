@@ -222,7 +222,10 @@ def table_of(raw: Raw) -> RuleTable:
     shared = _checked_shared(raw.get("shared", {}))
     family_members = {name: value for name, value in raw.items() if name not in ("shared", "rules", *_OF_SITE)}
     rules = tuple(_typed(rule, Rule, shared, "rules", position) for position, rule in enumerate(raw["rules"]))
-    return msgspec.structs.replace(_typed({**family_members, "rules": []}, RuleTable, shared), rules=rules)
+    table = msgspec.structs.replace(_typed({**family_members, "rules": []}, RuleTable, shared), rules=rules)
+    if not rules:
+        raise RuleError("the family has no rule: add one to its folder")
+    return table
 
 
 def _checked_shared(shared: Any) -> Mapping[str, Mapping[str, Any]]:
