@@ -235,8 +235,8 @@ def names_another_test(key: str, text: str) -> bool:
     """
     if key not in _OF_BLOOD or len(text) > _LONGEST_NAME:
         return False
-    named = analyte_of_name(text)
-    return (named != key and named in _OF_BLOOD) or _IN_ANOTHER_FLUID.search(text) is not None
+    other = analyte_of_name(text)
+    return (other != key and other in _OF_BLOOD) or _IN_ANOTHER_FLUID.search(text) is not None
 
 
 def analyte_of_full_name(text: str) -> str | None:

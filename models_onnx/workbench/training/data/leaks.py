@@ -329,12 +329,12 @@ def strong(alone: Mapping[str, float], after: Mapping[str, float], losses: Mappi
         later, loss = after.get(name), losses.get(name, Loss(0.0))
         fades = later is not None and value - later >= LEAK_AFTER
         if value < LEAK and not fades and _rests_on(name, loss) and not _is_too_good(value, later, loss):
-            told = (
+            timing = (
                 "events after the horizon would tell, where the table follows people to twice the horizon"
                 if later is None
                 else f"it tells events after the horizon too (AUROC {later:.2f}), as an honest input does"
             )
-            yield f"Strong, look when its values are written: {_lost(name, loss)}; {told}."
+            yield f"Strong, look when its values are written: {_lost(name, loss)}; {timing}."
 
 
 def _rests_on(name: str, loss: Loss) -> bool:
