@@ -190,7 +190,8 @@ def _run(tests: list[str], copy: Path, seconds: float) -> Verdict:
         )
     except subprocess.TimeoutExpired:
         return Verdict.TIME_OUT
-    return verdict_of(ran.returncode, ran.stdout.decode(errors="replace"))
+    # What ends pytest before it has read a test (a conftest that cannot be imported) stands in its stderr.
+    return verdict_of(ran.returncode, (ran.stdout + ran.stderr).decode(errors="replace"))
 
 
 def verdict_of(exit_code: int, printed: str) -> Verdict:
