@@ -1,9 +1,7 @@
 """What a chart tells about a screening test: when it was done and with which result, whether ordered or declined.
 
 Done: a completed Procedure, a final DiagnosticReport or a final Observation that names the test. Ordered: an open
-ServiceRequest of the last 90 days. Declined within a year: a Procedure that was not done for the patient's refusal, an
-Observation whose value says so or is absent for it, an order not to perform it, a problem that says so. A year is the
-period that the answer "Does not fit this patient" has, too (cds_hooks/hold_back/memory.py).
+ServiceRequest of the last 90 days. What was declined is read by fhir/mapping/declined.py.
 """
 
 import re
@@ -15,6 +13,7 @@ from msgspec import Struct
 
 from cards.preventive.knowledge import tests_named
 from fhir.mapping.conditions import condition_status, condition_time
+from fhir.mapping.declined import Declined, declined_in_chart
 from fhir.mapping.study_words import says_no_result
 from fhir.record.datatypes import CodeableConcept, FhirTime, ObservationCode, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
@@ -22,16 +21,11 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Observation, ObservationComponent, Procedure, ServiceRequest
 from fhir.terminology.analytes import LOINC
 
-DECLINED_DAYS: Final = 365.0
 _OPEN: Final = frozenset({"draft", "active", "on-hold"})
 _OPEN_DAYS: Final = 90.0
 _STOPPED: Final = "stopped"
 _BEGUN: Final = frozenset({"completed", _STOPPED})
 _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
-# SNOMED CT: refusal of treatment by patient, procedure refused, procedure not wanted.
-_REFUSALS: Final = frozenset({"105480006", "183944003", "416432009"})
-_REFUSED: Final = re.compile(r"declin|refus|not wanted|patient(?:'s)? (?:decision|choice)", re.IGNORECASE)
-_ASKED_DECLINED: Final = "asked-declined"  # FHIR R4, data-absent-reason
 # HL7 v3 ObservationInterpretation.
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
@@ -159,13 +153,8 @@ def is_ordered(record: PatientRecord, name: str) -> str | None:
 
 def declined(record: PatientRecord, name: str) -> tuple[str, str] | None:
     """Where it says that the patient declined the test within a year, with the day; None where nothing does."""
-    for source, names, when in record.derive(_refused):
-        time = parse_time(when or "")
-        is_ahead = time is not None and time.is_after(record.as_of_epoch)
-        is_recent = time is None or time.whole_days(record.as_of_epoch) <= DECLINED_DAYS
-        if is_recent and not is_ahead and name in names:
-            return source, time.date if time is not None else ""
-    return None
+    entries = (entry for entry, names in record.derive(_refused) if name in names)
+    return next(((entry.source, entry.time.date if entry.time is not None else "") for entry in entries), None)
 
 
 _Thing = TypeVar("_Thing")
@@ -230,9 +219,8 @@ def _is_open(request: ServiceRequest, record: PatientRecord) -> bool:
     return written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS
 
 
-def _refused(record: PatientRecord) -> list[tuple[str, frozenset[str], str | None]]:
-    refused = _that_name_one(((source, when), concept) for source, concept, when in _refusals(record))
-    return [(source, names, when) for (source, when), names in refused]
+def _refused(record: PatientRecord) -> list[tuple[Declined, frozenset[str]]]:
+    return _that_name_one((entry, entry.concept) for entry in declined_in_chart(record))
 
 
 def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]]:
@@ -354,38 +342,6 @@ def _is_positive(part: CodedPart) -> bool | None:
     if _POSITIVE.search(affirmed):
         return True
     return False if affirmed != text or _NEGATIVE.search(affirmed) else None
-
-
-def _refusals(record: PatientRecord) -> Iterator[tuple[str, CodeableConcept | None, str | None]]:
-    """Yield what was declined: where it says so, what, and when."""
-    for procedure in record.procedures_not_done:
-        if _is_refusal(procedure.statusReason):
-            period = procedure.performedPeriod
-            when = procedure.performedDateTime or (period.start if period is not None else None)
-            yield f"Procedure/{procedure.id}", procedure.code, when
-    for request in record.service_requests:
-        if request.doNotPerform is True and request.status not in ("revoked", "entered-in-error"):
-            yield f"ServiceRequest/{request.id}", request.code, request.authoredOn
-    for condition in record.conditions:
-        if condition.code is not None and _says_refused(" ".join(_all_words([condition.code]))):
-            yield f"Condition/{condition.id}", condition.code, condition.onsetDateTime or condition.recordedDate
-    for part in record.screening_parts():
-        reason = part[1].dataAbsentReason
-        is_declined = reason is not None and reason.has(_ASKED_DECLINED)
-        if is_declined or any(_says_refused(words) for words in _value_words(part)):
-            yield f"Observation/{part[0].id}", _concept(part[1]), part[0].effectiveDateTime
-
-
-def _is_refusal(reason: CodeableConcept | None) -> bool:
-    if reason is None:
-        return False
-    if any(coding.code in _REFUSALS for coding in reason.coding):
-        return True
-    return any(_says_refused(words) for words in _all_words([reason]))
-
-
-def _says_refused(words: str) -> bool:
-    return _REFUSED.search(words) is not None
 
 
 def _all_words(concepts: Iterable[CodeableConcept]) -> Iterator[str]:

@@ -13,21 +13,16 @@ from typing import Final
 from msgspec import Struct
 
 from cards.vaccines.knowledge import VaccineKnowledge, load_knowledge
-from fhir.mapping.conditions import condition_status, condition_time
+from fhir.mapping.declined import REFUSED, declined_in_chart
 from fhir.mapping.immunizations import vaccine_families
-from fhir.record.datatypes import CodeableConcept, parse_time
+from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.vaccines import families_of_words
 
-DECLINED_DAYS: Final = 365.0
-"""So long a refusal of a vaccine holds, as one of a screening test does (cards/preventive/chart.py)."""
-# HL7 v3 ActReason: objection of the patient, for belief or religion. SNOMED CT: refusals, as in cards/preventive/chart.
-_OBJECTIONS: Final = frozenset({"PATOBJ", "PHILISOP", "RELIG", "105480006", "183944003", "416432009"})
 _IMMUNE: Final = "IMMUNE"
-_REFUSED: Final = re.compile(r"declin|refus|not wanted|objection|patient(?:'s)? (?:decision|choice)", re.IGNORECASE)
 _POSITIVE: Final = re.compile(r"\b(?:positive|pos|reactive|detected|immune|present)\b", re.IGNORECASE)
 _NEGATIVE: Final = re.compile(r"\b(?:negative|neg|non|not|equivocal|indeterminate|borderline)\b", re.IGNORECASE)
 # HL7 v3 ObservationInterpretation.
@@ -96,37 +91,18 @@ class DeclinedVaccine(Struct, frozen=True):
 def declined_vaccines(record: PatientRecord, knowledge: VaccineKnowledge) -> dict[str, DeclinedVaccine]:
     """Return the vaccine groups that the patient declined within a year, by their names."""
     declined: dict[str, DeclinedVaccine] = {}
-    for groups, when in _refusals(record, knowledge):
-        time = parse_time(when or "")
-        if time is None or time.is_after(record.as_of_epoch) or time.whole_days(record.as_of_epoch) > DECLINED_DAYS:
+    for entry in declined_in_chart(record):
+        if entry.time is None:
             continue
-        for group in groups:
-            if group not in declined or declined[group].when < time.date:
-                declined[group] = DeclinedVaccine(group, time.date)
+        for group in groups_of(entry.concept, knowledge) or _refused_in_words(entry.concept.words, knowledge):
+            if group not in declined or declined[group].when < entry.time.date:
+                declined[group] = DeclinedVaccine(group, entry.time.date)
     return declined
-
-
-def _refusals(record: PatientRecord, knowledge: VaccineKnowledge) -> Iterator[tuple[frozenset[str], str | None]]:
-    for entry in record.immunizations_not_done:
-        reason = entry.statusReason
-        if reason is not None and _objects(reason):
-            code = entry.vaccineCode
-            groups = groups_of(code, knowledge) or _refused_in_words(code.words if code is not None else "", knowledge)
-            yield groups, entry.occurrenceDateTime
-    for condition in record.conditions:
-        words = condition.code.words if condition.code is not None else ""
-        if _REFUSED.search(words) and condition_status(condition, record.as_of_epoch) != "past":
-            time = condition_time(condition, record)
-            yield _refused_in_words(words, knowledge), time.date if time is not None else None
 
 
 def _refused_in_words(words: str, knowledge: VaccineKnowledge) -> frozenset[str]:
     """Return the groups that the words name without the refusal, for which the reader of words takes them as denied."""
-    return _groups(families_of_words(_REFUSED.sub(" ", words)), knowledge)
-
-
-def _objects(reason: CodeableConcept) -> bool:
-    return any(coding.code in _OBJECTIONS for coding in reason.coding) or _REFUSED.search(reason.words) is not None
+    return _groups(families_of_words(REFUSED.sub(" ", words)), knowledge)
 
 
 def immunity_stated(record: PatientRecord, knowledge: VaccineKnowledge) -> frozenset[str]:

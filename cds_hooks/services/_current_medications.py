@@ -7,10 +7,9 @@ from typing import Any
 from cards.rules.patient.orders import DraftOrder
 from cards.text import plain
 from cds_hooks.protocol.originals import OriginalOrders
-from fhir.mapping.conditions import condition_status, condition_time
+from fhir.mapping.declined import declined_in_chart, words_of
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.medications.identity import identify
-from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.repair import repair_resource
 from fhir.record.resources import MedicationRequest, MedicationStatement
@@ -41,38 +40,17 @@ def taken_medications(
         yield medication, DraftOrder(resource, "MedicationRequest", medication.source, position, read=order)
 
 
-_DECLINED = re.compile(r"\b(?:declin|refus)\w*|\bdoes not want\b", re.IGNORECASE)
-_DECLINED_DAYS = 365.0
-_VALID = frozenset({"active", "completed"})
-
-
 def declined(record: PatientRecord, classes: Set[str], called: re.Pattern[str]) -> str | None:
     """Where the chart of the last year says that a medicine of these classes is not to be given; None for nowhere.
 
-    An order with `doNotPerform`, or a problem in words ("Statin declined") in which `called` finds the medicine.
+    An order or a statement, or a problem in words ("Statin declined") in which `called` finds the medicine.
     """
-    for order in record.medication_requests:
-        if order.doNotPerform is True and order.status in _VALID and _is_of_last_year(order.authoredOn, record):
-            identity = identify(order, record.medications)
+    for entry in declined_in_chart(record):
+        if entry.order is not None:
+            identity = identify(entry.order, record.medications)
             if identity.classes & classes:
-                return (
-                    f"An order not to give {plain(identity.name, 40)} is on the chart (MedicationRequest/{order.id})."
-                )
-    for problem in record.conditions:
-        words = problem.code.words if problem.code is not None else ""
-        if _DECLINED.search(words) is None or called.search(words) is None:
-            continue
-        time = condition_time(problem, record)
-        if condition_status(problem, record.as_of_epoch) != "past" and _is_recent(time, record):
-            return f"{plain(words, 60)} is on record (Condition/{problem.id})."
+                name = plain(identity.name, 40)
+                return f"The chart says that {name} was declined or is not to be given ({entry.source})."
+        elif called.search(words_of(entry.concept)) is not None:
+            return f"{plain(entry.concept.words, 60)} is on record ({entry.source})."
     return None
-
-
-def _is_of_last_year(text: str | None, record: PatientRecord) -> bool:
-    return _is_recent(parse_time(text) if text else None, record)
-
-
-def _is_recent(time: FhirTime | None, record: PatientRecord) -> bool:
-    return time is None or (
-        not time.is_after(record.as_of_epoch) and time.whole_days(record.as_of_epoch) <= _DECLINED_DAYS
-    )

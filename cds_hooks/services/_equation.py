@@ -20,6 +20,7 @@ from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
+from fhir.mapping.declined import declined_in_chart
 from fhir.mapping.stays import is_inpatient, is_left_open
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.facts import VISIT_CLASSES
@@ -139,33 +140,12 @@ def reason_not_to_advise(
     return None
 
 
-_DECLINED = re.compile(r"\b(?:declin|refus)\w*", re.IGNORECASE)
-
-
 def declined_by_patient(record: PatientRecord, words: tuple[str, ...]) -> str | None:
-    """Why nothing is said: the chart of the last year says that the patient declined what these words name.
-
-    An order that it is not to be performed, or a problem in words ("Nephrology referral declined").
-    """
-    entries = [
-        (f"ServiceRequest/{request.id}", request.code, request.authoredOn)
-        for request in record.service_requests
-        if request.doNotPerform is True and request.status not in ("revoked", "entered-in-error")
-    ]
-    entries += [
-        (f"Condition/{condition.id}", condition.code, condition.onsetDateTime or condition.recordedDate)
-        for condition in record.conditions
-        if condition.code is not None
-        and _DECLINED.search(condition.code.words) is not None
-        and condition_status(condition, record.as_of_epoch) != "past"
-    ]
-    for source, concept, when in entries:
-        time = parse_time(when or "")
-        is_recent = time is None or (
-            not _is_ahead(time, record) and time.whole_days(record.as_of_epoch) <= _A_YEAR_DAYS
-        )
-        if is_recent and concept is not None and any(word in _words(concept).lower() for word in words):
-            return f"Declined by the patient within a year ({source})."
+    """Why nothing is said: the chart of the last year says that the patient declined what these words name."""
+    for entry in declined_in_chart(record):
+        text = _words(entry.concept).lower()
+        if any(word in text for word in words):
+            return f"Declined by the patient within a year ({entry.source})."
     return None
 
 

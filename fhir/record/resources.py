@@ -175,6 +175,7 @@ class MedicationRequest(LeanResource, frozen=True, gc=False, tag="MedicationRequ
     encounter: Reference | None = None
     authoredOn: ChartText | None = None
     reasonCode: tuple[CodeableConcept, ...] = ()
+    statusReason: CodeableConcept | None = None
     dosageInstruction: tuple[Dosage, ...] = ()
     dispenseRequest: DispenseRequest | None = None
     priorPrescription: Reference | None = None
@@ -196,6 +197,7 @@ class MedicationStatement(LeanResource, frozen=True, gc=False, tag="MedicationSt
 
     id: ChartText | None = None
     status: ChartText | None = None
+    statusReason: tuple[CodeableConcept, ...] = ()
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
     subject: Subject | None = None
@@ -351,6 +353,7 @@ class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
     doNotPerform: bool | None = None
     code: CodeableConcept | None = None
     subject: Subject | None = None
+    reasonCode: tuple[CodeableConcept, ...] = ()
     authoredOn: ChartText | None = None
     occurrenceDateTime: ChartText | None = None
     performerType: CodeableConcept | None = None

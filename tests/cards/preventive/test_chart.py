@@ -392,6 +392,8 @@ def test_an_order_not_to_perform_a_test_is_a_refusal(status: str, expected: bool
     answer = ("ServiceRequest/o1", "2026-11-01") if expected else None
     assert declined(_record(_order(status=status, doNotPerform=True)), "colonoscopy") == answer
     assert declined(_record(_order(status=status)), "colonoscopy") is None
+    refused = _order(status=status, reasonCode=[{"text": "Patient declined"}])
+    assert (declined(_record(refused), "colonoscopy") is not None) == (status == "revoked")
 
 
 def test_a_problem_that_says_so_is_a_refusal_of_its_onset_or_its_record() -> None:

@@ -31,7 +31,8 @@ def _declined(*resources: Json) -> str | None:
     return declined(record_of(*resources), STATINS, CALLED)
 
 
-_ORDER = "An order not to give atorvastatin is on the chart (MedicationRequest/m1)."
+_ORDER = "The chart says that atorvastatin was declined or is not to be given (MedicationRequest/m1)."
+_REFUSED = {"text": "Patient declined"}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,12 @@ _ORDER = "An order not to give atorvastatin is on the chart (MedicationRequest/m
         ({}, True),
         ({"status": "completed"}, True),
         ({"status": "cancelled"}, False),
+        ({"status": "cancelled", "reasonCode": [_REFUSED]}, True),
+        ({"status": "stopped", "doNotPerform": None, "statusReason": _REFUSED}, True),
+        ({"status": "stopped", "doNotPerform": None, "statusReason": {"text": "myalgia"}}, False),
+        ({"status": "entered-in-error", "reasonCode": [_REFUSED]}, False),
+        ({"doNotPerform": False, "reasonCode": [_REFUSED]}, False),
+        ({"resourceType": "MedicationStatement", "status": "not-taken"}, False),
         ({"doNotPerform": False}, False),
         ({"doNotPerform": None}, False),
         ({"authoredOn": _day(365)}, True),
@@ -51,6 +58,14 @@ _ORDER = "An order not to give atorvastatin is on the chart (MedicationRequest/m
 )
 def test_an_order_not_to_give_it(more: Json, is_declined: bool) -> None:
     assert _declined(_order() | {"doNotPerform": True} | more) == (_ORDER if is_declined else None)
+
+
+def test_a_statement_that_it_is_not_taken_because_it_was_refused() -> None:
+    answer = _ORDER.replace("MedicationRequest", "MedicationStatement")
+    statement = _order(resourceType="MedicationStatement", status="not-taken", dateAsserted=_day(20))
+    assert _declined(statement) is None
+    refused = {"coding": [{"system": "http://snomed.info/sct", "code": "105480006"}]}
+    assert _declined(statement | {"statusReason": [refused]}) == answer
 
 
 @pytest.mark.parametrize(

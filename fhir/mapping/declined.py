@@ -1,0 +1,118 @@
+"""What the chart of the last year says the patient declined, or is not to be given: tests, referrals, medicines."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from fhir.mapping.conditions import condition_status, condition_time
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.measurement import CodedPart
+from fhir.record.record import PatientRecord
+from fhir.record.resources import MedicationRequest, MedicationStatement, ServiceRequest
+
+DECLINED_DAYS: Final = 365.0
+"""So long a refusal holds, as the answer "Does not fit this patient" does (cds_hooks/hold_back/memory.py)."""
+# SNOMED CT: refusal of treatment by patient, procedure refused, procedure not wanted. HL7 v3 ActReason: objection of
+# the patient, for belief or religion.
+_REFUSALS: Final = frozenset({"105480006", "183944003", "416432009", "PATOBJ", "PHILISOP", "RELIG"})
+REFUSED: Final = re.compile(
+    r"declin|refus|not wanted|does not want|objection|patient(?:'s)? (?:decision|choice)", re.IGNORECASE
+)
+"""Finds the words of a refusal."""
+_ASKED_DECLINED: Final = "asked-declined"  # FHIR R4, data-absent-reason
+_IN_FORCE: Final = frozenset({"draft", "active", "on-hold", "completed"})
+_NEVER_TRUE: Final = "entered-in-error"
+
+
+class Declined(Struct, frozen=True, gc=False):
+    """One thing that the patient declined or that is not to be done: where it says so, what, and when.
+
+    `order` is the order or statement of a medicine.
+    """
+
+    source: str
+    concept: CodeableConcept
+    time: FhirTime | None
+    order: MedicationRequest | MedicationStatement | None = None
+
+
+def declined_in_chart(record: PatientRecord) -> list[Declined]:
+    """Return every refusal of the last year; one without a date counts.
+
+    A procedure, dose or medicine that was not given, or an order that was ended, for the patient's refusal; an order in
+    force that something is not to be done; a problem or a result that says so.
+    """
+    return record.derive(_of_the_last_year)
+
+
+def _is_refusal(reasons: Iterable[CodeableConcept]) -> bool:
+    """Return whether one of the reasons is that the patient did not want it."""
+    return any(
+        REFUSED.search(words_of(reason)) is not None or any(coding.code in _REFUSALS for coding in reason.coding)
+        for reason in reasons
+    )
+
+
+def words_of(concept: CodeableConcept) -> str:
+    """Return the text and every display."""
+    return " ; ".join(filter(None, (concept.text, *(coding.display for coding in concept.coding))))
+
+
+def _of_the_last_year(record: PatientRecord) -> list[Declined]:
+    return [entry for entry in _entries(record) if entry.time is None or _is_recent(entry.time, record)]
+
+
+def _is_recent(time: FhirTime, record: PatientRecord) -> bool:
+    return not time.is_after(record.as_of_epoch) and time.whole_days(record.as_of_epoch) <= DECLINED_DAYS
+
+
+def _entries(record: PatientRecord) -> Iterator[Declined]:
+    by_type = record.resources.by_type
+    for procedure in record.procedures_not_done:
+        if procedure.statusReason is not None and _is_refusal([procedure.statusReason]):
+            period = procedure.performedPeriod
+            when = procedure.performedDateTime or (period.start if period is not None else None)
+            yield Declined(f"Procedure/{procedure.id}", procedure.code or CodeableConcept(), parse_time(when or ""))
+    for request in by_type[ServiceRequest]:
+        if _is_declined(request, request.reasonCode):
+            source, concept = f"ServiceRequest/{request.id}", request.code or CodeableConcept()
+            yield Declined(source, concept, parse_time(request.authoredOn or ""))
+    for order in by_type[MedicationRequest]:
+        reasons = [*order.reasonCode, *([order.statusReason] if order.statusReason is not None else [])]
+        if _is_declined(order, reasons):
+            concept = order.medicationCodeableConcept or CodeableConcept()
+            yield Declined(f"MedicationRequest/{order.id}", concept, parse_time(order.authoredOn or ""), order)
+    for statement in by_type[MedicationStatement]:
+        if statement.status in ("not-taken", "stopped") and _is_refusal(statement.statusReason):
+            concept, when = statement.medicationCodeableConcept or CodeableConcept(), statement.effectiveDateTime
+            time = parse_time(when or statement.dateAsserted or "")
+            yield Declined(f"MedicationStatement/{statement.id}", concept, time, statement)
+    for dose in record.immunizations_not_done:
+        if dose.statusReason is not None and _is_refusal([dose.statusReason]):
+            concept = dose.vaccineCode or CodeableConcept()
+            yield Declined(f"Immunization/{dose.id}", concept, parse_time(dose.occurrenceDateTime or ""))
+    for problem in record.conditions:
+        is_declined = problem.code is not None and REFUSED.search(words_of(problem.code)) is not None
+        if problem.code is not None and is_declined and condition_status(problem, record.as_of_epoch) != "past":
+            yield Declined(f"Condition/{problem.id}", problem.code, condition_time(problem, record))
+    for part in record.screening_parts():
+        if _is_declined_result(part):
+            concept = CodeableConcept(part[1].code.coding, part[1].code.text)
+            yield Declined(f"Observation/{part[0].id}", concept, parse_time(part[0].effectiveDateTime or ""))
+
+
+def _is_declined(order: ServiceRequest | MedicationRequest, reasons: Iterable[CodeableConcept]) -> bool:
+    """Whether an order forbids what it names, or was ended because the patient did not want it."""
+    if order.status in _IN_FORCE:
+        return order.doNotPerform is True
+    return order.status != _NEVER_TRUE and _is_refusal(reasons)
+
+
+def _is_declined_result(part: CodedPart) -> bool:
+    value = part[1]
+    if value.dataAbsentReason is not None and value.dataAbsentReason.has(_ASKED_DECLINED):
+        return True
+    words = (value.valueString, words_of(value.valueCodeableConcept) if value.valueCodeableConcept else None)
+    return any(text and REFUSED.search(text) is not None for text in words)
