@@ -20,7 +20,14 @@ from cards.rules.engine.governance import (
     ingredients_of,
 )
 from cds_hooks.hold_back.acts import Pause
-from cds_hooks.hold_back.checks import CheckedCall, Shared, check_findings, check_paused_rule, check_paused_service
+from cds_hooks.hold_back.checks import (
+    CheckedCall,
+    Shared,
+    check_approval,
+    check_findings,
+    check_paused_rule,
+    check_paused_service,
+)
 from cds_hooks.hold_back.memory import PatientMemory, override_key
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Released
@@ -81,6 +88,19 @@ def test_where_approval_is_asked_for_only_the_approved_version_speaks() -> None:
     assert hear(finding(), needs_approval=True) == "shadow"
     assert hear(finding(), approved(VERSION.digest), needs_approval=True) is None
     assert hear(finding(), approved("0" * 16), needs_approval=True) == "shadow"
+
+
+@pytest.mark.parametrize(
+    ("site", "why"),
+    [(SiteRules(), "it is not approved here"), (approved("0" * 16), "only another version of it is approved here")],
+)
+def test_what_runs_in_shadow_says_whether_another_version_is_approved(site: SiteRules, why: str) -> None:
+    call = CheckedCall(
+        Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=site, shared=Shared(needs_approval=True)
+    )
+    silence = check_approval(finding(), call)
+    assert silence is not None
+    assert silence.text.endswith(f"its card (30to44_new, warning) is not shown: {why}.")
 
 
 def test_the_version_changes_with_every_word_of_the_rule() -> None:

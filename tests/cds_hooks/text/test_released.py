@@ -98,6 +98,7 @@ def test_what_is_released_is_shown_and_recorded_as_counts(site: Site) -> None:
     answer = site.summary()
     assert answer.exit_code == 0, answer.output
     assert f"{GOOD[0]['text']} [Condition/c1, Condition/c3] (AIAST)" in answer.stdout
+    assert f"2 of 2 sentences of {MODEL} are confirmed." in answer.output
     (detail,) = site.recorded()
     writing = detail["writing"]
     assert (writing["endpoint"], writing["confirmed"], writing["sent"]["problem"]) == ("ward", 2, 2)

@@ -69,6 +69,13 @@ def test_a_long_chart_keeps_to_the_number_of_sentences_and_loses_no_result() -> 
     assert all(f"Test {number} " in " ".join(s.text for s in summary.sentences) for number in range(40))
 
 
+def test_what_a_summary_has_no_room_for_is_counted() -> None:
+    notes = [note(f"d{number}", "x" * 30, kind=f"Letter {number}") for number in range(20)]
+    whole = summarise((*CHART, *notes), ON, most=100)
+    short = summarise((*CHART, *notes), ON, most=6)
+    assert (whole.left_out, short.left_out) == (0, len(whole.sentences) - 6)
+
+
 @pytest.mark.parametrize(
     "attack",
     [

@@ -228,6 +228,20 @@ def test_a_number_with_a_decimal_comma_is_read_whole(note: str, value: str) -> N
     assert _read(note).results[0].value == value
 
 
+@pytest.mark.parametrize(
+    ("note", "unit"),
+    [
+        ("HbA1c 19.9", "%"),
+        ("HbA1c 20", "mmol/mol"),
+        ("LDL cholesterol 11.9", "mmol/L"),
+        ("LDL cholesterol 12", "mg/dL"),
+    ],
+)
+def test_a_number_of_two_usual_units_says_by_its_size_which_is_meant(note: str, unit: str) -> None:
+    result = _read(note).results[0]
+    assert (result.unit, result.unit_assumed) == (unit, True)
+
+
 def test_a_target_is_no_result() -> None:
     assert _read("Aim for INR 2.5, target HbA1c 53, stop if ALT 100.").results == ()
 

@@ -8,6 +8,7 @@ import pytest
 from fhir.mapping.understanding import Understanding, understand
 from fhir.terminology.imported import meaning_of_code, meaning_of_name, use_index
 from fhir.terminology.importing import import_releases
+from fhir.terminology.release_files import Imported
 from fhir.terminology.rf2 import NotARelease
 
 _CLAML = """<?xml version="1.0" encoding="UTF-8"?>
@@ -29,7 +30,11 @@ _GM = "T;X;X;09;I30;I50.-;I50.-;I50;Herzmuskelnot;Herzmuskelnot;;;P;P;9-999;Kapl
 _ORDER = f"00001 I5023   1 {'Acute on chronic systolic'.ljust(60)} Acute upon chronic systolic failing\n"
 _CONSO = "".join(
     f"{code}|ENG||||||1|||x|RXNORM|{kind}|{code}|{name}||N|4096|\n"
-    for code, kind, name in [("9999901", "SCD", "zzznew 5 MG Oral Tablet"), ("9999902", "SBD", "Brandy 5 MG Tablet")]
+    for code, kind, name in [
+        ("9999901", "SCD", "zzznew 5 MG Oral Tablet"),
+        ("9999902", "SBD", "Brandy 5 MG Tablet"),
+        ("9999904", "SCD", "metoprolol tartrate 7 MG Oral Tablet"),
+    ]
 )
 _REL = (
     "6918||CUI|RN|9999901||CUI|has_ingredient|1||RXNORM|RXNORM||||\n"
@@ -61,14 +66,19 @@ _FILES = {
 
 
 @pytest.fixture(scope="module")
-def not_read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Imported]:
     folder = tmp_path_factory.mktemp("releases")
     for name, text in _FILES.items():
         (folder / name).write_text(text, "utf-8")
     imported = import_releases([folder], folder / "terms.idx", lambda *_: None)
     use_index(folder / "terms.idx")
-    yield imported.not_read
+    yield imported
     use_index(None)
+
+
+@pytest.fixture
+def not_read(imported: Imported) -> list[str]:
+    return imported.not_read
 
 
 def _problem(words: str) -> Understanding:
@@ -151,6 +161,13 @@ def test_each_meaning_names_its_source(not_read: list[str]) -> None:
     title, local = meaning_of_name("Herzmuskelnot"), meaning_of_name("heart failure clinic")
     assert (title.by if title is not None else "") == "ICD-10 icd10gm2026syst_kodes.txt"
     assert (local.by if local is not None else "") == "ours.csv, line 2"
+
+
+def test_each_source_says_how_many_codes_it_gave(imported: Imported) -> None:
+    assert {source.file: source.codes for source in imported.sources if source.codes != 1} == {
+        "definitions.csv": 3, "RXNREL.RRF": 2, "icd10cm_tabular_2026.xml": 2, "atc.csv": 3,
+    }  # fmt: skip
+    assert "RXNCONSO.RRF" in {source.file for source in imported.sources}
 
 
 @pytest.mark.parametrize(

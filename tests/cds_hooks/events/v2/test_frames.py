@@ -28,6 +28,10 @@ def test_a_frame_of_one_message_is_its_text() -> None:
     assert _texts(_frame(MSH, PID)) == ([f"{MSH}\r{PID}\r"], [])
 
 
+def test_a_header_of_three_letters_names_no_character_set() -> None:
+    assert _texts(_frame("MSH")) == (["MSH\r"], [])
+
+
 def test_empty_lines_are_left_out_and_line_feeds_are_noted() -> None:
     assert _texts(f"{MSH}\r\n\r\n{PID}\n".encode()) == ([f"{MSH}\r{PID}\r"], ["line-feeds"])
 
