@@ -54,7 +54,6 @@ _AT_EVERY_AGE: Final = frozenset(
         "dz-bb-ccb_nondhp/running",
         "review-lithium/found",
         "review-steroid-bone/found",
-        "review-thyroid-suppressed/found",
     }
 )
 """What an order is warned of and what harms for as long as it is taken, whichever family tells it: pairs whose rules

@@ -1,14 +1,28 @@
 """Diseases and values that forbid a drug: the placeholders and conditions that only these rules use."""
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Final
 
 from cards.rules.engine.family import Family, Placeholder, lab_placeholder
 from cards.rules.patient.context import RuleContext
 
 _RECENT_DAYS = 30
+_LIMITS_OF_RULES: Final = {
+    "potassium": (3.0, 3.5, 5.0, 5.5),
+    "sodium": (125, 130),
+    "platelets": (50, 100, 150),
+    "creatinine": (3,),
+    "digoxin_level": (2.0,),
+    "qtc": (450, 500),
+    "heart_rate": (50, 60),
+    "sbp": (90, 180),
+    "dbp": (105,),
+}
+"""Limits in rules of this family that are files; those of the rows are read from label_values.csv."""
 _GLUCOSE_DAYS = 7
 _GAS_DAYS = 30
-_CALCIUM_DAYS = 90
 _BMI_DAYS = 365
 
 
@@ -23,31 +37,22 @@ def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
     return describe
 
 
+def _values() -> Mapping[str, Placeholder]:
+    """Return a placeholder for each result of the rows and the rules, as far back as the oldest that a row reads."""
+    limits = {analyte: set(values) for analyte, values in _LIMITS_OF_RULES.items()}
+    days = dict.fromkeys(limits, _RECENT_DAYS)
+    table = files("cards.rules.families.disease").joinpath("label_values.csv").read_text("utf-8")
+    for row in csv.DictReader(table.splitlines()):
+        limits.setdefault(row["analyte"], set()).add(float(row["limit"]))
+        days[row["analyte"]] = max(days.get(row["analyte"], 0), int(row["days"]))
+    return {analyte: lab_placeholder(analyte, sorted(values), days[analyte]) for analyte, values in limits.items()}
+
+
 FAMILY = Family(
     "disease",
     placeholders={
-        "potassium": lab_placeholder("potassium", [3.0, 3.3, 3.5, 5.0, 5.5, 6.0], _RECENT_DAYS),
-        "sodium": lab_placeholder("sodium", [120, 125, 130, 135, 145], _RECENT_DAYS),
-        "platelets": lab_placeholder("platelets", [25, 50, 100, 150], _RECENT_DAYS),
-        "hemoglobin": lab_placeholder("hemoglobin", [8, 9, 11], _RECENT_DAYS),
-        "neutrophils_abs": lab_placeholder("neutrophils_abs", [0.5, 1, 1.5, 1.6, 2], _RECENT_DAYS),
-        "lymphocytes_abs": lab_placeholder("lymphocytes_abs", [0.5], _RECENT_DAYS),
-        "creatinine": lab_placeholder("creatinine", [3], _RECENT_DAYS),
-        "digoxin_level": lab_placeholder("digoxin_level", [2.0], _RECENT_DAYS),
-        "qtc": lab_placeholder("qtc", [450, 500], _RECENT_DAYS),
+        **_values(),
         "glucose": lab_placeholder("glucose", [54, 70], _GLUCOSE_DAYS),
-        "heart_rate": lab_placeholder("heart_rate", [50, 60], _RECENT_DAYS),
-        "sbp": lab_placeholder("sbp", [90, 180], _RECENT_DAYS),
-        "dbp": lab_placeholder("dbp", [105], _RECENT_DAYS),
-        "calcium": lab_placeholder("calcium", [8.4, 10.62], _CALCIUM_DAYS),
-        "creatine_kinase": lab_placeholder("creatine_kinase", [2000], _RECENT_DAYS),
-        "bilirubin_total": lab_placeholder("bilirubin_total", [1.2], _RECENT_DAYS),
-        "inr": lab_placeholder("inr", [1.7], _RECENT_DAYS),
-        "alt": lab_placeholder("alt", [80, 100, 120], _RECENT_DAYS),
-        "tsh": lab_placeholder("tsh", [0.1], _RECENT_DAYS),
-        "lactate": lab_placeholder("lactate", [5], _RECENT_DAYS),
-        "phenytoin_level": lab_placeholder("phenytoin_level", [20], _RECENT_DAYS),
-        "carbamazepine_level": lab_placeholder("carbamazepine_level", [12], _RECENT_DAYS),
         "bmi": lab_placeholder("bmi", [18], _BMI_DAYS),
         "pco2": _gas("pco2_arterial", [48.75]),
         "po2": _gas("po2_arterial", [60]),
