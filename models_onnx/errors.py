@@ -11,7 +11,6 @@ ModelError
 │   ├── UnsafeModel           not readable as ONNX, external data, or operators of an unknown domain
 │   ├── CardIncomplete        the model card is missing, blank in an attribute, or not the one in the file
 │   ├── SignatureRefused      release.json is missing, changed, or signed by a key that is not trusted
-├── ImportRefused         a third party's model that cannot be taken in as it is described
 ├── CompileRefused        the compiled file does not say what the fitted model says
 │   ├── ParityRefused         probability or contributions differ from scikit-learn
 │   └── AdditivityRefused     base and contributions do not add up to the margin
@@ -87,10 +86,6 @@ class SignatureRefused(ArtifactRefused):
     """The release is not signed, was changed after it was signed, or was signed by a key that is not trusted here."""
 
     what_cannot_be_used: ClassVar[str] = "A signature or key file"
-
-
-class ImportRefused(ModelError):
-    """A model of a third party that cannot be taken in: not there, or not as its feature map says."""
 
 
 class CompileRefused(ModelError):

@@ -1,4 +1,4 @@
-"""The manifest of an artifact, also that of an imported model, and which tensors of its file are what.
+"""The manifest of an artifact.
 
 Every member is described in manifest.schema.json beside this module; the schema goes before this module.
 """
@@ -30,23 +30,6 @@ def horizon_words(years: float) -> str:
         return "1 year" if years == 1 else f"{years:.3g} years"
     is_months = months > 1 and abs(months - round(months)) < 0.05
     return f"{months:.0f} months" if is_months else f"{DAYS_PER_YEAR * years:.0f} days"
-
-
-class TensorNames(Struct, frozen=True):
-    """Names of the input and the outputs; `column` is that of the event where the output has one per class.
-
-    A third party's file may lack everything but the probability: then it does not explain itself.
-    """
-
-    input: str = "features"
-    probability: str = "probability"
-    column: int | None = None
-    margin: str | None = "margin"
-    contributions: str | None = "contributions"
-    missing: str | None = "missing"
-    out_of_range: str | None = "out_of_range"
-    base: str | None = "base"
-    """Key of metadata_props that holds the base, what is predicted where every contribution is 0."""
 
 
 class ModelFile(Struct, frozen=True):
@@ -384,37 +367,3 @@ class Manifest(Struct, frozen=True, kw_only=True):
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the manifest as it is written: indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
-
-
-IMPORT_FORMAT = "cds-hooks-onnx/imported/1"
-
-
-class ImportedManifest(Struct, frozen=True, kw_only=True):
-    """Members as in the manifest of a model of ours; the evaluation is whatever its makers give, in the same form."""
-
-    format: str
-    id: str
-    version: str
-    title: str
-    file: ModelFile
-    outcome: ModelOutcome
-    population: ModelPopulation
-    features: tuple[ModelInput, ...]
-    wiring: TensorNames
-    came_from: str
-    required: RequiredInputs | None = None
-    evaluation: dict[str, Any] = {}
-    parity: dict[str, Any] = {}
-
-    def feature(self, name: str) -> ModelInput:
-        """Return the input of that name; KeyError where there is none."""
-        return {item.name: item for item in self.features}[name]
-
-
-def is_imported(content: bytes) -> bool:
-    """Return whether this manifest.json is that of an import."""
-    try:
-        document = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return isinstance(document, dict) and document.get("format") == IMPORT_FORMAT

@@ -11,39 +11,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models_onnx.errors import ImportRefused
+from models_onnx.errors import TrainingRefused
 
 _FILE = "MLmodel"
 
 
 @dataclass(frozen=True, slots=True)
 class MLflowModel:
-    """The ONNX file of the folder, where it came from, and the names of its inputs in order (empty: not told)."""
+    """The ONNX file of the folder, and the names of its inputs in order (empty: not told)."""
 
     model: Path
-    words: str
     inputs: tuple[str, ...]
 
 
 def read_mlflow(folder: Path) -> MLflowModel:
-    """Return what MLmodel says; ImportRefused where the folder holds no ONNX model."""
+    """Return what MLmodel says; TrainingRefused where the folder holds no ONNX model."""
     try:
         text = (folder / _FILE).read_text(encoding="utf-8")
     except OSError as problem:
-        raise ImportRefused(f"{folder} is a folder without {_FILE}: give an ONNX file or an MLflow model") from problem
+        raise TrainingRefused(
+            f"{folder} is a folder without {_FILE}: give an ONNX file or an MLflow model"
+        ) from problem
     data = re.search(r"^  onnx:\n(?:    .*\n)*?    data: *(.+)", text, re.MULTILINE)
     if data is None:
         flavours = re.findall(r"^  (\w+): *$", text.partition("flavors:")[2], re.MULTILINE)
-        raise ImportRefused(
+        raise TrainingRefused(
             f"the MLflow model has the flavours {', '.join(flavours) or 'none'}; only onnx is taken in, because the "
             "others are pickles or programs: log it with mlflow.onnx, or compile it with models_onnx.workbench.compiler"
         )
     model = (folder / data[1].strip("\"' ")).resolve()
     if not model.is_relative_to(folder.resolve()):
-        raise ImportRefused(f"{_FILE} names a file outside its folder: {data[1]}")
-    version, run = (re.search(rf"^{name}: *(\S+)", text, re.MULTILINE) for name in ("mlflow_version", "run_id"))
-    words = f"MLflow {version[1] if version else '?'} model of run {run[1] if run else '?'}"
-    return MLflowModel(model, words, _inputs(text))
+        raise TrainingRefused(f"{_FILE} names a file outside its folder: {data[1]}")
+    return MLflowModel(model, _inputs(text))
 
 
 def _inputs(text: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from cds_hooks.commands.model.console import (
     problems,
     progress_bars,
 )
-from cds_hooks.commands.model.publishing import publish_trained, signer
+from cds_hooks.commands.model.publishing import publish_trained
 from cds_hooks.settings import settings
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED
@@ -31,11 +31,7 @@ def import_(
             "module:function.",
         ),
     ],
-    spec: Annotated[
-        Path | None, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")
-    ] = None,
-    card: Annotated[Path | None, typer.Option(help="Of an ONNX file: its model card as JSON.")] = None,
-    features: Annotated[Path | None, typer.Option(help="Of an ONNX file: its feature map as JSON.")] = None,
+    spec: Annotated[Path, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")],
     data: Data = None,
     out: Out = ARTIFACTS,
     seed: Seed = SEED,
@@ -44,35 +40,20 @@ def import_(
 ) -> None:
     """Take in a model that was fitted elsewhere; nothing is fitted, and a pickle is never read.
 
-    With a declaration (--spec) it is compiled exactly and evaluated on the table's rows, people whom it was not trained
-    on. An ONNX file can be taken in as it is, with its card and its feature map (docs/models/registry.md); it then goes
-    through the same gates, and G6 refuses it for cards unless it explains itself.
+    By its declaration (docs/adding/hospital-model.md) it is compiled exactly and evaluated on the table's rows, people
+    whom it was not trained on.
 
     Exit codes: 0 taken in, 1 a floor failed and nothing was written, 2 the file, the declaration, the card or the
     table cannot be used.
 
     Example: cds-hooks model import falls.skops --spec mine/falls_1y.py --data tables --out trained
-
-    Example: cds-hooks model import readmit.onnx --card card.json --features map.json --out models
     """
     with problems():
-        from models_onnx.workbench.release.importing import adopt, import_with_card
+        from models_onnx.workbench.release.importing import adopt
 
-        if spec is not None:
-            with progress_bars(as_json) as progress:
-                trained = adopt(fitted, spec, data or settings().data_dir, out, seed, replicates, progress)
-            publish_trained(trained, spec.parent, data, as_json)
-            return
-        imported, release = import_with_card(fitted, card, features, out, signer())
-    if as_json:
-        print_json(imported)
-    typer.echo(
-        f"Taken in: {imported.id} {imported.version} in {out / imported.id}, digest {release.digest[:16]}, draft.",
-        err=as_json,
-    )
-    if imported.wiring.contributions is None:
-        typer.echo("It does not explain itself: not for cards (gate G6).", err=True)
-    typer.echo(f"Next: cds-hooks model gates {imported.id} --folder {out}", err=True)
+        with progress_bars(as_json) as progress:
+            trained = adopt(fitted, spec, data or settings().data_dir, out, seed, replicates, progress)
+        publish_trained(trained, spec.parent, data, as_json)
 
 
 def compile_file(

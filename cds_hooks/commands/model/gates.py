@@ -36,9 +36,6 @@ def gates(
     data: Data = None,
     folder: Folder = ARTIFACTS,
     specs: Specs = None,
-    rows: Annotated[
-        Path | None, typer.Option(help="People of one's own as CSV, for a model from elsewhere (docs/models/gates.md).")
-    ] = None,
     charts: Annotated[
         Path | None,
         typer.Option(help="Charts (FHIR) of the people it is used on: G11 compares what is missing in them."),
@@ -68,7 +65,7 @@ def gates(
         keys, specs = own_keys(settings()), own_specs(specs, folder, name)
         subject = read_subject(find_version(name, folder).folder, keys)
         with progress_bars(as_json) as progress:
-            evidence = gather(subject, keys, _site_evidence(subject, data), progress, specs, rows, charts)
+            evidence = gather(subject, keys, _site_evidence(subject, data), progress, specs, charts)
             report = run_gates(subject, evidence, progress, wanted or None)
         if record:
             release = record_gates(subject.folder, encode(report), report.summary, moment(), signer())
@@ -99,7 +96,7 @@ def _waiver_fault(subject: Any, waiver: dict[str, Any]) -> str | None:
     """Behind a trust file a waiver counts only where two people have approved it."""
     if settings().trust_file is None:
         return None
-    words = waiver_subject(subject.id, subject.about.version, waiver)
+    words = waiver_subject(subject.id, subject.manifest.version, waiver)
     return site_approvals().why_not_approved("waiver", words, today())
 
 

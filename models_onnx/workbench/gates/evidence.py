@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
-from models_onnx.artifact.manifest import Manifest, TensorNames
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import core_digest
 from models_onnx.serving.registry import ARTIFACTS, versions
 from models_onnx.spec import get_spec
-from models_onnx.workbench.gates.rows import read_rows
 from models_onnx.workbench.gates.served import served_inputs
 from models_onnx.workbench.gates.subject import (
     Audit,
@@ -80,38 +79,30 @@ def gather(
     site: SiteEvidence,
     progress: Progress,
     specs: Path | None = None,
-    rows: Path | None = None,
     charts: Path | None = None,
 ) -> Evidence:
     """Everything that is available; what is not is left out with its reason, and its gate is not run."""
     active = _in_use(subject, keys)
     absent: dict[str, str] = {}
     table = None
-    site_rows = read_rows(subject, rows) if rows is not None else None
-    if subject.manifest is not None and site_rows is None:
-        try:
-            table = _from_table(subject, subject.manifest, active, site.data, progress, specs)
-        except (ModelError, ModuleNotFoundError) as problem:
-            names = ("retrained", "audit", "people", "figures")
-            absent = dict.fromkeys(names, f"Not without the training table: {problem}.")
+    try:
+        table = _from_table(subject, subject.manifest, active, site.data, progress, specs)
+    except (ModelError, ModuleNotFoundError) as problem:
+        names = ("retrained", "audit", "people", "figures")
+        absent = dict.fromkeys(names, f"Not without the training table: {problem}.")
     if table is not None and table.figures is None:
         absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
     if site.cards is None:
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
-    audits: tuple[Audit, ...] = ()
-    if table is not None:
-        audits = table.audits
-    elif site_rows is not None and site_rows.audit is not None:
-        audits = (site_rows.audit,)
+    audits = table.audits if table is not None else ()
     return Evidence(
         as_of=site.as_of,
         timer=thread_time,
-        people=table.people if table else site_rows.people if site_rows else None,
+        people=table.people if table else None,
         retrained=table.retrained if table else None,
         audit=audits[0] if audits else None,
         further_audits=audits[1:],
-        library=site_rows.library if site_rows else None,
-        figures=table.figures if table else subject.evaluation if site_rows else None,
+        figures=table.figures if table else None,
         inputs=table.inputs if table else None,
         served=_served(subject, charts, site.at_discharge),
         cards=site.cards,
@@ -127,7 +118,7 @@ def gather(
 
 def _served(subject: Subject, charts: Path | None, at_discharge: bool | None) -> ServedInputs | None:
     """Return what is missing at the moment at which the model's service asks it."""
-    if charts is None or subject.manifest is None:
+    if charts is None:
         return None
     return served_inputs(subject.manifest, charts, "discharge" if at_discharge else "visit")
 
@@ -153,12 +144,12 @@ def _from_table(
     from models_onnx.workbench.training.data.cohort import build_cohort, read_table
     from models_onnx.workbench.training.pipeline import differences, train
 
-    spec = get_spec(f"{subject.id}@{subject.about.version}", specs)
+    spec = get_spec(f"{subject.id}@{manifest.version}", specs)
     table = read_table(spec, data)
     cohort = build_cohort(spec, table.rows)
     trained = train(spec, table, manifest.seed, _REPLICATES, progress)
     retrained_auroc = trained.manifest.evaluation["all"]["auroc"]["value"]
-    runner = Runner(trained.content, TensorNames())
+    runner = Runner(trained.content)
     gap = np.abs(runner.answers(cohort.X.astype(np.float32)).probability - subject.answers(cohort.X).probability)
     retrained = Retrained(
         same_file=core_digest(trained.content) == core_digest(subject.content),
@@ -194,7 +185,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
     reads = Reads.of(spec, cohort)
     groups = traced_groups(spec, cohort, reads)
     probability = subject.answers(cohort.X).probability
-    threshold = subject.manifest.thresholds.default.probability if subject.manifest is not None else 0.5
+    threshold = subject.manifest.thresholds.default.probability
     return InputEvidence(
         alone=alone(cohort),
         after=after_horizon(spec, cohort),
@@ -213,7 +204,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
 
 def _other_cards(subject: Subject) -> dict[str, dict[str, Any]]:
     """Return the cards of the models beside this one and of the package, without its own versions and its twin."""
-    twin = subject.manifest.twin if subject.manifest is not None else None
+    twin = subject.manifest.twin
     cards = {}
     for folder in (ARTIFACTS, subject.folder.parent):
         for path in sorted(folder.glob(f"*/{CARD}")):
@@ -260,7 +251,7 @@ def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
 
 
 def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | None:
-    if active is None or subject.manifest is None:
+    if active is None:
         return None
     if [(item.name, item.unit) for item in active.features] != [(item.name, item.unit) for item in subject.features]:
         return None

@@ -67,8 +67,7 @@ def figures_of(evidence: Evidence) -> Figures:
         raise NotRun(
             evidence.why_absent(
                 "figures",
-                "There are no rows to compute the figures from: give the training table with --data, or people of "
-                "your own with --rows.",
+                "There are no rows to compute the figures from: give the training table with --data.",
             )
         )
     return evidence.figures

@@ -76,8 +76,8 @@ def run_gates(
     return GateReport(
         format=FORMAT,
         id=subject.id,
-        version=subject.about.version,
-        title=subject.about.title,
+        version=subject.manifest.version,
+        title=subject.manifest.title,
         sha256=hashlib.sha256(subject.content).hexdigest(),
         as_of=evidence.as_of.isoformat(),
         results=tuple(results),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
-from models_onnx.artifact.manifest import ImportedManifest, Manifest, ModelInput, TensorNames, is_imported
+from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.errors import ManifestRefused, UnsafeModel
 from models_onnx.serving.runtime import run_in_parts, session_of
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from models_onnx.workbench.training.data.leaks import Loss
 
 Array = NDArray[np.float64]
+FEATURES, PROBABILITY = "features", "probability"
+"""The input of a file, and the output that none may lack."""
+EXPLAINING = ("margin", "contributions", "missing", "out_of_range")
+"""The outputs by which a file explains itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +55,13 @@ class Answers:
 class Runner:
     """One session on one file."""
 
-    def __init__(self, content: bytes, wiring: TensorNames) -> None:
-        self.wiring = wiring
+    def __init__(self, content: bytes) -> None:
         self._size = len(content)
         self._session = session_of(content)
         self.inputs = {item.name: (item.type, list(item.shape)) for item in self._session.get_inputs()}
         self.outputs = {item.name for item in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self._wanted = [name for name in self._names() if name in self.outputs]
+        self._wanted = [name for name in (PROBABILITY, *EXPLAINING) if name in self.outputs]
 
     def answers(self, rows: NDArray[np.float32]) -> Answers:
         """Return the outputs for these rows.
@@ -67,42 +70,19 @@ class Runner:
             UnsafeModel: the file cannot be run on them.
         """
         try:
-            values = run_in_parts(self._session, self._wanted, self.wiring.input, rows, self._size)
+            values = run_in_parts(self._session, self._wanted, FEATURES, rows, self._size)
         except Exception as problem:  # onnxruntime raises classes of its own, without a common one it documents
             raise UnsafeModel(f"the model cannot be run on {rows.shape} values: {str(problem)[:160]}") from problem
         outputs = dict(zip(self._wanted, values, strict=True))
         return Answers(
-            self._probability(outputs[self.wiring.probability]),
-            self._float(outputs, self.wiring.margin),
-            self._float(outputs, self.wiring.contributions),
-            self._bool(outputs, self.wiring.missing),
-            self._bool(outputs, self.wiring.out_of_range),
-            self._base(),
-            self.metadata.get("link", "logit"),
+            probability=np.asarray(outputs[PROBABILITY], dtype=np.float64).reshape(-1),
+            **{name: np.asarray(outputs[name]) if name in outputs else None for name in EXPLAINING},
+            base=self._base(),
+            link=self.metadata.get("link", "logit"),
         )
 
-    def _names(self) -> list[str]:
-        wiring = self.wiring
-        wired = (wiring.probability, wiring.margin, wiring.contributions, wiring.missing, wiring.out_of_range)
-        return [name for name in wired if name is not None]
-
-    def _probability(self, value: Any) -> Array:
-        if isinstance(value, list):  # ZipMap of the scikit-learn converters: one mapping from class to probability each
-            classes = sorted(value[0])
-            value = np.array([[row[label] for label in classes] for row in value])
-        array = np.asarray(value, dtype=np.float64)
-        if array.ndim == 2:
-            array = array[:, self.wiring.column if self.wiring.column is not None else array.shape[1] - 1]
-        return array.reshape(-1)
-
-    def _float(self, outputs: dict[str, Any], name: str | None) -> Array | None:
-        return None if name not in outputs else np.asarray(outputs[name], dtype=np.float64)
-
-    def _bool(self, outputs: dict[str, Any], name: str | None) -> NDArray[np.bool_] | None:
-        return None if name not in outputs else np.asarray(outputs[name], dtype=np.bool_)
-
     def _base(self) -> float | None:
-        text = self.metadata.get(self.wiring.base or "")
+        text = self.metadata.get("base")
         try:
             return None if text is None else float(text)
         except ValueError:
@@ -116,34 +96,19 @@ class Subject:
     folder: Path
     keys: Keys
     content: bytes
-    about: Manifest | ImportedManifest
+    manifest: Manifest
     card: dict[str, Any]
     _runner: Runner | None = None
 
     @property
     def id(self) -> str:
         """The model's id."""
-        return self.about.id
-
-    @property
-    def manifest(self) -> Manifest | None:
-        """The manifest of a model of ours; None for an imported file."""
-        return self.about if isinstance(self.about, Manifest) else None
+        return self.manifest.id
 
     @property
     def features(self) -> tuple[ModelInput, ...]:
         """The inputs in the order of the vector."""
-        return self.about.features
-
-    @property
-    def evaluation(self) -> dict[str, Any]:
-        """The stored evaluation; empty where there is none."""
-        return self.about.evaluation
-
-    @property
-    def parity(self) -> dict[str, Any]:
-        """The stored comparison with the library that trained it; empty where there is none."""
-        return self.about.parity
+        return self.manifest.features
 
     @property
     def product(self) -> dict[str, Any]:
@@ -154,10 +119,10 @@ class Subject:
     @property
     def groups(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Which inputs the file explains together: name and positions of each group; empty where it explains each."""
-        manifest, names = self.manifest, [item.name for item in self.features]
-        if manifest is None or isinstance(manifest.groups, msgspec.UnsetType):
+        groups, names = self.manifest.groups, [item.name for item in self.features]
+        if isinstance(groups, msgspec.UnsetType):
             return ()
-        return tuple((group, tuple(map(names.index, members))) for group, members in manifest.groups.items())
+        return tuple((group, tuple(map(names.index, members))) for group, members in groups.items())
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -168,13 +133,12 @@ class Subject:
     @property
     def always(self) -> frozenset[str]:
         """The inputs without which there is no score."""
-        return frozenset(self.about.required.always) if self.about.required is not None else frozenset()
+        return frozenset(self.manifest.required.always)
 
     def answers(self, rows: NDArray[Any]) -> Answers:
         """Return the file's outputs for these rows; the session is opened once."""
         if self._runner is None:
-            wiring = self.about.wiring if isinstance(self.about, ImportedManifest) else TensorNames()
-            self._runner = Runner(self.content, wiring)
+            self._runner = Runner(self.content)
         return self._runner.answers(np.asarray(rows, dtype=np.float32))
 
 
@@ -204,14 +168,6 @@ class Audit:
     seed: int = 20260101
     axis: str = ""
     """By which groups; empty where a table has one kind of group only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Library:
-    """The probabilities of the library that trained the model, for these rows."""
-
-    rows: Array
-    probability: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +245,6 @@ class Evidence:
     audit: Audit | None = None
     further_audits: tuple[Audit, ...] = ()
     """The same by every other axis of race and ethnicity that is declared: the choice is not the author's."""
-    library: Library | None = None
     figures: dict[str, Any] | None = None
     """The evaluation, computed now from rows and file."""
     inputs: "InputEvidence | None" = None
@@ -322,16 +277,11 @@ def read_subject(folder: Path, keys: Keys) -> Subject:
         ManifestRefused: the folder has nothing that can be examined.
     """
     try:
-        described = (folder / MANIFEST).read_bytes()
-        about: Manifest | ImportedManifest
-        if is_imported(described):
-            about = msgspec.json.decode(described, type=ImportedManifest)
-        else:
-            about = msgspec.json.decode(described, type=Manifest)
-        content = (folder / about.file.name).read_bytes()
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        content = (folder / manifest.file.name).read_bytes()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise ManifestRefused(f"{folder.name} contains no model that the gates can examine: {problem}") from problem
-    return Subject(folder=folder, keys=keys, content=content, about=about, card=_card(folder))
+    return Subject(folder=folder, keys=keys, content=content, manifest=manifest, card=_card(folder))
 
 
 def _card(folder: Path) -> dict[str, Any]:

@@ -5,20 +5,19 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from models_onnx.artifact.folder import MANIFEST, load_artifact
+from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.keys import Keys
-from models_onnx.artifact.manifest import ImportedManifest, is_imported
 from models_onnx.artifact.release_file import RELEASE, GateSummary
 from models_onnx.errors import ArtifactRefused
 from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
 from models_onnx.spec import ModelSpec, find_specs
 from models_onnx.workbench.release.publishing import DRAFT, verify_release
 
-READY, IMPORTED, NOT_TRAINED = "ready", "imported", "not trained"
+READY, NOT_TRAINED = "ready", "not trained"
 
 
 class ListedModel(Struct, frozen=True, kw_only=True):
-    """One version and the state of its artifact: `ready`, `not trained`, `imported`, or why it is not served.
+    """One version and the state of its artifact: `ready`, `not trained`, or why it is not served.
 
     `name` is that of its folder, by which commands and acts of release name it; `release` is draft or validated;
     `signed_by` names the key that signed it.
@@ -37,7 +36,7 @@ class ListedModel(Struct, frozen=True, kw_only=True):
     @property
     def is_ready(self) -> bool:
         """Whether its files hold."""
-        return self.state in (READY, IMPORTED)
+        return self.state == READY
 
 
 def list_models(keys: Keys, folder: Path = ARTIFACTS, specs: Path | None = None) -> tuple[ListedModel, ...]:
@@ -60,24 +59,18 @@ def _listed(name: str, spec: ModelSpec | None, folder: Path, keys: Keys) -> List
         return ListedModel(name=name, version=version, title=title, state=NOT_TRAINED)
     try:
         release = verify_release(folder, keys) if (folder / RELEASE).is_file() else None
-        imported = is_imported((folder / MANIFEST).read_bytes())
-        described = _imported(folder) if imported else load_artifact(folder, keys).manifest
+        described = load_artifact(folder, keys).manifest
     except (ArtifactRefused, OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
         return ListedModel(name=name, version=version, title=title, state=str(problem))
     is_older = spec is not None and described.version != version
-    evaluation = described.evaluation or {}
     return ListedModel(
         name=name,
         version=version if spec is not None else described.version,
         title=title if spec is not None else described.title,
-        state=IMPORTED if imported else f"trained as {described.version}" if is_older else READY,
+        state=f"trained as {described.version}" if is_older else READY,
         release=release.state if release is not None else DRAFT,
         digest=release.digest if release is not None else "",
         signed_by=keys[release.key].name if release is not None else "",
         gates=release.gates if release is not None else None,
-        auroc=None if imported else float(evaluation["all"]["auroc"]["value"]),
+        auroc=float(described.evaluation["all"]["auroc"]["value"]),
     )
-
-
-def _imported(folder: Path) -> ImportedManifest:
-    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=ImportedManifest)

@@ -13,10 +13,9 @@ from models_onnx.artifact.folder import (
     VERSION_SIGN,
     load_artifact,
     read_manifest,
-    refuse_other_files,
 )
 from models_onnx.artifact.keys import Keys, Signer
-from models_onnx.artifact.manifest import Manifest, encode_manifest, is_imported
+from models_onnx.artifact.manifest import Manifest, encode_manifest
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import (
     ADDRESSED,
@@ -118,12 +117,8 @@ def verify_release(folder: Path, keys: Keys) -> Release:
         ArtifactRefused: something does not; the message says what.
     """
     release = read_release(folder, keys)
-    described = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).is_file() else b""
-    if is_imported(described):
-        refuse_other_files(folder, release)
-    else:
-        load_artifact(folder, keys, signed=True)
-        read_manifest(folder)
+    load_artifact(folder, keys, signed=True)
+    read_manifest(folder)
     content = (folder / MODEL).read_bytes()
     refuse_unsafe(content)
     card = read_card(content)

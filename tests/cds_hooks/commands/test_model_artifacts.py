@@ -8,9 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.model.gates import _site_evidence
@@ -23,7 +21,7 @@ from models_onnx.workbench.gates.evidence import gather
 from models_onnx.workbench.gates.subject import read_subject
 from models_onnx.workbench.release.card import card_words
 from tests.conftest import ROOT
-from tests.models_onnx.workshop import KEYS, SIGNER, build, good_card
+from tests.models_onnx.workshop import KEYS, SIGNER, build
 
 
 @pytest.fixture
@@ -123,47 +121,10 @@ def test_sign_without_words_for_the_card_says_which_file_is_missing(shelf: Path)
     assert card_words("mortality_5y")["attributes"]
 
 
-def test_a_file_needs_a_declaration_or_its_card_and_its_map(tmp_path: Path) -> None:
-    told = run("import", str(tmp_path / "theirs.onnx"))
-    assert told.exit_code == 2
-    assert "add --spec (docs/adding/hospital-model.md)" in told.stderr
+def test_a_file_needs_a_declaration(tmp_path: Path) -> None:
     undeclared = run("import", "falls.skops", "--spec", str(tmp_path / "falls_1y.py"))
     assert undeclared.exit_code == 2
     assert "falls_1y.py is not there" in undeclared.stderr
-
-
-@pytest.mark.usefixtures("shelf")
-def test_import_takes_in_a_file_and_its_gates_refuse_it_for_cards(tmp_path: Path) -> None:
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1])
-    y = helper.make_tensor_value_info("p", TensorProto.FLOAT, ["N", 1])
-    tenth = numpy_helper.from_array(np.array([[0.1]], np.float32), "tenth")
-    nodes = [helper.make_node("MatMul", ["x", "tenth"], ["m"]), helper.make_node("Sigmoid", ["m"], ["p"])]
-    graph = helper.make_graph(nodes, "g", [x], [y], [tenth])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    (tmp_path / "theirs.onnx").write_bytes(model.SerializeToString())
-    card = good_card()
-    card["model"] = {"id": "theirs", "version": "1.0", "title": "Their model"}
-    (tmp_path / "card.json").write_text(json.dumps(card))
-    feature = {"name": "age_years", "words": "Age", "unit": "a", "fhir": "Patient.birthDate", "low": 18, "high": 90,
-               "reference": 50}  # fmt: skip
-    features = {
-        "id": "theirs", "version": "1.0", "title": "Their model",
-        "outcome": {"column": "y", "words": "had the event within 2 years", "horizon_years": 2},
-        "population": {"words": "adults", "age_low": 18, "exclude_conditions": []},
-        "features": [feature], "tensors": {"input": "x", "probability": "p"},
-    }  # fmt: skip
-    (tmp_path / "map.json").write_text(json.dumps(features))
-    out = str(tmp_path / "imported")
-    told = run(
-        "import", str(tmp_path / "theirs.onnx"), "--card", str(tmp_path / "card.json"), "--features",
-        str(tmp_path / "map.json"), "--out", out,
-    )  # fmt: skip
-    assert told.exit_code == 0, told.stderr
-    assert "It does not explain itself: not for cards (gate G6)." in told.stderr
-    gates = run("gates", "theirs", "--folder", out, "--json")
-    assert gates.exit_code == 1
-    states = {each["gate"]: each["status"] for each in json.loads(gates.stdout)["report"]["results"]}
-    assert (states["G1"], states["G6"]) == ("passed", "failed")
 
 
 def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(tmp_path: Path) -> None:

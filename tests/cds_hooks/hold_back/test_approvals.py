@@ -324,7 +324,7 @@ def test_a_gate_is_waived_only_where_the_waiver_counts() -> None:
     subject = read_subject(ARTIFACTS / "mortality_5y", maintainers())
     granted = date.fromisoformat(subject.product["waivers"][0]["granted"])
     for fault, status in ((_no_fault, "waived"), (_is_fault, "failed")):
-        evidence = Evidence(as_of=granted, timer=lambda: 0.0, figures=subject.evaluation, waiver_fault=fault)
+        evidence = Evidence(as_of=granted, timer=lambda: 0.0, figures=subject.manifest.evaluation, waiver_fault=fault)
         report = run_gates(subject, evidence, only=frozenset({"G9"}))
         result = next(each for each in report.results if each.gate == "G9")
         assert result.status == status

@@ -9,11 +9,9 @@ from msgspec.structs import replace
 
 from models_onnx.artifact.manifest import (
     AgeBandThreshold,
-    ImportedManifest,
     Manifest,
     RiskInterval,
     encode_manifest,
-    is_imported,
 )
 from models_onnx.serving.registry import ARTIFACTS
 
@@ -56,30 +54,12 @@ def test_periods_are_those_of_the_training_unless_every_row_is_recent() -> None:
 
 
 def test_inputs_are_had_by_name() -> None:
-    imported = ImportedManifest(
-        format="cds-hooks-onnx/imported/1",
-        id="a",
-        version="1",
-        title="A",
-        file=MANIFEST.file,
-        outcome=MANIFEST.outcome,
-        population=MANIFEST.population,
-        features=MANIFEST.features,
-        wiring={"features": "x"},  # type: ignore[arg-type]
-        came_from="elsewhere",
-    )
-    for manifest in (MANIFEST, imported):
-        assert manifest.feature("rdw_pct") is next(item for item in MANIFEST.features if item.name == "rdw_pct")
-        with pytest.raises(KeyError, match="height"):
-            manifest.feature("height")
+    assert MANIFEST.feature("rdw_pct") is next(item for item in MANIFEST.features if item.name == "rdw_pct")
+    with pytest.raises(KeyError, match="height"):
+        MANIFEST.feature("height")
 
 
-def test_a_manifest_is_written_as_it_was_and_known_by_its_format() -> None:
+def test_a_manifest_is_written_as_it_was() -> None:
     written = encode_manifest(MANIFEST)
     assert msgspec.json.decode(written) == msgspec.json.decode(TEXT)
     assert (written[:4], written[-3:]) == (b'{\n "', b"\n}\n")
-    answers = [
-        is_imported(content)
-        for content in (TEXT, b'{"format": "cds-hooks-onnx/imported/1"}', b"[]", b'"format"', b"{", b"\xff", b"{}")
-    ]
-    assert answers == [False, True, False, False, False, False, False]

@@ -114,7 +114,7 @@ def check_device(subject: Subject, _evidence: Evidence) -> Verdict:
     product, card = subject.product, subject.card
     if not product:
         return Verdict("", ("there is no card that says what it is for",))
-    words = f"{subject.about.title} {subject.about.outcome.words}"
+    words = f"{subject.manifest.title} {subject.manifest.outcome.words}"
     device = device_reasons(product, words, [item.fhir for item in subject.features])
     faults = []
     if device and not is_cleared(product):

@@ -67,7 +67,7 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     faults += _dummy_faults(subject, people)
     if "coalitions" in subject.metadata:
         faults += _group_faults(subject, people[:_EXPLAINED_AGAIN])
-    kind = subject.manifest.missing_kind if subject.manifest is not None else "average"
+    kind = subject.manifest.missing_kind
     if kind == "learned":
         learned, absent = _learned_faults(subject, evidence, people)
         faults += learned
@@ -178,7 +178,7 @@ def _missing_faults(answers: Answers, rows: NDArray[np.float64]) -> list[str]:
 
 def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Answers) -> list[str]:
     """Compare the answers for people without an input with those for the same people with the declared value."""
-    assert subject.manifest is not None and answers.contributions is not None  # noqa: S101, PT018 - the caller looked
+    assert answers.contributions is not None  # noqa: S101 - the caller looked
     declared = getattr(subject.manifest.missing_inputs, "values", {})
     faults = []
     for position, item in enumerate(subject.features):

@@ -133,14 +133,14 @@ def check_not_worse(subject: Subject, evidence: Evidence) -> Verdict:
     if evidence.paired is not None:
         return _paired(evidence.paired, evidence.active)
     mine, _ = _judged(figures_of(evidence), "all")
-    theirs = evidence.active.evaluation.get("all")
+    theirs = evidence.active.manifest.evaluation.get("all")
     if theirs is None:
-        raise NotRun(f"Version {evidence.active.about.version} in use has no stored evaluation to compare with.")
+        raise NotRun(f"Version {evidence.active.manifest.version} in use has no stored evaluation to compare with.")
     if not _same_people(subject, evidence.active, mine, theirs):
         raise NotRun("The two versions were evaluated on different people; give the data folder to compare them.")
     difference = mine["auroc"]["value"] - theirs["auroc"]["value"]
-    fault = f"AUROC is {-difference:.3f} lower than that of {evidence.active.about.version}, which is in use"
-    sentence = f"AUROC {difference:+.4f} against {evidence.active.about.version}, evaluated on the same table."
+    fault = f"AUROC is {-difference:.3f} lower than that of {evidence.active.manifest.version}, which is in use"
+    sentence = f"AUROC {difference:+.4f} against {evidence.active.manifest.version}, evaluated on the same table."
     return Verdict(sentence, (fault,) if difference < -NON_INFERIOR else (), {"auroc_difference": difference})
 
 
@@ -155,23 +155,21 @@ def _paired(paired: Paired, active: Subject) -> Verdict:
     faults = []
     if change.low < -NON_INFERIOR:
         faults.append(
-            f"AUROC {change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f}) against {active.about.version} on "
+            f"AUROC {change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f}) against {active.manifest.version} on "
             "the same people: more than 0.01 worse cannot be ruled out"
         )
     if benefit < -NET_BENEFIT:
-        faults.append(f"net benefit at the threshold is {-benefit:.4f} lower than that of {active.about.version}")
+        faults.append(f"net benefit at the threshold is {-benefit:.4f} lower than that of {active.manifest.version}")
     figures = {"auroc_difference": change.value, "low": change.low, "high": change.high, "net_benefit": benefit}
     return Verdict(
         f"AUROC {change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f}), net benefit {benefit:+.4f} against "
-        f"{active.about.version}, on the same {len(paired.y):,} people.",
+        f"{active.manifest.version}, on the same {len(paired.y):,} people.",
         tuple(faults),
         figures,
     )
 
 
 def _same_people(subject: Subject, active: Subject, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    if subject.manifest is None or active.manifest is None:
-        return False
     same_table = subject.manifest.data.sha256 == active.manifest.data.sha256
     return same_table and (mine["n"], mine["events"]) == (theirs["n"], theirs["events"])
 
@@ -189,8 +187,6 @@ def _end(figure: Mapping[str, Any], end: str) -> float:
 
 
 def _bins(subject: Subject) -> list[dict[str, Any]]:
-    if subject.manifest is None:
-        return []
     return [
         {"expected": row.predicted, "observed": row.rate, "low": row.low, "high": row.high, "people": row.count}
         for row in subject.manifest.reference.bins

@@ -7,19 +7,21 @@ import re
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from models_onnx.artifact.folder import CARD, MANIFEST, MODEL, read_manifest, refuse_other_files
-from models_onnx.artifact.manifest import ImportedManifest, Provenance
+from models_onnx.artifact.manifest import Provenance
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import RELEASE, read_release
-from models_onnx.errors import ArtifactRefused
+from models_onnx.errors import ArtifactRefused, UnsafeModel
 from models_onnx.model_card.attributes import PREDICTIVE
 from models_onnx.model_card.embed import core_digest, read_card
 from models_onnx.model_card.origin import is_adopted
 from models_onnx.model_card.schema import card_problems
+from models_onnx.serving.runtime import session_of
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from models_onnx.workbench.release.card import OF_THE_MAKER, card_text, computed_attributes, default_words
-from models_onnx.workbench.release.importing import read_signature
 from models_onnx.workbench.release.publishing import COMPARISON
 from models_onnx.workbench.release.publishing import GATES as GATES_FILE
 
@@ -45,9 +47,8 @@ def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
         release = read_release(subject.folder, subject.keys)
         refuse_other_files(subject.folder, release)
         refuse_unsafe(subject.content)
-        if subject.manifest is not None:
-            read_manifest(subject.folder)
-        signature = read_signature(subject.content)
+        read_manifest(subject.folder)
+        inputs, outputs = _tensors(subject.content)
     except ArtifactRefused as problem:
         return Verdict("", (str(problem),))
     return Verdict(
@@ -56,10 +57,24 @@ def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
         figures={
             "digest": release.digest,
             "bytes": len(subject.content),
-            "inputs": [name for name, _, _ in signature.inputs],
-            "outputs": list(signature.outputs),
+            "inputs": inputs,
+            "outputs": outputs,
         },
     )
+
+
+def _tensors(content: bytes) -> tuple[list[str], list[str]]:
+    """Return the names of inputs and outputs of a file that loads and runs one row of zeros; UnsafeModel otherwise."""
+    try:
+        session = session_of(content)
+        row = {
+            item.name: np.zeros([size if isinstance(size, int) and size > 0 else 1 for size in item.shape], np.float32)
+            for item in session.get_inputs()
+        }
+        session.run(None, row)
+    except Exception as problem:  # the classes of the runtime have no common one
+        raise UnsafeModel(f"the model could not be loaded and run: {str(problem)[:200]}") from problem
+    return [*row], [item.name for item in session.get_outputs()]
 
 
 def check_contents(subject: Subject, evidence: Evidence) -> Verdict:
@@ -99,15 +114,12 @@ def _found_inside(folder: Path) -> list[str]:
 def _bill(subject: Subject, evidence: Evidence) -> tuple[list[dict[str, str]], list[str]]:
     """Return the bill of materials: the model itself, its data, and every library named in the manifest."""
     rows = [
-        {"component": subject.id, "kind": "machine-learning model", "version": subject.about.version, "licence": ""}
+        {"component": subject.id, "kind": "machine-learning model", "version": subject.manifest.version, "licence": ""}
     ]
-    if isinstance(subject.about, ImportedManifest):
-        rows.append({"component": subject.about.came_from, "kind": "origin", "version": "", "licence": ""})
-        return rows, []
     faults = []
-    rows.append({"component": subject.about.data.name, "kind": "data", "version": subject.about.data.sha256[:12],
+    rows.append({"component": subject.manifest.data.name, "kind": "data", "version": subject.manifest.data.sha256[:12],
                  "licence": ""})  # fmt: skip
-    for name, version in sorted(subject.about.software.items()):
+    for name, version in sorted(subject.manifest.software.items()):
         installed = evidence.installed(name) if evidence.installed is not None else None
         licence = installed[1] if installed is not None else ""
         rows.append({"component": name, "kind": "library", "version": version, "licence": licence})
@@ -147,7 +159,7 @@ def _drift(subject: Subject) -> list[str]:
     if inside != subject.card:
         faults.append("card.json is not the card inside the model file")
     model = subject.card["model"]
-    if (model["id"], model["version"]) != (subject.id, subject.about.version):
+    if (model["id"], model["version"]) != (subject.id, subject.manifest.version):
         faults.append(f"the card is of {model['id']} {model['version']}")
     if model.get("core_sha256") != core_digest(subject.content):
         faults.append("the card was written for another model file (core_sha256)")
@@ -156,7 +168,7 @@ def _drift(subject: Subject) -> list[str]:
 
 def _other_figures(subject: Subject) -> list[str]:
     """Attributes that follow from the manifest and say something else: the card was written for another model."""
-    if subject.manifest is None or subject.card.get("kind") != "predictive":
+    if subject.card.get("kind") != "predictive":
         return []
     wrong = [
         path
@@ -169,7 +181,7 @@ def _other_figures(subject: Subject) -> list[str]:
 def _mixed_people(subject: Subject) -> list[str]:
     """Return what mixes the people whom an adopted model was fitted, evaluated and recalibrated on."""
     manifest = subject.manifest
-    if manifest is None or not is_adopted(manifest):
+    if not is_adopted(manifest):
         return []
     if not isinstance(manifest.provenance, Provenance):
         return ["on whom it was fitted, evaluated and recalibrated is not told apart (provenance): adopt it again"]
@@ -192,7 +204,7 @@ def _plain(text: str) -> str:
 
 def _copied(subject: Subject, other_cards: dict[str, dict[str, object]]) -> list[str]:
     """Other models whose own words this card repeats; what all cards of the project share is no copy."""
-    shared, computed = default_words(), computed_attributes(subject.manifest) if subject.manifest is not None else {}
+    shared, computed = default_words(), computed_attributes(subject.manifest)
     faults = []
     for name, card in other_cards.items():
         same = [

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 
 from fhir.mapping.features.catalog import FEATURES
-from models_onnx.artifact.manifest import ImportedManifest, ModelInput, TensorNames
+from models_onnx.artifact.manifest import ModelInput
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import ordinary
-from models_onnx.workbench.gates.subject import Evidence, Runner, Subject
+from models_onnx.workbench.gates.subject import FEATURES as FEATURES_INPUT
+from models_onnx.workbench.gates.subject import PROBABILITY, Evidence, Runner, Subject
 
 
 def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
     """Check that every input has a description, a range and a feature, and that the file takes them in this order."""
-    faults = [
-        fault for item in subject.features for fault in _faults_of(item, isinstance(subject.about, ImportedManifest))
-    ]
+    faults = [fault for item in subject.features for fault in _faults_of(item)]
     names = [item.name for item in subject.features]
     if len(set(names)) < len(names):
         faults.append("an input is described twice")
@@ -34,7 +33,7 @@ def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
     return Verdict(sentence, tuple(faults), rows=rows)
 
 
-def _faults_of(item: ModelInput, imported: bool) -> list[str]:
+def _faults_of(item: ModelInput) -> list[str]:
     faults = []
     if not item.words or not item.unit or not (item.fhir or item.loinc):
         faults.append(f"{item.name} has no words, unit or source in the record")
@@ -43,29 +42,28 @@ def _faults_of(item: ModelInput, imported: bool) -> list[str]:
     elif not item.trained_low <= item.reference_value <= item.trained_high:
         faults.append(f"{item.name}: the reference value {item.reference_value:g} lies outside its range")
     feature = FEATURES.get(item.name)
-    if feature is None and not imported:
+    if feature is None:
         faults.append(f"{item.name} is not a feature of fhir/mapping/features/catalog.py, so no record can fill it")
-    if feature is not None and feature.unit != item.unit:
+    elif feature.unit != item.unit:
         faults.append(f"{item.name} is in {item.unit} here and in {feature.unit} in fhir/mapping/features/catalog.py")
     return faults
 
 
 def _tensor_faults(subject: Subject) -> list[str]:
-    wiring = subject.about.wiring if isinstance(subject.about, ImportedManifest) else TensorNames()
-    runner = Runner(subject.content, wiring)
-    if wiring.input not in runner.inputs:
-        return [f"the file has no input {wiring.input!r}; it has {', '.join(runner.inputs)}"]
-    kind, shape = runner.inputs[wiring.input]
+    runner = Runner(subject.content)
+    if FEATURES_INPUT not in runner.inputs:
+        return [f"the file has no input {FEATURES_INPUT!r}; it has {', '.join(runner.inputs)}"]
+    kind, shape = runner.inputs[FEATURES_INPUT]
     width = shape[1] if len(shape) == 2 else None
     faults = []
     if kind != "tensor(float)" or len(shape) != 2:
-        faults.append(f"{wiring.input} is {kind} {shape}; it must be float32 rows")
+        faults.append(f"{FEATURES_INPUT} is {kind} {shape}; it must be float32 rows")
     if isinstance(width, int) and width != len(subject.features):
         faults.append(f"the file takes {width} values and {len(subject.features)} inputs are described")
-    if wiring.probability not in runner.outputs:
-        faults.append(f"the file has no output {wiring.probability!r}; it has {', '.join(sorted(runner.outputs))}")
+    if PROBABILITY not in runner.outputs:
+        faults.append(f"the file has no output {PROBABILITY!r}; it has {', '.join(sorted(runner.outputs))}")
     stored_order = runner.metadata.get("features")
-    if stored_order is not None and not isinstance(subject.about, ImportedManifest):
+    if stored_order is not None:
         order = json.loads(stored_order)
         if order != [item.name for item in subject.features]:
             faults.append("the file names its inputs in another order than the manifest")

@@ -1,7 +1,5 @@
 """G12: do people outside the intended population get no score, and is the training population still relevant?"""
 
-from typing import cast
-
 import numpy as np
 
 from models_onnx.artifact.manifest import Manifest
@@ -20,11 +18,7 @@ SETTINGS = frozenset({"outpatient", "discharge", "population"})
 def check_population(subject: Subject, evidence: Evidence) -> Verdict:
     """Check that age, required inputs and ranges exclude people, and that setting and age of the data fit."""
     faults = _data_faults(subject, evidence)
-    if subject.about.required is None:
-        faults.append("it does not say which inputs must be there (required), so nobody would be kept out")
-        return Verdict("", tuple(faults))
-    # An imported model declares population, inputs and required inputs in the same form and is checked the same way.
-    manifest = cast("Manifest", subject.about)
+    manifest = subject.manifest
     faults += _age_faults(manifest)
     faults += _required_faults(subject, manifest)
     faults += _range_faults(subject, manifest)
@@ -102,7 +96,7 @@ def _range_faults(subject: Subject, manifest: Manifest) -> list[str]:
 def _file_lets_through(subject: Subject, manifest: Manifest, row: np.ndarray) -> bool:
     answers = subject.answers(row.reshape(1, -1))
     if answers.missing is None or answers.out_of_range is None or answers.contributions is None:
-        return subject.manifest is not None  # an imported file marks nothing; only the rule excludes people
+        return True
     nothing = Prediction(
         float(answers.probability[0]), 0.0, 0.0, answers.contributions[0], answers.missing[0], answers.out_of_range[0],
         0.0, 0.0, 0.0, 0.0, 0,

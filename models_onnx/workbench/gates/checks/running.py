@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import all_kinds, ordinary
-from models_onnx.workbench.gates.subject import Evidence, Library, Subject
+from models_onnx.workbench.gates.subject import Evidence, Subject
 
 LIMIT = 1e-5
 LEAST_ROWS = 1000
@@ -16,12 +16,10 @@ AUROC_AGREES = 0.002
 
 
 def check_parity(subject: Subject, evidence: Evidence) -> Verdict:
-    """Compare with the model trained again or the library's figures, else with the compiler's stored comparison."""
+    """Compare with the model trained again, else with the compiler's stored comparison."""
     if evidence.retrained is not None:
         return _against_retrained(subject, evidence)
-    if evidence.library is not None:
-        return _against_library(subject, evidence.library)
-    stored = subject.parity
+    stored = subject.manifest.parity
     if not stored:
         raise NotRun("There is no comparison with the library that trained it, neither stored nor made now.")
     largest = max(float(stored.get(name, 0.0)) for name in ("probability", "contribution"))
@@ -53,20 +51,13 @@ def _against_retrained(subject: Subject, evidence: Evidence) -> Verdict:
         f"Trained again with the library and compared over {len(rows):,} rows, with missing values, ±infinity and "
         f"every edge: largest difference {largest:.1e}.",
         tuple(faults),
-        figures={"where": "trained again now", "rows": len(rows), "largest": largest, "stored": subject.parity},
+        figures={
+            "where": "trained again now",
+            "rows": len(rows),
+            "largest": largest,
+            "stored": subject.manifest.parity,
+        },
     )
-
-
-def _against_library(subject: Subject, library: Library) -> Verdict:
-    largest = float(np.abs(subject.answers(library.rows).probability - library.probability).max())
-    count, missing = len(library.rows), int(np.isnan(library.rows).any(axis=1).sum())
-    faults = []
-    if count < LEAST_ROWS:
-        faults.append(f"only {count} rows were compared; {LEAST_ROWS} are needed")
-    if not largest <= LIMIT:
-        faults.append(f"it differs by {largest:.1e} from what the library says for the same rows (limit 1e-05)")
-    sentence = f"Against the library's own numbers over {count:,} rows, {missing:,} with missing values: {largest:.1e}."
-    return Verdict(sentence, tuple(faults), {"where": "numbers given", "rows": count, "largest": largest})
 
 
 def check_reproducible(_subject: Subject, evidence: Evidence) -> Verdict:

@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
-from models_onnx.errors import ImportRefused, TrainingRefused
+from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.entry import ReadModel, read_model
@@ -192,7 +192,7 @@ def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:
             logged = read_mlflow(path)
             path, inputs = logged.model, logged.inputs
         content = path.read_bytes()
-    except (ImportRefused, OSError) as problem:
+    except (TrainingRefused, OSError) as problem:
         raise TrainingRefused(f"the fitted model {declared.source} cannot be read: {problem}") from problem
     return OnnxSource(path.name, content, inputs, declared.columns, declared.steps, declared.answer)
 

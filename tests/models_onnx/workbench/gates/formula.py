@@ -24,6 +24,7 @@ def item(name: str, low: float, high: float, middle: float, unit: str = "a", **m
 
 
 INPUTS = (item("age", 20.0, 90.0, 55.0), item("sodium", 120.0, 160.0, 140.0), item("smoker", 0.0, 1.0, 0.25))
+NO_BINS = SimpleNamespace(bins=())
 WEIGHTS = (0.05, -0.1, 0.5)
 
 
@@ -52,10 +53,10 @@ def subject(answers: Callable[[Array], Answers] = linear, **members: Any) -> Sub
         "answers": lambda rows: answers(np.asarray(rows, dtype=np.float64)),
         "groups": (),
         "metadata": {},
-        "manifest": None,
+        "manifest": SimpleNamespace(
+            version="1.2", parity=members.pop("parity", {}), missing_kind="average", reference=NO_BINS
+        ),
         "product": {},
-        "parity": {},
-        "about": SimpleNamespace(version="1.2"),
     }
     return cast(Subject, SimpleNamespace(**{**facts, **members}))
 

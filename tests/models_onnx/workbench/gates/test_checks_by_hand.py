@@ -11,13 +11,14 @@ import pytest
 from models_onnx.workbench.gates.checks import device, wording
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
 from models_onnx.workbench.gates.subject import ComposedCard, Evidence, Subject
+from tests.models_onnx.workbench.gates.formula import NO_BINS
 
 Json = dict[str, Any]
 NONE = Evidence(as_of=date(2026, 11, 20), timer=float)
 
 
 def _subject(**product: Any) -> Subject:
-    return cast(Subject, SimpleNamespace(product=product, manifest=None))
+    return cast(Subject, SimpleNamespace(product=product, manifest=SimpleNamespace(reference=NO_BINS)))
 
 
 def _says(check: Callable[[Subject, Evidence], Verdict], subject: Subject, evidence: Evidence) -> Any:
@@ -118,7 +119,7 @@ def _device(evidence: str = "0123456789", **product: Any) -> Any:
     features = [SimpleNamespace(name="invented", fhir="Observation")]
     card = {"purpose": {"users": {"words": "clinicians"}, "decision_role": {"words": "informs"}}}
     whole = {**FINE, "section_1557": "0123456789", "input_evidence": {"invented": evidence}, **product}
-    made = SimpleNamespace(about=about, product=whole, card=card, features=features)
+    made = SimpleNamespace(manifest=about, product=whole, card=card, features=features)
     return device.check_device(cast(Subject, made), NONE)
 
 

@@ -20,8 +20,7 @@ from models_onnx.workbench.gates.evidence import SiteEvidence
 from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
 
 MANIFEST_OF_M: Any = SimpleNamespace(id="m")
-SUBJECT: Any = SimpleNamespace(id="m", manifest=MANIFEST_OF_M, folder=Path("own/m"), evaluation={"all": 1})
-IMPORTED: Any = SimpleNamespace(id="m", manifest=None, folder=Path("own/m"), evaluation={"all": 1})
+SUBJECT: Any = SimpleNamespace(id="m", manifest=MANIFEST_OF_M, folder=Path("own/m"))
 TABLE = evidence.FromTable(
     people=cast("Any", "people"), retrained=cast("Any", "retrained"), audits=cast("Any", ("first", "second", "third")),
     paired=cast("Any", "paired"), figures={"figures": 1}, inputs=cast("Any", "inputs"),
@@ -43,27 +42,25 @@ def table(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(evidence, "_in_use", lambda *_: None)
     monkeypatch.setattr(evidence, "_other_cards", lambda _: {})
     monkeypatch.setattr(evidence, "served_inputs", lambda *given: given)
-    rows = SimpleNamespace(people="own people", audit="own audit", library="library")
-    monkeypatch.setattr(evidence, "read_rows", lambda *_: rows)
     return there
 
 
-def _gathered(subject: Any, site: SiteEvidence = SITE, rows: Path | None = None, charts: Path | None = None) -> Any:
-    return evidence.gather(subject, {}, site, cast("Any", print), None, rows, charts)
+def _gathered(subject: Any, site: SiteEvidence = SITE, charts: Path | None = None) -> Any:
+    return evidence.gather(subject, {}, site, cast("Any", print), None, charts)
 
 
 def _facts(gathered: Any) -> tuple[Any, ...]:
-    names = ("people", "retrained", "audit", "further_audits", "library", "figures", "inputs", "paired")
+    names = ("people", "retrained", "audit", "further_audits", "figures", "inputs", "paired")
     return tuple(getattr(gathered, name) for name in names)
 
 
-NOTHING = (None, None, None, (), None, None, None, None)
+NOTHING = (None, None, None, (), None, None, None)
 
 
 def test_the_training_table_gives_people_figures_audits_and_pairs(table: list[Any]) -> None:
     gathered = _gathered(SUBJECT)
     assert _facts(gathered) == (
-        "people", "retrained", "first", ("second", "third"), None, {"figures": 1}, "inputs", "paired",
+        "people", "retrained", "first", ("second", "third"), {"figures": 1}, "inputs", "paired",
     )  # fmt: skip
     assert (gathered.cards, gathered.absent) == ("cards", {})
     table[0] = replace(TABLE, audits=(), figures=None)
@@ -84,14 +81,6 @@ def test_without_the_training_table_each_piece_of_it_has_its_reason(table: list[
 
 
 @pytest.mark.usefixtures("table")
-def test_rows_that_are_given_stand_for_the_table() -> None:
-    for subject in (SUBJECT, IMPORTED):
-        gathered = _gathered(subject, rows=Path("rows.csv"))
-        assert _facts(gathered) == ("own people", None, "own audit", (), "library", {"all": 1}, None, None)
-    assert _facts(_gathered(IMPORTED)) == NOTHING
-
-
-@pytest.mark.usefixtures("table")
 def test_a_model_that_no_service_shows_has_no_card() -> None:
     gathered = _gathered(SUBJECT, replace(SITE, cards=None))
     assert gathered.absent == {"cards": "No service of this server shows m on a card, so there is no card to read."}
@@ -102,7 +91,7 @@ def test_a_model_that_no_service_shows_has_no_card() -> None:
 def test_charts_are_asked_when_the_service_is_called(at_discharge: bool | None, index: str) -> None:
     site = replace(SITE, at_discharge=at_discharge)
     assert _gathered(SUBJECT, site, charts=Path("charts")).served == (MANIFEST_OF_M, Path("charts"), index)
-    assert _gathered(IMPORTED, site, charts=Path("charts")).served is None
+    assert _gathered(SUBJECT, site).served is None
 
 
 def test_the_audit_keeps_the_whole_name_of_a_group_where_some_people_have_none() -> None:
@@ -170,12 +159,14 @@ class _Training:
         self.asked: list[Any] = []
         self.cohort = SimpleNamespace(X=np.arange(people, dtype=float).reshape(-1, 1), features=["a"])
         data = SimpleNamespace(sha256="d" * 64)
-        self.manifest: Any = SimpleNamespace(seed=7, data=data, evaluation={"all": {"auroc": {"value": 0.80}}})
+        self.manifest: Any = SimpleNamespace(
+            version="2.0.0", seed=7, data=data, evaluation={"all": {"auroc": {"value": 0.80}}}
+        )
         self.trained = SimpleNamespace(
             content=b"trained", manifest=SimpleNamespace(data=data, evaluation={"all": {"auroc": {"value": 0.79}}})
         )
         self.subject: Any = SimpleNamespace(
-            id="m", about=SimpleNamespace(version="2.0.0"), manifest=self.manifest, content=b"signed",
+            id="m", manifest=self.manifest, content=b"signed",
             answers=lambda rows: SimpleNamespace(probability=np.full(len(rows), 0.5)),
         )  # fmt: skip
         probability = np.full(people, 0.5)
@@ -236,10 +227,7 @@ def test_of_many_people_four_hundred_are_taken_from_the_first_to_the_last(monkey
     assert (found.retrained.same_file, found.retrained.same_data) == (True, False)
 
 
-@pytest.mark.parametrize("threshold", [0.25, None])
-def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
-    threshold: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_each_input_tells_is_found_on_the_rows_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     training = "models_onnx.workbench.training"
     rows = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, np.nan], [4.0, np.nan]])
     undated = pd.DataFrame({"undated_inputs": ["b", "", "a b", "other"]})
@@ -254,16 +242,16 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(
     monkeypatch.setattr(f"{training}.data.leaks.losses_without", lambda answers, _: {"lost": answers(rows)[0]})
     monkeypatch.setattr(f"{training}.groups.figures_within_groups", lambda *given: (given[2].tolist(), given[3]))
     monkeypatch.setattr(f"{training}.groups.hidden_groups", lambda *_: ("hidden",))
-    default = SimpleNamespace(default=SimpleNamespace(probability=threshold))
+    default = SimpleNamespace(default=SimpleNamespace(probability=0.25))
     subject: Any = SimpleNamespace(
-        manifest=SimpleNamespace(thresholds=default) if threshold is not None else None,
+        manifest=SimpleNamespace(thresholds=default),
         answers=lambda given: SimpleNamespace(probability=np.arange(len(given)) + 10),
     )
     found = evidence._input_evidence(subject, None, cohort)
     assert json.loads(json.dumps({name: getattr(found, name) for name in found.__dataclass_fields__}, default=int)) == {
         "alone": {"alone": 0.7}, "after": {"after": 0.6}, "losses": {"lost": 10}, "leaks": ["reads"],
         "uneven": "uneven", "smuggled": ["smuggled"], "unnamed": ["unnamed"], "unjudged": ["ward"],
-        "merged": [[10, 11, 12, 13], threshold or 0.5],
+        "merged": [[10, 11, 12, 13], 0.25],
         "hidden": ["hidden"], "missing": {"a": 0.25, "b": 0.75},
         "undated": {"a": 0.25, "b": 0.5},
     }  # fmt: skip

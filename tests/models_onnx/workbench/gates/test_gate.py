@@ -77,7 +77,7 @@ def test_gates_that_open_the_file_do_not_run_where_it_is_not_safe(
         "Read.",
     ]
     assert seen == [("gates", 0, 3), ("gates", 1, 3), ("gates", 2, 3), ("gates", 3, 3)]
-    assert (report.id, report.version, report.title) == (good.id, good.about.version, good.about.title)
+    assert (report.id, report.version, report.title) == (good.id, good.manifest.version, good.manifest.title)
     assert (report.format, report.as_of) == ("cds-hooks-onnx/gates/1", "2026-11-21")
     assert report.sha256 == hashlib.sha256(good.content).hexdigest()
 
@@ -115,10 +115,7 @@ def test_figures_are_those_that_were_computed_now() -> None:
     assert figures_of(evidence(figures=FIGURES)) == FIGURES
     with pytest.raises(NotRun) as reason:
         figures_of(NOTHING)
-    assert str(reason.value) == (
-        "There are no rows to compute the figures from: give the training table with --data, or people of your own "
-        "with --rows."
-    )
+    assert str(reason.value) == ("There are no rows to compute the figures from: give the training table with --data.")
     with pytest.raises(NotRun, match=r"^The table is of another model\.$"):
         figures_of(evidence(absent={"figures": "The table is of another model."}))
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -10,16 +11,14 @@ import numpy as np
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from models_onnx.artifact.manifest import ImportedManifest, RequiredInputs, TensorNames
 from models_onnx.errors import ManifestRefused, UnsafeModel
 from models_onnx.workbench.gates.checks.inputs import check_dictionary
 from models_onnx.workbench.gates.gate import Verdict
 from models_onnx.workbench.gates.subject import Runner, Subject, read_subject
-from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING
+from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING, item
 from tests.models_onnx.workshop import KEYS, build, good_card, good_manifest
 
 ROWS = np.array([[0.5, 0.25], [1.0, 0.0]], dtype=np.float32)
-NO_NAMES = TensorNames(margin=None, contributions=None, missing=None, out_of_range=None, base=None)
 
 
 def _file(
@@ -50,47 +49,16 @@ def _same(output: str, feed: str = "features") -> NodeProto:
     return helper.make_node("Identity", [feed], [output])
 
 
-def _imported(wiring: TensorNames = NO_NAMES, features: Any = INPUTS, **more: Any) -> ImportedManifest:
-    nothing: dict[str, Any] = dict.fromkeys(("file", "outcome", "population"))
-    return ImportedManifest(format="f", id="m", version="1.0", title="M", features=features, wiring=wiring,
-                            came_from="elsewhere", **nothing, **more)  # fmt: skip
+def _subject(content: bytes, features: Any = INPUTS, **card: Any) -> Subject:
+    manifest: Any = SimpleNamespace(features=features, groups=msgspec.UNSET)
+    return Subject(folder=Path("nowhere"), keys={}, content=content, manifest=manifest, card=card)
 
 
-def _subject(content: bytes, about: ImportedManifest, **card: Any) -> Subject:
-    return Subject(folder=Path("nowhere"), keys={}, content=content, about=about, card=card)
-
-
-# One class or two, a column or the last, or a mapping for each row
-
-
-@pytest.mark.parametrize(
-    ("wiring", "nodes", "probability"),
-    [
-        (NO_NAMES, [_same("probability")], [0.25, 0.0]),
-        (msgspec.structs.replace(NO_NAMES, column=0), [_same("probability")], [0.5, 1.0]),
-        (NO_NAMES, [helper.make_node("ReduceMax", ["features", "row"], ["probability"], keepdims=0)], [0.5, 1.0]),
-        (
-            NO_NAMES,
-            [
-                helper.make_node(
-                    "ZipMap", ["features"], ["probability"], domain="ai.onnx.ml", classlabels_strings=["no", "yes"]
-                )
-            ],
-            [0.25, 0.0],
-        ),
-        (
-            NO_NAMES,
-            [helper.make_node("ZipMap", ["features"], ["probability"], domain="ai.onnx.ml", classlabels_int64s=[1, 0])],
-            [0.5, 1.0],
-        ),
-    ],
-)
-def test_the_probability_is_that_of_the_event(
-    wiring: TensorNames, nodes: list[NodeProto], probability: list[float]
-) -> None:
+def test_a_file_that_explains_nothing_gives_its_probability() -> None:
+    nodes = [helper.make_node("ReduceMax", ["features", "row"], ["probability"], keepdims=1)]
     row = helper.make_node("Constant", [], ["row"], value=numpy_helper.from_array(np.array([1])))
-    answers = Runner(_file(row, *nodes), wiring).answers(ROWS)
-    assert answers.probability.tolist() == probability
+    answers = Runner(_file(row, *nodes)).answers(ROWS)
+    assert answers.probability.tolist() == [0.5, 1.0]
     assert (answers.margin, answers.contributions, answers.missing, answers.out_of_range) == (None,) * 4
     assert (answers.base, answers.link, answers.explains) == (None, "logit", False)
 
@@ -99,13 +67,18 @@ def _marked(output: str) -> NodeProto:
     return helper.make_node("Greater", ["features", "zero"], [output])
 
 
-EVERYTHING = (_same("probability"), _same("margin"), _same("contributions"), _marked("missing"), _marked("outside"))
-OUTPUTS = ("probability", "margin", "contributions", "missing", "outside")
-WIRED = TensorNames(out_of_range="outside", base="start")
+EVERYTHING = (
+    _same("probability"),
+    _same("margin"),
+    _same("contributions"),
+    _marked("missing"),
+    _marked("out_of_range"),
+)
+OUTPUTS = ("probability", "margin", "contributions", "missing", "out_of_range")
 
 
-def test_what_a_file_explains_is_read_as_it_is_wired() -> None:
-    answers = Runner(_file(*EVERYTHING, outputs=OUTPUTS, start="-1.5", link="cloglog"), WIRED).answers(ROWS)
+def test_what_a_file_explains_is_read() -> None:
+    answers = Runner(_file(*EVERYTHING, outputs=OUTPUTS, base="-1.5", link="cloglog")).answers(ROWS)
     assert answers.margin is not None
     assert answers.contributions is not None
     assert answers.margin.tolist() == answers.contributions.tolist() == ROWS.tolist()
@@ -124,11 +97,11 @@ def test_what_a_file_explains_is_read_as_it_is_wired() -> None:
 
 @pytest.mark.parametrize(("base", "value"), [("2", 2.0), ("-0.5", -0.5), ("much", None)])
 def test_a_base_is_a_number_or_none(base: str, value: float | None) -> None:
-    assert Runner(_file(_same("probability"), start=base), WIRED).answers(ROWS).base == value
+    assert Runner(_file(_same("probability"), base=base)).answers(ROWS).base == value
 
 
 def test_a_file_that_cannot_be_run_says_on_which_rows() -> None:
-    runner = Runner(_file(helper.make_node("Reshape", ["features", "three"], ["probability"])), NO_NAMES)
+    runner = Runner(_file(helper.make_node("Reshape", ["features", "three"], ["probability"])))
     with pytest.raises(UnsafeModel, match=r"^the model cannot be run on \(2, 2\) values: ") as refused:
         runner.answers(ROWS)
     assert len(str(refused.value)) <= len("the model cannot be run on (2, 2) values: ") + 160
@@ -140,12 +113,10 @@ def test_a_file_that_cannot_be_run_says_on_which_rows() -> None:
 def test_a_candidate_is_what_lies_in_its_folder(tmp_path: Path) -> None:
     home = build(tmp_path)
     subject = read_subject(home, KEYS)
-    assert subject.manifest is not None
     assert (subject.id, subject.groups) == ("mortality_5y", ())
-    assert subject.manifest is subject.about
     assert [item.name for item in subject.features] == [item["name"] for item in good_manifest()["features"]]
-    assert subject.evaluation == good_manifest()["evaluation"]
-    assert subject.parity == good_manifest()["parity"]
+    assert subject.manifest.evaluation == good_manifest()["evaluation"]
+    assert subject.manifest.parity == good_manifest()["parity"]
     assert subject.product == good_card()["product"]
     assert subject.content == (home / "model.onnx").read_bytes()
     assert subject.always == frozenset(good_manifest()["required"]["always"])
@@ -163,19 +134,15 @@ def test_a_candidate_is_what_lies_in_its_folder(tmp_path: Path) -> None:
         read_subject(home, KEYS)
 
 
-def test_an_imported_candidate_has_no_manifest_of_ours(tmp_path: Path) -> None:
-    subject = _subject(_file(_same("probability")), _imported())
-    assert (subject.manifest, subject.always, subject.evaluation, subject.parity) == (None, frozenset(), {}, {})
-    required = RequiredInputs(always=("age",), groups=())
-    assert _subject(b"", _imported(required=required)).always == {"age"}
-    assert _subject(b"", _imported(), product=["x"]).product == {}
+def test_a_folder_without_a_manifest_of_ours_is_no_candidate(tmp_path: Path) -> None:
+    assert _subject(b"", product=["x"]).product == {}
     (tmp_path / "manifest.json").write_text(json.dumps({"format": "other"}))
     with pytest.raises(ManifestRefused, match=f"^{tmp_path.name} contains no model"):
         read_subject(tmp_path, KEYS)
 
 
 def test_a_file_says_of_itself_what_its_metadata_hold() -> None:
-    subject = _subject(_file(_same("probability"), coalitions="16"), _imported(features=INPUTS[:2]))
+    subject = _subject(_file(_same("probability"), coalitions="16"), INPUTS[:2])
     assert subject.metadata["coalitions"] == "16"
     assert subject.groups == ()
 
@@ -183,62 +150,60 @@ def test_a_file_says_of_itself_what_its_metadata_hold() -> None:
 # G2: inputs in the file and in the manifest
 
 
-def _dictionary(content: bytes, wiring: TensorNames = NO_NAMES, features: Any = INPUTS[:2]) -> Verdict:
-    return check_dictionary(_subject(content, _imported(wiring, features)), NOTHING)
+AGE = item("age_years", 20.0, 90.0, 55.0)
+SODIUM = item("stay_sodium_mmol_l", 120.0, 160.0, 140.0, "mmol/L")
+
+
+def _dictionary(content: bytes, features: Any = (AGE, SODIUM)) -> Verdict:
+    return check_dictionary(_subject(content, features), NOTHING)
 
 
 SENTENCE = "2 inputs, in the file's order, each with unit, source and trained range."
 ROWS_OF_TWO = [
-    {"input": "age", "unit": "a", "low": 20.0, "high": 90.0, "from": "Observation"},
-    {"input": "sodium", "unit": "a", "low": 120.0, "high": 160.0, "from": "Observation"},
+    {"input": "age_years", "unit": "a", "low": 20.0, "high": 90.0, "from": "Observation"},
+    {"input": "stay_sodium_mmol_l", "unit": "mmol/L", "low": 120.0, "high": 160.0, "from": "Observation"},
 ]
 
 
 @pytest.mark.parametrize(
-    ("content", "wiring", "faults"),
+    ("content", "faults"),
     [
-        (_file(_same("probability")), NO_NAMES, ()),
-        (_file(_same("probability"), width="F"), NO_NAMES, ()),
-        (_file(_same("probability"), width=3), NO_NAMES, ("the file takes 3 values and 2 inputs are described",)),
+        (_file(_same("probability")), ()),
+        (_file(_same("probability"), width="F"), ()),
+        (_file(_same("probability"), width=3), ("the file takes 3 values and 2 inputs are described",)),
         (
             _file(_same("probability", "rows"), feed="rows"),
-            NO_NAMES,
             ("the file has no input 'features'; it has rows",),
         ),
         (
             _file(_same("probability"), kind=TensorProto.DOUBLE),
-            NO_NAMES,
             ("features is tensor(double) ['N', 2]; it must be float32 rows",),
         ),
         (
             _file(_same("probability"), rank=3),
-            NO_NAMES,
             ("features is tensor(float) ['N', 2, 1]; it must be float32 rows",),
         ),
         (
             _file(_same("risk"), _same("class"), outputs=("risk", "class")),
-            NO_NAMES,
             ("the file has no output 'probability'; it has class, risk",),
         ),
-        # the order that a file of others writes down is theirs
-        (_file(_same("probability"), features='["sodium", "age"]'), NO_NAMES, ()),
+        (
+            _file(_same("probability"), features='["stay_sodium_mmol_l", "age_years"]'),
+            ("the file names its inputs in another order than the manifest",),
+        ),
         (
             _file(_same("probability"), _marked("missing"), outputs=("probability", "missing")),
-            msgspec.structs.replace(NO_NAMES, missing="missing"),
             ("the file does not mark the missing input as missing",),
         ),
     ],
 )
-def test_the_inputs_of_the_file_are_those_that_are_described(
-    content: bytes, wiring: TensorNames, faults: tuple[str, ...]
-) -> None:
-    assert _dictionary(content, wiring) == Verdict(SENTENCE, faults, rows=ROWS_OF_TWO)
+def test_the_inputs_of_the_file_are_those_that_are_described(content: bytes, faults: tuple[str, ...]) -> None:
+    assert _dictionary(content) == Verdict(SENTENCE, faults, rows=ROWS_OF_TWO)
 
 
 def test_an_input_is_described_once() -> None:
-    twice = _dictionary(_file(_same("probability")), features=(INPUTS[0], INPUTS[0]))
+    twice = _dictionary(_file(_same("probability")), features=(AGE, AGE))
     assert twice.faults == ("an input is described twice",)
     # marks are tried only where names and shapes hold
-    marks = msgspec.structs.replace(NO_NAMES, missing="missing")
     content = _file(_same("probability"), _marked("missing"), outputs=("probability", "missing"), width=3)
-    assert _dictionary(content, marks).faults == ("the file takes 3 values and 2 inputs are described",)
+    assert _dictionary(content).faults == ("the file takes 3 values and 2 inputs are described",)

@@ -54,7 +54,7 @@ def trained_and_judged(spec: ModelSpec) -> tuple[Trained, Verdict]:
     """The model trained on the invented table, and what G6 says of it with rows of the table."""
     rows = toy_table()
     told = train(spec, Table("toy_30d.csv", "0" * 64, rows), 1, 0, no_progress)
-    subject = Subject(folder=Path(), keys=KEYS, content=told.content, about=told.manifest, card={})
+    subject = Subject(folder=Path(), keys=KEYS, content=told.content, manifest=told.manifest, card={})
     return told, check_explanation(subject, evidence(people=build_cohort(spec, rows).X[:400]))
 
 
@@ -76,7 +76,7 @@ def test_another_value_than_the_declared_one_fails(tmp_path: Path) -> None:
     del document["missing_inputs"]["values"]["albumin_g_dl"]
     about = msgspec.convert(document, Manifest)
     verdict = check_explanation(
-        Subject(folder=Path(), keys=KEYS, content=told.content, about=about, card={}), evidence()
+        Subject(folder=Path(), keys=KEYS, content=told.content, manifest=about, card={}), evidence()
     )
     assert any("a missing creatinine_mg_dl counts otherwise than as 2.9" in fault for fault in verdict.faults)
     assert any("no value is declared that stands in for a missing albumin_g_dl" in fault for fault in verdict.faults)
@@ -115,7 +115,7 @@ def test_learned_absence_that_is_not_there_fails_and_without_rows_nothing_is_jud
     rows = toy_table().dropna()
     spec = declared(tmp_path, regression, missing_inputs="learned")
     told = train(spec, Table("toy_30d.csv", "0" * 64, rows), 1, 0, no_progress)
-    subject = Subject(folder=Path(), keys=KEYS, content=told.content, about=told.manifest, card={})
+    subject = Subject(folder=Path(), keys=KEYS, content=told.content, manifest=told.manifest, card={})
     verdict = check_explanation(subject, evidence(people=build_cohort(spec, rows).X[:400]))
     assert verdict.faults == (
         "it declares that absence was learned, and no absence contributes: leave the declaration out",
@@ -129,7 +129,7 @@ def test_an_input_that_counts_for_few_people_contributes_rightly(tmp_path: Path)
     rows["event"] = ((rows["creatinine_mg_dl"] > 2.85) & (rows["sex"] == "male")).astype(int)
     spec = declared(tmp_path, DecisionTreeClassifier(max_depth=2, random_state=0), missing_inputs="learned")
     told = train(spec, Table("toy_30d.csv", "0" * 64, rows), 1, 0, no_progress)
-    subject = Subject(folder=Path(), keys=KEYS, content=told.content, about=told.manifest, card={})
+    subject = Subject(folder=Path(), keys=KEYS, content=told.content, manifest=told.manifest, card={})
     verdict = check_explanation(subject, evidence(people=build_cohort(spec, rows).X[:400]))
     assert not [fault for fault in verdict.faults if "sex_male" in fault]
 

@@ -10,12 +10,13 @@ from models_onnx.workbench.gates.checks.figures import check_calibration, check_
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Subject
 from models_onnx.workbench.training.data.leaks import Loss
+from tests.models_onnx.workbench.gates.formula import NO_BINS
 
 
 @dataclass
 class _Subject:
     product: dict[str, Any] = field(default_factory=lambda: {"auroc_floor": 0.7})
-    manifest: None = None
+    manifest: Any = field(default_factory=lambda: SimpleNamespace(reference=NO_BINS))
 
 
 def _end(value: float, low: float, high: float) -> dict[str, float]:

@@ -10,12 +10,14 @@ from typing import Any, cast
 
 import pytest
 
+from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Provenance
 from models_onnx.model_card.attributes import PREDICTIVE
+from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.gates.checks import folder
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Subject
-from models_onnx.workbench.release.card import OF_THE_MAKER
+from models_onnx.workbench.release.card import OF_THE_MAKER, computed_attributes
 from tests.models_onnx.workbench.gates.formula import NOTHING
 from tests.models_onnx.workshop import STRANGER, core, evidence, subject
 
@@ -66,7 +68,7 @@ def test_the_bill_of_materials() -> None:
     about = SimpleNamespace(version="1.0.0", data=data, software={"numpy": "2.0", "copyleft": "1", "gone": "3"})
     licences = {"numpy": ("2.1", "BSD-3-Clause"), "copyleft": ("1", "AGPL-3.0")}
     evidence = replace(NOTHING, installed=licences.get)
-    rows, faults = folder._bill(_subject(id="m", about=about), evidence)
+    rows, faults = folder._bill(_subject(id="m", manifest=about), evidence)
     assert rows == [
         {"component": "m", "kind": "machine-learning model", "version": "1.0.0", "licence": ""},
         {"component": "t.csv", "kind": "data", "version": "0123456789ab", "licence": ""},
@@ -133,13 +135,13 @@ SAME = (
 )
 def test_whom_an_adopted_model_was_fitted_and_recalibrated_on(made: Subject, faults: list[str]) -> None:
     assert folder._mixed_people(made) == faults
-    assert folder._mixed_people(_subject(manifest=None)) == []
 
 
 def _card(*words: str) -> Json:
     """A card with these words in the first attributes that a maker writes."""
     card: Json = {}
-    own = [attribute.path for attribute in PREDICTIVE if attribute.path not in OF_THE_MAKER]
+    computed = computed_attributes(read_manifest(ARTIFACTS / "mortality_5y"))
+    own = [attribute.path for attribute in PREDICTIVE if attribute.path not in {*OF_THE_MAKER, *computed}]
     for path, text in zip(own, words, strict=False):
         part, name = path.split(".")
         card.setdefault(part, {})[name] = {"words": text}
@@ -159,10 +161,10 @@ LONG = "This text has exactly as many letters as a copied text needs"
     ],
 )
 def test_a_card_with_two_long_texts_of_another_models_card(
-    mine: tuple[str, ...], theirs: tuple[str, ...], is_copy: bool
+    mine: tuple[str, ...], theirs: tuple[str, ...], is_copy: bool, good: Subject
 ) -> None:
     assert len(LONG) == folder.LEAST_COPIED == 60
-    made = _subject(manifest=None, card=_card(*mine))
+    made = _subject(manifest=good.manifest, card=_card(*mine))
     faults = folder._copied(made, {"theirs": _card(*theirs), "nobody": {}})
     assert [fault.partition(": ")[0] for fault in faults] == [
         "the card repeats that of theirs, another model"
@@ -255,14 +257,14 @@ def test_a_card_beside_the_file_that_is_another_one(
 ) -> None:
     other = copy.deepcopy(good.card)
     change(other)
-    other_subject = Subject(folder=good.folder, keys=good.keys, content=good.content, about=good.about, card=other)
-    version = good.about.version
+    other_subject = replace(good, card=other)
+    version = good.manifest.version
     assert folder._drift(other_subject) == [fault.replace("1.2", version) for fault in faults]
     assert folder._drift(good) == []
 
 
 def test_a_file_without_a_card_inside_is_a_fault(tmp_path: Path, good: Subject) -> None:
-    bare = Subject(folder=tmp_path, keys=good.keys, content=core(), about=good.about, card=good.card)
+    bare = Subject(folder=tmp_path, keys=good.keys, content=core(), manifest=good.manifest, card=good.card)
     (fault,) = folder._drift(bare)
     assert fault
     assert folder.check_card(bare, evidence()).faults == (fault,)
@@ -279,9 +281,8 @@ def test_a_card_that_says_other_things_than_the_manifest_names_them(tmp_path: Pa
     ]
     changed = subject(tmp_path / "again", card=change)
     evidence_based = {**changed.card, "kind": "evidence-based"}
-    other = Subject(folder=good.folder, keys=good.keys, content=good.content, about=good.about, card=evidence_based)
+    other = replace(good, card=evidence_based)
     assert folder._other_figures(other) == []
-    assert folder._other_figures(_subject(manifest=None, card=changed.card)) == []
 
 
 def test_an_adopted_model_without_provenance_is_a_fault() -> None:

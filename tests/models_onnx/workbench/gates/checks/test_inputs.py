@@ -20,34 +20,31 @@ NO_FEATURE = "is not a feature of fhir/mapping/features/catalog.py, so no record
 
 
 @pytest.mark.parametrize(
-    ("described", "is_imported", "faults"),
+    ("described", "faults"),
     [
-        (item("age_years", 20.0, 90.0, 55.0), False, []),
-        (item("age_years", 20.0, 90.0, 20.0), False, []),
-        (item("age_years", 20.0, 90.0, 90.0), False, []),
-        (item("age_years", 20.0, 90.0, 19.5), False, [
+        (item("age_years", 20.0, 90.0, 55.0), []),
+        (item("age_years", 20.0, 90.0, 20.0), []),
+        (item("age_years", 20.0, 90.0, 90.0), []),
+        (item("age_years", 20.0, 90.0, 19.5), [
             "age_years: the reference value 19.5 lies outside its range",
         ]),
-        (item("age_years", 20.0, 90.0, 90.5), False, [
+        (item("age_years", 20.0, 90.0, 90.5), [
             "age_years: the reference value 90.5 lies outside its range",
         ]),
-        (item("age_years", 20.0, 20.0, 30.0), False, ["age_years has no range: 20 to 20"]),
-        (item("age_years", 20.0, 90.0, 55.0, unit="mo"), False, [
+        (item("age_years", 20.0, 20.0, 30.0), ["age_years has no range: 20 to 20"]),
+        (item("age_years", 20.0, 90.0, 55.0, unit="mo"), [
             "age_years is in mo here and in a in fhir/mapping/features/catalog.py",
         ]),
-        (item("age_years", 20.0, 90.0, 55.0, unit="mo"), True, [
-            "age_years is in mo here and in a in fhir/mapping/features/catalog.py",
+        (item("invented", 20.0, 90.0, 55.0), [f"invented {NO_FEATURE}"]),
+        (item("age_years", 20.0, 90.0, 55.0, fhir="", loinc=("2160-0",)), []),
+        (item("age_years", 20.0, 90.0, 55.0, fhir=""), ["age_years has no words, unit or source in the record"]),
+        (item("", 20.0, 90.0, 55.0), [
+            " has no words, unit or source in the record", f" {NO_FEATURE}",
         ]),
-        (item("invented", 20.0, 90.0, 55.0), False, [f"invented {NO_FEATURE}"]),
-        (item("invented", 20.0, 90.0, 55.0), True, []),
-        (item("invented", 20.0, 90.0, 55.0, fhir="", loinc=("2160-0",)), True, []),
-        (item("invented", 20.0, 90.0, 55.0, fhir=""), True, ["invented has no words, unit or source in the record"]),
-        (item("invented", 20.0, 90.0, 55.0, unit=""), True, ["invented has no words, unit or source in the record"]),
-        (item("", 20.0, 90.0, 55.0), True, [" has no words, unit or source in the record"]),
     ],
 )  # fmt: skip
-def test_what_is_written_of_an_input(described: ModelInput, is_imported: bool, faults: list[str]) -> None:
-    assert inputs._faults_of(described, is_imported) == faults
+def test_what_is_written_of_an_input(described: ModelInput, faults: list[str]) -> None:
+    assert inputs._faults_of(described) == faults
 
 
 def _marks(rows: Array, mark: Array) -> Array:

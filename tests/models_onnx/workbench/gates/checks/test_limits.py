@@ -124,17 +124,6 @@ class _About:
     required: None = None
 
 
-@dataclass
-class _WithoutRequired:
-    about: _About = field(default_factory=_About)
-    product: dict[str, Any] = field(default_factory=lambda: {"data_last_year": 2020, "setting": "outpatient"})
-
-
-def test_a_model_that_does_not_say_which_inputs_must_be_there_is_a_fault_and_no_error() -> None:
-    verdict = population.check_population(_WithoutRequired(), _Evidence())  # type: ignore[arg-type]  # what it reads
-    assert verdict.faults == ("it does not say which inputs must be there (required), so nobody would be kept out",)
-
-
 def test_net_benefit_counts_alerts_with_and_without_an_event_at_the_threshold() -> None:
     y, one = np.array([1, 1, 0, 0, 0]), np.ones(5)
     # two alerts, one of them right: (1 - 1 * 1) / 5; all: (2 - 3) / 5; only the right ones: 2 / 5

@@ -31,7 +31,7 @@ def _about(
 
 def _subject(about: Manifest | None = None, answers: Callable[[Array], Any] = linear, **more: Any) -> Subject:
     about = about or _about()
-    return subject(answers, about=about, manifest=about, product=PRODUCT, features=about.features, **more)
+    return subject(answers, manifest=about, product=PRODUCT, features=about.features, **more)
 
 
 def test_a_model_that_keeps_out_whom_it_is_not_for() -> None:
@@ -93,17 +93,10 @@ def test_a_high_value_that_counts_as_the_highest_is_not_out_of_range() -> None:
     ]  # fmt: skip
 
 
-def test_a_file_without_marks_keeps_nobody_out_unless_it_is_imported() -> None:
+def test_a_file_without_marks_keeps_nobody_out() -> None:
     for member in ("missing", "out_of_range", "contributions"):
         silent = changed(**{member: lambda _rows, _value: None})
         assert len(population._range_faults(_subject(answers=silent), _about())) == 6, member
-        imported = replace_manifest(_subject(answers=silent))
-        assert population._range_faults(imported, _about()) == []
-
-
-def replace_manifest(of: Subject) -> Subject:
-    """The same as an imported file, which has no manifest of ours."""
-    return cast(Subject, SimpleNamespace(**{**vars(of), "manifest": None}))
 
 
 def test_a_file_marks_by_its_own_masks_what_is_missing() -> None:

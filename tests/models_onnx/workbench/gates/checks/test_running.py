@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models_onnx.workbench.gates.checks import running
 from models_onnx.workbench.gates.gate import NotRun, Verdict
-from models_onnx.workbench.gates.subject import Answers, Evidence, Library, Retrained
+from models_onnx.workbench.gates.subject import Answers, Evidence, Retrained
 from tests.models_onnx.workbench.gates.formula import NOTHING, changed, linear, subject
 
 Array = NDArray[np.float64]
@@ -102,29 +102,6 @@ def test_too_few_rows_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert running.check_parity(subject(_edgeless), _retrained(_edgeless)).faults == ()
     monkeypatch.setattr(running, "LEAST_ROWS", ROWS + 1)
     assert running.check_parity(subject(_edgeless), _retrained(_edgeless)).faults == ("only 1031 rows were compared",)
-
-
-@pytest.mark.parametrize(
-    ("count", "by", "faults"),
-    [
-        (1000, 0.0, ()),
-        (1000, 0.9e-5, ()),
-        (1000, -1.1e-5, ("it differs by 1.1e-05 from what the library says for the same rows (limit 1e-05)",)),
-        (999, 0.0, ("only 999 rows were compared; 1000 are needed",)),
-    ],
-)
-def test_the_numbers_of_the_library(count: int, by: float, faults: tuple[str, ...]) -> None:
-    rows = np.tile([60.0, 140.0, 1.0], (count, 1))
-    rows[:7, :2] = np.nan
-    rows[0, 0] = 60.0
-    evidence = replace(NOTHING, library=Library(rows, linear(rows).probability))
-    verdict = running.check_parity(subject(_moved(by)), evidence)
-    largest = verdict.figures["largest"]
-    assert verdict == Verdict(
-        f"Against the library's own numbers over {count:,} rows, 7 with missing values: {largest:.1e}.",
-        faults,
-        {"where": "numbers given", "rows": count, "largest": pytest.approx(abs(by), abs=1e-15)},
-    )
 
 
 @pytest.mark.parametrize(
