@@ -17,7 +17,8 @@ RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-d
     && pip install --no-compile --no-cache-dir --no-index --no-deps /dist/*.whl \
     && pip uninstall --yes --quiet setuptools wheel pip \
     && find /opt/cds-hooks -name __pycache__ -prune -exec rm -r {} + \
-    && python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/cds-hooks/lib
+    && python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/cds-hooks/lib \
+    && cds-hooks rules check
 
 FROM ${BASE}
 COPY --from=build /opt/cds-hooks /opt/cds-hooks

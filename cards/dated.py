@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from cards.preventive.abnormal import ABNORMAL_RESULTS
 from cards.preventive.knowledge import PREVENTIVE
-from cards.rules.engine.rule_book import whole_book
+from cards.rules.engine.prepared import prepared_families
 from cards.vaccines.due import season_end_of
 from cards.vaccines.knowledge import load_knowledge
 
@@ -91,9 +91,6 @@ def _of_genes() -> DatedTable:
 
 def _of_rules() -> Iterator[DatedTable]:
     """One entry a family: the rule that was compared with its source the longest ago."""
-    oldest: dict[str, str] = {}
-    for rule in whole_book().rules:
-        read = rule.declared.audit.date
-        oldest[rule.family.name] = min(read, oldest.get(rule.family.name, read))
-    for family, read in sorted(oldest.items()):
-        yield DatedTable(f"Medication rules, family {family}", f"read {read}", date.fromisoformat(read) + READ_AGAIN)
+    for name, family in sorted(prepared_families().items()):
+        read = min(rule.checked_on for rule in family.rules)
+        yield DatedTable(f"Medication rules, family {name}", f"read {read}", date.fromisoformat(read) + READ_AGAIN)

@@ -11,6 +11,7 @@ import msgspec
 
 from cards.casebook.patients import bundle_of, concept_of, draft_of, drafts_of, record_of
 from cards.compose.orders import OrderOutcome, check_orders
+from cards.rules.engine.governance import all_rule_versions
 from cards.rules.engine.rule_book import RuleBook, whole_book
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
@@ -47,7 +48,7 @@ def faults_of_case(rule: str, case: Case) -> list[str]:
 
 def _form_faults(rule: str, case: Case) -> Iterator[str]:
     """Members and names that no case can have: they would be read as nothing, and the case would say something else."""
-    declared = next(compiled.declared for compiled in whole_book().rules if compiled.id == rule)
+    declared = all_rule_versions()[rule].rule
     patient = case["patient"]
     active = [medication for medication in patient.get("active", ()) if isinstance(medication, dict)]
     yield from _unknown("a case", case, _CASE)
@@ -114,7 +115,7 @@ def _answer_faults(rule: str, case: Case) -> list[str]:
 
 def missing_cases(rule: str, cases: Sequence[Case]) -> list[str]:
     """Return the cases that this rule still needs: of each band one of each kind, of each reason for silence one."""
-    declared = next(compiled.declared for compiled in whole_book().rules if compiled.id == rule)
+    declared = all_rule_versions()[rule].rule
     if declared.template is not None:
         return []  # its bands are those of a table; what each row says is tested over the table
     kinds = {(case["about"], case["kind"]) for case in cases}
@@ -148,8 +149,8 @@ def _resources(bundle: dict[str, Any]) -> Iterable[dict[str, Any]]:
 @cache
 def _family_book(rule: str) -> RuleBook:
     """Return the rules of one rule's family: what a case says is not changed by a rule of another family."""
-    family = next(compiled.family.name for compiled in whole_book().rules if compiled.id == rule)
-    return RuleBook(rule for rule in whole_book().rules if rule.family.name == family)
+    family = all_rule_versions()[rule].table.family
+    return whole_book().of_families(lambda name: name == family)
 
 
 def _names() -> Callable[[], str]:

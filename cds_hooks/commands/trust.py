@@ -206,7 +206,7 @@ def _say_rules_in_shadow() -> None:
             "file (docs/operations/approvals.md)."
         )
     versions = all_rule_versions()
-    if waiting := site.not_approved(versions.values()):
+    if waiting := site.not_approved(versions):
         typer.echo(
             f"{len(waiting)} of {len(versions)} medication rules are not approved at this site: behind a trust file "
             "they are evaluated and counted, and show nothing. cds-hooks rules show --to-review lists them, and two "

@@ -101,7 +101,7 @@ class Governance:
         if not self._needs_approval:
             return None
         versions = all_rule_versions()
-        waiting = len(self.site.not_approved(versions.values()))
+        waiting = len(self.site.not_approved(versions))
         return {"approved": len(versions) - waiting, "not_approved": waiting}
 
     def remember(self, decision: Decision, items: Iterable[FeedbackItem]) -> None:

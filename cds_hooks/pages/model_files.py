@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import orjson
 
-from cards.rules.engine.rule_book import whole_book
+from cards.rules.engine.governance import all_rule_versions
 from cards.rules.language.rule import Evidence
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
@@ -133,4 +133,5 @@ class ModelFiles:
 
 def evidence_of(rule_id: str) -> tuple[Evidence, ...]:
     """Return the documents behind a rule, as its table names them now; none for a rule that is gone."""
-    return next((tuple(rule.declared.evidence) for rule in whole_book().rules if rule.id == rule_id), ())
+    version = all_rule_versions().get(rule_id)
+    return tuple(version.rule.evidence) if version is not None else ()

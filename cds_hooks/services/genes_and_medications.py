@@ -37,7 +37,7 @@ own choice."""
 
 @cache
 def _book() -> RuleBook:
-    return RuleBook(rule for rule in rule_book().rules if rule.family.name == "genes")
+    return rule_book().of_families(lambda name: name == "genes")
 
 
 async def decide(call: ServiceInput) -> Advice:

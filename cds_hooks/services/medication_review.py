@@ -72,7 +72,7 @@ def _criteria() -> frozenset[str]:
 @cache
 def review_book() -> RuleBook:
     """Return the review's rules: its own family, what else covers STOPP, and what can be dangerous in what is taken."""
-    return RuleBook(rule for rule in whole_book().rules if rule.family.name not in _OF_ORDERS_ONLY)
+    return whole_book().of_families(lambda name: name not in _OF_ORDERS_ONLY)
 
 
 async def decide(call: ServiceInput) -> Advice:

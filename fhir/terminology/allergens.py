@@ -9,6 +9,7 @@ severe: a severe one does), by the practice parameter or the labels that `source
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache, reduce
+from itertools import chain
 from operator import or_
 from typing import Final, Literal, TypeAlias, cast
 
@@ -252,12 +253,15 @@ def _singular(word: str) -> str:
 
 def _read_classes() -> Mapping[str, AllergenClass]:
     rows = table_rows("allergen_classes.csv")
-    by_prefix = [(row["allergen_class"], tuple(filter(None, row["atc"].split(";")))) for row in rows]
+    by_prefix: dict[str, list[str]] = {}
+    for row in rows:
+        for prefix in filter(None, row["atc"].split(";")):
+            by_prefix.setdefault(prefix, []).append(row["allergen_class"])
+    lengths = sorted(set(map(len, by_prefix)))
     members = {row["allergen_class"]: set(filter(None, row["members"].split(";"))) for row in rows}
     for ingredient in INGREDIENTS.values():
-        codes = atc_codes(ingredient)
-        for name, prefixes in by_prefix if codes else ():
-            if prefixes and any(code.startswith(prefixes) for code in codes):
+        for code in atc_codes(ingredient):
+            for name in chain.from_iterable(by_prefix.get(code[:length], ()) for length in lengths):
                 members[name].add(ingredient.rxcui)
     return {
         row["allergen_class"]: AllergenClass(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from operator import attrgetter
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from msgspec.structs import force_setattr, replace
@@ -38,9 +38,6 @@ def no_facts(_context: RuleContext) -> list[Fact]:
     return []
 
 
-_JOINED: Final[dict[tuple["DataNeeds", "DataNeeds"], "DataNeeds"]] = {}
-
-
 class DataNeeds(Struct, frozen=True):
     """The data that a condition reads: analytes (keys of ANALYTES) and FHIR resource types beyond the Patient.
 
@@ -58,14 +55,11 @@ class DataNeeds(Struct, frozen=True):
             force_setattr(self, name, shared(getattr(self, name)))
 
     def __or__(self, other: "DataNeeds") -> "DataNeeds":
-        """Return what both need; the same two are put together once."""
+        """Return what both need."""
         if self.analytes >= other.analytes and self.resources >= other.resources and self.beside >= other.beside:
             return self
-        joined = _JOINED.get((self, other))
-        if joined is None:
-            analytes, resources = self.analytes | other.analytes, self.resources | other.resources
-            joined = _JOINED[self, other] = DataNeeds(analytes, resources, self.beside | other.beside)
-        return joined
+        analytes, resources = self.analytes | other.analytes, self.resources | other.resources
+        return DataNeeds(analytes, resources, self.beside | other.beside)
 
 
 def needs(*resources: str, analytes: Iterable[str] = (), beside: Iterable[str] = ()) -> DataNeeds:

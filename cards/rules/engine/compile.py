@@ -1,7 +1,11 @@
-"""Compiles rules once at the start: every condition becomes a closure, every text a template."""
+"""Compiles rules: every condition becomes a closure, every text a template.
 
-from collections.abc import Iterable, Iterator
-from functools import reduce
+A rule is checked by compiling it, when the rules are prepared (prepared.py); a server compiles it again when a drug
+first activates it, and knows of the others only what a start needs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, reduce
 from operator import or_
 from typing import Any, Final
 
@@ -116,6 +120,39 @@ class CompiledRule(Struct, frozen=True):
     """What is said before the order is signed, where some of its bands wait for that; else empty."""
 
 
+class KnownRule(Struct, frozen=True):
+    """What is known of a rule before it is compiled: the data that it reads, and the drugs that activate it."""
+
+    id: str
+    needs: DataNeeds
+    keys: frozenset[str]
+    """The ingredients, classes and tests of its selectors."""
+    is_for_any: bool
+    is_for_tests: bool
+
+    @classmethod
+    def of(cls, rule: CompiledRule) -> "KnownRule":
+        """Return what a start needs of a compiled rule."""
+        selectors = tuple(rule.trigger.selectors())
+        keys = frozenset().union(*(selector.keyed for selector in selectors))
+        is_for_any = any(selector.any_drug for selector in selectors)
+        return cls(rule.id, rule.needs, keys, is_for_any, rule.trigger.is_for_tests)
+
+
+class LateRule:
+    """A rule that is compiled when a drug first activates it."""
+
+    def __init__(self, family: str, known: KnownRule, compile_rule: Callable[[], CompiledRule]) -> None:
+        self.family = family
+        self.known = known
+        self._compile = compile_rule
+
+    @cached_property
+    def compiled(self) -> CompiledRule:
+        """The rule ready to judge an order."""
+        return self._compile()
+
+
 def compile_family(family: Family) -> list[CompiledRule]:
     """Every rule of the family, compiled.
 
@@ -131,19 +168,32 @@ def compile_family(family: Family) -> list[CompiledRule]:
 
 def compile_table(family: Family, table: RuleTable) -> list[CompiledRule]:
     """Every rule of a table, compiled. RuleError with the path of the part that cannot be used."""
-    unsure = None
-    if table.when_unsure is not None:
-        with within("when_unsure"):
-            unsure = _suggestion(table.when_unsure, family)
-    unstable_summary = Template(table.unstable_summary) if table.unstable_summary is not None else None
-    reasons = tuple(
-        Coding(system=OVERRIDE_SYSTEM, code=reason.code, display=reason.display) for reason in table.override_reasons
-    )
+    compiler = RuleCompiler(family, table)
     rules = []
     for position, rule in enumerate(table.rules):
         with within("rules", position):
-            rules.append(_compiled(family, rule, unsure, unstable_summary, reasons))
+            rules.append(compiler.compile(rule))
     return rules
+
+
+class RuleCompiler:
+    """Compiles the rules of one family, with what its table says for all of them."""
+
+    def __init__(self, family: Family, table: RuleTable) -> None:
+        self._family = family
+        self._unsure: CompiledSuggestion | None = None
+        if table.when_unsure is not None:
+            with within("when_unsure"):
+                self._unsure = _suggestion(table.when_unsure, family)
+        self._unstable_summary = Template(table.unstable_summary) if table.unstable_summary is not None else None
+        self._reasons = tuple(
+            Coding(system=OVERRIDE_SYSTEM, code=reason.code, display=reason.display)
+            for reason in table.override_reasons
+        )
+
+    def compile(self, rule: Rule) -> CompiledRule:
+        """Return the compiled rule. RuleError with the path of the part that cannot be used."""
+        return _compiled(self._family, rule, self._unsure, self._unstable_summary, self._reasons)
 
 
 def _compiled(
@@ -317,15 +367,15 @@ def _suggestion_predicates(suggestion: CompiledSuggestion) -> list[Predicate]:
 class RuleIndex:
     """The rules by the ingredients and classes that activate them, so that a draft is evaluated only by its own."""
 
-    def __init__(self, rules: Iterable[CompiledRule]) -> None:
-        self._by_key: dict[str, tuple[CompiledRule, ...]] = {}
-        self._for_any: tuple[CompiledRule, ...] = ()
+    def __init__(self, rules: Iterable[LateRule]) -> None:
+        by_key: dict[str, list[LateRule]] = {}
+        self._for_any: list[LateRule] = []
         for rule in rules:
-            selectors = tuple(rule.trigger.selectors())
-            for key in sorted(frozenset().union(*(selector.keyed for selector in selectors))):
-                self._by_key[key] = (*self._by_key.get(key, ()), rule)
-            if any(selector.any_drug for selector in selectors):
-                self._for_any = (*self._for_any, rule)
+            for key in rule.known.keys:
+                by_key.setdefault(key, []).append(rule)
+            if rule.known.is_for_any:
+                self._for_any.append(rule)
+        self._by_key = by_key
 
     def of(self, medication: MedicationIdentity) -> Iterator[CompiledRule]:
         """Yield the rules that name an ingredient or a class of the medication, each once."""
@@ -336,4 +386,5 @@ class RuleIndex:
         )
         by_key = (rule for key in keys for rule in self._by_key.get(key, ()))
         for_any = () if is_test(medication) else self._for_any
-        yield from {rule.id: rule for rule in (*by_key, *for_any)}.values()
+        for rule in {rule.known.id: rule for rule in (*by_key, *for_any)}.values():
+            yield rule.compiled

@@ -4,21 +4,18 @@ A rule has a version: the digest of its declaration. Where approval is required,
 approved runs in shadow: it is evaluated and counted, and nothing is shown. A switch can silence the milder bands of a
 rule; its critical bands are silenced only with the whole rule, and only with a note that says why."""
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from functools import cache
 from itertools import chain
 from typing import Final, Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct, field
 
 from cards.card import SEVERITY, Indicator
-from cards.rules.engine.family import rule_families
 from cards.rules.engine.finding import DRUG_FACTS, Finding, Silence
+from cards.rules.engine.prepared import PreparedRule, digest_of, prepared_families
 from cards.rules.language.rule import Rule, RuleTable
-from cards.rules.language.table import read_table
 
 SuppressionCheck: TypeAlias = Callable[[Finding], Silence | None]
 """Says why a finding is not shown; None where it is shown."""
@@ -34,20 +31,12 @@ No document gives such a period. These are the project's own: an answer to a cri
 a warning is repeated with the next month's prescription, and an information with the next quarter's.
 """
 
-_DIGITS: Final = 16
 _MOVED: Final = 0.2
 
 
 def suppress_nothing(_finding: Finding) -> Silence | None:
     """Show every finding."""
     return None
-
-
-def digest_of(rule: Rule, table: RuleTable) -> str:
-    """Return the version of a rule: 16 hexadecimal digits of SHA-256 over what it declares, and its family adds."""
-    declared = (rule, table.override_reasons, table.when_unsure, table.unstable_summary)
-    text = msgspec.json.encode(declared, order="deterministic")
-    return hashlib.sha256(text).hexdigest()[:_DIGITS]
 
 
 class Approval(Struct, frozen=True):
@@ -126,9 +115,9 @@ class SiteRules(Struct, frozen=True):
         approval = self.approvals.get(rule)
         return approval is not None and approval.digest == digest
 
-    def not_approved(self, versions: Iterable["RuleVersion"]) -> "list[RuleVersion]":
-        """Those of the versions that this site has not approved: behind a trust file they run in shadow."""
-        return [version for version in versions if not self.is_approved(version.rule.id, version.digest)]
+    def not_approved(self, versions: Mapping[str, "RuleVersion"]) -> "list[RuleVersion]":
+        """Those of the versions, by rule, that this site has not approved: behind a trust file they run in shadow."""
+        return [version for rule, version in versions.items() if not self.is_approved(rule, version.digest)]
 
     def days_of(self, rule: Rule | None, indicator: Indicator) -> int:
         """For how many days an answer to such a finding of the rule counts; never longer than what is usual."""
@@ -206,17 +195,18 @@ def ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
     return frozenset(ingredient for part in parts for ingredient in part)
 
 
-class RuleVersion(Struct, frozen=True):
-    """A rule with its digest and its family's table."""
+class RuleVersion:
+    """A rule with its digest and its family's table; the rule is read when it is first asked for."""
 
-    rule: Rule
-    table: RuleTable
-    digest: str
+    def __init__(self, rule: Rule | PreparedRule, table: RuleTable, digest: str) -> None:
+        self._rule = rule
+        self.table = table
+        self.digest = digest
 
-
-def versions_of(tables: Iterable[RuleTable]) -> dict[str, RuleVersion]:
-    """Every rule of these tables with its version, by id."""
-    return {rule.id: RuleVersion(rule, table, digest_of(rule, table)) for table in tables for rule in table.rules}
+    @property
+    def rule(self) -> Rule:
+        """What the rule declares."""
+        return self._rule.rule if isinstance(self._rule, PreparedRule) else self._rule
 
 
 NEEDS_NOTE: Final[Literal["needs label check"]] = "needs label check"
@@ -238,5 +228,12 @@ def govern(kind: str, tables: Iterable[RuleTable]) -> None:
 @cache
 def all_rule_versions() -> Mapping[str, RuleVersion]:
     """Every rule of the project and of its site with its version, by id."""
-    tables = (read_table(family.name) for family in rule_families())
-    return versions_of(chain(tables, *_further_tables.values()))
+    own = {
+        prepared.known.id: RuleVersion(prepared, family.table, prepared.digest)
+        for family in prepared_families().values()
+        for prepared in family.rules
+    }
+    further = chain.from_iterable(_further_tables.values())
+    return own | {
+        rule.id: RuleVersion(rule, table, digest_of(rule, table)) for table in further for rule in table.rules
+    }

@@ -4,14 +4,14 @@ A draft is evaluated only by the rules of its ingredients and classes, a rule ab
 taken or drafted; it is then evaluated before each partner, and the worst finding is shown.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import cache, cached_property, reduce
 from operator import or_
 from typing import NamedTuple
 
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
-from cards.rules.engine.compile import CompiledRule, RuleIndex, compile_family
-from cards.rules.engine.family import rule_families
+from cards.rules.engine.compile import CompiledRule, KnownRule, LateRule, RuleIndex
+from cards.rules.engine.family import family_named
 from cards.rules.engine.finding import (
     Evaluation,
     Finding,
@@ -21,10 +21,10 @@ from cards.rules.engine.finding import (
     evaluate_partners,
     evaluate_rule,
 )
+from cards.rules.engine.prepared import prepared_families
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.engine.scope import Scope
 from cards.rules.language.site import replaced_rules
-from cards.rules.language.table import read_table
 from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
@@ -143,17 +143,26 @@ class ActivatedRule(NamedTuple):
 class RuleBook:
     """All rules, indexed by ingredient and class."""
 
-    def __init__(self, rules: Iterable[CompiledRule]) -> None:
-        self.rules = tuple(rules)
-        self.needs: DataNeeds = reduce(or_, (rule.needs for rule in self.rules), _ALWAYS)
-        self._index = RuleIndex(self.rules)
+    def __init__(self, rules: Iterable[LateRule | CompiledRule]) -> None:
+        self._rules = tuple(rule if isinstance(rule, LateRule) else _already_compiled(rule) for rule in rules)
+        self.needs: DataNeeds = reduce(or_, (rule.known.needs for rule in self._rules), _ALWAYS)
+        self._index = RuleIndex(self._rules)
         self._remembered: dict[tuple[object, ...], _RulesOfDrug] = {}
+
+    @property
+    def rules(self) -> tuple[CompiledRule, ...]:
+        """Every rule, compiled; an order compiles only those that it activates."""
+        return tuple(rule.compiled for rule in self._rules)
+
+    def of_families(self, is_meant: Callable[[str], bool]) -> "RuleBook":
+        """Return the rules of the families whose names are meant."""
+        return RuleBook(rule for rule in self._rules if is_meant(rule.family))
 
     @property
     def needs_of_tests(self) -> DataNeeds:
         """What the rules about imaging and tests read, with the tests that are ordered already."""
-        about_tests = (rule for rule in self.rules if rule.trigger.is_for_tests)
-        return reduce(or_, (rule.needs for rule in about_tests), needs("ServiceRequest"))
+        about_tests = (rule.known for rule in self._rules if rule.known.is_for_tests)
+        return reduce(or_, (known.needs for known in about_tests), needs("ServiceRequest"))
 
     def rules_for(self, medication: MedicationIdentity) -> tuple[ActivatedRule, ...]:
         """Return the rules that a medication activates."""
@@ -231,19 +240,24 @@ def _id_of_rule(activated: ActivatedRule) -> str:
     return activated.rule.id
 
 
+def _already_compiled(rule: CompiledRule) -> LateRule:
+    return LateRule(rule.family.name, KnownRule.of(rule), lambda: rule)
+
+
 @cache
 def whole_book() -> RuleBook:
-    """Return the rules of every family but those that the hospital has replaced, read and compiled once."""
+    """Return the rules of every family but those that the hospital has replaced."""
     replaced = replaced_rules()
-    rules = (rule for family in rule_families() for rule in compile_family(family))
-    return RuleBook(rule for rule in rules if rule.id not in replaced)
+    families = prepared_families()
+    rules = (rule for name, family in families.items() for rule in family.late_rules(family_named(name)))
+    return RuleBook(rule for rule in rules if rule.known.id not in replaced)
 
 
 @cache
 def rule_book() -> RuleBook:
     """Return the rules that are asked about an order: all but those for a review of what is taken."""
-    reviews = {rule_family.name for rule_family in rule_families() if read_table(rule_family.name).for_review}
-    return RuleBook(rule for rule in whole_book().rules if rule.family.name not in reviews)
+    families = prepared_families()
+    return whole_book().of_families(lambda name: not families[name].table.for_review)
 
 
 def _evaluate(

@@ -91,7 +91,9 @@ def _list(site: SiteRules, family: str | None, as_json: bool) -> None:
 
 
 def _print_review(site: SiteRules, family: str | None) -> None:
-    of_family = (version for version in all_rule_versions().values() if family in (None, version.table.family))
+    of_family = {
+        rule: version for rule, version in all_rule_versions().items() if family in (None, version.table.family)
+    }
     for version in site.not_approved(of_family):
         needs_note = " |" if version.rule.audit.verified == NEEDS_NOTE else ""
         typer.echo(f"# {version.rule.title}\n{version.rule.id} {version.digest}{needs_note}")

@@ -16,9 +16,9 @@ from cards.rules.engine.governance import (
     SiteRules,
     Switch,
     all_rule_versions,
-    digest_of,
     ingredients_of,
 )
+from cards.rules.engine.prepared import digest_of
 from cds_hooks.hold_back.acts import Pause
 from cds_hooks.hold_back.checks import (
     CheckedCall,
