@@ -22,7 +22,7 @@ from cds_hooks.access.links import link_cards
 from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
 from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed, operation_outcome
-from cds_hooks.hold_back.budgets import audience_of
+from cds_hooks.hold_back.budgets import VisitCard, audience_of
 from cds_hooks.hold_back.checks import (
     BEFORE_REMINDERS,
     SILENT_MODE,
@@ -34,7 +34,6 @@ from cds_hooks.hold_back.checks import (
 from cds_hooks.hold_back.checks import hold_back as withhold
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.turns import VisitCard
 from cds_hooks.logs import log
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.facts import keep_chart, write_facts

@@ -18,8 +18,8 @@ from cds_hooks.errors import HookError
 from cds_hooks.hold_back.acceptance import AcceptanceCounts
 from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
 from cds_hooks.hold_back.auto_pause import Pausing
+from cds_hooks.hold_back.budgets import claims_between_workers
 from cds_hooks.hold_back.checks import site_checks
-from cds_hooks.hold_back.claims import claims_between_workers
 from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import Metrics, MetricsFolder
@@ -27,8 +27,7 @@ from cds_hooks.packages import use_packages
 from cds_hooks.pages.doors import all_doors
 from cds_hooks.pages.late import LatePages
 from cds_hooks.record_views import open_follower
-from cds_hooks.routes.bodies import BodyReader, ReportIntake
-from cds_hooks.routes.budgets import CallBudgets
+from cds_hooks.routes.bodies import BodyReader, CallBudgets, ReportIntake
 from cds_hooks.routes.coverage import coverage_routes
 from cds_hooks.routes.entrance import InParts, KnownHosts, ProtocolCors, RelativeRedirects
 from cds_hooks.routes.failures import ContainedApp, answer_hook_error, answer_http_error

@@ -114,7 +114,7 @@ def _warn_of_settings() -> None:
         return
     # imported here: pydantic and the settings take 0.1 s, and `--help` needs neither
     from cds_hooks.settings import SETTINGS
-    from cds_hooks.settings.names import ignored_settings
+    from cds_hooks.settings.checks import ignored_settings
 
     for sentence in ignored_settings(os.environ, SETTINGS):
         typer.echo(f"Warning: {sentence}", err=True)

@@ -17,7 +17,7 @@ from cds_hooks.configuration import InForce
 from cds_hooks.edge import EdgeLimits
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.auto_pause import Pausing
-from cds_hooks.hold_back.claims import Claims
+from cds_hooks.hold_back.budgets import Claims
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.terminology import index_in_force, keep_in_force, use_terminology

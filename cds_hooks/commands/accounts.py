@@ -22,9 +22,8 @@ from cds_hooks.access.accounts import (
 from cds_hooks.access.recorded_acts import EVENT
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
 from cds_hooks.access.store import AccessStore
-from cds_hooks.commands.options import AsJson, Database, print_json
+from cds_hooks.commands.options import AsJson, Database, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cds_hooks.batch.bulk_export import BackendKey, BulkExport
-from cds_hooks.commands.sentences import failure
+from cds_hooks.commands.options import failure
 from models_onnx.errors import BatchRefused
 
 

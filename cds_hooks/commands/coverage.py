@@ -11,8 +11,7 @@ from cards.coverage.approval import policy_tables
 from cards.coverage.policy import Policies, PolicyFault, load_policies
 from cards.coverage.proposals import load_proposals
 from cards.coverage.simulation import simulate_orders, wrong_cases
-from cds_hooks.commands.options import AsJson, print_json
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
+from cds_hooks.commands.options import AsJson, failure, print_json, said_in_a_sentence
 
 
 def coverage(

@@ -16,10 +16,19 @@ from rich.table import Table
 from rich.text import Text
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since, print_json
+from cds_hooks.commands.options import (
+    AsJson,
+    Before,
+    Client,
+    Database,
+    Service,
+    Since,
+    failure,
+    print_json,
+    said_in_a_sentence,
+)
 from cds_hooks.commands.record_options import microseconds, possible_users, record_url
 from cds_hooks.commands.replay import replay
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.monitor.finder import book_for
 from cds_hooks.monitor.finder import find as find_places
 from cds_hooks.record_views import open_follower

@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.options import AsJson, print_json
-from cds_hooks.commands.sentences import failure
+from cds_hooks.commands.options import AsJson, failure, print_json
 from cds_hooks.kit.simulator.chart import ChartError, open_chart
 from cds_hooks.settings import settings
 from fhir.record.record import read_record

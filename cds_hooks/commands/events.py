@@ -9,8 +9,7 @@ import orjson
 import typer
 from msgspec.structs import asdict
 
-from cds_hooks.commands.options import AsJson
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
+from cds_hooks.commands.options import AsJson, failure, said_in_a_sentence
 from cds_hooks.events.declaration import Declaration, DeclarationFault, V2Feed, read_declaration
 from cds_hooks.events.inbox import DeadLetter, Inbox, feed_states
 from cds_hooks.events.outbox import receiver_states, receivers_of, resend_given_up

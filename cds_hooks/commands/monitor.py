@@ -13,9 +13,8 @@ from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import select
 
-from cds_hooks.commands.options import AsJson, Client, Database, Service
+from cds_hooks.commands.options import AsJson, Client, Database, Service, failure
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import failure
 from cds_hooks.memory import no_collection
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.judging import Window, judge, summary

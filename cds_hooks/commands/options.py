@@ -1,5 +1,7 @@
 """Options that several commands have, with one name, one meaning and one help text each; what --json prints."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
 
@@ -20,3 +22,39 @@ Before = Annotated[datetime | None, typer.Option(help="Before this time (UTC).")
 def print_json(value: object) -> None:
     """Print a value, structs in it, too, as indented JSON."""
     typer.echo(orjson.dumps(value, default=msgspec.to_builtins, option=orjson.OPT_INDENT_2))
+
+
+# How a command says what went wrong: one sentence on standard error, and an exit code that is not 0
+
+
+def as_sentence(problem: Exception | str) -> str:
+    """Return the problem with a capital at its beginning and one full stop at its end.
+
+    The name of a file, a model or an option at the beginning stays as it is written; of an error of the operating
+    system the number is left out.
+
+    >>> as_sentence("the record cannot be read"), as_sentence("c.csv, line 3, has no date.")
+    ('The record cannot be read.', 'c.csv, line 3, has no date.')
+    """
+    if isinstance(problem, OSError) and problem.strerror:
+        text = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else problem.strerror
+    else:
+        text = str(problem) or type(problem).__name__
+    first = text.split(maxsplit=1)[0]
+    is_word = first.rstrip(",;:").replace("-", "").replace("'", "").isalpha()
+    return f"{text[:1].upper() + text[1:] if is_word else text}".rstrip(".") + "."
+
+
+def failure(text: str, code: int = 1) -> typer.Exit:
+    """Say on standard error what went wrong; returns the end of the command with this exit code, which is raised."""
+    typer.echo(text, err=True)
+    return typer.Exit(code)
+
+
+@contextmanager
+def said_in_a_sentence(*kinds: type[Exception]) -> Iterator[None]:
+    """Say an error of these kinds in a sentence and end the command with the exit code of its class, else 1."""
+    try:
+        yield
+    except kinds as error:
+        raise failure(as_sentence(error), getattr(error, "exit_code", 1)) from error

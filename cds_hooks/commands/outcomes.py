@@ -16,9 +16,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.options import AsJson, Client, Database, print_json
+from cds_hooks.commands.options import AsJson, Client, Database, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
 from cds_hooks.outcomes.joining import REFUSALS, Intake, Sender, take_reports
 from cds_hooks.outcomes.labels import site_labels

@@ -22,9 +22,18 @@ from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals
 from cds_hooks.audit.transfer import ExportForm, back_up, restore
 from cds_hooks.audit.transfer import export as export_decisions
 from cds_hooks.audit.verification import Audit, audit
-from cds_hooks.commands.options import AsJson, Before, Client, Database, Since, print_json
+from cds_hooks.commands.options import (
+    AsJson,
+    Before,
+    Client,
+    Database,
+    Since,
+    as_sentence,
+    failure,
+    print_json,
+    said_in_a_sentence,
+)
 from cds_hooks.commands.record_options import microseconds, note_export, record_url
-from cds_hooks.commands.sentences import as_sentence, failure, said_in_a_sentence
 from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
 from cds_hooks.hold_back.rules_file import read_rules_file
 from cds_hooks.monitor.finder import note_verification

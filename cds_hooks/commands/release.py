@@ -10,9 +10,8 @@ from typing import Annotated, Any, get_args
 import typer
 from msgspec import to_builtins
 
-from cds_hooks.commands.options import AsJson, Database, print_json
+from cds_hooks.commands.options import AsJson, Database, as_sentence, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
 from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
 from cds_hooks.hold_back.approvals import NOBODY_APPROVES
 from cds_hooks.hold_back.releases import CANARY, MAPPING, QUIET, TERMINOLOGY, Releases, why_not_allowed

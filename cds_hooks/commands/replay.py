@@ -17,9 +17,18 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from cds_hooks.commands.options import AsJson, Before, Client, Database, Service, Since, print_json
+from cds_hooks.commands.options import (
+    AsJson,
+    Before,
+    Client,
+    Database,
+    Service,
+    Since,
+    as_sentence,
+    failure,
+    print_json,
+)
 from cds_hooks.commands.record_options import microseconds, record_url
-from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.settings import settings
 from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.queries import (

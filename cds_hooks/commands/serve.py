@@ -14,7 +14,7 @@ import typer
 import uvicorn
 
 from cds_hooks.audit.seals import Sealing
-from cds_hooks.commands.sentences import failure
+from cds_hooks.commands.options import failure
 from cds_hooks.dialects import profile_for
 from cds_hooks.edge import raise_descriptor_limit
 from cds_hooks.hold_back.rules_file import read_rules_file

@@ -9,9 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.options import Client, Database, Service, print_json
+from cds_hooks.commands.options import Client, Database, Service, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import said_in_a_sentence
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
+from cds_hooks.commands.options import failure, said_in_a_sentence
 
 if TYPE_CHECKING:
     from fhir.terminology.importing import Step

@@ -10,8 +10,7 @@ import msgspec
 import orjson
 import typer
 
-from cds_hooks.commands.options import AsJson
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
+from cds_hooks.commands.options import AsJson, failure, said_in_a_sentence
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
 from fhir.record.charts import ChartsRefused, files_of, read_bundle, read_ndjson
 from fhir.record.datatypes import plain

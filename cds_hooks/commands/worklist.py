@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cds_hooks.commands.options import Client, Database
+from cds_hooks.commands.options import Client, Database, failure
 from cds_hooks.commands.record_options import note_export, record_url
-from cds_hooks.commands.sentences import failure
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
 from cds_hooks.storage import RecordUnavailable

@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from cards.rules.engine.governance import Approval, SiteRules, all_rule_versions
-from cds_hooks.hold_back.act_log import ActLog, Entry
+from cds_hooks.hold_back.act_log import ACCOUNT_EVENT, ActLog, Entry, Signatories
 from cds_hooks.hold_back.acts import (
     APPROVAL_EVENT,
     ApprovalRefused,
@@ -26,7 +26,6 @@ from cds_hooks.hold_back.acts import (
     waiver_subject,
     words_of,
 )
-from cds_hooks.hold_back.signatories import ACCOUNT_EVENT, Signatories
 from cds_hooks.settings import ModelState, Settings
 from cds_hooks.trusted_models import why_withheld
 from models_onnx.artifact.release_file import Release

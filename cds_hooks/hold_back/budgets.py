@@ -8,17 +8,83 @@ together they never show more.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from time import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from enum import IntEnum
+from time import monotonic, time
 from typing import ClassVar, Final
 
 from msgspec import Struct
 
 from cards.rules.engine.governance import Budget
-from cds_hooks.hold_back.claims import Claims
+from cds_hooks.errors import ReplayStoreFailed
+from cds_hooks.hold_back.memory import MOST_CARDS, Bounded, PatientMemory, Turn, is_this_opening, turn_days, turn_kind
+from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
 from cds_hooks.hold_back.sent_cards import shown_decision
 from cds_hooks.record.follow import Batch, Projection
 from cds_hooks.record.views import Views
+from cds_hooks.security.replay import ReplayStore, open_replay_store
+from cds_hooks.settings import Settings
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.decision import RecordUnavailable
+
+# Lets workers and machines that share a record take names of which each has one: a turn, a place of a budget
+
+
+_PURPOSE: Final = "one card for a patient"
+_PLACES: Final = "places of a budget"
+_SECONDS: Final = 60
+
+
+class Claims:
+    """Names that were taken in the last minute or two, in the store of used tokens: there they are hashes."""
+
+    def __init__(self, database_url: str) -> None:
+        """Name the store beside this record, which the first claim opens."""
+        self._url = database_url
+        self._store: ReplayStore | None = None
+
+    async def is_first(self, name: str, now: float) -> bool:
+        """Return whether nobody took this name a moment ago; `now` in epoch seconds.
+
+        True too where that cannot be said: a card twice does less harm than none.
+        """
+        minute = int(now // _SECONDS)
+        try:
+            self._store = self._store or open_replay_store(self._url)
+            # The minute before as well, else two calls around the full minute would both be the first.
+            before = await self._take(self._store, name, minute - 1, now)
+            return await self._take(self._store, name, minute, now) and before
+        except (ReplayStoreFailed, RecordUnavailable):
+            return True
+
+    async def take(self, name: str, until: float, now: float) -> bool:
+        """Return whether nobody has taken this name, which is taken now until that time (epoch seconds).
+
+        True too where that cannot be said: a card too many does less harm than one that is missing.
+        """
+        try:
+            self._store = self._store or open_replay_store(self._url)
+            return await self._store.first_use(_PLACES, name, until, now)
+        except (ReplayStoreFailed, RecordUnavailable):
+            return True
+
+    async def _take(self, store: ReplayStore, name: str, minute: int, now: float) -> bool:
+        return await store.first_use(_PURPOSE, f"{minute}\n{name}", now + 3 * _SECONDS, now)
+
+    async def aclose(self) -> None:
+        """Close the store."""
+        store, self._store = self._store, None
+        if store is not None:
+            with suppress(ReplayStoreFailed):
+                await store.aclose()
+
+
+def claims_between_workers(configured: Settings) -> Claims | None:
+    """Return what workers of one machine, or machines that share PostgreSQL, need; None for one process alone."""
+    shares = configured.metrics_dir is not None or parse_url(configured.database_url).get_backend_name() != "sqlite"
+    return Claims(configured.database_url) if shares else None
+
 
 _DAY_SECONDS: Final = 86_400.0
 _DAYS_KEPT: Final = 2
@@ -170,3 +236,107 @@ CREATE TABLE shown_cards (
         """Leaves out the days before yesterday."""
         first_day = int(self._now() // _DAY_SECONDS) - 1
         connection.execute("DELETE FROM shown_cards WHERE day < ?", (first_day,))
+
+
+# Shows a patient at most three cards at an opening of the chart, one follow-up at discharge, the same test once
+
+
+_MOST_WORDS: Final = 250
+"""A third card is shown where all have no more words than this; the project's own choice."""
+_ANY_LENGTH: Final = MOST_CARDS - 1
+
+
+class VisitRank(IntEnum):
+    """What is lost if a card is missed at this visit, the most first; the order is the project's own choice."""
+
+    DANGER = 0
+    """A critical card, a warning, abnormal results: always shown."""
+    TIME_BOUND = 1
+    """What can be done in these weeks only, such as a vaccine in a pregnancy."""
+    FINDING = 2
+    """What a disease or a medication asks for."""
+    TALK = 3
+    """A talk about a benefit of later years."""
+    VACCINES = 4
+    TESTS = 5
+    """A test for an estimate."""
+    PREVENTION = 6
+    QUESTIONS = 7
+    """What only asks for an entry of the chart."""
+
+
+class VisitCard(Struct, frozen=True, order=True):
+    """A card that a service has for this opening, ordered as the cards are shown; `kind` is that of `turn_kind`."""
+
+    rank: VisitRank
+    service: str
+    kind: str = ""
+    words: int = 0
+
+
+def card_in_place(card: VisitCard, others: Iterable[VisitCard]) -> VisitCard | None:
+    """Return the last of the cards of this opening that leave no place for this one; None where it is shown."""
+    shown: list[VisitCard] = []
+    for other in sorted(other for other in others if other < card):
+        if _has_place(other, shown):
+            shown.append(other)
+    return None if _has_place(card, shown) else shown[-1]
+
+
+def _has_place(card: VisitCard, shown: Sequence[VisitCard]) -> bool:
+    if card.kind and any(other.kind == card.kind for other in shown):
+        return False
+    words = card.words + sum(other.words for other in shown)
+    return (
+        card.rank is VisitRank.DANGER or len(shown) < _ANY_LENGTH or (len(shown) < MOST_CARDS and words <= _MOST_WORDS)
+    )
+
+
+_RESERVED_SECONDS: Final = 30.0
+_MOST: Final = 100_000
+"""So many turns are kept for calls that are under way; beyond it the oldest are given up."""
+
+_TurnKey = tuple[str, str, str]
+"""Client, patient and kind of card."""
+
+
+class _Reserved(Struct, frozen=True):
+    """The turn of a call that may still be under way, and when it was taken (seconds of the monotonic clock)."""
+
+    turn: Turn
+    taken_at: float
+
+    def is_kept(self, now: float) -> bool:
+        """Return whether that was within the half minute, by the clock of the calls as well."""
+        return monotonic() - self.taken_at < _RESERVED_SECONDS and abs(now - self.turn.at) < _RESERVED_SECONDS
+
+
+class Turns:
+    """Whose turn it is, and which calls of a visit are under way."""
+
+    def __init__(self, now: Callable[[], float] = time, claims: Claims | None = None) -> None:
+        """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers."""
+        self._now = now
+        self._claims = claims
+        self._reserved = Bounded[_TurnKey, _Reserved](_MOST)
+
+    async def turn_of_another(self, caller: Caller, memory: PatientMemory, finding: PatientFinding) -> Turn | None:
+        """Whose turn it is where this card is not shown; None where it is shown.
+
+        The turn is kept for this caller for half a minute: by then its answer is on record.
+        """
+        kind = turn_kind(finding)
+        if not kind:
+            return None
+        key, owner, now = (caller.client, caller.patient, kind), caller.service, self._now()
+        turn = memory.turns.get(kind)
+        if turn is not None and 0 <= now - turn.at <= turn_days(kind) * _DAY_SECONDS:
+            return None if turn.owner == owner and is_this_opening(turn, now) else turn
+        reserved = self._reserved.get(key)
+        if reserved is not None and reserved.is_kept(now):
+            return None if reserved.turn.owner == owner else reserved.turn
+        self._reserved.put(key, _Reserved(Turn(owner, now), monotonic()))  # before anything is waited for
+        if self._claims is None or await self._claims.is_first("\n".join(key), now):
+            return None
+        self._reserved.remove(key)
+        return Turn("", now)

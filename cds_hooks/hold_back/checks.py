@@ -30,7 +30,7 @@ from cards.rules.engine.governance import (
 )
 from cards.text import plain
 from cds_hooks.hold_back.acts import Key, Pause
-from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets
+from cds_hooks.hold_back.budgets import NOBODY, Audience, Budgets, Turns, VisitCard, VisitRank, card_in_place
 from cds_hooks.hold_back.memory import (
     LONGEST_ID,
     LOOP_SECONDS,
@@ -47,7 +47,6 @@ from cds_hooks.hold_back.memory import (
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.releases import CANARY, Origin, Released, Releases
 from cds_hooks.hold_back.sent_cards import ACCEPTED
-from cds_hooks.hold_back.turns import Turns, VisitCard, VisitRank, card_in_place
 from cds_hooks.packages import finding_of_package
 from models_onnx.declarations import Declaration, declarations_of_packages, origin_of
 from models_onnx.packages import Package, packages

@@ -17,13 +17,11 @@ from msgspec.structs import replace
 from cards.card import Card
 from cards.rules.engine.governance import SiteRules, SuppressionCheck, all_rule_versions
 from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.budgets import Budgets
+from cds_hooks.hold_back.budgets import Budgets, Claims, Turns
 from cds_hooks.hold_back.checks import CHECKS, Check, CheckedCall, Chosen, Shared, check_findings, hold_back
-from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import answers_to
-from cds_hooks.hold_back.turns import Turns
 from cds_hooks.logs import log
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.record.follow import newest_numbers

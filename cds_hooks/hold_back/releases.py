@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SHADOW, SWITCHED_OFF
-from cds_hooks.hold_back.act_log import ActLog, Entry
+from cds_hooks.hold_back.act_log import ACCOUNT_EVENT, ActLog, Entry, Signatories
 from cds_hooks.hold_back.acts import (
     PAUSE_EVENT,
     RELEASE_EVENT,
@@ -31,7 +31,6 @@ from cds_hooks.hold_back.acts import (
     Pause,
     Rollback,
 )
-from cds_hooks.hold_back.signatories import ACCOUNT_EVENT, Signatories
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.artifact.folder import VERSION_SIGN
 

@@ -3,14 +3,16 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from hmac import compare_digest
 from inspect import iscoroutinefunction, signature
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
@@ -22,7 +24,7 @@ from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
-from cds_hooks.pages.operator_access import OperatorAccess
+from cds_hooks.routes.entrance import HostCheck
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.services._model import site_thresholds
@@ -235,3 +237,55 @@ def site_of(settings: Settings, services: Iterable[Service]) -> Site:
                 by_age.add(model.manifest.id)
     clock = format_time(settings.as_of) if settings.as_of else ""
     return Site(settings.trust_file is None, settings.share_of_all_models, shares, clock, frozenset(by_age))
+
+
+# Who is the operator: the holder of CDS_OPERATOR_TOKEN, and whoever asks at the address of CDS_OPERATOR_LISTEN
+
+
+_BEARER: Final = "bearer "
+
+
+class OperatorAccess:
+    """The rule for the pages of the operator where pages need no login.
+
+    In the development profile, which listens on this machine only, everyone is the operator. That a connection comes
+    from this machine proves nothing otherwise: a proxy on it need add no header.
+    """
+
+    def __init__(self, configured: Settings) -> None:
+        token = configured.operator_token
+        self._token = token.get_secret_value().encode() if token is not None else None
+        self._development = configured.trust_file is None
+        self._listen = configured.operator_address
+        self._hosts = HostCheck(configured.public_url)
+
+    def is_operator(self, request: HTTPConnection) -> bool:
+        """Return whether this request may open the pages of the operator."""
+        return self._development or self.is_machine(request)
+
+    def is_machine(self, request: HTTPConnection) -> bool:
+        """Return whether this request has the operator's token or came to the operator's own address."""
+        return self._came_to_operator(request) or self._has_token(request.headers)
+
+    def _came_to_operator(self, request: HTTPConnection) -> bool:
+        """Return whether the connection is to CDS_OPERATOR_LISTEN; the server's own socket says so, no header can.
+
+        On loopback a browser could have been brought there by the name of another site (routes/entrance.py). An
+        address that other machines reach proves nothing: there the token or a login is asked for.
+        """
+        socket = request.scope.get("server")
+        if self._listen is None or socket is None:
+            return False
+        host, port = self._listen
+        if port is None:
+            return tuple(socket) == self._listen
+        if socket[1] != port or socket[0] != host or not ip_address(host).is_loopback:
+            return False
+        headers = dict(request.scope["headers"])
+        return self._hosts.allows(headers.get(b"host", b"localhost"))
+
+    def _has_token(self, headers: Mapping[str, str]) -> bool:
+        token = headers.get("authorization", "")
+        if self._token is None or token[: len(_BEARER)].lower() != _BEARER:
+            return False
+        return compare_digest(token[len(_BEARER) :].strip().encode(), self._token)

@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cds_hooks.errors import MisdirectedRequest
-from cds_hooks.routes.refusals import log_refusal, send_refusal
+from cds_hooks.routes.failures import log_refusal, send_refusal
 from cds_hooks.storage.decision import new_decision_id
 
 

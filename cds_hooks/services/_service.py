@@ -17,7 +17,7 @@ from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
-from cds_hooks.hold_back.turns import VisitRank
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates

@@ -16,7 +16,7 @@ from cards.preventive.criteria import ABNORMAL_RESULT, chart_of, judge_services
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.finding import Silence
-from cds_hooks.hold_back.turns import VisitRank
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (

@@ -2,7 +2,7 @@
 
 A patient gets one card with one figure: the scores of `discharge-follow-up`, which were tried elsewhere, come first,
 here too, and the model is shown where none of them is. So both services say the same where both would show a card, and
-of a client that calls both one shows the card (`cds_hooks/hold_back/turns.py`).
+of a client that calls both one shows the card (`cds_hooks/hold_back/budgets.py`).
 
 What a chart cannot tell the model does not ask: the counts of tests and procedures, the dose changes and the admission
 type of the study have no equal in it (docs/models/README.md has what that costs).

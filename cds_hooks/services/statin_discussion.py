@@ -15,7 +15,7 @@ from cards.extension import Fact, WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
 from cards.rules.engine.finding import Silence
 from cards.text import capitalized, escape, format_number
-from cds_hooks.hold_back.turns import VisitRank
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._current_medications import declined

@@ -16,7 +16,7 @@ from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
 from cards.vaccines.evidence import IMMUNITY_CODES, declined_vaccines, immunity_stated
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
-from cds_hooks.hold_back.turns import VisitRank
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import is_moment_for_reminder, kept_for_worklist, reason_not_to_advise

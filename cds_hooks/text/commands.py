@@ -9,8 +9,7 @@ import msgspec
 import orjson
 import typer
 
-from cds_hooks.commands.options import AsJson, print_json
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
+from cds_hooks.commands.options import AsJson, failure, print_json, said_in_a_sentence
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.text.ask import ask_chart

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from cds_hooks.settings import SETTINGS, Settings
-from cds_hooks.settings.names import ignored_settings
+from cds_hooks.settings.checks import ignored_settings
 from tests.program import run_program
 
 

@@ -6,9 +6,8 @@ import typer
 from rich.table import Table
 
 from cds_hooks.commands.model.console import AsJson, Folder, Name, print_json, problems, wide_console
-from cds_hooks.commands.options import Database
+from cds_hooks.commands.options import Database, as_sentence, failure
 from cds_hooks.commands.record_options import record_url
-from cds_hooks.commands.sentences import as_sentence, failure
 from cds_hooks.monitor.capacity import Capacity, TooFewScored, capacity_of_cohort, capacity_of_record
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.alerting import Interval

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from cds_hooks.commands.sentences import as_sentence, failure
+from cds_hooks.commands.options import as_sentence, failure
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys
 from fhir.record.charts import ChartsRefused

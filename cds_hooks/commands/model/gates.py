@@ -21,8 +21,8 @@ from cds_hooks.commands.model.console import (
     today,
 )
 from cds_hooks.commands.model.publishing import signer
+from cds_hooks.commands.options import failure
 from cds_hooks.commands.record import site_approvals
-from cds_hooks.commands.sentences import failure
 from cds_hooks.hold_back.acts import waiver_subject
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import own_keys

@@ -19,8 +19,7 @@ from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cards.rules.engine.lint import lint_family
 from cards.rules.language.site import site_folders
-from cds_hooks.commands.options import AsJson, print_json
-from cds_hooks.commands.sentences import as_sentence, failure
+from cds_hooks.commands.options import AsJson, as_sentence, failure, print_json
 from cds_hooks.hold_back.checks import CheckedCall, check_findings
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file

@@ -13,16 +13,14 @@ from rich.table import Table
 
 from cards.rules.engine.governance import NEEDS_NOTE, RuleVersion, SiteRules, all_rule_versions
 from cards.rules.engine.page import rule_page
-from cds_hooks.commands.options import AsJson, Database, print_json
+from cds_hooks.commands.options import AsJson, Database, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record import site_rules
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, simulate_folder
 from cds_hooks.commands.rules.coverage import coverage
 from cds_hooks.commands.rules.new import new
-from cds_hooks.commands.sentences import failure, said_in_a_sentence
-from cds_hooks.hold_back.rule_counts import RuleCounts, count_rules
 from cds_hooks.hold_back.rules_file import RulesFileError
-from cds_hooks.hold_back.standing import rule_standing
+from cds_hooks.hold_back.standing import RuleCounts, count_rules, rule_standing
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cds_hooks.commands.sentences import failure
+from cds_hooks.commands.options import failure
 
 _HEAD = {
     "family": "site",

@@ -13,8 +13,7 @@ from cds_hooks.hold_back.acts import Act, Key, Kind, Subject, model_subject, rul
 from cds_hooks.hold_back.approvals import ApprovalBook, why_waiver_is_none
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases, why_not_allowed
-from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
-from cds_hooks.hold_back.standing import Standing, model_standing, rule_standing
+from cds_hooks.hold_back.standing import CountedRules, RuleCounts, Standing, count_rules, model_standing, rule_standing
 from cds_hooks.one_run import OneRun
 from cds_hooks.pages.committee.tables import (
     ActForm,

@@ -8,8 +8,7 @@ from msgspec import Struct
 from pydantic import BaseModel, Field
 
 from cds_hooks.hold_back.acts import Act
-from cds_hooks.hold_back.rule_counts import RuleCounts
-from cds_hooks.hold_back.standing import SIGNS, Standing
+from cds_hooks.hold_back.standing import SIGNS, RuleCounts, Standing
 from cds_hooks.pages.model_files import GateRow
 from models_onnx.artifact.release_file import ReleaseStep
 

@@ -1,20 +1,22 @@
 """From a recorded decision to everything its page says; the template only lays it out."""
 
 from collections.abc import Callable
+from typing import Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import SEVERITY
-from cards.compose.model import in_100, is_calibrated, people_shown
+from cards.compose.model import in_100, is_calibrated, people_shown, strength
 from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.decision_history import DecisionHistory, is_refused, read_cards
 from cds_hooks.hold_back.checks import WITHHELD, HeldBack
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
-from cds_hooks.pages.explain.equation_estimate import EquationEstimate, equation_estimate
 from cds_hooks.pages.explain.inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.pages.explain.recorded_decision import (
+    Basis,
     EvidenceOf,
     ModelFile,
     Scores,
@@ -23,14 +25,205 @@ from cds_hooks.pages.explain.recorded_decision import (
     read_models,
     sent_card,
 )
-from cds_hooks.pages.explain.waterfall import Waterfall, waterfall
 from cds_hooks.pages.models.description import Group, Performance, performance
 from cds_hooks.storage.decision import Decision
-from cds_hooks.web.numbers import format_time, logit, people_range, time_of
+from cds_hooks.web.charts import Scale, round_scale, with_ticks
+from cds_hooks.web.numbers import format_quantity, format_time, logistic, logit, people_range, signed, time_of
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.equations.declaration import Equation, equation_digest, find_equations
 from models_onnx.monitoring.rates import wilson
+
+# The waterfall of an estimate: from the average person of the group to this patient, input by input
+
+
+_PEOPLE = (1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99)
+# Two labels closer than this, in percent of the column, would touch on a phone.
+_APART = 9.0
+
+
+def log_odds_scale(margins: list[float]) -> Scale:
+    """Return a scale of log-odds around these, its ticks labelled as people in 100, so that steps add up as drawn."""
+    low, high = min(margins), max(margins)
+    room = max(0.08 * (high - low), 0.15)
+    bare = Scale(low - room, high + room)
+    labels: dict[float, str] = {}
+    last = -_APART
+    for people in _PEOPLE:
+        margin = logit(people / 100)
+        if bare.low <= margin <= bare.high and bare.at(margin) - last >= _APART:
+            labels[margin] = f"{people}"
+            last = bare.at(margin)
+    return with_ticks(bare, labels)
+
+
+ROWS = 10
+
+
+class Step(Struct, frozen=True):
+    """One row: an input (or the rest together), how it moves the estimate, its bar, and the count after it."""
+
+    title: str
+    value: str
+    note: str
+    date: str
+    marks: str
+    effect: str
+    style: str
+    left: float
+    width: float
+    before: float
+    after: float
+    people: int
+
+
+class Waterfall(Struct, frozen=True):
+    """The chart: `start` and `end` in people in 100 and in percent of the scale, the steps between them."""
+
+    scale: Scale
+    steps: tuple[Step, ...]
+    start_people: int
+    start: float
+    end_people: int
+    end: float
+
+
+def waterfall(scores: Scores, inputs: list[Input]) -> Waterfall:
+    """Return the ten largest steps, largest first, and all others as one; together they are the whole difference."""
+    ranked = sorted(inputs, key=lambda item: -abs(item.contribution))
+    moves = [(item, item.contribution) for item in ranked[:ROWS]]
+    others = ranked[ROWS:]
+    sizes = sum(abs(item.contribution) for item in inputs)
+
+    margins = [scores.base]
+    for _, contribution in moves:
+        margins.append(margins[-1] + contribution)
+    scale = log_odds_scale([*margins, scores.margin])
+
+    steps = [
+        _step(item.words, item.used or item.value, item.compared, item.date, move, sizes, margins[number], scale)
+        for number, (item, move) in enumerate(moves)
+    ]
+    if others:
+        unknown = sum(1 for item in others if not item.has_value)
+        note = f"{unknown} of them not recorded or not usable" if unknown else ""
+        title = f"{len(others)} other inputs, together" if len(others) > 1 else f"1 other input: {others[0].words}"
+        move = sum(item.contribution for item in others)
+        steps.append(_step(title, "", note, "", move, sizes, margins[-1], scale))
+    return Waterfall(
+        scale,
+        tuple(steps),
+        in_100(logistic(scores.base)),
+        scale.at(scores.base),
+        people_shown(scores),
+        scale.at(scores.margin),
+    )
+
+
+def _step(title: str, value: str, note: str, date: str, move: float, sizes: float, margin: float, scale: Scale) -> Step:
+    marks, effect, style = _effect(move, sizes)
+    before, after = scale.at(margin), scale.at(margin + move)
+    return Step(
+        title=title,
+        value=value,
+        note=note,
+        date=date,
+        marks=marks,
+        effect=effect,
+        style=style,
+        left=min(before, after),
+        width=round(abs(after - before), 2),
+        before=before,
+        after=after,
+        people=in_100(logistic(margin + move)),
+    )
+
+
+def _effect(move: float, sizes: float) -> tuple[str, str, str]:
+    """Mark, words and class of a step, the sizes of all steps together given: the words are those of the card."""
+    if not move:
+        return "", "no effect", "flat"
+    signs, words = strength(move, sizes)
+    style = "flat" if signs in ("▵", "▿") else "up" if move > 0 else "down"
+    return signs, words, style
+
+
+# What a published equation computed for this patient: its value in words, and how much of it each input makes
+
+
+_UNITS: Final = {"identity": "points or units of the result", "log": "natural logarithm of the result"}
+_ODDS: Final = "the logarithm of the odds, as the equation adds it up"
+_SMALLEST: Final = 5e-4
+
+
+class _Scores(Struct, frozen=True):
+    output: str
+    value: float | str
+    link: str = "identity"
+    parts: dict[str, float] = {}
+
+
+class Part(Struct, frozen=True):
+    """One input: its words, what it adds on the scale of the equation, and its bar in percent of the column."""
+
+    words: str
+    adds: str
+    left: float
+    width: float
+    raises: bool
+
+
+class EquationEstimate(Struct, frozen=True):
+    """The value, as people in 100 where it is a probability, and its parts, the largest first."""
+
+    title: str
+    output: str
+    value: str
+    people: int | None
+    scale: Scale
+    unit: str
+    parts: tuple[Part, ...]
+    reference: str
+
+
+def equation_estimate(basis: Basis, equation: Equation) -> EquationEstimate | None:
+    """Return what the recorded equation computed; None where the record has no value of one of its outputs."""
+    try:
+        scores = msgspec.convert(basis.scores, _Scores)
+    except msgspec.ValidationError:
+        return None
+    output = next((output for output in equation.outputs if output.id == scores.output), None)
+    if output is None or isinstance(scores.value, str):
+        return None
+    is_probability = output.kind == "probability"
+    people = in_100(scores.value) if is_probability else None
+    words = {item.name: item.words for item in equation.inputs}
+    added = {name: part for name, part in scores.parts.items() if abs(part) > _SMALLEST}
+    largest = max((abs(part) for part in added.values()), default=1.0)
+    scale = _scale(largest)
+    ordered = sorted(added.items(), key=lambda item: -abs(item[1]))
+    return EquationEstimate(
+        equation.title,
+        output.words,
+        f"about {people} in 100" if people is not None else format_quantity(round(scores.value, 2), output.unit),
+        people,
+        scale,
+        _UNITS.get(scores.link, _ODDS),
+        tuple(_part(words.get(name, name), value, scale) for name, value in ordered),
+        equation.reference,
+    )
+
+
+def _scale(largest: float) -> Scale:
+    """Return a scale as far below 0 as above, with round ends."""
+    end = round_scale(largest, " ").high
+    return with_ticks(Scale(-end, end), {-end: signed(-end, 1), 0.0: "0", end: signed(end, 1)})
+
+
+def _part(words: str, value: float, scale: Scale) -> Part:
+    start, end = scale.at(min(value, 0.0)), scale.at(max(value, 0.0))
+    return Part(words, signed(value, 2), start, round(end - start, 2), value > 0)
+
 
 ManifestOf = Callable[[str], Manifest | None]
 """The manifest of a model id; None where this server does not have it."""

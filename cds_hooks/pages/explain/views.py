@@ -6,12 +6,14 @@ What a form holds is in the body and never in an address.
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from threading import Lock
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Depends
+from msgspec import Struct
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,7 +29,6 @@ from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.explain.recorded_decision import EarlierEstimate, earlier_estimates, read_basis
 from cds_hooks.pages.explain.replay import replay
 from cds_hooks.pages.explain.timeline import timeline
-from cds_hooks.pages.explain.understood_entries import understood_entries
 from cds_hooks.pages.model_files import evidence_of
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.routes.feedback import remember_answers
@@ -37,6 +38,7 @@ from cds_hooks.storage.decision import is_trial
 from cds_hooks.storage.outcomes import outcomes_of
 from cds_hooks.storage.queries import (
     DecisionFilter,
+    charts_of,
     feedback_on,
     find_decisions,
     find_places,
@@ -46,6 +48,8 @@ from cds_hooks.storage.queries import (
 from cds_hooks.web.numbers import format_time, time_of
 from cds_hooks.web.site import HEADERS, Failure, Refusal
 from cds_hooks.web.visitor import visiting
+from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
+from fhir.record.lean_chart import facts_as_json
 
 ANSWER_EVENT: Final = "card-answer"
 """The kind of the entries of the record that say who answered which card on its page; the answer itself is feedback."""
@@ -275,3 +279,29 @@ def routes(server: PageServer) -> list[Route]:
         server.route("/explain/{decision_id}", page.show),
         server.route("/explain/{decision_id}", page.take_form, ["POST"]),
     ]
+
+
+# What was understood of each entry of the chart that an answer was given, from the chart that is recorded
+
+
+_MOST: Final = 200
+
+
+class UnderstoodEntries(Struct, frozen=True):
+    """The entries that are shown, what was not understood first, and how many there are of both kinds."""
+
+    readings: tuple[Understanding, ...]
+    count: int
+    not_understood: int
+
+
+def understood_entries(url: str, decision: Decision) -> UnderstoodEntries | None:
+    """Return what is read, by the tables of today, of the entries of a decision; None where its chart is not kept."""
+    chart = charts_of(url, [decision.id]).get(decision.id)
+    if chart is None:
+        return None
+    resources = facts_as_json(chart, decision.patient, datetime.fromtimestamp(decision.decided_at / 1e6, UTC))
+    readings = [reading for reading in understand_chart(resources) if reading.kind in READ_KINDS - {"Medication"}]
+    ordered = sorted(readings, key=lambda reading: reading.understood)
+    unread = sum(not reading.understood for reading in readings)
+    return UnderstoodEntries(tuple(ordered[:_MOST]), len(readings), unread)

@@ -1,11 +1,15 @@
 """The page of operations: what is wrong now, what waits for a person, who called, and the monitor's report."""
 
 import asyncio
-from collections.abc import Mapping
+import hashlib
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
+from time import monotonic
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from msgspec import Struct
 from starlette.responses import Response
@@ -13,16 +17,18 @@ from starlette.routing import Route
 
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.page import report_page
+from cds_hooks.one_run import OneRun
 from cds_hooks.pages.operations.feeds import DONE, Feeds
 from cds_hooks.pages.operations.now import state_now
-from cds_hooks.pages.operations.report import SIGNS, Judge, report_policy
 from cds_hooks.pages.operations.tasks import tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.health import models_out, why_not_ready
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.site import HEADERS, Failure, Refusal
+from cds_hooks.web.site import HEADERS, Failure, Refusal, static_file
 from cds_hooks.web.visitor import visiting
+from models_onnx.monitoring.figure import Figure, Incident, incidents
+from models_onnx.monitoring.judging import Compared
 
 _JUDGING_SECONDS: Final = 0.5
 _READY_SECONDS: Final = 10.0
@@ -137,3 +143,79 @@ def routes(server: PageServer) -> list[Route]:
     """Return the addresses of the page and of the whole report."""
     page = _Operations(server)
     return [server.route("/ops", page.show), server.route("/ops/report", page.report)]
+
+
+# The monitor's report as /ops shows it: incidents and the figures to look at, the last week against those before
+
+
+DAYS, BEFORE = 7, 28
+_AGAIN_SECONDS: Final = 60.0
+_MOST_FIGURES: Final = 20
+SIGNS: Final = {"act": ("critical", "act now"), "watch": ("warning", "watch")}
+
+
+class Judged(Struct, frozen=True):
+    """What was judged of a week."""
+
+    until: date
+    compared: Sequence[Compared]
+    figures: list[Figure]
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """One for each cause."""
+        return incidents(self.figures)
+
+    @property
+    def summary(self) -> str:
+        """How many figures there are of each state."""
+        counts = {state: sum(figure.state == state for figure in self.figures) for state in ("act", "watch", "good")}
+        few = len(self.figures) - sum(counts.values())
+        return (
+            f"{counts['act']} figures to act on, {counts['watch']} to watch, {counts['good']} as before, "
+            f"{few} without enough data."
+        )
+
+    @property
+    def to_look_at(self) -> list[Figure]:
+        """The figures to act on or to watch, the first ones of many."""
+        return [figure for figure in self.figures if figure.state in SIGNS][:_MOST_FIGURES]
+
+    def behind(self, client: str, service: str) -> str:
+        """Return the address of the decisions of a client and a service in the week."""
+        first = self.until - timedelta(days=DAYS - 1)
+        query = {"client": client, "service": service, "since": f"{first}", "until": f"{self.until}"}
+        return f"decisions?{urlencode({name: value for name, value in query.items() if value})}"
+
+
+class Judge:
+    """Judges beside the page, and keeps what it found last."""
+
+    def __init__(self) -> None:
+        self._running = OneRun("judging")
+        self._done: Judged | None = None
+        self._done_at = 0.0
+
+    def judged(self, book: CountBook, wait_seconds: float | None) -> Judged | None:
+        """Return what was judged last, a minute old at most; None where it is not ready after so long."""
+        if self._done is None or monotonic() - self._done_at > _AGAIN_SECONDS:
+            running = self._running.begin(lambda: self._judge(book))
+            running.join(wait_seconds if self._done is None else 0)
+        return self._done
+
+    def _judge(self, book: CountBook) -> None:
+        with suppress(RecordUnavailable):  # the page reads the book, too, and says so
+            until = datetime.now(UTC).date()
+            compared = list(book.compared(until, DAYS, BEFORE))
+            figures = sorted((figure for window in compared for figure in window.figures()), key=_order)
+            self._done, self._done_at = Judged(until, compared, figures), monotonic()
+
+
+def _order(figure: Figure) -> tuple[object, ...]:
+    return figure.order
+
+
+def report_policy() -> str:
+    """Return the Content-Security-Policy of the whole report, which has its style within."""
+    digest = b64encode(hashlib.sha256(static_file("monitor_report.css")).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'"

@@ -36,10 +36,9 @@ from cds_hooks.answer import (
 )
 from cds_hooks.call import Call, Stopwatch, open_call
 from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed
-from cds_hooks.hold_back.budgets import Audience
+from cds_hooks.hold_back.budgets import Audience, VisitRank
 from cds_hooks.hold_back.checks import CheckedCall, Chosen
 from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.turns import VisitRank
 from cds_hooks.model_versions import in_use
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.services import Advice

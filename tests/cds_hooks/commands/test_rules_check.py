@@ -20,7 +20,7 @@ from cds_hooks import rule_cases
 from cds_hooks.commands.rules import check, coverage
 from cds_hooks.commands.rules import main as rules
 from cds_hooks.commands.rules.main import app
-from cds_hooks.hold_back.rule_counts import RuleCounts
+from cds_hooks.hold_back.standing import RuleCounts
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrders
 from cds_hooks.rule_cases import CaseFault, Checked, NoCaseFile
 from cds_hooks.settings import Settings

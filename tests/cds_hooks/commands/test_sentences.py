@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from cds_hooks.build_sheet import NoSheet
-from cds_hooks.commands.sentences import as_sentence, said_in_a_sentence
+from cds_hooks.commands.options import as_sentence, said_in_a_sentence
 
 
 @pytest.mark.parametrize(

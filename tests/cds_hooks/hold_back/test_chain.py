@@ -15,6 +15,7 @@ from cds_hooks.hold_back import checks
 from cds_hooks.hold_back.act_log import Entry, _fault
 from cds_hooks.hold_back.acts import ApprovalRefused, Pause, Statement
 from cds_hooks.hold_back.auto_pause import record_pause
+from cds_hooks.hold_back.budgets import Claims, claims_between_workers
 from cds_hooks.hold_back.checks import (
     CHECKS,
     WITHOUT_MEMORY,
@@ -25,10 +26,9 @@ from cds_hooks.hold_back.checks import (
     hold_back,
     with_suggestions,
 )
-from cds_hooks.hold_back.claims import Claims, claims_between_workers
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.rule_counts import CountedRules, RuleCounts, count_rules
+from cds_hooks.hold_back.standing import CountedRules, RuleCounts, count_rules
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable, card_uuid

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.hold_back.claims import Claims
+from cds_hooks.hold_back.budgets import Claims
 from cds_hooks.hold_back.memory import Bounded
 from tests.live import record_in
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.hold_back.turns import VisitCard, VisitRank, card_in_place
+from cds_hooks.hold_back.budgets import VisitCard, VisitRank, card_in_place
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, problem, result, text_of

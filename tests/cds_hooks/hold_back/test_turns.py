@@ -12,11 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from cds_hooks.hold_back.budgets import Claims, Turns
 from cds_hooks.hold_back.checks import CheckedCall
-from cds_hooks.hold_back.claims import Claims
 from cds_hooks.hold_back.memory import PatientMemory, Turn
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
-from cds_hooks.hold_back.turns import Turns
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, ago, condition, without
@@ -142,7 +141,7 @@ def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> None:
 def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The half minute is of the machine's own clock, which nobody sets; nothing was shown, so no day is counted."""
     elapsed = [5_000.0]
-    monkeypatch.setattr("cds_hooks.hold_back.turns.monotonic", lambda: elapsed[0])
+    monkeypatch.setattr("cds_hooks.hold_back.budgets.monotonic", lambda: elapsed[0])
 
     async def story() -> None:
         turns = Turns(lambda: 1_800_000_000.0)

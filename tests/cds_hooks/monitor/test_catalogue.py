@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.monitor import catalogue
-from cds_hooks.monitor.catalogue import FEWEST_CALLS, rule_ids, rules_without_findings
+from cds_hooks.monitor import judging
+from cds_hooks.monitor.judging import FEWEST_CALLS, rule_ids, rules_without_findings
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
 from tests.cds_hooks.record.followed import Book
@@ -56,5 +56,5 @@ def test_the_book_remembers_the_catalogue_until_the_rules_change(
     with book.open() as connection:
         connection.execute("DELETE FROM catalogue WHERE rule <> 'renal-nsaid'")
     assert rule_ids(book) == {"renal-nsaid"}, "read from the book"
-    monkeypatch.setattr(catalogue, "_stamp", lambda: "another version")
+    monkeypatch.setattr(judging, "_stamp", lambda: "another version")
     assert rule_ids(book) == frozenset(all_rule_versions())

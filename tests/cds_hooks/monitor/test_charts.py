@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from cds_hooks.monitor.charts import _by_day, _Series, charts_of, label_charts_of
+from cds_hooks.monitor.page import _by_day, _Series, charts_of, label_charts_of
 from models_onnx.model_card.plots import BOTTOM, LEFT, RIGHT, TOP
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared

@@ -8,8 +8,7 @@ import pytest
 
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.label_reading import LabelReader, _Gathering, _is_complete, label_windows
-from cds_hooks.outcomes.labels import Label
-from cds_hooks.outcomes.thresholds import InForce
+from cds_hooks.outcomes.labels import InForce, Label
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from models_onnx.monitoring.performance import Deployed

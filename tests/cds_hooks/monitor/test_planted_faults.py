@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from cds_hooks.monitor.charts import charts_of
+from cds_hooks.monitor.page import charts_of
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Family, incidents
 from models_onnx.monitoring.label_judging import LabelWindow

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.outcomes.labels import DAY, Label, label_of, labels_of, site_labels
-from cds_hooks.outcomes.thresholds import InForce, thresholds_in_force
+from cds_hooks.outcomes.labels import DAY, InForce, Label, label_of, labels_of, site_labels, thresholds_in_force
 from cds_hooks.settings import Settings
 from models_onnx.artifact.manifest import AgeBandThreshold, ModelOutcome, Threshold, Thresholds, Twin
 from models_onnx.monitoring.performance import Deployed

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cds_hooks.package_tests.markup import Page, faults
-from cds_hooks.pages.models.changes import ChangedRow, changed_parts
+from cds_hooks.pages.models.views import ChangedRow, changed_parts
 from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.calls import client
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cds_hooks.pages.explain.explanation import Waterfall, log_odds_scale, waterfall
 from cds_hooks.pages.explain.inputs import Input
 from cds_hooks.pages.explain.recorded_decision import Scores
-from cds_hooks.pages.explain.waterfall import Waterfall, log_odds_scale, waterfall
 from cds_hooks.web.charts import HAPPENED, PEOPLE
 from cds_hooks.web.numbers import logistic
 

@@ -10,11 +10,11 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.rule_counts import LEAST_ANSWERS, RuleCounts
+from cds_hooks.hold_back.standing import LEAST_ANSWERS, RuleCounts
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.committee.standing import Committee
 from cds_hooks.pages.committee.tables import RuleStanding
-from cds_hooks.pages.rules.description import RulePage, describe_rule
+from cds_hooks.pages.rules.views import RulePage, describe_rule
 from cds_hooks.web.site import Site as PageSite
 from cds_hooks.web.site import render
 from models_onnx.serving.registry import model_ids

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.pages.explain.equation_estimate import equation_estimate
+from cds_hooks.pages.explain.explanation import equation_estimate
 from cds_hooks.pages.explain.recorded_decision import Basis
 from models_onnx.equations.declaration import find_equations
 from tests.cds_hooks.web.decisions import AS_OF

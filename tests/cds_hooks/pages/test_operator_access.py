@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from cds_hooks.pages.operator_access import OperatorAccess
+from cds_hooks.pages.server import OperatorAccess
 from cds_hooks.settings import Settings
 
 TOKEN = "a token for operators"  # noqa: S105 - of this test only

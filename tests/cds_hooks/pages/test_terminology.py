@@ -10,7 +10,7 @@ import pytest
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.terminology import REPLAY, REPORT
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.terminology.unread import unread_entries
+from cds_hooks.pages.terminology.views import unread_entries
 from cds_hooks.storage.queries import list_decisions
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.access.browsing import Person, form_token, visit, with_account

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from cds_hooks.kit.simulator.fhir_server import Mode
-from cds_hooks.prefetch import gaps
+from cds_hooks.prefetch import fetch
 from cds_hooks.security.addresses import RefusedReason
 from cds_hooks.services import find_services
 from fhir.client import errors
@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs/prefetch.md").read_text()
 KEYS = sorted({template.key for service in find_services().values() for template in service.templates})
-OURS = {each.code for each in vars(gaps).values() if isinstance(each, gaps.GapReason)}
+OURS = {each.code for each in vars(fetch).values() if isinstance(each, fetch.GapReason)}
 OF_THE_SERVER = {each.reason for each in errors.FetchError.__subclasses__()}
 REFUSED = set(get_args(RefusedReason)) - {"not-registered", "malformed", "address"}  # said as not-allowed
 

@@ -8,8 +8,7 @@ import pytest
 from msgspec import structs
 
 from cds_hooks.prefetch import fetch
-from cds_hooks.prefetch.fetch import PrefetchFetcher, PrefetchFill, _NoServer
-from cds_hooks.prefetch.gaps import NO_SERVER, NO_TOKEN, OTHER_SUBJECT
+from cds_hooks.prefetch.fetch import NO_SERVER, NO_TOKEN, OTHER_SUBJECT, PrefetchFetcher, PrefetchFill, _NoServer
 from cds_hooks.prefetch.state import FetchCost, KeyState, PrefetchState
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.request import CDSRequest, FhirAuthorization

@@ -10,17 +10,18 @@ from cds_hooks.prefetch.paths import (
     PathEvaluator,
     PathUnion,
     Target,
+    TokenValues,
     _attributes,
     _decoded,
     _fields,
     _resources,
     _target,
     _text,
+    fill_template,
     is_element_read,
     needs_version_3,
     read_token,
 )
-from cds_hooks.prefetch.tokens import TokenValues, fill_template
 from cds_hooks.protocol.hooks import PatientViewContext
 from fhir.client.query import Query, Read, Search
 from fhir.record.resources import Bundle, MedicationRequest, Patient, decoder

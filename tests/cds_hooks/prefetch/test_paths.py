@@ -14,18 +14,20 @@ from hypothesis import strategies as st
 from cds_hooks.kit.simulator.templates import values_of
 from cds_hooks.prefetch.paths import (
     Member,
+    NoValue,
     OfType,
     Path,
     PathUnion,
     Resolve,
     TodayToken,
+    TokenValues,
     UserToken,
     WrongToken,
+    fill_template,
     keys_in,
     needs_version_3,
     read_token,
 )
-from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
 from cds_hooks.protocol.hooks import OrderSignContext
 from fhir.client.query import Search
 from fhir.record.resources import decoder

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from cards.card import Card, Source
 from cds_hooks.errors import PreconditionFailed
-from cds_hooks.prefetch.gaps import (
+from cds_hooks.prefetch.fetch import (
     NO_VALUE,
     NOT_KNOWN_BEFORE,
     GapReason,
@@ -22,6 +22,7 @@ from cds_hooks.prefetch.gaps import (
     still_missing,
     without_answered_gaps,
 )
+from cds_hooks.prefetch.paths import NoValue, TokenValues
 from cds_hooks.prefetch.state import (
     NO_PREFETCH,
     FetchCost,
@@ -39,7 +40,6 @@ from cds_hooks.prefetch.state import (
     with_prefetch_note,
 )
 from cds_hooks.prefetch.template import KeyPolicy, Template
-from cds_hooks.prefetch.tokens import NoValue, TokenValues
 from cds_hooks.security.addresses import OutboundRefused
 from fhir.client.errors import FetchError
 from fhir.client.query import Read, Search

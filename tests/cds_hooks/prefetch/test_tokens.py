@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.prefetch.tokens import NoValue, TokenValues, fill_template
+from cds_hooks.prefetch.paths import NoValue, TokenValues, fill_template
 from cds_hooks.protocol.hooks import OrderSelectContext, PatientViewContext
 from fhir.client.errors import InvalidQuery
 from fhir.client.query import Read, Search

@@ -13,8 +13,10 @@ from cds_hooks.hold_back.checks import Chosen
 from cds_hooks.hold_back.releases import Released
 from cds_hooks.replay.basis import Basis, read_basis
 from cds_hooks.replay.candidates import Change, NotReplayed, Report, _group, _subjects
-from cds_hooks.replay.comparing import (
+from cds_hooks.replay.memory import Remembered
+from cds_hooks.replay.replaying import (
     Difference,
+    Replayed,
     _short,
     causes,
     differences_in,
@@ -22,8 +24,6 @@ from cds_hooks.replay.comparing import (
     mentioned,
     response_for_comparison,
 )
-from cds_hooks.replay.memory import Remembered
-from cds_hooks.replay.replaying import Replayed
 from cds_hooks.replay.simulated_orders import (
     SimulatedOrders,
     _as_it_was,

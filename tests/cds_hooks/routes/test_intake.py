@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, RequestTimeout, TooManyCalls, UnsupportedMediaType
-from cds_hooks.routes.bodies import BodyReader
-from cds_hooks.routes.budgets import CallBudgets
+from cds_hooks.routes.bodies import BodyReader, CallBudgets
 
 JSON = [(b"content-type", b"application/json")]
 Message = dict[str, Any]

@@ -17,10 +17,17 @@ from cds_hooks.errors import BadRequest, BodyTooLarge, HookError, Untrusted
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.routes.bodies import _is_json
 from cds_hooks.routes.entrance import HostCheck, InParts, KnownHosts, ProtocolCors, RelativeRedirects, refuse_host
-from cds_hooks.routes.failures import ContainedApp, answer_hook_error, answer_http_error, failure_outcome
+from cds_hooks.routes.failures import (
+    ContainedApp,
+    _read_on,
+    answer_hook_error,
+    answer_http_error,
+    failure_outcome,
+    send_json,
+    send_refusal,
+)
 from cds_hooks.routes.feedback import _by_decision
 from cds_hooks.routes.health import _one_at_a_time
-from cds_hooks.routes.refusals import _read_on, send_json, send_refusal
 from cds_hooks.storage.decision import FeedbackItem, card_uuid
 from cds_hooks.storage.queries import feedback_on
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from cds_hooks.settings import Settings, settings, with_settings
+from cds_hooks.settings.checks import ignored_settings
 from cds_hooks.settings.login import read_provider
-from cds_hooks.settings.names import ignored_settings
 
 ORIGINS = "write an origin as https://ehr.example.org, without a path"
 LISTEN = "write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock"
