@@ -37,12 +37,10 @@ from models_onnx.spec.estimators import (
     SURVIVAL,
     AdditiveCox,
     AdditiveLogistic,
-    AdditiveTrees,
     CauseSpecificCox,
     Estimator,
     Fitted,
     OwnEstimator,
-    ShallowTrees,
 )
 from models_onnx.spec.renewal import read_renewal, renewed_spec
 
@@ -84,8 +82,7 @@ class ModelSpec:
     """One of `Estimator`, or an unfitted classifier with scikit-learn's interface."""
     missing_inputs: MissingKind | None = None
     """What a missing input counts as, which gate G6 holds the file to: "average" (it contributes 0), "imputed" (a value
-    that is put in its place) or "learned" (its absence raises or lowers the estimate). None: the average, or what the
-    trees of this project put in its place."""
+    that is put in its place) or "learned" (its absence raises or lowers the estimate). None: the average."""
     recalibration: Recalibration | None = None
     newest: Period | None = None
     """The latest rows that were followed to the horizon; their figures stand beside those of all rows."""
@@ -286,7 +283,6 @@ __all__ = [
     "SEED",
     "AdditiveCox",
     "AdditiveLogistic",
-    "AdditiveTrees",
     "CauseSpecificCox",
     "CohortExclusion",
     "ColumnOf",
@@ -302,7 +298,6 @@ __all__ = [
     "PopulationSpec",
     "Recalibration",
     "RequiredGroup",
-    "ShallowTrees",
     "find_specs",
     "get_spec",
 ]

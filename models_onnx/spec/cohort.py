@@ -72,7 +72,7 @@ class InputSpec:
 
     `clip_high`: a higher value is scored as this one (the study stops there) and is not out of range. `knots`: where
     its line bends, instead of at quantiles; for a code each value is a knot. `rises`: +1 where the risk may only rise
-    with it, -1 where it may only fall; kept by the tree models.
+    with it, -1 where it may only fall; kept by the trees of `model evaluate --families`.
     """
 
     name: str

@@ -3,8 +3,6 @@
 AdditiveLogistic   broken lines, logistic                  logit      exact contributions
 AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons
 CauseSpecificCox   broken lines, hazards of two causes     cloglog    exact shares of both, several horizons
-AdditiveTrees      boosted step functions, one per input   logit      exact contributions
-ShallowTrees       boosted trees to depth 6                logit      exact Shapley values
 OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
 Fitted             a model that was fitted elsewhere       its own    the same; nothing is fitted
 """
@@ -54,35 +52,6 @@ class CauseSpecificCox:
     def words(self) -> str:
         """What it is, for a reader."""
         return "cumulative incidence from Cox regressions of two causes (piecewise-linear in every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class AdditiveTrees:
-    """Boosted step functions of one input each (scikit-learn's HistGradientBoosting without interactions)."""
-
-    rounds: int
-    rate: float
-    leaf: int
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return "additive boosted trees (a step function of every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class ShallowTrees:
-    """Boosted trees of at most `depth` questions (scikit-learn's HistGradientBoosting), 6 at most."""
-
-    depth: int
-    rounds: int
-    rate: float
-    leaf: int
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader."""
-        return f"boosted trees of depth {self.depth}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +108,6 @@ def _classes(estimator: Any) -> str:
     return f"{class_name} of {', '.join(_classes(step) for _, step in steps)}" if steps else class_name
 
 
-Estimator: TypeAlias = (
-    AdditiveLogistic | AdditiveCox | CauseSpecificCox | AdditiveTrees | ShallowTrees | OwnEstimator | Fitted
-)
+Estimator: TypeAlias = AdditiveLogistic | AdditiveCox | CauseSpecificCox | OwnEstimator | Fitted
 SURVIVAL = (AdditiveCox, CauseSpecificCox)
 """Families that are fitted to times."""

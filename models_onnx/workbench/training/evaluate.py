@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import (
     SEED,
     AdditiveCox,
     AdditiveLogistic,
-    AdditiveTrees,
     CauseSpecificCox,
     Estimator,
     Floors,
     ModelSpec,
-    ShallowTrees,
+    OwnEstimator,
     get_spec,
 )
 from models_onnx.workbench import metrics
@@ -239,7 +239,15 @@ NEAR_ENOUGH = 0.01
 REPLICATES = 200
 FILE = "comparison.json"
 # Plain settings, not tuned: what a family can do without trying.
-_TREES = {"rounds": 150, "rate": 0.08, "leaf": 100}
+_TREES: Mapping[str, Any] = {
+    "max_depth": 3, "max_iter": 150, "learning_rate": 0.08, "min_samples_leaf": 100, "early_stopping": False,
+    "random_state": 0,
+}  # fmt: skip
+_TREES_IN_WORDS = {
+    "additive trees": "additive boosted trees (a step function of every input)",
+    "boosted trees": "boosted trees of depth 3",
+}
+OWN = "its own estimator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,17 +263,19 @@ class FamilyComparison:
 
 
 def candidates(spec: ModelSpec) -> dict[str, Estimator]:
-    """Return one of each family, simplest first; the declared one in the place of its family, as it is declared."""
+    """Return one of each family, simplest first; the declared one in the place of its family, or as the last."""
     estimators: dict[str, Estimator] = {"additive logistic": AdditiveLogistic(knots=5, C=0.3)}
     if spec.outcome.follow_up is not None:
         family = AdditiveCox if spec.outcome.follow_up.competing is None else CauseSpecificCox
         estimators["Cox"] = family(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
-    estimators["additive trees"] = AdditiveTrees(**_TREES)  # type: ignore[arg-type]  # whole numbers and one share
-    estimators["boosted trees"] = ShallowTrees(depth=3, **_TREES)  # type: ignore[arg-type]  # the same
     for words, estimator in estimators.items():
         if type(estimator) is type(spec.estimator):
             estimators[words] = spec.estimator
-    return estimators
+    rises = [item.rises for item in spec.inputs]
+    for words, interactions in zip(_TREES_IN_WORDS, ("no_interactions", None), strict=True):
+        trees = HistGradientBoostingClassifier(monotonic_cst=rises, interaction_cst=interactions, **_TREES)
+        estimators[words] = OwnEstimator(trees)
+    return {**estimators, OWN: spec.estimator} if isinstance(spec.estimator, OwnEstimator) else estimators
 
 
 def compare(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> FamilyComparison:
@@ -324,7 +334,7 @@ def _followed(cohort: Cohort) -> tuple[Any, PatientRows]:
 def _block(spec: ModelSpec, cohort: Cohort, words: str, predicted: OutOfFold, seed: int, replicates: int) -> Figures:
     is_followed, rows = _followed(cohort)
     figures = estimate(WHOLE, predicted.logit[is_followed], cohort.y[is_followed], replicates, seed, rows)
-    block: Figures = {"family": words, "words": candidates(spec)[words].words}
+    block: Figures = {"family": words, "words": _TREES_IN_WORDS.get(words) or candidates(spec)[words].words}
     block |= {name: rounded(estimated) for name, estimated in figures.items()}
     if spec.outcome.follow_up is not None:
         block["c_index"] = round(c_index(predicted.logit, cohort.observed, spec.outcome.horizon_years), 4)

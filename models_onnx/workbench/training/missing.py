@@ -13,7 +13,7 @@ from models_onnx.spec import ModelSpec
 from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.readers.calibrations import unwrap
 from models_onnx.workbench.compiler.readers.source import columns_of, split
-from models_onnx.workbench.training.fitting.families import Boosted, Fitted
+from models_onnx.workbench.training.fitting.families import Fitted
 from models_onnx.workbench.training.fitting.own import Own
 
 
@@ -23,8 +23,6 @@ def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
     Raises:
         TrainingRefused: "imputed" is declared, and no imputer says by which values.
     """
-    if isinstance(fitted, Boosted):
-        return MissingInputs(kind="imputed", values=dict(zip(spec.feature_names, map(float, fitted.fill), strict=True)))
     grouped = fitted.read.fitted if isinstance(fitted, Own) else None
     if isinstance(grouped, GroupedModel) and grouped.fills:
         return MissingInputs(

@@ -25,7 +25,6 @@ from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progr
 from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort
 from models_onnx.workbench.training.data.declared import why_empty
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
-from models_onnx.workbench.training.fitting.families import oracle_of
 from models_onnx.workbench.training.horizons import at_horizons
 from models_onnx.workbench.training.interval import risk_interval
 from models_onnx.workbench.training.missing import missing_inputs_of
@@ -83,7 +82,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     progress("compile and prove", 0, 1)
     rows = proof_rows(cohort.X, model, seed)
     metadata = {**documents.metadata(spec, described), **marked}
-    compiled = compile_fitted(spec.id, model, reference, metadata, oracle_of(fitted, model), rows, groups)
+    compiled = compile_fitted(spec.id, model, reference, metadata, fitted.oracle_of(model), rows, groups)
     progress("compile and prove", 1, 1)
 
     limit = np.array([documents.threshold_margin(reference, described["thresholds"]["capacity"])])

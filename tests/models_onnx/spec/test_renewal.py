@@ -12,7 +12,7 @@ import pytest
 from models_onnx.errors import DeclarationError
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.spec import AdditiveCox, Fitted, InputSpec, ModelSpec
-from models_onnx.spec.estimators import AdditiveLogistic, AdditiveTrees, CauseSpecificCox, OwnEstimator, ShallowTrees
+from models_onnx.spec.estimators import AdditiveLogistic, CauseSpecificCox, OwnEstimator
 from models_onnx.spec.renewal import Renewal, read_renewal, renewed_spec
 
 AGAIN = Renewal(version="2", table="t.csv", years="2030", groups=("race",))
@@ -124,8 +124,6 @@ def test_every_family_says_what_it_is() -> None:
             AdditiveLogistic(3, 0.1),
             AdditiveCox(3, 0.1, (5.0,)),
             CauseSpecificCox(3, 0.1, (5.0,)),
-            AdditiveTrees(9, 0.1, 9),
-            ShallowTrees(3, 9, 0.1, 9),
             OwnEstimator(Step()),
             OwnEstimator(Chain()),
             Fitted("m", "adults"),
@@ -135,8 +133,6 @@ def test_every_family_says_what_it_is() -> None:
         f"additive logistic regression{lines}",
         f"Cox regression{lines}",
         f"cumulative incidence from Cox regressions of two causes{lines}",
-        "additive boosted trees (a step function of every input)",
-        "boosted trees of depth 3",
         "an estimator of its own (Step)",
         "an estimator of its own (Chain of Step, Step)",
         "a model that was fitted elsewhere (on adults)",

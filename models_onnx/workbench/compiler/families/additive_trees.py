@@ -67,15 +67,12 @@ class AdditiveTrees:
         start: float,
         cohort: Array,
         link: Link = LOGIT,
-        low: Sequence[float] | None = None,
-        high: Sequence[float] | None = None,
     ) -> Self:
-        """Return the terms as learned, centred on the cohort [n, F], by default with its range."""
+        """Return the terms as learned, centred on the cohort [n, F], with its range."""
         seen = as_float32(cohort)
         centred_terms = tuple(_centred(part, seen) for term in terms for part in _parted(term, seen))
-        lowest, highest = limits(cohort)
         base = start + sum(term.centre for term in centred_terms)
-        return cls(tuple(features), centred_terms, base, tuple(low or lowest), tuple(high or highest), link)
+        return cls(tuple(features), centred_terms, base, *limits(cohort), link)
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:

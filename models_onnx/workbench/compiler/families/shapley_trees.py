@@ -11,7 +11,7 @@ a person's values are looked up by the person's own pattern. The size of the coh
 speed, and no row of the cohort is in the file.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from math import factorial
@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.trees import (
     Ensemble,
-    ExplainedEnsemble,
     Tree,
     TreePath,
     as_float32,
     limits,
 )
 from models_onnx.workbench.compiler.graph import DOUBLE, Graph
+from models_onnx.workbench.compiler.link import Link
 
 Array = NDArray[np.float64]
 # Leaves below a node of this height share one table: 2^(questions above + 3) rows are fewer numbers than one table for
@@ -154,26 +154,21 @@ _TOGETHER = 16
 
 
 @dataclass(frozen=True, slots=True)
-class ShapleyTrees(ExplainedEnsemble):
+class ShapleyTrees:
     """An ensemble and the cohort against which it is explained (float32, as the trees see it).
 
-    The file does not contain the cohort.
+    The file does not contain the cohort. `low` and `high` are the trained ranges.
     """
 
+    ensemble: Ensemble
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     cohort: NDArray[np.float32]
     parts: tuple[Block, ...]
 
     @classmethod
-    def of(
-        cls,
-        ensemble: Ensemble,
-        cohort: Array,
-        low: Sequence[float] | None = None,
-        high: Sequence[float] | None = None,
-    ) -> Self:
-        """Return the ensemble explained against the whole cohort [n, F].
-
-        The training range is the cohort's where it is not given.
+    def of(cls, ensemble: Ensemble, cohort: Array) -> Self:
+        """Return the ensemble explained against the whole cohort [n, F], whose range is that of the training.
 
         Raises:
             CompileRefused: a tree is deeper than 6, or the cohort has fewer than 20 people.
@@ -184,8 +179,26 @@ class ShapleyTrees(ExplainedEnsemble):
             raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(cohort)} were given")
         seen = as_float32(cohort)
         parts = tuple(block for tree in ensemble.trees for block in blocks(tree, seen))
-        lowest, highest = limits(cohort)
-        return cls(ensemble, tuple(low or lowest), tuple(high or highest), seen, parts)
+        return cls(ensemble, *limits(cohort), seen, parts)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the inputs, in the order of the vector."""
+        return self.ensemble.features
+
+    @property
+    def link(self) -> Link:
+        """The link of the ensemble."""
+        return self.ensemble.link
+
+    @property
+    def edges(self) -> tuple[tuple[float, ...], ...]:
+        """Every threshold."""
+        return self.ensemble.thresholds()
+
+    def margin(self, X: Array) -> Array:
+        """Return the margin, computed by following the trees."""
+        return self.ensemble.margin(X)
 
     @property
     def base(self) -> float:

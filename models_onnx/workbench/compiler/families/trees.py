@@ -150,34 +150,6 @@ class Ensemble:
         return tuple(tuple(sorted(values)) for values in threshold_sets)
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedEnsemble:
-    """What is the same for an ensemble however its contributions are computed; `low` and `high` are trained ranges."""
-
-    ensemble: Ensemble
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the inputs, in the order of the vector."""
-        return self.ensemble.features
-
-    @property
-    def link(self) -> Link:
-        """The link of the ensemble."""
-        return self.ensemble.link
-
-    @property
-    def edges(self) -> tuple[tuple[float, ...], ...]:
-        """Every threshold."""
-        return self.ensemble.thresholds()
-
-    def margin(self, X: Array) -> Array:
-        """Return the margin, computed by following the trees."""
-        return self.ensemble.margin(X)
-
-
 def as_float32(X: Array) -> NDArray[np.float32]:
     """Return the rows as the file receives them; values beyond float32 are infinity."""
     with np.errstate(over="ignore"):

@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveCox, AdditiveLogistic
 from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
-from models_onnx.workbench.compiler.link import LOGIT, Link, Survival
+from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link, Survival
+from models_onnx.workbench.compiler.parity import Oracle
 from models_onnx.workbench.training.data.follow_up import FittingRows
 
 DIGITS = 7
@@ -222,6 +223,10 @@ class Linear:
             self, coefficients=self.coefficients * slope, intercept=self.intercept * slope + intercept, regression=None
         )
         return changed if self.regression is None else replace(changed, regression=_folded(changed, self.regression))
+
+    def oracle_of(self, _form: FittedModel) -> Oracle:
+        """Return the model's own numbers, which need no form."""
+        return self.oracle
 
     def oracle(self, X: Array) -> tuple[Array, Array]:
         """Return the probability [n], scikit-learn's own where it fitted, and the contribution of each input [n, F]."""

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.readmission_30d import SPEC as READMISSION
 from models_onnx.spec import (
     AdditiveCox,
     AdditiveLogistic,
-    AdditiveTrees,
     CauseSpecificCox,
     Estimator,
     Floors,
-    ShallowTrees,
+    OwnEstimator,
 )
 from models_onnx.workbench import metrics
 from models_onnx.workbench.metrics import Estimate, PatientRows
@@ -46,8 +47,8 @@ from tests.models_onnx.workbench.training.test_template import complete, toy_tab
 
 SMALL: dict[str, Estimator] = {
     "additive logistic": AdditiveLogistic(knots=1, C=0.3),
-    "additive trees": AdditiveTrees(rounds=5, rate=0.2, leaf=30),
-    "boosted trees": ShallowTrees(depth=2, rounds=5, rate=0.2, leaf=30),
+    "additive trees": OwnEstimator(HistGradientBoostingClassifier(max_iter=5, interaction_cst="no_interactions")),
+    "boosted trees": OwnEstimator(HistGradientBoostingClassifier(max_iter=5, max_depth=2)),
 }
 
 
@@ -79,7 +80,11 @@ def test_the_simplest_that_is_near_enough_wins(rows: pd.DataFrame, monkeypatch: 
     }
     assert comparison.agrees == (champion == "additive logistic")
     assert [FamilyComparison({"champion": "a", "declared": name}).agrees for name in "ab"] == [True, False]
-    assert [(block["family"], block["words"]) for block in blocks] == [(name, SMALL[name].words) for name in SMALL]
+    assert [(block["family"], block["words"]) for block in blocks] == [
+        ("additive logistic", SMALL["additive logistic"].words),
+        ("additive trees", "additive boosted trees (a step function of every input)"),
+        ("boosted trees", "boosted trees of depth 3"),
+    ]
     folds = len(set(cohort.fold))
     for name in SMALL:
         assert [call[1:] for call in calls if call[0] == name] == [(done, folds) for done in range(folds + 1)]
@@ -99,13 +104,16 @@ def test_the_simplest_that_is_near_enough_wins(rows: pd.DataFrame, monkeypatch: 
 
 
 def test_families_that_are_not_declared_have_plain_settings_and_competing_events_their_own() -> None:
-    assert candidates(replace(INVENTED, estimator=AdditiveTrees(rounds=5, rate=0.2, leaf=30))) == {
-        "additive logistic": AdditiveLogistic(knots=5, C=0.3),
-        "Cox": AdditiveCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0)),
-        "additive trees": AdditiveTrees(rounds=5, rate=0.2, leaf=30),
-        "boosted trees": ShallowTrees(depth=3, rounds=150, rate=0.08, leaf=100),
-    }
-    assert candidates(INVENTED)["additive trees"] == AdditiveTrees(rounds=150, rate=0.08, leaf=100)
+    own = OwnEstimator(LogisticRegression())
+    inputs = tuple(replace(item, clip_high=None, rises=0, knots=None) for item in INVENTED.inputs)
+    plain = candidates(replace(INVENTED, estimator=own, inputs=inputs))
+    assert plain["additive logistic"] == AdditiveLogistic(knots=5, C=0.3)
+    assert plain["Cox"] == AdditiveCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
+    assert list(plain.values())[-1] is own
+    trees = [candidates(INVENTED)[name].estimator.get_params() for name in ("additive trees", "boosted trees")]  # type: ignore[union-attr]
+    assert [params.pop("interaction_cst") for params in trees] == ["no_interactions", None]
+    assert trees[0] == trees[1]
+    assert (trees[0]["max_depth"], trees[0]["monotonic_cst"]) == (3, [item.rises for item in INVENTED.inputs])
     assert INVENTED.outcome.follow_up is not None
     competing = replace(INVENTED.outcome.follow_up, competing=lambda table: table["other"])
     both = candidates(replace(INVENTED, outcome=replace(INVENTED.outcome, follow_up=competing)))["Cox"]
@@ -117,16 +125,25 @@ def test_the_declaration_of_that_name_is_compared_on_its_table(tmp_path: Path, m
     complete(tmp_path / "toy_30d.card.json")
     table, path = toy_table(600), tmp_path / "toy_30d.csv"
     table.to_csv(path, index=False)
-    monkeypatch.setattr(comparing, "_TREES", {"rounds": 2, "rate": 0.2, "leaf": 30})
+    monkeypatch.setattr(comparing, "_TREES", {"max_iter": 2, "max_depth": 2})
     comparison = compare_model("toy_30d", tmp_path, replicates=0, specs=tmp_path)
     families = ["additive logistic", "additive trees", "boosted trees"]
     assert [block["family"] for block in comparison.document["families"]] == families
     assert "c_index" not in comparison.document["families"][0]
     assert comparison.document["declared"] == "additive logistic"
     assert comparison.document["data_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    source = (tmp_path / "toy_30d.py").read_text().replace("AdditiveLogistic(knots=3, C=0.3)", "LogisticRegression()")
-    source = source.replace(", rises=1)", ")")
-    (tmp_path / "toy_30d.py").write_text("from sklearn.linear_model import LogisticRegression\n" + source)
+    source = (tmp_path / "toy_30d.py").read_text().replace(", rises=1)", ")")
+    own_source = source.replace("AdditiveLogistic(knots=3, C=0.3)", "DecisionTreeClassifier(max_depth=2)")
+    (tmp_path / "toy_30d.py").write_text("from sklearn.tree import DecisionTreeClassifier\n" + own_source)
+    own = compare_model("toy_30d", tmp_path, replicates=0, specs=tmp_path).document
+    assert [block["family"] for block in own["families"]] == [*families, "its own estimator"]
+    assert (own["declared"], own["families"][-1]["words"]) == (
+        "its own estimator", "an estimator of its own (DecisionTreeClassifier)",
+    )  # fmt: skip
+    fitted = source.replace("    AdditiveLogistic,", "    Fitted,").replace(
+        "AdditiveLogistic(knots=3, C=0.3)", 'Fitted("m.txt", trained_on="others")'
+    )
+    (tmp_path / "toy_30d.py").write_text(fitted)
     with pytest.raises(TrainingRefused, match=r"^toy_30d: its estimator belongs to no family that is compared$"):
         compare_model("toy_30d", tmp_path, specs=tmp_path)
 

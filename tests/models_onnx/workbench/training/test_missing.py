@@ -22,7 +22,7 @@ from models_onnx.artifact.manifest import Manifest, encode_manifest
 from models_onnx.errors import DeclarationError, TrainingRefused
 from models_onnx.model_card.origin import absence_words, lineage_rows
 from models_onnx.serving.registry import ARTIFACTS
-from models_onnx.spec import AdditiveTrees, Fitted, ModelSpec, ShallowTrees, get_spec
+from models_onnx.spec import AdditiveLogistic, Fitted, ModelSpec, get_spec
 from models_onnx.workbench.gates.checks.explanation import check_explanation
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Subject
@@ -58,19 +58,8 @@ def trained_and_judged(spec: ModelSpec) -> tuple[Trained, Verdict]:
     return told, check_explanation(subject, evidence(people=build_cohort(spec, rows).X[:400]))
 
 
-@pytest.mark.parametrize(
-    "estimator", [AdditiveTrees(rounds=10, rate=0.2, leaf=30), ShallowTrees(depth=2, rounds=10, rate=0.2, leaf=30)]
-)
-def test_the_trees_of_this_project_say_which_value_stands_in_and_pass(estimator: Any, tmp_path: Path) -> None:
-    told, verdict = trained_and_judged(declared(tmp_path, estimator))
-    assert told.manifest.missing_kind == "imputed"
-    assert verdict.faults == ()
-    assert "counts as the value that is declared for it" in verdict.sentence
-    assert "`creatinine_mg_dl` 1.7" in absence_words(told.manifest)
-
-
 def test_another_value_than_the_declared_one_fails(tmp_path: Path) -> None:
-    told, _ = trained_and_judged(declared(tmp_path, ShallowTrees(depth=2, rounds=10, rate=0.2, leaf=30)))
+    told, _ = trained_and_judged(declared(tmp_path, imputing(), missing_inputs="imputed"))
     document = msgspec.to_builtins(told.manifest)
     document["missing_inputs"]["values"]["creatinine_mg_dl"] = 2.9
     del document["missing_inputs"]["values"]["albumin_g_dl"]
@@ -138,7 +127,7 @@ def test_an_input_that_counts_for_few_people_contributes_rightly(tmp_path: Path)
     ("estimator", "value", "said"),
     [
         (imputing(), "guessed", "must be one of average, imputed, learned"),
-        (ShallowTrees(depth=2, rounds=1, rate=0.1, leaf=9), "learned", "is settled for boosted trees of depth 2"),
+        (AdditiveLogistic(knots=2, C=0.1), "learned", "is settled for additive logistic regression"),
     ],
 )
 def test_a_declaration_that_cannot_be_is_refused(estimator: Any, value: str, said: str, tmp_path: Path) -> None:
@@ -191,7 +180,7 @@ def test_a_fitted_file_is_part_of_the_lineage_and_so_is_what_fitted_it(tmp_path:
     (tmp_path / "m.txt").write_text("tree")
     spec = declared(tmp_path, Fitted("m.txt", trained_on="others", folder=tmp_path))
     assert lineage_of(spec, tmp_path).fitted_sha256 == hashlib.sha256(b"tree").hexdigest()
-    assert "statsmodels" not in fitted_with(declared(tmp_path, ShallowTrees(depth=2, rounds=1, rate=0.1, leaf=9)))
+    assert "statsmodels" not in fitted_with(declared(tmp_path, AdditiveLogistic(knots=2, C=0.1)))
 
 
 def test_the_commit_is_named_and_changes_that_are_not_in_it(tmp_path: Path) -> None:

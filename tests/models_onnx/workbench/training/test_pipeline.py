@@ -10,8 +10,7 @@ from models_onnx.artifact.folder import Artifact
 from models_onnx.errors import ParityRefused
 from models_onnx.model_card.plots import bins_of, curves
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import AdditiveCox, AdditiveTrees, Estimator, Floors, ShallowTrees
-from models_onnx.spec.estimators import SURVIVAL
+from models_onnx.spec import AdditiveCox, Floors
 from models_onnx.workbench.compiler.families.piecewise import PiecewiseLinear
 from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.training.commands import no_progress
@@ -63,45 +62,29 @@ def test_lines_that_differ_from_the_fit_stop_the_training(rows: pd.DataFrame, mo
         train(INVENTED, as_table(rows), 1, 0, no_progress)
 
 
-FAMILIES = (
-    AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2)),
-    pytest.param(AdditiveTrees(rounds=10, rate=0.2, leaf=30), marks=pytest.mark.slow),
-    ShallowTrees(depth=2, rounds=10, rate=0.2, leaf=30),
-)
-
-
-@pytest.mark.parametrize("estimator", FAMILIES, ids=["cox", "trees", "shallow trees"])
-def test_every_family_becomes_a_file_that_explains_itself(estimator: Estimator, rows: pd.DataFrame) -> None:
+def test_a_model_of_times_becomes_a_file_that_explains_itself(rows: pd.DataFrame) -> None:
+    estimator = AdditiveCox(knots=2, penalty=5.0, horizons_years=(1, 2))
     spec = replace(INVENTED, estimator=estimator, subgroups={}, panels={}, standardise_by=None)
     told = train(spec, as_table(rows), 1, 0, no_progress)
     model = Model(Artifact(told.manifest, told.content))
     cohort = build_cohort(spec, rows)
     found = model.predict_rows(cohort.X)
     assert told.manifest.estimator == estimator.words
-    assert told.manifest.link == ("cloglog" if isinstance(estimator, SURVIVAL) else "logit")
-    assert told.manifest.horizons_years == ((1.0, 2.0, 5.0) if isinstance(estimator, SURVIVAL) else ())
-    if isinstance(estimator, SURVIVAL):
-        by_time = told.manifest.evaluation["horizons"]
-        assert [row["years"] for row in by_time["rows"]] == [1.0, 2.0, 5.0]
-        assert by_time["rows"][2]["brier"] == told.manifest.evaluation["all"]["brier"]
-        assert all(0.7 < row["observed_expected"]["value"] < 1.4 for row in by_time["rows"]), by_time
-        assert f"integrated) is {by_time['integrated_brier']}" in model_page(told.manifest, folder=None)
-        lowest, _, highest = (curve["rows"][-1] for curve in by_time["curves"])
-        assert lowest["estimated"] < highest["estimated"]
-        assert lowest["observed"]["value"] < highest["observed"]["value"]
-        drawn = curves(
-            bins_of(told.manifest), bins_of(told.manifest), told.manifest, told.manifest.evaluation["all"]["auroc"]
-        )
-        assert [len(plot.lines) for plot in drawn if plot.id == "survival"] == [3]
+    assert (told.manifest.link, told.manifest.horizons_years) == ("cloglog", (1.0, 2.0, 5.0))
+    by_time = told.manifest.evaluation["horizons"]
+    assert [row["years"] for row in by_time["rows"]] == [1.0, 2.0, 5.0]
+    assert by_time["rows"][2]["brier"] == told.manifest.evaluation["all"]["brier"]
+    assert all(0.7 < row["observed_expected"]["value"] < 1.4 for row in by_time["rows"]), by_time
+    assert f"integrated) is {by_time['integrated_brier']}" in model_page(told.manifest, folder=None)
+    lowest, _, highest = (curve["rows"][-1] for curve in by_time["curves"])
+    assert lowest["estimated"] < highest["estimated"]
+    assert lowest["observed"]["value"] < highest["observed"]["value"]
+    bins = bins_of(told.manifest)
+    drawn = curves(bins, bins, told.manifest, told.manifest.evaluation["all"]["auroc"])
+    assert [len(plot.lines) for plot in drawn if plot.id == "survival"] == [3]
     assert ((found.probability > 0) & (found.probability < 1)).all()
     assert np.abs(found.margin - model.manifest.base - found.contributions.sum(axis=1)).max() <= 1e-5
     assert told.manifest.evaluation["all"]["auroc"]["value"] > 0.6
-    if isinstance(estimator, AdditiveTrees):
-        ages = np.full((41, len(spec.inputs)), np.nan)
-        ages[:, 0] = np.arange(40, 81)
-        rising = model.predict_rows(ages).margin
-        assert (np.diff(rising) >= 0).all()
-        assert rising[-1] > rising[0]
 
 
 def test_a_floor_that_does_not_hold_is_said(rows: pd.DataFrame) -> None:
