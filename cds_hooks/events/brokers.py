@@ -90,8 +90,8 @@ async def _whole(message: Any) -> Any:
     return message.body
 
 
-async def waiting_at(feed: BrokerFeed) -> int | None:
-    """Return how many messages of a feed wait at its broker; None of Kafka, whose own tools tell the lag."""
+async def waiting_at(feed: BrokerFeed) -> int:
+    """Return how many messages of a feed wait at its broker."""
     scheme = urlsplit(feed.url).scheme
     if scheme in ("nats", "tls"):
         import nats
@@ -113,9 +113,25 @@ async def waiting_at(feed: BrokerFeed) -> int | None:
 
         async with await aio_pika.connect(feed.url) as rabbit:
             queue = await (await rabbit.channel()).declare_queue(feed.subject, passive=True)
-            waiting: int | None = queue.declaration_result.message_count
-            return waiting
-    return None
+            return int(queue.declaration_result.message_count or 0)
+    return await asyncio.to_thread(_waiting_in_topic, feed)
+
+
+def _waiting_in_topic(feed: BrokerFeed) -> int:
+    """Return the lag of a group of Kafka over all partitions; asking joins no group, so nothing is moved."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": urlsplit(feed.url).netloc, "group.id": feed.group})
+    try:
+        numbers = consumer.list_topics(feed.subject, timeout=_LAG_SECONDS).topics[feed.subject].partitions
+        partitions = [TopicPartition(feed.subject, number) for number in numbers]
+        waiting = 0
+        for committed in consumer.committed(partitions, timeout=_LAG_SECONDS):
+            first, end = consumer.get_watermark_offsets(committed, timeout=_LAG_SECONDS)
+            waiting += end - max(committed.offset, first)  # nothing was committed yet: the offset is negative
+        return waiting
+    finally:
+        consumer.close()
 
 
 class BrokerListener:
@@ -171,8 +187,7 @@ class BrokerListener:
     async def _note_waiting(self) -> None:
         with suppress(Exception):  # each library has errors of its own; a broker that is away is said elsewhere
             waiting = await asyncio.wait_for(waiting_at(self._feed), _LAG_SECONDS)
-            if waiting is not None:
-                await asyncio.to_thread(self._note, self._feed.name, waiting)
+            await asyncio.to_thread(self._note, self._feed.name, waiting)
 
     async def _store(self, content: bytes) -> None:
         try:

@@ -84,14 +84,14 @@ class CallOrder:
 
     def __init__(self) -> None:
         self._latest = 0
-        self._calls: OrderedDict[tuple[str, ...], int] = OrderedDict()
+        self._calls: OrderedDict[int, int] = OrderedDict()  # by hash, so that no long id takes more memory
 
     def note(self, day: DayCounts, decision: Decision) -> None:
         """Take the next decision in the order of the record."""
         at, caller = decision.decided_at, (decision.client, decision.service)
         day.behind += at < self._latest - _APART_SECONDS * _SECOND
         self._latest = max(self._latest, at)
-        same_call, about = (*caller, decision.hook_instance), (*caller, "", decision.patient)
+        same_call, about = hash((*caller, decision.hook_instance)), hash((*caller, "", decision.patient))
         before = self._calls.get(about)
         is_soon = before is not None and abs(at - before) <= _REPEATED_SECONDS * _SECOND
         day.repeated += is_soon or (bool(decision.hook_instance) and same_call in self._calls)

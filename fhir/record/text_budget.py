@@ -10,7 +10,7 @@ the same.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
 
@@ -46,12 +46,21 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class LongTexts(Struct, frozen=True):
-    """A resource with long texts: its content as JSON values, the texts of its doses, and those of the rest."""
+    """A resource with long texts: its content as JSON values, and the places of those of its doses and of the rest."""
 
     resource: LeanResource
     content: Any
-    prose: list[str]
-    directions: list[str]
+    prose: list["_Place"]
+    directions: list["_Place"]
+
+
+class _Place(Struct, frozen=True):
+    holder: Any
+    key: str | int
+
+    @property
+    def text(self) -> str:
+        return str(self.holder[self.key])
 
 
 def may_exceed_budget(chart: bytes) -> bool:
@@ -73,16 +82,17 @@ def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], li
     left, left_for_directions = CHARACTERS_OF_A_CALL, CHARACTERS_OF_DIRECTIONS
     remembered: set[str] = set()
     for long in costs:
-        left -= sum(map(len, long.prose))
-        new_directions = [text for text in long.directions if text not in remembered]
+        left -= sum(len(place.text) for place in long.prose)
+        new_directions = [place.text for place in long.directions if place.text not in remembered]
         cost = sum(map(len, new_directions))
         too_much_prose, too_much_directions = left < 0 and bool(long.prose), cost > left_for_directions
         if not too_much_directions:
             left_for_directions -= cost
             remembered.update(text for text in new_directions if len(text) <= REMEMBERED)
+        for place in (*(long.prose if too_much_prose else ()), *(long.directions if too_much_directions else ())):
+            place.holder[place.key] = NOT_READ
         if too_much_prose or too_much_directions:
-            content = _without_long(long.content, prose=too_much_prose, directions=too_much_directions)
-            unread[id(long.resource)] = msgspec.json.decode(_encode(content), type=type(long.resource))
+            unread[id(long.resource)] = msgspec.json.decode(_encode(long.content), type=type(long.resource))
     if not unread:
         return values, []
     counts = Counter(_type_of(long.resource) for long in costs if id(long.resource) in unread)
@@ -118,33 +128,18 @@ def _may_be_long(value: Any) -> bool:
     return (_LONG if b"\\" in encoded else _LONG_WITHOUT_ESCAPES).search(encoded) is not None
 
 
-def _collect(value: Any, long: LongTexts, name: str = "", within: str = "") -> None:
-    """Add the long texts of this value of the member `name` of one named `within`."""
-    if isinstance(value, str):
-        if len(value) > LONGEST_SHORT and name not in _LOOKED_UP:
-            (long.directions if within in _DOSAGES and name in _DIRECTIONS else long.prose).append(value)
-    elif isinstance(value, list):
-        for element in value:
-            _collect(element, long, name, within)
-    elif isinstance(value, dict):
-        for member, element in value.items():
-            _collect(element, long, member, name)
-
-
-def _without_long(value: Any, *, prose: bool, directions: bool, name: str = "", within: str = "") -> Any:
-    """Return the value without its long texts of the kinds that are not read."""
-    if isinstance(value, str):
-        is_direction = within in _DOSAGES and name in _DIRECTIONS
-        is_read = len(value) <= LONGEST_SHORT or name in _LOOKED_UP or not (directions if is_direction else prose)
-        return value if is_read else NOT_READ
-    if isinstance(value, list):
-        return [_without_long(part, prose=prose, directions=directions, name=name, within=within) for part in value]
-    if isinstance(value, dict):
-        return {
-            member: _without_long(part, prose=prose, directions=directions, name=member, within=name)
-            for member, part in value.items()
-        }
-    return value
+def _collect(holder: Any, long: LongTexts, name: str = "", within: str = "") -> None:
+    """Add where the long texts are of an object, or of a list that is the member `name` of one named `within`."""
+    is_object = isinstance(holder, dict)
+    members: Iterable[tuple[Any, Any]] = holder.items() if is_object else enumerate(holder)
+    for key, value in members:
+        member, outer = (key, name) if is_object else (name, within)
+        if isinstance(value, str):
+            if len(value) > LONGEST_SHORT and member not in _LOOKED_UP:
+                is_direction = outer in _DOSAGES and member in _DIRECTIONS
+                (long.directions if is_direction else long.prose).append(_Place(holder, key))
+        elif isinstance(value, (dict, list)):
+            _collect(value, long, member, outer)
 
 
 def _replaced(value: Any, unread: Mapping[int, Any]) -> Any:

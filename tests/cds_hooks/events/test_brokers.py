@@ -277,12 +277,17 @@ async def test_messages_of_kafka_are_stored_once(tmp_path: Path) -> None:
         cluster.produce("feeds.lab", result(str(number), "4.4"))
     cluster.flush(30)
     url = f"kafka://{node.host}:{node.port}"
+    feed = BrokerFeed(name="lab", url=url, subject="feeds.lab", stream="EVENTS", authority="SOUTH")
+    assert await waiting_at(feed) == 6
     async with _listening(tmp_path, url) as inbox:
 
         async def is_there() -> bool:
-            return _stored(inbox) == {"0", "1", "2", "3", "4"}
+            return _stored(inbox) == {"0", "1", "2", "3", "4"} and await waiting_at(feed) == 0
 
         await _until(is_there)
+    cluster.produce("feeds.lab", result("5", "4.4"))
+    cluster.flush(30)
+    assert await waiting_at(feed) == 1
     publisher = Publisher(url, "events.cds", "")
     await publisher.publish(b"{}", "e1", "p1")
     await publisher.close()

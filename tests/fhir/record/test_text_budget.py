@@ -66,7 +66,7 @@ def test_a_text_is_long_from_one_character_more_than_a_name_has(sign: str, count
     short, long = (_allergies(count, sign * length) for length in (LONGEST_SHORT, LONGEST_SHORT + 1))
     assert not long_texts_in(_bundle(short))
     found = long_texts_in(_bundle([*short, *long[:1], *short]))
-    assert [text.prose for text in found] == [[sign * (LONGEST_SHORT + 1)]]
+    assert [[place.text for place in text.prose] for text in found] == [[sign * (LONGEST_SHORT + 1)]]
 
 
 @pytest.mark.parametrize("sign", ["r", '"', "\\", "é", 'r"', "r\\", '\\"'])

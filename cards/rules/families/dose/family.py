@@ -82,17 +82,7 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
     if excess is None:
         return []
     drafted_fact = Fact("daily_dose", _amount(context) or "", excess.amount, source=context.drafted.draft.name)
-    beside = [
-        Fact(
-            "medication",
-            _with_dose(medication, excess.limit),
-            medication.medication.name,
-            None,
-            medication.since,
-            medication.source,
-        )
-        for medication in excess.beside
-    ]
+    beside = [_fact_beside(medication, excess.limit.rxcui, context) for medication in excess.beside]
     weight = context.number_facts("weight_kg") if excess.limit.per_kg or excess.limit.per_area else []
     return [
         drafted_fact,
@@ -102,9 +92,16 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
     ]
 
 
-def _with_dose(medication: CurrentMedication, limit: Limit) -> str:
-    daily = medication.dose.daily(limit.rxcui)
-    return f"{medication.medication.plain_words}{f', {format_dose(daily.high)} mg/day' if daily is not None else ''}"
+def _fact_beside(medication: CurrentMedication, rxcui: str, context: RuleContext) -> Fact:
+    """Return the fact of an order with its daily dose: the same beside every draft of the ingredient."""
+
+    def fact() -> Fact:
+        daily = medication.dose.daily(rxcui)
+        words, name = medication.medication.plain_words, medication.medication.name
+        text = f"{words}, {format_dose(daily.high)} mg/day" if daily is not None else words
+        return Fact("medication", text, name, None, medication.since, medication.source)
+
+    return context.session.derive((_fact_beside, id(medication), rxcui), fact)
 
 
 def _far_over(context: RuleContext) -> Truth:
