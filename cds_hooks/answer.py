@@ -63,12 +63,14 @@ from cds_hooks.storage.decision import (
     numbered_uuid,
 )
 from fhir.mapping.medications.active import unreadable_codes
+from fhir.mapping.practitioner import roles_of_user
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
 from fhir.record.lean_chart import encode_chart
 from fhir.record.record import PatientRecord, read_record, read_resources, record_of_resources
 from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
+from fhir.record.resources import Bundle
 from fhir.record.text_budget import may_exceed_budget, within_text_budget
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
@@ -88,6 +90,9 @@ class Source(Protocol):
         self, call: Call, request: CDSRequest, filled: FilledPrefetch
     ) -> tuple[PatientRecord, KeptChart | None]:
         """Return the patient's facts, of which nothing was asked yet, and what is recorded of the chart."""
+
+    def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:
+        """Return what the user works as; nothing where that is not known."""
 
     def originals(self, filled: FilledPrefetch) -> Sent:
         """Return the JSON in which the client's own orders can be found."""
@@ -131,6 +136,8 @@ class Understood(Struct, frozen=True):
     """Why nothing is computed for this call; None where it is answered."""
     groups: tuple[str, ...] = ()
     """Race and ethnicity of the patient, by which monitoring compares estimates; never an input."""
+    roles: tuple[str, ...] = ()
+    """What the user of the call works as, which decides which orders are offered."""
 
     @property
     def unread(self) -> list[Silence]:
@@ -282,12 +289,13 @@ def understand(call: Call, received: Received) -> Understood:
     record, chart = source.read_chart(call, request, filled)
     refusals = record.refusals
     groups = race_and_ethnicity(record)
+    roles = source.roles_of_user(call, request, filled)
     call.stages.end("facts")
     originals = source.originals(filled) if call.service.returns_resources else Sent(())
     # A large chart is not kept while this call waits for the database or for a model: the record holds the resources
     # now, and a service that waits releases it.
     received.release()
-    return Understood(request, filled.state, record, chart, originals, refusals, groups=groups)
+    return Understood(request, filled.state, record, chart, originals, refusals, None, groups, roles)
 
 
 async def advise(call: Call, understood: Understood) -> Advised:
@@ -325,6 +333,7 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         from_event=call.from_event,
         named_units=named_units(record),
         is_trial=call.is_trial,
+        roles=understood.roles,
         recall=PatientMemory
         if call.is_trial
         else partial(components.governance.memory.of_patient, call.client.name, record.patient_id),
@@ -477,7 +486,9 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
     chart, facts = understood.chart, None
     if components.settings.keep_facts:
         given = understood.originals.given
-        facts = write_facts(request, understood.refusals, understood.prefetch, given, advice.orders, response)
+        facts = write_facts(
+            request, understood.refusals, understood.prefetch, given, advice.orders, response, understood.roles
+        )
     is_recorded = chart is not None and chart.content is not None
     return Decision(
         id=call.decision_id,
@@ -539,7 +550,7 @@ class ReceivedBody:
 
     def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:
         """Return the prefetch of the body."""
-        templates = call.service.templates_read_for(call.client.profile.version)
+        templates = call.service.templates_read_for(call.client.profile.version).for_user(request.context.user_id or "")
         state = inspect_prefetch(request.prefetch, templates, call.as_of.timestamp())
         return FilledPrefetch(request.prefetch, state)
 
@@ -569,6 +580,14 @@ class ReceivedBody:
         except WrongPatient as error:
             raise BadRequest(str(error), "prefetch") from error
         return SentChart(resources, refusals, keep_chart(chart, is_whole=keeps))
+
+    def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:
+        """Return what the PractitionerRoles of the prefetch say of the user."""
+        if "PractitionerRole" not in filled.state.looked_up:
+            return ()
+        values = filled.values.values()
+        entries = [entry.resource for value in values if isinstance(value, Bundle) for entry in value.entry]
+        return roles_of_user([*entries, *values], request.context.user_id or "", call.as_of)
 
     def originals(self, filled: FilledPrefetch) -> Sent:
         """Return the body and the pages that were fetched."""

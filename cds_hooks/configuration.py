@@ -131,6 +131,7 @@ def site_in_force(site: SiteRules) -> Mapping[str, Any]:
     for rule, switches in site.switches.items():
         content[f"switch of {rule}"] = hashlib.sha256(_encode(switches)).hexdigest()[:_DIGITS]
     content |= {f"days of an answer to {indicator}": days for indicator, days in site.quiet_days.items()}
+    content |= {f"orders of the role {role}": sorted(kinds) for role, kinds in site.orders.items()}
     return content | {f"budget {number}": budget.words for number, budget in enumerate(site.budgets, 1)}
 
 

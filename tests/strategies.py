@@ -301,6 +301,18 @@ def flags(patient_id: str = "p") -> SearchStrategy[Json]:
     )
 
 
+def practitioner_roles() -> SearchStrategy[Json]:
+    codes = concepts("http://nucc.org/provider-taxonomy", ("163W00000X", "207R00000X"), ("Registered Nurse", "Doctor"))
+    optional = some(
+        active=st.booleans(),
+        period=periods(),
+        practitioner=references("Practitioner/1"),
+        code=st.lists(codes, min_size=1, max_size=2),
+        specialty=st.lists(codes, min_size=1, max_size=2),
+    )
+    return optional.map(lambda members: {"resourceType": "PractitionerRole", "id": "r1", **members})
+
+
 def care_plans(patient_id: str = "p") -> SearchStrategy[Json]:
     details: SearchStrategy[Json] = st.builds(
         dict, status=st.just("in-progress"), code=words().map(lambda text: {"text": text})

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cards.card import SEVERITY, Card, Suggestion
+from cards.card import SEVERITY, Action, Card, Suggestion
 from cards.compose.equation import worklist_entry
 from cards.extension import CardExtension, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
@@ -65,6 +65,9 @@ SITE_CHECK: Final = "site-check"
 """The reason code of what a check of a package from outside holds back."""
 BUDGET: Final = "budget"
 """The reason code of a card beyond a budget."""
+
+NOT_FOR_THIS_ROLE: Final = "not-for-this-role"
+"""The reason code of an order that is not offered because the user's role does not order."""
 
 _NO_CLINICIANS: Final = frozenset({"patient", "relatedperson"})
 _DAY_SECONDS: Final = 86_400.0
@@ -128,6 +131,8 @@ class CheckedCall(Struct):
     """Whether an event made the call and nobody is shown its cards."""
     named_units: tuple[str, ...] = ()
     """The patient's care units by their names, which are recorded with what is shown."""
+    roles: tuple[str, ...] = ()
+    """What the user works as; empty where that is not known."""
     is_trial: bool = False
     """Whether the call was sent from /try: it takes no place of a budget and no turn of another call."""
     shared: Shared = field(default_factory=Shared)
@@ -500,6 +505,38 @@ async def check_budget(card: Card, call: CheckedCall) -> Silence | None:
     return Silence(call.subject_of(card), BUDGET, text)
 
 
+_ORDERS: Final = {"MedicationRequest": "medications", "ServiceRequest": "services"}
+"""What a resource is an order of; a vaccine is ordered by a ServiceRequest, too."""
+_CVX: Final = "http://hl7.org/fhir/sid/cvx"
+
+
+def check_role(suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:  # noqa: ARG001 - as the others
+    """Return why the orders of a suggestion are not offered: the user's role does not order them at this site.
+
+    Whoever has one role that orders, or a role that is not known, is offered everything.
+    """
+    if not call.roles or not call.site.orders.keys() >= set(call.roles):
+        return None
+    allowed = frozenset[str]().union(*(call.site.orders[role] for role in call.roles))
+    if kinds := sorted({kind for action in suggestion.actions if (kind := _ordered_kind(action))} - allowed):
+        roles = " and ".join(call.roles)
+        text = f"Tell the prescriber: at this site the role {roles} does not order {' and '.join(kinds)}."
+        return Silence(call.caller.service, NOT_FOR_THIS_ROLE, text)
+    return None
+
+
+def _ordered_kind(action: Action) -> str:
+    """Return what kind of order an action places, changes or ends; "" where it is none."""
+    if action.resource is None:
+        return _ORDERS.get((action.resource_id or "").partition("/")[0], "")
+    concept = action.resource.get("code") or action.resource.get("medicationCodeableConcept") or {}
+    if any(coding.get("system") == _CVX for coding in concept.get("coding", ())) or " vaccine" in concept.get(
+        "text", ""
+    ):
+        return "vaccines"
+    return _ORDERS.get(action.resource.get("resourceType", ""), "")
+
+
 # Which act a recorded reason comes from.
 
 
@@ -576,6 +613,8 @@ class Check(Struct, frozen=True, kw_only=True):
     card: CardCheck | None = None
     suggestion: Callable[[Suggestion, Card, CheckedCall], Silence | None] | None = None
     """Takes single suggestions off a card that is shown."""
+    is_said_on_card: bool = False
+    """Whether a card tells why a suggestion was taken off it."""
     origin: Callable[[str, ActsThen], Origin | None] = _no_act
     """Which act a recorded reason about a subject comes from; None where it is another check's reason."""
     remembers: bool = False
@@ -722,6 +761,15 @@ CHECKS: Final = (
         is_replayed_by_card=True,
         most_severe_first=True,
     ),
+    Check(
+        codes=(NOT_FOR_THIS_ROLE,),
+        title="The user's role does not order",
+        lets_through="A change of [[role]] in the rules file (docs/rules/governance.md), or a user whose role orders.",
+        suggestion=check_role,
+        is_said_on_card=True,
+        is_said_once=True,
+        hides_findings=False,
+    ),
 )
 """All checks, the first to be asked first."""
 
@@ -772,17 +820,12 @@ async def hold_back(cards: Sequence[Card], call: CheckedCall, checks: Sequence[C
     """Return the cards to show now, and the reason against each of the others."""
     chosen = Chosen(list(cards), resting=call.resting, worklist=call.worklist)
     for check in checks:
-        if chosen.cards and check.card is not None:
-            await _ask(check, check.card, chosen, call)
+        if chosen.cards and (check.card is not None or check.suggestion is not None):
+            await _ask(check, chosen, call)
     return chosen
 
 
-async def _ask(
-    check: Check,
-    check_card: Callable[[Card, CheckedCall], Awaitable[Silence | None]],
-    chosen: Chosen,
-    call: CheckedCall,
-) -> None:
+async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
     """Take the cards and suggestions that this check holds back out of `chosen`, with their reasons."""
     passed_cards: dict[str, Card] = {}
     cards = chosen.cards
@@ -790,7 +833,7 @@ async def _ask(
         cards = sorted(cards, key=lambda card: -SEVERITY[card.indicator])
     for card in cards:
         call.passed = len(passed_cards)
-        silence = await check_card(card, call)
+        silence = await check.card(card, call) if check.card is not None else None
         if silence is None:
             passed_cards[card.uuid] = _offered(check, card, call, chosen) if check.suggestion is not None else card
         elif check.is_replayed_by_card:
@@ -803,14 +846,24 @@ async def _ask(
 def _offered(check: Check, card: Card, call: CheckedCall, chosen: Chosen) -> Card:
     """Return the card with those of its suggestions that the check lets through."""
     assert check.suggestion is not None  # noqa: S101 - `_ask` has looked
-    offered = []
+    offered, sentences = [], dict[str, None]()
     for suggestion in card.suggestions:
         silence = check.suggestion(suggestion, card, call)
         if silence is None:
             offered.append(suggestion)
+        elif silence in chosen.silences and check.is_said_once:
+            chosen.withheld[suggestion.uuid] = chosen.silences.index(silence)
+            sentences[silence.text] = None
         else:
             chosen.withhold(suggestion.uuid, silence)
+            sentences[silence.text] = None
+    card = with_sentences(card, sentences) if check.is_said_on_card else card
     return card if len(offered) == len(card.suggestions) else with_suggestions(card, offered)
+
+
+def with_sentences(card: Card, sentences: Iterable[str]) -> Card:
+    """Return the card with these sentences at the end of its detail."""
+    return replace(card, detail="\n\n".join(filter(None, (card.detail, *sentences)))) if sentences else card
 
 
 def with_suggestions(card: Card, suggestions: Sequence[Suggestion]) -> Card:

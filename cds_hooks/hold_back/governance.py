@@ -18,7 +18,16 @@ from cards.card import Card
 from cards.rules.engine.governance import SiteRules, SuppressionCheck, all_rule_versions
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.budgets import Budgets, Claims, Turns
-from cds_hooks.hold_back.checks import CHECKS, Check, CheckedCall, Chosen, Shared, check_findings, hold_back
+from cds_hooks.hold_back.checks import (
+    CHECKS,
+    Check,
+    CheckedCall,
+    Chosen,
+    Shared,
+    check_findings,
+    hold_back,
+    with_sentences,
+)
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import answers_to
@@ -188,11 +197,6 @@ def _with_colleague(card: Card, call: CheckedCall) -> Card:
     keys = (card.uuid, *(finding.rule for finding in card.own_extension.findings))
     sentences = dict.fromkeys(call.colleague_answers[key] for key in keys if key in call.colleague_answers)
     return with_sentences(card, sentences) if card.indicator == "critical" else card
-
-
-def with_sentences(card: Card, sentences: Iterable[str]) -> Card:
-    """Return the card with these sentences at the end of its detail."""
-    return replace(card, detail="\n\n".join(filter(None, (card.detail, *sentences)))) if sentences else card
 
 
 def _stamp(file: Path | None) -> tuple[int, int] | None:

@@ -49,6 +49,8 @@ class CallFacts(Struct, frozen=True, omit_defaults=True):
     sent_as_drafts: tuple[str, ...] = ()
     """Those of them that stand in the basis, as Type/id."""
     has_timings: bool = False
+    roles: tuple[str, ...] = ()
+    """What the user works as, which is no part of the chart."""
 
 
 class ChartNotRecorded(Exception):
@@ -94,11 +96,12 @@ def write_facts(
     asked_orders: Mapping[str, Any],
     orders: Mapping[str, Any] | None,
     response: bytes,
+    roles: tuple[str, ...],
 ) -> bytes:
     """JSON of the facts of one call.
 
     `asked_orders` are the client's own orders that were asked for, by Type/id, and `orders` what the decision records
-    as judged.
+    as judged; `roles` is what the user works as.
     """
     in_orders, other_orders = _split(asked_orders, orders)
     return _encode(
@@ -110,6 +113,7 @@ def write_facts(
             other_orders,
             in_orders,
             request.wants_timings,
+            roles,
         )
     )
 
@@ -173,6 +177,7 @@ class FactsOfCall:
         self._basis = basis
         self._patient_id = patient_id
         self.wants_timings: bool = self._facts.has_timings
+        self.roles = self._facts.roles
 
     @property
     def patient(self) -> Patient | None:

@@ -104,6 +104,24 @@ _SEARCHES = (
     _search("consents", "Consent", "what the patient denies", "&status=active&_count=50"),
     _search("flags", "Flag", "flags of the chart", "&_count=50"),
 )
+# What the user works as decides which orders are offered (cds_hooks/hold_back/checks.py). A client has a value for one
+# of the two: the user of a call is a Practitioner or a PractitionerRole.
+USER_ROLES = (
+    Template(
+        "userRoles",
+        "PractitionerRole?practitioner={{userPractitionerId}}",
+        "PractitionerRole",
+        "roles of the user",
+        policy=_UNSAID,
+    ),
+    Template(
+        "userRole",
+        "PractitionerRole/{{userPractitionerRoleId}}",
+        "PractitionerRole",
+        "role of the user",
+        policy=_UNSAID,
+    ),
+)
 _NOTES = _search(
     "notes",
     "DocumentReference",

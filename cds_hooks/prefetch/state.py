@@ -187,6 +187,7 @@ class Templates(tuple[Template, ...]):
     """
 
     state_by_pattern: "dict[str, PrefetchState]"
+    by_user_type: "dict[str, Templates]"
 
     def __new__(cls, templates: Iterable[Template] = ()) -> "Templates":
         """Return the templates in the order in which they are published (TOK-15 gives it meaning).
@@ -195,6 +196,7 @@ class Templates(tuple[Template, ...]):
         """
         checked = super().__new__(cls, templates)
         checked.state_by_pattern = {}
+        checked.by_user_type = {}
         before: dict[str, Template] = {}
         for template in checked:
             check_template(template, before, checked)
@@ -206,6 +208,15 @@ class Templates(tuple[Template, ...]):
         if version.startswith(TOKENS_OF_3):
             return self
         return Templates(template for template in self if not template.is_of_3)
+
+    def for_user(self, user_id: str) -> "Templates":
+        """Return those that can be filled for this user: a Practitioner has no PractitionerRole id."""
+        kind = user_id.rpartition("/")[0].rpartition("/")[2]
+        kind = kind if any(kind in template.user_types for template in self) else ""
+        if kind not in self.by_user_type:
+            kept = (template for template in self if not template.user_types or kind in template.user_types)
+            self.by_user_type[kind] = Templates(kept)
+        return self.by_user_type[kind]
 
     def read_for_protocol(self, version: str) -> "Templates":
         """Those that are answered in a call of such a client: what it cannot be asked for may be read all the same."""

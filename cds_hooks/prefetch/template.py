@@ -16,6 +16,7 @@ from cds_hooks.prefetch.paths import (
     Member,
     Path,
     PathUnion,
+    UserToken,
     is_element_read,
     keys_in,
     needs_version_3,
@@ -76,6 +77,8 @@ class Template:
     """The keys that are to be answered before (TOK-14); WrongToken for a query whose tokens cannot be read."""
     is_of_3: bool = field(init=False, repr=False)
     """Whether its tokens are for clients of CDS Hooks 3.0 only: nobody else is asked for it (TOK-19)."""
+    user_types: frozenset[str] = field(init=False, repr=False)
+    """The types of users for which its tokens have a value; empty where it has no token of the user."""
     context_fields: frozenset[str] = field(init=False, repr=False)
     """The context fields that its tokens name: a hook without one of them is published without it."""
 
@@ -84,6 +87,8 @@ class Template:
         object.__setattr__(self, "needs", keys_in(self.query))
         tokens = [read_token(match[1]) for match in TOKEN.finditer(self.query)]
         object.__setattr__(self, "is_of_3", any(needs_version_3(token) for token in tokens))
+        user_types = frozenset(token.type for token in tokens if isinstance(token, UserToken))
+        object.__setattr__(self, "user_types", user_types)
         paths = (path for token in tokens if isinstance(token, PathUnion) for path in token.paths if not path.is_key)
         fields = frozenset(step.name for path in paths for step in path.steps[:1] if isinstance(step, Member))
         object.__setattr__(self, "context_fields", fields)

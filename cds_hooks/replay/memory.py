@@ -30,9 +30,10 @@ from cds_hooks.hold_back.checks import (
     WORKLIST,
     CheckedCall,
     Chosen,
+    with_sentences,
     with_suggestions,
 )
-from cds_hooks.hold_back.governance import Governance, with_sentences
+from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.sent_cards import sent_cards
 
 _TOLD: Final = OVERRIDDEN_BEFORE.encode()

@@ -80,6 +80,10 @@ class _KeptFacts:
         flags, encounter = call.components.settings.opt_out_codes, request.context.encounter_id
         return self._facts.read_record(call.as_of, filled.state.looked_up, encounter, flags), None
 
+    def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:  # noqa: ARG002
+        """Return what the user was recorded to work as."""
+        return self._facts.roles
+
     def originals(self, filled: FilledPrefetch) -> Sent:  # noqa: ARG002 - of a `Source`
         """Return the JSON of the orders that the answer asked for."""
         return Sent(self._facts.sent)

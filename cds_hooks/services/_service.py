@@ -19,7 +19,7 @@ from cards.rules.patient.orders import DraftOrder
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.model_versions import Choose, in_use
-from cds_hooks.prefetch.needs import Needs, templates_for
+from cds_hooks.prefetch.needs import USER_ROLES, Needs, templates_for
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.prefetch.template import TOKENS_OF_3
 from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
@@ -282,11 +282,12 @@ class Service:
     def __post_init__(self) -> None:
         self._refuse_what_cannot_be_served()
         answers = {name: self.answers.get(name) or LIBRARY[name] for name in self.hooks}
-        of_3 = templates_for(
+        of_chart = templates_for(
             self.needs,
             has_drafts=all(_has(hook, "draft_orders") for hook in answers.values()),
             has_dispatched=all(_has(hook, "dispatched_orders") for hook in answers.values()),
         )
+        of_3 = Templates((*of_chart, *USER_ROLES))
         object.__setattr__(self, "answers", answers)
         object.__setattr__(self, "templates_of_3", of_3)
         object.__setattr__(self, "templates", of_3.for_protocol("2.0"))
@@ -334,6 +335,8 @@ class Service:
 
     def templates_for_version(self, version: str) -> Templates:
         """Return what a client of this version of CDS Hooks is asked for."""
+        if version.startswith("1"):
+            return self.templates.for_user("")  # tokens of the user came with 2.0
         return self.templates_of_3 if version.startswith(TOKENS_OF_3) else self.templates
 
     def templates_read_for(self, version: str) -> Templates:

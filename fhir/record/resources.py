@@ -475,6 +475,17 @@ class DocumentReference(LeanResource, frozen=True, gc=False, tag="DocumentRefere
     date: ChartText | None = None
 
 
+class PractitionerRole(LeanResource, frozen=True, gc=False, tag="PractitionerRole"):
+    """What somebody works as; of the user of a call it decides which orders are offered. It is no part of a chart."""
+
+    id: ChartText | None = None
+    active: bool | None = None
+    period: Period | None = None
+    practitioner: Reference | None = None
+    code: tuple[CodeableConcept, ...] = ()
+    specialty: tuple[CodeableConcept, ...] = ()
+
+
 class OperationOutcomeIssue(Element, frozen=True, gc=False):
     """One issue of an OperationOutcome."""
 
@@ -567,6 +578,7 @@ READ_TYPES: tuple[type[LeanResource], ...] = (
     FamilyMemberHistory,
     Consent,
     Flag,
+    PractitionerRole,
     OperationOutcome,
     Bundle,
 )

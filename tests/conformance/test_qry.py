@@ -16,7 +16,7 @@ DATES = frozenset(
         "_lastUpdated",
     }
 )  # fmt: skip
-REFERENCES = frozenset({"patient", "subject", "encounter"})
+REFERENCES = frozenset({"patient", "subject", "encounter", "practitioner"})
 TOKENS = frozenset({"code", "category", "status", "clinical-status", "intent", "type", "_id"})
 RESULTS = frozenset({"_count", "_sort"})
 
@@ -52,10 +52,11 @@ def test_a_search_is_of_one_type(searches: list[Template]) -> None:
 
 
 @row("QRY-04")
-def test_a_reference_is_the_patient(searches: list[Template]) -> None:
+def test_a_reference_is_the_patient_or_from_2_0_on_the_user(searches: list[Template]) -> None:
     found = _of(searches, REFERENCES)
-    assert found
-    assert {(name, value) for _, name, value in found} == {("patient", "{{context.patientId}}")}
+    assert ("patient", "{{context.patientId}}") in {(name, value) for _, name, value in found}
+    others = {(key, name, value) for key, name, value in found if name != "patient"}
+    assert others <= {("userRoles", "practitioner", "{{userPractitionerId}}")}
 
 
 @row("QRY-05")

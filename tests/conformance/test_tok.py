@@ -3,6 +3,7 @@
 import pytest
 
 from cds_hooks.kit.contract.definitions import FIELDS, R4_TYPES
+from cds_hooks.prefetch.needs import USER_ROLES
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import at_server, without
 from tests.conformance.answers import AS_OF
@@ -52,7 +53,10 @@ def test_up_to_2_0_1_a_token_is_a_field_that_its_hook_gives_or_a_user(of_2_0: li
 
 @row("TOK-06")
 def test_a_template_with_a_user_token_is_never_one_that_advice_depends_on(of_2_0: list[Template]) -> None:
-    assert [each.key for each in of_2_0 if USER & set(each.tokens)] == []
+    """They bring the roles of the user, without which every button is offered."""
+    assert {each.key for each in of_2_0 if USER & set(each.tokens)} == {"userRoles", "userRole"}
+    policies = {template.policy.if_missing for template in USER_ROLES}
+    assert policies == {"omit"}
 
 
 @row("TOK-07")

@@ -31,6 +31,13 @@ No document gives such a period. These are the project's own: an answer to a cri
 a warning is repeated with the next month's prescription, and an information with the next quarter's.
 """
 
+MAY_ORDER: Final[dict[str, frozenset[str]]] = dict.fromkeys(("nurse", "pharmacist", "trainee"), frozenset())
+"""What these roles may order where the site's file does not say otherwise: nothing; every other role may order all.
+
+The project's own choice, to be made by each site: laws and standing orders differ. In the United States nurses and
+pharmacists may give vaccines by a protocol where the law of the state allows it (CDC, MMWR 2003;52(4):69).
+"""
+
 _MOVED: Final = 0.2
 
 
@@ -103,12 +110,14 @@ class Budget(Struct, frozen=True):
 
 
 class SiteRules(Struct, frozen=True):
-    """What a site says of the rules: approvals and switches by rule, for how many days an answer counts, budgets."""
+    """What a site says of the rules: approvals and switches by rule, how long an answer counts, budgets, who orders."""
 
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     switches: Mapping[str, tuple[Switch, ...]] = field(default_factory=dict)
     quiet_days: Mapping[str, int] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
+    orders: Mapping[str, frozenset[str]] = field(default_factory=lambda: MAY_ORDER)
+    """What a role may order: medications, vaccines, services; a role that is not named may order everything."""
 
     def is_approved(self, rule: str, digest: str) -> bool:
         """Whether this version of the rule is approved."""

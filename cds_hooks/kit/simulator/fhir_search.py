@@ -91,6 +91,7 @@ _OF_TYPE: Final[Mapping[str, Mapping[str, Parameter]]] = {
     "DocumentReference": {"category": _CATEGORY, "type": Parameter("token", ("type",)), "date": _date("date")},
     "ClaimResponse": {"use": Parameter("token", ("use",)), "created": _date("created")},
     "QuestionnaireResponse": {"authored": _date("authored")},
+    "PractitionerRole": {"practitioner": Parameter("patient", ("practitioner",))},
 }
 _ALONE: Final = frozenset({"Patient", "Medication"})
 

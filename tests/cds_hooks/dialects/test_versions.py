@@ -88,7 +88,8 @@ def test_up_to_2_0_1_no_entry_has_what_came_with_3_0(version: str) -> None:
     for entry in _entries(version):
         assert not {"version", "hookVersion"} & set(entry)
         tokens = [token for query in entry["prefetch"].values() for token in re.findall(r"\{\{(.*?)\}\}", query)]
-        assert set(tokens) <= {f"context.{name}" for name in LIBRARY[entry["hook"]].tokens}
+        of_user = {"userPractitionerId", "userPractitionerRoleId"} if version == "2.0" else set()
+        assert set(tokens) <= {f"context.{name}" for name in LIBRARY[entry["hook"]].tokens} | of_user
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])

@@ -143,8 +143,8 @@ def test_everything_is_asked_for_at_the_same_time(tmp_path: Path, as_of: datetim
     with serving_fhir([sample_chart("planning-talk", as_of)], mode="slow", delay_seconds=0.5) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
-    assert len(running.log.requests) == 10
-    assert running.log.most_at_once == 10
+    assert len(running.log.requests) == 11
+    assert running.log.most_at_once == 11
 
 
 def test_a_busy_server_is_asked_again(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
@@ -152,7 +152,7 @@ def test_a_busy_server_is_asked_again(tmp_path: Path, as_of: datetime, planning:
     with serving_fhir([chart], mode="429", retry_after=0, failures=1) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
-    assert len(running.log.requests) == 20
+    assert len(running.log.requests) == 22
 
 
 def _paged(planning: dict[str, Any], base: str, kept: int) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def test_the_record_holds_what_became_of_each_key(tmp_path: Path, as_of: datetim
     fetched = states.pop("conditions")
     given = dict.fromkeys(("patient", "labs", "pressures", "encounters"), "given")
     assert states == {
-        **given, "body": "null", "procedures": "null", "tests": "null",
+        **given, "body": "null", "procedures": "null", "tests": "null", "userRoles": "null",
         **dict.fromkeys(("carePlans", "documents"), "null"),
     }  # fmt: skip
     assert (fetched["state"], fetched["pages"]) == ("fetched", 1)

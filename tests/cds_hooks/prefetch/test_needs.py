@@ -61,7 +61,7 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
         "cds_hooks/services/_anticoagulation.py", "fhir/mapping/conditions.py",
         "cards/rules/families/genes/knowledge.py", "cards/rules/families/genes/advice.py",
         "cards/rules/families/orders/screening.py", "cards/coverage/evidence.py", "cards/preventive/chart.py",
-        "cards/vaccines/patient.py",
+        "cards/vaccines/patient.py", "fhir/mapping/declined.py",
     }  # fmt: skip
 
 

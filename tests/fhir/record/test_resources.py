@@ -145,6 +145,7 @@ MADE: dict[str, SearchStrategy[Json]] = {
     "Immunization": strategies.immunizations(), "Device": strategies.devices(), "CarePlan": strategies.care_plans(),
     "DocumentReference": strategies.documents(), "FamilyMemberHistory": strategies.relatives(),
     "Consent": strategies.consents(), "Flag": strategies.flags(),
+    "PractitionerRole": strategies.practitioner_roles(),
 }  # fmt: skip
 
 
@@ -185,6 +186,14 @@ def test_both_readers_agree_on_real_charts(data_folder: Path) -> None:
         for resource in few_of_each_type(path):
             assert_readers_agree(resource)
             compared[resource["resourceType"]] += 1
-    in_no_chart = {"ServiceRequest", "Appointment", "Consent", "Coverage", "DocumentReference", "Flag"}
+    in_no_chart = {
+        "ServiceRequest",
+        "Appointment",
+        "Consent",
+        "Coverage",
+        "DocumentReference",
+        "Flag",
+        "PractitionerRole",
+    }
     assert set(compared) == READ - in_no_chart - {"FamilyMemberHistory"}
     assert compared.total() > 5_000

@@ -1,0 +1,68 @@
+"""What the user of a call works as, by their PractitionerRoles: the codes and words that EHRs send."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from fhir.mapping.declined import words_of
+from fhir.record.datatypes import CodeableConcept, parse_time
+from fhir.record.record import relative_reference
+from fhir.record.resources import PractitionerRole
+from fhir.terminology.medications import table_rows
+
+PRESCRIBER: Final = "prescriber"
+# A part of the address or number of each code system, by its name in tables/practitioner_roles.csv. A role of HL7 v2
+# table 0286 (referring, consulting, primary care provider) tells no profession.
+_SYSTEMS: Final = {
+    "snomed": ("snomed.info/sct", "2.16.840.1.113883.6.96"),
+    "nucc": ("nucc.org/provider-taxonomy", "2.16.840.1.113883.6.101"),
+    "hl7": ("practitioner-role",),
+}
+
+
+def roles_of_user(resources: Iterable[object], user_id: str, as_of: datetime) -> tuple[str, ...]:
+    """Return what the user works as now: nurse, pharmacist, trainee, prescriber; nothing where that is not known.
+
+    Only roles of this practitioner count, and neither those that are over nor those that are not active.
+    """
+    user = relative_reference(user_id)
+    roles = (role for role in resources if isinstance(role, PractitionerRole) and _is_held(role, user, as_of))
+    concepts = (concept for role in roles for concept in (*role.code, *role.specialty))
+    return tuple(sorted({role for concept in concepts for role in _roles_of(concept)}))
+
+
+def _is_held(role: PractitionerRole, user: str, as_of: datetime) -> bool:
+    whose = relative_reference(role.practitioner.reference or "") if role.practitioner is not None else ""
+    if not user or user not in (whose, f"PractitionerRole/{role.id}") or role.active is False:
+        return False
+    start, end = (role.period.start, role.period.end) if role.period is not None else (None, None)
+    begins, ends = parse_time(start or ""), parse_time(end or "")
+    is_over = ends is not None and ends.last_day < as_of.date()
+    return not is_over and (begins is None or not begins.is_after(as_of.timestamp()))
+
+
+def _roles_of(concept: CodeableConcept) -> set[str]:
+    """Return the roles of its codes; of its words where no code is known."""
+    codes, words, phrases = _table()
+    coded = {
+        role
+        for coding in concept.coding
+        for system, code, role in codes
+        if any(part in (coding.system or "") for part in _SYSTEMS[system]) and code.fullmatch(coding.code or "")
+    }
+    return coded or {words[match] for match in phrases.findall(words_of(concept).casefold())}
+
+
+@cache
+def _table() -> tuple[list[tuple[str, re.Pattern[str], str]], dict[str, str], re.Pattern[str]]:
+    rows = table_rows("practitioner_roles.csv")
+    codes = [
+        (row["system"], re.compile(re.escape(row["code"]).replace(r"\*", ".*")), row["role"])
+        for row in rows
+        if row["system"] in _SYSTEMS
+    ]
+    words = {row["code"]: row["role"] for row in rows if row["system"] == "text"}
+    longest_first = sorted(words, key=len, reverse=True)
+    return codes, words, re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b")
