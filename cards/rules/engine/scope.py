@@ -98,6 +98,7 @@ class Scope(NamedTuple):
         sentences = [
             f"looked for {looked}.",
             "" if self.has_own_rules else "No rule is about this drug itself.",
+            "" if drafted.medication.classes or is_test(drafted.medication) else "Its class is not known here.",
             f"Not known: {' and '.join(gaps)}." if gaps else "",
             "The rest is checked when the order is signed." if self.more_at_signing else "",
             f"{capitalized(count_unread(len(unread)))}." if unread else "",

@@ -7,6 +7,7 @@ from typing import Final
 
 from cards.rules.engine.family import Family, Placeholder, lab_placeholder
 from cards.rules.patient.context import RuleContext
+from fhir.terminology.analytes import ANALYTES
 
 _RECENT_DAYS = 30
 _LIMITS_OF_RULES: Final = {
@@ -58,28 +59,8 @@ FAMILY = Family(
         "po2": _gas("po2_arterial", [60]),
     },
     longest={
-        "potassium": "potassium 5.05 mmol/L on 2026-11-20",
-        "sodium": "sodium 124.5 mmol/L on 2026-11-20",
-        "platelets": "platelets 49.95 ×10³/µL on 2026-11-20",
-        "hemoglobin": "hemoglobin 11.05 g/dL on 2026-11-20",
-        "neutrophils_abs": "neutrophils 1.995 ×10³/µL on 2026-11-20",
-        "lymphocytes_abs": "lymphocytes 0.495 ×10³/µL on 2026-11-20",
-        "creatinine": "creatinine 2.95 mg/dL on 2026-11-20",
-        "digoxin_level": "Digoxin level 2.01 ng/mL on 2026-11-20",
-        "qtc": "QTc 500.5 ms on 2026-11-20",
+        **{key: f"{ANALYTES[key].words} 120.55 {ANALYTES[key].unit} on 2026-11-20" for key in _values()},
         "glucose": "glucose 69.95 mg/dL on 2026-11-20",
-        "heart_rate": "heart rate 49.5 /min on 2026-11-20",
-        "sbp": "systolic pressure 180.5 mm[Hg] on 2026-11-20",
-        "dbp": "diastolic pressure 105.5 mm[Hg] on 2026-11-20",
-        "calcium": "calcium 10.625 mg/dL on 2026-11-20",
-        "creatine_kinase": "creatine kinase 12,000.5 U/L on 2026-11-20",
-        "bilirubin_total": "bilirubin total 12.25 mg/dL on 2026-11-20",
-        "inr": "INR 1.705 on 2026-11-20",
-        "alt": "ALT 1,200.5 U/L on 2026-11-20",
-        "tsh": "TSH 0.055 mIU/L on 2026-11-20",
-        "lactate": "lactate 10.05 mmol/L on 2026-11-20",
-        "phenytoin_level": "Phenytoin level 20.05 ug/mL on 2026-11-20",
-        "carbamazepine_level": "Carbamazepine level 12.05 ug/mL on 2026-11-20",
         "bmi": "BMI 17.95 kg/m2 on 2026-11-20",
         "pco2": " with pCO2 48.755 mm[Hg] on 2026-11-20",
         "po2": " with pO2 59.95 mm[Hg] on 2026-11-20",

@@ -6,9 +6,9 @@
 
 `leads.csv` has what was read on pages that are no label (`page` names the page): the same columns, and `route` (empty:
 every one but an injection), `population` ("first order": the drug was not taken before; "continued": more than one
-dose; "one dose": given in doses, since a drip is a bag and no dose), weights, and amounts of a week. None of its rows
-is firm; "narrow" begins to be far over earlier, because the drug is seldom given in more;
-"wide" later, because some uses of the drug reach twice what the page says.
+dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is a bag and no dose),
+weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the drug is
+seldom given in more; "wide" later, because some uses of the drug reach twice what the page says.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
 rate of an infusion (`max_hourly`) and of one dose for each square metre of body surface (`max_single_m2`);

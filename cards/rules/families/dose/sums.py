@@ -384,7 +384,9 @@ def _is_meant(row: Limit, context: RuleContext) -> bool | None:
         return False
     if row.setting == "not inpatient" and is_inpatient(context.session.record):
         return False
-    if row.population == "continued" and context.drafted.dose.single:
+    if row.population in ("continued", "daily") and context.drafted.dose.single:
+        return False
+    if row.population == "daily" and (context.times_per_week or 0.0) < 5.0:
         return False
     if row.population == "first order" and context.new_start is not True:
         return False

@@ -378,6 +378,10 @@ def test_a_rule_without_a_row_about_the_drug_looked_for_nothing(rows: int, text:
     assert _scope([_rule("a", band("x", TRUE), trigger=PAIR, family=family)]) == text
 
 
+def test_a_drug_of_no_class_says_that_its_class_is_not_known() -> None:
+    assert _scope([], {"drug": "fezolinetant 45 MG Oral Tablet"}).endswith("Its class is not known here.")
+
+
 _ASPIRIN: Json = {"rxcui": "1191", "name": "aspirin"}
 ANY_SIDE: Json = {"pair": [A_SIDE, [{"ingredients": [*B_SIDE[0]["ingredients"], _ASPIRIN]}]]}
 
