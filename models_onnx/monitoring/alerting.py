@@ -7,17 +7,9 @@ interpolated. Intervals are Wilson's, of the people of the reference cohort abov
 from msgspec import Struct
 
 from models_onnx.artifact.manifest import Manifest, Threshold
-from models_onnx.monitoring.rates import wilson
+from models_onnx.monitoring.rates import Interval, wilson
 
 _CLOSE = 1e-6
-
-
-class Interval(Struct, frozen=True):
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Alerting(Struct, frozen=True):

@@ -15,13 +15,13 @@ from models_onnx.monitoring.figure import ATTRIBUTES, Family, Figure, State
 from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled
 from models_onnx.monitoring.performance import (
     Deployed,
-    Interval,
     area_under_curve,
     calibration_slope,
     net_benefit,
     observed_to_expected,
     ratio_at_equal_estimate,
 )
+from models_onnx.monitoring.rates import Interval
 
 EVENTS: Final = 50
 """The fewest events for observed to expected; for slope and area twice as many."""

@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from models_onnx.monitoring.labelled import Labelled, Numbers
+from models_onnx.monitoring.rates import Interval
 
 _STEPS = 50
 _CLOSE = 1e-9
@@ -27,23 +28,6 @@ class Deployed(Struct, frozen=True):
     estimate: float
     odds: float
     released: float | None = None
-
-
-class Interval(Struct, frozen=True):
-    """A value with both ends of its interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def lies_outside(self, low: float, high: float) -> bool:
-        """Return whether the whole interval is below `low` or above `high`."""
-        return self.high < low or self.low > high
-
-    @property
-    def words(self) -> str:
-        """The value and both ends, for a sentence."""
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 def observed_to_expected(labelled: Labelled, confidence: float = 0.95) -> Interval | None:

@@ -8,7 +8,26 @@ from collections.abc import Sequence
 from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
 
+from msgspec import Struct
+
 CUSUM_SLACK, CUSUM_LIMIT = 0.5, 5.0
+
+
+class Interval(Struct, frozen=True):
+    """A value with both ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def lies_outside(self, low: float, high: float) -> bool:
+        """Return whether the whole interval is below `low` or above `high`."""
+        return self.high < low or self.low > high
+
+    @property
+    def words(self) -> str:
+        """The value and both ends, for a sentence."""
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 def wilson(count: float, total: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from cds_hooks.commands.options import Database, as_sentence, failure
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.monitor.capacity import Capacity, TooFewScored, capacity_of_cohort, capacity_of_record
 from cds_hooks.storage.decision import RecordUnavailable
-from models_onnx.monitoring.alerting import Interval
+from models_onnx.monitoring.rates import Interval
 from models_onnx.serving.registry import ARTIFACTS
 
 

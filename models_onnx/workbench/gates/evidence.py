@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from models_onnx.artifact.folder import CARD, MANIFEST
 from models_onnx.artifact.keys import Keys
-from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import core_digest
 from models_onnx.serving.registry import ARTIFACTS, versions
@@ -61,18 +60,6 @@ class SiteEvidence:
     """Why a waiver is not valid here, in a sentence; None where it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class FromTable:
-    """What only the training table gives."""
-
-    people: Array
-    retrained: Retrained
-    audits: tuple[Audit, ...]
-    paired: Paired | None
-    figures: dict[str, Any] | None
-    inputs: InputEvidence
-
-
 def gather(
     subject: Subject,
     keys: Keys,
@@ -84,32 +71,25 @@ def gather(
     """Everything that is available; what is not is left out with its reason, and its gate is not run."""
     active = _in_use(subject, keys)
     absent: dict[str, str] = {}
-    table = None
+    table: dict[str, Any] = {}
     try:
-        table = _from_table(subject, subject.manifest, active, site.data, progress, specs)
+        table = _from_table(subject, active, site.data, progress, specs)
     except (ModelError, ModuleNotFoundError) as problem:
         names = ("retrained", "audit", "people", "figures")
         absent = dict.fromkeys(names, f"Not without the training table: {problem}.")
-    if table is not None and table.figures is None:
+    if table and table["figures"] is None:
         absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
     if site.cards is None:
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
-    audits = table.audits if table is not None else ()
     return Evidence(
         as_of=site.as_of,
         timer=thread_time,
-        people=table.people if table else None,
-        retrained=table.retrained if table else None,
-        audit=audits[0] if audits else None,
-        further_audits=audits[1:],
-        figures=table.figures if table else None,
-        inputs=table.inputs if table else None,
+        **table,
         served=_served(subject, charts, site.at_discharge),
         cards=site.cards,
         sentences=site.sentences,
         other_cards=_other_cards(subject),
         active=active,
-        paired=table.paired if table else None,
         installed=_installed,
         waiver_fault=site.waiver_fault,
         absent=absent,
@@ -132,18 +112,15 @@ def _in_use(subject: Subject, keys: Keys) -> Subject | None:
 
 
 def _from_table(
-    subject: Subject,
-    manifest: Manifest,
-    active: Subject | None,
-    data: Path,
-    progress: Progress,
-    specs: Path | None,
-) -> FromTable:
+    subject: Subject, active: Subject | None, data: Path, progress: Progress, specs: Path | None
+) -> dict[str, Any]:
+    """Return the evidence that only the training table gives, by its name."""
     # imported here: without the training extra the other gates run all the same
     from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
     from models_onnx.workbench.training.data.cohort import build_cohort, read_table
     from models_onnx.workbench.training.pipeline import differences, train
 
+    manifest = subject.manifest
     spec = get_spec(f"{subject.id}@{manifest.version}", specs)
     table = read_table(spec, data)
     cohort = build_cohort(spec, table.rows)
@@ -160,14 +137,16 @@ def _from_table(
         differences=tuple(differences(manifest, trained.manifest)),
     )
     some = np.linspace(0, len(cohort.X) - 1, min(_PEOPLE, len(cohort.X))).astype(int)
-    return FromTable(
-        people=cohort.X[some],
-        retrained=retrained,
-        audits=tuple(_audits(subject, spec, cohort)),
-        paired=_paired(subject, active, cohort),
-        figures=trained.manifest.evaluation if float(np.nanmax(gap)) <= PREDICTIONS_AGREE else None,
-        inputs=_input_evidence(subject, spec, cohort),
-    )
+    audits = tuple(_audits(subject, spec, cohort))
+    return {
+        "people": cohort.X[some],
+        "retrained": retrained,
+        "audit": audits[0] if audits else None,
+        "further_audits": audits[1:],
+        "paired": _paired(subject, active, cohort),
+        "figures": trained.manifest.evaluation if float(np.nanmax(gap)) <= PREDICTIONS_AGREE else None,
+        "inputs": _input_evidence(subject, spec, cohort),
+    }
 
 
 def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:

@@ -114,11 +114,12 @@ def other_rows_page(evaluated: "ExternalEvaluation") -> str:
 
 def _proposal(evaluated: "ExternalEvaluation") -> str:
     """Return what the calibration on another table asks for: nothing, or the model trained again."""
-    from models_onnx.workbench.gates.checks.figures import CALIBRATION, ENOUGH_EVENTS, SLOPE_ACT
+    from models_onnx.workbench.gates.checks.fairness import ENOUGH_FOR_ERRORS, SLOPE_ACT
+    from models_onnx.workbench.gates.checks.figures import CALIBRATION
 
     ratio, slope = (evaluated.whole[name] for name in ("observed_expected", "calibration_slope"))
-    if evaluated.whole["events"] < ENOUGH_EVENTS:
-        return f"No new version is proposed: {evaluated.whole['events']} events, {ENOUGH_EVENTS} are needed."
+    if evaluated.whole["events"] < ENOUGH_FOR_ERRORS:
+        return f"No new version is proposed: {evaluated.whole['events']} events, {ENOUGH_FOR_ERRORS} are needed."
     is_stretched = slope["high"] is not None and (slope["high"] < SLOPE_ACT[0] or slope["low"] > SLOPE_ACT[1])
     if not is_stretched and ratio["low"] <= CALIBRATION[1] and ratio["high"] >= CALIBRATION[0]:
         return "No new version is proposed: observed/expected and slope may be within their limits."

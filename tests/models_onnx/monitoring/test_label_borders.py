@@ -7,7 +7,8 @@ from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure
 from models_onnx.monitoring.label_judging import LabelWindow, label_choice
 from models_onnx.monitoring.labelled import LabelCounts
-from models_onnx.monitoring.performance import Deployed, Interval
+from models_onnx.monitoring.performance import Deployed
+from models_onnx.monitoring.rates import Interval
 
 MODEL = "readmission@1"
 Counts = dict[str, tuple[int, int, int, int]]

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from models_onnx.monitoring import arrival, drift, rates, sexes, shares
-from models_onnx.monitoring.alerting import Alerting, InForce, Interval, alerting_at, alerting_of
+from models_onnx.monitoring.alerting import Alerting, InForce, alerting_at, alerting_of
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.labelled import LabelCounts, labelled, pack, unpack, unpack_cells, with_labels_assumed
 from models_onnx.monitoring.performance import Deployed, net_benefit, observed_to_expected, ratio_at_equal_estimate
+from models_onnx.monitoring.rates import Interval
 from models_onnx.monitoring.repeated import coarser, one_value
 from models_onnx.monitoring.sketch import Sketch, bucket_at, bucket_of, log_odds_bucket, quantile, sketch_of, value_of
 from models_onnx.monitoring.today import Today, hours_to

@@ -5,19 +5,20 @@ from itertools import combinations
 from statistics import NormalDist
 from typing import Any
 
+from models_onnx.artifact.manifest import NORMAL_95
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.subject import Evidence, Subject
 
 # responsible-ai.md 5.2, family fairness, column "act".
 GAP = 0.10
 RATIO_ACT = (0.8, 1.25)
+# Fewer events allow no statement on error rates and discrimination (100), or on O/E (50).
 ENOUGH_FOR_ERRORS = 100
 ENOUGH_FOR_RATIO = 50
 # As monitoring judges a slope (docs/operations/monitoring.md, calibration, act).
 SLOPE_ACT = (0.8, 1.2)
 # How often (0 to 1) a model that treats all groups alike may fail by chance, over all comparisons of the gate together.
 BY_CHANCE = 0.05
-_HALF_OF_95 = 1.959964
 _MOST_NAMED = 8
 TOGETHER = "the smaller groups together"
 # Our own limit: with so many events people can be put into groups of which most can be judged.
@@ -144,7 +145,7 @@ def simultaneous(comparisons: int) -> float:
 
     Bonferroni (Dunn 1961): every comparison gets its part of the errors that are allowed.
     """
-    return NormalDist().inv_cdf(1 - BY_CHANCE / (2 * max(1, comparisons))) / _HALF_OF_95
+    return NormalDist().inv_cdf(1 - BY_CHANCE / (2 * max(1, comparisons))) / NORMAL_95
 
 
 def _measured(groups: Sequence[Group], name: str) -> list[Group]:

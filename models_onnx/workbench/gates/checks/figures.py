@@ -6,16 +6,13 @@ from typing import Any
 import numpy as np
 
 from models_onnx.workbench import metrics
+from models_onnx.workbench.gates.checks.fairness import ENOUGH_FOR_ERRORS, ENOUGH_FOR_RATIO, SLOPE_ACT
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.metrics import gain
 from models_onnx.workbench.training.data.leaks import CLEARED, strong, too_good
 
-# responsible-ai.md 5.2: fewer events allow no statement on discrimination (100) or on O/E (50).
-ENOUGH_EVENTS = 100
-ENOUGH_FOR_RATIO = 50
 CALIBRATION = (0.9, 1.1)
-SLOPE_ACT = (0.8, 1.2)
 NON_INFERIOR = 0.01
 NET_BENEFIT = 0.002
 # A card cannot declare a lower floor; a coin reaches 0.5. This limit is ours.
@@ -38,8 +35,8 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
     floor = subject.product.get("auroc_floor")
     if not isinstance(floor, float | int):
         raise NotRun("No floor is declared (product.auroc_floor of the card), so nothing can be held against it.")
-    if block["events"] < ENOUGH_EVENTS:
-        raise Insufficient(f"{block['events']} events; {ENOUGH_EVENTS} are needed for a verdict.")
+    if block["events"] < ENOUGH_FOR_ERRORS:
+        raise Insufficient(f"{block['events']} events; {ENOUGH_FOR_ERRORS} are needed for a verdict.")
     auroc, faults = block["auroc"], []
     floor, low = max(float(floor), LEAST_FLOOR), _end(auroc, "low")
     if not low >= floor:

@@ -4,13 +4,14 @@ G11: what happens when inputs are missing? The score changes within limits, and 
 """
 
 import json
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import ModelInput
+from models_onnx.monitoring.rates import wilson
+from models_onnx.workbench.gates.checks.fairness import RATIO_ACT
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import ordinary
 from models_onnx.workbench.gates.subject import FEATURES as FEATURES_INPUT
@@ -96,8 +97,6 @@ _PEOPLE = 400
 MOST = 0.25
 # responsible-ai.md 5.2, data quality: so many moments, and so many points more (0 to 1), call for action.
 ENOUGH_MOMENTS, MORE_MISSING = 200, 0.10
-# Without an input, O/E may differ as much as a group's may (responsible-ai.md 5.2, O/E, act).
-RATIO_ACT = (0.8, 1.25)
 
 
 def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
@@ -154,7 +153,7 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
 
 
 def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
-    """Panels that are scored although they are incomplete must stay calibrated within the limits for action."""
+    """Panels that are scored although they are incomplete must stay calibrated, as far as a group must."""
     faults = []
     for panel in panels:
         ratio = panel["observed_expected"]
@@ -184,20 +183,13 @@ def _served(evidence: Evidence) -> tuple[list[str], str]:
     faults = []
     for name, share in served.missing.items():
         before = inputs.missing.get(name, 0.0)
-        low = _wilson_low(share, served.moments)
+        low, _ = wilson(share * served.moments, served.moments)
         if round(share - before, 9) >= MORE_MISSING and low > before:
             faults.append(
                 f"{name} is missing at {100 * share:.0f} in 100 {served.words} of the charts and in {100 * before:.0f} "
                 "in 100 rows of the training table: the hook gives people other inputs than the model was tested on"
             )
     return faults, f"Compared with {served.moments:,} {served.words} in charts, what is missing agrees."
-
-
-def _wilson_low(share: float, count: int) -> float:
-    """Return the lower end of the 95 % interval of a share (Wilson 1927)."""
-    z = 1.959964
-    middle, spread = share + z * z / (2 * count), z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return (middle - spread) / (1 + z * z / count)
 
 
 def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:

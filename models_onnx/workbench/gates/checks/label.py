@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.workbench.gates.checks.fairness import NO_GROUP
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Audit, Evidence, Subject
 
@@ -26,8 +27,6 @@ ACT = (0.8, 1.25)
 # people are in such groups, the need is too blunt to audit anything.
 LOWERED = 0.6
 BLIND = 0.05
-# People whose group is not known are compared with the others, and are no group that can be treated unfairly.
-NO_GROUP = frozenset({"not recorded", "unknown"})
 BANDS = 20
 TOP_BANDS = 2  # the highest tenth of scores, from which programmes enrol people
 ENOUGH_PEOPLE = 200

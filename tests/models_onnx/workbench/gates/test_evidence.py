@@ -21,10 +21,10 @@ from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
 
 MANIFEST_OF_M: Any = SimpleNamespace(id="m")
 SUBJECT: Any = SimpleNamespace(id="m", manifest=MANIFEST_OF_M, folder=Path("own/m"))
-TABLE = evidence.FromTable(
-    people=cast("Any", "people"), retrained=cast("Any", "retrained"), audits=cast("Any", ("first", "second", "third")),
-    paired=cast("Any", "paired"), figures={"figures": 1}, inputs=cast("Any", "inputs"),
-)  # fmt: skip
+TABLE: dict[str, Any] = {
+    "people": "people", "retrained": "retrained", "audit": "first", "further_audits": ("second", "third"),
+    "paired": "paired", "figures": {"figures": 1}, "inputs": "inputs",
+}  # fmt: skip
 SITE = SiteEvidence(as_of=date(2026, 11, 20), data=Path("tables"), cards=cast("Any", "cards"), sentences=())
 
 
@@ -63,9 +63,9 @@ def test_the_training_table_gives_people_figures_audits_and_pairs(table: list[An
         "people", "retrained", "first", ("second", "third"), {"figures": 1}, "inputs", "paired",
     )  # fmt: skip
     assert (gathered.cards, gathered.absent) == ("cards", {})
-    table[0] = replace(TABLE, audits=(), figures=None)
+    table[0] = TABLE | {"figures": None}
     other = _gathered(SUBJECT)
-    assert (other.audit, other.figures) == (None, None)
+    assert other.figures is None
     assert other.absent == {
         "figures": "The file is not the model that its specification and table give, so no figure is of it."
     }
@@ -181,7 +181,7 @@ class _Training:
         monkeypatch.setattr(f"{pipeline}.differences", lambda *given: [f"{len(given)} differ"])
         monkeypatch.setattr(evidence, "core_digest", bytes.decode)
         monkeypatch.setattr(evidence, "Runner", lambda *_: runner)
-        monkeypatch.setattr(evidence, "_audits", lambda *_: iter(["audit"]))
+        monkeypatch.setattr(evidence, "_audits", lambda *_: iter(["first", "second"]))
         monkeypatch.setattr(evidence, "_paired", lambda *_: "paired")
         monkeypatch.setattr(evidence, "_input_evidence", lambda *_: "inputs")
 
@@ -194,7 +194,7 @@ class _Training:
 
     def gathered(self) -> Any:
         tables, specs = Path("tables"), Path("specs")
-        return evidence._from_table(self.subject, self.manifest, None, tables, cast("Any", print), specs)
+        return evidence._from_table(self.subject, None, tables, cast("Any", print), specs)
 
 
 @pytest.mark.parametrize("gap", [PREDICTIONS_AGREE * 0.99, PREDICTIONS_AGREE * 1.01])
@@ -204,9 +204,10 @@ def test_figures_are_of_the_file_where_its_table_gives_the_same_estimates(
     training = _Training(monkeypatch, 3, gap)
     found = training.gathered()
     figures = training.trained.manifest.evaluation if gap < PREDICTIONS_AGREE else None
-    assert (found.people.tolist(), found.figures) == ([[0.0], [1.0], [2.0]], figures)
-    assert (found.audits, found.paired, found.inputs) == (("audit",), "paired", "inputs")
-    assert asdict(found.retrained) == {
+    assert (found["people"].tolist(), found["figures"]) == ([[0.0], [1.0], [2.0]], figures)
+    names = ("audit", "further_audits", "paired", "inputs")
+    assert [found[name] for name in names] == ["first", ("second",), "paired", "inputs"]
+    assert asdict(found["retrained"]) == {
         "same_file": False, "same_data": True, "auroc_difference": pytest.approx(0.01), "answers": training.answers,
         "trained": "trained", "differences": ("2 differ",),
     }  # fmt: skip
@@ -223,8 +224,8 @@ def test_of_many_people_four_hundred_are_taken_from_the_first_to_the_last(monkey
     training.subject.content = b"trained"
     training.trained.manifest.data = SimpleNamespace(sha256="e" * 64)
     found = training.gathered()
-    assert found.people[:, 0].tolist() == list(range(0, 799, 2))
-    assert (found.retrained.same_file, found.retrained.same_data) == (True, False)
+    assert found["people"][:, 0].tolist() == list(range(0, 799, 2))
+    assert (found["retrained"].same_file, found["retrained"].same_data) == (True, False)
 
 
 def test_what_each_input_tells_is_found_on_the_rows_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pytest
 
 from models_onnx.workbench.gates.checks import figures
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
+from models_onnx.workbench.training.data.leaks import Loss
 from tests.models_onnx.workbench.gates.test_checks_by_hand import NONE, Json, _says, _subject
 
 
@@ -62,6 +64,30 @@ def _ratio(value: float, low: float | None, high: float | None) -> Json:
 
 def _block(ratio: Json, events: int = 50, **more: Any) -> Json:
     return {"events": events, "n": 1000, "observed_expected": ratio, **more}
+
+
+@pytest.mark.parametrize(
+    ("alone", "after", "loss", "words"),
+    [
+        (0.849, None, (0.0, 0.0), None),
+        (0.85, None, (0.0, 0.0), "alone reaches an AUROC of 0.85: it knows the outcome"),
+        (0.75, 0.601, (0.0, 0.0), None),
+        (0.75, 0.5, (0.0, 0.0), "for events within the horizon and 0.50 for those after it"),
+        (0.6, None, (0.149, 0.2), None),
+        (0.6, None, (0.2, 0.049), None),
+        (0.6, None, (0.15, 0.05), "without creatinine_mg_dl the model loses 0.15"),
+    ],
+)
+def test_an_input_that_knows_the_outcome(
+    alone: float, after: float | None, loss: tuple[float, float], words: str | None
+) -> None:
+    name = "creatinine_mg_dl"
+    inputs = InputEvidence(
+        alone={name: alone}, after={} if after is None else {name: after}, losses={name: Loss(*loss)}
+    )
+    verdict = figures.check_discrimination(*_figures(inputs=inputs, all=_auroc()))
+    assert len(verdict.faults) == (words is not None)
+    assert words is None or words in verdict.faults[0]
 
 
 def test_calibration() -> None:

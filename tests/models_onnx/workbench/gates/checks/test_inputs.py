@@ -266,18 +266,8 @@ def test_two_hundred_moments_are_compared_and_fewer_are_not() -> None:
 def test_an_interval_that_holds_the_share_of_the_table_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 20 moments half are missing: at least 30 in 100 by the interval of Wilson, 29.93 to be exact."""
     monkeypatch.setattr(inputs, "ENOUGH_MOMENTS", 20)
-    assert inputs._wilson_low(0.5, 20) == pytest.approx(0.29929, abs=1e-5)
     assert inputs._served(_charts(0.5, 0.3, 20))[0] == []
     assert len(inputs._served(_charts(0.5, 0.299, 20))[0]) == 1
-    low = inputs._wilson_low(0.5, 20)
-    assert inputs._served(_charts(0.5, low, 20))[0] == []
-
-
-@pytest.mark.parametrize(
-    ("share", "count", "low"), [(0.0, 10, 0.0), (0.1, 100, 0.05523), (0.5, 200, 0.43136), (1.0, 10, 0.72247)]
-)
-def test_the_lower_end_of_the_interval_of_wilson(share: float, count: int, low: float) -> None:
-    assert inputs._wilson_low(share, count) == pytest.approx(low, abs=1e-5)
 
 
 def _composed(rows: Array, missing: tuple[str, ...], detail: str) -> list[ComposedCard]:

@@ -119,11 +119,6 @@ def test_how_old_the_data_may_be_and_of_which_people(last: Any, setting: Any, wo
     assert all(fault.startswith(expected) for fault, expected in zip(faults, words, strict=True))
 
 
-@dataclass
-class _About:
-    required: None = None
-
-
 def test_net_benefit_counts_alerts_with_and_without_an_event_at_the_threshold() -> None:
     y, one = np.array([1, 1, 0, 0, 0]), np.ones(5)
     # two alerts, one of them right: (1 - 1 * 1) / 5; all: (2 - 3) / 5; only the right ones: 2 / 5
