@@ -15,7 +15,7 @@ last, such as oxygen at home.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
@@ -62,6 +62,8 @@ class ConceptReading(Struct, frozen=True, gc=False):
     meant: tuple[MeantGroup, ...]
     mentions: tuple[Mention, ...] = ()
     is_understood: bool = False
+    coded: tuple[str, ...] = ()
+    """The groups of its codes, also those that its words take back."""
 
 
 NOTHING = ConceptReading(())
@@ -85,7 +87,8 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
         is_whole = is_whole or (is_own and _says_all(coding))
         is_known = is_known or is_known_condition(coding.system, coding.code)
     if (meant or is_whole) and _KIND_NOT_STATED not in meant and not _is_only_of_words(concept):
-        return ConceptReading(_not_taken_back(concept, meant), (), True)
+        return ConceptReading(_not_taken_back(concept, meant), (), True, tuple(meant))
+    coded = tuple(meant)
     mentions = _mentions(concept)
     is_coded_valve = _KIND_NOT_STATED in meant
     is_history = any(_tells_of_the_past(coding) for coding in concept.coding)
@@ -100,7 +103,7 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
     if not meant and not mentions:
         meant |= _of_imported_name(concept)
     is_known = is_known or _states_allergy(concept)
-    return ConceptReading(tuple(meant.values()), mentions, bool(meant or mentions or is_known))
+    return ConceptReading(tuple(meant.values()), mentions, bool(meant or mentions or is_known), coded)
 
 
 def _of_imported_name(concept: CodeableConcept) -> dict[str, MeantGroup]:
@@ -150,13 +153,12 @@ def words_take_back(concept: CodeableConcept, code: str) -> bool:
     """Whether the words beside a code deny or doubt it or say it of somebody else: "PE ruled out" with I26.99."""
     if code.replace(".", "").upper().startswith(_NEVER_TAKEN_BACK):
         return False
-    groups = {group for coding in concept.coding for group in condition_groups_of(coding.system, coding.code)}
-    return _says_otherwise(concept, {group: MeantGroup(group, code) for group in groups})
+    return _says_otherwise(concept, read_concept(concept).coded)
 
 
-def _says_otherwise(concept: CodeableConcept, meant: Mapping[str, MeantGroup]) -> bool:
+def _says_otherwise(concept: CodeableConcept, coded: Collection[str]) -> bool:
     texts = dict.fromkeys((concept.text, *(coding.display for coding in concept.coding)))
-    return any(text and _is_taken_back(text, meant) for text in texts)
+    return any(text and _is_taken_back(text, coded) for text in texts)
 
 
 # What denies or doubts the diagnosis before it, whatever follows: "MI ruled out with negative troponins".
@@ -175,15 +177,15 @@ _NEVER_DENIED = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | 
 """Groups that say what is not there, and plans: "no gallbladder" and "consult: advance care planning" deny nothing."""
 
 
-def _is_taken_back(text: str, meant: Mapping[str, MeantGroup]) -> bool:
+def _is_taken_back(text: str, coded: Collection[str]) -> bool:
     """Whether all words are denied, doubted or said of somebody else, and no phrase of them affirms what is coded."""
-    if not _NEVER_DENIED.isdisjoint(meant):
+    if not _NEVER_DENIED.isdisjoint(coded):
         return False
     denial = _TAKES_BACK.search(text)
     texts = (text,) if denial is None else (text, text[: denial.end()])
     if not any(AssertedText(part).is_all_denied() for part in texts):
         return False
-    return not any(mention.group in meant and mention.assertion.is_of_patient for mention in groups_in_words(text))
+    return not any(mention.group in coded and mention.assertion.is_of_patient for mention in groups_in_words(text))
 
 
 def _is_of_words(concept: CodeableConcept, coding: Coding) -> bool:

@@ -71,7 +71,8 @@ def _with_implied(group: str) -> Iterable[str]:
 def result_analytes(groups: Iterable[str]) -> frozenset[str]:
     """Return the analytes whose results can show one of these groups: a service has to ask for them."""
     keys = {CONDITION_GROUPS[group].key for group in groups if group in CONDITION_GROUPS}
-    return frozenset(limit.analyte for key in keys for limit in result_limits().get(key, ()))
+    answers = {"smoking_status"} if "tobacco_use" in keys else set()
+    return frozenset(limit.analyte for key in keys for limit in result_limits().get(key, ())) | answers
 
 
 def shown_by_result(record: PatientRecord, group: str) -> Measurement | None:

@@ -207,21 +207,26 @@ _SAID_ROUTES = tuple(
     for name, pattern in (
         (
             "intravenous",
-            r"(?<!stage )(?<!class )(?<!grade )(?<!type )\b(?:iv|ivpb|ivp|i\.v\.|intraven\w*|infus\w+)(?!\w)",
+            r"(?<!stage )(?<!class )(?<!grade )(?<!type )"
+            r"\b(?:iv|ivpb|ivp|ivd|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*|infu[sz]\w+)(?!\w)",
         ),
-        ("intramuscular", r"\b(?:im|i\.m\.|intramusc\w*)(?!\w)"),
-        ("subcutaneous", r"\b(?:sc|sq|subq|sub-q|s\.c\.|subcut\w*)(?!\w)"),
+        ("intramuscular", r"\b(?:im|i\.m\.|intramus[ck]\w*)(?!\w)"),
+        ("subcutaneous", r"\b(?:sc|sq|subq|sub-q|s\.c\.|sub[ck]ut\w*|sous-cutan\w*|sottocut\w*|onderhuids)(?!\w)"),
         ("injection", r"\binject\w*"),
-        ("by mouth", r"\b(?:po|p\.o\.|by mouth|orally)(?!\w)"),
+        ("by mouth", r"\b(?:po|p\.o\.|per os|by mouth|orally|(?:vía|via|voie) orale?)(?!\w)"),
         ("sublingual", r"\b(?:sl|sublingual\w*|under (?:the )?tongue)\b"),
-        ("rectal", r"\b(?:pr|rectal\w*|per rectum)\b"),
+        ("rectal", r"\b(?:pr|re[ck]ta\w*|rettale|per rectum)\b"),
         ("ophthalmic", r"\bdrops?\b.{0,20}\beyes?\b"),
-        ("intrathecal", r"\bintrathecal\w*|(?<=\d)(?-i: ?(?:mg|mcg|mL|units?) IT\b)"),
+        (
+            "intrathecal",
+            r"\bintrat(?:h?ec|hek|héc)al\w*|\bintrara(?:qu|ch)[ií]d\w*|(?<=\d)(?-i: ?(?:mg|mcg|mL|units?) IT\b)",
+        ),
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
     )
 )
 _PUSHED = late_pattern(
-    r"\b(?:iv|i\.v\.|intravenous(?:ly)?) (?:slow |rapid |direct )?push(?!\w)|\bivp(?!\w)|\bpush(?:ed)? iv(?!\w)",
+    r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:slow |rapid |direct )?(?:push|bolus|direct[ae]?|diretta)(?!\w)"
+    r"|\b(?:push(?:ed)?|bolus|directe?) (?:iv(?!\w)|i\.v\.)|\biv[pd](?!\w)",
     re.IGNORECASE,
 )
 PUSHED = "intravenous push"

@@ -73,6 +73,12 @@ _STRENGTH = late_pattern(
     r"|cap|puff|spray|inhalation|dose|patch|packet|suppository|h|l)s?|(?P<mass>mg|gm|g))(?![a-z]))?",
     re.IGNORECASE,
 )
+# Of what is drunk "4 %" is 4 g in 100 mL: the percentages of pharmacopoeias are of mass in volume for liquids.
+_DRUNK = late_pattern(
+    r"saft|sir[ou]p|syrup|sciroppo|jarabe|xarope|\bsusp|sospensione|suspensi[eó]|buvable|drank|tropfen|gouttes|gocce|gotas"
+    r"|\boral (?:solution|drops|liquid)|\bsol\w* oral",
+    re.IGNORECASE,
+)
 _LISTED = late_pattern(_NUMBER)
 _UNIT = r"(?:mcg|mg|ug|µg|μg|gm|g|units?|unt|iu|meq)"
 # "1-20 mg-mcg": the numbers first, then the unit of each.
@@ -144,6 +150,8 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
         listed = [*_LISTED.findall(match["before"]), match["amount"]]
         for amount in listed:
             strength = _strength(match, amount, match["unit"])
+            if strength is not None and strength.unit == "%" and _DRUNK.search(words):
+                strength = Strength(strength.amount * 10.0, "mg", "mL")
             if strength is not None:
                 yield FoundStrength(match.start(), match.end(), strength, len(listed) > 1)
 

@@ -67,6 +67,7 @@ _KEEPS_S = frozenset(
 )
 _WEEKS = re.compile(r"\d{1,2}w(?:\d?d)?$")
 _UNITS = {**dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "#weeks"), "mm": "#mm", "mets": "#mets"}
+_UNITS |= dict.fromkeys(("sa", "sdg"), "#sa")  # French and Spanish weeks of pregnancy: "28 SA"
 # What a number says behind these words, from the least that says so to below the most: BMI 40 and more, a QTc of 500 ms
 # and more, and what is no tumour but calcium ("Ca 9.2") or metabolic equivalents ("METs > 4").
 _NUMBERS: Final[Mapping[str, tuple[float, float, str]]] = {

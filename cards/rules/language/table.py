@@ -12,6 +12,7 @@ leaves empty is left out, a column with `;` between its values gives a list:
 
 `"ingredients": {"of_tables": ["limits.csv"]}` are the drugs of their columns `rxcui` and `drug`, each once; with
 `"columns": {"a_key": "a"}` beside it those of other columns, without the classes that stand there among the codes.
+`"evidence": {"of_tables": ["sources.csv"]}` are the documents of that table.
 
 Every fault is named by the file and the line that it stands in.
 """
@@ -194,6 +195,9 @@ def _with_drugs_of_tables(value: Any, folder: Traversable) -> Any:
         if "of_tables" in value:
             columns = value.get("columns", {"rxcui": "drug"})
             rows = [row for table in value["of_tables"] for row in _rows(folder, table) if not row.get("left_out")]
+            if "document" in rows[0]:
+                kept = [{name: text for name, text in row.items() if name not in ("id", "read")} for row in rows]
+                return [source | {"grade_scheme": source["grade"]} for source in kept]
             drugs = {row[code]: row[name] for code, name in columns.items() for row in rows}
             return [{"rxcui": code, "name": name} for code, name in drugs.items() if not code.isidentifier()]
         return {name: _with_drugs_of_tables(item, folder) for name, item in value.items()}

@@ -31,11 +31,29 @@ _WORDS: Final = {language: _any_of(english) for language, english in _ENGLISH.it
 # Words that no English sig has: only a text with one of them is put into English, and from the language with the most.
 _SIGNS: Final = {language: _any_of(row["text"] for row in rows if row["sign"]) for language, rows in _ROWS.items()}
 _ANY_SIGN: Final = _any_of({row["text"] for rows in _ROWS.values() for row in rows if row["sign"]})
-# "8/8 h" is every eight hours, "1 à 2" is 1 to 2.
-_EVERY_HOURS = late_pattern(r"\b(?:de )?(\d{1,2})/\1 ?h(?:s|oras?)?\b")
-_A_DAY = late_pattern(r" ?/ ?j(?:our)?\b")
-_PER_DAY = late_pattern(r"(?<=\d) ?/ ?(?:die|giorno|d[ií]a|tag|dag)\b")
-_FROM_TO = late_pattern(r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)")
+_DAY = r"(?:die|giorno|d[ií]a|tag|dag)"
+# What is short in several languages at once, in this order.
+_SHORT = (
+    # "1 cp", "2 gél", "1 cáps" is one of the product, a tablet or a capsule; "1 fl 10 ml" says its volume.
+    (r"(?<=\d) ?(?:c[op]|cprs?|cps|compr?|gél|cáps?|tabl|amp|fl|supp?os?)\b\.?(?!-| oz| ?\d+[.,]?\d* ?ml)", " each"),
+    (r"(?<=\d) ?(?:m\.?[ui]\.?[iu]\.?|mio\.? ?i\.?e\.?)(?!\w)", " million units"),
+    (r"(?<=\d) ?(?:i\.?e|u\.?i)\b\.?", " units"),
+    # "2 dd 1" is one twice a day.
+    (r"\b(\d{1,2}) ?dd ?(\d[\d.,/]*(?: ?[µa-z]+)?)(?= |$)", r"\2 \1 times a day"),
+    (r"(?<=\d)(?= \d{1,2} times a day)", " each"),
+    (r"\b(\d{1,2}) ?dd\b", r"\1 times a day"),
+    (r"(?<=each) ?x ?([2-6])$", r" \1 times a day"),
+    # "8/8 h", "1 g/8h", "c/8 h" and "alle 8 h" are every eight hours.
+    (r"\b(?:de )?(\d{1,2})/\1 ?h(?:s|oras?)?\b", r"every \1 hours"),
+    (r"(?:(?<=ml|mg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?(4|6|8|12) ?h\b", r" every \1 hours"),
+    (r"(?:\b(?:c/|alle|ogni|cada|om de)|(?<=each) ?/) ?(\d{1,2}) ?(?:h(?:oras?)?|std|uur|ore)\b", r" every \1 hours"),
+    # "3 cp/die" is the whole day's.
+    (rf"(?<=each) ?/ ?(?:{_DAY}|j(?:our)?)\b", " a day divided"),
+    (r" ?/ ?j(?:our)?\b", " par jour"),
+    (rf"(?<=\d) ?(?:v ?)?/ ?{_DAY}\b", " times a day"),
+    (r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)", " to "),
+)
+_SPELLED_OUT = tuple((late_pattern(pattern), text) for pattern, text in _SHORT)
 _ENGLISH_SENTENCE = late_pattern(r"\b(?:take|give|inject|apply|inhale|place|dissolve) ")
 _PART = r"(?:\d{1,3}(?:[.,]\d{1,2})?|1/2|1/4|½|¼)"
 _SCHEME = late_pattern(
@@ -54,8 +72,8 @@ def in_english(words: str) -> str:
     '1 each in the morning and 1 each in the evening'
     """
     text = _SCHEME.sub(lambda match: _spelled_out(match["parts"], match["unit"]), words) if "-" in words else words
-    text = _PER_DAY.sub(" times a day", _A_DAY.sub(" par jour", text))
-    text = _FROM_TO.sub(" to ", _EVERY_HOURS.sub(r"every \1 hours", text))
+    for pattern, spelled_out in _SPELLED_OUT:
+        text = pattern.sub(spelled_out, text)
     if _ANY_SIGN.search(text) is None:
         return text
     # Sigs for patients often say the same in two languages.

@@ -209,9 +209,15 @@ def _judge(context: RuleContext) -> Judged:
     return Judged(worst, is_unknown)
 
 
+_NEBULISED = re.compile(r"\bneb|n[eé]buli[sz]|aerosolterapia|vernebel|inhalationslösung|fertiginhalat", re.IGNORECASE)
+
+
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
     rows = LIMITS.get(rxcui, ())
+    if medication.systemic is False:
+        words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
+        return [row for row in rows if row.route == "nebulised"] if _NEBULISED.search(words) else []
     route = "injected" if medication.is_injected or all(row.route == "injected" for row in rows) else ""
     return [row for row in rows if row.route in (route, "any")]
 
@@ -411,6 +417,24 @@ def _is_outpatient(context: RuleContext) -> bool:
     return any(
         visit.class_ is not None and visit.class_.code == "AMB" and visit.status == "in-progress" for visit in visits
     )
+
+
+_UNDER = 0.1
+
+
+def under_tenth(context: RuleContext) -> Excess | None:
+    """Return the limit for each kilogram that a child's dose is nearest to, where it is under a tenth of each of them.
+
+    A single dose is left out, because a test dose is small, and so is a combination.
+    """
+    rxcuis = context.medication.rxcuis
+    if context.weight_kg is None or context.drafted.dose.single or len(rxcuis) != 1 or context.age_years is None:
+        return None
+    rows = [row for row, of_adult in rows_for(context, rxcuis[0]) if row.per_kg and not (of_adult or row.condition)]
+    doses = [Excess(row, amount, ()) for row in rows if (amount := _amount(row, context)[0])]
+    nearest = max(doses, key=lambda dose: dose.times, default=None)
+    is_under = nearest is not None and len(doses) == len(rows) and nearest.times < _UNDER
+    return nearest if is_under and context.age_years < ADULT_YEARS else None
 
 
 def wants_weight(context: RuleContext) -> bool:

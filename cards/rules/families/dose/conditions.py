@@ -1,0 +1,263 @@
+"""The conditions that only rules of doses use, and why a maximum dose could not be compared."""
+
+import re
+from collections.abc import Callable
+
+from cards.extension import Fact
+from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
+from cards.rules.conditions.words.numbers import WEIGHT
+from cards.rules.conditions.words.patient import CONDITIONS
+from cards.rules.families.dose.sums import (
+    FAR_OVER,
+    FAR_OVER_PER_KG,
+    FAR_OVER_TARGET,
+    TEN_FOLD,
+    TEN_FOLD_NARROW,
+    TIMES_RECOMMENDED,
+    TIMES_RECOMMENDED_FOR_CHILD,
+    Excess,
+    body_surface_m2,
+    implausible,
+    judged,
+    labelled_from,
+    rows_for,
+    total_mg,
+    under_tenth,
+    wants_weight,
+)
+from cards.rules.families.dose.texts import amount, weight_gap
+from cards.rules.patient.context import RuleContext
+from cards.rules.patient.orders import CurrentMedication
+from cards.text import format_dose
+from fhir.mapping.weights import judged_weight
+
+
+def _of_excess(test: Callable[[Excess], bool]) -> Callable[[RuleContext], Truth]:
+    """Return what asks the worst excess over a maximum dose; None where there is none."""
+
+    def ask(context: RuleContext) -> Truth:
+        excess = judged(context).excess
+        return test(excess) if excess is not None else None
+
+    return ask
+
+
+def _over_maximum(context: RuleContext) -> Truth:
+    judgement = judged(context)
+    return True if judgement.excess is not None else None if judgement.is_unknown else False
+
+
+def _is_far_over_recommended(least_times: float) -> Callable[[RuleContext], Truth]:
+    def ask(context: RuleContext) -> Truth:
+        dose, is_unknown = implausible(context)
+        return dose.times >= least_times if dose is not None else None if is_unknown else False
+
+    return ask
+
+
+def _dose_facts(context: RuleContext) -> list[Fact]:
+    excess = judged(context).excess
+    if excess is None:
+        return []
+    drafted_fact = Fact("daily_dose", amount(context) or "", excess.amount, source=context.drafted.draft.name)
+    beside = [_fact_beside(medication, excess.limit.rxcui, context) for medication in excess.beside]
+    weight = context.number_facts("weight_kg") if excess.limit.per_kg or excess.limit.per_area else []
+    return [
+        drafted_fact,
+        *weight,
+        *beside,
+        *(context.condition_facts(excess.limit.condition) if excess.limit.condition else []),
+    ]
+
+
+def _fact_beside(medication: CurrentMedication, rxcui: str, context: RuleContext) -> Fact:
+    """Return the fact of an order with its daily dose: the same beside every draft of the ingredient."""
+
+    def fact() -> Fact:
+        daily = medication.dose.daily(rxcui)
+        words, name = medication.medication.plain_words, medication.medication.name
+        text = f"{words}, {format_dose(daily.high)} mg/day" if daily is not None else words
+        return Fact("medication", text, name, None, medication.since, medication.source)
+
+    return context.session.derive((_fact_beside, id(medication), rxcui), fact)
+
+
+# What the words of the drug say
+
+
+def _words(context: RuleContext) -> str:
+    return f"{context.medication.dose_form or ''} {context.medication.words}"
+
+
+def _says(pattern: str) -> Callable[[RuleContext], Truth]:
+    """Return whether the words or the form of the drug have what the pattern says."""
+    compiled = re.compile(pattern, re.IGNORECASE)
+    return lambda context: compiled.search(_words(context)) is not None
+
+
+_names_depot = _says(
+    r"decanoat|enanth?at|palmitat|pamoat|extencilline|tardocillin|benzath?in"
+    r"|microsphere|lauroxil|long[- ]acting|depot|bicillin"
+    r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv|sublocade|brixadi"
+    r"|methylprednisolone acetate|depo-?(?:medrol|provera|subq)|valerate|cypionate|relday|\blar\b|soluspan"
+    r"|acuphase|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b"
+)
+
+
+def _is_depot(context: RuleContext) -> Truth:
+    return _names_depot(context) or (context.medication.is_injected and context.medication.is_slow_release)
+
+
+_names_salt = _says(r"\b(?:23\.4|14\.6) ?%|\b(?:234|146) ?mg ?/ ?ml\b|\b(?:4|2\.5) ?m?eq ?/ ?ml\b")
+_DILUTED = re.compile(r"\b(?:add|added|dilut\w*|mixed|tpn|parenteral|admixture|bag|in \d+ ?(?:ml|l))\b", re.IGNORECASE)
+
+
+def _is_undiluted_salt(context: RuleContext) -> Truth:
+    sigs = " ".join(dosage.text or "" for dosage in context.drafted.order.dosageInstruction)[:1000]
+    return _names_salt(context) and _DILUTED.search(f"{_words(context)} {sigs}") is None
+
+
+# Of 2 to 7.5 %; 0.9 % is as salty as blood, and a concentrate is a rule of its own.
+_names_hypertonic = _says(r"\b(?:2|3|5|7\.5) ?%|\bhypertonic|\bhyperton")
+_names_water = _says(r"\bd5w\b|\bd5 ?water|\b5 ?%|\b50 ?(?:mg|g) ?/ ?(?:ml|l)\b")
+_names_sodium = _says(r"sodium|nacl|saline|ringer|natri")
+
+
+def _is_alone(context: RuleContext) -> bool:
+    return len(context.medication.rxcuis) == 1
+
+
+# Weight
+
+
+def _weight_wanted(context: RuleContext) -> Truth:
+    is_known = context.age_years is not None and context.session.record.was_requested("body_weight")
+    return wants_weight(context) if is_known else None
+
+
+def why_unknown(context: RuleContext) -> tuple[str, str] | None:
+    """Why a maximum dose could not be compared."""
+    if not judged(context).is_unknown:
+        return None
+    age = context.age_years
+    if age is None:
+        return "age-missing", "no birth date on record."
+    rows = [row for rxcui in context.medication.rxcuis for row, of_adult in rows_for(context, rxcui) if not of_adult]
+    if any(total_mg(context, row.rxcui)[0] is None for row in rows):
+        return context.why_no_dose()
+    if any(row.per_area for row in rows) and body_surface_m2(context) is None:
+        return "weight-missing", "the body surface is not known: no weight or no height on record."
+    if context.weight_kg is None and any(row.per_kg for row in rows):
+        if not context.session.record.was_requested("body_weight"):
+            return "weight-missing", "the weight did not come with the call."
+        return "weight-missing", f"{weight_gap(context)}."
+    if any(not total_mg(context, row.rxcui)[1] for row in rows):
+        return "dose-not-known", "the dose of another order of the drug is not known."
+    return "conditions-missing", "the problem list is not known."
+
+
+_SUM = frozenset({"dose", "maximum", "active"})
+_ALONE = frozenset({"dose"})
+CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
+    flag(
+        "over_maximum",
+        _over_maximum,
+        "one dose, or the sum a day of the draft and what is taken beside it, is over a row of limits.csv",
+        _SUM,
+        _dose_facts,
+        medications_beside([SAME_DRUG]) | WEIGHT | CONDITIONS | needs("Encounter", analytes=("body_height",)),
+    ),
+    flag(
+        "maximum_is_firm",
+        _of_excess(lambda excess: excess.is_firm),
+        "the source of that row gives a maximum and no target",
+        _SUM,
+    ),
+    flag(
+        "far_over_maximum",
+        _of_excess(lambda excess: excess.is_far_over),
+        f"it is {FAR_OVER:g} times the limit and more, {FAR_OVER_TARGET:g} times a target or a usual first dose,"
+        f" {FAR_OVER_PER_KG:g} times a limit for each kilogram",
+        _SUM,
+    ),
+    flag(
+        "ten_fold_maximum",
+        _of_excess(lambda excess: excess.is_ten_fold),
+        f"it is {TEN_FOLD:g} times the limit and more, {TEN_FOLD_NARROW:g} times of a drug with a narrow range",
+        _SUM,
+    ),
+    flag(
+        "ten_fold_recommended",
+        _is_far_over_recommended(TEN_FOLD),
+        f"the draft gives {TEN_FOLD:g} times FDA's recommended maximum a day and more",
+        _ALONE,
+    ),
+    flag(
+        "under_tenth",
+        lambda context: under_tenth(context) is not None,
+        "a child's dose is under a tenth of every limit for each kilogram of the drug",
+        frozenset({"age", "maximum"}),
+        needs=WEIGHT,
+    ),
+    flag(
+        "weight_wanted",
+        _weight_wanted,
+        "the drug has a limit for each kilogram, and the child no weight of the last 90 days that can be right",
+        frozenset({"age", "maximum"}),
+        needs=WEIGHT,
+    ),
+    flag(
+        "weight_implausible",
+        lambda context: judged_weight(context.session.record).implausible is not None,
+        "the newest weight cannot be right at this age or beside those before it",
+        needs=WEIGHT,
+    ),
+    flag(
+        "under_labelled_age",
+        lambda context: None if context.age_years is None else labelled_from(context) is not None,
+        "the patient is younger than a row of limits.csv says the drug is labelled from",
+        frozenset({"age"}),
+        lambda context: context.number_facts("age_years"),
+    ),
+    flag(
+        "far_over",
+        _is_far_over_recommended(0.0),
+        f"the draft gives more than {TIMES_RECOMMENDED:g} times FDA's recommended maximum a day (plausibility.csv), for"
+        f" a child more than {TIMES_RECOMMENDED_FOR_CHILD:g} times that of its weight",
+        _ALONE,
+        lambda context: context.number_facts("daily_dose_mg"),
+    ),
+    flag(
+        "one_instruction",
+        lambda context: len(context.drafted.order.dosageInstruction) <= 1,
+        "the order has one dosage instruction",
+    ),
+    flag(
+        "one_mg_per_ml",
+        _says(r"(?<![\d.,])1 ?mg ?/ ?(?:1 ?)?ml\b|\b1 ?: ?1[, ]?000\b"),
+        "the words of the drug say 1 mg/mL or 1:1000",
+    ),
+    flag(
+        "three_quarters_percent",
+        _says(r"\b0?[.,]75 ?%|\b7[.,]5 ?mg ?/ ?ml\b"),
+        "the words of the drug say 0.75 % or 7.5 mg/mL",
+    ),
+    flag(
+        "u_500",
+        _says(r"\bu[- ]?500\b|\b500 ?(?:\[?i?u(?:nt)?\]?|units?) ?/ ?ml\b"),
+        "the words of the drug say 500 units/mL",
+    ),
+    flag("undiluted_salt", _is_undiluted_salt, "it is a concentrate, and no words of the order dilute it"),
+    flag(
+        "hypertonic_salt",
+        lambda context: _is_alone(context) and _names_hypertonic(context),
+        "it is a salt solution of 2 to 7.5 %",
+    ),
+    flag(
+        "water",
+        lambda context: _is_alone(context) and not _names_sodium(context) and _names_water(context),
+        "it is glucose of 5 % without salt, which is as good as water",
+    ),
+    flag("depot", _is_depot, "the words or the form of the drug say that it is a depot injection"),
+    flag("day_named", lambda context: bool(context.drafted.dose.on_days), "the order names a day of the week"),
+)

@@ -1,0 +1,222 @@
+"""What the cards of doses say: the worst excess, its limit and weight in words, and the rows as pages show them."""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from cards.rules.engine.family import Placeholder, TableRow, lab_placeholder
+from cards.rules.families.dose.knowledge import ADULT_YEARS, EVIDENCE, Limit
+from cards.rules.families.dose.sums import (
+    Excess,
+    body_surface_m2,
+    implausible,
+    judged,
+    labelled_from,
+    limits_of_route,
+    under_tenth,
+    wants_weight,
+)
+from cards.rules.patient.context import RuleContext
+from cards.text import capitalized, format_dose, format_number
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.weights import format_kg, judged_weight
+from fhir.terminology.conditions import CONDITION_GROUPS
+
+_LEAD = "The limit is from a page that follows the label, not from the label: check it there."
+_LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
+_OLDEST_NAMED = 150
+_UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
+_FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
+
+
+def weight_gap(context: RuleContext) -> str:
+    """Why no weight is used: "the weight on record is of 2025-09-18 (9 kg)"."""
+    judged = judged_weight(context.session.record)
+    if judged.implausible is not None and judged.used is None:
+        weight = judged.implausible
+        return f"the weight on record cannot be right ({format_kg(weight)} on {weight.time.text[:10]})"
+    if judged.too_old is not None:
+        return f"the weight on record is too old ({format_kg(judged.too_old)} on {judged.too_old.time.text[:10]})"
+    return "no weight on record"
+
+
+def worst_excess(context: RuleContext) -> Excess | None:
+    """Return the worst excess, or the limit that a child's dose is far under."""
+    return judged(context).excess or under_tenth(context)
+
+
+def _over_drug(context: RuleContext) -> str | None:
+    excess = worst_excess(context)
+    return excess.limit.drug if excess is not None else None
+
+
+def _unit(limit: Limit) -> str:
+    name = _UNITS.get(limit.unit, limit.unit)
+    mass = f"{name}/kg" if limit.per_kg else f"{name}/m2" if limit.per_area else name
+    if limit.per_hour:
+        return f"{mass} an hour"
+    return f"{mass} a dose" if limit.per_dose else f"{mass} a week" if limit.per_week else f"{mass}/day"
+
+
+def amount(context: RuleContext) -> str | None:
+    """Return "at least 15 mg/kg a dose with the other order" of the worst excess."""
+    excess = worst_excess(context)
+    if excess is None:
+        return None
+    limit, number = excess.limit, len(excess.beside)
+    amount_text = format_number(excess.amount, [limit.most], 2 if limit.per_kg else 1 if excess.amount >= 1 else 4)
+    orders = "the other order" if number == 1 else f"{number} other orders"
+    is_at_largest = excess.largest_kg is not None or excess.largest_m2 is not None
+    least = "at least " if excess.is_least or is_at_largest else ""
+    return f"{least}{amount_text} {_unit(limit)}{f' with {orders}' if number else ''}"
+
+
+def _most(context: RuleContext) -> str | None:
+    excess = worst_excess(context)
+    if excess is None:
+        return None
+    limit = excess.limit
+    form = f" ({_FORMS[limit.form]})" if limit.form else ""
+    where = f" in {CONDITION_GROUPS[limit.condition].meaning.lower()}" if limit.condition else ""
+    phrase = "the maximum of" if excess.is_firm else "the usual maximum of"
+    if excess.of_adult:
+        phrase = "the adult maximum of" if limit.is_for_adults else f"the maximum from {limit.ages.start} years on of"
+    elif limit.population == "first order":
+        phrase = "the usual maximum first dose of"
+    return f"{phrase} {format_number(limit.most, decimals=2)} {_unit(limit)}{form}{where}"
+
+
+def _note(context: RuleContext) -> str:
+    excess = worst_excess(context)
+    if excess is None:
+        return ""
+    area = body_surface_m2(context)
+    notes = [f"{capitalized(excess.limit.note)}." if excess.limit.note else ""]
+    notes += [_LEAST] if excess.is_least else []
+    if excess.largest_kg is not None:
+        weight = f"{capitalized(weight_gap(context))}: counted with {format_number(excess.largest_kg)} kg"
+        notes.append(f"{weight}, the largest plausible weight at this age.")
+    if excess.largest_m2 is not None:
+        surface = f"{format_number(excess.largest_m2, decimals=2)} m2, the largest plausible one"
+        notes.append(f"The body surface is not known: counted with {surface}.")
+    notes += [f"Body surface {format_number(area, decimals=2)} m2."] if area and excess.limit.per_area else []
+    notes += [_LEAD] if excess.limit.page else []
+    return " ".join(filter(None, notes))
+
+
+def _times_maximum(context: RuleContext) -> str | None:
+    excess = worst_excess(context)
+    return _whole(excess.times) if excess is not None else None
+
+
+def _times_recommended(context: RuleContext) -> str | None:
+    dose, _ = implausible(context)
+    return _whole(dose.times) if dose is not None else None
+
+
+def _whole(times: float) -> str:
+    return f"{math.floor(times):,}"
+
+
+def _labelled_age(context: RuleContext) -> str | None:
+    row = labelled_from(context)
+    return str(row.labelled_from) if row is not None else None
+
+
+def _written(context: RuleContext) -> str | None:
+    excess, _ = implausible(context)
+    return f"{format_dose(excess.amount)} mg/day" if excess is not None else None
+
+
+def _recommended(context: RuleContext) -> str | None:
+    excess, _ = implausible(context)
+    if excess is None:
+        return None
+    weight = f" at {format_number(excess.weight_kg)} kg" if excess.weight_kg is not None else ""
+    return f"{format_dose(excess.recommended_mg_day)} mg/day{weight}"
+
+
+def _implausible_drug(context: RuleContext) -> str | None:
+    excess, _ = implausible(context)
+    return excess.row.drug if excess is not None else None
+
+
+def _how_often(context: RuleContext) -> str | None:
+    """ "3 times a day", "once a day", "7 times a week", "every 24 hours" as it is ordered, on average."""
+    week = context.times_per_week
+    if week is None:
+        return None
+    day = week / 7.0
+    if week < 7.0:
+        return "once a week" if week == 1.0 else f"{format_number(week)} times a week"
+    words = {1.0: "once", 2.0: "twice"}.get(day)
+    return f"{words or f'{format_number(day)} times'} a day"
+
+
+def rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
+    """Yield the limits of the drug's route as pages show them."""
+    for limit in (row for rxcui in medication.rxcuis for row in limits_of_route(rxcui, medication)):
+        last, span = limit.ages[-1], "at every age"
+        if limit.ages.start or last < ADULT_YEARS:
+            span = f"{limit.ages.start} to {last} years" if last < _OLDEST_NAMED else f"from {limit.ages.start} years"
+        weights = [f"from {limit.weight_from_kg:g} kg"] if limit.weight_from_kg is not None else []
+        weights += [f"up to {limit.weight_to_kg:g} kg"] if limit.weight_to_kg is not None else []
+        circumstances = (
+            limit.route,
+            _FORMS.get(limit.form, limit.form),
+            limit.population,
+            limit.condition,
+            limit.setting,
+        )
+        without = [f"without {limit.without_condition}"] if limit.without_condition else []
+        about = ", ".join([limit.drug, span, *weights, *filter(None, circumstances), *without])
+        unit = f"{_UNITS.get(limit.unit, limit.unit)}{'/kg' if limit.per_kg else '/m2' if limit.per_area else ''}"
+        how_often = (
+            "an hour"
+            if limit.per_hour
+            else "in one dose"
+            if limit.per_dose
+            else "a week"
+            if limit.per_week
+            else "a day"
+        )
+        note = f" ({limit.note})" if limit.note else ""
+        says = (
+            f"{'at most' if limit.is_firm else 'usually at most'} {format_number(limit.most)} {unit} {how_often}{note}"
+        )
+        yield TableRow(about.replace("_", " "), says, EVIDENCE[limit.source])
+
+
+PLACEHOLDERS: Final[dict[str, Placeholder]] = {
+    "sodium": lab_placeholder("sodium", [130, 145], 7),
+    "over_drug": _over_drug,
+    "amount": amount,
+    "most": _most,
+    "note": _note,
+    "times": _times_maximum,
+    "times_recommended": _times_recommended,
+    "labelled_age": _labelled_age,
+    "weight_gap": lambda context: capitalized(weight_gap(context)) if wants_weight(context) else None,
+    "far_drug": _implausible_drug,
+    "written": _written,
+    "recommended": _recommended,
+    "how_often": _how_often,
+    "duration": lambda context: None if context.duration_days is None else format_number(context.duration_days),
+}
+"""What the texts of these rules may name."""
+LONGEST: Final = {
+    "sodium": "sodium 145.5 mmol/L on 2026-11-20",
+    "over_drug": "chlorpheniramine",
+    "amount": "12,800.5 mg/day with the other order",
+    "most": "the usual maximum first dose of 4,000 mg/day (extended release)",
+    "times": "1,000",
+    "times_recommended": "1,000",
+    "labelled_age": "18",
+    "weight_gap": "The weight on record cannot be right (140.5 kg on 2026-11-20)",
+    "far_drug": "mycophenolate mofetil",
+    "written": "120,000.5 mg/day",
+    "recommended": "24,000 mg/day at 12.5 kg",
+    "micrograms_meant": " Micrograms meant?",
+    "how_often": "12.5 times a week",
+    "duration": "365",
+}
