@@ -225,7 +225,8 @@ _SAID_ROUTES = tuple(
     )
 )
 _PUSHED = late_pattern(
-    r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:slow |rapid |direct )?(?:push|bolus|direct[ae]?|diretta)(?!\w)"
+    r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:slow |rapid |direct )?"
+    r"(?:push|direct[ae]?|diretta|bolus(?! (?:over|then|in \d)))(?!\w)"
     r"|\b(?:push(?:ed)?|bolus|directe?) (?:iv(?!\w)|i\.v\.)|\biv[pd](?!\w)",
     re.IGNORECASE,
 )

@@ -75,8 +75,8 @@ _STRENGTH = late_pattern(
 )
 # Of what is drunk "4 %" is 4 g in 100 mL: the percentages of pharmacopoeias are of mass in volume for liquids.
 _DRUNK = late_pattern(
-    r"saft|sir[ou]p|syrup|sciroppo|jarabe|xarope|\bsusp|sospensione|suspensi[eó]|buvable|drank|tropfen|gouttes|gocce|gotas"
-    r"|\boral (?:solution|drops|liquid)|\bsol\w* oral",
+    r"saft|sir[ou]p|syrup|sciroppo|jarabe|xarope|buvable|drank|\boral (?:sol|susp|drops|liquid)"
+    r"|\b(?:sol|so?usp|sospens)\w*\.? oral|\bper os\b",
     re.IGNORECASE,
 )
 _LISTED = late_pattern(_NUMBER)

@@ -267,6 +267,10 @@ def test_an_allergy_is_called_as_in_the_chart_or_by_its_drug(entry: dict[str, An
     [
         ({"code": {"text": "Penicillin allergy (anaphylaxis)"}}, "critical"),
         ({"code": {"text": "Allergy to penicillin"}}, "warning"),
+        ({"code": {"text": "Alergia à penicilina"}}, "warning"),
+        ({"code": {"text": "Allergia alle penicilline"}}, "warning"),
+        ({"code": {"text": "Allergique à la pénicilline"}}, "warning"),
+        ({"code": {"text": "Allergia stagionale"}}, None),
         ({"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z88.0"}]}}, "warning"),
         ({"code": {"coding": [{"system": SNOMED, "code": "91936005"}]}}, "warning"),
         ({"code": {"text": "Penicillin allergy ruled out"}}, None),

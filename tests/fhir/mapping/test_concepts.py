@@ -24,9 +24,8 @@ def test_nothing_means_nothing() -> None:
 
 def test_codes_say_what_they_say_whatever_the_words_are() -> None:
     read = read_concept(concept("Gout", (ICD10, "N18.4", None)))
-    assert read == ConceptReading(
-        tuple(MeantGroup(group, "N18.4") for group in ("ckd4", "ckd_any", "renal_insufficiency")), (), True
-    )
+    of_code = ("ckd4", "ckd_any", "renal_insufficiency")
+    assert read == ConceptReading(tuple(MeantGroup(group, "N18.4") for group in of_code), (), True, of_code)
     first = read_concept(concept(None, (ICD10, "N18.4", None), (ICD10, "N18.5", None)))
     assert groups(first)["ckd_any"] == "N18.4"
     assert groups(first)["ckd5_or_dialysis"] == "N18.5"
@@ -110,7 +109,9 @@ def test_the_kind_of_a_heart_valve_is_read_in_the_words(text: str | None, expect
     ],
 )
 def test_words_that_take_back_a_code_win(code: str, text: str) -> None:
-    assert read_concept(concept(text, (ICD10, code, None))) == ConceptReading((), (), is_understood=True)
+    read = read_concept(concept(text, (ICD10, code, None)))
+    assert (read.meant, read.is_understood) == ((), True)
+    assert read.coded
     assert not read_concept(concept(None, (ICD10, code, text))).meant
 
 

@@ -285,7 +285,8 @@ def test_the_words_of_the_condition_may_say_the_week() -> None:
         ("Pregnant, 20 weeks", 22), ("IUP 24w3d", 26), ("G2P1 at 32+4", 34), ("pregnancy 24/40", 26),
         ("Schwangerschaft, 22. SSW", 24), ("Grossesse 28 SA", 30), ("Embarazo de 28 semanas", 30),
         ("Gravidanza, 28 settimane", 30), ("Schwangerschaft in der 28. Woche", 30), ("28 weken zwanger", 30),
-        ("Gravidez de 28 semanas", 30), ("Schwangerschaft SSW 28", 30),
+        ("Gravidez de 28 semanas", 30), ("Schwangerschaft SSW 28", 30), ("28 SA", 30), ("28 SA + 3", 30),
+        ("gravida 28 settimane", 30), ("Grávida, IG 28 semanas", 30), ("28 SDG", 30),
     ],
 )  # fmt: skip
 def test_a_problem_in_words_alone_says_the_week_from_its_date_on(words: str, expected: int) -> None:

@@ -352,6 +352,8 @@ def test_a_name_of_a_thousand_signs_is_read_and_a_longer_one_is_not() -> None:
         ("100 UNITS/ML", Strength(100.0, "unit", "mL")),
         ("20 mEq", Strength(20.0, "meq")),
         ("2.5%", Strength(2.5, "%")),
+        ("4% Saft", Strength(40.0, "mg", "mL")),
+        ("2,4 % suspension buvable", Strength(24.0, "mg", "mL")),
     ],
 )
 def test_a_strength_is_read(words: str, expected: Strength) -> None:
