@@ -184,7 +184,7 @@ SERVICE = Service(
         features=(*features_of(PREVENT), *OUTLOOK_FEATURES),
         analytes=(
             *("screening", "sex_at_birth", "smoking_status", "hba1c"),
-            *("glucose_fasting", "glucose", "ldl_cholesterol", "dbp"),
+            *("glucose_fasting", "glucose", "ldl_cholesterol", "dbp", "hbsag"),
         ),
         resources=(
             "Condition",

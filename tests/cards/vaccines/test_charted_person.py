@@ -178,6 +178,10 @@ def _taken(words: str, sig: str) -> Json:
     ("words", "sig", "observed", "asked"),
     [
         ("azathioprine 50 MG Oral Tablet", "1 tablet daily", ["158"], []),
+        ("rituximab 10 MG/ML injection", "1000 mg every 6 months", ["158"], []),
+        ("Humira 40 mg", "every 2 weeks", ["158"], []),
+        ("tofacitinib 5 MG Oral Tablet", "twice daily", ["158"], []),
+        ("vedolizumab 300 mg", "every 8 weeks", [], []),
         ("tacrolimus 0.1 % Topical Ointment", "apply twice daily", [], []),
         ("prednisone 20 MG Oral Tablet", "1 tablet daily", [], ["158"]),
         ("prednisone 10 MG Oral Tablet", "1 tablet daily", [], []),
