@@ -22,7 +22,7 @@ from cds_hooks.hold_back.budgets import claims_between_workers
 from cds_hooks.hold_back.checks import site_checks
 from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
-from cds_hooks.metrics import Metrics, MetricsFolder
+from cds_hooks.metrics import MetricsFolder
 from cds_hooks.packages import use_packages
 from cds_hooks.pages.doors import all_doors
 from cds_hooks.pages.late import LatePages
@@ -69,7 +69,14 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     sealing = Sealing(configured)
     counted = _counted(components, services, sealing, approvals)
     trust.count_outbound_with(components.metrics.outbound)
-    edge = _edge(configured, components.metrics)
+    edge = EdgeLimits(
+        connections_within(configured.connections),
+        configured.head_seconds,
+        configured.answer_seconds,
+        components.metrics.edge_refused,
+        accepted=components.metrics.connection_accepted,
+        new_id=new_decision_id,
+    )
     follower = open_follower(configured)
     acceptance = AcceptanceCounts(follower.views, lambda: components.releases.resumed)
     pausing = Pausing(configured, acceptance, components.releases)
@@ -165,17 +172,6 @@ def _counted(
     metrics.sealed_at = lambda: sealing.sealed_at
     metrics.record_cut = lambda: sealing.cut
     return MetricsFolder(metrics, components.settings.metrics_dir)
-
-
-def _edge(configured: Settings, metrics: Metrics) -> EdgeLimits:
-    return EdgeLimits(
-        connections_within(configured.connections),
-        configured.head_seconds,
-        configured.answer_seconds,
-        metrics.edge_refused,
-        accepted=metrics.connection_accepted,
-        new_id=new_decision_id,
-    )
 
 
 def _middleware(configured: Settings, trust: Trust) -> list[Middleware]:

@@ -58,7 +58,7 @@ def shape(card: Card, markdown: Markdown) -> Card:
     detail = "\n".join([card.detail or "", *(_in_words(line, markdown) for line in unplaced)]).strip()
     source = card.source
     if source.topic is not None:
-        code = topic_code(source.topic.code, _findings(card))
+        code = topic_code(source.topic.code, [(finding.rule, finding.band) for finding in card.own_extension.findings])
         source = structs.replace(source, topic=structs.replace(source.topic, code=code))
     return structs.replace(
         card,
@@ -84,10 +84,6 @@ def topic_code(topic: str, findings: Iterable[tuple[str, str]]) -> str:
         return code
     digest = sha256(code.encode()).hexdigest()[:_DIGEST]
     return f"{code[: MOST_OF_A_TOPIC - _DIGEST]}{digest}"
-
-
-def _findings(card: Card) -> list[tuple[str, str]]:
-    return [(finding.rule, finding.band) for finding in card.own_extension.findings]
 
 
 def in_one_word(text: str) -> str:

@@ -15,7 +15,6 @@ from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
-from cards.card import Indicator
 from cards.extension import CardExtension
 from cds_hooks.hold_back.acts import MOST_NOT_APPLICABLE, Key
 from cds_hooks.hold_back.sent_cards import SentCard, answer_of, shown_decision
@@ -170,11 +169,7 @@ def _keys(card: SentCard, service: str, client: str, day: int, patient: str) -> 
         return
     digest = hashlib.sha256(f"{client}\0{patient}".encode("utf-8", "surrogatepass")).digest()[:_PATIENT_BYTES]
     for kind, name in keys_of(card.our_extension, service):
-        yield kind, name, client, _counted_as(card.indicator), day, digest
-
-
-def _counted_as(indicator: Indicator) -> str:
-    return "warning" if indicator == "warning" else "info"
+        yield kind, name, client, "warning" if card.indicator == "warning" else "info", day, digest
 
 
 def keys_of(extension: CardExtension, service: str) -> tuple[Key, ...]:

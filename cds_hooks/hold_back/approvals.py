@@ -117,7 +117,14 @@ class ApprovalBook:
         for rule, version in all_rule_versions().items():
             statements = self.approvals("rule", rule_subject(rule, version.digest))
             if len(statements) >= NEEDED:
-                approvals[rule] = _approval(rule, version.digest, statements)
+                approvals[rule] = Approval(
+                    rule,
+                    version.digest,
+                    " and ".join(statement.by for statement in statements),
+                    " and ".join(statement.role for statement in statements),
+                    datetime.fromisoformat(statements[-1].at).date(),
+                    "; ".join(statement.note for statement in statements if statement.note),
+                )
         return replace(site, approvals=approvals)
 
     def everything(self) -> list[Statement]:
@@ -132,17 +139,6 @@ def approvals_of(configured: Settings) -> ApprovalBook:
 
 def _is_author(person: Signatory, kind: Kind, subject: Subject) -> bool:
     return kind == "waiver" and person.is_named_in(str(subject.get("by")))
-
-
-def _approval(rule: str, digest: str, statements: list[Statement]) -> Approval:
-    return Approval(
-        rule,
-        digest,
-        " and ".join(statement.by for statement in statements),
-        " and ".join(statement.role for statement in statements),
-        datetime.fromisoformat(statements[-1].at).date(),
-        "; ".join(statement.note for statement in statements if statement.note),
-    )
 
 
 NOBODY_APPROVES: Final = "CDS_MODEL_STATE asks for two approvals, and without a trust file nobody can approve."

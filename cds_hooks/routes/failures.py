@@ -10,7 +10,6 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from traceback import walk_tb
-from types import CodeType
 from typing import Final
 
 from starlette.applications import Starlette
@@ -40,13 +39,9 @@ def failure_place(error: BaseException) -> dict[str, str | int]:
     for frame, line in walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] in _FLOORS:
-            location = {"module": module, "function": _name_of(frame.f_code), "line": line}
+            # the log takes plain words only, and a name may be "Service.decide.<locals>.<lambda>"
+            location = {"module": module, "function": _NOT_PLAIN.sub("", frame.f_code.co_qualname), "line": line}
     return location
-
-
-def _name_of(code: CodeType) -> str:
-    # "Service.decide.<locals>.<lambda>": the log takes plain words only
-    return _NOT_PLAIN.sub("", code.co_qualname)
 
 
 def log_failure(event: str, error: BaseException, decision: str, service: str = "", **more: str) -> None:

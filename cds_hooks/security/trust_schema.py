@@ -87,15 +87,11 @@ def _wanted(path: Iterable[str | int]) -> str:
     wanted = ""
     for part in path:
         if "$ref" in node and part not in node:  # the library leaves references out of its paths
-            node = _referred(node["$ref"])
+            node = schema()["$defs"][node["$ref"].rpartition("/")[2]]
         node = node[part]
         if isinstance(node, dict) and isinstance(node.get("description"), str):
             wanted = node["description"]
     return wanted
-
-
-def _referred(reference: str) -> Any:
-    return schema()["$defs"][reference.rpartition("/")[2]]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -37,7 +37,7 @@ def store_feedback(
             stored_answers = _stored_answers(connection, rows)
             answered = _answered_cards(connection, rows) if only_first else set()
             for item, row in zip(items, rows, strict=True):
-                answer = _answer_of(row)
+                answer = tuple(row[name] for name in _ONCE)
                 if answer in stored_answers or row["card"] in answered:
                     continue
                 stored_answers.add(answer)
@@ -56,10 +56,6 @@ def store_feedback(
 
 
 _ONCE: Final = ("card", "outcome", "outcome_timestamp", "accepted_suggestions")
-
-
-def _answer_of(row: Any) -> tuple[str, ...]:
-    return tuple(row[name] for name in _ONCE)
 
 
 def _stored_answers(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, ...]]:

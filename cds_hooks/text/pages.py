@@ -65,10 +65,6 @@ def pages_folder() -> Path | None:
     return folder if (folder / "contents.toml").is_file() else None
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z0-9_]+", text.lower())
-
-
 def _sections(folder: Path) -> Iterator[tuple[str, str, str, str]]:
     """Each section of each page: its page, the title of the page, its heading and its text."""
     for path in (folder.parent / "README.md", *sorted(folder.rglob("*.md"))):
@@ -106,7 +102,7 @@ def ask_pages(question: str, folder: Path) -> Pages:
     text = " ".join(question.split())[:500]
     if _NEVER.search(text) or _OF_PATIENTS.search(text):
         return Pages((), "questions of this kind are not answered by the pages")
-    words = [word for word in _words(text) if len(word) > 1 and not _STOP.fullmatch(word)]
+    words = [word for word in re.findall(r"[a-z0-9_]+", text.lower()) if len(word) > 1 and not _STOP.fullmatch(word)]
     alike = [other for word in words for other in _synonyms().get(word, ())]
     answered = [word for word in words if _count(folder, word) or word in _synonyms()]
     if not words or len(answered) < len(words) / 2:

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -110,12 +110,8 @@ def new(
         "cases/site-example.json": _CASES,
     }
     for name, document in documents.items():
-        (folder / name).write_text(_json(document), "utf-8")
+        (folder / name).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
     for name, header in _TABLES.items():
         (folder / name).write_text(header, "utf-8")
     typer.echo(f"{folder}: family.json, site-example.json with its cases, limits.csv, absent.csv and conditions.csv.")
     typer.echo(f"Set CDS_SITE_RULES={folder}, then: cds-hooks rules check; cds-hooks rules check {folder}/cases")
-
-
-def _json(document: Any) -> str:
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

@@ -93,15 +93,11 @@ def with_absolute_references(value: Any) -> Any:
     if isinstance(value, dict):
         return {
             name: f"{EPIC_BASE}/{member}"
-            if name == "reference" and _is_relative(member)
+            if name == "reference" and (isinstance(member, str) and member[:1].isupper() and "/" in member)
             else with_absolute_references(member)
             for name, member in value.items()
         }
     return [with_absolute_references(item) for item in value] if isinstance(value, list) else value
-
-
-def _is_relative(reference: Any) -> bool:
-    return isinstance(reference, str) and reference[:1].isupper() and "/" in reference
 
 
 DIALECTS: Final = {

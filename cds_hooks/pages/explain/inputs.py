@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from datetime import datetime
 
 from msgspec import Struct
 
@@ -75,7 +74,7 @@ def _input(feature: ModelInput, basis: Basis, contribution: float) -> Input:
         figure=figure,
         unit=unit,
         date=date_of(effective),
-        age=_age(feature, effective, basis.as_of),
+        age="at this call" if feature.name in (AGE, SEX) else format_age(effective, basis.as_of),
         source=source,
         gap="",
         used=f"{top:g} or over" if top is not None and value >= top else "",
@@ -113,10 +112,6 @@ def _undescribed(name: str) -> ModelInput:
     feature = FEATURES.get(name)
     words, unit = (feature.words, feature.unit) if feature is not None else (name, "")
     return ModelInput(name, words, unit, (), "", math.nan, math.nan, None, math.nan, None)
-
-
-def _age(feature: ModelInput, effective: str, as_of: datetime) -> str:
-    return "at this call" if feature.name in (AGE, SEX) else format_age(effective, as_of)
 
 
 def _compared(value: float, feature: ModelInput) -> str:

@@ -5,7 +5,6 @@ What a form holds is in the body and never in an address.
 """
 
 import re
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -245,20 +244,16 @@ class _Explaining:
             return Response(status_code=303, headers=HEADERS | {"location": f"explain/{visitor.bound.decision}"})
         wanted = DecisionFilter(client=visitor.bound.client, patient=visitor.bound.patient)
         decisions = islice(find_decisions(self._url, wanted, _ANSWERS), _ANSWERS)
-        rows = _patient_rows(decisions, self._server.service_titles)
+        rows = [
+            {
+                "id": decision.id,
+                "when": format_time(time_of(decision.decided_at)),
+                "title": self._server.service_titles.get(decision.service, decision.service),
+                "outcome": _outcome(decision),
+            }
+            for decision in decisions
+        ]
         return self._server.page("explain/patient.html", patient=visitor.bound.patient, rows=rows)
-
-
-def _patient_rows(decisions: Iterable[Decision], titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": decision.id,
-            "when": format_time(time_of(decision.decided_at)),
-            "title": titles.get(decision.service, decision.service),
-            "outcome": _outcome(decision),
-        }
-        for decision in decisions
-    ]
 
 
 def _outcome(decision: Decision) -> str:
