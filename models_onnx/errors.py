@@ -21,7 +21,7 @@ ModelError
 └── TrainingRefused       the table is missing, or not of the form the specification names
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 
 class ModelError(Exception):
@@ -120,18 +120,18 @@ class BatchRefused(ModelError):
     """A table of people to score that lacks a column, or has values in a coding or unit that nobody declared."""
 
 
-Reason = Literal["input-missing", "input-unusable", "out-of-range", "outside-population", "excluded"]
-
-
 class UnknownEquation(ModelError):
     """No equation of that name; the message lists the known ones."""
 
 
 class EquationRefused(ModelError):
-    """No value for these inputs, and why; nothing is ever clamped into range."""
+    """No value for these inputs, and why; nothing is ever clamped into range.
 
-    def __init__(self, reason: Reason, text: str, inputs: tuple[str, ...] = ()) -> None:
+    The reasons are input-missing, input-unusable, out-of-range, outside-population and excluded.
+    """
+
+    def __init__(self, reason: str, text: str, inputs: tuple[str, ...] = ()) -> None:
         super().__init__(text)
-        self.reason: Reason = reason
+        self.reason = reason
         self.text = text
         self.inputs = inputs

@@ -22,7 +22,7 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, FeatureVector, map_features
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, read_record, read_value
-from fhir.record.refusals import Refusal
+from fhir.record.refusals import Refusal, WhyNot
 from fhir.record.resources import Bundle, BundleEntry, decoder
 from models_onnx.batch.columns import arrow
 from models_onnx.batch.scoring import Rows, score_rows
@@ -30,7 +30,6 @@ from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.declaration import Equation
 from models_onnx.equations.record_inputs import (
     FeatureReadings,
-    NoValue,
     features_of,
     inputs_from_features,
     refused_at_once,
@@ -282,7 +281,7 @@ def _equations(
         refused = refused_at_once(equation, readings, of_place)
         charted = inputs_from_features(equation, readings, of_place) if len(refused) < len(equation.outputs) else None
         for output in equation.outputs:
-            no: NoValue | EquationRefused | None = refused.get(output.id)
+            no: WhyNot | EquationRefused | None = refused.get(output.id)
             if no is None and charted is not None:
                 try:
                     result = charted.calculate(output.id)

@@ -26,53 +26,41 @@ from cds_hooks.security.client import TrustedClient
 from cds_hooks.security.trust import Trust
 from fhir.client.errors import FetchError, InvalidQuery
 from fhir.client.query import FetchLimits, Query, Read, Search
-from fhir.record.refusals import Refusal
+from fhir.record.refusals import Refusal, WhyNot
 from fhir.record.resources import Bundle
 
 if TYPE_CHECKING:
     from fhir.client.client import FetchResult, FhirClient
 
-# What to do about a missing prefetch key: the query that would bring it, or the reason why it stays missing
+# What to do about a missing prefetch key: the query that would bring it, or the reason why it stays missing. The codes
+# of these reasons are those below, of `fhir/client/errors.py` and of `cds_hooks/security/addresses.py`.
 
 
-class GapReason(Struct, frozen=True):
-    """What stood in the way.
-
-    The codes are no-server, no-token, not-found, not-allowed, no-value, needs-another, and those of
-    `fhir/client/errors.py` and `cds_hooks/security/addresses.py`.
-    """
-
-    code: str
-    text: str
-
-
-NO_SERVER: Final = GapReason("no-server", "the EHR did not send them and named no server to ask")
-NO_TOKEN: Final = GapReason("no-token", "the EHR did not send them and gave no token to ask with")
-OTHER_SUBJECT: Final = GapReason(
-    "not-allowed", "the access token that came with the call is for another client than us"
-)
-NO_SUCH_PATIENT: Final = GapReason("not-found", "the FHIR server has no such patient")
-NO_VALUE: Final = GapReason("no-value", "the call has no value for a token of its query")
-NOT_KNOWN_BEFORE: Final = GapReason("needs-another", "what it is looked up by is not known")
+NO_SERVER: Final = WhyNot("no-server", "the EHR did not send them and named no server to ask")
+NO_TOKEN: Final = WhyNot("no-token", "the EHR did not send them and gave no token to ask with")
+OTHER_SUBJECT: Final = WhyNot("not-allowed", "the access token that came with the call is for another client than us")
+NO_SUCH_PATIENT: Final = WhyNot("not-found", "the FHIR server has no such patient")
+NO_VALUE: Final = WhyNot("no-value", "the call has no value for a token of its query")
+NOT_KNOWN_BEFORE: Final = WhyNot("needs-another", "what it is looked up by is not known")
 
 # What the way out says of an address that is not this client's.
 _NOT_ALLOWED: Final = frozenset({"not-registered", "malformed", "address"})
 
 
-def gap_reason_of_refusal(error: OutboundRefused) -> GapReason:
+def gap_reason_of_refusal(error: OutboundRefused) -> WhyNot:
     """Of an address or a token that does not leave this server."""
     code = "not-allowed" if error.reason in _NOT_ALLOWED else error.reason
-    return GapReason(code, f"the FHIR server is not read ({error.text[0].lower()}{error.text[1:].rstrip('.')})")
+    return WhyNot(code, f"the FHIR server is not read ({error.text[0].lower()}{error.text[1:].rstrip('.')})")
 
 
-def gap_reason(error: FetchError | NoValue) -> GapReason:
+def gap_reason(error: FetchError | NoValue) -> WhyNot:
     """Of a query that brought nothing, or not everything."""
     if isinstance(error, NoValue):
         return NOT_KNOWN_BEFORE if error.unknown else NO_VALUE
     # what the way out refuses reaches the FHIR client as a connection that was not to be had
     if isinstance(error.__cause__, OutboundRefused):
         return gap_reason_of_refusal(error.__cause__)
-    return GapReason(error.reason, error.text)
+    return WhyNot(error.reason, error.text)
 
 
 def known_token_values(
@@ -116,12 +104,12 @@ def _is_answered(gap: KeyState, values: TokenValues, protocol: str) -> bool:
     return isinstance(query, KeyState) and query.is_known
 
 
-def still_missing(state: KeyState, reason: GapReason) -> KeyState:
+def still_missing(state: KeyState, reason: WhyNot) -> KeyState:
     """Return the same gap, with why it could not be filled."""
     text = f"{state.text}; {reason.text}"
     if state.state == "unobtainable":
-        return replace(state, reason=reason.code, text=text)
-    return replace(state, cause=reason.code, text=text)
+        return replace(state, reason=reason.reason, text=text)
+    return replace(state, cause=reason.reason, text=text)
 
 
 def _nothing(gap: KeyState) -> KeyState:
@@ -161,7 +149,7 @@ class PrefetchFill:
         self.states: dict[str, KeyState] = {key_state.template.key: key_state for key_state in state.states}
         self.refusals: list[Refusal] = []
         self._products_asked: set[str] = set()
-        self._products_ended: GapReason | None = None
+        self._products_ended: WhyNot | None = None
 
     async def fill_keys(self) -> None:
         """Asks for everything that is missing at the same time; then for what could only be looked up by that."""
@@ -259,13 +247,13 @@ class PrefetchFill:
                 self._only_referred_to(len(ids), orders, ended)
                 return
 
-    def _only_referred_to(self, count: int, orders: list[KeyState], ended: GapReason) -> None:
+    def _only_referred_to(self, count: int, orders: list[KeyState], ended: WhyNot) -> None:
         text = "1 medication is only referred to" if count == 1 else f"{count} medications are only referred to"
         for state in orders:
             if state.is_known and not state.reason:
                 self._keep(_in_part(replace(state, text=text), ended))
 
-    async def _fetch_medications(self, ids: list[str], key: str) -> GapReason | None:
+    async def _fetch_medications(self, ids: list[str], key: str) -> WhyNot | None:
         try:
             result = await self._fhir.fetch(medication_search(ids), "medications")
         except FetchError as error:
@@ -275,8 +263,8 @@ class PrefetchFill:
         return gap_reason(result.ended) if result.ended is not None else None
 
 
-def _in_part(state: KeyState, reason: GapReason) -> KeyState:
-    return replace(state, reason="partial", cause=reason.code, text=f"{state.text}; {reason.text}")
+def _in_part(state: KeyState, reason: WhyNot) -> KeyState:
+    return replace(state, reason="partial", cause=reason.reason, text=f"{state.text}; {reason.text}")
 
 
 def _count(value: Any) -> int:
@@ -365,11 +353,11 @@ class PrefetchFetcher:
 class _NoServer(Exception):
     """There is no server to ask, or it may not be asked."""
 
-    def __init__(self, why: GapReason) -> None:
+    def __init__(self, why: WhyNot) -> None:
         super().__init__(why.text)
         self.why = why
 
 
-def _unfilled(state: PrefetchState, reason: GapReason) -> Iterator[KeyState]:
+def _unfilled(state: PrefetchState, reason: WhyNot) -> Iterator[KeyState]:
     for key_state in state.states:
         yield still_missing(key_state, reason) if key_state.is_gap else key_state

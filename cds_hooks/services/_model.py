@@ -18,10 +18,10 @@ from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.serving.eligibility import (
     OUT_OF_RANGE,
-    NotScored,
     lacks_inputs,
     may_be_scored,
     not_scored,
@@ -176,7 +176,7 @@ class ModelEstimate(Struct, frozen=True):
     model: Model
     computed: Prediction | None
     vector: FeatureVector
-    refused: NotScored | None
+    refused: WhyNot | None
 
     @property
     def prediction(self) -> Prediction:
@@ -269,14 +269,14 @@ def _without_twin(refused_estimate: ModelEstimate) -> ModelEstimate:
     return replace(refused_estimate, refused=replace(refused_estimate.refused, text=text))
 
 
-def _out_of_all_range(model: Model, vector: FeatureVector) -> NotScored | None:
+def _out_of_all_range(model: Model, vector: FeatureVector) -> WhyNot | None:
     """Return a value that nobody can have says that something is wrong with the chart: it does not count as missing."""
     strange = [gap for gap in vector.missing if gap.implausible and gap.feature.name in model.features]
     if not strange:
         return None
     texts = " ".join(gap.text for gap in strange)
     text = f"{model.manifest.title}: no score, outside the range the model was built on. {texts}"
-    return NotScored(OUT_OF_RANGE, text, tuple(gap.feature.name for gap in strange))
+    return WhyNot(OUT_OF_RANGE, text, tuple(gap.feature.name for gap in strange))
 
 
 async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withheld: WhyWithheld) -> ModelEstimate:
@@ -288,5 +288,5 @@ async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withhel
     if refused is None:
         refused = _out_of_all_range(model, vector)
     if refused is None and (reason := why_withheld(model)) is not None:
-        refused = NotScored(NOT_RELEASED, reason)
+        refused = WhyNot(NOT_RELEASED, reason)
     return ModelEstimate(model, prediction, vector, refused)

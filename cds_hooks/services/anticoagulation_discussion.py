@@ -120,7 +120,7 @@ async def decide(call: ServiceInput) -> Advice:
 
 def _for_any_rhythm(charted: RecordInputs, rhythm: ConditionHit | None) -> RecordInputs:
     """Return the inputs as of somebody with fibrillation, where the chart has it as past only."""
-    is_without_rhythm = charted.excluded is not None and charted.excluded.inputs == charted.equation.only_with
+    is_without_rhythm = charted.excluded is not None and charted.excluded.about == charted.equation.only_with
     return replace(charted, excluded=None) if rhythm is not None and is_without_rhythm else charted
 
 

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -24,6 +26,14 @@ class Refusal:
     analyte: str = ""
     code: str = ""
     statement: str = ""
+
+
+class WhyNot(Struct, frozen=True, gc=False):
+    """Why there is no value, score or data: a code for programs, a sentence for a person, and what it is about."""
+
+    reason: str
+    text: str
+    about: tuple[str, ...] = ()
 
 
 MOST_ALIKE = 5

@@ -10,12 +10,12 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from fhir.record.refusals import WhyNot
 from models_onnx.batch.columns import Array, Mask
 from models_onnx.serving.eligibility import (
     OUT_OF_RANGE,
     OUTSIDE_POPULATION,
     WHAT_IS_MISSING,
-    NotScored,
     not_in_population,
     not_scored,
 )
@@ -118,7 +118,7 @@ def _refuse(
         there = ~missing[:, [names.index(member) for member in group.members]]
         lacking |= there.sum(axis=1) < group.at_least
     implausible = rows.implausible[chosen]
-    sentences: dict[bytes, NotScored | None] = {}
+    sentences: dict[bytes, WhyNot | None] = {}
     for row in np.flatnonzero(lacking | out.any(axis=1)).tolist():
         # What is missing is said alike for everybody who misses the same.
         pattern = missing[row].tobytes() if lacking[row] else b""
@@ -130,15 +130,15 @@ def _refuse(
             _say(reason, text, chosen[row], _implausible(model, rows.inputs[chosen[row]], implausible[row]))
 
 
-def _implausible(model: Model, values: Array, implausible: Mask) -> NotScored:
+def _implausible(model: Model, values: Array, implausible: Mask) -> WhyNot:
     items = [model.manifest.features[index] for index in np.flatnonzero(implausible).tolist()]
     descriptions = "; ".join(f"{item.words} {values[model.features.index(item.name)]:g} {item.unit}" for item in items)
     title = model.manifest.title
     text = f"{title}: no score, outside the range the model was built on. Outside the plausible range: {descriptions}."
-    return NotScored(OUT_OF_RANGE, text, tuple(item.name for item in items))
+    return WhyNot(OUT_OF_RANGE, text, tuple(item.name for item in items))
 
 
-def _say(reason: Texts, text: Texts, row: int, not_scored: NotScored | None) -> None:
+def _say(reason: Texts, text: Texts, row: int, not_scored: WhyNot | None) -> None:
     if not_scored is not None:
         reason[row], text[row] = not_scored.reason, not_scored.text
 

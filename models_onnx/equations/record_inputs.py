@@ -14,18 +14,11 @@ from msgspec.structs import replace
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing, map_features
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.calculate import EquationResult, calculate
 from models_onnx.equations.declaration import Equation, EquationInput
-from models_onnx.errors import EquationRefused, Reason
-
-
-class NoValue(Struct, frozen=True):
-    """Why an equation gives no value for somebody; `EquationRefused` says the same as an exception."""
-
-    reason: Reason
-    text: str
-    inputs: tuple[str, ...] = ()
+from models_onnx.errors import EquationRefused
 
 
 class RecordInputs(Struct, frozen=True):
@@ -40,7 +33,7 @@ class RecordInputs(Struct, frozen=True):
     evidence: Mapping[str, FeatureValue]
     missing: Mapping[str, Missing]
     not_found: tuple[EquationInput, ...]
-    excluded: NoValue | None
+    excluded: WhyNot | None
     vector: FeatureVector | None = None
     """Everything that was read for it, as the record of a decision keeps it."""
 
@@ -55,7 +48,7 @@ class RecordInputs(Struct, frozen=True):
         A missing input is refused with the reason the record gives: not recorded, too old, not usable.
         """
         if self.excluded is not None:
-            raise EquationRefused(self.excluded.reason, self.excluded.text, self.excluded.inputs)
+            raise EquationRefused(self.excluded.reason, self.excluded.text, self.excluded.about)
         wanted = self.equation.output(output).id
         for item in self.equation.inputs:
             if item.name in self.missing and item.is_needed_for(wanted):
@@ -135,7 +128,7 @@ def inputs_from_record(
 
 def refused_at_once(
     equation: Equation, features: FeatureReadings, site: Mapping[str, Value] | None = None
-) -> dict[str, NoValue]:
+) -> dict[str, WhyNot]:
     """Return the outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, and why.
 
     Nothing more is read than what decides it.
@@ -143,14 +136,14 @@ def refused_at_once(
     excluded = _excluded(equation, features)
     if excluded is not None:
         return {output.id: excluded for output in equation.outputs}
-    refused: dict[str, NoValue] = {}
+    refused: dict[str, WhyNot] = {}
     why = None
     for output, needed in equation.read_for.items():
         for item in needed:
             reading = features[item.feature]
             if type(reading) is Missing and (site is None or item.name not in site):
-                if why is None or why.inputs != (item.name,):
-                    why = NoValue("input-missing", f"{equation.title}: {reading.text}", (item.name,))
+                if why is None or why.about != (item.name,):
+                    why = WhyNot("input-missing", f"{equation.title}: {reading.text}", (item.name,))
                 refused[output] = why
                 break
     return refused
@@ -189,23 +182,23 @@ def _value(item: EquationInput, reading: FeatureValue) -> Value:
     return bool(reading.value) if item.kind == "yes-no" else reading.value
 
 
-def _excluded(equation: Equation, features: FeatureReadings) -> NoValue | None:
+def _excluded(equation: Equation, features: FeatureReadings) -> WhyNot | None:
     for name, words in equation.excluded_by:
         reading = features[name]
         if type(reading) is Missing:
             text = f"{equation.title}: not for {words}, and that cannot be told. {reading.text}"
-            return NoValue("excluded", text, (name,))
+            return WhyNot("excluded", text, (name,))
         if type(reading) is FeatureValue and reading.value:
             text = f"{equation.title}: not for {words}; {FEATURES[name].words.lower()} is on record."
-            return NoValue("excluded", text, (name,))
+            return WhyNot("excluded", text, (name,))
     return _not_for(equation, features) if equation.only_with else None
 
 
-def _not_for(equation: Equation, features: FeatureReadings) -> NoValue | None:
+def _not_for(equation: Equation, features: FeatureReadings) -> WhyNot | None:
     for name in equation.only_with:
         reading = features[name]
         if type(reading) is FeatureValue and reading.value:
             return None
     words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
     text = f"{equation.title}: for {equation.population}; {words} is not found in the chart."
-    return NoValue("outside-population", text, equation.only_with)
+    return WhyNot("outside-population", text, equation.only_with)

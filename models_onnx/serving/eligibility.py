@@ -3,20 +3,11 @@
 from math import isnan
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
+from fhir.record.refusals import WhyNot
 from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGroup
 from models_onnx.serving.runtime import Prediction
-
-
-class NotScored(Struct, frozen=True):
-    """Why there is no score: a reason code, a sentence for the reader, and the inputs it is about."""
-
-    reason: str
-    text: str
-    features: tuple[str, ...] = ()
-
 
 UNKNOWN_AGE = "age-unknown"
 OUTSIDE_POPULATION = "outside-population"
@@ -26,13 +17,13 @@ OUT_OF_RANGE = "out-of-range"
 WHAT_IS_MISSING = (INPUT_MISSING, TOO_FEW_INPUTS)
 
 
-def not_in_population(manifest: Manifest, age_years: float | None) -> NotScored | None:
+def not_in_population(manifest: Manifest, age_years: float | None) -> WhyNot | None:
     """Return whether the age keeps the person out; None where it does not. Conditions are the caller's to look up."""
     if age_years is None or isnan(age_years):
         text = f"{manifest.title}: no score, because no usable date of birth is on record (year and month at least)."
-        return NotScored(UNKNOWN_AGE, text)
+        return WhyNot(UNKNOWN_AGE, text)
     if age_years < manifest.population.age_low:
-        return NotScored(
+        return WhyNot(
             OUTSIDE_POPULATION,
             f"{manifest.title}: no score. It is for {manifest.population.words}; this person is {age_years:.0f}.",
             ("age_years",),
@@ -40,7 +31,7 @@ def not_in_population(manifest: Manifest, age_years: float | None) -> NotScored 
     return None
 
 
-def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | None:
+def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> WhyNot | None:
     """Find the first reason not to score this vector (order of the manifest's features, NaN missing); None if fine.
 
     In this order: an input that must be there, too few of a group, a value outside the trained range.
@@ -48,14 +39,14 @@ def not_scored(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | N
     return lacks_inputs(manifest, values) or _out_of_range(manifest, values)
 
 
-def lacks_inputs(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | None:
+def lacks_inputs(manifest: Manifest, values: NDArray[np.float64]) -> WhyNot | None:
     """Return what `not_scored` has against this vector for what is missing; it needs no run of the model."""
     pairs = zip(manifest.features, values.tolist(), strict=True)
     absent = {item.name for item, value in pairs if isnan(value)}
     return (_missing(manifest, absent) or _too_few(manifest, absent)) if absent else None
 
 
-def twin_may_take_over(manifest: Manifest, refused: NotScored | None) -> bool:
+def twin_may_take_over(manifest: Manifest, refused: WhyNot | None) -> bool:
     """Return whether the model is refused for what is missing, and has a twin that needs less."""
     return refused is not None and manifest.twin is not None and refused.reason in WHAT_IS_MISSING
 
@@ -81,20 +72,20 @@ def out_of_range(feature: ModelInput, value: float) -> bool:
     return bool(x < np.float32(feature.trained_low) or above)
 
 
-def _missing(manifest: Manifest, absent: set[str]) -> NotScored | None:
+def _missing(manifest: Manifest, absent: set[str]) -> WhyNot | None:
     needed = [manifest.feature(name) for name in manifest.required.always if name in absent]
     if not needed:
         return None
     words = " and ".join(item.words.lower() for item in needed)
     text = f"{manifest.title}: no score, because {words} must be known."
-    return NotScored(INPUT_MISSING, text, tuple(item.name for item in needed))
+    return WhyNot(INPUT_MISSING, text, tuple(item.name for item in needed))
 
 
-def _too_few(manifest: Manifest, absent: set[str]) -> NotScored | None:
+def _too_few(manifest: Manifest, absent: set[str]) -> WhyNot | None:
     for group in manifest.required.groups:
         lacking = tuple(name for name in group.members if name in absent)
         if len(group.members) - len(lacking) < group.at_least:
-            return NotScored(TOO_FEW_INPUTS, _too_few_text(manifest, group, lacking), lacking)
+            return WhyNot(TOO_FEW_INPUTS, _too_few_text(manifest, group, lacking), lacking)
     return None
 
 
@@ -107,7 +98,7 @@ def _too_few_text(manifest: Manifest, group: RequiredInputGroup, lacking: tuple[
     )
 
 
-def _out_of_range(manifest: Manifest, values: NDArray[np.float64]) -> NotScored | None:
+def _out_of_range(manifest: Manifest, values: NDArray[np.float64]) -> WhyNot | None:
     pairs = zip(manifest.features, values.tolist(), strict=True)
     outside = [(item, value) for item, value in pairs if out_of_range(item, value)]
     if not outside:
@@ -117,4 +108,4 @@ def _out_of_range(manifest: Manifest, values: NDArray[np.float64]) -> NotScored 
         for item, value in outside
     )
     text = f"{manifest.title}: no score, outside the range the model was built on: {ranges}."
-    return NotScored(OUT_OF_RANGE, text, tuple(item.name for item, _ in outside))
+    return WhyNot(OUT_OF_RANGE, text, tuple(item.name for item, _ in outside))

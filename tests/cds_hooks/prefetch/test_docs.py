@@ -10,11 +10,12 @@ from cds_hooks.prefetch import fetch
 from cds_hooks.security.addresses import RefusedReason
 from cds_hooks.services import find_services
 from fhir.client import errors
+from fhir.record.refusals import WhyNot
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs/prefetch.md").read_text()
 KEYS = sorted({template.key for service in find_services().values() for template in service.templates})
-OURS = {each.code for each in vars(fetch).values() if isinstance(each, fetch.GapReason)}
+OURS = {each.reason for each in vars(fetch).values() if isinstance(each, WhyNot)}
 OF_THE_SERVER = {each.reason for each in errors.FetchError.__subclasses__()}
 REFUSED = set(get_args(RefusedReason)) - {"not-registered", "malformed", "address"}  # said as not-allowed
 

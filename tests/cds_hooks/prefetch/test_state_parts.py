@@ -14,7 +14,6 @@ from cds_hooks.errors import PreconditionFailed
 from cds_hooks.prefetch.fetch import (
     NO_VALUE,
     NOT_KNOWN_BEFORE,
-    GapReason,
     gap_reason,
     gap_reason_of_refusal,
     known_token_values,
@@ -43,6 +42,7 @@ from cds_hooks.prefetch.template import KeyPolicy, Template
 from cds_hooks.security.addresses import OutboundRefused
 from fhir.client.errors import FetchError
 from fhir.client.query import Read, Search
+from fhir.record.refusals import WhyNot
 from fhir.record.resources import decoder
 from tests.fhir.mapping.charts import AS_OF
 
@@ -176,16 +176,16 @@ def test_why_a_query_brought_nothing() -> None:
     assert gap_reason(NoValue("t")) == NO_VALUE
     assert gap_reason(NoValue("t", ("key",))) == NOT_KNOWN_BEFORE
     refused = OutboundRefused("address", "Its address is private.")
-    assert gap_reason_of_refusal(refused) == GapReason(
+    assert gap_reason_of_refusal(refused) == WhyNot(
         "not-allowed", "the FHIR server is not read (its address is private)"
     )
-    assert gap_reason_of_refusal(OutboundRefused("too-many", "Too many.")).code == "too-many"
-    assert gap_reason_of_refusal(OutboundRefused("not-registered", "X.")).code == "not-allowed"
-    assert gap_reason_of_refusal(OutboundRefused("malformed", "X.")).code == "not-allowed"
+    assert gap_reason_of_refusal(OutboundRefused("too-many", "Too many.")).reason == "too-many"
+    assert gap_reason_of_refusal(OutboundRefused("not-registered", "X.")).reason == "not-allowed"
+    assert gap_reason_of_refusal(OutboundRefused("malformed", "X.")).reason == "not-allowed"
 
 
 def test_a_gap_that_could_not_be_filled_says_both_reasons() -> None:
-    reason = GapReason("no-server", "no server")
+    reason = WhyNot("no-server", "no server")
     first = still_missing(state(reason="not-sent", cause="c", text="not sent"), reason)
     assert (first.reason, first.cause, first.text) == ("no-server", "c", "not sent; no server")
     second = still_missing(state(kind="given", reason="old", text="old"), reason)
@@ -213,9 +213,9 @@ def test_the_query_of_a_gap_or_why_there_is_none() -> None:
 
 def test_what_the_way_out_refused_is_told_as_its_refusal() -> None:
     error = FetchError("no connection")
-    assert gap_reason(error) == GapReason("not-fetched", "no connection")
+    assert gap_reason(error) == WhyNot("not-fetched", "no connection")
     error.__cause__ = OutboundRefused("address", "Its address is private.")
-    assert gap_reason(error) == GapReason("not-allowed", "the FHIR server is not read (its address is private)")
+    assert gap_reason(error) == WhyNot("not-allowed", "the FHIR server is not read (its address is private)")
 
 
 def test_a_gap_that_needs_no_query_is_answered_before_anything_is_fetched() -> None:

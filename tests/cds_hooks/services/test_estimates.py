@@ -27,7 +27,8 @@ from cds_hooks.services._service import Advice, advise_by_model
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
-from models_onnx.serving.eligibility import INPUT_MISSING, OUT_OF_RANGE, TOO_FEW_INPUTS, NotScored
+from fhir.record.refusals import WhyNot
+from models_onnx.serving.eligibility import INPUT_MISSING, OUT_OF_RANGE, TOO_FEW_INPUTS
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model, Prediction
 from tests.cds_hooks.test_trusted_models import released
@@ -137,7 +138,7 @@ def test_the_model_answers_where_it_has_enough_else_its_twin_if_that_has() -> No
     assert neither.model is MODEL
     assert neither.computed is None
     assert neither.refused is not None
-    assert (neither.refused.reason, neither.refused.features) == (TOO_FEW_INPUTS, LABS)
+    assert (neither.refused.reason, neither.refused.about) == (TOO_FEW_INPUTS, LABS)
     assert not neither.is_recorded
 
 
@@ -146,14 +147,12 @@ def test_where_the_twin_cannot_be_served_the_reason_says_so() -> None:
     refused = _estimated(_vector(LABS), absent).refused
     of_model = _estimated(_vector(LABS)).refused
     assert of_model is not None
-    assert refused == NotScored(
-        TOO_FEW_INPUTS, f"{of_model.text} The model for fewer values cannot be served here.", LABS
-    )
+    assert refused == WhyNot(TOO_FEW_INPUTS, f"{of_model.text} The model for fewer values cannot be served here.", LABS)
 
 
 def test_a_model_that_may_not_be_shown_is_no_reason_to_ask_its_twin() -> None:
     withheld = _estimated(_vector(), withheld={MODEL: "It is retired."})
-    assert (withheld.model, withheld.refused) == (MODEL, NotScored(NOT_RELEASED, "It is retired."))
+    assert (withheld.model, withheld.refused) == (MODEL, WhyNot(NOT_RELEASED, "It is retired."))
     assert not withheld.is_recorded
     missing_first = _estimated(_vector(("age_years",)), withheld={MODEL: "It is retired."})
     assert missing_first.refused is not None
@@ -164,7 +163,7 @@ def test_values_outside_the_range_are_a_reason_against_an_estimate() -> None:
     high = next(item for item in MODEL.manifest.features if item.clip_high is None and item.name != "age_years")
     strange = _estimated(_vector(changed={high.name: high.trained_high * 1.01}))
     assert strange.refused is not None
-    assert (strange.refused.reason, strange.refused.features) == (OUT_OF_RANGE, (high.name,))
+    assert (strange.refused.reason, strange.refused.about) == (OUT_OF_RANGE, (high.name,))
     assert strange.computed is not None
 
     albumin, weight, glucose = features_named(("albumin_g_dl", "discharge_destination", "glucose_mg_dl"))
@@ -174,7 +173,7 @@ def test_values_outside_the_range_are_a_reason_against_an_estimate() -> None:
         Missing(glucose, "stale", "Glucose is old."),
     ]
     implausible = _estimated(_vector(("albumin_g_dl",), gaps=gaps))
-    assert implausible.refused == NotScored(
+    assert implausible.refused == WhyNot(
         OUT_OF_RANGE,
         f"{MODEL.manifest.title}: no score, outside the range the model was built on. Albumin 999 is implausible.",
         ("albumin_g_dl",),

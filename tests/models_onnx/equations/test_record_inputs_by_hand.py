@@ -6,11 +6,11 @@ import pytest
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
+from fhir.record.refusals import WhyNot
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import find_equations
 from models_onnx.equations.record_inputs import (
     FeatureReadings,
-    NoValue,
     RecordInputs,
     features_of,
     inputs_from_features,
@@ -87,7 +87,7 @@ def test_an_input_that_an_output_does_not_need_may_be_missing_and_a_no_that_was_
     with pytest.raises(EquationRefused, match=r"No bmi_kg_m2\.$"):
         read.calculate("heart_failure|30y")
     assert refused_at_once(EQUATIONS["prevent_base"], _readings(**_PREVENT)) == {
-        f"heart_failure|{years}y": NoValue(
+        f"heart_failure|{years}y": WhyNot(
             "input-missing", f"{EQUATIONS['prevent_base'].title}: No bmi_kg_m2.", ("bmi",)
         )
         for years in (10, 30)
@@ -109,7 +109,7 @@ def test_whom_an_equation_is_not_for_because_nothing_says_the_condition(value: A
     readings: dict[str, Any] = dict.fromkeys((feature.name for feature in features_of(EQUATIONS["has_bled"])), 0)
     readings |= {"age_years": 70, "has_atrial_fibrillation": value}
     words = FEATURES["has_atrial_fibrillation"].words.lower()
-    refusal = NoValue(
+    refusal = WhyNot(
         "outside-population",
         f"HAS-BLED: for {EQUATIONS['has_bled'].population}; {words} is not found in the chart.",
         ("has_atrial_fibrillation",),
@@ -120,7 +120,7 @@ def test_whom_an_equation_is_not_for_because_nothing_says_the_condition(value: A
     with pytest.raises(EquationRefused) as refused:
         read.calculate()
     assert (refused.value.reason, refused.value.text, refused.value.inputs) == (
-        refusal.reason, refusal.text, refusal.inputs,
+        refusal.reason, refusal.text, refusal.about,
     )  # fmt: skip
     assert not read.could_reach("score", lambda _result: True)
 
@@ -130,7 +130,7 @@ def test_who_is_excluded_or_of_whom_that_cannot_be_told(name: str) -> None:
     words = "acute kidney injury at the time of the sample" if "acute" in name else "dialysis or kidney transplant"
     charted = FEATURES[name].words.lower()
     for value, end in ((1, f"; {charted} is on record."), (None, f", and that cannot be told. No {name}.")):
-        refusal = NoValue("excluded", f"{KFRE.title}: not for {words}{end}", (name,))
+        refusal = WhyNot("excluded", f"{KFRE.title}: not for {words}{end}", (name,))
         values = {**WELL, name: value}
         assert _inputs(site=AMERICA, **values).excluded == refusal
         assert refused_at_once(KFRE, _readings(**values)) == {"2y": refusal, "5y": refusal}
@@ -138,9 +138,9 @@ def test_who_is_excluded_or_of_whom_that_cannot_be_told(name: str) -> None:
 
 def test_the_first_missing_input_is_why_and_what_the_site_gives_is_not_missing() -> None:
     values = {**WELL, "uacr_mg_g": None, "egfr_ckd_epi_2021": None}
-    refusal = NoValue("input-missing", f"{KFRE.title}: No egfr_ckd_epi_2021.", ("egfr",))
+    refusal = WhyNot("input-missing", f"{KFRE.title}: No egfr_ckd_epi_2021.", ("egfr",))
     assert refused_at_once(KFRE, _readings(**values)) == {"2y": refusal, "5y": refusal}
-    later = NoValue("input-missing", f"{KFRE.title}: No uacr_mg_g.", ("uacr",))
+    later = WhyNot("input-missing", f"{KFRE.title}: No uacr_mg_g.", ("uacr",))
     assert refused_at_once(KFRE, _readings(**values), {"egfr": 30.0}) == {"2y": later, "5y": later}
     assert refused_at_once(KFRE, _readings(**values), {"egfr": 30.0, "uacr": 300.0}) == {}
     assert refused_at_once(KFRE, _readings(**WELL)) == {}

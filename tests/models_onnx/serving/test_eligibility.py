@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from fhir.record.refusals import WhyNot
 from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGroup, RequiredInputs, Twin
 from models_onnx.models.mortality_5y import LABS
 from models_onnx.serving.effects import Effect, effects, values_over_range
 from models_onnx.serving.eligibility import (
-    NotScored,
     lacks_inputs,
     may_be_scored,
     not_in_population,
@@ -50,7 +50,7 @@ def test_seven_labs_are_too_few_and_eight_are_enough(mortality: Model) -> None:
     assert told is not None
     assert told.reason == "too-few-inputs"
     assert "7 of the 11" in told.text
-    assert told.features == ("albumin_g_dl", "alp_u_l", "bun_mg_dl", "rdw_pct")
+    assert told.about == ("albumin_g_dl", "alp_u_l", "bun_mg_dl", "rdw_pct")
     assert "Red cell width" in told.text
 
 
@@ -73,7 +73,7 @@ def test_the_masks_of_a_prediction_say_the_same_as_its_values(mortality: Model) 
 def test_without_sex_there_is_no_score(mortality: Model) -> None:
     told = not_scored(mortality.manifest, person(mortality, sex_male=math.nan))
     assert told is not None
-    assert (told.reason, told.features) == ("input-missing", ("sex_male",))
+    assert (told.reason, told.about) == ("input-missing", ("sex_male",))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_value_outside_the_trained_range_is_refused_and_named(
 ) -> None:
     told = not_scored(mortality.manifest, person(mortality, **{name: value}))
     assert told is not None, why
-    assert (told.reason, told.features) == ("out-of-range", (name,))
+    assert (told.reason, told.about) == ("out-of-range", (name,))
     assert mortality.manifest.feature(name).words in told.text
     assert f"{value:g}" in told.text
 
@@ -111,7 +111,7 @@ def test_the_range_check_is_that_of_the_model_file(mortality: Model) -> None:
 
 @pytest.mark.parametrize("reason", ["input-missing", "too-few-inputs", "age-unknown", "outside-population"])
 def test_a_twin_takes_over_only_what_is_refused_for_missing_inputs(mortality: Model, reason: str) -> None:
-    refused = NotScored(reason, "a sentence")
+    refused = WhyNot(reason, "a sentence")
     with_twin = msgspec.structs.replace(mortality.manifest, twin=Twin("mortality_5y_small", "needs less"))
     without = msgspec.structs.replace(mortality.manifest, twin=None)
     assert twin_may_take_over(with_twin, refused) is (reason in ("input-missing", "too-few-inputs"))
@@ -159,13 +159,13 @@ def test_who_is_old_enough_is_of_the_population(age: float) -> None:
 
 @pytest.mark.parametrize("age", [None, NAN])
 def test_without_an_age_there_is_no_score(age: float | None) -> None:
-    assert not_in_population(MANIFEST, age) == NotScored(
+    assert not_in_population(MANIFEST, age) == WhyNot(
         "age-unknown", "Falls: no score, because no usable date of birth is on record (year and month at least).", ()
     )
 
 
 def test_who_is_too_young() -> None:
-    assert not_in_population(MANIFEST, 17.0) == NotScored(
+    assert not_in_population(MANIFEST, 17.0) == WhyNot(
         "outside-population", "Falls: no score. It is for adults; this person is 17.", ("age_years",)
     )
 
@@ -179,10 +179,10 @@ def test_who_is_too_young() -> None:
         ((18, 2.5, 120), None),
         ((90, 100, 160), None),
         ((120, 100, 160), None),
-        ((NAN, NAN, NAN), NotScored("input-missing", "Falls: no score, because age must be known.", ("age",))),
+        ((NAN, NAN, NAN), WhyNot("input-missing", "Falls: no score, because age must be known.", ("age",))),
         (
             (50, NAN, NAN),
-            NotScored(
+            WhyNot(
                 "too-few-inputs",
                 "Falls: no score. 0 of the 2 laboratory values are usable, at least 1 are needed. Missing: Urea, "
                 "Sodium.",
@@ -191,7 +191,7 @@ def test_who_is_too_young() -> None:
         ),
         (
             (17, 100.5, 161),
-            NotScored(
+            WhyNot(
                 "out-of-range",
                 "Falls: no score, outside the range the model was built on: Age 17 a (built on 18 to 90); Urea 100.5 "
                 "mg/dL (built on 2.5 to 100); Sodium 161 mmol/L (built on 120 to 160).",
@@ -200,7 +200,7 @@ def test_who_is_too_young() -> None:
         ),
         (
             (50, NAN, 119.9),
-            NotScored(
+            WhyNot(
                 "out-of-range",
                 "Falls: no score, outside the range the model was built on: Sodium 119.9 mmol/L (built on 120 to 160).",
                 ("sodium",),
@@ -208,7 +208,7 @@ def test_who_is_too_young() -> None:
         ),
     ],
 )
-def test_the_first_reason_against_a_score(values: tuple[float, ...], reason: NotScored | None) -> None:
+def test_the_first_reason_against_a_score(values: tuple[float, ...], reason: WhyNot | None) -> None:
     assert not_scored(MANIFEST, np.array(values)) == reason
     missing = lacks_inputs(MANIFEST, np.array(values))
     assert missing == (None if reason is None or reason.reason == "out-of-range" else reason)
@@ -216,7 +216,7 @@ def test_the_first_reason_against_a_score(values: tuple[float, ...], reason: Not
 
 def test_two_inputs_that_must_be_there_are_named_together() -> None:
     both = cast(Manifest, SimpleNamespace(**{**vars(MANIFEST), "required": RequiredInputs(("age", "sodium"), ())}))
-    assert not_scored(both, np.array([NAN, 5, NAN])) == NotScored(
+    assert not_scored(both, np.array([NAN, 5, NAN])) == WhyNot(
         "input-missing", "Falls: no score, because age and sodium must be known.", ("age", "sodium")
     )
 
