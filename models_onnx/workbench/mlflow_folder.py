@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fhir.terminology.plain_file import plain_file
 from models_onnx.errors import TrainingRefused
 
 _FILE = "MLmodel"
@@ -27,7 +28,7 @@ class MLflowModel:
 def read_mlflow(folder: Path) -> MLflowModel:
     """Return what MLmodel says; TrainingRefused where the folder holds no ONNX model."""
     try:
-        text = (folder / _FILE).read_text(encoding="utf-8")
+        text = plain_file(folder / _FILE).read_text(encoding="utf-8")
     except OSError as problem:
         raise TrainingRefused(
             f"{folder} is a folder without {_FILE}: give an ONNX file or an MLflow model"

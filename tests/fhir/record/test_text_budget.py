@@ -1,12 +1,14 @@
 """The long texts of one call have a budget: the most important first, and what is over it is told of as not read."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import inspect
 
 from fhir.mapping.allergies import allergies, unread_allergies
-from fhir.record.datatypes import LONGEST_TEXT
+from fhir.record.datatypes import LONGEST_TEXT, LeanResource
 from fhir.record.lean_chart import encode_chart
 from fhir.record.record import read_record, read_resources, read_value
 from fhir.record.text_budget import (
@@ -22,6 +24,13 @@ from fhir.record.text_budget import (
 from tests.fhir.drawn import AS_OF
 
 SUBJECT = {"reference": "Patient/p"}
+LOOKED_UP = ("reference", "system", "code", "id", "url")
+"""No prose: these are looked up as they are."""
+TYPES: dict[str, Any] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in LeanResource.__subclasses__()
+    if kind.__struct_config__.tag not in (None, "Bundle", "OtherResource", "LeanResource")
+}
 
 
 def _allergies(count: int, text: str) -> list[dict[str, Any]]:
@@ -152,3 +161,54 @@ def test_directions_have_a_budget_of_their_own_from_which_active_orders_take_fir
     assert [text == NOT_READ for text in texts] == [False, True, True, True, True, *(False for _ in active)]
     assert [entry.resource.medicationCodeableConcept.text for entry in read["orders"].entry][1] == "metformin 500 mg"
     assert [refusal.text.split()[4] for refusal in refusals] == ["4"]
+
+
+Path = tuple[str, ...]
+_LIST = "[]"
+
+
+def _text_paths(kind: Any, path: Path = ()) -> Iterator[Path]:
+    """The places of texts in a lean type, by its own declaration: a new element is tested without a line here."""
+    if isinstance(kind, inspect.UnionType):
+        for one in kind.types:
+            yield from _text_paths(one, path)
+    elif isinstance(kind, inspect.VarTupleType):
+        yield from _text_paths(kind.item_type, (*path, _LIST))
+    elif isinstance(kind, inspect.StrType):
+        yield path
+    elif isinstance(kind, inspect.StructType) and len(path) < 9 and not (path and issubclass(kind.cls, LeanResource)):
+        for field in kind.fields:
+            yield from _text_paths(field.type, (*path, field.encode_name))
+
+
+def _with_text(path: Path, text: str) -> Any:
+    """The JSON value that has a text at the path and nothing else."""
+    if not path:
+        return text
+    inner = _with_text(path[1:], text)
+    return [inner] if path[0] == _LIST else {path[0]: inner}
+
+
+def _read_with(kind: str, path: Path, texts: Sequence[str]) -> Any:
+    """The lean Bundle of resources with these texts at a place; None where a resource needs more than that."""
+    required = {"status": "final", "code": {}, "class": {}}
+    resources = [{**required, **_with_text(path, text), "resourceType": kind} for text in texts]
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": resource} for resource in resources]}
+    return read_value("chart", msgspec.json.encode(bundle))[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(TYPES))
+def test_no_text_of_a_resource_is_read_beyond_its_budget(kind: str) -> None:
+    """Every element of every resource: sixty of 2,000 characters, and one of a hundred thousand."""
+    paths = {
+        path for path in _text_paths(inspect.type_info(TYPES[kind])) if path[-1] not in (*LOOKED_UP, "resourceType")
+    }
+    for path in paths:
+        bundle = _read_with(kind, path, [f"{number:03} {'no-' * 665}" for number in range(60)])
+        read, refusals = within_text_budget({"chart": bundle})
+        kept = [len(place.text) for long in long_texts_in(read["chart"]) for place in (*long.prose, *long.directions)]
+        assert sum(kept) <= CHARACTERS_OF_DIRECTIONS, path
+        assert not long_texts_in(bundle) or refusals, path
+        longest = long_texts_in(_read_with(kind, path, ["no-" * 33_000]))
+        assert all(len(place.text) <= LONGEST_TEXT for long in longest for place in long.prose), path

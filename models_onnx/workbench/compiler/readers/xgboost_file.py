@@ -12,6 +12,7 @@ from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree
 from models_onnx.workbench.compiler.link import LOGIT
 
 _OBJECTIVES = ("binary:logistic", "reg:logistic")
+_MOST_INPUTS = 100_000
 
 
 def parse_xgboost(name: str, content: bytes) -> Ensemble:
@@ -21,7 +22,7 @@ def parse_xgboost(name: str, content: bytes) -> Ensemble:
     """
     try:
         return _ensemble(name, json.loads(content)["learner"])
-    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as problem:
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError) as problem:
         # of bytes that are no text (UBJ) the error would repeat the whole file
         reason = "it is no text" if isinstance(problem, UnicodeDecodeError) else repr(problem)
         raise CompileRefused(
@@ -32,7 +33,10 @@ def parse_xgboost(name: str, content: bytes) -> Ensemble:
 def _ensemble(name: str, learner: dict[str, Any]) -> Ensemble:
     booster = learner["gradient_booster"]
     _refuse(name, learner, booster)
-    names = learner.get("feature_names") or [f"f{j}" for j in range(int(learner["learner_model_param"]["num_feature"]))]
+    inputs = int(learner["learner_model_param"]["num_feature"])
+    if inputs > _MOST_INPUTS:
+        raise CompileRefused(f"{name} says that it has {inputs:,} inputs; at most {_MOST_INPUTS:,} are read")
+    names = learner.get("feature_names") or [f"f{j}" for j in range(inputs)]
     features = tuple(str(name) for name in names)
     trees = booster["model"]["trees"]
     _refuse_rounds_after_the_best(name, learner, booster["model"], len(trees))

@@ -12,12 +12,14 @@ from functools import cache
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
+from fhir.terminology.plain_file import plain_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
@@ -34,6 +36,8 @@ from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
 # Types of numbers, which skops names among those to be looked at.
 _HARMLESS = frozenset({"numpy.dtype"})
 _LIBRARIES = ("sklearn", "scipy", "numpy")
+# An archive of some kilobytes can hold any number of blanks, and skops reads its parts whole.
+_MOST_BYTES = 2**30
 # What the few inputs beside the model are fitted with, where the model itself cannot be fitted on them.
 SIMPLE = AdditiveLogistic(knots=3, C=0.3)
 
@@ -191,7 +195,7 @@ def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:
         if path.is_dir():
             logged = read_mlflow(path)
             path, inputs = logged.model, logged.inputs
-        content = path.read_bytes()
+        content = plain_file(path).read_bytes()
     except (TrainingRefused, OSError) as problem:
         raise TrainingRefused(f"the fitted model {declared.source} cannot be read: {problem}") from problem
     return OnnxSource(path.name, content, inputs, declared.columns, declared.steps, declared.answer)
@@ -230,9 +234,15 @@ def _skops(path: Path, trusted: Sequence[str]) -> Any:
     from skops.io import get_untrusted_types, load
 
     try:
-        strange = sorted(set(get_untrusted_types(file=path)) - set(trusted) - _HARMLESS)
+        with ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        strange = (
+            sorted(set(get_untrusted_types(file=path)) - set(trusted) - _HARMLESS) if unpacked <= _MOST_BYTES else []
+        )
     except Exception as problem:
         raise _not_of_skops(path, problem) from problem
+    if unpacked > _MOST_BYTES:
+        raise TrainingRefused(f"{path.name} unpacks to {unpacked:,} bytes, more than {_MOST_BYTES:,}: it is not read")
     if strange:
         raise TrainingRefused(_not_trusted(path.name, strange))
     with warnings.catch_warnings():

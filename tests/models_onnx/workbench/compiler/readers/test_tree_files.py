@@ -74,6 +74,10 @@ def test_a_file_in_another_form_is_refused_without_its_bytes() -> None:
         CompileRefused, match=r"^m\.ubj is not an XGBoost model in JSON \(it is no text\); write it with"
     ):
         parse_xgboost("m.ubj", b"{L\0\0\xfe\x07learner{}}")
+    with pytest.raises(CompileRefused, match=r"^m\.json is not an XGBoost model in JSON \(Recursion"):
+        parse_xgboost("m.json", b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+    with pytest.raises(CompileRefused, match="has 1,000,000,000 inputs; at most 100,000 are read"):
+        xgboost(feature_names=None, learner_model_param__num_feature="1000000000")
 
 
 def test_names_and_the_start_of_an_xgboost_file() -> None:

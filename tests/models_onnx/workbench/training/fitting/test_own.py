@@ -1,11 +1,14 @@
 """Estimators of one's own, and models that were fitted elsewhere: what is fitted on whom, and why one is refused."""
 
+import os
+import re
 import sys
 import types
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -22,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, Fitted, InputSpec, OwnEstimator
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
+from models_onnx.workbench.training.fitting import own as own_models
 from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
 from models_onnx.workbench.training.fitting.own import SIMPLE, Own, fit_own, load, load_own
 
@@ -224,6 +228,13 @@ def test_a_source_is_a_file_beside_the_declaration_or_a_function(tmp_path: Path)
         )
 
 
+@pytest.mark.parametrize("name", ["m.onnx", "MLmodel"])
+def test_a_named_pipe_in_the_place_of_a_model_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    declared = Fitted("m.onnx" if name == "m.onnx" else ".", trained_on="others", folder=tmp_path)
+    assert re.search("a named pipe|a folder without MLmodel", refusal(lambda: load(declared)))
+
+
 def test_a_function_is_called_in_its_folder_once_and_the_path_is_as_before(tmp_path: Path) -> None:
     count = tmp_path / "count.txt"
     (tmp_path / "_fit_once.py").write_text(
@@ -310,7 +321,8 @@ NO_MODEL = (
 
 
 def test_types_of_a_skops_file_are_trusted_by_name_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "m.skops").write_bytes(b"")
+    with ZipFile(tmp_path / "m.skops", "w") as archive:
+        archive.writestr("schema.json", "x" * 1000)
     declared = Fitted("m.skops", trained_on="others", folder=tmp_path)
 
     def reader(strange: list[str] | Exception, answer: object = "the model") -> Skops:
@@ -337,3 +349,5 @@ def test_types_of_a_skops_file_are_trusted_by_name_or_refused(tmp_path: Path, mo
     assert refusal(lambda: load(declared)) == NO_MODEL
     reader([], KeyError("Ann Smith"))
     assert refusal(lambda: load(declared)) == NO_MODEL
+    monkeypatch.setattr(own_models, "_MOST_BYTES", 999)
+    assert refusal(lambda: load(declared)) == "m.skops unpacks to 1,000 bytes, more than 999: it is not read"
