@@ -219,16 +219,21 @@ class Columns:
         return signals
 
     def _new_units(self, starts: Starts) -> list[Signal]:
-        since, came = max(self._step - STEPS_A_DAY, starts.of("unit-label")), Counter[str]()
-        for step, name, count in self._rare:
-            kind, subject, _ = parts_of(name)
-            if kind == "value" and step >= since:
-                came[subject] += int(count)
-        subjects = [subject.partition("|") for subject, count in came.items() if count >= 2]
+        since = max(self._step - STEPS_A_DAY, starts.of("unit-label"))
+        subjects = [subject.partition("|") for subject, count in self._rare_of("value", since).items() if count >= 2]
         return [
             Signal(self._feed, "unit-label", f"{code} in {unit}", 1.0, since, 1e9, "unit-label")
             for code, _, unit in subjects
         ]
+
+    def _rare_of(self, kind: str, since: int) -> Counter[str]:
+        """Return how often unmapped codes, or values in new units, came since a step of the last day."""
+        came = Counter[str]()
+        for step, name, count in self._rare:
+            rare_kind, subject, _ = parts_of(name)
+            if rare_kind == kind and step >= since:
+                came[subject] += int(count)
+        return came
 
     def _gone_parts(self, sums: Numbers, history: History, end: int, starts: Starts) -> list[Signal]:
         """Return the senders, types and codes of which nothing comes any more while the rest of the feed does."""
@@ -270,26 +275,14 @@ class Columns:
                 return [self._signal("unmapped", subject, share, end, row, sums, "unmapped", is_strong=True)]
         if end % 12:
             return []
-        since, came = max(end - STEPS_A_DAY, starts.of("unmapped")), Counter[str]()
-        for step, name, count in self._rare:
-            kind, code, _ = parts_of(name)
-            if kind == "unmapped" and step >= since:
-                came[code] += int(count)
+        since = max(end - STEPS_A_DAY, starts.of("unmapped"))
+        came = self._rare_of("unmapped", since)
         codes = [code for code, count in came.items() if count >= 2 and count >= history.count(f"result:{code}", since)]
         evidence = sum(came[code] for code in codes) * log(1 / max(rate, 0.005))
         if evidence < _NEW_EVIDENCE:
             return []
-        return [
-            Signal(
-                self._feed,
-                "unmapped",
-                ", ".join(sorted(codes)[:6]),
-                1.0,
-                since,
-                history.count("messages", since),
-                "unmapped",
-            )
-        ]
+        named, messages = ", ".join(sorted(codes)[:6]), history.count("messages", since)
+        return [Signal(self._feed, "unmapped", named, 1.0, since, messages, "unmapped")]
 
     def _replaced(self, history: History, since: int) -> str:
         """Return the unmapped code, and the code that it seems to replace: the one that most came short."""
