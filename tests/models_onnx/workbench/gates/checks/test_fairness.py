@@ -284,3 +284,4 @@ def test_values_of_a_column_that_were_put_together_are_compared_as_groups() -> N
 def test_an_axis_that_is_split_into_groups_too_small_to_judge(events: list[int], faults: list[str]) -> None:
     groups = [_group("race", str(number), count) for number, count in enumerate(events)]
     assert fairness._too_small("race", groups) == faults
+    assert fairness._too_small("site", groups) == [], "an axis that a card may leave out"

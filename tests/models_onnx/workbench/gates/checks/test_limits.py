@@ -31,30 +31,6 @@ def _group(name: str, events: int = 100, sensitivity: float = 0.5, **more: Any) 
     } | more
 
 
-@pytest.mark.parametrize(
-    ("sensitivity", "events", "half", "is_fault"),
-    [(0.5901, 100, 0.01, False), (0.6001, 100, 0.01, True), (0.6001, 99, 0.01, False), (0.6001, 100, 0.11, False)],
-)
-def test_a_gap_of_a_tenth_that_is_certain_among_enough_events(
-    sensitivity: float, events: int, half: float, is_fault: bool
-) -> None:
-    women, men = _group("women", sensitivity=0.5), _group("men", events, sensitivity)
-    men["sensitivity"] = _rate(sensitivity, half)
-    faults = fairness._gap_faults("sex", [women, men], 1.0)
-    assert bool(faults) is is_fault
-    if is_fault:
-        assert faults == ["sex: sensitivity of women (0.50) and men (0.60) differ by 0.10 (0.09 to 0.11)"]
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "events", "is_fault"),
-    [(0.5, 0.79, 100, True), (0.5, 0.81, 100, False), (1.21, 1.5, 100, True), (0.5, 0.79, 99, False)],
-)
-def test_a_slope_of_a_group_wholly_outside_its_limits(low: float, high: float, events: int, is_fault: bool) -> None:
-    slope = {"value": (low + high) / 2, "low": low, "high": high}
-    assert bool(fairness._slope_faults("race", [_group("x", events, calibration_slope=slope)])) is is_fault
-
-
 def test_groups_alike_fail_by_chance_in_at_most_one_of_twenty_models() -> None:
     for design in DESIGNS[:4]:
         assert share_failed(design, 150) <= fairness.BY_CHANCE + 0.03, design.words
@@ -81,14 +57,6 @@ def test_observed_to_expected_wholly_outside_its_limits(low: float, high: float,
     assert bool(faults) is is_fault
     latest = _group("women", 500, observed_expected=ratio) | {"latest": _group("women", 500)}
     assert fairness._ratio_faults("sex", [latest]) == [], "the figures of the latest years count"
-
-
-@pytest.mark.parametrize(("large", "is_fault"), [(198, False), (199, True), (200, True), (201, False)])
-def test_an_axis_most_of_whose_events_are_in_groups_that_are_too_small(large: int, is_fault: bool) -> None:
-    """From 400 events on, and where fewer than half of them are in groups of at least 50."""
-    groups = [_group("large", large), *(_group(f"small {number}", 49) for number in range(4)), _group("rest", 5)]
-    assert bool(fairness._too_small("race", groups)) is is_fault
-    assert fairness._too_small("site", groups) == [], "an axis that a card may leave out"
 
 
 @dataclass
