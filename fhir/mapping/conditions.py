@@ -263,8 +263,9 @@ def _means_group(concept: CodeableConcept | None) -> bool:
     return bool(read_concept(concept).meant)
 
 
-# Groups that a procedure means only while it goes on and for so many days afterwards.
-_PASSING_DAYS = {"neuraxial_procedure": 1}
+# Groups that a procedure means only while it goes on and for so many days afterwards. Who is on dialysis has several
+# sessions a week; that one of the last two weeks counts is the project's own choice.
+_PASSING_DAYS = {"neuraxial_procedure": 1, "dialysis": 14}
 
 
 def _operations(record: PatientRecord) -> _Signs:

@@ -58,6 +58,8 @@ COUNTS: list[tuple[str, dict[str, Any]]] = [
     ("advance_care_planning", _document("86533-7")),
     ("do_not_resuscitate", _consent("dnr")),
     ("family_history_colorectal", _relative("mother", "Colon cancer")),
+    ("dialysis", _of("Procedure", status="completed", code={"text": "Hemodialysis"}, performedDateTime="2026-11-15")),
+    ("dialysis", _of("Procedure", status="in-progress", code={"text": "CVVHDF"})),
 ]
 
 
@@ -72,6 +74,11 @@ def test_what_the_group_counts_tells_of_the_condition(group: str, resource: dict
     ("group", "resource"),
     [
         ("cabg", _of("Procedure", status="preparation", code={"text": "CABG"})),
+        (
+            "dialysis",
+            _of("Procedure", status="completed", code={"text": "Hemodialysis"}, performedDateTime="2026-10-01"),
+        ),
+        ("dialysis", _of("Procedure", status="not-done", code={"text": "Hemodialysis"})),
         ("pacemaker", _device("Cardiac pacemaker", "inactive")),
         ("do_not_resuscitate", _flag("Do not resuscitate", "inactive")),
         ("do_not_resuscitate", _flag("Do not resuscitate", period={"end": "2026-01-01"})),
