@@ -293,7 +293,7 @@ def _has_place(card: VisitCard, shown: Sequence[VisitCard]) -> bool:
 
 
 _RESERVED_SECONDS: Final = 30.0
-_MOST: Final = 100_000
+_MOST: Final = 10_000
 """So many turns are kept for calls that are under way; beyond it the oldest are given up."""
 
 _TurnKey = tuple[str, str, str]

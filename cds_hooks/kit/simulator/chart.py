@@ -5,6 +5,7 @@ Moves a chart in time by whole days, so that a history that ended years ago, or 
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -166,7 +167,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ChartError(f"{path} cannot be read: {error.strerror}") from error
     try:
         document = msgspec_json.decode(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
-    except (DecodeError, UnicodeError, RecursionError, EOFError, OSError) as error:
+    except (DecodeError, UnicodeError, RecursionError, EOFError, OSError, zlib.error) as error:
         raise ChartError(f"{path.name} is not JSON") from error
     if not isinstance(document, dict):
         raise ChartError(f"{path.name} is JSON but no object; give a FHIR resource or Bundle")

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import tracemalloc
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import permutations
@@ -157,6 +158,25 @@ def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypatch: p
         assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
 
     asyncio.run(story())
+
+
+def test_turns_of_new_patients_take_five_megabytes_at_most() -> None:
+    """A turn counts for half a minute; what is kept of patients who came before must not grow with their number."""
+
+    async def kept_bytes(patients: range) -> int:
+        for number in patients:
+            caller = Caller("ehr", f"{number:064}", "nephrology-referral", "patient-view")
+            assert await turns.turn_of_another(caller, PatientMemory(), ASKS) is None
+        return tracemalloc.get_traced_memory()[0]
+
+    turns = Turns(lambda: 1_800_000_000.0)
+    tracemalloc.start()
+    try:
+        first = asyncio.run(kept_bytes(range(12_000)))
+        assert first < 5_000_000
+        assert asyncio.run(kept_bytes(range(12_000, 30_000))) < 1.2 * first
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_turn_that_a_clock_far_ahead_has_dated_is_over_once_the_clock_is_right() -> None:

@@ -65,9 +65,11 @@ def test_a_file_that_is_missing_or_broken_is_refused_with_a_sentence(tmp_path: P
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ChartError, match="is not JSON"):
         read_chart(tmp_path / "broken.json")
-    (tmp_path / "cut.json.gz").write_bytes(gzip.compress(b"{}")[:8])
-    with pytest.raises(ChartError, match="is not JSON"):
-        read_chart(tmp_path / "cut.json.gz")
+    packed = gzip.compress(b"{}")
+    for broken in (packed[:8], packed[:10] + b"\xff" * 8):
+        (tmp_path / "broken.json.gz").write_bytes(broken)
+        with pytest.raises(ChartError, match="is not JSON"):
+            read_chart(tmp_path / "broken.json.gz")
 
 
 def test_drafts_are_one_resource_or_a_bundle(tmp_path: Path) -> None:
