@@ -10,13 +10,13 @@ import httpx
 from cds_hooks.access.code_flow import (
     FlowFailed,
     Provider,
+    UnderWay,
     authorization_address,
     code_of,
     provider_of,
     redeem,
     verified_claims,
 )
-from cds_hooks.access.pending import UnderWay
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Person
 from cds_hooks.settings.login import read_provider

@@ -15,6 +15,7 @@ from cds_hooks.access.code_flow import (
     Fetch,
     FlowFailed,
     Provider,
+    UnderWay,
     authorization_address,
     code_of,
     provider_of,
@@ -22,7 +23,6 @@ from cds_hooks.access.code_flow import (
     verified_claims,
 )
 from cds_hooks.access.oidc import json_object
-from cds_hooks.access.pending import UnderWay
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Person
 from cds_hooks.security import TrustedClient

@@ -156,7 +156,7 @@ def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     """Take back what is tried and has a figure to act on, and say what that was."""
     from cds_hooks.commands.release import acts_until
-    from cds_hooks.monitor.rollback import take_back, to_take_back
+    from cds_hooks.monitor.judging import take_back, to_take_back
 
     try:
         due = to_take_back(acts_until(url).current, figures)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from cds_hooks.pages.models.evaluation_report import evaluation_page
+from cds_hooks.pages.models.views import evaluation_page
 from cds_hooks.settings.checks import address_fault, plain_http_fault
 from cds_hooks.web.site import static_file
 from models_onnx.artifact.folder import CARD, MODEL

@@ -135,7 +135,7 @@ def evaluate(
             else:
                 result = evaluating.evaluate_artifact(name, tables, folder, seed, replicates, progress, specs)
         if html is not None and result.report is not None:
-            from cds_hooks.pages.models.evaluation_report import evaluation_page
+            from cds_hooks.pages.models.views import evaluation_page
 
             write_whole(html, evaluation_page(*result.report()))
         if out is not None:

@@ -25,8 +25,7 @@ from cds_hooks.hold_back.no_card import explain_no_card
 from cds_hooks.pages.decisions.search import Row, rows_of
 from cds_hooks.pages.explain.card_answers import AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.explanation import Explanation, explain
-from cds_hooks.pages.explain.recorded_decision import EarlierEstimate, earlier_estimates, read_basis
-from cds_hooks.pages.explain.replay import replay
+from cds_hooks.pages.explain.recorded_decision import EarlierEstimate, earlier_estimates, read_basis, replay
 from cds_hooks.pages.explain.timeline import timeline
 from cds_hooks.pages.model_files import evidence_of
 from cds_hooks.pages.server import PageServer, posted

@@ -3,30 +3,34 @@
 import asyncio
 import hashlib
 import hmac
+import re
+from time import time
 from typing import Annotated, Final
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.access.accounts import check_login
-from cds_hooks.access.code_flow import FlowFailed
+from cds_hooks.access.code_flow import FlowFailed, UnderWay, come_back, new_secret, send_away
+from cds_hooks.access.links import PATH, ExplanationLinks
 from cds_hooks.access.oidc import OpenIdLogin
 from cds_hooks.access.passwords import LONGEST
-from cds_hooks.access.pending import UnderWay, come_back, new_secret, send_away
+from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Person
+from cds_hooks.access.smart import SmartLaunch
 from cds_hooks.access.throttle import Attempt, TooManyTries, address_of_client, count_try, forgive
 from cds_hooks.hold_back.acts import LOCAL
 from cds_hooks.logs import log
-from cds_hooks.pages.login.card_link import card_link_routes
-from cds_hooks.pages.login.launch import launch_routes
-from cds_hooks.pages.login.session import EVENT, let_in, local_page
+from cds_hooks.pages.doors import door_of
 from cds_hooks.pages.server import PageServer, posted
+from cds_hooks.storage import Decision, decision_of
 from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.queries import get_decision
 from cds_hooks.web.site import HEADERS, Failure, Refusal
-from cds_hooks.web.visitor import visiting
+from cds_hooks.web.visitor import PatientBound, visiting
 
 _WRONG: Final = "The name or the password is not right."
 _NO_COOKIE: Final = "The form was too old, or your browser keeps no cookies for this server. Try once more."
@@ -174,3 +178,148 @@ def routes(server: PageServer) -> list[Route]:
         *launch_routes(server),
         *card_link_routes(server),
     ]
+
+
+# Begins a session: records who came in, sets the cookie, and sends the browser to a page of this server
+
+
+EVENT: Final = "login"
+"""The kind of the entries of the record that say who logged in or out."""
+
+_LOCAL: Final = re.compile(r"/[A-Za-z0-9_\-./~%?=&,:+@]*")
+
+
+def let_in(server: PageServer, request: Request, person: Person, page: str) -> Response:
+    """Begin a session under a new cookie, record it, and send the browser to a page of this server."""
+    sessions = server.sessions
+    old = request.cookies.get(sessions.cookie)
+    add_event(server.settings.database_url, EVENT, person.actor, {"act": "in", "roles": sorted(person.roles)})
+    token = sessions.begin(person, replacing=old)
+    # relative, so that it cannot lead to another host whatever the page is called
+    answer = Response(status_code=303, headers=HEADERS | {"location": f"{visiting().root or './'}{page[1:]}"})
+    answer.headers.append("set-cookie", sessions.set_cookie(token))
+    answer.headers.append("set-cookie", sessions.drop_cookie(sessions.login_cookie))
+    return answer
+
+
+def local_page(text: str) -> str:
+    """Return the page of this server that a text names; "/" for everything else."""
+    is_page = _LOCAL.fullmatch(text) is not None and "//" not in text and ".." not in text
+    return text if is_page and not text.startswith(("/log", "/launch", "/open")) else "/"
+
+
+# The SMART EHR launch: /launch, the way back from the EHR's authorization server, and the session that follows
+
+
+_LAUNCH_NOT_STARTED_HERE: Final = Failure(
+    "This launch was not begun here",
+    "Refused",
+    "The answer of the EHR does not belong to a launch that this browser has begun, or it was used before.",
+    "Open the app from the patient's chart again.",
+)
+Launching = Annotated[str, Query(max_length=2000)]
+
+
+def launch_routes(server: PageServer) -> list[Route]:
+    """Return the addresses of the launch; register `/launch` and `/launch/back` in the EHR."""
+    smart = SmartLaunch(server.trust, server.settings.public_url)
+    sessions = server.sessions
+
+    async def begin(iss: Launching = "", launch: Launching = "") -> Response:
+        """Send the browser, which the EHR opened, on to the EHR's authorization server."""
+        if not iss or not launch:
+            raise _not_opened(FlowFailed("An EHR opens this address with iss and launch."))
+        browser = new_secret()
+        login = UnderWay("smart", iss, new_secret(), new_secret())
+        try:
+            smart.base_of(iss)
+            state = await asyncio.to_thread(send_away, server.store, login, browser)
+            address = await smart.address(state, login, launch)
+        except FlowFailed as error:
+            raise _not_opened(error) from error
+        headers = {"location": address, "set-cookie": sessions.set_login_cookie(browser)}
+        return Response(status_code=303, headers=HEADERS | headers)
+
+    async def back(request: Request, state: str = "") -> Response:
+        """Begin the session of one patient: the EHR's authorization server sends the browser here."""
+        browser = request.cookies.get(sessions.login_cookie, "")
+        login = await asyncio.to_thread(come_back, server.store, "smart", state, browser)
+        if login is None:
+            log().info("launch refused", status=403, reason="state")
+            raise Refusal(_LAUNCH_NOT_STARTED_HERE, 403)
+        try:
+            launched = await smart.launched(request.query_params, login)
+        except FlowFailed as error:
+            raise _not_opened(error) from error
+        decision = decision_of(launched.app_context)
+        page = f"/explain/{decision}" if decision is not None else "/explain"
+        return await asyncio.to_thread(let_in, server, request, launched.person, page)
+
+    return [server.route("/launch", begin), server.route("/launch/back", back)]
+
+
+def _not_opened(error: FlowFailed) -> Refusal:
+    log().info("launch refused", status=403, reason="smart")
+    failure = Failure("The app was not opened", "Refused", str(error), "Tell the operator of this server.")
+    return Refusal(failure, 403)
+
+
+# The link of a card: /open/DECISION/TOKEN begins a session that may see the page of that decision and nothing else
+
+
+_WRONG_LINK: Final = Failure(
+    "This link opens nothing",
+    "Refused",
+    "It belongs to no decision of this server, or it is not whole. Nothing was shown.",
+    "Open it from the card again. If it stays so, tell the operator of this server.",
+)
+_EXPIRED: Final = Failure(
+    "This link has expired",
+    "Refused",
+    "The link on a card opens its page for a while only. Nothing was shown.",
+    "Open the patient's chart again: the link of a new card works. Whoever has a login here can use that.",
+)
+
+
+def card_link_routes(server: PageServer) -> list[Route]:
+    """Return the address of the links of cards."""
+    links = ExplanationLinks(server.settings)
+
+    def open_link(request: Request, decision_id: str, token: str) -> Response:
+        """Send the browser to the page of the decision, in a session that may see it."""
+        if request.method == "HEAD":  # what looks at links before people do begins no session
+            return Response(status_code=204, headers=HEADERS)
+        is_written_so = decision_of(decision_id) == decision_id
+        decision = get_decision(server.settings.database_url, decision_id) if is_written_so else None
+        if decision is None:
+            raise Refusal(_WRONG_LINK)
+        state = links.state(token, decision.id, decision.client, decision.decided_at / 1e6, time())
+        if state == "expired":
+            raise Refusal(_EXPIRED, 410)
+        if state != "good":
+            raise Refusal(_WRONG_LINK)
+        page = f"/explain/{decision.id}"
+        if _may_see(decision, page):
+            return Response(status_code=303, headers=HEADERS | {"location": f"{visiting().root}{page[1:]}"})
+        return let_in(server, request, _holder(decision, links.seconds), page)
+
+    return [server.route(f"{PATH}/{{decision_id}}/{{token}}", open_link)]
+
+
+def _holder(decision: Decision, seconds: float) -> Person:
+    """Return whoever has the link; nobody knows who that is, so the record names the link."""
+    return Person(
+        f"link {decision.client} {decision.id}",
+        "Link of a card",
+        frozenset({Role.CLINICIAN_LINK}),
+        bound=PatientBound(decision.client, decision.patient, decision.id),
+        longest=seconds,
+    )
+
+
+def _may_see(decision: Decision, page: str) -> bool:
+    """Return whether who opens the link has a session that may see the decision already."""
+    visitor, door = visiting().visitor, door_of(page)
+    if visitor is None or door is None or door.roles is None or door.roles.isdisjoint(visitor.roles):
+        return False
+    return visitor.may_see(decision.client, decision.patient, decision.id)

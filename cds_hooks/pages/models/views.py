@@ -1,21 +1,26 @@
 """The pages of the models: the list, a model with its card, and what changed between two of its versions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 import orjson
+from markupsafe import Markup
 from msgspec import Struct
 from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.pages.committee.tables import ModelStanding
 from cds_hooks.pages.model_files import ModelFiles
-from cds_hooks.pages.models.description import model_values
+from cds_hooks.pages.models.description import estimate_of, model_values
 from cds_hooks.pages.server import PageServer
-from cds_hooks.web.site import HEADERS, Failure, Refusal
+from cds_hooks.web.site import HEADERS, Failure, Refusal, render, static_file
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import Manifest
+from models_onnx.model_card.effect_plots import effect_plots
+from models_onnx.model_card.evaluation_file import METRICS, group_rates
+from models_onnx.model_card.plots import BAR, Bin, curves, net_benefit_of_everybody, net_benefits
+from models_onnx.serving.effects import Effect
 
 _NO_MODEL = Failure(
     "No such model", "Not found", "No model of this name is served here.", "The start page lists those there are."
@@ -191,3 +196,45 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+# The report of an evaluation as a page of its own: it opens without a server, and nothing in it is from elsewhere
+
+
+def evaluation_page(
+    manifest: Manifest,
+    how: str,
+    bins: Sequence[Bin],
+    coarse: Sequence[Bin],
+    whole: dict[str, Any],
+    groups: list[dict[str, Any]],
+    shapes: Sequence[Effect],
+) -> str:
+    """Figures of `whole` and `groups` (blocks of a manifest), curves of the bins, and what each input does."""
+    figures = [
+        {"words": words, "ends": [whole[name][end] for end in ("value", "low", "high")]}
+        for name, words in METRICS.items()
+        if name in whole
+    ]
+    rates = [
+        {
+            "name": group_rate.name,
+            "sufficient": group_rate.sufficient,
+            "rates": [estimate_of(rate) for rate in group_rate.rates],
+        }
+        for group_rate in group_rates(groups)
+    ]
+    return render(
+        "models/evaluation.html",
+        manifest=manifest,
+        how=how,
+        whole=whole,
+        figures=figures,
+        curves=curves(bins, coarse, manifest, whole["auroc"]),
+        shapes=effect_plots(shapes, manifest.link),
+        benefits=net_benefits(manifest),
+        benefit_all=net_benefit_of_everybody(manifest),
+        alerts=manifest.thresholds.alerts_per_event or BAR,
+        equal_ages=rates,
+        css=Markup(static_file("look.css").decode()),  # noqa: S704 - a file of this package
+    )

@@ -1,7 +1,10 @@
 """Lays the worklist out: the rows that a filter leaves, what may be done about each finding, what was done."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -10,11 +13,102 @@ from msgspec.structs import replace
 from pydantic import BaseModel, Field
 
 from cards.compose.model import in_100
-from cds_hooks.pages.worklist.acts import Act, finding_digest
-from cds_hooks.pages.worklist.record_reader import WorklistKeeper
+from cds_hooks.hold_back.memory import PERIOD_DAYS
+from cds_hooks.record.follow import Follower
+from cds_hooks.record.views import Mark, Views
+from cds_hooks.storage.entries import add_event
 from cds_hooks.worklist.output import worklist_header, worklist_line
-from cds_hooks.worklist.worklist import WorklistRow
+from cds_hooks.worklist.worklist import WORK_EVENT, Worklist, WorklistRow, read_worklist
 from models_onnx.equations.declaration import find_equations
+
+# What people did about the entries of the worklist: done, snoozed, put back. Each act is an entry of the record
+
+
+SNOOZE_DAYS: Final = (1, 7, 30)
+DONE_DAYS: Final = PERIOD_DAYS["accepted"]
+"""What was done is suppressed as long as a card that was accepted."""
+
+_DAY_SECONDS: Final = 86_400.0
+
+
+class Act(Struct, frozen=True):
+    """The newest act on a finding of a patient; `until` in epoch seconds."""
+
+    act: str
+    by: str
+    at: float
+    until: float
+
+
+def finding_digest(text: str) -> str:
+    """16 hexadecimal digits that stand for the name of a test or the summary of a finding."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def record_act(url: str, actor: str, decision: str, finding: str, act: str, now: float, days: int = 0) -> None:
+    """Record an act.
+
+    Raises:
+        RecordUnavailable: It cannot be recorded.
+    """
+    suppressed_days = {"done": DONE_DAYS, "snooze": days, "back": 0}[act]
+    detail = {"decision": decision, "finding": finding, "act": act, "until": now + suppressed_days * _DAY_SECONDS}
+    add_event(url, WORK_EVENT, actor, detail)
+
+
+class Acts:
+    """The newest act on each finding."""
+
+    def __init__(self, views: Views) -> None:
+        """Take the views of the record.
+
+        Raises:
+            RecordUnavailable: They cannot be read.
+        """
+        rows = views.read("SELECT client, patient, finding, act, actor, at, until FROM work_acts")
+        self._newest = {tuple(row[:3]): Act(*row[3:]) for row in rows}
+        self.patients = {row[:2] for row in rows}
+        """Client and patient of every act."""
+
+    def resting(self, client: str, patient: str, text: str, now: float) -> Act | None:
+        """Return why a finding is not on the list now; None where it is."""
+        act = self._newest.get((client, patient, finding_digest(text)))
+        return act if act is not None and act.act != "back" and now < act.until else None
+
+
+# The worklist as the pages show it, from the views of the record
+
+
+_MADE_SECONDS: Final = 60.0
+"""The list is put in order again when something is new, and for the days that go by once a minute."""
+_CAPACITY: Final = 100_000
+
+
+class WorklistKeeper:
+    """Makes the list again when the record has something new; one for each server process."""
+
+    def __init__(self, follower: Follower, now: Callable[[], datetime]) -> None:
+        """`now` is the clock by which calls are answered."""
+        self._follower = follower
+        self._now = now
+        self._lock = threading.Lock()
+        self._made: tuple[list[Mark], float, Worklist, Acts] | None = None
+
+    def worklist(self) -> tuple[Worklist, Acts]:
+        """Return everybody who is on the list now or of whom something was said before, and what people did.
+
+        Raises:
+            RecordUnavailable: The views cannot be read.
+        """
+        views, moment = self._follower.views, monotonic()
+        with self._lock:
+            # by the marks: they are written with the rows, the time up to which all is whole some moments later
+            marks = [views.mark(name) for name in ("decisions", "feedback", "events")]
+            if self._made is None or self._made[0] != marks or moment - self._made[1] >= _MADE_SECONDS:
+                rows = read_worklist(views, self._now(), _CAPACITY, with_shown=True)
+                self._made = (marks, moment, rows, Acts(views))
+            return self._made[2:]
+
 
 ROWS_ON_A_PAGE: Final = 50
 _BECAUSE: Final = {

@@ -9,9 +9,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.pages.server import PageServer, posted
-from cds_hooks.pages.worklist.acts import SNOOZE_DAYS, record_act
-from cds_hooks.pages.worklist.record_reader import WorklistKeeper
-from cds_hooks.pages.worklist.rows import ROWS_ON_A_PAGE, Filter, file_lines, make_lists
+from cds_hooks.pages.worklist.rows import (
+    ROWS_ON_A_PAGE,
+    SNOOZE_DAYS,
+    Filter,
+    WorklistKeeper,
+    file_lines,
+    make_lists,
+    record_act,
+)
 from cds_hooks.storage import decision_of
 from cds_hooks.web.files import csv_download
 from cds_hooks.web.numbers import format_time

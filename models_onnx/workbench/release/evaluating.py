@@ -28,7 +28,7 @@ _FINE, _COARSE = 100, 10
 class ShownEvaluation:
     """One evaluation: a Markdown page, a document, the file that the model's pages show, and whether it holds.
 
-    `report` are the arguments of the HTML report (`cds_hooks/pages/models/evaluation_report.py`); None without one.
+    `report` are the arguments of the HTML report (`cds_hooks/pages/models/views.py`); None without one.
     """
 
     page: str

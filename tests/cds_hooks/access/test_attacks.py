@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.access.pending import UnderWay, come_back, send_away
+from cds_hooks.access.code_flow import UnderWay, come_back, send_away
 from cds_hooks.access.roles import Role
 from cds_hooks.access.throttle import TRIES_FOR_A_NAME
 from cds_hooks.pages.doors import DOORS

@@ -12,7 +12,7 @@ from cds_hooks.access.accounts import check_login, disable_account
 from cds_hooks.access.passwords import hash_password
 from cds_hooks.access.store import sessions, tries
 from cds_hooks.access.throttle import TRIES_FOR_A_NAME
-from cds_hooks.pages.login.session import local_page
+from cds_hooks.pages.login.views import local_page
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, entries, form_token, visit, with_account
 
 pytestmark = pytest.mark.anyio

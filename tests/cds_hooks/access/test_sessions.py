@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from cds_hooks.access.accounts import change_password, change_roles, disable_account
-from cds_hooks.access.pending import LIFETIME_SECONDS, UnderWay, come_back, send_away
+from cds_hooks.access.code_flow import LIFETIME_SECONDS, UnderWay, come_back, send_away
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions
 from cds_hooks.access.store import AccessStore, pending, sessions

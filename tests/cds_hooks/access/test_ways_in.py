@@ -8,7 +8,7 @@ import pytest
 
 from cds_hooks.access.smart import _short
 from cds_hooks.pages.gate import _not_yours
-from cds_hooks.pages.login.session import local_page
+from cds_hooks.pages.login.views import local_page
 from cds_hooks.web.site import Failure
 from cds_hooks.web.visitor import Visitor
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, Person, entries, form_token, visit, with_account

@@ -221,8 +221,8 @@ def test_what_cannot_be_read_takes_nothing_back(
     error = RecordUnavailable("the record is torn")
     taken: list[Any] = []
     due = [Rollback("rule", "r", "", "why")]
-    monkeypatch.setattr("cds_hooks.monitor.rollback.take_back", lambda *given: taken.append(given))
-    monkeypatch.setattr("cds_hooks.monitor.rollback.to_take_back", lambda *given: due if given == ("now", []) else [])
+    monkeypatch.setattr("cds_hooks.monitor.judging.take_back", lambda *given: taken.append(given))
+    monkeypatch.setattr("cds_hooks.monitor.judging.to_take_back", lambda *given: due if given == ("now", []) else [])
     monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda _: SimpleNamespace(current="now"))
     assert (monitor._take_back("url", []), taken) == (due, [("url", due)])
     monkeypatch.setattr("cds_hooks.commands.release.acts_until", _raising(error))

@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.hold_back.acts import ActState
 from cds_hooks.hold_back.releases import Released, Releases, State
-from cds_hooks.monitor.rollback import take_back, to_take_back
+from cds_hooks.monitor.judging import take_back, to_take_back
 from models_onnx.monitoring.figure import Figure
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.monitor.test_report import record, run

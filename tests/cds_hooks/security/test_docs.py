@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 
 from cds_hooks.errors import UntrustedReason
-from cds_hooks.security.trust_schema import schema
+from cds_hooks.security.trust_file import schema
 from tests.cds_hooks.security.conftest import DATA
 from tests.conftest import ROOT
 

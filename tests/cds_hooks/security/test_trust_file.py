@@ -10,8 +10,7 @@ import pytest
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import AddressRule, Budgets, KeySetUrl
 from cds_hooks.security.client import PinnedKeys
-from cds_hooks.security.trust_file import RegistrableNames, TrustFileError, read_trust_file
-from cds_hooks.security.trust_schema import schema
+from cds_hooks.security.trust_file import RegistrableNames, TrustFileError, read_trust_file, schema
 from cds_hooks.security.trust_setup import BEGINNING, _with_client, add_client
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.security.trust_schema import place_in_trust_file, schema_problems
+from cds_hooks.security.trust_file import place_in_trust_file, schema_problems
 
 CLIENT = {"name": "A", "issuers": ["https://a"]}
 REFRESH = "a whole number from 60 to 86400: after how long a key set is fetched again, so that a withdrawn key ends"

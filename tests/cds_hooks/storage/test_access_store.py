@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import make_url
 
 from cds_hooks.access.accounts import AccountRefused, add_account, check_login, disable_account
-from cds_hooks.access.pending import UnderWay, come_back, send_away
+from cds_hooks.access.code_flow import UnderWay, come_back, send_away
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions
 from cds_hooks.access.store import AccessStore

@@ -10,8 +10,16 @@ import orjson
 import pytest
 
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
-from cds_hooks.pages.worklist.acts import DONE_DAYS, finding_digest, record_act
-from cds_hooks.pages.worklist.rows import Filter, FindingLine, PatientLine, file_lines, make_lists
+from cds_hooks.pages.worklist.rows import (
+    DONE_DAYS,
+    Filter,
+    FindingLine,
+    PatientLine,
+    file_lines,
+    finding_digest,
+    make_lists,
+    record_act,
+)
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.files import csv_of
 from cds_hooks.worklist.worklist import WorklistRow

@@ -8,9 +8,7 @@ import msgspec
 import pytest
 
 from cds_hooks.pages.count_keeper import CountKeeper
-from cds_hooks.pages.worklist.acts import DONE_DAYS, finding_digest, record_act
-from cds_hooks.pages.worklist.record_reader import WorklistKeeper
-from cds_hooks.pages.worklist.rows import Filter, make_lists
+from cds_hooks.pages.worklist.rows import DONE_DAYS, Filter, WorklistKeeper, finding_digest, make_lists, record_act
 from cds_hooks.pages.worklist.views import Work
 from cds_hooks.record.follow import Follower
 from cds_hooks.record_views import open_follower
