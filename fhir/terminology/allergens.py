@@ -105,6 +105,7 @@ def _takes_back(text: str) -> bool:
     """Whether a text beside a code denies what it names, or says of no allergen that it was ruled out."""
     if _RULED_OUT.match(text):
         return True
+    text = _COMPOUND.sub(r" \1", text)
     left = AssertedText(text, of="allergy").without_denied(text)
     return left != text and _allergen_named(text) != Allergen() and _allergen_named(left) == Allergen()
 

@@ -380,7 +380,7 @@ _AFTER_A_LETTER = frozenset(
 
 
 def ends_abbreviation(tokens: Sequence[Token], position: int) -> bool:
-    """Whether the full stop at `position` stands behind an abbreviation: "St. Jude", "vs. ", "A. fib", "V.a.".
+    """Whether the full stop at `position` stands behind an abbreviation: "St. Jude", "A. fib", "V.a.", "39. SSW".
 
     A letter is one only at the beginning of a part, or in a name: "hepatitis C. No DVT" has two sentences.
     """
@@ -390,6 +390,8 @@ def ends_abbreviation(tokens: Sequence[Token], position: int) -> bool:
         if position + 1 < len(tokens) and tokens[position + 1].word in _AFTER_A_LETTER:
             return True
         return first == 0 or tokens[first - 1].word in _ENDS or tokens[first - 1].word in {"(", "-", "/", ":", "?"}
+    if before.isdigit() and len(before) < 3 and position + 1 < len(tokens):
+        return tokens[position + 1].word in ("ssw", "woche", "schwangerschaftswoche", "monat")
     return before in _SHORTENED
 
 

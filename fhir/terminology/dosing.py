@@ -225,9 +225,9 @@ _SAID_ROUTES = tuple(
     )
 )
 _PUSHED = late_pattern(
-    r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:slow |rapid |direct )?"
-    r"(?:push|direct[ae]?|diretta|bolus(?! (?:over|then|in \d)))(?!\w)"
-    r"|\b(?:push(?:ed)?|bolus|directe?) (?:iv(?!\w)|i\.v\.)|\biv[pd](?!\w)",
+    r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:slow |rapid |direct |in |en |als |as (?:a )?)?"
+    r"(?:push|direct[aeo]?|dirett[ao]|bolus(?! (?:over|then|in \d))|bolo)(?!\w)"
+    r"|\b(?:push(?:ed)?|bolus|bolo|directe?) (?:iv(?!\w)|i\.v\.)|\biv[pd](?!\w)",
     re.IGNORECASE,
 )
 PUSHED = "intravenous push"

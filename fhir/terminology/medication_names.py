@@ -93,6 +93,7 @@ _LOCAL = late_pattern(
     r"\b(creams?|ointments?|oint|(?<!glucose )gels?|lotions?|shampoo|foam|jelly|topical|ophth\w*|eye|otic|ear|nasal"
     r"|nostril|nebs?|nebuli\w*|inhal\w*|inh|hfa|mdi|dpi|diskus|handihaler|respimat|flexhaler|actuat\w*|enema|vaginal"
     r"|intrauterine|irrigation|intrathecal|epidural|intravitreal|intra-?articular|rinse|mouthwash|viscous|oral paste"
+    r"|vernevel\w*|nébulis\w*|augentropfen|augensalbe|collyre|collirio|colirio|oogdruppels|nasenspray|ohrentropfen"
     r"|flush(?! free)|lock|dwell|catheter clearance|priming|iso-osmotic|dental|urojet|glydo)\b",
     re.IGNORECASE,
 )

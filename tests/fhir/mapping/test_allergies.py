@@ -67,6 +67,7 @@ def test_a_class_that_the_tables_do_not_have_is_an_error() -> None:
         _allergy("Penicillin allergy ruled out"),
         _allergy("Penicillin allergy, oral challenge passed"),
         _allergy("Penicillin allergy, ruled out by oral challenge", code="91936005", system=SNOMED),
+        _allergy("Penicillinallergie durch Provokation ausgeschlossen", code="91936005", system=SNOMED),
         _allergy("Ruled out by oral challenge", code="7980", system=RXNORM),
         _allergy("Mother allergic to penicillin", code="7980", system=RXNORM),
         _allergy("Penicillin: delabelled 2024"),

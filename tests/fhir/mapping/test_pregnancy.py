@@ -292,6 +292,8 @@ def test_the_words_of_the_condition_may_say_the_week() -> None:
 def test_a_problem_in_words_alone_says_the_week_from_its_date_on(words: str, expected: int) -> None:
     recorded = {"resourceType": "Condition", "id": "w", "code": {"text": words}, "recordedDate": "2026-11-06"}
     assert weeks(recorded) == expected
+    of_birth = recorded | {"code": {"text": "Z.n. Spontangeburt 39. SSW 2024"}}
+    assert gestation_weeks(record_of(of_birth, patient=WOMAN), None) is None
     of_mother = recorded | {"code": {"text": "Mother was 20 weeks pregnant"}}
     assert gestation_weeks(record_of(of_mother, patient=WOMAN), None) is None
 

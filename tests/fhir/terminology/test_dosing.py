@@ -78,6 +78,8 @@ def test_a_unit_may_be_for_each_kilogram_and_in_a_time(text: str, unit: DoseUnit
         ("100 mg e.v.", "intravenous"),
         ("20 ml i.v. Bolus", "intravenous push"),
         ("1 mg IV direct", "intravenous push"),
+        ("20 mEq IV directo", "intravenous push"),
+        ("500 mL IV bolus over 30 minutes", "intravenous"),
         ("2 mg intratecale", "intrathecal"),
         ("40 mg subkutan", "subcutaneous"),
         ("1 fiala intramuscolo", "intramuscular"),

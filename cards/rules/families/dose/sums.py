@@ -74,7 +74,7 @@ class Excess(Struct, frozen=True):
         if self.limit.per_kg and not self.limit.is_wide and self.limit.population != "first order":
             return self.times >= FAR_OVER_PER_KG
         is_first = self.limit.population == "first order" and not self.limit.is_narrow
-        is_usual = self.limit.is_wide or not self.limit.page or is_first
+        is_usual = self.limit.is_wide or not (self.limit.page or self.limit.is_narrow) or is_first
         is_target = is_usual and not self.limit.per_kg and not self.is_least
         return self.times >= (FAR_OVER_TARGET if is_target else FAR_OVER)
 
@@ -209,7 +209,7 @@ def _judge(context: RuleContext) -> Judged:
     return Judged(worst, is_unknown)
 
 
-_NEBULISED = re.compile(r"\bneb|n[eé]buli[sz]|aerosolterapia|vernebel|inhalationslösung|fertiginhalat", re.IGNORECASE)
+_NEBULISED = re.compile(r"\bneb|n[eé]buli[sz]|aerosolterapia|verne[bv]el|inhalationslösung|fertiginhalat", re.IGNORECASE)
 
 
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
