@@ -209,7 +209,9 @@ def _judge(context: RuleContext) -> Judged:
     return Judged(worst, is_unknown)
 
 
-_NEBULISED = re.compile(r"\bneb|n[eé]buli[sz]|aerosolterapia|verne[bv]el|inhalationslösung|fertiginhalat", re.IGNORECASE)
+_NEBULISED = re.compile(
+    r"\bneb|n[eé]buli[sz]|aerosolterapia|verne[bv]el|inhalationslösung|fertiginhalat", re.IGNORECASE
+)
 
 
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
