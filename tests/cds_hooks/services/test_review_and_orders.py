@@ -4,6 +4,7 @@ Every case of a rule whose finding is critical is asked again with its drafts as
 medication of the samples is asked as if it were ordered today.
 """
 
+import gzip
 import json
 from contextlib import suppress
 from datetime import datetime
@@ -26,6 +27,7 @@ from fhir.record.record import PatientRecord, read_record
 from fhir.record.repair import repair_resource
 from fhir.record.resources import decoder
 from tests.conftest import ROOT
+from tests.fhir.record.test_resources import bundle_files
 
 Json = dict[str, Any]
 Found = set[tuple[str, str]]
@@ -88,25 +90,49 @@ def _readable(resource: Json) -> Any:
     return None
 
 
-@pytest.mark.parametrize("sample", [sample.id for sample in list_samples()])
-def test_an_active_medication_of_a_sample_is_told_as_if_it_were_ordered_today(sample: str, as_of: datetime) -> None:
-    entries = load_patient(sample, as_of)["entry"]
+def _ordered_today(record: PatientRecord, drafts: list[DraftOrder]) -> Found:
+    """What is critical of each of them where it is ordered today, beside what the chart has."""
+    return {
+        (draft.name, finding.rule)
+        for draft in drafts
+        for session in [PatientSession(record, [draft], signing=True)]
+        for drafted in session.drafted
+        for finding in whole_book().evaluate(session, drafted).findings
+        if finding.indicator == "critical"
+        and finding.band != MISSING
+        and _FAMILIES[finding.rule] not in _OF_ORDERS_ONLY
+        and (finding.rule, finding.band) not in _OF_THE_ORDER
+    }
+
+
+def _record(entries: list[Json], as_of: datetime) -> PatientRecord:
     parts = {str(place): _readable(entry["resource"]) for place, entry in enumerate(entries)}
     patient = next(entry["resource"]["id"] for entry in entries if entry["resource"]["resourceType"] == "Patient")
-    record = read_record({place: part for place, part in parts.items() if part is not None}, patient, as_of)
+    return read_record({place: part for place, part in parts.items() if part is not None}, patient, as_of)
+
+
+@pytest.mark.parametrize("sample", [sample.id for sample in list_samples()])
+def test_an_active_medication_of_a_sample_is_told_as_if_it_were_ordered_today(sample: str, as_of: datetime) -> None:
+    record = _record(load_patient(sample, as_of)["entry"], as_of)
     drafts = [draft for _, draft in taken_medications(record)]
-    ordered: Found = set()
-    for draft in drafts:
-        session = PatientSession(record, [draft], signing=True)
-        for drafted in session.drafted:
-            ordered |= {
-                (draft.name, finding.rule)
-                for finding in whole_book().evaluate(session, drafted).findings
-                if finding.indicator == "critical"
-                and finding.band != MISSING
-                and _FAMILIES[finding.rule] not in _OF_ORDERS_ONLY
-            }
-    assert ordered <= reviewed(record, drafts)
+    assert _ordered_today(record, drafts) <= reviewed(record, drafts)
+
+
+@pytest.mark.slow
+@pytest.mark.outside_data
+def test_so_is_an_active_medication_of_a_foreign_chart(data_folder: Path, as_of: datetime) -> None:
+    """A chart that ended in the past is read as of its last entry, so that its orders are active."""
+    told, missing = 0, []
+    for path in bundle_files(data_folder):
+        entries = json.loads(gzip.decompress(path.read_bytes()))["entry"]
+        written = [entry["resource"].get("authoredOn", "")[:10] for entry in entries]
+        day = max(filter(None, written), default="")
+        at = datetime.fromisoformat(f"{day}T23:00:00+00:00") if day else as_of
+        record = _record(entries, at)
+        drafts = [draft for _, draft in taken_medications(record)]
+        told += len(drafts)
+        missing += sorted((path.name, *pair) for pair in _ordered_today(record, drafts) - reviewed(record, drafts))
+    assert (told > 100, missing) == (True, [])
 
 
 def test_acetaminophen_that_a_diseased_liver_does_not_stand_and_a_high_inr_are_told_at_every_age() -> None:
