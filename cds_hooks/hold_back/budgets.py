@@ -1,4 +1,6 @@
-"""Withholds cards beyond a budget: of each client, of a care unit, of each user, in a day or in one call.
+"""What calls share: budgets of cards, turns of services at one patient, and claims of both between workers.
+
+A budget is of each client, of a care unit or of each user, in a day or in one call.
 
 Critical cards are shown and not counted. Of the others the most severe come first, in the order of the service. A day
 is that of UTC, by the clock of the calls. One process counts by itself and finds its counts in the record after a

@@ -1,4 +1,4 @@
-"""The paths in prefetch tokens (a FHIRPath subset): the grammar, and following a path through a chart."""
+"""Prefetch tokens: the grammar of their paths (a FHIRPath subset), their values in a chart, the query they make."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

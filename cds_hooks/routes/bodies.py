@@ -1,4 +1,4 @@
-"""Reads the bodies of calls and reports within limits of size and time."""
+"""Reads the bodies of calls and reports within limits of size and time, and of calls under way at once."""
 
 import asyncio
 from collections import Counter, defaultdict, deque
