@@ -266,6 +266,13 @@ def test_a_dead_letter_is_an_error_or_a_rejection(header: str, code: str, error:
     assert answer.decode().split("\r")[1:] == [f"MSA|{code}|C1", error, ""]
 
 
+def test_a_message_alone_is_kept_as_it_came_and_those_of_a_batch_one_by_one() -> None:
+    alone = _frame(MSH, NAME).decode().encode("latin-1")
+    assert [reading.incoming.content for reading in read_frame(alone, feed(), NOW)] == [alone]
+    batch = _frame("BHS|^~\\&", MSH, PID, MSH, PID, "BTS|2")
+    assert [reading.incoming.content for reading in read_frame(batch, feed(), NOW)] == [_frame(MSH, PID)] * 2
+
+
 def test_another_content_under_the_same_id_is_an_error_of_its_own() -> None:
     (reading,) = read_frame(result("C1", "4"), feed(), NOW)
     (answer,) = acknowledge(reading, Taken(1, "dead", "It was | sent ^ before\rx" + "y" * 300), NOW)
