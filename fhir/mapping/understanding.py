@@ -20,8 +20,9 @@ from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, identify, identify_medication
 from fhir.mapping.studies import read_study
 from fhir.mapping.tobacco import read_smoking_answer
-from fhir.record.datatypes import CodeableConcept, plain
-from fhir.record.measurement import analyte_in_words
+from fhir.record.datatypes import CodeableConcept, parse_time, plain
+from fhir.record.measurement import UNDATED, analyte_in_words, measure, parts_by_analyte
+from fhir.record.refusals import Refusal
 from fhir.record.repair import repair_resource
 from fhir.record.resources import (
     AllergyIntolerance,
@@ -33,7 +34,7 @@ from fhir.record.resources import (
     Observation,
 )
 from fhir.terminology.allergens import Allergen, allergen_of_code, denies_allergies
-from fhir.terminology.analytes import ANALYTE_BY_CODE
+from fhir.terminology.analytes import ANALYTE_BY_CODE, ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS, imported_meaning, is_known_condition, pregnancy_meaning
 from fhir.terminology.definitions import own_definitions
 from fhir.terminology.imported import Meaning, meaning_of_name
@@ -290,11 +291,29 @@ def _observation(resource: Json) -> Understanding:
         doubt = "read by its name: no code of it is in the tables" if analyte is not None else ""
     words = code.words
     groups, assertion = _finding(observation, code, resource)
+    refusal = _refusal(observation, analyte) if analyte is not None else ""
     return Understanding(
         resource="", groups=groups, analyte=analyte, assertion=assertion, words=words,
-        understood=bool(groups or analyte or assertion != "affirmed"),
-        reason=doubt if groups or analyte else "no test of the tables and no finding",
+        understood=bool(groups or (analyte and not refusal) or assertion != "affirmed"),
+        reason=refusal or (doubt if groups or analyte else "no test of the tables and no finding"),
     )  # fmt: skip
+
+
+_UNUSABLE: Final = frozenset({"implausible", "unknown-unit", "no-unit", "unit-conflict", "name-conflict"})
+_ANY_TIME: Final = parse_time("2000-01-01")
+
+
+def _refusal(observation: Observation, analyte: str) -> str:
+    """Say why no rule can use the number: a unit that is none of the analyte, or a value that is not possible in it."""
+    for key, parts in parts_by_analyte([observation]).items():
+        refusal = measure(ANALYTES[analyte], parts[0], UNDATED, _ANY_TIME) if key == analyte else None
+        if isinstance(refusal, Refusal) and refusal.reason in _UNUSABLE:
+            return refusal.statement
+    return ""
+
+
+_PREFERENCES: Final = frozenset({"75773-2", "81378-2", "95541-9"})
+"""What a patient wishes for, not what is so: goals and preferences of treatment and of care, as US Core codes them."""
 
 
 _SMOKING: Final = "72166-2"
@@ -303,6 +322,8 @@ _ANSWERS: Final = {"current": ("tobacco_use",), "former": ("tobacco_history",)}
 
 def _finding(observation: Observation, code: CodeableConcept, resource: Json) -> tuple[tuple[str, ...], str]:
     answer = next(concepts_of(resource, "valueCodeableConcept", "valueString"), None)
+    if any(coding.code in _PREFERENCES for coding in code.coding):
+        return (), "hypothetical"
     if any(coding.code == _SMOKING for coding in code.coding):
         status = read_smoking_answer(observation)[0]
         return _ANSWERS.get(status or "", ()), "affirmed" if status in _ANSWERS else "negated"

@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias, cast
 from msgspec import Struct
 
 from fhir.terminology.assertions import AssertedText
-from fhir.terminology.conditions import imported_meaning, is_not_read
+from fhir.terminology.conditions import code_system, imported_meaning, is_not_read
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes
 from fhir.terminology.imported import Meaning, meaning_of_name
 from fhir.terminology.late_pattern import late_pattern
@@ -25,7 +25,6 @@ from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, tab
 from fhir.terminology.spelling import Spelling
 
 SameClass: TypeAlias = Literal["yes", "no", "ask", "severe", "held"]
-_SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
 _WORD = late_pattern(r"[a-z0-9]+")
 # German writes it in one word: "Latexallergie", "Penicillinunverträglichkeit".
 _COMPOUND = late_pattern(r"(?<=[a-zäöü]{3})(allergi|unverträglich|überempfindlich)", re.IGNORECASE)
@@ -114,8 +113,8 @@ def allergen_of_code(system: str | None, code: str | None) -> Allergen:
     """Return what a code stands for; an empty Allergen for food, pollen and what is not known."""
     imported = imported_meaning(system, code)
     if imported is not None and (meaning := _of_import(imported)) != Allergen():
-        return meaning | _BY_SNOMED.get(code or "", Allergen()) if system in _SNOMED else meaning
-    if system in _SNOMED:
+        return meaning | _BY_SNOMED.get(code or "", Allergen()) if code_system(system) == "snomed" else meaning
+    if code_system(system) == "snomed":
         return _BY_SNOMED.get(code or "", Allergen())
     product = medication_of_code(system, code)
     return Allergen(frozenset(product.ingredients)) if product is not None else Allergen()
@@ -150,7 +149,7 @@ def allergen_of_problem(text: str, codings: tuple[tuple[str | None, str | None],
     """
     meaning = Allergen()
     for system, code in codings:
-        if system in _SNOMED:
+        if code_system(system) == "snomed":
             meaning |= allergen_of_code(system, code)
         elif code and (name := _ICD_ALLERGENS.get(code.replace(".", "").removeprefix("D"))) and "icd" in (system or ""):
             meaning |= _allergen_of_class(name)

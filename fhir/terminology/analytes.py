@@ -7,15 +7,14 @@ of NPU, the code system of laboratories in the Nordic countries. Plausible limit
 not reference ranges.
 """
 
-import csv
 import re
 import unicodedata
 from functools import cache
-from importlib.resources import files
 
 from msgspec import Struct
 
 from fhir.terminology.caching import remembered
+from fhir.terminology.medications import table_rows
 from fhir.terminology.units import normal_unit, unit_parts
 
 LOINC = "http://loinc.org"
@@ -87,11 +86,6 @@ def _conversion_by_grammar(key: str, unit: str) -> Conversion | None:
     return Conversion(factors.pop()) if len(factors) == 1 else None
 
 
-def _rows(name: str) -> list[dict[str, str]]:
-    text = (files("fhir.terminology") / "tables" / name).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
-
-
 @cache  # equal conversions are one object, so that `is` compares them
 def _conversion(text: str) -> Conversion:
     match = _FACTOR.match(text)
@@ -127,7 +121,7 @@ def _units(conversions: dict[str, Conversion], spellings: dict[str, list[str]]) 
 
 def _spellings() -> dict[str, list[str]]:
     spellings: dict[str, list[str]] = {}
-    for row in _rows("unit_spellings.csv"):
+    for row in table_rows("unit_spellings.csv"):
         spellings.setdefault(row["ucum"], []).append(row["text"])
     return spellings
 
@@ -147,38 +141,34 @@ def _load() -> dict[str, Analyte]:
             refused_when_haemolysed=row["haemolysis"] == "yes",
             source=row["source"],
         )
-        for row in _rows("analytes.csv")
+        for row in table_rows("analytes.csv")
     }
 
 
 ANALYTES: dict[str, Analyte] = _load()
 
 
-def _read_names() -> dict[str, str]:
-    return {name: row["key"] for row in _rows("analyte_names.csv") for name in row["names"].split(";")}
-
-
-_KEY_BY_NAME: dict[str, str] = _read_names()
+_KEY_BY_NAME: dict[str, str] = {
+    name: row["key"] for row in table_rows("analyte_names.csv") for name in row["names"].split(";")
+}
 _WORD = re.compile(r"[a-z0-9%]+")
 # Words that say no other quantity: "Sodium level, serum"; "urine" and "ionized" do.
 _SAYS_NOTHING = frozenset(
-    {
-        "level",
-        "levels",
-        "serum",
-        "plasma",
-        "blood",
-        "lab",
-        "result",
-        "test",
-        "value",
-        "s",
-        "p",
-        "b",
-        "venous",
+    {"level", "levels", "serum", "plasma", "blood", "lab", "result", "test", "value", "s", "p", "b", "venous"}
+    | {
         "measured",
+        "im",
+        "blut",
+        "serique",
+        "plasmatique",
+        "sang",
+        "serica",
+        "serico",
+        "suero",
+        "sangre",
+        "sierica",
+        "sierico",
     }
-    | {"im", "blut", "serique", "plasmatique", "sang", "serica", "serico", "suero", "sangre", "sierica", "sierico"}
 )
 _IN_SERUM = re.compile(r"\bi\. ?[sp]\.")
 _LONGEST_NAME = 160
@@ -267,9 +257,7 @@ ANALYTE_BY_LOINC: dict[str, Analyte] = {code: analyte for analyte in ANALYTES.va
 """The analyte of each code of LOINC."""
 
 
-def _read_further_codes() -> dict[str, Analyte]:
-    return {code: ANALYTES[row["key"]] for row in _rows("analyte_codes.csv") for code in row["codes"].split(";")}
-
-
-ANALYTE_BY_CODE: dict[str, Analyte] = ANALYTE_BY_LOINC | _read_further_codes()
+ANALYTE_BY_CODE: dict[str, Analyte] = ANALYTE_BY_LOINC | {
+    code: ANALYTES[row["key"]] for row in table_rows("analyte_codes.csv") for code in row["codes"].split(";")
+}
 """The analyte of each code: those of LOINC that are asked for, further ones, and those of NPU (NPU03230)."""

@@ -53,14 +53,23 @@ class Hierarchy(Protocol):
         """Every active concept: what `*` holds."""
 
 
+_OF_COLUMNS: Final[tuple[tuple[Kind, str, str, str, str], ...]] = (
+    ("allergen", "atc", "allergen_classes.csv", "allergen_class", "atc"),
+    ("vaccine", "snomed", "vaccine_families.csv", "family", "definition"),
+    ("analyte", "loinc", "analytes.csv", "key", "parts"),
+)
+"""Kind and system of the definitions that are a column of a table, with the table, its key and the column."""
+
+
 def own_definitions() -> list[Definition]:
-    """Return the definitions of tables/definitions.csv, and of allergens the subtrees of the ATC in their table.
+    """Return the definitions of tables/definitions.csv and of the columns of other tables.
 
     A group without a root that is safe stands in the table with the system `none` and the reason.
     """
-    groups = [definition_of_row(row) for row in table_rows("definitions.csv") if row["system"] != "none"]
-    classes = ((row["allergen_class"], row["atc"]) for row in table_rows("allergen_classes.csv"))
-    return [*groups, *(Definition("allergen", key, "atc", subtrees) for key, subtrees in classes if subtrees)]
+    rows = [definition_of_row(row) for row in table_rows("definitions.csv") if row["system"] != "none"]
+    for kind, system, table, key, column in _OF_COLUMNS:
+        rows += [Definition(kind, row[key], system, row[column]) for row in table_rows(table) if row[column]]
+    return rows
 
 
 def definition_of_row(row: Mapping[str, str]) -> Definition:

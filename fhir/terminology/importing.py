@@ -9,7 +9,7 @@ import csv
 import os
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Final
@@ -160,7 +160,7 @@ def snomed_roots(definitions: Sequence[Definition] = ()) -> Roots:
         groups[row["group"]] |= set(row["snomed"].split(";"))
     in_none = groups.pop("", set())
     by_kind = {
-        "group": _frozen(groups),
+        "group": {name: frozenset(members) for name, members in groups.items()},
         "drug": _column("snomed_drugs.csv", "rxcui", "substance"),
         "allergen": _column("allergen_classes.csv", "allergen_class", "snomed"),
         "vaccine": _column("vaccine_families.csv", "family", "snomed"),
@@ -170,10 +170,6 @@ def snomed_roots(definitions: Sequence[Definition] = ()) -> Roots:
 
 def _column(table: str, key: str, column: str) -> dict[str, frozenset[str]]:
     return {row[key]: frozenset(filter(None, row[column].split(";"))) for row in table_rows(table)}
-
-
-def _frozen(sets: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
-    return {name: frozenset(members) for name, members in sets.items()}
 
 
 def write_index(imported: Imported, index: Path) -> Path:

@@ -45,12 +45,9 @@ def _read_loinc(imported: Imported, file: ReleaseFile) -> None:
         analyte = ANALYTE_BY_CODE.get(row["LOINC_NUM"])
         if analyte is not None and analyte.kind in ("lab", "vital"):
             analytes[_parts(row)].add(analyte.key)
-    for definition in imported.definitions:
-        if definition.kind == "analyte" and definition.system == "loinc":
-            is_held = holds(definition)
-            for parts in set(map(_parts, rows)):
-                if is_held(parts):
-                    analytes[parts].add(definition.key)
+    held = _definitions(imported, "loinc")
+    for parts in set(map(_parts, rows)):
+        analytes[parts].update(held("analyte", parts))
     for row in rows:
         meant = analytes.get(_parts(row), set())
         if len(meant) == 1 and row["LOINC_NUM"] not in ANALYTE_BY_CODE:

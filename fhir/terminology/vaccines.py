@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from fhir.terminology.assertions import AssertedText
-from fhir.terminology.conditions import imported_meaning
+from fhir.terminology.conditions import code_system, imported_meaning
 from fhir.terminology.imported import meaning_of_code
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import without_accents
 from fhir.terminology.medications import CVX_SYSTEMS, table_rows
 
-_SNOMED: Final = frozenset({"http://snomed.info/sct", "urn:oid:2.16.840.1.113883.6.96"})
 _WORD = late_pattern(r"[a-z0-9]+")
 _VACCINE = late_pattern(
     r"vacc?in|vakzin|vacuna|impf|immuni[sz]ation|\b(?:shots?|jabs?|boosters?|toxoids?|vax)\b", re.IGNORECASE
@@ -37,7 +36,7 @@ def families_of_code(system: str | None, code: str | None) -> frozenset[str]:
         code = code.lstrip("0").zfill(2)
         families, imported = _BY_CVX.get(code, frozenset()), meaning_of_code("cvx", code)
     else:
-        families = _BY_SNOMED.get(code, frozenset()) if system in _SNOMED else frozenset[str]()
+        families = _BY_SNOMED.get(code, frozenset()) if code_system(system) == "snomed" else frozenset[str]()
         imported = imported_meaning(system, code)
     return families if imported is None else families | frozenset(imported.vaccines)
 

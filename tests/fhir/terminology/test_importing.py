@@ -69,7 +69,7 @@ def index(tmp_path: Path) -> Iterator[Path]:
     loinc.write_text(
         "LOINC_NUM,COMPONENT,PROPERTY,TIME_ASPCT,SYSTEM,SCALE_TYP,METHOD_TYP\n"
         "2823-3,Potassium,SCnc,Pt,Ser/Plas,Qn,\n88888-8,Potassium,SCnc,Pt,Ser/Plas,Qn,Electrode\n"
-        "88889-6,Potassium,SCnc,Pt,Urine,Qn,\n"
+        "88889-6,Potassium,SCnc,Pt,Urine,Qn,\n88887-0,Potassium,SCnc,Pt,BldV,Qn,\n"
     )
     names = tmp_path / "RXNCONSO.RRF"
     names.write_text("9999999|ENG||||||1|||x|RXNORM|SCD|9999999|metformin 750 MG Oral Tablet||N|4096|\n")
@@ -126,6 +126,7 @@ def test_a_new_member_whose_name_means_other_groups_is_told(tmp_path: Path) -> N
 def test_a_result_is_read_by_the_parts_of_its_loinc_code(index: Path) -> None:
     value = {"valueQuantity": {"value": 6.1, "unit": "mmol/L"}}
     assert _read("Observation", "code", LOINC, "88888-8", **value).analyte == "potassium"
+    assert _read("Observation", "code", LOINC, "88887-0", **value).analyte == "potassium"  # by the definition alone
     assert _read("Observation", "code", LOINC, "88889-6", **value).analyte is None
 
 
