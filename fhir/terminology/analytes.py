@@ -155,20 +155,8 @@ _WORD = re.compile(r"[a-z0-9%]+")
 # Words that say no other quantity: "Sodium level, serum"; "urine" and "ionized" do.
 _SAYS_NOTHING = frozenset(
     {"level", "levels", "serum", "plasma", "blood", "lab", "result", "test", "value", "s", "p", "b", "venous"}
-    | {
-        "measured",
-        "im",
-        "blut",
-        "serique",
-        "plasmatique",
-        "sang",
-        "serica",
-        "serico",
-        "suero",
-        "sangre",
-        "sierica",
-        "sierico",
-    }
+    | {"measured", "im", "blut", "serique", "plasmatique", "sang", "serica", "serico", "suero", "sangre", "sierica"}
+    | {"sierico"}
 )
 _IN_SERUM = re.compile(r"\bi\. ?[sp]\.")
 _LONGEST_NAME = 160
