@@ -305,6 +305,8 @@ _ANY_TIME: Final = parse_time("2000-01-01")
 
 def _refusal(observation: Observation, analyte: str) -> str:
     """Say why no rule can use the number: a unit that is none of the analyte, or a value that is not possible in it."""
+    if ANALYTES[analyte].kind not in ("lab", "vital"):
+        return ""  # dates, answers and questions are no numbers of the analyte
     for key, parts in parts_by_analyte([observation]).items():
         refusal = measure(ANALYTES[analyte], parts[0], UNDATED, _ANY_TIME) if key == analyte else None
         if isinstance(refusal, Refusal) and refusal.reason in _UNUSABLE:
