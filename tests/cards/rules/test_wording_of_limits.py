@@ -54,7 +54,7 @@ def _bands() -> Iterator[tuple[str, str, str, float, set[str]]]:
     for path in sorted(FAMILIES.rglob("*.json")):
         rule = json.loads(path.read_text("utf-8"))
         for band in rule.get("bands", ()) if isinstance(rule, dict) else ():
-            sections = [evidence["section"] for evidence in rule["evidence"]]
+            sections = [evidence["section"] for evidence in rule["evidence"] if isinstance(evidence, dict)]
             words = " | ".join([rule["title"], band.get("summary", ""), band.get("detail", ""), *sections])
             for side, value in _comparisons(band.get("when")):
                 yield path.stem, band["id"], side, value, _sides(value, words)
