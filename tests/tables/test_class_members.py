@@ -4,7 +4,7 @@ A row of label_diseases.csv that names at least three drugs of a class and at le
 other members are listed in class_members.csv with the reason why they have no row; a member that gets a row leaves
 the list, and a class that grows adds to it.
 
-label_contraindications.csv has what the section Contraindications of 600 US labels names, as collected from DailyMed
+label_contraindications.csv has what the Contraindications of the US labels of 581 drugs name, collected from DailyMed
 (everycure-org/matrix-indication-list@faaa320, matrix_contraindication_list.xlsx, read 2026-11-25): for groups of
 problems the drugs whose label excludes them, those with a rule and those without, with the reason for none.
 """
