@@ -3,8 +3,11 @@
 Run from the project's root: python -m cards.rules.engine.page
 """
 
+import csv
 from collections.abc import Iterable, Iterator
+from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 from msgspec import to_builtins
 
@@ -26,6 +29,9 @@ from cards.rules.language.rule import (
 from cards.rules.language.table import read_table
 
 _WORDS_BEGIN, _WORDS_END = "<!-- words: made by cards/rules/engine/page.py -->", "<!-- /words -->"
+_READ: Final = frozenset({"label", "guideline", "regulator", "study", "payer", "policy", "package"})
+"""What a rule can rest on without being listed as one whose label is to be read."""
+_BY_RISK: Final = ("critical", "warning", "info")
 _INSTEAD = {"silence": "No card", "info": "Only info", "warning": "Only a warning"}
 
 
@@ -213,12 +219,53 @@ def _table_of_words(words: Iterable[Condition]) -> Iterator[str]:
     yield from (f"| `{word.word}` | {word.meaning} |" for word in sorted(words, key=lambda word: word.word))
 
 
+# Rules of which no label was read
+
+
+def page_of_sources_to_read() -> str:
+    """Return the page of what rests on pages beside the label, what is worst if it is wrong first."""
+    listed = [
+        (_worst(rule), family.name, rule.title, "; ".join(dict.fromkeys(e.label for e in rule.evidence)))
+        for family in rule_families()
+        for rule in read_table(family.name).rules
+        if not {evidence.basis for evidence in rule.evidence} & _READ
+    ]
+    with (files("cards.rules.families.pairs") / "sources.csv").open(encoding="utf-8") as file:
+        sources = {row["id"]: row for row in csv.DictReader(file)}
+    with (files("cards.rules.families.pairs") / "pairs.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if (source := sources[row["source"]])["basis"] not in _READ:
+                indicator = "warning" if row["severity"] == "start" else row["severity"]
+                listed.append((indicator, "pairs", f"{row['a']} with {row['b']}", source["label"]))
+    lines = [
+        "# Rules of which no label was read",
+        "",
+        "Made from the rules by `cards/rules/engine/page.py`; do not edit it here.",
+        "",
+        "Each of these rests on pages that follow or quote a label (drug information, a formulary, a consensus list), "
+        "and on no label, guideline, study or notice of an authority that was read itself. A pharmacist should compare "
+        "those first that speak loudest. Every card says what it cites, and a site can switch a rule off "
+        "([governance](governance.md)).",
+    ]
+    for indicator in _BY_RISK:
+        of_this = sorted(entry[1:] for entry in listed if entry[0] == indicator)
+        lines += ["", f"## {indicator.capitalize()}: {len(of_this)}", "", "| Family | Rule | Cites |", "|---|---|---|"]
+        lines += [f"| {family} | {title} | {label} |" for family, title, label in of_this]
+    return "\n".join(lines) + "\n"
+
+
+def _worst(rule: Rule) -> str:
+    shown = {band.indicator for band in rule.bands}
+    return next((indicator for indicator in _BY_RISK if indicator in shown), _BY_RISK[-1])
+
+
 # Files
 
 
 def write_pages(root: Path) -> None:
-    """Write everything that is made from the rules: the families' pages and the list of words."""
+    """Write everything that is made from the rules: the families' pages, what is to be read, the list of words."""
     folder = root / "docs" / "rules"
+    (folder / "sources-to-read.md").write_text(page_of_sources_to_read(), encoding="utf-8")
     for family in rule_families():
         (folder / f"{family.name}.md").write_text(family_page(read_table(family.name), family), encoding="utf-8")
     guide = folder / "README.md"

@@ -8,7 +8,7 @@ import pytest
 from cards import text as figures
 from cards.rules.conditions import condition
 from cards.rules.engine.family import Family, rule_families
-from cards.rules.engine.page import family_page, guide_with_words, write_pages
+from cards.rules.engine.page import family_page, guide_with_words, page_of_sources_to_read, write_pages
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language import trigger
 from cards.rules.language.table import read_table
@@ -38,10 +38,21 @@ def test_the_list_of_words_in_the_guide_is_made_from_the_words() -> None:
     assert written == guide_with_words(written), "run: python -m cards.rules.engine.page"
 
 
+def test_rules_without_a_label_are_listed_with_the_loudest_first() -> None:
+    page = page_of_sources_to_read()
+    assert (ROOT / "docs" / "rules" / "sources-to-read.md").read_text(encoding="utf-8") == page
+    critical, _, milder = page.partition("## Warning")
+    assert "| renal | " not in critical
+    assert "| renal | " in milder
+    renal = {rule.id: rule for rule in read_table("renal").rules}
+    assert {evidence.basis for evidence in renal["renal-metformin"].evidence} >= {"label"}
+    assert f"| {renal['renal-metformin'].title} |" not in page
+
+
 def test_all_pages_are_written_where_they_stand(tmp_path: Path) -> None:
     (tmp_path / "docs" / "rules").mkdir(parents=True)
     (tmp_path / "docs" / "rules" / "README.md").write_text(GUIDE.read_text(encoding="utf-8"), encoding="utf-8")
     write_pages(tmp_path)
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.is_file()]
-    assert len(written) == len(rule_families()) + 1
+    assert len(written) == len(rule_families()) + 2
     assert all((tmp_path / path).read_bytes() == (ROOT / path).read_bytes() for path in written)
