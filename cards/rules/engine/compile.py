@@ -120,8 +120,8 @@ class CompiledRule(Struct, frozen=True):
     """What is said before the order is signed, where some of its bands wait for that; else empty."""
 
 
-class KnownRule(Struct, frozen=True):
-    """What is known of a rule before it is compiled: the data that it reads, and the drugs that activate it."""
+class RuleOutline(Struct, frozen=True):
+    """What a start needs of a rule that is not compiled yet: the data that it reads, and the drugs that activate it."""
 
     id: str
     needs: DataNeeds
@@ -131,7 +131,7 @@ class KnownRule(Struct, frozen=True):
     is_for_tests: bool
 
     @classmethod
-    def of(cls, rule: CompiledRule) -> "KnownRule":
+    def of(cls, rule: CompiledRule) -> "RuleOutline":
         """Return what a start needs of a compiled rule."""
         selectors = tuple(rule.trigger.selectors())
         keys = frozenset().union(*(selector.keyed for selector in selectors))
@@ -142,9 +142,9 @@ class KnownRule(Struct, frozen=True):
 class LateRule:
     """A rule that is compiled when a drug first activates it."""
 
-    def __init__(self, family: str, known: KnownRule, compile_rule: Callable[[], CompiledRule]) -> None:
+    def __init__(self, family: str, outline: RuleOutline, compile_rule: Callable[[], CompiledRule]) -> None:
         self.family = family
-        self.known = known
+        self.outline = outline
         self._compile = compile_rule
 
     @cached_property
@@ -371,9 +371,9 @@ class RuleIndex:
         by_key: dict[str, list[LateRule]] = {}
         self._for_any: list[LateRule] = []
         for rule in rules:
-            for key in rule.known.keys:
+            for key in rule.outline.keys:
                 by_key.setdefault(key, []).append(rule)
-            if rule.known.is_for_any:
+            if rule.outline.is_for_any:
                 self._for_any.append(rule)
         self._by_key = by_key
 
@@ -386,5 +386,5 @@ class RuleIndex:
         )
         by_key = (rule for key in keys for rule in self._by_key.get(key, ()))
         for_any = () if is_test(medication) else self._for_any
-        for rule in {rule.known.id: rule for rule in (*by_key, *for_any)}.values():
+        for rule in {rule.outline.id: rule for rule in (*by_key, *for_any)}.values():
             yield rule.compiled

@@ -237,12 +237,12 @@ def govern(kind: str, tables: Iterable[RuleTable]) -> None:
 @cache
 def all_rule_versions() -> Mapping[str, RuleVersion]:
     """Every rule of the project and of its site with its version, by id."""
-    own = {
-        prepared.known.id: RuleVersion(prepared, family.table, prepared.digest)
+    shipped = {
+        prepared.outline.id: RuleVersion(prepared, family.table, prepared.digest)
         for family in prepared_families().values()
         for prepared in family.rules
     }
     further = chain.from_iterable(_further_tables.values())
-    return own | {
+    return shipped | {
         rule.id: RuleVersion(rule, table, digest_of(rule, table)) for table in further for rule in table.rules
     }

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from cards.rules.engine.compile import CompiledRule, KnownRule, LateRule, RuleCompiler, compile_family
+from cards.rules.engine.compile import CompiledRule, LateRule, RuleCompiler, RuleOutline, compile_family
 from cards.rules.engine.family import Family, rule_families
 from cards.rules.language.rule import Rule, RuleTable
 from cards.rules.language.site import site_folders
@@ -40,9 +40,9 @@ def digest_of(rule: Rule, table: RuleTable) -> str:
 
 
 class PreparedRule(Struct, frozen=True, dict=True):
-    """A rule as it is written, read when it is first asked for, with its version and what is known before."""
+    """A rule as it is written, read when it is first asked for, with its version and what a start needs of it."""
 
-    known: KnownRule
+    outline: RuleOutline
     digest: str
     checked_on: str
     written: msgspec.Raw
@@ -67,7 +67,7 @@ class PreparedFamily(Struct, frozen=True):
         """Yield the rules, each to be compiled when a drug first activates it."""
         compiler = RuleCompiler(family, self.table)
         for prepared in self.rules:
-            yield LateRule(family.name, prepared.known, partial(prepared.compiled_by, compiler))
+            yield LateRule(family.name, prepared.outline, partial(prepared.compiled_by, compiler))
 
 
 _read_rule = msgspec.msgpack.Decoder(Rule).decode
@@ -83,11 +83,11 @@ def prepared_families() -> Mapping[str, PreparedFamily]:
         RuleError: a rule cannot be used; the message names file, line, rule and what is wrong.
     """
     of_site = site_folders()
-    own = [family for family in rule_families() if family.name not in of_site]
+    shipped = [family for family in rule_families() if family.name not in of_site]
     sources = digest_of_sources()
     prepared = read_prepared(PREPARED, sources)
     if prepared is None:
-        prepared = {family.name: prepare(family) for family in own}
+        prepared = {family.name: prepare(family) for family in shipped}
         if not of_site:
             write_prepared(PREPARED, sources, prepared)
     return prepared | {name: prepare(Family(name)) for name in of_site}
@@ -98,7 +98,7 @@ def prepare(family: Family) -> PreparedFamily:
     table = read_table(family.name)
     rules = (
         PreparedRule(
-            KnownRule.of(compiled),
+            RuleOutline.of(compiled),
             digest_of(compiled.declared, table),
             compiled.declared.audit.date,
             msgspec.Raw(_encode(compiled.declared)),

@@ -10,7 +10,7 @@ from operator import or_
 from typing import NamedTuple
 
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
-from cards.rules.engine.compile import CompiledRule, KnownRule, LateRule, RuleIndex
+from cards.rules.engine.compile import CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
 from cards.rules.engine.finding import (
     Evaluation,
@@ -145,7 +145,7 @@ class RuleBook:
 
     def __init__(self, rules: Iterable[LateRule | CompiledRule]) -> None:
         self._rules = tuple(rule if isinstance(rule, LateRule) else _already_compiled(rule) for rule in rules)
-        self.needs: DataNeeds = reduce(or_, (rule.known.needs for rule in self._rules), _ALWAYS)
+        self.needs: DataNeeds = reduce(or_, (rule.outline.needs for rule in self._rules), _ALWAYS)
         self._index = RuleIndex(self._rules)
         self._remembered: dict[tuple[object, ...], _RulesOfDrug] = {}
 
@@ -161,8 +161,8 @@ class RuleBook:
     @property
     def needs_of_tests(self) -> DataNeeds:
         """What the rules about imaging and tests read, with the tests that are ordered already."""
-        about_tests = (rule.known for rule in self._rules if rule.known.is_for_tests)
-        return reduce(or_, (known.needs for known in about_tests), needs("ServiceRequest"))
+        about_tests = (rule.outline for rule in self._rules if rule.outline.is_for_tests)
+        return reduce(or_, (outline.needs for outline in about_tests), needs("ServiceRequest"))
 
     def rules_for(self, medication: MedicationIdentity) -> tuple[ActivatedRule, ...]:
         """Return the rules that a medication activates."""
@@ -241,7 +241,7 @@ def _id_of_rule(activated: ActivatedRule) -> str:
 
 
 def _already_compiled(rule: CompiledRule) -> LateRule:
-    return LateRule(rule.family.name, KnownRule.of(rule), lambda: rule)
+    return LateRule(rule.family.name, RuleOutline.of(rule), lambda: rule)
 
 
 @cache
@@ -250,7 +250,7 @@ def whole_book() -> RuleBook:
     replaced = replaced_rules()
     families = prepared_families()
     rules = (rule for name, family in families.items() for rule in family.late_rules(family_named(name)))
-    return RuleBook(rule for rule in rules if rule.known.id not in replaced)
+    return RuleBook(rule for rule in rules if rule.outline.id not in replaced)
 
 
 @cache

@@ -281,8 +281,8 @@ class Columns:
         evidence = sum(came[code] for code in codes) * log(1 / max(rate, 0.005))
         if evidence < _NEW_EVIDENCE:
             return []
-        named, messages = ", ".join(sorted(codes)[:6]), history.count("messages", since)
-        return [Signal(self._feed, "unmapped", named, 1.0, since, messages, "unmapped")]
+        listed, messages = ", ".join(sorted(codes)[:6]), history.count("messages", since)
+        return [Signal(self._feed, "unmapped", listed, 1.0, since, messages, "unmapped")]
 
     def _replaced(self, history: History, since: int) -> str:
         """Return the unmapped code, and the code that it seems to replace: the one that most came short."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cards.rules.engine import prepared
-from cards.rules.engine.compile import KnownRule, compile_family
+from cards.rules.engine.compile import RuleOutline, compile_family
 from cards.rules.engine.family import family_named
 from cards.rules.engine.prepared import PreparedFamily, prepare, prepared_families, read_prepared, write_prepared
 from cards.rules.language.table import read_table
@@ -24,7 +24,9 @@ def families() -> dict[str, PreparedFamily]:
 def test_what_is_kept_of_a_rule_is_what_its_files_say(name: str) -> None:
     kept, declared = prepared_families()[name], read_table(name).rules
     assert [rule.rule for rule in kept.rules] == list(declared)
-    assert [rule.known for rule in kept.rules] == [KnownRule.of(rule) for rule in compile_family(family_named(name))]
+    assert [rule.outline for rule in kept.rules] == [
+        RuleOutline.of(rule) for rule in compile_family(family_named(name))
+    ]
 
 
 def test_the_file_brings_back_what_was_written(tmp_path: Path, families: dict[str, PreparedFamily]) -> None:
@@ -32,8 +34,8 @@ def test_the_file_brings_back_what_was_written(tmp_path: Path, families: dict[st
     read = read_prepared(tmp_path / "new" / "rules", SOURCES)
     assert read is not None
     assert [rule.rule for rule in read["ddi"].rules] == [rule.rule for rule in families["ddi"].rules]
-    assert {name: (family.table, [rule.known for rule in family.rules]) for name, family in read.items()} == {
-        name: (family.table, [rule.known for rule in family.rules]) for name, family in families.items()
+    assert {name: (family.table, [rule.outline for rule in family.rules]) for name, family in read.items()} == {
+        name: (family.table, [rule.outline for rule in family.rules]) for name, family in families.items()
     }
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["rules"]
 
