@@ -82,15 +82,15 @@ def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], li
     left, left_for_directions = CHARACTERS_OF_A_CALL, CHARACTERS_OF_DIRECTIONS
     remembered: set[str] = set()
     for long in costs:
-        left -= sum(len(text.text) for text in long.prose)
-        new_directions = [text.text for text in long.directions if text.text not in remembered]
+        left -= sum(len(passage.text) for passage in long.prose)
+        new_directions = [passage.text for passage in long.directions if passage.text not in remembered]
         cost = sum(map(len, new_directions))
         too_much_prose, too_much_directions = left < 0 and bool(long.prose), cost > left_for_directions
         if not too_much_directions:
             left_for_directions -= cost
             remembered.update(text for text in new_directions if len(text) <= REMEMBERED)
-        for text in (*(long.prose if too_much_prose else ()), *(long.directions if too_much_directions else ())):
-            text.holder[text.key] = NOT_READ
+        for passage in (*(long.prose if too_much_prose else ()), *(long.directions if too_much_directions else ())):
+            passage.holder[passage.key] = NOT_READ
         if too_much_prose or too_much_directions:
             unread[id(long.resource)] = msgspec.json.decode(_encode(long.content), type=type(long.resource))
     if not unread:
