@@ -23,6 +23,7 @@ CDC_2022: Final = {
 MILLILITRES: Final = {"tsp": 5, "teaspoon": 5, "teaspoons": 5, "[tsp_us]": 5, "tbsp": 15, "tablespoon": 15} | {
     "tablespoons": 15, "[tbs_us]": 15, "ml": 1, "mls": 1, "milliliter": 1, "milliliters": 1, "cc": 1, "l": 1000,
     "teaspoonful": 5, "teaspoonfuls": 5, "tablespoonful": 15, "tablespoonfuls": 15,
+    "258773002": 1,  # SNOMED CT: milliliter
 }  # fmt: skip
 
 

@@ -21,7 +21,11 @@ _GROUPS: Final = (
     "Atrial fibrillation or flutter", "Sleep apnoea", "Parkinson disease", "Myasthenia gravis",
 )  # fmt: skip
 _ANALYTES: Final = ("potassium", "Sodium", "creatinine", "alt", "ast", "albumin", "hemoglobin", "glucose", "inr", "tsh")
-_UNITS: Final = {"potassium": "mmol/L", "sodium": "mmol/L", "inr": "{INR}", "albumin": "g/dL", "hemoglobin": "g/dL"}
+_VALUES: Final = {
+    "potassium": (4, "mmol/L"), "sodium": (140, "mmol/L"), "creatinine": (1, "mg/dL"), "alt": (20, "U/L"),
+    "ast": (20, "U/L"), "albumin": (4, "g/dL"), "hemoglobin": (14, "g/dL"), "glucose": (100, "mg/dL"),
+    "inr": (1, "{INR}"), "tsh": (2, "mIU/L"),
+}  # fmt: skip
 
 
 def _table() -> list[dict[str, str]]:
@@ -43,8 +47,8 @@ def _resource(row: dict[str, str]) -> dict[str, Any]:
     if "allergen" in row:
         return {"resourceType": "AllergyIntolerance", "code": concept}
     if "analyte" in row:
-        unit = _UNITS.get(key_of("analyte", row["analyte"]), "mg/dL")
-        value = {"value": 4, "unit": unit}
+        number, unit = _VALUES[key_of("analyte", row["analyte"])]
+        value = {"value": number, "unit": unit}
         return {"resourceType": "Observation", "status": "final", "code": concept, "valueQuantity": value}
     return {"resourceType": "Condition", "code": concept}
 

@@ -38,7 +38,9 @@ def test_discovery_lists_every_service_with_its_templates(tmp_path: Path) -> Non
     assert {entry["hook"] for entry in services} >= {"patient-view", "order-select"}
     for entry in services:
         assert entry["prefetch"]["patient"] == "Patient/{{context.patientId}}"
-        assert all("?" not in query or "patient={{context.patientId}}" in query for query in entry["prefetch"].values())
+        searches = {key: query for key, query in entry["prefetch"].items() if "?" in query}
+        assert searches.pop("userRoles") == "PractitionerRole?practitioner={{userPractitionerId}}"
+        assert all("patient={{context.patientId}}" in query for query in searches.values())
         assert entry["title"]
         assert entry["description"]
 

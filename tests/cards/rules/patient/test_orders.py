@@ -258,8 +258,8 @@ def test_a_study_is_nothing_that_is_taken() -> None:
     assert (drafted.medication.name, drafted.renews) == ("CT chest with contrast", None)
     assert [reason.words for reason in drafted.order.reasonCode] == ["cough"]
     assert all(key.startswith("test:") for key in drafted.medication.rxcuis)
-    wrong = study_context_of({"drug": "CT chest with contrast", "test": "24628-0", "more": {"reasonCode": "cough"}})
-    assert wrong.drafted.order.reasonCode == ()
+    wrong = {"drug": "CT chest with contrast", "test": "24628-0", "more": {"reasonCode": "cough"}}
+    assert session_of(wrong).studies == (), "what cannot be read is refused whole, and named"
 
 
 def test_what_is_drafted_and_what_is_taken_know_their_dose() -> None:
