@@ -225,9 +225,9 @@ _SAID_ROUTES = tuple(
     )
 )
 _PUSHED = late_pattern(
-    r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:slow |rapid |direct |in |en |als |as (?:a )?)?"
-    r"(?:push|direct[aeo]?|dirett[ao]|bolus(?! (?:over|then|in \d))|bolo)(?!\w)"
-    r"|\b(?:push(?:ed)?|bolus|bolo|directe?) (?:iv(?!\w)|i\.v\.)|\biv[pd](?!\w)",
+    r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:rapid |direct |in |en |als |as (?:a )?)?"
+    r"(?:(?:slow )?(?:push|direct[aeo]?|dirett[ao])(?!\w)|bol(?:us|o)(?!\w|,? (?:over|then|in \d|lent|langsam|slow)))"
+    r"|\b(?:push(?:ed)?|(?<!slow )bol(?:us|o)|directe?) (?:iv(?!\w)|i\.v\.)(?! (?:lent|langsam|slow))|\biv[pd](?!\w)",
     re.IGNORECASE,
 )
 PUSHED = "intravenous push"
@@ -242,8 +242,8 @@ def said_route(words: str) -> str | None:
 
     >>> said_route("2 mg IV q3h prn"), said_route("1 drop in each eye"), said_route("change from IV to PO")
     ('intravenous', 'ophthalmic', None)
-    >>> said_route("40 mEq IV push")
-    'intravenous push'
+    >>> said_route("40 mEq IV push"), said_route("3 UI IV bolus lento")
+    ('intravenous push', 'intravenous')
     """
     if len(words) > LONGEST_ROUTE_WORDS:
         return None
