@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy import inspect, select
 
-from cds_hooks.access.sessions import EVENT, AccountAct, RecordedAccount, RecordedAccounts
+from cds_hooks.access.recorded_acts import EVENT, AccountAct, RecordedAccount, RecordedAccounts
 from cds_hooks.access.store import FILE, accounts
 from cds_hooks.storage.database import DATABASE_ERRORS, parse_url, reading_engine, sqlite_file
 from cds_hooks.storage.queries import read_rows

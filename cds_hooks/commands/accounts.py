@@ -19,8 +19,8 @@ from cds_hooks.access.accounts import (
     list_accounts,
     parse_roles,
 )
+from cds_hooks.access.recorded_acts import EVENT
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
-from cds_hooks.access.sessions import EVENT
 from cds_hooks.access.store import AccessStore
 from cds_hooks.commands.options import AsJson, Database, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Select, select
 
+from cds_hooks.access.recorded_acts import EVENT as ACCOUNT_EVENT
+from cds_hooks.access.recorded_acts import AccountAct, RecordedAccounts
 from cds_hooks.access.roles import COMMITTEE
-from cds_hooks.access.sessions import EVENT as ACCOUNT_EVENT
-from cds_hooks.access.sessions import AccountAct, RecordedAccounts
 from cds_hooks.hold_back.acts import COMMAND, LOCAL, ApprovalRefused, Signatory
 from cds_hooks.logs import log
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash

@@ -411,6 +411,8 @@ class RuleContext(Struct, frozen=True, eq=False):
             if use in used and getattr(self, attribute) is None:
                 if use == "weight" and self.session.record.newest("body_weight") is not None:
                     return code, "the weight on record is too old for a child."
+                if use == "weight" and not self.session.record.was_requested("body_weight"):
+                    return code, "the weight did not come with the call."
                 return code, text.format(not_entered=self.not_entered)
         if "conditions" in used and not self.session.knows_conditions:
             return "conditions-missing", "the problem list is not known."

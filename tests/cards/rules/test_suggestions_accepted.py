@@ -17,6 +17,7 @@ _LEFT_OUT = {
     ("age-anticholinergic", "another draft"),
     ("opioid-mme", "two drafts of one session"),
     ("ddi-simvastatin-cyp3a4", "verapamil drafted on 20 mg"),
+    ("ddi-simvastatin-cyp3a4", "amiodarone drafted on 40 mg: one unit of the active product counts"),
 }
 _LISTS = ("active", "labs", "conditions", "allergies", "more")
 
