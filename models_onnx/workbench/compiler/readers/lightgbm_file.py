@@ -40,6 +40,8 @@ def _ensemble(name: str, text: str) -> Ensemble:
     header = _section(head)
     sigmoid = _log_odds(name, header, after)
     features = tuple(header["feature_names"].split(" "))
+    if (last := int(header.get("max_feature_idx", len(features) - 1))) != len(features) - 1:
+        raise ValueError(f"it has {len(features)} inputs, and its last is said to be number {last}")
     trees = tuple(_tree(name, features, _section(part)) for part in parts)
     if not trees:
         raise ValueError("it has no tree")

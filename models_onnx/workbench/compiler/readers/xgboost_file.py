@@ -82,7 +82,9 @@ def _tree(name: str, features: tuple[str, ...], tree: dict[str, Any]) -> Tree:
     if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
         raise CompileRefused(f"{name} has leaves with several values (multi_output_tree), which are not compiled")
     left = np.array(tree["left_children"], dtype=np.int64)
-    leaf = left < 0
+    if (left < LEAF).any():
+        raise ValueError(f"a node names the child {left.min()}")
+    leaf = left == LEAF
     split = np.array(tree["split_indices"], dtype=np.int64)
     categorical = np.array(tree.get("split_type") or np.zeros(len(left)), dtype=np.int64)
     if (categorical[~leaf] != 0).any():

@@ -107,6 +107,7 @@ def test_names_and_the_start_of_an_xgboost_file() -> None:
         ("gradient_booster__model__trees__0__split_type", [0, 0, 1, 0, 0], "categorical splits on age, which"),
         ("attributes", {"best_iteration": "0"}, r"m.json has 2 rounds, and round 1 was its best"),
         ("gradient_booster__model__trees__0__left_children", None, "'left_children'.*Booster.save_model"),
+        ("gradient_booster__model__trees__0__left_children", [1, -5, 3, -1, -1], "a node names the child -5"),
     ],
 )
 def test_what_an_xgboost_file_may_not_be_is_refused_by_name(path: str, value: Any, words: str) -> None:
@@ -223,6 +224,7 @@ def test_the_scale_of_a_lightgbm_file() -> None:
     [
         ({"objective": "regression"}, {}, "the objective 'regression'; compiled are binary, cross_entropy, xentropy"),
         ({"num_class": "3"}, {}, "has 3 classes"),
+        ({"max_feature_idx": "1000000000"}, {}, "it has 2 inputs, and its last is said to be number 1000000000"),
         ({"num_tree_per_iteration": "3"}, {}, "models of two classes are compiled"),
         ({}, {"is_linear": "1"}, "linear trees.*linear_tree=false"),
         ({}, {"num_leaves": "4"}, "a tree says 4 leaves and has 3"),
