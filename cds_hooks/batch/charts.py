@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS
+from fhir.record.charts import ChartsRefused, unpacked_document
 from fhir.record.measurement import GENOMICS, SCREENING
 from fhir.terminology.analytes import ANALYTES, LOINC
 from models_onnx.batch.tables import database, is_packed, literal
@@ -266,9 +267,11 @@ def _write_document(path: Path, out: IO[bytes]) -> bool:
     A reference by the fullUrl of an entry becomes one by type and id, as a server gives it.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if is_packed(path) else path.read_bytes()
+        content = unpacked_document(path) if is_packed(path) else path.read_bytes()
         content = content.removeprefix(b"\xef\xbb\xbf")
         document = _document.decode(content)
+    except ChartsRefused as error:
+        raise BatchRefused(str(error)) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BatchRefused(f"{path.name} cannot be unpacked to its end. Export or copy it again.") from error
     except (msgspec.DecodeError, UnicodeDecodeError):

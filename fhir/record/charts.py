@@ -25,6 +25,8 @@ from fhir.record.record import relative_reference
 
 Json = dict[str, Any]
 
+MOST_UNPACKED_BYTES = 16 * 1024 * 1024
+"""The most bytes of one gzipped document that are read: as many as of a request body where nothing else is set."""
 _SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
 # Named by others by reference, about no patient.
 _SHARED = frozenset({"Medication"})
@@ -84,7 +86,7 @@ def read_charts(
 
 def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
     """Yield the resources of one bundle with their fullUrl; a file that holds one resource gives that."""
-    document = _decoded(path, _content(path))
+    document = _decoded(path, unpacked_document(path) if path.name.endswith(".gz") else path.read_bytes())
     if document.get("resourceType") != "Bundle":
         yield document, None
         return
@@ -154,6 +156,15 @@ def _with_references(resource: Json, names: dict[str, str]) -> Json:
 
 def _last(reference: str) -> str:
     return reference.rpartition("/")[2].rpartition(":")[2]
+
+
+def unpacked_document(path: Path) -> bytes:
+    """Return a gzipped document; ChartsRefused where it is longer than `MOST_UNPACKED_BYTES`."""
+    with gzip.open(path) as file:
+        content = file.read(MOST_UNPACKED_BYTES + 1)
+    if len(content) > MOST_UNPACKED_BYTES:
+        raise ChartsRefused(f"{path.name} is over {MOST_UNPACKED_BYTES:,} bytes when it is unpacked: unpack it first")
+    return content
 
 
 def _content(path: Path) -> bytes:

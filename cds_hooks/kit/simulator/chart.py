@@ -17,6 +17,7 @@ from msgspec import json as msgspec_json
 
 from cds_hooks.kit.samples import list_samples, load_draft, load_patient
 
+_MOST_UNPACKED_BYTES = 16 * 1024 * 1024
 _DAY = re.compile(r"^(\d{4})-(\d{2})-(\d{2})(?=$|T)")
 _MONTH = re.compile(r"^\d{4}-\d{2}$")
 _YEAR = re.compile(r"^\d{4}$")
@@ -166,7 +167,12 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ChartError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        document = msgspec_json.decode(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+        if is_packed := content[:2] == b"\x1f\x8b":
+            with gzip.open(path) as file:
+                content = file.read(_MOST_UNPACKED_BYTES + 1)
+        if is_packed and len(content) > _MOST_UNPACKED_BYTES:
+            raise ChartError(f"{path.name} is over {_MOST_UNPACKED_BYTES:,} bytes when unpacked: unpack it first")
+        document = msgspec_json.decode(content)
     except (DecodeError, UnicodeError, RecursionError, EOFError, OSError, zlib.error) as error:
         raise ChartError(f"{path.name} is not JSON") from error
     if not isinstance(document, dict):

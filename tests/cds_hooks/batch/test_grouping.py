@@ -12,6 +12,7 @@ from cds_hooks.batch.run import FhirJob, FhirResult, score_folder
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.settings import Settings
+from fhir.record.charts import MOST_UNPACKED_BYTES, ChartsRefused, read_charts
 from models_onnx.errors import BatchRefused
 from tests.cds_hooks.kit.samples.reading import AS_OF
 
@@ -176,6 +177,12 @@ def test_a_bundle_that_cannot_be_unpacked_scores_nobody(charts: list[Resources],
     packed.write_bytes(packed.read_bytes()[:-12])
     with pytest.raises(BatchRefused, match=r"0c\.json\.gz cannot be unpacked to its end"):
         scored(folder)
+    packed.write_bytes(gzip.compress(b" " * (MOST_UNPACKED_BYTES + 1)))
+    said = r"0c\.json\.gz is over 16,777,216 bytes when it is unpacked"
+    with pytest.raises(BatchRefused, match=said):
+        scored(folder)
+    with pytest.raises(ChartsRefused, match=said):
+        list(read_charts(folder))
 
 
 @pytest.mark.parametrize(
