@@ -178,7 +178,7 @@ def test_a_bundle_that_cannot_be_unpacked_scores_nobody(charts: list[Resources],
     with pytest.raises(BatchRefused, match=r"0c\.json\.gz cannot be unpacked to its end"):
         scored(folder)
     packed.write_bytes(gzip.compress(b" " * (MOST_UNPACKED_BYTES + 1)))
-    said = r"0c\.json\.gz is over 16,777,216 bytes when it is unpacked"
+    said = r"0c\.json\.gz is over 67,108,864 bytes when it is unpacked"
     with pytest.raises(BatchRefused, match=said):
         scored(folder)
     with pytest.raises(ChartsRefused, match=said):

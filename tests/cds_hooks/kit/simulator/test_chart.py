@@ -65,8 +65,8 @@ def test_a_file_that_is_missing_or_broken_is_refused_with_a_sentence(tmp_path: P
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ChartError, match="is not JSON"):
         read_chart(tmp_path / "broken.json")
-    (tmp_path / "long.json.gz").write_bytes(gzip.compress(b" " * (16 * 1024 * 1024) + b"{}"))
-    with pytest.raises(ChartError, match=r"long\.json\.gz is over 16,777,216 bytes when unpacked: unpack it first"):
+    (tmp_path / "long.json.gz").write_bytes(gzip.compress(b" " * (64 * 1024 * 1024) + b"{}"))
+    with pytest.raises(ChartError, match=r"long\.json\.gz is over 67,108,864 bytes when unpacked: unpack it first"):
         read_chart(tmp_path / "long.json.gz")
     packed = gzip.compress(b"{}")
     for broken in (packed[:8], packed[:10] + b"\xff" * 8):
