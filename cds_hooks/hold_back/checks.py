@@ -507,6 +507,7 @@ async def check_budget(card: Card, call: CheckedCall) -> Silence | None:
 
 _ORDERS: Final = {"MedicationRequest": "medications", "ServiceRequest": "services"}
 """What a resource is an order of; a vaccine is ordered by a ServiceRequest, too."""
+_IN_WORDS: Final = {"services": "tests and referrals"}
 _CVX: Final = "http://hl7.org/fhir/sid/cvx"
 
 
@@ -519,8 +520,8 @@ def check_role(suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence
         return None
     allowed = frozenset[str]().union(*(call.site.orders[role] for role in call.roles))
     if kinds := sorted({kind for action in suggestion.actions if (kind := _ordered_kind(action))} - allowed):
-        roles = " and ".join(call.roles)
-        text = f"Tell the prescriber: at this site the role {roles} does not order {' and '.join(kinds)}."
+        roles, orders = " and ".join(call.roles), " and ".join(_IN_WORDS.get(kind, kind) for kind in kinds)
+        text = f"Tell the prescriber: at this site the role {roles} does not order {orders}."
         return Silence(call.caller.service, NOT_FOR_THIS_ROLE, text)
     return None
 

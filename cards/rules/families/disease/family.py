@@ -49,17 +49,19 @@ def _values() -> Mapping[str, Placeholder]:
     return {analyte: lab_placeholder(analyte, sorted(values), days[analyte]) for analyte, values in limits.items()}
 
 
+_VALUES: Final = _values()
+
 FAMILY = Family(
     "disease",
     placeholders={
-        **_values(),
+        **_VALUES,
         "glucose": lab_placeholder("glucose", [54, 70], _GLUCOSE_DAYS),
         "bmi": lab_placeholder("bmi", [18], _BMI_DAYS),
         "pco2": _gas("pco2_arterial", [48.75]),
         "po2": _gas("po2_arterial", [60]),
     },
     longest={
-        **{key: f"{ANALYTES[key].words} 120.55 {ANALYTES[key].unit} on 2026-11-20" for key in _values()},
+        **{key: f"{ANALYTES[key].words} 120.55 {ANALYTES[key].unit} on 2026-11-20" for key in _VALUES},
         "glucose": "glucose 69.95 mg/dL on 2026-11-20",
         "bmi": "BMI 17.95 kg/m2 on 2026-11-20",
         "pco2": " with pCO2 48.755 mm[Hg] on 2026-11-20",
