@@ -6,11 +6,14 @@ the data did not come or only a clinician can say it. A criterion is a JSON obje
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from math import isfinite
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from msgspec import Meta
 
 from cards.coverage.results import bmi_test, observation_test, pack_years_test, smoking_test
 from cards.coverage.seen import NO, UNKNOWN, Seen, Subject, Test, absent, counted, is_in, is_within, words_of
+from cards.rules.conditions.condition import LIMITS, TEXTS, members
+from cards.rules.language.rule import RuleError, Some, typed, within
 from fhir.mapping.conditions import (
     condition_status,
     condition_time,
@@ -40,58 +43,29 @@ def evaluate(test: Test, subject: Subject) -> Seen:
     return _TESTS[name](wanted, subject)
 
 
-def check_test(test: Any) -> str | None:
-    """Return what is wrong with a test as it stands in a file; None where nothing is."""
-    if not isinstance(test, dict) or len(test) != 1:
-        return "a test is an object with one member"
-    ((name, wanted),) = test.items()
+def check_test(test: Any) -> None:
+    """Check a test as it stands in a file.
+
+    Raises:
+        RuleError: It is not of its form, or names a group of conditions or a class of medicines that is not there.
+    """
+    written: Mapping[str, Any] = typed(test, _OF_ONE_MEMBER)
+    ((name, wanted),) = written.items()
     if name not in _TESTS:
-        return f"there is no test {name!r}; there are {', '.join(sorted(_TESTS))}"
-    if name in ("any", "all"):
-        if not isinstance(wanted, list) or not wanted:
-            return f"{name} has a list of tests"
-        return next((fault for part in wanted if (fault := check_test(part))), None)
+        raise RuleError(f"there is no test {name!r}; there are {', '.join(sorted(_TESTS))}")
+    typed(wanted, _FORMS[name], name)
     if name == "not":
-        return check_test(wanted)
-    members = _MEMBERS.get(name)
-    if members is not None:
-        if not isinstance(wanted, dict):
-            return f"{name} has an object"
-        if unknown := sorted(set(wanted) - members):
-            return f"{name} has no member {unknown[0]!r}; it has {', '.join(sorted(members))}"
-        if fault := next((fault for item in wanted.items() if (fault := _member_fault(*item))), None):
-            return f"{name}: {fault}"
+        with within(name):
+            check_test(wanted)
+    elif name in ("any", "all"):
+        for position, part in enumerate(wanted):
+            with within(name, position):
+                check_test(part)
+    elif isinstance(wanted, dict):
         if unknown := sorted(set(wanted.get("groups", ())) - set(CONDITION_GROUPS)):
-            return f"there is no group of conditions {unknown[0]!r}"
+            raise RuleError(f"there is no group of conditions {unknown[0]!r}", (name, "groups"))
         if unknown := sorted(set(wanted.get("classes", ())) - set(CLASS_MEMBERS) if name == "medication" else ()):
-            return f"there is no class of medicines {unknown[0]!r}"
-    if name == "medication" and "classes" not in wanted:
-        return "medication has classes"
-    if name == "sex" and not isinstance(wanted, str):
-        return "sex is a text"
-    return _member_fault("within_years", wanted) if name == "smoked_within_years" else None
-
-
-def _member_fault(name: str, value: Any) -> str | None:
-    """Return what is wrong with the type of a member of a test; None where nothing is."""
-    if name in _LIMITS:
-        return None if _is_number(value) else f"{name} is a number"
-    if name in _COUNTS:
-        is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_DAYS
-        return None if is_count else f"{name} is a whole number from 0 to {_MOST_DAYS}"
-    if name in _FLAGS:
-        return None if isinstance(value, bool) else f"{name} is true or false"
-    if name == "units":
-        are_factors = isinstance(value, dict) and all(_is_number(factor) for factor in value.values())
-        return None if are_factors else "units is an object of units with their factors"
-    if name == "status":
-        return None if value in ("active", "any") else "status is active or any"
-    are_texts = isinstance(value, list) and bool(value) and all(isinstance(text, str) and text for text in value)
-    return None if are_texts else f"{name} is a list of texts"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+            raise RuleError(f"there is no class of medicines {unknown[0]!r}", (name, "classes"))
 
 
 # Logic
@@ -296,24 +270,46 @@ _TESTS: Final[dict[str, Callable[[Any, Subject], Seen]]] = {
     "statement": _statement,
     "order": _order,
 }
-_LIMITS: Final = frozenset({"ge", "le", "gt", "lt"})
-_WINDOWS: Final = frozenset(
-    {"within_months", "within_days", "within_full_months", "older_than_days", "older_than_months"}
+_OF_ONE_MEMBER: Any = Annotated[dict[str, Any], Meta(min_length=1, max_length=1)]
+_Count: TypeAlias = Annotated[int, Meta(ge=0, le=36_525)]
+"""At most the days of a century: a window beyond it is a slip, and no day could be reckoned with it."""
+_WINDOWS: Final[Mapping[str, Any]] = dict.fromkeys(
+    ("within_months", "within_days", "within_full_months", "older_than_days", "older_than_months"), _Count
 )
-_COUNTS: Final = _WINDOWS | {"days_after", "sites", "count", "within_years"}
-_FLAGS: Final = frozenset({"room_air", "reports", "encounters", "by_requester"})
-_MOST_DAYS: Final = 36_525
-"""A century: a window beyond it is a slip, and no day could be reckoned with it."""
-_MEMBERS: Final[Mapping[str, frozenset[str]]] = {
-    "age": _LIMITS | {"days_after"},
-    "condition": _WINDOWS | {"icd10", "snomed", "words", "groups", "except_codes", "status", "sites", "last"},
-    "observation": _LIMITS | _WINDOWS | {"loinc", "text", "units", "room_air", "words", "without_words", "count"},
-    "bmi": _LIMITS,
-    "pack_years": _LIMITS,
-    "procedure": _WINDOWS | {"codes", "words", "reports", "encounters", "count"},
-    "encounter": _WINDOWS | {"classes", "by_requester", "reason_icd10", "reason_words"},
-    "medication": frozenset({"classes"}),
+_FORMS: Final[Mapping[str, Any]] = {
+    "any": Some[dict[str, Any]],
+    "all": Some[dict[str, Any]],
+    "not": dict[str, Any],
+    "age": members((), **LIMITS, days_after=_Count),
+    "sex": str,
+    "condition": members(
+        (),
+        **_WINDOWS,
+        **dict.fromkeys(("icd10", "snomed", "words", "groups", "except_codes", "last"), TEXTS),
+        status=Literal["active", "any"],
+        sites=_Count,
+    ),
+    "observation": members(
+        (),
+        **LIMITS,
+        **_WINDOWS,
+        **dict.fromkeys(("loinc", "text", "words", "without_words"), TEXTS),
+        units=dict[str, float],
+        room_air=bool,
+        count=_Count,
+    ),
+    "bmi": members((), **LIMITS),
+    "pack_years": members((), **LIMITS),
+    "smoked_within_years": _Count,
+    "procedure": members((), **_WINDOWS, codes=TEXTS, words=TEXTS, reports=bool, encounters=bool, count=_Count),
+    "encounter": members(
+        (), **_WINDOWS, **dict.fromkeys(("classes", "reason_icd10", "reason_words"), TEXTS), by_requester=bool
+    ),
+    "medication": members(("classes",), classes=TEXTS),
+    "statement": Any,
+    "order": Any,
 }
+"""What stands beside each test, as the words of rules say it (cards/rules/conditions/condition.py)."""
 
 
 def participants_of(encounters: Iterable[Mapping[str, Any]]) -> dict[str, frozenset[str]]:

@@ -8,15 +8,16 @@ of a payer of the same id (docs/payers.md).
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+import msgspec
 from msgspec import Struct
 
 from cards.coverage.evidence import check_test
+from cards.rules.language.rule import RuleError, Text, typed, within
 
 Basis = Literal["listed", "by-criteria", "open", "not-covered"]
 PaNeeded = Literal["performpa", "auth-needed", "no-auth", ""]
@@ -75,15 +76,15 @@ class Policy(Struct, frozen=True):
         return self.effective_from <= day and (self.effective_to is None or day <= self.effective_to)
 
 
-class Criterion(Struct, frozen=True):
+class Criterion(Struct, frozen=True, forbid_unknown_fields=True):
     """One statement of a set of criteria, how a chart shows it, and what is asked where it does not."""
 
-    id: str
+    id: Text
     group: str
-    text: str
+    text: Text
     test: Mapping[str, Any]
     question: str
-    source: str
+    source: Text
     effective_from: date | None = None
     only_codes: frozenset[str] = frozenset()
 
@@ -93,7 +94,7 @@ class Criterion(Struct, frozen=True):
         return is_begun and (not self.only_codes or code in self.only_codes)
 
 
-class CriteriaSet(Struct, frozen=True):
+class CriteriaSet(Struct, frozen=True, forbid_unknown_fields=True):
     """Criteria in groups, of which all must hold: in each group `any` or `all` of its criteria."""
 
     id: str
@@ -273,68 +274,34 @@ def read_day(text: str, where: str) -> date:
         raise PolicyFault(f"{where}: {text!r} is no day as YYYY-MM-DD; a table without dates is not used") from error
 
 
-_CRITERION: Final = frozenset({"id", "group", "text", "test", "question", "source", "effective_from", "only_codes"})
-
-
 def _criteria(path: Path) -> dict[str, CriteriaSet]:
     if not path.is_file():
         return {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = msgspec.json.decode(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise PolicyFault(f"{path.name}: not valid JSON ({error})") from error
     if not isinstance(document, dict):
         raise PolicyFault(f"{path.name}, line 1: this is not a JSON object")
-    return {name: _criteria_set(name, members, path.name) for name, members in document.items()}
+    try:
+        return {name: _criteria_set(name, members) for name, members in document.items()}
+    except RuleError as error:
+        raise PolicyFault(f"{', '.join((path.name, *map(str, error.path)))}: {error.text}") from error
 
 
-def _criteria_set(name: str, members: Any, file: str) -> CriteriaSet:
-    where = f"{file}, {name}"
-    if not isinstance(members, dict) or set(members) != {"groups", "criteria"}:
-        raise PolicyFault(f"{where}: a set has groups and criteria")
-    groups = members["groups"]
-    if not isinstance(groups, dict) or not isinstance(members["criteria"], list):
-        raise PolicyFault(f"{where}: groups is an object and criteria a list")
-    if any(rule not in ("any", "all") for rule in groups.values()):
-        raise PolicyFault(f"{where}: a group is any or all")
-    criteria = tuple(_criterion(entry, groups, where) for entry in members["criteria"])
-    if len({criterion.id for criterion in criteria}) < len(criteria):
-        raise PolicyFault(f"{where}: an id of a criterion stands twice")
-    return CriteriaSet(name, groups, criteria)
-
-
-def _criterion(entry: Any, groups: Mapping[str, str], where: str) -> Criterion:
-    if not isinstance(entry, dict) or not isinstance(entry.get("group", ""), str):
-        raise PolicyFault(f"{where}: a criterion is an object, and its group a text")
-    where = f"{where}, {entry.get('id', '?')}"
-    missing = {"id", "group", "text", "test", "question", "source"} - set(entry)
-    if missing or set(entry) - _CRITERION:
-        name = sorted(missing or set(entry) - _CRITERION)[0]
-        raise PolicyFault(f"{where}: {name} is {'missing' if missing else 'not known'}")
-    if entry["group"] not in groups:
-        raise PolicyFault(f"{where}: there is no group {entry['group']!r}")
-    texts = [entry[member] for member in ("id", "text", "question", "source")]
-    if not all(isinstance(text, str) for text in (*texts, entry.get("effective_from", ""))):
-        raise PolicyFault(f"{where}: id, text, question, source and effective_from are texts")
-    codes = entry.get("only_codes", [])
-    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
-        raise PolicyFault(f"{where}: only_codes is a list of texts")
-    fault = check_test(entry["test"])
-    if fault is not None:
-        raise PolicyFault(f"{where}: {fault}")
-    if not entry["source"]:
-        raise PolicyFault(f"{where}: source is required")
-    begin = entry.get("effective_from")
-    return Criterion(
-        entry["id"],
-        entry["group"],
-        entry["text"],
-        entry["test"],
-        entry["question"],
-        entry["source"],
-        read_day(begin, where) if begin else None,
-        frozenset(entry.get("only_codes", ())),
-    )
+def _criteria_set(name: str, members: Any) -> CriteriaSet:
+    written = typed({**typed(members, dict[str, Any], name), "id": name}, CriteriaSet, name)
+    ids: set[str] = set()
+    for position, criterion in enumerate(written.criteria):
+        with within(name, "criteria", position):
+            if criterion.group not in written.groups:
+                raise RuleError(f"there is no group {criterion.group!r}", ("group",))
+            if criterion.id in ids:
+                raise RuleError(f"the id {criterion.id} stands twice", ("id",))
+            with within("test"):
+                check_test(criterion.test)
+        ids.add(criterion.id)
+    return written
 
 
 def _check_criteria(path: Path, policies: Iterable[Policy], criteria: Mapping[str, CriteriaSet]) -> None:
