@@ -191,8 +191,7 @@ def is_ordered(record: PatientRecord, test: OrderableTest) -> bool:
         is_open = request.status in _OPEN and request.doNotPerform is not True and not request.is_only_proposed
         if not is_open or not is_recent or request.code is None:
             continue
-        words = (request.code.text or "", *(coding.display or "" for coding in request.code.coding))
-        if any(coding.code == test.loinc for coding in request.code.coding) or any(map(test.called.search, words)):
+        if request.code.has(test.loinc) or any(map(test.called.search, request.code.texts)):
             return True
     return False
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from cards.coverage.seen import UNKNOWN, Seen, Subject, Test, counted, is_in, is_within, months_before, words_of
+from cards.coverage.seen import UNKNOWN, Seen, Subject, Test, counted, is_in, is_within, months_before
 from fhir.mapping.tobacco import smoking_history
 from fhir.record.datatypes import Quantity
 from fhir.record.measurement import USABLE_STATUS, effective_time
@@ -36,7 +36,7 @@ def _is_named(observation: Observation, wanted: Test) -> bool:
     codes = wanted.get("loinc", ())
     if any(coding.code in codes for coding in observation.code.coding):
         return True
-    words = words_of(observation.code)
+    words = " ".join(observation.code.texts).lower()
     return any(_holds_words(words, name) for name in wanted.get("text", ()))
 
 
@@ -68,10 +68,11 @@ def _factor(quantity: Quantity, units: Mapping[str, float]) -> float | None:
 
 def _has_proof(observation: Observation, wanted: Test) -> bool:
     """Whether the result says what the test asks of its circumstances: room air, exercise, not asleep."""
-    texts = [words_of(observation.code), *(note.text or "" for note in observation.note)]
-    texts += [words_of(part.code) for part in observation.component if part.valueQuantity is None]
-    texts += [words_of(part.valueCodeableConcept) for part in observation.component if part.valueCodeableConcept]
-    texts += [part.valueString or "" for part in observation.component]
+    texts = [*observation.code.texts, *(note.text or "" for note in observation.note)]
+    for part in observation.component:
+        texts += part.code.texts if part.valueQuantity is None else ()
+        texts += part.valueCodeableConcept.texts if part.valueCodeableConcept else ()
+        texts.append(part.valueString or "")
     words = " ".join(texts).lower()
     if "words" in wanted and not any(word in words for word in wanted["words"]):
         return False

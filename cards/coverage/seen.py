@@ -101,8 +101,3 @@ def is_in(value: float, wanted: Test) -> bool:
         and ("gt" not in wanted or value > wanted["gt"])
         and ("lt" not in wanted or value < wanted["lt"])
     )
-
-
-def words_of(concept: Any) -> str:
-    """Return the text and the displays of a concept in lower case."""
-    return " ".join((concept.text or "", *(coding.display or "" for coding in concept.coding))).lower()

@@ -5,7 +5,7 @@ ServiceRequest of the last 90 days. What was declined is read by fhir/mapping/de
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from datetime import date
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -15,7 +15,7 @@ from cards.preventive.knowledge import tests_named
 from fhir.mapping.conditions import condition_status, condition_time
 from fhir.mapping.declined import Declined, declined_in_chart
 from fhir.mapping.study_words import says_no_result
-from fhir.record.datatypes import CodeableConcept, FhirTime, ObservationCode, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Observation, ObservationComponent, Procedure, ServiceRequest
@@ -161,16 +161,12 @@ _Thing = TypeVar("_Thing")
 _Read: TypeAlias = Callable[[str, Any], Done]
 
 
-def _that_name_one(
-    things: Iterable[tuple[_Thing, CodeableConcept | ObservationCode | None]],
-) -> list[tuple[_Thing, frozenset[str]]]:
+def _that_name_one(things: Iterable[tuple[_Thing, CodeableConcept | None]]) -> list[tuple[_Thing, frozenset[str]]]:
     """Those whose concept means tests, with the names of these."""
     return [(entry, names) for entry, concept in things if concept is not None and (names := tests_named(concept))]
 
 
-def _that_did_one(
-    things: Iterable[tuple[_Thing, CodeableConcept | ObservationCode | None]],
-) -> list[tuple[_Thing, frozenset[str]]]:
+def _that_did_one(things: Iterable[tuple[_Thing, CodeableConcept | None]]) -> list[tuple[_Thing, frozenset[str]]]:
     """Return the same without those whose words say that the test was not done ("no colonoscopy", "incomplete ...")."""
     concepts = [(entry, concept) for entry, concept in things if concept is not None]
     with_names = ((entry, concept, tests_named(concept)) for entry, concept in concepts)
@@ -180,12 +176,12 @@ def _that_did_one(
     return [(entry, names) for entry, names in tests if names]
 
 
-def _says_not_done(concept: CodeableConcept | ObservationCode) -> bool:
+def _says_not_done(concept: CodeableConcept) -> bool:
     """Whether the chart's own words say so; without any, those of its codes. LOINC's names may hold such words."""
     return any(_NOT_DONE.search(words) is not None for words in _chart_words(concept))
 
 
-def _chart_words(concept: CodeableConcept | ObservationCode) -> list[str]:
+def _chart_words(concept: CodeableConcept) -> list[str]:
     texts = [concept.text] if concept.text else [coding.display for coding in concept.coding if coding.system != LOINC]
     return [words for words in texts if words]
 
@@ -241,14 +237,16 @@ def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]
 def _of_procedure(name: str, procedure: Procedure) -> Done:
     words = procedure.code.words if procedure.code is not None else ""
     concepts = [concept for concept in (procedure.outcome, procedure.statusReason) if concept is not None]
-    outcome = _joined([*_all_words(concepts), *(note.text or "" for note in procedure.note)])
+    outcome = _joined(
+        [text for concept in concepts for text in concept.texts] + [note.text or "" for note in procedure.note]
+    )
     is_incomplete = procedure.status == _STOPPED or _says_incomplete(name, procedure.code, outcome)
     return Done(
         name, _performed(procedure), f"Procedure/{procedure.id}", words, result=outcome, is_incomplete=is_incomplete
     )
 
 
-def _says_incomplete(name: str, concept: CodeableConcept | ObservationCode | None, result: str) -> bool:
+def _says_incomplete(name: str, concept: CodeableConcept | None, result: str) -> bool:
     names = _chart_words(concept) if concept is not None else []
     if any(_INCOMPLETE.search(words) is not None for words in names) or _UNSATISFACTORY.search(result) is not None:
         return True
@@ -262,7 +260,9 @@ def _performed(procedure: Procedure) -> FhirTime | None:
 
 def _of_report(name: str, report: DiagnosticReport) -> Done:
     words = report.code.words if report.code is not None else ""
-    conclusion = _joined([report.conclusion or "", *_all_words(report.conclusionCode)])
+    conclusion = _joined(
+        [report.conclusion or "", *(text for concept in report.conclusionCode for text in concept.texts)]
+    )
     is_incomplete = _says_incomplete(name, report.code, conclusion)
     return Done(
         name,
@@ -287,7 +287,7 @@ def _reported(report: DiagnosticReport) -> FhirTime | None:
 def _of_result(name: str, part: CodedPart) -> Done:
     observation, value, _ = part
     source = f"Observation/{observation.id}" if observation.id else "Observation without id"
-    words = _concept(value).words
+    words = _name(value.code)
     time = _said_time(part) if _WHEN_DONE.search(words) else effective_time(observation)
     result = _joined([_number_words(value), *_value_words(part)])
     return Done(name, time, source, words, _is_positive(part), result, _says_incomplete(name, value.code, result))
@@ -310,19 +310,17 @@ def _said_time(part: CodedPart) -> FhirTime | None:
 
 def _value_words(part: CodedPart) -> list[str]:
     value = part[1]
-    concepts = [value.valueCodeableConcept] if value.valueCodeableConcept is not None else []
-    return [words for words in (value.valueString, *_all_words(concepts)) if words]
+    texts = value.valueCodeableConcept.texts if value.valueCodeableConcept is not None else ()
+    return [value.valueString, *texts] if value.valueString else [*texts]
 
 
 # LOINC: the type of the virus, where a result names it by its code only.
 _HPV_TYPES: Final = {"59263-4": "HPV 16", "77399-4": "HPV 16", "59264-2": "HPV 18", "77400-0": "HPV 18"}
 
 
-def _concept(value: object) -> CodeableConcept:
-    code = value.code  # type: ignore[attr-defined]  # Observation and its component both have one
-    has_words = code.text or any(coding.display for coding in code.coding)
+def _name(code: CodeableConcept) -> str:
     typed = next((_HPV_TYPES[coding.code] for coding in code.coding if coding.code in _HPV_TYPES), None)
-    return CodeableConcept(coding=code.coding, text=code.text if has_words else typed)
+    return code.words if code.texts or typed is None else typed
 
 
 def _has_value(part: CodedPart) -> bool:
@@ -342,9 +340,3 @@ def _is_positive(part: CodedPart) -> bool | None:
     if _POSITIVE.search(affirmed):
         return True
     return False if affirmed != text or _NEGATIVE.search(affirmed) else None
-
-
-def _all_words(concepts: Iterable[CodeableConcept]) -> Iterator[str]:
-    for concept in concepts:
-        yield concept.text or ""
-        yield from (coding.display or "" for coding in concept.coding)

@@ -417,7 +417,7 @@ def _inventory(record: PatientRecord) -> list[tuple[str, str]]:
     parts = [part for part in record.screening_parts() if part[0].status in USABLE_STATUS]
     parts.sort(key=lambda part: part[0].effectiveDateTime or "", reverse=True)
     return [
-        (CodeableConcept(part[1].code.coding, part[1].code.text).words.strip().casefold(), value.words.casefold())
+        (part[1].code.words.strip().casefold(), value.words.casefold())
         for part in parts
         if (value := part[1].valueCodeableConcept or CodeableConcept(text=part[1].valueString or "")).words
     ]

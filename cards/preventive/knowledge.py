@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from cards.card import WebAddress
-from fhir.record.datatypes import CodeableConcept, ObservationCode
+from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
@@ -163,10 +163,10 @@ _ANY_NAMED: Final = re.compile("|".join(f"(?:{word})" for word in _FIRST_WORDS),
 _CODES: Final = frozenset().union(*(test.loinc | test.snomed for test in PREVENTIVE.tests.values()))
 
 
-def tests_named(concept: CodeableConcept | ObservationCode) -> frozenset[str]:
+def tests_named(concept: CodeableConcept) -> frozenset[str]:
     """The names of the tests that a concept means, by its codes or by its words; most concepts mean none."""
     codes = tuple([(coding.system, coding.code or "") for coding in concept.coding])
-    return _tests_named(" ".join(filter(None, (concept.text, *[coding.display for coding in concept.coding]))), codes)
+    return _tests_named(" ".join(concept.texts), codes)
 
 
 @remembered("screening tests of a concept", entries=2048, longest=400)

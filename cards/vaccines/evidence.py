@@ -60,7 +60,7 @@ def immunity_shown(record: PatientRecord) -> Iterator[tuple[str, date | None, st
         time = effective_time(observation)
         if time is None or time.is_after(record.as_of_epoch):
             continue
-        words = CodeableConcept(coding=observation.code.coding, text=observation.code.text).words
+        words = observation.code.words
         day = time.first_day if time.precision in _TO_THE_DAY else None
         yield _RESULTS[code].observation, day, f"Observation/{observation.id}", words
 

@@ -7,7 +7,7 @@ from typing import Any
 from cards.rules.patient.orders import DraftOrder
 from cards.text import plain
 from cds_hooks.protocol.originals import OriginalOrders
-from fhir.mapping.declined import declined_in_chart, words_of
+from fhir.mapping.declined import declined_in_chart
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.medications.identity import identify
 from fhir.record.record import PatientRecord
@@ -51,6 +51,6 @@ def declined(record: PatientRecord, classes: Set[str], called: re.Pattern[str]) 
             if identity.classes & classes:
                 name = plain(identity.name, 40)
                 return f"The chart says that {name} was declined or is not to be given ({entry.source})."
-        elif called.search(words_of(entry.concept)) is not None:
+        elif any(map(called.search, entry.concept.texts)):
             return f"{plain(entry.concept.words, 60)} is on record ({entry.source})."
     return None

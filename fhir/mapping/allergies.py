@@ -346,7 +346,7 @@ def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
 
 def _words_of(concept: CodeableConcept | None, allergen: Allergen) -> str:
     """Return what a person reads: the chart's words, or the name of the drug where it has only a code."""
-    if concept is not None and (concept.text or any(coding.display for coding in concept.coding)):
+    if concept is not None and concept.texts:
         return concept.words
     names = sorted(ingredient.name for ingredient in allergen.ingredients)
     return ", ".join(names) or (concept.words if concept is not None else "")
@@ -365,7 +365,7 @@ def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
 
 
 def _manifestation(concept: CodeableConcept) -> str:
-    if concept.text or any(coding.display for coding in concept.coding):
+    if concept.texts:
         return concept.words
     reaction_texts = (reaction_words(coding.code) for coding in concept.coding)
     return next((words for words in reaction_texts if words), "")

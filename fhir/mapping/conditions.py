@@ -157,8 +157,7 @@ def words_take_back(concept: CodeableConcept, code: str) -> bool:
 
 
 def _says_otherwise(concept: CodeableConcept, coded: Collection[str]) -> bool:
-    texts = dict.fromkeys((concept.text, *(coding.display for coding in concept.coding)))
-    return any(text and _is_taken_back(text, coded) for text in texts)
+    return any(_is_taken_back(text, coded) for text in concept.texts)
 
 
 # What denies or doubts the diagnosis before it, whatever follows: "MI ruled out with negative troponins".
@@ -200,8 +199,8 @@ def _is_only_of_words(concept: CodeableConcept) -> bool:
 
 def _mentions(concept: CodeableConcept) -> tuple[Mention, ...]:
     """Return what the text says, else what the displays say, of which the first that names a group is read."""
-    for text in dict.fromkeys((concept.text, *(coding.display for coding in concept.coding))):
-        if text and (mentions := groups_in_words(text)):
+    for text in concept.texts:
+        if mentions := groups_in_words(text):
             return mentions
     return ()
 

@@ -50,14 +50,9 @@ def declined_in_chart(record: PatientRecord) -> list[Declined]:
 def _is_refusal(reasons: Iterable[CodeableConcept]) -> bool:
     """Return whether one of the reasons is that the patient did not want it."""
     return any(
-        REFUSED.search(words_of(reason)) is not None or any(coding.code in _REFUSALS for coding in reason.coding)
+        any(map(REFUSED.search, reason.texts)) or any(coding.code in _REFUSALS for coding in reason.coding)
         for reason in reasons
     )
-
-
-def words_of(concept: CodeableConcept) -> str:
-    """Return the text and every display."""
-    return " ; ".join(filter(None, (concept.text, *(coding.display for coding in concept.coding))))
 
 
 def _of_the_last_year(record: PatientRecord) -> list[Declined]:
@@ -94,13 +89,12 @@ def _entries(record: PatientRecord) -> Iterator[Declined]:
             concept = dose.vaccineCode or CodeableConcept()
             yield Declined(f"Immunization/{dose.id}", concept, parse_time(dose.occurrenceDateTime or ""))
     for problem in record.conditions:
-        is_declined = problem.code is not None and REFUSED.search(words_of(problem.code)) is not None
+        is_declined = problem.code is not None and any(map(REFUSED.search, problem.code.texts))
         if problem.code is not None and is_declined and condition_status(problem, record.as_of_epoch) != "past":
             yield Declined(f"Condition/{problem.id}", problem.code, condition_time(problem, record))
     for part in record.screening_parts():
         if _is_declined_result(part):
-            concept = CodeableConcept(part[1].code.coding, part[1].code.text)
-            yield Declined(f"Observation/{part[0].id}", concept, parse_time(part[0].effectiveDateTime or ""))
+            yield Declined(f"Observation/{part[0].id}", part[1].code, parse_time(part[0].effectiveDateTime or ""))
 
 
 def _is_declined(order: ServiceRequest | MedicationRequest, reasons: Iterable[CodeableConcept]) -> bool:
@@ -114,5 +108,5 @@ def _is_declined_result(part: CodedPart) -> bool:
     value = part[1]
     if value.dataAbsentReason is not None and value.dataAbsentReason.has(_ASKED_DECLINED):
         return True
-    words = (value.valueString, words_of(value.valueCodeableConcept) if value.valueCodeableConcept else None)
-    return any(text and REFUSED.search(text) is not None for text in words)
+    texts = value.valueCodeableConcept.texts if value.valueCodeableConcept is not None else ()
+    return any(map(REFUSED.search, (value.valueString or "", *texts)))

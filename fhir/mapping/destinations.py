@@ -74,8 +74,7 @@ def destination_named(disposition: CodeableConcept | None) -> Destination | None
     codes = (
         coding.code for coding in disposition.coding if not coding.system or _OF_DISPOSITIONS.search(coding.system)
     )
-    texts = (disposition.text, *(coding.display for coding in disposition.coding))
-    destinations = (*map(destination_of, codes), *map(destination_in_words, filter(None, texts)))
+    destinations = (*map(destination_of, codes), *map(destination_in_words, disposition.texts))
     return next((destination for destination in destinations if destination is not None), None)
 
 

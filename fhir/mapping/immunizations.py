@@ -24,12 +24,10 @@ def vaccine_families(concept: CodeableConcept, *, is_vaccine: bool = False) -> f
 
     With `is_vaccine` the name of a disease alone is that of its vaccine, as in an Immunization.
     """
-    codings = concept.coding
-    by_code = frozenset[str]().union(*(families_of_code(coding.system, coding.code) for coding in codings))
+    by_code = frozenset[str]().union(*(families_of_code(coding.system, coding.code) for coding in concept.coding))
     if by_code:
         return by_code
-    texts = (concept.text, *(coding.display for coding in codings))
-    return frozenset[str]().union(*(families_of_words(text, is_vaccine=is_vaccine) for text in texts if text))
+    return frozenset[str]().union(*(families_of_words(text, is_vaccine=is_vaccine) for text in concept.texts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,10 +108,8 @@ def _of_device(device: Device) -> Implant | None:
 
 def _names(device: Device) -> Iterator[str]:
     """Yield what the chart calls it: the words of its type, its names."""
-    concept = device.type
-    codings = concept.coding if concept is not None else ()
-    names = [concept.text if concept is not None else None, *(coding.display for coding in codings)]
-    yield from (name for name in (*names, *(device_name.name for device_name in device.deviceName)) if name)
+    yield from device.type.texts if device.type is not None else ()
+    yield from (name.name for name in device.deviceName if name.name)
 
 
 def _safety_of(device: Device, text: str) -> MrSafety:

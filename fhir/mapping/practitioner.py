@@ -6,7 +6,6 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from fhir.mapping.declined import words_of
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import relative_reference
 from fhir.record.resources import PractitionerRole
@@ -52,7 +51,7 @@ def _roles_of(concept: CodeableConcept) -> set[str]:
         for system, code, role in codes
         if any(part in (coding.system or "") for part in _SYSTEMS[system]) and code.fullmatch(coding.code or "")
     }
-    return coded or {words[match] for match in phrases.findall(words_of(concept).casefold())}
+    return coded or {words[match] for match in phrases.findall(" ; ".join(concept.texts).casefold())}
 
 
 @cache

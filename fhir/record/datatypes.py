@@ -367,19 +367,17 @@ class CodeableConcept(Element, frozen=True, gc=False):
                 return coding.display
         return self.coding[0].code or "" if self.coding else ""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text and every display, each once."""
+        return tuple(dict.fromkeys(filter(None, (self.text, *[coding.display for coding in self.coding]))))
+
     def has(self, code: str) -> bool:
         """Whether any coding carries this code, whatever its system (for closed value sets such as status codes)."""
         for coding in self.coding:  # noqa: SIM110 - a generator costs twice as much as what it looks through
             if coding.code == code:
                 return True
         return False
-
-
-class ObservationCode(Element, frozen=True, gc=False):
-    """What was measured, as codes and text: some genetic results name the gene only in words."""
-
-    coding: tuple[Coding, ...] = ()
-    text: ChartText | None = None
 
 
 class Subject(Element, frozen=True, gc=False):

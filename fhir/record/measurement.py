@@ -175,7 +175,7 @@ def analyte_in_words(observation: Observation) -> str | None:
     for coding in code.coding if is_used() else ():
         if (imported := imported_meaning(coding.system, coding.code)) is not None and imported.analyte:
             return imported.analyte
-    texts = [text for text in (code.text, *(coding.display for coding in code.coding)) if text]
+    texts = [*code.texts]
     if any(coding.system == LOINC for coding in code.coding):
         return next((key for text in texts if (key := analyte_of_full_name(text)) is not None), None)
     if quantity is not None and (unit := quantity.code or quantity.unit):

@@ -22,7 +22,6 @@ from fhir.record.datatypes import (
     Element,
     Identifier,
     LeanResource,
-    ObservationCode,
     Period,
     Quantity,
     Ratio,
@@ -77,7 +76,7 @@ class Patient(LeanResource, frozen=True, gc=False, tag="Patient"):
 class ObservationComponent(Element, frozen=True, gc=False):
     """One part of a panel, such as the systolic pressure."""
 
-    code: ObservationCode
+    code: CodeableConcept
     valueQuantity: Quantity | None = None
     valueCodeableConcept: CodeableConcept | None = None
     valueString: ChartText | None = None
@@ -91,7 +90,7 @@ class Observation(LeanResource, frozen=True, gc=False, tag="Observation"):
     """A measurement or an answer."""
 
     status: ChartText
-    code: ObservationCode
+    code: CodeableConcept
     id: ChartText | None = None
     subject: Subject | None = None
     effectiveDateTime: ChartText | None = None

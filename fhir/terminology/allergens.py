@@ -153,6 +153,7 @@ def allergen_of_problem(text: str, codings: tuple[tuple[str | None, str | None],
             meaning |= allergen_of_code(system, code)
         elif code and (name := _ICD_ALLERGENS.get(code.replace(".", "").removeprefix("D"))) and "icd" in (system or ""):
             meaning |= _allergen_of_class(name)
+    text = _COMPOUND.sub(r" \1", text)
     lower = text.lower()
     if meaning != Allergen() or not any(stem in lower for stem in _ALLERGIC) or _NO_ALLERGY_OF_PATIENT.search(text):
         return meaning

@@ -7,7 +7,7 @@ ends their scope. The time that a reading takes grows linearly with the text, wh
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, dropwhile, islice
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from msgspec import Struct
@@ -107,10 +107,15 @@ _TELL_WHEN = frozenset(
     | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
     | {"mit", "met", "med", "con", "com", "nach", "dopo", "efter", "etter"}
 )
-_BEFORE_ALLERGY = frozenset({"has", "had", "with"})
-_ALLERGY_NOUNS = frozenset(
-    {"allergy", "allergies", "intolerance", "sensitivity", "hypersensitivity", "reaction"}
-    | {"allergie", "allergien", "unverträglichkeit", "alergia", "alergias", "allergia", "allergieën"}
+_HAS = re.compile(r"ha[sd]|with|is|was|hat|mit|ist|a|avec|est|tiene|con|es|ha|è|heeft|met|tem|com|é|har|med|är|er")
+_ALLERGY_NOUN = re.compile(
+    r"allerg(?:y|ies|ien?|ia|ieën|i)|alergias?|unverträglichkeit|intolerance|(?:hyper)?sensitivity|reaction"
+)
+_ALLERGIC = re.compile(rf"{_ALLERGY_NOUN.pattern}|allerg(?:ic|isch|ique|ic[oa]|isk)|alérgic[oa]")
+_REPORTS = re.compile(
+    r"reports?(?:ed)?|states?d?|sa(?:ys|id)|notes|confirms|tells|thinks|claims|mentions|recalls|describes|believes"
+    r"|berichtet|gibt|sagt|meldet|dit|rapporte|signale|refiere|informa|dice|comenta|riferisce|segnala|meldt|zegt"
+    r"|refere|relata|diz|uppger|säger|oppgir|sier|oplyser|siger"
 )
 # "Family stroke" and "DM2; family: HTN", not "lives with family"; "Ruled out: PE", not "PE ruled out: CTA normal".
 _ONLY_FIRST = frozenset({("family",), ("neg",), ("negative",), ("ruled", "out", ":"), ("excluded", ":")})
@@ -259,16 +264,26 @@ class AssertedText:
         if cue.kind == "after family" and cue.words[0] == "-":  # "peanut - father", not "sulfa - mom reports a rash"
             end = position + len(cue.words)
             return end == len(self.tokens) or self.tokens[end].word in _ENDS
-        leads_on = cue.words in _NO or (cue.kind in ("family", "other") and cue.words[-1] in _BEFORE_ALLERGY)
+        is_person = cue.kind in ("family", "other")
+        if self._cues is _CUES["allergy"] and is_person and len(cue.words) == 1 and cue.reach < _REACH:
+            is_first = position == 0 or self.tokens[position - 1].word in _ENDS
+            return is_first and self._is_allergic(position + 1)
+        leads_on = cue.words in _NO or (is_person and _HAS.fullmatch(cue.words[-1]) is not None)
         if self._cues is _CUES["allergy"] and leads_on:
             return self._names_an_allergy(position + len(cue.words))
         return True
+
+    def _is_allergic(self, position: int) -> bool:
+        """Whether a relative is: "brother peanut allergy", "son is allergic"; not "mother reports latex allergy"."""
+        words = [token.word for token in self.tokens[position : position + 5] if token.word != "-"]
+        words = list(dropwhile(_HAS.fullmatch, words))[:2]
+        return any(map(_ALLERGIC.fullmatch, words)) and not any(map(_REPORTS.fullmatch, words))
 
     def _names_an_allergy(self, position: int) -> bool:
         """Whether words, and no sign, lead to "allergy": "no penicillin allergy", not "no NSAIDs - allergy"."""
         end = self.tokens[position].start if position < len(self.tokens) else 0
         for token in self.tokens[position : position + 5]:
-            if token.word in _ALLERGY_NOUNS:
+            if _ALLERGY_NOUN.fullmatch(token.word):
                 return True
             if not token.word[0].isalnum() and (token.word != "-" or token.start != end):
                 return False
@@ -409,7 +424,7 @@ def assertion_at(text: str, start: int, end: int | None = None) -> Assertion:
     return AssertedText(text).at(start, start + 1 if end is None else end)
 
 
-_BEFORE, _BEHIND = 160, 160
+_BESIDE: Final = 160
 
 
 def is_of_patient(words: str, start: int, *, names_vaccines: bool = False) -> bool:
@@ -420,6 +435,6 @@ def is_of_patient(words: str, start: int, *, names_vaccines: bool = False) -> bo
     >>> is_of_patient("Esophagitis - ruled out", 0), is_of_patient("NSTEMI, embolism ruled out", 0)
     (False, True)
     """
-    first = max(0, start - _BEFORE)
-    text = AssertedText(words[first : start + _BEHIND], names_vaccines=names_vaccines)
+    first = max(0, start - _BESIDE)
+    text = AssertedText(words[first : start + _BESIDE], names_vaccines=names_vaccines)
     return text.at(start - first, start - first + 1).is_of_patient

@@ -219,7 +219,7 @@ def _mentions(
 ) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
     phrases = _compiled()
     texts = [phrases.spelling.corrected(word) for word, _ in words]
-    for short in _written_out(words, asserted):
+    for short in (*_written_out(words, asserted), *_sized(texts)):
         texts[short] = ""
     positions = _positions(texts, phrases)
     if _LOOKALIKE in positions:
@@ -258,6 +258,18 @@ def _written_out(words: list[tuple[str, int]], asserted: AssertedText) -> Iterat
             and behind[-1][1] + 1 < len(tokens)
             and tokens[behind[-1][1] + 1].word == ")"
         ):
+            yield number
+
+
+# Amniotic fluid, the right atrium, the diastolic pressure and a diameter have a number with a unit, no disease of ours.
+_SIZED: Final = frozenset({"af", "ra", "pad", "dm"})
+_SIZE = re.compile(r"[\d.x ]+#?(?:cm|mm|mmhg|ml)\b")
+
+
+def _sized(texts: Sequence[str]) -> Iterator[int]:
+    """Yield the abbreviations of what is measured: "AF 14 x 10 cm", "RA 8 mmHg"."""
+    for number, word in enumerate(texts):
+        if word in _SIZED and _SIZE.match(" ".join(texts[number + 1 : number + 7])):
             yield number
 
 

@@ -48,8 +48,7 @@ class CodeOrPhrase:
         A phrase counts where its words say that the patient has it: "no history of …" and a mother's do not.
         """
         if self.phrase:
-            texts = (concept.text or "", *(coding.display or "" for coding in concept.coding))
-            return "" if any(_says(self.phrase, text) for text in texts if text) else None
+            return "" if any(_says(self.phrase, text) for text in concept.texts) else None
         for coding in concept.coding:
             code = (coding.code or "").replace(".", "").upper()
             if coding.system in self.systems and (code.startswith(self.code) if self.begins else code == self.code):

@@ -27,7 +27,7 @@ from fhir.mapping.genomics.words import (
     without_advice,
     without_gene,
 )
-from fhir.record.datatypes import FhirTime, ObservationCode, Quantity, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime, Quantity, parse_time
 from fhir.record.resources import Observation, ObservationComponent
 from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
@@ -85,7 +85,7 @@ def readings_of(observation: Observation, time: FhirTime | None) -> Iterator[Gen
     """Every statement of an observation of this time about genes; none for most observations."""
     if not may_tell(observation):
         return
-    if is_of_another(_texts(observation.code)):
+    if is_of_another(observation.code.texts):
         return
     maker = _Maker(observation, time)
     drugs = [component for component in observation.component if _code_of(component.code, "implication drug")]
@@ -120,8 +120,8 @@ _USES = ("gene", "implication drug", "enzyme", *_RESULTS)
 
 
 @remembered("codes about genes", entries=2048, longest=400)
-def _is_about_genes(code: ObservationCode) -> bool:
-    texts = _texts(code)
+def _is_about_genes(code: CodeableConcept) -> bool:
+    texts = code.texts
     is_named = any(_GENE.fullmatch(text.strip()) for text in texts) or bool(genes_named(texts))
     return is_named or _code_of(code, *_USES) is not None
 
@@ -188,13 +188,13 @@ class _Maker:
         if gene not in HLA_ALLELES:
             return None
         row = _code_of(part.code, "allele presence") or _code_of(self.observation.code, "allele presence")
-        genes = (row["gene"],) if row else hla_named(" ".join([*_texts(part.code), *_texts(self.observation.code)]))
+        genes = (row["gene"],) if row else hla_named(" ".join([*part.code.texts, *self.observation.code.texts]))
         return genes[0] if len(genes) == 1 else None
 
     def pair(self, gene: str) -> Iterator[GeneReading]:
         """Two components that are only called the first and the second allele, as one genotype."""
         alleles = [_value_text(component) for component in self.observation.component
-                   if any(_ONE_ALLELE.fullmatch(text.strip()) for text in _texts(component.code))]  # fmt: skip
+                   if any(_ONE_ALLELE.fullmatch(text.strip()) for text in component.code.texts)]  # fmt: skip
         if len(alleles) == 2:
             pair_text = "/".join(without_gene(gene, allele) for allele in alleles)
             for meaning in translate(gene, pair_text) or (Translation(gene, "genotype", ()),):
@@ -204,7 +204,7 @@ class _Maker:
         """Components that each tell of a gene: a panel of several genes in one observation."""
         for component in self.observation.component:
             code = _code_of(component.code, *_RESULTS)
-            genes = genes_named(_texts(component.code))
+            genes = genes_named(component.code.texts)
             component_gene = genes[0] if len(genes) == 1 else (code["gene"].partition("*")[0] or gene) if code else None
             if component_gene is None and not genes and _is_result(component.code):
                 component_gene = gene
@@ -244,14 +244,14 @@ def _drug(component: ObservationComponent) -> Iterator[str]:
         yield from (coding.code for coding in (concept.coding if concept is not None else ()) if coding.code)
 
 
-def _is_result(code: ObservationCode) -> bool:
+def _is_result(code: CodeableConcept) -> bool:
     """Whether a component is called what a result of one gene is called, without its name."""
-    return any(_RESULT.fullmatch(text.strip()) for text in _texts(code))
+    return any(_RESULT.fullmatch(text.strip()) for text in code.texts)
 
 
-def _with_code(gene: str, code: ObservationCode, text: str) -> tuple[Translation, ...]:
+def _with_code(gene: str, code: CodeableConcept, text: str) -> tuple[Translation, ...]:
     """Return a value that its code completes: "C/C" of "SLCO1B1 c.521T>C", "low" of "TPMT enzyme activity"."""
-    for code_text in _texts(code):
+    for code_text in code.texts:
         at = _POSITION.search(code_text)
         if at is not None and _LETTERS.fullmatch(text.strip()):
             return translate(gene, f"{at[0]} {text.strip()}")
@@ -268,7 +268,7 @@ def _gene_of(observation: Observation) -> str | None:
     studied = _gene_studied(observation)
     if studied is not None:
         return studied
-    for texts in (_texts(observation.code), [_value_text(observation)]):
+    for texts in (observation.code.texts, [_value_text(observation)]):
         genes = genes_named(texts)
         if len(genes) == 1:
             return genes[0]
@@ -281,7 +281,7 @@ def _gene_studied(observation: Observation) -> str | None:
         (
             component
             for component in observation.component
-            if any(_GENE.fullmatch(text.strip()) for text in _texts(component.code))
+            if any(_GENE.fullmatch(text.strip()) for text in component.code.texts)
         ),
         None,
     )
@@ -305,7 +305,7 @@ def _component(observation: Observation, use: str) -> ObservationComponent | Non
     )
 
 
-def _code_of(code: ObservationCode, *uses: str) -> dict[str, str] | None:
+def _code_of(code: CodeableConcept, *uses: str) -> dict[str, str] | None:
     """Return the row of the first code that the table has for one of these uses."""
     rows = (row for coding in code.coding for use in uses if (row := codes(use).get(coding.code or "")) is not None)
     return next(rows, None)
@@ -314,10 +314,6 @@ def _code_of(code: ObservationCode, *uses: str) -> dict[str, str] | None:
 def is_haplotype(observation: Observation) -> bool:
     """Whether it names one allele of a gene, which needs a second one."""
     return _code_of(observation.code, "haplotype") is not None
-
-
-def _texts(code: ObservationCode) -> list[str]:
-    return [text for text in (code.text, *(coding.display for coding in code.coding)) if text]
 
 
 # What it says
@@ -359,7 +355,7 @@ def _variant(observation: Observation) -> str:
     return f"{value_texts[0]} {states[0].lower()}" if value_texts and len(states) == 1 else ""
 
 
-def _has_code(code: ObservationCode, *wanted: str) -> bool:
+def _has_code(code: CodeableConcept, *wanted: str) -> bool:
     return any(coding.code in wanted for coding in code.coding)
 
 
@@ -400,7 +396,7 @@ def _score(part: Observation | ObservationComponent, gene: str) -> Translation |
     """Return an activity score as a number; only where the code says that the number is one."""
     quantity: Quantity | None = part.valueQuantity
     value = quantity.value if quantity is not None else part.valueInteger
-    if value is None or not any("score" in text.lower() for text in _texts(part.code)):
+    if value is None or not any("score" in text.lower() for text in part.code.texts):
         return None
     comparator = {"": "", ">": ">", ">=": "≥"}.get((quantity.comparator if quantity is not None else None) or "")
     if comparator is None:  # "below 1" is no score

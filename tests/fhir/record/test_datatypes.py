@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from fhir.record.datatypes import (
+    CodeableConcept,
+    Coding,
     Period,
     Quantity,
     as_json_value,
@@ -101,3 +103,8 @@ def test_a_number_is_written_as_it_came_and_calculated_with_as_a_number() -> Non
     assert write_exactly(exact) == b'{"value":1.10,"unit":"mg"}'
     with pytest.raises(NotImplementedError, match=r"^object is not written as JSON$"):
         write_decimal(object())
+
+
+def test_the_texts_of_a_concept_are_its_text_and_every_display_once() -> None:
+    codings = (Coding(display="Asthma"), Coding(code="J45.9"), Coding(display="Asthma, unspecified"))
+    assert CodeableConcept(codings, "Asthma").texts == ("Asthma", "Asthma, unspecified")

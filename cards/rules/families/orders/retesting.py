@@ -60,12 +60,10 @@ def _ordered(context: RuleContext) -> str:
 
 def _result_codes(observation: Observation) -> Iterable[str]:
     """Return the LOINC codes of a result; where it has none, that of the test which its words name."""
-    coding = observation.code.coding
-    codes = [entry.code for entry in coding if entry.code and entry.system in (LOINC, None)]
+    codes = [entry.code for entry in observation.code.coding if entry.code and entry.system in (LOINC, None)]
     if codes:
         return codes
-    words = (observation.code.text, *(entry.display for entry in coding))
-    return [loinc for text in words if text and (loinc := loinc_of_words(text)) is not None]
+    return [loinc for text in observation.code.texts if (loinc := loinc_of_words(text)) is not None]
 
 
 def _last(context: RuleContext) -> _Last | None:
