@@ -63,7 +63,7 @@ def _age_band(table: Any) -> Any:
 
 SPEC = ModelSpec(
     id="mortality_180d",
-    version="1.1.0",
+    version="1.1.1",
     title="Death within 180 days, seriously ill inpatients (test-bed)",
     outcome=OutcomeSpec(column="death_180d", words="died within 180 days, of any cause", horizon_days=180),
     intended_use=(

@@ -94,7 +94,7 @@ def _cautions(newest: str, hispanic: str, later: str = "") -> tuple[str, ...]:
 
 SPEC = ModelSpec(
     id="mortality_5y",
-    version="2.1.0",
+    version="2.1.1",
     title="Death within 5 years, adults of 40 and over",
     outcome=OutcomeSpec(
         column="death_5y",

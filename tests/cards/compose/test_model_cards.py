@@ -86,7 +86,7 @@ def test_the_card_of_an_estimate() -> None:
         "uuid", "Death within 5 years: about 30 in 100, higher than 80.", "info", "at-most-one",
     )  # fmt: skip
     assert shown.source == Source(
-        label="Death within 5 years, adults of 40 and over, version 2.1.0", topic=TOPICS["planning"]
+        label="Death within 5 years, adults of 40 and over, version 2.1.1", topic=TOPICS["planning"]
     )
     assert (shown.override_reasons, shown.links) == (
         REASONS_OF_A_TALK,
@@ -110,7 +110,7 @@ def test_the_card_of_an_estimate() -> None:
         METHOD,
     ]
     own = shown.own_extension
-    assert own.model == {"id": "mortality_5y", "version": "2.1.0", "sha256": MANIFEST.file.sha256}
+    assert own.model == {"id": "mortality_5y", "version": "2.1.1", "sha256": MANIFEST.file.sha256}
     assert (own.probability, own.link, own.base, own.percentile, own.missing, own.missing_contribution) == (
         0.30,
         "logit",

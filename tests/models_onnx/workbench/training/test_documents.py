@@ -208,7 +208,7 @@ def test_the_file_holds_the_dictionary_of_its_inputs_and_the_essentials_of_its_c
     document = described(replace(SPEC, title="Überleben, ein Jahr"))
     assert documents.metadata(SPEC, document) == {
         "model_id": "mortality_5y",
-        "model_version": "2.1.0",
+        "model_version": "2.1.1",
         "features": '["age_years", "creatinine_mg_dl"]',
         "feature_dictionary": json.dumps(document["features"], ensure_ascii=False, separators=(",", ":")),
         "model_card": json.dumps(

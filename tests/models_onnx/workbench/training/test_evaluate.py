@@ -69,7 +69,7 @@ def test_the_simplest_that_is_near_enough_wins(rows: pd.DataFrame, monkeypatch: 
     champion = next(block["family"] for block in blocks if block["auroc"]["value"] >= best - 0.01)
     assert document == {
         "id": "mortality_5y",
-        "version": "2.1.0",
+        "version": "2.1.1",
         "data_sha256": "0" * 64,
         "n": len(cohort),
         "events": int(cohort.y.sum()),
