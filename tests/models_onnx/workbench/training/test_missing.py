@@ -200,8 +200,8 @@ def test_the_commit_is_named_and_changes_that_are_not_in_it(tmp_path: Path) -> N
 
 
 def test_a_model_that_was_signed_before_has_no_lineage_and_stays_as_it_is() -> None:
-    written = (ARTIFACTS / "mortality_5y" / "manifest.json").read_bytes()
-    manifest = read_manifest(ARTIFACTS / "mortality_5y")
+    written = (ARTIFACTS / "readmission_30d" / "manifest.json").read_bytes()
+    manifest = read_manifest(ARTIFACTS / "readmission_30d")
     assert lineage_rows(manifest) == [("code, lock and packages", "not recorded")]
     assert manifest.missing_kind == "average"
     assert b"lineage" not in encode_manifest(manifest)
