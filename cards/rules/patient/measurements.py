@@ -25,6 +25,7 @@ _WORDS = {
     "neutrophils_abs": "neutrophils",
     "lymphocytes_abs": "lymphocytes",
     "lvef": "LVEF",
+    "cd4": "CD4 count",
     "lithium_level": "lithium",
     "pco2_arterial": "pCO2",
     "po2_arterial": "pO2",

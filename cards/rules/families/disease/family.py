@@ -18,6 +18,7 @@ _LIMITS_OF_RULES: Final = {
     "digoxin_level": (2.0,),
     "qtc": (450, 500),
     "heart_rate": (50, 60),
+    "cd4": (250, 400),
     "sbp": (90, 180),
     "dbp": (105,),
 }
@@ -41,7 +42,7 @@ def _gas(analyte: str, limits: Sequence[float]) -> Placeholder:
 def _values() -> Mapping[str, Placeholder]:
     """Return a placeholder for each result of the rows and the rules, as far back as the oldest that a row reads."""
     limits = {analyte: set(values) for analyte, values in _LIMITS_OF_RULES.items()}
-    days = dict.fromkeys(limits, _RECENT_DAYS)
+    days = dict.fromkeys(limits, _RECENT_DAYS) | {"cd4": 180}
     table = files("cards.rules.families.disease").joinpath("label_values.csv").read_text("utf-8")
     for row in csv.DictReader(table.splitlines()):
         limits.setdefault(row["analyte"], set()).add(float(row["limit"]))

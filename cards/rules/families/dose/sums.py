@@ -220,8 +220,8 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     if medication.systemic is False:
         words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
         return [row for row in rows if row.route == "nebulised"] if _NEBULISED.search(words) else []
-    route = "injected" if medication.is_injected or all(row.route == "injected" for row in rows) else ""
-    return [row for row in rows if row.route in (route, "any")]
+    route = "injected" if medication.is_injected or all(row.route.startswith("in") for row in rows) else ""
+    return [row for row in rows if row.route in (route, "any") or (row.route and row.route == medication.route)]
 
 
 def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
@@ -351,7 +351,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         _largest_m2(context) if row.per_area and body_surface_m2(context) is None else None,
     )
     # A page that is no label may say a little less than the label, and many drugs are begun with more than is usual.
-    is_of_interest = excess.is_far_over or (not row.page and row.population != "first order")
+    is_of_interest = excess.is_far_over or row.is_firm or (not row.page and row.population != "first order")
     return excess if is_of_interest else False
 
 
