@@ -61,33 +61,37 @@ class AnswerReader:
 
 
 class ChangingRequest:
-    """One request whose times and ids are others each time it is sent.
+    """One request whose times and ids are others each time it is sent, or after it was sent `times` times.
 
     A service may remember what it parsed. In a hospital the next call is about another patient, at other times; a
     benchmark that sends the same bytes again would measure the memory. Times change by less than ten minutes; the ids
     that `bodies.with_marked_ids` marked, and the hookInstance, end in the number of the call.
     """
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, times: int = 1) -> None:
+        self._times, self._sent, self._bytes = times, 0, b""
         request = _TIME.sub(rb"\1" + _CHANGING_TIME, request)
         request = request.replace(b"--" + NUMBER_MARK.encode(), b"--" + _CHANGING_NUMBER)
         self._request = _INSTANCE.sub(rb"\1" + _CHANGING_NUMBER, request)
 
     def next(self) -> bytes:
         """Return the bytes to send."""
-        number = next(_numbers)
-        time = b"%d:%02d" % divmod(number % 600, 60)
-        return self._request.replace(_CHANGING_TIME, time).replace(_CHANGING_NUMBER, b"%07d" % (number % 10_000_000))
+        if self._sent % self._times == 0:
+            number = next(_numbers)
+            request = self._request.replace(_CHANGING_TIME, b"%d:%02d" % divmod(number % 600, 60))
+            self._bytes = request.replace(_CHANGING_NUMBER, b"%07d" % (number % 10_000_000))
+        self._sent += 1
+        return self._bytes
 
 
 class LoadConnection(asyncio.Protocol):
     """A closed loop of one: the next request leaves when the answer has been handed to `on_answer`."""
 
     def __init__(
-        self, request: bytes, on_answer: Callable[[int, int, bytes], bool], on_lost: Callable[[str], None]
+        self, request: ChangingRequest, on_answer: Callable[[int, int, bytes], bool], on_lost: Callable[[str], None]
     ) -> None:
         """`on_answer(nanoseconds, status, body)` says whether to go on; `on_lost(reason)` is told of a broken one."""
-        self._request = ChangingRequest(request)
+        self._request = request
         self._on_answer, self._on_lost = on_answer, on_lost
         self._reader = AnswerReader()
         self._sent_at = 0

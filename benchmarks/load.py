@@ -20,7 +20,7 @@ from time import perf_counter
 import msgspec
 import uvloop
 
-from benchmarks.connection import LoadConnection, request_bytes
+from benchmarks.connection import ChangingRequest, LoadConnection, request_bytes
 
 LOST = "connection lost"
 """How the count of broken connections begins among a tally's errors."""
@@ -43,6 +43,7 @@ class Order(msgspec.Struct):
     keep_decisions: bool = False  # the ids of all answered calls go into the tally (kill test)
     announce_after: int = 0  # a line on stdout when so many calls have been answered
     expect_decision: bool = False
+    times: int = 1  # so often each body is sent before its ids change
 
 
 class Tally(msgspec.Struct):
@@ -92,7 +93,9 @@ class Load:
 
     async def _connect(self, request: bytes) -> None:
         await asyncio.get_running_loop().create_connection(
-            lambda: LoadConnection(request, self._take, self._lose), "127.0.0.1", self._order.port
+            lambda: LoadConnection(ChangingRequest(request, self._order.times), self._take, self._lose),
+            "127.0.0.1",
+            self._order.port,
         )
 
     async def _wait(self, seconds: float) -> None:

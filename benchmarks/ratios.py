@@ -19,6 +19,8 @@ from benchmarks.subject import Subject
 
 Bodies = dict[int, bytes]
 """Request bodies by their size in KB."""
+_WARM_CALLS = 10
+"""Calls about one patient in a row where what a visit repeats is measured: two are read, eight have come before."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Comparison:
     body_bytes: int
     service: Side = field(default_factory=Side)
     bare: Side = field(default_factory=Side)
+    times: int = 1
+    """So often each chart comes: once, or `_WARM_CALLS` times."""
 
     @property
     def ratios(self) -> list[float]:
@@ -81,6 +85,11 @@ class Comparison:
         return median(self.bare.cpu_us) / median(self.service.cpu_us) if all(self.service.cpu_us) else 0.0
 
     @property
+    def name(self) -> str:
+        """What is compared, without the size."""
+        return f"{self.service_id} ({self.hook}), {self.outcome}{', warm' if self.times > 1 else ''}"
+
+    @property
     def card_share(self) -> float:
         """Share of the sampled answers of the service that held a card."""
         sampled = sum(tally.sampled for tally in self.service.tallies)
@@ -88,7 +97,7 @@ class Comparison:
 
     def faults(self) -> list[str]:
         """Sentences about what must not be: errors, or answers of the other outcome."""
-        name = f"{self.service_id} ({self.hook}), {self.outcome}, {self.size_kb} KB"
+        name = f"{self.name}, {self.size_kb} KB"
         sides = (("service", self.service), ("bare handler", self.bare))
         sentences = [
             f"{name}, {who}: {text} ({count} times)" for who, side in sides for text, count in side.errors.items()
@@ -105,6 +114,7 @@ class Comparison:
             "hook": self.hook,
             "outcome": self.outcome,
             "size_kb": self.size_kb,
+            "times": self.times,
             "bytes": self.body_bytes,
             "ratio": {"median": median(ratios), "min": min(ratios), "max": max(ratios), "rounds": ratios},
             "cpu_ratio": self.cpu_ratio,
@@ -116,17 +126,26 @@ class Comparison:
 def compare_services(
     service: Server, subjects: list[tuple[Subject, Bodies]], plan: Plan, folder: Path, progress: Progress
 ) -> list[Comparison]:
-    """One comparison for each service, outcome and size, the two servers called in turn."""
-    pairs = [(subject, size, body) for subject, bodies in subjects for size, body in bodies.items()]
+    """One comparison for each service, outcome and size, the two servers called in turn.
+
+    Silent answers are compared twice: with charts that never come again, and with charts that come ten times. A card
+    that was shown rests, so that a chart with a card would be silent the second time.
+    """
+    pairs = [
+        (subject, size, body, times)
+        for subject, bodies in subjects
+        for size, body in bodies.items()
+        for times in ((1,) if subject.outcome == "card" else (1, _WARM_CALLS))
+    ]
     task = progress.add_task("service and bare handler in turn", total=2 * plan.rounds * len(pairs))
     comparisons = []
     with running("bare", bare_command(plan.workers), folder, plan.cores.server) as bare_server:
-        for subject, size, body in pairs:
+        for subject, size, body, times in pairs:
             progress.update(task, description=f"{subject.name}, {size} KB")
             file = folder / "body.json"
             file.write_bytes(body)
             entry = subject.service
-            comparison = Comparison(entry["id"], entry["hook"], subject.outcome, size, len(body))
+            comparison = Comparison(entry["id"], entry["hook"], subject.outcome, size, len(body), times=times)
             _alternate(comparison, service, subject.path, bare_server, str(file), plan, lambda: progress.advance(task))
             comparisons.append(comparison)
     return comparisons
@@ -148,7 +167,7 @@ def _alternate(
             order = Order(server.port, where, [body], plan.seconds)
             order.warm_up_seconds = min(0.3, plan.seconds / 3)
             order.connections, order.core = plan.connections, plan.cores.generator
-            order.expect_decision = server is service
+            order.expect_decision, order.times = server is service, comparison.times
             before = server.cpu_seconds()
             tally = RunningLoad(order).tally()
             used = server.cpu_seconds() - before
@@ -163,8 +182,7 @@ def table(comparisons: list[Comparison]) -> Table:
     rows: dict[str, dict[int, str]] = {}
     for comparison in comparisons:
         ratios = comparison.ratios
-        name = f"{comparison.service_id} ({comparison.hook}), {comparison.outcome}"
-        rows.setdefault(name, {})[comparison.size_kb] = (
+        rows.setdefault(comparison.name, {})[comparison.size_kb] = (
             f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}) | {comparison.cpu_ratio:.2f}"
             f" | {median(comparison.service.cpu_us):,.0f}"
         )

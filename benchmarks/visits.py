@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import count, islice
 from statistics import median
 from time import process_time
 from typing import Any
@@ -20,43 +21,51 @@ from benchmarks.connection import NUMBER_MARK
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import discover
 from cds_hooks.kit.simulator.chart import Chart, ChartError
-from cds_hooks.kit.simulator.request import build_request
+from cds_hooks.kit.simulator.request import build_request, drafts_for
 
 SIZES_KB = (68, 160, 700)
 _VIEWS, _SELECTS = 9, 5
 _MARK = f"--{NUMBER_MARK}".encode()
 
+Json = dict[str, Any]
 Calls = list[tuple[str, bytes]]
 """Path and body of each call, with `_MARK` behind every id of the patient."""
 
 
 def measure_visits(visits: int) -> list[dict[str, Any]]:
-    """For each size of chart milliseconds of processor time of a visit, each visit about another patient.
+    """For each size of chart milliseconds of processor time of the calls of a visit, cold and in the visit.
 
     Each is interleaved with the bare handler, which is sent the same bodies.
     """
     with service_in_process() as service:
         patients = [patient for patient in load_patients(datetime.now(UTC)) if patient.is_sample and patient.drafts]
         patient = min(patients, key=lambda patient: len(patient.resources))
+        drafts = [patient.drafts[0] for patient in patients]
         entries = discover(service.call_json)
-        return [_measure(service, _calls_of_a_visit(entries, patient, size), size, visits) for size in SIZES_KB]
+        return [_measure(service, _calls_of_a_visit(entries, patient, drafts, size), size, visits) for size in SIZES_KB]
 
 
 def _measure(service: InProcess, calls: Calls, size_kb: int, visits: int) -> dict[str, Any]:
+    """Of each call the median when nobody asked about the patient before, and as a call of a visit."""
     handler = InProcess(bare.app)
-    milliseconds: dict[str, list[float]] = {"service": [], "first": [], "bare": []}
+    milliseconds: dict[str, list[list[float]]] = defaultdict(list)
+    numbers = count()
     for number in range(visits + 1):
-        bodies = [(path, body.replace(_MARK, b"--%07d" % number)) for path, body in calls]
-        of_service = _take_times(service, bodies)
-        of_bare = _take_times(handler, [(bare.PATH, body) for _, body in bodies])
-        if number:  # the first one only warms up
-            milliseconds["service"].append(sum(of_service))
-            milliseconds["first"].append(of_service[0])
-            milliseconds["bare"].append(sum(of_bare))
+        visit = next(numbers)
+        for kind, bodies in (
+            ("cold", [(path, body.replace(_MARK, b"--%07d" % next(numbers))) for path, body in calls]),
+            ("visit", [(path, body.replace(_MARK, b"--%07d" % visit)) for path, body in calls]),
+        ):
+            times = _take_times(service, bodies), _take_times(handler, [(bare.PATH, body) for _, body in bodies])
+            if number:  # the first one only warms up
+                milliseconds[kind].append(times[0])
+                milliseconds[f"bare {kind}"].append(times[1])
     handler.close()
-    figures = {name: round(median(values), 2) for name, values in milliseconds.items()}
+    medians = {
+        kind: [round(median(times), 3) for times in zip(*runs, strict=True)] for kind, runs in milliseconds.items()
+    }
     sent = sum(len(body) for _, body in calls) / 1000
-    return {"chart_kb": size_kb, "calls": len(calls), "sent_kb": round(sent), **figures}
+    return {"chart_kb": size_kb, "paths": [path for path, _ in calls], "sent_kb": round(sent), **medians}
 
 
 def _take_times(app: InProcess, bodies: Calls) -> list[float]:
@@ -69,15 +78,18 @@ def _take_times(app: InProcess, bodies: Calls) -> list[float]:
     return times
 
 
-def _calls_of_a_visit(entries: list[dict[str, Any]], patient: Patient, size_kb: int) -> Calls:
+def _calls_of_a_visit(entries: list[Json], patient: Patient, drafts: list[Json], size_kb: int) -> Calls:
     chart = [*patient.resources, *_newest(patient, 1000 * size_kb - len(orjson.dumps(patient.resources)))]
-    views = islice(_bodies(entries, "patient-view", patient, chart), _VIEWS)
-    selects = list(_bodies(entries, "order-select", patient, chart))
-    signs = list(_bodies(entries, "order-sign", patient, chart))
-    return [*views, *(selects * _SELECTS)[:_SELECTS], signs[0]]
+    views = islice(_bodies(entries, "patient-view", Chart(chart), drafts[:1]), _VIEWS)
+    selects: Calls = []
+    while len(selects) < _SELECTS:  # each after one more order
+        ordered = drafts[: 1 + len(selects)]
+        selects += islice(_bodies(entries, "order-select", Chart(chart), ordered), _SELECTS - len(selects))
+    *_, signature = _bodies(entries, "order-sign", Chart(chart), ordered)
+    return [*views, *selects, signature]
 
 
-def _newest(patient: Patient, room: int) -> Iterator[dict[str, Any]]:
+def _newest(patient: Patient, room: int) -> Iterator[Json]:
     for resource in next(patient.fillers()):
         room -= len(orjson.dumps(resource))
         if room < 0:
@@ -85,25 +97,36 @@ def _newest(patient: Patient, room: int) -> Iterator[dict[str, Any]]:
         yield resource
 
 
-def _bodies(
-    entries: list[dict[str, Any]], hook: str, patient: Patient, chart: list[dict[str, Any]]
-) -> Iterator[tuple[str, bytes]]:
+def _bodies(entries: list[Json], hook: str, chart: Chart, ordered: list[Json]) -> Iterator[tuple[str, bytes]]:
     for entry in entries:
         if entry["hook"] == hook:
             try:
-                request = with_marked_ids(build_request(without_limits(entry), Chart(chart), patient.drafts))
+                request = build_request(without_limits(entry), chart, drafts_for(chart, ordered))
             except ChartError:
                 continue
-            yield f"/cds-services/{entry['id']}", orjson.dumps(request)
+            if "selections" in request["context"]:
+                request["context"]["selections"] = request["context"]["selections"][-1:]
+            yield f"/cds-services/{entry['id']}", orjson.dumps(with_marked_ids(request))
 
 
 def table(figures: list[dict[str, Any]]) -> Table:
-    """Of each size what a visit takes, and how that is to the bare handler."""
-    rows = Table(title="A visit: nine views, five selections and a signature with one chart; ms of processor time")
-    for name in ("chart", "sent", "service", "bare handler", "ratio", "its first call"):
-        rows.add_column(name, justify="right")
-    for line in figures:
-        ratio = line["bare"] / line["service"]
-        cells = (f"{line['service']:.1f}", f"{line['bare']:.1f}", f"{ratio:.2f}", f"{line['first']:.2f}")
-        rows.add_row(f"{line['chart_kb']} KB", f"{line['sent_kb']} KB", *cells)
+    """Of each call the ratio to the bare handler, cold and in the visit, by size; then of the visit as a whole."""
+    rows = Table(
+        title="Bare handler to service, processor time: cold | in a visit (ms of the service, cold | in a visit)"
+    )
+    rows.add_column("call of the visit")
+    for of_size in figures:
+        rows.add_column(f"{of_size['chart_kb']} KB, {of_size['sent_kb']} KB sent", justify="right")
+    for position, path in enumerate(figures[0]["paths"]):
+        name = f"{position + 1} {path.rpartition('/')[2]}"
+        rows.add_row(name, *(_ratios(of_size, slice(position, position + 1)) for of_size in figures))
+    rows.add_section()
+    rows.add_row("all of them", *(_ratios(of_size, slice(None)) for of_size in figures))
     return rows
+
+
+def _ratios(figures: dict[str, Any], calls: slice) -> str:
+    cold, visit, bare_cold, bare_visit = (
+        sum(figures[kind][calls]) for kind in ("cold", "visit", "bare cold", "bare visit")
+    )
+    return f"{bare_cold / cold:.2f} | {bare_visit / visit:.2f} ({cold:.2f} | {visit:.2f})"
