@@ -18,6 +18,7 @@ from cards.card import Action, Card
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.governance import SWITCHED_OFF, MetFinding
+from cards.rules.engine.kept import KeptJudgements, hand_back
 from cds_hooks.access.links import link_cards
 from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
@@ -72,6 +73,7 @@ from fhir.record.record import PatientRecord, read_record, read_resources, recor
 from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
 from fhir.record.resources import Bundle
 from fhir.record.text_budget import may_exceed_budget, within_text_budget
+from fhir.terminology.imported import in_use as tables_in_use
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
 _LONGEST_REFUSAL = 400
@@ -215,6 +217,7 @@ async def invoke(call: Call, source: Source, sink: Sink) -> Answered:
         await sink.refuse(call, received, error)
         raise
     await sink.take(call, answer)
+    hand_back(understood.record)
     return answer
 
 
@@ -323,7 +326,7 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
 
     return CheckedCall(
         Caller(call.client.name, record.patient_id, call.service.id, understood.request.hook),
-        record.as_of_epoch,
+        call.as_of.timestamp(),
         call.released,
         site,
         units,
@@ -482,7 +485,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
     components, advised = call.components, selected.advised
     understood, advice = advised.understood, advised.advice
     request = understood.request
-    inputs = encode_inputs(call.as_of, advice.features, advice.orders, advice.vaccinations)
+    inputs = encode_inputs(understood.record.as_of, advice.features, advice.orders, advice.vaccinations)
     chart, facts = understood.chart, None
     if components.settings.keep_facts:
         given = understood.originals.given
@@ -565,6 +568,12 @@ class ReceivedBody:
         resources = chart.resources.for_another_call()
         resources.refusals += (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         requested, encounter = filled.state.looked_up, request.context.encounter_id
+        if sent_before is not None and not filled.bodies:
+            read_with = requested, encounter, tuple(resources.refusals), call.as_of.date(), tables_in_use()
+            record = sent_before.take_record(chart, read_with)
+            if record is not None:
+                return record, chart.kept
+            resources.judgements = KeptJudgements(partial(sent_before.keep_record, chart, read_with))
         record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, settings.opt_out_codes)
         return record, chart.kept
 

@@ -26,7 +26,7 @@ from msgspec import Raw, Struct
 from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_name, members_once
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.facts import ReadResources
-from fhir.record.record import without_runs
+from fhir.record.record import PatientRecord, without_runs
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource
 
@@ -41,6 +41,8 @@ _MOST_CHARTS: Final = 32
 _RESOURCE_BYTES: Final = 400
 """What a resource takes in what is made of it: two lists, its parts by analyte, and itself where it is changed."""
 _PATIENT_BYTES: Final = 1_000
+_RECORD_BYTES: Final = 200_000
+"""What a record takes beside its resources, with what was worked out of it and the judgements of ten drafts."""
 _OBJECT_BYTES: Final = 128
 """What an object of JSON takes as a resource or a part of one, beside its texts; measured at 40 to 110."""
 _MEMBER: Final = re.compile(rb'[ \t\r\n]*"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
@@ -68,6 +70,8 @@ class SentChart(Struct, frozen=True):
     refusals: Sequence[Refusal]
     """Long texts that were not read."""
     kept: KeptChart
+    records: dict[tuple[Any, ...], PatientRecord] = {}
+    """Records of calls with these values that judged orders and are over, by what else they were read with."""
 
 
 class PatientValues:
@@ -131,6 +135,29 @@ class PatientValues:
         if self._add(self, len(chart.kept.content or b"") + _RESOURCE_BYTES * count):
             self._charts[_identity(values)] = chart
 
+    def take_record(self, chart: SentChart, read_with: tuple[Any, ...]) -> PatientRecord | None:
+        """Return the record of an earlier call, for this call alone."""
+        record = chart.records.pop(read_with, None)
+        if record is not None:
+            self._add(self, -_size_of(record))
+        return record
+
+    def keep_record(self, chart: SentChart, read_with: tuple[Any, ...], record: PatientRecord) -> None:
+        """Keep the record for the next call where nothing that was asked of it met a refusal.
+
+        The refusals of a call are those that its own questions met, so it must not find those of another one.
+        """
+        if next(record.resources.met_refusals(), None) is None and self._add(self, _size_of(record)):
+            chart.records[read_with] = record
+        else:
+            record.resources.judgements = None  # which hold the record: both would stay until the collector comes
+
+    def forget_records(self) -> None:
+        """Drop the records; with what was judged of them they would stay until the collector comes."""
+        for chart in list(self._charts.values()):
+            for record in list(chart.records.values()):
+                record.resources.judgements = None
+
     def _sent_at(self, name: str, prefetch: bytes, position: int) -> tuple[bytes, Any] | None:
         for pair in self._values_by_key.get(name, ()):
             if prefetch.startswith(pair[0], position):
@@ -157,6 +184,10 @@ class PatientValues:
             self._kept[id(value)] = value
         self._values_by_key[name] = (*others, pair)
         return pair[1]
+
+
+def _size_of(record: PatientRecord) -> int:
+    return _RECORD_BYTES + _RESOURCE_BYTES * sum(map(len, record.resources.by_type.values()))
 
 
 def _identity(values: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
@@ -223,4 +254,5 @@ class VisitMemory:
     def _drop(self, key: tuple[str, str]) -> None:
         _, values = self._patients.pop(key)
         values.is_kept = False
+        values.forget_records()
         self.size -= values.size

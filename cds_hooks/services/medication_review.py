@@ -25,9 +25,9 @@ from cards.compose.medications import (
 from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
+from cards.rules.engine.kept import open_session
 from cards.rules.engine.rule_book import MISSING, DraftEvaluation, RuleBook, whole_book
 from cards.rules.patient.orders import DraftMedication, DraftOrder
-from cards.rules.patient.session import PatientSession
 from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext, suggestions_for
 from cards.text import plain
 from cds_hooks.prefetch.needs import Needs
@@ -114,7 +114,7 @@ def _reviewed_drugs(
     record: PatientRecord, drafts: list[DraftOrder], silences: list[Silence], call: ServiceInput
 ) -> Iterator[ReviewedDrug]:
     """Yield what is found about each drug; what two drugs do together is said once."""
-    session = PatientSession(record, drafts, signing=True, active_orders=True)
+    session = open_session(record, drafts, signing=True, active_orders=True)
     age = record.age_years()
     is_older = age is not None and age >= FROM_YEARS
     # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.

@@ -515,12 +515,14 @@ class ReadResources:
         "by_type",
         "derived",
         "facts",
+        "judgements",
         "medications",
         "opt_out_flags",
         "patient",
         "refusals",
         "results",
         "timeless",
+        "unread",
     )
 
     def __init__(self) -> None:
@@ -533,6 +535,9 @@ class ReadResources:
         self.by_analyte: dict[str, list[CodedPart]] | None = None
         self.results: dict[str, AnalyteResults] = {}
         self.derived: dict[Callable[..., Any], tuple[Any, tuple[Refusal, ...]]] = {}
+        self.unread: list[Refusal] = []
+        self.judgements: Any = None
+        """What the next call of a visit finds of what was judged; None where no other call can have this."""
         self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
         """The codes that say on a Flag at this site that the patient has opted out."""
 
@@ -559,13 +564,17 @@ class ReadResources:
     def parts_of(self, key: str) -> Sequence[CodedPart]:
         """Return the Observations with a code of an analyte or a question, and their parts, in the order they came."""
         if self.by_analyte is None:
-            self.by_analyte, unread = self.timeless.by_analyte()
-            self.refusals += unread
+            self.by_analyte, self.unread = self.timeless.by_analyte()
         return self.by_analyte.get(key, ())
 
     def all_refusals(self) -> Iterator[Refusal]:
         """Yield what was refused: while reading, then by analyte in the table's order, then by what was derived."""
         yield from self.refusals
+        yield from self.met_refusals()
+
+    def met_refusals(self) -> Iterator[Refusal]:
+        """Yield what was refused because somebody asked; what was refused while reading is not among it."""
+        yield from self.unread
         for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
             yield from self.results[analyte].refusals()
         refusing = [make for make, (_, refused) in self.derived.items() if refused]

@@ -65,7 +65,7 @@ class WrongIndex(ValueError):
     what_cannot_be_used = "The imported terminology (CDS_TERMINOLOGY)"
 
 
-class InUse(Struct, frozen=True):
+class InUse(Struct, frozen=True, eq=False):
     """What lookups read: the index by the start of its SHA-256, its sources, and mappings of single codes and names."""
 
     index: str = ""

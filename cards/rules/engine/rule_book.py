@@ -21,6 +21,7 @@ from cards.rules.engine.finding import (
     evaluate_partners,
     evaluate_rule,
 )
+from cards.rules.engine.kept import judgements_of
 from cards.rules.engine.prepared import prepared_families
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
 from cards.rules.engine.scope import Scope
@@ -209,7 +210,10 @@ class RuleBook:
         check_time()
         of_drug = self._rules_of(drafted.medication)
         rules = of_drug.beside(session.keys)
-        evaluations = [_evaluate(rule, session, drafted, contexts) for rule in rules]
+        kept = judgements_of(session)
+        evaluations: Iterable[Evaluation | None] = (_evaluate(rule, session, drafted, contexts) for rule in rules)
+        if kept is not None:
+            evaluations = kept.evaluations(drafted, rules, lambda rule: _evaluate(rule, session, drafted, contexts))
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
     def rules_to_evaluate(self, session: PatientSession, drafted: DraftMedication) -> list[ActivatedRule]:

@@ -107,10 +107,12 @@ class PatientSession:
 
     @cached_property
     def _changed(self) -> frozenset[str]:
+        return self.changes_since(self._base) if self._base is not None else frozenset()
+
+    def changes_since(self, before: "PatientSession") -> frozenset[str]:
+        """Return what differs from an earlier session of the same record: ingredients, classes and tests."""
         changed: set[str] = set()
-        for some, compared in ((self._base, self), (self, self._base)):
-            if some is None or compared is None:
-                continue
+        for some, compared in ((before, self), (self, before)):
             shared_drafts = set(map(id, compared.drafts))
             drafts = [draft for draft in some.drafts if id(draft) not in shared_drafts]
             if drafts:
@@ -264,9 +266,11 @@ class PatientSession:
     @cached_property
     def _as_taken(self) -> dict[int, CurrentMedication]:
         """What is drafted as something that is taken, by the id of its draft."""
-        before = self._base._as_taken if self._base is not None else {}
+        before = self._base._as_taken.values() if self._base is not None else ()
+        # With another Medication among the drafts the same draft is another drug.
+        by_drafted = {id(medication.drafted): medication for medication in before}
         return {
-            id(drafted.draft): before.get(id(drafted.draft)) or CurrentMedication.of_draft(drafted)
+            id(drafted.draft): by_drafted.get(id(drafted)) or CurrentMedication.of_draft(drafted)
             for drafted in self.drafted
         }
 

@@ -1,7 +1,11 @@
 """What the calls of a visit repeat is read once, and what is read is what would have been read without it."""
 
 import asyncio
+import random
+import re
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,11 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.errors import HookError
+from cds_hooks.package_tests.calls import AS_OF, requests_of
 from cds_hooks.protocol import visit_memory
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, Recall, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart, VisitMemory
-from fhir.record.record import read_resources
+from fhir.record.record import PatientRecord, read_resources
+from tests.cds_hooks.calls import client
+
+Json = dict[str, Any]
 
 HOOKS = {"patient-view": LIBRARY["patient-view"]}
 MEGABYTE = 1 << 20
@@ -228,3 +236,50 @@ def test_a_value_that_came_under_another_key_is_not_read_again() -> None:
     assert kept.chart(read) is None
     other = _read(memory, {"named": {**PROBLEMS, "total": 7}}).prefetch
     assert other["named"] == msgspec.structs.replace(values["problems"], total=7)
+
+
+IDS = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ORDER_CALLS = (
+    ("order-safety", "order-select"), ("order-safety", "order-sign"), ("order-safety-dispatch", "order-dispatch"),
+    ("medication-review", "patient-view"), ("discharge-medications", "encounter-discharge"),
+)  # fmt: skip
+
+
+def _with_numbered_ids(answer: bytes) -> bytes:
+    numbers: dict[bytes, bytes] = {}
+    return IDS.sub(lambda match: numbers.setdefault(match[0], b"id-%d" % len(numbers)), answer)
+
+
+async def _answers(folder: Path, calls: Sequence[tuple[str, Json]], **settings: Any) -> tuple[list[bytes], int]:
+    """The answers, with the ids that are new in every call numbered, and how many records were taken again."""
+    taken = 0
+
+    def take(self: PatientValues, *arguments: Any) -> PatientRecord | None:
+        nonlocal taken
+        record = take_record(self, *arguments)
+        taken += record is not None
+        return record
+
+    take_record = PatientValues.take_record
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PatientValues, "take_record", take)
+        async with client(folder, as_of=AS_OF, **settings) as server:
+            sent = [await server.post(f"/cds-services/{service}", json=request) for service, request in calls]
+    return [_with_numbered_ids(answer.content) for answer in sent], taken
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
+async def test_calls_that_judge_orders_are_answered_to_the_byte_as_without_the_memory(
+    tmp_path: Path, seed: int
+) -> None:
+    order = random.Random(seed)
+    for folder in ("kept", "alone"):
+        (tmp_path / folder).mkdir()
+    calls = [(service, request) for service, hook in ORDER_CALLS for request in requests_of(service, hook)[::3]]
+    calls = [call for call in calls for _ in range(4)]
+    order.shuffle(calls)
+    kept, taken = await _answers(tmp_path / "kept", calls)
+    alone, none = await _answers(tmp_path / "alone", calls, visit_memory_bytes=0)
+    assert kept == alone
+    assert (taken > len(calls) / 4, none) == (True, 0)

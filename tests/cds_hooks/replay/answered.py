@@ -50,12 +50,16 @@ def sample_calls(service: str, now: datetime, every: int = 1) -> Iterator[tuple[
         yield from calls_about(Chart(resources_of(load_patient(sample.id, now))), drafts, service)
 
 
-def answered(url: str, calls: Iterable[tuple[str, Json | bytes]], as_of: datetime, **settings: Any) -> list[Decision]:
-    """The decisions of these calls, committed to the record; without those that were refused."""
+def answered(
+    url: str, calls: Iterable[tuple[str, Json | bytes]], as_of: datetime | None, **settings: Any
+) -> list[Decision]:
+    """The decisions of these calls, committed to the record; without those that were refused, and None: now."""
     return asyncio.run(_answered(url, list(calls), as_of, settings))
 
 
-async def _answered(url: str, calls: list[tuple[str, Json | bytes]], as_of: datetime, settings: Json) -> list[Decision]:
+async def _answered(
+    url: str, calls: list[tuple[str, Json | bytes]], as_of: datetime | None, settings: Json
+) -> list[Decision]:
     log = open_decision_log(url)
     governance = Governance(None, needs_approval=False)
     configured = Settings(as_of=as_of, **settings)

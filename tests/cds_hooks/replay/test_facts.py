@@ -70,6 +70,17 @@ def test_calls_of_a_visit_that_share_what_was_read_are_the_same_from_their_facts
     assert read_rows(url, select(func.count()).select_from(charts))[0][0] == len(read) <= len(calls), "each once"
 
 
+def test_a_call_that_judged_as_of_an_earlier_one_of_its_visit_names_that_instant_and_is_the_same(
+    tmp_path: Path,
+) -> None:
+    url, now = record_at(tmp_path), datetime.now(UTC)
+    calls = [call for call in list(sample_calls(ORDERS, now, 6))[:6] for _ in range(4)]
+    decisions = answered(url, calls, None)
+    assert not_the_same(verdicts(url, decisions)) == []
+    instants = [read_basis(decision.basis).as_of for decision in decisions]
+    assert len(set(instants)) < len(decisions)
+
+
 def _strange_calls(bundle: Json) -> list[tuple[str, Json]]:
     chart = Chart([entry["resource"] for entry in bundle["entry"]])
     drafts = resources_of(load_draft(DRAFT, NOW))

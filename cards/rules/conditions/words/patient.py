@@ -462,6 +462,7 @@ _SIGNING = flag(
     lambda context: context.session.signing,
     "at signing",
     frozenset({SIGNING}),
+    needs=needs(beside=[SIGNING]),
     meaning="the order is being signed (or reconciled at discharge): nothing more will be entered",
     said_not="before signing",
 )
