@@ -105,7 +105,9 @@ _names_depot = _says(
 
 
 def _is_depot(context: RuleContext) -> Truth:
-    return _names_depot(context) or (context.medication.is_injected and context.medication.is_slow_release)
+    # What is injected as a suspension stays where it is put: it is not for a vein either.
+    is_slow = context.medication.is_slow_release or "suspension" in _words(context).casefold()
+    return _names_depot(context) or (context.medication.is_injected and is_slow)
 
 
 _names_salt = _says(r"\b(?:23\.4|14\.6) ?%|\b(?:234|146) ?mg ?/ ?ml\b|\b(?:4|2\.5) ?m?eq ?/ ?ml\b")

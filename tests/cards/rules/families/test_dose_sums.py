@@ -292,6 +292,8 @@ def test_for_a_child_it_is_said_at_which_weight() -> None:
         ("depot", {"drug": "haloperidol decanoate 50 MG/ML Injection"}, True),
         ("depot", {"drug": "haloperidol 5 MG/ML Injection"}, False),
         ("depot", {"drug": "octreotide ER 20 mg", "route": "intramuscular"}, True),
+        ("depot", {"drug": "medroxyprogesterone 150 mg/mL suspension", "route": "intravenous"}, True),
+        ("depot", {"drug": "medroxyprogesterone 150 mg/mL suspension", "route": "oral"}, False),
         ("depot", {"drug": "octreotide 20 mg", "route": "intramuscular"}, False),
         ("depot", {"drug": "sertraline ER tablet"}, False),
         ("u_500", {"drug": "Humulin R U-500"}, True),
