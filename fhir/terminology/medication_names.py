@@ -86,7 +86,7 @@ _FORM = late_pattern(
     r"(?:tablets?|capsules?|tabs?|caps?|solution|suspension|elixir|syrup|suppository|granules|powder|film|lozenge"
     r"|cream|ointment|gel|lotion|foam|spray|patch|system|implant|ring|inhaler|injection|injector|syringe|strip|pack"
     r"|packet|enema|liquid|shampoo|paste|drops|vial|bag|neb))\b"
-    r"|\b(ophth|neb|nasal|odt|sl|xl|xr|sr|cr|er|ir|ec|dr|iv|ivpb|inj|infusion|inhaler|patch|mdi)\b",
+    r"|\b(ophth|neb|nasal|odt|sl|xl|xr|sr|cr|er|ir|ec|dr|iv|ivpb|inj|infusion|inhaler|patch|mdi|viscous)\b",
     re.IGNORECASE,
 )
 _LOCAL = late_pattern(
