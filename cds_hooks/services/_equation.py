@@ -435,9 +435,6 @@ def _source_and_time(event: ServiceRequest | Procedure | Encounter) -> tuple[str
 
 def _words(concept: CodeableConcept) -> str:
     """Return the text and every display, each followed by its code as `system|code`."""
-    if len(concept.coding) == 1:  # nearly always
-        (coding,) = concept.coding
-        return f" {concept.text or ''} {coding.display or ''} {coding.system or ''}|{coding.code or ''} "
     words = f" {concept.text or ''}"
     for coding in concept.coding:
         words += f" {coding.display or ''} {coding.system or ''}|{coding.code or ''} "

@@ -226,7 +226,7 @@ def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusa
         allergen = allergen_of_resource(resource)
         if allergen.ingredients or allergen.classes or _names_drugs(allergen):
             read.append(_allergy(resource, allergen))
-        elif _could_be_a_drug(resource, allergen):
+        elif could_be_a_drug(resource, allergen):
             unread.setdefault(*words_and_code(resource.code))
     for condition in record.conditions:
         allergy = _allergy_of_problem(condition)
@@ -256,7 +256,7 @@ def problem_allergen(concept: CodeableConcept) -> Allergen:
     return allergen_of_problem(concept.words, tuple([(coding.system, coding.code) for coding in concept.coding]))
 
 
-def _could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:
+def could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:
     """Whether no table knows what an entry names, and nothing says that it is food, pollen, an animal or nothing."""
     concept = resource.code
     if allergen.named_classes or concept is None or (resource.category and not {"medication"} & {*resource.category}):
@@ -316,11 +316,6 @@ def _meaning(concept: CodeableConcept) -> Allergen:
 @remembered("allergens", entries=2048, longest=400)
 def _meaning_of_texts(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
     return read_allergens(text, codings)
-
-
-def allergen_classes(resource: AllergyIntolerance) -> frozenset[str]:
-    """Return the classes of allergy lists (tables/allergen_classes.csv) that an entry is about, drugs or not."""
-    return allergen_of_resource(resource).allergen_classes
 
 
 def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:

@@ -199,10 +199,7 @@ def _is_only_of_words(concept: CodeableConcept) -> bool:
 
 def _mentions(concept: CodeableConcept) -> tuple[Mention, ...]:
     """Return what the text says, else what the displays say, of which the first that names a group is read."""
-    for text in concept.texts:
-        if mentions := groups_in_words(text):
-            return mentions
-    return ()
+    return next(filter(None, map(groups_in_words, concept.texts)), ())
 
 
 def _tells_of_the_past(coding: Coding) -> bool:

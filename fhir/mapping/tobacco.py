@@ -108,12 +108,8 @@ def read_smoking_answer(observation: Observation) -> tuple[SmokingStatus | None,
         status = SMOKING_ANSWERS.get(coding.code or "")
         if status is not None:
             return status, words, coding.code or ""
-    texts = (words, *(coding.display or "" for coding in codings))
-    return (
-        next((smoking_answer for text in texts if (smoking_answer := smoking_answer_in_words(text)) is not None), None),
-        words,
-        "",
-    )
+    texts = (words, *(concept.texts if concept is not None else ()))
+    return next(filter(None, map(smoking_answer_in_words, texts)), None), words, ""
 
 
 _PROBLEMS: Final[tuple[tuple[str, Smoking], ...]] = (("tobacco_use", "current"), ("tobacco_history", "former"))

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from fhir.mapping.allergies import allergen_classes, allergen_of_resource, problem_allergen
+from fhir.mapping.allergies import allergen_of_resource, could_be_a_drug, problem_allergen
 from fhir.mapping.conditions import ConceptReading, read_concept
 from fhir.mapping.immunizations import vaccine_families
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
@@ -21,7 +21,7 @@ from fhir.mapping.medications.identity import MedicationIdentity, identify, iden
 from fhir.mapping.studies import read_study
 from fhir.mapping.tobacco import read_smoking_answer
 from fhir.record.datatypes import CodeableConcept, parse_time, plain
-from fhir.record.measurement import UNDATED, analyte_in_words, measure, parts_by_analyte
+from fhir.record.measurement import PACK_YEARS, SCREENING, UNDATED, analyte_in_words, measure, parts_by_analyte
 from fhir.record.refusals import Refusal
 from fhir.record.repair import repair_resource
 from fhir.record.resources import (
@@ -286,7 +286,9 @@ def _observation(resource: Json) -> Understanding:
     loincs = [coding.code or "" for coding in codings]
     analyte = next((ANALYTE_BY_CODE[loinc].key for loinc in loincs if loinc in ANALYTE_BY_CODE), None)
     doubt = ""
-    if analyte is None:
+    if not PACK_YEARS.isdisjoint(loincs):
+        analyte = SCREENING
+    elif analyte is None:
         analyte = analyte_in_words(observation)
         doubt = "read by its name: no code of it is in the tables" if analyte is not None else ""
     words = code.words
@@ -314,12 +316,13 @@ def _refusal(observation: Observation, analyte: str) -> str:
     return ""
 
 
-_PREFERENCES: Final = frozenset({"75773-2", "81378-2", "95541-9"})
-"""What a patient wishes for, not what is so: goals and preferences of treatment and of care, as US Core codes them."""
+_PREFERENCES: Final = frozenset({"75773-2", "81378-2", "95541-9", "86645-9"})
+"""What a patient wishes for, not what is so: preferences of treatment and of care, pregnancy intention (US Core)."""
 
 
 _SMOKING: Final = "72166-2"
 _ANSWERS: Final = {"current": ("tobacco_use",), "former": ("tobacco_history",)}
+_NO_SMOKER: Final = ("never", "not current")
 
 
 def _finding(observation: Observation, code: CodeableConcept, resource: Json) -> tuple[tuple[str, ...], str]:
@@ -328,7 +331,7 @@ def _finding(observation: Observation, code: CodeableConcept, resource: Json) ->
         return (), "hypothetical"
     if any(coding.code == _SMOKING for coding in code.coding):
         status = read_smoking_answer(observation)[0]
-        return _ANSWERS.get(status or "", ()), "affirmed" if status in _ANSWERS else "negated"
+        return _ANSWERS.get(status or "", ()), "negated" if status in _NO_SMOKER else "affirmed"
     meanings = {pregnancy_meaning(coding.system, coding.code) for coding in code.coding}
     if meanings & {"due", "gestation"}:
         return ("pregnancy",), "affirmed"
@@ -389,10 +392,11 @@ def _allergy(resource: Json) -> Understanding:
     allergy = msgspec.convert(resource, AllergyIntolerance, strict=False)
     allergen = allergen_of_resource(allergy)
     concept = allergy.code or CodeableConcept()
-    classes, families = allergen_classes(allergy), vaccine_families(concept)
+    classes, families = allergen.allergen_classes, vaccine_families(concept)
     names_one = bool(allergen.ingredients or allergen.classes or classes or families)
     in_words = not names_one and denies_allergies(concept.words)
-    denied, is_read = in_words or bool(_statuses(resource) & _DENIED), names_one or in_words
+    denied = in_words or bool(_statuses(resource) & _DENIED)
+    is_read = names_one or in_words or (bool(concept.words) and not could_be_a_drug(allergy, allergen))
     return Understanding(
         resource="",
         allergen_classes=() if denied else tuple(sorted(classes)),

@@ -19,7 +19,7 @@ from fhir.terminology.analytes import (
     Analyte,
     analyte_of_full_name,
     analyte_of_name,
-    names_another_test,
+    another_test_of,
 )
 from fhir.terminology.conditions import imported_meaning
 from fhir.terminology.imported import analytes_by_code, is_used
@@ -302,8 +302,9 @@ def measure(
         return _refuse(analyte, coded, "no-date", "has no readable date")
     if time.is_after(as_of_epoch):
         return _refuse(analyte, coded, "future", f"is dated in the future ({time.date})")
-    if code is not None and part.code.text and names_another_test(analyte.key, part.code.text):
-        name = quoted(part.code.text)
+    other_test = another_test_of(analyte.key, part.code.texts) if code is not None else None
+    if other_test is not None:
+        name = quoted(other_test)
         return _refuse(analyte, coded, "name-conflict", f"is called {name} beside its code, which is another test")
     if analyte.refused_when_haemolysed and _is_haemolysed(observation):
         return _refuse(analyte, coded, "haemolysed", "is from a haemolysed sample")

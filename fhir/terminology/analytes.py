@@ -9,6 +9,7 @@ not reference ranges.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 
 from msgspec import Struct
@@ -159,6 +160,7 @@ _SAYS_NOTHING = frozenset(
     | {"sierico"}
 )
 _IN_SERUM = re.compile(r"\bi\. ?[sp]\.")
+_IN_BLOOD = re.compile(r"\b(?:serum|plasma|blood)\b", re.IGNORECASE)
 _LONGEST_NAME = 160
 # How LOINC names a test in full, as parts, and short; in urine and other fluids it is another test.
 _LOINC_NAME = re.compile(
@@ -205,20 +207,21 @@ _IN_ANOTHER_FLUID = re.compile(
 )
 
 
-def names_another_test(key: str, text: str) -> bool:
-    """Whether the text beside the code of a test of blood names another one of them, or another fluid.
+def another_test_of(key: str, texts: Iterable[str]) -> str | None:
+    """Return the first of the texts beside the code of a test of blood that names another one, or another fluid.
 
-    >>> names_another_test("glucose", "Creatinine in urine"), names_another_test("creatinine", "Creatinine, serum")
-    (True, False)
+    >>> another_test_of("glucose", ["Creatinine in urine"]), another_test_of("creatinine", ["Creatinine, serum"])
+    ('Creatinine in urine', None)
     """
-    if key not in _OF_BLOOD or len(text) > _LONGEST_NAME:
-        return False
-    other = analyte_of_name(text)
-    return (other != key and other in _OF_BLOOD) or _IN_ANOTHER_FLUID.search(text) is not None
+    for text in texts if key in _OF_BLOOD else ():
+        other = analyte_of_name(text)
+        if (other != key and other in _OF_BLOOD) or _IN_ANOTHER_FLUID.search(text[:_LONGEST_NAME]) is not None:
+            return text
+    return None
 
 
 def analyte_of_full_name(text: str) -> str | None:
-    """Return the analyte of a name that says by itself what is measured in what: as LOINC or NPU names a test.
+    """Return the analyte of a name that says by itself what is measured in what: as LOINC or NPU does, or a vital sign.
 
     >>> analyte_of_full_name("Potassium [Moles/volume] in Serum, Plasma or Blood"), analyte_of_full_name("Potassium")
     ('potassium', None)
@@ -226,7 +229,10 @@ def analyte_of_full_name(text: str) -> str | None:
     ('potassium', 'potassium')
     """
     analyte = analyte_of_name(text)  # remembered, and None for most names
-    return analyte if analyte is not None and _component_of(text) else None
+    is_full = analyte is not None and (
+        ANALYTES[analyte].kind != "lab" or _IN_BLOOD.search(text) is not None or _component_of(text) is not None
+    )
+    return analyte if is_full else None
 
 
 def _component_of(text: str) -> str | None:

@@ -105,7 +105,7 @@ _ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "fam
 _TELL_WHEN = frozenset(
     {"in", "by", "via", "at", "with", "without", "w", "since", "during"}
     | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
-    | {"mit", "met", "med", "con", "com", "nach", "dopo", "efter", "etter"}
+    | {"mit", "met", "med", "con", "com", "nach", "dopo", "efter", "etter", "av", "von"}
 )
 _HAS = re.compile(r"ha[sd]|with|is|was|hat|mit|ist|a|avec|est|tiene|con|es|ha|è|heeft|met|tem|com|é|har|med|är|er")
 _ALLERGY_NOUN = re.compile(

@@ -289,7 +289,7 @@ def _groups_of_tables(system: str | None, code: str | None) -> tuple[str, ...]:
     short = code_system(system)
     if stated := _groups_stated(system, code):
         return with_implied(stated)
-    if short is None or not code:
+    if short is None or not code or (short == "icd9" and 0 < code.find(".") < 3):  # 45.82 is a procedure
         return ()
     if short == "snomed":
         # A post-coordinated expression means what its focus concepts mean: 84114007 |Heart failure| : 246112005 = …

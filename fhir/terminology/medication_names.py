@@ -8,7 +8,7 @@ whole words, whatever stands between them, so that "Hydrocodone-Acetaminophen (5
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -39,6 +39,7 @@ LONGEST_NAME = 1000
 # "allopurinol300mg": the strength is stuck to the name.
 _GLUED = late_pattern(r"([a-z]{5})(\d{1,5}(?:\.\d{1,3})?\s?(?:mg|mcg|g|ml|units?)\b)", re.IGNORECASE)
 _SHORTEST_IN_TWO = 8
+_SHORTEST_FOREIGN = 7
 # Letters with accents as the bare letter, one for one so that places in the text stay: "acétylsalicylique" and "Ödem".
 _BARE = {number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)} | {0xDF: "s"}
 _VOLUME = late_pattern(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
@@ -230,7 +231,7 @@ def medication_of_code(system: str | None, code: str | None) -> Product | None:
     entry = rxnorm_entry(code.strip()) or _imported_entry(code.strip())
     if entry is None:
         return None
-    reading = read_name(entry.name)
+    reading = read_name(entry.name.rpartition(" [")[0] or entry.name)  # "[Sudafed OM]" has no pseudoephedrine
     if not entry.ingredients:
         return Product(reading.ingredients, reading.strengths, reading.dose_form, reading.systemic, entry.name)
     form = _FORM.search(entry.name)
@@ -305,13 +306,17 @@ def _is_another_brand(spelled: tuple[str, ...], first: int, last: int) -> bool:
     return (ends and after[0] in _WITH_MORE) or (first > 0 and spelled[first - 1] == "co")
 
 
-# German "Nitrendipin", Latin "furosemidum", Spanish "furosemida", Italian "omeprazolo", French "simvastatine".
-_ENDINGS = (("", "e"), ("um", "e"), ("um", ""), ("a", "e"), ("a", ""), ("o", "e"), ("o", ""), ("e", ""))
+# German "Nitrendipin", Latin "furosemidum", Spanish "furosemida", Italian "omeprazolo", French "simvastatine"; and what
+# products with two drugs cut off: "Candesartan-Amlodip", "Ezetimib Atorvast".
+_ENDINGS: Final[Sequence[tuple[str, str]]] = (
+    *(("", "e"), ("um", "e"), ("um", ""), ("a", "e"), ("a", ""), ("o", "e"), ("o", ""), ("e", "")),
+    *(("ip", "ipine"), ("vast", "vastatin"), ("praz", "prazole")),
+)
 
 
 def _in_another_language(word: str) -> _Meaning | None:
     """Return what an ingredient's name with the ending of another language means; None for any other word."""
-    if len(word) < _SHORTEST_IN_TWO or not word.isalpha():
+    if len(word) < _SHORTEST_FOREIGN or not word.isalpha():
         return None
     for ending, english in _ENDINGS:
         if word.endswith(ending):

@@ -18,10 +18,11 @@ from fhir.terminology.medications import CVX_SYSTEMS, table_rows
 
 _WORD = late_pattern(r"[a-z0-9]+")
 _VACCINE = late_pattern(
-    r"vacc?in|vakzin|vacuna|impf|immuni[sz]ation|\b(?:shots?|jabs?|boosters?|toxoids?|vax)\b", re.IGNORECASE
+    r"vacc?in|vaksin|vakzin|vacuna|impf|immuni[sz]ation|\b(?:shots?|jabs?|boosters?|toxoids?|vax)\b", re.IGNORECASE
 )
 # Antibodies are no vaccine: "tetanus immune globulin", HBIG.
 _GLOBULIN = late_pattern(r"globulin|\b(?:hbig|tig|rig|hrig|vzig|ivig|ig)\b|\bmonoclonal\b", re.IGNORECASE)
+_COMPOUND = late_pattern(r"(\w{4,40}?)(?:vacc?in|vaksin|impf)", re.IGNORECASE)  # "Influenzavaccin", "Grippeimpfung"
 _LONGEST_TEXT = 1000
 
 
@@ -54,7 +55,7 @@ def families_of_words(words: str, *, is_vaccine: bool = False) -> frozenset[str]
     words = AssertedText(words, of="vaccine" if is_vaccine else "allergy").without_denied(words)
     names_vaccine = _VACCINE.search(words) or (is_vaccine and not _GLOBULIN.search(words))
     names = _NAMES | _DISEASES if names_vaccine else _NAMES
-    spelled = _WORD.findall(without_accents(words))
+    spelled = _WORD.findall(without_accents(" ".join((words, *_COMPOUND.findall(words)))))
     return frozenset().union(*_phrases(spelled, names))
 
 

@@ -48,3 +48,19 @@ def test_cases_are_counted_by_antigen_and_each_difference_is_named(
     assert main(["cases", str(file)]) == 1
     said = "HepB: 1 of 2\nown-2 HepB: forecast_dose 1 (expected 2)\n1 of 2 cases are right.\n"
     assert capsys.readouterr().out == said
+
+
+def test_our_codes_that_no_free_set_of_snomed_names_are_listed_with_what_they_mean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ips.txt").write_text("72892002\tNormal pregnancy\n387207008\n1")
+    assert main(["snomed", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    rows = printed.out.splitlines()
+    assert rows[0] == "table,meaning,source,code"
+    assert any(row.startswith("condition_codes.csv,pregnancy,") and row.endswith(",77386006") for row in rows)
+    assert not any(row.endswith((",72892002", ",387207008")) for row in rows)
+    left, shipped = (int(number) for number in printed.err.split(" codes ")[0].split(" of "))
+    assert shipped - left == 2
+    (tmp_path / "ips.txt").write_text("no codes")
+    assert main(["snomed", str(tmp_path / "ips.txt")]) == 1

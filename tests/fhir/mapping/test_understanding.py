@@ -13,6 +13,14 @@ from fhir.mapping.understanding import READ_KINDS, Understanding, understand
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
 
+def _coded(system: str, code: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def _answer(loinc: str, answer: str) -> dict[str, Any]:
+    return {"code": _coded("http://loinc.org", loinc), "valueString": answer}
+
+
 def _of(kind: str, **elements: Any) -> Any:
     return understand({"resourceType": kind, "id": "1", **elements})
 
@@ -61,6 +69,9 @@ def test_a_group_is_read_where_the_fact_stands(kind: str, elements: dict[str, An
         ("Procedure", {"status": "preparation", "code": {"text": "CABG"}}, "hypothetical"),
         ("FamilyMemberHistory", {"condition": [{"code": {"text": "Stroke"}}]}, "family"),
         ("Observation", {"status": "final", "code": {"text": "Stroke"}, "valueBoolean": False}, "negated"),
+        ("Observation", {"status": "final", **_answer("86645-9", "Pregnant")}, "hypothetical"),
+        ("Observation", {"status": "final", **_answer("72166-2", "Unknown")}, "affirmed"),
+        ("Condition", {"code": _coded("http://hl7.org/fhir/sid/icd-9-cm", "45.82")}, "affirmed"),  # of procedures
     ],
 )
 def test_what_is_not_of_the_patient_now_means_no_group(kind: str, elements: dict[str, Any], assertion: str) -> None:
@@ -104,6 +115,12 @@ def test_no_form_of_an_element_is_an_error(kind: str, value: Any) -> None:
 def test_an_entry_that_denies_an_allergy_is_understood(words: str) -> None:
     reading = understand({"resourceType": "AllergyIntolerance", "code": {"text": words}})
     assert (reading.assertion, reading.understood, reading.allergen_classes) == ("negated", True, ())
+
+
+@pytest.mark.parametrize(("words", "is_understood"), [("Cat dander", True), ("Wasp venom", True), ("Xyzzol", False)])
+def test_an_allergen_that_is_no_drug_is_understood_as_none(words: str, is_understood: bool) -> None:
+    reading = understand({"resourceType": "AllergyIntolerance", "code": {"text": words}})
+    assert (reading.understood, reading.drugs, reading.allergen_classes) == (is_understood, (), ())
 
 
 def test_a_kind_of_document_is_read_by_its_code() -> None:

@@ -20,6 +20,10 @@ def _called(code: str, text: str) -> dict[str, Any]:
     return _loinc(code) | {"text": text}
 
 
+def _shown(code: str, display: str) -> dict[str, Any]:
+    return {"coding": [{**_loinc(code)["coding"][0], "display": display}]}
+
+
 @pytest.mark.parametrize(
     ("code", "analyte", "value", "unit", "expected"),
     [
@@ -64,6 +68,7 @@ def test_a_known_unit_is_converted(code: str, analyte: str, value: float, unit: 
         ("data-absent", observation(CREATININE, None, None, valueQuantity=None, dataAbsentReason={"text": "error"})),
         ("name-conflict", observation(CREATININE, 8.2, "mg/dL", code=_called(CREATININE, "Creatinine in urine"))),
         ("name-conflict", observation(POTASSIUM, 5.9, "mmol/L", code=_called(POTASSIUM, "Glucose"))),
+        ("name-conflict", observation(CREATININE, 0.9, "mg/dL", code=_shown(CREATININE, "Creatinine in Urine"))),
         ("haemolysed", observation(POTASSIUM, 5.9, "mmol/L", note=[{"text": "Specimen hemolyzed"}])),
         (
             "unit-conflict",
