@@ -152,6 +152,8 @@ def charts_of(folder: Path, wanted: Wanted, tally: FolderTally) -> Iterator[Iter
 
 
 def _read_lines(connection: Any, path: Path, wanted: Wanted) -> None:
+    import duckdb
+
     if not path.stat().st_size:
         return
     parameters = {
@@ -164,7 +166,7 @@ def _read_lines(connection: Any, path: Path, wanted: Wanted) -> None:
     }
     try:
         connection.execute(_READ, parameters)
-    except connection.Error as error:
+    except duckdb.Error as error:
         raise BatchRefused(
             f"{path.name} cannot be read to its end: with a part of it charts would be scored without some of their "
             "resources. Export or copy it again."

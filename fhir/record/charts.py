@@ -13,6 +13,7 @@ or an order that has ended without a date are over. `as_written` reads so, to co
 """
 
 import gzip
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,10 +99,16 @@ def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
 
 
 def read_ndjson(path: Path) -> Iterator[Json]:
-    """Yield the resources of one NDJSON file."""
-    for line in _content(path).splitlines():
-        if line.strip():
-            yield _decoded(path, line)
+    """Yield the resources of one NDJSON file; ChartsRefused where one is longer than `MOST_UNPACKED_BYTES`."""
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            while line := file.readline(MOST_UNPACKED_BYTES + 1):
+                if len(line) > MOST_UNPACKED_BYTES:
+                    raise ChartsRefused(f"{path.name} has a line of over {MOST_UNPACKED_BYTES:,} bytes")
+                if line.strip():
+                    yield _decoded(path, line)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        raise ChartsRefused(f"{path.name} breaks off, or is not packed with gzip") from problem
 
 
 def patient_named_by(resource: Json) -> str | None:
@@ -165,11 +172,6 @@ def unpacked_document(path: Path) -> bytes:
     if len(content) > MOST_UNPACKED_BYTES:
         raise ChartsRefused(f"{path.name} is over {MOST_UNPACKED_BYTES:,} bytes when it is unpacked: unpack it first")
     return content
-
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    return gzip.decompress(content) if path.name.endswith(".gz") else content
 
 
 def _decoded(path: Path, content: bytes) -> Json:

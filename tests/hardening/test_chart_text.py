@@ -1,13 +1,20 @@
 """Chart text: its length is bounded where it is decoded, and no reader of text is worse than linear."""
 
+import asyncio
+import cProfile
 import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
 
+import httpx
 import pytest
 
 from cards.text import escape, plain
+from cds_hooks import computing
+from cds_hooks.services import find_services
 from fhir.mapping.allergies import allergies
 from fhir.mapping.medications.sig import LONGEST_SIG, read_sig
 from fhir.mapping.medications.sig_frequency import find_frequencies, named_days, normalise_sig
@@ -19,6 +26,9 @@ from fhir.terminology.combination_products import strengths_without_unit
 from fhir.terminology.dosing import dose_unit, is_local_route
 from fhir.terminology.medication_names import LONGEST_NAME, read_name
 from fhir.terminology.medication_strength import read_strengths
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.services.test_every_service import CALLS, requests_of
+from tests.fhir.record.test_text_budget import prose_paths, with_text
 
 PERCOCET = read_name("Percocet").ingredients
 READERS: dict[str, Callable[[str], object]] = {
@@ -71,6 +81,58 @@ def test_no_reader_of_chart_text_is_worse_than_linear(name: str) -> None:
     length = 100_000 if name in ("read_name", "read_sig") else FOLD * LONGEST_TEXT
     taken = {atom: _seconds(READERS[name], atom, length) for atom in ATOMS}
     assert not {atom: seconds for atom, seconds in taken.items() if seconds > SECONDS}
+
+
+# Every place of a resource that may hold prose in the slow tier, one in thirty in the quick one.
+@pytest.mark.parametrize("every", [30, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("service", "hook"), CALLS)
+def test_twice_as_many_different_texts_are_at_most_twice_the_work_of_a_call(
+    service: str, hook: str, every: int, tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function calls of Python are counted for sixty and 120 resources with a text each at the same place."""
+    monkeypatch.setattr(computing, "_LOOP_SECONDS", 60.0)  # what is computed again would be counted twice
+    requests = requests_of(service, hook, as_of)
+    request = requests[0]
+    values = [value for sent in requests for value in sent["prefetch"].values() if value]
+    entries = [entry["resource"] for value in values for entry in value.get("entry", [])]
+    samples = {resource["resourceType"]: resource for resource in reversed([*entries, *values])}
+    patient = {"reference": f"Patient/{request['context']['patientId']}"}
+    templates = find_services()[service].discovery()[0]["prefetch"]
+    kinds = {template.split("?")[0].split("/")[0]: key for key, template in templates.items()}
+    # One place for each member of each kind of holder: a text of an identifier is read alike wherever it stands.
+    places = {(kind, path[-3:]): (key, kind, path) for kind, key in kinds.items() for path in prose_paths(kind)}
+
+    async def steps(calls: httpx.AsyncClient, key: str, kind: str, path: tuple[str, ...], texts: list[str]) -> int:
+        owned = {"subject": patient, "patient": patient, "beneficiary": patient}
+        sample = {"status": "active", "resourceType": kind, **samples.get(kind, {}), **owned}
+        resources = [with_text(path, text, sample) for text in texts]
+        entries = [{"resource": {**resource, "id": f"r{number}"}} for number, resource in enumerate(resources)]
+        bundle = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+        profile = cProfile.Profile()
+        profile.enable()
+        answer = await calls.post(
+            f"/cds-services/{service}",
+            json={**request, "hookInstance": str(uuid4()), "prefetch": {**request["prefetch"], key: bundle}},
+        )
+        profile.disable()
+        assert answer.status_code < 500, (kind, path)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    async def more_than_twice() -> list[object]:
+        async with client(tmp_path, as_of=as_of) as calls:
+            found: list[object] = []
+            for place in list(places.values())[::every]:
+                await steps(calls, *place, ["1 tab every 6 h", "no history of cancer"])  # loads what it needs
+                texts = [
+                    f"{number} 1 tab every 6 h as needed, no history of cancer".ljust(80, "-") for number in range(180)
+                ]
+                once = await steps(calls, *place, texts[:60])
+                twice = await steps(calls, *place, texts[60:])
+                if twice > 2.5 * once:
+                    found.append((*place, once, twice))
+            return found
+
+    assert asyncio.run(more_than_twice()) == []
 
 
 def test_a_text_that_is_too_long_is_cut_and_said_and_the_rest_of_the_resource_is_kept() -> None:

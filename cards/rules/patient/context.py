@@ -376,8 +376,8 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def running_note(self) -> str | None:
         """Return that the drug is on the active list already: whatever is done with the draft, that order goes on."""
-        for medication in self.session.medications_beside(self.drafted, [self.ingredient.rxcui]):
-            if medication.draft is None:
+        for medication in self.session.with_key(self.ingredient.rxcui):
+            if medication.draft is None and is_beside(medication, self.drafted):
                 since = f" (ordered {medication.since[:10]})" if medication.since else ""
                 name = capitalized(self.ingredient.name)
                 return f"{name} is on the active list{since}: that order needs the same decision."

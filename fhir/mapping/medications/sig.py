@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 
 from fhir.mapping.medications.sig_frequency import (
     MEALS_A_DAY,
+    MOMENT_SIGNS,
     NUMBER,
     UNIT,
     SigFrequency,
@@ -20,6 +21,7 @@ from fhir.mapping.medications.sig_frequency import (
     parse_number,
     without_days,
 )
+from fhir.mapping.medications.sig_languages import has_sign
 from fhir.record.text_budget import REMEMBERED
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
@@ -81,6 +83,8 @@ _DURATION = late_pattern(
     r"(?P<unit>d|days?|wks?|weeks?|mo|months?)\b(?! ?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
     r"|\b(?P<course>\d+)[- ]day course"
 )
+_MAXIMUM_SIGNS = ("max", "exceed", "more than", "nte", "mdd", "limit")
+_DURATION_SIGNS = ("for", "x", "during", "after", "×", "course")
 _SINGLE = late_pattern(
     r"\b(?:once(?! (?:a|per|every|each|daily|weekly|monthly|nightly|in the))|one time(?! (?:a|per|daily))|single dose"
     r"|x ?1(?: dose)?(?![\d./-])|1 ?x(?! ?\d| ?(?:/|per|a|daily))|stat|1 dose)\b"
@@ -189,7 +193,7 @@ def read_sig(words: str) -> Sig:
     if len(words) > LONGEST_SIG:
         return Sig(problem=_TOO_LONG)
     text = _REMARK.sub(" ", normalise_sig(words))
-    maximum = _MAXIMUM.search(text)
+    maximum = _MAXIMUM.search(text) if has_sign(text, _MAXIMUM_SIGNS) else None
     if maximum is not None and (
         _OTHER_THAN_A_DAY.match(text, maximum.end()) or _HOURLY.search(text[: maximum.start()])
     ):
@@ -198,19 +202,23 @@ def read_sig(words: str) -> Sig:
     sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
     as_needed = _AS_NEEDED.search(sentence) is not None
     frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=_maximum(maximum))
-    (sentence, durations), days = _DURATION.subn(" ", sentence), frame.days
+    days, durations = frame.days, 0
+    if has_sign(sentence, _DURATION_SIGNS):
+        sentence, durations = _DURATION.subn(" ", sentence)
     if durations > 1 and len(_amounts(sentence)) > 1:
-        return _with(frame, problem=_CHANGING)
+        return structs.replace(frame, problem=_CHANGING)
     if _CHANGES.search(sentence):
-        return _with(frame, problem=said_instead(sentence, of_changes=True) or _CHANGING)
+        return structs.replace(frame, problem=said_instead(sentence, of_changes=True) or _CHANGING)
     on_days = named_days(sentence)
     if on_days is None:
-        return _with(frame, problem=DoseProblem("the words name days of the week that are left out or differ"))
+        return structs.replace(
+            frame, problem=DoseProblem("the words name days of the week that are left out or differ")
+        )
     sig = _of_parts(without_days(sentence) if on_days else sentence, frame, days)
     if on_days:
         sig = _on_named_days(sig, on_days)
     if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(sentence):
-        return _with(sig, problem=sig.problem or LEFT_OPEN)
+        return structs.replace(sig, problem=sig.problem or LEFT_OPEN)
     return sig if sig.maximum is not None or maximum is None else _with_counted_maximum(sig, maximum)
 
 
@@ -250,18 +258,20 @@ def said_instead(words: str, *, of_changes: bool = False) -> DoseProblem | None:
 def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
     """ "10 mg on Mondays" is once a week, "1 tablet twice daily on Sat and Sun" four times."""
     if sig.parts or sig.single or sig.problem:
-        return _with(sig, parts=(), times_low=None, times_high=None, problem=sig.problem or _DAYS_UNCLEAR)
+        return structs.replace(sig, parts=(), times_low=None, times_high=None, problem=sig.problem or _DAYS_UNCLEAR)
     if sig.times_high is None or sig.times_low is None:
-        return _with(sig, times_low=len(on_days) / 7.0, times_high=len(on_days) / 7.0, on_days=on_days)
+        return structs.replace(sig, times_low=len(on_days) / 7.0, times_high=len(on_days) / 7.0, on_days=on_days)
     if sig.times_high < 1.0:
         # "Once weekly on Monday", "three times a week, Mon, Wed, Fri": the days say which.
         a_week = round(sig.times_high * 7.0)
         same = sig.times_low == sig.times_high and a_week in (1, len(on_days)) and len(on_days) in (1, a_week)
         return (
-            _with(sig, on_days=on_days) if same else _with(sig, times_low=None, times_high=None, problem=_DAYS_UNCLEAR)
+            structs.replace(sig, on_days=on_days)
+            if same
+            else structs.replace(sig, times_low=None, times_high=None, problem=_DAYS_UNCLEAR)
         )
     share = len(on_days) / 7.0
-    return _with(sig, times_low=sig.times_low * share, times_high=sig.times_high * share, on_days=on_days)
+    return structs.replace(sig, times_low=sig.times_low * share, times_high=sig.times_high * share, on_days=on_days)
 
 
 def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
@@ -269,13 +279,13 @@ def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
     if match["unit"] or sig.amount is None or sig.amount.unit.kind not in ("unit", "actuation"):
         return sig
     high = parse_number(match["high"])
-    return _with(sig, maximum=SigAmount(high, high, sig.amount.unit, match.start(), match.end()))
+    return structs.replace(sig, maximum=SigAmount(high, high, sig.amount.unit, match.start(), match.end()))
 
 
 def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     amounts = _counted_on(text, _amounts(text))
     if amounts is None or (amounts and _MOMENT_FIRST.search(text)):
-        return _with(frame, problem=_SEVERAL)
+        return structs.replace(frame, problem=_SEVERAL)
     times = find_frequencies(_without_amounts(text, amounts))
     if _DIVIDED.search(text):
         # "15 mg daily divided TID": the day is that of the amount.
@@ -284,9 +294,9 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         parts = _parts(amounts, times, len(text))
         # "5 mg prn moderate pain, 10 mg prn severe pain" is not both.
         if parts is None or len(_AS_NEEDED.findall(text)) > 1:
-            return _with(frame, problem=_SEVERAL)
+            return structs.replace(frame, problem=_SEVERAL)
         times_low, times_high = sum(part[1] for part in parts), sum(part[2] for part in parts)
-        return _with(frame, parts=parts, times_low=times_low, times_high=times_high)
+        return structs.replace(frame, parts=parts, times_low=times_low, times_high=times_high)
     amount = amounts[0] if amounts else None
     if amount is None and all(time.name == "meals" for time in times):
         times = ()  # "Take with meals" is advice; how much so often stands elsewhere.
@@ -295,24 +305,24 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     if amount is not None and together > 1.0:
         amount = structs.replace(amount, low=amount.low * together, high=amount.high * together)
     if times and (rate is None or _is_between_meals(text, times)):
-        return _with(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
+        return structs.replace(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
     if amount is not None and (infused := _while_it_runs(text, amount, rate)) is not None:
-        return _with(frame, amount=infused, total_per_day=True, days=days or 1.0)
+        return structs.replace(frame, amount=infused, total_per_day=True, days=days or 1.0)
     if amount is not None and _is_daily_total(text, amount):
         low, high = (rate.low, rate.high) if rate is not None else (None, None)
-        return _with(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
+        return structs.replace(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
     if doses is not None and (rate is None or rate.high >= 1.0):
         most = parse_number(doses["count"] or doses["bare"])
         low, high = (min(rate.low, most), min(rate.high, most)) if rate is not None else (most, most)
-        return _with(
+        return structs.replace(
             frame, amount=amount, times_low=low, times_high=high, single=most == 1.0, days=max(1.0, most / high)
         )
     if rate is not None:
         as_needed = frame.as_needed or rate.at_most or (amount is not None and text[: amount.start].endswith("up to "))
-        return _with(frame, amount=amount, times_low=rate.low, times_high=rate.high, as_needed=as_needed)
+        return structs.replace(frame, amount=amount, times_low=rate.low, times_high=rate.high, as_needed=as_needed)
     if _SINGLE.search(text):
-        return _with(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
-    return _with(frame, amount=amount)
+        return structs.replace(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
+    return structs.replace(frame, amount=amount)
 
 
 def _is_between_meals(text: str, times: Sequence[SigFrequency]) -> bool:
@@ -328,13 +338,8 @@ def _without_amounts(text: str, amounts: Iterable[SigAmount]) -> str:
     return text
 
 
-def _with(frame: Sig, **changes: object) -> Sig:
-    fields = {name: getattr(frame, name) for name in Sig.__struct_fields__} | changes
-    return Sig(**fields)
-
-
 def _days(text: str) -> float | None:
-    match = _DURATION.search(text)
+    match = _DURATION.search(text) if has_sign(text, _DURATION_SIGNS) else None
     if match is None:
         return None
     if match["course"]:
@@ -375,7 +380,7 @@ def _is_speed(text: str, amount: SigAmount) -> bool:
 
 def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
     """Return the amounts with the counts that go on from them; None where it is not clear what is counted."""
-    counts = list(_COUNTED_ON.finditer(text)) if amounts else []
+    counts = list(_COUNTED_ON.finditer(text)) if amounts and has_sign(text, MOMENT_SIGNS) else []
     if not counts:
         return amounts
     unit = amounts[0].unit

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from fhir.mapping.medications.sig_languages import in_english
+from fhir.mapping.medications.sig_languages import Spellings, has_sign, in_english, respelled
 from fhir.terminology.dosing import days_per_unit
 from fhir.terminology.late_pattern import late_pattern
 
@@ -70,25 +70,8 @@ _COUNT_BEFORE_OFTEN = late_pattern(
 # Not from within a number: a search from each digit of a long one grows with the square of its length.
 _AMOUNT = late_pattern(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
 _DISPENSED = late_pattern(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
-_BLANKS = late_pattern(r"\s+")
 _MILLIONS = late_pattern(rf"(?<![\d.])({NUMBER}) ?(?:million|mill) ?(?=units?|iu\b)")
 _DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
-# "TIDAC", "qACHS", "q6": how hospitals write "three times a day before meals", "before meals and at bedtime", "q6h".
-_RUN_TOGETHER = (
-    (late_pattern(r"\b([bt]id|qid)(?:ac|pc|wm|wc)\b"), r"\1"),
-    (late_pattern(r"\b(?:q ?)?ac ?/?&? ?hs\b"), "ac and hs"),
-    (late_pattern(r"\bq ?([ap]c)\b"), r"\1"),
-    (late_pattern(r"\bq ?((?:4|6|8)-)?(4|6|8|12|24)(?= (?:prn|po|iv|as needed)\b|$)"), r"q\1\2h"),
-    (late_pattern(r"\bmwf\b"), "mon wed fri"),
-    (late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
-    (late_pattern(r"\bonce or twice\b"), "1-2 times"),
-    (late_pattern(r"\bx ?(\d)(?= ?(?:/|per|a) ?(?:day|d)\b)"), r"\1 times"),
-    (late_pattern(rf"\b(?:every|each) (?:other|second|2nd|alternate) (?:week|wk|{_DAY})s?\b"), "every 2 weeks"),
-    (late_pattern(r"\b(?:every fortnight|fortnightly|(?:on )?alternate weeks|eow|qow)\b"), "every 2 weeks"),
-    (late_pattern(r"\b(?:every|each) (?:third|3rd) (week|month)\b"), r"every 3 \1s"),
-    (late_pattern(r"\b(?:every|each) (?:other|second|2nd) (month|hour)\b"), r"every 2 \1s"),
-    (late_pattern(rf"\b(every \d{{1,2}} weeks?),? on (?:a )?{_DAY}\b"), r"\1"),
-)
 # "M/W/F", "Tu/Th/Sat/Sun"; two letters alone may mean something else ("w/f" is with food).
 _LISTED_DAY = r"(?:m(?:on)?|t(?:u(?:es?)?|h(?:u(?:rs?)?)?)?|w(?:ed)?|f(?:ri)?|s(?:at?|un?)?)"
 _LISTED_DAYS = late_pattern(rf"(?<![\w/-]){_LISTED_DAY}(?:(?: ?[/&,] ?|-| and ){_LISTED_DAY}){{1,6}}(?![\w/-])")
@@ -102,6 +85,72 @@ _CLOCK_HOURS = late_pattern(
 )
 _A_CLOCK_HOUR = late_pattern(_CLOCK_HOUR)
 _EACH_HOUR = late_pattern(r"\b(?:every|each) (?:hour|hr)\b")
+
+
+DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_LETTERS = {text: day for day in DAYS_OF_WEEK for text in (day[:1], day[:2])} | {"t": "tue", "s": "sat"}
+
+
+def _spelled_days(match: re.Match[str]) -> str:
+    days = _NOT_A_LETTER.split(match.group().replace(" and ", " "))
+    is_list = len(days) > 2 or (max(map(len, days)) > 1 and "-" not in match.group())
+    return " ".join(_DAY_LETTERS.get(day, day) for day in days) if is_list else match.group()
+
+
+def _decimal(match: re.Match[str]) -> str:
+    value = int(match[1] or 0) + int(match[2]) / int(match[3])
+    return f"{value:g}"
+
+
+_NUMBERS: Spellings = (
+    ((",",), _THOUSANDS, ""),
+    ((",",), _DECIMAL_COMMA, "."),
+    ((".",), _DOTTED, lambda match: "".join(part or "" for part in match.groups()) + " "),
+    (("",), _IN_WORDS, lambda match: _WORDS[match.group()]),
+    (("/",), _FRACTION, _decimal),
+    (("half", "0.5", "½"), _AND_A_HALF, lambda match: f"{match[1]}.5"),
+    (("½",), late_pattern("½"), "0.5"),
+    (("¼",), late_pattern("¼"), "0.25"),
+    (("0.5",), _UNIT_AND_A_HALF, r"\1.5 \2"),
+    (("mill",), _MILLIONS, lambda match: f"{float(match[1]) * 1_000_000:.0f} "),
+    (("#", "disp", "qty", "quantity"), _DISPENSED, " "),
+)
+# "TIDAC", "qACHS", "q6": how hospitals write "three times a day before meals", "before meals and at bedtime", "q6h".
+_OFTEN: Spellings = (
+    (("hour", "hr"), _EACH_HOUR, "every 1 hour"),
+    (("/", "&", ",", "-", " and "), _LISTED_DAYS, _spelled_days),
+    (("at ", "@", "am", "pm"), _CLOCK_HOURS, lambda match: f"{len(_A_CLOCK_HOUR.findall(match.group()))} times daily"),
+    (("idac", "idpc", "idwm", "idwc"), late_pattern(r"\b([bt]id|qid)(?:ac|pc|wm|wc)\b"), r"\1"),
+    (("hs",), late_pattern(r"\b(?:q ?)?ac ?/?&? ?hs\b"), "ac and hs"),
+    (("ac", "pc"), late_pattern(r"\bq ?([ap]c)\b"), r"\1"),
+    (("q",), late_pattern(r"\bq ?((?:4|6|8)-)?(4|6|8|12|24)(?= (?:prn|po|iv|as needed)\b|$)"), r"q\1\2h"),
+    (("mwf",), late_pattern(r"\bmwf\b"), "mon wed fri"),
+    (("tth", "tts"), late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
+    (("once or",), late_pattern(r"\bonce or twice\b"), "1-2 times"),
+    (("x",), late_pattern(r"\bx ?(\d)(?= ?(?:/|per|a) ?(?:day|d)\b)"), r"\1 times"),
+    (
+        ("other", "second", "2nd", "alternate"),
+        late_pattern(rf"\b(?:every|each) (?:other|second|2nd|alternate) (?:week|wk|{_DAY})s?\b"),
+        "every 2 weeks",
+    ),
+    (
+        ("fortnight", "alternate", "eow", "qow"),
+        late_pattern(r"\b(?:every fortnight|fortnightly|(?:on )?alternate weeks|eow|qow)\b"),
+        "every 2 weeks",
+    ),
+    (("third", "3rd"), late_pattern(r"\b(?:every|each) (?:third|3rd) (week|month)\b"), r"every 3 \1s"),
+    (
+        ("other", "second", "2nd"),
+        late_pattern(r"\b(?:every|each) (?:other|second|2nd) (month|hour)\b"),
+        r"every 2 \1s",
+    ),
+    (("week",), late_pattern(rf"\b(every \d{{1,2}} weeks?),? on (?:a )?{_DAY}\b"), r"\1"),
+    (("(",), _REPEATED, r"\1"),
+    (("a ", "an ", "patch"), _A_TABLET, "1 "),
+    (("i ",), _ROMAN, lambda match: str(len(match[1]))),
+    (("not ",), _NOT_DAILY, " "),
+    ((" po", " by mouth", " orally"), _UNITLESS, r"\1 each"),
+)
 
 
 def parse_number(text: str) -> float:
@@ -118,32 +167,9 @@ def normalise_sig(words: str) -> str:
     ('1.5 tabs', '1.5 tab', '1000 mg')
     """
     text = words.lower().replace("μ", "µ").replace("–", "-").replace("−", "-").replace("×", " x ")
-    text = _DECIMAL_COMMA.sub(".", _THOUSANDS.sub("", in_english(text)))
-    text = _DOTTED.sub(lambda match: "".join(part or "" for part in match.groups()) + " ", text)
-    text = _IN_WORDS.sub(lambda match: _WORDS[match.group()], text)
-    text = _AND_A_HALF.sub(lambda match: f"{match[1]}.5", _FRACTION.sub(_decimal, text))
-    text = _UNIT_AND_A_HALF.sub(r"\1.5 \2", text.replace("½", "0.5").replace("¼", "0.25"))
-    text = _MILLIONS.sub(lambda match: f"{float(match[1]) * 1_000_000:.0f} ", text)
-    text = _BLANKS.sub(" ", _DISPENSED.sub(" ", text)).strip()
-    text = _LISTED_DAYS.sub(_spelled_days, _EACH_HOUR.sub("every 1 hour", text))
-    text = _CLOCK_HOURS.sub(lambda match: f"{len(_A_CLOCK_HOUR.findall(match.group()))} times daily", text)
-    for pattern, spelled_out in _RUN_TOGETHER:
-        text = pattern.sub(spelled_out, text)
-    text = _A_TABLET.sub("1 ", _REPEATED.sub(r"\1", text))
-    text = _ROMAN.sub(lambda match: str(len(match[1])), text)
-    text = _UNITLESS.sub(r"\1 each", _NOT_DAILY.sub(" ", text))
+    text = " ".join(respelled(in_english(text), _NUMBERS).split())
+    text = respelled(text, _OFTEN)
     return text if _AMOUNT.search(text) else _COUNT_BEFORE_OFTEN.sub(r"\1 each", text)
-
-
-def _spelled_days(match: re.Match[str]) -> str:
-    days = _NOT_A_LETTER.split(match.group().replace(" and ", " "))
-    is_list = len(days) > 2 or (max(map(len, days)) > 1 and "-" not in match.group())
-    return " ".join(_DAY_LETTERS.get(day, day) for day in days) if is_list else match.group()
-
-
-def _decimal(match: re.Match[str]) -> str:
-    value = int(match[1] or 0) + int(match[2]) / int(match[3])
-    return f"{value:g}"
 
 
 class SigFrequency(Struct, frozen=True, gc=False):
@@ -212,8 +238,6 @@ _AT_MEALS = late_pattern(
 MEALS_A_DAY = 3.0
 
 
-DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAY_LETTERS = {text: day for day in DAYS_OF_WEEK for text in (day[:1], day[:2])} | {"t": "tue", "s": "sat"}
 _DAY_RANGE = late_pattern(rf"\b(?P<first>{_DAY}) ?(?:-|to|through|thru) ?(?P<last>{_DAY})\b")
 _DAY_NAME = late_pattern(rf"\b{_DAY}\b")
 _WEEK_PARTS = late_pattern(r"\b(?:week ?days?|weekends?)\b")
@@ -243,8 +267,8 @@ def find_frequencies(text: str) -> Sequence[SigFrequency]:
     """Every statement of how often, from left to right; what a longer phrase has used is not read again."""
     frequencies: list[SigFrequency] = []
     used = bytearray(len(text))
-    for pattern, reading in _READINGS:
-        for match in pattern.finditer(text):
+    for signs, pattern, reading in _READINGS:
+        for match in pattern.finditer(text) if has_sign(text, signs) else ():
             start, end = match.span()
             times = None if any(used[start:end]) else reading(match)
             if times is not None:
@@ -303,11 +327,16 @@ def _at_meals(match: re.Match[str]) -> SigFrequency:
     return SigFrequency(MEALS_A_DAY, MEALS_A_DAY, match.start(), match.end(), by_clock=True, name="meals")
 
 
-_READINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SigFrequency | None]], ...] = (
-    (_EVERY, _every),
-    (_TIMES, _times),
-    (_DAYS_A_WEEK, _days_a_week),
-    (_SIMPLE, _simple),
-    (_CLOCK, _clock),
-    (_AT_MEALS, _at_meals),
+MOMENT_SIGNS = (
+    "hs", "night", "bed", "am", "pm", "morning", "breakfast", "noon", "lunch", "evening", "dinner", "supper",
+)  # fmt: skip
+"""One of these is in every text that names a moment of the day."""
+_SIMPLE_SIGNS = ("day", "daily", "id", "q", "od", "bd", "tds", "tiw", "week", "wk", "month", "24")
+_READINGS: tuple[tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], SigFrequency | None]], ...] = (
+    (("every", "q", "each"), _EVERY, _every),
+    (("once", "twice", "thrice", "time", "x", "dose"), _TIMES, _times),
+    (("week", "wk"), _DAYS_A_WEEK, _days_a_week),
+    (_SIMPLE_SIGNS, _SIMPLE, _simple),
+    (MOMENT_SIGNS, _CLOCK, _clock),
+    (("meal", "ac", "pc"), _AT_MEALS, _at_meals),
 )

@@ -97,6 +97,8 @@ def _listed(part: str) -> list[str]:
     What is taken in the morning for a week and in the evening for a week may be at once: no list of steps.
     """
     pieces = _LISTED.split(part)
+    if len(pieces) == 1:
+        return pieces
     whens = [_WHEN.search(piece) for piece in pieces]
     bounded = [when or _BOUND.search(piece) for when, piece in zip(whens, pieces, strict=True)]
     at_moments = any(time.by_clock for piece in pieces for time in find_frequencies(piece))

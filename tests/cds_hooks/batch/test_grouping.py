@@ -185,6 +185,20 @@ def test_a_bundle_that_cannot_be_unpacked_scores_nobody(charts: list[Resources],
         list(read_charts(folder))
 
 
+def test_a_packed_line_that_is_too_long_or_breaks_off_scores_nobody(charts: list[Resources], tmp_path: Path) -> None:
+    folder = tmp_path / "lines"
+    folder.mkdir()
+    pages(charts, folder)
+    packed = folder / "bomb.ndjson.gz"
+    lines = b"".join(b'{"resourceType":"Condition","id":"%d"}\n' % number for number in range(20_000))
+    for content in (gzip.compress(b"a" * (MOST_UNPACKED_BYTES + 1), 1), gzip.compress(lines)[:-40_000]):
+        packed.write_bytes(content)
+        with pytest.raises(BatchRefused, match=r"bomb\.ndjson\.gz cannot be read to its end"):
+            scored(folder)
+        with pytest.raises(ChartsRefused, match=r"bomb\.ndjson\.gz (has a line of over 67,108,864 bytes|breaks off)"):
+            list(read_charts(folder))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

@@ -167,32 +167,40 @@ Path = tuple[str, ...]
 _LIST = "[]"
 
 
-def _text_paths(kind: Any, path: Path = ()) -> Iterator[Path]:
+def text_paths(kind: Any, path: Path = ()) -> Iterator[Path]:
     """The places of texts in a lean type, by its own declaration: a new element is tested without a line here."""
     if isinstance(kind, inspect.UnionType):
         for one in kind.types:
-            yield from _text_paths(one, path)
+            yield from text_paths(one, path)
     elif isinstance(kind, inspect.VarTupleType):
-        yield from _text_paths(kind.item_type, (*path, _LIST))
+        yield from text_paths(kind.item_type, (*path, _LIST))
     elif isinstance(kind, inspect.StrType):
         yield path
     elif isinstance(kind, inspect.StructType) and len(path) < 9 and not (path and issubclass(kind.cls, LeanResource)):
         for field in kind.fields:
-            yield from _text_paths(field.type, (*path, field.encode_name))
+            yield from text_paths(field.type, (*path, field.encode_name))
 
 
-def _with_text(path: Path, text: str) -> Any:
-    """The JSON value that has a text at the path and nothing else."""
+def prose_paths(kind: str) -> list[Path]:
+    """Every place of a resource that may hold prose."""
+    paths = text_paths(inspect.type_info(TYPES[kind])) if kind in TYPES else ()
+    return sorted({path for path in paths if path[-1] not in (*LOOKED_UP, "resourceType")})
+
+
+def with_text(path: Path, text: str, value: Any = None) -> Any:
+    """The JSON value, or nothing else, with a text at the path."""
     if not path:
         return text
-    inner = _with_text(path[1:], text)
-    return [inner] if path[0] == _LIST else {path[0]: inner}
+    if path[0] == _LIST:
+        return [with_text(path[1:], text, value[0] if isinstance(value, list) and value else None)]
+    before = value if isinstance(value, dict) else {}
+    return {**before, path[0]: with_text(path[1:], text, before.get(path[0]))}
 
 
 def _read_with(kind: str, path: Path, texts: Sequence[str]) -> Any:
     """The lean Bundle of resources with these texts at a place; None where a resource needs more than that."""
     required = {"status": "final", "code": {}, "class": {}}
-    resources = [{**required, **_with_text(path, text), "resourceType": kind} for text in texts]
+    resources = [{**required, **with_text(path, text), "resourceType": kind} for text in texts]
     bundle = {"resourceType": "Bundle", "entry": [{"resource": resource} for resource in resources]}
     return read_value("chart", msgspec.json.encode(bundle))[0]
 
@@ -201,10 +209,7 @@ def _read_with(kind: str, path: Path, texts: Sequence[str]) -> Any:
 @pytest.mark.parametrize("kind", sorted(TYPES))
 def test_no_text_of_a_resource_is_read_beyond_its_budget(kind: str) -> None:
     """Every element of every resource: sixty of 2,000 characters, and one of a hundred thousand."""
-    paths = {
-        path for path in _text_paths(inspect.type_info(TYPES[kind])) if path[-1] not in (*LOOKED_UP, "resourceType")
-    }
-    for path in paths:
+    for path in prose_paths(kind):
         bundle = _read_with(kind, path, [f"{number:03} {'no-' * 665}" for number in range(60)])
         read, refusals = within_text_budget({"chart": bundle})
         kept = [len(place.text) for long in long_texts_in(read["chart"]) for place in (*long.prose, *long.directions)]

@@ -1,7 +1,7 @@
 """The conditions that only rules of doses use, and why a maximum dose could not be compared."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
@@ -60,7 +60,7 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
     if excess is None:
         return []
     drafted_fact = Fact("daily_dose", amount(context) or "", excess.amount, source=context.drafted.draft.name)
-    beside = [_fact_beside(medication, excess.limit.rxcui, context) for medication in excess.beside]
+    beside = _facts_beside(excess.beside, excess.limit.rxcui, context)
     weight = context.number_facts("weight_kg") if excess.limit.per_kg or excess.limit.per_area else []
     return [
         drafted_fact,
@@ -70,16 +70,17 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
     ]
 
 
-def _fact_beside(medication: CurrentMedication, rxcui: str, context: RuleContext) -> Fact:
-    """Return the fact of an order with its daily dose: the same beside every draft of the ingredient."""
+def _facts_beside(beside: Iterable[CurrentMedication], rxcui: str, context: RuleContext) -> list[Fact]:
+    """Return the fact of each order with its daily dose: the same beside every draft of the ingredient."""
+    facts: dict[int, Fact] = context.session.derive((_facts_beside, rxcui), dict)
+    return [facts.get(id(order)) or facts.setdefault(id(order), _fact(order, rxcui)) for order in beside]
 
-    def fact() -> Fact:
-        daily = medication.dose.daily(rxcui)
-        words, name = medication.medication.plain_words, medication.medication.name
-        text = f"{words}, {format_dose(daily.high)} mg/day" if daily is not None else words
-        return Fact("medication", text, name, None, medication.since, medication.source)
 
-    return context.session.derive((_fact_beside, id(medication), rxcui), fact)
+def _fact(medication: CurrentMedication, rxcui: str) -> Fact:
+    daily = medication.dose.daily(rxcui)
+    words, name = medication.medication.plain_words, medication.medication.name
+    text = f"{words}, {format_dose(daily.high)} mg/day" if daily is not None else words
+    return Fact("medication", text, name, None, medication.since, medication.source)
 
 
 # What the words of the drug say

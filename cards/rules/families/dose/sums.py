@@ -114,16 +114,19 @@ class Judged(Struct, frozen=True):
 
 def taken_beside(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
     """Orders of the ingredient that go on beside the draft; single doses do not count."""
-    going_on = context.session.derive(
+    return [medication for medication, _ in _with_daily_mg(context, rxcui) if is_beside(medication, context.drafted)]
+
+
+def _with_daily_mg(context: RuleContext, rxcui: str) -> list[tuple[CurrentMedication, float | None]]:
+    return context.session.derive(
         ("taken beside", rxcui, context.medication),
         lambda: [
-            medication
+            (medication, _high(medication.dose, rxcui))
             for medication in context.session.with_key(rxcui)
             if not medication.dose.single
             and (medication.drafted is not None or not _is_replaced(context.medication, medication.medication))
         ],
     )
-    return [medication for medication in going_on if is_beside(medication, context.drafted)]
 
 
 def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bool:
@@ -143,7 +146,8 @@ def total_mg(context: RuleContext, rxcui: str) -> tuple[float | None, bool]:
     drafted_mg = _high(context.drafted.dose, rxcui)
     if drafted_mg is None:
         return None, False
-    beside = [_high(medication.dose, rxcui) for medication in taken_beside(context, rxcui)]
+    going_on = _with_daily_mg(context, rxcui)
+    beside = [daily_mg for medication, daily_mg in going_on if is_beside(medication, context.drafted)]
     return drafted_mg + sum(amount for amount in beside if amount is not None), None not in beside
 
 
