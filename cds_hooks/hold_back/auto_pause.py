@@ -20,7 +20,7 @@ from cds_hooks.hold_back.acceptance import AcceptanceCounts, LowAcceptance
 from cds_hooks.hold_back.acts import PAUSE_EVENT, Pause
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.logs import log
-from cds_hooks.notice_formats import notice_request
+from cds_hooks.notice_formats import post_notice
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
 from cds_hooks.storage.decision import RecordUnavailable
@@ -29,7 +29,6 @@ from cds_hooks.storage.tables import events
 
 LOOK_SECONDS: Final = 30.0
 """Time between two looks at the counts."""
-_POST_SECONDS: Final = 10.0
 _ACTOR: Final = "cds-hooks"
 
 
@@ -99,18 +98,12 @@ class Pausing:
     def _tell(self) -> None:
         if not self._untold or self._notice_url is None:
             return
-        import httpx  # only where somebody is told
-
         while self._untold:
-            try:
-                pause = self._untold[0]
-                key = f"{pause.kind} {pause.name}"
-                address, body = notice_request(self._notice_url, _notice(pause), key, pause.at, is_over=False)
-                answer = httpx.post(address, json=body, timeout=_POST_SECONDS)
-                answer.raise_for_status()
-            except httpx.HTTPError as error:
+            pause = self._untold[0]
+            key = f"{pause.kind} {pause.name}"
+            if fault := post_notice(self._notice_url, _notice(pause), key, pause.at, is_over=False):
                 if not self._said:
-                    log().error("notice of a pause was not taken", error_type=type(error).__name__)
+                    log().error("notice of a pause was not taken", reason=fault)
                 self._said = True
                 return
             self._said = False

@@ -203,7 +203,10 @@ class PatientSession:
         draft = self._drafts_by_reference.get(medication.source)
         if draft is None or draft.order is None:
             return False
-        drafted_again = identify(draft.order, self.medications)
+        order, base = draft.order, self._base
+        owner = base if base is not None and base.medications.keys() == self.medications.keys() else self
+        # The order is kept too, so that no other one has its id.
+        _, drafted_again = owner.derive((identify, id(order)), lambda: (order, identify(order, self.medications)))
         return not drafted_again.recognised or bool({*drafted_again.rxcuis} & {*medication.medication.rxcuis})
 
     @cached_property

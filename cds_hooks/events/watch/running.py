@@ -19,14 +19,13 @@ from cds_hooks.events.watch.incidents import Incident, Topology
 from cds_hooks.events.watch.watching import Calendar, Watch
 from cds_hooks.logs import log
 from cds_hooks.metrics.counts import Metrics
-from cds_hooks.notice_formats import notice_request
+from cds_hooks.notice_formats import post_notice
 
 RUNNING: Final = "this server"
 """A step in which this server ran has counts of this name: what did not come while it was down is no silence."""
 EXPECTED: Final = "expected"
 _POLL_SECONDS: Final = 5.0
 _SETTLED_SECONDS: Final = 2.0
-_TIMEOUT_SECONDS: Final = 10.0
 
 
 class InterfaceWatch:
@@ -59,7 +58,7 @@ class InterfaceWatch:
                 await asyncio.to_thread(self.catch_up)
             except Exception as error:  # messages are taken in whatever the watch cannot judge
                 log().error("interfaces not watched", error_type=type(error).__name__)
-            await self._notify()
+            await asyncio.to_thread(self._notify)
             await asyncio.sleep(_POLL_SECONDS)
 
     def catch_up(self) -> None:
@@ -134,32 +133,18 @@ class InterfaceWatch:
             add_to_outbox(connection, f"incident-{incident.number}-{kind}-{at}", kind, "", self._now(), data)
             log().warning(kind.replace("-", " "), client=", ".join(incident.feeds), reason=incident.cause)
 
-    async def _notify(self) -> None:
+    def _notify(self) -> None:
         """Post what opened and closed to the address of the declaration; what is not taken is sent again."""
-        if not self._declaration.notify:
-            self._unsent.clear()
-            return
-        if not self._unsent:
-            return
-        import httpx
-
-        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, follow_redirects=False) as client:
-            while self._unsent:
-                incident, is_over = self._unsent[0]
-                at = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
-                notice = {"event": "closed" if is_over else "opened", "at": at, "kind": incident.kind,
-                          "severity": incident.severity, "text": incident.cause}  # fmt: skip
-                key = f"interfaces {incident.number}"
-                address, body = notice_request(self._declaration.notify, notice, key, at, is_over=is_over)
-                try:
-                    answer = await client.post(address, json=body)
-                except httpx.HTTPError as error:
-                    log().warning("incident not sent", error_type=type(error).__name__)
-                    return
-                if not answer.is_success:
-                    log().warning("incident not sent", status=answer.status_code)
-                    return
-                self._unsent.pop(0)
+        while self._unsent:
+            incident, is_over = self._unsent[0]
+            at = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
+            notice = {"event": "closed" if is_over else "opened", "at": at, "kind": incident.kind,
+                      "severity": incident.severity, "text": incident.cause}  # fmt: skip
+            url, key = self._declaration.notify, f"interfaces {incident.number}"
+            if fault := post_notice(url, notice, key, at, is_over=is_over) if url else "":
+                log().warning("incident not sent", reason=fault)
+                return
+            self._unsent.pop(0)
 
 
 def watch_of(

@@ -7,6 +7,7 @@ from math import log, sqrt
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from cds_hooks.events.watch.baseline import Baseline, Expected
@@ -49,66 +50,74 @@ _BUSY: Final = 1.8
 _LOW_STRONG: Final = 0.7
 
 
-def volume(
-    feed: str, history: History, expected: Expected, baseline: Baseline, end: int, starts: Starts
-) -> list[Signal]:
+class FeedNow(Struct, frozen=True):
+    """A feed at the end of a step: what came, what was due, and from which step on it is looked at."""
+
+    feed: str
+    history: History
+    expected: Expected
+    baseline: Baseline
+    end: int
+    starts: Starts
+
+    def counts(self) -> Numbers:
+        """Return the messages that came in each of the windows."""
+        messages = np.concatenate([[0.0], np.cumsum(self.history.messages(self.end - int(WINDOWS[-1]), self.end))])
+        return np.asarray(messages[-1] - messages[len(messages) - 1 - WINDOWS])
+
+    def within(self, sums: Numbers, windows: NDArray[np.int64] | int, shift: int = 0) -> Numbers:
+        """Return what running sums rise by in the windows that end now, or `shift` steps later."""
+        at = self.end - self.expected.start + shift
+        return np.asarray(sums[at] - sums[at - windows])
+
+    def shifted(self, sums: Numbers, windows: NDArray[np.int64]) -> list[Numbers]:
+        """Return the same for a sender that comes as it did, an hour later and an hour earlier."""
+        return [self.within(sums, windows, shift) for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS)]
+
+    def signal(self, kind: str, ratio: float, steps: int, weight: float, *, is_strong: bool = False) -> Signal:
+        """Return a signal about the messages of the last steps."""
+        group = "flood" if kind in ("flood", "more") else "volume"
+        return Signal(self.feed, kind, "", ratio, self.end - steps, weight, group, is_strong)
+
+
+def volume(now: FeedNow) -> list[Signal]:
     """Return whether too few or too many messages came in windows that end now."""
-    windows = WINDOWS[: starts.rows("volume", end, len(WINDOWS))]
-    messages = np.concatenate([[0.0], np.cumsum(history.messages(end - int(WINDOWS[-1]), end))])
-    counts = messages[-1] - messages[len(messages) - 1 - WINDOWS]
-    signals = _low(feed, history, counts, expected, baseline, end, windows)
-    if not signals:
-        signals = _flapping(feed, history, expected, baseline, end, starts)
-    return signals + _flood(feed, counts, expected, baseline, end, starts)
+    counts = now.counts()
+    return (_low(now, counts) or _flapping(now)) + _flood(now, counts)
 
 
-def _within(sums: Numbers, at: int, windows: NDArray[np.int64], shift: int = 0) -> Numbers:
-    return np.asarray(sums[at + shift] - sums[at + shift - windows])
-
-
-def _low(
-    feed: str,
-    history: History,
-    counts: Numbers,
-    expected: Expected,
-    baseline: Baseline,
-    end: int,
-    windows: NDArray[np.int64],
-) -> list[Signal]:
-    at = end - expected.start
-    means = np.minimum.reduce([_within(expected.low, at, windows, shift) for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS)])
-    counts = counts[: len(windows)]
-    errors = _within(expected.day_error, at, windows) ** 2 + _within(expected.hour_error, at, windows)
-    deviations = (means - counts) / np.sqrt(means * baseline.spread + errors + 1e-9)
-    candidates = (counts < _LOW_SHARE * means) & (deviations > 2.0)
-    for row in np.flatnonzero(candidates).tolist():
-        mean = float(means[row])
-        if few(float(counts[row]), mean, baseline.spread + float(errors[row]) / mean) < _RARE:
-            ratio = float(counts[row]) / mean
+def _low(now: FeedNow, counts: Numbers) -> list[Signal]:
+    windows = WINDOWS[: now.starts.rows("volume", now.end, len(WINDOWS))]
+    expected, spread, counts = now.expected, now.baseline.spread, counts[: len(windows)]
+    means = np.minimum.reduce(now.shifted(expected.low, windows))
+    errors = now.within(expected.day_error, windows) ** 2 + now.within(expected.hour_error, windows)
+    deviations = (means - counts) / np.sqrt(means * spread + errors + 1e-9)
+    for row in np.flatnonzero((counts < _LOW_SHARE * means) & (deviations > 2.0)).tolist():
+        mean, count, window = float(means[row]), float(counts[row]), int(windows[row])
+        if few(count, mean, spread + float(errors[row]) / mean) < _RARE:
+            ratio = count / mean
+            if _is_as_on_a_holiday(now, window):
+                return [now.signal("low", ratio, window, mean)]
             is_silent = ratio < _SILENT_SHARE or _is_dead(counts, means, row)
-            if _is_as_on_a_holiday(history, expected, baseline, end, int(windows[row])):
-                return [Signal(feed, "low", "", ratio, end - int(windows[row]), mean, "volume")]
-            kind = "silent" if is_silent else "low"
-            is_strong = mean >= _BUSY * windows[row] and (is_silent or ratio < _LOW_STRONG)
-            return [Signal(feed, kind, "", ratio, end - int(windows[row]), mean, "volume", bool(is_strong))]
+            is_strong = mean >= _BUSY * window and (is_silent or ratio < _LOW_STRONG)
+            return [now.signal("silent" if is_silent else "low", ratio, window, mean, is_strong=is_strong)]
     return []
 
 
-def _is_as_on_a_holiday(history: History, expected: Expected, baseline: Baseline, end: int, window: int) -> bool:
+def _is_as_on_a_holiday(now: FeedNow, window: int) -> bool:
     """Return whether so few messages came as on a Sunday, in a window and since the day began.
 
     A feed that came as usual this morning and stopped has no holiday, and neither has one of which not even the
     messages of a Sunday come.
     """
-    moment = datetime.fromtimestamp(end * STEP_SECONDS, baseline.zone)
+    moment = datetime.fromtimestamp(now.end * STEP_SECONDS, now.baseline.zone)
     today = max((moment.hour * 3600 + moment.minute * 60) // STEP_SECONDS, 1)
     for steps in (window, min(today, int(WINDOWS[-1]))):
-        count = float(history.messages(end - steps, end).sum())
-        quiet, usual = (float(sums[end - expected.start] - sums[end - expected.start - steps])
-                        for sums in (expected.quiet, expected.low))  # fmt: skip
+        count = float(now.history.messages(now.end - steps, now.end).sum())
+        quiet, usual = (float(now.within(sums, steps)) for sums in (now.expected.quiet, now.expected.low))
         if steps == window and quiet >= _HOLIDAY_SHARE * usual:
             return False
-        if min(few(count, quiet, baseline.spread), many(count, quiet, baseline.spread)) < _HOLIDAY_CHANCE:
+        if min(few(count, quiet, now.baseline.spread), many(count, quiet, now.baseline.spread)) < _HOLIDAY_CHANCE:
             return False
     return True
 
@@ -123,14 +132,13 @@ def _is_dead(counts: Numbers, means: Numbers, row: int) -> bool:
     return due * min(before, 1.0) >= _DEAD_LEAST
 
 
-def _flapping(
-    feed: str, history: History, expected: Expected, baseline: Baseline, end: int, starts: Starts
-) -> list[Signal]:
+def _flapping(now: FeedNow) -> list[Signal]:
     """Return whether a feed stops again and again, each time for less than can be told from chance."""
-    start = max(end - _GAPS_STEPS, starts.of("volume"))
+    expected, spread, end = now.expected, now.baseline.spread, now.end
+    start = max(end - _GAPS_STEPS, now.starts.of("volume"))
     if expected.low[end - expected.start] - expected.low[start - expected.start] < _GAPS_LEAST:
         return []
-    counts = history.messages(start, end)
+    counts = now.history.messages(start, end)
     if (counts > 0).all():
         return []
     shifts = (start - expected.start + shift for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS))
@@ -140,7 +148,7 @@ def _flapping(
         if count == 0:
             running, length = running + mean, length + 1
             continue
-        rare = few(0, running, baseline.spread)
+        rare = few(0, running, spread)
         if rare < (_GAP_RARE if length > 1 else _SHORT_RARE):
             due.append(running)
             together *= rare
@@ -151,87 +159,64 @@ def _flapping(
     ratio = float(counts.sum() / means.sum())
     if len(due) < 2 or together >= _GAPS_RARE or not 0.2 < ratio < _GAPS_SHARE:
         return []
-    if few(0, ratio * sum(sorted(due)[-2:]), baseline.spread) >= _THIN_RARE:
+    if few(0, ratio * sum(sorted(due)[-2:]), spread) >= _THIN_RARE:
         return []
-    return [Signal(feed, "flapping", "", ratio, start, float(means.sum()), "volume", is_strong=True)]
+    return [now.signal("flapping", ratio, end - start, float(means.sum()), is_strong=True)]
 
 
-def _flood(
-    feed: str, counts: Numbers, expected: Expected, baseline: Baseline, end: int, starts: Starts
-) -> list[Signal]:
-    windows = WINDOWS[: starts.rows("flood", end, len(WINDOWS))]
-    at = end - expected.start
-    means = np.maximum.reduce(
-        [_within(expected.high, at, windows, shift) for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS)]
-    )
-    variances = means * baseline.spread + _within(expected.day_error, at, windows) ** 2
-    variances += _within(expected.hour_error, at, windows)
+def _flood(now: FeedNow, counts: Numbers) -> list[Signal]:
+    windows = WINDOWS[: now.starts.rows("flood", now.end, len(WINDOWS))]
+    expected, spread = now.expected, now.baseline.spread
+    means = np.maximum.reduce(now.shifted(expected.high, windows))
+    variances = means * spread + now.within(expected.day_error, windows) ** 2
+    variances += now.within(expected.hour_error, windows)
     for row, mean in enumerate(means.tolist()):
-        count = float(counts[row])
-        if windows[row] > _FLOOD_STEPS:
+        count, window, ratio = float(counts[row]), int(windows[row]), float(counts[row]) / max(mean, 1e-9)
+        if window > _FLOOD_STEPS:
             # twice the logarithm of the likelihood ratio, by how much counts vary: a normal deviate, squared
-            certain = (
-                2 * (count * log(max(count, 1) / max(mean, 1e-9)) - count + mean) * mean / max(variances[row], 1e-9)
-            )
+            likelier = 2 * (count * log(max(count, 1) / max(mean, 1e-9)) - count + mean)
+            certain = likelier * mean / max(variances[row], 1e-9)
             if count >= max(_FLOOD_LEAST, _MORE_SHARE * mean) and certain > _MORE_CERTAIN**2:
-                return [Signal(feed, "more", "", count / mean, end - int(windows[row]), mean, "flood")]
-        elif count >= max(_FLOOD_LEAST, _FLOOD_SHARE * mean) and many(count, mean, 2 * baseline.spread) < NEVER:
-            return [
-                Signal(
-                    feed, "flood", "", count / max(mean, 1e-9), end - int(windows[row]), count, "flood", is_strong=True
-                )
-            ]
+                return [now.signal("more", ratio, window, mean)]
+        elif count >= max(_FLOOD_LEAST, _FLOOD_SHARE * mean) and many(count, mean, 2 * spread) < NEVER:
+            return [now.signal("flood", ratio, window, count, is_strong=True)]
     return []
 
 
-def growth(
-    feed: str,
-    history: History,
-    expected: Expected,
-    baseline: Baseline,
-    end: int,
-    first: int,
-    left_out: Sequence[tuple[int, int]],
-) -> list[Signal]:
+def growth(now: FeedNow, left_out: Sequence[tuple[int, int]]) -> list[Signal]:
     """Return whether the messages of the last seven days rise from day to day, judged once an hour.
 
     Each day counts by how exactly it is known and how late it is, so a rise is seen before any day is far out. A day in
     which something was wrong with the feed counts for nothing.
     """
-    days = min(_GROWTH_DAYS, (end - first) // STEPS_A_DAY)
+    baseline, end = now.baseline, now.end
+    days = min(_GROWTH_DAYS, (end - now.starts.first) // STEPS_A_DAY)
     if end % 12 or days < _GROWTH_LEAST_DAYS:
         return []
     edges = end - STEPS_A_DAY * np.arange(days, -1, -1)
-    came = np.array([history.messages(start, stop).sum() for start, stop in pairwise(edges.tolist())])
-    due = np.diff(expected.high[edges - expected.start])
-    weekdays = [
-        datetime.fromtimestamp((edge + 1) * STEP_SECONDS, baseline.zone).weekday() for edge in edges[:-1].tolist()
-    ]
-    used = (due > 1) & np.array(
-        [not any(start < stop and begin < end for start, end in left_out) for begin, stop in pairwise(edges.tolist())]
-    )
+    spans = list(pairwise(edges.tolist()))
+    came = np.array([now.history.messages(*span).sum() for span in spans])
+    due = np.diff(now.expected.high[edges - now.expected.start])
+    weekdays = [datetime.fromtimestamp((start + 1) * STEP_SECONDS, baseline.zone).weekday() for start, _ in spans]
+    is_whole = [not any(start < stop and begin < end for start, end in left_out) for begin, stop in spans]
+    used = (due > 1) & np.array(is_whole)
     if used.sum() < _GROWTH_LEAST_DAYS:
         return []
     variances = (baseline.day_variance[weekdays] + baseline.spread / np.maximum(due, 1))[used]
     weights = np.arange(1, days + 1)[used] / variances
-    rise = float(weights @ (came[used] / due[used] - 1))
-    error = (
-        float(weights @ (weights * variances)) + float(weights.sum()) ** 2 * float(baseline.day_variance.mean()) / 14
-    )
-    if rise < _GROWTH_LEAST * weights.sum() or rise < _GROWTH_CERTAIN * sqrt(error):
+    total, rise = float(weights.sum()), float(weights @ (came[used] / due[used] - 1))
+    error = float(weights @ (weights * variances)) + total**2 * float(baseline.day_variance.mean()) / 14
+    if rise < _GROWTH_LEAST * total or rise < _GROWTH_CERTAIN * sqrt(error):
         return []
-    return [
-        Signal(feed, "more", "", 1 + rise / float(weights.sum()), end - days * STEPS_A_DAY, float(due[-1]), "growth")
-    ]
+    return [Signal(now.feed, "more", "", 1 + rise / total, end - days * STEPS_A_DAY, float(due[-1]), "growth")]
 
 
-def batch(
-    feed: str, history: History, expected: Expected, baseline: Baseline, end: int, starts: Starts
-) -> list[Signal]:
+def batch(now: FeedNow) -> list[Signal]:
     """Return whether a batch is missing or short, some time after it should have ended, unless it is coming now."""
-    start = max(end - _BATCH_STEPS, starts.of("volume"))
+    expected, baseline, end = now.expected, now.baseline, now.end
+    start = max(end - _BATCH_STEPS, now.starts.of("volume"))
     steps = np.diff(expected.low[start - expected.start : end - expected.start + 1])
-    counts = history.messages(start, end)
+    counts = now.history.messages(start, end)
     due = np.flatnonzero(steps > 0.25 * baseline.hours.max())
     if not len(due) or len(steps) - 1 - int(due[-1]) < _BATCH_WAIT:
         return []
@@ -246,9 +231,11 @@ def batch(
     # of the day on which it is due: a batch that rests on one day of the week teaches nothing about that day
     error = float(np.sqrt(baseline.day_variance[day] + baseline.spread / mean))
     if ratio >= 1 + max(_MORE_SHARE - 1, 6 * error):
-        return [Signal(feed, "more", "", ratio, start + first, mean / 3, "flood")]
+        return [Signal(now.feed, "more", "", ratio, start + first, mean / 3, "flood")]
     if ratio >= 1 - max(0.2, 6 * error):
         return []
     return [
-        Signal(feed, "silent" if ratio < _SILENT_SHARE else "low", "batch", ratio, start + first, mean / 3, "volume")
+        Signal(
+            now.feed, "silent" if ratio < _SILENT_SHARE else "low", "batch", ratio, start + first, mean / 3, "volume"
+        )
     ]

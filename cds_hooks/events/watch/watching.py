@@ -14,7 +14,7 @@ from cds_hooks.events.watch.history import STEPS_A_DAY, Counts, History
 from cds_hooks.events.watch.incidents import FEWER, HOLD_STEPS, MORE, Incident, Incidents, Topology
 from cds_hooks.events.watch.signals import Signal, Starts
 from cds_hooks.events.watch.tails import few
-from cds_hooks.events.watch.volumes import batch, growth, volume
+from cds_hooks.events.watch.volumes import FeedNow, batch, growth, volume
 
 LEARN_DAYS: Final = 14
 _LEARN_AGAIN_STEPS: Final = 7 * STEPS_A_DAY
@@ -95,12 +95,10 @@ class WatchedFeed:
         if self.is_planned(end - 1):
             self.starts = Starts(end)
             return ()
-        counted = batch if self.baseline.is_batch else volume
-        signals = [
-            *counted(self.name, self.history, self.expected, self.baseline, end, self.starts),
-            *growth(self.name, self.history, self.expected, self.baseline, end, self.starts.first, self._left_out),
-            *self._columns.departures(self.history, end, self.starts),
-        ]
+        now = FeedNow(self.name, self.history, self.expected, self.baseline, end, self.starts)
+        counted = batch(now) if self.baseline.is_batch else volume(now)
+        departures = self._columns.departures(self.history, end, self.starts)
+        signals = [*counted, *growth(now, self._left_out), *departures]
         if any(stop <= end <= stop + _CATCH_UP_STEPS for _, stop in self.planned):
             for group in {"late", "flood", *(signal.group for signal in signals)} - {"volume"}:
                 self.starts.set(group, end)

@@ -18,7 +18,6 @@ from fhir.mapping.medications.sig_frequency import (
     find_frequencies,
     named_days,
     normalise_sig,
-    parse_number,
     without_days,
 )
 from fhir.mapping.medications.sig_languages import has_sign
@@ -278,7 +277,7 @@ def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
     """ "Max 6 a day" is six of what is taken."""
     if match["unit"] or sig.amount is None or sig.amount.unit.kind not in ("unit", "actuation"):
         return sig
-    high = parse_number(match["high"])
+    high = float(match["high"])
     return structs.replace(sig, maximum=SigAmount(high, high, sig.amount.unit, match.start(), match.end()))
 
 
@@ -312,7 +311,7 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         low, high = (rate.low, rate.high) if rate is not None else (None, None)
         return structs.replace(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
     if doses is not None and (rate is None or rate.high >= 1.0):
-        most = parse_number(doses["count"] or doses["bare"])
+        most = float(doses["count"] or doses["bare"])
         low, high = (min(rate.low, most), min(rate.high, most)) if rate is not None else (most, most)
         return structs.replace(
             frame, amount=amount, times_low=low, times_high=high, single=most == 1.0, days=max(1.0, most / high)
@@ -345,14 +344,14 @@ def _days(text: str) -> float | None:
     if match["course"]:
         return float(match["course"])
     unit = days_per_unit(match["unit"])
-    return parse_number(match["count"]) * unit if unit is not None else None
+    return float(match["count"]) * unit if unit is not None else None
 
 
 def _maximum(match: re.Match[str] | None) -> SigAmount | None:
     if match is None:
         return None
     unit = dose_unit(match["unit"]) if match["unit"] else None
-    high = parse_number(match["high"])
+    high = float(match["high"])
     return SigAmount(high, high, unit, match.start(), match.end()) if unit is not None else None
 
 
@@ -364,10 +363,10 @@ def _amounts(text: str) -> list[SigAmount]:
     for match in [*_AMOUNT.finditer(text, start)] or _AMOUNT.finditer(text):
         unit = _unit(match)
         if unit is not None:
-            count = parse_number(match["count"]) if match["count"] else 1.0
+            count = float(match["count"]) if match["count"] else 1.0
             count *= 2.0 if _ON_BOTH_SIDES.match(text, match.end()) else 1.0
-            low = parse_number(match["low"]) * count
-            high = parse_number(match["high"]) * count if match["high"] else low
+            low = float(match["low"]) * count
+            high = float(match["high"]) * count if match["high"] else low
             amounts.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
     # "2 g at 100 mL/hr" says how fast, beside how much.
     amounts = [amount for amount in amounts if not _is_speed(text, amount)] or amounts
@@ -388,7 +387,7 @@ def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
     # "1 (500 mg) … and 2 …": of a mass it is not said whether the number is of milligrams or of tablets.
     if not alike or unit.kind == "mg" or _HOUR.search(text) or not all(count["joined"] for count in counts):
         return None
-    values = [(parse_number(count["count"]), count) for count in counts]
+    values = [(float(count["count"]), count) for count in counts]
     return amounts + [
         SigAmount(value, value, unit, match.start("count"), match.end("count")) for value, match in values
     ]
@@ -485,7 +484,7 @@ def _week_of_doses(times: Sequence[SigFrequency], doses: re.Match[str] | None) -
     slow, quick = [time for time in times if time.high < 1.0], [time for time in times if time.low >= 1.0]
     if doses is None or len(slow) != 1 or len(quick) != 1:
         return None
-    return slow[0], parse_number(doses["count"] or doses["bare"])
+    return slow[0], float(doses["count"] or doses["bare"])
 
 
 def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> SigAmount | None:
@@ -495,7 +494,7 @@ def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> S
     unit = days_per_unit(lasts["unit"]) if lasts is not None else None
     if lasts is None or unit is None:
         return None
-    share = parse_number(lasts["count"]) * unit * (max(1.0, rate.high) if rate is not None else 1.0)
+    share = float(lasts["count"]) * unit * (max(1.0, rate.high) if rate is not None else 1.0)
     if share >= 1.0:
         return None
     low, high = amount.low * share / span, amount.high * share / span

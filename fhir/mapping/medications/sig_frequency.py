@@ -116,6 +116,7 @@ _NUMBERS: Spellings = (
     (("#", "disp", "qty", "quantity"), _DISPENSED, " "),
 )
 # "TIDAC", "qACHS", "q6": how hospitals write "three times a day before meals", "before meals and at bedtime", "q6h".
+_EACH = ("every", "each")
 _OFTEN: Spellings = (
     (("hour", "hr"), _EACH_HOUR, "every 1 hour"),
     (("/", "&", ",", "-", " and "), _LISTED_DAYS, _spelled_days),
@@ -128,22 +129,14 @@ _OFTEN: Spellings = (
     (("tth", "tts"), late_pattern(r"\btt[hs]s?\b"), "tue thu sat"),
     (("once or",), late_pattern(r"\bonce or twice\b"), "1-2 times"),
     (("x",), late_pattern(r"\bx ?(\d)(?= ?(?:/|per|a) ?(?:day|d)\b)"), r"\1 times"),
+    (_EACH, late_pattern(rf"\b(?:every|each) (?:other|second|2nd|alternate) (?:week|wk|{_DAY})s?\b"), "every 2 weeks"),
     (
-        ("other", "second", "2nd", "alternate"),
-        late_pattern(rf"\b(?:every|each) (?:other|second|2nd|alternate) (?:week|wk|{_DAY})s?\b"),
+        ("fortnight", "alt", "ow"),
+        late_pattern(r"\b(?:every fortnight|fortnightly|(?:on )?alternate weeks|[eq]ow)\b"),
         "every 2 weeks",
     ),
-    (
-        ("fortnight", "alternate", "eow", "qow"),
-        late_pattern(r"\b(?:every fortnight|fortnightly|(?:on )?alternate weeks|eow|qow)\b"),
-        "every 2 weeks",
-    ),
-    (("third", "3rd"), late_pattern(r"\b(?:every|each) (?:third|3rd) (week|month)\b"), r"every 3 \1s"),
-    (
-        ("other", "second", "2nd"),
-        late_pattern(r"\b(?:every|each) (?:other|second|2nd) (month|hour)\b"),
-        r"every 2 \1s",
-    ),
+    (_EACH, late_pattern(r"\b(?:every|each) (?:third|3rd) (week|month)\b"), r"every 3 \1s"),
+    (_EACH, late_pattern(r"\b(?:every|each) (?:other|second|2nd) (month|hour)\b"), r"every 2 \1s"),
     (("week",), late_pattern(rf"\b(every \d{{1,2}} weeks?),? on (?:a )?{_DAY}\b"), r"\1"),
     (("(",), _REPEATED, r"\1"),
     (("a ", "an ", "patch"), _A_TABLET, "1 "),
@@ -151,11 +144,6 @@ _OFTEN: Spellings = (
     (("not ",), _NOT_DAILY, " "),
     ((" po", " by mouth", " orally"), _UNITLESS, r"\1 each"),
 )
-
-
-def parse_number(text: str) -> float:
-    """Return the number in normalised words."""
-    return float(text)
 
 
 def normalise_sig(words: str) -> str:
@@ -279,8 +267,8 @@ def find_frequencies(text: str) -> Sequence[SigFrequency]:
 
 def _every(match: re.Match[str]) -> SigFrequency | None:
     unit = days_per_unit("wk" if match["unit"] == "w" else match["unit"])
-    shortest = parse_number(match["low"])
-    longest = parse_number(match["high"]) if match["high"] else shortest
+    shortest = float(match["low"])
+    longest = float(match["high"]) if match["high"] else shortest
     if unit is None or not shortest or not longest:
         return None
     return SigFrequency(
@@ -291,16 +279,16 @@ def _every(match: re.Match[str]) -> SigFrequency | None:
 def _times(match: re.Match[str]) -> SigFrequency | None:
     unit = match["unit"]
     days = 7.0 if unit in ("weekly", "week", "wk") else 30.4375 if unit in ("monthly", "month") else 1.0
-    low = _NUMBERED[match["word"]] if match["word"] else parse_number(match["low"])
-    high = parse_number(match["high"]) if match["high"] else low
+    low = _NUMBERED[match["word"]] if match["word"] else float(match["low"])
+    high = float(match["high"]) if match["high"] else low
     if not low:
         return None
     return SigFrequency(low / days, high / days, match.start(), match.end(), at_most=bool(match["most"]))
 
 
 def _days_a_week(match: re.Match[str]) -> SigFrequency | None:
-    low = parse_number(match["low"])
-    high = parse_number(match["high"]) if match["high"] else low
+    low = float(match["low"])
+    high = float(match["high"]) if match["high"] else low
     return SigFrequency(low / 7.0, high / 7.0, match.start(), match.end()) if low else None
 
 

@@ -150,15 +150,14 @@ async def test_an_incident_is_posted_when_it_opens_and_when_it_closes_and_again_
         posted.append(orjson.loads(request.content))
         return httpx.Response(statuses.pop(0))
 
-    original = httpx.AsyncClient
-    monkeypatch.setattr(httpx, "AsyncClient", lambda **_: original(transport=httpx.MockTransport(answer)))
-    await watch._notify()
-    await watch._notify()
+    monkeypatch.setattr(httpx, "post", httpx.Client(transport=httpx.MockTransport(answer)).post)
+    watch._notify()
+    watch._notify()
     first = int(now[0] // STEP)
     _count(inbox, range(first, first + 20), 20)
     now[0] += 20 * STEP
     await asyncio.to_thread(watch.catch_up)
-    await watch._notify()
+    watch._notify()
     assert [(notice["event"], notice["kind"], notice["text"]) for notice in posted] == [
         ("opened", "silent", "lab: silent"),
         ("opened", "silent", "lab: silent"),

@@ -1,6 +1,5 @@
 """The watch beside the feeds: what it keeps of incidents, folds and shows."""
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -154,14 +153,16 @@ def notified(site: Site, monkeypatch: pytest.MonkeyPatch, *statuses: int) -> lis
             raise httpx.ConnectError("broken")
         return httpx.Response(status)
 
-    original, options = httpx.AsyncClient, dict[str, Any]()
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            httpx, "AsyncClient",
-            lambda **given: options.update(given) or original(transport=httpx.MockTransport(answer)),
-        )  # fmt: skip
+    options = dict[str, Any]()
+    with monkeypatch.context() as patch, httpx.Client(transport=httpx.MockTransport(answer)) as posting:
+
+        def post(url: str, *, json: Any, **given: Any) -> httpx.Response:
+            options.update(given)
+            return posting.post(url, json=json, **given)
+
+        patch.setattr(httpx, "post", post)
         site.watch._unsent = [(opened(), False), (opened(8), True)]
-        asyncio.run(site.watch._notify())
+        site.watch._notify()
     assert options in ({}, {"timeout": 10.0, "follow_redirects": False})
     return requests
 
@@ -185,7 +186,7 @@ def test_a_notice_says_what_opened_or_closed(tmp_path: Path, monkeypatch: pytest
 def test_without_an_address_nothing_is_posted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert notified(site, monkeypatch) == []
     assert site.watch._unsent == []
-    asyncio.run(site.watch._notify())
+    site.watch._notify()
 
 
 @run_async

@@ -7,7 +7,7 @@ import pytest
 
 from cds_hooks.events.watch.baseline import Baseline, expect
 from cds_hooks.events.watch.signals import Starts
-from cds_hooks.events.watch.volumes import _is_dead, batch, growth, volume
+from cds_hooks.events.watch.volumes import FeedNow, _is_dead, batch, growth, volume
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
 Row = tuple[str, float, int, float, bool]
@@ -25,7 +25,7 @@ def judged(baseline: Baseline, newest: list[float], starts: dict[str, int] | Non
     for group, back in (starts or {}).items():
         looked.set(group, end - back)
     judge = batch if baseline.is_batch else volume
-    signals = judge("lab", history, expected, baseline, end, looked)
+    signals = judge(FeedNow("lab", history, expected, baseline, end, looked))
     assert {(signal.feed, signal.group) for signal in signals} <= {("lab", "volume"), ("lab", "flood")}
     return [
         (f"{signal.kind} {signal.subject}".strip(), round(signal.ratio, 4), end - signal.since,
@@ -244,9 +244,9 @@ def test_messages_that_rise_from_day_to_day_grow(
     counts = [10.0 * daily ** max((step - 7 * 288) / 288, 0.0) for step in range(end - MONDAY)]
     history = history_of([{"messages": count} for count in counts])
     expected = expect(baseline, MONDAY, end + 24, frozenset(), ())
-    signals = growth("lab", history, expected, baseline, end, end - days * 288, ())
+    signals = growth(FeedNow("lab", history, expected, baseline, end, Starts(end - days * 288)), ())
     wrong = [(end - 288 * 7 + 5, end - 288 * 2 + 1)]  # of the last two days alone nothing is told
-    assert growth("lab", history, expected, baseline, end, end - days * 288, wrong) == []
+    assert growth(FeedNow("lab", history, expected, baseline, end, Starts(end - days * 288)), wrong) == []
     assert [(signal.kind, round(signal.ratio, 4)) for signal in signals] == ([("more", ratio)] if ratio else [])
 
 
