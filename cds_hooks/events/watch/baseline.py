@@ -256,7 +256,8 @@ def level_of(sketch: Mapping[int, float]) -> Level | None:
     buckets = tuple(sorted(sketch))
     weights = np.array([sketch[bucket] for bucket in buckets]) / total
     up_to = np.cumsum(weights).tolist()
-    low, median, high = (_quantile(buckets, up_to, share) for share in (0.25, 0.5, 0.75))
+    last = len(buckets) - 1
+    low, median, high = (float(buckets[min(bisect_left(up_to, share), last)]) for share in (0.25, 0.5, 0.75))
     scale = max((high - low) / 1.349, 1.0)
     scores = np.clip((np.array(buckets) - median) / scale, -_CLIP, _CLIP)
     mean = float(scores @ weights)
@@ -265,10 +266,6 @@ def level_of(sketch: Mapping[int, float]) -> Level | None:
     ends = np.concatenate([scores, [-_CLIP, _CLIP]]), np.concatenate([weights * (1 - 2 * rest), [rest, rest]])
     shares = dict(zip(buckets, weights.tolist(), strict=True))
     return Level(median, scale, mean, max(deviation, 0.3), total, shares, *ends)
-
-
-def _quantile(buckets: Sequence[int], shares: list[float], share: float) -> float:
-    return float(buckets[min(bisect_left(shares, share), len(buckets) - 1)])
 
 
 def _parts(names: Counter[str], history: History, messages: float) -> dict[str, Part]:

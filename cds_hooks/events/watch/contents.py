@@ -53,16 +53,16 @@ class Columns:
         self.shares = list(baseline.shares)
         self.values = list(baseline.values)
         self.parts = list(baseline.parts)
-        self._latency = 3 + len(self.shares)
-        self._value = self._latency + 2
-        self._part = self._value + 2 * len(self.values)
+        self._levels_of: list[tuple[str, Level]] = list(baseline.values.items())
+        if baseline.latency is not None:
+            self._levels_of.append(("", baseline.latency))
+        self._value = 3 + len(self.shares)
+        self._latency = self._value + 2 * len(self.values)
+        self._part = self._value + 2 * len(self._levels_of)
         self._width = self._part + len(self.parts)
         self._effects: dict[str, list[tuple[int, float]]] = {}
         self._rare: deque[tuple[int, str, float]] = deque()
         """Unmapped codes and values in new units of the last day, with their step."""
-        self._levels_of: list[tuple[str, Level]] = list(baseline.values.items())
-        if baseline.latency is not None:
-            self._levels_of.append(("", baseline.latency))
         self._moments = np.array([(level.mean, level.deviation, level.count) for _, level in self._levels_of]).T
         self._probabilities = np.array(list(baseline.shares.values()))
         self._step = history.end - len(history.recent)
@@ -122,14 +122,14 @@ class Columns:
         code, _, unit = subject.partition("|")
         return unit not in self._baseline.units.get(code, {unit})
 
-    def windows(self, most: int) -> Numbers:
-        """Return the sums in each window that fits into the last `most` steps."""
-        windows = WINDOWS[: int(np.searchsorted(WINDOWS, min(most, self._length), side="right"))]
+    def windows(self) -> Numbers:
+        """Return the sums in each window of which all steps came."""
+        windows = WINDOWS[: int(np.searchsorted(WINDOWS, self._length, side="right"))]
         return np.asarray(self._sums[self._length] - self._sums[self._length - windows])
 
     def departures(self, history: History, end: int, starts: Starts) -> list[Signal]:
         """Return what departs in shares, latency, values, parts and codes in windows that end at `end`."""
-        sums = self.windows(int(WINDOWS[-1]))
+        sums = self.windows()
         if not len(sums) or not sums[-1, 0]:
             return []
         return [
@@ -167,9 +167,6 @@ class Columns:
         signals = []
         levels = self._levels_of
         counts, scores = sums[:, self._value : self._part : 2], sums[:, self._value + 1 : self._part : 2]
-        if self._baseline.latency is not None:
-            counts = np.column_stack([counts, sums[:, self._latency]])
-            scores = np.column_stack([scores, sums[:, self._latency + 1]])
         if not levels:
             return []
         means, deviations, learned = self._moments

@@ -156,7 +156,8 @@ class Incidents:
             return signal.kind == MORE and signal.feed in incident.feeds
         if signal.feed in incident.feeds or f"{signal.feed}{_APART}{signal.group}" in incident.evidence:
             same = signal.kind == incident.kind and (signal.subject == incident.subject or signal.kind in _TOGETHER)
-            return same or is_stop or signal.group in _groups(incident) or _follows(signal.kind, incident)
+            groups = {key.rpartition(_APART)[2] for key in incident.evidence} - {"volume"}
+            return same or is_stop or signal.group in groups or _follows(signal.kind, incident)
         if incident.kind == FEWER and signal.kind == FEWER:
             return True
         if is_stop and is_recent:
@@ -192,10 +193,6 @@ class Incidents:
         incident.since = min(incident.since, signal.since)
         if signal.kind == incident.kind:
             incident.ratio = signal.ratio
-
-
-def _groups(incident: Incident) -> set[str]:
-    return {key.rpartition(_APART)[2] for key in incident.evidence} - {"volume"}
 
 
 def _is_over(incident: Incident, end: int, weight_since: Callable[[str, str, int], float]) -> bool:

@@ -83,7 +83,12 @@ class InterfaceWatch:
         first = ran[0] if ran else over
         self._acts_seen = self._acts.version
         incidents = stored_incidents(self._inbox)
-        accepted = [incident for incident in incidents if self._accept(incident, over)]
+        accepted = [
+            incident for incident in incidents
+            if not incident.is_accepted and (incident.number, incident.opened) in self._acts.accepted
+        ]  # fmt: skip
+        for incident in accepted:  # a person says that it is the new usual
+            incident.is_accepted, incident.closed = True, over - 1
         self._watch = watch_of(self._declaration, first, outages, self._acts, incidents)
         counts = _stored_counts(self._inbox, first, over)
         self._watch.load({name: counts.get(name, {}) for name in self._watch.feeds}, over)
@@ -91,13 +96,6 @@ class InterfaceWatch:
         with self._inbox.transaction() as connection:
             self._keep(connection, self._watch, [], accepted)
         self._unsent += [(incident, True) for incident in accepted]
-
-    def _accept(self, incident: Incident, over: int) -> bool:
-        """Close an incident that a person says is the new usual, and return whether that was new."""
-        if incident.is_accepted or (incident.number, incident.opened) not in self._acts.accepted:
-            return False
-        incident.is_accepted, incident.closed = True, over - 1
-        return True
 
     def _judge(self, step: int) -> None:
         watch = self._watch
@@ -206,12 +204,11 @@ def fold_old_counts(inbox: Inbox, step: int) -> None:
     """
     before = (step - RECENT_STEPS) // STEPS_A_DAY * STEPS_A_DAY
     where = "WHERE bucket < ? AND bucket % ? != 0 AND name != 'messages'"
+    since = before - STEPS_A_DAY
+    wrong = [old for old in stored_incidents(inbox) if not old.is_accepted and (old.closed or step) >= since]
     with inbox.transaction() as connection:
-        for (content,) in connection.execute(
-            "SELECT content FROM incidents WHERE closed IS NULL OR closed >= ?", (before - STEPS_A_DAY,)
-        ).fetchall():
-            incident = msgspec.json.decode(content, type=Incident)
-            for feed in () if incident.is_accepted else incident.feeds:
+        for incident in wrong:
+            for feed in incident.feeds:
                 connection.execute(
                     f"DELETE FROM counts {where} AND feed = ? AND bucket >= ? AND bucket <= ?",  # noqa: S608 - constants
                     (before, STEPS_A_DAY, feed, incident.since, incident.closed or step),
@@ -236,6 +233,3 @@ def came_and_expected(inbox: Inbox, feed: str, now: float, hours: int = 24) -> t
         columns[name][bucket] = count
     came, expected = columns.values()
     return sum(came.values()), sum(came.get(step, 0.0) for step in expected), sum(expected.values())
-
-
-__all__ = ["InterfaceWatch", "came_and_expected", "fold_old_counts", "stored_incidents"]

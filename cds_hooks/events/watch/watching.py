@@ -180,8 +180,7 @@ class Watch:
         for incident in self.incidents.open:
             for name in self.feeds.keys() & set(incident.feeds if incident.kind != MORE else ()):
                 self.feeds[name].leave_out(incident.since, end)
-        closed = self.incidents.close(end, self._weight_since)
-        return begun, closed
+        return begun, self.incidents.close(end, self._weight_since)
 
     def _weight_since(self, name: str, group: str, step: int) -> float:
         return self.feeds[name].weight_since(group, step) if name in self.feeds else float("inf")

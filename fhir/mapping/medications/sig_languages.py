@@ -89,7 +89,7 @@ def respelled(text: str, spellings: Spellings) -> str:
 
 def has_sign(text: str, signs: tuple[str, ...]) -> bool:
     """Return whether one of the signs is in the text."""
-    for sign in signs:  # noqa: SIM110 - a generator takes four times as long
+    for sign in signs:  # noqa: SIM110 - `any` takes twice as long
         if sign in text:
             return True
     return False
