@@ -124,13 +124,12 @@ def test_twice_as_many_different_texts_are_at_most_twice_the_work_of_a_call(
     async def more_than_twice() -> list[object]:
         async with client(tmp_path, as_of=as_of) as calls:
             found: list[object] = []
-            await calls.post(f"/cds-services/{service}", json=request)  # loads what it needs
             for place in list(places.values())[CALLS.index((service, hook)) % 6 :: every]:
                 work = [
                     await steps(calls, *place, [f"{number} {_DIRECTIONS}" for number in numbers])
-                    for numbers in ([0] * 60, range(60), [60] * 120, range(60, 180))
-                ]
-                once, twice = work[1] - work[0], work[3] - work[2]
+                    for numbers in ([180, 181], [0] * 60, range(60), [60] * 120, range(60, 180))
+                ]  # the first call loads what it needs
+                once, twice = work[2] - work[1], work[4] - work[3]
                 if twice > 2.5 * max(once, 60 * _STEPS_OF_A_TEXT):
                     found.append((*place, work))
             return found

@@ -257,10 +257,10 @@ class Columns:
     def _is_renamed(self, history: History, since: int, due: float) -> bool:
         """Whether codes that were not there before came about as often: renamed, or unmapped, which is told apart."""
         names = ((parts_of(name), count) for name, count in history.total(since).items())
-        return sum(count for (kind, code, _), count in names if kind == "result" and self._is_new(code)) >= 0.4 * due
-
-    def _is_new(self, code: str) -> bool:
-        return code not in self._baseline.results
+        return (
+            sum(count for (kind, code, _), count in names if kind == "result" and code not in self._baseline.results)
+            >= 0.4 * due
+        )
 
     def _unmapped(self, sums: Numbers, history: History, end: int, starts: Starts) -> list[Signal]:
         """Return that more codes are not mapped: the share of all, or codes of which none is mapped any more."""
@@ -292,7 +292,7 @@ class Columns:
             for old, count in self._baseline.results.items()
         }
         old = max(short, key=lambda code: short[code], default="")
-        return f"{code} in place of {old}" if old and self._is_new(code) else code
+        return f"{code} in place of {old}" if old and code not in self._baseline.results else code
 
 
 def is_raised(count: float, total: float, share: float) -> bool:

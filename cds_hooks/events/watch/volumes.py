@@ -60,11 +60,6 @@ class FeedNow(Struct, frozen=True):
     end: int
     starts: Starts
 
-    def counts(self) -> Numbers:
-        """Return the messages that came in each of the windows."""
-        messages = np.concatenate([[0.0], np.cumsum(self.history.messages(self.end - int(WINDOWS[-1]), self.end))])
-        return np.asarray(messages[-1] - messages[len(messages) - 1 - WINDOWS])
-
     def within(self, sums: Numbers, windows: NDArray[np.int64] | int, shift: int = 0) -> Numbers:
         """Return what running sums rise by in the windows that end now, or `shift` steps later."""
         at = self.end - self.expected.start + shift
@@ -82,7 +77,8 @@ class FeedNow(Struct, frozen=True):
 
 def volume(now: FeedNow) -> list[Signal]:
     """Return whether too few or too many messages came in windows that end now."""
-    counts = now.counts()
+    messages = np.concatenate([[0.0], np.cumsum(now.history.messages(now.end - int(WINDOWS[-1]), now.end))])
+    counts = messages[-1] - messages[len(messages) - 1 - WINDOWS]
     return (_low(now, counts) or _flapping(now)) + _flood(now, counts)
 
 

@@ -47,16 +47,10 @@ _IN_WORDS = late_pattern(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=Tru
 _AND_A_HALF = late_pattern(r"(?<![\d.])(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5(?! ?(?:m?c?g|ml)\b)|½)")
 # "1 tablet and a half".
 _UNIT_AND_A_HALF = late_pattern(rf"(?<![\d.])(\d+) ({UNIT}) (?:and|&) (?:a )?0\.5\b(?! ?(?:{UNIT})\b)")
-# A warning is no frequency.
-_NOT_DAILY = late_pattern(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b")
-_FRACTION = late_pattern(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])")
-_THOUSANDS = late_pattern(r"(?<=[1-9]),(?=\d{3}\b)|(?<=\d0),(?=\d{3}\b)")
 # "1,5 mg" and "0,125 mg", as most of Europe writes.
 _DECIMAL_COMMA = late_pattern(rf"(?<=\d),(?=\d{{1,2}} ?(?:{UNIT})\b)")
 _DOTTED = late_pattern(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
-_REPEATED = late_pattern(r"\b(\d+) \(\1\)")
 _A_TABLET = late_pattern(r"\b(?:an?) (?=(?:" + UNIT + r")\b)|(?<=\bchange )(?=patch\b)|(?<=\bapply )(?=patch\b)")
-_ROMAN = late_pattern(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))")
 # "1 po bid": what is taken by mouth and has no unit is counted.
 _UNITLESS = late_pattern(
     rf"(?:^|(?<=take )|(?<=give )|(?<=sig: ))({NUMBER}(?: ?(?:-|to|or) ?{NUMBER})?)(?= (?:po|by mouth|orally)\b)"
@@ -84,7 +78,6 @@ _CLOCK_HOURS = late_pattern(
     rf"|\b{_AM_PM}(?:(?:,|,? and| &|/) ?{_AM_PM}){{1,7}}\b"
 )
 _A_CLOCK_HOUR = late_pattern(_CLOCK_HOUR)
-_EACH_HOUR = late_pattern(r"\b(?:every|each) (?:hour|hr)\b")
 
 
 DAYS_OF_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -103,11 +96,11 @@ def _decimal(match: re.Match[str]) -> str:
 
 
 _NUMBERS: Spellings = (
-    ((",",), _THOUSANDS, ""),
+    ((",",), late_pattern(r"(?<=[1-9]),(?=\d{3}\b)|(?<=\d0),(?=\d{3}\b)"), ""),
     ((",",), _DECIMAL_COMMA, "."),
     ((".",), _DOTTED, lambda match: "".join(part or "" for part in match.groups()) + " "),
     (("",), _IN_WORDS, lambda match: _WORDS[match.group()]),
-    (("/",), _FRACTION, _decimal),
+    (("/",), late_pattern(r"(?<![\d.])(?:(\d+) )?(\d)/([2348])(?![\d/])"), _decimal),
     (("half", "0.5", "½"), _AND_A_HALF, lambda match: f"{match[1]}.5"),
     (("½",), late_pattern("½"), "0.5"),
     (("¼",), late_pattern("¼"), "0.25"),
@@ -118,7 +111,7 @@ _NUMBERS: Spellings = (
 # "TIDAC", "qACHS", "q6": how hospitals write "three times a day before meals", "before meals and at bedtime", "q6h".
 _EACH = ("every", "each")
 _OFTEN: Spellings = (
-    (("hour", "hr"), _EACH_HOUR, "every 1 hour"),
+    (("hour", "hr"), late_pattern(r"\b(?:every|each) (?:hour|hr)\b"), "every 1 hour"),
     (("/", "&", ",", "-", " and "), _LISTED_DAYS, _spelled_days),
     (("at ", "@", "am", "pm"), _CLOCK_HOURS, lambda match: f"{len(_A_CLOCK_HOUR.findall(match.group()))} times daily"),
     (("idac", "idpc", "idwm", "idwc"), late_pattern(r"\b([bt]id|qid)(?:ac|pc|wm|wc)\b"), r"\1"),
@@ -138,10 +131,15 @@ _OFTEN: Spellings = (
     (_EACH, late_pattern(r"\b(?:every|each) (?:third|3rd) (week|month)\b"), r"every 3 \1s"),
     (_EACH, late_pattern(r"\b(?:every|each) (?:other|second|2nd) (month|hour)\b"), r"every 2 \1s"),
     (("week",), late_pattern(rf"\b(every \d{{1,2}} weeks?),? on (?:a )?{_DAY}\b"), r"\1"),
-    (("(",), _REPEATED, r"\1"),
+    (("(",), late_pattern(r"\b(\d+) \(\1\)"), r"\1"),
     (("a ", "an ", "patch"), _A_TABLET, "1 "),
-    (("i ",), _ROMAN, lambda match: str(len(match[1]))),
-    (("not ",), _NOT_DAILY, " "),
+    (("i ",), late_pattern(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))"), lambda match: str(len(match[1]))),
+    # A warning is no frequency.
+    (
+        ("not ",),
+        late_pattern(r"\b(?:do )?not (?:to be )?(?:take[n]? |use[d]? )?(?:it |this )?(?:daily|every day)\b"),
+        " ",
+    ),
     ((" po", " by mouth", " orally"), _UNITLESS, r"\1 each"),
 )
 
