@@ -73,9 +73,9 @@ _STRENGTH = late_pattern(
     r"|cap|puff|spray|inhalation|dose|patch|packet|suppository|h|l)s?|(?P<mass>mg|gm|g))(?![a-z]))?",
     re.IGNORECASE,
 )
-# Of what is drunk "4 %" is 4 g in 100 mL: the percentages of pharmacopoeias are of mass in volume for liquids.
+# Drunk or injected, "4 %" is 4 g in 100 mL: the percentages of pharmacopoeias are of mass in volume for liquids.
 _DRUNK = late_pattern(
-    r"saft|sir[ou]p|syrup|sciroppo|jarabe|xarope|buvable|drank|\boral (?:sol|susp|drops|liquid)"
+    r"inject|saft|sir[ou]p|syrup|sciroppo|jarabe|xarope|buvable|drank|\boral (?:sol|susp|drops|liquid)"
     r"|\b(?:sol|so?usp|sospens)\w*\.? oral|\bper os\b",
     re.IGNORECASE,
 )

@@ -310,7 +310,7 @@ def test_a_strength_that_is_stuck_to_the_name_is_read() -> None:
         ("morphine 50 mg in 1,000 mL", (50.0, "mg", "unit"), None, True, 1000.0),
         ("5 mL amoxicillin 250 mg/5 mL", (50.0, "mg", "mL"), None, True, 5.0),
         ("lidocaine 5 %", (5.0, "%", "unit"), None, False, None),
-        ("lidocaine 1 % injection", (1.0, "%", "unit"), "injection", True, None),
+        ("lidocaine 1 % injection", (10.0, "mg", "mL"), "injection", True, None),
     ],
 )  # fmt: skip
 def test_strength_form_place_and_volume_are_read_from_a_name(
