@@ -19,11 +19,11 @@ from fhir.terminology.conditions import weeks_of_code
 # tables of the pregnancy rules: gestational age from "onset date of the condition minus two weeks".
 _WEEKS_BEFORE_ONSET = 2.0
 # "unless the text says otherwise": "20 weeks gestation", "IUP 24w3d", "G2P1 at 32+4", "24/40", "22. SSW", "28 SA",
-# "28 semanas", "28 settimane", "28. Woche", "28 weken", "SSW 28".
+# "28 semanas", "28 settimane", "28. Woche", "28 weken", "28 tygodni", "SSW 28", "uge 28", "semana 28".
 _WEEKS_IN_WORDS = re.compile(
     r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b"
-    r"|[ea\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem|semanas?|semaines?|settiman[ae]|wochen?|weken?|week)\b)"
-    r"|\b(?:ssw|sa|sg) ?(\d{1,2})\b",
+    r"|[ea\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem\w{0,5}|settiman[ae]|wochen?|week|weken?|uger?|uker?|veckor|tyg\w*)\b)"
+    r"|\b(?:ssw|sa|sg|sw|rv|uge|uke|vecka|v\.|semana|settimana|semaine|viikko|tydzień) ?(\d{1,2})\b",
     re.IGNORECASE,
 )
 

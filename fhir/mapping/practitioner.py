@@ -11,7 +11,6 @@ from fhir.record.record import relative_reference
 from fhir.record.resources import PractitionerRole
 from fhir.terminology.medications import table_rows
 
-PRESCRIBER: Final = "prescriber"
 # A part of the address or number of each code system, by its name in tables/practitioner_roles.csv. A role of HL7 v2
 # table 0286 (referring, consulting, primary care provider) tells no profession.
 _SYSTEMS: Final = {

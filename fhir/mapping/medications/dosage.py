@@ -434,9 +434,7 @@ def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float |
     if top is None or top.value is None or top.value < 0 or bottom is None or not bottom.value or days is None:
         return ()
     unit = _unit(top, identity)[0]
-    if unit is None:
-        return ()
-    if bottom.value < 0:
+    if unit is None or bottom.value < 0:
         return ()
     share = 1.0 / (bottom.value * days)
     return _scaled(_of_patient(identity, DoseAmount(top.value, top.value, unit), weight_kg), share)

@@ -194,8 +194,8 @@ _TIMES = late_pattern(
     r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
 )
 _DAYS_A_WEEK = late_pattern(
-    rf"\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?days? ?(?:/|per|a|each|every|in a|out of the) ?"
-    r"(?P<unit>week|wk)\b"
+    rf"(?P<most>)(?P<word>)\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
+    r" ?days? ?(?:/|per|a|each|every|in a|out of the) ?(?P<unit>week|wk)\b"
 )
 _SIMPLE = late_pattern(
     r"\b(?:(?P<latin>qday|qod|qds|qid|qd|bid|tid|tds|bd|od)"
@@ -218,7 +218,7 @@ _CLOCK = late_pattern(
 # Three times a day, unless another frequency stands beside it: "twice daily with meals" is twice. Of "with meals and
 # snacks" and "between meals" nobody says how often.
 _AT_MEALS = late_pattern(
-    r"\b(?:(?:with|before|after|at|following|per)(?: (?:the|all|each|every))? meals|(?:each|every) meal|ac|pc)\b"
+    r"\b(?P<meals>(?:with|before|after|at|following|per)(?: (?:the|all|each|every))? meals|(?:each|every) meal|ac|pc)\b"
     r"(?! (?:and|&|or) snack| (?:breakfast|lunch|dinner|supper))"
 )
 MEALS_A_DAY = 3.0
@@ -277,17 +277,11 @@ def _every(match: re.Match[str]) -> SigFrequency | None:
 def _times(match: re.Match[str]) -> SigFrequency | None:
     unit = match["unit"]
     days = 7.0 if unit in ("weekly", "week", "wk") else 30.4375 if unit in ("monthly", "month") else 1.0
-    low = _NUMBERED[match["word"]] if match["word"] else float(match["low"])
+    low = _NUMBERED.get(match["word"]) or float(match["low"])
     high = float(match["high"]) if match["high"] else low
     if not low:
         return None
     return SigFrequency(low / days, high / days, match.start(), match.end(), at_most=bool(match["most"]))
-
-
-def _days_a_week(match: re.Match[str]) -> SigFrequency | None:
-    low = float(match["low"])
-    high = float(match["high"]) if match["high"] else low
-    return SigFrequency(low / 7.0, high / 7.0, match.start(), match.end()) if low else None
 
 
 def _simple(match: re.Match[str]) -> SigFrequency | None:
@@ -306,11 +300,8 @@ def _simple(match: re.Match[str]) -> SigFrequency | None:
 
 
 def _clock(match: re.Match[str]) -> SigFrequency:
-    return SigFrequency(1.0, 1.0, match.start(), match.end(), by_clock=True, name=match.lastgroup or "")
-
-
-def _at_meals(match: re.Match[str]) -> SigFrequency:
-    return SigFrequency(MEALS_A_DAY, MEALS_A_DAY, match.start(), match.end(), by_clock=True, name="meals")
+    times = MEALS_A_DAY if match.lastgroup == "meals" else 1.0
+    return SigFrequency(times, times, match.start(), match.end(), by_clock=True, name=match.lastgroup or "")
 
 
 MOMENT_SIGNS = (
@@ -321,8 +312,8 @@ _SIMPLE_SIGNS = ("day", "daily", "id", "q", "od", "bd", "tds", "tiw", "week", "w
 _READINGS: tuple[tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], SigFrequency | None]], ...] = (
     (("every", "q", "each"), _EVERY, _every),
     (("once", "twice", "thrice", "time", "x", "dose"), _TIMES, _times),
-    (("week", "wk"), _DAYS_A_WEEK, _days_a_week),
+    (("week", "wk"), _DAYS_A_WEEK, _times),
     (_SIMPLE_SIGNS, _SIMPLE, _simple),
     (MOMENT_SIGNS, _CLOCK, _clock),
-    (("meal", "ac", "pc"), _AT_MEALS, _at_meals),
+    (("meal", "ac", "pc"), _AT_MEALS, _clock),
 )

@@ -38,9 +38,43 @@ _SIGN_WORDS: Final = frozenset(
 )
 Spellings: TypeAlias = tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 """Each row: the signs without which the pattern fits no text, the pattern, and what stands in its place."""
-_DAY = r"(?:die|giorno|d[ií]a|tag|dag)"
+_DAY = r"(?:die|giorno|d[ií]a|tag|dag|dygn|døgn|dob[ęa]|vrk|24 ?h)"
+_WEEK = r"(?:woche|semana|semaine|settimana|sett|week|vecka|uge|uke|tydzień|viikko)"
+_THING = r"(?:tbl|tab\w{0,6}|kps|kapsel|cp[rs]?|comp|comprim(?:ido|é)|compressa|gélule|stk|stück)"
 # What is short in several languages at once, in this order.
 _SHORT: Spellings = (
+    # "50 mg/kg/Tag in 3 ED", "50 mg/kg KG/d", "50 mg/kg/j en 3 prises".
+    (("/kg",), late_pattern(rf"(?<=/kg)(?: ?kg)? ?/ ?(?:{_DAY}|d|j(?:our)?)\b"), "/day"),
+    (("/kg",), late_pattern(r"(?<=/kg) ?/ ?(?:dosis|dosi|ed|dos)\b"), ""),
+    (
+        (" in ", " en ", " em ", " i ", " på ", " auf ", " w "),
+        late_pattern(
+            r"\b(?:in|en|em|i|på|auf|w) ([2-6]) (?:ed|einzel\w+|gaben|dos(?:i|is|en)|doser|prises|tomas|giften)\b"
+        ),
+        r"divided in \1 doses",
+    ),
+    # "2x1 Tbl.", "3x 500 mg i.v."; of "1x2" the day has the product, whichever of the two is how often.
+    (
+        ("x",),
+        late_pattern(rf"^([2-6]) ?x ?([1-6])(?: {_THING}n?\b\.?)?(?: ?/? ?(?:tgl|täglich|dgl|{_DAY}))?\.?$"),
+        r"\2 each \1 times a day",
+    ),
+    (("x",), late_pattern(r"^1 ?x ?([2-6])$"), r"\1 each a day divided"),
+    (
+        ("x",),
+        late_pattern(r"^([3-6]) ?x ?(\d[\d.,]* ?(?:mg|g|µg|mcg|ml|ie)(?:/kg)?)(?= ?(?:[ipse]\.?[vocm]\.?)?$)"),
+        r"\2 \1 times a day",
+    ),
+    # "2d1t", "8 tunnin välein" (every eight hours), "hver 3. dag".
+    (("d",), late_pattern(r"\b(\d)d(\d)[tc]\b"), r"\2 each \1 times a day"),
+    (("tunnin",), late_pattern(r"\b(\d{1,2}) tunnin välein\b"), r"every \1 hours"),
+    (("hver", "var", "jeden"), late_pattern(r"\b(?:hver|var|jeden) ([2-9])(?:\.|:e) (?:dag|tag)\b"), r"every \1 days"),
+    # "1 cucharadita de 5 ml" and "1 cuillère à café (5 ml)" are 5 ml.
+    (
+        ("ml",),
+        late_pattern(r"\b1 [^\W\d][^\d(]{3,18}?(?: (?:de|da|di|à|of|von) | ?\()(2[.,]5|5|10) ?ml\b\)?"),
+        r"\1 ml",
+    ),
     # "1 cp", "2 gél", "1 cáps" is one of the product, a tablet or a capsule; "1 fl 10 ml" says its volume.
     (
         ("",),
@@ -55,13 +89,15 @@ _SHORT: Spellings = (
     (("dd",), late_pattern(r"\b(\d{1,2}) ?dd ?(\d[\d.,/]*(?: ?[µa-z]+)?)(?= |$)"), r"\2 \1 times a day"),
     (("times a day",), late_pattern(r"(?<=\d)(?= \d{1,2} times a day)"), " each"),
     (("dd",), late_pattern(r"\b(\d{1,2}) ?dd\b"), r"\1 times a day"),
-    (("each",), late_pattern(r"(?<=each) ?x ?([2-6])$"), r" \1 times a day"),
+    (("x",), late_pattern(r"(each|puffs?|ml|mg(?:/kg)?) ?x ?([2-6])$"), r"\1 \2 times a day"),
+    (("/",), late_pattern(rf"(\d) ?x ?/ ?{_WEEK}\b"), r"\1 times a week"),
+    (("/",), late_pattern(rf"(?<=each) ?/ ?{_WEEK}\b"), " a week"),
     # "8/8 h", "1 g/8h", "c/8 h" and "alle 8 h" are every eight hours.
     (("/",), late_pattern(r"\b(?:de )?(\d{1,2})/\1 ?h(?:s|oras?)?\b"), r"every \1 hours"),
-    (("/",), late_pattern(r"(?:(?<=ml|mg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?(4|6|8|12) ?h\b"), r" every \1 hours"),
+    (("/",), late_pattern(r"(?:(?<=ml|mg|kg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?(4|6|8|12) ?h\b"), r" every \1 hours"),
     (
-        ("/", "alle", "ogni", "cada", "om de"),
-        late_pattern(r"(?:\b(?:c/|alle|ogni|cada|om de)|(?<=each) ?/) ?(\d{1,2}) ?(?:h(?:oras?)?|std|uur|ore)\b"),
+        ("/", "alle", "ogni", "cada", "om de", "co"),
+        late_pattern(r"(?:\b(?:c/|alle|ogni|cada|om de|co)|(?<=each) ?/) ?(\d{1,2}) ?(?:h(?:rs|oras?)?|std|uur|ore)\b"),
         r" every \1 hours",
     ),
     # "3 cp/die" is the whole day's.
@@ -72,8 +108,10 @@ _SHORT: Spellings = (
 )
 _ENGLISH_SENTENCE = late_pattern(r"\b(?:take|give|inject|apply|inhale|place|dissolve) ")
 _PART = r"(?:\d{1,3}(?:[.,]\d{1,2})?|1/2|1/4|½|¼)"
+# "1 Tbl. 1-0-1" says what is counted; "2 Tbl. 1-0-1" could be of the whole day.
 _SCHEME = late_pattern(
-    rf"(?:^|(?<=: )|(?<= ))(?P<parts>{_PART} ?- ?{_PART} ?- ?{_PART}(?: ?- ?{_PART})?)(?![\w/-])"
+    rf"(?:^|(?<=: )|(?<= ))(?:1 ?{_THING}\b\.?:? ?\(?)?"
+    rf"(?P<parts>{_PART} ?(?P<joint>--?|\+) ?{_PART} ?(?P=joint) ?{_PART}(?: ?(?P=joint) ?{_PART})?)(?![\w/+-])\)?"
     r"(?: (?P<unit>ie|einheiten|units|tbl|tabletten?|kapseln?|hub|hübe|ml)\b\.?)?"
 )
 _MOMENTS = ("in the morning", "at noon", "in the evening", "at bedtime")
@@ -103,7 +141,7 @@ def in_english(words: str) -> str:
     >>> in_english("1-0-1")
     '1 each in the morning and 1 each in the evening'
     """
-    text = _SCHEME.sub(lambda match: _spelled_out(match["parts"], match["unit"]), words) if "-" in words else words
+    text = _SCHEME.sub(_spelled_out, words) if has_sign(words, ("-", "+")) else words
     text = respelled(text, _SHORT)
     if _SIGN_WORDS.isdisjoint(_WORD.findall(text)) or _ANY_SIGN.search(text) is None:
         return text
@@ -116,9 +154,10 @@ def in_english(words: str) -> str:
     return " ".join(_WORDS[language].sub(lambda match: english[match.group().rstrip(".")], text).split())
 
 
-def _spelled_out(parts: str, unit: str | None) -> str:
+def _spelled_out(match: re.Match[str]) -> str:
     """ "1-0-2 IE" as amounts of the moments of the day; "0-0-0" says nothing."""
+    unit = match["unit"]
     name = "units" if unit in ("ie", "einheiten", "units") else "ml" if unit == "ml" else "each"
-    numbers = [part.strip().replace(",", ".") for part in parts.split("-")]
-    amounts = zip(numbers, _MOMENTS, strict=False)
-    return " and ".join(f"{number} {name} {moment}" for number, moment in amounts if number.strip("0.") != "") or parts
+    numbers = [part.strip().replace(",", ".") for part in match["parts"].split(match["joint"])]
+    moments = zip(numbers, _MOMENTS, strict=False)
+    return " and ".join(f"{many} {name} {moment}" for many, moment in moments if many.strip("0.")) or match.group()
