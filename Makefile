@@ -8,7 +8,7 @@ bin := .venv/bin
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: docs
-	@exec $(bin)/cds-hooks run --port $(PORT)
+	@exec $(bin)/cds-hooks serve --show --port $(PORT)
 
 # Only the server.
 serve: docs

@@ -11,7 +11,6 @@ import typer
 from cds_hooks.commands.lazy import Lazy, lazy_group
 
 COMMANDS = {
-    "run": Lazy("serve", "run"),
     "serve": Lazy("serve", "serve"),
     "call": Lazy("cds_hooks.kit.commands.call", "call"),
     "services": Lazy("services", "services"),
@@ -22,8 +21,8 @@ COMMANDS = {
     "model": Lazy("model.main", "app"),
     "score": Lazy("score.main", "score"),
     "worklist": Lazy("worklist", "worklist"),
-    "outcomes": Lazy("outcomes", "app"),
-    "events": Lazy("events", "app"),
+    "outcomes": Lazy("outcomes", "outcomes"),
+    "events": Lazy("events", "events"),
     "monitor": Lazy("monitor", "monitor"),
     "bulk-export": Lazy("bulk_export", "bulk_export"),
     "data": Lazy("data", "data"),

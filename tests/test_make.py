@@ -33,9 +33,9 @@ def _free_port() -> int:
 
 
 def test_run_and_serve_take_port_8085_unless_told_otherwise() -> None:
-    assert "cds-hooks run --port 8085" in _recipe("run")
+    assert "cds-hooks serve --show --port 8085" in _recipe("run")
     assert "cds-hooks serve --port 8085" in _recipe("serve")
-    assert "cds-hooks run --port 9001" in _recipe("run", "PORT=9001")
+    assert "cds-hooks serve --show --port 9001" in _recipe("run", "PORT=9001")
 
 
 def test_run_needs_the_runtime_lock_only_and_test_the_development_lock() -> None:

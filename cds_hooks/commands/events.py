@@ -16,8 +16,6 @@ from cds_hooks.events.outbox import receiver_states, receivers_of, resend_given_
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
 
-app = typer.Typer(no_args_is_help=True, help="Look at the feeds of events, mend what could not be read, undo a merge.")
-
 
 def _declaration() -> Declaration:
     configured = settings()
@@ -35,12 +33,11 @@ def _inbox(declaration: Declaration) -> Inbox:
 def _letter(inbox: Inbox, number: int) -> DeadLetter:
     letter = inbox.dead_letter(number)
     if letter is None:
-        raise DeclarationFault(f"there is no dead letter {number}; cds-hooks events show --dead lists them")
+        raise DeclarationFault(f"there is no dead letter {number}; cds-hooks events --dead lists them")
     return letter
 
 
-@app.command()
-def show(
+def events(
     dead: Annotated[
         bool, typer.Option("--dead", help="The messages that could not be read, each with its reason.")
     ] = False,
@@ -48,24 +45,62 @@ def show(
         int | None,
         typer.Option("--letter", min=1, max=2**62, metavar="NUMBER", help="This dead letter with its content."),
     ] = None,
+    replay: Annotated[
+        int | None, typer.Option(min=1, max=2**62, metavar="NUMBER", help="Take this dead letter in again.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="With --replay: the message as it was mended, in place of what came.")
+    ] = None,
+    drop: Annotated[
+        int | None, typer.Option(min=1, max=2**62, metavar="NUMBER", help="Remove this dead letter.")
+    ] = None,
+    unmerge: Annotated[
+        str | None, typer.Option(metavar="PATIENT", help="Undo the merge of this patient number into another one.")
+    ] = None,
+    resend: Annotated[
+        str | None, typer.Option(metavar="RECEIVER", help="Send the events again that this receiver refused for good.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the feeds (when the newest message came, how many came, how many are dead letters), or the dead letters.
+    """List the feeds of events and what could not be read, mend it, undo a merge, or send events again.
 
-    Of each receiver of this server's events: how many wait, are set aside behind a refusal, and were given up.
+    Of each feed: when the newest message came, how many came, how many are dead letters. Of each receiver of this
+    server's events: how many wait, are set aside behind a refusal, and were given up. A letter that is removed leaves
+    that it came and why it was refused. After a merge is undone, facts that came under the number belong to it again.
 
-    Exit code 1 where no feeds are declared, or there is no such dead letter.
+    Exit code 1 where no feeds are declared, where there is no such letter or merge, or the letter cannot be read.
 
-    Example: cds-hooks events show --dead --json
+    Example: cds-hooks events --replay 7 --file mended.hl7
     """
-    with said_in_a_sentence(DeclarationFault):
+    mending = 4 - [replay, drop, unmerge, resend].count(None)
+    if mending > 1:
+        raise failure("Give one of --replay, --drop, --unmerge and --resend.", 2)
+    with said_in_a_sentence(DeclarationFault, OSError):
         declaration = _declaration()
         inbox = _inbox(declaration)
-        if dead or number is not None:
+        if replay is not None:
+            _replay(declaration, _letter(inbox, replay), file)
+        elif drop is not None:
+            _letter(inbox, drop)
+            inbox.settle(drop, "dropped")
+            typer.echo(f"Dead letter {drop} was dropped.")
+        elif unmerge is not None:
+            if not inbox.unmerge(unmerge, time()):
+                raise DeclarationFault(f"{unmerge} is not merged into another number")
+            typer.echo(f"{unmerge} stands for itself again.")
+        elif resend is not None:
+            if resend not in receivers_of(declaration):
+                raise DeclarationFault(f"{resend} is no receiver here; cds-hooks events lists them")
+            typer.echo(f"{resend_given_up(inbox, resend)} events are sent to {resend} again.")
+        elif dead or number is not None:
             _print_letters([_letter(inbox, number)] if number is not None else inbox.dead_letters(), number, as_json)
-            return
-        states = feed_states(inbox, declaration.feed)
-        receivers = receiver_states(inbox, receivers_of(declaration))
+        else:
+            _print_feeds(declaration, inbox, as_json)
+
+
+def _print_feeds(declaration: Declaration, inbox: Inbox, as_json: bool) -> None:
+    states = feed_states(inbox, declaration.feed)
+    receivers = receiver_states(inbox, receivers_of(declaration))
     if as_json:
         typer.echo(orjson.dumps([asdict(state) for state in (*states, *receivers)]))
         return
@@ -89,52 +124,6 @@ def _print_letters(letters: list[DeadLetter], number: int | None, as_json: bool)
         typer.echo(f"{letter.sequence}  {_moment(letter.received_at)}  {letter.source}  {letter.type}  {letter.reason}")
         if number is not None:
             typer.echo(letter.content.replace(b"\r", b"\n").decode("utf-8", "replace"))
-
-
-@app.command()
-def mend(
-    replay: Annotated[
-        int | None, typer.Option(min=1, max=2**62, metavar="NUMBER", help="Take this dead letter in again.")
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="With --replay: the message as it was mended, in place of what came.")
-    ] = None,
-    drop: Annotated[
-        int | None, typer.Option(min=1, max=2**62, metavar="NUMBER", help="Remove this dead letter.")
-    ] = None,
-    unmerge: Annotated[
-        str | None, typer.Option(metavar="PATIENT", help="Undo the merge of this patient number into another one.")
-    ] = None,
-    resend: Annotated[
-        str | None, typer.Option(metavar="RECEIVER", help="Send the events again that this receiver refused for good.")
-    ] = None,
-) -> None:
-    """Take a dead letter in again, remove it, undo a merge of patient numbers, or send events again.
-
-    A letter that is removed leaves that it came and why it was refused. After a merge is undone, facts that came under
-    the number belong to it again. Exit code 1 where there is no such letter or merge, or the letter cannot be read.
-
-    Example: cds-hooks events mend --replay 7 --file mended.hl7
-    """
-    if [replay, drop, unmerge, resend].count(None) != 3:
-        raise failure("Give one of --replay, --drop, --unmerge and --resend.", 2)
-    with said_in_a_sentence(DeclarationFault, OSError):
-        declaration = _declaration()
-        inbox = _inbox(declaration)
-        if replay is not None:
-            _replay(declaration, _letter(inbox, replay), file)
-        elif drop is not None:
-            _letter(inbox, drop)
-            inbox.settle(drop, "dropped")
-            typer.echo(f"Dead letter {drop} was dropped.")
-        elif unmerge is not None:
-            if not inbox.unmerge(unmerge, time()):
-                raise DeclarationFault(f"{unmerge} is not merged into another number")
-            typer.echo(f"{unmerge} stands for itself again.")
-        elif resend is not None:
-            if resend not in receivers_of(declaration):
-                raise DeclarationFault(f"{resend} is no receiver here; cds-hooks events show lists them")
-            typer.echo(f"{resend_given_up(inbox, resend)} events are sent to {resend} again.")
 
 
 def _replay(declaration: Declaration, letter: DeadLetter, file: Path | None) -> None:

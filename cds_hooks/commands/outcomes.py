@@ -1,8 +1,7 @@
 """`cds-hooks outcomes`: takes in what happened after the decisions, lists and counts it."""
 
-import csv
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.options import AsJson, Client, Database, failure, print_json, said_in_a_sentence
+from cds_hooks.commands.options import AsJson, Database, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.outcomes.files import Form, Lines, WrongFile, read_file
 from cds_hooks.outcomes.joining import REFUSALS, Intake, Sender, take_reports
@@ -27,30 +26,60 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.outcomes import completed, count_outcomes, list_outcomes
 
-app = typer.Typer(no_args_is_help=True, help="Take in what happened after the decisions, list it and count it.")
 
-
-@app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="CSV, NDJSON, or FHIR R4 resources (NDJSON or a Bundle).")],
-    client: Annotated[str, typer.Option(help="Whose decisions it is about: the client's name in the trust file.")],
+def outcomes(
+    file: Annotated[
+        Path | None, typer.Argument(help="Take in this file: CSV, NDJSON, or FHIR R4 resources (NDJSON or a Bundle).")
+    ] = None,
+    client: Annotated[
+        str | None, typer.Option(help="Whose decisions the file is about: the client's name in the trust file.")
+    ] = None,
     form: Annotated[Form | None, typer.Option("--format", help="Else told from the name and the content.")] = None,
     observation: Annotated[
         list[str] | None,
         typer.Option(metavar="SYSTEM|CODE=EVENT", help="The event that an Observation with this code says."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Join and count, store nothing.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="List at most so many rows.")] = 20,
+    subject: Annotated[str | None, typer.Option(help="List those of this model, card or suggestion only.")] = None,
+    summary: Annotated[
+        bool,
+        typer.Option("--summary", help="Count them by client, model and value; say when each model's are mature."),
+    ] = False,
     as_json: AsJson = False,
     database: Database = None,
 ) -> None:
-    """Take in a file of outcomes; one wrong line refuses the file. What was taken in before is not taken in again.
+    """Take in a file of what happened after the decisions; without one, list outcomes or count them.
 
-    Exit codes: 0 taken in, 1 nothing of it belongs to a decision, or the file or the record cannot be used.
+    One wrong line refuses the file, which takes --client. What was taken in before is not taken in again. The list has
+    every version, the newest first.
 
-    Example: cds-hooks outcomes import outcomes.csv --client "Example hospital"
+    Exit codes: 0 done, 1 nothing of the file belongs to a decision, or the file or the record cannot be used, 2 the
+    file has no client.
+
+    Example: cds-hooks outcomes outcomes.csv --client "Example hospital"
     """
+    if file is not None:
+        if client is None:
+            raise failure("Name the client whose decisions the file is about with --client.", 2)
+        _take_in(file, client, form, observation or (), dry_run, as_json, database)
+    elif summary:
+        _summarise(record_url(database), as_json)
+    else:
+        _list(limit, client, subject, as_json, database)
+
+
+def _take_in(
+    file: Path,
+    client: str,
+    form: Form | None,
+    observation: Iterable[str],
+    dry_run: bool,
+    as_json: bool,
+    database: str | None,
+) -> None:
     with _said_in_a_sentence():
-        observations = dict(_observation(option) for option in observation or ())
+        observations = dict(_observation(option) for option in observation)
         url = record_url(database)
         upgrade_schema(parse_url(url))
         lines = read_file(file, form, observations)
@@ -81,32 +110,14 @@ def _observation(text: str) -> tuple[str, str]:
     return code, event
 
 
-@app.command("list")
-def list_(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many rows.")] = 20,
-    client: Client = None,
-    subject: Annotated[str | None, typer.Option(help="Of this model, card or suggestion only.")] = None,
-    summary: Annotated[
-        bool,
-        typer.Option("--summary", help="Count them by client, model and value; say when each model's are mature."),
-    ] = False,
-    as_json: AsJson = False,
-    database: Database = None,
-) -> None:
-    """List outcomes with all their versions, the newest first, or count them.
-
-    Example: cds-hooks outcomes list --subject mortality_5y
-    """
-    if summary:
-        _summarise(record_url(database), as_json)
-        return
+def _list(limit: int, client: str | None, subject: str | None, as_json: bool, database: str | None) -> None:
     with _said_in_a_sentence():
-        outcomes = list_outcomes(record_url(database), limit, client, subject)
+        listed = list_outcomes(record_url(database), limit, client, subject)
     if as_json:
-        print_json([msgspec.to_builtins(outcome) for outcome in outcomes])
+        print_json([msgspec.to_builtins(outcome) for outcome in listed])
         return
     table = _table("received", "client", "kind", "outcome", "happened", "version", "decision")
-    for outcome in outcomes:
+    for outcome in listed:
         received = datetime.fromtimestamp(outcome.received_at / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
         sentence = f"{outcome.subject}: {outcome.value}"
         table.add_row(
@@ -118,53 +129,7 @@ def list_(
             str(outcome.version),
             outcome.decision or "",
         )
-    Console().print(table) if outcomes else typer.echo("No outcome is in the record.")
-
-
-def _refuse_unknown(model: str, labels: Collection[str]) -> None:
-    if model.partition("@")[0] not in labels:
-        names = ", ".join(labels)
-        raise failure(f"No model {model} has outcomes here; there are {names} (CDS_MODELS_FOLDER names a site's own).")
-
-
-@app.command()
-def dataset(
-    model: Annotated[str, typer.Argument(metavar="NAME", help="The model's id.")],
-    out: Annotated[Path, typer.Option(help="Where the table goes (CSV).")],
-    database: Database = None,
-) -> None:
-    """Write a model's mature estimates with what happened after them as a table for training and recalibration.
-
-    One row for each decision: its hashed patient, a fold by patient, the inputs as they were then, race and ethnicity
-    where recorded, the outcome under the model's own column, and the estimate. A decision is left out until its
-    horizon and label lag have passed, and where nobody reported whether the event came.
-
-    Exit codes: 0 written, 1 no decision is mature with a known outcome, or the record cannot be read.
-
-    Example: cds-hooks outcomes dataset readmission_30d --out tables/readmission_30d.csv
-    """
-    from cds_hooks.outcomes.followed import followed, table_rows
-    from cds_hooks.trusted_models import folder_of
-    from models_onnx.artifact.files import whole_file
-    from models_onnx.artifact.folder import read_manifest
-    from models_onnx.errors import ModelError
-
-    with said_in_a_sentence(RecordUnavailable, ModelError, OSError):
-        configured = settings()
-        labels = site_labels(configured)
-        _refuse_unknown(model, labels)
-        manifest = read_manifest(folder_of(model, configured) / model)
-        label = labels[manifest.id]
-        rows = list(followed(record_url(database), label, time_ns() // 1000))
-        if not rows:
-            raise failure(f"No decision of {model} is mature with a known outcome: nothing was written.")
-        lines = list(table_rows(rows, [item.name for item in manifest.features], manifest.outcome.column))
-        with whole_file(out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(lines[0]))
-            writer.writeheader()
-            writer.writerows(lines)
-    patients, events = len({row.patient for row in rows}), sum(row.event for row in rows)
-    typer.echo(f"{out}: {len(rows):,} rows of {patients:,} patients, {events:,} with the event.")
+    Console().print(table) if listed else typer.echo("No outcome is in the record.")
 
 
 def _summarise(url: str, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`cds-hooks serve` and `cds-hooks run`: the server, and the server showing itself at work."""
+"""`cds-hooks serve`: the server, which with --show shows itself at work."""
 
 import asyncio
 import gc
@@ -46,6 +46,9 @@ def serve(
     port: PortOption = 8085,
     any_host: AnyHostOption = False,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Server processes; one per core is plenty.")] = 1,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show the cards of a sample patient and of a drafted order, and go on.")
+    ] = False,
 ) -> None:
     """Serve until interrupted.
 
@@ -58,6 +61,12 @@ def serve(
     os.umask(0o077)  # every file that the server makes is for its own user only; workers inherit it
     sockets = [_listen(host, port, any_host=any_host), *_operator_sockets()]
     _check_start()
+    if show:
+        # imported here: most starts need neither a client nor a terminal
+        from cds_hooks.commands.showcase import show as show_cards
+
+        address = f"http://{host}:{sockets[0].getsockname()[1]}"
+        threading.Thread(target=show_cards, args=(address,), daemon=True).start()
     if workers == 1:
         _run_until_stopped(DrainingServer(server_config(1)), sockets)
     else:
@@ -159,20 +168,3 @@ async def _open_all() -> None:
     open_user_names(configured.record_user, configured.user_keys)
     await open_decision_log(configured.database_url).close()
     await open_trust(configured.trust_file, configured.public_url, configured.database_url).aclose()
-
-
-def run(host: HostOption = "127.0.0.1", port: PortOption = 8085) -> None:
-    """Serve, show the cards of a sample patient and of a drafted order, and go on serving until interrupted.
-
-    Example: cds-hooks run
-    """
-    os.umask(0o077)  # as in `serve`
-    listening = _listen(host, port)
-    _check_start()
-    address = f"http://{host}:{listening.getsockname()[1]}"
-    server = DrainingServer(server_config(1))
-    # imported here: `serve`, which starts more often, needs neither a client nor a terminal
-    from cds_hooks.commands.showcase import show
-
-    threading.Thread(target=show, args=(address,), daemon=True).start()
-    _run_until_stopped(server, [listening, *_operator_sockets()])

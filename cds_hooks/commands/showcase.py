@@ -1,4 +1,4 @@
-"""What `cds-hooks run` shows: the cards of a sample patient and of a drafted order."""
+"""What `cds-hooks serve --show` shows: the cards of a sample patient and of a drafted order."""
 
 from time import monotonic, sleep
 

@@ -77,7 +77,7 @@ def summary(figures: list[Figure]) -> str:
     if not figures:
         return (
             "0 figures: no calls were recorded in these days and the days before, and no outcomes were reported of "
-            "estimates whose horizon and label lag have passed (cds-hooks outcomes import; --label-days looks further "
+            "estimates whose horizon and label lag have passed (cds-hooks outcomes; --label-days looks further "
             "back, --until at other days)."
         )
     number = {state: sum(figure.state == state for figure in figures) for state in _STATES}

@@ -189,17 +189,24 @@ def summary(chart: Chart, on: AsOf = None, endpoint: EndpointName = None, as_jso
 
 @app.command()
 def ask(
-    chart: Chart,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="A question that the chart may answer.")],
+    chart: Annotated[
+        str, typer.Argument(metavar="[CHART]", help="A bundle of one patient; without it the documentation is asked.")
+    ],
+    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="What is asked.")] = None,
     on: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question from a chart with the entries that say it, or abstain. Exit code 3 where it abstains.
+    """Answer a question from a chart with the entries that say it, or abstain; without a chart, from our pages.
 
-    Example: cds-hooks text ask chart.json "What is the last potassium?"
+    Of the documentation the pages that answer are named, best first. Exit code 3 where it abstains.
+
+    Example: cds-hooks text ask "Why is a card not shown again?"
     """
-    with said_in_a_sentence(ChartsRefused):
-        resources = [resource for resource, _ in read_bundle(chart)]
+    if question is None:
+        _ask_pages(chart, as_json)
+        return
+    with said_in_a_sentence(ChartsRefused, OSError):
+        resources = [resource for resource, _ in read_bundle(Path(chart))]
     answer = ask_chart(resources, question, _day(on))
     if as_json:
         print_json(msgspec.to_builtins(answer))
@@ -209,15 +216,7 @@ def ask(
         raise typer.Exit(3)
 
 
-@app.command()
-def pages(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="A question about this product.")],
-    as_json: AsJson = False,
-) -> None:
-    """Find the pages of the documentation that answer a question, or abstain. Exit code 3 where it abstains.
-
-    Example: cds-hooks text pages "Why is a card not shown again?"
-    """
+def _ask_pages(question: str, as_json: bool) -> None:
     folder = pages_folder()
     if folder is None:
         raise failure("The pages are searched in the source; this installation has only the site at /docs/.")

@@ -1,4 +1,4 @@
-"""`cds-hooks model import` and `compile`: a model that was trained elsewhere."""
+"""`cds-hooks model import`: a model that was trained elsewhere."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +11,6 @@ from cds_hooks.commands.model.console import (
     Out,
     Replicates,
     Seed,
-    print_json,
-    print_markdown,
     problems,
     progress_bars,
 )
@@ -54,42 +52,3 @@ def import_(
         with progress_bars(as_json) as progress:
             trained = adopt(fitted, spec, data or settings().data_dir, out, seed, replicates, progress)
         publish_trained(trained, spec.parent, data, as_json)
-
-
-def compile_file(
-    model_file: Annotated[Path, typer.Argument(metavar="MODEL_FILE", help="LightGBM text, XGBoost JSON, or ONNX.")],
-    reference: Annotated[Path, typer.Option(help="Rows of the reference cohort, CSV or CSV.gz with a header.")],
-    card: Annotated[Path, typer.Option(help="The model card, a JSON object; written into the file.")],
-    out: Annotated[Path, typer.Option(help="Where the ONNX file goes.")],
-    features: Annotated[
-        str | None,
-        typer.Option(help="Columns of the reference rows in the model's order, where the model file has no names."),
-    ] = None,
-    outcome: Annotated[
-        str | None, typer.Option(help="Column of the reference rows with 0 or 1: gives the observed rates.")
-    ] = None,
-    group: Annotated[
-        list[str] | None, typer.Option(help="NAME=INPUT,INPUT: explained as one; may be repeated.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="The model's id; default: the name of --out.")] = None,
-    version: Annotated[str, typer.Option(help="The model's version.")] = "0.0.0",
-    as_json: AsJson = False,
-) -> None:
-    """Compile a model file of another library to ONNX with exact contributions, proven before it is written.
-
-    The reference cohort is whom people are compared with; nobody of it should have been trained on. Pickles are
-    refused, whatever they hold. Exit codes: 0 written, 2 the file, the rows or the card cannot be used.
-
-    Example: cds-hooks model compile model.txt --reference cohort.csv.gz --card card.json --out model.onnx
-    """
-    with problems():
-        from models_onnx.workbench.release.compiling import compile_to_file, report_page
-
-        report = compile_to_file(
-            model_file, reference, card, out,
-            features=features, outcome=outcome, groups=group or (), name=name, version=version,
-        )  # fmt: skip
-    if as_json:
-        print_json(report)
-    else:
-        print_markdown(report_page(report, out))

@@ -1,6 +1,8 @@
 """`cds-hooks model list`, `card` and `dataset`: which models there are, their cards, and the tables of their inputs."""
 
+import csv
 from pathlib import Path
+from time import time_ns
 from typing import Annotated, Literal
 
 import typer
@@ -18,10 +20,13 @@ from cds_hooks.commands.model.console import (
     today,
     wide_console,
 )
+from cds_hooks.commands.options import Database, failure, said_in_a_sentence
+from cds_hooks.commands.record_options import record_url
 from cds_hooks.settings import settings
-from cds_hooks.trusted_models import own_keys
-from models_onnx.artifact.files import write_whole
-from models_onnx.errors import UnknownModel
+from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.trusted_models import folder_of, own_keys
+from models_onnx.artifact.files import whole_file, write_whole
+from models_onnx.errors import ModelError, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS
 
 Format = Literal["json", "html", "chai"]
@@ -90,18 +95,32 @@ def card(
 
 def dataset(
     name: Name,
-    table: Annotated[Path, typer.Option(help="A table with the columns of the model's own study.")],
     out: Annotated[Path, typer.Option(help="Write the rows to this file, as CSV.")],
+    table: Annotated[
+        Path | None, typer.Option(help="A table with the columns of the model's own study; else the record is read.")
+    ] = None,
     folder: Folder = ARTIFACTS,
     specs: Specs = None,
+    database: Database = None,
 ) -> None:
-    """Make the table of a model's inputs from the columns of its study, which `cds-hooks score` reads.
+    """Make a table of a model: its mature estimates in the record with what happened, or the inputs from a study.
 
-    Each row becomes `id`, the inputs and whom the study leaves out. A table from charts is made by `cds-hooks data`,
-    with --charts. Exit codes: 0 made, 2 the table cannot be used.
+    From the record, for training and recalibration: one row for each decision, with its hashed patient, a fold by
+    patient, the inputs as they were then, race and ethnicity where recorded, the outcome under the model's own column,
+    and the estimate. A decision is left out until its horizon and label lag have passed, and where nobody reported
+    whether the event came.
 
-    Example: cds-hooks model dataset mortality_5y --table tabular/nhanes_mortality.csv.gz --out rows.csv
+    With --table each row becomes `id`, the inputs and whom the study leaves out, which `cds-hooks score` reads. A table
+    from charts is made by `cds-hooks data`, with --charts.
+
+    Exit codes: 0 made, 1 no decision is mature with a known outcome, or the record cannot be read, 2 the table cannot
+    be used.
+
+    Example: cds-hooks model dataset readmission_30d --out tables/readmission_30d.csv
     """
+    if table is None:
+        _followed_table(name, out, record_url(database))
+        return
     with problems():
         from models_onnx.spec import get_spec
         from models_onnx.workbench.training.data.study_inputs import exclude_options, write_inputs
@@ -111,3 +130,30 @@ def dataset(
             count = write_inputs(spec, table, out, lambda done: progress("rows", done, done))
     next_command = f"cds-hooks score {name} {out} --out SCORES.csv{exclude_options(spec)}"
     typer.echo(f"{count:,} rows: {out}\nNext: {next_command}")
+
+
+def _followed_table(model: str, out: Path, url: str) -> None:
+    """Write the rows of a model's mature estimates with a known outcome."""
+    from cds_hooks.outcomes.followed import followed, table_rows
+    from cds_hooks.outcomes.labels import site_labels
+    from models_onnx.artifact.folder import read_manifest
+
+    with said_in_a_sentence(RecordUnavailable, ModelError, OSError):
+        configured = settings()
+        labels = site_labels(configured)
+        if model.partition("@")[0] not in labels:
+            raise failure(
+                f"No model {model} has outcomes here; there are {', '.join(labels)} (CDS_MODELS_FOLDER names a site's "
+                "own)."
+            )
+        manifest = read_manifest(folder_of(model, configured) / model)
+        rows = list(followed(url, labels[manifest.id], time_ns() // 1000))
+        if not rows:
+            raise failure(f"No decision of {model} is mature with a known outcome: nothing was written.")
+        lines = list(table_rows(rows, [item.name for item in manifest.features], manifest.outcome.column))
+        with whole_file(out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(lines[0]))
+            writer.writeheader()
+            writer.writerows(lines)
+    patients, events = len({row.patient for row in rows}), sum(row.event for row in rows)
+    typer.echo(f"{out}: {len(rows):,} rows of {patients:,} patients, {events:,} with the event.")

@@ -7,7 +7,6 @@ from cds_hooks.commands.lazy import Lazy, lazy_group
 COMMANDS = {
     "train": Lazy("model.train", "train"),
     "evaluate": Lazy("model.train", "evaluate"),
-    "compile": Lazy("model.adding", "compile_file"),
     "import": Lazy("model.adding", "import_"),
     "sign": Lazy("model.publishing", "sign"),
     "gates": Lazy("model.gates", "gates"),

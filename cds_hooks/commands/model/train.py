@@ -38,7 +38,7 @@ def train(
         bool, typer.Option("--check", help="Write nothing: train again and compare with the artifact in --out.")
     ] = False,
     table: Annotated[
-        Path | None, typer.Option(help="Train the next version on this table of outcomes dataset, in --out.")
+        Path | None, typer.Option(help="Train the next version on this table of model dataset, in --out.")
     ] = None,
     version: Annotated[str | None, typer.Option(help="With --table: its number; else the next minor one.")] = None,
     specs: Specs = None,

@@ -1,6 +1,6 @@
-"""`cds-hooks rules coverage`: which checks exist for each drug and test of the tables, and which do not."""
+"""`cds-hooks rules show --coverage`: which checks exist for each drug and test of the tables, and which do not."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from msgspec import to_builtins
@@ -19,32 +19,12 @@ from cards.rules.engine.coverage import (
     study_in_words,
 )
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.commands.options import AsJson, print_json
+from cds_hooks.commands.options import print_json
 from fhir.terminology.medication_names import read_order_name
 
 
-def coverage(
-    drug: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME",
-            help="The beginning of the name of an ingredient or a test, its RxNorm or LOINC code, or an order's words.",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show for each drug and test of the tables which checks exist and which do not.
-
-    A check exists where a rule names the drug or its class, or the order of imaging or of a test; it says nothing of
-    how much the rule covers, nor whether a site has approved it. The list of allergies is compared with every drug.
-    Without NAME the drugs that a rule is about are listed and the others counted; --json has them all.
-
-    A brand or the words of an order ("MRI brain with contrast") are read as an order is.
-
-    Exit code 1 where no ingredient and no test is called so.
-
-    Example: cds-hooks rules coverage warfarin
-    """
+def show_coverage(drug: str | None, as_json: bool) -> None:
+    """Print which checks exist for each drug and test, or for one; end with exit code 1 where none is called so."""
     rules = rule_book().rules
     drugs, orders = drug_coverage(rules), study_coverage(rules)
     if drug is not None:

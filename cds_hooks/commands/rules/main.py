@@ -17,7 +17,7 @@ from cds_hooks.commands.options import AsJson, Database, failure, print_json, sa
 from cds_hooks.commands.record import site_rules
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, simulate_folder
-from cds_hooks.commands.rules.coverage import coverage
+from cds_hooks.commands.rules.coverage import show_coverage
 from cds_hooks.commands.rules.new import new
 from cds_hooks.hold_back.rules_file import RulesFileError
 from cds_hooks.hold_back.standing import RuleCounts, count_rules, rule_standing
@@ -27,7 +27,6 @@ from cds_hooks.storage.decision import RecordUnavailable
 app = typer.Typer(no_args_is_help=True, help="Read, check and try out the medication rules.")
 app.command("check")(check)
 app.command("simulate")(simulate_folder)
-app.command("coverage")(coverage)
 app.command("new")(new)
 
 RulesFile = Annotated[
@@ -38,6 +37,9 @@ RulesFile = Annotated[
 @app.command()
 def show(
     rule: Annotated[str | None, typer.Argument(metavar="RULE", help="Its id; without it all rules are listed.")] = None,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="The checks of a drug or test, named in place of RULE, or of all.")
+    ] = False,
     family: Annotated[str | None, typer.Option(help="Of this family only.")] = None,
     to_review: Annotated[
         bool, typer.Option("--to-review", help="Print those not approved here, as a list with their versions.")
@@ -59,8 +61,17 @@ def show(
     The list of --to-review has one line for each rule: id, version, and behind `|` the note, which a rule that still
     needs a label check must have. Take out what you do not approve.
 
+    --coverage shows for each drug and test of the tables which checks exist and which do not, or for one that is named
+    by the beginning of its name, its RxNorm or LOINC code, a brand, or the words of an order ("MRI brain with
+    contrast"). A check exists where a rule names the drug or its class, or the order; it says nothing of how much the
+    rule covers, nor whether a site has approved it. Without a name the drugs that a rule is about are listed and the
+    others counted; --json has them all. Exit code 1 where nothing is called so.
+
     Example: cds-hooks rules show --family renal
     """
+    if coverage:
+        show_coverage(rule, as_json)
+        return
     with _said_in_a_sentence():
         if counts:
             _print_counts(count_rules(record_url(database), limit).rules, as_json)

@@ -2,15 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.artifact.files import write_whole
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import Groups, compile_fitted
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
@@ -57,10 +55,6 @@ class CompilationReport:
     bytes: int
     sha256: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class CompiledModel:
@@ -68,10 +62,6 @@ class CompiledModel:
 
     content: bytes
     report: CompilationReport
-
-    def save(self, path: Path | str) -> None:
-        """Write the file."""
-        write_whole(Path(path), self.content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""From the table of `outcomes dataset` to a new version of a model: its renewal, the words of its card, its files."""
+"""From the table of `model dataset` to a new version of a model: its renewal, the words of its card, its files."""
 
 import csv
 import gzip
@@ -90,7 +90,7 @@ def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:
     wanted = {"row", "patient", "fold", "year", manifest.outcome.column}
     if is_of_outcomes and (absent := sorted(wanted - rows[0].keys())):
         raise TrainingRefused(
-            f"{table.name} lacks {', '.join(absent)}; cds-hooks outcomes dataset {manifest.id} --out FILE writes it"
+            f"{table.name} lacks {', '.join(absent)}; cds-hooks model dataset {manifest.id} --out FILE writes it"
         )
     years = sorted({row["year"] for row in rows}) if is_of_outcomes else [f"{table.name}, years not recorded"]
     return Renewal(

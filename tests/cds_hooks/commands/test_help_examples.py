@@ -23,26 +23,20 @@ NOT_RUN = {
     "text note": "needs a letter: tests/fhir/notes/test_reading.py",
     "text predict": "needs a folder of notes: tests/cds_hooks/text",
     "text evaluate": "needs a folder of notes: tests/cds_hooks/text",
-    "text ask": "needs a chart with a potassium: tests/cds_hooks/text",
     "terminology import": "needs the releases: tests/cards/vaccines/test_importing.py",
     "check": "asks a part of the kit for a minute: tests/test_docs.py types the same options",
-    "run": "serves until it is interrupted: tests/test_make.py starts it",
     "serve": "serves until it is interrupted: tests/cds_hooks/commands/test_serve.py starts it",
     "model train": "trains for minutes: .ci/run trains every model again and compares the files",
     "model evaluate": "trains each fold again for minutes: tests/models_onnx/workbench/training evaluates small tables",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_artifacts.py",
     "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_artifacts.py brings one",
-    "model compile": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_compile.py brings one",
-    "model dataset": "needs the table of a study: tests/models_onnx/workbench/training/data writes one",
+    "model dataset": "needs mature outcomes: tests/cds_hooks/outcomes/test_followed.py records some",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
     "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/batch/test_bulk_export.py serves one",
     "release compare": "needs a second version of a model: tests/operations/test_model_versions.py has one",
     "accounts": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
-    **dict.fromkeys(
-        ("events show", "events mend"), "needs feeds: tests/cds_hooks/commands/test_events.py declares one"
-    ),
-    "outcomes dataset": "needs mature outcomes: tests/cds_hooks/outcomes/test_followed.py records some",
+    "events": "needs feeds: tests/cds_hooks/commands/test_events.py declares one",
     "trust check": "asks the key set's address on the network: tests/cds_hooks/security serves one on this machine",
 }
 """Commands whose example is only parsed (test_misuse.py), and where the command is run instead."""

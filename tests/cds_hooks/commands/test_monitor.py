@@ -58,7 +58,7 @@ def test_with_all_every_figure_is_listed_and_without_any_no_table_is_drawn(
     assert alone == ["1 figures: 0 to act on, 0 to watch, 1 good, 0 insufficient (too few were counted to know)."]
     assert " ".join(printed([], [], False, capsys, monkeypatch)) == (
         "0 figures: no calls were recorded in these days and the days before, and no outcomes were reported of "
-        "estimates whose horizon and label lag have passed (cds-hooks outcomes import; --label-days looks further "
+        "estimates whose horizon and label lag have passed (cds-hooks outcomes; --label-days looks further "
         "back, --until at other days)."
     )
 

@@ -13,7 +13,7 @@ from tests.cds_hooks.storage.samples import a_decision, store
 
 NOTHING = (
     "0 figures: no calls were recorded in these days and the days before, and no outcomes were reported of estimates "
-    "whose horizon and label lag have passed (cds-hooks outcomes import; --label-days looks further back, --until at "
+    "whose horizon and label lag have passed (cds-hooks outcomes; --label-days looks further back, --until at "
     "other days)."
 )
 

@@ -20,7 +20,11 @@ BASIS = b'{"as_of":"2026-01-01T00:00:00+00:00","scores":{"id":"mortality_5y","ve
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(app, ["outcomes", *words])
+    return run_command("outcomes", *words)
+
+
+def run_command(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
 
 
 def record(folder: Path) -> tuple[str, str]:
@@ -40,7 +44,7 @@ def record(folder: Path) -> tuple[str, str]:
 def test_a_file_is_taken_in_once_and_its_correction_is_the_next_version(tmp_path: Path) -> None:
     url, decision = record(tmp_path)
     (tmp_path / "o.csv").write_text("patient,event,at\np1,death,2026-11-21\nnobody,death,2026-11-21\n")
-    taken = ("import", str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
+    taken = (str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
     dry = run(*taken, "--dry-run")
     assert "1 outcomes would be joined to decisions, 0 of them new, 1 reports not joined" in dry.stdout
     first = run(*taken, "--json")
@@ -49,22 +53,22 @@ def test_a_file_is_taken_in_once_and_its_correction_is_the_next_version(tmp_path
     }  # fmt: skip
     assert "0 of them new" in run(*taken).stdout
     (tmp_path / "o.ndjson").write_text(json.dumps({"prediction": decision, "outcome": "unknown"}))
-    assert run("import", str(tmp_path / "o.ndjson"), *taken[2:]).exit_code == 0
-    listed = json.loads(run("list", "--json", "--database", url).stdout)
+    assert run(str(tmp_path / "o.ndjson"), *taken[1:]).exit_code == 0
+    listed = json.loads(run("--json", "--database", url).stdout)
     assert [(each["value"], each["version"], each["source"]) for each in listed] == [
         ("unknown", 2, "ndjson"), ("yes", 1, "csv"),
     ]  # fmt: skip
-    counted = json.loads(run("list", "--summary", "--json", "--database", url).stdout)
+    counted = json.loads(run("--summary", "--json", "--database", url).stdout)
     (one,) = counted["outcomes"]
     assert (one["subject"], one["value"], one["outcomes"], one["corrected"]) == ("mortality_5y", "unknown", 1, 1)
-    words = " ".join(run("list", "--summary", "--database", url).stdout.split())
+    words = " ".join(run("--summary", "--database", url).stdout.split())
     assert "mortality_5y: death within 1826.25 days; mature 3 days after that." in words
 
 
 def test_a_file_of_another_client_is_joined_to_nothing(tmp_path: Path) -> None:
     url, decision = record(tmp_path)
     (tmp_path / "o.ndjson").write_text(json.dumps({"prediction": decision, "outcome": "unknown"}))
-    done = run("import", str(tmp_path / "o.ndjson"), "--client", "other", "--database", url)
+    done = run(str(tmp_path / "o.ndjson"), "--client", "other", "--database", url)
     assert done.exit_code == 1
     assert "1 x unknown-prediction: No decision of this client has this id." in done.stdout
 
@@ -72,12 +76,12 @@ def test_a_file_of_another_client_is_joined_to_nothing(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
     url, _ = record(tmp_path)
     (tmp_path / "o.csv").write_text("a,b\n1,2\n")
-    wrong = run("import", str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
+    wrong = run(str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
     assert wrong.exit_code == 1
     assert "line 1: the columns of a CSV file of outcomes are" in wrong.output
-    option = run("import", "x", "--client", "a", "--observation", "12345-6", "--database", url)
+    option = run("x", "--client", "a", "--observation", "12345-6", "--database", url)
     assert (option.exit_code, "write system|code=event" in option.output) == (1, True)
-    assert run("list", "--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
+    assert run("--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
 
 
 def test_a_report_of_what_was_taken_in_counts_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,46 +115,46 @@ def test_reports_are_joined_in_parts_and_refusals_keep_their_line(
     monkeypatch.setattr("cds_hooks.outcomes.joining._REPORTS_AT_ONCE", 2)
     rows = "".join(f"{patient},death,2026-11-21\n" for patient in ("a", "b", "p1", "c", "d"))
     (tmp_path / "o.csv").write_text(f"patient,event,at\n{rows}")
-    done = run("import", str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url, "--json")
+    done = run(str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url, "--json")
     assert json.loads(done.stdout) == {
         "joined": 1,
         "stored": 1,
         "refused": [{"index": index, "reason": "no-prediction"} for index in (0, 1, 3, 4)],
     }
-    (listed,) = json.loads(run("list", "--json", "--database", url).stdout)
+    (listed,) = json.loads(run("--json", "--database", url).stdout)
     assert listed["decision"] == decision
 
 
 def test_outcomes_are_drawn_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url, decision = record(tmp_path)
-    assert run("list", "--database", url).stdout == "No outcome is in the record.\n"
-    assert run("list", "--summary", "--database", url).stdout.splitlines()[0] == "No outcome is in the record."
+    assert run("--database", url).stdout == "No outcome is in the record.\n"
+    assert run("--summary", "--database", url).stdout.splitlines()[0] == "No outcome is in the record."
     (tmp_path / "o.csv").write_text("patient,event,at\np1,death,2026-11-21\n")
-    run("import", str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
+    run(str(tmp_path / "o.csv"), "--client", "a hospital", "--database", url)
     monkeypatch.setenv("COLUMNS", "140")
-    lines = [line.split() for line in run("list", "--database", url).stdout.splitlines() if line.strip(" ─")]
+    lines = [line.split() for line in run("--database", url).stdout.splitlines() if line.strip(" ─")]
     assert lines[0] == ["received", "client", "kind", "outcome", "happened", "version", "decision"]
     (row,) = lines[1:]
     assert row[2:] == ["a", "hospital", *row[4:]]
     assert row[-1] == decision
     assert {"mortality_5y:", "yes", "2026-11-21", "1"} <= set(row)
-    counted = run("list", "--summary", "--database", url).stdout.splitlines()
+    counted = run("--summary", "--database", url).stdout.splitlines()
     table = [line.split() for line in counted if line.strip(" ─")][:2]
     assert table[0] == ["client", "kind", "subject", "value", "outcomes", "corrected"]
     assert table[1][-4:] == ["mortality_5y", "yes", "1", "0"]
-    assert run("list", "--subject", "another", "--database", url).stdout == "No outcome is in the record.\n"
-    assert run("list", "--client", "another", "--database", url).stdout == "No outcome is in the record.\n"
+    assert run("--subject", "another", "--database", url).stdout == "No outcome is in the record.\n"
+    assert run("--client", "another", "--database", url).stdout == "No outcome is in the record.\n"
 
 
 def test_a_model_without_outcomes_is_refused(tmp_path: Path) -> None:
     url, _ = record(tmp_path)
-    done = run("dataset", "nothing", "--out", str(tmp_path / "t.csv"), "--database", url)
+    done = run_command("model", "dataset", "nothing", "--out", str(tmp_path / "t.csv"), "--database", url)
     assert done.exit_code == 1
     start, _, names = done.stderr.partition("; there are ")
     assert start == "No model nothing has outcomes here"
     assert names.endswith(" (CDS_MODELS_FOLDER names a site's own).\n")
     assert "mortality_5y" in names
-    done = run("dataset", "mortality_5y", "--out", str(tmp_path / "t.csv"), "--database", url)
+    done = run_command("model", "dataset", "mortality_5y", "--out", str(tmp_path / "t.csv"), "--database", url)
     assert done.exit_code == 1
     assert done.stderr == "No decision of mortality_5y is mature with a known outcome: nothing was written.\n"
     assert not (tmp_path / "t.csv").exists()

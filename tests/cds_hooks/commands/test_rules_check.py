@@ -320,13 +320,13 @@ PSA = ["PSA", "none", "interaction, kidney, allergy"]
     ],
 )
 def test_the_checks_of_a_name_are_listed(name: str, rows: list[list[str]]) -> None:
-    code, shown, errors = run("coverage", name)
+    code, shown, errors = run("show", "--coverage", name)
     assert (code, _cells(shown), errors) == (0, rows, "")
 
 
 @pytest.mark.usefixtures("tables")
 def test_without_a_name_drugs_with_a_rule_are_listed_and_the_others_counted() -> None:
-    code, shown, errors = run("coverage")
+    code, shown, errors = run("show", "--coverage")
     assert (code, errors) == (0, "")
     assert _cells(shown) == [
         HEAD_OF_DRUGS,
@@ -349,10 +349,10 @@ def test_the_coverage_is_json_with_every_member() -> None:
     row = {"rxcui": "2", "name": "abd", "checks": {"allergy": ["all"]}, "lacks": ["interaction", "kidney"]}
     counts = {"interaction": 0, "kidney": 0, "allergy": 1, "drugs": 1, "drugs_with_a_rule": 0}
     checks = ["interaction", "kidney", "allergy"]
-    assert json.loads(run("coverage", "2", "--json")[1]) == {
+    assert json.loads(run("show", "--coverage", "2", "--json")[1]) == {
         "checks": checks, "drugs": [row], "orders": [], "tests": [], "counts": counts,
     }  # fmt: skip
-    whole = json.loads(run("coverage", "--json")[1])
+    whole = json.loads(run("show", "--coverage", "--json")[1])
     assert whole["counts"] == {"interaction": 1, "kidney": 0, "allergy": 2, "drugs": 3, "drugs_with_a_rule": 1}
     assert whole["orders"][1] == {"words": "PSA", "loincs": ["13"], "checks": {}, "lacks": checks}
     assert whole["tests"][1] == {"key": "f", "words": "Ferritin", "read_by": [], "ordered_by": ["r3"]}
@@ -361,7 +361,7 @@ def test_the_coverage_is_json_with_every_member() -> None:
 
 @pytest.mark.usefixtures("tables")
 def test_a_name_of_nothing_is_said() -> None:
-    assert run("coverage", "unknown") == (
+    assert run("show", "--coverage", "unknown") == (
         1,
         "",
         "No ingredient or test of the tables is called unknown, nor is that the code of one. An order whose words are "

@@ -32,7 +32,7 @@ def test_run_shows_both_cards_and_ends_on_interrupt(tmp_path: Path) -> None:
     environment = os.environ | {"CDS_DATABASE_URL": f"sqlite:///{tmp_path}/record.sqlite3", "PYTHONUNBUFFERED": "1"}
     with (tmp_path / "out").open("w") as out:
         process = subprocess.Popen(
-            [COMMAND, "run", "--port", str(port)], cwd=tmp_path, env=environment, stdout=out, stderr=out
+            [COMMAND, "serve", "--show", "--port", str(port)], cwd=tmp_path, env=environment, stdout=out, stderr=out
         )
         try:
             for _ in range(300):

@@ -231,13 +231,16 @@ def test_feeds_that_are_declared_wrongly_are_named(
         serve._check_events()
 
 
-def test_run_shows_the_cards_beside_the_server_it_starts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_shows_the_cards_beside_the_server_it_starts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     from cds_hooks.commands import showcase
 
     done: list[Any] = []
     listening: Any = SimpleNamespace(getsockname=lambda: ("127.0.0.1", 4711))
     monkeypatch.setattr(os, "umask", lambda mask: done.append(mask))
-    monkeypatch.setattr(serve, "_listen", lambda host, port: listening if (host, port) == ("localhost", 1) else None)
+    monkeypatch.setattr(gc, "disable", lambda: None)
+    monkeypatch.setattr(
+        serve, "_listen", lambda *address, any_host: listening if address == ("localhost", 1) else any_host
+    )
     monkeypatch.setattr(serve, "_check_start", lambda: done.append("checked"))
     monkeypatch.setattr(serve, "_operator_sockets", lambda: ["operator"])
     monkeypatch.setattr(serve, "DrainingServer", lambda config: ("server", config.workers))
@@ -254,7 +257,7 @@ def test_run_shows_the_cards_beside_the_server_it_starts(site: Site, monkeypatch
         done.append(what)
 
     monkeypatch.setattr(serve, "_run_until_stopped", run)
-    serve.run("localhost", 1)
+    serve.serve("localhost", 1, show=True)
     assert done == [
         0o077, "checked", ("http://localhost:4711", True), (("server", 1), [listening, "operator"]),
     ]  # fmt: skip

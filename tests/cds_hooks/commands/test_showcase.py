@@ -1,4 +1,4 @@
-"""What `cds-hooks run` and `cds-hooks samples` show, asked of fakes."""
+"""What `cds-hooks serve --show` and `cds-hooks samples` show, asked of fakes."""
 
 import json
 from typing import Any

@@ -79,10 +79,7 @@ def _lay_out(folder: Path) -> None:
 
 
 _OPTIONS = [
-    (words, command, option)
-    for words, command in COMMANDS
-    if words[0] not in ("run", "serve")
-    for option in _files_of(command)
+    (words, command, option) for words, command in COMMANDS if words[0] != "serve" for option in _files_of(command)
 ]
 CASES = [
     pytest.param(*case, id=f"{' '.join(case[0])} {case[2].opts[0]}", marks=[pytest.mark.slow] if number % 3 else [])

@@ -120,8 +120,8 @@ def test_questions_over_pages_are_predicted_and_scored(folder: Path) -> None:
     (folder / "docs_questions.jsonl").write_bytes(orjson.dumps(row) + b"\n" + orjson.dumps(other))
     figures = orjson.loads(_run("evaluate", str(folder), "--json"))["docs"]
     assert [share["share"] for share in figures["shares"].values()] == [1.0, 1.0]
-    assert "docs/operations/replay.md" in _run("pages", "How is a decision replayed?")
-    assert CliRunner().invoke(app, ["pages", "What is the fee?"]).exit_code == 3
+    assert "docs/operations/replay.md" in _run("ask", "How is a decision replayed?")
+    assert CliRunner().invoke(app, ["ask", "What is the fee?"]).exit_code == 3
 
 
 def test_what_is_shown_under_an_attack_is_predicted(folder: Path, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
-"""Rows of inputs: arrays or data frames as callers have them, and a reference cohort from CSV (also .gz)."""
+"""Rows of inputs: arrays or data frames, as callers have them."""
 
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,45 +11,6 @@ from numpy.typing import NDArray
 from models_onnx.errors import CompileRefused
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class CohortRows:
-    """Inputs [n, F] in the order asked for, NaN where empty, and the outcome of each row where one was asked for."""
-
-    X: Array
-    outcomes: NDArray[np.int64] | None
-
-
-def read_rows(path: Path, features: Sequence[str], outcome: str | None = None) -> CohortRows:
-    """Read the rows of a CSV file with a header (also .gz); empty, NA, NaN, null and none are missing.
-
-    Raises:
-        CompileRefused: a column is not there or holds something else; a value is a patient's and is not repeated.
-    """
-    import pandas as pd
-
-    if not path.is_file():
-        raise CompileRefused(f"{path} is not there")
-    wanted = [*features, *([outcome] if outcome else [])]
-    try:
-        header = list(pd.read_csv(path, nrows=0).columns)
-    except pd.errors.EmptyDataError:
-        header = []
-    if absent := [name for name in wanted if name not in header]:
-        raise CompileRefused(f"{path.name} has no column {', '.join(absent)}")
-    rows = pd.read_csv(path, usecols=wanted, na_values=["na", "none", "None", "NONE"], skipinitialspace=True)[wanted]
-    if rows.empty:
-        raise CompileRefused(f"{path.name} has no rows")
-    for name in wanted:
-        if not pd.api.types.is_numeric_dtype(rows[name]):
-            raise CompileRefused(f"{path.name}: column {name} holds text; code it as the model was trained on")
-    table = rows.to_numpy(dtype=np.float64)
-    if not outcome:
-        return CohortRows(table, None)
-    if not np.isin(table[:, -1], (0.0, 1.0)).all():
-        raise CompileRefused(f"the outcome {outcome} of {path.name} is not 0 or 1 in every row")
-    return CohortRows(table[:, :-1], table[:, -1].astype(np.int64))
 
 
 # What LightGBM and XGBoost call columns that have no names.
