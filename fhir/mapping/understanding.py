@@ -322,7 +322,6 @@ _PREFERENCES: Final = frozenset({"75773-2", "81378-2", "95541-9", "86645-9"})
 
 _SMOKING: Final = "72166-2"
 _ANSWERS: Final = {"current": ("tobacco_use",), "former": ("tobacco_history",)}
-_NO_SMOKER: Final = ("never", "not current")
 
 
 def _finding(observation: Observation, code: CodeableConcept, resource: Json) -> tuple[tuple[str, ...], str]:
@@ -331,7 +330,7 @@ def _finding(observation: Observation, code: CodeableConcept, resource: Json) ->
         return (), "hypothetical"
     if any(coding.code == _SMOKING for coding in code.coding):
         status = read_smoking_answer(observation)[0]
-        return _ANSWERS.get(status or "", ()), "negated" if status in _NO_SMOKER else "affirmed"
+        return _ANSWERS.get(status or "", ()), "negated" if status in ("never", "not current") else "affirmed"
     meanings = {pregnancy_meaning(coding.system, coding.code) for coding in code.coding}
     if meanings & {"due", "gestation"}:
         return ("pregnancy",), "affirmed"

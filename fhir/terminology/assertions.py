@@ -52,6 +52,7 @@ class Token(Struct, frozen=True, gc=False):
 _TOKEN = re.compile(r"\d+\.\d+|[^\W_]+|[\n?.;:,()\[\]+/<>=%-]")
 _REACH: Final = 12
 """How many words a cue reaches where the table does not say it."""
+_OF_TOPICS: Final = 5  # how far back "diet sheet" and "serology" reach, which make a name their topic
 _FARTHEST: Final = 120
 """So many words and signs before a cue are looked at: signs that are passed over must not make a reading quadratic."""
 _WHOLE_SENTENCE: Final = 12
@@ -101,7 +102,7 @@ _FORWARD = frozenset(
 )
 _ENDS = frozenset({")", ",", ".", ";", "\n"})
 _END_HISTORY = frozenset({",", "with"})
-_ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "family"})
+_ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "non", "nej", "nei", "não", "family"})
 _TELL_WHEN = frozenset(
     {"in", "by", "via", "at", "with", "without", "w", "since", "during"}
     | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
@@ -256,8 +257,8 @@ class AssertedText:
             spaced = before is not None and before.end < token.start
             return spaced and (behind is None or behind.word in {",", ".", ";", "\n"})
         if cue.words == ("?",):
-            token = self.tokens[position]
-            is_behind = position > 0 and self.tokens[position - 1].end == token.start
+            is_last = position + 1 == len(self.tokens) or self.tokens[position + 1].word in _ENDS
+            is_behind = position > 0 and (is_last or self.tokens[position - 1].end == self.tokens[position].start)
             return is_behind == cue.kind.startswith("after")
         if cue.words in _ONLY_FIRST and cue.kind in _FORWARD:
             return position == 0 or self._is_boundary(position - 1) or self.tokens[position - 1].word == ","
@@ -324,6 +325,8 @@ class AssertedText:
     def _mark_back(self, position: int, cue: _Cue) -> None:
         """Mark the words before a cue, up to a sign or a cue that begins a new part of the sentence."""
         kind = cue.kind.partition(" ")[2]
+        if cue.reach == _OF_TOPICS and self.tokens[position - 1].word == ",":
+            return  # "gout, diet sheet given"
         for before in islice(self._words_before(position, cue.reach), cue.reach):
             if kind == "historical":
                 self._times[before] = "historical"
