@@ -4,10 +4,8 @@
 draft's own reason or of the problem list, drugs that are taken, and the route of the draft. Every row only withholds.
 """
 
-import csv
 import re
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from typing import Final, Literal, get_args
 
 from msgspec import Struct
@@ -18,6 +16,7 @@ from fhir.mapping.conditions import condition_status
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.late_pattern import late_pattern
+from fhir.terminology.package_tables import package_rows
 
 Kind = Literal["condition", "reason", "draft_reason", "taken", "route"]
 
@@ -78,8 +77,7 @@ def _at_word(words: tuple[str, ...]) -> str:
 
 def _read() -> Mapping[str, tuple[Exclusion, ...]]:
     by_drug: dict[str, tuple[Exclusion, ...]] = {}
-    text = files("cards").joinpath("replacements.csv").read_text("utf-8")
-    for row in csv.DictReader(text.splitlines()):
+    for row in package_rows("cards", "replacements.csv"):
         by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _exclusion(row))
     return by_drug
 

@@ -3,11 +3,9 @@
 Vaccine groups that are ordered already and still to be given are known too, so that no dose is suggested twice.
 """
 
-import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from datetime import date
-from importlib.resources import files
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -23,6 +21,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationRequest, ServiceRequest
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.medications import CVX
+from fhir.terminology.package_tables import package_rows
 
 # FHIR R4 request-status and medicationrequest-status: still to be done.
 _OPEN = frozenset({"draft", "active", "on-hold"})
@@ -354,8 +353,7 @@ class _SharedDecision(NamedTuple):
 
 
 def _read_shared_decisions() -> tuple[_SharedDecision, ...]:
-    table = files("cards.vaccines") / "data" / "shared_decisions.csv"
-    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+    rows = package_rows("cards.vaccines", "data/shared_decisions.csv")
     return tuple(
         _SharedDecision(
             row["group"],

@@ -3,11 +3,9 @@
 CDC, logic specification for ACIP recommendations: evidence of immunity. Tables: `data/immunity_results.csv`.
 """
 
-import csv
 import re
 from collections.abc import Iterator
 from datetime import date
-from importlib.resources import files
 from typing import Final
 
 from msgspec import Struct
@@ -20,6 +18,7 @@ from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Observation
 from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.package_tables import package_rows
 from fhir.terminology.vaccines import families_of_words
 
 _IMMUNE: Final = "IMMUNE"
@@ -40,10 +39,9 @@ class ImmunityResult(Struct, frozen=True):
 
 
 def _read_results() -> dict[str, ImmunityResult]:
-    text = (files("cards.vaccines") / "data" / "immunity_results.csv").read_text(encoding="utf-8")
     return {
         row["loinc"]: ImmunityResult(row["observation"], float(row["at_least"]) if row["at_least"] else None)
-        for row in csv.DictReader(text.splitlines())
+        for row in package_rows("cards.vaccines", "data/immunity_results.csv")
     }
 
 

@@ -8,13 +8,11 @@ Source of the doses by antigen: CDC, Logic Specification for ACIP Recommendation
 immunization history).
 """
 
-import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
-from importlib.resources import files
 from typing import Final
 
 from msgspec import Struct
@@ -40,6 +38,7 @@ from fhir.record.resources import Procedure
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system
 from fhir.terminology.medications import CVX_SYSTEMS
+from fhir.terminology.package_tables import package_rows
 
 
 class PatientObservation(Struct, frozen=True):
@@ -344,8 +343,7 @@ _OF_MEDICATIONS: Final = ("class", "ingredient")
 
 
 def _read_chart_terms() -> tuple[tuple[str, str, str], ...]:
-    table = files("cards.vaccines") / "data" / "chart_terms.csv"
-    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+    rows = package_rows("cards.vaccines", "data/chart_terms.csv")
     return tuple(
         (
             row["observation"],

@@ -5,10 +5,8 @@ were ordered today: diseases, values, pregnancy, allergies, pairs. What is order
 goes home by `discharge-medications`.
 """
 
-import csv
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from itertools import islice
 from typing import Final
 
@@ -38,6 +36,7 @@ from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
+from fhir.terminology.package_tables import package_rows
 
 SUBJECT: Final = MEDICATION_REVIEW
 FROM_YEARS: Final = 65
@@ -63,9 +62,11 @@ inform only once both are taken for long, and the daily acetaminophen that a dis
 @cache
 def _criteria() -> frozenset[str]:
     """Return what covers the criteria of STOPP: rules of the review and of contraindications, `rule/band` of others."""
-    text = files("cards.rules.families.review").joinpath("stopp.csv").read_text("utf-8")
     return frozenset(
-        criterion for row in csv.DictReader(text.splitlines()) for criterion in row["rules"].split(";") if criterion
+        criterion
+        for row in package_rows("cards.rules.families.review", "stopp.csv")
+        for criterion in row["rules"].split(";")
+        if criterion
     )
 
 

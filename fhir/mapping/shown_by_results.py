@@ -4,11 +4,9 @@ Potassium of 6.1 mmol/L is hyperkalemia, an ejection fraction of 35 % is a reduc
 which a result counts are in `fhir/terminology/tables/condition_results.csv`, each with its source.
 """
 
-import csv
 import operator
 from collections.abc import Callable, Iterable
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from msgspec import Struct
@@ -17,6 +15,7 @@ from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS
+from fhir.terminology.medications import table_rows
 
 _SIDES: Final[dict[str, Callable[[float, float], bool]]] = {
     "lt": operator.lt,
@@ -48,9 +47,8 @@ def result_limits() -> dict[str, tuple[ResultLimit, ...]]:
     Raises:
         ValueError: A row names a group, an analyte or a side that there is not.
     """
-    text = (files("fhir.terminology") / "tables" / "condition_results.csv").read_text(encoding="utf-8")
     limits: dict[str, list[ResultLimit]] = {}
-    for line, row in enumerate(csv.DictReader(text.splitlines()), start=2):
+    for line, row in enumerate(table_rows("condition_results.csv"), start=2):
         limit = ResultLimit(
             row["group"], row["analyte"], row["side"], float(row["limit"]), float(row["max_age_days"]), row["source"]
         )

@@ -22,6 +22,7 @@ from fhir.terminology.imported import Meaning, meaning_of_name
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import medication_of_code, names_of_one_word, read_name, without_accents
 from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, table_rows
+from fhir.terminology.package_tables import shared
 from fhir.terminology.spelling import Spelling
 
 SameClass: TypeAlias = Literal["yes", "no", "ask", "severe", "held"]
@@ -286,7 +287,7 @@ def _read_memberships() -> Mapping[str, frozenset[str]]:
     memberships: dict[str, frozenset[str]] = {}
     for name, allergen_class in ALLERGEN_CLASSES.items():
         for rxcui in allergen_class.members:
-            memberships[rxcui] = memberships.get(rxcui, frozenset()) | {name}
+            memberships[rxcui] = shared(memberships.get(rxcui, frozenset()) | {name})
     return memberships
 
 
@@ -321,7 +322,8 @@ def _read_snomed_codes() -> Mapping[str, Allergen]:
     snomed_codes: dict[str, Allergen] = {}
 
     def add(code: str, allergen: Allergen) -> None:
-        snomed_codes[code] = snomed_codes.get(code, Allergen()) | allergen
+        allergen_before = snomed_codes.get(code)
+        snomed_codes[code] = allergen if allergen_before is None else allergen_before | allergen
 
     for row in table_rows("allergens.csv"):
         if row["kind"] == "snomed" and row["meaning"] == "class":

@@ -79,20 +79,22 @@ class _Cue(Struct, frozen=True, gc=False):
 class _CueNode(Struct, gc=False):
     """A step in the trie of cues: the words that can follow, and the cues that end here."""
 
-    following: dict[str, "_CueNode"]
-    cues: list[_Cue]
+    following: dict[str, "_CueNode"] | None = None
+    cues: tuple[_Cue, ...] = ()
 
 
 def _read_cues(subject: Subject) -> _CueNode:
-    root = _CueNode({}, [])
+    root = _CueNode()
     for row in table_rows("assertion_cues.csv"):
         for text in row["words"].split("|") if subject in row["of"].split(";") else ():
             words = tuple(token.word for token in tokens_of(text))
             node = root
             for word in words:
-                node = node.following.setdefault(word, _CueNode({}, []))
+                if node.following is None:
+                    node.following = {}
+                node = node.following.setdefault(word, _CueNode())
             names_vaccines = "vaccin" in text or "immuni" in text
-            node.cues.append(_Cue(words, row["kind"], int(row["reach"] or _REACH), names_vaccines))
+            node.cues += (_Cue(words, row["kind"], int(row["reach"] or _REACH), names_vaccines),)
     return root
 
 
@@ -184,7 +186,7 @@ class AssertedText:
         position, length = 0, len(self.tokens)
         while position < length:
             token = self.tokens[position]
-            cue = self._cue_at(position) if token.word in self._cues.following else None
+            cue = self._cue_at(position) if token.word in (self._cues.following or ()) else None
             if cue is None:
                 if self._is_boundary(position) or (token.word == "," and self._cues is not _CUES["problem"]):
                     active.clear()
@@ -238,9 +240,9 @@ class AssertedText:
     def _cues_from(self, position: int) -> Iterable[_Cue]:
         """Return the cues whose words stand here, longest first: one walk down the trie, whatever the table holds."""
         following = self._cues.following
-        ends: list[list[_Cue]] = []
+        ends: list[tuple[_Cue, ...]] = []
         for index in range(position, len(self.tokens)):
-            node = following.get(self.tokens[index].word)
+            node = following.get(self.tokens[index].word) if following is not None else None
             if node is None:
                 break
             if node.cues:

@@ -35,6 +35,7 @@ from msgspec import Struct
 
 from fhir.terminology.imported import is_used, meaning_of_code, plain_address
 from fhir.terminology.medication_strength import Strength, read_strengths
+from fhir.terminology.package_tables import package_rows
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 NDC = "http://hl7.org/fhir/sid/ndc"
@@ -106,9 +107,7 @@ class Orderable(Struct, frozen=True, gc=False):
 
 def table_rows(name: str) -> list[dict[str, str]]:
     """Return the rows of one of our tables."""
-    text = (files("fhir.terminology") / "tables" / name).read_text(encoding="utf-8")
-    header, *rows = csv.reader(text.splitlines())  # not DictReader, which fills up a row that is too short
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    return package_rows("fhir.terminology", f"tables/{name}")
 
 
 class IngredientRow(Struct, frozen=True, gc=False):

@@ -15,6 +15,7 @@ from fhir.terminology.imported import meaning_of_code
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import without_accents
 from fhir.terminology.medications import CVX_SYSTEMS, table_rows
+from fhir.terminology.package_tables import shared
 
 _WORD = late_pattern(r"[a-z0-9]+")
 _VACCINE = late_pattern(
@@ -76,7 +77,7 @@ def _read(column: str) -> Mapping[str, frozenset[str]]:
     families: dict[str, frozenset[str]] = {}
     for row in table_rows("vaccine_families.csv"):
         for key in filter(None, row[column].split(";")):
-            families[key] = families.get(key, frozenset()) | {row["family"]}
+            families[key] = shared(families.get(key, frozenset()) | {row["family"]})
     return families
 
 

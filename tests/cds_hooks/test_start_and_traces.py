@@ -172,7 +172,9 @@ def test_memory_is_kept_and_the_collector_looks_seldom(monkeypatch: pytest.Monke
     import ctypes
 
     asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: made(mallopt=lambda *given: asked.append(given)))
+    trimmed: list[int] = []
+    library = made(mallopt=lambda *given: asked.append(given), malloc_trim=trimmed.append)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
     threshold, frozen = gc.get_threshold(), gc.get_freeze_count()
     try:
         gc.disable()
@@ -182,6 +184,7 @@ def test_memory_is_kept_and_the_collector_looks_seldom(monkeypatch: pytest.Monke
         assert gc.get_freeze_count() > frozen
         # mallopt(3): M_TRIM_THRESHOLD -1, M_MMAP_THRESHOLD -3, M_ARENA_MAX -8
         assert asked == [(-1, 64 * 1024 * 1024), (-3, 32 * 1024 * 1024), (-8, 1)]
+        assert trimmed == [0]
         monkeypatch.setattr(ctypes, "CDLL", lambda _: made())
         settle_memory()
         assert len(asked) == 3

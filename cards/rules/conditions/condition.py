@@ -22,10 +22,10 @@ from msgspec.structs import force_setattr, replace
 
 from cards.extension import Fact
 from cards.rules.language.rule import DeclaredSelector, Positive, RuleError, Text, typed
-from cards.rules.language.trigger import shared
 from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
 from cards.rules.patient.session import EVERYTHING
 from cards.text import format_number
+from fhir.terminology.package_tables import shared
 from models_onnx.declarations import discover
 
 Truth: TypeAlias = bool | None

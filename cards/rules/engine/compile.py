@@ -7,9 +7,11 @@ first activates it, and knows of the others only what a start needs.
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, reduce
 from operator import or_
+from sys import intern
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from cards.card import OVERRIDE_SYSTEM, Coding
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, Predicate
@@ -28,12 +30,13 @@ from cards.rules.language.rule import (
     within,
 )
 from cards.rules.language.table import read_family, read_table
-from cards.rules.language.trigger import CompiledTrigger, Template, is_test, shared
+from cards.rules.language.trigger import CompiledTrigger, Template, is_test
 from cards.rules.patient.measurements import ESTIMATES
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, classes_of
+from fhir.terminology.package_tables import shared
 
 
 class CompiledOrder(Struct, frozen=True):
@@ -129,6 +132,9 @@ class RuleOutline(Struct, frozen=True):
     """The ingredients, classes and tests of its selectors."""
     is_for_any: bool
     is_for_tests: bool
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "keys", shared(frozenset(map(intern, self.keys))))  # as read, each has texts of its own
 
     @classmethod
     def of(cls, rule: CompiledRule) -> "RuleOutline":

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any
 
 from msgspec import Struct, to_builtins
 
@@ -15,6 +15,7 @@ from cards.rules.language.rule import DeclaredSelector, RuleError, Trigger
 from cards.text import capitalized
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import Ingredient, classes_of
+from fhir.terminology.package_tables import shared
 
 _MEMBERS = frozenset(
     {"ingredients", "classes", "exclude_classes", "systemic", "route", "dose_form_any", "washout_days", "any_drug"}
@@ -31,15 +32,6 @@ _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.
 
 TEST = "test:"
 """How the key of a group of studies and tests begins, beside the RxNorm codes of ingredients."""
-
-
-_Member = TypeVar("_Member")
-_SHARED: Final[dict[frozenset[Any], frozenset[Any]]] = {}
-
-
-def shared(members: frozenset[_Member]) -> frozenset[_Member]:
-    """Return the one set with these members: tens of thousands of conditions name a few thousand sets (12 MB less)."""
-    return _SHARED.setdefault(members, members)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,13 @@ row's source. A lookup key is what CPIC's recommendations are found by: a phenot
 HLA allele is there. Such an allele is a "gene" of its own here (`HLA-B*15:02`) with the keys positive and negative.
 """
 
-import csv
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Final
 
 from msgspec import Struct
+
+from fhir.terminology.package_tables import package_rows
 
 NO_RESULT = "No Result"
 POSITIVE, NEGATIVE = "positive", "negative"
@@ -38,9 +38,7 @@ class Allele(Struct, frozen=True, gc=False):
 
 def table_rows(name: str) -> list[dict[str, str]]:
     """Return the rows of one table of `data/`."""
-    text = (files("fhir.mapping.genomics") / "data" / name).read_text(encoding="utf-8")
-    header, *rows = csv.reader(text.splitlines())
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    return package_rows("fhir.mapping.genomics", f"data/{name}")
 
 
 GENES: Final[Mapping[str, Gene]] = {

@@ -1,10 +1,8 @@
 """Conditions on the allergy list: which entries are meant, how severe they are, what was given since."""
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from importlib.resources import files
 from typing import Any, Final
 
 from msgspec import Struct
@@ -33,6 +31,7 @@ from fhir.mapping.allergies import Allergy, allergies, allergies_to_class, aller
 from fhir.mapping.medications.active import last_order_after
 from fhir.record.datatypes import FhirTime
 from fhir.terminology.allergens import ALLERGEN_CLASSES, allergen_classes_of
+from fhir.terminology.package_tables import package_rows
 
 _LONGEST_REACTION, _LONGEST_NAME = 40, 30
 LONGEST_REACTION, LONGEST_NAME = "r" * _LONGEST_REACTION, "a" * _LONGEST_NAME
@@ -132,9 +131,8 @@ class Excipient(Struct, frozen=True):
 
 
 def _read_excipients() -> Mapping[str, tuple[Excipient, ...]]:
-    text = (files("cards.rules.families.allergy") / "excipients.csv").read_text("utf-8")
     by_drug: dict[str, tuple[Excipient, ...]] = {}
-    for row in csv.DictReader(text.splitlines()):
+    for row in package_rows("cards.rules.families.allergy", "excipients.csv"):
         words = "|".join(map(re.escape, filter(None, row["words"].split(";"))))
         excipient = Excipient(
             row["allergen_class"],

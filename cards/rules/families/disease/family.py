@@ -1,13 +1,12 @@
 """Diseases and values that forbid a drug: the placeholders and conditions that only these rules use."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Final
 
 from cards.rules.engine.family import Family, Placeholder, lab_placeholder
 from cards.rules.patient.context import RuleContext
 from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.package_tables import package_rows
 
 _RECENT_DAYS = 30
 _LIMITS_OF_RULES: Final = {
@@ -43,8 +42,7 @@ def _values() -> Mapping[str, Placeholder]:
     """Return a placeholder for each result of the rows and the rules, as far back as the oldest that a row reads."""
     limits = {analyte: set(values) for analyte, values in _LIMITS_OF_RULES.items()}
     days = dict.fromkeys(limits, _RECENT_DAYS) | {"cd4": 180}
-    table = files("cards.rules.families.disease").joinpath("label_values.csv").read_text("utf-8")
-    for row in csv.DictReader(table.splitlines()):
+    for row in package_rows("cards.rules.families.disease", "label_values.csv"):
         limits.setdefault(row["analyte"], set()).add(float(row["limit"]))
         days[row["analyte"]] = max(days.get(row["analyte"], 0), int(row["days"]))
     return {analyte: lab_placeholder(analyte, sorted(values), days[analyte]) for analyte, values in limits.items()}

@@ -17,9 +17,7 @@ rate of an infusion (`max_hourly`) and of one dose for each square metre of body
 `sources.csv` holds the documents.
 """
 
-import csv
-from collections.abc import Iterable, Mapping
-from importlib.resources import files
+from collections.abc import Mapping
 from math import inf
 from typing import Final
 
@@ -27,6 +25,7 @@ from msgspec import Struct
 
 from cards.rules.language.rule import Evidence, RuleError
 from cards.rules.language.site import site_head, site_rows
+from fhir.terminology.package_tables import package_rows
 
 _PACKAGE = "cards.rules.families.dose"
 _OLDEST = 200
@@ -153,9 +152,8 @@ def _read_plausible_doses() -> Mapping[str, PlausibleDose]:
     return {row["rxcui"]: PlausibleDose(row["drug"], float(row["recommended_mg_day"])) for row in rows}
 
 
-def _rows(name: str) -> Iterable[dict[str, str]]:
-    text = (files(_PACKAGE) / name).read_text(encoding="utf-8")
-    return csv.DictReader(text.splitlines())
+def _rows(name: str) -> list[dict[str, str]]:
+    return package_rows(_PACKAGE, name)
 
 
 def _evidence_of_site() -> dict[str, Evidence]:

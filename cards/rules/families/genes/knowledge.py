@@ -4,10 +4,8 @@ CPIC (tables of 2026-08-13, CC0 1.0) comes first; FDA's Table of Pharmacogenetic
 drugs that CPIC has no recommendation for and as an addition to the detail.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -18,6 +16,7 @@ from fhir.mapping.conditions import condition_status, doubt_of, find_condition
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.conditions import code_system
+from fhir.terminology.package_tables import package_rows
 
 AdviceIndicator: TypeAlias = Literal["silent", "info", "warning", "critical"]
 
@@ -82,9 +81,7 @@ class TestBefore(Struct, frozen=True):
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    text = (files("cards.rules.families.genes") / "data" / name).read_text(encoding="utf-8")
-    header, *rows = csv.reader(text.splitlines())
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    return package_rows("cards.rules.families.genes", f"data/{name}")
 
 
 def _action(row: Mapping[str, str]) -> Action:

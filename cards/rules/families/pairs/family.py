@@ -5,10 +5,8 @@ warning for a new start and information afterwards), `unless` what stays silent;
 of which a rule of its own speaks does not stand here.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.resources import files
 from itertools import product
 from typing import Final, cast
 
@@ -33,6 +31,7 @@ from cards.text import capitalized
 from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.record.resources import MedicationStatement
 from fhir.terminology.medications import INGREDIENTS, classes_of
+from fhir.terminology.package_tables import package_rows
 
 _PACKAGE: Final = "cards.rules.families.pairs"
 _FLUCONAZOLE: Final = "4450"
@@ -159,14 +158,10 @@ def _age_days(context: RuleContext) -> int | None:
     return record.birth_date.whole_days(record.as_of_epoch) if record.birth_date is not None else None
 
 
-def _rows(name: str) -> Iterator[dict[str, str]]:
-    yield from csv.DictReader(files(_PACKAGE).joinpath(name).read_text("utf-8").splitlines())
-
-
 def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
-    documents = {row.pop("id"): row for row in _rows("sources.csv")}
+    documents = {row.pop("id"): row for row in package_rows(_PACKAGE, "sources.csv")}
     pairs: dict[frozenset[str], tuple[Pair, ...]] = {}
-    for row in _rows("pairs.csv"):
+    for row in package_rows(_PACKAGE, "pairs.csv"):
         document = documents[row["source"]]
         section = row["section"] or document["section"]
         label = (
