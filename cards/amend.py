@@ -17,6 +17,7 @@ from cards.text import format_number
 from fhir.mapping.medications.dosage import quantity_days
 from fhir.mapping.medications.sig import Sig as ReadSig
 from fhir.mapping.medications.sig import read_sig
+from fhir.record.repair import objects_in
 from fhir.terminology.dosing import dose_unit
 
 Json = dict[str, Any]
@@ -46,6 +47,11 @@ def amend(drafted: DraftMedication, change: OrderChange, as_of: datetime) -> Jso
     if change.part is not None:
         change = replace(change, sig=_part_of(change.part, drafted), part=None)
     order: Json = _copied(drafted.draft.resource)
+    if "dosageInstruction" in order:
+        order["dosageInstruction"] = objects_in(order["dosageInstruction"])
+        for dosage in order["dosageInstruction"]:
+            if "doseAndRate" in dosage:
+                dosage["doseAndRate"] = objects_in(dosage["doseAndRate"])
     strength = _strength(drafted)
     product = _product(change, drafted, strength)
     if product is not None:
@@ -288,7 +294,8 @@ def _set_duration(order: Json, new_days: int, drafted: DraftMedication) -> None:
     if "expectedSupplyDuration" in dispense or not stated:
         dispense = _object_in(order, "dispenseRequest")
         dispense["expectedSupplyDuration"] = days(new_days)
-    fills = 1 + (dispense.get("numberOfRepeatsAllowed") or 0)
+    repeats = dispense.get("numberOfRepeatsAllowed")
+    fills = 1 + (repeats if isinstance(repeats, int) else 0)
     if fills > 1:
         dispense["numberOfRepeatsAllowed"] = 0
     fill_days = _fill_days(drafted, fills)

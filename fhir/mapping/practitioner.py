@@ -44,23 +44,23 @@ def _is_held(role: PractitionerRole, user: str, as_of: datetime) -> bool:
 def _roles_of(concept: CodeableConcept) -> set[str]:
     """Return the roles of its codes; of its words where no code is known."""
     codes, words, phrases = _table()
-    coded = {
-        role
-        for coding in concept.coding
-        for system, code, role in codes
-        if any(part in (coding.system or "") for part in _SYSTEMS[system]) and code.fullmatch(coding.code or "")
-    }
+    coded = set()
+    for coding in concept.coding:
+        address, code = coding.system or "", coding.code or ""
+        for system, parts in _SYSTEMS.items():
+            if any(part in address for part in parts):
+                # The first characters of a NUCC code name the profession: two that of a physician, four others.
+                for row_code in (code, f"{code[:4]}*", f"{code[:2]}*"):
+                    coded |= codes.get((system, row_code), set())
     return coded or {words[match] for match in phrases.findall(" ; ".join(concept.texts).casefold())}
 
 
 @cache
-def _table() -> tuple[list[tuple[str, re.Pattern[str], str]], dict[str, str], re.Pattern[str]]:
+def _table() -> tuple[dict[tuple[str, str], set[str]], dict[str, str], re.Pattern[str]]:
     rows = table_rows("practitioner_roles.csv")
-    codes = [
-        (row["system"], re.compile(re.escape(row["code"]).replace(r"\*", ".*")), row["role"])
-        for row in rows
-        if row["system"] in _SYSTEMS
-    ]
+    codes: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        codes.setdefault((row["system"], row["code"]), set()).add(row["role"])
     words = {row["code"]: row["role"] for row in rows if row["system"] == "text"}
     longest_first = sorted(words, key=len, reverse=True)
     return codes, words, re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b")

@@ -1,14 +1,18 @@
 """The client's own order after a change: each element that must change, and everything else as it came."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from cards.amend import NotChangeable, amend
 from cards.rules.language.rule import DosePart, OrderChange, Product, Sig
+from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.hardening.mutations import HOSTILE, places_in, with_value
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -262,6 +266,38 @@ def test_a_contained_medication_that_nothing_names_any_more_goes() -> None:
     assert (after["contained"], after["medicationCodeableConcept"]) == ([other], concept_of(P250))
     assert "medicationReference" not in after
     assert "contained" not in amended(by_reference | {"contained": [inside]}, OrderChange(product=P250))
+
+
+HOSTILE_CHANGES = (
+    OrderChange(sig=ONCE_DAILY),
+    OrderChange(sig=Sig("half", dose_share=0.5, times_per_day=2)),
+    OrderChange(sig=ONCE_DAILY, second=ONCE_DAILY),
+    OrderChange(sig=Sig("titrate by the level")),
+    OrderChange(product=P250),
+    OrderChange(duration_days=5),
+    OrderChange(start_in_hours=12),
+)
+
+
+@pytest.mark.parametrize("change", HOSTILE_CHANGES)
+def test_what_is_against_fhir_somewhere_in_an_order_ends_no_change(change: OrderChange) -> None:
+    rate = {"doseRange": {"low": {"value": 1}, "high": {"value": 2, "unit": "tablet"}}, **tablets(1)[0]}
+    dosage = {
+        "text": "1 tablet twice daily for 5 days",
+        "patientInstruction": "x",
+        "timing": TWICE,
+        "doseAndRate": [rate],
+    }
+    supply = {"quantity": {"value": 60}, "expectedSupplyDuration": {**DAYS, "value": 10}, "numberOfRepeatsAllowed": 3}
+    order = order_of(dosage, dispenseRequest=supply, contained=[{"resourceType": "Medication", "id": "m"}])
+    session = PatientSession(record_of({}, AS_OF), drafts_of(order))
+    for place in places_in(order):
+        for value in (*HOSTILE, [[None]], {"a": [None]}):
+            drafted = session.drafted[0]
+            resource = with_value(order, place, value)
+            draft = structs.replace(drafted.draft, resource=resource)
+            with suppress(NotChangeable):
+                amend(DraftMedication(draft, drafted.order, session.medications, lambda: None), change, AS_OF)
 
 
 # Supply and duration

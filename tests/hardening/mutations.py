@@ -54,13 +54,23 @@ values: SearchStrategy[Json] = st.sampled_from(HOSTILE) | st.recursive(
 )
 
 
-def _places(tree: Json, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+def places_in(tree: Json, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The paths of all members of a tree."""
     members: list[tuple[str | int, Json]] = []
     if isinstance(tree, dict):
         members = list(tree.items())
     elif isinstance(tree, list):
         members = list(enumerate(tree))
-    return [place for name, value in members for place in ((*path, name), *_places(value, (*path, name)))]
+    return [place for name, value in members for place in ((*path, name), *places_in(value, (*path, name)))]
+
+
+def with_value(tree: Json, place: tuple[str | int, ...], value: Json) -> Json:
+    """A copy of the tree with the value at the place."""
+    changed = holder = copy.deepcopy(tree)
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = copy.deepcopy(value)
+    return changed
 
 
 @st.composite
@@ -68,7 +78,7 @@ def mutated(draw: DrawFn, bases: list[Json], at_most: int = 4) -> Json:
     """One of the bases with up to `at_most` members deleted, replaced, wrapped, doubled or renamed."""
     tree = copy.deepcopy(draw(st.sampled_from(bases)))
     for _ in range(draw(st.integers(1, at_most))):
-        places = _places(tree)
+        places = places_in(tree)
         if places:
             _mutate(draw, tree, draw(st.sampled_from(places)))
     return tree
