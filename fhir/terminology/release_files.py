@@ -18,6 +18,7 @@ from fhir.terminology.imported import LONGEST_NAME, Meaning, Source, plain_code,
 from fhir.terminology.rf2 import Difference, NotARelease
 
 _LARGEST_MEMBER: Final = 8 * 1024**3
+_LONGEST_LINE: Final = 1_000_000
 _DATE: Final = re.compile(r"(?:19|20)\d{6}")
 _SHORTEST_NAME: Final = 5
 """Abbreviations have several meanings; only a table of the site may name them."""
@@ -38,7 +39,23 @@ class ReleaseFile:
 
     def lines(self, encoding: str = "utf-8-sig") -> IO[str]:
         """Return the text of the file; the caller closes it."""
-        return io.TextIOWrapper(self.open(), encoding=encoding, newline="")
+        lines = _Lines(self.open(), encoding=encoding, newline="")
+        lines.file = self.name
+        return lines
+
+
+class _Lines(io.TextIOWrapper):
+    """The lines of a file; none longer than any publisher's, so that an archive of one line fills no memory."""
+
+    file = ""
+
+    def __next__(self) -> str:  # type: ignore[override] # typeshed has the bytes of the class below
+        line: str = self.readline(_LONGEST_LINE)
+        if len(line) == _LONGEST_LINE:
+            raise NotARelease(f"{self.file}: a line is longer than {_LONGEST_LINE:,} characters")
+        if not line:
+            raise StopIteration
+        return line
 
 
 @dataclass(slots=True)
