@@ -10,7 +10,7 @@ the same.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, Final
 
@@ -29,8 +29,6 @@ LONGEST_SHORT: Final = 80
 NOT_READ: Final = "not read: too much text"
 _LONG: Final = re.compile(rb'"(?:[^"\\]|\\.){%d}' % (LONGEST_SHORT + 1))
 _LONG_WITHOUT_ESCAPES: Final = re.compile(rb'"[^"]{%d}' % (LONGEST_SHORT + 1))
-_ENTRIES_TOGETHER: Final = 32
-"""So many entries are looked through at once; mostly a few of a chart have a long text."""
 _QUOTE, _BACKSLASH = b'"\\'
 _LOOKED_UP: Final = frozenset({"reference", "system", "code", "id"})
 """Members whose texts are no prose, but looked up as they are."""
@@ -105,22 +103,15 @@ def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], li
 def long_texts_in(value: Any) -> list[LongTexts]:
     """Return the resources with long texts of a lean resource or Bundle."""
     long_texts = []
-    for resource in _with_long_texts(value):
+    resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
+    for resource in resources:
+        if not isinstance(resource, LeanResource) or not _may_be_long(resource):
+            continue
         long = LongTexts(resource, msgspec.json.decode(_encode(resource)), [], [])
         _collect(long.content, long)
         if long.prose or long.directions:
             long_texts.append(long)
     return long_texts
-
-
-def _with_long_texts(value: Any) -> Iterator[LeanResource]:
-    resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
-    for start in range(0, len(resources), _ENTRIES_TOGETHER):
-        together = resources[start : start + _ENTRIES_TOGETHER]
-        if _may_be_long(together):
-            yield from (
-                resource for resource in together if isinstance(resource, LeanResource) and _may_be_long(resource)
-            )
 
 
 def _may_be_long(value: Any) -> bool:

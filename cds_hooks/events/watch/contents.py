@@ -273,13 +273,13 @@ class Columns:
         if end % 12:
             return []
         since = max(end - STEPS_A_DAY, starts.of("unmapped"))
-        came = self._rare_of("unmapped", since)
-        codes = [code for code, count in came.items() if count >= 2 and count >= history.count(f"result:{code}", since)]
+        came, names = self._rare_of("unmapped", since), history.total(since)
+        codes = [code for code, count in came.items() if count >= 2 and count >= names[f"result:{code}"]]
         evidence = sum(came[code] for code in codes) * log(1 / max(rate, 0.005))
         if evidence < _NEW_EVIDENCE:
             return []
-        listed, messages = ", ".join(sorted(codes)[:6]), history.count("messages", since)
-        return [Signal(self._feed, "unmapped", listed, 1.0, since, messages, "unmapped")]
+        listed = ", ".join(sorted(codes)[:6])
+        return [Signal(self._feed, "unmapped", listed, 1.0, since, names["messages"], "unmapped")]
 
     def _replaced(self, history: History, since: int) -> str:
         """Return the unmapped code, and the code that it seems to replace: the one that most came short."""

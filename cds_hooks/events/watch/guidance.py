@@ -28,10 +28,6 @@ FIRST_CHECKS: Final = {
 PAUSED_FOR: Final = frozenset(
     {"unit", "shift", "stuck", "clock", "identifiers", "order", "flood", "resend", "duplicates", "errors"}
 )
-"""Kinds for which it is suggested to take nothing of the feed until the cause is clear: the sender keeps its messages.
-
-The server reads the keys of clients again by itself, at once where a token names a key that it does not have, so no
-act does that.
-"""
+"""Kinds for which it is suggested to take nothing of the feed until the cause is clear; the sender keeps its own."""
 REPLAYED_FOR: Final = frozenset({"errors", "unmapped"})
 """Kinds after which dead letters of the feed are taken in again."""

@@ -86,11 +86,6 @@ class History:
             total.update(self.recent[index])
         return total
 
-    def count(self, name: str, start: int) -> float:
-        """Return how often a name was counted since a step of the newest two days."""
-        first = max(len(self.recent) - (self.end - start), 0)
-        return sum(self.recent[index].get(name, 0.0) for index in range(first, len(self.recent)))
-
 
 @remembered("names of counts", entries=20_000, longest=120)
 def parts_of(name: str) -> tuple[str, str, int]:

@@ -201,9 +201,7 @@ def read_sig(words: str) -> Sig:
     sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
     as_needed = _AS_NEEDED.search(sentence) is not None
     frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=_maximum(maximum))
-    days, durations = frame.days, 0
-    if has_sign(sentence, _DURATION_SIGNS):
-        sentence, durations = _DURATION.subn(" ", sentence)
+    (sentence, durations), days = _DURATION.subn(" ", sentence), frame.days
     if durations > 1 and len(_amounts(sentence)) > 1:
         return structs.replace(frame, problem=_CHANGING)
     if _CHANGES.search(sentence):

@@ -30,12 +30,12 @@ def test_what_was_counted_since_a_step_is_that_of_the_newest_two_days() -> None:
     history = history_of([{"a": 1.0}, {"a": 2.0, "b": 7.0}, {"a": 4.0}])
     for start, a, b in ((MONDAY - 9, 7.0, 7.0), (MONDAY, 7.0, 7.0), (MONDAY + 1, 6.0, 7.0), (MONDAY + 2, 4.0, 0.0)):
         assert history.total(start) == Counter({"a": a, "b": b})
-        assert (history.count("a", start), history.count("b", start)) == (a, b)
+        assert (history.total(start)["a"], history.total(start)["b"]) == (a, b)
     assert history.total(MONDAY + 3) == Counter()
-    assert history.count("a", MONDAY + 3) == 0
+    assert history.total(MONDAY + 3)["a"] == 0
     long = history_of([{"a": 1.0}] * 600)
     assert long.total(MONDAY) == Counter({"a": 576.0})
-    assert long.count("a", MONDAY + 598) == 2
+    assert long.total(MONDAY + 598)["a"] == 2
 
 
 def test_a_step_is_learned_of_its_day_when_it_is_two_days_old() -> None:
