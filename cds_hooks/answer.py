@@ -77,6 +77,7 @@ from fhir.terminology.imported import in_use as tables_in_use
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
 _LONGEST_REFUSAL = 400
+_KEYS_OF_ROLES = ("userRoles", "userRole")
 
 
 class Source(Protocol):
@@ -591,10 +592,10 @@ class ReceivedBody:
         return SentChart(resources, refusals, keep_chart(chart, is_whole=keeps))
 
     def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:
-        """Return what the PractitionerRoles of the prefetch say of the user."""
+        """Return what the PractitionerRoles of the prefetch say; every key is read of a client with own names."""
         if "PractitionerRole" not in filled.state.looked_up:
             return ()
-        values = filled.values.values()
+        values = [filled.values[key] for key in _KEYS_OF_ROLES if key in filled.values] or filled.values.values()
         entries = [entry.resource for value in values if isinstance(value, Bundle) for entry in value.entry]
         return roles_of_user([*entries, *values], request.context.user_id or "", call.as_of)
 

@@ -516,9 +516,9 @@ def check_role(suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence
 
     Whoever has one role that orders, or a role that is not known, is offered everything.
     """
-    if not call.roles or not call.site.orders.keys() >= set(call.roles):
+    allowed = call.site.may_order(call.roles)
+    if allowed is None:
         return None
-    allowed = frozenset[str]().union(*(call.site.orders[role] for role in call.roles))
     if kinds := sorted({kind for action in suggestion.actions if (kind := _ordered_kind(action))} - allowed):
         roles, orders = " and ".join(call.roles), " and ".join(_IN_WORDS.get(kind, kind) for kind in kinds)
         text = f"Tell the prescriber: at this site the role {roles} does not order {orders}."

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cards.compose.high_alert import NOT_COVERED
 from cards.rules.engine.governance import (
-    MAY_ORDER,
     NEEDS_NOTE,
     Approval,
     Budget,
@@ -52,7 +51,7 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
         {rule: tuple(switch) for rule, switch in switches.items()},
         document.get("quiet_days", {}),
         tuple(_budget(budget) for budget in document.get("budget", ())),
-        MAY_ORDER | {row["name"]: frozenset(row["orders"]) for row in document.get("role", ())},
+        {row["name"]: frozenset(row["orders"]) for row in document.get("role", ())},
     )
 
 

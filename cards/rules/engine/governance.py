@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from functools import cache
 from itertools import chain
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
@@ -29,13 +29,6 @@ SUPPRESSION_DAYS: Final[Mapping[str, int]] = {"info": 90, "warning": 30, "critic
 
 No document gives such a period. These are the project's own: an answer to a critical finding counts for the session,
 a warning is repeated with the next month's prescription, and an information with the next quarter's.
-"""
-
-MAY_ORDER: Final[dict[str, frozenset[str]]] = dict.fromkeys(("nurse", "pharmacist", "trainee"), frozenset())
-"""What these roles may order where the site's file does not say otherwise: nothing; every other role may order all.
-
-The project's own choice, to be made by each site: laws and standing orders differ. In the United States nurses and
-pharmacists may give vaccines by a protocol where the law of the state allows it (CDC, MMWR 2003;52(4):69).
 """
 
 _MOVED: Final = 0.2
@@ -116,8 +109,21 @@ class SiteRules(Struct, frozen=True):
     switches: Mapping[str, tuple[Switch, ...]] = field(default_factory=dict)
     quiet_days: Mapping[str, int] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
-    orders: Mapping[str, frozenset[str]] = field(default_factory=lambda: MAY_ORDER)
-    """What a role may order: medications, vaccines, services; a role that is not named may order everything."""
+    orders: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What a role may order where the site's file says it: medications, vaccines, services."""
+    orders_nothing: ClassVar[frozenset[str]] = frozenset({"nurse", "pharmacist", "trainee"})
+    """The roles that order nothing where the site's file does not say otherwise; every other role orders everything.
+
+    The project's own choice, to be made by each site: laws and standing orders differ. In the United States nurses and
+    pharmacists may give vaccines by a protocol where the law of the state allows it (CDC, MMWR 2003;52(4):69).
+    """
+
+    def may_order(self, roles: Iterable[str]) -> frozenset[str] | None:
+        """Return what somebody with these roles may order; None for everything."""
+        nothing: frozenset[str] = frozenset()
+        of_roles = [self.orders.get(role, nothing if role in self.orders_nothing else None) for role in roles]
+        allowed = [kinds for kinds in of_roles if kinds is not None]
+        return nothing.union(*allowed) if allowed and len(allowed) == len(of_roles) else None
 
     def is_approved(self, rule: str, digest: str) -> bool:
         """Whether this version of the rule is approved."""

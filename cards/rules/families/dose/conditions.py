@@ -7,6 +7,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import SAME_DRUG, Condition, Truth, flag, medications_beside, needs
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
+from cards.rules.families.dose.rows import rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_PER_KG,
@@ -20,9 +21,7 @@ from cards.rules.families.dose.sums import (
     implausible,
     judged,
     labelled_from,
-    rows_for,
     total_mg,
-    under_tenth,
     wants_weight,
 )
 from cards.rules.families.dose.texts import amount, weight_gap
@@ -197,7 +196,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
     ),
     flag(
         "under_tenth",
-        lambda context: under_tenth(context) is not None,
+        lambda context: judged(context).under_tenth is not None,
         "a child's dose is under a tenth of every limit for each kilogram of the drug",
         frozenset({"age", "maximum"}),
         needs=WEIGHT,

@@ -8,16 +8,14 @@ from cards.rules.engine.family import Correction, Family
 from cards.rules.families.dose import texts
 from cards.rules.families.dose.conditions import CONDITIONS_OF_DOSES, why_unknown
 from cards.rules.families.dose.knowledge import EVIDENCE
+from cards.rules.families.dose.rows import ages_of_limits, limits_of, rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
     FAR_OVER_TARGET,
     TEN_FOLD,
-    ages_of_limits,
     implausible,
     labelled_from,
-    limits_of,
     plausible_doses_of,
-    rows_for,
 )
 from cards.rules.families.dose.texts import worst_excess
 from cards.rules.language.rule import Evidence, OrderChange, Sig

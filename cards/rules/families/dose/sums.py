@@ -6,22 +6,19 @@ order of the same product, are replaced by it and do not count.
 
 import math
 import re
-from collections.abc import Iterator
 
 from msgspec import Struct
 
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
+from cards.rules.families.dose.rows import dosages_of, infusion_hours, limits_of_route, rows_for
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
-from fhir.record.datatypes import Dosage
 from fhir.terminology.analytes import ANALYTES
 
-_TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
-_TWENTY_FOUR_HOURS = re.compile(r"\bxl\b|\b24 ?h(?:ou)?r", re.I)
 # What is over by less than this is a rounding of the product.
 _TOLERANCE = 1e-6
 TIMES_RECOMMENDED = 3.0
@@ -110,6 +107,8 @@ class Judged(Struct, frozen=True):
 
     excess: Excess | None
     is_unknown: bool
+    under_tenth: Excess | None
+    """The limit for each kilogram that a child's dose is nearest to, where it is under a tenth of each of them."""
 
 
 def taken_beside(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
@@ -151,43 +150,6 @@ def total_mg(context: RuleContext, rxcui: str) -> tuple[float | None, bool]:
     return drafted_mg + sum(amount for amount in beside if amount is not None), None not in beside
 
 
-# The form
-
-
-def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
-    """Whether a row for this form is meant; None where the order does not say the form."""
-    if not form:
-        return True
-    words = f"{medication.dose_form or ''} {medication.words}"
-    if not medication.is_slow_release:
-        return None if medication.dose_form is None else form == "immediate"
-    if form in ("immediate", "slow"):
-        return form == "slow"
-    patterns = {"12 h": _TWELVE_HOURS, "24 h": _TWENTY_FOUR_HOURS}
-    forms = [form_name for form_name, pattern in patterns.items() if pattern.search(words)]
-    return form in forms if forms else None
-
-
-def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator[Limit]:
-    """Yield the rows of the order's form. Where it does not say the form: of those that it may be only the highest.
-
-    A row without a form is about every form that has no row: where the order may be of one of these, its limit counts.
-    """
-    possible: dict[object, Limit] = {}
-    of_any_form = set()
-    for row in rows:
-        fits = _fits_form(row.form, medication)
-        kind = (row.per_dose, row.per_kg, row.per_week, row.population, row.per_hour, row.per_area)
-        if fits is True:
-            of_any_form |= set() if row.form or row.condition or row.setting else {kind}
-            yield row
-        elif fits is None and (not row.per_dose or row.route == "injected"):
-            highest = possible.get(kind)
-            if highest is None or row.most > highest.most:
-                possible[kind] = row
-    yield from (row for kind, row in possible.items() if kind not in of_any_form)
-
-
 # Maximum doses
 
 
@@ -210,79 +172,7 @@ def _judge(context: RuleContext) -> Judged:
             if isinstance(excess, Excess):
                 excesses.append(excess)
     worst = max(excesses, key=lambda excess: excess._rank, default=None)
-    return Judged(worst, is_unknown)
-
-
-_NEBULISED = re.compile(
-    r"\bneb|n[eé]buli[sz]|aerosolterapia|verne[bv]el|inhalationslösung|fertiginhalat", re.IGNORECASE
-)
-
-
-def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
-    """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
-    rows = LIMITS.get(rxcui, ())
-    if medication.systemic is False:
-        words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
-        return [row for row in rows if row.route == "nebulised"] if _NEBULISED.search(words) else []
-    route = "injected" if medication.is_injected or all(row.route.startswith("in") for row in rows) else ""
-    return [row for row in rows if row.route in (route, "any") or (row.route and row.route == medication.route)]
-
-
-def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
-    """Yield the rows about this drug for the age, its route and form, and whether they are those of the older.
-
-    A child for whom no row gives a dose is measured by the most that adults and older children are given; by no
-    amount for each kilogram, since small children may be given more of it.
-    """
-    medication, age = context.medication, context.age_years
-    rows = limits_of_route(rxcui, medication)
-    rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
-    rows = [row for row in rows if not row.per_hour or infusion_hours(context) is not None]
-    fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
-    for row in _of_this_form(fitting, medication):
-        yield row, False
-    if age is not None and age < ADULT_YEARS and not fitting:
-        older = [row for row in rows if row.is_for_adults or (age < row.ages.start and not row.per_kg)]
-        for row in _of_this_form([row for row in older if not row.condition], medication):
-            yield row, True
-
-
-_RUNS = re.compile(
-    r"infus|drip|gtt\b|continuous|titrat|\bpca\b|\bbag\b|\bover \d|\bin \d+ ?ml\b|/ ?\d* ?h(?:ou)?r?\b|/ ?min|per hour",
-    re.IGNORECASE,
-)
-
-
-def _is_given_in_doses(context: RuleContext) -> bool:
-    """Whether it is one dose, or one every so often, and no drip: a bag of a drip is no dose."""
-    dose = context.drafted.dose
-    if dose.single:
-        return True
-    texts = [context.medication.words, *(dosage.text or "" for dosage in context.drafted.order.dosageInstruction)]
-    runs = any(_RUNS.search(text[:500]) is not None for text in texts)
-    has_rate = any(rate.rateRatio or rate.rateQuantity for part in _dosages(context) for rate in part.doseAndRate)
-    return dose.times_per_day is not None and not runs and not has_rate
-
-
-_OVER = re.compile(
-    r"\b(?:over|during|in|über|ueber|sur|en|durante) (?P<count>\d{1,3}(?:[.,]\d{1,2})?)"
-    r"(?: ?(?:-|–|to) ?(?P<most>\d{1,3}(?:[.,]\d{1,2})?))? ?-?(?P<unit>h(?:ou|eu|o)?r?|std|stunde|min)",
-    re.IGNORECASE,
-)
-
-
-def infusion_hours(context: RuleContext) -> float | None:
-    """Return the hours over which one dose runs, by its words or its timing; the longer of two that are named."""
-    hours = []
-    for dosage in _dosages(context):
-        match = _OVER.search((dosage.text or "")[:500])
-        if match is not None:
-            count = float((match["most"] or match["count"]).replace(",", "."))
-            hours.append(count / 60.0 if match["unit"].lower() == "min" else count)
-        repeat = dosage.timing.repeat if dosage.timing is not None else None
-        if repeat is not None and repeat.duration and repeat.durationUnit in ("min", "h"):
-            hours.append(float(repeat.duration) / (60.0 if repeat.durationUnit == "min" else 1.0))
-    return max(hours, default=None) or None
+    return Judged(worst, is_unknown, _under_tenth(context))
 
 
 _PER_AREA = re.compile(
@@ -295,8 +185,8 @@ def _per_area(context: RuleContext, amount: float | None) -> tuple[float | None,
 
     The second value is whether that is all of it.
     """
-    texts = [(dosage.text or "")[:500] for dosage in _dosages(context)]
-    quantities = [part.doseQuantity for dosage in _dosages(context) for part in dosage.doseAndRate]
+    texts = [(dosage.text or "")[:500] for dosage in dosages_of(context)]
+    quantities = [part.doseQuantity for dosage in dosages_of(context) for part in dosage.doseAndRate]
     texts += [f"{quantity.value} {quantity.code or quantity.unit}" for quantity in quantities if quantity is not None]
     stated = [
         float(match["count"].replace(",", ".")) * (1000.0 if match["unit"].lower() == "g" else 1.0)
@@ -319,18 +209,6 @@ def _largest_m2(context: RuleContext) -> float | None:
     """Return the body surface of somebody of this weight, or the age's largest, who is as tall as a height may be."""
     weight = context.weight_kg or largest_plausible_kg(context.session.record)
     return math.sqrt(ANALYTES["body_height"].plausible_high * weight / 3600.0) if weight else None
-
-
-def _dosages(context: RuleContext) -> tuple[Dosage, ...]:
-    return context.drafted.order.dosageInstruction
-
-
-def _fits_weight(row: Limit, context: RuleContext) -> bool:
-    """Whether the row is for this weight; a row for a weight is for nobody whose weight is not known."""
-    weight = context.weight_kg
-    if row.weight_from_kg is not None and (weight is None or weight < row.weight_from_kg):
-        return False
-    return row.weight_to_kg is None or (weight is not None and weight <= row.weight_to_kg)
 
 
 def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool | None:
@@ -428,19 +306,20 @@ def _is_outpatient(context: RuleContext) -> bool:
 _UNDER = 0.1
 
 
-def under_tenth(context: RuleContext) -> Excess | None:
-    """Return the limit for each kilogram that a child's dose is nearest to, where it is under a tenth of each of them.
+def _under_tenth(context: RuleContext) -> Excess | None:
+    """Return the nearest limit for each kilogram where a child's dose is under a tenth of each of them.
 
     A single dose is left out, because a test dose is small, and so is a combination.
     """
     rxcuis = context.medication.rxcuis
-    if context.weight_kg is None or context.drafted.dose.single or len(rxcuis) != 1 or context.age_years is None:
+    is_child = context.age_years is not None and context.age_years < ADULT_YEARS
+    if not is_child or context.weight_kg is None or context.drafted.dose.single or len(rxcuis) != 1:
         return None
     rows = [row for row, of_adult in rows_for(context, rxcuis[0]) if row.per_kg and not (of_adult or row.condition)]
     doses = [Excess(row, amount, ()) for row in rows if (amount := _amount(row, context)[0])]
     nearest = max(doses, key=lambda dose: dose.times, default=None)
     is_under = nearest is not None and len(doses) == len(rows) and nearest.times < _UNDER
-    return nearest if is_under and context.age_years < ADULT_YEARS else None
+    return nearest if is_under else None
 
 
 def wants_weight(context: RuleContext) -> bool:
@@ -489,22 +368,6 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
 
 def _is_limited_in_mg(context: RuleContext, rxcui: str) -> bool:
     return any(not (row.per_kg or row.per_week or row.condition) for row, _ in rows_for(context, rxcui))
-
-
-def limits_of(medication: MedicationIdentity) -> int:
-    """How many limits there are for the drug by its route and, where that is known, its form, at any age."""
-    return len(ages_of_limits(medication))
-
-
-def ages_of_limits(medication: MedicationIdentity) -> tuple[range, ...]:
-    """Return the ages of these limits but those of an order that is given once, because most orders are not."""
-    rows = (row for rxcui in medication.rxcuis for row in limits_of_route(rxcui, medication))
-    return tuple(
-        row.ages
-        for row in rows
-        if not (row.population == "one dose" or row.condition or row.per_hour)
-        and _fits_form(row.form, medication) is not False
-    )
 
 
 def plausible_doses_of(medication: MedicationIdentity) -> int:

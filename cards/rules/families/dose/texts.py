@@ -6,14 +6,13 @@ from typing import Final
 
 from cards.rules.engine.family import Placeholder, TableRow, lab_placeholder
 from cards.rules.families.dose.knowledge import ADULT_YEARS, EVIDENCE, Limit
+from cards.rules.families.dose.rows import limits_of_route
 from cards.rules.families.dose.sums import (
     Excess,
     body_surface_m2,
     implausible,
     judged,
     labelled_from,
-    limits_of_route,
-    under_tenth,
     wants_weight,
 )
 from cards.rules.patient.context import RuleContext
@@ -42,7 +41,8 @@ def weight_gap(context: RuleContext) -> str:
 
 def worst_excess(context: RuleContext) -> Excess | None:
     """Return the worst excess, or the limit that a child's dose is far under."""
-    return judged(context).excess or under_tenth(context)
+    dose = judged(context)
+    return dose.excess or dose.under_tenth
 
 
 def _over_drug(context: RuleContext) -> str | None:

@@ -1,12 +1,15 @@
 """Values that forbid a drug, in words: within their days, with their date, never rounded across a limit."""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from cards.rules.engine.family import family_named, lab_placeholder, rule_families
-from cards.rules.families.disease.family import FAMILY
+from cards.rules.families.disease.family import _LIMITS_OF_RULES, FAMILY
 from tests.cards.rules.contexts import context_of
+from tests.conftest import ROOT
 
 Json = dict[str, Any]
 DRAFT: Json = {"drug": "metformin 500 MG Oral Tablet"}
@@ -67,3 +70,22 @@ def test_a_family_is_found_by_its_name_and_another_has_the_common_words_alone() 
     names = [family.name for family in rule_families()]
     assert names == sorted(names)
     assert {"disease", "review", "vaccines"} <= set(names)
+
+
+def _limits_in(declared: Any) -> Iterator[tuple[str, float]]:
+    """Yield each analyte with a limit that a rule compares it with."""
+    if isinstance(declared, dict):
+        limits = [declared[word] for word in ("gt", "ge", "lt", "le") if isinstance(declared.get(word), int | float)]
+        yield from ((declared["lab"], limit) for limit in limits if isinstance(declared.get("lab"), str))
+    for part in declared.values() if isinstance(declared, dict) else declared if isinstance(declared, list) else ():
+        yield from _limits_in(part)
+
+
+def test_the_limits_of_the_words_are_those_of_the_rules() -> None:
+    limits: dict[str, set[float]] = {}
+    for path in (ROOT / "cards/rules/families/disease").glob("d*.json"):
+        for analyte, limit in _limits_in(json.loads(path.read_text())):
+            limits.setdefault(analyte, set()).add(limit)
+    assert {analyte: limits[analyte] for analyte in _LIMITS_OF_RULES} == {
+        analyte: set(values) for analyte, values in _LIMITS_OF_RULES.items()
+    }

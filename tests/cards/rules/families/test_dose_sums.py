@@ -8,7 +8,8 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import needs
 from cards.rules.families.dose.family import FAMILY
 from cards.rules.families.dose.knowledge import LIMITS, Limit
-from cards.rules.families.dose.sums import Excess, rows_for, taken_beside
+from cards.rules.families.dose.rows import rows_for
+from cards.rules.families.dose.sums import Excess, taken_beside
 from cards.rules.language.rule import OrderChange, Sig
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept

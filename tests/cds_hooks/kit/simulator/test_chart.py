@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.kit.simulator.chart import ChartError, days_until, last_event, move_dates, read_chart, read_drafts
+from fhir.record.charts import MOST_UNPACKED_BYTES
 
 PATIENT = {"resourceType": "Patient", "id": "p1"}
 DRAFT = {"resourceType": "MedicationRequest", "id": "d1"}
@@ -65,7 +66,7 @@ def test_a_file_that_is_missing_or_broken_is_refused_with_a_sentence(tmp_path: P
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ChartError, match="is not JSON"):
         read_chart(tmp_path / "broken.json")
-    (tmp_path / "long.json.gz").write_bytes(gzip.compress(b" " * (64 * 1024 * 1024) + b"{}"))
+    (tmp_path / "long.json.gz").write_bytes(gzip.compress(b" " * MOST_UNPACKED_BYTES + b"{}"))
     with pytest.raises(ChartError, match=r"long\.json\.gz is over 67,108,864 bytes when unpacked: unpack it first"):
         read_chart(tmp_path / "long.json.gz")
     packed = gzip.compress(b"{}")

@@ -1,6 +1,6 @@
 """Writes an invented release of real size in the forms of its publishers, and measures what an import of it costs.
 
-    python -m benchmarks.releases FOLDER [CONCEPTS]
+    python -m maintenance.invented_release FOLDER [CONCEPTS]
 
 Without a number 500,000 concepts of SNOMED CT with 1.5 million descriptions in three languages are written as a
 snapshot in RF2, 100,000 names of RxNorm with their relations, and 100,000 codes of LOINC. Identifiers have their check
@@ -150,7 +150,7 @@ class Writer:
 def measure(folder: Path, files: Sequence[Path]) -> dict[str, Any]:
     """Import the files in a process of its own, and look codes and names up in another one."""
     index = folder / "invented.idx"
-    run = [sys.executable, "-m", "benchmarks.releases"]
+    run = [sys.executable, "-m", "maintenance.invented_release"]
     figures: dict[str, Any] = json.loads(
         subprocess.run([*run, "--import", index, *files], capture_output=True, text=True, check=True).stdout
     )

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import releases
-from benchmarks.releases import Writer, identifier
 from fhir.terminology.conditions import SNOMED, condition_groups_of
 from fhir.terminology.imported import use_index
 from fhir.terminology.importing import import_releases, snomed_roots
+from maintenance import invented_release
+from maintenance.invented_release import Writer, identifier
 
 
 @pytest.mark.parametrize("code", ["84114007", "73211009", "138875005", "387207008", "709044004"])
@@ -20,7 +20,7 @@ def test_the_check_digit_is_that_of_real_identifiers(code: str) -> None:
 def test_held_out_descendants_of_our_codes_are_read_as_what_stands_above_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releases, "_TABLES", 20)
+    monkeypatch.setattr(invented_release, "_TABLES", 20)
     writer = Writer(tmp_path, 41_000)
     files = writer.write()
     imported = import_releases(files, tmp_path / "invented.idx", lambda *_: None)

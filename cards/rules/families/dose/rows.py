@@ -1,0 +1,147 @@
+"""Which rows of limits are about an order: by its route, its form, how it is given, the age and the weight."""
+
+import re
+from collections.abc import Iterator
+
+from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, Limit
+from cards.rules.patient.context import RuleContext
+from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.record.datatypes import Dosage
+
+_TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
+_TWENTY_FOUR_HOURS = re.compile(r"\bxl\b|\b24 ?h(?:ou)?r", re.I)
+
+
+def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
+    """Whether a row for this form is meant; None where the order does not say the form."""
+    if not form:
+        return True
+    words = f"{medication.dose_form or ''} {medication.words}"
+    if not medication.is_slow_release:
+        return None if medication.dose_form is None else form == "immediate"
+    if form in ("immediate", "slow"):
+        return form == "slow"
+    patterns = {"12 h": _TWELVE_HOURS, "24 h": _TWENTY_FOUR_HOURS}
+    forms = [form_name for form_name, pattern in patterns.items() if pattern.search(words)]
+    return form in forms if forms else None
+
+
+def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator[Limit]:
+    """Yield the rows of the order's form. Where it does not say the form: of those that it may be only the highest.
+
+    A row without a form is about every form that has no row: where the order may be of one of these, its limit counts.
+    """
+    possible: dict[object, Limit] = {}
+    of_any_form = set()
+    for row in rows:
+        fits = _fits_form(row.form, medication)
+        kind = (row.per_dose, row.per_kg, row.per_week, row.population, row.per_hour, row.per_area)
+        if fits is True:
+            of_any_form |= set() if row.form or row.condition or row.setting else {kind}
+            yield row
+        elif fits is None and (not row.per_dose or row.route == "injected"):
+            highest = possible.get(kind)
+            if highest is None or row.most > highest.most:
+                possible[kind] = row
+    yield from (row for kind, row in possible.items() if kind not in of_any_form)
+
+
+_NEBULISED = re.compile(
+    r"\bneb|n[eé]buli[sz]|aerosolterapia|verne[bv]el|inhalationslösung|fertiginhalat", re.IGNORECASE
+)
+
+
+def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
+    """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
+    rows = LIMITS.get(rxcui, ())
+    if medication.systemic is False:
+        words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
+        return [row for row in rows if row.route == "nebulised"] if _NEBULISED.search(words) else []
+    route = "injected" if medication.is_injected or all(row.route.startswith("in") for row in rows) else ""
+    return [row for row in rows if row.route in (route, "any") or (row.route and row.route == medication.route)]
+
+
+def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
+    """Yield the rows about this drug for the age, its route and form, and whether they are those of the older.
+
+    A child for whom no row gives a dose is measured by the most that adults and older children are given; by no
+    amount for each kilogram, since small children may be given more of it.
+    """
+    medication, age = context.medication, context.age_years
+    rows = limits_of_route(rxcui, medication)
+    rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
+    rows = [row for row in rows if not row.per_hour or infusion_hours(context) is not None]
+    fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
+    for row in _of_this_form(fitting, medication):
+        yield row, False
+    if age is not None and age < ADULT_YEARS and not fitting:
+        older = [row for row in rows if row.is_for_adults or (age < row.ages.start and not row.per_kg)]
+        for row in _of_this_form([row for row in older if not row.condition], medication):
+            yield row, True
+
+
+_RUNS = re.compile(
+    r"infus|drip|gtt\b|continuous|titrat|\bpca\b|\bbag\b|\bover \d|\bin \d+ ?ml\b|/ ?\d* ?h(?:ou)?r?\b|/ ?min|per hour",
+    re.IGNORECASE,
+)
+
+
+def _is_given_in_doses(context: RuleContext) -> bool:
+    """Whether it is one dose, or one every so often, and no drip: a bag of a drip is no dose."""
+    dose = context.drafted.dose
+    if dose.single:
+        return True
+    texts = [context.medication.words, *(dosage.text or "" for dosage in context.drafted.order.dosageInstruction)]
+    runs = any(_RUNS.search(text[:500]) is not None for text in texts)
+    has_rate = any(rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
+    return dose.times_per_day is not None and not runs and not has_rate
+
+
+_OVER = re.compile(
+    r"\b(?:over|during|in|über|ueber|sur|en|durante) (?P<count>\d{1,3}(?:[.,]\d{1,2})?)"
+    r"(?: ?(?:-|–|to) ?(?P<most>\d{1,3}(?:[.,]\d{1,2})?))? ?-?(?P<unit>h(?:ou|eu|o)?r?|std|stunde|min)",
+    re.IGNORECASE,
+)
+
+
+def infusion_hours(context: RuleContext) -> float | None:
+    """Return the hours over which one dose runs, by its words or its timing; the longer of two that are named."""
+    hours = []
+    for dosage in dosages_of(context):
+        match = _OVER.search((dosage.text or "")[:500])
+        if match is not None:
+            count = float((match["most"] or match["count"]).replace(",", "."))
+            hours.append(count / 60.0 if match["unit"].lower() == "min" else count)
+        repeat = dosage.timing.repeat if dosage.timing is not None else None
+        if repeat is not None and repeat.duration and repeat.durationUnit in ("min", "h"):
+            hours.append(float(repeat.duration) / (60.0 if repeat.durationUnit == "min" else 1.0))
+    return max(hours, default=None) or None
+
+
+def dosages_of(context: RuleContext) -> tuple[Dosage, ...]:
+    """Return the instructions of the drafted order."""
+    return context.drafted.order.dosageInstruction
+
+
+def _fits_weight(row: Limit, context: RuleContext) -> bool:
+    """Whether the row is for this weight; a row for a weight is for nobody whose weight is not known."""
+    weight = context.weight_kg
+    if row.weight_from_kg is not None and (weight is None or weight < row.weight_from_kg):
+        return False
+    return row.weight_to_kg is None or (weight is not None and weight <= row.weight_to_kg)
+
+
+def limits_of(medication: MedicationIdentity) -> int:
+    """How many limits there are for the drug by its route and, where that is known, its form, at any age."""
+    return len(ages_of_limits(medication))
+
+
+def ages_of_limits(medication: MedicationIdentity) -> tuple[range, ...]:
+    """Return the ages of these limits but those of an order that is given once, because most orders are not."""
+    rows = (row for rxcui in medication.rxcuis for row in limits_of_route(rxcui, medication))
+    return tuple(
+        row.ages
+        for row in rows
+        if not (row.population == "one dose" or row.condition or row.per_hour)
+        and _fits_form(row.form, medication) is not False
+    )
