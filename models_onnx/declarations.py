@@ -101,7 +101,7 @@ class Declaration(Generic[T]):
     module: ModuleType
 
 
-def discover(
+def find_declared(
     package: str,
     name: str,
     kind: type[T],

@@ -20,7 +20,7 @@ from cds_hooks.dialects._dialect import MARKDOWN, VERSIONS, Dialect, Markdown, V
 from cds_hooks.dialects.standard import DIALECT as STANDARD
 from cds_hooks.protocol.hooks import MEDICATION_REFILL, ORDER_DISPATCH, Hook
 from fhir.record.datatypes import as_json_value
-from models_onnx.declarations import discover
+from models_onnx.declarations import find_declared
 from models_onnx.packages import Package, packages
 
 
@@ -75,7 +75,7 @@ def find_dialects() -> dict[str, Dialect]:
 
 @cache
 def _dialects_with(_packages: tuple[Package, ...]) -> dict[str, Dialect]:
-    return discover("cds_hooks.dialects", "DIALECT", Dialect, named_after_file=True)
+    return find_declared("cds_hooks.dialects", "DIALECT", Dialect, named_after_file=True)
 
 
 def profile_for(

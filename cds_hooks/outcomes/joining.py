@@ -39,7 +39,7 @@ REFUSALS: Final = {
 _REPORTS_AT_ONCE: Final = 500
 
 
-class Refusal(Struct, frozen=True):
+class NotJoined(Struct, frozen=True):
     """`index` counts the reports from 0; `reason` is one of `REFUSALS`."""
 
     index: int
@@ -50,7 +50,7 @@ class Joined(Struct):
     """What is to be stored, and which reports are not."""
 
     items: list[Outcome] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
+    refused: list[NotJoined] = field(default_factory=list)
 
 
 class Sender(Struct, frozen=True):
@@ -66,7 +66,7 @@ class Intake(Struct):
 
     joined: int = 0
     stored: int = 0
-    refused: list[Refusal] = field(default_factory=list)
+    refused: list[NotJoined] = field(default_factory=list)
 
 
 def take_reports(url: str, reports: Sequence[Report], sender: Sender, labels: Labels, *, stored: bool) -> Intake:
@@ -80,7 +80,7 @@ def take_reports(url: str, reports: Sequence[Report], sender: Sender, labels: La
         joined = join_reports(url, reports[start : start + _REPORTS_AT_ONCE], sender, labels)
         intake.joined += len(joined.items)
         intake.stored += len(store_outcomes(parse_url(url), joined.items)) if stored else 0
-        intake.refused += [Refusal(refusal.index + start, refusal.reason) for refusal in joined.refused]
+        intake.refused += [NotJoined(refusal.index + start, refusal.reason) for refusal in joined.refused]
     return intake
 
 
@@ -132,7 +132,7 @@ class _Joiner:
         self.joined = Joined()
 
     def _refuse(self, index: int, reason: str) -> None:
-        self.joined.refused.append(Refusal(index, reason))
+        self.joined.refused.append(NotJoined(index, reason))
 
     def _keep(self, row: Any, kind: Kind, subject: str, value: str, happened: str | None) -> None:
         sender = self._sender

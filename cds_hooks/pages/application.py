@@ -24,7 +24,7 @@ from cds_hooks.pages.gate import Gate
 from cds_hooks.pages.server import PageServer, wants_page
 from cds_hooks.routes.failures import http_error_outcome
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.web.site import Failure, Refusal, add_templates
+from cds_hooks.web.site import Failure, PageRefusal, add_templates
 
 _NOT_THERE: Final = Failure(
     "There is no such page",
@@ -65,7 +65,7 @@ class _Pages:
         if door is None:
             raise HTTPException(404)
         if door.package and not self._server.committee.shows_cards(rule_of_package(door.package)):
-            raise Refusal(_not_approved(door.package), 403)
+            raise PageRefusal(_not_approved(door.package), 403)
         async with self._loading:
             if door.views not in self._routers:
                 self._routers[door.views] = await asyncio.to_thread(self._load, door)
@@ -92,7 +92,7 @@ def page_application(server: PageServer) -> ASGIApp:
 
     async def answer(request: Request, error: Exception) -> Response:
         match error:
-            case Refusal():
+            case PageRefusal():
                 return server.refuse(request, error.failure, error.status)
             case HTTPException():
                 return _answer_http_error(server, request, error)
@@ -105,7 +105,7 @@ def page_application(server: PageServer) -> ASGIApp:
                 log().error("record in another form", status=500, error_type=type(error).__name__)
                 return server.refuse(request, _OTHER_FORM, 500)
 
-    handled = (Refusal, HTTPException, RequestValidationError, ValidationError, RecordUnavailable, MsgspecError)
+    handled = (PageRefusal, HTTPException, RequestValidationError, ValidationError, RecordUnavailable, MsgspecError)
     pages = AsyncExitStackMiddleware(_Pages(server))
     return Gate(ExceptionMiddleware(pages, dict.fromkeys(handled, answer)), server)
 

@@ -32,7 +32,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.web.forms import MOST_BYTES, Form, read_form
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.site import HEADERS, Failure, Refusal, Site, render
+from cds_hooks.web.site import HEADERS, Failure, PageRefusal, Site, render
 from cds_hooks.web.visitor import visiting
 
 if TYPE_CHECKING:
@@ -166,14 +166,14 @@ class PageServer:
         """Return the fields of a posted form.
 
         Raises:
-            Refusal: it cannot be read, or was not made for this session.
+            PageRefusal: it cannot be read, or was not made for this session.
         """
         try:
             seconds = self.settings.body_seconds
             return await read_form(request, seconds, most_bytes, upload=upload, of_session=of_session)
         except HookError as error:
             text = "Nothing was recorded, sent or changed. Open the page again."
-            raise Refusal(Failure("The form cannot be used", "Refused", error.text, text), error.status) from error
+            raise PageRefusal(Failure("The form cannot be used", "Refused", error.text, text), error.status) from error
 
     async def in_thread(self, view: Callable[[], Response]) -> Response:
         """Return what a view answers that is computed in a thread; two run at once, so that no hook call waits."""

@@ -10,7 +10,7 @@ from cds_hooks.services._declared import declared_services
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import trust_site_keys
-from models_onnx.declarations import discover
+from models_onnx.declarations import find_declared
 from models_onnx.errors import DeclarationError
 
 __all__ = [
@@ -37,7 +37,7 @@ def find_services(
         WrongDeclaration: A declared hook names a service that is not there or cannot answer it.
     """
     trust_site_keys(model_keys)  # before a service loads its model
-    services = discover(__name__, "SERVICE", Service)
+    services = find_declared(__name__, "SERVICE", Service)
     for service, file in declared_services(site_folder) if site_folder is not None else ():
         if service.id in services:
             raise file.fault(f"the id {service.id!r} is already that of another service", service.id)

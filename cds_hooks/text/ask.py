@@ -22,7 +22,7 @@ from fhir.terminology.medication_names import names_in_text, read_name
 from fhir.terminology.medications import atc_codes
 
 
-class Answer(Struct, frozen=True):
+class ChartAnswer(Struct, frozen=True):
     """An answer with the resources that it rests on; not `answered`, the text says why there is none.
 
     "referred": another part of the server answers that, such as the explanation of a score.
@@ -33,7 +33,7 @@ class Answer(Struct, frozen=True):
     cites: tuple[str, ...] = ()
 
 
-_NOT_SAID: Final = Answer("abstained", "The chart does not say.")
+_NOT_SAID: Final = ChartAnswer("abstained", "The chart does not say.")
 _RISK: Final = re.compile(
     r"\b(?:risk|chance|probability|likelihood|prognosis|survive|survival|life expectancy|die|death|mortality|score)\b",
     re.IGNORECASE,
@@ -111,13 +111,13 @@ _LISTS: Final = (
 )
 
 
-def ask_chart(resources: Iterable[Resource], question: str, on: date) -> Answer:
+def ask_chart(resources: Iterable[Resource], question: str, on: date) -> ChartAnswer:
     """Return what a chart says to a question on a day."""
     text = " ".join(question.split())[:500]
     if _RISK.search(text):
-        return Answer("referred", "A score stands on its card with its explanation; no other is given here.")
+        return ChartAnswer("referred", "A score stands on its card with its explanation; no other is given here.")
     if _ADVICE.search(text):
-        return Answer("abstained", "What to do is not answered here, only what the chart says.")
+        return ChartAnswer("abstained", "What to do is not answered here, only what the chart says.")
     chart = read_chart(resources, on)
     if _FAMILY.search(text):
         return _of_family(chart, text)
@@ -129,9 +129,9 @@ def ask_chart(resources: Iterable[Resource], question: str, on: date) -> Answer:
     return _NOT_SAID
 
 
-def _quoted(facts: Sequence[Fact], before: str = "") -> Answer:
+def _quoted(facts: Sequence[Fact], before: str = "") -> ChartAnswer:
     texts = dict.fromkeys(fact.text for fact in facts)
-    return Answer("answered", f"{before}{'; '.join(texts)}.", tuple(fact.source for fact in facts))
+    return ChartAnswer("answered", f"{before}{'; '.join(texts)}.", tuple(fact.source for fact in facts))
 
 
 @cache
@@ -154,7 +154,7 @@ def _is_word(name: str, text: str) -> bool:
     return re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", text) is not None
 
 
-def _of_tests(chart: ReadableChart, question: str) -> Answer | None:
+def _of_tests(chart: ReadableChart, question: str) -> ChartAnswer | None:
     lowered = question.lower()
     results = chart.of_kind("result")
     tests = {_test_of(fact.name) for fact in results}
@@ -172,7 +172,7 @@ def _of_tests(chart: ReadableChart, question: str) -> Answer | None:
     return _quoted(latest)
 
 
-def _of_drugs(chart: ReadableChart, question: str) -> Answer | None:
+def _of_drugs(chart: ReadableChart, question: str) -> ChartAnswer | None:
     members = {member.name for _, _, names in names_in_text(question) for member in names}
     prefixes = next(
         (codes for words, codes in _CLASSES if re.search(rf"\b(?:{words})\b", question, re.IGNORECASE)), None
@@ -190,7 +190,7 @@ def _of_drugs(chart: ReadableChart, question: str) -> Answer | None:
     return _quoted(stopped, "No, not now. ") if stopped else _NOT_SAID
 
 
-def _of_allergies(chart: ReadableChart, question: str) -> Answer:
+def _of_allergies(chart: ReadableChart, question: str) -> ChartAnswer:
     """All allergies, or those to what is named; a list without it does not deny it."""
     facts = chart.of_kind("allergy")
     wanted = allergen_of_words(_ASKING.sub(" ", _ALLERGY.sub(" ", question)))
@@ -215,14 +215,14 @@ def _concepts(text: str) -> set[str]:
     return {name for finding in read_note(text, on=date.min).findings for name in (finding.concept, *finding.codes)}
 
 
-def _of_family(chart: ReadableChart, question: str) -> Answer:
+def _of_family(chart: ReadableChart, question: str) -> ChartAnswer:
     facts = chart.of_kind("family")
     wanted = _concepts(_FAMILY.sub(" ", question))
     kept = [fact for fact in facts if not wanted or wanted & _concepts(fact.name.split(" ", 1)[-1])]
     return _quoted(kept) if kept else _NOT_SAID
 
 
-def _of_findings(chart: ReadableChart, question: str) -> Answer | None:
+def _of_findings(chart: ReadableChart, question: str) -> ChartAnswer | None:
     wanted = _concepts(question)
     if not wanted:
         return None
@@ -243,7 +243,7 @@ def _of_findings(chart: ReadableChart, question: str) -> Answer | None:
             ):
                 is_new = finding in affirmed(note)
                 word = "yes" if is_new else "no" if finding.assertion == "negated" else "in the past"
-                return Answer(
+                return ChartAnswer(
                     "answered",
                     f"The {note.title[:1].lower()}{note.title[1:]} says {word}: {finding.text}.",
                     (note.source,),
@@ -251,7 +251,7 @@ def _of_findings(chart: ReadableChart, question: str) -> Answer | None:
     return _NOT_SAID
 
 
-def _of_lists(chart: ReadableChart, question: str) -> Answer | None:
+def _of_lists(chart: ReadableChart, question: str) -> ChartAnswer | None:
     for words, kinds in _LISTS:
         if re.search(rf"\b(?:{words})\b", question, re.IGNORECASE):
             facts = chart.of_kind(*kinds)  # type: ignore[arg-type]  # the kinds of the table above

@@ -52,7 +52,7 @@ class Failure(Struct, frozen=True):
     next: str
 
 
-class Refusal(Exception):
+class PageRefusal(Exception):
     """The request is not answered with its page; the failure says why, and is shown in its place."""
 
     def __init__(self, failure: Failure, status: int = 404) -> None:

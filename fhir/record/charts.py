@@ -39,7 +39,7 @@ class ChartsRefused(Exception):
 
 
 @dataclass(slots=True)
-class Chart:
+class PatientChart:
     """One patient's resources; `patient` is the Patient."""
 
     patient: Json
@@ -63,7 +63,7 @@ def files_of(folder: Path) -> list[Path]:
 
 def read_charts(
     folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None, *, with_repeats: bool = False
-) -> Iterator[Chart]:
+) -> Iterator[PatientChart]:
     """Every patient's chart; bundles one by one, NDJSON files together, because there each type has its own file.
 
     A file that cannot be read is refused, or told to `unreadable` and left out. What comes twice is there once, unless
@@ -121,7 +121,7 @@ def patient_named_by(resource: Json) -> str | None:
     return None
 
 
-def by_patient(resources: list[tuple[Json, str | None]], *, with_repeats: bool = False) -> Iterator[Chart]:
+def by_patient(resources: list[tuple[Json, str | None]], *, with_repeats: bool = False) -> Iterator[PatientChart]:
     """Yield these resources' charts with their fullUrls; references by fullUrl become Type/id, as a server gives them.
 
     What names no patient of these is left out, and what comes twice is there once.
@@ -132,7 +132,7 @@ def by_patient(resources: list[tuple[Json, str | None]], *, with_repeats: bool =
         if url and resource.get("id")
     }
     charts = {
-        resource["id"]: Chart(resource)
+        resource["id"]: PatientChart(resource)
         for resource, _ in resources
         if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str)
     }

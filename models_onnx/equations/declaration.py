@@ -22,7 +22,7 @@ from msgspec import Struct
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature
 from fhir.terminology.analytes import ANALYTES
-from models_onnx.declarations import discover, origin_of, refuse_wrong_types
+from models_onnx.declarations import find_declared, origin_of, refuse_wrong_types
 from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working, work_points
 from models_onnx.errors import DeclarationError, UnknownEquation
 from models_onnx.packages import Package, packages
@@ -363,7 +363,7 @@ def find_equations() -> Mapping[str, Equation]:
 
 @cache
 def _equations_with(_packages: tuple[Package, ...]) -> Mapping[str, Equation]:
-    return discover("models_onnx.equations.published", "EQUATION", Equation, named_after_file=True)
+    return find_declared("models_onnx.equations.published", "EQUATION", Equation, named_after_file=True)
 
 
 def get_equation(name: str) -> Equation:

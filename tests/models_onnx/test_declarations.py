@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from cards.rules.language.rule import RuleError
-from models_onnx.declarations import declaring_files, discover, refuse_wrong_types
+from models_onnx.declarations import declaring_files, find_declared, refuse_wrong_types
 from models_onnx.errors import DeclarationError, ManifestRefused
 
 IMPORTS = "from tests.models_onnx.test_declarations import Plan\n"
@@ -41,7 +41,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def found(**options: bool) -> dict[str, Plan]:
-    return discover("plans", "PLAN", Plan, **options)  # type: ignore[arg-type]
+    return find_declared("plans", "PLAN", Plan, **options)  # type: ignore[arg-type]
 
 
 def test_every_module_is_found_in_the_order_of_the_files(package: Path) -> None:
@@ -59,23 +59,23 @@ def test_one_module_may_declare_several(package: Path) -> None:
 def test_a_folder_outside_the_package_is_read_after_it(package: Path, tmp_path: Path) -> None:
     (package / "inside.py").write_text(f"{IMPORTS}PLAN = Plan('inside')\n")
     (tmp_path / "outside.py").write_text(f"{IMPORTS}PLAN = Plan('outside')\n")
-    assert list(discover("plans", "PLAN", Plan, folder=tmp_path)) == ["inside", "outside"]
+    assert list(find_declared("plans", "PLAN", Plan, folder=tmp_path)) == ["inside", "outside"]
 
 
 def test_a_program_beside_the_declarations_is_refused_and_never_run(package: Path, tmp_path: Path) -> None:
     (package / "inside.py").write_text(f"{IMPORTS}PLAN = Plan('inside')\n")
     (tmp_path / "notebook.py").write_text("from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n")
     with pytest.raises(DeclarationError, match=r"declares no PLAN.* is called _notebook\.py; it was not run$"):
-        discover("plans", "PLAN", Plan, folder=tmp_path)
+        find_declared("plans", "PLAN", Plan, folder=tmp_path)
     assert not (tmp_path / "notebook.ran").exists()
 
 
 def test_a_package_without_the_inner_module_declares_nothing(package: Path) -> None:
     (package / "walk").mkdir()
     (package / "walk" / "__init__.py").write_text("")
-    assert discover("plans", "PLAN", Plan, inner="plan") == {}
+    assert find_declared("plans", "PLAN", Plan, inner="plan") == {}
     (package / "walk" / "plan.py").write_text(f"{IMPORTS}PLAN = Plan('walk')\n")
-    assert list(discover("plans", "PLAN", Plan, inner="plan")) == ["walk"]
+    assert list(find_declared("plans", "PLAN", Plan, inner="plan")) == ["walk"]
 
 
 @pytest.mark.parametrize(

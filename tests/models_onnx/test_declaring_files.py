@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models_onnx.declarations import DeclaringFile, add_features, declarations, discover
+from models_onnx.declarations import DeclaringFile, add_features, declarations, find_declared
 from models_onnx.errors import DeclarationError
 from tests.models_onnx.test_declarations import IMPORTS, Plan, package
 
@@ -20,7 +20,7 @@ def outside(folder: Path, **texts: str) -> dict[str, Plan]:
     """What files of a folder of one's own declare."""
     for name, text in texts.items():
         (folder / f"{name}.py").write_text(IMPORTS + text)
-    return discover("plans", "PLAN", Plan, folder=folder)
+    return find_declared("plans", "PLAN", Plan, folder=folder)
 
 
 def refusal(folder: Path, text: str) -> str:
@@ -63,7 +63,7 @@ def test_a_fault_of_a_file_is_said_with_its_line(tmp_path: Path, text: str, said
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "own.py").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DeclarationError, match=r"own\.py, line 1: the file cannot be read: "):
-        discover("plans", "PLAN", Plan, folder=tmp_path)
+        find_declared("plans", "PLAN", Plan, folder=tmp_path)
 
 
 def test_a_fault_with_a_file_of_its_own_keeps_it(tmp_path: Path) -> None:

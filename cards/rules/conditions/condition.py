@@ -26,7 +26,7 @@ from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
 from cards.rules.patient.session import EVERYTHING
 from cards.text import format_number
 from fhir.terminology.package_tables import shared
-from models_onnx.declarations import discover
+from models_onnx.declarations import find_declared
 
 Truth: TypeAlias = bool | None
 Test: TypeAlias = Callable[[RuleContext], Truth]
@@ -451,4 +451,6 @@ def common_vocabulary() -> Vocabulary:
     Raises:
         DeclarationError: a module declares no words, or two words have one name.
     """
-    return Vocabulary(discover("cards.rules.conditions.words", "WORDS", Condition, id_of=attrgetter("word")).values())
+    return Vocabulary(
+        find_declared("cards.rules.conditions.words", "WORDS", Condition, id_of=attrgetter("word")).values()
+    )

@@ -15,7 +15,7 @@ from cards.rules.language.site import site_folders
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
 from fhir.mapping.medications.identity import MedicationIdentity
-from models_onnx.declarations import discover
+from models_onnx.declarations import find_declared
 
 _FAMILIES = "cards.rules.families"
 
@@ -96,7 +96,7 @@ def rule_families() -> tuple[Family, ...]:
     Raises:
         DeclarationError: a module `family.py` declares no family, or two families have one name.
     """
-    declared = discover(_FAMILIES, "FAMILY", Family, id_of=attrgetter("name"), inner="family")
+    declared = find_declared(_FAMILIES, "FAMILY", Family, id_of=attrgetter("name"), inner="family")
     folders = {folder.name for folder in files(_FAMILIES).iterdir() if folder.joinpath("family.json").is_file()}
     return tuple(declared.get(name) or Family(name) for name in sorted(folders | set(declared) | set(site_folders())))
 

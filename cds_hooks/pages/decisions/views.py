@@ -30,7 +30,7 @@ from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
 from cds_hooks.storage.tables import events
 from cds_hooks.web.files import csv_download
 from cds_hooks.web.numbers import format_seconds
-from cds_hooks.web.site import HEADERS, Failure, Refusal
+from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 
 _IN_ADDRESS: Final = Failure(
     "Not in an address",
@@ -64,7 +64,7 @@ class _Decisions:
         else:
             fields = dict(request.query_params)
             if set(fields) - set(IN_ADDRESS):
-                raise Refusal(_IN_ADDRESS, 400)
+                raise PageRefusal(_IN_ADDRESS, 400)
         form = read_asked(fields)
         if form.faults:
             return self._listed(form, None, None, 400)

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.files import Files
-from cds_hooks.web.site import Failure, Refusal
+from cds_hooks.web.site import Failure, PageRefusal
 
 SITE: Final = Path(str(files("cds_hooks.web") / "docs"))
 """Where the pages of the documentation are, once they were written."""
@@ -45,7 +45,7 @@ def site_routes(folder: Path | None = None) -> list[BaseRoute]:
     folder = folder or SITE
 
     def not_written(_: Request) -> Response:
-        raise Refusal(_NOT_WRITTEN)
+        raise PageRefusal(_NOT_WRITTEN)
 
     def to_start(request: Request) -> Response:
         return RedirectResponse(request.url.path + "/", 308, _HEADERS)

@@ -44,7 +44,7 @@ from cds_hooks.storage.queries import (
     store_feedback,
 )
 from cds_hooks.web.numbers import format_time, time_of
-from cds_hooks.web.site import HEADERS, Failure, Refusal
+from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
 from fhir.record.lean_chart import facts_as_json
@@ -125,20 +125,20 @@ class _Explaining:
         decision_id = decision_of(text) if _UUID.fullmatch(text) else None
         decision = get_decision(self._url, decision_id) if decision_id is not None else None
         if decision is None:
-            raise Refusal(_NO_DECISION)
+            raise PageRefusal(_NO_DECISION)
         visitor = visiting().visitor
         if visitor is not None and not visitor.may_see(decision.client, decision.patient, decision.id):
-            raise Refusal(_OTHER_PATIENT, 403)
+            raise PageRefusal(_OTHER_PATIENT, 403)
         return decision
 
     def _record_answer(self, request: Request, form: DecisionForm, decision: Decision) -> Response:
         """Record the answer to a card, once, and show the page again."""
         if not self._may_answer():
-            raise Refusal(_NOT_YOURS_TO_ANSWER, 403)
+            raise PageRefusal(_NOT_YOURS_TO_ANSWER, 403)
         cards = {card.uuid: card for card in self._explained(decision).cards if card.uuid}
         card = cards.get(form.card)
         if card is None:
-            raise Refusal(_NO_CARD, 400)
+            raise PageRefusal(_NO_CARD, 400)
         about, now = (decision.service, decision.client), int(self._server.now().timestamp() * 1e6)
         try:
             item = read_answer(card, form.answer, form.words, about, now, may_write=self._may_write)
@@ -176,7 +176,7 @@ class _Explaining:
     def _replayed(self, request: Request, _: DecisionForm, decision: Decision) -> Response:
         """Compute the decision again, one at a time, and show what differs."""
         if not self._reads_record(request):
-            raise Refusal(_NOT_YOURS_TO_REPLAY, 403)
+            raise PageRefusal(_NOT_YOURS_TO_REPLAY, 403)
         with self._replaying:
             replayed = replay(self._server.settings, decision)
         return self._page(request, decision, replayed=replayed)
@@ -238,7 +238,7 @@ class _Explaining:
         """Show the answers about the one patient of a session that an EHR opened."""
         visitor = visiting().visitor
         if visitor is None or visitor.bound is None:
-            raise Refusal(_NO_DECISION)
+            raise PageRefusal(_NO_DECISION)
         if visitor.bound.decision:
             return Response(status_code=303, headers=HEADERS | {"location": f"explain/{visitor.bound.decision}"})
         wanted = DecisionFilter(client=visitor.bound.client, patient=visitor.bound.patient)

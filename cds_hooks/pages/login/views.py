@@ -29,7 +29,7 @@ from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.storage import Decision, decision_of
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import get_decision
-from cds_hooks.web.site import HEADERS, Failure, Refusal
+from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import PatientBound, visiting
 
 _WRONG: Final = "The name or the password is not right."
@@ -120,7 +120,7 @@ class _Login:
         login = await asyncio.to_thread(come_back, self._server.store, "oidc", state, browser)
         if login is None or self._provider is None:
             log().info("login refused", status=403, reason="state")
-            raise Refusal(_NOT_STARTED_HERE, 403)
+            raise PageRefusal(_NOT_STARTED_HERE, 403)
         try:
             person = await self._provider.person(request.query_params, login)
         except FlowFailed as error:
@@ -154,9 +154,11 @@ class _Login:
         )
 
 
-def _not_let_in(error: FlowFailed) -> Refusal:
+def _not_let_in(error: FlowFailed) -> PageRefusal:
     log().warning("login refused", status=403, reason="provider")
-    return Refusal(Failure("You were not logged in", "Refused", str(error), "Tell the operator of this server."), 403)
+    return PageRefusal(
+        Failure("You were not logged in", "Refused", str(error), "Tell the operator of this server."), 403
+    )
 
 
 def _token_for(browser: str) -> str:
@@ -246,7 +248,7 @@ def launch_routes(server: PageServer) -> list[Route]:
         login = await asyncio.to_thread(come_back, server.store, "smart", state, browser)
         if login is None:
             log().info("launch refused", status=403, reason="state")
-            raise Refusal(_LAUNCH_NOT_STARTED_HERE, 403)
+            raise PageRefusal(_LAUNCH_NOT_STARTED_HERE, 403)
         try:
             launched = await smart.launched(request.query_params, login)
         except FlowFailed as error:
@@ -258,10 +260,10 @@ def launch_routes(server: PageServer) -> list[Route]:
     return [server.route("/launch", begin), server.route("/launch/back", back)]
 
 
-def _not_opened(error: FlowFailed) -> Refusal:
+def _not_opened(error: FlowFailed) -> PageRefusal:
     log().info("launch refused", status=403, reason="smart")
     failure = Failure("The app was not opened", "Refused", str(error), "Tell the operator of this server.")
-    return Refusal(failure, 403)
+    return PageRefusal(failure, 403)
 
 
 # The link of a card: /open/DECISION/TOKEN begins a session that may see the page of that decision and nothing else
@@ -292,12 +294,12 @@ def card_link_routes(server: PageServer) -> list[Route]:
         is_written_so = decision_of(decision_id) == decision_id
         decision = get_decision(server.settings.database_url, decision_id) if is_written_so else None
         if decision is None:
-            raise Refusal(_WRONG_LINK)
+            raise PageRefusal(_WRONG_LINK)
         state = links.state(token, decision.id, decision.client, decision.decided_at / 1e6, time())
         if state == "expired":
-            raise Refusal(_EXPIRED, 410)
+            raise PageRefusal(_EXPIRED, 410)
         if state != "good":
-            raise Refusal(_WRONG_LINK)
+            raise PageRefusal(_WRONG_LINK)
         page = f"/explain/{decision.id}"
         if _may_see(decision, page):
             return Response(status_code=303, headers=HEADERS | {"location": f"{visiting().root}{page[1:]}"})

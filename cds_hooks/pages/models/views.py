@@ -14,7 +14,7 @@ from cds_hooks.pages.committee.tables import ModelStanding
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.models.description import estimate_of, model_values
 from cds_hooks.pages.server import PageServer
-from cds_hooks.web.site import HEADERS, Failure, Refusal, render, static_file
+from cds_hooks.web.site import HEADERS, Failure, PageRefusal, render, static_file
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.model_card.effect_plots import effect_plots
@@ -49,23 +49,23 @@ def routes(server: PageServer) -> list[Route]:
 
     def model(model_id: str) -> Response:
         if model_id in absent:
-            raise Refusal(_MODEL_OUT, 503)
+            raise PageRefusal(_MODEL_OUT, 503)
         manifest = files.manifest(model_id)
         if manifest is None:
-            raise Refusal(_NO_MODEL)
+            raise PageRefusal(_NO_MODEL)
         values = model_values(manifest, files.card(model_id), files.evaluation(model_id))
         return server.page("models/model.html", standing_here=standing_of(server, model_id, manifest), **values)
 
     def card(model_id: str, form: str) -> Response:
         card_as = files.card_as(model_id, form, server.settings)
         if card_as is None:
-            raise Refusal(_NO_FILE)
+            raise PageRefusal(_NO_FILE)
         return Response(card_as[0], media_type=card_as[1], headers=HEADERS)
 
     def changes(model_id: str, before: str = "", after: str = "") -> Response:
         manifest = files.manifest(model_id) if VERSION_SIGN not in model_id else None
         if manifest is None:
-            raise Refusal(_NO_MODEL)
+            raise PageRefusal(_NO_MODEL)
         values = compared_versions(files, model_id, before, after)
         return server.page("models/changes.html", name=model_id, title=manifest.title, **values)
 

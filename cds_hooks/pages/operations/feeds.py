@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.site import HEADERS, Failure, Refusal
+from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 
 if TYPE_CHECKING:
     from cds_hooks.events.declaration import Declaration
@@ -96,7 +96,7 @@ class Feeds:
 
     def _declared(self) -> "Declaration":
         if (declaration := self._declaration()) is None:
-            raise Refusal(_NO_LETTER)
+            raise PageRefusal(_NO_LETTER)
         return declaration
 
     def show(self, letter: Annotated[int, Query(ge=0, lt=10**11)] = 0) -> Response:
@@ -129,7 +129,9 @@ class Feeds:
         from cds_hooks.events.outbox import receivers_of, resend_given_up
 
         if receiver not in receivers_of(declaration):
-            raise Refusal(Failure("There is no such receiver", "Refused", "The site does not declare it.", _NEXT), 404)
+            raise PageRefusal(
+                Failure("There is no such receiver", "Refused", "The site does not declare it.", _NEXT), 404
+            )
         with closing(_opened(declaration)) as inbox:
             resend_given_up(inbox, receiver)
         return _sent_on("resend")
@@ -143,10 +145,10 @@ class Feeds:
             with closing(_opened(declaration)) as inbox:
                 incidents = [incident for incident in stored_incidents(inbox) if incident.number == form.incident]
             if not incidents or incidents[0].closed is not None:
-                raise Refusal(Failure("There is no such open incident", "Refused", "It is over.", _NEXT), 404)
+                raise PageRefusal(Failure("There is no such open incident", "Refused", "It is over.", _NEXT), 404)
             record_act(url, actor, act, incidents[0].feeds[0], (incidents[0].number, incidents[0].opened))
         elif feed not in declaration.feed:
-            raise Refusal(Failure("There is no such feed", "Refused", "The site does not declare it.", _NEXT), 404)
+            raise PageRefusal(Failure("There is no such feed", "Refused", "The site does not declare it.", _NEXT), 404)
         elif act == "replay-all":
             self._replay_all(declaration, feed)
         else:
@@ -183,7 +185,7 @@ def _letter_of(declaration: "Declaration", number: int) -> "DeadLetter":
     with closing(_opened(declaration)) as inbox:
         letter = inbox.dead_letter(number)
     if letter is None:
-        raise Refusal(_NO_LETTER, 404)
+        raise PageRefusal(_NO_LETTER, 404)
     return letter
 
 

@@ -25,7 +25,7 @@ from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.health import models_out, why_not_ready
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.site import HEADERS, Failure, Refusal, static_file
+from cds_hooks.web.site import HEADERS, Failure, PageRefusal, static_file
 from cds_hooks.web.visitor import visiting
 from models_onnx.monitoring.figure import Figure, Incident, incidents
 from models_onnx.monitoring.judging import Compared
@@ -125,7 +125,7 @@ class _Operations:
         book = self._server.counts.counted().book
         judged = self._judge.judged(book, None) if book is not None else None
         if judged is None:
-            raise Refusal(_NO_REPORT, 503)
+            raise PageRefusal(_NO_REPORT, 503)
         paused = [pause.sentence for pause in self._server.components.releases.pauses]
         text = report_page(judged.until, judged.compared, judged.figures, judged.incidents, paused, judged.summary)
         return Response(text, headers=HEADERS | {"content-security-policy": report_policy()}, media_type="text/html")

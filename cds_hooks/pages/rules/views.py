@@ -21,7 +21,7 @@ from cds_hooks.pages.committee.standing import Committee
 from cds_hooks.pages.committee.tables import RuleRow, WantedRules
 from cds_hooks.pages.rules.approvals import MOST_BYTES, Approvals
 from cds_hooks.pages.server import PageServer
-from cds_hooks.web.site import Failure, Refusal
+from cds_hooks.web.site import Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
@@ -93,7 +93,7 @@ _NO_RULE: Final = Failure(
 def _version(rule_id: str) -> RuleVersion:
     version = all_rule_versions().get(rule_id)
     if version is None:
-        raise Refusal(_NO_RULE)
+        raise PageRefusal(_NO_RULE)
     return version
 
 

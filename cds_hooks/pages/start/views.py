@@ -12,7 +12,7 @@ from cds_hooks.pages.doors import door_of
 from cds_hooks.pages.operations.tasks import Task, tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.start.example import example_card
-from cds_hooks.web.site import HEADERS, Failure, Refusal
+from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import PageLink, visiting
 from models_onnx.declarations import origin_of
 from models_onnx.equations.calculate import limits
@@ -113,7 +113,7 @@ def routes(server: PageServer) -> list[Route]:
     def equation(equation_id: str) -> Response:
         """Lead the link of a card to the equation on the start page."""
         if equation_id not in find_equations():
-            raise Refusal(_NO_EQUATION)
+            raise PageRefusal(_NO_EQUATION)
         return RedirectResponse(f"../#equation-{equation_id}", 308, HEADERS)
 
     return [server.route("/", start), server.route("/equations/{equation_id}", equation)]

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.numbers import format_time
-from cds_hooks.web.site import Failure, Refusal
+from cds_hooks.web.site import Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
 
 _NOT_HERE: Final = Failure(
@@ -35,9 +35,9 @@ class _Summaries:
         """Show it; the text part is imported by the first view."""
         settings, visitor = self._server.settings, visiting().visitor
         if settings.text_file is None:
-            raise Refusal(_NOT_HERE)
+            raise PageRefusal(_NOT_HERE)
         if visitor is None or visitor.bound is None or visitor.bound.decision:
-            raise Refusal(_NO_PATIENT)
+            raise PageRefusal(_NO_PATIENT)
         served, bound = import_module("cds_hooks.text.served"), visitor.bound
         resources, sent_at = served.recorded_chart(settings.database_url, bound.client, bound.patient)
         summary, _ = served.shown_summary(settings, resources, visitor.actor, bound.client, bound.patient)

@@ -21,7 +21,7 @@ from cds_hooks.pages.tester.actions import Entry, Tester
 from cds_hooks.pages.tester.exchange import Exchanged, Finding, Outcome, judge
 from cds_hooks.pages.tester.orders import FREQUENCIES, UNITS, dose_of, name_of
 from cds_hooks.pages.tester.state import Bench, UnusableForm, bench_of, object_in
-from cds_hooks.web.site import SCRIPT_HEADERS, Failure, Refusal, static_version
+from cds_hooks.web.site import SCRIPT_HEADERS, Failure, PageRefusal, static_version
 from fhir.mapping.understanding import READ_KINDS, understand_chart
 
 _FORMS_OF_A_BODY: Final = 3
@@ -47,7 +47,7 @@ def routes(server: PageServer) -> list[Route]:
             bench = await asyncio.to_thread(bench_of, form)
         except UnusableForm as error:
             text = "Nothing was sent. Go back, or open /try again."
-            raise Refusal(Failure("The form cannot be used", "Refused", str(error), text), 400) from error
+            raise PageRefusal(Failure("The form cannot be used", "Refused", str(error), text), 400) from error
         await tester.press(bench, form.get("do", ""), form)
         return await shown(bench)
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from cds_hooks.cli import app
 from cds_hooks.commands import outcomes
 from cds_hooks.outcomes.files import WrongFile
-from cds_hooks.outcomes.joining import REFUSALS, Intake, Refusal
+from cds_hooks.outcomes.joining import REFUSALS, Intake, NotJoined
 from cds_hooks.storage import open_decision_log
 from tests.cds_hooks.storage.samples import a_decision
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_report_of_what_was_taken_in_counts_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
-    refused = [Refusal(0, "no-score"), Refusal(1, "unknown-card"), Refusal(2, "unknown-card")]
+    refused = [NotJoined(0, "no-score"), NotJoined(1, "unknown-card"), NotJoined(2, "unknown-card")]
     lines: Any = SimpleNamespace(reports=[1, 2, 3, 4], skipped=7)
     for dry_run, would in ((True, "would be joined"), (False, "joined")):
         outcomes._say(Intake(5, 4, refused), lines, dry_run)

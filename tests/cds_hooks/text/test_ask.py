@@ -4,11 +4,11 @@ from datetime import date
 
 import pytest
 
-from cds_hooks.text.ask import Answer, ask_chart
+from cds_hooks.text.ask import ChartAnswer, ask_chart
 from tests.cds_hooks.text.charts import CHART
 
 
-def _ask(question: str) -> Answer:
+def _ask(question: str) -> ChartAnswer:
     return ask_chart(CHART, question, date(2026, 11, 20))
 
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.coded import CodeOrPhrase, read_code
 from fhir.mapping.features.feature import map_features
-from fhir.record.charts import Chart, Json, known_at, read_charts, time_of
+from fhir.record.charts import Json, PatientChart, known_at, read_charts, time_of
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept
 from fhir.record.record import PatientRecord, read_record, read_value
 from models_onnx.errors import TrainingRefused
@@ -115,7 +115,7 @@ def feature_table(table: SiteTable, names: Sequence[str], folder: Path) -> pd.Da
     return pd.DataFrame(rows)
 
 
-def _rows(table: SiteTable, names: Sequence[str], chart: Chart) -> Iterator[Json]:
+def _rows(table: SiteTable, names: Sequence[str], chart: PatientChart) -> Iterator[Json]:
     codes, last = _codes(table), last_seen(chart)
     death = time_of(chart.patient, "deceasedDateTime")
     hashed = hashlib.sha256(chart.id.encode()).hexdigest()
@@ -143,7 +143,7 @@ def _rows(table: SiteTable, names: Sequence[str], chart: Chart) -> Iterator[Json
         }
 
 
-def record_at(chart: Chart, index: Index, *, as_written: bool = False) -> PatientRecord:
+def record_at(chart: PatientChart, index: Index, *, as_written: bool = False) -> PatientRecord:
     """Return the record of what was known at the index; `as_written` as a call of that moment would have read it."""
     resources = known_at(chart.patient, chart.resources, index.epoch, as_written=as_written)
     bundle = {
@@ -163,7 +163,7 @@ def record_at(chart: Chart, index: Index, *, as_written: bool = False) -> Patien
     )
 
 
-def _indices(table: SiteTable, chart: Chart) -> list[Index]:
+def _indices(table: SiteTable, chart: PatientChart) -> list[Index]:
     if isinstance(table.index, str):
         return indices_of(chart, table.index)
     declared = table.index
@@ -176,7 +176,7 @@ def _indices(table: SiteTable, chart: Chart) -> list[Index]:
     return indices[:1] if declared.first else indices
 
 
-def indices_of(chart: Chart, kind: str) -> list[Index]:
+def indices_of(chart: PatientChart, kind: str) -> list[Index]:
     """Return the instants of a chart from which one predicts, in time (`SiteTable.index` names the kinds)."""
     stays = [
         (begin, resource)
@@ -208,7 +208,7 @@ def _is_stay(encounter: Json) -> bool:
     return "partOf" not in encounter and (_class(encounter) in _IN_HOSPITAL or (has_destination and long))
 
 
-def next_stay(chart: Chart, index: Index) -> float | None:
+def next_stay(chart: PatientChart, index: Index) -> float | None:
     """Return when the next stay in hospital after the index begins; None where there is none."""
     later = [
         begin
@@ -221,7 +221,7 @@ def next_stay(chart: Chart, index: Index) -> float | None:
     return min(later, default=None)
 
 
-def last_seen(chart: Chart) -> float:
+def last_seen(chart: PatientChart) -> float:
     """Return the last time anything is charted: who is seen no more is followed no longer."""
     times = [
         time_of(resource, path)
@@ -246,7 +246,7 @@ def _end(encounter: Json) -> float | None:
     return time.instant if time is not None else None
 
 
-def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: Chart, index: Index) -> float | None:
+def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: PatientChart, index: Index) -> float | None:
     if not isinstance(table.event, OwnEvent):
         return next_stay(chart, index)
     times = [time_of(encounter, "period.start") for encounter in _encounters(chart, table.event.classes)]
@@ -257,7 +257,7 @@ def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: Chart, 
     return min((time.instant for time in times if time is not None and time.instant > index.epoch), default=None)
 
 
-def _encounters(chart: Chart, classes: Sequence[str]) -> Iterator[Json]:
+def _encounters(chart: PatientChart, classes: Sequence[str]) -> Iterator[Json]:
     for resource in chart.resources:
         coding = resource.get("class")
         is_there = resource.get("resourceType") == "Encounter" and resource.get("status") not in _WITHDRAWN

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fhir.record.charts import Chart, ChartsRefused, Json, read_charts
+from fhir.record.charts import ChartsRefused, Json, PatientChart, read_charts
 from fhir.record.datatypes import parse_time
 from fhir.record.record import read_record, read_value
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, LOINC
@@ -41,7 +41,7 @@ class _Seen:
         self.resources: Counter[str] = Counter()
         self.found: dict[tuple[str, str], Counter[str]] = {}
 
-    def take(self, chart: Chart) -> None:
+    def take(self, chart: PatientChart) -> None:
         """One patient's chart."""
         self.patients += 1
         ids: set[tuple[str, str]] = set()
@@ -109,7 +109,7 @@ class _Seen:
             self._note("look-ahead", kind, "before birth", birth is not None and time < birth - 86_400)
             self._note("look-ahead", kind, "in the future", death is None and now < time < now + 50 * 31_557_600)
 
-    def _mapped(self, chart: Chart) -> None:
+    def _mapped(self, chart: PatientChart) -> None:
         """Every result through the mapping of the bedside, long after the last of them."""
         entries = [{"resource": resource} for resource in [chart.patient, *chart.resources]]
         bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}

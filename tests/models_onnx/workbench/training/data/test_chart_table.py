@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fhir.record.charts import Chart, ChartsRefused, by_patient, known_at, read_bundle, read_charts
+from fhir.record.charts import ChartsRefused, PatientChart, by_patient, known_at, read_bundle, read_charts
 from models_onnx.models.readmission_30d import SPEC
 from models_onnx.workbench.training.data.chart_table import SiteTable, _rows, counts_of, feature_table
 
@@ -43,14 +43,14 @@ def diagnosis(name: str, code: str, encounter: str, **more: Any) -> Json:
     }
 
 
-def rows_of(chart: Chart) -> list[Json]:
+def rows_of(chart: PatientChart) -> list[Json]:
     """The rows of the chart, one for each discharge."""
     return list(_rows(TABLE, TABLE.features, chart))
 
 
-def chart() -> Chart:
+def chart() -> PatientChart:
     """Two stays of one patient 20 days apart, and one visit between them."""
-    return Chart(
+    return PatientChart(
         {"resourceType": "Patient", "id": "p", "gender": "female", "birthDate": "1950-03-01"},
         [
             stay("one", "2020-01-01T10:00:00Z", "2020-01-05T12:00:00Z"),
@@ -103,7 +103,7 @@ def test_nothing_after_the_index_can_change_a_feature() -> None:
     kept = [each for each in whole.resources if each not in later]
     for resources in (kept, kept + [spoiled(each) for each in later], kept + later * 3):
         patient = {**whole.patient, "deceasedDateTime": "2020-03-01"}
-        after = next(iter(rows_of(Chart(patient, resources))))
+        after = next(iter(rows_of(PatientChart(patient, resources))))
         for name in SPEC.feature_names:
             assert np.array_equal(before[name], after[name], equal_nan=True), name
     told = known_at({**whole.patient, "deceasedBoolean": True}, whole.resources, index_of_first)
@@ -169,6 +169,6 @@ def test_nothing_after_the_index_changes_a_feature_of_real_patients(data_folder:
     assert len(rows) >= 2
     first_stay_end = min(e["period"]["end"] for e in real.resources if e["resourceType"] == "Encounter")
     future = [spoiled(e) for e in real.resources if str(e.get("period", {}).get("start", "")) > first_stay_end]
-    changed = next(iter(rows_of(Chart(real.patient, [*real.resources, *future]))))
+    changed = next(iter(rows_of(PatientChart(real.patient, [*real.resources, *future]))))
     for name in SPEC.feature_names:
         assert np.array_equal(rows[0][name], changed[name], equal_nan=True), name

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from fhir.record.charts import Chart
+from fhir.record.charts import PatientChart
 from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.training.data.chart_table import SiteTable, _rows, feature_table, indices_of
 from tests.models_onnx.workbench.training.data.test_chart_table import TABLE, rows_of, stay, write_bundle
@@ -15,9 +15,9 @@ from tests.models_onnx.workbench.training.data.test_chart_table import TABLE, ro
 Json = dict[str, Any]
 
 
-def charted(*resources: Json, **patient: Any) -> Chart:
+def charted(*resources: Json, **patient: Any) -> PatientChart:
     """A chart of these resources."""
-    return Chart({"resourceType": "Patient", "id": "p", "birthDate": "1950-03-01", **patient}, list(resources))
+    return PatientChart({"resourceType": "Patient", "id": "p", "birthDate": "1950-03-01", **patient}, list(resources))
 
 
 def at(text: str) -> float:
@@ -82,7 +82,7 @@ def test_the_end_of_each_stay_is_a_discharge_in_time_and_only_a_stay_has_one() -
     ]
 
 
-def followed(chart: Chart, event: Literal["death", "readmission"] = "readmission") -> list[tuple[float, float]]:
+def followed(chart: PatientChart, event: Literal["death", "readmission"] = "readmission") -> list[tuple[float, float]]:
     """How long each discharge was followed, and whether the event came."""
     table = SiteTable(horizon_days=1e6, event=event)
     return [(row["followed_days"], row["event"] or 0.0) for row in _rows(table, table.features, chart)]
