@@ -67,6 +67,8 @@ CHARTS: list[tuple[list[dict[str, Any]], bool]] = [
     ([FATTY, stay("2026-08-29", "2026-09-04")], True),
     ([FATTY, problem("Chronic lymphocytic leukemia", "C91.10", when="2022-06-05")], False),
     ([FATTY, problem("Hodgkin lymphoma, in remission", "C81.9A", when="2022-06-05")], True),
+    ([FATTY, problem("Acute myeloid leukemia", when="2022-06-05")], False),
+    ([FATTY, problem("Acute myeloid leukemia in remission", when="2022-06-05")], True),
 ]
 
 

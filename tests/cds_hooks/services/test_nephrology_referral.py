@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.cds_hooks.services.chart_cases import answers, patient, problem, result, text_of
+from tests.cds_hooks.services.chart_cases import answers, patient, problem, request, result, text_of
 from tests.cds_hooks.services.equation_calls import (
     added,
     ago,
@@ -128,6 +128,15 @@ def test_albumin_counts_and_what_is_acute_or_disputed_is_no_reason_for_a_referra
     charts = [[patient(55, "male"), *chart] for chart, _ in CHARTS]
     for answered, (chart, words) in zip(answers(tmp_path, KIDNEY[0], charts), CHARTS, strict=True):
         assert (words in text_of(answered)) if words else not answered["cards"], (chart, text_of(answered))
+
+
+def test_a_disputed_value_is_repeated_unless_the_repeat_is_ordered(tmp_path: Path) -> None:
+    chart = [patient(55, "male"), *CHARTS[-1][0]]
+    ordered = request("Basic metabolic panel")
+    (offered,), (silent,) = (answer["cards"] for answer in answers(tmp_path, KIDNEY[0], [chart, [*chart, ordered]]))
+    assert [suggestion["label"] for suggestion in offered["suggestions"]] == ["Order basic metabolic panel"]
+    assert "disputed" in silent["summary"]
+    assert "suggestions" not in silent
 
 
 def test_a_steep_rise_of_creatinine_is_acute_also_where_no_kidney_disease_was_known(tmp_path: Path) -> None:

@@ -173,6 +173,18 @@ def test_it_says_nothing_in_hospice_with_a_limited_outlook_and_after_death(
     assert [each["reason"] for each in ours(answered)["silence"] if each["subject"] == SERVICE] == [reason]
 
 
+def test_with_a_limited_outlook_only_a_result_that_harms_soon_has_a_card(tmp_path: Path, as_of: datetime) -> None:
+    def measured(percent: float) -> Json:
+        value = {"value": percent, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"}
+        hba1c = result("4548-4", when="2026-11-10", valueCodeableConcept=None, valueQuantity=value)
+        return request(problem("C79.51"), hba1c)
+
+    high, raised = (answered.json()["cards"] for answered in answers(tmp_path, as_of, measured(11.0), measured(7.0)))
+    words = "Abnormal result, no follow-up on record: HbA1c 11 %: diabetes not on record (2026-11-10)."
+    assert [card["summary"] for card in high] == [words]
+    assert raised == []
+
+
 @pytest.mark.parametrize(
     "words", ["Life expectancy greater than 10 years", "No limited life expectancy", "Declined hospice"]
 )
