@@ -322,37 +322,6 @@ def test_a_supply_of_an_unknown_dose_is_left_out() -> None:
     assert amended(same, OrderChange(sig=weekly))["dispenseRequest"] == {"quantity": {"value": 30}}
 
 
-def test_a_duration_is_written_wherever_the_order_states_one() -> None:
-    bounds = {"boundsPeriod": {"start": "2026-11-20"}, "count": 20, **TWICE["repeat"]}
-    dosage = {
-        "text": "1 tablet twice daily x 10 days", "patientInstruction": "for 2 weeks", "timing": {"repeat": bounds},
-        "doseAndRate": tablets(1),
-    }  # fmt: skip
-    dispense = {"quantity": {"value": 20}, "expectedSupplyDuration": {**DAYS, "value": 10}, "numberOfRepeatsAllowed": 3}
-    assert changed_in(order_of(dosage, dispenseRequest=dispense), OrderChange(duration_days=5)) == {
-        "dosageInstruction": [{"text": "1 tablet twice daily x 5 days", "patientInstruction": "for 5 days",
-                               "timing": {"repeat": {**TWICE["repeat"], "boundsDuration": {"value": 5, **DAYS}}},
-                               "doseAndRate": tablets(1)}],
-        "dispenseRequest": {"quantity": {"value": 10}, "expectedSupplyDuration": {"value": 5, **DAYS},
-                            "numberOfRepeatsAllowed": 0},
-    }  # fmt: skip
-
-
-def test_a_duration_that_no_instruction_states_is_that_of_the_supply() -> None:
-    assert changed_in(order_of(), OrderChange(duration_days=5)) == {
-        "dispenseRequest": {"expectedSupplyDuration": {"value": 5, **DAYS}}
-    }
-    stated = {
-        "timing": {"repeat": {**TWICE["repeat"], "boundsDuration": {**DAYS, "value": 10}}},
-        "doseAndRate": tablets(1),
-    }
-    after = amended(order_of(stated, dispenseRequest={"quantity": {"value": 20}}), OrderChange(duration_days=5))
-    assert after["dispenseRequest"] == {"quantity": {"value": 10}}
-    refills = {"quantity": {"value": 20}, "numberOfRepeatsAllowed": 1}
-    after = amended(order_of(stated, dispenseRequest=refills), OrderChange(duration_days=5))
-    assert after["dispenseRequest"]["numberOfRepeatsAllowed"] == 0
-
-
 def test_a_start_is_written_on_every_instruction() -> None:
     two: list[Json] = [
         {"timing": TWICE},

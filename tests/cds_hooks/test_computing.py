@@ -40,68 +40,6 @@ def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> N
     assert asyncio.run(run()) == ["a0", "b0", "a1", "b1", "a2", "a3"]
 
 
-def test_the_event_loop_goes_on_while_a_large_call_is_computed() -> None:
-    async def run() -> str:
-        computing, released = Computing(60), threading.Event()
-
-        def work() -> str:
-            # set by the loop: computed on the loop this would wait for itself
-            return "computed" if released.wait(30) else "the loop stood still"
-
-        large = asyncio.ensure_future(_call(computing, "a", work, is_large=True))
-        assert await _call(computing, "b", _work("small", [])) == "small"
-        released.set()
-        return await large
-
-    assert asyncio.run(run()) == "computed"
-
-
-def test_one_large_call_of_a_client_is_computed_at_a_time_and_that_of_another_client_beside_it() -> None:
-    async def run() -> tuple[list[str], list[str]]:
-        computing, log, released = Computing(60), list[str](), threading.Event()
-        begun = threading.Event()
-
-        def slow() -> str:
-            log.append("a0")
-            begun.set()
-            released.wait(30)
-            return "a0"
-
-        calls = [asyncio.ensure_future(_call(computing, "a", slow, is_large=True))]
-        calls.append(asyncio.ensure_future(_call(computing, "a", _work("a1", log), is_large=True)))
-        await asyncio.to_thread(begun.wait, 30)
-        await _call(computing, "b", _work("b", log), is_large=True)
-        before = sorted(log)
-        released.set()
-        await asyncio.gather(*calls)
-        return before, log
-
-    before, log = asyncio.run(run())
-    assert before == ["a0", "b"]
-    assert log[-1] == "a1"
-
-
-def test_a_call_whose_time_is_over_while_it_waits_is_not_begun_and_the_next_one_is() -> None:
-    async def run() -> list[str]:
-        computing, log, released = Computing(60), list[str](), threading.Event()
-
-        def slow() -> str:
-            released.wait(30)
-            return ""
-
-        first = asyncio.ensure_future(_call(computing, "a", slow, is_large=True))
-        await asyncio.sleep(0)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await _call(computing, "a", _work("late", log), is_large=True)
-        first.cancel()  # nobody waits for it any more, and it goes on to its end
-        released.set()
-        await _call(computing, "a", _work("next", log), is_large=True)
-        return log
-
-    assert asyncio.run(run()) == ["next"]
-
-
 def test_what_a_large_call_raises_reaches_its_caller() -> None:
     def fail() -> str:
         raise ValueError("as it is")

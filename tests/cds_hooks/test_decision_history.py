@@ -47,21 +47,6 @@ def test_the_choice_is_the_suggestion_of_that_uuid_however_cards_and_suggestions
     assert history.lines == ("Metformin: eGFR 25: Followed (Replace by linagliptin) on 2026-11-20",)
 
 
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        (ACCEPTED, "Followed on 2026-11-20"),
-        ({}, "Not followed (contraindicated) on 2026-11-20"),
-        ({"override_reason_display": "Not now"}, "Not followed (Not now) on 2026-11-20"),
-        ({"override_reason_code": None}, "Not followed on 2026-11-20"),
-    ],
-)
-def test_an_answer_is_one_sentence(changes: dict[str, Any], sentence: str) -> None:
-    card = order_card("Cancel this order")
-    answers = [some_feedback(ID, card=card["uuid"], **changes)]
-    assert decision_history(recorded(card), answers).lines == (f"Metformin: eGFR 25: {sentence}",)
-
-
 def test_what_nobody_answered_is_said_and_what_the_answer_did_not_have_is_never_taken_for_another() -> None:
     card = order_card("Cancel this order")
     assert decision_history(recorded(card), []).lines == ("Metformin: eGFR 25: No answer is on record",)

@@ -25,11 +25,9 @@ from cds_hooks.routes.outcomes import _Outcomes
 from cds_hooks.settings import Settings
 from cds_hooks.settings.checks import (
     address_fault,
-    is_loopback,
     listen_address,
     networks_of,
     parts_of,
-    plain_http_fault,
     read_codes,
     read_shares,
 )
@@ -107,18 +105,6 @@ _MORE = "an address here has no user name, query, fragment or space"
 )
 def test_an_address_is_http_of_a_host_and_nothing_else(text: str, fault: str | None) -> None:
     assert address_fault(text) == fault
-
-
-def test_an_origin_has_no_path_and_plain_http_is_of_this_machine() -> None:
-    assert address_fault("https://a.example", origin=True) is None
-    assert address_fault("https://a.example/x", origin=True) == "an origin has no path"
-    assert address_fault("https://a.example/x") is None
-    for text in ("https://a.example", "http://localhost:1", "http://127.0.0.1", "http://[::1]"):
-        assert plain_http_fault(text) is None
-    assert plain_http_fault("http://a.example") == "http is for this machine only, another one is reached by https"
-    assert [is_loopback(host) for host in ("127.0.0.9", "::1", "localhost", "10.0.0.1", "a.example")] == [
-        True, True, True, False, False,
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -166,28 +166,6 @@ def test_members_of_the_declared_types_are_taken() -> None:
     refuse_wrong_types(_made(parts=parts, run=print, named={"a": 1}, apart=frozenset({"b"}), pair=(2, "c")))
 
 
-@pytest.mark.parametrize(
-    ("members", "said"),
-    [
-        ({"days": "monday"}, r"^days is 'monday'; it must be tuple\[str, \.\.\.\]$"),
-        ({"days": ["monday"]}, r"^days is \['monday'\]; it must be tuple\[str, \.\.\.\]$"),
-        ({"days": ("a", 5)}, r"^days is \('a', 5\); it must be tuple\[str, \.\.\.\]$"),
-        ({"days": "x" * 59}, f"^days is '{'x' * 58}…; it must be"),
-        ({"parts": (Part("run"),)}, r"^kind is 'run'; it must be one of walk, swim$"),  # type: ignore[arg-type]
-        ({"parts": (Part("walk", "1"),)}, r"^share is '1'; it must be a number or None$"),  # type: ignore[arg-type]
-        ({"parts": ("walk",)}, r"it must be tuple\[tests.models_onnx.test_declarations.Part, \.\.\.\]$"),
-        ({"count": "1"}, "^count is '1'; it must be a whole number$"),
-        ({"run": "print"}, "^run is 'print'; it must be collections.abc.Callable"),
-        ({"named": ("a",)}, "^named is .*; it must be collections.abc.Mapping"),
-        ({"apart": "b"}, "^apart is 'b'; it must be frozenset"),
-        ({"pair": (1, "a", 2)}, "^pair is .*; it must be tuple"),
-    ],
-)
-def test_a_member_of_another_type_is_named_with_what_it_must_be(members: dict[str, Any], said: str) -> None:
-    with pytest.raises(DeclarationError, match=said):
-        refuse_wrong_types(_made(**members))
-
-
 def test_whole_numbers_and_none_fit_where_they_may_stand() -> None:
     refuse_wrong_types(Schedule("a", (), parts=(Part("walk", None), Part("swim", 2)), count=True, run=None))
 

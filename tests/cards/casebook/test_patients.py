@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cards.casebook.patients import bundle_of, draft_of, record_of
+from cards.casebook.patients import bundle_of, record_of
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -136,79 +136,3 @@ def test_what_was_not_sent_was_not_asked_for() -> None:
     asked = [record.was_requested(name) for name in ("Condition", "creatinine", "Procedure", "potassium")]
     assert asked == [False, False, True, True]
     assert record_of({}, AS_OF).was_requested("Condition")
-
-
-DRAFT: Json = {
-    "resourceType": "MedicationRequest", "id": "draft-1", "status": "draft", "intent": "order", "subject": SUBJECT,
-    "authoredOn": "2026-11-20", "requester": {"reference": "Practitioner/p"},
-}  # fmt: skip
-NAMED = DRAFT | {"medicationCodeableConcept": {"text": "x"}}
-EACH_DAY = {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}}
-DAYS = {"value": 5, "unit": "days", "system": "http://unitsofmeasure.org", "code": "d"}
-
-
-@pytest.mark.parametrize(
-    ("draft", "order"),
-    [
-        ({"drug": "x"}, NAMED),
-        (
-            {"drug": "861007"},
-            DRAFT
-            | {
-                "medicationCodeableConcept": {
-                    "coding": [
-                        {"system": RXNORM, "code": "861007", "display": "metformin hydrochloride 500 MG Oral Tablet"}
-                    ],
-                    "text": "metformin hydrochloride 500 MG Oral Tablet",
-                }
-            },
-        ),
-        ({"drug": "x", "times": 2}, NAMED | {"dosageInstruction": [{"timing": EACH_DAY}]}),
-        (
-            {"drug": "x", "dose": "1.5 tablet", "times": 2, "route": "oral", "as_needed": True, "single": False},
-            NAMED
-            | {
-                "dosageInstruction": [
-                    {
-                        "timing": EACH_DAY,
-                        "route": {"text": "oral"},
-                        "asNeededBoolean": True,
-                        "doseAndRate": [{"doseQuantity": {"value": 1.5, "unit": "tablet"}}],
-                    }
-                ]
-            },
-        ),
-        (
-            {"drug": "x", "dose": "500 mg", "single": True},
-            NAMED
-            | {
-                "dosageInstruction": [
-                    {
-                        "timing": {"repeat": {"count": 1}},
-                        "doseAndRate": [{"doseQuantity": {"value": 500.0, "unit": "mg"}}],
-                    }
-                ]
-            },
-        ),
-        ({"drug": "x", "route": "oral"}, NAMED | {"dosageInstruction": [{"route": {"text": "oral"}}]}),
-        ({"drug": "x", "days": 5}, NAMED | {"dispenseRequest": {"expectedSupplyDuration": DAYS}}),
-        (
-            {"drug": "x", "days": 5, "refills": 2},
-            NAMED | {"dispenseRequest": {"expectedSupplyDuration": DAYS, "numberOfRepeatsAllowed": 2}},
-        ),
-        ({"drug": "x", "refills": 2, "as_needed": True}, NAMED),
-        ({"drug": "x", "more": {"status": "active"}}, NAMED | {"status": "active"}),
-        (
-            {"drug": "CT", "test": "", "more": {"priority": "stat"}},
-            DRAFT | {"resourceType": "ServiceRequest", "code": {"text": "CT"}, "priority": "stat"},
-        ),
-        (
-            {"drug": "CT", "test": "1-8"},
-            DRAFT
-            | {"resourceType": "ServiceRequest", "code": {"text": "CT", "coding": [{"system": LOINC, "code": "1-8"}]}},
-        ),
-    ],
-)
-def test_a_draft_in_full(draft: Json, order: Json) -> None:
-    assert draft_of(draft) == order
-    assert draft_of(draft, "other") == order | {"id": "other"}

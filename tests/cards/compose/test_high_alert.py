@@ -158,35 +158,3 @@ def test_the_card_and_the_finding_of_uncovered_drugs_whole() -> None:
     assert (finding.is_certain, finding.priority) == (True, 0)
     codes = [reason.code for reason in OVERRIDE_REASONS if reason.code != "recipient-does-not-trust"]
     assert [reason.code for reason in card.override_reasons] == codes
-
-
-@pytest.mark.parametrize(
-    ("words", "name"),
-    [
-        ("morphine sulfate 15 MG Oral Tablet", "opioids"),
-        ("carbamazepine 200 MG Oral Tablet", "carbamazepine"),
-        ("lamotrigine 25 MG Oral Tablet", "lamotrigine"),
-        ("phenytoin", "phenytoin"),
-        ("rocuronium bromide 10 MG/ML Injectable Solution", "neuromuscular blocking agents"),
-        ("propofol 10 MG/ML Injectable Suspension", "general anesthetic agents"),
-        ("nitroprusside", "nitroprusside"),
-        ("oxytocin", "oxytocin"),
-        # The same drug by mouth is none of ISMP's, or one of another class.
-        ("metoprolol tartrate 1 MG/ML Injectable Solution", "adrenergic antagonists, IV"),
-        ("metoprolol tartrate 50 MG Oral Tablet", None),
-        ("potassium chloride 2 MEQ/ML Injectable Solution", "potassium chloride and phosphates injection"),
-        ("potassium chloride 20 MEQ Extended Release Oral Tablet", None),
-        ("promethazine hydrochloride 25 MG/ML Injectable Solution", "promethazine injection"),
-        ("promethazine hydrochloride 25 MG Oral Tablet", None),
-        ("milrinone 1 MG/ML Injectable Solution", "inotropic medications, IV"),
-        # How it is given may stand in the words alone.
-        ("promethazine 25 mg IM", "promethazine injection"),
-        ("promethazine 25 mg infused", "promethazine injection"),
-        ("promethazine 25 mg implant", None),
-        # Words of what nobody knows, as words of their own.
-        ("home tpn bag", "parenteral nutrition"),
-        ("xtpnx", None),
-    ],
-)
-def test_a_drug_is_in_its_class_where_it_is_given_so(words: str, name: str | None) -> None:
-    assert high_alert_class(_of(words)) == name

@@ -8,12 +8,8 @@ from typing import Any
 
 import pytest
 
-from cards.card import check_card
 from cards.compose.orders import check_orders
-from cards.rules.engine.compile import compile_table
-from cards.rules.engine.rule_book import RuleBook, rule_book
-from cards.rules.families.renal.family import FAMILY
-from cards.rules.language.table import read_family, table_of
+from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import read_draft, read_drafts
 from tests.cards.rules.cases import check, findings, reasons, uuids
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -157,43 +153,6 @@ def test_chart_words_stand_on_the_card_as_text(as_of: datetime) -> None:
     assert "\u202e" not in card.detail
     assert "**<" not in card.detail
     assert r"\[x\](http:\/\/x.test)" in card.detail
-
-
-def test_findings_of_one_order_are_one_card_ranked_by_harm_then_certainty_then_priority(as_of: datetime) -> None:
-    raw = read_family("renal").raw
-    rules = {rule["id"]: rule for rule in raw["rules"]}
-    band = {"summary": "s", "detail": "d", "when": {"always": True}}
-
-    def twin(name: str, indicator: str, priority: int) -> Json:
-        metformin: Json = rules["renal-metformin"]
-        return metformin | {
-            "id": name,
-            "priority": priority,
-            "bands": [
-                band
-                | {"id": "b", "indicator": indicator, "summary": f"{name} speaks", "suggestions": [{"use": "cancel"}]}
-            ],
-            "missing_data": [],
-        }
-
-    raw["rules"] = [
-        twin("x-low", "info", 99),
-        twin("x-high", "warning", 10),
-        rules["renal-metformin"],
-        twin("x-mid", "warning", 50),
-    ]
-    book = RuleBook(compile_table(FAMILY, table_of(raw)))
-    (card,) = check_orders(record_of(SICK, as_of), drafts_of(draft_of(METFORMIN)), None, uuids(), book).cards
-    check_card(card)
-    found = [one.rule for one in card.own_extension.findings]
-    assert found == ["renal-metformin", "x-mid", "x-high", "x-low"]
-    assert card.indicator == "critical"
-    assert card.summary.startswith("Metformin is contraindicated")
-    assert len((card.detail or "").splitlines()) <= 5
-    said = card.detail or ""
-    assert all(f"{name} speaks" in said for name in ("X-mid", "X-high", "X-low")), "those of one family share a line"
-    labels = [(one.label, one.is_recommended) for one in card.suggestions]
-    assert labels == [("Replace by linagliptin 5 mg daily", True), ("Cancel this order", False)], "each offered once"
 
 
 REPLAY = """

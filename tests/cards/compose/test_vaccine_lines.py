@@ -192,21 +192,6 @@ def test_six_vaccines_have_lines_and_the_others_share_one() -> None:
     ]
 
 
-def test_a_reason_is_said_once_and_rsv_of_a_pregnancy_is_no_vaccine_of_each_season() -> None:
-    items = (due(label="A", reasons=(SPLEEN,), **ON), due(label="B", reasons=(SPLEEN,), **ON), due(label="C", **ON))
-    found = lines(answer(*items, of_season=(("RSV", date(2009, 1, 31)),)), person(VaccineDose("10", AS_OF, "I/1")))
-    assert [line.rpartition("No dose on record.")[2] for line in found[:3]] == [
-        " Because of no spleen (2009-06-01).", " Same reason.", "",
-    ]  # fmt: skip
-    infant = ChartedPerson(Person(date(2009, 11, 1), "Female"), VaccineHistory((), ()))
-    (line, *_) = lines(answer(of_season=(("RSV", date(2009, 3, 31)),)), infant)
-    assert line.startswith("- **RSV antibody (first season)**: none on record. ACIP recommends one under 8 months")
-    assert found[3] == (
-        "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
-        "January; the release here covers no day after 2009-01-31: check."
-    )
-
-
 def test_everything_beside_what_is_due_has_its_line() -> None:
     child, adult = labelled("C", "D"), due(label="Tdap/Td", dose_number=2, doses=(given("2009-05-01"),))
     found = answer(

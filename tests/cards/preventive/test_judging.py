@@ -119,24 +119,6 @@ def test_the_order_that_it_suggests_keeps_it_silent(service: str) -> None:
     assert state(service, *resources, request | {"doNotPerform": True}, **more) == ("not due", "declined")
 
 
-REFUSED = {"coding": [{"system": SNOMED, "code": "183944003", "display": "Procedure refused"}]}
-
-
-@pytest.mark.parametrize(
-    ("more", "expected"),
-    [
-        ({"statusReason": REFUSED}, ("not due", "declined")),
-        ({"statusReason": {"text": "Patient declined"}}, ("not due", "declined")),
-        ({"statusReason": {"text": "Machine broken"}}, ("due", "never-seen")),
-        ({}, ("due", "never-seen")),
-        ({"statusReason": REFUSED, "performedDateTime": "2025-11-01"}, ("due", "never-seen")),
-    ],
-)
-def test_a_refusal_counts_for_a_year_and_only_where_it_is_the_patients(more: Json, expected: tuple[str, str]) -> None:
-    refused = procedure("Colonoscopy", "2026-03-01", "73761001", status="not-done")
-    assert state("colorectal-cancer", refused | more) == expected
-
-
 def test_a_problem_and_an_observation_can_say_that_the_patient_declined() -> None:
     entry = problem("Z53.20", recordedDate="2026-05-01") | {"code": {"text": "Mammogram declined"}}
     assert state("breast-cancer", entry) == ("not due", "declined")
@@ -146,28 +128,6 @@ def test_a_problem_and_an_observation_can_say_that_the_patient_declined() -> Non
 
 
 # Ages and sexes: the last year inside, and the first one outside
-
-AGES = {
-    "colorectal-cancer": (45, 75), "cervical-cancer": (21, 65), "breast-cancer": (40, 74), "lung-cancer": (50, 80),
-    "abdominal-aortic-aneurysm": (65, 75), "hepatitis-c": (18, 79), "hiv": (15, 65), "osteoporosis": (65, None),
-    "diabetes": (35, 70), "statin": (40, 75), "tobacco": (18, None), "hypertension": (18, None),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("service", AGES)
-def test_the_ages_are_those_of_the_recommendation(service: str) -> None:
-    low, high = AGES[service]
-    sex = "male" if service == "abdominal-aortic-aneurysm" else "female"
-    resources, _ = FIRES[service]
-
-    def reason(born: str) -> str:
-        return judged(service, *resources, patient=person(born, sex)).because
-
-    assert reason(f"{2026 - low}-11-21") == "age"  # tomorrow
-    assert reason(f"{2026 - low}-11-20") != "age"  # today
-    if high is not None:
-        assert reason(f"{2026 - high - 1}-11-21") != "age"
-        assert reason(f"{2026 - high - 1}-11-20") == "age"
 
 
 @pytest.mark.parametrize("service", ["cervical-cancer", "breast-cancer", "osteoporosis", "abdominal-aortic-aneurysm"])

@@ -44,22 +44,6 @@ def test_lung_cancer_is_screened_by_pack_years_and_time(entries: tuple[Json, ...
     assert state("lung-cancer", *entries) == expected
 
 
-@pytest.mark.parametrize(
-    ("quit_on", "expected"),
-    [
-        ("2011-11-21", ("due", "never-seen")),
-        ("2011-11-20", ("not due", "risk")),
-        ("2011", ("not known", "not-charted")),
-        ("2012", ("due", "never-seen")),
-        ("2010", ("not due", "risk")),
-    ],
-)
-def test_fifteen_years_after_stopping_it_ends(quit_on: str, expected: tuple[str, str]) -> None:
-    stopped = result("74010-0", valueDateTime=quit_on)
-    del stopped["valueCodeableConcept"]
-    assert state("lung-cancer", smoking(FORMER), pack_years(30), stopped) == expected
-
-
 def test_pack_years_may_be_a_component_or_a_code_of_snomed() -> None:
     status = smoking(DAILY)
     part = {
@@ -69,22 +53,6 @@ def test_pack_years_may_be_a_component_or_a_code_of_snomed() -> None:
     assert state("lung-cancer", status | {"component": [part]}) == ("due", "never-seen")
     coded = pack_years(30, code={"coding": [{"system": SNOMED, "code": "401201003"}]})
     assert state("lung-cancer", status, coded) == ("due", "never-seen")
-
-
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        ((), ("due", "not-asked")),
-        ((smoking(NEVER),), ("not due", "done")),
-        ((smoking(FORMER), smoking(DAILY, "2020-01-01")), ("not due", "done")),
-        ((smoking(DAILY), smoking(NEVER, "2020-01-01")), ("due", "smokes")),
-        ((result("72166-2", "Non-smoker"),), ("due", "not-asked")),
-        ((result("72166-2", "Non-smoker"), smoking(DAILY, "2020-01-01")), ("not due", "done")),
-        ((result("72166-2", "Non-smoker", "2020-01-01"), smoking(DAILY)), ("due", "smokes")),
-    ],
-)
-def test_tobacco_is_asked_for_and_who_smokes_is_advised(entries: tuple[Json, ...], expected: tuple[str, str]) -> None:
-    assert state("tobacco", *entries) == expected
 
 
 def test_to_ask_is_no_order() -> None:

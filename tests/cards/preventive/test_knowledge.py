@@ -64,21 +64,6 @@ def test_a_code_names_a_test_in_its_own_system_only(system: str | None, code: st
     assert WITHOUT_CODES.is_meant_by("", [(system, code)]) is False
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("Colonoscopy", True),
-        ("screening COLONOSCOPIES", True),
-        ("pseudocolonoscopy", False),
-        ("Virtual colonoscopy", False),
-        ("virtual visit", False),
-        ("", False),
-    ],
-)
-def test_words_name_a_test_unless_they_name_it_otherwise(words: str, expected: bool) -> None:
-    assert TEST.is_meant_by(words, []) is expected
-
-
 def test_a_code_goes_before_words_that_name_something_else() -> None:
     assert TEST.is_meant_by("Virtual colonoscopy", [(SNOMED, "73761001")]) is True
 

@@ -366,35 +366,9 @@ def test_a_test_without_a_date_is_a_fact_without_a_day() -> None:
     assert open_one.last == Done("mammography", None, "Procedure/m1", "Mammography")
 
 
-def test_of_several_intervals_that_are_over_the_one_that_ended_last_is_said() -> None:
-    entries = (
-        procedure("Colonoscopy", "2010-02-01", "73761001"),  # over on 2020-02-01
-        procedure("Flexible sigmoidoscopy", "2016-05-01", id="s1"),  # over on 2021-05-01
-        result(FIT, "Negative", "2019-03-01"),  # over on 2020-03-01
-    )
-    found = judged("colorectal-cancer", *entries)
-    assert (found.state, found.because, found.text, found.next_due) == (
-        "due",
-        "interval-over",
-        "last flexible sigmoidoscopy 2016-05-01, due since 2021-05-01",
-        date(2021, 5, 1),
-    )
-    assert [fact.source for fact in found.facts] == ["Procedure/s1"]
-    assert found.last is not None
-    assert found.last.source == "Procedure/s1"
-
-
 def test_an_undated_test_does_not_hide_one_within_its_interval() -> None:
     entries = (procedure("Colonoscopy", None), procedure("Flexible sigmoidoscopy", "2025-05-01"))
     assert judged("colorectal-cancer", *entries).text == "flexible sigmoidoscopy 2025-05-01, due again 2030-05-01"
-
-
-def test_a_positive_stool_test_without_a_date_asks_for_no_colonoscopy() -> None:
-    found = judged("colorectal-cancer", undated(result(FIT, "Positive")))
-    assert (found.state, found.text) == (
-        "not known",
-        "stool blood test (FIT or high-sensitivity guaiac) on record without a date",
-    )
 
 
 @pytest.mark.parametrize(("born", "drafted"), [("1996-11-21", PAP), ("1996-11-20", HPV)])

@@ -123,20 +123,6 @@ LIVE = Conflict(frozenset({"20"}), frozenset({"10"}), Period(days=1), Period(day
 LIVE_ITSELF = Conflict(frozenset({"10"}), frozenset({"10"}), Period(days=1), Period(days=24), FOUR_WEEKS)
 
 
-@pytest.mark.parametrize(
-    ("day", "expected"),
-    [("2010-01-01", "Valid"), ("2010-01-02", CONFLICT), ("2010-01-24", CONFLICT), ("2010-01-25", "Valid")],
-)
-def test_a_live_vaccine_forbids_another_from_the_beginning_of_the_conflict_until_its_end(
-    day: str, expected: str
-) -> None:
-    others = (given("2010-01-01", "20"),)
-    assert last((rule(),), given(day), others=others, conflicts=(LIVE,)) == expected
-    assert last((rule(),), given(day), others=(given("2010-01-01", "21"),), conflicts=(LIVE,)) == "Valid"
-    eleven = rule(preferable=(Vaccines(("11",)),))
-    assert last((eleven,), given(day, "11"), others=others, conflicts=(LIVE,)) == "Valid"
-
-
 @pytest.mark.parametrize(("day", "expected"), [("2000-06-28", CONFLICT), ("2000-06-29", "Valid")])
 def test_after_a_dose_that_does_not_count_the_conflict_is_longer(day: str, expected: str) -> None:
     rules = (rule(ages=(Ages(absolute_minimum=Period(months=5, days=1)),)),)
@@ -200,25 +186,6 @@ def test_a_recurring_dose_comes_again_under_its_own_number() -> None:
         (2, False),
     ]
     assert course.satisfied == {1: date(2010, 1, 1), 2: date(2010, 2, 1)}
-
-
-def test_of_several_reasons_the_first_of_the_table_is_given() -> None:
-    """Table 6-31: inadvertent, too young, too old, too soon, conflict, wrong vaccine."""
-    conflict = {"conflicts": (LIVE,), "others": (given("2010-01-01", "20"),)}
-    dose = given("2010-01-02")
-    wrong = {"preferable": ()}
-    soon = wrong | {"intervals": (PREVIOUS,)}
-    cases: list[tuple[dict[str, Any], tuple[str, str]]] = [
-        (soon | {"ages": (Ages(absolute_minimum=Period(years=20)),), "inadvertent": frozenset({"10"})},
-         ("Not Valid", INADVERTENT)),
-        (soon | {"ages": (Ages(absolute_minimum=Period(years=20), maximum=YEAR),)}, ("Not Valid", TOO_YOUNG)),
-        (soon | {"ages": (Ages(maximum=YEAR),)}, ("Extraneous", TOO_OLD)),
-        (soon, ("Not Valid", TOO_SOON)),
-        (wrong, ("Not Valid", CONFLICT)),
-    ]  # fmt: skip
-    for fields, expected in cases:
-        assert judged((rule(), rule(**fields)), FIRST, dose, **conflict)[-1] == expected
-    assert judged((rule(), rule(**wrong)), FIRST, dose)[-1] == ("Not Valid", WRONG)
 
 
 # Whether a dose is needed

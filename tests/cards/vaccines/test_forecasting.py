@@ -178,33 +178,6 @@ def test_a_dose_that_is_needless_today_or_on_its_earliest_day_is_passed_over() -
 # Immunity
 
 
-@pytest.mark.parametrize(
-    ("fields", "more", "is_immune"),
-    [
-        ({"immune_observations": frozenset({"020"})}, {"observed": (("020", ""),)}, True),
-        ({"immune_observations": frozenset({"021"})}, {"observed": (("020", ""),)}, False),
-        ({"immune_births": (BirthCohort(date(2000, 1, 2)),)}, {}, True),
-        ({"immune_births": (BirthCohort(date(2000, 1, 1)),)}, {}, False),
-        ({"immune_births": (BirthCohort(date(2001, 1, 1), "U.S."),)}, {}, False),
-        ({"immune_births": (BirthCohort(date(2001, 1, 1), "U.S."),)}, {"country": "U.S."}, True),
-        ({"immune_births": (BirthCohort(date(2001, 1, 1), "U.S."),)}, {"country": "FR"}, False),
-        (
-            {"immune_births": (BirthCohort(date(2001, 1, 1), unless=frozenset({"055"})),)},
-            {"observed": (("055", ""),)},
-            False,
-        ),
-        (
-            {"immune_births": (BirthCohort(date(1990, 1, 1)), BirthCohort(date(2001, 1, 1)))},
-            {"observed": (("055", ""),)},
-            True,
-        ),
-    ],
-)
-def test_who_is_immune_needs_no_dose(fields: dict[str, Any], more: dict[str, Any], is_immune: bool) -> None:
-    found = forecast_of((rule(),), "2010-01-01", antigen=fields, **more)
-    assert (found == Forecast(SeriesStatus.IMMUNE)) is is_immune
-
-
 def test_a_complete_series_goes_before_immunity() -> None:
     fields = {"immune_births": (BirthCohort(date(2001, 1, 1)),)}
     assert forecast_of((rule(),), "2010-02-01", FIRST, antigen=fields).status is SeriesStatus.COMPLETE
@@ -212,24 +185,7 @@ def test_a_complete_series_goes_before_immunity() -> None:
 
 # Contraindications
 
-FROM_TEN = Contraindication("007", "pregnant", begin_age=Period(years=10), end_age=Period(years=12))
 PREGNANT = {"observed": (("007", ""),)}
-
-
-@pytest.mark.parametrize(
-    ("as_of", "observed", "forbids"),
-    [
-        ("2009-12-31", "007", False),
-        ("2010-01-01", "007", True),
-        ("2011-12-31", "007", True),
-        ("2012-01-01", "007", False),
-        ("2010-01-01", "008", False),
-    ],
-)
-def test_an_observation_forbids_the_antigen_at_its_ages(as_of: str, observed: str, forbids: bool) -> None:
-    found = forecast_of((rule(),), as_of, antigen={"contraindications": (FROM_TEN,)}, observed=((observed, ""),))
-    against = Forecast(SeriesStatus.CONTRAINDICATED, contraindicated_by=(FROM_TEN,))
-    assert (found == against) is forbids
 
 
 def _against(*codes: str, **fields: Any) -> Contraindication:

@@ -230,48 +230,6 @@ def test_two_hundred_cards_and_five_in_a_hundred_are_the_limits(
     assert site.low == ([LowAcceptance(KEY, "ehr", "info", cards, accepted, answered)] if is_low else [])
 
 
-@pytest.mark.parametrize(
-    ("answers", "not_fitting", "reason", "is_low"),
-    [
-        (100, 31, "patient-ineligible", True),
-        (100, 31, "cds-not-applicable", True),
-        (100, 30, "patient-ineligible", False),
-        (99, 99, "patient-ineligible", False),
-        (100, 100, "action-completed", False),
-    ],
-)
-def test_over_thirty_in_a_hundred_answers_that_it_does_not_fit_are_the_second_ground(
-    tmp_path: Path, answers: int, not_fitting: int, reason: str, *, is_low: bool
-) -> None:
-    site = _Counts(tmp_path)
-    site.show(answers)
-    for number in range(answers):
-        is_fitting = number >= not_fitting
-        site.answer(f"p{number}", is_accepted=is_fitting, reason=None if is_fitting else reason)
-    found = site.counts.low(10_000, 0.05)
-    accepted = answers - not_fitting
-    expected = LowAcceptance(KEY, "ehr", "info", answers, accepted, answers, not_fitting)
-    assert found == ([expected] if is_low else [])
-
-
-def test_one_user_few_patients_or_one_day_pause_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Issue 52: 120 invented patients and one user paused a rule for everybody in 1.3 s."""
-    site = _Counts(tmp_path)
-    site.show(300, user="one person")
-    site.answer()
-    assert site.low == []
-    site.show(10)
-    counted = site.low
-    assert counted == [], "one user counts for a quarter of the cards at most"
-    monkeypatch.setattr(acceptance, "LEAST_PATIENTS", 301)
-    site.show(300)
-    assert site.low == []
-    monkeypatch.setattr(acceptance, "LEAST_PATIENTS", 50)
-    assert [counts.cards > 200 for counts in site.low] == [True]
-    monkeypatch.setattr(acceptance, "LEAST_DAYS", 30)
-    assert site.low == []
-
-
 def test_where_no_users_are_recorded_nothing_is_paused(tmp_path: Path) -> None:
     site = _Counts(tmp_path)
     site.show(300, user="")
@@ -295,20 +253,6 @@ def test_a_pause_says_which_ground_it_has() -> None:
         "paused since 2026-11-21: 40 of 110 answers said that it does not fit the patient, over 30 in 100"
     )
     assert "3 of 210 cards were accepted, under 5 in 100" in PAUSE.words
-
-
-def test_the_same_patient_counts_once_a_day(tmp_path: Path) -> None:
-    site = _Counts(tmp_path)
-    rows = [site.row(f"p{number}", "ehr", "info", None) for number in range(150)]
-    for _ in range(2):
-        site.take(Batch(decisions=rows))
-    site.show(50)
-    site.answer()
-    assert [low.cards for low in site.low] == [200]
-    site.now += 90 * DAY
-    with site.views.open() as connection:
-        Acceptance(lambda: site.now).forget(connection, 0)
-    assert site.low == []
 
 
 def test_critical_cards_and_clients_that_report_nothing_do_not_count(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from cards.rules.engine.governance import (
     SiteRules,
     Switch,
     all_rule_versions,
-    ingredients_of,
 )
 from cards.rules.engine.prepared import digest_of
 from cds_hooks.hold_back.acts import Pause
@@ -161,25 +160,6 @@ def test_an_answer_to_one_band_is_none_to_another() -> None:
 def test_a_site_can_let_answers_count_for_less() -> None:
     answers = {(RULE, "30to44_new"): [Override(NOW - 10 * DAY, "warning", "Benefit outweighs risk")]}
     assert hear(finding(), SiteRules(quiet_days={"warning": 7}), answers=answers) is None
-
-
-@pytest.mark.parametrize(
-    ("facts", "reason"),
-    [
-        ((Fact("draft", value="warfarin"), Fact("medication", value="ibuprofen")), "acknowledged"),
-        # The same pair from its other side.
-        (
-            (Fact("draft", value="ibuprofen"), Fact("medication", value="warfarin"), Fact("egfr", value=50)),
-            "acknowledged",
-        ),
-        ((Fact("draft", value="warfarin"), Fact("medication", value="naproxen")), None),
-        ((Fact("draft", value="codeine/acetaminophen"),), None),
-    ],
-)
-def test_an_answer_is_none_to_another_drug(facts: tuple[Fact, ...], reason: str | None) -> None:
-    drugs = ingredients_of([("draft", "warfarin"), ("medication", "ibuprofen"), ("age", 70)])
-    answers = {(RULE, "30to44_new"): [Override(NOW - DAY, "warning", "Benefit outweighs risk", drugs)]}
-    assert hear(structs.replace(finding(), facts=facts), answers=answers) == reason
 
 
 @pytest.mark.parametrize(

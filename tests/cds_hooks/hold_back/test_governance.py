@@ -10,12 +10,9 @@ from typing import Any
 import httpx
 
 from cards.rules.engine.governance import Approval, all_rule_versions
-from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.memory import Memory
-from cds_hooks.hold_back.patient_finding import Caller
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
-from tests.cds_hooks.hold_back.test_checks_of_findings import finding
 from tests.cds_hooks.record.followed import follow
 from tests.program import run_program
 
@@ -76,24 +73,6 @@ def _memory(folder: Path, as_of: datetime) -> Memory:
 def test_an_answer_without_a_reason_is_none(tmp_path: Path, as_of: datetime) -> None:
     _, after = call(tmp_path, as_of, overridden(with_reason=False))
     assert len(after.json()["cards"]) == 1
-
-
-def test_after_its_time_the_finding_is_said_again_to_a_server_that_read_the_record(
-    tmp_path: Path, as_of: datetime
-) -> None:
-    call(tmp_path, as_of, overridden(with_reason=True))
-    governance = Governance(None, needs_approval=False)
-    patient = order(as_of)["context"]["patientId"]
-    remembered = _memory(tmp_path, as_of).of_patient("anonymous", patient)
-    ((key, (override,)),) = remembered.overrides.items()
-    said = finding("critical", key.split()[1])
-
-    def quiet(days: int) -> bool:
-        caller = Caller("anonymous", patient, ORDERS, "order-sign")
-        checked = CheckedCall(caller, as_of.timestamp() + days * 86400, recalled=remembered, user=lambda: override.by)
-        return governance.check_findings(checked)(said) is not None
-
-    assert [quiet(days) for days in (0, 1, 2)] == [True, True, False]
 
 
 def test_a_switch_by_unit_silences_only_there(tmp_path: Path, as_of: datetime) -> None:

@@ -17,7 +17,7 @@ from cards.extension import (
     ResultToFollow,
     VaccineForecasts,
 )
-from cds_hooks.hold_back.checks import SAID_ONCE, CheckedCall
+from cds_hooks.hold_back.checks import SAID_ONCE
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.sent_cards import SentCard, SentCardAnswer
@@ -25,7 +25,6 @@ from tests.cds_hooks.hold_back.restraint_calls import Site
 
 DAY = 86_400.0
 NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
-CALLER = Caller("ehr", "p1", "a-service", "patient-view")
 REFERRAL = CardExtension(output="referral", facts=(Fact("egfr", value=40.0),))
 
 
@@ -323,17 +322,3 @@ def test_a_value_has_arrived_when_less_is_missing() -> None:
     assert PatientFinding("x", "x", missing=frozenset({"b", "c"})).has_arrived_since(waiting)
     assert not waiting.has_arrived_since(waiting)
     assert not PatientFinding("x", "x", missing=frozenset({"a", "b", "c"})).has_arrived_since(waiting)
-
-
-def test_what_a_card_is_about_is_asked_for_once_and_a_reason_has_its_subject() -> None:
-    call = CheckedCall(CALLER, NOW)
-    card = Card(uuid="c", summary="x", indicator="info", source=Source(label="x"), extension={EXTENSION_KEY: REFERRAL})
-    assert call.patient_finding(card) is call.patient_finding(card)
-    assert call.subject_of(card) == "referral"
-    of_rule = Card(
-        uuid="d", summary="x", indicator="info", source=Source(label="x"),
-        extension={EXTENSION_KEY: CardExtension(findings=FOUND)},
-    )  # fmt: skip
-    assert (call.subject_of(of_rule), call.patient_finding(of_rule)) == ("a-rule", None)
-    bare = Card(uuid="e", summary="x", indicator="info", source=Source(label="x"))
-    assert call.subject_of(bare) == "a-service"

@@ -103,33 +103,6 @@ def _is(resource: dict[str, Any], code: str) -> bool:
     return any(coding.get("code") == code for coding in resource.get("code", {}).get("coding", []))
 
 
-@pytest.mark.parametrize(
-    ("code", "silent_until", "shown_after"),
-    [
-        ("accepted", 89.5, 90.5),
-        ("patient-ineligible", 179.5, 180.5),
-        ("action-completed", 364.5, 365.5),
-        ("wrong-time-workflow", 0.9, 1.1),
-        ("need-more-info", 29.5, 30.5),
-        ("recipient-does-not-trust", 179.5, 180.5),
-    ],
-)
-def test_an_answer_silences_the_card_for_the_time_of_its_reason(
-    tmp_path: Path, code: str, silent_until: float, shown_after: float
-) -> None:
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
-            (card,) = (await _call(calls)).json()["cards"]
-            await _answer(calls, card, code)
-        for days, cards in ((silent_until, 0), (shown_after, 1)):
-            async with app_client(tmp_path, as_of=NOW + timedelta(days=days), shown_rest_days=0) as calls:
-                answered = await _call(calls, days=days)
-                assert len(answered.json()["cards"]) == cards, days
-                assert (silences(answered).get("mortality_5y") == "said-once") is (cards == 0)
-
-    asyncio.run(story())
-
-
 def test_who_wants_to_know_more_sees_the_card_when_the_missing_result_arrives(tmp_path: Path) -> None:
     async def story() -> None:
         async with client(tmp_path, as_of=NOW) as calls:

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from cards.card import Card, Indicator, Source
 from cards.compose.high_alert import NOT_COVERED
-from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
+from cards.extension import EXTENSION_KEY, CardExtension
 from cds_hooks.hold_back.checks import SAID_ONCE
 from cds_hooks.hold_back.patient_finding import Caller
 from tests.cds_hooks.calls import client, ours, request_for
@@ -143,22 +143,6 @@ def _shown(memory: Site, card: Card, caller: Caller = CALLER) -> bool:
     return bool(chosen.cards)
 
 
-def test_what_became_worse_is_shown_and_rests_from_then_on() -> None:
-    clock = _Clock()
-    memory = Site(SAID_ONCE, clock)
-    assert _shown(memory, _card(0.10))
-    clock.now += 2 * DAY
-    assert not _shown(memory, _card(0.119))
-    assert _shown(memory, _card(0.13))
-    assert _shown(memory, _card(0.101, band="very high"))
-    clock.now += 2 * DAY
-    assert not _shown(memory, _card(0.13))
-    clock.now += 11.9 * DAY
-    assert not _shown(memory, _card(0.13))
-    clock.now += 0.2 * DAY
-    assert _shown(memory, _card(0.13))
-
-
 def test_what_a_clock_far_ahead_has_dated_silences_nothing_once_the_clock_is_right(tmp_path: Path) -> None:
     async def story() -> None:
         async with app_client(tmp_path, as_of=NOW + timedelta(days=20)) as calls:
@@ -202,28 +186,6 @@ def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other:
     clock.now += 2 * DAY
     assert not _shown(memory, _card(0.10))
     assert _shown(memory, _card(0.10), other)
-
-
-def test_a_vaccine_that_became_due_is_worse() -> None:
-    clock = _Clock()
-    memory = Site(SAID_ONCE, clock)
-
-    def due(*groups: str) -> Card:
-        day = datetime.fromtimestamp(clock.now, UTC).date().isoformat()
-        forecasts = tuple(
-            VaccineForecast(
-                group=each, type="Standard", status="Not Complete", series=(), dose=1, earliest=day, recommended=day
-            )
-            for each in groups
-        )
-        return _with(
-            CardExtension(vaccines=VaccineForecasts(release="r", released=day, as_of=day, forecasts=forecasts))
-        )
-
-    assert _shown(memory, due("Influenza", "Zoster"))
-    clock.now += 2 * DAY
-    assert not _shown(memory, due("Zoster"))
-    assert _shown(memory, due("Zoster", "Pneumococcal"))
 
 
 # High-alert drugs that no rule is about

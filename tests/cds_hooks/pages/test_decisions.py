@@ -195,27 +195,6 @@ def test_a_time_that_cannot_be_read_is_said_at_its_field(tmp_path: Path) -> None
     run(tmp_path, task)
 
 
-def test_the_page_of_a_decision_has_its_timeline_with_the_answer_to_its_card(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
-        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
-        item = {"card": made["card"], "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:20:00Z"}
-        item["overrideReason"] = {"userComment": "<b>She asked</b> for it"}
-        answer = await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
-        assert answer.status_code == 200
-        page = (await calls.get(f"/explain/{made['id']}")).text
-        for words in (
-            "called order-select",
-            "Answered with 1 card",
-            "A card was overridden",
-            "Make facts of the chart",
-        ):
-            assert words in page, words
-        assert "&lt;b&gt;She asked&lt;/b&gt; for it" in page
-        assert made["hook_instance"] in page
-
-    run(tmp_path, task)
-
-
 def test_a_replay_of_what_nothing_has_changed_is_the_same_and_says_where_it_cannot_be_made(tmp_path: Path) -> None:
     async def task(calls: httpx.AsyncClient) -> None:
         chart = await decided(calls, "planning-talk")

@@ -58,26 +58,6 @@ def test_bars_stand_on_a_scale_as_far_below_nothing_as_above() -> None:
     assert estimate.unit == "the logarithm of the odds, as the equation adds it up"
 
 
-@pytest.mark.parametrize(
-    ("link", "unit"),
-    [
-        ("identity", "points or units of the result"),
-        ("log", "natural logarithm of the result"),
-        ("logit", "the logarithm of the odds, as the equation adds it up"),
-    ],
-)
-def test_the_scale_is_named_by_its_link(link: str, unit: str) -> None:
-    scores = {"output": "score", "value": 3, "link": link, "parts": {"age": 2.0, "other": -1.0}}
-    estimate = equation_estimate(basis(**scores), find_equations()["cha2ds2_vasc"])
-    assert estimate is not None
-    assert estimate.unit == unit
-    words = {item.name: item.words for item in find_equations()["cha2ds2_vasc"].inputs}
-    assert [(part.words, part.left, part.width, part.raises) for part in estimate.parts] == [
-        (words.get("age", "age"), 50.0, 50.0, True),
-        ("other", 25.0, 25.0, False),
-    ]
-
-
 @pytest.mark.parametrize(("part", "count"), [(5e-4, 0), (-5e-4, 0), (5.1e-4, 1), (-5.1e-4, 1)])
 def test_a_part_that_is_too_small_to_be_written_is_left_out(part: float, count: int) -> None:
     scores = {"output": "score", "value": 3, "parts": {"age": part}}

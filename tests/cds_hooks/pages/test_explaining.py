@@ -15,11 +15,6 @@ STATIN = "statin-discussion"
 FORM = {"act": "replay"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def _called(calls: httpx.AsyncClient) -> str:
     """The address of the page of a PREVENT decision."""
     answer = await calls.post(f"/cds-services/{STATIN}", json=_request(STATIN, "diabetes-no-statin", ()))
@@ -84,26 +79,7 @@ async def test_a_form_without_an_act_and_one_about_nobody_are_refused(tmp_path: 
         assert (await calls.put(f"/explain/{decision}", headers=BROWSER)).status_code == 405
 
 
-async def test_the_entries_that_were_looked_at_are_listed_with_what_was_understood(tmp_path: Path) -> None:
-    request = _request(STATIN, "diabetes-no-statin", ())
-    problems = request["prefetch"]["conditions"]["entry"]
-    problems.append({"resource": _problem("odd", "Zzyzx disorder"), "search": {"mode": "match"}})
-    problems.append({"resource": _problem("denied", "No heart failure"), "search": {"mode": "match"}})
-    async with client(tmp_path, as_of=NOW) as calls:
-        answer = await calls.post(f"/cds-services/{STATIN}", json=request)
-        shown = await calls.get(f"/explain/{ours(answer)['decision']}", headers=BROWSER)
-    assert "What was understood" in shown.text
-    assert "<li>Condition/odd (Zzyzx disorder): not understood: no code of the tables and no phrase</li>" in shown.text
-    assert "<li>Condition/denied (No heart failure): in none of the groups [negated]</li>" in shown.text
-    assert shown.text.index("Condition/odd") < shown.text.index("Condition/denied")
-
-
 async def test_where_no_facts_are_kept_the_page_says_so(tmp_path: Path) -> None:
     async with client(tmp_path, as_of=NOW, keep_facts=False) as calls:
         shown = await calls.get(await _called(calls), headers=BROWSER)
     assert "the record of this server keeps no facts of a call" in shown.text
-
-
-def _problem(identifier: str, words: str) -> dict[str, Any]:
-    active = {"coding": [{"code": "active"}]}
-    return {"resourceType": "Condition", "id": identifier, "clinicalStatus": active, "code": {"text": words}}

@@ -132,22 +132,6 @@ def test_an_estimate_outside_what_happened_near_it_is_called_so(talk: Decision) 
     assert "One hundred squares, 6 of them filled" in withheld.html
 
 
-def test_who_it_was_tested_on_is_said_in_natural_words_with_intervals_and_for_the_patients_own_groups(
-    talk: Decision,
-) -> None:
-    page, explanation = page_of(talk), explained(talk)
-    assert explanation.tested is not None
-    assert explanation.tested.every.ranking is not None
-    auroc = explanation.tested.every.ranking
-    assert (
-        f"of 100 pairs, the one who died within 5 years had the higher estimate (AUROC {auroc.value:.3f}" in page.text
-    )
-    assert f"{auroc.low:.3f} to {auroc.high:.3f}" in page.text
-    assert [group.name for group in explanation.groups] == ["male", "70-79"]
-    for group in explanation.groups:
-        assert page.row(f"{group.name} | {group.every.people:,}, {group.every.events:,} | ")
-
-
 def test_limits_and_cautions_stand_on_the_page(talk: Decision) -> None:
     page, manifest = page_of(talk), explained(talk).manifest
     assert manifest is not None
@@ -176,21 +160,6 @@ def test_a_patient_outside_the_population_gets_a_reason_and_no_figure(tmp_path: 
     page = page_of(decided(tmp_path, "infant"))
     assert "outside-population" in page.text
     assert "in 100 people" not in page.text
-
-
-def test_an_orders_page_has_its_facts_with_dates_and_sources_and_the_documents_behind_the_rule(order: Decision) -> None:
-    page, explanation = page_of(order), explained(order)
-    (card,) = explanation.cards
-    assert card.indicator == "critical"
-    assert card.facts
-    for fact in card.facts:
-        assert page.row(fact.words, fact.source or "worked out from the others", fact.date or "not dated")
-    assert card.evidence
-    for document in card.evidence:
-        assert document.document in page.text
-    for suggestion in card.suggestions:
-        assert suggestion.label in page.text
-    assert "renal-metformin" in page.text
 
 
 def test_the_banner_holds_what_the_record_holds_and_the_title_nothing_of_the_patient(talk: Decision) -> None:

@@ -8,38 +8,15 @@ from typing import Any
 import pytest
 
 from cds_hooks.storage.queries import list_decisions
-from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
+from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, facts_of, post, silences, without
 from tests.fhir_charts import sample_chart, serving_fhir
-
-CASES = [
-    (PLANNING, "patient-view", "planning-talk", None),
-    (PLANNING, "patient-view", "infant", None),
-    (PLANNING, "patient-view", "icu-stay", None),
-    (ORDERS, "order-select", "ckd4-metformin", "metformin-ckd4-coded"),
-    (ORDERS, "order-sign", "ckd3b-metformin", "metformin-ckd4-coded"),
-]
 
 
 @pytest.fixture
 def planning(as_of: datetime) -> dict[str, Any]:
     """The whole request for a patient who gets a model card."""
     return request_for(PLANNING, "patient-view", "planning-talk", as_of)
-
-
-@pytest.mark.parametrize(("service", "hook", "sample", "draft"), CASES)
-def test_the_same_is_said_by_either_way_of_the_data(
-    tmp_path: Path, as_of: datetime, service: str, hook: str, sample: str, draft: str | None
-) -> None:
-    """Checklist row PRE-15, with pages of 20."""
-    request = request_for(service, hook, sample, as_of, draft)
-    state = post(tmp_path, service, request, as_of=as_of)
-    with serving_fhir([sample_chart(sample, as_of)], token=TOKEN, page_size=20) as running:
-        fetched = post(tmp_path, service, at_server(without(request), running.base), as_of=as_of)
-    assert (state.status_code, fetched.status_code) == (200, 200)
-    assert facts_of(fetched) == facts_of(state)
-    assert silences(fetched) == silences(state)
-    assert all(asked.token for asked in running.log.requests)
 
 
 def test_only_what_is_missing_is_asked_for(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
@@ -64,37 +41,6 @@ def test_what_failed_at_the_client_is_asked_for(tmp_path: Path, as_of: datetime,
         answer = post(tmp_path, PLANNING, at_server(planning, running.base), as_of=as_of)
     assert running.types == ["Observation"]
     assert len(answer.json()["cards"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "reason"),
-    [
-        ({"mode": "401"}, "unauthorized"),
-        ({"token": "another"}, "unauthorized"),
-        ({"mode": "403"}, "forbidden"),
-        ({"mode": "429", "retry_after": 60}, "busy"),
-        ({"mode": "503", "retry_after": 60}, "busy"),
-        ({"mode": "garbage"}, "unreadable"),
-        ({"mode": "redirect"}, "elsewhere"),
-        ({"mode": "slow", "delay_seconds": 30}, "timeout"),
-    ],
-)
-def test_what_cannot_be_had_is_said_where_it_is_not_needed_and_412_where_it_is(
-    tmp_path: Path, as_of: datetime, planning: dict[str, Any], behaviour: dict[str, Any], reason: str
-) -> None:
-    # a crowded machine may take its time for all but the answer that is to come too late
-    settings = {"as_of": as_of, "fetch_milliseconds": 300 if reason == "timeout" else 20_000}
-    with serving_fhir([sample_chart("planning-talk", as_of)], **behaviour) as running:
-        optional = post(tmp_path, PLANNING, at_server(without(planning, "conditions"), running.base), **settings)
-        required = post(tmp_path, PLANNING, at_server(without(planning, "labs"), running.base), **settings)
-        nothing = post(tmp_path, PLANNING, at_server(without(planning), running.base), **settings)
-    assert silences(optional) == {"prefetch.conditions": reason}
-    assert "**Checked without** problems (not sent by the EHR)." in optional.json()["cards"][0]["detail"]
-    for answer, key in ((required, "labs"), (nothing, "patient")):
-        assert answer.status_code == 412
-        (issue,) = answer.json()["issue"]
-        assert issue["expression"] == [f"prefetch.{key}"]
-        assert "not sent by the EHR; " in issue["details"]["text"]
 
 
 @pytest.mark.parametrize(
@@ -221,23 +167,6 @@ def test_what_a_patient_without_anything_has_is_nothing(
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert answer.status_code == 200
     assert silences(answer) == {"mortality_5y": "too-few-inputs"}
-
-
-def test_the_record_holds_what_became_of_each_key(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
-    request = without(planning, "conditions")
-    request["prefetch"]["body"] = None
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        post(tmp_path, PLANNING, at_server(request, running.base), as_of=as_of)
-    states = _states(tmp_path)
-    fetched = states.pop("conditions")
-    given = dict.fromkeys(("patient", "labs", "pressures", "encounters"), "given")
-    assert states == {
-        **given, "body": "null", "procedures": "null", "tests": "null", "userRoles": "null",
-        **dict.fromkeys(("carePlans", "documents"), "null"),
-    }  # fmt: skip
-    assert (fetched["state"], fetched["pages"]) == ("fetched", 1)
-    assert fetched["milliseconds"] > 0
-    assert fetched["bytes"] > 0
 
 
 def _states(folder: Path) -> dict[str, Any]:

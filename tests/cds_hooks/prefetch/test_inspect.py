@@ -20,7 +20,6 @@ TEMPLATES = templates_for(
 ).for_protocol("2.0")  # fmt: skip
 AS_OF = 1795165200.0  # 2026-11-20T09:00:00Z
 CONDITION = {"resourceType": "Condition", "id": "c1", "subject": {"reference": "Patient/p1"}}
-WARNED = {"severity": "warning", "code": "processing", "details": {"coding": [{"code": "4101"}]}}
 FAILED = {"severity": "error", "code": "exception"}
 
 
@@ -50,29 +49,6 @@ def _brought(**prefetch: Any) -> PrefetchState:
 def _state(value: Any, key: str = "conditions") -> tuple[str, str, str]:
     (found,) = (each for each in _brought(**{key: value}).states if each.template.key == key)
     return found.state, found.reason, found.cause
-
-
-@pytest.mark.parametrize(
-    ("value", "state"),
-    [
-        (_bundle(CONDITION), "given"),
-        (CONDITION, "given"),
-        (_bundle(CONDITION, total=1), "given"),
-        (_bundle(_outcome(WARNED), CONDITION), "given"),
-        (None, "null"),
-        (_bundle(), "null"),
-        ({"resourceType": "Bundle", "type": "searchset", "total": 0}, "null"),
-        (_bundle(_outcome(WARNED), total=0), "null"),
-        (_outcome(FAILED), "failed"),
-        (_bundle(_outcome(FAILED)), "failed"),
-        ({"response": {"status": "200"}, "resource": _bundle(CONDITION)}, "given"),  # unwrapped on purpose (TRAP-05)
-        ({"response": {"status": "500"}}, "failed"),
-        ("text", "failed"),
-        (_bundle(PATIENT), "unobtainable"),
-    ],
-)
-def test_a_value_has_the_state_that_it_means(value: Any, state: str) -> None:
-    assert _state(value)[0] == state
 
 
 def test_a_key_that_did_not_come_is_missing() -> None:

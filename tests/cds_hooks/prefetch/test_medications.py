@@ -9,7 +9,7 @@ import pytest
 
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, ours, request_for
-from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, post, without
+from tests.cds_hooks.prefetch.fetch_calls import at_server, post, without
 from tests.fhir_charts import sample_chart, serving_fhir
 
 WARFARIN = {"resourceType": "Medication", "id": "m1", "code": {"text": "Warfarin 5 MG Oral Tablet"}}
@@ -50,20 +50,6 @@ def _states(folder: Path) -> dict[str, Any]:
     (decision,) = list_decisions(f"sqlite:///{folder}/decisions.sqlite3", limit=1)
     found: dict[str, Any] = msgspec.json.decode(decision.basis)["prefetch"]
     return found
-
-
-def test_products_are_looked_up_after_the_orders_that_name_them(
-    tmp_path: Path, as_of: datetime, request_3: dict[str, Any]
-) -> None:
-    with serving_fhir([_chart(as_of)], token=TOKEN) as running:
-        sent = at_server(without(request_3, "medications"), running.base)
-        answer = post(tmp_path, ORDERS, sent, as_of=as_of, protocol_version="3.0")
-    assert len(answer.json()["cards"]) == 1
-    medications = [each for each in running.queries if each.startswith("/Medication?")]
-    assert sorted(medications) == ["/Medication?_id=m1", "/Medication?_id=m2"]
-    orders = next(at for at, each in enumerate(running.queries) if each.startswith("/MedicationRequest?"))
-    assert running.queries.index("/Medication?_id=m1") > orders
-    assert _states(tmp_path)["orderedProducts"]["state"] == "fetched"
 
 
 def test_products_that_came_are_not_asked_for(tmp_path: Path, as_of: datetime, request_3: dict[str, Any]) -> None:

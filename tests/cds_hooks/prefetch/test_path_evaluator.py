@@ -24,7 +24,7 @@ from cds_hooks.prefetch.paths import (
 )
 from cds_hooks.protocol.hooks import PatientViewContext
 from fhir.client.query import Query, Read, Search
-from fhir.record.resources import Bundle, MedicationRequest, Patient, decoder
+from fhir.record.resources import MedicationRequest, Patient, decoder
 
 CHART = b"""{"resourceType": "Bundle", "type": "searchset", "entry": [
     {"resource": {"resourceType": "Medication", "id": "a"}},
@@ -101,21 +101,6 @@ def test_the_context_field_of_a_path_is_there_only_where_it_is_nothing_but_a_fie
 def test_a_field_of_the_context_is_one_simple_value(value: Any, values: list[str]) -> None:
     assert list(PathEvaluator({"patientId": value}, {}).field("patientId")) == values
     assert list(PathEvaluator({}, {}).field("patientId")) == []
-
-
-def test_a_resource_is_there_that_came_with_the_call_or_was_fetched() -> None:
-    bundle = decoder.decode(CHART)
-    assert type(bundle) is Bundle
-    came = PathEvaluator({}, {"chart": bundle, "nothing": None})
-    expected = {
-        ("Medication", "a"): True, ("Patient", "b"): True, ("Medication", "b"): False, ("Patient", "a"): False,
-        ("Robot", "a"): False,
-    }  # fmt: skip
-    assert {key: came.has(*key) for key in expected} == expected
-    draft = {"resourceType": "Medication", "id": "c"}
-    in_context = PathEvaluator({"draftOrders": {"resourceType": "Bundle", "entry": [{"resource": draft}]}}, {})
-    assert in_context.has("Medication", "c") is True
-    assert in_context.has("Medication", "d") is False
 
 
 def test_a_search_by_id_is_answered_already_only_where_every_resource_is_at_hand() -> None:

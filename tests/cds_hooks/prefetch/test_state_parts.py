@@ -28,14 +28,10 @@ from cds_hooks.prefetch.state import (
     KeyState,
     PrefetchState,
     Templates,
-    _ago,
     _has_failed,
     _is_empty,
     _letter,
-    _medication_id,
-    _next_of,
     inspect_prefetch,
-    medication_search,
     with_prefetch_note,
 )
 from cds_hooks.prefetch.template import KeyPolicy, Template
@@ -375,25 +371,3 @@ def test_the_same_states_are_made_once() -> None:
     assert inspect_prefetch({"patient": patient}, templates, NOW) is not first
     assert set(templates.state_by_pattern) == {"gn", "g-"}
     assert inspect_prefetch({"patient": patient, "mine": None}, templates, NOW).states[1].reason == "not-sent"
-
-
-def test_small_readings_of_what_was_sent() -> None:
-    assert [_ago(hours) for hours in (47.4, 48, 60.1)] == ["47 hours", "2 days", "3 days"]
-    assert _next_of(bundle(**NEXT)) == "https://ehr.example/next"
-    assert _next_of(bundle(link=[{"relation": "next"}])) is None
-    references = {
-        "Medication/a": "a", "https://ehr.example/Medication/b/_history/2": "b", "Patient/c": "", "#d": "", "": "",
-    }  # fmt: skip
-    for text, identity in references.items():
-        order = decoder.decode(
-            orjson.dumps(
-                {
-                    "resourceType": "MedicationRequest",
-                    "status": "active",
-                    "intent": "order",
-                    "medicationReference": {"reference": text},
-                }
-            )
-        )
-        assert _medication_id(order.medicationReference) == identity
-    assert medication_search(["a", "b|c"]) == Search("Medication", (("_id", r"a,b\|c"), ("_count", "2")))

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec import structs
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, text
 from sqlalchemy.exc import IntegrityError
 
 from cds_hooks.audit.transfer import back_up, restore
@@ -25,7 +25,7 @@ from cds_hooks.replay.basis import read_basis
 from cds_hooks.services import find_services
 from cds_hooks.storage.chain import row_hash
 from cds_hooks.storage.database import engine_for, parse_url
-from cds_hooks.storage.queries import charts_of, facts_of, read_rows
+from cds_hooks.storage.queries import charts_of, facts_of
 from cds_hooks.storage.tables import charts
 from tests.cds_hooks.replay.answered import (
     DRAFT,
@@ -51,23 +51,6 @@ def test_every_call_about_the_samples_is_the_same_from_its_facts(service: str, e
     decisions = answered(url, sample_calls(service, NOW, every), NOW)
     assert decisions or (service == "order-safety-dispatch" and every > 1)
     assert not_the_same(verdicts(url, decisions)) == []
-
-
-def test_calls_of_a_visit_that_share_what_was_read_are_the_same_from_their_facts(tmp_path: Path) -> None:
-    url = record_at(tmp_path)
-    calls = [
-        call
-        for service in (ORDERS, "nephrology-referral", "medication-review")
-        for call in list(sample_calls(service, NOW, 6))[:6]
-    ]
-    decisions = answered(url, [call for call in calls for _ in range(3)], NOW)
-    assert not_the_same(verdicts(url, decisions)) == []
-    facts_by_id = facts_of(url, [decision.id for decision in decisions])
-    facts = [facts_by_id[decision.id] for decision in decisions]
-    assert len(facts) == 3 * len(calls) > 18
-    assert facts[::3] == facts[1::3] == facts[2::3]
-    read = set(charts_of(url, list(facts_by_id)).values())
-    assert read_rows(url, select(func.count()).select_from(charts))[0][0] == len(read) <= len(calls), "each once"
 
 
 def test_a_call_that_judged_as_of_an_earlier_one_of_its_visit_names_that_instant_and_is_the_same(

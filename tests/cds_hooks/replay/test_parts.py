@@ -31,7 +31,6 @@ from cds_hooks.replay.simulated_orders import (
     _end_of,
     _is_known,
     _known_since,
-    _orders,
     group_of,
     group_words,
 )
@@ -81,21 +80,6 @@ def test_a_resource_that_stands_twice_in_an_export_counts_once() -> None:
     kept = _each_once([a, again, b, nameless, dict(nameless)])
     assert [resource["resourceType"] for resource in kept] == ["Patient", "Group", "Patient", "Patient"]
     assert kept[0] is a
-
-
-def test_the_orders_of_a_chart_were_written_at_a_time_and_given() -> None:
-    order: Json = {
-        "resourceType": "MedicationRequest", "id": "1", "status": "active", "authoredOn": "2026-11-20T09:00:00Z",
-    }  # fmt: skip
-    charted = [
-        order,
-        order | {"status": "draft"},
-        order | {"id": ""},
-        order | {"authoredOn": 7},
-        order | {"authoredOn": "never"},
-        order | {"resourceType": "ServiceRequest"},
-    ]
-    assert list(_orders(charted)) == [(instant("2026-11-20T09:00:00"), order)]
 
 
 NOON = instant("2026-11-20T12:00:00")
@@ -199,15 +183,6 @@ def test_the_first_twelve_differences_are_listed_and_the_others_counted() -> Non
     assert some(12) == tuple(map(str, range(12)))
     assert some(13) == (*map(str, range(12)), "1 places more")
     assert some(0) == ()
-
-
-def test_the_day_and_a_lost_configuration_are_causes() -> None:
-    day, next_day = datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC)
-    now: Content = {}
-    lost = "the decision names no configuration that is on record, so nothing more can be compared"
-    assert causes(None, now, (), day, day) == (lost,)
-    said = "day: recorded as of 2026-11-20, replayed as of 2026-11-21"
-    assert causes(None, now, (), day, next_day) == (said, lost)
 
 
 def test_what_answers_mention_are_their_findings_models_and_reasons() -> None:
@@ -350,9 +325,6 @@ def test_rules_that_are_tried_are_as_if_nobody_had_ever_said_anything_of_them() 
 
 
 # What two sites are compared by: the group of the patient, and what each card is about.
-
-
-FIB4 = {"age_years": 60.0, "ast_u_l": 40.0, "alt_u_l": 16.0, "platelets_10e3_ul": 200.0}
 
 
 def basis(features: Json | None = None, scores: Json | None = None, silence: Any = ()) -> Basis:

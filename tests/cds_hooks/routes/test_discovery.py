@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.cds_hooks.calls import PLANNING, client, request_for
+from tests.cds_hooks.calls import PLANNING, client
 
 ITEM: dict[str, Any] = {
     "card": "01a1f845-4e95-75a9-93e4-433f36c90100",
@@ -71,18 +70,3 @@ def test_feedback_of_another_form_is_refused(tmp_path: Path, body: bytes) -> Non
 
 def test_feedback_for_an_unknown_service_is_not_found(tmp_path: Path) -> None:
     assert _feedback(tmp_path, b"{}", "nobody").status_code == 404
-
-
-def test_counts_have_no_patient_in_them(tmp_path: Path, as_of: datetime) -> None:
-    async def call() -> str:
-        async with client(tmp_path, as_of=as_of) as calls:
-            request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-            await calls.post(f"/cds-services/{PLANNING}", json=request)
-            await calls.post("/cds-services/nobody", json=request)
-            return (await calls.get("/metrics")).text
-
-    page = asyncio.run(call())
-    assert f'cds_cards_total{{indicator="info",service="{PLANNING}"}} 1.0' in page
-    assert 'status="404"' in page
-    assert "cds_stage_seconds_bucket" in page
-    assert "planning-talk" not in page

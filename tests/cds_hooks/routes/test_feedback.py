@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.hold_back.sent_cards import sent_cards
-from cds_hooks.protocol.feedback import MOST_BYTES, MOST_ITEMS, match_feedback
+from cds_hooks.protocol.feedback import MOST_BYTES
 from cds_hooks.storage.queries import feedback_on
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 
@@ -152,34 +150,3 @@ def test_a_report_that_is_too_long_is_refused_without_being_decoded(tmp_path: Pa
     answers, _, stored, _ = _report(tmp_path, as_of, lambda card: [{"feedback": [_item(card, overrideReason=comment)]}])
     assert answers[0].status_code == 413
     assert stored == []
-
-
-def test_a_long_report_is_read_beside_the_event_loop_and_each_response_decoded_once(
-    tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On the event loop a thousand answers to one long response took six seconds, in which nobody was answered."""
-    threads, decoded = list[threading.Thread](), list[bytes]()
-
-    def matching(*given: Any) -> Any:
-        threads.append(threading.current_thread())
-        return match_feedback(*given)
-
-    def decoding(response: bytes) -> Any:
-        decoded.append(response)
-        return sent_cards(response)
-
-    monkeypatch.setattr("cds_hooks.routes.feedback.match_feedback", matching)
-    monkeypatch.setattr("cds_hooks.hold_back.sent_cards.sent_cards", decoding)
-
-    def report(card: dict[str, Any]) -> list[Any]:
-        times = (f"2026-11-20T09:{each // 60:02}:{each % 60:02}Z" for each in range(MOST_ITEMS))
-        reason = {"reason": {"code": "need-more-info", "display": "More is needed"}}
-        return [{"feedback": [_item(card, outcomeTimestamp=each, overrideReason=reason) for each in times]}]
-
-    answers, _, stored, metrics = _report(tmp_path, as_of, report)
-    assert answers[0].status_code == 200
-    assert len(stored) == MOST_ITEMS
-    assert f'cds_feedback_total{{outcome="overridden",service="{PLANNING}"}} {float(MOST_ITEMS)}' in metrics
-    assert len(decoded) == 1
-    assert len(threads) == 1
-    assert threads[0] is not threading.main_thread()

@@ -163,22 +163,6 @@ def test_timings_come_when_asked_for(tmp_path: Path, as_of: datetime) -> None:
     assert {"decode", "facts", "decide"} <= set(ours(answer)["timings"])
 
 
-def test_an_error_inside_is_an_error_outside_and_says_nothing_of_the_patient(
-    tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("secret-canary")
-
-    monkeypatch.setattr("cds_hooks.services.planning_conversation.outlook_inputs", fail)
-    body = json.dumps(request_for(PLANNING, "patient-view", "planning-talk", as_of)).encode()
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", body, as_of=as_of)
-    assert answer.status_code == 500
-    assert "gave no answer" in _outcome(answer)
-    printed = capfd.readouterr()
-    assert "secret-canary" not in answer.text + printed.out + printed.err
-    assert "RuntimeError" in printed.err
-
-
 def test_a_page_of_this_machine_may_call_in_the_development_profile(tmp_path: Path) -> None:
     async def call() -> httpx.Response:
         async with client(tmp_path) as calls:

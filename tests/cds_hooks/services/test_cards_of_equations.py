@@ -7,12 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from cards.extension import Fact, WorklistEntry
-from cards.rules.engine.finding import Silence
 from cds_hooks.services.nephrology_referral import is_chronic
-from cds_hooks.services.statin_discussion import _question
 from fhir.terminology.analytes import ANALYTES
-from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import inputs_from_record
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, draft, offered, the_card, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, problem, referral, visit
 from tests.fhir.mapping.charts import ICD10, SUBJECT, WOMAN, condition, observation, record_of, request
@@ -121,44 +117,6 @@ def _lines(advice: Any) -> list[str]:
 
 NOBODY = "No referral was found in the last 12 months."
 END = "For planning, not for emergencies. Source: KDIGO 2024 guideline on chronic kidney disease."
-
-
-def test_the_card_of_a_risk_of_kidney_failure() -> None:
-    """KFRE of 4 variables, North America, 5 years: 1 - 0.9240 ** exp(0.4997) is 12.2 in 100."""
-    advice = decided(NEPHROLOGY, call_about(*CHRONIC, albumin(250)))
-    card = the_card(advice)
-    assert card.summary == ("Kidney failure within 5 years: about 12 in 100 (KFRE). Consider a referral to nephrology.")
-    assert _lines(advice)[0] == (
-        "**About 12 in 100** people like this need dialysis or a kidney transplant within 5 years; 88 do not. KDIGO "
-        "2024 gives 3 to 5 in 100 as the point from which to refer; this site uses 3. No referral was found."
-    )
-    words = "For planning, not for emergencies. Death from other causes is not counted: too high in the very old."
-    assert words in (card.detail or "")
-    assert offered(card) == [_referral("5-year risk of kidney failure 12.2% (KFRE, 4 variables)")]
-    assert advice.silences == []
-    high = decided(NEPHROLOGY, call_about(*CHRONIC, albumin(250), referral_risk=0.125))
-    assert why_silent(high) == [("below-threshold", "The 5-year risk of kidney failure is under 12.5 in 100.")]
-    assert (
-        "this site uses 12.2."
-        in _lines(decided(NEPHROLOGY, call_about(*CHRONIC, albumin(250), referral_risk=0.122)))[0]
-    )
-
-
-def test_the_ratio_of_albumin_is_what_the_risk_lacks() -> None:
-    silent = decided(NEPHROLOGY, call_about(*CHRONIC))
-    entry = WorklistEntry(test="Albumin/creatinine ratio in urine", code="9318-7", purpose="kfre_4", because="no-visit")
-    assert silent.worklist == [entry]
-    kept = "Albumin/creatinine ratio in urine: kept for the worklist, because this "
-    assert silent.silences == [Silence("kfre_4", "worklist", f"{kept}call is not of an ambulatory visit that goes on.")]
-    card = the_card(decided(NEPHROLOGY, call_about(*CHRONIC, visit())))
-    words = "albumin/creatinine ratio in urine"
-    assert card.summary == f"Kidney disease: risk of kidney failure not known, no {words}. Consider ordering it."
-    assert (card.detail or "").split("\n")[0] == (
-        f"With the **{words}** the risk of kidney failure can be estimated (KFRE, 4 variables); all else is there. "
-        "eGFR is 32. KDIGO 2024 asks for the risk to decide on a referral."
-    )
-    assert "No risk is given without it: nothing is assumed in its place." in (card.detail or "")
-    assert [label for label, _, _ in offered(card)] == [f"Order {words}"]
 
 
 @pytest.mark.parametrize(
@@ -297,39 +255,6 @@ def test_without_the_problem_list_there_is_no_reason_for_the_index() -> None:
     text = "The problem list is not available: whether there is a reason for FIB-4 or against it is not known."
     advice = decided(LIVER, call_about(*labs(), searched=SEARCHED - {"Condition"}))
     assert why_silent(advice) == [("input-missing", text)]
-
-
-SOURCE = "McPherson 2017 (2.0 as the lower step at 65 and over)"
-SORTS = "It sorts people for a second test; by itself it finds nothing. On record:"
-
-
-@pytest.mark.parametrize(
-    ("resources", "number", "band", "limits", "risk"),
-    [
-        # 70 * 80 / (140 * sqrt 50), and 70 * 40 / (170 * sqrt 50)
-        ([FATTY, *labs()], "5.66", "high", "over 2.67", "condition K76.0"),
-        ([FATTY, *labs(40, 50, 170)], "2.33", "indeterminate", "2 to 2.67", "condition K76.0"),
-        ([*labs(), observation("39156-5", 30, "kg/m2", days_ago(10))], "5.66", "high", "over 2.67",
-         "body mass index 30 kg/m² (2026-11-10)"),
-        ([FATTY, *labs(200, 50, 140)], "14.14", "high", "over 2.67", "condition K76.0"),
-        ([FATTY, *labs(80, 50, 140, 10, 102)], "5.66", "high", "over 2.67", "condition K76.0"),
-        ([FATTY, *labs(), problem("Acute hepatitis", days_ago(102.1))], "5.66", "high", "over 2.67", "condition K76.0"),
-        ([FATTY, *labs(), condition("C81.9A", ICD10)], "5.66", "high", "over 2.67", "condition K76.0"),
-    ],
-)  # fmt: skip
-def test_the_card_of_a_second_test_of_the_liver(
-    resources: list[Json], number: str, band: str, limits: str, risk: str
-) -> None:
-    advice = decided(LIVER, call_about(*resources))
-    card = the_card(advice)
-    assert card.summary == f"FIB-4 {number}: {band} for liver fibrosis. Consider a second test (elastography)."
-    assert _lines(advice)[0] == f"**FIB-4 {number}** is **{band}** ({limits}; {SOURCE}). {SORTS} {risk}."
-    assert "Not in acute hepatitis, nor where platelets are low for another cause." in (card.detail or "")
-    assert offered(card) == [
-        ("Order liver elastography", "Draft order for an elastography of the liver.",
-         draft("01", "Elastography of the liver")),
-        ("Refer to hepatology", "Draft referral to hepatology.", draft("02", "Referral to hepatology")),
-    ]  # fmt: skip
 
 
 def test_the_test_that_the_index_lacks_is_offered_in_a_visit() -> None:
@@ -635,25 +560,3 @@ def test_the_card_of_a_risk_has_both_sides_of_it_and_asks_for_new_lipids(days: f
     )
     assert [label for label, _, _ in offered(card)] == ["Plan a talk about a statin", *more]
     assert advice.reminders == {"u1": replace(KEPT, because="offered-before")}
-
-
-def test_lipids_are_ordered_for_the_talk_and_nothing_else_is() -> None:
-    card = the_card(decided(STATIN, call_about(visit(), *MEASURED)))
-    assert card.summary == (
-        "Risk of heart attack and stroke cannot be estimated: no lipid panel. Consider ordering it."
-    )
-    assert (card.detail or "").split("\n")[0] == (
-        "Everything that PREVENT asks for at 70 is there but the **lipid panel**; with it the 10-year risk may turn "
-        "out intermediate or high."
-    )
-    assert [label for label, _, _ in offered(card)] == ["Order lipid panel"]
-    equation = get_equation("prevent_base")
-    for resources, is_asked in (
-        (MEASURED, True),
-        ((*MEASURED, condition("C50.911", ICD10)), False),
-        ((*LIPIDS, MEASURED[0], *MEASURED[2:]), False),
-        (MEASURED[:1], False),
-    ):
-        call = call_about(*resources)
-        question = _question(call, inputs_from_record(equation, call.record))
-        assert (question.content_for_missing is not None) is is_asked

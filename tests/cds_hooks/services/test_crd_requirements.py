@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,6 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.coverage_calls import (
-    TODAY,
     Json,
     answer_of,
     ask,
@@ -253,37 +251,3 @@ def check_answers(response: Json) -> int:
         answer = decided(extension)
         assert answer["covered"] != "not-covered" or answer == {"covered": "not-covered"}
     return len(extensions)
-
-
-def test_no_answer_to_any_code_refuses_anything(tmp_path: Path) -> None:
-    policies = list(load_policies().every())
-    codes = sorted({policy.code for policy in policies})
-    excluded = {policy.code for policy in policies if policy.basis == "not-covered"}
-    rich = [condition(code) for code in ("E11.9", "I10", "C50.911", "I21.4", "L89.153", "I89.0", "M54.50")]
-    questions: dict[str, Any] = {}
-    for start in range(0, len(codes), 150):
-        orders = [order(code, insurance=[]) for code in codes[start : start + 150]]
-        questions[f"{start} empty"] = orders, [patient(), coverage()]
-        questions[f"{start} rich"] = orders, [patient(), coverage(), *rich, procedure("95810", "2026-10-01")]
-    responses = asyncio.run(ask(tmp_path, questions))
-    assert sum(map(check_answers, responses.values())) >= 2 * (len(codes) - 5)
-    for response in responses.values():
-        for reference, (extension, *_) in extensions_of(response).items():
-            is_refused = decided(extension)["covered"] == "not-covered"
-            assert is_refused == (reference.rpartition("-")[2].upper() in excluded)
-
-
-@pytest.mark.outside_data
-def test_no_order_of_the_corpus_is_refused(data_folder: Path, tmp_path: Path) -> None:
-    lines = (data_folder / "cases" / "review-2" / "orders.jsonl").read_text(encoding="utf-8").splitlines()
-    orders: list[Json] = []
-    for number, line in enumerate(lines):
-        drafts = json.loads(line)["request"]["context"].get("draftOrders", {}).get("entry", ())
-        for draft in (entry["resource"] for entry in drafts):
-            if draft["resourceType"] in ("ServiceRequest", "MedicationRequest", "DeviceRequest"):
-                orders.append(draft | {"id": f"n{number}-{len(orders)}", "subject": {"reference": "Patient/p"}})
-    assert len(orders) > 150
-    chart = [patient(), coverage()]
-    questions = {str(start): (orders[start : start + 150], chart) for start in range(0, len(orders), 150)}
-    for response in asyncio.run(ask(tmp_path, questions, TODAY)).values():
-        check_answers(response)

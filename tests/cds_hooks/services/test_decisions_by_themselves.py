@@ -18,7 +18,6 @@ from cds_hooks.services._anticoagulation import (
     still_holds,
     stopped_anticoagulant,
 )
-from cds_hooks.services._current_medications import declined
 from cds_hooks.services._declared import _in_words
 from cds_hooks.services._equation import (
     find_named_in_chart,
@@ -248,24 +247,6 @@ def test_a_past_fibrillation_is_on_the_problem_list_or_was_ablated(resource: Jso
     assert (hit is not None) is is_there
     if hit is not None and resource["resourceType"] == "Procedure":
         assert (hit.source, hit.status) == ("Procedure/p1", "past")
-
-
-@pytest.mark.parametrize(
-    ("resource", "is_there"),
-    [
-        (problem("Statin declined", days_ago(100)), True),
-        (problem("Statin declined", days_ago(400)), False),
-        (problem("Influenza vaccine declined", days_ago(100)), False),
-        (problem("Statin", days_ago(100)), False),
-        (request("atorvastatin 20 mg", doNotPerform=True), True),
-        (request("atorvastatin 20 mg", doNotPerform=True, status="entered-in-error"), False),
-        (request("atorvastatin 20 mg", doNotPerform=True, authoredOn=days_ago(400)), False),
-        (request("atorvastatin 20 mg"), False),
-        (request("metformin 500 mg", doNotPerform=True), False),
-    ],
-)
-def test_a_medicine_is_declined_by_an_order_or_by_a_problem_of_the_last_year(resource: Json, *, is_there: bool) -> None:
-    assert (declined(record_of(resource), {"statin"}, re.compile("statin", re.I)) is not None) is is_there
 
 
 # Who gets no advice

@@ -285,24 +285,6 @@ def test_a_site_puts_thresholds_within_ages_in_force_for_every_model_that_has_th
     assert not readmission.is_due(readmission.model, {"margin": 9.0, "percentile": 98.0}, 50, within)
 
 
-def test_what_is_said_of_a_model_or_in_a_service_comes_before_the_setting_of_the_site(tmp_path: Path) -> None:
-    own = "planning-conversation"
-    asked = find_services()[own].of_chart
-    assert asked is not None
-    named = SiteThresholds(shares={asked.model.manifest.id: 0.05}, within_age_band=True)
-    assert not asked.compares_within_ages(asked.model.manifest, named)
-    assert asked.share_for(asked.model.manifest, named) == 0.05
-    site = SiteThresholds(within_age_band=True)
-    for text, within in (
-        (WITHIN_AGES.replace("within_age_band = true", ""), True),
-        (WITHIN_AGES.replace("within_age_band = true", "within_age_band = false"), False),
-        (WITHIN_AGES.replace("within_age_band = true", "share = 0.2"), False),
-    ):
-        declared = find_services(site_folder=folder_with(tmp_path, text))["time-ahead"].of_chart
-        assert declared is not None
-        assert declared.compares_within_ages(declared.model.manifest, site) is within
-
-
 def test_the_pages_say_which_thresholds_within_ages_are_in_force(tmp_path: Path, as_of: datetime) -> None:
     async def pages(**settings: Any) -> list[str]:
         async with client(tmp_path, as_of=as_of, **settings) as calls:

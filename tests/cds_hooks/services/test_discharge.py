@@ -13,8 +13,6 @@ from fhir.resources.R4B.medicationrequest import MedicationRequest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from tests.cds_hooks.calls import client, ours, request_for
-from tests.cds_hooks.prefetch.fetch_calls import at_server, facts_of, post, without
-from tests.fhir_charts import sample_chart, serving_fhir
 
 DISCHARGE = "discharge-medications"
 METFORMIN = "ckd3b-metformin"
@@ -194,32 +192,3 @@ def test_orders_that_cannot_be_given_back_are_judged_without_a_correction(
         (card,) = answer.json()["cards"]
         actions = [each["type"] for suggestion in card.get("suggestions", ()) for each in suggestion["actions"]]
         assert set(actions) <= {"create", "update"}
-
-
-def test_orders_from_the_fhir_server_are_corrected_and_sorted_as_those_that_were_sent(
-    tmp_path: Path, as_of: datetime
-) -> None:
-    """PRE-15: the order is given back as that server has it, and what ends with the stay is not judged."""
-    chart = sample_chart(METFORMIN, as_of)
-    for order in chart.resources:
-        if order["resourceType"] == "MedicationRequest":
-            order["extension"] = [{"url": "https://ehr.example/own", "valueString": "kept"}]
-    request = request_for(DISCHARGE, "encounter-discharge", METFORMIN, as_of)
-    with serving_fhir([chart], page_size=1) as running:
-        fetched = post(tmp_path, DISCHARGE, at_server(without(request), running.base), as_of=as_of)
-    (card,) = fetched.json()["cards"]
-    (action,) = next(each for each in card["suggestions"] if "500 mg" in each["label"])["actions"]
-    assert action["resource"]["extension"] == [{"url": "https://ehr.example/own", "valueString": "kept"}]
-    sent = _answer(tmp_path, as_of)
-    assert facts_of(sent)[0]["summary"] == card["summary"]
-    assert [each["label"] for each in card["suggestions"]] == [
-        each["label"] for each in sent.json()["cards"][0]["suggestions"]
-    ]
-
-    for order in chart.resources:
-        if order["resourceType"] == "MedicationRequest":
-            order["category"] = [{"coding": [{"code": "inpatient"}]}]
-    with serving_fhir([chart]) as running:
-        stay = post(tmp_path, DISCHARGE, at_server(without(request), running.base), as_of=as_of)
-    assert stay.json()["cards"] == []
-    assert "inpatient-order" in {reason for _, reason in _reasons(stay)}

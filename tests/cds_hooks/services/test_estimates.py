@@ -113,33 +113,10 @@ def _vector(absent: tuple[str, ...] = (), changed: dict[str, float] | None = Non
 
 
 LABS = MODEL.manifest.required.groups[0].members
-OF_TWIN = TWIN.manifest.required.groups[0].members
-NOT_OF_TWIN = tuple(name for name in LABS if name not in OF_TWIN)
 
 
 def _estimated(vector: FeatureVector, twin: Model = TWIN, withheld: dict[Model, str] | None = None) -> ModelEstimate:
     return asyncio.run(estimate(Predictor().predict, vector, MODEL, twin, (withheld or {}).get))
-
-
-def test_the_model_answers_where_it_has_enough_else_its_twin_if_that_has() -> None:
-    whole = _estimated(_vector())
-    assert (whole.model, whole.refused, whole.is_recorded) == (MODEL, None, True)
-    assert whole.vector.values.size == len(MODEL.features)
-
-    eight_left = _estimated(_vector(LABS[:3]))
-    assert (eight_left.model, eight_left.refused) == (MODEL, None)
-
-    by_twin = _estimated(_vector(NOT_OF_TWIN))
-    assert (len(NOT_OF_TWIN), by_twin.model, by_twin.refused) == (5, TWIN, None)
-    assert by_twin.vector.values.size == len(TWIN.features)
-    assert by_twin.reference == reference_of(TWIN)
-
-    neither = _estimated(_vector(LABS))
-    assert neither.model is MODEL
-    assert neither.computed is None
-    assert neither.refused is not None
-    assert (neither.refused.reason, neither.refused.about) == (TOO_FEW_INPUTS, LABS)
-    assert not neither.is_recorded
 
 
 def test_where_the_twin_cannot_be_served_the_reason_says_so() -> None:

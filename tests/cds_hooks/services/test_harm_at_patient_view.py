@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from tests.cds_hooks.calls import ours
 from tests.cds_hooks.services.equation_calls import (
     Change,
     added,
@@ -116,20 +115,6 @@ def test_fib4_says_nothing_in_acute_illness(server_here: str, change: Change, re
 def test_sepsis_of_long_before_does_not_silence_fib4(server_here: str) -> None:
     past = {**condition(LIVER, "A41.9"), "recordedDate": ago(800)}
     assert only_card(answer(server_here, LIVER_SERVICE, LIVER, added("conditions", past)))
-
-
-def test_problems_that_were_not_sent_are_not_known(server_here: str) -> None:
-    def hidden(request: dict[str, Any]) -> None:
-        request["prefetch"]["conditions"] = {
-            "resourceType": "OperationOutcome",
-            "issue": [{"severity": "error", "code": "exception"}],
-        }
-
-    answered = answer(server_here, LIVER_SERVICE, LIVER, hidden)
-    assert "input-missing" in reasons(answered)
-    texts = " ".join(silence["text"] for silence in ours(answered)["silence"])
-    assert "not known" in texts
-    assert "is on record" not in texts
 
 
 PLANNING, TALK = "planning-talk", "planning-conversation"

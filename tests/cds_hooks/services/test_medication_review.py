@@ -361,28 +361,6 @@ def test_an_answer_to_the_reviews_warning_does_not_silence_what_is_critical_at_t
     assert [card["indicator"] for card in signed.json()["cards"]] == ["critical"]
 
 
-_FOR_A_DISEASE = (
-    "Carotid endarterectomy", "Carotid artery stenting", "Femoral-popliteal bypass graft with saphenous vein",
-    "Percutaneous transluminal angioplasty of iliac artery", "EVAR",
-    "Mechanical thrombectomy of middle cerebral artery", "PFO closure with device", "Coronary atherectomy",
-)  # fmt: skip
-_NO_OPERATION = ("Carotid ultrasound", "Iliac vein stent", "Appendectomy", "Arteriovenous fistula, angioplasty")
-
-
-def test_aspirin_after_an_operation_on_an_artery_is_not_without_benefit(tmp_path: Path) -> None:
-    charts = [
-        [
-            chart_cases.patient(76, "male"),
-            chart_cases.operation(words, "2021-05-01"),
-            chart_cases.drug("aspirin 81 mg tablet daily"),
-        ]
-        for words in (*_FOR_A_DISEASE, *_NO_OPERATION)
-    ]
-    replies = chart_cases.answers(tmp_path / "aspirin", SERVICE, charts)
-    silent = [not reply["cards"] for reply in replies]
-    assert silent == [True] * len(_FOR_A_DISEASE) + [False] * len(_NO_OPERATION)
-
-
 def test_a_drug_of_unknown_status_is_named_and_not_reviewed(tmp_path: Path) -> None:
     zolpidem = chart_cases.drug("zolpidem 10 mg tablet nightly", status="unknown", when="2026-11-01")
     chart = [chart_cases.patient(80, "female"), zolpidem]

@@ -170,21 +170,6 @@ def test_what_a_hundred_drafts_are_told_has_uuids_of_its_own(tmp_path: Path, as_
     assert len(set(named)) == len(named)
 
 
-@pytest.mark.parametrize("hook", ["order-select", "order-sign"])
-def test_a_dose_where_stu3_had_it_is_read(tmp_path: Path, as_of: datetime, hook: str) -> None:
-    """Epic's page and the hook library's own example of R4 have it there."""
-
-    async def call() -> httpx.Response:
-        request = request_for(ORDERS, hook, "ckd3b-metformin", as_of, "metformin-renewal-2000")
-        for dosage in _first(request["context"])["dosageInstruction"]:
-            dosage["doseQuantity"] = dosage.pop("doseAndRate")[0]["doseQuantity"]
-            dosage.pop("text", None)
-        async with client(tmp_path, as_of=as_of) as calls:
-            return await calls.post(f"/cds-services/{ORDERS}", json=request)
-
-    assert _rules(asyncio.run(call())) == ["renal-metformin"]
-
-
 def _reasons(answer: httpx.Response) -> set[str]:
     return {each["reason"] for each in ours(answer).get("silence", [])}
 

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from cards.coverage.annotation import URL, coverage_information
 from cards.coverage.policy import SYSTEMS, load_policies
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from cds_hooks.security.client import TrustedClient
@@ -34,7 +33,6 @@ from tests.cds_hooks.services.coverage_calls import (
     SIXTY,
     SLEEP,
     SMOKER,
-    TODAY,
     Json,
     ahi,
     answer_of,
@@ -49,7 +47,6 @@ from tests.cds_hooks.services.coverage_calls import (
     decided,
     entry_for,
     extensions_of,
-    faults_of,
     former,
     medication,
     order,
@@ -480,20 +477,6 @@ def test_two_coverages_have_two_answers_with_ids_of_their_own(tmp_path: Path) ->
     assert len(set(ids)) == 2
 
 
-def test_paired_codes_depend_on_each_other(tmp_path: Path) -> None:
-    orders = [order("J0585", place="22"), order("64615", place="22")]
-    response = asyncio.run(ask(tmp_path, {"x": (orders, chart())}))["x"]
-    found = extensions_of(response)
-    assert {name: decided(one[0]) for name, one in found.items()} == {
-        "ServiceRequest/order-j0585": HOSPITAL,
-        "ServiceRequest/order-64615": HOSPITAL,
-    }
-    (dependency,) = [
-        part for part in found["ServiceRequest/order-j0585"][0]["extension"] if part["url"] == "dependency"
-    ]
-    assert dependency["valueReference"] == {"reference": "ServiceRequest/order-64615"}
-
-
 def test_a_dispatched_order_an_appointment_and_the_orders_of_a_visit_are_answered(tmp_path: Path) -> None:
     async def call() -> list[Json]:
         responses = []
@@ -542,27 +525,3 @@ def test_a_client_of_the_trust_file_has_the_service_only_where_it_is_named() -> 
     assert not TrustedClient("ehr", issuers=frozenset({"x"})).may_call(SERVICE)
     assert TrustedClient("ehr", issuers=frozenset({"x"})).may_call("order-safety")
     assert TrustedClient("payer", issuers=frozenset({"x"}), services=frozenset({SERVICE})).may_call(SERVICE)
-
-
-def test_the_profile_is_checked_by_each_of_its_constraints() -> None:
-    def part(url: str, code: str) -> Json:
-        return {"url": url, "valueCode": code}
-
-    base = [
-        {"url": "coverage", "valueReference": {"reference": "Coverage/1"}}, part("covered", "covered"),
-        {"url": "date", "valueDate": "2026-11-20"}, {"url": "coverage-assertion-id", "valueString": "1"},
-    ]  # fmt: skip
-    assert faults_of({"url": URL, "extension": base}) == []
-    for fault, more in (
-        ("crd-ci-q1", [{"url": "questionnaire", "valueCanonical": "q"}]),
-        ("crd-ci-q3", [part("info-needed", "location")]),
-        ("crd-ci-q5", [part("pa-needed", "satisfied")]),
-        ("crd-ci-q4", [part("pa-needed", "satisfied"), part("doc-purpose", "withpa")]),
-        ("pa-needed", [part("pa-needed", "maybe")]),
-        ("denied", [part("denied", "yes")]),
-    ):
-        assert any(found.startswith(fault) for found in faults_of({"url": URL, "extension": base + more})), fault
-    excluded = [base[0], part("covered", "not-covered"), part("pa-needed", "no-auth"), *base[2:]]
-    assert any(found.startswith("crd-ci-q2") for found in faults_of({"url": URL, "extension": excluded}))
-    assert coverage_information.__doc__
-    assert TODAY

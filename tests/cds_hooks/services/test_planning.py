@@ -116,21 +116,6 @@ def test_a_missing_input_is_named_on_the_card(tmp_path: Path, as_of: datetime) -
     assert card["extension"]["org.cds-hooks-onnx"]["missing"] == ["glucose_mg_dl"]
 
 
-def test_a_value_entered_in_error_is_named_in_the_answer_and_not_on_the_card(tmp_path: Path, as_of: datetime) -> None:
-    def withdrawn(prefetch: dict[str, Any]) -> None:
-        for entry in prefetch["labs"]["entry"]:
-            if any(coding["code"] == "2345-7" for coding in entry["resource"]["code"]["coding"]):
-                entry["resource"]["status"] = "entered-in-error"
-
-    answer = _answer(tmp_path, "planning-talk", as_of, withdrawn)
-    (card,) = answer.json()["cards"]
-    assert "Glucose (not recorded)" in card["detail"]
-    assert "entered in error" not in card["detail"]
-    named = [each["text"] for each in ours(answer)["silence"] if each["reason"] == "entered-in-error"]
-    assert named
-    assert all("Glucose was entered in error" in text for text in named)
-
-
 def test_a_refused_newer_value_is_named_on_the_card(tmp_path: Path, as_of: datetime) -> None:
     def impossible(prefetch: dict[str, Any]) -> None:
         first = next(

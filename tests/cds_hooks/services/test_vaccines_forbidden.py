@@ -44,33 +44,6 @@ MILD = {"reaction": [{"severity": "mild", "manifestation": [{"text": "Rash"}]}]}
 
 
 @pytest.mark.parametrize(
-    ("entry", "says"),
-    [
-        (charted("C91.00", "Leukaemia"), "Check first: Leukaemia (2026-02-02). Do not vaccinate persons with severe"),
-        (charted("D81.9", "SCID"), "Check first: SCID (2026-02-02). Do not vaccinate persons with severe"),
-        (
-            taking("prednisone 40 MG Oral Tablet"),
-            "Check first: prednisone (2026-10-01). Do not vaccinate if the patient",
-        ),
-        (
-            allergic("Gelatin"),
-            "Check first: Gelatin. Do not vaccinate if the patient has had a severe allergic reaction",
-        ),
-    ],
-)
-def test_what_may_forbid_a_live_vaccine_is_to_be_checked_first(
-    tmp_path: Path, as_of: datetime, entry: Json, says: str
-) -> None:
-    card = only_card(tmp_path, as_of, "1990-01-01", entry)
-    assert says in card["detail"]
-    (named,) = re.findall(r"This is about ([^.]+)\.", card["detail"])
-    assert "MMR" in named
-    assert not [
-        offer["label"] for offer in card["suggestions"] if re.search(r"Order (?:MMR|Varicella)", offer["label"])
-    ]
-
-
-@pytest.mark.parametrize(
     "entry",
     [
         charted("C91.00", "Leukaemia", clinicalStatus={"coding": [{"code": "remission"}]}),

@@ -34,15 +34,6 @@ def _problem(words: str, code: str | None = None, ago: int = 400) -> Json:
     }
 
 
-def _result(loinc: str, value: float, unit: str) -> Json:
-    return {
-        "resourceType": "Observation", "id": f"result-{loinc}", "status": "final",
-        "category": [{"coding": [{"code": "laboratory"}]}],
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "effectiveDateTime": _day(20),
-        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
-    }  # fmt: skip
-
-
 def _asked(server: str, service: str, chart: list[Json]) -> httpx.Response:
     person, *others = chart
     subject = {"reference": f"Patient/{person['id']}"}
@@ -51,13 +42,6 @@ def _asked(server: str, service: str, chart: list[Json]) -> httpx.Response:
     answer = httpx.post(f"{server}/cds-services/{entry['id']}", json=build_request(entry, whole, []), timeout=60)
     answer.raise_for_status()
     return answer
-
-
-@pytest.mark.parametrize(("loinc", "value", "unit"), [("13457-7", 205, "mg/dL"), ("22748-8", 5.4, "mmol/L")])
-def test_ldl_from_190_speaks_for_a_statin(server_here: str, loinc: str, value: float, unit: str) -> None:
-    answer = _asked(server_here, "statin-discussion", [_person(int(value), 45), _result(loinc, value, unit)])
-    (card,) = answer.json()["cards"]
-    assert card["summary"].startswith("LDL cholesterol 20")
 
 
 def test_a_statin_is_not_discussed_with_rhabdomyolysis_on_record(server_here: str) -> None:

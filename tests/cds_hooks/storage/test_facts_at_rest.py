@@ -176,21 +176,6 @@ def stored_charts(url: str) -> set[bytes]:
     return {bytes(row.hash) for row in read_rows(url, select(charts.c.hash))}
 
 
-def test_nothing_of_removed_facts_is_left_in_the_file_of_the_database(sqlite_url: str, tmp_path: Path) -> None:
-    """Not encrypted, so that it can be looked for; no dictionary has anything like the marker."""
-    marker = bytes(range(33, 91)) + b"unmistakable" + bytes(range(97, 123))
-    signer, file = local_signer(tmp_path / "key.pem", "record")[0], Path(parse_url(sqlite_url).database or "")
-    old = a_decision(facts=marker, client="a", decided_at=LONG_AGO)
-    append(sqlite_url, old, a_decision(client="a", decided_at=LATER))
-
-    def is_in_the_files() -> bool:
-        return any(b"unmistakable" in each.read_bytes() for each in file.parent.glob(f"{file.name}*"))
-
-    assert is_in_the_files()
-    remove_old(sqlite_url, "a", LATER, tmp_path / "a.xz", "Ann", signer)
-    assert not is_in_the_files()
-
-
 def test_an_export_for_others_has_no_facts(url: str) -> None:
     append(url, a_decision(facts=FACTS))
     for form in ("ndjson", "csv", "fhir"):

@@ -70,26 +70,6 @@ def test_what_may_hold_white_space_beside_white_space(raw: bytes, may: bool) -> 
     assert may_hold_runs(raw) is may
 
 
-MANY = b"\\/" * 1000
-
-
-@pytest.mark.parametrize(
-    ("raw", "may"),
-    [
-        (MANY + b"\\n", False),
-        (MANY + b"\\n \\t", True),
-        (MANY + b" \\n", True),
-        (MANY + b"\\t\\r", True),
-        (MANY + b"\\f\\f", True),
-        (MANY + b"\\u00e4", True),
-        (MANY + b"a b\\ta", False),
-        (MANY, False),
-    ],
-)
-def test_a_body_of_many_escapes_is_looked_through_for_pairs(raw: bytes, may: bool) -> None:
-    assert may_hold_runs(raw) is may
-
-
 def test_from_a_thousand_and_one_escapes_on_pairs_are_looked_for() -> None:
     # An escaped backslash before an n is no line break: looking at each escape tells them apart, looking for pairs not.
     no_break = b"\\\\n "

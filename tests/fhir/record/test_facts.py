@@ -26,27 +26,6 @@ def visit(system: str, code: str, display: str | None) -> dict[str, Any]:
     return {"resourceType": "Encounter", "id": "e", "status": "in-progress", "class": told}
 
 
-@pytest.mark.parametrize(
-    ("display", "code"),
-    [
-        ("Appointment", "AMB"),
-        ("Support OP Encounter", "AMB"),
-        ("HOV", "AMB"),
-        ("Hospital Outpatient Visit", "AMB"),
-        ("Office Visit", "AMB"),
-        ("Inpatient", "IMP"),
-        ("Emergency", "EMER"),
-        ("Observation", "OBSENC"),
-        ("Telemedicine", "VR"),
-        ("Home Health", "HH"),
-    ],
-)
-def test_the_display_of_another_system_says_the_class(display: str, code: str) -> None:
-    (read,) = record_of(visit(EPIC, "13", display)).encounters
-    assert read.class_ is not None
-    assert (read.class_.system, read.class_.code, read.class_.display) == (ACT_CODE, code, display)
-
-
 @pytest.mark.parametrize("display", ["Surgery", "Disappointment", "", None])
 def test_what_neither_says_stays_as_it_is(display: str | None) -> None:
     (read,) = record_of(visit(EPIC, "13", display)).encounters

@@ -1,17 +1,13 @@
 """What is recorded of a chart to answer again: all that was read, and neither the patient's name nor references."""
 
-from datetime import timedelta
-from typing import Any
-
 import pytest
 
 from fhir.record import facts
 from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
-from fhir.record.record import PatientRecord, record_of_resources
+from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
 from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
 
-Json = dict[str, Any]
 POTASSIUM = observation("2823-3", 4.0, "mmol/L", id="k")
 OLD = observation("2823-3", 5.0, "mmol/L", "2020-01-01", id="old")
 PROBLEM, DONE, NOT_DONE = (
@@ -53,26 +49,6 @@ def test_a_chart_is_the_same_bytes_whatever_was_asked_and_in_whatever_order_its_
     assert encode(record) == before == encode(record_of(POTASSIUM, PROBLEM, DONE))
 
 
-@pytest.mark.parametrize("reference", ["Patient/p1", "https://fhir.example.org/r4/Patient/p1", "Patient/p1/_history/2"])
-def test_the_chart_does_not_name_the_patient(reference: str) -> None:
-    problem = PROBLEM | {"subject": {"reference": reference}}
-    report = {
-        "resourceType": "DiagnosticReport", "id": "r", "status": "final", "code": {"text": "x"},
-        "subject": {"reference": reference},
-        "contained": [
-            {"resourceType": "Observation", "id": name, "status": "final", "code": {"text": "x"},
-             "subject": {"reference": about}}
-            for name, about in (("own", reference), ("other", "Patient/p2"))
-        ],
-    }  # fmt: skip
-    record = record_of(POTASSIUM, problem, report)
-    assert b"p1" not in encode(record)
-    (again,) = read_again(record).diagnostic_reports
-    own, other = again.contained
-    assert own.subject == again.subject != other.subject, "whom contained results are about can still be compared"
-    assert [problem.subject.reference for problem in record.conditions if problem.subject] == [reference]
-
-
 def test_of_the_patient_only_what_is_read_is_kept() -> None:
     place = {"url": "http://hl7.org/fhir/StructureDefinition/patient-birthPlace", "valueAddress": {"country": "IN"}}
     patient = PATIENT | {"extension": [{"url": "x", "valueAddress": {"country": "FR"}}, place]}
@@ -91,20 +67,6 @@ def test_medications_are_found_by_every_name_that_they_had() -> None:
     )  # fmt: skip
     assert read_again(record).medications == record.medications
     assert {"drug-a", "Medication/drug-b"} <= set(record.medications)
-
-
-def test_calls_that_share_resources_meet_their_own_refusals_at_their_own_time() -> None:
-    refused = observation("2823-3", -4.0, "mmol/L", id="refused")
-    planned = {"onsetDateTime": (AS_OF + timedelta(days=9)).date().isoformat()}
-    shared = record_of(refused, POTASSIUM | {"code": {"text": "x"}}, PROBLEM | planned).resources
-    first = record_of_resources(shared.for_another_call(), "p1", AS_OF, None, None)
-    later = record_of_resources(shared.for_another_call(), "p1", AS_OF + timedelta(days=20), None, None)
-    assert first.newest("potassium") is None
-    assert len(first.refusals) == 2, "the value, and a result that has no code that is read"
-    assert [*later.refusals] == []
-    assert len(later.smoking_answers()) == 0
-    assert [each.reason for each in later.refusals] == ["results-unreadable"]
-    assert [len(record.conditions) for record in (first, later)] == [0, 1]
 
 
 def test_what_calls_share_is_worked_out_again_with_other_imported_codes(monkeypatch: pytest.MonkeyPatch) -> None:

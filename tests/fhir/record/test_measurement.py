@@ -228,18 +228,3 @@ def test_a_result_that_was_only_reported_counts_from_then() -> None:
     newest = record_of(reported).newest("potassium")
     assert newest is not None
     assert newest.time.date == "2026-11-19"
-
-
-@pytest.mark.parametrize(
-    ("words", "analyte"),
-    [("Sodium level", "sodium"), ("Kalium", "potassium"), ("Potasio", "potassium"), ("K+", "potassium"),
-     ("Hemoglobin A1c", "hba1c"),
-     ("Potassium, urine", None), ("sweat chloride", None), ("Sodium intake", None)],
-)  # fmt: skip
-def test_a_result_without_a_code_is_known_by_its_whole_name(words: str, analyte: str | None) -> None:
-    value, unit = {"hba1c": (7.0, "%"), "sodium": (140.0, "mmol/L")}.get(analyte or "", (5.0, "mmol/L"))
-    result = observation(POTASSIUM, value, unit) | {"code": {"text": words}}
-    record = record_of(result)
-    assert [key for key in ("sodium", "potassium", "chloride", "hba1c") if record.newest(key)] == [
-        key for key in [analyte] if key
-    ]

@@ -29,7 +29,6 @@ from tests.fhir.record.charts import AS_OF, lean, observation
 
 NOW = AS_OF.timestamp()
 POTASSIUM, CREATININE, PLATELETS = ANALYTES["potassium"], ANALYTES["creatinine"], ANALYTES["platelets"]
-DAY = parse_time("2026-11-01")
 
 
 def _near(value: Any) -> Any:
@@ -256,24 +255,6 @@ def test_parts_of_a_time_are_told_by_their_texts_with_two_days_of_slack() -> Non
 # What a part says.
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "source"),
-    [
-        ({}, "mmol/L", "Observation/o1"),
-        ({"id": None}, "mmol/L", "Observation without id"),
-        ({"valueQuantity": {"value": 4.5, "unit": "mEq/L", "code": "mmol/L"}}, "mEq/L", "Observation/o1"),
-        ({"valueQuantity": {"value": 4.5, "unit": "of it", "code": "mmol/L"}}, "mmol/L", "Observation/o1"),
-        ({"valueQuantity": {"value": 4.5, "unit": "mmol/L", "code": "furlong"}}, "mmol/L", "Observation/o1"),
-        ({"valueQuantity": {"value": 4.5, "unit": "mmol/l"}}, "mmol/l", "Observation/o1"),
-        ({"valueQuantity": None, "valueString": "4.5 mmol/L"}, "mmol/L", "Observation/o1"),
-    ],
-)
-def test_a_number_is_used_with_what_was_charted(value: dict[str, Any], unit: str, source: str) -> None:
-    assert measure(POTASSIUM, _part(**value), NOW) == Measurement(
-        "potassium", 4.5, "mmol/L", _time("2026-11-01"), source, "2823-3", 4.5, unit
-    )
-
-
 def test_a_number_is_converted_and_the_code_may_be_absent() -> None:
     observed, part, _ = _part("2160-0", 106.08, "umol/L")
     assert measure(CREATININE, (observed, part, None), NOW) == Measurement(
@@ -302,42 +283,6 @@ def test_the_limits_of_what_is_plausible_are_plausible_themselves(key: str) -> N
 
 def _q(value: float, **more: str) -> dict[str, Any]:
     return {"valueQuantity": {"value": value, **more}}
-
-
-NOTE = {"note": [{"text": "Slightly HEMOLYZED"}]}
-
-
-@pytest.mark.parametrize(
-    ("more", "reason", "what"),
-    [
-        ({"status": "preliminary"}, "not-final", "has status preliminary, not final on 2026-11-01: not used."),
-        ({"when": None}, "no-date", "has no readable date: not used."),
-        ({"when": "2026-12-01"}, "future", "is dated in the future (2026-12-01): not used."),
-        (NOTE, "haemolysed", "is from a haemolysed sample on 2026-11-01: not used."),
-        (_q(45.0, code="mmol/L"), "implausible", "45 mmol/L is outside the plausible range on 2026-11-01: not used."),
-        (_q(4.5), "no-unit", "4.5 has no unit on 2026-11-01: not used."),
-        (_q(4.5, unit=""), "no-unit", "4.5 has no unit on 2026-11-01: not used."),
-        (_q(4.5, unit="furlong"), "unknown-unit", "4.5 has the unknown unit 'furlong' on 2026-11-01: not used."),
-        (_q(4.5, code="furlong"), "unknown-unit", "4.5 has the unknown unit 'furlong' on 2026-11-01: not used."),
-        (_q(4.5, code="furlong", unit="ell"), "unknown-unit",
-         "4.5 has the unknown unit 'ell' on 2026-11-01: not used."),
-        (_q(6.4, code="mmol/L", comparator=">"), "not-exact",
-         ">6.4 mmol/L is not an exact value on 2026-11-01: not used as a number."),
-        ({"valueQuantity": None, "valueString": "see note"}, "no-quantity",
-         "has a value that is no number with a unit on 2026-11-01: not used."),
-        ({"valueQuantity": None, "valueCodeableConcept": {"text": "high"}}, "no-quantity",
-         "has a value that is no number with a unit on 2026-11-01: not used."),
-        ({"valueQuantity": {"unit": "mmol/L"}}, "data-absent", "has no value (data absent) on 2026-11-01: not used."),
-        ({"valueQuantity": None, "dataAbsentReason": {"text": "error"}}, "data-absent",
-         "has no value (data absent) on 2026-11-01: not used."),
-        ({"status": "entered-in-error"}, "entered-in-error", "was entered in error on 2026-11-01: not used."),
-    ],
-)  # fmt: skip
-def test_a_refusal_says_what_was_not_used_and_why(more: dict[str, Any], reason: str, what: str) -> None:
-    statement = f"Potassium {what}".removesuffix(".").removesuffix(" as a number").removesuffix(": not used")
-    assert measure(POTASSIUM, _part(**more), NOW) == Refusal(
-        "Observation/o1", reason, f"Potassium {what}", "potassium", "2823-3", statement.removesuffix(" on 2026-11-01")
-    )
 
 
 def test_two_units_that_differ_are_a_conflict_and_two_that_are_alike_are_none() -> None:
@@ -378,40 +323,6 @@ def test_what_has_no_value_or_was_never_made_is_neither_used_nor_refused(more: d
 @pytest.mark.parametrize("status", ["final", "amended", "corrected"])
 def test_three_statuses_are_usable(status: str) -> None:
     assert isinstance(measure(POTASSIUM, _part(status=status), NOW), Measurement)
-
-
-@pytest.mark.parametrize(
-    ("more", "is_refused"),
-    [
-        ({"note": [{"text": "not hemolyzed"}]}, False),
-        ({"note": [{}]}, False),
-        ({"note": [{"text": "fasting"}, {"text": "haemolysed"}]}, True),
-        ({"interpretation": [{"text": "Haemolysis"}]}, True),
-        ({"interpretation": [{"coding": [{"code": "HEMOLYZED"}]}]}, True),
-        ({"interpretation": [{"text": "see", "coding": [{"code": "HEMOLYZED"}]}]}, True),
-        ({"interpretation": [{"coding": [{"code": "H", "display": "High"}]}]}, False),
-    ],
-)
-def test_a_haemolysed_sample_is_told_by_notes_and_interpretations(more: dict[str, Any], is_refused: bool) -> None:
-    assert isinstance(measure(POTASSIUM, _part(**more), NOW), Refusal) is is_refused
-    assert isinstance(measure(CREATININE, _part("2160-0", 1.2, "mg/dL", **more), NOW), Measurement)
-
-
-@pytest.mark.parametrize(
-    ("text", "number", "unit"),
-    [
-        ("4.5 mmol/L", 4.5, "mmol/L"),
-        ("4,5 mmol/l", 4.5, "mmol/l"),
-        (" 4 mmol/L ", 4.0, "mmol/L"),
-        ("4.5 H mmol/L", 4.5, "mmol/L"),
-        ("4.5 (LL) mmol/L", 4.5, "mmol/L"),
-        ("4.123456 mmol/L", 4.123456, "mmol/L"),
-    ],
-)
-def test_a_number_in_words_is_used_like_a_quantity(text: str, number: float, unit: str) -> None:
-    result = measure(POTASSIUM, _part(valueQuantity=None, valueString=text), NOW)
-    assert isinstance(result, Measurement)
-    assert (result.value, result.charted_value, result.charted_unit) == (number, number, unit)
 
 
 @pytest.mark.parametrize(

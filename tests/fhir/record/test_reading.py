@@ -6,9 +6,8 @@ import msgspec
 import orjson
 import pytest
 
-from fhir.record.datatypes import LONGEST_TEXT
 from fhir.record.record import read_record, read_value
-from fhir.record.refusals import Refusal, WrongPatient
+from fhir.record.refusals import WrongPatient
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation
 
 GOOD = observation("2160-0", 1.2, "mg/dL")
@@ -92,16 +91,3 @@ def test_runs_of_white_space_are_collapsed_in_a_resource_and_in_each_entry_of_a_
     value, refusals = read_value("all", orjson.dumps(bundle(*[GOOD] * 40, resource)))
     assert refusals == []
     assert [entry.resource for entry in value.entry] == [*[lean(GOOD)] * 40, expected]
-
-
-def test_a_text_that_is_too_long_is_cut_and_said_and_beside_another_fault_costs_its_resource() -> None:
-    long = GOOD | {"id": "o", "valueString": "x" * (LONGEST_TEXT + 1), "code": {"text": "y" * LONGEST_TEXT}}
-    value, refusals = read_value("labs", orjson.dumps(long))
-    assert value.valueString == "x" * (LONGEST_TEXT - 1) + "…"
-    assert value.code.text == "y" * LONGEST_TEXT
-    text = f"A text of Observation/o was longer than {LONGEST_TEXT:,} characters: what follows was not read."
-    assert refusals == [Refusal("Observation/o", "text-cut", text)]
-    whole, none = read_value("labs", orjson.dumps(GOOD | {"valueString": "x" * LONGEST_TEXT}))
-    assert (whole.valueString, none) == ("x" * LONGEST_TEXT, [])
-    _, (broken,) = read_value("labs", orjson.dumps(long | {"valueQuantity": 5}))
-    assert (broken.subject, broken.reason) == ("Observation/o", "unreadable")

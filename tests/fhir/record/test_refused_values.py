@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fhir.record.datatypes import FhirTime, parse_time, two_days_before
-from fhir.record.measurement import Measurement, effective_time, refusal_of_unread
+from fhir.record.measurement import effective_time, refusal_of_unread
 from fhir.record.refusals import Refusal
 from tests.fhir.record.charts import AS_OF, lean, observation, record_of
 
@@ -57,48 +57,6 @@ def test_a_refusal_is_one_sentence_with_its_reason(resource: dict[str, Any], rea
         statement.removesuffix(" on 2026-11-01"),
     )  # fmt: skip
     assert record.refusals == ((expected,) if reason is not None else ())
-
-
-def test_a_haemolysed_sample_is_refused_for_potassium_alone() -> None:
-    note = [{"text": "Specimen hemolyzed"}]
-    record = record_of(
-        observation(POTASSIUM, 5.9, "mmol/L", note=note), observation(CREATININE, 1.2, "mg/dL", note=note)
-    )
-    assert record.newest("potassium") is None
-    assert [refusal.text for refusal in record.refusals] == [
-        "Potassium is from a haemolysed sample on 2026-11-01: not used."
-    ]
-    creatinine = record.newest("creatinine")
-    assert creatinine is not None
-    for interpretation in ([{"text": "Hemolyzed"}], [{"coding": [{"code": "HEMOLYZED"}]}]):
-        assert (
-            record_of(observation(POTASSIUM, 5.9, "mmol/L", interpretation=interpretation)).newest("potassium") is None
-        )
-    clear = observation(POTASSIUM, 5.9, "mmol/L", note=[{"text": "Not hemolyzed"}])
-    assert record_of(clear).newest("potassium") is not None
-
-
-@pytest.mark.parametrize(
-    ("resource", "value", "number", "unit"),
-    [
-        (charted(1.2, "mg/dL", "mg/dL"), 1.2, 1.2, "mg/dL"),
-        (charted(106, "umol/L"), 1.1991, 106, "umol/L"),
-        (charted(106, "µmol/l", "umol/L"), 1.1991, 106, "µmol/l"),
-        (charted(1.2, "of the lab", "mg/dL"), 1.2, 1.2, "mg/dL"),
-        (observation(CREATININE, None, None, valueQuantity=None, valueString="1,2 H mg/dL"), 1.2, 1.2, "mg/dL"),
-        (observation(CREATININE, None, None, valueQuantity=None, valueString="1.25 mg/dL"), 1.25, 1.25, "mg/dL"),
-    ],
-)  # fmt: skip
-def test_a_value_is_whole_with_what_was_charted(
-    resource: dict[str, Any], value: float, number: float, unit: str
-) -> None:
-    found = record_of(resource).newest("creatinine")
-    time = parse_time("2026-11-01")
-    assert found is not None
-    assert time is not None
-    source = f"Observation/{resource['id']}"
-    assert found.value == pytest.approx(value, rel=1e-3)
-    assert found == Measurement("creatinine", found.value, "mg/dL", time, source, CREATININE, number, unit)
 
 
 def test_results_without_a_code_are_counted_and_three_are_named() -> None:

@@ -107,35 +107,6 @@ def test_a_fault_is_mended_and_nothing_else(value: Any, expected: Any) -> None:
     assert msgspec.json.decode(repair_bytes(msgspec.json.encode(value))) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("500", 500),
-        ("0", 0),
-        ("0.5", 0.5),
-        ("2.50", 2.5),
-        ("999999", 999999),
-        ("1000000", None),
-        ("1.500", None),
-        ("1,5", None),
-        ("05", None),
-        ("-1", None),
-        ("", None),
-        ("1.", None),
-        (" 1", None),
-        ("1 ", None),
-    ],
-)
-def test_a_plain_number_in_a_text_is_read_and_any_other_text_stays(text: str, number: float | None) -> None:
-    order: Json = {"status": "active", "dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": text}}]}]}
-    read = text if number is None else number
-    expected = {"status": "active", "dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": read}}]}]}
-    result, is_changed = with_numeric_doses(order)
-    assert (result, is_changed) == (expected, number is not None)
-    value = result["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"]
-    assert type(value) is type(read)
-
-
 def test_the_numbers_of_doses_and_of_timings_are_read_and_no_other_text() -> None:
     order: Json = {
         "id": "7",

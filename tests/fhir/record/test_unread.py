@@ -10,7 +10,7 @@ from fhir.mapping.conditions import find_condition, unread_problems
 from fhir.mapping.medications.active import active_medications, unreadable_codes
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of
-from tests.fhir.record.charts import observation, record_of
+from tests.fhir.record.charts import record_of
 
 LOCAL = "https://hospital.example/problems"
 SUBJECT = {"reference": "Patient/p1"}
@@ -59,19 +59,6 @@ def test_a_rule_about_a_condition_reaches_no_limit_only_where_all_problems_were_
     assert all("3 problems could not be read" in silence.text for silence in counted)
     (scope,) = [silence.text for silence in outcome.silences if silence.reason == "scope"]
     assert scope.endswith("3 problems could not be read.") is is_counted
-
-
-def test_numeric_results_without_a_code_that_is_read_are_counted_when_results_are_asked_for() -> None:
-    local = {"coding": [{"system": LOCAL, "code": "K1", "display": "Kalium i.S. (Klinik)"}]}
-    chart = [observation("2823-3", 4.1, "mmol/L")]
-    chart += [observation("2823-3", 6.4, "mmol/L", day, code=local, id=day) for day in ("2026-11-10", "2026-11-11")]
-    record = record_of(*chart, observation("99999-9", 1.0, "mmol/L"))
-    assert not record.refusals
-    newest = record.newest("potassium")
-    assert newest is not None
-    assert newest.value == 4.1
-    (refusal,) = record.refusals
-    assert refusal.text == "2 numeric results have no code that could be read: Kalium i.S. (Klinik)."
 
 
 def test_what_is_not_understood_is_counted_by_client_and_public_code_only() -> None:

@@ -12,7 +12,6 @@ from fhir.terminology.conditions import (
     SNOMED,
     condition_groups_of,
     is_known_condition,
-    smoking_answer_in_words,
 )
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -192,23 +191,6 @@ def _codes_of_charts(data_folder: Path) -> set[tuple[str, str]]:
 )
 def test_a_group_has_the_codes_of_its_meaning(code: str, group: str, belongs: bool) -> None:
     assert (group in condition_groups_of("http://hl7.org/fhir/sid/icd-10", code)) is belongs
-
-
-@pytest.mark.parametrize(
-    ("words", "status"),
-    [
-        ("Current every day smoker", "current"),
-        ("CURRENT SOME DAY SMOKER", "current"),
-        ("Ex-smoker (finding)", "former"),
-        ("Never smoked tobacco", "never"),
-        ("Non-smoker", "not current"),
-        ("Unknown if ever smoked", "missing"),
-        ("Vapes", None),
-        ("No current smoker in the home", None),
-    ],
-)
-def test_an_answer_about_smoking_in_words(words: str, status: str | None) -> None:
-    assert smoking_answer_in_words(words) == status
 
 
 def test_a_code_of_icpc_2_means_what_its_references_to_icd_10_mean() -> None:

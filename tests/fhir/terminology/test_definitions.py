@@ -134,22 +134,6 @@ def test_each_allergen_is_defined_by_subtrees_of_the_atc_ingredients_or_substanc
     assert of_words == {"benzyl_alcohol", "gelatin", "polyoxyl_castor_oil"}
 
 
-def test_vaccines_and_results_are_defined_where_a_free_set_names_their_antigen_or_their_parts() -> None:
-    defined = {(row.kind, row.key): row for row in own_definitions()}
-    vaccines = {row["family"]: set(row["snomed"].split(";")) for row in table_rows("vaccine_families.csv")}
-    without = {family for family in vaccines if ("vaccine", family) not in defined}
-    assert without == {"COVID-19", "Chikungunya", "Dengue", "Ebola", "RSV", "Zoster"}  # in no free set
-    potassium = holds(defined["analyte", "potassium"])
-    assert potassium("Potassium:SCnc:Pt:BldV:Qn")
-    assert not potassium("Potassium:SCnc:Pt:Urine:Qn")
-    assert not potassium("Potassium:SRat:24H:Urine:Qn")
-    assert sum(kind == "analyte" for kind, _ in defined) >= 39
-    # What protects against serogroup B is below every meningococcal vaccine and is another family.
-    meningococcal = defined["vaccine", "Meningococcal"]
-    assert meningococcal.instead
-    assert roots_of(meningococcal.text) & vaccines["Meningococcal B"] == {"1981000221108"}
-
-
 def test_the_report_says_what_is_new_what_is_outside_and_which_root_is_gone() -> None:
     roots = Roots(
         {

@@ -65,26 +65,6 @@ def test_a_code_that_stood_for_another_drug_is_corrected() -> None:
     assert "1551467" not in INGREDIENTS
 
 
-@pytest.mark.parametrize(
-    ("system", "code", "names"),
-    [
-        (RXNORM, "6809", ["metformin"]),
-        ("urn:oid:2.16.840.1.113883.6.88", "6809", ["metformin"]),
-        (RXNORM, "860975", ["metformin"]),
-        (RXNORM, "861007", ["metformin"]),
-        (RXNORM, "1049221", ["acetaminophen", "oxycodone"]),
-        (ATC, "A10BA02", ["metformin"]),
-        ("http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-gsn", "008208", ["furosemide"]),
-        ("http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-ndc", "51079045420", ["simvastatin"]),
-        (NDC, "51079-454-20", ["simvastatin"]),
-    ],
-)
-def test_a_code_is_known_in_its_own_system(system: str, code: str, names: list[str]) -> None:
-    product = product_of(system, code)
-    assert product is not None
-    assert [ingredient.name for ingredient in product.ingredients] == names
-
-
 @pytest.mark.parametrize(("system", "code"), [(None, "6809"), ("urn:other", "6809"), (RXNORM, None), (RXNORM, "0")])
 def test_a_code_without_its_system_means_nothing(system: str | None, code: str | None) -> None:
     assert product_of(system, code) is None

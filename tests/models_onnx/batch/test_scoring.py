@@ -100,22 +100,6 @@ def test_every_row_has_its_reason_in_the_order_of_the_bedside(mortality: Model) 
     assert np.isnan([answers.interval_low, answers.interval_high]).all(), "the model has no bounds"
 
 
-def test_the_numbers_of_a_row_are_those_that_the_model_gives_for_it_alone(mortality: Model) -> None:
-    people: list[dict[str, Any]] = [
-        {"age_years": 20.0},
-        {},
-        {"known": ["deceased"]},
-        {"rdw_pct": nan},
-        {"albumin_g_dl": 2.0},
-    ]
-    answers = scored(mortality, None, *people)
-    for row, without in ((1, ()), (3, ("rdw_pct",))):
-        known = mortality.predict(np.array([nan if name in without else value for name, value in TYPICAL.items()]))
-        assert (answers.probability[row], answers.percentile[row]) == (known.probability, known.percentile)
-        assert answers.base[row] == -3.1452747
-        assert answers.contributions[row].tolist() == known.contributions.tolist()
-
-
 def test_the_twin_scores_whom_it_can_of_those_who_lack_values(mortality: Model, twin: Model) -> None:
     people: list[tuple[dict[str, Any], str]] = [
         (FOUR_ABSENT, "mortality_5y_small"),

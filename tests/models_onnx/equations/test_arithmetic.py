@@ -1,8 +1,6 @@
 """Sums of products: shares of an interaction add up and treat equal inputs alike; choices are counted first."""
 
-from itertools import permutations
 from math import prod
-from random import Random
 
 import pytest
 from hypothesis import given
@@ -13,14 +11,12 @@ from models_onnx.equations.arithmetic import (
     Factor,
     Linear,
     Term,
-    Value,
     apply_link,
     contributions,
     invert_link,
     steps,
 )
 from models_onnx.equations.declaration import Values
-from models_onnx.equations.published import kfre_4, pooled_cohort, prevent_base
 
 NUMBERS = st.floats(-50, 50)
 A, B, C = Factor("a"), Factor("b", centre=3, scale=2), Factor("c", low=0, high=10)
@@ -30,21 +26,6 @@ TERMS = (Term(2.0, (A,)), Term(-0.5, (A, B)), Term(0.25, (A, B, C)), Term(1.5, (
 def margin(constant: float, terms: tuple[Term, ...], values: Values) -> float:
     """The sum by its definition."""
     return constant + sum(term.coefficient * prod(f.of(values[f.input]) for f in term.factors) for term in terms)
-
-
-def by_orders(terms: tuple[Term, ...], values: Values, reference: Values) -> dict[str, float]:
-    """Shapley values by their definition: what each input adds on average over all orders, term by term."""
-    shares: dict[str, float] = {}
-    for term in terms:
-        names = [factor.input for factor in term.factors]
-        orders = list(permutations(names))
-        for order in orders:
-            person = dict(reference)
-            for name in order:
-                before = margin(0.0, (term,), person)
-                person[name] = values[name]
-                shares[name] = shares.get(name, 0.0) + (margin(0.0, (term,), person) - before) / len(orders)
-    return shares
 
 
 @given(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
@@ -95,29 +76,3 @@ def test_a_link_and_its_inverse_undo_each_other(link: str) -> None:
 def test_steps_begin_at_their_edge() -> None:
     item = steps("age", 0, (65, 1), (75, 2))
     assert [item.points(age) for age in (64.9, 65, 74.9, 75)] == [0, 1, 1, 2]
-
-
-def _person(rng: Random, linear: Linear) -> dict[str, Value]:
-    """Someone with every input of the reference: numbers up to a half more or less, and a choice of each set."""
-    choice = rng.choice(linear.sets).choice
-    return {
-        name: choice.get(name, value)
-        if isinstance(value, str)
-        else rng.random() < 0.5
-        if isinstance(value, bool)
-        else value * rng.uniform(0.5, 1.5)
-        for name, value in linear.reference.items()
-    }
-
-
-@pytest.mark.parametrize("linear", [*prevent_base.LINEAR.values(), pooled_cohort.LINEAR, *kfre_4.LINEAR.values()])
-def test_an_equation_gives_what_its_terms_give_by_definition(linear: Linear) -> None:
-    rng = Random(1)
-    for _ in range(10):
-        values = _person(rng, linear)
-        working = linear.work(values)
-        (chosen,) = [one for one in linear.sets if all(values[name] == picked for name, picked in one.choice.items())]
-        assert working.value == invert_link(linear.link, margin(chosen.constant, chosen.terms, values))
-        parts = working.contributions[len(linear.by) :]
-        expected = by_orders(chosen.terms, values, linear.reference)
-        assert {part.input: part.contribution for part in parts} == pytest.approx(expected, abs=1e-12)

@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from models_onnx.equations.arithmetic import Contribution, Working, work_points
 from models_onnx.equations.declaration import (
     Band,
     BandTable,
     Equation,
     EquationInput,
-    EquationOutput,
     Exclusion,
     NarrowerPopulation,
     age,
@@ -161,35 +159,6 @@ def test_a_band_is_reached_on_its_limit_or_strictly_above_it() -> None:
         for band in (Band("a", "a"), Band("b", "b", 2.0), Band("c", "c", 2.0, strictly=True))
     ]
     assert reached == [[True] * 4, [False, False, True, True], [False, False, False, True]]
-
-
-def test_the_band_of_a_value_is_the_highest_reached_of_the_table_for_this_person() -> None:
-    (table,) = _bands(None, 1, 2)
-    other = changed(table, bands=(Band("old", "old"),), applies=lambda values: values["age"] == 80)
-    twice = _with(bands=(other, table))
-    assert [twice.band("index", value, {"age": years}) for value, years in ((0.5, 40), (1, 40), (9, 40), (9, 80))] == [
-        (table, table.bands[0]),
-        (table, table.bands[1]),
-        (table, table.bands[2]),
-        (other, other.bands[0]),
-    ]
-    assert twice.band("another", 1, {"age": 40}) is None
-    assert _with(bands=(other,)).band("index", 1, {"age": 40}) is None
-
-
-def test_an_equation_is_worked_out_by_its_function_its_points_its_line_or_its_bands() -> None:
-    points = get_equation("cha2ds2_vasc")
-    values: dict[str, float | bool | str] = {"age": 70.0, "sex": "male"}
-    values |= dict.fromkeys((item.name for item in points.inputs if item.name not in values), False)
-    assert points.work_out(points.outputs[0].id, values) == work_points(points.items, values)
-    own = Working(3.0, "identity", 0.0, ())
-    assert _with(work=lambda _values, _output: own).work_out("index", {}) is own
-    score = EquationInput(name="total", words="Total", kind="whole", low=0, high=9)
-    code = EquationOutput(id="index", words="w", kind="code")
-    banded = _with(work=None, inputs=(score,), outputs=(code,), bands=_bands(None, 3))
-    worked = [banded.work_out("index", {"total": total}) for total in (2, 3)]
-    assert [(w.value, w.link, w.base) for w in worked] == [("band-0", "identity", 0.0), ("band-1", "identity", 0.0)]
-    assert [w.contributions for w in worked] == [(Contribution("total", 2, 2.0),), (Contribution("total", 3, 3.0),)]
 
 
 def test_features_of_an_equation_are_those_of_inputs_exclusions_and_whom_it_is_for() -> None:

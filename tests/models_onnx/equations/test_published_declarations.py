@@ -163,24 +163,6 @@ def test_an_output_for_fewer_people_is_refused_for_the_others(
         calculate(equation, {**values, **beyond}, "ascvd|10y")
 
 
-def test_points_of_liver_disease_are_rounded_and_end_at_six_and_forty() -> None:
-    """Kim 2021: every logarithm of a limit is 0, so a man at the limits has the constant, 6."""
-    equation = find_equations()["meld3"]
-    well: dict[str, Any] = {"sex": "male", "bilirubin": 1, "inr": 1, "creatinine": 1, "sodium": 137, "albumin": 3.5,
-                            "dialysis_2x_week": False}  # fmt: skip
-    ill = {"bilirubin": 40, "inr": 6, "creatinine": 3, "sodium": 125, "albumin": 1.5}
-    assert [calculate(equation, {**well, **changes}, "score").value for changes in (
-        {}, {"bilirubin": 0.5, "inr": 0.8, "creatinine": 0.4, "sodium": 145, "albumin": 5}, {"sex": "female"}, ill,
-    )] == [6, 6, 7, 40]  # fmt: skip
-    on_dialysis = calculate(equation, {**well, "dialysis_2x_week": True}, "score")
-    assert on_dialysis.value == calculate(equation, {**well, "creatinine": 3.0}, "score").value == 18
-    parts = {part.input: (part.value, round(part.contribution, 2)) for part in on_dialysis.working.contributions}
-    assert parts["dialysis_2x_week"] == (True, 12.24), "11.14 times the logarithm of 3"
-    women = {part.input: (part.value, part.contribution)
-             for part in calculate(equation, {**well, "sex": "female"}, "score").working.contributions}  # fmt: skip
-    assert women["sex"] == ("female", 1.33)
-
-
 def test_the_centre_of_the_kidney_failure_equation_is_its_baseline() -> None:
     """Tangri 2016: baseline survival of 0.9750 in 2 and 0.9240 in 5 years, 0.9832 and 0.9365 outside North America."""
     equation = find_equations()["kfre_4"]

@@ -69,31 +69,6 @@ def test_a_missing_input_is_refused_with_the_words_of_the_record() -> None:
     )  # fmt: skip
 
 
-_PREVENT: dict[str, Any] = {
-    "age_years": 50, "sex_male": 0, "cholesterol_total_mg_dl": 200, "hdl_cholesterol_mg_dl": 50, "sbp_mmhg": 130,
-    "has_diabetes": 0, "smokes": "not found", "bmi_kg_m2": None, "egfr_ckd_epi_2021": 90, "takes_bp_medication": 1,
-    "takes_statin": 0, "has_coronary_disease": 0, "has_had_stroke_tia": 0, "has_heart_failure": 0,
-    "has_peripheral_artery_disease": 0,
-}  # fmt: skip
-
-
-def test_an_input_that_an_output_does_not_need_may_be_missing_and_a_no_that_was_not_found_is_named() -> None:
-    read = _inputs("prevent_base", **_PREVENT)
-    assert [item.name for item in read.not_found] == ["current_smoker"]
-    assert (read.given["current_smoker"], read.given["bp_medication"], read.given["statin"]) == (False, True, False)
-    assert read.missing_inputs("ascvd|10y") == ()
-    assert read.missing_inputs("heart_failure|10y") == ("bmi",)
-    assert 0 < read.calculate("ascvd|10y").number < 0.1
-    with pytest.raises(EquationRefused, match=r"No bmi_kg_m2\.$"):
-        read.calculate("heart_failure|30y")
-    assert refused_at_once(EQUATIONS["prevent_base"], _readings(**_PREVENT)) == {
-        f"heart_failure|{years}y": WhyNot(
-            "input-missing", f"{EQUATIONS['prevent_base'].title}: No bmi_kg_m2.", ("bmi",)
-        )
-        for years in (10, 30)
-    }
-
-
 def test_what_nothing_in_a_record_says_is_a_no_that_is_named() -> None:
     fibrillation: dict[str, Any] = dict.fromkeys(
         (feature.name for feature in features_of(EQUATIONS["has_bled"])), 0

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from models_onnx.equations.card import equation_card
 from models_onnx.errors import CardIncomplete
-from models_onnx.model_card import schema
 from models_onnx.model_card.schema import PRODUCT_NAMES, card_problems, refuse_incomplete_card
 
 Json = dict[str, Any]
@@ -76,77 +74,6 @@ def test_what_the_product_of_a_model_must_have(card: Json, name: str) -> None:
     assert name in PRODUCT_NAMES
     del card["product"][name]
     assert card_problems(card) == [f"product.{name}: Field required"]
-
-
-def test_what_a_card_need_not_have(card: Json) -> None:
-    must = set(schema._PREDICTIVE_PRODUCT)
-    card["product"] = {name: value for name, value in card["product"].items() if name in must}
-    assert card_problems(card) == []
-    del card["product"]["label"]["audit"]
-    card["model"].pop("core_sha256", None)
-    assert card_problems(card) == []
-    for path in ("product.waivers", "product.keywords", "product.auroc_floor", "product.label.audit"):
-        _set(card, path, None)
-        assert card_problems(card)
-        _set(card, path, [] if path.endswith(("waivers", "keywords")) else 0.5 if path.endswith("floor") else
-             {"need": "a", "words": "b", "axis": "c"})  # fmt: skip
-        assert card_problems(card) == []
-
-
-def test_a_part_has_no_member_that_is_not_declared(card: Json) -> None:
-    for path in ("product.label", "product.irm", "product.waivers.0", "model", "purpose.users", "purpose"):
-        _set(card, f"{path}.banana", "x")
-        assert [problem.partition(":")[0] for problem in card_problems(card)] == [f"{path}.banana"]
-        *steps, last = f"{path}.banana".split(".")
-        part: Any = card
-        for step in steps:
-            part = part[int(step)] if isinstance(part, list) else part[step]
-        del part[last]
-    equation = equation_card("kfre_4")
-    equation["product"]["banana"] = "an equation's product may say more"
-    assert card_problems(equation) == []
-
-
-@pytest.mark.parametrize(
-    ("words", "is_blank"),
-    [
-        ("abc", False),
-        ("ab", True),
-        ("  ab  ", True),
-        (" abc ", False),
-        ("TODO: say who", True),
-        ("to do later", True),
-        ("today's users", False),
-        ("tbd, see below", True),
-        ("FIXME", True),
-        ("TBA", True),
-        ("n/a", True),
-        ("na", True),
-        ("n/a for children; adults only", False),
-        ("None of the nine", False),
-        ("unknown", True),
-        ("not applicable", True),
-        ("Not known.", True),
-        ("not known to us", False),
-        ("xxx", True),
-        ("xx", True),
-        ("lorem ipsum dolor", True),
-        ("placeholder for the users", True),
-        ("fill in", True),
-        ("fill me in, please", True),
-        ("filling stations", False),
-        ("<users>", True),
-        ("<users> and others", False),
-        ("...", True),
-        (7, True),
-        (None, True),
-    ],
-)
-def test_words_that_say_nothing(card: Json, words: Any, is_blank: bool) -> None:
-    card["purpose"]["users"]["words"] = words
-    assert card_problems(card) == (
-        ["attribute 7 (B)(2)(iii) purpose.users (Intended users) is blank"] if is_blank else []
-    )
 
 
 def test_what_is_not_available_has_a_reason_of_content_and_a_date(card: Json) -> None:

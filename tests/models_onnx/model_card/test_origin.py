@@ -3,11 +3,10 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pytest
 from msgspec import UNSET
 
 from models_onnx.artifact.manifest import Lineage, Manifest, MissingInputs, Provenance
-from models_onnx.model_card.origin import absence_words, is_adopted, lineage_rows, provenance_of, provenance_rows
+from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_of, provenance_rows
 
 
 def _manifest(**facts: Any) -> Manifest:
@@ -21,19 +20,6 @@ def _manifest(**facts: Any) -> Manifest:
 
 
 PROVENANCE = Provenance("10 people of A", "20 people of B", "30 people of C")
-
-
-@pytest.mark.parametrize(
-    ("facts", "adopted"),
-    [
-        ({}, False),
-        ({"lineage": Lineage(code="abc")}, False),
-        ({"lineage": Lineage(code="abc", fitted_sha256="f0")}, True),
-        ({"provenance": PROVENANCE}, True),
-    ],
-)
-def test_a_model_with_a_provenance_or_a_fitted_file_was_adopted(facts: dict[str, Any], adopted: bool) -> None:
-    assert is_adopted(_manifest(**facts)) is adopted
 
 
 def test_on_whom_a_model_was_fitted_evaluated_and_recalibrated() -> None:

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.manifest import Manifest, ModelInput
@@ -26,7 +25,6 @@ from models_onnx.model_card.plots import (
     LEFT,
     RIGHT,
     TOP,
-    Axes,
     Bin,
     Dot,
     Line,
@@ -53,19 +51,6 @@ def people(count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
     draw = np.random.default_rng(5)
     estimate = draw.beta(1.2, 6, count)
     return estimate, (draw.random(count) < estimate).astype(np.int64)
-
-
-def test_the_points_of_rows_give_the_roc_area_and_precision_that_scikit_learn_gives() -> None:
-    estimate, y = people()
-    points = operating_points(row_bins(estimate, y, np.ones(len(y)), 1000))
-    x = [0.0, *(each.false_positive_rate for each in points)]
-    tall = [0.0, *(each.sensitivity for each in points)]
-    area = sum((b - a) * (c + d) / 2 for a, b, c, d in zip(x, x[1:], tall, tall[1:], strict=False))
-    assert area == pytest.approx(roc_auc_score(y, estimate), abs=0.002)
-    steps = zip(points, [0.0, *tall[1:]], strict=False)
-    assert sum(each.ppv * (each.sensitivity - before) for each, before in steps) == pytest.approx(
-        average_precision_score(y, estimate), abs=0.01
-    )
 
 
 def test_net_benefit_of_a_point_is_that_of_the_rows_and_rows_without_weight_count_nowhere() -> None:
@@ -116,21 +101,6 @@ def test_a_curve_says_so_where_nothing_is_gained() -> None:
     flat = [Bin(low, 100, 10, 0.1, 0.05, 0.2) for low in (0.1, 0.4, 0.6)]
     decision = {plot.id: plot for plot in curves(flat, flat, manifest, {})}["decision-curve"]
     assert "At no threshold is it worth more" in decision.text or "worth more than alerting" in decision.text
-
-
-def test_the_shape_of_an_input_is_what_the_file_answers_and_its_band_is_flat_for_an_additive_model() -> None:
-    model = load_model("mortality_5y")
-    shapes = effects(model)
-    assert {each.feature.name for each in shapes} == set(model.features)
-    assert not any(each.depends_on_others for each in shapes)
-    age = next(each for each in shapes if each.feature.name == "age_years")
-    row = np.array([item.reference_value for item in model.manifest.features])
-    row[model.features.index("age_years")] = age.values[7]
-    told = model.predict(row).contributions[model.features.index("age_years")]
-    assert age.middle[7] == pytest.approx(float(told), abs=1e-9)
-    plots = effect_plots(shapes, model.manifest.link)
-    assert len({plot.y_ticks for plot in plots}) == 1
-    assert "Adds least at" in plots[0].text
 
 
 @pytest.mark.slow
@@ -206,19 +176,6 @@ def test_effects_are_drawn_on_one_scale_with_their_sentence_and_numbers() -> Non
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("link", "scale"),
-    [("logit", "log-odds"), ("cloglog", "log of the hazard"), ("identity", "probability"), ("log", "log")],
-)
-def test_the_scale_is_named_by_the_link_and_nothing_added_is_drawn_in_the_middle(link: str, scale: str) -> None:
-    nothing = Effect(item("sex_male"), (0.0, 1.0), *[(0.0, 0.0)] * 3)
-    (plot,) = effect_plots([nothing], link)
-    assert (plot.y_words, plot.header) == (scale, ("value", f"adds, in {scale}"))
-    assert [tick.label for tick in plot.y_ticks] == ["-1", "-0.5", "0", "0.5", "1"]
-    assert [tick.label for tick in plot.x_ticks] == ["female", "male"]
-    assert effect_plots([], link) == []
-
-
 def test_a_table_of_many_values_has_seven_of_them_with_the_ends() -> None:
     assert _places(14) == list(range(14))
     assert _places(15) == [0, 2, 5, 7, 9, 12, 14]
@@ -226,19 +183,6 @@ def test_a_table_of_many_values_has_seven_of_them_with_the_ends() -> None:
 
 
 # Places, ends of axes and shares of the drawings of a card, worked out by hand, where few people or none are.
-
-
-def test_a_place_on_an_axis_and_its_labels() -> None:
-    axes = Axes(0, 2, -1, 1)
-    assert [axes.x(value) for value in (-1, 0, 0.5, 1, 2, 3)] == [48, 48, 123, 198, 348, 348]
-    assert [axes.y(value) for value in (-2, -1, 0, 0.5, 1, 2)] == [204, 204, 108, 60, 12, 12]
-    assert axes.points([(0, -1), (1, 0.123)]) == "48,204 198,96.2"
-    assert axes.x_ticks() == (Tick(48, "0"), Tick(123, "0.5"), Tick(198, "1"), Tick(273, "1.5"), Tick(348, "2"))
-    assert [tick.label for tick in axes.y_ticks(100)] == ["-100", "-50", "0", "50", "100"]
-    assert [tick.label for tick in axes.y_ticks()] == ["-1", "-0.5", "0", "0.5", "1"]
-    assert [tick.label for tick in Axes(0, 1, 0, 1).x_ticks(100)] == ["0", "25", "50", "75", "100"]
-    nowhere = Axes(1, 1, 0, 1)
-    assert (nowhere.x(0), nowhere.x(1)) == (198, 198), "an axis without length has its middle"
 
 
 @pytest.mark.parametrize(
@@ -268,33 +212,6 @@ def test_shares_in_words() -> None:
         assert plots._without_event({**seen, lacking: None}) == ("not computable", "")
 
 
-@pytest.mark.parametrize(
-    ("count", "kept"),
-    [
-        (0, []),
-        (1, [0]),
-        (12, list(range(12))),
-        (13, [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]),
-        (23, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]),
-    ],
-)
-def test_a_table_has_at_most_a_dozen_rows_the_first_and_the_last_among_them(count: int, kept: list[int]) -> None:
-    assert plots._thinned([(str(number),) for number in range(count)]) == tuple((str(number),) for number in kept)
-
-
-def test_what_alerting_from_each_bin_on_finds() -> None:
-    """Of 100 people 20 have the event: 12 of the 20 highest, 6 of the 30 in the middle, 2 of the 50 lowest."""
-    bins = [Bin(0.0, 50, 2, 0.03, 0, 0.1), Bin(0.1, 30, 6, 0.2, 0.1, 0.3), Bin(0.4, 20, 12, 0.5, 0.4, 0.8)]
-    assert operating_points(bins) == [
-        Operating(0.4, 0.2, 0.6, 0.1, 0.6),
-        Operating(0.1, 0.5, 0.9, 0.4, 0.36),
-        Operating(0.0, 1.0, 1.0, 1.0, 0.2),
-    ]
-    assert [row.rate for row in bins] == [0.04, 0.2, 0.6]
-    assert operating_points(bins)[0].net_benefit(0.25) == pytest.approx(0.12 - 0.25 * 0.08)
-    assert Bin(0, 0, 0, 0, 0, 0).rate == 0.0
-
-
 def test_where_nobody_or_everybody_has_the_event_a_share_of_them_is_none() -> None:
     nobody = operating_points([Bin(0.0, 10, 0, 0.1, 0, 1), Bin(0.5, 0, 0, 0.5, 0, 1)])
     assert nobody == [Operating(0.5, 0.0, 0.0, 0.0, 0.0), Operating(0.0, 1.0, 0.0, 1.0, 0.0)]
@@ -311,23 +228,6 @@ def _manifest(*rows: Any, alerts: float | None = None, everybody: float | None =
         table=rows, alerts_per_event=alerts, net_benefit_all=everybody, default=rows[0] if rows else None
     )
     return cast(Manifest, SimpleNamespace(thresholds=thresholds))
-
-
-@pytest.mark.parametrize(
-    ("alerts", "benefit", "everybody"),
-    [
-        (None, 0.2 * (0.3 - 0.7 / 4), 0.1 - 0.9 / 4),
-        (5.0, 0.2 * (0.3 - 0.7 / 4), 0.1 - 0.9 / 4),
-        (3.0, 0.2 * (0.3 - 0.7 / 2), 0.1 - 0.9 / 2),
-    ],
-)
-def test_net_benefit_weighs_false_alerts_by_the_alerts_that_an_event_is_worth(
-    alerts: float | None, benefit: float, everybody: float
-) -> None:
-    """A tenth has the event: 0.2 * 0.3 / 0.6."""
-    manifest = _manifest(_row(), _row(net_benefit=0.0), _row(net_benefit=0.07), alerts=alerts)
-    assert net_benefits(manifest) == pytest.approx([benefit, 0.0, 0.07])
-    assert net_benefit_of_everybody(manifest) == pytest.approx(everybody)
 
 
 def test_net_benefit_of_everybody_as_it_was_computed_and_where_nothing_is_found() -> None:
@@ -354,21 +254,3 @@ def test_a_decision_curve_that_is_worth_something_in_part_or_nowhere() -> None:
     none = plots._decision([Operating(0.5, 0.1, 0.1, 0.1, 0.5), Operating(1.0, 0, 0, 0, 0)], 0.5, manifest)
     assert none.text.startswith("At no threshold is it worth more than alerting everybody or nobody.")
     assert none.rows == (("50.0", "0.0", "0.0"),), "a threshold of 1 has no odds"
-
-
-def test_calibration_counts_the_groups_whose_interval_holds_the_estimate() -> None:
-    bins = [
-        Bin(0.0, 10, 1, 0.05, 0.05, 0.2),
-        Bin(0.1, 10, 2, 0.3, 0.1, 0.3),
-        Bin(0.4, 10, 6, 0.31, 0.32, 0.8),
-        Bin(0.5, 0, 0, 0.99, 0.99, 1.0),
-    ]
-    drawn = plots._calibration(bins)
-    assert drawn.text.startswith(
-        "Each dot is a group with similar estimates; its line is the 95 % interval of what was observed. In 2 of 3 "
-    )
-    assert drawn.rows == (
-        ("5.0", "10.0", "5.0 to 20.0", "10"), ("30.0", "20.0", "10.0 to 30.0", "10"),
-        ("31.0", "60.0", "32.0 to 80.0", "10"),
-    )  # fmt: skip
-    assert len(drawn.dots) == 3

@@ -100,21 +100,6 @@ def test_the_caution_about_the_top_is_true(mortality: Model) -> None:
 # The traps of README-nhanes.md
 
 
-@pytest.mark.outside_data
-def test_cycles_of_whom_nobody_was_followed_so_long_count_in_no_figure(people: Cohort, real: pd.DataFrame) -> None:
-    late = (people.rows["cycle_start"] >= 2015).to_numpy()
-    assert late.sum() > 5000
-    assert people.y[late].sum() > 250
-    # Naive labels make every labelled person of those cycles a death: prevalence 1.
-    labelled = real[(real["cycle_start"] >= 2015) & ((real["death"] == 1) | (real["followup_months"] >= 120))]
-    assert labelled["death"].mean() == 1.0
-    assert (people.weight[late] == 0).all()
-    assert people.unfollowed.tolist() == late.tolist()
-    # Of the others nearly everybody was followed: each counts once.
-    assert np.abs(people.weight[~late] - 1)[people.weight[~late] > 0].max() < 0.001
-    assert (people.weight[~late] > 0).mean() > 0.999
-
-
 @pytest.mark.parametrize("name", ["mortality_5y", "mortality_5y_small"])
 def test_the_figures_of_a_cycle_are_those_of_its_own_follow_up(name: str) -> None:
     manifest = load_model(name).manifest

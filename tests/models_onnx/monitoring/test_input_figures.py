@@ -41,19 +41,6 @@ def test_the_level_of_a_flag_is_watched_from_five_points_on_and_acted_on_from_te
     )  # fmt: skip
 
 
-def test_an_input_is_compared_from_500_values_on() -> None:
-    def flag(now: int, then: int) -> Figure:
-        window = day_of("flag", {0.0: now - now // 2, 1.0: now // 2})
-        return figures_of(window, day_of("flag", {0.0: then, 1.0: then}))[("input drift", "flag")]
-
-    assert flag(500, 50).state == "good"
-    assert flag(499, 50) == Figure(
-        "ehr", "follow-up", "input drift", "flag", "insufficient", 499, 500, None, None,
-        "follow-up, flag: 499 counted, 500 are needed.",
-    )  # fmt: skip
-    assert (flag(600, 8).state, flag(600, 8).n) == ("insufficient", 448)
-
-
 def test_values_outside_all_before_are_another_unit_from_one_in_a_hundred_on() -> None:
     around = {80 * (0.9 + 0.02 * step): 100 for step in range(11)}
 

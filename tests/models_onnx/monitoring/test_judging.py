@@ -40,30 +40,9 @@ def lost_code(patient: Patient, _random: np.random.Generator) -> Patient:
     return {name: value for name, value in patient.items() if name != "creatinine_mg_dl"}
 
 
-def older(patient: Patient, _random: np.random.Generator) -> Patient:
-    """A clinic for the old joined."""
-    return {**patient, "age_years": min(100.0, patient["age_years"] + 14)}
-
-
 def kidneys_of_women(patient: Patient, random: np.random.Generator) -> Patient:
     """Another population of women only."""
     return patient if patient["sex_male"] else {**patient, "creatinine_mg_dl": float(np.exp(random.normal(0.6, 0.4)))}
-
-
-@pytest.mark.parametrize(
-    ("fault", "family", "subject"),
-    [
-        (other_unit, "units", "creatinine_mg_dl"),
-        (lost_code, "missing", "creatinine_mg_dl"),
-        (older, "input drift", "age_years"),
-        (kidneys_of_women, "score drift", "model@1 women"),
-    ],
-)
-def test_a_planted_fault_is_found_in_its_window(
-    reference: dict[date, DayCounts], fault: Fault, family: Family, subject: str
-) -> None:
-    found = {(each.family, each.subject) for each in acting(compared(two_days(fault), reference))}
-    assert (family, subject) in found
 
 
 def test_a_shift_in_one_group_is_named_by_the_group(reference: dict[date, DayCounts]) -> None:

@@ -232,30 +232,6 @@ def _hours(calls: int, **more: object) -> DayCounts:
 AT = datetime(2026, 9, 28, 12, 20, tzinfo=UTC)
 
 
-def test_the_day_so_far() -> None:
-    def calls(times: float) -> Figure:
-        window = _hours(100)
-        window.hours |= dict.fromkeys((9, 10, 11), int(times))
-        return _figure("feed", "today", window, _hours(100), AT)
-
-    def errors(failed: float) -> Figure:
-        window = _hours(100, hour_errors=dict.fromkeys((9, 10, 11), int(failed)))
-        return _figure("errors", "today", window, _hours(100, hour_errors={9: 3}), AT)
-
-    def latency(milliseconds: float) -> Figure:
-        slow = {hour: _sketch(milliseconds, 100) for hour in (9, 10, 11)}
-        before = {hour: _sketch(10, 100) for hour in range(12)}
-        return _figure(
-            "latency", "today", _hours(100, hour_milliseconds=slow), _hours(100, hour_milliseconds=before), AT
-        )
-
-    assert _changes(range(0, 120), calls) == [(0, "act"), (50, "watch"), (80, "good")]
-    assert _changes(range(0, 30), errors) == [(0, "good"), (4, "watch"), (11, "act")]
-    assert _changes(range(10, 80), latency) == [(10, "good"), (21, "watch"), (51, "act")]
-    assert calls(40).text == ("follow-up, today up to 12:00 UTC: 120 calls came since 09:00 where 300 were expected.")
-    assert errors(2).text == ("follow-up, today up to 12:00 UTC: 2.0 in 100 calls failed since 09:00, 1.0 before.")
-
-
 def test_a_day_without_a_call_yet_is_judged_by_what_was_expected() -> None:
     quiet = _figure("feed", "today", DayCounts(), _hours(100), AT)
     assert (quiet.state, quiet.value, quiet.before) == ("act", 0, 1200.0)
@@ -290,25 +266,6 @@ def _labels(**groups: tuple[int, int, int, int]) -> LabelCounts:
 def _label_figure(subject: str, now: LabelCounts, before: LabelCounts | None = None, area: float = 0.73) -> Figure:
     window = LabelWindow("ehr", "follow-up", "predictions of May", now, before or now, {"readmission": area})
     return next(figure for figure in window.figures() if figure.subject == f"{MODEL}{subject}")
-
-
-def test_observed_and_expected_events() -> None:
-    def ratio(events: float) -> Figure:
-        return _label_figure(", observed to expected", _labels(all=(0, 0, int(events), 1000 - int(events))))
-
-    assert _changes(range(300, 800, 5), ratio) == [
-        (300, "act"),
-        (370, "watch"),
-        (420, "good"),
-        (580, "watch"),
-        (655, "act"),
-    ]
-    few = _label_figure(", observed to expected", _labels(all=(0, 0, 49, 49)))
-    assert (few.state, few.n, few.minimum) == ("insufficient", 49, 50)
-    assert ratio(500).text == (
-        f"follow-up: {MODEL}, observed to expected: 500 events came where 500 were expected, 1.00 (0.94 to 1.06) "
-        "(predictions of May)."
-    )
 
 
 def test_cards_among_those_with_the_event() -> None:

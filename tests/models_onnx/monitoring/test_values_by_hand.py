@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
-import pytest
 
 from models_onnx.monitoring import arrival, drift, rates, sexes, shares
 from models_onnx.monitoring.alerting import Alerting, InForce, alerting_at, alerting_of
@@ -14,9 +13,9 @@ from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.labelled import LabelCounts, labelled, pack, unpack, unpack_cells, with_labels_assumed
 from models_onnx.monitoring.performance import Deployed, net_benefit, observed_to_expected, ratio_at_equal_estimate
 from models_onnx.monitoring.rates import Interval
-from models_onnx.monitoring.repeated import coarser, one_value
-from models_onnx.monitoring.sketch import Sketch, bucket_at, bucket_of, log_odds_bucket, quantile, sketch_of, value_of
-from models_onnx.monitoring.today import Today, hours_to
+from models_onnx.monitoring.repeated import one_value
+from models_onnx.monitoring.sketch import Sketch, bucket_of, sketch_of
+from models_onnx.monitoring.today import Today
 
 DAY = date(2026, 9, 28)
 
@@ -101,49 +100,7 @@ def test_points_are_counted_as_they_are_written() -> None:
     ]  # fmt: skip
 
 
-# Sketches
-
-
-def test_values_of_a_sketch() -> None:
-    assert [bucket_of(value) - (1 << 20) for value in (1.0, 1.01, 1.03, 100.0)] == [0, 1, 2, 231]
-    assert [bucket_of(value) for value in (0.0, 9e-10, -9e-10)] == [0, 0, 0]
-    assert bucket_of(-100.0) == -1048807
-    assert [round(value_of(bucket_of(value)), 4) for value in (100.0, -100.0, 1e-9, 0.0)] == [
-        100.4946, -100.4946, 0.0, 0.0,
-    ]  # fmt: skip
-    sketch = sketch_of([1.0, 1.0, 2.0, 3.0])
-    assert [round(quantile(sketch, share) or 0, 3) for share in (0.0, 0.3, 0.34, 0.66, 0.67, 1.0)] == [
-        0.99, 0.99, 0.99, 0.99, 1.994, 2.974,
-    ]  # fmt: skip
-    assert quantile(Sketch(), 0.5) is None
-    assert bucket_at(Sketch({5: 1, 9: 1}), 1.0) == 9
-    assert bucket_at(Sketch({5: 1, 9: 1}), 0.99) == 5
-    assert bucket_at(Sketch({5: 1, 9: 0}), 1.0) == 5
-    assert [log_odds_bucket(estimate) for estimate in (0.0, 1.0, 0.5, 0.7, 1e-12)] == [-1036, 1036, 0, 42, -1036]
-
-
 # Distributions
-
-
-def test_bins_of_two_sketches() -> None:
-    even = Sketch(dict.fromkeys(range(20), 10))
-    assert drift.binned(even, even) == (
-        [20, 20, 20, 20, 20, 20, 20, 20, 20, 20],
-        [20, 20, 20, 20, 20, 20, 20, 20, 20, 20],
-    )
-    assert drift.binned(even, Sketch({0: 5, 30: 7})) == (
-        [20, 20, 20, 20, 20, 20, 20, 20, 20, 20],
-        [5, 0, 0, 0, 0, 0, 0, 0, 0, 7],
-    )
-    assert drift.binned(Sketch({1: 1, 2: 98, 3: 1}), Sketch({2: 4})) == ([99, 1], [4, 0])
-    assert drift.binned(Sketch({1: 5}), Sketch()) == ([5], [0])
-    assert drift.binned(Sketch(), Sketch({4: 2})) == ([0], [2])
-    assert round(drift.stability_index([10, 20, 30], [30, 20, 10]), 6) == 0.693562
-    assert drift.stability_index([10, 20], [10, 20]) == 0.0
-    assert round(drift.limit_by_chance(10, 500, 1000, 0.99), 6) == 0.06509
-    assert round(drift.limit_by_chance(1, 500, 1000, 0.99), 6) == 0.019757
-    assert round(drift.chi_square_quantile(9, 0.999), 4) == 28.0606
-    assert drift.chi_square_quantile(1, 1e-6) == 0.0
 
 
 def test_values_outside_all_before() -> None:
@@ -193,13 +150,6 @@ def test_one_value_is_repeated() -> None:
     assert _one_value(400, 100) == (
         "act", 0.3389830508474576, 0.0847457627118644, "34 in 100 values of pulse are about 100, 8 before.",
     )  # fmt: skip
-
-
-@pytest.mark.parametrize("width", [1, 2, 4])
-def test_ten_values_or_fewer_are_never_rounded(width: int) -> None:
-    then = Sketch(dict.fromkeys(range(10), 100))
-    now = Sketch(dict.fromkeys(range(0, 10, width), 100 * width))
-    assert coarser("pulse", now, then, 1) is None
 
 
 # How calls arrive
@@ -284,27 +234,6 @@ def test_results_that_come_late() -> None:
 
 
 # The day so far
-
-
-@pytest.mark.parametrize(
-    ("hourly", "hours"),
-    [
-        ([1, 2, 3, 4, 5, 6], 4.0),
-        ([1, 2, 3, 4, 6, 5], 5.0),
-        ([1, 2, 3, 5, 4, 6], 4.0),
-        ([1, 3, 2, 5, 4, 6], None),
-        ([2, 1, 4, 3, 6, 5], None),
-        ([1, 2, 3, 4, 5], None),
-        ([1, 2, None, 4, 5, 6], None),
-        ([1, None, 3, 4, 5, 6, 7], 3.0),
-        ([6, 5, 4, 3, 2, 1], None),
-        ([3, 3, 3, 3, 3, 3], None),
-        ([10, 11, 12, 13, 14, 15], 0.0),
-    ],
-)
-def test_the_hours_until_a_limit_of_ten(hourly: list[float | None], hours: float | None) -> None:
-    reached = hours_to(10.0, hourly)
-    assert reached == (pytest.approx(hours) if hours is not None else None)
 
 
 def test_a_steady_rise_of_failures_is_watched_before_it_reaches_the_limit() -> None:

@@ -18,7 +18,6 @@ from models_onnx.monitoring.performance import (
     area_under_curve,
     calibration_slope,
     net_benefit,
-    observed_to_expected,
     ratio_at_equal_estimate,
     reliability,
 )
@@ -64,14 +63,6 @@ def test_the_hours_of_a_day_are_held_against_their_mean_of_before() -> None:
     assert _row(_figures([quiet], [usual] * 28)["feed", "hours"]) == (
         "act", 200, 20, 0, 100.0,
         "follow-up: in the hours from 09:00 (UTC) 0 calls came where 100 were expected.",
-    )  # fmt: skip
-
-
-def test_answers_that_took_no_time_before_are_not_compared() -> None:
-    now, before = DayCounts(calls=200, milliseconds={bucket_of(9.0): 200}), DayCounts(calls=100, milliseconds={0: 100})
-    figure = _figures([now], [before] * 28)["latency", "90th percentile"]
-    assert _row(figure)[:3] + _row(figure)[4:] == (
-        "good", 200, 200, 0.0, "follow-up: nine of ten answers took up to 8.9 ms, 0.0 ms before.",
     )  # fmt: skip
 
 
@@ -183,17 +174,6 @@ def test_the_area_counts_ties_half_and_people_with_the_same_estimate_as_often_as
     assert (area.low, area.high) == pytest.approx((0.75 - half, min(1.0, 0.75 + half)))
 
 
-def test_observed_to_expected_of_ten_people() -> None:
-    ratio = observed_to_expected(labelled(_counts((0.5, 4, 6)), "m all"))
-    assert ratio is not None
-    half = Z * sqrt(0.6 / 4)
-    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((0.8, 0.8 * exp(-half), 0.8 * exp(half)), rel=1e-3)
-    assert observed_to_expected(labelled(_counts((0.5, 0, 6)), "m all")) is None
-    everybody = observed_to_expected(labelled(_counts((0.5, 3, 0)), "m all"))
-    assert everybody is not None
-    assert everybody.low == everybody.value == everybody.high == pytest.approx(2.0, rel=1e-3)
-
-
 def test_the_slope_of_two_estimates_is_that_of_their_log_odds() -> None:
     """At 0.5 half have the event; at 0.731 (log-odds 1) 88.1 % (log-odds 2): the slope is 2."""
     slope = calibration_slope(labelled(_counts((0.5, 500, 500), (0.7310586, 881, 119)), "m all"))
@@ -270,18 +250,3 @@ def test_figures_of_labels_have_one_as_what_is_right_and_the_benefit_of_the_rele
         "weight of 0.25 ("
     )
     assert benefit.text.endswith("), 200.0 at its release; no card at all is worth 0 (predictions of May).")
-
-
-def test_a_gap_between_groups_is_said_in_points() -> None:
-    counts = LabelCounts()
-    for group, with_card in (("all", 80), ("women", 50), ("men", 30)):
-        counts.count(f"m@1 {group}", 0.5, "yes", with_card=True, times=with_card)
-        counts.count(f"m@1 {group}", 0.5, "yes", with_card=False, times=200 - with_card)
-        counts.count(f"m@1 {group}", 0.5, "no", with_card=False, times=200)
-    figure = _label_figures(counts)["m@1, sex, cards among those with the event"]
-    low, high = rates.difference(50, 200, 30, 200, 1 - 0.05 / 4)
-    assert abs(figure.value or 0) == pytest.approx(0.1)
-    sides = sorted((abs(100 * low), abs(100 * high)))
-    assert all(f"{value:.1f}" in figure.text for value in sides)
-    assert "25.0 in 100 women" in figure.text
-    assert "15.0 in 100 men" in figure.text

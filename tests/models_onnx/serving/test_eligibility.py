@@ -14,7 +14,6 @@ from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGro
 from models_onnx.models.mortality_5y import LABS
 from models_onnx.serving.effects import Effect, effects, values_over_range
 from models_onnx.serving.eligibility import (
-    lacks_inputs,
     may_be_scored,
     not_in_population,
     not_scored,
@@ -170,71 +169,11 @@ def test_who_is_too_young() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
-        ((50, 5, 140), None),
-        ((50, NAN, 140), None),
-        ((50, 5, NAN), None),
-        ((18, 2.5, 120), None),
-        ((90, 100, 160), None),
-        ((120, 100, 160), None),
-        ((NAN, NAN, NAN), WhyNot("input-missing", "Falls: no score, because age must be known.", ("age",))),
-        (
-            (50, NAN, NAN),
-            WhyNot(
-                "too-few-inputs",
-                "Falls: no score. 0 of the 2 laboratory values are usable, at least 1 are needed. Missing: Urea, "
-                "Sodium.",
-                ("urea", "sodium"),
-            ),
-        ),
-        (
-            (17, 100.5, 161),
-            WhyNot(
-                "out-of-range",
-                "Falls: no score, outside the range the model was built on: Age 17 a (built on 18 to 90); Urea 100.5 "
-                "mg/dL (built on 2.5 to 100); Sodium 161 mmol/L (built on 120 to 160).",
-                ("age", "urea", "sodium"),
-            ),
-        ),
-        (
-            (50, NAN, 119.9),
-            WhyNot(
-                "out-of-range",
-                "Falls: no score, outside the range the model was built on: Sodium 119.9 mmol/L (built on 120 to 160).",
-                ("sodium",),
-            ),
-        ),
-    ],
-)
-def test_the_first_reason_against_a_score(values: tuple[float, ...], reason: WhyNot | None) -> None:
-    assert not_scored(MANIFEST, np.array(values)) == reason
-    missing = lacks_inputs(MANIFEST, np.array(values))
-    assert missing == (None if reason is None or reason.reason == "out-of-range" else reason)
-
-
 def test_two_inputs_that_must_be_there_are_named_together() -> None:
     both = cast(Manifest, SimpleNamespace(**{**vars(MANIFEST), "required": RequiredInputs(("age", "sodium"), ())}))
     assert not_scored(both, np.array([NAN, 5, NAN])) == WhyNot(
         "input-missing", "Falls: no score, because age and sodium must be known.", ("age", "sodium")
     )
-
-
-@pytest.mark.parametrize(
-    ("missing", "out", "fine"),
-    [
-        ((False, False, False), (False, False, False), True),
-        ((False, True, False), (False, False, False), True),
-        ((False, True, True), (False, False, False), False),
-        ((True, False, False), (False, False, False), False),
-        ((False, False, False), (False, False, True), False),
-        ((False, True, False), (True, False, False), False),
-    ],
-)
-def test_the_masks_of_a_file_say_the_same(missing: tuple[bool, ...], out: tuple[bool, ...], fine: bool) -> None:
-    prediction = cast(Prediction, SimpleNamespace(missing=np.array(missing), out_of_range=np.array(out)))
-    assert may_be_scored(MANIFEST, prediction) is fine
 
 
 @pytest.mark.parametrize(

@@ -197,19 +197,6 @@ def test_rows_in_parts_give_the_same_as_all_at_once(invented_model: Model, monke
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
 
 
-def test_mappings_of_a_converter_are_joined_as_well() -> None:
-    class Session:
-        def get_modelmeta(self) -> Any:
-            return SimpleNamespace(custom_metadata_map={})
-
-        def run(self, _names: list[str], feed: dict[str, Any]) -> list[Any]:
-            return [[{0: 1 - x, 1: x} for x in feed["X"][:, 0].tolist()], feed["X"][:, 0]]
-
-    rows = np.linspace(0, 1, 300, dtype=np.float32)[:, None]
-    mappings, values = run_in_parts(Session(), ["maps", "x"], "X", rows, 2**40)
-    assert [mapping[1] for mapping in mappings] == values.tolist() == rows[:, 0].tolist()
-
-
 def test_a_file_of_coalitions_is_asked_for_few_rows_at_once() -> None:
     asked: list[int] = []
 

@@ -90,24 +90,3 @@ def test_beside_a_terminal_a_line_is_printed_every_five_seconds(
     answer = CliRunner().invoke(main.app, ["check", "http://127.0.0.1:9"])
     lines = [line for line in answer.stderr.splitlines() if line.startswith(("1/3", "2/3", "3/3"))]
     assert lines == [f"{number}/3 step {number}" for number in range(1, printed + 1)]
-
-
-@pytest.mark.parametrize(
-    ("words", "low", "high"),
-    [
-        (("check", "--timeout"), 0.1, 3600),
-        (("check", "--time-limit"), 1, 86_400),
-        (("fhir-server", "chart.json", "--port"), 0, 65_535),
-        (("fhir-server", "chart.json", "--page-size"), 1, 10_000),
-        (("fhir-server", "chart.json", "--delay-ms"), 0, 600_000),
-        (("fhir-server", "chart.json", "--retry-after"), 0, 86_400),
-        (("fhir-server", "chart.json", "--failures"), 0, 1_000_000),
-    ],
-)
-def test_a_number_beyond_its_limits_is_refused(words: tuple[str, ...], low: float, high: float) -> None:
-    """A port of TCP; the others are the project's own bounds, which the help names."""
-    for beyond, limit in ((-1, f"greater than or equal to {low}"), (10_000_000, f"less than or equal to {high}")):
-        answer = CliRunner().invoke(main.app, [*words, str(beyond)])
-        assert answer.exit_code == 2
-        said = " ".join(answer.stderr.replace("│", " ").split())
-        assert f"'{words[-1]}': Input should be {limit} " in said, said

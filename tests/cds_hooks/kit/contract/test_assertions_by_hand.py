@@ -12,8 +12,6 @@ from cds_hooks.kit.contract.document import Fault, Node, Subject
 from tests.cds_hooks.kit.contract.findings import FINDINGS, all_findings, findings, good_response
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 
-Json = dict[str, Any]
-
 
 def _said(faults: Iterable[Fault]) -> list[tuple[str, str]]:
     return [(fault.message, fault.location) for fault in faults]
@@ -57,30 +55,6 @@ def test_absolute_addresses(text: str, is_absolute: bool) -> None:
     assert assertions.is_absolute_url(text) is is_absolute
     said = _said(assertions.absolute_url(Node({"url": text}), "url"))
     assert said == ([] if is_absolute else [(f"url is {text!r}", "url")])
-
-
-@pytest.mark.parametrize(
-    ("status", "faults"),
-    [
-        (0, (True, True, True, True, True)),
-        (200, (True, True, False, True, True)),
-        (399, (True, True, False, True, True)),
-        (400, (True, True, False, False, True)),
-        (401, (True, True, False, False, False)),
-        (403, (True, True, False, False, False)),
-        (412, (True, False, False, False, True)),
-        (499, (True, True, False, False, True)),
-        (500, (True, True, True, False, True)),
-    ],
-)
-def test_what_is_expected_of_an_answer(status: int, faults: tuple[bool, ...]) -> None:
-    exchange = cast(Any, SimpleNamespace(status=status, cards=None, answer=f"{status}", fault=lambda text: Fault(text)))
-    checks = (
-        assertions.expect_cards, assertions.expect_cards_or_412, assertions.expect_no_failure,
-        assertions.expect_refusal, assertions.expect_unauthorized,
-    )  # fmt: skip
-    assert tuple(bool(list(check(exchange))) for check in checks) == faults
-    assert list(assertions.expect_cards(cast(Any, SimpleNamespace(cards=[])))) == []
 
 
 def test_a_member_is_taken_out_of_a_request() -> None:

@@ -154,36 +154,6 @@ def test_no_request_is_sent_after_the_time_limit(monkeypatch: pytest.MonkeyPatch
         connection.get("/p", "t")
 
 
-def test_tokens_and_headers_are_sent_unless_they_are_left_out() -> None:
-    seen: list[Any] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        headers = request.headers
-        seen.append([headers.get(name) for name in ("authorization", "accept", "content-type")])
-        return httpx.Response(200)
-
-    bare = connected(answer)
-    assert not bare.authenticates
-    bare.get("/p", "t")
-    connection = connected(answer, token="abc")  # noqa: S106
-    assert connection.authenticates
-    connection.get("/p", "t")
-    connection.get("/p", "t", authenticated=False)
-    connection.get("/p", "t", headers={"accept": "", "authorization": "Bearer other"})
-    made = connection.post("/p", {"context": {"patientId": "p1"}}, "t", headers={"content-type": "text/plain"})
-    assert seen == [
-        [None, "application/json", None],
-        ["Bearer abc", "application/json", None],
-        [None, "application/json", None],
-        ["Bearer other", None, None],
-        ["Bearer abc", "application/json", "text/plain"],
-    ]
-    assert (made.patient, made.purpose, made.method) == ("p1", Purpose.CALL, "POST")
-    bodies: list[Any] = [[], {"context": []}, {"context": {"patientId": 5}}, b"{"]
-    for body in bodies:
-        assert connection.post("/p", body, "t").patient == ""
-
-
 def test_a_program_prints_the_token_for_each_address(tmp_path: Path) -> None:
     program = (sys.executable, "-c", "import sys; print(' token of', sys.argv[1])", "{url}")
     connection = connected(lambda _: httpx.Response(200), token_command=program)

@@ -7,31 +7,11 @@ import pytest
 
 from cds_hooks.kit.contract import charts, definitions, requests
 from cds_hooks.kit.contract.charts import DraftOrder, PatientChart
-from cds_hooks.kit.contract.registry import rows
 from cds_hooks.kit.contract.run import select_checks
 from cds_hooks.kit.simulator.chart import ChartError
 from tests.cds_hooks.services.equation_calls import NOW
 
 Json = dict[str, Any]
-
-
-def test_the_fields_of_a_hook() -> None:
-    assert [
-        (field.name, field.required, field.token, field.type) for field in definitions.fields_of("order-select")
-    ] == [
-        ("userId", True, True, "string"),
-        ("patientId", True, True, "string"),
-        ("encounterId", False, True, "string"),
-        ("selections", True, False, "array"),
-        ("draftOrders", True, False, "object"),
-    ]
-    assert definitions.fields_of("nothing") == ()
-    assert set(definitions.HOOK_VERSIONS) == set(definitions.HOOKS)
-    row = rows()["HK-order-select-encounterId"]
-    assert (row.strength, row.binds, row.statement, row.section, row.is_seen_by, row.binds_a_service) == (
-        "MAY", "C", "order-select: context.encounterId is an optional string.", "HK", "", False,
-    )  # fmt: skip
-    assert rows()["HK-order-select-userId"].statement == "order-select: context.userId is a required string."
 
 
 @pytest.mark.parametrize(
@@ -346,19 +326,6 @@ def test_the_context_of_a_hook(hook: str) -> None:
     second = DraftOrder("second", {"resourceType": "MedicationRequest", "id": "d2"})
     chart = _chart({"resourceType": "ServiceRequest"}, order, later, stay, drafts=(DRAFT, second))
     assert list(requests.contexts_for(hook, chart)) == CONTEXTS[hook]
-
-
-def test_a_chart_without_a_stay() -> None:
-    assert list(requests.contexts_for("encounter-start", _chart())) == [
-        (
-            "chart",
-            {"encounterId": "contract-kit-encounter", "userId": "Practitioner/contract-kit-user", "patientId": "p1"},
-        )
-    ]
-    assert list(requests.contexts_for("patient-view", _chart({"resourceType": "Encounter"}))) == [
-        ("chart", {"userId": "Practitioner/contract-kit-user", "patientId": "p1"})
-    ]
-    assert requests.encounter_of(_chart()) is None
 
 
 def test_a_conformant_request_has_what_can_be_filled() -> None:

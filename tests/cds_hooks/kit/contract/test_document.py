@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds_hooks.kit.contract.document import (
-    ABSENT,
     DEFINED,
-    Fault,
     Node,
     NotTested,
     Subject,
@@ -19,7 +17,6 @@ from cds_hooks.kit.contract.document import (
     observe,
     parse_json,
     parts_of,
-    quoted,
 )
 from cds_hooks.kit.contract.registry import all_checks
 from cds_hooks.kit.contract.report import Outcome
@@ -46,23 +43,6 @@ def test_a_conformant_document_has_no_finding(name: str) -> None:
     report = check_file(FILES / name, select_checks([], "standard"))
     assert report.findings == []
     assert report.exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("document", "kind"),
-    [
-        ({"services": []}, Subject.DISCOVERY),
-        ({"cards": []}, Subject.RESPONSE),
-        ({"systemActions": []}, Subject.RESPONSE),
-        ({}, Subject.RESPONSE),
-        ({"summary": "x"}, Subject.CARD),
-        ({"prefetch": {"a": "Patient/1"}}, Subject.ENTRY),
-        ({"type": "delete", "resourceId": "Task/1"}, Subject.SUGGESTED_ACTION),
-        ([{"code": "x"}], Subject.OVERRIDE_REASON),
-    ],
-)
-def test_what_a_document_is_is_seen_from_its_members(document: Any, kind: Subject) -> None:
-    assert kind_of(document) is kind
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"17", b'{"resourceType": "Patient"}'])
@@ -107,14 +87,6 @@ def _judge(subject: Subject, value: Any) -> None:
 # Documents under test: read strictly, their parts, and where everything stands.
 
 
-Json = dict[str, Any]
-CARD: Json = {
-    "summary": "s", "source": {"label": "l", "topic": {"code": "c"}}, "overrideReasons": [{"code": "r"}, 1],
-    "suggestions": [{"label": "x", "actions": [{"type": "create", "resource": {"extension": [{"url": "u"}]}}, "no"]}],
-    "links": [{"label": "l"}], "extension": {"any": {"thing": 1}},
-}  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("body", "value", "problem", "repeated"),
     [
@@ -139,64 +111,6 @@ def test_what_is_not_seen_is_not_tested() -> None:
     observe([1], "nothing was seen")
     with pytest.raises(NotTested, match="nothing was seen"):
         observe([], "nothing was seen")
-
-
-def test_nodes_know_where_they_are() -> None:
-    root = Node({"cards": [{"a": None}, 1], "text": "t"})
-    card = next(root.objects("cards"))
-    assert (card.location, card.name, card.at("a").location, card.at("b").absent, card.at("a").absent) == (
-        "cards[0]", 0, "cards[0].a", True, False,
-    )  # fmt: skip
-    assert (card.has("a"), card.has("b"), Node([1]).has("a"), Node(1).at("a").value is ABSENT) == (
-        True, False, False, True,
-    )  # fmt: skip
-    assert [(node.location, node.value) for node in root.members()] == [("cards", [{"a": None}, 1]), ("text", "t")]
-    assert [node.value for node in root.at("cards").items()] == [{"a": None}, 1]
-    assert (list(root.items()), list(Node(1).members()), root.text("text"), root.text("cards"), card.fault("f")) == (
-        [],
-        [],
-        "t",
-        "",
-        Fault(message="f", location="cards[0]", request="", row=""),
-    )
-    assert [quoted(value) for value in (ABSENT, "x", 1, None, True, [1], "y" * 58, "y" * 59)] == [
-        "missing", "'x'", "1", "None", "True", "list", "'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy'",
-        "'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…",
-    ]  # fmt: skip
-
-
-def test_the_parts_of_a_response() -> None:
-    response = {"cards": [CARD, 5], "systemActions": [{"type": "delete"}], "extension": {}, "odd": 1}
-    parts = [(subject.name, node.location) for subject, node in parts_of(Subject.RESPONSE, Node(response))]
-    assert [part for part in parts if part[0] != "MEMBER"] == [
-        ("RESPONSE", ""),
-        ("CARD", "cards[0]"),
-        ("SOURCE", "cards[0].source"),
-        ("CODING", "cards[0].source.topic"),
-        ("OVERRIDE_REASON", "cards[0].overrideReasons[0]"),
-        ("CODING", "cards[0].overrideReasons[0]"),
-        ("SUGGESTION", "cards[0].suggestions[0]"),
-        ("SUGGESTED_ACTION", "cards[0].suggestions[0].actions[0]"),
-        ("ACTION", "cards[0].suggestions[0].actions[0]"),
-        ("LINK", "cards[0].links[0]"),
-        ("EXTENSION", "cards[0].extension"),
-        ("SYSTEM_ACTION", "systemActions[0]"),
-        ("ACTION", "systemActions[0]"),
-        ("EXTENSION", "extension"),
-    ]
-    assert [location for name, location in parts if name == "MEMBER"] == [
-        "", "cards", "cards[0]", "cards[0].summary", "cards[0].source", "cards[0].source.label",
-        "cards[0].source.topic", "cards[0].source.topic.code", "cards[0].overrideReasons",
-        "cards[0].overrideReasons[0]", "cards[0].overrideReasons[0].code", "cards[0].overrideReasons[1]",
-        "cards[0].suggestions", "cards[0].suggestions[0]", "cards[0].suggestions[0].label",
-        "cards[0].suggestions[0].actions", "cards[0].suggestions[0].actions[0]",
-        "cards[0].suggestions[0].actions[0].type", "cards[0].suggestions[0].actions[0].resource",
-        "cards[0].suggestions[0].actions[0].resource.extension",
-        "cards[0].suggestions[0].actions[0].resource.extension[0]",
-        "cards[0].suggestions[0].actions[0].resource.extension[0].url", "cards[0].suggestions[0].actions[1]",
-        "cards[0].links", "cards[0].links[0]", "cards[0].links[0].label", "cards[0].extension", "cards[1]",
-        "systemActions", "systemActions[0]", "systemActions[0].type", "extension", "odd",
-    ]  # fmt: skip
 
 
 def test_the_parts_of_discovery() -> None:

@@ -1,6 +1,5 @@
 """Reports for machines."""
 
-import json
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,21 +12,6 @@ from cds_hooks.kit.contract.report import Outcome, Report, Result, as_junit, cov
 from tests.cds_hooks.kit.contract.conftest import Run
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.planting import put
-
-
-def test_json_names_each_finding_with_row_statement_advice_and_place(good: GoodServer, run: Run) -> None:
-    good.on_response = put("cards.0.summary", "x" * 150)
-    document = json.loads(json.dumps(report_document(run("CARD"))))
-    (finding,) = document["findings"]
-    assert finding["row"] == "CARD-03"
-    assert finding["level"] == "must"
-    assert finding["statement"] == "summary is a string of fewer than 140 characters."
-    assert finding["advice"].startswith("Say it in one sentence")
-    assert finding["places"][0]["where"] == "cards[0].summary"
-    assert finding["places"][0]["request"].startswith("POST /cds-services/greeter: patient-view for sample ")
-    assert finding["times"] > len(finding["places"])
-    assert document["exitCode"] == 1
-    assert document["mustsFailed"] == 1
 
 
 @pytest.mark.slow
@@ -213,29 +197,6 @@ def _printed(report: Report, **more: Any) -> str:
     with console.capture() as capture:
         print_report(console, report, **more)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
-
-
-def test_what_is_printed() -> None:
-    text = _printed(REPORT)
-    assert text.startswith(
-        f"✗ must CARD-03  {rows()['CARD-03'].statement}\n"
-        "    too long\n      at cards[0].summary · POST /a\n    empty\n      at cards[1].summary\n"
-        "    none\n      at POST /b\n    … 6 times in all\n    → advice on a_summary_is_short\n\n"
-        f"✗ must CARD-08  {rows()['CARD-08'].statement}\n"
-        "    a word\n      at cards[0].indicator\n    → advice on a_summary_is_short\n\n"
-        f"△ should GEN-11  {rows()['GEN-11'].statement}\n    latin1\n      at header\n    → advice on charset_is_utf8\n"
-    )
-    cards = next(line.split() for line in text.splitlines() if line.strip().startswith("CARD  Card"))
-    hidden = sum(row.result is Result.NOT_VISIBLE and row.row.section == "CARD" for row in REPORT.rows)
-    assert cards[-6:] == [str(6 + hidden), "1", "2", "·", "3", str(hidden) if hidden else "·"]
-    counts = coverage(REPORT)
-    assert text.splitlines()[-3:] == [
-        "https://cds.example.org: 5 checks, 17 requests in 2.3 s, dialect standard",
-        f"Of {counts['rowsThatBindAService']} rows that bind a service, {counts['visibleFromOutside']} can be seen "
-        "from outside and 7 have a check here; in this run 1 held, 3 did not, 3 were not seen.",
-        "2 must failed, 1 pieces of advice",
-    ]
-    assert "not judged because" not in text
 
 
 def test_three_faults_are_shown_without_how_often() -> None:

@@ -33,22 +33,6 @@ def test_the_record_carries_the_facts_of_the_index(sample: Sample, as_of: dateti
         assert cockcroft_gault(facts, patient["gender"]) == pytest.approx(facts["crcl_cockcroft_gault"], abs=0.06)
 
 
-@EACH_SAMPLE
-def test_the_record_reader_finds_the_same_facts(sample: Sample) -> None:
-    """The whole way of a file through our own reader: age, newest creatinine and weight, nothing refused by mistake."""
-    bundle, unreadable = read_value("sample", json.dumps(patient_bundle(sample.id)).encode())
-    record = read_record({"sample": bundle}, sample.id, AS_OF)
-    facts = sample.facts
-    if "age_years" in facts:
-        assert record.age_years() == facts["age_years"]
-    for key, analyte in (("creatinine_mg_dl", "creatinine"), ("weight_kg", "body_weight")):
-        if key in facts:
-            assert record.measurements(analyte)[0].value == pytest.approx(facts[key], abs=0.002)
-    assert record.deceased == (sample.id == "deceased")
-    if sample.id != "messy-record":
-        assert [*unreadable, *record.refusals] == []
-
-
 def test_the_disorder_is_refused_and_named() -> None:
     bundle, unreadable = read_value("sample", json.dumps(patient_bundle("messy-record")).encode())
     record = read_record({"sample": bundle}, "messy-record", AS_OF)

@@ -4,7 +4,6 @@ from datetime import datetime
 
 import httpx
 import pytest
-from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
@@ -16,21 +15,6 @@ CHART = chart_of(*(lab(number) for number in range(1, 8)), lab(20, patient="p2")
 
 def _codes(url: str, **options: object) -> int:
     return httpx.get(url, **options).status_code  # type: ignore[arg-type] # options of httpx
-
-
-def test_pages_are_linked_until_the_last() -> None:
-    with serving_fhir([CHART], page_size=3) as running:
-        url: str | None = f"{running.base}/Observation?patient=p1&_sort=-date&_count=500"
-        sizes, found = [], []
-        while url:
-            page = httpx.get(url).json()
-            Bundle.model_validate(page)
-            assert page["total"] == 7
-            sizes.append(len(page["entry"]))
-            found += [entry["resource"]["id"] for entry in page["entry"]]
-            url = next((link["url"] for link in page["link"] if link["relation"] == "next"), None)
-    assert sizes == [3, 3, 1]
-    assert found == ["o7", "o6", "o5", "o4", "o3", "o2", "o1"]
 
 
 def test_a_search_by_post_finds_the_same() -> None:
@@ -79,24 +63,6 @@ def test_patients_of_several_charts_are_kept_apart(as_of: datetime) -> None:
     with serving_fhir([CHART, sample_chart("planning-talk", as_of)]) as running:
         page = httpx.get(f"{running.base}/Observation?patient=planning-talk").json()
     assert {entry["resource"]["subject"]["reference"] for entry in page["entry"]} == {"Patient/planning-talk"}
-
-
-@pytest.mark.parametrize(
-    ("mode", "status", "header"),
-    [
-        ("401", 401, "www-authenticate"),
-        ("403", 403, "content-type"),
-        ("429", 429, "retry-after"),
-        ("503", 503, "retry-after"),
-        ("redirect", 302, "location"),
-        ("garbage", 200, "content-type"),
-    ],
-)
-def test_it_misbehaves_as_it_is_told(mode: str, status: int, header: str) -> None:
-    with serving_fhir([CHART], mode=mode) as running:
-        answer = httpx.get(f"{running.base}/Patient/p1")
-    assert answer.status_code == status
-    assert header in answer.headers
 
 
 def test_a_busy_server_can_recover() -> None:

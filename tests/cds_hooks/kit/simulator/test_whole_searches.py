@@ -10,7 +10,7 @@ from cds_hooks.kit.simulator.fhir_search import (
     searchset,
     usable_parameters,
 )
-from cds_hooks.kit.simulator.templates import fill, functions_in, keys_in, tokens_in, values_of, without_tokens
+from cds_hooks.kit.simulator.templates import values_of
 from tests.cds_hooks.kit.simulator.resources import PATIENT, TODAY, Json, order, stay
 
 
@@ -123,20 +123,6 @@ def test_medications_come_with_their_orders() -> None:
     assert medications_of(chart, [{}]) == []
 
 
-def test_tokens_of_a_template() -> None:
-    template = (
-        "Observation?date=ge{{ today() - 90 days }}&patient={{context.patientId}}&x={{%a.b|%`c`.ofType(Medication).id}}"
-    )
-    assert list(tokens_in(template)) == ["today() - 90 days", "context.patientId", "%a.b|%`c`.ofType(Medication).id"]
-    assert without_tokens(template) == "Observation?date=geTOKEN&patient=TOKEN&x=TOKEN"
-    assert [sorted(functions_in(token)) for token in ("today()", "%a.where(x='f(') | resolve()", "context.id")] == [
-        ["today"],
-        ["resolve", "where"],
-        [],
-    ]
-    assert keys_in(template) == frozenset({"a"})
-
-
 CONTEXT: Json = {
     "patientId": "p1", "n": 0, "yes": True, "gone": None, "list": ["a", "b", "a"],
     "orders": {"resourceType": "Bundle", "entry": [{"resource": {
@@ -182,29 +168,3 @@ ANSWERS: Json = {
 )
 def test_values_of_a_token(token: str, values: list[str] | None) -> None:
     assert values_of(token, CONTEXT, ANSWERS) == values
-
-
-@pytest.mark.parametrize(
-    ("template", "query"),
-    [
-        ("Patient/{{context.patientId}}", "Patient/p1"),
-        ("Patient/{{context.nobody}}", None),
-        ("Patient/{{context.gone}}", None),
-        ("O?date=ge{{today()}}", "O?date=ge2026-11-20"),
-        ("O?date=ge{{today() - 90 days}}", "O?date=ge2026-08-22"),
-        ("O?date=ge{{today() + 1 day}}", "O?date=ge2026-11-21"),
-        ("O?date=ge{{ today()-0 days }}", "O?date=ge2026-11-20"),
-        ("O?n={{context.n}}", None),
-        ("O?l={{context.list}}", None),
-        ("M/{{%meds.id}}", "M/m1"),
-        ("M/{{%nothing.id}}", None),
-        ("M/{{context.orders.entry.resource.id}}", "M/d1"),
-        ("no token", "no token"),
-        ("O?a={{context.patientId}}&b={{%meds.status}}", "O?a=p1&b=active"),
-        ("O?x={{now()}}", None),
-        ("Patient/{{userPractitionerId}}", None),
-        ("Patient/{{context.patientId|%meds.id}}", "Patient/p1,m1"),
-    ],
-)
-def test_a_template_is_filled(template: str, query: str | None) -> None:
-    assert fill(template, CONTEXT, TODAY, ANSWERS) == query

@@ -51,29 +51,6 @@ def moments(decision: Decision, answers: Any = (), outcomes: Any = ()) -> list[M
 CALLED = ("Service planning", "Hook instance i", "Shown to: u7")
 
 
-def test_the_call_began_as_long_before_the_answer_as_its_stages_took() -> None:
-    basis = {
-        "timings": {"decode": 1.5, "decide": 6.0, "other": 0.5},
-        "prefetch": {"patient": "given", "labs": {"state": "part"}, "drugs": "given"},
-        "config": "",
-        "trace": {"id": "4bf92f"},
-    }
-    whole = of(recorded([a_card(1, "First"), a_card(2, "Second")], basis))
-    assert whole.moments == (
-        Moment(AT - 8_000, "a hospital called patient-view", CALLED),
-        Moment(AT, "Answered with 2 cards", ("First", "Second"), "info"),
-    )
-    assert [moment.time for moment in whole.moments] == ["2026-11-20 08:59:59 UTC", "2026-11-20 09:00:00 UTC"]
-    assert [(bar.words, bar.took) for bar in whole.stages.bars] == [
-        ("Read and check the request", "1.5"),
-        ("Decide: rules, models, cards", "6.0"),
-        ("other", "0.50"),
-    ]
-    assert (whole.stages.total, whole.keys) == ("8.0", {"given": ["patient", "drugs"], "part": ["labs"]})
-    assert (whole.config, whole.trace) == ("", "4bf92f")
-    assert of(recorded([])).trace == ""
-
-
 @pytest.mark.parametrize(
     ("changes", "title", "details"),
     [

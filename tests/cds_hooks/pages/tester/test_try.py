@@ -220,22 +220,6 @@ async def _ordered(bench: Bench) -> Bench:
     return await bench.press("add", patient="sample:nsaid-egfr-25", **dosed)
 
 
-def test_an_order_is_composed_with_dose_and_frequency_and_judged(tmp_path: Path) -> None:
-    async def order(bench: Bench) -> Bench:
-        return await (await _ordered(bench)).press("send")
-
-    bench = _tried(tmp_path, order)
-    _is_sound(bench)
-    (entry,) = json.loads(bench.fields["request"])["context"]["draftOrders"]["entry"]
-    drafted = entry["resource"]
-    assert drafted["medicationCodeableConcept"]["coding"][0]["code"] == "198014"
-    assert drafted["subject"] == {"reference": "Patient/nsaid-egfr-25"}
-    (dosage,) = drafted["dosageInstruction"]
-    assert dosage["timing"]["repeat"] == {"frequency": 2, "period": 1, "periodUnit": "d"}
-    assert dosage["doseAndRate"][0]["doseQuantity"] == {"value": 1, "unit": "tablet"}
-    assert "eGFR 25" in bench.text
-
-
 def test_a_name_that_fits_several_is_asked_about_and_an_unknown_one_is_added_as_words_only_when_asked(
     tmp_path: Path,
 ) -> None:

@@ -73,24 +73,6 @@ def test_an_estimate_is_higher_than_1_to_99_in_100() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "wanted", "query"),
-    [
-        ({}, Filter(), ""),
-        (
-            {"client": "c" * 200, "what": "w" * 100, "kind": "missing", "start": "50"},
-            Filter(client="c" * 200, what="w" * 100, kind="missing", start=50),
-            f"client={'c' * 200}&what={'w' * 100}&kind=missing&start=50",
-        ),
-        ({"kind": "said", "start": "999999"}, Filter(kind="said", start=999_999), "kind=said&start=999999"),
-        ({"did": "x"}, Filter(did="x"), ""),
-    ],
-)
-def test_the_fields_of_an_address_are_a_filter(fields: dict[str, str], wanted: Filter, query: str) -> None:
-    read = Filter.model_validate(fields)
-    assert (read, read.query()) == (wanted, query)
-
-
-@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("client", "c" * 201),

@@ -62,19 +62,6 @@ def test_the_examples_of_the_docstrings_run(module: object) -> None:
 HAT = Curve(np.array([0.0, 2.0]), np.array([1.0, 1.0, 8.0]), np.array([0.0, 0.5, -3.0]), 9.0)
 
 
-def test_a_piece_holds_from_its_break_on() -> None:
-    """1 below 0, then up to 2 at 2, then down by 3 for each."""
-    assert HAT.values(np.array([-1.0, 0.0, 1.0, 1.999, 2.0, 3.0, np.nan])).tolist() == pytest.approx(
-        [1.0, 1.0, 1.5, 1.9995, 2.0, -1.0, 9.0]
-    )
-    largest = float(np.finfo(np.float32).max)
-    assert HAT.values(np.array([np.inf, -np.inf])).tolist() == pytest.approx([2.0 - 3.0 * (largest - 2.0), 1.0])
-    moved = HAT.scaled(2.0, -1.0)
-    assert moved.values(np.array([1.0, 3.0, np.nan])).tolist() == [2.0, -3.0, 17.0]
-    assert HAT.values(np.array([1.0])).tolist() == [1.5], "the curve itself stays"
-    assert HAT.at_missing(4.0).values(np.array([np.nan])).tolist() == [4.0]
-
-
 @pytest.mark.parametrize(
     ("one", "straight", "rising", "line"),
     [
@@ -95,26 +82,6 @@ def test_the_sum_of_two_curves_has_the_breaks_of_both_and_what_both_are_for_the_
     assert both.values(np.array([-1.0, 1.0, 2.0, 3.0, np.nan])).tolist() == [11.0, 11.5, 22.0, 29.0, 9.5]
     lines = Curve.identity() + Curve.identity()
     assert (lines.breaks.tolist(), lines.line) == ([], (2.0, 0.0))
-
-
-def test_curves_are_centred_on_the_cohort_and_the_missing_are_its_mean() -> None:
-    """Of 1 and 3 the mean is 2; the imputed 5 counts among them: 3, of all together 5."""
-    imputed = Curve.identity() + Curve.identity().at_missing(5.0)
-    curves = [Curve.identity(), Curve.identity().at_missing(5.0), Curve.steps([], [0.0], 0.0)]
-    cohort = np.array([[1.0, 1.0, 0.0], [3.0, 3.0, 0.0], [np.nan, np.nan, 0.0]])
-    model = AdditiveCurves.centred(("a", "b", "c"), curves, 10.0, cohort)
-    assert np.isnan(imputed.missing), "one column of an input without a value leaves the input without"
-    assert model.base == pytest.approx(10.0 + 2.0 + 3.0)
-    assert model.contributions(np.array([[4.0, 1.0, 7.0], [np.nan] * 3])) == pytest.approx(
-        np.array([[2.0, -2.0, 0.0], [0.0, 2.0, 0.0]])
-    )
-    assert model.margin(np.array([[4.0, 1.0, 7.0]])) == pytest.approx([15.0])
-    assert (model.low, model.high, model.edges) == ((1.0, 1.0, 0.0), (3.0, 3.0, 0.0), ((), (), ()))
-    moved = model.recalibrated(1.0, 2.0)
-    assert moved.base == pytest.approx(31.0)
-    assert moved.margin(np.array([[4.0, 1.0, 7.0]])) == pytest.approx([31.0])
-    nobody = AdditiveCurves.centred(("a",), [Curve.identity()], 1.5, np.array([[np.nan]]))
-    assert (nobody.base, nobody.contributions(np.array([[np.nan]])).tolist()) == (1.5, [[0.0]])
 
 
 def test_edges_are_where_the_pieces_of_each_curve_begin() -> None:

@@ -10,7 +10,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import (
     KBinsDiscretizer,
@@ -106,19 +106,6 @@ def test_contributions_agree_with_shap_on_the_prepared_columns() -> None:
     prepared = fitted[:-1].transform(X)
     expected = linear_shap(fitted[-1].coef_[0], float(fitted[-1].intercept_[0]), prepared, prepared)
     assert np.abs(told - expected).max() < 1e-8
-
-
-def test_a_model_without_an_answer_for_a_missing_input_gives_it_the_cohorts_mean() -> None:
-    X, y = invented(gaps=0.0)
-    for model in (
-        LogisticRegressionCV(Cs=3, l1_ratios=(0,), use_legacy_attributes=False, scoring=None),
-        SGDClassifier(loss="log_loss"),
-    ):
-        fitted = model.fit(X, y)
-        compiled = compile_model(fitted, X)
-        gone = X.copy()
-        gone[:, 1] = np.nan
-        assert (says(compiled.content, gone)["contributions"][:, 1] == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -84,16 +84,6 @@ def test_inputs_that_are_signals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clearance", "is_cleared"),
-    [("K123456", True), ("DEN123456", True), ("P123456/S12", True), ("P123456", True), ("K12345", False),
-     ("K1234567", False), ("", False), (None, False)],
-)  # fmt: skip
-def test_a_clearance_is_a_number_of_the_fda(clearance: str | None, is_cleared: bool) -> None:
-    assert device.is_cleared({"device_status": "cleared", "clearance": clearance}) is is_cleared
-    assert not device.is_cleared({"device_status": "non-device", "clearance": clearance})
-
-
-@pytest.mark.parametrize(
     ("users", "role", "statement", "unexplained", "count"),
     [
         ("clinicians", "informs", "0123456789", [], 0),

@@ -1,6 +1,5 @@
 """G9: the committed model passes by a waiver that ends, and a model made unfair on purpose fails, and says why."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -18,33 +17,6 @@ def test_g9_the_committed_model_passes_by_a_waiver_that_ends(good: Subject) -> N
     assert result.waiver is not None
     later = replace(figured(), as_of=date.fromisoformat(result.waiver["expires"]))
     assert judge(good, "G9", later).status == "failed"
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (
-            lambda d: groups(d, "sex")[0].update(sensitivity={"value": 0.2, "low": 0.17, "high": 0.23}),
-            "sensitivity of female (0.20) and male",
-        ),
-        (
-            lambda d: groups(d, "sex")[0]["latest"].update(
-                observed_expected={"value": 0.6, "low": 0.5, "high": 0.7}, events=400
-            ),
-            "observed/expected of female is 0.60 (0.50 to 0.70), outside 0.8 to 1.25",
-        ),
-        (
-            lambda d: groups(d, "sex")[0].update(false_positive_rate={"value": 0.4, "low": 0.38, "high": 0.42}),
-            "false positive rate of female (0.40) and male",
-        ),
-    ],
-)
-def test_g9_a_gap_between_groups_fails_and_names_them(
-    tmp_path: Path, change: Callable[[Document], object], said: str
-) -> None:
-    result = judge(subject(tmp_path, card=no_waivers), "G9", figured(change))
-    assert result.status == "failed"
-    assert said in result.why
 
 
 def test_g9_a_group_with_too_few_events_is_insufficient_and_neither_clears_nor_accuses(tmp_path: Path) -> None:

@@ -272,22 +272,6 @@ def test_g15_the_committed_model_needs_no_clearance(good: Subject) -> None:
     assert judge(good, "G15").status == "passed", judge(good, "G15").why
 
 
-def test_g15_a_24_hour_deterioration_score_is_refused_for_cards(tmp_path: Path) -> None:
-    """NEWS2, as it would be declared: vital signs of now, the next 24 hours."""
-
-    def news2_manifest(document: Document) -> None:
-        document.update(title="NEWS2: clinical deterioration within 24 hours")
-        document["outcome"].update(words="deteriorated within 24 hours", horizon_years=24 / 8766)
-
-    def news2_card(said: Document) -> None:
-        said["product"].update(horizon_hours=24.0, acting_window_hours=1.0, indications=["clinical deterioration"])
-
-    result = judge(subject(tmp_path, manifest=news2_manifest, card=news2_card), "G15")
-    assert result.status == "failed"
-    assert result.why.startswith("refused for cards, it would be a medical device")
-    assert "it predicts the next 24 hours" in result.why
-
-
 def test_g15_what_a_model_is_called_counts_whatever_its_card_declares(tmp_path: Path) -> None:
     bad = subject(tmp_path, manifest=lambda d: d.update(title="Early warning of sepsis, next 6 hours"))
     result = judge(bad, "G15")

@@ -1,7 +1,6 @@
 """The candidate in its folder: its file run as it is wired, what its manifest and card say, and what is not there."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,34 +64,6 @@ def test_a_file_that_explains_nothing_gives_its_probability() -> None:
 
 def _marked(output: str) -> NodeProto:
     return helper.make_node("Greater", ["features", "zero"], [output])
-
-
-EVERYTHING = (
-    _same("probability"),
-    _same("margin"),
-    _same("contributions"),
-    _marked("missing"),
-    _marked("out_of_range"),
-)
-OUTPUTS = ("probability", "margin", "contributions", "missing", "out_of_range")
-
-
-def test_what_a_file_explains_is_read() -> None:
-    answers = Runner(_file(*EVERYTHING, outputs=OUTPUTS, base="-1.5", link="cloglog")).answers(ROWS)
-    assert answers.margin is not None
-    assert answers.contributions is not None
-    assert answers.margin.tolist() == answers.contributions.tolist() == ROWS.tolist()
-    assert answers.missing is not None
-    assert answers.missing.tolist() == [[True, True], [True, False]]
-    assert answers.out_of_range is not None
-    assert answers.out_of_range.dtype == answers.missing.dtype == np.bool_
-    assert (answers.base, answers.link, answers.explains) == (-1.5, "cloglog", True)
-    assert [*answers.raw()] == ["probability", "margin", "contributions", "missing", "out_of_range"]
-    assert answers.raw()["missing"] == b"\x01\x01\x01\x00"
-    assert [*replace(answers, margin=None, missing=None).raw()] == ["probability", "contributions", "out_of_range"]
-    assert not replace(answers, margin=None).explains
-    assert not replace(answers, contributions=None).explains
-    assert not replace(answers, base=None).explains
 
 
 @pytest.mark.parametrize(("base", "value"), [("2", 2.0), ("-0.5", -0.5), ("much", None)])

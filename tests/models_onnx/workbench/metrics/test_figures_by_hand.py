@@ -92,27 +92,6 @@ def test_nobody_with_or_without_the_event_gives_no_number() -> None:
     assert np.isnan(metrics.auroc(every, WEIGHTS)).all()
 
 
-def test_calibration_of_people_with_one_estimate() -> None:
-    """Two of five, three of them by the second weights, at an estimate of a half."""
-    half = Ranked.of(np.zeros(5), np.array([1, 1, 0, 0, 0]))
-    weights = np.array([[1.0] * 5, [2.0, 1.0, 1.0, 1.0, 0.0]])
-    assert metrics.observed_expected(half, weights).tolist() == pytest.approx([2 / 2.5, 3 / 2.5])
-    assert metrics.brier(half, weights).tolist() == pytest.approx([0.25, 0.25])
-    assert metrics.calibration_intercept(half, weights).tolist() == pytest.approx([math.log(2 / 3), math.log(3 / 2)])
-    assert np.isnan(metrics.calibration_slope(half, weights)).all()
-
-
-def test_the_slope_of_two_kinds_of_people_is_between_their_log_odds() -> None:
-    """At -1 one of four, at 1 two of three: the log odds rise by log 2 + log 3 over a distance of 2."""
-    margin, y = np.array([-1.0] * 4 + [1.0] * 3), np.array([1, 0, 0, 0, 1, 1, 0])
-    ranked = Ranked.of(margin, y)
-    slope = (math.log(2) + math.log(3)) / 2
-    ones = np.ones((1, 7))
-    assert metrics.calibration_slope(ranked, ones).tolist() == pytest.approx([slope], abs=1e-9)
-    far = Ranked.of(20 * margin, y)  # Newton's method runs off from the line of a slope of 1
-    assert metrics.calibration_slope(far, ones).tolist() == pytest.approx([slope / 20], abs=1e-9)
-
-
 def test_alerts_at_the_shares_of_bands_of_others() -> None:
     """With the event: one of band 0, alerted; one of band 1, not. Without: one of band 0 alerted, two of band 1 not."""
     band = np.array([0, 1, 1, 0, 1])
@@ -126,15 +105,6 @@ def test_alerts_at_the_shares_of_bands_of_others() -> None:
     assert np.isnan(other(RANKED, WEIGHTS)).all()
 
 
-@pytest.mark.parametrize(
-    ("threshold", "benefit"),
-    [(0.0, (2.0 + 3.0 - 0.5 * (1.0 + 4.0)) / 12), (0.5, (2.0 - 0.5 * 1.0) / 12), (2.5, 0.0), (2.0, 2.0 / 12)],
-)
-def test_the_benefit_of_alerts_from_a_threshold_on(threshold: float, benefit: float) -> None:
-    weight = np.array([2.0, 2.0, 3.0, 1.0, 4.0])
-    assert metrics.net_benefit(MARGIN, Y, weight, threshold, 0.5) == pytest.approx(benefit)
-
-
 def test_patients_alone_and_some_of_the_rows() -> None:
     rows = PatientRows.alone(3)
     assert (rows.patient.tolist(), rows.weight.tolist()) == ([0, 1, 2], [1.0, 1.0, 1.0])
@@ -144,16 +114,6 @@ def test_patients_alone_and_some_of_the_rows() -> None:
     assert list(rows.samples(0, 1)) == []
     (drawn,) = PatientRows(np.array([7, 7]), np.array([0.5, 2.0])).samples(3, 1)
     assert drawn.tolist() == [[0.5, 2.0]] * 3
-
-
-def test_an_interval_is_of_the_samples_that_have_the_figure() -> None:
-    """From 0 to 1 in steps of a hundredth; the percentiles 2.5 and 97.5 lie half way between two of them."""
-    steps = np.linspace(0.0, 1.0, 101)
-    told = metrics._interval(0.4, [steps[:60], np.array([NAN]), steps[60:]])
-    assert (told.value, told.low, told.high) == pytest.approx((0.4, 0.025, 0.975))
-    assert metrics._interval(0.4, []) == Estimate(0.4, 0.4, 0.4)
-    nothing = metrics._interval(0.4, [np.array([NAN, NAN])])
-    assert (nothing.value, math.isnan(nothing.low), math.isnan(nothing.high)) == (0.4, True, True)
 
 
 def test_a_gain_is_of_the_same_samples_of_the_weighted_rows() -> None:

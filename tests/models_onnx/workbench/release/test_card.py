@@ -13,7 +13,7 @@ from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.schema import card_problems
 from models_onnx.spec import find_specs
-from models_onnx.workbench.release.card import build_card, card_words, declared_words, merge_words
+from models_onnx.workbench.release.card import build_card, card_words, merge_words
 from tests.models_onnx.workshop import good_manifest
 
 
@@ -81,24 +81,6 @@ def test_words_beside_a_declaration_of_ones_own_come_first(tmp_path: Path) -> No
     (tmp_path / "mine.card.json").write_text('{\n"attributes"')
     with pytest.raises(CardIncomplete, match=r"mine\.card\.json, line 2: this is not valid JSON"):
         card_words("mine", tmp_path)
-
-
-def test_a_model_of_somebody_else_does_not_say_that_the_maintainers_made_and_reviewed_it(
-    tmp_path: Path, manifest: Manifest
-) -> None:
-    _, own = declared_words("mortality_5y")
-    (tmp_path / "mortality_5y.card.json").write_text(json.dumps(own))
-    words = card_words("mortality_5y", tmp_path)
-    told = card_problems(build_card(manifest, words, "0" * 64))
-    assert [each.split(" (")[0] for each in told] == ["attribute 1", "attribute 2"]
-    words["attributes"] |= {"details.developer": "The hospital's own group.", "details.funding": "The hospital."}
-    assert set(card_problems(build_card(manifest, words, "0" * 64))) == {
-        "product.irm.by: Field required",
-        "product.irm.reviewed: Field required",
-    }
-    reviewed = merge_words(words, {"product": {"irm": {"reviewed": "2026-11-20", "by": "the committee"}}})
-    assert card_problems(build_card(manifest, reviewed, "0" * 64)) == []
-    assert "stakeholders" not in reviewed["product"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import RELEASE_FORMAT, Release
-from models_onnx.errors import CardIncomplete, TrainingRefused
+from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.release import card, publishing
 from tests.models_onnx.workshop import SIGNER
 
@@ -90,42 +90,3 @@ def test_what_a_card_says_beyond_its_attributes() -> None:
     assert card._conditions(manifest) == ""
     ill = SimpleNamespace(population=SimpleNamespace(exclude_conditions=("pregnancy", "dialysis")))
     assert card._conditions(cast(Manifest, ill)) == ", with pregnancy or dialysis on record"
-
-
-@pytest.mark.parametrize(
-    ("product", "strange"),
-    [
-        ({}, None),
-        ({"fairness_axes": {"sex": "all"}, "label": {"audit": {"axis": "race"}}}, None),
-        ({"fairness_axes": {"site": "all", "age": "all", "sex": "all"}}, "age, site"),
-        ({"label": {"audit": {"axis": "ethnic"}}}, "ethnic"),
-        ({"waivers": [{"covers": ["sex"]}, {"covers": ["ward"]}]}, "ward"),
-        ({"fairness_axes": {"x": "all"}, "label": {"audit": {"axis": "a"}}}, "x, a"),
-    ],
-)
-def test_axes_by_which_there_are_no_figures(product: dict[str, Any], strange: str | None) -> None:
-    there = {"sex", "race and ethnicity"}
-    if strange is None:
-        card.refuse_unknown_axes("m", {"product": product}, there)
-        return
-    with pytest.raises(CardIncomplete) as problem:
-        card.refuse_unknown_axes("m", {"product": product}, there)
-    assert str(problem.value) == (
-        f"the model card of m names {strange}, by which there are no figures (ModelSpec.subgroups)"
-    )
-
-
-def test_the_review_of_risks_is_merged_word_by_word() -> None:
-    ours = {"product": {"irm": {"by": "us", "how": "so"}, "a": 1}}
-    assert card.merge_words(ours, {"product": {"irm": {"by": "them"}}})["product"] == {
-        "irm": {"by": "them", "how": "so"}, "a": 1,
-    }  # fmt: skip
-    assert card.merge_words(ours, {"product": {"b": 2}})["product"] == {
-        "irm": {"by": "us", "how": "so"},
-        "a": 1,
-        "b": 2,
-    }
-    assert card.merge_words({}, {"product": {"irm": {"by": "them"}}})["product"] == {"irm": {"by": "them"}}
-    assert card.card_text({"purpose": {"users": {"words": "All."}}}, "purpose.users") == "All."
-    assert card.card_text({"purpose": "x"}, "purpose.users") == ""
-    assert card.card_text({"purpose": {"users": "x"}}, "purpose.users") == ""

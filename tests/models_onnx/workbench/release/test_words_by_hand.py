@@ -3,37 +3,21 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import project_words
 from models_onnx.workbench.release import card, documentation
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.test_template import complete
-from tests.models_onnx.workshop import NAME
 
 
 def _write(folder: Path, name: str, words: Any) -> Path:
     path = folder / f"{name}.card.json"
     path.write_bytes(words if isinstance(words, bytes) else json.dumps(words).encode())
     return path
-
-
-def test_a_version_has_words_of_its_own_or_those_of_the_model(tmp_path: Path) -> None:
-    plain = _write(tmp_path, "mine", {"attributes": {}})
-    assert card.declared_words("mine@2.0.0", tmp_path) == (plain, {"attributes": {}})
-    own = _write(tmp_path, "mine@2.0.0", {"product": {}})
-    assert card.declared_words("mine@2.0.0", tmp_path) == (own, {"product": {}})
-    assert card.declared_words("mine@1.0.0", tmp_path)[0] == plain
-    assert card.declared_words(NAME, tmp_path)[0].name == f"{NAME}.card.json"
-    with pytest.raises(CardIncomplete) as refused:
-        card.declared_words("other@1.0.0", tmp_path)
-    assert str(refused.value) == (
-        f"{tmp_path.name}/other.card.json is not there; the words of the card stand in it, as docs/models/card.md says"
-    )
 
 
 @pytest.mark.parametrize(
@@ -80,24 +64,6 @@ def test_a_twin_has_the_words_of_the_other_under_its_own(tmp_path: Path) -> None
     assert words["product"]["setting"] == "x"
     assert "stakeholders" not in words["product"]
     assert not {"reviewed", "by"} & set(words["product"]["irm"])
-
-
-@pytest.mark.parametrize(
-    ("all_recent", "newest", "titles"),
-    [
-        (True, None, ["all (1988-2018)"]),
-        (False, None, ["all (1988-2018)", "latest (2003-2014)"]),
-        (True, {"words": "2011-2014"}, ["all (1988-2018)", "newest followed (2011-2014)"]),
-        (False, {"words": "2011-2014"}, ["all (1988-2018)", "latest (2003-2014)", "newest followed (2011-2014)"]),
-    ],
-)
-def test_the_periods_of_a_page(all_recent: bool, newest: dict[str, Any] | None, titles: list[str]) -> None:
-    evaluation = {"all": {"n": 3}, "latest": {"n": 2}, **({"newest": newest} if newest else {})}
-    facts = {"evaluation": evaluation, "table_period": "1988-2018", "is_all_recent": all_recent}
-    manifest: Any = SimpleNamespace(**facts, period=SimpleNamespace(recalibration="2003-2014"))
-    blocks = documentation.periods(cast(Manifest, manifest))
-    assert list(blocks) == titles
-    assert blocks["all (1988-2018)"] == {"n": 3}
 
 
 def _figure(value: float) -> dict[str, float]:

@@ -173,23 +173,6 @@ def expected(*rows: int) -> float:
 EVERYBODY = np.ones(10, dtype=bool)
 
 
-def test_a_block_counts_whose_outcome_can_be_estimated_and_weighs_them() -> None:
-    model = evaluator()
-    # of 36 pairs of an event and none (9 by 4 people) 30 rank rightly; alerted are 4 of 13, 3 of them rightly
-    assert model.block(EVERYBODY, {"auroc": metrics.auroc, **model.alerts}) == {
-        "n": 9,
-        "events": 4,
-        "auroc": point(0.8333),
-        "alert_rate": point(0.3077),
-        "ppv": point(0.75),
-        "sensitivity": point(0.3333),
-        "false_positive_rate": point(0.25),
-    }
-    drawn = evaluator(replicates=30).block(EVERYBODY, {"auroc": metrics.auroc})["auroc"]
-    assert drawn["value"] == 0.8333
-    assert drawn["low"] < 0.8333 < drawn["high"] <= 1.0
-
-
 def test_of_rows_that_nobody_followed_there_are_people_and_events_and_no_figure() -> None:
     unknown = {"value": None, "low": None, "high": None}
     assert evaluator().unfollowed(np.arange(10) < 2, ("auroc", "ppv")) == {
@@ -274,23 +257,6 @@ def test_error_rates_of_a_group_may_be_told_as_with_the_ages_of_everybody() -> N
         *[[None, None]] * 3,
     ]
     assert not set(names) & set(groups()[0][0])
-
-
-def test_a_group_is_sufficient_from_a_hundred_events_on() -> None:
-    for times, sufficient in ((49, False), (50, True)):
-        cohort, margins = ten_people(), np.tile(predicted().margin, times)
-        many = replace(
-            cohort,
-            X=np.tile(cohort.X, (times, 1)),
-            observed=cohort.observed.part(np.tile(np.arange(10), times)),
-            fold=np.tile(cohort.fold, times),
-            recent=np.tile(cohort.recent, times),
-            patient=np.arange(10 * times),
-            rows=pd.concat([cohort.rows] * times, ignore_index=True),
-        )
-        model = Evaluator(SPEC, many, OutOfFold(margins, margins, {}), 0.2, 0, 3)
-        early = next(block for block in model.subgroups(no_progress) if block["group"] == "early")
-        assert (early["events"], early["sufficient"]) == (2 * times, sufficient)
 
 
 def test_a_panel_taken_away_says_who_is_still_scored_and_how_well() -> None:

@@ -163,19 +163,6 @@ def test_values_are_found_where_the_model_was_fitted_with_other_names(tmp_path: 
     }
 
 
-def test_the_lineage_of_a_training_names_commit_declaration_lock_and_packages(tmp_path: Path) -> None:
-    spec = declared(tmp_path, imputing())
-    lineage = lineage_of(spec, tmp_path)
-    assert lineage.declaration_sha256 == hashlib.sha256((tmp_path / "toy_30d.py").read_bytes()).hexdigest()
-    assert lineage.packages > 50
-    assert len(lineage.packages_sha256) == 64
-    told, _ = trained_and_judged(spec)
-    made = msgspec.structs.replace(told.manifest, lineage=lineage)
-    assert dict(lineage_rows(made))["code"] == lineage.code
-    (tmp_path / "manifest.json").write_bytes(encode_manifest(made))
-    assert read_manifest(tmp_path) == made
-
-
 def test_a_fitted_file_is_part_of_the_lineage_and_so_is_what_fitted_it(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("tree")
     spec = declared(tmp_path, Fitted("m.txt", trained_on="others", folder=tmp_path))

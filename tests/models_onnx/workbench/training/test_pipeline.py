@@ -7,16 +7,12 @@ import pandas as pd
 import pytest
 
 from models_onnx.artifact.folder import Artifact
-from models_onnx.errors import ParityRefused
 from models_onnx.model_card.plots import bins_of, curves
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import AdditiveCox, Floors
-from models_onnx.workbench.compiler.families.piecewise import PiecewiseLinear
 from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.training.commands import no_progress
-from models_onnx.workbench.training.crossvalidate import Folds
-from models_onnx.workbench.training.data.cohort import Cohort, build_cohort
-from models_onnx.workbench.training.fitting.additive import Linear
+from models_onnx.workbench.training.data.cohort import build_cohort
 from models_onnx.workbench.training.pipeline import Trained, train
 from tests.models_onnx.invented import INVENTED, as_table
 
@@ -32,34 +28,6 @@ def test_training_twice_gives_the_same_file_for_any_number_of_samples(trained: T
 def test_another_table_gives_another_file(trained: Trained, rows: pd.DataFrame) -> None:
     other = train(INVENTED, as_table(rows.iloc[:-100]), 1, 0, no_progress)
     assert other.manifest.file.sha256 != trained.manifest.file.sha256
-
-
-def test_the_file_agrees_with_scikit_learn_on_the_rows_of_the_proof(
-    trained: Trained, cohort: Cohort, invented_model: Model
-) -> None:
-    fitted = Folds(INVENTED, cohort, INVENTED.feature_names).recalibrated_without()
-    assert isinstance(fitted, Linear)
-    probability, contributions = fitted.oracle(cohort.X)
-    told = invented_model.predict_rows(cohort.X)
-    assert np.abs(told.probability - probability).max() <= 1e-5
-    assert np.abs(told.contributions - contributions).max() <= 1e-5
-    parity = trained.manifest.parity
-    assert parity["rows"] >= 1000
-    assert parity["rows_with_missing"] > 500
-    assert max(parity[name] for name in ("probability", "contribution", "additivity")) <= 1e-5
-
-
-def test_lines_that_differ_from_the_fit_stop_the_training(rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = Linear.form
-
-    def bent(*args: object) -> PiecewiseLinear:
-        model = written(*args)  # type: ignore[arg-type]  # passed on as they come
-        first = replace(model.lines[0], weights=(model.lines[0].weights[0] * 1.01, *model.lines[0].weights[1:]))
-        return replace(model, lines=(first, *model.lines[1:]))
-
-    monkeypatch.setattr(Linear, "form", bent)
-    with pytest.raises(ParityRefused):
-        train(INVENTED, as_table(rows), 1, 0, no_progress)
 
 
 def test_a_model_of_times_becomes_a_file_that_explains_itself(rows: pd.DataFrame) -> None:

@@ -105,21 +105,6 @@ def test_a_recurrent_network_is_explained_by_its_quantities_and_told_what_is_rec
     assert np.abs(told["contributions"].sum(axis=1) + compiled.report.base - told["margin"]).max() < 1e-6
 
 
-@pytest.mark.parametrize("groups", [GROUPS, {}], ids=["three groups", "each input"])
-def test_a_row_gets_the_same_bits_alone_and_in_any_batch(groups: Mapping[str, tuple[str, ...]]) -> None:
-    X, _ = invented()
-    content = compile_model(OnnxSource("net", network()), X, features=NAMES, groups=groups).content
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # as the server runs it
-    session = onnxruntime.InferenceSession(content, options)
-    rows, names = X[:64].astype(np.float32), [output.name for output in session.get_outputs()]
-    whole = session.run(names, {"features": rows})
-    for size in (1, 7, 32):
-        parts = [session.run(names, {"features": rows[start : start + size]}) for start in range(0, 64, size)]
-        for name, value, *others in zip(names, whole, *parts, strict=True):
-            assert b"".join(part.tobytes() for part in others) == value.tobytes(), (size, name)
-
-
 def _forest(**more: Any) -> Any:
     return RandomForestClassifier(n_estimators=8, random_state=0, **more)
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.incidence import CauseHazards, IncidenceModel
@@ -10,7 +9,6 @@ from models_onnx.workbench.compiler.families.piecewise import BrokenLine, Piecew
 from tests.models_onnx.workbench.compiler.people import says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
-Array = NDArray[np.float64]
 HAZARDS = CauseHazards((0.1, 0.0, 0.2), (0.05, 0.3, 0.1), (1, 3))
 
 
@@ -56,23 +54,6 @@ def _lines(first: float, second: float) -> PiecewiseLinear:
 EVENT, OTHER = _lines(0.4, -0.2), _lines(0.1, 0.3)
 MODEL = IncidenceModel(EVENT, OTHER, HAZARDS, HAZARDS.link([1.0, 5.0]), 0.25, 1.5)
 ROWS = np.array([[1.0, 2.0], [3.0, 0.0], [np.nan, 4.0], [0.5, 0.0], [np.nan, np.nan], [0.5, 1.0]])
-
-
-def test_shares_are_shapley_values_of_both_hazards_divided_by_inputs() -> None:
-    m, n = EVENT.contributions(ROWS).sum(axis=1), OTHER.contributions(ROWS).sum(axis=1)
-
-    def at(one: float, other: float) -> float:
-        return _loglog(_risks(one, other)[1])
-
-    for row, share in enumerate(MODEL.contributions(ROWS)):
-        of_event = (at(m[row], n[row]) - at(0, n[row]) + at(m[row], 0) - at(0, 0)) / 2
-        of_other = (at(m[row], n[row]) - at(m[row], 0) + at(0, n[row]) - at(0, 0)) / 2
-        expected = np.zeros(2)
-        for lines, gained, away in ((EVENT, of_event, m[row]), (OTHER, of_other, n[row])):
-            if abs(away) > 1e-6:
-                expected += 1.5 * lines.contributions(ROWS[row : row + 1])[0] * gained / away
-        assert share == pytest.approx(expected, abs=1e-9)
-        assert MODEL.base + share.sum() == pytest.approx(float(MODEL.margin(ROWS[row : row + 1])[0]), abs=1e-9)
 
 
 def test_the_margin_is_recalibrated_at_every_horizon() -> None:

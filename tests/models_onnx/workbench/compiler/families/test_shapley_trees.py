@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees, weights
 from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.readers.sklearn_trees import (
-    from_forest,
     from_gradient_boosting,
     from_hist_gradient_boosting,
 )
@@ -57,23 +56,6 @@ def test_values_agree_with_shap_on_boosted_trees_that_learned_gaps(grid: int | N
     expected, base = tree_shap(fitted, X[:BACKGROUND], X[100:400])
     assert np.abs(says(file_of(model), X[100:400])["contributions"] - expected).max() < 1e-6
     assert model.base == pytest.approx(base, abs=1e-6)
-
-
-def test_values_agree_with_shap_on_gradient_boosting_and_on_a_forest() -> None:
-    # Off the grid: shap 0.51 errs on values that lie exactly on a threshold of these two, as the next test shows.
-    X, y = invented(gaps=0.0, grid=None)
-    machine = GradientBoostingClassifier(n_estimators=20, max_depth=3, random_state=1).fit(X, y)
-    forest = RandomForestClassifier(20, max_depth=4, random_state=1).fit(X, y)
-    for fitted, read in (
-        (machine, from_gradient_boosting(machine, NAMES)),
-        (forest, from_forest(forest, NAMES)),
-    ):
-        model = ShapleyTrees.of(read, X[:BACKGROUND])
-        expected, base = tree_shap(fitted, X[:BACKGROUND], X[100:300])
-        told = says(file_of(model), X[100:300])
-        assert np.abs(told["contributions"] - expected).max() < 1e-6
-        assert np.abs(told["probability"] - fitted.predict_proba(X[100:300])[:, 1]).max() < 1e-12
-        assert model.base == pytest.approx(base, abs=1e-6)
 
 
 def test_on_thresholds_the_definition_decides() -> None:

@@ -85,20 +85,6 @@ def tree(**changes: Any) -> Tree:
     return Tree(**{k: np.array(v, dtype=kinds.get(k, np.int64)) for k, v in (columns | changes).items()})
 
 
-def test_a_tree_answers_at_its_thresholds_and_at_gaps() -> None:
-    nan, next_up = float("nan"), float(np.nextafter(np.float32(0.5), np.float32(1)))
-    rows = np.array([[0.5, 9], [next_up, 2], [1, 2.5], [nan, 9], [1, nan], [1, 0]])
-    assert tree().values(rows.astype(np.float32)).tolist() == [1, 2, 4, 1, 4, 2]
-    assert tree().height() == 2
-    assert tree().inner.tolist() == [0, 2]
-    assert list(tree().leaves()) == [(1, ((0, True),)), (3, ((0, False), (2, True))), (4, ((0, False), (2, False)))]
-    ensemble = Ensemble(("a", "b"), (tree(), tree()), 0.5, LOGIT)
-    assert (ensemble.depth, Ensemble(("a",), (), 0.5, LOGIT).depth) == (2, 0)
-    assert ensemble.margin(rows[:3]).tolist() == [2.5, 4.5, 8.5]
-    assert ensemble.scaled(-1.0, 2.0).margin(rows[:3]).tolist() == [4.0, 8.0, 16.0]
-    assert ensemble.thresholds() == ((0.5,), (2.0,))
-
-
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

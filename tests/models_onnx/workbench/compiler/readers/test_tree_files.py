@@ -162,35 +162,6 @@ def text_of_lightgbm(header: dict[str, str], *trees: dict[str, str], after: str 
     return "\n".join(parts) + "\nend of trees" + after
 
 
-def test_a_tree_of_lightgbm_goes_left_up_to_its_threshold() -> None:
-    ensemble = lightgbm(HEADER, TREE)
-    assert (ensemble.features, ensemble.start, ensemble.link) == (("age", "bun"), 0.0, LOGIT)
-    assert lists(ensemble) == {
-        "feature": [1, 0, -1, -1, -1],
-        "threshold": [2.5, float(np.float32(1e-35)), 0.0, 0.0, 0.0],
-        "left": [2, 3, 0, 0, 0],
-        "right": [1, 4, 0, 0, 0],
-        "nan_left": [True, False, False, False, False],
-        "value": [0.0, 0.0, -1.0, 0.5, 3.0],
-    }
-
-
-@pytest.mark.parametrize(
-    ("decision", "threshold", "nan_left"),
-    [
-        ("0", "0.0", True),  # nothing is missing: NaN counts as 0
-        ("0", "-0.5", False),
-        ("2", "-0.5", False),
-        ("8", "1.0", False),
-        ("10", "-1.0", True),
-    ],
-)
-def test_what_is_missing_for_lightgbm_is_in_the_decision_type(decision: str, threshold: str, nan_left: bool) -> None:
-    shape = {"num_leaves": "2", "split_feature": "0", "left_child": "-1", "right_child": "-2", "leaf_value": "0 1"}
-    tree = lightgbm(HEADER, {**shape, "decision_type": decision, "threshold": threshold}).trees[0]
-    assert tree.nan_left.tolist() == [nan_left, False, False]
-
-
 @pytest.mark.parametrize(
     ("threshold", "rounded"),
     [

@@ -19,20 +19,6 @@ from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING, changed, 
 Array = NDArray[np.float64]
 
 
-def test_a_formula_that_adds_up_passes() -> None:
-    verdict = check_explanation(subject(), NOTHING)
-    assert verdict.faults == ()
-    assert verdict.sentence.endswith(" over 300 rows; of the strongest three 1.00 stay under ±1 % noise. A missing "
-                                     "input contributes 0.")  # fmt: skip
-    assert verdict.figures == {
-        "additivity": pytest.approx(0.0, abs=1e-12),
-        "link": pytest.approx(0.0, abs=1e-12),
-        "overlap": 1.0,
-        "rows": 300,
-        "missing": "average",
-    }
-
-
 @pytest.mark.parametrize("member", ["margin", "contributions", "base"])
 def test_a_file_without_margin_base_or_contributions_explains_nothing(member: str) -> None:
     silent = changed(**{member: lambda _rows, _value: None})
@@ -45,21 +31,6 @@ def _answers(
     return Answers(
         np.array([probability]), np.array([margin]), np.array([contributions]), None, None, base, link
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("answers", "residual"),
-    [
-        (_answers(0.75, 0.25, 0.25, 0.25), 0.0),
-        (_answers(0.5, 0.25, 0.5, 0.25), 0.5),
-        (_answers(-4.0, 1.0, -2.0, -2.0), 0.25),
-        (_answers(1.0, 0.0, 0.5, 0.25), 0.25),
-    ],
-)
-def test_what_a_sum_misses_is_a_part_of_the_margin_where_that_is_more_than_one(
-    answers: Answers, residual: float
-) -> None:
-    assert explanation._residual(answers) == residual
 
 
 @pytest.mark.parametrize(
@@ -173,21 +144,6 @@ def test_an_input_that_matters_to_few_contributes_rightly() -> None:
     assert explanation._dummy_faults(subject(rarely), ordinary(INPUTS, 300)) == []
 
 
-def test_whether_an_input_changes_somebody_is_tried_on_many_with_the_others_missing() -> None:
-    recorded = _Recorded(linear)
-    assert explanation._changes_somebody(subject(recorded, always=frozenset({"age"})), 2)
-    before, after = recorded.rows
-    assert before.shape == after.shape == (8000, 3)
-    assert np.array_equal(before[:, :2], after[:, :2], equal_nan=True)
-    assert not np.isnan(before[:4000]).any()
-    assert not np.isnan(before[:, 0]).any(), "age is always there"
-    assert 0.1 < np.isnan(before[4000:, 1]).mean() < 0.2
-    assert len(np.unique(before[:2000, 0])) > 1900, "ordinary people"
-    # within its range everybody is as likely, anywhere: a fifth of the ages lies in each fifth of the range
-    assert np.histogram(before[2000:4000, 0], 5, (20.0, 90.0))[0] == pytest.approx(400, abs=80)
-    assert np.histogram(before[:2000, 0], 5, (20.0, 90.0))[0].max() > 800
-
-
 def test_contributions_of_groups_are_not_looked_at_input_by_input() -> None:
     groups = changed(contributions=lambda _rows, contributions: contributions.sum(axis=1, keepdims=True))
     assert check_explanation(subject(groups), NOTHING).faults == ()
@@ -245,20 +201,6 @@ def test_a_missing_input_counts_as_the_value_that_is_declared_for_it(
 def test_where_nothing_is_missing_no_value_need_be_declared() -> None:
     always = frozenset({"age", "sodium", "smoker"})
     assert check_explanation(subject(manifest=_imputed({}), always=always), NOTHING).faults == ()
-
-
-def test_the_estimate_counts_where_contributions_of_the_declared_value_are_the_same() -> None:
-    """The estimate of those without an input is a tenth off; what each input contributes is right."""
-
-    def shifted(rows: Array) -> Answers:
-        plain = linear(rows)
-        return replace(plain, probability=plain.probability + 0.1 * np.isnan(rows[:, 1]))
-
-    rows = np.array([[50.0, np.nan, 1.0]])
-    off = subject(shifted, manifest=_imputed({"sodium": 140.0}))
-    assert explanation._imputed_faults(off, rows, shifted(rows)) == [
-        "a missing sodium counts otherwise than as 140: 1.0e-01 apart"
-    ]
 
 
 LEARNED = SimpleNamespace(missing_kind="learned")

@@ -39,29 +39,6 @@ def _with(position: int, **changes: Any) -> list[Group]:
 NO_RACE = "By race and ethnicity nothing was judged: no axis is of them."
 
 
-def test_what_is_shown_of_groups_that_are_alike() -> None:
-    latest = {"observed_expected": _figure(0.9375), "events": 60}
-    slope = _figure(1.0)
-    groups = _with(1, events=99, latest=latest, calibration_slope=slope, false_positive_rate_standardised=_figure(0.25))
-    verdict = _judged(*groups, _group("sex", "unknown", 5), _group("language", "en"))
-    shown = {"people": 1000, "events": 100, "state": "sufficient", "observed_expected": _figure(1.0),
-             "sensitivity": _figure(0.5)}  # fmt: skip
-    assert verdict == Verdict(
-        f"5 groups on 2 axes; 2 insufficient, which says neither fair nor unfair. {NO_RACE}",
-        (),
-        {"axes": AXES, "insufficient": 2, "not_judged": [NO_RACE]},
-        [
-            {"axis": "sex", "group": "female", **shown},
-            {"axis": "sex", "group": "male", **shown, "events": 99, "state": "insufficient",
-             "observed_expected": _figure(0.9375), "calibration_slope": slope,
-             "false_positive_rate_standardised": _figure(0.25)},
-            {"axis": "sex", "group": "unknown", **shown, "events": 5, "state": "insufficient"},
-            {"axis": "age band", "group": "18-44", **shown},
-            {"axis": "age band", "group": "45-64", **shown},
-        ],
-    )  # fmt: skip
-
-
 def test_latest_figures_without_a_ratio_do_not_count() -> None:
     assert fairness._latest({"observed_expected": 1, "latest": {"events": 5}}) == {
         "observed_expected": 1,
@@ -165,48 +142,12 @@ def test_a_gap_counts_by_the_error_rates_of_an_axis_of_which_all_is_asked() -> N
 
 
 @pytest.mark.parametrize(
-    ("sensitivity", "half", "is_fault"),
-    [(0.6, 0.0, True), (0.59999, 0.0, False), (0.75, 0.25, False), (0.75, 0.2499, True), (0.25, 0.2499, True)],
-)
-def test_a_gap_of_a_tenth_whose_interval_excludes_no_difference(
-    sensitivity: float, half: float, is_fault: bool
-) -> None:
-    pair = [
-        _group("sex", "a", sensitivity=_figure(0.5, 0.0)),
-        _group("sex", "b", sensitivity=_figure(sensitivity, half)),
-    ]
-    assert bool(fairness._gap_faults("sex", pair, 1.0)) is is_fault
-    assert half == 0.0 or fairness._gap_faults("sex", pair, 2.0) == []
-
-
-@pytest.mark.parametrize(
     ("low", "high", "is_fault"),
     [(0.5, 0.8, False), (0.5, 0.79999, True), (1.2, 1.5, False), (1.20001, 1.5, True), (0.9, 1.1, False)],
 )
 def test_a_slope_exactly_at_its_limits(low: float, high: float, is_fault: bool) -> None:
     slope = {"value": 1.0, "low": low, "high": high}
     assert bool(fairness._slope_faults("sex", [_group("sex", "a", calibration_slope=slope)])) is is_fault
-
-
-def test_groups_without_a_slope_are_passed_over_and_the_next_is_judged() -> None:
-    wrong = {"value": 0.5, "low": 0.4, "high": 0.6}
-    groups = [
-        _group("sex", "a"),
-        _group("sex", "b", calibration_slope={"value": None}),
-        _group("sex", "c", 99, calibration_slope=wrong),
-        _group("sex", "d", 100, calibration_slope=wrong),
-    ]
-    assert [fault.partition(" is ")[0] for fault in fairness._slope_faults("sex", groups)] == [
-        "sex: the calibration slope of d"
-    ]
-    ratios = [
-        _group("sex", "a", 49, observed_expected=wrong),
-        _group("sex", "b", observed_expected={"value": None}),
-        _group("sex", "c", observed_expected=wrong),
-    ]
-    assert [fault.partition(" is ")[0] for fault in fairness._ratio_faults("sex", ratios)] == [
-        "sex: observed/expected of c"
-    ]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models_onnx.artifact.manifest import ModelInput
 from models_onnx.workbench.gates.checks import inputs
 from models_onnx.workbench.gates.checks.inputs import check_missing
-from models_onnx.workbench.gates.gate import NotRun, Verdict
+from models_onnx.workbench.gates.gate import NotRun
 from models_onnx.workbench.gates.subject import Answers, ComposedCard, Evidence, InputEvidence, ServedInputs
 from tests.models_onnx.workbench.gates.formula import NOTHING, changed, item, linear, subject
 
@@ -98,46 +98,6 @@ def _people(count: int = 500) -> Array:
     return np.tile([75.0, 150.0, 0.25], (count, 1))
 
 
-WITHOUT = [
-    {"input": "age", "moves_95_in_100_by_at_most": 0.1319},
-    {"input": "sodium", "moves_95_in_100_by_at_most": 0.2311},
-    {"input": "smoker", "moves_95_in_100_by_at_most": 0.0},
-]
-
-
-def test_how_far_the_estimate_moves_without_an_input() -> None:
-    """logistic(-1) is 0.2689; without age it is logistic(-2), 0.1192; without sodium logistic(0), 0.5."""
-    verdict = check_missing(subject(product={"stress_move_at_most": 0.25}), replace(NOTHING, people=_people()))
-    assert verdict == Verdict(
-        "Taking away one input moves the estimate by at most 0.23 (95 in 100 people; declared 0.25). What is missing "
-        "at the hook was not compared: give charts (--charts).",
-        (),
-        {"bound": 0.25, "people": 400},
-        [
-            {**row, "moves_95_in_100_by_at_most": moves}
-            for row, moves in zip(WITHOUT, (0.1497, 0.2311, 0.0), strict=True)
-        ],
-    )
-
-
-@pytest.mark.parametrize(
-    ("declared", "faults"),
-    [
-        (0.2312, ()),
-        (0.2, ("without sodium the estimate moves by 0.23 (95 in 100 people), declared 0.2",)),
-        (0.26, ("its card declares a bound of 0.26; at most 0.25 is allowed",)),
-        (0, (
-            "without age the estimate moves by 0.15 (95 in 100 people), declared 0",
-            "without sodium the estimate moves by 0.23 (95 in 100 people), declared 0",
-        )),
-    ],
-)  # fmt: skip
-def test_the_estimate_moves_within_the_bound_that_is_declared(declared: float, faults: tuple[str, ...]) -> None:
-    verdict = check_missing(subject(product={"stress_move_at_most": declared}), replace(NOTHING, people=_people()))
-    assert verdict.faults == faults
-    assert verdict.figures["bound"] == min(declared, 0.25)
-
-
 def test_a_bound_beyond_a_quarter_counts_as_a_quarter() -> None:
     far = np.tile([75.0, 160.0, 0.25], (10, 1))  # logistic(-2), 0.1192, and without sodium logistic(0)
     verdict = check_missing(subject(product={"stress_move_at_most": 0.9}), replace(NOTHING, people=far))
@@ -192,23 +152,6 @@ def test_a_file_without_a_number_or_without_a_mark_is_a_fault() -> None:
 
 def _panel(low: float | None, high: float, **more: Any) -> dict[str, Any]:
     return {"words": "without sodium", "observed_expected": {"value": 1.0, "low": low, "high": high}, **more}
-
-
-@pytest.mark.parametrize(
-    ("panel", "is_fault"),
-    [
-        (_panel(0.7, 0.8), False),
-        (_panel(0.7, 0.79), True),
-        (_panel(1.25, 1.3), False),
-        (_panel(1.26, 1.3), True),
-        (_panel(1.26, 1.3, scored=False), False),
-        (_panel(None, 0.5), False),
-    ],
-)
-def test_a_panel_that_is_scored_stays_calibrated(panel: dict[str, Any], is_fault: bool) -> None:
-    low, high = panel["observed_expected"]["low"], panel["observed_expected"]["high"]
-    sentence = f"without sodium it is still scored, and observed/expected is 1.00 ({low} to {high:.2f})"
-    assert [fault.replace("0.70", "0.7") for fault in inputs._panel_faults([panel])] == [sentence] * is_fault
 
 
 def test_every_panel_is_looked_at() -> None:

@@ -107,42 +107,9 @@ def test_a_hundred_bands_have_a_twentieth_of_the_scores() -> None:
     assert label._bands(np.zeros(100)).tolist() == [19] * 100
 
 
-def test_the_ratio_is_of_what_a_group_has_to_what_the_others_have_at_its_scores() -> None:
-    """Two bands: in the lower the others need 1, in the upper 3; the group needs 2 and 6, one person counts twice."""
-    band = np.array([0, 0, 0, 19, 19, 19, 5])
-    is_member = np.array([True, True, False, True, False, False, True])
-    need = np.array([2.0, 2.0, 1.0, 6.0, 2.0, 4.0, 100.0])
-    weight = np.array([1.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0])
-    people = label._People(band, need, weight)
-    # has 2 + 4 + 6, should have 1 + 2 + 3; nobody else is in band 5
-    assert label._ratios(is_member, people) == (2.0, 2.0)
-    weighted = label._People(band, need, np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0]))
-    assert label._ratios(is_member, weighted) == pytest.approx((10.0 / 4.5, 6.0 / 2.5))
-    elsewhere = label._People(np.array([0, 0, 0, 17, 17, 17, 5]), need, weight)
-    everywhere, top = label._ratios(is_member, elsewhere)
-    assert everywhere == 2.0
-    assert np.isnan(top), "the highest tenth is the last two bands of twenty"
-    beside = label._People(np.array([0, 0, 0, 18, 18, 18, 5]), need, weight)
-    assert label._ratios(is_member, beside) == (2.0, 2.0)
-
-
 def test_a_share_of_nothing_is_no_number() -> None:
     assert label._share(1.0, 4.0) == 0.25
     assert np.isnan(label._share(1.0, 0.0))
-
-
-@pytest.mark.parametrize(
-    ("people_of", "need_of", "sufficient"), [(200, 0.5, True), (199, 1.0, False), (400, 0.25, True), (396, 0.25, False)]
-)
-def test_a_group_has_two_hundred_people_and_a_hundred_of_need(people_of: int, need_of: float, sufficient: bool) -> None:
-    count = people_of + 600
-    is_member = np.arange(count) < people_of
-    need = np.where(is_member, need_of, 0.5)
-    people = label._People(np.arange(count) % 20, need, np.ones(count))
-    group = label._group("b", is_member, people, label._draws(count, 1), own_label=True)
-    assert (group.group, group.people, group.sufficient, group.own_label) == ("b", people_of, sufficient, True)
-    assert group.ratio == pytest.approx(need_of / 0.5)
-    assert not group.top_sufficient
 
 
 @pytest.mark.parametrize(("each", "is_enough"), [(1.0, True), (0.99, False)])
@@ -158,23 +125,6 @@ def test_the_audit_draws_its_samples_again_from_its_seed() -> None:
     assert min(rows.min() for rows in draws) == 0
     assert max(rows.max() for rows in draws) == 49
     assert all(np.array_equal(one, other) for one, other in zip(draws, label._draws(50, 3), strict=True))
-
-
-def test_need_by_score_is_that_of_the_highest_tenth_against_everybody() -> None:
-    score = np.arange(1000.0)
-    need = np.where(score >= 900, 5.5, 0.5)
-    ratio, low, high = label.need_by_score(score, need)
-    assert ratio == 5.5
-    assert 4.5 < low < 5.5 < high < 7.0
-    weight = np.where(score >= 900, 9.0, 1.0)
-    assert label.need_by_score(score, need, weight)[0] == pytest.approx(5.5 / 3.0)
-    gone = np.where(np.arange(1000) % 2 == 0, np.nan, need)
-    assert label.need_by_score(score, gone)[0] == pytest.approx(5.5)
-    assert label.need_by_score(np.where(score % 2 == 0, np.nan, score), need)[0] == pytest.approx(5.5)
-    assert label.need_by_score(score, np.ones(1000)) == (1.0, 1.0, 1.0)
-    # of the upper half nobody counts, so the highest tenth is that of the lower half
-    counts = np.where(score < 500, 1.0, 0.0)
-    assert label.need_by_score(score, np.where(score < 450, 1.0, 5.5), counts)[0] == pytest.approx(5.5 / 1.45)
 
 
 AUDIT = Audit(score=np.zeros(2), group=np.zeros(2), need=np.zeros(2), words="illnesses", axis="race")

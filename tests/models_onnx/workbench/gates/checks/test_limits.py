@@ -8,27 +8,13 @@ import numpy as np
 import pytest
 
 from models_onnx.workbench.gates.checks import fairness, population
-from models_onnx.workbench.gates.checks.label import GroupNeed
 from models_onnx.workbench.gates.waivers import _covers, _in_force, waiver_problem
 from models_onnx.workbench.metrics import net_benefit
 from tests.models_onnx.workbench.gates.drawn_groups import DESIGNS, share_failed
 
-Group = dict[str, Any]
-
 
 def _rate(value: float, half: float = 0.01) -> dict[str, float]:
     return {"value": value, "low": value - half, "high": value + half}
-
-
-def _group(name: str, events: int = 100, sensitivity: float = 0.5, **more: Any) -> Group:
-    ratio = {"value": 1.0, "low": 0.9, "high": 1.1}
-    return {
-        "group": name,
-        "n": 1000,
-        "events": events,
-        "sensitivity": _rate(sensitivity),
-        "observed_expected": ratio,
-    } | more
 
 
 def test_groups_alike_fail_by_chance_in_at_most_one_of_twenty_models() -> None:
@@ -39,24 +25,6 @@ def test_groups_alike_fail_by_chance_in_at_most_one_of_twenty_models() -> None:
 def test_harm_to_one_group_or_to_every_small_one_is_found() -> None:
     for design in DESIGNS[4:]:
         assert share_failed(design, 40) >= 0.9, design.words
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "events", "is_fault"),
-    [
-        (0.7, 0.79, 50, True),
-        (0.7, 0.80, 50, False),
-        (1.25, 1.4, 50, False),
-        (1.26, 1.4, 50, True),
-        (1.26, 1.4, 49, False),
-    ],
-)
-def test_observed_to_expected_wholly_outside_its_limits(low: float, high: float, events: int, is_fault: bool) -> None:
-    ratio = {"value": (low + high) / 2, "low": low, "high": high}
-    faults = fairness._ratio_faults("sex", [_group("women", events, observed_expected=ratio)])
-    assert bool(faults) is is_fault
-    latest = _group("women", 500, observed_expected=ratio) | {"latest": _group("women", 500)}
-    assert fairness._ratio_faults("sex", [latest]) == [], "the figures of the latest years count"
 
 
 @dataclass
@@ -115,26 +83,6 @@ def test_the_reason_of_a_waiver_has_twenty_different_words_and_a_figure(words: i
     problem = waiver_problem({"reason": f"{reason} 12", "by": ""})
     assert ("different words" not in str(problem)) is is_enough
     assert "different words" in str(waiver_problem({"reason": reason, "by": ""}))
-
-
-@pytest.mark.parametrize(
-    ("changed", "is_cleared"),
-    [({}, True), ({"sufficient": False}, False), ({"could_fail": False}, False), ({"group": "not recorded"}, False)],
-)
-def test_a_group_is_cleared_where_the_audit_could_have_found_something(changed: Group, *, is_cleared: bool) -> None:
-    alike: Group = {
-        "people": 500,
-        "ratio": 1.0,
-        "low": 0.9,
-        "high": 1.1,
-        "top_ratio": 1.0,
-        "top_low": 0.9,
-        "top_high": 1.1,
-    }
-    members: Group = {"group": "women", "sufficient": True} | alike | changed
-    group = GroupNeed(**members)
-    assert group.fault is None
-    assert group.cleared is is_cleared
 
 
 @pytest.mark.parametrize(

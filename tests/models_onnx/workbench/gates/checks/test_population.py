@@ -71,19 +71,6 @@ def test_the_ages_that_are_tried(low: float, tried: list[Any], monkeypatch: pyte
     assert [age if age is None or age == age else "nan" for age in ages] == tried
 
 
-def test_what_is_taken_away_is_the_input_itself_and_just_enough_of_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    lacking: list[list[bool]] = []
-
-    def refuses(_manifest: Manifest, values: Array) -> str:
-        lacking.append(np.isnan(values).tolist())
-        return "refused"
-
-    monkeypatch.setattr(population, "not_scored", refuses)
-    manifest = _about(always=("sodium",), groups=GROUPS)
-    assert population._required_faults(_subject(manifest), manifest) == []
-    assert lacking == [[False, True, False], [True, True, False]]
-
-
 def test_a_high_value_that_counts_as_the_highest_is_not_out_of_range() -> None:
     inputs = (item("age", 20.0, 90.0, 55.0, clip_high=90.0), *INPUTS[1:])
     marks = changed(out_of_range=lambda _rows, mark: mark & False)

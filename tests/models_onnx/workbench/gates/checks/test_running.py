@@ -21,27 +21,6 @@ def _moved(by: float) -> Callable[[Array], Answers]:
     return changed(probability=lambda _rows, probability: probability + by)
 
 
-@pytest.mark.parametrize(
-    ("stored", "faults"),
-    [
-        ({}, ()),
-        ({"rows": 999}, ("compared over 999 rows; 1000 are needed, some with missing values",)),
-        ({"rows_with_missing": 0}, ("compared over 1000 rows; 1000 are needed, some with missing values",)),
-        ({"probability": 1.1e-5}, ("probability or contributions differ from the library by 1.1e-05 (limit 1e-05)",)),
-        ({"contribution": 1.1e-5}, ("probability or contributions differ from the library by 1.1e-05 (limit 1e-05)",)),
-    ],
-)
-def test_what_the_compiler_has_stored(stored: dict[str, Any], faults: tuple[str, ...]) -> None:
-    whole = {**STORED, **stored}
-    verdict = running.check_parity(subject(parity=whole), NOTHING)
-    largest = max(whole["probability"], whole["contribution"])
-    assert verdict == Verdict(
-        f"Stored: largest difference from the library {largest:.1e} over {whole['rows']:,} rows.",
-        faults,
-        {"where": "stored by the compiler", "largest": largest, **whole},
-    )
-
-
 def test_a_stored_comparison_of_nothing() -> None:
     assert running.check_parity(subject(parity={"where": "x"}), NOTHING).faults == (
         "compared over 0 rows; 1000 are needed, some with missing values",

@@ -63,38 +63,6 @@ def test_numbers_dates_and_answers_as_others_write_them(values: list[Any], found
     assert _found(report) == found
 
 
-@pytest.mark.parametrize(
-    ("values", "texts"),
-    [
-        (["1", "2", "<3"], ["<3"]),
-        (["1", "<3"], []),
-        (["1", "2", "<3", None, None], ["<3"]),
-        ([1.0, 2.0], []),
-        ([True, False], []),
-    ],
-)
-def test_texts_among_numbers(values: list[Any], texts: list[str]) -> None:
-    assert checks._texts(pd.Series(values)) == texts
-
-
-@pytest.mark.parametrize(
-    ("values", "is_name"),
-    [
-        (range(20), True),
-        (range(19), False),
-        ([number + 0.5 for number in range(20)], False),
-        ([*range(20), *[0] * 46], True),
-        ([*range(20), *[0] * 47], False),
-        ([f"p{number}" for number in range(20)], True),
-        ([f"2024-01-{number + 1:02}" for number in range(20)], False),
-        ([*[f"2024-01-{number + 1:02}" for number in range(19)], "x"], True),
-    ],
-)
-def test_a_column_that_names_rows(values: Any, is_name: bool) -> None:
-    """Texts that are no dates, or whole numbers: at least 20 different ones, and three for ten rows."""
-    assert checks._names_rows(pd.Series(list(values))) is is_name
-
-
 def test_columns_that_say_the_same() -> None:
     rows = pd.DataFrame({
         "mg": [1.0, 2.0, 2.0, 3.0], "umol": [88.0, 177.0, 177.0, 265.0], "other": [1.0, 2.0, 3.0, 3.0],

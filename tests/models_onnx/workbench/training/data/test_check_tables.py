@@ -261,19 +261,6 @@ def test_a_file_that_would_be_read_as_another_table_is_refused(content: str, sai
         check_columns(tmp_path / "rows.csv")
 
 
-def test_of_few_events_no_input_is_said_to_know_the_outcome_and_blank_patients_are_no_patient(
-    rows: pd.DataFrame, tmp_path: Path
-) -> None:
-    few = rows[rows["death"] == 0].head(300).assign(row=range(300))
-    few.iloc[:3, few.columns.get_indexer(["death", "death_5y"])] = 1
-    few.iloc[:5, few.columns.get_indexer([SPEC.patient_column])] = ""
-    few.to_csv(tmp_path / SPEC.table, index=False)
-    report = check_table(replace(SPEC, row_column="row"), tmp_path / SPEC.table)
-    kinds = {(finding.kind, finding.where): finding.count for finding in report.findings}
-    assert kinds["empty-key", SPEC.patient_column] == 5
-    assert "leak" not in {kind for kind, _ in kinds}
-
-
 def test_folds_that_nobody_drew_hold_each_patient_once_and_need_patients(rows: pd.DataFrame) -> None:
     without = rows.drop(columns=SPEC.fold_column)
     cohort = build_cohort(SPEC, without)

@@ -1,6 +1,5 @@
 """What the check of a table writes, finding by finding, on a made-up table that is spoiled in one way each."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -214,19 +213,6 @@ def test_what_is_spoiled_is_the_only_finding_in_these_words(name: str, tmp_path:
     assert findings(spoil(made_up()), tmp_path) == expected
 
 
-def test_rows_that_the_pages_call_people_are_called_stays_where_a_patient_has_several(tmp_path: Path) -> None:
-    (finding,) = findings(made_up().assign(patient=[f"p{number // 5}" for number in range(COUNT)], fold=0), tmp_path)[
-        :1
-    ]
-    assert (finding.kind, finding.count) == ("several-rows-per-patient", 480)
-    twice = made_up().assign(patient=[f"p{number // 2}" for number in range(COUNT)], fold=np.arange(COUNT) // 2 % 5)
-    (finding,) = findings(twice, tmp_path, row_words="people")
-    assert finding.text == (
-        "rows of patients who have another: resample by patient, not by row; the pages call the rows people: write "
-        "row_words='stays', say"
-    )
-
-
 def test_few_events_are_told_with_their_number(tmp_path: Path) -> None:
     few = made_up().assign(event=[1.0] * 7 + [0.0] * (COUNT - 7))
     kinds = {finding.kind: finding for finding in findings(few, tmp_path)}
@@ -275,23 +261,6 @@ def test_a_code_for_missing_is_a_number_of_its_kind_far_from_the_others_in_five_
     assert codes(*[8.4] * 50, *[9.0] * 5) == [("9", 5)]
     assert codes(*[9.0] * 50) == []
     assert codes(*[float("nan")] * 50) == []
-
-
-def test_a_finding_shows_the_eight_most_frequent_examples_and_nothing_is_none() -> None:
-    report = DataReport("a", "b", {})
-    report.add("k", "note", "w", "t", 0)
-    report.add("k", "note", "w", "t", [])
-    assert report.findings == []
-    report.add("k", "note", "w", "t", 3)
-    report.add("k", "warning", "w", "t", Counter({"x": 1, "y": 1500}))
-    assert report.passed
-    report.add("k", "error", "w", "t", [*range(9), 8])
-    assert not report.passed
-    assert report.findings == [
-        DataProblem("k", "note", "w", "t", 3),
-        DataProblem("k", "warning", "w", "t", 1501, ("y (1,500)", "x")),
-        DataProblem("k", "error", "w", "t", 10, ("8 (2)", "0", "1", "2", "3", "4", "5", "6")),
-    ]
 
 
 def test_a_model_is_chosen_by_its_name_else_by_the_name_of_its_table() -> None:

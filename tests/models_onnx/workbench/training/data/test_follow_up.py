@@ -1,7 +1,6 @@
 """Who was followed for less than the horizon counts through the time there was: weights, refusals, Harrell's C."""
 
 from dataclasses import replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -66,21 +65,6 @@ def test_an_outcome_that_is_neither_0_nor_1_is_refused() -> None:
     outcome = OutcomeSpec(column="died", words="died", horizon_days=30)
     with pytest.raises(TrainingRefused, match="0 or 1"):
         observe(outcome, pd.DataFrame({"died": [0.0, np.nan]}), np.ones(2, dtype=bool))
-
-
-def test_harrells_c_is_the_share_of_pairs_in_the_right_order() -> None:
-    draw = np.random.default_rng(1)
-    years, event = draw.integers(1, 8, 60) / 2.0, draw.random(60) < 0.5
-    margin = draw.integers(0, 5, 60).astype(float)
-    seen = Observed(event.astype(np.int64), np.ones(60), years, event)
-    concordant = comparable = 0.0
-    for i, j in combinations(range(60), 2):
-        first, other = (i, j) if (years[i], not event[i]) < (years[j], not event[j]) else (j, i)
-        if not event[first] or (years[first] == years[other] and event[other]):
-            continue
-        comparable += 1
-        concordant += (margin[first] > margin[other]) + 0.5 * (margin[first] == margin[other])
-    assert c_index(margin, seen, 5.0) == pytest.approx(concordant / comparable)
 
 
 def test_c_of_nobody_who_died_is_no_number() -> None:

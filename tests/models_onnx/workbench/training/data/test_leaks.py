@@ -115,19 +115,6 @@ def test_what_another_input_says_as_well_is_no_leak_and_a_copy_is_left_out_with_
     ] * is_strong
 
 
-@pytest.mark.parametrize("decimals", [1, 9])
-def test_a_strong_honest_marker_is_no_leak_and_one_written_after_some_events_is(
-    extract: pd.DataFrame, decimals: int
-) -> None:
-    draw = np.random.default_rng(12)
-    happened = extract["came_back"]
-    marker = (85.0 + 1.1 * happened + draw.normal(0.0, 1.0, len(extract))).round(decimals)
-    assert leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=marker))) == []
-    after = 85.0 + 3.6 * (happened * draw.random(len(extract)) > 0.4) + draw.normal(0.0, 1.0, len(extract))
-    (leak,) = leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=after.round(decimals))))
-    assert leak.startswith("without mcv_fl the model loses")
-
-
 @pytest.mark.parametrize(
     ("how", "is_found"),
     [("drawn", False), ("by outcome", True), ("of hospitals", False), ("of stays", False)],

@@ -58,51 +58,10 @@ def test_the_third_day_is_that_of_the_first_stay_that_lasts_so_long() -> None:
     assert indexed("third-day", going_on, shorter) == []
 
 
-def test_the_end_of_each_stay_is_a_discharge_in_time_and_only_a_stay_has_one() -> None:
-    later = stay("later", "2021-01-01T10:00:00Z", "2021-01-09T10:00:00Z", "ACUTE")
-    going_on = stay("going on", "2022-01-01T10:00:00Z", "2022-01-09T10:00:00Z", "NONAC")
-    part = {**stay("part", "2021-01-02T10:00:00Z", "2021-01-03T10:00:00Z"), "partOf": {"reference": "Encounter/later"}}
-    day = stay("a day", "2021-03-01T10:00:00Z", "2021-03-02T10:00:00Z", "EMER")
-    less = stay("less", "2021-04-01T10:00:00Z", "2021-04-02T09:59:59Z", "EMER")
-    nowhere = stay("nowhere", "2021-05-01T10:00:00Z", "2021-05-09T10:00:00Z", "EMER") | {"hospitalization": {}}
-    odd = {**nowhere, "id": "odd", "hospitalization": "dischargeDisposition"}
-    endless = stay("endless", "2021-06-01T10:00:00Z", "2021-06-02T10:00:00Z", "EMER")
-    del going_on["period"]["end"], endless["period"]["end"]
-    plain = stay("plain", "2021-07-01T10:00:00Z", "2021-07-01T11:00:00Z", "NONAC") | {"hospitalization": None}
-    unclassed = {**day, "id": "unclassed", "class": "IMP"}
-    discharges = indexed("discharge", later, going_on, part, unclassed, less, nowhere, odd, endless, plain, STAY)
-    assert discharges == [
-        (at("2020-01-04T10:00:00+00:00"), "first"),
-        (at("2021-01-09T10:00:00+00:00"), "later"),
-        (at("2021-03-02T10:00:00+00:00"), "unclassed"),
-        (at("2021-07-01T11:00:00+00:00"), "plain"),
-    ]
-    assert indexed("discharge", {**day, "resourceType": "Procedure"}, day) == [
-        (at("2021-03-02T10:00:00+00:00"), "a day")
-    ]
-
-
 def followed(chart: PatientChart, event: Literal["death", "readmission"] = "readmission") -> list[tuple[float, float]]:
     """How long each discharge was followed, and whether the event came."""
     table = SiteTable(horizon_days=1e6, event=event)
     return [(row["followed_days"], row["event"] or 0.0) for row in _rows(table, table.features, chart)]
-
-
-def test_a_discharge_is_followed_to_the_next_stay_or_to_what_is_charted_last() -> None:
-    seen = {"resourceType": "Observation", "id": "o", "effectiveDateTime": "2020-01-14T10:00:00Z"}
-    assert followed(charted(STAY)) == [(0.0, 0.0)]
-    assert followed(charted(STAY, seen)) == [(10.0, 0.0)]
-    assert followed(charted(STAY, {**seen, "issued": "2020-01-19T10:00:00Z"})) == [(15.0, 0.0)]
-    before = {**seen, "effectiveDateTime": "2019-01-14T10:00:00Z"}
-    assert followed(charted(STAY, before)) == [(0.0, 0.0)]
-    moved = stay("moved", "2020-01-04T10:00:00Z", "2020-01-05T10:00:00Z")
-    assert followed(charted(STAY, moved)) == [(1.0, 0.0), (0.0, 0.0)], "who is moved on at once does not come back"
-    again = stay("again", "2020-01-06T10:00:00Z", "2020-01-07T10:00:00Z")
-    third = stay("third", "2020-01-09T10:00:00Z", "2020-01-10T10:00:00Z")
-    assert followed(charted(third, again, STAY)) == [(2.0, 1.0), (2.0, 1.0), (0.0, 0.0)]
-    visit = stay("visit", "2020-01-05T10:00:00Z", "2020-01-05T11:00:00Z", "AMB")
-    visit_of_other_kind = {**again, "resourceType": "Procedure"}
-    assert followed(charted(STAY, visit, visit_of_other_kind))[0][1] == 0.0
 
 
 def test_who_died_is_followed_to_the_death_and_has_no_row_from_then_on() -> None:

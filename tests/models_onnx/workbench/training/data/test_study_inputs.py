@@ -1,28 +1,18 @@
 """The columns of a study become the inputs that `cds-hooks score` reads; their scores are those of the server."""
 
-import asyncio
 import csv
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
-from cds_hooks.services._model import estimate
-from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import map_features
-from fhir.record.record import read_record, read_value
-from fhir.terminology.analytes import LOINC
 from models_onnx.batch import load
 from models_onnx.errors import TrainingRefused
-from models_onnx.models.mortality_5y import SPEC, TWIN
-from models_onnx.serving.registry import load_model
-from models_onnx.serving.runtime import Model, Prediction
+from models_onnx.models.mortality_5y import SPEC
 from models_onnx.workbench.training.data import study_inputs as dataset
-from models_onnx.workbench.training.data.study_inputs import study_inputs, write_inputs
+from models_onnx.workbench.training.data.study_inputs import write_inputs
 
 
 def written(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
@@ -67,64 +57,6 @@ def typical() -> dict[str, Any]:
         "bmi_kg_m2": 28.4,
     }
     return {"participant_id": "p1", "age_years": 71, "sex": "male", "pregnant": 0, **measured}
-
-
-def chart_of(person: dict[str, Any], without: tuple[str, ...]) -> dict[str, Any]:
-    """The same facts as FHIR."""
-    patient = {"resourceType": "Patient", "id": "p1", "gender": person["sex"], "birthDate": "1955-06-01"}
-    entries: list[dict[str, Any]] = [patient]
-    for name in SPEC.feature_names[2:]:
-        (feature,) = features_named((name,))
-        if name in without or feature.measured is None:
-            continue
-        entries.append(
-            {
-                "resourceType": "Observation",
-                "id": name.replace("_", "-"),
-                "status": "final",
-                "code": {"coding": [{"system": LOINC, "code": feature.measured.loinc[0]}]},
-                "subject": {"reference": "Patient/p1"},
-                "effectiveDateTime": "2026-10-01",
-                "valueQuantity": {"value": person[name], "code": feature.unit, "unit": feature.unit},
-            }
-        )
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in entries]}
-
-
-@pytest.mark.parametrize(
-    "without",
-    [
-        (),
-        ("rdw_pct", "bmi_kg_m2"),
-        ("albumin_g_dl", "alp_u_l", "bilirubin_total_mg_dl", "rdw_pct"),
-        SPEC.feature_names[2:],
-    ],
-    ids=["all", "two missing", "small panel", "nothing"],
-)
-def test_a_row_is_scored_as_the_server_scores_the_same_facts(without: tuple[str, ...]) -> None:
-    person = typical() | dict.fromkeys(without, np.nan)
-    panel = load("mortality_5y")
-    row = panel.score(study_inputs(SPEC, pd.DataFrame([person]))).to_pandas()
-    bundle, _ = read_value("chart", msgspec.json.encode(chart_of(person, without)))
-    record = read_record({"chart": bundle}, "p1", datetime(2026, 11, 20, 9, tzinfo=UTC))
-
-    async def predict(model: Model, values: np.ndarray) -> Prediction:
-        return model.predict(values)
-
-    model, twin = load_model("mortality_5y"), load_model("mortality_5y_small")
-    vector = map_features(record, features_named(model.features))
-    own = model.predict(vector.values)
-    found = asyncio.run(estimate(predict, vector, model, twin, lambda _model: None))
-    if not without or len(without) == 2:
-        assert row.probability[0] == own.probability
-        parts = row[[f"contribution_{name}" for name in panel.features]].to_numpy()
-        assert np.array_equal(parts[0], own.contributions)
-    elif len(without) == 4:
-        assert row.model[0] == TWIN.id
-        assert row.probability[0] == twin.predict(vector.only(twin.features).values).probability
-    else:
-        assert found.refused is not None
-        assert (row.reason[0], row.reason_text[0]) == (found.refused.reason, found.refused.text)
 
 
 @pytest.mark.parametrize("column", ["age_years", "pregnant", "creatinine_mg_dl"])
@@ -174,16 +106,3 @@ def test_a_table_without_its_key_leaves_no_inputs(tmp_path: Path) -> None:
         write_inputs(SPEC, tmp_path / "rows.csv", tmp_path / "inputs.csv")
     assert str(refused.value) == "rows.csv has no column participant_id, by which a line names its row"
     assert not (tmp_path / "inputs.csv").exists()
-
-
-def test_inputs_are_packed_where_their_name_says_so_and_counted_part_by_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dataset, "_AT_ONCE", 2)
-    people = [typical() | {"participant_id": f"p{number}"} for number in range(5)]
-    pd.DataFrame(people).to_csv(tmp_path / "rows.csv", index=False)
-    steps: list[int] = []
-    assert write_inputs(SPEC, tmp_path / "rows.csv", tmp_path / "inputs.csv.gz", steps.append) == 5
-    assert steps == [2, 4, 5]
-    told = pd.read_csv(tmp_path / "inputs.csv.gz", compression="gzip")
-    assert told["id"].tolist() == ["p0", "p1", "p2", "p3", "p4"]

@@ -119,32 +119,6 @@ def test_a_recalibration_follows_upon_another_in_the_margin_the_form_and_the_pro
     np.testing.assert_allclose(form.base + contributions.sum(axis=1), form.margin(seen.X), atol=1e-8)
 
 
-def test_the_library_itself_is_asked_for_the_proof_where_nothing_is_recalibrated(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seen = people(missing=0.1)
-    model = own(HOLES, seen)
-    form = model.form(NAMES, (None, None), seen.X)
-    probability, _ = model.oracle_of(form)(seen.X)
-    np.testing.assert_allclose(probability, model.model.predict_proba(seen_frame(seen))[:, 1], atol=1e-12)
-    calls: list[int] = []
-    predict = type(model.model).predict_proba
-
-    def counted(self: Any, X: Any) -> Any:
-        calls.append(len(X))
-        return predict(self, X)
-
-    monkeypatch.setattr(type(model.model), "predict_proba", counted)
-    for changed, is_asked in (
-        (model, True),
-        (replace(model, intercept=0.1), False),
-        (replace(model, slope=0.9), False),
-    ):
-        calls.clear()
-        changed.oracle_of(form)(seen.X)
-        assert bool(calls) == is_asked
-
-
 def seen_frame(seen: FittingRows) -> Any:
     """The inputs with their names."""
     return pd.DataFrame(float32(seen.X), columns=list(NAMES))
