@@ -28,11 +28,11 @@ from cds_hooks.hold_back.checks import (
     BEFORE_REMINDERS,
     SILENT_MODE,
     CheckedCall,
+    choose_cards,
     refuse_user,
     visit_card,
     why_package_withheld,
 )
-from cds_hooks.hold_back.checks import hold_back as withhold
 from cds_hooks.hold_back.memory import PatientMemory
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.logs import log
@@ -383,7 +383,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
     if checked.caller.hook == PATIENT_VIEW and call.components.services and not (call.from_event or call.is_trial):
         checked.others = partial(call.turn.compute_async, _cards_of_others, call, advised)
-    chosen = await call.components.governance.hold_back(advice.cards, checked)
+    chosen = await call.components.governance.choose(advice.cards, checked)
     checked.others = None  # it holds this call, which would live until Python looks for rings
     call.stages.end("decide")
     silences = advice.silences + chosen.silences + advised.understood.unread
@@ -434,7 +434,7 @@ async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
     advice = await call.service.decide(_service_input(call, replace(understood, prefetch=NO_PREFETCH), checked))
     checked.reminders, checked.visit_rank = advice.reminders, advice.visit_rank or call.service.visit_rank
     checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
-    chosen = await withhold(advice.cards, checked, BEFORE_REMINDERS)
+    chosen = await choose_cards(advice.cards, checked, BEFORE_REMINDERS)
     return [visit_card(card, checked) for card in chosen.cards]
 
 

@@ -817,7 +817,7 @@ def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> Suppr
     return first_reason
 
 
-async def hold_back(cards: Sequence[Card], call: CheckedCall, checks: Sequence[Check] = CHECKS) -> Chosen:
+async def choose_cards(cards: Sequence[Card], call: CheckedCall, checks: Sequence[Check] = CHECKS) -> Chosen:
     """Return the cards to show now, and the reason against each of the others."""
     chosen = Chosen(list(cards), resting=call.resting, worklist=call.worklist)
     for check in checks:

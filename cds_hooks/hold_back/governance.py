@@ -25,7 +25,7 @@ from cds_hooks.hold_back.checks import (
     Chosen,
     Shared,
     check_findings,
-    hold_back,
+    choose_cards,
     with_sentences,
 )
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
@@ -89,10 +89,10 @@ class Governance:
         call.shared = self._shared_with(call)
         return check_findings(call, self.checks)
 
-    async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
+    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
         """Return the cards to show now, and the reason against each of the others."""
         call.shared = self._shared_with(call)
-        chosen = await hold_back(cards, call, self.checks)
+        chosen = await choose_cards(cards, call, self.checks)
         if call.colleague_answers:
             chosen.cards = [_with_colleague(card, call) for card in chosen.cards]
         return chosen

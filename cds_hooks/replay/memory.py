@@ -114,7 +114,7 @@ class Remembered:
             return next((silence for _, silence in alike), None)
         return next((silence for silence in self._answered if silence.subject == finding.rule), None)
 
-    def hold_back(self, chosen: Chosen, call: CheckedCall) -> None:
+    def repeat(self, chosen: Chosen, call: CheckedCall) -> None:
         """Take out what the decision recorded as shown before, kept for the worklist or withheld."""
         chosen.resting += self.resting
         if self._told:
@@ -188,10 +188,10 @@ class RecordedGovernance(Governance):
         """From now on memory and day are those of another decision."""
         self._remembered, self.day = remembered, day
 
-    async def hold_back(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
+    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> Chosen:
         """Return what is decided now of releases and pauses; the rest as the decision recorded it."""
-        chosen = await super().hold_back(cards, call)
-        self._remembered.hold_back(chosen, call)
+        chosen = await super().choose(cards, call)
+        self._remembered.repeat(chosen, call)
         return chosen
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:

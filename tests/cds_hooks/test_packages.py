@@ -17,7 +17,7 @@ from cds_hooks.app import create_app
 from cds_hooks.configuration import content_in_force, differences, digest_of
 from cds_hooks.dialects import find_dialects
 from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.checks import CheckedCall, Shared, hold_back
+from cds_hooks.hold_back.checks import CheckedCall, Shared, choose_cards
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.kit.simulator.request import build_request
@@ -156,7 +156,7 @@ def _held(site: SiteRules, names: tuple[str, ...], patient: str = "p1", indicato
     """The reasons against a card behind a trust file."""
     caller = Caller("ehr", patient, "fall-risk", "patient-view")
     call = CheckedCall(caller, AS_OF.timestamp(), site=site, packages=names, shared=Shared(needs_approval=True))
-    return [silence.reason for silence in asyncio.run(hold_back([_card(indicator)], call)).silences]
+    return [silence.reason for silence in asyncio.run(choose_cards([_card(indicator)], call)).silences]
 
 
 def test_two_people_approve_exactly_this_version_before_a_card_is_shown(package: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from cards.card import Card
-from cds_hooks.hold_back.checks import CHECKS, CheckedCall, Chosen, Shared, hold_back
+from cds_hooks.hold_back.checks import CHECKS, CheckedCall, Chosen, Shared, choose_cards
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
 from cds_hooks.hold_back.patient_finding import Caller
 from tests.cds_hooks.calls import ours, request_for
@@ -87,7 +87,7 @@ class Site:
 
     def hold_back(self, cards: list[Card], caller: Caller) -> Chosen:
         """What the check alone holds back."""
-        return asyncio.run(hold_back(cards, self.call(caller), self.checks))
+        return asyncio.run(choose_cards(cards, self.call(caller), self.checks))
 
     def show(self, cards: Sequence[Card], caller: Caller) -> None:
         """Takes note of what is shown, as a call does."""

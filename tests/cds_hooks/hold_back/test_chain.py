@@ -22,8 +22,8 @@ from cds_hooks.hold_back.checks import (
     Check,
     CheckedCall,
     Chosen,
+    choose_cards,
     explain_held_back,
-    hold_back,
     with_suggestions,
 )
 from cds_hooks.hold_back.patient_finding import Caller
@@ -68,7 +68,7 @@ def holding(*held: str, reason: str = "a reason", asked: list[tuple[str, int]] |
 
 def chosen(*checks: Check, cards: tuple[Card, ...] = ()) -> Chosen:
     given = cards or (card("a"), card("b"), card("c"))
-    return asyncio.run(hold_back(given, CheckedCall(CALLER, 0.0), checks))
+    return asyncio.run(choose_cards(given, CheckedCall(CALLER, 0.0), checks))
 
 
 def test_each_check_is_asked_about_the_cards_that_are_left_and_told_how_many_passed() -> None:

@@ -106,7 +106,7 @@ def test_what_was_shown_before_or_kept_for_the_worklist_is_so_again() -> None:
     once, listed, twice = ("m", "said-once", "on Monday"), ("k", "worklist", "in the list"), ("m", "said-once", "again")
     sent = response(worklist=[ENTRY, OF_EVENT], resting=[RESTING])
     chosen = Chosen([card(uuid) for uuid in "abcdef"], [Silence("before", "x", "y")])
-    Remembered(sent, [FIRST, once, listed, twice]).hold_back(chosen, call(a="m", b="m", c="m", d="k", e="other"))
+    Remembered(sent, [FIRST, once, listed, twice]).repeat(chosen, call(a="m", b="m", c="m", d="k", e="other"))
     assert chosen == Chosen(
         [card("c"), card("e"), card("f")],
         [Silence("before", "x", "y"), Silence(*once), Silence(*once), Silence(*listed)],
@@ -117,7 +117,7 @@ def test_what_was_shown_before_or_kept_for_the_worklist_is_so_again() -> None:
 
 def test_a_card_that_was_shown_once_leaves_the_worklist_alone() -> None:
     chosen = Chosen([card("a")])
-    Remembered(response(worklist=[ENTRY]), [("m", "said-once", "t")]).hold_back(chosen, call(a="m"))
+    Remembered(response(worklist=[ENTRY]), [("m", "said-once", "t")]).repeat(chosen, call(a="m"))
     assert chosen == Chosen([], [Silence("m", "said-once", "t")])
 
 
@@ -127,7 +127,7 @@ def test_what_was_withheld_is_withheld_in_the_order_of_the_record() -> None:
     remembered = Remembered(
         response(worklist=[ENTRY, OF_EVENT]), [budget, loop], {"d": 1, "c2": 0, "gone": 1, "b1": 0, "c1": 0}
     )
-    remembered.hold_back(chosen, call())
+    remembered.repeat(chosen, call())
     bare_b, bare_c = card("b"), card("c")
     assert chosen == Chosen(
         [card("a", "a1", "a2"), bare_b, bare_c],
@@ -137,7 +137,7 @@ def test_what_was_withheld_is_withheld_in_the_order_of_the_record() -> None:
         {"d": 0, "c2": 1, "b1": 2, "c1": 3},
     )
     one_left = Chosen([card("c", "c1", "c2")])
-    Remembered(response(worklist=[OF_EVENT]), [budget], {"c1": 0}).hold_back(one_left, call())
+    Remembered(response(worklist=[OF_EVENT]), [budget], {"c1": 0}).repeat(one_left, call())
     assert one_left == Chosen([card("c", "c2")], [Silence(*budget)], withheld={"c1": 0})
 
 

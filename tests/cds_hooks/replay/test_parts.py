@@ -248,7 +248,7 @@ def test_what_was_withheld_then_is_withheld_again_with_its_worklist() -> None:
     silences = [("r", "from-event", "an event"), ("r", "budget", "beyond")]
     for place, worklist in ((0, ["t"]), (1, [])):
         chosen = Chosen([shown("a"), shown("b")])
-        Remembered(response, silences, {"a": place, "gone": place}).hold_back(chosen, None)  # type: ignore[arg-type]
+        Remembered(response, silences, {"a": place, "gone": place}).repeat(chosen, None)  # type: ignore[arg-type]
         assert [card.uuid for card in chosen.cards] == ["b"]
         assert chosen.silences == [Silence(*silences[place])]
         assert [kept.test for kept in chosen.worklist] == worklist
@@ -257,7 +257,7 @@ def test_what_was_withheld_then_is_withheld_again_with_its_worklist() -> None:
 def test_without_a_memory_nothing_is_held_back() -> None:
     chosen = Chosen([shown("a")])
     empty = Remembered(b"{}", ())
-    empty.hold_back(chosen, None)  # type: ignore[arg-type]
+    empty.repeat(chosen, None)  # type: ignore[arg-type]
     assert [card.uuid for card in chosen.cards] == ["a"]
     assert (chosen.silences, chosen.worklist, chosen.resting) == ([], [], [])
     assert empty.withheld == {}
