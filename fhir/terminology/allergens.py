@@ -124,12 +124,12 @@ def allergen_of_code(system: str | None, code: str | None) -> Allergen:
 # What a problem says that the patient is allergic to: "allergy to latex", "penicillin allergy (anaphylaxis)".
 _ALLERGIC_TO = late_pattern(
     r"\b(?:allerg(?:y|ic|ies)|hypersensitiv\w+|anaphyla\w+|intolerance|alergia|alérgic[oa]|allergi[ae]"
-    r"|allergi[cq]\w*|allergisch|allergi)\W+(?:reaction\W+)?"
-    r"(?:to|due to|caused by|[aà](?: la|ll'|ll[ae]|o?s?|l|ux?)?|às|auf|gegen|voor|mot|over for) ?(?P<to>[^,;.()]{3,60})"
+    r"|allergi[cq]\w*|allergisch|allergi|uczul\w+)\W+(?:reaction\W+)?(?:to"
+    r"|due to|caused by|[aà](?: la|ll'|ll[ae]|o?s?|l|ux?)?|às|auf|gegen|voor|mot|over for|na) ?(?P<to>[^,;.()]{3,60})"
     r"|(?P<of>[^,;.()]{3,60}?)[- ]?(?:allerg(?:y|ies)|hypersensitivity|allergie|allergi)\b",
     re.IGNORECASE,
 )
-_ALLERGIC: Final = ("allerg", "alergi", "alérgi", "hypersensitiv", "anaphyla", "intolerance")
+_ALLERGIC: Final = ("allerg", "alergi", "alérgi", "uczul", "hypersensitiv", "anaphyla", "intolerance")
 """What a text has that `_ALLERGIC_TO` finds: looking for it takes a hundredth of the time."""
 _NO_ALLERGY_OF_PATIENT = late_pattern(
     r"de-?label|ruled out|\btest|clinic|desensiti|referr|family|mother|father|brother|sister|\brisk\b", re.IGNORECASE

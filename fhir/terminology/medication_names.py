@@ -87,7 +87,7 @@ _FORM = late_pattern(
     r"(?:tablets?|capsules?|tabs?|caps?|solution|suspension|elixir|syrup|suppository|granules|powder|film|lozenge"
     r"|cream|ointment|gel|lotion|foam|spray|patch|system|implant|ring|inhaler|injection|injector|syringe|strip|pack"
     r"|packet|enema|liquid|shampoo|paste|drops|vial|bag|neb))\b"
-    r"|\b(ophth|neb|nasal|odt|sl|xl|xr|sr|cr|er|ir|ec|dr|iv|ivpb|inj|infusion|inhaler|patch|mdi|viscous)\b",
+    r"|\b(ophth|neb|nasal|odt|sl|xl|xr|sr|cr|er|ir|ec|dr|iv|ivpb|inj|infusion|inhaler|patch|mdi|viscous|augentropfen|collyre|collirio|colirio|oogdruppels)\b",
     re.IGNORECASE,
 )
 _LOCAL = late_pattern(
@@ -95,6 +95,7 @@ _LOCAL = late_pattern(
     r"|nostril|nebs?|nebuli\w*|inhal\w*|inh|hfa|mdi|dpi|diskus|handihaler|respimat|flexhaler|actuat\w*|enema|vaginal"
     r"|intrauterine|irrigation|intrathecal|epidural|intravitreal|intra-?articular|rinse|mouthwash|viscous|oral paste"
     r"|vernevel\w*|nébulis\w*|augentropfen|augensalbe|collyre|collirio|colirio|oogdruppels|nasenspray|ohrentropfen"
+    r"|ögondroppar|øjendråber|øyedråper|silmätipat|do oczu|nässpray|næsespray|nesespray|neusspray|do nosa"
     r"|flush(?! free)|lock|dwell|catheter clearance|priming|iso-osmotic|dental|urojet|glydo)\b",
     re.IGNORECASE,
 )

@@ -108,6 +108,7 @@ def _dose(drug: str, dosage: dict[str, Any] | str) -> DailyDose:
         ("acetaminophen 500 mg", "1 tab q4h PRN fever, max 5 doses/day", 0, 2500),
         ("azelastine 137 mcg nasal spray", "1 spray per nostril twice daily", 0.548, 0.548),
         ("albuterol HFA 90 mcg", "2 puffs q6h", 0.72, 0.72),
+        ("Paracetamol 250 mg suppositoires", "1 suppo x 4/j", 1000, 1000),
         ("methimazole 5 mg", "3 tablets daily divided TID", 15, 15),
         ("lisinopril 10 mg", "1 tab at 8 a.m. and 8 p.m.", 20, 20),
         ("levodopa 100 mg", "1 tab at 0800, 1200 and 1600", 300, 300),
