@@ -69,6 +69,9 @@ def tokens_of(text: str) -> list[Token]:
     return [Token(match[0], match.start(), match.end()) for match in _TOKEN.finditer(lower)]
 
 
+_OF_VACCINES = re.compile(r"vacc?in|vacun|vaks|immuni|impf|booster|\b(?:jab|shot|toxoid)\b")
+
+
 class _Cue(Struct, frozen=True, gc=False):
     words: tuple[str, ...]
     kind: str
@@ -93,7 +96,7 @@ def _read_cues(subject: Subject) -> _CueNode:
                 if node.following is None:
                     node.following = {}
                 node = node.following.setdefault(word, _CueNode())
-            names_vaccines = "vaccin" in text or "immuni" in text
+            names_vaccines = _OF_VACCINES.search(text) is not None
             node.cues += (_Cue(words, row["kind"], int(row["reach"] or _REACH), names_vaccines),)
     return root
 
