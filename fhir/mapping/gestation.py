@@ -23,7 +23,7 @@ _WEEKS_BEFORE_ONSET = 2.0
 _WEEKS_IN_WORDS = re.compile(
     r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b"
     r"|[ea\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem\w{0,5}|settiman[ae]|wochen?|week|weken?|uger?|uker?|veckor|tyg\w*)\b)"
-    r"|\b(?:ssw|sa|sg|sw|rv|uge|uke|vecka|v\.|semana|settimana|semaine|viikko|tydzień) ?(\d{1,2})\b",
+    r"|\b(?:ssw|sa|sg|sw|rv|uge|uke|vecka|v\.|semana|settimana|semaine|raskausviikko|tydzień) ?(\d{1,2})\b",
     re.IGNORECASE,
 )
 
