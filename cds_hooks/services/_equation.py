@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import OrderSuggestion
 from cards.compose.equation import (
@@ -21,6 +22,7 @@ from cards.text import plain
 from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
 from fhir.mapping.declined import declined_in_chart
+from fhir.mapping.kidney import charted_sex_note
 from fhir.mapping.stays import is_inpatient, is_left_open
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.facts import VISIT_CLASSES
@@ -84,6 +86,9 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
     try:
         result = charted.calculate(question.output)
     except EquationRefused as refused:
+        both = charted.of_each_sex(call.record, question.output)
+        if both:
+            return _advise_for_each_sex(call, both, question, advice)
         lacking = charted.missing_inputs(question.output) if refused.reason == "input-missing" else ()
         test = _test_that_settles(call, charted, question, lacking)
         if test is None:
@@ -104,14 +109,53 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         return advice
     advice.scores = scores_of_equation(result)
     if question.reaches(result):
-        advice.cards.append(
-            equation_card(
-                charted, result, question.content(charted, result), call.card_identity(call.equation_url(equation.id))
-            )
-        )
+        content = question.content(charted, result)
+        if "sex" in charted.given and (note := charted_sex_note(call.record)):
+            content = replace(content, opening=f"{content.opening} {note}")
+        advice.cards.append(equation_card(charted, result, content, call.card_identity(call.equation_url(equation.id))))
     else:
         advice.silences.append(Silence(equation.id, "below-threshold", question.below))
     return advice
+
+
+def _advise_for_each_sex(
+    call: ServiceInput, both: tuple[RecordInputs, ...], question: EquationQuestion, advice: Advice
+) -> Advice:
+    """One card where the result of a woman and that of a man lead to it, which is worked out for the lower one.
+
+    The record of the decision has the numbers of both.
+    """
+    equation = both[0].equation
+    try:
+        results = [each.calculate(question.output) for each in both]
+    except EquationRefused as refused:
+        advice.silences.append(Silence(equation.id, refused.reason, refused.text))
+        return advice
+    lower = 0 if results[0].number <= results[1].number else 1
+    charted, result = both[lower], results[lower]
+    advice.scores = {**scores_of_equation(result), "of_the_other_sex": scores_of_equation(results[1 - lower])}
+    woman, man = map(_number_in_words, results)
+    said = f"{woman} as a woman and {man} as a man"
+    reached = [question.reaches(each) for each in results]
+    if all(reached):
+        content = question.content(charted, result)
+        summary = content.summary.replace("about ", "from about ", 1)
+        opening = f"**The sex is not recorded: {said}.** What follows is the lower of the two. {content.opening}"
+        content = replace(content, summary=summary, opening=opening)
+        identity = call.card_identity(call.equation_url(equation.id))
+        advice.cards.append(equation_card(charted, result, content, identity))
+    elif any(reached):
+        text = f"{equation.title}: {said}. The sex is not recorded, and it decides whether a card is shown."
+        advice.silences.append(Silence(equation.id, "input-missing", text))
+    else:
+        advice.silences.append(Silence(equation.id, "below-threshold", f"{question.below} The sex is not recorded."))
+    return advice
+
+
+def _number_in_words(result: EquationResult) -> str:
+    if result.output.kind == "probability":
+        return f"{100 * result.number:.1f} %"
+    return f"{result.number:.{result.output.decimals}f}"
 
 
 def _all_that_is_missing(charted: RecordInputs, lacking: tuple[str, ...]) -> str:

@@ -185,6 +185,7 @@ SERVICE = Service(
         analytes=(
             *("screening", "sex_at_birth", "smoking_status", "hba1c"),
             *("glucose_fasting", "glucose", "ldl_cholesterol", "dbp", "hbsag"),
+            *("uacr", "upcr", "alt", "ast", "platelets"),  # for the cards that go before it at an opening
         ),
         resources=(
             "Condition",

@@ -138,7 +138,8 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        analytes=("pregnancy_signs", "sex_at_birth"),
+        # The results are for the cards of kidneys and liver, which go before this one at an opening.
+        analytes=("pregnancy_signs", "sex_at_birth", "creatinine", "egfr", "uacr", "upcr", "alt", "ast", "platelets"),
         lab_codes=IMMUNITY_CODES,
         resources=(
             "Immunization",

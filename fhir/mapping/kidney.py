@@ -282,8 +282,13 @@ def _sex_note(record: PatientRecord, values: Sequence[float]) -> tuple[str, ...]
     if len(values) > 1:
         low, high = min(values), max(values)
         return (f"The sex is not known: {low:.0f} (female) to {high:.0f} (male); the lower is used.",)
+    return tuple(filter(None, (charted_sex_note(record),)))
+
+
+def charted_sex_note(record: PatientRecord) -> str:
+    """Return which sex was used, where the administrative gender does not say it; else nothing."""
     gender = record.patient.gender if record.patient is not None else None
-    return (f"Worked out with the charted sex: {record.sex}.",) if record.sex != gender else ()
+    return f"Worked out with the charted sex: {record.sex}." if record.sex != gender else ""
 
 
 def _instant(measurement: Measurement) -> float:

@@ -11,8 +11,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fhir.mapping.equations import Sex
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing, map_features
+from fhir.mapping.features.measured import EstimatedGFR
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from models_onnx.equations.arithmetic import Value
@@ -41,6 +43,26 @@ class RecordInputs(Struct, frozen=True):
         """Return the same with values that were given in place of those of the record."""
         missing = {name: why for name, why in self.missing.items() if name not in values}
         return replace(self, given={**self.given, **values}, missing=missing)
+
+    def of_each_sex(self, record: PatientRecord, output: str) -> tuple["RecordInputs", ...]:
+        """Return the inputs of a woman and of a man where nothing but the sex is missing; nothing otherwise.
+
+        An eGFR that needs the sex is estimated for each. The sex itself has no evidence: nothing says it is charted.
+        """
+        if self.excluded is not None or "sex" not in self.missing_inputs(output):
+            return ()
+        both = (self._as("female", record), self._as("male", record))
+        return () if any(inputs.missing_inputs(output) for inputs in both) else both
+
+    def _as(self, sex: Sex, record: PatientRecord) -> "RecordInputs":
+        estimated: dict[str, FeatureValue] = {}
+        for name in self.missing:
+            feature = FEATURES.get(self.equation.input(name).feature or "")
+            reading = feature.read_as(record, sex) if isinstance(feature, EstimatedGFR) else None
+            if isinstance(reading, FeatureValue):
+                estimated[name] = reading
+        values = {"sex": sex, **{name: reading.value for name, reading in estimated.items()}}
+        return replace(self.with_given(values), evidence={**self.evidence, **estimated})
 
     def calculate(self, output: str | None = None) -> EquationResult:
         """Return the result; EquationRefused where somebody is excluded, or an input is missing or out of range.

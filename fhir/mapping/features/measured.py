@@ -6,7 +6,7 @@ The look-back of each is the one that shared/data/codes/loinc_analytes.csv gives
 from dataclasses import dataclass
 from math import isfinite
 
-from fhir.mapping.equations import AGE_YEARS, body_mass_index, ckd_epi_2021, mean_arterial_pressure
+from fhir.mapping.equations import AGE_YEARS, Sex, body_mass_index, ckd_epi_2021, mean_arterial_pressure
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, charted_number
 from fhir.record.facts import Absent, Found, Lookup, Refused
 from fhir.record.measurement import Measurement
@@ -181,8 +181,12 @@ class EstimatedGFR(Feature):
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """Return the estimate from creatinine, age and sex; else the reported value; else why there is neither."""
+        return self.read_as(record, record.sex)
+
+    def read_as(self, record: PatientRecord, sex: Sex | None) -> FeatureValue | Missing:
+        """Return the same for this sex."""
         creatinine = record.lookup(_CREATININE, self.window_days)
-        age, sex = record.age_years(), record.sex
+        age = record.age_years()
         can_estimate = age is not None and sex is not None and AGE_YEARS[0] <= age <= AGE_YEARS[1]
         if isinstance(creatinine, Found) and can_estimate:
             assert age is not None and sex is not None  # noqa: S101 PT018 - said by can_estimate

@@ -11,7 +11,7 @@ from cds_hooks.services.nephrology_referral import is_chronic
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, draft, offered, the_card, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, problem, referral, visit
-from tests.fhir.mapping.charts import ICD10, SUBJECT, WOMAN, condition, observation, record_of, request
+from tests.fhir.mapping.charts import ICD10, MAN, SUBJECT, WOMAN, condition, observation, record_of, request
 
 DEAD = WOMAN | {"deceasedBoolean": True}
 PREGNANT = WOMAN | {"birthDate": "1996-11-20"}
@@ -560,3 +560,37 @@ def test_the_card_of_a_risk_has_both_sides_of_it_and_asks_for_new_lipids(days: f
     )
     assert [label for label, _, _ in offered(card)] == ["Plan a talk about a statin", *more]
     assert advice.reminders == {"u1": replace(KEPT, because="offered-before")}
+
+
+@pytest.mark.parametrize("gender", ["unknown", "other", None])
+def test_where_the_sex_is_not_known_the_results_of_both_are_said_and_recorded(gender: str | None) -> None:
+    def of(gender: str | None) -> Any:
+        return decided(NEPHROLOGY, call_about(*CHRONIC, albumin(290), patient=WOMAN | {"gender": gender}))
+
+    woman, man, either = of("female").scores, of("male").scores, of(gender)
+    assert [either.scores["value"], either.scores["of_the_other_sex"]["value"]] == sorted(
+        [woman["value"], man["value"]]
+    )
+    card = the_card(either)
+    said = f"{100 * woman['value']:.1f} % as a woman and {100 * man['value']:.1f} % as a man"
+    assert f"The sex is not recorded: {said}." in (card.detail or "")
+    assert "sex" not in [factor.feature for factor in card.own_extension.contributions or ()]
+
+
+def test_where_the_sex_decides_whether_there_is_a_card_the_reason_says_both_results() -> None:
+    woman, man = (
+        decided(NEPHROLOGY, call_about(*CHRONIC, albumin(290), patient=patient)).scores or {}
+        for patient in (WOMAN, MAN)
+    )
+    between = (woman["value"] + man["value"]) / 2
+    call = call_about(*CHRONIC, albumin(290), patient=WOMAN | {"gender": "other"}, referral_risk=between)
+    ((reason, text),) = why_silent(decided(NEPHROLOGY, call))
+    assert reason == "input-missing"
+    assert f"{100 * woman['value']:.1f} % as a woman and {100 * man['value']:.1f} % as a man" in text
+
+
+def test_a_result_says_that_the_charted_sex_was_used_where_the_gender_does_not_say_it() -> None:
+    birth = {"url": "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex", "valueCode": "F"}
+    patient = WOMAN | {"gender": "male", "extension": [birth]}
+    advice = decided(NEPHROLOGY, call_about(*CHRONIC, albumin(290), patient=patient))
+    assert "Worked out with the charted sex: female." in (the_card(advice).detail or "")
