@@ -147,7 +147,10 @@ class PatientValues:
 
         The refusals of a call are those that its own questions met, so it must not find those of another one.
         """
-        if next(record.resources.met_refusals(), None) is None and self._add(self, _size_of(record)):
+        is_kept = any(
+            kept is chart for kept in self._charts.values()
+        )  # what only this call has is not forgotten with it
+        if is_kept and next(record.resources.met_refusals(), None) is None and self._add(self, _size_of(record)):
             chart.records[read_with] = record
         else:
             record.resources.judgements = None  # which hold the record: both would stay until the collector comes

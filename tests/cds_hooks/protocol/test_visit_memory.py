@@ -20,7 +20,7 @@ from cds_hooks.protocol import visit_memory
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, Recall, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart, VisitMemory
-from fhir.record.record import PatientRecord, read_resources
+from fhir.record.record import PatientRecord, read_record, read_resources
 from tests.cds_hooks.calls import client
 
 Json = dict[str, Any]
@@ -283,3 +283,19 @@ async def test_calls_that_judge_orders_are_answered_to_the_byte_as_without_the_m
     alone, none = await _answers(tmp_path / "alone", calls, visit_memory_bytes=0)
     assert kept == alone
     assert (taken > len(calls) / 4, none) == (True, 0)
+
+
+def test_no_record_stays_with_a_chart_that_no_other_call_can_find() -> None:
+    """Its judgements hold the chart and the chart would hold the record: forgetting the patient would free neither."""
+    memory = VisitMemory(10_000_000)
+    memory.of_patient("ehr", "p")
+    values = memory.of_patient("ehr", "p")
+    assert values is not None
+    record = read_record({}, "p", AS_OF)
+    record.resources.judgements = object()
+    chart = SentChart(record.resources, (), KeptChart(b"", None))
+    values.keep_record(chart, (), record)
+    assert (chart.records, record.resources.judgements) == ({}, None)
+    values.keep_chart({}, chart)
+    values.keep_record(chart, (), record)
+    assert list(chart.records.values()) == [record]
