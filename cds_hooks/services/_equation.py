@@ -371,7 +371,7 @@ _CHECK_UP = re.compile(
 _OTHER_PURPOSE = re.compile(
     r"problem|urgent|emergency|symptom|\bsick\b|\bacute|procedure\b(?!\))|surg|dialysis|chemo|infusion|transfusion"
     r"|natal\b|obstetric|hospice|consult|telephone|laborator|injection|therap|follow[ -]up|hospital|dental|death"
-    r"|rehabilit|psych",
+    r"|rehabilit|psych|\b(?:injur|sprain|strain|fractur|wound|lacerat|burns?\b|pain|fever|cough|vomit|diarrh|rash)",
     re.IGNORECASE,
 )
 
