@@ -109,6 +109,10 @@ def risk_assessment(row: Any) -> dict[str, Any] | None:
         probability = scores.get("value")
     if not name or not isinstance(probability, float):
         return None
+    prediction: dict[str, Any] = {"probabilityDecimal": probability}
+    if "of_the_other_sex" in scores:  # the sex is not recorded: the results of both, in percent as FHIR has a range
+        ends = zip(("low", "high"), (probability, scores["of_the_other_sex"]["value"]), strict=True)
+        prediction = {"probabilityRange": {end: {"value": 100 * value, "unit": "%"} for end, value in ends}}
     return {
         "resourceType": "RiskAssessment",
         "id": _id(row, row.id, "estimate"),
@@ -117,7 +121,7 @@ def risk_assessment(row: Any) -> dict[str, Any] | None:
         "method": {"text": f"{name} {scores.get('version', '')}".strip()},
         "subject": {"reference": f"Patient/{row.patient}"},
         "occurrenceDateTime": _moment(row),
-        "prediction": [{"probabilityDecimal": probability}],
+        "prediction": [prediction],
     }
 
 

@@ -373,6 +373,14 @@ def test_an_estimate_that_is_a_probability_is_a_risk(scores: Any, probability: f
     assert risk_assessment(_row()) is None
 
 
+def test_an_estimate_without_a_recorded_sex_is_written_as_the_range_of_both() -> None:
+    scores = {"id": "kfre_4", "link": "cloglog", "value": 0.25, "of_the_other_sex": {"value": 0.5}}
+    written = risk_assessment(_row(basis=orjson.dumps({"scores": scores | {"probability": 0.25}})))
+    assert written is not None
+    ends = {"low": {"value": 25.0, "unit": "%"}, "high": {"value": 50.0, "unit": "%"}}
+    assert written["prediction"] == [{"probabilityRange": ends}]
+
+
 def test_entries_of_a_worklist_are_told_apart_by_code_and_else_by_their_words() -> None:
     talk, other, coded = (
         {"purpose": "a", "test": "A talk"},
