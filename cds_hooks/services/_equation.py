@@ -127,7 +127,7 @@ def _advise_for_each_sex(
     """
     equation = both[0].equation
     try:
-        results = [each.calculate(question.output) for each in both]
+        results = [inputs.calculate(question.output) for inputs in both]
     except EquationRefused as refused:
         advice.silences.append(Silence(equation.id, refused.reason, refused.text))
         return advice
@@ -135,17 +135,17 @@ def _advise_for_each_sex(
     charted, result = both[lower], results[lower]
     advice.scores = {**scores_of_equation(result), "of_the_other_sex": scores_of_equation(results[1 - lower])}
     woman, man = map(_number_in_words, results)
-    said = f"{woman} as a woman and {man} as a man"
-    reached = [question.reaches(each) for each in results]
+    in_words = f"{woman} as a woman and {man} as a man"
+    reached = [question.reaches(result) for result in results]
     if all(reached):
         content = question.content(charted, result)
         summary = content.summary.replace("about ", "from about ", 1)
-        opening = f"**The sex is not recorded: {said}.** What follows is the lower of the two. {content.opening}"
+        opening = f"**The sex is not recorded: {in_words}.** What follows is the lower of the two. {content.opening}"
         content = replace(content, summary=summary, opening=opening)
         identity = call.card_identity(call.equation_url(equation.id))
         advice.cards.append(equation_card(charted, result, content, identity))
     elif any(reached):
-        text = f"{equation.title}: {said}. The sex is not recorded, and it decides whether a card is shown."
+        text = f"{equation.title}: {in_words}. The sex is not recorded, and it decides whether a card is shown."
         advice.silences.append(Silence(equation.id, "input-missing", text))
     else:
         advice.silences.append(Silence(equation.id, "below-threshold", f"{question.below} The sex is not recorded."))

@@ -333,7 +333,7 @@ def _selected(
         return chosen
 
     call = SimpleNamespace(
-        components=SimpleNamespace(governance=SimpleNamespace(hold_back=held_back)),
+        components=SimpleNamespace(governance=SimpleNamespace(choose=held_back)),
         client=SimpleNamespace(profile=SimpleNamespace(dialect=SimpleNamespace(id="plain"))),
         service=SimpleNamespace(visit_rank=VisitRank.FINDING, packages_with=lambda *_: ()),
         stages=Stopwatch(None),
