@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import Meta
 
 from cards.coverage.results import bmi_test, observation_test, pack_years_test, smoking_test
-from cards.coverage.seen import NO, UNKNOWN, Seen, Subject, Test, absent, counted, is_in, is_within
+from cards.coverage.seen import NO, UNKNOWN, Seen, Subject, Test, absent, counted, is_in, is_within, words_of
 from cards.rules.conditions.condition import LIMITS, TEXTS, members
 from cards.rules.language.rule import RuleError, Some, typed, within
 from fhir.mapping.conditions import (
@@ -158,7 +158,7 @@ def _listed_finding(concept: CodeableConcept | None, wanted: Test) -> str | None
     if concept is None:
         return None
     codes = (coding.code for coding in concept.coding if coding.code in wanted.get("snomed", ()))
-    words = " ".join(concept.texts).lower()
+    words = words_of(concept)
     return next(codes, None) or next((word for word in wanted.get("words", ()) if word in words), None)
 
 
@@ -193,7 +193,7 @@ def _names(concept: CodeableConcept | None, wanted: Test) -> bool:
         return False
     if any(coding.code in wanted.get("codes", ()) for coding in concept.coding):
         return True
-    words = " ".join(concept.texts).lower()
+    words = words_of(concept)
     return any(word in words for word in wanted.get("words", ()))
 
 
@@ -231,7 +231,7 @@ def _is_meant(visit: Encounter, wanted: Test, subject: Subject) -> bool:
     for reason in visit.reasonCode:
         if prefixes and any((coding.code or "").replace(".", "").startswith(prefixes) for coding in reason.coding):
             return True
-        if any(word in " ".join(reason.texts).lower() for word in wanted.get("reason_words", ())):
+        if any(word in words_of(reason) for word in wanted.get("reason_words", ())):
             return True
     return False
 

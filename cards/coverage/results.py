@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from cards.coverage.seen import UNKNOWN, Seen, Subject, Test, counted, is_in, is_within, months_before
+from cards.coverage.seen import UNKNOWN, Seen, Subject, Test, counted, is_in, is_within, months_before, words_of
 from fhir.mapping.tobacco import smoking_history
 from fhir.record.datatypes import Quantity
 from fhir.record.measurement import USABLE_STATUS, effective_time
@@ -36,7 +36,7 @@ def _is_named(observation: Observation, wanted: Test) -> bool:
     codes = wanted.get("loinc", ())
     if any(coding.code in codes for coding in observation.code.coding):
         return True
-    words = " ".join(observation.code.texts).lower()
+    words = words_of(observation.code)
     return any(_holds_words(words, name) for name in wanted.get("text", ()))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from fhir.record.datatypes import FhirTime
+from fhir.record.datatypes import CodeableConcept, FhirTime
 from fhir.record.record import PatientRecord
 
 Test = Mapping[str, Any]
@@ -101,3 +101,8 @@ def is_in(value: float, wanted: Test) -> bool:
         and ("gt" not in wanted or value > wanted["gt"])
         and ("lt" not in wanted or value < wanted["lt"])
     )
+
+
+def words_of(concept: CodeableConcept) -> str:
+    """Return the text and the displays of a concept in lower case."""
+    return " ".join(concept.texts).lower()

@@ -147,10 +147,9 @@ class PatientValues:
 
         The refusals of a call are those that its own questions met, so it must not find those of another one.
         """
-        is_kept = any(
-            kept is chart for kept in self._charts.values()
-        )  # what only this call has is not forgotten with it
-        if is_kept and next(record.resources.met_refusals(), None) is None and self._add(self, _size_of(record)):
+        # What only this call has would not be forgotten with the patient.
+        is_found = any(kept is chart for kept in self._charts.values())
+        if is_found and next(record.resources.met_refusals(), None) is None and self._add(self, _size_of(record)):
             chart.records[read_with] = record
         else:
             record.resources.judgements = None  # which hold the record: both would stay until the collector comes
