@@ -15,8 +15,6 @@ lock requirements/kit.in --constraints requirements/dev.txt --output-file requir
 lock requirements/otlp.in --constraints requirements/dev.txt --output-file requirements/otlp.txt "$@"
 # Spark and Ray, which nothing here needs: for a site that has a cluster, and for the slow tests of the steps
 lock requirements/engines.in --constraints requirements/slow.txt --output-file requirements/engines.txt "$@"
-# MLflow's server, in an environment of its own: at versions of its own
-lock requirements/mlops.in --output-file requirements/mlops.txt "$@"
 # a broker edge (docs/operations/events.md): with what the project has, at its versions
 lock requirements/brokers.in --constraints requirements/slow.txt --output-file requirements/brokers.txt "$@"
 # the interface for a copilot (docs/text.md)

@@ -61,7 +61,7 @@ def _project() -> dict[str, list[str]]:
     "lock",
     [
         "runtime.txt", "kit.txt", "dev.txt", "slow.txt", "otlp.txt", "engines.txt", "brokers.txt", "mcp.txt",
-        "text.txt", "mlops.txt",
+        "text.txt",
     ],
 )  # fmt: skip
 def test_every_package_in_a_lock_is_pinned_with_its_hashes_and_without_an_address(lock: str) -> None:
@@ -102,10 +102,6 @@ def test_spark_and_ray_are_in_a_lock_of_their_own_at_the_versions_of_the_develop
     both = engines.keys() & development.keys()
     assert "pyarrow" in both
     assert {name: engines[name] for name in both} == {name: development[name] for name in both}
-
-
-def test_mlflow_is_in_a_lock_of_its_own() -> None:
-    assert {item.name for item in _wanted("mlops.in")} == {"mlflow"} <= _locked("mlops.txt").keys()
 
 
 def test_the_packages_of_a_broker_are_in_a_lock_of_their_own_beside_those_of_the_project() -> None:

@@ -134,7 +134,7 @@ SPEC = ModelSpec(
     cohort_words="participants of NHANES III and NHANES 1999-2018 with linked deaths",
     exclusions=(*_EXCLUSIONS, _few(LABS, LABS_NEEDED)),
     inputs=(
-        InputSpec("age_years", clip_high=AGE_TOP, rises=1),
+        InputSpec("age_years", clip_high=AGE_TOP),
         InputSpec("sex_male"),
         *(InputSpec(name) for name in LABS),
         *(InputSpec(name) for name in BODY),

@@ -153,9 +153,8 @@ class ModelSpec:
         if is_own and (clipped := [item.name for item in self.inputs if item.clip_high is not None]):
             text = f"clip_high of {', '.join(clipped)} is for the declared families"
             yield f"{text}; leave such values out of range, or clip in the pipeline", "clip_high"
-        if is_own and (rising := [item.name for item in self.inputs if item.rises or item.knots]):
-            text = f"rises and knots of {', '.join(rising)} are for the declared families"
-            yield f"{text}; give the estimator its own constraints (monotonic_cst)", rising[0]
+        if is_own and (with_knots := [item.name for item in self.inputs if item.knots]):
+            yield f"knots of {', '.join(with_knots)} are for the declared families; leave them out", with_knots[0]
         if self.missing_inputs is not None and not is_own:
             text = f"what a missing input counts as is settled for {self.estimator.words}; leave out missing_inputs"
             yield text, "missing_inputs"
@@ -196,8 +195,6 @@ class ModelSpec:
         if strange := [share for share in (self.capacity, *self.capacities) if not 0 < share < 1]:
             text = f"a capacity of {strange[0]} is no share of the people between 0 and 1"
             yield f"{text} (0.1 shows a card for a tenth)", "capacity"
-        if rises := [item.name for item in self.inputs if item.rises not in (-1, 0, 1)]:
-            yield f"rises of {', '.join(rises)} is not -1, 0 or 1", rises[0]
         if wrong := [share for share in self.capacities if share > MOST_ALERTED]:
             yield f"capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}", "capacities"
         if self.alerts_per_event is not None and not self.alerts_per_event > 1:

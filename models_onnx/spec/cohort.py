@@ -71,14 +71,12 @@ class InputSpec:
     """One input by its feature name; everything else about it stands in `fhir.mapping.features.catalog`.
 
     `clip_high`: a higher value is scored as this one (the study stops there) and is not out of range. `knots`: where
-    its line bends, instead of at quantiles; for a code each value is a knot. `rises`: +1 where the risk may only rise
-    with it, -1 where it may only fall; kept by the trees of `model evaluate --families`.
+    its line bends, instead of at quantiles; for a code each value is a knot.
     """
 
     name: str
     clip_high: float | None = None
     knots: tuple[float, ...] | None = None
-    rises: int = 0
 
     def described(self) -> dict[str, Any]:
         """Name, words, unit, LOINC codes and FHIR element, as the manifest's feature dictionary has them."""

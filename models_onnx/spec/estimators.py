@@ -73,8 +73,8 @@ class OwnEstimator:
 class Fitted:
     """A model that was fitted elsewhere: nothing is fitted, and the table's rows are people it was not trained on.
 
-    `source`: a file beside the declaration (.skops; ONNX; LightGBM text; XGBoost JSON), the folder of an MLflow
-    model, or `module:function`, whose function returns the fitted object. `trained_on` says for readers whom it was
+    `source`: a file beside the declaration (.skops; ONNX; LightGBM text; XGBoost JSON), or
+    `module:function`, whose function returns the fitted object. `trained_on` says for readers whom it was
     trained on, and is empty where nobody knows. `trusted`: types of a skops file that may be loaded besides those that
     skops trusts. `columns`: the model's own names of the inputs, in their order, where they are others. `groups`:
     inputs that are explained together, by a name for readers; at most ten for what is read from an ONNX file. `steps`:

@@ -107,15 +107,8 @@ def outcome(**changes: Any) -> dict[str, Any]:
             "clip_high",
         ),
         (
-            {"estimator": GaussianNB()} | inputs(rises=1),
-            "rises and knots of sex_male are for the declared families; give the estimator its own constraints "
-            "(monotonic_cst)",
-            "sex_male",
-        ),
-        (
             {"estimator": ELSEWHERE} | inputs(knots=(1.0,)),
-            "rises and knots of sex_male are for the declared families; give the estimator its own constraints "
-            "(monotonic_cst)",
+            "knots of sex_male are for the declared families; leave them out",
             "sex_male",
         ),
         (
@@ -184,7 +177,6 @@ def outcome(**changes: Any) -> dict[str, Any]:
             "a capacity of 0.0 is no share of the people between 0 and 1 (0.1 shows a card for a tenth)",
             "capacity",
         ),
-        (inputs(rises=2), "rises of sex_male is not -1, 0 or 1", "sex_male"),
         ({"capacities": (0.1, 0.5, 0.51, 0.9)}, "capacities [0.51, 0.9] are not above 0 and at most 0.5", "capacities"),
         ({"alerts_per_event": 1.0}, "alerts_per_event 1.0 is not above 1", "alerts_per_event"),
         (
@@ -224,7 +216,7 @@ def test_a_contradiction_is_refused_with_its_sentence_and_the_word_that_is_wrong
         {"estimator": TIMES} | outcome(follow_up=FOLLOWED),
         {"estimator": BOTH} | outcome(follow_up=COMPETING),
         outcome(follow_up=COMPETING),
-        inputs(clip_high=3.0, rises=-1, knots=(1.0,)),
+        inputs(clip_high=3.0, knots=(1.0,)),
         {"estimator": ELSEWHERE, "missing_inputs": "imputed"},
         {"required_groups": (RequiredGroup("pair", "a pair", ("age_years", "sex_male"), 2),)},
         {"population": replace(SPEC.population, age_low=0)},
@@ -259,7 +251,7 @@ FITTED = DECLARING + "from models_onnx.spec import Fitted\n"
 def test_a_folder_declares_models_with_twins_and_knows_where_a_fitted_file_lies(tmp_path: Path) -> None:
     (tmp_path / "stroke.py").write_text(
         f"{FITTED}TWIN = replace(OTHER, id='stroke_small')\n"
-        "inputs = tuple(replace(item, clip_high=None, rises=0, knots=None) for item in OTHER.inputs)\n"
+        "inputs = tuple(replace(item, clip_high=None, knots=None) for item in OTHER.inputs)\n"
         "SPEC = replace(OTHER, id='stroke', twin='stroke_small', inputs=inputs, estimator=Fitted('model.txt', ''))\n"
     )
     specs = find_specs(tmp_path)

@@ -25,8 +25,7 @@ def import_(
         str,
         typer.Argument(
             metavar="FITTED",
-            help="A file (.onnx, .skops, LightGBM text, XGBoost JSON), the folder of an MLflow model, or "
-            "module:function.",
+            help="A file (.onnx, .skops, LightGBM text, XGBoost JSON), or module:function.",
         ),
     ],
     spec: Annotated[Path, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")],

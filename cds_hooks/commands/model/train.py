@@ -89,24 +89,11 @@ def evaluate(
     rows: Annotated[
         Path | None, typer.Option(help="Evaluate the artifact on this table instead (same columns, other people).")
     ] = None,
-    families: Annotated[
-        bool, typer.Option("--families", help="Compare the families of models on the same folds instead.")
-    ] = False,
     folder: Folder = ARTIFACTS,
     html: Annotated[Path | None, typer.Option(help="Write the report with its curves as an HTML page.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Write the figures as JSON; FOLDER/NAME.evaluation.json, or with --families NAME/comparison.json, is "
-            "shown on the model's page."
-        ),
-    ] = None,
-    mlflow: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MLFLOW_TRACKING_URI",
-            help="Address of an MLflow server, which gets a run with figures, calibration plot, gates and card.",
-        ),
+        typer.Option(help="Write the figures as JSON; FOLDER/NAME.evaluation.json is shown on the model's page."),
     ] = None,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
@@ -115,11 +102,8 @@ def evaluate(
 ) -> None:
     """Figures with 95 % intervals on people the model was not trained on: out of fold, or on the rows of another table.
 
-    With --families logistic or Cox, additive trees and boosted trees are compared; the simplest within 0.01 AUROC of
-    the best wins.
-
-    Exit codes: 0 every floor holds (with --rows: evaluated), 1 a floor does not hold, or another family wins than the
-    one that is declared, 2 the name or the data cannot be used.
+    Exit codes: 0 every floor holds (with --rows: evaluated), 1 a floor does not hold, 2 the name or the data cannot be
+    used.
 
     Example: cds-hooks model evaluate mortality_5y
     """
@@ -128,13 +112,11 @@ def evaluate(
 
         specs, tables = own_specs(specs, folder, name), data or settings().data_dir
         with progress_bars(as_json) as progress:
-            if families:
-                result = evaluating.compare_families(name, tables, seed, replicates, progress, specs)
-            elif rows is not None:
+            if rows is not None:
                 result = evaluating.evaluate_on_rows(name, rows, tables, folder, seed, replicates, progress, specs)
             else:
                 result = evaluating.evaluate_artifact(name, tables, folder, seed, replicates, progress, specs)
-        if html is not None and result.report is not None:
+        if html is not None:
             from cds_hooks.pages.models.views import evaluation_page
 
             write_whole(html, evaluation_page(*result.report()))
@@ -144,10 +126,4 @@ def evaluate(
         print_json(result.document)
     else:
         print_markdown(result.page)
-    if mlflow is not None and result.report is not None:
-        from cds_hooks.commands.model.mlflow import log_run
-
-        with problems():
-            run = log_run(mlflow, name, folder, result)
-        typer.echo(f"Logged to MLflow: run {run} of the experiment cds-hooks.", err=True)
     raise typer.Exit(0 if result.passed else 1)

@@ -81,12 +81,6 @@ def failed_floors(manifest: Manifest) -> str:
     )
 
 
-def families_page(comparison: dict[str, Any]) -> str:
-    """Return the table of a comparison of families, and which of them wins."""
-    table = _templates().get_template("evaluation.md").module.families(comparison)  # type: ignore[attr-defined]  # a macro
-    return f"{table}\nThe champion is {comparison['champion']}; declared is {comparison['declared']}.\n"
-
-
 def retrained_page(comparison: "RetrainedComparison") -> str:
     """Return what differs between a model trained again and its artifact."""
     files = f"{comparison.trained_sha256[:16]} and {comparison.committed_sha256[:16]}"

@@ -1,24 +1,18 @@
-"""An evaluation as it is shown: out of fold, on the rows of another table, or of several families of models."""
+"""An evaluation as it is shown: out of fold, or on the rows of another table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from models_onnx.artifact.folder import MODEL, Artifact
-from models_onnx.model_card.embed import core_digest
+from models_onnx.artifact.folder import Artifact
 from models_onnx.model_card.evaluation_file import encode_evaluation
 from models_onnx.model_card.plots import bins_of
 from models_onnx.serving.effects import effects
-from models_onnx.serving.registry import find_version
 from models_onnx.serving.runtime import Model
-from models_onnx.workbench.release.documentation import families_page, model_page, other_rows_page
+from models_onnx.workbench.release.documentation import model_page, other_rows_page
 from models_onnx.workbench.training import commands
 from models_onnx.workbench.training.crossvalidate import Progress
-from models_onnx.workbench.training.evaluate import compare_model
 
 # Groups of people by rising estimate: for the curves, and for the drawing of the calibration.
 _FINE, _COARSE = 100, 10
@@ -28,16 +22,14 @@ _FINE, _COARSE = 100, 10
 class ShownEvaluation:
     """One evaluation: a Markdown page, a document, the file that the model's pages show, and whether it holds.
 
-    `report` are the arguments of the HTML report (`cds_hooks/pages/models/views.py`); None without one.
+    `report` are the arguments of the HTML report (`cds_hooks/pages/models/views.py`).
     """
 
     page: str
     document: Any
     file: Callable[[], bytes]
     passed: bool
-    report: Callable[[], tuple[Any, ...]] | None = None
-    core: str = ""
-    """The digest of the evaluated model file without its card."""
+    report: Callable[[], tuple[Any, ...]]
 
 
 def evaluate_artifact(
@@ -61,9 +53,7 @@ def evaluate_artifact(
     def file() -> bytes:
         return encode_evaluation(commands.later_figures(trained, folder))
 
-    return ShownEvaluation(
-        model_page(manifest, folder=None), manifest, file, trained.passed, report, core_digest(trained.content)
-    )
+    return ShownEvaluation(model_page(manifest, folder=None), manifest, file, trained.passed, report)
 
 
 def evaluate_on_rows(
@@ -90,20 +80,6 @@ def evaluate_on_rows(
         bins = (evaluated.bins(_FINE), evaluated.bins(_COARSE))
         return (manifest, evaluated.how, *bins, evaluated.whole, evaluated.subgroups, effects(evaluated.model))
 
-    core = core_digest((find_version(name, folder).folder / MODEL).read_bytes())
     return ShownEvaluation(
-        other_rows_page(evaluated), document, lambda: encode_evaluation(evaluated.later()), True, report, core
+        other_rows_page(evaluated), document, lambda: encode_evaluation(evaluated.later()), True, report
     )
-
-
-def compare_families(
-    name: str, data: Path, seed: int, replicates: int, progress: Progress, specs: Path | None
-) -> ShownEvaluation:
-    """Return the comparison of the families of models on the same folds."""
-    comparison = compare_model(name, data, seed, replicates, progress, specs)
-    file = partial(_indented, comparison.document)
-    return ShownEvaluation(families_page(comparison.document), comparison.document, file, comparison.agrees)
-
-
-def _indented(document: Any) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

@@ -1,36 +1,18 @@
-"""Evaluates a model's whole procedure on people it was not trained on, and compares the families it may be of.
-
-Figures come with intervals and by subgroup. Each family is fitted and judged on the same folds; the simplest within
-0.01 AUROC of the best is chosen.
-"""
+"""Evaluates a model's whole procedure on people it was not trained on: figures with intervals, and by subgroup."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
 
-from models_onnx.errors import TrainingRefused
-from models_onnx.spec import (
-    SEED,
-    AdditiveCox,
-    AdditiveLogistic,
-    CauseSpecificCox,
-    Estimator,
-    Floors,
-    ModelSpec,
-    OwnEstimator,
-    get_spec,
-)
+from models_onnx.spec import Floors, ModelSpec
 from models_onnx.workbench import metrics
 from models_onnx.workbench.metrics import Estimate, Metric, PatientRows, estimate, gain
-from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress
-from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort, read_table
+from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
+from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import c_index
 from models_onnx.workbench.training.fitting.additive import Array
 
@@ -233,109 +215,3 @@ def rounded(figure: Estimate) -> dict[str, float | None]:
     """Return a figure as it is written: four decimals, None where it cannot be computed."""
     ends = {"value": figure.value, "low": figure.low, "high": figure.high}
     return {name: None if np.isnan(value) else round(value, 4) for name, value in ends.items()}
-
-
-NEAR_ENOUGH = 0.01
-REPLICATES = 200
-FILE = "comparison.json"
-# Plain settings, not tuned: what a family can do without trying.
-_TREES: Mapping[str, Any] = {
-    "max_depth": 3, "max_iter": 150, "learning_rate": 0.08, "min_samples_leaf": 100, "early_stopping": False,
-    "random_state": 0,
-}  # fmt: skip
-_TREES_IN_WORDS = {
-    "additive trees": "additive boosted trees (a step function of every input)",
-    "boosted trees": "boosted trees of depth 3",
-}
-OWN = "its own estimator"
-
-
-@dataclass(frozen=True, slots=True)
-class FamilyComparison:
-    """What was compared, on whom, and who won; `document` is what is written."""
-
-    document: Figures
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the family that the specification declares is the one that wins."""
-        return bool(self.document["champion"] == self.document["declared"])
-
-
-def candidates(spec: ModelSpec) -> dict[str, Estimator]:
-    """Return one of each family, simplest first; the declared one in the place of its family, or as the last."""
-    estimators: dict[str, Estimator] = {"additive logistic": AdditiveLogistic(knots=5, C=0.3)}
-    if spec.outcome.follow_up is not None:
-        family = AdditiveCox if spec.outcome.follow_up.competing is None else CauseSpecificCox
-        estimators["Cox"] = family(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
-    for words, estimator in estimators.items():
-        if type(estimator) is type(spec.estimator):
-            estimators[words] = spec.estimator
-    rises = [item.rises for item in spec.inputs]
-    for words, interactions in zip(_TREES_IN_WORDS, ("no_interactions", None), strict=True):
-        trees = HistGradientBoostingClassifier(monotonic_cst=rises, interaction_cst=interactions, **_TREES)
-        estimators[words] = OwnEstimator(trees)
-    return {**estimators, OWN: spec.estimator} if isinstance(spec.estimator, OwnEstimator) else estimators
-
-
-def compare(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> FamilyComparison:
-    """Figures with intervals of every family, out of fold, and the champion."""
-    cohort = build_cohort(spec, table.rows)
-    predicted: dict[str, OutOfFold] = {}
-    for words, estimator in candidates(spec).items():
-        predicted[words] = Folds(spec, cohort, spec.feature_names, estimator).out_of_fold(progress, words)
-    progress("intervals", 0, 1)
-    blocks = [_block(spec, cohort, words, predictions, seed, replicates) for words, predictions in predicted.items()]
-    best = max(blocks, key=lambda block: float(block["auroc"]["value"]))
-    is_followed, rows = _followed(cohort)
-    for block in blocks:
-        mine, theirs = predicted[block["family"]].logit[is_followed], predicted[best["family"]].logit[is_followed]
-        change = gain(metrics.auroc, mine, theirs, cohort.y[is_followed], seed=seed, replicates=replicates, rows=rows)
-        block["behind_the_best"] = rounded(change)
-    champion = next(b for b in blocks if b["auroc"]["value"] >= best["auroc"]["value"] - NEAR_ENOUGH)
-    progress("intervals", 1, 1)
-    return FamilyComparison(
-        {
-            "id": spec.id,
-            "version": spec.version,
-            "data_sha256": table.sha256,
-            "n": len(cohort),
-            "events": int(cohort.y.sum()),
-            "rule": f"the simplest within {NEAR_ENOUGH} AUROC of the best",
-            "replicates": replicates,
-            "families": blocks,
-            "champion": champion["family"],
-            "declared": next(w for w, e in candidates(spec).items() if e is spec.estimator),
-        }
-    )
-
-
-def compare_model(
-    name: str,
-    data_folder: Path,
-    seed: int = SEED,
-    replicates: int = REPLICATES,
-    progress: Progress = lambda *_: None,
-    specs: Path | None = None,
-) -> FamilyComparison:
-    """Return the comparison of that model's specification, on its table."""
-    spec = get_spec(name, specs)
-    table = read_table(spec, data_folder)
-    if spec.estimator not in candidates(spec).values():
-        raise TrainingRefused(f"{name}: its estimator belongs to no family that is compared")
-    return compare(spec, table, seed, replicates, progress)
-
-
-def _followed(cohort: Cohort) -> tuple[Any, PatientRows]:
-    is_followed = cohort.weight > 0
-    return is_followed, PatientRows(cohort.patient, cohort.weight).of(is_followed)
-
-
-def _block(spec: ModelSpec, cohort: Cohort, words: str, predicted: OutOfFold, seed: int, replicates: int) -> Figures:
-    is_followed, rows = _followed(cohort)
-    figures = estimate(WHOLE, predicted.logit[is_followed], cohort.y[is_followed], replicates, seed, rows)
-    block: Figures = {"family": words, "words": _TREES_IN_WORDS.get(words) or candidates(spec)[words].words}
-    block |= {name: rounded(estimated) for name, estimated in figures.items()}
-    if spec.outcome.follow_up is not None:
-        block["c_index"] = round(c_index(predicted.logit, cohort.observed, spec.outcome.horizon_years), 4)
-    return block

@@ -177,23 +177,23 @@ def test_columns_of_the_study_of_the_seriously_ill() -> None:
     assert groups == {"race": ["white", "not recorded"], "sex": ["male", "female"], "disease": ["CHF", "COPD"]}
 
 
-_SHAPES: dict[str, dict[str, tuple[float | None, tuple[float, ...] | None, int]]] = {
-    "mortality_5y": {"age_years": (80, None, 1)}, "mortality_5y_small": {"age_years": (80, None, 1)},
-    "readmission_30d": {"age_years": (95, (25, 35, 45, 55, 65, 75, 85), 0),
-                        "length_of_stay_days": (None, (2, 3, 4, 6, 9), 0), "admissions_12m": (8, (1, 2, 3, 5), 1),
-                        "ed_visits_12m": (6, (1, 2, 4), 1), "outpatient_visits_12m": (8, (1, 3), 0),
-                        "discharge_destination": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 0)},
-    "mortality_180d": {"age_years": (None, None, 1), "admission_disease": (None, (0, 1, 2, 3, 4, 5, 6), 0),
-                       "stay_coma": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9), 1), "comorbidity_count": (None, None, 1)},
+_SHAPES: dict[str, dict[str, tuple[float | None, tuple[float, ...] | None]]] = {
+    "mortality_5y": {"age_years": (80, None)}, "mortality_5y_small": {"age_years": (80, None)},
+    "readmission_30d": {"age_years": (95, (25, 35, 45, 55, 65, 75, 85)),
+                        "length_of_stay_days": (None, (2, 3, 4, 6, 9)), "admissions_12m": (8, (1, 2, 3, 5)),
+                        "ed_visits_12m": (6, (1, 2, 4)), "outpatient_visits_12m": (8, (1, 3)),
+                        "discharge_destination": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9))},
+    "mortality_180d": {"admission_disease": (None, (0, 1, 2, 3, 4, 5, 6)),
+                       "stay_coma": (None, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9))},
 }  # fmt: skip
 _SHAPES["readmission_30d_early"] = {
     name: shape for name, shape in _SHAPES["readmission_30d"].items() if name != "discharge_destination"
 }
 
 
-def test_which_inputs_are_clipped_rise_or_have_knots_of_their_own() -> None:
-    shapes = {spec.id: {item.name: (item.clip_high, item.knots, item.rises) for item in spec.inputs} for spec in SPECS}
-    plain = (None, None, 0)
+def test_which_inputs_are_clipped_or_have_knots_of_their_own() -> None:
+    shapes = {spec.id: {item.name: (item.clip_high, item.knots) for item in spec.inputs} for spec in SPECS}
+    plain = (None, None)
     assert {
         name: {feature: shape for feature, shape in by_input.items() if shape != plain}
         for name, by_input in shapes.items()

@@ -281,8 +281,8 @@ def _too_deep(ensemble: Ensemble) -> str:
     cost = f"their tables would take about {size:,.0f} MB" if size >= 1 else "their tables would be small"
     return (
         f"the trees are {depth} deep, up to {DEEPEST} are explained exactly: {cost}, twice as much with each more "
-        f"(a file has at most 64 MB). Train with max_depth={_depth_in_time(ensemble)}, often as good (cds-hooks model "
-        "evaluate --families), or declare groups of inputs, at most ten, which are then explained together"
+        f"(a file has at most 64 MB). Train with max_depth={_depth_in_time(ensemble)}, often as good, or "
+        "declare groups of inputs, at most ten, which are then explained together"
     )
 
 

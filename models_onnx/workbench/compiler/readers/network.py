@@ -37,14 +37,12 @@ _LONGEST_ERROR = 300
 class OnnxSource:
     """An ONNX file with what its declaration says of it.
 
-    `inputs`: the names of the inputs as the place tells them that the file came from (the signature of MLflow).
-    `columns`: those names as the declaration has them, where they are others than the features'.
+    `columns`: the names of the inputs as the declaration has them, where they are others than the features'.
     `steps`: of a series, how many steps each quantity has. `scale`: what the answer is, unless it is a probability.
     """
 
     name: str
     content: bytes
-    inputs: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     steps: int | None = None
     scale: Scale = "probability"
@@ -72,7 +70,7 @@ class Network:
         try:
             proto, scale = _only_answer(_decoded(source), source.scale)
             network = cls(source.name, proto, session_of(proto.SerializeToString()), source.steps, scale)
-            network._refuse_other_inputs(source.columns or features, source.inputs or _told_inputs(proto))
+            network._refuse_other_inputs(source.columns or features, _told_inputs(proto))
             rows = np.vstack([low, high])
             answer = network._run(rows, np.ones_like(rows))
         except CompileRefused:

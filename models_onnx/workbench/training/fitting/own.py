@@ -29,7 +29,6 @@ from models_onnx.workbench.compiler.parity import Oracle, ask_library
 from models_onnx.workbench.compiler.readers.cox import cox_of
 from models_onnx.workbench.compiler.readers.network import OnnxSource
 from models_onnx.workbench.compiler.readers.source import PICKLES
-from models_onnx.workbench.mlflow_folder import read_mlflow
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
 
@@ -173,7 +172,7 @@ def load(declared: FittedElsewhere) -> Any:
     if colon and not declared.source.startswith(("/", ".")) and "/" not in module:
         return _called(module, function, str(declared.folder or Path()))
     path = (declared.folder or Path()) / declared.source
-    if path.is_dir() or path.suffix.lower() == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return _onnx(path, declared)
     if not path.is_file():
         raise TrainingRefused(f"the fitted model {path} is not there; `source` is a file beside the declaration")
@@ -189,16 +188,11 @@ def load(declared: FittedElsewhere) -> Any:
 
 
 def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:
-    """Return an ONNX file, or that of the folder of an MLflow model with the names of its signature."""
-    inputs: tuple[str, ...] = ()
     try:
-        if path.is_dir():
-            logged = read_mlflow(path)
-            path, inputs = logged.model, logged.inputs
         content = plain_file(path).read_bytes()
-    except (TrainingRefused, OSError) as problem:
+    except OSError as problem:
         raise TrainingRefused(f"the fitted model {declared.source} cannot be read: {problem}") from problem
-    return OnnxSource(path.name, content, inputs, declared.columns, declared.steps, declared.answer)
+    return OnnxSource(path.name, content, declared.columns, declared.steps, declared.answer)
 
 
 @cache

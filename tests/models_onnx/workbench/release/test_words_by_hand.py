@@ -70,22 +70,6 @@ def _figure(value: float) -> dict[str, float]:
     return {"value": value, "low": value, "high": value}
 
 
-def test_the_families_that_were_compared() -> None:
-    blocks = [
-        {"family": family, "words": words, "auroc": _figure(0.8), "behind_the_best": _figure(0.0),
-         "calibration_slope": _figure(1.0), "observed_expected": _figure(0.9), **more}
-        for family, words, more in (("a", "additive logistic", {}), ("b", "Cox", {"c_index": 0.7512}))
-    ]  # fmt: skip
-    told = documentation.families_page(
-        {"rule": "the simplest", "id": "m", "n": 12345, "champion": "b", "declared": "a", "families": blocks}
-    )
-    assert told.endswith("\nThe champion is b; declared is a.\n")
-    rows = [line for line in told.splitlines() if line.startswith("| ")][2:]
-    figures = "0.800 (0.800 to 0.800) | 0.000 (0.000 to 0.000) | 1.00 (1.00 to 1.00) | 0.90 (0.90 to 0.90)"
-    assert rows == [f"| additive logistic | {figures} |  |", f"| Cox **(champion)** | {figures} | 0.751 |"]
-    assert "wins, for it can be read and explained (`cds-hooks model evaluate m --families`, 12,345 rows)." in told
-
-
 def test_figures_and_groups_of_other_rows() -> None:
     rates = ("auroc", "observed_expected", "ppv", "sensitivity", "false_positive_rate")
     group = {"axis": "sex", "group": "female", "n": 1200, "events": 99, "sufficient": False,

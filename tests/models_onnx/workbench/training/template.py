@@ -50,7 +50,7 @@ SPEC = ModelSpec(
         CohortExclusion("under-18", "younger than 18", lambda table: table["age_years"] < 18, "outside-population"),
     ),
     # Names of features: python -m maintenance.reference. A new one is an entry in fhir/mapping/features/catalog.py.
-    inputs=(InputSpec("age_years", rises=1), InputSpec("sex_male"), *(InputSpec(name) for name in LABS)),
+    inputs=(InputSpec("age_years"), InputSpec("sex_male"), *(InputSpec(name) for name in LABS)),
     # How an input is read from the table, where it is not a column of that name.
     derived={"sex_male": lambda table: table["sex"].map({"male": 1.0, "female": 0.0})},
     always_required=("age_years", "sex_male"),

@@ -13,7 +13,6 @@ from sklearn.neural_network import MLPClassifier
 from cards.compose.model import ModelCardContent, _detail
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, FeatureVector
-from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
 from tests.models_onnx.workbench.networks import mlp
 from tests.models_onnx.workbench.training.test_template import toy_table
@@ -21,15 +20,6 @@ from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, dec
 
 __all__ = ["run"]
 GROUPS = "groups={'person': ('age_years', 'sex_male'), 'laboratory': ('creatinine_mg_dl', 'albumin_g_dl')}"
-MLMODEL = """flavors:
-  onnx:
-    data: model.onnx
-    onnx_version: 1.18.0
-mlflow_version: 3.1.0
-run_id: 0af3
-signature:
-  inputs: '{columns}'
-"""
 
 
 @pytest.fixture(scope="module")
@@ -90,21 +80,3 @@ def card_words(model: Model) -> str:
     vector = FeatureVector(features, values, [*evidence], [])
     planned = ModelCardContent(summary="", offer=None)  # type: ignore[arg-type]  # the words alone are asked for
     return _detail(model.manifest, prediction, known, vector, planned, "http://how", ())
-
-
-def test_the_folder_of_an_mlflow_model_is_adopted_and_its_signature_settles_the_order(
-    tmp_path: Path, run: Callable[..., Any], network: tuple[bytes, Callable[[pd.DataFrame], Any]]
-) -> None:
-    folder = tmp_path / "logged"
-    folder.mkdir()
-    (folder / "model.onnx").write_bytes(network[0])
-    path = declare(tmp_path, f"Fitted('logged', trained_on='people of another year', {GROUPS})")
-    for names, is_taken in ((NAMES[::-1], False), (NAMES, True)):
-        columns = json.dumps([{"name": name, "type": "double"} for name in names])
-        (folder / "MLmodel").write_text(MLMODEL.replace("{columns}", columns))
-        options = ["--spec", path, "--data", tmp_path, "--out", tmp_path / "trained", "--replicates", 0]
-        done = run("import", folder, *options)
-        assert done.exit_code == (0 if is_taken else 2), done.output
-        if not is_taken:
-            assert "takes its inputs in another order" in " ".join(done.output.split())
-    assert load_model("toy_30d", tmp_path / "trained").manifest.features[0].name == NAMES[0]

@@ -1,151 +1,20 @@
-"""The figures of ten people, worked out by hand, and which family wins: the simplest that is near enough."""
+"""The figures of ten people, worked out by hand, and the floors they are judged by."""
 
-import hashlib
 import math
 import statistics
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 
-from models_onnx.errors import TrainingRefused
-from models_onnx.models.readmission_30d import SPEC as READMISSION
-from models_onnx.spec import (
-    AdditiveCox,
-    AdditiveLogistic,
-    CauseSpecificCox,
-    Estimator,
-    Floors,
-    OwnEstimator,
-)
-from models_onnx.workbench import metrics
-from models_onnx.workbench.metrics import Estimate, PatientRows
-from models_onnx.workbench.training import evaluate as comparing
-from models_onnx.workbench.training.commands import no_progress
-from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold
-from models_onnx.workbench.training.data.cohort import build_cohort
+from models_onnx.spec import Floors
+from models_onnx.workbench.metrics import Estimate
+from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.data.follow_up import c_index
-from models_onnx.workbench.training.evaluate import (
-    NOT_FOLLOWED,
-    Evaluator,
-    FamilyComparison,
-    candidates,
-    compare,
-    compare_model,
-    judge,
-    rounded,
-)
-from tests.models_onnx.invented import INVENTED, as_table
-from tests.models_onnx.workbench.training.template import write_template
+from models_onnx.workbench.training.evaluate import NOT_FOLLOWED, Evaluator, judge, rounded
+from tests.models_onnx.invented import INVENTED
 from tests.models_onnx.workbench.training.ten_people import MARGINS, SPEC, WEIGHTS, predicted, ten_people
-from tests.models_onnx.workbench.training.test_template import complete, toy_table
-
-SMALL: dict[str, Estimator] = {
-    "additive logistic": AdditiveLogistic(knots=1, C=0.3),
-    "additive trees": OwnEstimator(HistGradientBoostingClassifier(max_iter=5, interaction_cst="no_interactions")),
-    "boosted trees": OwnEstimator(HistGradientBoostingClassifier(max_iter=5, max_depth=2)),
-}
-
-
-def test_the_families_are_compared_simplest_first_and_the_declared_one_as_it_is_declared() -> None:
-    assert list(candidates(INVENTED)) == ["additive logistic", "Cox", "additive trees", "boosted trees"]
-    assert list(candidates(READMISSION)) == ["additive logistic", "additive trees", "boosted trees"]
-    assert candidates(READMISSION)["additive logistic"] is READMISSION.estimator
-
-
-def test_the_simplest_that_is_near_enough_wins(rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = replace(INVENTED, estimator=SMALL["additive logistic"], recalibration=None)
-    monkeypatch.setattr(comparing, "candidates", lambda _: SMALL)
-    calls: list[Any] = []
-    comparison = compare(spec, as_table(rows), 1, 20, lambda *call: calls.append(call))
-    document, cohort = comparison.document, build_cohort(spec, rows)
-    blocks = document.pop("families")
-    best = max(block["auroc"]["value"] for block in blocks)
-    champion = next(block["family"] for block in blocks if block["auroc"]["value"] >= best - 0.01)
-    assert document == {
-        "id": "mortality_5y",
-        "version": "2.1.1",
-        "data_sha256": "0" * 64,
-        "n": len(cohort),
-        "events": int(cohort.y.sum()),
-        "rule": "the simplest within 0.01 AUROC of the best",
-        "replicates": 20,
-        "champion": champion,
-        "declared": "additive logistic",
-    }
-    assert comparison.agrees == (champion == "additive logistic")
-    assert [FamilyComparison({"champion": "a", "declared": name}).agrees for name in "ab"] == [True, False]
-    assert [(block["family"], block["words"]) for block in blocks] == [
-        ("additive logistic", SMALL["additive logistic"].words),
-        ("additive trees", "additive boosted trees (a step function of every input)"),
-        ("boosted trees", "boosted trees of depth 3"),
-    ]
-    folds = len(set(cohort.fold))
-    for name in SMALL:
-        assert [call[1:] for call in calls if call[0] == name] == [(done, folds) for done in range(folds + 1)]
-    assert calls[-2:] == [("intervals", 0, 1), ("intervals", 1, 1)]
-    predictions = Folds(spec, cohort, spec.feature_names, SMALL["additive trees"]).out_of_fold(no_progress, "")
-    trees, known = blocks[1], cohort.weight > 0
-    people = PatientRows(cohort.patient, cohort.weight).of(known)
-    figures = metrics.estimate(comparing.WHOLE, predictions.logit[known], cohort.y[known], 20, 1, people)
-    assert {name: trees[name] for name in figures} == {name: rounded(value) for name, value in figures.items()}
-    assert list(figures)[:3] == ["auroc", "auprc", "brier"]
-    assert list(figures)[3:] == ["calibration_intercept", "calibration_slope", "observed_expected"]
-    assert trees["c_index"] == round(c_index(predictions.logit, cohort.observed, 5.0), 4)
-    for block in blocks:
-        behind = block["behind_the_best"]
-        assert behind["value"] == pytest.approx(block["auroc"]["value"] - best, abs=2e-4)
-        assert (behind["low"] < behind["high"]) == (block["auroc"]["value"] < best)
-
-
-def test_families_that_are_not_declared_have_plain_settings_and_competing_events_their_own() -> None:
-    own = OwnEstimator(LogisticRegression())
-    inputs = tuple(replace(item, clip_high=None, rises=0, knots=None) for item in INVENTED.inputs)
-    plain = candidates(replace(INVENTED, estimator=own, inputs=inputs))
-    assert plain["additive logistic"] == AdditiveLogistic(knots=5, C=0.3)
-    assert plain["Cox"] == AdditiveCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
-    assert list(plain.values())[-1] is own
-    trees = [candidates(INVENTED)[name].estimator.get_params() for name in ("additive trees", "boosted trees")]  # type: ignore[union-attr]
-    assert [params.pop("interaction_cst") for params in trees] == ["no_interactions", None]
-    assert trees[0] == trees[1]
-    assert (trees[0]["max_depth"], trees[0]["monotonic_cst"]) == (3, [item.rises for item in INVENTED.inputs])
-    assert INVENTED.outcome.follow_up is not None
-    competing = replace(INVENTED.outcome.follow_up, competing=lambda table: table["other"])
-    both = candidates(replace(INVENTED, outcome=replace(INVENTED.outcome, follow_up=competing)))["Cox"]
-    assert both == CauseSpecificCox(knots=5, penalty=5.0, horizons_years=(1.0, 2.0))
-
-
-def test_the_declaration_of_that_name_is_compared_on_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_template("toy_30d", tmp_path)
-    complete(tmp_path / "toy_30d.card.json")
-    table, path = toy_table(600), tmp_path / "toy_30d.csv"
-    table.to_csv(path, index=False)
-    monkeypatch.setattr(comparing, "_TREES", {"max_iter": 2, "max_depth": 2})
-    comparison = compare_model("toy_30d", tmp_path, replicates=0, specs=tmp_path)
-    families = ["additive logistic", "additive trees", "boosted trees"]
-    assert [block["family"] for block in comparison.document["families"]] == families
-    assert "c_index" not in comparison.document["families"][0]
-    assert comparison.document["declared"] == "additive logistic"
-    assert comparison.document["data_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    source = (tmp_path / "toy_30d.py").read_text().replace(", rises=1)", ")")
-    own_source = source.replace("AdditiveLogistic(knots=3, C=0.3)", "DecisionTreeClassifier(max_depth=2)")
-    (tmp_path / "toy_30d.py").write_text("from sklearn.tree import DecisionTreeClassifier\n" + own_source)
-    own = compare_model("toy_30d", tmp_path, replicates=0, specs=tmp_path).document
-    assert [block["family"] for block in own["families"]] == [*families, "its own estimator"]
-    assert (own["declared"], own["families"][-1]["words"]) == (
-        "its own estimator", "an estimator of its own (DecisionTreeClassifier)",
-    )  # fmt: skip
-    fitted = source.replace("    AdditiveLogistic,", "    Fitted,").replace(
-        "AdditiveLogistic(knots=3, C=0.3)", 'Fitted("m.txt", trained_on="others")'
-    )
-    (tmp_path / "toy_30d.py").write_text(fitted)
-    with pytest.raises(TrainingRefused, match=r"^toy_30d: its estimator belongs to no family that is compared$"):
-        compare_model("toy_30d", tmp_path, specs=tmp_path)
 
 
 def test_a_floor_whose_figure_cannot_be_computed_does_not_hold() -> None:

@@ -33,7 +33,7 @@ def digest(path: Path) -> str:
 
 def with_estimator(estimator: object) -> ModelSpec:
     """A declaration with this estimator."""
-    inputs = tuple(replace(item, clip_high=None, rises=0) for item in SPEC.inputs)
+    inputs = tuple(replace(item, clip_high=None) for item in SPEC.inputs)
     return replace(SPEC, inputs=inputs, estimator=estimator)
 
 

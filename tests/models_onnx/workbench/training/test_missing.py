@@ -44,7 +44,7 @@ def declared(folder: Path, estimator: Any, **more: Any) -> ModelSpec:
         write_template("toy_30d", folder)
     complete(folder / "toy_30d.card.json")
     spec = get_spec("toy_30d", folder)
-    inputs = tuple(replace(item, rises=0) for item in spec.inputs)
+    inputs = tuple(replace(item) for item in spec.inputs)
     floors = replace(spec.floors, auroc=0.5, slope=(0.0, 9.0), observed_expected=(0.1, 9.0))
     plain = {"subgroups": {}, "panels": {}, "inputs": inputs, "floors": floors}
     return replace(spec, **{**plain, "estimator": estimator, **more})

@@ -44,7 +44,7 @@ def spec() -> ModelSpec:
 
 
 def _plain() -> Any:
-    return tuple(replace(item, clip_high=None, rises=0, knots=None) for item in INVENTED.inputs)
+    return tuple(replace(item, clip_high=None, knots=None) for item in INVENTED.inputs)
 
 
 def asked(spec: ModelSpec, cohort: Cohort, model: Any, monkeypatch: pytest.MonkeyPatch) -> str | None:
