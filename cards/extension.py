@@ -136,8 +136,6 @@ class CardExtension(Struct, frozen=True, omit_defaults=True, kw_only=True):
     contributions: tuple[Factor, ...] | None = None
     percentile: float | None = None
     observed: ObservedRate | None = None
-    interval: tuple[float, float] | None = None
-    """95 % bounds of the risk of people like this one, where the model has them."""
     risk_by_years: dict[str, float] = field(default_factory=dict)
     """The probability at each horizon of a survival model, by years; empty where it has one."""
     missing: tuple[str, ...] = ()

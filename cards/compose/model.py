@@ -258,23 +258,13 @@ def _opening(prediction: Prediction, manifest: Manifest, planned: ModelCardConte
         return (
             f"{planned.lead}**About {people} in 100** {planned.alike} {manifest.outcome.words}; "
             f"{100 - people} did not. "
-            f"Of {alike}, {low} to {high} in 100 did. {_uncertainty(prediction)}{_over_time(prediction, manifest)}"
+            f"Of {alike}, {low} to {high} in 100 did. {_over_time(prediction, manifest)}"
         )
     return (
         f"{planned.lead}**{people} in 100** of {alike} {manifest.outcome.words} (range {low} to {high}); "
         f"{100 - people} did not. "
         "The model's own figure is not given here: it is too high in this range. "
     )
-
-
-def _uncertainty(prediction: Prediction) -> str:
-    """Says how far the risk of such people may be from the estimate, where that is wider than what was observed."""
-    if prediction.interval is None:
-        return ""
-    low, high = map(in_100, prediction.interval)
-    if low >= in_100(prediction.observed_low) and high <= in_100(prediction.observed_high):
-        return ""
-    return f"For people with these values the estimate is less certain: {low} to {high} in 100. "
 
 
 def _over_time(prediction: Prediction, manifest: Manifest) -> str:
@@ -329,7 +319,6 @@ def _extension(
             high=prediction.observed_high,
             count=prediction.observed_count,
         ),
-        interval=prediction.interval,
         risk_by_years=dict(zip(map(str, manifest.horizons_years), prediction.risk, strict=bool(prediction.risk))),
         missing=tuple(gap.feature.name for gap in vector.missing),
         missing_contribution=None

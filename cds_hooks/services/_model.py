@@ -225,7 +225,6 @@ def scores_of(model: Model, computed: Prediction) -> dict[str, Any]:
         "observed_low": computed.observed_low,
         "observed_high": computed.observed_high,
         "observed_count": computed.observed_count,
-        **({} if computed.interval is None else {"interval": computed.interval}),
     }
 
 

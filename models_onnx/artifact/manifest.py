@@ -265,32 +265,6 @@ class MissingInputs(Struct, frozen=True, kw_only=True):
     values: dict[str, float] = {}
 
 
-class RiskInterval(Struct, frozen=True, kw_only=True):
-    """How far the risk of people like this one may be from the estimate: 95 % bounds, in log odds.
-
-    variance = `constant` + `by_estimate` (log odds - `middle`)^2 + `by_distance` distance^2, from refits on resampled
-    patients, widened by `factor` until the shares observed in groups of people never seen lie within the bounds as
-    often as they should. `within` of `groups` such groups did, each with the factor of the other folds.
-    """
-
-    constant: float
-    by_estimate: float
-    middle: float
-    by_distance: float
-    factor: float
-    refits: int
-    groups: int
-    within: int
-
-    def bounds(self, probability: Array, distance: Array) -> tuple[Array, Array]:
-        """Return the lower and the upper bound of each risk; `distance` is the file's output of this name."""
-        inside = np.clip(probability, 1e-15, 1.0 - 1e-15)
-        odds = np.log(inside) - np.log1p(-inside)
-        variance = self.constant + self.by_estimate * (odds - self.middle) ** 2 + self.by_distance * distance**2
-        half = NORMAL_95 * self.factor * np.sqrt(variance)
-        return 0.5 * (1.0 + np.tanh(0.5 * (odds - half))), 0.5 * (1.0 + np.tanh(0.5 * (odds + half)))
-
-
 class Manifest(Struct, frozen=True, kw_only=True):
     """Everything a server, a card and a reader need to know about one model file."""
 
@@ -330,8 +304,6 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Not there: not recorded, as of every model that was made before 23 November 2026 (`model_card.origin`)."""
     missing_inputs: MissingInputs | UnsetType = UNSET
     """Not there: a missing input counts as the average."""
-    interval: RiskInterval | UnsetType = UNSET
-    """Not there: the declaration does not ask for one (`ModelSpec.interval`)."""
     groups: dict[str, tuple[str, ...]] | UnsetType = UNSET
     """Inputs that are explained together, by the name of their group. Not there: each input is explained by itself."""
 

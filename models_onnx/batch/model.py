@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from models_onnx.artifact.keys import Keys
@@ -32,9 +31,7 @@ class BatchModel:
     def __init__(self, model: Model, twin: Model | None, origin: Origin | None = None) -> None:
         self.model, self.twin, self._origin = model, twin, origin
         self.features = model.features
-        has_interval = any(not isinstance(item.interval, UnsetType) for item in self.manifests.values())
-        bounds = ("interval_low", "interval_high") if has_interval else ()
-        self.explaining = ("base", *bounds, *(f"contribution_{name}" for name in model.features))
+        self.explaining = ("base", *(f"contribution_{name}" for name in model.features))
         """The columns of an answer beside `PLAIN_COLUMNS`."""
 
     def __reduce__(self) -> tuple[Callable[..., "BatchModel"], Origin]:
@@ -59,8 +56,8 @@ class BatchModel:
         `table` is an Arrow Table or RecordBatch, or what Arrow makes one of: a frame of pandas or polars, or lists by
         the name of their column. The columns of the answer are `probability` (0 to 1), `percentile` (0 to 100, of the
         reference cohort), `model` (who scored: the model or its twin), `reason` and `reason_text` where there is no
-        score, `not_used` (inputs whose value was no exact number), `base`, where the model has them `interval_low` and
-        `interval_high`, the 95 % bounds of the risk, and a `contribution_` of every input on the scale of the link.
+        score, `not_used` (inputs whose value was no exact number), `base`, and a
+        `contribution_` of every input on the scale of the link.
 
         Raises:
             BatchRefused: a column is missing or in a coding or unit that nobody declared.

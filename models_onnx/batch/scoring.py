@@ -50,8 +50,6 @@ class ScoredRows(Struct, frozen=True):
     model: Texts
     base: Array
     contributions: Array
-    interval_low: Array
-    interval_high: Array
 
 
 def score_rows(model: Model, twin: Model | None, rows: Rows) -> ScoredRows:
@@ -76,7 +74,7 @@ def _by(model: Model, rows: Rows) -> ScoredRows:
     count = len(rows.inputs)
     reason, text = np.full(count, "", dtype=object), np.full(count, "", dtype=object)
     _population(model, rows, reason, text)
-    probability, percentile, base, low, high = (np.full(count, np.nan) for _ in range(5))
+    probability, percentile, base = (np.full(count, np.nan) for _ in range(3))
     contributions = np.full((count, len(model.features)), np.nan)
     flatnonzero = np.flatnonzero(reason == "")
     if len(flatnonzero):
@@ -86,10 +84,8 @@ def _by(model: Model, rows: Rows) -> ScoredRows:
         places = flatnonzero[fine]
         probability[places], percentile[places] = predict_rows.probability[fine], predict_rows.percentile[fine]
         contributions[places], base[places] = predict_rows.contributions[fine], model.manifest.base
-        if (bounds := predict_rows.interval(model.manifest)) is not None:
-            low[places], high[places] = bounds[0][fine], bounds[1][fine]
     name = np.where(np.isnan(probability), "", model.manifest.id).astype(object)
-    return ScoredRows(probability, percentile, reason, text, name, base, contributions, low, high)
+    return ScoredRows(probability, percentile, reason, text, name, base, contributions)
 
 
 def _population(model: Model, rows: Rows, reason: Texts, text: Texts) -> None:
@@ -148,6 +144,6 @@ def _take_over(scored_rows: ScoredRows, rows: NDArray[np.intp], by: ScoredRows, 
     flatnonzero = np.flatnonzero(~np.isnan(by.probability))
     places = rows[flatnonzero]
     scored_rows.reason[places] = scored_rows.reason_text[places] = ""
-    for name in ("probability", "percentile", "model", "base", "interval_low", "interval_high"):
+    for name in ("probability", "percentile", "model", "base"):
         getattr(scored_rows, name)[places] = getattr(by, name)[flatnonzero]
     scored_rows.contributions[np.ix_(places, columns)] = by.contributions[flatnonzero]

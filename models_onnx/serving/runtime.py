@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnxruntime
-from msgspec import Struct, UnsetType
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from models_onnx.artifact.folder import Artifact
@@ -56,8 +56,7 @@ class Prediction(Struct, frozen=True, gc=False):
     with a lower margin, in steps of half a percent; `observed_rate` with its 95 % interval is what happened to the
     `observed_count` people of the reference cohort in the same calibration bin, predicted without having been seen.
     `out_of_distribution`: the values together are unlike the cohort's, `distance` being a multiple of its limit; both
-    are None where the file does not tell. `risk` is the probability at each of the model's `horizons`, `interval` the
-    95 % bounds of the risk where the manifest has them.
+    are None where the file does not tell. `risk` is the probability at each of the model's `horizons`.
     """
 
     probability: float
@@ -74,7 +73,6 @@ class Prediction(Struct, frozen=True, gc=False):
     distance: float | None = None
     out_of_distribution: bool | None = None
     risk: tuple[float, ...] = ()
-    interval: tuple[float, float] | None = None
 
 
 class Predictions(Struct, frozen=True):
@@ -96,12 +94,6 @@ class Predictions(Struct, frozen=True):
     distance: NDArray[np.float32] | None = None
     out_of_distribution: NDArray[np.bool_] | None = None
     risk: NDArray[np.float64] | None = None
-
-    def interval(self, manifest: Manifest) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Return the lower and upper 95 % bounds of each risk; None where this model has none."""
-        if isinstance(manifest.interval, UnsetType) or self.distance is None:
-            return None
-        return manifest.interval.bounds(self.probability, self.distance.astype(np.float64))
 
 
 def session_of(content: bytes) -> onnxruntime.InferenceSession:
@@ -147,12 +139,9 @@ class Model:
             if values.shape != (len(self.features),):
                 raise WrongShape(f"{self.manifest.id} takes {len(self.features)} values, got shape {values.shape}")
         rows = self.predict_rows(np.array(vectors))
-        bounds = rows.interval(self.manifest)
-        return [self._prediction(rows, row, bounds) for row in range(len(vectors))]
+        return [self._prediction(rows, row) for row in range(len(vectors))]
 
-    def _prediction(
-        self, rows: Predictions, row: int, bounds: tuple[NDArray[np.float64], NDArray[np.float64]] | None
-    ) -> Prediction:
+    def _prediction(self, rows: Predictions, row: int) -> Prediction:
         return Prediction(
             rows.probability[row].item(),
             rows.margin[row].item(),
@@ -168,7 +157,6 @@ class Model:
             None if rows.distance is None else rows.distance[row].item(),
             None if rows.out_of_distribution is None else rows.out_of_distribution[row].item(),
             () if rows.risk is None else tuple(rows.risk[row].tolist()),
-            None if bounds is None else (bounds[0][row].item(), bounds[1][row].item()),
         )
 
     def predict_rows(self, values: NDArray[np.float64]) -> Predictions:

@@ -106,8 +106,6 @@ class ModelSpec:
     """What people need, for the audit of the label, by the name that the card's `label.audit.need` uses."""
     standardise_by: str | None = None
     """The subgroup axis, such as the age band, to whose whole distribution error rates of other groups are adjusted."""
-    interval: bool = False
-    """Whether an estimate has 95 % bounds of its risk: refits on resampled patients take a few times the time."""
     panels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     row_words: str = "people"
     """What a row of the table is, in the plural: people, stays."""

@@ -438,8 +438,6 @@ def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None, ag
 def _bands(scores: Scores, manifest: Manifest | None) -> tuple[Band, ...]:
     observed = (scores.observed_rate, scores.observed_low, scores.observed_high)
     near = [_band(f"What happened to {scores.observed_count:,} people with estimates near this one", *observed)]
-    if scores.interval is not None:
-        near.append(_band("How sure the estimate is with these values", scores.probability, *scores.interval))
     if manifest is None:
         return tuple(near)
     reference = manifest.reference

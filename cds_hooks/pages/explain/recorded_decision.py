@@ -35,7 +35,6 @@ class Scores(Struct, frozen=True):
     observed_low: float
     observed_high: float
     observed_count: int
-    interval: tuple[float, float] | None = None
 
 
 class ModelFile(Struct, frozen=True):

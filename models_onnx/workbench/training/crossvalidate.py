@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import Estimator, ModelSpec
+from models_onnx.spec import ModelSpec
 from models_onnx.workbench.compiler.link import Link
 from models_onnx.workbench.metrics import cloglog_recalibration, logistic_recalibration, logit
 from models_onnx.workbench.training.data.cohort import Cohort
@@ -62,7 +62,6 @@ class Folds:
     spec: ModelSpec
     cohort: Cohort
     features: tuple[str, ...]
-    estimator: Estimator | None = None
     X: Array = field(init=False)
     _fits: dict[frozenset[int], Fitted] = field(default_factory=dict)
 
@@ -116,17 +115,14 @@ class Folds:
             odds[apart] = log_odds(model.link, margin[apart])
         return OutOfFold(margin, odds, models)
 
-    def fit_on(self, rows: NDArray[np.int64]) -> Fitted:
-        """Return the procedure's fit on these rows, which may repeat, as it is before any recalibration."""
-        return fit(self.estimator or self.spec.estimator, self._people(rows), self.spec.outcome.horizon_years)
-
     def _rows_without(self, left_out: tuple[int, ...]) -> NDArray[np.bool_]:
         return ~np.isin(self.cohort.fold, left_out)
 
     def _fit_without(self, *left_out: int) -> Fitted:
         key = frozenset(left_out)
         if key not in self._fits:
-            self._fits[key] = self.fit_on(np.flatnonzero(self._rows_without(left_out)))
+            people = self._people(np.flatnonzero(self._rows_without(left_out)))
+            self._fits[key] = fit(self.spec.estimator, people, self.spec.outcome.horizon_years)
         return self._fits[key]
 
     def _people(self, rows: NDArray[np.int64]) -> FittingRows:

@@ -26,7 +26,6 @@ from models_onnx.workbench.training.data.cohort import Cohort, Table, build_coho
 from models_onnx.workbench.training.data.declared import why_empty
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
 from models_onnx.workbench.training.horizons import at_horizons
-from models_onnx.workbench.training.interval import risk_interval
 from models_onnx.workbench.training.missing import missing_inputs_of
 
 # Narrow where cards are shown: the top percent of the cohort is a bin of its own.
@@ -68,8 +67,6 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     if (missing := missing_inputs_of(spec, fitted)) is not None:
         described["missing_inputs"] = msgspec.to_builtins(missing)
 
-    if spec.interval and (bounds := risk_interval(folds, predicted, seed, progress)) is not None:
-        described["interval"] = msgspec.to_builtins(bounds)
     groups = model.groups if isinstance(model, GroupedModel) else _declared_groups(spec)
     marked = {}
     if isinstance(model, GroupedModel):

@@ -162,23 +162,6 @@ def test_remarks_and_newer_values_that_were_not_used_stand_before_the_purpose() 
     )
 
 
-@pytest.mark.parametrize(
-    ("interval", "said"),
-    [
-        (None, ""),
-        ((0.25, 0.35), ""),
-        ((0.26, 0.34), ""),
-        ((0.24, 0.35), "For people with these values the estimate is less certain: 24 to 35 in 100. "),
-        ((0.25, 0.36), "For people with these values the estimate is less certain: 25 to 36 in 100. "),
-    ],
-)
-def test_an_interval_is_said_where_it_is_wider_than_what_was_seen(
-    interval: tuple[float, float] | None, said: str
-) -> None:
-    found = lines(prediction(0.6, 0.1, -0.3, interval=interval), vector(*THREE))
-    assert found[0] == f"{OPENING}{said}{COMPARED}."
-
-
 def test_an_estimate_above_what_was_seen_gives_what_was_seen() -> None:
     high = prediction(0.6, 0.1, -0.3, probability=0.70, observed_rate=0.57, observed_low=0.5, observed_high=0.64)
     shown = card(high, vector(*THREE))

@@ -174,9 +174,6 @@ def test_the_record_has_what_a_model_computed() -> None:
     }  # fmt: skip
     assert reference_of(MODEL) == file
     assert scores_of(MODEL, _prediction()) == recorded
-    bounds = (0.1, 0.3)
-    with_bounds = replace(_prediction(), interval=bounds)
-    assert scores_of(MODEL, with_bounds) == {**recorded, "interval": bounds}
     asked: list[Any] = []
 
     def is_due(scores: dict[str, Any]) -> bool:

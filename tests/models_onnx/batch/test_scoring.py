@@ -5,10 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
-from models_onnx.artifact.folder import Artifact
-from models_onnx.artifact.manifest import RiskInterval
 from models_onnx.batch.scoring import Rows, ScoredRows, score_rows
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model, Predictions
@@ -97,7 +94,6 @@ def test_every_row_has_its_reason_in_the_order_of_the_bedside(mortality: Model) 
         assert (~np.isnan(numbers)).tolist() == has_score
     assert (~np.isnan(answers.contributions)).all(axis=1).tolist() == has_score
     assert np.isnan(answers.contributions).all(axis=1).tolist() == [not is_scored for is_scored in has_score]
-    assert np.isnan([answers.interval_low, answers.interval_high]).all(), "the model has no bounds"
 
 
 def test_the_twin_scores_whom_it_can_of_those_who_lack_values(mortality: Model, twin: Model) -> None:
@@ -141,29 +137,3 @@ def test_a_table_in_which_nobody_lacks_a_value_is_not_shown_to_the_twin(mortalit
 
     twin = Asked(load_model("mortality_5y_small").artifact)
     assert scored(mortality, twin, {}, {"age_years": 39.4}).model.tolist() == ["mortality_5y", ""]
-
-
-class Bounded(Model):
-    """A model whose file tells a distance: 0 for the first row and 1 more for each after it."""
-
-    def __init__(self, model: Model) -> None:
-        interval = RiskInterval(
-            constant=0.04, by_estimate=0.0, middle=0.0, by_distance=0.04, factor=1.5, refits=1, groups=1, within=1
-        )
-        super().__init__(Artifact(replace(model.manifest, interval=interval), model.artifact.content))
-
-    def predict_rows(self, values: Any) -> Predictions:
-        """As the file, with distances."""
-        return replace(super().predict_rows(values), distance=np.arange(len(values), dtype=np.float32))
-
-
-def test_bounds_stand_beside_the_rows_that_have_a_score(mortality: Model, twin: Model) -> None:
-    people: list[dict[str, Any]] = [{"age_years": 39.4}, {"albumin_g_dl": 2.0}, FOUR_ABSENT, {}]
-    answers = scored(Bounded(mortality), Bounded(twin), *people)
-    # The log odds of the bounds lie 1.96 * 1.5 * the root of 0.04 (1 + distance^2) from the estimate; the typical
-    # person is the third row that the model computes, the other one the first of the twin.
-    odds = [np.log(each / (1 - each)) for each in (answers.interval_low, answers.probability, answers.interval_high)]
-    for row, half in ((2, 1.959964 * 1.5 * 0.2), (3, 1.959964 * 1.5 * 0.2 * 5**0.5)):
-        assert odds[1][row] - odds[0][row] == pytest.approx(half, rel=1e-5)
-        assert odds[2][row] - odds[1][row] == pytest.approx(half, rel=1e-5)
-    assert np.isnan([answers.interval_low[:2], answers.interval_high[:2]]).all()

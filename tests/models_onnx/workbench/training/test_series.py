@@ -6,7 +6,6 @@ slope adds nothing), with more inputs than here.
 """
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import AdditiveCox, Fitted, FollowUp, InputSpec, ModelSpec, OutcomeSpec
+from models_onnx.spec import AdditiveCox, Fitted, Floors, FollowUp, InputSpec, ModelSpec, OutcomeSpec, PopulationSpec
 from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.crossvalidate import Folds
 from models_onnx.workbench.training.data.cohort import Table, build_cohort
@@ -33,7 +32,6 @@ from models_onnx.workbench.training.data.follow_up import c_index
 from models_onnx.workbench.training.pipeline import train
 from tests.fhir.mapping.features.test_declared import _forget
 from tests.models_onnx.workbench.networks import HIDDEN, gru
-from tests.models_onnx.workbench.training.test_interval import SPEC
 
 __all__ = ["_forget"]
 LABS = {"bili": ("bilirubin_total", "1975-2", "mg/dL"), "albumin": ("albumin", "1751-7", "g/dL")}
@@ -97,15 +95,21 @@ def table(data_folder: Path, tmp_path: Path, _forget: None) -> pd.DataFrame:
 
 def spec_of(inputs: tuple[str, ...], **changes: Any) -> ModelSpec:
     follow_up = FollowUp(lambda rows: rows["time"], lambda rows: rows["death"], 365.25)
-    outcome = OutcomeSpec(column="death", words="died", horizon_days=365.25 * YEARS, follow_up=follow_up)
     declared: dict[str, Any] = {
         "inputs": tuple(map(InputSpec, inputs)),
-        "outcome": outcome,
-        "interval": False,
-        "always_required": (),
+        "outcome": OutcomeSpec(column="death", words="died", horizon_days=365.25 * YEARS, follow_up=follow_up),
+        "population": PopulationSpec(words="adults", age_low=18),
+        "estimator": AdditiveCox(knots=0, penalty=1.0, horizons_years=(2.0, 5.0)),
+        "simple_inputs": inputs[:1],
+        "floors": Floors(auroc=0.5, slope=(0.1, 5.0), observed_expected=(0.1, 5.0)),
+        "patient_column": "patient",
+        **dict.fromkeys(("title", "intended_use", "users", "period", "cohort_words", "reference_words"), "A test."),
+        **dict.fromkeys(("not_for", "cautions", "exclusions", "always_required"), ()),
+        "derived": {},
+        "subgroups": {},
     }
-    cox = AdditiveCox(knots=0, penalty=1.0, horizons_years=(2.0, 5.0))
-    return replace(SPEC, **{**declared, "estimator": cox, "simple_inputs": inputs[:1], **changes})
+    ids = {"id": "invented", "version": "1.0.0", "table": "pbc.csv", "decision_role": "informs"}
+    return ModelSpec(**{**ids, **declared, "capacity": 0.1, "capacities": (0.1,), **changes})
 
 
 def c_of(table: pd.DataFrame, inputs: tuple[str, ...]) -> float:
