@@ -13,7 +13,7 @@ from cards.compose.preventive import FOR_CHECK_UP, preventive_card, preventive_s
 from cards.extension import WorklistEntry
 from cards.preventive.abnormal import OpenResult, open_results
 from cards.preventive.criteria import ABNORMAL_RESULT, chart_of, judge_services
-from cards.preventive.judgement import Judgement
+from cards.preventive.judgement import JudgedChart, Judgement
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.budgets import VisitRank
@@ -69,17 +69,15 @@ async def decide(call: ServiceInput) -> Advice:
     past = reason_not_to_advise(record, SUBJECT)
     if past is not None:
         return past
-    risk = inputs_from_record(PREVENT, record)
-    chart = chart_of(record, PREVENTIVE, risk)
-    results = open_results(chart)
+    chart, results = record.derive(_results)
     limited = _limited_outlook(record)
     if limited is not None:
         results = tuple(result for result in results if result.row.in_limited_outlook)
         _add_results(limited, results, call)
         return limited
-    judged = _in_context(judge_services(chart, results), await likely_deaths(call), is_check_up(call))
+    judged = _in_context(record.derive(_judged), await likely_deaths(call), is_check_up(call))
     states = preventive_states(judged, PREVENTIVE, today(call))
-    advice = Advice(features=risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
+    advice = Advice(features=chart.risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
     advice.silences = _silences(judged)
     _add_results(advice, results, call)
     due = [judgement for judgement in judged if judgement.state == "due"]
@@ -98,6 +96,15 @@ async def decide(call: ServiceInput) -> Advice:
     card = preventive_card(judged, PREVENTIVE, identity, record.patient_id, today(call), _not_sent(record))
     advice.cards.append(card)
     return advice
+
+
+def _results(record: PatientRecord) -> tuple[JudgedChart, tuple[OpenResult, ...]]:
+    chart = chart_of(record, PREVENTIVE, inputs_from_record(PREVENT, record))
+    return chart, open_results(chart)
+
+
+def _judged(record: PatientRecord) -> tuple[Judgement, ...]:
+    return judge_services(*record.derive(_results))
 
 
 def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceInput) -> None:

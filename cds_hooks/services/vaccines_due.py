@@ -39,13 +39,10 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if not record.was_requested("Immunization"):
         return no_card(SUBJECT, "input-missing", "The vaccinations given are not known: nothing is said.")
-    charted = read_person(record)
-    if charted is None:
+    forecast = record.derive(_forecast)
+    if forecast is None:
         return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
-    ordered = ordered_groups(record, KNOWLEDGE)
-    declined = declined_vaccines(record, KNOWLEDGE)
-    settled = ordered | immunity_stated(record, KNOWLEDGE)
-    due = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, settled, declined)
+    charted, ordered, due = forecast
     forecasts = forecast_entries(due, KNOWLEDGE)
     advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
     if not due.due and not due.of_season:
@@ -64,6 +61,17 @@ async def decide(call: ServiceInput) -> Advice:
     unread = [*_unread(charted), *_unread_beside(record, charted)]
     advice.cards.append(vaccines_card(due, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
     return advice
+
+
+def _forecast(record: PatientRecord) -> tuple[ChartedPerson, frozenset[str], VaccinesDue] | None:
+    """Return the person, the groups with an open order and what is due; None without a birth date."""
+    charted = read_person(record)
+    if charted is None:
+        return None
+    ordered = ordered_groups(record, KNOWLEDGE)
+    settled = ordered | immunity_stated(record, KNOWLEDGE)
+    due = vaccines_due(charted, record.as_of.date(), KNOWLEDGE, settled, declined_vaccines(record, KNOWLEDGE))
+    return charted, ordered, due
 
 
 def _not_judged(record: PatientRecord, charted: ChartedPerson) -> Iterator[Silence]:

@@ -1,8 +1,9 @@
-"""What is judged of drafts, kept with the chart of a visit for its next call: a signature after the selections.
+"""What is judged of a chart, kept for the next call of a visit: a signature after the selections, a chart opened again.
 
 A call takes the record of an earlier one with the same chart, and nobody else has it until the call is over; so what is
-kept is as of one instant. A draft is the same where its JSON and its place are. Of its rules those are evaluated again
-that look for something that differs beside it; every text is written anew.
+kept is as of one instant. What was worked out of the record is kept with it. A draft is the same where its JSON and its
+place are. Of its rules those are evaluated again that look for something that differs beside it; every text is written
+anew.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,8 +25,8 @@ _MOST_SESSIONS: Final = 24
 class KeptJudgements:
     """The last session of a visit, with what each of its drafts was judged by each rule, and in which session."""
 
-    def __init__(self, keep: Callable[[PatientRecord], None]) -> None:
-        """`keep` takes the record of a call that is over, for the next one."""
+    def __init__(self, keep: Callable[[PatientRecord, bool], None]) -> None:
+        """`keep` takes the record of a call that is over, for the next one, and whether drafts were judged."""
         self.keep = keep
         self.session: PatientSession | None = None
         """None where no draft was judged yet."""
@@ -78,10 +79,10 @@ def judgements_of(session: PatientSession) -> KeptJudgements | None:
 
 
 def hand_back(record: PatientRecord) -> None:
-    """Give the record of a call that is over to the next call of the visit, where orders were judged."""
+    """Give the record of a call that is over to the next call of the visit."""
     kept = record.resources.judgements
-    if isinstance(kept, KeptJudgements) and kept.session is not None:
-        kept.keep(record)
+    if isinstance(kept, KeptJudgements):
+        kept.keep(record, kept.session is not None)
 
 
 def _identity(draft: DraftOrder) -> tuple[int, str | None, str | None, bool, bytes]:

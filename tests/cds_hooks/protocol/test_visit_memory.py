@@ -239,9 +239,14 @@ def test_a_value_that_came_under_another_key_is_not_read_again() -> None:
 
 
 IDS = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-ORDER_CALLS = (
+CALLS = (
     ("order-safety", "order-select"), ("order-safety", "order-sign"), ("order-safety-dispatch", "order-dispatch"),
     ("medication-review", "patient-view"), ("discharge-medications", "encounter-discharge"),
+    ("anticoagulation-discussion", "patient-view"), ("genes-and-medications", "patient-view"),
+    ("liver-assessment", "patient-view"), ("nephrology-referral", "patient-view"),
+    ("planning-conversation", "patient-view"), ("preventive-services", "patient-view"),
+    ("statin-discussion", "patient-view"), ("vaccines-due", "patient-view"),
+    ("discharge-follow-up", "encounter-discharge"), ("readmission-follow-up", "encounter-discharge"),
 )  # fmt: skip
 
 
@@ -270,13 +275,13 @@ async def _answers(folder: Path, calls: Sequence[tuple[str, Json]], **settings: 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
-async def test_calls_that_judge_orders_are_answered_to_the_byte_as_without_the_memory(
+async def test_calls_of_a_visit_are_answered_to_the_byte_as_without_the_memory(
     tmp_path: Path, seed: int
 ) -> None:
     order = random.Random(seed)
     for folder in ("kept", "alone"):
         (tmp_path / folder).mkdir()
-    calls = [(service, request) for service, hook in ORDER_CALLS for request in requests_of(service, hook)[::3]]
+    calls = [(service, request) for service, hook in CALLS for request in requests_of(service, hook)[::5]]
     calls = [call for call in calls for _ in range(4)]
     order.shuffle(calls)
     kept, taken = await _answers(tmp_path / "kept", calls)
@@ -294,8 +299,8 @@ def test_no_record_stays_with_a_chart_that_no_other_call_can_find() -> None:
     record = read_record({}, "p", AS_OF)
     record.resources.judgements = object()
     chart = SentChart(record.resources, (), KeptChart(b"", None))
-    values.keep_record(chart, (), record)
+    values.keep_record(chart, (), "", record, True)
     assert (chart.records, record.resources.judgements) == ({}, None)
     values.keep_chart({}, chart)
-    values.keep_record(chart, (), record)
+    values.keep_record(chart, (), "", record, True)
     assert list(chart.records.values()) == [record]
