@@ -6,7 +6,6 @@ rows of one screening the first that is open is told. What the project chose its
 """
 
 import re
-from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cached_property
 from importlib.resources import files
@@ -31,16 +30,6 @@ from fhir.terminology.conditions import code_system
 
 _OF_THIS_RESULT: Final = ("colorectal_cancer", "breast_cancer", "lung_cancer")
 """A cancer settles the result that found it and not one that came after it."""
-# Clauses of a report: what denies a finding stands in the same one. A point within a number ends none.
-_CLAUSES: Final = re.compile(r"[;|\n]|\.(?!\d)|,(?!\d)")
-_DENIED_AFTER: Final = re.compile(
-    r"\b(?:not (?:detected|identified|seen|present|found)|negative(?! for)|non-?reactive|undetect\w+|absent"
-    r"|ruled out)\b"
-)
-_DENIED_BEFORE: Final = re.compile(
-    r"\b(?:negative for|no evidence of|no sign of|without|no(?! \d)|prior|previous\w*|compared|history of|h/o|if"
-    r"|rule out)\b.*"
-)
 _AFFIRMED: Final = re.compile(r"\b(?:positive|pos|detected|reactive|abnormal|present|\+)(?:\b|$)|(?<=\d)\s?\+$")
 
 
@@ -97,22 +86,23 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-        texts = (self.words, self.unless, self.unless_named)
-        words, unless, unless_named = (re.compile(text or "(?!)", re.IGNORECASE) for text in texts)
+        texts = (self.words, self.unless, self.unless_named)  # of what is in lower case
+        words, unless, unless_named = (re.compile(text or "(?!)") for text in texts)
         return words, unless, unless_named
 
     def finding_in(self, test: Done) -> str | None:
         """Return what of the result it is that this row means, "" if it has no words of its own; None if it is not."""
         if self.incomplete:
             return "" if test.is_incomplete else None
-        if self._patterns[2].search(test.words) is not None:
+        name = test.words.lower()
+        if self.unless_named and self._patterns[2].search(name) is not None:
             return None
-        clauses = list(_clauses(test))
+        clauses = test.clauses
         is_positive = test.is_positive is True and len(clauses) <= 1
-        for clause in clauses or ([""] if is_positive else []):
+        for clause in clauses or (("",) if is_positive else ()):
             if self.positive and not is_positive and _AFFIRMED.search(clause) is None:
                 continue
-            finding = self._in_clause(clause, test.words.lower())
+            finding = self._in_clause(clause, name)
             if finding is not None:
                 return finding
         return None
@@ -130,7 +120,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     def measures(self, test: Done) -> bool:
         """Whether a result has a size of what this row is about, whatever it is."""
         words, unless, _ = self._patterns
-        texts = (f"{test.words}: {clause}".lower() for clause in _clauses(test))
+        texts = (f"{test.words}: {clause}".lower() for clause in test.clauses)
         return any(words.search(text) is not None and unless.search(text) is None for text in texts)
 
     def _size(self, match: re.Match[str]) -> str | None:
@@ -261,14 +251,6 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
 def _fact(entry: Done) -> Fact:
     text = plain(f"{entry.words}: {entry.result}" if entry.result else entry.words, 160)
     return Fact(name=entry.test, text=text, effective=entry.time.text if entry.time else None, source=entry.source)
-
-
-def _clauses(test: Done) -> Iterator[str]:
-    """Yield the clauses of a result without what is denied in them; those of the name where there is no result."""
-    for clause in _CLAUSES.split((test.result or test.words).lower()):
-        affirmed = _DENIED_BEFORE.sub("", clause).strip()
-        if affirmed and _DENIED_AFTER.search(clause) is None:
-            yield affirmed
 
 
 def _finding_words(match: re.Match[str]) -> str:

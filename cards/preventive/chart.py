@@ -7,6 +7,7 @@ ServiceRequest of the last 90 days. What was declined is read by fhir/mapping/de
 import re
 from collections.abc import Callable, Collection, Iterable
 from datetime import date
+from functools import cached_property
 from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -36,7 +37,7 @@ _POSITIVE: Final = re.compile(
 )
 
 
-class Done(Struct, frozen=True, gc=False):
+class Done(Struct, frozen=True, dict=True):
     """A test that was done: its name, when, where that stands, and whether its result says positive (None: no word).
 
     `time` is None where the entry has no date. `result` is what the entry says came of it: the value, the conclusion,
@@ -62,7 +63,24 @@ class Done(Struct, frozen=True, gc=False):
         """The day, the month or the year as the chart writes it, "" where it has none."""
         return self.time.date if self.time is not None else ""
 
+    @cached_property
+    def clauses(self) -> tuple[str, ...]:
+        """The clauses of the result without what is denied in them; those of the name where there is no result."""
+        clauses = _CLAUSES.split((self.result or self.words).lower())
+        affirmed = [(clause, _DENIED_BEFORE.sub("", clause).strip()) for clause in clauses]
+        return tuple([words for clause, words in affirmed if words and _DENIED_AFTER.search(clause) is None])
 
+
+# Clauses of a report: what denies a finding stands in the same one. A point within a number ends none.
+_CLAUSES: Final = re.compile(r"[;|\n]|\.(?!\d)|,(?!\d)")
+_DENIED_AFTER: Final = re.compile(
+    r"\b(?:not (?:detected|identified|seen|present|found)|negative(?! for)|non-?reactive|undetect\w+|absent"
+    r"|ruled out)\b"
+)
+_DENIED_BEFORE: Final = re.compile(
+    r"\b(?:negative for|no evidence of|no sign of|without|no(?! \d)|prior|previous\w*|compared|history of|h/o|if"
+    r"|rule out)\b.*"
+)
 # What the words of an entry say beside the name of a test where it was not done, or not to its end.
 _NOT_DONE: Final = re.compile(
     r"^\W*(?:no|not|never|needs?|planned|offered|attempted|prep(?:aration)?)\b"

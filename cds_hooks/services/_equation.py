@@ -202,23 +202,25 @@ def limited_outlook(record: PatientRecord, groups: tuple[str, ...] = LIMITED_OUT
     hit = find_condition(record, *groups)
     if hit is not None:
         return plain(hit.words or hit.code, 60)
-    problems = record.derive(_active_problems)
-    return next((plain(words, 60) for words in problems if _says_short_life(words, groups)), None)
+    problems = record.derive(_named_by_problems)
+    return next((plain(words, 60) for words, named in problems if not named.isdisjoint(groups)), None)
 
 
-def _active_problems(record: PatientRecord) -> list[str]:
-    problems = (
-        condition for condition in record.conditions if condition_status(condition, record.as_of_epoch) != "past"
-    )
-    return [words for problem in problems if problem.code is not None and (words := problem.code.words)]
+def _named_by_problems(record: PatientRecord) -> list[tuple[str, set[str]]]:
+    """Return the words of active problems with the groups that they name of the patient.
 
-
-def _says_short_life(words: str, groups: tuple[str, ...]) -> bool:
-    """Whether the words say so beside a code that names only the organ, or dementia without its severity."""
-    match = _SHORT_LIFE.search(words)
-    if match is not None and is_of_patient(words, match.start()):
-        return True
-    return any(mention.group in groups and mention.assertion.is_of_patient for mention in groups_in_words(words))
+    Words of a short life stand for every limited outlook: they stand beside a code that names only the organ.
+    """
+    problems = []
+    for condition in record.conditions:
+        words = condition.code.words if condition.code is not None else ""
+        if words and condition_status(condition, record.as_of_epoch) != "past":
+            named = {mention.group for mention in groups_in_words(words) if mention.assertion.is_of_patient}
+            match = _SHORT_LIFE.search(words)
+            if match is not None and is_of_patient(words, match.start()):
+                named.update(LIMITED_OUTLOOK)
+            problems.append((words, named))
+    return problems
 
 
 def find_named_in_chart(

@@ -180,11 +180,16 @@ def _is_taken_back(text: str, coded: Collection[str]) -> bool:
     """Whether all words are denied, doubted or said of somebody else, and no phrase of them affirms what is coded."""
     if not _NEVER_DENIED.isdisjoint(coded):
         return False
+    return _is_denied(text) and not any(
+        mention.group in coded and mention.assertion.is_of_patient for mention in groups_in_words(text)
+    )
+
+
+@remembered("denied texts", entries=4096, longest=200)
+def _is_denied(text: str) -> bool:
     denial = _TAKES_BACK.search(text)
     texts = (text,) if denial is None else (text, text[: denial.end()])
-    if not any(AssertedText(part).is_all_denied() for part in texts):
-        return False
-    return not any(mention.group in coded and mention.assertion.is_of_patient for mention in groups_in_words(text))
+    return any(AssertedText(part).is_all_denied() for part in texts)
 
 
 def _is_of_words(concept: CodeableConcept, coding: Coding) -> bool:

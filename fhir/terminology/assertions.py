@@ -177,12 +177,13 @@ class AssertedText:
 
     def is_all_denied(self) -> bool:
         """Whether all words but the cues are denied, doubted or said of somebody else: "PE ruled out 3/2026"."""
-        words = [
-            position
-            for position, token in enumerate(self.tokens)
+        said = zip(self.tokens, self._polarities, self._people, strict=True)
+        is_of_patient = [
+            polarity == "affirmed" and person == "patient"
+            for position, (token, polarity, person) in enumerate(said)
             if token.word[0].isalpha() and position not in self.cue_tokens
         ]
-        return bool(words) and not any(self.assertion(position, position).is_of_patient for position in words)
+        return bool(is_of_patient) and not any(is_of_patient)
 
     def _read(self) -> None:
         active: dict[str, int] = {}  # kind of a cue: the last token that it reaches
@@ -196,7 +197,8 @@ class AssertedText:
                 elif token.word in _END_HISTORY:
                     active.pop("historical", None)
                     active.pop("negated historical", None)
-                self._mark(position, active)
+                if active:
+                    self._mark(position, active)
                 position += 1
                 continue
             self.cue_tokens.update(range(position, position + len(cue.words)))

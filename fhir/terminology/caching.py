@@ -50,7 +50,8 @@ class BoundedCache(dict[Any, _Value], Generic[_Value]):
         return value
 
     def _is_kept(self, key: Any) -> bool:
-        return _is_short(key) and _characters(key) <= self.longest
+        lengths = _lengths(key)
+        return max(lengths, default=0) <= LONGEST_KEY_TEXT and sum(lengths) <= self.longest
 
 
 LONGEST_KEY_TEXT: Final = 200
@@ -93,20 +94,14 @@ def remembered(name: str, *, entries: int, longest: int) -> Callable[[_Function]
     return decorate
 
 
-def _is_short(key: Any) -> bool:
-    if isinstance(key, str | bytes):
-        return len(key) <= LONGEST_KEY_TEXT
-    return all(map(_is_short, _parts(key)))
-
-
-def _characters(key: Any) -> int:
-    if isinstance(key, str | bytes):
-        return len(key)
-    return sum(map(_characters, _parts(key)))
-
-
-def _parts(key: Any) -> tuple[Any, ...]:
-    """Return the members of a key that is a tuple or a frozen struct."""
-    if isinstance(key, tuple):
-        return key
-    return astuple(key) if isinstance(key, Struct) else ()
+def _lengths(key: Any) -> list[int]:
+    """Return the length of each text in a key, which may be a text, a tuple or a frozen struct of them."""
+    parts, lengths = [key], []
+    for part in parts:
+        if isinstance(part, str | bytes):
+            lengths.append(len(part))
+        elif isinstance(part, tuple):
+            parts.extend(part)
+        elif isinstance(part, Struct):
+            parts.extend(astuple(part))
+    return lengths

@@ -86,6 +86,7 @@ class _Rule(Struct, frozen=True, gc=False):
 
     group: str
     names: tuple[str, ...]
+    others: frozenset[str]
     unless: frozenset[str]
 
 
@@ -146,13 +147,13 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             continue
         if word in _IGNORED or (word == "hcc" and words and tokens[position - 1].word in {"(", "/", "-", "cms"}):
             continue  # Epic and Cerner write (HCC) behind what counts for payment
-        if _WEEKS.match(word) or _is_weeks_and_days(tokens[position : position + 3]):
+        if word[0].isdigit() and (_WEEKS.match(word) or _is_weeks_and_days(tokens[position : position + 3])):
             word = "#weeks"
         elif words and (mark := _mark_beside(word, words[-1][0], tokens[position - 1].word)):
             word = mark
-        elif _GRAVIDA.match(word) and word[1:2].isdigit() and "p" in word:
+        elif "p" in word and _GRAVIDA.match(word):
             word = "#gravida"
-        elif joined := _JOINED.match(word):
+        elif word[-1] in "12345ab" and (joined := _JOINED.match(word)):
             words.append((joined[1], position))
             word = joined[2]
         elif word in _ROMAN:
@@ -228,10 +229,9 @@ def _mentions(
         positions = _positions(texts, phrases)
     for name in positions:
         for rule in phrases.rules.get(name, ()):
-            if not rule.unless.isdisjoint(positions):
-                continue
-            for spans in _near(rule, positions):
-                yield rule.group, tuple((words[first][1], words[last][1]) for first, last in spans)
+            if positions.keys() >= rule.others and rule.unless.isdisjoint(positions):
+                for spans in _near(rule, positions):
+                    yield rule.group, tuple((words[first][1], words[last][1]) for first, last in spans)
 
 
 def _positions(texts: Sequence[str], phrases: _Phrases) -> dict[str, list[tuple[int, int]]]:
@@ -294,7 +294,7 @@ def _near(rule: _Rule, positions: Mapping[str, list[tuple[int, int]]]) -> Iterat
     for first in positions[rule.names[0]]:
         spans = [first]
         for name in rule.names[1:]:
-            options = [span for span in positions.get(name, ()) if _distance(span, first) <= _WINDOW]
+            options = [span for span in positions[name] if _distance(span, first) <= _WINDOW]
             if not options:
                 break
             spans.append(min(options, key=lambda span: _distance(span, first)))
@@ -353,7 +353,8 @@ class _Compiler:
                 for name in names:
                     self._add(tuple(name.split()), group)
             else:
-                self._rules.setdefault(names[0], []).append(_Rule(CONDITION_GROUPS[group].key, names, exceptions))
+                rule = _Rule(CONDITION_GROUPS[group].key, names, frozenset(names[1:]), exceptions)
+                self._rules.setdefault(names[0], []).append(rule)
 
     def _name_of(self, phrase: str) -> str:
         name = self._names.get(phrase)

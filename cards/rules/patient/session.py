@@ -60,7 +60,6 @@ _T = TypeVar("_T")
 
 EVERYTHING = "*"
 """Stands for all drafts and medications among what a rule looks for beside a draft."""
-_NOT_DERIVED = object()
 
 
 class PatientSession:
@@ -103,14 +102,13 @@ class PatientSession:
         """
         if self._base is None or drafted not in self._base.drafted:
             return None
-        return self._changed
-
-    @cached_property
-    def _changed(self) -> frozenset[str]:
-        return self.changes_since(self._base) if self._base is not None else frozenset()
+        return self.changes_since(self._base)
 
     def changes_since(self, before: "PatientSession") -> frozenset[str]:
         """Return what differs from an earlier session of the same record: ingredients, classes and tests."""
+        return self.derive(before, lambda: self._compare(before)) if before is not self else frozenset()
+
+    def _compare(self, before: "PatientSession") -> frozenset[str]:
         changed: set[str] = set()
         for some, compared in ((before, self), (self, before)):
             shared_drafts = set(map(id, compared.drafts))
@@ -133,10 +131,9 @@ class PatientSession:
 
     def derive(self, key: object, compute: Callable[[], _T]) -> _T:
         """Return what `compute` finds, worked out once for this session under the key."""
-        value: Any = self._derived.get(key, _NOT_DERIVED)
-        if value is _NOT_DERIVED:
-            value = self._derived[key] = compute()
-        result: _T = value
+        if key not in self._derived:
+            self._derived[key] = compute()
+        result: _T = self._derived[key]
         return result
 
     @cached_property

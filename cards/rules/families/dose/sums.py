@@ -117,13 +117,17 @@ def taken_beside(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
 
 
 def _with_daily_mg(context: RuleContext, rxcui: str) -> list[tuple[CurrentMedication, float | None]]:
-    return context.session.derive(
-        ("taken beside", rxcui, context.medication),
+    session, drafted = context.session, context.medication
+    listed = session.derive(
+        ("taken daily", rxcui),
+        lambda: [(taken, _high(taken.dose, rxcui)) for taken in session.with_key(rxcui) if not taken.dose.single],
+    )
+    return session.derive(
+        ("taken beside", rxcui, drafted.rxnorm, drafted.rxcuis, drafted.strengths, drafted.is_slow_release),
         lambda: [
-            (medication, _high(medication.dose, rxcui))
-            for medication in context.session.with_key(rxcui)
-            if not medication.dose.single
-            and (medication.drafted is not None or not _is_replaced(context.medication, medication.medication))
+            (taken, daily_mg)
+            for taken, daily_mg in listed
+            if taken.drafted is not None or not _is_replaced(drafted, taken.medication)
         ],
     )
 
