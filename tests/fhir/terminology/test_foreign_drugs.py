@@ -33,6 +33,12 @@ def _of_code(system: str, code: str, words: str = "") -> tuple[list[str], frozen
         ("Metotreksaatti 10 mg", ["methotrexate"]),
         ("Takrolimus 1 mg", ["tacrolimus"]),
         ("Co-Diovan", ["hydrochlorothiazide", "valsartan"]),
+        ("Panodil 500 mg", ["acetaminophen"]),
+        ("Heracillin 500 mg", ["flucloxacillin"]),
+        ("Doreta 37,5 mg/325 mg", ["acetaminophen", "tramadol"]),
+        ("Talvosilen forte", ["acetaminophen", "codeine"]),
+        ("Absenor 300 mg", ["valproate"]),
+        ("Phergan", []),
     ],
 )
 def test_names_of_other_countries_are_read(words: str, names: list[str]) -> None:
