@@ -7,11 +7,7 @@ from bisect import bisect_left
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
-import numpy as np
 from msgspec import UNSET, Struct, UnsetType
-from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
 
 DAYS_PER_YEAR: Final = 365.25
 """Days of a year in which a horizon is given."""

@@ -1,12 +1,11 @@
 """Compiles a fitted model and a reference cohort into one self-explaining ONNX file, and verifies the file.
 
-`compile_model` does all of it for a fitted scikit-learn or EBM object or a LightGBM or XGBoost file
-(docs/models/compiler.md); `compile_fitted` does the same for the families of `compiler/families`, with an oracle that
-the caller supplies. A file that does not agree with the model is refused.
+`read_model` reads a fitted object or file into its family (docs/models/compiler.md), `compile_fitted` writes the ONNX
+file and proves it against an oracle. A file that does not agree with the model is refused.
 """
 
-from models_onnx.workbench.compiler.entry import CompilationReport, CompiledModel, compile_model
+from models_onnx.workbench.compiler.entry import ReadModel, read_model
 from models_onnx.workbench.compiler.explaining_graph import compile_fitted
 from models_onnx.workbench.compiler.readers.cox import CoxModel
 
-__all__ = ["CompilationReport", "CompiledModel", "CoxModel", "compile_fitted", "compile_model"]
+__all__ = ["CoxModel", "ReadModel", "compile_fitted", "read_model"]

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.serving.runtime import run_in_parts
-from models_onnx.workbench.compiler.families.trees import as_float32
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.readers.rows import library, medians
 
@@ -109,23 +108,8 @@ def proof_rows(X: Array, model: FittedModel, seed: int = 0) -> NDArray[np.float3
     return np.vstack([people, holes, boundary_rows(np.array(medians(X)), model.edges)])
 
 
-@dataclass(frozen=True, slots=True)
-class OracleAnswers:
-    """The probability of every row of the verification, and where it comes from.
-
-    Also how many rows the library itself predicted, and for how many rows of the reference cohort its prediction
-    changes when their values are rounded to float32.
-    """
-
-    probability: Array
-    count: int
-    moved: int
-
-
-def ask_library(
-    model: Any, fitted: FittedModel, rows: NDArray[np.float32], cohort: Array, names: Sequence[str]
-) -> OracleAnswers:
-    """Ask the library for its probabilities for the rows that it accepts; compute the others' margins in numpy.
+def ask_library(model: Any, fitted: FittedModel, rows: NDArray[np.float32], names: Sequence[str]) -> Array:
+    """Return the probability of each row: the library's own where it accepts the row, else computed in numpy.
 
     Raises:
         ParityRefused: the two disagree, which means that the model was read wrongly.
@@ -133,7 +117,7 @@ def ask_library(
     X = rows.astype(np.float64)
     answers = fitted.link.probability(fitted.margin(X))
     if not hasattr(model, "predict_proba"):
-        return OracleAnswers(answers, 0, 0)
+        return answers
     probability = library(model, names)
     # One thread: for single rows, synchronising threads costs more than the computation.
     with threadpool_limits(limits=1):
@@ -142,21 +126,11 @@ def ask_library(
             fits &= ~((np.array(fitted.low) > X) | (np.array(fitted.high) < X)).any(axis=1)
         fits[fits] = _accepted(probability, X[fits])
         there = probability(X[fits]) if fits.any() else np.zeros(0)
-        moved = _moved(probability, cohort)
     difference = float(np.abs(there - answers[fits]).max()) if fits.any() else 0.0
     if not difference <= TOLERANCE:
         raise ParityRefused(f"the model was read wrongly: the library's probability differs by up to {difference:.2e}")
     answers[fits] = there
-    return OracleAnswers(answers, int(fits.sum()), moved)
-
-
-def _moved(probability: Callable[[Array], Array], cohort: Array) -> int:
-    """Return how many rows are so near to a threshold that rounding to float32 moves them across it."""
-    try:
-        return int((np.abs(probability(cohort) - probability(as_float32(cohort).astype(np.float64))) > TOLERANCE).sum())
-    except ValueError:  # missing values that the library does not accept
-        complete = cohort[~np.isnan(cohort).any(axis=1)]
-        return _moved(probability, complete) if 0 < len(complete) < len(cohort) else 0
+    return answers
 
 
 def _accepted(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]:

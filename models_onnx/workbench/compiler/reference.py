@@ -17,9 +17,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.graph import BOOL, DOUBLE, FLOAT, INT64, SECOND_AXIS, Graph
-from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
+from models_onnx.workbench.compiler.link import LOGIT, Link
 from models_onnx.workbench.metrics import jeffreys
 
 FAMILIARITY_LEVEL = 0.999
@@ -175,22 +174,6 @@ Array = NDArray[np.float64]
 # Steps of half a percent: with 13,391 people 66 of them lie between two limits, so no limit is one person's value.
 QUANTILES = 199
 TENTHS = tuple(range(0, 100, 10))
-
-
-def compare_with_cohort(model: FittedModel, X: Array, outcomes: NDArray[np.int64] | None) -> Reference:
-    """Return the reference of the rows [n, F] and, where known, their outcomes (0 or 1), in tenths of the cohort.
-
-    None of the people may have been used for training. Without outcomes the observed rates are NaN, of 0 people.
-    """
-    margin, familiarity = model.margin(X), Familiarity.of(X)
-    if outcomes is None:
-        nan = float("nan")
-        unknown = CalibrationBin(0, 0, 0, nan, nan, nan, nan)
-        return Reference(tuple(_quantiles(margin).tolist()), (unknown,), familiarity)
-    if outcomes.shape != (len(margin),) or not np.isin(outcomes, (0, 1)).all():
-        raise CompileRefused(f"outcomes are one 0 or 1 for each of the {len(margin)} reference rows")
-    weight = np.ones(len(margin))
-    return build_reference(margin, margin, outcomes.astype(np.int64), weight, model.link, familiarity, TENTHS)
 
 
 def build_reference(

@@ -52,7 +52,7 @@ def read_file(path: Path) -> Ensemble:
     if path.suffix.lower() in PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
         raise CompileRefused(
             f"{path.name} is a pickle or an archive of one: it could run anything when read, so it never is. Write the "
-            "model in its library's own format (LightGBM: text; XGBoost: JSON), or call compile_model"
+            "model in its library's own format (LightGBM: text; XGBoost: JSON)"
         )
     if content.startswith((b"tree\n", b"tree\r\n")):
         return parse_lightgbm(path.name, content.decode("utf-8", "replace").replace("\r\n", "\n"))
@@ -165,9 +165,8 @@ def logistic(model: Any) -> tuple[Array, float]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model as it was read: what it is called, and how it becomes exact terms against a cohort [n, F]."""
+    """A model as it was read: its own names of its inputs, and how it becomes exact terms against a cohort [n, F]."""
 
-    form: str
     features: tuple[str, ...] | None
     explained: Callable[[Array, tuple[str, ...]], FittedModel]
 
@@ -182,14 +181,14 @@ def open_source(model: Any) -> Source:
         return _of_ensemble(read_file(Path(model)))
     if isinstance(model, CoxModel):
         names, start = model.names or _names(model.preparation), model.link.log_hazard
-        return _of_regression("Cox", names, model.coefficients, start, model.preparation, model.link)
+        return _of_regression(names, model.coefficients, start, model.preparation, model.link)
     if (ensemble := booster_of(model)) is not None:
         return _of_ensemble(ensemble)
     if type(model).__name__ == "ExplainableBoostingClassifier":
         return _of_ebm(model)
     preparation, last = split(model)
     if type(last).__name__ in LOGISTIC:
-        return _of_regression("logistic", _names(model), *logistic(last), preparation)
+        return _of_regression(_names(model), *logistic(last), preparation)
     if reader_of(last):
         return _of_trees(model, preparation, last)
     if isinstance(last, type) or not hasattr(last, "predict"):
@@ -204,11 +203,10 @@ def _of_ensemble(ensemble: Ensemble) -> Source:
     def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
         return from_ensemble(replace(ensemble, features=names), X)
 
-    return Source("additive trees" if additive(ensemble) else "boosted trees", ensemble.features, explained)
+    return Source(ensemble.features, explained)
 
 
 def _of_regression(
-    form: str,
     fitted_names: tuple[str, ...] | None,
     coefficients: Sequence[float] | Array,
     start: float,
@@ -219,7 +217,7 @@ def _of_regression(
         columns = columns_of(preparation, names)
         return linear_model(columns, np.asarray(coefficients, dtype=np.float64), start, X, names, link)
 
-    return Source(form, fitted_names, explained)
+    return Source(fitted_names, explained)
 
 
 def _of_ebm(model: Any) -> Source:
@@ -227,15 +225,14 @@ def _of_ebm(model: Any) -> Source:
         terms, start = ebm_terms(model, names)
         return AdditiveTrees.centred(names, terms, start, X, LOGIT)
 
-    return Source("EBM", _names(model), explained)
+    return Source(_names(model), explained)
 
 
 def _of_trees(model: Any, preparation: Any, last: Any) -> Source:
     def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
         return trees_behind(columns_of(preparation, names), last, X, names)
 
-    form = "forest" if type(last).__name__ in FORESTS else "boosted trees"
-    return Source(form, _names(model), explained)
+    return Source(_names(model), explained)
 
 
 def _names(model: Any) -> tuple[str, ...] | None:

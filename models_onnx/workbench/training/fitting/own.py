@@ -88,11 +88,9 @@ class Own:
         plain = (self.intercept, self.slope) == (0.0, 1.0)
 
         def oracle(X: Array) -> tuple[Array, Array]:
-            answer = (
-                ask_library(self.model, form, X.astype(np.float32), self.read.X, self.read.features) if plain else None
-            )
-            probability = form.link.probability(form.margin(X)) if answer is None else answer.probability
-            return probability, form.contributions(X)
+            if plain:
+                return ask_library(self.model, form, X.astype(np.float32), self.read.features), form.contributions(X)
+            return form.link.probability(form.margin(X)), form.contributions(X)
 
         return oracle
 

@@ -1,5 +1,6 @@
 """Invented people for the compiler's tests: numbers, gaps, values on a grid; and what a compiled file says of rows."""
 
+from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 from typing import Any
@@ -7,6 +8,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
+from models_onnx.workbench.compiler import compile_fitted, read_model
+from models_onnx.workbench.compiler.explaining_graph import Groups
+from models_onnx.workbench.compiler.families.grouped import GroupedModel
+from models_onnx.workbench.compiler.link import FittedModel
+from models_onnx.workbench.compiler.parity import Agreement, proof_rows
+from models_onnx.workbench.compiler.reference import Familiarity, build_reference
+from models_onnx.workbench.training.fitting.own import Own
 
 Array = NDArray[np.float64]
 NAMES = ("age", "lab", "pressure", "weight", "count")
@@ -72,3 +81,26 @@ def by_coalitions(margin: Any, x: Array, background: Array) -> Array:
             gain = worth[tuple(sorted((*coalition, j)))] - value
             found[j] += gain / (count * comb(count - 1, len(coalition)))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A compiled file with what it was made of and how well it agrees."""
+
+    content: bytes
+    fitted: FittedModel
+    groups: tuple[str, ...]
+    agreement: Agreement
+
+
+def compiled(model: Any, rows: Any, *, outcomes: Any = None, features: Any = None, groups: Any = None) -> File:
+    """The steps of the workbench that lead from a fitted model and its reference cohort to a proven file."""
+    read = read_model(model, rows, features, groups)
+    fitted, X = read.fitted, read.X
+    y = np.arange(len(X)) % 2 if outcomes is None else np.asarray(outcomes, dtype=np.int64)
+    margin = fitted.margin(X)
+    reference = build_reference(margin, margin, y, np.ones(len(X)), fitted.link, Familiarity.of(X))
+    together = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(read.features, groups or {})
+    oracle = Own(model, read.features, read).oracle_of(fitted)
+    done = compile_fitted("m", fitted, reference, {}, oracle, proof_rows(X, fitted), together)
+    return File(done.content, fitted, together.names, done.agreement)

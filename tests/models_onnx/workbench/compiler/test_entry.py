@@ -1,4 +1,4 @@
-"""`compile_model` alone: what goes in, what the file and the report say, what is refused and how it is put."""
+"""From a fitted model to its file: what goes in, what the file says, what is refused and how it is put."""
 
 import json
 import warnings
@@ -28,8 +28,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused, ParityRefused
-from models_onnx.workbench.compiler import compile_model
-from tests.models_onnx.workbench.compiler.people import NAMES, invented, says
+from tests.models_onnx.workbench.compiler.people import NAMES, compiled, invented, says
 
 
 def boosting(**other: Any) -> Any:
@@ -51,11 +50,11 @@ def table() -> pd.DataFrame:
 
 def test_one_run_says_everything_with_standard_operators_only() -> None:
     X, y = invented()
-    compiled = compile_model(fitted(), table(), outcomes=y, name="hgb", version="1.2.3", card={"title": "T"})
-    refuse_unsafe(compiled.content)
-    proto = onnx.load_from_string(compiled.content)
+    file = compiled(fitted(), table(), outcomes=y)
+    refuse_unsafe(file.content)
+    proto = onnx.load_from_string(file.content)
     checker.check_model(proto, full_check=True)
-    told = says(compiled.content, X)
+    told = says(file.content, X)
     assert set(told) == {
         "probability",
         "margin",
@@ -75,30 +74,27 @@ def test_one_run_says_everything_with_standard_operators_only() -> None:
     assert 0 < told["out_of_distribution"].mean() <= 0.002
     assert ((told["observed_low"] <= told["observed_rate"]) & (told["observed_rate"] <= told["observed_high"])).all()
     props = {each.key: each.value for each in proto.metadata_props}
-    assert json.loads(props["model_card"]) == {"title": "T"}
-    assert [each["name"] for each in json.loads(props["feature_dictionary"])] == list(NAMES)
-    assert "all 600 people" in props["explanation"]
-    assert float(props["base"]) == compiled.report.base
-    assert (props["model_id"], props["model_version"], props["link"]) == ("hgb", "1.2.3", "logit")
+    assert float(props["base"]) == file.fitted.base
+    assert props["link"] == "logit"
 
 
 def test_the_same_model_gives_the_same_file() -> None:
-    first, again = (compile_model(fitted(), table(), name="m") for _ in range(2))
-    assert first.report.sha256 == again.report.sha256
+    first, again = (compiled(fitted(), table()) for _ in range(2))
+    assert first.content == again.content
 
 
 def test_the_columns_of_a_frame_are_found_by_name_whatever_their_order() -> None:
     turned = table()[list(reversed(NAMES))].assign(other="not an input")
-    assert compile_model(fitted(), turned).report.sha256 == compile_model(fitted(), table()).report.sha256
+    assert compiled(fitted(), turned).content == compiled(fitted(), table()).content
     with pytest.raises(CompileRefused, match="no column lab"):
-        compile_model(fitted(), table().drop(columns="lab"))
+        compiled(fitted(), table().drop(columns="lab"))
 
 
 def test_a_group_contributes_the_sum_of_its_inputs_and_keeps_its_place() -> None:
     X, _ = invented()
-    alone = says(compile_model(fitted(), table()).content, X)["contributions"]
-    grouped = compile_model(fitted(), table(), groups={"body": ["weight", "age"]})
-    assert grouped.report.groups == ("body", "lab", "pressure", "count")
+    alone = says(compiled(fitted(), table()).content, X)["contributions"]
+    grouped = compiled(fitted(), table(), groups={"body": ["weight", "age"]})
+    assert grouped.groups == ("body", "lab", "pressure", "count")
     told = says(grouped.content, X)["contributions"]
     assert np.abs(told[:, 0] - alone[:, 0] - alone[:, 3]).max() < 1e-12
     props = {each.key: each.value for each in onnx.load_from_string(grouped.content).metadata_props}
@@ -109,15 +105,7 @@ def test_a_group_contributes_the_sum_of_its_inputs_and_keeps_its_place() -> None
         ({"lab": ["age"]}, "called like the input"),
     ):
         with pytest.raises(CompileRefused, match=word):
-            compile_model(fitted(), table(), groups=groups)
-
-
-def test_without_outcomes_nothing_is_said_to_have_been_observed() -> None:
-    told = says(compile_model(fitted(), table()).content, invented()[0][:5])
-    assert np.isnan(told["observed_rate"]).all()
-    assert (told["observed_count"] == 0).all()
-    with pytest.raises(CompileRefused, match="one 0 or 1 for each"):
-        compile_model(fitted(), table(), outcomes=[2] * 600)
+            compiled(fitted(), table(), groups=groups)
 
 
 @pytest.mark.parametrize(
@@ -138,24 +126,11 @@ def test_without_outcomes_nothing_is_said_to_have_been_observed() -> None:
 )
 def test_trees_say_what_scikit_learn_says_on_every_edge(model: Any) -> None:
     X, y = invented(gaps=0.1 if hasattr(model, "steps") or hasattr(model, "n_jobs") else 0.0)
-    compiled = compile_model(model.fit(X, y), X)
-    agreement = compiled.report.agreement
-    assert agreement is not None
+    file = compiled(model.fit(X, y), X)
+    agreement = file.agreement
     assert agreement.probability < 1e-9
     assert agreement.contribution < 1e-9
-    assert compiled.report.rows_asked_of_library > 500
-
-
-def test_rows_that_float32_puts_on_the_other_side_of_a_threshold_are_counted() -> None:
-    draw = np.random.default_rng(8)
-    X = draw.normal(size=(2000, 2)).round(3)  # few of these are float32 values, and thresholds lie on them
-    y = (X[:, 0] + 0.3 * draw.normal(size=2000) > 0).astype(int)
-    loose, exact = (
-        compile_model(HistGradientBoostingClassifier(max_iter=10, max_depth=3).fit(rows, y), rows)
-        for rows in (X, X.astype(np.float32))
-    )
-    assert loose.report.rows_moved_by_float32 > 0
-    assert exact.report.rows_moved_by_float32 == 0
+    assert np.abs(says(file.content, X)["probability"] - model.predict_proba(X)[:, 1]).max() < 1e-9
 
 
 def test_where_a_library_takes_nothing_missing_the_cohorts_middle_value_stands_in() -> None:
@@ -163,7 +138,7 @@ def test_where_a_library_takes_nothing_missing_the_cohorts_middle_value_stands_i
     model = boosting().fit(X, y)
     gone, middle = X.copy(), X.copy()
     gone[:, 0], middle[:, 0] = np.nan, np.float32(np.median(X[:, 0]))
-    told = says(compile_model(model, X).content, gone)["probability"]
+    told = says(compiled(model, X).content, gone)["probability"]
     assert np.abs(told - model.predict_proba(middle)[:, 1]).max() < 1e-12
 
 
@@ -171,21 +146,20 @@ def test_where_a_library_takes_nothing_missing_the_cohorts_middle_value_stands_i
 def test_a_calibration_that_is_a_line_is_folded_in(method: str) -> None:
     X, y = invented()
     whole = CalibratedClassifierCV(FrozenEstimator(fitted()), method=method, ensemble=False).fit(table(), y)
-    compiled = compile_model(whole, table())
-    told = says(compiled.content, X)
+    file = compiled(whole, table())
+    told = says(file.content, X)
     assert np.abs(told["probability"] - whole.predict_proba(table())[:, 1]).max() < 1e-12
-    assert compiled.report.base is not None
-    assert np.abs(told["margin"] - compiled.report.base - told["contributions"].sum(axis=1)).max() < 1e-12
+    assert np.abs(told["margin"] - file.fitted.base - told["contributions"].sum(axis=1)).max() < 1e-12
 
 
 def test_a_calibrated_forest_is_explained_on_log_odds() -> None:
     X, y = invented()
     forest = RandomForestClassifier(8, max_depth=4, random_state=0).fit(X, y)
-    assert compile_model(forest, X).report.link == "identity"
+    assert compiled(forest, X).fitted.link.name == "identity"
     whole = CalibratedClassifierCV(FrozenEstimator(forest), method="sigmoid", ensemble=False).fit(X, y)
-    compiled = compile_model(whole, X)
-    assert compiled.report.link == "logit"
-    assert np.abs(says(compiled.content, X)["probability"] - whole.predict_proba(X)[:, 1]).max() < 1e-12
+    file = compiled(whole, X)
+    assert file.fitted.link.name == "logit"
+    assert np.abs(says(file.content, X)["probability"] - whole.predict_proba(X)[:, 1]).max() < 1e-12
 
 
 def test_what_has_no_exact_explanation_is_refused_with_what_explains_it() -> None:
@@ -194,7 +168,7 @@ def test_what_has_no_exact_explanation_is_refused_with_what_explains_it() -> Non
         warnings.simplefilter("ignore")
         network = make_pipeline(StandardScaler(), MLPClassifier((3,), max_iter=20, random_state=0)).fit(X, y)
     with pytest.raises(CompileRefused, match="of no form that is explained input by input"):
-        compile_model(network, X)
+        compiled(network, X)
 
 
 def test_a_library_that_says_otherwise_than_what_was_read_is_not_believed() -> None:
@@ -206,7 +180,7 @@ def test_a_library_that_says_otherwise_than_what_was_read_is_not_believed() -> N
     other.__dict__.update(fitted().__dict__)
     Other.__name__ = "HistGradientBoostingClassifier"
     with pytest.raises(ParityRefused, match="read wrongly"):
-        compile_model(other, table())
+        compiled(other, table())
 
 
 def test_reference_rows_that_do_not_fit_are_refused_with_a_sentence() -> None:
@@ -221,27 +195,27 @@ def test_reference_rows_that_do_not_fit_are_refused_with_a_sentence() -> None:
         (table().assign(age="old"), {}, "text"),
     ):
         with pytest.raises(CompileRefused, match=word):
-            compile_model(fitted() if isinstance(rows, pd.DataFrame) else plain, rows, **extra)
+            compiled(fitted() if isinstance(rows, pd.DataFrame) else plain, rows, **extra)
 
 
 def test_a_model_that_is_not_fitted_is_refused() -> None:
     for model in (LogisticRegression(), HistGradientBoostingClassifier(), RandomForestClassifier()):
         with pytest.raises(CompileRefused, match=r"not.*fitted"):
-            compile_model(model, invented()[0])
+            compiled(model, invented()[0])
 
 
 def test_trees_behind_a_scaler_are_refused_with_what_says_the_same() -> None:
     X, y = invented(gaps=0.0)
     for trees in (boosting(), HistGradientBoostingClassifier(max_iter=3, max_depth=2)):
         with pytest.raises(CompileRefused, match="behind a scaler is not compiled: leave the scaler out and fit it"):
-            compile_model(make_pipeline(StandardScaler(), trees).fit(X, y), X)
+            compiled(make_pipeline(StandardScaler(), trees).fit(X, y), X)
 
 
 def test_categorical_splits_are_refused_by_the_inputs_name() -> None:
     X, y = invented(gaps=0.0)
     model = HistGradientBoostingClassifier(max_iter=5, max_depth=3, categorical_features=[4])
     with pytest.raises(CompileRefused, match="categorical splits on count"):
-        compile_model(model.fit(pd.DataFrame(X, columns=list(NAMES)), y), table())
+        compiled(model.fit(pd.DataFrame(X, columns=list(NAMES)), y), table())
 
 
 def test_a_model_of_three_classes_is_refused() -> None:
@@ -249,4 +223,4 @@ def test_a_model_of_three_classes_is_refused() -> None:
     three = np.arange(len(y)) % 3
     for model in (LogisticRegression(), boosting(), RandomForestClassifier(3, max_depth=2)):
         with pytest.raises(CompileRefused, match="3 classes"):
-            compile_model(model.fit(X, three), X)
+            compiled(model.fit(X, three), X)

@@ -1,14 +1,12 @@
-"""Groups of inputs, the sentence on contributions, and the bins of a reference, by hand."""
+"""Groups of inputs, and the bins of a reference, by hand."""
 
 import numpy as np
 import pytest
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.entry import explanation, form_of
 from models_onnx.workbench.compiler.explaining_graph import Groups
 from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.reference import QUANTILES, build_reference
-from tests.models_onnx.workbench.compiler.test_compile import MODEL
 
 FEATURES = ("age", "unit_a", "sex", "unit_b")
 
@@ -39,25 +37,6 @@ def test_groups_that_are_refused(declared: dict[str, list[str]], refusal: str) -
     with pytest.raises(CompileRefused) as problem:
         Groups.of(FEATURES, declared)
     assert str(problem.value) == refusal
-
-
-OWN = "Each input's own term, less its mean over the 20 people of the reference cohort, on the scale of the log odds."
-
-
-@pytest.mark.parametrize(
-    ("form", "sentence"),
-    [
-        ("logistic", OWN),
-        ("EBM", f"{OWN} Of a pair of inputs each has its Shapley value against the same people."),
-        ("forest", (
-            "Exact interventional Shapley values against all 20 people of the reference cohort, on the scale of the "
-            "log odds."
-        )),
-    ],
-)  # fmt: skip
-def test_what_contributions_are_in_a_sentence(form: str, sentence: str) -> None:
-    assert explanation(form, MODEL, 20) == sentence
-    assert form_of(form, MODEL) == form
 
 
 def _reference(y: list[int], weight: list[float] | None = None) -> list[tuple[int, int, int, float]]:

@@ -24,14 +24,13 @@ from sklearn.preprocessing import (
 )
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler import CoxModel, compile_model
-from models_onnx.workbench.compiler.entry import read_model
+from models_onnx.workbench.compiler import CoxModel, read_model
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.link import Survival
-from models_onnx.workbench.compiler.reference import compare_with_cohort
+from models_onnx.workbench.compiler.reference import build_reference
 from tests.libraries import statsmodels
 from tests.models_onnx.workbench.compiler.oracles import linear_shap
-from tests.models_onnx.workbench.compiler.people import NAMES, Array, invented, says
+from tests.models_onnx.workbench.compiler.people import NAMES, Array, compiled, invented, says
 
 
 def frame(people: int = 500) -> tuple[pd.DataFrame, Any]:
@@ -65,10 +64,10 @@ def test_scalers_imputers_and_codes_say_what_scikit_learn_says() -> None:
         remainder=make_pipeline(SimpleImputer(strategy="median"), RobustScaler()),
     )
     fitted = Pipeline([("prepare", steps), ("model", LogisticRegression(max_iter=500))]).fit(table, y)
-    compiled = compile_model(fitted, table, outcomes=y)
+    file = compiled(fitted, table, outcomes=y)
     rows = table.copy()
     rows["age"] = (rows["age"] * 3).astype(np.float32).astype(float)  # far outside the cohort
-    told = says(compiled.content, rows.to_numpy(dtype=float))
+    told = says(file.content, rows.to_numpy(dtype=float))
     assert np.abs(told["probability"] - fitted.predict_proba(rows)[:, 1]).max() < 1e-12
     assert np.abs(told["contributions"] - closed_form(fitted, table, rows)).max() < 1e-8
 
@@ -94,15 +93,14 @@ def test_each_step_alone_and_in_turn(step: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = make_pipeline(known, LogisticRegression(max_iter=500)).fit(X, y)
-    compiled = compile_model(fitted, X)
-    assert compiled.report.rows_asked_of_library > 1000
-    assert np.abs(says(compiled.content, X)["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-12
+    file = compiled(fitted, X)
+    assert np.abs(says(file.content, X)["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-12
 
 
 def test_contributions_agree_with_shap_on_the_prepared_columns() -> None:
     X, y = invented(people=400)
     fitted = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()).fit(X, y)
-    told = says(compile_model(fitted, X).content, X)["contributions"]
+    told = says(compiled(fitted, X).content, X)["contributions"]
     prepared = fitted[:-1].transform(X)
     expected = linear_shap(fitted[-1].coef_[0], float(fitted[-1].intercept_[0]), prepared, prepared)
     assert np.abs(told - expected).max() < 1e-8
@@ -126,7 +124,7 @@ def test_a_step_that_mixes_inputs_or_is_not_read_is_refused_by_name(step: Any, w
     X, y = invented(gaps=0.0, grid=1)
     fitted = make_pipeline(step, LogisticRegression(max_iter=2000)).fit(X, y)
     with pytest.raises(CompileRefused, match=word):
-        compile_model(fitted, X)
+        compiled(fitted, X)
 
 
 def study(people: int = 600) -> tuple[Array, Array, Any]:
@@ -143,15 +141,15 @@ def test_a_cox_model_says_survival_at_every_horizon_and_adds_up_on_the_hazard() 
     prepare = make_pipeline(SimpleImputer(), StandardScaler()).fit(X)
     fitted = statsmodels.PHReg(time, prepare.transform(X), status=died).fit()
     cox = CoxModel.from_statsmodels(fitted, (1.0, 3.0, 5.0), 5.0, prepare)
-    compiled = compile_model(cox, X, outcomes=(died == 1) & (time <= 5.0))
-    told = says(compiled.content, X)
+    file = compiled(cox, X, outcomes=(died == 1) & (time <= 5.0))
+    told = says(file.content, X)
     predictor = prepare.transform(X) @ fitted.params
     for column, horizon in enumerate((1.0, 3.0, 5.0)):
         baseline = breslow(time, died, predictor, horizon)
         assert np.abs(told["survival"][:, column] - np.exp(-baseline * np.exp(predictor))).max() < 1e-8
         assert np.abs(told["risk"][:, column] + told["survival"][:, column] - 1).max() < 1e-15
     assert (told["probability"] == told["risk"][:, 2]).all()
-    assert compiled.report.link == "cloglog"
+    assert file.fitted.link.name == "cloglog"
     assert np.abs(told["margin"] - np.log(-np.log1p(-told["probability"]))).max() < 1e-9
     assert np.abs(told["contributions"].sum(axis=1) - (predictor - predictor.mean())).max() < 1e-8
 
@@ -175,12 +173,17 @@ def test_events_at_the_horizon_itself_count_where_times_are_months() -> None:
 
 
 def test_a_recalibrated_cox_model_keeps_the_shape_of_its_baseline() -> None:
-    X, _, _ = study()
+    X, _, died = study()
     cox = CoxModel((0.4, 0.0, 0.0, 0.0, 0.0), {1.0: 0.05, 5.0: 0.3}, 5.0)
     read = read_model(cox, X, None).fitted
     moved = read.recalibrated(0.2, 0.9)
-    told = says(write_file("m", moved, compare_with_cohort(moved, X, None), {}), X)
-    before = says(compile_model(cox, X).content, X)
+    told = says(
+        write_file(
+            "m", moved, build_reference(moved.margin(X), moved.margin(X), died, np.ones(len(X)), moved.link), {}
+        ),
+        X,
+    )
+    before = says(compiled(cox, X).content, X)
     assert np.abs(told["margin"] - (0.2 + 0.9 * before["margin"])).max() < 1e-12
     ratio = np.log(told["survival"][:, 0]) / np.log(told["survival"][:, 1])
     assert np.abs(ratio - 0.05 / 0.3).max() < 1e-12

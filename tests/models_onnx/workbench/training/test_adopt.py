@@ -30,10 +30,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from models_onnx.errors import CompileRefused, TrainingRefused
 from models_onnx.serving.registry import load_model
 from models_onnx.spec import Fitted
-from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.readers.cox import cox_of
 from models_onnx.workbench.training.fitting.own import load
-from tests.models_onnx.workbench.compiler.people import says
+from tests.models_onnx.workbench.compiler.people import compiled, says
 from tests.models_onnx.workbench.training.test_template import toy_table
 from tests.models_onnx.workbench.training.toy import adopted, adults, declare, elsewhere, inputs, run
 
@@ -282,7 +281,7 @@ def test_a_cox_model_of_another_library_gives_its_risk_at_the_horizon(family: st
         cox_of(fitted, (2.0,))
     with pytest.raises(CompileRefused, match="followed for at most 49, and the horizon is 60 in its unit"):
         cox_of(fitted, (2.0, 5.0), 12.0)
-    told = says(compile_model(cox_of(fitted, (2.0,), 12.0), rows).content, rows.to_numpy())
+    told = says(compiled(cox_of(fitted, (2.0,), 12.0), rows).content, rows.to_numpy())
     assert np.abs(told["probability"] - expected).max() < 1e-6
 
 

@@ -19,10 +19,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
 from models_onnx.errors import CompileRefused, ModelError
-from models_onnx.workbench.compiler import compile_model
+from models_onnx.workbench.compiler.families.grouped import GroupedModel, facts_of
 from models_onnx.workbench.compiler.readers.network import OnnxSource
 from tests.libraries import lightgbm, xgboost
-from tests.models_onnx.workbench.compiler.people import NAMES, Array, by_coalitions, invented, says
+from tests.models_onnx.workbench.compiler.people import NAMES, Array, by_coalitions, compiled, invented, says
 from tests.models_onnx.workbench.networks import HIDDEN, gru, mlp
 
 GROUPS = {"person": ("age", "weight"), "findings": ("lab", "pressure")}
@@ -73,20 +73,19 @@ def test_a_perceptron_is_explained_by_its_groups_as_the_definition_says() -> Non
     def margin(rows: Array) -> Array:
         return np.asarray(session.run(None, {"x": rows.astype(np.float32)})[0][:, 0], dtype=np.float64)
 
-    compiled = compile_model(OnnxSource("net", network()), X, outcomes=y, features=NAMES, groups=GROUPS)
-    assert compiled.report.groups == ("person", "findings", "count")
-    assert compiled.report.link == "logit"
-    assert (
-        "Groups of inputs are explained, not single inputs: the Shapley values of person" in compiled.report.explanation
-    )
-    background, told = rounded_mean(X), says(compiled.content, X)
+    file = compiled(OnnxSource("net", network()), X, outcomes=y, features=NAMES, groups=GROUPS)
+    assert file.groups == ("person", "findings", "count")
+    assert file.fitted.link.name == "logit"
+    assert isinstance(file.fitted, GroupedModel)
+    assert facts_of(file.fitted)["explanation"].startswith("Groups of inputs are explained, not single inputs")
+    background, told = rounded_mean(X), says(file.content, X)
     filled = np.clip(np.where(np.isnan(X), background, X), np.nanmin(X, axis=0), np.nanmax(X, axis=0))
     assert np.abs(told["margin"] - margin(filled)).max() < 1e-5
-    assert compiled.report.base == pytest.approx(margin(background[None])[0], abs=1e-5)
+    assert file.fitted.base == pytest.approx(margin(background[None])[0], abs=1e-5)
     for row in range(4):
         expected = shares(margin, filled[row], background, {**GROUPS, "count": ("count",)})
         assert told["contributions"][row].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
-    of_log_odds = compile_model(
+    of_log_odds = compiled(
         OnnxSource("net", network(sigmoid=False), scale="log odds"), X, features=NAMES, groups=GROUPS
     )
     assert np.abs(says(of_log_odds.content, X)["probability"] - told["probability"]).max() < 1e-9
@@ -95,15 +94,15 @@ def test_a_perceptron_is_explained_by_its_groups_as_the_definition_says() -> Non
 def test_a_recurrent_network_is_explained_by_its_quantities_and_told_what_is_recorded() -> None:
     X = series(60)
     content = gru(STEPS, CENTRE, SPREAD, READOUT)
-    compiled = compile_model(OnnxSource("net", content, steps=STEPS), X, features=SERIES)
-    told = says(compiled.content, X)
+    file = compiled(OnnxSource("net", content, steps=STEPS), X, features=SERIES)
+    told = says(file.content, X)
     recorded = ~np.isnan(X).reshape(-1, COUNT, STEPS)
     feed = {"series": np.nan_to_num(X).reshape(-1, COUNT, STEPS), "mask": recorded}
     session = onnxruntime.InferenceSession(content)
     expected = session.run(None, {k: v.transpose(0, 2, 1).astype(np.float32) for k, v in feed.items()})[0][:, 0]
     assert np.abs(told["probability"] - expected).max() < 1e-6
-    assert compiled.report.groups == ("rate", "pressure", "albumin")
-    assert np.abs(told["contributions"].sum(axis=1) + compiled.report.base - told["margin"]).max() < 1e-6
+    assert file.groups == ("rate", "pressure", "albumin")
+    assert np.abs(told["contributions"].sum(axis=1) + file.fitted.base - told["margin"]).max() < 1e-6
 
 
 def _forest(**more: Any) -> Any:
@@ -131,10 +130,10 @@ def test_whatever_is_of_no_form_of_its_own_is_explained_by_groups(unfitted: Any)
     model = unfitted() if callable(unfitted) else unfitted  # what `make test` does not install is made late
     fitted = model.fit(X, y)
     with pytest.raises(CompileRefused):
-        compile_model(fitted, X, features=NAMES)
-    compiled = compile_model(fitted, X, features=NAMES, groups=GROUPS)
-    assert compiled.report.form == "groups of inputs"
-    told = says(compiled.content, X)
+        compiled(fitted, X, features=NAMES)
+    file = compiled(fitted, X, features=NAMES, groups=GROUPS)
+    assert isinstance(file.fitted, GroupedModel)
+    told = says(file.content, X)
     assert np.abs(told["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-5
     assert told["contributions"].shape == (len(X), 3)
 
@@ -150,17 +149,17 @@ def columns_file(names: tuple[str, ...]) -> bytes:
 
 def test_inputs_in_another_order_are_refused_and_other_names_are_declared() -> None:
     X, _ = invented()
-    compile_model(OnnxSource("net", columns_file(NAMES)), X, features=NAMES)
+    compiled(OnnxSource("net", columns_file(NAMES)), X, features=NAMES)
     other = (*NAMES[::-1],)
     told = onnx.load_from_string(network())
     onnx.helper.set_model_props(told, {"features": json.dumps(other)})
     for content in (columns_file(other), told.SerializeToString()):
         with pytest.raises(CompileRefused, match="takes its inputs in another order: count, weight"):
-            compile_model(OnnxSource("net", content), X, features=NAMES)
+            compiled(OnnxSource("net", content), X, features=NAMES)
     called = tuple(name.upper() for name in NAMES)
     with pytest.raises(CompileRefused, match="takes its inputs others: AGE"):
-        compile_model(OnnxSource("net", columns_file(called)), X, features=NAMES)
-    compile_model(OnnxSource("net", columns_file(called), columns=called), X, features=NAMES)
+        compiled(OnnxSource("net", columns_file(called)), X, features=NAMES)
+    compiled(OnnxSource("net", columns_file(called), columns=called), X, features=NAMES)
 
 
 def _fixed(content: bytes) -> bytes:
@@ -189,10 +188,10 @@ def test_a_file_of_another_kind_is_refused_in_a_sentence(
 ) -> None:
     X, _ = invented()
     with pytest.raises(ModelError, match=sentence):
-        compile_model(source, X[:, : len(features)], features=features)
+        compiled(source, X[:, : len(features)], features=features)
 
 
 def test_more_than_ten_groups_are_refused() -> None:
     X = np.random.default_rng(1).normal(size=(40, 11))
     with pytest.raises(CompileRefused, match="at most 10 groups of its inputs, and there are 11: declare groups="):
-        compile_model(OnnxSource("net", network()), X)
+        compiled(OnnxSource("net", network()), X)

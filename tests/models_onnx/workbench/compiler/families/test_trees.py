@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most, below, limits
 from models_onnx.workbench.compiler.link import LOGIT
 from tests.libraries import xgboost
+from tests.models_onnx.workbench.compiler.people import compiled
 
 FLOAT32 = st.floats(width=32, allow_nan=False)
 
@@ -68,7 +68,7 @@ def test_a_damaged_file_is_refused_by_a_sentence(
     damage(document["learner"]["gradient_booster"]["model"]["trees"][0])
     path.write_text(json.dumps(document))
     with np.errstate(over="ignore"), pytest.raises(CompileRefused, match=sentence):
-        compile_model(path, X, features=["a", "b", "c"], name="damaged")
+        compiled(path, X, features=["a", "b", "c"])
 
 
 def tree(**changes: Any) -> Tree:

@@ -11,8 +11,8 @@ from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, Tune
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models_onnx.workbench.compiler import compile_model
-from tests.models_onnx.workbench.compiler.people import invented, says
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
+from tests.models_onnx.workbench.compiler.people import compiled, invented, says
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,6 @@ from tests.models_onnx.workbench.compiler.people import invented, says
 def test_what_changes_no_probability_is_taken_off(unfitted: Any) -> None:
     X, y = invented(gaps=0.0)
     fitted = unfitted.fit(X, y)
-    compiled = compile_model(fitted, X)
-    assert np.abs(says(compiled.content, X)["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-6
-    assert compiled.report.rows_asked_of_library > 700
-    assert compiled.report.form.startswith("logistic")
+    file = compiled(fitted, X)
+    assert np.abs(says(file.content, X)["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-6
+    assert isinstance(file.fitted, AdditiveCurves)

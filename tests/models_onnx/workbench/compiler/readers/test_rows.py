@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler import compile_model
+from tests.models_onnx.workbench.compiler.people import compiled
 
 
 def _regression(table: pd.DataFrame, *steps: Any) -> Any:
@@ -22,6 +22,6 @@ def test_text_and_dates_among_numbers_are_named() -> None:
     table = pd.DataFrame({"age": np.linspace(20.0, 90.0, 60), "crp": np.linspace(1.0, 9.0, 60)})
     fitted = _regression(table, SimpleImputer())
     with pytest.raises(CompileRefused, match="age is text; at the bedside inputs are numbers"):
-        compile_model(fitted, table.assign(age="old"))
+        compiled(fitted, table.assign(age="old"))
     with pytest.raises(CompileRefused, match="crp holds dates or times: give numbers"):
-        compile_model(fitted, table.assign(crp=pd.Timestamp("2020-01-01")))
+        compiled(fitted, table.assign(crp=pd.Timestamp("2020-01-01")))

@@ -15,13 +15,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler import compile_model
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
 from tests.libraries import lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
-from tests.models_onnx.workbench.compiler.people import NAMES, beside, by_coalitions, invented, says
+from tests.models_onnx.workbench.compiler.people import NAMES, beside, by_coalitions, compiled, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 LIGHT = {
@@ -201,9 +200,9 @@ def test_a_model_without_names_takes_those_of_the_frame(tmp_path: Path) -> None:
     for _, path in (light(tmp_path), extreme(tmp_path)):
         X, _ = with_zeros()
         named = pd.DataFrame(X, columns=list(NAMES))
-        assert compile_model(path, named).report.features == NAMES
+        assert compiled(path, named).fitted.features == NAMES
         with pytest.raises(CompileRefused, match="no column"):
-            compile_model(path, named.assign(other=1.0))
+            compiled(path, named.assign(other=1.0))
 
 
 BOOSTERS = [(lightgbm, "LGBMClassifier"), (xgboost, "XGBClassifier")]
@@ -219,12 +218,11 @@ def test_a_booster_in_a_pipeline_or_a_search_is_read_like_its_file(library: Any,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for model in (imputed.fit(X, y), search.fit(X, y)):
-            compiled = compile_model(model, X)
-            assert compiled.report.rows_asked_of_library > 1000
-            told = says(compiled.content, X)["probability"]
+            file = compiled(model, X)
+            told = says(file.content, X)["probability"]
             assert np.abs(told - model.predict_proba(X)[:, 1]).max() < 1e-6
         with pytest.raises(CompileRefused, match="behind a scaler"):
-            compile_model(make_pipeline(StandardScaler(), kind(**settings)).fit(X, y), X)
+            compiled(make_pipeline(StandardScaler(), kind(**settings)).fit(X, y), X)
 
 
 def test_rounds_after_the_best_leave_open_which_model_is_meant(tmp_path: Path) -> None:
