@@ -168,7 +168,6 @@ def curves(bins: Sequence[Bin], coarse: Sequence[Bin], manifest: Manifest, auroc
         _calibration(coarse),
         _decision(points, prevalence, manifest),
         _capacity(manifest, points),
-        *_survival(manifest),
     ]
 
 
@@ -312,61 +311,6 @@ def _capacity(manifest: Manifest, points: Sequence[Operating]) -> Plot:
             for row, benefit in zip(manifest.thresholds.table, net_benefits(manifest), strict=True)
         ),
     )
-
-
-def _survival(manifest: Manifest) -> list[Plot]:
-    """Return the curves over time of a model with several horizons; none where its evaluation has none."""
-    groups = manifest.evaluation.get("horizons", {}).get("curves", [])
-    if not groups:
-        return []
-    rows = [(group["group"], row) for group in groups for row in group["rows"]]
-    ends = [[end for end in row["observed"].values() if end is not None] for _, row in rows]
-    high = _above(max(max([row["estimated"], *seen]) for (_, row), seen in zip(rows, ends, strict=True)))
-    axes = Axes(0, max(row["years"] for _, row in rows), 1 - high, 1)
-    dots = [
-        Dot(
-            axes.x(row["years"]),
-            axes.y(1 - row["observed"]["value"]),
-            axes.y(1 - row["observed"]["low"]),
-            axes.y(1 - row["observed"]["high"]),
-        )
-        for (_, row), seen in zip(rows, ends, strict=True)
-        if len(seen) == len(row["observed"])
-    ]
-    lines = [
-        Line(
-            "curve",
-            axes.points([(0, 1), *((row["years"], 1 - row["estimated"]) for row in group["rows"])]),
-            group["group"],
-        )
-        for group in groups
-    ]
-    return [
-        Plot(
-            "survival",
-            "Survival curves",
-            "years",
-            "of 100, without the event",
-            axes.x_ticks(),
-            axes.y_ticks(100),
-            tuple(lines),
-            tuple(dots),
-            "Lines: as estimated, for the lowest, middle and highest third of the estimates (from above). Each dot is "
-            "what was observed there, with its 95 % interval.",
-            ("group", "years", "estimated, without the event in 100", "observed", "interval"),
-            tuple(
-                (group, f"{row['years']:g}", _1(1 - row["estimated"]), *_without_event(row["observed"]))
-                for group, row in rows
-            ),
-        )
-    ]
-
-
-def _without_event(observed: dict[str, float | None]) -> tuple[str, str]:
-    value, low, high = (observed[end] for end in ("value", "low", "high"))
-    if value is None or low is None or high is None:
-        return "not computable", ""
-    return _1(1 - value), f"{_1(1 - high)} to {_1(1 - low)}"
 
 
 def net_benefits(manifest: Manifest) -> list[float]:

@@ -198,11 +198,6 @@ def sensitivity(ranked: Ranked, weights: Array, threshold: float) -> Array:
     return _share(weights @ ((ranked.margin >= threshold) * ranked.y), weights @ ranked.y)
 
 
-def event_share(ranked: Ranked, weights: Array) -> Array:
-    """Share of those with the event."""
-    return _share(weights @ ranked.y, weights.sum(axis=1))
-
-
 def false_positive_rate(ranked: Ranked, weights: Array, threshold: float) -> Array:
     """Share of those without the event who are alerted."""
     non_events = 1.0 - ranked.y

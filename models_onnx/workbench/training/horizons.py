@@ -1,7 +1,4 @@
-"""Figures at each horizon of a survival model, out of fold: calibration, Brier score, and its mean over time.
-
-The curves are of the thirds of the people by their estimated risk: as estimated, and as observed with an interval.
-"""
+"""Figures at each horizon of a survival model, out of fold: calibration, Brier score, and its mean over time."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,8 +15,6 @@ from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import observe
 from models_onnx.workbench.training.evaluate import rounded
 from models_onnx.workbench.training.fitting.competing import TwoCauses
-
-THIRDS = ("lowest third of the estimates", "middle third", "highest third")
 
 
 def at_horizons(
@@ -42,8 +37,6 @@ def at_horizons(
         else:
             risk[rows] = model.link.risk(predicted.margin[rows])
     blocks, scores = [], []
-    third = np.searchsorted(np.quantile(risk[:, -1], (1 / 3, 2 / 3)), risk[:, -1])
-    curves: list[dict[str, Any]] = [{"group": group, "rows": []} for group in THIRDS]
     for column, years in enumerate(horizons):
         outcome = replace(spec.outcome, horizon_days=years * DAYS_PER_YEAR)
         observed = observe(outcome, cohort.rows, cohort.recent)
@@ -55,13 +48,5 @@ def at_horizons(
         events = int(y.sum())
         scores.append(figures["brier"].value)
         blocks.append({"years": years, "events": events, **{name: rounded(value) for name, value in figures.items()}})
-        for number, curve in enumerate(curves):
-            rows = is_followed & (third == number)
-            shares = PatientRows(cohort.patient, observed.weight).of(rows)
-            share = estimate(
-                {"observed": metrics.event_share}, risk[rows, column], observed.y[rows], replicates, seed, shares
-            )
-            estimated = round(float(np.average(risk[rows, column], weights=shares.weight)), 4)
-            curve["rows"].append({"years": years, "estimated": estimated, "observed": rounded(share["observed"])})
     integrated = float(np.trapezoid(scores, horizons) / (horizons[-1] - horizons[0]))
-    return {"integrated_brier": round(integrated, 4), "rows": blocks, "curves": curves}
+    return {"integrated_brier": round(integrated, 4), "rows": blocks}

@@ -40,34 +40,13 @@ def _row(capacity: float, probability: float, found: float, right: float, benefi
     )
 
 
-def _survival(group: str, *rows: tuple[float, float, float | None]) -> dict[str, object]:
-    observed = [
-        {"value": seen, "low": None if seen is None else seen - 0.02, "high": None if seen is None else seen + 0.03}
-        for _, _, seen in rows
-    ]
-    return {
-        "group": group,
-        "rows": [
-            {"years": years, "estimated": estimated, "observed": values}
-            for (years, estimated, _), values in zip(rows, observed, strict=True)
-        ],
-    }
-
-
 def _drawings() -> list[Plot]:
     manifest = load_model("readmission_30d").manifest
     rows = (_row(0.05, 0.5, 0.4, 0.8, 0.035), _row(0.2, 0.2, 0.7, 0.35, None), _row(0.9, 0.01, 1.0, 0.11, None))
     thresholds = msgspec.structs.replace(
         manifest.thresholds, capacity=0.2, table=rows, net_benefit_all=None, alerts_per_event=4.0
     )
-    horizons = {
-        "curves": [
-            _survival("lowest third", (1, 0.01, 0.02), (2.5, 0.04, None)),
-            _survival("highest third", (1, 0.21, 0.25), (2.5, 0.38, 0.33)),
-        ]
-    }
-    evaluation = {**manifest.evaluation, "horizons": horizons}
-    ours = msgspec.structs.replace(manifest, thresholds=thresholds, evaluation=evaluation, row_words="stays")
+    ours = msgspec.structs.replace(manifest, thresholds=thresholds, row_words="stays")
     many = [Bin(n / 20, 10, n / 2, n / 20, n / 25, n / 18) for n in range(20)]
     return [
         *curves(_BINS, _BINS[1:], ours, _AUROC),

@@ -206,10 +206,6 @@ def test_shares_in_words() -> None:
     for lacking in ("value", "low", "high"):
         assert plots._figure({"value": 0.8, "low": 0.7, "high": 0.9, lacking: None}) == "cannot be computed"
     assert plots._figure({}) == "cannot be computed"
-    seen: dict[str, float | None] = {"value": 0.2, "low": 0.1, "high": 0.35}
-    assert plots._without_event(seen) == ("80.0", "65.0 to 90.0")
-    for lacking in ("value", "low", "high"):
-        assert plots._without_event({**seen, lacking: None}) == ("not computable", "")
 
 
 def test_where_nobody_or_everybody_has_the_event_a_share_of_them_is_none() -> None:

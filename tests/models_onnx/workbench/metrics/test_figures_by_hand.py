@@ -69,7 +69,6 @@ def test_people_are_ranked_once_with_ties_marked() -> None:
         (metrics.auroc, (4.5 / 6, 1.5 / 4)),
         # 1 of 1 at 2; 2 of 4 at 0
         (metrics.auprc, (0.75, 0.2)),
-        (metrics.event_share, (0.4, 0.2)),
         (partial(metrics.alert_rate, threshold=0.0), (0.8, 1.0)),
         (partial(metrics.alert_rate, threshold=0.5), (0.4, 0.2)),
         (partial(metrics.ppv, threshold=0.5), (0.5, 0.0)),

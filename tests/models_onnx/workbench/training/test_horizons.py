@@ -81,31 +81,11 @@ def test_every_horizon_has_its_figures_and_their_mean_over_time() -> None:
     assert document["integrated_brier"] == round(area / 4, 4)
 
 
-def test_thirds_by_their_estimates_have_what_was_estimated_and_observed() -> None:
-    thirds = {"lowest third of the estimates": (0, 1, 2, 3), "middle third": (4, 5), "highest third": (7, 8, 9)}
-    assert figures(LINKS)["curves"] == [
-        {
-            "group": group,
-            "rows": [
-                {
-                    "years": years,
-                    "estimated": round(sum(risk(row, years) for row in rows) / len(rows), 4),
-                    "observed": point(len(deaths & set(rows)) / len(rows)),
-                }
-                for years, deaths in DEATHS.items()
-            ],
-        }
-        for group, rows in thirds.items()
-    ]
-
-
 def test_figures_have_intervals_of_resampled_people() -> None:
     drawn, plain = figures(LINKS, replicates=20), figures(LINKS)
     assert drawn["integrated_brier"] == plain["integrated_brier"]
     for row, without in zip(drawn["rows"], plain["rows"], strict=True):
         assert row["brier"]["low"] < row["brier"]["value"] == without["brier"]["value"] < row["brier"]["high"]
-    share = drawn["curves"][0]["rows"][2]["observed"]
-    assert share["low"] < share["value"] == 0.25 < share["high"]
 
 
 @pytest.mark.parametrize("links", [(MODEL.link,) * 3, (Survival.at({5.0: 0.6}, main=5.0),) * 3])
