@@ -24,7 +24,6 @@ COMMANDS = {
     "outcomes": Lazy("outcomes", "outcomes"),
     "events": Lazy("events", "events"),
     "monitor": Lazy("monitor", "monitor"),
-    "bulk-export": Lazy("bulk_export", "bulk_export"),
     "data": Lazy("data", "data"),
     "equation": Lazy("equation", "equation"),
     "coverage": Lazy("coverage", "coverage"),

@@ -46,7 +46,6 @@ _KEPT: Final = {
     ("cds_hooks/commands/settings.py", "render_as_string", "hide_password"),
     ("cds_hooks/events/outbox.py", "AsyncClient", "follow_redirects"),
     ("cds_hooks/notice_formats.py", "post", "follow_redirects"),
-    ("cds_hooks/batch/bulk_export.py", "Client", "follow_redirects"),
     ("cds_hooks/security/outbound.py", "AsyncClient", "follow_redirects"),
     ("models_onnx/artifact/release_file.py", "dumps", "ensure_ascii"),
     ("models_onnx/model_card/embed.py", "dumps", "sort_keys"),

@@ -33,7 +33,6 @@ NOT_RUN = {
     "model dataset": "needs mature outcomes: tests/cds_hooks/outcomes/test_followed.py records some",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",
-    "bulk-export": "asks a server with Bulk Data export: tests/cds_hooks/batch/test_bulk_export.py serves one",
     "release compare": "needs a second version of a model: tests/operations/test_model_versions.py has one",
     "accounts": "reads a password from a pipe: tests/cds_hooks/commands/test_accounts.py",
     "events": "needs feeds: tests/cds_hooks/commands/test_events.py declares one",

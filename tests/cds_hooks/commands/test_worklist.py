@@ -1,4 +1,4 @@
-"""`cds-hooks worklist`, `bulk-export` and `services`: what each asks for, writes, says and ends with."""
+"""`cds-hooks worklist` and `services`: what each asks for, writes, says and ends with."""
 
 import json
 from datetime import UTC, datetime
@@ -10,11 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cds_hooks.batch.bulk_export import BackendKey
-from cds_hooks.commands import bulk_export, services, worklist
+from cds_hooks.commands import services, worklist
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.storage.decision import RecordUnavailable
-from models_onnx.errors import BatchRefused
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = 86_400_000_000
@@ -86,81 +84,6 @@ def test_another_form_and_a_record_that_is_not_there_are_said(
     monkeypatch.setattr(worklist, "read_worklist", unavailable)
     assert _run(worklist.worklist, "--out", tmp_path / "list.csv") == (1, "", "There is no record\n")
     assert list(tmp_path.iterdir()) == []
-
-
-# The bulk export
-
-
-def _exported(**changes: Any) -> Any:
-    members = {"files": [Path("a.ndjson"), Path("b.ndjson")], "deleted_files": [], "errors": 0, "error_files": []}
-    return SimpleNamespace(**(members | changes))
-
-
-@pytest.fixture
-def exports(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What was asked of the server; `run` is what came."""
-    there: dict[str, Any] = {"run": _exported(), "asked": []}
-
-    def run(say: Any) -> Any:
-        say("half of it is here")
-        if isinstance(there["run"], Exception):
-            raise there["run"]
-        return there["run"]
-
-    def export(*given: Any) -> Any:
-        there["asked"].append(given)
-        return SimpleNamespace(run=run)
-
-    monkeypatch.setattr(bulk_export, "BulkExport", export)
-    return there
-
-
-def _export(*words: object) -> tuple[int, str, str]:
-    return _run(bulk_export.bulk_export, "https://ehr.example/fhir", "--out", "export", *words)
-
-
-PROGRESS = "half of it is here\n"
-
-
-def test_charts_are_downloaded_with_a_key_or_without(exports: dict[str, Any], tmp_path: Path) -> None:
-    key = tmp_path / "panel.pem"
-    key.write_text("the key")
-    assert _export() == (0, "2 files: export\n", PROGRESS)
-    more = ("--group", "g", "--type", "Patient", "--type", "Condition")
-    assert _export("--client-id", "panel", "--key", key, "--key-id", "k1", "--algorithm", "ES384", *more)[0] == 0
-    assert _export("--client-id", "panel", "--key", key)[0] == 0
-    base, out = "https://ehr.example/fhir", Path("export")
-    registered = BackendKey("panel", "the key", "k1", "ES384", "system/*.rs")
-    assert exports["asked"] == [
-        (base, out, None, None, (), None),
-        (base, out, registered, "g", ("Patient", "Condition"), None),
-        (base, out, BackendKey("panel", "the key", "", "RS384", "system/*.rs"), None, (), None),
-    ]
-
-
-def test_what_an_export_lacks_is_said(exports: dict[str, Any]) -> None:
-    only = "The files hold only what changed since then: scored alone, charts would lack all that is older.\n"
-    assert _export("--since", "2026-01-01T00:00:00Z") == (0, "2 files: export\n", PROGRESS + only)
-    exports["run"] = _exported(deleted_files=[Path("x/deleted.1.ndjson"), Path("x/deleted.2.ndjson")])
-    gone = "What was deleted on the server since then is named in deleted.1.ndjson, deleted.2.ndjson.\n"
-    assert _export() == (0, "2 files: export\n", PROGRESS + gone)
-    exports["run"] = _exported(errors=3, error_files=[Path("x/errors.1.ndjson.txt")])
-    errors = (
-        "3 resources or more could not be exported by the server: the charts are not complete. It says why in "
-        "errors.1.ndjson.txt.\n"
-    )
-    assert _export() == (1, "2 files: export\n", PROGRESS + errors)
-    exports["run"] = BatchRefused("the server refuses")
-    assert _export() == (2, "", f"{PROGRESS}the server refuses\n")
-
-
-@pytest.mark.parametrize("words", [("--client-id", "panel"), ("--key", "panel.pem")])
-def test_a_client_and_its_key_belong_together(exports: dict[str, Any], words: tuple[str, str]) -> None:
-    both = "--client-id and --key belong together: give both, or neither for an open server.\n"
-    assert _export(*words) == (2, "", both)
-    code, shown, errors = _export("--client-id", "panel", "--key", "nowhere.pem")
-    assert (code, shown, "nowhere.pem" in errors) == (2, "", True)
-    assert exports["asked"] == []
 
 
 # Services
