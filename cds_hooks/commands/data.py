@@ -32,13 +32,12 @@ def data(
 ) -> None:
     """Check a table (columns, keys, folds, values, units, look-ahead) or a folder of FHIR (codes, units, times).
 
-    Of a table for which no model is declared yet: what each column holds, and which tell an outcome, name rows, repeat
-    another or stand for a group. Counts and examples without identifiers.
+    A table is held against the declaration of its model. Counts and examples without identifiers.
 
     Of a folder with features.toml: words, unit, codes, window and range of each feature that a site declares, as
     Markdown; with --chart what each is in it, with the dated values that made it, or why it is missing. With --charts
     and --out the table of a site's own, before there is a model: table.toml beside it says from which instant one
-    predicts, which event is meant and within how many days; the report counts what is missing and what stands out.
+    predicts, which event is meant and within how many days; the report counts the events and what is missing.
 
     Exit codes: 0 no error (there may be warnings), 1 an error, 2 it cannot be read or a declaration does not hold.
 
@@ -83,7 +82,7 @@ def _table_of_features(folder: Path, charts: Path, out: Path | None) -> Any:
     from models_onnx.artifact.files import whole_file
     from models_onnx.errors import BatchRefused, DeclarationError, TrainingRefused
     from models_onnx.workbench.training.data.chart_table import counts_of, feature_table, features_in_words, read_table
-    from models_onnx.workbench.training.data.check_columns import check_columns
+    from models_onnx.workbench.training.data.check_tables import DataReport
 
     if out is None:
         raise TrainingRefused("--charts needs --out, the file of the table")
@@ -97,8 +96,7 @@ def _table_of_features(folder: Path, charts: Path, out: Path | None) -> Any:
         raise BatchRefused(str(problem)) from problem
     with whole_file(out) as draft:
         rows.to_csv(draft, index=False)
-    report = check_columns(out)
-    report.counts.update(counts_of(rows))
+    report = DataReport(out.name, "table of declared features", {"rows": len(rows), **counts_of(rows)})
     for name, words in features_in_words(rows, [*table.features, *names]):
         report.add("feature", "note", name, words, len(rows))
     return report
@@ -134,14 +132,12 @@ def _values_in(chart: Path, as_of: str | None, features_of_site: Any) -> Iterato
 
 def _report(where: Path, model: str | None, specs: Path | None, folder: Path) -> Any:
     from models_onnx.workbench.training.data.check_charts import check_charts
-    from models_onnx.workbench.training.data.check_columns import check_columns
     from models_onnx.workbench.training.data.check_tables import check_table, spec_of_table
 
     if where.is_dir():
         return check_charts(where)
     specs = own_specs(specs, folder, model or where.name.partition(".")[0])
-    spec = spec_of_table(where, model, specs)
-    return check_columns(where) if spec is None else check_table(spec, where, folder)
+    return check_table(spec_of_table(where, model, specs), where, folder)
 
 
 def _show(report: Any) -> None:

@@ -150,20 +150,10 @@ def test_what_cannot_be_read_is_a_sentence(folder: Path, tmp_path: Path) -> None
     assert errors.startswith("features.toml")
 
 
-def test_a_table_of_no_model_is_described_and_one_of_a_model_is_held_against_it(tmp_path: Path) -> None:
-    head = "id,death\n1,0\n2,1\n"
-    (tmp_path / "rows.csv").write_text(head)
-    (tmp_path / "readmission_30d.csv").write_text(head)
-    columns = _checked(tmp_path / "rows.csv")
-    assert columns == {
-        "name": "rows.csv", "kind": "no model is declared for it", "counts": {"rows": 2, "columns": 2}, "passed": True,
-        "findings": [{"kind": "same-column", "severity": "warning", "where": "death",
-                      "text": "tells the same as id, as the same values or in another unit", "count": 1,
-                      "examples": []},
-                     {"kind": "yes-or-no", "severity": "note", "where": "death", "text": "0 or 1: 1 in 50.0%",
-                      "count": 1, "examples": []}],
-    }  # fmt: skip
-    assert _checked(tmp_path / "readmission_30d.csv") == columns | {"name": "readmission_30d.csv"}, "no column of it"
+def test_a_table_is_held_against_its_model_and_one_of_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,death\n1,0\n2,1\n")
+    code, _, errors = _output(str(tmp_path / "rows.csv"))
+    assert (code, errors.startswith("no model is declared whose table is called rows: name one")) == (2, True)
     of_model = _checked(tmp_path / "rows.csv", "--model", "readmission_30d")
     assert (of_model["kind"], of_model["passed"]) == ("table of readmission_30d", False)
     assert of_model["findings"][0] == {

@@ -92,10 +92,11 @@ _CODED = 5  # rows: a code stands in many, one odd value may be a slip
 _ENOUGH = 50
 
 
-def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec | None:
+def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec:
     """Return the model that is trained on this table: the one that is named, else the first whose table is called so.
 
-    None where no model is named and none has a table of that name.
+    Raises:
+        TrainingRefused: no model of that name is declared, or none that has a table of that name.
     """
     specs_by_id = find_specs(specs)
     if name is not None:
@@ -103,7 +104,13 @@ def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> Mo
             raise TrainingRefused(no_model(name, specs_by_id, specs))
         return specs_by_id[name]
     stem = path.name.partition(".")[0]
-    return next((spec for spec in specs_by_id.values() if spec.table.partition(".")[0] == stem), None)
+    spec = next((spec for spec in specs_by_id.values() if spec.table.partition(".")[0] == stem), None)
+    if spec is None:
+        raise TrainingRefused(
+            f"no model is declared whose table is called {stem}: name one with --model, and the folder of your own "
+            "declarations with --specs"
+        )
+    return spec
 
 
 def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataReport:
@@ -115,7 +122,7 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
         report.add("not-a-number", "warning", where, "texts among numbers: they count as missing", texts_found)
     rows = without_texts(rows, texts)
     _columns(spec, rows, report)
-    report_missing_codes(rows, report)
+    _report_missing_codes(rows, report)
     _keys(spec, rows, report)
     _look_ahead(spec, rows, report)
     served = _served(spec, rows)
@@ -152,10 +159,12 @@ def _columns(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
             one_for_each_row(spec, f"the input {name}", column_of, rows.head(1))
         except KeyError as absent:
             report.add("missing-column", "error", name, "this input is read from it", [str(absent).strip("'")])
-    report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", repeated(rows))
+    report.add(
+        "duplicate-rows", "warning", "rows", "rows that repeat another in every column", int(rows.duplicated().sum())
+    )
 
 
-def report_missing_codes(rows: pd.DataFrame, report: DataReport) -> None:
+def _report_missing_codes(rows: pd.DataFrame, report: DataReport) -> None:
     """Report numbers of nines, eights or sevens, or below zero, that stand far from all others of their column."""
     for name in rows.select_dtypes("number").columns:
         values = rows[name].dropna()
@@ -168,11 +177,6 @@ def report_missing_codes(rows: pd.DataFrame, report: DataReport) -> None:
             text = f"{code:g} is far from all other values: where it means that there is none, leave the cell blank"
             count = int((values == code).sum())
             report.add("missing-code", "warning", str(name), text, count if is_apart and count >= _CODED else 0)
-
-
-def repeated(rows: pd.DataFrame) -> int:
-    """Return how many rows repeat another in every column."""
-    return int(rows.duplicated().sum())
 
 
 def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:

@@ -98,14 +98,6 @@ def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFra
     return rows
 
 
-def read_plain(path: Path) -> pd.DataFrame:
-    """Return a table of which nothing is declared; TrainingRefused where it is none."""
-    if not path.is_file():
-        raise TrainingRefused(f"{path} is not there")
-    (rows,) = _chunks(path, {"low_memory": False}, None)
-    return rows
-
-
 def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
     """Yield the table in parts of so many rows; one part where that is None."""
     how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}

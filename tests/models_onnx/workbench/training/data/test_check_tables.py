@@ -14,9 +14,8 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.workbench.training.crossvalidate import Folds
 from models_onnx.workbench.training.data.check_charts import check_charts
-from models_onnx.workbench.training.data.check_columns import check_columns
 from models_onnx.workbench.training.data.check_tables import DataReport, check_table, spec_of_table
-from models_onnx.workbench.training.data.cohort import build_cohort
+from models_onnx.workbench.training.data.cohort import build_cohort, read_rows
 from models_onnx.workbench.training.data.leaks import copied_rows
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
@@ -94,7 +93,6 @@ def test_the_model_of_a_table_is_known_by_its_name_or_told(tmp_path: Path) -> No
     assert by_name is not None
     assert by_name.id == "mortality_180d"
     assert spec_of_table(Path("mine.csv"), "mortality_5y") is SPEC
-    assert spec_of_table(tmp_path / "mine.csv", None) is None
     with pytest.raises(TrainingRefused, match="no model"):
         spec_of_table(tmp_path / "mine.csv", "mine")
 
@@ -159,40 +157,12 @@ def test_a_file_that_is_no_json_is_counted_and_the_others_are_looked_at(tmp_path
     assert "two" not in str(report)
 
 
-def own_extract(count: int = 3000) -> pd.DataFrame:
-    """An extract of a hospital, as it comes, with the mistakes that the tests look for."""
-    draw = np.random.default_rng(3)
-    rows = pd.DataFrame({"stay": np.arange(count) + 70_000, "mrn": [f"H{n // 2}" for n in range(count)]})
-    rows["age"], rows["crea"] = draw.integers(18, 95, count), draw.lognormal(0, 0.4, count).round(2)
-    rows["na"], rows["hgb"] = draw.normal(138, 3, count).round(), draw.normal(13, 2, count).round(1)
-    rows["back"] = (draw.random(count) < 0.1).astype(int)
-    rows["days_to_next"] = np.where(rows["back"] == 1, draw.integers(1, 30, count), draw.integers(29, 400, count))
-    return rows.assign(crea_umol=rows["crea"] * 88.4, site="one", insurance=draw.choice(["a", "b"], count))
-
-
-def test_a_table_of_no_model_is_described_and_its_traps_are_named(tmp_path: Path) -> None:
-    own_extract().to_csv(tmp_path / "extract.csv", index=False)
-    assert spec_of_table(tmp_path / "extract.csv", None) is None
-    report = check_columns(tmp_path / "extract.csv")
-    kinds = {(finding.kind, finding.where): finding for finding in report.findings}
-    assert kinds["names-rows", "columns"].examples == ("stay", "mrn")
-    assert ("constant-column", "site") in kinds
-    assert "crea" in kinds["same-column", "crea_umol"].text
-    assert "back" in kinds["tells-outcome", "days_to_next"].text
-    assert kinds["group-column", "columns"].examples == ("insurance",)
-    assert kinds["yes-or-no", "back"].count == own_extract()["back"].sum()
-    assert not [finding for finding in report.findings if finding.kind == "copied-rows"]
-
-
-def test_copies_of_people_under_other_names_are_counted_and_people_alike_by_chance_are_not(tmp_path: Path) -> None:
-    rows = own_extract()
-    copies = rows[:90].assign(stay=np.arange(90) + 1, mrn=[f"X{n}" for n in range(90)])
-    pd.concat([rows, copies]).to_csv(tmp_path / "extract.csv", index=False)
-    (found,) = (item for item in check_columns(tmp_path / "extract.csv").findings if item.kind == "copied-rows")
-    assert found.count == 90
+def test_people_who_are_alike_by_chance_are_no_copies_and_a_table_of_no_model_is_refused(tmp_path: Path) -> None:
     draw = np.random.default_rng(4)
     few_kinds = pd.DataFrame({name: draw.integers(0, 4, 5000) for name in "abcdefg"})
     assert copied_rows(few_kinds) == 0, "people of few answers are alike by chance"
+    with pytest.raises(TrainingRefused, match="no model is declared whose table is called extract: name one with --mo"):
+        spec_of_table(tmp_path / "extract.csv", None)
 
 
 def test_people_of_a_models_table_who_are_there_twice_are_an_error(rows: pd.DataFrame, tmp_path: Path) -> None:
@@ -202,52 +172,10 @@ def test_people_of_a_models_table_who_are_there_twice_are_an_error(rows: pd.Data
     assert ("copied-rows", "error") in {(finding.kind, finding.severity) for finding in report.findings}
 
 
-def test_what_other_countries_write_differently_is_named_before_a_model_is_declared(tmp_path: Path) -> None:
-    """Times of two offsets (summer and winter), decimal commas, days before months, answers in words, semicolons."""
-    count = range(1, 201)
-    table = pd.DataFrame(
-        {
-            "AdmDtTm": [f"2024-{number % 12 + 1:02}-03T08:00:00-0{5 + number % 2}:00" for number in count],
-            "Hb": [f"1{number % 7},{number % 10}" for number in count],
-            "Disch_Date": [f"{number % 28 + 1:02}.07.2024" for number in count],
-            "Wiederaufn30": ["J" if number % 9 == 0 else "N" for number in count],
-        }
-    )
-    table.to_csv(tmp_path / "extract.csv", index=False)
-    findings = {(finding.kind, finding.where): finding for finding in check_columns(tmp_path / "extract.csv").findings}
-    for kind, where in (("decimal-comma", "Hb"), ("not-iso-date", "Disch_Date"), ("two-answers", "Wiederaufn30")):
-        assert findings[kind, where].count == len(table)
-    assert findings["not-iso-date", "Disch_Date"].examples == (), "a report holds no date"
-    table.to_csv(tmp_path / "semicolons.csv", index=False, sep=";")
-    with pytest.raises(TrainingRefused, match="its columns are separated by ';'"):
-        check_columns(tmp_path / "semicolons.csv")
-
-
-def test_codes_for_missing_and_dates_that_only_the_outcome_has_are_named_before_a_model_is_declared(
-    tmp_path: Path,
-) -> None:
-    draw, number = np.random.default_rng(5), np.arange(400)
-    table = pd.DataFrame(
-        {
-            "crea": np.where(number % 9 == 0, 9999, draw.integers(50, 300, 400)),
-            "stays": np.where(number % 20 == 0, -1, draw.integers(0, 5, 400)),
-            "age": draw.integers(80, 100, 400),
-            "answer": draw.integers(1, 10, 400),
-            "back": np.where(number % 7 == 0, "oui", "non"),
-            "date_back": np.where(number % 7 == 0, "2024-05-01", ""),
-        }
-    )
-    table.to_csv(tmp_path / "extract.csv", index=False)
-    report = check_columns(tmp_path / "extract.csv")
-    codes = {finding.where: finding.count for finding in report.findings if finding.kind == "missing-code"}
-    assert codes == {"crea": 45, "stays": 20}, "99 years and the ninth answer are values"
-    (tells,) = (finding for finding in report.findings if finding.kind == "tells-outcome")
-    assert (tells.where, "tells back by itself" in tells.text) == ("date_back", True)
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        ("a;b\n1;2\n", "its columns are separated by ';'"),
         ("a,b\n", "has no row beneath its header"),
         ("a,b,a\n1,2,3\n", "has the column 'a' twice"),
         ("a,b\n1,2,3\n", "Expected 2 fields in line 2, saw 3"),
@@ -258,7 +186,7 @@ def test_codes_for_missing_and_dates_that_only_the_outcome_has_are_named_before_
 def test_a_file_that_would_be_read_as_another_table_is_refused(content: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text(content)
     with pytest.raises(TrainingRefused, match=said):
-        check_columns(tmp_path / "rows.csv")
+        read_rows(SPEC, tmp_path / "rows.csv")
 
 
 def test_folds_that_nobody_drew_hold_each_patient_once_and_need_patients(rows: pd.DataFrame) -> None:

@@ -15,8 +15,8 @@ from models_onnx.spec import CohortExclusion, InputSpec, OutcomeSpec
 from models_onnx.workbench.training.data.check_tables import (
     DataProblem,
     DataReport,
+    _report_missing_codes,
     check_table,
-    report_missing_codes,
     spec_of_table,
 )
 from tests.models_onnx.workbench.training.ten_people import SPEC as TEN
@@ -243,7 +243,7 @@ def test_those_whom_the_model_is_not_for_are_outside_its_ranges_by_right(tmp_pat
 def codes(*values: float) -> list[tuple[str, int]]:
     """The codes that a column of these numbers holds."""
     report = DataReport("x", "x", {})
-    report_missing_codes(pd.DataFrame({"x": values, "name": "a"}), report)
+    _report_missing_codes(pd.DataFrame({"x": values, "name": "a"}), report)
     assert all((item.kind, item.severity, item.where) == ("missing-code", "warning", "x") for item in report.findings)
     return [(item.text.partition(" ")[0], item.count) for item in report.findings]
 
