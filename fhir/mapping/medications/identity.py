@@ -55,6 +55,7 @@ _INJECTED = re.compile(
     r"|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b|(?:flex|kwik|quick|solo|touch|\b)pen\b(?! ?v)",
     re.IGNORECASE,
 )
+_INTO_VEIN = re.compile(r"\biv\b|intraven", re.IGNORECASE)
 
 
 class MedicationIdentity(Struct, frozen=True, dict=True):
@@ -410,7 +411,7 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
         # Several instructions: local only when every one of them is.
         local = len(routes) == len(dosages) and all(_is_local(route, identity) for route in routes)
         words = f"{routes[0].words}, {PUSHED}" if is_pushed else routes[0].words
-        routed = replace(identity, route=words, systemic=identity.systemic and not local)
+        routed = _given_by(identity, words, local)
         codes = ((code.system, code.code, code.display) for route in routes for code in route.coding)
         texts = (*(route.text for route in routes), *codes)
         if len(identity.by_route) < _MOST_ROUTES and len(repr(texts)) <= _LONGEST_ROUTE:
@@ -427,11 +428,17 @@ def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) 
         return identity
     routed = identity.by_route.get((route,))
     if routed is None:
-        local = _is_local(CodeableConcept(text=route), identity)
-        routed = replace(identity, route=route, systemic=identity.systemic and not local)
+        routed = _given_by(identity, route, _is_local(CodeableConcept(text=route), identity))
         if len(identity.by_route) < _MOST_ROUTES:
             identity.by_route[(route,)] = routed
     return routed
+
+
+def _given_by(identity: MedicationIdentity, route: str, local: bool) -> MedicationIdentity:
+    # A bare name ("lidocaine 100 mg") that stands for a local form acts on the whole body when it goes into a vein.
+    into_vein = identity.systemic is False and identity.dose_form is None and _INTO_VEIN.search(route) is not None
+    into_vein = into_vein and not is_local(identity.ingredients, f"{identity.words} iv")
+    return replace(identity, route=route, systemic=(identity.systemic or into_vein) and not local)
 
 
 def _is_local(route: CodeableConcept, identity: MedicationIdentity) -> bool:

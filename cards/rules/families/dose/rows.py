@@ -81,20 +81,20 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
 
 
 _RUNS = re.compile(
-    r"infus|drip|gtt\b|continuous|titrat|\bpca\b|\bbag\b|\bover \d|\bin \d+ ?ml\b|/ ?\d* ?h(?:ou)?r?\b|/ ?min|per hour",
+    r"infus|drip|gtt\b|continuous|titrat|\bpca\b|\bbag\b|\bin \d+ ?ml\b|/ ?\d* ?h(?:ou)?r?\b|/ ?min|per hour",
     re.IGNORECASE,
 )
 
 
 def _is_given_in_doses(context: RuleContext) -> bool:
     """Whether it is one dose, or one every so often, and no drip: a bag of a drip is no dose."""
-    dose = context.drafted.dose
+    dose, hours = context.drafted.dose, infusion_hours(context)
     if dose.single:
         return True
     texts = [context.medication.words, *(dosage.text or "" for dosage in context.drafted.order.dosageInstruction)]
     runs = any(_RUNS.search(text[:500]) is not None for text in texts)
     has_rate = any(rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
-    return dose.times_per_day is not None and not runs and not has_rate
+    return (dose.times_per_day is not None if hours is None else hours <= 1.0) and not runs and not has_rate
 
 
 _OVER = re.compile(
