@@ -66,9 +66,7 @@ def monitor(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Take back to shadow what is in canary and has a figure to act on.")
     ] = False,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the report as an HTML page with charts, too.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as an HTML page, too.")] = None,
     database: Database = None,
 ) -> None:
     """Compare the calls of the last days with those of the days before, and say what somebody has to look at.

@@ -1,26 +1,23 @@
-"""The monitor report as one HTML file: sentences, a table, and charts with their values as text. No scripts.
+"""The monitor report as one HTML file: sentences, a table, and charts of outcomes with their values as text.
 
-The file loads nothing from elsewhere, and its Content-Security-Policy allows its own style only.
+Series over time are those of `/metrics`, which Grafana draws (docs/operations/install.md). The file has no scripts and
+loads nothing from elsewhere, and its Content-Security-Policy allows its own style only.
 """
 
 import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import date
-from math import isfinite, sqrt
 from typing import Any
 
 from cds_hooks.web.site import render, static_file
 from models_onnx.model_card.plots import Axes, Dot, Line, Plot, Tick
 from models_onnx.monitoring import rates
-from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure, Incident
 from models_onnx.monitoring.judging import Compared
 from models_onnx.monitoring.label_judging import LabelWindow
 from models_onnx.monitoring.performance import observed_to_expected, reliability
-from models_onnx.monitoring.sketch import Sketch, quantile
 
 
 def report_page(
@@ -47,130 +44,17 @@ def report_page(
 
 
 def _sections(judged: Sequence[Compared | LabelWindow]) -> Any:
-    for comparison in judged:
-        if isinstance(comparison, Compared):
-            heading, charts = f"{comparison.client}, {comparison.service}", charts_of(comparison)
-        else:
-            heading, charts = (
-                f"{comparison.client}, {comparison.service}: {comparison.words}",
-                label_charts_of(comparison),
-            )
-        if charts:
-            yield heading, charts
+    for window in judged:
+        if isinstance(window, LabelWindow) and (charts := label_charts_of(window)):
+            yield f"{window.client}, {window.service}: {window.words}", charts
 
 
-# The plots of a monitor report (model_card/plots.py): each with its sentence and its numbers as a table
-
-
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """One value for each day, None where nothing was counted, and the limits on both sides of some."""
-
-    values: list[float | None]
-    low: list[float] = field(default_factory=list)
-    high: list[float] = field(default_factory=list)
-    expected: list[float] = field(default_factory=list)
-
-
-def _by_day(title: str, sentence: str, unit: str, days: list[date], first: date, series: _Series) -> Plot:
-    """Return a plot over days; those from `first` are the window."""
-    numbers = [
-        value for value in (*series.values, *series.high, *series.expected) if value is not None and isfinite(value)
-    ]
-    axes = Axes(0.0, max(len(days) - 1, 1), 0.0, max(numbers, default=1.0) * 1.05 or 1.0)
-    limits = ((name, getattr(series, name)) for name in ("low", "high", "expected"))
-    lines = [Line("other", axes.points(enumerate(values)), name) for name, values in limits if values]
-    counted = [(index, value) for index, value in enumerate(series.values) if value is not None]
-    lines.append(Line("curve", axes.points(counted), unit))
-    outside = {index for index, value in counted if series.low and not series.low[index] <= value <= series.high[index]}
-    dots = tuple(
-        Dot(axes.x(index), axes.y(value), kind=_kind(index in outside, is_now=days[index] >= first))
-        for index, value in counted
-    )
-    values_in_words = {
-        index: f"{value:,.4g}{' (outside the limits)' if index in outside else ''}" for index, value in counted
-    }
-    rows = tuple((day.isoformat(), values_in_words.get(index, "nothing counted")) for index, day in enumerate(days))
-    ends = (Tick(axes.x(0), f"{days[0]:%d %b}"), Tick(axes.x(len(days) - 1), f"{days[-1]:%d %b}"))
-    x_ticks = ends if len(days) > 1 else ends[:1]
-    return Plot(
-        _id(title), title, "day", unit, x_ticks, axes.y_ticks(), tuple(lines), dots, sentence, ("day", unit), rows
-    )
-
-
-def _kind(is_outside: bool, *, is_now: bool = True) -> str:
-    return "outside" if is_outside else "" if is_now else "before"
+def _kind(is_outside: bool) -> str:
+    return "outside" if is_outside else ""
 
 
 def _id(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower())
-
-
-def charts_of(comparison: Compared) -> list[Plot]:
-    """Call, rate of cards, time of answers, and each input whose figures are not good, day by day."""
-    days = dict(sorted({**comparison.reference, **comparison.window}.items()))
-    if not days:
-        return []
-    dates, counts, first = list(days), list(days.values()), min(comparison.window)
-    charts = [
-        _calls(comparison, dates, counts, first),
-        _cards(comparison, dates, counts, first),
-        _times(dates, counts, first),
-    ]
-    acting = (
-        figure for figure in comparison.figures() if figure.family in ("units", "input drift") and figure.state == "act"
-    )
-    moved = {figure.subject.rpartition(" ")[2] for figure in acting}  # of "sex_male by INPUT" the input
-    return charts + [_input(name, dates, counts, first) for name in sorted(moved)[:6]]
-
-
-def _calls(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Plot:
-    calls, expected = (
-        sum(day_counts.calls for day_counts in compared.window.values()),
-        [compared.expected(day) for day in dates],
-    )
-    sentence = (
-        f"{calls:,} calls in the window, {sum(map(compared.expected, compared.window)):,.0f} expected by weekday."
-    )
-    series = _Series([float(count.calls) for count in counts], expected=expected)
-    return _by_day("Calls a day", sentence, "calls", dates, first, series)
-
-
-def _cards(compared: Compared, dates: list[date], counts: list[DayCounts], first: date) -> Plot:
-    """Return the p' chart: each day's limits are three standard deviations around the reference's rate."""
-    before = [
-        (day_counts.with_cards, day_counts.calls) for day_counts in compared.reference.values() if day_counts.calls
-    ]
-    shown, calls = sum(cards for cards, _ in before), sum(n for _, n in before)
-    values = [100 * count.with_cards / count.calls if count.calls else None for count in counts]
-    if not calls:
-        return _by_day(
-            "Calls with a card",
-            "There are no days before to compare with.",
-            "of 100 calls",
-            dates,
-            first,
-            _Series(values),
-        )
-    centre = shown / calls
-    spread = rates.day_spread(before, centre)
-    half = [3 * spread * sqrt(centre * (1 - centre) / count.calls) if count.calls else 1.0 for count in counts]
-    low, high = ([100 * min(1.0, max(0.0, centre + sign * width)) for width in half] for sign in (-1, 1))
-    sentence = f"{100 * centre:.1f} in 100 calls had a card before; the dashed lines are three standard deviations."
-    return _by_day("Calls with a card", sentence, "of 100 calls", dates, first, _Series(values, low, high))
-
-
-def _times(dates: list[date], counts: list[DayCounts], first: date) -> Plot:
-    values = [quantile(Sketch(count.milliseconds), 0.9) for count in counts]
-    sentence = "Nine of ten answers took up to so long."
-    return _by_day("Time of answers", sentence, "ms", dates, first, _Series(values))
-
-
-def _input(name: str, dates: list[date], counts: list[DayCounts], first: date) -> Plot:
-    values = [quantile(count.sketch("features", name), 0.5) for count in counts]
-    return _by_day(
-        f"Median of {name}", "An input whose values are not what they were.", name, dates, first, _Series(values)
-    )
 
 
 def label_charts_of(window: LabelWindow) -> list[Plot]:

@@ -69,7 +69,7 @@ class Line(Struct, frozen=True):
 
 
 class Dot(Struct, frozen=True):
-    """One point, with the ends of its interval where it has one; `kind` is outside (a square) or before (hollow)."""
+    """One point, with the ends of its interval where it has one; `kind` may be outside (a square)."""
 
     x: float
     y: float

@@ -121,7 +121,7 @@ class _Operations:
         }
 
     def report(self) -> Response:
-        """Send the whole report, with its charts, as `cds-hooks monitor --html` writes it."""
+        """Send the whole report, as `cds-hooks monitor --html` writes it."""
         book = self._server.counts.counted().book
         judged = self._judge.judged(book, None) if book is not None else None
         if judged is None:

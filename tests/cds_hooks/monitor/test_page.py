@@ -38,19 +38,15 @@ def page() -> str:
 def test_each_chart_has_its_sentence_and_its_values_as_text(page: str) -> None:
     figures = re.findall(r"<figure .*?</figure>", page, re.DOTALL)
     titles = [re.findall(r"<figcaption><b>(.*?)</b> [^<]+</figcaption>", each)[0] for each in figures]
-    assert titles[:3] == ["Calls a day", "Calls with a card", "Time of answers"]
-    assert "Median of creatinine_mg_dl" in titles
-    assert f"Estimated and observed, {MODEL}" in titles
+    assert titles == [f"Estimated and observed, {MODEL}", f"Observed to expected by group, {MODEL}"]
     for each in figures:
         assert each.count("<tr>") > 2
         assert 'role="img" aria-label="' in each
-    days = figures[0].count("<circle") + figures[0].count("<rect")
-    assert days == 30
 
 
 def test_what_is_drawn_lies_on_the_drawing(page: str) -> None:
     drawings = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    assert len(drawings) >= 6
+    assert len(drawings) == 2
     for drawing in drawings:
         for element in ElementTree.fromstring(drawing).iter():  # noqa: S314 - our own page
             points = [pair.split(",") for pair in element.get("points", "").split()]

@@ -8,7 +8,6 @@ from random import Random
 import numpy as np
 import pytest
 
-from cds_hooks.monitor.page import charts_of
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Family, incidents
 from models_onnx.monitoring.label_judging import LabelWindow
@@ -187,12 +186,6 @@ def test_a_day_is_named_where_only_some_days_have_the_fault(reference: dict[date
     assert "100.0 in 100 calls on Saturday, 2026-09-05, came without the prefetch key conditions, 0.0 before" in (
         incident.text
     )
-
-
-def test_exchanged_sexes_are_drawn_by_the_input_that_shows_them(reference: dict[date, DayCounts]) -> None:
-    drawn = charts_of(compared(week(sex_reversed), reference))
-    assert [each.title for each in drawn[3:]] == ["Median of creatinine_mg_dl"]
-    assert all(said != "nothing counted" for _, said in drawn[3].rows)
 
 
 def test_the_fault_of_one_client_is_named_with_that_client_only(reference: dict[date, DayCounts]) -> None:
