@@ -55,7 +55,7 @@ _TOUCHED = (
     "tests/models_onnx/equations",
     "tests/cards/rules/engine",
     "tests/cds_hooks/hold_back/test_chain.py",
-    "tests/cds_hooks/hold_back/test_held_back.py",
+    "tests/cds_hooks/hold_back/test_governance.py",
     "tests/cds_hooks/hold_back/test_no_card.py",
     "tests/cds_hooks/hold_back/test_training_room.py",
     "tests/cds_hooks/pages/test_every_page.py",

@@ -8,12 +8,14 @@ from importlib import import_module
 from types import FunctionType
 from typing import Any
 
+import pytest
 from msgspec import NODEFAULT, Struct, structs
 
 import fhir.client
 import fhir.mapping
 import fhir.record
 import fhir.terminology
+from tests.fhir.readings import CONFIRM, READERS, changes
 
 STATED_OTHERWISE = {
     "Feature.plausible_high": 1.0, "FeatureValue.is_found": True, "HospitalUse.only_in_stay": True,
@@ -76,3 +78,11 @@ def test_an_option_that_is_not_stated_is_off() -> None:
         if parameter.default is True
     }
     assert on == ON_WITHOUT_A_WORD
+
+
+# Words of charts and orders are read as reviewed: doses, drugs, problems, genes, allergies, studies and vaccines.
+@pytest.mark.parametrize("group", READERS)
+def test_words_are_read_as_reviewed(group: str) -> None:
+    differ = list(changes(group))
+    shown = "\n".join(f"{before}\n   now: {now}" for before, now in differ[:5])
+    assert not differ, f"{len(differ)} texts of {group} are read otherwise; {CONFIRM}\n{shown}"

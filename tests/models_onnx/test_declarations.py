@@ -1,16 +1,22 @@
 """Discovery: what modules declare is found, and whatever is wrong is said with file, line and what was expected."""
 
+import doctest
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import pytest
 
 from cards.rules.language.rule import RuleError
 from models_onnx.declarations import declaring_files, find_declared, refuse_wrong_types
+from models_onnx.equations import arithmetic
 from models_onnx.errors import DeclarationError, ManifestRefused
+from models_onnx.serving import runtime
+from models_onnx.workbench import metrics
+from models_onnx.workbench.training.fitting import additive
 
 IMPORTS = "from tests.models_onnx.test_declarations import Plan\n"
 
@@ -182,3 +188,11 @@ def test_an_error_that_names_another_file_is_not_blamed_on_the_module(package: P
     (package / "family.py").write_text(text)
     with pytest.raises(RuleError, match=r"^limits\.csv, line 2: no number$"):
         found()
+
+
+# The examples in the docstrings are true.
+@pytest.mark.parametrize("module", [arithmetic, runtime, additive, metrics])
+def test_examples_in_docstrings_run(module: ModuleType) -> None:
+    told = doctest.testmod(module)
+    assert told.attempted
+    assert not told.failed

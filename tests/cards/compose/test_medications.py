@@ -5,15 +5,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.card import Action, Card, CardIdentity, Coding, Source, Suggestion
+from cards.card import SEVERITY, Action, Card, CardIdentity, Coding, Source, Suggestion
 from cards.compose.medications import ReviewedDrug, fits_finding, genes_card, may_be_stopped, review_card
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledSuggestion
 from cards.rules.engine.finding import Finding, OfferedSuggestion
+from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.rule import Evidence, NewOrder, OrderChange, Product, Sig, SuggestionTemplate
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
+from tests.cards.rules.cases import check_case
+from tests.cards.rules.pinned import AS_OF, cases_of_bands, named_cases
 
 IDENTITY = CardIdentity("card", lambda number: f"suggestion-{number}", "https://example.org/why")
 GUIDE = Evidence(
@@ -243,3 +246,29 @@ def test_of_four_drugs_the_last_two_share_a_line() -> None:
     drugs = [reviewed(name, gene_finding(name, facts=(), priority=20 - number)) for number, name in enumerate("abcd")]
     card = genes_card(drugs, IDENTITY)
     assert lines_of(card) == ["- **a**: Detail of a.", "- **b**: Detail of b.", "- Also: c speaks.; d speaks."]
+
+
+# The headline of a card is the worst finding on it: for the first case of each band of every rule about orders.
+_DECLARED = {(rule.id, band.declared.id): band.declared.indicator for rule in rule_book().rules for band in rule.bands}
+# In hospice care the rule about valves is one step lower than it is declared.
+_ONE_STEP_LOWER = {("disease-doac-valve", "hospice care")}
+
+
+def _severities(card: Card) -> list[int]:
+    """How severe the bands of its findings are declared; what is only missing is information."""
+    findings = card.own_extension.findings
+    return [SEVERITY[_DECLARED.get((finding.rule, finding.band), "info")] for finding in findings]
+
+
+def test_the_headline_of_every_card_is_the_worst_that_was_found() -> None:
+    cards = 0
+    wrong = set()
+    for rule in rule_book().rules:
+        for case in cases_of_bands(rule.id) if rule.id in named_cases() else ():
+            for card in check_case(case, AS_OF).cards:
+                severities = _severities(card)
+                cards += bool(severities)
+                if severities and severities[0] < max(severities):
+                    wrong.add((rule.id, case["id"]))
+    assert wrong == _ONE_STEP_LOWER
+    assert cards > 500

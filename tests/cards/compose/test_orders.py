@@ -1,18 +1,44 @@
 """Drafted orders to cards: what is judged, what is passed over and why, and one card for each order."""
 
+import asyncio
 import os
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from cards.compose.orders import check_orders
+from cards.card import SEVERITY, TOPICS, Action, Card, Coding, Source, Suggestion
+from cards.compose.orders import (
+    MOST_LINES,
+    MOST_SUGGESTIONS,
+    _as_beside_headline,
+    _by_line,
+    _card,
+    _citation,
+    _distinct,
+    _facts_line,
+    _not_in_headline,
+    _rank,
+    _summary,
+    _takes_draft_away,
+    check_orders,
+    shown_findings,
+)
+from cards.extension import EXTENSION_KEY, MOST_FACTS, CardExtension, Fact, FindingReference
+from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import read_draft, read_drafts
+from cards.rules.patient.session import PatientSession
+from cards.suggest import MOST_ENDED
+from tests.cards.compose.test_medications import GUIDE, LABEL, REASON, finding
 from tests.cards.rules.cases import check, findings, reasons, uuids
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, result
 from tests.conftest import ROOT
 
 Json = dict[str, Any]
@@ -235,3 +261,384 @@ def test_each_card_comes_with_the_name_of_its_draft(as_of: datetime) -> None:
     outcome = check_orders(record_of(SICK, as_of), drafts, None, uuids())
     named = [next(fact.source for fact in card.own_extension.facts if fact.name == "draft") for card in outcome.cards]
     assert list(outcome.drafts) == named != []
+
+
+# The lines of a card about a drafted order: facts, citations, and which suggestions stay beside the headline.
+DELETE = Action(type="delete", description="d", resource_id="MedicationRequest/a")
+
+
+def update(status: str) -> Action:
+    return Action(type="update", description="d", resource={"resourceType": "MedicationRequest", "status": status})
+
+
+def create(kind: str) -> Action:
+    return Action(type="create", description="d", resource={"resourceType": kind, "id": kind})
+
+
+def suggestion(label: str, *actions: Action, is_recommended: bool = True) -> Suggestion:
+    return Suggestion(label=label, uuid=label, is_recommended=is_recommended, actions=actions)
+
+
+@pytest.mark.parametrize(
+    ("actions", "takes_away"),
+    [
+        ((), False),
+        ((DELETE,), True),
+        ((update("active"),), False),
+        ((update("on-hold"),), True),
+        ((update("stopped"),), True),
+        ((update("revoked"),), True),
+        ((DELETE, create("ServiceRequest")), True),
+        ((DELETE, create("MedicationRequest")), False),
+        ((create("ServiceRequest"),), False),
+    ],
+)
+def test_beside_the_headline_only_what_takes_the_draft_away_stays_advised(
+    actions: tuple[Action, ...], takes_away: bool
+) -> None:
+    offer = suggestion("x", *actions)
+    assert _takes_draft_away(offer) is takes_away
+    headline, other = finding("a"), finding("b")
+    assert _as_beside_headline(offer, other, headline) == replace(offer, is_recommended=takes_away)
+    milder = finding("b", indicator="info")
+    assert _as_beside_headline(offer, milder, headline).is_recommended is False
+
+
+def test_each_label_and_each_thing_that_is_done_stands_once_with_one_advised() -> None:
+    same_but_for_id = Action(type="create", description="d", resource={"resourceType": "ServiceRequest", "id": "other"})
+    first = suggestion("Cancel", DELETE)
+    offers = [
+        first, suggestion("Cancel", update("active")), suggestion("Remove it", DELETE),
+        suggestion("Test", create("ServiceRequest")), suggestion("Test too", same_but_for_id),
+        suggestion("Hold", update("on-hold"), is_recommended=False),
+    ]  # fmt: skip
+    assert _distinct(offers) == [first, replace(offers[3], is_recommended=False), offers[5]]
+    many = [suggestion(str(number), update(str(number))) for number in range(MOST_SUGGESTIONS + 2)]
+    assert [offer.label for offer in _distinct(many)] == [str(number) for number in range(MOST_SUGGESTIONS)]
+
+
+def test_a_finding_cites_two_documents_and_several_findings_one_each() -> None:
+    third = replace(GUIDE, label="Third")
+    assert _citation([finding("a", evidence=(GUIDE, LABEL, third))]) == "Guide 2026; Label 2025"
+    both = [finding("a", evidence=(GUIDE, LABEL)), finding("b", evidence=(third, GUIDE)), finding("c")]
+    assert _citation(both) == "Guide 2026; Third"
+
+
+def test_the_facts_that_the_detail_does_not_say_follow_it() -> None:
+    facts = (
+        Fact("draft", "the draft"),
+        Fact("egfr", "eGFR 25", effective="2026-11-01T08:00:00Z", source="Observation/e"),
+        Fact("egfr", "eGFR 25 mL/min", effective="2026-11-01T08:00:00Z", source="Observation/e"),
+        Fact("fall", "a fall on 2026-10-03", effective="2026-10-03"),
+        Fact("age", "70 years"),
+        Fact("age", "70 years"),
+        Fact("said", "Detail of a"),
+        Fact("none", ""),
+        Fact("sex", "fe*male"),
+    )
+    line = ": eGFR 25 mL/min (2026-11-01); a fall on 2026-10-03; 70 years; fe\\*male."
+    assert _facts_line([finding("a", facts=facts[:4]), finding("b", facts=facts[4:])]) == line
+    assert _facts_line([finding("a", facts=facts[:1])]) == ""
+
+
+def test_findings_have_lines_of_their_own_while_there_is_room() -> None:
+    room = MOST_LINES - 2
+    few = [finding(str(number), group="g") for number in range(room)]
+    assert _by_line(few) == ([[entry] for entry in few], [])
+    grouped = [*few, finding("other", group="h")]
+    assert _by_line(grouped) == ([few, [grouped[-1]]], [])
+    apart = [finding(str(number), group=str(number)) for number in range(room + 2)]
+    assert _by_line(apart) == ([[entry] for entry in apart[:room]], apart[room:])
+
+
+def test_a_first_sentence_that_the_headline_has_is_left_out() -> None:
+    more: dict[str, Any] = {"summary": "Avoid metformin: eGFR 25 is below 30."}
+    assert _not_in_headline(finding("a", detail="Metformin, eGFR 25. Stop it.", **more)) == "Stop it."
+    other = "EGFR 25, metformin. Stop it."
+    assert _not_in_headline(finding("a", detail=other, **more)) == other
+
+
+def test_a_headline_of_139_characters_stays_and_a_longer_one_is_cut() -> None:
+    assert _summary(finding("a", summary="x" * 139)) == "x" * 139
+    assert _summary(finding("a", summary="x" * 140)) == "x" * 138 + "…"
+
+
+def test_findings_are_ranked_by_harm_then_certainty_then_priority() -> None:
+    ranked = [
+        finding("a", indicator="critical", priority=0, is_certain=False),
+        finding("b", priority=20),
+        finding("c", priority=10),
+        finding("d", priority=30, is_certain=False),
+        finding("e", indicator="info", priority=99),
+    ]
+    backwards = ranked[::-1]
+    assert sorted(backwards, key=_rank) == ranked
+
+
+def _session_card(*findings: Any, suggestions: tuple[Suggestion, ...] = ()) -> Card:
+    as_of = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    session = PatientSession(record_of({}, as_of), drafts_of(draft_of({"drug": "metformin *XR*"})))
+    return _card("uuid", findings, suggestions, session.drafted[0])
+
+
+def test_the_whole_card_of_an_order() -> None:
+    other = Coding(system="s", code="other", display="o")
+    first = finding("a", facts=(Fact("egfr", "eGFR 25"),), detail="A speaks. Stop it.", notes=("Old value.",))
+    second = finding("b", indicator="info", evidence=(LABEL,), override_reasons=(other, REASON), notes=("Old value.",))
+    card = _session_card(first, second, suggestions=(suggestion("Cancel", DELETE),))
+    assert card == Card(
+        uuid="uuid",
+        summary="a speaks.",
+        indicator="warning",
+        detail="\n".join(
+            [
+                r"**metformin \*XR\***: eGFR 25.",
+                "- Stop it. (Guide 2026)",
+                "- **b speaks.** Detail of b. (Label 2025)",
+                "- Old value.",
+            ]
+        ),
+        source=Source(label="Guide 2026", url="https://example.org/g", topic=TOPICS["orders"]),
+        suggestions=(suggestion("Cancel", DELETE),),
+        selection_behavior="at-most-one",
+        override_reasons=(REASON, other),
+        extension={
+            EXTENSION_KEY: CardExtension(
+                findings=(FindingReference("a", "band"), FindingReference("b", "band")),
+                facts=(Fact("egfr", "eGFR 25"),),
+            )
+        },
+    )
+    bare = _session_card(finding("a"))
+    assert (bare.suggestions, bare.selection_behavior) == ((), None)
+    assert str(bare.detail) == "**metformin \\*XR\\***\n- Detail of a. (Guide 2026)"
+
+
+def test_findings_of_one_group_share_a_line_and_what_has_no_line_is_named_in_the_last() -> None:
+    room = MOST_LINES - 2
+    shared = [finding("a", group="g"), finding("b", group="g"), finding("c", group="h"), finding("d", group="i")]
+    assert str(_session_card(*shared).detail).split("\n")[1:] == [
+        "- Detail of a. Also: **b speaks.** (Guide 2026)",
+        "- **c speaks.** Detail of c. (Guide 2026)",
+        "- **d speaks.** Detail of d. (Guide 2026)",
+    ]
+    apart = [finding(str(number), group=str(number), notes=("Note.",)) for number in range(room + 2)]
+    assert str(_session_card(*apart).detail).split("\n")[-1] == (
+        f"- Also: {room} speaks. Also: {room + 1} speaks. Note."
+    )
+
+
+# Many equal drafts: one card for a dose that is far too high, and an answer whose size has a bound.
+TEN = 10
+MG = {"unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
+
+
+def _draft(number: int, words: str, mg: float, times: int) -> Json:
+    dose = {"doseQuantity": {"value": mg, **MG}}
+    timing = {"repeat": {"frequency": times, "period": 1, "periodUnit": "d"}}
+    return {
+        "resourceType": "MedicationRequest", "id": f"draft-{number}", "status": "draft", "intent": "order",
+        "subject": {"reference": "Patient/chart-1"}, "medicationCodeableConcept": {"text": words},
+        "dosageInstruction": [{"timing": timing, "doseAndRate": [dose]}],
+    }  # fmt: skip
+
+
+async def _signed(folder: Path, drafts: list[Json], *chart: Json) -> list[Json]:
+    body = as_call("order-safety", "order-sign", 1, [patient(60, "male"), result("2160-0", 1.0, "mg/dL"), *chart])
+    body["context"]["draftOrders"] = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": draft} for draft in drafts],
+    }
+    async with client(folder, as_of=AS_OF) as calls:
+        answer = await calls.post("/cds-services/order-safety", json=body)
+    cards: list[Json] = answer.json()["cards"]
+    return cards
+
+
+@pytest.mark.parametrize(
+    ("words", "mg", "times", "a_day"),
+    [
+        ("metformin hydrochloride 1000 MG Oral Tablet", 1000, 27, "270,000 mg/day"),
+        ("acetaminophen 500 MG Oral Tablet", 1000, 12, "120,000 mg/day"),
+        ("lisinopril 40 MG Oral Tablet", 40, 10, "4,000 mg/day"),
+        ("ibuprofen 800 MG Oral Tablet", 800, 12, "96,000 mg/day"),
+    ],
+)
+def test_the_headline_of_ten_drafts_is_what_they_give_together(
+    tmp_path: Path, words: str, mg: float, times: int, a_day: str
+) -> None:
+    cards = asyncio.run(_signed(tmp_path, [_draft(number, words, mg, times) for number in range(TEN)]))
+    worst = cards[0]
+    assert worst["indicator"] == "critical"
+    assert a_day in worst["summary"]
+    about_doses = [card for card in cards if "mg/day" in card["summary"]]
+    assert len(about_doses) == 1, [card["summary"] for card in cards]
+    severities = [SEVERITY[card["indicator"]] for card in cards]
+    assert severities == sorted(severities, reverse=True)
+
+
+def _listed(number: int, drug: str, reaction: str) -> Json:
+    return {
+        "resourceType": "AllergyIntolerance", "id": f"allergy-{number}", "patient": {"reference": "Patient/chart-1"},
+        "code": {"text": drug}, "reaction": [{"manifestation": [{"text": reaction}]}],
+    }  # fmt: skip
+
+
+def test_a_list_of_hundreds_of_allergies_is_told_by_some_entries_and_a_count(tmp_path: Path) -> None:
+    draft = _draft(0, "amoxicillin 500 MG Oral Capsule", 500, 3)
+    entries = [_listed(number, "amoxicillin", f"anaphylaxis number {number}") for number in range(300)]
+    (card,) = asyncio.run(_signed(tmp_path, [draft], *entries))
+    more = f"{300 - MOST_FACTS} more of this kind"
+    assert f"amoxicillin: anaphylaxis number {MOST_FACTS - 1}; {more}." in card["detail"]
+    facts = card["extension"]["org.cds-hooks-onnx"]["facts"]
+    assert [fact["text"] for fact in facts if fact["name"] == "more_allergy"] == [more]
+    assert len([fact for fact in facts if fact["name"] == "allergy"]) == MOST_FACTS
+    assert len(str(card)) < 10_000
+
+
+def test_no_suggestion_ends_hundreds_of_orders(tmp_path: Path) -> None:
+    order = _draft(0, "ibuprofen 800 MG Oral Tablet", 800, 3) | {"status": "active", "authoredOn": "2026-10-01"}
+    orders = [order | {"id": f"order-{number}"} for number in range(300)]
+    cards = asyncio.run(_signed(tmp_path, [_draft(0, "warfarin sodium 5 MG Oral Tablet", 5, 1)], *orders))
+    ended = [len(suggestion["actions"]) for card in cards for suggestion in card["suggestions"]]
+    assert ended
+    assert max(ended) <= MOST_ENDED
+
+
+# Why an order is not checked, and what of the medication list was not counted: whole sentences.
+def order(**fields: Any) -> Json:
+    return {"resourceType": "MedicationRequest", "id": "a", "status": "draft", "intent": "order"} | fields
+
+
+def study(**fields: Any) -> Json:
+    return order(resourceType="ServiceRequest", **fields)
+
+
+NAME = "MedicationRequest/a"
+
+
+@pytest.mark.parametrize(
+    ("resource", "silence"),
+    [
+        (
+            order(medicationCodeableConcept={"text": "Zaubertrank"}),
+            Silence(NAME, "not-recognised", "Not recognised, so not checked: Zaubertrank."),
+        ),
+        (order(), Silence(NAME, "not-recognised", "Not recognised, so not checked: the drafted medication.")),
+        (
+            order(dispenseRequest=7),
+            Silence(
+                NAME,
+                "draft-unreadable",
+                f"{NAME} cannot be read (Expected object | null, got int - at dispenseRequest): not checked.",
+            ),
+        ),
+        (
+            order(doNotPerform=True),
+            Silence(NAME, "not-to-be-given", f"{NAME} is not to be given (its status or doNotPerform): not checked."),
+        ),
+        (
+            study(code={"text": "Walk *daily*"}),
+            Silence(
+                "ServiceRequest/a",
+                "not-recognised",
+                "Not recognised as an order of imaging or a test that a rule is about, so not checked: Walk *daily*.",
+            ),
+        ),
+        (
+            study(),
+            Silence(
+                "ServiceRequest/a",
+                "not-recognised",
+                "Not recognised as an order of imaging or a test that a rule is about, so not checked: "
+                "ServiceRequest/a.",
+            ),
+        ),
+        (
+            study(status="revoked", code={"text": "CT"}),
+            Silence(
+                "ServiceRequest/a",
+                "not-to-be-given",
+                "ServiceRequest/a is not to be done (its status or doNotPerform): not checked.",
+            ),
+        ),
+        (
+            order(resourceType="NutritionOrder"),
+            Silence(
+                "NutritionOrder/a",
+                "not-a-medication",
+                "NutritionOrder/a is a NutritionOrder and not a medication order: not checked.",
+            ),
+        ),
+        (
+            {"resourceType": ""},
+            Silence(
+                "draftOrders.entry[0]",
+                "not-a-medication",
+                "draftOrders.entry[0] is a resource without a type and not a medication order: not checked.",
+            ),
+        ),
+        (
+            order(medicationCodeableConcept={"text": "psyllium powder"}),
+            Silence(NAME, "no-rule", "No rule here is about psyllium."),
+        ),
+    ],
+)
+def test_what_is_not_checked_is_said_in_a_sentence(resource: Json, silence: Silence, as_of: datetime) -> None:
+    outcome = check(record_of({}, as_of), drafts_of(resource))
+    assert outcome.cards == ()
+    assert [one for one in outcome.silences if one.reason != "scope"] == [silence]
+
+
+def test_a_medication_among_the_drafts_is_part_of_an_order(as_of: datetime) -> None:
+    outcome = check(record_of({}, as_of), drafts_of({"resourceType": "Medication", "id": "m"}))
+    assert (outcome.cards, outcome.silences) == ((), ())
+
+
+def on_list(as_of: datetime, *active: Json | str) -> list[str]:
+    """What is said of the medication list beside a draft that nothing is found about."""
+    outcome = check(record_of({"active": list(active)}, as_of), drafts_of(draft_of({"drug": "psyllium powder"})))
+    return [one.text for one in outcome.silences if one.subject == "medications"]
+
+
+def strange(number: int) -> Json:
+    return {"drug": f"potion {number}"}
+
+
+UNKNOWN = "On the medication list, not recognised, so nothing was checked against it: "
+
+
+def test_what_is_taken_and_not_recognised_is_named_five_at_most(as_of: datetime) -> None:
+    assert on_list(as_of) == on_list(as_of, "ibuprofen 400 MG Oral Tablet") == []
+    assert on_list(as_of, strange(2), strange(1), strange(2)) == [f"{UNKNOWN}potion 1; potion 2."]
+    five = "; ".join(f"potion {number}" for number in range(5))
+    assert on_list(as_of, *map(strange, range(5))) == [f"{UNKNOWN}{five}."]
+    assert on_list(as_of, *map(strange, range(7))) == [f"{UNKNOWN}{five} and 2 more."]
+    assert on_list(as_of, {"drug": ""}) == [f"{UNKNOWN}a medication without a name."]
+    assert on_list(as_of, {"drug": ""}, strange(1)) == [f"{UNKNOWN}potion 1 and 1 more."]
+
+
+HELD = ("ibuprofen", "metformin", "lisinopril", "atorvastatin", "sertraline", "warfarin", "digoxin")
+
+
+def test_what_is_on_hold_is_named_five_at_most(as_of: datetime) -> None:
+    held = [{"drug": name, "status": "on-hold"} for name in HELD]
+    assert on_list(as_of, *held[:1]) == ["On hold, so not counted as taken: ibuprofen."]
+    five = "ibuprofen; metformin; lisinopril; atorvastatin; sertraline"
+    assert on_list(as_of, *held[:5]) == [f"On hold, so not counted as taken: {five}."]
+    assert on_list(as_of, *held) == [f"On hold, so not counted as taken: {five} and 2 more."]
+
+
+def test_a_finding_that_is_suppressed_leaves_its_reason() -> None:
+    first, second = (
+        Finding(rule, "band", "info", True, "", "", 0, (), (), (), (), (), ()) for rule in ("first", "second")
+    )
+    silences = [Silence("before", "x", "")]
+    why = Silence("second", "suppressed", "It was overridden.")
+    shown = shown_findings([first, second], lambda finding: why if finding is second else None, silences)
+    assert (shown, silences) == ((first,), [Silence("before", "x", ""), why])
+
+
+def test_a_card_of_orders_has_five_lines_and_four_suggestions() -> None:
+    assert (MOST_LINES, MOST_SUGGESTIONS) == (5, 4)

@@ -8,12 +8,14 @@ from tests.cards.preventive.charts import (
     DAILY,
     EVERYTHING,
     FORMER,
+    NEVER,
     OVERWEIGHT,
     RISK,
     SMOKER,
     Json,
     judged,
     number,
+    pack_years,
     person,
     problem,
     procedure,
@@ -360,3 +362,208 @@ def test_an_organ_that_is_charted_goes_before_the_sex(
         judged(service, inventory, patient=person("1990-11-20" if service[0] == "c" else "1970-11-20", sex)).state
         == expected
     )
+
+
+# Services that are due by smoking, weight, pressure, glucose and risk: near each threshold.
+# Smoking
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((), ("not known", "not-charted")),
+        ((smoking(DAILY),), ("not known", "not-charted")),
+        ((smoking(NEVER),), ("not due", "risk")),
+        ((smoking(NEVER), pack_years(40)), ("not due", "risk")),
+        ((smoking(DAILY), pack_years(19.9)), ("not due", "risk")),
+        ((smoking(DAILY), pack_years(20)), ("due", "never-seen")),
+        ((smoking(FORMER), pack_years(30)), ("not known", "not-charted")),
+        ((smoking(FORMER), smoking(DAILY, "2012-01-01"), pack_years(30)), ("due", "never-seen")),
+        ((smoking(FORMER, "2011-11-20"), pack_years(30)), ("not due", "risk")),
+        ((smoking("266927001"), pack_years(30)), ("not known", "not-charted")),
+        ((problem("F17.210"), pack_years(30)), ("due", "never-seen")),
+    ],
+)
+def test_lung_cancer_is_screened_by_pack_years_and_time(entries: tuple[Json, ...], expected: tuple[str, str]) -> None:
+    assert state("lung-cancer", *entries) == expected
+
+
+def test_pack_years_may_be_a_component_or_a_code_of_snomed() -> None:
+    status = smoking(DAILY)
+    part = {
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8664-5"}]},
+        "valueQuantity": {"value": 30, "unit": "pack-years"},
+    }
+    assert state("lung-cancer", status | {"component": [part]}) == ("due", "never-seen")
+    coded = pack_years(30, code={"coding": [{"system": SNOMED, "code": "401201003"}]})
+    assert state("lung-cancer", status, coded) == ("due", "never-seen")
+
+
+def test_to_ask_is_no_order() -> None:
+    assert judged("tobacco").order is None
+
+
+def test_men_who_never_smoked_are_not_screened_for_an_aneurysm() -> None:
+    man = person("1958-11-20", "male")
+    assert state("abdominal-aortic-aneurysm", smoking(NEVER), patient=man) == ("not due", "risk")
+    assert state("abdominal-aortic-aneurysm", patient=man) == ("not known", "not-charted")
+
+
+def test_a_non_smoker_may_have_smoked() -> None:
+    man, answer = person("1958-11-20", "male"), result("72166-2", "Non-smoker", "2026-01-10")
+    assert state("abdominal-aortic-aneurysm", answer, patient=man) == ("not known", "not-charted")
+    assert state("abdominal-aortic-aneurysm", answer, smoking(DAILY, "2001-01-01"), patient=man)[0] == "due"
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((number("39156-5", 25.0, "kg/m2"),), ("due", "never-seen")),
+        ((number("39156-5", 24.9, "kg/m2"),), ("not due", "risk")),
+        ((), ("not known", "not-charted")),
+        ((problem("E66.9"),), ("due", "never-seen")),
+        ((OVERWEIGHT, number("4548-4", 5.7, "%")), ("not due", "abnormal")),
+        ((OVERWEIGHT, number("4548-4", 5.6, "%")), ("not due", "done")),
+        ((OVERWEIGHT, number("1558-6", 100, "mg/dL")), ("not due", "abnormal")),
+        ((OVERWEIGHT, number("1558-6", 5.5, "mmol/L")), ("not due", "done")),
+        ((OVERWEIGHT, number("2345-7", 140, "mg/dL")), ("due", "never-seen")),
+    ],
+)
+def test_diabetes_is_screened_with_overweight_and_after_a_normal_result(
+    entries: tuple[Json, ...], expected: tuple[str, str]
+) -> None:
+    assert state("diabetes", *entries) == expected
+
+
+YOUNG = person("1990-01-01")
+
+
+@pytest.mark.parametrize(
+    ("entries", "patient", "expected"),
+    [
+        ((number("8480-6", 120, "mm[Hg]", "2024-01-01"),), YOUNG, "not due"),
+        ((number("8480-6", 130, "mm[Hg]", "2024-01-01"),), YOUNG, "due"),
+        ((number("8480-6", 129, "mm[Hg]", "2024-01-01"), number("8462-4", 80, "mm[Hg]", "2024-01-01")), YOUNG, "due"),
+        ((number("8480-6", 120, "mm[Hg]", "2024-01-01"), OVERWEIGHT), YOUNG, "due"),
+        ((number("8480-6", 120, "mm[Hg]", "2021-11-20"),), YOUNG, "due"),
+        ((number("8480-6", 120, "mm[Hg]", "2021-11-21"),), YOUNG, "not due"),
+        ((number("8480-6", 120, "mm[Hg]", "2024-01-01"),), person("1986-11-20"), "due"),
+        ((number("8480-6", 120, "mm[Hg]", "2024-01-01"),), person("1986-11-21"), "not due"),
+    ],
+)
+def test_the_pressure_is_measured_each_year_from_forty_or_with_a_raised_risk(
+    entries: tuple[Json, ...], patient: Json, expected: str
+) -> None:
+    assert judged("hypertension", *entries, patient=patient).state == expected
+
+
+def without(code: str) -> tuple[Json, ...]:
+    return tuple(one for one in RISK if one["code"]["coding"][0]["code"] != code)
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ((*RISK, taking("rosuvastatin 10 MG Oral Tablet")), ("not due", "done")),
+        ((*RISK, problem("I25.10")), ("not due", "condition")),
+        ((*RISK, problem("E78.01")), ("not due", "condition")),
+        ((*RISK, problem("T46.6X5A")), ("not due", "condition")),
+        ((*RISK, number("13457-7", 191, "mg/dL")), ("not due", "condition")),
+        ((*RISK, number("13457-7", 190, "mg/dL")), ("due", "risk")),
+        (without("2093-3"), ("not known", "not-charted")),
+        ((*without("8480-6"), number("8480-6", 150, "mm[Hg]")), ("due", "risk")),
+    ],
+)
+def test_a_statin_is_suggested_by_risk_and_a_risk_factor(
+    resources: tuple[Json, ...], expected: tuple[str, str]
+) -> None:
+    assert state("statin", *resources, patient=person("1962-11-20", "male")) == expected
+
+
+def test_a_statin_is_not_suggested_without_a_risk_factor_or_under_ten_in_a_hundred() -> None:
+    numbers = tuple(one for one in RISK if one["resourceType"] == "Observation" and "valueQuantity" in one)
+    assert state("statin", *numbers, smoking(NEVER), patient=person("1951-11-20", "male")) == ("not due", "risk")
+    young = state("statin", *numbers, smoking(NEVER), problem("E78.5"), patient=person("1985-11-20"))
+    assert young == ("not due", "risk")
+
+
+def test_the_risk_says_by_which_equation() -> None:
+    assert "PREVENT" in judged("statin", *RISK, patient=person("1962-11-20", "male")).text
+
+
+def test_an_answer_by_code_alone_is_said_in_words() -> None:
+    assert judged("tobacco", smoking("266919005")).text == "asked: never smoked (2026-01-10)"
+
+
+# Entries that name a screening test which was not done, not to its end, or elsewhere at another time.
+COLON = "colorectal-cancer"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        procedure("Incomplete colonoscopy"),
+        procedure("Incomplete colonoscopy", code="73761001"),
+        procedure("Colonoscopy", status="stopped"),
+        procedure("Colonoscopy", outcome={"text": "Cecum not reached"}),
+        report("Colonoscopy", conclusion="Inadequate bowel prep, hepatic flexure only"),
+    ],
+)
+def test_a_colonoscopy_that_was_not_done_to_its_end_is_repeated(entry: Json) -> None:
+    found = judged(COLON, entry)
+    assert found.because == "abnormal-result"
+    assert found.text.startswith("Colonoscopy not complete (2026-01-10): repeat it")
+    assert state(COLON, entry, procedure("Colonoscopy", "2026-03-01")) == ("not due", "done")
+    assert judged(COLON, entry, patient=person("1945-01-01")).because == "age"
+
+
+@pytest.mark.parametrize(
+    "words", ["Colonoscopy without biopsy", "Colonoscopy for family history of polyps", "Colonoscopy due to anaemia"]
+)
+def test_words_about_how_or_why_it_was_done_do_not(words: str) -> None:
+    assert state(COLON, procedure(words)) == ("not due", "done")
+
+
+@pytest.mark.parametrize(
+    "answer", ["Unsatisfactory for evaluation", "Not performed", "Specimen insufficient", "Unknown"]
+)
+def test_a_result_that_is_none_leaves_it_due(answer: str) -> None:
+    assert state("cervical-cancer", result("10524-7", answer))[0] == "due"
+
+
+def test_an_answer_that_the_patient_declined_is_a_refusal() -> None:
+    assert state("hiv", result("56888-1", "Patient declined", "2026-05-01")) == ("not due", "declined")
+
+
+def _asked(words: str, **value: object) -> Json:
+    asked = result("", when="2026-10-01") | {"code": {"text": words}} | value
+    if "valueCodeableConcept" not in value:
+        del asked["valueCodeableConcept"]
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (_asked("Date of last colonoscopy", valueDateTime="2019-05-01"), ("not due", "done")),
+        (_asked("Date of last colonoscopy", valueDateTime="2012-05-01"), ("due", "interval-over")),
+        (_asked("Year of last colonoscopy", valueString="2012"), ("due", "interval-over")),
+        (_asked("Most recent colonoscopy", valueString="about 3 years ago"), ("not known", "not-charted")),
+    ],
+)
+def test_what_the_patient_tells_of_an_earlier_test_counts_from_the_day_that_is_told(
+    entry: Json, expected: tuple[str, str]
+) -> None:
+    assert state(COLON, entry) == expected
+
+
+def test_a_test_of_a_year_is_shown_with_the_year_that_the_chart_has() -> None:
+    assert judged(COLON, procedure("Colonoscopy", "2019", "73761001")).text.startswith("colonoscopy 2019, ")
+
+
+def test_a_fasting_glucose_in_moles_counts_as_one_in_milligrams() -> None:
+    chart = (number("39156-5", 28, "kg/m2"), number("14771-0", 5.0, "mmol/L", "2025-01-01"))
+    assert state("diabetes", *chart) == ("not due", "done")

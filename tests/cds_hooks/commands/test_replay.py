@@ -4,19 +4,22 @@ import json
 from collections import Counter
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from rich.console import Console
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cds_hooks.commands import replay
 from cds_hooks.commands.decisions import app
 from cds_hooks.replay.candidates import Change, NoCandidate, NotReplayed, Report
 from cds_hooks.replay.processes import ProcessEnded
 from cds_hooks.replay.replaying import Verdict
+from cds_hooks.storage import Decision
 from cds_hooks.storage.queries import DecisionFilter
+from tests.cds_hooks.replay.answered import answered, record_at, sample_calls
 from tests.cds_hooks.storage.samples import a_decision, store
 
 
@@ -223,3 +226,66 @@ def test_as_many_decisions_are_expected_as_the_share_has(monkeypatch: pytest.Mon
         (10, 10, ["a", "b"], 1, False),
     ]
     assert asked[4][1:] == (3, (None, 1), False)
+
+
+# `cds-hooks decisions replay --as-of`: a recorded call as of another time, which is UTC; what is printed, whole.
+NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+NO_CONFIGURATION = "the decision names no configuration that is on record, so nothing more can be compared"
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Decision]:
+    """A record with one forecast of vaccines, whose only words about the day are `as_of`."""
+    url = record_at(tmp_path_factory.mktemp("record"))
+    (decision,) = answered(url, [next(sample_calls("vaccines-due", NOW))], NOW)
+    return url, decision
+
+
+def _replayed(recorded: tuple[str, Decision], *options: str) -> Result:
+    url, decision = recorded
+    return CliRunner().invoke(app, ["replay", decision.id, "--database", url, *options], env={"COLUMNS": "80"})
+
+
+@pytest.mark.parametrize("as_of", ["2026-11-20", "2026-11-20T00:00:00", "2026-11-20T23:59:59"])
+def test_at_another_hour_of_the_same_day_of_utc_the_forecast_is_the_same(
+    recorded: tuple[str, Decision], as_of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    done = _replayed(recorded, "--as-of", as_of)
+    assert (done.exit_code, done.output) == (0, "1 vaccines-due: same\n")
+
+
+def test_on_the_next_day_the_day_differs_and_is_named_as_the_cause(recorded: tuple[str, Decision]) -> None:
+    done = _replayed(recorded, "--as-of", "2026-11-21")
+    assert done.exit_code == 1
+    assert done.output == (
+        f"{recorded[1].id} vaccines-due differs\n"
+        "  scores.vaccines.as_of: recorded 2026-11-20, replayed 2026-11-21\n"
+        "  cause: day: recorded as of 2026-11-20, replayed as of 2026-11-21\n"
+        f"  cause: {NO_CONFIGURATION}\n"
+        "1 vaccines-due: differs\n"
+    )
+
+
+def test_the_difference_is_json_too(recorded: tuple[str, Decision]) -> None:
+    done = _replayed(recorded, "--as-of", "2027-01-01", "--json")
+    difference: dict[str, Any] = {"where": "scores.vaccines.as_of", "recorded": "2026-11-20", "replayed": "2027-01-01"}
+    assert done.exit_code == 1
+    assert json.loads(done.output) == {
+        "decisions": [{"service": "vaccines-due", "outcome": "differs", "count": 1}], "not_replayed": {},
+        "differing": [{"decision": recorded[1].id, "service": "vaccines-due", "outcome": "differs",
+                       "differences": [difference],
+                       "causes": ["day: recorded as of 2026-11-20, replayed as of 2027-01-01", NO_CONFIGURATION],
+                       "because": ""}],
+    }  # fmt: skip
+
+
+def test_two_ways_to_say_which_decisions_are_enough_each(recorded: tuple[str, Decision], tmp_path: Path) -> None:
+    url, decision = recorded
+    asked_for = (["--sample", "100%"], ["--since", "2026-11-20"], ["--until", "2999-01-01"], [decision.id])
+    for words in asked_for:
+        done = CliRunner().invoke(app, ["replay", *words, "--database", url, "--as-of", "2026-11-20"])
+        assert (done.exit_code, done.stdout) == (0, "1 vaccines-due: same\n"), words
+    for words in (["--until", "2026-11-20"], ["--since", "2999-01-01"]):
+        done = CliRunner().invoke(app, ["replay", *words, "--database", url])
+        assert (done.exit_code, done.stdout) == (0, "No decision in the record is like that.\n"), words

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from cards.card import Card, Coding, Link, Source
+from cds_hooks.build_sheet import SAMPLE_CALLS, request_of
 from cds_hooks.dialects import DEVELOPMENT, UnknownDialect, find_dialects, profile_for, shape_cards
 from cds_hooks.settings import Settings
-from tests.cds_hooks.calls import ORDERS, PLANNING, client, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
+from tests.cds_hooks.dialects.sent import DIALECTS
 
 CARD = Card(
     uuid="u",
@@ -99,3 +101,21 @@ def test_the_settings_hosts_reach_the_cards(tmp_path: Path, as_of: datetime, dia
         for card in cards:
             assert "links" not in card
             assert "http" not in card["detail"]
+
+
+# The page behind a card opens however the card was written.
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_why_this_card_can_be_read(tmp_path: Path, as_of: datetime, dialect: str) -> None:
+    async def pages() -> list[tuple[int, str, str]]:
+        found = []
+        async with client(tmp_path, as_of=as_of, dialect=dialect) as calls:
+            for each in SAMPLE_CALLS:
+                answer = await calls.post(f"/cds-services/{each.service}", json=request_of(each, as_of))
+                page = await calls.get(f"/explain/{ours(answer)['decision']}")
+                found.append((page.status_code, answer.json()["cards"][0]["source"]["label"], page.text))
+        return found
+
+    for status, source, text in asyncio.run(pages()):
+        assert status == 200
+        assert source.replace("'", "&#39;") in text

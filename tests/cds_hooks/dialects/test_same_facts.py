@@ -7,6 +7,7 @@ import pytest
 
 from cards.card import check_card
 from cds_hooks.build_sheet import SAMPLE_CALLS
+from cds_hooks.dialects import find_dialects
 from cds_hooks.package_tests.contracts import (
     test_nothing_that_is_sent_is_null_or_empty,
     test_numbers_and_dates_are_the_same,
@@ -14,7 +15,7 @@ from cds_hooks.package_tests.contracts import (
     test_whatever_can_be_accepted_or_read_as_to_do_is_there,
 )
 from cds_hooks.package_tests.plugin import parametrize
-from tests.cds_hooks.dialects.sent import DIALECTS, NAMES, every_card, sent
+from tests.cds_hooks.dialects.sent import DIALECTS, FOLDER, NAMES, every_card, sent, snapshot
 from tests.cds_hooks.services.test_planning import _typed
 
 __all__ = [
@@ -76,3 +77,13 @@ def test_the_samples_hold_every_kind_of_action() -> None:
         "discharge-follow-up",
     }
     assert json.dumps(every_card("standard"))
+
+
+# The cards of five samples in every dialect, letter by letter.
+def test_every_dialect_has_a_snapshot() -> None:
+    assert set(find_dialects()) == set(DIALECTS) == {file.stem for file in FOLDER.iterdir()}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_cards_are_those_of_the_snapshot(dialect: str) -> None:
+    assert snapshot(dialect) == (FOLDER / f"{dialect}.json").read_text(encoding="utf-8")

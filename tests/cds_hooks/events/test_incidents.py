@@ -8,6 +8,7 @@ import pytest
 from cds_hooks.events.watch.incidents import FEWER, Evidence, Incident, Incidents, Topology, explained
 from cds_hooks.events.watch.signals import Signal, Starts
 from cds_hooks.events.watch.tails import few, many
+from tests.cds_hooks.events.pinned import PINNED, text
 
 NETWORK = Topology({"a": "net", "b": "net", "c": "other"}, {"lab": "adt"})
 
@@ -334,3 +335,8 @@ def test_how_unlikely_few_and_many_are() -> None:
             (10.5, 2, 1.0),
         )
     ] == [0.2642, 1.0, 1.0, 0.0, 1.0, 4.65e-05, 1.482e-06, 9.181e-06, 0.01747, 2.005e-05]
+
+
+# HL7 v2 messages bring what was reviewed (`python -m tests.cds_hooks.events.pinned --write`).
+def test_each_message_brings_what_was_reviewed() -> None:
+    assert text() == PINNED.read_text(encoding="utf-8")

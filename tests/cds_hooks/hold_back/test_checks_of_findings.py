@@ -3,12 +3,24 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from datetime import date
+from typing import Any
 
 import pytest
 from msgspec import structs
 
 from cards.card import Card, Indicator, Source
-from cards.extension import Fact
+from cards.extension import (
+    EXTENSION_KEY,
+    CardExtension,
+    Fact,
+    FindingReference,
+    ObservedRate,
+    PreventiveState,
+    PreventiveStates,
+    RestingFinding,
+    ResultToFollow,
+    VaccineForecasts,
+)
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import (
     Approval,
@@ -20,6 +32,7 @@ from cards.rules.engine.governance import (
 from cards.rules.engine.prepared import digest_of
 from cds_hooks.hold_back.acts import Pause
 from cds_hooks.hold_back.checks import (
+    SAID_ONCE,
     CheckedCall,
     Shared,
     check_approval,
@@ -28,8 +41,10 @@ from cds_hooks.hold_back.checks import (
     check_paused_service,
 )
 from cds_hooks.hold_back.memory import PatientMemory, override_key
-from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.releases import Released
+from cds_hooks.hold_back.sent_cards import SentCard, SentCardAnswer
+from tests.cds_hooks.hold_back.restraint_calls import Site
 
 RULE = "renal-metformin"
 VERSION = all_rule_versions()[RULE]
@@ -201,3 +216,303 @@ def test_an_answer_counts_until_a_value_has_moved_by_more_than_a_fifth(value: fl
     assert not answer.counts_for(structs.replace(finding("critical"), facts=facts))
     other_drug = (Fact("draft", value="glipizide"), Fact("creatinine", value=1.0))
     assert not answer.counts_for(structs.replace(finding(), facts=other_drug))
+
+
+# Until when a card about a patient rests, to the second, and what makes a finding another or a worse one.
+REFERRAL = CardExtension(output="referral", facts=(Fact("egfr", value=40.0),))
+
+
+def _drugs(*names: str) -> CardExtension:
+    return CardExtension(output="not-covered", facts=tuple(Fact("medication", value=name) for name in names))
+
+
+class _Site:
+    """A memory with a clock that can be set."""
+
+    def __init__(self, rest_days: float = 14, horizons: dict[str, float] | None = None) -> None:
+        self.now = NOW
+        self.site = Site(SAID_ONCE, lambda: self.now, rest_days, horizons)
+
+    def show(self, said: CardExtension, patient: str = "p1", hook: str = "patient-view") -> None:
+        finding = patient_finding(said, hook)
+        self.site.memory.note_shown(Caller("ehr", patient, "a-service", hook), [finding] if finding else [], self.now)
+
+    def answer(self, how: str, said: CardExtension = REFERRAL, at: float = NOW, patient: str = "p1") -> None:
+        card = SentCard(uuid="c")
+        card.extension.ours = said
+        self.site.memory.note_answer(SentCardAnswer("ehr", patient, "a-service", "patient-view", card, how, at, at))
+
+    def resting(self, said: CardExtension = REFERRAL, indicator: Indicator = "info", **caller: str) -> Any:
+        card = Card(
+            uuid="c",
+            summary="A finding.",
+            indicator=indicator,
+            source=Source(label="x"),
+            extension={EXTENSION_KEY: said},
+        )
+        who = Caller("ehr", caller.get("patient", "p1"), "a-service", "patient-view")
+        chosen = self.site.hold_back([card], who)
+        return (chosen.resting[0], chosen.silences[0]) if chosen.resting else None
+
+    def rests_after(self, seconds: float, said: CardExtension = REFERRAL, indicator: Indicator = "info") -> bool:
+        self.now = NOW + seconds
+        return self.resting(said, indicator) is not None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rests"),
+    [(-1.0, False), (0.0, False), (DAY, False), (DAY + 1, True), (14 * DAY, True), (14 * DAY + 1, False)],
+)
+def test_what_nobody_answered_rests_after_a_day_and_until_the_days_of_the_site(seconds: float, *, rests: bool) -> None:
+    site = _Site()
+    site.show(REFERRAL)
+    assert site.rests_after(seconds) is rests
+    assert not site.rests_after(seconds, indicator="critical")
+
+
+def test_what_rests_says_since_when_and_until_when() -> None:
+    site = _Site()
+    site.show(REFERRAL)
+    site.now += 3 * DAY
+    resting, silence = site.resting()
+    assert resting == RestingFinding("A finding.", "shown", "2027-01-15T08:00:00+00:00", "2027-01-29T08:00:00+00:00")
+    assert (silence.subject, silence.reason, silence.text) == (
+        "referral",
+        "said-once",
+        "Still there, not shown again: A finding. It was shown on 2027-01-15 and not answered and is no worse; "
+        "silent until 2027-01-29.",
+    )
+    site.answer("patient-declines", at=NOW + DAY)
+    resting, silence = site.resting()
+    assert resting.until == "2028-01-16T08:00:00+00:00"
+    assert "It was answered on 2027-01-16 (patient-declines) and is no worse; silent until 2028-01-16." in silence.text
+
+
+def test_a_site_where_nothing_rests_shows_also_what_is_shown_once() -> None:
+    site = _Site(rest_days=0)
+    site.show(REFERRAL)
+    site.show(_drugs("a"))
+    for seconds in (0.0, 1.0, DAY, DAY + 1, 10 * DAY):
+        assert not site.rests_after(seconds)
+        assert not site.rests_after(seconds, _drugs("a"))
+
+
+@pytest.mark.parametrize(("seconds", "rests"), [(-1.0, False), (0.0, True), (90 * DAY, True), (90 * DAY + 1, False)])
+def test_what_is_shown_once_rests_at_once_and_for_ninety_days(seconds: float, *, rests: bool) -> None:
+    site = _Site()
+    site.show(_drugs("a"))
+    assert site.rests_after(seconds, _drugs("a")) is rests
+
+
+def test_what_is_shown_once_is_remembered_drug_by_drug() -> None:
+    site = _Site()
+    site.show(_drugs("a"))
+    site.now += 2 * DAY
+    site.show(_drugs("b"))
+    assert site.resting(_drugs("a", "b"))[0].since == "2027-01-17T08:00:00+00:00"
+    assert site.resting(_drugs("b", "c")) is None
+    site.now = NOW + 93 * DAY
+    site.show(_drugs("c"))  # what was shown before is over
+    assert site.resting(_drugs("a")) is None
+    assert site.resting(_drugs("c")) is not None
+
+
+def test_a_finding_that_is_shown_again_keeps_its_first_day_until_its_time_is_over() -> None:
+    site = _Site()
+    site.show(REFERRAL)
+    site.now += 14 * DAY
+    site.show(REFERRAL)
+    assert site.resting()[0].since == "2027-01-15T08:00:00+00:00"
+    site.now += 1
+    site.show(REFERRAL)
+    site.now += 2 * DAY
+    assert site.resting()[0].since == "2027-01-29T08:00:01+00:00"
+
+
+@pytest.mark.parametrize(
+    ("how", "days"),
+    [
+        ("accepted", 90),
+        ("action-completed", 365),
+        ("patient-ineligible", 180),
+        ("patient-declines", 365),
+        ("action-not-priority", 30),
+        ("wrong-time-workflow", 1),
+        ("inappropriate-recipient", 1),
+        ("need-more-info", 30),
+        ("recipient-does-not-trust", 180),
+        ("overridden", 30),
+        ("a code of the client", 30),
+    ],
+)
+def test_an_answer_holds_to_the_last_second_of_its_days(how: str, days: int) -> None:
+    site = _Site()
+    site.answer(how)
+    assert [site.rests_after(seconds) for seconds in (-1.0, 0.0, days * DAY, days * DAY + 1)] == [
+        False, True, True, False,
+    ]  # fmt: skip
+    assert not site.rests_after(0.0, indicator="critical"), "nobody knows here whose answer it was"
+
+
+@pytest.mark.parametrize(
+    ("how", "horizon", "days"), [("action-completed", 10, 10), ("action-completed", 400, 365), ("accepted", 10, 90)]
+)
+def test_what_is_done_holds_until_the_next_horizon_of_the_model(how: str, horizon: float, days: int) -> None:
+    site = _Site(horizons={"referral": horizon, "another": 1.0})
+    site.answer(how)
+    assert [site.rests_after(seconds) for seconds in (days * DAY, days * DAY + 1)] == [True, False]
+
+
+def test_of_several_answers_the_newest_counts_and_none_that_is_dated_ahead() -> None:
+    site = _Site()
+    site.answer("wrong-time-workflow", at=NOW - 10)
+    site.answer("patient-declines", at=NOW - 20)
+    assert site.resting()[0].because == "wrong-time-workflow"
+    site.answer("accepted", at=NOW - 10)
+    assert site.resting()[0].because == "accepted"
+    site.answer("patient-declines", at=NOW + 500)
+    assert site.resting() is None
+    site.answer("action-completed", at=NOW - 5)
+    assert site.resting()[0].because == "action-completed"
+
+
+@pytest.mark.parametrize(("length", "is_remembered"), [(200, True), (201, False)])
+def test_nothing_is_remembered_of_a_patient_with_an_overlong_id(length: int, *, is_remembered: bool) -> None:
+    patient = "p" * length
+    site = _Site()
+    site.show(_drugs("a"), patient)
+    site.answer("accepted", patient=patient)
+    assert (site.site.memory.of_patient("ehr", patient) == PatientMemory()) is not is_remembered
+    assert (site.resting(_drugs("a"), patient=patient) is not None) is is_remembered
+
+
+def test_cards_that_only_ask_and_those_of_a_discharge_are_not_remembered_as_shown() -> None:
+    site = _Site()
+    site.show(CardExtension(model={"id": "m"}, missing=("albumin",)))
+    site.show(CardExtension(model={"id": "m"}, probability=0.1), hook="encounter-discharge")
+    assert not site.site.memory.of_patient("ehr", "p1").shown
+    site.show(CardExtension(model={"id": "m"}, probability=0.1))
+    assert len(site.site.memory.of_patient("ehr", "p1").shown) == 1
+
+
+@pytest.mark.parametrize(("rest_days", "longest"), [(14, 90), (120, 120), (0, 90)])
+def test_what_can_no_longer_count_is_forgotten(rest_days: float, longest: int) -> None:
+    site = _Site(rest_days)
+    site.show(REFERRAL)
+    site.answer("accepted")
+    kept = []
+    for seconds in (longest * DAY, longest * DAY + 1, 365 * DAY, 365 * DAY + 1):
+        memory = site.site.memory.of_patient("ehr", "p1").without_old(NOW + seconds, rest_days, 0.0)
+        kept.append((len(memory.shown), len(memory.answers)))
+    assert kept == [(1, 1), (0, 1), (0, 1), (0, 0)]
+
+
+# What a card is about
+
+
+def _model(probability: float | None = 0.3, name: str = "m", **more: Any) -> CardExtension:
+    return CardExtension(model={"id": name}, output="5y", probability=probability, **more)
+
+
+def _service(because: str, state: str = "due") -> PreventiveState:
+    return PreventiveState(service="screening", grade="A", year=2021, state=state, because=because, text="x")
+
+
+def _preventive(*services: PreventiveState) -> CardExtension:
+    return CardExtension(preventive=PreventiveStates(knowledge="k", as_of="2026-11-20", services=services))
+
+
+FOUND = (FindingReference("a-rule", "a-band"),)
+
+
+@pytest.mark.parametrize(
+    ("said", "finding"),
+    [
+        (CardExtension(findings=FOUND), None),
+        (CardExtension(output="not-covered", facts=(Fact("medication", value="a"), Fact("medication", value=7.0))),
+         PatientFinding("not-covered", "not-covered", parts=frozenset({"a", "7.0"}), once=True)),
+        (CardExtension(output="not-covered", findings=FOUND), None),
+        (CardExtension(vaccines=VaccineForecasts(release="r", released="", as_of="2026-11-20", forecasts=())),
+         PatientFinding("vaccines due", "vaccines-due", reminds=True)),
+        (_preventive(_service("never"), _service("done", "not due")),
+         PatientFinding("preventive services", "preventive-services", parts=frozenset({"screening never"}),
+                        reminds=True)),
+        (_preventive(_service("abnormal-result", "not due")),
+         PatientFinding("preventive services", "preventive-services", reminds=True)),
+        (CardExtension(results=(ResultToFollow("stool-positive", "2026-01-10", "2026-07-09"),)),
+         PatientFinding("abnormal-results", "abnormal-results", parts=frozenset({"stool-positive 2026-01-10"}),
+                        stays=True)),
+        (CardExtension(model={"id": "m"}, missing=("albumin", "egfr")),
+         PatientFinding("missing albumin,egfr", "m", asks=True)),
+        (CardExtension(missing=("albumin",)), PatientFinding("missing albumin", "", asks=True)),
+        (_model(missing=("albumin",)), PatientFinding("m 5y", "m", number=0.3, missing=frozenset({"albumin"}))),
+        (_model(None, value=4.0), PatientFinding("m 5y", "m", number=4.0)),
+        (_model(None, value="high", missing=("x",)), PatientFinding("m 5y", "m", missing=frozenset({"x"}))),
+        (_model(name="m_small"), PatientFinding("m 5y", "m_small", number=0.3)),
+        (_model(name="m_early"), PatientFinding("m 5y", "m_early", number=0.3)),
+        (_model(band={"id": "high", "source": "x"}, observed=ObservedRate(0.2, 0.1, 0.3, 100)),
+         PatientFinding("m 5y", "m", band="high", number=0.3, is_risk=True)),
+        (_model(observed=ObservedRate(0.2, 0.1, 0.3, 100)),
+         PatientFinding("m 5y", "m", band="0.2", number=0.3, is_risk=True)),
+        (CardExtension(output="referral"), None),
+        (CardExtension(), None),
+    ],
+)  # fmt: skip
+def test_a_card_is_about_this(said: CardExtension, finding: PatientFinding | None) -> None:
+    assert patient_finding(said, "patient-view") == finding
+
+
+def test_at_a_discharge_every_estimate_is_about_the_follow_up() -> None:
+    follow_up = PatientFinding("follow-up after discharge", "m")
+    assert patient_finding(_model(), "encounter-discharge") == follow_up
+    assert patient_finding(CardExtension(model={"id": "m"}, missing=("a",)), "encounter-discharge") == follow_up
+    assert patient_finding(REFERRAL, "encounter-discharge") == PatientFinding("follow-up after discharge", "")
+    assert patient_finding(CardExtension(findings=FOUND), "encounter-discharge") is None
+
+
+@pytest.mark.parametrize(
+    ("output", "drugs"), [("genes-and-medications", frozenset[str]()), ("medication-review", frozenset({"warfarin"}))]
+)
+def test_a_review_has_its_findings_and_its_drugs_as_parts(output: str, drugs: frozenset[str]) -> None:
+    facts = (Fact("draft", value="warfarin"), Fact("gene", value="CYP2C9"))
+    parts = frozenset({"a-rule a-band"}) | drugs
+    assert patient_finding(CardExtension(output=output, findings=FOUND, facts=facts), "patient-view") == PatientFinding(
+        output, output, parts=parts
+    )
+
+
+def _number(number: float | None, band: str = "", *, is_falling: bool = False) -> PatientFinding:
+    return PatientFinding("x", "x", band, number, is_falling)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "is_worse"),
+    [
+        (_number(32.0, is_falling=True), _number(40.0), False),
+        (_number(31.9, is_falling=True), _number(40.0), True),
+        (_number(60.0, is_falling=True), _number(40.0), False),
+        (_number(39.9, "G4", is_falling=True), _number(40.0, "G3"), True),
+        (_number(40.0, "G4", is_falling=True), _number(40.0, "G3"), False),
+        (_number(12.0), _number(10.0), False),
+        (_number(12.1), _number(10.0), True),
+        (_number(7.9), _number(10.0), False),
+        (_number(-8.0), _number(-10.0), False),
+        (_number(-7.9), _number(-10.0), True),
+        (_number(None), _number(10.0), False),
+        (_number(10.0), _number(None), False),
+        (PatientFinding("x", "x", parts=frozenset("ab")), PatientFinding("x", "x", parts=frozenset("a")), True),
+        (PatientFinding("x", "x", parts=frozenset("a")), PatientFinding("x", "x", parts=frozenset("ab")), False),
+    ],
+)
+def test_a_number_is_worse_beyond_a_fifth_or_in_another_band(
+    now: PatientFinding, before: PatientFinding, *, is_worse: bool
+) -> None:
+    assert now.is_worse_than(before) is is_worse
+
+
+def test_a_value_has_arrived_when_less_is_missing() -> None:
+    waiting = PatientFinding("x", "x", missing=frozenset({"a", "b"}))
+    assert PatientFinding("x", "x", missing=frozenset({"b"})).has_arrived_since(waiting)
+    assert PatientFinding("x", "x", missing=frozenset({"b", "c"})).has_arrived_since(waiting)
+    assert not waiting.has_arrived_since(waiting)
+    assert not PatientFinding("x", "x", missing=frozenset({"a", "b", "c"})).has_arrived_since(waiting)

@@ -4,15 +4,35 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from cds_hooks.hold_back.checks import NOT_FOR_THIS_ROLE
+from cards.card import TOPICS, Card, CardIdentity, OrderSuggestion, Source
+from cards.compose.equation import EquationCardContent, missing_card
+from cards.extension import WorklistEntry
+from cards.new_orders import order_of_test, orderable_test_for
+from cds_hooks.hold_back.budgets import Claims
+from cds_hooks.hold_back.checks import FROM_EVENT, NOT_FOR_THIS_ROLE, OVERRIDDEN_BEFORE, CheckedCall, check_event
+from cds_hooks.hold_back.memory import Bounded
+from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.replay.replaying import Replayer
 from cds_hooks.replay.site import open_site
 from cds_hooks.settings import Settings
+from cds_hooks.storage.content import read_content_keys, use_content_keys
 from cds_hooks.storage.queries import list_decisions
+from models_onnx.equations.declaration import get_equation
 from tests.cds_hooks.calls import request_for
-from tests.cds_hooks.hold_back.restraint_calls import CRITICAL, SIGN, WARNINGS, order_sign, reasons, rules_file
+from tests.cds_hooks.hold_back.restraint_calls import (
+    CRITICAL,
+    SIGN,
+    WARNINGS,
+    feedback,
+    indicators,
+    order_sign,
+    reasons,
+    rules_file,
+    sign,
+)
 from tests.cds_hooks.prefetch.fetch_calls import app_client, at_server, without
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.fhir_charts import chart_of, serving_fhir
@@ -119,3 +139,156 @@ def test_a_vaccine_is_an_order_of_its_own_and_the_forecast_is_none(tmp_path: Pat
     text = '[[role]]\nname = "nurse"\norders = ["vaccines"]\nnote = "MMWR 2003;52(4)"\n'
     allowed = _labels(_answer(tmp_path / "b", request, VACCINES, rules_file=rules_file(tmp_path, text)))
     assert len(allowed) > 1
+
+
+# A critical finding rests only for the user who overrode it and for that draft; everybody else is told of it.
+ANN, BEN = "Practitioner/ann", "Practitioner/ben"
+
+
+async def _override(calls: httpx.AsyncClient, card: dict[str, Any], code: str = "") -> None:
+    body = feedback(card, code=code or card["overrideReasons"][0]["code"])
+    assert (await calls.post(f"/cds-services/{SIGN}/feedback", json=body)).status_code == 200
+
+
+def test_a_critical_finding_rests_for_who_overrode_it_and_the_next_reader_is_told(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("5a" * 32)
+    settings: dict[str, Any] = {"content_keys": keys}
+
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW, **settings) as calls:
+            (card,) = (await sign(calls, CRITICAL, user=ANN)).json()["cards"]
+            await _override(calls, card)
+            again = await sign(calls, CRITICAL, user=ANN)
+            assert again.json()["cards"] == []
+            assert len(reasons(again, "acknowledged")) == 1
+            (told,) = (await sign(calls, CRITICAL, user=BEN)).json()["cards"]
+            last = told["detail"].split("\n\n")[-1]
+            assert last == f"{OVERRIDDEN_BEFORE} at {NOW:%H:%M} UTC: A reason."
+        async with app_client(tmp_path, as_of=NOW, **settings) as calls:  # it is known from the record, too
+            (told,) = (await sign(calls, CRITICAL, user=BEN)).json()["cards"]
+            assert OVERRIDDEN_BEFORE in told["detail"]
+            assert (await sign(calls, CRITICAL, user=ANN)).json()["cards"] == []
+
+    asyncio.run(story())
+    use_content_keys(read_content_keys("5a" * 32))
+    try:
+        url = record_in(tmp_path)
+        verdicts = list(Replayer(open_site(Settings(database_url=url, **settings)), url).verdicts(list_decisions(url)))
+    finally:
+        use_content_keys(read_content_keys(""))
+    assert [each.outcome for each in verdicts] == ["same"] * 5
+
+
+def test_where_no_users_are_recorded_a_critical_finding_never_rests(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW, record_user="none") as calls:
+            (card,) = (await sign(calls, CRITICAL)).json()["cards"]
+            await _override(calls, card)
+            assert indicators(await sign(calls, CRITICAL)) == ["critical"]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("code", "rests"), [("", True), ("patient-ineligible", True), ("a-code-of-nobody", False)])
+def test_a_warning_rests_for_everybody_where_the_reason_is_known(tmp_path: Path, code: str, *, rests: bool) -> None:
+    async def story() -> None:
+        async with app_client(tmp_path, as_of=NOW) as calls:
+            (card,) = (await sign(calls, WARNINGS[0], user=ANN)).json()["cards"]
+            await _override(calls, card, code)
+            assert indicators(await sign(calls, WARNINGS[0], user=BEN)) == ([] if rests else ["warning"])
+
+    asyncio.run(story())
+
+
+# A name that was taken a moment ago is not first, on either side of a full minute.
+@pytest.mark.parametrize(
+    ("first", "second", "is_first"), [(119.0, 120.0, False), (60.0, 179.0, False), (119.0, 180.0, True)]
+)
+def test_a_name_is_taken_in_its_minute_and_the_next(
+    tmp_path: Path, first: float, second: float, *, is_first: bool
+) -> None:
+    async def claimed() -> list[bool]:
+        claims = Claims(record_in(tmp_path))
+        answers = [
+            await claims.is_first("a", first),
+            await claims.is_first("b", second),
+            await claims.is_first("a", second),
+        ]
+        await claims.aclose()
+        return answers
+
+    assert asyncio.run(claimed()) == [True, True, is_first]
+
+
+def test_a_place_is_taken_once_by_whoever_asks_first(tmp_path: Path) -> None:
+    async def taken() -> list[bool]:
+        one, other = Claims(record_in(tmp_path)), Claims(record_in(tmp_path))
+        answers = [await claims.take(name, 1_000.0, 900.0) for name in ("a", "b") for claims in (one, other, one)]
+        await one.aclose()
+        await other.aclose()
+        return answers
+
+    assert asyncio.run(taken()) == [True, False, False] * 2
+
+
+def test_of_more_values_than_there_is_room_for_the_oldest_is_forgotten() -> None:
+    remembered: Bounded[str, int] = Bounded(3)
+    for key, value in (("a", 1), ("b", 2), ("c", 3), ("a", 4)):
+        remembered.put(key, value)
+    assert (len(remembered), remembered.get("a"), remembered.get("b")) == (3, 4, 2)
+    remembered.put("d", 5)
+    assert (len(remembered), remembered.get("a"), remembered.get("b"), remembered.get("c")) == (3, 4, None, 3)
+    remembered.remove("c")
+    remembered.remove("c")
+    assert len(remembered) == 2
+
+
+def test_what_can_no_longer_count_is_forgotten_and_nothing_else() -> None:
+    remembered: Bounded[str, int] = Bounded(3)
+    for key, value in (("a", 1), ("b", 2), ("c", 3)):
+        remembered.put(key, value)
+    remembered.forget(lambda value: value < 3)
+    assert (remembered.get("a"), remembered.get("b"), remembered.get("c")) == (None, None, 3)
+
+
+# A card that an event made goes to the worklist with the test or the sentence that it is about.
+CALLER = Caller("ehr", "p1", "nephrology-referral", "patient-view")
+NAMING = CardIdentity("uuid", lambda number: f"suggestion-{number}", "https://cds.example/1", "https://cds.example/e")
+
+
+def _entry(card: Card, **more: object) -> WorklistEntry:
+    call = CheckedCall(CALLER, 0.0, from_event=True, **more)  # type: ignore[arg-type] # test input
+    reason = asyncio.run(check_event(card, call))
+    assert reason is not None
+    assert reason.reason == FROM_EVENT
+    assert card.summary in reason.text
+    (entry,) = call.worklist
+    assert entry.because == FROM_EVENT
+    return entry
+
+
+def test_a_card_that_asks_for_a_test_becomes_that_test() -> None:
+    equation = get_equation("kfre_4")
+    test = orderable_test_for(["uacr"])
+    assert test is not None
+    offer = OrderSuggestion("Order it", "Draft", order_of_test(test, "p1", "2026-11-20"), is_recommended=True)
+    content = EquationCardContent(
+        summary="Albumin is missing.", opening="It is.", topic=TOPICS["statin"], offers=(offer,)
+    )
+    entry = _entry(missing_card(equation, content, NAMING, ["uacr"]))
+    assert (entry.code, entry.purpose) == ("9318-7", "kfre_4")
+
+
+def test_another_card_becomes_its_reminder_or_its_own_sentence() -> None:
+    card = Card(uuid="1", summary="See a nephrologist.", indicator="info", source=Source(label="A guideline"))
+    assert _entry(card).test == "See a nephrologist."
+    reminder = WorklistEntry(test="Albumin in urine", code="9318-7", purpose="kidney", because="another")
+    assert _entry(card, reminders={"1": reminder}).test == "Albumin in urine"
+    assert _entry(card, reminders={"2": reminder}).test == "See a nephrologist."
+
+
+def test_a_call_of_a_client_is_left_alone() -> None:
+    card = Card(uuid="1", summary="See a nephrologist.", indicator="info", source=Source(label="A guideline"))
+    call = CheckedCall(CALLER, 0.0)
+    assert (asyncio.run(check_event(card, call)), call.worklist) == (None, [])

@@ -1,15 +1,26 @@
 """The page of a decision: every figure from the record, every gap said, chart text never markup."""
 
+import json
 import math
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cards.text import escape
 from cds_hooks.kit.samples import Sample, list_samples
 from cds_hooks.package_tests.markup import faults
+from cds_hooks.pages.explain.recorded_decision import earlier_estimates, read_basis
 from cds_hooks.storage import Decision
-from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
+from cds_hooks.storage.decision import new_decision_id
+from cds_hooks.web.markdown import render_markdown
+from tests.cds_hooks.calls import client
+from tests.cds_hooks.pages.worklist.test_worklist_page import keep
+from tests.cds_hooks.web.decisions import AS_OF, decided, explained, page_of, rewritten
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> [x](javascript:alert(3)) {{ 7 * 7 }}"
 TALK = "planning-talk"
@@ -228,3 +239,99 @@ def test_hostile_text_in_a_chart_goes_through_the_whole_server_as_text(tmp_path:
     page = page_of(decided(tmp_path, "ckd4-metformin", "metformin-ckd4-coded", hostile))
     assert faults(page.html) == []
     assert "alert(1)" in page.text
+
+
+# Markdown of cards: what it may become, and that nothing else becomes HTML.
+_ALLOWED = {"p", "ul", "ol", "li", "strong", "em", "a", "br"}
+
+
+class _Reader(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_bold_lists_and_links_are_rendered() -> None:
+    html = render_markdown("**Raises**\n- one **two**\n- three\n\n[How **this** works](https://example.org/a?b=1&c=2)")
+    assert html == (
+        "<p><strong>Raises</strong></p>\n<ul>\n<li>one <strong>two</strong></li>\n<li>three</li>\n</ul>\n"
+        '<p><a href="https://example.org/a?b=1&amp;c=2" rel="noreferrer">How <strong>this</strong> works</a></p>'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "[x](javascript:alert(1))",
+        "[x](data:text/html,<script>)",
+        '[x](https://a.test/"onclick="alert(1))',
+        "[<b onclick=1>](https://a.test/)",
+        "**<svg/onload=alert(1)>**",
+        "![x](https://a.test/x.png)",
+    ],
+)
+def test_nothing_in_the_text_can_run(text: str) -> None:
+    for tag, attributes in _Reader(render_markdown(text)).tags:
+        assert tag in _ALLOWED
+        assert set(attributes) <= {"href", "rel", "start"}
+        assert (attributes.get("href") or "https://").startswith("https://")
+
+
+@given(st.text(alphabet=st.sampled_from("ab*[]()\\<>\"'&!-_ \n:/#h"), max_size=80))
+def test_any_text_becomes_only_what_a_card_may_have(text: str) -> None:
+    assert {tag for tag, _ in _Reader(render_markdown(text)).tags} <= _ALLOWED
+
+
+@given(st.text(max_size=60))
+def test_chart_text_that_was_escaped_for_a_card_is_read_back_as_it_was_shown(text: str) -> None:
+    shown = _Reader(render_markdown(f"Takes {escape(text)} daily"))
+    assert {tag for tag, _ in shown.tags} <= {"p"}
+    assert "\\" not in shown.text or "\\" in text
+
+
+# The page of a decision lists the estimates before it.
+@pytest.mark.anyio
+async def test_the_page_lists_the_estimates_before_it_and_only_those_of_this_patient(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as thread:
+        decision = thread.submit(decided, tmp_path, "planning-talk").result()
+    day = 86_400_000_000
+    elsewhen = msgspec.structs.replace(decision, id=new_decision_id(), hook_instance="another call")
+    before = msgspec.structs.replace(elsewhen, decided_at=decision.decided_at - day)
+    other = msgspec.structs.replace(before, id=new_decision_id(), patient="somebody-else")
+    after = msgspec.structs.replace(elsewhen, id=new_decision_id(), decided_at=decision.decided_at + day)
+    keep(tmp_path, before, other, after)
+    async with client(tmp_path, as_of=AS_OF) as calls:
+        page = (await calls.get(f"/explain/{decision.id}")).text
+        first = (await calls.get(f"/explain/{before.id}")).text
+    assert faults(page) == []
+    assert f'href="{before.id}"' in page
+    assert other.id not in page
+    assert after.id not in page
+    assert "No earlier estimate" in first
+
+
+def test_a_record_of_another_form_is_left_out(tmp_path: Path) -> None:
+    decision = decided(tmp_path, "planning-talk")
+    broken = msgspec.structs.replace(decision, basis=json.dumps({"as_of": 3}).encode())
+    scores = read_basis(decision).model_scores
+    assert scores is not None
+    assert [one.decision for one in earlier_estimates([broken, decision], scores.id)] == [decision.id]
+    assert earlier_estimates([decision], "another model") == []
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

@@ -1,14 +1,21 @@
 """The page of a model: everything of its manifest that a reader needs, and gaps said as gaps."""
 
+import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.models.description import Performance, input_rows, performance
 from models_onnx.artifact.manifest import Manifest
+from models_onnx.model_card.attributes import PREDICTIVE
+from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.rendered import model_page
 from tests.cds_hooks.web.decisions import SITE
 
@@ -105,3 +112,40 @@ def test_the_range_of_an_input_is_what_it_was_trained_on_and_where_it_is_cut() -
             assert " to " in row.range
             assert (f"it counts as {feature.clip_high:g}" if feature.clip_high is not None else "") in row.range
             assert ("above" in row.range) is (feature.clip_high is not None)
+
+
+# The model card over HTTP: on the model's page, and in the two forms that machines read.
+def _get(folder: Path, path: str) -> httpx.Response:
+    async def call() -> httpx.Response:
+        async with client(folder) as calls:
+            return await calls.get(path)
+
+    return asyncio.run(call())
+
+
+def test_the_page_of_a_model_shows_every_attribute_its_state_and_its_gates(tmp_path: Path) -> None:
+    answer = _get(tmp_path, "/models/mortality_5y")
+    assert answer.status_code == 200
+    assert faults(answer.text) == []
+    for attribute in PREDICTIVE:
+        assert f"<dt>{attribute.number} {attribute.title}</dt>" in answer.text
+    assert "<dt>Digest of its release</dt>" in answer.text
+    assert "Did it pass its gates?" in answer.text
+
+
+@pytest.mark.parametrize(("form", "media"), [("json", "application/json"), ("chai.xml", "application/xml")])
+def test_the_card_is_served_in_each_form(tmp_path: Path, form: str, media: str) -> None:
+    answer = _get(tmp_path, f"/models/mortality_5y/card.{form}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(media)
+    if form == "json":
+        assert json.loads(answer.content)["kind"] == "predictive"
+    else:
+        assert b"<AppliedModelCard" in answer.content
+
+
+@pytest.mark.parametrize(
+    "path", ["mortality_5y/card.exe", "mortality_5y/card.fhir.json", "no_such/card.json", "..%2Fmortality_5y/card.json"]
+)
+def test_another_form_or_model_is_not_found(tmp_path: Path, path: str) -> None:
+    assert _get(tmp_path, f"/models/{path}").status_code == 404

@@ -2,15 +2,22 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
+from cds_hooks.metrics.counts import Metrics, Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.package_tests.markup import faults
+from cds_hooks.pages.operations.now import MinuteRow, Now, state_now
+from cds_hooks.pages.server import OperatorAccess
 from cds_hooks.record.views import Views
+from cds_hooks.settings import Settings
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.pages.test_decisions import decided, run, trust_file_in
@@ -132,3 +139,141 @@ def test_with_a_trust_file_only_the_operator_sees_operations(tmp_path: Path) -> 
 
     opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
     run(tmp_path, task, trust_file=trust_file_in(tmp_path), **opened)
+
+
+# What is wrong now is told from what the workers count of their own calls, by the minute.
+AT = datetime(2026, 11, 20, 9, 30, 30, tzinfo=UTC)
+MINUTE = int(AT.timestamp() // 60)
+
+
+def told(*minutes: tuple[int, int, dict[str, int]], not_ready: str = "", out: tuple[str, ...] = ()) -> Now:
+    """The state where so many minutes ago so many calls were answered and these failed."""
+    counted = {MINUTE - ago: Minute(answered, failed) for ago, answered, failed in minutes}
+    return state_now([Snapshot(minutes=counted, started_at=1.0)], not_ready, out, AT)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "more", "health"),
+    [
+        ([(0, 5, {})], {}, "healthy"),
+        ([], {}, "unknown"),
+        ([(30, 5, {"503": 5})], {}, "unknown"),
+        ([(0, 5, {"400 BadRequest": 1})], {}, "degraded"),
+        ([(0, 5, {})], {"out": ("The model m cannot be served.",)}, "degraded"),
+        ([(0, 5, {"500": 1})], {}, "failing"),
+        ([(0, 0, {"412 Missing": 42})], {}, "failing"),
+        ([(0, 5, {})], {"not_ready": "the decisions cannot be recorded"}, "failing"),
+        ([], {"not_ready": "the decisions cannot be recorded"}, "failing"),
+    ],
+)
+def test_it_is_healthy_only_where_calls_came_and_none_failed(
+    minutes: list[Any], more: dict[str, Any], health: str
+) -> None:
+    assert told(*minutes, **more).health == health
+
+
+def test_it_says_how_many_failed_since_when_and_what_to_do() -> None:
+    now = told(
+        (0, 0, {"503 RecordUnavailable": 3}), (1, 1, {"503 RecordUnavailable": 1}), (4, 9, {}), (5, 0, {"500": 1})
+    )
+    assert now.sentence == "5 of 15 calls failed in the last 10 minutes."
+    assert now.since == "2026-11-20 09:29 UTC"
+    assert now.minutes[0] == MinuteRow("09:30", 0, 3, "503 RecordUnavailable (3)")
+    assert [(failure.what, failure.count) for failure in now.failures] == [
+        ("HTTP 503 RecordUnavailable", 4),
+        ("HTTP 500", 1),
+    ]
+    assert now.failures[0].runbook.endswith("runbooks.html#cdshooksrecordcannotbewritten")
+    assert told((0, 2, {}), (1, 0, {"503": 1})).since == ""
+
+
+def test_all_workers_are_counted_and_the_first_start_is_named() -> None:
+    snapshots = [Snapshot(minutes={MINUTE: Minute(2, {"500": 1})}, started_at=at) for at in (200.0, 80.0)]
+    now = state_now(snapshots, "", (), AT)
+    assert (now.minutes[0].answered, now.minutes[0].failed) == (4, 2)
+    assert now.started == "1970-01-01 00:01 UTC"
+    assert snapshots[0].minutes[MINUTE] == Minute(2, {"500": 1})
+
+
+def test_calls_are_counted_by_the_minute_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [60.0 * 100]
+    monkeypatch.setattr("cds_hooks.metrics.counts.time", lambda: clock[0])
+    metrics = Metrics()
+    metrics.answered("s", "patient-view", [], [], {})
+    metrics.refused("s", 503, "RecordUnavailable")
+    clock[0] += 60
+    metrics.refused("s", 400)
+    assert metrics.minutes == {100: Minute(1, {"503 RecordUnavailable": 1}), 101: Minute(0, {"400": 1})}
+    clock[0] += 60 * 59
+    metrics.answered("s", "patient-view", [], [], {})
+    assert list(metrics.minutes) == [101, 160]
+
+
+# Behind a trust file only the operator reads what was counted and why it was decided so.
+TOKEN = "a token for operators"  # noqa: S105 - of this test only
+HERE, ELSEWHERE = "127.0.0.1", "192.0.2.7"
+SERVED = (HERE, 8085)
+
+
+def visitors(**given: Any) -> OperatorAccess:
+    return OperatorAccess(Settings(trust_file=Path("trust.toml"), **given))
+
+
+def request(host: str | None, headers: Mapping[str, str] | None = None, server: Any = SERVED) -> Request:
+    raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+    return Request({"type": "http", "headers": raw, "client": (host, 1) if host else None, "server": server})
+
+
+@pytest.mark.parametrize("host", [HERE, "::1", "127.9.9.9", ELSEWHERE, "2001:db8::1", "localhost.evil.example", None])
+def test_no_machine_sees_either_without_the_token_because_a_proxy_here_adds_no_header(host: str | None) -> None:
+    assert not visitors().is_operator(request(host))
+
+
+def test_the_operators_own_listener_opens_both_and_a_header_cannot_pretend_it() -> None:
+    by_port, by_socket = visitors(operator_listen="127.0.0.1:9085"), visitors(operator_listen="unix:/run/operator.sock")
+    assert by_port.is_operator(request(HERE, server=(HERE, 9085)))
+    assert by_socket.is_operator(request(None, server=("/run/operator.sock", None)))
+    for each in (by_port, by_socket):
+        assert not each.is_operator(request(HERE, {"Host": "127.0.0.1:9085"}))
+        assert not each.is_operator(request(HERE, server=None))
+
+
+@pytest.mark.parametrize(
+    ("host", "seen"),
+    [("127.0.0.1:9085", True), ("localhost:9085", True), ("cds.example.org", True), ("evil.example:9085", False)],
+)
+def test_a_page_of_another_site_does_not_reach_the_operators_listener_on_loopback(host: str, seen: bool) -> None:
+    """A name of its own site that was changed to 127.0.0.1 brings the operator's browser there (DNS rebinding)."""
+    opened = visitors(operator_listen="127.0.0.1:9085", public_url="https://cds.example.org")
+    assert opened.is_operator(request(HERE, {"Host": host}, server=(HERE, 9085))) is seen
+
+
+@pytest.mark.parametrize("public", ["0.0.0.0:9085", "[::]:9085", f"{ELSEWHERE}:9085"])
+def test_an_address_that_other_machines_reach_opens_nothing_without_the_token(public: str) -> None:
+    with pytest.raises(ValueError, match="without a token"):
+        visitors(operator_listen=public)
+    opened = visitors(operator_listen=public, operator_token=TOKEN)
+    for server in (("172.17.0.2", 9085), (ELSEWHERE, 9085), (HERE, 9085)):
+        assert not opened.is_operator(request(ELSEWHERE, server=server))
+        assert opened.is_operator(request(ELSEWHERE, {"Authorization": f"Bearer {TOKEN}"}, server=server))
+
+
+@pytest.mark.parametrize(
+    ("header", "seen"),
+    [
+        (f"Bearer {TOKEN}", True),
+        (f"bearer {TOKEN}", True),
+        (f"Bearer {TOKEN}x", False),
+        (f"Basic {TOKEN}", False),
+        ("Bearer ", False),
+        ("Bearer café", False),
+    ],
+)
+def test_the_operators_token_opens_from_elsewhere(header: str, seen: bool) -> None:
+    asked = request(ELSEWHERE, {"Authorization": header})
+    assert visitors(operator_token=TOKEN).is_operator(asked) is seen
+    assert not visitors().is_operator(asked)
+
+
+def test_in_the_development_profile_everyone_on_this_machine_sees_all() -> None:
+    assert OperatorAccess(Settings(trust_file=None)).is_operator(request(None))

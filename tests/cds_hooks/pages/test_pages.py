@@ -1,7 +1,12 @@
 """The pages over HTTP: statuses, headers, what happens when there is nothing to show."""
 
 import asyncio
+import json
+import re
+import shutil
 import sqlite3
+from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +18,11 @@ from cds_hooks.kit.simulator.chart import read_chart
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.documentation.views import SITE
+from cds_hooks.pages.models.views import ChangedRow, changed_parts
 from cds_hooks.services import find_services
 from cds_hooks.storage.decision import card_uuid
-from cds_hooks.web.site import HEADERS
+from cds_hooks.web.site import HEADERS, static_file
+from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
 
@@ -207,3 +214,130 @@ def test_the_page_of_a_rule_says_what_it_rests_on_and_whether_it_speaks_here(tmp
 def test_every_rule_has_a_page(tmp_path: Path, every: int) -> None:
     for answer in _get(tmp_path, *(f"/rules/{rule}" for rule in list(all_rule_versions())[::every])):
         _assert_is_a_page(answer, 200)
+
+
+# The style sheet: contrast of its tokens, nothing loaded, and no class in a page that it does not know.
+CSS = static_file("look.css").decode()
+_TOKEN = re.compile(r"--([a-z-]+): (#[0-9a-f]{6});")
+
+TEXT = ("ink", "soft", "link", "info", "warning", "critical", "good", "raise", "lower")
+SHAPES = ("edge", "raise", "lower", "ink", "link", "critical", "warning")
+GROUNDS = ("paper", "sunk")
+
+
+def _themes() -> dict[str, dict[str, str]]:
+    light, _, rest = CSS.partition("prefers-color-scheme: dark")
+    day = dict(_TOKEN.findall(light))
+    return {"light": day, "dark": day | dict(_TOKEN.findall(rest.partition("/* Frame */")[0]))}
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of WCAG 2.2."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_has_a_contrast_of_5_and_shapes_of_3_point_2_on_every_ground(theme: str) -> None:
+    tokens = _themes()[theme]
+    pairs = [(text, ground, 5.0) for text, ground in product(TEXT, GROUNDS)]
+    pairs += [(shape, ground, 3.2) for shape, ground in product(SHAPES, GROUNDS)]
+    pairs += [("warning", "warning-tint", 5.0), ("critical", "critical-tint", 5.0), ("on-link", "link", 5.0)]
+    pairs += [("ink", "warning-tint", 5.0), ("ink", "critical-tint", 5.0)]
+    weak = [
+        (a, b, round(_contrast(tokens[a], tokens[b]), 2))
+        for a, b, least in pairs
+        if _contrast(tokens[a], tokens[b]) < least
+    ]
+    assert weak == []
+
+
+def test_the_style_sheet_loads_nothing_and_moves_nothing() -> None:
+    assert not re.search(r"url\(|@import|@font-face|https?:|expression\(", CSS)
+    assert not re.search(r"\b(animation|transition)\s*:", CSS)
+
+
+def test_every_class_of_a_template_is_known_to_the_style_sheet() -> None:
+    used: set[str] = set()
+    for template in Path(str(files("cds_hooks"))).rglob("*.html"):
+        for value in re.findall(r'class="([^"]*)"', template.read_text(encoding="utf-8")):
+            used |= set(re.sub(r"\{[{%].*?[%}]\}", " ", value).split())
+    sheets = CSS + "".join(static_file(name).decode() for name in ("documentation.css", "monitor_report.css"))
+    known = set(re.findall(r"\.([a-z][a-z-]*)", sheets))
+    # of a class whose end is filled in, as ops-{{ one.id }}, the beginning is left
+    begun = {one for one in used - known if one.endswith("-") and any(each.startswith(one) for each in known)}
+    assert sorted(used - known - begun) == []
+
+
+def test_the_policy_lets_nothing_run_and_nothing_load_from_elsewhere() -> None:
+    policy = dict(part.strip().split(" ", 1) for part in HEADERS["content-security-policy"].split(";"))
+    assert policy == {
+        "default-src": "'none'",
+        "style-src": "'self'",
+        "img-src": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+        "form-action": "'self'",
+    }
+
+
+def test_the_icon_is_a_drawing_without_script() -> None:
+    icon = static_file("icon.svg").decode()
+    assert not re.search(r"<script|\son\w+=|href=|style=", icon)
+
+
+# What changed between two versions of a model, from the folders of models.
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_two_versions_of_a_model_are_compared_by_manifest_gates_and_release(tmp_path: Path) -> None:
+    name = "readmission_30d_early"
+    beside = tmp_path / "models" / f"{name}@0.9.0"
+    shutil.copytree(ARTIFACTS / name, beside)
+    manifest = json.loads((beside / "manifest.json").read_text())
+    manifest["version"] = "0.9.0"
+    manifest["data"]["rows"] = 12
+    manifest["features"][0]["trained_high"] = 77.0
+    manifest["intended_use"] = HOSTILE
+    (beside / "manifest.json").write_text(json.dumps(manifest))
+    gates = json.loads((beside / "gates.json").read_text())
+    gates["results"][0]["status"] = "failed"
+    (beside / "gates.json").write_text(json.dumps(gates))
+    async with client(tmp_path, models_folder=tmp_path / "models") as calls:
+        page = (await calls.get(f"/models/{name}/changes")).text
+        assert faults(page) == []
+        assert HOSTILE not in page
+        assert Page(page).row("rows").startswith("rows | 12 | ")
+        first = manifest["features"][0]["name"].replace("_", " ")
+        assert " | 77 | " in Page(page).row("trained high")
+        assert first in Page(page).row("trained high").replace("_", " ")
+        gate = gates["results"][0]["gate"]
+        assert Page(page).row(f"{gate}, status") == f"{gate}, status | failed | passed"
+        assert "Training data" in page
+        assert "0.9.0, beside it, its files are not those that were released" in page
+        assert page.count("not those that were released") == 2  # in both lists
+        assert f'href="{name}/changes"' in (await calls.get(f"/models/{name}")).text
+        assert (await calls.get(f"/models/{name}@0.9.0/changes")).status_code == 404
+        assert "There is only this version here" in (await calls.get("/models/mortality_5y/changes")).text
+
+
+def test_what_is_new_gone_moved_or_of_another_kind_is_told() -> None:
+    before = {"a": [{"id": "x", "n": 1}, {"id": "y"}], "b": 1.23456, "c": {"d": True}}
+    after = {"a": [{"id": "y"}, {"id": "z"}], "b": [1], "c": {"d": False}}
+    parts = {part.title: part.rows for part in changed_parts(before, after, {"a": "Entries"})}
+    assert parts["Entries"] == (ChangedRow("x", '{"id":"x","n":1}', ""), ChangedRow("z", "", '{"id":"z"}'))
+    assert parts["B"] == (ChangedRow("", "1.235", "[1]"),)
+    assert parts["C"] == (ChangedRow("d", "yes", "no"),)
+    assert changed_parts(before, before, {}) == []

@@ -1,11 +1,19 @@
 """Templates come from what is needed, and carry what is to be done without them."""
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from cds_hooks.kit.simulator.fhir_server import Mode
+from cds_hooks.monitor.prefetch_rates import prefetch_rates
+from cds_hooks.prefetch import fetch
 from cds_hooks.prefetch.needs import Needs, templates_for
+from cds_hooks.security.addresses import RefusedReason
 from cds_hooks.services import find_services
+from fhir.client import errors
+from fhir.record.refusals import WhyNot
 from tests.conftest import ROOT
 
 SERVICES = find_services()
@@ -196,3 +204,26 @@ def test_what_cannot_be_needed_is_said_with_what_there_is() -> None:
     assert str(refused.value) == (
         "required=['labs']: the service has no such prefetch keys; it has patient, conditions"
     )
+
+
+# Hit rates are counted from the record.
+def test_decisions_of_before_are_passed_over() -> None:
+    assert prefetch_rates([("a", "s", b'{"as_of":"2026-11-20","timings":{}}')]) == []
+
+
+# docs/prefetch.md names every key, every reason and every mode there is.
+PAGE = (ROOT / "docs/prefetch.md").read_text()
+KEYS = sorted({template.key for service in find_services().values() for template in service.templates})
+OURS = {each.reason for each in vars(fetch).values() if isinstance(each, WhyNot)}
+OF_THE_SERVER = {each.reason for each in errors.FetchError.__subclasses__()}
+REFUSED = set(get_args(RefusedReason)) - {"not-registered", "malformed", "address"}  # said as not-allowed
+
+
+@pytest.mark.parametrize("name", [*KEYS, *sorted(OURS | OF_THE_SERVER | REFUSED)])
+def test_it_is_in_a_table(name: str) -> None:
+    assert re.search(rf"^\|[^|]*`{name}`", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in get_args(Mode) if mode != "normal"])
+def test_every_mode_of_the_server_is_named(mode: str) -> None:
+    assert f"`{mode}`" in PAGE

@@ -1,12 +1,14 @@
 """The trust file: read into clients, or refused with a sentence for each mistake and its place."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 
+from cds_hooks.errors import UntrustedReason
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import AddressRule, Budgets, KeySetUrl
 from cds_hooks.security.client import PinnedKeys
@@ -14,6 +16,7 @@ from cds_hooks.security.trust_file import RegistrableNames, TrustFileError, read
 from cds_hooks.security.trust_setup import BEGINNING, _with_client, add_client
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
+from tests.conftest import ROOT
 
 FULL = """\
 version = 1
@@ -226,3 +229,43 @@ def test_a_file_that_was_cut_off_anywhere_is_refused_and_added_clients_keep_its_
 )
 def test_a_client_is_added_before_the_mark_of_the_end_alone(text: str, added: str) -> None:
     assert _with_client(text, "[[client]]") == added
+
+
+# What docs/security.md and docs/operations/trust.md say is there: tests, settings, reasons, numbers.
+SECURITY = (ROOT / "docs" / "security.md").read_text()
+TRUST = (ROOT / "docs" / "operations" / "trust.md").read_text()
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", SECURITY)))
+
+
+@pytest.mark.parametrize(("file", "test"), NAMED)
+def test_a_test_that_is_named_is_there(file: str, test: str) -> None:
+    text = (ROOT / file).read_text()
+    assert f"def {test}(" in text if test else "def test_" in text
+
+
+def test_each_of_the_seventeen_risks_has_a_test() -> None:
+    rows = re.findall(r"^\| (R\d+) \|.*`tests/", SECURITY, re.MULTILINE)
+    assert rows == [f"R{number}" for number in range(1, 18)]
+
+
+def _settings(node: dict[str, Any]) -> set[str]:
+    found = set(node.get("properties", {}))
+    for name in ("jwks", "budgets"):
+        found |= set(node.get("properties", {}).get(name, {}).get("properties", {}))
+    return found
+
+
+def test_every_setting_of_the_trust_file_is_explained() -> None:
+    settings = _settings(schema()) | _settings(schema()["$defs"]["client"])
+    words = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", TRUST))))
+    assert settings - words == set()
+
+
+def test_every_reason_is_explained() -> None:
+    table = TRUST.partition("## Reasons of a 401")[2]
+    assert {reason for reason in get_args(UntrustedReason) if f"`{reason}`" not in table} == set()
+
+
+def test_the_corpora_are_as_large_as_is_said() -> None:
+    for name, count in re.findall(r"`(\w[\w-]+\.jsonl)` \| (\d+) ", SECURITY):
+        assert len((DATA / name).read_text().splitlines()) == int(count), name

@@ -1,15 +1,22 @@
 """The payers' service by itself: which orders and coverages it reads of a call, and what it says where it does not."""
 
+import asyncio
 import json
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from fhir.resources.R4B import get_fhir_model_class
 
+from cards.coverage.policy import Policies, PolicyFault, load_policies
+from cards.coverage.proposals import Proposals, load_proposals
 from cards.coverage.store import policies
 from cards.rules.engine.finding import Silence
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.originals import Sent
+from cds_hooks.services import _coverage
 from cds_hooks.services._coverage import (
     _as_meant,
     _check_number,
@@ -23,7 +30,24 @@ from cds_hooks.services._coverage import (
     _words_of,
 )
 from cds_hooks.services._service import Advice
-from tests.cds_hooks.services.coverage_calls import Json, bundle, coverage, order, patient
+from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
+from tests.cds_hooks.services.coverage_calls import (
+    COPD,
+    Json,
+    ask,
+    bundle,
+    concept,
+    coverage,
+    extensions_of,
+    order,
+    patient,
+)
+from tests.cds_hooks.services.crd_profiles import faults
+from tests.cds_hooks.services.test_coverage_look_alikes import CASES
+from tests.cds_hooks.services.test_crd_requirements import own_folder
+from tests.cds_hooks.services.test_payer_requirements import CASES as EARLIER_CASES
+from tests.live import record_in
+from tests.program import run_program
 
 
 def _sent(*resources: Json, **body: Any) -> Sent:
@@ -264,3 +288,180 @@ def test_an_order_is_called_by_its_words_else_its_codes(resource: Json, words: s
     assert _words_of(cast("Any", made)) == words
     made.codes = ()
     assert _words_of(cast("Any", made)) == (words if words != "1, 2" else "X/1")
+
+
+# Everything that a payer's service sends against the StructureDefinitions of CRD 2.0.1, and forms run by FHIRPath.
+MEMBER = concept("http://terminology.hl7.org/CodeSystem/v2-0203", "MB")
+PROPOSALS = """payer,kind,code,system,value,resource,text,effective_from,effective_to,source
+own,companion,E0601,HCPCS,A7030,DeviceRequest,Full face mask for a positive pressure device,2026-01-01,,Own policy 7
+own,alternate,E0601,HCPCS,E0470,DeviceRequest,Bilevel device without backup rate,2026-01-01,,Own policy 8
+own,alternate,E0601,HCPCS,E0471,DeviceRequest,Bilevel device with backup rate,2020-01-01,2020-12-31,Own policy 8
+own,form,E0601,,prior-auth-include,,Report of the sleep test,2026-01-01,,Own policy 9
+"""
+MEMBERS = """payer,number,birth_date,plan,plan_name,start,end
+own,M-1,1955-06-15,gold-2027,Gold 2027,2026-10-01,2027-09-30
+"""
+POLICIES = (
+    "id,payer,system,code,category,covered,pa_needed,places,criteria,effective_from,effective_to,source\n"
+    "own-c,own,HCPCS,E0601,CPAP device,by-criteria,no-auth,,cpap,2026-01-01,,Own policy 6\n"
+)
+
+
+@pytest.fixture(name="own")
+def rows_of_a_payer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Policies, Proposals]:
+    """A payer with proposals and members of its own."""
+    files = {"policies.csv": POLICIES, "proposals.csv": PROPOSALS, "members.csv": MEMBERS}
+    folder = own_folder(tmp_path / "own", **files)
+    rules = load_policies(folder)
+    rows = load_proposals(folder, rules.payers)
+    monkeypatch.setattr(_coverage, "policies", lambda: rules)
+    monkeypatch.setattr(_coverage, "proposals", lambda: rows)
+    return rules, rows
+
+
+def cards_of(folder: Path, orders: list[Json], chart: list[Json], **more: Any) -> dict[str, list[Json]]:
+    """The cards of a call by their topic."""
+    folder.mkdir()
+    response = asyncio.run(ask(folder, {"x": (orders, chart)}, **more))["x"]
+    by_topic: dict[str, list[Json]] = {}
+    for card in response["cards"]:
+        by_topic.setdefault(card["source"]["topic"]["code"], []).append(card)
+    return by_topic
+
+
+def actions_of(card: Json) -> list[Json]:
+    """The actions of the one suggestion of a card, whose resources are FHIR R4."""
+    (suggestion,) = card["suggestions"]
+    assert suggestion["uuid"]
+    for action in suggestion["actions"]:
+        get_fhir_model_class(action["resource"]["resourceType"]).model_validate(action["resource"])
+    actions: list[Json] = suggestion["actions"]
+    return actions
+
+
+@pytest.mark.outside_data
+def test_every_answer_keeps_the_profile_and_adds_no_fault_to_an_order(spec_folder: Path, tmp_path: Path) -> None:
+    cases = {**EARLIER_CASES, **CASES}
+    responses = asyncio.run(ask(tmp_path, {name: ([drafted], pool) for name, (drafted, pool, _) in cases.items()}))
+    broken: dict[str, list[str]] = {}
+    for name, response in responses.items():
+        before = cases[name][0]
+        profile = f"profile-{before['resourceType'].lower()}"
+        for extension in (entry for found in extensions_of(response).values() for entry in found):
+            broken[name] = faults(spec_folder / "crd", "ext-coverage-information", extension)
+        for action in response.get("systemActions", ()):
+            new = set(faults(spec_folder / "crd", profile, action["resource"]))
+            broken[name] = [*broken[name], *(new - set(faults(spec_folder / "crd", profile, before)))]
+    assert len(broken) > 150
+    assert {name: found for name, found in broken.items() if found} == {}
+
+
+@pytest.mark.outside_data
+def test_a_broken_part_is_found_by_the_profile(spec_folder: Path) -> None:
+    def part(url: str, **value: Any) -> Json:
+        return {"url": url, **value}
+
+    right = [
+        part("coverage", valueReference={"reference": "Coverage/1"}),
+        part("covered", valueCode="covered"),
+        part("date", valueDate="2026-11-20"),
+        part("coverage-assertion-id", valueString="1"),
+    ]
+    url = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
+    check: Callable[[list[Json]], list[str]] = lambda parts: faults(  # noqa: E731
+        spec_folder / "crd", "ext-coverage-information", {"url": url, "extension": parts}
+    )
+    assert check(right) == []
+    assert check(right[1:])
+    assert check([*right, right[1]])
+    assert check([right[0], part("covered", valueCode="denied"), *right[2:]])
+    assert check([part("coverage"), *right[1:]])
+
+
+@pytest.mark.outside_data
+def test_options_and_metrics_keep_their_logical_models(spec_folder: Path, tmp_path: Path) -> None:
+    for entry in DECLARED.discovery():
+        for option in entry["extension"]["davinci-crd.configuration-options"]:
+            assert faults(spec_folder / "crd", "CDSHookServicesExtensionConfiguration", option) == []
+    asyncio.run(ask(tmp_path, {"x": ([order("E1390"), order("L5856")], [patient(), coverage(), COPD])}))
+    done = run_program("record", "export", "--format", "crd", "--database", record_in(tmp_path))
+    metrics = [json.loads(line) for line in done.stdout.splitlines()]
+    assert metrics
+    assert [faults(spec_folder / "crd", "CRDMetricData", metric) for metric in metrics] == [[]]
+
+
+# What a payer's own folder proposes
+
+
+@pytest.mark.usefixtures("own")
+def test_rows_of_a_payer_propose_a_companion_an_alternative_and_a_form(tmp_path: Path, spec_folder: Path) -> None:
+    own = coverage(payor="Own Health Plan", plan="Gold")
+    cards = cards_of(tmp_path / "a", [order("E0601")], [patient(), own])
+    (companion,) = [card for card in cards["guideline"] if card.get("suggestions")]
+    (created,) = actions_of(companion)
+    assert created["type"] == "create"
+    assert created["resource"]["codeCodeableConcept"]["coding"][0]["code"] == "A7030"
+    assert created["resource"]["insurance"] == [{"reference": "Coverage/cov1"}]
+    (alternative,) = cards["therapy-alternatives-opt"]
+    (updated,) = actions_of(alternative)
+    assert (updated["type"], updated["resource"]["id"]) == ("update", "order-e0601")
+    assert updated["resource"]["codeCodeableConcept"]["coding"][0]["code"] == "E0470"
+    assert "extension" not in updated["resource"], "the note is about the other code"
+    (form,) = [card for card in cards["claim"] if card.get("suggestions")]
+    kept, task = (action["resource"] for action in actions_of(form))
+    once = {"davinci-crd.if-none-exist": f"url={kept['url']}&version={kept['version']}"}
+    assert [action.get("extension") for action in actions_of(form)] == [once, None]
+    assert not any("DeviceRequest/" in card["detail"] for of_topic in cards.values() for card in of_topic)
+    assert task["input"][0]["valueCanonical"] == f"{kept['url']}|{kept['version']}"
+    assert task["basedOn"] == [{"reference": "DeviceRequest/order-e0601"}]
+    if (spec_folder / "crd").is_dir():
+        assert faults(spec_folder / "crd", "profile-taskquestionnaire", task) == []
+
+
+@pytest.mark.usefixtures("own")
+def test_what_is_ordered_already_or_switched_off_is_not_proposed(tmp_path: Path) -> None:
+    chart = [patient(), coverage(payor="Own Health Plan", plan="Gold")]
+    both = cards_of(tmp_path / "a", [order("E0601"), order("A7030")], chart)
+    assert not [card for card in both["guideline"] if card.get("suggestions")] if "guideline" in both else True
+    options = {"davinci-crd.configuration": {"therapy-alternatives-opt": False, "insurance": False}}
+    chosen = cards_of(tmp_path / "b", [order("E0601")], chart, extension=options)
+    assert "therapy-alternatives-opt" not in chosen
+    early = cards_of(tmp_path / "c", [order("E0601")], chart, hook="order-select")
+    assert early == {}
+
+
+@pytest.mark.usefixtures("own")
+def test_a_coverage_that_the_payer_knows_otherwise_is_offered_as_one_change(tmp_path: Path, spec_folder: Path) -> None:
+    old = coverage(payor="Own Health Plan", plan="gold-2026", subscriberId="M-1", period={"start": "2025-10-01"})
+    (card,) = cards_of(tmp_path / "a", [order("E0601")], [patient(), old])["insurance"]
+    (action,) = actions_of(card)
+    assert (action["type"], action["resource"]["id"]) == ("update", "cov1")
+    assert action["resource"]["period"] == {"start": "2026-10-01", "end": "2027-09-30"}
+    assert [entry["value"] for entry in action["resource"]["class"]] == ["gold-2027"]
+    assert "insurance" not in cards_of(tmp_path / "b", [order("E0601")], [patient(), action["resource"]])
+    younger = cards_of(tmp_path / "c", [order("E0601")], [patient("1956-06-15"), old])
+    assert "insurance" not in younger, "the number alone may be another person's"
+    unknown = patient() | {"identifier": [{"type": MEMBER, "value": "M-1"}]}
+    (card,) = cards_of(tmp_path / "d", [order("E0601")], [unknown])["insurance"]
+    (action,) = actions_of(card)
+    assert (action["type"], action["resource"]["beneficiary"]) == ("create", {"reference": "Patient/p"})
+    if (spec_folder / "crd").is_dir():
+        assert faults(spec_folder / "crd", "profile-coverage", action["resource"]) == []
+
+
+def test_a_row_that_steers_away_from_care_or_names_nothing_is_refused(tmp_path: Path) -> None:
+    head, row = PROPOSALS.splitlines()[:2]
+    for number, (old, new, fault) in enumerate(
+        (
+            ("Full face mask", "Not necessary: mask", "a proposal only offers"),
+            ("companion", "advice", "kind is one of"),
+            ("DeviceRequest", "Device", "resource one of"),
+            ("own,", "other,", "not in payers.csv"),
+            ("Own policy 7", "", "text and source are required"),
+            ("2026-01-01", "soon", "no day"),
+        )
+    ):
+        text = f"{head}\n{row.replace(old, new, 1)}\n"
+        folder = own_folder(tmp_path / str(number), **{"policies.csv": POLICIES, "proposals.csv": text})
+        with pytest.raises(PolicyFault, match=fault):
+            load_proposals(folder, load_policies(folder).payers)

@@ -1,6 +1,7 @@
 """Services that a site declares as data: found, answered like any other, and refused with file, line and fault."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from cards.card import Card, check_card
 from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.request import build_request
-from cds_hooks.services import find_services
+from cds_hooks.prefetch.needs import Needs
+from cds_hooks.services import Advice, ServiceInput, find_services
 from cds_hooks.services._model import SiteThresholds
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
@@ -320,3 +322,41 @@ def test_a_call_below_the_threshold_of_its_age_says_among_whom(tmp_path: Path, a
 )
 def test_a_mistake_about_thresholds_within_ages_is_named(old: str, new: str, said: str, tmp_path: Path) -> None:
     assert said in fault(tmp_path, WITHIN_AGES.replace(old, new, 1))
+
+
+# A service that is declared wrongly is refused where it is declared, with the name of what is wrong.
+SERVICE = find_services()["vaccines-due"]
+
+
+def _decide(call: ServiceInput) -> Advice:
+    raise NotImplementedError(call)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"id": "Vaccines due"}, "the id 'Vaccines due' is a part of the address"),
+        ({"id": ""}, "the id '' is a part of the address"),
+        ({"hooks": ()}, "vaccines-due answers no hook"),
+        ({"hooks": "patient-view"}, r"a tuple of one entry is written with a comma, \('patient-view',\)"),
+        ({"hooks": ("patient-veiw",)}, "there is no hook 'patient-veiw'; there are patient-view, "),
+        ({"decide": _decide}, "decide must be declared with `async def`"),
+    ],
+)
+def test_a_service_that_cannot_be_served_is_refused(members: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+        replace(SERVICE, **members)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"resources": "Condition"}, r"resources is 'Condition'; .*, \('Condition',\)$"),
+        ({"required": "labs"}, r"required is 'labs'; .*, \('labs',\)$"),
+        ({"analytes": ("potasium",)}, "analyte 'potasium' is not in .*; did you mean potassium"),
+        ({"features": ("inr",)}, r"features are objects, not 'inr': write features_named\(\('inr',\)\)"),
+    ],
+)
+def test_needs_that_no_template_can_bring_are_refused(members: dict[str, Any], said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+        Needs.of(**members)

@@ -1,10 +1,18 @@
 """The service `discharge-follow-up` on charts that the samples do not have."""
 
+import asyncio
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from fhir.resources.R4B.medicationrequest import MedicationRequest
+from fhir.resources.R4B.servicerequest import ServiceRequest
 
+from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.services.equation_calls import (
     NOW,
     added,
@@ -69,3 +77,184 @@ def test_an_earlier_stay_without_an_end_does_not_swallow_this_one(server_here: s
     earlier = visit_of("going-home", "Inpatient stay", "finished", 200)
     earlier["class"] = {"code": "IMP"}
     assert only_card(answer(server_here, *HOME, added("encounters", earlier)))
+
+
+# Medications at discharge: what goes home is judged, what is offered is an order of today for this encounter.
+DISCHARGE = "discharge-medications"
+METFORMIN = "ckd3b-metformin"
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def _answer(folder: Path, as_of: datetime, sample: str = METFORMIN, change: Change | None = None) -> httpx.Response:
+    request = request_for(DISCHARGE, "encounter-discharge", sample, as_of)
+    if change is not None:
+        change(request)
+
+    async def call() -> httpx.Response:
+        async with client(folder, as_of=as_of) as calls:
+            return await calls.post(f"/cds-services/{DISCHARGE}", json=request)
+
+    return asyncio.run(call())
+
+
+def _orders(request: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry["resource"] for entry in request["prefetch"]["medications"]["entry"]]
+
+
+def _metformin(request: dict[str, Any]) -> dict[str, Any]:
+    return next(order for order in _orders(request) if "metformin" in json.dumps(order) and order["status"] == "active")
+
+
+def _reasons(answer: httpx.Response) -> set[tuple[str, str]]:
+    return {(each["subject"], each["reason"]) for each in ours(answer).get("silence", [])}
+
+
+def test_an_active_order_over_its_kidney_dose_gets_a_card(tmp_path: Path, as_of: datetime) -> None:
+    (card,) = _answer(tmp_path, as_of).json()["cards"]
+    assert card["summary"].startswith("Metformin 2,000 mg/day with eGFR 37.2")
+    assert card["source"]["topic"]["code"] == DISCHARGE
+    assert [link["label"] for link in card["links"]] == ["The rule and its sources", "Why this card"]
+
+
+def test_the_correction_is_the_clients_own_order_with_only_the_dose_changed(tmp_path: Path, as_of: datetime) -> None:
+    charted: dict[str, Any] = {}
+
+    def keep(request: dict[str, Any]) -> None:
+        order = _metformin(request)
+        order["extension"] = [{"url": "https://ehr.example/own", "valueString": "kept"}]
+        charted.update(json.loads(json.dumps(order)))
+
+    (card,) = _answer(tmp_path, as_of, change=keep).json()["cards"]
+    (action,) = next(each for each in card["suggestions"] if "500 mg" in each["label"])["actions"]
+    assert action["type"] == "update"
+    corrected = action["resource"]
+    MedicationRequest.model_validate(corrected)
+    changed = {name for name in corrected | charted if corrected.get(name) != charted.get(name)}
+    assert changed <= {"dosageInstruction", "medicationCodeableConcept", "dispenseRequest"}
+    assert corrected["status"] == "active"
+
+
+def test_a_new_order_is_of_today_for_this_encounter_and_by_this_user(tmp_path: Path, as_of: datetime) -> None:
+    answer = _answer(tmp_path, as_of, change=lambda request: request["context"].update(encounterId="stay-9"))
+    actions = [each for card in answer.json()["cards"] for s in card["suggestions"] for each in s["actions"]]
+    (test,) = [each["resource"] for each in actions if each["type"] == "create"]
+    ServiceRequest.model_validate(test)
+    assert test["encounter"] == {"reference": "Encounter/stay-9"}
+    assert test["authoredOn"] == "2026-11-20"
+    assert test["requester"] == {"reference": "Practitioner/cds-hooks-call"}
+
+
+def _nsaid(request: dict[str, Any], status: str = "active") -> None:
+    order = _metformin(request)
+    order["medicationCodeableConcept"] = {"text": "naproxen 500 MG Oral Tablet"}
+    order["status"] = status
+    order.pop("dosageInstruction")
+
+
+def test_an_active_order_is_stopped_and_never_deleted(tmp_path: Path, as_of: datetime) -> None:
+    def low(request: dict[str, Any]) -> None:
+        _nsaid(request)
+        for entry in request["prefetch"]["labs"]["entry"]:
+            entry["resource"]["valueQuantity"]["value"] = 3.2
+
+    (card,) = _answer(tmp_path, as_of, change=low).json()["cards"]
+    actions = [each for suggestion in card["suggestions"] for each in suggestion["actions"]]
+    assert {each["type"] for each in actions} == {"update", "create"}
+    stopped = [each for each in actions if each["type"] == "update"]
+    assert all(each["resource"]["status"] == "stopped" for each in stopped)
+    assert all(each["description"].startswith("Stop naproxen") for each in stopped)
+    assert "Cancel this order" not in json.dumps(card)
+    for each in actions:
+        (
+            MedicationRequest if each["resource"]["resourceType"] == "MedicationRequest" else ServiceRequest
+        ).model_validate(each["resource"])
+    ordered = [each["resource"] for each in actions if each["type"] == "create"]
+    assert all(
+        each["category"][0]["coding"][0]["code"] == "discharge" for each in ordered if "medication" in json.dumps(each)
+    )
+
+
+@pytest.mark.parametrize("category", [["inpatient"], "inpatient"])
+def test_an_order_of_the_stay_only_is_not_judged_and_named(tmp_path: Path, as_of: datetime, category: Any) -> None:
+    def inpatient(request: dict[str, Any]) -> None:
+        concept = {"coding": [{"code": "inpatient"}]}
+        # Epic sends one concept where R4 has a list
+        _metformin(request)["category"] = [concept] if isinstance(category, list) else concept
+
+    answer = _answer(tmp_path, as_of, change=inpatient)
+    assert answer.json()["cards"] == []
+    assert "inpatient-order" in {reason for _, reason in _reasons(answer)}
+
+
+@pytest.mark.parametrize("codes", [["inpatient", "discharge"], ["community"], ["something-local"], []])
+def test_what_may_go_home_is_judged(tmp_path: Path, as_of: datetime, codes: list[str]) -> None:
+    def category(request: dict[str, Any]) -> None:
+        _metformin(request)["category"] = [{"coding": [{"code": code}]} for code in codes]
+
+    assert len(_answer(tmp_path, as_of, change=category).json()["cards"]) == 1
+
+
+@pytest.mark.parametrize("status", ["stopped", "completed", "on-hold", "cancelled", "draft"])
+def test_an_order_that_is_not_active_is_not_judged(tmp_path: Path, as_of: datetime, status: str) -> None:
+    answer = _answer(tmp_path, as_of, change=lambda request: _metformin(request).update(status=status))
+    assert answer.json()["cards"] == []
+
+
+def test_without_the_orders_there_is_no_advice(tmp_path: Path, as_of: datetime) -> None:
+    answer = _answer(tmp_path, as_of, change=lambda request: request["prefetch"].pop("medications"))
+    assert answer.status_code == 412
+    assert "medications" in answer.text
+
+
+def test_no_orders_are_an_answer(tmp_path: Path, as_of: datetime) -> None:
+    answer = _answer(tmp_path, as_of, change=lambda request: request["prefetch"].update(medications=None))
+    assert answer.json()["cards"] == []
+    assert ("medications", "nothing-to-judge") in _reasons(answer)
+
+
+def test_the_dead_go_home_with_nothing(tmp_path: Path, as_of: datetime) -> None:
+    answer = _answer(tmp_path, as_of, "deceased")
+    assert answer.json()["cards"] == []
+    assert _reasons(answer) == {("patient", "deceased")}
+
+
+def test_a_discharge_has_an_encounter(tmp_path: Path, as_of: datetime) -> None:
+    answer = _answer(tmp_path, as_of, change=lambda request: request["context"].pop("encounterId"))
+    assert answer.status_code == 400
+    assert "encounterId" in answer.text
+
+
+def test_repeated_calls_give_the_same_cards(tmp_path: Path, as_of: datetime) -> None:
+    one, two = (_answer(tmp_path, as_of).json()["cards"][0] for _ in range(2))
+    assert (one["summary"], one["detail"], one["extension"]) == (two["summary"], two["detail"], two["extension"])
+
+
+def test_more_orders_than_anyone_takes_are_refused(tmp_path: Path, as_of: datetime) -> None:
+    def many(request: dict[str, Any]) -> None:
+        order = _metformin(request)
+        entries = request["prefetch"]["medications"]["entry"]
+        entries += [{"resource": order | {"id": f"copy-{number}"}} for number in range(250)]
+
+    assert _answer(tmp_path, as_of, change=many).status_code == 413
+
+
+@pytest.mark.parametrize("number", ["1e999", "[" * 600 + "]" * 600])
+def test_orders_that_cannot_be_given_back_are_judged_without_a_correction(
+    tmp_path: Path, as_of: datetime, number: str
+) -> None:
+    request = request_for(DISCHARGE, "encounter-discharge", METFORMIN, as_of)
+    _metformin(request)["note"] = [{"text": "here"}]
+    body = json.dumps(request).replace('"here"', number)
+
+    async def call() -> httpx.Response:
+        async with client(tmp_path, as_of=as_of) as calls:
+            headers = {"content-type": "application/json"}
+            return await calls.post(f"/cds-services/{DISCHARGE}", content=body, headers=headers)
+
+    answer = asyncio.run(call())
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 200:
+        (card,) = answer.json()["cards"]
+        actions = [each["type"] for suggestion in card.get("suggestions", ()) for each in suggestion["actions"]]
+        assert set(actions) <= {"create", "update"}

@@ -25,7 +25,7 @@ from cds_hooks.package_tests.contracts import (
 )
 from cds_hooks.package_tests.plugin import parametrize
 from cds_hooks.protocol.body import encode_response
-from cds_hooks.services import find_services, planning_conversation
+from cds_hooks.services import by_address, find_services, planning_conversation
 from tests.cds_hooks.calls import client, request_for
 
 __all__ = [
@@ -83,3 +83,46 @@ def test_the_response_is_not_encoded_with_a_card_that_breaks_the_specification()
     card = Card(uuid="u", summary="s", indicator="info", source=Source(label=" "))
     with pytest.raises(CardError, match="SRC-01"):
         encode_response([card], "decision", [], None)
+
+
+# Each hook has an address of its own, and the id of a service answers all its hooks.
+SELECT, SIGN = "order-safety-select", "order-safety-sign"
+
+
+def test_no_id_is_listed_for_two_hooks() -> None:
+    listed = [entry["id"] for service in find_services().values() for entry in service.discovery()]
+    assert len(listed) == len(set(listed))
+    assert {SELECT, SIGN} < set(listed)
+
+
+@pytest.mark.parametrize(
+    ("hook", "name", "status"),
+    [
+        ("order-select", SELECT, 200),
+        ("order-sign", SIGN, 200),
+        ("order-select", "order-safety", 200),
+        ("order-sign", "order-safety", 200),
+        ("order-sign", SELECT, 400),
+        ("order-select", SIGN, 400),
+    ],
+)
+def test_a_listed_id_answers_its_hook_alone(hook: str, name: str, status: int, tmp_path: Path, as_of: datetime) -> None:
+    request = request_for("order-safety", hook, "ckd4-metformin", as_of, "metformin-ckd4-coded")
+
+    async def call() -> tuple[Any, Any]:
+        async with client(tmp_path, as_of=as_of) as calls:
+            feedback = await calls.post(f"/cds-services/{name}/feedback", json={"feedback": []})
+            return await calls.post(f"/cds-services/{name}", json=request), feedback
+
+    answer, feedback = asyncio.run(call())
+    assert answer.status_code == status
+    assert feedback.status_code != 404
+    if status == 200:
+        assert len(answer.json()["cards"]) == 1
+
+
+def test_every_listed_id_and_every_old_one_is_an_address() -> None:
+    services = find_services()
+    addresses = by_address(services)
+    listed = {entry["id"] for service in services.values() for entry in service.discovery()}
+    assert set(addresses) == listed | set(services)

@@ -152,7 +152,7 @@ def test_a_user_beside_the_hook_is_taken_and_named(answers: dict[str, Answer]) -
     assert ("context.userId", "misplaced") in {(each["subject"], each["reason"]) for each in silences}
 
 
-# Cases of order-select, whole, over HTTP: what tests/cards/rules/test_outside_cases.py finds of all of them in process.
+# Cases of order-select, whole, over HTTP: what tests/cards/rules/test_cases.py finds of all of them in process.
 OVER_HTTP = ["oc-012", "oc-044", "oc-046", "oc-047", "oc-048", "oc-082"]
 
 

@@ -1,5 +1,7 @@
 """Single services, each decision by itself: whom they leave out, what they name, and at which limits."""
 
+import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,14 +10,18 @@ import pytest
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.rule_book import MISSING
 from cards.rules.patient.orders import DraftMedication
+from cds_hooks.services import services_for
 from cds_hooks.services._model import ChartModel, SiteThresholds, age_in
 from cds_hooks.services.medication_review import _is_meant, _nothing_found
 from cds_hooks.services.nephrology_referral import acute_rise, severe_albuminuria
 from cds_hooks.services.planning_conversation import _diagnoses_beside, _is_over, _open_encounters, _outside_population
 from cds_hooks.services.statin_discussion import _harmed, _over_75, _reaches, _takes_pcsk9, statin_indication
+from cds_hooks.settings import Settings
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.resources import Condition
+from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, blood, days_ago, problem, referral, visit
 from tests.fhir.mapping.charts import ICD10, MAN, WOMAN, condition, record_of, request
 
@@ -300,3 +306,43 @@ def test_the_age_among_the_inputs_of_a_model() -> None:
     assert age_in(map_features(record_of(), features)) == 70.0
     assert age_in(map_features(record_of(patient=MAN), features[1:])) is None
     assert age_in(map_features(record_of(patient={"resourceType": "Patient", "id": "p1"}), features)) is None
+
+
+# A site can have its clients asked for what says that a patient has opted out of decision support.
+PATIENT = "planning-talk"
+GO_ON = {"order-safety", "order-safety-dispatch", "genes-and-medications", "medication-review", "discharge-medications"}
+
+
+def asked(**site: Any) -> dict[str, dict[str, str]]:
+    """By service those of its prefetch templates that are about opting out."""
+    return {
+        name: {key: query for key, query in entry["prefetch"].items() if key in ("consents", "flags")}
+        for name, service in services_for(Settings(**site)).items()
+        for entry in service.discovery()
+    }
+
+
+def test_nobody_is_asked_unless_the_site_wants_it() -> None:
+    assert set(map(str, asked().values())) == {"{}"}
+
+
+def test_services_that_an_opt_out_silences_ask_and_those_that_warn_of_harm_do_not() -> None:
+    consents = {"consents": "Consent?patient={{context.patientId}}&status=active&_count=50"}
+    found = asked(ask_opt_outs=True)
+    assert {name for name, queries in found.items() if not queries} == GO_ON
+    assert [queries for name, queries in found.items() if name not in GO_ON] == [consents] * (len(found) - len(GO_ON))
+    with_flags = asked(ask_opt_outs=True, opt_out_flags="https://example.org/flags|no-cds")
+    assert with_flags[PLANNING] == consents | {"flags": "Flag?patient={{context.patientId}}&_count=50"}
+
+
+def test_where_it_cannot_be_had_the_answer_says_so(tmp_path: Path) -> None:
+    request = request_for(PLANNING, "patient-view", PATIENT, NOW)
+
+    async def story() -> None:
+        async with client(tmp_path, as_of=NOW, ask_opt_outs=True) as calls:
+            answered = await calls.post(f"/cds-services/{PLANNING}", json=request)
+            (card,) = answered.json()["cards"]
+            assert "what the patient denies" in card["detail"]
+            assert "consents" in str(ours(answered))
+
+    asyncio.run(story())

@@ -1,5 +1,6 @@
 """How a database is opened, named and blamed, how entries are chained, and how outcomes are read: on SQLite alone."""
 
+import asyncio
 import hashlib
 import json
 import sqlite3
@@ -9,14 +10,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from msgspec.structs import replace
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import OperationalError
 
+from cds_hooks.access.accounts import AccountRefused, add_account, check_login, disable_account
+from cds_hooks.access.code_flow import UnderWay, come_back, send_away
+from cds_hooks.access.roles import Role
+from cds_hooks.access.sessions import Lifetimes, Person, Sessions
+from cds_hooks.access.store import AccessStore
+from cds_hooks.access.throttle import TRIES_FOR_A_NAME, TooManyTries, count_try
+from cds_hooks.audit.transfer import back_up, restore
+from cds_hooks.audit.verification import audit
 from cds_hooks.record.follow import is_there, settled
 from cds_hooks.record.views import Mark
 from cds_hooks.storage import opening
@@ -33,7 +43,7 @@ from cds_hooks.storage.database import (
 )
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event, add_events, event_hash, newest_entry, outcome_hash
-from cds_hooks.storage.opening import upgrade_schema
+from cds_hooks.storage.opening import open_decision_log, upgrade_schema
 from cds_hooks.storage.outcomes import (
     Outcome,
     completed,
@@ -45,10 +55,13 @@ from cds_hooks.storage.outcomes import (
     store_outcomes,
     versions_of,
 )
-from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.queries import get_decision, list_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, metadata, outcomes
+from tests.cds_hooks.access.browsing import PASSWORD
 from tests.cds_hooks.storage.conftest import sqlite_url
 from tests.cds_hooks.storage.samples import a_decision, store
+from tests.conftest import ROOT
+from tests.program import run_program
 
 __all__ = ["sqlite_url"]
 
@@ -334,3 +347,106 @@ def test_the_folder_of_a_record_is_not_made_because_its_volume_may_not_be_mounte
     assert not folder.exists()
     folder.mkdir(parents=True)
     upgrade_schema(parse_url(f"sqlite:///{folder}/decisions.sqlite3"))
+
+
+# Accounts and sessions in SQLite and PostgreSQL, there also with the rights of the role that inserts decisions.
+ANN = Person("account ann", "Ann", frozenset({"viewer"}), "ann")
+LIFETIMES = Lifetimes(900, 3600)
+
+
+def test_accounts_sessions_and_logins_under_way_are_kept_in_both_databases(url: str) -> None:
+    store = AccessStore(url)
+    add_account(store, "ann", "Ann", frozenset({Role.VIEWER}), PASSWORD)
+    assert check_login(AccessStore(url), "ann", PASSWORD) is not None
+    token = Sessions(store, LIFETIMES, secure=False).begin(ANN)
+    other = Sessions(AccessStore(url), LIFETIMES, secure=False)  # another worker
+    visitor = other.visitor(token)
+    assert visitor is not None
+    assert visitor.actor == "account ann"
+    what = UnderWay("oidc", "", "v", "n")
+    assert come_back(AccessStore(url), "oidc", send_away(store, what, "browser"), "browser") == what
+    for _ in range(TRIES_FOR_A_NAME):
+        count_try(store, "ann", "a")
+    with pytest.raises(TooManyTries):
+        count_try(AccessStore(url), "ann", "b")
+    disable_account(store, "ann")
+    assert other.visitor(token) is None
+
+
+def test_the_role_that_only_inserts_decisions_lets_people_in_and_cannot_change_accounts(postgres_url: str) -> None:
+    upgrade_schema(parse_url(postgres_url))
+    grants = (ROOT / "docs/operations/insert-only-role.sql").read_text(encoding="utf-8")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for role in ("cds_hooks", "cds_auditor"):
+            connection.execute(f"DROP ROLE IF EXISTS {role}")
+        connection.execute(grants.replace("DATABASE_NAME", str(make_url(postgres_url).database)))
+    try:
+        add_account(AccessStore(postgres_url), "ann", "Ann", frozenset({Role.VIEWER}), PASSWORD)
+        serves = make_url(postgres_url).set(username="cds_hooks").render_as_string(hide_password=False)
+        sessions = Sessions(AccessStore(serves), LIFETIMES, secure=False)
+        assert check_login(AccessStore(serves), "ann", PASSWORD) is not None
+        assert sessions.visitor(sessions.begin(ANN)) is not None
+        count_try(AccessStore(serves), "ann", "a")
+        with pytest.raises((RecordUnavailable, AccountRefused)):
+            disable_account(AccessStore(serves), "ann")
+        assert check_login(AccessStore(serves), "ann", PASSWORD) is not None
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute("DROP OWNED BY cds_hooks, cds_auditor")
+            connection.execute("DROP ROLE cds_hooks, cds_auditor")
+
+
+# Rollback of an upgrade: a record that a newer version changed is refused, and the backup from before it serves on.
+def record_some(url: str, count: int) -> list[str]:
+    async def run() -> list[str]:
+        log = open_decision_log(url)
+        decisions = [a_decision() for _ in range(count)]
+        for decision in decisions:
+            await log.append(decision)
+        await log.close()
+        return [decision.id for decision in decisions]
+
+    return asyncio.run(run())
+
+
+def upgrade_by_a_newer_version(url: str) -> None:
+    """What a later version's migration would do: a column that this one does not know, and its own number."""
+    with engine_for(parse_url(url)).begin() as connection:
+        connection.execute(text("ALTER TABLE decisions ADD COLUMN of_later TEXT"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+
+
+def test_an_upgrade_is_rolled_back_by_the_backup_from_before_it(url: str, sqlite_url: str, tmp_path: Path) -> None:
+    ids = record_some(url, 3)
+    backup = tmp_path / "before.ndjson.xz"
+    assert back_up(url, backup) == 3
+    upgrade_by_a_newer_version(url)
+
+    with pytest.raises(RecordUnavailable, match=r"schema '0999', which is newer than .*restore the backup") as refused:
+        open_decision_log(url)
+    assert "/install.md" in str(refused.value)
+    with pytest.raises(RecordUnavailable, match="is newer than"):
+        back_up(url, tmp_path / "never.ndjson.xz")
+    assert not (tmp_path / "never.ndjson.xz").exists()
+
+    restored = f"sqlite:///{tmp_path}/restored.sqlite3"
+    assert restore(backup, restored) == 3
+    after = record_some(restored, 1)
+    assert {decision.id for decision in list_decisions(restored)} == {*ids, *after}
+    assert get_decision(restored, ids[0]) == get_decision(url, ids[0])
+    found = audit(restored)
+    assert (found.decisions, found.findings) == (4, [])
+
+
+def test_the_program_says_so_in_a_sentence(sqlite_url: str, tmp_path: Path) -> None:
+    record_some(sqlite_url, 1)
+    back_up(sqlite_url, tmp_path / "before")
+    upgrade_by_a_newer_version(sqlite_url)
+    for words in (
+        ("record", "backup", str(tmp_path / "after")),
+        ("record", "backup", "--restore", str(tmp_path / "before")),
+    ):
+        done = run_program(*words, environment={"CDS_DATABASE_URL": sqlite_url})
+        assert done.returncode == 1
+        assert "is newer than" in done.stderr
+        assert "Traceback" not in done.stderr

@@ -1,6 +1,8 @@
 """Summaries that the server shows: on the page of a patient, and to a client that sends a chart."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -116,3 +118,15 @@ async def test_the_page_of_a_patient_has_the_summary_of_the_chart_as_it_was_sent
     assert "Problems:" in page.text
     assert [actor for actor, _ in entries(tmp_path, "text-summary")] == ["smart ehr Practitioner/7"]
     assert entries(tmp_path, "page-view") == [("smart ehr Practitioner/7", {"page": "/summary"})]
+
+
+# The server, its services and its pages load nothing of the text part.
+OUT = (
+    "import sys, cds_hooks.app, cds_hooks.server, cds_hooks.cli, cds_hooks.pages.late\n"
+    "print(sorted(name for name in sys.modules if name.startswith(('cds_hooks.text', 'fhir.notes', 'mcp'))))"
+)
+
+
+def test_the_server_loads_no_module_of_the_text_part() -> None:
+    answer = subprocess.run([sys.executable, "-c", OUT], capture_output=True, text=True, timeout=120, check=True)
+    assert answer.stdout.strip() == "[]"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import ModelProto, NodeProto, TensorProto, helper, load_from_string, numpy_helper
 
-from models_onnx.artifact.onnx_file import inspect_onnx, refuse_unsafe
+from models_onnx.artifact.onnx_file import DEEPEST, _fields, inspect_onnx, refuse_unsafe, top_fields
 from models_onnx.errors import UnsafeModel
 from models_onnx.workbench.training.pipeline import Trained
 from tests.conftest import ROOT
@@ -145,3 +145,136 @@ def test_both_parts_of_a_sparse_tensor_are_looked_into(part: int) -> None:
     sparse = bytes([part << 3 | 2, len(tensor)]) + tensor
     graph = bytes([1 << 3 | 2, 0]) + bytes([15 << 3 | 2, len(sparse)]) + sparse
     assert inspect_onnx(bytes([7 << 3 | 2, len(graph)]) + graph).external_data
+
+
+# The wire format byte by byte: numbers, lengths and depths at their limits.
+NODE = b"\x0a\x02\x32\x00"  # Graph field 1 (Node) with the empty field 6 (doc string) of a node
+
+
+def _field(number: int, content: bytes) -> bytes:
+    tag, size = number << 3 | 2, len(content)
+    parts = []
+    for value in (tag, size):
+        while value >= 0x80:
+            parts.append(value & 0x7F | 0x80)
+            value >>= 7
+        parts.append(value)
+    return bytes(parts) + content
+
+
+def _model(graph: bytes) -> bytes:
+    return _field(7, graph)
+
+
+def _read(content: bytes) -> list[tuple[int, int, int, object]]:
+    return [
+        (number, start, end, bytes(value) if isinstance(value, memoryview) else value)
+        for number, start, end, value in _fields(memoryview(content))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        (b"", []),
+        (b"\x08\x00", [(1, 0, 2, 0)]),
+        (b"\x08\x7f", [(1, 0, 2, 127)]),
+        (b"\x08\x80\x01", [(1, 0, 3, 128)]),
+        (b"\x08\xac\x02", [(1, 0, 3, 300)]),
+        (b"\x08" + b"\xff" * 9 + b"\x01", [(1, 0, 11, 2**64 - 1)]),
+        (b"\x0a\x00", [(1, 0, 2, b"")]),
+        (b"\x0a\x02ab\x10\x05", [(1, 0, 4, b"ab"), (2, 4, 6, 5)]),
+        (b"\x09" + b"12345678", [(1, 0, 9, b"12345678")]),
+        (b"\x0d" + b"1234", [(1, 0, 5, b"1234")]),
+        (b"\xf8\xff\xff\xff\x0f\x01", [(2**29 - 1, 0, 6, 1)]),
+    ],
+)
+def test_the_fields_of_a_message(content: bytes, fields: list[tuple[int, int, int, object]]) -> None:
+    assert _read(content) == fields
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"\x00\x01", "field 0"),
+        (b"\x80\x80\x80\x80\x10\x01", "field 536870912"),
+        (b"\x0b", "wire type 3 at byte 1"),
+        (b"\x0a\x03ab", "it ends in the middle of a field"),
+        (b"\x09" + b"1234567", "it ends in the middle of a field"),
+        (b"\x0d" + b"123", "it ends in the middle of a field"),
+        (b"\x08\x80\x00", "a number in more bytes than it needs"),
+        (b"\x08" + b"\xff" * 9 + b"\x02", "a number in more bytes than it needs"),
+        (b"\x08" + b"\x80" * 10 + b"\x01", "a number longer than 64 bits"),
+    ],
+)
+def test_bytes_that_two_readers_could_read_in_two_ways_are_refused(content: bytes, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        _read(content)
+    with pytest.raises(UnsafeModel) as refused:
+        list(top_fields(content))
+    assert str(refused.value) == f"the file is not a readable ONNX model: {problem}"
+
+
+def test_a_message_that_ends_within_a_number_is_refused() -> None:
+    for content in (b"\x08", b"\x08\x80", b"\x80"):
+        with pytest.raises(UnsafeModel, match=r"^the file is not a readable ONNX model: "):
+            list(top_fields(content))
+
+
+def test_the_top_fields_have_a_value_where_they_have_a_length() -> None:
+    fields = list(top_fields(b"\x08\x05\x12\x01x\x1d1234"))
+    assert [(number, start, end) for number, start, end, _ in fields] == [(1, 0, 2), (2, 2, 5), (3, 5, 10)]
+    assert [None if value is None else bytes(value) for *_, value in fields] == [None, b"x", b"1234"]
+
+
+def _nested(depth: int) -> bytes:
+    """A graph in an attribute of a node of a graph, and so on: three messages deeper each time."""
+    graph = NODE
+    for _ in range(depth):
+        graph = _field(1, _field(5, _field(6, graph)))
+    return _model(graph)
+
+
+def test_messages_are_read_down_to_a_depth_of_thirty_two() -> None:
+    """The model is at 0, its graph at 1 and the last node at 2 + 3 * the graphs within graphs."""
+    assert DEEPEST == 32
+    assert inspect_onnx(_nested(10)).nodes == 11
+    with pytest.raises(UnsafeModel, match=r"nested deeper than 32$"):
+        inspect_onnx(_nested(11))
+
+
+def test_what_a_file_would_make_the_runtime_do() -> None:
+    facts = inspect_onnx(_model(NODE * 3) + _field(8, _field(1, b"ai.onnx.ml")))
+    assert (facts.nodes, facts.domains, facts.external_data) == (3, {"ai.onnx.ml"}, False)
+    with pytest.raises(UnsafeModel, match=r"^the file is not a readable ONNX model: it has no operators$"):
+        inspect_onnx(_model(b""))
+    with pytest.raises(UnsafeModel, match=r"field 7 of Model is not a message$"):
+        inspect_onnx(b"\x38\x05")
+    with pytest.raises(UnsafeModel) as refused:
+        refuse_unsafe(_model(_field(1, _field(7, b"org.b")) + _field(1, _field(7, b"org.a"))))
+    assert str(refused.value) == "the model uses operators of org.a, org.b; only ai.onnx and ai.onnx.ml are run"
+
+
+@pytest.mark.parametrize(
+    ("tensor", "is_external"),
+    [
+        (b"", False),
+        (b"\x70\x00", False),  # data_location DEFAULT
+        (b"\x70\x01", True),
+        (b"\x6a\x00", True),  # external_data
+        (b"\x68\x00", True),
+        (b"\x62\x01x", False),
+        (b"\x08\x01", False),
+    ],
+)
+def test_a_tensor_in_another_file(tensor: bytes, is_external: bool) -> None:
+    content = _model(NODE + _field(5, tensor))
+    assert inspect_onnx(content).external_data is is_external
+    if is_external:
+        with pytest.raises(UnsafeModel) as refused:
+            refuse_unsafe(content)
+        assert str(refused.value) == ("the model keeps tensors in another file (external data); write it as one file")
+    else:
+        refuse_unsafe(content)
+    both = _model(NODE + _field(5, tensor) + _field(5, b"\x08\x01"))
+    assert inspect_onnx(both).external_data is is_external, "a later tensor changes nothing"

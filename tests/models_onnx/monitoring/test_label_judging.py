@@ -5,11 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from models_onnx.monitoring import label_judging
 from models_onnx.monitoring.day import DayCounts, count_need
 from models_onnx.monitoring.figure import Figure, incidents
 from models_onnx.monitoring.label_judging import LabelWindow, label_choice
 from models_onnx.monitoring.labelled import LabelCounts, pack, summed, unpack, unpack_cells, with_labels_assumed
 from models_onnx.monitoring.performance import Deployed
+from models_onnx.monitoring.rates import Interval
 
 MODEL = "readmission@1"
 Truth = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -156,3 +158,183 @@ def test_the_label_choice_is_audited_by_need_at_the_same_estimate(times: float, 
     assert (figure.state, figure.n > 500) == (state, True)
     (few,) = label_choice("ehr", "follow-up", DayCounts(needs={f"{MODEL} women": {1: [3, 6, 14]}}))
     assert (few.state, few.value) == ("insufficient", None)
+
+
+# Figures on outcomes at the limits of docs/operations/monitoring.md, which are written here once more.
+Counts = dict[str, tuple[int, int, int, int]]
+"""By group: with the event and a card, with the event, without it and with a card, without both."""
+
+
+def _counts(of: Counts, unlabelled: int = 0) -> LabelCounts:
+    counts = LabelCounts()
+    for group, (caught, missed, false, right) in of.items():
+        for label, with_card, times in (("yes", 1, caught), ("yes", 0, missed), ("no", 1, false), ("no", 0, right)):
+            if times:
+                counts.count(f"{MODEL} {group}", 0.5, label, with_card=bool(with_card), times=times)  # type: ignore[arg-type]
+        if unlabelled:
+            counts.count(f"{MODEL} {group}", 0.5, "unlabelled", with_card=False, times=unlabelled)
+    return counts
+
+
+def _figures(now: LabelCounts, before: LabelCounts | None = None, area: float = 0.8) -> dict[str, Figure]:
+    deployed = {"readmission": Deployed(0.4, 0.25)}
+    window = LabelWindow("ehr", "s", "of May", now, before or LabelCounts(), {"readmission": area}, deployed)
+    return {figure.subject.removeprefix(f"{MODEL}, "): figure for figure in window.figures()}
+
+
+MANY = {"all": (150, 150, 150, 150)}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "slope", "observed"),
+    [
+        (0.9, 1.1, "good", "good"),
+        (0.5, 0.9, "good", "good"),
+        (0.85, 0.899, "watch", "watch"),
+        (0.7, 0.8, "watch", "watch"),
+        (0.7, 0.799, "act", "act"),
+        (1.1, 1.5, "good", "good"),
+        (1.101, 1.5, "watch", "watch"),
+        (1.2, 1.5, "watch", "watch"),
+        (1.201, 1.5, "act", "watch"),
+        (1.25, 1.5, "act", "watch"),
+        (1.251, 1.5, "act", "act"),
+    ],
+)
+def test_slope_and_observed_to_expected_are_judged_by_their_whole_interval(
+    low: float, high: float, slope: str, observed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interval = Interval((low + high) / 2, low, high)
+    monkeypatch.setattr(label_judging, "calibration_slope", lambda _: interval)
+    monkeypatch.setattr(label_judging, "observed_to_expected", lambda *_: interval)
+    figures = _figures(_counts(MANY))
+    assert (figures["calibration slope"].state, figures["observed to expected"].state) == (slope, observed)
+
+
+@pytest.mark.parametrize(
+    ("value", "high", "state"),
+    [
+        (0.75, 0.80, "good"),
+        (0.781, 0.79, "good"),
+        (0.779, 0.79, "watch"),
+        (0.75, 0.771, "watch"),
+        (0.75, 0.769, "act"),
+        (0.85, 0.90, "good"),
+    ],
+)
+def test_the_area_is_judged_against_that_of_the_release(
+    value: float, high: float, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_judging, "area_under_curve", lambda _: Interval(value, 0.5, high))
+    assert _figures(_counts(MANY), area=0.8)["area under the curve"].state == state
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "state"),
+    [(-0.2, -0.1, -0.001, "act"), (-0.2, -0.1, 0.0, "watch"), (-0.1, 0.0, 0.1, "watch"), (-0.1, 0.001, 0.1, "good")],
+)
+def test_the_net_benefit_is_judged_against_no_card_at_all(
+    low: float, value: float, high: float, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_judging, "net_benefit", lambda *_: Interval(value, low, high))
+    assert _figures(_counts(MANY))["net benefit"].state == state
+
+
+@pytest.mark.parametrize(
+    ("subject", "fewest", "enough", "too_few"),
+    [
+        ("observed to expected", 50, {"all": (20, 30, 20, 30)}, {"all": (20, 29, 20, 29)}),
+        ("calibration slope", 100, {"all": (50, 50, 50, 50)}, {"all": (50, 49, 50, 50)}),
+        ("area under the curve", 100, {"all": (50, 50, 50, 50)}, {"all": (50, 49, 50, 50)}),
+        ("net benefit", 50, {"all": (20, 5, 20, 5)}, {"all": (20, 5, 20, 4)}),
+    ],
+)
+def test_one_below_the_fewest_nothing_is_said(
+    subject: str, fewest: int, enough: Counts, too_few: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_judging, "calibration_slope", lambda _: Interval(1.0, 0.9, 1.1))
+    few = _figures(_counts(too_few))[subject]
+    assert _figures(_counts(enough))[subject].state != "insufficient"
+    assert (few.state, few.n, few.minimum, few.value) == ("insufficient", fewest - 1, fewest, None)
+
+
+@pytest.mark.parametrize(("unlabelled", "is_judged"), [(5, True), (6, False)])
+def test_more_than_five_in_a_hundred_without_an_outcome_make_all_figures_insufficient(
+    unlabelled: int, is_judged: bool
+) -> None:
+    figures = _figures(_counts({"all": (50, 0, 0, 100 - 50 - unlabelled)}, unlabelled))
+    assert ("observed to expected" in figures) is is_judged
+    assert is_judged or {figure.state for figure in figures.values()} == {"insufficient"}
+
+
+@pytest.mark.parametrize(
+    ("caught", "state"), [(800, "good"), (799, "watch"), (650, "watch"), (649, "act"), (1200, "good")]
+)
+def test_shares_at_the_threshold_are_compared_with_the_days_before(caught: int, state: str) -> None:
+    """A fifth lower is watched, 35 in 100 lower is acted on, where it is certain."""
+    before = _counts({"all": (1000, 1000, 1000, 1000)})
+    now = _counts({"all": (caught, 2000 - caught, 2000 - caught, caught)})
+    figures = _figures(now, before)
+    assert figures["cards among those with the event"].state == state
+    assert figures["events among those with a card"].state == state
+
+
+@pytest.mark.parametrize(
+    ("missed_women", "attribute", "state"),
+    [
+        (1099, "sex", "good"),
+        (1101, "sex", "watch"),
+        (1199, "sex", "watch"),
+        (1201, "sex", "act"),
+        (1201, "age", "watch"),
+    ],
+)
+def test_a_gap_between_groups_is_watched_from_five_points_on_and_acted_on_from_ten(
+    missed_women: int, attribute: str, state: str
+) -> None:
+    first, other = ("women", "men") if attribute == "sex" else ("under 65", "65 and over")
+    groups: Counts = {  # so many that a small gap is certain, too
+        first: (20_000 - 10 * missed_women, 10 * missed_women, 10_000, 10_000),
+        other: (10_000, 10_000, 10_000, 10_000),
+    }
+    figures = _figures(_counts(groups | MANY))
+    assert figures[f"{attribute}, cards among those with the event"].state == state
+    assert figures[f"{attribute}, cards"].state in ("good", "watch"), "who gets a card is explained by the risk"
+
+
+def test_a_group_of_fewer_than_a_hundred_has_no_gap() -> None:
+    for women, is_judged in ((50, True), (49, False)):
+        figures = _figures(
+            _counts({"all": (150, 150, 150, 150), "women": (50, women, 50, 50), "men": (50, 50, 50, 50)})
+        )
+        assert (figures["sex, cards among those with the event"].state != "insufficient") is is_judged
+
+
+@pytest.mark.parametrize(("groups", "confidence"), [(("women", "men"), 0.975), (("women",), 0.95)])
+def test_the_groups_are_judged_together(
+    groups: tuple[str, ...], confidence: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bonferroni: the intervals of all groups together are right in 95 of 100 models."""
+    asked: list[float] = []
+
+    def observed(_: object, of: float) -> Interval:
+        asked.append(of)
+        return Interval(1.0, 0.9, 1.1)
+
+    monkeypatch.setattr(label_judging, "observed_to_expected", observed)
+    _figures(_counts({"all": (150, 150, 150, 150)} | dict.fromkeys(groups, (60, 60, 60, 60))))
+    assert asked == [0.95, *[pytest.approx(confidence)] * len(groups)]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "state"), [(0.9, 1.1, "good"), (0.8, 0.899, "watch"), (1.101, 1.2, "watch"), (3.0, 4.0, "watch")]
+)
+def test_the_choice_of_the_label_is_never_more_than_watched(
+    low: float, high: float, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_judging, "ratio_at_equal_estimate", lambda *_: Interval((low + high) / 2, low, high))
+    for people, expected in ((500, state), (499, "insufficient")):
+        counts = DayCounts()
+        counts.needs = {f"{MODEL} women": {1: [people, 0.0, 0.0]}, f"{MODEL} men": {1: [600, 0.0, 0.0]}}
+        (figure,) = label_choice("ehr", "s", counts)
+        assert (figure.state, figure.n) == (expected, people)

@@ -13,6 +13,7 @@ from models_onnx.monitoring import drift, rates
 from models_onnx.monitoring.day import DayCounts, count_need, sketch_value
 from models_onnx.monitoring.sexes import FEWEST, exchanged, higher
 from models_onnx.monitoring.sketch import bucket_of, quantile, sketch_of, value_of
+from tests.models_onnx.monitoring import figures
 
 VALUES = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False)
 
@@ -159,3 +160,9 @@ def test_a_window_that_is_larger_than_what_was_before_is_judged_as_well() -> Non
     assert found.state == "good"
     (found,) = exchanged(_people(4000, 1.0, 1), _people(1500, 0.0, 2))
     assert found.state == "act"
+
+
+# Every figure of monitoring for windows with and without changes, whole.
+def test_the_figures_of_windows_with_and_without_changes_are_those_that_were_reviewed() -> None:
+    """Where they differ on purpose: python -m tests.models_onnx.monitoring.figures --write, and review the text."""
+    assert figures.text().splitlines() == figures.PINNED.read_text(encoding="utf-8").splitlines()

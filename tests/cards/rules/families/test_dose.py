@@ -5,13 +5,25 @@ from typing import Any
 
 import pytest
 
+from cards.extension import Fact
+from cards.rules.conditions.condition import needs
 from cards.rules.engine.rule_book import rule_book
+from cards.rules.families.ddi.conditions import is_treatment
+from cards.rules.families.dose.family import FAMILY
 from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, PLAUSIBLE_DOSES, Limit
-from cards.rules.families.dose.sums import TIMES_RECOMMENDED
+from cards.rules.families.dose.rows import rows_for
+from cards.rules.families.dose.sums import TIMES_RECOMMENDED, Excess, taken_beside
+from cards.rules.families.genes.knowledge import _is_within as is_within
+from cards.rules.language.rule import OrderChange, Sig
+from fhir.mapping.medications.daily_dose import daily_dose
+from fhir.mapping.medications.identity import identify_concept
+from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, findings, texts
+from tests.cards.rules.contexts import answer, context_of, predicate_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.fhir.mapping.charts import identity_of, order
 
 Json = dict[str, Any]
 
@@ -146,3 +158,601 @@ def test_a_loading_dose_is_measured_by_limits_of_one_dose_not_by_what_is_taken_f
     assert bands("600 mg once") == set()
     assert bands("6000 mg once") == {"ten_fold"}
     assert bands("750 mg once daily") != set()
+
+
+# Doses that single families judge by themselves, on the limit and beside it.
+@pytest.mark.parametrize(
+    ("limit", "daily", "within"),
+    [
+        ("", 10, None),
+        ("low dose", 10, None),
+        ("50", 50, True),
+        ("50", 50.1, False),
+        ("<= 50", 50, True),
+        ("≤50", 50.1, False),
+        ("< 50", 49.9, True),
+        ("< 50", 50, False),
+        ("> 50", 50, True),
+        (">= 50 note", 50, False),
+        (">= 50 note", 49.9, True),
+        ("≥ 50 note", 50, False),
+        ("> 50 note", 50, True),
+        ("> 50 note", 50.1, False),
+        (" 40.5 ", 40.5, True),
+    ],
+)
+def test_a_daily_dose_within_the_limit_of_a_gene_needs_nothing(limit: str, daily: float, within: bool | None) -> None:
+    assert is_within(limit, daily) is within
+
+
+@pytest.mark.parametrize(
+    ("drug", "sig", "treats"),
+    [
+        ("dalteparin", "inject 5,000 units subcutaneously once daily", False),
+        ("dalteparin", "inject 7,500 units subcutaneously once daily", False),
+        ("dalteparin", "inject 7,501 units subcutaneously once daily", True),
+        ("dalteparin", "inject 5,000 units subcutaneously twice daily", True),
+        ("dalteparin 7,500 units", "once daily", False),
+        ("dalteparin 7,500 units", "twice daily", True),
+        ("dalteparin", "once daily", None),
+        ("dalteparin 7,500 units", "as directed", None),
+        ("enoxaparin", "60 mg subcutaneously once daily", False),
+        ("enoxaparin", "30 mg subcutaneously twice daily", False),
+        ("enoxaparin", "61 mg subcutaneously once daily", True),
+        ("fondaparinux", "2.5 mg subcutaneously once daily", False),
+        ("fondaparinux", "5 mg subcutaneously once daily", True),
+        ("warfarin", "2 mg daily", True),
+        ("apixaban", "as directed", True),
+        ("heparin", "5000 units subcutaneously every 8 hours", False),
+        ("heparin", "heparin drip per protocol", True),
+        ("heparin", "18 units/kg/h", True),
+        ("aspirin", "81 mg daily", False),
+    ],
+)
+def test_an_anticoagulant_is_given_for_treatment_from_its_dose_on(drug: str, sig: str, treats: bool | None) -> None:
+    identity, drafted = identity_of(drug), order(drug, {"text": sig})
+    assert is_treatment(identity, daily_dose(drafted, identity), sig) is treats
+
+
+# Doses over a maximum: how far over is too far, what adds up, what is not known, and what a card says of it.
+SERTRALINE: Json = {"drug": "sertraline 100 MG Oral Tablet", "dose": "3 tablet", "times": 1}
+ONE_MORE: Json = {"drug": "sertraline 50 MG Oral Tablet", "dose": "1 tablet", "times": 1, "days_ago": 10}
+SYRUP: Json = {"drug": "acetaminophen 160 MG/5 ML Oral Solution", "dose": "300 mg", "times": 4}
+OUTPATIENT: Json = {"category": [{"coding": [{"code": "Outpatient"}]}]}
+PAGE = "The limit is from a page that follows the label, not from the label: check it there."
+
+
+def _limit(**more: Any) -> Limit:
+    row: Json = {
+        "drug": "x", "rxcui": "1", "route": "", "form": "", "population": "", "ages": range(18, 201), "condition": "",
+        "without_condition": "", "setting": "", "weight_from_kg": None, "weight_to_kg": None, "most": 100.0,
+        "per_dose": False, "per_kg": False, "per_week": False, "is_firm": False, "is_narrow": False, "is_wide": False,
+        "labelled_from": None, "note": "", "source": "", "page": "",
+    }  # fmt: skip
+    return Limit(**{**row, **more})
+
+
+FIRST = {"population": "first order", "page": "p"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "more", "far", "ten_fold"),
+    [
+        # A target of a label, and what some uses reach: three times. What a page says: twice.
+        ({}, {}, 3.0, 10.0),
+        ({"page": "p"}, {}, 2.0, 10.0),
+        ({"page": "p", "is_wide": True}, {}, 3.0, 10.0),
+        ({"is_firm": True}, {}, 3.0, 10.0),
+        ({"page": "p", "is_narrow": True}, {}, 2.0, 5.0),
+        # For each kilogram one and a half times.
+        ({"per_kg": True}, {}, 1.5, 10.0),
+        ({"per_kg": True, "page": "p"}, {}, 1.5, 10.0),
+        ({"per_kg": True, "is_wide": True}, {}, 2.0, 10.0),
+        # Many begin with more than the usual first dose.
+        (FIRST, {}, 3.0, 10.0),
+        ({**FIRST, "is_narrow": True}, {}, 2.0, 10.0),
+        ({**FIRST, "per_kg": True}, {}, 2.0, 10.0),
+        ({}, {"is_least": True}, 2.0, 10.0),
+    ],
+)
+def test_how_far_over_a_limit_is_too_far(limit: Json, more: Json, far: float, ten_fold: float) -> None:
+    def excess(times: float) -> Excess:
+        return Excess(_limit(**limit), 100.0 * times, (), **more)
+
+    assert [excess(far * part).is_far_over for part in (0.999, 1.0, 1.001)] == [False, True, True]
+    assert [excess(ten_fold * part).is_ten_fold for part in (0.999, 1.0, 1.001)] == [False, True, True]
+
+
+def test_the_maximum_of_adults_is_no_firm_one_of_a_child() -> None:
+    firm = _limit(is_firm=True)
+    assert [Excess(firm, 200.0, (), of_adult).is_firm for of_adult in (False, True)] == [True, False]
+    assert not Excess(_limit(), 200.0, ()).is_firm
+    assert 1.999 < Excess(firm, 200.0, ()).times < 2.001
+
+
+NOTHING = dict.fromkeys(FAMILY.placeholders) | {"note": "", "micrograms_meant": ""}
+ONCE: Json = {"how_often": "once a day", "times": "1"}
+
+
+@pytest.mark.parametrize(
+    ("draft", "patient", "words"),
+    [
+        (SERTRALINE, {}, {"over_drug": "sertraline", "amount": "300 mg/day", "most": "the maximum of 200 mg/day"}),
+        ({**SERTRALINE, "dose": "2 tablet"}, {}, {"times": None}),
+        # 200 mg and 50 mg; 25 mg more; the same product is replaced by the draft.
+        (
+            {**SERTRALINE, "dose": "2 tablet"}, {"active": [ONE_MORE]},
+            {"over_drug": "sertraline", "amount": "250 mg/day with the other order",
+             "most": "the maximum of 200 mg/day"},
+        ),
+        (
+            {**SERTRALINE, "dose": "2 tablet"}, {"active": [ONE_MORE, {**ONE_MORE, "drug":
+                                                 "sertraline 25 MG Oral Tablet"}]},
+            {"over_drug": "sertraline", "amount": "275 mg/day with 2 other orders",
+             "most": "the maximum of 200 mg/day"},
+        ),
+        ({**SERTRALINE, "dose": "2 tablet"}, {"active": [{**SERTRALINE, "dose": "1 tablet"}]}, {"times": None}),
+        # FDA's recommended maximum is 199.8 mg a day: over three times that is an error of writing.
+        (
+            {**SERTRALINE, "dose": "30 tablet"}, {},
+            {"over_drug": "sertraline", "amount": "3,000 mg/day", "most": "the maximum of 200 mg/day", "times": "15",
+             "times_recommended": "15", "far_drug": "sertraline", "written": "3,000 mg/day",
+             "recommended": "199.8 mg/day"},
+        ),
+        # 300 mg at 10 kg are 30 mg/kg in one dose.
+        (
+            SYRUP, {"age": 3, "labs": [["body_weight", 10, 3]]},
+            {"over_drug": "acetaminophen", "amount": "30 mg/kg a dose", "most": "the usual maximum of 15 mg/kg a dose",
+             "note": PAGE, "times": "2", "how_often": "4 times a day"},
+        ),
+        (
+            {"drug": "alprazolam 3 MG Extended Release Oral Tablet", "dose": "3 tablet", "times": 1}, {"age": 70},
+            {"over_drug": "alprazolam", "amount": "9 mg/day", "most": "the maximum of 6 mg/day (extended release)"},
+        ),
+        (
+            {"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"conditions": ["hf"]},
+            {"over_drug": "bisoprolol", "amount": "12 mg/day",
+             "most": "the usual maximum of 10 mg/day in heart failure",
+             "note": "In heart failure; other uses may go higher."},
+        ),
+        ({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {}, {"times": None}),
+        (
+            {"drug": "ezetimibe 10 MG Oral Tablet", "dose": "20 mg", "times": 1}, {"age": 10},
+            {"over_drug": "ezetimibe", "amount": "20 mg/day", "most": "the adult maximum of 10 mg/day", "times": "2"},
+        ),
+        (
+            {"drug": "dulaglutide injection", "dose": "3 mg", "times": 1}, {},
+            {"over_drug": "dulaglutide", "amount": "21 mg a week", "most": "the usual maximum of 4.5 mg a week",
+             "note": PAGE, "times": "4"},
+        ),
+        (
+            {"drug": "potassium chloride 20 MEQ Oral Tablet", "dose": "250 meq", "times": 1}, {},
+            {"over_drug": "potassium chloride", "amount": "250 mEq/day", "most": "the maximum of 200 mEq/day"},
+        ),
+        (
+            {"drug": "levothyroxine 0.2 MG Oral Tablet", "dose": "1 tablet", "times": 1}, {"age": 70},
+            {"over_drug": "levothyroxine", "amount": "0.2 mg/day",
+             "most": "the usual maximum first dose of 0.05 mg/day",
+             "note": "Over 50 years it begins with less than 50 mcg a day, with heart disease 25 mcg. " + PAGE,
+             "times": "4"},
+        ),
+        (
+            {"drug": "levothyroxine 0.2 MG Oral Tablet", "dose": "1 tablet", "times": 1},
+            {"age": 70, "active": ["levothyroxine 0.2 MG Oral Tablet"]}, {"times": None},
+        ),
+        # 150 mg is the maximum of outpatients, 300 mg that of others.
+        (
+            {"drug": "amitriptyline 50 MG Oral Tablet", "dose": "200 mg", "times": 1, "more": OUTPATIENT}, {},
+            {"over_drug": "amitriptyline", "amount": "200 mg/day", "most": "the maximum of 150 mg/day",
+             "note": "For outpatients."},
+        ),
+        ({"drug": "amitriptyline 50 MG Oral Tablet", "dose": "200 mg", "times": 1}, {}, {"times": None}),
+        # Of the products of both drugs the one with the least acetaminophen has 300 mg beside 10 mg: 6000 × 300 / 310.
+        (
+            {"drug": "acetaminophen 500 MG / oxycodone 5 MG Oral Tablet", "dose": "6000 mg", "times": 1}, {},
+            {"over_drug": "acetaminophen", "amount": "at least 5,806.5 mg/day", "most": "the maximum of 4,000 mg/day",
+             "note": "Combination products count. The order does not say of which ingredient the mass is; counted is "
+                     "the least that it can be."},
+        ),
+        (
+            {"drug": "chlorpheniramine 4 MG Oral Tablet", "dose": "4 mg", "times": 1},
+            {"age": 1, "labs": [["body_weight", 10, 3]]}, {"times": None, "labelled_age": "2"},
+        ),
+        ({"drug": "sertraline 100 MG Oral Tablet"}, {}, {"times": None, "how_often": None}),
+        ({**SERTRALINE, "dose": "1 tablet", "days": 30}, {}, {"times": None, "duration": "30"}),
+    ],
+)  # fmt: skip
+def test_the_words_of_the_cards(draft: Json, patient: Json, words: Json) -> None:
+    context = context_of(draft, **patient)
+    assert {name: word(context) for name, word in FAMILY.placeholders.items()} == {**NOTHING, **ONCE, **words}
+
+
+@pytest.mark.parametrize(
+    ("draft", "patient", "truths"),
+    [
+        (SERTRALINE, {}, (True, True, False, False)),
+        ({**SERTRALINE, "dose": "2 tablet"}, {}, (False, None, None, None)),
+        ({**SERTRALINE, "dose": "6 tablet"}, {}, (True, True, True, False)),
+        ({**SERTRALINE, "dose": "20 tablet"}, {}, (True, True, True, True)),
+        ({**SERTRALINE, "dose": "2 tablet"}, {"active": [{"drug": "sertraline 50 MG Oral Tablet"}]},
+         (None, None, None, None)),
+        (SERTRALINE, {"active": [{"drug": "sertraline 50 MG Oral Tablet"}]}, (True, True, False, False)),
+        ({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"conditions": ["hf"]},
+         (True, False, False, False)),
+        ({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"not_sent": ["Condition"]},
+         (None, None, None, None)),
+        ({"drug": "digoxin 0.25 MG Oral Tablet", "dose": "2.5 mg", "times": 1}, {"active": ["digoxin 0.25 MG"]},
+         (True, False, True, True)),
+    ],
+)  # fmt: skip
+def test_what_is_over_a_maximum(draft: Json, patient: Json, truths: tuple[bool | None, ...]) -> None:
+    context = context_of(draft, **patient)
+    words = ("over_maximum", "maximum_is_firm", "far_over_maximum", "ten_fold_maximum")
+    assert tuple(answer({word: True}, context, FAMILY) for word in words) == truths
+
+
+def test_a_single_dose_beside_the_draft_adds_nothing() -> None:
+    once = {"drug": "sertraline 50 MG Oral Tablet", "dose": "1 tablet", "single": True}
+    assert answer({"over_maximum": True}, context_of({**SERTRALINE, "dose": "2 tablet"}, once), FAMILY) is False
+
+
+def test_a_draft_of_the_same_product_adds_up_and_an_order_of_it_does_not() -> None:
+    one = {**SERTRALINE, "dose": "2 tablet"}
+    assert answer({"over_maximum": True}, context_of(one, one), FAMILY) is True
+    assert answer({"over_maximum": True}, context_of(one, active=[one]), FAMILY) is False
+    # The same drug that releases slowly goes on beside it.
+    fast = {"drug": "bupropion 100 MG Oral Tablet", "dose": "3 tablet", "times": 1}
+    slow = {"drug": "bupropion 100 MG Extended Release Oral Tablet", "dose": "3 tablet", "times": 1}
+    assert [len(taken_beside(context_of(fast, active=[one]), "42347")) for one in (slow, fast)] == [1, 0]
+
+
+def test_the_facts_are_the_sum_the_weight_and_what_is_taken_beside() -> None:
+    spec: Json = {"over_maximum": True}
+    context = context_of({**SERTRALINE, "dose": "2 tablet"}, active=[ONE_MORE])
+    name = "MedicationRequest/draft-0"
+    assert told(spec, context, FAMILY) == [
+        Fact("daily_dose", "250 mg/day with the other order", 250.0, source=name),
+        Fact("medication", "sertraline 50 MG Oral Tablet, 50 mg/day", "sertraline", None, "2026-11-10",
+             "MedicationRequest/active-0"),
+    ]  # fmt: skip
+    unknown = context_of(SERTRALINE, active=[{"drug": "sertraline 50 MG Oral Tablet", "days_ago": 10}])
+    assert told(spec, unknown, FAMILY)[1].text == "sertraline 50 MG Oral Tablet"
+    child = context_of(SYRUP, age=3, labs=[["body_weight", 10, 3]])
+    assert [(fact.name, fact.text) for fact in told(spec, child, FAMILY)] == [
+        ("daily_dose", "30 mg/kg a dose"), ("body_weight", "weight 10 kg on 2026-11-17")]  # fmt: skip
+    failing = context_of({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, conditions=["hf"])
+    assert [fact.name for fact in told(spec, failing, FAMILY)] == ["daily_dose", "hf"]
+    assert told(spec, context_of({**SERTRALINE, "dose": "1 tablet"}), FAMILY) == []
+    predicate = predicate_of(spec, FAMILY)
+    assert predicate.uses == {"dose", "maximum", "active"}
+    assert predicate.needs == needs(
+        "MedicationRequest", "MedicationStatement", "Observation", "Condition", "Encounter",
+        analytes=["body_weight", "body_height"], beside=["="])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("draft", "patient", "gap"),
+    [
+        (SERTRALINE, {}, None),
+        ({**SERTRALINE, "dose": "1 tablet"}, {}, None),
+        ({"drug": "sertraline 100 MG Oral Tablet"}, {}, ("dose-not-entered", "the dose is not stated.")),
+        ({"drug": "sertraline 100 MG Oral Tablet", "dose": "1 tablet"}, {},
+         ("dose-unknown", "the daily dose cannot be computed: the frequency is not stated.")),
+        (SERTRALINE, {"age": None}, ("age-missing", "no birth date on record.")),
+        (SYRUP, {"age": 3}, ("weight-missing", "no weight on record.")),
+        (SYRUP, {"age": 3, "labs": [["body_weight", 10, 300]]},
+         ("weight-missing", "the weight on record is too old (10 kg on 2026-01-24).")),
+        (SYRUP, {"age": 3, "not_sent": ["body_weight", "Observation"]},
+         ("weight-missing", "the weight did not come with the call.")),
+        ({**SERTRALINE, "dose": "1 tablet"}, {"active": [{"drug": "sertraline 50 MG Oral Tablet"}]},
+         ("dose-not-known", "the dose of another order of the drug is not known.")),
+        ({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"not_sent": ["Condition"]},
+         ("conditions-missing", "the problem list is not known.")),
+    ],
+)  # fmt: skip
+def test_why_a_maximum_could_not_be_compared(draft: Json, patient: Json, gap: tuple[str, str] | None) -> None:
+    assert FAMILY.gaps["maximum"](context_of(draft, **patient)) == gap
+
+
+@pytest.mark.parametrize(
+    ("draft", "patient", "truths"),
+    [
+        ({**SERTRALINE, "dose": "599 mg"}, {}, (False, False)),
+        ({**SERTRALINE, "dose": "600 mg"}, {}, (True, False)),
+        ({**SERTRALINE, "dose": "1990 mg"}, {}, (True, False)),
+        ({**SERTRALINE, "dose": "1998 mg"}, {}, (True, True)),
+        ({"drug": SERTRALINE["drug"]}, {}, (None, None)),
+        ({**SERTRALINE, "dose": "399 mg"}, {"age": 10, "labs": [["body_weight", 30, 3]]}, (False, False)),
+        ({**SERTRALINE, "dose": "400 mg"}, {"age": 10, "labs": [["body_weight", 30, 3]]}, (True, False)),
+        ({**SERTRALINE, "dose": "599 mg"}, {"age": 10, "labs": [["body_weight", 60, 3]]}, (False, False)),
+        ({**SERTRALINE, "dose": "600 mg"}, {"age": 10, "labs": [["body_weight", 60, 3]]}, (True, False)),
+        ({**SERTRALINE, "dose": "599 mg"}, {"age": 10}, (False, False)),
+        ({**SERTRALINE, "dose": "599 mg"}, {"age": 18, "labs": [["body_weight", 30, 3]]}, (False, False)),
+        ({"drug": "sertraline injection", "dose": "2000 mg", "times": 1}, {}, (False, False)),
+        ({"drug": SERTRALINE["drug"], "dose": "2000 mg", "single": True}, {}, (False, False)),
+    ],
+)  # fmt: skip
+def test_a_dose_that_cannot_be_meant(draft: Json, patient: Json, truths: tuple[bool | None, ...]) -> None:
+    context = context_of(draft, **patient)
+    assert tuple(answer({word: True}, context, FAMILY) for word in ("far_over", "ten_fold_recommended")) == truths
+
+
+def test_for_a_child_it_is_said_at_which_weight() -> None:
+    child = context_of({**SERTRALINE, "dose": "500 mg"}, age=10, labs=[["body_weight", 30, 3]])
+    words = {name: FAMILY.placeholders[name](child) for name in ("far_drug", "written", "recommended")}
+    assert words == {"far_drug": "sertraline", "written": "500 mg/day", "recommended": "99.9 mg/day at 30 kg"}
+
+
+@pytest.mark.parametrize(
+    ("word", "draft", "truth"),
+    [
+        ("one_instruction", SERTRALINE, True),
+        ("one_instruction", {"drug": "aspirin 81 MG", "more": {"dosageInstruction": [
+            {"text": "1 daily"}, {"text": "2 at night"}]}}, False),
+        ("depot", {"drug": "haloperidol decanoate 50 MG/ML Injection"}, True),
+        ("depot", {"drug": "haloperidol 5 MG/ML Injection"}, False),
+        ("depot", {"drug": "octreotide ER 20 mg", "route": "intramuscular"}, True),
+        ("depot", {"drug": "medroxyprogesterone 150 mg/mL suspension", "route": "intravenous"}, True),
+        ("depot", {"drug": "medroxyprogesterone 150 mg/mL suspension", "route": "oral"}, False),
+        ("depot", {"drug": "octreotide 20 mg", "route": "intramuscular"}, False),
+        ("depot", {"drug": "sertraline ER tablet"}, False),
+        ("u_500", {"drug": "Humulin R U-500"}, True),
+        ("u_500", {"drug": "insulin regular 100 units/mL"}, False),
+        ("undiluted_salt", {"drug": "sodium chloride 23.4 % Injection"}, True),
+        ("undiluted_salt", {"drug": "sodium chloride 23.4 % Injection", "more": {"dosageInstruction": [
+            {"text": "add to TPN"}]}}, False),
+        ("undiluted_salt", {"drug": "sodium chloride 0.9 % Injection"}, False),
+        ("hypertonic_salt", {"drug": "Sodium chloride 3% 500 mL"}, True),
+        ("hypertonic_salt", {"drug": "Sodium chloride 0.9% 500 mL"}, False),
+        ("hypertonic_salt", {"drug": "sodium chloride 23.4 % Injection"}, False),
+        ("water", {"drug": "Dextrose 5% in water 1000 mL"}, True),
+        ("water", {"drug": "Dextrose 5% and sodium chloride 0.45% 1000 mL"}, False),
+        ("water", {"drug": "glucose 50 % Injection"}, False),
+        ("day_named", {"drug": "methotrexate 2.5 MG Oral Tablet", "more": {"dosageInstruction": [
+            {"text": "10 mg every Monday"}]}}, True),
+        ("day_named", SERTRALINE, False),
+    ],
+)  # fmt: skip
+def test_the_words_of_an_order(word: str, draft: Json, truth: bool) -> None:
+    assert answer({word: True}, context_of(draft), FAMILY) is truth
+
+
+@pytest.mark.parametrize(("age", "truth"), [(1, True), (2, False), (None, None)])
+def test_the_age_from_which_a_drug_is_labelled(age: int | None, truth: bool | None) -> None:
+    context = context_of({"drug": "chlorpheniramine 4 MG Oral Tablet"}, age=age)
+    assert answer({"under_labelled_age": True}, context, FAMILY) is truth
+
+
+@pytest.mark.parametrize(
+    ("often", "words"),
+    [("once daily", "once a day"), ("twice daily", "twice a day"), ("three times a day", "3 times a day"),
+     ("once weekly", "once a week"), ("twice a week", "2 times a week"), ("every other day", "3.5 times a week"),
+     ("six times a day", "6 times a day")],
+)  # fmt: skip
+def test_how_often_it_is_ordered(often: str, words: str) -> None:
+    draft = {"drug": SERTRALINE["drug"], "more": {"dosageInstruction": [{"text": f"1 tablet {often}"}]}}
+    assert FAMILY.placeholders["how_often"](context_of(draft)) == words
+
+
+TAKEN: Json = {"active": [{**SERTRALINE, "dose": "1 tablet"}]}
+
+
+@pytest.mark.parametrize(
+    ("draft", "patient", "sig"),
+    [
+        (SERTRALINE, TAKEN, Sig("200 mg once daily", 200.0, times_per_day=1)),
+        ({**SERTRALINE, "times": 2}, TAKEN, None),
+        ({**SERTRALINE, "dose": "150 mg", "times": 3}, TAKEN, None),
+        ({"drug": "sertraline 25 MG Oral Tablet", "dose": "6 tablet", "times": 2},
+         {"active": [{"drug": "sertraline 25 MG Oral Tablet"}]}, Sig("100 mg twice daily", 100.0, times_per_day=2)),
+        ({"drug": "sertraline 25 MG Oral Tablet", "dose": "100 mg", "times": 5}, TAKEN, None),
+        ({"drug": "sertraline", "dose": "100 mg", "times": 3}, TAKEN, None),
+        ({"drug": "sertraline", "dose": "110 mg", "times": 2}, TAKEN, Sig("50 mg twice daily", 50.0, times_per_day=2)),
+        ({"drug": "sertraline", "dose": "70 mg", "times": 3},
+         {"active": [{**ONE_MORE, "drug": "sertraline 25 MG Oral Tablet"}]}, None),
+        ({**SERTRALINE, "dose": "2 tablet"}, {"active": [ONE_MORE]}, Sig("100 mg once daily", 100.0, times_per_day=1)),
+        (SERTRALINE, {}, None),
+        ({**SERTRALINE, "as_needed": True}, TAKEN, None),
+        ({**SERTRALINE, "dose": "2 tablet"}, TAKEN, None),
+    ],
+)  # fmt: skip
+def test_the_largest_dose_within_the_maximum(draft: Json, patient: Json, sig: Sig | None) -> None:
+    change = FAMILY.changes["to_maximum"](context_of(draft, **patient))
+    assert change == (OrderChange(sig=sig) if sig is not None else None)
+
+
+LEVOTHYROXINE = "levothyroxine 0.05 MG Oral Tablet"  # FDA's recommended maximum is 0.5 mg a day
+
+
+@pytest.mark.parametrize(
+    ("dose", "times", "sig"),
+    [
+        ("100 mg", 1, Sig("100 micrograms once daily", 0.1, times_per_day=1)),
+        ("100 mg", 2, Sig("100 micrograms twice daily", 0.1, times_per_day=2)),
+        ("500 mg", 1, Sig("500 micrograms once daily", 0.5, times_per_day=1)),
+        ("501 mg", 1, None),
+        ("25 mg", 1, Sig("25 micrograms once daily", 0.025, times_per_day=1)),
+        ("24 mg", 1, None),
+        ("10 mg", 5, None),
+        ("0.1 mg", 1, None),
+    ],
+)
+def test_the_same_number_in_micrograms(dose: str, times: int, sig: Sig | None) -> None:
+    context = context_of({"drug": LEVOTHYROXINE, "dose": dose, "times": times})
+    assert FAMILY.changes["micrograms"](context) == (OrderChange(sig=sig) if sig is not None else None)
+    assert FAMILY.placeholders["micrograms_meant"](context) == (" Micrograms meant?" if sig is not None else "")
+
+
+METHOTREXATE = "methotrexate 2.5 MG Oral Tablet"
+
+
+@pytest.mark.parametrize(
+    ("change", "draft", "sig"),
+    [
+        ("once_daily", SERTRALINE, Sig("300 mg once daily", 300.0, times_per_day=1)),
+        ("once_daily_with_food", SERTRALINE, Sig("300 mg once daily with food", 300.0, times_per_day=1)),
+        ("twice_daily", SERTRALINE, Sig("300 mg twice daily", 300.0, times_per_day=2)),
+        ("once_daily", {"drug": SERTRALINE["drug"]}, None),
+        ("once_daily", {**SERTRALINE, "as_needed": True}, None),
+        ("once_daily", {"drug": "acetaminophen 325 MG / oxycodone 5 MG Oral Tablet", "dose": "1 tablet", "times": 1},
+         None),
+        ("once_daily", {"drug": SERTRALINE["drug"], "more": {"dosageInstruction": [
+            {"text": "1-2 tablets once daily"}]}}, None),
+        ("once_weekly", {"drug": METHOTREXATE, "dose": "10 tablet", "times": 1},
+         Sig("25 mg once weekly on Monday", 25.0, times_per_week=1, weekday="mon", is_written=True)),
+        ("once_weekly", {"drug": METHOTREXATE, "dose": "11 tablet", "times": 1}, None),
+        ("once_weekly", {"drug": METHOTREXATE}, None),
+        ("once_weekly", {"drug": "alendronate 70 MG Oral Tablet", "dose": "1 tablet", "times": 1},
+         Sig("70 mg once weekly on Monday", 70.0, times_per_week=1, weekday="mon", is_written=True)),
+    ],
+)  # fmt: skip
+def test_the_ordered_dose_at_other_times(change: str, draft: Json, sig: Sig | None) -> None:
+    assert FAMILY.changes[change](context_of(draft)) == (OrderChange(sig=sig) if sig is not None else None)
+
+
+def _identity(words: str) -> Any:
+    return identify_concept(CodeableConcept(text=words))
+
+
+def test_how_many_limits_there_are_for_a_product() -> None:
+    covers, ages = FAMILY.covers, FAMILY.ages["dose-max"]
+    tablet, nothing = _identity("sertraline 100 MG Oral Tablet"), _identity("Zaubertrank")
+    # limits.csv: adults; leads.csv: 6 to 17.
+    assert sorted(ages(tablet), key=lambda years: years.start) == [range(6, 18), range(18, 201)]
+    assert covers["dose-max"](tablet) == 2
+    assert (covers["dose-max"](nothing), ages(nothing)) == (0, ())
+    injection, both = _identity("sertraline injection"), _identity("acetaminophen 325 MG / oxycodone 5 MG Oral Tablet")
+    assert [covers["dose-plausible"](one) for one in (tablet, injection, both)] == [1, 0, 2]
+    assert {row.unit for rows in LIMITS.values() for row in rows} == {"mg", "unit", "meq", "mmol"}
+
+
+def test_the_evidence_is_that_of_the_row() -> None:
+    evidence = FAMILY.evidence["dose-max"]
+    (adhs,) = evidence(context_of(SERTRALINE))
+    assert (adhs.label, adhs.section != "") == ("Arizona ADHS/DBHS: FDA maximum daily doses", True)
+    (page,) = evidence(context_of({"drug": "dulaglutide injection", "dose": "3 mg", "times": 1}))
+    assert page.section == "dulaglutide-subcutaneous-route"
+    (labelled,) = evidence(context_of({"drug": "chlorpheniramine 4 MG Oral Tablet"}, age=1))
+    assert labelled.organisation != ""
+    assert evidence(context_of({**SERTRALINE, "dose": "1 tablet"})) == ()
+
+
+CANDESARTAN, LITHIUM, ALPRAZOLAM, DIAZEPAM = "214354", "6448", "596", "3322"
+
+
+def _child(age: int, kilograms: float | None = None) -> Json:
+    return {"age": age, "labs": [] if kilograms is None else [["body_weight", kilograms, 3]]}
+
+
+@pytest.mark.parametrize(
+    ("rxcui", "drug", "patient", "rows"),
+    [
+        # limits.csv, leads.csv and label_limits.csv, in this order: 0.4 mg/kg from 1 to 5, 16 mg from 6 to 17 up to
+        # 49.9 kg, 32 mg of adults (twice, once in heart failure).
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(10, 49.9), [(16.0, False)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(10, 50), [(32.0, True)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(10), [(32.0, True)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(5, 20), [(0.4, False)]),
+        # A child below all rows is measured by those of the older, by no amount for each kilogram.
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(0, 8), [(16.0, True), (32.0, True)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", _child(18), [(32.0, False), (32.0, False)]),
+        (CANDESARTAN, "candesartan 8 MG Oral Tablet", {"age": None}, []),
+        # A row of one form; where the order does not say its form the highest limit of a day.
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", {}, [(600.0, False), (1800.0, False)]),
+        (LITHIUM, "lithium carbonate 450 MG Extended Release Oral Tablet", {}, [(1200.0, False)]),
+        (LITHIUM, "lithium", {}, [(1800.0, False)]),
+        # From 20 to 30 kg.
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 20), [(1500.0, False)]),
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 30), [(1500.0, False)]),
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 19.9), [(600.0, True), (1800.0, True)]),
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 30.1), [(600.0, True), (1800.0, True)]),
+        (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10), [(600.0, True), (1800.0, True)]),
+        # A row without a form holds beside that of a form.
+        (ALPRAZOLAM, "alprazolam 1 MG Extended Release Oral Tablet", {"age": 65}, [(6.0, False), (10.0, False)]),
+        (ALPRAZOLAM, "alprazolam 1 MG Extended Release Oral Tablet", {"age": 64}, [(10.0, False)]),
+        (ALPRAZOLAM, "alprazolam 1 MG Oral Tablet", {"age": 65}, [(10.0, False)]),
+        (ALPRAZOLAM, "alprazolam", {"age": 65}, [(10.0, False)]),
+        (DIAZEPAM, "diazepam 5 MG/ML Injection", _child(10), [(0.1, False), (0.5, False)]),
+        (DIAZEPAM, "diazepam 5 MG Oral Tablet", _child(10), [(0.3, False), (0.5, False)]),
+    ],
+)
+def test_the_rows_for_a_patient(rxcui: str, drug: str, patient: Json, rows: list[tuple[float, bool]]) -> None:
+    assert [(row.most, of_adult) for row, of_adult in rows_for(context_of({"drug": drug}, **patient), rxcui)] == rows
+
+
+@pytest.mark.parametrize(
+    ("words", "is_there"),
+    [
+        ("10 mg IV once", True),
+        ("10 mg IV every 6 hours as needed", True),
+        ("10 mg in 250 mL IV over 4 hours daily", False),
+        ("10 mg/h IV continuous infusion", False),
+        ("10 mg IV", False),
+    ],
+)
+def test_a_row_of_one_dose_is_for_an_order_that_is_given_in_doses(words: str, is_there: bool) -> None:
+    draft = {"drug": "hydralazine 20 MG/ML Injection", "more": {"dosageInstruction": [{"text": words}]}}
+    rows = rows_for(context_of(draft), "5470")
+    assert any(row.population == "one dose" for row, _ in rows) is is_there
+
+
+def _visit(code: str, status: str = "in-progress") -> Json:
+    return {"resourceType": "Encounter", "id": "v", "status": status, "class": {"code": code},
+            "subject": {"reference": "Patient/case"}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("category", "visits", "is_over"),
+    [
+        # 150 mg of amitriptyline are the maximum of outpatients.
+        ("community", [], True),
+        ("Discharge", [], True),
+        ("inpatient", [], False),
+        ("", [_visit("AMB")], True),
+        ("", [_visit("AMB", "finished")], False),
+        ("", [_visit("IMP")], False),
+    ],
+)
+def test_who_is_an_outpatient(category: str, visits: list[Json], is_over: bool) -> None:
+    more = {"category": [{"coding": [{"code": category}]}]} if category else {}
+    draft = {"drug": "amitriptyline 50 MG Oral Tablet", "dose": "200 mg", "times": 1, "more": more}
+    assert answer({"over_maximum": True}, context_of(draft, more=visits), FAMILY) is is_over
+
+
+CHLORPHENIRAMINE, DULAGLUTIDE, HYDRALAZINE, LISPRO = "2400", "1551291", "5470", "86009"
+
+
+@pytest.mark.parametrize(
+    ("rxcui", "row"),
+    [
+        # limits.csv 27 and 52, leads.csv 190, 719 and 1203, label_limits.csv 65, typed again.
+        (CHLORPHENIRAMINE, _limit(drug="chlorpheniramine", rxcui=CHLORPHENIRAMINE, ages=range(2, 18), most=0.1,
+                                  per_dose=True, per_kg=True, is_firm=True, labelled_from=2,
+                                  note="every 6 to 8 hours", source="emcare")),
+        (HYDRALAZINE, _limit(drug="hydralazine", rxcui=HYDRALAZINE, most=300.0, is_firm=True, source="cpic")),
+        (DULAGLUTIDE, _limit(drug="dulaglutide", rxcui=DULAGLUTIDE, route="injected", most=4.5, per_week=True,
+                             is_narrow=True, source="consumer_page", page="dulaglutide-subcutaneous-route")),
+        (HYDRALAZINE, _limit(drug="hydralazine", rxcui=HYDRALAZINE, route="injected", population="one dose", most=20.0,
+                             per_dose=True, note="the formulary: 5 to 10 mg, repeated after 20 minutes",
+                             source="tah2025", page="dosing of the product")),
+        (CANDESARTAN, _limit(drug="candesartan", rxcui=CANDESARTAN, ages=range(6, 18), weight_to_kg=49.9, most=16.0,
+                             source="arb_children", page="txvendordrug.com, angiotensin II receptor blockers 1.2")),
+        (LISPRO, _limit(drug="insulin lispro", rxcui=LISPRO, route="injected", population="first order", most=0.5,
+                        per_dose=True, per_kg=True, unit="unit", without_taken=("insulin",), source="answer_page",
+                        note="who takes no insulin is begun with 0.3 to 0.5 units/kg in the whole day",
+                        page="droracle.ai articles 805700")),
+    ],
+)  # fmt: skip
+def test_a_row_is_read_whole(rxcui: str, row: Limit) -> None:
+    assert row in LIMITS[rxcui]
+    assert row.is_for_adults is (row.ages.stop == 201)
+
+
+def test_a_first_dose_of_insulin_is_none_where_insulin_is_taken() -> None:
+    draft = {"drug": "insulin lispro 100 UNT/ML Injection", "dose": "60 unit", "times": 1}
+    first = context_of(draft, labs=[["body_weight", 50, 3]])
+    assert FAMILY.placeholders["amount"](first) == "1.2 units/kg a dose"
+    assert FAMILY.placeholders["most"](first) == "the usual maximum first dose of 0.5 units/kg a dose"
+    glargine = {"drug": "insulin glargine 100 UNT/ML Injection", "days_ago": 10}
+    again = context_of(draft, labs=[["body_weight", 50, 3]], active=[glargine])
+    assert answer({"over_maximum": True}, again, FAMILY) is False

@@ -3,14 +3,17 @@
 import csv
 from datetime import datetime
 from importlib.resources import files
+from typing import Any
 
 import pytest
 
 from cards.rules.engine.rule_book import DraftEvaluation, rule_book
-from cards.rules.families.pairs.family import PAIRS
+from cards.rules.families.pairs.family import FAMILY, PAIRS, Pair, pair_of
+from cards.rules.language.rule import Evidence
 from cards.rules.language.table import read_family
 from cards.rules.patient.session import PatientSession
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
+from tests.cards.rules.contexts import context_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
 
@@ -91,3 +94,203 @@ def _evaluated(drafted: str, active: list[str], as_of: datetime) -> DraftEvaluat
     drafts = drafts_of(draft_of({"drug": f"{drafted} tablet", "dose": "1 tablet", "times": 1}))
     session = PatientSession(record, drafts, signing=True)
     return rule_book().evaluate(session, session.drafted[0])
+
+
+# When a row of the pairs is meant for a patient: each way to leave it out, at its limit, and the words of the row.
+Json = dict[str, Any]
+EVIDENCE = Evidence("document", "organisation", "2026", "1", "label", "none", "none", "label")
+
+
+def _meant(unless: str, draft: str | Json, partner: str | Json, **patient: Any) -> bool:
+    """Whether a row with this exception is meant, the same from both sides."""
+    first, second = (entry if isinstance(entry, dict) else {"drug": entry} for entry in (draft, partner))
+    pair = Pair(frozenset({"a", "b"}), "warning", "says", "mechanism", "advice", unless, EVIDENCE)
+    contexts = (context_of(first, second, **patient), context_of(second, first, **patient))
+    answer, other_way = (pair.is_meant(context, context.partners[0]) for context in contexts)
+    assert answer is other_way
+    return answer
+
+
+def _taken(drug: str, sig: str) -> Json:
+    return {"drug": drug, "more": {"dosageInstruction": [{"text": sig}]}}
+
+
+TABLET, CREAM = "warfarin 5 mg tablet", "clotrimazole 1 % topical cream"
+VAGINAL, ORAL_GEL = "miconazole 2 % vaginal cream", "miconazole 2 % oral gel"
+
+
+@pytest.mark.parametrize(
+    ("unless", "drug", "expected"),
+    [
+        ("", "fluconazole 150 mg tablet", True),
+        ("", CREAM, False),
+        ("", VAGINAL, False),
+        ("on_skin", CREAM, False),
+        ("on_skin", VAGINAL, True),
+        ("on_skin", ORAL_GEL, True),
+        ("on_skin", "fluticasone nasal spray", True),
+        ("local_too", CREAM, True),
+        ("local_too", VAGINAL, True),
+    ],
+)
+def test_what_is_put_on_the_skin_hardly_reaches_the_blood(unless: str, drug: str, expected: bool) -> None:
+    assert _meant(unless, drug, TABLET) is expected
+
+
+@pytest.mark.parametrize(
+    ("unless", "first", "second", "expected"),
+    [
+        ("injected", "itraconazole 100 mg capsule", "midazolam 2 mg/ml syrup", True),
+        ("injected", "itraconazole 100 mg capsule", "midazolam 5 mg/ml injection", False),
+        ("injected", "amiodarone injection", "midazolam 5 mg/ml injection", False),
+        ("injected_only", "itraconazole 100 mg capsule", "midazolam 2 mg/ml syrup", False),
+        ("injected_only", "itraconazole 100 mg capsule", "midazolam 5 mg/ml injection", False),
+        ("injected_only", "amiodarone injection", "midazolam 5 mg/ml injection", True),
+    ],
+)
+def test_injections_are_left_out_or_are_all_that_is_meant(unless: str, first: str, second: str, expected: bool) -> None:
+    assert _meant(unless, first, second) is expected
+
+
+def test_one_dose_of_fluconazole_is_left_out() -> None:
+    single = _taken("fluconazole 150 mg tablet", "150 mg once")
+    daily = _taken("fluconazole 150 mg tablet", "150 mg daily")
+    assert _meant("single_fluconazole", single, TABLET) is False
+    assert _meant("single_fluconazole", daily, TABLET) is True
+    assert _meant("single_fluconazole", daily, _taken(TABLET, "5 mg once")) is True
+    assert _meant("", single, TABLET) is True
+
+
+@pytest.mark.parametrize(
+    ("unless", "drug", "dose", "expected"),
+    [
+        ("low_dose_aspirin", "aspirin 500 mg tablet", "500 mg", True),
+        ("low_dose_aspirin", "aspirin 500 mg tablet", "499 mg", False),
+        ("low_dose_aspirin", "aspirin 81 mg tablet", "1 tablet", False),
+        ("low_dose_methotrexate", "methotrexate 2.5 mg tablet", "20 mg", False),
+        ("low_dose_methotrexate", "methotrexate 2.5 mg tablet", "20.1 mg", True),
+        ("low_dose_statin", "simvastatin 40 mg tablet", "40 mg", False),
+        ("low_dose_statin", "simvastatin 40 mg tablet", "40.1 mg", True),
+        ("low_dose_statin", "lovastatin 40 mg tablet", "40 mg", False),
+        ("low_dose_statin", "lovastatin 40 mg tablet", "80 mg", True),
+        ("low_dose_statin", "atorvastatin 80 mg tablet", "80 mg", False),
+    ],
+)
+def test_low_doses_are_left_out(unless: str, drug: str, dose: str, expected: bool) -> None:
+    assert _meant(unless, {"drug": drug, "dose": dose, "times": 1}, TABLET) is expected
+
+
+def test_a_dose_that_is_not_known_is_not_taken_for_a_high_one() -> None:
+    assert _meant("low_dose_aspirin", {"drug": "aspirin"}, TABLET) is False
+
+
+@pytest.mark.parametrize(
+    ("draft", "expected"),
+    [
+        ({"dose": "50 mg", "times": 1}, True),
+        ({"dose": "50 mg", "times": 2}, False),
+        ({"dose": "99 mg", "times": 1}, True),
+        ({}, True),  # a dose that is not known
+    ],
+)
+def test_dolutegravir_once_a_day_is_meant(draft: Json, expected: bool) -> None:
+    order = {"drug": "dolutegravir 50 mg tablet", **draft}
+    assert _meant("dolutegravir_once", order, "rifampin 300 mg capsule") is expected
+
+
+@pytest.mark.parametrize(
+    ("draft", "expected"),
+    [
+        ({"dose": "100 mg", "times": 1}, False),
+        ({"dose": "101 mg", "times": 1}, True),
+        ({"dose": "81 mg", "times": 2}, True),
+        ({"dose": "325 mg", "single": True}, False),
+        ({}, False),
+    ],
+)
+def test_over_100_mg_of_aspirin_a_day_are_meant_but_no_loading_dose(draft: Json, expected: bool) -> None:
+    order = {"drug": "aspirin 325 mg tablet", **draft}
+    assert _meant("low_daily_aspirin", order, "ticagrelor 90 mg tablet") is expected
+
+
+@pytest.mark.parametrize(
+    ("unless", "days", "expected"),
+    [
+        ("from_29_days", 28, True),
+        ("from_29_days", 29, False),
+        ("from_1_year", 29, True),
+        ("from_1_year", 365, True),
+        ("from_1_year", 366, False),
+    ],
+)
+def test_a_row_for_infants_is_meant_to_its_last_day(unless: str, days: int, expected: bool) -> None:
+    infant: Json = {"age": 0, "days_older": days}
+    assert _meant(unless, "ceftriaxone injection", "calcium gluconate injection", **infant) is expected
+    assert _meant(unless, "ceftriaxone injection", "calcium gluconate injection", age=None) is False
+
+
+CALCIUM = ({"drug": "ceftriaxone injection"}, {"drug": "calcium gluconate injection"})
+
+
+def test_the_worst_of_several_rows_is_the_one_that_is_shown() -> None:
+    newborn, infant = (pair_of(context_of(*CALCIUM, age=0, days_older=days)) for days in (10, 100))
+    assert newborn is not None
+    assert infant is not None
+    assert (newborn.severity, newborn.says) == ("critical", "the label contraindicates it")
+    assert (infant.severity, infant.says) == ("warning", "to be avoided")
+    assert pair_of(context_of(*CALCIUM, age=2)) is None
+
+
+def test_without_a_partner_no_row_is_about_the_draft() -> None:
+    context = context_of(CALCIUM[0], age=0)
+    assert pair_of(context) is None
+    assert FAMILY.placeholders["pair_summary"](context) is None
+    assert FAMILY.placeholders["pair_detail"](context) is None
+    assert FAMILY.evidence["pair-label"](context) == ()
+
+
+def test_a_row_is_put_into_words_with_its_evidence() -> None:
+    context = context_of(*CALCIUM, age=0, days_older=10)
+    pair = pair_of(context)
+    assert pair is not None
+    assert FAMILY.placeholders["pair_summary"](context) == (
+        "ceftriaxone with calcium gluconate: the label contraindicates it (fatal precipitates up to 28 days of age)."
+    )
+    assert FAMILY.placeholders["pair_detail"](context) == "Cefotaxime, or no calcium in the same days."
+    assert FAMILY.evidence["pair-label"](context) == (pair.evidence,)
+
+
+def test_further_partners_are_counted_in_the_words() -> None:
+    draft = {"drug": "ceftriaxone injection"}
+    others = ({"drug": "calcium gluconate injection"}, {"drug": "calcium chloride injection"})
+    words = FAMILY.placeholders["pair_summary"](context_of(draft, *others, age=0, days_older=10))
+    assert words is not None
+    assert words.startswith("ceftriaxone with calcium gluconate and 1 more: ")
+
+
+@pytest.mark.parametrize(
+    ("severity", "days", "expected"),
+    [("critical", 10, True), ("warning", 10, False), ("warning", 100, True), ("critical", 100, False)],
+)
+def test_the_condition_asks_for_the_severity_of_the_worst_row(severity: str, days: int, expected: bool) -> None:
+    (condition,) = FAMILY.conditions
+    spec = {"label_pair": severity}
+    predicate = condition.compile(spec, lambda _part: pytest.fail("no part"))
+    assert predicate.test(context_of(*CALCIUM, age=0, days_older=days)) is expected
+    assert predicate.test(context_of(CALCIUM[0])) is False
+    assert condition.say(spec, lambda _part: "") == f"a row of pairs.csv ({severity}) names the two drugs"
+
+
+def test_the_rows_of_a_drug_are_counted_and_its_partners_named() -> None:
+    medication = context_of({"drug": "flibanserin 100 mg tablet"}).medication
+    rows = [key for key in PAIRS if not key.isdisjoint(medication.keys)]
+    assert FAMILY.covers["pair-label"](medication) == sum(len(PAIRS[key]) for key in rows) > 0
+    partners = FAMILY.partners["pair-label"](medication)
+    assert "4450" in partners
+    assert partners.isdisjoint(medication.keys)
+
+
+def test_where_no_row_names_the_drugs_it_is_said() -> None:
+    context = context_of({"drug": "aspirin"})
+    assert FAMILY.nothing_found is not None
+    assert FAMILY.nothing_found("pair-label", context) == ("no-pair", "no row names the drugs that are taken with it.")

@@ -1,5 +1,6 @@
 """Reports for machines."""
 
+import json
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,6 +13,7 @@ from cds_hooks.kit.contract.report import Outcome, Report, Result, as_junit, cov
 from tests.cds_hooks.kit.contract.conftest import Run
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.planting import put
+from tests.cds_hooks.kit.contract.verdicts import PROFILES, VERDICTS, verdicts
 
 
 @pytest.mark.slow
@@ -217,3 +219,16 @@ def test_what_ended_early_and_what_are_documents_say_so() -> None:
     last = _printed(Report("file.json", [HELD], cut_short="time is over")).splitlines()[-4:]
     assert last[:2] == ["Not complete: time is over.", "file.json: 1 checks of documents, dialect standard"]
     assert last[3] == "every must that was seen holds, 0 pieces of advice"
+
+
+# What every check that calls a server sends and finds, on servers that are wrong in one way each.
+PINNED = json.loads(VERDICTS.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_what_is_found_on_a_server_that_is_wrong_in_one_way(name: str) -> None:
+    assert verdicts(name) == PINNED[name]
+
+
+def test_every_server_is_pinned() -> None:
+    assert list(PINNED) == list(PROFILES)

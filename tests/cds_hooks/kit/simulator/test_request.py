@@ -1,8 +1,13 @@
 """A call can send a FHIR server instead of its data."""
 
+from datetime import UTC, date, datetime
+from typing import Any
+
+import httpx
 import pytest
 
-from cds_hooks.kit.simulator.chart import ChartError
+from cds_hooks.kit.simulator import request
+from cds_hooks.kit.simulator.chart import Chart, ChartError
 from cds_hooks.kit.simulator.request import OPEN_SERVER_TOKEN, refuse_unknown_keys, with_fhir_server, without_keys
 
 REQUEST = {"hook": "patient-view", "context": {"patientId": "p1"}, "prefetch": {"patient": {}, "labs": None}}
@@ -31,3 +36,188 @@ def test_a_key_that_one_service_asks_for_is_left_out_there_and_no_fault_of_the_o
     requests = [{"prefetch": {"patient": 1, "labs": 2}}, {"prefetch": {"patient": 1}}]
     refuse_unknown_keys(requests, ["labs"])
     assert [without_keys(request, ["labs"])["prefetch"] for request in requests] == [{"patient": 1}, {"patient": 1}]
+
+
+# The requests and feedback of a simulated client, whole: each hook, and what each hook lacks.
+Json = dict[str, Any]
+PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
+NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+TODAY = date(2026, 11, 20)
+
+
+def _stay(identity: str, start: str | None = None, **more: Any) -> Json:
+    return {"resourceType": "Encounter", "id": identity} | ({"period": {"start": start}} if start else {}) | more
+
+
+def _order(identity: str, **more: Any) -> Json:
+    return {"resourceType": "ServiceRequest", "id": identity, "status": "active"} | more
+
+
+def _asked(hook: str, *resources: Json, drafts: tuple[Json, ...] = (), **more: Any) -> Json:
+    built = request.build_request({"hook": hook}, Chart([PATIENT, *resources]), list(drafts), today=TODAY, **more)
+    assert len(built.pop("hookInstance")) == 36
+    return built
+
+
+def test_the_context_of_each_hook() -> None:
+    tablet, study = {"resourceType": "MedicationRequest", "id": "d1"}, _order("s1", status="draft")
+    medication = {"resourceType": "Medication", "id": "m1"}
+    assert _asked("patient-view") == {
+        "hook": "patient-view",
+        "context": {"userId": "Practitioner/cds-hooks-call", "patientId": "p1"},
+        "prefetch": {},
+    }
+    assert _asked("patient-view", timings=True)["extension"] == {"org.cds-hooks-onnx": {"timings": True}}
+    assert _asked("order-select", drafts=(tablet, medication))["context"] == {
+        "userId": "Practitioner/cds-hooks-call", "patientId": "p1",
+        "draftOrders": {"resourceType": "Bundle", "type": "collection",
+                        "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d1"}},
+                                  {"resource": {"resourceType": "Medication", "id": "m1"}}]},
+        "selections": ["MedicationRequest/d1"],
+    }  # fmt: skip
+    assert _asked("order-sign", drafts=(tablet,))["context"] == {
+        "userId": "Practitioner/cds-hooks-call", "patientId": "p1",
+        "draftOrders": {"resourceType": "Bundle", "type": "collection",
+                        "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d1"}}]},
+    }  # fmt: skip
+    assert _asked("order-dispatch", _order("s2"), drafts=(tablet, study))["context"] == {
+        "patientId": "p1",
+        "dispatchedOrders": ["ServiceRequest/s1"],
+        "performer": "Organization/cds-hooks-call",
+    }
+    assert _asked(
+        "order-dispatch",
+        _order("s2"),
+        _order("s3", status="draft"),
+        {"resourceType": "ServiceRequest", "status": "active"},
+        {"resourceType": "Task", "id": "t", "status": "active"},
+    )["context"] == {
+        "patientId": "p1",
+        "dispatchedOrders": ["ServiceRequest/s2"],
+        "performer": "Organization/cds-hooks-call",
+    }
+    appointment = {"resourceType": "Appointment", "id": "a1", "status": "booked"}
+    assert _asked("appointment-book", appointment)["context"] == {
+        "userId": "Practitioner/cds-hooks-call", "patientId": "p1",
+        "appointments": {"resourceType": "Bundle", "type": "collection",
+                         "entry": [{"resource": {"resourceType": "Appointment", "id": "a1", "status": "proposed"}}]},
+    }  # fmt: skip
+    stays = (
+        _stay("e1", "2026-01-01"),
+        _stay("e2", "2026-03-01"),
+        _stay("e3"),
+        {"resourceType": "Encounter", "period": {"start": "2027"}},
+    )
+    assert _asked("encounter-start", *stays)["context"] == {
+        "userId": "Practitioner/cds-hooks-call",
+        "patientId": "p1",
+        "encounterId": "e2",
+    }
+    assert _asked("encounter-discharge", _stay("e3"))["context"]["encounterId"] == "e3"
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [
+        ("order-select", "order-select needs a draft order; give one with --draft FILE"),
+        ("order-dispatch", "order-dispatch needs a ServiceRequest"),
+        ("encounter-discharge", "encounter-discharge needs an Encounter in the chart"),
+    ],
+)
+def test_a_hook_without_what_it_is_about_is_refused(hook: str, words: str) -> None:
+    with pytest.raises(ChartError, match=words):
+        _asked(hook, drafts=({"resourceType": "Medication", "id": "m1"},))
+
+
+def test_dispatched_studies_are_signed_orders_of_the_chart() -> None:
+    entry = {
+        "hook": "order-dispatch",
+        "prefetch": {"order": "ServiceRequest/s1", "gone": "ServiceRequest/s9", "odd": 1},
+    }
+    built = request.build_request(entry, Chart([PATIENT]), [_order("s1", status="draft")])
+    assert built["prefetch"] == {
+        "order": {"resourceType": "ServiceRequest", "id": "s1", "status": "active"},
+        "gone": None,
+    }
+
+
+def test_drafts_of_a_patient() -> None:
+    allergy = {"resourceType": "AllergyIntolerance", "status": "x"}
+    assert request.as_draft(allergy, "p1") == {
+        "resourceType": "AllergyIntolerance", "status": "draft", "id": "draft-1", "intent": "order",
+        "patient": {"reference": "Patient/p1"},
+    }  # fmt: skip
+    medication = {"resourceType": "Medication"}
+    assert request.drafts_for(Chart([PATIENT]), [medication, {"resourceType": "MedicationRequest"}]) == [
+        {"resourceType": "Medication"},
+        {"resourceType": "MedicationRequest", "id": "draft-2", "status": "draft", "intent": "order",
+         "subject": {"reference": "Patient/p1"}},
+    ]  # fmt: skip
+    order = {"resourceType": "MedicationRequest", "id": "x" * 60, "medicationReference": {"reference": "urn:uuid:m1"}}
+    other = {"resourceType": "Medication", "id": "m1"}
+    chart = Chart([PATIENT, {"resourceType": "Medication", "id": "m2"}, other, order])
+    again = request.draft_from_chart(chart, f"MedicationRequest/{'x' * 60}")
+    assert again == [order | {"id": f"draft-of-{'x' * 55}"}, other]
+    by_path = order | {"id": "o", "medicationReference": {"reference": "https://ehr.example/Medication/m1"}}
+    assert request.draft_from_chart(Chart([by_path, other]), "MedicationRequest/o")[1:] == [other]
+    assert request.draft_from_chart(Chart([_order("s1"), other]), "ServiceRequest/s1") == [
+        {"resourceType": "ServiceRequest", "id": "draft-of-s1", "status": "active"}
+    ]
+    for reference in ("ServiceRequest/s2", "Task/s1", "s1"):
+        with pytest.raises(ChartError, match="is not in the chart"):
+            request.draft_from_chart(Chart([_order("s1")]), reference)
+
+
+def test_a_request_without_some_keys_or_with_a_server_to_ask() -> None:
+    sent = {"hook": "patient-view", "context": {"patientId": "p1"}, "prefetch": {"a": 1, "b": 2}}
+    assert request.without_keys(sent, ["a"]) == {
+        "hook": "patient-view",
+        "context": {"patientId": "p1"},
+        "prefetch": {"b": 2},
+    }
+    with pytest.raises(ChartError, match="there is no prefetch key c, d; there are a, b"):
+        request.refuse_unknown_keys([sent], ["d", "a", "c"])
+    assert request.with_fhir_server(sent, "https://x", None, ()) == {
+        "hook": "patient-view", "context": {"patientId": "p1"}, "fhirServer": "https://x",
+        "fhirAuthorization": {"access_token": "open-server", "token_type": "Bearer", "expires_in": 300,
+                              "scope": "patient/*.read", "subject": "cds-hooks-call", "patient": "p1"},
+    }  # fmt: skip
+    assert request.with_fhir_server(sent, "https://x", "t", ["b"]) == {
+        "hook": "patient-view", "context": {"patientId": "p1"}, "fhirServer": "https://x",
+        "fhirAuthorization": {"access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "patient/*.read",
+                              "subject": "cds-hooks-call", "patient": "p1"},
+        "prefetch": {"a": 1},
+    }  # fmt: skip
+    assert request.fhir_authorization("t", scope="user/*.read") == {
+        "access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "user/*.read",
+        "subject": "cds-hooks-call",
+    }  # fmt: skip
+
+
+def test_feedback_on_the_cards_of_an_answer() -> None:
+    cards = [
+        {"uuid": "1", "suggestions": [{"uuid": "s1"}, {"uuid": "s2"}],
+         "overrideReasons": [{"code": "r1"}, {"code": "r2"}]},
+        {"uuid": "2"},
+        {"summary": "without a uuid"},
+    ]  # fmt: skip
+    when = datetime(2026, 11, 20, 9, 0, 0, 500, tzinfo=UTC)
+    assert request.build_feedback({"cards": cards}, request.CardOutcome.accepted, when) == {
+        "feedback": [{"card": "1", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "accepted",
+                      "acceptedSuggestions": [{"id": "s1"}]},
+                     {"card": "2", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "overridden"}],
+    }  # fmt: skip
+    assert request.build_feedback({"cards": cards}, request.CardOutcome.overridden, when) == {
+        "feedback": [{"card": "1", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "overridden",
+                      "overrideReason": {"reason": {"code": "r1"}}},
+                     {"card": "2", "outcomeTimestamp": "2026-11-20T09:00:00+00:00", "outcome": "overridden"}],
+    }  # fmt: skip
+    assert request.build_feedback({}, request.CardOutcome.accepted, when) == {"feedback": []}
+
+
+def test_a_request_is_signed_for_its_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cds_hooks.kit.simulator import signing
+
+    monkeypatch.setattr(signing, "sign_token", lambda key, url: f"{key}|{url}")
+    flow = request.RequestSigning("key").auth_flow(httpx.Request("GET", "https://x/cds-services"))  # type: ignore[arg-type]
+    assert next(flow).headers["authorization"] == "Bearer key|https://x/cds-services"

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications import daily_dose as computing
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose, plain_order
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.medications.sig_steps import steps_of
+from fhir.terminology.caching import CACHES
 from tests.fhir.mapping.charts import order
-from tests.fhir.mapping.medications.doses import amount, dose_of, per_day
+from tests.fhir.mapping.medications.doses import METFORMIN, SIX_HOURLY, TWICE, amount, dose_of, per_day
 
 _WEIGHT_KG = 70.0
 
@@ -295,3 +297,63 @@ def test_a_dose_is_counted_in_the_units_that_europe_writes(unit: dict[str, str])
 @pytest.mark.parametrize("words", ["2 compresse x 2/die", "1 suppo x 4/j", "1 supposta x 4/die", "2 Tabletten x 2/Tag"])
 def test_so_many_a_day_behind_a_slash_is_read(words: str) -> None:
     assert per_day(_dose("metformin 500 mg", words)) == [(2000.0, 2000.0)]
+
+
+# Orders that say so much so often: what they mean is remembered, and is the same as when it is worked out anew.
+PLAIN: dict[str, Any] = amount(1, "tablet") | {"timing": TWICE}
+TEN_DAYS = {"value": 10, "unit": "days", "code": "d"}
+
+
+def _twice(**more: Any) -> dict[str, Any]:
+    return {"timing": {"repeat": TWICE["repeat"] | more}}
+
+
+@pytest.mark.parametrize(
+    ("dosage", "more"),
+    [
+        (PLAIN, {}),
+        (amount(500, "mg", "mg") | {"timing": SIX_HOURLY}, {}),
+        (PLAIN | {"text": "1 tablet twice a day for 7 days"}, {}),
+        (PLAIN | {"asNeededBoolean": True, "text": "for pain"}, {}),
+        (amount(2, "spoons") | {"timing": TWICE}, {}),
+        (amount(5, "mg/kg") | {"timing": TWICE}, {}),
+        (PLAIN | _twice(boundsDuration=TEN_DAYS), {}),
+        (PLAIN | _twice(periodUnit="fortnight"), {}),
+        (PLAIN, {"dispenseRequest": {"expectedSupplyDuration": TEN_DAYS, "numberOfRepeatsAllowed": 2}}),
+        (PLAIN, {"dispenseRequest": {"quantity": {"value": 60, "unit": "tablet"}}}),
+        (amount(1, "tablet") | {"timing": {"repeat": {}}}, {"dispenseRequest": {"quantity": {"value": 60}}}),
+    ],
+)
+def test_what_a_plain_order_means_is_the_same_as_worked_out_anew(dosage: dict[str, Any], more: dict[str, Any]) -> None:
+    read = order(METFORMIN, dosage, **more)
+    assert plain_order(read) is not None
+    identity = identify(read)
+    anew = computing._computed(read, identity, None)
+    assert [daily_dose(read, identity), daily_dose(read, identity)] == [anew, anew]
+    assert anew != DailyDose()
+
+
+@pytest.mark.parametrize(
+    "dosages",
+    [
+        (),
+        (PLAIN, PLAIN),
+        (amount(1, "tablet"),),
+        (PLAIN | _twice(boundsPeriod={"start": "2026-01-01"}),),
+        (PLAIN | _twice(dayOfWeek=["mon"]),),
+        (PLAIN | {"maxDosePerPeriod": {"numerator": {"value": 3, "unit": "tablet"}, "denominator": {"value": 1}}},),
+        (PLAIN | {"timing": {"event": ["2026-11-20"], "repeat": TWICE["repeat"]}},),
+        (PLAIN | {"patientInstruction": "half of it"},),
+        ({"timing": TWICE, "doseAndRate": [{"rateQuantity": {"value": 5, "unit": "mg/h"}}]},),
+    ],
+)
+def test_an_order_that_says_more_or_has_a_date_is_not_remembered(dosages: tuple[dict[str, Any], ...]) -> None:
+    assert plain_order(order(METFORMIN, *dosages)) is None
+
+
+def test_a_long_text_is_not_kept() -> None:
+    kept = CACHES["plain doses"]
+    before = len(kept)
+    read = order(METFORMIN, PLAIN | {"text": "1 tablet twice a day " + "as she knows " * 30})
+    assert daily_dose(read, identify(read)).per_day
+    assert len(kept) == before

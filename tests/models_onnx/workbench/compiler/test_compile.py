@@ -13,7 +13,10 @@ from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
 from models_onnx.workbench.compiler.graph import Graph
 from models_onnx.workbench.compiler.parity import Oracle, boundary_rows, verify
+from models_onnx.workbench.compiler.readers.preparation import _STEPS
+from models_onnx.workbench.compiler.readers.source import FORESTS
 from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
+from tests.conftest import ROOT
 
 Array = NDArray[np.float64]
 
@@ -138,3 +141,12 @@ def test_too_few_rows_or_none_with_missing_values_prove_nothing() -> None:
     complete = rows()[~np.isnan(rows()).any(axis=1)]
     with pytest.raises(CompileRefused, match="missing values"):
         verify(content, MODEL.base, oracle, np.vstack([complete, complete]))
+
+
+# The page of the compiler: its tables name what the code knows.
+PAGE = (ROOT / "docs" / "models" / "compiler.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [*_STEPS, *FORESTS])
+def test_every_step_and_model_that_is_read_stands_on_the_page(name: str) -> None:
+    assert f"`{name}" in PAGE

@@ -16,8 +16,12 @@ import pytest
 from models_onnx.artifact.folder import MANIFEST
 from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.gates import evidence
+from models_onnx.workbench.gates.checks import figures
 from models_onnx.workbench.gates.evidence import SiteEvidence
+from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
+from models_onnx.workbench.training.data.leaks import Loss
+from tests.models_onnx.workbench.gates.test_checks_by_hand import NONE, Json, _says, _subject
 
 MANIFEST_OF_M: Any = SimpleNamespace(id="m")
 SUBJECT: Any = SimpleNamespace(id="m", manifest=MANIFEST_OF_M, folder=Path("own/m"))
@@ -256,3 +260,240 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(monkeypatch: py
         "hidden": ["hidden"], "missing": {"a": 0.25, "b": 0.75},
         "undated": {"a": 0.25, "b": 0.5},
     }  # fmt: skip
+
+
+# What gates G7, G8 and G18 say at their limits, on figures that are written by hand.
+def _figures(floor: Any = 0.7, inputs: InputEvidence | None = None, **members: Any) -> tuple[Subject, Evidence]:
+    return _subject(auroc_floor=floor), Evidence(as_of=date(2026, 11, 20), timer=float, figures=members, inputs=inputs)
+
+
+def _auroc(value: float = 0.8, low: float | None = 0.75, events: int = 100, **more: Any) -> Json:
+    return {"events": events, "n": 1000, "auroc": {"value": value, "low": low, "high": 0.85}, **more}
+
+
+def test_discrimination() -> None:
+    cases: list[Any] = [
+        (0.7, {"all": _auroc()}),
+        (0.75, {"all": _auroc()}),
+        (0.751, {"all": _auroc()}),
+        (0.5, {"all": _auroc(0.65, 0.599)}),
+        (0.5, {"all": _auroc(0.65, 0.6)}),
+        (1, {"all": _auroc()}),
+        (0.7, {"all": _auroc(low=None)}),
+        (0.7, {"all": _auroc(events=99)}),
+        (None, {"all": _auroc()}),
+        (0.7, {}),
+        (0.7, {"all": _auroc(), "simple": {"inputs": ["age", "sex"], "gain": {"value": 0.05, "low": 0.01}}}),
+        (0.7, {"all": _auroc(), "simple": {"inputs": ["age"], "gain": {"value": 0.05, "low": 0.0}}}),
+        (0.7, {"all": _auroc(ppv={"value": 0.15, "high": 0.199})}),
+        (0.7, {"all": _auroc(ppv={"value": 0.15, "high": 0.2})}),
+    ]
+    verdicts = tuple(_says(figures.check_discrimination, *_figures(floor, **members)) for floor, members in cases)
+    assert verdicts == (
+        "AUROC 0.800 (0.750 to 0.850), floor 0.7.",
+        "AUROC 0.800 (0.750 to 0.850), floor 0.75.",
+        ("AUROC 0.800, its interval begins at 0.750, below the floor 0.751",),
+        ("AUROC 0.650, its interval begins at 0.599, below the floor 0.6",),
+        "AUROC 0.650 (0.600 to 0.850), floor 0.6.",
+        ("AUROC 0.800, its interval begins at 0.750, below the floor 1",),
+        ("AUROC 0.800, its interval begins at nan, below the floor 0.7",),
+        "Insufficient: 99 events; 100 are needed for a verdict.",
+        ("NotRun: No floor is declared (product.auroc_floor of the card), so nothing can be held against it."),
+        "NotRun: There is no evaluation on people it was not trained on.",
+        "AUROC 0.800 (0.750 to 0.850), floor 0.7; +0.050 over age and sex alone.",
+        ("it is not better than age alone (gain 0.050)",),
+        ("of its alerts 15 in 100 have the outcome, fewer than 20",),
+        "AUROC 0.800 (0.750 to 0.850), floor 0.7.",
+    )
+
+
+def _ratio(value: float, low: float | None, high: float | None) -> Json:
+    return {"value": value, "low": low, "high": high}
+
+
+def _block(ratio: Json, events: int = 50, **more: Any) -> Json:
+    return {"events": events, "n": 1000, "observed_expected": ratio, **more}
+
+
+@pytest.mark.parametrize(
+    ("alone", "after", "loss", "words"),
+    [
+        (0.849, None, (0.0, 0.0), None),
+        (0.85, None, (0.0, 0.0), "alone reaches an AUROC of 0.85: it knows the outcome"),
+        (0.75, 0.601, (0.0, 0.0), None),
+        (0.75, 0.5, (0.0, 0.0), "for events within the horizon and 0.50 for those after it"),
+        (0.6, None, (0.149, 0.2), None),
+        (0.6, None, (0.2, 0.049), None),
+        (0.6, None, (0.15, 0.05), "without creatinine_mg_dl the model loses 0.15"),
+    ],
+)
+def test_an_input_that_knows_the_outcome(
+    alone: float, after: float | None, loss: tuple[float, float], words: str | None
+) -> None:
+    name = "creatinine_mg_dl"
+    inputs = InputEvidence(
+        alone={name: alone}, after={} if after is None else {name: after}, losses={name: Loss(*loss)}
+    )
+    verdict = figures.check_discrimination(*_figures(inputs=inputs, all=_auroc()))
+    assert len(verdict.faults) == (words is not None)
+    assert words is None or words in verdict.faults[0]
+
+
+def test_calibration() -> None:
+    cases: list[Any] = [
+        {"all": _block(_ratio(1.0, 0.9, 1.1))},
+        {"latest": _block(_ratio(1.0, 0.95, 1.05)), "all": _block(_ratio(2, 2, 2))},
+        {"all": _block(_ratio(1.0, 0.9, 1.1), events=49)},
+        {"all": _block(_ratio(0.8, 0.7, 0.899))},
+        {"all": _block(_ratio(0.8, 0.7, 0.9))},
+        {"all": _block(_ratio(1.2, 1.101, 1.3))},
+        {"all": _block(_ratio(1.2, 1.1, 1.3))},
+        {"all": _block(_ratio(1.0, 0.85, 1.2))},
+        {"all": _block(_ratio(1.098, 0.95, 1.25))},
+        {"all": _block(_ratio(1.0, None, None))},
+        {"all": _block(_ratio(1.0, 0.95, 1.05), calibration_slope=_ratio(0.9, 0.8, 1.0))},
+        {"all": _block(_ratio(1.0, 0.95, 1.05), calibration_slope=_ratio(0.7, 0.6, 0.799))},
+        {"all": _block(_ratio(1.0, 0.95, 1.05), calibration_slope=_ratio(0.7, 0.6, 0.8))},
+        {"all": _block(_ratio(1.0, 0.95, 1.05), calibration_slope=_ratio(1.3, 1.201, 1.4))},
+        {"all": _block(_ratio(1.0, 0.95, 1.05), calibration_slope=_ratio(1.3, 1.2, 1.4))},
+        {"all": _block(_ratio(1.0, 0.95, 1.05), calibration_slope={"value": None})},
+        {
+            "all": _block(_ratio(1.0, 0.95, 1.05)),
+            "newest": {"words": "2025", "observed_expected": _ratio(1.2, 1.1, 1.3)},
+        },
+        {
+            "all": _block(_ratio(1.0, 0.95, 1.05)),
+            "horizons": {
+                "rows": [
+                    {"years": 1, "events": 50, "observed_expected": _ratio(0.8, 0.7, 0.899)},
+                    {"years": 2, "events": 49, "observed_expected": _ratio(0.8, 0.7, 0.899)},
+                    {"years": 3, "events": 50, "observed_expected": _ratio(0.8, 0.7, 0.9)},
+                    {"years": 4, "events": 50, "observed_expected": _ratio(1.2, 1.101, 1.3)},
+                ]
+            },
+        },
+    ]
+    verdicts = tuple(_says(figures.check_calibration, *_figures(**members)) for members in cases)
+    assert verdicts == (
+        "Observed/expected 1.000 (0.900 to 1.100).",
+        "Observed/expected 1.000 (0.950 to 1.050).",
+        "Insufficient: 49 events; 50 are needed for a verdict.",
+        ("observed/expected 0.800, interval 0.700 to 0.899, not within 0.9 to 1.1",),
+        (
+            "Insufficient: observed/expected 0.800, interval 0.700 to 0.900: neither within 0.9 to 1.1 nor "
+            "wholly outside. About 1,139 people would be needed for a verdict; there are 1,000 with 50 "
+            "events."
+        ),
+        ("observed/expected 1.200, interval 1.101 to 1.300, not within 0.9 to 1.1",),
+        (
+            "Insufficient: observed/expected 1.200, interval 1.100 to 1.300: neither within 0.9 to 1.1 nor "
+            "wholly outside. About 922 people would be needed for a verdict; there are 1,000 with 50 events."
+        ),
+        (
+            "Insufficient: observed/expected 1.000, interval 0.850 to 1.200: neither within 0.9 to 1.1 nor "
+            "wholly outside. About 3,273 people would be needed for a verdict; there are 1,000 with 50 "
+            "events."
+        ),
+        (
+            "Insufficient: observed/expected 1.098, interval 0.950 to 1.250: neither within 0.9 to 1.1 nor "
+            "wholly outside. It is so close to 1.1 that no number of people near 1,000 would decide it."
+        ),
+        ("observed/expected 1.000, interval nan to nan, not within 0.9 to 1.1",),
+        "Observed/expected 1.000 (0.950 to 1.050), slope 0.900.",
+        ("calibration slope 0.700, its interval lies outside 0.8 to 1.2",),
+        "Observed/expected 1.000 (0.950 to 1.050), slope 0.700.",
+        ("calibration slope 1.300, its interval lies outside 0.8 to 1.2",),
+        "Observed/expected 1.000 (0.950 to 1.050), slope 1.300.",
+        ("no calibration slope can be computed: the estimates do not follow the outcome",),
+        (
+            "Observed/expected 1.000 (0.950 to 1.050). Beside it 2025, the latest followed to the horizon: "
+            "1.200 (1.100 to 1.300)."
+        ),
+        ("at 1 years observed/expected 0.800 (0.700 to 0.899)", "at 4 years observed/expected 1.200 (1.101 to 1.300)"),
+    )
+
+
+def test_the_figures_of_discrimination() -> None:
+    simple = {"inputs": ["age"], "gain": {"value": 0.05, "low": 0.01}}
+    cases: list[tuple[Json, Json]] = [({}, {}), ({"simple": simple}, simple)]
+    for more, kept in cases:
+        verdict = figures.check_discrimination(*_figures(0.65, all=_auroc(), **more))
+        assert verdict.figures == {"period": "all", "floor": 0.65, "auroc": _auroc()["auroc"], "simple": kept}
+    ratio, newest = _ratio(1.0, 0.95, 1.05), {"words": "2025", "observed_expected": _ratio(1.0, 0.9, 1.1)}
+    judged = figures.check_calibration(*_figures(latest=_block(ratio), newest=newest))
+    assert judged.figures == {"period": "latest", "observed_expected": ratio, "calibration_slope": {}, "newest": newest}
+    slope = _ratio(1.0, 0.9, 1.1)
+    judged = figures.check_calibration(*_figures(all=_block(ratio, calibration_slope=slope)))
+    assert judged.figures == {"period": "all", "observed_expected": ratio, "calibration_slope": slope, "newest": {}}
+
+
+def test_the_limit_that_is_nearer_decides_how_many_people_are_needed() -> None:
+    """(half the logarithm of the interval / that of the way to the limit)^2 times the people; not nearer than 0.005."""
+    block = {"n": 1000, "events": 1234}
+    assert figures._needed(block, 1.0, 0.8, 1.25) == (
+        "About 5,482 people would be needed for a verdict; there are 1,000 with 1,234 events."
+    )
+    assert figures._needed(block, 0.95, 0.8, 1.25).startswith("About 17,034 people ")
+    near = "It is so close to 1.1 that no number of people near 1,000 would decide it."
+    assert figures._needed(block, 1.1 * float(np.exp(-0.00499)), 0.8, 1.25) == near
+    assert figures._needed(block, 1.1 * float(np.exp(-0.00501)), 0.8, 1.25) != near
+
+
+def _version(evaluation: Json, sha256: str = "a") -> Subject:
+    data = SimpleNamespace(sha256=sha256)
+    return cast(
+        Subject,
+        SimpleNamespace(product={}, manifest=SimpleNamespace(data=data, version="1.2", evaluation=evaluation)),
+    )
+
+
+def test_no_worse_than_the_version_in_use() -> None:
+    def says(mine: float, theirs: Json, sha256: str = "a", n: int = 1000) -> Any:
+        block = {"n": n, "events": 100, "auroc": {"value": mine}}
+        evidence = replace(NONE, active=_version(theirs, sha256), figures={"all": block})
+        return _says(figures.check_not_worse, _version({}), evidence)
+
+    theirs = {"all": {"n": 1000, "events": 100, "auroc": {"value": 0.8}}}
+    assert (
+        _says(figures.check_not_worse, _version({}), NONE)
+        == "No other version of it is in use: there is nothing it could be worse than."
+    )
+    assert says(0.795, theirs) == "AUROC -0.0050 against 1.2, evaluated on the same table."
+    assert says(0.789, theirs) == ("AUROC is 0.011 lower than that of 1.2, which is in use",)
+    assert says(0.82, theirs) == "AUROC +0.0200 against 1.2, evaluated on the same table."
+    assert says(0.8, {}) == "NotRun: Version 1.2 in use has no stored evaluation to compare with."
+    assert says(0.8, theirs, "b") == (
+        "NotRun: The two versions were evaluated on different people; give the data folder to compare them."
+    )
+    assert says(0.8, theirs, n=999) == (
+        "NotRun: The two versions were evaluated on different people; give the data folder to compare them."
+    )
+
+
+def test_the_bins_of_the_reference_are_the_rows_of_the_calibration() -> None:
+    row = SimpleNamespace(predicted=0.1, rate=0.2, low=0.15, high=0.25, count=40)
+    reference = SimpleNamespace(bins=[row])
+    ours = cast(Subject, SimpleNamespace(manifest=SimpleNamespace(reference=reference)))
+    assert figures._bins(ours) == [{"expected": 0.1, "observed": 0.2, "low": 0.15, "high": 0.25, "people": 40}]
+
+
+def test_no_worse_on_the_same_people() -> None:
+    draw = np.random.default_rng(1)
+    y = (draw.random(400) < 0.3).astype(np.int64)
+    margin = draw.normal(size=400) + 2.0 * y
+
+    def says(mine: Any, theirs: Any, threshold: float = 0.0) -> Any:
+        pair = Paired(margin=mine, active_margin=theirs, y=y, threshold=threshold)
+        return _says(figures.check_not_worse, _version({}), replace(NONE, active=_version({}), paired=pair))
+
+    assert says(margin, margin) == (
+        "AUROC +0.0000 (+0.0000 to +0.0000), net benefit +0.0000 against 1.2, on the same 400 people."
+    )
+    assert says(margin, margin + 2.0 * y) == (
+        ("AUROC -0.0691 (-0.0934 to -0.0479) against 1.2 on the same people: more than 0.01 worse cannot be ruled out"),
+        "net benefit at the threshold is 0.0075 lower than that of 1.2",
+    )
+    assert says(margin - 1.0, margin) == (
+        "AUROC +0.0000 (+0.0000 to +0.0000), net benefit +0.1925 against 1.2, on the same 400 people."
+    )
+    assert says(margin, margin - 1.0, -1.0) == ("net benefit at the threshold is 0.0670 lower than that of 1.2",)

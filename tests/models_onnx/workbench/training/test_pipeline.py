@@ -9,10 +9,11 @@ import pytest
 from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import AdditiveCox, Floors
+from models_onnx.workbench.compiler.reference import QUANTILES, build_reference
 from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.data.cohort import build_cohort
-from models_onnx.workbench.training.pipeline import Trained, train
+from models_onnx.workbench.training.pipeline import BIN_PERCENTILES, Trained, train
 from tests.models_onnx.invented import INVENTED, as_table
 
 
@@ -69,3 +70,27 @@ def test_the_manifest_says_which_panels_are_still_scored(trained: Trained) -> No
     scored = {panel["words"]: panel["scored"] for panel in trained.manifest.evaluation["panels"]}
     assert scored["without RDW and lymphocytes"]
     assert not scored["without any of the 11 labs (not scored)"]
+
+
+# Bins of the reference cohort: everyone once, rates that rise, limits that are nobody's own value.
+def test_bins_hold_everyone_once_and_rise() -> None:
+    draw = np.random.default_rng(2)
+    margin = draw.normal(-3, 1.5, 6000)
+    y = (draw.random(6000) < 1 / (1 + np.exp(-margin))).astype(np.int64)
+    reference = build_reference(margin, margin + draw.normal(0, 0.05, 6000), y, np.ones(6000))
+    assert sum(each.count for each in reference.bins) == 6000
+    assert sum(each.events for each in reference.bins) == y.sum()
+    rates = [each.rate for each in reference.bins]
+    assert rates == sorted(rates)
+    assert all(each.low <= each.rate <= each.high for each in reference.bins)
+    assert len(reference.quantiles) == QUANTILES
+    assert list(reference.quantiles) == sorted(reference.quantiles)
+
+
+def test_a_bin_in_which_fewer_had_the_event_is_joined_with_the_one_below() -> None:
+    margin = np.linspace(-4, 2, 1000)
+    y = np.zeros(1000, dtype=np.int64)
+    y[300:400] = 1
+    rates = [each.rate for each in build_reference(margin, margin, y, np.ones(1000), percentiles=BIN_PERCENTILES).bins]
+    assert rates == sorted(rates)
+    assert len(rates) < 13

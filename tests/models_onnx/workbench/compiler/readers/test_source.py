@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import GridSearchCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
 from tests.libraries import lightgbm, xgboost
@@ -262,3 +266,24 @@ def test_other_and_broken_files_are_refused_with_a_sentence(tmp_path: Path) -> N
             read_file(path)
     with pytest.raises(CompileRefused, match="not there"):
         read_file(tmp_path / "nothing.txt")
+
+
+# What is around a model is taken off: votes, chosen thresholds, searches, a calibration at the end of a pipeline.
+@pytest.mark.parametrize(
+    "unfitted",
+    [
+        make_pipeline(StandardScaler(), CalibratedClassifierCV(LogisticRegression(), ensemble=False)),
+        make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), LogisticRegression())),
+        make_pipeline(StandardScaler(), GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2)),
+        FixedThresholdClassifier(make_pipeline(StandardScaler(), LogisticRegression()), threshold=0.3),
+        TunedThresholdClassifierCV(LogisticRegression(), cv=2),
+        make_pipeline(StandardScaler(), LinearDiscriminantAnalysis()),
+    ],
+    ids=["sigmoid", "pipeline", "search", "threshold", "tuned threshold", "discriminant"],
+)
+def test_what_changes_no_probability_is_taken_off(unfitted: Any) -> None:
+    X, y = invented(gaps=0.0)
+    fitted = unfitted.fit(X, y)
+    file = compiled(fitted, X)
+    assert np.abs(says(file.content, X)["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-6
+    assert isinstance(file.fitted, AdditiveCurves)
