@@ -14,7 +14,7 @@ from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.readers.calibrations import calibrated, unwrap
 from models_onnx.workbench.compiler.readers.conversion import converted
 from models_onnx.workbench.compiler.readers.network import OnnxSource
-from models_onnx.workbench.compiler.readers.rows import as_numbers, inputs_of, refuse_unfitted
+from models_onnx.workbench.compiler.readers.rows import refuse_other_names, refuse_unfitted
 from models_onnx.workbench.compiler.readers.source import open_source
 
 Array = NDArray[np.float64]
@@ -30,12 +30,9 @@ class ReadModel:
 
 
 def read_model(
-    model: Any,
-    reference: Any,
-    features: Sequence[str] | None,
-    groups: Mapping[str, Sequence[str]] | None = None,
+    model: Any, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]] | None = None
 ) -> ReadModel:
-    """Return a fitted model against rows [n, F] of its reference cohort: an array or a data frame, NaN where missing.
+    """Return a fitted model against rows [n, F] of its reference cohort, whose inputs have these names; NaN is missing.
 
     `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, one-hot codes),
     HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
@@ -48,36 +45,29 @@ def read_model(
         CompileRefused: it cannot be explained exactly; the message says why and what to do.
     """
     if isinstance(model, OnnxSource):
-        return _grouped(model, reference, features, groups or {})
+        return _grouped(model, X, names, groups or {})
     refuse_unfitted(model)
     try:
-        return _by_input(model, reference, features)
+        return _by_input(model, X, names)
     except CompileRefused:
-        names = list(reference.columns) if hasattr(reference, "columns") else features
         source = converted(model, names) if groups else None
         if source is None:
             raise
-        return _grouped(source, reference, features, groups or {})
+        return _grouped(source, X, names, groups or {})
 
 
-def _grouped(
-    source: OnnxSource, reference: Any, features: Sequence[str] | None, groups: Mapping[str, Sequence[str]]
-) -> ReadModel:
-    names = inputs_of(reference, None, features)
-    X = _checked(as_numbers(reference, names))
-    return ReadModel(GroupedModel.read(source, names, groups, X), names, X)
+def _grouped(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> ReadModel:
+    return ReadModel(GroupedModel.read(source, names, groups, _checked(X)), names, X)
 
 
-def _by_input(model: Any, reference: Any, features: Sequence[str] | None) -> ReadModel:
+def _by_input(model: Any, X: Array, names: tuple[str, ...]) -> ReadModel:
     inner, line = unwrap(model)
     source = open_source(inner)
-    names = inputs_of(reference, source.features, features)
+    refuse_other_names(source.features, names)
     input_count = getattr(inner, "n_features_in_", None)
     if input_count is not None and input_count != len(names):
         raise CompileRefused(f"the model takes {input_count} inputs, the reference rows have {len(names)} columns")
-    X = _checked(as_numbers(reference, names))
-    fitted = calibrated(source.explained(X, names), line)
-    return ReadModel(fitted, names, X)
+    return ReadModel(calibrated(source.explained(_checked(X), names), line), names, X)
 
 
 def _checked(X: Array) -> Array:

@@ -1,6 +1,5 @@
-"""Rows of inputs: arrays or data frames, as callers have them."""
+"""What a library says of rows of inputs, and what is refused before it is asked."""
 
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,59 +12,14 @@ from models_onnx.errors import CompileRefused
 Array = NDArray[np.float64]
 
 
-# What LightGBM and XGBoost call columns that have no names.
-_PLACE = re.compile(r"Column_\d+|f\d+")
-
-
-def is_frame(rows: Any) -> bool:
-    """Return whether these rows have named columns (pandas), without importing pandas."""
-    return hasattr(rows, "columns") and hasattr(rows, "iloc")
-
-
-def inputs_of(rows: Any, model_names: Sequence[str] | None, chosen_names: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the inputs in the model's order: its own names, those given, or the frame's; refuses what does not fit."""
-    columns = [str(name) for name in rows.columns] if is_frame(rows) else None
-    if columns is None and np.ndim(rows) != 2:
-        raise CompileRefused("the reference cohort is rows of inputs: a data frame, or an array [n, F]")
-    width = len(columns) if columns is not None else np.asarray(rows).shape[1]
-    if (
-        model_names is not None
-        and columns is not None
-        and len(columns) == len(model_names)
-        and all(map(_PLACE.fullmatch, model_names))
-    ):
-        model_names = (
-            None if set(model_names) - set(columns) else model_names
-        )  # numbered by a library that was given no names
-    names = tuple(chosen_names or model_names or columns or [f"x{j}" for j in range(width)])
-    if model_names is not None and len(names) != len(model_names):
+def refuse_other_names(model_names: Sequence[str] | None, names: Sequence[str]) -> None:
+    """CompileRefused where the model has another number of inputs, or the same ones in another order."""
+    if model_names is None:
+        return
+    if len(names) != len(model_names):
         raise CompileRefused(f"the model has {len(model_names)} inputs, {len(names)} names were given")
-    if model_names is not None and set(names) == set(model_names) and names != tuple(model_names):
+    if set(names) == set(model_names) and tuple(names) != tuple(model_names):
         raise CompileRefused(f"the inputs are named in another order than the model's: {', '.join(model_names)}")
-    if len(set(names)) != len(names):
-        raise CompileRefused("two inputs have the same name")
-    if columns is not None and (absent := [name for name in names if name not in columns]):
-        raise CompileRefused(f"the reference rows have no column {', '.join(absent)}")
-    if columns is None and width != len(names):
-        raise CompileRefused(f"the reference rows have {width} columns, the model {len(names)} inputs")
-    if columns is not None:
-        strange = [name for name in names if any(isinstance(value, str) for value in rows.iloc[:, columns.index(name)])]
-        if strange:
-            raise CompileRefused(f"{', '.join(sorted(strange))} is text; at the bedside inputs are numbers, so code it")
-    return names
-
-
-def as_numbers(rows: Any, names: Sequence[str]) -> Array:
-    """Return the rows [n, F] as the file takes them, NaN where missing."""
-    if not is_frame(rows):
-        return np.array(rows, dtype=np.float64)
-    columns, places = [], [str(name) for name in rows.columns]
-    for name in names:
-        column = rows.iloc[:, places.index(name)]
-        if column.dtype.kind in "mM":
-            raise CompileRefused(f"{name} holds dates or times: give numbers, as the model was trained on")
-        columns.append(np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)))
-    return np.column_stack(columns)
 
 
 def library(model: Any, names: Sequence[str]) -> Callable[[Array], Array]:

@@ -95,7 +95,10 @@ class File:
 
 def compiled(model: Any, rows: Any, *, outcomes: Any = None, features: Any = None, groups: Any = None) -> File:
     """The steps of the workbench that lead from a fitted model and its reference cohort to a proven file."""
-    read = read_model(model, rows, features, groups)
+    if hasattr(rows, "columns"):
+        features, rows = list(rows.columns), rows.to_numpy(dtype=float)
+    names = tuple(features or (f"x{number}" for number in range(rows.shape[1])))
+    read = read_model(model, np.asarray(rows, dtype=np.float64), names, groups)
     fitted, X = read.fitted, read.X
     y = np.arange(len(X)) % 2 if outcomes is None else np.asarray(outcomes, dtype=np.int64)
     margin = fitted.margin(X)

@@ -175,7 +175,7 @@ def test_events_at_the_horizon_itself_count_where_times_are_months() -> None:
 def test_a_recalibrated_cox_model_keeps_the_shape_of_its_baseline() -> None:
     X, _, died = study()
     cox = CoxModel((0.4, 0.0, 0.0, 0.0, 0.0), {1.0: 0.05, 5.0: 0.3}, 5.0)
-    read = read_model(cox, X, None).fitted
+    read = read_model(cox, X, NAMES).fitted
     moved = read.recalibrated(0.2, 0.9)
     told = says(
         write_file(

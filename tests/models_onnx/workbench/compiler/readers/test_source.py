@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -24,7 +23,7 @@ from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.readers.source import read_file
 from tests.libraries import lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.oracles import BACKGROUND, tree_shap
-from tests.models_onnx.workbench.compiler.people import NAMES, beside, by_coalitions, compiled, invented, says
+from tests.models_onnx.workbench.compiler.people import beside, by_coalitions, compiled, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 LIGHT = {
@@ -198,15 +197,6 @@ def test_a_base_score_is_read_as_a_number_and_as_a_list(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(CompileRefused, match="one probability"):
         read_file(path)
-
-
-def test_a_model_without_names_takes_those_of_the_frame(tmp_path: Path) -> None:
-    for _, path in (light(tmp_path), extreme(tmp_path)):
-        X, _ = with_zeros()
-        named = pd.DataFrame(X, columns=list(NAMES))
-        assert compiled(path, named).fitted.features == NAMES
-        with pytest.raises(CompileRefused, match="no column"):
-            compiled(path, named.assign(other=1.0))
 
 
 BOOSTERS = [(lightgbm, "LGBMClassifier"), (xgboost, "XGBClassifier")]
