@@ -28,6 +28,7 @@ from cds_hooks.events.effects import Effects, Fact
 from cds_hooks.events.groups import Groups
 from cds_hooks.events.inbox import Inbox, Incoming
 from cds_hooks.logs import log
+from cds_hooks.protocol.body import is_nested_deeper
 from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.security.addresses import OutboundRefused
 from fhir.record.datatypes import parse_time
@@ -80,7 +81,7 @@ def read_notification(body: bytes) -> Notification:
         bundle = orjson.loads(body)
         entries = [entry for entry in bundle["entry"] if isinstance(entry, dict)]
         status = entries[0]["resource"]
-        if bundle["resourceType"] != "Bundle" or status["resourceType"] != "Parameters":
+        if (bundle["resourceType"], status["resourceType"]) != ("Bundle", "Parameters") or is_nested_deeper(bundle):
             raise KeyError("Parameters")
         parameters = [parameter for parameter in status["parameter"] if isinstance(parameter, dict)]
         values = {parameter["name"]: _value(parameter) for parameter in parameters}
@@ -241,12 +242,12 @@ class Subscriber:
             base = self._trust.may_fetch(self.client, self._feed.server)
             async with self._trust.outbound.open(base) as http:
                 response = await http.get(path)
-                document = response.json() if response.is_success else None
+                document = orjson.loads(response.content) if response.is_success else None
         except (httpx.HTTPError, OutboundRefused, ValueError) as error:
             if is_logged:
                 log().warning("FHIR server of a subscription not read", error_type=type(error).__name__)
             raise _NotRead from error
-        if isinstance(document, dict):
+        if isinstance(document, dict) and not is_nested_deeper(document):
             return document
         if response.status_code in _GONE:
             return None

@@ -233,6 +233,9 @@ def test_a_notification_is_read_with_all_that_it_says() -> None:
     )
 
 
+DEEP = b"[" * 300 + b"]" * 300
+
+
 def test_what_a_notification_does_not_say_is_empty() -> None:
     body = _bundle(OF, KIND)
     assert read_notification(body) == Notification(
@@ -256,6 +259,8 @@ def test_a_number_of_events_may_be_as_high_as_a_server_can_count(number: str) ->
         _bundle(KIND),
         _bundle(OF, KIND, resourceType="Parameters"),
         orjson.dumps({"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Basic", "parameter": []}}]}),
+        # What is nested so deep can be read, and could not be written to the inbox.
+        _bundle(OF, KIND, entries=({"resource": {"resourceType": "Basic", "id": "b"}},)).replace(b'"b"', DEEP),
     ],
 )
 def test_anything_else_is_refused(body: bytes) -> None:
