@@ -114,7 +114,9 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         for text in (clause, f"{name}: {clause}") if self.with_name else (clause,):
             match = words.search(text)
             if match is not None and unless.search(text) is None:
-                return self._size(match) if self.number_from is not None else _finding_words(match)
+                if self.number_from is not None:
+                    return self._size(match)
+                return (match.groupdict().get("finding") or match[0]).strip(" :").upper()
         return None
 
     def measures(self, test: Done) -> bool:
@@ -251,10 +253,6 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
 def _fact(entry: Done) -> Fact:
     text = plain(f"{entry.words}: {entry.result}" if entry.result else entry.words, 160)
     return Fact(name=entry.test, text=text, effective=entry.time.text if entry.time else None, source=entry.source)
-
-
-def _finding_words(match: re.Match[str]) -> str:
-    return (match.groupdict().get("finding") or match[0]).strip(" :").upper()
 
 
 def _is_followed(row: AbnormalResult, chart: JudgedChart, entry: Done, entries: list[Done]) -> bool:

@@ -26,9 +26,12 @@ from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.opening import refuse_newer, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, charts, decisions, events, feedback, outcomes, removals
+from fhir.terminology.plain_file import LongLine, bounded_lines
 from models_onnx.artifact.keys import new_private_file
 
 ExportForm = Literal["ndjson", "csv", "fhir", "crd"]
+_LONGEST_ROW: Final = 256 * 1024 * 1024
+"""The longest row of a backup, in bytes: a chart of the longest body that a site can allow."""
 
 _TABLES: Final = (events, removals, charts, decisions, feedback, outcomes)
 _AT_ONCE: Final = 500
@@ -83,11 +86,13 @@ def read_file(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     try:
         with lzma.open(file) as packed:
-            version = orjson.loads(packed.readline())["record"]
-            refuse_newer(str(version))
-            for line in packed:
+            lines = bounded_lines(packed.readline, file.name, _LONGEST_ROW)
+            refuse_newer(str(orjson.loads(next(lines, b""))["record"]))
+            for line in lines:
                 name, row = orjson.loads(line)
                 yield name, row_from_json(row)
+    except LongLine as error:
+        raise RecordUnavailable(f"{error}; nothing was restored") from error
     except (lzma.LZMAError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordUnavailable(f"{file} is no complete backup of a record; nothing was restored") from error
 

@@ -22,7 +22,8 @@ from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS
 from fhir.record.charts import ChartsRefused, unpacked_document
 from fhir.record.measurement import GENOMICS, SCREENING
 from fhir.terminology.analytes import ANALYTES, LOINC
-from models_onnx.batch.tables import database, is_packed, literal
+from fhir.terminology.plain_file import is_packed
+from models_onnx.batch.tables import database, literal
 from models_onnx.errors import BatchRefused
 
 # Keys of questions for which Observations without a known code are read too (PatientRecord.genetic_observations).

@@ -21,13 +21,12 @@ from cds_hooks.outcomes.labels import ADMISSION, DEATH
 from cds_hooks.outcomes.report import Report, WrongReport, checked_report
 from cds_hooks.storage.outcomes import Source
 from fhir.record.record import id_of_reference, may_be_patient
+from fhir.terminology.plain_file import LongLine, refuse_long_lines
 
 Form = Literal["csv", "ndjson", "fhir"]
 _INPATIENT: Final = frozenset({"IMP", "ACUTE", "NONAC"})
 _STARTED: Final = frozenset({"in-progress", "onleave", "finished"})
 _DONE: Final = frozenset({"final", "amended", "corrected"})
-LARGEST_LINE: Final = 16 * 1024 * 1024
-"""Characters of the longest line that is read; a FHIR Bundle may be one line."""
 
 
 class WrongFile(Exception):
@@ -53,7 +52,10 @@ def read_file(path: Path, form: Form | None = None, observations: Mapping[str, s
         OSError: It cannot be read.
     """
     try:
+        refuse_long_lines(path)
         text = path.read_text(encoding="utf-8-sig")
+    except LongLine as error:
+        raise WrongFile(str(error)) from error
     except UnicodeDecodeError as error:
         raise WrongFile(f"{path} is not UTF-8 (byte {error.start})") from error
     if form is None:
@@ -91,8 +93,6 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        if len(line) > LARGEST_LINE:
-            raise WrongFile(f"{path}, line {number}: it is longer than {LARGEST_LINE:,} characters")
         try:
             yield number, json.loads(line, object_pairs_hook=_members_once)
         except (ValueError, RecursionError) as error:

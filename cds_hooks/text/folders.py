@@ -18,6 +18,7 @@ from cds_hooks.text.attacks import attacked
 from cds_hooks.text.pages import Pages, ask_pages, pages_folder
 from cds_hooks.text.summary import MOST_SENTENCES, summarise
 from fhir.notes.reading import read_note
+from fhir.terminology.plain_file import LongLine, bounded_lines
 
 Row: TypeAlias = dict[str, Any]
 
@@ -30,7 +31,10 @@ def read_rows(path: Path) -> list[Row]:
     """Return the objects of a file with one a line; FolderRefused names the line that is none."""
     rows: list[Row] = []
     try:
-        lines = path.read_bytes().splitlines()
+        with path.open("rb") as file:
+            lines = list(bounded_lines(file.readline, path.name))
+    except LongLine as error:
+        raise FolderRefused(str(error)) from error
     except OSError as error:
         raise FolderRefused(f"{path.name} cannot be read: {error.strerror}") from error
     for number, line in enumerate(lines, start=1):

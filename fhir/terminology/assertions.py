@@ -425,15 +425,6 @@ def _first_of(kinds: Sequence[str], marks: Sequence[str], positions: range) -> s
     return next((kind for kind in kinds if kind in marked), None)
 
 
-def assertion_at(text: str, start: int, end: int | None = None) -> Assertion:
-    """Return what a text says of the name that stands at `start`.
-
-    >>> assertion_at("No fever, but reports weight loss.", 3, 8).polarity
-    'negated'
-    """
-    return AssertedText(text).at(start, start + 1 if end is None else end)
-
-
 _BESIDE: Final = 160
 
 

@@ -314,11 +314,6 @@ SITE_PHRASES: Final[list[tuple[str, str]]] = []
 """Groups with a phrase of a hospital's own, read before the first text (site_conditions.py)."""
 
 
-def is_phrase(text: str) -> bool:
-    """Whether a text has a word by which it can be found."""
-    return bool(plain_words(tokens_of(text)))
-
-
 class _Compiler:
     """Reads rows of phrases; what the spelling makes of a word of a text, it makes of the words of a phrase, too."""
 

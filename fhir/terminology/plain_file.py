@@ -1,9 +1,20 @@
-"""Refuses files of a site whose reading would wait for a writer, or never end."""
+"""Refuses files of a site whose reading would wait for a writer, never end, or fill the memory with one line."""
 
 import errno
+import gzip
 import os
 import stat
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import AnyStr, Final
+
+LONGEST_LINE: Final = 16 * 1024 * 1024
+"""Of a table or of reports."""
+
+
+class LongLine(ValueError):
+    """A line is longer than the limit; the message has the file, the line and the limit."""
 
 
 def plain_file(path: Path) -> Path:
@@ -21,3 +32,25 @@ def plain_file(path: Path) -> Path:
     if is_special and status.st_rdev != os.stat(os.devnull).st_rdev:
         raise OSError(errno.EINVAL, "it is a named pipe, a socket or a device, not a file", str(path))
     return path
+
+
+def bounded_lines(readline: Callable[[int], AnyStr], name: str, longest: int = LONGEST_LINE) -> Iterator[AnyStr]:
+    """Yield the lines of an open file by its `readline`; LongLine where one is longer, and no more of it is read."""
+    number = 0
+    while line := readline(longest + 1):
+        number += 1
+        if len(line) > longest:
+            raise LongLine(f"{name}, line {number}: it is longer than {longest:,} characters")
+        yield line
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the file begins as gzip does, whatever its name says."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def refuse_long_lines(path: Path) -> None:
+    """Raise LongLine where a line of this file, packed with gzip or not, is too long to be read with the others."""
+    with gzip.open(path) if is_packed(path) else path.open("rb") as file:
+        deque(bounded_lines(file.readline, path.name), maxlen=0)

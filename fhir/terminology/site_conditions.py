@@ -9,10 +9,11 @@ import csv
 from pathlib import Path
 from typing import Final
 
+from fhir.terminology.assertions import tokens_of
 from fhir.terminology.caching import CACHES
 from fhir.terminology.conditions import CONDITION_GROUPS, SITE_CODES, add_group
 from fhir.terminology.imported import plain_address
-from fhir.terminology.phrases import SITE_PHRASES, is_phrase
+from fhir.terminology.phrases import SITE_PHRASES, plain_words
 
 COLUMNS: Final = ("group", "name", "history", "implies", "system", "code", "phrase")
 _HISTORIES: Final = frozenset({"", "any", "5 years"})
@@ -51,7 +52,7 @@ def _add(row: dict[str, str]) -> str:
         return "a code stands beside the address of its code system"
     if phrase and not group:
         return "a phrase needs the group that it means"
-    if phrase and not is_phrase(phrase):
+    if phrase and not plain_words(tokens_of(phrase)):
         return f"the phrase {phrase!r} has no word"
     if not code and not phrase:
         return "" if group else "the row has neither a group nor a code"

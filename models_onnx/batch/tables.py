@@ -15,6 +15,7 @@ from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
+from fhir.terminology.plain_file import LongLine, bounded_lines, is_packed
 from models_onnx.batch.columns import arrow
 from models_onnx.batch.model import ROWS_AT_ONCE
 from models_onnx.errors import BatchRefused
@@ -157,7 +158,9 @@ def _header(path: Path, sign: str) -> tuple[str, ...]:
     opened = gzip.open if is_packed(path) else open
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
-            header = next(csv.reader(text, delimiter=sign), None)
+            header = next(csv.reader(bounded_lines(text.readline, path.name, _LONGEST_LINE), delimiter=sign), None)
+    except LongLine as error:
+        raise BatchRefused(f"{error}.") from error
     except (UnicodeError, EOFError, OSError, csv.Error) as error:
         raise BatchRefused(
             f"{path.name} cannot be read as text in UTF-8, packed with gzip or not: save it as CSV in UTF-8."
@@ -196,12 +199,6 @@ def _parquet(connection: Any, path: Path, _: Form) -> Source:
 def literal(path: Path) -> str:
     """Return the file of this very name for DuckDB: not those that its signs stand for."""
     return _GLOB_SIGN.sub(r"[\1]", str(path))
-
-
-def is_packed(path: Path) -> bool:
-    """Whether the file begins as gzip does, whatever its name says."""
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
 
 
 def _packing(path: Path) -> str:

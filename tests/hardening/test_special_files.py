@@ -1,6 +1,9 @@
-"""A named pipe or a device in the place of a site's file is refused: reading it would wait, or take all memory."""
+"""A named pipe, a device or a line without end is refused: reading it would wait, or take all memory."""
 
+import gzip
+import lzma
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
@@ -9,19 +12,25 @@ import pytest
 
 from cards.rules.language.site import read_text
 from cds_hooks.audit.seals import newest_seal, read_seals
+from cds_hooks.audit.transfer import read_file as read_backup
 from cds_hooks.events.declaration import read_declaration
 from cds_hooks.hold_back.rules_file import read_rules_file
+from cds_hooks.outcomes.files import read_file as read_outcomes
 from cds_hooks.protocol.hooks.declared import read_declarations
 from cds_hooks.security.trust_file import read_trust_file
 from cds_hooks.services import Service
 from cds_hooks.services._service_file import service_files
 from cds_hooks.settings.login import read_provider
 from cds_hooks.storage.content import key_text, read_user_keys
+from cds_hooks.text.folders import read_rows
+from fhir.record.charts import read_ndjson
 from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.keys import read_keys, read_signer
 from models_onnx.artifact.release_file import parse_release
+from models_onnx.batch.tables import _header
 from models_onnx.declarations import declarations
+from models_onnx.workbench.training.data.cohort import read_parts
 
 READERS: dict[str, Callable[[Path], object]] = {
     "b.toml": read_rules_file,
@@ -65,3 +74,35 @@ def test_what_ends_by_itself_is_read_and_what_does_not_is_refused(tmp_path: Path
         assert plain_file(path) == path
     with pytest.raises(OSError, match="a named pipe, a socket or a device"):
         plain_file(endless)
+
+
+LINE_READERS: dict[str, tuple[Callable[[Path], object], int]] = {
+    "outcomes.ndjson": (read_outcomes, 2**24),
+    "outcomes.csv": (read_outcomes, 2**24),
+    "notes.jsonl": (read_rows, 2**24),
+    "training.csv": (lambda file: list(read_parts(file, {}, None)), 2**24),
+    "training.csv.gz": (lambda file: list(read_parts(file, {}, None)), 2**24),
+    "scored.csv": (lambda file: _header(file, ","), 2_000_000),
+    "scored.csv.gz": (lambda file: _header(file, ","), 2_000_000),
+    "charts.ndjson.gz": (lambda file: list(read_ndjson(file)), 2**26),
+    "record.xz": (lambda file: list(read_backup(file)), 2**20),
+}
+
+
+@pytest.mark.parametrize("name", LINE_READERS)
+def test_a_line_without_end_is_refused_with_file_line_and_limit_before_it_fills_the_memory(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cds_hooks.audit.transfer._LONGEST_ROW", 2**20)  # 2**28 of an archive take seconds to unpack
+    read, longest = LINE_READERS[name]
+    pack = {".gz": gzip.compress, ".xz": lzma.compress}.get(Path(name).suffix)
+    (tmp_path / name).write_bytes(b"a" if pack is None else pack(b"a" * (longest + 2**20)))
+    if pack is None:
+        os.truncate(tmp_path / name, 2**32)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Exception, match=rf"{name}(, line 1: it is longer than|.* a line of over) {longest:,} "):
+            read(tmp_path / name)
+        assert tracemalloc.get_traced_memory()[1] < 4 * longest + 2**24
+    finally:
+        tracemalloc.stop()

@@ -141,8 +141,8 @@ def read_chart(path: Path) -> Chart:
 def chart_of(document: dict[str, Any], name: str) -> Chart:
     """Return the chart in a Bundle, a Patient or a CDS Hooks request; ChartError names the document by `name`."""
     if "hook" in document and isinstance(document.get("context"), dict):
-        prefetch = [value for value in (document.get("prefetch") or {}).values() if isinstance(value, dict)]
-        drafts = resources_of(document["context"].get("draftOrders") or {})
+        prefetch = (document.get("prefetch") or {}).values()
+        drafts = resources_of(document["context"].get("draftOrders"))
         chart = Chart([resource for value in prefetch for resource in resources_of(value)], drafts)
     else:
         chart = Chart(resources_of(document))
@@ -180,14 +180,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def resources_of(document: dict[str, Any]) -> list[Resource]:
+def resources_of(document: Any) -> list[Resource]:
     """Return the resources of a Bundle, or the one resource it is; references by an entry's fullUrl become Type/id.
 
     That is what a FHIR server does with a Bundle it takes in: no search answer holds a urn:uuid of another Bundle.
     """
-    if document.get("resourceType") != "Bundle":
+    if not _is_resource(document) or document["resourceType"] != "Bundle":
         return [document] if _is_resource(document) else []
-    entries = [entry for entry in document.get("entry") or [] if isinstance(entry, dict)]
+    listed = document.get("entry")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     resources = [(entry.get("fullUrl"), entry["resource"]) for entry in entries if _is_resource(entry.get("resource"))]
     names = {url: f"{r['resourceType']}/{r['id']}" for url, r in resources if isinstance(url, str) and r.get("id")}
     return [rename_references(resource, names) for _, resource in resources]

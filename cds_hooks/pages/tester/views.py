@@ -170,7 +170,7 @@ def _prefetch(sent: Mapping[str, Any], service: str, entries: Sequence[Entry]) -
 
 def _readings(prefetch: Mapping[str, Any]) -> list[str]:
     """Return what the server reads of each resource of the request, in a line; what is not understood stands first."""
-    entries = [resource for value in prefetch.values() if isinstance(value, dict) for resource in resources_of(value)]
+    entries = [resource for value in prefetch.values() for resource in resources_of(value)]
     readings = [reading for reading in understand_chart(entries) if reading.kind in READ_KINDS]
     return [reading.sentence for reading in sorted(readings, key=lambda reading: reading.understood)][:_MOST_READINGS]
 

@@ -9,7 +9,7 @@ from fhir.mapping.conditions import condition_hit, doubt_of
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.terminology.assertions import assertion_at
+from fhir.terminology.assertions import AssertedText
 
 FEATURES: tuple[Feature, ...] = ()
 
@@ -76,7 +76,7 @@ def _says(phrase: str, text: str) -> bool:
     while start >= 0:
         end = start + len(phrase)
         is_word = not (lower[start - 1 : start].isalnum() or lower[end : end + 1].isalnum())
-        if is_word and assertion_at(text, start, end).is_of_patient:
+        if is_word and AssertedText(text).at(start, end).is_of_patient:
             return True
         start = lower.find(phrase, end)
     return False

@@ -1,7 +1,5 @@
 """From the table of `model dataset` to a new version of a model: its renewal, the words of its card, its files."""
 
-import csv
-import gzip
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from models_onnx.spec.renewal import RENEWAL, Renewal, renewed_spec
 from models_onnx.workbench.release.card import declared_words, merge_words, write_words
 from models_onnx.workbench.training.commands import train_model
 from models_onnx.workbench.training.crossvalidate import Progress
+from models_onnx.workbench.training.data.cohort import read_parts
 from models_onnx.workbench.training.pipeline import Trained
 
 _GROUPS = ("race", "ethnicity")
@@ -85,7 +84,8 @@ def _is_number(text: str) -> bool:
 
 def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:
     """Return the renewal; what it says of the table is read from its rows."""
-    rows = _rows(table)
+    (texts,) = read_parts(table, {"dtype": str, "keep_default_na": False}, None)
+    rows = texts.to_dict("records")
     is_of_outcomes = {"row", "patient", "estimated_by"} <= rows[0].keys()
     wanted = {"row", "patient", "fold", "year", manifest.outcome.column}
     if is_of_outcomes and (absent := sorted(wanted - rows[0].keys())):
@@ -100,15 +100,6 @@ def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:
         is_of_outcomes=is_of_outcomes,
         groups=tuple(name for name in _GROUPS if is_of_outcomes and any(row.get(name) for row in rows)),
     )
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    opened = gzip.open if table.suffix == ".gz" else open
-    with opened(table, "rt", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise TrainingRefused(f"{table.name} has no rows")
-    return rows
 
 
 def _words(spec: ModelSpec, renewed: ModelSpec, renewal: Renewal, specs: Path) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import reduce
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from cds_hooks.errors import HookError
@@ -191,7 +191,7 @@ async def test_the_newer_version_counts_in_whatever_order(tmp_path: Path) -> Non
 
 @run_async
 async def test_an_id_is_read_from_the_server_and_one_that_is_gone_or_too_deep_is_counted(tmp_path: Path) -> None:
-    deep = observation("deep") | {"note": reduce(lambda inner, _: [inner], range(300), 1)}
+    deep = observation("deep") | {"note": orjson.loads(b"[" * 300 + b"]" * 300)}
     with fhir_server(k7=observation("k7"), deep=deep) as server:
         async with subscribed(tmp_path, server.base) as here:
             events = ((1, "Observation/k7"), (2, "Observation/gone"), (3, "Observation/deep"))

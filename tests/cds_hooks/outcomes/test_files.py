@@ -131,11 +131,3 @@ def test_whatever_bytes_come_the_answer_is_a_sentence(tmp_path: Path, content: b
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WrongFile):
         read_file(tmp_path / name)
-
-
-def test_a_line_has_its_longest_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = '{"prediction": "x", "outcome": "yes"}'
-    monkeypatch.setattr("cds_hooks.outcomes.files.LARGEST_LINE", len(line))
-    assert len(read_file(file(tmp_path, f"{line}\n\n", "o.ndjson")).reports) == 1
-    with pytest.raises(WrongFile, match=r"o\.ndjson, line 2: it is longer than 37 characters$"):
-        read_file(file(tmp_path, f"{line}\n{line} \n", "o.ndjson"))

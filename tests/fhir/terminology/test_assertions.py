@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.assertions import AssertedText, Token, assertion_at, is_of_patient, tokens_of
+from fhir.terminology.assertions import AssertedText, Token, is_of_patient, tokens_of
 
 # Accepted otherwise by the table's own word ("either is accepted"), or said of an offer that was declined.
 _OPEN = {"a039"}
@@ -19,7 +19,7 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     wrong = []
     for row in rows:
-        read = assertion_at(row["text"], int(row["start"]), int(row["end"]))
+        read = AssertedText(row["text"]).at(int(row["start"]), int(row["end"]))
         stated = (row["assertion"], row["temporality"], row["experiencer"])
         if (read.polarity, read.temporality, read.person) != stated and row["id"] not in _OPEN:
             wrong.append(row["text"])
@@ -63,13 +63,13 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
 )
 def test_what_is_said_of_a_name(text: str, target: str, word: str) -> None:
     start = text.index(target)
-    assert assertion_at(text, start, start + len(target)).word == word
+    assert AssertedText(text).at(start, start + len(target)).word == word
 
 
 @pytest.mark.slow
 def test_the_time_grows_no_faster_than_the_text() -> None:
     began = time.process_time()
-    assertion_at("no (mother - ) ? , ruled out " * 20_000, 0)
+    AssertedText("no (mother - ) ? , ruled out " * 20_000).at(0, 1)
     assert time.process_time() - began < 10
 
 
@@ -118,7 +118,7 @@ def test_on_a_list_of_allergies_no_denies_only_what_leads_to_an_allergy(text: st
 @pytest.mark.parametrize(("words", "is_denied"), [(11, True), (12, False)])
 def test_a_denial_reaches_twelve_words(words: int, is_denied: bool) -> None:
     text = f"No {'zz ' * words}stroke"
-    assert (assertion_at(text, text.index("stroke")).polarity == "negated") is is_denied
+    assert (AssertedText(text).at(text.index("stroke"), text.index("stroke") + 1).polarity == "negated") is is_denied
 
 
 def test_the_words_that_deny_are_no_names_themselves() -> None:

@@ -1,6 +1,7 @@
 """Reads a training table and leaves out whom the specification leaves out, counting each step."""
 
 import hashlib
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fhir.mapping.features.catalog import FEATURES
+from fhir.terminology.plain_file import is_packed, refuse_long_lines
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench.training.data.declared import one_for_each_row, reading, why_empty
@@ -94,21 +96,23 @@ def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFra
     """Return a table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there")
-    (rows,) = read_chunks(spec, path, None, as_it_is)
+    (rows,) = readread_parts(spec, path, None, as_it_is)
     return rows
 
 
-def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
+def readread_parts(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
     """Yield the table in parts of so many rows; one part where that is None."""
     how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
     if spec.text:
         how = {"dtype": str, "keep_default_na": False}
-    yield from map(partial(_with_keys if as_it_is else _compact, spec), _chunks(path, how, at_once))
+    yield from map(partial(_with_keys if as_it_is else _compact, spec), read_parts(path, how, at_once))
 
 
-def _chunks(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator[pd.DataFrame]:
+def read_parts(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator[pd.DataFrame]:
+    """Yield a table, read as `how` says to pandas, in parts of so many rows; TrainingRefused where it is none."""
     try:
-        how["compression"] = _compression(path)
+        refuse_long_lines(path)
+        how["compression"] = "gzip" if is_packed(path) else None if path.suffix == ".gz" else "infer"
         top = partial(pd.read_csv, path, header=None, dtype=str, compression=how["compression"])
         header = top(nrows=1).iloc[0].dropna().tolist()
         if header and (not header[0].isprintable() or header[0].startswith(("{", "[", "PK"))):
@@ -135,7 +139,7 @@ def _chunks(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator[pd
                 yield from parts
     except UnicodeDecodeError as problem:
         raise TrainingRefused(f"{path.name} is not in UTF-8: save it as CSV in UTF-8") from problem
-    except (ValueError, OSError, EOFError) as problem:
+    except (ValueError, OSError, EOFError, zlib.error) as problem:
         raise TrainingRefused(f"{path.name} cannot be read as a table: {str(problem).strip()}") from problem
 
 
@@ -162,14 +166,6 @@ def without_texts(rows: pd.DataFrame, texts: Mapping[str, tuple[str, ...]]) -> p
 def _with_keys(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with an empty text for each empty key, which pandas reads as a number."""
     return rows.assign(**{name: rows[name].fillna("") for name in _keys(spec) if name in rows.columns})
-
-
-def _compression(path: Path) -> str | None:
-    """By the file's first bytes, whatever it is called; by its name where they are not those of gzip."""
-    with path.open("rb") as file:
-        if file.read(2) == b"\x1f\x8b":
-            return "gzip"
-    return None if path.suffix == ".gz" else "infer"
 
 
 def _compact(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:

@@ -53,7 +53,13 @@ def test_references_by_full_url_become_references_by_id(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("document", "complaint"),
-    [(_bundle(), "0 patients"), (_bundle(PATIENT, PATIENT | {"id": "p2"}), "2 patients"), ([1], "no object")],
+    [
+        (_bundle(), "0 patients"),
+        (_bundle(PATIENT, PATIENT | {"id": "p2"}), "2 patients"),
+        ([1], "no object"),
+        ({"resourceType": "Bundle", "entry": True}, "0 patients"),
+        ({"hook": "x", "context": {"draftOrders": 7}, "prefetch": {"a": {"resourceType": "Bundle", "entry": 1}}}, "0"),
+    ],
 )
 def test_what_is_no_chart_is_refused_with_a_sentence(tmp_path: Path, document: Any, complaint: str) -> None:
     with pytest.raises(ChartError, match=complaint):
