@@ -78,12 +78,6 @@ def remembered(name: str, *, entries: int, longest: int) -> Callable[[_Function]
             cache = CACHES[name] = BoundedCache(name, function, entries, longest, function.__module__)
             return cast("_Function", cache.__getitem__)
         several = CACHES[name] = BoundedCache(name, lambda key: function(*key), entries, longest, function.__module__)
-        if function.__code__.co_argcount == 2:
-
-            def answer_pair(first: Any, second: Any) -> Any:
-                return several[first, second]
-
-            return cast("_Function", wraps(function)(answer_pair))
 
         @wraps(function)
         def answer(*key: Any) -> Any:

@@ -5,7 +5,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from fhir.terminology.definitions import Definition, own_definitions
 from fhir.terminology.imported import LONGEST_NAME, Meaning, Source, plain_code, plain_name
+from fhir.terminology.plain_file import LongLine, bounded_lines
 from fhir.terminology.rf2 import Difference, NotARelease
 
 _LARGEST_MEMBER: Final = 8 * 1024**3
@@ -37,25 +38,13 @@ class ReleaseFile:
         """Return the bytes of the file."""
         return self.opener()
 
-    def lines(self, encoding: str = "utf-8-sig") -> IO[str]:
-        """Return the text of the file; the caller closes it."""
-        lines = _Lines(self.open(), encoding=encoding, newline="")
-        lines.file = self.name
-        return lines
-
-
-class _Lines(io.TextIOWrapper):
-    """The lines of a file; none longer than any publisher's, so that an archive of one line fills no memory."""
-
-    file = ""
-
-    def __next__(self) -> str:  # type: ignore[override] # typeshed has the bytes of the class below
-        line: str = self.readline(_LONGEST_LINE)
-        if len(line) == _LONGEST_LINE:
-            raise NotARelease(f"{self.file}: a line is longer than {_LONGEST_LINE:,} characters")
-        if not line:
-            raise StopIteration
-        return line
+    def lines(self, encoding: str = "utf-8-sig") -> Generator[str, None, None]:
+        """Yield the lines of the file, none longer than any publisher's; the caller closes it."""
+        try:
+            with io.TextIOWrapper(self.open(), encoding=encoding, newline="") as text:
+                yield from bounded_lines(text.readline, self.name, _LONGEST_LINE)
+        except LongLine as error:
+            raise NotARelease(str(error)) from error
 
 
 @dataclass(slots=True)
@@ -130,18 +119,20 @@ def _members(
             yield ReleaseFile(name, path, member.file_size, lambda member=member: archive.open(member))  # type: ignore[misc]
 
 
-def table_of(name: str, lines: IO[str], needed: Sequence[str], separator: str = ",") -> Iterator[dict[str, str]]:
+def table_of(name: str, lines: Iterator[str], needed: Sequence[str], separator: str = ",") -> Iterator[dict[str, str]]:
     """Yield the rows of a table with a header.
 
     Raises:
-        NotARelease: A column that is needed is missing.
+        NotARelease: A column that is needed is missing, or a cell is too long.
     """
     reader = csv.DictReader(lines, delimiter=separator)
-    missing = set(needed) - set(reader.fieldnames or ())
-    if missing:
-        raise NotARelease(f"{name}, line 1: the column {sorted(missing)[0]} is missing")
-    for row in reader:
-        yield {column: (cell or "").strip() for column, cell in row.items() if column}
+    try:
+        if missing := set(needed) - set(reader.fieldnames or ()):
+            raise NotARelease(f"{name}, line 1: the column {sorted(missing)[0]} is missing")
+        for row in reader:
+            yield {column: (cell or "").strip() for column, cell in row.items() if column}
+    except csv.Error as error:
+        raise NotARelease(f"{name}, line {reader.line_num}: {error}") from error
 
 
 def cells_of(file: ReleaseFile, separator: str, least: int, most: int) -> Iterator[tuple[int, list[str]]]:

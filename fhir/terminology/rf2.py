@@ -7,10 +7,10 @@ causative agent, products their ingredients; a code that was replaced means what
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import IO, Final
+from typing import Final
 
 from fhir.terminology.definitions import Definition, concepts_of, roots_of
 from fhir.terminology.imported import LONGEST_NAME, Meaning, plain_name
@@ -52,7 +52,7 @@ class Release:
     wanted: frozenset[str] = frozenset()
     """The identifiers that definitions name: of other attributes and reference sets nothing is kept."""
 
-    def read(self, kind: str, name: str, lines: IO[str]) -> None:
+    def read(self, kind: str, name: str, lines: Iterator[str]) -> None:
         """Read a file of this kind, one of `COLUMNS` but descriptions.
 
         Raises:
@@ -113,7 +113,7 @@ class Release:
         return members
 
 
-def rows_of(kind: str, name: str, lines: IO[str]) -> Iterator[list[str]]:
+def rows_of(kind: str, name: str, lines: Iterator[str]) -> Iterator[list[str]]:
     """Yield the active rows of a file.
 
     Raises:
@@ -237,7 +237,7 @@ def _ordered(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-Opener = Callable[[], IO[str]]
+Opener = Callable[[], Generator[str, None, None]]
 """Opens a file from its beginning."""
 
 

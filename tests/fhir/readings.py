@@ -76,9 +76,8 @@ def _understood(words: str, kind: str, element: str) -> object:
 def _assertions(text: str) -> list[object]:
     """What is asserted of every third word, and whether it is of the patient."""
     starts = [token.start for token in assertions.tokens_of(text)][::3]
-    return [
-        (assertions.AssertedText(text).at(start, start + 1), assertions.is_of_patient(text, start)) for start in starts
-    ]
+    asserted = assertions.AssertedText(text)
+    return [(asserted.at(start, start + 1), assertions.is_of_patient(text, start)) for start in starts]
 
 
 _GENES: Final = ("CYP2D6", "CYP2C19", "DPYD", "HLA-B", "G6PD", "SLCO1B1")

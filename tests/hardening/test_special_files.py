@@ -95,7 +95,8 @@ def test_a_line_without_end_is_refused_with_file_line_and_limit_before_it_fills_
 ) -> None:
     monkeypatch.setattr("cds_hooks.audit.transfer._LONGEST_ROW", 2**20)  # 2**28 of an archive take seconds to unpack
     read, longest = LINE_READERS[name]
-    pack = {".gz": gzip.compress, ".xz": lzma.compress}.get(Path(name).suffix)
+    packers: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".xz": lzma.compress}
+    pack = packers.get(Path(name).suffix)
     (tmp_path / name).write_bytes(b"a" if pack is None else pack(b"a" * (longest + 2**20)))
     if pack is None:
         os.truncate(tmp_path / name, 2**32)

@@ -173,8 +173,13 @@ def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_
         ),
         ("sct2_Concept_Snapshot_INT.txt", "id\teffectiveTime\tactive\n", "concepts and relationships"),
         ("other.csv", "a,b\n", "Nothing of these files"),
-        ("RXNCONSO.RRF", "1|" * 500_000, "RXNCONSO.RRF: a line is longer than 1,000,000 characters"),
-        ("ours.csv", "system,code,group\n" + "x" * 1_000_000, "ours.csv: a line is longer"),
+        ("RXNCONSO.RRF", "1|" * 500_001, "RXNCONSO.RRF, line 1: it is longer than 1,000,000 characters"),
+        (
+            "ours.csv",
+            "system,code,group\n" + "x" * 1_000_001,
+            "ours.csv, line 2: it is longer than 1,000,000 characters",
+        ),
+        ("ours.csv", "system,code,group\n" + "x" * 200_000, "ours.csv, line 1: field larger than field limit"),
     ],
 )
 def test_a_file_of_another_form_is_refused_with_its_line(tmp_path: Path, name: str, text: str, fault: str) -> None:

@@ -96,11 +96,11 @@ def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFra
     """Return a table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there")
-    (rows,) = readread_parts(spec, path, None, as_it_is)
+    (rows,) = read_chunks(spec, path, None, as_it_is)
     return rows
 
 
-def readread_parts(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
+def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
     """Yield the table in parts of so many rows; one part where that is None."""
     how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
     if spec.text:
