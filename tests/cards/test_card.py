@@ -156,25 +156,6 @@ def test_every_sentence_that_a_card_breaks_is_given_in_order() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"suggestions": (suggestion(is_recommended=True), suggestion(uuid="s2", is_recommended=True)),
-         "selection_behavior": "any"},
-        {"suggestions": (suggestion(is_recommended=True), suggestion(uuid="s2")), "selection_behavior": "at-most-one"},
-        {"links": (Link(label="l", url="https://x.test", type="smart", app_context="c"),)},
-        {"links": (Link(label="l", url="http://x.test/a?b=c#d", type="absolute"),)},
-        {"source": Source(label="l", url="https://x.test:8080/~a", icon="https://x.test/i.png")},
-        {"indicator": "warning"},
-        {"indicator": "critical"},
-        {"override_reasons": OVERRIDE_REASONS},
-    ],
-)  # fmt: skip
-def test_a_card_that_the_specification_allows_is_given_back(changes: dict[str, Any]) -> None:
-    allowed = card(**changes)
-    assert check_card(allowed) is allowed
-
-
 @pytest.mark.parametrize("reference", ["Task/1", "/1", "task/1", "Task/", "Task", "Task/1/2", "T1/2", "", None])
 def test_what_is_deleted_is_named_by_type_and_id(reference: str | None) -> None:
     action = Action(type="delete", description="d", resource_id=reference)

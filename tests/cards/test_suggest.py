@@ -18,7 +18,7 @@ from cards.compose.orders import OrderOutcome
 from cards.rules.patient.orders import read_drafts
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
-from tests.cards.rules.cases import accepted, all_cases, check, check_case, findings, reasons
+from tests.cards.rules.cases import Case, accepted, all_cases, check, check_case, every_case, findings, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
 Json = dict[str, Any]
@@ -285,3 +285,17 @@ def test_every_order_that_is_sent_passes_the_r4_schema_and_r4b(r4_schema: Any, a
                     narrowed = r4_schema.evolve(schema={**r4_schema.schema, "oneOf": [kind]})
                     assert [error.message for error in narrowed.iter_errors(action.resource)] == []
     assert sent > 50
+
+
+@every_case("fires")
+def test_a_correction_names_the_product_that_the_case_names(rule: str, case: Case, as_of: datetime) -> None:
+    if "product" not in case:
+        return
+    codes = [
+        action.resource["medicationCodeableConcept"]["coding"][0]["code"]
+        for card in check_case(case, as_of).cards
+        for one in card.suggestions
+        for action in one.actions
+        if action.resource is not None and action.resource["resourceType"] == "MedicationRequest"
+    ]
+    assert codes[:1] == [case["product"]]  # the worst finding first; another may stop the order that is there

@@ -426,23 +426,6 @@ def test_another_drug_is_not_offered_where_a_rule_would_speak_about_it() -> None
     assert create.description == "Order acetaminophen, as needed"
 
 
-@pytest.mark.parametrize(
-    ("indicator", "fields", "is_offered"),
-    [
-        # Information about the draft may be left about what takes its place; a warning may not.
-        ("info", {"cancel": True}, True),
-        ("warning", {"cancel": True}, False),
-        # Beside the draft it is new.
-        ("info", {}, False),
-    ],
-)
-def test_what_was_found_about_the_draft_may_stay_as_information_about_its_substitute(
-    indicator: str, fields: Json, is_offered: bool
-) -> None:
-    found, withheld = Case(ORDER).offer(offer(create=(LINAGLIPTIN,), **fields), book=book("any", ALWAYS, indicator))
-    assert (len(found), withheld) == ((1, []) if is_offered else (0, [f"label: not offered, {SHOWN}."]))
-
-
 def test_another_draft_must_not_be_worse_off_with_another_drug_beside_it() -> None:
     warfarin = draft_of({"drug": "warfarin 5 MG Oral Tablet"}, "d2")
     with_linagliptin: Json = {"active": _drug("linagliptin")}

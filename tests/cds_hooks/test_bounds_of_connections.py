@@ -157,7 +157,6 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
 TOO_LONG = b"HTTP/1.1 414 URI Too Long"
 BAD = b"HTTP/1.1 400 Bad Request"
 SLOW = b"HTTP/1.1 408 Request Timeout"
-ENDLESS = (b"GET / HTTP/1.1\r\n" + HEAD + b"a: ").ljust(64 * KIB, b"v")
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -280,20 +279,6 @@ def test_a_request_is_answered_no_more_once_its_body_is_wrong() -> None:
         connection.protocol.connection_lost(None)
         await connection.receive()
         assert (connection.outcome, connection.bodies) == ((["malformed"], [BAD], True, False), [])
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize("before", [CHUNKED.replace(b"/ ", b"/begun ", 1), _get(b"/slow") + CHUNKED])
-def test_nothing_is_written_into_an_answer_to_another_request(before: bytes) -> None:
-    async def story() -> None:
-        connection = _Connection()
-        await connection.receive(before)
-        answered = connection.wire.written
-        await connection.receive(b"no chunk")
-        assert (connection.refused, connection.wire.written) == (["malformed"], answered)
-        assert connection.wire.is_closed
-        assert not connection.protocol.cycle.disconnected
 
     asyncio.run(story())
 

@@ -84,3 +84,18 @@ async def test_page_list_and_command_name_the_suggestion_that_was_accepted(tmp_p
     for text in (page.text, csv.text, shown.stdout):
         assert f"Followed ({other['label']})" not in text
     assert f",accepted,{other['label']}" not in csv.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (ACCEPTED, "Followed on 2026-11-20"),
+        ({}, "Not followed (contraindicated) on 2026-11-20"),
+        ({"override_reason_display": "Not now"}, "Not followed (Not now) on 2026-11-20"),
+        ({"override_reason_code": None}, "Not followed on 2026-11-20"),
+    ],
+)
+def test_an_answer_is_one_sentence(changes: dict[str, Any], sentence: str) -> None:
+    card = order_card("Cancel this order")
+    answers = [some_feedback(ID, card=card["uuid"], **changes)]
+    assert decision_history(recorded(card), answers).lines == (f"Metformin: eGFR 25: {sentence}",)

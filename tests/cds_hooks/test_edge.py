@@ -24,7 +24,6 @@ from cds_hooks.edge import (
     EdgeLimits,
     HeadWithBody,
     _answer,
-    _has_unread,
     connections_within,
     raise_descriptor_limit,
 )
@@ -265,15 +264,6 @@ def test_a_head_is_written_with_the_first_part_of_its_body() -> None:
     assert head.splitlines()[0] == "HTTP/1.1 431 Too Large"
     assert f"Content-Length: {len(body)}" in head
     assert "x-call-id: id" in head
-
-
-def test_bytes_that_came_and_were_not_read_are_seen() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        transport = cast("asyncio.Transport", SimpleNamespace(get_extra_info=lambda _: ours))
-        assert not _has_unread(transport)
-        theirs.send(b"x")
-        assert _has_unread(transport)
 
 
 def test_the_address_that_is_served_is_said() -> None:

@@ -16,10 +16,9 @@ from cards.rules.engine.finding import Silence
 from cds_hooks import errors
 from cds_hooks.call import Stopwatch
 from cds_hooks.computing import CallUnderWay, Computing, refuse_late
-from cds_hooks.configuration import Content, _change, differences
 from cds_hooks.errors import HookError, Overloaded, operation_outcome
 from cds_hooks.memory import no_collection
-from cds_hooks.metrics.counts import SECONDS, Distribution, Metrics, _public_code
+from cds_hooks.metrics.counts import SECONDS, Distribution, Metrics
 from cds_hooks.routes.health import _one_at_a_time, models_out
 from cds_hooks.routes.outcomes import _Outcomes
 from cds_hooks.settings import Settings
@@ -140,21 +139,6 @@ def test_lists_in_one_text_are_divided_by_commas() -> None:
         read_codes("s|a, b")
 
 
-# Configuration
-
-
-def test_each_difference_of_what_is_in_force_is_said() -> None:
-    then: Content = {"setting": {"a": 1, "b": 2}, "model": {"m": "x"}, "code": {"f": "0"}}
-    now: Content = {"setting": {"a": 1, "c": 3}, "model": {"m": "y"}, "rule": {"r": "z"}, "code": {"f": "0"}}
-    assert list(differences(then, now)) == [
-        ("model", "m", "model m: was x, is y"),
-        ("rule", "r", "rule r: was not there, is z"),
-        ("setting", "b", "setting b: was 2, is not set"),
-        ("setting", "c", "setting c: was not set, is 3"),
-    ]
-    assert _change("a", None, "there") == "was a, is not there"
-
-
 # Time and turns
 
 
@@ -217,26 +201,6 @@ def test_how_large_a_call_is_depends_on_its_neighbours(size: int, orders: int, *
         computing.close()
 
 
-def test_a_client_is_slow_after_three_late_calls_for_ten_seconds() -> None:
-    now = [100.0]
-    computing = Computing(10, lambda: now[0])
-    try:
-        slow = []
-        for _ in range(3):
-            computing.note_slow("a")
-            slow.append(computing.is_slow("a"))
-        assert slow == [False, False, True]
-        assert not computing.is_slow("b")
-        now[0] += 9.99
-        assert computing.is_slow("a")
-        now[0] += 0.01
-        assert not computing.is_slow("a")
-        computing.note_slow("a")
-        assert not computing.is_slow("a"), "counted anew"
-    finally:
-        computing.close()
-
-
 def test_a_call_that_waited_longer_than_its_client_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cds_hooks.computing.monotonic", lambda: 105.0)
     refuse_late(100.0)
@@ -295,22 +259,6 @@ def test_a_duration_is_counted_in_the_first_bucket_that_holds_it() -> None:
     assert distribution.total == pytest.approx(4.20022)
     assert distribution.buckets()[:3] == [("5e-05", 2), ("0.0001", 4), ("0.00025", 4)]
     assert distribution.buckets()[-1] == ("+Inf", 8)
-
-
-@pytest.mark.parametrize(
-    ("code", "label"),
-    [
-        ("http://snomed.info/sct|73211009", "73211009"),
-        ("http://snomed.info/sct|12345", "local"),
-        ("http://hl7.org/fhir/sid/icd-10-cm|E11.9", "E11.9"),
-        ("http://www.nlm.nih.gov/research/umls/rxnorm|6809", "6809"),
-        ("http://www.whocc.no/atc|A10BA02", "A10BA02"),
-        ("https://our.example|73211009", "local"),
-        ("text", "text"),
-    ],
-)
-def test_only_public_codes_are_labels(code: str, label: str) -> None:
-    assert _public_code(code) == label
 
 
 def test_what_is_not_understood_is_counted_by_code_and_the_thousandth_as_other() -> None:

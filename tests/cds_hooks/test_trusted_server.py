@@ -127,18 +127,3 @@ def test_without_a_token_nobody_learns_which_services_there_are(trusted: tuple[s
     answers = [httpx.post(f"{trusted[0]}/cds-services/{name}", json={}) for name in (PLANNING, "nobody")]
     assert [answer.status_code for answer in answers] == [401, 401]
     assert answers[0].content == answers[1].content
-
-
-def test_what_was_counted_and_why_it_was_decided_is_for_the_operator(trusted: tuple[str, Path]) -> None:
-    address, _ = trusted
-    # a patient about whom no card was answered before
-    answer = _post(address, PLANNING, _signed(address, f"/cds-services/{PLANNING}"), "cirrhosis").json()
-    decision = answer["extension"]["org.cds-hooks-onnx"]["decision"]
-    for path in ("/metrics", f"/explain/{decision}"):
-        assert httpx.get(f"http://{OPERATOR}{path}").status_code == 200
-        refused = httpx.get(address + path)
-        assert refused.status_code == 403
-        assert "operator" in refused.text
-    (card,) = answer["cards"]
-    assert "/explain/" not in json.dumps(card), "a card leads nowhere that its reader may not go"
-    assert httpx.get(f"{address}/models/mortality_5y").status_code == 200

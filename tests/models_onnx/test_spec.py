@@ -210,30 +210,6 @@ def test_a_contradiction_is_refused_with_its_sentence_and_the_word_that_is_wrong
     assert (str(refused.value).removeprefix("mortality_5y: "), refused.value.about) == (sentence, word)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"estimator": TIMES} | outcome(follow_up=FOLLOWED),
-        {"estimator": BOTH} | outcome(follow_up=COMPETING),
-        outcome(follow_up=COMPETING),
-        inputs(clip_high=3.0, knots=(1.0,)),
-        {"estimator": ELSEWHERE, "missing_inputs": "imputed"},
-        {"required_groups": (RequiredGroup("pair", "a pair", ("age_years", "sex_male"), 2),)},
-        {"population": replace(SPEC.population, age_low=0)},
-        {"population": replace(SPEC.population, age_low=120)},
-        {"capacity": 0.5, "capacities": (0.5,)},
-        {"alerts_per_event": 1.01},
-        {"standardise_by": None, "age_bands": (), "age_percentiles": False},
-        {"age_percentiles": True},
-        outcome(horizon_days=0.5),
-        {"inputs": (InputSpec("sex_male"),), "always_required": (), "simple_inputs": (), "age_bands": ()},
-    ],
-)
-def test_what_does_not_contradict_itself_is_declared(changes: dict[str, Any]) -> None:
-    spec = plain(**changes)
-    assert spec.feature_names == tuple(item.name for item in changes.get("inputs", inputs()["inputs"]))
-
-
 def test_a_row_is_named_by_its_own_column_or_by_the_patient() -> None:
     assert (plain(patient_column="patient").key, plain(row_column="stay").key) == ("patient", "stay")
 

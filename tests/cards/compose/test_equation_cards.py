@@ -1,8 +1,6 @@
 """The whole card of an equation and of a guideline's indication, from small charts whose points are counted by hand."""
 
-from datetime import date
 from functools import cache
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,18 +20,16 @@ from cards.card import (
 )
 from cards.compose.equation import (
     EquationCardContent,
-    GuidelineCardContent,
     _closing,
     charted_value,
     equation_card,
     extension_of,
-    guideline_card,
     missing_card,
     people_in_100,
     worklist_entry,
 )
 from cards.compose.model import ModelCardContent, factor_lines, model_card
-from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
+from cards.extension import CardExtension, Factor, WorklistEntry
 from cards.new_orders import LIPIDS, TESTS, order_of_test, orderable_test_for
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
@@ -153,20 +149,6 @@ def worked(value: float, *contributions: Contribution, output: str | None = None
 AGE, CREATININE = Contribution("age", 70, 0.25), Contribution("creatinine", 1.2, -0.75)
 
 
-def test_the_card_of_a_value_says_what_raises_and_lowers_it_and_with_what_it_is_compared() -> None:
-    card = equation_card(kidneys(), worked(48.0, AGE, CREATININE), replace(CONTENT, beside=()), IDENTITY)
-    assert card.detail == (
-        "The opening.\n"
-        "- **Raises the estimate**\n"
-        "  - ▲▲ raises clearly: Age **70**\n"
-        "- **Lowers it**\n"
-        "  - ▼▼▼ lowers a lot: Creatinine **1.2 mg/dL** (2026-01-10)\n"
-        "\n"
-        "Compared with a woman or man of 50 with creatinine at the equation's own turn (0.7 women, 0.9 mg/dL men). "
-        f"The end. These are associations, not causes. {METHOD}"
-    )
-
-
 def test_what_is_of_the_site_belongs_to_the_base_and_what_moves_nothing_has_no_line() -> None:
     site = (Contribution("region", "north", 0.5), Contribution("ward", "7", 0.125))
     result = worked(48.0, *site, replace(AGE, contribution=0.0), CREATININE)
@@ -220,30 +202,6 @@ def test_the_card_of_what_is_missing_offers_the_test_and_is_an_entry_of_a_workli
     assert worklist_entry(card, "no lipids") == WorklistEntry(
         test="Lipid panel", code="57698-3", purpose="prevent_base", because="no lipids"
     )
-
-
-@pytest.mark.parametrize(("offers", "behavior", "advised"), [((), None, []), ((FIRST, SECOND), "any", [True, False])])
-def test_the_card_of_a_guideline_holds_its_facts(
-    offers: tuple[Any, ...], behavior: str | None, advised: list[bool]
-) -> None:
-    facts = (Fact("acr", "300 mg/g", effective=date(2026, 1, 10).isoformat()),)
-    content = GuidelineCardContent(
-        id="kidney", summary="The headline.", opening="The opening.", guideline="KDIGO 2024", url="https://kdigo.org/a",
-        topic=TOPICS["statin"], facts=facts, offers=offers,
-    )  # fmt: skip
-    card = guideline_card(content, IDENTITY)
-    assert replace(card, suggestions=()) == Card(
-        uuid="uuid",
-        summary="The headline.",
-        indicator="info",
-        detail="The opening.\n\nFor planning, not for emergencies. Source: KDIGO 2024.",
-        source=Source(label="KDIGO 2024", url="https://kdigo.org/a", topic=TOPICS["statin"]),
-        selection_behavior=behavior,  # type: ignore[arg-type]
-        override_reasons=REASONS_OF_A_TALK,
-        links=(Link(label="Why this card", url="https://cds.example/explain/1", type="absolute"),),
-        extension={EXTENSION_KEY: CardExtension(output="kidney", facts=facts)},
-    )
-    assert [one.is_recommended for one in card.suggestions] == advised
 
 
 # The card of a published equation: never of one that must not be shown, and the tests that can be ordered.

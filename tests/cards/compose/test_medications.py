@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.card import SEVERITY, Action, Card, CardIdentity, Coding, Source, Suggestion
+from cards.card import SEVERITY, Action, Card, CardIdentity, Coding, Suggestion
 from cards.compose.medications import ReviewedDrug, fits_finding, genes_card, may_be_stopped, review_card
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.conditions.condition import Predicate
@@ -73,24 +73,6 @@ def test_a_pair_is_told_once_by_the_drug_that_names_most_partners() -> None:
     card = review_card([reviewed("a", one_partner), reviewed("b", two_partners)], IDENTITY)
     assert card.summary == "Medication review: Two partners."
     assert lines_of(card) == ["- **Two partners.** Detail of pair. (Guide 2026)"]
-
-
-def test_several_findings_are_counted_and_the_worst_comes_first() -> None:
-    drugs = [
-        reviewed("info", finding("info", indicator="info", priority=99)),
-        reviewed("late", finding("late", priority=5)),
-        reviewed("z", finding("z")),
-        reviewed("y", finding("y")),
-        reviewed("critical", finding("critical", indicator="critical", priority=1, evidence=(LABEL, GUIDE))),
-    ]
-    card = review_card(drugs, IDENTITY)
-    assert card.summary == "Medication review, 5 findings: critical, y, z and 2 more."
-    order = ["critical", "y", "z", "late", "info"]
-    assert [line.partition(" speaks")[0] for line in lines_of(card)] == [f"- **{name}" for name in order]
-    assert (card.indicator, card.source) == ("warning", Source(label="Label 2025", topic=card.source.topic))
-    assert [reference.rule for reference in card.own_extension.findings] == order
-    only_info = review_card([reviewed("info", finding("info", indicator="info"))], IDENTITY)
-    assert only_info.indicator == "info"
 
 
 def test_six_findings_have_lines_and_of_seven_the_last_two_share_one() -> None:

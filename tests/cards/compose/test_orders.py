@@ -414,20 +414,6 @@ def test_the_whole_card_of_an_order() -> None:
     assert str(bare.detail) == "**metformin \\*XR\\***\n- Detail of a. (Guide 2026)"
 
 
-def test_findings_of_one_group_share_a_line_and_what_has_no_line_is_named_in_the_last() -> None:
-    room = MOST_LINES - 2
-    shared = [finding("a", group="g"), finding("b", group="g"), finding("c", group="h"), finding("d", group="i")]
-    assert str(_session_card(*shared).detail).split("\n")[1:] == [
-        "- Detail of a. Also: **b speaks.** (Guide 2026)",
-        "- **c speaks.** Detail of c. (Guide 2026)",
-        "- **d speaks.** Detail of d. (Guide 2026)",
-    ]
-    apart = [finding(str(number), group=str(number), notes=("Note.",)) for number in range(room + 2)]
-    assert str(_session_card(*apart).detail).split("\n")[-1] == (
-        f"- Also: {room} speaks. Also: {room + 1} speaks. Note."
-    )
-
-
 # Many equal drafts: one card for a dose that is far too high, and an answer whose size has a bound.
 TEN = 10
 MG = {"unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Action, Card, CardIdentity, Link, Source, Suggestion
+from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Card, CardIdentity, Link, Source
 from cards.compose.preventive import FOR_CHECK_UP, USPSTF_URL, preventive_card
 from cards.extension import Fact, PreventiveState, PreventiveStates
 from cards.preventive.chart import Done
@@ -94,28 +94,6 @@ def test_the_whole_detail_of_a_card() -> None:
         "",
         "Not seen: tests done elsewhere; family history. For average risk without symptoms.",
     ]
-
-
-def test_each_service_with_an_order_is_one_suggestion() -> None:
-    order = Order("Lipid panel", ({"system": "http://loinc.org", "code": "57698-3"},))
-    card = card_of(judged("a"), judged("lipids", order=order), judged("n", "not due", order=order), COLONOSCOPY)
-
-    def suggestion(number: int, text: str, name: str, **code: Any) -> Suggestion:
-        resource = {
-            "resourceType": "ServiceRequest", "id": f"suggestion-{number}", "status": "draft", "intent": "order",
-            "code": {"text": text, **code}, "subject": {"reference": "Patient/p"}, "authoredOn": "2026-11-20",
-        }  # fmt: skip
-        action = Action(type="create", description=f"Draft order for {name}.", resource=resource)
-        return Suggestion(label=f"Order: {text}", uuid=f"suggestion-{number}", actions=(action,))
-
-    coding = [{"system": "http://loinc.org", "code": "57698-3"}]
-    assert card.suggestions == (
-        suggestion(1, "Lipid panel", "lipids", coding=coding),
-        suggestion(2, "Colonoscopy", "colon"),
-    )
-    assert card.selection_behavior == "any"
-    without_order = card_of(judged("a"))
-    assert (without_order.suggestions, without_order.selection_behavior) == ((), None)
 
 
 def test_the_extension_keeps_every_answer_and_the_facts_of_what_is_due() -> None:

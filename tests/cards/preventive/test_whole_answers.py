@@ -351,21 +351,6 @@ def test_a_test_within_its_interval_is_the_fact_of_the_answer() -> None:
     )
 
 
-def test_a_test_without_a_date_is_a_fact_without_a_day() -> None:
-    once = judged("hiv", procedure("HIV antigen test", None, "31676001", id="h1"))
-    last = Done("hiv", None, "Procedure/h1", "HIV antigen test")
-    facts = (Fact(name="hiv", text="HIV antigen test", effective=None, source="Procedure/h1"),)
-    assert (once.state, once.last, once.next_due, once.facts) == ("not due", last, None, facts)
-    open_one = judged("breast-cancer", procedure("Mammography", None, id="m1"))
-    assert (open_one.state, open_one.because, open_one.next_due, open_one.facts) == (
-        "not known",
-        "not-charted",
-        None,
-        (),
-    )
-    assert open_one.last == Done("mammography", None, "Procedure/m1", "Mammography")
-
-
 def test_an_undated_test_does_not_hide_one_within_its_interval() -> None:
     entries = (procedure("Colonoscopy", None), procedure("Flexible sigmoidoscopy", "2025-05-01"))
     assert judged("colorectal-cancer", *entries).text == "flexible sigmoidoscopy 2025-05-01, due again 2030-05-01"

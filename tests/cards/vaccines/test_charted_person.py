@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cards.vaccines.patient import ChartedPerson, PatientObservation, read_person
+from cards.vaccines.patient import ChartedPerson, read_person
 from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, WOMAN, condition, record_of
 
 Json = dict[str, Any]
@@ -171,21 +171,3 @@ def test_a_condition_of_the_chart_s_own_terms() -> None:
     leukaemia = condition("C91.00", "http://hl7.org/fhir/sid/icd-10-cm", onsetDateTime="2025-05-01")
     assert ("178", date(2025, 5, 1), "Condition/c-C91.00") in _observed(leukaemia)
     assert _to_check(leukaemia) == ["246"]
-
-
-# Pregnancy
-
-
-def test_a_pregnancy_began_so_many_weeks_ago() -> None:
-    pregnant = condition("77386006", onsetDateTime="2026-08-01")
-    gestation = {
-        "resourceType": "Observation", "id": "g1", "status": "final", "subject": SUBJECT,
-        "code": {"coding": [{"system": "http://loinc.org", "code": "18185-9"}]},
-        "effectiveDateTime": TODAY.isoformat(), "valueQuantity": {"value": 12, "unit": "wk", "code": "wk"},
-    }  # fmt: skip
-    young = WOMAN | {"birthDate": "1995-01-01"}
-    person = _person(pregnant, gestation, patient=young).person
-    onset = [item.since for item in person.observations if item.code == "170"]
-    assert onset == [TODAY - timedelta(weeks=12)]
-    assert {"007", "170"} <= person.codes
-    assert isinstance(person.observations[0], PatientObservation)

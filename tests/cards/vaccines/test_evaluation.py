@@ -307,22 +307,7 @@ def test_a_dose_is_needless_where_one_of_the_named_groups_is_complete() -> None:
     assert not can_skip(course_of((rule(),), is_complete=lambda group: group == "1"), needless, REFERENCE)
 
 
-def test_a_skip_holds_in_its_context() -> None:
-    course = course_of((rule(), rule(), rule()), *TWO)
-    when_old = SkipCondition("age", begin_age=Period(years=5))
-    for context, in_forecast, in_evaluation in (
-        ("Both", True, True),
-        ("Forecast", True, False),
-        ("Evaluation", False, True),
-    ):
-        needless = rule(skips=(skip(when_old, context=context),))
-        assert can_skip(course, needless, REFERENCE) is in_forecast
-        assert can_skip(course, needless, REFERENCE, FIRST) is in_evaluation
-    assert not can_skip(course, rule(), REFERENCE)
-
-
 YES, NO = SkipCondition("age", begin_age=YEAR), SkipCondition("age", end_age=YEAR)
-IN_FORCE, OVER_SINCE_2011 = {"effective": REFERENCE}, {"cessation": date(2011, 12, 31)}
 
 
 @pytest.mark.parametrize(
@@ -341,28 +326,6 @@ IN_FORCE, OVER_SINCE_2011 = {"effective": REFERENCE}, {"cessation": date(2011, 1
 def test_a_set_needs_all_conditions_or_one(logic: str, conditions: tuple[SkipCondition, ...], expected: bool) -> None:
     needless = rule(skips=(skip(*conditions, logic=logic),))
     assert can_skip(course_of((rule(),)), needless, REFERENCE) is expected
-
-
-@pytest.mark.parametrize(
-    ("logic", "sets", "expected"),
-    [
-        ("AND", ((YES, {}), (YES, IN_FORCE)), True),
-        ("AND", ((YES, {}), (NO, IN_FORCE)), False),
-        ("AND", ((YES, {}), (NO, OVER_SINCE_2011)), True),
-        ("AND", ((YES, OVER_SINCE_2011),), False),
-        ("AND", (), False),
-        ("OR", ((NO, {}), (YES, IN_FORCE)), True),
-        ("OR", ((NO, {}), (YES, OVER_SINCE_2011)), False),
-        ("OR", ((YES, {}), (NO, {})), True),
-        ("OR", ((NO, {}), (NO, {})), False),
-        ("OR", (), False),
-    ],
-)
-def test_a_skip_needs_all_sets_that_are_in_force_or_one(
-    logic: str, sets: tuple[tuple[SkipCondition, dict[str, Any]], ...], expected: bool
-) -> None:
-    made = Skip("Both", tuple(SkipSet(conditions=(condition,), **force) for condition, force in sets), logic)
-    assert can_skip(course_of((rule(),)), rule(skips=(made,)), REFERENCE) is expected
 
 
 def test_of_several_skips_one_is_enough() -> None:

@@ -74,20 +74,6 @@ def test_a_second_dose_is_due_by_its_interval() -> None:
     )
 
 
-def test_ages_go_before_intervals_where_both_recommend_and_the_later_one_allows() -> None:
-    ages = Ages(minimum=Period(years=10, months=1), earliest_recommended=Period(years=10, days=35),
-                latest_recommended=Period(years=11))  # fmt: skip
-    assert forecast_of((rule(), rule(ages=(ages,), intervals=(BY_INTERVAL,))), "2010-01-15", FIRST) == Forecast(
-        NOT_COMPLETE,
-        dose_number=2,
-        earliest=date(2010, 2, 1),
-        unadjusted_recommended=date(2010, 2, 5),
-        recommended=date(2010, 2, 5),
-        past_due=date(2010, 12, 31),
-        vaccines=("10",),
-    )
-
-
 def test_no_day_of_a_forecast_is_before_the_earliest() -> None:
     ages = Ages(earliest_recommended=Period(years=2), latest_recommended=Period(years=3))
     found = forecast_of((rule(), rule(ages=(ages,))), "2010-02-01", FIRST)
@@ -116,23 +102,6 @@ def test_the_intervals_of_a_dose_have_priority_where_each_has() -> None:
     first, second = (Interval(from_previous=True, minimum=YEAR, priority=priority) for priority in (True, False))
     for intervals, expected in (((first,), True), ((first, second), False), ((), False)):
         assert forecast_of((rule(), rule(intervals=intervals)), "2010-02-01", FIRST).priority is expected
-
-
-@pytest.mark.parametrize(
-    ("minimum", "as_of", "status"),
-    [
-        (YEAR, "2009-12-31", NOT_COMPLETE),
-        (YEAR, "2010-01-01", AGED_OUT),
-        (Period(years=10, days=-1), "2001-01-01", NOT_COMPLETE),
-        (Period(years=10), "2001-01-01", AGED_OUT),
-        (None, "2009-12-31", NOT_COMPLETE),
-    ],
-)
-def test_from_the_maximum_age_on_no_dose_is_given(minimum: Period | None, as_of: str, status: SeriesStatus) -> None:
-    ages = (Ages(minimum=minimum, maximum=Period(years=10)),)
-    found = forecast_of((rule(ages=ages),), as_of)
-    assert found.status is status
-    assert (found == Forecast(AGED_OUT)) == (status is AGED_OUT)
 
 
 IN_SEASON = rule(season_start=date(2025, 7, 1), season_end=date(2026, 6, 30))
@@ -244,22 +213,3 @@ def test_the_end_of_a_conflict_is_the_earliest_day() -> None:
 def test_no_dose_is_due_before_the_last_one_given() -> None:
     inadvertent = rule(ages=(Ages(minimum=YEAR),), inadvertent=frozenset({"66"}))
     assert forecast_of((inadvertent,), "2010-02-01", given("2010-01-20", "66")).earliest == date(2010, 1, 20)
-
-
-# Vaccines
-
-
-@pytest.mark.parametrize(
-    ("entry", "vaccines"),
-    [
-        (Vaccines(("10",), forecast=False), ()),
-        # On the earliest day or on the recommended one.
-        (Vaccines(("10",), forecast=True, end_age=Period(years=1, days=1)), ("10",)),
-        (Vaccines(("10",), forecast=True, end_age=YEAR), ()),
-        (Vaccines(("10",), forecast=True, begin_age=Period(years=2)), ("10",)),
-        (Vaccines(("10",), forecast=True, begin_age=Period(years=2, days=1)), ()),
-    ],
-)
-def test_a_vaccine_is_recommended_at_its_ages(entry: Vaccines, vaccines: tuple[str, ...]) -> None:
-    ages = (Ages(minimum=YEAR, earliest_recommended=Period(years=2)),)
-    assert forecast_of((rule(ages=ages, preferable=(entry,)),), "2000-06-01").vaccines == vaccines

@@ -239,23 +239,6 @@ def test_the_only_scorable_series_is_chosen_before_the_default() -> None:
 # SELECTB-24: which series are scorable
 
 
-@pytest.mark.parametrize(
-    ("maximum", "expected"),
-    [
-        (None, ["b"]),
-        (Period(years=10), ["a"]),  # the first dose was given on that very birthday
-        (Period(years=10, days=1), ["b"]),
-        (Period(years=9), ["a"]),
-    ],
-)
-def test_a_series_is_scorable_when_its_first_valid_dose_was_given_before_the_maximum_age_to_start(
-    maximum: Period | None, expected: list[str]
-) -> None:
-    # The second dose comes after every one of these ages.
-    started = _candidate("b", given=(date(2010, 1, 1), date(2015, 1, 1)), max_age_to_start=maximum)
-    assert _best(_candidate("a", default=True), started) == expected
-
-
 def test_a_series_without_a_valid_dose_is_scorable_only_where_no_dose_counts_and_there_is_no_default() -> None:
     slow, quick = date(2012, 1, 1), date(2011, 1, 1)
     # No default: both are scorable and the earliest start wins.
@@ -403,34 +386,6 @@ def test_a_series_in_process_goes_before_a_risk_series_without_doses() -> None:
 
 def _fresh(name: str, preference: int, **fields: Any) -> Candidate:
     return _candidate(name, preference=preference, type="Risk", **fields)
-
-
-@pytest.mark.parametrize(
-    ("better", "worse"),
-    [
-        ({}, {"earliest": date(2011, 1, 2)}),  # first to start: 1 against -1
-        ({"left": (_until(12),)}, {"left": (_until(11),)}),  # completable: 1 against -1
-        ({}, {"product": True}),  # not of a product: 1 against -1
-        ({}, {"earliest": None}),
-    ],
-)
-def test_each_condition_of_a_series_without_doses_gives_a_point(better: Json, worse: Json) -> None:
-    assert _best(_fresh("a", 1, **worse), _fresh("b", 9, **better)) == ["b"]
-    assert _best(_fresh("b", 9, **better), _fresh("a", 1, **worse)) == ["b"]
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "best"),
-    [
-        ({"product": True}, {"earliest": date(2011, 2, 1)}, "b"),
-        ({"left": (_until(11),)}, {"earliest": date(2011, 2, 1)}, "b"),
-        ({"product": True}, {"left": (_until(11),)}, "b"),
-        ({"product": True}, {"left": (_until(11),), "earliest": date(2011, 2, 1)}, "a"),
-        ({"earliest": None}, {"earliest": None}, "b"),
-    ],
-)  # fmt: skip
-def test_the_points_of_series_without_doses_are_summed(first: Json, second: Json, best: str) -> None:
-    assert _best(_fresh("a", 9, **first), _fresh("b", 1, **second)) == [best]
 
 
 def test_a_shared_start_gives_no_points() -> None:

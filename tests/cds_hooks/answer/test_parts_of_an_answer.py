@@ -1,7 +1,6 @@
 """What each stage hands on, member by member: what is asked of the parts of the server, and what is recorded."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from types import SimpleNamespace
@@ -11,10 +10,8 @@ import msgspec
 import orjson
 import pytest
 
-from cards.card import Action, Card, Source
-from cards.extension import WorklistEntry
-from cards.rules.engine.finding import Finding, Silence
-from cards.rules.engine.governance import MetFinding
+from cards.card import Action, Card
+from cards.rules.engine.finding import Silence
 from cds_hooks.answer import (
     Advised,
     Answered,
@@ -35,8 +32,8 @@ from cds_hooks.answer import (
     write,
 )
 from cds_hooks.call import Call, Stopwatch, open_call
-from cds_hooks.errors import BadRequest, CallTimedOut, HookError, PreconditionFailed, RecordFailed
-from cds_hooks.hold_back.budgets import Audience, VisitRank
+from cds_hooks.errors import CallTimedOut, HookError, PreconditionFailed, RecordFailed
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.hold_back.checks import CheckedCall, Chosen
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.model_versions import in_use
@@ -88,26 +85,6 @@ def answered(call: Call, request: Json) -> tuple[Answered, Kept]:
     return asyncio.run(invoke(call, body_of(request), sink)), sink
 
 
-def test_an_answer_is_taken_once_and_its_decision_says_whose_call_it_was() -> None:
-    request = asked()
-    call = opened()
-    answer, sink = answered(call, request)
-    assert (sink.taken, sink.refused) == ([answer], [])
-    decision, basis = answer.decision, orjson.loads(answer.decision.basis)
-    assert (decision.id, decision.hook, decision.service, decision.hook_instance) == (
-        call.decision_id, "patient-view", PLANNING, request["hookInstance"],
-    )  # fmt: skip
-    assert (decision.client, decision.patient, decision.outcome) == (call.client.name, "planning-talk", "cards")
-    assert abs(decision.decided_at / 1e6 - datetime.now(UTC).timestamp()) < 300
-    assert [model["id"] for model in orjson.loads(decision.models)] == ["mortality_5y"]
-    assert len(orjson.loads(decision.response)["cards"]) == 1
-    assert basis["as_of"] == "2026-11-20T09:00:00+00:00"
-    assert list(basis["timings"]) == ["decode", "facts", "decide"]
-    assert decision.user_id == ""
-    assert "timings" not in orjson.loads(decision.response).get("extension", {}).get("org.cds-hooks-onnx", {})
-    assert (decision.facts is not None) is site().components.settings.keep_facts
-
-
 def test_a_call_without_its_patient_is_refused_and_recorded_with_what_is_known() -> None:
     request = asked()
     request["prefetch"].pop("patient")
@@ -129,13 +106,6 @@ def test_a_call_without_its_patient_is_refused_and_recorded_with_what_is_known()
     basis = orjson.loads(decision.basis)
     assert basis["silence"] == [["prefetch.patient", "required-data-missing", error.text]]
     assert "patient" in orjson.dumps(basis["prefetch"]).decode()
-
-
-def test_a_body_that_is_no_request_is_refused_without_a_record() -> None:
-    sink = Kept()
-    with pytest.raises(BadRequest):
-        asyncio.run(invoke(opened(), ReceivedBody(b"{}"), sink))
-    assert (sink.taken, sink.refused) == ([], [])
 
 
 def test_a_call_whose_time_was_over_before_it_was_read_is_recorded_as_one_of_nobody() -> None:
@@ -319,10 +289,6 @@ def test_a_service_that_is_not_asked_gives_its_reason() -> None:
 # Hold back
 
 
-def _card(uuid: str = "u1") -> Card:
-    return Card(summary="s", indicator="info", source=Source(label="l"), uuid=uuid)
-
-
 def _selected(
     advice: Advice, chosen: Chosen, checked: CheckedCall, unread: list[Silence]
 ) -> tuple[Selected, list[Any]]:
@@ -344,32 +310,6 @@ def _selected(
 
 def _checked(silent: str | None = None) -> CheckedCall:
     return CheckedCall(Caller("ehr", "p1", "s", "order-sign"), 0.0, silent=silent)
-
-
-def test_the_reasons_of_service_checks_and_reading_follow_each_other() -> None:
-    first, held, other, unread = (Silence("s", code, "t") for code in ("one", "two", "three", "four"))
-    finding = Finding("r", "b", "info", True, "s", "d", 1, (), (), (), (), (), ())
-    checked = _checked()
-    checked.audience = Audience(units=("ward",))
-    checked.answered = [(finding, held), (finding, Silence("s", "two", "t"))]
-    entry, later = (WorklistEntry(test=name, code="1", purpose="p", because="no-visit") for name in ("a", "b"))
-    resting = cast("Any", ["resting"])
-    advice = Advice(cards=[_card()], silences=[first], worklist=[entry], reminders={"u1": entry})
-    chosen = Chosen([_card("u2")], [held, other], resting, [later], {"u1": 1})
-    selected, asked_for = _selected(advice, chosen, checked, [unread])
-    assert asked_for == [([_card()], {"u1": entry}, VisitRank.FINDING)]
-    assert selected == Selected(
-        advised=selected.advised,
-        cards=[_card("u2")],
-        silences=[first, held, other, unread],
-        withheld={"u1": 2},
-        met=[MetFinding.of(finding, 1)],
-        resting=resting,
-        worklist=[entry, later],
-        units=("ward",),
-        system_actions=[],
-    )
-    assert _selected(Advice(), chosen, checked, [])[0].units == ()
 
 
 @pytest.mark.parametrize("silent", [None, "Nothing is shown to this ward."])
@@ -422,13 +362,6 @@ def _written(advice: Advice, cards: list[Card], request: Json | None = None, **m
     advised = Advised(chart, advice, _checked(), "digest")
     members: Json = {"silences": [], "withheld": {}, "met": [], "resting": [], "worklist": [], "units": ()} | more
     return write(call, Selected(advised=advised, cards=cards, **members)).decision
-
-
-def test_an_answer_is_silent_without_cards_and_without_changes() -> None:
-    action = Action(type="update", description="d", resource={"resourceType": "ServiceRequest"})
-    assert _written(Advice(), []).outcome == "silent"
-    assert _written(Advice(), [_card()]).outcome == "cards"
-    assert _written(Advice(), [], system_actions=[action]).outcome == "cards"
 
 
 def test_the_groups_of_a_patient_are_recorded_beside_an_estimate_only() -> None:
@@ -499,15 +432,3 @@ def test_what_is_committed_is_counted_and_what_is_not_is_no_advice() -> None:
         with pytest.raises(RecordFailed, match=r"^The decision could not be recorded, so no advice is given\. Try"):
             asyncio.run(cast("Any", work))
     assert len(noted) == 3
-
-
-@pytest.mark.parametrize(("form", "who"), [("none", "Practitioner/1"), ("hashed", "hash of Practitioner/1")])
-def test_a_budget_of_a_user_counts_by_the_recorded_form_else_by_the_user(
-    form: str, who: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    call, chart = opened(), _chart(opened())
-    user = chart.request.context.user_id or ""
-    monkeypatch.setattr("cds_hooks.answer.audience_of", lambda _budgets, _units, user: user())
-    users = SimpleNamespace(recorded=lambda _client, name: "" if form == "none" else f"hash of {name}")
-    made = msgspec.structs.replace(call, components=replace(call.components, users=cast("Any", users)))
-    assert cast("Any", checked_call(made, chart).audience) == who.replace("Practitioner/1", user)

@@ -88,28 +88,6 @@ def test_an_answer_without_a_reason_is_none(tmp_path: Path, as_of: datetime) -> 
     assert len(after.json()["cards"]) == 1
 
 
-def test_a_switch_by_unit_silences_only_there(tmp_path: Path, as_of: datetime) -> None:
-    rules = tmp_path / "rules.toml"
-    rules.write_text(f'version = 1\n[[switch]]\nrule = "{RULE}"\noff = true\nnote = "dialysis unit"\nunits = ["d-1"]\n')
-    request = order(as_of)
-    stay = {
-        "resourceType": "Encounter", "id": "e-1", "status": "in-progress", "class": {"code": "AMB"},
-        "subject": {"reference": f"Patient/{request['context']['patientId']}"},
-        "location": [{"location": {"reference": "Location/d-1"}}],
-    }  # fmt: skip
-    beside = json.loads(json.dumps(request))
-    beside["prefetch"]["encounters"] = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": stay}]}
-
-    async def run() -> list[httpx.Response]:
-        async with client(tmp_path, as_of=as_of, rules_file=rules) as calls:
-            return [await calls.post(f"/cds-services/{ORDERS}", json=each) for each in (request, beside)]
-
-    elsewhere, there = asyncio.run(run())
-    assert len(elsewhere.json()["cards"]) == 1
-    assert there.json()["cards"] == []
-    assert reasons(there) == {"switched-off"}
-
-
 def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
     now = 0.0
     rules = tmp_path / "rules.toml"

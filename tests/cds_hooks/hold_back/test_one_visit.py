@@ -1,14 +1,11 @@
 """One visit, one list: the same three cards at most, in whatever order and however many at once an EHR calls."""
 
 import asyncio
-from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cds_hooks.hold_back.budgets import VisitCard, VisitRank, card_in_place
 from cds_hooks.services import find_services
@@ -83,27 +80,6 @@ def test_the_follow_up_of_an_abnormal_result_is_always_shown(tmp_path: Path) -> 
     chart = [*CHARTS["kidneys, rhythm and vessels"], positive]
     for opening in asyncio.run(_opened(tmp_path, chart, [SERVICES, SERVICES[::-1]], at_once=False)):
         assert "Colonoscopy after a positive stool test" in text_of(opening["preventive-services"])
-
-
-@given(
-    st.lists(
-        st.builds(
-            VisitCard, st.sampled_from(VisitRank), st.sampled_from("abcdefghi"), st.just(""), st.integers(1, 200)
-        ),
-        unique_by=lambda card: card.service,
-    )
-)
-def test_at_most_three_cards_and_250_words_are_shown_beside_dangers(cards: list[VisitCard]) -> None:
-    shown = [card for card in cards if card_in_place(card, [other for other in cards if other is not card]) is None]
-    waiting = [card for card in shown if card.rank is not VisitRank.DANGER]
-    assert len(waiting) <= 3
-    assert len(waiting) < 3 or sum(card.words for card in waiting) <= 250
-    assert {card for card in cards if card.rank is VisitRank.DANGER} <= set(shown)
-    assert not cards or min(cards) in shown
-    for order in list(permutations(cards))[:24]:
-        assert [card for card in order if card in shown] == [
-            card for card in order if card_in_place(card, [other for other in order if other is not card]) is None
-        ]
 
 
 def test_a_test_that_two_services_ask_for_is_offered_by_the_first() -> None:

@@ -28,25 +28,6 @@ def _templates() -> Templates:
 FAILED = {"patient": "given", "labs": {"state": "failed", "reason": "forbidden", "cause": "403"}}
 
 
-@pytest.mark.parametrize(
-    "own",
-    [
-        {"texts": {"labs": "Ann Smith may not be read"}},
-        {"other": [{"subject": "prefetch.mine", "reason": "unreadable", "text": "of Ann Smith"}]},
-    ],
-    ids=["why a key is not known", "a key of the client's own"],
-)
-def test_what_one_call_says_in_its_own_words_is_in_no_other_call(own: dict[str, Any]) -> None:
-    templates = _templates()
-    said = str(_call(FAILED, **own).filled(templates).state)
-    assert "Ann Smith" in said
-    assert templates.state_by_pattern == {}
-    plain = _call(FAILED).filled(templates).state
-    assert "Ann Smith" not in str(plain)
-    assert _call(FAILED).filled(templates).state is plain, "what follows from the same states is remembered"
-    assert "Ann Smith" in str(_call(FAILED, **own).filled(templates).state)
-
-
 def test_each_key_has_the_state_with_which_it_was_recorded() -> None:
     patient, labs = _call(FAILED, texts={"labs": "forbidden"}).filled(_templates()).state.states
     assert (patient.state, patient.reason, patient.is_known) == ("given", "", True)

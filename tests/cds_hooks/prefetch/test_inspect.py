@@ -116,21 +116,6 @@ def test_what_is_missing_is_said_unless_its_policy_is_to_omit_it() -> None:
     assert b'"procedures":{"state":"unobtainable","reason":"not-sent"}' in bytes(state.basis)
 
 
-def test_a_part_is_said_as_a_part() -> None:
-    link = [{"relation": "next", "url": "https://e/2"}]
-    medication = {"resourceType": "MedicationRequest", "subject": {"reference": "Patient/p1"}}
-    state = _brought(
-        patient=PATIENT,
-        labs=None,
-        body=None,
-        conditions=None,
-        procedures=None,
-        medications=_bundle(medication, link=link),
-    )
-    assert [(each.subject, each.reason) for each in state.refusals] == [("prefetch.medications", "partial")]
-    assert state.note == "**Not complete:** medication orders (the EHR sent the first page only)."
-
-
 def test_what_is_old_is_said_as_old() -> None:
     others = dict.fromkeys(("labs", "body", "conditions", "procedures", "medications"), None)
     old = _bundle(CONDITION, meta={"lastUpdated": "2026-11-17T09:00:00Z"})

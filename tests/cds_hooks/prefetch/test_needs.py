@@ -168,25 +168,6 @@ def test_observations_are_asked_for_by_their_codes_in_groups() -> None:
     )  # fmt: skip
 
 
-def test_products_and_dispatched_orders_are_asked_for_where_the_context_names_them() -> None:
-    def keys(**more: bool) -> list[tuple[str, bool, str]]:
-        made = templates_for(Needs.of(resources=("MedicationRequest",)), **more)
-        return [(each.key, each.is_always_read, each.policy.if_missing) for each in made if each.key != "patient"]
-
-    ordered = [("medications", False, SAY), ("orderedProducts", False, OMIT)]
-    assert keys() == ordered
-    assert keys(has_drafts=True) == [*ordered, ("draftedProducts", False, OMIT)]
-    assert keys(has_dispatched=True) == [*ordered, ("dispatched", True, FAIL)]
-    referred = [
-        (each.key, each.is_always_read)
-        for each in templates_for(Needs.of(resources=("Organization", "Location", "Coverage"), required=("coverages",)))
-    ]
-    assert referred == [
-        ("patient", False), ("coverages", False), ("payors", True), ("draftedPerformers", True),
-        ("draftedPlaces", True), ("bookedPlaces", True),
-    ]  # fmt: skip
-
-
 def test_what_cannot_be_needed_is_said_with_what_there_is() -> None:
     with pytest.raises(ValueError, match="no prefetch template brings Conditions; did you mean Condition") as refused:
         templates_for(Needs.of(resources=("Conditions",)))

@@ -12,16 +12,13 @@ from msgspec import structs
 from cards.card import Card, Source
 from cds_hooks.errors import PreconditionFailed
 from cds_hooks.prefetch.fetch import (
-    NO_VALUE,
-    NOT_KNOWN_BEFORE,
     gap_reason,
-    gap_reason_of_refusal,
     known_token_values,
     query_for_gap,
     still_missing,
     without_answered_gaps,
 )
-from cds_hooks.prefetch.paths import NoValue, TokenValues
+from cds_hooks.prefetch.paths import TokenValues
 from cds_hooks.prefetch.state import (
     NO_PREFETCH,
     FetchCost,
@@ -166,18 +163,6 @@ def test_the_note_is_the_last_line_of_each_card_that_it_can_change(detail: str |
 
 
 # Gaps
-
-
-def test_why_a_query_brought_nothing() -> None:
-    assert gap_reason(NoValue("t")) == NO_VALUE
-    assert gap_reason(NoValue("t", ("key",))) == NOT_KNOWN_BEFORE
-    refused = OutboundRefused("address", "Its address is private.")
-    assert gap_reason_of_refusal(refused) == WhyNot(
-        "not-allowed", "the FHIR server is not read (its address is private)"
-    )
-    assert gap_reason_of_refusal(OutboundRefused("too-many", "Too many.")).reason == "too-many"
-    assert gap_reason_of_refusal(OutboundRefused("not-registered", "X.")).reason == "not-allowed"
-    assert gap_reason_of_refusal(OutboundRefused("malformed", "X.")).reason == "not-allowed"
 
 
 def test_a_gap_that_could_not_be_filled_says_both_reasons() -> None:
@@ -361,13 +346,3 @@ def test_a_failure_under_a_key_of_the_clients_own_is_named() -> None:
     assert _has_failed(bundle(FAILURE, REMARK))
     assert _is_empty(bundle(REMARK))
     assert not _is_empty(bundle(CONDITION))
-
-
-def test_the_same_states_are_made_once() -> None:
-    templates = Templates([PATIENT, PROBLEMS])
-    patient = decoder.decode(b'{"resourceType": "Patient", "id": "p1"}')
-    first = inspect_prefetch({"patient": patient, "conditions": None}, templates, NOW)
-    assert inspect_prefetch({"patient": patient, "conditions": bundle()}, templates, NOW) is first
-    assert inspect_prefetch({"patient": patient}, templates, NOW) is not first
-    assert set(templates.state_by_pattern) == {"gn", "g-"}
-    assert inspect_prefetch({"patient": patient, "mine": None}, templates, NOW).states[1].reason == "not-sent"

@@ -168,21 +168,6 @@ def test_a_body_is_as_dense_as_a_chart_at_most(monkeypatch: pytest.MonkeyPatch) 
         assert str(refused.value) == "The body has more elements than any chart of its size; nothing was read."
 
 
-@pytest.mark.parametrize(
-    ("body", "head", "prefetch"),
-    [
-        (b'{"a":1,"prefetch":{"b":2}}', b'{"a":1}', b'{"b":2}'),
-        (b'{"prefetch":{"b":2}}', b"{}", b'{"b":2}'),
-        (b'{"a": 1, "prefetch" : {"b": 2}}\n', b'{"a": 1}', b'{"b": 2}'),
-        (b'{"a":1 , "prefetch": null }', b'{"a":1 }', b"null "),
-    ],
-)
-def test_a_body_is_split_before_its_prefetch(body: bytes, head: bytes, prefetch: bytes) -> None:
-    parts = split_off_prefetch(body)
-    assert parts is not None
-    assert (parts[0], bytes(parts[1])) == (head, prefetch)
-
-
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"a":1}', b'{"a":1,"prefetch":[1]', b'{"a":1 "prefetch":{}}'])
 def test_a_body_without_a_prefetch_at_its_end_is_not_split(body: bytes) -> None:
     assert split_off_prefetch(body) is None

@@ -18,7 +18,6 @@ from cds_hooks.protocol.originals import (
     _object_at,
     _split_values,
     _start_of_prefetch,
-    kinds_in,
 )
 from cds_hooks.protocol.request import (
     EntryLimits,
@@ -29,7 +28,6 @@ from cds_hooks.protocol.request import (
     read_request,
     request_of_context,
 )
-from fhir.record.record import read_value
 
 Json = dict[str, Any]
 VIEW = LIBRARY["patient-view"]
@@ -81,21 +79,6 @@ def test_a_request_is_read_with_its_context_and_what_it_wants() -> None:
 )
 def test_what_no_request_can_have_is_named(changed: Json, expression: str) -> None:
     assert fault(read_request, body(**changed), HOOKS)[1] == expression
-
-
-@pytest.mark.parametrize(
-    ("changed", "patient", "encounter"),
-    [
-        ({"hookInstance": "h" * 512}, "p1", None),
-        ({"context": {"userId": "u/1", "patientId": "p" * 512}}, "p" * 512, None),
-        ({"context": {"userId": "u/1", "patientId": "Patient/1", "encounterId": "Encounter/2"}}, "1", "2"),
-        ({"context": {"userId": "u/1", "patientId": "https://e/Patient/1/_history/3", "encounterId": "2"}}, "1", "2"),
-        ({"context": {"userId": "u/1", "patientId": "1", "encounterId": "Encounter/2"}}, "1", "2"),
-    ],
-)
-def test_an_id_is_read_with_or_without_its_type(changed: Json, patient: str, encounter: str | None) -> None:
-    context = read_request(body(**changed), HOOKS).context
-    assert (context.patient_id, context.encounter_id) == (patient, encounter)
 
 
 def bundle(count: int) -> Json:
@@ -258,39 +241,6 @@ def sent(*orders: Json, before: bytes = b'"context":{"patientId":"p"}', **dump: 
 
 def order(identity: str, **more: Any) -> Json:
     return {"resourceType": "MedicationRequest", "id": identity, **more}
-
-
-_LEAN = {
-    "drug": '{"resourceType": "MedicationRequest", "id": "a"}',
-    "list": '{"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Coverage"}}, {"fullUrl": "u:1"}]}',
-    "within": '{"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Bundle"}}]}',
-    "broken": '{"resourceType": "MedicationRequest", "id": "b", "status": {"code": "active"}}',
-}
-
-
-@pytest.mark.parametrize(
-    ("names", "kinds"),
-    [
-        ((), set()),
-        (("drug",), {"MedicationRequest"}),
-        (("drug", "list"), {"MedicationRequest", "Coverage"}),
-        (("drug", "within"), None),
-        (("list", "broken"), None),
-    ],
-)
-def test_the_types_that_came_are_known_unless_something_could_not_be_read(
-    names: tuple[str, ...], kinds: set[str] | None
-) -> None:
-    assert kinds_in([read_value(name, Raw(_LEAN[name].encode()))[0] for name in names] + [None]) == kinds
-
-
-def test_orders_of_a_type_that_did_not_come_are_not_looked_for() -> None:
-    text = sent(order("a"))
-    assert OriginalOrders(Sent((text,), frozenset({"MedicationRequest"}))).by_id("a") == order("a")
-    assert OriginalOrders(Sent((text,), None)).every() == [order("a")]
-    absent = OriginalOrders(Sent((text,), frozenset({"Coverage"})))
-    assert absent.by_id("a") is None
-    assert absent.every() == []
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])

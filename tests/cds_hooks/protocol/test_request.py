@@ -60,26 +60,6 @@ def test_an_id_that_no_index_of_the_record_holds_is_refused(member: str, wanted:
 
 
 @pytest.mark.parametrize(
-    ("path", "place"),
-    [
-        (("hook",), "hook"),
-        (("hookInstance",), "hookInstance"),
-        (("context",), "context"),
-        (("context", "userId"), "userId"),
-        (("context", "patientId"), "patientId"),
-    ],
-)
-def test_a_missing_required_field_is_named(path: tuple[str, ...], place: str) -> None:
-    call = orjson.loads(orjson.dumps(CALL))
-    inside = call
-    for name in path[:-1]:
-        inside = inside[name]
-    del inside[path[-1]]
-    with pytest.raises(BadRequest, match=place):
-        _read(call)
-
-
-@pytest.mark.parametrize(
     "change",
     [
         {"hook": 5},

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec import structs
-from sqlalchemy import delete, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from cds_hooks.audit.transfer import back_up, restore
@@ -25,7 +25,7 @@ from cds_hooks.replay.basis import read_basis
 from cds_hooks.services import find_services
 from cds_hooks.storage.chain import row_hash
 from cds_hooks.storage.database import engine_for, parse_url
-from cds_hooks.storage.queries import charts_of, facts_of
+from cds_hooks.storage.queries import charts_of, facts_of, read_rows
 from cds_hooks.storage.tables import charts
 from tests.cds_hooks.replay.answered import (
     DRAFT,
@@ -314,3 +314,20 @@ def test_timings_and_the_order_of_members_are_no_difference(tmp_path: Path) -> N
 
 def test_site_has_every_service_that_discovery_lists() -> None:
     assert set(site().services) == set(find_services())
+
+
+def test_calls_of_a_visit_that_share_what_was_read_are_the_same_from_their_facts(tmp_path: Path) -> None:
+    url = record_at(tmp_path)
+    calls = [
+        call
+        for service in (ORDERS, "nephrology-referral", "medication-review")
+        for call in list(sample_calls(service, NOW, 6))[:6]
+    ]
+    decisions = answered(url, [call for call in calls for _ in range(3)], NOW)
+    assert not_the_same(verdicts(url, decisions)) == []
+    facts_by_id = facts_of(url, [decision.id for decision in decisions])
+    facts = [facts_by_id[decision.id] for decision in decisions]
+    assert len(facts) == 3 * len(calls) > 18
+    assert facts[::3] == facts[1::3] == facts[2::3]
+    read = set(charts_of(url, list(facts_by_id)).values())
+    assert read_rows(url, select(func.count()).select_from(charts))[0][0] == len(read) <= len(calls), "each once"

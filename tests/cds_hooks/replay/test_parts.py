@@ -12,7 +12,7 @@ from cds_hooks.configuration import Content
 from cds_hooks.hold_back.checks import Chosen
 from cds_hooks.hold_back.releases import Released
 from cds_hooks.replay.basis import Basis, read_basis
-from cds_hooks.replay.candidates import Change, NotReplayed, Report, _group, _subjects
+from cds_hooks.replay.candidates import Change, NotReplayed, Report, _group
 from cds_hooks.replay.memory import Remembered
 from cds_hooks.replay.replaying import (
     Difference,
@@ -20,19 +20,16 @@ from cds_hooks.replay.replaying import (
     _short,
     causes,
     differences_in,
-    first_of,
     mentioned,
     response_for_comparison,
 )
 from cds_hooks.replay.simulated_orders import (
     SimulatedOrders,
     _as_it_was,
-    _each_once,
     _end_of,
     _is_known,
     _known_since,
     group_of,
-    group_words,
 )
 from cds_hooks.replay.site import _without_rules
 from cds_hooks.replay.stages import _why_silent
@@ -49,17 +46,6 @@ def instant(text: str) -> float:
 # Orders put back
 
 
-@pytest.mark.parametrize(
-    ("age", "words"),
-    [
-        (17.9, "female, 0 to 17"), (18, "female, 18 to 39"), (39.9, "female, 18 to 39"), (40, "female, 40 to 64"),
-        (64.9, "female, 40 to 64"), (65, "female, 65 to 74"), (74.9, "female, 65 to 74"), (75, "female, 75 and over"),
-    ],
-)  # fmt: skip
-def test_a_group_by_sex_and_age_in_words(age: float, words: str) -> None:
-    assert group_words("female", age) == words
-
-
 def test_the_group_of_a_patient_needs_a_whole_date_of_birth() -> None:
     on = date(2026, 11, 20)
     assert group_of("male", "1961-11-20", on) == "male, 40 to 64"
@@ -71,15 +57,6 @@ def test_the_group_of_a_patient_needs_a_whole_date_of_birth() -> None:
 def test_a_rate_is_per_hundred_orders() -> None:
     assert SimulatedOrders(orders=50).per_100(3) == 6.0
     assert SimulatedOrders().per_100(3) == 0.0
-
-
-def test_a_resource_that_stands_twice_in_an_export_counts_once() -> None:
-    a, b = {"resourceType": "Patient", "id": "1"}, {"resourceType": "Group", "id": "1"}
-    nameless = {"resourceType": "Patient"}
-    again = dict(a)
-    kept = _each_once([a, again, b, nameless, dict(nameless)])
-    assert [resource["resourceType"] for resource in kept] == ["Patient", "Group", "Patient", "Patient"]
-    assert kept[0] is a
 
 
 NOON = instant("2026-11-20T12:00:00")
@@ -176,15 +153,6 @@ def test_a_difference_is_said_with_both_values_shortened() -> None:
     assert _short("x" * 161) == "x" * 160 + "…"
 
 
-def test_the_first_twelve_differences_are_listed_and_the_others_counted() -> None:
-    def some(count: int) -> tuple[str, ...]:
-        return tuple(one.where for one in first_of(Difference(str(place), 1, 2) for place in range(count)))
-
-    assert some(12) == tuple(map(str, range(12)))
-    assert some(13) == (*map(str, range(12)), "1 places more")
-    assert some(0) == ()
-
-
 def test_what_answers_mention_are_their_findings_models_and_reasons() -> None:
     ours = {"findings": [{"rule": "a"}], "model": {"id": "m"}}
     response = {
@@ -254,15 +222,6 @@ def test_what_was_withheld_then_is_withheld_again_with_its_worklist() -> None:
         assert [kept.test for kept in chosen.worklist] == worklist
 
 
-def test_without_a_memory_nothing_is_held_back() -> None:
-    chosen = Chosen([shown("a")])
-    empty = Remembered(b"{}", ())
-    empty.repeat(chosen, None)  # type: ignore[arg-type]
-    assert [card.uuid for card in chosen.cards] == ["a"]
-    assert (chosen.silences, chosen.worklist, chosen.resting) == ([], [], [])
-    assert empty.withheld == {}
-
-
 # What was another when a decision was made, in sentences, and what a replay at a site of its own settings has.
 
 
@@ -272,13 +231,6 @@ THEN: Content = {
     "knowledge": {"b.csv": "1", "a.csv": "1", "c.csv": "1"}, "code": {"cards": "1"}, "site": {"quiet": "1"},
     "release": {"model m": "shadow"},
 }  # fmt: skip
-
-
-def test_nothing_that_is_another_is_said_too() -> None:
-    assert causes(THEN, THEN, ("m",), DAY, DAY) == (
-        "nothing that is in force has changed: what was remembered then is not all on record, or this is a fault",
-    )
-    assert causes(THEN, THEN, (), DAY, NEXT) == ("day: recorded as of 2026-11-20, replayed as of 2026-11-21",)
 
 
 def test_of_models_and_rules_those_that_the_decision_mentions_are_causes() -> None:
@@ -350,20 +302,3 @@ def test_the_group_is_that_of_the_values_else_of_the_patient(
     features: Json, patient: Patient | None, group: str
 ) -> None:
     assert _group(Replayed(a_decision(), basis(features), patient=patient)) == group
-
-
-OURS = "org.cds-hooks-onnx"
-
-
-def test_what_a_card_is_about_is_its_rules_its_model_or_its_kind() -> None:
-    cards = [
-        {"extension": {OURS: {"findings": [{"rule": "r", "band": "b"}, {"rule": "q", "band": "c"}]}}},
-        {"extension": {OURS: {"model": {"id": "m"}, "output": "o"}}},
-        {"extension": {OURS: {"model": None, "output": "o"}}},
-        {"extension": {OURS: {}}},
-        {},
-    ]
-    decision = a_decision(service="planning")
-    row = Replayed(decision, basis(), answer=msgspec.json.encode({"cards": cards}))
-    assert list(_subjects(row)) == ["r/b", "q/c", "m", "o", "planning", "planning"]
-    assert list(_subjects(Replayed(decision, basis(), answer=b"{}"))) == []

@@ -15,10 +15,8 @@ from cds_hooks.replay import Replayer, Verdict, open_site
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision
 from cds_hooks.storage.content import read_content_keys, use_content_keys
-from cds_hooks.storage.queries import facts_of, list_decisions
+from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
-from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, post, without
-from tests.fhir_charts import sample_chart, serving_fhir
 from tests.live import record_in, serving
 from tests.program import run_program
 
@@ -153,22 +151,6 @@ def test_a_score_that_nothing_explains_is_said_to_be_a_fault(recorded: _Recorded
     (found,) = _verdicts(recorded, [changed])
     assert found.outcome == "differs"
     assert found.causes[0].startswith("nothing that is in force has changed")
-
-
-def test_what_was_fetched_is_among_the_facts_and_the_token_is_not(
-    tmp_path: Path, as_of: datetime, recorded: _Recorded
-) -> None:
-    request = without(request_for(PLANNING, "patient-view", "planning-talk", as_of), "labs", "conditions")
-    settings = {"as_of": as_of, "content_keys": recorded.folder / "keys", "public_url": _ADDRESS}
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        answer = post(tmp_path, PLANNING, at_server(request, running.base), **settings)
-    assert len(answer.json()["cards"]) == 1
-    use_content_keys(read_content_keys(_KEY))
-    (decision,) = list_decisions(record_in(tmp_path))
-    assert TOKEN.encode() not in decision.basis
-    assert TOKEN.encode() not in facts_of(record_in(tmp_path), [decision.id])[decision.id]
-    (found,) = _verdicts(_Recorded(recorded.folder, record_in(tmp_path), [decision]))
-    assert found.outcome == "same", found
 
 
 def test_the_command_says_what_differs_and_ends_with_its_code(recorded: _Recorded) -> None:

@@ -6,9 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-from msgspec.structs import replace as replaced
 
 from cds_hooks.replay.site import Site, _NothingRecorded, open_site
 from cds_hooks.settings import Settings
@@ -48,22 +46,6 @@ def test_a_model_that_could_not_be_loaded_is_not_served(plain: Site, beside: Mod
     services: Any = {"a": SimpleNamespace(models=(absent,)), "b": SimpleNamespace(models=(absent, beside))}
     assert replace(plain, services=services).served_model(MAIN) is beside
     assert replace(plain, services={"a": services["a"]}).served_model(MAIN) is None
-
-
-def test_the_candidate_estimates_in_place_of_the_model_of_its_id(plain: Site, beside: Model) -> None:
-    class Other(Model):
-        """A model whose every estimate is another one."""
-
-        def predict(self, values: Any) -> Any:
-            """Twice as high."""
-            computed = super().predict(values)
-            return replaced(computed, probability=2 * computed.probability)
-
-    values = np.array([item.reference_value for item in beside.manifest.features])
-    usual = beside.predict(values).probability
-    tried = replace(plain, candidates={MAIN: Other(beside.artifact)})
-    assert asyncio.run(plain.predict(beside, values)).probability == usual
-    assert asyncio.run(tried.predict(beside, values)).probability == 2 * usual
 
 
 def test_the_only_client_of_a_server_in_development_is_known_by_its_name(plain: Site) -> None:

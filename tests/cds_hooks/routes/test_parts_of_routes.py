@@ -23,8 +23,6 @@ from cds_hooks.routes.failures import (
     answer_hook_error,
     answer_http_error,
     failure_outcome,
-    send_json,
-    send_refusal,
 )
 from cds_hooks.routes.feedback import _by_decision
 from cds_hooks.routes.health import _one_at_a_time
@@ -259,24 +257,6 @@ def test_what_is_on_its_way_is_read_to_its_end_or_to_32_mib(parts: list[tuple[in
     coming = Coming(parts)
     asyncio.run(_read_on(coming))
     assert coming.taken == taken
-
-
-def test_a_refusal_ends_after_what_was_unread() -> None:
-    sent, coming = Sent(), Coming([(1, True), (1, False)])
-    asyncio.run(send_refusal(sent, BodyTooLarge("Too large."), "id-1", coming))
-    start, body, end = sent.messages
-    assert (start["status"], body["more_body"], end) == (413, True, {"type": "http.response.body", "body": b""})
-    assert dict(start["headers"]) == {
-        b"content-type": b"application/json", b"content-length": b"%d" % len(body["body"]),
-        b"cache-control": b"no-store", b"connection": b"close", b"x-call-id": b"id-1",
-    }  # fmt: skip
-    assert coming.taken == 2
-    sent = Sent()
-    asyncio.run(send_refusal(sent, BadRequest("Wrong."), "id-2"))
-    assert [message.get("more_body") for message in sent.messages] == [None, False]
-    sent = Sent()
-    asyncio.run(send_json(sent, 200, b"{}"))
-    assert sent.messages[1] == {"type": "http.response.body", "body": b"{}", "more_body": False}
 
 
 async def run_both(answer: Awaitable[Any], receive: Any, send: Any) -> None:

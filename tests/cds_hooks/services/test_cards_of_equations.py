@@ -594,3 +594,38 @@ def test_a_result_says_that_the_charted_sex_was_used_where_the_gender_does_not_s
     patient = WOMAN | {"gender": "male", "extension": [birth]}
     advice = decided(NEPHROLOGY, call_about(*CHRONIC, albumin(290), patient=patient))
     assert "Worked out with the charted sex: female." in (the_card(advice).detail or "")
+
+
+SOURCE = "McPherson 2017 (2.0 as the lower step at 65 and over)"
+
+
+SORTS = "It sorts people for a second test; by itself it finds nothing. On record:"
+
+
+@pytest.mark.parametrize(
+    ("resources", "number", "band", "limits", "risk"),
+    [
+        # 70 * 80 / (140 * sqrt 50), and 70 * 40 / (170 * sqrt 50)
+        ([FATTY, *labs()], "5.66", "high", "over 2.67", "condition K76.0"),
+        ([FATTY, *labs(40, 50, 170)], "2.33", "indeterminate", "2 to 2.67", "condition K76.0"),
+        ([*labs(), observation("39156-5", 30, "kg/m2", days_ago(10))], "5.66", "high", "over 2.67",
+         "body mass index 30 kg/m² (2026-11-10)"),
+        ([FATTY, *labs(200, 50, 140)], "14.14", "high", "over 2.67", "condition K76.0"),
+        ([FATTY, *labs(80, 50, 140, 10, 102)], "5.66", "high", "over 2.67", "condition K76.0"),
+        ([FATTY, *labs(), problem("Acute hepatitis", days_ago(102.1))], "5.66", "high", "over 2.67", "condition K76.0"),
+        ([FATTY, *labs(), condition("C81.9A", ICD10)], "5.66", "high", "over 2.67", "condition K76.0"),
+    ],
+)  # fmt: skip
+def test_the_card_of_a_second_test_of_the_liver(
+    resources: list[Json], number: str, band: str, limits: str, risk: str
+) -> None:
+    advice = decided(LIVER, call_about(*resources))
+    card = the_card(advice)
+    assert card.summary == f"FIB-4 {number}: {band} for liver fibrosis. Consider a second test (elastography)."
+    assert _lines(advice)[0] == f"**FIB-4 {number}** is **{band}** ({limits}; {SOURCE}). {SORTS} {risk}."
+    assert "Not in acute hepatitis, nor where platelets are low for another cause." in (card.detail or "")
+    assert offered(card) == [
+        ("Order liver elastography", "Draft order for an elastography of the liver.",
+         draft("01", "Elastography of the liver")),
+        ("Refer to hepatology", "Draft referral to hepatology.", draft("02", "Referral to hepatology")),
+    ]  # fmt: skip

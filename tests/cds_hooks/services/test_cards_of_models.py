@@ -13,7 +13,7 @@ from cards.card import Card
 from cards.rules.engine.finding import Silence
 from cds_hooks.components import _horizon_days
 from cds_hooks.protocol.hooks import EncounterDischargeContext
-from cds_hooks.services import find_services, planning_conversation, readmission_follow_up
+from cds_hooks.services import find_services, readmission_follow_up
 from cds_hooks.services._anticoagulation import stopped_anticoagulant
 from cds_hooks.services._model import ModelEstimate
 from cds_hooks.services._outlook import likely_deaths
@@ -73,21 +73,6 @@ def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
         word for word in (there.detail or "").replace(")", " ").replace("(", " ").split() if "/models/" in word
     ]
     assert link == "https://cds.example/models/readmission_30d_early"
-
-
-def test_a_planning_conversation_says_which_panel_was_used_and_what_the_model_does_not_know() -> None:
-    full = planning_conversation._card(
-        call_about(), estimated(planning_conversation.MODEL), "**This estimate uses no diagnoses.** On record: x.\n"
-    )
-    assert the_offer(full) == (
-        "Order a planning conversation",
-        "Draft order for a planning conversation: goals, screening, prevention, advance care planning.",
-        draft("u1", "Planning conversation: goals, screening and prevention, advance care planning"),
-    )
-    assert (full.detail or "").startswith("**This estimate uses no diagnoses.** On record: x.")
-    assert planning_conversation.SMALL_PANEL not in (full.detail or "")
-    small = planning_conversation._card(call_about(), estimated(planning_conversation.TWIN), "")
-    assert planning_conversation.SMALL_PANEL in (small.detail or "")
 
 
 NO_DIABETES = Silence(

@@ -158,13 +158,6 @@ def test_orders_that_cannot_be_read_are_refused(raw: bytes, kind: type[BadReques
     assert (type(refused.value), refused.value.text, refused.value.expression) == (kind, text, "where")
 
 
-def test_entries_without_a_resource_are_passed_over() -> None:
-    assert _entries(b'{"resourceType":"Bundle"}', "where") == []
-    assert _entries(b'{"resourceType":"Bundle","entry":[7,{},{"resource":7},{"resource":{"id":"a"}}]}', "where") == [
-        {"id": "a"}
-    ]
-
-
 def test_an_order_is_read_as_it_is_meant() -> None:
     def meant(resource: Json, *others: Json, **context: Any) -> Json:
         call = _call(*others, **context)

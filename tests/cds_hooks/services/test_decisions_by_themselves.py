@@ -21,7 +21,6 @@ from cds_hooks.services._anticoagulation import (
 from cds_hooks.services._declared import _in_words
 from cds_hooks.services._equation import (
     find_named_in_chart,
-    is_check_up,
     is_moment_for_reminder,
     is_moment_for_review,
     is_moment_for_talk,
@@ -380,14 +379,6 @@ MOMENTS = (is_visit, is_moment_for_review, is_moment_for_reminder, is_moment_for
 )
 def test_each_moment_has_the_visits_that_it_is_for(made: ServiceInput, moments: tuple[bool, ...]) -> None:
     assert tuple(moment(made) for moment in MOMENTS) == moments
-
-
-def test_a_visit_is_a_check_up_by_its_words_or_its_code() -> None:
-    coded = {"coding": [{"system": "http://snomed.info/sct", "code": "162673000"}]}
-    assert is_check_up(call(visit(type=[coded])))
-    assert is_check_up(call(visit(type=[{"text": "Well-child visit"}])))
-    assert not is_check_up(call(visit(type=[{"text": "Office visit"}])))
-    assert not is_check_up(call(visit(status="finished", type=[{"text": "Check-up"}])))
 
 
 @pytest.mark.parametrize(

@@ -117,24 +117,6 @@ def test_an_active_order_over_its_kidney_dose_gets_a_card(tmp_path: Path, as_of:
     assert [link["label"] for link in card["links"]] == ["The rule and its sources", "Why this card"]
 
 
-def test_the_correction_is_the_clients_own_order_with_only_the_dose_changed(tmp_path: Path, as_of: datetime) -> None:
-    charted: dict[str, Any] = {}
-
-    def keep(request: dict[str, Any]) -> None:
-        order = _metformin(request)
-        order["extension"] = [{"url": "https://ehr.example/own", "valueString": "kept"}]
-        charted.update(json.loads(json.dumps(order)))
-
-    (card,) = _answer(tmp_path, as_of, change=keep).json()["cards"]
-    (action,) = next(each for each in card["suggestions"] if "500 mg" in each["label"])["actions"]
-    assert action["type"] == "update"
-    corrected = action["resource"]
-    MedicationRequest.model_validate(corrected)
-    changed = {name for name in corrected | charted if corrected.get(name) != charted.get(name)}
-    assert changed <= {"dosageInstruction", "medicationCodeableConcept", "dispenseRequest"}
-    assert corrected["status"] == "active"
-
-
 def test_a_new_order_is_of_today_for_this_encounter_and_by_this_user(tmp_path: Path, as_of: datetime) -> None:
     answer = _answer(tmp_path, as_of, change=lambda request: request["context"].update(encounterId="stay-9"))
     actions = [each for card in answer.json()["cards"] for s in card["suggestions"] for each in s["actions"]]

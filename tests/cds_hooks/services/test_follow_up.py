@@ -124,20 +124,6 @@ def test_a_high_hospital_score_is_shown_before_lace(encounter: str | None, more:
     assert (advice.scores or {})["value"] == 7
 
 
-def test_a_high_lace_is_shown_where_hospital_is_not_high() -> None:
-    advice = advise_by_scores(call_about(*FIVE, *FOURTEEN))
-    (card,) = advice.cards
-    assert card.summary.startswith("LACE index 14: high risk of coming back within 30 days. Consider a visit")
-    lines = (card.detail or "").split("\n")
-    # On the logit scale from 2.0 in 100 at 0 points to 43.7 at 19: 23.0 at 14.
-    assert lines[0] == (
-        "**LACE 14 of 19**: high (10 or more). About **23 in 100** people with this score are expected to die or to "
-        "come back unplanned within 30 days (van Walraven 2010)."
-    )
-    assert "**HOSPITAL score 5** (intermediate (11.9 %))." in lines
-    assert [model["id"] for model in advice.models] == ["lace"]
-
-
 def test_where_neither_is_high_the_reasons_of_both_are_given() -> None:
     advice = advise_by_scores(call_about(*FIVE))
     assert advice.cards == []

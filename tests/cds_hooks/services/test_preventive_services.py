@@ -130,26 +130,6 @@ def test_every_order_is_valid_fhir_and_keeps_its_service_silent(tmp_path: Path, 
     assert "suggestions" not in again
 
 
-def test_an_order_that_was_accepted_does_not_make_another_service_speak(tmp_path: Path, as_of: datetime) -> None:
-    """The drafts of this card are judged by the rules about orders as any draft is."""
-    orders = [one["actions"][0]["resource"] for one in card_of(tmp_path, as_of)["suggestions"]]
-    prefetch = {key: bundle([]) for key in ("conditions", "medications", "labs", "procedures", "tests", "encounters")}
-    body = {
-        "hook": "order-sign",
-        "hookInstance": "5d1f0b3a-0000-4000-8000-000000000003",
-        "context": {"userId": "Practitioner/1", "patientId": "p1", "draftOrders": bundle(orders)},
-        "prefetch": {"patient": person(), **prefetch},
-    }
-
-    async def call() -> Any:
-        async with client(tmp_path, as_of=as_of) as calls:
-            return await calls.post("/cds-services/order-safety-sign", json=body)
-
-    answered = asyncio.run(call())
-    assert answered.status_code == 200
-    assert answered.json()["cards"] == []
-
-
 @pytest.mark.parametrize(
     ("resources", "patient", "reason"),
     [

@@ -26,6 +26,7 @@ from cds_hooks.services.medication_review import _OF_ORDERS_ONLY, _is_meant, rev
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.repair import repair_resource
 from fhir.record.resources import decoder
+from tests.conftest import ROOT
 from tests.fhir.record.test_resources import bundle_files
 
 Json = dict[str, Any]
@@ -117,3 +118,39 @@ def test_acetaminophen_that_a_diseased_liver_does_not_stand_and_a_high_inr_are_t
         (drafted,) = session.drafted
         findings = review_book().evaluate(session, drafted).findings
         assert rule in {found.rule for found in findings if _is_meant(found, drafted, is_older=False)}
+
+
+CASES: Final = ROOT / "tests" / "cases" / "rules"
+
+
+def _critical_cases(file: Path) -> list[Json]:
+    cases = json.loads(file.read_text())
+    return [
+        case
+        for case in cases
+        if case.get("indicator") == "critical"
+        and "test" not in case["draft"]
+        and (file.stem, case["band"]) not in _OF_THE_ORDER
+    ]
+
+
+FILES: Final = [
+    file
+    for file in sorted(CASES.glob("*.json"))
+    if _FAMILIES.get(file.stem, "orders") not in _OF_ORDERS_ONLY and _critical_cases(file)
+]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_an_order_is_critically_warned_of_is_in_the_review_of_who_takes_it(file: Path) -> None:
+    for case in _critical_cases(file):
+        resources = [draft_of(case["draft"])]
+        resources += [draft_of(draft, f"beside-{place}") for place, draft in enumerate(case.get("beside", ()))]
+        active = [
+            read_draft(resource | {"status": "active", "authoredOn": "2026-10-20"})
+            for resource in resources
+            if resource["resourceType"] == "MedicationRequest"
+        ]
+        record = record_of(case["patient"], AS_OF)
+        taken = [draft for _, draft in taken_medications(record)]
+        assert file.stem in {rule for _, rule in reviewed(record, [*active, *taken])}, case["id"]

@@ -15,11 +15,10 @@ from cds_hooks.services._model import ChartModel, SiteThresholds, age_in
 from cds_hooks.services.medication_review import _is_meant, _nothing_found
 from cds_hooks.services.nephrology_referral import acute_rise, severe_albuminuria
 from cds_hooks.services.planning_conversation import _diagnoses_beside, _is_over, _open_encounters, _outside_population
-from cds_hooks.services.statin_discussion import _harmed, _over_75, _reaches, _takes_pcsk9, statin_indication
+from cds_hooks.services.statin_discussion import _over_75, _reaches, _takes_pcsk9, statin_indication
 from cds_hooks.settings import Settings
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from fhir.record.resources import Condition
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, blood, days_ago, problem, referral, visit
@@ -58,24 +57,6 @@ def born(year: int) -> Json:
 def test_an_indication_for_a_statin_that_needs_no_score(resources: Any, patient: Json, words: str | None) -> None:
     indication = statin_indication(record_of(*resources, patient=patient))
     assert (indication.words if indication is not None else None) == words
-
-
-@pytest.mark.parametrize(
-    ("words", "is_harm"),
-    [
-        ("Statin intolerance", True),
-        ("Statin-induced myopathy", True),
-        ("Myalgia due to atorvastatin", True),
-        ("Adverse effect of statin", True),
-        ("Family history of statin intolerance", False),
-        ("Statin therapy", False),
-        ("", False),
-    ],
-)
-def test_harm_by_a_statin_is_read_in_the_words_of_a_problem(words: str, *, is_harm: bool) -> None:
-    (made,) = record_of(problem(words)).conditions
-    assert _harmed(made) is is_harm
-    assert not _harmed(Condition())
 
 
 def test_other_parts_of_the_talk_about_a_statin() -> None:
@@ -291,14 +272,6 @@ def test_the_share_of_a_service_goes_before_those_of_the_site_and_of_the_model(
     assert (asked.band_of(manifest(), 70.0, site) is not None) is within
     assert asked.band_of(manifest(), None, site) is None
     assert asked.share_for(manifest("m_small"), site) == share, "the twin has the share of its model"
-
-
-def test_an_estimate_is_due_from_its_threshold_on() -> None:
-    model = cast("Any", SimpleNamespace(manifest=manifest()))
-    plain, by_age = chart_model(), chart_model(within=True)
-    assert [plain.is_due(model, {"percentile": value}, 70.0) for value in (89.9, 90.0)] == [False, True]
-    assert [by_age.is_due(model, {"margin": value}, 70.0) for value in (0.49, 0.5)] == [False, True]
-    assert by_age.is_due(model, {"margin": 0.0, "percentile": 95.0}, None)
 
 
 def test_the_age_among_the_inputs_of_a_model() -> None:

@@ -94,16 +94,6 @@ def test_drafts_that_cannot_be_checked_are_refused(drafts: bytes, kind: type[Bad
     assert (refused.value.text, refused.value.expression) == (text, "context.draftOrders")
 
 
-def test_drafts_are_those_of_a_bundle_or_one_order_alone() -> None:
-    found, from_text = _drafts(signed(bundle(request("x", "m1"), request("y", "m2"))), "p1", 2)
-    assert [draft.name for draft in found] == ["MedicationRequest/m1", "MedicationRequest/m2"]
-    assert from_text == set()
-    for single in (request("x", "m1"), {"resourceType": "ServiceRequest", "id": "s1"}):
-        (one,), _ = _drafts(signed(msgspec.json.encode(single)), "p1", 2)
-        assert one.name == f"{single['resourceType']}/{single['id']}"
-    assert _drafts(signed(b'{"resourceType":"Bundle"}'), "p1", 2) == ([], set())
-
-
 def test_as_many_selections_as_drafts_are_checked() -> None:
     def selecting(count: int) -> OrderSelectContext:
         names = tuple(str(number) for number in range(count))

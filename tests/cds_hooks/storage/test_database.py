@@ -42,18 +42,15 @@ from cds_hooks.storage.database import (
     sqlite_file,
 )
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.entries import add_event, add_events, event_hash, newest_entry, outcome_hash
+from cds_hooks.storage.entries import add_event, add_events, event_hash, newest_entry
 from cds_hooks.storage.opening import open_decision_log, upgrade_schema
 from cds_hooks.storage.outcomes import (
     Outcome,
     completed,
     count_outcomes,
     list_outcomes,
-    newest_outcomes,
     outcomes_after,
-    outcomes_of,
     store_outcomes,
-    versions_of,
 )
 from cds_hooks.storage.queries import get_decision, list_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, metadata, outcomes
@@ -225,33 +222,6 @@ DEATH = Outcome("d1", "s", "a", "event", "death", "yes", "2026-11-20", "api", 5)
 
 def _stored(sqlite_url: str, *items: Outcome) -> list[Outcome]:
     return store_outcomes(parse_url(sqlite_url), items)
-
-
-def test_what_says_the_same_as_the_newest_version_is_not_new(sqlite_url: str) -> None:
-    upgrade_schema(parse_url(sqlite_url))
-    first = replace(DEATH, version=1)
-    assert _stored(sqlite_url, DEATH, DEATH) == [first]
-    assert _stored(sqlite_url, replace(DEATH, received_at=6)) == []
-    later, other = replace(DEATH, happened=None), replace(DEATH, subject="readmission")
-    assert _stored(sqlite_url, later, replace(DEATH, value="no"), other) == [
-        replace(later, version=2), replace(DEATH, value="no", version=3), replace(other, version=1),
-    ]  # fmt: skip
-    assert outcomes_of(sqlite_url, "d1") == [
-        first, replace(later, version=2), replace(DEATH, value="no", version=3), replace(other, version=1),
-    ]  # fmt: skip
-    assert newest_outcomes(sqlite_url, ["d1", "d2"]) == {
-        DEATH.key: replace(DEATH, value="no", version=3), other.key: replace(other, version=1),
-    }  # fmt: skip
-    assert newest_outcomes(sqlite_url, ["d1"], 2) == {DEATH.key: replace(later, version=2)}
-    assert newest_outcomes(sqlite_url, ["d2"]) == {}
-    assert versions_of(sqlite_url, ["d1"]) == {DEATH.key: {1: "yes", 2: "yes", 3: "no"}, other.key: {1: "yes"}}
-    rows = read_rows(sqlite_url, select(outcomes).order_by(outcomes.c.sequence))
-    assert [row.position for row in rows] == [1, 2, 3, 4]
-    previous = bytes(32)
-    for row in rows:
-        assert bytes(row.previous) == previous
-        previous = outcome_hash(previous, row.position, row._mapping)
-        assert bytes(row.hash) == previous
 
 
 def test_outcomes_are_listed_and_counted(sqlite_url: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage import DecisionLog, RecordUnavailable, open_decision_log, sqlite
-from cds_hooks.storage.queries import get_decision, read_rows
+from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 from tests.cds_hooks.storage.samples import a_decision, append_together
 
@@ -78,22 +78,6 @@ def test_a_lone_decision_is_one_statement(sqlite_url: str) -> None:
         seen = _statements(log)
         await log.append(a_decision())
         assert seen == ["INSERT"]
-        await log.close()
-
-    asyncio.run(scenario())
-
-
-def test_the_loop_goes_on_while_another_process_writes(sqlite_url: str) -> None:
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        with closing(sqlite3.connect(_file(sqlite_url), isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            waiting = asyncio.create_task(append_together(log, 3))
-            await asyncio.sleep(0.02)
-            assert not waiting.done()
-            other.execute("COMMIT")
-        for decision in await waiting:
-            assert get_decision(sqlite_url, decision.id) == decision
         await log.close()
 
     asyncio.run(scenario())

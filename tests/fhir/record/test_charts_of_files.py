@@ -11,14 +11,11 @@ from fhir.record.charts import (
     ChartsRefused,
     by_patient,
     files_of,
-    has_passed,
     known_at,
     patient_named_by,
-    read_bundle,
     read_charts,
     time_of,
 )
-from fhir.record.datatypes import parse_time
 
 Json = dict[str, Any]
 EPOCH = datetime(2026, 11, 20, 9, 0, tzinfo=UTC).timestamp()
@@ -57,35 +54,6 @@ def test_a_resource_names_its_patient_as_subject_or_patient() -> None:
     assert patient_named_by({"subject": {"reference": "Patient/a"}}) == "a"
     assert patient_named_by({"subject": "Patient/a", "patient": {"reference": "urn:uuid:b"}}) == "b"
     assert patient_named_by({"patient": {"reference": 1}}) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "passed"),
-    [
-        ("2026-11-20T09:00:00Z", True), ("2026-11-20T09:00:01Z", False), ("2026-11-19", True), ("2026-11-20", False),
-        ("2026-10", True), ("2026-11", False), ("2025", True), ("2026", False),
-    ],
-)  # fmt: skip
-def test_a_time_has_passed_when_its_last_second_has(text: str, passed: bool) -> None:
-    time = parse_time(text)
-    assert time is not None
-    assert has_passed(time, EPOCH) is passed
-
-
-@pytest.mark.parametrize(
-    ("text", "last_second"),
-    [
-        ("2026-11-20T09:00:00Z", "2026-11-20T09:00:00Z"),
-        ("2026-11-20", "2026-11-20T23:59:59Z"),
-        ("2026-10", "2026-10-31T23:59:59Z"),
-        ("2024", "2024-12-31T23:59:59Z"),
-    ],
-)
-def test_at_the_end_of_a_day_what_is_dated_by_that_day_has_passed(text: str, last_second: str) -> None:
-    time, end = parse_time(text), parse_time(last_second)
-    assert time is not None
-    assert end is not None
-    assert [has_passed(time, end.instant + seconds) for seconds in (-1, 0, 1)] == [False, True, True]
 
 
 def test_a_time_is_read_at_its_path() -> None:
@@ -147,28 +115,6 @@ def test_an_order_that_was_completed_later_was_active() -> None:
     assert _known(order | {"status": "entered-in-error"})[1:] == [order | {"status": "entered-in-error"}]
 
 
-def test_references_by_full_url_become_those_of_a_server() -> None:
-    whole = {"resourceType": "Patient", "id": "p1"}
-    visit = {"resourceType": "Encounter", "id": "e1", "subject": {"reference": "urn:uuid:1"}}
-    stay = {"subject": {"reference": "urn:uuid:1", "display": "A"}, "encounter": {"reference": "urn:uuid:2"}}
-    problem: Json = {"resourceType": "Condition", "id": "c1", **stay, "code": {"text": "x"}}
-    named = {"resourceType": "Observation", "id": "o1", "subject": {"reference": "Patient/p1"}, "encounter": "e1"}
-    other = {"resourceType": "Observation", "id": "o2", "subject": {"reference": "Patient/p2"}}
-    nobody = {"resourceType": "Observation", "id": "o3"}
-    drug = {"resourceType": "Medication", "id": "m1"}
-    (chart,) = by_patient(
-        [(problem, None), (whole, "urn:uuid:1"), (visit, "urn:uuid:2"), (drug, None)]
-        + [(resource, None) for resource in (named, other, nobody)]
-    )
-    assert chart.patient == whole
-    assert chart.resources == [
-        problem | {"subject": {"reference": "Patient/p1", "display": "A"}, "encounter": {"reference": "Encounter/e1"}},
-        visit | {"subject": {"reference": "Patient/p1"}},
-        named,
-        drug,
-    ]
-
-
 def test_what_comes_twice_in_a_folder_is_in_its_chart_once() -> None:
     ours, theirs = ({"subject": {"reference": f"Patient/{name}"}} for name in ("p1", "p2"))
     stay: Json = {"resourceType": "Encounter", "id": "e1", **ours}
@@ -178,16 +124,3 @@ def test_what_comes_twice_in_a_folder_is_in_its_chart_once() -> None:
     first, second = by_patient([(resource, None) for resource in resources])
     assert first.resources == [stay, nameless]
     assert second.resources == [{**stay, **theirs}]
-
-
-def test_a_bundle_has_its_entries_with_their_addresses_and_a_single_resource_is_one(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    for document, expected in (
-        ({"resourceType": "Bundle", "entry": [{"fullUrl": "u", "resource": {"a": 1}}, {"resource": 1}, 2]},
-         [({"a": 1}, "u")]),
-        ({"resourceType": "Bundle", "entry": {"resource": {}}}, []),
-        ({"resourceType": "Patient", "entry": [{"resource": {}}]},
-         [({"resourceType": "Patient", "entry": [{"resource": {}}]}, None)]),
-    ):  # fmt: skip
-        path.write_text(json.dumps(document))
-        assert list(read_bundle(path)) == expected

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fhir.record.datatypes import CodeableConcept
-from fhir.record.facts import ACT_CODE, ReadResources, class_of_words, distinct, says_not_performed
+from fhir.record.facts import ACT_CODE, ReadResources, distinct, says_not_performed
 from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Immunization, Procedure
 from tests.fhir.record.charts import lean, record_of
 
@@ -239,26 +239,6 @@ def test_a_procedure_without_words_is_not_denied() -> None:
 
 
 # The class of a visit.
-
-
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        ("Emergency outpatient", "EMER"),
-        ("ED visit", "EMER"),
-        ("ER Visit", "EMER"),
-        ("Inpatient observation", "OBSENC"),
-        ("home visit", "HH"),
-        ("video visit", "VR"),
-        ("telephone", "VR"),
-        ("Out-patient", "AMB"),
-        ("in-patient", "IMP"),
-        ("No appointment", None),
-        ("", None),
-    ],
-)
-def test_the_first_of_the_words_says_the_class(words: str, code: str | None) -> None:
-    assert class_of_words(words) == code
 
 
 @pytest.mark.parametrize(

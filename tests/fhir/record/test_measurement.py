@@ -97,19 +97,6 @@ def test_a_note_that_says_not_haemolysed_does_not_refuse() -> None:
     assert record.newest("potassium") is not None
 
 
-def test_the_newest_usable_value_is_taken_and_what_is_newer_and_refused_is_named() -> None:
-    record = record_of(
-        observation(CREATININE, 1.1, "mg/dL", "2026-01-01"),
-        observation(CREATININE, 190.0, "mg/dL", "2026-11-19"),
-        observation(CREATININE, 1.4, "mg/dL", "2026-06-01"),
-        observation(CREATININE, 250.0, "mg/dL", "2025-01-01"),
-    )
-    found = record.newest("creatinine")
-    assert found is not None
-    assert (found.value, found.time.date) == (1.4, "2026-06-01")
-    assert [refusal.reason for refusal in record.refusals] == ["implausible"]
-
-
 def test_instants_with_offsets_are_compared_as_instants() -> None:
     record = record_of(
         observation(CREATININE, 1.1, "mg/dL", "2026-11-19T23:30:00-05:00"),

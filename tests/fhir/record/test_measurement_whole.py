@@ -13,9 +13,7 @@ from fhir.record.measurement import (
     Measurement,
     OneSidedResult,
     analyte_in_words,
-    effective_time,
     measure,
-    newest_first,
     newest_parts,
     one_sided_result,
     parts_by_analyte,
@@ -52,27 +50,6 @@ def _at(when: str | None, name: str = "") -> CodedPart:
 
 def _names(parts: Any) -> list[str | None]:
     return [part[0].id for part in parts]
-
-
-# When it was measured.
-
-
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
-        ({"effectiveDateTime": "2026-11-02", "effectiveInstant": "2026-11-03T00:00:00Z"}, "2026-11-02"),
-        ({"effectiveInstant": "2026-11-03T00:00:00Z", "issued": "2026-11-04T00:00:00Z"}, "2026-11-03T00:00:00Z"),
-        ({"effectiveInstant": "2026-11-03T00:00:00Z"}, "2026-11-03T00:00:00Z"),
-        ({"effectivePeriod": {"start": "2026-11-04", "end": "2026-11-06"}, "issued": "2026-11-08"}, "2026-11-06"),
-        ({"effectivePeriod": {"start": "2026-11-04"}}, "2026-11-04"),
-        ({"issued": "2026-11-08T00:00:00Z"}, "2026-11-08T00:00:00Z"),
-        ({}, None),
-        ({"effectiveDateTime": "yesterday", "issued": "2026-11-08T00:00:00Z"}, None),
-    ],
-)
-def test_when_it_was_measured(times: dict[str, Any], expected: str | None) -> None:
-    time = effective_time(lean(observation("2823-3", 4.5, "mmol/L", None, **times)))
-    assert (time.text if time is not None else None) == expected
 
 
 # Which part is of which analyte.
@@ -230,15 +207,6 @@ def test_the_newer_of_two_is_the_newest_in_both_orders(first: str | None, second
     assert newest_parts([old, new]) == (new, [new])
 
 
-def test_parts_are_sorted_from_the_newest_what_has_no_date_first_and_equal_ones_in_their_order() -> None:
-    parts = [_at("2026-11-01", "a"), _at("2026-11-03", "b"), _at(None, "c"), _at("2026-11-01T00:00:00Z", "d")]
-    ordered, recencies, times = newest_first(parts)
-    assert _names(ordered) == ["c", "b", "a", "d"]
-    first, third = datetime(2026, 11, 1, tzinfo=UTC).timestamp(), datetime(2026, 11, 3, tzinfo=UTC).timestamp()
-    assert recencies == [float("inf"), third, first, first]
-    assert times == [None, _time("2026-11-03"), _time("2026-11-01"), _time("2026-11-01T00:00:00Z")]
-
-
 def test_parts_of_a_time_are_told_by_their_texts_with_two_days_of_slack() -> None:
     parts = [_at(when) for when in ("2026-11-07", "2026-11-08", "2026-11-08T00:00:00Z", "2026-11-30")]
     parts.append(_at(None, "undated"))
@@ -253,18 +221,6 @@ def test_parts_of_a_time_are_told_by_their_texts_with_two_days_of_slack() -> Non
 
 
 # What a part says.
-
-
-def test_a_number_is_converted_and_the_code_may_be_absent() -> None:
-    observed, part, _ = _part("2160-0", 106.08, "umol/L")
-    assert measure(CREATININE, (observed, part, None), NOW) == Measurement(
-        "creatinine", _near(1.2), "mg/dL", _time("2026-11-01"), "Observation/o1", "", 106.08, "umol/L"
-    )
-    later = _time("2026-11-05")
-    result = measure(CREATININE, (observed, part, None), NOW, later)
-    assert isinstance(result, Measurement)
-    assert result.time is later
-    assert (result.age_days(NOW), result.whole_days(NOW)) == (15.375, 15)
 
 
 @pytest.mark.parametrize("key", ["potassium", "temperature"])
@@ -398,3 +354,39 @@ def test_the_types_that_a_part_is_made_of() -> None:
     assert _part()[0].code.coding == (Coding(LOINC, "2823-3"),)
     assert _part()[0].valueQuantity == Quantity(4.5, unit="mmol/L", code="mmol/L")
     assert CodeableConcept().words == ""
+
+
+NOTE = {"note": [{"text": "Slightly HEMOLYZED"}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "what"),
+    [
+        ({"status": "preliminary"}, "not-final", "has status preliminary, not final on 2026-11-01: not used."),
+        ({"when": None}, "no-date", "has no readable date: not used."),
+        ({"when": "2026-12-01"}, "future", "is dated in the future (2026-12-01): not used."),
+        (NOTE, "haemolysed", "is from a haemolysed sample on 2026-11-01: not used."),
+        (_q(45.0, code="mmol/L"), "implausible", "45 mmol/L is outside the plausible range on 2026-11-01: not used."),
+        (_q(4.5), "no-unit", "4.5 has no unit on 2026-11-01: not used."),
+        (_q(4.5, unit=""), "no-unit", "4.5 has no unit on 2026-11-01: not used."),
+        (_q(4.5, unit="furlong"), "unknown-unit", "4.5 has the unknown unit 'furlong' on 2026-11-01: not used."),
+        (_q(4.5, code="furlong"), "unknown-unit", "4.5 has the unknown unit 'furlong' on 2026-11-01: not used."),
+        (_q(4.5, code="furlong", unit="ell"), "unknown-unit",
+         "4.5 has the unknown unit 'ell' on 2026-11-01: not used."),
+        (_q(6.4, code="mmol/L", comparator=">"), "not-exact",
+         ">6.4 mmol/L is not an exact value on 2026-11-01: not used as a number."),
+        ({"valueQuantity": None, "valueString": "see note"}, "no-quantity",
+         "has a value that is no number with a unit on 2026-11-01: not used."),
+        ({"valueQuantity": None, "valueCodeableConcept": {"text": "high"}}, "no-quantity",
+         "has a value that is no number with a unit on 2026-11-01: not used."),
+        ({"valueQuantity": {"unit": "mmol/L"}}, "data-absent", "has no value (data absent) on 2026-11-01: not used."),
+        ({"valueQuantity": None, "dataAbsentReason": {"text": "error"}}, "data-absent",
+         "has no value (data absent) on 2026-11-01: not used."),
+        ({"status": "entered-in-error"}, "entered-in-error", "was entered in error on 2026-11-01: not used."),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_was_not_used_and_why(more: dict[str, Any], reason: str, what: str) -> None:
+    statement = f"Potassium {what}".removesuffix(".").removesuffix(" as a number").removesuffix(": not used")
+    assert measure(POTASSIUM, _part(**more), NOW) == Refusal(
+        "Observation/o1", reason, f"Potassium {what}", "potassium", "2823-3", statement.removesuffix(" on 2026-11-01")
+    )

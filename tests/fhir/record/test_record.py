@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
-from fhir.record.facts import Absent, Found, Refused
+from fhir.record.facts import Absent, Found
 from fhir.record.record import PatientRecord, may_be_patient, read_record, read_value
 from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
 from fhir.terminology.conditions import CONDITION_GROUPS
@@ -296,20 +296,6 @@ def test_a_usable_value_is_found_and_the_newer_ones_that_were_refused_stand_besi
     assert isinstance(found, Found)
     assert found.measurement.value == 1.0
     assert [refusal.reason for refusal in found.refused] == ["implausible"]
-
-
-def test_values_of_which_none_can_be_used_are_refused_newest_first_and_each_says_what_it_is_about() -> None:
-    record = record_of(
-        observation(CREATININE, 1.0, "stone", "2026-10-01"), observation(CREATININE, 999.0, "mg/dL", "2026-11-01")
-    )
-    found = record.lookup("creatinine")
-    assert isinstance(found, Refused)
-    assert [(one.reason, one.analyte, one.code) for one in found.refused] == [
-        ("implausible", "creatinine", CREATININE),
-        ("unknown-unit", "creatinine", CREATININE),
-    ]
-    assert found.refused[0].statement == "Creatinine 999 mg/dL is outside the plausible range"
-    assert found.refused[0].text == "Creatinine 999 mg/dL is outside the plausible range on 2026-11-01: not used."
 
 
 def test_a_value_older_than_asked_for_is_absent_and_named() -> None:

@@ -1,12 +1,12 @@
 """A value that cannot be used is refused in one whole sentence; a value that can is whole; times are what they say."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import pytest
 
 from fhir.record.datatypes import FhirTime, parse_time, two_days_before
-from fhir.record.measurement import effective_time, refusal_of_unread
+from fhir.record.measurement import refusal_of_unread
 from fhir.record.refusals import Refusal
 from tests.fhir.record.charts import AS_OF, lean, observation, record_of
 
@@ -80,43 +80,6 @@ def test_results_without_a_code_are_counted_and_three_are_named() -> None:
         result("x", {"code": "8664-5"}), result("x", valueQuantity={"unit": "x"}), result("x", valueQuantity=None),
     )  # fmt: skip
     assert refusal_of_unread([(lean(resource), lean(resource), None) for resource in silent]) == []
-
-
-@pytest.mark.parametrize(
-    ("times", "text"),
-    [
-        ({"effectiveDateTime": "2026-01-01", "effectiveInstant": "2026-02-01T00:00:00Z"}, "2026-01-01"),
-        (
-            {"effectiveInstant": "2026-02-01T00:00:00Z", "effectivePeriod": {"end": "2026-03-01"}},
-            "2026-02-01T00:00:00Z",
-        ),
-        ({"effectivePeriod": {"start": "2026-03-01", "end": "2026-03-02"}, "issued": "2026-04-01"}, "2026-03-02"),
-        ({"effectivePeriod": {"start": "2026-03-01"}}, "2026-03-01"),
-        ({"issued": "2026-04-01"}, "2026-04-01"),
-        ({"effectiveDateTime": "", "issued": "2026-04-01"}, None),
-        ({}, None),
-    ],
-)
-def test_the_time_of_a_result_is_when_it_was_measured(times: dict[str, Any], text: str | None) -> None:
-    time = effective_time(lean(observation(CREATININE, 1.0, "mg/dL", None, **times)))
-    assert time == (parse_time(text) if text is not None else None)
-
-
-@pytest.mark.parametrize(
-    ("text", "instant", "precision", "first", "last"),
-    [
-        ("2026", "2026-01-01", "year", date(2026, 1, 1), date(2026, 12, 31)),
-        ("2024-02", "2024-02-01", "month", date(2024, 2, 1), date(2024, 2, 29)),
-        ("2026-11-20", "2026-11-20", "day", date(2026, 11, 20), date(2026, 11, 20)),
-        ("2026-11-20T09:30:00+02:00", "2026-11-20T07:30", "instant", date(2026, 11, 20), date(2026, 11, 20)),
-    ],
-)
-def test_a_time_is_what_it_can_mean(text: str, instant: str, precision: Any, first: date, last: date) -> None:
-    time = parse_time(text)
-    epoch = datetime.fromisoformat(instant).replace(tzinfo=UTC).timestamp()
-    assert time == FhirTime(epoch, text, precision)
-    assert time is not None
-    assert (time.first_day, time.last_day, time.date) == (first, last, text[:10])
 
 
 @pytest.mark.parametrize(

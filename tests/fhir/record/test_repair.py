@@ -5,23 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from fhir.record.repair import has_stu3_dose, objects_in, repair_bytes, repair_resource, with_numeric_doses
+from fhir.record.repair import has_stu3_dose, repair_bytes, repair_resource, with_numeric_doses
 
 Json = dict[str, Any]
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ({"a": 1}, [{"a": 1}]),
-        ([{"a": 1}, "b", None, {"c": 2}], [{"a": 1}, {"c": 2}]),
-        (None, []),
-        ("text", []),
-        ([], []),
-    ],
-)
-def test_the_objects_of_a_list_or_the_one_in_its_stead(value: Any, expected: list[Json]) -> None:
-    assert objects_in(value) == expected
 
 
 @pytest.mark.parametrize(

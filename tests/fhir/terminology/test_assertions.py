@@ -101,20 +101,6 @@ def test_words_and_signs_have_their_places_in_the_text_as_it_was_written() -> No
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("text", "rest"),
-    [
-        ("no penicillin allergy", "no                   "),
-        ("no beta-lactam allergy", "no                    "),
-        ("no NSAIDs", "no NSAIDs"),
-        ("no NSAIDs - allergy", "no NSAIDs - allergy"),
-        ("latex rash, no", "latex rash, no"),
-    ],
-)
-def test_on_a_list_of_allergies_no_denies_only_what_leads_to_an_allergy(text: str, rest: str) -> None:
-    assert AssertedText(text, of="allergy").without_denied(text) == rest
-
-
 @pytest.mark.parametrize(("words", "is_denied"), [(11, True), (12, False)])
 def test_a_denial_reaches_twelve_words(words: int, is_denied: bool) -> None:
     text = f"No {'zz ' * words}stroke"

@@ -83,22 +83,6 @@ def test_every_combination_brand_is_read_in_every_way_of_writing_it(every: int) 
     assert not wrong, f"{len(wrong)} read wrongly: {wrong[:5]}"
 
 
-def test_salts_in_the_name_change_nothing() -> None:
-    """Every RxNorm name of a combination, which writes the salts, with its strengths in the order of the name."""
-    for _, name in rxnorm_names():
-        reading = read_name(name)
-        if (
-            len(reading.ingredients) < 2
-            or not all(reading.strengths)
-            or any(sign in name for sign in (" MG/", " MEQ", "["))
-        ):
-            continue
-        salts = "/".join(part.rsplit(" MG", 1)[0].rpartition(" ")[0] for part in name.split(" / "))
-        numbers = "-".join(f"{one.amount:g}" for one in reading.strengths if one is not None)
-        if len(numbers.split("-")) == len(salts.split("/")):
-            assert read_name(f"{salts} {numbers} mg").strengths == reading.strengths, name
-
-
 def test_no_two_ways_of_reading_a_product_are_both_sold() -> None:
     for products in COMBINATION_PRODUCTS.values():
         for product in products:
@@ -202,37 +186,3 @@ def test_a_strength_that_a_name_says_is_that_of_the_rxnorm_product_named_beside_
         of_product = sorted(strength.amount for strength in read_strengths(entry.name))
         of_row = [read_strengths(text)[0].amount for text in row["strengths"].split(";")]
         assert sorted(of_row) == of_product, row
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("Tylenol #3", {"161": 300.0, "2670": 30.0}),
-        ("acetaminophen with codeine no. 4 tablet", {"161": 300.0, "2670": 60.0}),
-        ("Plan B One-Step", {"6373": 1.5}),
-        ("Excedrin Migraine", {"161": 250.0, "1191": 250.0, "1886": 65.0}),
-        ("Ultracet", {"161": 325.0, "10689": 37.5}),
-        ("Odefsey", {"276237": 200.0, "1102270": 25.0, "1721603": 25.0}),
-        ("Epclusa", {"1484911": None, "1799206": None}),
-    ],
-)
-def test_a_brand_of_one_strength_has_it_and_one_of_several_has_none(
-    words: str, expected: dict[str, float | None]
-) -> None:
-    assert _read(words) == expected
-
-
-@pytest.mark.parametrize(
-    ("words", "names"),
-    [
-        ("Prevpac", {"amoxicillin", "clarithromycin", "lansoprazole"}),
-        ("Sulfamethoxazole-TMP DS", {"sulfamethoxazole", "trimethoprim"}),
-        ("Voquezna Triple Pak", {"amoxicillin", "clarithromycin", "vonoprazan"}),
-        ("Advil PM", {"diphenhydramine", "ibuprofen"}),
-        ("Mucinex DM", {"dextromethorphan", "guaifenesin"}),
-        ("nirmatrelvir/ritonavir", {"nirmatrelvir", "ritonavir"}),
-        ("Alka-Seltzer Plus Cold", {"aspirin", "chlorpheniramine", "phenylephrine"}),
-    ],
-)
-def test_a_pack_is_all_of_its_ingredients(words: str, names: set[str]) -> None:
-    assert {ingredient.name for ingredient in read_name(words).ingredients} == names

@@ -3,12 +3,10 @@
 import pytest
 
 from fhir.terminology.dosing import (
-    SNOMED,
     DoseUnit,
     acts_on_whole_body,
     days_per_unit,
     dose_unit,
-    is_local_route,
     said_route,
 )
 
@@ -110,28 +108,3 @@ def test_some_drugs_act_on_the_whole_body_from_where_they_are_put(names: list[st
 
 def test_a_sig_of_a_thousand_signs_names_its_route_and_a_longer_one_does_not() -> None:
     assert [said_route("2 mg IV".ljust(length)) for length in (1000, 1001)] == ["intravenous", None]
-
-
-# Routes: local or for the whole body, by code and by words.
-
-
-@pytest.mark.parametrize(
-    ("system", "code", "words", "local"),
-    [
-        (SNOMED, "6064005", None, True),
-        (SNOMED, "26643006", "Oral route", False),
-        (SNOMED, "999", "Ophthalmic route", True),
-        (None, "BOTH EYES", None, True),
-        (None, "IV DRIP", None, False),
-        (None, "PR", None, False),
-        (None, "PO/NG", None, False),
-        (None, None, "topically to affected area", True),
-        (None, None, "intranasal", True),
-        (None, None, "inhalation", True),
-        (None, None, "subcutaneous", False),
-        (None, None, "transdermal", False),
-        (None, None, None, None),
-    ],
-)
-def test_a_route_is_local_or_not(system: str | None, code: str | None, words: str | None, local: bool | None) -> None:
-    assert is_local_route(system, code, words) is local

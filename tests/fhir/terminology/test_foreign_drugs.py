@@ -17,34 +17,6 @@ def _of_code(system: str, code: str, words: str = "") -> tuple[list[str], frozen
     return sorted(identity.name.split("/")), identity.classes
 
 
-@pytest.mark.parametrize(
-    ("words", "names"),
-    [
-        ("Marcumar 3 mg", ["phenprocoumon"]),
-        ("Lixiana 60 mg Filmtabletten", ["edoxaban"]),
-        ("acide acétylsalicylique", ["aspirin"]),
-        ("Paracetamol 500 mg", ["acetaminophen"]),
-        ("Madopar 125", ["levodopa"]),
-        ("ASS 100", ["aspirin"]),
-        ("Octocog alfa", ["factor viii"]),
-        ("coagulation factor IX", ["factor ix"]),
-        ("Chlortetracyclin", ["chlortetracycline"]),
-        ("Gerbstoffe", []),
-        ("Metotreksaatti 10 mg", ["methotrexate"]),
-        ("Takrolimus 1 mg", ["tacrolimus"]),
-        ("Co-Diovan", ["hydrochlorothiazide", "valsartan"]),
-        ("Panodil 500 mg", ["acetaminophen"]),
-        ("Heracillin 500 mg", ["flucloxacillin"]),
-        ("Doreta 37,5 mg/325 mg", ["acetaminophen", "tramadol"]),
-        ("Talvosilen forte", ["acetaminophen", "codeine"]),
-        ("Absenor 300 mg", ["valproate"]),
-        ("Phergan", []),
-    ],
-)
-def test_names_of_other_countries_are_read(words: str, names: list[str]) -> None:
-    assert _names(words) == names
-
-
 @pytest.mark.parametrize("words", ["Micardis Plus", "Micardis plus 80/12,5", "ACC", "Marcumarin"])
 def test_a_suffix_a_prefix_and_a_longer_word_make_another_product(words: str) -> None:
     assert _names(words) == []

@@ -174,26 +174,6 @@ def _read(content: bytes) -> list[tuple[int, int, int, object]]:
 
 
 @pytest.mark.parametrize(
-    ("content", "fields"),
-    [
-        (b"", []),
-        (b"\x08\x00", [(1, 0, 2, 0)]),
-        (b"\x08\x7f", [(1, 0, 2, 127)]),
-        (b"\x08\x80\x01", [(1, 0, 3, 128)]),
-        (b"\x08\xac\x02", [(1, 0, 3, 300)]),
-        (b"\x08" + b"\xff" * 9 + b"\x01", [(1, 0, 11, 2**64 - 1)]),
-        (b"\x0a\x00", [(1, 0, 2, b"")]),
-        (b"\x0a\x02ab\x10\x05", [(1, 0, 4, b"ab"), (2, 4, 6, 5)]),
-        (b"\x09" + b"12345678", [(1, 0, 9, b"12345678")]),
-        (b"\x0d" + b"1234", [(1, 0, 5, b"1234")]),
-        (b"\xf8\xff\xff\xff\x0f\x01", [(2**29 - 1, 0, 6, 1)]),
-    ],
-)
-def test_the_fields_of_a_message(content: bytes, fields: list[tuple[int, int, int, object]]) -> None:
-    assert _read(content) == fields
-
-
-@pytest.mark.parametrize(
     ("content", "problem"),
     [
         (b"\x00\x01", "field 0"),

@@ -141,16 +141,6 @@ def test_a_missing_input_is_refused_with_the_words_of_the_record() -> None:
     )  # fmt: skip
 
 
-def test_what_nothing_in_a_record_says_is_a_no_that_is_named() -> None:
-    fibrillation: dict[str, Any] = dict.fromkeys(
-        (feature.name for feature in features_of(EQUATIONS["has_bled"])), 0
-    ) | {"age_years": 70, "has_atrial_fibrillation": 1}  # fmt: skip
-    read = _inputs("has_bled", **fibrillation)
-    assert (read.given["labile_inr"], [item.name for item in read.not_found]) == (False, ["labile_inr"])
-    assert read.calculate().value == 1, "the age alone"
-    assert read.excluded is None
-
-
 @pytest.mark.parametrize("value", [0, None])
 def test_whom_an_equation_is_not_for_because_nothing_says_the_condition(value: Any) -> None:
     readings: dict[str, Any] = dict.fromkeys((feature.name for feature in features_of(EQUATIONS["has_bled"])), 0)
@@ -170,17 +160,6 @@ def test_whom_an_equation_is_not_for_because_nothing_says_the_condition(value: A
         refusal.reason, refusal.text, refusal.about,
     )  # fmt: skip
     assert not read.could_reach("score", lambda _result: True)
-
-
-@pytest.mark.parametrize("name", ["on_dialysis", "has_kidney_transplant", "has_acute_kidney_injury"])
-def test_who_is_excluded_or_of_whom_that_cannot_be_told(name: str) -> None:
-    words = "acute kidney injury at the time of the sample" if "acute" in name else "dialysis or kidney transplant"
-    charted = FEATURES[name].words.lower()
-    for value, end in ((1, f"; {charted} is on record."), (None, f", and that cannot be told. No {name}.")):
-        refusal = WhyNot("excluded", f"{KFRE.title}: not for {words}{end}", (name,))
-        values = {**WELL, name: value}
-        assert _inputs(site=AMERICA, **values).excluded == refusal
-        assert refused_at_once(KFRE, _readings(**values)) == {"2y": refusal, "5y": refusal}
 
 
 def test_the_first_missing_input_is_why_and_what_the_site_gives_is_not_missing() -> None:

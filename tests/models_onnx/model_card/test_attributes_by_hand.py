@@ -6,8 +6,6 @@ from models_onnx.model_card import attributes
 from models_onnx.model_card.attributes import (
     EVIDENCE,
     PREDICTIVE,
-    attribute_of,
-    set_attribute,
     used_as,
     variables_used,
     variables_used_in_words,
@@ -90,14 +88,3 @@ def test_what_is_used_and_what_is_not_in_words() -> None:
         "language, sexual orientation, gender identity, social determinants of health, health status assessment."
     )
     assert variables_used_in_words({name: ["x"] for name in nothing}).endswith("Not used: none.")
-
-
-def test_an_attribute_is_written_and_read_at_its_place() -> None:
-    card: dict[str, object] = {}
-    set_attribute(card, "evidence.uses.race", {"words": "not used"})
-    set_attribute(card, "evidence.dates", {"words": "2016"})
-    assert card == {"evidence": {"uses": {"race": {"words": "not used"}}, "dates": {"words": "2016"}}}
-    assert attribute_of(card, EVIDENCE[4]) == {"words": "not used"}
-    assert attribute_of(card, EVIDENCE[5]) == {}
-    assert attribute_of({"evidence": "x"}, EVIDENCE[4]) == {}
-    assert attribute_of({"evidence": {"uses": {"race": "x"}}}, EVIDENCE[4]) == {}

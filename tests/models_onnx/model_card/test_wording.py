@@ -1,7 +1,5 @@
 """What no text of a model may say, and what looks like it and may be said (responsible-ai.md 2 and 4.3)."""
 
-import pytest
-
 from models_onnx.model_card.wording import unsafe_words
 from tests.each import for_each
 
@@ -38,35 +36,6 @@ def test_what_only_looks_like_a_directive_may_be_said() -> None:
 
 def _is_said(text: str) -> None:
     assert list(unsafe_words(text)) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("It will reduce deaths", "will reduce"), ("It reduces the risk", "reduces the risk"),
-        ("Exercise lowers the risk by half", "lowers the risk by"), ("It prevents falls", "prevents"),
-        ("High because of these factors", "because of these factors"),
-        ("Because of this factor", "Because of this factor"),
-        ("It is caused by age", "is caused by"), ("It willreduce", ""), ("It lowers the risk", ""),
-        ("Prevention is the aim", ""),
-    ],
-)  # fmt: skip
-def test_a_claimed_effect_is_found(text: str, words: str) -> None:
-    assert list(unsafe_words(text)) == ([f"it claims an effect: '{words}'"] if words else [])
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("This is urgent", "urgent"), ("Urgently needed", "Urgently"), ("Look immediately", "immediately"),
-        ("All at once", "at once"), ("A critical value", "critical"), ("Critically ill", "Critically"),
-        ("An alarm", "alarm"), ("It is an emergency, really", "emergency"), ("In an emergency department", ""),
-        ("For an emergency.", ""), ("Not for emergencies.", ""), ("It is not for emergency, nor at night", ""),
-        ("Not for emergencies; urgent", "urgent"), ("Resurgent disease", ""),
-    ],
-)  # fmt: skip
-def test_an_alarm_is_found_and_what_it_is_not_for_is_none(text: str, words: str) -> None:
-    assert list(unsafe_words(text)) == ([f"it sounds an alarm: '{words}'"] if words else [])
 
 
 def test_everything_that_is_wrong_is_said_in_one_order() -> None:

@@ -60,21 +60,6 @@ def _participants(**columns: list[Any]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("reason", "columns", "is_out"),
-    [
-        ("under-40", {"age_years": [39.9, 40, 41]}, [True, False, False]),
-        ("pregnant", {"pregnant": [1, 0, np.nan]}, [True, False, False]),
-        ("not-linked", {"linked": [1, 0, 2]}, [False, True, True]),
-        ("not-linked", {"followup_months": [60, np.nan, 0]}, [False, True, False]),
-    ],
-)
-def test_whom_the_model_of_five_years_leaves_out(reason: str, columns: dict[str, Any], is_out: list[bool]) -> None:
-    expected = {name: [False] * 3 for name in ("under-40", "pregnant", "not-linked", "few-labs")} | {reason: is_out}
-    for spec in (mortality_5y.SPEC, mortality_5y.TWIN):
-        assert _left_out(spec, _participants(**columns)) == expected
-
-
-@pytest.mark.parametrize(
     ("spec", "labs", "most", "words"),
     [
         (mortality_5y.SPEC, mortality_5y.LABS, 3, "fewer than 8 of the 11 laboratory values"),

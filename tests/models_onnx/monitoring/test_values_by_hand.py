@@ -27,14 +27,6 @@ def _rounded(values: Any, digits: int = 6) -> Any:
 # Shares
 
 
-def test_intervals_of_shares() -> None:
-    assert _rounded(rates.wilson(0, 10)) == (0.0, 0.277533)
-    assert _rounded(rates.wilson(10, 10)) == (0.722467, 1.0)
-    assert _rounded(rates.wilson(3, 10)) == (0.107791, 0.603222)
-    assert _rounded(rates.wilson(30, 100, 0.99)) == (0.197461, 0.427428)
-    assert _rounded(rates.difference(30, 100, 20, 80, 0.95)) == (-0.082522, 0.176098)
-
-
 def test_deviations_of_days() -> None:
     assert round(rates.sigmas(60, 100, 0.5), 6) == 2.0
     assert round(rates.sigmas(60, 100, 0.5, 2.0), 6) == 1.0
@@ -210,26 +202,6 @@ def test_values_dated_in_the_future_of_too_few_calls() -> None:
     assert none[1] == (
         "values", "good", 200, 200, 0.0, 0.0,
         "in 0.0 of 100 calls an input was refused because it is dated in the future",
-    )  # fmt: skip
-
-
-def test_results_that_come_late() -> None:
-    days = [float(day) for day in range(1, 11)]
-    then = sketch_of(days * 20)
-    assert arrival.delay("hba1c", sketch_of(days * 9), then, 1) is None
-    assert arrival.delay("hba1c", sketch_of(days * 10), sketch_of(days * 9), 1) is None
-    assert arrival.delay("hba1c", sketch_of(days * 10), Sketch(), 1) is None
-    assert arrival.delay("hba1c", sketch_of(days * 10), then, 1) == (
-        "newest hba1c", "good", 100, 100, 0.9900000000000001, 0.9900000000000001,
-        "the newest tenth of hba1c is up to 1.0 days old, 1.0 before",
-    )  # fmt: skip
-    assert arrival.delay("hba1c", sketch_of([day + 3 for day in days * 20]), then, 1) == (
-        "newest hba1c", "good", 200, 100, 4.0148353330285875, 0.9900000000000001,
-        "the newest tenth of hba1c is up to 4.0 days old, 1.0 before",
-    )  # fmt: skip
-    assert arrival.delay("hba1c", sketch_of([day + 0.5 for day in days * 20]), then, 1) == (
-        "newest hba1c", "good", 200, 100, 1.5067630358630386, 0.9900000000000001,
-        "the newest tenth of hba1c is up to 1.5 days old, 1.0 before",
     )  # fmt: skip
 
 

@@ -41,16 +41,6 @@ def _row(figure: Figure) -> tuple[object, ...]:
     return figure.state, figure.n, figure.minimum, figure.value, figure.before, figure.text
 
 
-def test_few_calls_are_missed_only_where_that_is_no_chance() -> None:
-    """Of twenty expected calls nine are half, but chance has so few on one of 200 days."""
-    before = [DayCounts(calls=20)] * 28
-    states = [_figures([DayCounts(calls=calls)], before)["feed", "calls"].state for calls in (0, 5, 8, 9, 15)]
-    assert states == ["act", "watch", "good", "good", "good"]
-    assert _row(_figures([DayCounts(calls=9)], before)["feed", "calls"]) == (
-        "good", 9, 20, 9, 20.0, "follow-up: 9 calls came where 20 were expected.",
-    )  # fmt: skip
-
-
 def test_the_hours_of_a_day_are_held_against_their_mean_of_before() -> None:
     """A hundred calls come at eight, nine and ten o'clock; the clocks may go an hour, so the hour between is judged."""
     usual = DayCounts(calls=300, hours={8: 100, 9: 100, 10: 100})

@@ -14,6 +14,7 @@ from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGro
 from models_onnx.models.mortality_5y import LABS
 from models_onnx.serving.effects import Effect, effects, values_over_range
 from models_onnx.serving.eligibility import (
+    lacks_inputs,
     may_be_scored,
     not_in_population,
     not_scored,
@@ -265,3 +266,47 @@ def test_the_largest_effect_comes_first_with_its_values_and_what_others_change()
 def test_a_hundred_thousandth_is_no_dependence(gap: float, *, depends: bool) -> None:
     effect = Effect(FLAG, (0.0, 1.0), (0.0, 0.0), (0.0, 0.0), (0.0, gap))
     assert effect.depends_on_others is depends
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ((50, 5, 140), None),
+        ((50, NAN, 140), None),
+        ((50, 5, NAN), None),
+        ((18, 2.5, 120), None),
+        ((90, 100, 160), None),
+        ((120, 100, 160), None),
+        ((NAN, NAN, NAN), WhyNot("input-missing", "Falls: no score, because age must be known.", ("age",))),
+        (
+            (50, NAN, NAN),
+            WhyNot(
+                "too-few-inputs",
+                "Falls: no score. 0 of the 2 laboratory values are usable, at least 1 are needed. Missing: Urea, "
+                "Sodium.",
+                ("urea", "sodium"),
+            ),
+        ),
+        (
+            (17, 100.5, 161),
+            WhyNot(
+                "out-of-range",
+                "Falls: no score, outside the range the model was built on: Age 17 a (built on 18 to 90); Urea 100.5 "
+                "mg/dL (built on 2.5 to 100); Sodium 161 mmol/L (built on 120 to 160).",
+                ("age", "urea", "sodium"),
+            ),
+        ),
+        (
+            (50, NAN, 119.9),
+            WhyNot(
+                "out-of-range",
+                "Falls: no score, outside the range the model was built on: Sodium 119.9 mmol/L (built on 120 to 160).",
+                ("sodium",),
+            ),
+        ),
+    ],
+)
+def test_the_first_reason_against_a_score(values: tuple[float, ...], reason: WhyNot | None) -> None:
+    assert not_scored(MANIFEST, np.array(values)) == reason
+    missing = lacks_inputs(MANIFEST, np.array(values))
+    assert missing == (None if reason is None or reason.reason == "out-of-range" else reason)

@@ -55,22 +55,6 @@ def test_the_models_and_the_versions_that_are_there(shelf: Path) -> None:
     assert [version.version for version in versions("n", shelf)] == ["draft", "2.0.0", "1.5.0"]
 
 
-@pytest.mark.parametrize(
-    ("reference", "version"),
-    [
-        ("m", "1.1.0"),
-        ("m@", "1.1.0"),
-        ("m@1.0.0", "1.0.0"),
-        (f"m@{A[:8]}", "1.1.0"),
-        (f"m@{B[:8]}", "1.0.0"),
-        (f"m@sha256:{B}", "1.0.0"),
-        ("m@1.1.0", "1.1.0"),
-    ],
-)
-def test_what_a_reference_means(shelf: Path, reference: str, version: str) -> None:
-    assert find_version(reference, shelf).version == version
-
-
 def test_what_no_reference_means_is_refused_with_what_there_is(shelf: Path, tmp_path: Path) -> None:
     there = f"there are: 1.1.0 ({A[:12]}), 1.0.0 ({B[:12]})"
     assert _refusal("m@1.2.0", shelf) == f"m has no version '1.2.0'; {there}"

@@ -12,21 +12,6 @@ from cds_hooks.kit.commands import check
 from cds_hooks.kit.commands.options import clock, server_url, stop
 
 
-@pytest.mark.parametrize(
-    ("typed", "variable", "address"),
-    [
-        (None, "", "http://127.0.0.1:8085"),
-        (None, "https://cds.example/", "https://cds.example"),
-        ("http://typed.example//", "https://cds.example", "http://typed.example"),
-    ],
-)
-def test_the_address_is_the_typed_one_that_of_the_setting_or_this_machine(
-    typed: str | None, variable: str, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CDS_PUBLIC_URL", variable)
-    assert server_url(typed) == address
-
-
 def test_another_scheme_ends_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
         server_url("ftp://cds.example")

@@ -7,7 +7,6 @@ import pytest
 
 from cds_hooks.kit.contract import charts, definitions, requests
 from cds_hooks.kit.contract.charts import DraftOrder, PatientChart
-from cds_hooks.kit.contract.run import select_checks
 from cds_hooks.kit.simulator.chart import ChartError
 from tests.cds_hooks.services.equation_calls import NOW
 
@@ -31,19 +30,6 @@ Json = dict[str, Any]
 )
 def test_references_inside_a_resource(reference: str, problem: str) -> None:
     assert definitions.reference_problem(reference) == problem
-
-
-def test_checks_are_chosen_by_row_section_and_dialect() -> None:
-    everything = select_checks((), "standard")
-    assert {check.dialect for check in everything} == {""}
-    assert {check.dialect for check in select_checks((), "epic")} == {"", "epic"}
-    assert not any(check.slow for check in select_checks((), "standard", quick=True))
-    assert any(check.slow for check in everything)
-    chosen = select_checks(("card-03, FB",), "standard")
-    assert {row.partition("-")[0] for check in chosen for row in check.rows} >= {"CARD", "FB"}
-    assert all("CARD-03" in check.rows or any(row.startswith("FB-") for row in check.rows) for check in chosen)
-    with pytest.raises(ValueError, match="there is no row or section NOPE, CARD-999; sections: GEN"):
-        select_checks(("nope", "CARD-999"), "standard")
 
 
 PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
@@ -345,15 +331,6 @@ def test_a_conformant_request_has_what_can_be_filled() -> None:
     }  # fmt: skip
     assert prefetch(None) is None
     assert prefetch({}) is None
-
-
-def test_a_patient_with_an_id_that_nobody_has_seen() -> None:
-    (chart,) = charts.with_new_identities([_chart()])
-    identity = chart.patient_id
-    assert (identity[:3], len(identity), chart.patient["id"]) == ("p1-", 11, identity)
-    assert chart.drafts[0].order["subject"] == {"reference": f"Patient/{identity}"}
-    assert [resource["id"] for resource in chart.resources] == [identity]
-    assert (chart.drafts[0].reference, chart.drafts[0].beside) == ("MedicationRequest/d1", DRAFT.beside)
 
 
 def test_charts_of_files(tmp_path: Any) -> None:

@@ -68,10 +68,6 @@ NEVER = Outcome(_check("a_link_has_a_type", ("CARD-14",)))
 REPORT = Report("https://cds.example.org", [HELD, ADVISED, FAILED, UNSEEN, NEVER], 17, 2.3456)
 
 
-def _result(report: Report, row: str) -> tuple[Result, str]:
-    return next((entry.result, entry.reason) for entry in report.rows if entry.row.id == row)
-
-
 def test_how_a_check_came_out() -> None:
     outcomes = [FAILED, ADVISED, HELD, UNSEEN]
     assert [outcome.result for outcome in outcomes] == [Result.FAILED, Result.ADVICE, Result.HELD, Result.NOT_SEEN]
@@ -84,23 +80,6 @@ def test_findings_are_by_row_musts_first_with_the_first_five_faults() -> None:
     ]  # fmt: skip
     assert REPORT.findings[0].faults == tuple(FAULTS[:5])
     assert [finding.row.id for finding in REPORT.musts] == ["CARD-03", "CARD-08"]
-
-
-def test_the_result_of_each_row() -> None:
-    assert _result(REPORT, "CARD-03") == _result(REPORT, "CARD-08") == (Result.FAILED, "")
-    assert _result(REPORT, "CARD-01") == (Result.NOT_SEEN, "its check found faults of CARD-03")
-    assert _result(REPORT, "GEN-11") == (Result.ADVICE, "")
-    assert _result(REPORT, "CARD-10") == (Result.HELD, "")
-    assert _result(REPORT, "CARD-12") == (Result.NOT_SEEN, "no card has links")
-    hidden = [row for row in REPORT.rows if row.result is Result.NOT_VISIBLE]
-    assert {row.row.id for row in hidden} == {
-        row.id for row in rows().values() if row.unseen and row.is_seen_by in ("", "standard")
-    }
-    assert all(row.reason == row.row.unseen for row in hidden)
-    assert len(REPORT.rows) == len(hidden) + 7
-    others = [Outcome(_check("other", ("CARD-03",)), judged=1), FAILED]
-    assert _result(Report("x", others[:1]), "CARD-03") == (Result.HELD, "")
-    assert _result(Report("x", [Outcome(FAILED.check, judged=3), UNSEEN]), "CARD-01") == (Result.HELD, "")
 
 
 @pytest.mark.parametrize(

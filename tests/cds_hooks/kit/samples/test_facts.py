@@ -97,3 +97,19 @@ def cockcroft_gault(facts: dict[str, float], sex: str) -> float:
     """Cockcroft and Gault, Nephron 1976;16:31-41."""
     clearance = (140 - facts["age_years"]) * facts["weight_kg"] / (72 * facts["creatinine_mg_dl"])
     return clearance * (0.85 if sex == "female" else 1.0)
+
+
+@EACH_SAMPLE
+def test_the_record_reader_finds_the_same_facts(sample: Sample) -> None:
+    """The whole way of a file through our own reader: age, newest creatinine and weight, nothing refused by mistake."""
+    bundle, unreadable = read_value("sample", json.dumps(patient_bundle(sample.id)).encode())
+    record = read_record({"sample": bundle}, sample.id, AS_OF)
+    facts = sample.facts
+    if "age_years" in facts:
+        assert record.age_years() == facts["age_years"]
+    for key, analyte in (("creatinine_mg_dl", "creatinine"), ("weight_kg", "body_weight")):
+        if key in facts:
+            assert record.measurements(analyte)[0].value == pytest.approx(facts[key], abs=0.002)
+    assert record.deceased == (sample.id == "deceased")
+    if sample.id != "messy-record":
+        assert [*unreadable, *record.refusals] == []

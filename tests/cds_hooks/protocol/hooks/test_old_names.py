@@ -28,21 +28,6 @@ def modern(hook: str, **members: bytes) -> dict[str, bytes]:
     return {name: bytes(raw) for name, raw in LIBRARY[hook].modernise(raws).items()}  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
-    ("members", "expected"),
-    [
-        ({"dispatched_orders": b"[1]", "fulfillment_tasks": b"[2]"},
-         {"dispatchedOrders": b"[1]", "fulfillmentTasks": b"[2]"}),
-        ({"order": b'"a"', "task": b"{}"}, {"dispatchedOrders": b'["a"]', "fulfillmentTasks": b"[{}]"}),
-        ({"order": b'"a"', "dispatched_orders": b"[1]"}, {"dispatchedOrders": b"[1]"}),
-        ({"dispatchedOrders": b"[0]", "dispatched_orders": b"[1]"}, {"dispatchedOrders": b"[0]"}),
-        ({"performer": b'"x"'}, {"performer": b'"x"'}),
-    ],
-)  # fmt: skip
-def test_a_dispatch_of_an_earlier_version_is_read(members: Any, expected: dict[str, bytes]) -> None:
-    assert modern("order-dispatch", **members) == expected
-
-
 ALLERGY = b'{"resourceType":"AllergyIntolerance"}'
 
 

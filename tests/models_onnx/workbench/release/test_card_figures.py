@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from models_onnx.artifact.manifest import Manifest, Provenance
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.workbench.release import card_figures as figures
 
 Json = dict[str, Any]
@@ -52,25 +52,6 @@ def _manifest(evaluation: Json | None = None, **members: Any) -> Manifest:
         **members,
     }
     return cast(Manifest, SimpleNamespace(**facts))
-
-
-def test_who_was_in_the_table_and_who_was_left_out() -> None:
-    assert figures.cohort(_manifest()) == {
-        "table": "table.csv",
-        "rows": 2239,
-        "left_out": [{"words": "pregnant", "count": 1234}, {"words": "not linked", "count": 5}],
-        "people": 1000,
-        "events": 100,
-    }
-    flow = (
-        "Adults of a survey, 1999 to 2014: 2,239 rows. Left out in this order: pregnant: 1,234; not linked: 5. "
-        "Remaining 1,000, of whom 100 died within 5 years. "
-    )
-    assert figures.cohort_in_words(_manifest()) == f"{flow}Recalibrated on 2011 to 2014."
-    adopted = _manifest(provenance=Provenance("stays of 2019", "people here", ""))
-    assert figures.cohort_in_words(adopted) == (
-        f"{flow}Fitted on: stays of 2019. Evaluated on: people here. Recalibrated on: nobody: it was not recalibrated."
-    )
 
 
 def test_the_share_of_each_group_and_of_those_of_no_group() -> None:

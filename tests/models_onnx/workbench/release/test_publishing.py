@@ -174,14 +174,6 @@ def _folder_of(shelf: Path, version: str) -> str:
     return publishing._folder_of_new(shelf / "m", cast(Manifest, SimpleNamespace(id="m", version=version))).name
 
 
-def test_a_version_lies_beside_one_that_was_gated_and_over_a_draft(tmp_path: Path) -> None:
-    assert _folder_of(tmp_path, "1.0.0") == "m"
-    _release(tmp_path / "m", "1.0.0", "draft")
-    assert _folder_of(tmp_path, "1.0.0") == "m"
-    _release(tmp_path / "m@1.1.0", "1.1.0", "draft")
-    assert _folder_of(tmp_path, "1.1.0") == "m"
-
-
 def test_a_released_version_never_changes(tmp_path: Path) -> None:
     _release(tmp_path / "m", "1.0.0", "validated")
     assert _folder_of(tmp_path, "1.1.0") == "m@1.1.0"

@@ -9,7 +9,7 @@ import pytest
 from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import AdditiveCox, Floors
-from models_onnx.workbench.compiler.reference import QUANTILES, build_reference
+from models_onnx.workbench.compiler.reference import build_reference
 from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.data.cohort import build_cohort
@@ -73,18 +73,6 @@ def test_the_manifest_says_which_panels_are_still_scored(trained: Trained) -> No
 
 
 # Bins of the reference cohort: everyone once, rates that rise, limits that are nobody's own value.
-def test_bins_hold_everyone_once_and_rise() -> None:
-    draw = np.random.default_rng(2)
-    margin = draw.normal(-3, 1.5, 6000)
-    y = (draw.random(6000) < 1 / (1 + np.exp(-margin))).astype(np.int64)
-    reference = build_reference(margin, margin + draw.normal(0, 0.05, 6000), y, np.ones(6000))
-    assert sum(each.count for each in reference.bins) == 6000
-    assert sum(each.events for each in reference.bins) == y.sum()
-    rates = [each.rate for each in reference.bins]
-    assert rates == sorted(rates)
-    assert all(each.low <= each.rate <= each.high for each in reference.bins)
-    assert len(reference.quantiles) == QUANTILES
-    assert list(reference.quantiles) == sorted(reference.quantiles)
 
 
 def test_a_bin_in_which_fewer_had_the_event_is_joined_with_the_one_below() -> None:

@@ -187,7 +187,6 @@ def test_what_no_curve_can_follow_is_refused_with_its_reason(step: Any, rows: An
 
 
 SAME = Curve.identity()
-FLAT = Curve.steps([], [0.0])
 
 
 def _line(feature: str, weight: float, knot: float = 0.0) -> BrokenLine:
@@ -225,19 +224,3 @@ def test_columns_are_rounded_as_the_file_rounds_them() -> None:
         [tenth, float(np.float32(0.1 * tenth))],
         [float(np.finfo(np.float32).max), float(np.float32(0.1 * float(np.finfo(np.float32).max)))],
     ]
-
-
-@pytest.mark.parametrize(
-    ("columns", "count", "is_plain"),
-    [
-        ([Column(0, SAME), Column(1, SAME.at_missing(3.0))], 2, True),
-        ([Column(0, SAME), Column(1, SAME.scaled(2.0, 1.0))], 2, False),
-        ([Column(0, SAME)], 2, False),
-        ([Column(1, SAME), Column(0, SAME)], 2, False),
-        ([Column(0, SAME), Column(1, SAME.scaled(-2.0, 1.0))], 2, False),
-        ([Column(0, SAME), Column(1, FLAT)], 2, False),
-        ([Column(0, FLAT)], 1, False),
-    ],
-)
-def test_columns_that_are_the_inputs_in_order(columns: list[Column], count: int, is_plain: bool) -> None:
-    assert preparation.plain(columns, count) is is_plain

@@ -33,20 +33,6 @@ def test_rows_of_one_patient_are_no_copies_and_count_once() -> None:
     assert copied_rows(people, other) == 5
 
 
-@pytest.mark.parametrize(("alike", "copies"), [(4, 1), (5, 0)])
-def test_people_of_whom_many_more_are_alike_in_one_half_are_alike_by_chance(alike: int, copies: int) -> None:
-    """Two are alike in all; `alike` further people share only the first half of their answers (or the second)."""
-    for half in (0, 1):
-        people = _people(4, 40)
-        people.loc[1] = people.loc[0]
-        # the columns are taken in turn: the first and third are one half, the second and fourth the other
-        shared, others = people.columns[half::2], people.columns[1 - half :: 2]
-        people.loc[2 : 1 + alike, shared] = people.loc[0, shared].to_numpy()
-        # as many answers twice in the other half, of pairs who have nothing else in common
-        people.loc[20 : 19 + alike, others] = people.loc[30 : 29 + alike, others].to_numpy()
-        assert copied_rows(people) == copies
-
-
 def test_the_columns_with_the_most_answers_are_dealt_in_turn() -> None:
     """Of two columns of few answers one is in each half, beside one of many: by the few alone all would be alike."""
     count = 40

@@ -153,3 +153,16 @@ def test_the_check_of_a_table_names_the_leak_the_constant_and_the_fold(extract: 
     assert findings["leak"].severity == "error"
     assert findings["constant-input"].where == "glucose_mg_dl"
     assert "100 rows of fold 0 have the outcome" in findings["uneven-fold"].text
+
+
+@pytest.mark.parametrize("decimals", [1, 9])
+def test_a_strong_honest_marker_is_no_leak_and_one_written_after_some_events_is(
+    extract: pd.DataFrame, decimals: int
+) -> None:
+    draw = np.random.default_rng(12)
+    happened = extract["came_back"]
+    marker = (85.0 + 1.1 * happened + draw.normal(0.0, 1.0, len(extract))).round(decimals)
+    assert leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=marker))) == []
+    after = 85.0 + 3.6 * (happened * draw.random(len(extract)) > 0.4) + draw.normal(0.0, 1.0, len(extract))
+    (leak,) = leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=after.round(decimals))))
+    assert leak.startswith("without mcv_fl the model loses")
