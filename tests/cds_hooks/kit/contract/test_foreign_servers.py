@@ -1,9 +1,10 @@
 """The kit on servers of other projects: what they really do wrong is found, and nothing else is said against them."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 from urllib.error import URLError
@@ -126,3 +127,30 @@ def test_healthchain_is_told_what_it_does_wrong_and_nothing_else(
         report = _report(base, few_charts, "/cds/cds-discovery", "/cds/cds-services")
     assert {finding.row.id for finding in report.musts} == _MUSTS_OF_HEALTHCHAIN
     assert report.requests > 200
+
+
+_FILES = Path(__file__).with_name("files")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("program", "script"), [("node", "express_server.mjs"), ("java", "SpringServer.java")])
+def test_a_server_in_the_way_of_another_frame_is_accused_of_nothing(
+    program: str, script: str, few_charts: tuple[PatientChart, ...]
+) -> None:
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed here")
+    port = free_port()
+    process = subprocess.Popen([found, str(_FILES / script), str(port)])
+    try:
+        for _ in range(300):
+            with suppress(URLError):
+                urlopen(f"http://127.0.0.1:{port}/cds-services", timeout=5).close()
+                break
+            sleep(0.1)
+        report = _report(f"http://127.0.0.1:{port}", few_charts, "/cds-services")
+    finally:
+        process.kill()
+        process.wait(10)
+    assert [(finding.row.id, finding.faults[0].message) for finding in report.musts] == []
+    assert report.requests > 100

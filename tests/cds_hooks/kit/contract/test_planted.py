@@ -9,7 +9,7 @@ from cds_hooks.kit.contract.report import Report, Result
 from cds_hooks.kit.contract.run import select_checks
 from tests.cds_hooks.kit.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
-from tests.cds_hooks.kit.contract.planted import ALL, OUTSIDE_BENCH
+from tests.cds_hooks.kit.contract.planted import ALL, HARDEST, OUTSIDE_BENCH
 from tests.cds_hooks.kit.contract.planting import Planted
 
 # What takes a certificate, a public address or a token to see.
@@ -125,10 +125,16 @@ def test_faults_are_planted_for_every_row_that_has_a_check() -> None:
     assert checked - planted - OUT_OF_REACH == set()
 
 
-def test_every_fault_of_the_outside_bench_that_was_missed_is_planted() -> None:
-    planted = {(each.row, each.what) for each in ALL}
-    assert len(OUTSIDE_BENCH) == 26
-    assert {name: missing for name, them in OUTSIDE_BENCH.items() if (missing := set(them) - planted)} == {}
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HARDEST)
+def test_each_of_the_37_hardest_faults_is_planted_and_found(
+    name: str, good: GoodServer, run: Run, few_charts: tuple[PatientChart, ...]
+) -> None:
+    assert (len(HARDEST), len(OUTSIDE_BENCH)) == (37, 26)
+    planted = [each for each in ALL if (each.row, each.what) in HARDEST[name]]
+    assert {(each.row, each.what) for each in planted} == set(HARDEST[name])
+    for each in planted:
+        _assert_found(each, good, run, few_charts)
 
 
 def test_no_fault_is_planted_twice() -> None:
