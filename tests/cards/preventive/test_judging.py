@@ -380,6 +380,25 @@ def test_pack_years_may_be_a_component_or_a_code_of_snomed() -> None:
     assert state("lung-cancer", status, coded) == ("due", "never-seen")
 
 
+@pytest.mark.parametrize(
+    ("systolic", "diastolic", "when", "born", "expected"),
+    [
+        (129, 79, "2025-11-20", "1986-11-21", ("not due", "done")),
+        (130, 79, "2025-11-20", "1986-11-21", ("due", "interval-over")),
+        (129, 80, "2025-11-20", "1986-11-21", ("due", "interval-over")),
+        (129, 79, "2025-11-20", "1986-11-20", ("due", "interval-over")),
+        (139, 89, "2026-11-10", "1986-11-21", ("not due", "done")),
+        (140, 89, "2026-11-10", "1986-11-21", ("not due", "abnormal")),
+        (139, 90, "2026-11-10", "1986-11-21", ("not due", "abnormal")),
+    ],
+)
+def test_a_blood_pressure_is_measured_again_each_year_from_forty_or_from_130_over_80(
+    systolic: float, diastolic: float, when: str, born: str, expected: tuple[str, str]
+) -> None:
+    entries = number("8480-6", systolic, "mm[Hg]", when), number("8462-4", diastolic, "mm[Hg]", when)
+    assert state("hypertension", *entries, patient=person(born, "female")) == expected
+
+
 def test_to_ask_is_no_order() -> None:
     assert judged("tobacco").order is None
 

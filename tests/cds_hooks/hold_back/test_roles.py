@@ -162,6 +162,9 @@ def test_a_critical_finding_rests_for_who_overrode_it_and_the_next_reader_is_tol
             again = await sign(calls, CRITICAL, user=ANN)
             assert again.json()["cards"] == []
             assert len(reasons(again, "acknowledged")) == 1
+            other = order_sign(CRITICAL, user=ANN)
+            other["context"]["draftOrders"]["entry"][0]["resource"]["id"] = "another-order"
+            assert indicators(await calls.post(f"/cds-services/{SIGN}", json=other)) == ["critical"]
             (told,) = (await sign(calls, CRITICAL, user=BEN)).json()["cards"]
             last = told["detail"].split("\n\n")[-1]
             assert last == f"{OVERRIDDEN_BEFORE} at {NOW:%H:%M} UTC: A reason."
@@ -177,7 +180,7 @@ def test_a_critical_finding_rests_for_who_overrode_it_and_the_next_reader_is_tol
         verdicts = list(Replayer(open_site(Settings(database_url=url, **settings)), url).verdicts(list_decisions(url)))
     finally:
         use_content_keys(read_content_keys(""))
-    assert [each.outcome for each in verdicts] == ["same"] * 5
+    assert [each.outcome for each in verdicts] == ["same"] * 6
 
 
 def test_where_no_users_are_recorded_a_critical_finding_never_rests(tmp_path: Path) -> None:
