@@ -4,7 +4,7 @@ A case is one line of JSON: birth date, gender, doses, observations, assessment 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,7 +13,8 @@ import msgspec
 
 from cards.vaccines.course import Evaluation
 from cards.vaccines.doses_by_day import GivenDose
-from cards.vaccines.groups import GroupForecast, assess, leading_forecast
+from cards.vaccines.forecasting import SeriesStatus
+from cards.vaccines.groups import GroupForecast, assess
 from cards.vaccines.knowledge import VaccineKnowledge, load_knowledge
 from cards.vaccines.patient import PatientObservation, Person
 
@@ -92,6 +93,17 @@ def read_cases(lines: Iterable[bytes]) -> Iterator[VaccineCase]:
     for line in lines:
         if line.strip():
             yield msgspec.json.decode(line, type=VaccineCase)
+
+
+def leading_forecast(forecasts: Sequence[GroupForecast], person: Person, as_of: date) -> GroupForecast | None:
+    """Return the one forecast that stands for a vaccine group: that of the person's age, a risk before the standard.
+
+    CDC's test cases expect one answer for each group. A series group for a later age is left out; one that was aged
+    out of gives way to one that was not.
+    """
+    current = [item for item in forecasts if item.begins_by(person, as_of)] or list(forecasts)
+    open_ones = [item for item in current if item.status is not SeriesStatus.AGED_OUT] or current
+    return max(open_ones, key=lambda item: (item.series_type == "Risk", item.best[0].series.group), default=None)
 
 
 def run_case(case: VaccineCase, knowledge: VaccineKnowledge | None = None) -> CaseResult:

@@ -21,7 +21,7 @@ from cards.card import (
 )
 from cards.compose.model import factor_lines, in_100
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
-from cards.text import escape, with_unit_signs
+from cards.text import escape, plain, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, charted_number
 from models_onnx.equations.arithmetic import Contribution
 from models_onnx.equations.calculate import EquationResult
@@ -29,6 +29,7 @@ from models_onnx.equations.declaration import Equation, equation_reference
 from models_onnx.equations.record_inputs import RecordInputs
 
 _NOT_CAUSES = "These are associations, not causes."
+_FEW_WORDS = 12
 
 
 class EquationCardContent(Struct, frozen=True, kw_only=True):
@@ -42,6 +43,8 @@ class EquationCardContent(Struct, frozen=True, kw_only=True):
     closing: str = ""
     other_results: tuple[CardExtension, ...] = ()
     """The results of other equations that the card names."""
+    figure: str = ""
+    """The words of the summary that give the result; where the sex is not recorded, those of both sexes stand there."""
 
 
 def equation_card(
@@ -57,12 +60,22 @@ def equation_card(
     return _card(result.equation, content, identity, "\n".join(lines), extension)
 
 
+def for_each_sex(lower: EquationCardContent, higher: EquationCardContent, results: str) -> EquationCardContent:
+    """Return the content of the lower result, with those of both sexes in its summary and its opening."""
+    figure = f"{lower.figure} to {higher.figure}" if lower.figure != higher.figure else lower.figure
+    summary = lower.summary.replace(lower.figure, figure, 1)
+    opening = f"**The sex is not recorded: {results}.** What follows is the lower of the two. {lower.opening}"
+    return replace(lower, summary=plain(summary, 139), opening=opening)
+
+
 def missing_card(
     equation: Equation, content: EquationCardContent, identity: CardIdentity, lacking: Sequence[str]
 ) -> Card:
     """Return the card that says what is missing for a result and offers the one test that would give it."""
     extension = CardExtension(model=equation_reference(equation), missing=tuple(lacking))
-    detail = "\n\n".join([content.opening, *content.beside, f"{content.closing} {_method_link(identity)}"])
+    detail = "\n\n".join(
+        [content.opening, *content.beside, f"Nothing is assumed in its place. {_method_link(identity)}"]
+    )
     return _card(equation, content, identity, detail, extension)
 
 
@@ -207,8 +220,14 @@ def _not_found(charted: RecordInputs) -> str:
 
 
 def _closing(result: EquationResult, content: EquationCardContent, identity: CardIdentity) -> str:
-    compared = "" if result.output.kind == "integer" else f"Compared with {result.equation.reference}. "
+    compared = "" if result.output.kind == "integer" else f"Compared with {_reference_person(result.equation)}. "
     return f"{compared}{content.closing} {_NOT_CAUSES} {_method_link(identity)}".strip()
+
+
+def _reference_person(equation: Equation) -> str:
+    """Return whom the lines compare with; of more than a few words the values stand on the page of the method."""
+    person, _, values = equation.reference.partition(" with ")
+    return equation.reference if len(values.split()) <= _FEW_WORDS else f"{person} (values on the page of the method)"
 
 
 def people_in_100(result: EquationResult) -> int:

@@ -98,21 +98,31 @@ def _summary(due: Sequence[Judgement]) -> str:
 
 def _detail(due: Sequence[Judgement], judged: Sequence[Judgement], not_sent: Iterable[str]) -> Iterable[str]:
     ordered = [judgement for judgement in due if judgement.order is not None][:_LINES]
-    yield from (
-        f"- **{judgement.service.name}** ({judgement.service.citation}): {_text(judgement)}." for judgement in ordered
-    )
+    yield from (f"- {', '.join(map(_named, same))}: {text}." for text, same in _by_text(ordered))
     if remaining := [judgement for judgement in due if judgement not in ordered]:
-        texts = (f"**{item.service.name}** ({item.service.citation}): {_text(item)}" for item in remaining)
-        yield f"- {'; '.join(texts)}."
+        yield f"- {'; '.join(f'{_named(item)}: {_text(item)}' for item in remaining)}."
     abnormal = [judgement for judgement in judged if judgement.because == "abnormal"]
     yield from (f"- Follow up: {judgement.service.short}, {_text(judgement)}." for judgement in abnormal)
-    unknown = [judgement for judgement in judged if judgement.state == "not known"]
+    unknown = _by_text(judgement for judgement in judged if judgement.state == "not known")
     if unknown:
-        yield f"- Not known: {'; '.join(f'{judgement.service.short} ({_text(judgement)})' for judgement in unknown)}."
+        texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
+        yield f"- Not known: {'; '.join(texts)}."
     yield ""
     lacking = list(not_sent)
     also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
     yield f"Not seen: tests done elsewhere{also}; family history. For average risk without symptoms."
+
+
+def _by_text(judged: Iterable[Judgement]) -> list[tuple[str, list[Judgement]]]:
+    """Return the judgements of the same reason together: it is said once."""
+    groups: dict[str, list[Judgement]] = {}
+    for judgement in judged:
+        groups.setdefault(_text(judgement), []).append(judgement)
+    return list(groups.items())
+
+
+def _named(judgement: Judgement) -> str:
+    return f"**{judgement.service.name}** ({judgement.service.citation})"
 
 
 def _text(judgement: Judgement) -> str:
@@ -124,8 +134,7 @@ def _offers(due: Sequence[Judgement], patient_id: str, day: str) -> Iterable[Ord
     for judgement in due:
         if judgement.order is not None:
             label = plain(f"Order: {judgement.order.text.partition(', ')[0]}", 80)
-            description = f"Draft order for {judgement.service.short}."
-            yield OrderSuggestion(label, description, order_resource(judgement.order, patient_id, day))
+            yield OrderSuggestion(label, "Draft order.", order_resource(judgement.order, patient_id, day))
 
 
 # Abnormal results
@@ -137,7 +146,7 @@ def results_card(results: Sequence[OpenResult], identity: CardIdentity, patient_
     offers = [
         OrderSuggestion(
             plain(f"Order: {result.row.order.text}", 80),
-            plain(f"Draft order after: {result.title}.", 160),
+            "Draft order.",
             order_resource(result.row.order, patient_id, today.isoformat()),
         )
         for result in ordered

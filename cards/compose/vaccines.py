@@ -98,6 +98,7 @@ def _criterion(name: str, day: date) -> Json:
 CDC_URL = "https://www.cdc.gov/iis/cdsi/index.html"
 # A reference to another document of CDC within a contraindication.
 _SEE = re.compile(r"\s?[(\[]See [^)\]]{0,200}[)\]]")
+_SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
 # An older date is that of an age alone, before there was a vaccine perhaps.
 _DATED_DAYS = 5 * 365
 _LINES = 6
@@ -160,26 +161,25 @@ def _summary(due: VaccinesDue) -> str:
     parts = []
     if due.due:
         noun = "vaccine is" if len(due.due) == 1 else "vaccines are"
-        parts.append(
-            f"{len(due.due)} {noun} due: {first_few([_dose_named(item) for item in due.due], _SUMMARY_NAMES)}."
-        )
+        parts.append(f"{len(due.due)} {noun} due: {first_few([_named(item) for item in due.due], _SUMMARY_NAMES)}.")
     if due.catch_up:
         names = [item.label for item in due.catch_up]
         listed = f": {first_few(names, _SUMMARY_NAMES)}" if not due.due else ""
         parts.append(f"{len(names)} to catch up{listed}.")
     if due.of_season:
-        parts.append(f"Of this season no dose on record: {', '.join(group for group, _ in due.of_season)}.")
+        parts.append(f"This season: {', '.join(group for group, _ in due.of_season)}.")
     return plain(" ".join(parts), 139)
 
 
-def _dose_named(item: DueVaccine) -> str:
-    return f"{item.label} (dose {item.forecast.dose_number})" if not item.for_pregnancy else "Tdap (in pregnancy)"
+def _named(item: DueVaccine) -> str:
+    return item.label if not item.for_pregnancy else "Tdap (in pregnancy)"
 
 
 def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], knowledge: VaccineKnowledge) -> list[str]:
     lines, before = [], ""
     for item in due.due[:_LINES]:
-        why = _observed(item.reasons)
+        said = item.reason_since if f"since {item.reason_since}" in _dated(item, due.as_of) else None
+        why = _observed(item.reasons, said)
         reason = "" if not why else " Same reason." if why == before else f" Because of {why}."
         before = why
         lines.append(_due_line(item, due.as_of, reason, has_doses=bool(charted.history.days)))
@@ -200,8 +200,8 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
         lines.append(f"- Shared decision: {names}.")
     lines += _forbidden_lines(due.forbidden)
     lines += [
-        f"- Check first: {_observed([check.observation])}. {escape(_SEE.sub('', check.text), 160)} "
-        f"This is about {', '.join(check.groups)}."
+        f"- Check first: {_observed([check.observation])}. "
+        f"{escape(_SENTENCE_END.split(_SEE.sub('', check.text))[0], 160)} This is about {', '.join(check.groups)}."
         for check in due.to_check
     ]
     if charted.guillain_barre is not None and _names_influenza(due):
@@ -230,7 +230,7 @@ def _season_line(group: str, end: date) -> str:
             "- **RSV (this pregnancy)**: no dose on record. ACIP recommends one at 32 to 36 weeks from September to "
             f"January; the release here covers no day after {end}: check."
         )
-    return f"- **{group} (this season)**: none on record since {end} (end of the release); ACIP: one each season."
+    return f"- **{group} (this season)**: no dose since {end}, where the release ends; one each season (ACIP)."
 
 
 def _antibody_line(end: date) -> str:
@@ -289,8 +289,8 @@ def _due_line(item: DueVaccine, as_of: date, why: str, *, has_doses: bool) -> st
 
 
 def _short_name(vaccine: str) -> str:
-    """Return the name of a vaccine without what the name of its group says: "PCV 20"."""
-    return vaccine.removeprefix("Pneumococcal conjugate ")
+    """Return the name of a vaccine without what the name of its group says: "PCV20"."""
+    return vaccine.removeprefix("Pneumococcal conjugate ").replace("PCV ", "PCV")
 
 
 def _short(item: DueVaccine) -> str:
@@ -307,11 +307,8 @@ def _dated(item: DueVaccine, as_of: date) -> str:
     if forecast.recommended is not None and (as_of - forecast.recommended).days > _DATED_DAYS:
         return "overdue" if item.is_overdue(as_of) else "due"
     state = f"overdue since {forecast.past_due}" if item.is_overdue(as_of) else "due"
-    same = forecast.earliest == forecast.recommended
-    dates = f"recommended{' and earliest' if same else ''} {forecast.recommended}"
     last = item.last_day(as_of)
-    limit = f", not after {last}" if last is not None else ""
-    return f"{state} ({dates}{'' if same or forecast.earliest is None else f', earliest {forecast.earliest}'}){limit}"
+    return f"{state} (recommended {forecast.recommended}){f', not after {last}' if last is not None else ''}"
 
 
 def _whatever_before(item: DueVaccine) -> str:
@@ -348,8 +345,13 @@ def _days(evaluations: tuple[Evaluation, ...]) -> str:
     return ", ".join([*([f"{left_out} earlier"] if left_out > 0 else []), *days[-_SHOWN_DOSES:]])
 
 
-def _observed(items: Iterable[PatientObservation]) -> str:
-    return "; ".join(dict.fromkeys(f"{escape(item.words or item.code, 40)}{_since(item)}" for item in items))
+def _observed(items: Iterable[PatientObservation], said: date | None = None) -> str:
+    """Return what was observed and since when; `said` is a date that the sentence has already."""
+    return "; ".join(
+        dict.fromkeys(
+            f"{escape(item.words or item.code, 40)}{_since(item) if item.since != said else ''}" for item in items
+        )
+    )
 
 
 def _since(item: PatientObservation) -> str:
@@ -386,8 +388,6 @@ def _offers(
         # What may be on record elsewhere is not preselected.
         is_recommended = position == 0 and bool(due.due) and item.label not in unspecified
         order = vaccine_order(item, patient_id, due.as_of)
-        yield OrderSuggestion(plain(label, 80), "Draft order for the vaccine dose.", order, is_recommended)
+        yield OrderSuggestion(plain(label, 80), "Draft order.", order, is_recommended)
     forecast = immunization_recommendation(due, patient_id, knowledge)
-    yield OrderSuggestion(
-        "Save the forecast", "An ImmunizationRecommendation with every vaccine that may be given.", forecast
-    )
+    yield OrderSuggestion("Save the forecast", "The whole forecast.", forecast)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -15,8 +15,6 @@ from fhir.record.record import PatientRecord
 from models_onnx.equations.record_inputs import RecordInputs
 
 State: TypeAlias = Literal["due", "not due", "not known"]
-
-_MANY: Final = 3
 
 
 class Judgement(Struct, frozen=True, kw_only=True):
@@ -94,16 +92,10 @@ def newest_that_counts(service: PreventiveService, chart: JudgedChart, counts: C
         text = f"{chart.test(undated.test).words} on record without a date"
         return judge(service, "not known", "not-charted", text, last=undated)
     if not over:
-        return judge(service, "due", "never-seen", _nothing_seen(service, chart))
+        return judge(service, "due", "never-seen", "no test on record here")
     due, last = max(over, key=lambda interval_end: interval_end[0])
     text = f"last {chart.test(last.test).words} {last.when}, due since {due}"
     return judge(service, "due", "interval-over", text, last=last, next_due=due, facts=(fact_of(last),))
-
-
-def _nothing_seen(service: PreventiveService, chart: JudgedChart) -> str:
-    tests = [chart.test(test.test).words for test in service.tests]
-    names = " or ".join(tests) if len(tests) < _MANY else "test for it"
-    return f"no {names} on record here"
 
 
 def _done(service: PreventiveService, chart: JudgedChart, test: Done, due: date | None) -> Judgement:

@@ -385,10 +385,7 @@ def _why_not_judged(forecast: GroupForecast, person: Person, knowledge: VaccineK
     for antigen in knowledge.schedule.groups[forecast.group].antigens:
         for cohort in knowledge.antigens[antigen].immune_births:
             if cohort.country and not person.country and person.birth_date < cohort.born_before:
-                return (
-                    f"{forecast.group}: country of birth not known ({cohort.country}-born before "
-                    f"{cohort.born_before.year}: immune)"
-                )
+                return f"{forecast.group}: country of birth not known"
     for rule in _next_doses(forecast):
         for interval in rule.intervals:
             code = interval.from_observation

@@ -3,7 +3,7 @@
 Source: CDC, Logic Specification for ACIP Recommendations 4.5, sections 4.3 to 4.6 and chapter 9.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
 from msgspec import Struct, structs
@@ -57,17 +57,6 @@ def assess(
         latest = max([doses[antigen][-1].given for antigen in group.antigens if antigen in doses], default=None)
         forecasts.extend(_by_type(name, best, latest, group))
     return forecasts
-
-
-def leading_forecast(forecasts: Sequence[GroupForecast], person: Person, as_of: date) -> GroupForecast | None:
-    """Return the one forecast that stands for a vaccine group: that of the person's age, a risk before the standard.
-
-    CDC's test cases expect one answer for each group. A series group for a later age is left out; one that was aged
-    out of gives way to one that was not.
-    """
-    current = [item for item in forecasts if item.begins_by(person, as_of)] or list(forecasts)
-    open_ones = [item for item in current if item.status is not SeriesStatus.AGED_OUT] or current
-    return max(open_ones, key=lambda item: (item.series_type == "Risk", item.best[0].series.group), default=None)
 
 
 def _numbered(best: list[Candidate]) -> Iterator[Candidate]:

@@ -244,8 +244,7 @@ CREATE TABLE shown_cards (
 
 
 _MOST_WORDS: Final = 250
-"""A third card is shown where all have no more words than this; the project's own choice."""
-_ANY_LENGTH: Final = MOST_CARDS - 1
+"""A card is shown beside others where all have no more words than this; the project's own choice."""
 
 
 class VisitRank(IntEnum):
@@ -289,9 +288,7 @@ def _has_place(card: VisitCard, shown: Sequence[VisitCard]) -> bool:
     if card.kind and any(other.kind == card.kind for other in shown):
         return False
     words = card.words + sum(other.words for other in shown)
-    return (
-        card.rank is VisitRank.DANGER or len(shown) < _ANY_LENGTH or (len(shown) < MOST_CARDS and words <= _MOST_WORDS)
-    )
+    return card.rank is VisitRank.DANGER or not shown or (len(shown) < MOST_CARDS and words <= _MOST_WORDS)
 
 
 _RESERVED_SECONDS: Final = 30.0

@@ -389,13 +389,10 @@ async def check_event(card: Card, call: CheckedCall) -> Silence | None:
     """Return that nobody has a chart open where an event made the call; what the card says goes to the worklist."""
     if not call.from_event:
         return None
-    finding, subject = call.patient_finding(card), call.subject_of(card)
-    if finding is not None and finding.asks:
-        entry = worklist_entry(card, FROM_EVENT)
-    else:
-        entry = call.reminders.get(card.uuid) or WorklistEntry(test=card.summary, purpose=subject, because="")
-    call.worklist.append(replace(entry, because=FROM_EVENT))
-    return Silence(subject, FROM_EVENT, f"On the worklist, because an event and no call made it: {card.summary}")
+    call.worklist.append(_entry(card, call, FROM_EVENT))
+    return Silence(
+        call.subject_of(card), FROM_EVENT, f"On the worklist, because an event and no call made it: {card.summary}"
+    )
 
 
 async def check_reminder(card: Card, call: CheckedCall) -> Silence | None:
@@ -431,15 +428,33 @@ def visit_card(card: Card, call: CheckedCall) -> VisitCard:
         rank = VisitRank.TESTS
     else:
         rank = call.visit_rank if card.uuid in call.reminders else VisitRank.FINDING
-    words = (card.summary, card.detail or "", *(suggestion.label for suggestion in card.suggestions))
-    return VisitCard(rank, service, turn_kind(finding) if finding is not None else "", len(" ".join(words).split()))
+    return VisitCard(rank, service, turn_kind(finding) if finding is not None else "", words_to_read(card))
+
+
+def words_to_read(card: Card) -> int:
+    """Return how many words a reader of the card sees, reasons for an override and the name of the source apart."""
+    words = [card.summary, card.detail or "", *(link.label for link in card.links)]
+    for offer in card.suggestions:
+        words += [offer.label, *(action.description for action in offer.actions)]
+    return len(" ".join(words).split())
 
 
 def _waits(card: Card, finding: PatientFinding, call: CheckedCall, because: str) -> Silence:
     """Keep what the card says for the worklist, and return why."""
-    entry = replace(call.reminders.get(card.uuid) or worklist_entry(card, ""), because="offered-before")
+    entry = _entry(card, call, "offered-before")
     call.worklist.append(entry)
     return Silence(finding.subject, WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
+
+
+def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:
+    """Return what the card says for the worklist: the test that it asks for, its reminder, or its headline."""
+    finding = call.patient_finding(card)
+    if finding is not None and finding.asks:
+        return worklist_entry(card, because)
+    reminder = call.reminders.get(card.uuid)
+    return replace(
+        reminder or WorklistEntry(test=card.summary, purpose=call.subject_of(card), because=""), because=because
+    )
 
 
 async def check_accepted(card: Card, call: CheckedCall) -> Silence | None:

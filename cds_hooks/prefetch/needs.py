@@ -23,11 +23,6 @@ _GENOMICS = frozenset({"genomics"})
 _SCREENING = frozenset({"screening"})
 # SNOMED CT: cigarette pack-years, as US Core lets them be coded.
 _PACK_YEARS = "http://snomed.info/sct|401201003,http://snomed.info/sct|782516008"
-# Genetic reports carry the category laboratory, or GE alone (HL7 table 0074), or both.
-_GENETIC_CATEGORIES = (
-    "http://terminology.hl7.org/CodeSystem/observation-category|laboratory,"
-    "http://terminology.hl7.org/CodeSystem/v2-0074|GE"
-)
 _IMPLICATION = "http://hl7.org/fhir/uv/genomics-reporting/CodeSystem/tbd-codes-cs|therapeutic-implication"
 _DIRECTIVES = ",".join(f"{LOINC}|{code}" for code in ("64298-3", "81334-5", "86533-7", "92664-2"))
 # The category of notes in US Core, of which servers in the United States search by category and date.
@@ -181,6 +176,8 @@ class Needs(Struct, frozen=True):
     """Whether the newest laboratory results of any code are read: one may have a name and no code of LOINC."""
     notes: bool = False
     """Whether the newest clinical notes are read with their texts."""
+    for_others: frozenset[str] = frozenset()
+    """Prefetch keys that only the cards of other services are made of: without them nothing of its own is lacking."""
 
     @staticmethod
     def of(
@@ -262,9 +259,7 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
         words = "pregnancy tests and dates" if len(signs) > 1 else "sex at birth"
         templates.append(Template("pregnancy", _observations(signs, 30), "Observation", words, signs, policy=_UNSAID))
     if genes := needs.analytes & _GENOMICS:
-        query = f"{_observations(genes, 100)}".replace(
-            "&_sort", f",{_IMPLICATION}&category={_GENETIC_CATEGORIES}&_sort"
-        )
+        query = f"{_observations(genes, 100)}".replace("&_sort", f",{_IMPLICATION}&_sort")
         templates.append(Template("genomics", query, "Observation", "genetic results", genes))
     if tests := needs.analytes & _SCREENING:
         query = f"{_observations(tests, 100)}".replace("&_sort", f",{_PACK_YEARS}&_sort")
@@ -283,8 +278,10 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
     if not_there:
         text = ", ".join(template.key for template in templates)
         raise ValueError(f"required={sorted(not_there)}: the service has no such prefetch keys; it has {text}")
+    policies = dict.fromkeys(needs.for_others, _UNSAID) | dict.fromkeys(needs.required, _REQUIRED)
     return Templates(
-        replace(template, policy=_REQUIRED) if template.key in needs.required else template for template in templates
+        replace(template, policy=policies[template.key]) if template.key in policies else template
+        for template in templates
     )
 
 

@@ -49,7 +49,7 @@ def find_services(
                     f"{hook.hook.name}: there is no service {name}; there are {', '.join(services)}."
                 )
             services[name] = services[name].answering(hook)
-    return services
+    return {name: service.seeing_visit(services.values()) for name, service in services.items()}
 
 
 def services_for(configured: Settings) -> dict[str, Service]:

@@ -236,6 +236,7 @@ class _EquationAdvisor(Struct, frozen=True):
         band = result.band.words if result.band is not None else ""
         return EquationCardContent(
             summary=declared.summary.format(value=value, band=band),
+            figure=value,
             opening=f"**{self.equation.title} {value}**{f' ({band})' if band else ''}: shown here from {least} on.",
             topic=_topic(declared),
             offers=tuple(

@@ -12,6 +12,7 @@ from cards.compose.equation import (
     EquationCardContent,
     GuidelineCardContent,
     equation_card,
+    for_each_sex,
     guideline_card,
     missing_card,
 )
@@ -138,10 +139,8 @@ def _advise_for_each_sex(
     in_words = f"{woman} as a woman and {man} as a man"
     reached = [question.reaches(result) for result in results]
     if all(reached):
-        content = question.content(charted, result)
-        summary = content.summary.replace("about ", "from about ", 1)
-        opening = f"**The sex is not recorded: {in_words}.** What follows is the lower of the two. {content.opening}"
-        content = replace(content, summary=summary, opening=opening)
+        contents = [question.content(inputs, of_sex) for inputs, of_sex in zip(both, results, strict=True)]
+        content = for_each_sex(contents[lower], contents[1 - lower], in_words)
         identity = call.card_identity(call.equation_url(equation.id))
         advice.cards.append(equation_card(charted, result, content, identity))
     elif any(reached):
@@ -420,7 +419,7 @@ def kept_for_worklist(call: ServiceInput, subject: str) -> Silence:
 def suggestion_of_test(test: OrderableTest, call: ServiceInput) -> OrderSuggestion:
     """Return the test as an option."""
     order = order_of_test(test, call.record.patient_id, today(call))
-    return OrderSuggestion(f"Order {test.words}", f"Draft order: {test.name}.", order)
+    return OrderSuggestion(f"Order {test.words}", "Draft order.", order)
 
 
 def today(call: ServiceInput) -> str:

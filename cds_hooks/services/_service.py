@@ -22,7 +22,7 @@ from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.needs import USER_ROLES, Needs, templates_for
 from cds_hooks.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.prefetch.template import TOKENS_OF_3
-from cds_hooks.protocol.hooks import LIBRARY, DeclaredHook, Hook, WrongDeclaration
+from cds_hooks.protocol.hooks import LIBRARY, PATIENT_VIEW, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._model import (
@@ -272,6 +272,8 @@ class Service:
     """Whether it goes on where a patient has opted out of decision support."""
     visit_rank: VisitRank = VisitRank.FINDING
     """Where its reminders stand in the list of one visit."""
+    sees_visit: bool = False
+    """Whether its cards may have to wait for those of other services, which therefore must be known to it."""
     answers: Mapping[str, Hook] = field(default_factory=dict)
     """How the context of each of its hooks is read."""
     extension: Mapping[str, Any] = field(default_factory=dict)
@@ -322,6 +324,19 @@ class Service:
         """Return the same service, whose clients are asked for these resource types too."""
         needs = structs.replace(self.needs, resources=self.needs.resources | frozenset(resources))
         return replace(self, needs=needs)
+
+    def seeing_visit(self, others: Iterable["Service"]) -> "Service":
+        """Return the same service; where it sees the visit, it asks for what the others' cards are made of."""
+        if not self.sees_visit:
+            return self
+        visit = [other for other in others if PATIENT_VIEW in other.hooks]
+        analytes = self.needs.analytes.union(*(other.needs.analytes for other in visit))
+        resources = self.needs.resources.union(*(other.needs.resources for other in visit))
+        returned = self.returns_resources.union(*(other.returns_resources for other in visit))
+        needs = structs.replace(self.needs, analytes=analytes, resources=resources)
+        own = {template.key for template in self.templates_of_3}
+        for_others = frozenset(template.key for template in templates_for(needs)) - own
+        return replace(self, needs=structs.replace(needs, for_others=for_others), returns_resources=returned)
 
     @property
     def absent_models(self) -> tuple[AbsentModel, ...]:

@@ -160,7 +160,7 @@ def _valve_content(
         offers=(
             OrderSuggestion(
                 "Plan a talk about warfarin",
-                "Draft order for a talk about starting warfarin.",
+                "Draft order.",
                 service_order(TALK, record.patient_id, today(call)),
             ),
         ),
@@ -190,7 +190,7 @@ def _thick_heart_content(call: ServiceInput, disease: ConditionHit, rhythm: Cond
 def _talk_offer(call: ServiceInput) -> OrderSuggestion:
     return OrderSuggestion(
         "Plan a talk about anticoagulation",
-        "Draft order for a talk about benefits, bleeding and wishes concerning an anticoagulant.",
+        "Draft order: benefits, bleeding and wishes.",
         service_order(TALK, call.record.patient_id, today(call)),
     )
 
@@ -226,10 +226,7 @@ def _content(
     people = f"{yearly:g} in 100"
     line, other_results = _bleeding(bleeding)
     stopped = stopped_anticoagulant(record)
-    has_low_dose = anticoagulation(record).preventing is not None
-    statement = f"No active anticoagulant{' in a treatment dose' if has_low_dose else ''} was found."
-    if stopped is not None:
-        statement = f"**{escape(stopped[0].upper() + stopped[1:], 90)}**; ask why before another is begun."
+    statement = " Ask why before another is begun." if stopped is not None else ""
     statement += _beside(record, past)
     rhythm_words = rhythm if past is None else f"History of {decapitalized(rhythm)}"
     return EquationCardContent(
@@ -237,10 +234,11 @@ def _content(
             f"{rhythm_words}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
             f"{stopped or 'no anticoagulant found'}. Consider a talk."
         ),
+        figure=f"{yearly:.0f} in 100",
         opening=(
             f"**CHA2DS2-VASc {score} of 9.** Of untreated people with {score} points about **{people}** had an "
             f"ischaemic stroke within a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline speaks "
-            f"of treatment from 2 in 100 a year. {statement}"
+            f"of treatment from 2 in 100 a year.{statement}"
         ),
         topic=TOPICS["anticoagulation"],
         offers=(_talk_offer(call),),
@@ -292,8 +290,8 @@ def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
     )
     rates = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
     line = (
-        f"**HAS-BLED {int(result.number)} of 9**{items}{rates}; what is not in the chart counts as no. It shows what "
-        "can be changed; it is no reason to withhold."
+        f"**HAS-BLED {int(result.number)} of 9**{items}{rates}. It shows what can be changed; it is no reason to "
+        "withhold."
     )
     return line, (extension_of(bleeding, result),)
 

@@ -219,7 +219,6 @@ def _content_for_missing(
         opening=f"On record: {_risk_words(risk)}. Everything that FIB-4 asks for is there but the **{test.words}**.",
         topic=TOPICS["liver"],
         offers=(suggestion_of_test(test, call),),
-        closing="No index is given without it: nothing is assumed in its place.",
     )
 
 
@@ -239,4 +238,5 @@ SERVICE = Service(
     usage_requirements="For physicians and nurses at an outpatient visit; never shown to patients.",
     needs=Needs.of(features=(*FEATURES, *_BMI), resources=("Condition", "Encounter", "Procedure", "ServiceRequest")),
     decide=decide,
+    sees_visit=True,
 )

@@ -385,6 +385,7 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
     record = call.record
     return EquationCardContent(
         summary=f"Kidney failure within 5 years: about {people} in 100 (KFRE). Consider a referral to nephrology.",
+        figure=f"{people} in 100",
         opening=(
             f"**About {people} in 100** people like this {result.output.words}; {100 - people} do not. KDIGO 2024 "
             f"gives 3 to 5 in 100 as the point from which to refer; this site uses {threshold}. No referral was found."
@@ -417,7 +418,6 @@ def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: Ordera
         ),
         topic=TOPICS["nephrology"],
         offers=(suggestion_of_test(test, call),),
-        closing="No risk is given without it: nothing is assumed in its place.",
     )
 
 
@@ -434,4 +434,5 @@ SERVICE = Service(
         features=FEATURES, analytes=("upcr",), resources=("Condition", "Encounter", "Procedure", "ServiceRequest")
     ),
     decide=decide,
+    sees_visit=True,
 )

@@ -54,7 +54,7 @@ CARD = ModelCardContent(
     summary=SUMMARY,
     offer=OrderSuggestion(
         label="Order a planning conversation",
-        description="Draft order for a planning conversation: goals, screening, prevention, advance care planning.",
+        description="Draft order: goals, screening, prevention, advance care planning.",
         order={"resourceType": "ServiceRequest"},
         is_recommended=True,
     ),

@@ -192,7 +192,6 @@ SERVICE = Service(
         analytes=(
             *("screening", "sex_at_birth", "smoking_status", "hba1c"),
             *("glucose_fasting", "glucose", "ldl_cholesterol", "dbp", "hbsag"),
-            *("uacr", "upcr", "alt", "ast", "platelets"),  # for the cards that go before it at an opening
         ),
         resources=(
             "Condition",
@@ -204,10 +203,10 @@ SERVICE = Service(
             "AllergyIntolerance",
             "Encounter",
             "FamilyMemberHistory",
-            "Immunization",  # vaccines go before it at an opening
         ),
         whole_history=("Procedure",),
     ),
     decide=decide,
+    sees_visit=True,
     visit_rank=VisitRank.PREVENTION,
 )

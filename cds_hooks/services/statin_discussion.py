@@ -243,7 +243,7 @@ def _indication_content(call: ServiceInput, why: Indication) -> GuidelineCardCon
         offers=(
             OrderSuggestion(
                 "Plan a talk about a statin",
-                "Draft order for a talk about benefits, harms and wishes concerning a statin.",
+                "Draft order: benefits, harms and wishes.",
                 service_order(talk, call.record.patient_id, today(call)),
             ),
         ),
@@ -281,23 +281,24 @@ def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult)
     band = result.band.id
     return EquationCardContent(
         summary=(
-            f"Heart attack or stroke within 10 years: about {people} in 100 ({band} risk, PREVENT); no statin found. "
+            f"Heart attack or stroke within 10 years: about {people} in 100 ({band} risk); no statin found. "
             "Consider talking about one."
         ),
+        figure=f"{people} in 100",
         opening=(
             f"**About {people} in 100** people like this {result.output.words}; {100 - people} do not (PREVENT). "
-            f"That is **{band}** risk: {_FROM[band]} ({result.table.source}).{_over_75(call)}"
+            f"**{capitalized(band)}** risk: {_FROM[band]} ({result.table.source.partition(',')[0]}).{_over_75(call)}"
         ),
         topic=TOPICS["statin"],
         offers=(
             OrderSuggestion(
                 "Plan a talk about a statin",
-                "Draft order for a talk about benefits, harms and wishes concerning a statin.",
+                "Draft order: benefits, harms and wishes.",
                 service_order(TALK, call.record.patient_id, today(call)),
             ),
             *_lipid_offer(call),
         ),
-        closing="For prevention, not for emergencies; the chart shows no active statin.",
+        closing="For prevention, not for emergencies.",
     )
 
 
@@ -307,11 +308,7 @@ def _lipid_offer(call: ServiceInput) -> tuple[OrderSuggestion, ...]:
     if record.newest("cholesterol_total", _LIPIDS_OLD_DAYS) is not None:
         return ()
     order = order_of_test(LIPIDS, record.patient_id, today(call))
-    return (
-        OrderSuggestion(
-            "Order new lipids first", "Draft order for a lipid panel: the one used is over a year old.", order
-        ),
-    )
+    return (OrderSuggestion("Order new lipids first", "The one used is over a year old.", order),)
 
 
 def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: OrderableTest) -> EquationCardContent:
@@ -324,7 +321,6 @@ def _content_for_missing(call: ServiceInput, charted: RecordInputs, test: Ordera
         ),
         topic=TOPICS["statin"],
         offers=(suggestion_of_test(test, call),),
-        closing="No estimate is given without it: nothing is assumed in its place.",
     )
 
 
@@ -351,5 +347,6 @@ SERVICE = Service(
         whole_history=("Procedure",),
     ),
     decide=decide,
+    sees_visit=True,
     visit_rank=VisitRank.TALK,
 )

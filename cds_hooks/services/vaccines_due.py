@@ -146,8 +146,7 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        # The results are for the cards of kidneys and liver, which go before this one at an opening.
-        analytes=("pregnancy_signs", "sex_at_birth", "creatinine", "egfr", "uacr", "upcr", "alt", "ast", "platelets"),
+        analytes=("pregnancy_signs", "sex_at_birth"),
         lab_codes=IMMUNITY_CODES,
         resources=(
             "Immunization",
@@ -161,5 +160,6 @@ SERVICE = Service(
         ),
     ),
     decide=decide,
+    sees_visit=True,
     visit_rank=VisitRank.VACCINES,
 )

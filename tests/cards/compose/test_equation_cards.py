@@ -194,7 +194,7 @@ def test_the_card_of_what_is_missing_offers_the_test_and_is_an_entry_of_a_workli
     order = order_of_test(LIPIDS, "p1", "2026-11-20")
     content = replace(CONTENT, offers=(OrderSuggestion("Order lipids", "Draft order.", order),))
     card = missing_card(get_equation("prevent_base"), content, IDENTITY, ["total_cholesterol"])
-    assert card.detail == f"The opening.\n\nBeside.\n\nThe end. {METHOD}"
+    assert card.detail == f"The opening.\n\nBeside.\n\nNothing is assumed in its place. {METHOD}"
     said = card.own_extension
     assert said.model is not None
     assert said == CardExtension(model=said.model, missing=("total_cholesterol",))

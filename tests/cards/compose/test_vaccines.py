@@ -54,7 +54,7 @@ def card_of(as_of: datetime, born: str, *resources: Json) -> Card:
 
 
 def test_tetanus_is_called_dtap_under_seven_and_tdap_from_then_on(as_of: datetime) -> None:
-    assert "DTaP (dose 1)" in card_of(as_of, "2026-09-15").summary
+    assert "DTaP" in card_of(as_of, "2026-09-15").summary
     older = card_of(as_of, "2015-05-01")
     assert "DTaP" not in older.summary + (older.detail or "")
     assert "**Tdap/Td, dose 1**" in (older.detail or "")
@@ -67,8 +67,8 @@ def test_an_adult_with_one_recent_tdap_is_asked_for_the_childhood_series_first(a
 
 
 def test_an_adult_whose_last_tetanus_dose_is_ten_years_old_is_due(as_of: datetime) -> None:
-    assert "Tdap/Td (dose 2)" in card_of(as_of, "1976-01-10", *doses("115", "2016-11-19")).summary
-    assert "Tdap/Td (dose 2)" not in card_of(as_of, "1976-01-10", *doses("115", "2016-11-21")).summary
+    assert "Tdap/Td, dose 2" in str(card_of(as_of, "1976-01-10", *doses("115", "2016-11-19")).detail)
+    assert "Tdap/Td, dose 2" not in str(card_of(as_of, "1976-01-10", *doses("115", "2016-11-21")).detail)
 
 
 def test_what_may_be_on_record_elsewhere_is_not_preselected(as_of: datetime) -> None:
@@ -80,9 +80,9 @@ def test_what_may_be_on_record_elsewhere_is_not_preselected(as_of: datetime) -> 
 def test_a_removed_spleen_is_read_by_its_icd_code_and_dates_what_it_makes_due(as_of: datetime) -> None:
     card = card_of(as_of, "1981-02-01", problem(ICD10, "Z90.81", "2023-03-04", "Acquired absence of spleen"))
     lines = (card.detail or "").splitlines()
-    assert "Because of Acquired absence of spleen (2023-03-04)" in lines[0]
+    assert "due since 2023-03-04. Because of Acquired absence of spleen." in lines[0]
     assert "- **Meningococcal ACWY, dose 1**: due since 2023-03-04. Same reason." in lines
-    assert "Meningococcal B (dose 1)" in card.summary
+    assert "Meningococcal B" in card.summary
 
 
 def test_a_history_of_intussusception_forbids_rotavirus_though_it_is_over(as_of: datetime) -> None:
@@ -95,10 +95,8 @@ def test_a_history_of_intussusception_forbids_rotavirus_though_it_is_over(as_of:
 def test_a_dose_that_soon_cannot_be_given_any_more_comes_first_with_its_last_day(as_of: datetime) -> None:
     # CDC: the first dose of rotavirus vaccine before 15 weeks of age.
     card = card_of(as_of, "2026-09-08", *doses("08", "2026-09-08"))
-    assert card.summary.startswith("6 vaccines are due: Rotavirus (dose 1), HepB (dose 2)")
-    assert "**Rotavirus, dose 1**: due (recommended 2026-11-08, earliest 2026-10-20), not after 2026-12-21." in (
-        card.detail or ""
-    )
+    assert card.summary.startswith("6 vaccines are due: Rotavirus, HepB, ")
+    assert "**Rotavirus, dose 1**: due (recommended 2026-11-08), not after 2026-12-21." in (card.detail or "")
     assert [one.label for one in card.suggestions if one.is_recommended] == ["Order Rotavirus dose 1"]
     too_old = card_of(as_of, "2026-08-07", *doses("08", "2026-08-07"))
     assert "Rotavirus" not in too_old.summary + (too_old.detail or "")
@@ -135,13 +133,13 @@ def test_a_dose_of_last_season_does_not_hide_that_this_season_is_not_known(as_of
     for given in ([], doses("150", "2025-10-02")):
         detail = card_of(as_of, "1976-01-10", *given).detail or ""
         assert "COVID-19 (to 2026-08-27), where the release ends" in detail
-        assert "none on record since 2026-06-30" in detail
+        assert "no dose since 2026-06-30" in detail
 
 
 def test_preferred_vaccines_and_a_dose_that_does_not_count_are_named(as_of: datetime) -> None:
     card = card_of(as_of, "2025-09-15", *doses("03", "2026-10-01"), *doses("21", "2026-10-11"))
     detail = card.detail or ""
-    assert "**Pneumococcal (PCV 15 or PCV 20), dose 1**" in detail
+    assert "**Pneumococcal (PCV15 or PCV20), dose 1**" in detail
     assert "Also due: Varicella dose 1 (the dose of 2026-10-11 does not count (live virus conflict))" in detail
     assert "Vaccinations of 2 days on record" in detail
     assert "Vaccinations of 1 day on" in (card_of(as_of, "2026-09-15", *doses("08", "2026-09-15")).detail or "")

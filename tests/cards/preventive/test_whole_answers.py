@@ -74,7 +74,7 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
         {},
         "a polyp is on record, and whether it was an adenoma is not said: then follow-up is another",
     ),
-    ("colorectal-cancer", (), {}, "no test for it on record here"),
+    ("colorectal-cancer", (), {}, "no test on record here"),
     # Cervix
     (
         "cervical-cancer",
@@ -108,7 +108,7 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
         {},
         "hysterectomy (2010-01-01): whether the cervix was removed is not said",
     ),
-    ("cervical-cancer", (), {}, "no cervical cytology or HPV test on record here"),
+    ("cervical-cancer", (), {}, "no test on record here"),
     # Breast
     ("breast-cancer", (procedure("Bilateral mastectomy", "2015-01-01"),), {}, "both breasts were removed (2015-01-01)"),
     (
@@ -120,7 +120,7 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
     ("breast-cancer", (procedure("Mammography", "2025-01-02"),), {}, "mammogram 2025-01-02, due again 2027-01-02"),
     ("breast-cancer", (procedure("Mammography", "2020-01-02"),), {}, "last mammogram 2020-01-02, due since 2022-01-02"),
     ("breast-cancer", (procedure("Mammography", None),), {}, "mammogram on record without a date"),
-    ("breast-cancer", (), {}, "no mammogram on record here"),
+    ("breast-cancer", (), {}, "no test on record here"),
     # Lung
     ("lung-cancer", (), {}, "smoking status not on record"),
     ("lung-cancer", (smoking(NEVER),), {}, "never smoked (2026-01-10)"),
@@ -145,13 +145,13 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
         "lung-cancer",
         (smoking(FORMER), smoking(DAILY, "2011-11-21"), pack_years(30)),
         {},
-        "30 pack-years, stopped smoking within 15 years; no low-dose chest CT on record here",
+        "30 pack-years, stopped smoking within 15 years; no test on record here",
     ),
     (
         "lung-cancer",
         (smoking(FORMER), pack_years(20), QUIT),
         {},
-        "20 pack-years, stopped smoking within 15 years; no low-dose chest CT on record here",
+        "20 pack-years, stopped smoking within 15 years; no test on record here",
     ),
     (
         "lung-cancer",
@@ -203,7 +203,7 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
         "osteoporosis",
         (UNREADABLE,),
         WOMAN_68,
-        "no bone density measurement (DXA) on record here; not readable on the medication list: study drug",
+        "no test on record here; not readable on the medication list: study drug",
     ),
     (
         "osteoporosis",

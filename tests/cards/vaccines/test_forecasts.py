@@ -9,10 +9,11 @@ from cards.vaccines.course import years_back_to_season
 from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.forecasting import _is_immune as is_immune
-from cards.vaccines.groups import GroupForecast, assess, judge, leading_forecast
+from cards.vaccines.groups import GroupForecast, assess, judge
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import PatientObservation, Person
 from cards.vaccines.selection import best_candidates, is_relevant
+from maintenance.vaccine_cases import leading_forecast
 
 KNOWLEDGE = load_knowledge()
 TODAY = date(2025, 11, 20)

@@ -8,10 +8,11 @@ from typing import Any, cast
 import pytest
 
 from cards.vaccines.forecasting import Forecast, SeriesStatus
-from cards.vaccines.groups import GroupForecast, _blend, _by_type, _earliest, _numbered, _status, leading_forecast
+from cards.vaccines.groups import GroupForecast, _blend, _by_type, _earliest, _numbered, _status
 from cards.vaccines.knowledge import Period, VaccineGroup
 from cards.vaccines.patient import Person
 from cards.vaccines.selection import Candidate
+from maintenance.vaccine_cases import leading_forecast
 
 OPEN, COMPLETE, IMMUNE = SeriesStatus.NOT_COMPLETE, SeriesStatus.COMPLETE, SeriesStatus.IMMUNE
 AGED_OUT, AGAINST, NOT_WANTED = SeriesStatus.AGED_OUT, SeriesStatus.CONTRAINDICATED, SeriesStatus.NOT_RECOMMENDED

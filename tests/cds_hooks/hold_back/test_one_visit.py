@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from cds_hooks.hold_back.budgets import VisitCard, VisitRank, card_in_place
+from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client
+from tests.cds_hooks.services import internist_charts
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, problem, result, text_of
 
 Json = dict[str, Any]
@@ -80,6 +82,41 @@ def test_the_follow_up_of_an_abnormal_result_is_always_shown(tmp_path: Path) -> 
     chart = [*CHARTS["kidneys, rhythm and vessels"], positive]
     for opening in asyncio.run(_opened(tmp_path, chart, [SERVICES, SERVICES[::-1]], at_once=False)):
         assert "Colonoscopy after a positive stool test" in text_of(opening["preventive-services"])
+
+
+def test_an_opening_of_any_chart_has_at_most_three_cards_and_250_words(tmp_path: Path) -> None:
+    charts = [chart.resources for charts in internist_charts.CHARTS.values() for chart in charts[::6]]
+    samples = [load_patient(sample.id, AS_OF) for sample in list_samples()[::3]]
+    charts += [[entry["resource"] for entry in sample["entry"]] for sample in samples]
+    openings = asyncio.run(_opened_each(tmp_path, charts))
+    assert len(openings) > 40
+    for opening in openings:
+        cards = [card for answer in opening.values() for card in answer["cards"]]
+        words = sum(len(" ".join(_read_words(card)).split()) for card in cards)
+        assert len(cards) <= 3, [card["summary"] for card in cards]
+        assert words <= 250 or "critical" in {card["indicator"] for card in cards}, cards
+
+
+async def _opened_each(folder: Path, charts: list[list[Json]]) -> list[Json]:
+    async with client(folder, as_of=AS_OF) as calls:
+        return [
+            {
+                service: (
+                    await calls.post(f"/cds-services/{service}", json=as_call(service, "patient-view", number, chart))
+                ).json()
+                for service in SERVICES
+            }
+            for number, chart in enumerate(charts)
+        ]
+
+
+def _read_words(card: Json) -> list[str]:
+    offers = [text for offer in card.get("suggestions", []) for text in (offer["label"], *_descriptions(offer))]
+    return [card["summary"], card.get("detail", ""), *offers, *(link["label"] for link in card.get("links", []))]
+
+
+def _descriptions(offer: Json) -> list[str]:
+    return [action["description"] for action in offer["actions"]]
 
 
 def test_a_test_that_two_services_ask_for_is_offered_by_the_first() -> None:

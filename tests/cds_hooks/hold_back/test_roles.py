@@ -135,6 +135,7 @@ def test_a_vaccine_is_an_order_of_its_own_and_the_forecast_is_none(tmp_path: Pat
     request = request_for(VACCINES, "patient-view", "diabetes-no-statin", NOW)
     request["context"]["userId"] = "Practitioner/1"
     request["prefetch"]["userRoles"] = {"resourceType": "Bundle", "entry": [{"resource": _role(NURSE)}]}
+    del request["prefetch"]["pressures"]  # so that no estimate has a card before it
     assert _labels(_answer(tmp_path / "a", request, VACCINES)) == ["Save the forecast"]
     text = '[[role]]\nname = "nurse"\norders = ["vaccines"]\nnote = "MMWR 2003;52(4)"\n'
     allowed = _labels(_answer(tmp_path / "b", request, VACCINES, rules_file=rules_file(tmp_path, text)))

@@ -141,7 +141,7 @@ def test_a_client_that_draws_markdown_shows_each_heading_and_factor_on_its_own(t
     drawn = MarkdownIt().render(card["detail"]).splitlines()
     assert sum("<strong>Raises the estimate</strong>" in line for line in drawn) == 1
     assert "<li><strong>Lowers it</strong>" in drawn
-    assert sum(line.startswith("<li>") and ("raises" in line or "lowers" in line) for line in drawn) == 6
+    assert sum(line.startswith("<li>") and ("▲" in line or "▼" in line) for line in drawn) == 6
     assert drawn[-1].startswith(("<p>For planning", "For planning"))
 
 

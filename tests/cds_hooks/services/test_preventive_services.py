@@ -90,7 +90,7 @@ def test_the_card_says_what_is_not_known_and_what_was_not_seen(tmp_path: Path, a
     (answered,) = answers(tmp_path, as_of, request(without=("reports", "screening", "tobacco")))
     (card,) = answered.json()["cards"]
     assert "reports of studies (not sent)" in card["detail"]
-    assert "hepatitis C (screening results not sent)" in card["detail"]
+    assert "hepatitis C, HIV (screening results not sent)" in card["detail"]
     assert "tobacco use (smoking status not sent)" in card["detail"]
 
 
