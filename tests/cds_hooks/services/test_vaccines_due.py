@@ -153,7 +153,7 @@ def test_seasons_after_the_release_are_not_judged_and_said(tmp_path: Path, as_of
     card = only_card(tmp_path, as_of, "1960-01-01")
     assert "no dose since 2026-06-30" in card["detail"]
     assert "- **Influenza (this season)**: no dose since 2026-06-30" in card["detail"]
-    assert "Of this season no dose on record: Influenza." in card["summary"]
+    assert "This season: Influenza." in card["summary"]
     given = only_card(tmp_path, as_of, "1960-01-01", dose(98, "150", "2026-10-10"))
     assert "this season)" not in given["detail"]
 
