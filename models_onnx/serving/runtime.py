@@ -228,53 +228,6 @@ FACTORS_SHOWN = 5
 _MARKS = ((0.30, 3), (0.15, 2), (0.05, 1))
 
 
-class RankedFactor(Struct, frozen=True):
-    """One input's part: contribution on the link scale, `marks` 0-3; raises the estimate if positive."""
-
-    feature: str
-    contribution: float
-    marks: int
-
-    @property
-    def raises(self) -> bool:
-        """Whether the estimate is higher with this value than with the reference's."""
-        return self.contribution > 0
-
-
-class Explanation(Struct, frozen=True):
-    """The strongest factors first, then how many others there are and what they come to together."""
-
-    factors: tuple[RankedFactor, ...]
-    others: int
-    others_contribution: float
-    others_marks: int
-
-    @property
-    def raising(self) -> tuple[RankedFactor, ...]:
-        """Those that raise the estimate, strongest first."""
-        return tuple(factor for factor in self.factors if factor.raises)
-
-    @property
-    def lowering(self) -> tuple[RankedFactor, ...]:
-        """Those that lower it, strongest first."""
-        return tuple(factor for factor in self.factors if not factor.raises)
-
-
-def explain(features: Sequence[str], contributions: NDArray[np.float64], limit: int = FACTORS_SHOWN) -> Explanation:
-    """Return the explanation of one prediction; inputs that contribute exactly nothing (missing ones) are left out.
-
-    >>> told = explain(("age", "sex", "bmi"), np.array([1.0, -0.25, 0.0]), limit=1)
-    >>> told.factors, told.others, told.others_contribution
-    ((RankedFactor(feature='age', contribution=1.0, marks=3),), 1, -0.25)
-    """
-    parts = [(name, value) for name, value in zip(features, contributions.tolist(), strict=True) if value != 0.0]
-    parts.sort(key=lambda part: -abs(part[1]))
-    total = sum(abs(value) for _, value in parts)
-    factors = tuple(RankedFactor(name, value, marks(value, total)) for name, value in parts[:limit])
-    remainder = sum(value for _, value in parts[limit:])
-    return Explanation(factors, len(parts) - len(factors), remainder, marks(remainder, total))
-
-
 def marks(contribution: float, total: float) -> int:
     """0 to 3 marks for a share of `total`, the sum of absolute contributions."""
     share = abs(contribution) / total if total else 0.0
