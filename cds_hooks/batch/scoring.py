@@ -207,44 +207,21 @@ class _Waiting:
 
     def scored(self) -> Iterator[tuple[int, Score]]:
         """Yield the place and the score of each who waited."""
-        if self._vectors:
-            for (position, patient_id), score in zip(
-                self._places, _at_once(self._chart_model, self._vectors), strict=True
-            ):
-                yield position, _of_patient(score, patient_id)
+        if not self._vectors:
+            return
+        inputs, loaded, name = np.array(self._vectors), self._chart_model.loaded, self._name
+        rows = Rows(inputs, np.zeros(inputs.shape, dtype=np.bool_), {})
+        scored = score_rows(self._chart_model.model, loaded[1] if len(loaded) > 1 else None, rows)
+        for row, (position, patient_id) in enumerate(self._places):
+            reason, text = scored.reason[row], scored.reason_text[row]
+            if reason:
+                yield position, Score(patient_id, name, by=scored.model[row], reason=reason, reason_text=text)
+            else:
+                value, percentile = float(scored.probability[row]), float(scored.percentile[row])
+                yield position, Score(patient_id, name, by=scored.model[row], value=value, percentile=percentile)
 
 
 _LATER = Score("", "")
-
-
-def _of_patient(score: Score, patient_id: str) -> Score:
-    return Score(
-        patient_id,
-        score.name,
-        by=score.by,
-        value=score.value,
-        percentile=score.percentile,
-        reason=score.reason,
-        reason_text=score.reason_text,
-    )
-
-
-def _at_once(chart_model: ChartModel, vectors: list[NDArray[np.float64]]) -> Iterator[Score]:
-    inputs = np.array(vectors)
-    rows = Rows(inputs, np.zeros(inputs.shape, dtype=np.bool_), {})
-    twin = chart_model.loaded[1] if len(chart_model.loaded) > 1 else None
-    scored = score_rows(chart_model.model, twin, rows)
-    for row in range(len(inputs)):
-        is_scored = scored.reason[row] == ""
-        yield Score(
-            "",
-            chart_model.model.manifest.id,
-            by=scored.model[row],
-            value=float(scored.probability[row]) if is_scored else None,
-            percentile=float(scored.percentile[row]) if is_scored else None,
-            reason=scored.reason[row],
-            reason_text=scored.reason_text[row],
-        )
 
 
 def _one_by_one(chart_model: ChartModel, record: PatientRecord, vector: FeatureVector) -> Score:
