@@ -100,10 +100,11 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
             meant.setdefault(OF_FAMILY[mention.group], MeantGroup(OF_FAMILY[mention.group], ""))
     if _VALVES & meant.keys():
         meant.pop(_KIND_NOT_STATED, None)
-    if not meant and not mentions:
+    is_clear = any(mention.assertion.polarity != "unclear" for mention in mentions)
+    if not meant and not is_clear:
         meant |= _of_imported_name(concept)
     is_known = is_known or _states_allergy(concept)
-    return ConceptReading(tuple(meant.values()), mentions, bool(meant or mentions or is_known), coded)
+    return ConceptReading(tuple(meant.values()), mentions, bool(meant or is_clear or is_known), coded)
 
 
 def _of_imported_name(concept: CodeableConcept) -> dict[str, MeantGroup]:

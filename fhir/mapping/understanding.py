@@ -196,10 +196,14 @@ def _of_concepts(resource: Json, concepts: Iterator[CodeableConcept]) -> Underst
     elif stated & _PAST or any(resource.get(name) for name in ("abatementDateTime", "abatementString")):
         groups = tuple(group for group in groups if CONDITION_GROUPS[group].history)
         assertion = "historical"
-    reason = "" if is_understood else "no code of the tables and no phrase" if words else "neither a code nor a text"
+    nothing = _UNCLEAR if assertion == "unclear" else "no code of the tables and no phrase"
+    reason = "" if is_understood else nothing if words else "neither a code nor a text"
     return Understanding(
         resource="", groups=groups, assertion=assertion, understood=is_understood, words=words, reason=reason
     )
+
+
+_UNCLEAR: Final = "words beside the name that are not known may change what is said of it"
 
 
 def _assertion(readings: list[tuple[CodeableConcept, ConceptReading]], groups: tuple[str, ...]) -> str:

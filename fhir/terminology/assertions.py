@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from fhir.terminology.medications import table_rows
 
-Polarity: TypeAlias = Literal["affirmed", "negated", "possible", "hypothetical"]
+Polarity: TypeAlias = Literal["affirmed", "negated", "possible", "hypothetical", "unclear"]
 Temporality: TypeAlias = Literal["current", "historical", "hypothetical"]
 Person: TypeAlias = Literal["patient", "family", "other"]
 Subject: TypeAlias = Literal["problem", "allergy", "reaction", "vaccine"]

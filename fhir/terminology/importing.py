@@ -133,7 +133,7 @@ def _read_snomed(imported: Imported, files: Sequence[ReleaseFile]) -> None:
 
 
 def _groups_affirmed(words: str) -> frozenset[str]:
-    return frozenset(row.group for row in groups_in_words(words) if row.assertion.polarity == "affirmed")
+    return frozenset(row.group for row in groups_in_words(words) if row.assertion.polarity in ("affirmed", "unclear"))
 
 
 def apply_ingredients(imported: Imported) -> None:

@@ -327,6 +327,12 @@ def _in_another_language(word: str) -> _Meaning | None:
     return None
 
 
+def is_name_of_drug(word: str) -> bool:
+    """Whether a word in lower case is by itself the name of a drug."""
+    meaning = _PHRASES.get(word) or _in_another_language(word)
+    return meaning is not None and bool(meaning.members)
+
+
 def _in_two_words(pair: tuple[str, ...]) -> _Meaning | None:
     """Return what a name means that is written in two words: "atorva statin", "methyl prednisolone"; else None."""
     if len(pair) < 2 or not all(map(str.isalpha, pair)):

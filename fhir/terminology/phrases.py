@@ -10,15 +10,19 @@ tables/condition_phrases_foreign.csv has the names of the commonest problems in 
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cache
-from typing import Final
+from itertools import accumulate, chain
+from operator import or_
+from typing import Final, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fhir.terminology.assertions import AssertedText, Assertion, Token, ends_abbreviation, tokens_of
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import CONDITION_GROUPS, with_implied
+from fhir.terminology.medication_names import is_name_of_drug
 from fhir.terminology.medications import table_rows
 from fhir.terminology.spelling import Spelling
 
@@ -95,7 +99,12 @@ class _Phrases(Struct, frozen=True):
 
     by_first_word: Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]
     rules: Mapping[str, tuple[_Rule, ...]]
+    names: frozenset[str]
     spelling: Spelling
+
+
+_Positions: TypeAlias = Mapping[str, list[tuple[int, int]]]
+"""The first and last word of each phrase of the tables that stands in the words, by the phrase's name."""
 
 
 class Mention(Struct, frozen=True, gc=False):
@@ -117,8 +126,14 @@ def groups_in_words(text: str) -> tuple[Mention, ...]:
     asserted = AssertedText(_without_tag(text[:_LONGEST]))
     best: dict[str, Assertion] = {}
     for part in plain_parts(asserted):
-        for group, spans in _mentions(part, asserted):
-            assertion = _assertion(asserted, spans)
+        texts, positions = _read_part(part, asserted)
+        strangers: tuple[Sequence[bool], Sequence[bool]] | None = None
+        for group, spans in _mentions(positions):
+            assertion = _assertion(asserted, [(part[first][1], part[last][1]) for first, last in spans])
+            if assertion.is_of_patient:
+                before, behind = strangers = strangers or _strangers_beside(part, texts, positions, asserted)
+                if before[spans[0][0]] or behind[spans[0][1]]:  # "googled asthma", "asthma club": of whom, of what?
+                    assertion = replace(assertion, polarity="unclear")
             if group not in best or _rank(assertion) > _rank(best[group]):
                 best[group] = assertion
     for group in tuple(best):
@@ -211,13 +226,12 @@ def plain_parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
 
 def group_spans(part: list[tuple[str, int]], asserted: AssertedText) -> Iterator[tuple[str, int, int]]:
     """Each group that a part of a text names, with the first and the last token of the name."""
-    for group, spans in _mentions(part, asserted):
-        yield group, min(first for first, _ in spans), max(last for _, last in spans)
+    for group, spans in _mentions(_read_part(part, asserted)[1]):
+        yield group, part[min(first for first, _ in spans)][1], part[max(last for _, last in spans)][1]
 
 
-def _mentions(
-    words: list[tuple[str, int]], asserted: AssertedText
-) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
+def _read_part(words: list[tuple[str, int]], asserted: AssertedText) -> tuple[list[str], _Positions]:
+    """Return the words as the phrases have them, look-alikes left out as "", and where each phrase stands."""
     phrases = _compiled()
     texts = [phrases.spelling.corrected(word) for word, _ in words]
     for short in (*_written_out(words, asserted), *_sized(texts)):
@@ -227,15 +241,68 @@ def _mentions(
         for first, last in _lookalikes(positions, words, asserted):
             texts[first : last + 1] = [""] * (last + 1 - first)
         positions = _positions(texts, phrases)
+    return texts, positions
+
+
+def _mentions(positions: _Positions) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
+    """Yield each group that the phrases name, with the first and last words of its phrases."""
+    rules = _compiled().rules
     for name in positions:
-        for rule in phrases.rules.get(name, ()):
+        for rule in rules.get(name, ()):
             if positions.keys() >= rule.others and rule.unless.isdisjoint(positions):
                 for spans in _near(rule, positions):
-                    yield rule.group, tuple((words[first][1], words[last][1]) for first, last in spans)
+                    yield rule.group, spans
 
 
-def _positions(texts: Sequence[str], phrases: _Phrases) -> dict[str, list[tuple[int, int]]]:
-    """Return the first and last word of each phrase of the tables that stands in the words, by the phrase's name."""
+def _strangers_beside(
+    words: list[tuple[str, int]], texts: Sequence[str], positions: _Positions, asserted: AssertedText
+) -> tuple[Sequence[bool], Sequence[bool]]:
+    """For each word of a part, whether one that nothing accounts for stands before it, or governs it from behind.
+
+    No stranger is a name, a cue, a drug, a number and the word before it ("CK 4800"), and what neutral_words.csv has.
+    From behind govern the words up to a comma and to such as "with" and "on".
+    """
+    phrases, ends = _compiled(), _neutral_words()["end"]
+    spans = chain.from_iterable(of_name for name, of_name in positions.items() if name in phrases.names)
+    named = set(chain.from_iterable(range(first, last + 1) for first, last in spans))
+    strange = [
+        not (index in named or position in asserted.cue_tokens or _is_neutral(texts[index]) or _is_neutral(word))
+        and not following[:1].isdigit()
+        for index, ((word, position), following) in enumerate(zip(words, [*texts[1:], ""], strict=True))
+    ]
+    behind = [False] * len(words)
+    for index in range(len(words) - 2, -1, -1):
+        (_, position), (following, end) = words[index : index + 2]
+        if following not in ends and all(token.word != "," for token in asserted.tokens[position:end]):
+            behind[index] = strange[index + 1] or behind[index + 1]
+    return [False, *accumulate(strange, or_)], behind
+
+
+def _is_neutral(word: str) -> bool:
+    """Whether a word leaves the name of a disease what it is: a number, a course, a side, a drug and the like."""
+    neutral = _neutral_words()
+    return (
+        len(word) < 2
+        or not word.isalpha()
+        or any(word in neutral[kind] for kind in ("word", "end"))
+        or (len(word) > _STEM and word[:_STEM] in neutral["stem"])
+        or is_name_of_drug(word)
+    )
+
+
+_STEM: Final = 6
+"""So many letters of a longer word say which one it is: "moderate", "moderada", "moderato"."""
+
+
+@cache
+def _neutral_words() -> Mapping[str, Set[str]]:
+    words: dict[str, set[str]] = {}
+    for row in table_rows("neutral_words.csv"):
+        words.setdefault(row["kind"], set()).update(row["words"].split("|"))
+    return words
+
+
+def _positions(texts: Sequence[str], phrases: _Phrases) -> _Positions:
     positions: dict[str, list[tuple[int, int]]] = {}
     for start, word in enumerate(texts):
         for following, names in phrases.by_first_word.get(word, ()):
@@ -273,9 +340,7 @@ def _sized(texts: Sequence[str]) -> Iterator[int]:
             yield number
 
 
-def _lookalikes(
-    positions: Mapping[str, list[tuple[int, int]]], words: list[tuple[str, int]], asserted: AssertedText
-) -> list[tuple[int, int]]:
+def _lookalikes(positions: _Positions, words: list[tuple[str, int]], asserted: AssertedText) -> list[tuple[int, int]]:
     """Find the names that only hold that of a disease, where no comma and no longer name makes something else of them.
 
     "Diabetic, diet controlled" and "diabetic diet controlled" are diabetes, a "diabetic diet" is none.
@@ -289,7 +354,7 @@ def _lookalikes(
     ]
 
 
-def _near(rule: _Rule, positions: Mapping[str, list[tuple[int, int]]]) -> Iterator[tuple[tuple[int, int], ...]]:
+def _near(rule: _Rule, positions: _Positions) -> Iterator[tuple[tuple[int, int], ...]]:
     """For each position of the first phrase the nearest positions of the others, if all of them are near."""
     for first in positions[rule.names[0]]:
         spans = [first]
@@ -306,7 +371,7 @@ def _distance(span: tuple[int, int], other: tuple[int, int]) -> int:
     return max(span[0] - other[1], other[0] - span[1], 0)
 
 
-def _assertion(asserted: AssertedText, spans: tuple[tuple[int, int], ...]) -> Assertion:
+def _assertion(asserted: AssertedText, spans: Iterable[tuple[int, int]]) -> Assertion:
     return min((asserted.assertion(first, last) for first, last in spans), key=_rank)
 
 
@@ -379,6 +444,7 @@ class _Compiler:
                 for first, endings in self._by_first_word.items()
             },
             {name: tuple(alternatives) for name, alternatives in self._rules.items()},
+            frozenset(name for rules in self._rules.values() for rule in rules for name in rule.names) - {_LOOKALIKE},
             self._spelling,
         )
 

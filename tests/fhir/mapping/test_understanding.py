@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from fhir.mapping.conditions import unread_problems
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand
+from tests.fhir.mapping.charts import record_of
 
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
@@ -90,6 +92,13 @@ def test_what_nothing_matches_is_not_understood_with_the_reason() -> None:
     reading = _of("Condition", code={"coding": [{"system": _SNOMED, "code": "1"}], "text": "Snorgling"})
     assert (reading.understood, reading.reason) == (False, "no code of the tables and no phrase")
     assert not _of("Condition").understood
+
+
+@pytest.mark.parametrize("words", ["Asthma club", "Googled asthma", "asthma: notes of the neighbour"])
+def test_words_that_nothing_accounts_for_beside_a_name_leave_it_unclear(words: str) -> None:
+    reading = _of("Condition", code={"text": words})
+    assert (reading.groups, reading.assertion, reading.understood) == ((), "unclear", False)
+    assert unread_problems(record_of({"resourceType": "Condition", "id": "1", "code": {"text": words}})) == (words,)
 
 
 def test_an_icd_code_outside_the_groups_is_understood() -> None:
