@@ -132,7 +132,7 @@ def groups_in_words(text: str) -> tuple[Mention, ...]:
             assertion = _assertion(asserted, [(part[first][1], part[last][1]) for first, last in spans])
             if assertion.is_of_patient:
                 before, behind = strangers = strangers or _strangers_beside(part, texts, positions, asserted)
-                if before[spans[0][0]] or behind[spans[0][1]]:  # "googled asthma", "asthma club": of whom, of what?
+                if before[spans[0][0]] or behind[spans[0][1]]:  # "podcast asthma", "asthma club": of whom, of what?
                     assertion = replace(assertion, polarity="unclear")
             if group not in best or _rank(assertion) > _rank(best[group]):
                 best[group] = assertion

@@ -94,7 +94,7 @@ def test_what_nothing_matches_is_not_understood_with_the_reason() -> None:
     assert not _of("Condition").understood
 
 
-@pytest.mark.parametrize("words", ["Asthma club", "Googled asthma", "asthma: notes of the neighbour"])
+@pytest.mark.parametrize("words", ["Asthma club", "podcast asthma", "asthma: album of posters"])
 def test_words_that_nothing_accounts_for_beside_a_name_leave_it_unclear(words: str) -> None:
     reading = _of("Condition", code={"text": words})
     assert (reading.groups, reading.assertion, reading.understood) == ((), "unclear", False)
