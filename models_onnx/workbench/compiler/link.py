@@ -97,11 +97,10 @@ class Survival:
     horizons: tuple[float, ...]
     hazards: tuple[float, ...]
     main: float
-    unit: str = "years"
     name: str = "cloglog"
 
     @classmethod
-    def at(cls, hazards: Mapping[float, float], main: float, unit: str = "years") -> Self:
+    def at(cls, hazards: Mapping[float, float], main: float) -> Self:
         """Return the link for cumulative baseline hazards by horizon.
 
         It refuses a `main` horizon that is not among them, and hazards that decrease.
@@ -112,7 +111,7 @@ class Survival:
             raise CompileRefused("cumulative baseline hazards are positive and never fall from one horizon to the next")
         if float(main) not in dict(pairs):
             raise CompileRefused(f"the main horizon {main:g} is not one of {', '.join(f'{t:g}' for t, _ in pairs)}")
-        return cls(tuple(t for t, _ in pairs), tuple(h for _, h in pairs), float(main), unit)
+        return cls(tuple(t for t, _ in pairs), tuple(h for _, h in pairs), float(main))
 
     @property
     def log_hazard(self) -> float:
@@ -153,9 +152,9 @@ class Survival:
         graph.output("risk", DOUBLE, ["N", len(self.horizons)])
 
     def metadata(self) -> dict[str, str]:
-        """Return the horizons of the columns of `risk` and `survival`, their unit, and that of `probability`."""
+        """Return the horizons of the columns of `risk` and `survival` in years, and that of `probability`."""
         listed = ",".join(repr(t) for t in self.horizons)
-        return {"horizons": f"[{listed}]", "horizon": repr(self.main), "horizon_unit": self.unit}
+        return {"horizons": f"[{listed}]", "horizon": repr(self.main), "horizon_unit": "years"}
 
 
 LOGIT = Logit()

@@ -12,7 +12,7 @@ from models_onnx.workbench.compiler.readers.network import OnnxSource, Scale
 from models_onnx.workbench.compiler.readers.source import read_file, reader_of
 
 
-def converted(model: Any, names: Sequence[str] | None) -> OnnxSource | None:
+def converted(model: Any, names: Sequence[str]) -> OnnxSource | None:
     """Return a fitted object or a file of trees as an ONNX file; None where there is no converter for it.
 
     `names`: those of the inputs; an object that was fitted on named columns takes each of them by its name.
@@ -20,9 +20,7 @@ def converted(model: Any, names: Sequence[str] | None) -> OnnxSource | None:
     if isinstance(model, str | Path):
         return _trees(Path(model).name, read_file(Path(model)))
     if (reader := reader_of(model)) is not None:  # converters lose the way that a missing value takes
-        count = int(model.n_features_in_)
-        called = names or [f"x{number}" for number in range(count)]
-        return _trees(type(model).__name__, reader(called))
+        return _trees(type(model).__name__, reader(names))
     if not hasattr(model, "predict_proba") or not type(model).__module__.startswith("sklearn"):
         return None
     from skl2onnx import to_onnx
@@ -40,7 +38,7 @@ def converted(model: Any, names: Sequence[str] | None) -> OnnxSource | None:
         proto = to_onnx(model, initial_types=types, options={id(model): {"zipmap": False}}, target_opset=opsets)
     except Exception:
         return None
-    columns = tuple(map(str, own_names if own_names is not None else names or ()))
+    columns = tuple(map(str, own_names if own_names is not None else names))
     return OnnxSource(type(model).__name__, proto.SerializeToString(), columns=columns)
 
 

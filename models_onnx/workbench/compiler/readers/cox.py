@@ -26,16 +26,15 @@ class CoxModel:
     hazards: Mapping[float, float]
     horizon: float
     preparation: Any = None
-    unit: str = "years"
     names: tuple[str, ...] | None = None
     link: Survival = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "link", Survival.at(self.hazards, self.horizon, self.unit))
+        object.__setattr__(self, "link", Survival.at(self.hazards, self.horizon))
 
     @classmethod
     def from_statsmodels(
-        cls, results: Any, horizons: tuple[float, ...], horizon: float, preparation: Any = None, unit: str = "years"
+        cls, results: Any, horizons: tuple[float, ...], horizon: float, preparation: Any = None
     ) -> Self:
         """Of statsmodels' PHReg results without strata, its baseline read at each horizon (a step function of time).
 
@@ -48,10 +47,10 @@ class CoxModel:
         # Months as fractions of a year: a horizon may miss the time it means by the last bits of a float.
         reached = np.searchsorted(times, np.array(horizons) * (1.0 + 1e-9), side="right")
         if (reached == 0).any():
-            raise CompileRefused(f"nobody in the study had an event up to {min(horizons):g} {unit}")
+            raise CompileRefused(f"nobody in the study had an event up to {min(horizons):g}")
         at_horizons = hazards[reached - 1]
         pairs = dict(zip(map(float, horizons), map(float, at_horizons), strict=True))
-        return cls(tuple(map(float, results.params)), pairs, float(horizon), preparation, unit)
+        return cls(tuple(map(float, results.params)), pairs, float(horizon), preparation)
 
 
 def _breslow(results: Any) -> tuple[Array, Array]:

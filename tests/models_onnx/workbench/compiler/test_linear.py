@@ -165,7 +165,7 @@ def test_events_at_the_horizon_itself_count_where_times_are_months() -> None:
     Z = SimpleImputer().fit_transform(X)
     months = np.ceil(time * 2.0)  # few distinct times, so that many die at the horizon itself
     fitted = statsmodels.PHReg(months, Z, status=died).fit()
-    cox = CoxModel.from_statsmodels(fitted, (6.0,), 6.0, unit="months")
+    cox = CoxModel.from_statsmodels(fitted, (6.0,), 6.0)
     expected = breslow(months, died, Z @ fitted.params, 6.0)
     assert cox.hazards[6.0] == pytest.approx(expected, rel=1e-12)
     before = breslow(months, died, Z @ fitted.params, 5.0)
