@@ -171,10 +171,6 @@ class AssertedText:
                 kept[token.start : token.end] = " " * (token.end - token.start)
         return "".join(kept)
 
-    def is_all_of_patient(self) -> bool:
-        """Whether nothing of the text is denied, doubted or said of somebody else."""
-        return self.assertion(0, len(self.tokens) - 1).is_of_patient
-
     def is_all_denied(self) -> bool:
         """Whether all words but the cues are denied, doubted or said of somebody else: "PE ruled out 3/2026"."""
         said = zip(self.tokens, self._polarities, self._people, strict=True)

@@ -196,7 +196,7 @@ def _read_statements(
 
 
 def _is_not_said_of_patient(words: str) -> bool:
-    return is_of_another([words]) or not AssertedText(words).is_all_of_patient()
+    return is_of_another([words]) or not AssertedText(words).at(0, len(words)).is_of_patient
 
 
 # FHIR R4 diagnostic-report-status: what is whole, and what is not yet.

@@ -84,8 +84,7 @@ def _is_number(text: str) -> bool:
 
 def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:
     """Return the renewal; what it says of the table is read from its rows."""
-    (texts,) = read_parts(table, {"dtype": str, "keep_default_na": False}, None)
-    rows = texts.to_dict("records")
+    rows = next(read_parts(table, {"dtype": str, "keep_default_na": False}, None)).to_dict("records")
     is_of_outcomes = {"row", "patient", "estimated_by"} <= rows[0].keys()
     wanted = {"row", "patient", "fold", "year", manifest.outcome.column}
     if is_of_outcomes and (absent := sorted(wanted - rows[0].keys())):
