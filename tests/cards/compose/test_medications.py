@@ -205,6 +205,8 @@ def test_one_genetic_result_is_new_or_not() -> None:
     assert card.own_extension.findings == (FindingReference("codeine", "band"),)
     assert card.own_extension.facts == drug.finding.facts
     assert genes_card([drug], IDENTITY, is_new=False).summary == "Genetic result: codeine speaks."
+    long = reviewed("codeine", gene_finding("codeine", summary="a result that is long " * 10))
+    assert len(genes_card([long], IDENTITY).summary) < 140, "CDS Hooks: a summary is shorter than 140 characters"
 
 
 def test_several_genetic_results_name_the_worst_two_drugs() -> None:

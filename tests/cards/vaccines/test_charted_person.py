@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cards.vaccines.patient import ChartedPerson, read_person
-from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, WOMAN, condition, record_of
+from cards.vaccines.patient import ONSET_OF_PREGNANCY, ChartedPerson, read_person
+from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, WOMAN, condition, observation, record_of
 
 Json = dict[str, Any]
 CVX = "http://hl7.org/fhir/sid/cvx"
@@ -22,8 +22,8 @@ def _person(*resources: Json, patient: Json | None = None) -> ChartedPerson:
     return charted
 
 
-def _observed(*resources: Json) -> list[tuple[str, date | None, str]]:
-    person = _person(*resources).person
+def _observed(*resources: Json, patient: Json | None = None) -> list[tuple[str, date | None, str]]:
+    person = _person(*resources, patient=patient).person
     return [(item.code, item.since, item.source) for item in person.observations]
 
 
@@ -171,3 +171,14 @@ def test_a_condition_of_the_chart_s_own_terms() -> None:
     leukaemia = condition("C91.00", "http://hl7.org/fhir/sid/icd-10-cm", onsetDateTime="2025-05-01")
     assert ("178", date(2025, 5, 1), "Condition/c-C91.00") in _observed(leukaemia)
     assert _to_check(leukaemia) == ["246"]
+
+
+def test_a_pregnancy_is_counted_from_its_beginning_and_names_the_entry_that_says_so() -> None:
+    twenty_weeks = observation("11884-4", 20, "wk", "2026-11-10")
+    pregnant = condition("Z33.1", "http://hl7.org/fhir/sid/icd-10-cm")
+    (onset,) = [
+        seen
+        for seen in _observed(pregnant, twenty_weeks, patient=WOMAN | {"birthDate": "1996-11-20"})
+        if seen[0] == ONSET_OF_PREGNANCY
+    ]
+    assert onset == (ONSET_OF_PREGNANCY, date(2026, 11, 10) - timedelta(weeks=20), f"Observation/{twenty_weeks['id']}")
