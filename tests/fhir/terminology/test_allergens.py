@@ -26,6 +26,11 @@ def test_a_named_ingredient_goes_before_the_class() -> None:
     assert found.classes == frozenset()
 
 
+@pytest.mark.parametrize(("words", "name"), [("ibuprofin", "ibuprofen"), ("amoxicilin", "amoxicillin")])
+def test_a_misspelt_allergen_is_the_one_drug_that_every_near_word_names(words: str, name: str) -> None:
+    assert {ingredient.name for ingredient in allergen_of_words(words).ingredients} == {name}
+
+
 def test_an_unknown_code_means_nothing() -> None:
     assert allergen_of_code("http://snomed.info/sct", "418689008") == Allergen()
     assert allergen_of_code(None, None) == Allergen()
