@@ -11,7 +11,7 @@ import pytest
 
 from cds_hooks.kit.simulator.signing import new_key, sign_token
 from cds_hooks.storage.queries import list_decisions
-from tests.cds_hooks.calls import PLANNING, request_for
+from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, facts_of, post, silences, with_app, without
 from tests.fhir_charts import sample_chart, serving_fhir
 
@@ -304,3 +304,27 @@ def test_the_clients_own_budgets_hold(
         answer = _post(tmp_path, request, running.base, as_of, pages=2)
     assert silences(answer) == {"prefetch.conditions": "partial"}
     assert len(running.log.requests) == 2
+
+
+CASES = [
+    (PLANNING, "patient-view", "planning-talk", None),
+    (PLANNING, "patient-view", "infant", None),
+    (PLANNING, "patient-view", "icu-stay", None),
+    (ORDERS, "order-select", "ckd4-metformin", "metformin-ckd4-coded"),
+    (ORDERS, "order-sign", "ckd3b-metformin", "metformin-ckd4-coded"),
+]
+
+
+@pytest.mark.parametrize(("service", "hook", "sample", "draft"), CASES)
+def test_the_same_is_said_by_either_way_of_the_data(
+    tmp_path: Path, as_of: datetime, service: str, hook: str, sample: str, draft: str | None
+) -> None:
+    """Checklist row PRE-15, with pages of 20."""
+    request = request_for(service, hook, sample, as_of, draft)
+    state = post(tmp_path, service, request, as_of=as_of)
+    with serving_fhir([sample_chart(sample, as_of)], token=TOKEN, page_size=20) as running:
+        fetched = post(tmp_path, service, at_server(without(request), running.base), as_of=as_of)
+    assert (state.status_code, fetched.status_code) == (200, 200)
+    assert facts_of(fetched) == facts_of(state)
+    assert silences(fetched) == silences(state)
+    assert all(asked.token for asked in running.log.requests)

@@ -158,3 +158,47 @@ def test_what_a_document_is(document: Any, kind: Subject | None) -> None:
         return
     with pytest.raises(UnreadableDocument, match=r"the document is not a JSON object|neither a discovery document"):
         kind_of(document)
+
+
+Json = dict[str, Any]
+
+
+CARD: Json = {
+    "summary": "s", "source": {"label": "l", "topic": {"code": "c"}}, "overrideReasons": [{"code": "r"}, 1],
+    "suggestions": [{"label": "x", "actions": [{"type": "create", "resource": {"extension": [{"url": "u"}]}}, "no"]}],
+    "links": [{"label": "l"}], "extension": {"any": {"thing": 1}},
+}  # fmt: skip
+
+
+def test_the_parts_of_a_response() -> None:
+    response = {"cards": [CARD, 5], "systemActions": [{"type": "delete"}], "extension": {}, "odd": 1}
+    parts = [(subject.name, node.location) for subject, node in parts_of(Subject.RESPONSE, Node(response))]
+    assert [part for part in parts if part[0] != "MEMBER"] == [
+        ("RESPONSE", ""),
+        ("CARD", "cards[0]"),
+        ("SOURCE", "cards[0].source"),
+        ("CODING", "cards[0].source.topic"),
+        ("OVERRIDE_REASON", "cards[0].overrideReasons[0]"),
+        ("CODING", "cards[0].overrideReasons[0]"),
+        ("SUGGESTION", "cards[0].suggestions[0]"),
+        ("SUGGESTED_ACTION", "cards[0].suggestions[0].actions[0]"),
+        ("ACTION", "cards[0].suggestions[0].actions[0]"),
+        ("LINK", "cards[0].links[0]"),
+        ("EXTENSION", "cards[0].extension"),
+        ("SYSTEM_ACTION", "systemActions[0]"),
+        ("ACTION", "systemActions[0]"),
+        ("EXTENSION", "extension"),
+    ]
+    assert [location for name, location in parts if name == "MEMBER"] == [
+        "", "cards", "cards[0]", "cards[0].summary", "cards[0].source", "cards[0].source.label",
+        "cards[0].source.topic", "cards[0].source.topic.code", "cards[0].overrideReasons",
+        "cards[0].overrideReasons[0]", "cards[0].overrideReasons[0].code", "cards[0].overrideReasons[1]",
+        "cards[0].suggestions", "cards[0].suggestions[0]", "cards[0].suggestions[0].label",
+        "cards[0].suggestions[0].actions", "cards[0].suggestions[0].actions[0]",
+        "cards[0].suggestions[0].actions[0].type", "cards[0].suggestions[0].actions[0].resource",
+        "cards[0].suggestions[0].actions[0].resource.extension",
+        "cards[0].suggestions[0].actions[0].resource.extension[0]",
+        "cards[0].suggestions[0].actions[0].resource.extension[0].url", "cards[0].suggestions[0].actions[1]",
+        "cards[0].links", "cards[0].links[0]", "cards[0].links[0].label", "cards[0].extension", "cards[1]",
+        "systemActions", "systemActions[0]", "systemActions[0].type", "extension", "odd",
+    ]  # fmt: skip
