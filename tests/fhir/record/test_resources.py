@@ -24,7 +24,7 @@ from hypothesis.strategies import SearchStrategy
 from pydantic import ValidationError
 
 from cds_hooks.kit.samples import Sample, list_samples, load_draft, load_patient
-from fhir.record.resources import READ_TYPES, decoder
+from fhir.record.resources import READ_TYPES, Observation, decoder
 from tests import medication_strategies, strategies
 from tests.conftest import examples
 
@@ -175,6 +175,14 @@ def few_of_each_type(path: Path) -> Iterator[Json]:
     for kind in sorted(READ & set(of_type)):
         found = of_type[kind]
         yield from islice(found, 0, None, max(1, -(-len(found) // MOST_PER_FILE_AND_TYPE)))
+
+
+def test_no_reference_range_is_read_so_none_can_be_of_the_wrong_sex() -> None:
+    """docs/services.md says that values are compared with the limits of rules and never with a range of the chart."""
+    haemoglobin = {"resourceType": "Observation", "status": "final", "code": {"text": "Haemoglobin"}}
+    ranged = haemoglobin | {"referenceRange": [{"low": {"value": 12.0}, "appliesTo": [{"text": "female"}]}]}
+    first, second = (msgspec.convert(chart, Observation) for chart in (haemoglobin, ranged))
+    assert first == second
 
 
 @pytest.mark.slow
