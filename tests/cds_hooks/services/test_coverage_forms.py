@@ -14,25 +14,14 @@ from fhirpathpy.models import models
 
 from cards.coverage.policy import load_policies
 from cards.coverage.questionnaire import questionnaire, version_of
-from cds_hooks.dialects import ClientProfile
-from cds_hooks.kit.simulator.chart import Chart
-from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
 from tests.cds_hooks.calls import client
-from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, post, without
 from tests.cds_hooks.services.coverage_calls import (
     COPD,
-    COVERED,
-    HOSPITAL,
-    LISTED,
-    PLACES,
     SERVICE,
     Json,
     answer_of,
     ask,
-    authorization,
     bundle,
-    chart,
-    concept,
     condition,
     coverage,
     decided,
@@ -49,7 +38,6 @@ from tests.cds_hooks.services.coverage_calls import (
 )
 from tests.cds_hooks.services.crd_profiles import constraints
 from tests.cds_hooks.services.test_coverage_look_alikes import CASES
-from tests.fhir_charts import serving_fhir
 
 RULES = load_policies()
 BASE = "https://payer.example/cds-services/coverage-requirements"
@@ -183,56 +171,3 @@ def test_the_constraints_of_the_extension_hold_by_an_engine(spec_folder: Path, t
         if evaluate({"base": "Extension", "expression": rules[key]}, entry) == [False]
     ]
     assert broken == []
-
-
-# What a payer's service reads from the client's FHIR server: what did not come, and what orders only refer to.
-(SIGN,) = [entry for entry in DECLARED.discovery() if entry["hook"] == "order-sign"]
-
-
-def answer_by_server(folder: Path, drafted: Json, pool: list[Json]) -> Json:
-    """The answer to a call without prefetch whose chart is at a FHIR server."""
-    folder.mkdir()
-    with serving_fhir([Chart(pool)], token=TOKEN) as running:
-        request = at_server(without(request_of(SIGN, [drafted], pool)), running.base)
-        answer = post(folder, SIGN["id"], request, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC))
-    assert answer.status_code == 200, answer.text
-    return answer_of(answer.json())
-
-
-def test_a_call_without_prefetch_is_answered_from_the_fhir_server(tmp_path: Path) -> None:
-    assert answer_by_server(tmp_path / "a", order("E1390"), chart(COPD, saturation(87), visit())) == COVERED
-    affirmed = authorization("K0823", "2026-09-01", "2027-02-28")
-    assert answer_by_server(tmp_path / "b", order("K0823"), chart(affirmed))["satisfied-pa-id"] == "N1"
-
-
-def test_payers_and_places_that_are_only_referred_to_are_looked_up(tmp_path: Path) -> None:
-    payer = coverage() | {"payor": [{"reference": "Organization/cms"}], "class": []}
-    pool = [
-        *chart(payer=payer),
-        {"resourceType": "Organization", "id": "cms", "name": "Medicare"},
-        {"resourceType": "Location", "id": "h", "status": "active", "type": [concept(PLACES, "22")]},
-    ]
-    assert answer_by_server(tmp_path / "a", order("L5856"), pool) == LISTED
-    there = order("15823", locationReference=[{"reference": "Location/h"}])
-    assert answer_by_server(tmp_path / "b", there, pool) == HOSPITAL
-
-
-def test_clients_of_3_0_are_asked_for_what_the_context_of_their_hook_refers_to() -> None:
-    entries = {
-        entry["hook"]: set(entry["prefetch"]) for entry in DECLARED.discovery(ClientProfile("any", version="3.0"))
-    }
-    referred = {"payors", "draftedPerformers", "draftedPlaces", "bookedPlaces"}
-    assert {hook: keys & referred for hook, keys in entries.items()} == {
-        "order-sign": referred - {"bookedPlaces"}, "order-select": referred - {"bookedPlaces"},
-        "order-dispatch": {"payors"}, "appointment-book": {"payors", "bookedPlaces"}, "encounter-start": {"payors"},
-        "encounter-discharge": {"payors"},
-    }  # fmt: skip
-    assert not referred & set(SIGN["prefetch"]), "no client of 2.0 can follow a path"
-
-
-def test_more_orders_than_are_judged_are_refused_before_any_is_looked_for(tmp_path: Path) -> None:
-    orders = [f"ServiceRequest/s{number}" for number in range(201)]
-    context: Json = {"patientId": "p1", "performer": "Organization/o1", "dispatchedOrders": orders}
-    call = {"hook": "order-dispatch", "hookInstance": "a-call", "context": context, "prefetch": {}}
-    answer = post(tmp_path, "coverage-requirements-dispatch", call, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC))
-    assert answer.status_code == 413
