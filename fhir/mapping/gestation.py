@@ -22,8 +22,8 @@ _WEEKS_BEFORE_ONSET = 2.0
 # "28 semanas", "28 settimane", "28. Woche", "28 weken", "28 tygodni", "SSW 28", "uge 28", "semana 28".
 _WEEKS_IN_WORDS = re.compile(
     r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b"
-    r"|[ea\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem\w{0,5}|settiman[ae]|wochen?|week|weken?|uger?|uker?|veckor|tyg\w*)\b)"
-    r"|\b(?:ssw|sa|sg|sw|rv|uge|uke|vecka|v\.|semana|settimana|semaine|raskausviikko|tydzień) ?(\d{1,2})\b",
+    r"|[ea\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem\w{0,5}|settiman[ae]|wochen?|week|weken?|u[gk]er?|veckor|tyg\w*|hbd)\b)"
+    r"|\b(?:ssw|sa|sg|sw|rv|uge|uke|vecka|v\.|semana|settimana|semaine|raskausviikko|tydzień|hbd) ?(\d{1,2})\b",
     re.IGNORECASE,
 )
 

@@ -47,6 +47,8 @@ _PER = {
     "puff": "actuation",
     "spray": "actuation",
     "inhalation": "actuation",
+    "hub": "actuation",
+    "bouffée": "actuation",
     "mg": "mg",
     "g": "g",
     "gm": "g",
@@ -70,7 +72,7 @@ _STRENGTH = late_pattern(
     r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
     # Per a mass only as one of it, "0.01 MG/MG": "5 mg/325 mg" are two strengths.
     rf"(?:\s*(?:/|per)\s*(?:(?P<count>{_NUMBER})?\s*-?(?P<per>milliliter|ml|actuation|actuat|act|hour|hr|tablet|tab|capsule"
-    r"|cap|puff|spray|inhalation|dose|patch|packet|suppository|h|l)s?|(?P<mass>mg|gm|g))(?![a-z]))?",
+    r"|cap|puff|hub|bouffée|spray|inhalation|dose|patch|packet|suppository|h|l)s?|(?P<mass>mg|gm|g))(?![a-z]))?",
     re.IGNORECASE,
 )
 # Drunk or injected, "4 %" is 4 g in 100 mL: the percentages of pharmacopoeias are of mass in volume for liquids.

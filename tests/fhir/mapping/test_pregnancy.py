@@ -287,7 +287,7 @@ def test_the_words_of_the_condition_may_say_the_week() -> None:
         ("Gravidanza, 28 settimane", 30), ("Schwangerschaft in der 28. Woche", 30), ("28 weken zwanger", 30),
         ("Gravidez de 28 semanas", 30), ("Schwangerschaft SSW 28", 30), ("28 SA", 30), ("28 SA + 3", 30),
         ("gravida 28 settimane", 30), ("Grávida, IG 28 semanas", 30), ("28 SDG", 30),
-        ("AD 28 weken", 30), ("Gravid uke 28", 30), ("Gravid, 28. uge", 30), ("Gravid v. 28", 30),
+        ("AD 28 weken", 30), ("Ciąża 28 hbd", 30), ("Gravid uke 28", 30), ("Gravid, 28. uge", 30), ("Gravid v. 28", 30),
         ("Raskaus, rv 28", 30), ("Raskausviikko 28", 30), ("Ciąża 28 tygodni", 30), ("Gravidez, semana 28", 30),
     ],
 )  # fmt: skip

@@ -60,6 +60,7 @@ def _dose(drug: str, dosage: dict[str, Any] | str) -> DailyDose:
         ("Metformin 500 mg", "1 Tbl. 1-0-1", 1000, 1000),
         ("Metformin 500 mg", "1 comprimido (1-0-1)", 1000, 1000),
         ("Metformin 500 mg", "1+1+1", 1500, 1500),
+        ("Salbutamol 100 µg/Hub Dosieraerosol", "2 Hübe 4x tgl", 0.8, 0.8),
         ("Metformin 500 mg", "2x1 Tbl.", 1000, 1000),
         ("Metformin 500 mg", "1x2", 1000, 1000),
         ("Metformin 500 mg", "2d1t", 1000, 1000),
