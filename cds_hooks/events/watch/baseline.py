@@ -1,5 +1,6 @@
-"""What is expected of a feed, learned from its past: messages by hour of the week, shares of them, and parts."""
+"""What is expected of a feed, learned from its past: messages by hour of the week, shares, latency, values, parts."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, tzinfo
@@ -11,25 +12,10 @@ from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from cds_hooks.events.watch.history import KEPT_DAYS, STEP_SECONDS, STEPS_A_DAY, History, Numbers, parts_of
-from models_onnx.monitoring.sketch import bucket_at
 
-SHARES: Final = {
-    "duplicate": ("duplicates", "messages"),
-    "out-of-order": ("order", "messages"),
-    "unknown-patients": ("identifiers", "messages"),
-    "state:dead": ("errors", "messages"),
-    "no-offset": ("clock", "messages"),
-    "ahead": ("clock", "messages"),
-    "refused": ("refusals", "messages"),
-    "late": ("late", "latency"),
-    "unmapped": ("unmapped", "results"),
-}
-"""What is counted: the kind of incident when it rises, and of what it is a share."""
-VALUES, OUTSIDE = "value:", "outside:"
-"""Columns of the values of a code and unit, and of those outside of the range that was learned."""
-_LATE_FROM: Final = 0.98
-_RANGE: Final = 0.005
-PART_PREFIXES: Final = ("sender", "type", "ward")
+SHARES: Final = ("duplicate", "out-of-order", "unknown-patients", "state:dead", "no-offset", "refused")
+"""What is counted of a message beside the message."""
+PART_PREFIXES: Final = ("sender", "type", "ward", "result")
 AHEAD_STEPS: Final = -26
 """Latencies of this step and below are results that were collected over five minutes after they arrived."""
 SUNDAY: Final = 6
@@ -43,6 +29,36 @@ _FEWEST: Final = 40
 _FEWEST_OF_A_PART: Final = 200
 _MOST_PARTS: Final = 60
 _ANYTHING: Final = 1e9
+_CLIP: Final = 6.0
+"""Robust deviations beyond which a value counts no more than this (Huber's psi)."""
+
+
+_TILTS: Final = np.array([0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.7, 3.5, 5.0])
+
+
+class Level(Struct, frozen=True):
+    """Where values lie: median and robust deviation in buckets, and the mean and deviation of their scores."""
+
+    median: float
+    scale: float
+    mean: float
+    deviation: float
+    count: float
+    shares: dict[int, float]
+    """The share of the values in each bucket."""
+    scores: Numbers
+    weights: Numbers
+    """The scores of the learned values with their shares, and a little weight at both ends."""
+
+    def score(self, bucket: float) -> float:
+        """Return how many robust deviations a bucket lies from the median, at most six."""
+        return min(max((bucket - self.median) / self.scale, -_CLIP), _CLIP)
+
+    def rarity(self, mean: float, count: float) -> float:
+        """Return a bound of the probability that so many learned values have a mean score so far out (Chernoff)."""
+        side = 1.0 if mean > self.mean else -1.0
+        moments = np.log(np.exp(np.outer(_TILTS, side * self.scores)) @ self.weights)
+        return float(np.exp(-count * max(float((_TILTS * side * mean - moments).max()), 0.0)))
 
 
 class Part(Struct, frozen=True):
@@ -64,11 +80,14 @@ class Baseline(Struct):
     spread: float
     """The variance of counts as a multiple of their mean."""
     is_batch: bool
-    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """The usual buckets of values by code and unit, and of latencies by the empty name."""
-    rates: dict[str, float] = field(default_factory=dict)
-    """Shares by the name of their column."""
+    shares: dict[str, float] = field(default_factory=dict)
+    latency: Level | None = None
+    values: dict[str, Level] = field(default_factory=dict)
+    units: dict[str, set[str]] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
+    unmapped: float = 0.0
+    results: dict[str, float] = field(default_factory=dict)
+    """How many results of each code were learned, by the name that codes have in counts."""
 
 
 class Expected(Struct):
@@ -199,45 +218,54 @@ def _between(counts: Numbers, expected: Numbers, spans: NDArray[np.int64], sprea
     return max(float(squares.mean()) / 0.7 - spread / float(np.median(due[whole])), 0.0)
 
 
-def columns_of(name: str, ranges: Mapping[str, tuple[int, int]]) -> list[str]:
-    """Return to which columns a counted name adds, by the ranges of values and latencies.
-
-    >>> columns_of("latency:9", {"": (-26, 8)}), columns_of("value:2823-3|mmol/L:7", {"2823-3|mmol/L": (6, 9)})
-    (['latency', 'late'], ['value:2823-3|mmol/L'])
-    """
-    kind, subject, number = parts_of(name)
-    if kind == "unmapped":
-        return [kind]
-    if kind not in ("latency", "value"):
-        return [name]
-    is_ahead = kind == "latency" and number <= AHEAD_STEPS
-    if subject not in ranges:
-        return ["ahead"] if is_ahead else []
-    low, high = ranges[subject]
-    if kind == "value":
-        return [VALUES + subject, *([] if low <= number <= high else [OUTSIDE + subject])]
-    return [kind, *(["late"] if number > high else []), *(["ahead"] if is_ahead else [])]
-
-
 def _learn_contents(baseline: Baseline, history: History, is_left_out: Callable[[int], bool]) -> None:
     names = history.learned(is_left_out)
-    sketches: dict[str, Counter[int]] = {}
+    messages = max(names["messages"], 1.0)
+    sketches: dict[tuple[str, str], dict[int, float]] = {}
+    unmapped = 0.0
     for name, count in names.items():
         kind, subject, number = parts_of(name)
         if kind in ("latency", "value"):
-            sketches.setdefault(subject, Counter())[number] = count
-    for subject, sketch in sketches.items():
-        if sum(sketch.values()) >= _FEWEST:
-            low, high = (_RANGE, 1 - _RANGE) if subject else (0.0, _LATE_FROM)
-            baseline.ranges[subject] = bucket_at(sketch, low), bucket_at(sketch, high)
-    counts: Counter[str] = Counter()
-    for name, count in names.items():
-        for column in columns_of(name, baseline.ranges):
-            counts[column] += count
-    wholes = {column: whole for column, (_, whole) in SHARES.items()}
-    wholes |= {OUTSIDE + subject: VALUES + subject for subject in baseline.ranges if subject}
-    baseline.rates = {column: (counts[column] + 0.5) / (counts[whole] + 1) for column, whole in wholes.items()}
-    baseline.parts = _parts(names, history, max(names["messages"], 1.0))
+            sketches.setdefault((kind, subject), {})[number] = count
+        elif kind == "unmapped":
+            unmapped += count
+        elif kind == "result":
+            baseline.results[subject] = count
+    for name in SHARES:
+        baseline.shares[name] = (names[name] + 0.5) / (messages + 1)
+    latencies = sketches.pop(("latency", ""), {})
+    ahead = sum(count for step, count in latencies.items() if step <= AHEAD_STEPS)
+    baseline.shares["ahead"] = (ahead + 0.5) / (messages + 1)
+    baseline.latency = level_of(latencies)
+    for (_, subject), sketch in sketches.items():
+        code, _, unit = subject.partition("|")
+        if sum(sketch.values()) >= 3:
+            baseline.units.setdefault(code, set()).add(unit)
+        level = level_of(sketch)
+        if level is not None:
+            baseline.values[subject] = level
+    baseline.unmapped = (unmapped + 0.5) / (max(names["results"], messages) + 1)
+    baseline.parts = _parts(names, history, messages)
+
+
+def level_of(sketch: Mapping[int, float]) -> Level | None:
+    """Return the level of values that are counted by bucket; None where they are too few."""
+    total = sum(sketch.values())
+    if total < _FEWEST:
+        return None
+    buckets = tuple(sorted(sketch))
+    weights = np.array([sketch[bucket] for bucket in buckets]) / total
+    up_to = np.cumsum(weights).tolist()
+    last = len(buckets) - 1
+    low, median, high = (float(buckets[min(bisect_left(up_to, share), last)]) for share in (0.25, 0.5, 0.75))
+    scale = max((high - low) / 1.349, 1.0)
+    scores = np.clip((np.array(buckets) - median) / scale, -_CLIP, _CLIP)
+    mean = float(scores @ weights)
+    deviation = float(np.sqrt((scores - mean) ** 2 @ weights))
+    rest = 1 / (total + 1)
+    ends = np.concatenate([scores, [-_CLIP, _CLIP]]), np.concatenate([weights * (1 - 2 * rest), [rest, rest]])
+    shares = dict(zip(buckets, weights.tolist(), strict=True))
+    return Level(median, scale, mean, max(deviation, 0.3), total, shares, *ends)
 
 
 def _parts(names: Counter[str], history: History, messages: float) -> dict[str, Part]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cds_hooks.events.watch.signals import Signal
 
@@ -15,49 +16,33 @@ _LONGEST_HOLD: Final = 864
 _JOIN_STEPS: Final = 144
 _SAME_STEPS: Final = 288
 """The same kind at the same feed within a day is the same incident, opened again."""
-_SAME_GROWTH_STEPS: Final = 8 * 288
-"""More on one day of the week is the same until that day was learned again."""
 _KEPT: Final = 500
 _APART: Final = "\t"
 """Between the feed and the group of evidence; a group holds a unit, as mg/dL."""
-MORE: Final = "more"
-_STOPS: Final = frozenset({"silent", "low"})
+FEWER, MORE = "fewer", "more"
+_STOPS: Final = frozenset({"silent", "low", "flapping"})
 _RECEIVER: Final = frozenset({"late", "errors"})
-_AFTER_A_STOP: Final = frozenset({"flood", "more", "late", "sender", "errors", "order", "duplicates", "clock"})
-_FOLLOWS: Final[Mapping[str, frozenset[str]]] = {
-    "silent": _AFTER_A_STOP | _STOPS,
-    "low": _AFTER_A_STOP | _STOPS,
-    "flood": frozenset({"more", "duplicates", "late", "order", "silent", "low"}),
-    "late": frozenset({"errors", "flood", "order", "duplicates", "clock"}),
-    "errors": frozenset({"late", "flood", "order", "duplicates"}),
-    "sender": frozenset({"low"}),
-    "clock": frozenset({"late"}),
-    "duplicates": frozenset({"flood"}),
+_ALSO: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(_STOPS, _STOPS), **dict.fromkeys(_RECEIVER, _RECEIVER), "shift": frozenset({"unit"}),
+    "unit": frozenset({"shift"}), "duplicates": frozenset({"resend"}), "flood": frozenset({"resend"}),
+}  # fmt: skip
+"""Signals by which an incident of another kind is seen to go on; others are its effects."""
+_AFTER_A_STOP: Final = frozenset(
+    {"flood", "more", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead"}
+)
+_INFORMATION: Final = frozenset({"unit-label", "code-gone", FEWER, MORE})
+_EXPLAINED_BY: Final[Mapping[str, frozenset[str]]] = {
+    "sender": frozenset({"silent", "flapping", "flood"}),
+    "code-gone": frozenset({"silent", "flapping", "flood"}),
+    "low": frozenset({"sender"}),
+    "late": frozenset({"clock"}),
+    "unit-label": frozenset({"unit"}),
 }
-"""What is a part of an incident of the same feed, such as the late messages of a queue that empties after a stop."""
-_NAMED_BY: Final = frozenset({("low", "silent"), ("low", "sender"), ("late", "clock"), ("duplicates", "flood")})
-"""Where what is seen later says better what an incident is."""
-FIRST_CHECKS: Final = {
-    "silent": "Is the sender running, and does its interface engine hold messages for this server?",
-    "low": "Is today a holiday that is not declared? Does a part of the sender's devices or wards not send?",
-    MORE: "Is the sender sending for more wards or patients? From now on that is learned as usual.",
-    "flood": "Is the sender sending a time again? Nothing is decided twice.",
-    "late": "Is a queue of the sender or of this server growing?",
-    "clock": "Is the sender's clock right, and does it still send the offset of its times?",
-    "unmapped": "Which codes are new? Map them in the file that the feed names as codes.",
-    "values": "Ask the laboratory about another unit, lot, calibration or device. Until then do not trust its values.",
-    "errors": "Why are messages refused? The dead letters are listed below.",
-    "refusals": "Are there too many connections, or notifications that nobody asked for? The log has the reasons.",
-    "order": "Does the sender use several connections at the same time?",
-    "duplicates": "Does the sender get its acknowledgments, and in time?",
-    "identifiers": "Do the patient numbers come from another authority?",
-    "sender": "Is this group of devices or application running?",
-}
-"""What a person checks first, by kind."""
-PAUSED_FOR: Final = frozenset({"values", "clock", "identifiers", "order", "flood", "duplicates", "errors"})
-"""Kinds for which it is suggested to take nothing of the feed until the cause is clear; the sender keeps its own."""
-REPLAYED_FOR: Final = frozenset({"errors", "unmapped"})
-"""Kinds after which dead letters of the feed are taken in again."""
+"""Signals that say nothing beside another one of the same feed at the same time."""
+_SAME_GROWTH_STEPS: Final = 8 * 288
+"""More on one day of the week is the same until that day was learned again."""
+_TOGETHER: Final = frozenset({"code-gone", "unmapped", FEWER})
+"""Kinds of which one incident holds all subjects of a feed."""
 
 
 class Evidence(Struct):
@@ -100,33 +85,6 @@ class Incident(Struct):
         where = self.through or ", ".join(self.feeds)
         return f"{where}: {self.kind}" + (f" ({self.subject})" if self.subject else "")
 
-    def add(self, signal: Signal, topology: "Topology", end: int) -> None:
-        """Take a signal as a part: it says that the incident goes on, or it is an effect."""
-        if (self.kind, signal.kind) in _NAMED_BY:
-            self.kind, self.subject = signal.kind, signal.subject
-        if signal.kind != self.kind and not any({self.kind, signal.kind} <= alike for alike in (_STOPS, _RECEIVER)):
-            effect = f"{signal.feed}: {signal.kind}"
-            self.effects += [effect] if effect not in self.effects else []
-            return
-        self.evidence[f"{signal.feed}{_APART}{signal.group}"] = Evidence(end, signal.weight)
-        if signal.feed not in self.feeds:
-            self.feeds.append(signal.feed)
-            self.through = topology.through.get(signal.feed, "") if self.kind in _STOPS else "this server"
-        self.since = min(self.since, signal.since)
-        if signal.kind == self.kind:
-            self.ratio = signal.ratio
-            self.severity = "high" if _severity(signal) == "high" else self.severity
-
-    def is_over(self, end: int, weight_since: Callable[[str, str, int], float]) -> bool:
-        """Return whether it was not seen again in so many messages that it would have been."""
-        if end - self.seen < HOLD_STEPS:
-            return False
-        for key, last in self.evidence.items():
-            feed, _, group = key.rpartition(_APART)
-            if end - last.seen < _LONGEST_HOLD and weight_since(feed, group, last.seen) < _HOLD_WEIGHTS * last.weight:
-                return False
-        return True
-
 
 class Topology(Struct, frozen=True):
     """What feeds come through, and which feed brings the patients of another one, by name of the feed."""
@@ -155,20 +113,21 @@ class Incidents:
     def take(self, end: int, signals: Iterable[Signal]) -> list[Incident]:
         """Open and continue incidents by the signals of a step, and return the incidents that are new or open again."""
         begun = []
-        for signal in signals:
+        for signal in explained(signals):
             incident = self._incident_of(signal, end)
             if incident is None:
-                number = max((old.number for old in self.all), default=0) + 1
-                severity, opened = _severity(signal), end - 1
                 incident = Incident(
-                    signal.kind, [signal.feed], signal.subject, severity, signal.since, opened, number=number
+                    signal.kind, [signal.feed], signal.subject, _severity(signal), signal.since, end - 1
                 )
+                incident.ratio, incident.number = signal.ratio, max((old.number for old in self.all), default=0) + 1
                 self.all.append(incident)
                 begun.append(incident)
             elif incident.closed is not None:
                 incident.closed = None
                 begun.append(incident)
-            incident.add(signal, self._topology, end)
+            if signal.kind == incident.kind or incident.kind in _ALSO.get(signal.kind, ()):
+                incident.evidence[f"{signal.feed}{_APART}{signal.group}"] = Evidence(end, signal.weight)
+            self._update(incident, signal)
         if len(self.all) > 2 * _KEPT:
             self.all = [*self.open, *[incident for incident in self.all if incident.closed is not None][-_KEPT:]]
         return begun
@@ -178,7 +137,7 @@ class Incidents:
 
         `weight_since` gives for a feed and a group the messages that came, or were due, since a step.
         """
-        closed = [incident for incident in self.open if incident.is_over(end, weight_since)]
+        closed = [incident for incident in self.open if _is_over(incident, end, weight_since)]
         for incident in closed:
             incident.closed = end - 1
         return closed
@@ -191,19 +150,96 @@ class Incidents:
         return None
 
     def _belongs(self, signal: Signal, incident: Incident, end: int) -> bool:
-        if signal.feed in incident.feeds:
-            if signal.kind == incident.kind:
-                return signal.subject == incident.subject or signal.kind == "unmapped"
-            return signal.kind in _FOLLOWS.get(incident.kind, ())
         is_recent = end - incident.opened <= _JOIN_STEPS
-        if incident.kind in _STOPS and signal.kind == "identifiers":
+        is_stop = signal.kind in _STOPS and incident.kind in _STOPS
+        if incident.kind == MORE:  # a flood after days of growth is no growth
+            return signal.kind == MORE and signal.feed in incident.feeds
+        if signal.feed in incident.feeds or f"{signal.feed}{_APART}{signal.group}" in incident.evidence:
+            same = signal.kind == incident.kind and (signal.subject == incident.subject or signal.kind in _TOGETHER)
+            groups = {key.rpartition(_APART)[2] for key in incident.evidence} - {"volume"}
+            return same or is_stop or signal.group in groups or _follows(signal.kind, incident)
+        if incident.kind == FEWER and signal.kind == FEWER:
+            return True
+        if is_stop and is_recent:
+            source = self._topology.through.get(signal.feed)
+            return bool(source) and any(self._topology.through.get(feed) == source for feed in incident.feeds)
+        if signal.kind in _RECEIVER and incident.kind in _RECEIVER:
+            return is_recent and incident.closed is None
+        if signal.kind == "identifiers" and incident.kind in _STOPS:
             return self._topology.patients_from.get(signal.feed) in incident.feeds
-        if incident.kind in _STOPS and signal.kind in _STOPS and is_recent:
-            return not set(self._topology.siblings(signal.feed)).isdisjoint(incident.feeds)
-        return {signal.kind, incident.kind} <= _RECEIVER and is_recent and incident.closed is None
+        return False
+
+    def _update(self, incident: Incident, signal: Signal) -> None:
+        if signal.kind == "identifiers" and incident.kind in _STOPS:
+            effect = f"{signal.feed}: {signal.kind}"
+            incident.effects += [effect] if effect not in incident.effects else []
+            return
+        if signal.kind != incident.kind and incident.kind not in _ALSO.get(signal.kind, ()):
+            return
+        if signal.feed not in incident.feeds:
+            incident.feeds.append(signal.feed)
+            if incident.kind in _STOPS:
+                incident.through = self._topology.through.get(signal.feed, "")
+            elif incident.kind != FEWER:
+                incident.through = "this server"
+        if signal.kind == "silent" and incident.kind == "low":
+            incident.kind = "silent"
+        elif signal.kind == "flapping" and incident.kind in ("silent", "low"):
+            incident.kind = "flapping"
+        elif signal.kind == "unit" and incident.kind == "shift":
+            incident.kind = "unit"
+        if _severity(signal) == "high" and signal.kind == incident.kind:
+            incident.severity = "high"
+        incident.since = min(incident.since, signal.since)
+        if signal.kind == incident.kind:
+            incident.ratio = signal.ratio
+
+
+def _is_over(incident: Incident, end: int, weight_since: Callable[[str, str, int], float]) -> bool:
+    if end - incident.seen < HOLD_STEPS:
+        return False
+    for key, last in incident.evidence.items():
+        feed, _, group = key.rpartition(_APART)
+        if end - last.seen < _LONGEST_HOLD and weight_since(feed, group, last.seen) < _HOLD_WEIGHTS * last.weight:
+            return False
+    return True
 
 
 def _severity(signal: Signal) -> str:
-    if signal.kind == MORE:
+    if signal.kind in _INFORMATION:
         return "information"
     return "high" if signal.is_strong else "medium"
+
+
+def _follows(kind: str, incident: Incident) -> bool:
+    """Return whether a signal follows from an incident of the same feed, such as a queue that empties after a stop."""
+    if incident.kind in _STOPS:
+        return kind in _AFTER_A_STOP
+    if incident.kind in ("flood", "resend"):
+        return kind in ("flood", "more", "resend", "duplicates", "late", "order", "low", "silent")
+    if incident.kind in _RECEIVER:
+        return kind in _RECEIVER or kind in ("flood", "order", "duplicates")
+    if incident.kind == "sender":
+        return kind == "low"
+    if incident.kind == "unmapped":
+        return kind in ("unit-label", "code-gone")
+    return {kind, incident.kind} <= {"late", "clock"}
+
+
+def explained(signals: Iterable[Signal]) -> list[Signal]:
+    """Return the signals without those that another one of the same feed explains."""
+    by_feed: dict[str, list[Signal]] = {}
+    for signal in signals:
+        by_feed.setdefault(signal.feed, []).append(signal)
+    return [signal for members in by_feed.values() for signal in _explained_of(members)]
+
+
+def _explained_of(members: list[Signal]) -> list[Signal]:
+    kinds = {signal.kind for signal in members}
+    kept = []
+    for signal in members:
+        if signal.kind in ("flood", "duplicates") and {"flood", "duplicates"} <= kinds:
+            kept.append(replace(signal, kind="resend", subject="", is_strong=True))
+        elif not kinds & _EXPLAINED_BY.get(signal.kind, frozenset()):
+            kept.append(signal)
+    return kept

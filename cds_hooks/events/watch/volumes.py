@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cds_hooks.events.watch.baseline import Baseline, Expected
 from cds_hooks.events.watch.history import STEP_SECONDS, STEPS_A_DAY, History, Numbers
-from cds_hooks.events.watch.signals import NEVER, WINDOWS, Signal, Starts, few, many
+from cds_hooks.events.watch.signals import NEVER, WINDOWS, Signal, Starts
+from cds_hooks.events.watch.tails import few, many
 
 _MORE_SHARE: Final = 1.35
 _MORE_CERTAIN: Final = 5.0
@@ -33,6 +34,17 @@ _FLOOD_LEAST: Final = 20
 _BATCH_WAIT: Final = 9
 _BATCH_STEPS: Final = 60
 _DEAD_LEAST: Final = 5.0
+_GAP_RARE: Final = 2e-3
+_SHORT_RARE: Final = 1e-6
+"""For a gap of one step: there are so many steps that some are empty by chance."""
+_GAPS_RARE: Final = 1e-6
+"""For all gaps of the last hour together: there are so many hours that two of them are near by chance."""
+_THIN_RARE: Final = 2e-3
+"""Gaps that are likelier than this where messages are only fewer all the time are none."""
+_GAPS_SHARE: Final = 0.85
+_GAPS_STEPS: Final = 13
+_ALIVE_SHARE: Final = 0.45
+_GAPS_LEAST: Final = 14.0
 _BUSY: Final = 1.8
 """Messages of a step: where fewer are due, a silence is less urgent."""
 _LOW_STRONG: Final = 0.7
@@ -67,7 +79,7 @@ def volume(now: FeedNow) -> list[Signal]:
     """Return whether too few or too many messages came in windows that end now."""
     messages = np.concatenate([[0.0], np.cumsum(now.history.messages(now.end - int(WINDOWS[-1]), now.end))])
     counts = messages[-1] - messages[len(messages) - 1 - WINDOWS]
-    return _low(now, counts) + _flood(now, counts)
+    return (_low(now, counts) or _flapping(now)) + _flood(now, counts)
 
 
 def _low(now: FeedNow, counts: Numbers) -> list[Signal]:
@@ -114,6 +126,38 @@ def _is_dead(counts: Numbers, means: Numbers, row: int) -> bool:
     due = float(means[without[-1]])
     before = float(counts[row]) / max(float(means[row]) - due, 1e-9)
     return due * min(before, 1.0) >= _DEAD_LEAST
+
+
+def _flapping(now: FeedNow) -> list[Signal]:
+    """Return whether a feed stops again and again, each time for less than can be told from chance."""
+    expected, spread, end = now.expected, now.baseline.spread, now.end
+    start = max(end - _GAPS_STEPS, now.starts.of("volume"))
+    if expected.low[end - expected.start] - expected.low[start - expected.start] < _GAPS_LEAST:
+        return []
+    counts = now.history.messages(start, end)
+    if (counts > 0).all():
+        return []
+    shifts = (start - expected.start + shift for shift in (0, -_SHIFT_STEPS, _SHIFT_STEPS))
+    means = np.minimum.reduce([np.diff(expected.low[first : first + end - start + 1]) for first in shifts])
+    due, running, length, together = list[float](), 0.0, 0, 1.0
+    for count, mean in zip([*counts.tolist(), 1], [*means.tolist(), 0.0], strict=True):
+        if count == 0:
+            running, length = running + mean, length + 1
+            continue
+        rare = few(0, running, spread)
+        if rare < (_GAP_RARE if length > 1 else _SHORT_RARE):
+            due.append(running)
+            together *= rare
+        running, length = 0.0, 0
+    is_alive = counts > 0
+    if counts[is_alive].sum() < _ALIVE_SHARE * means[is_alive].sum():  # fewer all the time is no flapping
+        return []
+    ratio = float(counts.sum() / means.sum())
+    if len(due) < 2 or together >= _GAPS_RARE or not 0.2 < ratio < _GAPS_SHARE:
+        return []
+    if few(0, ratio * sum(sorted(due)[-2:]), spread) >= _THIN_RARE:
+        return []
+    return [now.signal("flapping", ratio, end - start, float(means.sum()), is_strong=True)]
 
 
 def _flood(now: FeedNow, counts: Numbers) -> list[Signal]:

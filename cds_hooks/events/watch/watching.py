@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, tzinfo
+from math import log
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cds_hooks.events.watch.baseline import Baseline, Expected, expect, learn
-from cds_hooks.events.watch.contents import Contents
+from cds_hooks.events.watch.contents import Columns
 from cds_hooks.events.watch.history import STEPS_A_DAY, Counts, History
-from cds_hooks.events.watch.incidents import MORE, Incident, Incidents, Topology
+from cds_hooks.events.watch.incidents import FEWER, HOLD_STEPS, MORE, Incident, Incidents, Topology
 from cds_hooks.events.watch.signals import Signal, Starts
+from cds_hooks.events.watch.tails import few
 from cds_hooks.events.watch.volumes import FeedNow, batch, growth, volume
 
 LEARN_DAYS: Final = 14
@@ -18,6 +21,9 @@ _LEARN_AGAIN_STEPS: Final = 7 * STEPS_A_DAY
 _CATCH_UP_STEPS: Final = 18
 """So long after a planned downtime what waited comes in."""
 _BEHIND, _AHEAD = 7 * STEPS_A_DAY + 24, STEPS_A_DAY + 24
+_SURE: Final = 3.0
+_CHANCE: Final = 1e-5
+_WAIT_STEPS: Final = 36
 _NO_COUNTS: Final[Counts] = {}
 
 
@@ -37,7 +43,7 @@ class WatchedFeed:
         self.baseline: Baseline | None = None
         self.expected: Expected | None = None
         self.starts = Starts(first)
-        self._contents: Contents | None = None
+        self._columns: Columns | None = None
         self._learned = 0
         self._left_out: list[tuple[int, int]] = [(start, end + _CATCH_UP_STEPS) for start, end in planned]
 
@@ -59,8 +65,8 @@ class WatchedFeed:
     def append(self, counts: Counts, holidays: frozenset[date]) -> None:
         """Add a step, and learn where it is time to."""
         self.history.append(counts, self.is_left_out)
-        if self._contents is not None:
-            self._contents.append(counts)
+        if self._columns is not None:
+            self._columns.append(counts)
         end = self.history.end
         wait = _LEARN_AGAIN_STEPS if self.baseline is not None else LEARN_DAYS * STEPS_A_DAY
         is_due = end - max(self._learned, self.history.first) >= wait
@@ -79,19 +85,19 @@ class WatchedFeed:
         if self.baseline is None:
             self.starts = Starts(end)
         self.baseline, self.expected, self._learned = baseline, None, end
-        self._contents = Contents(self.name, self.history, baseline)
+        self._columns = Columns(self.name, self.history, baseline)
 
     def signals(self) -> Sequence[Signal]:
         """Return what departs in windows that end now."""
         end = self.history.end
-        if self.baseline is None or self.expected is None or self._contents is None:
+        if self.baseline is None or self.expected is None or self._columns is None:
             return ()
         if self.is_planned(end - 1):
             self.starts = Starts(end)
             return ()
         now = FeedNow(self.name, self.history, self.expected, self.baseline, end, self.starts)
         counted = batch(now) if self.baseline.is_batch else volume(now)
-        departures = self._contents.departures(self.history, end, self.starts)
+        departures = self._columns.departures(self.history, end, self.starts)
         signals = [*counted, *growth(now, self._left_out), *departures]
         if any(stop <= end <= stop + _CATCH_UP_STEPS for _, stop in self.planned):
             for group in {"late", "flood", *(signal.group for signal in signals)} - {"volume"}:
@@ -107,6 +113,19 @@ class WatchedFeed:
             return float(self.expected.low[end - self.expected.start] - self.expected.low[at])
         return float(self.history.messages(step, end).sum())
 
+    def share_since(self, since: int) -> float:
+        """Return what came since a step as a share of what was expected."""
+        came = float(self.history.messages(since, self.history.end).sum())
+        return came / max(self.weight_since("volume", since), 1e-9)
+
+    def fits(self, since: int, ratio: float) -> float | None:
+        """Return the evidence that this feed has changed by the same ratio since a step, as a log likelihood ratio."""
+        if self.baseline is None or self.expected is None or self.baseline.is_batch or ratio <= 0:
+            return None
+        mean = self.weight_since("volume", since)
+        count = float(self.history.messages(since, self.history.end).sum())
+        return (count * log(ratio) - mean * (ratio - 1)) / self.baseline.spread
+
 
 class Watch:
     """All feeds, with their incidents. Steps are five minutes, numbered from 1970, as the counts of the inbox are."""
@@ -120,13 +139,15 @@ class Watch:
         earlier: Sequence[Incident] = (),
     ) -> None:
         """`first` is the first step of which counts come; `earlier` are incidents of before."""
-        self._calendar = calendar
+        self._calendar, self._topology = calendar, topology
         anew = {name: incident.since for incident in earlier if incident.is_accepted for name in incident.feeds}
         self.feeds = {
             name: WatchedFeed(name, zone, max(first, anew.get(name, first)), calendar.planned.get(name, ()))
             for name, zone in zones.items()
         }
         self.incidents = Incidents(topology, earlier)
+        self._low: dict[str, tuple[int, int]] = {}
+        """The first and the newest step in which a feed had fewer messages than expected."""
 
     def load(self, counts: Mapping[str, Mapping[int, Counts]], end: int) -> None:
         """Take the steps up to `end` without judging them, by feed; they are learned where no incident was."""
@@ -148,8 +169,10 @@ class Watch:
             feed.append(counts.get(feed.name, _NO_COUNTS), self._calendar.holidays)
             signals += feed.signals()
         end = max((feed.history.end for feed in self.feeds.values()), default=0)
-        begun = self.incidents.take(end, signals)
-        for signal in signals:
+        signals = [self._with_siblings(signal, end) for signal in signals] if signals else signals
+        judged = [signal for signal in signals if signal.kind]
+        begun = self.incidents.take(end, judged)
+        for signal in judged:
             feed = self.feeds[signal.feed]
             if signal.kind != MORE:  # what grows is the new usual as it comes
                 feed.leave_out(signal.since, end)
@@ -161,3 +184,39 @@ class Watch:
 
     def _weight_since(self, name: str, group: str, step: int) -> float:
         return self.feeds[name].weight_since(group, step) if name in self.feeds else float("inf")
+
+    def _with_siblings(self, signal: Signal, end: int) -> Signal:
+        """Where all feeds of one origin have fewer messages alike, name that and no fault: weather, a strike.
+
+        Where that cannot be told yet, the signal has no kind: it is held for some hours at most.
+        """
+        if signal.kind not in ("low", "silent", "flapping") or signal.subject:
+            return signal
+        feed, source = self.feeds[signal.feed], self._topology.through.get(signal.feed, "")
+        fewer = replace(signal, kind=FEWER, subject=source, is_strong=False)
+        ratio = feed.share_since(signal.since)
+        if any(self._goes_on(incident, signal, ratio) for incident in self.incidents.open if incident.kind == FEWER):
+            return fewer
+        if signal.kind != "low":
+            return signal
+        since, seen = self._low.get(signal.feed, (end, end))
+        since = end if end - seen > HOLD_STEPS else since
+        self._low[signal.feed] = since, end
+        siblings = self._topology.siblings(signal.feed)
+        evidence = [self.feeds[name].fits(signal.since, ratio) for name in siblings if name in self.feeds]
+        judged = [number for number in evidence if number is not None]
+        if judged and min(judged) > 0 and sum(judged) > _SURE:
+            return fewer
+        if not judged or sum(judged) < -2 * _SURE or end - since > _WAIT_STEPS:
+            return signal
+        return replace(signal, kind="")
+
+    def _goes_on(self, incident: Incident, signal: Signal, ratio: float) -> bool:
+        """Return whether no more is missing of a feed than chance leaves where they are as few as in an incident."""
+        if signal.kind == "low":  # its windows may begin before the incident, and so does its share
+            return signal.feed in incident.feeds or ratio <= (1 + incident.ratio) / 2
+        feed = self.feeds[signal.feed]
+        evidence, mean = feed.fits(signal.since, incident.ratio), feed.weight_since("volume", signal.since)
+        if evidence is None or evidence < _SURE or feed.baseline is None:
+            return False
+        return few(ratio * mean, incident.ratio * mean, feed.baseline.spread) >= _CHANCE

@@ -220,7 +220,7 @@ def _rate(inbox: "Inbox", feed: str, now: float) -> str:
 
 def _incidents(inbox: "Inbox", declaration: "Declaration", with_letters: set[str]) -> list[dict[str, Any]]:
     """Return the open incidents and those that closed last, the newest first, with what a person may do."""
-    from cds_hooks.events.watch.incidents import FIRST_CHECKS, PAUSED_FOR, REPLAYED_FOR
+    from cds_hooks.events.watch.guidance import FIRST_CHECKS, PAUSED_FOR, REPLAYED_FOR
     from cds_hooks.events.watch.running import stored_incidents
 
     incidents = sorted(stored_incidents(inbox), key=lambda incident: (incident.closed is None, incident.opened))
@@ -232,7 +232,7 @@ def _incidents(inbox: "Inbox", declaration: "Declaration", with_letters: set[str
             "opened": _moment((incident.opened + 1) * 300.0),
             "closed": _moment((incident.closed + 1) * 300.0) if incident.closed is not None else "",
             "effects": ", ".join(incident.effects),
-            "check": FIRST_CHECKS.get(incident.kind, ""),
+            "check": FIRST_CHECKS[incident.kind],
             "pause": [name for name in incident.feeds if name in declaration.feed and incident.kind in PAUSED_FOR],
             "replay": [name for name in incident.feeds if name in with_letters and incident.kind in REPLAYED_FOR],
             "is_accepted": incident.is_accepted,

@@ -116,7 +116,7 @@ async def test_a_paused_feed_does_not_listen_and_a_resumed_one_does(tmp_path: Pa
 async def test_the_page_offers_acts_and_records_who_confirmed_them(silent_feed: Silent, tmp_path: Path) -> None:
     _, inbox, _, _ = silent_feed
     with closing(inbox), inbox.transaction() as connection:
-        connection.execute("UPDATE incidents SET content = replace(content, '\"silent\"', '\"values\"')")
+        connection.execute("UPDATE incidents SET content = replace(content, '\"silent\"', '\"unit\"')")
     async with client(tmp_path, events_file=tmp_path / "events.toml") as calls:
         page = (await calls.get("/ops", headers=PAGE)).text
         assert "This is usual from now on" in page

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.events.watch.incidents import Evidence, Incident, Incidents, Topology
-from cds_hooks.events.watch.signals import Signal, Starts, few, many
+from cds_hooks.events.watch.incidents import FEWER, Evidence, Incident, Incidents, Topology, explained
+from cds_hooks.events.watch.signals import Signal, Starts
+from cds_hooks.events.watch.tails import few, many
 from tests.cds_hooks.events.pinned import PINNED, text
 
 NETWORK = Topology({"a": "net", "b": "net", "c": "other"}, {"lab": "adt"})
@@ -44,7 +45,9 @@ def test_a_signal_opens_an_incident_with_all_that_it_says() -> None:
 @pytest.mark.parametrize(
     ("kind", "is_strong", "severity"),
     [
-        ("more", True, "information"),
+        ("unit-label", True, "information"),
+        ("code-gone", True, "information"),
+        (FEWER, True, "information"),
         ("low", True, "high"),
         ("low", False, "medium"),
     ],
@@ -53,21 +56,22 @@ def test_how_much_an_incident_weighs(kind: str, is_strong: bool, severity: str) 
     assert opened(signal("a", kind, is_strong=is_strong)).all[0].severity == severity
 
 
-AFTER_A_STOP = {"silent", "low", "flood", "more", "late", "sender", "errors", "order", "duplicates", "clock"}
+STOPS = {"silent", "low", "flapping"}
 FOLLOWING = {
-    "silent": AFTER_A_STOP,
-    "low": AFTER_A_STOP,
-    "flood": {"flood", "more", "duplicates", "late", "order", "low", "silent"},
-    "late": {"late", "errors", "flood", "order", "duplicates", "clock"},
+    "silent": STOPS
+    | {"flood", "more", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead"},
+    "flood": {"flood", "more", "resend", "duplicates", "late", "order", "low", "silent"},
+    "resend": {"flood", "more", "resend", "duplicates", "late", "order", "low", "silent"},
+    "late": {"late", "errors", "flood", "order", "duplicates"},
     "errors": {"late", "errors", "flood", "order", "duplicates"},
     "sender": {"sender", "low"},
-    "unmapped": {"unmapped"},
+    "unmapped": {"unmapped", "unit-label", "code-gone"},
     "clock": {"clock", "late"},
-    "duplicates": {"duplicates", "flood"},
-    "values": {"values"},
+    "unit": {"unit"},
     "more": {"more"},
+    FEWER: {FEWER},
 }
-KINDS = sorted(set().union(*FOLLOWING.values()) | {"identifiers", "refusals"})
+KINDS = sorted(set().union(*FOLLOWING.values()) | {"identifiers", "shift"})
 
 
 @pytest.mark.parametrize(("first", "then"), list(product(FOLLOWING, KINDS)))
@@ -78,11 +82,17 @@ def test_what_is_part_of_an_incident_of_the_same_feed(first: str, then: str) -> 
     assert len(incidents.all) == (1 if is_one else 2)
 
 
-def test_a_subject_of_its_own_is_an_incident_of_its_own_but_for_codes_that_are_not_mapped() -> None:
-    for kind, count in (("values", 2), ("sender", 2), ("unmapped", 1)):
+def test_a_subject_of_its_own_is_an_incident_of_its_own_but_for_kinds_that_are_held_together() -> None:
+    for kind, count in (("missing", 2), ("unmapped", 1), ("code-gone", 1), (FEWER, 1)):
         incidents = opened(signal("a", kind, "x", group="g1"))
         incidents.take(101, [signal("a", kind, "y", group="g2")])
         assert len(incidents.all) == count, kind
+    values = opened(signal("a", "shift", "x", group="values:x"))
+    values.take(101, [signal("a", "stuck", "y", group="values:x")])
+    assert [incident.kind for incident in values.all] == ["shift"]
+    volume = opened(signal("a", "shift", "x", group="volume"))
+    volume.take(101, [signal("a", "stuck", "y", group="volume")])
+    assert [incident.kind for incident in volume.all] == ["shift", "stuck"]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +104,8 @@ def test_a_subject_of_its_own_is_an_incident_of_its_own_but_for_codes_that_are_n
         (("a", "silent"), ("b", "late"), None, ""),
         (("a", "late"), ("c", "errors"), ["a", "c"], "this server"),
         (("a", "late"), ("c", "low"), None, ""),
+        (("a", FEWER), ("c", FEWER), ["a", "c"], ""),
+        (("a", FEWER), ("c", "low"), None, ""),
         (("adt", "silent"), ("lab", "identifiers"), ["adt"], ""),
         (("b", "silent"), ("lab", "identifiers"), None, ""),
         (("adt", "errors"), ("lab", "identifiers"), None, ""),
@@ -133,27 +145,27 @@ def test_patients_that_are_not_there_are_an_effect_of_a_stop_that_is_told_once()
 
 
 @pytest.mark.parametrize(
-    ("first", "then", "kind", "part"),
+    ("first", "then", "kind"),
     [
-        ("low", "silent", "silent", "seen"),
-        ("silent", "low", "silent", "goes on"),
-        ("low", "sender", "sender", "seen"),
-        ("sender", "low", "sender", "effect"),
-        ("late", "clock", "clock", "seen"),
-        ("duplicates", "flood", "flood", "seen"),
-        ("errors", "late", "errors", "goes on"),
-        ("silent", "flood", "silent", "effect"),
+        ("low", "silent", "silent"),
+        ("silent", "low", "silent"),
+        ("silent", "flapping", "flapping"),
+        ("low", "flapping", "flapping"),
+        ("flapping", "silent", "flapping"),
+        ("shift", "unit", "unit"),
+        ("errors", "late", "errors"),
+        ("silent", "flood", "silent"),
     ],
 )
-def test_an_incident_is_named_by_what_says_most_and_lists_the_rest(first: str, then: str, kind: str, part: str) -> None:
+def test_an_incident_becomes_what_is_worse(first: str, then: str, kind: str) -> None:
     incidents = opened(signal("a", first, group="g"))
     incidents.take(101, [signal("a", then, group="g", ratio=0.25, since=50, is_strong=True)])
     (incident,) = incidents.all
     assert incident.kind == kind
-    assert (incident.severity, incident.ratio) == (("high", 0.25) if part == "seen" else ("medium", 0.5))
-    assert incident.since == (99 if part == "effect" else 50)
-    assert incident.evidence["a\tg"].seen == (100 if part == "effect" else 101)
-    assert incident.effects == ([f"a: {then}"] if part == "effect" else [])
+    is_same = kind == then
+    assert (incident.severity, incident.ratio) == (("high", 0.25) if is_same else ("medium", 0.5))
+    assert incident.since == (99 if then == "flood" else 50)
+    assert incident.evidence["a\tg"].seen == (100 if then == "flood" else 101)
 
 
 def test_an_incident_is_over_after_an_hour_and_four_times_its_messages_or_three_days() -> None:
@@ -203,6 +215,32 @@ def test_of_closed_incidents_the_newest_five_hundred_are_kept() -> None:
     fewer = Incidents(NETWORK, earlier[1:])
     fewer.take(1000, [signal("a", "clock")])
     assert len(fewer.all) == 1000
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kept"),
+    [
+        (["flood", "duplicates"], ["resend", "resend"]),
+        (["flood"], ["flood"]),
+        (["duplicates"], ["duplicates"]),
+        (["sender", "silent"], ["silent"]),
+        (["sender", "flapping"], ["flapping"]),
+        (["sender", "low"], ["sender"]),
+        (["code-gone", "flood"], ["flood"]),
+        (["late", "clock"], ["clock"]),
+        (["unit-label", "unit"], ["unit"]),
+        (["errors", "low"], ["errors", "low"]),
+    ],
+)
+def test_what_another_signal_of_the_feed_explains_is_left_out(kinds: list[str], kept: list[str]) -> None:
+    assert [s.kind for s in explained([signal("a", kind, "x") for kind in kinds])] == kept
+    apart = [signal(f"f{number}", kind, "x") for number, kind in enumerate(kinds)]
+    assert explained(apart) == apart
+
+
+def test_what_is_sent_again_is_a_strong_signal_without_a_subject() -> None:
+    (first, _) = explained([signal("a", "flood", "x"), signal("a", "duplicates", "y")])
+    assert first == signal("a", "resend", "", group="flood", is_strong=True)
 
 
 def test_feeds_that_come_through_the_same_are_siblings() -> None:

@@ -13,7 +13,8 @@ from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.watch.acts import Acts
 from cds_hooks.events.watch.baseline import local_times
-from cds_hooks.events.watch.incidents import FIRST_CHECKS, Incidents, Topology
+from cds_hooks.events.watch.guidance import FIRST_CHECKS
+from cds_hooks.events.watch.incidents import Incidents, Topology
 from cds_hooks.events.watch.running import RUNNING, InterfaceWatch, fold_old_counts, stored_incidents
 from cds_hooks.events.watch.signals import Signal
 from cds_hooks.events.watch.volumes import _is_dead
@@ -23,7 +24,7 @@ from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.feeds import ZONE, Month, clean_months, incident_months, level_months
 from tests.cds_hooks.events.messages import run_async
-from tests.cds_hooks.events.watching import judge_clean, judge_incident, judge_level
+from tests.cds_hooks.events.watching import judge_clean, judge_incident, judge_level, watched
 from tests.live import record_in
 
 FEEDS = Settings().data_dir / "events" / "feeds"
@@ -57,6 +58,14 @@ def test_a_planted_incident_is_found_in_time_with_its_cause_and_is_one(number: s
     assert judged["found"]
     assert [incident.split(" [")[0] for incident in judged["incidents"]] == [cause]
     assert judged["closed after hours"] is not None
+
+
+@pytest.mark.outside_data
+@pytest.mark.slow
+def test_a_storm_over_the_clinics_is_one_entry_and_no_alarm() -> None:
+    month = next(m for m in clean_months(FEEDS, 13000) if m.event.fields["month"] == "clean-17")
+    watch = watched(month, ["clinic-a", "clinic-b", "lab-reference", "pathology", "radiology"])
+    assert [(incident.kind, incident.severity) for incident in watch.incidents.all] == [("fewer", "information")]
 
 
 def test_nothing_since_five_were_due_is_a_stop_after_full_messages_and_chance_after_few() -> None:
@@ -132,7 +141,7 @@ def test_what_is_learned_of_a_feed_is_what_a_regression_of_statsmodels_finds(nam
 def test_an_incident_about_a_unit_with_a_slash_is_held_until_as_many_messages_came() -> None:
     incidents = Incidents(Topology())
     group = "values:2160-0|mg/dL"
-    incidents.take(10, [Signal("lab", "values", "2160-0", 0.9, 1, 500.0, group, is_strong=True)])
+    incidents.take(10, [Signal("lab", "unit", "2160-0", 88.4, 1, 500.0, group, is_strong=True)])
     asked: list[tuple[str, str]] = []
 
     def weight(feed: str, name: str, _step: int) -> float:
@@ -141,7 +150,7 @@ def test_an_incident_about_a_unit_with_a_slash_is_held_until_as_many_messages_ca
 
     assert incidents.close(30, weight) == []
     assert asked == [("lab", group)]
-    assert incidents.take(31, [Signal("lab", "values", "2160-0", 0.2, 20, 500.0, group)]) == []
+    assert incidents.take(31, [Signal("lab", "shift", "2160-0", 1.2, 20, 500.0, group)]) == []
 
 
 def _declaration(folder: Path) -> Declaration:

@@ -151,10 +151,17 @@ def _what_was_learned(baseline: Baseline) -> Iterator[str]:
         yield f"day {day}: {' '.join(f'{value:.3g}' for value in baseline.hours[day])}"
         of_hours = " ".join(f"{value:.2g}" for value in baseline.hour_variance[day])
         yield f"  variance {baseline.day_variance[day]:.3g}, {of_hours}"
-    yield f"spread {baseline.spread:.4g}, batch {baseline.is_batch}, ranges {baseline.ranges}"
-    yield f"shares { ({name: float(f'{share:.4g}') for name, share in baseline.rates.items()}) }"
+    yield f"spread {baseline.spread:.4g}, batch {baseline.is_batch}, unmapped {baseline.unmapped:.4g}"
+    yield f"shares { ({name: float(f'{share:.4g}') for name, share in baseline.shares.items()}) }"
+    yield f"units { ({code: sorted(units) for code, units in baseline.units.items()}) }, results {baseline.results}"
     for name, part in baseline.parts.items():
         yield f"part {name}: {part.share:.4g}, {part.longest:.4g}"
+    for name, level in [*baseline.values.items(), ("latency", baseline.latency)]:
+        if level is not None:
+            numbers = (level.median, level.scale, level.mean, level.deviation, level.count)
+            rare = [level.rarity(mean, 20.0) for mean in (-1.0, -0.2, 0.0, 0.3, 1.5)]
+            scores = [level.score(level.median + away) for away in (-1000, -1, 0, 2, 1000)]
+            yield f"level {name}: {' '.join(f'{number:.4g}' for number in (*numbers, *rare, *scores))}"
 
 
 def text() -> str:

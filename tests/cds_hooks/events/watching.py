@@ -115,7 +115,7 @@ def judge_level(month: Month) -> dict[str, Any]:
 
 
 _SEEN_BY = {"growth": ("more", "flood"), "growth of varied days": ("more", "flood"), "doubled": ("more", "flood")}
-_STOPS = ("silent", "low")
+_STOPS = ("silent", "low", "flapping")
 
 
 def _described(incident: Incident, origin: int) -> str:

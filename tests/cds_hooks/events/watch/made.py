@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from cds_hooks.events.watch.baseline import SHARES, Baseline, expect
-from cds_hooks.events.watch.contents import Contents
+from cds_hooks.events.watch.baseline import Baseline, expect
+from cds_hooks.events.watch.contents import Columns
 from cds_hooks.events.watch.history import History
 from cds_hooks.events.watch.incidents import Topology
 from cds_hooks.events.watch.signals import Starts
@@ -26,9 +26,7 @@ def flat(mean: float, sunday: float | None = None, **more: Any) -> Baseline:
     hours = np.full((7, 24), mean)
     hours[6] = mean if sunday is None else sunday
     variances = {"hour_variance": np.zeros((7, 24)), "day_variance": np.zeros(7)}
-    members: dict[str, Any] = (
-        variances | {"spread": 1.0, "is_batch": False, "rates": dict.fromkeys(SHARES, 0.001)} | more
-    )
+    members: dict[str, Any] = variances | {"spread": 1.0, "is_batch": False} | more
     return Baseline(UTC, hours, **members)
 
 
@@ -47,7 +45,7 @@ def learn_flat(feed: WatchedFeed, baseline: Baseline, days: int = 3) -> None:
         feed.history.append({"messages": baseline.hours[moment.weekday(), moment.hour]}, nothing_left_out)
     feed.baseline, feed.starts = baseline, Starts(end)
     feed.expected = expect(baseline, end - 600, end + 312, frozenset(), feed.planned)
-    feed._contents = Contents(feed.name, feed.history, baseline)
+    feed._columns = Columns(feed.name, feed.history, baseline)
 
 
 def watch_over(baselines: Mapping[str, Baseline], topology: Topology, first: int = MONDAY) -> Watch:

@@ -1,13 +1,13 @@
 """What is learned of a feed and expected of it, worked out by hand from a few counts."""
 
 from datetime import UTC, date
-from math import sqrt
+from math import exp, log, sqrt
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from cds_hooks.events.watch.baseline import _between, _hours, _spread, columns_of, expect, learn, local_times
+from cds_hooks.events.watch.baseline import Level, _between, _hours, _spread, expect, learn, level_of, local_times
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of, nothing_left_out
 
 SUNDAY = MONDAY - 288
@@ -147,6 +147,45 @@ def test_of_two_weeks_all_weekdays_say_how_days_vary_and_the_next_one_varies_mor
     assert baseline.day_variance[0] == pytest.approx(varied * factor + 1 / (1100 * weeks), rel=0.02)
 
 
+def test_the_level_of_values_is_their_median_and_quartiles() -> None:
+    assert level_of({5: 39}) is None
+    level = level_of({12: 10, 10: 10, 11: 20})
+    assert level is not None
+    assert (level.median, level.scale, level.mean, level.deviation, level.count) == (11.0, 1.0, 0.0, sqrt(0.5), 40)
+    assert level.shares == {10: 0.25, 11: 0.5, 12: 0.25}
+    assert level.scores.tolist() == [-1.0, 0.0, 1.0, -6.0, 6.0]
+    assert level.weights.tolist() == pytest.approx([0.25 * 39 / 41, 0.5 * 39 / 41, 0.25 * 39 / 41, 1 / 41, 1 / 41])
+    assert [level.score(bucket) for bucket in (4, 5, 5.5, 11, 16.5, 17, 18)] == [-6, -6, -5.5, 0, 5.5, 6, 6]
+    narrow = level_of({7: 100})
+    assert narrow is not None
+    assert (narrow.median, narrow.scale, narrow.mean, narrow.deviation) == (7.0, 1.0, 0.0, 0.3)
+
+
+def test_quartiles_are_as_far_apart_as_1_349_deviations_and_far_values_count_six_of_them() -> None:
+    level = level_of({0: 11, 10: 18, 20: 10, 600: 1})
+    assert level is not None
+    scale = 20 / 1.349
+    scores = [-10 / scale, 0, 10 / scale, 6]
+    mean = (11 * scores[0] + 10 * scores[2] + 6) / 40
+    assert (level.median, level.scale, level.count) == (10.0, scale, 40)
+    assert level.scores.tolist() == pytest.approx([*scores, -6, 6])
+    assert level.mean == pytest.approx(mean)
+    squares = [weight * (score - mean) ** 2 for weight, score in zip((11, 18, 10, 1), scores, strict=True)]
+    assert level.deviation == pytest.approx(sqrt(sum(squares) / 40))
+
+
+def test_a_mean_far_out_is_as_rare_as_the_best_tilt_says() -> None:
+    level = Level(0, 1, 0.5, 1, 100, {}, np.array([0.0, 1.0]), np.array([0.5, 0.5]))
+    tilts = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.7, 3.5, 5.0)
+    for tilt in tilts:
+        # A sum of coins: the tilt at which the bound is sharpest has the mean exp(t) / (1 + exp(t)).
+        mean = exp(tilt) / (1 + exp(tilt))
+        bound = exp(-20 * (tilt * mean - log((1 + exp(tilt)) / 2)))
+        assert level.rarity(mean, 20) == pytest.approx(bound)
+        assert level.rarity(1 - mean, 20) == pytest.approx(bound)
+    assert level.rarity(0.5, 20) == 1.0
+
+
 def test_a_feed_is_learned_from_forty_messages_on() -> None:
     assert learn(history_of([{"messages": 39.0}]), UTC, frozenset(), nothing_left_out) is None
     assert learn(history_of([{"messages": 40.0}]), UTC, frozenset(), nothing_left_out) is not None
@@ -188,44 +227,33 @@ def contents(names: dict[str, float], messages: float = 999.0) -> list[dict[str,
     return [{"messages": messages} | names, {}]
 
 
-def test_ranges_are_learned_of_the_contents_and_then_the_shares_of_what_is_outside() -> None:
+def test_shares_levels_units_and_codes_are_learned_of_the_contents() -> None:
     names: dict[str, float] = {
-        "duplicate": 9, "unmapped:A": 3, "unmapped:B": 4, "results": 1499,
-        "latency:3": 393, "latency:-26": 2, "latency:-30": 1, "latency:9": 4,
-        "value:X|mg/dL:7": 398, "value:X|mg/dL:2": 1, "value:X|mg/dL:9": 1, "value:X|g/L:7": 39, "state:dead": 1,
+        "duplicate": 9, "unmapped:A": 3, "unmapped:B": 4, "result:X": 250, "results": 1499,
+        "latency:3": 30, "latency:-26": 6, "latency:-25": 4, "latency:-30": 2,
+        "value:X|mg/dL:7": 40, "value:X|g/L:7": 2, "value:Y|mg/dL:7": 3, "state:dead": 1,
     }  # fmt: skip
     baseline = learn(history_of(contents(names)), UTC, frozenset(), nothing_left_out)
     assert baseline is not None
     rare = 0.5 / 1000
-    assert baseline.ranges == {"": (-30, 3), "X|mg/dL": (7, 7)}
-    assert baseline.rates == {
-        "duplicate": 0.0095, "out-of-order": rare, "unknown-patients": rare, "state:dead": 0.0015, "no-offset": rare,
-        "refused": rare, "ahead": 0.0035, "late": 4.5 / 401, "unmapped": 0.005, "outside:X|mg/dL": 2.5 / 401,
+    assert baseline.shares == {
+        "duplicate": 0.0095, "out-of-order": rare, "unknown-patients": rare,
+        "state:dead": 0.0015, "no-offset": rare, "refused": rare, "ahead": 0.0085,
     }  # fmt: skip
-    few = learn(history_of(contents({"latency:3": 39})), UTC, frozenset(), nothing_left_out)
+    assert baseline.results == {"X": 250}
+    assert baseline.unmapped == 7.5 / 1500
+    assert baseline.units == {"X": {"mg/dL"}, "Y": {"mg/dL"}}
+    assert {code: (level.median, level.count) for code, level in baseline.values.items()} == {"X|mg/dL": (7.0, 40)}
+    assert baseline.latency is not None
+    assert (baseline.latency.median, baseline.latency.count) == (3.0, 42)
+    few = learn(history_of(contents({"results": 5, "unmapped:A": 1})), UTC, frozenset(), nothing_left_out)
     assert few is not None
-    assert (few.ranges, few.rates["late"]) == ({}, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("name", "columns"),
-    [
-        ("duplicate", ["duplicate"]), ("unmapped:A", ["unmapped"]), ("sender:A", ["sender:A"]),
-        ("latency:8", ["latency"]), ("latency:9", ["latency", "late"]), ("latency:-25", ["latency"]),
-        ("latency:-26", ["latency", "ahead"]), ("value:X|u:3", ["value:X|u"]), ("value:X|u:5", ["value:X|u"]),
-        ("value:X|u:2", ["value:X|u", "outside:X|u"]), ("value:X|u:6", ["value:X|u", "outside:X|u"]),
-        ("value:X|other:6", []),
-    ],
-)  # fmt: skip
-def test_to_which_columns_a_name_adds(name: str, columns: list[str]) -> None:
-    assert columns_of(name, {"": (-40, 8), "X|u": (3, 5)}) == columns
-    assert columns_of("latency:-26", {}) == ["ahead"]
-    assert columns_of("latency:9", {}) == []
+    assert (few.unmapped, few.latency) == (1.5 / 1000, None)
 
 
 def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None:
     names: dict[str, float] = {
-        "sender:A": 200, "sender:B": 199, "type:ORU": 979, "type:ALL": 980, "ward:W": 300,
+        "sender:A": 200, "sender:B": 199, "type:ORU": 979, "type:ALL": 980, "ward:W": 300, "result:X": 250,
         "other:O": 500, "duplicate": 200,
     }  # fmt: skip
     steps = [
@@ -239,7 +267,7 @@ def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None
     baseline = learn(history_of(steps), UTC, frozenset(), nothing_left_out)
     assert baseline is not None
     fresh = 1150 - 200
-    longest = dict.fromkeys(("sender:A", "type:ORU", "type:ALL"), 150.0) | {"ward:W": 90.0}
+    longest = dict.fromkeys(("sender:A", "type:ORU", "type:ALL", "result:X"), 150.0) | {"ward:W": 90.0}
     assert {name: part.share for name, part in baseline.parts.items()} == {
         name: names[name] / fresh for name in longest
     }
@@ -247,7 +275,7 @@ def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None
     assert {name: part.longest for name, part in baseline.parts.items()} == pytest.approx(due)
     whole = learn(history_of([{"messages": 1000.0} | names]), UTC, frozenset(), nothing_left_out)
     assert whole is not None
-    assert list(whole.parts) == ["type:ORU", "ward:W", "sender:A"]
+    assert list(whole.parts) == ["type:ORU", "ward:W", "result:X", "sender:A"]
 
 
 def test_of_many_parts_the_sixty_largest_are_looked_at() -> None:

@@ -150,6 +150,61 @@ def test_an_hour_may_come_an_hour_earlier_or_later(hour: int, count: float, kind
     assert [row[0] for row in rows] == ([] if kind is None else [kind])
 
 
+def gaps(count: float, *lengths: int) -> list[float]:
+    """Thirteen steps with gaps, with a step of messages before and after a gap at the least."""
+    steps = [count]
+    for length in lengths:
+        steps += [0.0] * length + [count]
+    return [count] * (13 - len(steps)) + steps
+
+
+TWO = [0.0] * 6 + [7.0] + [0.0] * 6
+WIDE = varying(day_variance=0.5)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "newest", "rows"),
+    [
+        (flat(5.0), gaps(5.0, 2, 2), [("flapping", 0.6923, 13, 65.0, True)]),
+        (flat(5.0), gaps(5.0, 2), []),
+        (flat(5.0), gaps(5.0, 1, 1), []),
+        (flat(5.0), gaps(5.0, 1, 2), []),
+        (flat(14.0), gaps(14.0, 1, 1), [("flapping", 0.8462, 13, 182.0, True)]),  # exp(-14) is less than 1e-6
+        (flat(13.5), gaps(13.5, 1, 1), []),
+        (flat(14.0), gaps(14.1, 1, 1), []),  # 155.1 of 182 are 0.852
+        (flat(3.5), gaps(3.5, 2, 2), [("flapping", 0.6923, 13, 45.5, True)]),  # exp(-14) for both gaps
+        (flat(3.4), gaps(3.4, 2, 2), []),
+        (flat(1.2), TWO, [("flapping", 0.4487, 13, 15.6, True)]),
+        (flat(5.0, spread=2.0), gaps(5.0, 2, 2), [("flapping", 0.6923, 13, 65.0, True)]),  # 2 ** -20 for both
+        (flat(5.0, spread=2.1), gaps(5.0, 2, 2), []),  # 2.1 ** -18.2 is 1.4e-6
+        (flat(10.0, **WIDE), gaps(8.2, 5, 5), []),  # 0.19 of what was due is no flapping any more
+        (flat(10.0, **WIDE), gaps(9.0, 5, 5), [("flapping", 0.2077, 13, 130.0, True)]),
+        (flat(5.0, **WIDE), gaps(2.2, 2, 2), []),  # 19.8 of 45 between the gaps: fewer all the time
+        (flat(5.0, **WIDE), gaps(2.3, 2, 2), [("flapping", 0.3185, 13, 65.0, True)]),
+        (flat(5.0, **WIDE), [1.0, *gaps(2.3, 2, 2)[1:]], []),  # 19.4
+        (flat(3.5, **WIDE), gaps(2.2, 2, 2), []),  # exp(-14 * 0.435) is more than 0.2 %
+        (flat(3.5, **WIDE), gaps(2.3, 2, 2), [("flapping", 0.4549, 13, 45.5, True)]),
+        (flat(3.5, **WIDE), gaps(2.6, 2, 2, 2), []),  # 18.2 of 45.5, and the two longest gaps are looked at
+        (flat(3.5, **WIDE), gaps(3.5, 2, 2, 2), [("flapping", 0.5385, 13, 45.5, True)]),
+    ],
+)
+def test_gaps_that_come_again_within_an_hour_are_flapping(
+    baseline: Baseline, newest: list[float], rows: list[Row]
+) -> None:
+    assert judged(baseline, newest) == rows
+
+
+def test_gaps_are_looked_at_since_the_last_stop_and_beside_the_hours_before_and_after() -> None:
+    assert judged(flat(5.0), gaps(5.0, 2, 2), {"volume": 8}) == [("flapping", 0.5, 8, 40.0, True)]
+    assert judged(flat(5.0), gaps(5.0, 2, 2), {"volume": 5}) == []
+    hours = flat(0.5)
+    hours.hours[:, 8:13] = 5.0
+    rows = {hour: judged(hours, gaps(5.0, 2, 2), at=12 * hour + 12 - 288) for hour in range(8, 13)}
+    assert {hour: [row[0] for row in of_hour] for hour, of_hour in rows.items()} == {
+        8: [], 9: ["flapping"], 10: ["flapping"], 11: ["flapping"], 12: []
+    }  # fmt: skip
+
+
 SINCE_MIDNIGHT = [0.0, 1.0] * 48
 """As many as on a Sunday, until eight in the morning."""
 

@@ -1,14 +1,136 @@
-"""What the watch decides of a feed: when it learns, a downtime, and what is not learned."""
+"""What the watch decides of feeds together: a storm, a downtime, and what is not learned."""
 
 from datetime import UTC
+from math import log
 
-from cds_hooks.events.watch.incidents import Incident, Topology
-from cds_hooks.events.watch.signals import Starts
+import pytest
+
+from cds_hooks.events.watch.incidents import FEWER, Incident, Topology
+from cds_hooks.events.watch.signals import Signal, Starts
 from cds_hooks.events.watch.watching import Calendar, Watch, WatchedFeed
 from tests.cds_hooks.events.watch.made import MONDAY, flat, learn_flat, nothing_left_out, watch_over
 
 NETWORK = Topology({"a": "net", "b": "net", "c": "other"})
+FRIDAY = MONDAY - 3 * 288
 END = MONDAY + 3 * 288
+
+
+def low(feed: str = "a", kind: str = "low", subject: str = "") -> Signal:
+    return Signal(feed, kind, subject, 0.5, END, 200.0, "volume", is_strong=True)
+
+
+def came(shares: dict[str, float]) -> Watch:
+    """Feeds of ten messages in a step, of which only a share came in the last steps; z comes through nothing."""
+    watch = watch_over({name: flat(10.0) for name in shares}, NETWORK)
+    for name, share in shares.items():
+        for _ in range(20):
+            watch.feeds[name].history.append({"messages": 10 * share}, nothing_left_out)
+    return watch
+
+
+def judged(watch: Watch, signal: Signal, end: int = END + 20) -> tuple[str, str, bool]:
+    told = watch._with_siblings(signal, end)
+    return told.kind, told.subject, told.is_strong
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        # The evidence that b has changed by a half: (count * log(1/2) + 100), with 200 messages due.
+        ({"a": 0.5, "b": 0.5}, (FEWER, "net", False)),
+        ({"a": 0.5, "b": 0.695}, (FEWER, "net", False)),  # 3.65
+        ({"a": 0.5, "b": 0.705}, ("", "", True)),  # 2.27: not enough, and nothing against it
+        ({"a": 0.5, "b": 0.755}, ("", "", True)),  # -4.66
+        ({"a": 0.5, "b": 0.77}, ("low", "", True)),  # -6.75: it comes as ever
+        ({"a": 0.5, "b": 1.0}, ("low", "", True)),
+        ({"a": 0.5}, ("low", "", True)),
+        ({"a": 0.5, "c": 0.5}, ("low", "", True)),
+    ],
+)
+def test_a_feed_with_few_messages_is_one_of_several_where_its_sibling_has_as_few(
+    shares: dict[str, float], expected: tuple[str, str, bool]
+) -> None:
+    assert judged(came(shares), low()) == expected
+
+
+def test_one_sibling_that_comes_as_ever_is_no_storm_whatever_the_others_do() -> None:
+    network = Topology(dict.fromkeys("abc", "net"))
+    watch = watch_over({name: flat(10.0) for name in "abc"}, network)
+    for name, share in {"a": 0.5, "b": 0.5, "c": 0.73}.items():
+        for _ in range(20):
+            watch.feeds[name].history.append({"messages": 10 * share}, nothing_left_out)
+    assert judged(watch, low()) == ("", "", True)  # 30.7 for it of b, and -1.2 against it of c
+
+
+def test_what_is_as_likely_as_the_bound_is_not_told_yet() -> None:
+    """The spread is what makes the evidence exactly three, or six."""
+    evidence = 100 * log(0.5) + 100
+    for share, number, spread in ((0.5, 3.0, evidence / 3), (1.0, -6.0, -(200 * log(0.5) + 100) / 6)):
+        watch = came({"a": 0.5, "b": share})
+        watch.feeds["b"].baseline = flat(10.0, spread=spread)
+        assert watch.feeds["b"].fits(END, 0.5) == number
+        assert judged(watch, low()) == ("", "", True)
+    watch = came({"a": 0.5})
+    watch.feeds["a"].baseline = flat(10.0, spread=evidence / 3)
+    watch.incidents.all.append(Incident(FEWER, ["c"], "", "information", END, END, 0.5))
+    assert watch.feeds["a"].fits(END, 0.5) == 3.0
+    assert judged(watch, low(kind="silent"))[0] == FEWER
+
+
+def test_a_sibling_of_which_nothing_is_due_decides_nothing_and_one_that_hardly_fits_is_enough() -> None:
+    network = Topology(dict.fromkeys("abc", "net"))
+    for mean, kind in ((0.0, ""), (0.2, FEWER)):
+        watch = watch_over({"a": flat(10.0), "b": flat(10.0), "c": flat(mean)}, network)
+        for name, count in {"a": 5.0, "b": 5.0, "c": mean / 2}.items():
+            for _ in range(20):
+                watch.feeds[name].history.append({"messages": count}, nothing_left_out)
+        assert judged(watch, low())[0] == kind
+
+
+def test_only_stops_of_a_whole_feed_are_compared_with_its_siblings() -> None:
+    watch = came({"a": 0.5, "b": 0.5})
+    for signal in (low(kind="late"), low(subject="batch"), low(kind="silent"), low(kind="flapping")):
+        assert watch._with_siblings(signal, END + 20) is signal
+    assert watch._low == {}
+
+
+def test_what_cannot_be_told_is_held_for_three_hours_and_anew_after_an_hour_in_which_it_was_not_seen() -> None:
+    watch = came({"a": 0.5, "b": 0.72})
+    assert [judged(watch, low(), END + 20 + later)[0] for later in (0, 12, 24, 36, 37)] == ["", "", "", "", "low"]
+    assert [judged(watch, low(), END + 70 + later)[0] for later in (0, 12, 24, 36, 37)] == ["", "", "", "", "low"]
+    assert watch._low["a"] == (END + 70, END + 107)
+
+
+@pytest.mark.parametrize(
+    ("signal", "share", "feeds", "kind"),
+    [
+        (low(), 0.75, ["c"], FEWER),  # halfway between one and the incident's half
+        (low(), 0.76, ["c"], "low"),
+        (low(), 0.9, ["a"], FEWER),
+        (low(kind="silent"), 0.5, ["c"], FEWER),
+        (low(kind="flapping"), 0.5, ["c"], FEWER),
+        (low(kind="silent"), 0.36, ["c"], FEWER),  # at most 72 of 100 is likelier than 1e-5
+        (low(kind="silent"), 0.28, ["c"], "silent"),
+        (low(kind="silent"), 0.72, ["c"], "silent"),  # 0.2: not sure that it has as few
+    ],
+)
+def test_a_feed_goes_on_in_an_incident_of_several_where_it_has_as_few(
+    signal: Signal, share: float, feeds: list[str], kind: str
+) -> None:
+    watch = came({"a": share})
+    watch.incidents.all.append(Incident(FEWER, feeds, "", "information", END, END, 0.5))
+    assert judged(watch, signal)[0] == kind
+    watch.incidents.all[0].closed = END
+    assert judged(watch, signal)[0] == signal.kind
+    watch.incidents.all[0] = Incident("low", feeds, "", "medium", END, END, 0.5)
+    assert judged(watch, signal)[0] == signal.kind
+
+
+def test_a_feed_of_which_nothing_is_learned_goes_on_in_no_incident() -> None:
+    watch = came({"a": 0.5})
+    watch.incidents.all.append(Incident(FEWER, ["c"], "", "information", END, END, 0.5))
+    watch.feeds["a"].expected = None
+    assert judged(watch, low(kind="silent"))[0] == "silent"
 
 
 def test_steps_that_overlap_what_is_left_out_make_it_longer_and_others_are_left_out_beside_it() -> None:
@@ -35,6 +157,7 @@ def test_what_came_since_a_step_is_counted_and_of_a_volume_what_was_due() -> Non
         feed.history.append({"messages": 4.0}, nothing_left_out)
     assert [feed.weight_since(group, END) for group in ("late", "volume")] == [20.0, 50.0]
     assert feed.weight_since("volume", END - 1000) == 6050.0  # no further back than is expected
+    assert feed.share_since(END) == pytest.approx(0.4)
     feed.expected = None
     assert feed.weight_since("volume", END) == 20.0
 
@@ -77,7 +200,7 @@ def test_a_feed_of_which_too_little_came_is_not_learned() -> None:
 def test_after_a_downtime_what_waited_may_flood_for_an_hour_and_a_half_but_must_come() -> None:
     def kinds(planned: tuple[int, int], counts: float, steps: int) -> list[str]:
         feed = WatchedFeed("a", UTC, MONDAY, (planned,))
-        learn_flat(feed, flat(10.0))
+        learn_flat(feed, flat(10.0, shares={"duplicate": 0.001}))
         seen: list[str] = []
         for _ in range(steps):
             feed.append({"messages": counts, "duplicate": counts}, frozenset())
