@@ -571,10 +571,10 @@ class ReceivedBody:
         requested, encounter = filled.state.looked_up, request.context.encounter_id
         if sent_before is not None and not filled.bodies:
             read_with = requested, encounter, tuple(resources.refusals), call.as_of.date(), tables_in_use()
-            record = sent_before.take_record(chart, read_with, call.service.id)
+            record = sent_before.take_record(chart, read_with)
             if record is not None:
                 return record, chart.kept
-            resources.judgements = KeptJudgements(partial(sent_before.keep_record, chart, read_with, call.service.id))
+            resources.judgements = KeptJudgements(partial(sent_before.keep_record, chart, read_with))
         record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, settings.opt_out_codes)
         return record, chart.kept
 

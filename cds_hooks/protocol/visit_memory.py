@@ -41,10 +41,8 @@ _MOST_CHARTS: Final = 32
 _RESOURCE_BYTES: Final = 400
 """What a resource takes in what is made of it: two lists, its parts by analyte, and itself where it is changed."""
 _PATIENT_BYTES: Final = 1_000
-_RECORD_BYTES: Final = 30_000
-"""What a record takes beside its resources, with what was worked out of it; measured at 1 to 31 KB."""
-_JUDGEMENTS_BYTES: Final = 170_000
-"""What the judgements of ten drafts take."""
+_RECORD_BYTES: Final = 200_000
+"""What a record takes beside its resources, with what was worked out of it and the judgements of ten drafts."""
 _OBJECT_BYTES: Final = 128
 """What an object of JSON takes as a resource or a part of one, beside its texts; measured at 40 to 110."""
 _MEMBER: Final = re.compile(rb'[ \t\r\n]*"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
@@ -73,8 +71,7 @@ class SentChart(Struct, frozen=True):
     """Long texts that were not read."""
     kept: KeptChart
     records: dict[tuple[Any, ...], PatientRecord] = {}
-    """Records of calls with these values that are over, by what else they were read with, and by the service where
-    no orders were judged: each service asks its own questions."""
+    """Records of calls with these values that are over, by what else they were read with."""
 
 
 class PatientValues:
@@ -138,18 +135,14 @@ class PatientValues:
         if self._add(self, len(chart.kept.content or b"") + _RESOURCE_BYTES * count):
             self._charts[_identity(values)] = chart
 
-    def take_record(self, chart: SentChart, read_with: tuple[Any, ...], service: str) -> PatientRecord | None:
-        """Return the record of an earlier call, for this call alone: one that judged orders, or of the same service."""
-        for key in (read_with, (*read_with, service)):
-            record = chart.records.pop(key, None)
-            if record is not None:
-                self._add(self, -_size_of(record, has_judged=key is read_with))
-                return record
-        return None
+    def take_record(self, chart: SentChart, read_with: tuple[Any, ...]) -> PatientRecord | None:
+        """Return the record of an earlier call, for this call alone."""
+        record = chart.records.pop(read_with, None)
+        if record is not None:
+            self._add(self, -_size_of(record))
+        return record
 
-    def keep_record(
-        self, chart: SentChart, read_with: tuple[Any, ...], service: str, record: PatientRecord, has_judged: bool
-    ) -> None:
+    def keep_record(self, chart: SentChart, read_with: tuple[Any, ...], record: PatientRecord) -> None:
         """Keep the record for the next call where nothing that was asked of it met a refusal.
 
         The refusals of a call are those that its own questions met, so it must not find those of another one.
@@ -157,8 +150,8 @@ class PatientValues:
         # What only this call has would not be forgotten with the patient.
         is_found = any(kept is chart for kept in self._charts.values())
         is_whole = is_found and next(record.resources.met_refusals(), None) is None
-        if is_whole and self._add(self, _size_of(record, has_judged=has_judged)):
-            chart.records[read_with if has_judged else (*read_with, service)] = record
+        if is_whole and read_with not in chart.records and self._add(self, _size_of(record)):
+            chart.records[read_with] = record
         else:
             record.resources.judgements = None  # which hold the record: both would stay until the collector comes
 
@@ -196,9 +189,8 @@ class PatientValues:
         return pair[1]
 
 
-def _size_of(record: PatientRecord, *, has_judged: bool) -> int:
-    fixed = _RECORD_BYTES + (_JUDGEMENTS_BYTES if has_judged else 0)
-    return fixed + _RESOURCE_BYTES * sum(map(len, record.resources.by_type.values()))
+def _size_of(record: PatientRecord) -> int:
+    return _RECORD_BYTES + _RESOURCE_BYTES * sum(map(len, record.resources.by_type.values()))
 
 
 def _identity(values: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:

@@ -434,5 +434,4 @@ SERVICE = Service(
         features=FEATURES, analytes=("upcr",), resources=("Condition", "Encounter", "Procedure", "ServiceRequest")
     ),
     decide=decide,
-    sees_visit=True,
 )

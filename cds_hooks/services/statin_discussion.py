@@ -347,6 +347,5 @@ SERVICE = Service(
         whole_history=("Procedure",),
     ),
     decide=decide,
-    sees_visit=True,
     visit_rank=VisitRank.TALK,
 )

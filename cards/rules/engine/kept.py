@@ -25,8 +25,8 @@ _MOST_SESSIONS: Final = 24
 class KeptJudgements:
     """The last session of a visit, with what each of its drafts was judged by each rule, and in which session."""
 
-    def __init__(self, keep: Callable[[PatientRecord, bool], None]) -> None:
-        """`keep` takes the record of a call that is over, for the next one, and whether drafts were judged."""
+    def __init__(self, keep: Callable[[PatientRecord], None]) -> None:
+        """`keep` takes the record of a call that is over, for the next one."""
         self.keep = keep
         self.session: PatientSession | None = None
         """None where no draft was judged yet."""
@@ -82,7 +82,7 @@ def hand_back(record: PatientRecord) -> None:
     """Give the record of a call that is over to the next call of the visit."""
     kept = record.resources.judgements
     if isinstance(kept, KeptJudgements):
-        kept.keep(record, kept.session is not None)
+        kept.keep(record)
 
 
 def _identity(draft: DraftOrder) -> tuple[int, str | None, str | None, bool, bytes]:

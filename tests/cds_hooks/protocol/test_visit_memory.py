@@ -297,8 +297,8 @@ def test_no_record_stays_with_a_chart_that_no_other_call_can_find() -> None:
     record = read_record({}, "p", AS_OF)
     record.resources.judgements = object()
     chart = SentChart(record.resources, (), KeptChart(b"", None))
-    values.keep_record(chart, (), "", record, True)
+    values.keep_record(chart, (), record)
     assert (chart.records, record.resources.judgements) == ({}, None)
     values.keep_chart({}, chart)
-    values.keep_record(chart, (), "", record, True)
+    values.keep_record(chart, (), record)
     assert list(chart.records.values()) == [record]

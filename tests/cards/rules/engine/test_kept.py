@@ -45,7 +45,7 @@ def _bytes(outcome: OrderOutcome) -> bytes:
 
 
 def _kept(record: PatientRecord) -> PatientRecord:
-    record.resources.judgements = KeptJudgements(lambda _record, _has_judged: None)
+    record.resources.judgements = KeptJudgements(lambda _record: None)
     return record
 
 
@@ -106,7 +106,7 @@ def test_a_signature_after_ten_selections_evaluates_few_rules_and_says_the_same(
     chart, entries = decoder.decode(call.prefetch), orjson.loads(call.drafts)["entry"]
     drafts = [entries[position]["resource"] for position in order]
     visit = read_record({"chart": chart}, "case", AS_OF)
-    visit.resources.judgements = kept = _Counting(lambda _record, _has_judged: None)
+    visit.resources.judgements = kept = _Counting(lambda _record: None)
     selections = [(drafts[: number + 1], False) for number in range(10)]
     for of_call, signing in (*selections, (drafts, True), (drafts[:-1], True)):
         kept.rules = kept.evaluated = 0
