@@ -142,6 +142,7 @@ def test_an_equation_speaks_from_the_declared_value_on_in_the_words_of_the_file(
     title = equation.title
     assert content == EquationCardContent(
         summary="Result: 13 in 100 (high). Consider a talk.",
+        figure="13 in 100",
         opening=f"**{title} 13 in 100** (high): shown here from 10 in 100 on.",
         topic=content.topic,
         offers=(
