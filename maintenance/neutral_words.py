@@ -40,7 +40,7 @@ class _Share:
         self.counts[of_disease].update(dict.fromkeys(_words(text), times))
 
     def of(self, word: str) -> tuple[float, float]:
-        """The shares of the names of no disease, and of diseases, that have the word."""
+        """Return the shares of the names of no disease, and of diseases, that have the word."""
         others, diseases = self.counts
         return others[word] / max(1, self.names[0]), diseases[word] / max(1, self.names[1])
 

@@ -42,22 +42,18 @@ def factor_lines(contributions: Sequence[float], describe: Callable[[int], str],
     for heading, some in (("**Raises the estimate**", raising), ("**Lowers it**", lowering)):
         if some:
             lines.append(f"- {heading}")
-            lines += [
-                f"  - {_under_heading(contributions[position], total)}: {describe(position)}" for position in some
-            ]
+            lines += [f"  - {_marked(contributions[position], total)}: {describe(position)}" for position in some]
     if len(contributions) > len(strongest_positions):
         remainder = sum(contributions) - sum(contributions[position] for position in strongest_positions)
         lines.append(
-            f"- {len(contributions) - len(strongest_positions)} other {called}, together: "
-            f"{' '.join(strength(remainder, total))}"
+            f"- {len(contributions) - len(strongest_positions)} other {called}, together: {_marked(remainder, total)}"
         )
     return lines
 
 
-def _under_heading(contribution: float, total: float) -> str:
-    """Return signs and words without the verb, which the heading says."""
+def _marked(contribution: float, total: float) -> str:
     signs, words = strength(contribution, total)
-    return f"{signs} {words.partition(' ')[2]}"
+    return f"{signs} {words}"
 
 
 def strength(contribution: float, total: float) -> tuple[str, str]:

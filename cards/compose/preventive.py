@@ -98,9 +98,9 @@ def _summary(due: Sequence[Judgement]) -> str:
 
 def _detail(due: Sequence[Judgement], judged: Sequence[Judgement], not_sent: Iterable[str]) -> Iterable[str]:
     ordered = [judgement for judgement in due if judgement.order is not None][:_LINES]
-    yield from (f"- {', '.join(map(_named, same))}: {text}." for text, same in _by_text(ordered))
+    yield from (f"- {', '.join(map(_service_title, same))}: {text}." for text, same in _by_text(ordered))
     if remaining := [judgement for judgement in due if judgement not in ordered]:
-        yield f"- {'; '.join(f'{_named(item)}: {_text(item)}' for item in remaining)}."
+        yield f"- {'; '.join(f'{_service_title(item)}: {_text(item)}' for item in remaining)}."
     abnormal = [judgement for judgement in judged if judgement.because == "abnormal"]
     yield from (f"- Follow up: {judgement.service.short}, {_text(judgement)}." for judgement in abnormal)
     unknown = _by_text(judgement for judgement in judged if judgement.state == "not known")
@@ -121,7 +121,7 @@ def _by_text(judged: Iterable[Judgement]) -> list[tuple[str, list[Judgement]]]:
     return list(groups.items())
 
 
-def _named(judgement: Judgement) -> str:
+def _service_title(judgement: Judgement) -> str:
     return f"**{judgement.service.name}** ({judgement.service.citation})"
 
 

@@ -161,7 +161,7 @@ def _summary(due: VaccinesDue) -> str:
     parts = []
     if due.due:
         noun = "vaccine is" if len(due.due) == 1 else "vaccines are"
-        parts.append(f"{len(due.due)} {noun} due: {first_few([_named(item) for item in due.due], _SUMMARY_NAMES)}.")
+        parts.append(f"{len(due.due)} {noun} due: {first_few([_dose_name(item) for item in due.due], _SUMMARY_NAMES)}.")
     if due.catch_up:
         names = [item.label for item in due.catch_up]
         listed = f": {first_few(names, _SUMMARY_NAMES)}" if not due.due else ""
@@ -171,15 +171,15 @@ def _summary(due: VaccinesDue) -> str:
     return plain(" ".join(parts), 139)
 
 
-def _named(item: DueVaccine) -> str:
+def _dose_name(item: DueVaccine) -> str:
     return item.label if not item.for_pregnancy else "Tdap (in pregnancy)"
 
 
 def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], knowledge: VaccineKnowledge) -> list[str]:
     lines, before = [], ""
     for item in due.due[:_LINES]:
-        said = item.reason_since if f"since {item.reason_since}" in _dated(item, due.as_of) else None
-        why = _observed(item.reasons, said)
+        date_shown = item.reason_since if f"since {item.reason_since}" in _dated(item, due.as_of) else None
+        why = _observed(item.reasons, date_shown)
         reason = "" if not why else " Same reason." if why == before else f" Because of {why}."
         before = why
         lines.append(_due_line(item, due.as_of, reason, has_doses=bool(charted.history.days)))
@@ -345,11 +345,11 @@ def _days(evaluations: tuple[Evaluation, ...]) -> str:
     return ", ".join([*([f"{left_out} earlier"] if left_out > 0 else []), *days[-_SHOWN_DOSES:]])
 
 
-def _observed(items: Iterable[PatientObservation], said: date | None = None) -> str:
-    """Return what was observed and since when; `said` is a date that the sentence has already."""
+def _observed(items: Iterable[PatientObservation], date_shown: date | None = None) -> str:
+    """Return what was observed and since when; `date_shown` is a date that the sentence has already."""
     return "; ".join(
         dict.fromkeys(
-            f"{escape(item.words or item.code, 40)}{_since(item) if item.since != said else ''}" for item in items
+            f"{escape(item.words or item.code, 40)}{_since(item) if item.since != date_shown else ''}" for item in items
         )
     )
 

@@ -202,7 +202,7 @@ def limited_outlook(record: PatientRecord, groups: tuple[str, ...] = LIMITED_OUT
     if hit is not None:
         return plain(hit.words or hit.code, 60)
     problems = record.derive(_named_by_problems)
-    return next((plain(words, 60) for words, named in problems if not named.isdisjoint(groups)), None)
+    return next((plain(words, 60) for words, groups_named in problems if not groups_named.isdisjoint(groups)), None)
 
 
 def _named_by_problems(record: PatientRecord) -> list[tuple[str, set[str]]]:
@@ -214,11 +214,11 @@ def _named_by_problems(record: PatientRecord) -> list[tuple[str, set[str]]]:
     for condition in record.conditions:
         words = condition.code.words if condition.code is not None else ""
         if words and condition_status(condition, record.as_of_epoch) != "past":
-            named = {mention.group for mention in groups_in_words(words) if mention.assertion.is_of_patient}
+            groups_named = {mention.group for mention in groups_in_words(words) if mention.assertion.is_of_patient}
             match = _SHORT_LIFE.search(words)
             if match is not None and is_of_patient(words, match.start()):
-                named.update(LIMITED_OUTLOOK)
-            problems.append((words, named))
+                groups_named.update(LIMITED_OUTLOOK)
+            problems.append((words, groups_named))
     return problems
 
 

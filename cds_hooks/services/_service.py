@@ -334,8 +334,8 @@ class Service:
         resources = self.needs.resources.union(*(other.needs.resources for other in visit))
         returned = self.returns_resources.union(*(other.returns_resources for other in visit))
         needs = structs.replace(self.needs, analytes=analytes, resources=resources)
-        own = {template.key for template in self.templates_of_3}
-        for_others = frozenset(template.key for template in templates_for(needs)) - own
+        own_keys = {template.key for template in self.templates_of_3}
+        for_others = frozenset(template.key for template in templates_for(needs)) - own_keys
         return replace(self, needs=structs.replace(needs, for_others=for_others), returns_resources=returned)
 
     @property

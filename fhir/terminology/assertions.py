@@ -173,10 +173,10 @@ class AssertedText:
 
     def is_all_denied(self) -> bool:
         """Whether all words but the cues are denied, doubted or said of somebody else: "PE ruled out 3/2026"."""
-        said = zip(self.tokens, self._polarities, self._people, strict=True)
+        asserted = zip(self.tokens, self._polarities, self._people, strict=True)
         is_of_patient = [
             polarity == "affirmed" and person == "patient"
-            for position, (token, polarity, person) in enumerate(said)
+            for position, (token, polarity, person) in enumerate(asserted)
             if token.word[0].isalpha() and position not in self.cue_tokens
         ]
         return bool(is_of_patient) and not any(is_of_patient)

@@ -264,9 +264,9 @@ def _strangers_beside(
     """
     phrases, ends = _compiled(), _neutral_words()["end"]
     spans = chain.from_iterable(of_name for name, of_name in positions.items() if name in phrases.names)
-    named = set(chain.from_iterable(range(first, last + 1) for first, last in spans))
+    in_names = set(chain.from_iterable(range(first, last + 1) for first, last in spans))
     strange = [
-        not (index in named or position in asserted.cue_tokens or _is_neutral(texts[index]) or _is_neutral(word))
+        not (index in in_names or position in asserted.cue_tokens or _is_neutral(texts[index]) or _is_neutral(word))
         and not following[:1].isdigit()
         for index, ((word, position), following) in enumerate(zip(words, [*texts[1:], ""], strict=True))
     ]

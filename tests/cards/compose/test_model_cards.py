@@ -102,10 +102,10 @@ def test_the_card_of_an_estimate() -> None:
     assert str(shown.detail).split("\n") == [
         f"{OPENING}{COMPARED}.",
         "- **Raises the estimate**",
-        "  - ▲▲▲ a lot: Age **72**",
-        "  - ▲ somewhat: Sex **male**",
+        "  - ▲▲▲ raises a lot: Age **72**",
+        "  - ▲ raises somewhat: Sex **male**",
         "- **Lowers it**",
-        "  - ▼▼▼ a lot: Creatinine **1.5 mg/dL** (2026-11-01)",
+        "  - ▼▼▼ lowers a lot: Creatinine **1.5 mg/dL** (2026-11-01)",
         "",
         METHOD,
     ]
@@ -134,7 +134,7 @@ def test_what_is_missing_has_no_line_and_its_part_is_said_where_the_model_learne
     shown = card(prediction(0.6, -0.2), read, missing_inputs=MissingInputs(kind="learned"))
     assert str(shown.detail).split("\n")[1:] == [
         "- **Raises the estimate**",
-        "  - ▲▲▲ a lot: Age **72**",
+        "  - ▲▲▲ raises a lot: Age **72**",
         "",
         "**Not known or old:** Albumin (not recorded), Creatinine (too old); not knowing this lowers the estimate "
         "clearly, as learned from people in whom it was not known either.",
@@ -244,7 +244,7 @@ def test_a_low_creatinine_that_raises_the_estimate_is_explained(
 
 def test_a_low_albumin_needs_no_explanation() -> None:
     (line,) = [one for one in lines(prediction(0.5), vector(value(ALBUMIN, 3))) if "Albumin" in one]
-    assert line == "  - ▲▲▲ a lot: Albumin **3 g/dL** (2026-11-01)"
+    assert line == "  - ▲▲▲ raises a lot: Albumin **3 g/dL** (2026-11-01)"
 
 
 # Lines of factors
@@ -267,11 +267,11 @@ def test_five_factors_have_lines_and_the_others_one_together() -> None:
     assert strongest(contributions) == [1, 2, 4, 6, 0]
     # 1.32 in all: 0.5 is 38 %, 0.3 23 %, 0.2 15.2 %, 0.15 11 %, 0.1 7.6 %; 0.05 and 0.02 together 5.3 %.
     assert factor_lines(contributions, "input {}".format) == [
-        "- **Raises the estimate**", "  - ▲▲ clearly: input 2", "  - ▲ somewhat: input 0",
-        "- **Lowers it**", "  - ▼▼▼ a lot: input 1", "  - ▼▼ clearly: input 4",
-        "  - ▼ somewhat: input 6", "- 2 other inputs, together: ▲ raises somewhat",
+        "- **Raises the estimate**", "  - ▲▲ raises clearly: input 2", "  - ▲ raises somewhat: input 0",
+        "- **Lowers it**", "  - ▼▼▼ lowers a lot: input 1", "  - ▼▼ lowers clearly: input 4",
+        "  - ▼ lowers somewhat: input 6", "- 2 other inputs, together: ▲ raises somewhat",
     ]  # fmt: skip
-    assert factor_lines([0.5] * 5, str)[-1] == "  - ▲▲ clearly: 4"
+    assert factor_lines([0.5] * 5, str)[-1] == "  - ▲▲ raises clearly: 4"
     assert factor_lines([], str) == []
 
 

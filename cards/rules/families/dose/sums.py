@@ -120,14 +120,14 @@ def _with_daily_mg(context: RuleContext, rxcui: str) -> list[tuple[CurrentMedica
     session, drafted = context.session, context.medication
     listed = session.derive(
         ("taken daily", rxcui),
-        lambda: [(taken, _high(taken.dose, rxcui)) for taken in session.with_key(rxcui) if not taken.dose.single],
+        lambda: [(use, _high(use.dose, rxcui)) for use in session.with_key(rxcui) if not use.dose.single],
     )
     return session.derive(
         ("taken beside", rxcui, drafted.rxnorm, drafted.rxcuis, drafted.strengths, drafted.is_slow_release),
         lambda: [
-            (taken, daily_mg)
-            for taken, daily_mg in listed
-            if taken.drafted is not None or not _is_replaced(drafted, taken.medication)
+            (use, daily_mg)
+            for use, daily_mg in listed
+            if use.drafted is not None or not _is_replaced(drafted, use.medication)
         ],
     )
 
