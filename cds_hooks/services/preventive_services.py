@@ -13,7 +13,7 @@ from cards.compose.preventive import FOR_CHECK_UP, preventive_card, preventive_s
 from cards.extension import WorklistEntry
 from cards.preventive.abnormal import OpenResult, open_results
 from cards.preventive.criteria import ABNORMAL_RESULT, chart_of, judge_services
-from cards.preventive.judgement import JudgedChart, Judgement
+from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.budgets import VisitRank
@@ -32,7 +32,7 @@ from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_death
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import features_of, inputs_from_record
+from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 SUBJECT: Final = "preventive-services"
 PREVENT = get_equation("prevent_base")
@@ -69,7 +69,7 @@ async def decide(call: ServiceInput) -> Advice:
     past = reason_not_to_advise(record, SUBJECT)
     if past is not None:
         return past
-    chart, results = record.derive(_results)
+    risk, results = record.derive(_results)
     limited = _limited_outlook(record)
     if limited is not None:
         results = tuple(result for result in results if result.row.in_limited_outlook)
@@ -77,7 +77,7 @@ async def decide(call: ServiceInput) -> Advice:
         return limited
     judged = _in_context(record.derive(_judged), await likely_deaths(call), is_check_up(call))
     states = preventive_states(judged, PREVENTIVE, today(call))
-    advice = Advice(features=chart.risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
+    advice = Advice(features=risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
     advice.silences = _silences(judged)
     _add_results(advice, results, call)
     due = [judgement for judgement in judged if judgement.state == "due"]
@@ -98,13 +98,14 @@ async def decide(call: ServiceInput) -> Advice:
     return advice
 
 
-def _results(record: PatientRecord) -> tuple[JudgedChart, tuple[OpenResult, ...]]:
-    chart = chart_of(record, PREVENTIVE, inputs_from_record(PREVENT, record))
-    return chart, open_results(chart)
+def _results(record: PatientRecord) -> tuple[RecordInputs, tuple[OpenResult, ...]]:
+    risk = inputs_from_record(PREVENT, record)
+    return risk, open_results(chart_of(record, PREVENTIVE, risk))
 
 
 def _judged(record: PatientRecord) -> tuple[Judgement, ...]:
-    return judge_services(*record.derive(_results))
+    risk, results = record.derive(_results)
+    return judge_services(chart_of(record, PREVENTIVE, risk), results)
 
 
 def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceInput) -> None:

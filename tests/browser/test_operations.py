@@ -31,7 +31,7 @@ def test_the_whole_report_is_opened_with_the_keyboard_alone(shown: Open) -> None
     page = shown()
     page.wait_for_timeout(1_000)
     page.reload()
-    tab_to(page, "The whole report, with charts", 200)
+    tab_to(page, "The whole report", 200)
     with page.expect_navigation():
         page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Monitor report of")
