@@ -10,6 +10,7 @@ from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.fhir_server import BASE, Behaviour, RequestLog
 from cds_hooks.kit.simulator.fhir_server import serving_fhir as serving
+from tests.fhir.builders import observation
 
 PATIENT: dict[str, Any] = {"resourceType": "Patient", "id": "p1", "birthDate": "1950-01-01", "gender": "female"}
 
@@ -52,12 +53,6 @@ def sample_chart(sample: str, as_of: datetime) -> Chart:
 
 def lab(number: int, code: str = "2160-0", patient: str = "p1") -> dict[str, Any]:
     """A laboratory result of so many days before the tests' instant."""
-    return {
-        "resourceType": "Observation",
-        "id": f"o{number}",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-        "subject": {"reference": f"Patient/{patient}"},
-        "effectiveDateTime": f"2026-{11 - number // 28:02}-{number % 28 + 1:02}",
-        "valueQuantity": {"value": 1.0, "unit": "mg/dL", "code": "mg/dL", "system": "http://unitsofmeasure.org"},
-    }
+    return observation(
+        code, 1.0, "mg/dL", f"2026-{11 - number // 28:02}-{number % 28 + 1:02}", patient=patient, id=f"o{number}"
+    )

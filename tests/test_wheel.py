@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT
+from tests.fhir.builders import medication_order
 from tests.licensed import licensed_in
 from tests.test_packaging import _locked
 
@@ -171,10 +172,7 @@ def test_a_published_equation_and_its_file_come_with_the_wheel(served: Served) -
 
 
 def test_a_drafted_order_gets_a_card_from_the_wheel(served: Served) -> None:
-    draft = {
-        "resourceType": "MedicationRequest", "status": "draft", "intent": "order",
-        "medicationCodeableConcept": {"text": "metformin 500 mg tablet"}, "subject": {"reference": "Patient/any"},
-    }  # fmt: skip
+    draft = medication_order("metformin 500 mg tablet", status="draft", patient="any")
     file = served.home / "draft.json"
     file.write_text(json.dumps(draft))
     (card,) = served.call("sample:ckd4-metformin", "--draft", str(file))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from benchmarks.answers.comparison import compare, report
 from benchmarks.answers.damage import damaged_prefetches
 from benchmarks.answers.exchange import Answer, normalised
+from tests.fhir.builders import bundle
 
 SENT = "0a0a0a0a-1111-2222-3333-444444444444"
 MADE = "9b9b9b9b-1111-2222-3333-444444444444"
@@ -57,10 +58,7 @@ def test_a_call_that_only_one_side_answered_is_named_and_not_compared() -> None:
 
 def test_damage_leaves_the_request_itself_as_it_was() -> None:
     lab = {"resourceType": "Observation", "status": "final", "valueQuantity": {"value": 1.2, "unit": "mg/dL"}}
-    prefetch = {
-        "patient": {"resourceType": "Patient"},
-        "labs": {"resourceType": "Bundle", "entry": [{"resource": lab}]},
-    }
+    prefetch = {"patient": {"resourceType": "Patient"}, "labs": bundle(lab, type=None)}
     before = json.dumps(prefetch)
     damaged = dict(damaged_prefetches(prefetch))
     assert json.dumps(prefetch) == before

@@ -18,6 +18,7 @@ from cards.new_orders import (
 )
 from cards.rules.language.rule import LabOrder, NewOrder, Product, Sig
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.fhir.builders import service_request
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -130,10 +131,9 @@ def test_one_test_answers_everything_that_is_lacking(lacking: tuple[str, ...], n
     ],
 )  # fmt: skip
 def test_a_test_is_ordered_by_an_open_order_of_the_last_90_days(more: Json, ordered: bool) -> None:
-    request: Json = {
-        "resourceType": "ServiceRequest", "id": "s", "status": "active", "intent": "order",
-        "code": {"coding": [{"code": "57698-3"}]}, "subject": {"reference": "Patient/case"}, "authoredOn": "2026-11-01",
-    } | more  # fmt: skip
+    request: Json = (
+        service_request({"coding": [{"code": "57698-3"}]}, patient="case", id="s", authoredOn="2026-11-01") | more
+    )
     chart = {name: value for name, value in request.items() if value is not None}
     assert is_ordered(record_of({"more": [chart]}, AS_OF), LIPIDS) is ordered
 

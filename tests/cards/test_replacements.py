@@ -12,6 +12,7 @@ from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import classes_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.fhir.builders import problem
 
 METFORMIN = {"drug": "861007", "dose": "1 tablet", "times": 2}
 
@@ -62,9 +63,7 @@ def _classes() -> frozenset[str]:
 
 def _problem(words: str, **more: Any) -> dict[str, Any]:
     """A problem in words."""
-    return {
-        "resourceType": "Condition", "id": "p", "code": {"text": words}, "subject": {"reference": "Patient/case"},
-    } | more  # fmt: skip
+    return problem(words, status=None, patient="case", id="p") | more
 
 
 OVER = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}

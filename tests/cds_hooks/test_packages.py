@@ -39,17 +39,17 @@ from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
 from tests.conftest import ROOT
+from tests.fhir.builders import medication_order
 from tests.live import record_in
 
 SUMMARY = "Takes a sleeping pill. Consider the fall assessment of St. Mary's."
 NAME = "st-marys-cds"
 RULE = f"package-{NAME}"
-TAKES_DIAZEPAM = {
-    "resourceType": "MedicationRequest", "id": "m1", "status": "active", "intent": "order",
-    "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-11-01",
-    "medicationCodeableConcept": {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm",
-                                              "code": "197589"}]},
-}  # fmt: skip
+TAKES_DIAZEPAM = medication_order(
+    {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "197589"}]},
+    id="m1",
+    authoredOn="2026-11-01",
+)
 
 
 def _installed(folder: Path, groups: str | None = None) -> None:

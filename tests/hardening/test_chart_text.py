@@ -28,6 +28,7 @@ from fhir.terminology.medication_names import LONGEST_NAME, read_name
 from fhir.terminology.medication_strength import read_strengths
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.test_every_service import CALLS, requests_of
+from tests.fhir.builders import allergy, medication_order, problem
 from tests.fhir.record.test_text_budget import prose_paths, with_text
 
 PERCOCET = read_name("Percocet").ingredients
@@ -60,12 +61,7 @@ _STEPS_OF_A_TEXT = 400
 
 
 def _chart_with_allergy(text: str) -> PatientRecord:
-    entry = {
-        "resourceType": "AllergyIntolerance",
-        "id": "a1",
-        "patient": {"reference": "Patient/p"},
-        "code": {"text": text},
-    }
+    entry = allergy(text, status=None, patient="p", id="a1")
     value, _ = read_value("allergies", json.dumps(entry).encode())
     return read_record({"allergies": value}, "p", datetime(2026, 11, 20, tzinfo=UTC))
 
@@ -138,14 +134,9 @@ def test_twice_as_many_different_texts_are_at_most_twice_the_work_of_a_call(
 
 
 def test_a_text_that_is_too_long_is_cut_and_said_and_the_rest_of_the_resource_is_kept() -> None:
-    order = {
-        "resourceType": "MedicationRequest",
-        "id": "m1",
-        "status": "active",
-        "subject": {"reference": "Patient/p"},
-        "medicationCodeableConcept": {"text": "warfarin 5 mg"},
-        "dosageInstruction": [{"text": "q6h " * 30_000}],
-    }
+    order = medication_order(
+        "warfarin 5 mg", intent=None, patient="p", id="m1", dosageInstruction=[{"text": "q6h " * 30_000}]
+    )
     for raw in (order, {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": order}]}):
         value, refusals = read_value("orders", json.dumps(raw).encode())
         read = value if raw is order else value.entry[0].resource
@@ -195,11 +186,7 @@ def test_a_run_of_white_space_reaches_no_reader(white: str, indent: int | None, 
 
 
 def test_what_is_no_run_stays_as_it_was_written() -> None:
-    resource = {
-        "resourceType": "Condition",
-        "code": {"text": 'a b\nc\\n\\nd "e": f'},
-        "subject": {"reference": "Patient/p"},
-    }
+    resource = problem('a b\nc\\n\\nd "e": f', status=None, patient="p")
     for indent in (None, 4):
         read, _ = read_value("problems", json.dumps(resource, indent=indent).encode())
         assert read.code.text == 'a b\nc\\n\\nd "e": f'

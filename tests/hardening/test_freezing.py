@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import WrongAnswer
+from tests.fhir.builders import medication_order
 
 LONGEST_SECONDS: Final = 0.1
 """Processor time of the loop's thread in one piece: what else the machine does is not in it."""
@@ -31,11 +32,9 @@ def _report(_: int, text: str) -> dict[str, Any]:
 
 
 def _order(number: int, text: str) -> dict[str, Any]:
-    return {
-        "resourceType": "MedicationRequest", "id": f"m{number}", "status": "active", "intent": "order",
-        "subject": _SUBJECT, "medicationCodeableConcept": {"text": text[:390]},
-        "dosageInstruction": [{"text": text[:390], "route": {"text": text}}],
-    }  # fmt: skip
+    return medication_order(
+        text[:390], patient="p", id=f"m{number}", dosageInstruction=[{"text": text[:390], "route": {"text": text}}]
+    )
 
 
 def _statement(_: int, text: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import WrongAnswer
 from cds_hooks.services import find_services
+from tests.fhir.builders import bundle
 
 VALUES: tuple[Any, ...] = ([], "x", None, 3, True, {}, [[]], [None], {"a": []}, "", -1e300)
 MEMBERS = ("hook", "hookInstance", "context", "prefetch", "fhirServer", "fhirAuthorization", "extension")
@@ -72,10 +73,7 @@ def _whole_request(hook: str) -> dict[str, Any]:
     }  # fmt: skip
     patient = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01", "gender": "female"}
     taken = {**order, "status": "active", "id": "m1"}
-    request["prefetch"] = {
-        "patient": patient,
-        "medications": {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": taken}]},
-    }
+    request["prefetch"] = {"patient": patient, "medications": bundle(taken)}
     return request
 
 

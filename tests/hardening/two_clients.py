@@ -13,6 +13,7 @@ from uuid import uuid4
 import orjson
 
 from cds_hooks.kit.simulator.signing import SigningKey, new_key, sign_token
+from tests.fhir.builders import medication_order
 
 PATH = "/cds-services/order-safety"
 _PATIENT = {"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1950-03-04"}
@@ -58,16 +59,14 @@ def _bundle(resources: Iterator[Json]) -> Json:
 
 def _order(identity: str, rxcui: str, status: str, day: str) -> Json:
     coding = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": rxcui}
-    return {
-        "resourceType": "MedicationRequest",
-        "id": identity,
-        "status": status,
-        "intent": "order",
-        "subject": {"reference": "Patient/p"},
-        "authoredOn": day,
-        "medicationCodeableConcept": {"coding": [coding]},
-        "dosageInstruction": [{"text": "1 tablet twice daily"}],
-    }
+    return medication_order(
+        {"coding": [coding]},
+        status=status,
+        patient="p",
+        id=identity,
+        authoredOn=day,
+        dosageInstruction=[{"text": "1 tablet twice daily"}],
+    )
 
 
 def _problem(identity: str, day: str) -> Json:

@@ -16,6 +16,7 @@ import numpy as np
 from cds_hooks import answer as answering
 from cds_hooks.settings import Settings
 from tests.cds_hooks.prefetch.fetch_calls import started_client
+from tests.fhir.builders import observation
 from tests.live import ONLY_IN_DEVELOPMENT
 
 sys.modules[ONLY_IN_DEVELOPMENT] = None  # type: ignore[assignment]
@@ -39,12 +40,7 @@ def call_of(person: dict[str, float], name: str, at: datetime) -> dict[str, Any]
     day = (at - timedelta(days=1)).date().isoformat()
 
     def result(code: str, value: float, unit: str) -> dict[str, Any]:
-        return {"resource": {
-            "resourceType": "Observation", "id": f"{name}-{code}", "status": "final",
-            "subject": {"reference": f"Patient/{name}"}, "effectiveDateTime": day,
-            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-            "valueQuantity": {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit},
-        }}  # fmt: skip
+        return {"resource": observation(code, value, unit, day, patient=name, id=f"{name}-{code}")}
 
     born = (at - timedelta(days=365.25 * person["age"] + 100)).date().isoformat()
     labs = [result("2160-0", person["creatinine"], "mg/dL"), result("33959-8", person["procalcitonin"], "ng/mL")]

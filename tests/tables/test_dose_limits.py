@@ -12,6 +12,7 @@ from tests.cards.rules.cases import check, family_book, findings
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
 from tests.each import for_each
+from tests.fhir.builders import encounter
 
 Row = dict[str, str]
 
@@ -28,10 +29,7 @@ FORMS = {"slow": " Extended Release Oral Tablet", "immediate": " Oral Tablet", "
     form: f" {form.replace(' h', ' HR')} Extended Release Oral Tablet" for form in ("12 h", "24 h")
 }
 KILOGRAMS = 20.0
-VISIT = {
-    "resourceType": "Encounter", "id": "visit", "status": "in-progress", "class": {"code": "AMB"},
-    "subject": {"reference": "Patient/case"},
-}  # fmt: skip
+VISIT = encounter("AMB", patient="case", id="visit")
 
 
 # The limit is that of a loading day; a row of leads.csv is about the maintenance dose, which is a third of it.

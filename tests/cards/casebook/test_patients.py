@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cards.casebook.patients import bundle_of, record_of
+from tests.fhir.builders import medication_order
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -94,11 +95,9 @@ def test_what_is_taken_is_an_active_order_of_sixty_days_ago_unless_said() -> Non
             {"drug": "digoxin", "undated": True},
         ]
     )
-    assert usual == {
-        "resourceType": "MedicationRequest", "id": "active-0", "status": "active", "intent": "order",
-        "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"}, "subject": SUBJECT,
-        "authoredOn": "2026-09-21",
-    }  # fmt: skip
+    assert usual == medication_order(
+        "metformin 500 MG Oral Tablet", patient="case", id="active-0", authoredOn="2026-09-21"
+    )
     assert (recent["id"], recent["authoredOn"]) == ("active-1", "2026-11-15")
     assert (ended["status"], ended["authoredOn"], ended["dispenseRequest"]) == (
         "completed",

@@ -40,6 +40,7 @@ from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, result
 from tests.conftest import ROOT
+from tests.fhir.builders import allergy, bundle
 
 Json = dict[str, Any]
 
@@ -431,11 +432,7 @@ def _draft(number: int, words: str, mg: float, times: int) -> Json:
 
 async def _signed(folder: Path, drafts: list[Json], *chart: Json) -> list[Json]:
     body = as_call("order-safety", "order-sign", 1, [patient(60, "male"), result("2160-0", 1.0, "mg/dL"), *chart])
-    body["context"]["draftOrders"] = {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [{"resource": draft} for draft in drafts],
-    }
+    body["context"]["draftOrders"] = bundle(*drafts, type="collection")
     async with client(folder, as_of=AS_OF) as calls:
         answer = await calls.post("/cds-services/order-safety", json=body)
     cards: list[Json] = answer.json()["cards"]
@@ -465,10 +462,9 @@ def test_the_headline_of_ten_drafts_is_what_they_give_together(
 
 
 def _listed(number: int, drug: str, reaction: str) -> Json:
-    return {
-        "resourceType": "AllergyIntolerance", "id": f"allergy-{number}", "patient": {"reference": "Patient/chart-1"},
-        "code": {"text": drug}, "reaction": [{"manifestation": [{"text": reaction}]}],
-    }  # fmt: skip
+    return allergy(
+        drug, status=None, patient="chart-1", id=f"allergy-{number}", reaction=[{"manifestation": [{"text": reaction}]}]
+    )
 
 
 def test_a_list_of_hundreds_of_allergies_is_told_by_some_entries_and_a_count(tmp_path: Path) -> None:

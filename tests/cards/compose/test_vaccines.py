@@ -13,6 +13,7 @@ from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
+from tests.fhir import builders
 
 CVX, SNOMED, ICD10 = "http://hl7.org/fhir/sid/cvx", "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 Json = dict[str, Any]
@@ -31,11 +32,7 @@ def doses(cvx: str, *days: str) -> list[Json]:
 
 
 def problem(system: str, code: str, since: str, words: str, **more: Any) -> Json:
-    return {
-        "resourceType": "Condition", "id": f"problem-{code}", "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": system, "code": code}], "text": words}, "subject": {"reference": "Patient/p"},
-        "onsetDateTime": since,
-    } | more  # fmt: skip
+    return builders.problem(words, code, system, patient="p", id=f"problem-{code}", onsetDateTime=since) | more
 
 
 def _found(as_of: datetime, born: str, resources: list[Json]) -> tuple[VaccinesDue, ChartedPerson]:

@@ -8,6 +8,8 @@ import pytest
 from cards.coverage.evidence import check_test, evaluate, participants_of
 from cards.coverage.seen import Subject
 from cards.rules.language.rule import RuleError
+from tests.fhir import builders
+from tests.fhir.builders import encounter, medication_order, problem, procedure
 from tests.fhir.mapping.charts import MAN, SNOMED, SUBJECT, WOMAN, condition, observation, record_of
 from tests.fhir.record.charts import record_of as record_of_call
 
@@ -165,8 +167,7 @@ def test_a_condition_in_doubt_or_past_or_out_of_the_window_shows_nothing() -> No
 
 
 def _done(status: str = "completed", **more: Any) -> Json:
-    return {"resourceType": "Procedure", "id": "p", "status": status, "subject": SUBJECT,
-            "code": {"text": "Epidural injection"}, "performedDateTime": "2026-11-01"} | more  # fmt: skip
+    return procedure("Epidural injection", status=status, when="2026-11-01", id="p") | more
 
 
 def test_procedures_reports_and_visits_count_where_the_test_says_so() -> None:
@@ -177,13 +178,11 @@ def test_procedures_reports_and_visits_count_where_the_test_says_so() -> None:
     period = {"performedPeriod": {"start": "2026-01-01", "end": "2026-11-05"}}
     in_a_period = {name: value for name, value in _done().items() if name != "performedDateTime"} | period
     assert _seen(test, in_a_period)[0] is True
-    report = {"resourceType": "DiagnosticReport", "id": "r", "status": "final", "subject": SUBJECT,
-              "code": {"coding": [{"system": SNOMED, "code": "77"}]}, "issued": "2026-11-10T08:00:00Z"}  # fmt: skip
+    report = builders.report(code="77", system=SNOMED, id="r", issued="2026-11-10T08:00:00Z")
     coded: Json = {"procedure": {"codes": ["77"], "within_days": 19}}
     assert _seen(coded, report)[0] is False
     assert _seen({"procedure": coded["procedure"] | {"reports": True}}, report) == (True, ("DiagnosticReport/r",))
-    visit = {"resourceType": "Encounter", "id": "v", "status": "finished", "subject": SUBJECT, "class": {"code": "AMB"},
-             "type": [{"coding": [{"code": "77"}]}], "period": {"start": "2026-11-02"}}  # fmt: skip
+    visit = encounter("AMB", "finished", id="v", type=[{"coding": [{"code": "77"}]}], period={"start": "2026-11-02"})
     seen = {"procedure": coded["procedure"] | {"encounters": True}}
     assert _seen(seen, visit) == (True, ("Encounter/v",))
     assert _seen(seen, visit | {"status": "cancelled"})[0] is False
@@ -263,10 +262,9 @@ def test_of_several_entries_of_one_code_the_surest_counts() -> None:
     ],
 )
 def test_a_code_is_one_of_icd_10_by_its_system(system: str | None, code: str, holds: bool) -> None:
-    entry = {
-        "resourceType": "Condition", "id": "a", "subject": SUBJECT, "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"code": "9", "system": "urn:x"}, {"code": code} | ({"system": system} if system else {})]},
-    }  # fmt: skip
+    entry = problem(
+        {"coding": [{"code": "9", "system": "urn:x"}, {"code": code} | ({"system": system} if system else {})]}, id="a"
+    )
     assert _seen({"condition": {"icd10": ["E11."]}}, entry)[0] is holds
 
 
@@ -290,8 +288,7 @@ def test_a_procedure_is_of_its_end_or_its_beginning_and_without_a_day_uncertain(
 
 
 def test_a_report_is_of_its_study_before_its_issue() -> None:
-    report = {"resourceType": "DiagnosticReport", "id": "r", "status": "final", "subject": SUBJECT,
-              "code": {"text": "Sleep study"}}  # fmt: skip
+    report = builders.report("Sleep study", id="r")
     test: Json = {"procedure": {"words": ["sleep"], "reports": True, "within_days": 10}}
     late, early = "2026-11-15T08:00:00Z", "2026-10-15"
     assert _seen(test, report | {"issued": late})[0] is True
@@ -314,9 +311,6 @@ def test_a_visit_counts_that_took_place(status: str, holds: bool) -> None:
 
 
 def test_a_medication_of_a_class_is_present_or_absent() -> None:
-    order = {
-        "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order", "subject": SUBJECT,
-        "medicationCodeableConcept": {"text": "atorvastatin 20 MG Oral Tablet"}, "authoredOn": "2026-11-01",
-    }  # fmt: skip
+    order = medication_order("atorvastatin 20 MG Oral Tablet", id="m", authoredOn="2026-11-01")
     assert _seen({"medication": {"classes": ["statin"]}}, order) == (True, ("MedicationRequest/m",))
     assert _seen({"medication": {"classes": ["opioid"]}}, order) == (False, ())

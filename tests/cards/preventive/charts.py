@@ -9,7 +9,9 @@ from cards.preventive.knowledge import PREVENTIVE
 from fhir.record.record import read_record
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import inputs_from_record
-from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, condition
+from tests.fhir import builders
+from tests.fhir.builders import medication_order
+from tests.fhir.mapping.charts import AS_OF, SNOMED, condition
 from tests.fhir.record.charts import bundle, lean, observation
 
 Json = dict[str, Any]
@@ -49,29 +51,22 @@ def judged(
 def procedure(words: str, when: str | None = "2026-01-10", code: str | None = None, **more: Any) -> Json:
     """A completed procedure by its words, or by a SNOMED CT code too."""
     coding = {"coding": [{"system": SNOMED, "code": code}]} if code else {}
-    made: Json = {
-        "resourceType": "Procedure", "id": f"done-{abs(hash((words, when))) % 10_000}", "status": "completed",
-        "code": {**coding, "text": words}, "subject": SUBJECT,
-    }  # fmt: skip
+    made: Json = builders.procedure({**coding, "text": words}, id=f"done-{abs(hash((words, when))) % 10_000}")
     return made | ({"performedDateTime": when} if when else {}) | more
 
 
 def report(words: str, when: str = "2026-01-10", code: str | None = None, **more: Any) -> Json:
     """A final report of a study, by its words or a LOINC code."""
     coding = {"coding": [{"system": LOINC, "code": code}]} if code else {}
-    return {
-        "resourceType": "DiagnosticReport", "id": "report-1", "status": "final", "code": {**coding, "text": words},
-        "subject": SUBJECT, "effectiveDateTime": when,
-    } | more  # fmt: skip
+    return builders.report({**coding, "text": words}, id="report-1", effectiveDateTime=when) | more
 
 
 def result(loinc: str, answer: str = "Negative", when: str = "2026-01-10", **more: Any) -> Json:
     """A final result that is a word."""
-    return {
-        "resourceType": "Observation", "id": f"result-{loinc}-{when}", "status": "final",
-        "code": {"coding": [{"system": LOINC, "code": loinc}]}, "subject": SUBJECT, "effectiveDateTime": when,
-        "valueCodeableConcept": {"text": answer},
-    } | more  # fmt: skip
+    return (
+        builders.observation(loinc, when=when, id=f"result-{loinc}-{when}", valueCodeableConcept={"text": answer})
+        | more
+    )
 
 
 def smoking(code: str, when: str = "2026-01-10") -> Json:
@@ -97,10 +92,7 @@ def problem(code: str, system: str = ICD10, **more: Any) -> Json:
 
 def taking(words: str) -> Json:
     """An active order for a drug, by its words."""
-    return {
-        "resourceType": "MedicationRequest", "id": "taken", "status": "active", "intent": "order",
-        "medicationCodeableConcept": {"text": words}, "subject": SUBJECT, "authoredOn": "2026-10-01",
-    }  # fmt: skip
+    return medication_order(words, id="taken", authoredOn="2026-10-01")
 
 
 MAN = person(sex="male")

@@ -26,7 +26,8 @@ from tests.cards.preventive.charts import (
     result,
     taking,
 )
-from tests.fhir.mapping.charts import AS_OF, SUBJECT
+from tests.fhir.builders import service_request
+from tests.fhir.mapping.charts import AS_OF
 from tests.fhir.record.charts import bundle, lean
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
@@ -48,10 +49,7 @@ def rows(*resources: Json, patient: Json | None = None) -> list[str]:
 
 
 def ordered(words: str) -> Json:
-    return {
-        "resourceType": "ServiceRequest", "id": "o1", "status": "active", "intent": "order", "subject": SUBJECT,
-        "authoredOn": "2026-11-01", "code": {"text": words},
-    }  # fmt: skip
+    return service_request(words, id="o1", authoredOn="2026-11-01")
 
 
 def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tuple[Json, Json]:

@@ -9,7 +9,8 @@ from cards.preventive.chart import Done, declined, done, is_ordered, years_after
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
 from tests.cards.preventive.charts import EVERYTHING, LOINC, Json, person, procedure, report, result
-from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, condition
+from tests.fhir.builders import service_request
+from tests.fhir.mapping.charts import AS_OF, SNOMED, condition
 from tests.fhir.record.charts import bundle, lean
 
 DAY = "2026-01-10"
@@ -208,10 +209,7 @@ def test_of_two_interpretations_the_positive_one_counts() -> None:
 
 
 def _order(when: str | None = "2026-11-01", **more: Any) -> Json:
-    order: Json = {
-        "resourceType": "ServiceRequest", "id": "o1", "status": "active", "intent": "order",
-        "code": {"text": "Colonoscopy"}, "subject": SUBJECT,
-    }  # fmt: skip
+    order: Json = service_request("Colonoscopy", id="o1")
     return order | ({"authoredOn": when} if when else {}) | more
 
 

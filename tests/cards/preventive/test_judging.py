@@ -25,6 +25,7 @@ from tests.cards.preventive.charts import (
     state,
     taking,
 )
+from tests.fhir.builders import service_request
 from tests.fhir.mapping.charts import SNOMED
 
 FIRES: dict[str, tuple[tuple[Json, ...], dict[str, Any]]] = {
@@ -111,10 +112,7 @@ def test_the_order_that_it_suggests_keeps_it_silent(service: str) -> None:
     suggested = judged(service, *resources, **more).order
     assert suggested is not None
     coding = {"coding": list(suggested.coding)} if suggested.coding else {}
-    request = {
-        "resourceType": "ServiceRequest", "id": "s", "status": "draft", "intent": "order",
-        "code": {**coding, "text": suggested.text}, "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-11-20",
-    }  # fmt: skip
+    request = service_request({**coding, "text": suggested.text}, status="draft", id="s", authoredOn="2026-11-20")
     assert state(service, *resources, request, **more) == ("not due", "ordered")
     for gone in ({"status": "revoked"}, {"authoredOn": "2026-08-01"}, {"intent": "proposal"}, {"intent": "option"}):
         assert judged(service, *resources, request | gone, **more).state == "due"

@@ -5,6 +5,7 @@ import pytest
 from cards.preventive.knowledge import PREVENTIVE, Order, ScreeningTest, order_resource
 from cards.preventive.knowledge import tests_named as names_of_tests
 from fhir.record.datatypes import CodeableConcept, Coding
+from tests.fhir.builders import service_request
 
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
 TEST = ScreeningTest(
@@ -101,11 +102,9 @@ def test_a_recommendation_is_cited_by_grade_and_year() -> None:
 
 def test_the_order_of_a_recommendation_is_a_draft_for_the_patient_and_the_day() -> None:
     coding = {"system": LOINC, "code": "24606-6", "display": "MG Breast Screening"}
-    expected = {
-        "resourceType": "ServiceRequest", "status": "draft", "intent": "order",
-        "code": {"coding": [coding], "text": "Screening mammogram"}, "subject": {"reference": "Patient/p7"},
-        "authoredOn": "2026-11-20",
-    }  # fmt: skip
+    expected = service_request(
+        {"coding": [coding], "text": "Screening mammogram"}, status="draft", patient="p7", authoredOn="2026-11-20"
+    )
     assert order_resource(Order("Screening mammogram", (coding,)), "p7", "2026-11-20") == expected
     expected["code"] = {"text": "Screening mammogram"}
     assert order_resource(Order("Screening mammogram"), "p7", "2026-11-20") == expected

@@ -24,6 +24,7 @@ from fhir.record.resources import decoder
 from tests.cards.rules.cases import findings, originals, uuids
 from tests.cards.rules.genetic import genetic_results
 from tests.conftest import ROOT
+from tests.fhir.builders import problem
 
 Json = dict[str, Any]
 FOLDER = ROOT / "tests" / "cases" / "drafts"
@@ -113,11 +114,9 @@ def _patient(chart: Json, as_of: datetime) -> Json:
 def _resources(chart: Json, as_of: datetime) -> Iterator[Json]:
     for number, (code, words, *days) in enumerate(chart.get("problems", ())):
         onset = as_of - timedelta(days=days[0] if days else 300)
-        yield {
-            "resourceType": "Condition", "id": f"problem-{number}", "clinicalStatus": {"coding": [{"code": "active"}]},
-            "code": _concept(code, words), "subject": {"reference": "Patient/case"},
-            "onsetDateTime": onset.date().isoformat(),
-        }  # fmt: skip
+        yield problem(
+            _concept(code, words), patient="case", id=f"problem-{number}", onsetDateTime=onset.date().isoformat()
+        )
     for number, (words, code, days) in enumerate(chart.get("procedures", ())):
         yield {
             "resourceType": "Procedure", "id": f"procedure-{number}", "status": "completed",

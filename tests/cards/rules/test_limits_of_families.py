@@ -9,6 +9,7 @@ import pytest
 from tests.cards.rules.cases import check, family_book, findings
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.each import for_each
+from tests.fhir.builders import observation
 
 Json = dict[str, Any]
 Make = Callable[[float], Json]
@@ -251,11 +252,7 @@ def test_the_unit_of_a_result_makes_no_difference(
 
 
 def _one_sided(words: str) -> Json:
-    return {
-        "resourceType": "Observation", "id": "one-sided", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "98979-8"}]},
-        "subject": {"reference": "Patient/case"}, "effectiveDateTime": "2026-11-18", "valueString": words,
-    }  # fmt: skip
+    return observation("98979-8", when="2026-11-18", patient="case", id="one-sided", valueString=words)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import findings, originals, texts, uuids
 from tests.cards.rules.drafted import bundle_of_case, draft_resource, outcome_of
+from tests.fhir.builders import medication_order, observation
 
 _LISTS = ["MedicationRequest", "MedicationStatement"]
 
@@ -129,19 +130,13 @@ _SUBJECT = {"reference": f"Patient/{PATIENT_ID}"}
 
 def _potassium(day: str, value: dict[str, Any]) -> dict[str, Any]:
     code = {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}
-    return {
-        "resource": {"resourceType": "Observation", "id": f"potassium-{day}", "status": "final", "code": code,
-                     "subject": _SUBJECT, "effectiveDateTime": f"2026-07-{day}", **value},
-    }  # fmt: skip
+    return {"resource": observation(code, when=f"2026-07-{day}", patient=_SUBJECT, id=f"potassium-{day}") | value}
 
 
 def _said(as_of: datetime, *results: dict[str, Any]) -> tuple[list[str], str]:
     patient = {"resourceType": "Patient", "id": PATIENT_ID, "gender": "male", "birthDate": "1950-01-01"}
     bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": patient}, *results]}
-    order = {
-        "resourceType": "MedicationRequest", "id": "draft-1", "status": "draft", "intent": "order", "subject": _SUBJECT,
-        "medicationCodeableConcept": {"text": "lisinopril 10 mg tablet"},
-    }  # fmt: skip
+    order = medication_order("lisinopril 10 mg tablet", status="draft", patient=_SUBJECT, id="draft-1")
     record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, PATIENT_ID, as_of)
     drafts = read_drafts([{"resource": order}])
     outcome = check_orders(record, drafts, None, uuids(), None, lambda _: None, signing=True)

@@ -20,6 +20,7 @@ from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, check, findings
 from tests.conftest import ROOT
+from tests.fhir.builders import medication_order
 
 Json = dict[str, Any]
 FILES = sorted((ROOT / "tests" / "cases" / "requests").glob("*.json"))
@@ -74,11 +75,7 @@ def test_all_families_are_asked() -> None:
 
 
 def _with_on_list(words: str, draft: str = "sertraline 50 mg tablet") -> OrderOutcome:
-    taken: Json = {
-        "resourceType": "MedicationRequest", "id": "taken", "status": "active", "intent": "order",
-        "subject": {"reference": "Patient/other-patient"}, "authoredOn": "2026-11-01",
-        "medicationCodeableConcept": {"text": words},
-    }  # fmt: skip
+    taken: Json = medication_order(words, patient="other-patient", id="taken", authoredOn="2026-11-01")
     daily = {"text": "1 tablet daily"}
     drafted: Json = {**taken, "id": "drafted", "status": "draft", "medicationCodeableConcept": {"text": draft}}
     drafted["dosageInstruction"] = [daily]

@@ -8,6 +8,7 @@ import pytest
 from cards.compose.orders import check_orders
 from tests.cards.rules.cases import check, family_book, findings, originals, uuids
 from tests.cards.rules.patients import PATIENT_ID, bundle_of, draft_of, drafts_of, record_of
+from tests.fhir.builders import observation
 
 Json = dict[str, Any]
 SUBJECT = {"reference": f"Patient/{PATIENT_ID}"}
@@ -189,11 +190,7 @@ def test_a_pregnancy_lasts_310_days(days: int, band: str | None, as_of: datetime
 
 
 def _test_of(when: str, answer: str, code: str = "2106-3") -> Json:
-    return {
-        "resourceType": "Observation", "id": f"test-{when}", "status": "final",
-        "code": {"coding": [{"system": LOINC, "code": code}]}, "subject": SUBJECT, "effectiveDateTime": when,
-        "valueCodeableConcept": {"text": answer},
-    }  # fmt: skip
+    return observation(code, when=when, patient=SUBJECT, id=f"test-{when}", valueCodeableConcept={"text": answer})
 
 
 @pytest.mark.parametrize(

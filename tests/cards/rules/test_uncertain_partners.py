@@ -9,16 +9,13 @@ from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.session import PatientSession
 from tests.cards.rules.cases import check, findings, texts
 from tests.cards.rules.patients import PATIENT_ID, draft_of, drafts_of, record_of
+from tests.fhir.builders import medication_statement
 
 CLARITHROMYCIN = {"drug": "clarithromycin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
 
 
 def _statement(words: str, status: str, asserted: str) -> dict[str, Any]:
-    return {
-        "resourceType": "MedicationStatement", "id": "s1", "status": status,
-        "subject": {"reference": f"Patient/{PATIENT_ID}"}, "medicationCodeableConcept": {"text": words},
-        "dateAsserted": asserted,
-    }  # fmt: skip
+    return medication_statement(words, status=status, patient=PATIENT_ID, id="s1", dateAsserted=asserted)
 
 
 def _of_pair(status: str, as_of: datetime, days: int = 10) -> tuple[list[tuple[str, str, str]], str]:

@@ -9,23 +9,13 @@ import pytest
 from cards.compose.orders import check_orders
 from cards.rules.patient.orders import read_drafts
 from fhir.record.record import read_record, read_value
+from tests.fhir.builders import medication_order, problem
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 CVX = "http://hl7.org/fhir/sid/cvx"
 PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1994-04-04"}
-PREGNANT = {
-    "resourceType": "Condition",
-    "id": "c1",
-    "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z33.1"}]},
-    "clinicalStatus": {"coding": [{"code": "active"}]},
-    "onsetDateTime": "2026-09-01",
-    "subject": {"reference": "Patient/p1"},
-}
-ADALIMUMAB = {
-    "resourceType": "MedicationRequest", "id": "m1", "status": "active", "intent": "order",
-    "medicationCodeableConcept": {"text": "Adalimumab 40 mg injection"}, "authoredOn": "2026-10-01",
-    "subject": {"reference": "Patient/p1"},
-}  # fmt: skip
+PREGNANT = problem(code="Z33.1", id="c1", onsetDateTime="2026-09-01")
+ADALIMUMAB = medication_order("Adalimumab 40 mg injection", id="m1", authoredOn="2026-10-01")
 TRANSPLANT = PREGNANT | {
     "id": "c2",
     "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z94.0"}]},

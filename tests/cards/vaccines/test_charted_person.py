@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from cards.vaccines.patient import ONSET_OF_PREGNANCY, ChartedPerson, read_person
-from tests.fhir.mapping.charts import AS_OF, SNOMED, SUBJECT, WOMAN, condition, observation, record_of
+from tests.fhir.builders import allergy, procedure
+from tests.fhir.mapping.charts import AS_OF, SNOMED, WOMAN, condition, observation, record_of
 
 Json = dict[str, Any]
 CVX = "http://hl7.org/fhir/sid/cvx"
@@ -94,10 +95,7 @@ def test_a_neurologic_disorder_may_be_progressive_or_not() -> None:
 
 def _procedure(**more: Any) -> Json:
     concept = {"coding": [{"system": SNOMED, "code": TRANSPLANT}], "text": "Stem cell transplant"}
-    return {
-        "resourceType": "Procedure", "id": "p1", "status": "completed", "subject": SUBJECT, "code": concept,
-        "performedDateTime": "2026-03-01",
-    } | more  # fmt: skip
+    return procedure(concept, when="2026-03-01", id="p1") | more
 
 
 def test_a_transplant_is_of_stem_cells_of_any_kind_and_of_a_date() -> None:
@@ -123,9 +121,7 @@ def _allergy(words: str = "", codes: tuple[tuple[str, str], ...] = (), **more: A
         {"text": words} if words else {}
     )
     status = {"coding": [{"code": "active"}]}
-    return {
-        "resourceType": "AllergyIntolerance", "id": "a1", "patient": SUBJECT, "code": concept, "clinicalStatus": status
-    } | more  # fmt: skip
+    return allergy(concept, id="a1", clinicalStatus=status) | more
 
 
 _HIGH: Json = {"criticality": "high"}

@@ -15,6 +15,8 @@ from cards.vaccines.evidence import (
 )
 from cards.vaccines.knowledge import load_knowledge
 from fhir.record.datatypes import CodeableConcept, Coding
+from tests.fhir import builders
+from tests.fhir.builders import observation
 from tests.fhir.mapping.charts import AS_OF, SUBJECT, record_of
 
 Json = dict[str, Any]
@@ -28,10 +30,7 @@ def _result(code: str = MEASLES, **more: Any) -> Json:
     value = (
         {} if {"valueQuantity", "valueCodeableConcept", "interpretation"} & set(more) else {"valueString": "Positive"}
     )
-    return {
-        "resourceType": "Observation", "id": "o1", "status": "final", "subject": SUBJECT, "code": concept,
-        "effectiveDateTime": "2026-05-03",
-    } | value | more  # fmt: skip
+    return observation(concept, when="2026-05-03", id="o1") | value | more
 
 
 def _shown(**more: Any) -> list[tuple[str, date | None, str, str]]:
@@ -179,10 +178,7 @@ def test_a_vaccine_in_words_is_read_without_the_refusal() -> None:
 
 
 def test_a_problem_that_is_a_refusal_counts_until_it_is_over() -> None:
-    problem = {
-        "resourceType": "Condition", "id": "c1", "subject": SUBJECT, "code": {"text": "Refused influenza vaccine"},
-        "clinicalStatus": {"coding": [{"code": "active"}]}, "onsetDateTime": "2026-10-01",
-    }  # fmt: skip
+    problem = builders.problem("Refused influenza vaccine", id="c1", onsetDateTime="2026-10-01")
     assert _declined(problem) == {"Influenza": DeclinedVaccine("Influenza", "2026-10-01")}
     assert _declined(problem | {"clinicalStatus": {"coding": [{"code": "resolved"}]}}) == {}
     assert _declined(problem | {"code": {"text": "Influenza"}}) == {}

@@ -13,6 +13,7 @@ from cds_hooks.batch.selection import questions_about
 from cds_hooks.settings import Settings
 from models_onnx.errors import BatchRefused
 from tests.cds_hooks.kit.samples.reading import AS_OF
+from tests.fhir.builders import observation
 
 MODEL = "mortality_5y"
 TITLE = "Death within 5 years, adults of 40 and over"
@@ -28,14 +29,9 @@ def scored(code: str = "", value: float = 0.0) -> Score:
     """What the model says of this chart, with another value of one result."""
     labs = LABS | ({code: (value, LABS[code][1])} if code else {})
     results: list[dict[str, Any]] = [
-        {
-            "resourceType": "Observation", "id": code, "status": "final", "subject": {"reference": "Patient/p"},
-            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-            "effectiveDateTime": AS_OF.date().isoformat(),
-            "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
-        }
+        observation(code, value, unit, AS_OF.date().isoformat(), patient="p", id=code)
         for code, (value, unit) in labs.items()
-    ]  # fmt: skip
+    ]
     chart = RawChart("p", [json.dumps(resource).encode() for resource in (PATIENT, *results)])
     (found,) = score_records(questions_about((MODEL,), Settings()), [read_chart(chart, AS_OF)])
     return found

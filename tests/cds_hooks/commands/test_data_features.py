@@ -14,6 +14,7 @@ from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
+from tests.fhir.builders import encounter, observation
 
 DECLARED = """
 [[feature]]
@@ -58,12 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _result(name: str, loinc: str, value: float, unit: str, when: str) -> dict[str, Any]:
-    return {
-        "resourceType": "Observation", "id": name, "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "subject": {"reference": "Patient/p"},
-        "effectiveDateTime": when,
-        "valueQuantity": {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit},
-    }  # fmt: skip
+    return observation(loinc, value, unit, when, patient="p", id=name)
 
 
 def _chart(folder: Path, *results: dict[str, Any]) -> str:
@@ -117,11 +113,9 @@ def test_without_a_chart_the_declarations_are_a_page(folder: Path) -> None:
 
 def test_charts_become_the_table_of_a_site_with_a_report(folder: Path, tmp_path: Path) -> None:
     (folder / "table.toml").write_text('horizon_days = 30\nindex = { classes = ["AMB"], at = "end" }\n')
-    visit = {
-        "resourceType": "Encounter", "id": "v", "status": "finished", "class": {"code": "AMB"},
-        "period": {"start": "2026-01-01T10:00:00Z", "end": "2026-01-01T11:00:00Z"},
-        "subject": {"reference": "Patient/p"},
-    }  # fmt: skip
+    visit = encounter(
+        "AMB", "finished", patient="p", id="v", period={"start": "2026-01-01T10:00:00Z", "end": "2026-01-01T11:00:00Z"}
+    )
     _chart(folder, visit)
     (tmp_path / "charts").mkdir()
     (folder.parent / "chart.json").rename(tmp_path / "charts" / "p.json")

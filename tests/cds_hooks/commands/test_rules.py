@@ -14,6 +14,7 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands.rules.main import app
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.conftest import ROOT
+from tests.fhir.builders import medication_order
 
 RULE = "renal-metformin"
 VERSION = all_rule_versions()[RULE].digest
@@ -151,11 +152,9 @@ def test_a_folder_of_charts_is_simulated(tmp_path: Path, data_folder: Path) -> N
 
 
 def test_an_export_with_a_file_for_each_type_is_one_set_of_charts(tmp_path: Path) -> None:
-    order = {
-        "resourceType": "MedicationRequest", "id": "o", "status": "completed", "intent": "order",
-        "subject": {"reference": "Patient/p"}, "authoredOn": "2020-02-01",
-        "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"},
-    }  # fmt: skip
+    order = medication_order(
+        "metformin 500 MG Oral Tablet", status="completed", patient="p", id="o", authoredOn="2020-02-01"
+    )
     (tmp_path / "Patient.ndjson").write_text('{"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01"}\n')
     (tmp_path / "MedicationRequest.ndjson").write_text(json.dumps(order))
     (tmp_path / "broken.json").write_text("{")

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 
 from cds_hooks.commands import understand
+from tests.fhir.builders import bundle, problem
 from tests.program import run_program
 
-_CHART: dict[str, Any] = {
-    "resourceType": "Bundle",
-    "entry": [
-        {"resource": {"resourceType": "Condition", "id": "1", "code": {"text": "Gout"}}},
-        {"resource": {"resourceType": "Condition", "id": "2", "code": {"text": "Snorgling"}}},
-    ],
-}
+_CHART: dict[str, Any] = bundle(
+    problem("Gout", status=None, patient=None, id="1"),
+    problem("Snorgling", status=None, patient=None, id="2"),
+    type=None,
+)
 
 
 def test_a_chart_is_told_line_by_line_and_counted(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions, events
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import NOW, Sender, incoming, result, run_async
+from tests.fhir.builders import observation
 from tests.live import record_in
 
 AS_OF = datetime(2026, 11, 20, 14, tzinfo=UTC)
@@ -174,12 +175,7 @@ async def test_after_a_crash_between_decision_and_settlement_nothing_is_decided_
 @run_async
 async def test_only_services_that_read_a_fact_are_computed(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
-        fact = {
-            "resourceType": "Observation",
-            "id": "o1",
-            "status": "final",
-            "code": {"coding": [{"system": "http://loinc.org", "code": "10900-9"}]},
-        }
+        fact = observation("10900-9", when=None, patient=None, id="o1")
         here.take("1", [fact], "p9")
         assert {row[0] for row in here.inbox.query("SELECT service FROM due")} == {"vaccines-due"}
         here.take("2", [fact | {"id": "o2", "code": {"coding": [{"system": "urn:v2:L", "code": "XYZ"}]}}], "p8")

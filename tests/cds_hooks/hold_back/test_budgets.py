@@ -22,6 +22,7 @@ from tests.cds_hooks.hold_back.restraint_calls import (
 )
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
+from tests.fhir.builders import encounter
 from tests.live import record_in
 
 _USERS = '[[budget]]\nof = "user"\ncards_per_day = 3\nnote = "agreed in the committee"\n'
@@ -88,11 +89,7 @@ def test_a_care_unit_has_a_budget_under_all_of_its_names(tmp_path: Path) -> None
 
     def in_unit(location: dict[str, Any]) -> dict[str, Any]:
         request = order_sign(*WARNINGS)
-        visit = {
-            "resourceType": "Encounter", "id": "v1", "status": "in-progress", "class": {"code": "IMP"},
-            "subject": {"reference": f"Patient/{request['context']['patientId']}"},
-            "location": [{"location": location}],
-        }  # fmt: skip
+        visit = encounter("IMP", patient=request["context"]["patientId"], id="v1", location=[{"location": location}])
         bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": visit}]}
         return request | {"prefetch": request["prefetch"] | {"encounters": bundle}}
 

@@ -17,6 +17,7 @@ from cds_hooks.hold_back.patient_finding import PatientFinding, patient_finding
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
 from tests.cds_hooks.services.equation_calls import NOW, valued
+from tests.fhir import builders
 from tests.live import record_in
 
 SERVICE, SAMPLE = "planning-conversation", "planning-talk"
@@ -173,11 +174,7 @@ DENIED = {
 
 def test_a_consent_under_a_key_of_the_client_silences_the_estimate_and_is_named_in_the_record(tmp_path: Path) -> None:
     def denied(request: dict[str, Any]) -> None:
-        request["prefetch"]["consents"] = {
-            "resourceType": "Bundle",
-            "type": "searchset",
-            "entry": [{"resource": DENIED}],
-        }
+        request["prefetch"]["consents"] = builders.bundle(DENIED)
 
     async def story() -> None:
         async with client(tmp_path, as_of=NOW) as calls:

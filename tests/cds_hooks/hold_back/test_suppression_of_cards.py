@@ -19,6 +19,7 @@ from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.chart_cases import as_call, patient
 from tests.cds_hooks.services.equation_calls import NOW, valued
+from tests.fhir.builders import medication_order
 
 SERVICE = "nephrology-referral"
 DAY = 86_400.0
@@ -192,10 +193,7 @@ def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other:
 
 
 def _draft(drug: str) -> dict[str, Any]:
-    return {
-        "resourceType": "MedicationRequest", "id": f"draft-{drug[:4].lower()}", "status": "draft", "intent": "order",
-        "subject": {"reference": "Patient/sample"}, "medicationCodeableConcept": {"text": drug},
-    }  # fmt: skip
+    return medication_order(drug, status="draft", patient="sample", id=f"draft-{drug[:4].lower()}")
 
 
 async def _sign(calls: httpx.AsyncClient, hook: str, *drugs: str) -> httpx.Response:

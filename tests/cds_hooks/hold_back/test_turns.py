@@ -21,6 +21,7 @@ from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, ago, condition, without
 from tests.cds_hooks.services.test_equation_services import visit
+from tests.fhir.builders import observation
 from tests.live import record_in
 
 SAMPLE = "ckd-uacr"
@@ -46,12 +47,7 @@ def _request(service: str) -> dict[str, Any]:
 
 
 def _enzyme(code: str) -> dict[str, Any]:
-    return {
-        "resourceType": "Observation", "id": f"enzyme-{code}", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-        "subject": {"reference": f"Patient/{SAMPLE}"}, "effectiveDateTime": ago(20),
-        "valueQuantity": {"value": 90, "unit": "U/L", "system": "http://unitsofmeasure.org", "code": "U/L"},
-    }  # fmt: skip
+    return observation(code, 90, "U/L", ago(20), patient=SAMPLE, id=f"enzyme-{code}")
 
 
 def _call(caller: Caller, memory: PatientMemory | None = None) -> CheckedCall:

@@ -19,6 +19,7 @@ from cds_hooks.record.views import Views, make_tables
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.web.decisions import AS_OF, decided
+from tests.fhir.builders import bundle
 
 ORDER = ("order-safety", "order-sign", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
 
@@ -93,11 +94,7 @@ def test_the_page_has_the_unit_of_a_real_call_and_hides_its_one_card(tmp_path: P
         async with client(tmp_path, as_of=AS_OF) as calls:
             request = request_for(*ORDER)
             key = next(key for key in request["prefetch"] if "encounter" in key.lower())
-            request["prefetch"][key] = {
-                "resourceType": "Bundle",
-                "type": "searchset",
-                "entry": [{"resource": encounter}],
-            }
+            request["prefetch"][key] = bundle(encounter)
             answer = await calls.post("/cds-services/order-safety", json=request)
             assert answer.json()["cards"]
             page = await calls.get("/ops/cards")

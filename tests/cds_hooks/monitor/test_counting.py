@@ -25,12 +25,10 @@ from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import incidents
 from models_onnx.monitoring.judging import Compared
 from tests.cds_hooks.storage.samples import a_decision
+from tests.fhir.builders import medication_order
 
 PATIENT = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01", "gender": "female"}
-ORDER = {
-    "resourceType": "MedicationRequest", "id": "o1", "status": "active", "intent": "order",
-    "subject": {"reference": "Patient/p"}, "medicationCodeableConcept": {"text": "warfarin 5 mg"},
-}  # fmt: skip
+ORDER = medication_order("warfarin 5 mg", patient="p", id="o1")
 OTHER = {**ORDER, "id": "o2", "medicationCodeableConcept": {"text": "ibuprofen 400 mg"}}
 CHART = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": OTHER}]}
 PREFETCHES: tuple[dict[str, Any], ...] = (

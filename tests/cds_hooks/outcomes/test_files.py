@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cds_hooks.outcomes.files import WrongFile, read_file
 from cds_hooks.outcomes.report import Report
+from tests.fhir.builders import observation
 
 ID = "0190a1b2-c3d4-7e5f-8a6b-012345670000"
 FALL = {"http://loinc.org|00000-0": "fall"}
@@ -54,11 +55,7 @@ def encounter(**changes: Any) -> dict[str, Any]:
 
 
 DECEASED = {"resourceType": "Patient", "id": "p1", "deceasedDateTime": "2026-03-10"}
-OBSERVATION = {
-    "resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/p1"},
-    "code": {"coding": [{"system": "http://loinc.org", "code": "00000-0"}]},
-    "effectiveDateTime": "2026-03-10", "valueBoolean": True,
-}  # fmt: skip
+OBSERVATION = observation("00000-0", when="2026-03-10", id=None, valueBoolean=True)
 
 
 @pytest.mark.parametrize(

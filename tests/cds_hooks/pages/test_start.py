@@ -16,7 +16,7 @@ ROLES = (
     "Work on models",
     "Decide in the committee",
     "Operate the server",
-    "Read along",
+    "Keep a payer&#39;s rules",
     "Audit",
     "Protect patients&#39; data",
 )
@@ -35,6 +35,7 @@ def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_pa
             "ops",
             "rules",
             "models",
+            "payers#trial",
             "decisions/seen",
             "ops/cards",
             "rules/checks",

@@ -17,6 +17,7 @@ from tests.cds_hooks.access.browsing import Person, form_token, visit, with_acco
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.hold_back.clicking import Desk
 from tests.cds_hooks.pages.test_decisions import trust_file_in
+from tests.fhir.builders import medication_order
 from tests.live import record_in
 
 HOSTILE = "<script>alert(1)</script>"
@@ -31,9 +32,7 @@ async def _call(folder: Path, code: str, words: str = "", times: int = 1) -> Non
     """Calls about a patient on a medication that the site alone has a code for."""
     request = request_for(ORDERS, "order-sign", "ckd4-metformin", datetime.now(UTC), "metformin-ckd4-coded")
     concept = {"coding": [{"system": "urn:ours", "code": code}], "text": words} if code else {"text": words}
-    listed: dict[str, Any] = {"resourceType": "MedicationRequest", "id": "m1", "status": "active", "intent": "order",
-                              "subject": {"reference": f"Patient/{request['context']['patientId']}"},
-                              "medicationCodeableConcept": concept}  # fmt: skip
+    listed: dict[str, Any] = medication_order(concept, patient=request["context"]["patientId"], id="m1")
     request["prefetch"]["medications"]["entry"].append({"resource": listed})
     async with client(folder) as calls:
         for _ in range(times):

@@ -17,6 +17,7 @@ from cds_hooks.security.client import ANONYMOUS, TrustedClient
 from cds_hooks.security.trust import DevelopmentTrust
 from fhir.record.resources import Medication
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server
+from tests.fhir.builders import medication_order
 from tests.fhir_charts import chart_of, lab, serving_fhir
 
 LABS = "Observation?patient={{context.patientId}}&code=http://loinc.org|2160-0"
@@ -99,10 +100,7 @@ def test_a_token_for_another_client_is_not_used() -> None:
 
 
 def _order(number: int, reference: str) -> dict[str, Any]:
-    return {
-        "resourceType": "MedicationRequest", "id": f"r{number}", "status": "active", "intent": "order",
-        "subject": {"reference": "Patient/p1"}, "medicationReference": {"reference": reference},
-    }  # fmt: skip
+    return medication_order(None, id=f"r{number}", medicationReference={"reference": reference})
 
 
 def _medication(identity: str, *parts: str) -> dict[str, Any]:

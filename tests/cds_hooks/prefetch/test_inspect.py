@@ -10,6 +10,7 @@ from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.prefetch.state import PrefetchState, inspect_prefetch
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import read_request
+from tests.fhir.builders import bundle
 from tests.fhir_charts import PATIENT, lab
 
 TEMPLATES = templates_for(
@@ -24,11 +25,7 @@ FAILED = {"severity": "error", "code": "exception"}
 
 
 def _bundle(*resources: dict[str, Any], **members: Any) -> dict[str, Any]:
-    return {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "entry": [{"resource": each} for each in resources],
-    } | members
+    return bundle(*resources) | members
 
 
 def _outcome(issue: dict[str, Any]) -> dict[str, Any]:

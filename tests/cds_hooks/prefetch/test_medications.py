@@ -10,6 +10,7 @@ import pytest
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import at_server, post, without
+from tests.fhir.builders import bundle, medication_order
 from tests.fhir_charts import sample_chart, serving_fhir
 
 WARFARIN = {"resourceType": "Medication", "id": "m1", "code": {"text": "Warfarin 5 MG Oral Tablet"}}
@@ -17,11 +18,9 @@ METFORMIN = {"resourceType": "Medication", "id": "m2", "code": {"text": "Metform
 
 
 def _refers(identity: str, medication: str) -> dict[str, Any]:
-    return {
-        "resourceType": "MedicationRequest", "id": identity, "status": "active", "intent": "order",
-        "subject": {"reference": "Patient/ckd4-metformin"},
-        "medicationReference": {"reference": f"Medication/{medication}"},
-    }  # fmt: skip
+    return medication_order(
+        None, patient="ckd4-metformin", id=identity, medicationReference={"reference": f"Medication/{medication}"}
+    )
 
 
 @pytest.fixture
@@ -31,11 +30,7 @@ def request_3(as_of: datetime) -> dict[str, Any]:
     (entry,) = request["context"]["draftOrders"]["entry"]
     del entry["resource"]["medicationCodeableConcept"]
     entry["resource"]["medicationReference"] = {"reference": "Medication/m2"}
-    request["prefetch"]["medications"] = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "entry": [{"resource": _refers("o1", "m1")}],
-    }
+    request["prefetch"]["medications"] = bundle(_refers("o1", "m1"))
     return request
 
 

@@ -41,6 +41,7 @@ from cds_hooks.prefetch.paths import (
 from cds_hooks.protocol.hooks import OrderSignContext, PatientViewContext
 from fhir.client.query import Query, Read, Search
 from fhir.record.resources import MedicationRequest, Patient, decoder
+from tests.fhir import builders
 
 TODAY = date(2024, 9, 13)
 ORDERS = {
@@ -125,10 +126,9 @@ def test_a_value_cannot_become_two() -> None:
 
 def test_a_path_goes_on_into_what_is_at_hand() -> None:
     condition = {"resourceType": "Condition", "id": "c", "asserter": {"reference": "PractitionerRole/7"}}
-    drafts = {
-        "resourceType": "Bundle",
-        "entry": [{"resource": {"resourceType": "ServiceRequest", "reasonReference": [{"reference": "Condition/c"}]}}],
-    }
+    drafts = builders.bundle(
+        {"resourceType": "ServiceRequest", "reasonReference": [{"reference": "Condition/c"}]}, type=None
+    )
     path = "context.draftOrders.entry.resource.ofType(ServiceRequest).reasonReference.resolve().asserter.resolve().id"
     problems = {"resourceType": "Bundle", "entry": [{"resource": condition}]}
     values = TokenValues({"draftOrders": drafts}, TODAY, {"problems": problems})

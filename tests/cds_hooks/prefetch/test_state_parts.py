@@ -37,6 +37,7 @@ from fhir.client.errors import FetchError
 from fhir.client.query import Read, Search
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import decoder
+from tests.fhir.builders import observation
 from tests.fhir.mapping.charts import AS_OF
 
 PATIENT = Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=KeyPolicy("fail"))
@@ -244,10 +245,7 @@ def bundle(*resources: dict[str, Any], **more: Any) -> Any:
     return decoder.decode(orjson.dumps(document | more))
 
 
-POTASSIUM = {
-    "resourceType": "Observation", "status": "final", "id": "o",
-    "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]},
-}  # fmt: skip
+POTASSIUM = observation("2823-3", when=None, patient=None, id="o")
 SODIUM = {**POTASSIUM, "code": {"coding": [{"system": "http://loinc.org", "code": "2951-2"}]}}
 CONDITION = {"resourceType": "Condition", "id": "c"}
 NEXT = {"link": [{"relation": "next", "url": "https://ehr.example/next"}]}

@@ -35,6 +35,7 @@ from cds_hooks.replay.site import _without_rules
 from cds_hooks.replay.stages import _why_silent
 from fhir.record.resources import Patient
 from tests.cds_hooks.storage.samples import a_decision
+from tests.fhir.builders import encounter
 
 Json = dict[str, Any]
 
@@ -106,16 +107,12 @@ def _ordered(end: Any, status: str = "stopped") -> Json:
         (_ordered("2026-11-20T12:00:01Z", "on-hold"), {}),
         (_ordered(None), {}),
         (
-            {
-                "resourceType": "Encounter",
-                "status": "finished",
-                "period": {"start": "a", "end": "2026-11-20T12:00:01Z"},
-            },
+            encounter(None, "finished", patient=None, period={"start": "a", "end": "2026-11-20T12:00:01Z"}),
             {"status": "in-progress", "period": {"start": "a"}},
         ),
-        ({"resourceType": "Encounter", "status": "finished", "period": {"end": "2026-11-20T12:00:00Z"}}, {}),
-        ({"resourceType": "Encounter", "status": "finished", "period": {"end": 7}}, {}),
-        ({"resourceType": "Encounter", "status": "finished"}, {}),
+        (encounter(None, "finished", patient=None, period={"end": "2026-11-20T12:00:00Z"}), {}),
+        (encounter(None, "finished", patient=None, period={"end": 7}), {}),
+        (encounter(None, "finished", patient=None), {}),
         ({"resourceType": "Condition", "status": "stopped", "period": {"end": "2026-11-20T12:00:01Z"}}, {}),
     ],
 )

@@ -7,17 +7,14 @@ from typing import Any
 from cards.rules.engine.finding import Finding, Silence
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from fhir.record.charts import by_patient, files_of, read_bundle
+from tests.fhir.builders import observation
 
 Json = dict[str, Any]
 WHOSE = {"reference": "Patient/p"}
 
 
 def creatinine(date: str, value: float) -> Json:
-    return {
-        "resourceType": "Observation", "id": f"lab-{date}", "status": "final", "subject": WHOSE,
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]}, "effectiveDateTime": date,
-        "valueQuantity": {"value": value, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
-    }  # fmt: skip
+    return observation("2160-0", value, "mg/dL", date, patient="p", id=f"lab-{date}")
 
 
 def metformin(date: str, status: str = "completed") -> Json:

@@ -8,6 +8,8 @@ from typing import Any
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client
+from tests.fhir import builders
+from tests.fhir.builders import observation, service_request
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -29,12 +31,9 @@ def problem(words: str, code: str = "", when: str = "2025-10-18", status: str = 
     """An entry of the problem list."""
     coding = [{"system": _ICD10, "code": code, "display": words}] if code else []
     clinical = {"coding": [{"code": status}]}
-    return {
-        "resourceType": "Condition",
-        "clinicalStatus": clinical,
-        "code": {"text": words, "coding": coding},
-        "onsetDateTime": when,
-    }
+    return builders.problem(
+        {"text": words, "coding": coding}, patient=None, clinicalStatus=clinical, onsetDateTime=when
+    )
 
 
 def drug(words: str, code: str = "", when: str = "2026-09-23", status: str = "active", **more: Any) -> Json:
@@ -54,11 +53,9 @@ def operation(words: str, when: str = "2026-01-10", status: str = "completed") -
 
 def result(loinc: str, value: float, unit: str, when: str = "2026-11-02") -> Json:
     """A laboratory result or a vital sign."""
-    return {
-        "resourceType": "Observation", "status": "final", "category": [{"coding": [{"code": "laboratory"}]}],
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "effectiveDateTime": f"{when}T08:00:00Z",
-        "valueQuantity": {"value": value, "unit": unit, "system": _UCUM, "code": unit},
-    }  # fmt: skip
+    return observation(
+        loinc, value, unit, f"{when}T08:00:00Z", id=None, patient=None, category=[{"coding": [{"code": "laboratory"}]}]
+    )
 
 
 def dose(cvx: str, when: str, status: str = "completed", **more: Any) -> Json:
@@ -75,10 +72,7 @@ def allergy(words: str, **more: Any) -> Json:
 
 def request(words: str, when: str = "2026-11-21", **more: Any) -> Json:
     """An order of something else than a drug."""
-    return {
-        "resourceType": "ServiceRequest", "status": "active", "intent": "order", "code": {"text": words},
-        "authoredOn": when, **more,
-    }  # fmt: skip
+    return service_request(words, patient=None, authoredOn=when) | more
 
 
 def stay(start: str, end: str | None = None, **more: Any) -> Json:
@@ -93,10 +87,7 @@ def visit(**more: Any) -> Json:
     """The ambulatory visit in which a chart is opened."""
     start = AS_OF.date().isoformat()
     class_ = {"system": _CLASSES, "code": "AMB"}
-    return {
-        "resourceType": "Encounter", "id": VISIT, "status": "in-progress", "class": class_, "period": {"start": start},
-        **more,
-    }  # fmt: skip
+    return builders.encounter(class_, patient=None, id=VISIT, period={"start": start}) | more
 
 
 def answers(folder: Path, service: str, charts: list[list[Json]], **settings: Any) -> list[Json]:

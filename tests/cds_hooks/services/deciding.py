@@ -7,6 +7,7 @@ from typing import Any, cast
 from cards.card import Card
 from cds_hooks.services import find_services
 from cds_hooks.services._service import Advice, ServiceInput
+from tests.fhir.builders import service_request
 from tests.fhir.mapping.charts import WOMAN, record_of
 
 Json = dict[str, Any]
@@ -73,7 +74,4 @@ def offered(card: Card) -> list[tuple[str, str, Any]]:
 
 def draft(number: str, words: str, **more: Any) -> Json:
     """An order in words, drafted on the day of the call."""
-    return {
-        "resourceType": "ServiceRequest", "id": number, "status": "draft", "intent": "order", "code": {"text": words},
-        "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-11-20", **more,
-    }  # fmt: skip
+    return service_request(words, status="draft", id=number, authoredOn="2026-11-20") | more

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 
 from tests.cds_hooks.calls import client, ours, request_for
+from tests.fhir import builders
+from tests.fhir.builders import problem
 
 HOOKS = {
     "statin-discussion": "patient-view",
@@ -116,11 +118,7 @@ def added(key: str, *more: dict[str, Any]) -> Change:
 
 def condition(sample: str, code: str, system: str = "http://hl7.org/fhir/sid/icd-10-cm") -> dict[str, Any]:
     """An active condition."""
-    return {
-        "resourceType": "Condition", "id": f"added-{code}", "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": system, "code": code}], "text": f"condition {code}"},
-        "subject": {"reference": f"Patient/{sample}"}, "recordedDate": ago(300),
-    }  # fmt: skip
+    return problem(f"condition {code}", code, system, patient=sample, id=f"added-{code}", recordedDate=ago(300))
 
 
 def order(sample: str, code: str, words: str) -> dict[str, Any]:
@@ -135,10 +133,7 @@ def order(sample: str, code: str, words: str) -> dict[str, Any]:
 
 def service_request(sample: str, words: str, status: str = "active", **more: Any) -> dict[str, Any]:
     """An order for a service, in words."""
-    return {
-        "resourceType": "ServiceRequest", "id": "added-request", "status": status, "intent": "order",
-        "code": {"text": words}, "subject": {"reference": f"Patient/{sample}"}, "authoredOn": ago(3), **more,
-    }  # fmt: skip
+    return builders.service_request(words, status=status, patient=sample, id="added-request", authoredOn=ago(3)) | more
 
 
 def said(answered: Any) -> str:

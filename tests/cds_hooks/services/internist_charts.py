@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from tests.cds_hooks.services.chart_cases import allergy, dose, drug, operation, patient, problem, request, result, stay
+from tests.fhir.builders import medication_statement
 
 Json = dict[str, Any]
 _SNOMED = "http://snomed.info/sct"
@@ -57,13 +58,7 @@ def answer(loinc: str, value: str, when: str = "2026-10-02", text: str = "") -> 
 
 
 def _stated(words: str) -> Json:
-    return {
-        "resourceType": "MedicationStatement",
-        "status": "active",
-        "medicationCodeableConcept": {"text": words},
-        "effectiveDateTime": "2026-09-01",
-        "dosage": [{"text": words}],
-    }
+    return medication_statement(words, patient=None, effectiveDateTime="2026-09-01", dosage=[{"text": words}])
 
 
 def booked(day: str, status: str = "booked") -> Json:

@@ -34,6 +34,7 @@ from tests.cds_hooks.services.coverage_calls import (
     visit,
     wrong_answers,
 )
+from tests.fhir.builders import medication_statement
 
 EXCLUDED = {"covered": "not-covered"}
 WHEN = {"covered": "conditional", "pa-needed": "conditional", "info-needed": ["timeframe"]}
@@ -44,10 +45,9 @@ CHECKED = visit("2026-09-20", reasonCode=[{"text": "Diabetes check"}])
 CHEMOTHERAPY = condition("D64.81")
 IN_A_HOSPITAL = {"resourceType": "Location", "id": "l", "status": "active", "type": [concept(PLACES, "22")]}
 MOVED = patient() | {"address": [{"use": "old", "state": "FL"}, {"use": "home", "state": "TX"}]}
-TAKES_INSULIN = {
-    "resourceType": "MedicationStatement", "id": "ms", "status": "active", "subject": {"reference": "Patient/p"},
-    "medicationCodeableConcept": INSULIN["medicationCodeableConcept"], "effectivePeriod": {"start": "2026-08-01"},
-}  # fmt: skip
+TAKES_INSULIN = medication_statement(
+    INSULIN["medicationCodeableConcept"], patient="p", id="ms", effectivePeriod={"start": "2026-08-01"}
+)
 
 
 def acid(kpa: float, unit: str = "kPa") -> Json:

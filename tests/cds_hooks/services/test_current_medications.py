@@ -9,6 +9,7 @@ import pytest
 
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import declined, taken_medications
+from tests.fhir.builders import medication_order
 from tests.fhir.mapping.charts import AS_OF, SUBJECT, condition, record_of
 
 Json = dict[str, Any]
@@ -20,11 +21,7 @@ def _day(days: int) -> str:
 
 
 def _order(words: str = "atorvastatin 20 MG Oral Tablet", **more: Any) -> Json:
-    return {
-        "resourceType": "MedicationRequest", "id": "m1", "status": "active", "intent": "order", "subject": SUBJECT,
-        "medicationCodeableConcept": {"text": words}, "authoredOn": _day(10),
-        "dosageInstruction": [{"text": "1 tablet daily"}],
-    } | more  # fmt: skip
+    return medication_order(words, id="m1", authoredOn=_day(10), dosageInstruction=[{"text": "1 tablet daily"}]) | more
 
 
 def _declined(*resources: Json) -> str | None:

@@ -47,6 +47,8 @@ from fhir.mapping.stays import current_stay
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import get_equation
+from tests.fhir import builders
+from tests.fhir.builders import observation, procedure, service_request
 from tests.fhir.mapping.charts import AS_OF, ICD10, MAN, SUBJECT, WOMAN, coded, condition, record_of, request
 
 Json = dict[str, Any]
@@ -64,24 +66,15 @@ def problem(words: str, when: str | None = None, **more: Any) -> Json:
 
 def operation(words: str, when: str | None = None, status: str = "completed", **more: Any) -> Json:
     performed = {"performedDateTime": when} if when is not None else {}
-    return {
-        "resourceType": "Procedure", "id": "p1", "status": status, "code": {"text": words}, "subject": SUBJECT,
-        **performed, **more,
-    }  # fmt: skip
+    return procedure(words, status=status, id="p1") | performed | more
 
 
 def referral(words: str, when: str = "2026-11-01", **more: Any) -> Json:
-    return {
-        "resourceType": "ServiceRequest", "id": "s1", "status": "active", "intent": "order", "subject": SUBJECT,
-        "code": {"text": words}, "authoredOn": when, **more,
-    }  # fmt: skip
+    return service_request(words, id="s1", authoredOn=when) | more
 
 
 def visit(kind: str = "AMB", status: str = "in-progress", identifier: str = "e1", **more: Any) -> Json:
-    return {
-        "resourceType": "Encounter", "id": identifier, "status": status, "class": {"code": kind}, "subject": SUBJECT,
-        "period": {"start": AS_OF.date().isoformat()}, **more,
-    }  # fmt: skip
+    return builders.encounter(kind, status, id=identifier, period={"start": AS_OF.date().isoformat()}) | more
 
 
 def call(*resources: Json, user: str | None = "Practitioner/1", encounter: str | None = None) -> ServiceInput:
@@ -104,12 +97,7 @@ def silence_code(*resources: Json) -> str | None:
 
 
 def blood(code: str, value: float, unit: str, days: float = 1) -> Json:
-    return {
-        "resourceType": "Observation", "id": "o1", "status": "final", "subject": SUBJECT,
-        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-        "effectiveDateTime": days_ago(days),
-        "valueQuantity": {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit},
-    }  # fmt: skip
+    return observation(code, value, unit, days_ago(days), id="o1")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from cds_hooks.services import Advice, ServiceInput, find_services
 from cds_hooks.services._model import SiteThresholds
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+from tests.fhir.builders import service_request
 
 OF_MODEL = """
 id = "home-visit"
@@ -138,11 +139,9 @@ def test_who_is_past_such_advice_gets_none(sample: str, reason: str, tmp_path: P
 
 def test_what_was_ordered_is_not_offered_again(tmp_path: Path, as_of: datetime) -> None:
     def ordered(prefetch: dict[str, Any]) -> None:
-        talk = {
-            "resourceType": "ServiceRequest", "id": "talk", "status": "active", "intent": "order",
-            "code": {"text": "Talk with the nurse about the heart"},
-            "subject": {"reference": "Patient/diabetes-no-statin"}, "authoredOn": "2026-10-01",
-        }  # fmt: skip
+        talk = service_request(
+            "Talk with the nurse about the heart", patient="diabetes-no-statin", id="talk", authoredOn="2026-10-01"
+        )
         prefetch["tests"] = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": talk}]}
 
     told = answer(tmp_path, OF_EQUATION, "diabetes-no-statin", as_of, ordered)

@@ -31,6 +31,7 @@ from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import DeclarationError
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, problem, referral, visit
+from tests.fhir.builders import service_request
 from tests.fhir.mapping.charts import AS_OF, ICD10, WOMAN, condition, record_of
 
 OFFERED = OfferedOrder("Order a visit", "Visit at home within 5 days", 5)
@@ -104,10 +105,7 @@ def test_without_the_problem_list_it_is_not_known_whether_it_is_for_the_patient(
 
 
 def test_an_order_is_for_the_stay_that_ends_and_due_on_its_day() -> None:
-    plain = {
-        "resourceType": "ServiceRequest", "status": "draft", "intent": "order", "code": {"text": "Call soon"},
-        "subject": {"reference": "Patient/p1"}, "authoredOn": "2026-11-20",
-    }  # fmt: skip
+    plain = service_request("Call soon", status="draft", authoredOn="2026-11-20")
     due = plain | {"code": {"text": OFFERED.text}, "occurrenceDateTime": "2026-11-25"}
     of_stay = {"encounter": {"reference": "Encounter/e1"}}
     later, soon = DECLARED.orders

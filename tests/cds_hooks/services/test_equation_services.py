@@ -62,6 +62,7 @@ from tests.cds_hooks.services.equation_calls import (
     without,
 )
 from tests.cds_hooks.test_trusted_models import released
+from tests.fhir.builders import encounter
 
 SPEAKING = [
     (spoken.service, sample.id)
@@ -146,10 +147,7 @@ def _planned(request: dict[str, Any]) -> None:
 
 def visit(sample: str) -> Change:
     """An ambulatory visit that goes on."""
-    going_on = {
-        "resourceType": "Encounter", "id": "added-visit", "status": "in-progress", "class": {"code": "AMB"},
-        "subject": {"reference": f"Patient/{sample}"}, "period": {"start": ago(0)},
-    }  # fmt: skip
+    going_on = encounter("AMB", patient=sample, id="added-visit", period={"start": ago(0)})
     return added("encounters", going_on)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from cards.card import Card, check_card
 from tests.cds_hooks.calls import client, ours
+from tests.fhir.builders import medication_statement, problem
 
 SERVICE = "genes-and-medications"
 SUBJECT = {"reference": "Patient/p"}
@@ -42,17 +43,13 @@ def order(drug: tuple[str, str], as_of: datetime) -> Json:
 
 def stated(drug: tuple[str, str]) -> Json:
     code, name = drug
-    return {
-        "resourceType": "MedicationStatement", "id": f"taken-{name}", "status": "active", "subject": SUBJECT,
-        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
-    }  # fmt: skip
+    return medication_statement(
+        {"coding": [{"system": RXNORM, "code": code}], "text": name}, patient="p", id=f"taken-{name}"
+    )
 
 
 def infarction() -> Json:
-    return {
-        "resourceType": "Condition", "id": "infarction", "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I21.4"}]}, "subject": SUBJECT,
-    }  # fmt: skip
+    return problem(code="I21.4", patient="p", id="infarction")
 
 
 def ask(folder: Path, as_of: datetime, *resources: Json, results_sent: bool = True) -> Any:

@@ -18,6 +18,7 @@ from tests.cds_hooks.services.equation_calls import (
     valued,
     without,
 )
+from tests.fhir.builders import encounter
 
 AF, AF_SERVICE = "af-no-anticoagulant", "anticoagulation-discussion"
 LIVER, LIVER_SERVICE = "fatty-liver", "liver-assessment"
@@ -152,10 +153,9 @@ def test_the_sickest_are_offered_the_talk_without_a_number(tmp_path: Path, code:
 
 def test_values_of_a_stay_in_hospital_and_of_two_weeks_after_it_are_not_used(tmp_path: Path) -> None:
     def stay(first: int, last: int) -> Change:
-        visit = {
-            "resourceType": "Encounter", "id": "added-stay", "status": "finished", "class": {"code": "IMP"},
-            "subject": {"reference": f"Patient/{PLANNING}"}, "period": {"start": ago(first), "end": ago(last)},
-        }  # fmt: skip
+        visit = encounter(
+            "IMP", "finished", patient=PLANNING, id="added-stay", period={"start": ago(first), "end": ago(last)}
+        )
         return added("encounters", visit)
 
     silent = answer_of_site(tmp_path, TALK, PLANNING, stay(40, 25))

@@ -18,6 +18,8 @@ from cds_hooks.services.medication_review import review_book
 from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services import chart_cases
 from tests.conftest import ROOT
+from tests.fhir import builders
+from tests.fhir.builders import encounter, medication_statement, observation
 
 SERVICE = "medication-review"
 CASES = ROOT / "tests" / "cases" / "review"
@@ -49,18 +51,15 @@ def order(drug: tuple[str, str], as_of: datetime, **more: Any) -> Json:
 
 def stated(drug: tuple[str, str]) -> Json:
     code, name = drug
-    return {
-        "resourceType": "MedicationStatement", "id": f"taken-{name}", "status": "active", "subject": SUBJECT,
-        "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
-    }  # fmt: skip
+    return medication_statement(
+        {"coding": [{"system": RXNORM, "code": code}], "text": name}, patient="p", id=f"taken-{name}"
+    )
 
 
 def problem(code: str) -> Json:
-    return {
-        "resourceType": "Condition", "id": f"problem-{code.lower().replace('.', '-')}",
-        "clinicalStatus": {"coding": [{"code": "active"}]}, "code": {"coding": [{"system": ICD10, "code": code}]},
-        "recordedDate": "2026-10-01", "subject": SUBJECT,
-    }  # fmt: skip
+    return builders.problem(
+        code=code, patient="p", id=f"problem-{code.lower().replace('.', '-')}", recordedDate="2026-10-01"
+    )
 
 
 def ask(folder: Path, as_of: datetime, *resources: Json, born: str = "1945-01-01", times: int = 1, **more: Any) -> Any:
@@ -151,12 +150,7 @@ def test_beside_an_anticoagulant_the_other_drug_is_offered_to_be_stopped(tmp_pat
 
 
 def test_insulin_is_never_offered_to_be_stopped(tmp_path: Path, as_of: datetime) -> None:
-    glucose = {
-        "resourceType": "Observation", "id": "glucose", "status": "final", "subject": SUBJECT,
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2345-7"}]},
-        "effectiveDateTime": (as_of - timedelta(days=1)).isoformat(),
-        "valueQuantity": {"value": 45, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
-    }  # fmt: skip
+    glucose = observation("2345-7", 45, "mg/dL", (as_of - timedelta(days=1)).isoformat(), patient="p", id="glucose")
     taken = (order(("274783", "insulin glargine"), as_of), glucose)
     (card,) = ask(tmp_path, as_of, *taken, born="1986-01-01").json()["cards"]
     assert "glucose 45 mg/dL" in card["summary"]
@@ -213,10 +207,7 @@ def test_silence_says_what_was_looked_at(tmp_path: Path, as_of: datetime) -> Non
 
 
 def test_in_hospital_it_waits_on_the_worklist(tmp_path: Path, as_of: datetime) -> None:
-    stay = {
-        "resourceType": "Encounter", "id": "stay", "status": "in-progress", "class": {"code": "IMP"},
-        "subject": SUBJECT, "period": {"start": (as_of - timedelta(days=1)).isoformat()},
-    }  # fmt: skip
+    stay = encounter("IMP", patient="p", id="stay", period={"start": (as_of - timedelta(days=1)).isoformat()})
     answer = ask(tmp_path, as_of, order(HALOPERIDOL, as_of), problem(PARKINSON), stay)
     assert answer.json()["cards"] == []
     assert reasons(answer) == {"worklist"}

@@ -16,6 +16,7 @@ from cds_hooks.services import find_services
 from cds_hooks.services.statin_discussion import TALK
 from tests.cards.preventive.charts import pack_years, person, problem, procedure, result, smoking
 from tests.cds_hooks.calls import client, ours
+from tests.fhir import builders
 from tests.fhir.mapping.charts import condition
 
 SERVICE = "preventive-services"
@@ -174,13 +175,9 @@ def test_what_only_speaks_of_the_outlook_does_not_silence_it(tmp_path: Path, as_
 
 
 def encounter(code: str, status: str = "in-progress") -> Json:
-    return {
-        "resourceType": "Encounter",
-        "id": f"now-{code}",
-        "status": status,
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
-        "subject": {"reference": "Patient/p1"},
-    }
+    return builders.encounter(
+        {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code}, status, id=f"now-{code}"
+    )
 
 
 def test_in_an_emergency_or_outside_a_visit_it_goes_to_the_worklist(tmp_path: Path, as_of: datetime) -> None:

@@ -22,6 +22,7 @@ from fhir.mapping.features.feature import map_features
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, blood, days_ago, problem, referral, visit
+from tests.fhir.builders import observation
 from tests.fhir.mapping.charts import ICD10, MAN, WOMAN, condition, record_of, request
 
 
@@ -104,10 +105,7 @@ def test_whom_a_planning_conversation_is_not_for(resources: Any, patient: Json, 
     assert (silence.reason if silence is not None else None) == reason
 
 
-WISH: Json = {
-    "resourceType": "Observation", "id": "w", "status": "final", "subject": {"reference": "Patient/p1"},
-    "code": {"coding": [{"system": "http://loinc.org", "code": "75773-2"}]},
-}  # fmt: skip
+WISH: Json = observation("75773-2", when=None, id="w")
 
 
 @pytest.mark.parametrize(

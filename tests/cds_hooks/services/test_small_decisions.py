@@ -51,6 +51,7 @@ from fhir.record.datatypes import (
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago
+from tests.fhir import builders
 from tests.fhir.mapping.charts import ICD10, condition, record_of, request, statement
 
 
@@ -624,10 +625,7 @@ def test_a_silent_answer_says_what_of_the_chart_was_not_counted(
 
 
 def allergy(words: str, number: int) -> Json:
-    return {
-        "resourceType": "AllergyIntolerance", "id": f"a{number}", "code": {"text": words},
-        "patient": {"reference": "Patient/p1"}, "clinicalStatus": {"coding": [{"code": "active"}]},
-    }  # fmt: skip
+    return builders.allergy(words, id=f"a{number}")
 
 
 def test_allergies_and_medications_that_no_table_knows_may_forbid_a_vaccine() -> None:

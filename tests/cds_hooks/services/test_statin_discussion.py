@@ -18,6 +18,7 @@ from tests.cds_hooks.services.equation_calls import (
     service_request,
     without,
 )
+from tests.fhir import builders
 
 STATIN = ("statin-discussion", "diabetes-no-statin")
 
@@ -96,13 +97,7 @@ def test_harm_by_a_statin_may_be_in_words_under_a_code_that_says_nothing(
 
 @pytest.mark.parametrize("words", ["HMG-CoA Reductase Inhibitors", "Statins-HMG-CoA Reductase Inhibitors", "Statins"])
 def test_a_reaction_to_statins_may_be_to_the_class_by_its_long_name(server_here: str, words: str) -> None:
-    allergy = {
-        "resourceType": "AllergyIntolerance",
-        "id": "to-the-class",
-        "patient": {"reference": "Patient/diabetes-no-statin"},
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"text": words},
-    }
+    allergy = builders.allergy(words, patient="diabetes-no-statin", id="to-the-class")
     assert reasons(answer(server_here, *STATIN, added("allergies", allergy))) == ["contraindicated"]
 
 

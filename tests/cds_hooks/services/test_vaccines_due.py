@@ -32,6 +32,7 @@ from tests.cds_hooks.services.vaccine_calls import (
     silence,
     taking,
 )
+from tests.fhir.builders import service_request
 
 
 def test_the_boosters_of_a_four_year_old_are_due_with_their_dates_and_doses(tmp_path: Path, as_of: datetime) -> None:
@@ -141,10 +142,7 @@ def test_what_an_adult_should_have_had_as_a_child_stands_apart(tmp_path: Path, a
     ],
 )
 def test_an_order_of_a_vaccine_in_words_is_read(tmp_path: Path, as_of: datetime, more: Json, is_ordered: bool) -> None:
-    order = {
-        "resourceType": "ServiceRequest", "id": "o", "status": "active", "intent": "order",
-        "code": {"text": "MMR vaccine"}, "subject": SUBJECT, "authoredOn": "2026-11-01",
-    }  # fmt: skip
+    order = service_request("MMR vaccine", patient="p", id="o", authoredOn="2026-11-01")
     detail = only_card(tmp_path, as_of, "1990-01-01", order | more)["detail"]
     assert ("Ordered already: MMR" in detail) is is_ordered
 

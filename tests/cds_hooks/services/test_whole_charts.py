@@ -16,6 +16,7 @@ from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services.chart_cases import reasons_of, text_of
 from tests.cds_hooks.services.pinned import CHARTS, FOLDER, texts
+from tests.fhir.builders import problem
 
 Json = dict[str, Any]
 _ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -31,13 +32,12 @@ def _person(number: int, age: int, sex: str = "female") -> Json:
 
 def _problem(words: str, code: str | None = None, ago: int = 400) -> Json:
     coding = [{"system": _ICD10, "code": code}] if code else []
-    return {
-        "resourceType": "Condition",
-        "id": f"problem-{words[:20].replace(' ', '-')}",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"text": words, "coding": coding},
-        "onsetDateTime": _day(ago),
-    }
+    return problem(
+        {"text": words, "coding": coding},
+        patient=None,
+        id=f"problem-{words[:20].replace(' ', '-')}",
+        onsetDateTime=_day(ago),
+    )
 
 
 def _asked(server: str, service: str, chart: list[Json]) -> httpx.Response:

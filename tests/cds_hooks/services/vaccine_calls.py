@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cds_hooks.calls import client, ours
+from tests.fhir.builders import medication_order, problem
 
 SERVICE = "vaccines-due"
 CVX, SNOMED, RXNORM = (
@@ -26,11 +27,7 @@ def dose(number: int, cvx: str, day: str, **more: Any) -> Json:
 
 
 def condition(code: str, since: str, words: str) -> Json:
-    return {
-        "resourceType": "Condition", "id": f"condition-{code}", "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": SNOMED, "code": code}], "text": words}, "subject": SUBJECT,
-        "onsetDateTime": since,
-    }  # fmt: skip
+    return problem(words, code, SNOMED, patient="p", id=f"condition-{code}", onsetDateTime=since)
 
 
 def bundle(*resources: Json) -> Json:
@@ -91,10 +88,7 @@ def encounter(status: str, code: str) -> Json:
 
 def taking(words: str, code: str | None = None) -> Json:
     coding = {"coding": [{"system": RXNORM, "code": code}]} if code else {}
-    return {
-        "resourceType": "MedicationRequest", "id": "taken", "status": "active", "intent": "order",
-        "medicationCodeableConcept": {**coding, "text": words}, "subject": SUBJECT, "authoredOn": "2026-10-01",
-    }  # fmt: skip
+    return medication_order({**coding, "text": words}, patient="p", id="taken", authoredOn="2026-10-01")
 
 
 CHILD = "2022-11-01"

@@ -17,13 +17,10 @@ from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.tables import events
 from cds_hooks.text.copilot.tools import COPILOT_EVENT, TOOLS, Copilot
 from tests.cds_hooks.text.charts import CHART, drug
+from tests.fhir.builders import bundle
 
 PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1950-04-02"}
-BUNDLE = {
-    "resourceType": "Bundle",
-    "type": "collection",
-    "entry": [{"resource": resource} for resource in (PATIENT, *CHART)],
-}
+BUNDLE = bundle(PATIENT, *CHART, type="collection")
 NESTED: Any = []
 for _ in range(2000):
     NESTED = [NESTED]

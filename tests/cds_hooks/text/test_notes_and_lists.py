@@ -19,6 +19,7 @@ from cds_hooks.storage.queries import get_decisions
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.replay.answered import record_at
 from tests.cds_hooks.text.charts import Resource, allergy, condition, drug, note
+from tests.fhir import builders
 
 SERVICE = "notes-and-lists"
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
@@ -145,11 +146,7 @@ async def test_an_order_that_refers_to_its_product_is_read_by_the_product(tmp_pa
     product = {"resourceType": "Medication", "id": "x1", "code": {"text": "Apixaban 5 mg tablet"}}
     order = {key: value for key, value in APIXABAN.items() if key != "medicationCodeableConcept"}
     body = request(order | {"medicationReference": {"reference": "Medication/x1"}}, STOPPED)
-    body["prefetch"]["orderedProducts"] = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "entry": [{"resource": product}],
-    }
+    body["prefetch"]["orderedProducts"] = builders.bundle(product)
     assert len((await answer(tmp_path, file, body))["cards"]) == 1
 
 

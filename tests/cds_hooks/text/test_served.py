@@ -21,14 +21,11 @@ from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.kit.samples.reading import AS_OF
 from tests.cds_hooks.text.charts import CHART, note
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
+from tests.fhir.builders import bundle
 from tests.live import record_in
 
 PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1950-04-02"}
-BUNDLE = {
-    "resourceType": "Bundle",
-    "type": "collection",
-    "entry": [{"resource": resource} for resource in (PATIENT, *CHART)],
-}
+BUNDLE = bundle(PATIENT, *CHART, type="collection")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from fhir.mapping.medications.identity import MedicationIdentity, identify
 from fhir.record.datatypes import CodeableConcept, Coding
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import MedicationRequest
+from tests.fhir.builders import medication_order, medication_statement, problem
 from tests.fhir.record.charts import bundle, lean, observation
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -34,12 +35,9 @@ def record_of(
 
 def condition(code: str, system: str = SNOMED, status: str | None = "active", **more: Any) -> dict[str, Any]:
     """A Condition with one code; `status` None leaves out the clinical status."""
-    resource: dict[str, Any] = {
-        "resourceType": "Condition",
-        "id": f"c-{code}",
-        "code": {"coding": [{"system": system, "code": code, "display": f"condition {code}"}]},
-        "subject": SUBJECT,
-    }
+    resource: dict[str, Any] = problem(
+        {"coding": [{"system": system, "code": code, "display": f"condition {code}"}]}, status=None, id=f"c-{code}"
+    )
     if status is not None:
         resource["clinicalStatus"] = {"coding": [{"code": status}]}
     return resource | more
@@ -69,19 +67,13 @@ def coded(code: str, display: str | None = None, system: str = RXNORM) -> dict[s
 def request(medication: dict[str, Any] | str, identifier: str = "m1", **more: Any) -> dict[str, Any]:
     """An active order; a text is a medication by its words."""
     concept = {"text": medication} if isinstance(medication, str) else medication
-    return {
-        "resourceType": "MedicationRequest", "id": identifier, "status": "active", "intent": "order",
-        "medicationCodeableConcept": concept, "subject": SUBJECT, "authoredOn": "2026-11-01",
-    } | more  # fmt: skip
+    return medication_order(concept, id=identifier, authoredOn="2026-11-01") | more
 
 
 def statement(medication: dict[str, Any] | str, identifier: str = "s1", **more: Any) -> dict[str, Any]:
     """An active statement."""
     concept = {"text": medication} if isinstance(medication, str) else medication
-    return {
-        "resourceType": "MedicationStatement", "id": identifier, "status": "active",
-        "medicationCodeableConcept": concept, "subject": SUBJECT,
-    } | more  # fmt: skip
+    return medication_statement(concept, id=identifier) | more
 
 
 def order(medication: dict[str, Any] | str, *dosages: dict[str, Any], **more: Any) -> MedicationRequest:

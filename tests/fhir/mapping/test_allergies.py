@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.allergies import Allergy, allergies, allergy_to_class, allergy_to_ingredient
+from tests.fhir import builders
 from tests.fhir.mapping.charts import RXNORM, SNOMED, record_of
 
 PENICILLINS = "beta_lactam_penicillin_allergen"
@@ -15,10 +16,7 @@ def _allergy(words: str | None = None, code: str | None = None, system: str = RX
     concept: dict[str, Any] = {"text": words} if words else {}
     if code:
         concept["coding"] = [{"system": system, "code": code}]
-    return {
-        "resourceType": "AllergyIntolerance", "id": "a1", "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": concept, "patient": {"reference": "Patient/p1"},
-    } | more  # fmt: skip
+    return builders.allergy(concept, id="a1") | more
 
 
 @pytest.mark.parametrize(

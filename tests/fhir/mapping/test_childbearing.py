@@ -6,7 +6,8 @@ import pytest
 
 from fhir.mapping.childbearing import childbearing_no_contraception, is_contraceptive
 from fhir.mapping.medications.active import active_medications
-from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, condition, identity_of, record_of, request
+from tests.fhir.builders import procedure
+from tests.fhir.mapping.charts import ICD10, SNOMED, condition, identity_of, record_of, request
 
 WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1996-05-05"}
 
@@ -19,10 +20,7 @@ def _answer(*resources: dict[str, Any], patient: dict[str, Any] = WOMAN, known: 
 
 def _procedure(code: str, when: str, system: str = SNOMED) -> dict[str, Any]:
     concept = {"coding": [{"system": system, "code": code}]}
-    return {
-        "resourceType": "Procedure", "id": f"{code}-{when}", "status": "completed", "code": concept, "subject": SUBJECT,
-        "performedDateTime": when,
-    }  # fmt: skip
+    return procedure(concept, when=when, id=f"{code}-{when}")
 
 
 def test_a_woman_of_thirty_of_whom_nothing_is_known() -> None:

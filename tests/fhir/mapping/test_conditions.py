@@ -17,6 +17,8 @@ from fhir.mapping.conditions import (
 from fhir.record.datatypes import CodeableConcept, Coding, parse_time
 from fhir.record.refusals import Refusal
 from fhir.terminology.conditions import CONDITION_GROUPS
+from tests.fhir import builders
+from tests.fhir.builders import procedure
 from tests.fhir.mapping.charts import AS_OF, ICD10, MAN, SUBJECT, condition, record_of
 
 PREGNANT = "72892002"
@@ -87,10 +89,7 @@ def test_a_key_that_the_table_does_not_have_is_an_error_and_not_silence() -> Non
 
 @pytest.mark.parametrize("reference", ["Encounter/e1", "https://ehr.example/fhir/Encounter/e1/_history/2"])
 def test_the_date_is_the_onset_else_the_recording_else_the_encounter(reference: str) -> None:
-    encounter = {
-        "resourceType": "Encounter", "id": "e1", "status": "finished", "subject": SUBJECT,
-        "period": {"start": "2026-03-01", "end": "2026-03-09"},
-    }  # fmt: skip
+    encounter = builders.encounter(None, "finished", id="e1", period={"start": "2026-03-01", "end": "2026-03-09"})
     made_in = condition("N17.9", ICD10, status=None, encounter={"reference": reference})
     hit = find_condition(record_of(encounter, made_in), "aki")
     assert hit is not None
@@ -133,11 +132,9 @@ class TestPregnancy:
         [
             condition("O80", ICD10, onsetDateTime="2026-10-01"),
             condition("19169002", status="resolved", onsetDateTime="2026-07-01"),
-            {"resourceType": "Procedure", "id": "birth", "status": "completed", "subject": SUBJECT,
-             "code": {"coding": [{"system": "http://snomed.info/sct", "code": "66348005"}]},
-             "performedPeriod": {"start": "2026-10-01T10:00:00Z"}},
+            procedure(code="66348005", id="birth", performedPeriod={"start": "2026-10-01T10:00:00Z"}),
         ],
-    )  # fmt: skip
+    )
     def test_a_later_delivery_or_loss_ends_it(self, end: dict[str, Any]) -> None:
         record = record_of(condition(PREGNANT, onsetDateTime="2026-05-01"), end)
         assert find_condition(record, "pregnancy") is None

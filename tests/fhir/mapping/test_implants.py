@@ -7,6 +7,7 @@ import pytest
 
 from fhir.mapping.implants import MrSafety, implants
 from tests.cards.rules.patients import record_of
+from tests.fhir import builders
 
 Json = dict[str, Any]
 
@@ -86,11 +87,6 @@ def test_the_problem_list_counts_where_no_device_of_the_kind_came(as_of: datetim
 def test_a_problem_names_its_source_and_counts_by_icd_10_alone(
     system: str, code: str, identity: str | None, source: str | None, as_of: datetime
 ) -> None:
-    problem: Json = {
-        "resourceType": "Condition",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": system, "code": code}]},
-        "subject": {"reference": "Patient/case"},
-    }
+    problem: Json = builders.problem(code=code, system=system, patient="case")
     record = record_of({"more": [problem | ({"id": identity} if identity else {})]}, as_of)
     assert [implant.source for implant in implants(record)] == ([] if source == "nothing" else [source])

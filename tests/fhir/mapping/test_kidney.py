@@ -13,10 +13,10 @@ from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault, is_creatinine_
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
 from fhir.record.record import BIRTH_SEX, PatientRecord, read_record
+from tests.fhir.builders import encounter
 from tests.fhir.mapping.charts import (
     ICD10,
     MAN,
-    SUBJECT,
     WOMAN,
     condition,
     creatinine,
@@ -33,10 +33,7 @@ CALM = settings(deadline=None)
 PER_AREA = "mL/min/{1.73_m2}"
 CHILD = WOMAN | {"birthDate": "2010-01-01"}
 HEIGHT = observation("8302-2", 160.0, "cm", "2020-01-01")
-STAY = {
-    "resourceType": "Encounter", "id": "e", "status": "in-progress", "class": {"code": "IMP"}, "subject": SUBJECT,
-    "period": {"start": "2026-11-18"},
-}  # fmt: skip
+STAY = encounter("IMP", id="e", period={"start": "2026-11-18"})
 
 
 def _estimate(found: KidneyFunction) -> KidneyEstimate:

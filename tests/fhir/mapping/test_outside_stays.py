@@ -8,6 +8,7 @@ import pytest
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Missing, map_features
 from fhir.mapping.stays import without_stays
+from tests.fhir import builders
 from tests.fhir.record.charts import observation, record_of
 
 CREATININE, AGE = FEATURES = features_named(("creatinine_mg_dl", "age_years"))
@@ -15,8 +16,7 @@ CREATININE, AGE = FEATURES = features_named(("creatinine_mg_dl", "age_years"))
 
 def visit(code: str, start: str, end: str | None) -> dict[str, Any]:
     period = {"start": start} | ({"end": end} if end else {})
-    return {"resourceType": "Encounter", "id": code, "status": "finished" if end else "in-progress",
-            "class": {"code": code}, "subject": {"reference": "Patient/p1"}, "period": period}  # fmt: skip
+    return builders.encounter(code, "finished" if end else "in-progress", id=code, period=period)
 
 
 STAY = visit("IMP", "2026-09-10T08:00:00Z", "2026-09-15T08:00:00Z")

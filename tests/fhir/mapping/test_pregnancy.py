@@ -9,6 +9,8 @@ from fhir.mapping.conditions import find_condition
 from fhir.mapping.gestation import Gestation, gestation, gestation_weeks
 from fhir.mapping.pregnancy import negative_test_since
 from fhir.record.datatypes import parse_time
+from tests.fhir import builders
+from tests.fhir.builders import encounter
 from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, condition, observation, record_of
 
 WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1996-05-05"}
@@ -25,18 +27,12 @@ def seen(code: str, when: str = "2026-11-10", **value: Any) -> dict[str, Any]:
 
 def visit(start: str, code: str = "72892002") -> dict[str, Any]:
     reason = {"coding": [{"system": SNOMED, "code": code}], "text": "Normal pregnancy"}
-    return {
-        "resourceType": "Encounter", "id": "v1", "status": "finished", "class": {"code": "AMB"}, "subject": SUBJECT,
-        "period": {"start": start}, "reasonCode": [reason],
-    }  # fmt: skip
+    return encounter("AMB", "finished", id="v1", period={"start": start}, reasonCode=[reason])
 
 
 def birth(when: str) -> dict[str, Any]:
     code = {"coding": [{"system": SNOMED, "code": "66348005"}]}
-    return {
-        "resourceType": "Procedure", "id": "b1", "status": "completed", "code": code, "subject": SUBJECT,
-        "performedDateTime": when,
-    }  # fmt: skip
+    return builders.procedure(code, when=when, id="b1")
 
 
 def source(*resources: dict[str, Any], patient: dict[str, Any] = WOMAN) -> str | None:
@@ -152,18 +148,12 @@ PCS = "http://www.cms.gov/Medicare/Coding/ICD10"
 def procedure(words: str, when: str = "2026-11-01", status: str = "completed", **coding: str) -> dict[str, Any]:
     """Something that was done, in words or with a code."""
     code = {"text": words} | ({"coding": [coding]} if coding else {})
-    return {
-        "resourceType": "Procedure", "id": "p", "status": status, "code": code, "subject": SUBJECT,
-        "performedDateTime": when,
-    }  # fmt: skip
+    return builders.procedure(code, status=status, when=when, id="p")
 
 
 def told(words: str) -> dict[str, Any]:
     """A problem in words alone."""
-    return {
-        "resourceType": "Condition", "id": "w", "code": {"text": words}, "subject": SUBJECT,
-        "onsetDateTime": "2026-11-01",
-    }  # fmt: skip
+    return builders.problem(words, status=None, id="w", onsetDateTime="2026-11-01")
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,15 @@ import pytest
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.shown_by_results import ResultLimit, result_analytes, result_limits, shown_by_result
 from fhir.terminology.analytes import ANALYTES
-from tests.fhir.mapping.charts import AS_OF, SUBJECT, record_of
+from tests.fhir.builders import observation
+from tests.fhir.mapping.charts import AS_OF, record_of
 
 Json = dict[str, Any]
 
 
 def result(limit: ResultLimit, value: float, taken: datetime, **changed: Any) -> Json:
     unit = ANALYTES[limit.analyte].unit
-    return {
-        "resourceType": "Observation", "id": f"o{taken:%d%H}", "status": "final", "subject": SUBJECT,
-        "effectiveDateTime": taken.isoformat(),
-        "code": {"coding": [{"system": "http://loinc.org", "code": ANALYTES[limit.analyte].loinc[0]}]},
-        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"}, **changed,
-    }  # fmt: skip
+    return observation(ANALYTES[limit.analyte].loinc[0], value, unit, taken.isoformat(), id=f"o{taken:%d%H}") | changed
 
 
 OF_THE_DAY = {"sbp", "glucose", "lactate"}

@@ -18,15 +18,13 @@ from fhir.mapping.stays import (
     stays_in_hospital,
 )
 from fhir.record.resources import Encounter
-from tests.fhir.mapping.charts import AS_OF, SUBJECT, record_of
+from tests.fhir.builders import encounter
+from tests.fhir.mapping.charts import AS_OF, record_of
 from tests.fhir.record.charts import record_of as record_of_call
 
 
 def _stay(code: str = "IMP", status: str = "in-progress", **period: str) -> dict[str, Any]:
-    return {
-        "resourceType": "Encounter", "id": "e1", "status": status, "class": {"code": code}, "subject": SUBJECT,
-        "period": period,
-    }  # fmt: skip
+    return encounter(code, status, id="e1", period=period)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from fhir.mapping.conditions import unread_problems
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand
+from tests.fhir import builders
 from tests.fhir.mapping.charts import record_of
 
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
@@ -297,10 +298,7 @@ def test_a_code_alone_says_what_it_is(kind: str, elements: dict[str, Any], meani
     ],
 )
 def test_a_code_whose_name_says_otherwise_is_not_of_the_group(code: str, wrong: str) -> None:
-    assert (
-        wrong
-        not in understand({"resourceType": "Condition", "code": {"coding": [{"system": _SNOMED, "code": code}]}}).groups
-    )
+    assert wrong not in understand(builders.problem(code=code, system=_SNOMED, status=None, patient=None)).groups
 
 
 @pytest.mark.parametrize(

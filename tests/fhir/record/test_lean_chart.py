@@ -6,6 +6,7 @@ from fhir.record import facts
 from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
+from tests.fhir.builders import medication_order
 from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
 
 POTASSIUM = observation("2823-3", 4.0, "mmol/L", id="k")
@@ -17,10 +18,7 @@ PROBLEM, DONE, NOT_DONE = (
         ("Procedure", "not", {"status": "not-done"}),
     )
 )  # fmt: skip
-ORDER = {
-    "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
-    "subject": {"reference": "Patient/p1"}, "medicationReference": {"reference": "Medication/drug-a"},
-}  # fmt: skip
+ORDER = medication_order(None, id="m", medicationReference={"reference": "Medication/drug-a"})
 
 
 def encode(record: PatientRecord) -> bytes:

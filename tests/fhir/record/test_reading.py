@@ -14,6 +14,7 @@ from fhir.record.record import read_record, read_value
 from fhir.record.refusals import WrongPatient
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of
+from tests.fhir.builders import medication_order
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
 
 GOOD = observation("2160-0", 1.2, "mg/dL")
@@ -165,10 +166,7 @@ def test_what_is_not_understood_is_counted_by_client_and_public_code_only() -> N
 def test_a_medication_that_no_table_knows_is_counted_by_client_and_public_code() -> None:
     def order(number: int, text: str, **coding: str) -> dict[str, object]:
         concept = {"text": text, "coding": [coding] if coding else []}
-        return {
-            "resourceType": "MedicationRequest", "id": f"m{number}", "status": "active", "intent": "order",
-            "authoredOn": "2026-11-01", "medicationCodeableConcept": concept, "subject": SUBJECT,
-        }  # fmt: skip
+        return medication_order(concept, id=f"m{number}", authoredOn="2026-11-01")
 
     record = record_of(
         order(1, "Xyzalforte"),

@@ -16,15 +16,11 @@ from fhir.record.facts import Absent, Found
 from fhir.record.record import PatientRecord, may_be_patient, read_record, read_value
 from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
 from fhir.terminology.conditions import CONDITION_GROUPS
+from tests.fhir.builders import SNOMED, problem
 from tests.fhir.mapping.charts import MAN, condition
 from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
 
-CONDITION: dict[str, Any] = {
-    "resourceType": "Condition",
-    "id": "c1",
-    "code": {"coding": [{"system": "http://snomed.info/sct", "code": "44054006"}]},
-    "subject": {"reference": "Patient/p1"},
-}
+CONDITION: dict[str, Any] = problem(code="44054006", system=SNOMED, status=None, id="c1")
 
 
 @pytest.mark.parametrize(

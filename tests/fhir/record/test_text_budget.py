@@ -21,6 +21,8 @@ from fhir.record.text_budget import (
     may_exceed_budget,
     within_text_budget,
 )
+from tests.fhir import builders
+from tests.fhir.builders import medication_order
 from tests.fhir.drawn import AS_OF
 
 SUBJECT = {"reference": "Patient/p"}
@@ -34,10 +36,7 @@ TYPES: dict[str, Any] = {
 
 
 def _allergies(count: int, text: str) -> list[dict[str, Any]]:
-    return [
-        {"resourceType": "AllergyIntolerance", "id": f"a{number}", "patient": SUBJECT, "code": {"text": text}}
-        for number in range(count)
-    ]
+    return [builders.allergy(text, status=None, patient="p", id=f"a{number}") for number in range(count)]
 
 
 def _reports(count: int, text: str) -> list[dict[str, Any]]:
@@ -46,11 +45,7 @@ def _reports(count: int, text: str) -> list[dict[str, Any]]:
 
 
 def _bundle(resources: list[dict[str, Any]]) -> Any:
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "entry": [{"resource": resource} for resource in resources],
-    }
+    bundle = builders.bundle(*resources)
     value, refusals = read_value("chart", msgspec.json.encode(bundle))
     assert not refusals
     return value
@@ -131,11 +126,9 @@ def test_an_allergy_whose_text_is_not_read_is_said_to_be_one_that_could_not_be_r
 
 
 def _order(directions: str, status: str = "active", **dosage: Any) -> dict[str, Any]:
-    return {
-        "resourceType": "MedicationRequest", "status": status, "subject": SUBJECT,
-        "medicationCodeableConcept": {"text": "metformin 500 mg"},
-        "dosageInstruction": [{"text": directions, **dosage}],
-    }  # fmt: skip
+    return medication_order(
+        "metformin 500 mg", status=status, intent=None, patient="p", dosageInstruction=[{"text": directions, **dosage}]
+    )
 
 
 def test_directions_that_come_again_cost_once_and_are_read_where_the_route_beside_them_is_not() -> None:

@@ -6,6 +6,7 @@ from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.condition_words import code_of_words
 from fhir.terminology.conditions import condition_groups_of, pregnancy_meaning
 from fhir.terminology.medications import table_rows
+from tests.fhir.builders import problem
 from tests.fhir.record.charts import record_of
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -71,9 +72,7 @@ def test_words_count_only_where_no_code_is_understood() -> None:
 
 def test_words_count_beside_a_code_of_snomed_that_no_table_has() -> None:
     snomed = "http://snomed.info/sct"
-    told = record_of(
-        {"resourceType": "Condition", "id": "c1", "code": {"text": "CHF", "coding": [{"system": snomed, "code": "1"}]}}
-    )
+    told = record_of(problem("CHF", "1", snomed, status=None, patient=None, id="c1"))
     assert [coding.code for coding in told.conditions[0].code.coding] == ["1", "I50.9"]  # type: ignore[union-attr] # is there
     known = {"text": "CHF", "coding": [{"system": snomed, "code": "271594007"}]}
     told = record_of({"resourceType": "Condition", "id": "c1", "code": known})

@@ -35,6 +35,8 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
 from tests.cards.rules.conditions.test_words import context
 from tests.cards.rules.contexts import context_of
+from tests.fhir import builders
+from tests.fhir.builders import medication_order, observation
 
 Json = dict[str, Any]
 CONTEXT: RuleContext = context_of({"drug": "aspirin"})
@@ -275,46 +277,33 @@ WINDOW_OF_30_DAYS = [
 
 
 def _potassium(when: str) -> dict[str, Any]:
-    return {
-        "resourceType": "Observation",
-        "id": "potassium",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]},
-        "subject": {"reference": "Patient/case"},
-        "effectiveDateTime": when,
-        "valueQuantity": {"value": 4.0, "unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"},
-    }
+    return observation("2823-3", 4.0, "mmol/L", when, patient="case", id="potassium")
 
 
 def _bleeding(when: str) -> dict[str, Any]:
-    return {
-        "resourceType": "Condition",
-        "id": "bleeding",
-        "clinicalStatus": {
+    return builders.problem(
+        code="K92.2",
+        patient="case",
+        id="bleeding",
+        clinicalStatus={
             "coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]
         },
-        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "K92.2"}]},
-        "subject": {"reference": "Patient/case"},
-        "onsetDateTime": when,
-    }
+        onsetDateTime=when,
+    )
 
 
 def _order(when: str, *, ended: str | None = None) -> dict[str, Any]:
     """Metformin, written then; over since `ended` where that is given."""
-    return {
-        "resourceType": "MedicationRequest",
-        "id": "metformin",
-        "status": "active" if ended is None else "completed",
-        "intent": "order",
-        "medicationCodeableConcept": {
-            "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "861007"}]
-        },
-        "subject": {"reference": "Patient/case"},
-        "authoredOn": when,
-        "dosageInstruction": [
+    return medication_order(
+        {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "861007"}]},
+        status="active" if ended is None else "completed",
+        patient="case",
+        id="metformin",
+        authoredOn=when,
+        dosageInstruction=[
             {"timing": {"repeat": {"boundsPeriod": {"start": when, **({} if ended is None else {"end": ended})}}}}
         ],
-    }
+    )
 
 
 def _holds(condition: dict[str, Any], resource: dict[str, Any], call: str = CALL) -> bool | None:

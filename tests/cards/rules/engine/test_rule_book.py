@@ -19,6 +19,7 @@ from fhir.mapping.medications.identity import MedicationIdentity, identify_conce
 from fhir.record.datatypes import CodeableConcept
 from tests.cards.rules.contexts import AS_OF, session_of, study_context_of
 from tests.cards.rules.engine.made_rules import MADE, band, rule_of
+from tests.fhir.builders import medication_statement, problem
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
@@ -116,9 +117,7 @@ def test_a_partner_that_ended_lately_counts_where_the_rule_says_so(ended: int, i
 
 
 def _statement(status: str) -> Json:
-    return {"resourceType": "MedicationStatement", "id": "s", "status": status,
-            "subject": {"reference": "Patient/case"}, "dateAsserted": "2026-11-10",
-            "medicationCodeableConcept": {"text": WARFARIN["drug"]}}  # fmt: skip
+    return medication_statement(WARFARIN["drug"], status=status, patient="case", id="s", dateAsserted="2026-11-10")
 
 
 @pytest.mark.parametrize(
@@ -320,8 +319,7 @@ def test_a_frequency_that_is_not_stated_is_not_known() -> None:
 
 
 def _unread(words: str, name: str) -> Json:
-    return {"resourceType": "Condition", "id": name, "code": {"text": words}, "subject": {"reference": "Patient/case"},
-            "clinicalStatus": {"coding": [{"code": "active"}]}}  # fmt: skip
+    return problem(words, patient="case", id=name)
 
 
 def test_problems_that_could_not_be_read_are_counted_where_problems_are_asked_for() -> None:

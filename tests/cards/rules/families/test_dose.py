@@ -23,6 +23,7 @@ from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, findings, texts
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.fhir.builders import encounter
 from tests.fhir.mapping.charts import identity_of, order
 
 Json = dict[str, Any]
@@ -697,8 +698,7 @@ def test_a_row_of_one_dose_is_for_an_order_that_is_given_in_doses(words: str, is
 
 
 def _visit(code: str, status: str = "in-progress") -> Json:
-    return {"resourceType": "Encounter", "id": "v", "status": status, "class": {"code": code},
-            "subject": {"reference": "Patient/case"}}  # fmt: skip
+    return encounter(code, status, patient="case", id="v")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from cards.rules.families.genes.knowledge import (
 from cards.rules.language.rule import DosePart, OrderChange
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.conditions.test_words import context
+from tests.fhir import builders
+from tests.fhir.builders import procedure
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -169,10 +171,7 @@ ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
 
 def problem(code: str = "", words: str = "", system: str = ICD10, **more: Any) -> Json:
     coding = {"coding": [{"system": system, "code": code}]} if code else {}
-    return {
-        "resourceType": "Condition", "id": f"c-{code}{words[:3]}", "subject": {"reference": "Patient/case"},
-        "clinicalStatus": {"coding": [{"code": "active"}]}, "code": {**coding, "text": words}, **more,
-    }  # fmt: skip
+    return builders.problem({**coding, "text": words}, patient="case", id=f"c-{code}{words[:3]}") | more
 
 
 @pytest.mark.parametrize(
@@ -197,8 +196,7 @@ def test_the_reason_of_the_order_goes_before_the_problem_list() -> None:
     reason = {"reasonCode": [{"coding": [{"system": ICD10, "code": "I63.9"}]}]}
     draft = {"drug": "clopidogrel 75 MG Oral Tablet", "more": reason}
     assert populations_of(context({"more": [problem("I21.4")]}, draft, AS_OF), CARDIAC) == ((CARDIAC[1],), True)
-    stent = {"resourceType": "Procedure", "id": "p", "status": "completed", "subject": {"reference": "Patient/case"},
-             "code": {"text": "Coronary stent"}}  # fmt: skip
+    stent = procedure("Coronary stent", patient="case", id="p")
     draft = {"drug": "clopidogrel 75 MG Oral Tablet"}
     assert populations_of(context({"more": [stent]}, draft, AS_OF), CARDIAC) == ((CARDIAC[0],), True)
     assert populations_of(context({"more": [stent | {"status": "not-done"}]}, draft, AS_OF), CARDIAC)[1] is False

@@ -13,6 +13,8 @@ from cards.rules.families.genes.knowledge import Action
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.contexts import AS_OF, answer, context_of, told
 from tests.cards.rules.genetic import genetic_results
+from tests.fhir import builders
+from tests.fhir.builders import procedure
 
 Json = dict[str, Any]
 CODEINE: Json = {"drug": "codeine sulfate 30 MG Oral Tablet", "dose": "1 tablet", "times": 4}
@@ -34,8 +36,7 @@ def _words(context: RuleContext) -> tuple[str | None, str | None]:
     return FAMILY.placeholders["gene_summary"](context), FAMILY.placeholders["gene_detail"](context)
 
 
-TRANSPLANT: Json = {"resourceType": "Condition", "id": "t", "code": {"text": "Liver transplant"},
-                    "subject": {"reference": "Patient/case"}}  # fmt: skip
+TRANSPLANT: Json = builders.problem("Liver transplant", status=None, patient="case", id="t")
 NO_CODEINE = "o not use: little effect; if an opioid is needed, another one (not tramadol)."
 INHIBITS = "Paroxetine inhibits CYP2D6 and can make a poor metabolizer of any other; not in the tables."
 PAROXETINE: Json = {"active": ["paroxetine 20 MG Oral Tablet"]}
@@ -291,8 +292,7 @@ def test_an_action_asks_for_no_levels_unless_its_row_does() -> None:
 )
 def test_a_transplant_of_liver_or_blood_cells_ends_a_result(problem: Json, holds: bool) -> None:
     listed = {**TRANSPLANT, "code": problem}
-    done = {"resourceType": "Procedure", "id": "t", "status": "completed", "code": problem,
-            "subject": {"reference": "Patient/case"}}  # fmt: skip
+    done = procedure(problem, patient="case", id="t")
     spec: Json = {"gene_advice": {"says": "avoid", "indicator": "warning"}}
     for more, expected in ((listed, holds), (done, holds), ({**done, "status": "not-done"}, True)):
         assert answer(spec, _of(CODEINE, POOR, more=(more,)), FAMILY) is expected

@@ -7,6 +7,7 @@ import pytest
 from cards.rules.families.monitoring.family import FAMILY
 from cards.rules.language.rule import OrderChange, RuleError, Sig
 from tests.cards.rules.contexts import context_of, predicate_of
+from tests.fhir.builders import observation
 
 Json = dict[str, Any]
 CONDITIONS = {condition.word: condition for condition in FAMILY.conditions}
@@ -114,12 +115,9 @@ def test_of_two_results_of_one_time_the_worse_is_said() -> None:
 
 
 def test_an_inr_over_a_number_is_said_with_its_side() -> None:
-    bound = {
-        "resourceType": "Observation", "id": "b", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "6301-6"}]},
-        "subject": {"reference": "Patient/case"}, "effectiveDateTime": "2026-11-19T09:00:00Z",
-        "valueQuantity": {"value": 10, "comparator": ">"},
-    }  # fmt: skip
+    bound = observation(
+        "6301-6", when="2026-11-19T09:00:00Z", patient="case", id="b", valueQuantity={"value": 10, "comparator": ">"}
+    )
     assert _word("inr", more=[bound]) == "INR >10 on 2026-11-19"
 
 

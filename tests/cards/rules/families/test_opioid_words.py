@@ -11,6 +11,8 @@ from cards.rules.families.opioid.family import FAMILY
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, told
+from tests.fhir import builders
+from tests.fhir.builders import problem
 
 Json = dict[str, Any]
 OXYCODONE_5 = "oxycodone hydrochloride 5 MG Oral Tablet"
@@ -89,12 +91,7 @@ def _words(context: RuleContext) -> Json:
 
 ELSEWHERE = "Opioids from elsewhere are not seen here."
 NONE: Json = {"mme_problem": None, "mme_problems": "", "list_gap": ELSEWHERE, "risk": None, "risks": ""}
-OUD: Json = {
-    "resourceType": "Condition", "id": "oud", "clinicalStatus": {"coding": [{"code": "active"}]},
-    "code": {"text": "Opioid use disorder",
-             "coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F11.20"}]},
-    "subject": {"reference": "Patient/case"}, "onsetDateTime": "2024-05-01",
-}  # fmt: skip
+OUD: Json = problem("Opioid use disorder", "F11.20", patient="case", id="oud", onsetDateTime="2024-05-01")
 
 
 @pytest.mark.parametrize(
@@ -207,8 +204,7 @@ def test_why_the_sum_is_not_known(draft: Json, patient: Json, gap: tuple[str, st
 def _procedure(words: str, days_ago: int | None, **more: Any) -> Json:
     day = (AS_OF - timedelta(days=days_ago)).date().isoformat() if days_ago is not None else None
     done = {"performedDateTime": day} if day is not None else {}
-    return {"resourceType": "Procedure", "id": "op", "status": "completed", "code": {"text": words},
-            "subject": {"reference": "Patient/case"}, **done, **more}  # fmt: skip
+    return builders.procedure(words, patient="case", id="op") | done | more
 
 
 SURGERY: Json = {"procedure_recent": {"text_any": ["replacement", "repair (open)"], "within_days": 14}}

@@ -10,6 +10,8 @@ from cards.rules.families.orders.family import FAMILY
 from cards.rules.language.rule import LabOrder, OrderChange, RuleError
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, study_context_of, told
+from tests.fhir import builders
+from tests.fhir.builders import observation
 
 Json = dict[str, Any]
 CT: Json = {"drug": "CT chest with contrast", "test": "24628-0"}
@@ -387,8 +389,7 @@ def _report(days_ago: float, conclusion: str = "", status: str = "final", **more
 
 def _done(days_ago: float | None, words: str = "Screening mammography", **more: Any) -> Json:
     done = {"performedDateTime": _day(days_ago)} if days_ago is not None else {}
-    return {"resourceType": "Procedure", "id": "done", "status": "completed", "code": {"text": words}, **SUBJECT,
-            **done, **more}  # fmt: skip
+    return builders.procedure(words, patient="case", id="done") | done | more
 
 
 WOMAN: Json = {"sex": "female", "age": 45}
@@ -500,9 +501,7 @@ def test_why_no_cervical_screening_is_advised(patient: Json, removed: bool, reas
 
 def _smoking(code: str, day: str = "2026-06-01", text: str = "") -> Json:
     concept = {"coding": [{"system": "http://snomed.info/sct", "code": code}], **({"text": text} if text else {})}
-    return {"resourceType": "Observation", "id": "smoking", "status": "final", **SUBJECT,
-            "code": {"coding": [{"system": LOINC, "code": "72166-2"}]}, "effectiveDateTime": day,
-            "valueCodeableConcept": concept}  # fmt: skip
+    return observation("72166-2", when=day, patient="case", id="smoking", valueCodeableConcept=concept)
 
 
 def _pack_years(years: float) -> Json:

@@ -8,6 +8,7 @@ import pytest
 from cards.rules.engine.rule_book import rule_book
 from tests.cards.rules.cases import accepted, check, findings, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.fhir.builders import encounter, observation
 
 Json = dict[str, Any]
 CT_CHEST = {"drug": "CT chest with contrast", "test": "24628-0"}
@@ -76,12 +77,7 @@ def test_metformin_is_drafted_beside_a_scan(as_of: datetime) -> None:
 
 def test_the_later_day_is_the_same_order_moved_behind_the_interval(as_of: datetime) -> None:
     """An order with a period loses it: an order has one occurrence."""
-    hba1c = {
-        "resourceType": "Observation", "id": "last", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "4548-4"}]},
-        "subject": {"reference": "Patient/case"}, "effectiveDateTime": "2026-11-02T08:30:00Z",
-        "valueQuantity": {"value": 6.8, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"},
-    }  # fmt: skip
+    hba1c = observation("4548-4", 6.8, "%", "2026-11-02T08:30:00Z", patient="case", id="last")
     period = {"occurrencePeriod": {"start": "2026-11-20"}, "note": [{"text": "fasting"}]}
     draft = draft_of({"drug": "HbA1c", "test": "4548-4", "more": period})
     outcome = check(record_of({"more": [hba1c]}, as_of), drafts_of(draft))
@@ -108,10 +104,7 @@ def test_without_the_problem_list_a_red_flag_is_not_ruled_out(as_of: datetime) -
 @pytest.mark.parametrize("place", ["MICU", "Surgical Intensive Care Unit", "ICU 4"])
 def test_tests_are_serial_in_intensive_care(place: str, as_of: datetime) -> None:
     ferritin = {"labs": [], "more": [_result("2276-4", as_of)]}
-    visit = {
-        "resourceType": "Encounter", "id": "e", "status": "in-progress", "class": {"code": "IMP"},
-        "location": [{"location": {"display": place}}], "subject": {"reference": "Patient/case"},
-    }  # fmt: skip
+    visit = encounter("IMP", patient="case", id="e", location=[{"location": {"display": place}}])
     drafts = drafts_of(draft_of({"drug": "Ferritin", "test": "2276-4"}))
     assert findings(check(record_of(ferritin, as_of), drafts)) == [("lab-repeat", "within_interval", "info")]
     stay = {**ferritin, "more": [*ferritin["more"], visit]}
@@ -119,12 +112,9 @@ def test_tests_are_serial_in_intensive_care(place: str, as_of: datetime) -> None
 
 
 def _result(loinc: str, as_of: datetime) -> Json:
-    return {
-        "resourceType": "Observation", "id": f"result-{loinc}", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "subject": {"reference": "Patient/case"},
-        "effectiveDateTime": (as_of - timedelta(days=2)).isoformat(),
-        "valueQuantity": {"value": 80, "unit": "ng/mL", "system": "http://unitsofmeasure.org", "code": "ng/mL"},
-    }  # fmt: skip
+    return observation(
+        loinc, 80, "ng/mL", (as_of - timedelta(days=2)).isoformat(), patient="case", id=f"result-{loinc}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,11 +130,7 @@ def _result(loinc: str, as_of: datetime) -> Json:
     ],
 )
 def test_a_smear_without_a_result_or_of_the_future_is_no_screening(more: Json, counts: bool, as_of: datetime) -> None:
-    smear: Json = {
-        "resourceType": "Observation", "id": "smear", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "10524-7"}]},
-        "subject": {"reference": "Patient/case"}, "effectiveDateTime": (as_of - timedelta(days=300)).isoformat(),
-    }  # fmt: skip
+    smear: Json = observation("10524-7", when=(as_of - timedelta(days=300)).isoformat(), patient="case", id="smear")
     record = record_of({"sex": "female", "age": 45, "more": [smear | more]}, as_of)
     outcome = check(record, drafts_of(draft_of({"drug": "Cervical cytology", "test": "10524-7"})))
     assert bool(findings(outcome)) is counts

@@ -14,6 +14,8 @@ from fhir.record.datatypes import Quantity
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.fhir import builders
+from tests.fhir.builders import service_request
 
 Json = dict[str, Any]
 FERRITIN = {"drug": "Ferritin", "test": "2276-4"}
@@ -26,19 +28,12 @@ def quantity(value: float, unit: str) -> Json:
 
 def result(loinc: str, day: str, **more: Any) -> Json:
     """A final result of this test."""
-    return {
-        "resourceType": "Observation", "id": f"o-{loinc}-{day[:10]}", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "subject": {"reference": "Patient/case"},
-        "effectiveDateTime": day, **more,
-    }  # fmt: skip
+    return builders.observation(loinc, when=day, patient="case", id=f"o-{loinc}-{day[:10]}") | more
 
 
 def ordered(loinc: str, day: str | None = "2026-11-20", **more: Any) -> Json:
     """An active order of this test."""
-    request: Json = {
-        "resourceType": "ServiceRequest", "id": "earlier", "status": "active", "intent": "order",
-        "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "subject": {"reference": "Patient/case"},
-    }  # fmt: skip
+    request: Json = service_request(code=loinc, patient="case", id="earlier")
     return request | ({"authoredOn": day} if day else {}) | more
 
 

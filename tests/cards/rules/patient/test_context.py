@@ -9,6 +9,7 @@ from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient.context import RuleContext, meant_name, medication_fact
 from tests.cards.rules.contexts import AS_OF, beside_of, context_of, session_of
+from tests.fhir.builders import medication_order, problem
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
@@ -20,9 +21,7 @@ ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
 def _problem(name: str, verification: str = "", code: str = "I50.9", words: str = "Heart failure") -> Json:
     verified = {"verificationStatus": {"coding": [{"code": verification}]}} if verification else {}
-    return {"resourceType": "Condition", "id": name, "clinicalStatus": {"coding": [{"code": "active"}]}, **verified,
-            "code": {"text": words, "coding": [{"system": ICD10, "code": code}]},
-            "subject": {"reference": "Patient/case"}, "onsetDateTime": "2026-11-10"}  # fmt: skip
+    return problem(words, code, patient="case", id=name, onsetDateTime="2026-11-10") | verified
 
 
 @pytest.mark.parametrize(
@@ -85,9 +84,7 @@ def test_a_pregnancy_is_shown_with_its_date_as_on_record() -> None:
     assert context_of(METFORMIN, not_sent=["Condition"]).has_condition("hf") is None
 
 
-UNREADABLE: Json = {"resourceType": "MedicationRequest", "id": "u", "status": "active", "intent": "order",
-                    "subject": {"reference": "Patient/case"}, "authoredOn": "2026-11-01",
-                    "medicationCodeableConcept": {"text": "Zaubertrank"}}  # fmt: skip
+UNREADABLE: Json = medication_order("Zaubertrank", patient="case", id="u", authoredOn="2026-11-01")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.record.resources import MedicationRequest, ServiceRequest
 from tests.cards.rules.contexts import context_of, session_of, study_context_of
 from tests.cards.rules.patients import draft_of
+from tests.fhir.builders import service_request
 
 Json = dict[str, Any]
 WARFARIN: Json = draft_of({"drug": "warfarin 5 MG Oral Tablet"}, "7")
@@ -129,8 +130,7 @@ def test_whether_an_order_is_to_be_given(more: Json, given: bool) -> None:
 
 def _service(text: str = "", code: str = "", system: str = CVX, **more: Any) -> Json:
     coding = [{"system": system, "code": code}] if code else []
-    return {"resourceType": "ServiceRequest", "id": "s", "status": "draft", "intent": "order",
-            "code": {"text": text, "coding": coding}, "subject": {"reference": "Patient/case"}, **more}  # fmt: skip
+    return service_request({"text": text, "coding": coding}, status="draft", patient="case", id="s") | more
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from cds_hooks.events.v2.visits import (
 )
 from fhir.mapping.destinations import destination_named
 from fhir.record.datatypes import CodeableConcept, Coding
+from tests.fhir.builders import encounter
 
 Json = dict[str, Any]
 HEADER = "MSH|^~\\&|LAB|SOUTH|CDS|CDS|20261120120000||ADT^A01|1|P|2.5.1\r"
@@ -139,14 +140,12 @@ def test_the_number_of_a_visit(fields: dict[str, str], number: str) -> None:
 
 
 KEY = ("SOUTH", "visit", "500", "V1")
-STAY: Json = {
-    "resourceType": "Encounter",
-    "id": resource_id(*KEY),
-    "identifier": [{"system": "urn:v2:SOUTH:visit", "value": "V1"}],
-    "status": "in-progress",
-    "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
-    "subject": {"reference": "Patient/500"},
-}
+STAY: Json = encounter(
+    {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+    patient="500",
+    id=resource_id(*KEY),
+    identifier=[{"system": "urn:v2:SOUTH:visit", "value": "V1"}],
+)
 NINE = "2026-11-20T09:00:00+00:00"
 
 

@@ -9,6 +9,7 @@ import pytest
 from cds_hooks.kit.simulator import request
 from cds_hooks.kit.simulator.chart import Chart, ChartError
 from cds_hooks.kit.simulator.request import OPEN_SERVER_TOKEN, refuse_unknown_keys, with_fhir_server, without_keys
+from tests.fhir.builders import medication_order
 
 REQUEST = {"hook": "patient-view", "context": {"patientId": "p1"}, "prefetch": {"patient": {}, "labs": None}}
 
@@ -150,9 +151,8 @@ def test_drafts_of_a_patient() -> None:
     medication = {"resourceType": "Medication"}
     assert request.drafts_for(Chart([PATIENT]), [medication, {"resourceType": "MedicationRequest"}]) == [
         {"resourceType": "Medication"},
-        {"resourceType": "MedicationRequest", "id": "draft-2", "status": "draft", "intent": "order",
-         "subject": {"reference": "Patient/p1"}},
-    ]  # fmt: skip
+        medication_order(None, status="draft", id="draft-2"),
+    ]
     order = {"resourceType": "MedicationRequest", "id": "x" * 60, "medicationReference": {"reference": "urn:uuid:m1"}}
     other = {"resourceType": "Medication", "id": "m1"}
     chart = Chart([PATIENT, {"resourceType": "Medication", "id": "m2"}, other, order])

@@ -7,6 +7,8 @@ import pytest
 
 from fhir.mapping.features.coded import SYSTEMS, CodedCondition, CodedProcedure, CodeOrPhrase, read_code
 from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing
+from tests.fhir import builders
+from tests.fhir.builders import problem
 from tests.fhir.record.charts import record_of
 
 ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
@@ -16,20 +18,12 @@ SURGERY = CodedProcedure("s", "Surgery", "a test", wanted=(BYPASS,))
 
 
 def condition(identifier: str | None = "c", code: str = "E11.9", text: str = "Type 2", **more: Any) -> dict[str, Any]:
-    resource = {
-        "resourceType": "Condition", "id": identifier, "subject": {"reference": "Patient/p1"},
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": ICD10, "code": code}], "text": text}, "recordedDate": "2026-10-21",
-    } | more  # fmt: skip
+    resource = problem(text, code, id=identifier, recordedDate="2026-10-21") | more
     return {name: part for name, part in resource.items() if part is not None}
 
 
 def procedure(identifier: str | None = "p", **more: Any) -> dict[str, Any]:
-    resource = {
-        "resourceType": "Procedure", "id": identifier, "status": "completed", "subject": {"reference": "Patient/p1"},
-        "code": {"coding": [{"system": SNOMED, "code": "232717009"}], "text": "Bypass"},
-        "performedDateTime": "2026-10-21",
-    } | more  # fmt: skip
+    resource = builders.procedure("Bypass", "232717009", when="2026-10-21", id=identifier) | more
     return {name: part for name, part in resource.items() if part is not None}
 
 

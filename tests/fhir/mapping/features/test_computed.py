@@ -9,6 +9,7 @@ import pytest
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.computed import Band, FirstOf, Formula, IsMissing, names_in
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing
+from tests.fhir.builders import medication_order, problem
 from tests.fhir.record.charts import observation, record_of
 
 CREATININE, AGE = FEATURES["creatinine_mg_dl"], FEATURES["age_years"]
@@ -32,19 +33,11 @@ def creatinine(value: float, unit: str = "mg/dL") -> dict[str, Any]:
 
 
 def order(status: str = "active") -> dict[str, Any]:
-    return {
-        "resourceType": "MedicationRequest", "id": "m", "status": status, "intent": "order",
-        "medicationCodeableConcept": {"text": "atorvastatin 20 mg"}, "subject": {"reference": "Patient/p1"},
-        "authoredOn": "2026-10-01",
-    }  # fmt: skip
+    return medication_order("atorvastatin 20 mg", status=status, id="m", authoredOn="2026-10-01")
 
 
 def diabetes() -> dict[str, Any]:
-    return {
-        "resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p1"}, "onsetDateTime": "2020-05-01",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "E11.9"}], "text": "Diabetes"},
-    }  # fmt: skip
+    return problem("Diabetes", "E11.9", id="c", onsetDateTime="2020-05-01")
 
 
 @pytest.mark.parametrize(

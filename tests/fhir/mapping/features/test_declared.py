@@ -17,6 +17,7 @@ from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
+from tests.fhir import builders
 
 PROCALCITONIN = """
 [[feature]]
@@ -61,11 +62,9 @@ def declared(folder: Path, text: str) -> tuple[str, ...]:
 
 def value_of(name: str, value: float, unit: str, as_of: datetime, when: str = "2026-11-19") -> FeatureValue | Missing:
     """The feature as it is read from a chart with one result."""
-    observation = {
-        "resourceType": "Observation", "id": "o", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "33959-8"}]}, "subject": {"reference": "Patient/p"},
-        "effectiveDateTime": when, "valueQuantity": {"value": value, "unit": unit},
-    }  # fmt: skip
+    observation = builders.observation(
+        "33959-8", when=when, patient="p", id="o", valueQuantity={"value": value, "unit": unit}
+    )
     bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": observation}]}
     patient = {"resourceType": "Patient", "id": "p"}
     chart = {"patient": decoder.decode(orjson.dumps(patient)), "labs": decoder.decode(orjson.dumps(bundle))}

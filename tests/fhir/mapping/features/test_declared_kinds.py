@@ -15,6 +15,7 @@ from fhir.mapping.features.catalog import FEATURES, data_dictionary
 from fhir.mapping.features.declared import FILE, add_declared_features
 from fhir.mapping.features.feature import Feature, FeatureFault, FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord
+from tests.fhir.builders import medication_order, observation, problem, procedure
 from tests.fhir.record.charts import record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -44,12 +45,7 @@ def read(folder: Path, record: PatientRecord, *entries: str) -> FeatureValue | M
 
 
 def creatinine(days_ago: float, value: float) -> dict[str, Any]:
-    return {
-        "resourceType": "Observation", "id": f"c{days_ago:g}", "status": "final",
-        "subject": {"reference": "Patient/p1"}, "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]},
-        "effectiveDateTime": (NOW - timedelta(days=days_ago)).isoformat(),
-        "valueQuantity": {"value": value, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
-    }  # fmt: skip
+    return observation("2160-0", value, "mg/dL", (NOW - timedelta(days=days_ago)).isoformat(), id=f"c{days_ago:g}")
 
 
 def stay(first: float, last: float, code: str = "IMP") -> dict[str, Any]:
@@ -115,11 +111,7 @@ def _slope(folder: Path) -> Feature:
 
 def condition(code: str, words: str = "", **more: Any) -> dict[str, Any]:
     coding = [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}] if code else []
-    return {
-        "resourceType": "Condition", "id": "x", "subject": {"reference": "Patient/p1"},
-        "clinicalStatus": {"coding": [{"code": "active"}]}, "code": {"coding": coding, "text": words},
-        "recordedDate": "2026-10-01", **more,
-    }  # fmt: skip
+    return problem({"coding": coding, "text": words}, id="x", recordedDate="2026-10-01") | more
 
 
 PAST: Any = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
@@ -152,16 +144,8 @@ def test_conditions_by_code_phrase_and_group(tmp_path: Path, entry: str, resourc
 
 
 def test_procedures_medicines_and_visits(tmp_path: Path) -> None:
-    bypass = {
-        "resourceType": "Procedure", "id": "b", "status": "completed", "subject": {"reference": "Patient/p1"},
-        "code": {"coding": [{"system": "http://snomed.info/sct", "code": "232717009"}], "text": "Bypass"},
-        "performedDateTime": "2026-06-01",
-    }  # fmt: skip
-    statin = {
-        "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
-        "subject": {"reference": "Patient/p1"}, "medicationCodeableConcept": {"text": "atorvastatin 20 mg"},
-        "authoredOn": "2026-10-01",
-    }  # fmt: skip
+    bypass = procedure("Bypass", "232717009", when="2026-06-01", id="b")
+    statin = medication_order("atorvastatin 20 mg", id="m", authoredOn="2026-10-01")
     entries = (
         'procedure_codes = ["snomed|232717009"]\nwindow_days = 365',
         'procedure_codes = ["snomed|232717009"]\nwindow_days = 30',

@@ -13,6 +13,7 @@ from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.mapping.stays import Stay, stays_in_hospital
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.resources import Encounter
+from tests.fhir import builders
 from tests.fhir.record.charts import record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -111,10 +112,7 @@ def test_stays_of_the_year_before_count_without_the_current_one() -> None:
 def test_a_coded_procedure_counts_when_it_was_done_in_the_stay() -> None:
     def procedure(when: str, **code: Any) -> dict[str, Any]:
         coding = {"coding": [{"system": "http://snomed.info/sct", "code": "180325003"}], "text": "cardioversion"}
-        return {
-            "resourceType": "Procedure", "id": "p", "status": "completed", "code": code or coding,
-            "subject": {"reference": "Patient/p1"}, "performedDateTime": when,
-        }  # fmt: skip
+        return builders.procedure(code or coding, when=when, id="p")
 
     assert _value("procedure_in_stay", STAY, procedure("2026-11-15T10:00:00Z")) == 1
     assert _value("procedure_in_stay", STAY, procedure("2026-11-15T10:00:00Z", text="washed")) == 0

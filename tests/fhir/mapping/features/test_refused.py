@@ -7,6 +7,7 @@ from fhir.mapping.features.feature import FeatureValue, Missing
 from fhir.mapping.features.measured import Measured
 from fhir.record.measurement import measure, parts_by_analyte
 from fhir.terminology.analytes import ANALYTES
+from tests.fhir.builders import problem
 from tests.fhir.record.charts import lean, observation, record_of
 
 # A feature and an analyte that it is read from.
@@ -63,13 +64,7 @@ def test_an_older_value_within_the_window_is_used_in_place_of_a_refused_one() ->
 
 
 def test_a_condition_on_record_is_a_yes_whatever_the_value_says() -> None:
-    dialysis = {
-        "resourceType": "Condition",
-        "id": "c1",
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z99.2"}], "text": "dialysis"},
-        "subject": {"reference": "Patient/p1"},
-    }
+    dialysis = problem("dialysis", "Z99.2", id="c1")
     found = FEATURES["has_abnormal_kidneys"].read(record_of(_impossible("creatinine"), dialysis))
     assert isinstance(found, FeatureValue)
     assert (found.value, found.charted_unit, found.is_measured) == (1.0, "dialysis", False)

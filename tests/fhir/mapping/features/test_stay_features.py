@@ -8,6 +8,7 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing
 from fhir.mapping.features.stays import AdmissionDisease, EarlierUse, HospitalUse, StayDiagnosis, _enrolled_for
 from fhir.mapping.stays import procedure_in_stay
+from tests.fhir import builders
 from tests.fhir.mapping.features.test_stays import NOW, diagnosis, found, stay
 from tests.fhir.record.charts import record_of
 
@@ -15,11 +16,7 @@ START = "2026-11-15T08:00:00Z"
 
 
 def procedure(when: str | None, identifier: str | None = "p", **more: Any) -> dict[str, Any]:
-    resource = {
-        "resourceType": "Procedure", "id": identifier, "status": "completed", "subject": {"reference": "Patient/p1"},
-        "code": {"coding": [{"system": "http://snomed.info/sct", "code": "180325003"}], "text": "Cardioversion"},
-        "performedDateTime": when,
-    } | more  # fmt: skip
+    resource = builders.procedure("Cardioversion", "180325003", when=when, id=identifier) | more
     return {name: part for name, part in resource.items() if part is not None}
 
 

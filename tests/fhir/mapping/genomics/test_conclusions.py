@@ -8,7 +8,9 @@ import pytest
 from fhir.mapping.genomics.reports import gene_readings
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
-from tests.fhir.mapping.charts import AS_OF, SUBJECT
+from tests.fhir import builders
+from tests.fhir.builders import observation
+from tests.fhir.mapping.charts import AS_OF
 
 Json = dict[str, Any]
 ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
@@ -24,18 +26,14 @@ def _read(resource: Json) -> dict[str, set[tuple[tuple[str, ...], bool]]]:
 
 
 def _report(conclusion: str = "", *codes: str, status: str = "final", code: str = "Genetic analysis report") -> Json:
-    return {
-        "resourceType": "DiagnosticReport", "id": "one", "status": status, "code": {"text": code}, "subject": SUBJECT,
-        "effectiveDateTime": "2026-05-01", "conclusionCode": [{"text": each} for each in codes],
-    } | ({"conclusion": conclusion} if conclusion else {})  # fmt: skip
+    return builders.report(
+        code, status=status, id="one", effectiveDateTime="2026-05-01", conclusionCode=[{"text": each} for each in codes]
+    ) | ({"conclusion": conclusion} if conclusion else {})
 
 
 def _problem(words: str, system: str = "", code: str = "", **more: Any) -> Json:
     coding = {"coding": [{"system": system, "code": code}]} if code else {}
-    return {
-        "resourceType": "Condition", "id": "one", "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"text": words} | coding, "subject": SUBJECT, "onsetDateTime": "2024-01-01",
-    } | more  # fmt: skip
+    return builders.problem({"text": words} | coding, id="one", onsetDateTime="2024-01-01") | more
 
 
 @pytest.mark.parametrize(
@@ -115,13 +113,7 @@ def test_a_problem_that_is_denied_suspected_or_of_the_family_tells_nothing(words
 
 
 def _inside(words: str, **more: Any) -> Json:
-    return {
-        "resourceType": "Observation",
-        "id": "r1",
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "84413-4"}]},
-        "valueCodeableConcept": {"text": words},
-    } | more
+    return observation("84413-4", when=None, patient=None, id="r1", valueCodeableConcept={"text": words}) | more
 
 
 def test_observations_contained_in_a_report_count_with_the_report_s_date_and_source() -> None:

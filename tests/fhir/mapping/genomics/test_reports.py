@@ -7,6 +7,8 @@ import pytest
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import GeneReadings, gene_readings
 from fhir.record.datatypes import parse_time
+from tests.fhir import builders
+from tests.fhir.builders import observation
 from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, record_of
 
 Json = dict[str, Any]
@@ -27,11 +29,7 @@ def reading(gene: str, kind: Any, keys: str | tuple[str, ...], wording: str, sou
 
 
 def haplotype(name: str, when: str | None = DAY, **more: Any) -> Json:
-    resource = {
-        "resourceType": "Observation", "id": f"h{name[1:]}", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "84414-2"}]}, "subject": SUBJECT,
-        "effectiveDateTime": when, "valueString": f"CYP2C19 {name}",
-    } | more  # fmt: skip
+    resource = observation("84414-2", when=when, id=f"h{name[1:]}", valueString=f"CYP2C19 {name}") | more
     return {key: value for key, value in resource.items() if value is not None}
 
 
@@ -143,10 +141,9 @@ def test_a_result_within_a_report_is_of_the_report(given: Json, expected: GeneRe
 
 def problem(words: str, code: str = "", system: str = ICD10, **more: Any) -> Json:
     coding = {"coding": [{"system": system, "code": code}]} if code else {}
-    resource = {
-        "resourceType": "Condition", "id": "c1", "clinicalStatus": {"coding": [{"code": "resolved"}]},
-        "code": {"text": words, **coding}, "subject": SUBJECT, "onsetDateTime": "2024-01-01",
-    } | more  # fmt: skip
+    resource = (
+        builders.problem({"text": words, **coding}, status="resolved", id="c1", onsetDateTime="2024-01-01") | more
+    )
     return {key: value for key, value in resource.items() if value is not None}
 
 

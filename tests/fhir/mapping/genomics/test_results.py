@@ -11,6 +11,7 @@ from fhir.mapping.genomics.reports import GeneReadings, gene_readings
 from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record, read_value
+from tests.fhir.builders import problem
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -176,12 +177,7 @@ def test_an_implication_counts_only_for_its_drug_and_where_one_gene_fits() -> No
 
 
 def test_the_diagnosis_of_g6pd_deficiency_is_a_deficient_result() -> None:
-    condition = {
-        "resourceType": "Condition",
-        "id": "c",
-        "subject": {"reference": "Patient/p"},
-        "code": _concept("D75.A", system="http://hl7.org/fhir/sid/icd-10-cm"),
-    }
+    condition = problem(_concept("D75.A", system="http://hl7.org/fhir/sid/icd-10-cm"), status=None, patient="p", id="c")
     found = _result("G6PD", condition)
     assert found is not None
     assert (found.keys, found.newest.source) == (("Deficient",), "Condition/c")

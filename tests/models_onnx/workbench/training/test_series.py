@@ -30,6 +30,7 @@ from models_onnx.workbench.training.crossvalidate import Folds
 from models_onnx.workbench.training.data.cohort import Table, build_cohort
 from models_onnx.workbench.training.data.follow_up import c_index
 from models_onnx.workbench.training.pipeline import train
+from tests.fhir.builders import observation
 from tests.fhir.mapping.features.test_declared import _forget
 from tests.models_onnx.workbench.networks import HIDDEN, gru
 
@@ -57,15 +58,13 @@ def chart(visits: pd.DataFrame) -> bytes:
     codes = {**{column: (code, unit) for column, (_, code, unit) in LABS.items()}, "protime": ("5902-2", "s")}
     start = datetime(1980, 1, 1, tzinfo=UTC)
     resources = [
-        {
-            "resourceType": "Observation",
-            "id": f"{column}{day:.0f}",
-            "status": "final",
-            "subject": {"reference": "Patient/p"},
-            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-            "effectiveDateTime": (start + timedelta(days=float(day))).isoformat(),
-            "valueQuantity": {"value": float(value), "code": unit, "system": "http://unitsofmeasure.org"},
-        }
+        observation(
+            code,
+            when=(start + timedelta(days=float(day))).isoformat(),
+            patient="p",
+            id=f"{column}{day:.0f}",
+            valueQuantity={"value": float(value), "code": unit, "system": "http://unitsofmeasure.org"},
+        )
         for column, (code, unit) in codes.items()
         for day, value in zip(visits["day"], visits[column], strict=True)
         if not np.isnan(value)

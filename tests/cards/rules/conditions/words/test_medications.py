@@ -7,6 +7,7 @@ import pytest
 from cards.extension import Fact
 from cards.rules.conditions.condition import DataNeeds, common_vocabulary, needs
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
+from tests.fhir.builders import encounter
 
 Json = dict[str, Any]
 WARFARIN: Json = {"rxcui": "11289", "name": "warfarin"}
@@ -213,10 +214,7 @@ def test_how_the_draft_is_ordered(word: str, draft: Json, patient: Json, truth: 
 
 
 def _visit(code: str, status: str = "in-progress", name: str = "v") -> Json:
-    return {
-        "resourceType": "Encounter", "id": name, "status": status, "class": {"code": code},
-        "subject": {"reference": "Patient/case"},
-    }  # fmt: skip
+    return encounter(code, status, patient="case", id=name)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import common_vocabulary, needs
 from cards.rules.language.rule import RuleError
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
+from tests.fhir.builders import problem
 
 Json = dict[str, Any]
 ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
@@ -20,10 +21,7 @@ def _concept(words: str = "", code: str = "", system: str = ICD10) -> Json:
 
 def _problem(concept: Json, name: str = "p", onset: str | None = "2026-11-10", status: str = "active") -> Json:
     dated = {"onsetDateTime": onset} if onset else {}
-    return {
-        "resourceType": "Condition", "id": name, "clinicalStatus": {"coding": [{"code": status}]}, "code": concept,
-        "subject": {"reference": "Patient/case"}, **dated,
-    }  # fmt: skip
+    return problem(concept, status=status, patient="case", id=name) | dated
 
 
 def _for(concept: Json) -> Json:

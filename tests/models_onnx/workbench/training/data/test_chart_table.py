@@ -11,6 +11,8 @@ import pytest
 from fhir.record.charts import ChartsRefused, PatientChart, by_patient, known_at, read_bundle, read_charts
 from models_onnx.models.readmission_30d import SPEC
 from models_onnx.workbench.training.data.chart_table import SiteTable, _rows, counts_of, feature_table
+from tests.fhir import builders
+from tests.fhir.builders import problem
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -20,27 +22,21 @@ TABLE = SiteTable(horizon_days=30, index="discharge", event="readmission", featu
 
 def stay(name: str, start: str, end: str, code: str = "IMP", disposition: str = "home") -> Json:
     """A visit or a stay."""
-    return {
-        "resourceType": "Encounter",
-        "id": name,
-        "status": "finished",
-        "class": {"system": ACT, "code": code},
-        "subject": {"reference": "Patient/p"},
-        "period": {"start": start, "end": end},
-        "hospitalization": {"dischargeDisposition": {"coding": [{"code": disposition}]}},
-    }
+    return builders.encounter(
+        {"system": ACT, "code": code},
+        "finished",
+        patient="p",
+        id=name,
+        period={"start": start, "end": end},
+        hospitalization={"dischargeDisposition": {"coding": [{"code": disposition}]}},
+    )
 
 
 def diagnosis(name: str, code: str, encounter: str, **more: Any) -> Json:
     """A diagnosis of a stay."""
-    return {
-        "resourceType": "Condition",
-        "id": name,
-        "code": {"coding": [{"system": ICD, "code": code}]},
-        "subject": {"reference": "Patient/p"},
-        "encounter": {"reference": f"Encounter/{encounter}"},
-        **more,
-    }
+    return (
+        problem(code=code, status=None, patient="p", id=name, encounter={"reference": f"Encounter/{encounter}"}) | more
+    )
 
 
 def rows_of(chart: PatientChart) -> list[Json]:

@@ -9,6 +9,7 @@ import pytest
 
 from models_onnx.workbench.training.data import check_charts as checks
 from models_onnx.workbench.training.data.check_charts import check_charts
+from tests.fhir.builders import observation, problem
 
 Json = dict[str, Any]
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
@@ -17,22 +18,12 @@ PATIENT: Json = {"resourceType": "Patient", "id": "p", "birthDate": "1950-06-15"
 
 
 def _observation(number: int, **changes: Any) -> Json:
-    whole = {
-        "resourceType": "Observation",
-        "id": f"o{number}",
-        "status": "final",
-        "code": CREATININE,
-        "subject": {"reference": "Patient/p"},
-        "effectiveDateTime": "2020-03-01T10:00:00Z",
-        "valueQuantity": {"value": 1.0 + number / 100, "unit": "mg/dL", "system": "http://unitsofmeasure.org",
-                          "code": "mg/dL"},
-    }  # fmt: skip
+    whole = observation(CREATININE, 1.0 + number / 100, "mg/dL", "2020-03-01T10:00:00Z", patient="p", id=f"o{number}")
     return {name: value for name, value in {**whole, **changes}.items() if value is not None}
 
 
 def _condition(number: int, code: Any, **changes: Any) -> Json:
-    return {"resourceType": "Condition", "id": f"c{number}", "code": code, "subject": {"reference": "Patient/p"},
-            "recordedDate": "2020-03-01", **changes}  # fmt: skip
+    return problem(code, status=None, patient="p", id=f"c{number}", recordedDate="2020-03-01") | changes
 
 
 def _found(folder: Path, *resources: Json, patient: Json = PATIENT) -> list[tuple[Any, ...]]:

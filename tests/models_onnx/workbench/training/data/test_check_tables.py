@@ -17,6 +17,8 @@ from models_onnx.workbench.training.data.check_charts import check_charts
 from models_onnx.workbench.training.data.check_tables import DataReport, check_table, spec_of_table
 from models_onnx.workbench.training.data.cohort import build_cohort, read_rows
 from models_onnx.workbench.training.data.leaks import copied_rows
+from tests.fhir import builders
+from tests.fhir.builders import SNOMED, problem
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -99,15 +101,9 @@ def test_the_model_of_a_table_is_known_by_its_name_or_told(tmp_path: Path) -> No
 
 def observation(name: str, **changed: Any) -> dict[str, Any]:
     """A creatinine as it should be."""
-    return {
-        "resourceType": "Observation",
-        "id": name,
-        "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]},
-        "subject": {"reference": "Patient/secret-name"},
-        "effectiveDateTime": "2019-05-04T10:00:00Z",
-        "valueQuantity": {"value": 1.1, "unit": "mg/dL", "code": "mg/dL", "system": "http://unitsofmeasure.org"},
-    } | changed
+    return (
+        builders.observation("2160-0", 1.1, "mg/dL", "2019-05-04T10:00:00Z", patient="secret-name", id=name) | changed
+    )
 
 
 def unit(code: str, value: float) -> dict[str, Any]:
@@ -126,12 +122,7 @@ def test_charts_are_counted_and_their_faults_named_without_anybodys_name(tmp_pat
         observation("5", effectiveDateTime="2021-01-01T10:00:00Z"),
         observation("6", effectiveDateTime="1940-01-01T10:00:00Z"),
         observation("7", effectiveDateTime=None),
-        {
-            "resourceType": "Condition",
-            "id": "8",
-            "code": {"coding": [{"system": "http://snomed.info/sct", "code": "444814009"}]},
-            "subject": {"reference": "Patient/secret-name"},
-        },
+        problem(code="444814009", system=SNOMED, status=None, patient="secret-name", id="8"),
     ]
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in resources]}
     (tmp_path / "one.json").write_text(json.dumps(bundle))

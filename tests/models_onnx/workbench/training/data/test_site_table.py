@@ -20,6 +20,7 @@ from models_onnx.workbench.training.data.chart_table import (
     undated_in_words,
     undated_shares,
 )
+from tests.fhir.builders import problem
 from tests.models_onnx.workbench.training.data.test_chart_table import stay
 
 Json = dict[str, Any]
@@ -29,10 +30,7 @@ VISIT = stay("er", "2026-01-01T10:00:00Z", "2026-01-01T14:00:00Z", "EMER")
 
 def injury(day: str, **more: Json | str) -> Json:
     """A kidney injury that began on a day."""
-    return {
-        "resourceType": "Condition", "id": f"c{day}", "subject": {"reference": "Patient/p"}, "code": KIDNEY,
-        "onsetDateTime": day, **more,
-    }  # fmt: skip
+    return problem(KIDNEY, status=None, patient="p", id=f"c{day}", onsetDateTime=day) | more
 
 
 def rows(folder: Path, table: SiteTable, *resources: Json, **patient: Any) -> list[Json]:
