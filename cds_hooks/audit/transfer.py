@@ -6,9 +6,7 @@ stays so. Its hash chains and seals hold after it was restored.
 """
 
 import base64
-import csv
 import hashlib
-import io
 import lzma
 import os
 from collections.abc import Iterable, Iterator
@@ -26,6 +24,7 @@ from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.opening import refuse_newer, upgrade_schema
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, charts, decisions, events, feedback, outcomes, removals
+from cds_hooks.web.files import csv_of
 from fhir.terminology.plain_file import LongLine, bounded_lines
 from models_onnx.artifact.keys import new_private_file
 
@@ -171,7 +170,7 @@ def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) ->
     """
     count = 0
     if form == "csv":
-        out.write(_csv_line(_CSV))
+        out.write(csv_of([_CSV]))
     if form == "crd":
         wanted = structs.replace(wanted, service=_crd_metrics().SERVICE, has_trials=False)
     for decision in find_decisions(url, wanted):
@@ -182,7 +181,7 @@ def export(url: str, wanted: DecisionFilter, form: ExportForm, out: BinaryIO) ->
 
 def _exported(decision: Decision, form: ExportForm) -> bytes:
     if form == "csv":
-        return _csv_line([getattr(decision, name) for name in _CSV])
+        return csv_of([[getattr(decision, name) for name in _CSV]])
     if form == "crd":
         return orjson.dumps(_crd_metrics().crd_metric(decision)) + b"\n"
     row = audit_event(decision) if form == "fhir" else _everything(decision)
@@ -193,13 +192,6 @@ def _crd_metrics() -> ModuleType:
     from cds_hooks.audit import crd_metrics  # it loads the rules of payers, which a server does without
 
     return crd_metrics
-
-
-def _csv_line(values: Any) -> bytes:
-    line = io.StringIO()
-    # a spreadsheet would take these for formulas
-    csv.writer(line).writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v else v for v in values])
-    return line.getvalue().encode()
 
 
 def _everything(decision: Decision) -> dict[str, Any]:

@@ -83,7 +83,6 @@ DOORS: Final = (
     Door("/ops/cards", "operations.cards", COMMITTEE | {Role.AUDITOR}, token=True),
     Door("/ops/interfaces", "operations.feeds", _OPERATOR, of_patients=True),
     Door("/docs", "documentation.views", STAFF, "Documentation"),
-    Door("/payers", "payers.views", STAFF, "Payers"),
     Door(
         "/explain",
         "explain.views",

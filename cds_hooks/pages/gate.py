@@ -26,9 +26,6 @@ from cds_hooks.web.visitor import PageLink, Visiting, Visitor, set_visiting
 EVENT: Final = "page-view"
 """The kind of the entries of the record that say who saw which page of a patient."""
 
-SEEN: Final = "cds_hooks.seen"
-"""Member of the ASGI scope: what else the page showed, as a word for the record ("csv")."""
-
 _READING: Final = ("GET", "HEAD")
 _LOG_IN: Final = Failure(
     "Log in first",
@@ -189,8 +186,6 @@ class _RecordedSend:
     async def _record(self) -> bool:
         """Return whether the record has taken that this person saw this page; the path names the decision, if any."""
         detail = {"page": self._request.scope["path"][:300]}
-        if (seen := self._request.scope.get(SEEN)) is not None:
-            detail["with"] = seen
         try:
             await to_thread.run_sync(add_event, self._server.settings.database_url, EVENT, self._actor, detail)
         except RecordUnavailable:

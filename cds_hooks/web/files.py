@@ -10,8 +10,6 @@ from typing import Any
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from cds_hooks.web.site import HEADERS
-
 # Python 3.11 does not know them, and the type must be right with nosniff
 mimetypes.add_type("image/webp", ".webp")
 mimetypes.add_type("text/javascript", ".js")
@@ -32,16 +30,10 @@ class Files(StaticFiles):
         return response
 
 
-def csv_download(name: str, rows: Iterable[Sequence[str | float]]) -> Response:
-    """Return a table as a CSV file of this name."""
-    headers = HEADERS | {"content-disposition": f'attachment; filename="{name}.csv"'}
-    return Response(csv_of(rows), headers=headers, media_type="text/csv; charset=utf-8")
-
-
 def csv_of(rows: Iterable[Sequence[Any]]) -> bytes:
     """Lines of CSV; nothing where there is no value, and what a spreadsheet would take for a formula is text."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(map(_plain, row) for row in rows)
+    csv.writer(out).writerows(map(_plain, row) for row in rows)
     return out.getvalue().encode()
 
 

@@ -19,15 +19,10 @@ _HEADER = (
 
 def worklist_csv(worklist: Worklist) -> bytes:
     """Return one line per patient, in the order of the list."""
-    return csv_of([_HEADER, *(worklist_line(rank, row) for rank, row in enumerate(worklist.rows, 1))])
+    return csv_of([_HEADER, *(_line(rank, row) for rank, row in enumerate(worklist.rows, 1))])
 
 
-def worklist_header() -> tuple[str, ...]:
-    """Return the names of the columns."""
-    return _HEADER
-
-
-def worklist_line(rank: int, row: WorklistRow) -> list[Any]:
+def _line(rank: int, row: WorklistRow) -> list[Any]:
     """Return the columns of one patient."""
     return [
         rank,

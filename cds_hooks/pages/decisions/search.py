@@ -3,7 +3,7 @@
 A patient, a hook call or a card is asked for by a posted form only: no address, log or history has it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -14,15 +14,14 @@ import msgspec
 
 from cards.card import SEVERITY
 from cards.rules.engine.finding import Silence
-from cds_hooks.decision_history import decision_history, is_refused, read_cards
+from cds_hooks.decision_history import is_refused, read_cards
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.no_card import explain_no_card
-from cds_hooks.hold_back.sent_cards import shown_decision
 from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget
 from cds_hooks.pages.count_keeper import Counted
 from cds_hooks.pages.explain.recorded_decision import read_basis
-from cds_hooks.storage.decision import Decision, FeedbackItem
+from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, FoundDecision, Place
 from cds_hooks.web.numbers import format_seconds
 
@@ -48,7 +47,6 @@ SEARCHES: Final = (
     ("Calls that failed", "outcome=error"),
 )
 """Searches that are asked for often, as the addresses that find them."""
-MOST_IN_FILE: Final = 1_000
 _MOST_PLACES: Final = 2_000
 _LONGEST: Final = 200
 _SHOWN: Final = 3
@@ -170,55 +168,21 @@ class Listing:
     looked_to: str = ""
 
 
-def list_rows(url: str, form: Asked, counted: Counted, most: int = ROWS) -> Listing:
-    """Return the newest decisions that are asked for, from the place that the form names, at most so many.
+def list_rows(url: str, form: Asked, counted: Counted) -> Listing:
+    """Return the newest decisions that are asked for, from the place that the form names, a page of them.
 
     Raises:
         RecordUnavailable: the record cannot be read.
     """
     budget = Budget(_MOST_PLACES)
     every = find(url, counted.book, form.wanted, form.before, budget, _NOT_COUNTED)
-    places = list(islice(every, most + 1))
-    rows = tuple(_row(entry.decision) for entry in places[:most])
-    if len(places) > most:
-        return Listing(rows, _as_text(places[most - 1].position))
+    places = list(islice(every, ROWS + 1))
+    rows = tuple(_row(entry.decision) for entry in places[:ROWS])
+    if len(places) > ROWS:
+        return Listing(rows, _as_text(places[ROWS - 1].position))
     if budget.is_spent and budget.reached is not None:
         return Listing(rows, _as_text(budget.reached), format_seconds(budget.reached[0]))
     return Listing(rows)
-
-
-def file_rows(listing: Listing, answers_to: Callable[[str], Iterable[FeedbackItem]]) -> Iterator[Sequence[str]]:
-    """Yield the lines of a CSV file: its head, then one for each card, or for a decision without one.
-
-    `answers_to` gives the feedback on a decision.
-    """
-    columns = ("time", "decision", "service", "hook", "client", "patient", "outcome", "mark")
-    yield (*columns, "units", "card", "rules", "answer", "reason", "texts")
-    for row in listing.rows:
-        it = row.decision
-        about = (row.time, it.id, it.service, it.hook, it.client, it.patient, it.outcome, row.sign[1])
-        yield from ((*about, *of_card) for of_card in _card_lines(row, answers_to))
-
-
-def _card_lines(row: Row, answers_to: Callable[[str], Iterable[FeedbackItem]]) -> list[tuple[str, ...]]:
-    """Return units, card, rules, answer, reason and texts, once for each card."""
-    try:
-        shown = shown_decision(row.decision)
-        if shown is None:
-            return [("", "", "", "", "", " | ".join(row.texts))]
-        history = decision_history(row.decision, answers_to(row.decision.id))
-    except msgspec.MsgspecError:
-        return [("", "", "", "not readable", "", "")]
-    lines: list[tuple[str, ...]] = []
-    units, advised = " | ".join(shown.units), {card.uuid: card for card in history.advised}
-    for card in shown.cards:
-        rules = dict.fromkeys(rule for rule, _ in card.findings)
-        answers = advised[card.uuid].answers if card.uuid in advised else ()
-        words = ("accepted" if answer.is_accepted else "overridden" for answer in answers)
-        reasons = ("; ".join(answer.chosen) if answer.is_accepted else answer.reason for answer in answers)
-        answered = " | ".join(words), " | ".join(reasons)
-        lines.append((units, card.uuid, " | ".join(rules), *answered, advised[card.uuid].summary))
-    return lines
 
 
 def rows_of(places: Iterable[FoundDecision]) -> tuple[Row, ...]:

@@ -1,6 +1,5 @@
 """The search in the record, and who saw what; /explain shows each decision."""
 
-from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -14,21 +13,18 @@ from cds_hooks.pages.count_keeper import Counted
 from cds_hooks.pages.decisions.search import (
     CHOICES,
     IN_ADDRESS,
-    MOST_IN_FILE,
     SEARCHES,
     Asked,
     Listing,
-    file_rows,
     list_rows,
     read_asked,
 )
-from cds_hooks.pages.gate import EVENT, SEEN
+from cds_hooks.pages.gate import EVENT
 from cds_hooks.pages.server import PageServer
 from cds_hooks.storage.decision import decision_of
 from cds_hooks.storage.entries import EXPORT_EVENT
-from cds_hooks.storage.queries import feedback_on, get_decision, read_rows
+from cds_hooks.storage.queries import get_decision, read_rows
 from cds_hooks.storage.tables import events
-from cds_hooks.web.files import csv_download
 from cds_hooks.web.numbers import format_seconds
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 
@@ -68,7 +64,7 @@ class _Decisions:
         form = read_asked(fields)
         if form.faults:
             return self._listed(form, None, None, 400)
-        if request.method == "POST" and form.address and not fields.get("file") and not form.get("before"):
+        if request.method == "POST" and form.address and not form.get("before"):
             return RedirectResponse(f"decisions?{form.address}#found", 303, HEADERS)
         card, counted = form.get("card"), self._server.counts.counted()
         if card:
@@ -76,10 +72,6 @@ class _Decisions:
             if decision_id is not None and get_decision(self._url, decision_id) is not None:
                 return RedirectResponse(f"explain/{decision_id}", 303, HEADERS)
             return self._listed(form, None, counted, 404)
-        if fields.get("file"):
-            request.scope[SEEN] = "csv"
-            rows = list_rows(self._url, form, counted, MOST_IN_FILE)
-            return csv_download("decisions", file_rows(rows, partial(feedback_on, self._url)))
         return self._listed(form, list_rows(self._url, form, counted), counted)
 
     def show_seen(self, who: Annotated[str, Query(max_length=200)] = "") -> Response:
@@ -103,7 +95,6 @@ class _Decisions:
             services=sorted(self._server.services),
             choices=CHOICES,
             searches=SEARCHES,
-            most_in_file=MOST_IN_FILE,
         )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Annotated, Any, Final, Literal
@@ -17,7 +17,6 @@ from cds_hooks.hold_back.memory import PERIOD_DAYS
 from cds_hooks.record.follow import Follower
 from cds_hooks.record.views import Mark, Views
 from cds_hooks.storage.entries import add_event
-from cds_hooks.worklist.output import worklist_header, worklist_line
 from cds_hooks.worklist.worklist import WORK_EVENT, Worklist, WorklistRow, read_worklist
 from models_onnx.equations.declaration import find_equations
 
@@ -238,13 +237,6 @@ def _purpose(name: str) -> str:
 def _fits(finding: FindingLine, wanted: Filter) -> bool:
     is_kind = wanted.kind in ("all", finding.kind)
     return is_kind and wanted.what.strip().casefold() in f"{finding.text} {finding.why}".casefold()
-
-
-def file_lines(lists: Lists) -> list[Sequence[Any]]:
-    """Return one line for each patient on the list, as `cds-hooks worklist` writes it, and what was said before."""
-    texts = ("; ".join(finding.text for finding in line.findings) for line in lists.waiting)
-    rows = ((*worklist_line(line.rank, line.row), text) for line, text in zip(lists.waiting, texts, strict=True))
-    return [(*worklist_header(), "findings"), *rows]
 
 
 def _day(moment: float) -> str:

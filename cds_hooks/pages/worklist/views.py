@@ -1,4 +1,4 @@
-"""The worklist: the page, its CSV, and the form that takes a finding off or puts it back."""
+"""The worklist: the page, and the form that takes a finding off or puts it back."""
 
 from typing import Annotated, Literal
 
@@ -14,12 +14,10 @@ from cds_hooks.pages.worklist.rows import (
     SNOOZE_DAYS,
     Filter,
     WorklistKeeper,
-    file_lines,
     make_lists,
     record_act,
 )
 from cds_hooks.storage import decision_of
-from cds_hooks.web.files import csv_download
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.site import HEADERS
 
@@ -73,12 +71,6 @@ class _Worklist:
         manifest = self._server.files.manifest(model_id)
         return manifest.title if manifest is not None else model_id
 
-    def csv(self, wanted: Annotated[Filter, Query()]) -> Response:
-        """Send the whole list as a file."""
-        self._server.counts.counted()
-        lists = make_lists(self._keeper, wanted, self._server.now().timestamp())
-        return csv_download("worklist", file_lines(lists))
-
     def act(
         self, work: Annotated[Work, Depends(posted(Work))], wanted: Annotated[Filter, Depends(posted(Filter))]
     ) -> Response:
@@ -95,5 +87,4 @@ def routes(server: PageServer) -> list[Route]:
     return [
         server.route("/worklist", page.show),
         server.route("/worklist", page.act, ["POST"]),
-        server.route("/worklist/list.csv", page.csv),
     ]

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.transfer import (
-    _csv_line,
     _everything,
     audit_event,
     back_up,
@@ -27,6 +26,7 @@ from cds_hooks.audit.transfer import (
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage import Decision, RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, list_decisions
+from cds_hooks.web.files import csv_of
 from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url
 from tests.cds_hooks.storage.samples import a_decision, store
@@ -157,8 +157,8 @@ def test_an_export_has_everything_but_the_facts() -> None:
 
 
 def test_a_spreadsheet_is_given_no_formulas() -> None:
-    assert _csv_line(["=1", "+1", "-1", "@x", "\tx", "a=1", "", 5, None]) == b"'=1,'+1,'-1,'@x,'\tx,a=1,,5,\r\n"
-    assert _csv_line(["\rx"]) == b'"\'\rx"\r\n'
+    assert csv_of([["=1", "+1", "-1", "@x", "\tx", "a=1", "", 5, None]]) == b"'=1,'+1,'-1,'@x,'\tx,a=1,,5,\r\n"
+    assert csv_of([["\rx"]]) == b'"\'\rx"\r\n'
 
 
 def test_bytes_of_a_row_are_base64_in_a_backup() -> None:

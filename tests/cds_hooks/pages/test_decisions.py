@@ -1,7 +1,6 @@
 """The list of decisions and the page of one, over the real app."""
 
 import asyncio
-import csv
 import json
 import re
 from collections.abc import Callable, Coroutine
@@ -16,7 +15,7 @@ from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.kit.simulator.signing import new_key
 from cds_hooks.metrics.page import _parent_of, workers_of
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.decisions.search import IN_FORM, Asked, Listing, _microseconds, _row, file_rows, read_asked
+from cds_hooks.pages.decisions.search import IN_FORM, Asked, _microseconds, _row, read_asked
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.access.browsing import form_token, visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
@@ -172,19 +171,6 @@ def test_overridden_decisions_are_found_by_the_reason(tmp_path: Path) -> None:
         await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
         assert made["id"] in (await calls.get("/decisions", params={"override": "patient-declines"})).text
         assert made["id"] not in (await calls.get("/decisions", params={"override": "already-done"})).text
-
-    run(tmp_path, task)
-
-
-def test_what_was_found_comes_as_a_csv_file_also_for_a_patient(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
-        made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
-        await decided(calls, "planning-talk")
-        answer = await find(calls, patient="ckd4-metformin", file="csv")
-        assert answer.headers["content-type"].startswith("text/csv")
-        head, *rows = list(csv.reader(answer.text.splitlines()))
-        assert head[:3] == ["time", "decision", "service"]
-        assert [(row[1], row[5], row[7]) for row in rows] == [(made["id"], "ckd4-metformin", "Critical")]
 
     run(tmp_path, task)
 
@@ -408,21 +394,6 @@ def test_a_row_without_a_card_says_why() -> None:
     assert (set(held[0]), held[1]) == ({"Held.", "Low."}, 2)
     assert held[2][1].startswith("No card: ")
     assert held[2][1] == f"No card: {held[2][1][9:].lower()}"
-
-
-def test_the_file_has_a_line_for_each_card() -> None:
-    cards = [a_card("a", "info") | {"uuid": "1"}, a_card("b", "info") | {"uuid": "2"}]
-    decision = a_decision(decided_at=NINE, response=orjson.dumps({"cards": cards}))
-    head, *lines = file_rows(Listing((_row(decision),)), lambda _: ())
-    assert head == (
-        "time", "decision", "service", "hook", "client", "patient", "outcome", "mark",
-        "units", "card", "rules", "answer", "reason", "texts",
-    )  # fmt: skip
-    about = (
-        "2026-11-20 09:00:00 UTC", decision.id, "planning", "patient-view", "a hospital", decision.patient,
-        "cards", "Info",
-    )  # fmt: skip
-    assert lines == [(*about, "", "1", "", "", "", "a"), (*about, "", "2", "", "", "", "b")]
 
 
 def test_the_workers_of_a_process_are_its_children_alone() -> None:

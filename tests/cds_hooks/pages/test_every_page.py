@@ -71,8 +71,8 @@ async def test_the_navigation_has_at_most_seven_entries_and_each_opens(tmp_path:
             assert link == "docs/" or (await person.open(f"/{link}")).status_code == 200, link
 
 
-def test_the_operator_without_a_login_has_seven_entries_at_most() -> None:
-    links = tuple(PageLink(door.path, door.title) for door in DOORS if door.title)
+def test_the_operator_without_a_login_has_seven_entries_at_most_also_with_a_page_from_outside() -> None:
+    links = (*(PageLink(door.path, door.title) for door in DOORS if door.title), PageLink("/ours", "Ours"))
     assert len(links) > len(Visiting(links=links).navigation) == 7
 
 

@@ -15,13 +15,11 @@ from cds_hooks.pages.worklist.rows import (
     Filter,
     FindingLine,
     PatientLine,
-    file_lines,
     finding_digest,
     make_lists,
     record_act,
 )
 from cds_hooks.storage.decision import Decision
-from cds_hooks.web.files import csv_of
 from cds_hooks.worklist.worklist import WorklistRow
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.worklist.test_worklist_page import DAY, a_row, keep, keeper_of
@@ -137,32 +135,6 @@ def test_the_lists_of_patients_whose_findings_fit_and_of_what_was_taken_off(tmp_
     assert (finding.acted, finding.until) == (NOW.date().isoformat(), done_until)
     assert (finding.act and finding.act.by, lists.finding("0" * 16)) == ("account cleo", None)
     assert (MISSING.acted, MISSING.until) == ("", "")
-
-
-@pytest.mark.anyio
-async def test_the_file_has_a_line_for_each_patient_with_all_findings(tmp_path: Path) -> None:
-    ann, ben = shown_before(a_row("ann", percentile=50.0)), a_row("ben", ("Blood count",))
-    keep(tmp_path, ann, ben)
-    async with client(tmp_path, as_of=NOW) as calls:
-        sent = await calls.get("/worklist/list.csv")
-        narrow = await calls.get("/worklist/list.csv?what=blood")
-    assert sent.headers["content-disposition"] == 'attachment; filename="worklist.csv"'
-    assert sent.headers["content-type"] == "text/csv; charset=utf-8"
-    header, first, second = sent.text.splitlines()
-    assert header == (
-        "place,client,patient,tests,codes,purposes,because,risk,risk_of,days_since_contact,priority,reason,decisions,"
-        "findings"
-    )
-    assert first == (
-        "1,ehr,ann,Lipid panel,57698-3,prevent_base,no-visit,0.5,mortality_5y,10.0,5.0,Not on record and not ordered: "
-        "Lipid panel (for prevent_base). The estimate of mortality_5y is higher than that of 50 in 100; last call "
-        f"about this patient 10 days ago.,{ann.id},Lipid panel; Stop metformin"
-    )
-    assert second.startswith("2,ehr,ben,Blood count,")
-    assert narrow.text.splitlines()[1].startswith("1,ehr,ben,")
-    keeper = keeper_of(tmp_path)
-    keeper._follower.catch_up()
-    assert csv_of(file_lines(make_lists(keeper, Filter(), NOW.timestamp()))).decode() == sent.text
 
 
 @pytest.mark.anyio

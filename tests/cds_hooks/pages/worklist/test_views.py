@@ -1,6 +1,5 @@
 """The page of the worklist: which rows it shows, what was just done, its file, and what a form can ask for."""
 
-import csv
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -103,16 +102,3 @@ async def test_a_form_names_a_finding_by_sixteen_hexadecimal_digits(tmp_path: Pa
         form = {"decision": new_decision_id(), "finding": FINDING, "act": "done", **wrong}
         answer = await calls.post("/worklist", data=form, headers=BROWSER)
     assert (answer.status_code, f"{next(iter(wrong))}: " in answer.text) == (400, True)
-
-
-async def test_the_file_has_the_whole_list_that_the_filter_leaves(tmp_path: Path) -> None:
-    keep(tmp_path, *(a_row(f"p{number}") for number in range(60)), a_row("ben", ("Blood count",)))
-    async with client(tmp_path, as_of=NOW) as calls:
-        whole = await calls.get("/worklist/list.csv", headers=BROWSER)
-        some = await calls.get("/worklist/list.csv?what=blood", headers=BROWSER)
-    assert whole.headers["content-type"].startswith("text/csv")
-    assert whole.headers["content-disposition"] == 'attachment; filename="worklist.csv"'
-    assert whole.headers["cache-control"] == "no-store"
-    assert len(list(csv.reader(whole.text.splitlines()))) == 62
-    _, row = csv.reader(some.text.splitlines())
-    assert ("ben" in row, row[-1]) == (True, "Blood count")

@@ -1,1 +1,0 @@
-"""The page /payers: the coverage rules of payers, what changed in them, and a trial of an order."""
