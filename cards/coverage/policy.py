@@ -231,8 +231,7 @@ def _policies(path: Path, payers: Mapping[str, Payer]) -> Iterator[Policy]:
         if row["id"] in seen:
             raise PolicyFault(f"{where}: the id {row['id']} stands twice")
         seen.add(row["id"])
-        if row["payer"] not in payers:
-            raise PolicyFault(f"{where}: the payer {row['payer']!r} is not in payers.csv")
+        check_payer(row, payers, where)
         if row["system"] not in SYSTEMS:
             raise PolicyFault(f"{where}: system is one of {', '.join(SYSTEMS)}")
         if row["covered"] not in get_args(Basis):
@@ -266,6 +265,12 @@ def _policies(path: Path, payers: Mapping[str, Payer]) -> Iterator[Policy]:
         )
 
 
+def check_payer(row: Mapping[str, str], payers: Mapping[str, Payer], where: str) -> None:
+    """Refuse a row whose payer is not there."""
+    if row["payer"] not in payers:
+        raise PolicyFault(f"{where}: the payer {row['payer']!r} is not in payers.csv")
+
+
 def read_day(text: str, where: str) -> date:
     """Return a day; PolicyFault with the place where it cannot be read."""
     try:
@@ -286,7 +291,15 @@ def _criteria(path: Path) -> dict[str, CriteriaSet]:
     try:
         return {name: _criteria_set(name, members) for name, members in document.items()}
     except RuleError as error:
-        raise PolicyFault(f"{', '.join((path.name, *map(str, error.path)))}: {error.text}") from error
+        raise PolicyFault(f"{', '.join((path.name, *_named(document, error.path)))}: {error.text}") from error
+
+
+def _named(part: Any, path: Iterable[str | int]) -> Iterator[str]:
+    """Yield the steps of a path, a criterion by its id where it has one and else by its place from 1 on."""
+    for step in path:
+        part = part[step] if isinstance(step, int) or step in part else {}
+        name = part.get("id") if isinstance(part, dict) else None
+        yield step if isinstance(step, str) else name if name and isinstance(name, str) else str(step + 1)
 
 
 def _criteria_set(name: str, members: Any) -> CriteriaSet:

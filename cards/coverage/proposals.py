@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from cards.coverage.annotation import CRD_CODES, URL
 from cards.coverage.order import Json, dicts
-from cards.coverage.policy import SYSTEMS, Payer, PolicyFault, read_day, read_rows
+from cards.coverage.policy import SYSTEMS, Payer, PolicyFault, check_payer, read_day, read_rows
 
 Kind = Literal["companion", "alternate", "form"]
 _KINDS: Final = get_args(Kind)
@@ -89,7 +89,7 @@ def _proposals(path: Path, payers: Mapping[str, Payer]) -> Iterator[Proposal]:
     for line, row in read_rows(path, needed):
         where = f"{path.name}, line {line}"
         kind, text = row["kind"], row["text"].strip()
-        _check_payer(row, payers, where)
+        check_payer(row, payers, where)
         if kind not in _KINDS:
             raise PolicyFault(f"{where}: kind is one of {', '.join(_KINDS)}")
         if kind == "form" and row["value"] not in _AFTER:
@@ -111,7 +111,7 @@ def _proposals(path: Path, payers: Mapping[str, Payer]) -> Iterator[Proposal]:
 def _members(path: Path, payers: Mapping[str, Payer]) -> Iterator[Member]:
     for line, row in read_rows(path, ("payer", "number", "birth_date", "plan", "plan_name", "start")):
         where = f"{path.name}, line {line}"
-        _check_payer(row, payers, where)
+        check_payer(row, payers, where)
         for day in (row["birth_date"], row["start"], *filter(None, [row.get("end")])):
             read_day(day, where)
         if not row["number"] or not row["plan"]:
@@ -120,11 +120,6 @@ def _members(path: Path, payers: Mapping[str, Payer]) -> Iterator[Member]:
             row["payer"], row["number"], row["birth_date"], row["plan"], row["plan_name"], row["start"],
             row.get("end", ""),
         )  # fmt: skip
-
-
-def _check_payer(row: Mapping[str, str], payers: Mapping[str, Payer], where: str) -> None:
-    if row["payer"] not in payers:
-        raise PolicyFault(f"{where}: the payer {row['payer']!r} is not in payers.csv")
 
 
 # Resources

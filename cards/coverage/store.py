@@ -1,13 +1,12 @@
 """The policies of this process: those of the package, and the folder `coverage` beside the site's own rules."""
 
 from functools import cache
-from pathlib import Path
 
 from cards.coverage.approval import policy_tables
 from cards.coverage.policy import Policies, load_policies
 from cards.coverage.proposals import Proposals, load_proposals
 from cards.rules.engine.governance import govern
-from cards.rules.language.site import SITE, site_folders
+from cards.rules.language.site import payer_folder
 
 
 @cache
@@ -17,7 +16,7 @@ def policies() -> Policies:
     Raises:
         PolicyFault: A file of the payer's own folder cannot be used.
     """
-    return load_policies(own_folder())
+    return load_policies(payer_folder())
 
 
 @cache
@@ -27,7 +26,7 @@ def proposals() -> Proposals:
     Raises:
         PolicyFault: A file cannot be used.
     """
-    return load_proposals(own_folder(), policies().payers)
+    return load_proposals(payer_folder(), policies().payers)
 
 
 def govern_own_policies() -> None:
@@ -37,10 +36,3 @@ def govern_own_policies() -> None:
         PolicyFault: A file of the folder cannot be used.
     """
     govern("coverage", policy_tables(policies()))
-
-
-def own_folder() -> Path | None:
-    """Return the folder of a payer's own policies; None where the site has none."""
-    site = site_folders().get(SITE)
-    folder = site / "coverage" if site is not None else None
-    return folder if folder is not None and folder.is_dir() else None

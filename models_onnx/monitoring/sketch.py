@@ -6,7 +6,6 @@ says how many values fell into it, not whose they were. Probabilities have bucke
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from math import ceil, log
 
 RELATIVE_ERROR = 0.01
@@ -53,11 +52,6 @@ def bucket_at(sketch: Sketch, share: float) -> int:
         if below > rank:
             return bucket
     return max(sketch)
-
-
-def sketch_of(values: Iterable[float]) -> Sketch:
-    """Return the sketch of these values."""
-    return Counter(map(bucket_of, values))
 
 
 def log_odds_bucket(estimate: float) -> int:

@@ -171,8 +171,7 @@ class RuleBook:
 
     def scope_of(self, drafted: DraftMedication, record: PatientRecord, *, signing: bool) -> Silence:
         """Return what the rules of this drug looked for, and what of it is not known."""
-        of_drug = self._rules_of(drafted.medication)
-        return (of_drug.at_signing if signing else of_drug.before_signing).silence(drafted, record)
+        return self._rules_of(drafted.medication).scope(signing=signing).silence(drafted, record)
 
     def _rules_of(self, medication: MedicationIdentity) -> "_RulesOfDrug":
         # Without form and route the words decide: "insulin glargine KwikPen" is injected.
@@ -184,7 +183,7 @@ class RuleBook:
             activated = tuple(
                 ActivatedRule.by(medication, rule, activation) for rule, activation in of_drug if activation is not None
             )
-            rules_of_drug = _RulesOfDrug.of(activated, medication)
+            rules_of_drug = _RulesOfDrug.of(medication, activated)
             if len(f"{texts}") <= _LONGEST_REMEMBERED:
                 if len(self._remembered) >= _MOST_REMEMBERED:
                     self._remembered.clear()
@@ -231,17 +230,13 @@ class RuleBook:
         """
         contexts: dict[Ingredient, RuleContext] = {}
         check_time()
-        for activated in sorted(self.rules_to_evaluate(session, drafted), key=_id_of_rule):
+        for activated in sorted(self.rules_to_evaluate(session, drafted), key=lambda activated: activated.rule.id):
             evaluation = _evaluate(activated, session, drafted, contexts)
             if isinstance(evaluation, Match):
                 finding = (activated.rule.id, matched_band(evaluation))
                 if finding not in expected:
                     return finding
         return None
-
-
-def _id_of_rule(activated: ActivatedRule) -> str:
-    return activated.rule.id
 
 
 def _already_compiled(rule: CompiledRule) -> LateRule:
@@ -316,20 +311,17 @@ _DOSE = frozenset({"dose", "each_dose", "frequency", "duration", "drug_dose", "p
 class _RulesOfDrug(NamedTuple):
     """What is remembered of a medication, because trying its selectors and putting together what they ask is dear."""
 
+    medication: MedicationIdentity
     activated: tuple[ActivatedRule, ...]
-    at_signing: Scope
-    before_signing: Scope
     always: tuple[int, ...]
     """Which of the rules are evaluated whatever else is taken or drafted."""
     by_partner: Mapping[str, tuple[int, ...]]
     """Which of the others are evaluated by an ingredient or class of what else is taken or drafted."""
+    scopes: dict[bool, Scope]
 
     @classmethod
-    def of(cls, activated: tuple[ActivatedRule, ...], medication: MedicationIdentity) -> "_RulesOfDrug":
-        """Return the rules that this medication activates, with what they ask."""
-        pairs = [(entry.rule, entry.activation) for entry in activated]
-        at_signing = Scope.of(pairs, medication, signing=True)
-        before = Scope.of(pairs, medication, signing=False)
+    def of(cls, medication: MedicationIdentity, activated: tuple[ActivatedRule, ...]) -> "_RulesOfDrug":
+        """Return the rules that this medication activates."""
         always: list[int] = []
         by_partner: dict[str, tuple[int, ...]] = {}
         for position, rule in enumerate(activated):
@@ -338,7 +330,14 @@ class _RulesOfDrug(NamedTuple):
                 always.append(position)
             for key in rule.partner_keys if needs_partner else ():
                 by_partner[key] = (*by_partner.get(key, ()), position)
-        return cls(activated, at_signing, at_signing if before == at_signing else before, tuple(always), by_partner)
+        return cls(medication, activated, tuple(always), by_partner, {})
+
+    def scope(self, *, signing: bool) -> Scope:
+        """Return what the rules ask, worked out when it is asked for: a review of what is taken never does."""
+        if signing not in self.scopes:
+            rules = ((entry.rule, entry.activation) for entry in self.activated)
+            self.scopes[signing] = Scope.of(rules, self.medication, signing=signing)
+        return self.scopes[signing]
 
     def beside(self, keys: frozenset[str]) -> list[ActivatedRule]:
         """Return the rules that can be about the drug beside what has these ingredients and classes, in their order."""

@@ -31,12 +31,13 @@ def use_site_rules(folder: Path | None) -> None:
     """Names the folder of the hospital's rules, once for the process.
 
     Raises:
-        RuleError: There is no such folder, it has no family.json, its conditions.csv is wrong, or rules were read
-            already with another folder.
+        RuleError: There is no such folder, it has neither family.json nor only a payer's policies, its conditions.csv
+            is wrong, or rules were read already with another folder.
     """
     if folder == _chosen_folder[0]:
         return
-    if folder is not None and not (folder / _HEAD).is_file():
+    tables = () if folder is None else (path for path in folder.glob("*") if path.suffix in (".json", ".csv"))
+    if folder is not None and not (folder / _HEAD).is_file() and (any(tables) or not (folder / "coverage").is_dir()):
         raise RuleError(f"{folder}: a folder of rules has a {_HEAD}; `cds-hooks rules new {folder}` makes one")
     if _read_folders:
         raise RuleError(f"{folder}: the rules were read already; the folder is named before the server starts")
@@ -49,6 +50,13 @@ def use_site_rules(folder: Path | None) -> None:
         except WrongConditions as error:
             raise RuleError(str(error)) from error
     _chosen_folder[0] = folder
+
+
+def payer_folder() -> Path | None:
+    """Return the folder of a payer's own policies; None where the site has none."""
+    _read_folders[:] = ["read"]
+    folder = _chosen_folder[0]
+    return folder / "coverage" if folder is not None and (folder / "coverage").is_dir() else None
 
 
 def read_text(path: Traversable) -> str:
@@ -72,7 +80,7 @@ def site_folders() -> dict[str, Path]:
     """Return the folder of each family of the hospital, by the family's name; none where the site has none."""
     folder = _chosen_folder[0]
     _read_folders[:] = ["read"]
-    if folder is None:
+    if folder is None or not (folder / _HEAD).is_file():
         return {}
     review = folder / "review"
     return {SITE: folder} | ({REVIEW: review} if (review / _HEAD).is_file() else {})

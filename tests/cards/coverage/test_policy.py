@@ -227,14 +227,17 @@ def test_a_folder_begins_with_who_pays_and_its_tables_are_text(tmp_path: Path) -
         ({"effective_from": 1}, ", effective_from: Expected `date | null`, got `int`, not 1"),
         ({"effective_from": "soon"}, ", effective_from: Invalid RFC3339 encoded date, not 'soon'"),
         ({"only_codes": "B4150"}, ", only_codes: Expected `array`, got `str`, not 'B4150'"),
-        ({"only_codes": ["B4150", 1]}, ", only_codes, 1: Expected `str`, got `int`, not 1"),
+        ({"only_codes": ["B4150", 1]}, ", only_codes, 2: Expected `str`, got `int`, not 1"),
         ({"test": {}}, ", test: Expected `object` of length >= 1"),
         ({"source": ""}, ", source: Expected `str` of length >= 1, not ''"),
     ],
 )
 def test_a_criterion_with_a_fault_is_refused_with_its_set(tmp_path: Path, change: dict[str, Any], fault: str) -> None:
     criteria = {"tube": {"groups": {"A": "all"}, "criteria": [CRITERION | change]}}
-    assert fault_of(tmp_path, **{"criteria.json": json.dumps(criteria)}) == f"criteria.json, tube, criteria, 0{fault}"
+    assert (
+        fault_of(tmp_path, **{"criteria.json": json.dumps(criteria)})
+        == f"criteria.json, tube, criteria, {CRITERION['id']}{fault}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -248,15 +251,15 @@ def test_a_criterion_with_a_fault_is_refused_with_its_set(tmp_path: Path, change
         ({"tube": {"groups": {"A": "any", "B": "some"}, "criteria": []}}, ", tube, groups: Invalid enum value 'some'"),
         (
             {"tube": {"groups": {"A": "any"}, "criteria": [CRITERION, CRITERION]}},
-            ", tube, criteria, 1, id: the id a stands twice",
+            ", tube, criteria, a, id: the id a stands twice",
         ),
         (
             {"tube": {"groups": {"A": "any"}, "criteria": ["x"]}},
-            ", tube, criteria, 0: Expected `object`, got `str`, not 'x'",
+            ", tube, criteria, 1: Expected `object`, got `str`, not 'x'",
         ),
         (
             {"tube": {"groups": {"A": "any"}, "criteria": [{"id": "a", "group": "A"}]}},
-            ", tube, criteria, 0: Object missing required field `text`",
+            ", tube, criteria, a: Object missing required field `text`",
         ),
     ],
 )

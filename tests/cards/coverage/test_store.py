@@ -1,4 +1,4 @@
-"""Which folder is that of a payer's own policies, and whose rules are in force without one."""
+"""Whose policies are in force, with and without a payer's own folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 
 from cards.coverage import store
 from cards.coverage.policy import load_policies
-from cards.rules.language.site import SITE
 
 
 @pytest.fixture(autouse=True)
@@ -20,26 +19,8 @@ def _fresh() -> Iterator[None]:
         kept.cache_clear()
 
 
-def _site(monkeypatch: pytest.MonkeyPatch, **folders: Path) -> None:
-    monkeypatch.setattr(store, "site_folders", lambda: folders)
-
-
-def test_the_folder_is_that_of_the_site_where_it_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _site(monkeypatch)
-    assert store.own_folder() is None
-    _site(monkeypatch, other=tmp_path, **{SITE: tmp_path})
-    assert store.own_folder() is None
-    (tmp_path / "coverage").write_text("a file")
-    assert store.own_folder() is None
-    (tmp_path / "coverage").unlink()
-    (tmp_path / "coverage").mkdir()
-    assert store.own_folder() == tmp_path / "coverage"
-    _site(monkeypatch, other=tmp_path)
-    assert store.own_folder() is None
-
-
 def test_without_a_folder_the_policies_are_those_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    _site(monkeypatch)
+    monkeypatch.setattr(store, "payer_folder", lambda: None)
     assert store.policies().version == load_policies(None).version
     assert store.policies().own_payers == frozenset()
     assert (store.proposals().by_code, store.proposals().members) == ({}, {})
@@ -54,7 +35,7 @@ def test_the_policies_of_the_own_folder_are_rules_of_the_site(tmp_path: Path, mo
         "id,payer,system,code,category,covered,pa_needed,places,criteria,effective_from,effective_to,source\n"
         "own-a,own,HCPCS,B4150,Enteral formula,listed,auth-needed,,,2026-01-01,,Policy 1\n"
     )
-    _site(monkeypatch, **{SITE: tmp_path})
+    monkeypatch.setattr(store, "payer_folder", lambda: folder)
     assert store.policies().own_payers == {"own"}
     governed: list[str] = []
     monkeypatch.setattr(

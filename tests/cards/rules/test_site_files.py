@@ -48,6 +48,28 @@ def test_the_folder_is_named_once_and_before_it_is_read(folder: Path, tmp_path_f
         site.use_site_rules(other)
 
 
+def test_a_folder_with_the_policies_of_a_payer_alone_needs_no_head(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payer = tmp_path_factory.mktemp("payer")
+    monkeypatch.setattr(site, "_chosen_folder", [None])
+    monkeypatch.setattr(site, "_read_folders", [])
+    site.use_site_rules(None)
+    assert site.payer_folder() is None
+    monkeypatch.setattr(site, "_read_folders", [])
+    (payer / "coverage").write_text("a file")
+    with pytest.raises(RuleError, match=r"has a family\.json"):
+        site.use_site_rules(payer)
+    (payer / "coverage").unlink()
+    (payer / "coverage").mkdir()
+    (payer / "limits.csv").write_text("drug\n")  # a rule of a hospital without the name of the hospital
+    with pytest.raises(RuleError, match=r"has a family\.json"):
+        site.use_site_rules(payer)
+    (payer / "limits.csv").unlink()
+    site.use_site_rules(payer)
+    assert (site.payer_folder(), site.site_folders()) == (payer / "coverage", {})
+
+
 def test_the_head_says_whose_rules_they_are_and_what_they_replace(folder: Path) -> None:
     assert site.site_head() == HEAD
     assert site.replaced_rules() == {"age-z-drug"}

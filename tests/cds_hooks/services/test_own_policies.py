@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from typer.testing import CliRunner
 
 from cards.coverage.approval import policy_tables
 from cards.coverage.policy import Policies, PolicyFault, load_policies
 from cards.rules.engine.governance import all_rule_versions, govern
+from cds_hooks.cli import app
 from cds_hooks.hold_back.checks import Shared
 from cds_hooks.services import _coverage
 from tests.cds_hooks.calls import client
@@ -25,6 +28,7 @@ from tests.cds_hooks.services.coverage_calls import (
     reasons_of,
 )
 from tests.cds_hooks.services.test_crd_requirements import own_folder
+from tests.live import serving
 
 ORDERS = [order("B4150", insurance=[]), order("J0585", place="22", insurance=[])]
 CHART = [patient(), coverage(payor="Own Health Plan", plan="Gold"), coverage("cov2")]
@@ -108,7 +112,7 @@ def test_the_pages_of_rules_show_a_policy_with_its_source(tmp_path: Path) -> Non
         ("only_codes", "E0601", "only_codes: Expected `array`"),
         ("test", {"age": {"ge": "18"}}, "test, age, ge: Expected `float`"),
         ("test", {"age": {"ge": float("nan")}}, "not valid JSON"),
-        ("test", {"all": [{"condition": {"icd10": "E11"}}]}, "test, all, 0, condition, icd10: Expected `array`"),
+        ("test", {"all": [{"condition": {"icd10": "E11"}}]}, "test, all, 1, condition, icd10: Expected `array`"),
         ("test", {"condition": {"icd10": ["E11"], "within_days": 10**9}}, "within_days: Expected `int` <= 36525"),
         ("test", {"condition": {"icd10": ["E11"], "status": "past"}}, "status: Invalid enum value"),
         ("test", {"observation": {"loinc": ["718-7"], "units": {"g/dL": "1"}}}, "units: Expected `float`"),
@@ -126,3 +130,12 @@ def test_a_criterion_of_other_types_is_refused_before_a_call_meets_it(
     folder = own_folder(tmp_path / "own", **{"criteria.json": json.dumps(document)})
     with pytest.raises(PolicyFault, match=fault):
         load_policies(folder)
+
+
+@pytest.mark.slow
+def test_a_folder_that_the_command_passes_starts_a_server_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    folder = own_folder(tmp_path / "site" / "coverage")
+    assert CliRunner().invoke(app, ["coverage", str(folder)]).exit_code == 0
+    with serving(tmp_path, CDS_SITE_RULES=str(tmp_path / "site")) as address:
+        assert "Enteral formula" in httpx.get(f"{address}/rules/payer-own-b").text

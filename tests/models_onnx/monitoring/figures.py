@@ -4,18 +4,25 @@ python -m tests.models_onnx.monitoring.figures --write    # review the differenc
 """
 
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import incidents
 from models_onnx.monitoring.judging import Compared
-from models_onnx.monitoring.sketch import bucket_of
+from models_onnx.monitoring.sketch import Sketch, bucket_of
 from tests.conftest import ROOT
 
 PINNED = ROOT / "tests" / "cases" / "monitoring_figures.txt"
 _FIRST = date(2026, 8, 31)
 """A Monday."""
 _HOURS = dict.fromkeys(range(8, 18), 60)
+
+
+def sketch_of(values: Iterable[float]) -> Sketch:
+    """The sketch in which these values are counted."""
+    return Counter(map(bucket_of, values))
 
 
 def _spread(middle: float, width: float, times: int) -> dict[int, int]:

@@ -12,8 +12,9 @@ from sklearn.metrics import roc_auc_score
 from models_onnx.monitoring import drift, rates
 from models_onnx.monitoring.day import DayCounts, count_need, sketch_value
 from models_onnx.monitoring.sexes import FEWEST, exchanged, higher
-from models_onnx.monitoring.sketch import bucket_of, quantile, sketch_of, value_of
+from models_onnx.monitoring.sketch import bucket_of, quantile, value_of
 from tests.models_onnx.monitoring import figures
+from tests.models_onnx.monitoring.figures import sketch_of
 
 VALUES = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False)
 

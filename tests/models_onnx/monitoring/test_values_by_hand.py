@@ -14,8 +14,9 @@ from models_onnx.monitoring.labelled import LabelCounts, labelled, pack, unpack,
 from models_onnx.monitoring.performance import Deployed, net_benefit, observed_to_expected, ratio_at_equal_estimate
 from models_onnx.monitoring.rates import Interval
 from models_onnx.monitoring.repeated import one_value
-from models_onnx.monitoring.sketch import Sketch, bucket_of, sketch_of
+from models_onnx.monitoring.sketch import Sketch, bucket_of
 from models_onnx.monitoring.today import Today
+from tests.models_onnx.monitoring.figures import sketch_of
 
 DAY = date(2026, 9, 28)
 

@@ -21,7 +21,8 @@ from models_onnx.monitoring.performance import (
     ratio_at_equal_estimate,
     reliability,
 )
-from models_onnx.monitoring.sketch import bucket_of, sketch_of
+from models_onnx.monitoring.sketch import bucket_of
+from tests.models_onnx.monitoring.figures import sketch_of
 from tests.models_onnx.monitoring.test_values_by_hand import _manifest
 
 MONDAY = date(2026, 9, 28)
