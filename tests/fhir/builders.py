@@ -4,11 +4,15 @@ Each function returns a whole resource of patient p1. `patient` is the id or the
 adds or replaces elements, and an element that is None is left out.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from fhir.record.resources import decoder
+from fhir.mapping.medications.identity import MedicationIdentity, identify
+from fhir.record.datatypes import CodeableConcept, Coding
+from fhir.record.record import PatientRecord, read_record
+from fhir.record.resources import MedicationRequest, decoder
 
 Json = dict[str, Any]
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -17,6 +21,9 @@ ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
 SUBJECT = {"reference": "Patient/p1"}
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1956-11-20"}
+MAN = WOMAN | {"gender": "male"}
 
 
 def made(kind: str, **elements: Any) -> Json:
@@ -199,3 +206,73 @@ def bundle(*resources: Json, **more: Any) -> Json:
 def lean(resource: Json) -> Any:
     """The lean struct of a resource."""
     return decoder.decode(orjson.dumps(resource))
+
+
+def record_of(
+    *resources: Json, patient: Json | None = None, as_of: datetime = AS_OF, prefetch: Json | None = None, **how: Any
+) -> PatientRecord:
+    """The record of p1 (a woman of 70) from these resources; `prefetch` in place of the patient."""
+    values = {**(prefetch or {"patient": lean(patient or WOMAN)}), "rest": lean(bundle(*resources))}
+    return read_record(values, "p1", as_of, **how)
+
+
+def condition(code: str, system: str = SNOMED, status: str | None = "active", **more: Any) -> Json:
+    """A Condition with one code and its display."""
+    coding = {"system": system, "code": code, "display": f"condition {code}"}
+    return problem({"coding": [coding]}, status=status, id=f"c-{code}") | more
+
+
+def creatinine(value: float, when: str = "2026-11-10T08:00:00Z", unit: str = "mg/dL") -> Json:
+    """A creatinine."""
+    return observation("2160-0", value, unit, when)
+
+
+def egfr(value: float, when: str = "2026-11-10T08:00:00Z", unit: str = "mL/min/{1.73_m2}") -> Json:
+    """A reported eGFR."""
+    return observation("33914-3", value, unit, when)
+
+
+def weight(value: float, when: str = "2026-11-01") -> Json:
+    """A body weight in kg."""
+    return observation("29463-7", value, "kg", when)
+
+
+def coded(code: str, display: str | None = None, system: str = RXNORM) -> Json:
+    """A concept with one RxNorm code."""
+    return {"coding": [{"system": system, "code": code} | ({"display": display} if display else {})]}
+
+
+def request(medication: Json | str, identifier: str = "m1", **more: Any) -> Json:
+    """An active order of 2026-11-01."""
+    return medication_order(medication, id=identifier, authoredOn="2026-11-01") | more
+
+
+def statement(medication: Json | str, identifier: str = "s1", **more: Any) -> Json:
+    """An active statement."""
+    return medication_statement(medication, id=identifier) | more
+
+
+def order(medication: Json | str, *dosages: Json, **more: Any) -> MedicationRequest:
+    """A drafted order as the lean reader gives it."""
+    decoded: MedicationRequest = lean(request(medication, **({"dosageInstruction": list(dosages)} | more)))
+    return decoded
+
+
+def identity_of(words: str | None = None, code: str | None = None) -> MedicationIdentity:
+    """What an order by these words and this RxNorm code is identified as."""
+    coding = (Coding(RXNORM, code),) if code else ()
+    return identify(MedicationRequest(medicationCodeableConcept=CodeableConcept(coding, words)))
+
+
+def dispense(medication: Json | str, identifier: str = "d1", **more: Any) -> Json:
+    """A completed dispense of 2026-11-01 for 30 days."""
+    supply = {"value": 30, "unit": "days", "system": UCUM, "code": "d"}
+    taken = medication_statement(medication, status="completed", id=identifier, whenHandedOver="2026-11-01")
+    return taken | {"resourceType": "MedicationDispense", "daysSupply": supply} | more
+
+
+def administration(medication: Json | str, identifier: str = "a1", **more: Any) -> Json:
+    """A medication that was given on 2026-11-19."""
+    dosage = {"text": "1000 mg", "dose": {"value": 1000, "unit": "mg", "code": "mg"}}
+    taken = medication_statement(medication, status="completed", id=identifier, effectiveDateTime="2026-11-19")
+    return taken | {"resourceType": "MedicationAdministration", "dosage": dosage} | more

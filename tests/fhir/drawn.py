@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fhir.record.record import PatientRecord, read_record
 from tests.conftest import ROOT
-from tests.fhir.record.charts import lean
+from tests.fhir.builders import lean
 
 Json = dict[str, Any]
 AS_OF: Final = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

@@ -41,8 +41,7 @@ from models_onnx.equations.declaration import find_equations, get_equation, yes_
 from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 from models_onnx.serving.registry import load_model
 from tests.cards.preventive.charts import EVERYTHING, Json, number, person, problem
-from tests.fhir.mapping.charts import AS_OF
-from tests.fhir.record.charts import bundle, lean
+from tests.fhir.builders import AS_OF, bundle, lean
 
 IDENTITY = CardIdentity(
     "uuid", lambda number: f"suggestion-{number}", "https://cds.example/explain/1", "https://cds.example/e"

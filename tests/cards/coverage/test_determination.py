@@ -12,7 +12,7 @@ from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Polic
 from cards.coverage.seen import Seen, Subject
 from tests.cards.coverage.test_annotation import PAYER, POLICY
 from tests.cards.coverage.test_authorization import RESPONSE
-from tests.fhir.mapping.charts import record_of
+from tests.fhir.builders import record_of
 
 Json = dict[str, Any]
 DAY = date(2026, 11, 20)

@@ -9,9 +9,20 @@ from cards.coverage.evidence import check_test, evaluate, participants_of
 from cards.coverage.seen import Subject
 from cards.rules.language.rule import RuleError
 from tests.fhir import builders
-from tests.fhir.builders import encounter, medication_order, problem, procedure
-from tests.fhir.mapping.charts import MAN, SNOMED, SUBJECT, WOMAN, condition, observation, record_of
-from tests.fhir.record.charts import record_of as record_of_call
+from tests.fhir.builders import (
+    MAN,
+    SNOMED,
+    SUBJECT,
+    WOMAN,
+    condition,
+    encounter,
+    medication_order,
+    observation,
+    problem,
+    procedure,
+    record_of,
+)
+from tests.fhir.builders import record_of as record_of_call
 
 Json = dict[str, Any]
 DAY = date(2026, 11, 20)

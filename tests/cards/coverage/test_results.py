@@ -8,7 +8,7 @@ import pytest
 from cards.coverage.evidence import evaluate
 from cards.coverage.seen import Seen, Subject, counted, is_in, is_within, months_before
 from fhir.record.datatypes import FhirTime, parse_time
-from tests.fhir.mapping.charts import observation, record_of
+from tests.fhir.builders import observation, record_of
 
 Json = dict[str, Any]
 DAY = date(2026, 11, 20)

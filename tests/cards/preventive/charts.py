@@ -10,9 +10,7 @@ from fhir.record.record import read_record
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import inputs_from_record
 from tests.fhir import builders
-from tests.fhir.builders import medication_order
-from tests.fhir.mapping.charts import AS_OF, SNOMED, condition
-from tests.fhir.record.charts import bundle, lean, observation
+from tests.fhir.builders import AS_OF, SNOMED, bundle, condition, lean, medication_order, observation
 
 Json = dict[str, Any]
 LOINC = "http://loinc.org"

@@ -26,9 +26,7 @@ from tests.cards.preventive.charts import (
     result,
     taking,
 )
-from tests.fhir.builders import service_request
-from tests.fhir.mapping.charts import AS_OF
-from tests.fhir.record.charts import bundle, lean
+from tests.fhir.builders import AS_OF, bundle, lean, service_request
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
 HCV_ANTIBODY, HIV = "16128-1", "56888-1"
@@ -46,10 +44,6 @@ ADENOMA = "colonoscopy-advanced-adenoma"
 
 def rows(*resources: Json, patient: Json | None = None) -> list[str]:
     return [item.row.id for item in opened(*resources, patient=patient)]
-
-
-def ordered(words: str) -> Json:
-    return service_request(words, id="o1", authoredOn="2026-11-01")
 
 
 def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tuple[Json, Json]:
@@ -135,7 +129,7 @@ def test_what_is_normal_denied_or_about_something_else_is_not_told(
     [
         ((result(FIT, "Positive"),), procedure("Colonoscopy", "2026-01-10")),
         ((result(FIT, "Positive"),), procedure("Colonoscopy", "2026")),
-        ((result(FIT, "Positive"),), ordered("Colonoscopy")),
+        ((result(FIT, "Positive"),), service_request("Colonoscopy", id="o1", authoredOn="2026-11-01")),
         ((result(FIT, "Positive"),), problem("C18.9", onsetDateTime="2026-02-01")),
         ((result(PAP, "HSIL"),), procedure("Colposcopy", "2026-02-01")),
         ((result(PAP, "HSIL"),), procedure("LEEP of cervix", "2026-02-01")),
@@ -143,7 +137,7 @@ def test_what_is_normal_denied_or_about_something_else_is_not_told(
         ((report("Mammogram", conclusion="BI-RADS 4"),), procedure("Core needle biopsy of breast", "2026-02-01")),
         ((report("Mammogram", conclusion="BI-RADS 0"),), procedure("Ultrasound of breast", "2026-02-01")),
         ((ANEURYSM,), procedure("Endovascular repair of abdominal aortic aneurysm", "2024-06-01")),
-        ((ANEURYSM,), ordered("Referral to vascular surgery")),
+        ((ANEURYSM,), service_request("Referral to vascular surgery", id="o1", authoredOn="2026-11-01")),
         ((result(HCV_ANTIBODY, "Reactive"),), result("11011-4", "Not detected", "2026-01-12")),
         ((number("4548-4", 9.8, "%"),), problem("E11.9")),
         ((number("4548-4", 9.8, "%"),), taking("metformin 500 MG Oral Tablet")),
@@ -161,7 +155,7 @@ def test_what_follows_a_result_settles_it(entries: tuple[Json, ...], settling: J
         procedure("Colonoscopy", "2026-01-09"),
         procedure("Colonoscopy", None),
         result(FIT, "Negative", "2026-06-01"),
-        ordered("FOBT"),
+        service_request("FOBT", id="o1", authoredOn="2026-11-01"),
         problem("C18.9", onsetDateTime="2020-02-01"),
     ],
 )

@@ -25,8 +25,7 @@ from tests.cards.preventive.charts import (
     state,
     taking,
 )
-from tests.fhir.builders import service_request
-from tests.fhir.mapping.charts import SNOMED
+from tests.fhir.builders import SNOMED, service_request
 
 FIRES: dict[str, tuple[tuple[Json, ...], dict[str, Any]]] = {
     "colorectal-cancer": ((), {}), "cervical-cancer": ((), {}), "breast-cancer": ((), {}), "lung-cancer": (SMOKER, {}),

@@ -30,7 +30,7 @@ from tests.cards.preventive.charts import (
     smoking,
     taking,
 )
-from tests.fhir.mapping.charts import SNOMED
+from tests.fhir.builders import SNOMED
 
 WOMAN_68, MAN_68 = {"patient": person("1958-11-20")}, {"patient": person("1958-11-20", "male")}
 MAN_64 = {"patient": person("1962-11-20", "male")}

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from cards.vaccines.patient import ONSET_OF_PREGNANCY, ChartedPerson, read_person
-from tests.fhir.builders import allergy, procedure
-from tests.fhir.mapping.charts import AS_OF, SNOMED, WOMAN, condition, observation, record_of
+from tests.fhir.builders import AS_OF, SNOMED, WOMAN, allergy, condition, observation, procedure, record_of
 
 Json = dict[str, Any]
 CVX = "http://hl7.org/fhir/sid/cvx"

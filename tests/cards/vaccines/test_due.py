@@ -41,8 +41,7 @@ from fhir.record.record import read_record
 from maintenance.vaccine_cases import read_cases, run_case, summary
 from tests.cards.vaccines.small_series import BORN, course_of, due, given, rule
 from tests.conftest import ROOT
-from tests.fhir.mapping.charts import AS_OF
-from tests.fhir.record.charts import bundle, lean
+from tests.fhir.builders import AS_OF, bundle, lean
 
 Json = dict[str, Any]
 NOT_COMPLETE = SeriesStatus.NOT_COMPLETE

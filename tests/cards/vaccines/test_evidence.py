@@ -16,8 +16,7 @@ from cards.vaccines.evidence import (
 from cards.vaccines.knowledge import load_knowledge
 from fhir.record.datatypes import CodeableConcept, Coding
 from tests.fhir import builders
-from tests.fhir.builders import observation
-from tests.fhir.mapping.charts import AS_OF, SUBJECT, record_of
+from tests.fhir.builders import AS_OF, SUBJECT, observation, record_of
 
 Json = dict[str, Any]
 CVX = "http://hl7.org/fhir/sid/cvx"

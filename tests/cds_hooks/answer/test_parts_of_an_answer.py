@@ -43,7 +43,7 @@ from cds_hooks.storage.decision import Decision, RecordUnavailable
 from fhir.record.refusals import Refusal
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.replay.answered import site
-from tests.fhir.mapping.charts import record_of
+from tests.fhir.builders import record_of
 
 Json = dict[str, Any]
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)

@@ -58,10 +58,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "own"
 
 
-def _result(name: str, loinc: str, value: float, unit: str, when: str) -> dict[str, Any]:
-    return observation(loinc, value, unit, when, patient="p", id=name)
-
-
 def _chart(folder: Path, *results: dict[str, Any]) -> str:
     patient = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01"}
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in (patient, *results)]}
@@ -77,9 +73,9 @@ def _output(*arguments: str) -> tuple[int, str, str]:
 def test_a_chart_shows_each_value_with_its_date_or_why_it_is_missing(folder: Path) -> None:
     chart = _chart(
         folder,
-        _result("new", "33959-8", 0.5, "ug/L", "2026-11-19"),
-        _result("later", "33959-8", 7.0, "ng/mL", "2026-11-21"),
-        _result("old", "2823-3", 4.1, "mmol/L", "2026-11-10"),
+        observation("33959-8", 0.5, "ug/L", "2026-11-19", patient="p", id="new"),
+        observation("33959-8", 7.0, "ng/mL", "2026-11-21", patient="p", id="later"),
+        observation("2823-3", 4.1, "mmol/L", "2026-11-10", patient="p", id="old"),
     )
     assert _output(str(folder), "--chart", chart, "--as-of", "2026-11-20") == (
         0,

@@ -17,7 +17,7 @@ from cds_hooks.security.client import ANONYMOUS, TrustedClient
 from fhir.client.client import FetchResult
 from fhir.client.errors import FetchError
 from tests.cds_hooks.prefetch.test_fetch_engine import ALL_ORDERS, LABS, TODAY, _bundle, _medication, _order, _request
-from tests.fhir.record.charts import lean
+from tests.fhir.builders import lean
 
 ORDERS = Template("medications", ALL_ORDERS, "MedicationRequest", "medication orders")
 RESULTS = Template("labs", LABS, "Observation", "laboratory results")

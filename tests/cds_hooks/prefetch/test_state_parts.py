@@ -37,8 +37,7 @@ from fhir.client.errors import FetchError
 from fhir.client.query import Read, Search
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import decoder
-from tests.fhir.builders import observation
-from tests.fhir.mapping.charts import AS_OF
+from tests.fhir.builders import AS_OF, observation
 
 PATIENT = Template("patient", "Patient/{{context.patientId}}", "Patient", "the patient", policy=KeyPolicy("fail"))
 PROBLEMS = Template("conditions", "Condition?patient={{context.patientId}}", "Condition", "problems")

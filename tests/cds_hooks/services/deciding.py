@@ -7,8 +7,7 @@ from typing import Any, cast
 from cards.card import Card
 from cds_hooks.services import find_services
 from cds_hooks.services._service import Advice, ServiceInput
-from tests.fhir.builders import service_request
-from tests.fhir.mapping.charts import WOMAN, record_of
+from tests.fhir.builders import WOMAN, record_of, service_request
 
 Json = dict[str, Any]
 SEARCHED = frozenset(

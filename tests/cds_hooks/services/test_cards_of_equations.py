@@ -11,7 +11,7 @@ from cds_hooks.services.nephrology_referral import is_chronic
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, draft, offered, the_card, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, problem, referral, visit
-from tests.fhir.mapping.charts import ICD10, MAN, SUBJECT, WOMAN, condition, observation, record_of, request
+from tests.fhir.builders import ICD10, MAN, SUBJECT, WOMAN, condition, observation, record_of, request
 
 DEAD = WOMAN | {"deceasedBoolean": True}
 PREGNANT = WOMAN | {"birthDate": "1996-11-20"}

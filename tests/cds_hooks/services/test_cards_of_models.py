@@ -26,7 +26,7 @@ from models_onnx.serving.runtime import Model
 from tests.cds_hooks.services.deciding import Json, call_about, draft, offered
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, stay
 from tests.cds_hooks.services.test_follow_up import ILL, VISITS, leaving_for
-from tests.fhir.mapping.charts import AS_OF, ICD10, WOMAN, condition, record_of, request
+from tests.fhir.builders import AS_OF, ICD10, WOMAN, condition, record_of, request
 
 
 def estimated(model: Model) -> ModelEstimate:

@@ -9,8 +9,7 @@ import pytest
 
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import declined, taken_medications
-from tests.fhir.builders import medication_order
-from tests.fhir.mapping.charts import AS_OF, SUBJECT, condition, record_of
+from tests.fhir.builders import AS_OF, SUBJECT, condition, medication_order, record_of
 
 Json = dict[str, Any]
 STATINS, CALLED = frozenset({"statin"}), re.compile(r"\bstatins?\b", re.IGNORECASE)

@@ -48,8 +48,20 @@ from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import get_equation
 from tests.fhir import builders
-from tests.fhir.builders import observation, procedure, service_request
-from tests.fhir.mapping.charts import AS_OF, ICD10, MAN, SUBJECT, WOMAN, coded, condition, record_of, request
+from tests.fhir.builders import (
+    AS_OF,
+    ICD10,
+    MAN,
+    SUBJECT,
+    WOMAN,
+    coded,
+    condition,
+    observation,
+    procedure,
+    record_of,
+    request,
+    service_request,
+)
 
 Json = dict[str, Any]
 

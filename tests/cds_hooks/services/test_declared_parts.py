@@ -31,8 +31,7 @@ from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import DeclarationError
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, problem, referral, visit
-from tests.fhir.builders import service_request
-from tests.fhir.mapping.charts import AS_OF, ICD10, WOMAN, condition, record_of
+from tests.fhir.builders import AS_OF, ICD10, WOMAN, condition, record_of, service_request
 
 OFFERED = OfferedOrder("Order a visit", "Visit at home within 5 days", 5)
 DECLARED = ServiceFile(

@@ -17,7 +17,7 @@ from tests.cds_hooks.services.deciding import Json, call_about
 from tests.cds_hooks.services.test_decisions_by_themselves import blood, days_ago, operation, problem
 from tests.cds_hooks.services.test_declared_parts import DECLARED
 from tests.cds_hooks.services.test_follow_up import FIVE
-from tests.fhir.mapping.charts import ICD10, WOMAN, condition, record_of
+from tests.fhir.builders import ICD10, WOMAN, condition, record_of
 
 
 def _asked(**settings: Any) -> dict[str, set[str]]:

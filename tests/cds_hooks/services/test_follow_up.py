@@ -18,8 +18,7 @@ from tests.cds_hooks.services.test_decisions_by_themselves import (
     stay,
     visit,
 )
-from tests.fhir.mapping.charts import ICD10, WOMAN, condition, record_of
-from tests.fhir.record.charts import observation
+from tests.fhir.builders import ICD10, WOMAN, condition, observation, record_of
 
 NOT_FOR = "outside-population"
 

@@ -17,7 +17,7 @@ from cds_hooks.services.statin_discussion import TALK
 from tests.cards.preventive.charts import pack_years, person, problem, procedure, result, smoking
 from tests.cds_hooks.calls import client, ours
 from tests.fhir import builders
-from tests.fhir.mapping.charts import condition
+from tests.fhir.builders import condition
 
 SERVICE = "preventive-services"
 SNOMED = "http://snomed.info/sct"

@@ -22,8 +22,7 @@ from fhir.mapping.features.feature import map_features
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, blood, days_ago, problem, referral, visit
-from tests.fhir.builders import observation
-from tests.fhir.mapping.charts import ICD10, MAN, WOMAN, condition, record_of, request
+from tests.fhir.builders import ICD10, MAN, WOMAN, condition, observation, record_of, request
 
 
 def born(year: int) -> Json:

@@ -52,7 +52,7 @@ from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago
 from tests.fhir import builders
-from tests.fhir.mapping.charts import ICD10, condition, record_of, request, statement
+from tests.fhir.builders import ICD10, condition, record_of, request, statement
 
 
 def made(**members: Any) -> Any:
@@ -624,13 +624,10 @@ def test_a_silent_answer_says_what_of_the_chart_was_not_counted(
     assert found == [Silence("vaccines-due", reason, text) for reason, text in silences]
 
 
-def allergy(words: str, number: int) -> Json:
-    return builders.allergy(words, id=f"a{number}")
-
-
 def test_allergies_and_medications_that_no_table_knows_may_forbid_a_vaccine() -> None:
     record = record_of(
-        *(allergy(f"strange thing {number}", number) for number in range(3)), request("pill from abroad")
+        *(builders.allergy(f"strange thing {number}", id=f"a{number}") for number in range(3)),
+        request("pill from abroad"),
     )
     pill = "medications that could not be read (pill from abroad)"
     first, second, third = (f"an allergy that could not be read (strange thing {number})" for number in range(3))

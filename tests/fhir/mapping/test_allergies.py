@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.allergies import Allergy, allergies, allergy_to_class, allergy_to_ingredient
 from tests.fhir import builders
-from tests.fhir.mapping.charts import RXNORM, SNOMED, record_of
+from tests.fhir.builders import RXNORM, SNOMED, record_of
 
 PENICILLINS = "beta_lactam_penicillin_allergen"
 ACETAMINOPHEN = "161"

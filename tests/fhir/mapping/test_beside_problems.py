@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.conditions import KINDS, find_condition
 from fhir.terminology.conditions import CONDITION_GROUPS
-from tests.fhir.mapping.charts import SUBJECT, record_of, request
+from tests.fhir.builders import SUBJECT, record_of, request
 
 
 def _of(kind: str, **more: Any) -> dict[str, Any]:

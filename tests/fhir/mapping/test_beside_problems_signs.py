@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.conditions import Sign, find_condition, signs_by_group
 from fhir.record.datatypes import parse_time
-from tests.fhir.mapping.charts import SUBJECT, record_of, request
+from tests.fhir.builders import SUBJECT, record_of, request
 
 
 def _of(kind: str, **more: Any) -> dict[str, Any]:

@@ -6,8 +6,7 @@ import pytest
 
 from fhir.mapping.childbearing import childbearing_no_contraception, is_contraceptive
 from fhir.mapping.medications.active import active_medications
-from tests.fhir.builders import procedure
-from tests.fhir.mapping.charts import ICD10, SNOMED, condition, identity_of, record_of, request
+from tests.fhir.builders import ICD10, SNOMED, condition, identity_of, procedure, record_of, request
 
 WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1996-05-05"}
 

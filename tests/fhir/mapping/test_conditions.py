@@ -18,8 +18,7 @@ from fhir.record.datatypes import CodeableConcept, Coding, parse_time
 from fhir.record.refusals import Refusal
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.fhir import builders
-from tests.fhir.builders import procedure
-from tests.fhir.mapping.charts import AS_OF, ICD10, MAN, SUBJECT, condition, record_of
+from tests.fhir.builders import AS_OF, ICD10, MAN, SUBJECT, condition, procedure, record_of
 
 PREGNANT = "72892002"
 

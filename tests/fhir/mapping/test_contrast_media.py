@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.contrast_media import ContrastReaction, contrast_reactions
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
-from tests.fhir.mapping.charts import ICD10, condition, record_of
+from tests.fhir.builders import ICD10, condition, record_of
 
 
 def allergy(words: str, *reactions: str, identifier: str | None = "a", **more: Any) -> dict[str, Any]:

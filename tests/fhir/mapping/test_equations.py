@@ -20,7 +20,7 @@ from fhir.mapping.equations import (
     mean_arterial_pressure,
     newest_weight,
 )
-from tests.fhir.mapping.charts import MAN, observation, record_of, weight
+from tests.fhir.builders import MAN, observation, record_of, weight
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)

@@ -13,19 +13,19 @@ from fhir.mapping.equations import ckd_epi_2021, cockcroft_gault, is_creatinine_
 from fhir.mapping.kidney import KidneyAbsence, KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.record.datatypes import parse_time
 from fhir.record.record import BIRTH_SEX, PatientRecord, read_record
-from tests.fhir.builders import encounter
-from tests.fhir.mapping.charts import (
+from tests.fhir.builders import (
     ICD10,
     MAN,
     WOMAN,
     condition,
     creatinine,
     egfr,
+    encounter,
+    lean,
     observation,
     record_of,
     weight,
 )
-from tests.fhir.record.charts import lean
 
 # No time limit: the first example loads the tables, and the machine may be busy.
 CALM = settings(deadline=None)

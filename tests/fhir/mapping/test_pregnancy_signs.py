@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
 from fhir.record.datatypes import parse_time
-from tests.fhir.mapping.charts import observation, record_of
+from tests.fhir.builders import observation, record_of
 from tests.fhir.mapping.test_pregnancy import NEGATIVE, POSITIVE, PREGNANT, WOMAN, seen, visit
 
 HCG, STATUS, DUE, WEEKS = "19080-1", "82810-3", "11778-8", "11884-4"

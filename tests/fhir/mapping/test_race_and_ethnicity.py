@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 from fhir.record.record import PatientRecord, read_record, read_value
-from tests.fhir.record.charts import record_of
+from tests.fhir.builders import record_of
 
 BASE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
 SYSTEM = "urn:oid:2.16.840.1.113883.6.238"

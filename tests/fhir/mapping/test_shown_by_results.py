@@ -8,8 +8,7 @@ import pytest
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.shown_by_results import ResultLimit, result_analytes, result_limits, shown_by_result
 from fhir.terminology.analytes import ANALYTES
-from tests.fhir.builders import observation
-from tests.fhir.mapping.charts import AS_OF, record_of
+from tests.fhir.builders import AS_OF, observation, record_of
 
 Json = dict[str, Any]
 

@@ -18,9 +18,8 @@ from fhir.mapping.stays import (
     stays_in_hospital,
 )
 from fhir.record.resources import Encounter
-from tests.fhir.builders import encounter
-from tests.fhir.mapping.charts import AS_OF, record_of
-from tests.fhir.record.charts import record_of as record_of_call
+from tests.fhir.builders import AS_OF, encounter, record_of
+from tests.fhir.builders import record_of as record_of_call
 
 
 def _stay(code: str = "IMP", status: str = "in-progress", **period: str) -> dict[str, Any]:

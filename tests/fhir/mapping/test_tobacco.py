@@ -8,8 +8,7 @@ import pytest
 from fhir.mapping.tobacco import PackYears, SmokingAnswer, SmokingHistory, smoking_history
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
-from tests.fhir.mapping.charts import ICD10, condition
-from tests.fhir.record.charts import record_of
+from tests.fhir.builders import ICD10, condition, record_of
 
 CURRENT, FORMER, NEVER, UNKNOWN = "449868002", "8517006", "266919005", "266927001"
 NOTHING = SmokingHistory(None, None, None)

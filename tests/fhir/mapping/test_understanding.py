@@ -11,7 +11,7 @@ import pytest
 from fhir.mapping.conditions import unread_problems
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand
 from tests.fhir import builders
-from tests.fhir.mapping.charts import record_of
+from tests.fhir.builders import record_of
 
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 

@@ -8,7 +8,7 @@ import pytest
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.facts import ACT_CODE, ReadResources, distinct, says_not_performed
 from fhir.record.resources import AllergyIntolerance, Condition, Encounter, Immunization, Procedure
-from tests.fhir.record.charts import lean, record_of
+from tests.fhir.builders import lean, record_of
 
 EPIC = "urn:oid:1.2.840.114350.1.72.1.7.7.10.696784.13260"
 

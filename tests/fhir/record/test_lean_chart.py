@@ -6,8 +6,7 @@ from fhir.record import facts
 from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from tests.fhir.builders import medication_order
-from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
+from tests.fhir.builders import AS_OF, WOMAN, lean, medication_order, observation, record_of
 
 POTASSIUM = observation("2823-3", 4.0, "mmol/L", id="k")
 OLD = observation("2823-3", 5.0, "mmol/L", "2020-01-01", id="old")
@@ -49,9 +48,9 @@ def test_a_chart_is_the_same_bytes_whatever_was_asked_and_in_whatever_order_its_
 
 def test_of_the_patient_only_what_is_read_is_kept() -> None:
     place = {"url": "http://hl7.org/fhir/StructureDefinition/patient-birthPlace", "valueAddress": {"country": "IN"}}
-    patient = PATIENT | {"extension": [{"url": "x", "valueAddress": {"country": "FR"}}, place]}
+    patient = WOMAN | {"extension": [{"url": "x", "valueAddress": {"country": "FR"}}, place]}
     again = read_again(record_of(prefetch={"patient": lean(patient)}))
-    assert again.patient == lean({"resourceType": "Patient", "birthDate": "1950-05-05", "gender": "female"} | {
+    assert again.patient == lean({"resourceType": "Patient", "birthDate": "1956-11-20", "gender": "female"} | {
         "extension": [place]
     })  # fmt: skip
     assert read_again(record_of(prefetch={"patient": None})).patient is None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.record.facts import Absent, Found, Refused
-from tests.fhir.record.charts import observation, record_of
+from tests.fhir.builders import observation, record_of
 
 CREATININE, POTASSIUM, INR, A1C = "2160-0", "2823-3", "6301-6", "59261-8"
 

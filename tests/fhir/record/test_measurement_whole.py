@@ -23,7 +23,7 @@ from fhir.record.measurement import (
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
-from tests.fhir.record.charts import AS_OF, lean, observation
+from tests.fhir.builders import AS_OF, lean, observation
 
 NOW = AS_OF.timestamp()
 POTASSIUM, CREATININE, PLATELETS = ANALYTES["potassium"], ANALYTES["creatinine"], ANALYTES["platelets"]

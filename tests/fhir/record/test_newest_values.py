@@ -6,8 +6,8 @@ import pytest
 
 from cards.casebook.patients import record_of
 from fhir.record.record import PatientRecord
-from tests.fhir.record.charts import observation
-from tests.fhir.record.charts import record_of as charted
+from tests.fhir.builders import observation
+from tests.fhir.builders import record_of as charted
 
 LABS = [["potassium", 4.0, 1], ["potassium", 5.2, 1], ["potassium", 3.9, 3], ["potassium", 3.1, 40]]
 

@@ -14,8 +14,7 @@ from fhir.record.record import read_record, read_value
 from fhir.record.refusals import WrongPatient
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of
-from tests.fhir.builders import medication_order
-from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
+from tests.fhir.builders import AS_OF, WOMAN, bundle, lean, medication_order, observation, record_of
 
 GOOD = observation("2160-0", 1.2, "mg/dL")
 
@@ -25,7 +24,7 @@ def test_a_broken_resource_is_named_and_the_rest_stands() -> None:
     value, refusals = read_value("labs", orjson.dumps(bundle(GOOD, broken, GOOD | {"id": "o2"})))
     assert [refusal.subject for refusal in refusals] == ["Observation/bad"]
     assert "valueQuantity.value" in refusals[0].text
-    record = read_record({"patient": lean(PATIENT), "labs": value}, "p1", AS_OF)
+    record = read_record({"patient": lean(WOMAN), "labs": value}, "p1", AS_OF)
     assert len(record.observations) == 2
 
 
@@ -33,7 +32,7 @@ def test_a_broken_resource_about_another_patient_still_stops_the_call() -> None:
     broken = GOOD | {"subject": {"reference": "Patient/p2"}, "status": 5}
     value, _ = read_value("labs", orjson.dumps(bundle(broken)))
     with pytest.raises(WrongPatient, match="One Observation is about another patient"):
-        read_record({"patient": lean(PATIENT), "labs": value}, "p1", AS_OF)
+        read_record({"patient": lean(WOMAN), "labs": value}, "p1", AS_OF)
 
 
 @pytest.mark.parametrize("raw", [b"[1]", b'"text"', b"7", b"{}", b'{"resource": {"resourceType": "Patient"}}'])
@@ -84,7 +83,7 @@ def test_older_and_odd_forms_are_read_by_every_reader(odd: dict[str, Any]) -> No
 def test_the_number_of_a_result_that_came_as_text_is_used() -> None:
     potassium = observation("2823-3", 1.0, "mmol/L") | {"valueQuantity": {"value": "6.4", "unit": "mmol/L"}}
     value, refusals = read_value("labs", orjson.dumps(bundle(potassium)))
-    newest = read_record({"patient": lean(PATIENT), "labs": value}, "p1", AS_OF).newest("potassium")
+    newest = read_record({"patient": lean(WOMAN), "labs": value}, "p1", AS_OF).newest("potassium")
     assert refusals == []
     assert newest is not None
     assert newest.value == 6.4

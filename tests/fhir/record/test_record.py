@@ -16,9 +16,7 @@ from fhir.record.facts import Absent, Found
 from fhir.record.record import PatientRecord, may_be_patient, read_record, read_value
 from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
 from fhir.terminology.conditions import CONDITION_GROUPS
-from tests.fhir.builders import SNOMED, problem
-from tests.fhir.mapping.charts import MAN, condition
-from tests.fhir.record.charts import AS_OF, PATIENT, bundle, lean, observation, record_of
+from tests.fhir.builders import AS_OF, MAN, SNOMED, WOMAN, bundle, condition, lean, observation, problem, record_of
 
 CONDITION: dict[str, Any] = problem(code="44054006", system=SNOMED, status=None, id="c1")
 
@@ -46,7 +44,7 @@ def test_an_unread_type_about_another_patient_stops_the_call_too() -> None:
 
 def test_another_patients_patient_resource_stops_the_call_without_naming_who() -> None:
     with pytest.raises(WrongPatient) as error:
-        read_record({"patient": lean(PATIENT | {"id": "secret-7"})}, "p1", AS_OF)
+        read_record({"patient": lean(WOMAN | {"id": "secret-7"})}, "p1", AS_OF)
     assert "secret-7" not in str(error.value)
 
 
@@ -61,7 +59,7 @@ def test_the_full_url_of_the_patient_is_another_name_of_the_patient() -> None:
         "resourceType": "Bundle",
         "entry": [
             {"resource": CONDITION | {"subject": {"reference": "urn:uuid:abc-1"}}},
-            {"fullUrl": "urn:uuid:abc-1", "resource": PATIENT},
+            {"fullUrl": "urn:uuid:abc-1", "resource": WOMAN},
         ],
     }
     assert len(read_record({"all": lean(chart)}, "p1", AS_OF).conditions) == 1
@@ -135,14 +133,14 @@ def test_the_same_resource_under_two_keys_is_one_fact() -> None:
     ],
 )
 def test_age_is_counted_at_the_instant_of_the_call(born: str, age: int | None) -> None:
-    record = read_record({"patient": lean(PATIENT | {"birthDate": born})}, "p1", AS_OF)
+    record = read_record({"patient": lean(WOMAN | {"birthDate": born})}, "p1", AS_OF)
     assert record.age_years() == age
 
 
 @pytest.mark.parametrize("death", [{"deceasedBoolean": True}, {"deceasedDateTime": "2020-01-01"}])
 def test_death_is_read_in_both_forms(death: dict[str, Any]) -> None:
-    assert read_record({"patient": lean(PATIENT | death)}, "p1", AS_OF).deceased
-    assert not read_record({"patient": lean(PATIENT | {"deceasedBoolean": False})}, "p1", AS_OF).deceased
+    assert read_record({"patient": lean(WOMAN | death)}, "p1", AS_OF).deceased
+    assert not read_record({"patient": lean(WOMAN | {"deceasedBoolean": False})}, "p1", AS_OF).deceased
 
 
 def test_null_and_empty_values_are_no_error() -> None:
@@ -152,7 +150,8 @@ def test_null_and_empty_values_are_no_error() -> None:
 
 
 def test_a_medication_is_found_by_every_name_it_has() -> None:
-    record = record_of({"resourceType": "Medication", "id": "m1"})
+    entry = {"fullUrl": "https://ehr.example/Medication/m1", "resource": {"resourceType": "Medication", "id": "m1"}}
+    record = record_of(prefetch={"patient": lean(WOMAN), "more": lean(bundle(entry=[entry]))})
     assert set(record.medications) == {"m1", "Medication/m1", "https://ehr.example/Medication/m1"}
 
 
@@ -208,7 +207,7 @@ def test_a_subject_of_another_type_is_read_as_a_reference_where_it_can_be(subjec
 
 
 def test_another_full_url_than_that_of_the_patient_is_another_patient() -> None:
-    own = {"fullUrl": "urn:uuid:abc-1", "resource": PATIENT}
+    own = {"fullUrl": "urn:uuid:abc-1", "resource": WOMAN}
     other = {"resource": CONDITION | {"subject": {"reference": "urn:uuid:abc-2"}}}
     with pytest.raises(WrongPatient):
         read_record({"all": lean({"resourceType": "Bundle", "entry": [own, other]})}, "p1", AS_OF)
@@ -228,13 +227,13 @@ def test_the_country_of_birth_is_that_of_the_extension_of_birth_places() -> None
     url = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
     place, other = {"url": url, "valueAddress": {"country": "IN"}}, {"url": "x", "valueAddress": {"country": "FR"}}
     for extensions, country in (([other, place], "IN"), ([other], None), ([{"url": url}, place], "IN"), ([], None)):
-        patient = lean(PATIENT | {"extension": extensions})
+        patient = lean(WOMAN | {"extension": extensions})
         assert read_record({"patient": patient}, "p1", AS_OF).birth_country == country
     assert read_record({}, "p1", AS_OF).birth_country is None
 
 
 def test_the_patient_of_another_chart_stops_or_is_left_out() -> None:
-    prefetch = {"patient": lean(PATIENT), "other": lean(PATIENT | {"id": "p2"})}
+    prefetch = {"patient": lean(WOMAN), "other": lean(WOMAN | {"id": "p2"})}
     with pytest.raises(WrongPatient):
         read_record(prefetch, "p1", AS_OF)
     record = read_record(prefetch, "p1", AS_OF, on_other_patient="refuse")

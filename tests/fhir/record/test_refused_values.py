@@ -8,7 +8,7 @@ import pytest
 from fhir.record.datatypes import FhirTime, parse_time, two_days_before
 from fhir.record.measurement import refusal_of_unread
 from fhir.record.refusals import Refusal
-from tests.fhir.record.charts import AS_OF, lean, observation, record_of
+from tests.fhir.builders import AS_OF, lean, observation, record_of
 
 CREATININE, POTASSIUM, PLATELETS = "2160-0", "2823-3", "777-3"
 

@@ -318,12 +318,8 @@ def test_a_frequency_that_is_not_stated_is_not_known() -> None:
     assert _scope([rule], {"drug": METFORMIN["drug"]}) == "looked for allergy, duplicates. Not known: frequency."
 
 
-def _unread(words: str, name: str) -> Json:
-    return problem(words, patient="case", id=name)
-
-
 def test_problems_that_could_not_be_read_are_counted_where_problems_are_asked_for() -> None:
-    more = [_unread("Zzz", "a"), _unread("Yyy", "b")]
+    more = [problem("Zzz", patient="case", id="a"), problem("Yyy", patient="case", id="b")]
     of_gout, of_age = (_rule("a", band("x", when)) for when in ({"condition_any": ["gout"]}, {"age_years": {"gt": 1}}))
     assert _scope([of_gout], more=more).endswith("(gout). 2 problems could not be read.")
     assert _scope([of_gout], more=more[:1]).endswith("(gout). 1 problem could not be read.")

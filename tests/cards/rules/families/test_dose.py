@@ -23,8 +23,7 @@ from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, findings, texts
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
-from tests.fhir.builders import encounter
-from tests.fhir.mapping.charts import identity_of, order
+from tests.fhir.builders import encounter, identity_of, order
 
 Json = dict[str, Any]
 

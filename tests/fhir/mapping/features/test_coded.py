@@ -8,8 +8,7 @@ import pytest
 from fhir.mapping.features.coded import SYSTEMS, CodedCondition, CodedProcedure, CodeOrPhrase, read_code
 from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing
 from tests.fhir import builders
-from tests.fhir.builders import problem
-from tests.fhir.record.charts import record_of
+from tests.fhir.builders import problem, record_of
 
 ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
 ANY_DIABETES, BYPASS = read_code("icd10|e11.*"), read_code("snomed|232717009")

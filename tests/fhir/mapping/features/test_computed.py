@@ -9,8 +9,7 @@ import pytest
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.computed import Band, FirstOf, Formula, IsMissing, names_in
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing
-from tests.fhir.builders import medication_order, problem
-from tests.fhir.record.charts import observation, record_of
+from tests.fhir.builders import medication_order, observation, problem, record_of
 
 CREATININE, AGE = FEATURES["creatinine_mg_dl"], FEATURES["age_years"]
 DIABETES, STATIN = FEATURES["has_diabetes"], FEATURES["takes_statin"]
@@ -34,10 +33,6 @@ def creatinine(value: float, unit: str = "mg/dL") -> dict[str, Any]:
 
 def order(status: str = "active") -> dict[str, Any]:
     return medication_order("atorvastatin 20 mg", status=status, id="m", authoredOn="2026-10-01")
-
-
-def diabetes() -> dict[str, Any]:
-    return problem("Diabetes", "E11.9", id="c", onsetDateTime="2020-05-01")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +64,7 @@ def test_a_band_of_an_old_or_refused_value_is_missing_for_the_same_reason() -> N
 
 def test_the_first_yes_counts_and_an_unknown_one_before_it_leaves_it_open() -> None:
     yes = FeatureValue(FIRST, 1.0, "2020-05-01", "Condition/c", "E11.9", 1.0, "Diabetes")
-    assert FIRST.read(record_of(diabetes(), order())) == yes
+    assert FIRST.read(record_of(problem("Diabetes", "E11.9", id="c", onsetDateTime="2020-05-01"), order())) == yes
     second = FeatureValue(FIRST, 2.0, "2026-10-01", "MedicationRequest/m", "", 2.0, "Statin")
     assert FIRST.read(record_of(order())) == second
     assert FIRST.read(record_of()) == FeatureValue(FIRST, 0.0, "2026-11-20", "Patient/p1", "", 0.0, "none")

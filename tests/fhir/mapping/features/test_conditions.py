@@ -8,8 +8,8 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.conditions import CharlsonCount, HasCondition, Smokes
 from fhir.mapping.features.feature import FeatureValue, Missing
 from fhir.record.record import PatientRecord
+from tests.fhir.builders import lean, observation, record_of
 from tests.fhir.mapping.features.test_yes_no import _condition, _smoking
-from tests.fhir.record.charts import lean, observation, record_of
 
 Json = dict[str, Any]
 TODAY, PATIENT = "2026-11-20", "Patient/p1"

@@ -15,8 +15,7 @@ from fhir.mapping.features.catalog import FEATURES, data_dictionary
 from fhir.mapping.features.declared import FILE, add_declared_features
 from fhir.mapping.features.feature import Feature, FeatureFault, FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord
-from tests.fhir.builders import medication_order, observation, problem, procedure
-from tests.fhir.record.charts import record_of
+from tests.fhir.builders import medication_order, observation, problem, procedure, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 HEAD = 'words = "A feature"\nevidence = "a test"\n'

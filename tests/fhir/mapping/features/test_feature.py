@@ -7,7 +7,7 @@ import numpy as np
 from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.record import read_record
-from tests.fhir.record.charts import AS_OF, PATIENT, lean, observation, record_of
+from tests.fhir.builders import AS_OF, WOMAN, lean, observation, record_of
 
 CREATININE = features_named(("creatinine_mg_dl",))
 
@@ -40,7 +40,7 @@ def test_the_window_includes_its_last_day() -> None:
 
 def test_kidney_function_is_estimated_from_the_eighteenth_birthday_on() -> None:
     def missing(birth_date: str) -> list[str]:
-        patient = {"patient": lean(PATIENT | {"birthDate": birth_date})}
+        patient = {"patient": lean(WOMAN | {"birthDate": birth_date})}
         record = record_of(observation("2160-0", 1.0, "mg/dL"), prefetch=patient)
         return [gap.reason for gap in map_features(record, features_named(("egfr_ckd_epi_2021",))).missing]
 
@@ -60,7 +60,7 @@ def test_diagnoses_that_were_not_asked_for_are_not_counted_as_none() -> None:
 
 def test_age_and_sex_come_from_the_patient() -> None:
     vector = map_features(record_of(), features_named(("age_years", "sex_male")))
-    assert vector.values.tolist() == [76.0, 0.0]
+    assert vector.values.tolist() == [70.0, 0.0]
 
 
 def test_unknown_sex_and_birth_date_are_missing_not_guessed() -> None:
@@ -82,4 +82,4 @@ def test_the_order_of_resources_changes_nothing() -> None:
 def test_patient_is_named_as_the_source_of_age() -> None:
     (found,) = map_features(record_of(), features_named(("age_years",))).evidence
     assert found is not None
-    assert found.source == f"Patient/{PATIENT['id']}"
+    assert found.source == f"Patient/{WOMAN['id']}"

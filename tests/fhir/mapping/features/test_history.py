@@ -8,7 +8,7 @@ import pytest
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing
 from fhir.mapping.features.history import History, Statistic, Where, range_of, unit_of
-from tests.fhir.record.charts import observation, record_of
+from tests.fhir.builders import observation, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 POTASSIUM = "2823-3"

@@ -14,7 +14,7 @@ from fhir.mapping.stays import Stay, stays_in_hospital
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.resources import Encounter
 from tests.fhir import builders
-from tests.fhir.record.charts import record_of
+from tests.fhir.builders import record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 

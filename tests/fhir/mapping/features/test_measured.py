@@ -9,7 +9,7 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import NOT_FOUND, Feature, FeatureValue, Missing, charted_number, map_features
 from fhir.mapping.features.measured import BodyMassIndex, EstimatedGFR, PastLimit, limit_words, measured
 from fhir.mapping.features.patient import Age, Sex
-from tests.fhir.record.charts import lean, observation, record_of
+from tests.fhir.builders import lean, observation, record_of
 
 SYSTOLIC, DIASTOLIC, WEIGHT, HEIGHT, COMA = "8480-6", "8462-4", "29463-7", "8302-2", "9269-2"
 
@@ -155,7 +155,7 @@ def test_an_egfr_is_shown_with_its_creatinine_or_as_reported() -> None:
     assert isinstance(estimated, FeatureValue)
     assert isinstance(reported, FeatureValue)
     assert [feature.show(value) for value in (estimated, reported)] == [
-        f"52 {feature.unit} (creatinine 1.1 mg/dL)", f"41 {feature.unit}",
+        f"54 {feature.unit} (creatinine 1.1 mg/dL)", f"41 {feature.unit}",
     ]  # fmt: skip
     assert feature.analytes == ("egfr", "creatinine")
 
@@ -192,12 +192,12 @@ def test_age_and_sex_are_those_of_the_patient() -> None:
     assert isinstance(age, Age)
     assert isinstance(sex, Sex)
     years = age.read(record_of())
-    assert years == FeatureValue(age, 76.0, "2026-11-20", "Patient/p1", "birthDate", 76, "a")
+    assert years == FeatureValue(age, 70.0, "2026-11-20", "Patient/p1", "birthDate", 70, "a")
     female = sex.read(record_of())
     assert female == FeatureValue(sex, 0.0, "2026-11-20", "Patient/p1", "gender", 0.0, "female")
     assert isinstance(years, FeatureValue)
     assert isinstance(female, FeatureValue)
-    assert (age.show(years), sex.show(female)) == ("76", "female")
+    assert (age.show(years), sex.show(female)) == ("70", "female")
     man = {"patient": lean({"resourceType": "Patient", "id": "p1", "gender": "male", "birthDate": "1903-11-23"})}
     assert age.read(record_of(prefetch=man)) == replace_value(years, age, 122.0)
     male = sex.read(record_of(prefetch=man))

@@ -7,8 +7,7 @@ from fhir.mapping.features.feature import FeatureValue, Missing
 from fhir.mapping.features.measured import Measured
 from fhir.record.measurement import measure, parts_by_analyte
 from fhir.terminology.analytes import ANALYTES
-from tests.fhir.builders import problem
-from tests.fhir.record.charts import lean, observation, record_of
+from tests.fhir.builders import lean, observation, problem, record_of
 
 # A feature and an analyte that it is read from.
 READ_FROM = [

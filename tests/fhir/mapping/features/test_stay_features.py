@@ -9,8 +9,8 @@ from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing
 from fhir.mapping.features.stays import AdmissionDisease, EarlierUse, HospitalUse, StayDiagnosis, _enrolled_for
 from fhir.mapping.stays import procedure_in_stay
 from tests.fhir import builders
+from tests.fhir.builders import record_of
 from tests.fhir.mapping.features.test_stays import NOW, diagnosis, found, stay
-from tests.fhir.record.charts import record_of
 
 START = "2026-11-15T08:00:00Z"
 

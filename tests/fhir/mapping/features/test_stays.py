@@ -9,7 +9,7 @@ from fhir.mapping.destinations import DESTINATIONS, destination_of
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.mapping.stays import discharge_destination
-from tests.fhir.record.charts import observation, record_of
+from tests.fhir.builders import observation, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"

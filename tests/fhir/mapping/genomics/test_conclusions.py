@@ -9,8 +9,7 @@ from fhir.mapping.genomics.reports import gene_readings
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.fhir import builders
-from tests.fhir.builders import observation
-from tests.fhir.mapping.charts import AS_OF
+from tests.fhir.builders import AS_OF, observation
 
 Json = dict[str, Any]
 ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"

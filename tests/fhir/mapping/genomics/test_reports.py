@@ -8,8 +8,7 @@ from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import GeneReadings, gene_readings
 from fhir.record.datatypes import parse_time
 from tests.fhir import builders
-from tests.fhir.builders import observation
-from tests.fhir.mapping.charts import ICD10, SNOMED, SUBJECT, record_of
+from tests.fhir.builders import ICD10, SNOMED, SUBJECT, observation, record_of
 
 Json = dict[str, Any]
 DAY, OTHER, FUTURE = "2026-05-01", "2026-06-01", "2027-01-01"

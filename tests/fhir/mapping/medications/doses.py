@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import identify
-from tests.fhir.mapping.charts import coded, order
+from tests.fhir.builders import coded, order
 
 METFORMIN = coded("861007", "metformin hydrochloride 500 MG Oral Tablet")
 OXYCODONE_ACETAMINOPHEN = coded("1049221", "acetaminophen 325 MG / oxycodone 5 MG Oral Tablet")

@@ -9,8 +9,7 @@ import pytest
 
 from fhir.mapping.medications.active import active_medications, held_medications, is_new_start, uncertain_medications
 from fhir.record.record import read_record
-from tests.fhir.mapping.charts import administration, coded, dispense, record_of, request, statement
-from tests.fhir.record.charts import lean
+from tests.fhir.builders import administration, coded, dispense, lean, record_of, request, statement
 
 METFORMIN = coded("861007", "metformin hydrochloride 500 MG Oral Tablet")
 RXCUI = "6809"

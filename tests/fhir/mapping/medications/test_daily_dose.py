@@ -13,7 +13,7 @@ from fhir.mapping.medications.identity import identify
 from fhir.record.datatypes import CodeableConcept, Dosage
 from fhir.record.resources import MedicationDispense, MedicationRequest, decoder
 from tests.conftest import examples
-from tests.fhir.mapping.charts import coded, order
+from tests.fhir.builders import coded, order
 from tests.fhir.mapping.medications.doses import (
     ENOXAPARIN,
     METFORMIN,

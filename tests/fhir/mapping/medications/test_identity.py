@@ -14,8 +14,7 @@ from fhir.mapping.medications.identity import MedicationIdentity, identify, iden
 from fhir.record.resources import Bundle, Medication, MedicationRequest, MedicationStatement, decoder
 from fhir.terminology.medication_names import no_drug_kind, read_order_name
 from tests.conftest import examples
-from tests.fhir.mapping.charts import RXNORM, coded, identity_of, order, record_of, request, statement
-from tests.fhir.record.charts import lean
+from tests.fhir.builders import RXNORM, coded, identity_of, lean, order, record_of, request, statement
 from tests.medication_strategies import medication_requests, medications
 
 # No time limit: the first example loads the tables, and the machine may be busy.

@@ -14,7 +14,7 @@ from fhir.mapping.medications.identity import (
 from fhir.record.datatypes import CodeableConcept, Coding, Quantity, Ratio, Reference
 from fhir.record.resources import Medication, MedicationIngredient, MedicationRequest
 from fhir.terminology.medication_strength import Strength
-from tests.fhir.mapping.charts import RXNORM, order
+from tests.fhir.builders import RXNORM, order
 
 WARFARIN = CodeableConcept(text="warfarin")
 METFORMIN = CodeableConcept(text="metformin")

@@ -19,7 +19,7 @@ from fhir.mapping.medications.opioids import (
 )
 from fhir.terminology.medications import CLASS_MEMBERS
 from tests.conftest import examples
-from tests.fhir.mapping.charts import coded, order
+from tests.fhir.builders import coded, order
 
 FOUR_TIMES = {"timing": {"repeat": {"frequency": 4, "period": 1, "periodUnit": "d"}}}
 PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")

@@ -15,7 +15,7 @@ from fhir.mapping.medications.active import (
     unreadable_medications,
     words_of_unreadable,
 )
-from tests.fhir.mapping.charts import coded, record_of, request, statement
+from tests.fhir.builders import coded, record_of, request, statement
 
 ANTICOAGULANT = frozenset({"anticoagulant"})
 

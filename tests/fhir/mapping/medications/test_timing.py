@@ -23,8 +23,7 @@ from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, CONTRADICT
 from fhir.record.datatypes import parse_time
 from fhir.record.refusals import Refusal
 from fhir.record.resources import MedicationRequest
-from tests.fhir.mapping.charts import administration, coded, dispense, order, record_of, request, statement
-from tests.fhir.record.charts import lean
+from tests.fhir.builders import administration, coded, dispense, lean, order, record_of, request, statement
 
 
 def _schedule(**timing: Any) -> Schedule:

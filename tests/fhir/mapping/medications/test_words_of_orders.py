@@ -9,7 +9,7 @@ from fhir.mapping.medications.daily_dose import DailyDose, daily_dose, plain_ord
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.terminology.caching import CACHES
-from tests.fhir.mapping.charts import order
+from tests.fhir.builders import order
 from tests.fhir.mapping.medications.doses import METFORMIN, SIX_HOURLY, TWICE, amount, dose_of, per_day
 
 _WEIGHT_KG = 70.0

@@ -32,13 +32,6 @@ def stay(name: str, start: str, end: str, code: str = "IMP", disposition: str = 
     )
 
 
-def diagnosis(name: str, code: str, encounter: str, **more: Any) -> Json:
-    """A diagnosis of a stay."""
-    return (
-        problem(code=code, status=None, patient="p", id=name, encounter={"reference": f"Encounter/{encounter}"}) | more
-    )
-
-
 def rows_of(chart: PatientChart) -> list[Json]:
     """The rows of the chart, one for each discharge."""
     return list(_rows(TABLE, TABLE.features, chart))
@@ -52,8 +45,8 @@ def chart() -> PatientChart:
             stay("one", "2020-01-01T10:00:00Z", "2020-01-05T12:00:00Z"),
             stay("visit", "2020-01-10T09:00:00Z", "2020-01-10T09:30:00Z", "AMB"),
             stay("two", "2020-01-25T10:00:00Z", "2020-02-03T12:00:00Z", disposition="snf"),
-            diagnosis("hf", "I50.9", "one"),
-            diagnosis("cancer", "C34.1", "two"),
+            problem(code="I50.9", status=None, patient="p", id="hf", encounter={"reference": "Encounter/one"}),
+            problem(code="C34.1", status=None, patient="p", id="cancer", encounter={"reference": "Encounter/two"}),
         ],
     )
 
