@@ -37,11 +37,6 @@ HEADERS = {
 }
 """Nothing but our own style sheet and icon is loaded, no script runs, and a page about a person is never kept."""
 
-SCRIPT_HEADERS = HEADERS | {
-    "content-security-policy": HEADERS["content-security-policy"] + "; script-src 'self'; connect-src 'self'",
-}
-"""The same for a page that has a script of ours, which asks this server only."""
-
 
 class Failure(Struct, frozen=True):
     """What a page says instead of an answer: what happened and what to do."""

@@ -31,13 +31,6 @@ _HEADERS: Final = {"content-type": "application/json", "accept": "application/js
 _SCOPE: Final = frozenset({"scope", "not-recognised"})
 
 
-class Outcome(Struct):
-    """What was done with a card: "accepted", "overridden" or "dismissed", and with what."""
-
-    did: str
-    what: str = ""
-
-
 class _Ours(Struct):
     """What this server says beyond the protocol."""
 
@@ -57,7 +50,7 @@ class Exchanged(Struct):
     """One call and its answer, as the page carries it from form to form.
 
     `body` is the answer's text, `seconds` the time to its last byte; `status` is 0 and `failure` says why where no
-    answer came. `outcomes` are by the card's position.
+    answer came. `outcomes` say by the card's position what was done with it.
     """
 
     service: str
@@ -69,7 +62,7 @@ class Exchanged(Struct):
     body: str
     seconds: float
     failure: str = ""
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, str] = {}
 
     @property
     def document(self) -> Any:
@@ -133,37 +126,27 @@ class Exchanged(Struct):
         return stage_chart(measured | {rest: max(0.0, total - sum(measured.values()))}, total)
 
 
-class Sent(Struct):
-    """Feedback that was sent, and its answer; `status` is 0 where none came."""
+async def post(app: ASGIApp, path: str, body: bytes, token: str = "") -> tuple[int, dict[str, str], str, float, str]:
+    """Call this server in its own process.
 
-    path: str
-    body: dict[str, Any]
-    status: int
-    failure: str = ""
+    Returns:
+        Status, headers, text of the body, seconds, and why there is no answer where there is none.
+    """
+    if not _PATH.fullmatch(path):
+        return 0, {}, "", 0.0, "Not sent: this is not the path of a service"
 
+    async def send_as_trial(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, SENT_AS_TRIAL: True}, receive, send)
 
-class Caller:
-    """Calls this server in its own process."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def post(self, path: str, body: bytes, token: str = "") -> tuple[int, dict[str, str], str, float, str]:
-        """Status, headers, text of the body, seconds, and why there is no answer where there is none."""
-        if not _PATH.fullmatch(path):
-            return 0, {}, "", 0.0, "Not sent: this is not the path of a service"
-        headers = _HEADERS | ({"authorization": f"Bearer {token}"} if token else {})
-        transport = httpx.ASGITransport(app=self._send_as_trial, raise_app_exceptions=False)
-        start = perf_counter()
-        try:
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=_SECONDS) as client:
-                answer = await client.post(path, content=body, headers=headers)
-        except (httpx.HTTPError, ValueError) as error:  # such as a token with a character that no header takes
-            return 0, {}, "", perf_counter() - start, f"No answer: {type(error).__name__}"
-        return answer.status_code, dict(answer.headers), answer.text, perf_counter() - start, ""
-
-    async def _send_as_trial(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app({**scope, SENT_AS_TRIAL: True}, receive, send)
+    headers = _HEADERS | ({"authorization": f"Bearer {token}"} if token else {})
+    transport = httpx.ASGITransport(app=send_as_trial, raise_app_exceptions=False)
+    start = perf_counter()
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=_SECONDS) as client:
+            answer = await client.post(path, content=body, headers=headers)
+    except (httpx.HTTPError, ValueError) as error:  # such as a token with a character that no header takes
+        return 0, {}, "", perf_counter() - start, f"No answer: {type(error).__name__}"
+    return answer.status_code, dict(answer.headers), answer.text, perf_counter() - start, ""
 
 
 class Finding(Struct, frozen=True):

@@ -1,12 +1,12 @@
-"""Drafted orders as a person composes them: found by the name of a drug or a test, with dose and frequency.
+"""Drafted orders as a person writes them: found by the name of a drug or a test, with the dose in words.
 
 Names and codes are those of the tables of `fhir/terminology` (RxNorm, LOINC); what they do not know can be ordered as
 words alone, as an EHR may send it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
-from functools import cached_property
+from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -14,7 +14,6 @@ from cds_hooks.kit.simulator.chart import Resource
 from fhir.terminology.medications import RXNORM, rxnorm_names, table_rows
 
 LOINC: Final = "http://loinc.org"
-_UCUM: Final = "http://unitsofmeasure.org"
 _MOST_FOUND: Final = 40
 
 
@@ -23,153 +22,59 @@ class Orderable(NamedTuple):
 
     kind: str
     name: str
-    system: str
-    code: str
+    system: str = ""
+    code: str = ""
 
 
-class Frequency(NamedTuple):
-    """How often, in words and as `timing.repeat` has it (a period in days or hours)."""
-
-    words: str
-    frequency: int
-    period: int
-    unit: str
-
-
-FREQUENCIES: Final[dict[str, Frequency]] = {
-    "1d": Frequency("once a day", 1, 1, "d"),
-    "2d": Frequency("twice a day", 2, 1, "d"),
-    "3d": Frequency("3 times a day", 3, 1, "d"),
-    "4d": Frequency("4 times a day", 4, 1, "d"),
-    "4h": Frequency("every 4 hours", 1, 4, "h"),
-    "6h": Frequency("every 6 hours", 1, 6, "h"),
-    "8h": Frequency("every 8 hours", 1, 8, "h"),
-    "2x": Frequency("every other day", 1, 2, "d"),
-    "1w": Frequency("once a week", 1, 1, "wk"),
-}
-UNITS: Final = ("tablet", "capsule", "mg", "mcg", "g", "mL", "unit", "patch", "puff")
-_IN_UCUM: Final = {"mg": "mg", "mcg": "ug", "g": "g", "mL": "mL"}
+@cache
+def _orderables() -> dict[str, Orderable]:
+    """Return what can be ordered by name; of several with one name the first counts."""
+    drugs = [*rxnorm_names(), *((row["rxcui"], row["name"]) for row in table_rows("ingredients.csv"))]
+    labs = (row for row in table_rows("analytes.csv") if row["kind"] == "lab" and row["loinc"])
+    tests = [(row["loinc"], f"{row['words']} (laboratory)") for row in labs]
+    tests += [(row["loinc"], row["name"]) for row in table_rows("studies.csv") if row["name"]]
+    tests += [(row["loinc"], row["name"]) for row in table_rows("retest_intervals.csv")]
+    orderables = [Orderable("MedicationRequest", name, RXNORM, code) for code, name in drugs]
+    orderables += [Orderable("ServiceRequest", name, LOINC, codes.partition(";")[0]) for codes, name in tests]
+    return {orderable.name.lower(): orderable for orderable in reversed(orderables)}
 
 
-class UnusableOrder(ValueError):
-    """The order cannot be composed; the message says what to write, `field` into which field of the page."""
+def search_orderables(text: str) -> list[Orderable]:
+    """Return the drug or test of exactly this name, else those with words that begin as those of the text, at most 40.
 
-    def __init__(self, message: str, field: str = "order") -> None:
-        super().__init__(message)
-        self.field = field
-
-
-class Catalogue:
-    """What can be ordered by name; the tables are read when it is first asked."""
-
-    @cached_property
-    def _by_name(self) -> dict[str, Orderable]:
-        orderables = [Orderable("MedicationRequest", name, RXNORM, code) for code, name in rxnorm_names()]
-        orderables += [
-            Orderable("MedicationRequest", row["name"], RXNORM, row["rxcui"]) for row in table_rows("ingredients.csv")
-        ]
-        orderables += [
-            Orderable("ServiceRequest", f"{row['words']} (laboratory)", LOINC, row["loinc"].partition(";")[0])
-            for row in table_rows("analytes.csv")
-            if row["kind"] == "lab" and row["loinc"]
-        ]
-        orderables += [
-            Orderable("ServiceRequest", row["name"], LOINC, row["loinc"])
-            for row in table_rows("studies.csv")
-            if row["name"]
-        ]
-        orderables += [
-            Orderable("ServiceRequest", row["name"], LOINC, row["loinc"].partition(";")[0])
-            for row in table_rows("retest_intervals.csv")
-        ]
-        return {orderable.name.lower(): orderable for orderable in reversed(orderables)}
-
-    def orderable(self, name: str) -> Orderable | None:
-        """Return the drug or test of exactly this name, in whatever case."""
-        return self._by_name.get(" ".join(name.lower().split()))
-
-    def search(self, text: str) -> list[Orderable]:
-        """Return those whose name has a word that begins with each word of the text, at most 40.
-
-        Names that begin with the text come first, then shorter ones.
-        """
-        words = text.lower().split()
-        if not words:
-            return []
-        matches = [
-            (not name.startswith(words[0]), len(name), orderable)
-            for name, orderable in self._by_name.items()
-            if all(_begins_a_word(word, name) for word in words)
-        ]
-        return [orderable for _, _, orderable in sorted(matches)[:_MOST_FOUND]]
+    Names that begin with the text come first, then shorter ones.
+    """
+    words = text.lower().split()
+    if (exact := _orderables().get(" ".join(words))) is not None:
+        return [exact]
+    matches = [
+        (not name.startswith(words[0]), len(name), orderable)
+        for name, orderable in _orderables().items()
+        if words and all(_begins_a_word(word, name) for word in words)
+    ]
+    return [orderable for _, _, orderable in sorted(matches)[:_MOST_FOUND]]
 
 
 def _begins_a_word(word: str, name: str) -> bool:
     return name.startswith(word) or f" {word}" in name or f"({word}" in name or f"[{word}" in name
 
 
-class Dosing(NamedTuple):
-    """What the form says of a dose; "" where nothing was chosen."""
-
-    dose: str = ""
-    unit: str = "tablet"
-    frequency: str = "1d"
-    as_needed: bool = False
-    days: str = ""
-
-
-def compose(what: Orderable, dosing: Dosing, today: date) -> Resource:
-    """Return the draft, still without its patient.
-
-    Raises:
-        UnusableOrder: the dose or the number of days is no number.
-    """
+def compose(what: Orderable, dose: str, today: date) -> Resource:
+    """Return the draft, still without its patient; the dose is in the words of a prescription, "" for none."""
     code: dict[str, Any] = {"text": what.name}
     if what.code:
         code = {"coding": [{"system": what.system, "code": what.code, "display": what.name}], "text": what.name}
-    order: Resource = {
+    order = {
         "resourceType": what.kind,
         "id": f"draft-{uuid4().hex[:8]}",
         "status": "draft",
         "intent": "order",
+        "authoredOn": today.isoformat(),
     }
     if what.kind == "ServiceRequest":
-        return order | {"code": code, "authoredOn": today.isoformat()}
-    order |= {"medicationCodeableConcept": code, "authoredOn": today.isoformat()}
-    order["dosageInstruction"] = [_dosage(dosing)]
-    if dosing.days.strip():
-        supply = {"value": _number(dosing.days, "Days"), "unit": "d", "system": _UCUM, "code": "d"}
-        order["dispenseRequest"] = {"expectedSupplyDuration": supply}
-    return order
-
-
-def _dosage(dosing: Dosing) -> dict[str, Any]:
-    often = FREQUENCIES.get(dosing.frequency, FREQUENCIES["1d"])
-    repeat = {"frequency": often.frequency, "period": often.period, "periodUnit": often.unit}
-    dosage: dict[str, Any] = {"timing": {"repeat": repeat}}
-    words = often.words
-    if dosing.dose.strip():
-        value = _number(dosing.dose, "Dose")
-        unit = dosing.unit if dosing.unit in UNITS else "mg"
-        quantity: dict[str, Any] = {"value": value, "unit": unit}
-        if unit in _IN_UCUM:
-            quantity |= {"system": _UCUM, "code": _IN_UCUM[unit]}
-        dosage["doseAndRate"] = [{"doseQuantity": quantity}]
-        words = f"{value:g} {unit} {words}"
-    if dosing.as_needed:
-        dosage["asNeededBoolean"] = True
-        words = f"{words} as needed"
-    return {"text": words} | dosage
-
-
-def _number(text: str, field: str) -> float | int:
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1_000_000:
-        raise UnusableOrder(f"{field}: write a number above 0, such as 1 or 2.5.", field.lower())
-    return int(value) if value.is_integer() else value
+        return order | {"code": code}
+    dosage = {"dosageInstruction": [{"text": dose}]} if dose else {}
+    return order | {"medicationCodeableConcept": code} | dosage
 
 
 def name_of(draft: Resource) -> str:
@@ -187,45 +92,30 @@ def name_of(draft: Resource) -> str:
 
 
 def dose_of(draft: Resource) -> str:
-    """Return the dose and frequency of a draft in words; "" where it has none."""
+    """Return the doses of a draft as it words them; "" where it has none in words."""
     dosages = draft.get("dosageInstruction")
-    texts = (
-        [_dosage_words(dosage) for dosage in dosages if isinstance(dosage, dict)] if isinstance(dosages, list) else []
-    )
-    return "; ".join(filter(None, texts))
+    texts = [dosage.get("text") for dosage in dosages if isinstance(dosage, dict)] if isinstance(dosages, list) else []
+    return "; ".join(text for text in texts if isinstance(text, str))
 
 
-def _dosage_words(dosage: dict[str, Any]) -> str:
-    text = dosage.get("text")
-    if isinstance(text, str) and text:
-        return text
-    words = [_quantity_words(dosage), _repeat_words(dosage)]
-    return " ".join(filter(None, words))
+def follow(drafts: Sequence[Resource], actions: Iterable[Any]) -> list[Resource]:
+    """Return the drafts after the actions of an accepted suggestion; what is no action changes nothing."""
+    now = list(drafts)
+    for action in actions:
+        if not isinstance(action, dict):
+            continue
+        resource = action.get("resource")
+        if action.get("type") == "delete":
+            now = _without(now, str(action.get("resourceId") or _reference(resource)))
+        elif isinstance(resource, dict) and action.get("type") in ("create", "update"):
+            new = resource if resource.get("id") else {**resource, "id": f"draft-{uuid4().hex[:8]}"}
+            now = [*_without(now, _reference(new)), new]
+    return now
 
 
-def _quantity_words(dosage: dict[str, Any]) -> str:
-    rates = dosage.get("doseAndRate")
-    rate = rates[0] if isinstance(rates, list) and rates and isinstance(rates[0], dict) else {}
-    quantity = rate.get("doseQuantity")
-    if not isinstance(quantity, dict):
-        return ""
-    return f"{quantity.get('value', '')} {quantity.get('unit', '')}".strip()
+def _without(drafts: Iterable[Resource], reference: str) -> list[Resource]:
+    return [draft for draft in drafts if _reference(draft) != reference]
 
 
-def _repeat_words(dosage: dict[str, Any]) -> str:
-    timing = dosage.get("timing")
-    repeat = timing.get("repeat") if isinstance(timing, dict) else None
-    if not isinstance(repeat, dict):
-        return ""
-    rhythm = (repeat.get("frequency"), repeat.get("period"), repeat.get("periodUnit"))
-    words = [
-        frequency.words
-        for frequency in FREQUENCIES.values()
-        if (frequency.frequency, frequency.period, frequency.unit) == rhythm
-    ]
-    return words[0] if words else ""
-
-
-def orders_of(drafts: Sequence[Resource]) -> list[Resource]:
-    """Return the drafts without the Medications that stand beside them."""
-    return [draft for draft in drafts if draft.get("resourceType") != "Medication"]
+def _reference(resource: Any) -> str:
+    return f"{resource.get('resourceType')}/{resource.get('id')}" if isinstance(resource, dict) else ""

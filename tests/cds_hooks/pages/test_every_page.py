@@ -17,7 +17,7 @@ from cds_hooks.pages.doors import DOORS, Door, door_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.settings import Settings
 from cds_hooks.web import site
-from cds_hooks.web.site import HEADERS, SCRIPT_HEADERS
+from cds_hooks.web.site import HEADERS
 from cds_hooks.web.visitor import PageLink, Visiting
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import client
@@ -100,10 +100,7 @@ async def test_a_page_of_the_navigation_is_whole_and_loads_nothing_from_elsewher
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
     if door.path != "/docs":
-        assert answer.headers["content-security-policy"] in (
-            HEADERS["content-security-policy"],
-            SCRIPT_HEADERS["content-security-policy"],
-        )
+        assert answer.headers["content-security-policy"] == HEADERS["content-security-policy"]
         assert faults(answer.text) == []
 
 

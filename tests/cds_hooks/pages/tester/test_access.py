@@ -34,9 +34,8 @@ def test_behind_a_trust_file_the_page_is_for_the_operator_alone_also_where_decis
 ) -> None:
     async def look() -> None:
         async with client(tmp_path, **_behind_a_trust_file(tmp_path), explain_pages="everyone") as calls:
-            for path in ("/try", "/try/orders?q=naproxen"):
-                assert (await calls.get(path)).status_code == 403
-                assert (await calls.post(path)).status_code in (403, 405)
+            assert (await calls.get("/try")).status_code == 403
+            assert (await calls.post("/try")).status_code == 403
             assert "try" not in [link for link in (await calls.get("/")).text.split('"') if link == "try"]
             calls.headers["authorization"] = f"Bearer {OPERATOR}"
             page = await opened(calls)
