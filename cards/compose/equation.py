@@ -44,7 +44,10 @@ class EquationCardContent(Struct, frozen=True, kw_only=True):
     other_results: tuple[CardExtension, ...] = ()
     """The results of other equations that the card names."""
     figure: str = ""
-    """The words of the summary that give the result; where the sex is not recorded, those of both sexes stand there."""
+    """The words of the summary that give the result; where the sex is not recorded, those of both sexes stand there.
+
+    Without them both results stand before the summary.
+    """
 
 
 def equation_card(
@@ -63,7 +66,8 @@ def equation_card(
 def for_each_sex(lower: EquationCardContent, higher: EquationCardContent, results: str) -> EquationCardContent:
     """Return the content of the lower result, with those of both sexes in its summary and its opening."""
     figure = f"{lower.figure} to {higher.figure}" if lower.figure != higher.figure else lower.figure
-    summary = lower.summary.replace(lower.figure, figure, 1)
+    has_figure = lower.figure and lower.figure in lower.summary
+    summary = lower.summary.replace(lower.figure, figure, 1) if has_figure else f"{results}: {lower.summary}"
     opening = f"**The sex is not recorded: {results}.** What follows is the lower of the two. {lower.opening}"
     return replace(lower, summary=plain(summary, 139), opening=opening)
 
@@ -216,7 +220,7 @@ def _not_found(charted: RecordInputs) -> str:
     if not charted.not_found:
         return ""
     words = ", ".join([item.words_in_sentence for item in charted.not_found])
-    return f"**Not found in the chart, so counted as no:** {words}."
+    return f"**Not found, so counted as no:** {words}."
 
 
 def _closing(result: EquationResult, content: EquationCardContent, identity: CardIdentity) -> str:

@@ -185,12 +185,15 @@ def genes_card(drugs: Sequence[ReviewedDrug], identity: CardIdentity, *, is_new:
     worst = ranked[0].finding
     evidence = worst.evidence[0]
     findings = [drug.finding for drug in ranked]
+    suggestions = tuple(_numbered(_offers([_Line(tuple(ranked))]), identity))
     return Card(
         uuid=identity.uuid,
         summary=_genes_summary(ranked, is_new=is_new),
         detail="\n".join(_genes_detail(ranked)),
         indicator=worst.indicator,
         source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["genes"]),
+        suggestions=suggestions,
+        selection_behavior="any" if suggestions else None,
         override_reasons=OVERRIDE_REASONS,
         links=identity.links,
         extension={EXTENSION_KEY: _extension(findings, [_Line(tuple(ranked))], GENES_AND_MEDICATIONS)},

@@ -189,6 +189,11 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
     if more := due.due[_LINES:]:
         lines.append(f"- Also due: {'; '.join(_short(item) for item in more)}.")
     lines += _catch_up_lines(due.catch_up)
+    if due.tetanus_waits:
+        lines.append(
+            "- Tdap/Td: Tdap in weeks 27 to 36 of this pregnancy. If surely never vaccinated, Td now and 4 weeks later "
+            "(ACIP 2018)."
+        )
     lines += _unspecified_lines(due, charted, knowledge)
     if due.declined:
         names = ", ".join(f"{item.group} ({item.when})" for item in due.declined)

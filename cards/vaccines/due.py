@@ -81,6 +81,7 @@ TETANUS_GROUP: Final = "DTaP/Tdap/Td"
 # CDC, supporting data, tetanus and diphtheria: the booster is ten years after the last dose; Tdap or Td from 7 years.
 _TETANUS_BOOSTER = Period(years=10)
 _SEVEN = Period(years=7)
+_TDAP_WEEK: Final = 27
 _HIV, _HIV_SEVERE, _HIV_NOT_SEVERE = "186", "154", "155"
 # What clinicians call a group where CDC's name is longer or means two vaccines.
 _LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
@@ -150,6 +151,17 @@ class DueVaccine(Struct, frozen=True):
             return self.forecast.group == TETANUS_GROUP and days[0] >= grown_up and is_recent
         return recommended < grown_up
 
+    def waits_in_pregnancy(self, person: Person, as_of: date) -> bool:
+        """Whether a first dose or a booster against tetanus waits for Tdap in weeks 27 to 36 (MMWR 2018;67(RR-2):1).
+
+        A series that has begun goes on.
+        """
+        if self.forecast.group != TETANUS_GROUP or self.for_pregnancy or PREGNANT not in person.codes:
+            return False
+        onset, days = person.observed(ONSET_OF_PREGNANCY), self.counted_days
+        is_early = onset is None or (as_of - onset).days < _TDAP_WEEK * 7
+        return is_early and not (days and _TETANUS_BOOSTER.after(days[-1]) > as_of)
+
     def is_overdue(self, as_of: date) -> bool:
         """Whether the day by which it should have been given is over, counted from when there was a reason."""
         past_due, since = self.forecast.past_due, self.reason_since
@@ -197,6 +209,8 @@ class VaccinesDue(Struct, frozen=True):
     forecasts: tuple[GroupForecast, ...]
     declined: tuple[DeclinedVaccine, ...] = ()
     of_season: tuple[tuple[str, date], ...] = ()
+    tetanus_waits: bool = False
+    """Whether a dose against tetanus waits for the weeks of a pregnancy in which Tdap is given."""
 
 
 def vaccines_due(
@@ -232,6 +246,8 @@ def vaccines_due(
     needed = sorted(needed_by_group.values(), key=_recommended, reverse=is_adult)
     needed.sort(key=lambda item: item.last_day(as_of) or date.max)
     open_ones = [item for item in needed if item.forecast.group not in ordered and item.forecast.group not in declined]
+    waiting = [item for item in open_ones if item.waits_in_pregnancy(charted.person, as_of)]
+    open_ones = [item for item in open_ones if item not in waiting]
     catch_up = [item for item in open_ones if is_adult and item.is_catch_up(charted.person, as_of)]
     return VaccinesDue(
         as_of,
@@ -250,6 +266,7 @@ def vaccines_due(
         tuple(forecasts),
         tuple(declined[name] for name in (*needed_by_group, *seasons) if name in declined),
         tuple(_of_season(seasons, charted, as_of, knowledge, ordered | declined.keys())),
+        bool(waiting),
     )
 
 

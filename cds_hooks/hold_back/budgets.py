@@ -258,9 +258,9 @@ class VisitRank(IntEnum):
     """What a disease or a medication asks for."""
     TALK = 3
     """A talk about a benefit of later years."""
-    VACCINES = 4
-    TESTS = 5
-    """A test for an estimate."""
+    TESTS = 4
+    """A test for an estimate, once in 90 days: before the two services that know what all others have."""
+    VACCINES = 5
     PREVENTION = 6
     QUESTIONS = 7
     """What only asks for an entry of the chart."""
@@ -276,10 +276,15 @@ class VisitCard(Struct, frozen=True, order=True):
 
 
 def card_in_place(card: VisitCard, others: Iterable[VisitCard]) -> VisitCard | None:
-    """Return the last of the cards of this opening that leave no place for this one; None where it is shown."""
+    """Return the last of the cards of this opening that leave no place for this one; None where it is shown.
+
+    Vaccines and prevention know what all others have. The others may not know of each other, so that a card of theirs
+    counts as shown although by this rule it has no place.
+    """
     shown: list[VisitCard] = []
     for other in sorted(other for other in others if other < card):
-        if _has_place(other, shown):
+        may_not_know = other.rank < VisitRank.VACCINES <= card.rank
+        if _has_place(other, [] if may_not_know else shown):
             shown.append(other)
     return None if _has_place(card, shown) else shown[-1]
 
@@ -288,7 +293,8 @@ def _has_place(card: VisitCard, shown: Sequence[VisitCard]) -> bool:
     if card.kind and any(other.kind == card.kind for other in shown):
         return False
     words = card.words + sum(other.words for other in shown)
-    return card.rank is VisitRank.DANGER or not shown or (len(shown) < MOST_CARDS and words <= _MOST_WORDS)
+    may_stand_beside = card.rank is not VisitRank.TESTS and len(shown) < MOST_CARDS and words <= _MOST_WORDS
+    return card.rank is VisitRank.DANGER or not shown or may_stand_beside
 
 
 _RESERVED_SECONDS: Final = 30.0

@@ -4,7 +4,13 @@ import re
 from collections.abc import Iterator, Set
 from typing import Any
 
+from msgspec.structs import replace
+
+from cards.card import Suggestion
+from cards.compose.medications import ReviewedDrug, fits_finding
+from cards.rules.engine.finding import Finding
 from cards.rules.patient.orders import DraftOrder
+from cards.suggest import SuggestionContext, suggestions_for
 from cards.text import plain
 from cds_hooks.protocol.originals import OriginalOrders
 from fhir.mapping.declined import declined_in_chart
@@ -38,6 +44,32 @@ def taken_medications(
                 contained=order.contained,
             )
         yield medication, DraftOrder(resource, "MedicationRequest", medication.source, position, read=order)
+
+
+def reviewed_drug(finding: Finding, context: SuggestionContext) -> ReviewedDrug:
+    """Return the finding with what can be done about it here, of an order that came with the call."""
+    medication = context.drafted.medication
+    name = plain(medication.name, 60)
+    fitting = tuple(offer for offer in finding.suggestions if fits_finding(offer, finding, medication))
+    if not fitting or not context.drafted.draft.resource.get("id"):
+        return ReviewedDrug(name, finding)
+    offers, _ = suggestions_for(replace(finding, suggestions=fitting), context)
+    return ReviewedDrug(name, finding, tuple(replace(offer, label=_label(offer, name)) for offer in offers))
+
+
+def _label(offer: Suggestion, name: str) -> str:
+    """Return what a button does to which drug: a card of the review is about several."""
+    if any((action.resource or {}).get("status") == "stopped" for action in offer.actions):
+        return f"Stop {name}"
+    return (
+        offer.label
+        if name.lower() in offer.label.lower() or _only_tests(offer)
+        else plain(f"{name}: {offer.label}", 80)
+    )
+
+
+def _only_tests(offer: Suggestion) -> bool:
+    return all(action.type == "create" for action in offer.actions)
 
 
 def declined(record: PatientRecord, classes: Set[str], called: re.Pattern[str]) -> str | None:

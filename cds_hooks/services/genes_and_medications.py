@@ -6,22 +6,24 @@ elsewhere or not at all: it is shown where it warns, until somebody answers.
 """
 
 from collections.abc import Iterator, Set
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from cards.card import SEVERITY
 from cards.compose.medications import GENES_AND_MEDICATIONS, ReviewedDrug, genes_card
 from cards.compose.orders import shown_findings
 from cards.rules.engine.finding import Finding, Silence
 from cards.rules.engine.rule_book import RuleBook, rule_book
-from cards.rules.patient.orders import DraftOrder
+from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
-from cards.text import plain
+from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._current_medications import taken_medications
+from cds_hooks.protocol.originals import OriginalOrders
+from cds_hooks.services._current_medications import reviewed_drug, taken_medications
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import gene_readings
@@ -51,7 +53,7 @@ async def decide(call: ServiceInput) -> Advice:
             return no_card(SUBJECT, "input-missing", "The genetic results are not known: nothing is said.")
         return no_card(SUBJECT, "below-threshold", "No genetic result is on record.")
     new = {source for source, reading in readings.items() if _is_new(reading, record)}
-    medications = list(taken_medications(record))
+    medications = list(taken_medications(record, OriginalOrders(call.sent)))
     advice = Advice()
     every = list(_reviewed_drugs(record, medications, advice, call))
     shown = [reviewed for reviewed in every if _is_meant(reviewed.finding, new)]
@@ -98,13 +100,24 @@ def _reviewed_drugs(
     record: PatientRecord, medications: list[tuple[ActiveMedication, DraftOrder]], advice: Advice, call: ServiceInput
 ) -> Iterator[ReviewedDrug]:
     session = PatientSession(record, [draft for _, draft in medications], signing=True, active_orders=True)
+    originals, allowance = OriginalOrders(call.sent), EvaluationBudget()
+    evaluate = partial(_book().evaluate, session)
     shown_bands: set[tuple[str, str]] = set()
     for drafted in session.drafted:
-        evaluation = _book().evaluate(session, drafted)
+        evaluation = evaluate(drafted)
+        context = SuggestionContext(
+            session, drafted, evaluate, originals.original, _book(), NamingBudget(call.card_uuid), allowance
+        )
         for finding in shown_findings(evaluation.findings, call.suppress, advice.silences):
             if (finding.rule, finding.band) not in shown_bands:
                 shown_bands.add((finding.rule, finding.band))
-                yield ReviewedDrug(plain(drafted.medication.name, 60), finding)
+                reviewed = reviewed_drug(finding, context)
+                yield reviewed if _may_end(finding, drafted) else replace(reviewed, offers=())
+
+
+def _may_end(finding: Finding, drafted: DraftMedication) -> bool:
+    """Whether the drug is stopped for the result alone; after a stent another antiplatelet comes first."""
+    return finding.indicator == "critical" and "antiplatelet" not in drafted.medication.classes
 
 
 def _rests_on(finding: Finding, sources: Set[str]) -> bool:
@@ -127,4 +140,5 @@ SERVICE = Service(
         resources=("MedicationRequest", "MedicationStatement", "Condition", "Procedure", "DiagnosticReport"),
     ),
     decide=decide,
+    returns_resources=frozenset({"MedicationRequest"}),
 )

@@ -216,7 +216,7 @@ def _content_for_missing(
 ) -> EquationCardContent:
     return EquationCardContent(
         summary=f"FIB-4 for liver fibrosis cannot be worked out: no {test.words}. Consider ordering it.",
-        opening=f"On record: {_risk_words(risk)}. Everything that FIB-4 asks for is there but the **{test.words}**.",
+        opening=f"On record: {_risk_words(risk)}. All else is there.",
         topic=TOPICS["liver"],
         offers=(suggestion_of_test(test, call),),
     )

@@ -10,13 +10,10 @@ from functools import cache
 from itertools import islice
 from typing import Final
 
-from msgspec.structs import replace
-
-from cards.card import SEVERITY, Suggestion
+from cards.card import SEVERITY
 from cards.compose.medications import (
     MEDICATION_REVIEW,
     ReviewedDrug,
-    fits_finding,
     may_be_stopped,
     review_card,
 )
@@ -26,12 +23,12 @@ from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
 from cards.rules.engine.kept import open_session
 from cards.rules.engine.rule_book import MISSING, DraftEvaluation, RuleBook, whole_book
 from cards.rules.patient.orders import DraftMedication, DraftOrder
-from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext, suggestions_for
+from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext
 from cards.text import plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
-from cds_hooks.services._current_medications import taken_medications
+from cds_hooks.services._current_medications import reviewed_drug, taken_medications
 from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist, reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
@@ -140,7 +137,7 @@ def _reviewed_drugs(
         context = SuggestionContext(
             session, drafted, evaluate, originals.original, review_book(), NamingBudget(call.card_uuid), allowance
         )
-        yield from (_reviewed(finding, context) for finding in findings)
+        yield from (reviewed_drug(finding, context) for finding in findings)
 
 
 def _nothing_found(record: PatientRecord, count: int) -> Silence:
@@ -173,32 +170,6 @@ def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> 
     if finding.group == "duplicate" and drafted.dose.as_needed:
         return False
     return is_older and (finding.group in _OWN or band in _criteria())
-
-
-def _reviewed(finding: Finding, context: SuggestionContext) -> ReviewedDrug:
-    """Return the finding with what can be done about it here, of an order that came with the call."""
-    medication = context.drafted.medication
-    name = plain(medication.name, 60)
-    fitting = tuple(offer for offer in finding.suggestions if fits_finding(offer, finding, medication))
-    if not fitting or not context.drafted.draft.resource.get("id"):
-        return ReviewedDrug(name, finding)
-    offers, _ = suggestions_for(replace(finding, suggestions=fitting), context)
-    return ReviewedDrug(name, finding, tuple(replace(offer, label=_label(offer, name)) for offer in offers))
-
-
-def _label(offer: Suggestion, name: str) -> str:
-    """Return what a button does to which drug: a card of the review is about several."""
-    if any((action.resource or {}).get("status") == "stopped" for action in offer.actions):
-        return f"Stop {name}"
-    return (
-        offer.label
-        if name.lower() in offer.label.lower() or _only_tests(offer)
-        else plain(f"{name}: {offer.label}", 80)
-    )
-
-
-def _only_tests(offer: Suggestion) -> bool:
-    return all(action.type == "create" for action in offer.actions)
 
 
 SERVICE = Service(

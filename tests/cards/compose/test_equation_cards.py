@@ -23,6 +23,7 @@ from cards.compose.equation import (
     _closing,
     charted_value,
     equation_card,
+    for_each_sex,
     extension_of,
     missing_card,
     people_in_100,
@@ -79,7 +80,7 @@ def test_the_card_of_a_score_counts_its_points() -> None:
         "- 1 point: **Hypertension** (condition I10, 2020-03-04)\n"
         "\n"
         "Beside.\n"
-        "**Not found in the chart, so counted as no:** heart failure, diabetes, stroke, TIA or embolism before, "
+        "**Not found, so counted as no:** heart failure, diabetes, stroke, TIA or embolism before, "
         "vascular disease.\n"
         f"The end. These are associations, not causes. {METHOD}"
     )
@@ -201,6 +202,24 @@ def test_the_card_of_what_is_missing_offers_the_test_and_is_an_entry_of_a_workli
     assert worklist_entry(card, "no lipids") == WorklistEntry(
         test="Lipid panel", code="57698-3", purpose="prevent_base", because="no lipids"
     )
+
+
+@pytest.mark.parametrize(
+    ("lower", "higher", "summary"),
+    [
+        (("About 6 in 100.", "6 in 100"), ("About 15 in 100.", "15 in 100"), "About 6 in 100 to 15 in 100."),
+        (("About 6 in 100.", "6 in 100"), ("About 6 in 100.", "6 in 100"), "About 6 in 100."),
+        (("About 6 in 100.", ""), ("About 15 in 100.", ""), "6 % as a woman and 15 % as a man: About 6 in 100."),
+        (("About six.", "6 in 100"), ("About 15.", "15 in 100"), "6 % as a woman and 15 % as a man: About six."),
+    ],
+)
+def test_without_a_recorded_sex_the_headline_has_the_results_of_both(
+    lower: tuple[str, str], higher: tuple[str, str], summary: str
+) -> None:
+    contents = [replace(CONTENT, summary=words, figure=figure) for words, figure in (lower, higher)]
+    content = for_each_sex(*contents, "6 % as a woman and 15 % as a man")
+    assert content.summary == summary
+    assert content.opening.startswith("**The sex is not recorded: 6 % as a woman and 15 % as a man.**")
 
 
 # The card of a published equation: never of one that must not be shown, and the tests that can be ordered.

@@ -116,6 +116,28 @@ def test_tdap_in_pregnancy_is_one_dose_whatever_was_given_before(as_of: datetime
     assert card.suggestions[0].label == "Order Tdap"
 
 
+@pytest.mark.parametrize(
+    ("week", "given", "waits", "labels"),
+    [
+        (14, (), True, []),
+        (14, ("2012-04-01",), True, []),  # a booster after ten years
+        (26, (), True, []),
+        (27, (), False, ["Order Tdap"]),
+        (14, ("2026-09-01",), False, ["Order Tdap/Td dose 2"]),  # a series that has begun
+        (14, ("2022-09-01", "2022-10-15", "2023-06-01"), False, []),
+    ],
+)
+def test_a_first_dose_or_a_booster_against_tetanus_waits_for_tdap_in_week_27(
+    as_of: datetime, week: int, given: tuple[str, ...], *, waits: bool, labels: list[str]
+) -> None:
+    """MMWR Recomm Rep 2018;67(RR-2): Tdap in weeks 27 to 36, preferred for a booster; a primary series is not late."""
+    weeks = problem(ICD10, f"Z3A.{week}", "2026-11-20", f"{week} weeks gestation")
+    pregnant = problem(SNOMED, "77386006", "2026-10-24", "Pregnancy")
+    card = card_of(as_of, "1998-02-01", weeks, pregnant, *doses("09", *given))
+    assert ("Tdap in weeks 27 to 36 of this pregnancy" in (card.detail or "")) is waits
+    assert [offer.label for offer in card.suggestions if "Tdap" in offer.label] == labels
+
+
 def test_hpv_after_26_years_is_a_shared_decision_with_hiv_too(as_of: datetime) -> None:
     hiv = problem(SNOMED, "86406008", "2024-01-01", "HIV infection")
     card = card_of(as_of, "1986-02-01", hiv)

@@ -94,9 +94,7 @@ def test_an_opening_of_any_chart_has_at_most_three_cards_and_250_words(tmp_path:
         cards = [card for answer in opening.values() for card in answer["cards"]]
         words = sum(len(" ".join(_read_words(card)).split()) for card in cards)
         assert len(cards) <= 3, [card["summary"] for card in cards]
-        # A test for an estimate would wait for vaccines, and its service does not ask for what tells of them.
-        is_of_test = any("Consider ordering" in card["summary"] for card in cards)
-        assert words <= (300 if is_of_test else 250) or "critical" in {card["indicator"] for card in cards}, cards
+        assert words <= 250 or "critical" in {card["indicator"] for card in cards}, cards
 
 
 async def _opened_each(folder: Path, charts: list[list[Json]]) -> list[Json]:

@@ -41,7 +41,7 @@ from cds_hooks.services._follow_up import (
     inside_a_sentence,
 )
 from cds_hooks.services._service import ServiceInput
-from cds_hooks.services.medication_review import _label, _only_tests
+from cds_hooks.services._current_medications import _label, _only_tests
 from fhir.mapping.conditions import ConditionHit
 from fhir.mapping.stays import current_stay
 from fhir.record.datatypes import parse_time

@@ -281,7 +281,7 @@ def test_liver_tests_more_than_three_months_apart_are_not_combined(server_here: 
 def test_the_bleeding_score_stands_beside_with_what_it_counted(server_here: str) -> None:
     card = only_card(answer(server_here, *AF))
     assert "**HAS-BLED 2 of 9** (stroke before, age over 65)" in card["detail"]
-    assert "**Not found in the chart, so counted as no:** heart failure, vascular disease." in card["detail"]
+    assert "**Not found, so counted as no:** heart failure, vascular disease." in card["detail"]
     (beside,) = card["extension"]["org.cds-hooks-onnx"]["beside"]
     assert (beside["model"]["id"], beside["value"]) == ("has_bled", 2)
 

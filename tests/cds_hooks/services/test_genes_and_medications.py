@@ -95,6 +95,27 @@ def test_a_result_of_today_speaks_about_a_drug_that_is_taken(tmp_path: Path, as_
     assert [fact["source"] for fact in said["facts"] if fact["name"] == "gene"] == ["Observation/result-cyp2c19"]
 
 
+@pytest.mark.parametrize(
+    ("gene", "value", "drug", "labels"),
+    [
+        ("HLA-B*57:01", "positive", ("190521", "abacavir"), ["Stop abacavir"]),
+        ("HLA-B*58:01", "positive", ("519", "allopurinol"), ["Stop allopurinol"]),
+        ("CYP2C19", "poor metaboliser", CLOPIDOGREL, []),  # another antiplatelet comes first
+        ("CYP2D6", "ultrarapid metaboliser", CODEINE, []),  # an opioid is tapered
+    ],
+)
+def test_what_is_dangerous_for_a_gene_can_be_stopped_where_that_does_no_harm(
+    tmp_path: Path, as_of: datetime, gene: str, value: str, drug: tuple[str, str], labels: list[str]
+) -> None:
+    (card,) = ask(tmp_path, as_of, result(gene, value, 90, as_of), order(drug, as_of), infarction()).json()["cards"]
+    assert card["indicator"] == "critical"
+    assert [offer["label"] for offer in card.get("suggestions", [])] == labels
+    for offer in card.get("suggestions", []):
+        (action,) = offer["actions"]
+        assert (action["type"], action["resource"]["status"]) == ("update", "stopped")
+        assert offer.get("isRecommended", False) is False
+
+
 def test_a_tentative_diagnosis_is_no_indication(tmp_path: Path, as_of: datetime) -> None:
     tentative = infarction() | {"verificationStatus": {"coding": [{"code": "differential"}]}}
     found = result("CYP2C19", "poor metaboliser", 0, as_of), order(CLOPIDOGREL, as_of)
