@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
+import pytest
 
 from cards.card import Card, CardIdentity
 from cards.compose.vaccines import _days, immunization_recommendation, vaccines_card
@@ -123,7 +124,7 @@ def test_tdap_in_pregnancy_is_one_dose_whatever_was_given_before(as_of: datetime
         (14, ("2012-04-01",), True, []),  # a booster after ten years
         (26, (), True, []),
         (27, (), False, ["Order Tdap"]),
-        (14, ("2026-09-01",), False, ["Order Tdap/Td dose 2"]),  # a series that has begun
+        (14, ("2026-09-01",), False, []),  # a series that has begun: the registry is asked first
         (14, ("2022-09-01", "2022-10-15", "2023-06-01"), False, []),
     ],
 )

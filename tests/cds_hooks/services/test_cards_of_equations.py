@@ -263,9 +263,7 @@ def test_the_test_that_the_index_lacks_is_offered_in_a_visit() -> None:
     assert card.summary == (
         "FIB-4 for liver fibrosis cannot be worked out: no complete blood count. Consider ordering it."
     )
-    assert _lines(advice)[0] == (
-        "On record: condition K76.0. All else is there."
-    )
+    assert _lines(advice)[0] == ("On record: condition K76.0. All else is there.")
     assert "Nothing is assumed in its place." in (card.detail or "")
     assert [label for label, _, _ in offered(card)] == ["Order complete blood count"]
     assert why_silent(decided(LIVER, call_about(FATTY, visit())))[0][0] == "input-missing"

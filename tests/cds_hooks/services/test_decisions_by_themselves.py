@@ -18,6 +18,7 @@ from cds_hooks.services._anticoagulation import (
     still_holds,
     stopped_anticoagulant,
 )
+from cds_hooks.services._current_medications import _label, _only_tests
 from cds_hooks.services._declared import _in_words
 from cds_hooks.services._equation import (
     find_named_in_chart,
@@ -41,7 +42,6 @@ from cds_hooks.services._follow_up import (
     inside_a_sentence,
 )
 from cds_hooks.services._service import ServiceInput
-from cds_hooks.services._current_medications import _label, _only_tests
 from fhir.mapping.conditions import ConditionHit
 from fhir.mapping.stays import current_stay
 from fhir.record.datatypes import parse_time
