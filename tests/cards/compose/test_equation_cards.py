@@ -216,8 +216,8 @@ def test_the_card_of_what_is_missing_offers_the_test_and_is_an_entry_of_a_workli
 def test_without_a_recorded_sex_the_headline_has_the_results_of_both(
     lower: tuple[str, str], higher: tuple[str, str], summary: str
 ) -> None:
-    contents = [replace(CONTENT, summary=words, figure=figure) for words, figure in (lower, higher)]
-    content = for_each_sex(*contents, "6 % as a woman and 15 % as a man")
+    of_lower, of_higher = (replace(CONTENT, summary=words, figure=figure) for words, figure in (lower, higher))
+    content = for_each_sex(of_lower, of_higher, "6 % as a woman and 15 % as a man")
     assert content.summary == summary
     assert content.opening.startswith("**The sex is not recorded: 6 % as a woman and 15 % as a man.**")
 
