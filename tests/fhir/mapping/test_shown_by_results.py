@@ -23,17 +23,6 @@ OWN_ROWS = [limit for group, limits in result_limits().items() for limit in limi
 
 
 @pytest.mark.parametrize("limit", OWN_ROWS, ids=lambda limit: f"{limit.group}-{limit.analyte}")
-def test_each_limit_is_reached_on_its_side_and_not_on_the_other(limit: ResultLimit) -> None:
-    step = abs(limit.limit) / 100 * (1 if limit.side in ("gt", "ge") else -1)
-    beyond, within = (limit.limit + step, limit.limit - step)
-    yesterday = AS_OF - timedelta(days=1)
-    assert shown_by_result(record_of(result(limit, beyond, yesterday)), limit.group) is not None
-    assert shown_by_result(record_of(result(limit, within, yesterday)), limit.group) is None
-    at_limit = shown_by_result(record_of(result(limit, limit.limit, yesterday)), limit.group)
-    assert (at_limit is not None) is (limit.side in ("ge", "le"))
-
-
-@pytest.mark.parametrize("limit", OWN_ROWS, ids=lambda limit: f"{limit.group}-{limit.analyte}")
 def test_an_old_result_shows_nothing(limit: ResultLimit) -> None:
     beyond = limit.limit * (1.02 if limit.side in ("gt", "ge") else 0.98)
     old = AS_OF - timedelta(days=limit.max_age_days + 1)
