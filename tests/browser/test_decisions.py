@@ -32,7 +32,7 @@ def called(base_url: str, pages: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_an_operator_finds_a_call_by_its_patient_reads_it_and_replays_it(
+def test_an_operator_finds_a_call_by_its_patient_and_reads_it(
     opened: Open, base_url: str, called: dict[str, str], script: bool
 ) -> None:
     page = opened(f"{base_url}/decisions", java_script_enabled=script)
@@ -47,16 +47,6 @@ def test_an_operator_finds_a_call_by_its_patient_reads_it_and_replays_it(
     expect(page.get_by_role("region", name="Patient")).to_contain_text("ckd4-metformin")
     expect(page.get_by_role("table", name="From the call to the last entry")).to_contain_text("A card was overridden")
     expect(page.get_by_text(HOSTILE)).to_be_visible()
-    page.get_by_role("button", name="Replay it now").click()
-    expect(page.get_by_role("heading", name="Replay")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("The same, bit for bit")).to_be_visible()
-
-
-def test_the_estimate_of_a_model_is_replayed_bit_for_bit(opened: Open, pages: dict[str, str]) -> None:
-    page = opened(pages["estimate"])
-    expect(page.get_by_role("table", name="Every input as the model read it")).to_contain_text("Observation/")
-    page.get_by_role("button", name="Replay it now").click()
-    expect(page.get_by_text("The same, bit for bit")).to_be_visible(timeout=60_000)
 
 
 def test_the_uuid_of_a_card_leads_to_its_decision_with_the_keyboard_alone(

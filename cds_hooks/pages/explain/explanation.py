@@ -34,118 +34,64 @@ from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.equations.declaration import Equation, equation_digest, find_equations
 from models_onnx.monitoring.rates import wilson
 
-# The waterfall of an estimate: from the average person of the group to this patient, input by input
-
-
-_PEOPLE = (1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99)
-# Two labels closer than this, in percent of the column, would touch on a phone.
-_APART = 9.0
-
-
-def log_odds_scale(margins: list[float]) -> Scale:
-    """Return a scale of log-odds around these, its ticks labelled as people in 100, so that steps add up as drawn."""
-    low, high = min(margins), max(margins)
-    room = max(0.08 * (high - low), 0.15)
-    bare = Scale(low - room, high + room)
-    labels: dict[float, str] = {}
-    last = -_APART
-    for people in _PEOPLE:
-        margin = logit(people / 100)
-        if bare.low <= margin <= bare.high and bare.at(margin) - last >= _APART:
-            labels[margin] = f"{people}"
-            last = bare.at(margin)
-    return with_ticks(bare, labels)
+# What each input adds to a result, as one chart: of a model on the scale of log-odds, of an equation on its own
 
 
 ROWS = 10
+_SMALLEST: Final = 5e-4
 
 
-class Step(Struct, frozen=True):
-    """One row: an input (or the rest together), how it moves the estimate, its bar, and the count after it."""
+class Effect(Struct, frozen=True):
+    """One input, or the rest together: how it moves the result in words, and its bar in percent of the column."""
 
     title: str
-    value: str
-    note: str
-    date: str
-    marks: str
+    move: float
     effect: str
-    style: str
     left: float
     width: float
-    before: float
-    after: float
-    people: int
+    marks: str = ""
+    value: str = ""
+    note: str = ""
+    date: str = ""
 
 
-class Waterfall(Struct, frozen=True):
-    """The chart: `start` and `end` in people in 100 and in percent of the scale, the steps between them."""
+class Effects(Struct, frozen=True):
+    """The chart: a scale as far below 0 as above with round ends, and a row for each input, the largest first."""
 
     scale: Scale
-    steps: tuple[Step, ...]
-    start_people: int
-    start: float
-    end_people: int
-    end: float
+    rows: tuple[Effect, ...]
 
 
-def waterfall(scores: Scores, inputs: list[Input]) -> Waterfall:
-    """Return the ten largest steps, largest first, and all others as one; together they are the whole difference."""
+def _effects(rows: list[Effect]) -> Effects:
+    """Return the chart of these rows, with their bars."""
+    end = round_scale(max((abs(row.move) for row in rows), default=0.0) or 1.0, " ").high
+    scale = with_ticks(Scale(-end, end), {-end: signed(-end, 1), 0.0: "0", end: signed(end, 1)})
+    return Effects(scale, tuple(_with_bar(row, scale) for row in rows))
+
+
+def _with_bar(row: Effect, scale: Scale) -> Effect:
+    start, end = scale.at(min(row.move, 0.0)), scale.at(max(row.move, 0.0))
+    return replace(row, left=start, width=round(end - start, 2))
+
+
+def model_effects(inputs: list[Input]) -> Effects:
+    """Return the ten inputs that move an estimate most, and all others as one; together they are the whole."""
     ranked = sorted(inputs, key=lambda item: -abs(item.contribution))
-    moves = [(item, item.contribution) for item in ranked[:ROWS]]
-    others = ranked[ROWS:]
     sizes = sum(abs(item.contribution) for item in inputs)
-
-    margins = [scores.base]
-    for _, contribution in moves:
-        margins.append(margins[-1] + contribution)
-    scale = log_odds_scale([*margins, scores.margin])
-
-    steps = [
-        _step(item.words, item.used or item.value, item.compared, item.date, move, sizes, margins[number], scale)
-        for number, (item, move) in enumerate(moves)
-    ]
-    if others:
-        unknown = sum(1 for item in others if not item.has_value)
-        note = f"{unknown} of them not recorded or not usable" if unknown else ""
+    rows = [_row(item.words, item.contribution, sizes, item) for item in ranked[:ROWS]]
+    if others := ranked[ROWS:]:
         title = f"{len(others)} other inputs, together" if len(others) > 1 else f"1 other input: {others[0].words}"
-        move = sum(item.contribution for item in others)
-        steps.append(_step(title, "", note, "", move, sizes, margins[-1], scale))
-    return Waterfall(
-        scale,
-        tuple(steps),
-        in_100(logistic(scores.base)),
-        scale.at(scores.base),
-        people_shown(scores),
-        scale.at(scores.margin),
-    )
+        unknown = sum(1 for item in others if not item.has_value)
+        rest = _row(title, sum(item.contribution for item in others), sizes)
+        rows.append(replace(rest, note=f"{unknown} of them not recorded or not usable" if unknown else ""))
+    return _effects(rows)
 
 
-def _step(title: str, value: str, note: str, date: str, move: float, sizes: float, margin: float, scale: Scale) -> Step:
-    marks, effect, style = _effect(move, sizes)
-    before, after = scale.at(margin), scale.at(margin + move)
-    return Step(
-        title=title,
-        value=value,
-        note=note,
-        date=date,
-        marks=marks,
-        effect=effect,
-        style=style,
-        left=min(before, after),
-        width=round(abs(after - before), 2),
-        before=before,
-        after=after,
-        people=in_100(logistic(margin + move)),
-    )
-
-
-def _effect(move: float, sizes: float) -> tuple[str, str, str]:
-    """Mark, words and class of a step, the sizes of all steps together given: the words are those of the card."""
-    if not move:
-        return "", "no effect", "flat"
-    signs, words = strength(move, sizes)
-    style = "flat" if signs in ("▵", "▿") else "up" if move > 0 else "down"
-    return signs, words, style
+def _row(title: str, move: float, sizes: float, item: Input | None = None) -> Effect:
+    """Return a row with the marks and words of the card, the sizes of all inputs together given."""
+    marks, words = strength(move, sizes) if move else ("", "no effect")
+    row = Effect(title, move, words, 0.0, 0.0, marks)
+    return row if item is None else replace(row, value=item.used or item.value, note=item.compared, date=item.date)
 
 
 # What a published equation computed for this patient: its value in words, and how much of it each input makes
@@ -153,7 +99,6 @@ def _effect(move: float, sizes: float) -> tuple[str, str, str]:
 
 _UNITS: Final = {"identity": "points or units of the result", "log": "natural logarithm of the result"}
 _ODDS: Final = "the logarithm of the odds, as the equation adds it up"
-_SMALLEST: Final = 5e-4
 
 
 class _Scores(Struct, frozen=True):
@@ -163,26 +108,15 @@ class _Scores(Struct, frozen=True):
     parts: dict[str, float] = {}
 
 
-class Part(Struct, frozen=True):
-    """One input: its words, what it adds on the scale of the equation, and its bar in percent of the column."""
-
-    words: str
-    adds: str
-    left: float
-    width: float
-    raises: bool
-
-
 class EquationEstimate(Struct, frozen=True):
-    """The value, as people in 100 where it is a probability, and its parts, the largest first."""
+    """The value, as people in 100 where it is a probability, and what each input adds."""
 
     title: str
     output: str
     value: str
     people: int | None
-    scale: Scale
+    effects: Effects
     unit: str
-    parts: tuple[Part, ...]
     reference: str
 
 
@@ -198,31 +132,19 @@ def equation_estimate(basis: Basis, equation: Equation) -> EquationEstimate | No
     is_probability = output.kind == "probability"
     people = in_100(scores.value) if is_probability else None
     words = {item.name: item.words for item in equation.inputs}
-    added = {name: part for name, part in scores.parts.items() if abs(part) > _SMALLEST}
-    largest = max((abs(part) for part in added.values()), default=1.0)
-    scale = _scale(largest)
-    ordered = sorted(added.items(), key=lambda item: -abs(item[1]))
+    added = sorted(scores.parts.items(), key=lambda item: -abs(item[1]))
+    rows = [
+        Effect(words.get(name, name), part, signed(part, 2), 0.0, 0.0) for name, part in added if abs(part) > _SMALLEST
+    ]
     return EquationEstimate(
         equation.title,
         output.words,
         f"about {people} in 100" if people is not None else format_quantity(round(scores.value, 2), output.unit),
         people,
-        scale,
+        _effects(rows),
         _UNITS.get(scores.link, _ODDS),
-        tuple(_part(words.get(name, name), value, scale) for name, value in ordered),
         equation.reference,
     )
-
-
-def _scale(largest: float) -> Scale:
-    """Return a scale as far below 0 as above, with round ends."""
-    end = round_scale(largest, " ").high
-    return with_ticks(Scale(-end, end), {-end: signed(-end, 1), 0.0: "0", end: signed(end, 1)})
-
-
-def _part(words: str, value: float, scale: Scale) -> Part:
-    start, end = scale.at(min(value, 0.0)), scale.at(max(value, 0.0))
-    return Part(words, signed(value, 2), start, round(end - start, 2), value > 0)
 
 
 ManifestOf = Callable[[str], Manifest | None]
@@ -260,11 +182,16 @@ class Estimate(Struct, frozen=True):
     percentile: int
     near: str
     bands: tuple[Band, ...]
-    steps: Waterfall
+    effects: Effects
     total: float
     logit: float
     band: AgeBandThreshold | None
     """The people of the same age, where the model has thresholds by age."""
+
+    @property
+    def start(self) -> int:
+        """How many in 100 it would be of people with the average inputs of the group."""
+        return in_100(logistic(self.scores.base))
 
     @property
     def among_ages(self) -> int | None:
@@ -428,7 +355,7 @@ def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None, ag
         percentile=min(99, int(scores.percentile)),
         near=people_range(scores.observed_low, scores.observed_high),
         bands=_bands(scores, manifest),
-        steps=waterfall(scores, inputs),
+        effects=model_effects(inputs),
         total=sum(scores.contributions.values()),
         logit=logit(scores.probability),
         band=None if manifest is None or age is None else manifest.thresholds.band_at(age),

@@ -1,23 +1,19 @@
 """Reads a recorded decision for its page: its basis, its scores, and its cards laid out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-import orjson
 from markupsafe import Markup
 from msgspec import Struct
 
-from cards.compose.model import people_shown
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.language.rule import Evidence
 from cds_hooks.decision_history import Card, Link, Reason, Source, Suggestion
-from cds_hooks.replay import Replayer, open_site
-from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.markdown import is_web_address, render_markdown
-from cds_hooks.web.numbers import date_of, format_quantity, format_time, time_of
+from cds_hooks.web.numbers import date_of, format_quantity
 
 
 class Scores(Struct, frozen=True):
@@ -146,60 +142,3 @@ def _fact_row(fact: Fact) -> FactRow:
     quantity = format_quantity(fact.value, fact.unit or "") if isinstance(fact.value, float) else fact.value or ""
     words = fact.text or f"{fact.name.replace('_', ' ')} {quantity}".rstrip()
     return FactRow(words, date_of(fact.effective or ""), fact.source)
-
-
-class EarlierEstimate(Struct, frozen=True):
-    """An estimate of the same service for the same patient: when, how many in 100, and by which version."""
-
-    decision: str
-    when: str
-    people: int
-    version: str
-
-
-def earlier_estimates(decisions: Iterable[Decision], model: str) -> list[EarlierEstimate]:
-    """Return those of these decisions in which this model estimated; a record of another form is left out."""
-    estimates = []
-    for decision in decisions:
-        try:
-            scores = read_basis(decision).model_scores
-        except msgspec.MsgspecError:
-            continue
-        if scores is not None and scores.id == model:
-            when = format_time(time_of(decision.decided_at))
-            estimates.append(EarlierEstimate(decision.id, when, people_shown(scores), scores.version))
-    return estimates
-
-
-# Replays a decision at the press of a button: with what is in force here now, in this process, nothing written
-
-
-_LONGEST: Final = 600
-
-
-def replay(configured: Settings, decision: Decision) -> dict[str, Any]:
-    """Compute the decision again, and return what the page says of it; it takes seconds, in a thread without a loop.
-
-    `because` says why nothing was computed, `differences` are place, recorded and replayed value.
-
-    Raises:
-        RecordUnavailable: the record cannot be read.
-        msgspec.MsgspecError: the decision is recorded in another form.
-    """
-    (verdict,) = Replayer(open_site(configured), configured.database_url).verdicts([decision])
-    return {
-        "outcome": verdict.outcome,
-        "because": f"{verdict.because[:1].upper()}{verdict.because[1:]}",
-        "differences": [
-            (difference.where, _text(difference.recorded), _text(difference.replayed))
-            for difference in verdict.differences
-        ],
-        "causes": verdict.causes,
-    }
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "nothing"
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

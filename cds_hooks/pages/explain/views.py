@@ -8,8 +8,7 @@ import re
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from threading import Lock
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import Depends
 from msgspec import Struct
@@ -25,7 +24,7 @@ from cds_hooks.hold_back.no_card import explain_no_card
 from cds_hooks.pages.decisions.search import Row, rows_of
 from cds_hooks.pages.explain.card_answers import AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.explanation import Explanation, explain
-from cds_hooks.pages.explain.recorded_decision import EarlierEstimate, earlier_estimates, read_basis, replay
+from cds_hooks.pages.explain.recorded_decision import read_basis
 from cds_hooks.pages.explain.timeline import timeline
 from cds_hooks.pages.model_files import evidence_of
 from cds_hooks.pages.server import PageServer, posted
@@ -53,7 +52,6 @@ ANSWER_EVENT: Final = "card-answer"
 """The kind of the entries of the record that say who answered which card on its page; the answer itself is feedback."""
 
 _ANSWERS: Final = 50
-_EARLIER: Final = 12
 _MOST_BESIDE: Final = 21
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -75,12 +73,6 @@ _NOT_YOURS_TO_ANSWER: Final = Failure(
     "Cards are answered by clinicians and pharmacists who are known here. Nothing was recorded.",
     "Answer the card in the chart, or log in with an account that has the role.",
 )
-_NOT_YOURS_TO_REPLAY: Final = Failure(
-    "Not for your role",
-    "Refused",
-    "Decisions are replayed by pharmacists, operators and auditors. Nothing was computed.",
-    "Ask one of them, or log in with an account that has the role.",
-)
 _NO_CARD: Final = Failure(
     "No such card",
     "Refused",
@@ -89,11 +81,10 @@ _NO_CARD: Final = Failure(
 )
 
 
-class DecisionForm(BaseModel):
-    """A form of the page: the answer to a card, or the wish to replay."""
+class AnswerFields(BaseModel):
+    """The form of the page: the answer to a card."""
 
-    act: Literal["answer", "replay"]
-    card: str = ""
+    card: str
     answer: str = ""
     words: str = ""
 
@@ -105,20 +96,11 @@ class _Explaining:
         settings = server.settings
         self._server = server
         self._url = settings.database_url
-        self._replaying = Lock()
         self._may_write = settings.content_keys is not None
 
     def show(self, request: Request, decision_id: str) -> Response:
         """Show why the decision was as it was."""
         return self._page(request, self._decision(decision_id))
-
-    def take_form(
-        self, request: Request, decision_id: str, form: Annotated[DecisionForm, Depends(posted(DecisionForm))]
-    ) -> Response:
-        """Take a form of the page."""
-        decision = self._decision(decision_id)
-        take = self._record_answer if form.act == "answer" else self._replayed
-        return take(request, form, decision)
 
     def _decision(self, text: str) -> Decision:
         """Return the decision of the address, if it is for who asks."""
@@ -131,8 +113,11 @@ class _Explaining:
             raise PageRefusal(_OTHER_PATIENT, 403)
         return decision
 
-    def _record_answer(self, request: Request, form: DecisionForm, decision: Decision) -> Response:
+    def record_answer(
+        self, request: Request, decision_id: str, form: Annotated[AnswerFields, Depends(posted(AnswerFields))]
+    ) -> Response:
         """Record the answer to a card, once, and show the page again."""
+        decision = self._decision(decision_id)
         if not self._may_answer():
             raise PageRefusal(_NOT_YOURS_TO_ANSWER, 403)
         cards = {card.uuid: card for card in self._explained(decision).cards if card.uuid}
@@ -173,16 +158,8 @@ class _Explaining:
         history = decision_history(decision, feedback_on(self._url, decision.id), acts_then)
         return explain(decision, title, server.files.manifest, evidence_of, history)
 
-    def _replayed(self, request: Request, _: DecisionForm, decision: Decision) -> Response:
-        """Compute the decision again, one at a time, and show what differs."""
-        if not self._reads_record(request):
-            raise PageRefusal(_NOT_YOURS_TO_REPLAY, 403)
-        with self._replaying:
-            replayed = replay(self._server.settings, decision)
-        return self._page(request, decision, replayed=replayed)
-
     def _reads_record(self, request: Request) -> bool:
-        """Return whether who asks may see what the record has of single decisions, and replay them."""
+        """Return whether who asks may see what the record has of single decisions."""
         visitor = visiting().visitor
         if visitor is not None:
             return visitor.bound is None and not DECISION_READERS.isdisjoint(visitor.roles)
@@ -190,49 +167,28 @@ class _Explaining:
             return self._server.operator.is_machine(request)
         return self._server.operator.is_operator(request)
 
-    def _recorded(self, decision: Decision, history: DecisionHistory, replayed: Any) -> dict[str, Any]:
-        """Return what happened around a decision, the other decisions of its hook call, and its replay."""
+    def _recorded(self, decision: Decision, history: DecisionHistory) -> dict[str, Any]:
+        """Return what happened around a decision, and the other decisions of its hook call."""
         beside: tuple[Row, ...] = ()
         if decision.hook_instance:
             wanted = DecisionFilter(hook_instance=decision.hook_instance)
             places = islice(find_places(self._url, wanted, None, _MOST_BESIDE), _MOST_BESIDE)
             beside = rows_of(entry for entry in places if entry.decision.id != decision.id)
         time = timeline(decision, history, outcomes_of(self._url, decision.id))
-        return {"time": time, "beside": beside, "replay": replayed}
+        return {"time": time, "beside": beside}
 
-    def _page(
-        self,
-        request: Request,
-        decision: Decision,
-        problem: tuple[str, str] = ("", ""),
-        replayed: Any = None,
-    ) -> Response:
+    def _page(self, request: Request, decision: Decision, problem: tuple[str, str] = ("", "")) -> Response:
         explained = self._explained(decision)
-        history = self._before(decision, explained)
-        visitor = visiting().visitor
-        if visitor is not None and visitor.bound is not None and visitor.bound.decision:
-            history = None  # the link is of this decision alone
         return self._server.page(
             "explain/explanation.html",
             it=explained,
-            history=history,
             understood=understood_entries(self._url, decision),
-            record=self._recorded(decision, explained.history, replayed) if self._reads_record(request) else None,
+            record=self._recorded(decision, explained.history) if self._reads_record(request) else None,
             answers=answer_forms(explained.cards, explained.history, may_write=self._may_write),
             may_answer=self._may_answer(),
             problem=problem[0],
             problem_of=problem[1],
         )
-
-    def _before(self, decision: Decision, explained: Explanation) -> list[EarlierEstimate] | None:
-        """Return the estimates before this one; empty without one."""
-        if explained.estimate is None or explained.model is None:
-            return []
-        wanted = DecisionFilter(
-            service=decision.service, client=decision.client, patient=decision.patient, until=decision.decided_at
-        )
-        before = list(islice(find_decisions(self._url, wanted, _EARLIER), _EARLIER)) if decision.patient else []
-        return earlier_estimates(before, explained.model.id)
 
     def show_patient(self) -> Response:
         """Show the answers about the one patient of a session that an EHR opened."""
@@ -271,7 +227,7 @@ def routes(server: PageServer) -> list[Route]:
     return [
         server.route("/explain", page.show_patient),
         server.route("/explain/{decision_id}", page.show),
-        server.route("/explain/{decision_id}", page.take_form, ["POST"]),
+        server.route("/explain/{decision_id}", page.record_answer, ["POST"]),
     ]
 
 

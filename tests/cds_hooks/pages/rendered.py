@@ -1,12 +1,10 @@
 """Pages as their templates render them, without a server."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from cds_hooks.hold_back.standing import Standing
 from cds_hooks.pages.committee.tables import ActForm, ModelStanding
 from cds_hooks.pages.explain.explanation import Explanation
-from cds_hooks.pages.explain.recorded_decision import EarlierEstimate
 from cds_hooks.pages.models.description import model_values
 from cds_hooks.web.site import Site, render
 from models_onnx.artifact.manifest import Manifest
@@ -27,12 +25,7 @@ def models_page(site: Site, model: str, title: str, version: str) -> str:
     return render("models/models.html", site=site, root="", models=[standing], needs_approval=False)
 
 
-def explanation_page(
-    site: Site,
-    explanation: Explanation,
-    history: Sequence[EarlierEstimate] | None = (),
-) -> str:
+def explanation_page(site: Site, explanation: Explanation) -> str:
     """The page of a decision whose cards have no answers."""
-    around = {"history": history}
     answers = {"answers": {}, "may_answer": False, "problem": "", "problem_of": ""}
-    return render("explain/explanation.html", site=site, root="../", it=explanation, **around, **answers)
+    return render("explain/explanation.html", site=site, root="../", it=explanation, **answers)

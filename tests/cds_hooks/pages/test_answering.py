@@ -35,7 +35,7 @@ async def _called(calls: httpx.AsyncClient) -> tuple[str, list[dict[str, Any]]]:
 
 
 async def _answer(calls: httpx.AsyncClient, decision: str, **fields: str) -> httpx.Response:
-    return await calls.post(f"/explain/{decision}", data={"act": "answer", **fields}, headers=BROWSER)
+    return await calls.post(f"/explain/{decision}", data=fields, headers=BROWSER)
 
 
 async def test_an_answer_is_kept_once_as_feedback_and_the_card_rests(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ async def test_clinicians_and_pharmacists_answer_and_who_operates_or_audits_does
         await person.log_in("ann")
         page = await person.open(f"/explain/{decision}")
         assert ("Record the answer" in page.text) is (status == 303)
-        fields = {"act": "answer", "card": card["uuid"], "answer": "r1"}
+        fields = {"card": card["uuid"], "answer": "r1"}
         assert (await person.send(f"/explain/{decision}", **fields)).status_code == 403  # without the session's token
         sent = await person.send(f"/explain/{decision}", form_token=form_token(page), **fields)
         assert sent.status_code == status

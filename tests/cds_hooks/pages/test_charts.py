@@ -1,34 +1,32 @@
-"""The waterfall chart and the scales that drawings stand on."""
+"""The chart of what each input adds, and the scales that drawings stand on."""
 
 import math
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.pages.explain.explanation import Waterfall, log_odds_scale, waterfall
+from cds_hooks.pages.explain.explanation import Effects, model_effects
 from cds_hooks.pages.explain.inputs import Input
-from cds_hooks.pages.explain.recorded_decision import Scores
 from cds_hooks.web.charts import HAPPENED, PEOPLE
-from cds_hooks.web.numbers import logistic
 
 
-def _chart(base: float, contributions: list[float], known: bool = True) -> Waterfall:
-    margin = base + sum(contributions)
-    names = {f"input_{number}": size for number, size in enumerate(contributions)}
-    scores = Scores("m", "1.0.0", "0", logistic(margin), margin, base, names, 50.0, 0.1, 0.05, 0.2, 100)
+def _chart(contributions: list[float], known: bool = True) -> Effects:
     gap = "" if known else "not recorded"
-    inputs = [Input(name, name, "1", "1", "", "", "", "", gap, "", "", "", size) for name, size in names.items()]
-    return waterfall(scores, inputs)
+    names = (f"input_{number}" for number in range(len(contributions)))
+    inputs = [
+        Input(name, name, "1", "1", "", "", "", "", gap, "", "", "", size)
+        for name, size in zip(names, contributions, strict=True)
+    ]
+    return model_effects(inputs)
 
 
-@given(st.floats(-6, 6), st.lists(st.floats(-3, 3), min_size=1, max_size=25))
-def test_every_chart_is_inside_its_column_and_leads_to_the_patient(base: float, contributions: list[float]) -> None:
-    chart = _chart(base, contributions)
-    assert all(0 <= step.left <= step.left + step.width <= 100.01 for step in chart.steps)
-    assert chart.steps[-1].after == pytest.approx(chart.end, abs=0.05)
-    assert len(chart.steps) == min(11, len(contributions))
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=25))
+def test_every_bar_is_inside_its_column_and_together_they_are_the_whole(contributions: list[float]) -> None:
+    chart = _chart(contributions)
+    assert all(0 <= row.left <= row.left + row.width <= 100.01 for row in chart.rows)
+    assert sum(row.move for row in chart.rows) == pytest.approx(sum(contributions), abs=1e-9)
+    assert len(chart.rows) == min(11, len(contributions))
 
 
 @pytest.mark.parametrize(
@@ -43,28 +41,20 @@ def test_every_chart_is_inside_its_column_and_leads_to_the_patient(base: float, 
         ([0.0, 1.0], "", "no effect"),
     ],
 )
-def test_a_step_has_its_marks_and_its_words(shares: list[float], marks: str, effect: str) -> None:
-    step = next(step for step in _chart(-3.0, shares).steps if step.title == "input_0")
-    assert (step.marks, step.effect) == (marks, effect)
+def test_an_input_has_its_marks_and_its_words(shares: list[float], marks: str, effect: str) -> None:
+    row = next(row for row in _chart(shares).rows if row.title == "input_0")
+    assert (row.marks, row.effect) == (marks, effect)
 
 
 def test_an_average_person_has_a_chart_too() -> None:
-    chart = _chart(-3.0, [0.0] * 12)
-    assert chart.start == chart.end
-    assert {step.effect for step in chart.steps} == {"no effect"}
+    chart = _chart([0.0] * 12)
+    assert (chart.scale.low, chart.scale.high) == (-1.0, 1.0)
+    assert {(row.effect, row.width) for row in chart.rows} == {("no effect", 0.0)}
 
 
 def test_the_rest_says_how_many_of_it_are_not_known() -> None:
-    assert _chart(-3.0, [1.0] * 12, known=False).steps[-1].note == "2 of them not recorded or not usable"
-    assert _chart(-3.0, [1.0] * 11).steps[-1].title == "1 other input: input_10"
-
-
-@given(st.lists(st.floats(-8, 8), min_size=1, max_size=20))
-def test_a_scale_of_log_odds_has_ticks_that_rise_and_never_touch(margins: list[float]) -> None:
-    scale = log_odds_scale(margins)
-    places = [tick.at for tick in scale.ticks]
-    assert all(after - before >= 9 for before, after in pairwise(places))
-    assert all(0 <= scale.at(margin) <= 100 for margin in margins)
+    assert _chart([1.0] * 12, known=False).rows[-1].note == "2 of them not recorded or not usable"
+    assert _chart([1.0] * 11).rows[-1].title == "1 other input: input_10"
 
 
 def test_half_and_twice_as_many_lie_alike_far_from_what_was_expected() -> None:

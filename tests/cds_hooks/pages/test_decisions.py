@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from cds_hooks.kit.simulator.signing import new_key
 from cds_hooks.metrics.page import _parent_of, workers_of
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.decisions.search import IN_FORM, Asked, _microseconds, _row, read_asked
-from cds_hooks.storage.queries import DecisionFilter, find_decisions
-from tests.cds_hooks.access.browsing import form_token, visit, with_account
+from cds_hooks.storage.queries import DecisionFilter
+from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.cds_hooks.storage.samples import a_decision
 from tests.cds_hooks.web.decisions import AS_OF
@@ -186,43 +185,6 @@ def test_a_time_that_cannot_be_read_is_said_at_its_field(tmp_path: Path) -> None
     run(tmp_path, task)
 
 
-def test_a_replay_of_what_nothing_has_changed_is_the_same_and_says_where_it_cannot_be_made(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
-        chart = await decided(calls, "planning-talk")
-        page = (await calls.post(f"/explain/{chart['id']}", headers=FORM, content=b"act=replay")).text
-        assert "The same, bit for bit" in page
-        order = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
-        page = (await calls.post(f"/explain/{order['id']}", headers=FORM, content=b"act=replay")).text
-        assert "The same, bit for bit" in page
-
-    async def without_facts(calls: httpx.AsyncClient) -> None:
-        order = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
-        page = (await calls.post(f"/explain/{order['id']}", headers=FORM, content=b"act=replay")).text
-        assert re.search(r"Not replayed</span></p><p>[^<]*CDS_KEEP_FACTS", page) is not None
-
-    (tmp_path / "bare").mkdir()
-    run(tmp_path / "bare", without_facts, keep_facts=False)
-    run(tmp_path, task)
-    url = f"sqlite:///{tmp_path}/decisions.sqlite3"
-    assert len(list(find_decisions(url, DecisionFilter()))) == 2, "a replay records nothing"
-
-
-def test_a_replay_with_another_setting_shows_the_difference_and_its_cause(tmp_path: Path) -> None:
-    made: list[str] = []
-
-    async def decide(calls: httpx.AsyncClient) -> None:
-        made.append((await decided(calls, "planning-talk"))["id"])
-        await asyncio.sleep(2.5)  # until what is in force is on record
-
-    async def task(calls: httpx.AsyncClient) -> None:
-        page = (await calls.post(f"/explain/{made[0]}", headers=FORM, content=b"act=replay")).text
-        assert "It differs" in page
-        assert "below-threshold" in page
-
-    run(tmp_path, decide)
-    run(tmp_path, task, alert_share=0.0001)
-
-
 def test_forms_of_other_sites_and_ids_that_are_none_are_refused(tmp_path: Path) -> None:
     async def task(calls: httpx.AsyncClient) -> None:
         answer = await calls.post("/decisions", data={"rule": "x"}, headers={"sec-fetch-site": "cross-site"})
@@ -277,12 +239,8 @@ def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_who_re
             page = await person.open(f"/explain/{made['id']}")
             assert faults(page.text) == []
             assert page.text.index("The card") < page.text.index("What was looked for")
-            for words in ("What happened", "Replay it now", "Digest of the inputs</dt>"):
+            for words in ("What happened", "cds-hooks decisions replay", "Digest of the inputs</dt>"):
                 assert (words in page.text) is reads, words
-            token = form_token(await person.open("/"))
-            replayed = await person.send(f"/explain/{made['id']}", act="replay", form_token=token)
-            assert replayed.status_code == (200 if reads else 403)
-            assert ("The same, bit for bit" in replayed.text) is reads
 
     asyncio.run(task())
 

@@ -77,8 +77,8 @@ def test_a_probability_is_people_in_100_and_the_largest_part_comes_first() -> No
     estimate = equation_estimate(basis(**KFRE | {"output": output.id}), equation)
     assert estimate is not None
     assert (estimate.value, estimate.people) == ("about 12 in 100", 12)
-    assert [(part.adds, part.raises) for part in estimate.parts] == [("+1.50", True), ("−0.50", False)]
-    left, right = estimate.parts[1], estimate.parts[0]
+    assert [row.effect for row in estimate.effects.rows] == ["+1.50", "−0.50"]
+    right, left = estimate.effects.rows
     assert left.left + left.width == pytest.approx(50, abs=0.05)
     assert right.left == pytest.approx(50, abs=0.05)
     assert right.width == pytest.approx(3 * left.width, abs=0.1)
@@ -91,7 +91,7 @@ def test_points_are_no_people_and_parts_that_add_nothing_are_left_out() -> None:
     assert estimate is not None
     assert estimate.people is None
     assert estimate.value.startswith("3")
-    assert len(estimate.parts) == 2
+    assert len(estimate.effects.rows) == 2
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,14 @@ def test_bars_stand_on_a_scale_as_far_below_nothing_as_above() -> None:
     equation = find_equations()["kfre_4"]
     estimate = equation_estimate(basis(**KFRE | {"output": "5y"}), equation)
     assert estimate is not None
-    assert (estimate.scale.low, estimate.scale.high) == (-1.5, 1.5)
-    assert [(tick.at, tick.label) for tick in estimate.scale.ticks] == [(0.0, "−1.5"), (50.0, "0"), (100.0, "+1.5")]
-    assert [(part.left, part.width) for part in estimate.parts] == [(50.0, 50.0), (33.33, 16.67)]
+    assert (estimate.effects.scale.low, estimate.effects.scale.high) == (-1.5, 1.5)
+    ticks = [(tick.at, tick.label) for tick in estimate.effects.scale.ticks]
+    assert ticks == [
+        (0.0, "−1.5"),
+        (50.0, "0"),
+        (100.0, "+1.5"),
+    ]
+    assert [(row.left, row.width) for row in estimate.effects.rows] == [(50.0, 50.0), (33.33, 16.67)]
     assert (estimate.title, estimate.reference) == (equation.title, equation.reference)
     assert estimate.output == next(output.words for output in equation.outputs if output.id == "5y")
     assert estimate.unit == "the logarithm of the odds, as the equation adds it up"
@@ -118,6 +123,6 @@ def test_a_part_that_is_too_small_to_be_written_is_left_out(part: float, count: 
     scores = {"output": "score", "value": 3, "parts": {"age": part}}
     estimate = equation_estimate(basis(**scores), find_equations()["cha2ds2_vasc"])
     assert estimate is not None
-    assert len(estimate.parts) == count
+    assert len(estimate.effects.rows) == count
     if not count:
-        assert (estimate.scale.low, estimate.scale.high) == (-1.0, 1.0)
+        assert (estimate.effects.scale.low, estimate.effects.scale.high) == (-1.0, 1.0)

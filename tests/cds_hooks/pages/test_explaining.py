@@ -12,7 +12,7 @@ from tests.cds_hooks.services.equation_calls import NOW, _request
 
 pytestmark = pytest.mark.anyio
 STATIN = "statin-discussion"
-FORM = {"act": "replay"}
+FORM = {"card": "00000000-0000-7000-8000-000000000100"}
 
 
 async def _called(calls: httpx.AsyncClient) -> str:
@@ -63,7 +63,7 @@ async def test_who_may_not_see_the_page_gets_no_answer_to_its_form(tmp_path: Pat
         assert "mmHg" not in refused.text
 
 
-async def test_a_form_without_an_act_and_one_about_nobody_are_refused(tmp_path: Path) -> None:
+async def test_a_form_without_a_card_and_one_about_nobody_are_refused(tmp_path: Path) -> None:
     from tests.cds_hooks.calls import PLANNING, request_for
 
     async with client(tmp_path, as_of=NOW) as calls:

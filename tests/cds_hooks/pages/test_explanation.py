@@ -1,12 +1,10 @@
 """The page of a decision: every figure from the record, every gap said, chart text never markup."""
 
-import json
 import math
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +12,9 @@ from hypothesis import strategies as st
 from cards.text import escape
 from cds_hooks.kit.samples import Sample, list_samples
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.explain.recorded_decision import earlier_estimates, read_basis
 from cds_hooks.storage import Decision
-from cds_hooks.storage.decision import new_decision_id
 from cds_hooks.web.markdown import render_markdown
-from tests.cds_hooks.calls import client
-from tests.cds_hooks.pages.worklist.test_worklist_page import keep
-from tests.cds_hooks.web.decisions import AS_OF, decided, explained, page_of, rewritten
+from tests.cds_hooks.web.decisions import decided, explained, page_of, rewritten
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> [x](javascript:alert(3)) {{ 7 * 7 }}"
 TALK = "planning-talk"
@@ -73,17 +67,16 @@ def test_the_estimate_is_said_with_both_sides_its_range_and_with_whom_it_is_comp
     assert len([each for each in page.all("rect") if each.attributes["class"] == "person on"]) == estimate.people
 
 
-def test_the_steps_lead_from_the_start_to_the_patient_and_each_begins_where_the_last_ended(talk: Decision) -> None:
-    estimate = explained(talk).estimate
+def test_the_inputs_that_move_the_estimate_most_come_first_and_the_others_as_one(talk: Decision) -> None:
+    page, estimate = page_of(talk), explained(talk).estimate
     assert estimate is not None
-    chart = estimate.steps
-    places = [chart.start, *(step.after for step in chart.steps)]
-    assert [step.before for step in chart.steps] == pytest.approx(places[:-1], abs=0.02)
-    assert places[-1] == pytest.approx(chart.end, abs=0.02)
-    sizes = [step.width for step in chart.steps[:10]]
+    *most, others = estimate.effects.rows
+    sizes = [row.width for row in most]
     assert sizes == sorted(sizes, reverse=True)
-    assert chart.steps[-1].title.endswith("other inputs, together")
-    assert chart.steps[-1].people == chart.end_people == estimate.people
+    assert others.title.endswith("other inputs, together")
+    assert sum(row.move for row in estimate.effects.rows) == pytest.approx(estimate.total)
+    assert f"would be {estimate.start} in 100" in page.text
+    assert f"lead exactly to {estimate.people} in 100" in page.text
 
 
 def test_base_and_contributions_are_the_logit_of_the_probability_as_printed(talk: Decision) -> None:
@@ -298,40 +291,3 @@ def test_chart_text_that_was_escaped_for_a_card_is_read_back_as_it_was_shown(tex
     shown = _Reader(render_markdown(f"Takes {escape(text)} daily"))
     assert {tag for tag, _ in shown.tags} <= {"p"}
     assert "\\" not in shown.text or "\\" in text
-
-
-# The page of a decision lists the estimates before it.
-@pytest.mark.anyio
-async def test_the_page_lists_the_estimates_before_it_and_only_those_of_this_patient(tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as thread:
-        decision = thread.submit(decided, tmp_path, "planning-talk").result()
-    day = 86_400_000_000
-    elsewhen = msgspec.structs.replace(decision, id=new_decision_id(), hook_instance="another call")
-    before = msgspec.structs.replace(elsewhen, decided_at=decision.decided_at - day)
-    other = msgspec.structs.replace(before, id=new_decision_id(), patient="somebody-else")
-    after = msgspec.structs.replace(elsewhen, id=new_decision_id(), decided_at=decision.decided_at + day)
-    keep(tmp_path, before, other, after)
-    async with client(tmp_path, as_of=AS_OF) as calls:
-        page = (await calls.get(f"/explain/{decision.id}")).text
-        first = (await calls.get(f"/explain/{before.id}")).text
-    assert faults(page) == []
-    assert f'href="{before.id}"' in page
-    assert other.id not in page
-    assert after.id not in page
-    assert "No earlier estimate" in first
-
-
-def test_a_record_of_another_form_is_left_out(tmp_path: Path) -> None:
-    decision = decided(tmp_path, "planning-talk")
-    broken = msgspec.structs.replace(decision, basis=json.dumps({"as_of": 3}).encode())
-    scores = read_basis(decision).model_scores
-    assert scores is not None
-    assert [one.decision for one in earlier_estimates([broken, decision], scores.id)] == [decision.id]
-    assert earlier_estimates([decision], "another model") == []
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
