@@ -46,9 +46,13 @@ def reaction_words(code: str | None) -> str | None:
     return _REACTIONS_BY_CODE.get(code or "")
 
 
-_REACTIONS_BY_CODE: Final[Mapping[str, str]] = {
-    row["code"]: row["value"] for row in table_rows("allergens.csv") if row["kind"] == "reaction"
-}
+_REACTIONS: Final = tuple(row for row in table_rows("allergens.csv") if row["kind"] == "reaction")
+_REACTIONS_BY_CODE: Final[Mapping[str, str]] = {row["code"]: row["value"] for row in _REACTIONS}
+_REACTIONS_IN_ENGLISH: Final = tuple(
+    (late_pattern(rf"(?:{row['code']})\w*", re.IGNORECASE), row["value"])
+    for row in _REACTIONS
+    if row["meaning"] == "pattern"
+)
 
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
@@ -245,7 +249,7 @@ def _allergy_of_problem(condition: Condition) -> Allergy | None:
         return None  # contrast_media.py reads these
     if not (allergen.ingredients or allergen.classes or _names_drugs(allergen)):
         return None
-    note = (Annotation(text=concept.words),) if _CRITICAL.search(concept.words) else ()
+    note = (Annotation(text=concept.words),) if _CRITICAL.search(_with_english(concept.words)) else ()
     entry = AllergyIntolerance(code=concept, note=note, recordedDate=condition.recordedDate)
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
     return msgspec.structs.replace(_allergy(entry, allergen), source=source)
@@ -353,10 +357,18 @@ def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
     described = [reaction.description or "" for reaction in resource.reaction]
     noted = [note.text or "" for note in resource.note]
     for texts in (manifestations, described, noted):
-        texts_given = tuple(text for text in texts if text)
+        texts_given = tuple(_with_english(text) for text in texts if text)
         if texts_given:
             return texts_given
     return ()
+
+
+def _with_english(words: str) -> str:
+    """Return the words of a reaction with the English name behind what they say in another language."""
+    for pattern, name in _REACTIONS_IN_ENGLISH:
+        if name not in words.lower():
+            words = pattern.sub(rf"\g<0> ({name})", words)
+    return words
 
 
 def _manifestation(concept: CodeableConcept) -> str:

@@ -20,6 +20,7 @@ _MOST_INGREDIENTS = 5
 # A strength that is no longer sold (hydrocodone 7.5 mg with 500 mg of acetaminophen) lies near those that are.
 _WIDTH = 2.0
 _LEAST_DIFFERENCE_MG = 0.01
+_ROUNDED = 0.003
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d{1,5})(?:\.\d{1,4})?"
 _LIST = late_pattern(
     rf"(?<![\w.,/-]){_NUMBER}(?: ?mg)?(?: ?[-/] ?{_NUMBER}(?: ?mg)?){{1,4}}(?![\w%]|[.,/-]\d| ?(?:mcg|ml|%|units?))",
@@ -64,8 +65,9 @@ def assign_strengths(
 def strengths_by_first(members: Sequence[Ingredient], strength: Strength) -> tuple[Strength, ...] | None:
     """Return the strengths of the one product with this strength of its main part: "amoxicillin-clavulanate 875 mg".
 
-    The main part is the one of which every product has the most. None where two products have it, or where it is the
-    sum of a product: "1000 mg" of amoxicillin with clavulanate may be 875 and 125 mg.
+    The main part is the one of which every product has the most. Where none has so much of it, the strength may be the
+    sum of one product, as in "Augmentin 625". None where two products fit, and where both readings do: "1000 mg" of
+    amoxicillin with clavulanate may be 875 and 125 mg.
     """
     order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
     products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order), frozenset())
@@ -76,12 +78,25 @@ def strengths_by_first(members: Sequence[Ingredient], strength: Strength) -> tup
         return None
     (main,) = mains
     amount = round(strength.amount, 4)
-    fitting = [product for product in alike if product[main].amount == amount]
-    of_sum = any(abs(sum(part.amount for part in product) - amount) < _LEAST_DIFFERENCE_MG for product in alike)
-    if len(fitting) != 1 or of_sum:
+    fitting = [product for product in alike if product[main].amount == amount or _is_sum(product, amount)]
+    if len(fitting) != 1:
         return None
     placed = dict(zip(order, fitting[0], strict=True))
     return tuple(placed[index] for index in range(len(members)))
+
+
+def _is_sum(product: _Assigned, amount: float) -> bool:
+    """Whether the parts add up to a strength, which names leave without decimals: "156 mg/5 mL" is 125 and 31.25 mg."""
+    return abs(sum(part.amount for part in product) - amount) <= _ROUNDED * amount
+
+
+def strengths_of_liquid(members: Sequence[Ingredient], strengths: Sequence[Strength | None]) -> tuple[Strength, ...]:
+    """Return the strengths of the liquid of which 5 mL hold what the name says ("Augmentin 400/57"); () for none."""
+    named = [strength for strength in strengths if strength is not None and strength.per == "unit"]
+    liquid = tuple(_rounded(Strength(strength.amount / 5.0, strength.unit, "mL")) for strength in named)
+    order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
+    products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order), frozenset())
+    return liquid if len(liquid) == len(order) and tuple(liquid[index] for index in order) in products else ()
 
 
 def _fitting(products: frozenset[_Assigned], strengths: Sequence[Strength]) -> set[_Assigned]:
@@ -162,7 +177,7 @@ def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[S
 
 
 def _lists(words: str, length: int) -> Iterator[_Assigned]:
-    """Every list of so many numbers, first as milligrams all, then with each number as micrograms too."""
+    """Every list of so many numbers: as milligrams all, with each as micrograms, and as the milligrams of 5 mL."""
     for match in _LIST.finditer(words):
         amounts = [number(digits) for digits in _EACH.findall(match.group())]
         if len(amounts) == length:
@@ -171,6 +186,8 @@ def _lists(words: str, length: int) -> Iterator[_Assigned]:
                     Strength(round(amount * factor, 4), "mg")
                     for amount, factor in zip(amounts, factors[-length:], strict=True)
                 )
+            if length > 1:
+                yield tuple(Strength(round(amount / 5.0, 4), "mg", "mL") for amount in amounts)
 
 
 # "Junel 1.5/30" is 1.5 mg and 30 micrograms: in a list the smaller part may stand last or first.

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
-from fhir.terminology.medication_strength import ACTIVITY_UNITS, MILLIGRAMS
+from fhir.terminology.medication_strength import ACTIVITY_UNITS, MILLIGRAMS, Strength
 from fhir.terminology.medications import table_rows
 
-DoseUnitKind: TypeAlias = Literal["mg", "unit", "mL", "actuation", "patch", "activity"]
+DoseUnitKind: TypeAlias = Literal["mg", "unit", "mL", "drop", "actuation", "patch", "activity"]
 
 
 class DoseUnit(Struct, frozen=True, gc=False):
@@ -40,6 +40,13 @@ def _read_units() -> Mapping[str, DoseUnit]:
 
 
 _UNITS: Final[Mapping[str, DoseUnit]] = _read_units()
+
+
+DROPS: Final[Mapping[str, tuple[Strength, float]]] = {
+    row["rxcui"]: (Strength(float(row["mg_per_ml"]), "mg", "mL"), float(row["mg_per_ml"]) / float(row["drops_per_ml"]))
+    for row in table_rows("drops.csv")
+}
+"""The strength of oral drops and the milligrams in one drop, by ingredient, where a product's information has both."""
 
 
 # UCUM and the words people write; a month is UCUM's mean Julian month.

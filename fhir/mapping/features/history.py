@@ -6,6 +6,7 @@ moment asked. At most the newest `MOST_VALUES` are read.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from statistics import fmean, median, stdev
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -171,27 +172,11 @@ def range_of(statistic: Statistic, quantity: str, window_days: int) -> tuple[flo
     return ranges.get(statistic, (analyte.plausible_low, analyte.plausible_high))
 
 
-def _newest(values: Sequence[Measurement]) -> Measurement:
-    return values[0]
-
-
-def _first(values: Sequence[Measurement]) -> Measurement:
-    return values[-1]
-
-
-def _least(values: Sequence[Measurement]) -> Measurement:
-    return min(values, key=lambda measurement: measurement.value)
-
-
-def _greatest(values: Sequence[Measurement]) -> Measurement:
-    return max(values, key=lambda measurement: measurement.value)
-
-
 _PICKED: Final[dict[str, Callable[[Sequence[Measurement]], Measurement]]] = {
-    "newest": _newest,
-    "first": _first,
-    "minimum": _least,
-    "maximum": _greatest,
+    "newest": itemgetter(0),
+    "first": itemgetter(-1),
+    "minimum": lambda values: min(values, key=attrgetter("value")),
+    "maximum": lambda values: max(values, key=attrgetter("value")),
 }
 
 

@@ -35,8 +35,8 @@ from fhir.record.datatypes import (
     plain,
     quoted,
 )
-from fhir.terminology.combination_products import least_shares, shares_of_sum
-from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
+from fhir.terminology.combination_products import least_shares, shares_of_sum, strengths_of_liquid
+from fhir.terminology.dosing import DROPS, DoseUnit, days_per_unit, dose_unit
 from fhir.terminology.medication_strength import Strength, read_strengths
 
 # HL7 GTSAbbreviation and timing-abbreviation, the codes of FHIR's value set timing-abbreviation, as times per day.
@@ -353,6 +353,8 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
         return (), NO_WEIGHT
     if unit.kind == "activity":
         return (), DoseProblem("the dose is in units of activity, not in milligrams")
+    if unit.kind == "drop":
+        return _in_drops(identity, amount)
     if unit.kind == "mg" and not _is_of_product(identity, unit):
         # "2 g of calcium gluconate in 0.9 % sodium chloride" is 2 g of calcium gluconate.
         active = [
@@ -366,12 +368,27 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
             return (), DoseProblem("a mass for a combination does not say of which ingredient")
         mass = Milligrams(active[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)
         return (mass,), None
+    if (
+        unit.kind == "mL"
+        and not identity.millilitres
+        and (liquid := strengths_of_liquid(identity.ingredients, identity.strengths))
+    ):
+        identity = replace(identity, strengths=liquid)
     totals = [
         Milligrams(ingredient.rxcui, amount.low * factor, amount.high * factor, strength.per == "h")
         for ingredient, strength in zip(identity.ingredients, identity.strengths, strict=True)
         if strength is not None and (factor := _per_one(strength, unit, identity)) is not None
     ]
     return tuple(totals), None if totals else DoseProblem("the strength of the product is not stated")
+
+
+def _in_drops(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[Milligrams, ...], Problem]:
+    """Milligrams of a number of drops of a solution whose product information says how much a drop holds."""
+    rxcui = identity.ingredients[0].rxcui
+    strength, mass = DROPS.get(rxcui, (None, 0.0))
+    if strength is None or identity.strengths not in ((None,), (strength,)):
+        return (), DoseProblem("how much a drop holds is not known", "not-stated")
+    return (Milligrams(rxcui, amount.low * mass, amount.high * mass),), None
 
 
 def least_milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[Milligrams, ...]:
@@ -411,11 +428,16 @@ def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
     )
 
 
+_METERED = re.compile(r"\b(?:hfa|mdi|evohaler|(?:dosier)?aerosol)\b", re.IGNORECASE)
+
+
 def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -> float | None:
     """Milligrams of an ingredient in one of a unit."""
     mass = strength.milligrams
     if mass is None:
         return None
+    if unit.kind == "actuation" and strength.per == "unit" and mass < 1.0 and _METERED.search(identity.words):
+        return mass * unit.factor  # "Flovent HFA 220 mcg" is of one puff
     if unit.kind in ("unit", "patch"):
         if strength.per == "mL":
             return mass * identity.millilitres if identity.millilitres is not None else None

@@ -14,7 +14,7 @@ UNIT = (
     r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|mls?|milliliters?|cc|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
     r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
-    r"|puffs?|pumps?|inhalations?|sprays?|nebs?|units?|iu|u(?![-/])|meq|mmol|each"
+    r"|puffs?|pumps?|inhalations?|sprays?|nebs?|units?|iu|u(?![-/])|meq|mmol|each|drops?|gtts?"
 )
 _WORDS = {
     "one-half": "0.5",

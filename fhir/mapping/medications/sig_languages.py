@@ -41,6 +41,9 @@ Spellings: TypeAlias = tuple[tuple[tuple[str, ...], re.Pattern[str], str | Calla
 _DAY = r"(?:die|giorno|d[ií]a|tag|dag|dygn|døgn|dob[ęa]|vrk|24 ?h)"
 _WEEK = r"(?:woche|semana|semaine|settimana|sett|week|vecka|uge|uke|tydzień|viikko)"
 _THING = r"(?:tbl|tab\w{0,6}|kps|kapsel|cp[rs]?|comp|comprim(?:ido|é)|compressa|gélule|stk|stück)"
+_COUNTED = (
+    r"(?:tropfen|trpf|gtt|gouttes?|gocce|gotas|dråber|dråper|droppar|druppels?|krop(?:li|le|el)|tippaa|drops?|hub|hübe)"
+)
 # What is short in several languages at once, in this order.
 _SHORT: Spellings = (
     # "50 mg/kg/Tag in 3 ED", "50 mg/kg KG/d", "50 mg/kg/j en 3 prises".
@@ -62,7 +65,11 @@ _SHORT: Spellings = (
     (("x",), late_pattern(r"^1 ?x ?([2-6])$"), r"\1 each a day divided"),
     (
         ("x",),
-        late_pattern(r"^([3-6]) ?x ?(\d[\d.,]* ?(?:mg|g|µg|mcg|ml|ie)(?:/kg)?)(?= ?(?:[ipse]\.?[vocm]\.?)?$)"),
+        late_pattern(
+            rf"^([2-6](?=.*(?:ml|dgl|tgl|{_DAY}|{_COUNTED}))|[3-6]) ?x ?"
+            rf"(\d[\d.,]*(?:-\d+)? ?(?:mg|g|µg|mcg|ml|ie|{_COUNTED})(?:/kg)?)(?: ?/? ?(?:tgl|täglich|dgl|{_DAY})\.?)?"
+            r"(?= ?(?:[ipse]\.?[vocm]\.?)?$)"
+        ),
         r"\2 \1 times a day",
     ),
     # "2d1t", "8 tunnin välein" (every eight hours), "hver 3. dag".
@@ -112,8 +119,17 @@ _PART = r"(?:\d{1,3}(?:[.,]\d{1,2})?|1/2|1/4|½|¼)"
 _SCHEME = late_pattern(
     rf"(?:^|(?<=: )|(?<= ))(?:1 ?{_THING}\b\.?:? ?\(?)?"
     rf"(?P<parts>{_PART} ?(?P<joint>--?|\+) ?{_PART} ?(?P=joint) ?{_PART}(?: ?(?P=joint) ?{_PART})?)(?![\w/+-])\)?"
-    r"(?: (?P<unit>ie|einheiten|units|tbl|tabletten?|kapseln?|hub|hübe|ml)\b\.?)?"
+    rf"(?: (?P<unit>ie|einheiten|units|tbl|tabletten?|kapseln?|ml|{_COUNTED})\b\.?)?"
 )
+_UNITS = {
+    None: "each",
+    "ie": "units",
+    "einheiten": "units",
+    "units": "units",
+    "ml": "ml",
+    "hub": "puffs",
+    "hübe": "puffs",
+}
 _MOMENTS = ("in the morning", "at noon", "in the evening", "at bedtime")
 
 
@@ -157,7 +173,7 @@ def in_english(words: str) -> str:
 def _spelled_out(match: re.Match[str]) -> str:
     """ "1-0-2 IE" as amounts of the moments of the day; "0-0-0" says nothing."""
     unit = match["unit"]
-    name = "units" if unit in ("ie", "einheiten", "units") else "ml" if unit == "ml" else "each"
+    name = _UNITS.get(unit) or ("each" if unit[:3] in ("tbl", "tab", "kap") else "drops")
     numbers = [part.strip().replace(",", ".") for part in match["parts"].split(match["joint"])]
     moments = zip(numbers, _MOMENTS, strict=False)
     return " and ".join(f"{many} {name} {moment}" for many, moment in moments if many.strip("0.")) or match.group()

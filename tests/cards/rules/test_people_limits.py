@@ -197,13 +197,13 @@ def _test_of(when: str, answer: str, code: str = "2106-3") -> Json:
     ("tests", "found"),
     [
         ([_test_of("2026-09-21", "positive")], [("pregnant", "critical")]),
-        ([_test_of("2026-09-20", "positive")], [("childbearing", "info")]),
+        ([_test_of("2026-09-20", "positive")], [("childbearing", "warning")]),
         ([_test_of("2026-11-06", "negative")], []),
-        ([_test_of("2026-11-05", "negative")], [("childbearing", "info")]),
-        ([_test_of("2026-10-01", "positive"), _test_of("2026-10-08", "negative")], [("childbearing", "info")]),
+        ([_test_of("2026-11-05", "negative")], [("childbearing", "warning")]),
+        ([_test_of("2026-10-01", "positive"), _test_of("2026-10-08", "negative")], [("childbearing", "warning")]),
         ([_test_of("2026-11-01", "positive", "80384-1")], [("pregnant", "critical")]),
         ([_test_of("2026-11-01", "pregnant", "82810-3")], [("pregnant", "critical")]),
-        ([_test_of("2026-11-01", "unknown", "82810-3")], [("childbearing", "info")]),
+        ([_test_of("2026-11-01", "unknown", "82810-3")], [("childbearing", "warning")]),
     ],
 )
 def test_what_a_test_says_and_for_how_long(tests: list[Json], found: list[tuple[str, str]], as_of: datetime) -> None:

@@ -25,6 +25,7 @@ from fhir.terminology.dosing import (
         ("puffs", DoseUnit("actuation")),
         ("Filmtablette", DoseUnit("unit")),
         ("szt.", DoseUnit("unit")),
+        ("Tropfen", DoseUnit("drop")),
         ("inhalatie", DoseUnit("actuation")),
         ("[iU]", DoseUnit("activity", activity="unit")),
         ("PTCH", DoseUnit("patch")),
@@ -34,7 +35,7 @@ def test_a_unit_is_known_in_its_spellings(text: str, unit: DoseUnit) -> None:
     assert dose_unit(text) == unit
 
 
-@pytest.mark.parametrize("text", ["mg/m2", "mg/kg/kg", "tablet/day", "drop", "MD to order daily dose", "", None, "m"])
+@pytest.mark.parametrize("text", ["mg/m2", "mg/kg/kg", "tablet/day", "dram", "MD to order daily dose", "", None, "m"])
 def test_an_unknown_unit_is_not_guessed(text: str | None) -> None:
     assert dose_unit(text) is None
 

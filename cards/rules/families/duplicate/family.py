@@ -358,10 +358,6 @@ def _is_switch(context: RuleContext, partner: CurrentMedication) -> bool:
 # Words
 
 
-def _total(context: RuleContext) -> str:
-    return format_number(total_mg(context, ACETAMINOPHEN)[0], [MOST_MG])
-
-
 def _count(context: RuleContext) -> str:
     number = 1 + len(counted(context, ACETAMINOPHEN))
     return "in this order" if number == 1 else f"across {number} orders"
@@ -408,7 +404,7 @@ def _weight(context: RuleContext) -> str | None:
 FAMILY = Family(
     "duplicate",
     placeholders={
-        "total": _total,
+        "total": lambda context: format_number(total_mg(context, ACETAMINOPHEN)[0], [MOST_MG]),
         "orders": _count,
         "shared": _shared,
         "order": _other_order,

@@ -62,10 +62,6 @@ def _gene_advice(spec: Spec) -> Predicate:
     return Predicate(test, gene_facts, _USES)
 
 
-def _untested(context: RuleContext) -> Truth:
-    return is_untested(context)
-
-
 def _warfarin(spec: Spec) -> Predicate:
     wanted = str(spec["warfarin_genes"])
 
@@ -177,7 +173,7 @@ FAMILY = Family(
         ),
         flag(
             "gene_untested",
-            _untested,
+            is_untested,
             "no result of a gene is on record that is to be tested before the drug",
             uses=_USES,
             needs=_GENES,

@@ -57,14 +57,6 @@ def _inr(context: RuleContext) -> str | None:
     )
 
 
-def _lithium(context: RuleContext) -> str | None:
-    return _dated(context.session.lab("lithium_level", 14), (1.5,))
-
-
-def _neutrophils(context: RuleContext) -> str | None:
-    return _dated(context.session.lowest("neutrophils_abs", 14), (0.5, 1.0, 1.5))
-
-
 def _dated(measurement: Measurement | None, limits: tuple[float, ...]) -> str | None:
     if measurement is None:
         return None
@@ -128,8 +120,8 @@ FAMILY = Family(
     "monitoring",
     placeholders={
         "inr": _inr,
-        "lithium": _lithium,
-        "neutrophils": _neutrophils,
+        "lithium": lambda context: _dated(context.session.lab("lithium_level", 14), (1.5,)),
+        "neutrophils": lambda context: _dated(context.session.lowest("neutrophils_abs", 14), (0.5, 1.0, 1.5)),
         "mg_per_kg": _mg_per_kg,
         "weight": _weight,
         "last_inr": _last("inr"),

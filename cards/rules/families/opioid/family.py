@@ -174,10 +174,6 @@ def _mme_problem(context: RuleContext) -> str | None:
     return f"{plain(problems[0], 80)}{more}" if problems else None
 
 
-def _mme_problems(context: RuleContext) -> str:
-    return plain("; ".join(_view(context).problems), 240)
-
-
 def _mme_known(context: RuleContext) -> str:
     known_mme, _ = _view(context).total
     return f"The rest comes to {format_number(known_mme, _LIMITS)} MME/day." if known_mme else ""
@@ -192,19 +188,7 @@ def _mme_gap(context: RuleContext) -> tuple[str, str] | None:
     return "dose-not-entered", f"the dose is {context.not_entered}."
 
 
-def _mme_unknown(context: RuleContext) -> Truth:
-    return not _view(context).total[1]
-
-
 # Tolerance and release
-
-
-def _tolerant(context: RuleContext) -> Truth:
-    return _view(context).is_tolerant
-
-
-def _not_raised(context: RuleContext) -> Truth:
-    return _view(context).is_not_raised
 
 
 def _rescue_naloxone(spec: Spec) -> Predicate:
@@ -293,7 +277,7 @@ FAMILY = Family(
         "mme": _mme,
         "parts": _parts,
         "mme_problem": _mme_problem,
-        "mme_problems": _mme_problems,
+        "mme_problems": lambda context: plain("; ".join(_view(context).problems), 240),
         "mme_known": _mme_known,
         "list_gap": _list_gap,
         "risk": _risk,
@@ -314,11 +298,23 @@ FAMILY = Family(
             lambda spec: compared("MME a day", spec["mme_per_day"]),
             OPIOIDS,
         ),
-        flag("mme_unknown", _mme_unknown, "a part of the MME is not known", _MME, needs=OPIOIDS),
-        flag("mme_not_raised", _not_raised, "the MME of the last 30 days is not exceeded", _MME, needs=OPIOIDS),
+        flag(
+            "mme_unknown",
+            lambda context: not _view(context).total[1],
+            "a part of the MME is not known",
+            _MME,
+            needs=OPIOIDS,
+        ),
+        flag(
+            "mme_not_raised",
+            lambda context: _view(context).is_not_raised,
+            "the MME of the last 30 days is not exceeded",
+            _MME,
+            needs=OPIOIDS,
+        ),
         flag(
             "opioid_tolerant",
-            _tolerant,
+            lambda context: _view(context).is_tolerant,
             "opioid-tolerant on record",
             frozenset({"active", "history", "tolerance"}),
             needs=OPIOIDS,

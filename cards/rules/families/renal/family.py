@@ -54,14 +54,6 @@ def _criteria(context: RuleContext) -> str | None:
     return ", ".join(values[name] for name in values if met[name]) or None
 
 
-def _criteria_dated(context: RuleContext) -> str:
-    return ", ".join(_values(context, with_dates=True).values()) or "none"
-
-
-def _count(context: RuleContext) -> str:
-    return format_number(sum(criterion is True for criterion in _met(context).values()))
-
-
 def _missing_criteria(context: RuleContext) -> str | None:
     names = {"age": "the age", "weight": "a weight", "creatinine": "a creatinine of the last 12 months"}
     missing = [names[name] for name, met in _met(context).items() if met is None]
@@ -69,14 +61,6 @@ def _missing_criteria(context: RuleContext) -> str | None:
 
 
 # Values that a limit is written for
-
-
-def _potassium(context: RuleContext) -> str | None:
-    return _dated(context, "potassium", (5.0, 5.5))
-
-
-def _qtc(context: RuleContext) -> str | None:
-    return _dated(context, "qtc", (440.0, 500.0))
 
 
 def _dated(context: RuleContext, analyte: str, limits: tuple[float, ...]) -> str | None:
@@ -134,10 +118,6 @@ def _enoxaparin_once_daily(context: RuleContext) -> OrderChange | None:
     return OrderChange(sig=Sig(text, dose, times_per_day=1, is_written=True))
 
 
-def _enoxaparin_prophylaxis(_context: RuleContext) -> OrderChange:
-    return OrderChange(sig=Sig("30 mg once daily", 30.0, times_per_day=1))
-
-
 def _each_mg(context: RuleContext) -> float | None:
     """Milligrams of one dose where it is exactly known and not as needed."""
     dose = context.drafted.dose
@@ -175,14 +155,14 @@ def _half_weekly(context: RuleContext) -> OrderChange | None:
 FAMILY = Family(
     "renal",
     placeholders={
-        "potassium": _potassium,
+        "potassium": lambda context: _dated(context, "potassium", (5.0, 5.5)),
         "potassium_history": lambda context: history(context.session.record, "potassium"),
-        "qtc": _qtc,
+        "qtc": lambda context: _dated(context, "qtc", (440.0, 500.0)),
         "qtc_history": lambda context: history(context.session.record, "qtc"),
         "creatinine": lab_placeholder("creatinine", [1.4, 2.8, 5.7], _RECENT_DAYS),
         "criteria": _criteria,
-        "criteria_dated": _criteria_dated,
-        "n": _count,
+        "criteria_dated": lambda context: ", ".join(_values(context, with_dates=True).values()) or "none",
+        "n": lambda context: format_number(sum(criterion is True for criterion in _met(context).values())),
         "missing_criteria": _missing_criteria,
     },
     longest={
@@ -201,7 +181,7 @@ FAMILY = Family(
     ),
     changes={
         "enoxaparin_once_daily": _enoxaparin_once_daily,
-        "enoxaparin_30": _enoxaparin_prophylaxis,
+        "enoxaparin_30": lambda _: OrderChange(sig=Sig("30 mg once daily", 30.0, times_per_day=1)),
         "once_weekly": _once_weekly,
         "half_weekly": _half_weekly,
     },
