@@ -99,8 +99,8 @@ CDC_URL = "https://www.cdc.gov/iis/cdsi/index.html"
 # A reference to another document of CDC within a contraindication.
 _SEE = re.compile(r"\s?[(\[]See [^)\]]{0,200}[)\]]")
 _SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
-# An older date is that of an age alone, before there was a vaccine perhaps.
-_DATED_DAYS = 5 * 365
+# An older date is that of an age alone, before there was a vaccine perhaps; without a dose it always is.
+_DATED_DAYS, _DATED_DAYS_OF_AGE = 5 * 365, 365
 _LINES = 6
 _ORDERS = 4
 _SUMMARY_NAMES = 4
@@ -309,7 +309,8 @@ def _dated(item: DueVaccine, as_of: date) -> str:
     forecast, since = item.forecast, item.reason_since
     if forecast.recommended is not None and item.reasons and (since is None or forecast.recommended < since):
         return f"due since {since}" if since is not None else "due"
-    if forecast.recommended is not None and (as_of - forecast.recommended).days > _DATED_DAYS:
+    dated_days = _DATED_DAYS if item.counted_days or item.is_overdue(as_of) else _DATED_DAYS_OF_AGE
+    if forecast.recommended is not None and (as_of - forecast.recommended).days > dated_days:
         return "overdue" if item.is_overdue(as_of) else "due"
     state = f"overdue since {forecast.past_due}" if item.is_overdue(as_of) else "due"
     last = item.last_day(as_of)

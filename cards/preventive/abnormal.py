@@ -44,9 +44,10 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     """A row: the result, what follows within `within_days` of it (told from `from_days` on), and what settles it.
 
     `title` and `needed` are templates with {value}, {finding}, {test} and {days}. `words` and `unless` are looked for
-    in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name. `any_entry`:
-    every report counts that says it, whatever its name. `normal_after_days`: a later result without a finding settles
-    it from so many days on; None: none does.
+    in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
+    `beside_positive`: only where this test is positive on the same day or later. `any_entry`: every report counts that
+    says it, whatever its name. `normal_after_days`: a later result without a finding settles it from so many days on;
+    None: none does.
     """
 
     id: str
@@ -65,6 +66,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     unless_named: str = ""
     with_name: bool = False
     positive: bool = False
+    beside_positive: str = ""
     incomplete: bool = False
     any_entry: bool = False
     icd10: tuple[str, ...] = ()
@@ -201,7 +203,8 @@ def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
         return None
     if any(_is_settled_by_test(name, chart, newest.time, newest.source) for name in row.settled_by_tests):
         return None
-    return _open(row, chart, newest.time, _number_facts(record, newest), value=_value(record, newest))
+    values = dict.fromkeys(_value(record, result) for result in sorted(raised, key=lambda result: result is not newest))
+    return _open(row, chart, newest.time, _number_facts(record, newest), value=", ".join(values))
 
 
 def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> bool:
@@ -241,6 +244,8 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
             continue
         if _is_followed(row, chart, entry, dated):
             return None
+        if row.beside_positive and not _is_positive_since(row.beside_positive, chart.record, entry.time):
+            return None
         words = chart.knowledge.tests[entry.test].words if entry.test in chart.knowledge.tests else entry.words
         return _open(row, chart, entry.time, (_fact(entry),), finding=finding, test=words)
     problem = _charted_problem(row, chart.record)
@@ -248,6 +253,12 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
         return None
     fact = Fact(name=row.id, text=plain(problem.words, 80), effective=problem.time.text, source=problem.source)
     return _open(row, chart, problem.time, (fact,), finding=plain(problem.words, 60), test=plain(problem.words, 60))
+
+
+def _is_positive_since(name: str, record: PatientRecord, time: FhirTime) -> bool:
+    return any(
+        test.is_positive is True and test.day is not None and test.day >= time.last_day for test in done(record, name)
+    )
 
 
 def _fact(entry: Done) -> Fact:

@@ -133,8 +133,8 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
 
     @property
     def citation(self) -> str:
-        """The short form of a card, whose source is the USPSTF: which grade, which year."""
-        return f"{self.grade}, {self.year}"
+        """The short form of a card: the USPSTF, its grade and the year."""
+        return f"USPSTF {self.grade}, {self.year}"
 
 
 class PreventiveKnowledge(Struct, frozen=True, kw_only=True):

@@ -288,7 +288,7 @@ def _bleeding(bleeding: RecordInputs) -> tuple[str, tuple[CardExtension, ...]]:
         f" ({', '.join(_OVER_65 if words == 'Age' else decapitalized(words) for words in counted)})" if counted else ""
     )
     rates = "".join(f", about {rate:.1f} major bleeds in 100 people a year" for _, rate in result.rates())
-    line = f"**HAS-BLED {int(result.number)} of 9**{items}{rates}; no reason to withhold."
+    line = f"**HAS-BLED {int(result.number)} of 9**{items}{rates}; alone no reason to withhold."
     return line, (extension_of(bleeding, result),)
 
 

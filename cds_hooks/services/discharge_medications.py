@@ -98,7 +98,10 @@ def _active_orders(call: ServiceInput, charted: OriginalOrders) -> Iterator[_Act
             resource = repair_resource(charted.by_id(order.id or "") or {})
             reference = f"MedicationRequest/{order.id}" if order.id else None
             read = read_draft(resource).order or order
-            yield _Active(medication, DraftOrder(resource, "MedicationRequest", reference, position, read=read))
+            draft = DraftOrder(
+                resource, "MedicationRequest", reference, position, read=read, goes_home=_goes_home(resource)
+            )
+            yield _Active(medication, draft)
 
 
 def _goes_home(resource: Json) -> bool:

@@ -91,12 +91,16 @@ class RuleContext(Struct, frozen=True, eq=False):
         if stated is not None:
             return stated
         valid = days_valid(self.drafted.order)
-        in_hospital = self.is_hospital_order and not self.drafted.categories & _TAKEN_AT_HOME
-        return valid if valid is not None and (valid < 1.0 or in_hospital) else None
+        return valid if valid is not None and (valid < 1.0 or self.is_hospital_order) else None
 
     @property
     def is_hospital_order(self) -> bool:
-        """Whether it is ordered in a hospital or an emergency department: by its visit, its category, or the stay."""
+        """Whether it is ordered for a hospital or an emergency department: by its visit, its category, or the stay.
+
+        What goes home is not, although the stay goes on.
+        """
+        if self.drafted.draft.goes_home or self.drafted.categories & _TAKEN_AT_HOME:
+            return False
         record, order = self.session.record, self.drafted.order
         visit = id_of_reference(order.encounter.reference or "") if order.encounter is not None else ""
         of_visit = any(

@@ -60,6 +60,8 @@ class DraftOrder(Struct, frozen=True):
     fault: str | None = None
     may_hold_runs: bool = True
     """Whether its texts may hold runs of white space, which are collapsed before they are read."""
+    goes_home: bool = False
+    """Whether the stay that goes on is over for it: at a discharge."""
 
     @property
     def name(self) -> str:

@@ -65,8 +65,8 @@ def test_six_services_have_a_line_and_the_others_share_one() -> None:
         card_of(*(judged(name, order=order) for name in "abcdef"), judged("g_1"), judged("h", order=order))
     )
     assert lines[5:7] == [
-        "- **f screening** (B, 2021): no f on record.",
-        r"- **g_1 screening** (B, 2021): no g\_1 on record; **h screening** (B, 2021): no h on record.",
+        "- **f screening** (USPSTF B, 2021): no f on record.",
+        r"- **g_1 screening** (USPSTF B, 2021): no g\_1 on record; **h screening** (USPSTF B, 2021): no h on record.",
     ]
 
 
@@ -83,7 +83,7 @@ def test_the_whole_detail_of_a_card() -> None:
         not_sent=("Procedure", "DiagnosticReport"),
     )
     assert lines_of(card) == [
-        "- **a screening** (B, 2021): no a on record.",
+        "- **a screening** (USPSTF B, 2021): no a on record.",
         "- Follow up: bp, 148/90 today.",
         r"- Not known: u (u has \*no\* date); v (v has \*no\* date).",
         "",

@@ -111,12 +111,12 @@ def test_the_headline_names_four_vaccines_and_tdap_of_a_pregnancy_without_a_numb
             due(Forecast(SeriesStatus.NOT_COMPLETE, latest=date(2010, 2, 1)), **ON),
             "- **label, dose 1**: due (recommended 2009-01-01), not after 2010-02-01.",
         ),
-        # Five years of 365 days back: from there on the date is that of an age alone.
+        # Without a dose a date of over a year ago is that of an age alone, as is one of over five years.
+        (due(**ON | {"recommended": date(2008, 12, 31), "earliest": None}), "- **label, dose 1**: due."),
         (
-            due(**ON | {"recommended": date(2005, 1, 2), "earliest": date(2005, 1, 2)}),
-            "- **label, dose 1**: due (recommended 2005-01-02).",
+            due(**ON | {"recommended": date(2005, 1, 2)}, past_due=date(2006, 1, 1)),
+            "- **label, dose 1**: overdue since 2006-01-01 (recommended 2005-01-02).",
         ),
-        (due(**ON | {"recommended": date(2005, 1, 1)}), "- **label, dose 1**: due."),
         (
             due(**ON | {"recommended": date(2005, 1, 1)}, past_due=date(2006, 1, 1)),
             "- **label, dose 1**: overdue.",

@@ -100,7 +100,7 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
         "cervical-cancer",
         (result(PAP, "NILM", "2026-01-10"), result(HPV, "Detected", "2025-12-01")),
         {},
-        "cervical cytology 2026-01-10, due again 2029-01-10",
+        "High-risk HPV positive, cytology normal (2025-12-01): HPV test again 1 year after it",
     ),
     (
         "cervical-cancer",

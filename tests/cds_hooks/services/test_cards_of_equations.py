@@ -354,7 +354,7 @@ def test_the_card_of_a_talk_about_an_anticoagulant(
     assert offered(the_card(advice)) == [TALK]
 
 
-BLEEDS = "; no reason to withhold."
+BLEEDS = "; alone no reason to withhold."
 
 
 def test_bleeding_stands_beside_the_score_where_it_can_be_worked_out() -> None:

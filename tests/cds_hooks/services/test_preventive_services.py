@@ -77,8 +77,8 @@ def test_everything_that_is_due_stands_on_one_info_card_with_grade_and_year(tmp_
     assert card["summary"].startswith(
         "6 preventive services are due: colorectal cancer, cervical cancer, breast cancer"
     )
-    assert "**Colorectal cancer screening** (A, 2021)" in card["detail"]
-    assert "(A, 2021): smokes" in card["detail"]
+    assert "**Colorectal cancer screening** (USPSTF A, 2021)" in card["detail"]
+    assert "(USPSTF A, 2021): smokes" in card["detail"]
     assert len(card["detail"].splitlines()) <= 12
     assert set(states(card)) == {each.id for each in PREVENTIVE.services}
 
