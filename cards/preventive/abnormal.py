@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import WebAddress
 from cards.extension import Fact
@@ -135,13 +136,34 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         return f"{centimetres:g} cm" if is_meant else None
 
 
-class AbnormalResults(Struct, frozen=True):
-    """All rows, in the order in which they are told."""
+class Settling(Struct, frozen=True):
+    """What settles every row of a screening."""
+
+    tests: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    medications: tuple[str, ...] = ()
+
+    def added_to(self, row: AbnormalResult) -> AbnormalResult:
+        """Return the row that these settle too."""
+        return replace(
+            row,
+            settled_by_tests=(*row.settled_by_tests, *self.tests),
+            settled_by_conditions=(*row.settled_by_conditions, *self.conditions),
+            settled_by_medications=(*row.settled_by_medications, *self.medications),
+        )
+
+
+class AbnormalResults(Struct):
+    """All rows, in the order in which they are told; `settled` by screening."""
 
     title: str
     reviewed: str
     status: str
+    settled: dict[str, Settling]
     rows: tuple[AbnormalResult, ...]
+
+    def __post_init__(self) -> None:
+        self.rows = tuple(self.settled.get(row.screening, Settling()).added_to(row) for row in self.rows)
 
 
 ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(

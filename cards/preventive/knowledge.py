@@ -91,7 +91,7 @@ class Interval(Struct, frozen=True):
     """A test that meets a recommendation, and for how many years; None: once."""
 
     test: str
-    years: int | None
+    years: int | None = None
 
 
 class Order(Struct, frozen=True):
@@ -121,14 +121,14 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     reviewed: str
     url: WebAddress
     source: str
-    sex: Literal["male", "female"] | None
+    sex: Literal["male", "female"] | None = None
     from_age: int
-    to_age: int | None
+    to_age: int | None = None
     interval: str
     tests: tuple[Interval, ...]
-    excluded: tuple[str, ...]
+    excluded: tuple[str, ...] = ()
     needs: tuple[str, ...]
-    order: Order | None
+    order: Order | None = None
     note: str = ""
 
     @property
