@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from functools import partial
 from getpass import getuser
 from importlib import import_module
-from itertools import islice
 from typing import Annotated, Any, get_args
 
 import typer
@@ -15,13 +14,11 @@ from cds_hooks.commands.record_options import record_url
 from cds_hooks.hold_back.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused, Key
 from cds_hooks.hold_back.approvals import NOBODY_APPROVES
 from cds_hooks.hold_back.releases import CANARY, MAPPING, QUIET, TERMINOLOGY, Releases, why_not_allowed
-from cds_hooks.monitor.versions import compare as compare_versions
 from cds_hooks.settings import settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.opening import upgrade_schema
-from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.trusted_models import AbsentModel, why_withheld
 from models_onnx.serving.runtime import Model
 
@@ -97,59 +94,29 @@ def set_(
 @app.command()
 def compare(
     name: Annotated[str, typer.Argument(metavar="VERSION", help="A version beside the one in use, as NAME@VERSION.")],
-    since: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Not before this time (UTC).")
-    ] = None,
-    most: Annotated[
-        int, typer.Option(min=1, max=10_000_000, help="So many decisions at most are read, the newest first.")
-    ] = 20_000,
-    outcomes: Annotated[
-        bool, typer.Option("--outcomes", help="Compare both by what happened: AUROC, O/E, net benefit, and a verdict.")
-    ] = False,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a version of a model with the one in use, over the decisions in which both computed.
+    """Compare a version of a model with the one in use by what happened: AUROC, O/E, net benefit, and a verdict.
 
-    With --outcomes, over those that are mature and whose outcome is known: the same people, with 95 % intervals of the
-    differences. Nothing is said with fewer than 100 events.
+    Of the decisions in which both computed, those that are mature and whose outcome is known count: the same people,
+    with 95 % intervals of the differences. Nothing is said with fewer than 100 events. Before there are outcomes,
+    cds-hooks decisions replay --against FOLDER says which cards would be more and fewer.
 
-    Example: cds-hooks release compare mortality_5y@3.0.0 --since 2026-11-01
+    Example: cds-hooks release compare mortality_5y@3.0.0
     """
-    with _said_in_a_sentence():
-        version, _ = _version("model", name)
-        if outcomes:
-            _compare_outcomes(name, version, record_url(database), as_json)
-            return
-        start = int(since.replace(tzinfo=UTC).timestamp() * 1e6) if since is not None else None
-        read = islice(find_decisions(record_url(database), DecisionFilter(since=start, has_trials=False)), most)
-        comparison = compare_versions(read, version)
-    if as_json:
-        print_json(comparison)
-        return
-    if not comparison.groups:
-        typer.echo(f"No decision was computed by {name} and another version.")
-    for group, counted in comparison.groups.items():
-        typer.echo(
-            f"{group}: {counted.predictions} estimates, cards due {counted.due_version} by {name} and "
-            f"{counted.due_other} by the other ({counted.only_version} more, {counted.only_other} fewer), mean "
-            f"difference {100 * counted.mean_difference:+.2f} in 100"
-        )
-    for error, times in comparison.errors.items():
-        typer.echo(f"Not computed, {error}: {times}")
-    for decision in comparison.examples:
-        typer.echo(f"Only one of both had a card due: {decision}")
-
-
-def _compare_outcomes(name: str, version: str, url: str, as_json: bool) -> None:
     from cds_hooks.outcomes.followed import compare_with_outcomes, followed
     from cds_hooks.outcomes.labels import site_labels
     from models_onnx.model_card.plots import BAR
 
-    manifest = _served_model(name).manifest
-    odds = 1 / ((manifest.thresholds.alerts_per_event or BAR) - 1)
-    rows = followed(url, site_labels(settings())[manifest.id], int(datetime.now(UTC).timestamp() * 1e6))
-    compared = compare_with_outcomes(rows, version, odds)
+    with _said_in_a_sentence():
+        version, _ = _version("model", name)
+        manifest = _served_model(name).manifest
+        odds = 1 / ((manifest.thresholds.alerts_per_event or BAR) - 1)
+        rows = followed(
+            record_url(database), site_labels(settings())[manifest.id], int(datetime.now(UTC).timestamp() * 1e6)
+        )
+        compared = compare_with_outcomes(rows, version, odds)
     if as_json:
         print_json(compared)
         return

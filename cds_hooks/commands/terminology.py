@@ -88,7 +88,7 @@ def _by_server(base: str, token: Path | None) -> Iterator[Callable[["Imported", 
     """Yield what asks a terminology server for what our definitions hold."""
     import httpx  # imported here: files need no client
 
-    from cds_hooks.commands.terminology_server import SECONDS, TerminologyServer, expand_by
+    from fhir.client.terminology_server import SECONDS, TerminologyServer, expand_by
 
     headers = {"accept": "application/fhir+json"}
     if token is not None:

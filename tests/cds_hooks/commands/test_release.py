@@ -14,56 +14,10 @@ from typer.testing import CliRunner
 from cds_hooks.cli import app
 from cds_hooks.commands import release
 from cds_hooks.hold_back.acts import ActKind, ApprovalRefused
-from cds_hooks.monitor.versions import Comparison, Group
 from cds_hooks.outcomes.followed import Performance, WithOutcomes
 from cds_hooks.storage.database import engine_for, parse_url
 from tests.cds_hooks.hold_back.clicking import ANN, RULE, Desk, put_command
 from tests.cds_hooks.storage.samples import a_decision, store
-
-
-@pytest.fixture
-def record(tmp_path: Any) -> str:
-    """The address of a record that is not read: what was read is given."""
-    return f"sqlite:///{tmp_path}/none.sqlite3"
-
-
-def _compared(monkeypatch: pytest.MonkeyPatch, comparison: Comparison, record: str, *more: str) -> Any:
-    monkeypatch.setattr(release, "_version", lambda *_: ("cafe", ""))
-    monkeypatch.setattr(release, "find_decisions", lambda url, wanted: iter([(url, wanted.since)] * 5))
-
-    def compare(read: Any, version: str) -> Comparison:
-        decisions = list(read)
-        return Comparison(comparison.groups, comparison.errors, [version, *map(str, decisions), *comparison.examples])
-
-    monkeypatch.setattr(release, "compare_versions", compare)
-    return CliRunner().invoke(app, ["release", "compare", "m@2", "--database", record, *more])
-
-
-def test_two_versions_are_compared_in_words(monkeypatch: pytest.MonkeyPatch, record: str) -> None:
-    group = Group(predictions=200, due_version=12, due_other=10, only_version=3, only_other=1, difference=5.0)
-    done = _compared(monkeypatch, Comparison({"all": group, "F": Group()}, {"range": 2}, ["d1"]), record, "--most", "1")
-    assert done.exit_code == 0
-    assert done.stdout.splitlines() == [
-        "all: 200 estimates, cards due 12 by m@2 and 10 by the other (3 more, 1 fewer), mean difference +2.50 in 100",
-        "F: 0 estimates, cards due 0 by m@2 and 0 by the other (0 more, 0 fewer), mean difference +0.00 in 100",
-        "Not computed, range: 2",
-        "Only one of both had a card due: cafe",
-        f"Only one of both had a card due: ('{record}', None)",
-        "Only one of both had a card due: d1",
-    ]
-
-
-def test_what_is_compared_can_begin_on_a_day_and_be_json(monkeypatch: pytest.MonkeyPatch, record: str) -> None:
-    words = ("--most", "2", "--since", "2026-11-01", "--json")
-    done = _compared(monkeypatch, Comparison({"all": Group(predictions=1)}), record, *words)
-    row = f"('{record}', 1793491200000000)"
-    assert json.loads(done.stdout) == {
-        "groups": {"all": {"predictions": 1, "due_version": 0, "due_other": 0, "only_version": 0, "only_other": 0,
-                           "difference": 0.0}},
-        "errors": {}, "examples": ["cafe", row, row],
-    }  # fmt: skip
-    nothing = _compared(monkeypatch, Comparison(), record, "--most", "1").stdout
-    assert nothing.splitlines()[0] == "No decision was computed by m@2 and another version."
 
 
 def _with_outcomes(monkeypatch: pytest.MonkeyPatch, compared: WithOutcomes, bar: float | None, *more: str) -> Any:
@@ -87,7 +41,7 @@ def _with_outcomes(monkeypatch: pytest.MonkeyPatch, compared: WithOutcomes, bar:
     monkeypatch.setattr(followed, "compare_with_outcomes", compare)
     monkeypatch.setattr(release, "_version", lambda *_: ("cafe", ""))
     monkeypatch.setattr(release, "record_url", lambda _: "url")
-    done = CliRunner().invoke(app, ["release", "compare", "m@2", "--outcomes", *more])
+    done = CliRunner().invoke(app, ["release", "compare", "m@2", *more])
     return done, odds
 
 

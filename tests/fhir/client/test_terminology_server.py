@@ -12,9 +12,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from cds_hooks.commands import terminology_server
 from cds_hooks.commands.terminology import app
-from cds_hooks.commands.terminology_server import TerminologyServer
+from fhir.client import terminology_server
+from fhir.client.terminology_server import TerminologyServer
 from fhir.mapping.understanding import understand
 from fhir.terminology.definitions import concepts_of
 from fhir.terminology.imported import use_index
