@@ -298,7 +298,7 @@ def test_a_table_that_is_no_text_is_refused_with_the_line_of_the_first_such_byte
 
 _OFFICIAL = re.compile(
     r"\b(?:cms\.gov|ecfr\.gov|federalregister\.gov|law\.cornell\.edu|cgsmedicare\.com|gpo\.gov|noridianmedicare\.com|ngsmedicare\.com"
-    r"|medicare\.fcso\.com)/|\bCMS-\d{4}|\b42 CFR \d"
+    r"|medicare\.fcso\.com)/|\b\d\d FR \d{4,}|\b42 CFR \d"
 )
 
 
