@@ -3,7 +3,7 @@
 Each has a topic of CRD's value set of card types. Nothing on them speaks of refusing care or of its necessity.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -168,10 +168,6 @@ def next_steps(answer: Determination) -> Iterator[str]:
         return
     yield from (_INFO[code] for code in answer.info_needed if code in _INFO)
     if answer.doc_needed is not None:
-        yield from _unique(
+        yield from dict.fromkeys(
             f"{escape(criterion.text)}. {escape(criterion.question)}".strip() for criterion in answer.missing
         )
-
-
-def _unique(sentences: Iterable[str]) -> Iterator[str]:
-    yield from dict.fromkeys(sentences)

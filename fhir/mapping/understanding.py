@@ -100,9 +100,9 @@ def understand(resource: Json, medications: Mapping[str, Medication] = NO_MEDICA
     resource = repair_resource(resource)  # as answers do: single objects for lists, a status as a bare code
     try:
         reading = _medication(resource, kind, medications) if kind in _ORDERS else _READERS[kind](resource)
+        return msgspec.structs.replace(reading, resource=name, by=_sources(resource, reading))
     except (msgspec.ValidationError, TypeError, AttributeError) as error:
         return Understanding(resource=name, reason=f"the resource cannot be read: {error}")
-    return msgspec.structs.replace(reading, resource=name, by=_sources(resource, reading))
 
 
 _TABLES: Final = "our tables"

@@ -30,8 +30,8 @@ NOT_READ: Final = "not read: too much text"
 _LONG: Final = re.compile(rb'"(?:[^"\\]|\\.){%d}' % (LONGEST_SHORT + 1))
 _LONG_WITHOUT_ESCAPES: Final = re.compile(rb'"[^"]{%d}' % (LONGEST_SHORT + 1))
 _QUOTE, _BACKSLASH = b'"\\'
-_LOOKED_UP: Final = frozenset({"reference", "system", "code", "id"})
-"""Members whose texts are no prose, but looked up as they are."""
+_LOOKED_UP: Final = frozenset({"reference", "system", "id"})
+"""Members whose texts are looked up as they are. A code is read as words where it stands for a timing or a drug."""
 CHARACTERS_OF_DIRECTIONS: Final = 30_000
 """Characters in long directions for doses that are read: two hundred of 150 characters."""
 REMEMBERED: Final = 200

@@ -90,3 +90,11 @@ def test_what_is_no_fhir_is_named_by_its_place_and_kind() -> None:
     assert new_faults(wrong, {}) == validate(wrong)
     assert new_faults(wrong, wrong) == frozenset()
     assert new_faults(wrong | {"priority": 5}, wrong) == {("priority", "string_type")}
+
+
+@pytest.mark.parametrize("value", ["1.5", "text", 1.5, ["x"], [["1.5"]], None, {}])
+def test_an_extension_of_another_type_is_a_fault_that_hides_no_other(value: object) -> None:
+    order = ORDER | {"status": "draft", "dosageInstruction": [{"_text": value}], "_status": value}
+    assert isinstance(validate(order), frozenset)
+    if value == "1.5":
+        assert new_faults(order | {"priority": "stat"}, order) == validate(order) != frozenset()

@@ -267,7 +267,7 @@ def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable
         )
     if len(evaluation) == 1:
         return _unless_answered(matches[0])
-    worst = min(matches, key=_rank)
+    worst = min(matches, key=lambda match: match.rank)
     same = tuple(match.context.partners[0] for match in matches if match.rank == worst.rank)
     less = tuple(
         match.context.partners[0]
@@ -277,10 +277,6 @@ def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable
     if len(same) > 1:
         worst = replace(worst, context=replace(worst.context, partners=same))
     return _unless_answered(replace(worst, less=less) if less else worst)
-
-
-def _rank(match: Match) -> tuple[int, int]:
-    return match.rank
 
 
 def _decide(rule: CompiledRule, context: RuleContext) -> Evaluation:

@@ -114,11 +114,14 @@ def test_a_resolved_condition_means_those_groups_for_which_the_past_counts() -> 
 
 
 @pytest.mark.parametrize("kind", sorted(READ_KINDS))
-@pytest.mark.parametrize("value", [None, 1, "text", [], {}, [None], {"coding": [1]}, {"text": 5}])
+@pytest.mark.parametrize(
+    "value", [None, 1, "text", [], {}, [None], {"coding": [1]}, {"text": 5}, {"coding": [{"code": {}}]}]
+)
 def test_no_form_of_an_element_is_an_error(kind: str, value: Any) -> None:
     elements = ("code", "reasonCode", "status", "type", "title", "provision", "condition", "deviceName", "activity")
     for element in elements:
         assert _of(kind, **{element: value}).resource == f"{kind}/1"
+        assert _of(kind, medicationCodeableConcept={"text": "aspirin"}, **{element: value}).resource == f"{kind}/1"
 
 
 @pytest.mark.parametrize("words", ["No known allergies", "NKDA", "no latex allergy", "Penicillin allergy ruled out"])
