@@ -109,6 +109,6 @@ def _product(equation: Equation) -> dict[str, Any]:
         "not_for": [exclusion.words for exclusion in equation.exclusions],
         "cautions": list(equation.cautions),
         "reference_cohort": equation.reference,
-        **({"horizon_hours": round(min(horizons) * 8766.0, 1)} if horizons else {}),
+        **({"horizon_hours": min(horizons) * 8766.0} if horizons else {}),
         **({"not_on_cards": equation.not_on_cards} if equation.not_on_cards else {}),
     }

@@ -17,6 +17,7 @@ from tests.cds_hooks.services.equation_calls import (
     without,
     worded,
 )
+from tests.fhir.builders import SNOMED, Json, concept
 
 LIVER = ("liver-assessment", "fatty-liver")
 CPT = "http://www.ama-assn.org/go/cpt"
@@ -58,6 +59,12 @@ def test_ast_of_a_haemolysed_sample_is_not_used(server_here: str) -> None:
 
 LABS = [result("1920-8", 80, "U/L"), result("1742-6", 50, "U/L"), result("777-3", 140, "10*3/uL")]
 FATTY = problem("Fatty liver", "K76.0")
+
+
+def coded_in_snomed(words: str, code: str) -> Json:
+    return problem(words, when="2022-06-05") | {"code": concept(words, code, SNOMED)}
+
+
 """A man of 60 with FIB-4 of 4.85, and what is on his chart beside it: a card, or none."""
 CHARTS: list[tuple[list[dict[str, Any]], bool]] = [
     ([FATTY], True),
@@ -69,6 +76,8 @@ CHARTS: list[tuple[list[dict[str, Any]], bool]] = [
     ([FATTY, problem("Hodgkin lymphoma, in remission", "C81.9A", when="2022-06-05")], True),
     ([FATTY, problem("Acute myeloid leukemia", when="2022-06-05")], False),
     ([FATTY, problem("Acute myeloid leukemia in remission", when="2022-06-05")], True),
+    ([FATTY, coded_in_snomed("Acute myeloid leukemia", "91861009")], False),
+    ([FATTY, coded_in_snomed("Acute myeloid leukemia in remission", "91861009")], True),
 ]
 
 

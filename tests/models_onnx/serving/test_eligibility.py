@@ -262,6 +262,17 @@ def test_the_largest_effect_comes_first_with_its_values_and_what_others_change()
     assert effects(model(("level", "nothing"))) == [flag], "inputs that are explained together have no curve"
 
 
+def test_the_middle_of_an_effect_is_beside_the_reference_of_every_other_input() -> None:
+    features = (FLAG, *(item(f"level {number}", 10.0, 5.0) for number in range(6)))
+    manifest = SimpleNamespace(features=features, group_of=lambda name: None if name == "flag" else name)
+
+    def predict_rows(rows: Any) -> Any:
+        return SimpleNamespace(contributions=rows[:, :1] * rows[:, 1:].sum(axis=1, keepdims=True))
+
+    (flag,) = effects(cast(Model, SimpleNamespace(manifest=manifest, predict_rows=predict_rows)))
+    assert flag.middle == (0.0, 30.0)
+
+
 @pytest.mark.parametrize(("gap", "depends"), [(0.0, False), (0.9e-5, False), (1.1e-5, True)])
 def test_a_hundred_thousandth_is_no_dependence(gap: float, *, depends: bool) -> None:
     effect = Effect(FLAG, (0.0, 1.0), (0.0, 0.0), (0.0, 0.0), (0.0, gap))

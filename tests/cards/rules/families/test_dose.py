@@ -23,7 +23,7 @@ from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, findings, texts
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
-from tests.fhir.builders import encounter, identity_of, order
+from tests.fhir.builders import coded, encounter, identity_of, order
 
 Json = dict[str, Any]
 
@@ -404,6 +404,9 @@ def test_a_draft_of_the_same_product_adds_up_and_an_order_of_it_does_not() -> No
     fast = {"drug": "bupropion 100 MG Oral Tablet", "dose": "3 tablet", "times": 1}
     slow = {"drug": "bupropion 100 MG Extended Release Oral Tablet", "dose": "3 tablet", "times": 1}
     assert [len(taken_beside(context_of(fast, active=[one]), "42347")) for one in (slow, fast)] == [1, 0]
+    # One code without a strength is one entry that is charted twice.
+    nameless = {**one, "more": {"medicationCodeableConcept": coded("36437")}}
+    assert not taken_beside(context_of(nameless, active=[nameless]), "36437")
 
 
 def test_the_facts_are_the_sum_the_weight_and_what_is_taken_beside() -> None:

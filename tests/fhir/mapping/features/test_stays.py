@@ -217,6 +217,8 @@ def test_only_the_ends_of_the_coma_scale_are_read(scale: float, level: int | Non
         (["C18.2"], "Colon cancer"),
         (["I50.9", "J44.9"], "Heart failure"),
         (["J44.9"], "COPD"),
+        (["J96.01"], "Respiratory or multi-organ failure with sepsis"),
+        (["R40.20"], "Coma"),
         (["E11.9"], None),
     ],
 )
