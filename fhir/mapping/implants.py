@@ -1,8 +1,10 @@
-"""Implants that matter to an MR scan: from devices and the problem list, and what is written of their MR safety.
+"""Implants that matter to an MR scan: from devices, problems and operations, and what is written of their MR safety.
 
 SNOMED CT: DICOM context groups 3777 and 3779 (bvdh/dicom-terminology-in-fhir) and FHIR's device kinds. NCI Thesaurus:
 FHIR R4, value set device-safety. ICD-10-CM Z95.0 and Z95.810: tabular list. ASTM F2503 has the words MR safe, MR
 conditional, MR unsafe. Aneurysm clip and implanted pump had no code in what was read: they are known by words only.
+Words of other languages than English are the usual ones of each (general knowledge, 2026-11-26). Metal in the eye: a
+scan may be hazardous (abstract of pubmed 33383605, Radiography 2007); ICD-10-CM H44.6 is a magnetic one that stayed.
 """
 
 import re
@@ -50,28 +52,57 @@ def _kind(name: str, snomed: tuple[str, ...], icd10: tuple[str, ...], words: str
 
 _KINDS = (
     _kind(
-        "defibrillator", ("72506001",), ("Z95810",), r"defibrillator|\bcrt-?d\b|\baicd\b|\bicd\b(?!-?\s?(?:9|10|11))"
+        "defibrillator",
+        ("72506001",),
+        ("Z95810",),
+        r"d[eé]fibr[iy]l+at|desfibrilador|kardio-?verter|\bcrt-?d\b|\ba?icd\b(?!-?\s?(?:9|10|11))|\bdai\b",
     ),
-    _kind("pacemaker", ("14106009",), ("Z950",), r"pacemaker|\bcrt-?p\b"),
-    _kind("cochlear implant", ("43252007",), (), r"cochlear implant"),
     _kind(
         "neurostimulator",
         ("25937001", "36977008"),
         (),
-        r"neuro-?stimulator|(?:brain|spinal cord|vag(?:us|al) nerve|sacral nerve)[ -]stimulat",
+        r"n[eé]uro-?[ei]?stimula|(?:brain|spinal cord|vag(?:us|al) nerve|sacral nerve)[ -]stimulat"
+        r"|(?:hirn|vagus|r[üu]ckenmark)\w*stim"
+        r"|hirnschrittmacher|stimula\w+ (?:c[eé]r[eé]bra|m[eé]d[uo]l|del? ner|du nerf|vaga)"
+        r"|estimulador (?:cerebral|medular|del? nervio)",
     ),
-    _kind("aneurysm clip", (), (), r"aneurysm clip"),
+    _kind(
+        "pacemaker",
+        ("14106009",),
+        ("Z950",),
+        r"pace-?maker|\bcrt-?p\b|schrittmacher|stimulateur cardiaque|marca-?pas|rozrusznik|tahdistin",
+    ),
+    _kind(
+        "cochlear implant",
+        ("43252007",),
+        (),
+        r"coch?l[eé][aä]i?re?[- ]?implant|cochlea-?implant|(?:implant|impiant)\w* coc",
+    ),
+    _kind("aneurysm clip", (), (), r"aneurysma?[- ]?clip|clips? (?:d\w* |pe[rl] |na )?(?:an[eé][uvw]r|t[ęe]tnia)"),
+    _kind(
+        "metal in the eye",
+        (),
+        ("H446",),
+        r"\bmetal\w*.{0,40}\b(?:eye|globe|orbit|ocular|intra-?(?:ocular|orbital))"
+        r"|\b(?:intra-?)?(?:ocular|orbital|orbit).{0,20}\bmetal"
+        r"|metall\w* (?:fremdkörper )?(?:im auge|intraok|intraorb)|intra-?o[ck]ul\w+ .{0,30}met[aá]l+i",
+    ),
     _kind(
         "implanted pump",
         (),
         (),
-        r"(?:implant|intrathecal).{0,80}\bpump|\bpump.{0,80}(?:implant|intrathecal)|\b(?:infusion|baclofen|pain) pump",
+        r"(?:implant|intrathecal).{0,80}\bpump|\bpump.{0,80}(?:implant|intrathecal)|\b(?:infusion|baclofen|pain) pump"
+        r"|(?:schmerz|ba[ck]lofen|medikamenten)-?pumpe"
+        r"|\b(?:pompe|bomba|pompa) (?:implant|intrat|impiant|(?:à |de |al )bac)",
     ),
 )
 _NOT_IMPLANTED = late_pattern(
-    r"\bexternal|wearable|\btemporary|transcutaneous|explant|\binsulin\b|\bambulatory\b|\bsyringe\b|\bremov(?:ed|al)|\bfailed\b|\baed\b",
+    r"\bextern|wearable|\btempor[aä]r|transcutan|explant|\binsulin\w*\b|\bambula|\bsyringe\b|\bremov(?:ed|al)|\bfailed\b|\baed\b"
+    r"|\bentfern|\bablation d|\bretir|\brimo[sz]|\btemporal\b|\btest stim"
+    r"|\b(?:interrogat|check|programming|kontroll|abfrage|contr[oô]l)",
     re.IGNORECASE,
 )
+_PUT_IN = late_pattern(r"implant|impiant|insert|placement|\bpose\b|inlägg|\bclip", re.IGNORECASE)
 _UNSAFE = late_pattern(
     r"\b(?:mri?|magnetic resonance)[ -]?unsafe|\bnot (?:mri?|magnetic resonance)\b|\bC106047\b", re.IGNORECASE
 )
@@ -81,14 +112,16 @@ _SAFE = late_pattern(
 
 
 def implants(record: PatientRecord) -> tuple[Implant, ...]:
-    """Return the implants on the chart; one of the problem list only where no device of its kind came."""
+    """Return the implants on the chart; one of a problem or an operation only where no device of its kind came."""
     return record.derive(_find)
 
 
 def _find(record: PatientRecord) -> tuple[Implant, ...]:
     implants = [implant for device in record.devices if (implant := _of_device(device)) is not None]
-    kinds = {implant.kind for implant in implants}
-    return (*implants, *(implant for implant in _of_problems(record) if implant.kind not in kinds))
+    for source in (_of_problems, _of_procedures):
+        kinds = {implant.kind for implant in implants}
+        implants += [implant for implant in source(record) if implant.kind not in kinds]
+    return tuple(implants)
 
 
 def _of_device(device: Device) -> Implant | None:
@@ -128,7 +161,18 @@ def _of_problems(record: PatientRecord) -> Iterator[Implant]:
         kind = next((kind for kind in _KINDS if _is_problem(problem.code, kind)), None)
         if kind is not None:
             source = f"Condition/{problem.id}" if problem.id else None
-            yield Implant(kind.name, problem.code.words or kind.name, source, MrSafety.UNDOCUMENTED)
+            yield Implant(kind.name, next(iter(problem.code.texts), kind.name), source, MrSafety.UNDOCUMENTED)
+
+
+def _of_procedures(record: PatientRecord) -> Iterator[Implant]:
+    """Yield what an operation that was done put in: "implantation", "insertion" or "placement" of it."""
+    for procedure in record.procedures:
+        words = procedure.code.words if procedure.code is not None else ""
+        kind = next((kind for kind in _KINDS if kind.words.search(words)), None)
+        is_done = procedure.status != "preparation" and _PUT_IN.search(words) and not _NOT_IMPLANTED.search(words)
+        if kind is not None and is_done:
+            source = f"Procedure/{procedure.id}" if procedure.id else None
+            yield Implant(kind.name, words, source, MrSafety.UNDOCUMENTED)
 
 
 def _is_problem(concept: CodeableConcept, kind: _Kind) -> bool:

@@ -258,7 +258,7 @@ def _imaging_groups(study_code: StudyCode | None, words: str, detail: str) -> It
         yield "gadolinium" if modality == "MR" else "iodine"
     if study_code is None and goes_into_an_artery(words):
         yield "iodine_artery"
-    if study_code.uterus if study_code is not None else modality in ("CT", "XR", "XA") and exposes_uterus(words):
+    if study_code.uterus if study_code is not None else exposes_uterus(words):
         yield "uterus"
     if (study_code is not None and study_code.region == "lumbar spine" and modality != "DXA") or (
         study_code is None and modality and is_of_lumbar_spine(words)

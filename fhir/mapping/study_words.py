@@ -2,7 +2,8 @@
 
 Most orders carry a local code and the words of a hospital's catalogue ("CT ABD/PELV W CON", "Hemoglobin A1c"). A
 laboratory or screening test is known by a name of `test_names.csv` and nothing beside it but words that add nothing;
-imaging by the words for its modality. Words that are not understood make no study.
+imaging by the words for its modality, in English and in the languages of Europe that the drug tables have, too (the
+usual words of each; general knowledge, dated 2026-11-26). Words that are not understood make no study.
 """
 
 import re
@@ -13,11 +14,27 @@ from fhir.terminology.caching import remembered
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import table_rows
 
-_CT: Final = late_pattern(r"\b(?:ce|nc|c|ld)?ct(?:a|v|pa|ap)?\b|\bcat scan|computed tomog", re.IGNORECASE)
-_MR: Final = late_pattern(r"\bmr[aiv]?\b|\bmrcp\b|magnetic resonance", re.IGNORECASE)
+_CT: Final = late_pattern(
+    r"\b(?:ce|nc|c|ld)?ct(?:a|v|pa|ap)?\b|\bcat scan|computed tomog|(?:computer|dator)-?tomogra|tomodensitom|\btdm\b"
+    r"|\bscanner\b|\b(?:angio-?)?ta?c\b|tomogra[a-zíï]* (?:axial )?(?:comput|komput)|\btk\b|tietokonetomogra",
+    re.IGNORECASE,
+)
+_MR: Final = late_pattern(
+    r"\b(?:angio-?)?mr[aivt]?\b|\bmrcp\b|magnetic resonance|\b(?:angio-?)?irm\b|\brmn?\b(?! \d)|kernspin|magnetresonan"
+    r"|r[eéi]s?[sz]on[aâ]n\w* magn|magnet-?kamera|magneettikuva",
+    re.IGNORECASE,
+)
 _XR: Final = late_pattern(
     r"\bx-?rays?\b|\bxr\b|radiograph|fluoroscop|\bkub\b|\bbarium (?:enema|swallow|meal)\b|hysterosalping|\bhsg\b"
-    r"|small bowel (?:series|follow)|\bupper gi series",
+    r"|small bowel (?:series|follow)|\bupper gi series|\br[oöø]e?ntgen|\brtg\b|radiogra[fp]"
+    r"|\brx\b(?= (?:d[eio]l?(?:la)? )?(?:abd|add|pelv|bacin|col|lomb|lumb|t[oó]r|tor))",
+    re.IGNORECASE,
+)
+# A tracer in the blood: the bladder beside the uterus holds it, whatever the study is of.
+_TRACER: Final = late_pattern(
+    r"\bbone scan|\bs[ckz]inti|\bscyntygra|\bcintilogra|\bgammagra[fp]|\bpet\b|\bpet[-/ ]?(?:ct|tc|mr)"
+    r"|\bspect\b|\bnuclear (?:med|stress|scan)|\bmuga\b|\bv/?q (?:scan|study)|\bhida\b|sestamibi|\bmibg\b"
+    r"|radio-?(?:active )?iod|\bi-?131\b|iodine-?131|(?:gallium|thyroid|lung perfusion) (?:scan|uptake)",
     re.IGNORECASE,
 )
 # Contrast into a vessel without CT or MR. Carbon dioxide, fluorescein and a tracer are no iodine.
@@ -55,31 +72,48 @@ _ORAL_AND: Final = late_pattern(
     r"\b(?:oral|po|rectal)\s*(?:and|&|/|\+)\s*(?=iv\b|intra)|(?<=\biv)\s*(?:and|&|/|\+)\s*(?:oral|po|rectal)\b",
     re.IGNORECASE,
 )
+_MEDIUM: Final = (
+    r"(?:i\.?v\.?[ -]|intraven\w+ |produit de |m(?:ezzo|edio)s? (?:di |de )|agente de )?"
+    r"(?:km\b|[ck]ontrast\w*|mdc\b|pdc\b|civ\b|injection|gad\w+|gd\b)"
+)
+_FOREIGN_WITH: Final = r"\b(?:mit|avec|con|com|met|med|z|ze)"
+_FOREIGN_WITHOUT: Final = r"\b(?:ohne|sans|sin|senza|sem|zonder|u[dt]+en|utan|bez)"
 _WITHOUT: Final = late_pattern(
-    r"\bw/?o\b|\bwithout\b|\bnon-? ?contrast|\bno (?:iv |intravenous )?contrast|\bunenhanced|\bnon-?enhanced|\bncct\b",
+    r"\bw/?o\b|\bwithout\b|\bnon-? ?contrast|\bno (?:iv |intravenous )?contrast|\bunenhanced|\bnon-?enhanced|\bncct\b"
+    rf"|{_FOREIGN_WITHOUT} {_MEDIUM}|\bnativ(?:e[sn]?)?\b|\bblanco\b",
     re.IGNORECASE,
 )
 _APART: Final = r"\s*(?:and|&|\+|/|,)?\s*"
 _BOTH: Final = late_pattern(
     rf"(?:\bw/?o|\bwithout){_APART}(?:with\b|w/(?!o)|w\b(?!/?o))|(?:\bwith\b|\bw/|\bw\b){_APART}(?:w/?o\b|without\b)"
-    r"|\bpre[- ]?(?:and|&|/)[- ]?post[- ]contrast",
+    r"|\bpre[- ]?(?:and|&|/)[- ]?post[- ]contrast"
+    rf"|(?:{_FOREIGN_WITHOUT}|\bnativ\w*)(?: {_MEDIUM})? ?(?:und|et|puis|e|y|en|og|och|i|/|\+|&) ?{_FOREIGN_WITH}\b"
+    rf"|{_FOREIGN_WITH}(?: {_MEDIUM})? ?(?:und|et|e|y|en|og|och|i|/|\+|&) ?{_FOREIGN_WITHOUT}\b",
     re.IGNORECASE,
 )
 _WITH: Final = late_pattern(
     r"\b(?:with|w)\b/?\s*(?:the )?(?:iv |intravenous )?(?:contrast|con\b|cont\b|gad\w*|dye)|\biv contrast"
     r"|intravenous contrast|contrast[- ]enhanced|\benhanced ct|\bcect\b|\+ ?c(?:ontrast)?\b|\bc\+|\bpost[- ]contrast"
     r"|\bgado\w+|\b(?:omniscan|magnevist|optimark|multihance|gad[ao]vist|dotarem|clariscan|prohance|eovist|omnipaque"
-    r"|iohexol|visipaque|iodixanol|isovue|iopamidol|ultravist|iopromide|optiray|ioversol)\b",
+    r"|iohexol|visipaque|iodixanol|isovue|iopamidol|ultravist|iopromide|optiray|ioversol|iom[eé]ron|xenetix|primovist)\b"
+    rf"|{_FOREIGN_WITH} {_MEDIUM}|\bi\.?v\.?[ -](?:km|kontrast\w*)\b|\b(?:km|kontrastmittel)-?gest"
+    r"|\binject[eé]e?\b|\bkontrastverst",
     re.IGNORECASE,
 )
 _ENDS_WITH: Final = late_pattern(r"(?:\bwith|\bw/?)\s*$", re.IGNORECASE)
 
-_LUMBAR: Final = late_pattern(r"\blumbar|lumbosacral|\bl-?spine", re.IGNORECASE)
+_LUMBAR: Final = late_pattern(
+    r"\blumb[aoå]|lumbosacral|\bl-?spine|\blws\b|lendenwirbel|\blomba|\blombo|l[ęe]d[źz]wi|\blændery|\bländrygg",
+    re.IGNORECASE,
+)
 # As in studies.csv: abdomen, pelvis, hip, sacrum, lumbar spine, bowel, kidneys and bladder.
 _TRUNK: Final = late_pattern(
     r"\babdom\w*|\bpelvi\w*|\babd\b|\bpel\b|\bkub\b|\b(?:c/)?a/p\b|\bctap\b|\bhips?\b|\bsacr\w+|\bcoccyx|\bsi joints?\b"
     r"|barium enema|small bowel|upper gi|hysterosalping|\bhsg\b|pyelogra|urogra|\bivp\b|cystogra|renal|kidney"
-    r"|whole body|skull(?: base)? to (?:mid-?)?thigh",
+    r"|whole body|skull(?: base)? to (?:mid-?)?thigh"
+    r"|\babd[oó]m|\baddom|\bunterbauch|\boberbauch|\bbauch|\bbuik|\bbuk(?:en)?\b|\bbrzu|becken|\bbekken|b[æä]cken|miednic|\bbassin"
+    r"|\bbacin|\bcadera|\bhanche|\banca\b|\bhüft|\bheup|\bh[oö]ft|\bhofte|\bbiodr|\btap\b|\bnieren|\br[eé]na[lu]|\briñ|\brins?\b|\basp\b"
+    r"|ganzkörper|corps entier|cuerpo entero|corpo int|total body|kreuzbein",
     re.IGNORECASE,
 )
 AORTA: Final = (
@@ -161,8 +195,10 @@ def says_contrast(words: str, detail: str, *, is_coded: bool) -> bool:
 
 
 def exposes_uterus(words: str) -> bool:
-    """Whether the beam of this X-ray or CT goes through the uterus."""
-    return bool(_TRUNK.search(words) or _LUMBAR.search(words))
+    """Whether the study that the words name exposes the uterus: a beam through it, or a tracer in the blood."""
+    if _TRACER.search(words):
+        return True
+    return modality_named(words) in ("CT", "XR", "XA") and bool(_TRUNK.search(words) or _LUMBAR.search(words))
 
 
 def is_of_lumbar_spine(words: str) -> bool:

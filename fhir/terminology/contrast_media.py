@@ -12,19 +12,24 @@ GADOLINIUM: Final = "gadolinium_contrast"
 
 _GADOLINIUM: Final = late_pattern(
     r"\bgado\w+|\bgadavist|\bmagnevist|\bomniscan|\bdotarem|\bclariscan|\bprohance|\bmultihance|\beovist|\bprimovist"
-    r"|\boptimark|\belucirem|\bvueway|\bmri? (?:contrast|dye)",
+    r"|\boptimark|\belucirem|\bvueway|\bmri? (?:contrast|dye)|\bmr[it]?-?kontrast",
     re.IGNORECASE,
 )
 _IODINATED: Final = late_pattern(
     r"iodin\w{0,10}\b.{0,30}\b(?:contrast|dye)|\b(?:contrast|dye)\b.{0,30}\biodin"
     r"|\b(?:x-?ray|ct|cat scan|ivp|cath|angio\w{0,12}|radiogra\w{1,8})[ -](?:contrast|dye)"
     r"|radio-?contrast|radiopaque|\bioxagl\w+|\bhexabrix|\bioxilan|\boxilan|\biothalam\w+|\bconray|\biomeprol|\biomeron"
-    r"|\blipiodol|\brenografin|\bhypaque",
+    r"|\blipiodol|\brenografin|\bhypaque|\bxenetix|\biom[eé]ron"
+    r"|\bj?[iy]?od\w{0,10}\b.{0,30}[ck]ontrast|[ck]ontrast.{0,30}\b(?:[jy]od|iod)|\br(?:ö|oe)ntgen-?kontrast|\bct-?kontrast",
     re.IGNORECASE,
 )
-_EITHER: Final = late_pattern(r"\bcontrast\b|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye", re.IGNORECASE)
+_EITHER: Final = late_pattern(
+    r"\b[ck]ontrast(?:e|o|u|mid\w*|mitt\w*|me[dt]\w*|v\w*)?\b|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye",
+    re.IGNORECASE,
+)
 _NEITHER: Final = late_pattern(
-    r"\bbarium|ultraso|microbubble|\becho(?:cardio\w*)? contrast|\bdefinity|\blumason|\boptison", re.IGNORECASE
+    r"\bbar[iy]um|\bbario\b|ultras[oc]|microbubble|\becho(?:cardio\w*)? contrast|\bdefinity|\blumason|\boptison",
+    re.IGNORECASE,
 )
 
 

@@ -32,6 +32,15 @@ def _found(as_of: datetime, *devices: Json, **patient: Any) -> list[tuple[str, M
         ("Spinal cord stimulator", "neurostimulator"),
         ("Cerebral aneurysm clip", "aneurysm clip"),
         ("Intrathecal baclofen pump", "implanted pump"),
+        ("Herzschrittmacher", "pacemaker"),
+        ("Marcapasos bicameral", "pacemaker"),
+        ("Stimulateur cardiaque", "pacemaker"),
+        ("Implantierbarer Kardioverter-Defibrillator", "defibrillator"),
+        ("Vagusnervstimulator", "neurostimulator"),
+        ("Hirnschrittmacher", "neurostimulator"),
+        ("Implant cochléaire", "cochlear implant"),
+        ("Schmerzpumpe", "implanted pump"),
+        ("Retained metallic foreign body in the right eye", "metal in the eye"),
     ],
 )
 def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime) -> None:
@@ -47,6 +56,25 @@ def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime)
 )  # fmt: skip
 def test_what_is_not_in_the_body_or_does_not_matter_is_none(text: str, as_of: datetime) -> None:
     assert _found(as_of, _device(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "kinds"),
+    [
+        ("Implantation of permanent pacemaker", "completed", ["pacemaker"]),
+        ("Insertion of implantable cardioverter-defibrillator", "completed", ["defibrillator"]),
+        ("Implantation of permanent pacemaker", "preparation", []),
+        ("Pacemaker interrogation", "completed", []),
+        ("Explantation Herzschrittmacher", "completed", []),
+        ("Removal of temporary pacemaker", "completed", []),
+    ],
+)
+def test_what_an_operation_put_in_is_an_implant(words: str, status: str, kinds: list[str], as_of: datetime) -> None:
+    operation = {
+        "resourceType": "Procedure", "id": "p", "status": status, "code": {"text": words},
+        "subject": {"reference": "Patient/case"}, "performedDateTime": "2025-03-01",
+    }  # fmt: skip
+    assert [kind for kind, _ in _found(as_of, operation)] == kinds
 
 
 @pytest.mark.parametrize("status", ["inactive", "entered-in-error"])

@@ -104,7 +104,7 @@ WORDS: tuple[Condition, ...] = (
         _implant,
         one_of(*(safety.value for safety in MrSafety)),
         lambda spec: f"an implant whose MR safety is {spec['implant']}",
-        needs("Device", "Condition"),
+        needs("Device", "Condition", "Procedure"),
     ),
     Condition(
         "gadolinium_group",
