@@ -72,20 +72,24 @@ def templates() -> "Environment":
     )
 
 
+def card_sections(card: Card) -> list[dict[str, Any]]:
+    """Return every attribute with what the card says of it, in its order, section by section."""
+    by_section = groupby(ATTRIBUTES[card["kind"]], key=lambda attribute: attribute.section)
+    return [
+        {"title": SECTIONS[name], "rows": [(row, attribute_of(card, row)) for row in rows]} for name, rows in by_section
+    ]
+
+
 def card_html(card: Card) -> str:
     """Return the whole page; a card that is not whole is shown with its gaps."""
-    attributes, product = ATTRIBUTES[card["kind"]], card.get("product", {})
-    by_section = groupby(attributes, key=lambda attribute: attribute.section)
+    product = card.get("product", {})
     return (
         templates()
         .get_template("card.html")
         .render(
             model=card["model"],
-            count=len(attributes),
-            sections=[
-                {"title": SECTIONS[name], "rows": [(row, attribute_of(card, row)) for row in rows]}
-                for name, rows in by_section
-            ],
+            count=len(ATTRIBUTES[card["kind"]]),
+            sections=card_sections(card),
             facts=[(label, str(product[name])) for name, label in _FACTS.items() if product.get(name)],
             waivers=product.get("waivers", []),
         )

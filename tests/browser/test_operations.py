@@ -20,11 +20,9 @@ def shown(opened: Open, base_url: str, pages: dict[str, str]) -> Open:
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_an_operator_sees_the_state_of_now_and_the_calls_by_the_minute(shown: Open, script: bool) -> None:
+def test_an_operator_sees_the_state_of_now(shown: Open, script: bool) -> None:
     page = shown(java_script_enabled=script)
     expect(page.get_by_text("Calls are answered")).to_be_visible()
-    page.get_by_text("By the minute").click()
-    expect(page.get_by_role("table", name="Calls of the last ten minutes")).to_be_visible()
 
 
 def test_the_whole_report_is_opened_with_the_keyboard_alone(shown: Open) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct
@@ -12,12 +12,11 @@ from cds_hooks.pages.explain.inputs import SEX, average_of
 from cds_hooks.web.model_words import LEAST_EVENTS, words_of
 from cds_hooks.web.numbers import format_unit, format_value, people_range
 from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
-from models_onnx.model_card.attributes import ATTRIBUTES, attribute_of
 from models_onnx.model_card.evaluation_file import (
     LaterEvaluation,
     blocks_with_slopes,
 )
-from models_onnx.model_card.formats import SECTIONS
+from models_onnx.model_card.formats import card_sections
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.monitoring.alerting import alerting_of
 
@@ -169,39 +168,6 @@ def _range(feature: ModelInput) -> str:
     return f"{low} to {high} {format_unit(feature.unit)}{above}"
 
 
-class AttributeRow(Struct, frozen=True):
-    """One attribute: its number and title, and what the card says; `available` is false where it says it cannot."""
-
-    number: str
-    title: str
-    words: str
-    available: bool
-
-
-class AttributeSection(Struct, frozen=True):
-    """Attributes that belong together, under one heading."""
-
-    heading: str
-    rows: tuple[AttributeRow, ...]
-
-
-def attribute_sections(card: dict[str, Any]) -> list[AttributeSection]:
-    """Return every attribute of the card in its order, section by section."""
-    attributes = ATTRIBUTES[card["kind"]]
-    return [
-        AttributeSection(SECTIONS[name], tuple(_row(attribute, card) for attribute in group))
-        for name, group in groupby(attributes, key=lambda attribute: attribute.section)
-    ]
-
-
-def _row(attribute: Any, card: dict[str, Any]) -> AttributeRow:
-    value = attribute_of(card, attribute)
-    if "not_available" in value:
-        words = f"Not available as of {value['as_of']}: {value['not_available']}"
-        return AttributeRow(attribute.number, attribute.title, words, available=False)
-    return AttributeRow(attribute.number, attribute.title, str(value.get("words", "")), available=True)
-
-
 def model_values(
     manifest: Manifest,
     card: dict[str, Any] | None = None,
@@ -218,7 +184,7 @@ def model_values(
         "provenance": provenance_rows(manifest),
         "bins": calibration_rows(manifest),
         "features": input_rows(manifest),
-        "attributes": attribute_sections(card) if card else [],
+        "attributes": card_sections(card) if card else [],
         "lineage": lineage_rows(manifest),
         "absence": absence_words(manifest),
     }

@@ -6,7 +6,6 @@ from typing import Any, Final
 import msgspec
 import orjson
 from markupsafe import Markup
-from msgspec import Struct
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -86,7 +85,7 @@ def standing_of(server: PageServer, model_id: str, manifest: Manifest) -> ModelS
     return server.committee.model(model_id, release, manifest.title, server.files.gates(model_id), waivers)
 
 
-# What differs between two versions of a model, laid out as rows: where, before, after
+# What differs between two versions of a model: the place, what stood there before, what stands there after
 
 
 _LONGEST: Final = 2_000
@@ -96,55 +95,19 @@ _NAMES: Final = ("id", "name", "gate", "capacity", "age_low")
 Json = Mapping[str, Any]
 
 
-class ChangedRow(Struct, frozen=True):
-    """One place that differs; "" where there was or is nothing."""
-
-    where: str
-    before: str
-    after: str
-
-
-class ChangedPart(Struct, frozen=True):
-    """The differences of one kind."""
-
-    title: str
-    rows: tuple[ChangedRow, ...]
-
-
-_TITLES: Final = {
-    "intended_use": "Intended use",
-    "population": "Who may be scored",
-    "outcome": "What is predicted",
-    "features": "Inputs",
-    "required": "Inputs that must be there",
-    "missing_inputs": "What a missing input counts as",
-    "evaluation": "Figures of its evaluation",
-    "thresholds": "Thresholds",
-    "reference": "Reference cohort",
-    "cohort": "Who was trained on",
-    "data": "Training data",
-    "period": "Years of the data",
-    "gates": "Gates",
-    "release": "Release",
-    "file": "The file",
-    "software": "Software",
-    "lineage": "What it was made with",
-}
-
-
 def compared_versions(files: ModelFiles, model_id: str, before: str, after: str) -> dict[str, Any]:
     """Return what is shown of the versions `before` and `after`, else of the newest other one and the one in use."""
-    parts, choices = dict[str, Json](), []
+    facts, choices = dict[str, Json](), []
     for name in (*files.versions(model_id), model_id):
         if (manifest := files.manifest(name)) is not None:
-            parts[name] = _facts(files, name, msgspec.to_builtins(manifest))
+            facts[name] = _facts(files, name, msgspec.to_builtins(manifest))
             standing = "in use" if name == model_id else "beside it"
             signed = "" if files.is_as_released(name) else ", its files are not those that were released"
             choices.append((name, f"{manifest.version}, {standing}{signed}"))
-    after = after if after in parts else model_id
+    after = after if after in facts else model_id
     others = [name for name, _ in choices if name != after]
-    before = before if before in parts else others[-1] if others else after
-    return {"choices": choices, "chosen": (before, after), "parts": changed_parts(parts[before], parts[after], _TITLES)}
+    before = before if before in facts else others[-1] if others else after
+    return {"choices": choices, "chosen": (before, after), "rows": differences(facts[before], facts[after])}
 
 
 def _facts(files: ModelFiles, name: str, manifest: Json) -> Json:
@@ -155,47 +118,26 @@ def _facts(files: ModelFiles, name: str, manifest: Json) -> Json:
     return {**manifest, "gates": gates, "release": state}
 
 
-def changed_parts(before: Json, after: Json, titles: Mapping[str, str]) -> list[ChangedPart]:
-    """Everything that differs, in the order of `titles` and then what has none; none where both are the same."""
-    names = [*titles, *sorted({*before, *after} - {*titles})]
-    differing = ((name, tuple(_rows("", before.get(name), after.get(name)))) for name in names)
-    return [
-        ChangedPart(titles.get(name, name.replace("_", " ").capitalize()), rows) for name, rows in differing if rows
-    ]
+def differences(before: Json, after: Json) -> list[tuple[str, str, str]]:
+    """Return every place that differs with both texts, "" where there was or is nothing."""
+    old, new = dict(_places(before)), dict(_places(after))
+    texts = ((place, old.get(place, ""), new.get(place, "")) for place in dict.fromkeys((*old, *new)))
+    return [row for row in texts if row[1] != row[2]]
 
 
-def _rows(where: str, before: Any, after: Any) -> Iterator[ChangedRow]:
-    if before == after:
-        return
-    parts = _parts(before), _parts(after)
-    if parts[0] is None or parts[1] is None:
-        yield ChangedRow(where, _text(before), _text(after))
-        return
-    for name in dict.fromkeys((*parts[0], *parts[1])):
-        below = f"{where}, {name}" if where else name
-        yield from _rows(below, parts[0].get(name), parts[1].get(name))
-
-
-def _parts(value: Any) -> dict[str, Any] | None:
-    """Return the members of an object or of a list of objects with names; None for what is shown as a whole."""
-    if isinstance(value, dict):
-        return {name.replace("_", " "): member_value for name, member_value in value.items()}
+def _places(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each place with its text; a list of objects is taken apart by what names its entries."""
     if isinstance(value, list | tuple) and value and all(isinstance(entry, dict) for entry in value):
-        member = next((name for name in _NAMES if all(name in entry for entry in value)), None)
-        names = [str(entry[member]) for entry in value] if member else []
-        return dict(zip(names, value, strict=True)) if len(set(names)) == len(value) else None
-    return None
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        named = next((name for name in _NAMES if all(name in entry for entry in value)), None)
+        entries = {str(entry[named]): entry for entry in value} if named is not None else {}
+        value = entries if len(entries) == len(value) else value
+    if isinstance(value, dict) and value:
+        for name, below in value.items():
+            words = str(name).replace("_", " ")
+            yield from _places(below, f"{place}, {words}" if place else words)
+    elif value is not None:
+        text = f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, str) else ""
+        yield place, (text or orjson.dumps(value).decode())[:_LONGEST]
 
 
 # The report of an evaluation as a page of its own: it opens without a server, and nothing in it is from elsewhere

@@ -1,4 +1,4 @@
-"""What is wrong now: whether the server can answer, and what failed in the last minutes, by the minute.
+"""What is wrong now: whether the server can answer, and what failed in the last minutes.
 
 It reads what the workers count of their own calls, so that it knows of failures also while the record is locked.
 """
@@ -22,7 +22,7 @@ SIGNS: Final[dict[Health, tuple[str, str]]] = {
     "unknown": ("none", "No call came in the last ten minutes"),
 }
 MINUTES: Final = 10
-"""So many minutes are looked at for the state, and shown by the minute."""
+"""So many minutes are looked at for the state."""
 _WHAT_TO_DO: Final = {
     "503": ("The record, a model or the store of tokens is away.", "CdsHooksRecordCannotBeWritten"),
     "412": ("Data that the service needs did not come: the client sent none and its FHIR server gave none.",
@@ -33,15 +33,6 @@ _WHAT_TO_DO: Final = {
     "500": ("The server met a fault of its own; its log has the line.", "CdsHooksFailures"),
 }  # fmt: skip
 _OTHER: Final = ("Calls are not of the published form, or cannot be answered.", "CdsHooksFailures")
-
-
-class MinuteRow(Struct, frozen=True):
-    """One minute that had calls."""
-
-    time: str
-    answered: int
-    failed: int
-    why: str
 
 
 class FailureRow(Struct, frozen=True):
@@ -59,7 +50,6 @@ class Now(Struct, frozen=True):
     health: Health
     sentence: str
     since: str
-    minutes: tuple[MinuteRow, ...]
     failures: tuple[FailureRow, ...]
     started: str
 
@@ -94,7 +84,6 @@ def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str],
         health,
         " ".join(filter(None, sentences)),
         _since(minutes) if failed else "",
-        tuple(_row(minute, counts) for minute, counts in reversed(shown.items())),
         tuple(_failure(name, count) for name, count in failed.most_common()),
         format_time(datetime.fromtimestamp(started, UTC)),
     )
@@ -116,12 +105,6 @@ def _since(minutes: Mapping[int, Minute]) -> str:
             break
         first = at
     return format_time(datetime.fromtimestamp(60 * first, UTC)) if first is not None else ""
-
-
-def _row(at: int, minute: Minute) -> MinuteRow:
-    why = ", ".join(f"{name} ({count})" for name, count in Counter(minute.failed).most_common())
-    time = f"{datetime.fromtimestamp(60 * at, UTC):%H:%M}"
-    return MinuteRow(time, minute.answered, sum(minute.failed.values()), why)
 
 
 def _failure(name: str, count: int) -> FailureRow:

@@ -1,17 +1,20 @@
 """The start page: for each role what it does most, the state of the server, and one card as an EHR shows it."""
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
+from importlib.resources import files
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cds_hooks.access.roles import Role
+from cds_hooks.decision_history import Card
 from cds_hooks.pages.doors import door_of
 from cds_hooks.pages.operations.tasks import Task, tasks_of
 from cds_hooks.pages.server import PageServer
-from cds_hooks.pages.start.example import example_card
+from cds_hooks.web.markdown import render_markdown
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import PageLink, visiting
 from models_onnx.declarations import origin_of
@@ -51,13 +54,6 @@ def _input_row(item: EquationInput) -> tuple[str, str, str, str]:
     return item.words, "" if item.unit == "1" else item.unit, allowed, codes
 
 
-class LiveState(Struct, frozen=True):
-    """What goes on: the counted calls of today, and what waits for a person who may do it."""
-
-    calls: int
-    tasks: tuple[Task, ...]
-
-
 _WORK: Final = (
     ("Try a service", (Role.OPERATOR,),
      (("try", "send a call"), ("docs/testers/try.html", "what the page can do"),
@@ -90,6 +86,9 @@ _WORK: Final = (
 def routes(server: PageServer) -> list[Route]:
     """Return its address."""
 
+    # the server answers the same: tests/cds_hooks/pages/test_start.py
+    card = msgspec.json.decode((files("cds_hooks.pages.start") / "example.json").read_bytes(), type=Card)
+
     def start() -> Response:
         visitor = visiting().visitor
         roles = visitor.roles if visitor is not None and visitor.bound is None else frozenset[str]()
@@ -98,10 +97,10 @@ def routes(server: PageServer) -> list[Route]:
             "start/start.html",
             work=of_role,
             other_work=other,
-            state=_state(server),
-            sees_operations=_may_open("ops"),
+            tasks=_tasks(server),
             sees_metrics=_may_open("metrics"),
-            example=example_card(),
+            example=card,
+            detail=render_markdown(card.detail),
             can_try=_may_open("try"),
             services=list(server.services.values()),
             from_outside=_from_outside,
@@ -144,13 +143,8 @@ def _may_open(path: str) -> bool:
     return not here.needs_login and (door.is_public or here.may_open("ops"))
 
 
-def _state(server: PageServer) -> LiveState | None:
-    """Return what goes on; None where the counts cannot be used."""
-    book = server.counts.counted().book
-    if book is None:
-        return None
-    now = datetime.now(UTC)
-    midnight = datetime.combine(now.date(), time(), UTC)
-    calls = sum(calls for _, calls in book.callers(int(midnight.timestamp() * 1e6)).values())
-    visitor, tasks = visiting().visitor, tasks_of(server, book, now)
-    return LiveState(calls, tuple(task for task in tasks if visitor is None or task.is_for(visitor.roles)))
+def _tasks(server: PageServer) -> list[Task]:
+    """Return what waits for a person and can be done by who looks; nothing where the counts cannot be used."""
+    book, visitor = server.counts.counted().book, visiting().visitor
+    tasks = tasks_of(server, book, datetime.now(UTC)) if book is not None else []
+    return [task for task in tasks if visitor is None or task.is_for(visitor.roles)]

@@ -18,7 +18,7 @@ from cds_hooks.kit.simulator.chart import read_chart
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.documentation.views import SITE
-from cds_hooks.pages.models.views import ChangedRow, changed_parts
+from cds_hooks.pages.models.views import differences
 from cds_hooks.services import find_services
 from cds_hooks.storage.decision import card_uuid
 from cds_hooks.web.site import HEADERS, static_file
@@ -319,13 +319,12 @@ async def test_two_versions_of_a_model_are_compared_by_manifest_gates_and_releas
         page = (await calls.get(f"/models/{name}/changes")).text
         assert faults(page) == []
         assert HOSTILE not in page
-        assert Page(page).row("rows").startswith("rows | 12 | ")
+        assert Page(page).row("Data, rows").startswith("Data, rows | 12 | ")
         first = manifest["features"][0]["name"].replace("_", " ")
         assert " | 77 | " in Page(page).row("trained high")
         assert first in Page(page).row("trained high").replace("_", " ")
         gate = gates["results"][0]["gate"]
-        assert Page(page).row(f"{gate}, status") == f"{gate}, status | failed | passed"
-        assert "Training data" in page
+        assert Page(page).row(f"{gate}, status") == f"Gates, {gate}, status | failed | passed"
         assert "0.9.0, beside it, its files are not those that were released" in page
         assert page.count("not those that were released") == 2  # in both lists
         assert f'href="{name}/changes"' in (await calls.get(f"/models/{name}")).text
@@ -334,10 +333,12 @@ async def test_two_versions_of_a_model_are_compared_by_manifest_gates_and_releas
 
 
 def test_what_is_new_gone_moved_or_of_another_kind_is_told() -> None:
-    before = {"a": [{"id": "x", "n": 1}, {"id": "y"}], "b": 1.23456, "c": {"d": True}}
-    after = {"a": [{"id": "y"}, {"id": "z"}], "b": [1], "c": {"d": False}}
-    parts = {part.title: part.rows for part in changed_parts(before, after, {"a": "Entries"})}
-    assert parts["Entries"] == (ChangedRow("x", '{"id":"x","n":1}', ""), ChangedRow("z", "", '{"id":"z"}'))
-    assert parts["B"] == (ChangedRow("", "1.235", "[1]"),)
-    assert parts["C"] == (ChangedRow("d", "yes", "no"),)
-    assert changed_parts(before, before, {}) == []
+    before = {"a": [{"id": "x", "n": 1}, {"id": "y"}], "b": 1.23456, "c_d": {"d": True}}
+    after = {"a": [{"id": "y"}, {"id": "z"}], "b": [1], "c_d": {"d": False}}
+    assert differences(before, after) == [
+        ("a, x, id", "x", ""), ("a, x, n", "1", ""), ("b", "1.235", "[1]"), ("c d, d", "true", "false"),
+        ("a, z, id", "", "z"),
+    ]  # fmt: skip
+    assert differences(before, before) == []
+    twice = [{"id": "x"}, {"id": "x"}]
+    assert differences({"a": twice, "b": 1}, {"b": 1}) == [("a", '[{"id":"x"},{"id":"x"}]', "")]
