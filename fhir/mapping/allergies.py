@@ -26,7 +26,6 @@ from fhir.terminology.allergens import (
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import is_known_condition
-from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import CLASS_MEMBERS, table_rows
 
@@ -245,8 +244,6 @@ def _allergy_of_problem(condition: Condition) -> Allergy | None:
     if concept is None or is_over(condition) or condition.abatementDateTime or condition.abatementString:
         return None
     allergen = problem_allergen(concept)
-    if not allergen.ingredients and allergen.named_classes and allergen.named_classes <= {IODINATED, GADOLINIUM}:
-        return None  # contrast_media.py reads these
     if not (allergen.ingredients or allergen.classes or _names_drugs(allergen)):
         return None
     note = (Annotation(text=concept.words),) if _CRITICAL.search(_with_english(concept.words)) else ()

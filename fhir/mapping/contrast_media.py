@@ -12,9 +12,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from fhir.mapping.allergies import Allergy, allergies_to_class
-from fhir.mapping.conditions import condition_status
 from fhir.record.record import PatientRecord
-from fhir.terminology.conditions import code_system
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
 from fhir.terminology.late_pattern import late_pattern
 
@@ -33,8 +31,6 @@ _PHYSIOLOGIC: Final = late_pattern(
     r"|kidney|renal|nephr|creatinine|\baki\b",
     re.IGNORECASE,
 )
-# ICD-10-CM: radiographic dye allergy status, "allergy status to contrast media used for diagnostic X-ray procedure".
-_DYE_ALLERGY: Final = "Z91041"
 
 
 class ContrastReaction(Struct, frozen=True, gc=False):
@@ -57,8 +53,6 @@ def contrast_reactions(record: PatientRecord, class_name: str) -> Sequence[Contr
     Physiologic reactions (nausea, warmth, a vasovagal reaction) and injury of the kidney are left out.
     """
     reactions = [_read(allergy) for allergy in allergies_to_class(record, class_name) if not _is_physiologic(allergy)]
-    if class_name == IODINATED:
-        reactions += _dye_allergies(record)
     return sorted(
         reactions, key=lambda reaction: (not reaction.is_class_stated, _ORDER.index(reaction.how), reaction.source)
     )
@@ -83,19 +77,3 @@ def _read(allergy: Allergy) -> ContrastReaction:
     return ContrastReaction(
         allergy.words, allergy.reactions[0] if allergy.reactions else "", how, is_stated, date, allergy.source
     )
-
-
-def _dye_allergies(record: PatientRecord) -> list[ContrastReaction]:
-    """Return a problem of the list that is the status code of a radiographic dye allergy."""
-    dye_allergies = []
-    for problem in record.conditions:
-        codings = problem.code.coding if problem.code is not None else []
-        has_code = any(
-            code_system(coding.system) == "icd10" and (coding.code or "").replace(".", "") == _DYE_ALLERGY
-            for coding in codings
-        )
-        if problem.code is not None and has_code and condition_status(problem, record.as_of_epoch) != "past":
-            date = problem.recordedDate[:10] if problem.recordedDate else None
-            source = f"Condition/{problem.id}" if problem.id else "Condition without id"
-            dye_allergies.append(ContrastReaction(problem.code.words, "", "not recorded", True, date, source))
-    return dye_allergies

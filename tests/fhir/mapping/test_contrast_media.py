@@ -91,3 +91,15 @@ def test_a_dye_allergy_has_its_day_and_its_source() -> None:
     assert read(problem) == [
         ContrastReaction("condition Z91041", "", "not recorded", True, "2020-02-03", "Condition without id")
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "stated"),
+    [
+        ("Allergy to IV contrast", [False]), ("Allergy to iodinated contrast", [True]),
+        ("Kontrastmittelallergie", [False]), ("Contrast allergy ruled out", []), ("Mother has a contrast allergy", []),
+    ],
+)  # fmt: skip
+def test_a_contrast_allergy_in_the_words_of_a_problem_counts(words: str, stated: list[bool]) -> None:
+    problem = {**condition("Z88.9", ICD10), "code": {"text": words}}
+    assert [reaction.is_class_stated for reaction in read(problem)] == stated
