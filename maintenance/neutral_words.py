@@ -3,13 +3,17 @@
 A word is neutral where it stands in names of codes that are in groups of conditions at least as often as in names of
 what is no disease of the patient (chapter Z of ICD-10-CM; situations, observations, persons and events of
 SNOMED CT), and in the true wordings of our tests more often than in the look-alikes. Long words are kept as stems.
+The words of signs and symptoms in other languages, which stand beside diagnoses and beside what somebody is allergic
+to, are those of the translations of the Human Phenotype Ontology: words only, none of its terms.
 """
 
 import csv
 import gzip
 import io
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +29,11 @@ _TAGS_OF_NO_DISEASE: Final = frozenset(
     | {"record artifact", "assessment scale", "social concept"}
 )
 _STEM: Final = 6
-_MADE: Final = "made from ICD-10-CM titles (CMS, public domain), names of the SNOMED CT Global Patient Set (CC BY 4.0) "
+_OF_OTHERS: Final = re.compile(
+    r"matern|patern|famil|histor|relativ|parent|sibling|exposure|carrier|allerg|risk|normal(?!it)", re.I
+)
+"""English names of phenotypes that are of somebody else, or of no disease."""
+_MADE: Final = "made from ICD-10-CM titles (CMS, public domain), names of the SNOMED CT Global Patient Set (CC BY 4.0)"
 
 
 class _Share:
@@ -75,6 +83,9 @@ def make_table(release: Path, wordings: Path) -> str:
     for row in csv.DictReader(wordings.read_text(encoding="utf-8").splitlines()):
         if row["resource"] == "Condition":
             (true if row["is_meant"] == "yes" else others).update(_words(row["words"]))
+    signs = Counter[str]()
+    for name in _names_of_signs(release):
+        signs.update(_words(name))
     kept = [row for row in table_rows("neutral_words.csv") if not row["source"].startswith(_MADE)]
     known = {word for row in kept for word in row["words"].split("|")}
     seen = {word for share in (titles, names) for word in share.counts[1]}
@@ -84,11 +95,16 @@ def make_table(release: Path, wordings: Path) -> str:
         if _is_of_diseases(word, titles, names) and (others[word] <= max(1, true[word], in_members[word] // 4))
     }
     neutral |= {word for word in true if 4 * others[word] <= true[word]}
+    cues = {word for row in table_rows("assertion_cues.csv") for word in row["words"].split("|")}
+    neutral |= {word for word, names in signs.items() if names > 3 and not others[word] and word not in cues}
     neutral = {word for word in neutral if len(word) > 1 and word.isalpha()}
     strange = {*titles.counts[0], *names.counts[0], *others} - neutral - known
     stems = {word[:_STEM] for word in neutral if len(word) > _STEM} - {word[:_STEM] for word in strange}
     words = {word for word in neutral if word[:_STEM] not in stems or len(word) <= _STEM} - known
-    source = f"{_MADE}and wordings of our tests (python -m maintenance.knowledge neutral)"
+    source = (
+        f"{_MADE}, words of the translations of the Human Phenotype Ontology (2026-06-22) and wordings of our "
+        "tests (python -m maintenance.knowledge neutral)"
+    )
     made = [{"kind": kind, "source": source, "words": "|".join(sorted(of_kind))} for kind, of_kind in
             (("word", words), ("stem", stems))]  # fmt: skip
     out = io.StringIO()
@@ -96,6 +112,24 @@ def make_table(release: Path, wordings: Path) -> str:
     writer.writeheader()
     writer.writerows([*kept, *made])
     return out.getvalue()
+
+
+def _names_of_signs(release: Path) -> Iterator[str]:
+    """Yield the names of signs in the files hp-*.tsv of the translations, without those of somebody else's."""
+    left_out: set[str] = set()
+    for path in sorted(release.glob("hp-*-babelon.tsv")):
+        for row in csv.DictReader(
+            path.read_text(encoding="utf-8").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE
+        ):
+            if _OF_OTHERS.search(row["source_value"]):
+                left_out.add(row["subject_id"])
+            else:
+                yield from (row["source_value"], row["translation_value"] or "")
+    for path in sorted(release.glob("hp-*-synonyms.tsv")):
+        for line in path.read_text(encoding="utf-8").splitlines()[2:]:
+            subject, name = line.split("\t")[:2]
+            if subject not in left_out:
+                yield name
 
 
 def _is_of_diseases(word: str, titles: _Share, names: _Share) -> bool:

@@ -35,7 +35,7 @@ from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Procedure
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import is_of_patient, states
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system
 from fhir.terminology.medications import CVX_SYSTEMS
 from fhir.terminology.package_tables import package_rows
@@ -178,9 +178,8 @@ def _guillain_barre(record: PatientRecord) -> PatientObservation | None:
     for condition in record.conditions:
         code = condition.code
         words = code.words if code is not None else ""
-        name = re.search(r"guillain", words, re.IGNORECASE) if words else None
         is_coded = code is not None and (code.has("G61.0") or code.has("40956001"))
-        if is_coded or (name is not None and is_of_patient(words, name.start())):
+        if is_coded or states(re.compile("guillain", re.IGNORECASE), words):
             return PatientObservation("", _day(condition_time(condition, record)), f"Condition/{condition.id}", words)
     return None
 

@@ -20,7 +20,7 @@ from fhir.mapping.medications.active import active_medications, ended_medication
 from fhir.record.datatypes import DAY_SECONDS, Coding, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Procedure
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import states
 from fhir.terminology.conditions import condition_groups_of
 
 # RE-LY (Connolly 2009) left out people with gastrointestinal bleeding within a year: table 5 of PMC3956385.
@@ -105,8 +105,7 @@ def reason_against(record: PatientRecord, subject: str) -> Silence | None:
 def _names_closed_appendage(condition: Condition, record: PatientRecord) -> bool:
     """Whether an entry of the problem list says that a device closes it ("Presence of Watchman device")."""
     words = condition.code.words if condition.code is not None else ""
-    match = _CLOSED_WORDS.search(words)
-    is_fact = match is not None and is_of_patient(words, match.start()) and not doubt_of(condition)
+    is_fact = states(_CLOSED_WORDS, words) and not doubt_of(condition)
     return is_fact and condition_status(condition, record.as_of_epoch) != "past"
 
 
@@ -157,8 +156,7 @@ def _as_past_rhythm(condition: Condition, record: PatientRecord) -> ConditionHit
         return None
     codings = condition.code.coding if condition.code is not None else ()
     code = next((coding.code or "" for coding in codings if _means_rhythm(coding)), None)
-    match = _RHYTHM.search(words) if code is None else None
-    if code is None and (match is None or not is_of_patient(words, match.start())):
+    if code is None and not states(_RHYTHM, words):
         return None
     hit = condition_hit(RHYTHM_GROUP, condition, code or "", record)
     return None if hit.time is not None and hit.time.is_after(record.as_of_epoch) else hit
@@ -174,8 +172,7 @@ def _ablated(procedure: Procedure) -> ConditionHit | None:
     if procedure.status != "completed" or code is None:
         return None
     is_coded = any(coding.code == _ABLATION_CODE for coding in code.coding)
-    match = _ABLATED.search(code.words)
-    if not is_coded and (match is None or not is_of_patient(code.words, match.start())):
+    if not is_coded and not states(_ABLATED, code.words):
         return None
     period = procedure.performedPeriod
     time = parse_time(procedure.performedDateTime or (period.start if period is not None else None) or "")

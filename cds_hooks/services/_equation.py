@@ -29,7 +29,7 @@ from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_
 from fhir.record.facts import VISIT_CLASSES
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import states
 from fhir.terminology.caching import remembered
 from fhir.terminology.phrases import groups_in_words
 from models_onnx.equations.calculate import EquationResult
@@ -215,8 +215,7 @@ def _named_by_problems(record: PatientRecord) -> list[tuple[str, set[str]]]:
         words = condition.code.words if condition.code is not None else ""
         if words and condition_status(condition, record.as_of_epoch) != "past":
             groups_named = {mention.group for mention in groups_in_words(words) if mention.assertion.is_of_patient}
-            match = _SHORT_LIFE.search(words)
-            if match is not None and is_of_patient(words, match.start()):
+            if states(_SHORT_LIFE, words):
                 groups_named.update(LIMITED_OUTLOOK)
             problems.append((words, groups_named))
     return problems

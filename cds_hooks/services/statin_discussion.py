@@ -42,7 +42,7 @@ from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import states
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
@@ -173,8 +173,7 @@ def _judge(call: ServiceInput) -> Advice:
 def _harmed(problem: Condition) -> bool:
     """Whether its words say that a statin was not tolerated: many charts have it under Z78.9, which says nothing."""
     words = problem.code.words if problem.code is not None else ""
-    match = _HARM.search(words)
-    return match is not None and is_of_patient(words, match.start())
+    return states(_HARM, words)
 
 
 class Indication(Struct, frozen=True):

@@ -22,6 +22,7 @@ from fhir.terminology.allergens import (
     allergen_of_problem,
     denies_allergies,
     read_allergens,
+    unclear_allergen,
 )
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.caching import remembered
@@ -229,7 +230,7 @@ def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusa
         allergen = allergen_of_resource(resource)
         if allergen.ingredients or allergen.classes or _names_drugs(allergen):
             read.append(_allergy(resource, allergen))
-        elif could_be_a_drug(resource, allergen):
+        if could_be_a_drug(resource, allergen):
             unread.setdefault(*words_and_code(resource.code))
     for condition in record.conditions:
         allergy = _allergy_of_problem(condition)
@@ -258,9 +259,11 @@ def problem_allergen(concept: CodeableConcept) -> Allergen:
 
 
 def could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:
-    """Whether no table knows what an entry names, and nothing says that it is food, pollen, an animal or nothing."""
+    """Whether no table knows what an entry names, or of whom, and nothing says that it is food, pollen or nothing."""
     concept = resource.code
-    if allergen.named_classes or concept is None or (resource.category and not {"medication"} & {*resource.category}):
+    if concept is not None and allergen | unclear_allergen(concept.words) != allergen:
+        return True
+    if concept is None or allergen != Allergen() or (resource.category and not {"medication"} & {*resource.category}):
         return False
     words = concept.words
     return not (

@@ -29,7 +29,7 @@ from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter, Procedure
 from fhir.terminology.allergens import Allergen, allergen_of_problem
-from fhir.terminology.assertions import AssertedText, is_of_patient
+from fhir.terminology.assertions import AssertedText, states
 from fhir.terminology.caching import remembered
 from fhir.terminology.condition_words import code_of_words
 from fhir.terminology.conditions import (
@@ -161,14 +161,6 @@ def _says_otherwise(concept: CodeableConcept, coded: Collection[str]) -> bool:
     return any(_is_taken_back(text, coded) for text in concept.texts)
 
 
-# What denies or doubts the diagnosis before it, whatever follows: "MI ruled out with negative troponins".
-_TAKES_BACK = re.compile(
-    r"\b(?:ruled[- ]out|excluded|refuted|disproved|ausgeschlossen|exclue?|écartée?|descartad[oa]|esclus[oa]"
-    r"|uitgesloten|excluíd[oa]|éliminée?|infirmée?|afastad[oa]|udelukket|afkræftet|uteslut(?:en|et)|utelukket|avkreftet)\b",
-    re.IGNORECASE,
-)
-
-
 _NEVER_DENIED = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | {
     "asplenia",
     "single_kidney",
@@ -178,19 +170,21 @@ _NEVER_DENIED = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | 
 
 
 def _is_taken_back(text: str, coded: Collection[str]) -> bool:
-    """Whether all words are denied, doubted or said of somebody else, and no phrase of them affirms what is coded."""
+    """Whether a text denies or doubts what is coded or says it of somebody else; it need not name it.
+
+    A code says by itself that the patient has it: words that are not clear do not take it back.
+    """
     if not _NEVER_DENIED.isdisjoint(coded):
         return False
-    return _is_denied(text) and not any(
-        mention.group in coded and mention.assertion.is_of_patient for mention in groups_in_words(text)
-    )
+    assertions = [mention.assertion for mention in groups_in_words(text) if mention.group in coded]
+    if any(assertion.is_of_patient or assertion.polarity == "unclear" for assertion in assertions):
+        return False
+    return bool(assertions) or _is_denied(text)
 
 
 @remembered("denied texts", entries=4096, longest=200)
 def _is_denied(text: str) -> bool:
-    denial = _TAKES_BACK.search(text)
-    texts = (text,) if denial is None else (text, text[: denial.end()])
-    return any(AssertedText(part).is_all_denied() for part in texts)
+    return AssertedText(text).is_all_denied()
 
 
 def _is_of_words(concept: CodeableConcept, coding: Coding) -> bool:
@@ -508,8 +502,7 @@ def _mechanical_valve(concept: CodeableConcept) -> str | None:
         if coding.code and _VALVE_CODE.fullmatch(coding.code):
             return coding.code
     words = concept.text or concept.words
-    match = _VALVE_WORDS.search(words)
-    return "" if match is not None and is_of_patient(words, match.start()) else None
+    return "" if states(_VALVE_WORDS, words) else None
 
 
 ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]

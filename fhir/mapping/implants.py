@@ -17,7 +17,7 @@ from fhir.mapping.conditions import condition_status
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Device
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import states
 from fhir.terminology.conditions import code_system
 from fhir.terminology.late_pattern import late_pattern
 
@@ -179,9 +179,7 @@ def _is_problem(concept: CodeableConcept, kind: _Kind) -> bool:
     """Whether an entry of the problem list says that the patient has such an implant: by its code or in words."""
     if kind.icd10 and _has_icd10(concept, kind.icd10):
         return True
-    match = kind.words.search(concept.words)
-    is_there = match is not None and is_of_patient(concept.words, match.start())
-    return is_there and not _NOT_IMPLANTED.search(concept.words)
+    return states(kind.words, concept.words) and not _NOT_IMPLANTED.search(concept.words)
 
 
 def _has_icd10(concept: CodeableConcept, prefixes: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from fhir.mapping.pregnancy_signs import PregnancySign, PregnancySignKind, pregnancy_signs
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import states
 from fhir.terminology.conditions import condition_groups_of, ends_pregnancy
 
 # shared/data/medications/conditions.csv: "a finished pregnancy is often left active in charts".
@@ -207,8 +207,8 @@ _OF_ANOTHER_TIME = re.compile(
 
 
 def _says_ended(words: str, was_done: bool) -> bool:
-    match = (_DELIVERED_IN_WORDS if was_done else _ENDED_BY_WORDS).search(words)
-    return match is not None and _OF_ANOTHER_TIME.search(words) is None and is_of_patient(words, match.start())
+    is_said = states(_DELIVERED_IN_WORDS if was_done else _ENDED_BY_WORDS, words)
+    return is_said and _OF_ANOTHER_TIME.search(words) is None
 
 
 def _is_pregnancy(concept: CodeableConcept) -> bool:

@@ -33,7 +33,7 @@ from fhir.record.resources import (
     MedicationStatement,
     Observation,
 )
-from fhir.terminology.allergens import Allergen, allergen_of_code, denies_allergies
+from fhir.terminology.allergens import Allergen, allergen_of_code, denies_allergies, unclear_allergen
 from fhir.terminology.analytes import ANALYTE_BY_CODE, ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS, imported_meaning, is_known_condition, pregnancy_meaning
 from fhir.terminology.definitions import own_definitions
@@ -399,16 +399,17 @@ def _allergy(resource: Json) -> Understanding:
     names_one = bool(allergen.ingredients or allergen.classes or classes or families)
     in_words = not names_one and denies_allergies(concept.words)
     denied = in_words or bool(_statuses(resource) & _DENIED)
+    is_unclear = not names_one and unclear_allergen(concept.words) != Allergen()
     is_read = names_one or in_words or (bool(concept.words) and not could_be_a_drug(allergy, allergen))
     return Understanding(
         resource="",
         allergen_classes=() if denied else tuple(sorted(classes)),
         vaccine_families=() if denied else tuple(sorted(families)),
         drugs=() if denied else tuple(sorted(ingredient.name for ingredient in allergen.ingredients)),
-        assertion="negated" if denied else "affirmed",
+        assertion="negated" if denied else "unclear" if is_unclear else "affirmed",
         understood=is_read,
         words=concept.words,
-        reason="" if is_read else "no drug, class or vaccine of the tables is named",
+        reason="" if is_read else _UNCLEAR if is_unclear else "no drug, class or vaccine of the tables is named",
     )
 
 

@@ -16,13 +16,21 @@ from typing import Final, Literal, TypeAlias, cast
 from msgspec import Struct
 
 from fhir.terminology.assertions import AssertedText
+from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system, imported_meaning, is_not_read
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes
 from fhir.terminology.imported import Meaning, meaning_of_name
 from fhir.terminology.late_pattern import late_pattern
-from fhir.terminology.medication_names import medication_of_code, names_of_one_word, read_name, without_accents
+from fhir.terminology.medication_names import (
+    medication_of_code,
+    names_in_text,
+    names_of_one_word,
+    read_name,
+    without_accents,
+)
 from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, table_rows
 from fhir.terminology.package_tables import shared
+from fhir.terminology.phrases import said_and_unclear
 from fhir.terminology.spelling import Spelling
 
 SameClass: TypeAlias = Literal["yes", "no", "ask", "severe", "held"]
@@ -84,7 +92,7 @@ def allergen_classes_of(ingredients: Iterable[Ingredient]) -> frozenset[str]:
 def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:
     """Return what the code of an allergy means, nothing where its text takes that back ("ruled out by challenge").
 
-    Words are read for an allergen only where no code says it.
+    Words are read for an allergen only where no code says it; what is not clear (`unclear_allergen`) is not meant.
     """
     meaning = Allergen()
     if is_not_read(text or "", [(system, code) for system, code, _ in codings]):
@@ -94,8 +102,27 @@ def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None
     if meaning != Allergen():
         return Allergen() if text and _takes_back(text) else meaning
     for words in (text, *(display for _, _, display in codings)):
-        meaning |= allergen_of_words(words) if words else Allergen()
+        meaning |= _said(words).present if words else Allergen()
     return meaning
+
+
+class _Said(Struct, frozen=True, gc=False):
+    """What words say of the patient's allergies: what they state, what is not clear, and whether they deny any."""
+
+    present: Allergen
+    unclear: Allergen
+    denies: bool
+
+
+@remembered("allergens in words", entries=1024, longest=200)
+def _said(words: str) -> _Said:
+    if (imported := meaning_of_name(words)) is not None:
+        return _Said(_of_import(imported), Allergen(), denies=False)
+    words = _COMPOUND.sub(r" \1", words)
+    names = [(start, end) for start, end, _ in (*names_in_text(words), *_class_spans(words))]
+    said, unclear = said_and_unclear(words, "allergy", names, _spelling())
+    denies = AssertedText(words, of="allergy").without_denied(words) != words
+    return _Said(_named_or_misspelt(said), _named_or_misspelt(unclear), denies)
 
 
 _RULED_OUT = late_pattern(r"\s*(?:allergy )?(?:was )?(?:ruled[- ]out|de-?label|refuted|disproved)", re.IGNORECASE)
@@ -103,11 +130,21 @@ _RULED_OUT = late_pattern(r"\s*(?:allergy )?(?:was )?(?:ruled[- ]out|de-?label|r
 
 def _takes_back(text: str) -> bool:
     """Whether a text beside a code denies what it names, or says of no allergen that it was ruled out."""
-    if _RULED_OUT.match(text):
-        return True
-    text = _COMPOUND.sub(r" \1", text)
-    left = AssertedText(text, of="allergy").without_denied(text)
-    return left != text and _allergen_named(text) != Allergen() and _allergen_named(left) == Allergen()
+    is_denied = _said(text).denies and allergen_of_words(text) == Allergen()
+    return _RULED_OUT.match(text) is not None or (
+        is_denied and _allergen_named(_COMPOUND.sub(r" \1", text)) != Allergen()
+    )
+
+
+def unclear_allergen(words: str) -> Allergen:
+    """Return what words name without saying clearly that the patient is allergic to it, or is not.
+
+    >>> sorted(unclear_allergen("label says penicillin, patient unsure").allergen_classes)
+    ['penicillin']
+    >>> unclear_allergen("penicillin - rash") == Allergen()
+    True
+    """
+    return _said(words).unclear
 
 
 def allergen_of_code(system: str | None, code: str | None) -> Allergen:
@@ -131,9 +168,6 @@ _ALLERGIC_TO = late_pattern(
 )
 _ALLERGIC: Final = ("allerg", "alergi", "alérgi", "uczul", "hypersensitiv", "anaphyla", "intolerance")
 """What a text has that `_ALLERGIC_TO` finds: looking for it takes a hundredth of the time."""
-_NO_ALLERGY_OF_PATIENT = late_pattern(
-    r"de-?label|ruled out|\btest|clinic|desensiti|referr|family|mother|father|brother|sister|\brisk\b", re.IGNORECASE
-)
 _ICD_ALLERGENS: Final = {
     "Z880": "penicillin", "Z882": "sulfonamide_antibiotic", "Z885": "opioid", "Z91010": "peanut", "Z91011": "milk",
     "Z91012": "egg", "Z91013": "shellfish", "Z91040": "latex", "Z91041": IODINATED,
@@ -156,12 +190,10 @@ def allergen_of_problem(text: str, codings: tuple[tuple[str | None, str | None],
             meaning |= _allergen_of_class(name)
     text = _COMPOUND.sub(r" \1", text)
     lower = text.lower()
-    if meaning != Allergen() or not any(stem in lower for stem in _ALLERGIC) or _NO_ALLERGY_OF_PATIENT.search(text):
+    if meaning != Allergen() or not any(stem in lower for stem in _ALLERGIC) or (said := _said(text)).denies:
         return meaning
     match = _ALLERGIC_TO.search(text)
-    if match is None or AssertedText(text, of="allergy").without_denied(text) != text:
-        return meaning
-    return allergen_of_words(match["to"] or match["of"])
+    return meaning if match is None or said.unclear != meaning else allergen_of_words(match["to"] or match["of"])
 
 
 def _allergen_of_class(name: str) -> Allergen:
@@ -183,8 +215,11 @@ def allergen_of_words(words: str) -> Allergen:
     >>> sorted(allergen_of_words("vancomicin - red man").allergen_classes)
     ['glycopeptide']
     """
-    words = _COMPOUND.sub(r" \1", words)
-    words = AssertedText(words, of="allergy").without_denied(words)
+    said = _said(words)
+    return said.present | said.unclear
+
+
+def _named_or_misspelt(words: str) -> Allergen:
     allergen = _allergen_named(words)
     if allergen == Allergen() and (imported := meaning_of_name(words)) is not None:
         return _of_import(imported)
@@ -226,28 +261,33 @@ def _allergen_named(words: str) -> Allergen:
 
 
 def denies_allergies(words: str) -> bool:
-    """Whether an entry says that there is no allergy, or none to what it names.
+    """Whether an entry says clearly that there is no allergy, or none to what it names.
 
     >>> denies_allergies("NKDA"), denies_allergies("no latex allergy"), denies_allergies("latex")
     (True, True, False)
     """
-    asserted = AssertedText(words, of="allergy").without_denied(words)
-    return _NONE_KNOWN.search(words) is not None or asserted != words
+    said = _said(words)
+    return _NONE_KNOWN.search(words) is not None or (said.denies and said.unclear == Allergen())
 
 
 def _class_phrases(words: str) -> list[tuple[tuple[str, ...], str]]:
-    """Find the words of classes in a text with their classes: whole words, singular or plural, the longest first."""
-    spelled = tuple(_singular(word) for word in _WORD.findall(without_accents(words)))
-    phrases, position = [], 0
+    return [(phrase, name) for _, _, phrase in _class_spans(words) for name in _CLASS_WORDS[phrase]]
+
+
+def _class_spans(words: str) -> list[tuple[int, int, tuple[str, ...]]]:
+    """Find the words of classes in a text, with the first and last character: whole words, the longest first."""
+    places = list(_WORD.finditer(without_accents(words)))
+    spelled = tuple(_singular(place[0]) for place in places)
+    spans, position = [], 0
     while position < len(spelled):
         for length in _LENGTHS.get(spelled[position], ()):
             phrase = spelled[position : position + length]
             if phrase in _CLASS_WORDS:
-                phrases += [(phrase, name) for name in _CLASS_WORDS[phrase]]
-                position += length - 1
+                first, position = position, position + len(phrase) - 1
+                spans.append((places[first].start(), places[position].end(), phrase))
                 break
         position += 1
-    return phrases
+    return spans
 
 
 def _singular(word: str) -> str:

@@ -7,7 +7,7 @@ ends their scope. The time that a reading takes grows linearly with the text, wh
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, dropwhile, islice
+from itertools import chain, islice
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from msgspec import Struct
@@ -113,15 +113,8 @@ _TELL_WHEN = frozenset(
     | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
     | {"mit", "met", "med", "con", "com", "nach", "dopo", "efter", "etter", "av", "von"}
 )
-_HAS = re.compile(r"ha[sd]|with|is|was|hat|mit|ist|a|avec|est|tiene|con|es|ha|è|heeft|met|tem|com|é|har|med|är|er")
 _ALLERGY_NOUN = re.compile(
     r"allerg(?:y|ies|ien?|ia|ieën|i)|alergias?|unverträglichkeit|intolerance|(?:hyper)?sensitivity|reaction"
-)
-_ALLERGIC = re.compile(rf"{_ALLERGY_NOUN.pattern}|allerg(?:ic|isch|ique|ic[oa]|isk)|alérgic[oa]")
-_REPORTS = re.compile(
-    r"reports?(?:ed)?|states?d?|sa(?:ys|id)|notes|confirms|tells|thinks|claims|mentions|recalls|describes|believes"
-    r"|berichtet|gibt|sagt|meldet|dit|rapporte|signale|refiere|informa|dice|comenta|riferisce|segnala|meldt|zegt"
-    r"|refere|relata|diz|uppger|säger|oppgir|sier|oplyser|siger"
 )
 # "Family stroke" and "DM2; family: HTN", not "lives with family"; "Ruled out: PE", not "PE ruled out: CTA normal".
 _ONLY_FIRST = frozenset({("family",), ("neg",), ("negative",), ("ruled", "out", ":"), ("excluded", ":")})
@@ -131,10 +124,11 @@ _NO = frozenset({("no",), ("keine",), ("kein",), ("geen",), ("aucune",), ("nessu
 class AssertedText:
     """A text with what is said of each of its words."""
 
-    __slots__ = ("_cues", "_names_vaccines", "_people", "_polarities", "_times", "cue_tokens", "tokens")
+    __slots__ = ("_cues", "_names_vaccines", "_people", "_polarities", "_times", "cue_tokens", "subject", "tokens")
 
     def __init__(self, text: str, *, names_vaccines: bool = False, of: Subject = "problem") -> None:
         """Read the text; where it `names_vaccines`, "zoster vaccine" is a name and says nothing of zoster."""
+        self.subject: Final = of
         self._cues = _CUES[of]
         self.tokens: Final[Sequence[Token]] = tokens_of(text)
         self._names_vaccines = names_vaccines
@@ -268,20 +262,9 @@ class AssertedText:
         if cue.kind == "after family" and cue.words[0] == "-":  # "peanut - father", not "sulfa - mom reports a rash"
             end = position + len(cue.words)
             return end == len(self.tokens) or self.tokens[end].word in _ENDS
-        is_person = cue.kind in ("family", "other")
-        if self._cues is _CUES["allergy"] and is_person and len(cue.words) == 1 and cue.reach < _REACH:
-            is_first = position == 0 or self.tokens[position - 1].word in _ENDS
-            return is_first and self._is_allergic(position + 1)
-        leads_on = cue.words in _NO or (is_person and _HAS.fullmatch(cue.words[-1]) is not None)
-        if self._cues is _CUES["allergy"] and leads_on:
+        if self._cues is _CUES["allergy"] and cue.words in _NO:
             return self._names_an_allergy(position + len(cue.words))
         return True
-
-    def _is_allergic(self, position: int) -> bool:
-        """Whether a relative is: "brother peanut allergy", "son is allergic"; not "mother reports latex allergy"."""
-        words = [token.word for token in self.tokens[position : position + 5] if token.word != "-"]
-        words = list(dropwhile(_HAS.fullmatch, words))[:2]
-        return any(map(_ALLERGIC.fullmatch, words)) and not any(map(_REPORTS.fullmatch, words))
 
     def _names_an_allergy(self, position: int) -> bool:
         """Whether words, and no sign, lead to "allergy": "no penicillin allergy", not "no NSAIDs - allergy"."""
@@ -422,6 +405,12 @@ def _first_of(kinds: Sequence[str], marks: Sequence[str], positions: range) -> s
 
 
 _BESIDE: Final = 160
+
+
+def states(pattern: re.Pattern[str], words: str) -> bool:
+    """Whether the first place where a pattern matches is said of the patient."""
+    match = pattern.search(words)
+    return match is not None and is_of_patient(words, match.start())
 
 
 def is_of_patient(words: str, start: int, *, names_vaccines: bool = False) -> bool:

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.terminology.assertions import AssertedText, Assertion, Token, ends_abbreviation, tokens_of
+from fhir.terminology.assertions import AssertedText, Assertion, Subject, Token, ends_abbreviation, tokens_of
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import CONDITION_GROUPS, with_implied
 from fhir.terminology.medication_names import is_name_of_drug
@@ -254,22 +254,36 @@ def _mentions(positions: _Positions) -> Iterator[tuple[str, tuple[tuple[int, int
                     yield rule.group, spans
 
 
+def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], spelling: Spelling) -> tuple[str, str]:
+    """Return what a text says of the patient, and of that what is not clear: sentences with a word that is strange.
+
+    No word is strange that stands in one of the `names`, by their first and last character, or is near to one that is
+    spelled right. Any other may deny what stands beside it, or say it of somebody else. What is denied is in neither.
+    """
+    asserted = AssertedText(text, of=of)
+    said, unclear = asserted.without_denied(text), ""
+    for part in filter(None, plain_parts(asserted)):
+        tokens = [asserted.tokens[position] for _, position in part]
+        strange = _strange(part, *_read_part(part, asserted), asserted)
+        if any(
+            is_strange
+            and not any(start < token.end and end > token.start for start, end in names)
+            and not spelling.near(word)
+            for is_strange, token, (word, _) in zip(strange, tokens, part, strict=True)
+        ):
+            start, end = tokens[0].start, tokens[-1].end
+            said, unclear = f"{said[:start]}{' ' * (end - start)}{said[end:]}", f"{unclear} . {said[start:end]}"
+    return said, unclear
+
+
 def _strangers_beside(
     words: list[tuple[str, int]], texts: Sequence[str], positions: _Positions, asserted: AssertedText
 ) -> tuple[Sequence[bool], Sequence[bool]]:
-    """For each word of a part, whether one that nothing accounts for stands before it, or governs it from behind.
+    """For each word of a part, whether a strange one stands before it, or governs it from behind.
 
-    No stranger is a name, a cue, a drug, a number and the word before it ("CK 4800"), and what neutral_words.csv has.
     From behind govern the words up to a comma and to such as "with" and "on".
     """
-    phrases, ends = _compiled(), _neutral_words()["end"]
-    spans = chain.from_iterable(of_name for name, of_name in positions.items() if name in phrases.names)
-    in_names = set(chain.from_iterable(range(first, last + 1) for first, last in spans))
-    strange = [
-        not (index in in_names or position in asserted.cue_tokens or _is_neutral(texts[index]) or _is_neutral(word))
-        and not following[:1].isdigit()
-        for index, ((word, position), following) in enumerate(zip(words, [*texts[1:], ""], strict=True))
-    ]
+    ends, strange = _neutral_words()["end"], _strange(words, texts, positions, asserted)
     behind = [False] * len(words)
     for index in range(len(words) - 2, -1, -1):
         (_, position), (following, end) = words[index : index + 2]
@@ -278,13 +292,37 @@ def _strangers_beside(
     return [False, *accumulate(strange, or_)], behind
 
 
-def _is_neutral(word: str) -> bool:
-    """Whether a word leaves the name of a disease what it is: a number, a course, a side, a drug and the like."""
-    neutral = _neutral_words()
+def _strange(
+    words: list[tuple[str, int]], texts: Sequence[str], positions: _Positions, asserted: AssertedText
+) -> list[bool]:
+    """For each word of a part, whether nothing accounts for it.
+
+    That do names, cues, drugs, numbers and the word before one ("CK 4800"), and what neutral_words.csv has.
+    """
+    names, neutral = _compiled().names, _neutral_words()
+    of_use = neutral["strange"] if asserted.subject == "allergy" else frozenset[str]()
+    spans = chain.from_iterable(of_name for name, of_name in positions.items() if name in names)
+    in_names = set(chain.from_iterable(range(first, last + 1) for first, last in spans))
+    return [
+        position not in asserted.cue_tokens
+        and (
+            word in of_use
+            or not (
+                index in in_names
+                or following[:1].isdigit()
+                or any(_is_neutral(form, neutral, asserted.subject) for form in (texts[index], word))
+            )
+        )
+        for index, ((word, position), following) in enumerate(zip(words, [*texts[1:], ""], strict=True))
+    ]
+
+
+def _is_neutral(word: str, neutral: Mapping[str, Set[str]], subject: Subject) -> bool:
+    """Whether a word leaves a name what it is: a number, a course, a side, a sign, a drug and the like."""
     return (
         len(word) < 2
         or not word.isalpha()
-        or any(word in neutral[kind] for kind in ("word", "end"))
+        or any(word in neutral[kind] for kind in ("word", "end", "allergy")[: 2 + (subject == "allergy")])
         or (len(word) > _STEM and word[:_STEM] in neutral["stem"])
         or is_name_of_drug(word)
     )

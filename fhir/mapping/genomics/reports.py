@@ -24,7 +24,7 @@ from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Observation
-from fhir.terminology.assertions import AssertedText, is_of_patient
+from fhir.terminology.assertions import AssertedText, states
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
 from fhir.terminology.late_pattern import late_pattern
@@ -180,11 +180,10 @@ def _read_statements(
     """Yield what a problem says of genes: by a code, by the name of a disease, or as "CYP2C19 poor metabolizer"."""
     codes = [((code or "").replace(".", "").upper(), code_system(system)) for system, code in codings]
     for gene, icd10, snomed, key, pattern in _DIAGNOSES:
-        match = pattern.search(words)
         if (
             any(code.startswith(icd10) for code, system in codes if system == "icd10")
             or any(code in snomed for code, system in codes if system == "snomed")
-            or (match is not None and is_of_patient(words, match.start()))
+            or states(pattern, words)
         ):
             yield gene, (key,)
     genes = genes_named([words])

@@ -250,6 +250,20 @@ def test_an_entry_that_could_be_any_drug_is_named_and_pollen_is_not() -> None:
 
 
 @pytest.mark.parametrize(
+    "words", ["Label says penicillin", "Peanuts at her school", "latex. Penicillin on the form of a visitor"]
+)
+def test_words_that_are_not_clear_are_neither_an_allergy_nor_passed_over(words: str) -> None:
+    record = record_of(_allergy(words, category=["food"]))
+    assert allergy_to_class(record, PENICILLINS) is None
+    assert [refusal.text for refusal in record.refusals] == [f"1 allergy could not be read: {words}."]
+
+
+def test_words_that_are_not_clear_do_not_take_back_a_code() -> None:
+    record = record_of(_allergy("penicillin: see the form of the visit", code="91936005", system=SNOMED))
+    assert (allergy_to_class(record, PENICILLINS) is not None, record.refusals) == (True, ())
+
+
+@pytest.mark.parametrize(
     ("entry", "words"),
     [
         (_allergy("Tylenol", "161"), "Tylenol"),

@@ -121,7 +121,7 @@ def test_far_into_a_long_text_the_words_beside_a_name_count() -> None:
     ("text", "rest"),
     [
         ("mother: penicillin", ""), ("penicillin (mother)", "(mother)"), ("mother has penicillin allergy", ""),
-        ("mother has penicillin", "mother has penicillin"),
+        ("mother has penicillin", ""),
         ("no penicillin, latex allergy", "no penicillin, latex allergy"),
         ("no beta - lactam allergy", "no beta - lactam allergy"),
     ],

@@ -29,7 +29,7 @@ from fhir.mapping.genomics.tables import GENES, NO_RESULT
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import states
 
 # Germline results do not hold after these (README of shared/data/pgx): liver, bone marrow, stem cells (ICD-10-CM,
 # ICD-9-CM), or said in words of a problem or a procedure.
@@ -223,8 +223,7 @@ def _names_new_cells(words: str, codes: tuple[str, ...]) -> bool:
         return False
     if any(code.replace(".", "").upper().startswith(_NEW_CELLS) for code in codes):
         return True
-    match = _NEW_CELLS_IN_WORDS.search(words)
-    return match is not None and is_of_patient(words, match.start())
+    return states(_NEW_CELLS_IN_WORDS, words)
 
 
 def is_quiet(action: str) -> bool:

@@ -14,7 +14,7 @@ from cards.rules.language.rule import DosePart, OrderChange
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.conditions import condition_status, doubt_of, find_condition
 from fhir.record.datatypes import CodeableConcept
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import states
 from fhir.terminology.conditions import code_system
 from fhir.terminology.package_tables import package_rows
 
@@ -355,6 +355,5 @@ def _indications_of(concept: CodeableConcept) -> Iterator[str]:
     if any(system for system, _ in codes):
         return
     for name, words in _INDICATION_WORDS.items():
-        match = words.search(concept.words)
-        if match is not None and is_of_patient(concept.words, match.start()):
+        if states(words, concept.words):
             yield name

@@ -11,7 +11,7 @@ from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.orders.study import codes_of, listed_problems, says, study_of, worked_out_once
 from cards.rules.patient.context import RuleContext
 from fhir.record.datatypes import CodeableConcept, parse_time
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import states
 
 _BACK_PAIN_ICD10 = ("M54.5",)
 _BACK_PAIN_SNOMED = "279039007"
@@ -34,8 +34,7 @@ _FACTS = frozenset({"conditions"})
 
 def _says_back_pain(concept: CodeableConcept) -> bool:
     coded = any(code.startswith(_BACK_PAIN_ICD10) or code == _BACK_PAIN_SNOMED for code in codes_of(concept))
-    match = _BACK_PAIN_WORDS.search(concept.words)
-    return coded or (match is not None and is_of_patient(concept.words, match.start()))
+    return coded or states(_BACK_PAIN_WORDS, concept.words)
 
 
 def _is_for_back_pain(context: RuleContext) -> Truth:

@@ -20,7 +20,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import LOINC
-from fhir.terminology.assertions import is_of_patient
+from fhir.terminology.assertions import states
 
 _LONGEST_DAYS = 3650.0
 # USPSTF B 2021 (id 1916): 50 to 80 years, 20 pack-years, smoking now or until 15 years ago.
@@ -158,8 +158,7 @@ def _has_no_cervix(context: RuleContext) -> Truth:
     for concept in concepts:
         if any(code.replace(".", "").startswith(_NO_CERVIX_ICD10) for code in codes_of(concept)):
             return True
-        match = _WITHOUT_CERVIX.search(concept.words)
-        if match and is_of_patient(concept.words, match.start()):
+        if states(_WITHOUT_CERVIX, concept.words):
             return True
     return False
 
