@@ -27,9 +27,4 @@ async def answer(request: Request) -> Response:
     return Response(orjson.dumps(CARD), media_type="application/json")
 
 
-async def ready(_: Request) -> Response:
-    """Ready as soon as it answers."""
-    return PlainTextResponse("ok")
-
-
-app = Starlette(routes=[Route(PATH, answer, methods=["POST"]), Route("/readyz", ready)])
+app = Starlette(routes=[Route(PATH, answer, methods=["POST"]), Route("/readyz", PlainTextResponse("ok"))])

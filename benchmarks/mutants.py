@@ -1,20 +1,18 @@
 """`make mutants`: puts small seeded faults into code, rules, tables and templates, and lists those no test notices.
 
-Each fault is put into a copy of the committed files. For code the tests that run the function are asked, first those
-near the module (benchmarks/covering.py), then the lists of confirmed numbers and flags, then mypy; for the others the
-tests that concern the file. The slow tests are not asked. A fault is noticed by behaviour, by a list ("this number
+Each fault is put into a copy of the committed files. For code the tests near the module are asked, then the whole
+answers that were accepted, the folder, the lists of confirmed numbers and flags, and mypy; for the others the tests
+that concern the file. The slow tests are not asked. A fault is noticed by behaviour, by a list ("this number
 changed") or by types. One with which the file cannot be imported, or whose tests do not end in time, says nothing about
 the tests and counts on neither side. Survivors are either mended by a test or listed in benchmarks/equivalent.csv with
 the reason why nothing changes.
 
     python -m benchmarks.mutants --share 12 --seed 7 tables rules templates code
-    python -m benchmarks.mutants --share 3 code:cards/preventive
-    python -m benchmarks.mutants --near --within 200 --share 20 --seed "$(git rev-parse HEAD)" code    # as .ci/run does
+    python -m benchmarks.mutants --within 200 --share 20 --seed "$(git rev-parse HEAD)" code    # as .ci/run does
 """
 
 import argparse
 import csv
-import math
 import os
 import random
 import re
@@ -24,26 +22,21 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
-from queue import SimpleQueue
 
-from benchmarks.covering import function_at, read_covering
 from benchmarks.faults import Fault, faults_of
 
 ROOT = Path(__file__).parents[1]
 EQUIVALENT = Path(__file__).with_name("equivalent.csv")
-_KINDS: dict[str, Callable[[str], bool]] = {
-    "tables": lambda name: bool(
-        re.match(r"(fhir|cards|models_onnx|cds_hooks)/.*\.csv$|cards/(vacc|prev).*\.json$", name)
-    ),
-    "rules": lambda name: bool(re.match(r"cards/rules/families/.*\.json$", name)),
-    "templates": lambda name: bool(re.match(r"(cds_hooks/(pages|web)|models_onnx)/.*\.(html|md)$", name)),
-    "code": lambda name: bool(re.match(r"(fhir|cards|models_onnx|cds_hooks)/.*\.py$", name)),
+_KINDS = {
+    "tables": r"(fhir|cards|models_onnx|cds_hooks)/.*\.csv$|cards/(vacc|prev).*\.json$",
+    "rules": r"cards/rules/families/.*\.json$",
+    "templates": r"(cds_hooks/(pages|web)|models_onnx)/.*\.(html|md)$",
+    "code": r"(fhir|cards|models_onnx|cds_hooks)/.*\.py$",
 }
 _LEDGER = "tests/tables/test_every_table.py"
 """Holds each row of a table against one that was confirmed: a list, and not behaviour."""
@@ -62,7 +55,7 @@ _SEALS = (
     "tests/cds_hooks/commands/test_options.py",
 )
 """What holds numbers, flags and options of modules against a list that was confirmed; asked when no other notices."""
-_MOST_SECONDS = 90.0
+_AT_ONCE = 2
 _ANSWERS = "tests/test_pinned_answers.py"
 
 
@@ -80,46 +73,28 @@ class Verdict(StrEnum):
 NOTICED = (Verdict.BEHAVIOUR, Verdict.SEAL, Verdict.TYPES)
 
 
-def asked_tests(
-    fault: Fault, files: list[str], copy: Path, *, is_near: bool = False, is_apart: bool = False
-) -> Iterator[list[str]]:
+def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_apart: bool = False) -> Iterator[list[str]]:
     """Yield the tests that concern a fault in groups: those that are likely to notice it first.
 
-    Where only those near the module are asked, which tests run which function need not be known: after them come the
-    whole answers that were accepted, and the folder. `is_apart` asks of a table first what it does, then its list.
+    `is_apart` asks of a table first what it does, then its list.
     """
     folder = Path("tests", fault.path).parent
     while not (copy / folder).exists():
         folder = folder.parent
-    tests = [name for name in files if re.search(r"/test_[^/]*\.py$", name)]
-    if not fault.path.endswith(".py"):
-        concerned = (names.split() for pattern, names in _CONCERNED.items() if re.match(pattern, fault.path))
-        quick = [name for name in next(concerned, []) if (copy / name).exists()]
-        if is_apart and quick == [_LEDGER]:
-            yield [folder.as_posix()]
-            yield [_ANSWERS]
-        yield quick
-        yield [folder.as_posix()]
-        if (
-            len(folder.parts) > 3
-        ):  # a page whose templates lie in a folder is asked in the tests of the folder above, too
-            yield [folder.parent.as_posix()]
-        return
-    near = near_tests(fault.path, tests, copy)
-    if is_near:
-        yield near
+    if fault.path.endswith(".py"):
+        yield near_tests(fault.path, [name for name in files if re.search(r"/test_[^/]*\.py$", name)], copy)
         yield [_ANSWERS]
         yield [folder.as_posix()]
         return
-    text = (ROOT / fault.path).read_text(encoding="utf-8")
-    covering, function = read_covering(), function_at(text, fault.line)
-    running = [test for test in covering.tests_of(fault.path, function) if _is_there(test, copy)]
-    not_mapped = [name for name in near if not any(test.startswith(f"{name}::") for test in covering.seconds)]
-    first = [test for test in running if test.partition("::")[0] in near]
-    yield [*not_mapped, *(_within(first, covering.seconds) if function else near)]
-    yield _within([test for test in running if test not in first], covering.seconds)
-    if not function or not running:
+    concerned = (names.split() for pattern, names in _CONCERNED.items() if re.match(pattern, fault.path))
+    quick = [name for name in next(concerned, []) if (copy / name).exists()]
+    if is_apart and quick == [_LEDGER]:
         yield [folder.as_posix()]
+        yield [_ANSWERS]
+    yield quick
+    yield [folder.as_posix()]
+    if len(folder.parts) > 3:  # a page whose templates lie in a folder is asked in the tests of the folder above, too
+        yield [folder.parent.as_posix()]
 
 
 def near_tests(path: str, tests: list[str], copy: Path) -> list[str]:
@@ -138,30 +113,13 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _is_there(test: str, copy: Path) -> bool:
-    path, _, name = test.partition("::")
-    return (copy / path).exists() and f"def {name.rpartition('::')[2]}(" in _text(copy / path)
-
-
-def _within(tests: list[str], seconds: dict[str, float]) -> list[str]:
-    chosen, total = [], 0.0
-    for test in tests:
-        total += seconds.get(test, 0.0)
-        if total > _MOST_SECONDS:
-            break
-        chosen.append(test)
-    return chosen
-
-
-def judge(
-    fault: Fault, copy: Path, files: list[str], seconds: float, *, is_near: bool = False, is_apart: bool = False
-) -> Verdict:
+def judge(fault: Fault, copy: Path, files: list[str], seconds: float, *, is_apart: bool = False) -> Verdict:
     """Put the fault into the copy, ask the tests that concern it, and take it out again."""
     target = copy / fault.path
     original = target.read_text(encoding="utf-8")
     target.write_text(fault.text, encoding="utf-8")
     try:
-        for tests in asked_tests(fault, files, copy, is_near=is_near, is_apart=is_apart):
+        for tests in asked_tests(fault, files, copy, is_apart=is_apart):
             verdict = _run(tests, copy, seconds)
             if verdict is not Verdict.SURVIVES:
                 return Verdict.SEAL if tests == [_LEDGER] else verdict
@@ -209,7 +167,7 @@ def drawn_faults(kind: str, files: list[str], seed: str, share: int) -> list[Fau
     """Return so many faults of a kind, the same for the same seed: files by their size in code, else each alike."""
     chance = random.Random(f"{seed} {kind}")
     name, _, beginning = kind.partition(":")
-    paths = [path for path in files if _KINDS[name](path) and path.startswith(beginning)]
+    paths = [path for path in files if re.match(_KINDS[name], path) and path.startswith(beginning)]
     sizes = [(ROOT / path).stat().st_size if name == "code" else 1 for path in paths]
     equivalent = {(row["path"], row["source"], row["fault"]) for row in csv.DictReader(EQUIVALENT.open())}
     drawn: dict[tuple[str, str, int], Fault] = {}
@@ -233,42 +191,32 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", default=list(_KINDS), help="tables, rules, templates, code, or kind:path")
     parser.add_argument("--share", type=int, default=10, help="faults of each kind")
     parser.add_argument("--seed", default="1", help="a number, or any text such as the name of a commit")
-    parser.add_argument("--near", action="store_true", help="ask the tests near a module only (no ten minutes before)")
     parser.add_argument(
         "--apart", action="store_true", help="ask of a table first what it does, then its list (slower)"
     )
     parser.add_argument("--most", type=int, default=0, help="so many survivors are no failure")
     parser.add_argument("--seconds", type=float, default=240, help="at most so long for one group of tests")
-    parser.add_argument("--within", type=float, default=math.inf, help="no fault is begun after so many seconds")
-    parser.add_argument("--processes", type=int, default=2, help="so many faults are tried at the same time")
+    parser.add_argument("--within", type=float, default=1e9, help="no fault is begun after so many seconds")
     chosen = parser.parse_args()
-    if absent := [name for name in ("pytest_cov", "xdist", "mypy") if find_spec(name) is None]:
-        parser.error(f"{absent[0]} is not installed: the whole environment is needed (make test-all makes it)")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
     files = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
     faults = [(kind, fault) for kind in chosen.kinds for fault in drawn_faults(kind, files, chosen.seed, chosen.share)]
-    if any(fault.path.endswith(".py") for _, fault in faults) and not chosen.near:
-        read_covering()
     verdicts: dict[str, Counter[Verdict]] = defaultdict(Counter)
     last = time.monotonic() + chosen.within
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(chosen.processes) as pool:
-        copies: SimpleQueue[Path] = SimpleQueue()
-        for number in range(chosen.processes):
-            copies.put(_copied(files, Path(folder) / str(number) / "project"))
 
-        def run(drawn: tuple[str, Fault]) -> None:
-            kind, fault = drawn
-            copy, started = copies.get(), time.monotonic()
-            if started > last:
-                copies.put(copy)
-                return
-            verdict = judge(fault, copy, files, chosen.seconds, is_near=chosen.near, is_apart=chosen.apart)
-            copies.put(copy)
-            verdicts[kind][verdict] += 1
-            where = f"{fault.path}, line {fault.line}" if fault.line else fault.path
-            print(f"{verdict} {kind} {where}: {fault.words} ({time.monotonic() - started:.0f} s)", flush=True)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_AT_ONCE) as pool:
 
-        list(pool.map(run, faults))
+        def run(number: int) -> None:
+            copy = _copied(files, Path(folder) / str(number) / "project")
+            for kind, fault in faults[number::_AT_ONCE]:
+                if (started := time.monotonic()) > last:
+                    return
+                verdict = judge(fault, copy, files, chosen.seconds, is_apart=chosen.apart)
+                verdicts[kind][verdict] += 1
+                where = f"{fault.path}, line {fault.line}" if fault.line else fault.path
+                print(f"{verdict} {kind} {where}: {fault.words} ({time.monotonic() - started:.0f} s)", flush=True)
+
+        list(pool.map(run, range(_AT_ONCE)))
     for kind, counts in verdicts.items():
         print(summary(kind, counts))
     survivors = sum(counts[Verdict.SURVIVES] for counts in verdicts.values())

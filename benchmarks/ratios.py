@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from tempfile import TemporaryDirectory
 
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks import bare
 from benchmarks.load import Cores, Order, RunningLoad, Tally
@@ -25,12 +24,11 @@ _WARM_CALLS = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, how often and with how many connections and workers each pair of servers is called."""
+    """How long, how often and with how many connections each pair of servers is called."""
 
     seconds: float
     rounds: int
     connections: int
-    workers: int
     cores: Cores
 
 
@@ -48,26 +46,13 @@ class Side:
         errors["round without an answer: give it more --seconds"] = sum(not tally.answered for tally in self.tallies)
         return {text: count for text, count in errors.items() if count}
 
-    def as_json(self) -> dict[str, Any]:
-        """Medians over the rounds: answers per second, latencies, processor time of a call."""
-        return {
-            "per_second": median(tally.per_second for tally in self.tallies),
-            "p50_ms": median(tally.p50_ns for tally in self.tallies) / 1e6,
-            "p99_ms": median(tally.p99_ns for tally in self.tallies) / 1e6,
-            "cpu_us_per_call": median(self.cpu_us),
-            "errors": self.errors,
-        }
-
 
 @dataclass
 class Comparison:
     """A service and the bare handler on one body, which the service answers with this outcome."""
 
-    service_id: str
-    hook: str
-    outcome: str
+    subject: Subject
     size_kb: int
-    body_bytes: int
     service: Side = field(default_factory=Side)
     bare: Side = field(default_factory=Side)
     times: int = 1
@@ -87,13 +72,13 @@ class Comparison:
     @property
     def name(self) -> str:
         """What is compared, without the size."""
-        return f"{self.service_id} ({self.hook}), {self.outcome}{', warm' if self.times > 1 else ''}"
+        return f"{self.subject.name}{', warm' if self.times > 1 else ''}"
 
     @property
     def card_share(self) -> float:
-        """Share of the sampled answers of the service that held a card."""
-        sampled = sum(tally.sampled for tally in self.service.tallies)
-        return sum(tally.sampled_with_cards for tally in self.service.tallies) / sampled if sampled else 0.0
+        """Share of the answers of the service that held a card."""
+        answered = sum(tally.answered_in_all for tally in self.service.tallies)
+        return sum(tally.with_cards for tally in self.service.tallies) / answered if answered else 0.0
 
     def faults(self) -> list[str]:
         """Sentences about what must not be: errors, or answers of the other outcome."""
@@ -102,29 +87,13 @@ class Comparison:
         sentences = [
             f"{name}, {who}: {text} ({count} times)" for who, side in sides for text, count in side.errors.items()
         ]
-        if self.card_share != (1.0 if self.outcome == "card" else 0.0):
-            sentences.append(f"{name}: {self.card_share:.0%} of the sampled answers hold a card")
+        if self.card_share != (1.0 if self.subject.outcome == "card" else 0.0):
+            sentences.append(f"{name}: {self.card_share:.0%} of the answers hold a card")
         return sentences
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the figures of this pair."""
-        ratios = self.ratios
-        return {
-            "service": self.service_id,
-            "hook": self.hook,
-            "outcome": self.outcome,
-            "size_kb": self.size_kb,
-            "times": self.times,
-            "bytes": self.body_bytes,
-            "ratio": {"median": median(ratios), "min": min(ratios), "max": max(ratios), "rounds": ratios},
-            "cpu_ratio": self.cpu_ratio,
-            "of_service": self.service.as_json(),
-            "of_bare_handler": self.bare.as_json(),
-        }
 
 
 def compare_services(
-    service: Server, subjects: list[tuple[Subject, Bodies]], plan: Plan, folder: Path, progress: Progress
+    service: Server, subjects: list[tuple[Subject, Bodies]], plan: Plan, progress: Progress
 ) -> list[Comparison]:
     """One comparison for each service, outcome and size, the two servers called in turn.
 
@@ -139,44 +108,44 @@ def compare_services(
     ]
     task = progress.add_task("service and bare handler in turn", total=2 * plan.rounds * len(pairs))
     comparisons = []
-    with running("bare", bare_command(plan.workers), folder, plan.cores.server) as bare_server:
+    with (
+        TemporaryDirectory(prefix="cds-bench-") as folder,
+        running("bare", bare_command(), Path(folder), plan.cores.server) as bare_server,
+    ):
+        file = Path(folder, "body.json")
         for subject, size, body, times in pairs:
             progress.update(task, description=f"{subject.name}, {size} KB")
-            file = folder / "body.json"
             file.write_bytes(body)
-            entry = subject.service
-            comparison = Comparison(entry["id"], entry["hook"], subject.outcome, size, len(body), times=times)
-            _alternate(comparison, service, subject.path, bare_server, str(file), plan, lambda: progress.advance(task))
+            comparison = Comparison(subject, size, times=times)
+            for number in range(plan.rounds):
+                sides = [(comparison.service, service, subject.path), (comparison.bare, bare_server, bare.PATH)]
+                for side, server, path in sides if number % 2 == 0 else reversed(sides):
+                    _load(side, server, path, file, plan, times)
+                    progress.advance(task)
             comparisons.append(comparison)
     return comparisons
 
 
-def _alternate(
-    comparison: Comparison,
-    service: Server,
-    path: str,
-    bare_server: Server,
-    body: str,
-    plan: Plan,
-    advance: Callable[[], None],
-) -> None:
-    """All rounds with one body (a file); who begins alternates."""
-    sides = [(comparison.service, service, path), (comparison.bare, bare_server, bare.PATH)]
-    for number in range(plan.rounds):
-        for side, server, where in sides if number % 2 == 0 else reversed(sides):
-            order = Order(server.port, where, [body], plan.seconds)
-            order.warm_up_seconds = min(0.3, plan.seconds / 3)
-            order.connections, order.core = plan.connections, plan.cores.generator
-            order.expect_decision, order.times = server is service, comparison.times
-            before = server.cpu_seconds()
-            tally = RunningLoad(order).tally()
-            used = server.cpu_seconds() - before
-            side.tallies.append(tally)
-            side.cpu_us.append(1e6 * used / tally.answered_in_all if tally.answered_in_all else 0.0)
-            advance()
+def _load(side: Side, server: Server, path: str, body: Path, plan: Plan, times: int) -> None:
+    order = Order(
+        port=server.port,
+        path=path,
+        body=str(body),
+        seconds=plan.seconds,
+        warm_up_seconds=min(0.3, plan.seconds / 3),
+        connections=plan.connections,
+        core=plan.cores.generator,
+        keep_decisions=path != bare.PATH,
+        times=times,
+    )
+    before = server.cpu_seconds()
+    tally = RunningLoad(order).tally()
+    used = server.cpu_seconds() - before
+    side.tallies.append(tally)
+    side.cpu_us.append(1e6 * used / tally.answered_in_all if tally.answered_in_all else 0.0)
 
 
-def table(comparisons: list[Comparison]) -> Table:
+def ratios_table(comparisons: list[Comparison]) -> Table:
     """Return a row for each service and outcome: ratio (smallest-largest), CPU ratio, the service's CPU µs, by size."""
     sizes = list(dict.fromkeys(comparison.size_kb for comparison in comparisons))
     rows: dict[str, dict[int, str]] = {}
@@ -186,9 +155,9 @@ def table(comparisons: list[Comparison]) -> Table:
             f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}) | {comparison.cpu_ratio:.2f}"
             f" | {median(comparison.service.cpu_us):,.0f}"
         )
-    ratios_table = Table("service (hook), outcome", title="Ratio to the bare handler (min-max) | CPU ratio | CPU µs")
-    for size in sizes:
-        ratios_table.add_column(f"{size} KB", justify="right")
+    columns = [Column(f"{size} KB", justify="right") for size in sizes]
+    title = "Ratio to the bare handler (min-max) | CPU ratio | CPU µs"
+    table = Table("service (hook), outcome", *columns, title=title)
     for name, row in rows.items():
-        ratios_table.add_row(name, *(row.get(size, "-") for size in sizes))
-    return ratios_table
+        table.add_row(name, *(row.get(size, "-") for size in sizes))
+    return table

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter, sleep
 from typing import Any
+
+import httpx
+import psutil
 
 from benchmarks.charts import ROOT
 from benchmarks.connection import ChangingRequest
 from benchmarks.subject import WrongAnswer
+from tests.live import free_port
 
 _START_SECONDS = 30.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class DidNotStart(Exception):
@@ -38,40 +40,30 @@ class Server:
     log: Path
     ready_seconds: float
 
-    def processes(self) -> list[int]:
-        """Return the process and everything it started; only itself where /proc is not at hand."""
-        pids, waiting = [], [self.process.pid]
-        while waiting:
-            pid = waiting.pop()
-            pids.append(pid)
-            with suppress(OSError):
-                for task in Path(f"/proc/{pid}/task").iterdir():
-                    waiting += map(int, (task / "children").read_text().split())
-        return pids
+    def processes(self) -> list[psutil.Process]:
+        """Return the process and everything it started."""
+        try:
+            parent = psutil.Process(self.process.pid)
+            return [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
 
     def cpu_seconds(self) -> float:
-        """Processor time used so far by all its processes; 0.0 where /proc is not at hand."""
-        ticks = 0
-        for pid in self.processes():
-            with suppress(OSError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                ticks += int(fields[11]) + int(fields[12])  # utime, stime: proc(5)
-        return ticks / _TICKS
+        """Processor time used so far by all its processes."""
+        times = [process.cpu_times() for process in self.processes()]
+        return float(sum(time.user + time.system for time in times))
 
     def resident_mb(self) -> list[float]:
         """Resident memory of each process that serves (with workers: not the one that only watches them), in MB."""
-        pids = self.processes()
-        return [_resident_mb(pid) for pid in (pids[1:] if len(pids) > 1 else pids)]
+        processes = self.processes()
+        return [process.memory_info().rss / 2**20 for process in processes[len(processes) > 1 :]]
 
     def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Status and body of one call on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
+        headers = {"Content-Type": "application/json"} if body else {}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        response = httpx.request(method, url, content=body, headers=headers, timeout=20, trust_env=False)
+        return response.status_code, response.content
 
     def call_json(self, method: str, path: str, body: bytes | None = None) -> Any:
         """Return the JSON of an answer about another patient each time; WrongAnswer when its status is not 200."""
@@ -79,10 +71,6 @@ class Server:
         if status != 200:
             raise WrongAnswer(f"{method} {path} was answered {status}: {answer[:500].decode(errors='replace')}")
         return json.loads(answer)
-
-    def metrics(self) -> str:
-        """Return what GET /metrics says."""
-        return self.call("GET", "/metrics")[1].decode()
 
     def kill(self) -> None:
         """`kill -9` for the process and all its workers at once; they have no say."""
@@ -96,14 +84,6 @@ class Server:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.kill()
-
-
-def _resident_mb(pid: int) -> float:
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-    return 0.0
 
 
 @contextmanager
@@ -135,11 +115,20 @@ def running(
             server.stop()
 
 
+@contextmanager
+def running_service(cores: set[int] | None) -> Iterator[Server]:
+    """Yield the real service with a new record."""
+    with TemporaryDirectory(prefix="cds-bench-") as folder:
+        database = f"sqlite:///{folder}/decisions.sqlite3"
+        with running("service", service_command(), Path(folder), cores, CDS_DATABASE_URL=database) as server:
+            yield server
+
+
 def _wait_until_ready(server: Server) -> None:
     deadline = perf_counter() + _START_SECONDS
     ended = False
     while perf_counter() < deadline and not ended:
-        with suppress(OSError, http.client.HTTPException):
+        with suppress(httpx.HTTPError):
             if server.call("GET", "/readyz")[0] == 200:
                 return
         sleep(0.005)
@@ -154,24 +143,13 @@ def program() -> str:
     return str(Path(sys.executable).with_name("cds-hooks"))
 
 
-def service_command(workers: int) -> list[str]:
+def service_command() -> list[str]:
     """Return the real service, as `make serve` starts it."""
-    return [program(), "serve", "--host", "127.0.0.1", "--port", "{port}", *_workers(workers)]
+    return [program(), "serve", "--host", "127.0.0.1", "--port", "{port}"]
 
 
-def bare_command(workers: int, app: str = "benchmarks.bare:app") -> list[str]:
+def bare_command(app: str = "benchmarks.bare:app") -> list[str]:
     """Return the bare handler under the same server program with the same flags."""
     flags = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     flags += ["--no-proxy-headers", "--no-server-header"]
-    return [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", *flags, *_workers(workers)]
-
-
-def _workers(workers: int) -> list[str]:
-    return ["--workers", str(workers)] if workers > 1 else []
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    return [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", *flags]

@@ -9,71 +9,59 @@ next ones on a thread, where nothing is traced.
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
-import cds_hooks
-from benchmarks.bodies import build_body
-from benchmarks.charts import Patient, load_patients
+from benchmarks.bodies import with_marked_ids
+from benchmarks.charts import ROOT
 from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess, service_in_process
-from benchmarks.subject import WrongAnswer, discover
+from cds_hooks.kit.samples import list_samples
 from cds_hooks.kit.simulator.chart import ChartError
+from cds_hooks.package_tests.calls import request_for
+from cds_hooks.services import find_services
 
 FLOORS = ("cds_hooks", "cards", "models_onnx", "fhir")
-_ROOT = Path(cds_hooks.__file__).parents[1]
 
 
-class Function(NamedTuple):
-    """A function by its file, below the root of the project, and its name."""
-
-    file: str
-    name: str
-
-
-def measure_touched() -> dict[str, Any]:
-    """Files and functions of each call, and those that every call passes through, by file."""
-    patients = [patient for patient in load_patients(datetime.now(UTC)) if patient.is_sample]
-    calls: dict[str, set[Function]] = {}
-    with service_in_process() as service:
-        entries = discover(service.call_json)
-    for entry in entries:
-        with service_in_process() as service:
-            body = next(_bodies_with_card(service, entry, patients), None)
-            if body is not None:
-                calls[f"{entry['id']} ({entry['hook']})"] = functions_of(service, f"/cds-services/{entry['id']}", body)
-    common = set.intersection(*calls.values())
-    return {
-        "calls": {
-            name: {"files": len({function.file for function in functions}), "functions": len(functions)}
-            for name, functions in calls.items()
-        },
-        "common_functions_by_file": dict(sorted(Counter(function.file for function in common).items())),
-    }
+def touched_files() -> Table:
+    """Of each call the number of files and functions, and of those that every call passes through."""
+    calls: dict[str, set[tuple[str, str]]] = {}
+    for declared in find_services().values():
+        for hook in declared.hooks:
+            with service_in_process() as service:
+                for request in _requests(declared.id, hook, datetime.now(UTC)):
+                    path, body = f"/cds-services/{declared.id}", with_marked_ids(request)
+                    if service.call_json("POST", path, body)["cards"]:
+                        calls[f"{declared.id} ({hook})"] = functions_of(service, path, body)
+                        break
+    calls = {"in every call": set.intersection(*calls.values()), **calls}
+    columns = [Column(name, justify="right") for name in ("files", "functions")]
+    rows = Table("call", *columns, title="Our files and functions in one answer")
+    for name, functions in calls.items():
+        rows.add_row(name, str(len({file for file, _ in functions})), str(len(functions)))
+    return rows
 
 
-def _bodies_with_card(service: InProcess, entry: dict[str, Any], patients: list[Patient]) -> Iterator[bytes]:
-    for patient in patients:
-        try:
-            body = build_body(entry, patient)
-            if service.call_json("POST", f"/cds-services/{entry['id']}", body)["cards"]:
-                yield body
-        except (ChartError, WrongAnswer):
-            continue
+def _requests(service: str, hook: str, now: datetime) -> Iterator[dict[str, Any]]:
+    for sample in list_samples():
+        for draft in [*(order.draft for order in sample.orders), None]:
+            with suppress(ChartError):
+                yield request_for(service, hook, sample.id, now, draft)
 
 
-def functions_of(service: InProcess, path: str, body: bytes) -> set[Function]:
+def functions_of(service: InProcess, path: str, body: bytes) -> set[tuple[str, str]]:
     """Return the functions that a call enters; two like it were answered before."""
     request = ChangingRequest(body)
     for _ in range(2):
         service.call("POST", path, request.next())
-    functions: set[Function] = set()
+    functions: set[tuple[str, str]] = set()
     sent = request.next()
 
     def enter(frame: FrameType, event: str, _: object) -> None:
@@ -88,20 +76,9 @@ def functions_of(service: InProcess, path: str, body: bytes) -> set[Function]:
     return functions
 
 
-def _function_of_ours(frame: FrameType) -> Function | None:
+def _function_of_ours(frame: FrameType) -> tuple[str, str] | None:
+    """Return the file, below the root of the project, and the name of a function of the four packages."""
     file = Path(frame.f_code.co_filename)
-    if not file.is_relative_to(_ROOT) or file.relative_to(_ROOT).parts[0] not in FLOORS:
+    if not file.is_relative_to(ROOT) or file.relative_to(ROOT).parts[0] not in FLOORS:
         return None
-    return Function(str(file.relative_to(_ROOT)), frame.f_code.co_qualname)
-
-
-def table(figures: dict[str, Any]) -> Table:
-    """Of each call the number of files and functions."""
-    common = figures["common_functions_by_file"]
-    title = f"Our files and functions in one answer; {len(common)} and {sum(common.values())} of them in every answer"
-    rows = Table("call", title=title)
-    rows.add_column("files", justify="right")
-    rows.add_column("functions", justify="right")
-    for name, counts in figures["calls"].items():
-        rows.add_row(name, str(counts["files"]), str(counts["functions"]))
-    return rows
+    return str(file.relative_to(ROOT)), frame.f_code.co_qualname

@@ -6,13 +6,13 @@ import gc
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import count, islice
+from itertools import accumulate, count, islice
 from statistics import median
 from time import process_time
 from typing import Any
 
 import orjson
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks import bare
 from benchmarks.bodies import with_marked_ids, without_limits
@@ -32,17 +32,19 @@ Calls = list[tuple[str, bytes]]
 """Path and body of each call, with `_MARK` behind every id of the patient."""
 
 
-def measure_visits(visits: int) -> list[dict[str, Any]]:
-    """For each size of chart milliseconds of processor time of the calls of a visit, cold and in the visit.
+def visit_times(visits: int) -> Table:
+    """Of each call the ratio to the bare handler, cold and in the visit, by size; then of the visit as a whole.
 
     Each is interleaved with the bare handler, which is sent the same bodies.
     """
     with service_in_process() as service:
-        patients = [patient for patient in load_patients(datetime.now(UTC)) if patient.is_sample and patient.drafts]
+        patients = [patient for patient in load_patients(datetime.now(UTC)) if patient.drafts]
         patient = min(patients, key=lambda patient: len(patient.resources))
         drafts = [patient.drafts[0] for patient in patients]
         entries = discover(service.call_json)
-        return [_measure(service, _calls_of_a_visit(entries, patient, drafts, size), size, visits) for size in SIZES_KB]
+        return _table(
+            [_measure(service, _calls_of_a_visit(entries, patient, drafts, size), size, visits) for size in SIZES_KB]
+        )
 
 
 def _measure(service: InProcess, calls: Calls, size_kb: int, visits: int) -> dict[str, Any]:
@@ -79,7 +81,9 @@ def _take_times(app: InProcess, bodies: Calls) -> list[float]:
 
 
 def _calls_of_a_visit(entries: list[Json], patient: Patient, drafts: list[Json], size_kb: int) -> Calls:
-    chart = [*patient.resources, *_newest(patient, 1000 * size_kb - len(orjson.dumps(patient.resources)))]
+    whole = [*patient.resources, *next(patient.fillers())]
+    sizes = accumulate(len(orjson.dumps(resource)) for resource in whole)
+    chart = [resource for resource, size in zip(whole, sizes, strict=True) if size < 1000 * size_kb]
     views = islice(_bodies(entries, "patient-view", Chart(chart), drafts[:1]), _VIEWS)
     selects: Calls = []
     while len(selects) < _SELECTS:  # each after one more order
@@ -87,14 +91,6 @@ def _calls_of_a_visit(entries: list[Json], patient: Patient, drafts: list[Json],
         selects += islice(_bodies(entries, "order-select", Chart(chart), ordered), _SELECTS - len(selects))
     *_, signature = _bodies(entries, "order-sign", Chart(chart), ordered)
     return [*views, *selects, signature]
-
-
-def _newest(patient: Patient, room: int) -> Iterator[Json]:
-    for resource in next(patient.fillers()):
-        room -= len(orjson.dumps(resource))
-        if room < 0:
-            return
-        yield resource
 
 
 def _bodies(entries: list[Json], hook: str, chart: Chart, ordered: list[Json]) -> Iterator[tuple[str, bytes]]:
@@ -106,17 +102,15 @@ def _bodies(entries: list[Json], hook: str, chart: Chart, ordered: list[Json]) -
                 continue
             if "selections" in request["context"]:
                 request["context"]["selections"] = request["context"]["selections"][-1:]
-            yield f"/cds-services/{entry['id']}", orjson.dumps(with_marked_ids(request))
+            yield f"/cds-services/{entry['id']}", with_marked_ids(request)
 
 
-def table(figures: list[dict[str, Any]]) -> Table:
-    """Of each call the ratio to the bare handler, cold and in the visit, by size; then of the visit as a whole."""
-    rows = Table(
-        title="Bare handler to service, processor time: cold | in a visit (ms of the service, cold | in a visit)"
-    )
-    rows.add_column("call of the visit")
-    for of_size in figures:
-        rows.add_column(f"{of_size['chart_kb']} KB, {of_size['sent_kb']} KB sent", justify="right")
+def _table(figures: list[dict[str, Any]]) -> Table:
+    columns = [
+        Column(f"{of_size['chart_kb']} KB, {of_size['sent_kb']} KB sent", justify="right") for of_size in figures
+    ]
+    title = "Bare handler to service, processor time: cold | in a visit (ms of the service, cold | in a visit)"
+    rows = Table("call of the visit", *columns, title=title)
     for position, path in enumerate(figures[0]["paths"]):
         name = f"{position + 1} {path.rpartition('/')[2]}"
         rows.add_row(name, *(_ratios(of_size, slice(position, position + 1)) for of_size in figures))

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from benchmarks.covering import functions_of
-
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "tests/cases/numbers.csv"
 PARTS = ("cards", "cds_hooks", "fhir", "models_onnx")
@@ -43,11 +41,21 @@ def numbers_of(text: str) -> Iterator[tuple[str, str]]:
 def numbers_inside(text: str) -> Iterator[tuple[str, str]]:
     """Yields the functions of a module and the numbers that stand in them, but for 0, 1 and 2."""
     numbers = [node for node in ast.walk(_tree(text)) if isinstance(node, ast.Constant) and _is_number(node)]
-    for name, first, last in functions_of(text):
+    for name, function in _functions(_tree(text).body, ""):
+        first, last = function.body[0].lineno, function.end_lineno or function.lineno
         inside = [node for node in numbers if first <= node.lineno <= last and node.value not in (0, 1, 2)]
         if inside:
             inside.sort(key=lambda node: (node.lineno, node.col_offset))
             yield f"{name}()", f"numbers: {' '.join(map(ast.unparse, inside))}"
+
+
+def _functions(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield the functions of a module and of its classes."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield owner + node.name, node
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions(node.body, f"{owner}{node.name}.")
 
 
 @lru_cache(maxsize=1)

@@ -9,49 +9,38 @@
 
 from __future__ import annotations
 
-import json
-import random
 import shlex
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
+import msgspec
 import typer
 
-from benchmarks.answers.comparison import compare, report
-from benchmarks.answers.exchange import Answer, Call, Client, read_answers, read_calls
-from benchmarks.servers import running
+from benchmarks.answers.comparison import compare
+from benchmarks.answers.corpus import Corpus, write_calls
+from benchmarks.answers.exchange import CLOCK, Call, Client, read_answers, read_calls
+from benchmarks.servers import Server, program, running
+from benchmarks.subject import discover
+from cds_hooks.settings import settings
 
-CLOCK = "2026-11-20T12:00:00+00:00"
-SETTINGS = {"CDS_AS_OF": CLOCK, "PYTHONPATH": ""}
-"""The clock of the corpus; no PYTHONPATH, so that the program in `--server-cmd` runs its own code and not this one."""
 QUICK = 300
-LAST_KIND = "feedback"
-"""Kinds of calls that leave something behind in the server are sent last, also when the others are shuffled."""
+_ServerCommand = Annotated[str | None, typer.Option(help="How to start the server; {port} is a free port.")]
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command("calls")
 def build(
-    out: Annotated[Path, typer.Argument(help="The gzipped file of calls to write.")],
-    server_cmd: Annotated[str | None, typer.Option(help="How to start the server whose discovery is used.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of other people's data; default CDS_DATA_DIR.")] = None,
+    out: Annotated[Path, typer.Argument(help="The gzipped file of calls to write.")], server_cmd: _ServerCommand = None
 ) -> None:
-    """Build the calls from the services that discovery lists and this commit's samples."""
-    # imported here: the other two commands know the server by its protocol only
-    from benchmarks.answers.corpus import Corpus, write_calls
-    from cds_hooks.settings import settings
-
-    with _server(server_cmd, None) as url:
-        services = Client(url).send("GET", "/cds-services")[1]
-    corpus = Corpus(json.loads(services)["services"], datetime.fromisoformat(CLOCK), data or settings().data_dir)
+    """Build the calls from the services that discovery lists, this commit's samples and the charts of CDS_DATA_DIR."""
+    with _server(server_cmd) as server:
+        corpus = Corpus(discover(server.call_json), settings().data_dir)
     print(f"{write_calls(out, corpus.calls())} calls written to {out}")
 
 
@@ -59,25 +48,20 @@ def build(
 def write(
     out: Annotated[Path, typer.Argument(help="The file of answers to write.")],
     calls: Annotated[Path, typer.Option(help="The file of calls.")],
-    server_cmd: Annotated[str | None, typer.Option(help="How to start the server; {port} is a free port.")] = None,
-    url: Annotated[str | None, typer.Option(help="A server that runs already, its CDS_AS_OF set.")] = None,
+    server_cmd: _ServerCommand = None,
     env: Annotated[list[str] | None, typer.Option(help="A setting of the server, as NAME=VALUE.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help=f"About {QUICK} calls, some of every kind.")] = False,
-    shuffle: Annotated[int | None, typer.Option(help="Sends the calls in the order that this number gives.")] = None,
 ) -> None:
     """Send every call and write the normalised answers, in the order of the corpus."""
     started = perf_counter()
-    with _server(server_cmd, url, env or ()) as address, out.open("w") as file:
-        client = Client(address)
-        chosen = read_calls(calls) if not quick else _some(calls)
-        answered = _in_turn(client, chosen) if shuffle is None else _shuffled(client, list(chosen), shuffle)
-        statuses: Counter[int] = Counter()
-        count = with_cards = 0
-        for answer in answered:
+    statuses: Counter[int] = Counter()
+    count = with_cards = 0
+    with _server(server_cmd, env or ()) as server, out.open("wb") as file:
+        for answer in map(Client(server.port).answer, _some(calls) if quick else read_calls(calls)):
             count += 1
             statuses.update(answer.statuses)
             with_cards += any(isinstance(body, dict) and body.get("cards") for body in answer.bodies)
-            file.write(answer.as_line() + "\n")
+            file.write(msgspec.json.encode(answer, order="deterministic") + b"\n")
     print(f"{count} calls answered in {perf_counter() - started:.0f} s: {with_cards} with cards; ", end="")
     print(", ".join(f"{number} with status {status}" for status, number in sorted(statuses.items())))
 
@@ -86,25 +70,12 @@ def write(
 def show(
     old: Annotated[Path, typer.Argument(help="The answers of the older commit.")],
     new: Annotated[Path, typer.Argument(help="The answers of the newer commit.")],
-    examples: Annotated[int, typer.Option(help="Different changes shown for each place.")] = 5,
+    examples: Annotated[int, typer.Option(help="Calls that are named for each change.")] = 5,
 ) -> None:
-    """Print every difference, grouped; exit code 1 where there is one."""
-    result = compare(read_answers(old), read_answers(new))
-    for line in report(result, examples):
-        print(line)
-    raise typer.Exit(1 if result.differences else 0)
-
-
-def _in_turn(client: Client, calls: Iterator[Call]) -> Iterator[Answer]:
-    return map(client.answer, calls)
-
-
-def _shuffled(client: Client, calls: list[Call], seed: int) -> Iterator[Answer]:
-    order = sorted(range(len(calls)), key=lambda number: calls[number].kind == LAST_KIND)
-    first = sum(call.kind != LAST_KIND for call in calls)
-    order[:first] = random.Random(seed).sample(order[:first], first)
-    answers = {number: client.answer(calls[number]) for number in order}
-    return (answers[number] for number in range(len(calls)))
+    """Print every change with the number of its calls; exit code 1 where there is one."""
+    lines = list(compare(read_answers(old), read_answers(new), examples))
+    print("\n".join(lines))
+    raise typer.Exit(1 if len(lines) > 1 else 0)
 
 
 def _some(path: Path) -> Iterator[Call]:
@@ -120,19 +91,16 @@ def _some(path: Path) -> Iterator[Call]:
 
 
 @contextmanager
-def _server(command: str | None, url: str | None, env: Iterable[str] = ()) -> Iterator[str]:
-    """Yield the address of the server: the one given, or one that runs until the block is left."""
-    if url:
-        yield url
-        return
-    program = str(Path(sys.executable).with_name("cds-hooks"))
-    words = shlex.split(command) if command else [program, "serve", "--port", "{port}"]
-    settings = dict(setting.split("=", 1) for setting in env)
+def _server(command: str | None, env: Iterable[str] = ()) -> Iterator[Server]:
+    """Yield a server that runs until the block is left, with the clock of the corpus."""
+    words = shlex.split(command) if command else [program(), "serve", "--port", "{port}"]
+    # no PYTHONPATH, so that the program in `--server-cmd` runs its own code and not this one
+    environment = {"CDS_AS_OF": CLOCK.isoformat(), "PYTHONPATH": "", **dict(setting.split("=", 1) for setting in env)}
     with (
         tempfile.TemporaryDirectory(prefix="cds-hooks-answers-") as folder,
-        running("answering", words, Path(folder), None, **SETTINGS | settings) as server,
+        running("answering", words, Path(folder), None, **environment) as server,
     ):
-        yield f"http://127.0.0.1:{server.port}"
+        yield server
 
 
 if __name__ == "__main__":

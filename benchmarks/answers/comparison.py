@@ -1,166 +1,96 @@
-"""Compares two files of answers: differences are grouped by service and path in the answer."""
+"""Compares two files of answers: like changes are counted once, the most frequent first."""
 
 from __future__ import annotations
 
-import difflib
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from itertools import takewhile
 from typing import Any
 
 from benchmarks.answers.exchange import Answer
 
 _WORDS = re.compile(r"\s+|[^\s]+")
 _REFERENCE = re.compile(r"\b([A-Z][A-Za-z]+)/[A-Za-z0-9.-]+")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_NOTHING = "(nothing)"
 _LONGEST = 300
-_ABSENT = object()
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One path in which two answers to the same call differ."""
-
-    call: str
-    service: str
-    path: str
-    old: str
-    new: str
-
-    @property
-    def group(self) -> tuple[str, str]:
-        """The service and the path, without the numbers of list items."""
-        return self.service, re.sub(r"\[\d+\]", "[]", self.path)
-
-    @property
-    def change(self) -> tuple[str, str]:
-        """What stood there and what stands there now, alike for all resources; of what came or went, for all dates."""
-        old, new = (_REFERENCE.sub(r"\1/…", text) for text in (self.old, self.new))
-        if _NOTHING in (old, new):
-            return _DATE.sub("(date)", old), _DATE.sub("(date)", new)
-        return old, new
-
-
-@dataclass
-class Comparison:
-    """Everything that differs between two files of answers."""
-
-    compared: int = 0
-    different: dict[str, str] = field(default_factory=dict)  # call → kind
-    differences: list[Difference] = field(default_factory=list)
-    only_old: list[str] = field(default_factory=list)
-    only_new: list[str] = field(default_factory=list)
-
-
-def compare(old: Iterable[Answer], new: Iterable[Answer]) -> Comparison:
-    """Every difference; calls that stand in one file only are named apart (a quick run asks a part of the calls)."""
-    result = Comparison()
+def compare(old: Iterable[Answer], new: Iterable[Answer], examples: int) -> Iterator[str]:
+    """Yield how many calls are answered differently, and each change of a service's answers with some of its calls."""
     before = {answer.id: answer for answer in old}
+    compared = 0
+    kinds: dict[str, str] = {}
+    calls: dict[tuple[str, str], list[str]] = defaultdict(list)
+    alone: list[str] = []
     for answer in new:
         earlier = before.pop(answer.id, None)
         if earlier is None:
-            result.only_new.append(answer.id)
+            alone.append(answer.id)
             continue
-        result.compared += 1
-        differences = list(_differences(answer, earlier))
-        result.differences += differences
-        if differences:
-            result.different[answer.id] = answer.kind
-    result.only_old = list(before)
-    return result
-
-
-def _differences(answer: Answer, earlier: Answer) -> Iterator[Difference]:
-    if earlier.statuses != answer.statuses:
-        yield Difference(answer.id, answer.service, "status", str(earlier.statuses), str(answer.statuses))
-    for step, (old, new) in enumerate(zip(earlier.bodies, answer.bodies, strict=True)):
-        prefix = f"step {step + 1}: " if step else ""
-        for path, before, after in _walk(old, new, ""):
-            yield Difference(answer.id, answer.service, prefix + path, before, after)
-
-
-def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, str, str]]:
-    if old == new:
-        return
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted({*old, *new}):
-            yield from _walk(old.get(name, _ABSENT), new.get(name, _ABSENT), f"{path}.{name}".lstrip("."))
-    elif isinstance(old, list) and isinstance(new, list):
-        yield from _walk_lists(old, new, path)
-    elif isinstance(old, str) and isinstance(new, str):
-        yield path, *_changed_words(old, new)
-    else:
-        yield path, _shorten(old), _shorten(new)
-
-
-def _walk_lists(old: list[Any], new: list[Any], path: str) -> Iterator[tuple[str, str, str]]:
-    """Items that are the same are put beside each other first; a list in another order is one difference."""
-    if sorted(map(repr, old)) == sorted(map(repr, new)):
-        yield f"{path} (order)", " | ".join(map(_label, old)), " | ".join(map(_label, new))
-        return
-    matcher = difflib.SequenceMatcher(None, [repr(item) for item in old], [repr(item) for item in new], autojunk=False)
-    for tag, old_start, old_end, new_start, new_end in matcher.get_opcodes():
-        if tag == "equal":
-            continue
-        olds, news = old[old_start:old_end], new[new_start:new_end]
-        for number in range(max(len(olds), len(news))):
-            before = olds[number] if number < len(olds) else _ABSENT
-            after = news[number] if number < len(news) else _ABSENT
-            yield from _walk(before, after, f"{path}[{old_start + number}]")
-
-
-def _label(value: Any) -> str:
-    if isinstance(value, dict):
-        for name in ("summary", "label", "subject", "text", "uuid"):
-            if name in value:
-                return f"{value[name]}" + (f" ({value['reason']})" if "reason" in value else "")
-    return _shorten(value)
-
-
-def _shorten(value: Any) -> str:
-    return _NOTHING if value is _ABSENT else _shortened(repr(value))
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]} … ({len(text)} characters)"
-
-
-def _changed_words(old: str, new: str) -> tuple[str, str]:
-    """Return the words from the first to the last difference, with one word before and after."""
-    before, after = _WORDS.findall(old), _WORDS.findall(new)
-    start = 0
-    while start < min(len(before), len(after)) and before[start] == after[start]:
-        start += 1
-    end = 0
-    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
-        end += 1
-    start, end = max(0, start - 2), max(0, end - 2)
-    return tuple(_shortened("".join(words[start : len(words) - end])) for words in (before, after))  # type: ignore[return-value]
-
-
-def report(result: Comparison, examples: int) -> Iterator[str]:
-    """Yield the comparison as lines of text: the most frequent kinds of difference first, each with a few examples."""
-    kinds = Counter(result.different.values())
-    yield f"{result.compared} calls compared, {len(result.different)} answered differently."
-    for kind, count in kinds.most_common():
+        compared += 1
+        for change in _changes(_values_of(earlier), _values_of(answer)):
+            kinds[answer.id] = answer.kind
+            calls[answer.service, change].append(answer.id)
+    yield f"{compared} calls compared, {len(kinds)} answered differently."
+    for kind, count in Counter(kinds.values()).most_common():
         yield f"  {count:5} {kind}"
-    for alone, where in ((result.only_old, "old"), (result.only_new, "new")):
-        if alone:
-            yield f"{len(alone)} calls stand in the {where} file only, such as {alone[0]!r}."
-    groups: dict[tuple[str, str], list[Difference]] = defaultdict(list)
-    for difference in result.differences:
-        groups[difference.group].append(difference)
-    for (service, path), differences in sorted(groups.items(), key=lambda item: -len(item[1])):
-        yield ""
-        distinct_calls = {difference.call for difference in differences}
-        yield f"== {service}: {path} ({len(differences)} times in {len(distinct_calls)} calls)"
-        changes = Counter(difference.change for difference in differences)
-        calls = {difference.change: difference.call for difference in reversed(differences)}
-        for (old, new), count in changes.most_common(examples):
-            yield f"  {count} × such as {calls[old, new]}"
-            yield f"    old: {old}"
-            yield f"    new: {new}"
-        if len(changes) > examples:
-            yield f"  … and {len(changes) - examples} other changes here"
+    if alone := [*alone, *before]:
+        yield f"{len(alone)} calls stand in one file only, such as {alone[0]!r}."
+    for (service, change), same_change in sorted(calls.items(), key=lambda item: -len(item[1])):
+        yield f"\n== {service}, {len(same_change)} times: {'; '.join(dict.fromkeys(same_change[:examples]))}\n{change}"
+
+
+def _values_of(answer: Answer) -> list[str]:
+    lines = [f"status: {answer.statuses}"]
+    for step, body in enumerate(answer.bodies):
+        lines += _values(body, f"step {step + 1}: " if step else "")
+    return lines
+
+
+def _values(value: Any, path: str) -> Iterator[str]:
+    """Yield each text, number and flag of an answer as a line with its path, without the numbers of list items."""
+    if isinstance(value, dict) and value:
+        for name in sorted(value):
+            yield from _values(value[name], f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list) and value:
+        for item in value:
+            yield from _values(item, f"{path}[]")
+    else:
+        text = _REFERENCE.sub(r"\1/…", json.dumps(value, ensure_ascii=False))  # alike for all resources
+        yield f"{path}: {text}"
+
+
+def _changes(old: list[str], new: list[str]) -> Iterator[str]:
+    """Yield the lines that went and those that came instead; of one line that changed, the words around the change."""
+    for tag, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            went, came = old[start:end], new[new_start:new_end]
+            if len(went) == len(came):
+                for pair in zip(went, came, strict=True):
+                    yield _written(*_changed_words(*pair))
+            else:
+                yield _written(went, came)
+
+
+def _written(went: list[str], came: list[str]) -> str:
+    lines = [f"  {sign} {line}" for sign, lines in (("-", went), ("+", came)) for line in lines]
+    return "\n".join(
+        line if len(line) <= _LONGEST else f"{line[:_LONGEST]} … ({len(line)} characters)" for line in lines
+    )
+
+
+def _changed_words(old: str, new: str) -> tuple[list[str], list[str]]:
+    """Return the path and the words from the first to the last difference, with one word before and after."""
+    before, after = _WORDS.findall(old), _WORDS.findall(new)
+    start = _same(before, after)
+    end = max(0, _same(before[start:][::-1], after[start:][::-1]) - 2)
+    start = max(2, start - 2)
+    return ["".join([*before[:2], *before[start : len(before) - end]])], [
+        "".join([*after[:2], *after[start : len(after) - end]])
+    ]
+
+
+def _same(before: list[str], after: list[str]) -> int:
+    return sum(1 for _ in takewhile(lambda words: words[0] == words[1], zip(before, after, strict=False)))

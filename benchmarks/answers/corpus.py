@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+import msgspec
+
 from benchmarks.answers.damage import broken_requests, damaged_prefetches
-from benchmarks.answers.exchange import Call, Step
-from cds_hooks.kit.samples import list_samples, load_patient
+from benchmarks.answers.exchange import CLOCK, Call, Json, Step
+from cds_hooks.kit.samples import list_samples
 from cds_hooks.kit.simulator.chart import (
     Chart,
     ChartError,
@@ -27,27 +28,22 @@ from cds_hooks.kit.simulator.chart import (
     move_dates,
     open_drafts,
     read_chart,
-    resources_of,
 )
-from cds_hooks.kit.simulator.request import build_request, draft_from_chart, drafts_for
+from cds_hooks.kit.simulator.request import CardOutcome, build_request, draft_from_chart, drafts_for
+from cds_hooks.package_tests.calls import ORDER_HOOKS, chart_of
 
-Json = dict[str, Any]
-
-ORDER_HOOKS = ("order-select", "order-sign")
 ORIGINAL_DATES_OF_EVERY = 2
 """Of every second chart the calls are also made with the dates of the chart: nearly all of its values are too old."""
 OWN_ORDERS = 3
 ORDERS_AT_ONCE = 6
 DAMAGED = ("ckd4-metformin", "going-home-diabetes", "messy-record", "af-apixaban-dose")
-STORIES = ("overridden", "accepted")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """What the calls are built from: the discovery of a server, the clock and the data folder."""
+    """What the calls are built from: the discovery of a server, and the data folder."""
 
     services: list[Json]
-    now: datetime
     data: Path
 
     def calls(self) -> Iterator[Call]:
@@ -63,16 +59,16 @@ class Corpus:
     def _of_samples(self) -> Iterator[Call]:
         drafts = sorted({order.draft for sample in list_samples() for order in sample.orders})
         for sample in list_samples():
-            chart = self._sample(sample.id)
+            chart = chart_of(sample.id, CLOCK)
             yield from self._about_patient("sample", sample.id, chart)
             for draft in drafts:
                 hooks = ORDER_HOOKS if draft in {order.draft for order in sample.orders} else ("order-sign",)
-                yield from self._about_orders("sample", f"{sample.id} {draft}", chart, self._draft(draft), hooks)
+                yield from self._about_orders("sample", f"{sample.id} {draft}", chart, _draft(draft), hooks)
 
     def _of_charts(self) -> Iterator[Call]:
         for number, path in enumerate(sorted(self.data.glob("fhir/*/*.json.gz"))):
             chart, name = read_chart(path), path.name.removesuffix(".json.gz")
-            today = move_chart(chart, days_to_today(chart, self.now))
+            today = move_chart(chart, days_to_today(chart, CLOCK))
             yield from self._about_patient("chart today", name, today)
             yield from self._own_orders("chart today", name, today)
             if number % ORIGINAL_DATES_OF_EVERY == 0:
@@ -96,7 +92,7 @@ class Corpus:
     def _of_cases(self) -> Iterator[Call]:
         for path in sorted(self.data.glob("cases/order-select/*.json")):
             case = json.loads(path.read_text())
-            days = (self.now - datetime.fromisoformat(case["as_of"])).days
+            days = (CLOCK - datetime.fromisoformat(case["as_of"])).days
             today = move_dates(case["request"], days)
             for hook in ORDER_HOOKS:
                 yield self._call("case", f"{path.stem} {hook} today", "order-safety", _at_hook(today, hook))
@@ -110,7 +106,7 @@ class Corpus:
             yield _raw("outside", f"{name} as found", "order-safety", text)
             try:
                 request = json.loads(text)
-                days = days_to_today(read_chart(path), self.now)
+                days = days_to_today(read_chart(path), CLOCK)
             except (ValueError, ChartError):
                 continue
             for entry in self.services if request.get("hook") in ORDER_HOOKS else ():
@@ -120,19 +116,19 @@ class Corpus:
     def _of_review_charts(self) -> Iterator[Call]:
         for path in sorted(self.data.glob("cases/review-*/*.chart.json")):
             chart = read_chart(path)
-            days = days_to_today(chart, self.now)
+            days = days_to_today(chart, CLOCK)
             name, today = path.name.removesuffix(".chart.json"), move_chart(chart, days)
             yield from self._about_patient("review chart", name, today)
             draft = path.with_name(f"{name}.draft.json")
             if draft.exists():
-                drafts = move_dates(open_drafts(draft, self.now), days)
+                drafts = move_dates(open_drafts(draft, CLOCK), days)
                 yield from self._about_orders("review chart", name, today, drafts, ORDER_HOOKS)
 
     def _of_damage(self) -> Iterator[Call]:
         for sample in list_samples():
             if sample.id in DAMAGED:
-                chart = self._sample(sample.id)
-                drafts = [resource for order in sample.orders[:1] for resource in self._draft(order.draft)]
+                chart = chart_of(sample.id, CLOCK)
+                drafts = [resource for order in sample.orders[:1] for resource in _draft(order.draft)]
                 for call in (
                     *self._about_patient("", sample.id, chart),
                     *self._about_orders("", sample.id, chart, drafts),
@@ -143,13 +139,12 @@ class Corpus:
         """Yield calls about an order, the feedback on their cards, and the same calls once more."""
         for sample in list_samples():
             for order in sample.orders[:1]:
-                for story in STORIES:
-                    chart = _renamed_patient(self._sample(sample.id), f"{sample.id}-{story}")
+                for story in CardOutcome:
+                    chart = _renamed_patient(chart_of(sample.id, CLOCK), f"{sample.id}-{story}")
                     name = f"{sample.id} {order.draft} {story}"
-                    for call in self._about_orders("feedback", name, chart, self._draft(order.draft), ("order-sign",)):
-                        yield Call(
-                            call.id, call.kind, (*call.steps, _feedback(call.steps[0], story, self.now), *call.steps)
-                        )
+                    for call in self._about_orders("feedback", name, chart, _draft(order.draft), ("order-sign",)):
+                        feedback = Step(f"{call.steps[0].path}/feedback", story)
+                        yield Call(call.id, call.kind, (*call.steps, feedback, *call.steps))
 
     def _about_patient(self, kind: str, name: str, chart: Chart) -> Iterator[Call]:
         """Yield the calls of every service whose hook is not about orders."""
@@ -166,7 +161,7 @@ class Corpus:
 
     def _built(self, kind: str, name: str, entry: Json, chart: Chart, drafts: list[Resource]) -> Iterator[Call]:
         try:
-            request = build_request(entry, chart, drafts, today=self.now.date())
+            request = build_request(entry, chart, drafts, today=CLOCK.date())
         except ChartError:
             return  # such as a discharge of a chart without an encounter
         yield self._call(kind, f"{name} {entry['id']} {entry['hook']}", entry["id"], request)
@@ -175,11 +170,9 @@ class Corpus:
         instance = str(uuid5(NAMESPACE_URL, f"{kind}/{name}"))
         return _raw(kind, name, service, json.dumps(request | {"hookInstance": instance}))
 
-    def _sample(self, name: str) -> Chart:
-        return Chart(resources_of(load_patient(name, self.now)))
 
-    def _draft(self, name: str) -> list[Resource]:
-        return open_drafts(Path(f"sample:{name}"), self.now)
+def _draft(name: str) -> list[Resource]:
+    return open_drafts(Path(f"sample:{name}"), CLOCK)
 
 
 def _raw(kind: str, name: str, service: str, body: str) -> Call:
@@ -206,28 +199,16 @@ def _damaged(call: Call) -> Iterator[Call]:
 
 def _renamed_patient(chart: Chart, name: str) -> Chart:
     """Return the chart under another patient id, so that one story's feedback is not heard in another."""
-    old = str(chart.patient["id"])
+    old = chart.patient["id"]
     text = json.dumps(chart.resources).replace(f'"Patient/{old}"', f'"Patient/{name}"')
-    resources = json.loads(text)
-    return Chart(
-        [resource | {"id": name} if resource["resourceType"] == "Patient" else resource for resource in resources]
-    )
-
-
-def _feedback(step: Step, story: str, now: datetime) -> Step:
-    item: Json = {"card": "{{card}}", "outcome": story, "outcomeTimestamp": now.isoformat(timespec="seconds")}
-    if story == "accepted":
-        item["acceptedSuggestions"] = [{"id": "{{suggestion}}"}]
-    else:
-        item["overrideReason"] = {"reason": "{{reason}}"}
-    return Step(f"{step.path}/feedback", json.dumps({"feedback": [item]}))
+    return Chart(json.loads(text.replace(f'"id": "{old}"', f'"id": "{name}"')))
 
 
 def write_calls(path: Path, calls: Iterable[Call]) -> int:
     """Write the calls to a gzipped file, one a line; return how many there are."""
     count = 0
-    with gzip.open(path, "wt", compresslevel=4) as out:
+    with gzip.open(path, "wb", compresslevel=4) as out:
         for call in calls:
             count += 1
-            out.write(call.as_line() + "\n")
+            out.write(msgspec.json.encode(call) + b"\n")
     return count

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Json = dict[str, Any]
+Change = Callable[[Json], None]
+"""Changes a resource in place."""
 
 OUTCOME: Json = {
     "resourceType": "OperationOutcome",
@@ -59,7 +61,7 @@ def _with_outcome(value: Any) -> Any:
     return value | {"entry": [*value.get("entry", []), entry]}
 
 
-def _changed(value: Any, change: Callable[[Json], None]) -> Any:
+def _changed(value: Any, change: Change) -> Any:
     """Return a copy with every second resource of a Bundle changed; a Patient stays as it is."""
     if not isinstance(value, dict) or value.get("resourceType") != "Bundle":
         return value
@@ -70,89 +72,57 @@ def _changed(value: Any, change: Callable[[Json], None]) -> Any:
     return changed
 
 
-def _value_is_text(resource: Json) -> None:
-    if "valueQuantity" in resource:
-        resource["valueQuantity"]["value"] = "a lot"
+def _without(*names: str) -> Change:
+    def change(resource: Json) -> None:
+        for name in names:
+            resource.pop(name, None)
+
+    return change
 
 
-def _value_implausible(resource: Json) -> None:
-    if isinstance((quantity := resource.get("valueQuantity") or {}).get("value"), int | float):
-        quantity["value"] *= 1000
+def _replaced(names: Iterable[str], new: Callable[[Any], Any]) -> Change:
+    """Give each of the members that a resource has another value."""
+
+    def change(resource: Json) -> None:
+        for name in resource.keys() & names:
+            resource[name] = new(resource[name])
+
+    return change
 
 
-def _unit_unknown(resource: Json) -> None:
-    if "valueQuantity" in resource:
-        resource["valueQuantity"] |= {"unit": "cubits", "code": "cubits"}
+def _times_a_thousand(quantity: Json) -> Json:
+    value = quantity.get("value")
+    return quantity | {"value": value * 1000} if isinstance(value, int | float) else quantity
 
 
-def _without_unit(resource: Json) -> None:
-    for name in ("unit", "code", "system"):
-        resource.get("valueQuantity", {}).pop(name, None)
+def _without_unit(quantity: Json) -> Json:
+    return {name: value for name, value in quantity.items() if name not in ("unit", "code", "system")}
 
 
-def _without_date(resource: Json) -> None:
-    for name in ("effectiveDateTime", "authoredOn", "onsetDateTime", "recordedDate", "performedDateTime", "period"):
-        resource.pop(name, None)
+def _as_text_only(concept: Any) -> Any:
+    if not isinstance(concept, dict):
+        return concept
+    codings = concept.get("coding") or [{}]
+    return {"text": concept.get("text") or codings[0].get("display") or ""}
 
 
-def _date_no_date(resource: Json) -> None:
-    for name in ("effectiveDateTime", "authoredOn", "onsetDateTime", "recordedDate", "performedDateTime"):
-        if name in resource:
-            resource[name] = "yesterday"
-
-
-def _date_ahead(resource: Json) -> None:
-    for name in ("effectiveDateTime", "authoredOn", "onsetDateTime", "recordedDate", "performedDateTime"):
-        if name in resource:
-            resource[name] = f"2031{resource[name][4:]}"
-
-
-def _without_code(resource: Json) -> None:
-    for name in ("code", "medicationCodeableConcept", "medicationReference"):
-        resource.pop(name, None)
-
-
-def _code_as_text_only(resource: Json) -> None:
-    for name in ("code", "medicationCodeableConcept"):
-        concept = resource.get(name)
-        if isinstance(concept, dict):
-            codings = concept.get("coding") or [{}]
-            resource[name] = {"text": concept.get("text") or codings[0].get("display") or ""}
-
-
-def _code_is_list(resource: Json) -> None:
-    for name in ("code", "medicationCodeableConcept"):
-        if name in resource:
-            resource[name] = [resource[name]]
-
-
-def _entered_in_error(resource: Json) -> None:
-    if "status" in resource:
-        resource["status"] = "entered-in-error"
-
-
-def _without_type(resource: Json) -> None:
-    resource.pop("resourceType", None)
-
-
-def _of_another_patient(resource: Json) -> None:
-    for name in ("subject", "patient"):
-        if name in resource:
-            resource[name] = {"reference": "Patient/somebody-else"}
-
-
-CHANGES: dict[str, Callable[[Json], None]] = {
-    "every second value a text": _value_is_text,
-    "every second value implausible": _value_implausible,
-    "every second unit unknown": _unit_unknown,
-    "every second unit missing": _without_unit,
-    "every second date missing": _without_date,
-    "every second date no date": _date_no_date,
-    "every second date ahead": _date_ahead,
-    "every second code missing": _without_code,
-    "every second code as text only": _code_as_text_only,
-    "every second code a list": _code_is_list,
-    "every second resource entered in error": _entered_in_error,
-    "every second resource without a type": _without_type,
-    "every second resource of another patient": _of_another_patient,
+_VALUE = ("valueQuantity",)
+_CONCEPTS = ("code", "medicationCodeableConcept")
+_DATES = ("effectiveDateTime", "authoredOn", "onsetDateTime", "recordedDate", "performedDateTime")
+CHANGES: dict[str, Change] = {
+    "every second value a text": _replaced(_VALUE, lambda quantity: quantity | {"value": "a lot"}),
+    "every second value implausible": _replaced(_VALUE, _times_a_thousand),
+    "every second unit unknown": _replaced(_VALUE, lambda quantity: quantity | {"unit": "cubits", "code": "cubits"}),
+    "every second unit missing": _replaced(_VALUE, _without_unit),
+    "every second date missing": _without(*_DATES, "period"),
+    "every second date no date": _replaced(_DATES, lambda _: "yesterday"),
+    "every second date ahead": _replaced(_DATES, lambda date: f"2031{date[4:]}"),
+    "every second code missing": _without(*_CONCEPTS, "medicationReference"),
+    "every second code as text only": _replaced(_CONCEPTS, _as_text_only),
+    "every second code a list": _replaced(_CONCEPTS, lambda concept: [concept]),
+    "every second resource entered in error": _replaced(("status",), lambda _: "entered-in-error"),
+    "every second resource without a type": _without("resourceType"),
+    "every second resource of another patient": _replaced(
+        ("subject", "patient"), lambda _: {"reference": "Patient/somebody-else"}
+    ),
 }

@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 import gzip
-import http.client
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from cds_hooks.kit.simulator.request import CardOutcome, build_feedback
 
 Json = dict[str, Any]
 
+CLOCK: Final = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 TIMEOUT_SECONDS = 120.0
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
-@dataclass(frozen=True)
-class Step:
-    """One POST: the path and the body.
-
-    `{{card}}`, `{{suggestion}}` and `{{reason}}` in a body stand for the uuid of the first card of the answer before,
-    of its first suggestion, and for its first override reason.
-    """
+class Step(msgspec.Struct, frozen=True, array_like=True):
+    """One POST: the path and the body; of feedback what becomes of the cards of the answer before."""
 
     path: str
     body: str
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One call of the corpus, or several in a row that belong together."""
 
     id: str
     kind: str
     steps: tuple[Step, ...]
 
-    def as_line(self) -> str:
-        """Return the call as one line of JSON."""
-        return json.dumps({"id": self.id, "kind": self.kind, "steps": [[step.path, step.body] for step in self.steps]})
 
-
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What came back for one call: status and normalised body of each step."""
 
     id: str
@@ -53,56 +46,37 @@ class Answer:
     statuses: list[int]
     bodies: list[Any]
 
-    def as_line(self) -> str:
-        """Return the answer as one line of JSON."""
-        return json.dumps(self.__dict__, ensure_ascii=False, sort_keys=True)
-
 
 def read_calls(path: Path) -> Iterator[Call]:
-    """Yield the calls of a file that `write_calls` wrote."""
-    with gzip.open(path, "rt") as lines:
-        for line in lines:
-            call = json.loads(line)
-            yield Call(call["id"], call["kind"], tuple(Step(*step) for step in call["steps"]))
+    """Yield the calls of a gzipped file."""
+    with gzip.open(path) as lines:
+        yield from map(msgspec.json.Decoder(Call).decode, lines)
 
 
 def read_answers(path: Path) -> Iterator[Answer]:
     """Yield the answers of a file that `write` wrote."""
-    with path.open() as lines:
-        for line in lines:
-            yield Answer(**json.loads(line))
+    with path.open("rb") as lines:
+        yield from map(msgspec.json.Decoder(Answer).decode, lines)
 
 
 class Client:
-    """One connection to the server, opened again where the server closed it."""
+    """One connection to the server."""
 
-    def __init__(self, url: str) -> None:
-        self._address = url.rstrip("/")
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_SECONDS)
-
-    def send(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
-        """Status and body of one request."""
-        try:
-            return self._send(method, path, body)
-        except (http.client.HTTPException, ConnectionError):
-            self._connection.close()
-            return self._send(method, path, body)
-
-    def _send(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
-        content = None if body is None else body.encode()
-        self._connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
-        response = self._connection.getresponse()
-        return response.status, response.read()
+    def __init__(self, port: int) -> None:
+        self._address = f"http://127.0.0.1:{port}"
+        self._client = httpx.Client(base_url=self._address, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def answer(self, call: Call) -> Answer:
         """Send the steps of a call one after another; what they were answered."""
         statuses, bodies = [], []
         last: Any = None
         for step in call.steps:
-            body = _filled(step.body, last)
-            status, content = self.send("POST", step.path, body)
-            last = _parsed(content)
-            statuses.append(status)
+            body = step.body
+            if step.path.endswith("/feedback"):
+                body = json.dumps(build_feedback(last if isinstance(last, dict) else {}, CardOutcome(body), CLOCK))
+            response = self._client.post(step.path, content=body, headers={"Content-Type": "application/json"})
+            last = _parsed(response.content)
+            statuses.append(response.status_code)
             bodies.append(normalised(last, body, self._address))
         return Answer(call.id, call.kind, call.steps[0].path.split("/")[2], statuses, bodies)
 
@@ -112,16 +86,6 @@ def _parsed(content: bytes) -> Any:
         return json.loads(content) if content else None
     except ValueError:
         return content.decode(errors="replace")
-
-
-def _filled(body: str, last: Any) -> str:
-    if "{{" not in body:
-        return body
-    card = (last.get("cards") or [{}])[0] if isinstance(last, dict) else {}
-    suggestion = (card.get("suggestions") or [{}])[0]
-    reason = (card.get("overrideReasons") or [{}])[0]
-    body = body.replace("{{card}}", card.get("uuid", "none")).replace("{{suggestion}}", suggestion.get("uuid", "none"))
-    return body.replace('"{{reason}}"', json.dumps(reason))
 
 
 def normalised(answer: Any, request: str, address: str) -> Any:

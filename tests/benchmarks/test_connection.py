@@ -1,34 +1,6 @@
-"""Cutting answers out of a byte stream, however it arrives."""
+"""A request of the load generator: its head, and what changes from call to call."""
 
-import pytest
-
-from benchmarks.connection import AnswerReader, BrokenAnswer, ChangingRequest, request_bytes
-
-ANSWER = b'HTTP/1.1 200 OK\r\ndate: today\r\nContent-Length: 12\r\n\r\n{"cards":[]}'
-
-
-@pytest.mark.parametrize("step", [1, 2, 7, len(ANSWER)])
-def test_an_answer_is_whole_when_its_last_byte_is_there_and_not_before(step: int) -> None:
-    reader = AnswerReader()
-    pieces = [ANSWER[at : at + step] for at in range(0, len(ANSWER), step)]
-    assert all(reader.feed(piece) is None for piece in pieces[:-1])
-    assert reader.feed(pieces[-1]) == (200, b'{"cards":[]}')
-
-
-def test_answers_follow_one_another_on_one_connection() -> None:
-    reader = AnswerReader()
-    failed = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
-    assert [reader.feed(ANSWER), reader.feed(failed), reader.feed(ANSWER)] == [
-        (200, b'{"cards":[]}'),
-        (503, b""),
-        (200, b'{"cards":[]}'),
-    ]
-
-
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"SSH-2.0\r\nContent-Length: 0\r\n\r\n"])
-def test_an_answer_without_a_length_or_not_of_http_is_refused(answer: bytes) -> None:
-    with pytest.raises(BrokenAnswer):
-        AnswerReader().feed(answer)
+from benchmarks.connection import ChangingRequest, request_bytes
 
 
 def test_a_request_says_how_long_its_body_is() -> None:

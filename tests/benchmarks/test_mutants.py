@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.covering import Covering, function_at
 from benchmarks.faults import Fault, faults_of
 from benchmarks.mutants import EQUIVALENT, ROOT, Verdict, asked_tests, near_tests, source_of, summary, verdict_of
 
@@ -73,23 +72,6 @@ def test_the_tests_near_a_module_are_those_that_import_or_mirror_it(tmp_path: Pa
     assert near_tests("cards/text.py", list(texts), tmp_path) == list(texts)[:4]
 
 
-def test_a_line_is_in_the_outermost_function_whose_body_holds_it() -> None:
-    lines = [
-        "A = 1", "class B:", "    c = 2", "    def d(self):", "        def e():", "            return 1",
-        "        return e",
-    ]  # fmt: skip
-    text = "\n".join(lines)
-    assert [function_at(text, line) for line in range(1, 8)] == ["", "", "", "", "B.d", "B.d", "B.d"]
-
-
-def test_the_tests_that_run_a_function_are_asked_the_quickest_first() -> None:
-    covering = Covering(
-        {"tests/test_a.py::test_b": 2.0, "tests/test_a.py::test_c": 0.1}, {"cards/text.py": {"f": [0, 1]}}
-    )
-    assert covering.tests_of("cards/text.py", "f") == ["tests/test_a.py::test_c", "tests/test_a.py::test_b"]
-    assert covering.tests_of("cards/text.py", "g") == covering.tests_of("cards/new.py", "f") == []
-
-
 @pytest.mark.parametrize(
     ("exit_code", "printed", "verdict"),
     [
@@ -120,7 +102,7 @@ def test_near_a_module_its_own_tests_are_asked_then_whole_answers_then_its_folde
     test.parent.mkdir(parents=True)
     test.write_text("from cards.card import Card\n")
     fault = Fault("cards/card.py", "a number", "x = 2\n", 1)
-    groups = list(asked_tests(fault, ["tests/cards/test_card.py"], tmp_path, is_near=True))
+    groups = list(asked_tests(fault, ["tests/cards/test_card.py"], tmp_path))
     assert groups == [["tests/cards/test_card.py"], ["tests/test_pinned_answers.py"], ["tests/cards"]]
 
 

@@ -2,17 +2,18 @@
 
 import pytest
 
-from benchmarks.load import Tally, percentile
+from benchmarks.load import Tally
 from benchmarks.ratios import Comparison, Side
+from benchmarks.subject import Subject
 
 
 def side(*per_second: int, cpu_us: float = 100.0) -> Side:
-    tallies = [Tally(answered=each, seconds=1.0, sampled=2, sampled_with_cards=1) for each in per_second]
+    tallies = [Tally(each, 2, seconds=1.0, with_cards=1) for each in per_second]
     return Side(tallies, [cpu_us] * len(tallies))
 
 
 def compared(service: Side, bare: Side) -> Comparison:
-    return Comparison("planning", "patient-view", "card", 68, 68_000, service, bare)
+    return Comparison(Subject({"id": "planning", "hook": "patient-view"}, "card", []), 68, service, bare)
 
 
 def test_each_round_gives_one_ratio_of_its_own_pair() -> None:
@@ -30,17 +31,8 @@ def test_errors_of_all_rounds_are_added_up() -> None:
     assert both.errors == {"status 500": 3, "status 412": 4}
 
 
-def test_the_share_of_model_cards_counts_sampled_answers_only() -> None:
+def test_the_share_of_cards_is_counted_over_all_rounds() -> None:
     assert compared(side(10, 10), side(10, 10)).card_share == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 51), (0.99, 100), (1.0, 100)])
-def test_percentiles_are_values_that_occurred(share: float, expected: int) -> None:
-    assert percentile(list(range(1, 101)), share) == expected
-
-
-def test_there_is_no_percentile_of_nothing() -> None:
-    assert percentile([], 0.5) == 0
 
 
 def test_a_round_without_an_answer_is_an_error_and_no_division_by_zero() -> None:

@@ -10,7 +10,7 @@ _THAT_COST_SOMETHING = ("access_log", "proxy_headers", "server_header", "date_he
 
 
 def test_the_bare_handler_is_served_with_the_flags_of_the_service() -> None:
-    arguments = [part.replace("{port}", "0") for part in bare_command(workers=1)[3:]]
+    arguments = [part.replace("{port}", "0") for part in bare_command()[3:]]
     bare = uvicorn_command.make_context("uvicorn", arguments).params
     service = server_config(1)
     for flag in _THAT_COST_SOMETHING:

@@ -107,7 +107,7 @@ class Observed:
 
 def observe(seconds: float) -> Iterator[Observed]:
     """Each attack for so long, against one server, one after the other."""
-    limited = ["prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}", *service_command(1)]
+    limited = ["prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}", *service_command()]
     with TemporaryDirectory(prefix="cds-attacks-") as place, running("attacked", limited, Path(place), None) as server:
         for name, (attack, senders) in ATTACKS.items():
             yield _during(server, name, attack, senders, seconds)

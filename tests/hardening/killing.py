@@ -26,9 +26,7 @@ class KillResult:
     faults: list[str] = field(default_factory=list)
 
 
-def kill_many_times(
-    times: int, path: str, bodies: list[str], least_answered: int, cores: Cores, workers: int
-) -> KillResult:
+def kill_many_times(times: int, path: str, body: str, least_answered: int, cores: Cores) -> KillResult:
     """Each time a fresh database, at least `least_answered` answered calls, and `kill -9` at a random moment after.
 
     A server that does not start ends it, as a fault beside what was found so far.
@@ -37,7 +35,7 @@ def kill_many_times(
     for number in range(times):
         with tempfile.TemporaryDirectory(prefix="cds-kill-") as folder:
             try:
-                tally = _kill_once(Path(folder), path, bodies, least_answered, cores, workers)
+                tally = _kill_once(Path(folder), path, body, least_answered, cores)
             except DidNotStart as error:
                 result.faults.append(f"kill {number + 1}: {error}")
                 return result
@@ -48,14 +46,14 @@ def kill_many_times(
     return result
 
 
-def _kill_once(folder: Path, path: str, bodies: list[str], least_answered: int, cores: Cores, workers: int) -> Tally:
+def _kill_once(folder: Path, path: str, body: str, least_answered: int, cores: Cores) -> Tally:
     database = f"sqlite:///{folder / 'decisions.sqlite3'}"
-    command = service_command(workers)
+    command = service_command()
     with running("service", command, folder, cores.server, CDS_DATABASE_URL=database) as server:
         order = Order(
             port=server.port,
             path=path,
-            bodies=bodies,
+            body=body,
             seconds=_LOAD_SECONDS,
             warm_up_seconds=0.0,
             core=cores.generator,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import LOST, Tally, share_out_cores
+from benchmarks.load import LOST, Cores, Tally
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.hardening.killing import faults_of, kill_many_times, recorded_decisions
 
@@ -38,7 +38,7 @@ def test_decisions_are_read_from_the_file_with_sqlite_alone(tmp_path: Path) -> N
 def test_no_answered_decision_is_lost_when_the_server_is_killed_under_load(tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_text(json.dumps(request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))))
-    result = kill_many_times(2, f"/cds-services/{PLANNING}", [str(body)], 300, share_out_cores(False), 1)
+    result = kill_many_times(2, f"/cds-services/{PLANNING}", str(body), 300, Cores(None, None))
     assert result.faults == []
     assert result.lost == []
     assert len(result.answered) == 2

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.servers import free_port, running, service_command
+from benchmarks.servers import running, service_command
 from cds_hooks.logs import FIELDS
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.page import page_of
 from tests.conftest import ROOT
-from tests.live import record_in
+from tests.live import free_port, record_in
 
 FOLDER = ROOT / "docs/operations"
 _NAME = re.compile(r"\b(?:cds|process)_[a-z_]+")
@@ -83,7 +83,7 @@ def test_a_running_prometheus_reads_the_server_and_says_when_it_is_away(tmp_path
     shutil.copy(FOLDER / "files/alerts.yml", tmp_path)
     listen = free_port()
     environment = {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_OPERATOR_LISTEN": f"127.0.0.1:{listen}"}
-    with running("service", service_command(1), tmp_path, None, **environment) as server:
+    with running("service", service_command(), tmp_path, None, **environment) as server:
         text = (FOLDER / "files/prometheus.yml").read_text().replace("127.0.0.1:9085", f"127.0.0.1:{listen}")
         text = text.replace("scrape_interval: 30s", "scrape_interval: 1s")
         (tmp_path / "prometheus.yml").write_text(f"global: {{evaluation_interval: 1s}}\n{text}")

@@ -12,13 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.servers import free_port
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT
-from tests.live import serving
+from tests.live import free_port, serving
 from tests.operations.test_switches import until
 from tests.program import run_program
 
