@@ -151,19 +151,6 @@ def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
     assert (day.calls, day.accepted, sum(day.hours.values())) == (CALLS, 1, CALLS)
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (["--until", "yesterday"], "--until yesterday: write a date as 2026-11-20, or 2026-11-20T14:00."),
-        (["--database", "sqlite:///nowhere/d.sqlite3"], "there is no record at"),
-    ],
-)
-def test_what_cannot_be_used_is_said_in_a_sentence(record: str, counts: Path, more: list[str], words: str) -> None:
-    done = run(record, counts, *more)
-    assert done.exit_code == 2
-    assert words in " ".join(done.output.split())
-
-
 def test_a_book_that_is_none_is_named(record: str, tmp_path: Path) -> None:
     file = tmp_path / "m.sqlite3"
     file.write_bytes(b"no database" * 100)
@@ -244,14 +231,14 @@ def test_what_the_webhook_did_not_take_is_told_again(record: str, counts: Path, 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
+        (["--until", "yesterday"], "--until yesterday: write a date as 2026-11-20, or 2026-11-20T14:00."),
+        (["--database", "sqlite:///nowhere/d.sqlite3"], "there is no record at"),
         (["--notify", "http://alerts.example/x"], "http is for this machine only"),
         (["--notify", "https://alerts.example/x", "--client", "north"], "leave out --client"),
         (["--textfile", "/proc/no/file.prom"], "cannot be written"),
     ],
 )
-def test_an_option_for_others_that_cannot_be_used_is_named(
-    record: str, counts: Path, more: list[str], words: str
-) -> None:
+def test_what_cannot_be_used_is_said_in_a_sentence(record: str, counts: Path, more: list[str], words: str) -> None:
     done = run(record, counts, *more)
     assert done.exit_code == 2
     assert words in " ".join(done.output.split())

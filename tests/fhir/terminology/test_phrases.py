@@ -21,42 +21,6 @@ def _named(text: str) -> set[str]:
 @pytest.mark.parametrize(
     ("text", "group"),
     [
-        ("s/p mech AVR", "mechanical_valve"),
-        ("IUP 24w", "pregnancy"),
-        ("G2P1 at 24w3d", "pregnancy"),
-        ("ESRD on HD MWF", "dialysis"),
-        ("APS", "antiphospholipid"),
-        ("chronic SDH", "intracranial_hemorrhage"),
-        ("Carcinoma of prostate", "prostate_cancer"),
-        ("Sensory neuropathy due to type 1 diabetes mellitus", "dm1"),
-        ("Acute anterior myocardial infarction", "infarction_acute"),
-        ("Nonparalytic stroke", "stroke"),
-        ("Haemorrhage of cerebellum", "intracranial_hemorrhage"),
-        ("CKD IIIa", "ckd3"),
-        ("Non-Hodgkin's lymphoma", "lymphoma"),
-        ("T2DM w/ proteinuria (HCC)", "diabetes_complicated"),
-        ("Wolff-Parkinson-White", "wpw"),
-        ("34 yo G3P2 @ 22 wks", "pregnancy"),
-        ("A1GDM", "pregnancy"),
-        ("QTc 520", "long_qt"),
-        ("BMI 43.5", "severe_obesity"),
-        ("PAD w/ claudication", "pad"),
-        ("bone mets", "cancer_metastatic"),
-        ("CRPS of the left arm", "chronic_pain"),
-        ("PV, JAK2 positive", "polycythaemia_vera"),
-        ("cardiac txp", "transplant"),
-        ("Nursing mother", "breastfeeding"),
-        ("Does not tolerate statins", "statin_intolerance"),
-        ("variceal bleed", "gi_bleed_or_ulcer"),
-    ],
-)
-def test_the_words_of_a_problem_list_name_their_group(text: str, group: str) -> None:
-    assert group in _named(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "group"),
-    [
         ("Family history of stroke", "stroke"),
         ("Mother with breast cancer", "breast_cancer"),
         ("No evidence of DVT", "vte"),
@@ -160,6 +124,33 @@ def _is_true(mention: Mention) -> bool:
 @pytest.mark.parametrize(
     ("text", "group"),
     [
+        ("s/p mech AVR", "mechanical_valve"),
+        ("IUP 24w", "pregnancy"),
+        ("G2P1 at 24w3d", "pregnancy"),
+        ("ESRD on HD MWF", "dialysis"),
+        ("APS", "antiphospholipid"),
+        ("chronic SDH", "intracranial_hemorrhage"),
+        ("Carcinoma of prostate", "prostate_cancer"),
+        ("Sensory neuropathy due to type 1 diabetes mellitus", "dm1"),
+        ("Acute anterior myocardial infarction", "infarction_acute"),
+        ("Nonparalytic stroke", "stroke"),
+        ("Haemorrhage of cerebellum", "intracranial_hemorrhage"),
+        ("CKD IIIa", "ckd3"),
+        ("Non-Hodgkin's lymphoma", "lymphoma"),
+        ("T2DM w/ proteinuria (HCC)", "diabetes_complicated"),
+        ("Wolff-Parkinson-White", "wpw"),
+        ("34 yo G3P2 @ 22 wks", "pregnancy"),
+        ("A1GDM", "pregnancy"),
+        ("QTc 520", "long_qt"),
+        ("BMI 43.5", "severe_obesity"),
+        ("PAD w/ claudication", "pad"),
+        ("bone mets", "cancer_metastatic"),
+        ("CRPS of the left arm", "chronic_pain"),
+        ("PV, JAK2 positive", "polycythaemia_vera"),
+        ("cardiac txp", "transplant"),
+        ("Nursing mother", "breastfeeding"),
+        ("Does not tolerate statins", "statin_intolerance"),
+        ("variceal bleed", "gi_bleed_or_ulcer"),
         ("hypertention", "hypertension"),
         ("atrial fibrilation", "afib"),
         ("osteoarthitis", "osteoarthritis"),
@@ -167,7 +158,7 @@ def _is_true(mention: Mention) -> bool:
         ("pulmonray hypertension", "pulmonary_hypertension"),
     ],
 )
-def test_a_misspelt_word_is_read_as_the_one_that_it_is_near_to(text: str, group: str) -> None:
+def test_the_words_of_a_problem_list_name_their_group_even_when_misspelt(text: str, group: str) -> None:
     assert group in _named(text)
 
 

@@ -41,41 +41,6 @@ def varying(**more: float) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("baseline", "newest", "rows"),
-    [
-        (flat(10.0), [], []),
-        (flat(10.0), [0], []),  # exp(-10) is more than 2e-7
-        (flat(10.0), [0, 0], [("silent", 0.0, 2, 20.0, True)]),
-        (flat(15.4), [0], []),
-        (flat(15.5), [0], [("silent", 0.0, 1, 15.5, True)]),
-        (flat(1000.0), [110], [("silent", 0.11, 1, 1000.0, True)]),
-        (flat(1000.0), [130], [("low", 0.13, 1, 1000.0, True)]),
-        (flat(1000.0), [690], [("low", 0.69, 1, 1000.0, True)]),
-        (flat(1000.0), [710], [("low", 0.71, 1, 1000.0, False)]),
-        (flat(1000.0), [855, 855, 855], [("low", 0.855, 2, 2000.0, False)]),
-        (flat(1000.0), [865, 865, 865], []),
-        (flat(1.85), [0] * 12, [("silent", 0.0, 9, 16.65, True)]),  # fewer than 1.8 in a step are not urgent
-        (flat(1.75), [0] * 12, [("silent", 0.0, 9, 15.75, False)]),
-        # Six steps of nothing after two full ones: 8 of 32 came, and nothing since 24 were due.
-        (flat(4.0), [4, 4, 4, 0, 0, 0, 0], [("silent", 0.0, 4, 16.0, True)]),
-        # Where days vary by a fifth, the chance of n empty steps is (1 + 0.4 n) ** -25.
-        (flat(10.0, **varying(day_variance=0.04)), [0, 0], []),
-        (flat(10.0, **varying(day_variance=0.04)), [0, 0, 0], [("silent", 0.0, 3, 30.0, True)]),
-        # Where hours vary by a tenth, it is 2.2 ** (-10 n / 1.2).
-        (flat(10.0, **varying(hour_variance=0.01)), [0, 0], []),
-        (flat(10.0, **varying(hour_variance=0.01)), [0, 0, 0], [("silent", 0.0, 3, 30.0, True)]),
-        # Where counts vary three times as much as by chance, it is 3 ** (-10 n / 2).
-        (flat(10.0, spread=3.0), [0, 0], []),
-        (flat(10.0, spread=3.0), [0, 0, 0], [("silent", 0.0, 3, 30.0, True)]),
-    ],
-)
-def test_few_messages_are_low_or_silent_in_the_shortest_window_that_tells(
-    baseline: Baseline, newest: list[float], rows: list[Row]
-) -> None:
-    assert judged(baseline, newest) == rows
-
-
-@pytest.mark.parametrize(
     ("counts", "means", "is_dead"),
     [
         ([0.0, 0.0, 15.0], [2.0, 5.0, 20.0], True),
@@ -99,36 +64,6 @@ def test_a_window_reaches_no_further_back_than_what_was_judged_before() -> None:
     assert judged(flat(10.0), [51, 10, 10], {"flood": 2, "volume": 0}) == []
     assert judged(flat(0.5), [26.0, 20.0], {"flood": 1}) == [("flood", 40.0, 1, 20.0, True)]
     assert judged(flat(0.5), [26.0, 20.0], {"flood": 0}) == []
-
-
-@pytest.mark.parametrize(
-    ("baseline", "newest", "rows"),
-    [
-        # The bound is exp(-(mean - count + count * log(count / mean)) / 2), and must be less than 1e-9.
-        (flat(10.0), [50], []),
-        (flat(10.0), [51], [("flood", 5.1, 1, 51.0, True)]),
-        (flat(0.5), [19], []),
-        (flat(0.5), [20], [("flood", 40.0, 1, 20.0, True)]),
-        (flat(100.0), [245], []),
-        (flat(100.0), [255], [("flood", 2.55, 1, 255.0, True)]),
-        (flat(0.5), [4] * 9, [("flood", 8.0, 9, 36.0, True)]),
-        (flat(10.0, spread=1.5), [60], []),  # exp(-57.5 / 3) is more
-        (flat(10.0, spread=1.5), [65], [("flood", 6.5, 1, 65.0, True)]),
-        (flat(0.0), [20], [("flood", 2e10, 1, 20.0, True)]),
-        # After an hour it is no flood any more.
-        (flat(0.3), [2] * 18, [("more", 6.6667, 18, 5.4, False)]),
-        (flat(100.0), [134] * 36, []),
-        (flat(100.0), [136] * 36, [("more", 1.36, 18, 1800.0, False)]),
-        # Five standard errors of the likelihood ratio: 2 * (288 * log(1.6) - 108) is 54.7, and a tenth of it 5.5.
-        (flat(10.0), [16] * 18, [("more", 1.6, 18, 180.0, False)]),
-        (flat(10.0, spread=3.0), [16] * 18, []),
-        (flat(10.0, **varying(day_variance=0.01)), [16] * 18, []),
-    ],
-)
-def test_many_messages_are_a_flood_and_more_for_hours_are_information(
-    baseline: Baseline, newest: list[float], rows: list[Row]
-) -> None:
-    assert judged(baseline, newest) == rows
 
 
 def hilly() -> Baseline:
@@ -165,6 +100,49 @@ WIDE = varying(day_variance=0.5)
 @pytest.mark.parametrize(
     ("baseline", "newest", "rows"),
     [
+        (flat(10.0), [], []),
+        (flat(10.0), [0], []),  # exp(-10) is more than 2e-7
+        (flat(10.0), [0, 0], [("silent", 0.0, 2, 20.0, True)]),
+        (flat(15.4), [0], []),
+        (flat(15.5), [0], [("silent", 0.0, 1, 15.5, True)]),
+        (flat(1000.0), [110], [("silent", 0.11, 1, 1000.0, True)]),
+        (flat(1000.0), [130], [("low", 0.13, 1, 1000.0, True)]),
+        (flat(1000.0), [690], [("low", 0.69, 1, 1000.0, True)]),
+        (flat(1000.0), [710], [("low", 0.71, 1, 1000.0, False)]),
+        (flat(1000.0), [855, 855, 855], [("low", 0.855, 2, 2000.0, False)]),
+        (flat(1000.0), [865, 865, 865], []),
+        (flat(1.85), [0] * 12, [("silent", 0.0, 9, 16.65, True)]),  # fewer than 1.8 in a step are not urgent
+        (flat(1.75), [0] * 12, [("silent", 0.0, 9, 15.75, False)]),
+        # Six steps of nothing after two full ones: 8 of 32 came, and nothing since 24 were due.
+        (flat(4.0), [4, 4, 4, 0, 0, 0, 0], [("silent", 0.0, 4, 16.0, True)]),
+        # Where days vary by a fifth, the chance of n empty steps is (1 + 0.4 n) ** -25.
+        (flat(10.0, **varying(day_variance=0.04)), [0, 0], []),
+        (flat(10.0, **varying(day_variance=0.04)), [0, 0, 0], [("silent", 0.0, 3, 30.0, True)]),
+        # Where hours vary by a tenth, it is 2.2 ** (-10 n / 1.2).
+        (flat(10.0, **varying(hour_variance=0.01)), [0, 0], []),
+        (flat(10.0, **varying(hour_variance=0.01)), [0, 0, 0], [("silent", 0.0, 3, 30.0, True)]),
+        # Where counts vary three times as much as by chance, it is 3 ** (-10 n / 2).
+        (flat(10.0, spread=3.0), [0, 0], []),
+        (flat(10.0, spread=3.0), [0, 0, 0], [("silent", 0.0, 3, 30.0, True)]),
+        # The bound is exp(-(mean - count + count * log(count / mean)) / 2), and must be less than 1e-9.
+        (flat(10.0), [50], []),
+        (flat(10.0), [51], [("flood", 5.1, 1, 51.0, True)]),
+        (flat(0.5), [19], []),
+        (flat(0.5), [20], [("flood", 40.0, 1, 20.0, True)]),
+        (flat(100.0), [245], []),
+        (flat(100.0), [255], [("flood", 2.55, 1, 255.0, True)]),
+        (flat(0.5), [4] * 9, [("flood", 8.0, 9, 36.0, True)]),
+        (flat(10.0, spread=1.5), [60], []),  # exp(-57.5 / 3) is more
+        (flat(10.0, spread=1.5), [65], [("flood", 6.5, 1, 65.0, True)]),
+        (flat(0.0), [20], [("flood", 2e10, 1, 20.0, True)]),
+        # After an hour it is no flood any more.
+        (flat(0.3), [2] * 18, [("more", 6.6667, 18, 5.4, False)]),
+        (flat(100.0), [134] * 36, []),
+        (flat(100.0), [136] * 36, [("more", 1.36, 18, 1800.0, False)]),
+        # Five standard errors of the likelihood ratio: 2 * (288 * log(1.6) - 108) is 54.7, and a tenth of it 5.5.
+        (flat(10.0), [16] * 18, [("more", 1.6, 18, 180.0, False)]),
+        (flat(10.0, spread=3.0), [16] * 18, []),
+        (flat(10.0, **varying(day_variance=0.01)), [16] * 18, []),
         (flat(5.0), gaps(5.0, 2, 2), [("flapping", 0.6923, 13, 65.0, True)]),
         (flat(5.0), gaps(5.0, 2), []),
         (flat(5.0), gaps(5.0, 1, 1), []),
@@ -188,7 +166,7 @@ WIDE = varying(day_variance=0.5)
         (flat(3.5, **WIDE), gaps(3.5, 2, 2, 2), [("flapping", 0.5385, 13, 45.5, True)]),
     ],
 )
-def test_gaps_that_come_again_within_an_hour_are_flapping(
+def test_what_is_told_of_few_and_of_many_messages_and_of_gaps_that_come_again(
     baseline: Baseline, newest: list[float], rows: list[Row]
 ) -> None:
     assert judged(baseline, newest) == rows

@@ -123,6 +123,13 @@ FOUND, NAME, STATE = coded("LA9633-4", text="Present"), coded("81252-9"), coded(
 NOT_UNDERSTOOD = one("CYP2C19", "genotype", (), "Present")
 
 
+IMPLICATION, LEGACY, DRUG = coded("therapeutic-implication", "urn:x"), coded("53040-2"), coded("51963-7")
+
+
+def implied(gene: str, keys: tuple[str, ...], wording: str, phenotype: str, *drug: str) -> GeneReading:
+    return reading(gene, "implication", keys, wording, drug=drug or (CLOPIDOGREL,), phenotype=phenotype)
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -286,22 +293,6 @@ NOT_UNDERSTOOD = one("CYP2C19", "genotype", (), "Present")
             ),
             [reading("CYP2C19", "genotype", (POOR,), "*2/*2"), reading("CYP2C19", "phenotype", (POOR,), "PM")],
         ),
-    ],
-)  # fmt: skip
-def test_what_an_observation_says_of_genes(given: Observation, expected: list[GeneReading]) -> None:
-    assert list(readings_of(given, TIME)) == expected
-
-
-IMPLICATION, LEGACY, DRUG = coded("therapeutic-implication", "urn:x"), coded("53040-2"), coded("51963-7")
-
-
-def implied(gene: str, keys: tuple[str, ...], wording: str, phenotype: str, *drug: str) -> GeneReading:
-    return reading(gene, "implication", keys, wording, drug=drug or (CLOPIDOGREL,), phenotype=phenotype)
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
         (observation(IMPLICATION, None, component(DRUG, coded(CLOPIDOGREL, RXNORM)), component(LEGACY, "PM")),
          [implied("", (), "PM", "poor metabolizer")]),
         (observation(IMPLICATION, None, component(DRUG, "clopidogrel"), component(LEGACY, "poor metabolizer")),
@@ -327,5 +318,5 @@ def implied(gene: str, keys: tuple[str, ...], wording: str, phenotype: str, *dru
         (observation(IMPLICATION, "PM", component(DRUG, "clopidogrel")), []),
     ],
 )  # fmt: skip
-def test_an_implication_is_about_a_drug(given: Observation, expected: list[GeneReading]) -> None:
+def test_what_an_observation_says_of_genes_and_their_drugs(given: Observation, expected: list[GeneReading]) -> None:
     assert list(readings_of(given, TIME)) == expected

@@ -77,37 +77,6 @@ def concluded(source: str = SOURCE, when: str | None = DAY, **more: Any) -> Gene
     return reading("CYP2C19", "genotype", POOR, "CYP2C19 *2/*2. Consider an alternative", source, when, **more)
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (report(CONCLUDED), concluded()),
-        (report(CONCLUDED, id=None), concluded("DiagnosticReport without id")),
-        (report(CONCLUDED, status="appended"), concluded()),
-        (report(CONCLUDED, status="partial"), concluded(is_final=False)),
-        (report(CONCLUDED, status="preliminary"), concluded(is_final=False)),
-        (report(CONCLUDED, issued=OTHER), concluded(entered=OTHER)),
-        (report(CONCLUDED, effectiveDateTime=None, issued=OTHER), concluded(when=OTHER)),
-        (report(CONCLUDED, effectiveDateTime=None, effectivePeriod={"start": DAY}, issued=OTHER),
-         concluded(entered=OTHER)),
-        (report(CONCLUDED, effectiveDateTime=None, effectivePeriod={"end": DAY}, issued=OTHER), concluded(when=OTHER)),
-        (report(CONCLUDED, effectiveDateTime=None), concluded(when=None)),
-        (report(CONCLUDED, code=None), concluded()),
-        (report(CONCLUDED, effectiveDateTime=FUTURE), None),
-        (report(CONCLUDED, status="registered"), None),
-        (report(CONCLUDED, code={"text": "Report of the donor"}), None),
-        (report(conclusionCode=[{"text": "CYP2C19 PM"}]), reading("CYP2C19", "phenotype", POOR, "CYP2C19 PM", SOURCE)),
-        (report("HLA-B*57:01 positive"),
-         reading("HLA-B*57:01", "presence", "positive", "HLA-B*57:01 positive", SOURCE)),
-        (report("HLA-B* 57:01 positive"),
-         reading("HLA-B*57:01", "presence", "positive", "HLA-B* 57:01 positive", SOURCE)),
-        (report("HLA-B 57:01 negative"),
-         reading("HLA-B*57:01", "presence", "negative", "HLA-B 57:01 negative", SOURCE)),
-    ],
-)  # fmt: skip
-def test_a_conclusion_is_a_statement_with_its_report_s_dates(given: Json, expected: GeneReading | None) -> None:
-    assert _said(given) == ({expected.gene: [expected]} if expected else {})
-
-
 def inside(when: str | None = None, **more: Any) -> Json:
     return haplotype("*2", when, valueString="CYP2C19 *2/*2", subject=None, id=None, **more)
 
@@ -154,6 +123,28 @@ def diagnosed(gene: str, key: str, words: str, source: str = "Condition/c1", whe
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
+        (report(CONCLUDED), concluded()),
+        (report(CONCLUDED, id=None), concluded("DiagnosticReport without id")),
+        (report(CONCLUDED, status="appended"), concluded()),
+        (report(CONCLUDED, status="partial"), concluded(is_final=False)),
+        (report(CONCLUDED, status="preliminary"), concluded(is_final=False)),
+        (report(CONCLUDED, issued=OTHER), concluded(entered=OTHER)),
+        (report(CONCLUDED, effectiveDateTime=None, issued=OTHER), concluded(when=OTHER)),
+        (report(CONCLUDED, effectiveDateTime=None, effectivePeriod={"start": DAY}, issued=OTHER),
+         concluded(entered=OTHER)),
+        (report(CONCLUDED, effectiveDateTime=None, effectivePeriod={"end": DAY}, issued=OTHER), concluded(when=OTHER)),
+        (report(CONCLUDED, effectiveDateTime=None), concluded(when=None)),
+        (report(CONCLUDED, code=None), concluded()),
+        (report(CONCLUDED, effectiveDateTime=FUTURE), None),
+        (report(CONCLUDED, status="registered"), None),
+        (report(CONCLUDED, code={"text": "Report of the donor"}), None),
+        (report(conclusionCode=[{"text": "CYP2C19 PM"}]), reading("CYP2C19", "phenotype", POOR, "CYP2C19 PM", SOURCE)),
+        (report("HLA-B*57:01 positive"),
+         reading("HLA-B*57:01", "presence", "positive", "HLA-B*57:01 positive", SOURCE)),
+        (report("HLA-B* 57:01 positive"),
+         reading("HLA-B*57:01", "presence", "positive", "HLA-B* 57:01 positive", SOURCE)),
+        (report("HLA-B 57:01 negative"),
+         reading("HLA-B*57:01", "presence", "negative", "HLA-B 57:01 negative", SOURCE)),
         (problem("MH", "T88.3XXS"), diagnosed("RYR1", SUSCEPTIBLE, "MH")),
         (problem("MH", "405501007", SNOMED), diagnosed("RYR1", SUSCEPTIBLE, "MH")),
         (problem("MH", "T88.3XXS", SNOMED), None),
@@ -176,7 +167,7 @@ def diagnosed(gene: str, key: str, words: str, source: str = "Condition/c1", whe
         (problem("CYP2C19 PM, CYP2D6 PM"), None),
     ],
 )  # fmt: skip
-def test_a_problem_is_a_statement_about_a_gene(given: Json, expected: GeneReading | None) -> None:
+def test_conclusions_and_problems_are_statements_with_their_dates(given: Json, expected: GeneReading | None) -> None:
     assert _said(given) == ({expected.gene: [expected]} if expected else {})
 
 

@@ -321,12 +321,21 @@ def test_the_mass_of_each_part_is_no_part_of_its_own() -> None:
     assert [(part.high, high) for part, _, high in sig.parts] == [(1.0, 1.0), (2.0, 1.0)]
 
 
-@pytest.mark.parametrize("words", ["use as directed", "take as directed", "1 tab as directed"])
-def test_as_directed_leaves_open_how_often(words: str) -> None:
-    assert read_sig(words).times_high is None
-
-
-@pytest.mark.parametrize("words", ["", "use as before", "500 mg Tab", "with food", "drink 8 oz of water", "q", "take"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "use as directed",
+        "take as directed",
+        "1 tab as directed",
+        "",
+        "use as before",
+        "500 mg Tab",
+        "with food",
+        "drink 8 oz of water",
+        "q",
+        "take",
+    ],
+)
 def test_what_does_not_say_how_often_is_not_guessed(words: str) -> None:
     assert read_sig(words).times_high is None
 
