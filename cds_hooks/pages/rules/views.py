@@ -1,7 +1,6 @@
 """The pages of the rules: the list with what waits for a second person, a rule, and the checks."""
 
 import re
-from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
 from anyio import CapacityLimiter
@@ -16,74 +15,16 @@ from cards.rules.engine.coverage import CHECKS, checks_by_name, study_in_words
 from cards.rules.engine.family import TableRow, family_named
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.language.rule import Evidence, SuggestionTemplate
 from cds_hooks.pages.committee.standing import Committee
 from cds_hooks.pages.committee.tables import RuleRow, WantedRules
 from cds_hooks.pages.rules.approvals import MOST_BYTES, Approvals
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.site import Failure, PageRefusal
-from cds_hooks.web.visitor import visiting
-from fhir.mapping.medications.identity import identify_concept
+from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.allergens import ALLERGEN_CLASSES, allergen_of_words
 from fhir.terminology.medication_names import read_order_name
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
-
-# One medication rule laid out for reading: what it says when, and what it rests on
-
-
-class BandRow(Struct, frozen=True):
-    """One band: when, how severe, what it says and offers, in words."""
-
-    id: str
-    indicator: str
-    when: str
-    says: str
-    offers: tuple[str, ...]
-
-
-class RulePage(Struct, frozen=True):
-    """Everything the page of a rule shows."""
-
-    id: str
-    title: str
-    family: str
-    version: str
-    checked: str
-    reviewed: str
-    status: str
-    differs: str | None
-    bands: tuple[BandRow, ...]
-    silences: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
-
-
-def describe_rule(version: RuleVersion) -> RulePage:
-    """Return the facts of a rule."""
-    rule, table = version.rule, version.table
-    vocabulary = family_named(table.family).vocabulary
-    bands = tuple(
-        BandRow(band.id, band.indicator, vocabulary.say(band.when), band.summary, _offers(band.suggestions))
-        for band in rule.bands
-    )
-    return RulePage(
-        id=rule.id,
-        title=rule.title,
-        family=table.title,
-        version=version.digest,
-        checked=f"{rule.audit.verified}: {rule.audit.source}, {rule.audit.date}",
-        reviewed=table.reviewed,
-        status=table.status,
-        differs=rule.audit.differs,
-        bands=bands,
-        silences=tuple(silence.text for silence in rule.silent_when),
-        evidence=rule.evidence,
-    )
-
-
-def _offers(suggestions: Iterable[SuggestionTemplate]) -> tuple[str, ...]:
-    return tuple(suggestion.label for suggestion in suggestions)
-
 
 _NO_RULE: Final = Failure(
     "No such rule", "Not found", "No medication rule of this name is here.", "/rules lists those there are."
@@ -116,8 +57,9 @@ class _Rules:
 
     def show(self, version: Annotated[RuleVersion, Depends(_version)]) -> Response:
         """Show one rule."""
+        say = family_named(version.table.family).vocabulary.say
         standing = self._server.committee.rule(version)
-        return self._server.page("rules/rule.html", it=describe_rule(version), standing=standing)
+        return self._server.page("rules/rule.html", version=version, rule=version.rule, say=say, standing=standing)
 
     def show_checks(self, drug: Annotated[str, Query(max_length=200)] = "") -> Response:
         """Show which checks exist for a drug, a brand, a class or a test."""
@@ -125,7 +67,6 @@ class _Rules:
         committee = self._server.committee
         calls = committee.refresh() if query else 0
         description = describe_drug(query, committee) if query else None
-        reads_decisions = visiting().may_open("decisions")
         return self._server.page(
             "rules/checks.html",
             status=200 if description is not None or not query else 404,
@@ -133,7 +74,6 @@ class _Rules:
             drug=description,
             classes=CLASSES,
             calls=calls,
-            reads_decisions=reads_decisions,
         )
 
 
@@ -157,57 +97,45 @@ CLASSES: Final = tuple(sorted(name.replace("_", " ") for name in CLASS_MEMBERS))
 _WORD: Final = re.compile(r"[a-z0-9]+")
 
 
-class CheckedRule(Struct, frozen=True):
-    """A rule that makes a check: how it stands here, its limits and sources, and, of a class, whom alone it is about.
-
-    `only` names the members of the class that it is about; () where it is about all of them.
-    """
-
-    row: RuleRow
-    described: RulePage
-    only: tuple[str, ...]
-    rows: tuple[TableRow, ...]
-    """Of a rule whose knowledge is a table the rows about a drug; () for a class."""
-
-
-class DrugCheck(Struct, frozen=True):
-    """One check that exists, with the rules that make it."""
-
-    check: str
-    rules: tuple[CheckedRule, ...]
-
-
 class DrugPage(Struct, frozen=True):
-    """The words, how they were read, and the checks; `members` are the drugs of a class or the parts of a product."""
+    """What the tables make of the words: how they were read, and for each check that exists its rules.
+
+    `members` are the drugs of a class or the parts of a product. Each rule comes with how it stands here and, where its
+    knowledge is a table, the rows about a drug.
+    """
 
     query: str
     read_as: str
     members: tuple[str, ...]
-    checks: tuple[DrugCheck, ...]
+    checks: dict[str, list[tuple[RuleRow, tuple[TableRow, ...]]]]
 
     @property
     def lacks(self) -> tuple[str, ...]:
         """The checks that do not exist."""
-        there = {entry.check for entry in self.checks}
-        return tuple(check for check in CHECKS if check not in there)
+        return tuple(check for check in CHECKS if check not in self.checks)
 
 
 def describe_drug(query: str, committee: Committee) -> DrugPage | None:
     """Return the page of a drug, a product, a class or an order of a test; None where the tables know none of it."""
-    reading = read_order_name(query)
-    if reading.ingredients:
-        names = tuple(ingredient.name for ingredient in reading.ingredients)
-        return DrugPage(query, "/".join(names), names, _checks({query: _rules_of(query)}, committee))
-    study = study_in_words(query, rule_book().rules)
-    if study is not None:
-        rules = {rule for of_check in study.checks.values() for rule in of_check}
-        return DrugPage(query, "an order of imaging or of a test", (), _checks({query: rules}, committee))
-    class_name, codes = _class_of(query)
-    if not codes:
-        return None
-    names = tuple(sorted(INGREDIENTS[code].name for code in codes if code in INGREDIENTS))
-    rules_by_member = {name: _rules_of(name) for name in names}
-    return DrugPage(query, f"the class {class_name}", names, _checks(rules_by_member, committee))
+    names = tuple(ingredient.name for ingredient in read_order_name(query).ingredients)
+    read_as, rules, medication = "/".join(names), _rules_of(query), _medication(query) if names else None
+    if not names:
+        study = study_in_words(query, rule_book().rules)
+        class_name, codes = _class_of(query)
+        if study is not None:
+            read_as, rules = "an order of imaging or of a test", set().union(*study.checks.values())
+        elif codes:
+            names = tuple(sorted(INGREDIENTS[code].name for code in codes if code in INGREDIENTS))
+            read_as, rules = f"the class {class_name}", set().union(*map(_rules_of, names))
+        else:
+            return None
+    versions = all_rule_versions()
+    by_check = checks_by_name(rule for rule in rule_book().rules if rule.id in rules)
+    checks = {
+        check: [(committee.row(versions[rule]), _rows_of(versions[rule], medication)) for rule in of_check]
+        for check, of_check in by_check.items()
+    }
+    return DrugPage(query, read_as, names, checks)
 
 
 def _class_of(query: str) -> tuple[str, frozenset[str]]:
@@ -223,28 +151,16 @@ def _class_of(query: str) -> tuple[str, frozenset[str]]:
     return " and ".join(allergen_class.name for allergen_class in classes), codes
 
 
+def _medication(words: str) -> MedicationIdentity:
+    return identify_concept(CodeableConcept(text=words))
+
+
 def _rules_of(words: str) -> set[str]:
-    return {activated.rule.id for activated in rule_book().rules_for(identify_concept(CodeableConcept(text=words)))}
+    return {activated.rule.id for activated in rule_book().rules_for(_medication(words))}
 
 
-def _checks(rules_by_member: dict[str, set[str]], committee: Committee) -> tuple[DrugCheck, ...]:
-    every = frozenset[str]().union(*rules_by_member.values())
-    by_check = checks_by_name(rule for rule in rule_book().rules if rule.id in every)
-    return tuple(DrugCheck(check, tuple(_checked(ids, rules_by_member, committee))) for check, ids in by_check.items())
-
-
-def _checked(ids: Iterable[str], rules_by_member: dict[str, set[str]], committee: Committee) -> Iterable[CheckedRule]:
-    versions = all_rule_versions()
-    for rule in ids:
-        about = tuple(member for member, rules in rules_by_member.items() if rule in rules)
-        only = about if len(about) < len(rules_by_member) else ()
-        version: RuleVersion = versions[rule]
-        yield CheckedRule(committee.row(version), describe_rule(version), only, _rows_of(version, rules_by_member))
-
-
-def _rows_of(version: RuleVersion, rules_by_member: dict[str, set[str]]) -> tuple[TableRow, ...]:
+def _rows_of(version: RuleVersion, medication: MedicationIdentity | None) -> tuple[TableRow, ...]:
     rows = family_named(version.table.family).rows.get(version.rule.id)
-    if rows is None or len(rules_by_member) > 1:
+    if rows is None or medication is None:
         return ()
-    medication = identify_concept(CodeableConcept(text=next(iter(rules_by_member))))
     return tuple(sorted(rows(medication), key=lambda row: (-SEVERITY.get(row.indicator or "info", 0), row.about)))

@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cards.rules.engine.governance import all_rule_versions
+from cards.rules.engine.family import family_named
+from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
@@ -14,7 +15,6 @@ from cds_hooks.hold_back.standing import LEAST_ANSWERS, RuleCounts
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.committee.standing import Committee
 from cds_hooks.pages.committee.tables import RuleStanding
-from cds_hooks.pages.rules.views import RulePage, describe_rule
 from cds_hooks.web.site import Site as PageSite
 from cds_hooks.web.site import render
 from models_onnx.serving.registry import model_ids
@@ -95,9 +95,10 @@ async def test_the_page_of_a_rule_has_its_use_examples_and_commands(calls: httpx
     assert "cds-hooks rules simulate" in page
 
 
-def _rule_page(facts: RulePage, standing: RuleStanding) -> str:
-    site = PageSite(development=False, alert_share=None)
-    return render("rules/rule.html", site=site, root="../", it=facts, standing=standing)
+def _rule_page(version: RuleVersion, standing: RuleStanding) -> str:
+    site, say = PageSite(development=False, alert_share=None), family_named(version.table.family).vocabulary.say
+    of_rule = {"version": version, "rule": version.rule, "say": say}
+    return render("rules/rule.html", site=site, root="../", standing=standing, **of_rule)
 
 
 def test_behind_a_trust_file_it_says_who_has_approved_and_who_is_missing(tmp_path: Path) -> None:
@@ -112,13 +113,12 @@ def test_behind_a_trust_file_it_says_who_has_approved_and_who_is_missing(tmp_pat
     standing = committee.rule(version)
     assert [(row.by, row.note) for row in standing.approvals] == [("Ann Lee", "read with the label")]
     assert "Ann Lee (pharmacist) alone" in str(standing.missing)
-    facts = describe_rule(version)
-    page = _rule_page(facts, standing)
+    page = _rule_page(version, standing)
     assert "Not approved" in page
     assert "This version is not approved; 1 of 2 approvals." in page
     desk.click(BEN)
     book.read()
-    page = _rule_page(facts, committee.rule(version))
+    page = _rule_page(version, committee.rule(version))
     assert "Approved by two people" in page
     assert "This version is approved." in page
     assert faults(page) == []

@@ -27,7 +27,7 @@ def _asked(tmp_path: Path, *drugs: str) -> list[httpx.Response]:
     return asyncio.run(read())
 
 
-def test_an_ingredient_and_its_brand_have_every_check_with_limits_sources_and_the_decisions_it_fired_in(
+def test_an_ingredient_and_its_brand_have_every_check_with_its_rules_and_rows_and_how_often_they_fired(
     tmp_path: Path,
 ) -> None:
     ingredient, brand = _asked(tmp_path, "metformin", "Glucophage")
@@ -38,23 +38,22 @@ def test_an_ingredient_and_its_brand_have_every_check_with_limits_sources_and_th
         assert rules == {activated.rule.id for activated in rule_book().rules_for(METFORMIN_WORDS)}
         text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text))
         assert "Read as metformin" in text
-        assert "Critical: eGFR &lt; 30" in text
         assert re.search(r"Pairs that a label names: \d+ rows? about metformin", text)
         assert re.search(r"Maximum dose: \d+ rows? about metformin .*at most 3,000 mg a day", text)
-        assert "1 card in the newest 1 call: decision 1" in text
+        assert "1 card in the newest 1 call" in text
     lacks = re.sub(r"<[^>]+>", " ", ingredient.text.partition('id="lacks"')[2].partition("</section>")[0])
     assert [check for check in CHECKS if check in lacks] == [
         check for check in CHECKS if f'id="check-{check}"' not in ingredient.text
     ]
 
 
-def test_a_class_names_its_members_and_of_each_rule_whom_alone_it_is_about(tmp_path: Path) -> None:
+def test_a_class_names_its_members_and_has_the_rules_of_each(tmp_path: Path) -> None:
     by_own_name, by_words, test, unknown = _asked(
         tmp_path, "statins", "proton pump inhibitors", "MRI brain with contrast", "<img src=x>"
     )
     assert "the class statin: " in re.sub(r"<[^>]+>", "", by_own_name.text)
     assert 'href="checks?drug=simvastatin"' in by_own_name.text
-    assert "pgx-simvastatin; about simvastatin alone" in by_own_name.text
+    assert 'href="pgx-simvastatin"' in by_own_name.text
     assert 'href="checks?drug=omeprazole"' in by_words.text
     assert "an order of imaging or of a test" in test.text
     assert unknown.status_code == 404
