@@ -22,7 +22,8 @@ _SWALLOWED = late_pattern(r"\boral\b|\btab|\bpo\b|by mouth", re.IGNORECASE)
 _IN_WORDS = late_pattern(
     "|".join(
         (
-            r"contracepti|birth control|\biuds?\b|intrauterine (?:device|system)|\b(?:21|28|84|91) day pack\b",
+            r"contracep[tcç]|birth control|\biuds?\b|intrauterine (?:device|system)|\b(?:21|28|84|91) day pack\b",
+            r"kontrazep|\bverhütung|\bmirena|spirale?\b|stérilet|\bdiu\b|contraccezi|anticoncep|antykoncep|\bwkładk|\bspiraal|ehkäisy",
             *(rf"\b{re.escape(word)}\b" for word in CONTRACEPTIVE_WORDS),
         )
     ),
@@ -31,8 +32,17 @@ _IN_WORDS = late_pattern(
 
 # The table: "no hysterectomy, no sterilisation"; charts say it in words as often as by a code.
 _INFERTILE_IN_WORDS = late_pattern(
-    r"hysterectomy|tubal (?:ligation|occlusion)|\bsterili[sz]ation|bilateral (?:salpingectomy|oophorectomy)"
+    r"hysterectomy|(?:h[yi]|i)st[eé]re[ck]?[ck]?tom(?:ie?|ia|ía)\b|kohdunpoisto|tubal (?:ligation|occlusion)"
+    r"|\bsterili[sz]a[tc]|sterylizac|laqueação|(?:ligature|legatura|ligadura) (?:des|delle|de) (?:trompes|tube|trompas)"
+    r"|bilateral (?:salpingectomy|oophorectomy)"
     r"|(?<!pre[- ])(?<!peri[- ])\b(?:post-?)?menopaus",
+    re.IGNORECASE,
+)
+
+
+_ONLY_TALKED_OF = late_pattern(
+    r"remov|entfern|retir|rimo[zs]|counsel|berat|conseil|wish|wunsch|want|desire|plan|request|emergency|without|\bno\b"
+    r"|kein|sans|senza|\bsin\b|\bsem\b|geen|utan|uden|uten|\bbez\b|\bei\b",
     re.IGNORECASE,
 )
 
@@ -100,6 +110,8 @@ def _uses(
         return
     if any(is_of_patient(concept.words, match.start()) for match in _INFERTILE_IN_WORDS.finditer(concept.words)):
         yield "infertile", time
+    if _IN_WORDS.search(concept.words) and not _ONLY_TALKED_OF.search(concept.words):
+        yield "contraception", time
     for coding in concept.coding:
         use = pregnancy_meaning(coding.system, coding.code)
         if use is not None:

@@ -635,10 +635,6 @@ _TISSUE_VALVE = re.compile(
 )
 
 
-def _is_tissue_valve(hit: ConditionHit) -> bool:
-    return hit.key == MECHANICAL_VALVE and _TISSUE_VALVE.search(hit.words) is not None
-
-
 class _EntriesByGroup:
     """The conditions of a record, each with its code, by the groups that its codes or its words mean."""
 
@@ -734,7 +730,9 @@ def _observed_feeding(record: PatientRecord) -> ConditionHit | None:
 def _impossible_pregnancies(record: PatientRecord) -> tuple[None, tuple[Refusal, ...]]:
     if may_be_pregnant(record):
         return None, ()
-    return None, tuple(dict.fromkeys(map(_impossible, _impossible_hits(record))))
+    sources = dict.fromkeys(hit.source for hit in _impossible_hits(record))
+    text = "{}: a pregnancy code on a man's record: not used."
+    return None, tuple([Refusal(source, "impossible", text.format(source)) for source in sources])
 
 
 def _impossible_hits(record: PatientRecord) -> list[ConditionHit]:
@@ -753,10 +751,6 @@ def _is_impossible(hit: ConditionHit, record: PatientRecord) -> bool:
     if hit.key != "pregnancy" or may_be_pregnant(record):
         return False
     return hit.time is None or not hit.time.is_after(record.as_of_epoch)
-
-
-def _impossible(hit: ConditionHit) -> Refusal:
-    return Refusal(hit.source, "impossible", f"{hit.source}: a pregnancy code on a man's record: not used.")
 
 
 def condition_hit(key: str, condition: Condition, code: str, record: PatientRecord) -> ConditionHit:
@@ -817,7 +811,8 @@ def _is_abated(condition: Condition, as_of_epoch: float) -> bool:
 
 
 def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
-    if _is_tissue_valve(hit) or (hit.time is not None and hit.time.is_after(record.as_of_epoch)):
+    is_tissue_valve = hit.key == MECHANICAL_VALVE and _TISSUE_VALVE.search(hit.words) is not None
+    if is_tissue_valve or (hit.time is not None and hit.time.is_after(record.as_of_epoch)):
         return False
     if hit.key == "pregnancy":
         return hit.status != "past" and is_current_pregnancy(record, hit.time)

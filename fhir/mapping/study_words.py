@@ -140,11 +140,9 @@ def _plain(words: str) -> str:
     return " ".join(_ADDS_NOTHING.sub(" ", words.lower().replace("haem", "hem").replace("-", " ")).split())
 
 
-def _read_names() -> Mapping[str, str]:
-    return {_plain(name): row["loinc"] for row in table_rows("test_names.csv") for name in row["names"].split(";")}
-
-
-_NAMES: Final = _read_names()
+_NAMES: Final[Mapping[str, str]] = {
+    _plain(name): row["loinc"] for row in table_rows("test_names.csv") for name in row["names"].split(";")
+}
 LONGEST: Final = 400
 """Longer words are read no further."""
 

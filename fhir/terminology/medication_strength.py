@@ -139,7 +139,10 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
     >>> [found.strength.amount for found in find_strengths("norethindrone-ethinyl estradiol 1-20 mg-mcg")]
     [1.0, 0.02]
     """
-    paired = [match for match in _PAIRED.finditer(words) if _are_paired(match)]
+    lists = (
+        (match, _LISTED.findall(match["numbers"]), _UNITS.findall(match["units"])) for match in _PAIRED.finditer(words)
+    )
+    paired = [match for match, numbers, units in lists if len(numbers) == len(units)]
     for match in paired:
         units = _UNITS.findall(match["units"])
         for amount, unit in zip(_LISTED.findall(match["numbers"]), units, strict=True):
@@ -156,10 +159,6 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
                 strength = Strength(strength.amount * 10.0, "mg", "mL")
             if strength is not None:
                 yield FoundStrength(match.start(), match.end(), strength, len(listed) > 1)
-
-
-def _are_paired(match: re.Match[str]) -> bool:
-    return len(_LISTED.findall(match["numbers"])) == len(_UNITS.findall(match["units"]))
 
 
 def read_strengths(words: str) -> list[Strength]:

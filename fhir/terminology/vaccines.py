@@ -6,7 +6,7 @@ is one ("influenza vaccine", "tetanus shot"), or where the resource is an Immuni
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from fhir.terminology.assertions import AssertedText
@@ -81,14 +81,10 @@ def _read(column: str) -> Mapping[str, frozenset[str]]:
     return families
 
 
-def _longest(names: Iterable[str]) -> int:
-    return max(name.count(" ") for name in names) + 1
-
-
 _BY_CVX: Final = _read("cvx")
 _BY_SNOMED: Final = _read("snomed")
 _NAMES: Final = dict(_read("names"))
 _DISEASES: Final = dict(_read("diseases"))
-_LONGEST_NAME: Final = _longest((*_NAMES, *_DISEASES))
+_LONGEST_NAME: Final = max(name.count(" ") for name in (*_NAMES, *_DISEASES)) + 1
 VACCINE_FAMILIES: Final = frozenset(row["family"] for row in table_rows("vaccine_families.csv"))
 """Every family of vaccines."""

@@ -137,11 +137,8 @@ def hla_named(text: str) -> tuple[str, ...]:
         f"HLA-{(match['named'] or match['bare']).upper()}*{match['group']}:{match['protein']}"
         for match in _HLA_NAMED.finditer(text)
     )
-    return tuple(dict.fromkeys(allele for allele in alleles if allele in _asked_alleles()))
-
-
-def _asked_alleles() -> frozenset[str]:
-    return frozenset(f"{gene}*{allele}" for gene, alleles in HLA_ALLELES.items() for allele in alleles)
+    asked = {f"{gene}*{allele}" for gene, of_gene in HLA_ALLELES.items() for allele in of_gene}
+    return tuple(dict.fromkeys(allele for allele in alleles if allele in asked))
 
 
 def translate_hla(gene: str, text: str) -> Iterator[Translation]:

@@ -192,11 +192,6 @@ def _dose_gap(context: RuleContext) -> tuple[str, str] | None:
 _DATED = "on 2026-11-20"
 
 
-def _drug_dose_gap(context: RuleContext) -> tuple[str, str] | None:
-    """Where a condition needs the dose of a drug that is not the draft."""
-    return None if not context.drafted.dose.per_day else _PARTNER_DOSE
-
-
 FAMILY = Family(
     "ddi",
     placeholders={
@@ -253,5 +248,8 @@ FAMILY = Family(
         ANY_NEW,
         TISDALE_POINTS,
     ),
-    gaps={"pair_dose": _dose_gap, "drug_dose": _drug_dose_gap},
+    gaps={
+        "pair_dose": _dose_gap,
+        "drug_dose": lambda context: None if not context.drafted.dose.per_day else _PARTNER_DOSE,
+    },
 )

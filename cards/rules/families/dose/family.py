@@ -11,7 +11,6 @@ from cards.rules.families.dose.knowledge import EVIDENCE
 from cards.rules.families.dose.rows import ages_of_limits, limits_of, rows_for
 from cards.rules.families.dose.sums import (
     FAR_OVER,
-    FAR_OVER_TARGET,
     TEN_FOLD,
     implausible,
     labelled_from,
@@ -78,8 +77,12 @@ def _sig(dose: float, times: int) -> Sig:
     return Sig(f"{format_dose(dose)} mg {_OFTEN[times]} daily", dose, times_per_day=times)
 
 
+_FAR_ENOUGH = 4.0
+"""A tenth of less than so many times the limit would leave the patient with far too little."""
+
+
 def tenth(context: RuleContext) -> OrderChange | None:
-    """Offer a tenth of a dose far over its limit, as often as ordered: within the limit, and not under a tenth of it.
+    """Offer a tenth of a dose far over its limit, as often as ordered: within the limit, and not far under it.
 
     One zero too many or a decimal point too far right makes ten times the dose that was meant.
     """
@@ -87,7 +90,7 @@ def tenth(context: RuleContext) -> OrderChange | None:
     if excess is None or single_mg is None or times not in _OFTEN or excess.beside:
         return None
     is_guess = excess.of_adult or excess.limit.population == "first order"
-    if is_guess or excess.limit.unit != "mg" or not FAR_OVER_TARGET <= excess.times <= TEN_FOLD:
+    if is_guess or excess.limit.unit != "mg" or not _FAR_ENOUGH <= excess.times <= TEN_FOLD:
         return None
     dose, unit = single_mg / 10.0, _unit_mg(context)
     is_whole = unit is None or math.isclose(dose / unit, round(dose / unit))
@@ -130,13 +133,10 @@ def _once_weekly(context: RuleContext) -> OrderChange | None:
     return OrderChange(sig=Sig(text, single_mg, times_per_week=1, weekday="mon", is_written=True))
 
 
-def _micrograms_meant(context: RuleContext) -> str:
-    return " Micrograms meant?" if micrograms(context) is not None else ""
-
-
 FAMILY = Family(
     "dose",
-    placeholders=texts.PLACEHOLDERS | {"micrograms_meant": _micrograms_meant},
+    placeholders=texts.PLACEHOLDERS
+    | {"micrograms_meant": lambda context: " Micrograms meant?" if micrograms(context) is not None else ""},
     longest=texts.LONGEST,
     conditions=CONDITIONS_OF_DOSES,
     gaps={"maximum": why_unknown},

@@ -56,7 +56,8 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     rows = LIMITS.get(rxcui, ())
     if medication.systemic is False:
         words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
-        return [row for row in rows if row.route == "nebulised"] if _NEBULISED.search(words) else []
+        route = "nebulised" if _NEBULISED.search(words) else "aerosol"
+        return [row for row in rows if row.route == route]
     route = "injected" if medication.is_injected or all(row.route.startswith("in") for row in rows) else ""
     return [row for row in rows if row.route in (route, "any") or (row.route and row.route == medication.route)]
 

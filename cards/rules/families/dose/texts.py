@@ -50,8 +50,13 @@ def _over_drug(context: RuleContext) -> str | None:
     return excess.limit.drug if excess is not None else None
 
 
+def _micrograms_in(limit: Limit) -> float:
+    """Return by what a limit and the amount over it are multiplied: a small part of a milligram is in micrograms."""
+    return 1000.0 if limit.unit == "mg" and limit.most < 0.1 else 1.0
+
+
 def _unit(limit: Limit) -> str:
-    name = _UNITS.get(limit.unit, limit.unit)
+    name = "mcg" if _micrograms_in(limit) > 1 else _UNITS.get(limit.unit, limit.unit)
     mass = f"{name}/kg" if limit.per_kg else f"{name}/m2" if limit.per_area else name
     if limit.per_hour:
         return f"{mass} an hour"
@@ -64,7 +69,8 @@ def amount(context: RuleContext) -> str | None:
     if excess is None:
         return None
     limit, number = excess.limit, len(excess.beside)
-    amount_text = format_number(excess.amount, [limit.most], 2 if limit.per_kg else 1 if excess.amount >= 1 else 4)
+    ordered, most = excess.amount * _micrograms_in(limit), limit.most * _micrograms_in(limit)
+    amount_text = format_number(ordered, [most], 2 if limit.per_kg else 1 if ordered >= 1 else 4)
     orders = "the other order" if number == 1 else f"{number} other orders"
     is_at_largest = excess.largest_kg is not None or excess.largest_m2 is not None
     least = "at least " if excess.is_least or is_at_largest else ""
@@ -83,7 +89,7 @@ def _most(context: RuleContext) -> str | None:
         phrase = "the adult maximum of" if limit.is_for_adults else f"the maximum from {limit.ages.start} years on of"
     elif limit.population == "first order":
         phrase = "the usual maximum first dose of"
-    return f"{phrase} {format_number(limit.most, decimals=2)} {_unit(limit)}{form}{where}"
+    return f"{phrase} {format_number(limit.most * _micrograms_in(limit), decimals=2)} {_unit(limit)}{form}{where}"
 
 
 def _note(context: RuleContext) -> str:

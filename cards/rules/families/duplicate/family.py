@@ -397,10 +397,6 @@ def _mg_per_kg(context: RuleContext) -> str | None:
     return format_number(dose, [75]) if dose is not None else None
 
 
-def _weight(context: RuleContext) -> str | None:
-    return format_number(context.weight_kg) if context.weight_kg is not None else None
-
-
 FAMILY = Family(
     "duplicate",
     placeholders={
@@ -411,7 +407,7 @@ FAMILY = Family(
         "class": _class_words,
         "other_drug": _other_drug,
         "mgkg": _mg_per_kg,
-        "weight": _weight,
+        "weight": lambda context: format_number(context.weight_kg) if context.weight_kg is not None else None,
         "new_amount": dose_change.new_amount,
         "amount_before": dose_change.amount_before,
     },

@@ -49,11 +49,8 @@ def result_words(result: GeneResult) -> str:
     score = (
         result.keys[0] if len(result.keys) == 1 and phenotype_of(result.gene, result.keys[0]) != result.keys[0] else ""
     )
-    return f"{result.gene} {called}{f' (activity score {_number(score)})' if score else ''}"
-
-
-def _number(score: str) -> str:
-    return score.removesuffix(".0")
+    activity = f" (activity score {score.removesuffix('.0')})" if score else ""
+    return f"{result.gene} {called}{activity}"
 
 
 def gene_facts(context: RuleContext) -> list[Fact]:
