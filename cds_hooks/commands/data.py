@@ -1,13 +1,13 @@
 """`cds-hooks data|features`: what is wrong with a table or a folder of FHIR; which features a site declares."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from cds_hooks.commands.model.console import own_specs, print_json, problems, wide_console
+from cds_hooks.commands.model.console import own_specs, problems, wide_console
+from cds_hooks.commands.options import print_json
 from models_onnx.serving.registry import ARTIFACTS
 
 
@@ -47,7 +47,7 @@ def data(
         _describe_features(where, chart, as_of)
         return
     with problems():
-        report = _report(where, model, specs, folder) if charts is None else _table_of_features(where, charts, out)
+        report = _report(where, model, specs, folder) if charts is None else _table(where, charts, out)
     if as_json:
         document = {"name": report.name, "kind": report.kind, "counts": report.counts, "passed": report.passed}
         print_json({**document, "findings": report.findings})
@@ -57,8 +57,9 @@ def data(
 
 
 def _describe_features(folder: Path, chart: Path | None, as_of: str | None) -> None:
+    from cds_hooks.commands.score.charts import moment_of
     from fhir.mapping.features.catalog import FEATURES, data_dictionary, features_named
-    from fhir.mapping.features.declared import add_declared_features
+    from fhir.mapping.features.declared import add_declared_features, values_in_words
     from fhir.mapping.features.feature import FeatureFault
     from models_onnx.errors import DeclarationError
 
@@ -70,64 +71,23 @@ def _describe_features(folder: Path, chart: Path | None, as_of: str | None) -> N
         if chart is None:
             typer.echo(data_dictionary(FEATURES[name] for name in names), nl=False)
             return
-        for line in _values_in(chart, as_of, features_named(names)):
+        for line in values_in_words(chart, moment_of(as_of)[0], features_named(names)):
             typer.echo(line)
 
 
-def _table_of_features(folder: Path, charts: Path, out: Path | None) -> Any:
+def _table(folder: Path, charts: Path, out: Path | None) -> Any:
     """Return the report on the table of a site's own features, which is written."""
     from fhir.mapping.features.declared import add_declared_features
     from fhir.mapping.features.feature import FeatureFault
-    from fhir.record.charts import ChartsRefused
-    from models_onnx.artifact.files import whole_file
-    from models_onnx.errors import BatchRefused, DeclarationError, TrainingRefused
-    from models_onnx.workbench.training.data.chart_table import counts_of, feature_table, features_in_words, read_table
-    from models_onnx.workbench.training.data.check_tables import DataReport
+    from models_onnx.errors import DeclarationError, TrainingRefused
+    from models_onnx.workbench.training.data.chart_table import write_feature_table
 
     if out is None:
         raise TrainingRefused("--charts needs --out, the file of the table")
     try:
-        names = add_declared_features(folder)
-        table = read_table(folder)
-        rows = feature_table(table, names, charts)
+        return write_feature_table(folder, add_declared_features(folder), charts, out)
     except FeatureFault as fault:
         raise DeclarationError(str(fault)) from fault
-    except ChartsRefused as problem:
-        raise BatchRefused(str(problem)) from problem
-    with whole_file(out) as draft:
-        rows.to_csv(draft, index=False)
-    report = DataReport(out.name, "table of declared features", {"rows": len(rows), **counts_of(rows)})
-    for name, words in features_in_words(rows, [*table.features, *names]):
-        report.add("feature", "note", name, words, len(rows))
-    return report
-
-
-def _values_in(chart: Path, as_of: str | None, features_of_site: Any) -> Iterator[str]:
-    """One line for each feature: its value as a card shows it with its day, or why there is none."""
-    import msgspec
-
-    from cds_hooks.commands.score.charts import moment_of
-    from fhir.mapping.features.feature import map_features
-    from fhir.record.charts import ChartsRefused, by_patient, known_at, read_bundle
-    from fhir.record.record import read_record, read_value
-    from models_onnx.errors import BatchRefused
-
-    moment, _ = moment_of(as_of)
-    try:
-        charts = list(by_patient(list(read_bundle(chart))))
-    except ChartsRefused as problem:
-        raise BatchRefused(str(problem)) from problem
-    for person in charts:
-        entries = [{"resource": item} for item in known_at(person.patient, person.resources, moment.timestamp())]
-        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
-        value, refusals = read_value("chart", msgspec.json.encode(bundle))
-        vector = map_features(read_record({"chart": value}, person.id, moment, refusals=refusals), features_of_site)
-        for feature, number, evidence in zip(vector.features, vector.values, vector.evidence, strict=True):
-            if evidence is not None:
-                dated = f" of {evidence.effective[:10]}" if evidence.is_found else ""
-                yield f"{feature.name} = {number:g}: {feature.words} {feature.show(evidence)}{dated}"
-        for gap in vector.missing:
-            yield f"{gap.feature.name} missing ({gap.reason}): {gap.text}"
 
 
 def _report(where: Path, model: str | None, specs: Path | None, folder: Path) -> Any:

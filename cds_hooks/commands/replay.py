@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
-from zlib import crc32
 
 import msgspec
 import typer
@@ -34,15 +32,12 @@ from cds_hooks.storage import Decision, RecordUnavailable, decision_of
 from cds_hooks.storage.queries import (
     DecisionFilter,
     count_decisions,
-    find_decisions,
-    find_ids,
+    find_sample,
     get_decision,
-    get_decisions,
 )
 
 _SAME, _DIFFERS, _UNUSABLE, _NOTHING = 0, 1, 2, 3
 _LISTED = 20
-_AT_ONCE = 256
 
 Sample = Annotated[str | None, typer.Option(metavar="PERCENT", help="Of so many per cent of the decisions, as 1%.")]
 
@@ -83,7 +78,7 @@ def replay(
     wanted = msgspec.structs.replace(wanted, has_trials=not against)
     try:
         url = record_url(database)
-        chosen = _decision_named(url, decision) if decision is not None else _sampled(url, wanted, share)
+        chosen = _decision_named(url, decision) if decision is not None else find_sample(url, wanted, share)
         total = round(count_decisions(url, wanted) * share) if decision is None else 1
         if against:
             raise typer.Exit(_try_candidate(url, chosen, total, against, processes, as_json=as_json))
@@ -111,17 +106,6 @@ def _decision_named(url: str, text: str) -> Iterator[Decision]:
             f"There is no decision {text} in the record; cds-hooks decisions list shows those there are.", _UNUSABLE
         )
     yield decision
-
-
-def _sampled(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decision]:
-    """Yield a share of the decisions, always the same ones: chosen by their ids, so that only those are read."""
-    if share == 1:
-        yield from find_decisions(url, wanted)
-        return
-    chosen = (decision_id for decision_id in find_ids(url, wanted) if crc32(decision_id.encode()) < share * (1 << 32))
-    while ids := list(islice(chosen, _AT_ONCE)):
-        decisions = get_decisions(url, ids)
-        yield from (decisions[decision_id] for decision_id in ids if decision_id in decisions)
 
 
 @contextmanager

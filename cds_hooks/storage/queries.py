@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
@@ -56,6 +57,7 @@ def store_feedback(
 
 
 _ONCE: Final = ("card", "outcome", "outcome_timestamp", "accepted_suggestions")
+_SAMPLED_AT_ONCE: Final = 256
 
 
 def _stored_answers(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, ...]]:
@@ -287,6 +289,21 @@ def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator
     while rows := read_rows(url, _older_than(query, oldest)):
         yield from (row.id for row in rows)
         oldest = rows[-1].decided_at, rows[-1].sequence
+
+
+def find_sample(url: str, wanted: DecisionFilter, share: float) -> Iterator[Decision]:
+    """Yield a share (0 to 1) of the decisions, always the same ones: chosen by their ids, so that only those are read.
+
+    Raises:
+        RecordUnavailable: there is no record.
+    """
+    if share == 1:
+        yield from find_decisions(url, wanted)
+        return
+    chosen = (decision_id for decision_id in find_ids(url, wanted) if crc32(decision_id.encode()) < share * (1 << 32))
+    while ids := list(islice(chosen, _SAMPLED_AT_ONCE)):
+        decisions_by_id = get_decisions(url, ids)
+        yield from (decisions_by_id[decision_id] for decision_id in ids if decision_id in decisions_by_id)
 
 
 def _older_than(query: Select[Any], before: Place | None) -> Select[Any]:

@@ -165,7 +165,7 @@ def curves(bins: Sequence[Bin], coarse: Sequence[Bin], manifest: Manifest, auroc
     return [
         _roc(points, chosen, auroc),
         _precision_recall(points, chosen, prevalence),
-        _calibration(coarse),
+        calibration(coarse),
         _decision(points, prevalence, manifest),
         _capacity(manifest, points),
     ]
@@ -220,7 +220,8 @@ def _precision_recall(points: Sequence[Operating], chosen: Operating, prevalence
     )
 
 
-def _calibration(bins: Sequence[Bin]) -> Plot:
+def calibration(bins: Sequence[Bin]) -> Plot:
+    """Return the estimates against what was observed."""
     there = [bin_ for bin_ in bins if bin_.count]
     high = _above(max(max(bin_.rate_high, bin_.predicted) for bin_ in there))
     axes = Axes(0, high, 0, high)

@@ -5,16 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cds_hooks.commands.model.console import (
-    AsJson,
-    Data,
-    Out,
-    Replicates,
-    Seed,
-    problems,
-    progress_bars,
-)
+from cds_hooks.commands.model.console import Data, Out, Replicates, Seed, problems, progress_bars
 from cds_hooks.commands.model.publishing import publish_trained
+from cds_hooks.commands.options import AsJson
 from cds_hooks.settings import settings
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED

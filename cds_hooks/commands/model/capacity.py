@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cds_hooks.commands.model.console import AsJson, Folder, Name, print_json, problems, wide_console
-from cds_hooks.commands.options import Database, as_sentence, failure
+from cds_hooks.commands.model.console import Folder, Name, problems, wide_console
+from cds_hooks.commands.options import AsJson, Database, as_sentence, failure, print_json
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.monitor.capacity import Capacity, TooFewScored, capacity_of_cohort, capacity_of_record
 from cds_hooks.storage.decision import RecordUnavailable

@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
-import orjson
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
@@ -28,7 +26,6 @@ Out = Annotated[Path, typer.Option("--out", "--folder", help="Folder of artifact
 Data = Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the parity rows and of the bootstrap samples.")]
 Replicates = Annotated[int, typer.Option(min=0, max=1_000_000, help="Bootstrap samples for the intervals; 0 for none.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Specs = Annotated[
     Path | None, typer.Option(exists=True, file_okay=False, help="Folder with declarations of models of your own.")
 ]
@@ -101,8 +98,3 @@ def today() -> date:
 def moment() -> str:
     """Return the instant of the settings' clock, as it stands in a release."""
     return (settings().as_of or datetime.now(UTC)).isoformat(timespec="seconds")
-
-
-def print_json(value: Any) -> None:
-    """Print the value as indented JSON on standard output."""
-    typer.echo(orjson.dumps(msgspec.to_builtins(value), option=orjson.OPT_INDENT_2))

@@ -9,18 +9,16 @@ import typer
 from rich.table import Table
 
 from cds_hooks.commands.model.console import (
-    AsJson,
     Folder,
     Name,
     Specs,
     own_specs,
-    print_json,
     problems,
     progress_bars,
     today,
     wide_console,
 )
-from cds_hooks.commands.options import Database, failure, said_in_a_sentence
+from cds_hooks.commands.options import AsJson, Database, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable

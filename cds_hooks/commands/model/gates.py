@@ -8,20 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cds_hooks.commands.model.console import (
-    AsJson,
-    Data,
-    Folder,
-    Specs,
-    moment,
-    own_specs,
-    print_json,
-    problems,
-    progress_bars,
-    today,
-)
+from cds_hooks.commands.model.console import Data, Folder, Specs, moment, own_specs, problems, progress_bars, today
 from cds_hooks.commands.model.publishing import signer
-from cds_hooks.commands.options import failure
+from cds_hooks.commands.options import AsJson, failure, print_json
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.hold_back.acts import waiver_subject
 from cds_hooks.settings import settings

@@ -5,7 +5,8 @@ from typing import Any
 
 import typer
 
-from cds_hooks.commands.model.console import Folder, Name, Specs, own_specs, print_json, print_markdown, problems
+from cds_hooks.commands.model.console import Folder, Name, Specs, own_specs, print_markdown, problems
+from cds_hooks.commands.options import print_json
 from cds_hooks.settings import settings
 from cds_hooks.trusted_models import signing_key
 from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file

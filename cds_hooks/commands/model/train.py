@@ -7,7 +7,6 @@ import msgspec
 import typer
 
 from cds_hooks.commands.model.console import (
-    AsJson,
     Data,
     Folder,
     Name,
@@ -16,12 +15,12 @@ from cds_hooks.commands.model.console import (
     Seed,
     Specs,
     own_specs,
-    print_json,
     print_markdown,
     problems,
     progress_bars,
 )
 from cds_hooks.commands.model.publishing import publish_trained
+from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.settings import settings
 from models_onnx.artifact.files import write_whole
 from models_onnx.serving.registry import ARTIFACTS

@@ -13,7 +13,8 @@ import typer
 
 from cds_hooks.batch.charts import files_passed_over
 from cds_hooks.batch.run import FhirJob, FhirResult, score_folder
-from cds_hooks.commands.model.console import print_json, progress_bars
+from cds_hooks.commands.model.console import progress_bars
+from cds_hooks.commands.options import print_json
 from cds_hooks.settings import settings
 from fhir.record.charts import known_at
 from models_onnx.errors import BatchRefused

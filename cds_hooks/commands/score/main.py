@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cds_hooks.commands.model.console import AsJson, Folder, moment, print_json, problems, progress_bars
+from cds_hooks.commands.model.console import Folder, moment, problems, progress_bars
+from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.commands.score import charts
 from cds_hooks.kit.commands.options import given_as
 from cds_hooks.settings import settings

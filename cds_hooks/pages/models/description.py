@@ -2,22 +2,21 @@
 
 import re
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct
 
-from cards.compose.model import in_100
 from cds_hooks.pages.explain.inputs import SEX, average_of
 from cds_hooks.web.model_words import LEAST_EVENTS, words_of
-from cds_hooks.web.numbers import format_unit, format_value, people_range
-from models_onnx.artifact.manifest import Manifest, ModelInput, RiskBin
+from cds_hooks.web.numbers import format_unit, format_value
+from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.model_card.evaluation_file import (
     LaterEvaluation,
     blocks_with_slopes,
 )
 from models_onnx.model_card.formats import card_sections
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
+from models_onnx.model_card.plots import bins_of, calibration
 from models_onnx.monitoring.alerting import alerting_of
 
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
@@ -103,21 +102,6 @@ def _holds(name: str, age: float) -> bool:
     return match is not None and int(match["low"]) <= age and (match["high"] is None or age < int(match["high"]) + 1)
 
 
-class CalibrationRow(Struct, frozen=True):
-    """People whose estimate lay between `start` and `end`, on average `expected`, and what happened to them; in 100."""
-
-    words: str
-    expected: int
-    people: int
-    events: int
-    happened: str
-    start: float
-    end: float
-    low: float
-    rate: float
-    high: float
-
-
 class InputRow(Struct, frozen=True):
     """One input: the range the model knows, the group's average, and where it is read from."""
 
@@ -125,29 +109,6 @@ class InputRow(Struct, frozen=True):
     range: str
     average: str
     source: str
-
-
-def calibration_rows(manifest: Manifest) -> list[CalibrationRow]:
-    """Return one row per bin of the reference cohort."""
-    bins = manifest.reference.bins
-    ends = [following.probability_low for _, following in pairwise(bins)]
-    return [_calibration_row(risk_bin, end) for risk_bin, end in zip(bins, [*ends, 1.0], strict=True)]
-
-
-def _calibration_row(risk_bin: RiskBin, end: float) -> CalibrationRow:
-    start = 100 * risk_bin.probability_low
-    return CalibrationRow(
-        words=f"{start:.0f} to {100 * end:.0f}" if end < 1 else f"{start:.0f} and over",
-        expected=in_100(risk_bin.predicted),
-        people=risk_bin.count,
-        events=risk_bin.events,
-        happened=f"{in_100(risk_bin.rate)} ({people_range(risk_bin.low, risk_bin.high)})",
-        start=start,
-        end=100 * end,
-        low=100 * risk_bin.low,
-        rate=100 * risk_bin.rate,
-        high=100 * risk_bin.high,
-    )
 
 
 def input_rows(manifest: Manifest) -> list[InputRow]:
@@ -182,7 +143,7 @@ def model_values(
         "alerting": [alerting_of(manifest, row) for row in manifest.thresholds.table],
         "tested": performance(manifest, later),
         "provenance": provenance_rows(manifest),
-        "bins": calibration_rows(manifest),
+        "calibration": calibration(bins_of(manifest)),
         "features": input_rows(manifest),
         "attributes": card_sections(card) if card else [],
         "lineage": lineage_rows(manifest),

@@ -8,6 +8,7 @@ and scoring read it by the same function, as of the moment asked, and prefetch a
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from math import ceil, isfinite
@@ -21,15 +22,17 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.coded import CodedCondition, CodedProcedure, CodeOrPhrase, read_code
 from fhir.mapping.features.computed import Band, FirstOf, Formula, IsMissing, names_in
 from fhir.mapping.features.conditions import HasCondition
-from fhir.mapping.features.feature import Feature, FeatureFault
+from fhir.mapping.features.feature import Feature, FeatureFault, map_features
 from fhir.mapping.features.history import MOST_VALUES, History, Statistic, Where, range_of, unit_of
 from fhir.mapping.features.measured import Measured
 from fhir.mapping.features.patient import TakesMedication
 from fhir.mapping.features.stays import EarlierUse
 from fhir.mapping.features.steps import StepValue
 from fhir.mapping.stays import emergency_visits_before, outpatient_visits_before, stays_before
+from fhir.record.charts import by_patient, known_at, read_bundle
 from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
+from fhir.record.record import read_record, read_value
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, Analyte, units_with_spellings
 from fhir.terminology.toml_file import TomlFault, read_toml
 
@@ -381,3 +384,22 @@ def _own_analyte(declaration: DeclaredFeature) -> Analyte:
         ANALYTE_BY_LOINC[code] = analyte
         KEY_BY_LOINC[code] = analyte.key
     return analyte
+
+
+def values_in_words(chart: Path, moment: datetime, features: tuple[Feature, ...]) -> Iterator[str]:
+    """Yield a line for each feature in a chart: its value as a card shows it with its day, or why there is none.
+
+    Raises:
+        ChartsRefused: The file holds no charts.
+    """
+    for person in by_patient(list(read_bundle(chart))):
+        entries = [{"resource": item} for item in known_at(person.patient, person.resources, moment.timestamp())]
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+        value, refusals = read_value("chart", msgspec.json.encode(bundle))
+        vector = map_features(read_record({"chart": value}, person.id, moment, refusals=refusals), features)
+        for feature, number, evidence in zip(vector.features, vector.values, vector.evidence, strict=True):
+            if evidence is not None:
+                dated = f" of {evidence.effective[:10]}" if evidence.is_found else ""
+                yield f"{feature.name} = {number:g}: {feature.words} {feature.show(evidence)}{dated}"
+        for gap in vector.missing:
+            yield f"{gap.feature.name} missing ({gap.reason}): {gap.text}"

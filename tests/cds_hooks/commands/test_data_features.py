@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app
-from cds_hooks.commands import data
 from fhir.mapping.features.catalog import FEATURES, features_named
+from fhir.mapping.features.declared import values_in_words
 from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
@@ -161,7 +162,7 @@ def _checked(table: Path, *options: str) -> dict[str, Any]:
 
 def test_what_was_looked_for_and_not_found_has_no_day(folder: Path) -> None:
     of_site = features_named(("age_years", "has_diabetes", "albumin_g_dl"))
-    assert list(data._values_in(Path(_chart(folder)), "2026-11-20", of_site)) == [
+    assert list(values_in_words(Path(_chart(folder)), datetime(2026, 11, 20, 23, 59, tzinfo=UTC), of_site)) == [
         "age_years = 76: Age 76 of 2026-11-20",
         "has_diabetes = 0: Diabetes not found in the chart",
         "albumin_g_dl missing (absent): Albumin: not recorded.",

@@ -18,7 +18,7 @@ from cds_hooks.replay.candidates import Change, NoCandidate, NotReplayed, Report
 from cds_hooks.replay.processes import ProcessEnded
 from cds_hooks.replay.replaying import Verdict
 from cds_hooks.storage import Decision
-from cds_hooks.storage.queries import DecisionFilter
+from cds_hooks.storage.queries import DecisionFilter, find_sample
 from tests.cds_hooks.replay.answered import answered, record_at, sample_calls
 from tests.cds_hooks.storage.samples import a_decision, store
 
@@ -96,10 +96,10 @@ def test_what_a_candidate_changes_is_drawn_by_service_card_and_group() -> None:
 def test_a_share_of_the_decisions_is_always_the_same(tmp_path: Any) -> None:
     url = f"sqlite:///{tmp_path}/record.sqlite3"
     made = store(url, *(a_decision() for _ in range(40)))
-    everything = [decision.id for decision in replay._sampled(url, DecisionFilter(), 1.0)]
+    everything = [decision.id for decision in find_sample(url, DecisionFilter(), 1.0)]
     assert sorted(everything) == sorted(decision.id for decision in made)
-    half = [decision.id for decision in replay._sampled(url, DecisionFilter(), 0.5)]
-    assert half == [decision.id for decision in replay._sampled(url, DecisionFilter(), 0.5)]
+    half = [decision.id for decision in find_sample(url, DecisionFilter(), 0.5)]
+    assert half == [decision.id for decision in find_sample(url, DecisionFilter(), 0.5)]
     from zlib import crc32
 
     assert half == [name for name in everything if crc32(name.encode()) < 2**31]

@@ -58,7 +58,7 @@ def test_every_group_stands_with_its_people_and_its_figures_or_with_not_enough_d
 def test_every_bin_input_and_exclusion_has_its_row() -> None:
     page, manifest = Page(model_page(SITE, _manifest())), _manifest()
     for each in manifest.reference.bins:
-        assert page.row(f"{each.count:,}, {each.events:,}")
+        assert page.row(f"{100 * each.predicted:.1f}", f"{100 * each.rate:.1f}", f"{each.count:,}")
     for feature in manifest.features:
         assert page.row(feature.loinc[0] if feature.loinc else feature.fhir)
     for step in manifest.cohort.exclusions:

@@ -22,8 +22,10 @@ from fhir.mapping.features.feature import map_features
 from fhir.record.charts import Json, PatientChart, known_at, read_charts, time_of
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept
 from fhir.record.record import PatientRecord, read_record, read_value
+from models_onnx.artifact.files import whole_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import DAYS_PER_YEAR
+from models_onnx.workbench.training.data.check_tables import DataReport
 
 FILE: Final = "table.toml"
 FOLDS: Final = 5
@@ -113,6 +115,22 @@ def feature_table(table: SiteTable, names: Sequence[str], folder: Path) -> pd.Da
     if not rows:
         raise TrainingRefused(f"no chart of {folder} has the index of {FILE}")
     return pd.DataFrame(rows)
+
+
+def write_feature_table(folder: Path, own: Sequence[str], charts: Path, out: Path) -> DataReport:
+    """Write the table of a site's own features from a folder of charts; return the report on it.
+
+    Raises:
+        TrainingRefused: `table.toml` of the folder does not hold, or no chart has such an index.
+    """
+    table = read_table(folder)
+    rows = feature_table(table, own, charts)
+    with whole_file(out) as draft:
+        rows.to_csv(draft, index=False)
+    report = DataReport(out.name, "table of declared features", {"rows": len(rows), **counts_of(rows)})
+    for name, words in features_in_words(rows, [*table.features, *own]):
+        report.add("feature", "note", name, words, len(rows))
+    return report
 
 
 def _rows(table: SiteTable, names: Sequence[str], chart: PatientChart) -> Iterator[Json]:
