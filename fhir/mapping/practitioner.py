@@ -21,7 +21,7 @@ _SYSTEMS: Final = {
 
 
 def roles_of_user(resources: Iterable[object], user_id: str, as_of: datetime) -> tuple[str, ...]:
-    """Return what the user works as now: nurse, pharmacist, trainee, prescriber; nothing where that is not known.
+    """Return what the user works as now, such as nurse or prescriber; nothing where that is not known.
 
     Only roles of this practitioner count, and neither those that are over nor those that are not active.
     """

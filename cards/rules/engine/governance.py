@@ -111,7 +111,7 @@ class SiteRules(Struct, frozen=True):
     budgets: tuple[Budget, ...] = ()
     orders: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """What a role may order where the site's file says it: medications, vaccines, services."""
-    orders_nothing: ClassVar[frozenset[str]] = frozenset({"nurse", "pharmacist", "trainee"})
+    orders_nothing: ClassVar[frozenset[str]] = frozenset({"nurse", "pharmacist", "trainee", "allied-health"})
     """The roles that order nothing where the site's file does not say otherwise; every other role orders everything.
 
     The project's own choice, to be made by each site: laws and standing orders differ. In the United States nurses and

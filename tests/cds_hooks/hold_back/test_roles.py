@@ -79,6 +79,7 @@ def _labels(answer: Any) -> list[str]:
         ([_role({}, code=[], specialty=[NURSE])], "nurse"),
         ([_role(PHARMACIST)], "pharmacist"),
         ([_role({"text": "Medical student"})], "trainee"),
+        ([_role({"text": "Clinical dietitian"})], "allied-health"),
         ([_role(NURSE), _role(PHARMACIST, id="r2")], "nurse and pharmacist"),
         ([_role(NURSE), _role({"text": "Nurse practitioner"}, id="r2")], ""),
         ([_role({"text": "Consulting provider"})], ""),
