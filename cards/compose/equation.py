@@ -268,7 +268,7 @@ def guideline_card(content: GuidelineCardContent, identity: CardIdentity) -> Car
         uuid=identity.uuid,
         summary=content.summary,
         indicator="info",
-        detail=f"{content.opening}\n\n{content.closing} Source: {content.guideline}.",
+        detail=f"{content.opening}\n\n{content.closing}",
         source=Source(label=content.guideline, url=content.url, topic=content.topic),
         suggestions=order_suggestions(_first_recommended(content.offers), identity),
         selection_behavior="any" if content.offers else None,

@@ -80,7 +80,7 @@ _ENDS_SOON_DAYS = 60
 TETANUS_GROUP: Final = "DTaP/Tdap/Td"
 # CDC, supporting data, tetanus and diphtheria: the booster is ten years after the last dose; Tdap or Td from 7 years.
 _TETANUS_BOOSTER = Period(years=10)
-_SEVEN = Period(years=7)
+_SEVEN, _A_YEAR = Period(years=7), Period(years=1)
 _TDAP_WEEK: Final = 27
 _HIV, _HIV_SEVERE, _HIV_NOT_SEVERE = "186", "154", "155"
 # What clinicians call a group where CDC's name is longer or means two vaccines.
@@ -154,13 +154,13 @@ class DueVaccine(Struct, frozen=True):
     def waits_in_pregnancy(self, person: Person, as_of: date) -> bool:
         """Whether a first dose or a booster against tetanus waits for Tdap in weeks 27 to 36 (MMWR 2018;67(RR-2):1).
 
-        A series that has begun goes on.
+        A series with a dose within a year goes on.
         """
         if self.forecast.group != TETANUS_GROUP or self.for_pregnancy or PREGNANT not in person.codes:
             return False
         onset, days = person.observed(ONSET_OF_PREGNANCY), self.counted_days
         is_early = onset is None or (as_of - onset).days < _TDAP_WEEK * 7
-        return is_early and not (days and _TETANUS_BOOSTER.after(days[-1]) > as_of)
+        return is_early and not (days and _A_YEAR.after(days[-1]) > as_of)
 
     def is_overdue(self, as_of: date) -> bool:
         """Whether the day by which it should have been given is over, counted from when there was a reason."""

@@ -234,7 +234,7 @@ def _content(
             f"{rhythm_words}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke in a year; "
             f"{stopped or 'no anticoagulant found'}. Consider a talk."
         ),
-        figure=f"{yearly:.0f} in 100",
+        figure=f"{score}: about {yearly:.0f} in 100",
         opening=(
             f"**CHA2DS2-VASc {score} of 9.** Of untreated people with {score} points about **{people}** had an "
             f"ischaemic stroke within a year ({_paper(rates.source)}). The 2023 ACC/AHA guideline speaks "

@@ -236,6 +236,9 @@ SERVICE = Service(
         "nobody looked further, suggests elastography."
     ),
     usage_requirements="For physicians and nurses at an outpatient visit; never shown to patients.",
-    needs=Needs.of(features=(*FEATURES, *_BMI), resources=("Condition", "Encounter", "Procedure", "ServiceRequest")),
+    needs=Needs.of(
+        features=(*FEATURES, *_BMI),
+        resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
+    ),
     decide=decide,
 )

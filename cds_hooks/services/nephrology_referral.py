@@ -431,7 +431,9 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        features=FEATURES, analytes=("upcr",), resources=("Condition", "Encounter", "Procedure", "ServiceRequest")
+        features=FEATURES,
+        analytes=("upcr",),
+        resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
     ),
     decide=decide,
 )

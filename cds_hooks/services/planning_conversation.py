@@ -292,6 +292,7 @@ SERVICE = Service(
             "CarePlan",
             "Condition",
             "DocumentReference",
+            "MedicationRequest",
             "Encounter",
             "Procedure",
             "ServiceRequest",

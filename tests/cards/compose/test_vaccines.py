@@ -122,10 +122,11 @@ def test_tdap_in_pregnancy_is_one_dose_whatever_was_given_before(as_of: datetime
     [
         (14, (), True, []),
         (14, ("2012-04-01",), True, []),  # a booster after ten years
+        (26, ("2022-05-01",), True, []),
         (26, (), True, []),
         (27, (), False, ["Order Tdap"]),
         (14, ("2026-09-01",), False, []),  # a series that has begun: the registry is asked first
-        (14, ("2022-09-01", "2022-10-15", "2023-06-01"), False, []),
+        (14, ("2022-09-01", "2022-10-15", "2023-06-01"), True, []),  # Td only: Tdap is due
     ],
 )
 def test_a_first_dose_or_a_booster_against_tetanus_waits_for_tdap_in_week_27(

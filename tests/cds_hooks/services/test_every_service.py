@@ -5,6 +5,7 @@ A new service is checked here without a line of its own.
 
 import asyncio
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,22 @@ def test_every_listed_id_and_every_old_one_is_an_address() -> None:
     addresses = by_address(services)
     listed = {entry["id"] for service in services.values() for entry in service.discovery()}
     assert set(addresses) == listed | set(services)
+
+
+def test_without_a_recorded_sex_no_headline_has_the_result_of_one_sex_alone(tmp_path: Path, as_of: datetime) -> None:
+    told: set[str] = set()
+    for service in SERVICES.values():
+        if "patient-view" not in service.hooks:
+            continue
+        requests = requests_of(service.id, "patient-view", as_of)
+        for request in requests:
+            request["prefetch"]["patient"] |= {"gender": "unknown", "extension": []}
+        for answer in answers_to(requests, service.id, tmp_path, as_of):
+            for card in answer.json()["cards"]:
+                match = re.search(r"The sex is not recorded: (\S+) .*?and (\S+)", card.get("detail", ""))
+                if match is None:
+                    continue
+                figures = {f"{float(number):.0f}" for number in match.groups()}
+                told.add(service.id)
+                assert figures <= set(re.findall(r"\d+", card["summary"])), card["summary"]
+    assert {"anticoagulation-discussion", "statin-discussion"} <= told
