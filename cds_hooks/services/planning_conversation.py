@@ -292,7 +292,6 @@ SERVICE = Service(
             "CarePlan",
             "Condition",
             "DocumentReference",
-            "MedicationRequest",
             "Encounter",
             "Procedure",
             "ServiceRequest",

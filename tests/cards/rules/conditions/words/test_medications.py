@@ -203,6 +203,12 @@ def test_what_a_page_says_and_what_a_word_reads(spec: Json, words: str, uses: se
         ("in_hospital", METFORMIN_500, {"inpatient": True}, True),
         ("in_hospital", {**METFORMIN_500, "more": {"category": [{"coding": [{"code": "Inpatient"}]}]}}, {}, True),
         ("in_hospital", {**METFORMIN_500, "more": {"category": [{"coding": [{"code": "outpatient"}]}]}}, {}, False),
+        (
+            "in_hospital",
+            {**METFORMIN_500, "more": {"category": [{"coding": [{"code": "discharge"}]}]}},
+            {"inpatient": True},
+            False,
+        ),
         ("medications_known", METFORMIN_500, {}, True),
         ("medications_known", METFORMIN_500, {"not_sent": NOT_SENT}, False),
     ],
