@@ -111,16 +111,13 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     id: str
     name: str
     short: str
-    organisation: str
     document: str
     uspstf_ids: tuple[str, ...]
     grade: Literal["A", "B"]
     grade_words: str = ""
     year: int
     published: str
-    reviewed: str
     url: WebAddress
-    source: str
     sex: Literal["male", "female"] | None = None
     from_age: int
     to_age: int | None = None
@@ -144,6 +141,7 @@ class PreventiveKnowledge(Struct, frozen=True, kw_only=True):
     as_of: str
     reviewed: str
     status: str
+    organisation: str
     source: str
     services: tuple[PreventiveService, ...]
     tests: Mapping[str, ScreeningTest]
