@@ -48,6 +48,7 @@ _AT_EVERY_AGE: Final = frozenset(
         "ddi-clopidogrel-ppi/any",
         "dup-acetaminophen-dose/liver",
         "dz-bb-ccb_nondhp/running",
+        "mon-clozapine/mild",
         "review-lithium/found",
         "review-steroid-bone/found",
     }

@@ -250,13 +250,13 @@ def test_the_talk_about_a_statin_is_the_one_of_the_other_service() -> None:
 def test_every_recommendation_has_its_source_grade_and_dates() -> None:
     services = PREVENTIVE.services
     assert len(services) == 12
+    assert PREVENTIVE.reviewed >= "2026-11-21"
+    assert PREVENTIVE.source
     for one in services:
         assert one.grade in ("A", "B")
         assert 2018 <= one.year <= 2024
         assert one.published.startswith(str(one.year))
-        assert one.reviewed >= "2026-11-21"
         assert one.url.startswith("https://www.uspreventiveservicestaskforce.org/")
-        assert one.source
         assert one.uspstf_ids
         assert {each.test for each in one.tests} <= set(PREVENTIVE.tests)
 
