@@ -18,7 +18,7 @@ from fhir.terminology.caching import CACHES
 
 _MOST_MEANINGS: Final = 8192
 _DIGITS: Final = 16
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The number of the format of the index, its `user_version`."""
 LONGEST_NAME: Final = 200
 
@@ -105,9 +105,9 @@ def use_index(path: Path | None, mappings: Mapping[tuple[str, str], Meaning] | N
     """
     connection, in_use = None, InUse(mappings=mappings or {})
     if path is not None:
-        digest = digest_of(path)
-        connection, of_index = _opened(path)
-        in_use = InUse(digest, of_index, in_use.mappings)
+        content = _content_of(path)
+        connection, of_index = _opened(path, content)
+        in_use = InUse(_digest(path, content), of_index, in_use.mappings)
     _INDEX.path, _INDEX.connection, _INDEX.meanings, _INDEX.in_use = path, connection, {}, in_use
     for cache in CACHES.values():
         cache.clear()
@@ -124,11 +124,18 @@ def digest_of(path: Path) -> str:
     Raises:
         WrongIndex: There is no such file, or it was changed since it was named by its digest.
     """
+    return _digest(path, _content_of(path))
+
+
+def _content_of(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+        return path.read_bytes()
     except OSError:
         raise WrongIndex(f"{path} is no file; `cds-hooks terminology import` writes one") from None
+
+
+def _digest(path: Path, content: bytes) -> str:
+    digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
     if len(path.stem) == _DIGITS and set(path.stem) <= set(hexdigits) and path.stem != digest:
         raise WrongIndex(f"{path} was changed after it was written: import again")
     return digest
@@ -140,22 +147,20 @@ def sources(path: Path) -> tuple[Source, ...]:
     Raises:
         WrongIndex: There is no such file, it was not written to its end, or it has another format.
     """
-    connection, of_index = _opened(path)
+    connection, of_index = _opened(path, _content_of(path))
     connection.close()
     return of_index
 
 
-def _opened(path: Path) -> tuple[sqlite3.Connection, tuple[Source, ...]]:
-    """Return the index read into memory: a mapped file that somebody shortens in place would end the process."""
-    if not path.is_file():
-        raise WrongIndex(f"{path} is no file; `cds-hooks terminology import` writes one")
+def _opened(path: Path, content: bytes) -> tuple[sqlite3.Connection, tuple[Source, ...]]:
+    """Return the index in memory: a mapped file that somebody shortens in place would end the process."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     try:
-        connection.deserialize(path.read_bytes())
+        connection.deserialize(content)
         connection.execute("PRAGMA query_only = ON")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         text = connection.execute("SELECT text FROM about").fetchone()
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
         connection.close()
         raise WrongIndex(f"{path} is no index of terminologies ({error})") from None
     if version != FORMAT or text is None:
@@ -183,7 +188,7 @@ def meaning_of_name(name: str) -> Meaning | None:
         return None
     plain = plain_name(name)
     mapped = _INDEX.in_use.mappings.get((NAME_SYSTEM, plain))
-    return mapped or _meaning("SELECT meaning FROM name WHERE name = ?", (plain,))
+    return mapped or _meaning("SELECT meaning FROM name WHERE hash = ?", (hash_of_name(plain),))
 
 
 def plain_address(address: str) -> str:
@@ -213,7 +218,12 @@ def plain_name(name: str) -> str:
     return plain[: plain.rindex(" (")] if plain.endswith(")") and " (" in plain else plain
 
 
-def _meaning(question: str, values: tuple[str, ...]) -> Meaning | None:
+def hash_of_name(plain: str) -> int:
+    """Return 64 bits of a plain name: the index holds no name of a release and needs half the memory."""
+    return int.from_bytes(hashlib.blake2b(plain.encode(), digest_size=8).digest(), signed=True)
+
+
+def _meaning(question: str, values: tuple[str | int, ...]) -> Meaning | None:
     rows = _INDEX.connection
     row = rows.execute(question, values).fetchone() if rows is not None else None
     if rows is None or row is None:

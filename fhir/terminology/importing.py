@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fhir.terminology.definitions import Definition, roots_of
-from fhir.terminology.imported import FORMAT, Meaning, digest_of
+from fhir.terminology.imported import FORMAT, Meaning, digest_of, hash_of_name
 from fhir.terminology.medications import table_rows
 from fhir.terminology.phrases import groups_in_words
 from fhir.terminology.publishers import READERS, order_of
@@ -192,12 +192,13 @@ def write_index(imported: Imported, index: Path) -> Path:
         connection.execute(
             "CREATE TABLE code (system TEXT, code TEXT, meaning INTEGER, PRIMARY KEY (system, code)) WITHOUT ROWID"
         )
-        connection.execute("CREATE TABLE name (name TEXT PRIMARY KEY, meaning INTEGER) WITHOUT ROWID")
+        connection.execute("CREATE TABLE name (hash INTEGER PRIMARY KEY, meaning INTEGER)")
         numbers: dict[Meaning, int] = {}
         codes = ((*key, numbers.setdefault(imported.codes[key], len(numbers))) for key in sorted(imported.codes))
         connection.executemany("INSERT INTO code VALUES (?, ?, ?)", codes)
-        names = ((name, numbers.setdefault(imported.names[name], len(numbers))) for name in sorted(imported.names))
-        connection.executemany("INSERT INTO name VALUES (?, ?)", names)
+        by_name = sorted(imported.names.items())
+        names = ((hash_of_name(name), numbers.setdefault(meaning, len(numbers))) for name, meaning in by_name)
+        connection.executemany("INSERT INTO name VALUES (?, ?)", sorted(names))
         meanings = ((number, encode(meaning).decode()) for meaning, number in numbers.items())
         connection.executemany("INSERT INTO meaning VALUES (?, ?)", meanings)
         connection.execute("INSERT INTO about VALUES (?)", (encode(imported.sources).decode(),))

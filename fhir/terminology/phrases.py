@@ -324,6 +324,7 @@ def _is_neutral(word: str, neutral: Mapping[str, Set[str]], subject: Subject) ->
         or not word.isalpha()
         or any(word in neutral[kind] for kind in ("word", "end", "allergy")[: 2 + (subject == "allergy")])
         or (len(word) > _STEM and word[:_STEM] in neutral["stem"])
+        or (subject == "allergy" and len(word) > _STEM and any(part in word for part in neutral["part"]))
         or is_name_of_drug(word)
     )
 
