@@ -13,11 +13,10 @@ a server does. Spark and Ray are not imported here. docs/scoring-clusters.md has
 
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice
 from typing import Any, ClassVar
 
 from cds_hooks.batch.charts import RawChart, grouped
-from cds_hooks.batch.run import PATIENTS_AT_ONCE
+from cds_hooks.batch.run import Sent, in_batches
 from cds_hooks.batch.scoring import SCORE_COLUMNS, Questions, read_chart, scores_table
 from cds_hooks.batch.selection import questions_about
 from cds_hooks.settings import Settings
@@ -27,20 +26,7 @@ from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, TEXT_COLUMN
 from models_onnx.errors import BatchRefused
 
 
-class _Step:
-    """What is sent to a worker are the arguments of the step: never what it has loaded."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self._arguments = arguments
-
-    def __getstate__(self) -> tuple[Any, ...]:
-        return self._arguments
-
-    def __setstate__(self, arguments: tuple[Any, ...]) -> None:
-        self.__init__(*arguments)  # type: ignore[misc]
-
-
-class TableStep(_Step):
+class TableStep(Sent):
     """Scores Arrow batches of a table: for `mapInArrow` of Spark, one iterator of batches for each partition."""
 
     def __init__(self, name: str, id_column: str, declared: TableDeclaration = NOTHING_DECLARED) -> None:
@@ -86,7 +72,7 @@ class RayTableStep(TableStep):
         return self.scored(batches)
 
 
-class ChartStep(_Step):
+class ChartStep(Sent):
     """Scores charts in rows of resources: an Arrow table of whole patients, or batches in which patients lie together.
 
     A row has the columns `patient_id` and `resource` (the JSON of one resource); the answer has one row for each model
@@ -125,5 +111,5 @@ class ChartStep(_Step):
         questions = self._questions = self._questions or questions_about(self.names, Settings())
         flags = questions.opt_out_flags
         yield scores_table(questions, ())
-        while batch := list(islice(charts, PATIENTS_AT_ONCE)):
+        for batch in in_batches(charts):
             yield scores_table(questions, (read_chart(chart, self.as_of, opt_out_flags=flags) for chart in batch))

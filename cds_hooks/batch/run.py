@@ -71,7 +71,7 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
         OutputFile(job.out, _assessment(questions, job.as_of)) as out,
         charts_of(job.folder, wanted, result.resources) as charts,
     ):
-        for scored in each_scored(ChartScorer(job), _batches(charts), job.workers):
+        for scored in each_scored(ChartScorer(job), in_batches(charts), job.workers):
             result.patients += scored.patients
             result.counted += _counted(scored, job.content)
             out.add(scored.table)
@@ -81,19 +81,26 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
     return result
 
 
-class ChartScorer:
+class Sent:
+    """What is sent to another process are the arguments: never what was loaded with them."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self._arguments
+
+    def __setstate__(self, arguments: tuple[Any, ...]) -> None:
+        self.__init__(*arguments)  # type: ignore[misc]
+
+
+class ChartScorer(Sent):
     """Scores charts of one job; sent to another process it loads the models there."""
 
     def __init__(self, job: FhirJob) -> None:
+        super().__init__(job)
         self._job = job
         self._questions: Questions | None = None
-
-    def __getstate__(self) -> FhirJob:
-        """Return what is sent: never the loaded models."""
-        return self._job
-
-    def __setstate__(self, job: FhirJob) -> None:
-        self.__init__(job)  # type: ignore[misc]
 
     def __call__(self, charts: list[RawChart]) -> Scored:
         """Return the scores of these charts, or their features; the record of a chart is freed when it is scored."""
@@ -110,7 +117,8 @@ class ChartScorer:
         return Scored(table, len(charts), sum(refused[reason] for reason in _NOT_READ))
 
 
-def _batches(charts: Iterator[RawChart]) -> Iterator[list[RawChart]]:
+def in_batches(charts: Iterator[RawChart]) -> Iterator[list[RawChart]]:
+    """Yield the charts, as many at once as are scored together."""
     while batch := list(islice(charts, PATIENTS_AT_ONCE)):
         yield batch
 

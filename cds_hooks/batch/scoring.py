@@ -246,19 +246,14 @@ def _equations(
     features: Mapping[str, Feature],
     sites: Sequence[dict[str, Value] | None],
 ) -> Iterator[Score]:
-    if record.opted_out:
-        for equation in questions.equations:
-            for output in equation.outputs:
-                yield Score(
-                    record.patient_id, equation.id, output.id, reason=OPTED_OUT, reason_text=opted_out_words(record)
-                )
-        return
     readings = FeatureReadings(record, features)
+    opted_out = WhyNot(OPTED_OUT, opted_out_words(record)) if record.opted_out else None
     for equation, of_place in zip(questions.equations, sites, strict=True):
-        refused = refused_at_once(equation, readings, of_place)
-        charted = inputs_from_features(equation, readings, of_place) if len(refused) < len(equation.outputs) else None
+        refused = refused_at_once(equation, readings, of_place) if opted_out is None else {}
+        is_asked = opted_out is None and len(refused) < len(equation.outputs)
+        charted = inputs_from_features(equation, readings, of_place) if is_asked else None
         for output in equation.outputs:
-            no: WhyNot | EquationRefused | None = refused.get(output.id)
+            no: WhyNot | EquationRefused | None = opted_out or refused.get(output.id)
             if no is None and charted is not None:
                 try:
                     result = charted.calculate(output.id)

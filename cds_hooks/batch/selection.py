@@ -4,11 +4,10 @@ from cards.rules.engine.finding import Silence
 from cds_hooks.batch.scoring import Questions
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services import find_services
-from cds_hooks.services._model import ChartModel
+from cds_hooks.services._model import ChartModel, outside_population
 from cds_hooks.services._service import OPTED_OUT, opted_out_words
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel, folder_of, site_model, why_withheld
-from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.opting_out import SystemAndCode
@@ -16,7 +15,6 @@ from fhir.record.record import PatientRecord
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.equations.record_inputs import features_of
 from models_onnx.errors import BatchRefused
-from models_onnx.serving.eligibility import OUTSIDE_POPULATION, not_in_population
 from models_onnx.serving.registry import model_ids
 from models_onnx.serving.runtime import Model
 
@@ -95,11 +93,4 @@ def _outside(model: Model, record: PatientRecord) -> Silence | None:
         return Silence(manifest.id, "deceased", "The patient has died.")
     if record.opted_out:
         return Silence(manifest.id, OPTED_OUT, opted_out_words(record))
-    outside = not_in_population(manifest, record.age_years())
-    if outside is not None:
-        return Silence(manifest.id, outside.reason, outside.text)
-    for key in manifest.population.exclude_conditions:
-        if find_condition(record, key):
-            text = f"The model is for {manifest.population.words}; {key} is on record."
-            return Silence(manifest.id, OUTSIDE_POPULATION, text)
-    return None
+    return outside_population(manifest, record)

@@ -27,7 +27,7 @@ from cds_hooks.services._equation import (
     reason_not_to_advise,
     today,
 )
-from cds_hooks.services._model import ChartModel, ModelEstimate
+from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population
 from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model, no_card
 from cds_hooks.services._service_file import OfferedOrder, ServiceFile, service_files
 from cds_hooks.trusted_models import AbsentModel, site_model
@@ -42,7 +42,6 @@ from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
 from models_onnx.equations.record_inputs import features_of, inputs_from_record
 from models_onnx.errors import UnknownModel
-from models_onnx.serving.eligibility import not_in_population
 from models_onnx.serving.runtime import Model
 
 _READ = ("Condition", "Encounter", "Procedure", "ServiceRequest")
@@ -153,18 +152,8 @@ class _ModelAdvisor(Struct, frozen=True):
         return ChartModel(self.model, self.twin, self._outside, inputs, declared.share, declared.within_age_band)
 
     def _outside(self, record: PatientRecord) -> Silence | None:
-        manifest = self.model.manifest
-        nothing = _reason_for_nothing(self.declared, manifest.id, record)
-        if nothing is not None:
-            return nothing.silences[0]
-        outside = not_in_population(manifest, record.age_years())
-        if outside is not None:
-            return Silence(manifest.id, outside.reason, outside.text)
-        for key in manifest.population.exclude_conditions:
-            if find_condition(record, key):
-                text = f"The model is for {manifest.population.words}; {key} is on record."
-                return Silence(manifest.id, "outside-population", text)
-        return None
+        nothing = _reason_for_nothing(self.declared, self.model.manifest.id, record)
+        return nothing.silences[0] if nothing is not None else outside_population(self.model.manifest, record)
 
     def _card(self, call: ServiceInput, estimated: ModelEstimate) -> Card:
         declared, (offered,) = self.declared, self.declared.orders

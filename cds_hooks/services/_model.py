@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from cards.rules.engine.finding import Silence
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.feature import FeatureVector
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.serving.eligibility import (
     OUT_OF_RANGE,
+    OUTSIDE_POPULATION,
     lacks_inputs,
     may_be_scored,
+    not_in_population,
     not_scored,
     twin_may_take_over,
 )
@@ -242,6 +245,18 @@ def version_scores(model: Model, computed: Prediction, is_due: Callable[[dict[st
         "percentile": computed.percentile,
         "is_due": is_due({"margin": computed.margin, "percentile": computed.percentile}),
     }
+
+
+def outside_population(manifest: Manifest, record: PatientRecord) -> Silence | None:
+    """Return why a model is not for this patient: the age, or a condition that its population leaves out."""
+    why = not_in_population(manifest, record.age_years())
+    if why is not None:
+        return Silence(manifest.id, why.reason, why.text)
+    for key in manifest.population.exclude_conditions:
+        if find_condition(record, key):
+            text = f"The model is for {manifest.population.words}; {key} is on record."
+            return Silence(manifest.id, OUTSIDE_POPULATION, text)
+    return None
 
 
 async def estimate(

@@ -28,7 +28,7 @@ from cds_hooks.services._equation import (
     names_one_of,
     today,
 )
-from cds_hooks.services._model import ChartModel, ModelEstimate
+from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population
 from cds_hooks.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_inputs
 from cds_hooks.services._service import (
     OPTED_OUT,
@@ -45,7 +45,6 @@ from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import ENTERED_IN_ERROR, USABLE_STATUS
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter
-from models_onnx.serving.eligibility import not_in_population
 
 MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
 SUMMARY = "Planning ahead: this estimate is higher than for {higher} in 100 US adults of 40 and over. Consider a talk."
@@ -191,17 +190,13 @@ def _dominated(record: PatientRecord) -> Silence | None:
 
 
 def _no_talk(record: PatientRecord) -> Silence | None:
-    population = MODEL.manifest.population
     if record.deceased:
         return _silence("deceased", "The patient has died.")
     if record.opted_out:
         return _silence(OPTED_OUT, opted_out_words(record))
-    outside = not_in_population(MODEL.manifest, record.age_years())
+    outside = outside_population(MODEL.manifest, record)
     if outside is not None:
-        return _silence(outside.reason, outside.text)
-    for key in population.exclude_conditions:
-        if find_condition(record, key):
-            return _silence("outside-population", f"The model is for {population.words}; {key} is on record.")
+        return outside
     if find_condition(record, "palliative_or_hospice", "palliative_or_dnr", "advance_care_planning"):
         return _silence("already-done", "Palliative or hospice care or a resuscitation decision is on record.")
     planned = find_named_in_chart(record, TALKED_ABOUT, _A_YEAR_DAYS) or _wishes_charted(record)

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import Feature
-from fhir.terminology.analytes import Conversion
+from fhir.terminology.analytes import Analyte, Conversion
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import BatchRefused
 
@@ -151,13 +151,18 @@ def _input(manifest: Manifest, feature: Feature, columns: Sequence[str], declare
     return InputColumn(feature, column, None, coding, unit_column, declared.values.get(unit_column))
 
 
-def _refuse_unit_column(
-    feature: Feature, column: str, unit_column: str, unit: str | None, columns: Sequence[str]
-) -> None:
+def _measured(feature: Feature, column: str) -> Analyte:
     if feature.measured is None:
         raise BatchRefused(
             f"{feature.name} (column {column}) has no unit that could be another one than {feature.unit}."
         )
+    return feature.measured
+
+
+def _refuse_unit_column(
+    feature: Feature, column: str, unit_column: str, unit: str | None, columns: Sequence[str]
+) -> None:
+    _measured(feature, column)
     if unit_column not in columns:
         raise BatchRefused(
             f"The unit of {feature.name} is declared to be in the column {unit_column!r}, which the table does not "
@@ -176,11 +181,7 @@ def _of(declared: Mapping[str, _T], *names: str | None) -> _T | None:
 def _conversion(feature: Feature, column: str, unit: str | None) -> Conversion | None:
     if unit is None:
         return None
-    measured = feature.measured
-    if measured is None:
-        raise BatchRefused(
-            f"{feature.name} (column {column}) has no unit that could be another one than {feature.unit}."
-        )
+    measured = _measured(feature, column)
     conversion = measured.conversion(unit)
     if conversion is None:
         raise BatchRefused(

@@ -8,6 +8,7 @@ import pytest
 from cards.rules.engine.finding import Silence
 from cds_hooks.batch import selection
 from cds_hooks.batch.selection import questions_about
+from cds_hooks.services import _model
 from cds_hooks.services._service import OPTED_OUT
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
@@ -87,7 +88,7 @@ def test_a_model_is_silent_of_the_dead_the_objecting_and_those_it_is_not_for(
     deceased: bool, opted_out: bool, age: float, reason: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selection, "opted_out_words", lambda _: "The patient objects.")
-    monkeypatch.setattr(selection, "find_condition", lambda *_: None)
+    monkeypatch.setattr(_model, "find_condition", lambda *_: None)
     record: Any = SimpleNamespace(deceased=deceased, opted_out=opted_out, age_years=lambda: age)
     silence = selection._outside(load_model(MODEL), record)
     assert (silence and (silence.subject, silence.reason)) == (reason and (MODEL, reason))
@@ -97,8 +98,8 @@ def test_a_condition_that_a_population_leaves_out_is_named(monkeypatch: pytest.M
     population = SimpleNamespace(words="adults without dialysis", exclude_conditions=("stroke", "dialysis"))
     model: Any = SimpleNamespace(manifest=SimpleNamespace(id="m", population=population))
     record: Any = SimpleNamespace(deceased=False, opted_out=False, age_years=lambda: 70.0)
-    monkeypatch.setattr(selection, "not_in_population", lambda *_: None)
-    monkeypatch.setattr(selection, "find_condition", lambda _, key: key == "dialysis" or None)
+    monkeypatch.setattr(_model, "not_in_population", lambda *_: None)
+    monkeypatch.setattr(_model, "find_condition", lambda _, key: key == "dialysis" or None)
     silence = selection._outside(model, record)
     assert silence is not None
     assert silence.text == "The model is for adults without dialysis; dialysis is on record."
