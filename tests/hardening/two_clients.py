@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from uuid import uuid4
 import orjson
 
 from cds_hooks.kit.simulator.signing import SigningKey, new_key, sign_token
-from tests.fhir.builders import medication_order
+from tests.fhir.builders import bundle, medication_order
 
 PATH = "/cds-services/order-safety"
 _PATIENT = {"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1950-03-04"}
@@ -36,8 +35,8 @@ def body_of(
         "context": {
             "userId": "Practitioner/u",
             "patientId": "p",
-            "draftOrders": _bundle(
-                _order(f"draft-{n}", _DRUGS[n % len(_DRUGS)], "draft", days[0]) for n in range(drafts)
+            "draftOrders": bundle(
+                *(_order(f"draft-{n}", _DRUGS[n % len(_DRUGS)], "draft", days[0]) for n in range(drafts))
             ),
         },
     }
@@ -47,14 +46,9 @@ def body_of(
     orders = (_order(f"m{n}", _DRUGS[n % len(_DRUGS)], "active", days[n % 400]) for n in range(medications))
     problems = (_problem(f"c{n}", days[n % 400]) for n in range(conditions))
     labs = (_result(f"o{n}", days[n % 400]) for n in range(results))
-    prefetch = {"patient": _PATIENT, "medications": _bundle(orders), "conditions": _bundle(problems)}
-    others = {"labs": _bundle(labs), "allergies": None, "statements": None}
+    prefetch = {"patient": _PATIENT, "medications": bundle(*orders), "conditions": bundle(*problems)}
+    others = {"labs": bundle(*labs), "allergies": None, "statements": None}
     return orjson.dumps({**request, "prefetch": prefetch | others})
-
-
-def _bundle(resources: Iterator[Json]) -> Json:
-    entries = [{"resource": each} for each in resources]
-    return {"resourceType": "Bundle", "type": "searchset", "entry": entries}
 
 
 def _order(identity: str, rxcui: str, status: str, day: str) -> Json:

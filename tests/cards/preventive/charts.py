@@ -10,11 +10,9 @@ from fhir.record.record import read_record
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import inputs_from_record
 from tests.fhir import builders
-from tests.fhir.builders import AS_OF, SNOMED, bundle, condition, lean, medication_order, observation
+from tests.fhir.builders import AS_OF, ICD10, LOINC, SNOMED, bundle, condition, lean, medication_order, observation
 
 Json = dict[str, Any]
-LOINC = "http://loinc.org"
-ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 ALL_TYPES = frozenset(
     {
         "Condition", "Procedure", "DiagnosticReport", "ServiceRequest", "MedicationRequest", "MedicationStatement",

@@ -8,8 +8,8 @@ import pytest
 from cards.preventive.chart import Done, declined, done, is_ordered, years_after
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record
-from tests.cards.preventive.charts import EVERYTHING, LOINC, Json, person, procedure, report, result
-from tests.fhir.builders import AS_OF, SNOMED, bundle, condition, lean, service_request
+from tests.cards.preventive.charts import EVERYTHING, Json, person, procedure, report, result
+from tests.fhir.builders import AS_OF, LOINC, SNOMED, bundle, condition, lean, service_request
 
 DAY = "2026-01-10"
 HIV = "56888-1"

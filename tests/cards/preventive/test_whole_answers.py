@@ -13,7 +13,6 @@ from tests.cards.preventive.charts import (
     DAILY,
     EVERYTHING,
     FORMER,
-    LOINC,
     NEVER,
     OVERWEIGHT,
     RISK,
@@ -30,7 +29,7 @@ from tests.cards.preventive.charts import (
     smoking,
     taking,
 )
-from tests.fhir.builders import SNOMED
+from tests.fhir.builders import LOINC, SNOMED
 
 WOMAN_68, MAN_68 = {"patient": person("1958-11-20")}, {"patient": person("1958-11-20", "male")}
 MAN_64 = {"patient": person("1962-11-20", "male")}

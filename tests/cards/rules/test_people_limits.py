@@ -8,13 +8,10 @@ import pytest
 from cards.compose.orders import check_orders
 from tests.cards.rules.cases import check, family_book, findings, originals, uuids
 from tests.cards.rules.patients import PATIENT_ID, bundle_of, draft_of, drafts_of, record_of
-from tests.fhir.builders import observation
+from tests.fhir.builders import RXNORM, SNOMED, observation
 
 Json = dict[str, Any]
 SUBJECT = {"reference": f"Patient/{PATIENT_ID}"}
-LOINC = "http://loinc.org"
-SNOMED = "http://snomed.info/sct"
-RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 
 
 def _bands(rule: str, patient: Json, draft: Json, as_of: datetime) -> list[tuple[str, str]]:

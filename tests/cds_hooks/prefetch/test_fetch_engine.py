@@ -17,7 +17,7 @@ from cds_hooks.security.client import ANONYMOUS, TrustedClient
 from cds_hooks.security.trust import DevelopmentTrust
 from fhir.record.resources import Medication
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server
-from tests.fhir.builders import medication_order
+from tests.fhir.builders import bundle, medication_order
 from tests.fhir_charts import chart_of, lab, serving_fhir
 
 LABS = "Observation?patient={{context.patientId}}&code=http://loinc.org|2160-0"
@@ -50,10 +50,6 @@ def _fill(
             await trust.aclose()
 
     return asyncio.run(run())
-
-
-def _bundle(*resources: dict[str, Any]) -> dict[str, Any]:
-    return {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources]}
 
 
 def _states(filled: FilledPrefetch) -> dict[str, str]:
@@ -125,7 +121,7 @@ def test_medications_of_orders_and_mixtures_are_read_in_one_search_for_each_dept
 
 def test_medications_that_drafts_refer_to_are_read() -> None:
     elsewhere = "https://ehr.example/fhir/Medication/elsewhere/_history/2"
-    drafts = _bundle(_order(1, "Medication/there"), _order(2, elsewhere), _medication("there"))
+    drafts = bundle(_order(1, "Medication/there"), _order(2, elsewhere), _medication("there"))
     with serving_fhir([chart_of(_medication("elsewhere"))]) as running:
         request = _request(running.base, "order-sign", {"medications": None}, draftOrders=drafts)
         assert has_missing_medications(request, ORDERS)
@@ -137,14 +133,14 @@ def test_medications_that_drafts_refer_to_are_read() -> None:
 def test_medications_that_are_not_to_be_had_make_the_orders_a_part() -> None:
     order = _order(1, "Medication/far")
     with serving_fhir([chart_of(order)], mode="403") as running:
-        filled = _fill(_request(running.base, prefetch={"medications": _bundle(order)}), ORDERS)
+        filled = _fill(_request(running.base, prefetch={"medications": bundle(order)}), ORDERS)
     (state,) = filled.state.states
     assert (state.state, state.reason, state.cause) == ("given", "partial", "forbidden")
     assert "1 medication is only referred to" in (filled.state.note or "")
 
 
 def test_whoever_brings_the_medications_is_not_asked_for_them() -> None:
-    prefetch = {"medications": _bundle(_order(1, "Medication/there"), _medication("there"))}
+    prefetch = {"medications": bundle(_order(1, "Medication/there"), _medication("there"))}
     assert not has_missing_medications(_request("http://127.0.0.1:9/fhir", prefetch=prefetch), ORDERS)
 
 

@@ -16,8 +16,8 @@ from cds_hooks.security.addresses import Budgets, FhirBase, parse_url
 from cds_hooks.security.client import ANONYMOUS, TrustedClient
 from fhir.client.client import FetchResult
 from fhir.client.errors import FetchError
-from tests.cds_hooks.prefetch.test_fetch_engine import ALL_ORDERS, LABS, TODAY, _bundle, _medication, _order, _request
-from tests.fhir.builders import lean
+from tests.cds_hooks.prefetch.test_fetch_engine import ALL_ORDERS, LABS, TODAY, _medication, _order, _request, bundle
+from tests.fhir.builders import bundle, lean
 
 ORDERS = Template("medications", ALL_ORDERS, "MedicationRequest", "medication orders")
 RESULTS = Template("labs", LABS, "Observation", "laboratory results")
@@ -26,7 +26,7 @@ PRODUCTS = Template("products", "Medication?_id=plain,far", "Medication", "the p
 
 
 def _lean(*resources: dict[str, Any]) -> Any:
-    return lean(_bundle(*resources))
+    return lean(bundle(*resources))
 
 
 class _Server:

@@ -9,17 +9,14 @@ from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client
 from tests.fhir import builders
-from tests.fhir.builders import observation, service_request
+from tests.fhir.builders import ICD10, RXNORM, observation, service_request
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 22, 12, tzinfo=UTC)
 """The instant at which every chart is opened."""
 VISIT = "visit-now"
-_ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
-_RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 _CVX = "http://hl7.org/fhir/sid/cvx"
 _CLASSES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-_UCUM = "http://unitsofmeasure.org"
 
 
 def patient(age: int, sex: str) -> Json:
@@ -29,7 +26,7 @@ def patient(age: int, sex: str) -> Json:
 
 def problem(words: str, code: str = "", when: str = "2025-10-18", status: str = "active") -> Json:
     """An entry of the problem list."""
-    coding = [{"system": _ICD10, "code": code, "display": words}] if code else []
+    coding = [{"system": ICD10, "code": code, "display": words}] if code else []
     clinical = {"coding": [{"code": status}]}
     return builders.problem(
         {"text": words, "coding": coding}, patient=None, clinicalStatus=clinical, onsetDateTime=when
@@ -38,7 +35,7 @@ def problem(words: str, code: str = "", when: str = "2025-10-18", status: str = 
 
 def drug(words: str, code: str = "", when: str = "2026-09-23", status: str = "active", **more: Any) -> Json:
     """An order of a drug."""
-    coding = [{"system": _RXNORM, "code": code, "display": words}] if code else []
+    coding = [{"system": RXNORM, "code": code, "display": words}] if code else []
     return {
         "resourceType": "MedicationRequest", "status": status, "intent": "order",
         "medicationCodeableConcept": {"text": words, "coding": coding}, "authoredOn": when,

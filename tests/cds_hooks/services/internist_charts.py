@@ -8,10 +8,9 @@ from typing import Any
 from msgspec import Struct
 
 from tests.cds_hooks.services.chart_cases import allergy, dose, drug, operation, patient, problem, request, result, stay
-from tests.fhir.builders import medication_statement
+from tests.fhir.builders import SNOMED, medication_statement
 
 Json = dict[str, Any]
-_SNOMED = "http://snomed.info/sct"
 _CPT = "http://www.ama-assn.org/go/cpt"
 
 
@@ -35,7 +34,7 @@ def _coded(resource: Json, system: str, code: str) -> Json:
 
 
 def snomed(words: str, code: str, **more: Any) -> Json:
-    return {**_coded(problem(words), _SNOMED, code), **more}
+    return {**_coded(problem(words), SNOMED, code), **more}
 
 
 def _icd9(words: str, code: str) -> Json:
@@ -182,7 +181,7 @@ CHARTS: dict[str, list[Chart]] = {
         chart("st1", "(?i)statin", None, patient(61, "male"), snomed("Myocardial infarction", "22298006")),
         chart("st2", "(?i)statin", None, patient(61, "male"), _icd9("Old myocardial infarction", "412")),
         chart("st3", "(?i)statin", None, patient(58, "female"),
-              _procedure("Coronary artery bypass graft", "232717009", _SNOMED, "2019-05-05"),
+              _procedure("Coronary artery bypass graft", "232717009", SNOMED, "2019-05-05"),
               why="CABG only as Procedure"),
         chart("st4", "(?i)statin", None, patient(58, "female"),
               operation("PCI with drug-eluting stent to LAD", "2023-05-05"), why="stent only as procedure"),

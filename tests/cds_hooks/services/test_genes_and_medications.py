@@ -10,11 +10,10 @@ import pytest
 
 from cards.card import Card, check_card
 from tests.cds_hooks.calls import client, ours
-from tests.fhir.builders import medication_statement, problem
+from tests.fhir.builders import RXNORM, medication_statement, problem
 
 SERVICE = "genes-and-medications"
 SUBJECT = {"reference": "Patient/p"}
-RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 Json = dict[str, Any]
 CLOPIDOGREL, CODEINE, CITALOPRAM, OMEPRAZOLE = (
     ("32968", "clopidogrel"),

@@ -19,14 +19,12 @@ from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services import chart_cases
 from tests.conftest import ROOT
 from tests.fhir import builders
-from tests.fhir.builders import encounter, medication_statement, observation
+from tests.fhir.builders import RXNORM, bundle, encounter, medication_statement, observation
 
 SERVICE = "medication-review"
 CASES = ROOT / "tests" / "cases" / "review"
 OF_THE_REVIEW = [rule.id for rule in whole_book().rules if rule.family.name == "review"]
 SUBJECT = {"reference": "Patient/p"}
-RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
-ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 Json = dict[str, Any]
 DIAZEPAM, ZOLPIDEM, HALOPERIDOL, NAPROXEN, PREDNISONE, PIOGLITAZONE = (
     ("3322", "diazepam"),
@@ -269,9 +267,9 @@ def _in_one_visit(
     found: dict[str, list[Json]] = {"conditions": [problem(code)], "statements": [], "encounters": []}
     found["medications"] = [] if answered == "order-safety" else [taken]
     person = {"resourceType": "Patient", "id": "p", "birthDate": "1945-01-01", "gender": "male"}
-    prefetch = {"patient": person, **{key: _bundle(*resources) for key, resources in found.items()}}
+    prefetch = {"patient": person, **{key: bundle(*resources) for key, resources in found.items()}}
     opened = _request("patient-view", prefetch)
-    signed = _request("order-sign", prefetch, draftOrders=_bundle({**drafted, "status": "draft"}))
+    signed = _request("order-sign", prefetch, draftOrders=bundle({**drafted, "status": "draft"}))
 
     async def visit() -> tuple[Any, Any]:
         async with client(folder, as_of=as_of) as calls:
@@ -279,7 +277,7 @@ def _in_one_visit(
                 first = await calls.post("/cds-services/order-safety", json=signed)
                 await _override(calls, "order-safety", first)
                 # What was signed in spite of the card is taken now.
-                opened["prefetch"]["medications"] = _bundle(taken)
+                opened["prefetch"]["medications"] = bundle(taken)
                 return await calls.post(f"/cds-services/{SERVICE}", json=opened), first
             first = await calls.post(f"/cds-services/{SERVICE}", json=opened)
             if answered is not None:
@@ -287,10 +285,6 @@ def _in_one_visit(
             return first, await calls.post("/cds-services/order-safety", json=signed)
 
     return asyncio.run(visit())
-
-
-def _bundle(*resources: Json) -> Json:
-    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in resources]}
 
 
 def _request(hook: str, prefetch: Json, **context: Any) -> Json:

@@ -17,10 +17,9 @@ from cds_hooks.services.statin_discussion import TALK
 from tests.cards.preventive.charts import pack_years, person, problem, procedure, result, smoking
 from tests.cds_hooks.calls import client, ours
 from tests.fhir import builders
-from tests.fhir.builders import condition
+from tests.fhir.builders import SNOMED, bundle, condition
 
 SERVICE = "preventive-services"
-SNOMED = "http://snomed.info/sct"
 Json = dict[str, Any]
 _KEYS = {
     "Condition": "conditions", "Procedure": "procedures", "DiagnosticReport": "reports", "ServiceRequest": "tests",
@@ -30,16 +29,12 @@ _KEYS = {
 _OBSERVATIONS = ("labs", "pressures", "body", "tobacco", "screening")
 
 
-def bundle(resources: list[Json]) -> Json:
-    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
-
-
 def request(*resources: Json, without: tuple[str, ...] = (), **patient: Any) -> Json:
     """A call with every key of the service; the Observations come under `screening`."""
-    prefetch = {key: bundle([one for one in resources if one["resourceType"] == kind]) for kind, key in _KEYS.items()}
+    prefetch = {key: bundle(*(one for one in resources if one["resourceType"] == kind)) for kind, key in _KEYS.items()}
     observations = [one for one in resources if one["resourceType"] == "Observation"]
-    prefetch |= {key: bundle(observations if key == "screening" else []) for key in _OBSERVATIONS}
-    prefetch |= {"patient": person() | patient, "orderedProducts": bundle([])}
+    prefetch |= {key: bundle(*(observations if key == "screening" else ())) for key in _OBSERVATIONS}
+    prefetch |= {"patient": person() | patient, "orderedProducts": bundle()}
     return {
         "hook": "patient-view",
         "hookInstance": "5d1f0b3a-0000-4000-8000-000000000002",

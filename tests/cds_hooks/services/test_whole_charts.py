@@ -16,10 +16,9 @@ from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services.chart_cases import reasons_of, text_of
 from tests.cds_hooks.services.pinned import CHARTS, FOLDER, texts
-from tests.fhir.builders import problem
+from tests.fhir.builders import ICD10, problem
 
 Json = dict[str, Any]
-_ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
 
 def _day(ago: int) -> str:
@@ -31,7 +30,7 @@ def _person(number: int, age: int, sex: str = "female") -> Json:
 
 
 def _problem(words: str, code: str | None = None, ago: int = 400) -> Json:
-    coding = [{"system": _ICD10, "code": code}] if code else []
+    coding = [{"system": ICD10, "code": code}] if code else []
     return problem(
         {"text": words, "coding": coding},
         patient=None,

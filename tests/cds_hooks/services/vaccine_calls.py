@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cds_hooks.calls import client, ours
-from tests.fhir.builders import medication_order, problem
+from tests.fhir.builders import bundle, medication_order, problem
 
 SERVICE = "vaccines-due"
 CVX, SNOMED, RXNORM = (
@@ -28,10 +28,6 @@ def dose(number: int, cvx: str, day: str, **more: Any) -> Json:
 
 def condition(code: str, since: str, words: str) -> Json:
     return problem(words, code, SNOMED, patient="p", id=f"condition-{code}", onsetDateTime=since)
-
-
-def bundle(*resources: Json) -> Json:
-    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
 
 
 def request(born: str | None, *resources: Json, **patient: Any) -> Json:

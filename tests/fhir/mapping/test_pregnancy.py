@@ -10,10 +10,9 @@ from fhir.mapping.gestation import Gestation, gestation, gestation_weeks
 from fhir.mapping.pregnancy import negative_test_since
 from fhir.record.datatypes import parse_time
 from tests.fhir import builders
-from tests.fhir.builders import ICD10, SNOMED, SUBJECT, condition, encounter, observation, record_of
+from tests.fhir.builders import ICD10, LOINC, SNOMED, SUBJECT, condition, encounter, observation, record_of
 
 WOMAN = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1996-05-05"}
-LOINC = "http://loinc.org"
 PREGNANT = {"coding": [{"system": LOINC, "code": "LA15173-0"}]}
 NOT_PREGNANT = {"coding": [{"system": SNOMED, "code": "60001007"}]}
 POSITIVE = {"coding": [{"system": SNOMED, "code": "10828004"}]}

@@ -23,7 +23,7 @@ from fhir.record.measurement import (
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Observation
 from fhir.terminology.analytes import ANALYTES
-from tests.fhir.builders import AS_OF, lean, observation
+from tests.fhir.builders import AS_OF, LOINC, lean, observation
 
 NOW = AS_OF.timestamp()
 POTASSIUM, CREATININE, PLATELETS = ANALYTES["potassium"], ANALYTES["creatinine"], ANALYTES["platelets"]
@@ -61,7 +61,6 @@ def _coded(*codings: dict[str, str], text: str | None = None, **more: Any) -> Ob
     return resource
 
 
-LOINC = "http://loinc.org"
 K = {"system": LOINC, "code": "2823-3"}
 LOCAL = {"system": "https://hospital.example", "code": "2823-3"}
 

@@ -14,7 +14,7 @@ from fhir.record.record import read_record, read_value
 from fhir.record.refusals import WrongPatient
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of
-from tests.fhir.builders import AS_OF, WOMAN, bundle, lean, medication_order, observation, record_of
+from tests.fhir.builders import AS_OF, SUBJECT, WOMAN, bundle, lean, medication_order, observation, record_of
 
 GOOD = observation("2160-0", 1.2, "mg/dL")
 
@@ -101,7 +101,6 @@ def test_runs_of_white_space_are_collapsed_in_a_resource_and_in_each_entry_of_a_
 
 # What could not be read is counted where somebody looks for it: problems, numeric results, and by client and code.
 LOCAL = "https://hospital.example/problems"
-SUBJECT = {"reference": "Patient/p1"}
 APIXABAN = {"drug": "1364445", "dose": "1 tablet", "times": 2}
 
 

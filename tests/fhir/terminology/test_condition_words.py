@@ -6,9 +6,8 @@ from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.condition_words import code_of_words
 from fhir.terminology.conditions import condition_groups_of, pregnancy_meaning
 from fhir.terminology.medications import table_rows
-from tests.fhir.builders import problem, record_of
+from tests.fhir.builders import ICD10, problem, record_of
 
-ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 # Codes that no key, group or table of pregnancies names: single rules ask for them.
 _OF_SINGLE_RULES = frozenset(
     {

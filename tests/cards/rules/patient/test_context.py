@@ -16,7 +16,6 @@ METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "
 WARFARIN: Json = {"drug": "warfarin 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
 ASPIRIN: Json = {"drug": "aspirin 81 MG Oral Tablet", "dose": "1 tablet", "times": 1}
 WARFARIN_CODE, ASPIRIN_CODE, METFORMIN_CODE = "11289", "1191", "6809"
-ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
 
 def _problem(name: str, verification: str = "", code: str = "I50.9", words: str = "Heart failure") -> Json:

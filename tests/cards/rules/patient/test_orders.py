@@ -21,7 +21,7 @@ from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.record.resources import MedicationRequest, ServiceRequest
 from tests.cards.rules.contexts import context_of, session_of, study_context_of
 from tests.cards.rules.patients import draft_of
-from tests.fhir.builders import service_request
+from tests.fhir.builders import LOINC, service_request
 
 Json = dict[str, Any]
 WARFARIN: Json = draft_of({"drug": "warfarin 5 MG Oral Tablet"}, "7")
@@ -170,9 +170,6 @@ def test_a_vaccination_that_is_ordered_as_a_service(service: Json, is_vaccine: b
 )
 def test_a_study_that_is_wanted(draft: Json, is_wanted: bool) -> None:
     assert is_wanted_study(read_draft(draft)) is is_wanted
-
-
-LOINC = "http://loinc.org"
 
 
 @pytest.mark.parametrize(

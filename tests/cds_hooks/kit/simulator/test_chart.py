@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cds_hooks.kit.simulator.chart import ChartError, days_until, last_event, move_dates, read_chart, read_drafts
 from fhir.record.charts import MOST_UNPACKED_BYTES
+from tests.fhir.builders import bundle
 
 PATIENT = {"resourceType": "Patient", "id": "p1"}
 DRAFT = {"resourceType": "MedicationRequest", "id": "d1"}
@@ -24,20 +25,16 @@ def _write(folder: Path, document: Any, name: str = "chart.json") -> Path:
     return path
 
 
-def _bundle(*resources: dict[str, Any]) -> dict[str, Any]:
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in resources]}
-
-
 @pytest.mark.parametrize("name", ["chart.json", "chart.json.gz"])
 def test_a_bundle_is_a_chart(tmp_path: Path, name: str) -> None:
-    assert read_chart(_write(tmp_path, _bundle(PATIENT, DRAFT), name)).patient == PATIENT
+    assert read_chart(_write(tmp_path, bundle(PATIENT, DRAFT), name)).patient == PATIENT
 
 
 def test_a_hook_request_is_a_chart_with_its_drafts(tmp_path: Path) -> None:
     request = {
         "hook": "order-sign",
-        "context": {"patientId": "p1", "draftOrders": _bundle(DRAFT)},
-        "prefetch": {"patient": PATIENT, "labs": None, "conditions": _bundle({"resourceType": "Condition", "id": "c"})},
+        "context": {"patientId": "p1", "draftOrders": bundle(DRAFT)},
+        "prefetch": {"patient": PATIENT, "labs": None, "conditions": bundle({"resourceType": "Condition", "id": "c"})},
     }
     chart = read_chart(_write(tmp_path, request))
     assert [resource["resourceType"] for resource in chart.resources] == ["Patient", "Condition"]
@@ -54,8 +51,8 @@ def test_references_by_full_url_become_references_by_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        (_bundle(), "0 patients"),
-        (_bundle(PATIENT, PATIENT | {"id": "p2"}), "2 patients"),
+        (bundle(), "0 patients"),
+        (bundle(PATIENT, PATIENT | {"id": "p2"}), "2 patients"),
         ([1], "no object"),
         ({"resourceType": "Bundle", "entry": True}, "0 patients"),
         ({"hook": "x", "context": {"draftOrders": 7}, "prefetch": {"a": {"resourceType": "Bundle", "entry": 1}}}, "0"),
@@ -84,7 +81,7 @@ def test_a_file_that_is_missing_or_broken_is_refused_with_a_sentence(tmp_path: P
 
 def test_drafts_are_one_resource_or_a_bundle(tmp_path: Path) -> None:
     assert read_drafts(_write(tmp_path, DRAFT)) == [DRAFT]
-    assert read_drafts(_write(tmp_path, _bundle(DRAFT))) == [DRAFT]
+    assert read_drafts(_write(tmp_path, bundle(DRAFT))) == [DRAFT]
     with pytest.raises(ChartError, match="no draft order"):
         read_drafts(_write(tmp_path, {}))
 

@@ -9,10 +9,7 @@ from fhir.mapping.features.coded import _says
 from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord
 from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS, condition_groups_of
-from tests.fhir.builders import observation, record_of
-
-ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
-RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+from tests.fhir.builders import ICD10, RXNORM, observation, record_of
 
 
 def _condition(code: str, status: str | None = "active", onset: str = "2020-05-01", **more: Any) -> dict[str, Any]:

@@ -11,11 +11,10 @@ from fhir.mapping.genomics.reports import GeneReadings, gene_readings
 from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, read_record, read_value
-from tests.fhir.builders import problem
+from tests.fhir.builders import LOINC, problem
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
-LOINC = "http://loinc.org"
 HGNC = {"CYP2C19": "HGNC:2621", "CYP2D6": "HGNC:2625", "TPMT": "HGNC:12014"}
 
 
