@@ -68,20 +68,6 @@ def test_a_dose_is_written_in_the_units_of_the_client_and_its_supply_is_scaled()
     assert order["dosageInstruction"] == [{"timing": TWICE, "doseAndRate": tablets(1)}], "the draft itself stays"
 
 
-@pytest.mark.parametrize(
-    ("dose", "unit", "expected"),
-    [
-        (1000, "tablet", tablets(2)), (500, "tablet", tablets(1)), (250, "tablet", mg(250)), (750, "tablet", mg(750)),
-        (500, "mg", mg(500)), (62.5, "mg", mg(62.5)),
-    ],
-)  # fmt: skip
-def test_a_dose_that_does_not_come_out_in_whole_units_is_written_in_milligrams(
-    dose: float, unit: str, expected: list[Json]
-) -> None:
-    (after,) = dosage_after({"timing": TWICE, "doseAndRate": tablets(1, unit)}, Sig("x", dose, times_per_day=2))
-    assert after == {"timing": TWICE, "doseAndRate": expected}
-
-
 def test_words_that_would_contradict_the_new_dose_are_replaced() -> None:
     repeated = {**TWICE["repeat"], "boundsDuration": {**DAYS, "value": 7}, "timeOfDay": ["08:00"]}
     said = {

@@ -51,19 +51,6 @@ def test_a_new_order_is_for_the_patient_visit_and_clinician_of_the_draft() -> No
     assert within["dosageInstruction"] == [{"text": "x"}]
 
 
-def test_a_dose_may_be_a_range_as_needed_and_have_a_most_a_day() -> None:
-    sig = Sig("x", 250.5, dose_mg_high=500, every_hours=6, as_needed=True, max_mg_per_day=2000)
-    (dosage,) = created(sig)["dosageInstruction"]
-    assert dosage == {
-        "text": "x", "timing": {"repeat": {"frequency": 1, "period": 6, "periodUnit": "h"}}, "asNeededBoolean": True,
-        "doseAndRate": [{"doseRange": {"low": {"value": 250.5, **MG}, "high": {"value": 500, **MG}}}],
-        "maxDosePerPeriod": {"numerator": {"value": 2000, **MG},
-                             "denominator": {"value": 1, "unit": "day", "system": "http://unitsofmeasure.org",
-                                             "code": "d"}},
-    }  # fmt: skip
-    assert str(dosage["doseAndRate"][0]["doseRange"]["high"]["value"]) == "500"
-
-
 @pytest.mark.parametrize(
     ("sig", "often"),
     [

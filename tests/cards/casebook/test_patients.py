@@ -24,39 +24,6 @@ def resources(**patient: Any) -> list[Json]:
 
 
 @pytest.mark.parametrize(
-    ("patient", "person"),
-    [
-        # 100 days older than the age: 12 August 2026 is 100 days before 20 November 2026.
-        ({}, {"birthDate": "1966-08-12", "gender": "male"}),
-        ({"age": 30, "sex": "female"}, {"birthDate": "1996-08-12", "gender": "female"}),
-        ({"age": 30, "days_older": 0}, {"birthDate": "1996-11-20", "gender": "male"}),
-        ({"age": None, "sex": None}, {}),
-    ],
-)
-def test_a_person_is_a_man_of_sixty_unless_said(patient: Json, person: Json) -> None:
-    (entry,) = bundle_of(patient, AS_OF)["entry"]
-    assert entry["resource"] == {"resourceType": "Patient", "id": "case"} | person
-
-
-def test_a_result_is_of_three_days_ago_in_the_usual_unit_unless_said() -> None:
-    first, second = resources(labs=[["creatinine", 1.2], ["potassium", 5.5, 40, "meq/L", "preliminary"]])
-    ucum = "http://unitsofmeasure.org"
-    assert first == {
-        "resourceType": "Observation", "id": "lab-0", "status": "final",
-        "code": {"coding": [{"system": LOINC, "code": "2160-0"}]}, "subject": SUBJECT,
-        "effectiveDateTime": "2026-11-17T09:00:00+00:00",
-        "valueQuantity": {"value": 1.2, "unit": "mg/dL", "system": ucum, "code": "mg/dL"},
-    }  # fmt: skip
-    assert (second["id"], second["status"], second["effectiveDateTime"], second["valueQuantity"]) == (
-        "lab-1",
-        "preliminary",
-        "2026-10-11T09:00:00+00:00",
-        {"value": 5.5, "unit": "meq/L", "system": ucum, "code": "meq/L"},
-    )
-    assert resources(labs=[["creatinine", 1.2, 0]])[0]["effectiveDateTime"] == "2026-11-20T09:00:00+00:00"
-
-
-@pytest.mark.parametrize(
     ("clearance", "creatinine", "weight"),
     [
         # Cockcroft-Gault for a man of 60: 80 x weight / (72 x creatinine).

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from cards.card import REASONS_OF_A_TALK, TOPICS, Card, CardIdentity, Link, OrderSuggestion, Source
+from cards.card import Card, CardIdentity, OrderSuggestion
 from cards.compose.model import (
     ModelCardContent,
     estimate_words,
@@ -19,7 +19,6 @@ from cards.compose.model import (
     strength,
     strongest,
 )
-from cards.extension import Factor, ObservedRate
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
 from fhir.record.refusals import Refusal
@@ -78,54 +77,6 @@ OPENING = (
     "in the study with similar estimates, 25 to 35 in 100 did. "
 )
 COMPARED = "Higher than 80 in 100 of US adults of 40 and over examined in 2003-2014"
-
-
-def test_the_card_of_an_estimate() -> None:
-    shown = card(prediction(0.6, 0.1, -0.3), vector(*THREE))
-    assert (shown.uuid, shown.summary, shown.indicator, shown.selection_behavior) == (
-        "uuid", "Death within 5 years: about 30 in 100, higher than 80.", "info", "at-most-one",
-    )  # fmt: skip
-    assert shown.source == Source(
-        label="Death within 5 years, adults of 40 and over, version 2.1.1", topic=TOPICS["planning"]
-    )
-    assert (shown.override_reasons, shown.links) == (
-        REASONS_OF_A_TALK,
-        (Link(label="Why this card", url="https://cds.example/x", type="absolute"),),
-    )
-    (offer,) = shown.suggestions
-    assert (offer.label, offer.uuid, offer.is_recommended, offer.actions[0].resource) == (
-        "Order a visit",
-        "s-1",
-        True,
-        {"resourceType": "Task", "id": "uuid"},
-    )
-    assert str(shown.detail).split("\n") == [
-        f"{OPENING}{COMPARED}.",
-        "- **Raises the estimate**",
-        "  - ▲▲▲ raises a lot: Age **72**",
-        "  - ▲ raises somewhat: Sex **male**",
-        "- **Lowers it**",
-        "  - ▼▼▼ lowers a lot: Creatinine **1.5 mg/dL** (2026-11-01)",
-        "",
-        METHOD,
-    ]
-    own = shown.own_extension
-    assert own.model == {"id": "mortality_5y", "version": "2.1.1", "sha256": MANIFEST.file.sha256}
-    assert (own.probability, own.link, own.base, own.percentile, own.missing, own.missing_contribution) == (
-        0.30,
-        "logit",
-        -2.0,
-        80.5,
-        (),
-        None,
-    )
-    assert own.observed == ObservedRate(rate=0.29, low=0.25, high=0.35, count=1234)
-    when = "2026-11-01T08:00:00Z"
-    assert own.contributions == (
-        Factor("age_years", 72, "a", when, "Observation/age_years", 0.6),
-        Factor("sex_male", 1, "1", when, "Observation/sex_male", 0.1),
-        Factor("creatinine_mg_dl", 1.5, "mg/dL", when, "Observation/creatinine_mg_dl", -0.3),
-    )
 
 
 def test_what_is_missing_has_no_line_and_its_part_is_said_where_the_model_learned_it() -> None:

@@ -3,11 +3,10 @@
 from datetime import date
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Card, CardIdentity, Link, Source
-from cards.compose.preventive import FOR_CHECK_UP, USPSTF_URL, preventive_card
+from cards.compose.preventive import USPSTF_URL, preventive_card
 from cards.extension import Fact, PreventiveState, PreventiveStates
 from cards.preventive.chart import Done
 from cards.preventive.judgement import Judgement
@@ -41,20 +40,6 @@ COLONOSCOPY = judged(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("names", "summary"),
-    [
-        (("a",), "1 preventive service is due: a."),
-        (("a", "b"), "2 preventive services are due: a, b."),
-        (("a", "b", "c", "d"), "4 preventive services are due: a, b, c, d."),
-        (("a", "b", "c", "d", "e"), "5 preventive services are due: a, b, c, d and 1 more."),
-    ],
-)
-def test_the_headline_names_four_services_that_are_due(names: tuple[str, ...], summary: str) -> None:
-    not_due = judged("z", "not due")
-    assert card_of(not_due, *(judged(name) for name in names)).summary == summary
-
-
 def test_a_headline_is_as_long_as_a_card_allows() -> None:
     assert len(card_of(*(judged(name * 60) for name in "abc")).summary) == 139
 
@@ -67,32 +52,6 @@ def test_six_services_have_a_line_and_the_others_share_one() -> None:
     assert lines[5:7] == [
         "- **f screening** (USPSTF B, 2021): no f on record.",
         r"- **g_1 screening** (USPSTF B, 2021): no g\_1 on record; **h screening** (USPSTF B, 2021): no h on record.",
-    ]
-
-
-def test_the_whole_detail_of_a_card() -> None:
-    abnormal = judged("bp", "not due", "abnormal", text="148/90 today")
-    unknown = [judged(name, "not known", "not-charted", text=f"{name} has *no* date") for name in "uv"]
-    later = judged("hiv", because=FOR_CHECK_UP)
-    card = card_of(
-        judged("a"),
-        abnormal,
-        later,
-        *unknown,
-        judged("n", "not due", "done"),
-        not_sent=("Procedure", "DiagnosticReport"),
-    )
-    assert lines_of(card) == [
-        "- **a screening** (USPSTF B, 2021): no a on record.",
-        "- Follow up: bp, 148/90 today.",
-        r"- Not known: u (u has \*no\* date); v (v has \*no\* date).",
-        "",
-        "Not seen: tests done elsewhere; Procedure, DiagnosticReport (not sent); family history. "
-        "For average risk without symptoms.",
-    ]
-    assert lines_of(card_of(judged("a")))[1:] == [
-        "",
-        "Not seen: tests done elsewhere; family history. For average risk without symptoms.",
     ]
 
 

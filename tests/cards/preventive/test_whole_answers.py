@@ -355,13 +355,6 @@ def test_an_undated_test_does_not_hide_one_within_its_interval() -> None:
     assert judged("colorectal-cancer", *entries).text == "flexible sigmoidoscopy 2025-05-01, due again 2030-05-01"
 
 
-@pytest.mark.parametrize(("born", "drafted"), [("1996-11-21", PAP), ("1996-11-20", HPV)])
-def test_under_thirty_cytology_is_drafted_and_from_thirty_an_hpv_test(born: str, drafted: str) -> None:
-    order = judged("cervical-cancer", patient=person(born)).order
-    assert order is not None
-    assert [coding["code"] for coding in order.coding] == [drafted]
-
-
 def test_under_thirty_nothing_is_drafted_where_nothing_is_due() -> None:
     assert judged("cervical-cancer", result(PAP, "NILM"), patient=person("2000-01-01")).order is None
 

@@ -77,24 +77,6 @@ def test_the_earliest_day_of_a_group(
     assert _earliest(forecasts, latest, _group(*antigens)) == expected
 
 
-def test_one_series_is_the_group_and_nothing_is_recommended_before_it_can_be_given() -> None:
-    early = _open(2, _day(5), recommended=_day(3), past_due=_day(4), vaccines=("20", "10", "20"))
-    item = _candidate(early)
-    assert _blend("G", "Risk", (item,), None, _group("A")) == GroupForecast(
-        "G", "Risk", OPEN, (item,), 2, _day(5), _day(5), _day(5), ("20", "10")
-    )
-    late = _candidate(_open(1, _day(5), recommended=_day(7), past_due=_day(9)))
-    assert _blend("G", "Standard", (late,), None, _group("A")) == GroupForecast(
-        "G", "Standard", OPEN, (late,), 1, _day(5), _day(7), _day(9)
-    )
-    bare = _candidate(_open(1, _day(5)))
-    assert _blend("G", "Standard", (bare,), None, _group("A")) == GroupForecast(
-        "G", "Standard", OPEN, (bare,), 1, _day(5), _day(5)
-    )
-    unknown = _candidate(_open(1, None, recommended=_day(7)))
-    assert _blend("G", "Standard", (unknown,), None, _group("A")).recommended == _day(7)
-
-
 @pytest.mark.parametrize("status", [COMPLETE, IMMUNE, AGED_OUT, AGAINST, NOT_WANTED])
 def test_a_group_that_needs_nothing_has_no_dates(status: SeriesStatus) -> None:
     one = _candidate(Forecast(status, dose_number=3, earliest=_day(5)))

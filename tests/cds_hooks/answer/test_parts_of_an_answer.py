@@ -10,7 +10,7 @@ import msgspec
 import orjson
 import pytest
 
-from cards.card import Action, Card
+from cards.card import Action
 from cards.rules.engine.finding import Silence
 from cds_hooks.answer import (
     Advised,
@@ -29,7 +29,6 @@ from cds_hooks.answer import (
     invoke,
     read,
     understand,
-    write,
 )
 from cds_hooks.call import Call, Stopwatch, open_call
 from cds_hooks.errors import CallTimedOut, HookError, PreconditionFailed, RecordFailed
@@ -221,17 +220,6 @@ def test_where_there_will_be_no_advice_nothing_is_read() -> None:
     assert chart.prefetch is received.filled.state
 
 
-def test_the_orders_of_the_client_are_kept_for_services_that_return_them() -> None:
-    body = body_of(asked())
-    assert list(understand(opened(), read(opened(), body)).originals) == []
-    request = request_for("discharge-medications", "encounter-discharge", "ckd3b-metformin", NOW)
-    call = opened("discharge-medications")
-    content = orjson.dumps(request)
-    chart = understand(call, read(call, ReceivedBody(content)))
-    assert list(chart.originals) == [content]
-    assert chart.record.as_of == NOW
-
-
 def test_what_cannot_be_read_is_a_reason_of_at_most_400_characters() -> None:
     assert understand(opened(), read(opened(), body_of(asked()))).unread == []
     chart = Understood(cast("Any", None), cast("Any", None), record_of(), None, cast("Any", ()))
@@ -351,37 +339,6 @@ def test_without_acts_of_release_the_version_in_use_answers() -> None:
     made = msgspec.structs.replace(call, components=cast("Any", parts), released=cast("Any", released))
     assert cast("Any", choose_versions(made, "p")) == "chooser"
     assert chosen == [(released, call.client.name, "p", "why")]
-
-
-# Write
-
-
-def _written(advice: Advice, cards: list[Card], request: Json | None = None, **more: Any) -> Decision:
-    call = opened()
-    chart = msgspec.structs.replace(_chart(call, request), groups=("group",))
-    advised = Advised(chart, advice, _checked(), "digest")
-    members: Json = {"silences": [], "withheld": {}, "met": [], "resting": [], "worklist": [], "units": ()} | more
-    return write(call, Selected(advised=advised, cards=cards, **members)).decision
-
-
-def test_the_groups_of_a_patient_are_recorded_beside_an_estimate_only() -> None:
-    assert "groups" not in orjson.loads(_written(Advice(), []).basis)
-    basis = orjson.loads(
-        _written(
-            Advice(scores={"s": 1}), [], units=("ward",), withheld={"u": 3}, silences=[Silence("a", "b", "c")]
-        ).basis
-    )
-    assert (basis["groups"], basis["scores"], basis["units"]) == (["group"], {"s": 1}, ["ward"])
-    assert (basis["withheld"], basis["silence"], basis["config"]) == ({"u": 3}, [["a", "b", "c"]], "digest")
-
-
-def test_timings_are_sent_where_they_are_asked_for() -> None:
-    def said(decision: Decision) -> list[str]:
-        return list(orjson.loads(decision.response)["extension"]["org.cds-hooks-onnx"].get("timings", {}))
-
-    request = asked(extension={"org.cds-hooks-onnx": {"timings": True}})
-    assert said(_written(Advice(), [], request)) == ["decode", "facts"]
-    assert said(_written(Advice(), [])) == []
 
 
 # The record

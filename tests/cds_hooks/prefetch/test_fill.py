@@ -16,7 +16,7 @@ from cds_hooks.security.addresses import Budgets, FhirBase, parse_url
 from cds_hooks.security.client import ANONYMOUS, TrustedClient
 from fhir.client.client import FetchResult
 from fhir.client.errors import FetchError
-from tests.cds_hooks.prefetch.test_fetch_engine import ALL_ORDERS, LABS, TODAY, _medication, _order, _request, bundle
+from tests.cds_hooks.prefetch.test_fetch_engine import ALL_ORDERS, LABS, TODAY, _medication, _order, _request
 from tests.fhir.builders import bundle, lean
 
 ORDERS = Template("medications", ALL_ORDERS, "MedicationRequest", "medication orders")

@@ -16,7 +16,6 @@ from cds_hooks.protocol.originals import (
     Sent,
     _balanced_at,
     _object_at,
-    _split_values,
     _start_of_prefetch,
 )
 from cds_hooks.protocol.request import (
@@ -49,16 +48,6 @@ def fault(call: Any, *arguments: Any) -> tuple[str, str | None]:
 
 
 # Requests
-
-
-def test_a_request_is_read_with_its_context_and_what_it_wants() -> None:
-    request = read_request(body(prefetch={"a": None}, extension={"timings": True}), HOOKS)
-    assert (request.hook, request.hook_instance, request.prefetch) == ("patient-view", "h", {"a": None})
-    assert (request.wants_timings, request.fhir_server, request.order_bytes) == (True, None, 0)
-    assert not read_request(body(extension={"other": 1}), HOOKS).wants_timings
-    order = BODY["context"] | {"draftOrders": {"resourceType": "Bundle"}}
-    signed = read_request(body(hook="order-sign", context=order), {"order-sign": SIGN})
-    assert signed.order_bytes == len(json.dumps({"resourceType": "Bundle"}))
 
 
 @pytest.mark.parametrize(
@@ -257,17 +246,6 @@ def test_an_order_is_given_back_as_it_was_sent(separators: tuple[str, str]) -> N
     assert OriginalOrders((text,), "ServiceRequest").by_id("a") is None
     braces = OriginalOrders((sent(order("a", note="}{"), separators=separators),))
     assert braces.by_id("a") == order("a", note="}{")
-
-
-def test_a_page_of_the_server_is_later_than_the_body() -> None:
-    page = {"resourceType": "Bundle", "entry": [{"resource": order("a", status="page")}]}
-    compact = json.dumps(page, separators=(",", ":")).encode()
-    for text in (sent(order("a")), sent(order("a"), separators=(",", ":"))):
-        assert OriginalOrders((text, compact)).by_id("a") == order("a", status="page")
-    assert OriginalOrders((sent(order("a")), json.dumps(page).encode())).by_id("a") == order("a", status="page")
-    assert _split_values(()) == ()
-    assert _split_values((b"{}",)) == ()
-    assert _split_values((b'{"prefetch": {"a": 1, "b": 2}}', b"3", b"4")) == (b"4", b"3", b"2", b"1")
 
 
 def test_the_object_that_begins_at_a_place() -> None:

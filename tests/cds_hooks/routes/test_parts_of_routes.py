@@ -16,13 +16,12 @@ from starlette.routing import WebSocketRoute
 from cds_hooks.errors import BadRequest, BodyTooLarge, HookError, Untrusted
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.routes.bodies import _is_json
-from cds_hooks.routes.entrance import HostCheck, InParts, KnownHosts, ProtocolCors, RelativeRedirects, refuse_host
+from cds_hooks.routes.entrance import HostCheck, KnownHosts, ProtocolCors, RelativeRedirects, refuse_host
 from cds_hooks.routes.failures import (
     ContainedApp,
     _read_on,
     answer_hook_error,
     answer_http_error,
-    failure_outcome,
 )
 from cds_hooks.routes.feedback import _by_decision
 from cds_hooks.routes.health import _one_at_a_time
@@ -33,7 +32,6 @@ from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.live import record_in
 
-KIB_64 = 65_536
 Message = MutableMapping[str, Any]
 
 
@@ -52,30 +50,6 @@ class Sent:
 
     async def __call__(self, message: Message) -> None:
         self.messages.append(message)
-
-
-@pytest.mark.parametrize(
-    ("length", "parts"),
-    [
-        (0, [0]),
-        (KIB_64, [KIB_64]),
-        (KIB_64 + 1, [KIB_64, 1]),
-        (2 * KIB_64, [KIB_64, KIB_64]),
-        (2 * KIB_64 + 1, [KIB_64, KIB_64, 1]),
-    ],
-)
-@pytest.mark.parametrize("more", [False, True])
-def test_a_large_body_is_sent_in_parts_of_64_kib(length: int, parts: list[int], *, more: bool) -> None:
-    sent, body = Sent(), bytes(number % 251 for number in range(length))
-
-    async def page(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.body", "body": body, "more_body": more})
-
-    run(InParts(page)({"type": "http"}, None, sent))  # type: ignore[arg-type]
-    assert [len(message["body"]) for message in sent.messages] == parts
-    assert b"".join(message["body"] for message in sent.messages) == body
-    assert [message["more_body"] for message in sent.messages] == [True] * (len(parts) - 1) + [more]
-    assert {message["type"] for message in sent.messages} == {"http.response.body"}
 
 
 def test_names_of_this_machine_addresses_and_the_public_host_are_answered_to() -> None:
@@ -154,14 +128,6 @@ def test_a_slash_too_many_or_too_few_leads_to_the_right_address_in_relative_step
     headers = dict(sent.messages[0]["headers"])
     assert headers.get(b"location") == location.encode()
     assert headers.get(b"cache-control") == (b"no-store" if status == 307 else None)
-
-
-def test_a_failure_is_answered_with_the_id_of_the_log() -> None:
-    assert failure_outcome("id-1") == (
-        b'{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"exception","details":{"text":"The '
-        b'server failed and gave no answer. The operator\'s log has the place under the id id-1."},"diagnostics":'
-        b'"The server failed and gave no answer. The operator\'s log has the place under the id id-1."}]}'
-    )
 
 
 def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_raised() -> None:

@@ -16,7 +16,6 @@ from cds_hooks.protocol.hooks import EncounterDischargeContext
 from cds_hooks.services import find_services, readmission_follow_up
 from cds_hooks.services._anticoagulation import stopped_anticoagulant
 from cds_hooks.services._model import ModelEstimate
-from cds_hooks.services._outlook import likely_deaths
 from cds_hooks.services._service import Advice
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
@@ -26,7 +25,7 @@ from models_onnx.serving.runtime import Model
 from tests.cds_hooks.services.deciding import Json, call_about, draft, offered
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, stay
 from tests.cds_hooks.services.test_follow_up import ILL, VISITS, leaving_for
-from tests.fhir.builders import AS_OF, ICD10, WOMAN, condition, record_of, request
+from tests.fhir.builders import AS_OF, ICD10, condition, record_of, request
 
 
 def estimated(model: Model) -> ModelEstimate:
@@ -108,20 +107,6 @@ def test_of_a_chart_the_model_has_the_reasons_of_its_service() -> None:
     silence = outside(record_of(DIABETES))
     assert silence is not None
     assert silence.text == "No stay in hospital is on the chart that could end."
-
-
-@pytest.mark.parametrize("patient", [WOMAN, WOMAN | {"birthDate": "2000-01-01"}])
-def test_the_outlook_is_asked_only_of_whom_the_model_is_for(patient: Json) -> None:
-    asked: list[Any] = []
-
-    async def predict(*given: Any) -> Any:
-        asked.append(given)
-
-    call: Any = replace(
-        call_about(patient=patient), predict=cast("Any", predict), why_withheld=cast("Any", lambda _: None)
-    )
-    assert asyncio.run(likely_deaths(call)) is None
-    assert asked == []
 
 
 @pytest.mark.parametrize(

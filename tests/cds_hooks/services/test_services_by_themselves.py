@@ -13,7 +13,7 @@ from cards.rules.patient.orders import DraftMedication
 from cds_hooks.services import services_for
 from cds_hooks.services._model import ChartModel, SiteThresholds, age_in
 from cds_hooks.services.medication_review import _is_meant, _nothing_found
-from cds_hooks.services.nephrology_referral import acute_rise, severe_albuminuria
+from cds_hooks.services.nephrology_referral import severe_albuminuria
 from cds_hooks.services.planning_conversation import _diagnoses_beside, _is_over, _open_encounters, _outside_population
 from cds_hooks.services.statin_discussion import _over_75, _reaches, _takes_pcsk9, statin_indication
 from cds_hooks.settings import Settings
@@ -145,31 +145,6 @@ def test_diagnoses_that_the_model_does_not_use_stand_beside_its_number() -> None
 
 def kidney(code: str, unit: str, *values: tuple[float, float]) -> list[Json]:
     return [blood(code, value, unit, days) | {"id": f"o{number}"} for number, (value, days) in enumerate(values)]
-
-
-@pytest.mark.parametrize(
-    ("values", "is_rise"),
-    [
-        (((1.5, 1), (1.0, 20)), True),
-        (((1.49, 1), (1.0, 20)), False),
-        (((1.5, 30), (1.0, 60)), True),
-        (((1.5, 32), (1.0, 60)), False),
-        (((1.5, 1), (1.0, 8)), True),
-        (((1.5, 1), (1.0, 7.9)), False),
-        (((1.5, 1), (1.0, 366)), True),
-        (((1.5, 1), (1.0, 366.1)), False),
-        (((1.5, 1), (1.4, 5), (1.0, 20)), True),
-        (((1.5, 1), (1.2, 20), (1.0, 40)), False),
-        (((1.5, 1),), False),
-        ((), False),
-    ],
-)
-def test_a_creatinine_rises_as_in_acute_injury(values: Any, *, is_rise: bool) -> None:
-    rise = acute_rise(record_of(*kidney("2160-0", "mg/dL", *values)))
-    assert (rise is not None) is is_rise
-    if rise is not None:
-        assert rise[0].value == values[0][0]
-        assert rise[1].value == values[-1][0]
 
 
 @pytest.mark.parametrize(

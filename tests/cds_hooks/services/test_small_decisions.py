@@ -37,7 +37,6 @@ from cds_hooks.services.genes_and_medications import _is_new, _nothing_new
 from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
 from cds_hooks.services.order_safety_dispatch import _names_studies, _require_orders
 from cds_hooks.services.preventive_services import _basis, _entry, _in_context, _limited_outlook, _not_sent, _silences
-from cds_hooks.services.vaccines_due import _entry as vaccines_entry
 from cds_hooks.services.vaccines_due import _not_judged, _reason_for_none, _unread, _unread_beside
 from cds_hooks.trusted_models import AbsentModel
 from fhir.record.datatypes import (
@@ -368,17 +367,6 @@ def test_why_no_vaccine_is_due() -> None:
     assert "seasons" not in _reason_for_none(due()).silences[0].text
 
 
-def test_what_is_due_is_named_once_in_the_worklist() -> None:
-    found = due(
-        due=(made(label="Tdap"), made(label="zoster")),
-        catch_up=(made(label="MMR"), made(label="Tdap")),
-        of_season=(("influenza", "2026-06-30"), ("zoster", "2026-06-30")),
-    )
-    assert vaccines_entry(found) == WorklistEntry(
-        test="Vaccines: Tdap, zoster, MMR, influenza", purpose="vaccines-due", because="no-visit"
-    )
-
-
 @pytest.mark.parametrize(
     ("count", "words"), [(0, []), (2, ["e0", "e1"]), (3, ["e0", "e1", "1 more entries like these"])]
 )
@@ -576,19 +564,6 @@ def test_a_model_that_cannot_be_served_is_refused_and_a_second_one_is_missed_by_
     with pytest.raises(Exception, match="The model m cannot be served"):
         first.require_model()
     changed(planning, models=()).require_model()
-
-
-def test_templates_are_those_of_the_version() -> None:
-    service = find_services()["medication-review"]
-    for version, asked, read in (
-        ("3.0", service.templates_of_3, service.templates_of_3),
-        ("3.0-ballot", service.templates_of_3, service.templates_of_3),
-        ("2.0", service.templates, service.read_templates),
-        ("1.0", service.templates.for_user(""), service.read_templates),
-    ):
-        assert service.templates_for_version(version) is asked
-        assert service.templates_read_for(version) is read
-    assert asyncio.iscoroutinefunction(service.decide)
 
 
 # Entries that may be a dose, or forbid one

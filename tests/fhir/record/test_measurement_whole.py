@@ -222,20 +222,6 @@ def test_parts_of_a_time_are_told_by_their_texts_with_two_days_of_slack() -> Non
 # What a part says.
 
 
-@pytest.mark.parametrize("key", ["potassium", "temperature"])
-def test_the_limits_of_what_is_plausible_are_plausible_themselves(key: str) -> None:
-    analyte = ANALYTES[key]
-    for charted_as in ({"code": analyte.unit}, {"unit": analyte.unit}):
-        for limit, beyond in ((analyte.plausible_low, -0.01), (analyte.plausible_high, 0.01)):
-            inside = _part(analyte.loinc[0], valueQuantity={"value": limit, **charted_as})
-            outside = _part(analyte.loinc[0], valueQuantity={"value": limit + beyond, **charted_as})
-            measured, refused = measure(analyte, inside, NOW), measure(analyte, outside, NOW)
-            assert isinstance(measured, Measurement)
-            assert measured.value == limit
-            assert isinstance(refused, Refusal)
-            assert refused.reason == "implausible"
-
-
 def _q(value: float, **more: str) -> dict[str, Any]:
     return {"valueQuantity": {"value": value, **more}}
 

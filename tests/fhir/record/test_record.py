@@ -87,22 +87,6 @@ def test_what_was_only_confirmed_in_words_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("when", "is_fact"),
-    [("2026-11-20", True), ("2026-11-20T08:59:00Z", True), ("2026-11-24", False), ("2027-01-01T08:00:00Z", False)],
-)
-def test_an_illness_or_an_operation_of_next_month_is_no_fact_yet(when: str, is_fact: bool) -> None:
-    operation = {"resourceType": "Procedure", "id": "x", "status": "completed", "subject": CONDITION["subject"]}
-    record = record_of(
-        CONDITION | {"onsetDateTime": when},
-        CONDITION | {"id": "c2", "recordedDate": when},
-        CONDITION | {"id": "c3", "onsetPeriod": {"start": when}},
-        operation | {"performedDateTime": when},
-        operation | {"id": "y", "performedPeriod": {"start": when}},
-    )
-    assert (len(record.conditions), len(record.procedures)) == ((3, 2) if is_fact else (0, 0))
-
-
-@pytest.mark.parametrize(
     ("kind", "status"),
     [("Procedure", "not-done"), ("Encounter", "cancelled"), ("MedicationRequest", "entered-in-error")],
 )

@@ -27,20 +27,6 @@ def test_a_limit_is_over_after_its_last_instant(clock: list[float], seconds: flo
     check_time()
 
 
-def test_the_limit_before_holds_again(clock: list[float]) -> None:
-    outer = begin_limit(5.0, lambda: clock[0])
-    inner = begin_limit(1.0, lambda: clock[0])
-    clock[0] += 2.0
-    with pytest.raises(TimeIsOver):
-        check_time()
-    assert end_limit(inner) is True
-    check_time()
-    clock[0] += 4.0
-    with pytest.raises(TimeIsOver):
-        check_time()
-    assert end_limit(outer) is True
-
-
 def test_a_clock_of_the_processor_that_stands_still_is_not_over(clock: list[float]) -> None:
     begun = begin_limit(5.0, lambda: 0.0)
     clock[0] += 60.0

@@ -144,28 +144,6 @@ def test_a_draft_whose_model_was_changed_is_refused(artifact: Path) -> None:
         load_artifact(artifact)
 
 
-@pytest.mark.parametrize(
-    ("edit", "said"),
-    [
-        (lambda d: d.pop("cautions"), "cautions"),
-        (lambda d: d.update(cautions=[]), "cautions"),
-        (lambda d: d.update(intended_use=""), "intended_use"),
-        (lambda d: d.update(decision_role="replaces"), "decision_role"),
-        (lambda d: d["file"].update(name="../../elsewhere.onnx"), "name"),
-        (lambda d: d["features"][0].pop("trained_high"), "trained_high"),
-        (lambda d: d["parity"].update(probability=2e-5), "parity"),
-        (lambda d: d.update(surprise=1), "surprise"),
-        (lambda d: d["evaluation"].pop("subgroups"), "subgroups"),
-    ],
-)
-def test_an_invalid_manifest_is_refused_by_the_place_that_is_wrong(
-    artifact: Path, edit: Callable[[dict[str, Any]], object], said: str
-) -> None:
-    change(artifact / "manifest.json", edit)
-    with pytest.raises(ManifestRefused, match=said):
-        read_manifest(artifact)
-
-
 def test_a_signed_manifest_of_another_form_is_refused(tmp_path: Path) -> None:
     home = build(tmp_path, manifest=lambda d: d.update(features="none"))
     with pytest.raises(ManifestRefused, match="features"):

@@ -111,22 +111,6 @@ def test_every_resource_has_its_own_id_and_speaks_of_this_patient(sample: Sample
     assert set(references(bundle)) <= urls | set(names) | inside
 
 
-@EACH_SAMPLE
-def test_each_draft_is_a_draft_for_this_patient_and_resolves_its_medication(sample: Sample) -> None:
-    known = {f"{r['resourceType']}/{r['id']}" for r in resources(patient_bundle(sample.id))}
-    for order in sample.orders:
-        loaded = load_draft(order.draft, AS_OF)
-        request, *others = resources(loaded)
-        assert request["resourceType"] in ("MedicationRequest", "ServiceRequest")
-        assert request["status"] == "draft"
-        assert request["subject"]["reference"] == f"Patient/{sample.id}"
-        inside = {f"#{contained['id']}" for contained in request.get("contained", ())}
-        beside = {f"{other['resourceType']}/{other['id']}" for other in others}
-        assert set(references(loaded)) <= known | inside | beside
-        assert (order.expect == "silent") == (order.rule is None)
-        assert (order.expect == "card") == (order.band is not None)
-
-
 def test_no_file_is_without_a_place_in_the_index() -> None:
     folder = files("cds_hooks.kit.samples")
     patients = {file.name for file in folder.joinpath("patients").iterdir()}
