@@ -188,7 +188,8 @@ def _served_model(name: str) -> Model:
     from cds_hooks.services import services_for, versions_for
 
     services = services_for(settings())
-    loaded = {model.manifest.id: model for service in services.values() for model in service.models if _is_there(model)}
+    there = (model for service in services.values() for model in service.models if not isinstance(model, AbsentModel))
+    loaded = {model.manifest.id: model for model in there}
     return {**loaded, **{version.name: version.model for version in versions_for(settings(), services).all}}[name]
 
 
@@ -261,10 +262,6 @@ def _version_of_prompt(name: str) -> tuple[str, str]:
             f"there is no prompt {name} with green gates here; cds-hooks text evaluate FOLDER --endpoint NAME tries one"
         )
     return versions["prompt", name]
-
-
-def _is_there(model: Model) -> bool:
-    return not isinstance(model, AbsentModel)
 
 
 _said_in_a_sentence = partial(said_in_a_sentence, ApprovalRefused, RecordUnavailable, OSError)
