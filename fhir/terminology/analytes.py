@@ -153,13 +153,14 @@ _KEY_BY_NAME: dict[str, str] = {
     name: row["key"] for row in table_rows("analyte_names.csv") for name in row["names"].split(";")
 }
 _WORD = re.compile(r"[a-z0-9%]+")
-# Words that say no other quantity: "Sodium level, serum"; "urine" and "ionized" do.
+# Words that say no other quantity: "Sodium level, serum", "TSH basal"; "urine" and "ionized" do.
 _SAYS_NOTHING = frozenset(
     {"level", "levels", "serum", "plasma", "blood", "lab", "result", "test", "value", "s", "p", "b", "venous"}
     | {"measured", "im", "blut", "serique", "plasmatique", "sang", "serica", "serico", "suero", "sangre", "sierica"}
-    | {"sierico"}
+    | {"sierico", "plasmatica", "plasmatico", "sanguin", "sanguine", "sanguins", "sanguines", "en", "nel", "siero"}
+    | {"basal", "ultrasensible", "ultrasensitive", "calculated", "calc", "berechnet", "calcule", "poc", "automated"}
 )
-_IN_SERUM = re.compile(r"\bi\. ?[sp]\.")
+_IN_SERUM = re.compile(r"\bi\. ?(?:[sp]\.|serum\b|plasma\b|blut\b)")
 _IN_BLOOD = re.compile(r"\b(?:serum|plasma|blood)\b", re.IGNORECASE)
 _LONGEST_NAME = 160
 # How LOINC names a test in full, as parts, and short; in urine and other fluids it is another test.

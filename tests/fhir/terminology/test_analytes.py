@@ -80,6 +80,43 @@ def test_a_result_is_named_in_up_to_160_signs_with_accents_or_without() -> None:
     assert [analyte_of_name(name) for name in ("Créatinine", "Sodium (urine)")] == ["creatinine", None]
 
 
+_NAMES = {
+    "potassium": "K+ (serum)|Kalium i.S.|Potassium, plasma|Kalium (Plasma)|P-Kalium|S-K",
+    "sodium": "Na serum|Natrium i. Plasma|Sodium sanguin|Sodio en suero",
+    "creatinine": "Creat|Kreatinin i.S.|Créatinine plasmatique|Creatinina sérica|P-Kreatinin|Creatinina sierica",
+    "egfr": "eGFR (CKD-EPI)|GFR CKD-EPI 2009|DFG estimé",
+    "hemoglobin": "Hb|Hämoglobin|Hémoglobine|Hemoglobina|B-Hb",
+    "platelets": "PLT count|Thrombozyten|Plaquettes sanguines|Plaquetas",
+    "inr": "INR (POC)|Prothrombin time INR",
+    "glucose_fasting": "Glucose, fasting, serum|Blutzucker nüchtern|Glycémie à jeun",
+    "hba1c": "HbA1c (IFCC)|Hemoglobin A1c|HbA1c glykiert",
+    "alt": "GPT (ALAT)|ALT, serum|P-ALAT",
+    "ast": "GOT|AST (SGOT)",
+    "tsh": "TSH basal|TSH ultrasensible",
+    "ldl_cholesterol": "LDL-Cholesterin|LDL-C calculated|Colesterol LDL",
+    "calcium": "Calcium, total|Calcio total",
+    "magnesium": "Mg serum",
+    "bilirubin_total": "Bilirubin gesamt|Total bili",
+    "albumin": "Albumin i.S.",
+    "wbc": "WBC count|Leukozyten",
+    "digoxin_level": "Digoxin level",
+    "lithium_level": "Lithium trough",
+    "heart_rate": "Apical heart rate",
+}
+_OF_SOMETHING_ELSE = (
+    "Kalium im Urin|Creatinine, urine|Glukose im Liquor|Albumin/creatinine ratio|"
+    "Hb-Elektrophorese HbS|Free hemoglobin plasma|Sodium intake|Potassium chloride given|"
+    "Urine sodium|Calcium score|K+ sweat|"
+    "Platelet volume mean|Creatinine clearance 24h urine|LDL/HDL ratio|TSH receptor antibody"
+)
+
+
+def test_a_result_is_read_by_its_name_with_the_specimen_and_the_method_in_seven_languages() -> None:
+    read = {key: [analyte_of_name(name) for name in names.split("|")] for key, names in _NAMES.items()}
+    assert read == {key: [key] * len(names.split("|")) for key, names in _NAMES.items()}
+    assert [name for name in _OF_SOMETHING_ELSE.split("|") if analyte_of_name(name) is not None] == []
+
+
 @pytest.mark.parametrize(
     ("name", "analyte"),
     [
