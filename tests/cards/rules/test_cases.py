@@ -158,7 +158,7 @@ ALTERNATIVES = {
 NEWER = {
     "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"}, "oc-033": {"dose-frequency"},
     "oc-047": {"renal-label-clarithromycin-30"}, "oc-049": {"dz-label-marrow-platelets"},
-    "oc-055": {"renal-trimethoprim"}, "oc-077": {"dose-max"},
+    "oc-055": {"renal-trimethoprim"}, "oc-077": {"dose-max"}, "oc-081": {"dz-value-anticoagulant-platelets"},
 }  # fmt: skip
 # What accepting one of the suggestions does, by type and code, as each case states it. Four states of kidney function
 # give no dose (table kidney_function of the source, "unstable"; an eGFR under 30 for methotrexate): there the order is

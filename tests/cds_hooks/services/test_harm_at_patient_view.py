@@ -144,7 +144,7 @@ def test_no_prognosis_where_a_diagnosis_decides_or_the_talk_was_held(
 def test_the_sickest_are_offered_the_talk_without_a_number(tmp_path: Path, code: str, guideline: str) -> None:
     added_problem = added("conditions", condition(PLANNING, code))
     (card,) = answer_of_site(tmp_path, TALK, PLANNING, added_problem).json()["cards"]
-    assert guideline in card["detail"]
+    assert guideline in card["source"]["label"]
     assert "in 100" not in card["detail"]
     assert card["extension"]["org.cds-hooks-onnx"]["facts"][0]["source"].startswith("Condition/")
     (offer,) = card["suggestions"]
