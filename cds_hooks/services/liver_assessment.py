@@ -238,7 +238,7 @@ SERVICE = Service(
     usage_requirements="For physicians and nurses at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=(*FEATURES, *_BMI),
-        resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
+        resources=("Condition", "Encounter", "Procedure", "ServiceRequest"),
     ),
     decide=decide,
 )

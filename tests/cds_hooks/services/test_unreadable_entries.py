@@ -30,6 +30,7 @@ NOT_BY_NAME = {
     ("coverage-requirements", "Condition"),
     ("order-safety-dispatch", "Condition"),
     ("order-safety-dispatch", "AllergyIntolerance"),
+    ("nephrology-referral", "MedicationRequest"),  # read to see what is shown beside it
     ("preventive-services", "Immunization"),  # read to see what vaccines would show at the opening
 }
 
