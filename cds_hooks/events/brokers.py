@@ -18,6 +18,8 @@ from cds_hooks.logs import log
 _AGAIN_SECONDS: Final = 2.0
 _LAG_TURNS: Final = 15
 _LAG_SECONDS: Final = 5.0
+_START_SECONDS: Final = 15.0
+"""FastStream goes on trying to reach NATS and Kafka without a word: after so long they are said to be away."""
 _REDELIVER_MILLISECONDS: Final = 30_000
 """What a consumer of a Redis stream did not acknowledge for so long is read again."""
 _FIELD: Final = b"__data__"
@@ -148,7 +150,7 @@ class BrokerListener:
         self._feed, self._take, self._now, self._note = feed, take, now, note
         self._task: asyncio.Task[None] | None = None
         self._broker: Any = None
-        self._is_over = False
+        self._is_over = self._is_away = False
 
     async def start(self) -> int:
         """Begin to connect, again until it is possible: a broker that is down stops no other feed. There is no port."""
@@ -157,37 +159,51 @@ class BrokerListener:
 
     async def _connect(self) -> None:
         # A time limit of anyio that ends in the same turn swallows a cancellation: `stop` says it by a member, too.
-        is_away = False
         while not self._is_over:
             self._broker = open_broker(self._feed.url)
             _subscribe(self._broker, self._feed, self._store)
             try:
-                if urlsplit(self._feed.url).scheme in ("redis", "rediss"):
-                    await _make_group(self._feed)
-                await self._broker.start()
+                await self._begin()
             except Exception as error:  # each library has errors of its own
-                if not is_away:  # once, until it is there again
-                    log().warning("broker not reached", client=self._feed.name, error_type=type(error).__name__)
-                is_away = True
+                self._say_away(error)
                 await self._close()
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
                 log().info("feed listens", client=self._feed.name)
-                is_away, turns = False, 0
+                self._is_away, turns = False, 0
                 while not self._is_over and all(subscriber.running for subscriber in self._broker.subscribers):
                     if turns % _LAG_TURNS == 0:
                         await self._note_waiting()
                     turns += 1
                     await asyncio.sleep(_AGAIN_SECONDS)
+                if self._is_over:
+                    return
                 # FastStream ends where Redis has lost the group with its data.
                 log().warning("group of a broker is gone", client=self._feed.name)
                 await self._close()
                 await asyncio.sleep(_AGAIN_SECONDS)
 
+    async def _begin(self) -> None:
+        late = asyncio.get_running_loop().call_later(_START_SECONDS, self._say_away, TimeoutError())
+        try:
+            if urlsplit(self._feed.url).scheme in ("redis", "rediss"):
+                await _make_group(self._feed)
+            await self._broker.start()
+        finally:
+            late.cancel()
+
+    def _say_away(self, error: Exception) -> None:
+        if not self._is_away:  # once, until it is there again
+            log().warning("broker not reached", client=self._feed.name, error_type=type(error).__name__)
+        self._is_away = True
+
     async def _note_waiting(self) -> None:
-        with suppress(Exception):  # each library has errors of its own; a broker that is away is said elsewhere
+        try:
             waiting = await asyncio.wait_for(waiting_at(self._feed), _LAG_SECONDS)
             await asyncio.to_thread(self._note, self._feed.name, waiting)
+            self._is_away = False
+        except Exception as error:  # FastStream reconnects by itself: only here a broker that went away is seen
+            self._say_away(error)
 
     async def _store(self, content: bytes) -> None:
         try:

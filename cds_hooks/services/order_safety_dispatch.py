@@ -101,15 +101,11 @@ def _tasks_of_others(context: OrderDispatchContext, wanted: Iterable[str]) -> It
     """Each Task is about one of the dispatched orders; another focus is a fault of the client."""
     dispatched = frozenset(wanted)
     for position, task in enumerate(context.fulfillment_tasks):
-        focus = _decoded(task.get("focus"))
+        focus = msgspec.json.decode(task.get("focus", b"null"))
         reference = focus.get("reference") if isinstance(focus, dict) else None
         if isinstance(reference, str) and relative_reference(reference) not in dispatched:
             text = "A fulfilment Task is about an order that is not dispatched: it changes nothing here."
             yield Silence(f"fulfillmentTasks[{position}]", "not-dispatched", text)
-
-
-def _decoded(raw: msgspec.Raw | None) -> Any:
-    return None if raw is None else msgspec.json.decode(raw)
 
 
 def _names_studies(request: CDSRequest) -> bool:

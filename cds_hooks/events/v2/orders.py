@@ -80,7 +80,7 @@ def _add_order(
     resource: dict[str, Any] = {
         "resourceType": kind,
         "id": resource_id(*key),
-        "status": _of_kind(status, kind),
+        "status": "stopped" if kind == "MedicationRequest" and status == "revoked" else status,
         "intent": "order",
         "subject": {"reference": f"Patient/{patient}"},
     }
@@ -91,10 +91,6 @@ def _add_order(
     if kind == "MedicationRequest" and (dose := _dose(segment, group, feed, effects)):
         resource["dosageInstruction"] = [dose]
     effects.facts.append(Fact(patient, resource, at, key=key))
-
-
-def _of_kind(status: str, kind: str) -> str:
-    return "stopped" if kind == "MedicationRequest" and status == "revoked" else status
 
 
 def _dose(order: Segment, group: list[Segment], feed: V2Feed, effects: Effects) -> dict[str, Any]:

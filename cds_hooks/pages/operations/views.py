@@ -207,12 +207,10 @@ class Judge:
         with suppress(RecordUnavailable):  # the page reads the book, too, and says so
             until = datetime.now(UTC).date()
             compared = list(book.compared(until, DAYS, BEFORE))
-            figures = sorted((figure for window in compared for figure in window.figures()), key=_order)
+            figures = sorted(
+                (figure for window in compared for figure in window.figures()), key=lambda figure: figure.order
+            )
             self._done, self._done_at = Judged(until, compared, figures), monotonic()
-
-
-def _order(figure: Figure) -> tuple[object, ...]:
-    return figure.order
 
 
 def report_policy() -> str:

@@ -75,6 +75,10 @@ class Broker(Call):
         raise OSError("broken")
 
 
+async def _none_waiting(_: object) -> int:
+    return 0
+
+
 @pytest.fixture(autouse=True)
 def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     """FastStream and its libraries as fakes, and no time to wait."""
@@ -98,6 +102,7 @@ def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, module, fake)
     Broker.made, Broker.failures = [], 0
     monkeypatch.setattr(brokers, "_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(brokers, "waiting_at", _none_waiting)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +236,39 @@ async def test_a_broker_that_is_down_is_tried_again_and_one_whose_group_is_gone_
     await listener.stop()
     assert Broker.made[3].asked[-1] == Call("stop")
     await BrokerListener(feed("nats://n"), _nothing, lambda: 1.0).stop()
+
+
+@run_async
+async def test_a_broker_that_goes_away_or_is_waited_for_without_a_word_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[int | OSError] = [0, OSError(), OSError(), 3, OSError(), OSError()]
+    noted: list[int] = []
+
+    async def waiting(_: object) -> int:
+        answer = answers.pop(0) if answers else 0
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(brokers, "waiting_at", waiting)
+    monkeypatch.setattr(brokers, "_LAG_TURNS", 1)
+    listener = BrokerListener(feed("nats://n"), _nothing, lambda: 1.0, lambda _feed, count: noted.append(count))
+    with capture_logs() as lines:
+        await listener.start()
+        while answers:
+            await asyncio.sleep(0)
+        await listener.stop()
+    assert [line["event"] for line in lines] == ["feed listens", "broker not reached", "broker not reached"]
+    assert noted[:2] == [0, 3]
+    monkeypatch.setattr(brokers, "_START_SECONDS", 0.0)
+    monkeypatch.setattr(Broker, "start", lambda _: asyncio.sleep(60))
+    with capture_logs() as lines:
+        await listener.start()
+        while not lines:
+            await asyncio.sleep(0)
+        await listener.stop()
+    assert [(line["event"], line["error_type"]) for line in lines] == [("broker not reached", "TimeoutError")]
 
 
 @run_async
