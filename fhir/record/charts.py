@@ -117,7 +117,7 @@ def patient_named_by(resource: Json) -> str | None:
         value = resource.get(name)
         reference = value.get("reference") if isinstance(value, dict) else None
         if isinstance(reference, str):
-            return _last(reference)
+            return reference.rpartition("/")[2].rpartition(":")[2]
     return None
 
 
@@ -159,10 +159,6 @@ def _with_references(resource: Json, names: dict[str, str]) -> Json:
         if isinstance(value := resource.get(element), dict) and value.get("reference") in names
     }
     return {**resource, **changed} if changed else resource
-
-
-def _last(reference: str) -> str:
-    return reference.rpartition("/")[2].rpartition(":")[2]
 
 
 def unpacked_document(path: Path) -> bytes:

@@ -263,6 +263,7 @@ async def test_a_broker_that_goes_away_or_is_waited_for_without_a_word_is_one_li
     assert noted[:2] == [0, 3]
     monkeypatch.setattr(brokers, "_START_SECONDS", 0.0)
     monkeypatch.setattr(Broker, "start", lambda _: asyncio.sleep(60))
+    listener = BrokerListener(feed("nats://n"), _nothing, lambda: 1.0)
     with capture_logs() as lines:
         await listener.start()
         while not lines:
