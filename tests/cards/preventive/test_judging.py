@@ -342,6 +342,11 @@ def test_an_organ_that_is_charted_goes_before_the_sex(
     )
 
 
+def test_a_smear_tells_of_a_cervix_whatever_the_sex_is() -> None:
+    smear = result("10524-7", "NILM", "2020-01-10")
+    assert state("cervical-cancer", smear, patient=person("1990-11-20", "male"))[0] == "due"
+
+
 # Services that are due by smoking, weight, pressure, glucose and risk: near each threshold.
 # Smoking
 
