@@ -121,23 +121,23 @@ def _facts(files: ModelFiles, name: str, manifest: Json) -> Json:
 def differences(before: Json, after: Json) -> list[tuple[str, str, str]]:
     """Return every place that differs with both texts, "" where there was or is nothing."""
     old, new = dict(_places(before)), dict(_places(after))
-    texts = ((place, old.get(place, ""), new.get(place, "")) for place in dict.fromkeys((*old, *new)))
+    texts = ((path, old.get(path, ""), new.get(path, "")) for path in dict.fromkeys((*old, *new)))
     return [row for row in texts if row[1] != row[2]]
 
 
-def _places(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+def _places(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield each place with its text; a list of objects is taken apart by what names its entries."""
     if isinstance(value, list | tuple) and value and all(isinstance(entry, dict) for entry in value):
-        named = next((name for name in _NAMES if all(name in entry for entry in value)), None)
-        entries = {str(entry[named]): entry for entry in value} if named is not None else {}
+        member = next((name for name in _NAMES if all(name in entry for entry in value)), None)
+        entries = {str(entry[member]): entry for entry in value} if member is not None else {}
         value = entries if len(entries) == len(value) else value
     if isinstance(value, dict) and value:
         for name, below in value.items():
             words = str(name).replace("_", " ")
-            yield from _places(below, f"{place}, {words}" if place else words)
+            yield from _places(below, f"{path}, {words}" if path else words)
     elif value is not None:
         text = f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, str) else ""
-        yield place, (text or orjson.dumps(value).decode())[:_LONGEST]
+        yield path, (text or orjson.dumps(value).decode())[:_LONGEST]
 
 
 # The report of an evaluation as a page of its own: it opens without a server, and nothing in it is from elsewhere

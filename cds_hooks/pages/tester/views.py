@@ -73,16 +73,16 @@ def _who(bench: Bench) -> list[tuple[str, str]]:
         patient = bench.chart().patient
     except (ChartError, UnusableForm):
         return []
-    asked = bench.carried.exchange.patient if bench.carried.exchange is not None else patient.get("id")
-    if asked != patient.get("id"):
-        return [("Patient", f"{asked or 'not named'}, as the request says")]
+    patient_id = bench.carried.exchange.patient if bench.carried.exchange is not None else patient.get("id")
+    if patient_id != patient.get("id"):
+        return [("Patient", f"{patient_id or 'not named'}, as the request says")]
     name = ""
     with suppress(TypeError, AttributeError, LookupError):
         first = patient["name"][0]
         name = str(first.get("text") or ", ".join([str(first.get("family") or ""), " ".join(first.get("given", ()))]))
     members = {"Born": "birthDate", "Sex": "gender", "Id": "id"}
-    told = ((words, str(patient.get(member) or "not recorded")) for words, member in members.items())
-    return [("Patient", name.strip(", ") or "not named"), *told]
+    banner = ((words, str(patient.get(member) or "not recorded")) for words, member in members.items())
+    return [("Patient", name.strip(", ") or "not named"), *banner]
 
 
 def _readings(request: str) -> list[str]:
