@@ -51,7 +51,7 @@ _NO_MEDICATIONS: Medications = {}
 _DEEPEST_REFERENCE = 4
 _SLOW = re.compile(r"\b(?:extended|sustained|prolonged|controlled|xr|er|sr|xl|la|cr)\b|\b(?:12|24) ?h(?:ou)?r", re.I)
 _INJECTED = re.compile(
-    r"inject|infus|intraven|intramusc|intrathec|subcut|prefilled syringe"
+    r"inject|infus|infiltrat|nerve block|intraven|intramusc|intrathec|subcut|prefilled syringe"
     r"|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b|(?:flex|kwik|quick|solo|touch|\b)pen\b(?! ?v)",
     re.IGNORECASE,
 )
