@@ -291,10 +291,10 @@ def _criteria(path: Path) -> dict[str, CriteriaSet]:
     try:
         return {name: _criteria_set(name, members) for name, members in document.items()}
     except RuleError as error:
-        raise PolicyFault(f"{', '.join((path.name, *_named(document, error.path)))}: {error.text}") from error
+        raise PolicyFault(f"{', '.join((path.name, *_criterion_names(document, error.path)))}: {error.text}") from error
 
 
-def _named(part: Any, path: Iterable[str | int]) -> Iterator[str]:
+def _criterion_names(part: Any, path: Iterable[str | int]) -> Iterator[str]:
     """Yield the steps of a path, a criterion by its id where it has one and else by its place from 1 on."""
     for step in path:
         part = part[step] if isinstance(step, int) or step in part else {}

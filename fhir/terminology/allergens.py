@@ -102,11 +102,11 @@ def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None
     if meaning != Allergen():
         return Allergen() if text and _takes_back(text) else meaning
     for words in (text, *(display for _, _, display in codings)):
-        meaning |= _said(words).present if words else Allergen()
+        meaning |= _statement_of(words).present if words else Allergen()
     return meaning
 
 
-class _Said(Struct, frozen=True, gc=False):
+class _Statement(Struct, frozen=True, gc=False):
     """What words say of the patient's allergies: what they state, what is not clear, and whether they deny any."""
 
     present: Allergen
@@ -115,14 +115,14 @@ class _Said(Struct, frozen=True, gc=False):
 
 
 @remembered("allergens in words", entries=1024, longest=200)
-def _said(words: str) -> _Said:
+def _statement_of(words: str) -> _Statement:
     if (imported := meaning_of_name(words)) is not None:
-        return _Said(_of_import(imported), Allergen(), denies=False)
+        return _Statement(_of_import(imported), Allergen(), denies=False)
     words = _COMPOUND.sub(r" \1", words)
     names = [(start, end) for start, end, _ in (*names_in_text(words), *_class_spans(words))]
-    said, unclear = said_and_unclear(words, "allergy", names, _spelling())
+    clear, unclear = said_and_unclear(words, "allergy", names, _spelling())
     denies = AssertedText(words, of="allergy").without_denied(words) != words
-    return _Said(_named_or_misspelt(said), _named_or_misspelt(unclear), denies)
+    return _Statement(_named_or_misspelt(clear), _named_or_misspelt(unclear), denies)
 
 
 _RULED_OUT = late_pattern(r"\s*(?:allergy )?(?:was )?(?:ruled[- ]out|de-?label|refuted|disproved)", re.IGNORECASE)
@@ -130,7 +130,7 @@ _RULED_OUT = late_pattern(r"\s*(?:allergy )?(?:was )?(?:ruled[- ]out|de-?label|r
 
 def _takes_back(text: str) -> bool:
     """Whether a text beside a code denies what it names, or says of no allergen that it was ruled out."""
-    is_denied = _said(text).denies and allergen_of_words(text) == Allergen()
+    is_denied = _statement_of(text).denies and allergen_of_words(text) == Allergen()
     return _RULED_OUT.match(text) is not None or (
         is_denied and _allergen_named(_COMPOUND.sub(r" \1", text)) != Allergen()
     )
@@ -144,7 +144,7 @@ def unclear_allergen(words: str) -> Allergen:
     >>> unclear_allergen("penicillin - rash") == Allergen()
     True
     """
-    return _said(words).unclear
+    return _statement_of(words).unclear
 
 
 def allergen_of_code(system: str | None, code: str | None) -> Allergen:
@@ -190,10 +190,13 @@ def allergen_of_problem(text: str, codings: tuple[tuple[str | None, str | None],
             meaning |= _allergen_of_class(name)
     text = _COMPOUND.sub(r" \1", text)
     lower = text.lower()
-    if meaning != Allergen() or not any(stem in lower for stem in _ALLERGIC) or (said := _said(text)).denies:
+    if meaning != Allergen() or not any(stem in lower for stem in _ALLERGIC):
+        return meaning
+    statement = _statement_of(text)
+    if statement.denies:
         return meaning
     match = _ALLERGIC_TO.search(text)
-    return meaning if match is None or said.unclear != meaning else allergen_of_words(match["to"] or match["of"])
+    return meaning if match is None or statement.unclear != meaning else allergen_of_words(match["to"] or match["of"])
 
 
 def _allergen_of_class(name: str) -> Allergen:
@@ -215,8 +218,8 @@ def allergen_of_words(words: str) -> Allergen:
     >>> sorted(allergen_of_words("vancomicin - red man").allergen_classes)
     ['glycopeptide']
     """
-    said = _said(words)
-    return said.present | said.unclear
+    statement = _statement_of(words)
+    return statement.present | statement.unclear
 
 
 def _named_or_misspelt(words: str) -> Allergen:
@@ -266,8 +269,8 @@ def denies_allergies(words: str) -> bool:
     >>> denies_allergies("NKDA"), denies_allergies("no latex allergy"), denies_allergies("latex")
     (True, True, False)
     """
-    said = _said(words)
-    return _NONE_KNOWN.search(words) is not None or (said.denies and said.unclear == Allergen())
+    statement = _statement_of(words)
+    return _NONE_KNOWN.search(words) is not None or (statement.denies and statement.unclear == Allergen())
 
 
 def _class_phrases(words: str) -> list[tuple[tuple[str, ...], str]]:
@@ -277,7 +280,7 @@ def _class_phrases(words: str) -> list[tuple[tuple[str, ...], str]]:
 def _class_spans(words: str) -> list[tuple[int, int, tuple[str, ...]]]:
     """Find the words of classes in a text, with the first and last character: whole words, the longest first."""
     places = list(_WORD.finditer(without_accents(words)))
-    spelled = tuple(_singular(place[0]) for place in places)
+    spelled = tuple(_singular(match[0]) for match in places)
     spans, position = [], 0
     while position < len(spelled):
         for length in _LENGTHS.get(spelled[position], ()):

@@ -92,8 +92,8 @@ def _is_sum(product: _Assigned, amount: float) -> bool:
 
 def strengths_of_liquid(members: Sequence[Ingredient], strengths: Sequence[Strength | None]) -> tuple[Strength, ...]:
     """Return the strengths of the liquid of which 5 mL hold what the name says ("Augmentin 400/57"); () for none."""
-    named = [strength for strength in strengths if strength is not None and strength.per == "unit"]
-    liquid = tuple(_rounded(Strength(strength.amount / 5.0, strength.unit, "mL")) for strength in named)
+    of_unit = [strength for strength in strengths if strength is not None and strength.per == "unit"]
+    liquid = tuple(_rounded(Strength(strength.amount / 5.0, strength.unit, "mL")) for strength in of_unit)
     order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
     products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order), frozenset())
     return liquid if len(liquid) == len(order) and tuple(liquid[index] for index in order) in products else ()

@@ -261,7 +261,7 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
     spelled right. Any other may deny what stands beside it, or say it of somebody else. What is denied is in neither.
     """
     asserted = AssertedText(text, of=of)
-    said, unclear = asserted.without_denied(text), ""
+    clear, unclear = asserted.without_denied(text), ""
     for part in filter(None, plain_parts(asserted)):
         tokens = [asserted.tokens[position] for _, position in part]
         strange = _strange(part, *_read_part(part, asserted), asserted)
@@ -272,8 +272,8 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
             for is_strange, token, (word, _) in zip(strange, tokens, part, strict=True)
         ):
             start, end = tokens[0].start, tokens[-1].end
-            said, unclear = f"{said[:start]}{' ' * (end - start)}{said[end:]}", f"{unclear} . {said[start:end]}"
-    return said, unclear
+            clear, unclear = f"{clear[:start]}{' ' * (end - start)}{clear[end:]}", f"{unclear} . {clear[start:end]}"
+    return clear, unclear
 
 
 def _strangers_beside(

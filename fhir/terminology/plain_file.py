@@ -4,8 +4,10 @@ import errno
 import gzip
 import os
 import stat
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import AnyStr, Final
 
@@ -51,6 +53,10 @@ def is_packed(path: Path) -> bool:
 
 
 def refuse_long_lines(path: Path) -> None:
-    """Raise LongLine where a line of this file, packed with gzip or not, is too long to be read with the others."""
-    with gzip.open(path) if is_packed(path) else path.open("rb") as file:
+    """Raise LongLine where a line of this file, packed with gzip or not, is too long to be read with the others.
+
+    What cannot be unpacked ends the search: whoever reads the file says that.
+    """
+    damaged = (EOFError, gzip.BadGzipFile, zlib.error)
+    with gzip.open(path) if is_packed(path) else path.open("rb") as file, suppress(*damaged):
         deque(bounded_lines(file.readline, path.name), maxlen=0)

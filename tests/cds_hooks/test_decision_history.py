@@ -76,14 +76,11 @@ async def test_page_list_and_command_name_the_suggestion_that_was_accepted(tmp_p
         feedback = {"feedback": [{"card": card["uuid"], "outcome": "accepted", **accepted}]}
         assert (await calls.post(f"/cds-services/{ORDERS}/feedback", json=feedback)).status_code == 200
         page = await calls.get(f"/explain/{decision}", headers={"accept": "text/html"})
-        csv = await calls.post("/decisions", data={"file": "csv"}, headers={"accept": "text/html"})
     shown = CliRunner().invoke(app, ["decisions", "show", decision, "--json", "--database", record_in(tmp_path)])
     assert f"Followed ({chosen['label']})" in page.text
-    assert f",accepted,{chosen['label']}," in csv.text
     assert f"Followed ({chosen['label']})" in " ".join(json.loads(shown.stdout)["history"])
-    for text in (page.text, csv.text, shown.stdout):
+    for text in (page.text, shown.stdout):
         assert f"Followed ({other['label']})" not in text
-    assert f",accepted,{other['label']}" not in csv.text
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,8 @@ def hla_named(text: str) -> tuple[str, ...]:
         f"HLA-{(match['named'] or match['bare']).upper()}*{match['group']}:{match['protein']}"
         for match in _HLA_NAMED.finditer(text)
     )
-    asked = {f"{gene}*{allele}" for gene, of_gene in HLA_ALLELES.items() for allele in of_gene}
-    return tuple(dict.fromkeys(allele for allele in alleles if allele in asked))
+    known_alleles = {f"{gene}*{allele}" for gene, of_gene in HLA_ALLELES.items() for allele in of_gene}
+    return tuple(dict.fromkeys(allele for allele in alleles if allele in known_alleles))
 
 
 def translate_hla(gene: str, text: str) -> Iterator[Translation]:

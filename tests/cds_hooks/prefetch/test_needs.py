@@ -59,7 +59,8 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
 
     `preventive-services` reads them all, and asks for them all (`whole_history`).
 
-    A hysterectomy of longer ago is told by the problem list too (`childbearing`), and only keeps a card away.
+    A hysterectomy of longer ago is told by the problem list too (`childbearing`), and only keeps a card away. So is an
+    implant of longer ago, and by its Device (`implants`).
     """
     sources = [path for floor in ("fhir", "cards", "cds_hooks", "models_onnx") for path in (ROOT / floor).rglob("*.py")]
     readers = {_name(path) for path in sources if ".procedures" in path.read_text()}
@@ -69,7 +70,7 @@ def test_procedures_are_read_for_a_pregnancy_a_stay_and_the_last_three_years_onl
         "cds_hooks/services/_anticoagulation.py", "fhir/mapping/conditions.py",
         "cards/rules/families/genes/knowledge.py", "cards/rules/families/genes/advice.py",
         "cards/rules/families/orders/screening.py", "cards/coverage/evidence.py", "cards/preventive/chart.py",
-        "cards/vaccines/patient.py", "fhir/mapping/declined.py",
+        "cards/vaccines/patient.py", "fhir/mapping/declined.py", "fhir/mapping/implants.py",
     }  # fmt: skip
 
 

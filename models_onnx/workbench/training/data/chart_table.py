@@ -117,18 +117,18 @@ def feature_table(table: SiteTable, names: Sequence[str], folder: Path) -> pd.Da
     return pd.DataFrame(rows)
 
 
-def write_feature_table(folder: Path, own: Sequence[str], charts: Path, out: Path) -> DataReport:
+def write_feature_table(folder: Path, features: Sequence[str], charts: Path, out: Path) -> DataReport:
     """Write the table of a site's own features from a folder of charts; return the report on it.
 
     Raises:
         TrainingRefused: `table.toml` of the folder does not hold, or no chart has such an index.
     """
     table = read_table(folder)
-    rows = feature_table(table, own, charts)
+    rows = feature_table(table, features, charts)
     with whole_file(out) as draft:
         rows.to_csv(draft, index=False)
     report = DataReport(out.name, "table of declared features", {"rows": len(rows), **counts_of(rows)})
-    for name, words in features_in_words(rows, [*table.features, *own]):
+    for name, words in features_in_words(rows, [*table.features, *features]):
         report.add("feature", "note", name, words, len(rows))
     return report
 

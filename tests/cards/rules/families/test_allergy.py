@@ -305,7 +305,7 @@ def test_the_words_of_a_page(spec: Json, words: str) -> None:
 
 def _long(words: str, length: int) -> tuple[str, str]:
     """Words that are too long, and what is left of them."""
-    return f"{words} {'x' * 100}", f"{words} {'x' * (length - len(words) - 2)}…"
+    return f"{words} {'0' * 100}", f"{words} {'0' * (length - len(words) - 2)}…"
 
 
 def test_long_words_of_the_chart_are_cut() -> None:

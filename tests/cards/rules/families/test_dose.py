@@ -331,8 +331,8 @@ ONCE: Json = {"how_often": "once a day", "times": "1"}
         ),
         (
             {"drug": "levothyroxine 0.2 MG Oral Tablet", "dose": "1 tablet", "times": 1}, {"age": 70},
-            {"over_drug": "levothyroxine", "amount": "0.2 mg/day",
-             "most": "the usual maximum first dose of 0.05 mg/day",
+            {"over_drug": "levothyroxine", "amount": "200 mcg/day",
+             "most": "the usual maximum first dose of 50 mcg/day",
              "note": "Over 50 years it begins with less than 50 mcg a day, with heart disease 25 mcg. " + PAGE,
              "times": "4"},
         ),

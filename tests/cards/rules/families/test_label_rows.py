@@ -43,8 +43,9 @@ def test_a_disease_fires_for_each_drug_and_each_group_and_is_silent_without(as_o
         if not groups:  # known by its words only
             return
         beside = [also[0][0]] if also else []
+        patient = {"conditions": [groups[0], *beside]} | ({"sex": "female", "age": 30} if "pregnancy" in beside else {})
         for drug in _names(rule.trigger.draft):
-            assert _found(rule, {"conditions": [groups[0], *beside]}, {"drug": drug}, as_of) == [band.id], drug
+            assert _found(rule, patient, {"drug": drug}, as_of) == [band.id], drug
         name = _names(rule.trigger.draft)[0]
         assert _found(rule, {"conditions": ["gout"]}, {"drug": name}, as_of) == []
         without = [part["not"]["condition_any"][0] for part in parts if "not" in part]
