@@ -49,7 +49,7 @@ def reaction_words(code: str | None) -> str | None:
 _REACTIONS: Final = tuple(row for row in table_rows("allergens.csv") if row["kind"] == "reaction")
 _REACTIONS_BY_CODE: Final[Mapping[str, str]] = {row["code"]: row["value"] for row in _REACTIONS}
 _REACTIONS_IN_ENGLISH: Final = tuple(
-    (late_pattern(rf"(?:{row['code']})\w*", re.IGNORECASE), row["value"])
+    (late_pattern(rf"(?:{row['code']})\w{{0,30}}", re.IGNORECASE), row["value"])
     for row in _REACTIONS
     if row["meaning"] == "pattern"
 )

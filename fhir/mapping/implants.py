@@ -62,8 +62,8 @@ _KINDS = (
         ("25937001", "36977008"),
         (),
         r"n[eé]uro-?[ei]?stimula|(?:brain|spinal cord|vag(?:us|al) nerve|sacral nerve)[ -]stimulat"
-        r"|(?:hirn|vagus|r[üu]ckenmark)\w*stim"
-        r"|hirnschrittmacher|stimula\w+ (?:c[eé]r[eé]bra|m[eé]d[uo]l|del? ner|du nerf|vaga)"
+        r"|(?:hirn|vagus|r[üu]ckenmark)\w{0,15}stim"
+        r"|hirnschrittmacher|stimula\w{1,9} (?:c[eé]r[eé]bra|m[eé]d[uo]l|del? ner|du nerf|vaga)"
         r"|estimulador (?:cerebral|medular|del? nervio)",
     ),
     _kind(
@@ -76,16 +76,16 @@ _KINDS = (
         "cochlear implant",
         ("43252007",),
         (),
-        r"coch?l[eé][aä]i?re?[- ]?implant|cochlea-?implant|(?:implant|impiant)\w* coc",
+        r"coch?l[eé][aä]i?re?[- ]?implant|cochlea-?implant|(?:implant|impiant)\w{0,9} coc",
     ),
-    _kind("aneurysm clip", (), (), r"aneurysma?[- ]?clip|clips? (?:d\w* |pe[rl] |na )?(?:an[eé][uvw]r|t[ęe]tnia)"),
+    _kind("aneurysm clip", (), (), r"aneurysma?[- ]?clip|clips? (?:d\w{0,6} |pe[rl] |na )?(?:an[eé][uvw]r|t[ęe]tnia)"),
     _kind(
         "metal in the eye",
         (),
         ("H446",),
-        r"\bmetal\w*.{0,40}\b(?:eye|globe|orbit|ocular|intra-?(?:ocular|orbital))"
+        r"\bmetal.{0,45}\b(?:eye|globe|orbit|ocular|intra-?(?:ocular|orbital))"
         r"|\b(?:intra-?)?(?:ocular|orbital|orbit).{0,20}\bmetal"
-        r"|metall\w* (?:fremdkörper )?(?:im auge|intraok|intraorb)|intra-?o[ck]ul\w+ .{0,30}met[aá]l+i",
+        r"|metall\w{0,9} (?:fremdkörper )?(?:im auge|intraok|intraorb)|intra-?o[ck]ul\w{1,9} .{0,30}met[aá]l+i",
     ),
     _kind(
         "implanted pump",

@@ -16,12 +16,12 @@ from fhir.terminology.medications import table_rows
 
 _CT: Final = late_pattern(
     r"\b(?:ce|nc|c|ld)?ct(?:a|v|pa|ap)?\b|\bcat scan|computed tomog|(?:computer|dator)-?tomogra|tomodensitom|\btdm\b"
-    r"|\bscanner\b|\b(?:angio-?)?ta?c\b|tomogra[a-zíï]* (?:axial )?(?:comput|komput)|\btk\b|tietokonetomogra",
+    r"|\bscanner\b|\b(?:angio-?)?ta?c\b|tomogra[a-zíï]{0,9} (?:axial )?(?:comput|komput)|\btk\b|tietokonetomogra",
     re.IGNORECASE,
 )
 _MR: Final = late_pattern(
     r"\b(?:angio-?)?mr[aivt]?\b|\bmrcp\b|magnetic resonance|\b(?:angio-?)?irm\b|\brmn?\b(?! \d)|kernspin|magnetresonan"
-    r"|r[eéi]s?[sz]on[aâ]n\w* magn|magnet-?kamera|magneettikuva",
+    r"|r[eéi]s?[sz]on[aâ]n\w{0,9} magn|magnet-?kamera|magneettikuva",
     re.IGNORECASE,
 )
 _XR: Final = late_pattern(
@@ -73,7 +73,7 @@ _ORAL_AND: Final = late_pattern(
     re.IGNORECASE,
 )
 _MEDIUM: Final = (
-    r"(?:i\.?v\.?[ -]|intraven\w+ |produit de |m(?:ezzo|edio)s? (?:di |de )|agente de )?"
+    r"(?:i\.?v\.?[ -]|intraven\w{1,9} |produit de |m(?:ezzo|edio)s? (?:di |de )|agente de )?"
     r"(?:km\b|[ck]ontrast\w*|mdc\b|pdc\b|civ\b|injection|gad\w+|gd\b)"
 )
 _FOREIGN_WITH: Final = r"\b(?:mit|avec|con|com|met|med|z|ze)"

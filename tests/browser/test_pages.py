@@ -72,7 +72,7 @@ def test_a_screen_reader_meets_tables_with_rows_and_headers_at_every_width(
     opened: Open, pages: dict[str, str], width: int
 ) -> None:
     page = opened(pages["estimate"], width)
-    chart = page.get_by_role("table", name="From the average person to this patient")
+    chart = page.get_by_role("table", name="From the average person of the group to this patient")
     assert chart.get_by_role("row").count() >= 13
     assert chart.get_by_role("rowheader", name="Age 78 years").count() == 1
     assert "raises a lot" in chart.get_by_role("row", name="Age 78 years").inner_text()
