@@ -218,7 +218,7 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(_import(Path(arguments[1]), [Path(name) for name in arguments[2:]])))
     elif arguments[:1] == ["--look-up"]:
         print(json.dumps(_look_up(Path(arguments[1]))))
-    elif arguments:
+    elif arguments and not arguments[0].startswith("-"):  # "--help" is no folder
         folder, concepts = Path(arguments[0]), int(arguments[1]) if len(arguments) > 1 else CONCEPTS
         for name, figure in measure(folder, Writer(folder, concepts).write()).items():
             print(f"{name}: {figure}")

@@ -36,3 +36,12 @@ def test_held_out_descendants_of_our_codes_are_read_as_what_stands_above_them(
         use_index(None)
     assert len(new) > 500
     assert len(read) / len(sample) >= 0.98
+
+
+def test_an_option_is_no_folder_to_write_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invented_release.main(["--help"]) == 2
+    assert "FOLDER" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
