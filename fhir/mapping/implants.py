@@ -97,9 +97,8 @@ _KINDS = (
     ),
 )
 _NOT_IMPLANTED = late_pattern(
-    r"\bextern|wearable|\btempor[aä]r|transcutan|explant|\binsulin\w*\b|\bambula|\bsyringe\b|\bremov(?:ed|al)|\bfailed\b|\baed\b"
-    r"|\bentfern|\bablation d|\bretir|\brimo[sz]|\btemporal\b|\btest stim"
-    r"|\b(?:interrogat|check|programming|kontroll|abfrage|contr[oô]l)",
+    r"\bextern|wearable|\btempor[aä]r|transcutan|explant|\binsulin\w*\b|\bambulatory\b|\bsyringe\b|\bremov(?:ed|al)|\bfailed\b|\baed\b"
+    r"|\bentfern|\bablation (?:du|de)\b|\bretirad[oa]\b|\brimo[sz]|marca-?pasos temporal|\btest stim",
     re.IGNORECASE,
 )
 _PUT_IN = late_pattern(r"implant|impiant|insert|placement|\bpose\b|inlägg|\bclip", re.IGNORECASE)

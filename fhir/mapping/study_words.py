@@ -15,10 +15,12 @@ from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medications import table_rows
 
 _CT: Final = late_pattern(
-    r"\b(?:ce|nc|c|ld)?ct(?:a|v|pa|ap)?\b|\bcat scan|computed tomog|(?:computer|dator)-?tomogra|tomodensitom|\btdm\b"
-    r"|\bscanner\b|\b(?:angio-?)?ta?c\b|tomogra[a-zíï]{0,9} (?:axial )?(?:comput|komput)|\btk\b|tietokonetomogra",
+    r"\b(?:ce|nc|c|ld)?ct(?:a|v|pa|ap)?\b|\bcat scan|computed tomog|(?:computer|dator)-?tomogra|tomodensitom"
+    r"|tomogra[a-zíï]{0,9} (?:axial )?(?:comput|komput)|tietokonetomogra",
     re.IGNORECASE,
 )
+# What may be something else, too, beside the words of an MR scan.
+_CT_ABROAD: Final = late_pattern(r"\b(?:angio-?)?scanner\b|\b(?:angio-?)?ta?c\b|\btk\b|\btdm\b", re.IGNORECASE)
 _MR: Final = late_pattern(
     r"\b(?:angio-?)?mr[aivt]?\b|\bmrcp\b|magnetic resonance|\b(?:angio-?)?irm\b|\brmn?\b(?! \d)|kernspin|magnetresonan"
     r"|r[eéi]s?[sz]on[aâ]n\w{0,9} magn|magnet-?kamera|magneettikuva",
@@ -164,7 +166,9 @@ def loinc_of_words(words: str) -> str | None:
 
 def modality_named(words: str) -> str:
     """Find the modality that the words of an order name (CT, MR, XR, or XA for contrast into a vessel), '' for none."""
-    modality = next((name for name, pattern in (("CT", _CT), ("MR", _MR)) if pattern.search(words)), "")
+    modality = next(
+        (name for name, pattern in (("CT", _CT), ("MR", _MR), ("CT", _CT_ABROAD)) if pattern.search(words)), ""
+    )
     if not modality and _VESSELS.search(words) and not _NO_IODINE.search(words):
         return "XA"
     return modality or ("XR" if _XR.search(words) else "")

@@ -59,6 +59,24 @@ def test_what_is_not_in_the_body_or_does_not_matter_is_none(text: str, as_of: da
 
 
 @pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Pacemaker in situ, last check 2025", "pacemaker"),
+        ("Vagus nerve stimulator for temporal lobe epilepsy", "neurostimulator"),
+        ("Pacemaker after AV node ablation done 2019", "pacemaker"),
+        ("Herzschrittmacher, ambulante Kontrolle", "pacemaker"),
+        ("Spinal cord stimulator with patient control", "neurostimulator"),
+    ],
+)
+def test_what_is_said_beside_an_implant_does_not_take_it_out(words: str, kind: str, as_of: datetime) -> None:
+    problem = {
+        "resourceType": "Condition", "id": "c", "code": {"text": words}, "subject": {"reference": "Patient/case"},
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+    }  # fmt: skip
+    assert _found(as_of, problem) == [(kind, MrSafety.UNDOCUMENTED)]
+
+
+@pytest.mark.parametrize(
     ("words", "status", "kinds"),
     [
         ("Implantation of permanent pacemaker", "completed", ["pacemaker"]),

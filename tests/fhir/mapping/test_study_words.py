@@ -63,6 +63,9 @@ def test_contrast_is_what_goes_into_a_vessel(words: str, given: bool) -> None:
         ("Fluorescein angiography", "", False),
         ("Aortogram with CO2", "", False),
         ("Hip X-ray", "XR", False),
+        ("MRI brain on the 3T scanner", "MR", False),
+        ("Scanner thoracique", "CT", False),
+        ("TAC craneal", "CT", False),
     ],
 )
 def test_a_study_of_vessels_without_a_scanner_is_its_own_modality(words: str, modality: str, artery: bool) -> None:
