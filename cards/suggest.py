@@ -16,13 +16,14 @@ from cards.card import Action, Suggestion
 from cards.fhir_validity import new_faults
 from cards.new_orders import lab_order, medication_order
 from cards.replacements import why_unfit
-from cards.rules.engine.finding import Finding, OfferedSuggestion, Silence
+from cards.rules.engine.finding import Finding, OfferedSuggestion
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.language.site import absent_among
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
+from fhir.record.refusals import WhyNot
 from fhir.terminology.analytes import LOINC
 
 Json: TypeAlias = dict[str, Any]
@@ -94,17 +95,17 @@ class SuggestionWithheld(Exception):
     """A suggestion that is not offered; the message says why."""
 
 
-def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[Suggestion], list[Silence]]:
+def suggestions_for(finding: Finding, context: SuggestionContext) -> tuple[list[Suggestion], list[WhyNot]]:
     """Return the suggestions of a finding that are safe for this patient, and why the others are withheld."""
     offered: list[Suggestion] = []
-    withheld: list[Silence] = []
+    withheld: list[WhyNot] = []
     for offer in finding.suggestions:
         label = _label(offer, context)
         try:
             actions = tuple(sorted(_actions(offer, finding, context), key=_what_it_takes_away))
             uuid = context.new_uuid()
         except SuggestionWithheld as reason:
-            withheld.append(Silence(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
+            withheld.append(WhyNot(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
         else:
             recommended = offer.is_recommended and not any(suggestion.is_recommended for suggestion in offered)
             offered.append(Suggestion(label=label, uuid=uuid, is_recommended=recommended, actions=actions))

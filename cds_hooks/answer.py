@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from cards.card import Action, Card
 from cards.extension import RestingFinding, WorklistEntry
-from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import SWITCHED_OFF, MetFinding
 from cards.rules.engine.kept import KeptJudgements, hand_back
 from cds_hooks.access.links import link_cards
@@ -70,7 +70,7 @@ from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
 from fhir.record.lean_chart import encode_chart
 from fhir.record.record import PatientRecord, read_record, read_resources, record_of_resources
-from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
+from fhir.record.refusals import Refusal, WhyNot, WrongPatient, shorten_refusals
 from fhir.record.resources import Bundle
 from fhir.record.text_budget import may_exceed_budget, within_text_budget
 from fhir.terminology.imported import in_use as tables_in_use
@@ -112,7 +112,7 @@ class Received(Struct):
     filled: FilledPrefetch
     is_complete: bool
     """Whether nothing has to be fetched."""
-    no_advice: Silence | None = None
+    no_advice: WhyNot | None = None
     """Why nothing is computed for this call; None where it is answered."""
 
     def release(self) -> None:
@@ -135,7 +135,7 @@ class Understood(Struct, frozen=True):
     """The JSON of the client's own orders, for services that return changed resources."""
     refusals: tuple[Refusal, ...] = ()
     """What was refused while the chart was read."""
-    no_advice: Silence | None = None
+    no_advice: WhyNot | None = None
     """Why nothing is computed for this call; None where it is answered."""
     groups: tuple[str, ...] = ()
     """Race and ethnicity of the patient, by which monitoring compares estimates; never an input."""
@@ -143,13 +143,13 @@ class Understood(Struct, frozen=True):
     """What the user of the call works as, which decides which orders are offered."""
 
     @property
-    def unread(self) -> list[Silence]:
+    def unread(self) -> list[WhyNot]:
         """The resources that could not be read, as reasons why something is not said about them."""
         refusals = self.record.refusals
         if not refusals:
             return []
         return [
-            Silence(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL))
+            WhyNot(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL))
             for refusal in shorten_refusals(refusals)
         ]
 
@@ -169,7 +169,7 @@ class Selected(Struct, frozen=True):
 
     advised: Advised
     cards: Sequence[Card]
-    silences: list[Silence]
+    silences: list[WhyNot]
     """Every reason why something is not said."""
     withheld: Mapping[str, int]
     """By the uuid of a card or suggestion the place of its reason in `silences`."""
@@ -242,10 +242,10 @@ def read(call: Call, source: Source) -> Received:
     return Received(source, request, filled, is_complete, no_advice)
 
 
-def _why_no_advice(call: Call, request: CDSRequest) -> Silence | None:
+def _why_no_advice(call: Call, request: CDSRequest) -> WhyNot | None:
     why_off = call.released.why_off(call.service.id, call.client.name)
     if why_off is not None:
-        return Silence(call.service.id, SWITCHED_OFF, why_off)
+        return WhyNot(call.service.id, SWITCHED_OFF, why_off)
     return refuse_user(call.service.id, request.context.user_id)
 
 
@@ -389,7 +389,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     silences = advice.silences + chosen.silences + advised.understood.unread
     actions = advice.system_actions
     if actions and checked.silent is not None:
-        silences = [*silences, Silence("systemActions", SILENT_MODE, checked.silent)]
+        silences = [*silences, WhyNot("systemActions", SILENT_MODE, checked.silent)]
         actions = []
     elif actions and (withheld := why_package_withheld(checked)) is not None:
         silences, actions = [*silences, withheld], []
@@ -438,7 +438,7 @@ async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
     return [visit_card(card, checked) for card in chosen.cards]
 
 
-def _met(answered: Sequence[tuple[Finding, Silence]], silences: Sequence[Silence]) -> list[MetFinding]:
+def _met(answered: Sequence[tuple[Finding, WhyNot]], silences: Sequence[WhyNot]) -> list[MetFinding]:
     """Return the answered findings with the places of their silences."""
     if not answered:
         return []
@@ -641,9 +641,9 @@ def _refusal(call: Call, received: Received | None, error: HookError) -> Decisio
     `cds-hooks services --prefetch-rates` shows from it what a client never sends.
     """
     if isinstance(error, CallTimedOut):
-        reason = Silence("call", "timed-out", error.text)
+        reason = WhyNot("call", "timed-out", error.text)
     else:
-        reason = Silence(error.expression or "prefetch", "required-data-missing", error.text)
+        reason = WhyNot(error.expression or "prefetch", "required-data-missing", error.text)
     request = received.request if received is not None else None  # its time may be over before it was read
     prefetch = received.filled.state if received is not None else NO_PREFETCH
     inputs = encode_inputs(call.as_of, None, None)

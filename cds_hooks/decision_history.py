@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.checks import WITHHELD, HeldBack, explain_held_back
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem
+from fhir.record.refusals import WhyNot
 
 
 class Suggestion(Struct, frozen=True, rename="camel"):
@@ -136,7 +136,7 @@ def decision_history(
     Raises:
         msgspec.MsgspecError: the decision is recorded in another form.
     """
-    silences = [Silence(*silence) for silence in _silences.decode(decision.basis).silence]
+    silences = [WhyNot(*silence) for silence in _silences.decode(decision.basis).silence]
     cards, items = read_cards(decision), list(answers)
     others = dict.fromkeys(item.card for item in items if item.card not in {card.uuid for card in cards})
     unknown = [Card(f"Card {uuid}, which this answer did not have", "info", Source(""), uuid) for uuid in others]

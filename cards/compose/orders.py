@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Action, Card, Source, Suggestion
 from cards.compose.high_alert import UncoveredDrug, high_alert_class, uncovered_card, uncovered_finding
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
+from cards.rules.engine.finding import Finding, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.kept import open_session
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
@@ -26,6 +26,7 @@ from cards.text import escape, plain
 from fhir.mapping.medications.active import held_medications
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from fhir.record.resources import ServiceRequest
 
 MOST_LINES = 5
@@ -45,7 +46,7 @@ class OrderOutcome(Struct, frozen=True):
     """
 
     cards: tuple[Card, ...]
-    silences: tuple[Silence, ...]
+    silences: tuple[WhyNot, ...]
     drafts: tuple[str, ...] = ()
     medications: tuple[MedicationIdentity, ...] = ()
 
@@ -76,7 +77,7 @@ def check_orders(
     """
     session = open_session(record, drafts, signing=signing, active_orders=active_orders)
     check = _Check(session, book if book is not None else rule_book(), new_uuid, original)
-    silences: list[Silence] = []
+    silences: list[WhyNot] = []
     by_draft = {id(drafted.draft): drafted for drafted in (*check.session.drafted, *check.session.studies)}
     to_evaluate = []
     unnamed: list[UncoveredDrug] = []
@@ -118,7 +119,7 @@ def check_orders(
 
 
 def shown_findings(
-    findings: Iterable[Finding], suppress: SuppressionCheck, silences: list[Silence]
+    findings: Iterable[Finding], suppress: SuppressionCheck, silences: list[WhyNot]
 ) -> tuple[Finding, ...]:
     """Return the findings that are shown; the reasons against the others are added to the silences."""
     shown_list = []
@@ -131,29 +132,29 @@ def shown_findings(
     return tuple(shown_list)
 
 
-def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator[Silence]:
+def _passed_over(draft: DraftOrder, drafted: DraftMedication | None) -> Iterator[WhyNot]:
     name = plain(draft.name)
     if drafted is not None:
         words = drafted.medication.plain_words or "the drafted medication"
-        yield Silence(draft.name, "not-recognised", f"Not recognised, so not checked: {words}.")
+        yield WhyNot(draft.name, "not-recognised", f"Not recognised, so not checked: {words}.")
     elif draft.fault is not None:
         fault = plain(draft.fault.replace("`", "").replace("$.", ""), 120)
-        yield Silence(draft.name, "draft-unreadable", f"{name} cannot be read ({fault}): not checked.")
+        yield WhyNot(draft.name, "draft-unreadable", f"{name} cannot be read ({fault}): not checked.")
     elif draft.order is not None:
-        yield Silence(
+        yield WhyNot(
             draft.name, "not-to-be-given", f"{name} is not to be given (its status or doNotPerform): not checked."
         )
     elif isinstance(draft.read, ServiceRequest):
         if is_wanted_study(draft):
             words = plain(draft.read.code.words, 80) if draft.read.code is not None else ""
             text = "Not recognised as an order of imaging or a test that a rule is about, so not checked"
-            yield Silence(draft.name, "not-recognised", f"{text}: {words or name}.")
+            yield WhyNot(draft.name, "not-recognised", f"{text}: {words or name}.")
         else:
             text = f"{name} is not to be done (its status or doNotPerform): not checked."
-            yield Silence(draft.name, "not-to-be-given", text)
+            yield WhyNot(draft.name, "not-to-be-given", text)
     elif draft.kind not in _PARTS:
         kind = f"a {plain(draft.kind)}" if draft.kind else "a resource without a type"
-        yield Silence(draft.name, "not-a-medication", f"{name} is {kind} and not a medication order: not checked.")
+        yield WhyNot(draft.name, "not-a-medication", f"{name} is {kind} and not a medication order: not checked.")
 
 
 def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[UncoveredDrug]:
@@ -163,7 +164,7 @@ def _uncovered(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[
         yield UncoveredDrug(drafted.draft.name, drafted.medication, high_alert, in_pairs)
 
 
-def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
+def _unknown_on_list(session: PatientSession) -> Iterator[WhyNot]:
     """Yield what the patient takes and no table knows: no draft was checked against it."""
     words = {medication.medication.plain_words for medication in session.active if not medication.medication.recognised}
     names = sorted(words - {""})
@@ -172,16 +173,16 @@ def _unknown_on_list(session: PatientSession) -> Iterator[Silence]:
         listed_names = "; ".join(names[:_MOST_NAMED]) or "a medication without a name"
         also = f" and {more} more" if more and names else ""
         text = f"On the medication list, not recognised, so nothing was checked against it: {listed_names}{also}."
-        yield Silence("medications", "not-recognised", text)
+        yield WhyNot("medications", "not-recognised", text)
 
 
-def _on_hold(session: PatientSession) -> Iterator[Silence]:
+def _on_hold(session: PatientSession) -> Iterator[WhyNot]:
     """Yield what is on hold, and so is not counted as taken."""
     names = list(dict.fromkeys(plain(medication.name, 60) for medication in held_medications(session.record)))
     if names:
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         text = f"On hold, so not counted as taken: {'; '.join(names[:_MOST_NAMED])}{more}."
-        yield Silence("medications", "on-hold", text)
+        yield WhyNot("medications", "on-hold", text)
 
 
 class _Check:
@@ -218,17 +219,15 @@ class _Check:
             if not any(rule.declared.covers_use for rule in specific):
                 yield from _uncovered(drafted, in_pairs=any(rule.trigger.sides for rule in specific))
 
-    def card(self, drafted: DraftMedication, shown: Sequence[Finding]) -> tuple[Card | None, list[Silence]]:
+    def card(self, drafted: DraftMedication, shown: Sequence[Finding]) -> tuple[Card | None, list[WhyNot]]:
         silences = list(self.evaluate(drafted).silences)
         name = drafted.draft.name
         if drafted.medication.doubt:
-            silences.append(
-                Silence(name, "identity-in-doubt", f"{plain(name)}: {plain(drafted.medication.doubt, 200)}")
-            )
+            silences.append(WhyNot(name, "identity-in-doubt", f"{plain(name)}: {plain(drafted.medication.doubt, 200)}"))
         scope = self.book.scope_of(drafted, self.session.record, signing=self.session.signing)
         if not shown:
             if not silences and not self.evaluate(drafted).finding_keys:
-                silences.append(Silence(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
+                silences.append(WhyNot(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, [*silences, scope]
         findings = tuple(sorted(shown, key=_rank))
         listed = tuple(finding for finding in findings if not any(finding.is_said_by(other) for other in findings))

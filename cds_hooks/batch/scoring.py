@@ -247,7 +247,7 @@ def _equations(
     sites: Sequence[dict[str, Value] | None],
 ) -> Iterator[Score]:
     readings = FeatureReadings(record, features)
-    opted_out = WhyNot(OPTED_OUT, opted_out_words(record)) if record.opted_out else None
+    opted_out = WhyNot("patient", OPTED_OUT, opted_out_words(record)) if record.opted_out else None
     for equation, of_place in zip(questions.equations, sites, strict=True):
         refused = refused_at_once(equation, readings, of_place) if opted_out is None else {}
         is_asked = opted_out is None and len(refused) < len(equation.outputs)

@@ -1,6 +1,5 @@
 """Which models and equations are asked of many charts: by name, or all that may be used at this site."""
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.batch.scoring import Questions
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services import find_services
@@ -12,6 +11,7 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.equations.record_inputs import features_of
 from models_onnx.errors import BatchRefused
@@ -87,10 +87,10 @@ def _alone(name: str, configured: Settings) -> ChartModel:
     )
 
 
-def _outside(model: Model, record: PatientRecord) -> Silence | None:
+def _outside(model: Model, record: PatientRecord) -> WhyNot | None:
     manifest = model.manifest
     if record.deceased:
-        return Silence(manifest.id, "deceased", "The patient has died.")
+        return WhyNot(manifest.id, "deceased", "The patient has died.")
     if record.opted_out:
-        return Silence(manifest.id, OPTED_OUT, opted_out_words(record))
+        return WhyNot(manifest.id, OPTED_OUT, opted_out_words(record))
     return outside_population(manifest, record)

@@ -148,11 +148,11 @@ def show(
 
 
 def _held_back(url: str, decision: Decision) -> "list[HeldBack]":
-    from cards.rules.engine.finding import Silence
     from cds_hooks.commands.release import acts_until  # the checks load the rules; the other commands do without
     from cds_hooks.hold_back.checks import explain_held_back
+    from fhir.record.refusals import WhyNot
 
-    silences = [Silence(*row) for row in orjson.loads(decision.basis).get("silence", [])]
+    silences = [WhyNot(*row) for row in orjson.loads(decision.basis).get("silence", [])]
     if not silences:
         return []
     acts_then = partial(acts_until, url, decision.decided_at / 1e6)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from cards.card import SEVERITY, Action, Card, Suggestion
 from cards.compose.equation import worklist_entry
 from cards.extension import CardExtension, RestingFinding, WorklistEntry
-from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import (
     ACKNOWLEDGED,
     SHADOW,
@@ -48,6 +48,7 @@ from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_
 from cds_hooks.hold_back.releases import CANARY, Origin, Released, Releases
 from cds_hooks.hold_back.sent_cards import ACCEPTED
 from cds_hooks.packages import finding_of_package
+from fhir.record.refusals import WhyNot
 from models_onnx.declarations import Declaration, declarations_of_packages, origin_of
 from models_onnx.packages import Package, packages
 
@@ -114,7 +115,7 @@ class CheckedCall(Struct):
     """The cards of this call that have a place at the opening."""
     visit_cards: Sequence[VisitCard] | None = None
     """What `others` gave."""
-    answered: list[tuple[Finding, Silence]] = field(default_factory=list)
+    answered: list[tuple[Finding, WhyNot]] = field(default_factory=list)
     resting: list[RestingFinding] = field(default_factory=list)
     """The cards that are held back and stay true, each with its end."""
     worklist: list[WorklistEntry] = field(default_factory=list)
@@ -180,7 +181,7 @@ class CheckedCall(Struct):
 # What people, a server or a monitor decided: switched off, shadow, canary, silent mode, paused.
 
 
-def refuse_user(service: str, user_id: str | None) -> Silence | None:
+def refuse_user(service: str, user_id: str | None) -> WhyNot | None:
     """Return why a service says nothing to this user (CDS Hooks 2.0, userId); None where the user may be a clinician.
 
     >>> refuse_user("planning", "https://ehr.example/fhir/RelatedPerson/7").reason
@@ -191,17 +192,17 @@ def refuse_user(service: str, user_id: str | None) -> Silence | None:
     if not types & _NO_CLINICIANS:
         return None
     text = "The user of this call is the patient or a related person; this service is written for clinicians."
-    return Silence(service, NOT_FOR_THIS_USER, text)
+    return WhyNot(service, NOT_FOR_THIS_USER, text)
 
 
-def check_release_of_rule(finding: Finding, call: CheckedCall) -> Silence | None:
+def check_release_of_rule(finding: Finding, call: CheckedCall) -> WhyNot | None:
     """Return why the rule shows nothing to this patient."""
     if not call.released.states:
         return None
     return call.released.why_withheld("rule", finding.rule, call.caller.client, call.caller.patient)
 
 
-async def check_release_of_model(card: Card, call: CheckedCall) -> Silence | None:
+async def check_release_of_model(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why the model, the equation or a package shows nothing to this patient."""
     if not call.released.states:
         return None
@@ -215,18 +216,18 @@ async def check_release_of_model(card: Card, call: CheckedCall) -> Silence | Non
     return None
 
 
-async def check_silent_mode(card: Card, call: CheckedCall) -> Silence | None:  # noqa: ARG001 - every card is held back
+async def check_silent_mode(card: Card, call: CheckedCall) -> WhyNot | None:  # noqa: ARG001 - every card is held back
     """Return why the client, care unit or user is shown nothing."""
-    return Silence(call.caller.service, SILENT_MODE, call.silent) if call.silent is not None else None
+    return WhyNot(call.caller.service, SILENT_MODE, call.silent) if call.silent is not None else None
 
 
-def check_paused_rule(finding: Finding, call: CheckedCall) -> Silence | None:
+def check_paused_rule(finding: Finding, call: CheckedCall) -> WhyNot | None:
     """Return why a finding of a rule that is paused for this client is not shown; only information is held back."""
     pause = call.released.paused.get(("rule", finding.rule, call.caller.client))
     return _why_paused(pause) if pause is not None and finding.indicator == "info" else None
 
 
-async def check_paused_service(card: Card, call: CheckedCall) -> Silence | None:
+async def check_paused_service(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why a card of a service that is paused for this client is not shown; only information is held back."""
     pause = call.released.paused.get(("service", call.caller.service, call.caller.client))
     if pause is None or card.indicator != "info" or card.own_extension.findings:
@@ -234,14 +235,14 @@ async def check_paused_service(card: Card, call: CheckedCall) -> Silence | None:
     return _why_paused(pause)
 
 
-def _why_paused(pause: Pause) -> Silence:
-    return Silence(pause.name, PAUSED, pause.sentence)
+def _why_paused(pause: Pause) -> WhyNot:
+    return WhyNot(pause.name, PAUSED, pause.sentence)
 
 
 # What the site says of findings of medication rules, and what a clinician answered to them.
 
 
-def check_rule_switch(finding: Finding, call: CheckedCall) -> Silence | None:
+def check_rule_switch(finding: Finding, call: CheckedCall) -> WhyNot | None:
     """Return why the site does not want this finding: its rules file switches the rule, or milder bands, off."""
     for switch in call.site.switches.get(finding.rule, ()):
         if switch.holds_for(call.caller.client, call.units()) and switch.silences(finding):
@@ -249,7 +250,7 @@ def check_rule_switch(finding: Finding, call: CheckedCall) -> Silence | None:
     return None
 
 
-def check_approval(finding: Finding, call: CheckedCall) -> Silence | None:
+def check_approval(finding: Finding, call: CheckedCall) -> WhyNot | None:
     """Return why the rule runs in shadow: behind a trust file it shows findings only in an approved version."""
     if not call.shared.needs_approval:
         return None
@@ -261,17 +262,17 @@ def check_approval(finding: Finding, call: CheckedCall) -> Silence | None:
     return _about_rule(finding, SHADOW, f"its card ({finding.band}, {finding.indicator}) is not shown: {why}.")
 
 
-async def check_switch_of_package(card: Card, call: CheckedCall) -> Silence | None:
+async def check_switch_of_package(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why the site does not want cards of this package: its rules file switches the package off."""
     return _about_packages(check_rule_switch, call, card)
 
 
-async def check_approval_of_package(card: Card, call: CheckedCall) -> Silence | None:
+async def check_approval_of_package(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why the cards of a package run in shadow: two people have not approved this version of it."""
     return _about_packages(check_approval, call, card)
 
 
-def why_package_withheld(call: CheckedCall) -> Silence | None:
+def why_package_withheld(call: CheckedCall) -> WhyNot | None:
     """Return why nothing of a package that has a part in this call reaches the client; None where all of it does."""
     for check in (check_release_of_rule, check_rule_switch, check_approval):
         if (silence := _about_packages(check, call)) is not None:
@@ -280,8 +281,8 @@ def why_package_withheld(call: CheckedCall) -> Silence | None:
 
 
 def _about_packages(
-    check: Callable[[Finding, CheckedCall], Silence | None], call: CheckedCall, card: Card | None = None
-) -> Silence | None:
+    check: Callable[[Finding, CheckedCall], WhyNot | None], call: CheckedCall, card: Card | None = None
+) -> WhyNot | None:
     """Return the first reason against a package that has a part in the call or computed the card."""
     names = call.packages
     model = card.own_extension.model if card is not None else None
@@ -316,7 +317,7 @@ def _checks_of(_packages: tuple[Package, ...]) -> tuple[Declaration[SiteCheck], 
     return tuple(declarations_of_packages("cds_hooks.hold_back", SiteCheck))
 
 
-async def check_of_packages(card: Card, call: CheckedCall) -> Silence | None:
+async def check_of_packages(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why a check of a package from outside holds the card back; one that is not approved is not asked."""
     if card.indicator == "critical":
         return None
@@ -326,11 +327,11 @@ async def check_of_packages(card: Card, call: CheckedCall) -> Silence | None:
             continue
         if (text := await check.card(card, call)) is not None:
             words = f"{check.title}: {text} {check.lets_through} ({package.words})"
-            return Silence(call.subject_of(card), SITE_CHECK, words)
+            return WhyNot(call.subject_of(card), SITE_CHECK, words)
     return None
 
 
-def check_acknowledged(finding: Finding, call: CheckedCall) -> Silence | None:
+def check_acknowledged(finding: Finding, call: CheckedCall) -> WhyNot | None:
     """Return why the finding is not shown again: a clinician overrode it. It is noted in `call.answered`.
 
     A critical finding rests only for the user who overrode it, and for that draft; the next reader is told.
@@ -354,16 +355,16 @@ def check_acknowledged(finding: Finding, call: CheckedCall) -> Silence | None:
     return None
 
 
-def _about_rule(finding: Finding, reason: str, text: str) -> Silence:
+def _about_rule(finding: Finding, reason: str, text: str) -> WhyNot:
     version = all_rule_versions().get(finding.rule)
     title = version.rule.title if version is not None else "A high-alert drug that no rule is about"
-    return Silence(finding.rule, reason, f"{title}: {text}")
+    return WhyNot(finding.rule, reason, f"{title}: {text}")
 
 
 # What was shown to this patient, or accepted, before.
 
 
-async def check_shown_before(card: Card, call: CheckedCall) -> Silence | None:
+async def check_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why the card rests: the same finding was shown or answered, and it is no worse."""
     finding = call.patient_finding(card)
     if finding is None or (resting := _resting(card, finding, call)) is None:
@@ -372,7 +373,7 @@ async def check_shown_before(card: Card, call: CheckedCall) -> Silence | None:
     since, until, because = resting.since[:10], resting.until[:10], resting.because
     how = f"shown on {since} and not answered" if because == "shown" else f"answered on {since} ({because})"
     text = f"Still there, not shown again: {resting.summary} It was {how} and is no worse; silent until {until}."
-    return Silence(finding.subject, SAID_ONCE, text)
+    return WhyNot(finding.subject, SAID_ONCE, text)
 
 
 def _resting(card: Card, finding: PatientFinding, call: CheckedCall) -> RestingFinding | None:
@@ -385,17 +386,17 @@ def _resting(card: Card, finding: PatientFinding, call: CheckedCall) -> RestingF
     return None
 
 
-async def check_event(card: Card, call: CheckedCall) -> Silence | None:
+async def check_event(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return that nobody has a chart open where an event made the call; what the card says goes to the worklist."""
     if not call.from_event:
         return None
     call.worklist.append(_entry(card, call, FROM_EVENT))
-    return Silence(
+    return WhyNot(
         call.subject_of(card), FROM_EVENT, f"On the worklist, because an event and no call made it: {card.summary}"
     )
 
 
-async def check_reminder(card: Card, call: CheckedCall) -> Silence | None:
+async def check_reminder(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why the card waits: three others go before it, the test was offered, another follow-up is shown."""
     finding = call.patient_finding(card)
     if finding is None:
@@ -414,7 +415,7 @@ async def check_reminder(card: Card, call: CheckedCall) -> Silence | None:
         return None
     if not finding.asks:
         text = f"One card for each discharge: {turn.owner or 'another service'} shows it."
-        return Silence(finding.subject, SAID_ONCE, text)
+        return WhyNot(finding.subject, SAID_ONCE, text)
     on = datetime.fromtimestamp(turn.at, UTC).date().isoformat()
     return _waits(card, finding, call, f"it was offered on {on} (once in {TEST_DAYS} days)")
 
@@ -439,11 +440,11 @@ def words_to_read(card: Card) -> int:
     return len(" ".join(words).split())
 
 
-def _waits(card: Card, finding: PatientFinding, call: CheckedCall, because: str) -> Silence:
+def _waits(card: Card, finding: PatientFinding, call: CheckedCall, because: str) -> WhyNot:
     """Keep what the card says for the worklist, and return why."""
     entry = _entry(card, call, "offered-before")
     call.worklist.append(entry)
-    return Silence(finding.subject, WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
+    return WhyNot(finding.subject, WORKLIST, f"{entry.test}: kept for the worklist, because {because}.")
 
 
 def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:
@@ -457,7 +458,7 @@ def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:
     )
 
 
-async def check_accepted(card: Card, call: CheckedCall) -> Silence | None:
+async def check_accepted(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why a card with the same findings on an order that was just accepted is not shown again.
 
     Accepting a suggestion places or changes an order, and the client then calls the next hook with it ("alert loop":
@@ -473,11 +474,11 @@ async def check_accepted(card: Card, call: CheckedCall) -> Silence | None:
     for accepted in _accepted_lately(card, call):
         if findings <= accepted.findings and _draft(extension) & (accepted.orders | accepted.draft):
             text = f"Accepted a moment ago (“{accepted.label}”), so not shown again: {card.summary}"
-            return Silence(extension.findings[0].rule, LOOP_GUARD, text)
+            return WhyNot(extension.findings[0].rule, LOOP_GUARD, text)
     return None
 
 
-def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:
+def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedCall) -> WhyNot | None:
     """Return why the suggestion is not offered: it is the opposite of one that was just accepted, or the same."""
     changes = any(action.type in ("update", "delete") for action in suggestion.actions)
     created = (action.resource for action in suggestion.actions if action.type == "create")
@@ -486,10 +487,10 @@ def check_accepted_suggestion(suggestion: Suggestion, card: Card, call: CheckedC
         rule = call.subject_of(card)
         if changes and _draft(card.own_extension) & accepted.orders:
             text = f"“{suggestion.label}” is not offered: it would change what was just accepted"
-            return Silence(rule, LOOP_GUARD, f"{text} (“{accepted.label}”).")
+            return WhyNot(rule, LOOP_GUARD, f"{text} (“{accepted.label}”).")
         if added & accepted.orders:
             text = f"“{suggestion.label}” is not offered again: it was just accepted."
-            return Silence(rule, LOOP_GUARD, text)
+            return WhyNot(rule, LOOP_GUARD, text)
     return None
 
 
@@ -508,7 +509,7 @@ def _draft(extension: CardExtension) -> frozenset[str]:
     return frozenset(filter(None, [*words, *(fact.source or "" for fact in facts)]))
 
 
-async def check_budget(card: Card, call: CheckedCall) -> Silence | None:
+async def check_budget(card: Card, call: CheckedCall) -> WhyNot | None:
     """Return which budget has no place for the card; a card that is shown takes its places."""
     if not call.site.budgets or card.indicator == "critical":
         return None
@@ -517,7 +518,7 @@ async def check_budget(card: Card, call: CheckedCall) -> Silence | None:
     if budget is None:
         return None
     text = f"Beyond the budget of {budget.words} ({budget.note}), so not shown: {card.summary}"
-    return Silence(call.subject_of(card), BUDGET, text)
+    return WhyNot(call.subject_of(card), BUDGET, text)
 
 
 _ORDERS: Final = {"MedicationRequest": "medications", "ServiceRequest": "services"}
@@ -526,7 +527,7 @@ _IN_WORDS: Final = {"services": "tests and referrals"}
 _CVX: Final = "http://hl7.org/fhir/sid/cvx"
 
 
-def check_role(suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence | None:  # noqa: ARG001 - as the others
+def check_role(suggestion: Suggestion, card: Card, call: CheckedCall) -> WhyNot | None:  # noqa: ARG001 - as the others
     """Return why the orders of a suggestion are not offered: the user's role does not order them at this site.
 
     Whoever has one role that orders, or a role that is not known, is offered everything.
@@ -537,7 +538,7 @@ def check_role(suggestion: Suggestion, card: Card, call: CheckedCall) -> Silence
     if kinds := sorted({kind for action in suggestion.actions if (kind := _ordered_kind(action))} - allowed):
         roles, orders = " and ".join(call.roles), " and ".join(_IN_WORDS.get(kind, kind) for kind in kinds)
         text = f"Tell the prescriber: at this site the role {roles} does not order {orders}."
-        return Silence(call.caller.service, NOT_FOR_THIS_ROLE, text)
+        return WhyNot(call.caller.service, NOT_FOR_THIS_ROLE, text)
     return None
 
 
@@ -609,7 +610,7 @@ Level = Literal["call", "patient", "model", "finding", "card"]
 """Where a check is asked: before anything is computed, about the patient, about a model, a finding, or a card."""
 
 
-CardCheck = Callable[[Card, CheckedCall], Awaitable[Silence | None]]
+CardCheck = Callable[[Card, CheckedCall], Awaitable[WhyNot | None]]
 
 
 class Check(Struct, frozen=True, kw_only=True):
@@ -619,15 +620,15 @@ class Check(Struct, frozen=True, kw_only=True):
     """
 
     codes: tuple[str, ...]
-    """The codes of the reasons that it gives (`Silence.reason`)."""
+    """The codes of the reasons that it gives (`WhyNot.reason`)."""
     title: str
     """What holds the card back, in a few words."""
     lets_through: str
     """What would let the card through, in a sentence."""
     level: Level = "card"
-    finding: Callable[[Finding, CheckedCall], Silence | None] | None = None
+    finding: Callable[[Finding, CheckedCall], WhyNot | None] | None = None
     card: CardCheck | None = None
-    suggestion: Callable[[Suggestion, Card, CheckedCall], Silence | None] | None = None
+    suggestion: Callable[[Suggestion, Card, CheckedCall], WhyNot | None] | None = None
     """Takes single suggestions off a card that is shown."""
     is_said_on_card: bool = False
     """Whether a card tells why a suggestion was taken off it."""
@@ -807,12 +808,12 @@ class Chosen(Struct):
     """
 
     cards: list[Card] = []
-    silences: list[Silence] = []
+    silences: list[WhyNot] = []
     resting: list[RestingFinding] = []
     worklist: list[WorklistEntry] = []
     withheld: dict[str, int] = {}
 
-    def withhold(self, uuid: str, silence: Silence) -> None:
+    def withhold(self, uuid: str, silence: WhyNot) -> None:
         """Note why the card or suggestion of this uuid is not shown, for a replay."""
         self.withheld[uuid] = len(self.silences)
         self.silences.append(silence)
@@ -822,7 +823,7 @@ def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> Suppr
     """Return what gives the first reason why a finding of a medication rule is not shown in this call."""
     finding_checks = [check.finding for check in checks if check.finding is not None]
 
-    def first_reason(finding: Finding) -> Silence | None:
+    def first_reason(finding: Finding) -> WhyNot | None:
         for check in finding_checks:
             silence = check(finding, call)
             if silence is not None:
@@ -902,7 +903,7 @@ class HeldBack(Struct, frozen=True):
 
 
 def explain_held_back(
-    silences: Iterable[Silence], service: str, client: str, acts_then: Callable[[], Releases]
+    silences: Iterable[WhyNot], service: str, client: str, acts_then: Callable[[], Releases]
 ) -> list[HeldBack]:
     """Return the reasons of a decision for which something was held back, each with its check and the act behind it.
 
@@ -918,14 +919,14 @@ def explain_held_back(
     return [_explained(silence, acts) for silence in reasons]
 
 
-def _explained(silence: Silence, acts: ActsThen) -> HeldBack:
+def _explained(silence: WhyNot, acts: ActsThen) -> HeldBack:
     check, origin = next(_origins(silence, acts))
     since = datetime.fromtimestamp(origin.at, UTC).isoformat(timespec="seconds") if origin.at else ""
     lets_through = check.lets_through.replace("NAME", silence.subject)
     return HeldBack(silence.subject, silence.reason, silence.text, check.title, since, origin.by, lets_through)
 
 
-def _origins(silence: Silence, acts: ActsThen) -> Iterator[tuple[Check, Origin]]:
+def _origins(silence: WhyNot, acts: ActsThen) -> Iterator[tuple[Check, Origin]]:
     """Yield each check that may have given the reason, with the act behind it; the first that is asked is the one."""
     checks = [check for check in CHECKS if silence.reason in check.codes]
     for check in checks:

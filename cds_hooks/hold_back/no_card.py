@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.checks import WITHHELD
+from fhir.record.refusals import WhyNot
 
 Kind = Literal["held-back", "not-judged", "looked", "not-for-this-user"]
 
@@ -60,7 +60,7 @@ class NoCard(Struct, frozen=True):
     kind: Kind
     title: str
     text: str
-    reasons: tuple[Silence, ...]
+    reasons: tuple[WhyNot, ...]
 
 
 def is_not_judged(reason: str) -> bool:
@@ -68,7 +68,7 @@ def is_not_judged(reason: str) -> bool:
     return reason in _NOT_JUDGED or reason.endswith(_NOT_JUDGED_ENDINGS)
 
 
-def explain_no_card(silences: Iterable[Silence]) -> NoCard:
+def explain_no_card(silences: Iterable[WhyNot]) -> NoCard:
     """Return what an answer with these reasons and no card means; the gravest kind counts."""
     reasons = tuple(silences)
     held_back = tuple(silence for silence in reasons if silence.reason in WITHHELD)
@@ -85,11 +85,11 @@ def explain_no_card(silences: Iterable[Silence]) -> NoCard:
     return NoCard("looked", "Nothing found", "The data were read, and nothing in them needs a card.", ())
 
 
-def _findings(held_back: Sequence[Silence]) -> str:
+def _findings(held_back: Sequence[WhyNot]) -> str:
     count = len({silence.subject for silence in held_back})
     return "Something was found and is" if count == 1 else f"{count} things were found and are"
 
 
-def _gaps(gaps: Sequence[Silence]) -> str:
+def _gaps(gaps: Sequence[WhyNot]) -> str:
     count = len({silence.subject for silence in gaps})
     return "1 check or value was" if count == 1 else f"{count} checks or values were"

@@ -17,7 +17,6 @@ from typing import Final, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SHADOW, SWITCHED_OFF
 from cds_hooks.hold_back.act_log import ACCOUNT_EVENT, ActLog, Entry, Signatories
 from cds_hooks.hold_back.acts import (
@@ -32,6 +31,7 @@ from cds_hooks.hold_back.acts import (
     Rollback,
 )
 from cds_hooks.storage.decision import RecordUnavailable
+from fhir.record.refusals import WhyNot
 from models_onnx.artifact.folder import VERSION_SIGN
 
 CANARY: Final = "canary"
@@ -133,7 +133,7 @@ class Released(Struct, frozen=True):
                     return f"Silent mode for the {kind}: {state.why}."
         return None
 
-    def why_withheld(self, kind: str, name: str, client: str, patient: str) -> Silence | None:
+    def why_withheld(self, kind: str, name: str, client: str, patient: str) -> WhyNot | None:
         """Return why this rule, model or equation shows nothing to this patient; None where it does."""
         state = self.states.get((kind, name))
         if state is None:
@@ -141,17 +141,17 @@ class Released(Struct, frozen=True):
         served = self.versions.get((kind, name), state.version)
         if state.state in _SPEAKING and state.version and state.version != served:
             text = f"The {kind} {name} is computed and not shown: another version is served than was released."
-            return Silence(name, SHADOW, text)
+            return WhyNot(name, SHADOW, text)
         if state.state == "active":
             return None
         if state.state == CANARY:
             if in_canary(state, client, patient):
                 return None
             text = f"The {kind} {name} is tried with {state.share} in 100 patients, and this one is not among them."
-            return Silence(name, CANARY, text)
+            return WhyNot(name, CANARY, text)
         reason = SHADOW if state.state == "shadow" else SWITCHED_OFF
         words = {"off": "switched off", "shadow": "computed and not shown", "retired": "retired"}[state.state]
-        return Silence(name, reason, f"The {kind} {name} is {words} here: {state.why}.")
+        return WhyNot(name, reason, f"The {kind} {name} is {words} here: {state.why}.")
 
 
 def in_canary(state: State, client: str, patient: str) -> bool:

@@ -9,11 +9,10 @@ from time import time
 from msgspec import Struct
 
 from cards.card import Card
-from cards.rules.engine.finding import Silence
 from fhir.mapping.allergies import ALLERGIES_UNREADABLE
 from fhir.mapping.conditions import PROBLEMS_UNREADABLE
 from fhir.record.measurement import RESULTS_UNREADABLE
-from fhir.record.refusals import Refusal
+from fhir.record.refusals import Refusal, WhyNot
 
 SECONDS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """The upper bounds of the buckets of a distribution; a last bucket has what took longer."""
@@ -161,7 +160,7 @@ class Metrics:
         return minute
 
     def answered(
-        self, service: str, hook: str, cards: Sequence[Card], silences: Sequence[Silence], stages: dict[str, float]
+        self, service: str, hook: str, cards: Sequence[Card], silences: Sequence[WhyNot], stages: dict[str, float]
     ) -> None:
         """Count one answered call; `stages` are seconds by stage."""
         counts = self.counts

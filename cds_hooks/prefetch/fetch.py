@@ -36,12 +36,14 @@ if TYPE_CHECKING:
 # of these reasons are those below, of `fhir/client/errors.py` and of `cds_hooks/security/addresses.py`.
 
 
-NO_SERVER: Final = WhyNot("no-server", "the EHR did not send them and named no server to ask")
-NO_TOKEN: Final = WhyNot("no-token", "the EHR did not send them and gave no token to ask with")
-OTHER_SUBJECT: Final = WhyNot("not-allowed", "the access token that came with the call is for another client than us")
-NO_SUCH_PATIENT: Final = WhyNot("not-found", "the FHIR server has no such patient")
-NO_VALUE: Final = WhyNot("no-value", "the call has no value for a token of its query")
-NOT_KNOWN_BEFORE: Final = WhyNot("needs-another", "what it is looked up by is not known")
+NO_SERVER: Final = WhyNot("prefetch", "no-server", "the EHR did not send them and named no server to ask")
+NO_TOKEN: Final = WhyNot("prefetch", "no-token", "the EHR did not send them and gave no token to ask with")
+OTHER_SUBJECT: Final = WhyNot(
+    "prefetch", "not-allowed", "the access token that came with the call is for another client than us"
+)
+NO_SUCH_PATIENT: Final = WhyNot("prefetch", "not-found", "the FHIR server has no such patient")
+NO_VALUE: Final = WhyNot("prefetch", "no-value", "the call has no value for a token of its query")
+NOT_KNOWN_BEFORE: Final = WhyNot("prefetch", "needs-another", "what it is looked up by is not known")
 
 # What the way out says of an address that is not this client's.
 _NOT_ALLOWED: Final = frozenset({"not-registered", "malformed", "address"})
@@ -50,7 +52,9 @@ _NOT_ALLOWED: Final = frozenset({"not-registered", "malformed", "address"})
 def gap_reason_of_refusal(error: OutboundRefused) -> WhyNot:
     """Of an address or a token that does not leave this server."""
     code = "not-allowed" if error.reason in _NOT_ALLOWED else error.reason
-    return WhyNot(code, f"the FHIR server is not read ({error.text[0].lower()}{error.text[1:].rstrip('.')})")
+    return WhyNot(
+        "prefetch", code, f"the FHIR server is not read ({error.text[0].lower()}{error.text[1:].rstrip('.')})"
+    )
 
 
 def gap_reason(error: FetchError | NoValue) -> WhyNot:
@@ -60,7 +64,7 @@ def gap_reason(error: FetchError | NoValue) -> WhyNot:
     # what the way out refuses reaches the FHIR client as a connection that was not to be had
     if isinstance(error.__cause__, OutboundRefused):
         return gap_reason_of_refusal(error.__cause__)
-    return WhyNot(error.reason, error.text)
+    return WhyNot("prefetch", error.reason, error.text)
 
 
 def known_token_values(

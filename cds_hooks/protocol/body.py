@@ -21,9 +21,9 @@ from msgspec import Raw
 
 from cards.card import Action, Card, check_action, check_card
 from cards.extension import EXTENSION_KEY, ResponseExtension, RestingFinding, WorklistEntry
-from cards.rules.engine.finding import Silence
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from fhir.record.datatypes import write_decimal
+from fhir.record.refusals import WhyNot
 
 try:
     from cds_hooks.protocol._members import has_unique_members as has_unique_members
@@ -344,7 +344,7 @@ _encoder = msgspec.json.Encoder(enc_hook=write_decimal)
 def encode_response(
     cards: Sequence[Card | dict[str, Any]],
     decision_id: str,
-    silences: Sequence[Silence],
+    silences: Sequence[WhyNot],
     timings: dict[str, float] | None,
     resting: Sequence[RestingFinding] = (),
     worklist: Sequence[WorklistEntry] = (),

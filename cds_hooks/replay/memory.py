@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from cards.card import Card
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
-from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import (
     ACKNOWLEDGED,
     SWITCHED_OFF,
@@ -35,6 +35,7 @@ from cds_hooks.hold_back.checks import (
 )
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.sent_cards import sent_cards
+from fhir.record.refusals import WhyNot
 
 _TOLD: Final = OVERRIDDEN_BEFORE.encode()
 _REMEMBERED: Final = frozenset({SAID_ONCE, WORKLIST})
@@ -83,16 +84,16 @@ class Remembered:
         sent = _response.decode(response)
         self.resting = sent.extension.ours.resting
         self.worklist = sent.extension.ours.worklist
-        self.withheld = {uuid: Silence(*silences[position]) for uuid, position in (withheld or {}).items()}
+        self.withheld = {uuid: WhyNot(*silences[position]) for uuid, position in (withheld or {}).items()}
         """Why a card or suggestion was not shown because of a budget or the loop guard, by its uuid."""
-        self._met = [(met_finding, Silence(*silences[met_finding.place])) for met_finding in met]
-        self._answered = [Silence(*silence) for silence in silences if silence[1] == ACKNOWLEDGED]
-        self._kept_back = [Silence(*silence) for silence in silences if silence[1] in _REMEMBERED]
+        self._met = [(met_finding, WhyNot(*silences[met_finding.place])) for met_finding in met]
+        self._answered = [WhyNot(*silence) for silence in silences if silence[1] == ACKNOWLEDGED]
+        self._kept_back = [WhyNot(*silence) for silence in silences if silence[1] in _REMEMBERED]
         self._shown = _shown_in(response) if self._answered else []
         self._told = {card.uuid: _told_on(card) for card in sent.cards} if _TOLD in response else {}
         """What cards said of a colleague's answer, by their uuid."""
 
-    def answered(self, finding: Finding) -> Silence | None:
+    def answered(self, finding: Finding) -> WhyNot | None:
         """Return the recorded reason of a finding that was answered before; None if it was shown or is another one."""
         if not self._answered:
             return None
@@ -166,7 +167,7 @@ def _shown_in(response: bytes) -> list[tuple[str, str, frozenset[str]]]:
 _NOTHING: Final = Remembered(b"{}", ())
 
 
-def _without(card: Card, withheld: Mapping[str, Silence]) -> Card:
+def _without(card: Card, withheld: Mapping[str, WhyNot]) -> Card:
     suggestions = [suggestion for suggestion in card.suggestions if suggestion.uuid not in withheld]
     return card if len(suggestions) == len(card.suggestions) else with_suggestions(card, suggestions)
 
@@ -199,10 +200,10 @@ class RecordedGovernance(Governance):
         check_now = super().check_findings(call)
         remembered, tried = self._remembered, self.tried
 
-        def check(finding: Finding) -> Silence | None:
+        def check(finding: Finding) -> WhyNot | None:
             if finding.rule not in tried:
                 return check_now(finding) or remembered.answered(finding)
-            off = Silence(finding.rule, SWITCHED_OFF, f"The rule {finding.rule} is switched off in this simulation.")
+            off = WhyNot(finding.rule, SWITCHED_OFF, f"The rule {finding.rule} is switched off in this simulation.")
             return remembered.answered(finding) if tried[finding.rule] else off
 
         return check

@@ -5,7 +5,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from cards.rules.engine.finding import Silence
 from cards.rules.families.ddi.conditions import order_treats
 from cards.text import format_number, plain
 from cds_hooks.services._equation import find_named_in_chart
@@ -19,6 +18,7 @@ from fhir.mapping.conditions import (
 from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
 from fhir.record.datatypes import DAY_SECONDS, Coding, FhirTime, parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import states
 from fhir.terminology.conditions import condition_groups_of
@@ -69,36 +69,36 @@ _ABLATION_CODE: Final = "93656"
 _PROPHYLAXIS: Final = re.compile(r"prophyla|\bppx\b", re.IGNORECASE)
 
 
-def reason_against(record: PatientRecord, subject: str) -> Silence | None:
+def reason_against(record: PatientRecord, subject: str) -> WhyNot | None:
     """Why no talk is suggested: bleeding, very low blood counts, a closed appendage; None where nothing is found."""
     inside = find_condition(record, "intracranial_bleeding")
     if inside is not None:
         text = "whether to anticoagulate after it is a decision of its own, so no score is shown."
-        return Silence(
+        return WhyNot(
             subject, "contraindicated", f"Bleeding inside the skull is on record ({condition_words(inside)}): {text}"
         )
     bleeding = find_condition(record, "bleeding_major")
     if bleeding is not None and _is_recent(bleeding, record):
         text = f"Major bleeding of the last year is on record ({condition_words(bleeding)}): no talk is suggested."
-        return Silence(subject, "contraindicated", text)
+        return WhyNot(subject, "contraindicated", text)
     for analyte, words, limit, unit in _VERY_LOW:
         measurement = record.newest(analyte, _NEWEST_DAYS)
         if measurement is not None and measurement.value < limit:
             value = f"{format_number(measurement.value, [limit])} {unit} ({measurement.time.date})"
-            return Silence(
+            return WhyNot(
                 subject,
                 "contraindicated",
                 f"{words} {value} is under {limit:g} {unit} (CTCAE 5.0, grade 3): no talk is suggested.",
             )
     closed = find_named_in_chart(record, _CLOSED, _EVER, only_done=True)
     if closed is not None:
-        return Silence(subject, "already-done", f"The left atrial appendage is closed ({closed}).")
+        return WhyNot(subject, "already-done", f"The left atrial appendage is closed ({closed}).")
     device = next((condition for condition in record.conditions if _names_closed_appendage(condition, record)), None)
     if device is not None:
-        return Silence(subject, "already-done", f"The left atrial appendage is closed (Condition/{device.id}).")
+        return WhyNot(subject, "already-done", f"The left atrial appendage is closed (Condition/{device.id}).")
     if find_condition(record, "pregnancy"):
         text = "A pregnancy is on record: CHA2DS2-VASc was not made for it, and warfarin may harm the child."
-        return Silence(subject, "contraindicated", text)
+        return WhyNot(subject, "contraindicated", text)
     return None
 
 

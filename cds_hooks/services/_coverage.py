@@ -28,7 +28,6 @@ from cards.coverage.policy import Payer, Policies
 from cards.coverage.questionnaire import answers_of, canonical
 from cards.coverage.seen import Subject
 from cards.coverage.store import policies, proposals
-from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
@@ -38,6 +37,7 @@ from cds_hooks.services._payer_proposals import coverage_cards, proposed
 from cds_hooks.services._service import Advice, ServiceInput
 from fhir.record.datatypes import decode_exactly
 from fhir.record.record import id_of_reference, relative_reference
+from fhir.record.refusals import WhyNot
 
 SUBJECT: Final = "coverage-requirements"
 _PRIMARY: Final = frozenset({ORDER_SIGN, ORDER_DISPATCH, APPOINTMENT_BOOK})
@@ -64,7 +64,7 @@ def advise(call: ServiceInput) -> Advice:
     advice.orders = {"drafts": getattr(call.request.context, "draft_orders", None), "judged": judged}
     if not orders:
         if not advice.silences:
-            advice.silences.append(Silence(SUBJECT, "nothing-to-judge", "No order came with the call."))
+            advice.silences.append(WhyNot(SUBJECT, "nothing-to-judge", "No order came with the call."))
         return advice
     pairs = _coverages(call, chart, rules, advice)
     if pairs:
@@ -147,7 +147,7 @@ def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderF
         if order is None:
             kind, identity = str(resource.get("resourceType")), str(resource.get("id", ""))
             name = plain(f"{kind}/{identity}" if identity else f"{kind} without an id", _LONGEST)
-            advice.silences.append(Silence(name, "not-an-order", f"{name} is no order that a payer notes on."))
+            advice.silences.append(WhyNot(name, "not-an-order", f"{name} is no order that a payer notes on."))
         else:
             yield msgspec.structs.replace(order, resource=resource)
 
@@ -181,7 +181,7 @@ def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
                 dispatched.append(resource)
             else:
                 name = plain(reference, _LONGEST)
-                advice.silences.append(Silence(name, "order-not-found", f"{name} did not come: not judged."))
+                advice.silences.append(WhyNot(name, "order-not-found", f"{name} did not come: not judged."))
         return dispatched
     visit = f"Encounter/{context.encounter_id}"
     return [
@@ -233,7 +233,7 @@ def _coverages(call: ServiceInput, chart: _Sent, rules: Policies, advice: Advice
     if not coverages:
         is_known = call.record.was_requested("Coverage")
         text = "The patient has no coverage on record." if is_known else "The coverage of the patient did not come."
-        advice.silences.append(Silence(SUBJECT, "no-coverage" if is_known else "coverage-missing", text))
+        advice.silences.append(WhyNot(SUBJECT, "no-coverage" if is_known else "coverage-missing", text))
     for coverage in coverages:
         beneficiary = relative_reference(str((coverage.get("beneficiary") or {}).get("reference", "")))
         if beneficiary.startswith("Patient/") and beneficiary != f"Patient/{call.record.patient_id}":
@@ -245,7 +245,7 @@ def _coverages(call: ServiceInput, chart: _Sent, rules: Policies, advice: Advice
         names = [str(entry.get("display")) for entry in coverage.get("payor") or () if entry.get("display")]
         name = plain(names[0] if names else "this payer", _LONGEST)
         reference = plain(f"Coverage/{coverage['id']}", _LONGEST)
-        advice.silences.append(Silence(reference, "no-rules-for-payer", f"There are no rules of {name} here."))
+        advice.silences.append(WhyNot(reference, "no-rules-for-payer", f"There are no rules of {name} here."))
     return pairs
 
 
@@ -312,7 +312,7 @@ def _answer(
             advice.cards += proposed(call, note, proposals(), ordered, options, _base(call))
 
 
-def _not_in_use(call: ServiceInput, answer: Determination, rules: Policies) -> Silence | None:
+def _not_in_use(call: ServiceInput, answer: Determination, rules: Policies) -> WhyNot | None:
     """Why a policy of the payer's own is not in use at this site: switched off, or not approved in this version."""
     if answer.policy is None or answer.payer.id not in rules.own_payers:
         return None
@@ -354,17 +354,17 @@ def _base(call: ServiceInput) -> str:
     return f"{call.public_url}/cds-services/{SUBJECT}"
 
 
-def _no_rule(order: OrderFacts, payer: Payer) -> Silence:
+def _no_rule(order: OrderFacts, payer: Payer) -> WhyNot:
     name = plain(order.reference, _LONGEST)
     codes = ", ".join(code for _, code in order.codes) or "an order without a billing code"
-    return Silence(name, "no-rules-for-code", f"There is no rule of {payer.name} here for {plain(codes, _LONGEST)}.")
+    return WhyNot(name, "no-rules-for-code", f"There is no rule of {payer.name} here for {plain(codes, _LONGEST)}.")
 
 
-def _unchanged(order: OrderFacts, earlier: Json) -> Silence:
+def _unchanged(order: OrderFacts, earlier: Json) -> WhyNot:
     values = values_of(earlier)
     name = plain(order.reference, _LONGEST)
     identity = plain(str((values.get("coverage-assertion-id") or ["?"])[0]), _LONGEST)
-    return Silence(name, "unchanged", f"The answer {identity} on the order still holds: nothing is new.")
+    return WhyNot(name, "unchanged", f"The answer {identity} on the order still holds: nothing is new.")
 
 
 def _words_of(order: OrderFacts) -> str:

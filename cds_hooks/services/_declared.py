@@ -17,7 +17,6 @@ from cards.card import TOPIC_SYSTEM, Card, Coding, OrderSuggestion
 from cards.compose.equation import EquationCardContent
 from cards.compose.model import ModelCardContent, in_100, model_card
 from cards.new_orders import service_order
-from cards.rules.engine.finding import Silence
 from cards.text import decapitalized, plain, unit
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._equation import (
@@ -37,6 +36,7 @@ from fhir.mapping.features.feature import Feature, map_features
 from fhir.mapping.stays import current_stay
 from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from models_onnx.declarations import DeclaringFile, add_features
 from models_onnx.equations.calculate import EquationResult
 from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
@@ -151,7 +151,7 @@ class _ModelAdvisor(Struct, frozen=True):
         declared = self.declared
         return ChartModel(self.model, self.twin, self._outside, inputs, declared.share, declared.within_age_band)
 
-    def _outside(self, record: PatientRecord) -> Silence | None:
+    def _outside(self, record: PatientRecord) -> WhyNot | None:
         nothing = _reason_for_nothing(self.declared, self.model.manifest.id, record)
         return nothing.silences[0] if nothing is not None else outside_population(self.model.manifest, record)
 

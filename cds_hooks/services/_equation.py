@@ -18,7 +18,6 @@ from cards.compose.equation import (
 )
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
-from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
@@ -28,6 +27,7 @@ from fhir.mapping.stays import is_inpatient, is_left_open
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.facts import VISIT_CLASSES
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from fhir.record.resources import Encounter, Procedure, ServiceRequest
 from fhir.terminology.assertions import states
 from fhir.terminology.caching import remembered
@@ -94,7 +94,7 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         test = _test_that_settles(call, charted, question, lacking)
         if test is None:
             text = refused.text if len(lacking) < 2 else _all_that_is_missing(charted, lacking)
-            advice.silences.append(Silence(equation.id, refused.reason, text))
+            advice.silences.append(WhyNot(equation.id, refused.reason, text))
         elif question.content_for_missing is not None and is_visit(call):
             content = question.content_for_missing(charted, test)
             advice.cards.append(
@@ -105,7 +105,7 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
             why = "this call is not of an ambulatory visit that goes on"
             advice.worklist.append(entry)
             advice.silences.append(
-                Silence(equation.id, "worklist", f"{entry.test}: kept for the worklist, because {why}.")
+                WhyNot(equation.id, "worklist", f"{entry.test}: kept for the worklist, because {why}.")
             )
         return advice
     advice.scores = scores_of_equation(result)
@@ -115,7 +115,7 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
             content = replace(content, opening=f"{content.opening} {note}")
         advice.cards.append(equation_card(charted, result, content, call.card_identity(call.equation_url(equation.id))))
     else:
-        advice.silences.append(Silence(equation.id, "below-threshold", question.below))
+        advice.silences.append(WhyNot(equation.id, "below-threshold", question.below))
     return advice
 
 
@@ -130,7 +130,7 @@ def _advise_for_each_sex(
     try:
         results = [inputs.calculate(question.output) for inputs in both]
     except EquationRefused as refused:
-        advice.silences.append(Silence(equation.id, refused.reason, refused.text))
+        advice.silences.append(WhyNot(equation.id, refused.reason, refused.text))
         return advice
     lower = 0 if results[0].number <= results[1].number else 1
     charted, result = both[lower], results[lower]
@@ -145,9 +145,9 @@ def _advise_for_each_sex(
         advice.cards.append(equation_card(charted, result, content, identity))
     elif any(reached):
         text = f"{equation.title}: {in_words}. The sex is not recorded, and it decides whether a card is shown."
-        advice.silences.append(Silence(equation.id, "input-missing", text))
+        advice.silences.append(WhyNot(equation.id, "input-missing", text))
     else:
-        advice.silences.append(Silence(equation.id, "below-threshold", f"{question.below} The sex is not recorded."))
+        advice.silences.append(WhyNot(equation.id, "below-threshold", f"{question.below} The sex is not recorded."))
     return advice
 
 
@@ -407,12 +407,12 @@ def _visits_now(call: ServiceInput) -> list[Encounter]:
     ]
 
 
-def kept_for_worklist(call: ServiceInput, subject: str) -> Silence:
+def kept_for_worklist(call: ServiceInput, subject: str) -> WhyNot:
     """Why a reminder is not shown where it has no place: what is due stands in the worklist."""
     why = "this call is not of a practitioner within an ambulatory visit that goes on"
     if is_moment_for_talk(call):
         why = "this visit is for another purpose"
-    return Silence(subject, "worklist", f"Kept for the worklist, because {why}.")
+    return WhyNot(subject, "worklist", f"Kept for the worklist, because {why}.")
 
 
 def suggestion_of_test(test: OrderableTest, call: ServiceInput) -> OrderSuggestion:

@@ -13,7 +13,6 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.conditions import find_condition
@@ -66,7 +65,7 @@ class ChartModel(Struct, frozen=True):
 
     model: Model
     twin: Model
-    outside: Callable[[PatientRecord], Silence | None]
+    outside: Callable[[PatientRecord], WhyNot | None]
     inputs: Callable[[PatientRecord], FeatureVector]
     share: float | None = None
     """The share of the reference cohort for which its service shows a card; None where it is not the service's."""
@@ -247,15 +246,15 @@ def version_scores(model: Model, computed: Prediction, is_due: Callable[[dict[st
     }
 
 
-def outside_population(manifest: Manifest, record: PatientRecord) -> Silence | None:
+def outside_population(manifest: Manifest, record: PatientRecord) -> WhyNot | None:
     """Return why a model is not for this patient: the age, or a condition that its population leaves out."""
     why = not_in_population(manifest, record.age_years())
     if why is not None:
-        return Silence(manifest.id, why.reason, why.text)
+        return why
     for key in manifest.population.exclude_conditions:
         if find_condition(record, key):
             text = f"The model is for {manifest.population.words}; {key} is on record."
-            return Silence(manifest.id, OUTSIDE_POPULATION, text)
+            return WhyNot(manifest.id, OUTSIDE_POPULATION, text)
     return None
 
 
@@ -290,7 +289,7 @@ def _out_of_all_range(model: Model, vector: FeatureVector) -> WhyNot | None:
         return None
     texts = " ".join(gap.text for gap in strange)
     text = f"{model.manifest.title}: no score, outside the range the model was built on. {texts}"
-    return WhyNot(OUT_OF_RANGE, text, tuple(gap.feature.name for gap in strange))
+    return WhyNot(model.manifest.id, OUT_OF_RANGE, text, tuple(gap.feature.name for gap in strange))
 
 
 async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withheld: WhyWithheld) -> ModelEstimate:
@@ -302,5 +301,5 @@ async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withhel
     if refused is None:
         refused = _out_of_all_range(model, vector)
     if refused is None and (reason := why_withheld(model)) is not None:
-        refused = WhyNot(NOT_RELEASED, reason)
+        refused = WhyNot(model.manifest.id, NOT_RELEASED, reason)
     return ModelEstimate(model, prediction, vector, refused)

@@ -12,7 +12,6 @@ from msgspec import Struct, structs
 from cards.card import Action, Card, CardIdentity, Link
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.extension import WorklistEntry
-from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder
@@ -41,6 +40,7 @@ from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.feature import FeatureVector
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.declarations import origin_of
 from models_onnx.errors import DeclarationError
@@ -157,7 +157,7 @@ class Advice(Struct):
 
     cards: list[Card] = []
     system_actions: list[Action] = []
-    silences: list[Silence] = []
+    silences: list[WhyNot] = []
     worklist: list[WorklistEntry] = []
     reminders: dict[str, WorklistEntry] = {}
     visit_rank: VisitRank | None = None
@@ -177,7 +177,7 @@ def opted_out_words(record: PatientRecord) -> str:
 
 def no_card(subject: str, reason: str, text: str) -> Advice:
     """Return the advice of a service that shows no card: about what, the reason code, and the reason in a sentence."""
-    return Advice(silences=[Silence(subject, reason, text)])
+    return Advice(silences=[WhyNot(subject, reason, text)])
 
 
 async def advise_by_model(
@@ -197,9 +197,9 @@ async def advise_by_model(
         if chosen.beside and estimated.model is chosen.model:
             await _add_versions(advice, call, chart_model, estimated, chosen.beside)
     if estimated.refused is not None:
-        advice.silences.append(Silence(subject, estimated.refused.reason, estimated.refused.text))
+        advice.silences.append(estimated.refused)
     elif not chart_model.is_due(estimated.model, scores or estimated.scores, age, call.thresholds):
-        advice.silences.append(Silence(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
+        advice.silences.append(WhyNot(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
     else:
         advice.cards.append(card(estimated))
     return advice

@@ -13,7 +13,6 @@ from msgspec import Struct, structs
 from cards.card import TOPICS, Action, Card
 from cards.compose.equation import AFTER_INFARCTION, GuidelineCardContent, guideline_card
 from cards.extension import Fact
-from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
 from cards.text import plain
@@ -29,6 +28,7 @@ from fhir.mapping.conditions import find_condition
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.stays import discharge_destination
+from fhir.record.refusals import WhyNot
 from fhir.record.repair import objects_in, repair_resource
 from fhir.record.resources import MedicationRequest
 
@@ -56,7 +56,7 @@ async def decide(call: ServiceInput) -> Advice:
     destination = discharge_destination(record)
     ends_in = destination[0].key if destination is not None else ""
     if record.deceased or ends_in == "died":
-        return Advice(silences=[Silence("patient", "deceased", "The patient has died.")])
+        return Advice(silences=[WhyNot("patient", "deceased", "The patient has died.")])
     call.prefetch.require("medications")
     charted = OriginalOrders(call.sent)
     active = list(_active_orders(call, charted))
@@ -75,7 +75,7 @@ async def decide(call: ServiceInput) -> Advice:
     is_for_comfort = past is not None or ends_in == "hospice"
     for card, medication in zip(outcome.cards, outcome.medications, strict=True):
         if is_for_comfort and card.indicator != "critical":
-            advice.silences.append(Silence(medication.name, "palliative", _COMFORT))
+            advice.silences.append(WhyNot(medication.name, "palliative", _COMFORT))
         else:
             advice.cards.append(_at_discharge(card, call))
     if not is_for_comfort and (omission := _after_infarction(call, active)) is not None:
@@ -113,18 +113,18 @@ def _goes_home(resource: Json) -> bool:
     return "inpatient" not in codes or any(code in codes for code in _AT_HOME)
 
 
-def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceInput) -> Iterator[Silence]:
+def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceInput) -> Iterator[WhyNot]:
     names = {order.draft.name for order in judged}
     for order in active:
         if order.draft.name not in names:
             text = f"{order.draft.name} is an order of the stay only: not judged at discharge."
-            yield Silence(order.draft.name, "inpatient-order", text)
+            yield WhyNot(order.draft.name, "inpatient-order", text)
     if not judged:
-        yield Silence("medications", "nothing-to-judge", "No active medication order goes home: nothing was checked.")
+        yield WhyNot("medications", "nothing-to-judge", "No active medication order goes home: nothing was checked.")
     stated = len(call.record.medication_statements)
     if stated:
         what = "1 medication is" if stated == 1 else f"{stated} medications are"
-        yield Silence("statements", "stated-only", f"{what} stated, not ordered: not judged.")
+        yield WhyNot("statements", "stated-only", f"{what} stated, not ordered: not judged.")
 
 
 # What does not go home

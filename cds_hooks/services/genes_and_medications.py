@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from cards.card import SEVERITY
 from cards.compose.medications import GENES_AND_MEDICATIONS, ReviewedDrug, genes_card
 from cards.compose.orders import shown_findings
-from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.finding import Finding
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cards.rules.patient.session import PatientSession
@@ -30,6 +30,7 @@ from fhir.mapping.genomics.reports import gene_readings
 from fhir.mapping.medications.active import ActiveMedication, unreadable_medications, words_of_unreadable
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 
 SUBJECT: Final = GENES_AND_MEDICATIONS
 NEW_DAYS: Final = 30.0
@@ -60,7 +61,7 @@ async def decide(call: ServiceInput) -> Advice:
     advice.scores = {"genes": [to_builtins(reading) for reading in readings.values()]}
     advice.orders = {"drafts": [], "judged": [draft.name for _, draft in medications]}
     if not shown:
-        advice.silences.append(Silence(SUBJECT, "below-threshold", _nothing_new(record, every, len(medications))))
+        advice.silences.append(WhyNot(SUBJECT, "below-threshold", _nothing_new(record, every, len(medications))))
         return advice
     is_new = any(_rests_on(reviewed.finding, new) for reviewed in shown)
     advice.cards.append(genes_card(shown, call.card_identity(), is_new=is_new))

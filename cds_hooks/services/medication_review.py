@@ -19,7 +19,7 @@ from cards.compose.medications import (
 )
 from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
-from cards.rules.engine.finding import Finding, Silence, merge_repeated_findings
+from cards.rules.engine.finding import Finding, merge_repeated_findings
 from cards.rules.engine.kept import open_session
 from cards.rules.engine.rule_book import MISSING, DraftEvaluation, RuleBook, whole_book
 from cards.rules.patient.orders import DraftMedication, DraftOrder
@@ -33,6 +33,7 @@ from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from fhir.terminology.package_tables import package_rows
 
 SUBJECT: Final = MEDICATION_REVIEW
@@ -91,11 +92,11 @@ async def decide(call: ServiceInput) -> Advice:
     unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
     if unreadable:
         text = f"On the medication list, not readable, so not reviewed: {unreadable}."
-        advice.silences.append(Silence("medications", "not-recognised", text))
+        advice.silences.append(WhyNot("medications", "not-recognised", text))
     uncertain = words_of_unreadable(uncertain_medications(record))
     if uncertain:
         text = f"Whether it is taken is not known, so not reviewed: {uncertain}."
-        advice.silences.append(Silence("medications", "input-missing", text))
+        advice.silences.append(WhyNot("medications", "input-missing", text))
     if not reviewed:
         advice.silences.append(_nothing_found(record, len(drafts)))
     elif not is_moment_for_review(call):
@@ -110,7 +111,7 @@ async def decide(call: ServiceInput) -> Advice:
 
 
 def _reviewed_drugs(
-    record: PatientRecord, drafts: list[DraftOrder], silences: list[Silence], call: ServiceInput
+    record: PatientRecord, drafts: list[DraftOrder], silences: list[WhyNot], call: ServiceInput
 ) -> Iterator[ReviewedDrug]:
     """Yield what is found about each drug; what two drugs do together is said once."""
     session = open_session(record, drafts, signing=True, active_orders=True)
@@ -141,17 +142,17 @@ def _reviewed_drugs(
         yield from (reviewed_drug(finding, context) for finding in findings)
 
 
-def _nothing_found(record: PatientRecord, count: int) -> Silence:
+def _nothing_found(record: PatientRecord, count: int) -> WhyNot:
     """Nothing found is said of what was looked at only: most criteria are about a problem."""
     if not record.was_requested("Condition"):
         text = "The problem list is not known: criteria about a disease were not checked, and no other one was met."
-        return Silence(SUBJECT, "input-missing", text)
+        return WhyNot(SUBJECT, "input-missing", text)
     if not count:
-        return Silence(SUBJECT, "below-threshold", "No medication that is taken is on the chart.")
+        return WhyNot(SUBJECT, "below-threshold", "No medication that is taken is on the chart.")
     subject_and_verb = (
         "The medication that is taken is" if count == 1 else f"The {count} medications that are taken are"
     )
-    return Silence(SUBJECT, "below-threshold", f"{subject_and_verb} not named by the criteria.")
+    return WhyNot(SUBJECT, "below-threshold", f"{subject_and_verb} not named by the criteria.")
 
 
 def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> bool:

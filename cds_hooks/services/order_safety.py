@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft, read_drafts
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
@@ -17,6 +16,7 @@ from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
 from fhir.record.datatypes import decode_exactly, may_hold_runs
+from fhir.record.refusals import WhyNot
 from fhir.record.repair import has_stu3_dose, repair_resource, with_numeric_doses
 
 NEEDS = rule_book().needs
@@ -39,7 +39,7 @@ async def decide(call: ServiceInput) -> Advice:
     advice.silences += _numbers_from_text(name for name in judged if name in from_text)
     if not cards and not advice.silences:
         text = "Nothing is selected" if drafts and not judged else "draftOrders holds no order"
-        advice.silences.append(Silence("draftOrders", "nothing-to-judge", f"{text}: nothing was judged."))
+        advice.silences.append(WhyNot("draftOrders", "nothing-to-judge", f"{text}: nothing was judged."))
     advice.orders = {"drafts": msgspec.Raw(bytes(context.draft_orders)), "judged": judged}
     return advice
 
@@ -119,10 +119,10 @@ def _mended(draft: DraftOrder, from_text: set[str]) -> DraftOrder:
     return mended
 
 
-def _numbers_from_text(names: Iterable[str]) -> list[Silence]:
+def _numbers_from_text(names: Iterable[str]) -> list[WhyNot]:
     """Said, because it is our reading of what the client meant."""
     text = "A number of its dose came as text and was read as the number that it plainly is."
-    return [Silence(name, "number-as-text", text) for name in names]
+    return [WhyNot(name, "number-as-text", text) for name in names]
 
 
 def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[str]:
@@ -132,11 +132,11 @@ def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[Draft
     return [draft.name for draft in drafts]
 
 
-def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[Silence]:
+def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[WhyNot]:
     if not isinstance(context, OrderSelectContext):
         return []
     return [
-        Silence(f"selections[{position}]", "not-in-drafts", "A selection names no entry of draftOrders: not judged.")
+        WhyNot(f"selections[{position}]", "not-in-drafts", "A selection names no entry of draftOrders: not judged.")
         for position, name in enumerate(context.selections)
         if not any(draft.is_named([name]) for draft in drafts)
     ]

@@ -11,7 +11,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft
 from cards.text import plain
@@ -23,6 +22,7 @@ from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.studies import RESULT_CODES
 from fhir.record.record import relative_reference
+from fhir.record.refusals import WhyNot
 from fhir.record.repair import repair_resource
 
 NEEDS = rule_book().needs_of_tests
@@ -88,16 +88,16 @@ def _require_orders(call: ServiceInput) -> None:
     )
 
 
-def _not_judged(wanted: Iterable[str], found_studies: dict[str, DraftOrder]) -> Iterator[Silence]:
+def _not_judged(wanted: Iterable[str], found_studies: dict[str, DraftOrder]) -> Iterator[WhyNot]:
     for reference in wanted:
         name = plain(reference, _LONGEST_REFERENCE)
         if not reference.startswith(f"{_JUDGED}/"):
-            yield Silence(name, "not-a-study", f"{name} is no ServiceRequest: it is judged when it is signed.")
+            yield WhyNot(name, "not-a-study", f"{name} is no ServiceRequest: it is judged when it is signed.")
         elif reference not in found_studies:
-            yield Silence(name, "order-not-found", f"{name} was not found: not judged.")
+            yield WhyNot(name, "order-not-found", f"{name} was not found: not judged.")
 
 
-def _tasks_of_others(context: OrderDispatchContext, wanted: Iterable[str]) -> Iterator[Silence]:
+def _tasks_of_others(context: OrderDispatchContext, wanted: Iterable[str]) -> Iterator[WhyNot]:
     """Each Task is about one of the dispatched orders; another focus is a fault of the client."""
     dispatched = frozenset(wanted)
     for position, task in enumerate(context.fulfillment_tasks):
@@ -105,7 +105,7 @@ def _tasks_of_others(context: OrderDispatchContext, wanted: Iterable[str]) -> It
         reference = focus.get("reference") if isinstance(focus, dict) else None
         if isinstance(reference, str) and relative_reference(reference) not in dispatched:
             text = "A fulfilment Task is about an order that is not dispatched: it changes nothing here."
-            yield Silence(f"fulfillmentTasks[{position}]", "not-dispatched", text)
+            yield WhyNot(f"fulfillmentTasks[{position}]", "not-dispatched", text)
 
 
 def _names_studies(request: CDSRequest) -> bool:

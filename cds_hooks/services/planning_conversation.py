@@ -13,7 +13,6 @@ from cards.card import TOPICS, Card, OrderSuggestion
 from cards.compose.equation import GuidelineCardContent
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
-from cards.rules.engine.finding import Silence
 from cards.text import escape, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
@@ -44,6 +43,7 @@ from fhir.mapping.stays import is_left_open
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import ENTERED_IN_ERROR, USABLE_STATUS
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from fhir.record.resources import Encounter
 
 MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
@@ -176,12 +176,12 @@ def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: Condition
     return advice
 
 
-def _outside_population(record: PatientRecord) -> Silence | None:
+def _outside_population(record: PatientRecord) -> WhyNot | None:
     """Why the model does not estimate for this patient; None where it does."""
     return _no_talk(record) or _dominated(record)
 
 
-def _dominated(record: PatientRecord) -> Silence | None:
+def _dominated(record: PatientRecord) -> WhyNot | None:
     words = limited_outlook(record)
     if words is None:
         return None
@@ -189,7 +189,7 @@ def _dominated(record: PatientRecord) -> Silence | None:
     return _silence("outside-population", text)
 
 
-def _no_talk(record: PatientRecord) -> Silence | None:
+def _no_talk(record: PatientRecord) -> WhyNot | None:
     if record.deceased:
         return _silence("deceased", "The patient has died.")
     if record.opted_out:
@@ -236,8 +236,8 @@ def _is_over(stay: Encounter, record: PatientRecord) -> bool:
     return record.as_of_epoch > end.instant + (0.0 if end.precision == "instant" else DAY_SECONDS)
 
 
-def _silence(reason: str, text: str) -> Silence:
-    return Silence(MODEL.manifest.id, reason, text)
+def _silence(reason: str, text: str) -> WhyNot:
+    return WhyNot(MODEL.manifest.id, reason, text)
 
 
 def _diagnoses_beside(record: PatientRecord) -> str:

@@ -15,7 +15,6 @@ from cards.preventive.abnormal import OpenResult, open_results
 from cards.preventive.criteria import ABNORMAL_RESULT, chart_of, judge_services
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PREVENTIVE
-from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
@@ -31,6 +30,7 @@ from cds_hooks.services._equation import (
 from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from models_onnx.equations.declaration import get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
@@ -143,7 +143,7 @@ def _limited_outlook(record: PatientRecord) -> Advice | None:
     return no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
 
 
-def _silences(judged: tuple[Judgement, ...]) -> list[Silence]:
+def _silences(judged: tuple[Judgement, ...]) -> list[WhyNot]:
     """Return the reason for each that is not due; those that are not for this age or sex are named in one."""
     outside = [judgement.service.short for judgement in judged if judgement.because in _NOT_FOR]
     not_due = [
@@ -154,14 +154,14 @@ def _silences(judged: tuple[Judgement, ...]) -> list[Silence]:
     silences = [_silence(judgement) for judgement in not_due]
     if outside:
         text = f"Not for this age or sex: {', '.join(outside)}."
-        silences.append(Silence(SUBJECT, "outside-population", text))
+        silences.append(WhyNot(SUBJECT, "outside-population", text))
     return silences
 
 
-def _silence(judgement: Judgement) -> Silence:
+def _silence(judgement: Judgement) -> WhyNot:
     kept = "; kept for a check-up" if judgement.because == FOR_CHECK_UP else ""
     text = f"{judgement.service.name}: {judgement.state}, {judgement.text}{kept}."
-    return Silence(judgement.service.id, _REASONS[judgement.because], text)
+    return WhyNot(judgement.service.id, _REASONS[judgement.because], text)
 
 
 def _entry(due: list[Judgement]) -> WorklistEntry:

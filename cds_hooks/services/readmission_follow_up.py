@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from cards.card import TOPICS, Card, OrderSuggestion
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
-from cards.rules.engine.finding import Silence
 from cards.text import decapitalized
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
@@ -29,6 +28,7 @@ from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 
 MODEL, TWIN = served_model("readmission_30d"), served_model("readmission_30d_early")
 FEATURES = features_named(MODEL.features)
@@ -73,14 +73,14 @@ async def _by_model(call: ServiceInput) -> Advice:
     return await advise_by_model(call, OF_CHART, vector, lambda estimate: _card(call, estimate))
 
 
-def _without_diabetes(record: PatientRecord) -> Silence | None:
+def _without_diabetes(record: PatientRecord) -> WhyNot | None:
     if find_condition(record, "diabetes") is not None:
         return None
     text = "The model is of stays with diabetes; none is on record."
-    return Silence(MODEL.manifest.id, "outside-population", text)
+    return WhyNot(MODEL.manifest.id, "outside-population", text)
 
 
-def _outside_population(record: PatientRecord) -> Silence | None:
+def _outside_population(record: PatientRecord) -> WhyNot | None:
     past = reason_for_no_follow_up(record, MODEL.manifest.id)
     return past.silences[0] if past is not None else _without_diabetes(record)
 

@@ -13,7 +13,6 @@ from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent, GuidelineCardContent, people_in_100
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, order_of_test, orderable_test_for, service_order
-from cards.rules.engine.finding import Silence
 from cards.text import capitalized, escape, format_number
 from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
@@ -41,6 +40,7 @@ from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from fhir.record.resources import Condition
 from fhir.terminology.assertions import states
 from models_onnx.equations.calculate import EquationResult
@@ -98,7 +98,7 @@ async def decide(call: ServiceInput) -> Advice:
         deaths = await likely_deaths(call)
         if is_short(deaths):
             text = f"About {deaths} in 100 people with results like these died within 5 years: the benefit comes later."
-            advice.cards, advice.silences = [], [Silence(EQUATION.id, "outside-population", text)]
+            advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", text)]
     for card in advice.cards:
         if card.own_extension.missing and card.own_extension.value is None:
             continue  # a test to order has a reminder's rules of its own

@@ -10,7 +10,6 @@ from msgspec import to_builtins
 
 from cards.compose.vaccines import forecast_entries, vaccines_card
 from cards.extension import WorklistEntry
-from cards.rules.engine.finding import Silence
 from cards.text import plain
 from cards.vaccines.due import VaccinesDue, ordered_groups, vaccines_due
 from cards.vaccines.evidence import IMMUNITY_CODES, declined_vaccines, immunity_stated
@@ -24,6 +23,7 @@ from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.allergies import unread_allergies
 from fhir.mapping.medications.active import unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 
 SUBJECT: Final = "vaccines-due"
 KNOWLEDGE = load_knowledge()
@@ -74,13 +74,13 @@ def _forecast(record: PatientRecord) -> tuple[ChartedPerson, frozenset[str], Vac
     return charted, ordered, due
 
 
-def _not_judged(record: PatientRecord, charted: ChartedPerson) -> Iterator[Silence]:
+def _not_judged(record: PatientRecord, charted: ChartedPerson) -> Iterator[WhyNot]:
     """Yield what an answer without a card says of entries that may be the dose, or the drug, that is looked for."""
     if unread := _unread(charted):
-        yield Silence(SUBJECT, "vaccines-unreadable", f"Not counted as doses: {'; '.join(unread)}.")
+        yield WhyNot(SUBJECT, "vaccines-unreadable", f"Not counted as doses: {'; '.join(unread)}.")
     if medications := words_of_unreadable(unreadable_medications(record)):
         text = f"Not readable on the medication list: {medications}. One of them may weaken the immune system."
-        yield Silence(SUBJECT, "medications-unreadable", text)
+        yield WhyNot(SUBJECT, "medications-unreadable", text)
 
 
 def _entry(due: VaccinesDue) -> WorklistEntry:

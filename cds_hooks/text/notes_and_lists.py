@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 
 from cards.card import Card, Source
-from cards.rules.engine.finding import Silence
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from cds_hooks.text.chart import ReadableChart, Resource, read_chart
 from cds_hooks.text.disagreements import CardWords, words_of_card
+from fhir.record.refusals import WhyNot
 
 _ID: Final = "notes-and-lists"
 _NOTE: Final = "DocumentReference"
@@ -69,8 +69,8 @@ def _why_none(chart: ReadableChart) -> tuple[str, str]:
     return "below-threshold", f"{count} nothing that the lists of problems, allergies and medications rule out."
 
 
-def _unread(chart: ReadableChart) -> list[Silence]:
-    return [Silence(note.source, "input-missing", f"{note.title} is not read: {note.why}.") for note in chart.unread]
+def _unread(chart: ReadableChart) -> list[WhyNot]:
+    return [WhyNot(note.source, "input-missing", f"{note.title} is not read: {note.why}.") for note in chart.unread]
 
 
 SERVICE = Service(

@@ -29,8 +29,13 @@ class Refusal:
 
 
 class WhyNot(Struct, frozen=True, gc=False):
-    """Why there is no value, score or data: a code for programs, a sentence for a person, and what it is about."""
+    """Why there is no value, score, data or card.
 
+    `subject` is what there would have been (a rule, a draft, a model, an input), `reason` a code for programs, `text` a
+    sentence for a person, `about` the names of the inputs that are lacking, if any.
+    """
+
+    subject: str
     reason: str
     text: str
     about: tuple[str, ...] = ()

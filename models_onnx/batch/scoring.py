@@ -131,7 +131,7 @@ def _implausible(model: Model, values: Array, implausible: Mask) -> WhyNot:
     descriptions = "; ".join(f"{item.words} {values[model.features.index(item.name)]:g} {item.unit}" for item in items)
     title = model.manifest.title
     text = f"{title}: no score, outside the range the model was built on. Outside the plausible range: {descriptions}."
-    return WhyNot(OUT_OF_RANGE, text, tuple(item.name for item in items))
+    return WhyNot(model.manifest.id, OUT_OF_RANGE, text, tuple(item.name for item in items))
 
 
 def _say(reason: Texts, text: Texts, row: int, not_scored: WhyNot | None) -> None:

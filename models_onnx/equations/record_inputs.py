@@ -165,7 +165,7 @@ def refused_at_once(
             reading = features[item.feature]
             if type(reading) is Missing and (site is None or item.name not in site):
                 if why is None or why.about != (item.name,):
-                    why = WhyNot("input-missing", f"{equation.title}: {reading.text}", (item.name,))
+                    why = WhyNot(equation.id, "input-missing", f"{equation.title}: {reading.text}", (item.name,))
                 refused[output] = why
                 break
     return refused
@@ -209,10 +209,10 @@ def _excluded(equation: Equation, features: FeatureReadings) -> WhyNot | None:
         reading = features[name]
         if type(reading) is Missing:
             text = f"{equation.title}: not for {words}, and that cannot be told. {reading.text}"
-            return WhyNot("excluded", text, (name,))
+            return WhyNot(equation.id, "excluded", text, (name,))
         if type(reading) is FeatureValue and reading.value:
             text = f"{equation.title}: not for {words}; {FEATURES[name].words.lower()} is on record."
-            return WhyNot("excluded", text, (name,))
+            return WhyNot(equation.id, "excluded", text, (name,))
     return _not_for(equation, features) if equation.only_with else None
 
 
@@ -223,4 +223,4 @@ def _not_for(equation: Equation, features: FeatureReadings) -> WhyNot | None:
             return None
     words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
     text = f"{equation.title}: for {equation.population}; {words} is not found in the chart."
-    return WhyNot("outside-population", text, equation.only_with)
+    return WhyNot(equation.id, "outside-population", text, equation.only_with)

@@ -21,9 +21,10 @@ def not_in_population(manifest: Manifest, age_years: float | None) -> WhyNot | N
     """Return whether the age keeps the person out; None where it does not. Conditions are the caller's to look up."""
     if age_years is None or isnan(age_years):
         text = f"{manifest.title}: no score, because no usable date of birth is on record (year and month at least)."
-        return WhyNot(UNKNOWN_AGE, text)
+        return WhyNot(manifest.id, UNKNOWN_AGE, text)
     if age_years < manifest.population.age_low:
         return WhyNot(
+            manifest.id,
             OUTSIDE_POPULATION,
             f"{manifest.title}: no score. It is for {manifest.population.words}; this person is {age_years:.0f}.",
             ("age_years",),
@@ -78,14 +79,14 @@ def _missing(manifest: Manifest, absent: set[str]) -> WhyNot | None:
         return None
     words = " and ".join(item.words.lower() for item in needed)
     text = f"{manifest.title}: no score, because {words} must be known."
-    return WhyNot(INPUT_MISSING, text, tuple(item.name for item in needed))
+    return WhyNot(manifest.id, INPUT_MISSING, text, tuple(item.name for item in needed))
 
 
 def _too_few(manifest: Manifest, absent: set[str]) -> WhyNot | None:
     for group in manifest.required.groups:
         lacking = tuple(name for name in group.members if name in absent)
         if len(group.members) - len(lacking) < group.at_least:
-            return WhyNot(TOO_FEW_INPUTS, _too_few_text(manifest, group, lacking), lacking)
+            return WhyNot(manifest.id, TOO_FEW_INPUTS, _too_few_text(manifest, group, lacking), lacking)
     return None
 
 
@@ -108,4 +109,4 @@ def _out_of_range(manifest: Manifest, values: NDArray[np.float64]) -> WhyNot | N
         for item, value in outside
     )
     text = f"{manifest.title}: no score, outside the range the model was built on: {ranges}."
-    return WhyNot(OUT_OF_RANGE, text, tuple(item.name for item, _ in outside))
+    return WhyNot(manifest.id, OUT_OF_RANGE, text, tuple(item.name for item, _ in outside))

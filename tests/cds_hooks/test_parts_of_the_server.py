@@ -12,7 +12,6 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, NoOpTracer
 from pydantic import ValidationError
 
 from cards.card import Card, Source
-from cards.rules.engine.finding import Silence
 from cds_hooks import errors
 from cds_hooks.call import Stopwatch
 from cds_hooks.computing import CallUnderWay, Computing, refuse_late
@@ -31,7 +30,7 @@ from cds_hooks.settings.checks import (
     read_shares,
 )
 from cds_hooks.tracing import CallTrace
-from fhir.record.refusals import Refusal
+from fhir.record.refusals import Refusal, WhyNot
 
 # Settings
 
@@ -285,7 +284,7 @@ def test_what_is_not_understood_is_counted_by_code_and_the_thousandth_as_other()
 def test_an_answer_is_counted_by_its_cards_reasons_and_stages() -> None:
     metrics = Metrics()
     cards = [Card(uuid="u", summary="s", indicator="warning", source=Source(label="l"))]
-    metrics.answered("s", "h", cards, [Silence("x", "below-threshold", "t")], {"read": 0.5})
+    metrics.answered("s", "h", cards, [WhyNot("x", "below-threshold", "t")], {"read": 0.5})
     metrics.prefetched("c", "s", "patient=given", 0.0)
     metrics.prefetched("c", "s", "patient=fetched", 0.25)
     metrics.refused("s", 400)

@@ -26,6 +26,7 @@ from cards.rules.engine.compile import (
 from cards.rules.language.rule import Asks, Evidence, OrderChange, SilentWhen
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
+from fhir.record.refusals import WhyNot
 
 DRUG_FACTS: Final = frozenset({"draft", "medication"})
 """Names of the facts about what is ordered and taken, by which findings are compared."""
@@ -75,14 +76,6 @@ class Finding(Struct, frozen=True):
         return is_older and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
 
 
-class Silence(Struct, frozen=True, gc=False):
-    """Why something is not shown: `subject` is a rule, a draft or an input, `reason` a code, `text` a sentence."""
-
-    subject: str
-    reason: str
-    text: str
-
-
 class _Told(Struct, frozen=True):
     """A finding, the name and position of its draft, and the sources of the drugs that it rests on."""
 
@@ -107,7 +100,7 @@ class _Told(Struct, frozen=True):
 
 def merge_repeated_findings(
     by_draft: Sequence[tuple[str, Sequence[Finding]]],
-) -> tuple[list[list[Finding]], list[Silence]]:
+) -> tuple[list[list[Finding]], list[WhyNot]]:
     """Return the findings of each draft without those that another draft's card shows, and a silence for each of those.
 
     What such a finding says too goes with it: nine of ten equal orders have no card about their own dose beside the one
@@ -132,14 +125,14 @@ def merge_repeated_findings(
             of_draft[view.position].append(view.finding)
         else:
             moved_findings[view.position].append((view.finding, better.name))
-            silences.append(Silence(rule, "said-once", f"{view.name}: said on the card of {better.name}."))
+            silences.append(WhyNot(rule, "said-once", f"{view.name}: said on the card of {better.name}."))
     for position, moved in moved_findings.items():
         for finding in tuple(of_draft[position]):
             shown_on = next((name for other, name in moved if finding.is_said_by(other)), None)
             if shown_on is not None:
                 of_draft[position].remove(finding)
                 text = f"{by_draft[position][0]}: said on the card of {shown_on}."
-                silences.append(Silence(finding.rule, "said-once", text))
+                silences.append(WhyNot(finding.rule, "said-once", text))
     return of_draft, silences
 
 
@@ -242,7 +235,7 @@ class NoMatch(Struct, frozen=True, gc=False):
     unknown: tuple[CompiledBand, ...] = ()
 
 
-Evaluation: TypeAlias = Match | NoMatch | Silence
+Evaluation: TypeAlias = Match | NoMatch | WhyNot
 
 
 def evaluate_rule(rule: CompiledRule, context: RuleContext) -> Evaluation:
@@ -305,12 +298,12 @@ def _undecided(rule: CompiledRule, undecided: list[CompiledBand], context: RuleC
     return NoMatch(rule, context, tuple(unknown))
 
 
-def _quiet(rule: CompiledRule, band: CompiledBand, context: RuleContext) -> Silence | None:
+def _quiet(rule: CompiledRule, band: CompiledBand, context: RuleContext) -> WhyNot | None:
     """Return the reason why the rule shows nothing for this band; None where there is none."""
     for quiet in band.silencing:
         if quiet.when.test(context) is True:
             declared = quiet.declared
-            return Silence(rule.id, declared.code.replace("_", "-"), f"{rule.declared.title}: {declared.text}")
+            return WhyNot(rule.id, declared.code.replace("_", "-"), f"{rule.declared.title}: {declared.text}")
     return None
 
 
@@ -323,11 +316,11 @@ def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[Sile
     ]
 
 
-def _unless_answered(match: Match) -> Match | Silence:
-    """Silence for a band that is declared silent, and where what it asks for is ordered already."""
+def _unless_answered(match: Match) -> Match | WhyNot:
+    """A reason for a band that is declared silent, and where what it asks for is ordered already."""
     title, says = match.rule.declared.title, match.says
     if isinstance(says, CompiledBand) and says.declared.indicator == "silent":
-        return Silence(match.rule.id, says.declared.id.replace("_", "-"), f"{title}: {says.declared.detail}")
+        return WhyNot(match.rule.id, says.declared.id.replace("_", "-"), f"{title}: {says.declared.detail}")
     if is_answered(says.answering, match.context):
-        return Silence(match.rule.id, "already-ordered", f"{title}: the test it asks for is already ordered.")
+        return WhyNot(match.rule.id, "already-ordered", f"{title}: the test it asks for is already ordered.")
     return match

@@ -13,11 +13,12 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from cards.card import SEVERITY, Indicator
-from cards.rules.engine.finding import DRUG_FACTS, Finding, Silence
+from cards.rules.engine.finding import DRUG_FACTS, Finding
 from cards.rules.engine.prepared import PreparedRule, digest_of, prepared_families
 from cards.rules.language.rule import Rule, RuleTable
+from fhir.record.refusals import WhyNot
 
-SuppressionCheck: TypeAlias = Callable[[Finding], Silence | None]
+SuppressionCheck: TypeAlias = Callable[[Finding], WhyNot | None]
 """Says why a finding is not shown; None where it is shown."""
 
 SHADOW: Final = "shadow"
@@ -34,7 +35,7 @@ a warning is repeated with the next month's prescription, and an information wit
 _MOVED: Final = 0.2
 
 
-def suppress_nothing(_finding: Finding) -> Silence | None:
+def suppress_nothing(_finding: Finding) -> WhyNot | None:
     """Show every finding."""
     return None
 

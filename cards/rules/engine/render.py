@@ -15,7 +15,6 @@ from cards.rules.engine.finding import (
     Match,
     NoMatch,
     OfferedSuggestion,
-    Silence,
     offered_suggestions,
     reasons,
 )
@@ -27,6 +26,7 @@ from cards.rules.patient.measurements import ESTIMATES
 from cards.text import capitalized, decapitalized, escape, format_dose, plain
 from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread, unread_problems
 from fhir.mapping.kidney import KidneyAbsence
+from fhir.record.refusals import WhyNot
 
 _MOST_OTHERS = 2
 _LONGEST_OTHERS = 30
@@ -245,25 +245,25 @@ def _ask(match: Match, entry: CompiledMissingData) -> Finding:
     return _finding(match.rule, text, offers, context)
 
 
-def render_silence(no_match: NoMatch) -> Silence:
+def render_silence(no_match: NoMatch) -> WhyNot:
     """Why a rule that was asked has nothing to say."""
     rule, context = no_match.rule, no_match.context
     if rule.at_selection and not no_match.unknown and not context.session.signing:
-        return Silence(rule.id, "at-selection", rule.at_selection)
+        return WhyNot(rule.id, "at-selection", rule.at_selection)
     if not no_match.unknown:
         unread = unread_problems(context.session.record) if rule.looks_for_conditions else ()
         if unread:
             text = f"{rule.declared.title}: {count_unread(len(unread))}; in what could be read nothing was found."
-            return Silence(rule.id, PROBLEMS_UNREADABLE, text)
+            return WhyNot(rule.id, PROBLEMS_UNREADABLE, text)
         if rule.family.nothing_found is not None:
             reason, text = rule.family.nothing_found(rule.id, context)
-            return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
+            return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")
         seen = ", ".join(context.estimate_phrases(rule.band_uses)) if rule.estimates else ""
         text = f"{rule.found_nothing[:-1]} ({seen})." if seen else rule.found_nothing
-        return Silence(rule.id, WITHIN_LIMITS, text)
+        return WhyNot(rule.id, WITHIN_LIMITS, text)
     uses = frozenset().union(*(band.when.uses for band in no_match.unknown))
     reason, text = _own_gap(rule, uses, context) or context.why_unknown(uses)
-    return Silence(rule.id, reason, f"{rule.declared.title}: {text}")
+    return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")
 
 
 def _own_gap(rule: CompiledRule, uses: frozenset[str], context: RuleContext) -> tuple[str, str] | None:

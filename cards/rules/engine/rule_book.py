@@ -12,15 +12,7 @@ from typing import NamedTuple
 from cards.rules.conditions.condition import NO_NEEDS, SAME_DRUG, DataNeeds, needs
 from cards.rules.engine.compile import CompiledRule, LateRule, RuleIndex, RuleOutline
 from cards.rules.engine.family import family_named
-from cards.rules.engine.finding import (
-    Evaluation,
-    Finding,
-    Match,
-    NoMatch,
-    Silence,
-    evaluate_partners,
-    evaluate_rule,
-)
+from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, evaluate_partners, evaluate_rule
 from cards.rules.engine.kept import judgements_of
 from cards.rules.engine.prepared import prepared_families
 from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
@@ -33,6 +25,7 @@ from cards.rules.patient.session import PatientSession
 from cards.text import capitalized, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from fhir.terminology.medications import Ingredient
 from fhir.terminology.time_limit import check_time
 
@@ -94,11 +87,11 @@ class DraftEvaluation:
         return tuple(render_finding(evaluation) for evaluation in self._decided if isinstance(evaluation, Match))
 
     @cached_property
-    def silences(self) -> tuple[Silence, ...]:
+    def silences(self) -> tuple[WhyNot, ...]:
         """Why the other rules have no finding; a rule about every drug that found nothing is left out."""
         silences = []
         for evaluation in self._decided:
-            if isinstance(evaluation, Silence):
+            if isinstance(evaluation, WhyNot):
                 silences.append(evaluation)
             elif isinstance(evaluation, NoMatch) and (evaluation.unknown or not evaluation.rule.trigger.is_for_any):
                 silences.append(render_silence(evaluation))
@@ -106,7 +99,7 @@ class DraftEvaluation:
             looked = f"looked for {self._alone} interaction{'s' if self._alone > 1 else ''}"
             where = "is taken" if self._knows_medications else "is drafted; the medication list is not known"
             text = f"{capitalized(plain(self._drafted.medication.name))}: {looked}: none of the partner drugs {where}."
-            silences.append(Silence(self._drafted.draft.name, "no-partner", text))
+            silences.append(WhyNot(self._drafted.draft.name, "no-partner", text))
         return tuple(silences)
 
 
@@ -121,7 +114,7 @@ class ActivatedRule(NamedTuple):
     """Ingredients, classes and tests, with `EVERYTHING` where any other order can change it."""
     has_washout: bool
     """Whether a partner that ended lately counts."""
-    local: Silence | None
+    local: WhyNot | None
     """Why the rule is not asked about a form that acts only where it is put."""
     row_keys: frozenset[str] | None
     """The ingredients and classes that a knowledge table names beside the drug; None where the rule has none."""
@@ -135,7 +128,7 @@ class ActivatedRule(NamedTuple):
             looks_for |= frozenset(medication.rxcuis)
         has_washout = any(selector.washout_days for selector in activation.partners)
         text = f"{rule.declared.title}: not checked for a form that acts only where it is put."
-        local = Silence(rule.id, "local-form", text) if activation.is_local else None
+        local = WhyNot(rule.id, "local-form", text) if activation.is_local else None
         partners_of = rule.family.partners.get(rule.id)
         row_keys = partners_of(medication) if partners_of is not None else None
         return cls(rule, activation, partner_keys, looks_for, has_washout, local, row_keys)
@@ -169,7 +162,7 @@ class RuleBook:
         """Return the rules that a medication activates."""
         return self._rules_of(medication).activated
 
-    def scope_of(self, drafted: DraftMedication, record: PatientRecord, *, signing: bool) -> Silence:
+    def scope_of(self, drafted: DraftMedication, record: PatientRecord, *, signing: bool) -> WhyNot:
         """Return what the rules of this drug looked for, and what of it is not known."""
         return self._rules_of(drafted.medication).scope(signing=signing).silence(drafted, record)
 

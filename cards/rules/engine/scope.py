@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 from cards.rules.conditions.words.patient import SIGNING
 from cards.rules.engine.compile import CompiledRule
-from cards.rules.engine.finding import Silence
 from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import DraftMedication
@@ -19,6 +18,7 @@ from fhir.mapping.conditions import count_unread, unread_problems
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.measurement import GENOMICS
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS
 
@@ -84,7 +84,7 @@ class Scope(NamedTuple):
         more_at_signing = not signing and any(SIGNING in rule.band_uses for rule in alone)
         return cls(parts, bool(specific), more_at_signing)
 
-    def silence(self, drafted: DraftMedication, record: PatientRecord) -> Silence:
+    def silence(self, drafted: DraftMedication, record: PatientRecord) -> WhyNot:
         """Return what was looked for about a draft (partners, conditions, values, dose), and what is not known.
 
         What did not come with the call is not said to have been looked for, nor are the values of a rule about a pair,
@@ -104,7 +104,7 @@ class Scope(NamedTuple):
             f"{capitalized(count_unread(len(unread)))}." if unread else "",
         ]
         text = " ".join(sentence for sentence in sentences if sentence)
-        return Silence(drafted.draft.name, "scope", f"{plain(drafted.medication.name)}: {text}")
+        return WhyNot(drafted.draft.name, "scope", f"{plain(drafted.medication.name)}: {text}")
 
 
 def _looked_for(

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 import msgspec
 
 from cards.card import SEVERITY
-from cards.rules.engine.finding import Silence
 from cds_hooks.decision_history import is_refused, read_cards
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.no_card import explain_no_card
@@ -24,6 +23,7 @@ from cds_hooks.pages.explain.recorded_decision import read_basis
 from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, FoundDecision, Place
 from cds_hooks.web.numbers import format_seconds
+from fhir.record.refusals import WhyNot
 
 _NOT_COUNTED: Final = 200
 """So many decisions that are not counted yet are looked through for a page."""
@@ -201,7 +201,7 @@ def _texts_and_sign(decision: Decision) -> tuple[tuple[str, ...], tuple[str, str
             cards.sort(key=lambda card: SEVERITY.get(card.indicator, 0), reverse=True)
             worst = cards[0].indicator if cards[0].indicator in SEVERITY else "info"
             return tuple(card.summary for card in cards), (worst, _WORDS[worst])
-        reasons = [Silence(*silence) for silence in read_basis(decision).silence]
+        reasons = [WhyNot(*silence) for silence in read_basis(decision).silence]
     except msgspec.MsgspecError:
         failed = ("critical", "Failed") if is_refused(decision) else ("none", "Not readable")
         return ("The record has another form than this version reads.",), failed

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from cards.card import SEVERITY
 from cards.compose.model import in_100, is_calibrated, people_shown, strength
-from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.decision_history import DecisionHistory, is_refused, read_cards
 from cds_hooks.hold_back.checks import WITHHELD, HeldBack
@@ -29,6 +28,7 @@ from cds_hooks.pages.models.description import Group, Performance, performance
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.charts import Scale, round_scale, with_ticks
 from cds_hooks.web.numbers import format_quantity, format_time, logistic, logit, people_range, signed, time_of
+from fhir.record.refusals import WhyNot
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.equations.declaration import Equation, equation_digest, find_equations
@@ -227,7 +227,7 @@ class Explanation(Struct, frozen=True):
     sex: str
     refused: bool
     cards: tuple[SentCard, ...]
-    silences: tuple[Silence, ...]
+    silences: tuple[WhyNot, ...]
     model: ModelFile | None
     manifest: Manifest | None
     tested: Performance | None
@@ -267,7 +267,7 @@ class Explanation(Struct, frozen=True):
         return f"{gravest.indicator.capitalize()}: {version.rule.title if version is not None else self.title}"
 
     @property
-    def scope(self) -> tuple[Silence, ...]:
+    def scope(self) -> tuple[WhyNot, ...]:
         """What was looked for about each drafted drug, and the drugs for which nothing could be looked for."""
         return tuple(silence for silence in self.silences if silence.reason in _SCOPE)
 
@@ -277,7 +277,7 @@ class Explanation(Struct, frozen=True):
         return self.history.withheld
 
     @property
-    def unsaid(self) -> tuple[Silence, ...]:
+    def unsaid(self) -> tuple[WhyNot, ...]:
         """The other reasons why something was not said."""
         return tuple(
             silence for silence in self.silences if silence.reason not in _SCOPE and silence.reason not in WITHHELD
@@ -303,7 +303,7 @@ def explain(
 ) -> Explanation:
     """Return the page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
     basis = read_basis(decision)
-    silences = tuple(Silence(*silence) for silence in basis.silence)
+    silences = tuple(WhyNot(*silence) for silence in basis.silence)
     scores = basis.model_scores
     model = next(iter(read_models(decision)), None)
     manifest = _same_file(model, manifest_of)

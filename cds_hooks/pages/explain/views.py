@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.access.roles import ANSWERERS, DECISION_READERS
 from cds_hooks.decision_history import DecisionHistory, decision_history, is_refused, read_cards
 from cds_hooks.hold_back.no_card import explain_no_card
@@ -47,6 +46,7 @@ from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
 from fhir.record.lean_chart import facts_as_json
+from fhir.record.refusals import WhyNot
 
 ANSWER_EVENT: Final = "card-answer"
 """The kind of the entries of the record that say who answered which card on its page; the answer itself is feedback."""
@@ -217,7 +217,7 @@ def _outcome(decision: Decision) -> str:
         return "no answer: the call was refused"
     if count := len(read_cards(decision)):
         return "1 card" if count == 1 else f"{count} cards"
-    no_card = explain_no_card(Silence(*silence) for silence in read_basis(decision).silence)
+    no_card = explain_no_card(WhyNot(*silence) for silence in read_basis(decision).silence)
     return f"no card: {no_card.title.lower()}"
 
 

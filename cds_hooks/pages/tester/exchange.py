@@ -12,7 +12,6 @@ from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cards.extension import EXTENSION_KEY
-from cards.rules.engine.finding import Silence
 from cds_hooks.call import SENT_AS_TRIAL
 from cds_hooks.decision_history import Card
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
@@ -23,6 +22,7 @@ from cds_hooks.kit.contract.report import Result
 from cds_hooks.kit.contract.run import judge_exchange
 from cds_hooks.pages.explain.recorded_decision import SentCard, sent_card
 from cds_hooks.web.charts import StageChart, stage_chart
+from fhir.record.refusals import WhyNot
 
 _SECONDS: Final = 60.0
 # The form carries the path back: it may lead to no other address.
@@ -35,7 +35,7 @@ class _Ours(Struct):
     """What this server says beyond the protocol."""
 
     decision: str = ""
-    silence: list[Silence] = []
+    silence: list[WhyNot] = []
     timings: dict[str, float] = {}
 
 
@@ -104,12 +104,12 @@ class Exchanged(Struct):
         return ""
 
     @property
-    def scope(self) -> list[Silence]:
+    def scope(self) -> list[WhyNot]:
         """What was looked for."""
         return [silence for silence in self.ours.silence if silence.reason in _SCOPE]
 
     @property
-    def unsaid(self) -> list[Silence]:
+    def unsaid(self) -> list[WhyNot]:
         """What was looked at and not shown."""
         return [silence for silence in self.ours.silence if silence.reason not in _SCOPE]
 

@@ -29,11 +29,12 @@ from cards.compose.orders import (
     shown_findings,
 )
 from cards.extension import EXTENSION_KEY, MOST_FACTS, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.finding import Finding
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import read_draft, read_drafts
 from cards.rules.patient.session import PatientSession
 from cards.suggest import MOST_ENDED
+from fhir.record.refusals import WhyNot
 from tests.cards.compose.test_medications import GUIDE, LABEL, REASON, finding
 from tests.cards.rules.cases import check, findings, reasons, uuids
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -505,12 +506,12 @@ NAME = "MedicationRequest/a"
     [
         (
             order(medicationCodeableConcept={"text": "Zaubertrank"}),
-            Silence(NAME, "not-recognised", "Not recognised, so not checked: Zaubertrank."),
+            WhyNot(NAME, "not-recognised", "Not recognised, so not checked: Zaubertrank."),
         ),
-        (order(), Silence(NAME, "not-recognised", "Not recognised, so not checked: the drafted medication.")),
+        (order(), WhyNot(NAME, "not-recognised", "Not recognised, so not checked: the drafted medication.")),
         (
             order(dispenseRequest=7),
-            Silence(
+            WhyNot(
                 NAME,
                 "draft-unreadable",
                 f"{NAME} cannot be read (Expected object | null, got int - at dispenseRequest): not checked.",
@@ -518,11 +519,11 @@ NAME = "MedicationRequest/a"
         ),
         (
             order(doNotPerform=True),
-            Silence(NAME, "not-to-be-given", f"{NAME} is not to be given (its status or doNotPerform): not checked."),
+            WhyNot(NAME, "not-to-be-given", f"{NAME} is not to be given (its status or doNotPerform): not checked."),
         ),
         (
             study(code={"text": "Walk *daily*"}),
-            Silence(
+            WhyNot(
                 "ServiceRequest/a",
                 "not-recognised",
                 "Not recognised as an order of imaging or a test that a rule is about, so not checked: Walk *daily*.",
@@ -530,7 +531,7 @@ NAME = "MedicationRequest/a"
         ),
         (
             study(),
-            Silence(
+            WhyNot(
                 "ServiceRequest/a",
                 "not-recognised",
                 "Not recognised as an order of imaging or a test that a rule is about, so not checked: "
@@ -539,7 +540,7 @@ NAME = "MedicationRequest/a"
         ),
         (
             study(status="revoked", code={"text": "CT"}),
-            Silence(
+            WhyNot(
                 "ServiceRequest/a",
                 "not-to-be-given",
                 "ServiceRequest/a is not to be done (its status or doNotPerform): not checked.",
@@ -547,7 +548,7 @@ NAME = "MedicationRequest/a"
         ),
         (
             order(resourceType="NutritionOrder"),
-            Silence(
+            WhyNot(
                 "NutritionOrder/a",
                 "not-a-medication",
                 "NutritionOrder/a is a NutritionOrder and not a medication order: not checked.",
@@ -555,7 +556,7 @@ NAME = "MedicationRequest/a"
         ),
         (
             {"resourceType": ""},
-            Silence(
+            WhyNot(
                 "draftOrders.entry[0]",
                 "not-a-medication",
                 "draftOrders.entry[0] is a resource without a type and not a medication order: not checked.",
@@ -563,11 +564,11 @@ NAME = "MedicationRequest/a"
         ),
         (
             order(medicationCodeableConcept={"text": "psyllium powder"}),
-            Silence(NAME, "no-rule", "No rule here is about psyllium."),
+            WhyNot(NAME, "no-rule", "No rule here is about psyllium."),
         ),
     ],
 )
-def test_what_is_not_checked_is_said_in_a_sentence(resource: Json, silence: Silence, as_of: datetime) -> None:
+def test_what_is_not_checked_is_said_in_a_sentence(resource: Json, silence: WhyNot, as_of: datetime) -> None:
     outcome = check(record_of({}, as_of), drafts_of(resource))
     assert outcome.cards == ()
     assert [one for one in outcome.silences if one.reason != "scope"] == [silence]
@@ -616,10 +617,10 @@ def test_a_finding_that_is_suppressed_leaves_its_reason() -> None:
     first, second = (
         Finding(rule, "band", "info", True, "", "", 0, (), (), (), (), (), ()) for rule in ("first", "second")
     )
-    silences = [Silence("before", "x", "")]
-    why = Silence("second", "suppressed", "It was overridden.")
+    silences = [WhyNot("before", "x", "")]
+    why = WhyNot("second", "suppressed", "It was overridden.")
     shown = shown_findings([first, second], lambda finding: why if finding is second else None, silences)
-    assert (shown, silences) == ((first,), [Silence("before", "x", ""), why])
+    assert (shown, silences) == ((first,), [WhyNot("before", "x", ""), why])
 
 
 def test_a_card_of_orders_has_five_lines_and_four_suggestions() -> None:

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from cards.compose.orders import OrderOutcome, check_orders
-from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.orders import DraftOrder, read_drafts
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 from tests.conftest import ROOT
 from tests.each import for_each
@@ -137,7 +137,7 @@ def texts(outcome: OrderOutcome) -> str:
     return "\n".join(f"{card.summary}\n{card.detail}" for card in outcome.cards)
 
 
-def silence_of(rule: str, outcome: OrderOutcome) -> Silence | None:
+def silence_of(rule: str, outcome: OrderOutcome) -> WhyNot | None:
     """Why a rule said nothing."""
     return next((one for one in outcome.silences if one.subject == rule), None)
 

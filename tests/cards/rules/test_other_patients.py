@@ -14,9 +14,9 @@ import orjson
 import pytest
 
 from cards.compose.orders import OrderOutcome
-from cards.rules.engine.finding import Silence
 from cards.rules.patient.orders import read_drafts
 from fhir.record.record import PatientRecord, read_record
+from fhir.record.refusals import WhyNot
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, check, findings
 from tests.conftest import ROOT
@@ -86,7 +86,7 @@ def _with_on_list(words: str, draft: str = "sertraline 50 mg tablet") -> OrderOu
     return check(record, read_drafts([{"resource": drafted}]))
 
 
-def _not_recognised(outcome: OrderOutcome) -> list[Silence]:
+def _not_recognised(outcome: OrderOutcome) -> list[WhyNot]:
     return [one for one in outcome.silences if one.reason == "not-recognised"]
 
 

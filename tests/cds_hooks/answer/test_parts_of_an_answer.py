@@ -11,7 +11,6 @@ import orjson
 import pytest
 
 from cards.card import Action
-from cards.rules.engine.finding import Silence
 from cds_hooks.answer import (
     Advised,
     Answered,
@@ -39,7 +38,7 @@ from cds_hooks.model_versions import in_use
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.services import Advice
 from cds_hooks.storage.decision import Decision, RecordUnavailable
-from fhir.record.refusals import Refusal
+from fhir.record.refusals import Refusal, WhyNot
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.replay.answered import site
 from tests.fhir.builders import record_of
@@ -135,7 +134,7 @@ def _read(request: Json, **released: Any) -> Received:
 def test_nothing_is_computed_for_a_service_that_is_switched_off_or_for_a_patient() -> None:
     assert _read(asked()).no_advice is None
     off = _read(asked(), off="It was switched off.")
-    assert off.no_advice == Silence(PLANNING, "switched-off", "It was switched off.")
+    assert off.no_advice == WhyNot(PLANNING, "switched-off", "It was switched off.")
     request = asked()
     request["context"]["userId"] = "Patient/planning-talk"
     mine = _read(request)
@@ -215,7 +214,7 @@ def test_what_is_missing_is_fetched_for_this_client_as_of_this_day() -> None:
 def test_where_there_will_be_no_advice_nothing_is_read() -> None:
     received = _read(asked(), off="It was switched off.")
     chart = understand(opened(), received)
-    assert chart.no_advice == Silence(PLANNING, "switched-off", "It was switched off.")
+    assert chart.no_advice == WhyNot(PLANNING, "switched-off", "It was switched off.")
     assert (chart.record.patient_id, chart.record.conditions, list(chart.originals)) == ("planning-talk", (), [])
     assert chart.prefetch is received.filled.state
 
@@ -267,7 +266,7 @@ def test_a_service_is_given_what_the_site_has_set() -> None:
 
 
 def test_a_service_that_is_not_asked_gives_its_reason() -> None:
-    silence = Silence("x", "switched-off", "It is off.")
+    silence = WhyNot("x", "switched-off", "It is off.")
     chart = msgspec.structs.replace(_chart(opened()), no_advice=silence)
     advised = asyncio.run(advise(opened(), chart))
     assert advised.advice == Advice(silences=[silence])
@@ -277,9 +276,7 @@ def test_a_service_that_is_not_asked_gives_its_reason() -> None:
 # Hold back
 
 
-def _selected(
-    advice: Advice, chosen: Chosen, checked: CheckedCall, unread: list[Silence]
-) -> tuple[Selected, list[Any]]:
+def _selected(advice: Advice, chosen: Chosen, checked: CheckedCall, unread: list[WhyNot]) -> tuple[Selected, list[Any]]:
     asked_for: list[Any] = []
 
     async def held_back(cards: Any, one: Any) -> Chosen:
@@ -305,7 +302,7 @@ def test_changes_that_the_client_makes_itself_are_held_back_in_silent_mode(silen
     action = Action(type="update", description="d")
     selected, _ = _selected(Advice(system_actions=[action]), Chosen(), _checked(silent), [])
     assert list(selected.system_actions) == ([action] if silent is None else [])
-    assert selected.silences == ([] if silent is None else [Silence("systemActions", "silent-mode", silent)])
+    assert selected.silences == ([] if silent is None else [WhyNot("systemActions", "silent-mode", silent)])
     without, _ = _selected(Advice(), Chosen(), _checked(silent), [])
     assert without.silences == []
 

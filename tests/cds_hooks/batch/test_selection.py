@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.batch import selection
 from cds_hooks.batch.selection import questions_about
 from cds_hooks.services import _model
 from cds_hooks.services._service import OPTED_OUT
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
+from fhir.record.refusals import WhyNot
 from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import BatchRefused
 from models_onnx.serving.registry import load_model
@@ -112,4 +112,4 @@ def test_a_model_without_a_service_reads_the_chart_and_brings_its_twin(monkeypat
     twin = alone.model.manifest.twin
     assert alone.twin.manifest.id == (twin.id if twin is not None else MODEL)
     record: Any = SimpleNamespace(deceased=True)
-    assert alone.outside(record) == Silence(MODEL, "deceased", "The patient has died.")
+    assert alone.outside(record) == WhyNot(MODEL, "deceased", "The patient has died.")

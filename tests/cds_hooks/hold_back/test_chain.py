@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
-from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back import checks
 from cds_hooks.hold_back.act_log import Entry, _fault
 from cds_hooks.hold_back.acts import ApprovalRefused, Pause, Statement
@@ -34,6 +33,7 @@ from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable, card_uuid
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
 from cds_hooks.storage.queries import store_feedback
+from fhir.record.refusals import WhyNot
 from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 from tests.live import record_in
 
@@ -54,14 +54,14 @@ def card(uuid: str, *suggestions: str) -> Card:
 def holding(*held: str, reason: str = "a reason", asked: list[tuple[str, int]] | None = None, **more: Any) -> Check:
     """A check that holds back the cards that it names, and notes in which order it is asked."""
 
-    async def why_not(card: Card, call: CheckedCall) -> Silence | None:
+    async def why_not(card: Card, call: CheckedCall) -> WhyNot | None:
         if asked is not None:
             asked.append((card.uuid, call.passed))
         if card.uuid not in held:
             return None
         call.worklist.append(WorklistEntry(test=card.uuid, purpose="p", because="b"))
         call.resting.append(RestingFinding(card.uuid, "shown", "2026-11-20", "2026-12-20"))
-        return Silence("s", "a-code", reason)
+        return WhyNot("s", "a-code", reason)
 
     return Check(codes=("a-code",), title="A check of the test", lets_through="Nothing.", card=why_not, **more)
 
@@ -78,14 +78,14 @@ def test_each_check_is_asked_about_the_cards_that_are_left_and_told_how_many_pas
     assert (second, third) == ([("a", 0), ("c", 0)], [])
     assert left == Chosen(
         [],
-        [Silence("s", "a-code", "a reason")] * 3,
+        [WhyNot("s", "a-code", "a reason")] * 3,
         [RestingFinding(uuid, "shown", "2026-11-20", "2026-12-20") for uuid in "bac"],
         [WorklistEntry(test=uuid, purpose="p", because="b") for uuid in "bac"],
     )
 
 
 def test_a_reason_is_said_once_or_for_each_card_and_a_replay_knows_the_cards() -> None:
-    assert chosen(holding("a", "b", is_said_once=True)).silences == [Silence("s", "a-code", "a reason")]
+    assert chosen(holding("a", "b", is_said_once=True)).silences == [WhyNot("s", "a-code", "a reason")]
     again = chosen(holding("a", reason="one", is_said_once=True), holding("b", "c", reason="other", is_said_once=True))
     assert [silence.text for silence in again.silences] == ["one", "other"]
     noted = chosen(holding("a"), holding("b", "c", is_replayed_by_card=True))
@@ -94,7 +94,7 @@ def test_a_reason_is_said_once_or_for_each_card_and_a_replay_knows_the_cards() -
 
 def test_a_card_loses_suggestions_and_with_the_last_its_selection_behaviour() -> None:
     whole, some, bare = card("a", "1"), card("b", "2", "3"), card("c", "4")
-    held = holding(suggestion=lambda offer, *_: Silence("s", "a-code", offer.uuid) if offer.uuid in "24" else None)
+    held = holding(suggestion=lambda offer, *_: WhyNot("s", "a-code", offer.uuid) if offer.uuid in "24" else None)
     left = chosen(held, cards=(whole, some, bare))
     assert left.cards == [whole, with_suggestions(some, some.suggestions[1:]), with_suggestions(bare, ())]
     assert [(each.selection_behavior, [one.uuid for one in each.suggestions]) for each in left.cards] == [
@@ -121,7 +121,7 @@ def test_a_replay_asks_the_checks_that_go_by_no_memory() -> None:
 
 
 def test_a_reason_without_a_known_act_is_that_of_the_last_check_that_can_give_it() -> None:
-    (held,) = explain_held_back([Silence("r", "canary", "t")], "s", "ehr", lambda: Releases(None))
+    (held,) = explain_held_back([WhyNot("r", "canary", "t")], "s", "ehr", lambda: Releases(None))
     assert (held.check, held.since, held.by) == ("The release state of the rule, model or equation", "", "")
     assert held.lets_through == (
         "An act of release about r: cds-hooks release set on, canary or activate (docs/operations/release.md)."

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from cards.rules.engine.finding import Silence
 from cards.rules.engine.governance import Approval, all_rule_versions
 from cds_hooks.hold_back.checks import CHECKS, SUPPRESSED, explain_held_back
 from cds_hooks.hold_back.governance import Governance
@@ -19,6 +18,7 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import list_decisions
+from fhir.record.refusals import WhyNot
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.restraint_calls import CRITICAL, WARNINGS, indicators, rules_file, sign
@@ -177,12 +177,12 @@ def test_the_act_is_that_of_the_moment_of_the_decision(url: str) -> None:
     releases = Releases(None)
     releases.read(url)
     (held,) = explain_held_back(
-        [Silence("order-safety", "switched-off", "It is off.")], "order-safety", "ehr", lambda: releases
+        [WhyNot("order-safety", "switched-off", "It is off.")], "order-safety", "ehr", lambda: releases
     )
     assert (held.check, held.by) == (SWITCHED_OFF, "Ann Lee (pharmacist)")
     before = releases.until(url, 0.0)
     assert before.current.states == {}
-    (held,) = explain_held_back([Silence(RULE, "paused", "It is paused.")], "order-safety", "ehr", lambda: before)
+    (held,) = explain_held_back([WhyNot(RULE, "paused", "It is paused.")], "order-safety", "ehr", lambda: before)
     assert (held.check, held.by) == (PAUSED, "")
 
 

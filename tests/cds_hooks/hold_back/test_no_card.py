@@ -4,17 +4,17 @@ import re
 
 import pytest
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.hold_back.checks import CHECKS, WITHHELD
 from cds_hooks.hold_back.no_card import explain_no_card, is_not_judged
+from fhir.record.refusals import WhyNot
 from tests.conftest import ROOT
 
-LOOKED = Silence("dose-max", "within-limits", "Maximum dose: looked, no limit is reached.")
-MISSING = Silence("renal-metformin", "kidney-function-missing", "No kidney function on the record.")
+LOOKED = WhyNot("dose-max", "within-limits", "Maximum dose: looked, no limit is reached.")
+MISSING = WhyNot("renal-metformin", "kidney-function-missing", "No kidney function on the record.")
 
 
-def held(reason: str) -> Silence:
-    return Silence("renal-metformin", reason, "A finding.")
+def held(reason: str) -> WhyNot:
+    return WhyNot("renal-metformin", reason, "A finding.")
 
 
 @pytest.mark.parametrize("reason", sorted(WITHHELD))
@@ -26,7 +26,7 @@ def test_a_finding_that_is_held_back_is_never_called_nothing_found(reason: str) 
 
 
 def test_two_findings_that_are_held_back_are_counted_by_what_they_are_about() -> None:
-    silences = [held("budget"), held("paused"), Silence("ddi-warfarin-nsaid", "shadow", "Another finding.")]
+    silences = [held("budget"), held("paused"), WhyNot("ddi-warfarin-nsaid", "shadow", "Another finding.")]
     assert explain_no_card(silences).text.startswith("2 things were found and are not shown")
 
 
@@ -42,7 +42,7 @@ def test_only_where_nothing_is_missing_and_nothing_held_back_it_was_looked_at_an
 
 
 def test_a_call_of_the_patient_is_not_called_nothing_found() -> None:
-    assert explain_no_card([Silence("patient", "not-for-this-user", "For clinicians.")]).kind == "not-for-this-user"
+    assert explain_no_card([WhyNot("patient", "not-for-this-user", "For clinicians.")]).kind == "not-for-this-user"
 
 
 def test_no_reason_of_the_chain_that_says_who_or_whether_is_taken_for_missing_data() -> None:

@@ -166,7 +166,7 @@ def test_the_note_is_the_last_line_of_each_card_that_it_can_change(detail: str |
 
 
 def test_a_gap_that_could_not_be_filled_says_both_reasons() -> None:
-    reason = WhyNot("no-server", "no server")
+    reason = WhyNot("prefetch", "no-server", "no server")
     first = still_missing(state(reason="not-sent", cause="c", text="not sent"), reason)
     assert (first.reason, first.cause, first.text) == ("no-server", "c", "not sent; no server")
     second = still_missing(state(kind="given", reason="old", text="old"), reason)
@@ -194,9 +194,11 @@ def test_the_query_of_a_gap_or_why_there_is_none() -> None:
 
 def test_what_the_way_out_refused_is_told_as_its_refusal() -> None:
     error = FetchError("no connection")
-    assert gap_reason(error) == WhyNot("not-fetched", "no connection")
+    assert gap_reason(error) == WhyNot("prefetch", "not-fetched", "no connection")
     error.__cause__ = OutboundRefused("address", "Its address is private.")
-    assert gap_reason(error) == WhyNot("not-allowed", "the FHIR server is not read (its address is private)")
+    assert gap_reason(error) == WhyNot(
+        "prefetch", "not-allowed", "the FHIR server is not read (its address is private)"
+    )
 
 
 def test_a_gap_that_needs_no_query_is_answered_before_anything_is_fetched() -> None:

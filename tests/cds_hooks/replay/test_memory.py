@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from cards.card import Card, Source, Suggestion
 from cards.extension import Fact, RestingFinding, WorklistEntry
-from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import MetFinding
 from cds_hooks.hold_back.checks import CheckedCall, Chosen
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
 from cds_hooks.replay.memory import RecordedGovernance, Remembered
+from fhir.record.refusals import WhyNot
 
 Json = dict[str, Any]
 NAME = "org.cds-hooks-onnx"
@@ -79,7 +80,7 @@ def test_a_finding_was_answered_where_the_decision_recorded_it(
     expected: tuple[str, str, str] | None,
 ) -> None:
     remembered = Remembered(response(*cards), silences, met=met)
-    assert remembered.answered(found()) == (None if expected is None else Silence(*expected))
+    assert remembered.answered(found()) == (None if expected is None else WhyNot(*expected))
 
 
 def card(uuid: str, *suggestions: str) -> Card:
@@ -105,11 +106,11 @@ RESTING = RestingFinding("Old", "shown", "2026-11-19", "2026-12-19")
 def test_what_was_shown_before_or_kept_for_the_worklist_is_so_again() -> None:
     once, listed, twice = ("m", "said-once", "on Monday"), ("k", "worklist", "in the list"), ("m", "said-once", "again")
     sent = response(worklist=[ENTRY, OF_EVENT], resting=[RESTING])
-    chosen = Chosen([card(uuid) for uuid in "abcdef"], [Silence("before", "x", "y")])
+    chosen = Chosen([card(uuid) for uuid in "abcdef"], [WhyNot("before", "x", "y")])
     Remembered(sent, [FIRST, once, listed, twice]).repeat(chosen, call(a="m", b="m", c="m", d="k", e="other"))
     assert chosen == Chosen(
         [card("c"), card("e"), card("f")],
-        [Silence("before", "x", "y"), Silence(*once), Silence(*once), Silence(*listed)],
+        [WhyNot("before", "x", "y"), WhyNot(*once), WhyNot(*once), WhyNot(*listed)],
         [RESTING],
         [ENTRY],
     )
@@ -118,7 +119,7 @@ def test_what_was_shown_before_or_kept_for_the_worklist_is_so_again() -> None:
 def test_a_card_that_was_shown_once_leaves_the_worklist_alone() -> None:
     chosen = Chosen([card("a")])
     Remembered(response(worklist=[ENTRY]), [("m", "said-once", "t")]).repeat(chosen, call(a="m"))
-    assert chosen == Chosen([], [Silence("m", "said-once", "t")])
+    assert chosen == Chosen([], [WhyNot("m", "said-once", "t")])
 
 
 def test_what_was_withheld_is_withheld_in_the_order_of_the_record() -> None:
@@ -131,14 +132,14 @@ def test_what_was_withheld_is_withheld_in_the_order_of_the_record() -> None:
     bare_b, bare_c = card("b"), card("c")
     assert chosen == Chosen(
         [card("a", "a1", "a2"), bare_b, bare_c],
-        [Silence(*loop), Silence(*budget), Silence(*budget), Silence(*budget)],
+        [WhyNot(*loop), WhyNot(*budget), WhyNot(*budget), WhyNot(*budget)],
         [],
         [OF_EVENT],
         {"d": 0, "c2": 1, "b1": 2, "c1": 3},
     )
     one_left = Chosen([card("c", "c1", "c2")])
     Remembered(response(worklist=[OF_EVENT]), [budget], {"c1": 0}).repeat(one_left, call())
-    assert one_left == Chosen([card("c", "c2")], [Silence(*budget)], withheld={"c1": 0})
+    assert one_left == Chosen([card("c", "c2")], [WhyNot(*budget)], withheld={"c1": 0})
 
 
 def test_rules_that_are_tried_are_on_or_off_whatever_the_site_says_of_them() -> None:
@@ -149,10 +150,10 @@ def test_rules_that_are_tried_are_on_or_off_whatever_the_site_says_of_them() -> 
     assert governance.day == date(2026, 11, 20)
     governance.tried = {"off": False, "on": True}
     check = governance.check_findings(call())
-    off = Silence("off", "switched-off", "The rule off is switched off in this simulation.")
-    assert [check(found(rule)) for rule in ("off", "on", "r", "free")] == [off, None, Silence(*FIRST), None]
+    off = WhyNot("off", "switched-off", "The rule off is switched off in this simulation.")
+    assert [check(found(rule)) for rule in ("off", "on", "r", "free")] == [off, None, WhyNot(*FIRST), None]
     governance.recall(Remembered(b"{}", [("on", "acknowledged", "t")]), date(2026, 11, 21))
-    assert governance.check_findings(call())(found("on")) == Silence("on", "acknowledged", "t")
+    assert governance.check_findings(call())(found("on")) == WhyNot("on", "acknowledged", "t")
 
 
 def test_a_rule_that_is_not_approved_is_silent_unless_it_is_tried() -> None:

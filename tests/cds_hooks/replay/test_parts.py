@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from cards.card import Card, Source
-from cards.rules.engine.finding import Silence
 from cds_hooks.configuration import Content
 from cds_hooks.hold_back.checks import Chosen
 from cds_hooks.hold_back.releases import Released
@@ -33,6 +32,7 @@ from cds_hooks.replay.simulated_orders import (
 )
 from cds_hooks.replay.site import _without_rules
 from cds_hooks.replay.stages import _why_silent
+from fhir.record.refusals import WhyNot
 from fhir.record.resources import Patient
 from tests.cds_hooks.storage.samples import a_decision
 from tests.fhir.builders import encounter
@@ -215,7 +215,7 @@ def test_what_was_withheld_then_is_withheld_again_with_its_worklist() -> None:
         chosen = Chosen([shown("a"), shown("b")])
         Remembered(response, silences, {"a": place, "gone": place}).repeat(chosen, None)  # type: ignore[arg-type]
         assert [card.uuid for card in chosen.cards] == ["b"]
-        assert chosen.silences == [Silence(*silences[place])]
+        assert chosen.silences == [WhyNot(*silences[place])]
         assert [kept.test for kept in chosen.worklist] == worklist
 
 

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cards.rules.engine.finding import Finding, Silence
+from cards.rules.engine.finding import Finding
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from fhir.record.charts import by_patient, files_of, read_bundle
+from fhir.record.refusals import WhyNot
 from tests.fhir.builders import observation
 
 Json = dict[str, Any]
@@ -69,11 +70,11 @@ def test_real_orders_are_judged_without_a_fault(data_folder: Path) -> None:
     assert simulation.orders == 30
 
 
-def only_some(finding: Finding) -> Silence | None:
+def only_some(finding: Finding) -> WhyNot | None:
     """Of all rules only metformin's limit of renal function, and high-alert drugs that no rule is about."""
     if finding.rule in ("renal-metformin", "not-covered"):
         return None
-    return Silence(finding.rule, "switched-off", "t")
+    return WhyNot(finding.rule, "switched-off", "t")
 
 
 def order(text: str, date: str, identifier: str) -> Json:

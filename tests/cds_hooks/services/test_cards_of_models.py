@@ -10,7 +10,6 @@ import pytest
 from msgspec.structs import replace
 
 from cards.card import Card
-from cards.rules.engine.finding import Silence
 from cds_hooks.components import _horizon_days
 from cds_hooks.protocol.hooks import EncounterDischargeContext
 from cds_hooks.services import find_services, readmission_follow_up
@@ -21,6 +20,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import FeatureVector
+from fhir.record.refusals import WhyNot
 from models_onnx.serving.runtime import Model
 from tests.cds_hooks.services.deciding import Json, call_about, draft, offered
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, stay
@@ -74,9 +74,7 @@ def test_a_follow_up_is_a_visit_at_home_and_agreed_with_a_facility() -> None:
     assert link == "https://cds.example/models/readmission_30d_early"
 
 
-NO_DIABETES = Silence(
-    "readmission_30d", "outside-population", "The model is of stays with diabetes; none is on record."
-)
+NO_DIABETES = WhyNot("readmission_30d", "outside-population", "The model is of stays with diabetes; none is on record.")
 
 
 def _readmission(call: Any) -> Advice:
@@ -97,7 +95,7 @@ def test_a_high_score_comes_before_the_model_of_diabetes() -> None:
     assert _readmission(discharge(leaving_for("home"))) == Advice(silences=[NO_DIABETES])
     nobody = _readmission(discharge())
     text = "No stay in hospital is on the chart that could end."
-    assert nobody == Advice(silences=[Silence("readmission_30d", "outside-population", text)])
+    assert nobody == Advice(silences=[WhyNot("readmission_30d", "outside-population", text)])
 
 
 def test_of_a_chart_the_model_has_the_reasons_of_its_service() -> None:

@@ -13,7 +13,6 @@ from fhir.resources.R4B import get_fhir_model_class
 from cards.coverage.policy import Policies, PolicyFault, load_policies
 from cards.coverage.proposals import Proposals, load_proposals
 from cards.coverage.store import policies
-from cards.rules.engine.finding import Silence
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.originals import Sent
 from cds_hooks.services import _coverage
@@ -31,6 +30,7 @@ from cds_hooks.services._coverage import (
 )
 from cds_hooks.services._service import Advice
 from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
+from fhir.record.refusals import WhyNot
 from tests.cds_hooks.services.coverage_calls import (
     COPD,
     Json,
@@ -76,7 +76,7 @@ def _call(
     )
 
 
-def _read(call: Any) -> tuple[list[Any], list[Silence]]:
+def _read(call: Any) -> tuple[list[Any], list[WhyNot]]:
     advice = Advice()
     resources = _resources(call, _Sent(call), advice)
     return [resource.get("id") for resource in resources], advice.silences
@@ -105,7 +105,7 @@ def test_a_dispatched_order_that_did_not_come_is_named() -> None:
     assert _read(call) == (
         ["order-97110"],
         [
-            Silence(name, "order-not-found", f"{name} did not come: not judged.")
+            WhyNot(name, "order-not-found", f"{name} did not come: not judged.")
             for name in ("DeviceRequest/d9", "Task/t")
         ],
     )
@@ -182,7 +182,7 @@ def test_an_order_is_read_as_it_is_meant() -> None:
 
 
 def test_orders_of_another_patient_are_refused_and_what_is_no_order_is_named() -> None:
-    def read(*orders: Json) -> tuple[list[str], list[Silence]]:
+    def read(*orders: Json) -> tuple[list[str], list[WhyNot]]:
         call, advice = _call(draft_orders=_bytes(*orders)), Advice()
         return [found.reference for found in _orders(call, _Sent(call), advice)], advice.silences
 
@@ -190,14 +190,14 @@ def test_orders_of_another_patient_are_refused_and_what_is_no_order_is_named() -
     names = ("Task/t1", "Task without an id")
     assert read(order("97110"), task, {"resourceType": "Task"}) == (
         ["ServiceRequest/order-97110"],
-        [Silence(name, "not-an-order", f"{name} is no order that a payer notes on.") for name in names],
+        [WhyNot(name, "not-an-order", f"{name} is no order that a payer notes on.") for name in names],
     )
     with pytest.raises(BadRequest) as refused:
         read(order("97110"), order("97112", subject={"reference": "Patient/q"}))
     assert refused.value.text == "An order is for another patient than context.patientId; nothing was judged."
 
 
-def _paired(*resources: Json, requested: bool = True) -> tuple[list[tuple[str, str]], list[Silence]]:
+def _paired(*resources: Json, requested: bool = True) -> tuple[list[tuple[str, str]], list[WhyNot]]:
     call, advice = _call(*resources, requested=requested), Advice()
     pairs = _coverages(call, _Sent(call), policies(), advice)
     return [(made["id"], payer.name) for made, payer in pairs], advice.silences
@@ -207,19 +207,19 @@ def test_each_coverage_has_the_payer_of_its_rules_or_a_reason() -> None:
     subject = "coverage-requirements"
     (medicare,), _ = _paired(coverage())
     assert medicare[0] == "cov1"
-    none = [Silence(subject, "no-coverage", "The patient has no coverage on record.")]
+    none = [WhyNot(subject, "no-coverage", "The patient has no coverage on record.")]
     assert _paired() == ([], none)
     assert _paired(coverage(status="draft"), coverage("cov2", status="entered-in-error")) == ([], none)
-    missing = Silence(subject, "coverage-missing", "The coverage of the patient did not come.")
+    missing = WhyNot(subject, "coverage-missing", "The coverage of the patient did not come.")
     assert _paired(requested=False) == ([], [missing])
     other = coverage("cov2", "Nobody's Insurance", "A plan")
     assert _paired(other, coverage()) == (
         [medicare],
-        [Silence("Coverage/cov2", "no-rules-for-payer", "There are no rules of Nobody's Insurance here.")],
+        [WhyNot("Coverage/cov2", "no-rules-for-payer", "There are no rules of Nobody's Insurance here.")],
     )
     unnamed = coverage("cov3", plan="A plan") | {"payor": [{"reference": "Organization/none"}]}
     assert _paired(unnamed)[1] == [
-        Silence("Coverage/cov3", "no-rules-for-payer", "There are no rules of this payer here.")
+        WhyNot("Coverage/cov3", "no-rules-for-payer", "There are no rules of this payer here.")
     ]
     for beneficiary in ("Patient/p", "https://x.example/Patient/p", "RelatedPerson/r", ""):
         assert _paired(coverage(beneficiary={"reference": beneficiary})) == ([medicare], [])

@@ -11,7 +11,6 @@ import pytest
 
 from cards.card import Coding, OrderSuggestion
 from cards.compose.equation import EquationCardContent
-from cards.rules.engine.finding import Silence
 from cds_hooks.services._declared import (
     _EquationAdvisor,
     _features_of,
@@ -26,6 +25,7 @@ from cds_hooks.services._declared import (
 )
 from cds_hooks.services._service_file import AlreadyDone, OfferedOrder, ServiceFile
 from fhir.mapping.features.catalog import features_named
+from fhir.record.refusals import WhyNot
 from models_onnx.declarations import DeclaringFile
 from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import DeclarationError
@@ -85,9 +85,7 @@ def test_whom_a_declared_service_is_not_for(
 ) -> None:
     record = record_of(*resources).with_requested(frozenset({"Condition"}))
     advice = _reason_for_nothing(msgspec.structs.replace(declared, **changed), "s", record)
-    assert (advice.silences if advice is not None else None) == (
-        [Silence("s", *reason)] if reason is not None else None
-    )
+    assert (advice.silences if advice is not None else None) == ([WhyNot("s", *reason)] if reason is not None else None)
 
 
 def test_without_the_problem_list_it_is_not_known_whether_it_is_for_the_patient() -> None:
@@ -97,7 +95,7 @@ def test_without_the_problem_list_it_is_not_known_whether_it_is_for_the_patient(
         advice = _reason_for_nothing(msgspec.structs.replace(DECLARED, **{name: ("diabetes",)}), "s", record)
         assert advice is not None
         assert advice.silences == [
-            Silence(
+            WhyNot(
                 "s", "input-missing", "The problem list is not available: whether this is for the patient is not known."
             )
         ]

@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from cards.card import Card, check_card
-from cards.rules.engine.finding import Silence
 from cds_hooks.kit.samples import Sample, list_samples
 from cds_hooks.model_versions import Chosen, in_use
 from cds_hooks.services import anticoagulation_discussion, statin_discussion
@@ -436,12 +435,14 @@ def test_where_the_twin_cannot_be_served_the_reason_says_so() -> None:
     refused = _estimated(_vector(LABS), absent).refused
     of_model = _estimated(_vector(LABS)).refused
     assert of_model is not None
-    assert refused == WhyNot(TOO_FEW_INPUTS, f"{of_model.text} The model for fewer values cannot be served here.", LABS)
+    assert refused == WhyNot(
+        MODEL.manifest.id, TOO_FEW_INPUTS, f"{of_model.text} The model for fewer values cannot be served here.", LABS
+    )
 
 
 def test_a_model_that_may_not_be_shown_is_no_reason_to_ask_its_twin() -> None:
     withheld = _estimated(_vector(), withheld={MODEL: "It is retired."})
-    assert (withheld.model, withheld.refused) == (MODEL, WhyNot(NOT_RELEASED, "It is retired."))
+    assert (withheld.model, withheld.refused) == (MODEL, WhyNot(MODEL.manifest.id, NOT_RELEASED, "It is retired."))
     assert not withheld.is_recorded
     missing_first = _estimated(_vector(("age_years",)), withheld={MODEL: "It is retired."})
     assert missing_first.refused is not None
@@ -463,6 +464,7 @@ def test_values_outside_the_range_are_a_reason_against_an_estimate() -> None:
     ]
     implausible = _estimated(_vector(("albumin_g_dl",), gaps=gaps))
     assert implausible.refused == WhyNot(
+        MODEL.manifest.id,
         OUT_OF_RANGE,
         f"{MODEL.manifest.title}: no score, outside the range the model was built on. Albumin 999 is implausible.",
         ("albumin_g_dl",),
@@ -549,7 +551,7 @@ def test_a_card_is_shown_for_the_highest_estimates(prediction: Prediction, chart
     advice = _advised(prediction, **chart)
     expected = Advice(
         cards=[SHOWN] if silence is None else [],
-        silences=[] if silence is None else [Silence("mortality_5y", "below-threshold", silence)],
+        silences=[] if silence is None else [WhyNot("mortality_5y", "below-threshold", silence)],
         features=advice.features,
         models=(reference_of(MODEL),),
         scores=scores_of(MODEL, prediction),
@@ -561,7 +563,7 @@ def test_a_card_is_shown_for_the_highest_estimates(prediction: Prediction, chart
 
 def test_a_model_that_is_withheld_shows_and_records_no_score() -> None:
     advice = _advised(HIGH, withheld="It is retired.")
-    assert (advice.cards, advice.silences) == ([], [Silence("mortality_5y", NOT_RELEASED, "It is retired.")])
+    assert (advice.cards, advice.silences) == ([], [WhyNot("mortality_5y", NOT_RELEASED, "It is retired.")])
     assert (advice.scores, advice.models) == (None, (reference_of(MODEL),))
 
 

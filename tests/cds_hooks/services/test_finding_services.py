@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.rules.engine.finding import Silence
 from cds_hooks.services import by_address, find_services, services_for
 from cds_hooks.services._anticoagulation import reason_against
 from cds_hooks.services._declared import _EquationAdvisor
 from cds_hooks.settings import Settings
+from fhir.record.refusals import WhyNot
 from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.services.deciding import Json, call_about
@@ -92,14 +92,14 @@ NO_TALK = "no talk is suggested."
 )  # fmt: skip
 def test_why_no_talk_about_an_anticoagulant_is_suggested(resources: list[Json], reason: str | None, text: str) -> None:
     found = reason_against(record_of(*resources, patient=YOUNG), "af")
-    assert found == (Silence("af", reason, text) if reason is not None else None)
+    assert found == (WhyNot("af", reason, text) if reason is not None else None)
 
 
 def test_a_declared_equation_says_below_which_value_nothing_is_shown() -> None:
     equation = find_equations()["hospital_score"]
     declared = replace(DECLARED, equation="hospital_score", output="score", least=12, hook="encounter-discharge")
     advice = asyncio.run(_EquationAdvisor(declared, equation).decide(call_about(*FIVE)))
-    assert advice.silences == [Silence("hospital_score", "below-threshold", "HOSPITAL score is below 12.")]
+    assert advice.silences == [WhyNot("hospital_score", "below-threshold", "HOSPITAL score is below 12.")]
     lower = replace(declared, least=5)
     (card,) = asyncio.run(_EquationAdvisor(lower, equation).decide(call_about(*FIVE))).cards
     assert card.summary == "Result: 5 (intermediate (11.9 %)). Consider a talk."

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from cards.card import TOPICS
-from cards.rules.engine.finding import Silence
 from cds_hooks.services._follow_up import advise_by_scores, reason_for_no_follow_up
 from cds_hooks.services._service import Advice
+from fhir.record.refusals import WhyNot
 from tests.cds_hooks.services.deciding import call_about, draft, offered
 from tests.cds_hooks.services.test_decisions_by_themselves import (
     Json,
@@ -60,7 +60,7 @@ def test_whom_a_follow_up_is_not_proposed_for(
     resources: list[Json], patient: Json, reason: tuple[str, str] | None
 ) -> None:
     advice = reason_for_no_follow_up(record_of(*resources, patient=patient), "s")
-    assert advice == (Advice(silences=[Silence("s", *reason)]) if reason is not None else None)
+    assert advice == (Advice(silences=[WhyNot("s", *reason)]) if reason is not None else None)
 
 
 def hemoglobin(value: float, days: float = 1) -> Json:
@@ -127,8 +127,8 @@ def test_where_neither_is_high_the_reasons_of_both_are_given() -> None:
     advice = advise_by_scores(call_about(*FIVE))
     assert advice.cards == []
     assert advice.silences == [
-        Silence("hospital_score", "below-threshold", "HOSPITAL score is not high."),
-        Silence("lace", "below-threshold", "LACE index is not high."),
+        WhyNot("hospital_score", "below-threshold", "HOSPITAL score is not high."),
+        WhyNot("lace", "below-threshold", "LACE index is not high."),
     ]
     assert [model["id"] for model in advice.models] == ["hospital_score", "lace"]
 
@@ -163,4 +163,4 @@ def test_where_the_stay_ends_is_said_to_be_unknown() -> None:
 )  # fmt: skip
 def test_whom_the_scores_are_not_for(resources: list[Json], text: str) -> None:
     call = call_about(*resources, *SEVEN[1:], *FOURTEEN, operation("x"))
-    assert advise_by_scores(call) == Advice(silences=[Silence("hospital_score", NOT_FOR, text)])
+    assert advise_by_scores(call) == Advice(silences=[WhyNot("hospital_score", NOT_FOR, text)])

@@ -21,7 +21,6 @@ from cards.coverage.cards import ALTERNATIVE, DOCUMENT, STEPS
 from cards.coverage.proposals import Member, Proposal, Proposals
 from cards.extension import EXTENSION_KEY, WorklistEntry
 from cards.preventive.judgement import Judgement
-from cards.rules.engine.finding import Silence
 from cds_hooks.errors import BadRequest, PayloadTooLarge, PreconditionFailed, TooDeep
 from cds_hooks.protocol.hooks import (
     EncounterDischargeContext,
@@ -47,6 +46,7 @@ from fhir.record.datatypes import (
     with_plain_numbers,
     write_decimal,
 )
+from fhir.record.refusals import WhyNot
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago
@@ -142,7 +142,7 @@ def test_where_nothing_is_drafted_or_selected_that_is_said() -> None:
     advice = decided("order-safety", replace(call, request=cast("Any", made(context=unknown, hook="order-select"))))
     assert (advice.orders or {})["judged"] == ["MedicationRequest/m1"]
     assert (
-        Silence("selections[1]", "not-in-drafts", "A selection names no entry of draftOrders: not judged.")
+        WhyNot("selections[1]", "not-in-drafts", "A selection names no entry of draftOrders: not judged.")
         in advice.silences
     )
     assert not any(silence.subject == "selections[0]" for silence in advice.silences)
@@ -317,10 +317,10 @@ def test_what_is_not_due_has_a_reason_each_and_what_is_not_for_this_age_one_toge
         judged("f", because="check-up"),
     )  # fmt: skip
     assert _silences(every) == [
-        Silence("b", "already-done", "Service b: not due, done in 2025."),
-        Silence("e", "input-missing", "Service e: not known, no reports."),
-        Silence("f", "worklist", "Service f: due, never done; kept for a check-up."),
-        Silence("preventive-services", "outside-population", "Not for this age or sex: short c, short d."),
+        WhyNot("b", "already-done", "Service b: not due, done in 2025."),
+        WhyNot("e", "input-missing", "Service e: not known, no reports."),
+        WhyNot("f", "worklist", "Service f: due, never done; kept for a check-up."),
+        WhyNot("preventive-services", "outside-population", "Not for this age or sex: short c, short d."),
     ]
     assert _silences(every[:1]) == []
     assert _entry(list(every[:2])) == WorklistEntry(
@@ -596,7 +596,7 @@ def test_a_silent_answer_says_what_of_the_chart_was_not_counted(
     resources: list[Json], unread: tuple[str, ...], silences: list[tuple[str, str]]
 ) -> None:
     found = list(_not_judged(record_of(*resources), charted(*unread)))
-    assert found == [Silence("vaccines-due", reason, text) for reason, text in silences]
+    assert found == [WhyNot("vaccines-due", reason, text) for reason, text in silences]
 
 
 def test_allergies_and_medications_that_no_table_knows_may_forbid_a_vaccine() -> None:

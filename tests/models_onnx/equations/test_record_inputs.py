@@ -147,6 +147,7 @@ def test_whom_an_equation_is_not_for_because_nothing_says_the_condition(value: A
     readings |= {"age_years": 70, "has_atrial_fibrillation": value}
     words = FEATURES["has_atrial_fibrillation"].words.lower()
     refusal = WhyNot(
+        "has_bled",
         "outside-population",
         f"HAS-BLED: for {EQUATIONS['has_bled'].population}; {words} is not found in the chart.",
         ("has_atrial_fibrillation",),
@@ -164,9 +165,9 @@ def test_whom_an_equation_is_not_for_because_nothing_says_the_condition(value: A
 
 def test_the_first_missing_input_is_why_and_what_the_site_gives_is_not_missing() -> None:
     values = {**WELL, "uacr_mg_g": None, "egfr_ckd_epi_2021": None}
-    refusal = WhyNot("input-missing", f"{KFRE.title}: No egfr_ckd_epi_2021.", ("egfr",))
+    refusal = WhyNot(KFRE.id, "input-missing", f"{KFRE.title}: No egfr_ckd_epi_2021.", ("egfr",))
     assert refused_at_once(KFRE, _readings(**values)) == {"2y": refusal, "5y": refusal}
-    later = WhyNot("input-missing", f"{KFRE.title}: No uacr_mg_g.", ("uacr",))
+    later = WhyNot(KFRE.id, "input-missing", f"{KFRE.title}: No uacr_mg_g.", ("uacr",))
     assert refused_at_once(KFRE, _readings(**values), {"egfr": 30.0}) == {"2y": later, "5y": later}
     assert refused_at_once(KFRE, _readings(**values), {"egfr": 30.0, "uacr": 300.0}) == {}
     assert refused_at_once(KFRE, _readings(**WELL)) == {}

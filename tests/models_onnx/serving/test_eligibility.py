@@ -111,7 +111,7 @@ def test_the_range_check_is_that_of_the_model_file(mortality: Model) -> None:
 
 @pytest.mark.parametrize("reason", ["input-missing", "too-few-inputs", "age-unknown", "outside-population"])
 def test_a_twin_takes_over_only_what_is_refused_for_missing_inputs(mortality: Model, reason: str) -> None:
-    refused = WhyNot(reason, "a sentence")
+    refused = WhyNot(MANIFEST.id, reason, "a sentence")
     with_twin = msgspec.structs.replace(mortality.manifest, twin=Twin("mortality_5y_small", "needs less"))
     without = msgspec.structs.replace(mortality.manifest, twin=None)
     assert twin_may_take_over(with_twin, refused) is (reason in ("input-missing", "too-few-inputs"))
@@ -146,7 +146,7 @@ def _input(name: str, low: float, high: float, clip: float | None = None, unit: 
 
 INPUTS = (_input("age", 18, 90, 80, "a"), _input("urea", 2.5, 100), _input("sodium", 120, 160, unit="mmol/L"))
 MANIFEST = cast(Manifest, SimpleNamespace(
-    title="Falls", features=INPUTS, population=SimpleNamespace(age_low=18, words="adults"),
+    id="falls", title="Falls", features=INPUTS, population=SimpleNamespace(age_low=18, words="adults"),
     required=RequiredInputs(("age",), (RequiredInputGroup("labs", "laboratory values", ("urea", "sodium"), 1),)),
     feature=lambda name: next(item for item in INPUTS if item.name == name),
 ))  # fmt: skip
@@ -160,20 +160,23 @@ def test_who_is_old_enough_is_of_the_population(age: float) -> None:
 @pytest.mark.parametrize("age", [None, NAN])
 def test_without_an_age_there_is_no_score(age: float | None) -> None:
     assert not_in_population(MANIFEST, age) == WhyNot(
-        "age-unknown", "Falls: no score, because no usable date of birth is on record (year and month at least).", ()
+        MANIFEST.id,
+        "age-unknown",
+        "Falls: no score, because no usable date of birth is on record (year and month at least).",
+        (),
     )
 
 
 def test_who_is_too_young() -> None:
     assert not_in_population(MANIFEST, 17.0) == WhyNot(
-        "outside-population", "Falls: no score. It is for adults; this person is 17.", ("age_years",)
+        MANIFEST.id, "outside-population", "Falls: no score. It is for adults; this person is 17.", ("age_years",)
     )
 
 
 def test_two_inputs_that_must_be_there_are_named_together() -> None:
     both = cast(Manifest, SimpleNamespace(**{**vars(MANIFEST), "required": RequiredInputs(("age", "sodium"), ())}))
     assert not_scored(both, np.array([NAN, 5, NAN])) == WhyNot(
-        "input-missing", "Falls: no score, because age and sodium must be known.", ("age", "sodium")
+        MANIFEST.id, "input-missing", "Falls: no score, because age and sodium must be known.", ("age", "sodium")
     )
 
 
@@ -288,10 +291,14 @@ def test_a_hundred_thousandth_is_no_dependence(gap: float, *, depends: bool) -> 
         ((18, 2.5, 120), None),
         ((90, 100, 160), None),
         ((120, 100, 160), None),
-        ((NAN, NAN, NAN), WhyNot("input-missing", "Falls: no score, because age must be known.", ("age",))),
+        (
+            (NAN, NAN, NAN),
+            WhyNot(MANIFEST.id, "input-missing", "Falls: no score, because age must be known.", ("age",)),
+        ),
         (
             (50, NAN, NAN),
             WhyNot(
+                MANIFEST.id,
                 "too-few-inputs",
                 "Falls: no score. 0 of the 2 laboratory values are usable, at least 1 are needed. Missing: Urea, "
                 "Sodium.",
@@ -301,6 +308,7 @@ def test_a_hundred_thousandth_is_no_dependence(gap: float, *, depends: bool) -> 
         (
             (17, 100.5, 161),
             WhyNot(
+                MANIFEST.id,
                 "out-of-range",
                 "Falls: no score, outside the range the model was built on: Age 17 a (built on 18 to 90); Urea 100.5 "
                 "mg/dL (built on 2.5 to 100); Sodium 161 mmol/L (built on 120 to 160).",
@@ -310,6 +318,7 @@ def test_a_hundred_thousandth_is_no_dependence(gap: float, *, depends: bool) -> 
         (
             (50, NAN, 119.9),
             WhyNot(
+                MANIFEST.id,
                 "out-of-range",
                 "Falls: no score, outside the range the model was built on: Sodium 119.9 mmol/L (built on 120 to 160).",
                 ("sodium",),

@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from cards.rules.engine.compile import CompiledRule, compile_table
 from cards.rules.engine.family import Family
-from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, Silence, evaluate_partners, evaluate_rule
+from cards.rules.engine.finding import Evaluation, Finding, Match, NoMatch, evaluate_partners, evaluate_rule
 from cards.rules.engine.render import render_finding, render_silence
 from cards.rules.language.rule import RuleTable
 from cards.rules.patient.context import RuleContext
+from fhir.record.refusals import WhyNot
 
 Json = dict[str, Any]
 MADE = Family("made")
@@ -72,7 +73,7 @@ def found(rule: CompiledRule, context: RuleContext) -> Finding:
     return render_finding(evaluation)
 
 
-def silent(rule: CompiledRule, context: RuleContext) -> Silence:
+def silent(rule: CompiledRule, context: RuleContext) -> WhyNot:
     """Why the rule has nothing to say in this context."""
     evaluation = evaluated(rule, context)
     assert not isinstance(evaluation, Match), evaluation

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.rules.engine.finding import Finding, Match, NoMatch, Silence, merge_repeated_findings
+from cards.rules.engine.finding import Finding, Match, NoMatch, merge_repeated_findings
 from cards.rules.patient.context import RuleContext
+from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import context_of, session_of
 from tests.cards.rules.engine.made_rules import band, evaluated, found, rule_of, silent
 
@@ -58,14 +59,14 @@ def _quiet(when: Json, **more: Any) -> Json:
 def test_a_reason_to_be_silent_is_said_with_its_rule(quiet: Json, is_silent: bool) -> None:
     rule = rule_of(band("a", TRUE), silent_when=[{"code": "x", "text": "in words only"}, quiet])
     if is_silent:
-        assert silent(rule, context_of(DRAFT)) == Silence("made-rule", "not-now", "Made rule: it is not now.")
+        assert silent(rule, context_of(DRAFT)) == WhyNot("made-rule", "not-now", "Made rule: it is not now.")
     else:
         assert found(rule, context_of(DRAFT)).band == "a"
 
 
 def test_a_band_that_would_be_silent_is_not_unknown() -> None:
     silenced = rule_of(band("a", UNKNOWN), silent_when=[_quiet(TRUE)])
-    assert silent(silenced, context_of(DRAFT)) == Silence("made-rule", "not-now", "Made rule: it is not now.")
+    assert silent(silenced, context_of(DRAFT)) == WhyNot("made-rule", "not-now", "Made rule: it is not now.")
     one_of_two = rule_of(band("a", UNKNOWN), band("b", UNKNOWN), silent_when=[_quiet(TRUE, except_bands=["b"])])
     evaluation = evaluated(one_of_two, context_of(DRAFT))
     assert isinstance(evaluation, NoMatch)
@@ -74,7 +75,7 @@ def test_a_band_that_would_be_silent_is_not_unknown() -> None:
 
 def test_a_silent_band_says_its_detail() -> None:
     rule = rule_of(band("well_known", TRUE, "silent", detail="it is known."), band("b", TRUE))
-    assert silent(rule, context_of(DRAFT)) == Silence("made-rule", "well-known", "Made rule: it is known.")
+    assert silent(rule, context_of(DRAFT)) == WhyNot("made-rule", "well-known", "Made rule: it is known.")
 
 
 def _missing(when: Json, bands: list[str], **more: Any) -> Json:
@@ -166,7 +167,7 @@ def test_a_finding_is_answered_by_the_test_that_it_asks_for(
     rule = rule_of(band("a", TRUE, suggestions=[suggestion]))
     tests = [{"drug": "test", "test": code} for code in drafted]
     evaluation = evaluated(rule, context_of(DRAFT, *tests, ordered=ordered))
-    answered = Silence("made-rule", "already-ordered", "Made rule: the test it asks for is already ordered.")
+    answered = WhyNot("made-rule", "already-ordered", "Made rule: the test it asks for is already ordered.")
     assert (evaluation == answered) is is_answered
     assert isinstance(evaluation, Match) is not is_answered
 
@@ -192,7 +193,7 @@ def test_a_finding_is_answered_by_one_of_the_drugs_that_it_would_add(
     rule = rule_of(band("a", {"always": True}, suggestions=[{"label": "Add", "create": create, "answers": answers}]))
     context = context_of(DRAFT, *drafts, **patient)
     alone = type(context)(context.session, context.drafted, context.ingredient)
-    assert isinstance(evaluated(rule, alone), Silence) is is_answered
+    assert isinstance(evaluated(rule, alone), WhyNot) is is_answered
 
 
 @pytest.mark.parametrize(
@@ -316,7 +317,7 @@ def test_a_pair_is_said_on_the_card_of_one_of_its_drafts(views: list[Finding], k
     else:
         assert findings == [[view] if number == kept else [] for number, view in enumerate(views)]
         text = f"{NAMES[1 - kept]}: said on the card of {NAMES[kept]}."
-        assert silences == [Silence("pair", "said-once", text)]
+        assert silences == [WhyNot("pair", "said-once", text)]
 
 
 def test_findings_of_two_rules_are_both_shown() -> None:
@@ -330,4 +331,4 @@ def test_what_goes_with_a_finding_that_is_shown_elsewhere_goes_too() -> None:
     kept, silences = merge_repeated_findings([(NAMES[0], [moved, older, apart]), (NAMES[1], [worse])])
     assert kept == [[apart], [worse]]
     text = f"{NAMES[0]}: said on the card of {NAMES[1]}."
-    assert silences == [Silence("pair", "said-once", text), Silence("older", "said-once", text)]
+    assert silences == [WhyNot("pair", "said-once", text), WhyNot("older", "said-once", text)]

@@ -7,10 +7,11 @@ import pytest
 
 from cards.extension import Fact
 from cards.rules.engine.family import Family
-from cards.rules.engine.finding import NoMatch, Silence
+from cards.rules.engine.finding import NoMatch
 from cards.rules.engine.render import placeholder_lookup
 from cards.rules.language.trigger import NO_NUMBER, CompiledTrigger, Selector
 from cards.rules.patient.context import RuleContext
+from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import context_of, session_of
 from tests.cards.rules.engine.made_rules import band, evaluated, found, rule_of, silent
 
@@ -317,7 +318,7 @@ UNREAD = _problem("Zzz", "2026-11-01", code="")
     ],
 )  # fmt: skip
 def test_why_a_rule_is_silent(rule: Any, patient: Json, reason: str, text: str) -> None:
-    assert silent(rule, context_of(DRAFT, **patient)) == Silence("made-rule", reason, text)
+    assert silent(rule, context_of(DRAFT, **patient)) == WhyNot("made-rule", reason, text)
 
 
 OLD: Json = {"age_years": {"ge": 99}}

@@ -10,13 +10,13 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import Predicate, flag, needs
 from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.family import Family
-from cards.rules.engine.finding import Silence
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
 from cards.rules.language.rule import RuleError
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import EVERYTHING
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
+from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import AS_OF, session_of, study_context_of
 from tests.cards.rules.engine.made_rules import MADE, band, rule_of
 from tests.fhir.builders import medication_statement, problem
@@ -72,10 +72,10 @@ def test_why_the_other_rules_are_silent() -> None:
         _rule("any-open", band("x", UNKNOWN), trigger=of_any),
     ]
     assert set(_evaluated(rules).silences) == {
-        Silence("nothing", "within-limits", f"Rule nothing: {LOOKED}"),
-        Silence("open", "weight-missing", "Rule open: no weight on record."),
-        Silence("quiet", "so", "Rule quiet: so it is."),
-        Silence("any-open", "weight-missing", "Rule any-open: no weight on record."),
+        WhyNot("nothing", "within-limits", f"Rule nothing: {LOOKED}"),
+        WhyNot("open", "weight-missing", "Rule open: no weight on record."),
+        WhyNot("quiet", "so", "Rule quiet: so it is."),
+        WhyNot("any-open", "weight-missing", "Rule any-open: no weight on record."),
     }
 
 
@@ -92,7 +92,7 @@ def test_why_the_other_rules_are_silent() -> None:
 def test_pairs_without_a_partner_are_counted(rules: int, patient: Json, text: str | None) -> None:
     pairs = [_rule(f"pair-{number}", band("x", TRUE), trigger=PAIR) for number in range(rules)]
     evaluation = _evaluated([*pairs, _rule("a", band("x", TRUE))], **patient)
-    expected = [Silence("MedicationRequest/draft-0", "no-partner", f"Metformin: {text}")] if text else []
+    expected = [WhyNot("MedicationRequest/draft-0", "no-partner", f"Metformin: {text}")] if text else []
     assert list(evaluation.silences) == expected
 
 
@@ -137,7 +137,7 @@ def test_information_about_a_drug_of_which_nobody_knows_is_left_out(
 def test_a_local_form_is_not_checked_unless_the_rule_wants_it() -> None:
     of_steroids: Json = {"draft": [{"classes": ["corticosteroid"]}]}
     cream = {"drug": "hydrocortisone 1 % Topical Cream"}
-    local = Silence("a", "local-form", "Rule a: not checked for a form that acts only where it is put.")
+    local = WhyNot("a", "local-form", "Rule a: not checked for a form that acts only where it is put.")
     assert _evaluated([_rule("a", band("x", TRUE), trigger=of_steroids)], cream).silences == (local,)
     wanted = _rule("a", band("x", TRUE), trigger={**of_steroids, "local_forms": True})
     assert _evaluated([wanted], cream).finding_keys == {("a", "x")}
