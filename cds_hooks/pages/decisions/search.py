@@ -3,14 +3,15 @@
 A patient, a hook call or a card is asked for by a posted form only: no address, log or history has it.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
-from typing import Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from cards.card import SEVERITY
 from cds_hooks.decision_history import is_refused, read_cards
@@ -28,17 +29,11 @@ from fhir.record.refusals import WhyNot
 _NOT_COUNTED: Final = 200
 """So many decisions that are not counted yet are looked through for a page."""
 ROWS: Final = 20
-IN_ADDRESS: Final = (
-    "service", "client", "outcome", "rule", "reason", "severity", "answer", "override",
-    "since", "until", "withheld", "before",
-)  # fmt: skip
-"""What an address may ask for: nothing of a patient or of one call."""
-IN_FORM: Final = ("patient", "hook_instance", "card", *IN_ADDRESS)
-_IN_SIGHT: Final = ("patient", "card", "since", "until", "outcome")
-OUTCOMES: Final = {"cards": "with a card", "silent": "without a card", "error": "failed"}
-SEVERITIES: Final = {"critical": "critical", "warning": "warning", "info": "info"}
-ANSWERS: Final = {"accepted": "accepted", "overridden": "overridden"}
-CHOICES: Final = {"outcome": OUTCOMES, "severity": SEVERITIES, "answer": ANSWERS}
+CHOICES: Final = {
+    "outcome": {"cards": "with a card", "silent": "without a card", "error": "failed"},
+    "severity": {"critical": "critical", "warning": "warning", "info": "info"},
+    "answer": {"accepted": "accepted", "overridden": "overridden"},
+}
 """The fields with a choice, and the words of each."""
 SEARCHES: Final = (
     ("Critical cards", "severity=critical"),
@@ -47,100 +42,83 @@ SEARCHES: Final = (
     ("Calls that failed", "outcome=error"),
 )
 """Searches that are asked for often, as the addresses that find them."""
+_IN_SIGHT: Final = frozenset({"patient", "card", "since", "until", "outcome", "before"})
 _MOST_PLACES: Final = 2_000
-_LONGEST: Final = 200
 _SHOWN: Final = 3
 _WORDS: Final = {"info": "Info", "warning": "Warning", "critical": "Critical"}
 
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Day = Annotated[date, Field(lt=date.max)]
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the form holds, as it was typed, and a sentence for each field that cannot be read."""
 
-    fields: Mapping[str, str]
-    faults: Mapping[str, str] = field(default_factory=dict)
+class InAddress(BaseModel, frozen=True):
+    """What an address may ask for: nothing of a patient or of one call."""
 
-    def get(self, name: str) -> str:
-        """Return a field as it was typed."""
-        return self.fields.get(name, "")
+    service: Text = ""
+    client: Text = ""
+    outcome: Literal["cards", "silent", "error"] | None = None
+    rule: Text = ""
+    reason: Text = ""
+    severity: Literal["critical", "warning", "info"] | None = None
+    answer: Literal["accepted", "overridden"] | None = None
+    override: Text = ""
+    since: Day | None = None
+    until: Day | None = None
+    withheld: bool = False
+    before: Annotated[str, Field(pattern=r"^\d{1,17}\.\d{1,17}$")] = ""
+    """From where the list goes on."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_fields(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in fields.items() if value != ""}
+
+
+class Asked(InAddress, frozen=True):
+    """What the form asks for."""
+
+    patient: Text = ""
+    hook_instance: Text = ""
+    card: Text = ""
 
     @property
     def address(self) -> str:
         """The query of an address with what may stand in one; empty where the rest would be lost."""
-        if any(self.get(name) for name in IN_FORM if name not in IN_ADDRESS):
+        if self.patient or self.hook_instance or self.card:
             return ""
-        return urlencode({name: value for name in IN_ADDRESS if name != "before" and (value := self.get(name))})
+        return urlencode(self.model_dump(mode="json", exclude={"before"}, exclude_defaults=True))
 
     @property
     def has_more(self) -> bool:
         """Whether a field is filled in that the form folds."""
-        return any(self.get(name) for name in IN_FORM if name not in (*_IN_SIGHT, "before"))
+        return not self.model_dump(exclude_defaults=True).keys() <= _IN_SIGHT
 
     @property
     def is_restricted(self) -> bool:
         """Whether anything is asked for that a decision may not fit."""
-        return any(self.get(name) for name in IN_FORM)
+        return bool(self.model_dump(exclude_defaults=True))
 
     @property
     def wanted(self) -> DecisionFilter:
-        """The decisions that are asked for; only where there are no faults."""
-        text = {name: self.get(name) or None for name in IN_FORM}
-        patient = text["patient"]
-        return DecisionFilter(
-            service=text["service"],
-            outcome=text["outcome"],
-            client=text["client"],
-            patient=None if patient is None else patient.removeprefix("Patient/"),
-            since=_microseconds(self.get("since"), is_end=False),
-            until=_microseconds(self.get("until"), is_end=True),
-            rule=text["rule"],
-            held_back=SUPPRESSED if text["withheld"] else (),
-            hook_instance=text["hook_instance"],
-            reason=text["reason"],
-            severity=text["severity"],
-            answer=text["answer"],
-            override=text["override"],
-        )
+        """The decisions that are asked for."""
+        fields = self.model_dump(exclude={"card", "before", "withheld"}, exclude_defaults=True)
+        changed = {
+            "patient": self.patient.removeprefix("Patient/") or None,
+            "since": _midnight(self.since) if self.since else None,
+            "until": _midnight(self.until + timedelta(days=1)) if self.until else None,
+            "held_back": SUPPRESSED if self.withheld else (),
+        }
+        return DecisionFilter(**fields | changed)
 
     @property
-    def before(self) -> Place | None:
+    def place(self) -> Place | None:
         """From where the list goes on."""
-        at, _, sequence = self.get("before").partition(".")
-        return (int(at), int(sequence)) if at and sequence else None
+        at, _, sequence = self.before.partition(".")
+        return (int(at), int(sequence)) if sequence else None
 
 
-def read_asked(form: Mapping[str, str]) -> Asked:
-    """Return the fields of the form, each checked."""
-    fields = {name: form.get(name, "").strip() for name in IN_FORM}
-    faults = {name: f"Longer than {_LONGEST} characters." for name, value in fields.items() if len(value) > _LONGEST}
-    for name in ("since", "until"):
-        if name not in faults and not _is_time(fields[name]):
-            faults[name] = "Write a day as 2026-11-20, or a time (UTC) as 2026-11-20 09:14."
-    for name, words in CHOICES.items():
-        if fields[name] and fields[name] not in words:
-            faults[name] = f"There is no such {name}."
-    at, _, sequence = fields["before"].partition(".")
-    if fields["before"] and not (at.isdecimal() and sequence.isdecimal() and len(fields["before"]) < 36):
-        fields["before"] = ""
-    return Asked(fields, faults)
-
-
-def _is_time(text: str) -> bool:
-    try:
-        _microseconds(text, is_end=True)
-    except (ValueError, OverflowError):
-        return False
-    return True
-
-
-def _microseconds(text: str, *, is_end: bool) -> int | None:
-    """Return the instant; the end of a day begins the next one."""
-    if not text:
-        return None
-    at = datetime.fromisoformat(text)
-    if is_end and len(text) <= len("2026-11-20"):  # a time makes it longer in whatever form
-        at += timedelta(days=1)
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+def _midnight(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp() * 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +153,7 @@ def list_rows(url: str, form: Asked, counted: Counted) -> Listing:
         RecordUnavailable: the record cannot be read.
     """
     budget = Budget(_MOST_PLACES)
-    every = find(url, counted.book, form.wanted, form.before, budget, _NOT_COUNTED)
+    every = find(url, counted.book, form.wanted, form.place, budget, _NOT_COUNTED)
     places = list(islice(every, ROWS + 1))
     rows = tuple(_row(entry.decision) for entry in places[:ROWS])
     if len(places) > ROWS:

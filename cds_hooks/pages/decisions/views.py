@@ -3,24 +3,15 @@
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import Query
+from fastapi import Depends, Query
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from cds_hooks.pages.count_keeper import Counted
-from cds_hooks.pages.decisions.search import (
-    CHOICES,
-    IN_ADDRESS,
-    SEARCHES,
-    Asked,
-    Listing,
-    list_rows,
-    read_asked,
-)
+from cds_hooks.pages.decisions.search import CHOICES, SEARCHES, Asked, InAddress, list_rows
 from cds_hooks.pages.gate import EVENT
-from cds_hooks.pages.server import PageServer
+from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.storage.decision import decision_of
 from cds_hooks.storage.entries import EXPORT_EVENT
 from cds_hooks.storage.queries import get_decision, read_rows
@@ -53,26 +44,22 @@ class _Decisions:
         self._server = server
         self._url = server.settings.database_url
 
-    def search(self, request: Request) -> Response:
-        """Show the decisions that the address or the form asks for."""
-        if request.method == "POST":
-            fields = request.state.form
-        else:
-            fields = dict(request.query_params)
-            if set(fields) - set(IN_ADDRESS):
-                raise PageRefusal(_IN_ADDRESS, 400)
-        form = read_asked(fields)
-        if form.faults:
-            return self._listed(form, None, None, 400)
-        if request.method == "POST" and form.address and not form.get("before"):
+    def show(self, request: Request, wanted: Annotated[InAddress, Query()]) -> Response:
+        """Show the decisions that the address asks for."""
+        if request.query_params.keys() - InAddress.model_fields:
+            raise PageRefusal(_IN_ADDRESS, 400)
+        return self._list(Asked(**wanted.model_dump()))
+
+    def find(self, form: Annotated[Asked, Depends(posted(Asked))]) -> Response:
+        """Show the decisions that the form asks for, under an address where one may ask for them."""
+        if form.address and not form.before:
             return RedirectResponse(f"decisions?{form.address}#found", 303, HEADERS)
-        card, counted = form.get("card"), self._server.counts.counted()
-        if card:
-            decision_id = decision_of(card)
-            if decision_id is not None and get_decision(self._url, decision_id) is not None:
-                return RedirectResponse(f"explain/{decision_id}", 303, HEADERS)
-            return self._listed(form, None, counted, 404)
-        return self._listed(form, list_rows(self._url, form, counted), counted)
+        if not form.card:
+            return self._list(form)
+        decision_id = decision_of(form.card)
+        if decision_id is not None and get_decision(self._url, decision_id) is not None:
+            return RedirectResponse(f"explain/{decision_id}", 303, HEADERS)
+        return self._list(form, 404)
 
     def show_seen(self, who: Annotated[str, Query(max_length=200)] = "") -> Response:
         """Show who logged in, and who was shown which page of patients, the newest first."""
@@ -85,12 +72,13 @@ class _Decisions:
         ]
         return self._server.page("decisions/seen.html", rows=seen, who=who, most=MOST_SEEN)
 
-    def _listed(self, form: Asked, listing: Listing | None, counted: Counted | None, status: int = 200) -> Response:
+    def _list(self, form: Asked, status: int = 200) -> Response:
+        counted = self._server.counts.counted()
         return self._server.page(
             "decisions/decisions.html",
             status=status,
             asked=form,
-            found=listing,
+            found=list_rows(self._url, form, counted) if status == 200 else None,
             counted=counted,
             services=sorted(self._server.services),
             choices=CHOICES,
@@ -102,6 +90,7 @@ def routes(server: PageServer) -> list[Route]:
     """Return the addresses of these pages."""
     pages = _Decisions(server)
     return [
-        server.route("/decisions", pages.search, ["GET", "POST"]),
+        server.route("/decisions", pages.show),
+        server.route("/decisions", pages.find, ["POST"]),
         server.route("/decisions/seen", pages.show_seen),
     ]

@@ -6,10 +6,9 @@ offered only where the record encrypts it.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from cards.card import OVERRIDE_SYSTEM
 from cds_hooks.decision_history import DecisionHistory
@@ -19,22 +18,14 @@ from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem
 MOST_WORDS: Final = 500
 """The longest text, in characters."""
 WRONG: Final = "wrong"
-_ACCEPTED_SYSTEM: Final = f"{OVERRIDE_SYSTEM}{ANSWERED_ON_PAGE}"
-
-
-class Choice(Struct, frozen=True):
-    """One answer that a card offers."""
-
-    value: str
-    words: str
 
 
 class AnswerForm(Struct, frozen=True):
-    """What is offered for one card, or, in `given`, the answer that it has."""
+    """What is offered for one card, its answers by their values, or, in `given`, the answer that it has."""
 
     card: str
     number: int
-    choices: tuple[Choice, ...]
+    choices: dict[str, str]
     may_write: bool
     given: str = ""
 
@@ -47,7 +38,13 @@ def answer_forms(cards: Iterable[SentCard], history: DecisionHistory, *, may_wri
     """Return the form of each card that has a uuid, by the uuid; of several answers to a card the first is shown."""
     given = {card.uuid: card.answers[0].sentence for card in history.advised if card.answers}
     return {
-        card.uuid: AnswerForm(card.uuid, number, _choices(card), may_write, given.get(card.uuid, ""))
+        card.uuid: AnswerForm(
+            card.uuid,
+            number,
+            {value: words for value, (words, _) in _choices(card).items()},
+            may_write,
+            given.get(card.uuid, ""),
+        )
         for number, card in enumerate(cards, 1)
         if card.uuid
     }
@@ -61,48 +58,37 @@ def read_answer(
     Raises:
         AnswerRefused: No answer was chosen, or the text is too long or belongs to no answer.
     """
-    words = " ".join(written.split())
-    if words and (chosen != WRONG or not may_write):
+    text, choices = " ".join(written.split()), _choices(card)
+    if text and (chosen != WRONG or not may_write):
         raise AnswerRefused("A text belongs to “This is wrong” only.")
-    if len(words) > MOST_WORDS:
-        raise AnswerRefused(f"The text has {len(words)} characters; {MOST_WORDS} can be kept.")
-    item = FeedbackItem(
-        card=card.uuid,
-        service=about[0],
-        client=about[1],
-        outcome="overridden",
-        outcome_timestamp=datetime.fromtimestamp(received_at / 1e6, UTC).isoformat().replace("+00:00", "Z"),
-        received_at=received_at,
-        override_reason_system=_ACCEPTED_SYSTEM,
-        user_comment=words or None,
-    )
-    return _with_choice(card, chosen, item)
+    if len(text) > MOST_WORDS:
+        raise AnswerRefused(f"The text has {len(text)} characters; {MOST_WORDS} can be kept.")
+    if chosen not in choices:
+        raise AnswerRefused("Choose one of the answers.")
+    at = datetime.fromtimestamp(received_at / 1e6, UTC).isoformat().replace("+00:00", "Z")
+    fields = {"outcome": "overridden", "user_comment": text or None} | choices[chosen][1]
+    return FeedbackItem(card.uuid, *about, outcome_timestamp=at, received_at=received_at, **fields)
 
 
-def _with_choice(card: SentCard, chosen: str, item: FeedbackItem) -> FeedbackItem:
-    if chosen == WRONG:
-        return replace(item, override_reason_code="this-is-wrong", override_reason_display="This is wrong")
-    for number, suggestion in enumerate(card.suggestions):
-        if chosen == f"s{number}" and suggestion.uuid:
-            return replace(item, outcome="accepted", accepted_suggestions=(suggestion.uuid,))
-    for number, reason in enumerate(card.override_reasons):
-        if chosen == f"r{number}":
-            system = f"{reason.system or OVERRIDE_SYSTEM}{ANSWERED_ON_PAGE}"
-            code, display = reason.code or reason.display, reason.display
-            return replace(
-                item, override_reason_code=code, override_reason_system=system, override_reason_display=display
-            )
-    raise AnswerRefused("Choose one of the answers.")
-
-
-def _choices(card: SentCard) -> tuple[Choice, ...]:
-    followed = [
-        Choice(f"s{number}", f"Followed: {suggestion.label}")
+def _choices(card: SentCard) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return by its value each answer that a card offers: its words, and the members of the feedback that it makes."""
+    followed = {
+        f"s{number}": (
+            f"Followed: {suggestion.label}",
+            {"outcome": "accepted", "accepted_suggestions": (suggestion.uuid,)} | _reason(None, None),
+        )
         for number, suggestion in enumerate(card.suggestions)
         if suggestion.uuid
-    ]
-    not_followed = [
-        Choice(f"r{number}", f"Not followed: {override_reason.display}")
-        for number, override_reason in enumerate(card.override_reasons)
-    ]
-    return (*followed, *not_followed, Choice(WRONG, "This is wrong"))
+    }
+    not_followed = {
+        f"r{number}": (
+            f"Not followed: {reason.display}", _reason(reason.code or reason.display, reason.display, reason.system)
+        )
+        for number, reason in enumerate(card.override_reasons)
+    }  # fmt: skip
+    return followed | not_followed | {WRONG: ("This is wrong", _reason("this-is-wrong", "This is wrong"))}
+
+
+def _reason(code: str | None, display: str | None, system: str | None = None) -> dict[str, Any]:
+    system = f"{system or OVERRIDE_SYSTEM}{ANSWERED_ON_PAGE}"
+    return {"override_reason_code": code, "override_reason_system": system, "override_reason_display": display}

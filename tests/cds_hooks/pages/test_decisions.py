@@ -14,7 +14,7 @@ from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.kit.simulator.signing import new_key
 from cds_hooks.metrics.page import _parent_of, workers_of
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.decisions.search import IN_FORM, Asked, _microseconds, _row, read_asked
+from cds_hooks.pages.decisions.search import Asked, _row
 from cds_hooks.storage.queries import DecisionFilter
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
@@ -174,17 +174,6 @@ def test_overridden_decisions_are_found_by_the_reason(tmp_path: Path) -> None:
     run(tmp_path, task)
 
 
-def test_a_time_that_cannot_be_read_is_said_at_its_field(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
-        answer = await find(calls, since="yesterday", outcome="maybe")
-        assert answer.status_code == 400
-        assert "Write a day as 2026-11-20" in answer.text
-        assert answer.text.count('aria-invalid="true"') == 2
-        assert 'value="yesterday"' in answer.text
-
-    run(tmp_path, task)
-
-
 def test_forms_of_other_sites_and_ids_that_are_none_are_refused(tmp_path: Path) -> None:
     async def task(calls: httpx.AsyncClient) -> None:
         answer = await calls.post("/decisions", data={"rule": "x"}, headers={"sec-fetch-site": "cross-site"})
@@ -256,71 +245,43 @@ def test_the_form_shows_five_fields_and_unfolds_the_others_where_one_is_filled_i
 
 
 # The form of the list of decisions: what is taken, what is refused in which words, and what each row says.
-NINE = 1_795_165_200_000_000
-NO_TIME = "Write a day as 2026-11-20, or a time (UTC) as 2026-11-20 09:14."
+MIDNIGHT, DAY = 1_795_132_800_000_000, 86_400_000_000
 
 
 @pytest.mark.parametrize(
-    ("form", "faults"),
+    "field",
     [
-        ({}, {}),
-        ({"client": "x" * 200}, {}),
-        ({"client": "x" * 201, "since": "y" * 201}, dict.fromkeys(("client", "since"), "Longer than 200 characters.")),
-        ({"since": "yesterday", "until": "2026-13-01"}, {"since": NO_TIME, "until": NO_TIME}),
-        ({"until": "9999-12-31"}, {"until": NO_TIME}),
-        ({"since": "2026-11-20 09:14", "until": "2026-11-20"}, {}),
-        ({"outcome": "other", "severity": "grave", "answer": "maybe"}, {
-            "outcome": "There is no such outcome.", "severity": "There is no such severity.",
-            "answer": "There is no such answer.",
-        }),
-        ({"outcome": "cards", "severity": "info", "answer": "accepted"}, {}),
+        {"client": "x" * 201}, {"since": "yesterday"}, {"until": "2026-13-01"}, {"until": "9999-12-31"},
+        {"outcome": "other"}, {"severity": "grave"}, {"answer": "maybe"}, {"before": "5"}, {"before": ".7"},
+        {"before": f"{'1' * 18}.7"},
     ],
 )  # fmt: skip
-def test_a_field_that_cannot_be_read_says_why(form: dict[str, str], faults: dict[str, str]) -> None:
-    asked = read_asked(form)
-    assert (dict(asked.faults), asked.get("client")) == (faults, form.get("client", ""))
-    assert list(asked.fields) == list(IN_FORM)
+def test_a_field_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path, field: dict[str, str]) -> None:
+    async def task(calls: httpx.AsyncClient) -> None:
+        for answer in (await calls.get("/decisions", params=field), await find(calls, **field)):
+            assert answer.status_code == 400
+            assert next(iter(field)) in answer.text
 
-
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        ("5.7", (5, 7)), ("", None), ("5", None), ("5.", None), (".7", None), ("a.7", None), ("5.b", None),
-        (f"{'1' * 33}.7", (int("1" * 33), 7)), (f"{'1' * 34}.7", None),
-    ],
-)  # fmt: skip
-def test_a_list_goes_on_from_a_place_alone(text: str, place: Any) -> None:
-    asked = read_asked({"before": text})
-    assert (asked.before, dict(asked.faults)) == (place, {})
+    run(tmp_path, task)
 
 
 def test_what_is_of_a_patient_stands_in_no_address() -> None:
-    asked = read_asked({"service": " planning ", "since": "2026-11-20", "before": "5.7", "rule": ""})
-    assert asked.address == "service=planning&since=2026-11-20"
+    asked = Asked.model_validate({"service": " planning ", "since": "2026-11-20", "before": "5.7", "rule": ""})
+    assert (asked.address, asked.place) == ("service=planning&since=2026-11-20", (5, 7))
     assert asked.is_restricted
-    assert not read_asked({}).is_restricted
+    assert (Asked().is_restricted, Asked().place) == (False, None)
     for name in ("patient", "hook_instance", "card"):
-        assert read_asked({"service": "planning", name: "x"}).address == ""
+        assert Asked.model_validate({"service": "planning", name: "x"}).address == ""
 
 
 def test_the_form_is_a_filter() -> None:
-    form = {name: f"of {name}" for name in IN_FORM} | {"since": "2026-11-20", "until": "2026-11-20"}
-    asked = Asked(form | {"patient": "Patient/p1"})
-    assert asked.wanted == DecisionFilter(
-        service="of service", outcome="of outcome", client="of client", patient="p1",
-        since=NINE - 9 * 3_600_000_000, until=NINE + 15 * 3_600_000_000, rule="of rule", held_back=SUPPRESSED,
-        hook_instance="of hook_instance", reason="of reason", severity="of severity", answer="of answer",
-        override="of override",
-    )  # fmt: skip
-    assert Asked({}).wanted == DecisionFilter()
-
-
-def test_a_day_in_whatever_form_ends_with_its_last_moment() -> None:
-    midnight, day = NINE - 9 * 3_600_000_000, 86_400_000_000
-    for text in ("2026-11-20", "20261120", "2026-W47-5"):
-        assert [_microseconds(text, is_end=is_end) for is_end in (False, True)] == [midnight, midnight + day], text
-    for text in ("2026-11-20 09", "2026-11-20T10:00+01:00"):
-        assert [_microseconds(text, is_end=is_end) for is_end in (False, True)] == [NINE, NINE], text
+    texts = {name: f"of {name}" for name in ("service", "client", "rule", "hook_instance", "reason", "override")}
+    chosen = {"outcome": "cards", "severity": "info", "answer": "accepted"}
+    days = {"since": "2026-11-20", "until": "2026-11-20"}
+    asked = Asked.model_validate(texts | chosen | days | {"patient": "Patient/p1", "withheld": "1"})
+    times = {"since": MIDNIGHT, "until": MIDNIGHT + DAY}
+    assert asked.wanted == DecisionFilter(patient="p1", held_back=SUPPRESSED, **texts, **chosen, **times)  # type: ignore[arg-type]
+    assert Asked.model_validate({"withheld": ""}).wanted == DecisionFilter()
 
 
 def a_card(summary: str, indicator: str) -> dict[str, Any]:

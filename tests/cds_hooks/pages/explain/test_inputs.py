@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cards.card import OVERRIDE_SYSTEM
 from cds_hooks.decision_history import AdvisedCard, CardAnswer, DecisionHistory, Reason, Source, Suggestion
-from cds_hooks.pages.explain.card_answers import WRONG, AnswerForm, AnswerRefused, Choice, answer_forms, read_answer
+from cds_hooks.pages.explain.card_answers import WRONG, AnswerForm, AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.inputs import Input, average_of, read_inputs
 from cds_hooks.pages.explain.recorded_decision import Basis, SentCard
 from cds_hooks.pages.explain.views import _outcome
@@ -120,10 +120,9 @@ def answer(card: SentCard, *, may_write: bool = True, **fields: str) -> Feedback
 
 
 def test_the_choices_of_a_card_are_its_suggestions_its_reasons_and_that_it_is_wrong() -> None:
-    offered = (
-        Choice("s0", "Followed: Stop"), Choice("r0", "Not followed: Not now"), Choice("r1", "Not followed: Own reason"),
-        Choice(WRONG, "This is wrong"),
-    )  # fmt: skip
+    offered = {
+        "s0": "Followed: Stop", "r0": "Not followed: Not now", "r1": "Not followed: Own reason", WRONG: "This is wrong",
+    }  # fmt: skip
     first, second = CardAnswer(1, "2026-11-20", True, ("Stop",)), CardAnswer(2, "2026-11-21", False)
     history = DecisionHistory((AdvisedCard("v", "Look", "info", ("Stop",), (first, second)),), ())
     assert answer_forms([a_card(), a_card(""), a_card("v")], history, may_write=True) == {
