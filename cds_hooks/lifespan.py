@@ -14,6 +14,7 @@ from cards.fhir_validity import load_fhir_models
 from cds_hooks.audit.seals import Sealing
 from cds_hooks.components import ServerComponents
 from cds_hooks.configuration import InForce
+from cds_hooks.decision_views.follow import Follower
 from cds_hooks.edge import EdgeLimits
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.auto_pause import Pausing
@@ -24,7 +25,6 @@ from cds_hooks.hold_back.terminology import index_in_force, keep_in_force, use_t
 from cds_hooks.logs import log
 from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import Metrics, MetricsFolder
-from cds_hooks.record.follow import Follower
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
 from cds_hooks.settings.checks import Networks

@@ -2,13 +2,13 @@
 
 from sqlalchemy import URL
 
+from cds_hooks.decision_views.file import Views, views_file
+from cds_hooks.decision_views.follow import Follower
 from cds_hooks.hold_back.acceptance import Acceptance
 from cds_hooks.hold_back.budgets import ShownCards
 from cds_hooks.hold_back.memory import PatientMemories
 from cds_hooks.monitor.book import Counts
 from cds_hooks.monitor.card_counts import CardCounts
-from cds_hooks.record.follow import Follower
-from cds_hooks.record.views import Views, views_file
 from cds_hooks.settings import Settings
 from cds_hooks.worklist.worklist import PatientWork
 

@@ -34,10 +34,10 @@ from cds_hooks.commands.options import (
     said_in_a_sentence,
 )
 from cds_hooks.commands.record_options import microseconds, note_export, record_url
+from cds_hooks.decision_views.file import Views, views_file
 from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
 from cds_hooks.hold_back.rules_file import read_rules_file
 from cds_hooks.monitor.finder import note_verification
-from cds_hooks.record.views import Views, views_file
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter

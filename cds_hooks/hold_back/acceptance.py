@@ -3,7 +3,7 @@
 A card of the medication rules counts for each of its rules, any other for its service; critical cards do not count, and
 information and warnings are counted apart. It is counted for each client by itself, so that no client silences another,
 and a patient counts once a day, however often the card is shown. Only clients that report answers count: of the others
-nobody knows what became of a card. The counts are rows of the views of the record (`cds_hooks/record`).
+nobody knows what became of a card. The counts are rows of the views of the record (`cds_hooks/decision_views`).
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from typing import ClassVar, Final, Literal
 from msgspec import Struct
 
 from cards.extension import CardExtension
+from cds_hooks.decision_views.file import Views
+from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.hold_back.acts import MOST_NOT_APPLICABLE, Key
 from cds_hooks.hold_back.sent_cards import SentCard, answer_of, shown_decision
-from cds_hooks.record.follow import Batch, Projection
-from cds_hooks.record.views import Views
 
 WINDOW_DAYS: Final = 90
 """So far back cards count; the project's own choice."""

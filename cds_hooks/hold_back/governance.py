@@ -16,6 +16,8 @@ from msgspec.structs import replace
 
 from cards.card import Card
 from cards.rules.engine.governance import SiteRules, SuppressionCheck, all_rule_versions
+from cds_hooks.decision_views.file import Views
+from cds_hooks.decision_views.follow import newest_numbers
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.budgets import Budgets, Claims, Turns
 from cds_hooks.hold_back.checks import (
@@ -33,8 +35,6 @@ from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import answers_to
 from cds_hooks.logs import log
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.record.follow import newest_numbers
-from cds_hooks.record.views import Views
 from cds_hooks.storage.decision import Decision, FeedbackItem, RecordUnavailable, is_trial
 
 _LOOK_SECONDS: Final = 1.0

@@ -1,8 +1,8 @@
 """What hold-back remembers of a patient: cards shown, answers, overrides, accepted orders and turns.
 
 It holds for the patient, because the fact is the patient's, and for one client: another one knows other people by the
-same id. It is one row for each patient in the views of the record (`cds_hooks/record`). What this process showed or was
-answered and is not in the views yet lies over it, so that the next call of a visit knows it.
+same id. It is one row for each patient in the views of the record (`cds_hooks/decision_views`). What this process
+showed or was answered and is not in the views yet lies over it, so that the next call of a visit knows it.
 
 What became worse is shown again. Beside that, of cards about a patient as a whole:
 
@@ -30,6 +30,8 @@ from cards.card import SEVERITY, Card
 from cards.extension import RestingFinding
 from cards.rules.engine.governance import Override, ingredients_of, numeric_values
 from cards.text import plain
+from cds_hooks.decision_views.file import Views
+from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.hold_back.patient_finding import FOLLOW_UP, Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.sent_cards import (
     ACCEPTED,
@@ -42,8 +44,6 @@ from cds_hooks.hold_back.sent_cards import (
 )
 from cds_hooks.logs import log
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.record.follow import Batch, Projection
-from cds_hooks.record.views import Views
 from cds_hooks.storage.content import ContentUnreadable, load_content, store_content
 from cds_hooks.storage.decision import RecordUnavailable
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, Indicator
 from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension
+from cds_hooks.decision_views.follow import AnswerRow
 from cds_hooks.hold_back.patient_finding import PatientFinding, patient_finding
-from cds_hooks.record.follow import AnswerRow
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, Decision, FeedbackItem
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions

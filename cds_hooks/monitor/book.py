@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import msgspec
 
+from cds_hooks.decision_views.file import Views
+from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback, seconds_under_way
 from cds_hooks.monitor.postings import TABLES, Postings, callers, known_names
-from cds_hooks.record.follow import Batch, Projection
-from cds_hooks.record.views import Views
 from cds_hooks.storage.decision import RecordUnavailable, is_trial
 from cds_hooks.storage.queries import rules_by_card
 from models_onnx.monitoring.day import DayCounts

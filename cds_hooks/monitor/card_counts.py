@@ -8,9 +8,9 @@ from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
+from cds_hooks.decision_views.file import Views
+from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.hold_back.sent_cards import ACCEPTED, SentCard, ShownDecision, shown_decision
-from cds_hooks.record.follow import Batch, Projection
-from cds_hooks.record.views import Views
 from cds_hooks.storage.decision import Decision
 
 By = Literal["unit", "service", "rule", "client"]

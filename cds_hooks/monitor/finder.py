@@ -12,10 +12,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from cds_hooks.decision_views.file import Views
+from cds_hooks.decision_views.follow import Follower
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.postings import Budget, groups_of, places
-from cds_hooks.record.follow import Follower
-from cds_hooks.record.views import Views
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import (
     DecisionFilter,

@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
+from cds_hooks.decision_views.follow import Follower
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.record.follow import Follower
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import newest_number
 

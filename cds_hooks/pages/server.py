@@ -36,10 +36,10 @@ from cds_hooks.web.site import HEADERS, Failure, PageRefusal, Site, render
 from cds_hooks.web.visitor import visiting
 
 if TYPE_CHECKING:
+    from cds_hooks.decision_views.follow import Follower
     from cds_hooks.pages.committee.standing import Committee
     from cds_hooks.pages.count_keeper import CountKeeper
     from cds_hooks.pages.model_files import ModelFiles
-    from cds_hooks.record.follow import Follower
 
 View = Callable[..., Response | Awaitable[Response]]
 """Answers a request for a page; its parameters are read by FastAPI, and it runs in a thread unless it is `async`."""

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from pydantic import BaseModel, Field
 
 from cards.compose.model import in_100
+from cds_hooks.decision_views.file import Mark, Views
+from cds_hooks.decision_views.follow import Follower
 from cds_hooks.hold_back.memory import PERIOD_DAYS
-from cds_hooks.record.follow import Follower
-from cds_hooks.record.views import Mark, Views
 from cds_hooks.storage.entries import add_event
 from cds_hooks.worklist.worklist import WORK_EVENT, Worklist, WorklistRow, read_worklist
 from models_onnx.equations.declaration import find_equations

@@ -15,7 +15,7 @@ from cds_hooks.commands import monitor
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.storage import Decision
 from models_onnx.monitoring.figure import Figure, Incident
-from tests.cds_hooks.record.followed import Book
+from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.storage.samples import a_decision, store
 
 

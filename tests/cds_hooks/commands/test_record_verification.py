@@ -13,7 +13,7 @@ from cds_hooks.audit.verification import Audit
 from cds_hooks.commands import record
 from cds_hooks.monitor.book import CountBook
 from models_onnx.artifact.keys import local_signer, public_file
-from tests.cds_hooks.record.followed import follow
+from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
 

@@ -16,14 +16,14 @@ import pytest
 from msgspec.structs import replace
 
 from cards.extension import EXTENSION_KEY
+from cds_hooks.decision_views import follow
+from cds_hooks.decision_views.file import Views, make_tables
+from cds_hooks.decision_views.follow import AnswerRow, Batch, DecisionRow
 from cds_hooks.hold_back import acceptance, auto_pause, governance, releases
 from cds_hooks.hold_back.acceptance import Acceptance, AcceptanceCounts, LowAcceptance
 from cds_hooks.hold_back.acts import Pause
 from cds_hooks.hold_back.auto_pause import record_pause
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.record import follow
-from cds_hooks.record.follow import AnswerRow, Batch, DecisionRow
-from cds_hooks.record.views import Views, make_tables
 from cds_hooks.settings import Settings
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.restraint_calls import PATIENT, SIGN, WARNINGS, feedback, indicators, order_sign

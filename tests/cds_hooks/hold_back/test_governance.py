@@ -20,10 +20,10 @@ from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import list_decisions
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
+from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.restraint_calls import CRITICAL, WARNINGS, indicators, rules_file, sign
 from tests.cds_hooks.prefetch.fetch_calls import app_client
-from tests.cds_hooks.record.followed import follow
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.conftest import ROOT
 from tests.live import record_in

@@ -13,7 +13,7 @@ from cds_hooks.monitor.judging import FEWEST_CALLS, rule_ids, rules_without_find
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
-from tests.cds_hooks.record.followed import Book
+from tests.cds_hooks.decision_views.followed import Book
 
 
 def test_the_newest_verification_is_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

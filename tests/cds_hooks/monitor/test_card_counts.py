@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from cds_hooks.decision_views.file import Views, make_tables
+from cds_hooks.decision_views.follow import AnswerRow, Batch, DecisionRow
 from cds_hooks.hold_back.sent_cards import sent_cards
 from cds_hooks.monitor.card_counts import NO_UNIT, CardCount, CardCounts, _hidden, count_cards
-from cds_hooks.record.follow import AnswerRow, Batch, DecisionRow
-from cds_hooks.record.views import Views, make_tables
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.web.decisions import AS_OF, decided

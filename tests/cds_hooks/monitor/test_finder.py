@@ -11,18 +11,18 @@ from random import Random
 import pytest
 
 from cards.extension import EXTENSION_KEY
+from cds_hooks.decision_views.file import Views
+from cds_hooks.decision_views.follow import Follower
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.monitor import finder
 from cds_hooks.monitor.book import Counts
 from cds_hooks.monitor.finder import book_for, find, needs_book
 from cds_hooks.monitor.postings import Budget
-from cds_hooks.record.follow import Follower
-from cds_hooks.record.views import Views
 from cds_hooks.storage import Decision, open_decision_log
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import DecisionFilter, find_decisions, store_feedback
-from tests.cds_hooks.record.followed import Book
+from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.storage.samples import a_decision, some_feedback
 from tests.live import record_in
 

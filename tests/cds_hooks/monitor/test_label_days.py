@@ -12,8 +12,8 @@ from cds_hooks.outcomes.labels import InForce, Label
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from models_onnx.monitoring.performance import Deployed
+from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.monitor.test_label_reading import FIRST, microseconds, predicted, say, write
-from tests.cds_hooks.record.followed import Book
 from tests.cds_hooks.storage.conftest import sqlite_url
 
 __all__ = ["sqlite_url"]

@@ -19,7 +19,7 @@ from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from models_onnx.monitoring.label_judging import LabelWindow
-from tests.cds_hooks.record.followed import Book
+from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.live import record_in
 

@@ -12,7 +12,7 @@ import pytest
 
 from cds_hooks.monitor.notices import Event, NotTold, tell, write_textfile
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
-from tests.cds_hooks.record.followed import Book
+from tests.cds_hooks.decision_views.followed import Book
 
 
 class _Webhook:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cds_hooks.decision_views.file import Views
 from cds_hooks.monitor.finder import note_verification
 from cds_hooks.monitor.postings import (
     TABLES,
@@ -18,10 +19,9 @@ from cds_hooks.monitor.postings import (
     places,
     plain_subject,
 )
-from cds_hooks.record.views import Views
 from cds_hooks.storage.queries import DecisionFilter
+from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.monitor.test_finder import invented, write
-from tests.cds_hooks.record.followed import Book
 
 PLACES = {
     (10, 1): ["service a", "client ehr", "outcome cards"],

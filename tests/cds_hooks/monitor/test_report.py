@@ -19,7 +19,7 @@ from cds_hooks.cli import app
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
-from tests.cds_hooks.record.followed import Book
+from tests.cds_hooks.decision_views.followed import Book
 
 FIRST = datetime(2026, 9, 1, 8, tzinfo=UTC)
 DAYS, CALLS, LAST = 30, 240, "2026-09-30"

@@ -11,12 +11,12 @@ import httpx
 import pytest
 from starlette.requests import Request
 
+from cds_hooks.decision_views.file import Views
 from cds_hooks.metrics.counts import Metrics, Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.operations.now import Now, state_now
 from cds_hooks.pages.server import OperatorAccess
-from cds_hooks.record.views import Views
 from cds_hooks.settings import Settings
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for

@@ -27,8 +27,8 @@ from cds_hooks.access.store import AccessStore
 from cds_hooks.access.throttle import TRIES_FOR_A_NAME, TooManyTries, count_try
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import audit
-from cds_hooks.record.follow import is_there, settled
-from cds_hooks.record.views import Mark
+from cds_hooks.decision_views.file import Mark
+from cds_hooks.decision_views.follow import is_there, settled
 from cds_hooks.storage import opening
 from cds_hooks.storage.database import (
     _KEPT,

@@ -19,9 +19,9 @@ from cds_hooks import cli
 from cds_hooks.storage.decision import Decision
 from cds_hooks.worklist.output import worklist_bundle, worklist_csv
 from cds_hooks.worklist.worklist import Answered, PatientNotes, Worklist, list_patients, note, read_worklist
+from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.hold_back.test_turns import SAMPLE, _request
 from tests.cds_hooks.prefetch.fetch_calls import app_client
-from tests.cds_hooks.record.followed import follow
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.live import record_in
 

@@ -15,8 +15,8 @@ from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.storage.queries import feedback_on, list_decisions
 from cds_hooks.web.site import HEADERS
 from tests.cds_hooks.calls import PLANNING, client, request_for
+from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.pages.tester.pressing import Bench, opened
-from tests.cds_hooks.record.followed import follow
 from tests.cds_hooks.web.decisions import AS_OF
 
 ORDER_SELECT = "order-select/order-safety-select"

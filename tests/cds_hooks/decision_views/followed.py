@@ -4,9 +4,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from cds_hooks.decision_views.file import Views, make_tables
+from cds_hooks.decision_views.follow import Batch, Follower
 from cds_hooks.monitor.book import CountBook, Counts
-from cds_hooks.record.follow import Batch, Follower
-from cds_hooks.record.views import Views, make_tables
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
 

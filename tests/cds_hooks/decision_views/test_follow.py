@@ -12,10 +12,10 @@ from typing import ClassVar
 import psycopg
 import pytest
 
+from cds_hooks.decision_views import follow as following
+from cds_hooks.decision_views.file import Mark, Views, views_file
+from cds_hooks.decision_views.follow import Batch, Follower, Projection, settled
 from cds_hooks.protocol.request import LONGEST_ID
-from cds_hooks.record import follow as following
-from cds_hooks.record.follow import Batch, Follower, Projection, settled
-from cds_hooks.record.views import Mark, Views, views_file
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
 from cds_hooks.storage import card_uuid, database, new_decision_id

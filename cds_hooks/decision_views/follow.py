@@ -19,8 +19,8 @@ from typing import IO, Any, ClassVar, Final
 from msgspec import Struct
 from sqlalchemy import Table, func, select, text
 
+from cds_hooks.decision_views.file import Mark, Views, make_tables, note_record, write_mark
 from cds_hooks.logs import log
-from cds_hooks.record.views import Mark, Views, make_tables, note_record, write_mark
 from cds_hooks.storage.database import database_error_reason, parse_url
 from cds_hooks.storage.decision import Decision, RecordUnavailable, is_trial
 from cds_hooks.storage.queries import LISTED, read_rows
