@@ -1,4 +1,4 @@
-"""`cds-hooks data|features`: what is wrong with a table or a folder of FHIR; which features a site declares."""
+"""`cds-hooks data`: what is wrong with a table; which features a site declares, and their table from charts."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +12,7 @@ from models_onnx.serving.registry import ARTIFACTS
 
 
 def data(
-    where: Annotated[
-        Path, typer.Argument(metavar="TABLE|FOLDER", help="A table, a folder of FHIR, or one with features.toml.")
-    ],
+    where: Annotated[Path, typer.Argument(metavar="TABLE|FOLDER", help="A table, or a folder with features.toml.")],
     model: Annotated[str | None, typer.Option(help="Whose table it is, where its name does not say it.")] = None,
     specs: Annotated[Path | None, typer.Option(help="Folder with declarations of models of your own.")] = None,
     folder: Annotated[
@@ -30,9 +28,9 @@ def data(
     out: Annotated[Path | None, typer.Option(help="With --charts: the file of the table, CSV.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Check a table (columns, keys, folds, values, units, look-ahead) or a folder of FHIR (codes, units, times).
+    """Check a table against the declaration of its model: columns, keys, folds, values, units, look-ahead.
 
-    A table is held against the declaration of its model. Counts and examples without identifiers.
+    Counts and examples without identifiers.
 
     Of a folder with features.toml: words, unit, codes, window and range of each feature that a site declares, as
     Markdown; with --chart what each is in it, with the dated values that made it, or why it is missing. With --charts
@@ -43,7 +41,7 @@ def data(
 
     Example: cds-hooks data rows.csv.gz --model mortality_5y
     """
-    if (where / "features.toml").is_file() and charts is None:
+    if where.is_dir() and charts is None:
         _describe_features(where, chart, as_of)
         return
     with problems():
@@ -68,6 +66,8 @@ def _describe_features(folder: Path, chart: Path | None, as_of: str | None) -> N
             names = add_declared_features(folder)
         except FeatureFault as fault:
             raise DeclarationError(str(fault)) from fault
+        if not names:
+            raise DeclarationError(f"{folder} has no features.toml: give a table, or a folder that has one")
         if chart is None:
             typer.echo(data_dictionary(FEATURES[name] for name in names), nl=False)
             return
@@ -91,11 +91,8 @@ def _table(folder: Path, charts: Path, out: Path | None) -> Any:
 
 
 def _report(where: Path, model: str | None, specs: Path | None, folder: Path) -> Any:
-    from models_onnx.workbench.training.data.check_charts import check_charts
     from models_onnx.workbench.training.data.check_tables import check_table, spec_of_table
 
-    if where.is_dir():
-        return check_charts(where)
     specs = own_specs(specs, folder, model or where.name.partition(".")[0])
     return check_table(spec_of_table(where, model, specs), where, folder)
 

@@ -61,13 +61,10 @@ def files_of(folder: Path) -> list[Path]:
     return paths
 
 
-def read_charts(
-    folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None, *, with_repeats: bool = False
-) -> Iterator[PatientChart]:
+def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None) -> Iterator[PatientChart]:
     """Every patient's chart; bundles one by one, NDJSON files together, because there each type has its own file.
 
-    A file that cannot be read is refused, or told to `unreadable` and left out. What comes twice is there once, unless
-    one asks for it `with_repeats`.
+    A file that cannot be read is refused, or told to `unreadable` and left out. What comes twice is there once.
     """
     lines: list[tuple[Json, str | None]] = []
     for path in files_of(folder):
@@ -81,8 +78,8 @@ def read_charts(
                 raise
             unreadable(problem)
             continue
-        yield from by_patient(bundle, with_repeats=with_repeats)
-    yield from by_patient(lines, with_repeats=with_repeats)
+        yield from by_patient(bundle)
+    yield from by_patient(lines)
 
 
 def read_bundle(path: Path) -> Iterator[tuple[Json, str | None]]:
@@ -121,7 +118,7 @@ def patient_named_by(resource: Json) -> str | None:
     return None
 
 
-def by_patient(resources: list[tuple[Json, str | None]], *, with_repeats: bool = False) -> Iterator[PatientChart]:
+def by_patient(resources: list[tuple[Json, str | None]]) -> Iterator[PatientChart]:
     """Yield these resources' charts with their fullUrls; references by fullUrl become Type/id, as a server gives them.
 
     What names no patient of these is left out, and what comes twice is there once.
@@ -143,8 +140,7 @@ def by_patient(resources: list[tuple[Json, str | None]], *, with_repeats: bool =
         patient = patient_named_by(renamed) or ""
         # as `fhir.record.facts.distinct`: a stay on two pages is one stay
         identity = (patient, kind, own_id or msgspec.json.encode(resource))
-        is_new = with_repeats or identity not in identities
-        if (chart := charts.get(patient)) is not None and kind != "Patient" and is_new:
+        if (chart := charts.get(patient)) is not None and kind != "Patient" and identity not in identities:
             chart.resources.append(renamed)
             identities.add(identity)
     for chart in charts.values():

@@ -30,7 +30,7 @@ from models_onnx.artifact.keys import read_keys, read_signer
 from models_onnx.artifact.release_file import parse_release
 from models_onnx.batch.tables import _header
 from models_onnx.declarations import declarations
-from models_onnx.workbench.training.data.cohort import read_parts
+from models_onnx.workbench.training.data.cohort import read_csv
 
 READERS: dict[str, Callable[[Path], object]] = {
     "b.toml": read_rules_file,
@@ -80,8 +80,8 @@ LINE_READERS: dict[str, tuple[Callable[[Path], object], int]] = {
     "outcomes.ndjson": (read_outcomes, 2**24),
     "outcomes.csv": (read_outcomes, 2**24),
     "notes.jsonl": (read_rows, 2**24),
-    "training.csv": (lambda file: list(read_parts(file, {}, None)), 2**24),
-    "training.csv.gz": (lambda file: list(read_parts(file, {}, None)), 2**24),
+    "training.csv": (lambda file: read_csv(file, {}), 2**24),
+    "training.csv.gz": (lambda file: read_csv(file, {}), 2**24),
     "scored.csv": (lambda file: _header(file, ","), 2_000_000),
     "scored.csv.gz": (lambda file: _header(file, ","), 2_000_000),
     "charts.ndjson.gz": (lambda file: list(read_ndjson(file)), 2**26),

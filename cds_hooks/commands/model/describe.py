@@ -1,4 +1,4 @@
-"""`cds-hooks model list`, `card` and `dataset`: which models there are, their cards, and the tables of their inputs."""
+"""`cds-hooks model list`, `card` and `dataset`: which models there are, their cards, and what followed on estimates."""
 
 import csv
 from pathlib import Path
@@ -12,9 +12,7 @@ from cds_hooks.commands.model.console import (
     Folder,
     Name,
     Specs,
-    own_specs,
     problems,
-    progress_bars,
     today,
     wide_console,
 )
@@ -94,60 +92,36 @@ def card(
 def dataset(
     name: Name,
     out: Annotated[Path, typer.Option(help="Write the rows to this file, as CSV.")],
-    table: Annotated[
-        Path | None, typer.Option(help="A table with the columns of the model's own study; else the record is read.")
-    ] = None,
-    folder: Folder = ARTIFACTS,
-    specs: Specs = None,
     database: Database = None,
 ) -> None:
-    """Make a table of a model: its mature estimates in the record with what happened, or the inputs from a study.
+    """Make a table of a model's mature estimates in the record with what happened, for training and recalibration.
 
-    From the record, for training and recalibration: one row for each decision, with its hashed patient, a fold by
-    patient, the inputs as they were then, race and ethnicity where recorded, the outcome under the model's own column,
-    and the estimate. A decision is left out until its horizon and label lag have passed, and where nobody reported
-    whether the event came.
+    It has one row for each decision, with its hashed patient, a fold by patient, the inputs as they were then, race and
+    ethnicity where recorded, the outcome under the model's own column, and the estimate. A decision is left out until
+    its horizon and label lag have passed, and where nobody reported whether the event came. A table from charts is made
+    by `cds-hooks data`, with --charts.
 
-    With --table each row becomes `id`, the inputs and whom the study leaves out, which `cds-hooks score` reads. A table
-    from charts is made by `cds-hooks data`, with --charts.
-
-    Exit codes: 0 made, 1 no decision is mature with a known outcome, or the record cannot be read, 2 the table cannot
-    be used.
+    Exit codes: 0 made, 1 no decision is mature with a known outcome, or the record cannot be read.
 
     Example: cds-hooks model dataset readmission_30d --out tables/readmission_30d.csv
     """
-    if table is None:
-        _followed_table(name, out, record_url(database))
-        return
-    with problems():
-        from models_onnx.spec import get_spec
-        from models_onnx.workbench.training.data.study_inputs import exclude_options, write_inputs
-
-        spec = get_spec(name, own_specs(specs, folder, name))
-        with progress_bars(False) as progress:
-            count = write_inputs(spec, table, out, lambda done: progress("rows", done, done))
-    next_command = f"cds-hooks score {name} {out} --out SCORES.csv{exclude_options(spec)}"
-    typer.echo(f"{count:,} rows: {out}\nNext: {next_command}")
-
-
-def _followed_table(model: str, out: Path, url: str) -> None:
-    """Write the rows of a model's mature estimates with a known outcome."""
     from cds_hooks.outcomes.followed import followed, table_rows
     from cds_hooks.outcomes.labels import site_labels
     from models_onnx.artifact.folder import read_manifest
 
+    url = record_url(database)
     with said_in_a_sentence(RecordUnavailable, ModelError, OSError):
         configured = settings()
         labels = site_labels(configured)
-        if model.partition("@")[0] not in labels:
+        if name.partition("@")[0] not in labels:
             raise failure(
-                f"No model {model} has outcomes here; there are {', '.join(labels)} (CDS_MODELS_FOLDER names a site's "
+                f"No model {name} has outcomes here; there are {', '.join(labels)} (CDS_MODELS_FOLDER names a site's "
                 "own)."
             )
-        manifest = read_manifest(folder_of(model, configured) / model)
+        manifest = read_manifest(folder_of(name, configured) / name)
         rows = list(followed(url, labels[manifest.id], time_ns() // 1000))
         if not rows:
-            raise failure(f"No decision of {model} is mature with a known outcome: nothing was written.")
+            raise failure(f"No decision of {name} is mature with a known outcome: nothing was written.")
         lines = list(table_rows(rows, [item.name for item in manifest.features], manifest.outcome.column))
         with whole_file(out) as draft, draft.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(lines[0]))

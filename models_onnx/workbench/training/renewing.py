@@ -14,7 +14,7 @@ from models_onnx.spec.renewal import RENEWAL, Renewal, renewed_spec
 from models_onnx.workbench.release.card import declared_words, merge_words, write_words
 from models_onnx.workbench.training.commands import train_model
 from models_onnx.workbench.training.crossvalidate import Progress
-from models_onnx.workbench.training.data.cohort import read_parts
+from models_onnx.workbench.training.data.cohort import read_csv
 from models_onnx.workbench.training.pipeline import Trained
 
 _GROUPS = ("race", "ethnicity")
@@ -84,7 +84,7 @@ def _is_number(text: str) -> bool:
 
 def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:
     """Return the renewal; what it says of the table is read from its rows."""
-    rows = next(read_parts(table, {"dtype": str, "keep_default_na": False}, None)).to_dict("records")
+    rows = read_csv(table, {"dtype": str, "keep_default_na": False}).to_dict("records")
     is_of_outcomes = {"row", "patient", "estimated_by"} <= rows[0].keys()
     wanted = {"row", "patient", "fold", "year", manifest.outcome.column}
     if is_of_outcomes and (absent := sorted(wanted - rows[0].keys())):

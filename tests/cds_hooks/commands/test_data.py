@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 from cds_hooks.cli import app
 from cds_hooks.commands import data
 from tests.models_onnx.invented import invented_table
-from tests.models_onnx.workbench.training.data.test_chart_table import write_bundle
 
 
 @pytest.fixture
@@ -42,13 +41,6 @@ def test_a_table_is_checked_and_the_report_is_json_where_wanted(table: Path) -> 
     assert "look-ahead-column" in words
 
 
-def test_a_folder_of_charts_is_checked(tmp_path: Path) -> None:
-    write_bundle(tmp_path)
-    told = CliRunner().invoke(app, ["data", str(tmp_path)])
-    assert told.exit_code == 0, told.output
-    assert "1 patients" in told.stdout
-
-
 def test_a_table_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["data", str(tmp_path / "mine.csv"), "--model", "mortality_5y"])
     assert told.exit_code == 2
@@ -69,10 +61,10 @@ def test_findings_without_an_error_pass(capsys: pytest.CaptureFixture[str]) -> N
     assert lines[-1] == "No error."
 
 
-def test_the_exit_code_of_a_check_is_that_of_its_report(tmp_path: Path) -> None:
-    write_bundle(tmp_path)
-    done = CliRunner().invoke(app, ["data", str(tmp_path), "--json"])
-    assert (done.exit_code, json.loads(done.stdout)["passed"]) == (0, True)
+def test_a_folder_without_features_is_a_usage_error(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["data", str(tmp_path)])
+    assert told.exit_code == 2
+    assert "features.toml" in told.stderr
 
 
 def test_a_declaration_of_a_feature_that_does_not_hold_is_said(tmp_path: Path) -> None:

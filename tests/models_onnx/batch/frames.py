@@ -1,4 +1,4 @@
-"""The answers of a model as columns of numpy."""
+"""A person as a row of a table, and the answers of a model as columns of numpy."""
 
 from typing import Any
 
@@ -15,3 +15,24 @@ def score(model: BatchModel, table: Any, declared: TableDeclaration | None = Non
         else np.array(answers.column(name).to_pylist(), dtype=object)
         for name in answers.schema.names
     }  # fmt: skip
+
+
+def typical() -> dict[str, Any]:
+    """A person in the study's columns."""
+    measured = {
+        "albumin_g_dl": 4.1,
+        "alp_u_l": 80.0,
+        "bun_mg_dl": 18.0,
+        "creatinine_mg_dl": 1.1,
+        "glucose_mg_dl": 110.0,
+        "bilirubin_total_mg_dl": 0.6,
+        "wbc_10e3_ul": 7.5,
+        "rbc_10e6_ul": 4.4,
+        "mcv_fl": 91.0,
+        "rdw_pct": 13.9,
+        "lymphocytes_pct": 27.0,
+        "sbp_mmhg": 138.0,
+        "dbp_mmhg": 76.0,
+        "bmi_kg_m2": 28.4,
+    }
+    return {"participant_id": "p1", "age_years": 71, "sex": "male", "pregnant": 0, **measured}

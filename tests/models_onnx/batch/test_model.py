@@ -14,9 +14,8 @@ from models_onnx.batch.run import ScoringJob, score_table
 from models_onnx.errors import BatchRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.serving.runtime import Model
-from models_onnx.workbench.training.data.study_inputs import study_inputs
-from tests.models_onnx.batch.frames import score
-from tests.models_onnx.workbench.training.data.test_study_inputs import typical
+from models_onnx.workbench.training.data.cohort import inputs_of
+from tests.models_onnx.batch.frames import score, typical
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,8 @@ def person(**other: Any) -> dict[str, list[Any]]:
 
 
 def test_a_frame_of_pandas_is_scored_as_the_training_table_was(panel: BatchModel, rows: pd.DataFrame) -> None:
-    scored, of_inputs = panel.score(rows), panel.score(study_inputs(SPEC, rows))
+    inputs = pd.DataFrame(inputs_of(SPEC, rows), columns=list(SPEC.feature_names)).assign(pregnant=rows["pregnant"])
+    scored, of_inputs = panel.score(rows), panel.score(inputs)
     assert scored.num_rows == len(rows)
     assert scored.equals(of_inputs)
 

@@ -22,7 +22,7 @@ from models_onnx.batch import BatchModel, load
 from models_onnx.batch import run as running
 from models_onnx.batch.run import ScoringJob, ScoringResult, each_scored, score_table
 from models_onnx.errors import BatchRefused
-from tests.models_onnx.workbench.training.data.test_study_inputs import typical
+from tests.models_onnx.batch.frames import typical
 
 BOM = b"\xef\xbb\xbf"
 

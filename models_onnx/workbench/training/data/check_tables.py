@@ -2,8 +2,6 @@
 
 Columns, keys, folds, words, values, units, outcomes, and columns that know the future.
 
-What is wrong with a table or a folder of FHIR before anything is learned from it: kinds, counts, examples.
-
 Examples are values, codes and units, never an id, a name or a date: a report may be passed on.
 """
 
@@ -66,15 +64,13 @@ class DataReport:
         """Whether there is no error; warnings and notes are for a person to weigh."""
         return not any(finding.severity == "error" for finding in self.findings)
 
-    def add(
-        self, kind: str, severity: Severity, where: str, text: str, values: Counter[str] | Iterable[Any] | int
-    ) -> None:
+    def add(self, kind: str, severity: Severity, where: str, text: str, values: Iterable[Any] | int) -> None:
         """One finding, unless there is nothing of it; the most frequent examples first."""
         examples: tuple[str, ...] = ()
         if isinstance(values, int):
             count = values
         else:
-            seen = values if isinstance(values, Counter) else Counter(map(str, values))
+            seen = Counter(map(str, values))
             count = sum(seen.values())
             examples = tuple(
                 f"{example} ({times:,})" if times > 1 else example for example, times in seen.most_common(SHOWN)

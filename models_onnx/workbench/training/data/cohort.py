@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -96,20 +96,14 @@ def read_rows(spec: ModelSpec, path: Path, as_it_is: bool = False) -> pd.DataFra
     """Return a table of the specification's form; codes and keys stay text, and `as_it_is` texts among numbers too."""
     if not path.is_file():
         raise TrainingRefused(f"{path} is not there")
-    (rows,) = read_chunks(spec, path, None, as_it_is)
-    return rows
-
-
-def read_chunks(spec: ModelSpec, path: Path, at_once: int | None, as_it_is: bool = False) -> Iterator[pd.DataFrame]:
-    """Yield the table in parts of so many rows; one part where that is None."""
     how: dict[str, Any] = {"dtype": dict.fromkeys(_keys(spec), str), "low_memory": False}
     if spec.text:
         how = {"dtype": str, "keep_default_na": False}
-    yield from map(partial(_with_keys if as_it_is else _compact, spec), read_parts(path, how, at_once))
+    return (_with_keys if as_it_is else _compact)(spec, read_csv(path, how))
 
 
-def read_parts(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator[pd.DataFrame]:
-    """Yield a table, read as `how` says to pandas, in parts of so many rows; TrainingRefused where it is none."""
+def read_csv(path: Path, how: dict[str, Any]) -> pd.DataFrame:
+    """Return a table, read as `how` says to pandas; TrainingRefused where it is none."""
     try:
         refuse_long_lines(path)
         how["compression"] = "gzip" if is_packed(path) else None if path.suffix == ".gz" else "infer"
@@ -128,15 +122,11 @@ def read_parts(path: Path, how: dict[str, Any], at_once: int | None) -> Iterator
             twice = next(name for name in header if header.count(name) > 1)
             raise TrainingRefused(f"{path.name} has the column {twice!r} twice: nobody can say which of them is meant")
         # pandas refuses a header with fewer cells than the row beneath only here; else it shifts its columns
-        if len(top(nrows=2)) == 1 and at_once is None:
+        if len(top(nrows=2)) == 1:
             raise TrainingRefused(f"{path.name} has no row beneath its header")
-        if at_once is None:
-            # copied, because a table as it was read has each column by itself: to leave rows out of 100,000 columns
-            # then took 5 seconds for each exclusion
-            yield pd.read_csv(path, **how).copy()
-        else:
-            with pd.read_csv(path, chunksize=at_once, **how) as parts:
-                yield from parts
+        # copied, because a table as it was read has each column by itself: to leave rows out of 100,000 columns then
+        # took 5 seconds for each exclusion
+        return pd.read_csv(path, **how).copy()
     except UnicodeDecodeError as problem:
         raise TrainingRefused(f"{path.name} is not in UTF-8: save it as CSV in UTF-8") from problem
     except (ValueError, OSError, EOFError, zlib.error) as problem:

@@ -65,10 +65,6 @@ def test_a_pipeline_of_a_skops_file_is_adopted(tmp_path: Path, run: Callable[...
     model = adopted(run, tmp_path, str(tmp_path / "toy.skops"))
     same(model, lambda X: fitted.predict_proba(X)[:, 1])
     assert "another year" in model.manifest.estimator
-    cases = tmp_path / "toy_30d.cases.csv"
-    options = ["--specs", tmp_path, "--out", tmp_path / "inputs.csv"]
-    scored = run("dataset", "toy_30d", "--table", cases, *options)
-    assert scored.exit_code == 0, scored.output
 
 
 def test_types_of_a_skops_file_that_nobody_trusts_are_refused_by_name(tmp_path: Path, run: Callable[..., Any]) -> None:

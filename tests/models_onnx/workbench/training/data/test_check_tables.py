@@ -1,10 +1,8 @@
-"""What the check finds in tables and charts that were spoiled one way each; and that it gives nobody away."""
+"""What the check finds in tables that were spoiled one way each; and that it gives nobody away."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +11,9 @@ import pytest
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.workbench.training.crossvalidate import Folds
-from models_onnx.workbench.training.data.check_charts import check_charts
 from models_onnx.workbench.training.data.check_tables import DataReport, check_table, spec_of_table
 from models_onnx.workbench.training.data.cohort import build_cohort, read_rows
 from models_onnx.workbench.training.data.leaks import copied_rows
-from tests.fhir import builders
-from tests.fhir.builders import SNOMED, problem
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -97,55 +92,6 @@ def test_the_model_of_a_table_is_known_by_its_name_or_told(tmp_path: Path) -> No
     assert spec_of_table(Path("mine.csv"), "mortality_5y") is SPEC
     with pytest.raises(TrainingRefused, match="no model"):
         spec_of_table(tmp_path / "mine.csv", "mine")
-
-
-def observation(name: str, **changed: Any) -> dict[str, Any]:
-    """A creatinine as it should be."""
-    return (
-        builders.observation("2160-0", 1.1, "mg/dL", "2019-05-04T10:00:00Z", patient="secret-name", id=name) | changed
-    )
-
-
-def unit(code: str, value: float) -> dict[str, Any]:
-    """A quantity."""
-    return {"value": value, "unit": code, "code": code, "system": "http://unitsofmeasure.org"}
-
-
-def test_charts_are_counted_and_their_faults_named_without_anybodys_name(tmp_path: Path) -> None:
-    resources = [
-        {"resourceType": "Patient", "id": "secret-name", "birthDate": "1950-01-01", "deceasedDateTime": "2020-01-01"},
-        observation("1"),
-        observation("1", effectiveDateTime="2019-06-01T10:00:00Z"),
-        observation("2", valueQuantity=unit("furlong", 1.1)),
-        observation("3", valueQuantity=unit("mg/dL", 900.0)),
-        observation("4", code={"coding": [{"system": "http://loinc.org", "code": "99999-9"}]}),
-        observation("5", effectiveDateTime="2021-01-01T10:00:00Z"),
-        observation("6", effectiveDateTime="1940-01-01T10:00:00Z"),
-        observation("7", effectiveDateTime=None),
-        problem(code="444814009", system=SNOMED, status=None, patient="secret-name", id="8"),
-    ]
-    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in resources]}
-    (tmp_path / "one.json").write_text(json.dumps(bundle))
-    report = check_charts(tmp_path)
-    found = {(each.kind, each.where) for each in report.findings}
-    for kind in ("unmapped-code", "unit", "implausible-value", "duplicate", "look-ahead", "no-date"):
-        assert (kind, "Observation") in found, kind
-    assert ("unmapped-code", "Condition") in found
-    assert report.counts == {"patients": 1, "Condition": 1, "Observation": 8}
-    told = str(report)
-    for secret in ("secret-name", "1950", "2019", "2021"):
-        assert secret not in told
-    assert not report.passed
-
-
-def test_a_file_that_is_no_json_is_counted_and_the_others_are_looked_at(tmp_path: Path) -> None:
-    person = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01"}
-    (tmp_path / "one.json").write_text(json.dumps(person))
-    (tmp_path / "two.json").write_text("{nope")
-    report = check_charts(tmp_path)
-    assert errors(report) == {("unreadable-file", "files")}
-    assert report.counts["patients"] == 1
-    assert "two" not in str(report)
 
 
 def test_people_who_are_alike_by_chance_are_no_copies_and_a_table_of_no_model_is_refused(tmp_path: Path) -> None:
