@@ -236,7 +236,7 @@ def page_of_sources_to_read() -> str:
         for row in csv.DictReader(file):
             if (source := sources[row["source"]])["basis"] not in _READ:
                 indicator = "warning" if row["severity"] == "start" else row["severity"]
-                listed.append((indicator, "pairs", f"{row['a']} with {row['b']}", source["label"]))
+                listed.append((indicator, "pairs", f"{row['a']} with {row['b']}".replace(";", ", "), source["label"]))
     lines = [
         "# Rules of which no label was read",
         "",

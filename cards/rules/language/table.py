@@ -12,6 +12,7 @@ leaves empty is left out, a column with `;` between its values gives a list:
 
 `"ingredients": {"of_tables": ["limits.csv"]}` are the drugs of their columns `rxcui` and `drug`, each once; with
 `"columns": {"a_key": "a"}` beside it those of other columns, without the classes that stand there among the codes.
+Where `;` separates several codes, the names stand in the same order.
 `"evidence": {"of_tables": ["sources.csv"]}` are the documents of that table.
 
 Every fault is named by the file and the line that it stands in.
@@ -198,7 +199,10 @@ def _with_drugs_of_tables(value: Any, folder: Traversable) -> Any:
             if "document" in rows[0]:
                 kept = [{name: text for name, text in row.items() if name not in ("id", "read")} for row in rows]
                 return [source | {"grade_scheme": source["grade"]} for source in kept]
-            drugs = {row[code]: row[name] for code, name in columns.items() for row in rows}
+            cells = ((row[code], row[name]) for code, name in columns.items() for row in rows)
+            drugs = dict(
+                pair for codes, names in cells for pair in zip(codes.split(";"), names.split(";"), strict=True)
+            )
             return [{"rxcui": code, "name": name} for code, name in drugs.items() if not code.isidentifier()]
         return {name: _with_drugs_of_tables(item, folder) for name, item in value.items()}
     return [_with_drugs_of_tables(item, folder) for item in value] if isinstance(value, list) else value

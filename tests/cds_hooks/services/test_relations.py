@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -365,7 +366,13 @@ def _pairs() -> list[Json]:
     """The rows of the table of pairs that name two ingredients, not classes."""
     path = ROOT / "cards/rules/families/pairs/pairs.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    return [row for row in rows if row["a_key"].isdigit() and row["b_key"].isdigit()]
+    sides = [[zip(row[one].split(";"), row[f"{one}_key"].split(";"), strict=True) for one in "ab"] for row in rows]
+    return [
+        row | {"a": a, "a_key": a_key, "b": b, "b_key": b_key}
+        for row, of_row in zip(rows, sides, strict=True)
+        for (a, a_key), (b, b_key) in product(*of_row)
+        if (a_key + b_key).isdigit()
+    ]
 
 
 def _order_of(row: Json, drafted: str, taken: str) -> Json:

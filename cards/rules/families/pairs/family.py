@@ -1,8 +1,8 @@
 """Pairs of drugs that labels name: the table, and the words of the one rule that reads it.
 
-`pairs.csv` has in `a_key` and `b_key` an ingredient (RxNorm) or a class; `severity` is how it is shown (`start` is a
-warning for a new start and information afterwards), `unless` what stays silent; `sources.csv` has the documents. A pair
-of which a rule of its own speaks does not stand here.
+`pairs.csv` has in `a_key` and `b_key` ingredients (RxNorm) or classes, with `;` between them where one sentence holds
+for several; `severity` is how it is shown (`start` is a warning for a new start and information afterwards), `unless`
+what stays silent; `sources.csv` has the documents. A pair of which a rule of its own speaks does not stand here.
 """
 
 import re
@@ -164,16 +164,16 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
     for row in package_rows(_PACKAGE, "pairs.csv"):
         document = documents[row["source"]]
         section = row["section"] or document["section"]
-        label = (
-            f"{capitalized(row['a'])} or {row['b']} label, section {section}" if row["section"] else document["label"]
-        )
-        evidence = msgspec.convert(
-            {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
-        )
-        keys = frozenset((row["a_key"], row["b_key"]))
         words = row["words"] if row["source"] != "lead" else "lead"
-        pair = Pair(keys, row["severity"], words, row["mechanism"], row["advice"], row["unless"], evidence)
-        pairs[keys] = (*pairs.get(keys, ()), pair)
+        sides = (zip(row[name].split(";"), row[f"{name}_key"].split(";"), strict=True) for name in "ab")
+        for (a, a_key), (b, b_key) in product(*sides):
+            label = f"{capitalized(a)} or {b} label, section {section}" if row["section"] else document["label"]
+            evidence = msgspec.convert(
+                {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
+            )
+            keys = frozenset((a_key, b_key))
+            pair = Pair(keys, row["severity"], words, row["mechanism"], row["advice"], row["unless"], evidence)
+            pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs
 
 
