@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from cds_hooks.batch.charts import FolderTally, RawChart, Wanted, charts_of
-from cds_hooks.batch.scoring import AsItStood, Questions, features_table, read_chart, scores_table
+from cds_hooks.batch.scoring import AsItStood, Questions, read_chart, scores_table
 from cds_hooks.batch.selection import questions_about
 from cds_hooks.settings import Settings
 from fhir.record.record import PatientRecord
@@ -18,7 +18,6 @@ from models_onnx.batch.run import each_scored
 from models_onnx.errors import BatchRefused
 
 PATIENTS_AT_ONCE = 200
-Content: TypeAlias = Literal["scores", "features"]
 UNREADABLE = "resources of charts that cannot be read and are not used"
 _NOT_READ = frozenset({"unreadable", "not-a-resource"})
 
@@ -35,7 +34,6 @@ class FhirJob:
     out: Path
     settings: Settings
     names: tuple[str, ...] = ()
-    content: Content = "scores"
     workers: int = 1
     as_it_stood: AsItStood | None = None
 
@@ -63,8 +61,6 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
     Raises:
         BatchRefused: the folder holds no FHIR or no patient, a name is unknown, or the form of the output is.
     """
-    if job.content == "features" and job.out.suffix.lower() == ".ndjson":
-        raise BatchRefused(f"{job.out.name}: write features to a name that ends in .csv or .parquet.")
     questions, result = questions_about(job.names, job.settings), FhirResult()
     wanted = Wanted.of(questions.needs)
     with (
@@ -73,7 +69,7 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
     ):
         for scored in each_scored(ChartScorer(job), in_batches(charts), job.workers):
             result.patients += scored.patients
-            result.counted += _counted(scored, job.content)
+            result.counted += _counted(scored)
             out.add(scored.table)
             progress(result.patients)
         if not result.patients:
@@ -103,7 +99,7 @@ class ChartScorer(Sent):
         self._questions: Questions | None = None
 
     def __call__(self, charts: list[RawChart]) -> Scored:
-        """Return the scores of these charts, or their features; the record of a chart is freed when it is scored."""
+        """Return the scores of these charts; the record of a chart is freed when it is scored."""
         job, refused = self._job, Counter[str]()
         questions = self._questions = self._questions or questions_about(job.names, job.settings)
 
@@ -112,8 +108,7 @@ class ChartScorer(Sent):
             refused.update(refusal.reason for refusal in record.refusals)
             return record
 
-        table_of = scores_table if job.content == "scores" else features_table
-        table = table_of(questions, map(read, charts))
+        table = scores_table(questions, map(read, charts))
         return Scored(table, len(charts), sum(refused[reason] for reason in _NOT_READ))
 
 
@@ -123,12 +118,11 @@ def in_batches(charts: Iterator[RawChart]) -> Iterator[list[RawChart]]:
         yield batch
 
 
-def _counted(scored: Scored, content: Content) -> Counter[str]:
+def _counted(scored: Scored) -> Counter[str]:
     counted = Counter({UNREADABLE: scored.unreadable})
-    if content == "scores":
-        columns = (scored.table.column(name).to_pylist() for name in ("name", "output", "reason"))
-        for name, output, reason in zip(*columns, strict=True):
-            counted[f"no score, {reason}" if reason else f"{name} {output}".strip()] += 1
+    columns = (scored.table.column(name).to_pylist() for name in ("name", "output", "reason"))
+    for name, output, reason in zip(*columns, strict=True):
+        counted[f"no score, {reason}" if reason else f"{name} {output}".strip()] += 1
     return +counted
 
 

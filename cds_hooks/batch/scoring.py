@@ -18,8 +18,7 @@ from cds_hooks.batch.charts import RawChart
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services._model import ChartModel, estimate
 from cds_hooks.services._service import OPTED_OUT, opted_out_words
-from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import Feature, FeatureVector, map_features
+from fhir.mapping.features.feature import Feature, FeatureVector
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, read_record, read_value
 from fhir.record.refusals import Refusal, WhyNot
@@ -84,12 +83,6 @@ class Questions:
             regional if any(item.name == "calibration" for item in equation.inputs) else None
             for equation in self.equations
         )
-
-    @property
-    def features(self) -> tuple[Feature, ...]:
-        """Every feature that is read, each once: of the models, then of the equations."""
-        of_models = [feature for model in self.models for feature in features_named(model.model.features)]
-        return tuple(dict.fromkeys([*of_models, *features_of(*self.equations)]))
 
 
 def read_chart(
@@ -163,23 +156,6 @@ def scores_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
         else:
             columns[name] = pyarrow.array([None if value is None else str(value) for value in values], pyarrow.string())
     return pyarrow.table(columns)
-
-
-def features_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
-    """Return an Arrow table with one row for each of these patients and a column for each feature, null where missing.
-
-    The columns are `id` and `Questions.features` in their order.
-    """
-    features = questions.features
-    ids, rows = [], []
-    for record in records:
-        ids.append(record.patient_id)
-        rows.append(map_features(record, features).values)
-    values = np.array(rows, dtype=np.float64).reshape(len(ids), len(features))
-    by_name = {feature.name: values[:, number] for number, feature in enumerate(features)}
-    pyarrow = arrow()
-    columns = {name: pyarrow.array(column, pyarrow.float64(), from_pandas=True) for name, column in by_name.items()}
-    return pyarrow.table({"id": pyarrow.array(ids, pyarrow.string()), **columns})
 
 
 class _Waiting:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.feature import Feature
 from fhir.mapping.features.patient import Age, Sex
-from fhir.terminology.analytes import Analyte, Conversion
 from models_onnx.batch.declaration import InputColumn, YesColumn
 from models_onnx.errors import BatchRefused
 
@@ -25,12 +24,10 @@ _ABSENT = frozenset({"", "na", "<na>", "n/a", "nan", "nat", "null", "none"})
 _YES_NO = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 # FHIR administrative-gender; whoever is neither has no value of this input, as in a chart.
 _SEXES = {"male": 1.0, "female": 0.0, "other": np.nan, "unknown": np.nan}
-MISSING_CODE = re.compile(r"-1|-?(9{1,6}|8{1,6}|7{1,6}|9{1,5}[78])")
-"""Numbers that often stand for a value that is not there, as `%g` writes them."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+# Values of a column from which on it is judged; so many impossible ones, and this share, are of another unit.
 _ENOUGH_TO_JUDGE = 20
-_SHARE_OF_A_SECOND_UNIT = 0.05
-_FEWEST_OF_A_SECOND_UNIT = 5
+_FEWEST_IMPOSSIBLE, _SHARE_IMPOSSIBLE = 5, 0.05
 _SHOWN = 20
 
 
@@ -84,11 +81,8 @@ def column_of(values: Any, name: str) -> Column:
     return Column(None, tuple(text.strip() for text in encoded.dictionary.to_pylist()), places)
 
 
-def read_input(source: InputColumn, column: Column, units: Column | None = None) -> tuple[Array, Mask, Mask]:
+def read_input(source: InputColumn, column: Column) -> tuple[Array, Mask, Mask]:
     """Return the values of one input in its feature's unit (NaN missing), which were unreadable, and which implausible.
-
-    `units` names the unit of each value, where the table has a column that does. As in a chart, a value without a unit,
-    or in one that is not known for it, is not used and counts with the unreadable ones.
 
     Raises:
         BatchRefused: a value is in no declared coding, or the column as a whole is not what it is said to be.
@@ -104,58 +98,11 @@ def read_input(source: InputColumn, column: Column, units: Column | None = None)
     numbers, unreadable = _numbers(column)
     if source.conversion is not None:
         numbers = numbers * source.conversion.factor + source.conversion.offset
-    if units is not None:
-        numbers, strange = _in_units_of_rows(source, numbers, units.as_texts)
-        unreadable = unreadable | strange
     if isinstance(feature, Age):
         numbers = np.floor(numbers)  # completed years, as a chart gives them
     implausible = (numbers < feature.plausible_low) | (numbers > feature.plausible_high)
-    if units is None:
-        _refuse_column(feature, name, numbers, unreadable, implausible, source.conversion)
+    _refuse_column(feature, name, numbers, unreadable, implausible)
     return numbers, unreadable, implausible
-
-
-def _in_units_of_rows(source: InputColumn, numbers: Array, units: Column) -> tuple[Array, Mask]:
-    """Return the numbers in the feature's unit by the unit that each row names, and those whose unit is not known.
-
-    Raises:
-        BatchRefused: most of the values have no known unit, so the column does not name units as it is said to.
-    """
-    analyte = source.feature.measured
-    assert analyte is not None  # noqa: S101 - plan_of refuses a unit column for anything else
-    coding = source.unit_coding or {}
-    conversions = {
-        text: analyte.conversion(coding.get(text, text)) if text.lower() not in _ABSENT else None
-        for text in units.texts
-    }
-    factors = units.values_by(lambda text: np.nan if (conversion := conversions[text]) is None else conversion.factor)
-    offsets = units.values_by(lambda text: np.nan if (conversion := conversions[text]) is None else conversion.offset)
-    strange: Mask = ~np.isnan(numbers) & np.isnan(factors)
-    if 2 * int(strange.sum()) > int((~np.isnan(numbers)).sum()):
-        text_index = units.places[np.flatnonzero(strange)[0]]
-        first = units.texts[text_index] if text_index >= 0 else ""
-        raise BatchRefused(
-            f"The column {source.unit_column} names no unit that is known for {source.feature.name} for most of its "
-            f"values, as {first[:_SHOWN]!r}; known are: {', '.join(sorted(analyte.units))}. Say what it means by "
-            f"--values {source.unit_column}=TEXT:UNIT."
-        )
-    return numbers * factors + offsets, strange
-
-
-def other_units(source: InputColumn, column: Column) -> list[str]:
-    """Units in which most values of a column could be as well, by their size alone; empty where its unit was declared.
-
-    Nothing in the table can tell one of these from the unit that the column's name says.
-    """
-    measured = source.feature.measured
-    if measured is None or source.conversion is not None or source.unit_column is not None:
-        return []
-    return [unit for unit in _units_that_fit(measured, _numbers(column)[0]) if not _is_own(measured, unit)]
-
-
-def _is_own(analyte: Analyte, unit: str) -> bool:
-    conversion = analyte.units[unit]
-    return conversion.factor == 1.0 and conversion.offset == 0.0
 
 
 def read_yes(source: YesColumn, column: Column) -> Mask:
@@ -219,68 +166,19 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _refuse_column(
-    feature: Feature,
-    column: str,
-    numbers: Array,
-    unreadable: Mask,
-    implausible: Mask,
-    conversion: Conversion | None,
-) -> None:
-    """BatchRefused where most of a column is unreadable or cannot be: then it is not what it is said to be."""
-    count = int((~np.isnan(numbers)).sum())
+def _refuse_column(feature: Feature, column: str, numbers: Array, unreadable: Mask, implausible: Mask) -> None:
+    """BatchRefused where too much of a column is unreadable or cannot be: then it is not what it is said to be."""
+    count, strange = int((~np.isnan(numbers)).sum()), int(implausible.sum())
     if int(unreadable.sum()) > count:
         raise BatchRefused(
             f"The column {column} ({feature.words.lower()}) has {int(unreadable.sum())} values that are no numbers and "
             f"{count} that are: write numbers with a decimal point, or leave them blank."
         )
-    if count < _ENOUGH_TO_JUDGE:
+    if count < _ENOUGH_TO_JUDGE or strange < max(_FEWEST_IMPOSSIBLE, _SHARE_IMPOSSIBLE * count):
         return
-    if 2 * int(implausible.sum()) <= count:
-        _refuse_two_units(feature, column, numbers, implausible, conversion)
-        return
-    plain = numbers if conversion is None else (numbers - conversion.offset) / conversion.factor
-    fitting = _units_that_fit(feature.measured, plain) if feature.measured is not None else []
-    proposal = f" It would fit in: {', '.join(fitting)} (--unit {column}=…)." if fitting else ""
     raise BatchRefused(
-        f"Most values of the column {column} are outside {feature.plausible_low:g} to {feature.plausible_high:g} "
-        f"{feature.unit}, which nobody's {feature.words.lower()} is: the column is in another unit or of something "
-        f"else.{proposal}"
+        f"{strange} of {count} values of the column {column} are outside {feature.plausible_low:g} to "
+        f"{feature.plausible_high:g} {feature.unit}, which nobody's {feature.words.lower()} is. A column is in one "
+        f"unit: say which (--unit {column}=UNIT), convert the rows that are in another one, and leave blank what is no "
+        "value."
     )
-
-
-def _refuse_two_units(
-    feature: Feature, column: str, numbers: Array, implausible: Mask, conversion: Conversion | None
-) -> None:
-    """BatchRefused where what cannot be in the declared unit is enough to be a second one, and fits in it."""
-    strange = numbers[implausible]
-    values, counts = np.unique(strange, return_counts=True)
-    commonest = float(values[counts.argmax()]) if len(values) and 2 * counts.max() > len(strange) else None
-    if commonest is not None and MISSING_CODE.fullmatch(f"{commonest:g}"):
-        strange = strange[strange != commonest]
-    count = int((~np.isnan(numbers)).sum())
-    if (
-        feature.measured is None
-        or len(strange) < _FEWEST_OF_A_SECOND_UNIT
-        or len(strange) < _SHARE_OF_A_SECOND_UNIT * count
-    ):
-        return
-    plain = strange if conversion is None else (strange - conversion.offset) / conversion.factor
-    if fitting := _units_that_fit(feature.measured, plain):
-        raise BatchRefused(
-            f"The column {column} ({feature.words.lower()}) seems to be in two units: {len(strange)} of {count} values "
-            f"are outside {feature.plausible_low:g} to {feature.plausible_high:g} {feature.unit} and would fit in "
-            f"{', '.join(fitting)}. Others of them may fit in both and would be scored wrong: bring the column to one "
-            f"unit first.{'' if commonest is None else f' Most are {commonest:g}: leave it blank if it is no value.'}"
-        )
-
-
-def _units_that_fit(analyte: Analyte, plain: Array) -> list[str]:
-    values = plain[~np.isnan(plain)]
-    fitting: dict[tuple[float, float], str] = {}
-    for unit, conversion in analyte.units.items():
-        canonical = values * conversion.factor + conversion.offset
-        inside = (canonical >= analyte.plausible_low) & (canonical <= analyte.plausible_high)
-        if 2 * int(inside.sum()) > len(values):
-            fitting.setdefault((conversion.factor, conversion.offset), unit)
-    return list(fitting.values())

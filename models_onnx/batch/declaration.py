@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import Feature
-from fhir.terminology.analytes import Analyte, Conversion
+from fhir.terminology.analytes import Conversion
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import BatchRefused
 
@@ -29,7 +29,6 @@ class TableDeclaration:
     """What is said about a table.
 
     `columns`: the table's column by feature or condition. `units`: the unit (UCUM) of a feature's column.
-    `unit_columns`: the column that names, row by row, the unit of a feature's value, for a table in several units.
     `values`: for a column in another coding, what each of its values means, as in `{"sex": {"M": "male"}}`.
     `without`: inputs that the table does not have, which are then missing for everybody. `none_has`: conditions that
     nobody in the table has, where no column says it. `exclude`: columns whose yes leaves a person out.
@@ -41,7 +40,6 @@ class TableDeclaration:
     without: frozenset[str] = frozenset()
     none_has: frozenset[str] = frozenset()
     exclude: tuple[str, ...] = ()
-    unit_columns: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("without", "none_has"):
@@ -58,7 +56,6 @@ class TableDeclaration:
         for what, names, choices in (
             ("columns", self.columns, input_names),
             ("units", self.units, inputs | short | there),
-            ("unit_columns", self.unit_columns, inputs | short | there),
             ("values", self.values, input_names | there),
             ("without", self.without, inputs | short),
             ("none_has", self.none_has, conditions | {alias for key in conditions for alias in _aliases(key)}),
@@ -74,16 +71,13 @@ class TableDeclaration:
 class InputColumn(Struct, frozen=True):
     """Where one input stands in a table: its column (None: declared as not there), its unit, its coding.
 
-    `unit_column` names the unit of each row's value, with `unit_coding` for what its texts mean; else `conversion` is
-    that of the whole column, None where it is in the feature's own unit.
+    `conversion` is None where the column is in the feature's own unit.
     """
 
     feature: Feature
     column: str | None
     conversion: Conversion | None = None
     coding: Mapping[str, str] | None = None
-    unit_column: str | None = None
-    unit_coding: Mapping[str, str] | None = None
 
 
 class YesColumn(Struct, frozen=True):
@@ -106,7 +100,7 @@ class TablePlan(Struct, frozen=True):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are read, each once."""
-        names = [name for item in self.inputs for name in (item.column, item.unit_column) if name is not None]
+        names = [item.column for item in self.inputs if item.column is not None]
         return tuple(dict.fromkeys([*names, *(item.column for item in self.leave_out)]))
 
 
@@ -139,39 +133,12 @@ def _input(manifest: Manifest, feature: Feature, columns: Sequence[str], declare
             raise BatchRefused(f"{feature.name} is declared as not there, and the table has the column {column}.")
         return InputColumn(feature, None)
     unit = _of(declared.units, feature.name, feature.analyte, column)
-    unit_column = _of(declared.unit_columns, feature.name, feature.analyte, column)
-    if column is None and (unit or unit_column) is not None and feature.analyte in columns:
+    if column is None and unit is not None and feature.analyte in columns:
         column = feature.analyte
     if column is None:
         raise BatchRefused(_not_there(manifest, feature, columns))
     coding = _of(declared.values, column, feature.name, feature.analyte)
-    if unit_column is None:
-        return InputColumn(feature, column, _conversion(feature, column, unit), coding)
-    _refuse_unit_column(feature, column, unit_column, unit, columns)
-    return InputColumn(feature, column, None, coding, unit_column, declared.values.get(unit_column))
-
-
-def _measured(feature: Feature, column: str) -> Analyte:
-    if feature.measured is None:
-        raise BatchRefused(
-            f"{feature.name} (column {column}) has no unit that could be another one than {feature.unit}."
-        )
-    return feature.measured
-
-
-def _refuse_unit_column(
-    feature: Feature, column: str, unit_column: str, unit: str | None, columns: Sequence[str]
-) -> None:
-    _measured(feature, column)
-    if unit_column not in columns:
-        raise BatchRefused(
-            f"The unit of {feature.name} is declared to be in the column {unit_column!r}, which the table does not "
-            "have."
-        )
-    if unit is not None:
-        raise BatchRefused(
-            f"The unit of {feature.name} is declared twice: as {unit!r} for all rows, and row by row in {unit_column}."
-        )
+    return InputColumn(feature, column, _conversion(feature, column, unit), coding)
 
 
 def _of(declared: Mapping[str, _T], *names: str | None) -> _T | None:
@@ -181,7 +148,11 @@ def _of(declared: Mapping[str, _T], *names: str | None) -> _T | None:
 def _conversion(feature: Feature, column: str, unit: str | None) -> Conversion | None:
     if unit is None:
         return None
-    measured = _measured(feature, column)
+    measured = feature.measured
+    if measured is None:
+        raise BatchRefused(
+            f"{feature.name} (column {column}) has no unit that could be another one than {feature.unit}."
+        )
     conversion = measured.conversion(unit)
     if conversion is None:
         raise BatchRefused(
@@ -227,9 +198,8 @@ def _condition(manifest: Manifest, key: str, columns: Sequence[str], declared: T
 def _not_there(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> str:
     if feature.analyte and feature.analyte in columns:
         return (
-            f"The table has a column {feature.analyte} and none called {feature.name}: declare its unit, as in "
-            f"--unit {feature.analyte}={feature.unit}, or the column that names the unit of each row, as in "
-            f"--unit-column {feature.analyte}=NAME."
+            f"The table has a column {feature.analyte} and none called {feature.name}: declare its one unit, as in "
+            f"--unit {feature.analyte}={feature.unit}."
         )
     name = _or(feature.name, *_aliases(feature.name))
     return (

@@ -123,8 +123,7 @@ def _read_rows(plan: TablePlan, rows: Any) -> tuple[Rows, NDArray[np.object_]]:
     for index, source in enumerate(plan.inputs):
         if source.column is None:
             continue
-        units = columns[source.unit_column] if source.unit_column is not None else None
-        inputs[:, index], unreadable, implausible[:, index] = read_input(source, columns[source.column], units)
+        inputs[:, index], unreadable, implausible[:, index] = read_input(source, columns[source.column])
         for row in np.flatnonzero(unreadable).tolist():
             not_used[row] = f"{not_used[row]} {source.feature.name}".strip()
     left_out = {rule.words: read_yes(rule, columns[rule.column]) for rule in plan.leave_out}

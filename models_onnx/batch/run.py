@@ -9,7 +9,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-from models_onnx.batch.columns import column_of, other_units
 from models_onnx.batch.declaration import TableDeclaration, TablePlan
 from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, BatchModel, ids_of, with_ids
 from models_onnx.batch.outputs import OutputFile, risk_assessment
@@ -48,8 +47,6 @@ class ScoringResult:
     """How many rows have an id that a row before has too; each row is scored by itself."""
     unnamed: int = 0
     """How many rows have no id."""
-    untold_units: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Columns without a declared unit, most of whose first values could be in these other units too, by their size."""
 
     def count(self, answers: Any) -> None:
         """Count the answers of a batch."""
@@ -76,7 +73,7 @@ def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: Non
         result = ScoringResult(unsaid=plan.unsaid, repeated=repeated, unnamed=unnamed)
         scorer = _Scorer(job.model, plan, identity, job.explain)
         batches = table.batches(tuple(dict.fromkeys((identity, *plan.columns))))
-        for answers in each_scored(scorer, _noting_units(batches, plan, result), job.workers):
+        for answers in each_scored(scorer, batches, job.workers):
             result.count(answers)
             out.add(answers)
             progress(result.rows)
@@ -140,35 +137,9 @@ def each_scored(scorer: Callable[[_T], _R], batches: Iterator[_T], workers: int)
                 future.cancel()
 
 
-def _noting_units(batches: Iterator[Any], plan: TablePlan, result: ScoringResult) -> Iterator[Any]:
-    """Yield the batches; of the first one it notes the columns without a unit that could be in another one."""
-    for number, rows in enumerate(batches):
-        if number == 0:
-            sources = {source.column: source for source in plan.inputs if source.column is not None}
-            units = {name: tuple(other_units(sources[name], column_of(rows.column(name), name))) for name in sources}
-            result.untold_units = {name: others for name, others in units.items() if others}
-        yield rows
-
-
 def _id_column(job: ScoringJob, table: Table) -> str:
     wanted = job.id_column or "id"
     if wanted in table.columns:
         return wanted
-    if any(_is_value(column) for column in table.columns):
-        raise BatchRefused(
-            f"{job.rows} has no column {wanted!r}, and its first line seems to hold values: it has to hold the "
-            "names of the columns."
-        )
     sentence = f"has no column {wanted!r}" if job.id_column else "has no column 'id', and no other one is named"
-    raise BatchRefused(
-        f"{job.rows} {sentence}: say by --id which column names a row. It has: {', '.join(table.columns)}."
-    )
-
-
-def _is_value(column: str) -> bool:
-    """Whether a header has a number where a name should be: then the first person may stand in it, who is not shown."""
-    try:
-        float(column)
-    except ValueError:
-        return False
-    return True
+    raise BatchRefused(f"{job.rows} {sentence}: its first line names its columns; say by --id which names a row.")

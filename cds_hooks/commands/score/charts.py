@@ -25,16 +25,12 @@ def score_charts(
     as_of: str | None,
     out: Path,
     names: tuple[str, ...],
-    features: bool,
     workers: int,
     as_json: bool,
 ) -> None:
     """Scores the folder and says how many lines there are of what."""
     moment, is_past = moment_of(as_of)
-    job = FhirJob(
-        folder, moment, out, settings(), names, "features" if features else "scores", workers,
-        as_it_stood if is_past else None,
-    )  # fmt: skip
+    job = FhirJob(folder, moment, out, settings(), names, workers, as_it_stood if is_past else None)
     with progress_bars(as_json) as step:
         result = score_folder(job, lambda done: step("patients", done, done))
     if as_json:

@@ -39,16 +39,10 @@ class ScoreOptions:
     only: Annotated[
         Pairs, typer.Option(help="With --fhir: only this model or equation; again for each. Default: all in use.")
     ] = None
-    features: Annotated[
-        bool, typer.Option("--features", help="With --fhir: write all features as a table instead of scores.")
-    ] = False
     workers: Annotated[int, typer.Option(min=1, max=256, help="How many processes score.")] = 1
     identity: Annotated[str | None, typer.Option("--id", help="The column that names a row; default: id.")] = None
     column: Annotated[Pairs, typer.Option(help="Where an input stands, INPUT=COLUMN; again for each.")] = None
     unit: Annotated[Pairs, typer.Option(help="The unit of an input's column, as bun=mmol/L; again for each.")] = None
-    unit_column: Annotated[
-        Pairs, typer.Option(help="The column that names each row's unit, as bun=bun_unit; again for each.")
-    ] = None
     values: Annotated[
         Pairs, typer.Option(help="What the values of a column mean, as sex=M:male,F:female; again for each.")
     ] = None
@@ -111,10 +105,10 @@ def _score_charts(folder: Path, options: ScoreOptions) -> None:
     if any(given is not None and given != [] for given in table):
         raise BatchRefused("ROWS and what is said about its columns is of a table: leave it out with --fhir.")
     names = tuple(options.only or ()) + ((options.name,) if options.name is not None else ())
-    charts.score_charts(folder, options.as_of, options.out, names, options.features, options.workers, options.as_json)
+    charts.score_charts(folder, options.as_of, options.out, names, options.workers, options.as_json)
 
 
-_OF_COLUMNS = ("column", "unit", "unit_column", "values", "without", "none_has", "exclude")
+_OF_COLUMNS = ("column", "unit", "values", "without", "none_has", "exclude")
 
 
 def _declared(options: ScoreOptions) -> TableDeclaration:
@@ -128,7 +122,6 @@ def _declared(options: ScoreOptions) -> TableDeclaration:
         without=frozenset(options.without or ()),
         none_has=frozenset(options.none_has or ()),
         exclude=tuple(options.exclude or ()),
-        unit_columns=_pairs("--unit-column", options.unit_column),
     )
 
 
@@ -161,11 +154,6 @@ def _show(result: ScoringResult, out: Path) -> None:
     if result.repeated:
         sentence = "rows have an id that a row before has too: each row is scored by itself."
         typer.echo(f"{result.repeated:,} {sentence}", err=True)
-    for name, units in result.untold_units.items():
-        sentence = (
-            f"{name} is read in the unit of its name. By their size most values could be in {' or '.join(units)} too"
-        )
-        typer.echo(f"{sentence}, which the table cannot tell: declare --unit or --unit-column.", err=True)
     if result.unnamed:
         typer.echo(f"{result.unnamed:,} rows have no id.", err=True)
     typer.echo(f"{result.rows:,} rows: {out}")

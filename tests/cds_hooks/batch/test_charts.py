@@ -154,20 +154,6 @@ def test_several_processes_give_the_same_file(by_type: Path, tmp_path: Path, mon
     assert alone.read_bytes() == together.read_bytes()
 
 
-def test_all_features_are_a_table_with_the_bedsides_values(by_type: Path, tmp_path: Path) -> None:
-    out = tmp_path / "features.csv"
-    score_folder(FhirJob(by_type, AS_OF, out, Settings(), content="features"))
-    with out.open(encoding="utf-8", newline="") as file:
-        rows = {row["id"]: row for row in csv.DictReader(file)}
-    assert len(rows) == len(SAMPLES)
-    planned = next(sample for sample in SAMPLES if sample.id == "planning-talk")
-    vector = advice_for(planned).features
-    assert vector is not None
-    for feature, value in zip(vector.features, vector.values.tolist(), strict=True):
-        text = rows["planning-talk"][feature.name]
-        assert text == "" if value != value else float(text) == value
-
-
 def test_risk_assessments_of_charts_are_valid(by_type: Path, tmp_path: Path) -> None:
     out = tmp_path / "risk.ndjson"
     score_folder(FhirJob(by_type, AS_OF, out, Settings(), names=("mortality_5y",)))

@@ -55,16 +55,8 @@ def test_a_value_of_the_twin_that_cannot_be_leaves_the_reason_of_the_model() -> 
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "forms"),
-    [
-        ("a.txt", "scores", ".csv, .parquet or .ndjson (FHIR RiskAssessment, one in a line)"),
-        ("a.ndjson", "features", ".csv or .parquet"),
-    ],
-)
-def test_an_output_of_another_form_is_refused_before_anything_is_read(
-    tmp_path: Any, name: str, content: Any, forms: str
-) -> None:
-    job = FhirJob(tmp_path / "nowhere", AS_OF, tmp_path / name, Settings(), content=content)
+def test_an_output_of_another_form_is_refused_before_anything_is_read(tmp_path: Any) -> None:
+    job = FhirJob(tmp_path / "nowhere", AS_OF, tmp_path / "a.txt", Settings())
+    forms = ".csv, .parquet or .ndjson (FHIR RiskAssessment, one in a line)"
     with pytest.raises(BatchRefused, match=re.escape(f"that ends in {forms}.")):
         score_folder(job)

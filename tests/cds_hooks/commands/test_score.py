@@ -118,7 +118,7 @@ def test_a_table_in_parquet_ends_with_the_sentences_of_the_command_and_nothing_e
 
 
 def test_what_cannot_be_used_is_said_in_a_sentence(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
-    assert "say by --id which column names a row" in refused(table)
+    assert "say by --id which names a row" in refused(table)
     assert "--unit: 'bun' has not the form NAME=VALUE" in refused(table, "--id", "participant_id", "--unit", "bun")
     assert "is given twice" in refused(table, "--id", "participant_id", "--unit", "bun=mg/dL", "--unit", "bun=mmol/L")
     assert "no artifact is called 'x'" in " ".join(
@@ -156,28 +156,16 @@ def test_a_column_in_two_units_is_refused(people: pd.DataFrame, tmp_path: Path) 
     mixed.loc[::10, "creatinine_mg_dl"] *= 88.4
     mixed.to_csv(rows, index=False)
     said = refused(rows, "--id", "participant_id")
-    assert "creatinine_mg_dl (creatinine) seems to be in two units" in said
-    assert "umol/L" in said
+    assert "values of the column creatinine_mg_dl are outside 0.1 to 20 mg/dL" in said
+    assert "A column is in one unit" in said
+    mixed.loc[::10, "creatinine_mg_dl"] = 9999
+    mixed.to_csv(rows, index=False)
+    assert "leave blank what is no value" in refused(rows, "--id", "participant_id")
     few = people.copy()
     few.loc[:2, "creatinine_mg_dl"] = 88.4
     few.to_csv(rows, index=False)
     scored(rows, tmp_path / "few.csv")
     assert all(line["reason"] for line in lines(tmp_path / "few.csv")[:3])
-
-
-def test_a_code_for_missing_is_not_taken_for_a_second_unit(people: pd.DataFrame, tmp_path: Path) -> None:
-    """9999 instead of a creatinine fits umol/L; the rows that have it get no score, and the others do."""
-    coded = people.copy()
-    coded.loc[::10, "creatinine_mg_dl"] = 9999
-    coded.to_csv(tmp_path / "rows.csv", index=False)
-    scored(tmp_path / "rows.csv", tmp_path / "scores.csv")
-    reasons = {line["reason"] for line in lines(tmp_path / "scores.csv")[::10]}
-    assert "" not in reasons
-    coded.loc[::10, "creatinine_mg_dl"] = 113.1
-    coded.to_csv(tmp_path / "rows.csv", index=False)
-    assert "Most are 113.1: leave it blank if it is no value." in refused(
-        tmp_path / "rows.csv", "--id", "participant_id"
-    )
 
 
 def test_several_processes_write_the_same_bytes_as_this_one(table: Path, tmp_path: Path) -> None:
@@ -244,12 +232,12 @@ def test_a_model_that_shows_no_cards_here_is_scored_and_that_is_said(site: Any) 
 def test_charts_are_scored_by_what_is_named(site: Any) -> None:
     words = ("--fhir", "export", "--out", "out.csv")
     assert run(*words) == (0, "", "")
-    more = ("--as-of", "2026-11-20", "--only", "a", "--only", "b", "--features", "--workers", "8", "--json")
+    more = ("--as-of", "2026-11-20", "--only", "a", "--only", "b", "--workers", "8", "--json")
     assert run("m", *words, *more)[0] == 0
     fhir, out = Path("export"), Path("out.csv")
     assert site.of_charts == [
-        (fhir, None, out, (), False, 1, False),
-        (fhir, "2026-11-20", out, ("a", "b", "m"), True, 8, True),
+        (fhir, None, out, (), 1, False),
+        (fhir, "2026-11-20", out, ("a", "b", "m"), 8, True),
     ]
     assert site.jobs == []
 

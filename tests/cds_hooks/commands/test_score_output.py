@@ -35,9 +35,7 @@ def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture
         unsaid=("pregnancy", "dialysis"),
         repeated=1_001,
         unnamed=3_000,
-        untold_units={"bun": ("mmol/L",), "glucose": ("mmol/L", "g/L")},
     )
-    unit = "which the table cannot tell: declare --unit or --unit-column."
     assert _said(result, capsys) == (
         ["12,000 rows: scores.csv", "  scored by mortality_5y 2.1.0: 10,500", "  scored by twin: 1",
          "  no score, too-few-inputs: 1,499"],
@@ -45,8 +43,6 @@ def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture
          "No column 'dialysis' says who is: the services leave them out, here everybody is scored.",
          "In 2,345 rows a value is not an exact number; not_used names the input.",
          "1,001 rows have an id that a row before has too: each row is scored by itself.",
-         f"bun is read in the unit of its name. By their size most values could be in mmol/L too, {unit}",
-         f"glucose is read in the unit of its name. By their size most values could be in mmol/L or g/L too, {unit}",
          "3,000 rows have no id."],
     )  # fmt: skip
 
@@ -57,7 +53,6 @@ def test_what_is_declared_of_a_table_is_read_from_the_options() -> None:
         OUT,
         column=["bun=urea", " age_years = age "],
         unit=["bun=mmol/L"],
-        unit_column=["creatinine=unit_of_it"],
         values=["sex=M:male,F:female", "smoker=1:yes"],
         without=["rdw_pct", "crp"],
         none_has=["pregnancy"],
@@ -70,7 +65,6 @@ def test_what_is_declared_of_a_table_is_read_from_the_options() -> None:
         without=frozenset({"rdw_pct", "crp"}),
         none_has=frozenset({"pregnancy"}),
         exclude=("hospice", "died"),
-        unit_columns={"creatinine": "unit_of_it"},
     )
 
 
@@ -100,7 +94,6 @@ def test_a_value_may_have_the_sign_in_it_and_a_name_stands_once() -> None:
         ["--id", "mrn"],
         ["--column", "a=b"],
         ["--unit", "a=b"],
-        ["--unit-column", "a=b"],
         ["--values", "a=b:c"],
         ["--without", "a"],
         ["--none-has", "a"],

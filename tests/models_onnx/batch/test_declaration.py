@@ -45,11 +45,9 @@ def test_columns_units_codings_and_people_to_leave_out_are_read_as_declared(mani
     declared = TableDeclaration(
         columns={"pregnancy": "gravid", "deceased": "died", "age_years": "years", "creatinine": "crea"},
         units={"bun": "mmol/L"},
-        unit_columns={"albumin_g_dl": "albumin_unit", "glucose": "glucose_unit"},
         values={
             "gravid": {"1": "yes"},
             "sex": {"M": "male"},
-            "glucose_unit": {"SI": "mmol/L"},
             "hospice": {"y": "yes"},
             "rdw_pct": {"high": "15"},
         },
@@ -58,10 +56,10 @@ def test_columns_units_codings_and_people_to_leave_out_are_read_as_declared(mani
     )
     gone = ("age_years", "creatinine_mg_dl", "sex_male", "bun_mg_dl", "bmi_kg_m2", "pregnancy")
     table = [name for name in columns(manifest) if name not in gone]
-    table += ["years", "crea", "sex", "bun", "gravid", "died", "hospice", "albumin_unit", "glucose_unit"]
+    table += ["years", "crea", "sex", "bun", "gravid", "died", "hospice"]
     plan = plan_of(manifest, table, declared)
     read = {item.feature.name: item for item in plan.inputs}
-    bun, albumin, glucose = (FEATURES[name] for name in ("bun_mg_dl", "albumin_g_dl", "glucose_mg_dl"))
+    bun = FEATURES["bun_mg_dl"]
     assert bun.measured is not None
     assert [read[name] for name in ("age_years", "creatinine_mg_dl", "sex_male", "bmi_kg_m2", "rdw_pct")] == [
         InputColumn(FEATURES["age_years"], "years"),
@@ -70,18 +68,14 @@ def test_columns_units_codings_and_people_to_leave_out_are_read_as_declared(mani
         InputColumn(FEATURES["bmi_kg_m2"], None),
         InputColumn(FEATURES["rdw_pct"], "rdw_pct", None, {"high": "15"}),
     ]
-    assert [read[item.name] for item in (bun, albumin, glucose)] == [
-        InputColumn(bun, "bun", bun.measured.conversion("mmol/L")),
-        InputColumn(albumin, "albumin_g_dl", None, None, "albumin_unit", None),
-        InputColumn(glucose, "glucose_mg_dl", None, None, "glucose_unit", {"SI": "mmol/L"}),
-    ]
+    assert read["bun_mg_dl"] == InputColumn(bun, "bun", bun.measured.conversion("mmol/L"))
     assert plan.leave_out == (
         YesColumn("deceased", "deceased", "died"),
         YesColumn("pregnancy", "pregnancy", "gravid", {"1": "yes"}),
         YesColumn("hospice", "hospice", "hospice", {"y": "yes"}),
     )
     assert plan.unsaid == ()
-    assert {"albumin_unit", "glucose_unit", "died"} < set(plan.columns)
+    assert "died" in plan.columns
 
 
 @pytest.mark.parametrize("name", ["pregnancy", "pregnant"])
@@ -104,28 +98,10 @@ def test_what_nobody_has_needs_no_column(manifest: Manifest, name: str) -> None:
             "bun_mg_dl is declared to be in the column 'urea', which the table does not have.",
         ),
         (
-            {"unit_columns": {"age_years": "unit"}},
-            (),
-            ["unit"],
-            "age_years (column age_years) has no unit that could be another one than a.",
-        ),
-        (
             {"units": {"age_years": "mo"}},
             (),
             [],
             "age_years (column age_years) has no unit that could be another one than a.",
-        ),
-        (
-            {"unit_columns": {"bun": "unit"}},
-            (),
-            [],
-            "The unit of bun_mg_dl is declared to be in the column 'unit', which the table does not have.",
-        ),
-        (
-            {"unit_columns": {"bun": "unit"}, "units": {"bun_mg_dl": "mg/dL"}},
-            (),
-            ["unit"],
-            "The unit of bun_mg_dl is declared twice: as 'mg/dL' for all rows, and row by row in unit.",
         ),
         (
             {},
@@ -145,8 +121,7 @@ def test_what_nobody_has_needs_no_column(manifest: Manifest, name: str) -> None:
             {},
             ("bun_mg_dl",),
             ["bun"],
-            "The table has a column bun and none called bun_mg_dl: declare its unit, as in --unit bun=mg/dL, or the "
-            "column that names the unit of each row, as in --unit-column bun=NAME.",
+            "The table has a column bun and none called bun_mg_dl: declare its one unit, as in --unit bun=mg/dL.",
         ),
         (
             {},
@@ -206,7 +181,6 @@ def test_every_name_that_does_something_is_taken(panel: BatchModel) -> None:
     TableDeclaration(
         columns={"bun_mg_dl": "a", "bun": "b", "pregnancy": "c", "deceased": "d"},
         units={"bun_mg_dl": "a", "bun": "b", "extra": "c"},
-        unit_columns={"bun_mg_dl": "a", "bun": "b", "extra": "c"},
         values={"bun_mg_dl": {}, "bun": {}, "pregnancy": {}, "deceased": {}, "extra": {}},
         without=frozenset({"bun_mg_dl", "bun"}),
         none_has=frozenset({"pregnancy", "pregnant"}),

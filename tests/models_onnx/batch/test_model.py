@@ -1,7 +1,6 @@
 """Arrow tables are scored as the bedside scores, and nothing is scored on a guess."""
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import pyarrow
 import pytest
 
 from models_onnx.batch import BatchModel, TableDeclaration, load
-from models_onnx.batch.run import ScoringJob, score_table
 from models_onnx.errors import BatchRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.serving.runtime import Model
@@ -87,35 +85,6 @@ def test_another_unit_is_converted_as_a_chart_is(panel: BatchModel) -> None:
         score(panel, person(), TableDeclaration(units={"bun": "stone"}))
 
 
-def test_a_column_in_two_units_is_scored_by_the_unit_that_each_row_names(panel: BatchModel) -> None:
-    known = score(panel, person())["probability"][0]
-    charted = float(person()["bun_mg_dl"][0])
-    many = {name: values * 5 for name, values in person().items()}
-    many["bun_mg_dl"] = [charted, charted / 2.8, charted / 2.8, charted, charted]
-    many["bun_unit"] = ["mg/dL", "mmol/L", " mmol/L ", None, "stone"]
-    for name in ("bun_mg_dl", "bun"):
-        told = score(panel, many, TableDeclaration(unit_columns={name: "bun_unit"}))
-        assert told["probability"][:3] == pytest.approx(known, rel=1e-3)
-        without = score(panel, person(bun_mg_dl=np.nan))
-        assert told["probability"][3:].tolist() == without["probability"].tolist() * 2, "as a chart's without a unit"
-        assert told["not_used"].tolist() == ["", "", "", "bun_mg_dl", "bun_mg_dl"]
-    many["bun"] = many.pop("bun_mg_dl")
-    meant = {"bun_unit": {"stone": "mg/dL"}}
-    told = score(panel, many, TableDeclaration(unit_columns={"bun": "bun_unit"}, values=meant))
-    assert told["probability"][4] == known
-    many["bun_unit"] = ["?"] * 5
-    with pytest.raises(BatchRefused, match=r"bun_unit names no unit that is known .*--values bun_unit=TEXT:UNIT"):
-        score(panel, many, TableDeclaration(unit_columns={"bun": "bun_unit"}))
-
-
-def test_units_by_row_are_read_from_texts_and_from_categories(panel: BatchModel, rows: pd.DataFrame) -> None:
-    table = rows.assign(unit=np.where(np.arange(len(rows)) % 2, "mg/dL", "mmol/L"))
-    table["bun_mg_dl"] = table["bun_mg_dl"].where(table["unit"] == "mg/dL", table["bun_mg_dl"] / 2.8)
-    said = TableDeclaration(unit_columns={"bun": "unit"})
-    coded = table.assign(unit=table["unit"].astype("category"))
-    assert panel.score(coded, said).equals(panel.score(table, said))
-
-
 @pytest.mark.parametrize("named", [("pregnancy",), ["pregnancy"], {"pregnancy"}, "pregnancy"])
 def test_what_nobody_has_is_named_in_any_collection(panel: BatchModel, named: Any) -> None:
     without = {name: value for name, value in person().items() if name != "pregnant"}
@@ -123,35 +92,9 @@ def test_what_nobody_has_is_named_in_any_collection(panel: BatchModel, named: An
     assert told["probability"][0] == score(panel, person())["probability"][0]
 
 
-@pytest.mark.parametrize(
-    ("said", "match"),
-    [
-        (TableDeclaration(unit_columns={"bun": "nowhere"}), "column 'nowhere', which the table does not have"),
-        (TableDeclaration(unit_columns={"bun": "bun_unit"}, units={"bun": "mg/dL"}), "declared twice"),
-        (TableDeclaration(unit_columns={"age_years": "bun_unit"}), "has no unit that could be another one"),
-        (TableDeclaration(unit_columns={"banana": "bun_unit"}), "unit_columns names 'banana'"),
-    ],
-)
-def test_a_unit_column_that_cannot_be_is_refused(panel: BatchModel, said: TableDeclaration, match: str) -> None:
-    with pytest.raises(BatchRefused, match=match):
-        score(panel, person(bun_unit="mg/dL"), said)
-
-
-def test_a_column_that_could_be_in_another_unit_by_its_values_is_named(panel: BatchModel, tmp_path: Path) -> None:
-    """Urea is plausible in both units; albumin of 4 g/dL would be nobody's in g/L."""
-    table = tmp_path / "rows.csv"
-    columns = {"id": ["a"], **person()}
-    table.write_text(f"{','.join(columns)}\n{','.join(str(values[0]) for values in columns.values())}\n")
-    found = score_table(ScoringJob(panel, table, tmp_path / "a.csv")).untold_units
-    assert "mmol/L" in found["bun_mg_dl"]
-    assert "albumin_g_dl" not in found
-    declared = TableDeclaration(units={"bun": "mg/dL"})
-    assert "bun_mg_dl" not in score_table(ScoringJob(panel, table, tmp_path / "b.csv", None, declared)).untold_units
-
-
-def test_a_whole_column_in_another_unit_is_refused_with_the_units_that_would_fit(panel: BatchModel) -> None:
+def test_a_whole_column_in_another_unit_is_refused_with_what_to_do(panel: BatchModel) -> None:
     many = {name: values * 30 for name, values in person(albumin_g_dl=41.0).items()}
-    with pytest.raises(BatchRefused, match=r"albumin_g_dl .* g/L"):
+    with pytest.raises(BatchRefused, match=r"30 of 30 values .*--unit albumin_g_dl=UNIT"):
         score(panel, many)
 
 

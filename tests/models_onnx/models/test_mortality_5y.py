@@ -180,7 +180,7 @@ def test_no_input_reads_a_column_that_knows_the_outcome(spec: object, real: pd.D
 def test_a_creatinine_in_the_wrong_unit_is_refused_for_the_whole_column(real: pd.DataFrame) -> None:
     rows = real[(real["age_years"] >= 40) & real["creatinine_mg_dl"].notna()].head(400)
     wrong = rows.assign(creatinine_mg_dl=rows["creatinine_mg_dl"].where(np.arange(400) % 5 > 0, other=88.4))
-    with pytest.raises(BatchRefused, match="seems to be in two units: 80 of 400 values"):
+    with pytest.raises(BatchRefused, match="80 of 400 values of the column creatinine_mg_dl"):
         load("mortality_5y").score(wrong)
 
 

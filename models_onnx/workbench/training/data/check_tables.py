@@ -5,6 +5,7 @@ Columns, keys, folds, words, values, units, outcomes, and columns that know the 
 Examples are values, codes and units, never an id, a name or a date: a report may be passed on.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,7 +18,6 @@ import pandas as pd
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.batch.columns import MISSING_CODE
 from models_onnx.errors import ArtifactRefused, TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import ModelSpec, find_specs, no_model
@@ -86,6 +86,8 @@ _SHIFTED, _CERTAINLY = 2.0, 4.0
 _MANY_OUTSIDE = 0.02
 _CODED = 5  # rows: a code stands in many, one odd value may be a slip
 _ENOUGH = 50
+# Numbers that often stand for a value that is not there, as `%g` writes them.
+_MISSING_CODE = re.compile(r"-1|-?(9{1,6}|8{1,6}|7{1,6}|9{1,5}[78])")
 
 
 def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec:
@@ -166,7 +168,7 @@ def _report_missing_codes(rows: pd.DataFrame, report: DataReport) -> None:
         values = rows[name].dropna()
         for code in {values.min(), values.max()} if len(values) else set():
             others = values[values != code]
-            if not len(others) or not MISSING_CODE.fullmatch(f"{code:g}"):
+            if not len(others) or not _MISSING_CODE.fullmatch(f"{code:g}"):
                 continue
             spread = others.quantile(0.99) - others.quantile(0.01)
             is_apart = others.min() >= 0 if code < 0 else code - others.max() > max(spread, 1) / 2
