@@ -26,7 +26,7 @@ PATHS = {
     "operations": "/ops",
     "models": "/models",
     "rules": "/rules",
-    "checks": "/rules/checks",
+    "checks": "/rules?drug=metformin",
     "changes": "/models/readmission_30d_early/changes",
     "documentation": "/docs/",
     "reader": "/docs/readers/tester.html",

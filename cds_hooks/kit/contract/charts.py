@@ -1,11 +1,10 @@
 """Patients to send: the samples that come with the package, or a file."""
 
-import copy
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from cds_hooks.kit.samples import list_samples, load_draft, load_patient
@@ -39,7 +38,7 @@ class PatientChart:
     name: str
     patient: Resource
     resources: tuple[Resource, ...]
-    drafts: tuple[DraftOrder, ...] = field(default=())
+    drafts: tuple[DraftOrder, ...]
 
     @property
     def patient_id(self) -> str:
@@ -144,8 +143,3 @@ def _invented_draft(patient_id: str) -> DraftOrder:
         "dosageInstruction": [{"text": "500 mg every 6 hours as needed"}],
     }
     return DraftOrder("acetaminophen", order)
-
-
-def copy_with(resource: Resource, **changes: Any) -> Resource:
-    """Return a copy that shares nothing with the original, with these members set."""
-    return copy.deepcopy(resource) | changes

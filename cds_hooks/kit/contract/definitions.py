@@ -10,6 +10,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
+_YES: Final = ("yes",)
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """Return the rows of a table of the kit."""
+    text = files("cds_hooks.kit.contract").joinpath(name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -22,18 +30,10 @@ class Field:
     type: str
 
 
-_YES = ("yes",)
-
-
-def _fields() -> tuple[Field, ...]:
-    text = files("cds_hooks.kit.contract").joinpath("hooks.csv").read_text(encoding="utf-8")
-    return tuple(
-        Field(row["hook"], row["field"], row["required"] in _YES, row["token"] in _YES, row["type"])
-        for row in csv.DictReader(text.splitlines())
-    )
-
-
-FIELDS = _fields()
+FIELDS = tuple(
+    Field(row["hook"], row["field"], row["required"] in _YES, row["token"] in _YES, row["type"])
+    for row in read_table("hooks.csv")
+)
 HOOKS = tuple(dict.fromkeys(field.hook for field in FIELDS))
 # The metadata tables and change logs of these pages disagree with each other (trap 15): both values are right.
 HOOK_VERSIONS = {

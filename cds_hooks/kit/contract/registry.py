@@ -11,18 +11,16 @@ Source: the CDS Hooks conformance checklist (2.0.1, shared material of the proje
 (from the note on EHR dialects). Rows of the hooks' fields (`HK-<hook>-<field>`) are made from `hooks.csv`.
 """
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
 from pkgutil import iter_modules
 from typing import Any
 
 from cds_hooks.kit.contract.connection import Exchange
-from cds_hooks.kit.contract.definitions import FIELDS
+from cds_hooks.kit.contract.definitions import FIELDS, read_table
 from cds_hooks.kit.contract.document import MUST, Fault, Level, Node, Subject
 from cds_hooks.kit.contract.target import Service, Target
 
@@ -187,7 +185,6 @@ class Row:
 @cache
 def rows() -> dict[str, Row]:
     """Return all rows by id, in the order of the checklist."""
-    text = files("cds_hooks.kit.contract").joinpath("rows.csv").read_text(encoding="utf-8")
     rows_by_id = {
         row["row"]: Row(
             row["row"],
@@ -196,7 +193,7 @@ def rows() -> dict[str, Row]:
             row["statement"],
             "" if row["outside"] == "yes" else row["outside"],
         )
-        for row in csv.DictReader(text.splitlines())
+        for row in read_table("rows.csv")
     }
     for field in FIELDS:
         row = f"HK-{field.hook}-{field.name}"

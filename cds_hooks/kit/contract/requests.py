@@ -1,16 +1,16 @@
 """Builds conformant hook requests from an entry of discovery and a patient's chart."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
-from cds_hooks.kit.contract.charts import USER, DraftOrder, PatientChart, copy_with
+from cds_hooks.kit.contract.charts import USER, PatientChart
 from cds_hooks.kit.contract.dialects import Request
-from cds_hooks.kit.simulator.chart import Resource
+from cds_hooks.kit.simulator.chart import Chart, Resource
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
-from cds_hooks.kit.simulator.request import fhir_authorization
+from cds_hooks.kit.simulator.request import bundle_of, context_of, fhir_authorization, newest_encounter
 from cds_hooks.kit.simulator.templates import TOKEN
 
 Context = dict[str, Any]
@@ -22,125 +22,42 @@ def contexts_for(hook: str, chart: PatientChart) -> Contexts:
 
     A hook that is not in the library gets user, patient and encounter, which may not be what it needs.
     """
-    return _CONTEXTS.get(hook, _plain)(chart)
-
-
-def drafts_bundle(drafts: tuple[DraftOrder, ...]) -> Resource:
-    """Return the Bundle for `draftOrders`: the orders and the resources that they refer to."""
-    resources = [resource for draft in drafts for resource in (draft.order, *draft.beside)]
-    return bundle_of(resources)
-
-
-def bundle_of(resources: list[Resource]) -> Resource:
-    """Return a collection Bundle as hooks carry it."""
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource} for resource in resources]}
-
-
-def encounter_of(chart: PatientChart) -> Resource | None:
-    """Return the encounter a user would be in: the last one of the chart."""
-    return max(
-        chart.resources_of_type("Encounter"),
-        key=lambda encounter: str(encounter.get("period", {}).get("start", "")),
-        default=None,
-    )
-
-
-def _base(chart: PatientChart) -> Context:
-    encounter = encounter_of(chart)
-    context = {"userId": f"Practitioner/{USER['id']}", "patientId": chart.patient_id}
-    return context | ({"encounterId": encounter["id"]} if encounter and encounter.get("id") else {})
-
-
-def _plain(chart: PatientChart) -> Contexts:
-    yield chart.name, _base(chart)
-
-
-def _encounter(chart: PatientChart) -> Contexts:
-    yield chart.name, {"encounterId": "contract-kit-encounter"} | _base(chart)
-
-
-def _order_select(chart: PatientChart) -> Contexts:
-    for draft in chart.drafts:
-        orders = {"selections": [draft.reference], "draftOrders": drafts_bundle((draft,))}
-        yield f"{chart.name}, {draft.name} drafted", _base(chart) | orders
-
-
-def _order_sign(chart: PatientChart) -> Contexts:
-    for draft in chart.drafts:
-        yield f"{chart.name}, {draft.name} drafted", _base(chart) | {"draftOrders": drafts_bundle((draft,))}
-
-
-def _order_dispatch(chart: PatientChart) -> Contexts:
-    context = _base(chart)
-    del context["userId"]
+    encounters = list(chart.resources_of_type("Encounter"))
+    stay = newest_encounter(Chart(encounters))
+    about = _invented(chart.patient_id) | {"Encounter": {"resourceType": "Encounter", "id": stay or _ENCOUNTER}}
     orders = [order for order in chart.resources_of_type("ServiceRequest") if order.get("id")]
-    reference = f"ServiceRequest/{orders[0]['id']}"
-    performer = {"dispatchedOrders": [reference], "performer": "Organization/contract-kit-performer"}
-    yield chart.name, {"patientId": chart.patient_id} | performer
+    signed = [{**order, "status": "active"} for order in orders[:1]]
+    known = Chart([chart.patient, *signed, *about.values()])
+    for draft in chart.drafts if hook in _OF_EACH_DRAFT else chart.drafts[:1]:
+        drafts = [draft.order, *draft.beside] if hook != "order-dispatch" else []
+        context = context_of(hook, known, drafts, _USER, stay)
+        if hook == "allergyintolerance-create":
+            context["allergyIntolerance"] = about["AllergyIntolerance"]
+        elif hook == "problem-list-item-create":
+            context["conditions"] = bundle_of([about["Condition"]])
+        yield f"{chart.name}, {draft.name} drafted" if hook in _OF_EACH_DRAFT else chart.name, context
 
 
-def _appointment_book(chart: PatientChart) -> Contexts:
-    appointment = {
-        "resourceType": "Appointment",
-        "id": "contract-kit-appointment",
-        "status": "proposed",
-        "participant": [{"actor": {"reference": f"Patient/{chart.patient_id}"}, "status": "accepted"}],
-    }
-    yield chart.name, _base(chart) | {"appointments": bundle_of([appointment])}
+_OF_EACH_DRAFT: Final = ("order-select", "order-sign")
+_USER: Final = f"Practitioner/{USER['id']}"
+_ENCOUNTER: Final = "contract-kit-encounter"
 
 
-def _allergy_create(chart: PatientChart) -> Contexts:
-    allergy = {
-        "resourceType": "AllergyIntolerance",
-        "id": "contract-kit-allergy",
-        "code": {"text": "Penicillin"},
-        "patient": {"reference": f"Patient/{chart.patient_id}"},
-    }
-    yield chart.name, _base(chart) | {"allergyIntolerance": allergy}
-
-
-def _problem_create(chart: PatientChart) -> Contexts:
+def _invented(patient_id: str) -> dict[str, Resource]:
+    """Return what hooks are about that no chart has yet: it is just being booked or charted."""
+    subject = {"reference": f"Patient/{patient_id}"}
     category = {"system": "http://terminology.hl7.org/CodeSystem/condition-category", "code": "problem-list-item"}
-    condition = {
-        "resourceType": "Condition",
-        "id": "contract-kit-problem",
-        "category": [{"coding": [category]}],
-        "code": {"text": "Gout"},
-        "subject": {"reference": f"Patient/{chart.patient_id}"},
+    of_type: dict[str, Resource] = {
+        "Appointment": {"id": "contract-kit-appointment", "participant": [{"actor": subject, "status": "accepted"}]},
+        "AllergyIntolerance": {"id": "contract-kit-allergy", "code": {"text": "Penicillin"}, "patient": subject},
+        "Condition": {
+            "id": "contract-kit-problem",
+            "category": [{"coding": [category]}],
+            "code": {"text": "Gout"},
+            "subject": subject,
+        },
     }
-    yield chart.name, _base(chart) | {"conditions": bundle_of([condition])}
-
-
-def _medication_refill(chart: PatientChart) -> Contexts:
-    for draft in chart.drafts[:1]:
-        yield chart.name, _base(chart) | {"medications": drafts_bundle((draft,))}
-
-
-def _medication_verify(chart: PatientChart) -> Contexts:
-    for draft in chart.drafts[:1]:
-        yield chart.name, _base(chart) | {"medication": copy_with(draft.order, status="active")}
-
-
-def _order_review(chart: PatientChart) -> Contexts:
-    for draft in chart.drafts[:1]:
-        yield chart.name, _base(chart) | {"orders": drafts_bundle((draft,))}
-
-
-_CONTEXTS: Final[dict[str, Callable[[PatientChart], Contexts]]] = {
-    "patient-view": _plain,
-    "order-select": _order_select,
-    "order-sign": _order_sign,
-    "order-dispatch": _order_dispatch,
-    "encounter-start": _encounter,
-    "encounter-discharge": _encounter,
-    "appointment-book": _appointment_book,
-    "allergyintolerance-create": _allergy_create,
-    "problem-list-item-create": _problem_create,
-    "medication-refill": _medication_refill,
-    "medication-verify": _medication_verify,
-    "medication-prescribe": _medication_refill,
-    "order-review": _order_review,
-}
+    return {kind: {"resourceType": kind} | resource for kind, resource in of_type.items()}
 
 
 KIT_AUTHORIZATION: Final = fhir_authorization("contract-kit-token", scope="user/*.read", subject="contract-kit")

@@ -6,7 +6,7 @@ Moves a chart in time by whole days, so that a history that ended years ago, or 
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -130,7 +130,11 @@ class Chart:
     @property
     def patient(self) -> Resource:
         """The one Patient of the chart."""
-        return next(resource for resource in self.resources if resource.get("resourceType") == "Patient")
+        return next(self.of_type("Patient"))
+
+    def of_type(self, kind: str) -> Iterator[Resource]:
+        """Yield the resources of this type."""
+        return (resource for resource in self.resources if resource.get("resourceType") == kind)
 
 
 def read_chart(path: Path) -> Chart:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 EXTENSION_KEY = "org.cds-hooks-onnx"
 """The member of `extension` under which our own server says more than the protocol has (`cards.extension`)."""
 USER = "Practitioner/cds-hooks-call"
-_PERFORMER = "Organization/cds-hooks-call"
 
 
 def build_request(
@@ -31,85 +30,91 @@ def build_request(
 
     `today` is for dates in templates: this machine's unless given.
     """
-    patient_id = str(chart.patient.get("id") or "")
-    context: dict[str, Any] = {"userId": USER, "patientId": patient_id}
-    if entry["hook"] in ("order-select", "order-sign"):
-        context |= _order_context(entry["hook"], drafts)
-    if entry["hook"] == "order-dispatch":
-        chart = _with_orders(chart, drafts)
-        context = _dispatch_context(patient_id, drafts, chart)
-    if entry["hook"] == "appointment-book":
-        context["appointments"] = _proposed_appointments(chart)
-    if entry["hook"] in ("encounter-start", "encounter-discharge"):
-        context["encounterId"] = _newest_encounter(entry["hook"], chart)
+    if entry["hook"] == "order-dispatch":  # nothing but an order that is signed can be dispatched
+        chart = replace(chart, resources=[*chart.resources, *_signed(drafts)])
+    context = context_of(entry["hook"], chart, drafts)
+    today = today or datetime.now(UTC).date()
     request = {
         "hook": entry["hook"],
         "hookInstance": str(uuid4()),
         "context": context,
-        "prefetch": prefetch_from(
-            chart.resources, entry.get("prefetch") or {}, context, today or datetime.now(UTC).date()
-        ),
+        "prefetch": prefetch_from(chart.resources, entry.get("prefetch") or {}, context, today),
     }
     if timings:
         request["extension"] = {EXTENSION_KEY: {"timings": True}}
     return request
 
 
-def _proposed_appointments(chart: Chart) -> Resource:
-    """Return a Bundle of the chart's appointments as proposals; an empty one where there is none."""
-    proposed = [
-        {**resource, "status": "proposed"}
-        for resource in chart.resources
-        if resource.get("resourceType") == "Appointment"
-    ]
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": entry} for entry in proposed]}
+def context_of(
+    hook: str, chart: Chart, drafts: list[Resource], user: str = USER, encounter: str | None = None
+) -> dict[str, Any]:
+    """Return the context of a hook of the library; of another one user and patient, which may not be what it needs.
+
+    `encounter` is the id of the visit in which the user is, where the context may name one.
+
+    Raises:
+        ChartError: The hook is about something that neither the chart nor the drafts have.
+    """
+    patient = {"patientId": str(chart.patient.get("id") or "")}
+    if hook == "order-dispatch":
+        performer = user.replace("Practitioner", "Organization")
+        return patient | {"dispatchedOrders": _dispatched(chart, drafts), "performer": performer}
+    visit = {"encounterId": encounter} if encounter else {}
+    return {"userId": user} | patient | visit | _subject(hook, chart, drafts)
 
 
-def _newest_encounter(hook: str, chart: Chart) -> str:
-    stays = [
-        resource for resource in chart.resources if resource.get("resourceType") == "Encounter" and resource.get("id")
-    ]
-    if not stays:
-        raise ChartError(f"{hook} needs an Encounter in the chart")
-    return str(max(stays, key=lambda stay: str((stay.get("period") or {}).get("start") or ""))["id"])
-
-
-def _order_context(hook: str, drafts: list[Resource]) -> dict[str, Any]:
+def _subject(hook: str, chart: Chart, drafts: list[Resource]) -> dict[str, Any]:
+    """Return what the hook is about."""
     orders = [draft for draft in drafts if draft.get("resourceType") != "Medication"]
-    if not orders:
-        raise ChartError(f"{hook} needs a draft order; give one with --draft FILE or --draft-ref MedicationRequest/ID")
-    context: dict[str, Any] = {
-        "draftOrders": {
-            "resourceType": "Bundle",
-            "type": "collection",
-            "entry": [{"resource": draft} for draft in drafts],
-        }
-    }
-    if hook == "order-select":
-        context["selections"] = [f"{order['resourceType']}/{order['id']}" for order in orders]
-    return context
+    match hook:
+        case "order-select" | "order-sign" if not orders:
+            text = f"{hook} needs a draft order; give one with --draft FILE or --draft-ref MedicationRequest/ID"
+            raise ChartError(text)
+        case "order-select":
+            names = [f"{order['resourceType']}/{order['id']}" for order in orders]
+            return {"selections": names, "draftOrders": bundle_of(drafts)}
+        case "order-sign":
+            return {"draftOrders": bundle_of(drafts)}
+        case "encounter-start" | "encounter-discharge":
+            if (encounter := newest_encounter(chart)) is None:
+                raise ChartError(f"{hook} needs an Encounter in the chart")
+            return {"encounterId": encounter}
+        case "appointment-book":
+            proposed = [{**booked, "status": "proposed"} for booked in chart.of_type("Appointment")]
+            return {"appointments": bundle_of(proposed)}
+        case "medication-refill" | "medication-prescribe":
+            return {"medications": bundle_of(drafts)}
+        case "medication-verify":
+            return {"medication": {**orders[0], "status": "active"}}
+        case "order-review":
+            return {"orders": bundle_of(drafts)}
+        case _:
+            return {}
 
 
-def _with_orders(chart: Chart, drafts: list[Resource]) -> Chart:
-    """Return the chart with the drafted studies as orders that are signed: nothing else can be dispatched."""
-    signed = [{**draft, "status": "active"} for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
-    return replace(chart, resources=[*chart.resources, *signed])
+def bundle_of(resources: list[Resource]) -> Resource:
+    """Return a collection Bundle as hooks carry it."""
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource} for resource in resources]}
 
 
-def _dispatch_context(patient_id: str, drafts: list[Resource], chart: Chart) -> dict[str, Any]:
-    """Return the context: the drafted studies are dispatched; without any, what is ordered in the chart."""
-    orders = [draft for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
-    orders = orders or [
-        resource
-        for resource in chart.resources
-        if resource.get("resourceType") == "ServiceRequest"
-        and resource.get("status") == "active"
-        and resource.get("id")
-    ]
+def newest_encounter(chart: Chart) -> str | None:
+    """Return the id of the encounter a user would be in: the last one of the chart."""
+    stays = [stay for stay in chart.of_type("Encounter") if stay.get("id")]
+    newest = max(stays, key=lambda stay: str((stay.get("period") or {}).get("start") or ""), default=None)
+    return None if newest is None else str(newest["id"])
+
+
+def _signed(drafts: list[Resource]) -> list[Resource]:
+    return [{**draft, "status": "active"} for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
+
+
+def _dispatched(chart: Chart, drafts: list[Resource]) -> list[str]:
+    """Return the names of the drafted studies; without any, of what is ordered in the chart."""
+    active = (order for order in chart.of_type("ServiceRequest") if order.get("status") == "active" and order.get("id"))
+    orders = _signed(drafts) or list(active)
     if not orders:
         raise ChartError("order-dispatch needs a ServiceRequest; give one with --draft FILE or in the chart")
-    references = [f"ServiceRequest/{order['id']}" for order in orders]
-    return {"patientId": patient_id, "dispatchedOrders": references, "performer": _PERFORMER}
+    return [f"ServiceRequest/{order['id']}" for order in orders]
 
 
 def as_draft(resource: Resource, patient_id: str, number: int = 1) -> Resource:

@@ -1,35 +1,28 @@
-"""What a committee works with: /models and /rules, and how each model and rule stands at this site."""
+"""What a committee works with: how each model and rule stands at this site, who has approved it, what can be done."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from time import monotonic
 from typing import Any, Final
 
+from msgspec import Struct
+
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.access.roles import COMMITTEE
 from cds_hooks.hold_back.act_desk import waiver_version
-from cds_hooks.hold_back.acts import Act, Key, Kind, Subject, model_subject, rule_subject, waiver_subject
+from cds_hooks.hold_back.acts import Act, Key, Kind, Statement, Subject, model_subject, rule_subject, waiver_subject
 from cds_hooks.hold_back.approvals import ApprovalBook, why_waiver_is_none
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases, why_not_allowed
 from cds_hooks.hold_back.standing import CountedRules, RuleCounts, Standing, count_rules, model_standing, rule_standing
 from cds_hooks.one_run import OneRun
-from cds_hooks.pages.committee.tables import (
-    ActForm,
-    ApprovalRow,
-    ModelStanding,
-    RuleRow,
-    RuleStanding,
-    WaiverRow,
-    WantedRules,
-    rules_values,
-)
 from cds_hooks.pages.model_files import GateRow
 from cds_hooks.settings import ModelState
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.visitor import visiting
-from models_onnx.artifact.release_file import Release
+from models_onnx.artifact.release_file import Release, ReleaseStep
 
 MOST_CALLS: Final = 5_000
 """So many of the newest calls are counted: reading them takes a second or two, beside the calls."""
@@ -76,6 +69,74 @@ class RuleUse:
             self._counted_at = monotonic()
 
 
+class ActForm(Struct, frozen=True):
+    """What can be done about one thing: whether to approve this version, and the acts that are possible now.
+
+    `acts` are words and the state, `served` the version that they name: of a model the digest of its file, where
+    `version` is that of its release. `by_click`: whether who looks at the page can do it there.
+    """
+
+    kind: str
+    name: str
+    version: str
+    approves: bool
+    by_click: bool
+    acts: tuple[tuple[str, str], ...] = ()
+    served: str = ""
+
+
+class WaiverRow(Struct, frozen=True):
+    """A waiver of a gate, and whether it is in force here."""
+
+    gate: str
+    reason: str
+    until: str
+    fault: str | None
+    form: ActForm
+
+
+class Signed(Struct, frozen=True, kw_only=True):
+    """Who approved a version, and what was done about it. `missing` says why two people have not; None: they have."""
+
+    now: Standing
+    approvals: Sequence[Statement]
+    missing: str | None
+    steps: Sequence[Act | ReleaseStep]
+    form: ActForm
+
+
+class ModelStanding(Signed, frozen=True, kw_only=True):
+    """How a model stands at this site."""
+
+    title: str
+    release: Release
+    gates: Sequence[GateRow] = ()
+    waivers: Sequence[WaiverRow] = ()
+
+    @property
+    def gate_words(self) -> str:
+        """How many gates passed, and which did not."""
+        counts = Counter(row.status for row in self.gates)
+        not_passed = [f"{row.title}: {row.status}" for row in self.gates if row.status != "passed"]
+        passed = f"{counts['passed']} of {len(self.gates)} passed"
+        return f"{passed}; {', '.join(not_passed)}" if not_passed else passed
+
+
+class RuleStanding(Signed, frozen=True, kw_only=True):
+    """How a rule stands at this site, and how often it showed a card among so many calls."""
+
+    counted: RuleCounts
+    calls: int
+
+
+class RuleRow(Struct, frozen=True):
+    """A rule in the list."""
+
+    version: RuleVersion
+    now: Standing
+    counted: RuleCounts
+
+
 class Committee:
     """How models and rules stand, from files and record."""
 
@@ -94,75 +155,45 @@ class Committee:
         self._approvals = approvals
         self._releases = releases
         self._served = served
-        self._use = RuleUse(url)
+        self.use = RuleUse(url)
 
     def model(
-        self, name: str, release: Release, title: str, gates: Iterable[GateRow], waivers: Iterable[dict[str, str]]
+        self, name: str, release: Release, title: str, gates: Sequence[GateRow], waivers: Iterable[dict[str, str]]
     ) -> ModelStanding:
         """How a model, or a version beside the one in use (`id@version`), stands."""
         book, today = self._approvals, datetime.now(UTC).date()
-        subject = model_subject(release)
-        missing = book.why_not_approved("model", subject, today) if book is not None else None
-        gates = tuple(gates)
         titles = {row.gate: row.title for row in gates}
         waiver_rows = tuple(self._waiver(name, release, waiver, titles, today) for waiver in waivers)
         faults = [row.fault for row in waiver_rows if row.fault is not None]
-        return ModelStanding(
-            release.id,
-            title,
-            release.version,
-            release.state,
-            model_standing(release, self._releases, book, self._lowest_state, today, faults, name=name),
-            gates,
-            waiver_rows,
-            self._approval_rows("model", subject),
-            missing,
-            (*release.history, *self._acts("model", name)),
-            self._form(("model", name), release.digest, approves=missing is not None),
-        )
+        now = model_standing(release, self._releases, book, self._lowest_state, today, faults, name=name)
+        signed = self._signed(("model", name), "model", model_subject(release), release.digest, release.history)
+        return ModelStanding(now=now, title=title, release=release, gates=gates, waivers=waiver_rows, **signed)
 
     def _waiver(
         self, name: str, release: Release, waiver: dict[str, str], titles: Mapping[str, str], today: date
     ) -> WaiverRow:
         subject = waiver_subject(release.id, release.version, waiver)
         fault = why_waiver_is_none(self._approvals, subject, today) if self._approvals is not None else None
+        gate = str(waiver.get("gate", ""))
+        form = ActForm("waiver", name, waiver_version(subject), fault is not None, self._by_click)
         return WaiverRow(
-            titles.get(str(waiver.get("gate", "")), str(waiver.get("gate", ""))),
-            str(waiver.get("reason", "")),
-            str(waiver.get("expires", "")),
-            fault,
-            ActForm("waiver", name, waiver_version(subject), fault is not None, self._by_click),
+            titles.get(gate, gate), str(waiver.get("reason", "")), str(waiver.get("expires", "")), fault, form
         )
 
     def rule(self, version: RuleVersion) -> RuleStanding:
         """Return the state of a rule, and how often it showed a card."""
-        self._use.refresh()
-        rule, book = version.rule.id, self._approvals
-        subject = rule_subject(rule, version.digest)
-        missing = book.why_not_approved("rule", subject, datetime.now(UTC).date()) if book is not None else None
-        return RuleStanding(
-            self._now(version),
-            self._use.of_rule(rule),
-            self._use.counted.calls,
-            self._approval_rows("rule", subject),
-            missing,
-            self._acts("rule", rule),
-            self._form(("rule", rule), version.digest, approves=missing is not None),
-        )
+        self.use.refresh()
+        rule = version.rule.id
+        signed = self._signed(("rule", rule), "rule", rule_subject(rule, version.digest), version.digest)
+        calls, counted = self.use.counted.calls, self.use.of_rule(rule)
+        return RuleStanding(now=self._now(version), counted=counted, calls=calls, **signed)
 
-    def rules(self, wanted: WantedRules) -> dict[str, Any]:
-        """Return what the template shows of the rules that they are narrowed to, those with most cards first."""
-        self._use.refresh()
-        rows = [self.row(version) for version in all_rule_versions().values()]
-        families = sorted({row.family for row in rows})
-        shown_rows = [row for row in rows if _fits(row, wanted)]
-        shown_rows.sort(key=lambda row: (-row.counted.spoke, row.family, row.title))
-        return rules_values(shown_rows, families, wanted, self._use.counted.calls, self._use.is_counting)
-
-    def refresh(self) -> int:
-        """Count anew where the last count is old; return how many calls were counted."""
-        self._use.refresh()
-        return self._use.counted.calls
+    def rules(self) -> list[RuleRow]:
+        """Return how every rule stands here, those with most cards first."""
+        self.use.refresh()
+        versions = all_rule_versions().values()
+        rows = [RuleRow(version, self._now(version), self.use.of_rule(version.rule.id)) for version in versions]
+        return sorted(rows, key=lambda row: (-row.counted.spoke, row.version.table.title, row.version.rule.title))
 
     def shows_cards(self, rule: str) -> bool:
         """Whether a rule shows its cards here now."""
@@ -173,39 +204,26 @@ class Committee:
         site = self._governance.site
         return rule_standing(version, site, self._releases, self._approvals, needs_approval=needs_approval)
 
-    def row(self, version: RuleVersion) -> RuleRow:
-        """How a rule stands here, and what was counted of it the last time."""
-        rule = version.rule
-        counted = self._use.of_rule(rule.id)
-        return RuleRow(rule.id, rule.title, version.table.title, version.digest, self._now(version), counted)
-
-    def _acts(self, kind: str, name: str) -> tuple[Act, ...]:
-        return tuple(act for act in self._releases.acts if (act.kind, act.name) == (kind, name))
-
-    def _approval_rows(self, kind: Kind, subject: Subject) -> tuple[ApprovalRow, ...]:
-        approvals = self._approvals.approvals(kind, subject) if self._approvals is not None else []
-        return tuple(ApprovalRow(given.by, given.role, given.at[:10], given.note) for given in approvals)
-
-    def _form(self, key: Key, version: str, *, approves: bool) -> ActForm:
-        """Return what can be done about this rule or model now."""
-        current = self._releases.current
-        acts = [
+    def _signed(
+        self, key: Key, kind: Kind, subject: Subject, version: str, history: Sequence[ReleaseStep] = ()
+    ) -> dict[str, Any]:
+        """Return the members of `Signed` but the standing."""
+        book, current = self._approvals, self._releases.current
+        missing = book.why_not_approved(kind, subject, datetime.now(UTC).date()) if book is not None else None
+        possible = (
             (words, state)
             for words, state in ACT_WORDS
             if why_not_allowed(current.states, *key, state, current.paused_keys) is None
-        ]
-        return ActForm(*key, version, approves, self._by_click, tuple(acts), self._served.get(key, ""))
+        )
+        served = self._served.get(key, "")
+        return {
+            "approvals": book.approvals(kind, subject) if book is not None else [],
+            "missing": missing,
+            "steps": [*history, *(act for act in self._releases.acts if act.key == key)],
+            "form": ActForm(*key, version, missing is not None, self._by_click, tuple(possible), served),
+        }
 
     @property
     def _by_click(self) -> bool:
         visitor = visiting().visitor
         return self._approvals is not None and visitor is not None and not COMMITTEE.isdisjoint(visitor.roles)
-
-
-def _fits(row: RuleRow, wanted: WantedRules) -> bool:
-    words = wanted.what.strip().casefold()
-    return (
-        (not wanted.family or row.family == wanted.family)
-        and (not wanted.kind or row.now.state == wanted.kind)
-        and words in f"{row.title} {row.id}".casefold()
-    )

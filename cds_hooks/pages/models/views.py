@@ -9,7 +9,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.pages.committee.tables import ModelStanding
+from cds_hooks.pages.committee.standing import ModelStanding
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.models.description import estimate_of, model_values
 from cds_hooks.pages.server import PageServer

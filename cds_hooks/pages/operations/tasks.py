@@ -59,7 +59,7 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
         days = int((now.timestamp() - verified.at) // 86_400)
         tasks.append(Task(f"The record was last verified {days} days ago.", "warning", "ops#record", _VERIFIERS))
     today = (server.settings.as_of or now).date()
-    tasks.extend(Task(table.sentence(today), "warning", "rules/checks") for table in ending(today))
+    tasks.extend(Task(table.sentence(today), "warning", "rules") for table in ending(today))
     return [task for task in tasks if task.what]
 
 

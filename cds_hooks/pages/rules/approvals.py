@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from msgspec import Struct
 from pydantic import TypeAdapter
 
 from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, Wanted, waiver_version
@@ -15,7 +16,6 @@ from cds_hooks.hold_back.rules_file import RulesFileError, read_review
 from cds_hooks.hold_back.terminology import whole_indexes
 from cds_hooks.logs import log
 from cds_hooks.monitor.versions import why_too_early
-from cds_hooks.pages.committee.tables import ApprovalRow, WaitingRow
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.visitor import visiting
@@ -83,6 +83,16 @@ def _wanted(form: Mapping[str, str]) -> list[Wanted]:
     return [_WANTED.validate_python(form)]
 
 
+class WaitingRow(Struct, frozen=True):
+    """Something that one person did and that does not count yet: by whom, and what is missing; `wanted` repeats it."""
+
+    what: str
+    by: Statement | Act
+    note: str
+    missing: str
+    wanted: dict[str, str]
+
+
 def _waiting(book: ApprovalBook | None, releases: Releases, files: ModelFiles) -> list[WaitingRow]:
     """Return what one person did and another one has to; the approvals first."""
     if book is None:
@@ -90,24 +100,30 @@ def _waiting(book: ApprovalBook | None, releases: Releases, files: ModelFiles) -
     rows = []
     today = datetime.now(UTC).date()
     for statement in book.everything():
-        missing = book.why_not_approved(statement.kind, statement.subject, today)
+        kind, subject = statement.kind, statement.subject
+        missing = book.why_not_approved(kind, subject, today)
         if missing is not None:
-            rows.append(_waiting_row(words_of(statement.kind, statement.subject), statement, missing, files))
-    second = "another person in another role does the same"
-    return [*rows, *[_waiting_row(act.words, act, second, files) for act in releases.waiting_for_second()]]
+            wanted = {"kind": kind, "state": APPROVED, **_version(statement, files)}
+            rows.append(WaitingRow(words_of(kind, subject), statement, statement.note, missing, wanted))
+    for act in releases.waiting_for_second():
+        wanted = {
+            "kind": act.kind,
+            "state": act.state,
+            "name": act.name,
+            "version": act.version,
+            "share": f"{act.share}",
+        }
+        rows.append(WaitingRow(act.words, act, act.why, "another person in another role does the same", wanted))
+    return rows
 
 
-def _waiting_row(words: str, act: Statement | Act, missing: str, files: ModelFiles) -> WaitingRow:
-    if isinstance(act, Act):
-        note = act.why
-        wanted = {"name": act.name, "state": act.state, "version": act.version, "share": str(act.share)}
-    else:
-        note = act.note
-        version = waiver_version(act.subject) if act.kind == "waiver" else str(act.subject["digest"])
-        name = str(act.subject["rule" if act.kind == "rule" else "model"])
-        beside = f"{name}{VERSION_SIGN}{act.subject.get('version')}"
-        wanted = {"name": beside if files.folder(beside) else name, "state": APPROVED, "version": version}
-    return WaitingRow(words, ApprovalRow(act.by, act.role, act.at[:10], note), missing, {"kind": act.kind, **wanted})
+def _version(statement: Statement, files: ModelFiles) -> dict[str, str]:
+    """Return name and version of what was approved, as the forms name them."""
+    subject = statement.subject
+    version = waiver_version(subject) if statement.kind == "waiver" else str(subject["digest"])
+    name = str(subject["rule" if statement.kind == "rule" else "model"])
+    beside = f"{name}{VERSION_SIGN}{subject.get('version')}"
+    return {"name": beside if files.folder(beside) else name, "version": version}
 
 
 def _models(files: ModelFiles) -> tuple[Callable[[str], Release | None], Callable[[str], list[Subject]]]:

@@ -1,11 +1,14 @@
-"""The pages of the rules: the list with what waits for a second person, a rule, and the checks."""
+"""The pages of the rules: the list with what waits for a second person and the checks of a drug, and a rule."""
 
 import re
-from typing import Annotated, Any, Final
+from collections.abc import Collection, Iterable
+from typing import Annotated, Final
+from urllib.parse import urlencode
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Query
 from msgspec import Struct
+from pydantic import BaseModel, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,8 +18,8 @@ from cards.rules.engine.coverage import CHECKS, checks_by_name, study_in_words
 from cards.rules.engine.family import TableRow, family_named
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.pages.committee.standing import Committee
-from cds_hooks.pages.committee.tables import RuleRow, WantedRules
+from cds_hooks.hold_back.standing import SIGNS
+from cds_hooks.pages.committee.standing import RuleRow
 from cds_hooks.pages.rules.approvals import MOST_BYTES, Approvals
 from cds_hooks.pages.server import PageServer
 from cds_hooks.web.site import Failure, PageRefusal
@@ -38,6 +41,35 @@ def _version(rule_id: str) -> RuleVersion:
     return version
 
 
+ROWS_ON_A_PAGE: Final = 50
+KINDS: Final = {"": "All"} | {state: word for state, (_, word) in SIGNS.items()}
+"""The states by which the list of rules is filtered."""
+Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
+
+
+class WantedRules(BaseModel, frozen=True):
+    """What the list of rules is narrowed to, and the row that it begins with."""
+
+    family: Short = ""
+    kind: Short = ""
+    what: Short = ""
+    drug: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    start: Annotated[int, Field(ge=0, lt=100_000)] = 0
+
+    def takes(self, row: RuleRow) -> bool:
+        """Return whether a rule is of the family and state and has the words; the drug is asked elsewhere."""
+        rule = row.version.rule
+        return (
+            self.family in ("", row.version.table.title)
+            and self.kind in ("", row.now.state)
+            and self.what.casefold() in f"{rule.title} {rule.id}".casefold()
+        )
+
+    def query(self, start: int) -> str:
+        """Return the query of the address of the list from another row."""
+        return urlencode(self.model_dump(exclude_defaults=True) | {"start": start})
+
+
 class _Rules:
     """The pages of one server."""
 
@@ -47,34 +79,37 @@ class _Rules:
 
     def show_all(self, request: Request, wanted: Annotated[WantedRules, Query()]) -> Response:
         """Show the rules, and what waits for a second person; what was clicked is taken first."""
-        approvals: dict[str, Any]
         if request.method == "POST":
             approvals, status = self._approvals.take(request.state.form)
         else:
             approvals, status = self._approvals.values(), 200
-        rules = self._server.committee.rules(wanted)
-        return self._server.page("rules/rules.html", status=status, **rules, **approvals)
+        drug = describe_drug(wanted.drug) if wanted.drug else None
+        if wanted.drug and drug is None:
+            status = 404
+        use = self._server.committee.use
+        every = self._server.committee.rules()
+        rows = [row for row in every if wanted.takes(row) and (drug is None or row.version.rule.id in drug.rules)]
+        return self._server.page(
+            "rules/rules.html",
+            status=status,
+            rows=rows[wanted.start : wanted.start + ROWS_ON_A_PAGE],
+            total=len(rows),
+            step=ROWS_ON_A_PAGE,
+            families=sorted({row.version.table.title for row in every}),
+            wanted=wanted,
+            calls=use.counted.calls,
+            counting=use.is_counting,
+            kinds=KINDS,
+            drug=drug,
+            classes=CLASSES,
+            **approvals,
+        )
 
     def show(self, version: Annotated[RuleVersion, Depends(_version)]) -> Response:
         """Show one rule."""
         say = family_named(version.table.family).vocabulary.say
         standing = self._server.committee.rule(version)
         return self._server.page("rules/rule.html", version=version, rule=version.rule, say=say, standing=standing)
-
-    def show_checks(self, drug: Annotated[str, Query(max_length=200)] = "") -> Response:
-        """Show which checks exist for a drug, a brand, a class or a test."""
-        query = " ".join(drug.split())
-        committee = self._server.committee
-        calls = committee.refresh() if query else 0
-        description = describe_drug(query, committee) if query else None
-        return self._server.page(
-            "rules/checks.html",
-            status=200 if description is not None or not query else 404,
-            query=query,
-            drug=description,
-            classes=CLASSES,
-            calls=calls,
-        )
 
 
 def routes(server: PageServer) -> list[Route]:
@@ -84,12 +119,11 @@ def routes(server: PageServer) -> list[Route]:
     return [
         server.route("/rules", pages.show_all),
         server.route("/rules", pages.show_all, ["POST"], limiter=limiter, upload=True, most_bytes=MOST_BYTES),
-        server.route("/rules/checks", pages.show_checks),
         server.route("/rules/{rule_id}", pages.show),
     ]
 
 
-# The page of a drug: the checks that exist for an ingredient, brand or class, and those that do not
+# The checks that exist for an ingredient, brand or class, and those that do not
 
 
 CLASSES: Final = tuple(sorted(name.replace("_", " ") for name in CLASS_MEMBERS))
@@ -97,17 +131,17 @@ CLASSES: Final = tuple(sorted(name.replace("_", " ") for name in CLASS_MEMBERS))
 _WORD: Final = re.compile(r"[a-z0-9]+")
 
 
-class DrugPage(Struct, frozen=True):
-    """What the tables make of the words: how they were read, and for each check that exists its rules.
+class DrugChecks(Struct, frozen=True):
+    """What the tables make of the words: how they were read, the checks that exist, and the ids of their rules.
 
-    `members` are the drugs of a class or the parts of a product. Each rule comes with how it stands here and, where its
-    knowledge is a table, the rows about a drug.
+    `members` are the drugs of a class or the parts of a product, `rows` what the tables of rules say about a drug.
     """
 
-    query: str
     read_as: str
     members: tuple[str, ...]
-    checks: dict[str, list[tuple[RuleRow, tuple[TableRow, ...]]]]
+    checks: Collection[str]
+    rules: Collection[str]
+    rows: tuple[tuple[RuleVersion, tuple[TableRow, ...]], ...]
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -115,27 +149,27 @@ class DrugPage(Struct, frozen=True):
         return tuple(check for check in CHECKS if check not in self.checks)
 
 
-def describe_drug(query: str, committee: Committee) -> DrugPage | None:
-    """Return the page of a drug, a product, a class or an order of a test; None where the tables know none of it."""
+def describe_drug(query: str) -> DrugChecks | None:
+    """Return what there is for a drug, a product, a class or an order of a test; None where the tables know none."""
     names = tuple(ingredient.name for ingredient in read_order_name(query).ingredients)
-    read_as, rules, medication = "/".join(names), _rules_of(query), _medication(query) if names else None
+    read_as, rules = "/".join(names), _rules_of(query)
     if not names:
         study = study_in_words(query, rule_book().rules)
         class_name, codes = _class_of(query)
         if study is not None:
             read_as, rules = "an order of imaging or of a test", set().union(*study.checks.values())
         elif codes:
-            names = tuple(sorted(INGREDIENTS[code].name for code in codes if code in INGREDIENTS))
-            read_as, rules = f"the class {class_name}", set().union(*map(_rules_of, names))
+            members = tuple(sorted(INGREDIENTS[code].name for code in codes if code in INGREDIENTS))
+            rules = set().union(*map(_rules_of, members))
+            return DrugChecks(f"the class {class_name}", members, _checks_of(rules), rules, ())
         else:
             return None
-    versions = all_rule_versions()
-    by_check = checks_by_name(rule for rule in rule_book().rules if rule.id in rules)
-    checks = {
-        check: [(committee.row(versions[rule]), _rows_of(versions[rule], medication)) for rule in of_check]
-        for check, of_check in by_check.items()
-    }
-    return DrugPage(query, read_as, names, checks)
+    rows = _rows_about(identify_concept(CodeableConcept(text=query)), rules) if names else ()
+    return DrugChecks(read_as, names, _checks_of(rules), rules, rows)
+
+
+def _checks_of(rules: Collection[str]) -> Collection[str]:
+    return checks_by_name(rule for rule in rule_book().rules if rule.id in rules)
 
 
 def _class_of(query: str) -> tuple[str, frozenset[str]]:
@@ -151,16 +185,18 @@ def _class_of(query: str) -> tuple[str, frozenset[str]]:
     return " and ".join(allergen_class.name for allergen_class in classes), codes
 
 
-def _medication(words: str) -> MedicationIdentity:
-    return identify_concept(CodeableConcept(text=words))
-
-
 def _rules_of(words: str) -> set[str]:
-    return {activated.rule.id for activated in rule_book().rules_for(_medication(words))}
+    return {activated.rule.id for activated in rule_book().rules_for(identify_concept(CodeableConcept(text=words)))}
 
 
-def _rows_of(version: RuleVersion, medication: MedicationIdentity | None) -> tuple[TableRow, ...]:
-    rows = family_named(version.table.family).rows.get(version.rule.id)
-    if rows is None or medication is None:
-        return ()
-    return tuple(sorted(rows(medication), key=lambda row: (-SEVERITY.get(row.indicator or "info", 0), row.about)))
+def _rows_about(
+    medication: MedicationIdentity, rules: Iterable[str]
+) -> tuple[tuple[RuleVersion, tuple[TableRow, ...]], ...]:
+    """Return each of these rules whose knowledge is a table, with its rows about a drug, the gravest first."""
+    about = []
+    for rule in sorted(rules):
+        version = all_rule_versions()[rule]
+        if rows_of := family_named(version.table.family).rows.get(rule):
+            rows = sorted(rows_of(medication), key=lambda row: (-SEVERITY.get(row.indicator or "info", 0), row.about))
+            about += [(version, tuple(rows))] if rows else []
+    return tuple(about)

@@ -61,7 +61,7 @@ _WORK: Final = (
     ("Treat patients", (Role.CLINICIAN,),
      (("worklist", "open the worklist"), ("docs/readers/clinician.html", "read what the cards say"))),
     ("Check medications", (Role.PHARMACIST,),
-     (("rules/checks", "see which checks a drug has"), ("rules", "read, approve and switch rules"),
+     (("rules#find", "see which checks a drug has"), ("rules", "read, approve and switch rules"),
       ("ops/cards", "see how cards are answered"), ("docs/readers/pharmacist.html", "how rules are checked"))),
     ("Work on models", (Role.MODEL_OWNER,),
      (("models", "read the models"), ("ops/cards", "see how cards are answered"),

@@ -75,7 +75,7 @@ async def test_a_program_with_the_operators_token_reads_the_pages_for_programs_a
 
 NEXT_TASKS = {
     "viewer": "rules", "clinician": "worklist", "model-owner": "models", "approver": "rules#waiting",
-    "pharmacist": "rules/checks", "operator": "try", "auditor": "decisions",
+    "pharmacist": "rules#find", "operator": "try", "auditor": "decisions",
 }  # fmt: skip
 
 

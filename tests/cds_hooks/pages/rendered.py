@@ -3,11 +3,12 @@
 from typing import Any
 
 from cds_hooks.hold_back.standing import Standing
-from cds_hooks.pages.committee.tables import ActForm, ModelStanding
+from cds_hooks.pages.committee.standing import ActForm, ModelStanding
 from cds_hooks.pages.explain.explanation import Explanation
 from cds_hooks.pages.models.description import model_values
 from cds_hooks.web.site import Site, render
 from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.release_file import Release
 
 
 def model_page(site: Site, manifest: Manifest, *files: Any) -> str:
@@ -19,9 +20,11 @@ def model_page(site: Site, manifest: Manifest, *files: Any) -> str:
 def models_page(site: Site, model: str, title: str, version: str) -> str:
     """The list of models with this one, which is on."""
     now = Standing("on", "released as validated, no gate is red")
-    standing = ModelStanding(
-        model, title, version, "validated", now, (), (), (), None, (), ActForm("model", model, "", False, False)
+    release = Release(
+        format="", id=model, version=version, state="validated", digest="", files={}, gates=None, history=(), key=""
     )
+    form = ActForm("model", model, "", False, False)
+    standing = ModelStanding(title=title, release=release, now=now, approvals=(), missing=None, steps=(), form=form)
     return render("models/models.html", site=site, root="", models=[standing], needs_approval=False)
 
 

@@ -13,8 +13,7 @@ from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.standing import LEAST_ANSWERS, RuleCounts
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.committee.standing import Committee
-from cds_hooks.pages.committee.tables import RuleStanding
+from cds_hooks.pages.committee.standing import Committee, RuleStanding
 from cds_hooks.web.site import Site as PageSite
 from cds_hooks.web.site import render
 from models_onnx.serving.registry import model_ids

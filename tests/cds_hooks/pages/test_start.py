@@ -37,7 +37,7 @@ def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_pa
             "models",
             "decisions/seen",
             "ops/cards",
-            "rules/checks",
+            "rules#find",
             "worklist",
             "cds-services",
         } <= set(links)

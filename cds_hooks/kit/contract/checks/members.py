@@ -1,11 +1,10 @@
 """Checks of single members: which part has to have which one, of which type or with which values (`members.csv`)."""
 
-import csv
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Final
 
 from cds_hooks.kit.contract.assertions import absolute_url, array_of_objects, one_of, optional, required
+from cds_hooks.kit.contract.definitions import read_table
 from cds_hooks.kit.contract.document import MUST, SHOULD, Node, Subject
 from cds_hooks.kit.contract.registry import Faults, check_part
 
@@ -27,8 +26,7 @@ def _check_of(row: dict[str, str]) -> Callable[[Node], Faults]:
     return check
 
 
-_TABLE: Final = files("cds_hooks.kit.contract").joinpath("members.csv").read_text(encoding="utf-8")
-for _row in csv.DictReader(_TABLE.splitlines()):
+for _row in read_table("members.csv"):
     _register = check_part(
         Subject[_row["part"].upper()], *_row["rows"].split(), level=SHOULD if _row["level"] == "should" else MUST
     )

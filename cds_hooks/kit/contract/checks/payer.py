@@ -13,9 +13,11 @@ from cds_hooks.kit.contract.charts import USER, PatientChart
 from cds_hooks.kit.contract.connection import Exchange
 from cds_hooks.kit.contract.document import SHOULD, Fault, Node, NotTested, Subject, observe, quoted
 from cds_hooks.kit.contract.registry import Faults, check_part, check_service
-from cds_hooks.kit.contract.requests import bundle_of, new_hook_instance
+from cds_hooks.kit.contract.requests import new_hook_instance
 from cds_hooks.kit.contract.target import Service
+from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
+from cds_hooks.kit.simulator.request import context_of
 
 CRD: Final = "crd"
 _OPTIONS: Final = "davinci-crd.configuration-options"
@@ -109,18 +111,16 @@ def _request(service: Service, **more: Any) -> dict[str, Any]:
     chart, order = match
     order = {**order, **more}
     signed = {**order, "status": "active", "encounter": {"reference": "Encounter/contract-kit-encounter"}}
-    user = f"Practitioner/{USER['id']}"
-    context: dict[str, Any] = {"userId": user, "patientId": chart.patient_id}
     reference = f"{order['resourceType']}/{order['id']}"
-    if service.hook == "order-dispatch":
-        context = {"patientId": chart.patient_id, "dispatchedOrders": [reference], "performer": "Organization/1"}
-    elif service.hook == "appointment-book":
-        context["appointments"] = bundle_of([_appointment(chart, order)])
-    elif service.hook.startswith("encounter-"):
-        context["encounterId"] = "contract-kit-encounter"
-    else:
-        context["draftOrders"] = bundle_of([order])
-        context |= {"selections": [reference]} if service.hook == "order-select" else {}
+    context: dict[str, Any] = {
+        "patientId": chart.patient_id,
+        "dispatchedOrders": [reference],
+        "performer": "Organization/1",
+    }
+    if service.hook != "order-dispatch":
+        stay = {"resourceType": "Encounter", "id": "contract-kit-encounter"}
+        known = Chart([chart.patient, stay, _appointment(chart, order)])
+        context = context_of(service.hook, known, [order], f"Practitioner/{USER['id']}")
     pool = [*chart.resources, USER, *([signed] if "draftOrders" not in context else [])]
     prefetch = prefetch_from(pool, service.entry.get("prefetch", {}), context, service.as_of.date())
     return {"hook": service.hook, "hookInstance": new_hook_instance(), "context": context, "prefetch": prefetch}

@@ -6,15 +6,13 @@ Source: `fhir_elements.csv`: elements of resources that are ordered or charted a
 which for these types are those of R4; their codes from the JSON Schema of R4 (4.0.1). Other types are not judged.
 """
 
-import csv
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final
 
 from cds_hooks.kit.contract.assertions import one_of, optional, required
-from cds_hooks.kit.contract.definitions import ID, R4_TYPES, RELATIVE_REFERENCE, reference_problem
+from cds_hooks.kit.contract.definitions import ID, R4_TYPES, RELATIVE_REFERENCE, read_table, reference_problem
 from cds_hooks.kit.contract.document import SHOULD, Node, Subject, observe, quoted
 from cds_hooks.kit.contract.registry import Faults, check_part
 
@@ -47,9 +45,8 @@ class Element:
 
 
 def _read_elements() -> dict[str, dict[str, Element]]:
-    text = files("cds_hooks.kit.contract").joinpath("fhir_elements.csv").read_text(encoding="utf-8")
     elements: dict[str, dict[str, Element]] = defaultdict(dict)
-    for row in csv.DictReader(text.splitlines()):
+    for row in read_table("fhir_elements.csv"):
         elements[row["type"]][row["element"]] = Element(
             name=row["element"],
             form=row["form"],

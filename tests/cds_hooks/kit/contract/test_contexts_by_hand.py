@@ -44,263 +44,60 @@ def _chart(*resources: Json, drafts: tuple[DraftOrder, ...] = (DRAFT,)) -> Patie
     return PatientChart("chart", PATIENT, (PATIENT, *resources), drafts)
 
 
+MEDICATION: Json = {"resourceType": "Medication", "id": "m1"}
+SECOND: Json = {"resourceType": "MedicationRequest", "id": "d2"}
+ALLERGY: Json = {
+    "resourceType": "AllergyIntolerance", "id": "contract-kit-allergy", "code": {"text": "Penicillin"},
+    "patient": {"reference": "Patient/p1"},
+}  # fmt: skip
+PROBLEM: Json = {
+    "resourceType": "Condition",
+    "id": "contract-kit-problem",
+    "category": [
+        {
+            "coding": [
+                {"system": "http://terminology.hl7.org/CodeSystem/condition-category", "code": "problem-list-item"}
+            ]
+        }
+    ],
+    "code": {"text": "Gout"},
+    "subject": {"reference": "Patient/p1"},
+}
+APPOINTMENT: Json = {
+    "resourceType": "Appointment", "id": "contract-kit-appointment", "status": "proposed",
+    "participant": [{"actor": {"reference": "Patient/p1"}, "status": "accepted"}],
+}  # fmt: skip
+
+
+def _visit(**members: Any) -> Json:
+    return {"userId": "Practitioner/contract-kit-user", "patientId": "p1", "encounterId": "e2"} | members
+
+
+def _bundle(*resources: Json) -> Json:
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": resource} for resource in resources]}
+
+
+_DISPATCHED = {
+    "patientId": "p1", "dispatchedOrders": ["ServiceRequest/s1"], "performer": "Organization/contract-kit-user",
+}  # fmt: skip
+_TABLET = _bundle(DRAFT.order, MEDICATION)
 CONTEXTS: dict[str, list[tuple[str, Json]]] = {
-    "patient-view": [("chart", {"userId": "Practitioner/contract-kit-user", "patientId": "p1", "encounterId": "e2"})],
     "order-select": [
-        (
-            "chart, tablet drafted",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "selections": ["MedicationRequest/d1"],
-                "draftOrders": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [
-                        {
-                            "resource": {
-                                "resourceType": "MedicationRequest",
-                                "id": "d1",
-                                "subject": {"reference": "Patient/p1"},
-                            }
-                        },
-                        {"resource": {"resourceType": "Medication", "id": "m1"}},
-                    ],
-                },
-            },
-        ),
-        (
-            "chart, second drafted",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "selections": ["MedicationRequest/d2"],
-                "draftOrders": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d2"}}],
-                },
-            },
-        ),
+        ("chart, tablet drafted", _visit(selections=["MedicationRequest/d1"], draftOrders=_TABLET)),
+        ("chart, second drafted", _visit(selections=["MedicationRequest/d2"], draftOrders=_bundle(SECOND))),
     ],
     "order-sign": [
-        (
-            "chart, tablet drafted",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "draftOrders": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [
-                        {
-                            "resource": {
-                                "resourceType": "MedicationRequest",
-                                "id": "d1",
-                                "subject": {"reference": "Patient/p1"},
-                            }
-                        },
-                        {"resource": {"resourceType": "Medication", "id": "m1"}},
-                    ],
-                },
-            },
-        ),
-        (
-            "chart, second drafted",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "draftOrders": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d2"}}],
-                },
-            },
-        ),
+        ("chart, tablet drafted", _visit(draftOrders=_TABLET)),
+        ("chart, second drafted", _visit(draftOrders=_bundle(SECOND))),
     ],
-    "order-dispatch": [
-        (
-            "chart",
-            {
-                "patientId": "p1",
-                "dispatchedOrders": ["ServiceRequest/s1"],
-                "performer": "Organization/contract-kit-performer",
-            },
-        )
-    ],
-    "encounter-start": [
-        ("chart", {"encounterId": "e2", "userId": "Practitioner/contract-kit-user", "patientId": "p1"})
-    ],
-    "encounter-discharge": [
-        ("chart", {"encounterId": "e2", "userId": "Practitioner/contract-kit-user", "patientId": "p1"})
-    ],
-    "appointment-book": [
-        (
-            "chart",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "appointments": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [
-                        {
-                            "resource": {
-                                "resourceType": "Appointment",
-                                "id": "contract-kit-appointment",
-                                "status": "proposed",
-                                "participant": [{"actor": {"reference": "Patient/p1"}, "status": "accepted"}],
-                            }
-                        }
-                    ],
-                },
-            },
-        )
-    ],
-    "allergyintolerance-create": [
-        (
-            "chart",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "allergyIntolerance": {
-                    "resourceType": "AllergyIntolerance",
-                    "id": "contract-kit-allergy",
-                    "code": {"text": "Penicillin"},
-                    "patient": {"reference": "Patient/p1"},
-                },
-            },
-        )
-    ],
-    "problem-list-item-create": [
-        (
-            "chart",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "conditions": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [
-                        {
-                            "resource": {
-                                "resourceType": "Condition",
-                                "id": "contract-kit-problem",
-                                "category": [
-                                    {
-                                        "coding": [
-                                            {
-                                                "system": "http://terminology.hl7.org/CodeSystem/condition-category",
-                                                "code": "problem-list-item",
-                                            }
-                                        ]
-                                    }
-                                ],
-                                "code": {"text": "Gout"},
-                                "subject": {"reference": "Patient/p1"},
-                            }
-                        }
-                    ],
-                },
-            },
-        )
-    ],
-    "medication-refill": [
-        (
-            "chart",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "medications": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [
-                        {
-                            "resource": {
-                                "resourceType": "MedicationRequest",
-                                "id": "d1",
-                                "subject": {"reference": "Patient/p1"},
-                            }
-                        },
-                        {"resource": {"resourceType": "Medication", "id": "m1"}},
-                    ],
-                },
-            },
-        )
-    ],
-    "medication-verify": [
-        (
-            "chart",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "medication": {
-                    "resourceType": "MedicationRequest",
-                    "id": "d1",
-                    "subject": {"reference": "Patient/p1"},
-                    "status": "active",
-                },
-            },
-        )
-    ],
-    "medication-prescribe": [
-        (
-            "chart",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "medications": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [
-                        {
-                            "resource": {
-                                "resourceType": "MedicationRequest",
-                                "id": "d1",
-                                "subject": {"reference": "Patient/p1"},
-                            }
-                        },
-                        {"resource": {"resourceType": "Medication", "id": "m1"}},
-                    ],
-                },
-            },
-        )
-    ],
-    "order-review": [
-        (
-            "chart",
-            {
-                "userId": "Practitioner/contract-kit-user",
-                "patientId": "p1",
-                "encounterId": "e2",
-                "orders": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [
-                        {
-                            "resource": {
-                                "resourceType": "MedicationRequest",
-                                "id": "d1",
-                                "subject": {"reference": "Patient/p1"},
-                            }
-                        },
-                        {"resource": {"resourceType": "Medication", "id": "m1"}},
-                    ],
-                },
-            },
-        )
-    ],
-    "nothing": [("chart", {"userId": "Practitioner/contract-kit-user", "patientId": "p1", "encounterId": "e2"})],
+    "order-dispatch": [("chart", _DISPATCHED)],
+    "appointment-book": [("chart", _visit(appointments=_bundle(APPOINTMENT)))],
+    "allergyintolerance-create": [("chart", _visit(allergyIntolerance=ALLERGY))],
+    "problem-list-item-create": [("chart", _visit(conditions=_bundle(PROBLEM)))],
+    "medication-refill": [("chart", _visit(medications=_TABLET))],
+    "medication-verify": [("chart", _visit(medication={**DRAFT.order, "status": "active"}))],
+    "medication-prescribe": [("chart", _visit(medications=_TABLET))],
+    "order-review": [("chart", _visit(orders=_TABLET))],
 }
 
 
@@ -309,9 +106,9 @@ def test_the_context_of_a_hook(hook: str) -> None:
     order = {"resourceType": "ServiceRequest", "id": "s1"}
     stay = {"resourceType": "Encounter", "id": "e1", "period": {"start": "2026-01-01"}}
     later = {"resourceType": "Encounter", "id": "e2", "period": {"start": "2026-02-01"}}
-    second = DraftOrder("second", {"resourceType": "MedicationRequest", "id": "d2"})
+    second = DraftOrder("second", SECOND)
     chart = _chart({"resourceType": "ServiceRequest"}, order, later, stay, drafts=(DRAFT, second))
-    assert list(requests.contexts_for(hook, chart)) == CONTEXTS[hook]
+    assert list(requests.contexts_for(hook, chart)) == CONTEXTS.get(hook, [("chart", _visit())])
 
 
 def test_a_conformant_request_has_what_can_be_filled() -> None:
@@ -361,10 +158,6 @@ def test_charts_of_files(tmp_path: Any) -> None:
         ("d1", ["t1"]),
         ("n1", ["t1"]),
     ]
-    original: Json = {"a": [1]}
-    copied = charts.copy_with(original, b=2)
-    copied["a"].append(2)
-    assert (original, copied) == ({"a": [1]}, {"a": [1, 2], "b": 2})
 
 
 def test_samples_of_the_kit() -> None:
