@@ -92,7 +92,11 @@ def test_what_is_not_recognised_has_no_dose() -> None:
          DailyDose("range", per_day=_mg(5, 10), per_dose=_mg(5), times_per_day=2.0)),
         (Dosage(text="5 mg twice daily"),
          DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, from_text=True)),
+        (Dosage(timing=TWICE, doseAndRate=(DoseAndRate(doseRange=Range(_q(5, "mg"), _q(10, "mg"))),)),
+         DailyDose("range", per_day=_mg(10, 20), per_dose=_mg(5, 10), times_per_day=2.0)),
         (_dosage(5), DailyDose(per_dose=_mg(5), problem=NO_FREQUENCY)),
+        (Dosage(), DailyDose(problem=NO_DOSE)),
+        (Dosage(text="use as before"), DailyDose(problem=NO_DOSE, from_text=True)),
         (_dosage(timing=TWICE), DailyDose(times_per_day=2.0, problem=NO_DOSE)),
         (_dosage(5, asNeededBoolean=True),
          DailyDose(per_dose=_mg(5), as_needed=True, problem=AS_NEEDED_WITHOUT_FREQUENCY)),
@@ -144,6 +148,7 @@ LIMIT = Ratio(_q(12, "mg"), _q(1, "d"))
         (_dosage(maxDosePerPeriod=LIMIT), "range", _mg(0, 12)),
         (_dosage(5, maxDosePerPeriod=LIMIT), "range", _mg(0, 12)),
         (_dosage(5, "fnord", maxDosePerPeriod=LIMIT), "unknown", ()),
+        (Dosage(text="taper as told", maxDosePerPeriod=LIMIT), "unknown", ()),
         (_dosage(5, "fnord", maxDosePerPeriod=LIMIT, asNeededBoolean=True), "maximum_prn", _mg(0, 12)),
     ],
 )
@@ -364,6 +369,9 @@ def _supply(value: float | None = 60, unit: str | None = "tablet", days: float |
         (_supply(days=0), (_dosage(),), ()),
         (_supply(comparator="<"), (_dosage(),), ()),
         (_supply(), (_dosage(timing=SINGLE),), ()),
+        # It does not settle what changes or contradicts itself.
+        (_supply(), (Dosage(text="taper over 2 weeks"),), ()),
+        (_supply(), (_dosage(5, timing=Timing(code=CodeableConcept((Coding(code="QD"),)), repeat=TWICE.repeat)),), ()),
         (_supply(), (_dosage(), _dosage()), ()),
         (_supply(), (_dosage(2, "fnord", TWICE),), ()),
         (DispenseRequest(expectedSupplyDuration=_q(30, "d")), (_dosage(),), ()),
@@ -379,6 +387,11 @@ def test_a_quantity_over_the_days_it_lasts(
         as_needed = bool(dosages[0].asNeededBoolean)
         assert (dose.certainty, dose.problem) == ("maximum_prn" if as_needed else "exact", None)
         assert (dose.duration_days, dose.as_needed) == (30.0, as_needed)
+
+
+def test_what_is_stated_goes_before_the_supply() -> None:
+    dose = _dose(_dosage(5, timing=TWICE), dispenseRequest=_supply())
+    assert (dose.per_day, dose.from_supply) == (_mg(10), False)
 
 
 def test_millilitres_and_patches_over_the_days_they_last() -> None:

@@ -113,6 +113,7 @@ def test_the_amount_of_a_quantity(quantity: Quantity, expected: DoseAmount) -> N
         (_q(5, "mg", "mL"), "the dose's unit says mg, its code says mL"),
         (_q(5, "mL", "1"), "the dose's unit says mL, its code says 1"),
         (_q(5, "fnord"), "the dose's unit 'fnord' is not known"),
+        (_q(5, "mg/m2"), "the dose's unit 'mg/m2' is not known"),
         (_q(5, code="fnord"), "the dose's unit 'fnord' is not known"),
         (_q(5, "gnarl", "fnord"), "the dose's unit 'gnarl' is not known"),
     ],

@@ -142,6 +142,9 @@ def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: 
         ("Lantus", "10 U SC QHS", 10),
         ("Lantus", "twenty units at bedtime", 20),
         ("penicillin G potassium", "4 million units IV q4h", 24e6),
+        ("penicillin G", "24 million units per day divided every 4 hours", 24e6),
+        ("potassium chloride 20 MEQ Extended Release Oral Tablet", "2 tablets twice daily", 80),
+        ("heparin", "1200 units/hour twice daily", 28800),
         ("heparin 25000 units in dextrose 5 % 250 mL infusion", "18 units/kg/hr IV continuous", 18 * 70 * 24),
         (
             "heparin 25000 units in dextrose 5 % 250 mL infusion",
