@@ -57,6 +57,9 @@ CALM = settings(deadline=None)
         ("Once daily 15 mg", 15, "mg", 1, 1),
         ("half a tablet every night at bedtime", 0.5, "unit", 1, 1),
         ("1½ tabs daily", 1.5, "unit", 1, 1),
+        ("one and a half tablets daily", 1.5, "unit", 1, 1),
+        ("1 and a half tabs qd", 1.5, "unit", 1, 1),
+        ("4 tablets once a week on Fridays. Do NOT take daily.", 4, "unit", 1 / 7, 1 / 7),
         ("1 1/2 tablets twice a day", 1.5, "unit", 2, 2),
         ("Take two 500 mg tablets three times a day", 1000, "mg", 3, 3),
         ("1 x 500 mg bid", 500, "mg", 2, 2),
@@ -90,42 +93,12 @@ def test_a_sig_is_understood(words: str, amount: float, kind: str, low: float, h
 
 
 @pytest.mark.parametrize(
-    ("words", "low", "high"), [("1-2 tablets daily", 1, 2), ("1 to 2 tabs daily", 1, 2), ("0.5 to 1 tab daily", 0.5, 1)]
-)
-def test_an_amount_can_be_a_range(words: str, low: float, high: float) -> None:
-    amount = read_sig(words).amount
-    assert amount is not None
-    assert (amount.low, amount.high) == (low, high)
-
-
-@pytest.mark.parametrize(
     ("words", "needed"),
     [("1 tab q6h prn", True), ("1 tab q6h as needed", True), ("1 tab q6h if needed for pain", True),
      ("1 tab q6h", False), ("up to 3 times a day", True), ("1 tab p.r.n. q6h", True)],
 )  # fmt: skip
 def test_as_needed_is_read(words: str, needed: bool) -> None:
     assert read_sig(words).as_needed is needed
-
-
-@pytest.mark.parametrize(
-    ("words", "days"),
-    [("1 tab bid x 14 days", 14), ("1 tab bid for 7 days", 7), ("1 tab bid x7d", 7), ("1 tab bid for 2 weeks", 14),
-     ("5 day course, 1 tab bid", 5), ("1 tab bid for 5-7 days", 7), ("1 tab bid", None), ("1 tab bid × 10 days", 10)],
-)  # fmt: skip
-def test_the_duration_is_read(words: str, days: float | None) -> None:
-    assert read_sig(words).days == days
-
-
-@pytest.mark.parametrize(
-    ("words", "most"),
-    [("1-2 tabs q4h prn, max 8 tablets per day", 8), ("1 tab q4h prn, not to exceed 6 tablets in 24 hours", 6),
-     ("1 tab q4h, no more than 4 tabs/day", 4), ("1-2 tabs q4h prn. Max 6/day", 6), ("500 mg q4h, max 6/day", None),
-     ("1 tab q4h", None)],
-)  # fmt: skip
-def test_the_maximum_is_read_and_is_no_amount(words: str, most: float | None) -> None:
-    sig = read_sig(words)
-    assert (sig.maximum.high if sig.maximum else None) == most
-    assert sig.amount is not None
 
 
 @pytest.mark.parametrize("words", ["1 tab po x 1", "ONCE", "1X", "2 tabs once", "1 g single dose", "500 mg stat"])
@@ -151,20 +124,6 @@ def test_a_small_number_before_how_often_is_a_count(words: str, amount: float, t
 @pytest.mark.parametrize("words", ["5 daily", "10 bid", "2 times daily", "1 time a day"])
 def test_a_number_that_may_be_of_milligrams_or_of_times_is_no_amount(words: str) -> None:
     assert read_sig(words).amount is None
-
-
-def test_several_amounts_of_a_day_are_parts_of_it() -> None:
-    sig = read_sig("1 tab qam and 2 tabs qhs")
-    assert [(part.high, high) for part, _, high in sig.parts] == [(1.0, 1.0), (2.0, 1.0)]
-    assert sig.times_high == 2.0
-
-
-@pytest.mark.parametrize("words", ["1000 mg/day in 2 divided doses", "1000 mg per day", "1000 mg divided bid"])
-def test_the_amount_of_a_whole_day_is_marked(words: str) -> None:
-    sig = read_sig(words)
-    assert sig.total_per_day
-    assert sig.amount is not None
-    assert sig.amount.high == 1000.0
 
 
 @pytest.mark.parametrize(
@@ -292,35 +251,6 @@ def test_english_words_are_taken_for_no_other_language() -> None:
         assert in_english(words.lower()) == words.lower()
 
 
-def test_a_maximum_and_a_duration_as_systems_append_them() -> None:
-    words = (
-        "Take 1 tablet (50 mg total) by mouth every 6 (six) hours as needed for severe pain (7-10) for up to 7 days. "
-        "Max Daily Amount: 200 mg"
-    )
-    sig = read_sig(words)
-    assert sig.amount is not None
-    assert sig.maximum is not None
-    assert (sig.amount.high, sig.times_high, sig.days, sig.maximum.high) == (50.0, 4.0, 7.0, 200.0)
-
-
-@pytest.mark.parametrize(
-    "words", ["one and a half tablets daily", "1 and a half tabs qd", "1½ tablets daily", "1.5 tab qd"]
-)
-def test_one_and_a_half_is_not_a_half(words: str) -> None:
-    sig = read_sig(words)
-    assert sig.amount is not None
-    assert sig.amount.high == 1.5
-
-
-def test_a_warning_is_no_frequency() -> None:
-    assert read_sig("4 tablets once a week on Fridays. Do NOT take daily.").times_high == pytest.approx(1 / 7)
-
-
-def test_the_mass_of_each_part_is_no_part_of_its_own() -> None:
-    sig = read_sig("Take 1 tablet (5 mg) in the morning and 2 tablets (10 mg) at bedtime")
-    assert [(part.high, high) for part, _, high in sig.parts] == [(1.0, 1.0), (2.0, 1.0)]
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -398,19 +328,6 @@ def test_what_may_be_more_than_it_seems_is_not_guessed(words: str) -> None:
 )
 def test_meals_are_three_a_day_unless_another_frequency_is_named(words: str, a_day: float | None) -> None:
     assert read_sig(words).times_high == a_day
-
-
-def test_what_was_done_with_the_dose_before_is_no_change_of_it() -> None:
-    sig = read_sig("50 mg daily (reduced to one third for allopurinol)")
-    assert sig.problem is None
-    assert sig.times_high == 1.0
-
-
-def test_up_to_so_many_a_day_is_at_most_that() -> None:
-    sig = read_sig("take up to 3 tablets daily")
-    assert sig.as_needed
-    assert sig.amount is not None
-    assert sig.amount.high == 3.0
 
 
 def test_words_that_say_nothing_are_an_empty_sig() -> None:
@@ -518,6 +435,7 @@ DAYS_UNCLEAR = {"problem": "the words name single days of the week"}
         ("500 mg twice daily", {"amount": _of(500, MG), **TWICE}),
         ("Take 1-2 tablets by mouth twice daily", {"amount": _of(1, TABLET, 2), **TWICE}),
         ("2 to 1 tablets twice daily", {"amount": _of(1, TABLET, 2), **TWICE}),
+        ("0.5 to 1 tab daily", {"amount": _of(0.5, TABLET, 1), **DAILY}),
         ("two 500 mg tablets daily", {"amount": _of(1000, MG), **DAILY}),
         ("2 x 500 mg daily", {"amount": _of(1000, MG), **DAILY}),
         ("1 tablet", {"amount": _of(1, TABLET)}),
@@ -545,6 +463,8 @@ DAYS_UNCLEAR = {"problem": "the words name single days of the week"}
         ("1 tablet daily for 2 weeks", {"amount": _of(1, TABLET), **DAILY, "days": 14.0}),
         ("1 tablet daily x 5-7 days", {"amount": _of(1, TABLET), **DAILY, "days": 7.0}),
         ("1 tablet daily, 10 day course", {"amount": _of(1, TABLET), **DAILY, "days": 10.0}),
+        ("1 tab bid x7d", {"amount": _of(1, TABLET), **TWICE, "days": 7.0}),
+        ("1 tab bid × 10 days", {"amount": _of(1, TABLET), **TWICE, "days": 10.0}),
         ("1 tablet once", {"amount": _of(1, TABLET), **DAILY, "single": True, "days": 1.0}),
         ("1 tablet once for 2 days", {"amount": _of(1, TABLET), **DAILY, "single": True, "days": 2.0}),
         ("1 tablet once daily", {"amount": _of(1, TABLET), **DAILY}),
@@ -561,11 +481,24 @@ DAYS_UNCLEAR = {"problem": "the words name single days of the week"}
         # A limit.
         ("1 tablet q6h, max 3 g/day", {"amount": _of(1, TABLET), **FOUR, "maximum": _of(3, DoseUnit("mg", 1000.0))}),
         ("1 tablet q6h, max 3 per day", {"amount": _of(1, TABLET), **FOUR, "maximum": _of(3, TABLET)}),
+        (
+            "1 tab q6h, not to exceed 6 tablets in 24 hours",
+            {"amount": _of(1, TABLET), **FOUR, "maximum": _of(6, TABLET)},
+        ),
+        ("1 tab q6h, no more than 4 tabs/day", {"amount": _of(1, TABLET), **FOUR, "maximum": _of(4, TABLET)}),
+        (
+            "1 tablet (50 mg total) every 6 (six) hours as needed for severe pain (7-10) for up to 7 days. "
+            "Max Daily Amount: 200 mg",
+            {"amount": _of(50, MG), **FOUR, "as_needed": True, "days": 7.0, "maximum": _of(200, MG)},
+        ),
         ("500 mg q6h, max 3 per day", {"amount": _of(500, MG), **FOUR}),
         ("1 tablet q6h, max 2 tablets per dose", {"amount": _of(1, TABLET), **FOUR}),
         ("1 tablet q4h, max 3 times a day", {"amount": _of(1, TABLET), **THRICE, "as_needed": False}),
         # The whole of a day.
         ("60 mg/day", {"amount": _of(60, MG), "total_per_day": True}),
+        ("60 mg per day", {"amount": _of(60, MG), **DAILY, "total_per_day": True}),
+        ("60 mg/day in 2 divided doses", {"amount": _of(60, MG), "total_per_day": True}),
+        ("60 mg divided bid", {"amount": _of(60, MG), **TWICE, "total_per_day": True}),
         ("60 mg/day divided three times daily", {"amount": _of(60, MG), **THRICE, "total_per_day": True}),
         ("60 mg daily divided three times daily", {"amount": _of(60, MG), **THRICE, "total_per_day": True}),
         ("30 mg/kg/day", {"amount": _of(30, DoseUnit("mg", 1.0, True, 1.0))}),
