@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, Quantity, parse_time
+from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.measurement import (
     OTHER,
     SCREENING,
@@ -333,12 +333,6 @@ def test_a_limit_is_converted_and_a_limit_of_what_is_plausible_is_used() -> None
     for limit, beyond in ((POTASSIUM.plausible_low, -0.01), (POTASSIUM.plausible_high, 0.01)):
         assert one_sided_result(POTASSIUM, _part(**_q(limit, comparator=">")), NOW) is not None
         assert one_sided_result(POTASSIUM, _part(**_q(limit + beyond, comparator=">")), NOW) is None
-
-
-def test_the_types_that_a_part_is_made_of() -> None:
-    assert _part()[0].code.coding == (Coding(LOINC, "2823-3"),)
-    assert _part()[0].valueQuantity == Quantity(4.5, unit="mmol/L", code="mmol/L")
-    assert CodeableConcept().words == ""
 
 
 NOTE = {"note": [{"text": "Slightly HEMOLYZED"}]}

@@ -13,7 +13,6 @@ from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.mapping.stays import Stay, stays_in_hospital
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.resources import Encounter
-from tests.fhir import builders
 from tests.fhir.builders import record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -72,21 +71,6 @@ def test_a_stay_since_the_first_day_of_the_calendar_was_left_open_and_is_not_goi
     assert "no stay in hospital is going on" in found.text
 
 
-@pytest.mark.parametrize(
-    ("more", "before", "value"),
-    [
-        ({}, [], 0),
-        ({"hospitalization": {"admitSource": {"coding": [{"code": "emd"}]}}}, [], 1),
-        ({"priority": {"coding": [{"code": "EM"}]}}, [], 1),
-        ({"priority": {"coding": [{"code": "EL"}]}}, [], 0),
-        ({}, [_visit("ed", "EMER", "2026-11-13T15:00:00Z", "2026-11-13T20:10:00Z")], 1),
-        ({}, [_visit("ed", "EMER", "2026-11-10T15:00:00Z", "2026-11-10T20:10:00Z")], 0),
-    ],
-)
-def test_how_a_stay_began(more: dict[str, Any], before: list[Any], value: int) -> None:
-    assert _value("admitted_as_emergency", {**STAY, **more}, *before) == value
-
-
 def test_emergency_visits_of_the_half_year_before_count_without_the_one_that_led_to_the_stay() -> None:
     visits = [
         _visit("led", "EMER", "2026-11-13T15:00:00Z", "2026-11-13T20:10:00Z"),
@@ -97,26 +81,6 @@ def test_emergency_visits_of_the_half_year_before_count_without_the_one_that_led
         _visit("clinic", "AMB", "2026-10-06", "2026-10-06"),
     ]
     assert _value("ed_visits_6m", STAY, *visits) == 2
-
-
-def test_stays_of_the_year_before_count_without_the_current_one() -> None:
-    before = [
-        _visit("one", "IMP", "2026-09-01", "2026-09-05"),
-        _visit("two", "ACUTE", "2025-12-01", "2025-12-05"),
-        _visit("long-ago", "IMP", "2025-11-01", "2025-11-05"),
-    ]
-    assert _value("admissions_12m", STAY, *before) == 2
-    assert _value("admissions_12m", STAY) == 0
-
-
-def test_a_coded_procedure_counts_when_it_was_done_in_the_stay() -> None:
-    def procedure(when: str, **code: Any) -> dict[str, Any]:
-        coding = {"coding": [{"system": "http://snomed.info/sct", "code": "180325003"}], "text": "cardioversion"}
-        return builders.procedure(code or coding, when=when, id="p")
-
-    assert _value("procedure_in_stay", STAY, procedure("2026-11-15T10:00:00Z")) == 1
-    assert _value("procedure_in_stay", STAY, procedure("2026-11-15T10:00:00Z", text="washed")) == 0
-    assert _value("procedure_in_stay", STAY, procedure("2026-11-01")) == 0
 
 
 def _contains(other: Stay, stay: Stay, as_of: float) -> bool:

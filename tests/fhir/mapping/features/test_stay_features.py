@@ -6,7 +6,7 @@ import pytest
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing
-from fhir.mapping.features.stays import AdmissionDisease, EarlierUse, HospitalUse, StayDiagnosis, _enrolled_for
+from fhir.mapping.features.stays import AdmissionDisease, EarlierUse, HospitalUse, StayDiagnosis
 from fhir.mapping.stays import procedure_in_stay
 from tests.fhir import builders
 from tests.fhir.builders import record_of
@@ -206,28 +206,6 @@ def test_where_the_stay_ends_is_shown_with_its_place_among_the_choices() -> None
     home = found(feature.name, both)
     assert isinstance(home, FeatureValue)
     assert home.code == "home"
-
-
-@pytest.mark.parametrize(
-    ("groups", "name"),
-    [
-        ({"sepsis"}, "Respiratory or multi-organ failure with sepsis"),
-        ({"failure"}, "Respiratory or multi-organ failure with sepsis"),
-        ({"failure", "cancer_any"}, "Multi-organ failure with malignancy"),
-        ({"cancer_any"}, None),
-        ({"coma", "lung"}, "Coma"),
-        ({"lung", "colon"}, "Lung cancer"),
-        ({"colon", "cirrhosis"}, "Colon cancer"),
-        ({"cirrhosis", "heart_failure"}, "Cirrhosis"),
-        ({"liver_severe", "heart_failure"}, "Cirrhosis"),
-        ({"heart_failure", "copd"}, "Heart failure"),
-        ({"copd"}, "COPD"),
-        ({"bronchitis_unspecified"}, "COPD"),
-        (set(), None),
-    ],
-)
-def test_the_first_disease_that_fits_is_that_of_the_stay(groups: set[str], name: str | None) -> None:
-    assert _enrolled_for(groups) == name
 
 
 def test_the_disease_of_the_stay_is_its_place_among_the_choices() -> None:
