@@ -21,8 +21,6 @@ _FITTED_WITH = {
     "interpret": ("interpret-core", "interpret"),
     "skops": ("skops",),
     "statsmodels": ("statsmodels",),
-    "lifelines": ("lifelines",),
-    "sksurv": ("scikit-survival",),
 }
 _CHANGED = ", with changes that are not in it"
 

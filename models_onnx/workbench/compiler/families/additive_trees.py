@@ -1,4 +1,4 @@
-"""Sums of step functions of one or two inputs: EBM, and tree ensembles in which each tree uses one input only.
+"""Sums of step functions of one or two inputs: EBM.
 
 They are written as trees of one TreeEnsembleRegressor, with one target for each term.
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.trees import Ensemble, as_float32, below, limits
+from models_onnx.workbench.compiler.families.trees import as_float32, below, limits
 from models_onnx.workbench.compiler.graph import DOUBLE, Graph, TreeWriter
 from models_onnx.workbench.compiler.link import LOGIT, Link
 
@@ -165,32 +165,6 @@ def _cells_size(edges: Sequence[Sequence[float]], cells: int) -> int:
 def _size(edges: Sequence[Sequence[float]]) -> int:
     """Return how many nodes a tree over all cells of these features has."""
     return 1 + _cells_size(edges, len(edges[0]) + 1) + _size(edges[1:]) if edges else 1
-
-
-def additive(ensemble: Ensemble) -> bool:
-    """Return whether every tree uses one input only, so that the ensemble is a sum of step functions."""
-    return all(len(set(tree.feature[tree.inner])) <= 1 for tree in ensemble.trees)
-
-
-def steps_of(ensemble: Ensemble) -> tuple[tuple[Term, ...], float]:
-    """Return one term per input, and the intercept.
-
-    Raises:
-        CompileRefused: a tree uses several inputs.
-    """
-    if not additive(ensemble):
-        raise CompileRefused("a tree uses several inputs, so the trees are not a sum of functions of one input each")
-    start, terms = ensemble.start, []
-    edges = ensemble.thresholds()
-    for j, steps in enumerate(edges):
-        trees = [tree for tree in ensemble.trees if len(tree.inner) and tree.feature[0] == j]
-        if not trees:
-            continue
-        rows = np.zeros((len(steps) + 2, len(edges)), dtype=np.float32)
-        rows[:, j] = [*steps, np.inf, np.nan]
-        terms.append(Term((j,), (steps,), sum((t.values(rows) for t in trees), np.zeros(len(rows)))))
-    start += sum(float(tree.value[0]) for tree in ensemble.trees if not len(tree.inner))
-    return tuple(terms), start
 
 
 def _parted(term: Term, cohort: NDArray[np.float32]) -> tuple[Term, ...]:

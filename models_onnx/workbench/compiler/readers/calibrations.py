@@ -1,9 +1,8 @@
-"""Takes off what is around a model: searches, thresholds, pipelines in pipelines and calibrations.
+"""Takes off what is around a model: searches, pipelines in pipelines and calibrations.
 
-A search is its best estimator, a threshold changes no probability, and a calibration at the end of a pipeline is one of
-pipelines. A calibration that is a straight line on the scale on which the model adds up is folded into the
-contributions and keeps them exact. One that bends, or an average of several models, is explained by groups
-(`families/grouped.py`).
+A search is its best estimator, and a calibration at the end of a pipeline is one of pipelines. A calibration that is a
+straight line on the scale on which the model adds up is folded into the contributions and keeps them exact. One that
+bends, or an average of several models, is explained by groups of an ONNX file (`families/grouped.py`).
 """
 
 from dataclasses import dataclass, replace
@@ -15,20 +14,13 @@ from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.readers.preparation import Prepared
 
-_AROUND = {
-    "FrozenEstimator": "estimator",
-    "FixedThresholdClassifier": "estimator_",
-    "TunedThresholdClassifierCV": "estimator_",
-}
-
 
 def without_wrapping(model: Any) -> Any:
     """Return the model itself, with the steps of pipelines in pipelines in one."""
     if hasattr(model, "best_estimator_"):
         return without_wrapping(model.best_estimator_)
-    inner = getattr(model, _AROUND.get(type(model).__name__, ""), None)
-    if inner is not None:
-        return without_wrapping(inner)
+    if type(model).__name__ == "FrozenEstimator":
+        return without_wrapping(model.estimator)
     if type(model).__name__ != "Pipeline":
         return model
     last = without_wrapping(model.steps[-1][1])
@@ -71,7 +63,7 @@ def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
     if len(last.calibrated_classifiers_) > 1:
         raise CompileRefused(
             "the mean of several calibrated models (ensemble=True) is no sum on one scale: calibrate with "
-            "ensemble=False, or declare groups of inputs, which are then explained"
+            "ensemble=False, or write it as an ONNX file, which is explained by groups of its inputs"
         )
     calibrated_classifier = last.calibrated_classifiers_[0]
     inner, before = unwrap(calibrated_classifier.estimator)
@@ -84,24 +76,12 @@ def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
 
 def _line(calibrator: Any, inner: Any) -> CalibrationLine:
     # scikit-learn calibrates the decision function where there is one, else the probability
-    of_probability = not hasattr(inner, "decision_function")
-    line = _sigmoid(calibrator, of_probability)
-    if line is None or (of_probability and type(calibrator).__name__ == "_TemperatureScaling"):
+    if type(calibrator).__name__ != "_SigmoidCalibration":
         raise CompileRefused(
-            f"the calibration {type(calibrator).__name__} is no line on the margin: use method='sigmoid', or declare "
-            "groups of inputs, which are then explained"
+            f"the calibration {type(calibrator).__name__} is no line on the margin: use method='sigmoid', or write the "
+            "model as an ONNX file, which is explained by groups of its inputs"
         )
-    return CalibrationLine(*line, of_probability)
-
-
-def _sigmoid(calibrator: Any, of_probability: bool) -> tuple[float, float] | None:
-    """Return intercept and slope of a calibration by the logistic function of a line; None for any other."""
-    kind = type(calibrator).__name__
-    if kind == "_SigmoidCalibration":
-        return -float(calibrator.b_), -float(calibrator.a_)
-    if kind == "_TemperatureScaling":  # the softmax of (-margin, margin), or of the logarithms of both probabilities
-        return 0.0, float(calibrator.beta_) * (1.0 if of_probability else 2.0)
-    return None
+    return CalibrationLine(-float(calibrator.b_), -float(calibrator.a_), not hasattr(inner, "decision_function"))
 
 
 def calibrated(model: FittedModel, line: CalibrationLine | None) -> FittedModel:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
-from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, additive, ebm_terms, steps_of
+from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, ebm_terms
 from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Ensemble, limits
@@ -73,14 +73,6 @@ def booster_of(model: Any) -> Ensemble | None:
     return None
 
 
-def from_ensemble(ensemble: Ensemble, cohort: Array) -> FittedModel:
-    """Step functions where every tree asks about one input only, Shapley values otherwise."""
-    if not additive(ensemble):
-        return ShapleyTrees.of(ensemble, cohort)
-    terms, start = steps_of(ensemble)
-    return AdditiveTrees.centred(ensemble.features, terms, start, cohort, ensemble.link)
-
-
 def reader_of(last: Any) -> TreeReader | None:
     """Return how the ensemble of this object is read, given names of its columns."""
     name = type(last).__name__
@@ -115,9 +107,9 @@ def trees_behind(columns: Sequence[Column], last: Any, X: Array, names: tuple[st
         # Such trees know nothing missing: where nothing was imputed before them, the cohort's middle value is.
         missing = [m if np.isnan(v) else v for v, m in zip(missing, medians(seen), strict=True)]
     if plain(seen_as, len(names)):
-        return from_ensemble(reader(names).with_missing_replaced(missing), X)
+        return ShapleyTrees.of(reader(names).with_missing_replaced(missing), X)
     called = [f"{names[column.input]}#{number}" for number, column in enumerate(columns)]
-    inner = from_ensemble(reader(called).with_missing_replaced(missing), seen)
+    inner = ShapleyTrees.of(reader(called).with_missing_replaced(missing), seen)
     return Prepared(names, seen_as, inner, *limits(X))
 
 
@@ -194,14 +186,14 @@ def open_source(model: Any) -> Source:
     if isinstance(last, type) or not hasattr(last, "predict"):
         raise CompileRefused(f"an object of the type {type(last).__name__} is no fitted model: give the fitted object")
     raise CompileRefused(
-        f"{type(last).__name__} is of no form that is explained input by input (docs/models/compiler.md); declare "
-        "groups of its inputs, at most ten, which are then explained"
+        f"{type(last).__name__} is of no form that is explained input by input (docs/models/compiler.md): write it as "
+        "an ONNX file, which is explained by groups of its inputs"
     )
 
 
 def _of_ensemble(ensemble: Ensemble) -> Source:
     def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
-        return from_ensemble(replace(ensemble, features=names), X)
+        return ShapleyTrees.of(replace(ensemble, features=names), X)
 
     return Source(ensemble.features, explained)
 

@@ -128,7 +128,7 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
     _copies(spec, served, X, report)
     trained = _trained(spec, folder)
     for column, name in enumerate(spec.feature_names):
-        _values(name, X[:, column], trained, report, is_derived=name in spec.derived)
+        _values(name, X[:, column], trained, report)
     _outcome(spec, rows, report)
     if spec.outcome.column in rows and report.passed:
         _leaks(spec, path, report)
@@ -246,11 +246,11 @@ def _trained(spec: ModelSpec, folder: Path) -> Manifest | None:
         return None
 
 
-def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataReport, *, is_derived: bool) -> None:
+def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataReport) -> None:
     feature, values = FEATURES[name], x[~np.isnan(x)]
     low, high = feature.plausible_low, feature.plausible_high
     outside = values[(values < low) | (values > high)]
-    if (shifted := column_in_another_unit(name, x, is_derived=is_derived)) is not None:
+    if (shifted := column_in_another_unit(name, x)) is not None:
         report.add("unit-shift", "error", name, shifted, [f"median {float(np.median(values)):.4g}"])
         return
     text = f"outside {low:g} to {high:g} {feature.unit}: not believed at the bedside, and missing here too"

@@ -193,7 +193,7 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
             column_of(rows).to_numpy  # noqa: B018 - figures by group are asked of a column
     inputs = inputs_of(spec, rows)
     for name, x in zip(spec.feature_names, inputs.T, strict=True):
-        if (shifted := column_in_another_unit(name, x, is_derived=name in spec.derived)) is not None:
+        if (shifted := column_in_another_unit(name, x)) is not None:
             raise TrainingRefused(f"{spec.table}: {shifted}")
         if np.isnan(x).all() and spec.fold_column in rows.columns:
             raise TrainingRefused(why_empty(spec, name, rows))

@@ -131,52 +131,14 @@ def c_index(margin: Array, observed: Observed, horizon: float) -> float:
 
     Ties count half; time is cut at the horizon. NaN where no pair can be compared.
     """
-    order = np.argsort(observed.years, kind="stable")
-    years, event, score = observed.years[order], observed.event[order], margin[order]
-    rank = np.unique(score, return_inverse=True)[1]
-    tree = _Counts(int(rank.max()) + 1 if len(rank) else 0)
     concordant = comparable = 0.0
-    stop = len(years)
-    for time in np.unique(years)[::-1]:
-        start = int(np.searchsorted(years, time))
-        here = slice(start, stop)
-        deaths = rank[here][event[here]]
-        # Who left, or lived on, at the time of a death outlived it; two deaths at one time are not compared.
-        for death in rank[here][~event[here]]:
-            tree.add(int(death))
-        for death in deaths if time <= horizon else ():
-            below, equal = tree.below(int(death)), tree.at(int(death))
-            concordant += below + 0.5 * equal
-            comparable += tree.total
-        for death in deaths:
-            tree.add(int(death))
-        stop = start
+    for death in np.flatnonzero(observed.event & (observed.years <= horizon)):
+        # who left, or lived on, at the time of a death outlived it; two deaths at one time are not compared
+        at_once = observed.years == observed.years[death]
+        longer = margin[(observed.years > observed.years[death]) | (at_once & ~observed.event)]
+        concordant += float((longer < margin[death]).sum()) + 0.5 * float((longer == margin[death]).sum())
+        comparable += len(longer)
     return concordant / comparable if comparable else float("nan")
-
-
-class _Counts:
-    """How many are below a rank, in logarithmic time (Fenwick's tree)."""
-
-    def __init__(self, size: int) -> None:
-        self._tree, self._own, self.total = [0] * (size + 1), [0] * size, 0
-
-    def add(self, rank: int) -> None:
-        self._own[rank] += 1
-        self.total += 1
-        node = rank + 1
-        while node < len(self._tree):
-            self._tree[node] += 1
-            node += node & -node
-
-    def below(self, rank: int) -> int:
-        count, node = 0, rank
-        while node:
-            count += self._tree[node]
-            node -= node & -node
-        return count
-
-    def at(self, rank: int) -> int:
-        return self._own[rank]
 
 
 @dataclass(frozen=True, slots=True)

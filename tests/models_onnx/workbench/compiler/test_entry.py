@@ -105,6 +105,7 @@ def test_a_group_contributes_the_sum_of_its_inputs_and_keeps_its_place() -> None
     "model",
     [
         boosting(loss="exponential"),
+        GradientBoostingClassifier(n_estimators=40, max_depth=1),
         boosting(init="zero"),
         RandomForestClassifier(8, max_depth=4, random_state=0),
         ExtraTreesClassifier(8, max_depth=4, random_state=0),
@@ -135,14 +136,16 @@ def test_where_a_library_takes_nothing_missing_the_cohorts_middle_value_stands_i
     assert np.abs(told - model.predict_proba(middle)[:, 1]).max() < 1e-12
 
 
-@pytest.mark.parametrize("method", ["sigmoid", "temperature"])
-def test_a_calibration_that_is_a_line_is_folded_in(method: str) -> None:
+def test_a_calibration_that_is_a_line_is_folded_in_and_one_that_bends_is_refused() -> None:
     X, y = invented()
-    whole = CalibratedClassifierCV(FrozenEstimator(fitted()), method=method, ensemble=False).fit(table(), y)
+    whole = CalibratedClassifierCV(FrozenEstimator(fitted()), method="sigmoid", ensemble=False).fit(table(), y)
     file = compiled(whole, table())
     told = says(file.content, X)
     assert np.abs(told["probability"] - whole.predict_proba(table())[:, 1]).max() < 1e-12
     assert np.abs(told["margin"] - file.fitted.base - told["contributions"].sum(axis=1)).max() < 1e-12
+    bent = CalibratedClassifierCV(FrozenEstimator(fitted()), method="isotonic", ensemble=False).fit(table(), y)
+    with pytest.raises(CompileRefused, match="use method='sigmoid', or write the model as an ONNX file"):
+        compiled(bent, table())
 
 
 def test_a_calibrated_forest_is_explained_on_log_odds() -> None:

@@ -1,4 +1,4 @@
-"""Step functions: EBM as interpret explains it, stumps as one function per input, gaps learned."""
+"""Step functions: EBM as interpret explains it, gaps learned."""
 
 import warnings
 from functools import cache
@@ -7,21 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.additive_trees import (
-    AdditiveTrees,
-    Term,
-    _parted,
-    additive,
-    ebm_terms,
-    steps_of,
-)
-from models_onnx.workbench.compiler.families.trees import Ensemble, Tree
-from models_onnx.workbench.compiler.link import LOGIT
-from models_onnx.workbench.compiler.readers.sklearn_trees import from_gradient_boosting, from_hist_gradient_boosting
+from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, Term, _parted, ebm_terms
 from tests.libraries import glassbox
 from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
@@ -98,43 +87,6 @@ def test_contributions_are_nothing_on_average_over_the_cohort() -> None:
     X, _ = invented()
     _, content = compiled(machine(), X)
     assert np.abs(says(content, X)["contributions"].mean(axis=0)).max() < 1e-6
-
-
-@pytest.mark.parametrize("gaps", [0.0, 0.1])
-def test_stumps_become_one_function_per_input(gaps: float) -> None:
-    X, y = invented(gaps=gaps)
-    if gaps:
-        fitted: Any = HistGradientBoostingClassifier(max_iter=40, max_depth=1).fit(X, y)
-        ensemble = from_hist_gradient_boosting(fitted, NAMES)
-    else:
-        fitted = GradientBoostingClassifier(n_estimators=40, max_depth=1).fit(X, y)
-        ensemble = from_gradient_boosting(fitted, NAMES)
-    assert additive(ensemble)
-    terms, start = steps_of(ensemble)
-    model = AdditiveTrees.centred(NAMES, terms, start, X)
-    rows = np.vstack([X, beside(X, model.edges, infinite=bool(gaps), missing=bool(gaps))])
-    told = says(write_file("m", model, REFERENCE, {}), rows)
-    assert np.abs(told["margin"] - fitted.decision_function(rows)).max() < 1e-6
-    assert len(terms) <= 5
-
-
-def test_trees_of_several_inputs_are_no_sum_of_functions() -> None:
-    X, y = invented()
-    deep = from_hist_gradient_boosting(HistGradientBoostingClassifier(max_iter=3, max_depth=2).fit(X, y), NAMES)
-    with pytest.raises(CompileRefused, match="several inputs"):
-        steps_of(deep)
-
-
-def test_a_tree_that_is_a_single_leaf_moves_the_start() -> None:
-    leaf = Tree(
-        np.array([-1]),
-        np.zeros(1, np.float32),
-        np.zeros(1, int),
-        np.zeros(1, int),
-        np.zeros(1, bool),
-        np.array([0.25]),
-    )
-    assert steps_of(Ensemble(("a",), (leaf,), 1.0, LOGIT)) == ((), 1.25)
 
 
 def test_a_step_function_answers_at_infinity_and_on_its_edge() -> None:

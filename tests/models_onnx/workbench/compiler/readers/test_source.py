@@ -12,7 +12,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -258,18 +258,16 @@ def test_other_and_broken_files_are_refused_with_a_sentence(tmp_path: Path) -> N
         read_file(tmp_path / "nothing.txt")
 
 
-# What is around a model is taken off: votes, chosen thresholds, searches, a calibration at the end of a pipeline.
+# What is around a model is taken off: searches, a calibration at the end of a pipeline.
 @pytest.mark.parametrize(
     "unfitted",
     [
         make_pipeline(StandardScaler(), CalibratedClassifierCV(LogisticRegression(), ensemble=False)),
         make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), LogisticRegression())),
         make_pipeline(StandardScaler(), GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2)),
-        FixedThresholdClassifier(make_pipeline(StandardScaler(), LogisticRegression()), threshold=0.3),
-        TunedThresholdClassifierCV(LogisticRegression(), cv=2),
         make_pipeline(StandardScaler(), LinearDiscriminantAnalysis()),
     ],
-    ids=["sigmoid", "pipeline", "search", "threshold", "tuned threshold", "discriminant"],
+    ids=["sigmoid", "pipeline", "search", "discriminant"],
 )
 def test_what_changes_no_probability_is_taken_off(unfitted: Any) -> None:
     X, y = invented(gaps=0.0)
