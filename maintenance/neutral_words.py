@@ -87,7 +87,7 @@ def make_table(release: Path, wordings: Path) -> str:
     for name in _names_of_signs(release):
         signs.update(_words(name))
     kept = [row for row in table_rows("neutral_words.csv") if not row["source"].startswith(_MADE)]
-    known = {word for row in kept if row["kind"] in ("word", "end") for word in row["words"].split("|")}
+    known = {word for row in kept if row["kind"] in ("word", "end", "self") for word in row["words"].split("|")}
     seen = {word for share in (titles, names) for word in share.counts[1]}
     neutral = {
         word

@@ -18,7 +18,7 @@ from msgspec import Struct
 from fhir.terminology.assertions import AssertedText
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system, imported_meaning, is_not_read
-from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes
+from fhir.terminology.contrast_media import GADOLINIUM, IODINATED, contrast_classes, contrast_spans
 from fhir.terminology.imported import Meaning, meaning_of_name
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import (
@@ -119,7 +119,7 @@ def _statement_of(words: str) -> _Statement:
     if (imported := meaning_of_name(words)) is not None:
         return _Statement(_of_import(imported), Allergen(), denies=False)
     words = _COMPOUND.sub(r" \1", words)
-    names = [(start, end) for start, end, _ in (*names_in_text(words), *_class_spans(words))]
+    names = [(start, end) for start, end, _ in (*names_in_text(words), *_class_spans(words))] + contrast_spans(words)
     clear, unclear = said_and_unclear(words, "allergy", names, _spelling())
     denies = AssertedText(words, of="allergy").without_denied(words) != words
     return _Statement(_named_or_misspelt(clear), _named_or_misspelt(unclear), denies)

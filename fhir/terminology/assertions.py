@@ -102,6 +102,15 @@ def _read_cues(subject: Subject) -> _CueNode:
 
 
 _CUES: Final = {subject: _read_cues(subject) for subject in get_args(Subject)}
+
+
+def cues_of_one_word(of: Subject) -> list[str]:
+    """Return the words that deny, doubt, plan or tell of somebody else by themselves."""
+    following = _CUES[of].following or {}
+    kinds = ("negated", "possible", "hypothetical", "family", "other")
+    return [word for word, node in following.items() if any(cue.kind.endswith(kinds) for cue in node.cues)]
+
+
 _FORWARD = frozenset(
     {"negated", "possible", "hypothetical", "historical", "family", "other", "negated historical", "negated family"}
 )
@@ -374,7 +383,24 @@ _BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", 
 
 _SHORTENED = frozenset(
     {"st", "dr", "vs", "approx", "hx", "dx", "no", "chr", "obstr", "pulm", "resp", "periph", "esoph", "abn", "ess"}
-    | {"deg", "malig", "sev", "diab", "mell", "chron", "rez"}
+    | {
+        "deg",
+        "malig",
+        "sev",
+        "diab",
+        "mell",
+        "chron",
+        "rez",
+        "pat",
+        "pac",
+        "pt",
+        "li",
+        "re",
+        "bds",
+        "izq",
+        "dcha",
+        "dcho",
+    }
 )
 _AFTER_A_LETTER = frozenset(
     {"fib", "fibrillation", "flutter", "tach", "tachycardia", "diff", "difficile", "coli", "pylori", "gravis"}

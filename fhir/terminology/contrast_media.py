@@ -20,17 +20,24 @@ _IODINATED: Final = late_pattern(
     r"|\b(?:x-?ray|ct|cat scan|ivp|cath|angio\w{0,12}|radiogra\w{1,8})[ -](?:contrast|dye)"
     r"|radio-?contrast|radiopaque|\bioxagl\w+|\bhexabrix|\bioxilan|\boxilan|\biothalam\w+|\bconray|\biomeprol|\biomeron"
     r"|\blipiodol|\brenografin|\bhypaque|\bxenetix|\biom[eé]ron"
-    r"|\bj?[iy]?od\w{0,10}\b.{0,30}[ck]ontrast|[ck]ontrast.{0,30}\b(?:[jy]od|iod)|\br(?:ö|oe)ntgen-?kontrast|\bct-?kontrast",
+    r"|\bj?[iy]?od\w{0,10}\b.{0,30}[ck]ontrast|[ck]ontrast.{0,30}\b(?:[jy]od|iod)|\bjod-?kontrast"
+    r"|\bdye for (?:a )?ct\b|\br(?:ö|oe)ntgen-?kontrast|\bct-?kontrast",
     re.IGNORECASE,
 )
 _EITHER: Final = late_pattern(
-    r"\b[ck]ontrast(?:e|o|u|mid\w*|mitt\w*|me[dt]\w*|v\w*)?\b|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye",
+    r"\b[ck]ontrast(?:e|o|u|mid\w*|mitt\w*|me[dt]\w*|v\w*)?\b|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye"
+    r"|\bkm-? ?allergi",
     re.IGNORECASE,
 )
 _NEITHER: Final = late_pattern(
     r"\bbar[iy]um|\bbario\b|ultras[oc]|microbubble|\becho(?:cardio\w*)? contrast|\bdefinity|\blumason|\boptison",
     re.IGNORECASE,
 )
+
+
+def contrast_spans(words: str) -> list[tuple[int, int]]:
+    """Return the first and last character of what names contrast media."""
+    return [match.span() for name in (_GADOLINIUM, _IODINATED, _EITHER) for match in name.finditer(words)]
 
 
 def contrast_classes(words: str) -> frozenset[str]:

@@ -19,7 +19,15 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.terminology.assertions import AssertedText, Assertion, Subject, Token, ends_abbreviation, tokens_of
+from fhir.terminology.assertions import (
+    AssertedText,
+    Assertion,
+    Subject,
+    Token,
+    cues_of_one_word,
+    ends_abbreviation,
+    tokens_of,
+)
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import CONDITION_GROUPS, with_implied
 from fhir.terminology.medication_names import is_name_of_drug
@@ -258,17 +266,27 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
     """Return what a text says of the patient, and of that what is not clear: sentences with a word that is strange.
 
     No word is strange that stands in one of the `names`, by their first and last character, or is near to one that is
-    spelled right. Any other may deny what stands beside it, or say it of somebody else. What is denied is in neither.
+    spelled right. Any other may deny what stands beside it, or say it of somebody else; but beside a reaction, and
+    behind the sign after a name ("codeine: ..."), only what `_doubtful` leaves does. What is denied is in neither.
     """
     asserted = AssertedText(text, of=of)
     clear, unclear = asserted.without_denied(text), ""
+    neutral, named = _neutral_words(), min((end for _, end in names), default=len(text))
+    signs = (token.start for token in asserted.tokens if token.start >= named and token.word in _SET_OFF)
+    set_off = next(signs, len(text))
     for part in filter(None, plain_parts(asserted)):
         tokens = [asserted.tokens[position] for _, position in part]
-        strange = _strange(part, *_read_part(part, asserted), asserted)
-        if any(
+        strange = [
             is_strange
             and not any(start < token.end and end > token.start for start, end in names)
             and not spelling.near(word)
+            for is_strange, token, (word, _) in zip(
+                _strange(part, *_read_part(part, asserted), asserted), tokens, part, strict=True
+            )
+        ]
+        is_reaction = any(strange) and _names_a_reaction([word for word, _ in part])
+        if any(_doubtful(part, strange, beside_not=not is_reaction)) or any(
+            is_strange and not is_reaction and (token.start < set_off or word in neutral["strange"])
             for is_strange, token, (word, _) in zip(strange, tokens, part, strict=True)
         ):
             start, end = tokens[0].start, tokens[-1].end
@@ -276,20 +294,75 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
     return clear, unclear
 
 
+def _names_a_reaction(words: Sequence[str]) -> bool:
+    """Whether words name a reaction that is neither denied nor what a drug is for: "no rash", "for itching"."""
+    neutral = _neutral_words()
+    return any(
+        (word in neutral["reaction"] or _is_compound(word))
+        and (neutral["not"] | neutral["for"]).isdisjoint(words[max(0, index - 2) : index])
+        for index, word in enumerate(words)
+    )
+
+
+# How adjectives of medicine end: "paralytic ileus", "intradialytic hypotension", "necrotizing pancreatitis".
+_OF_ADJECTIVES: Final = (
+    "ic",
+    "ica",
+    "ico",
+    "ique",
+    "isch",
+    "ische",
+    "ischer",
+    "al",
+    "ale",
+    "ous",
+    "oid",
+    "ary",
+    "izing",
+)
+_SET_OFF = frozenset({":", ",", "(", "=", ">", "-"})
+
+
 def _strangers_beside(
     words: list[tuple[str, int]], texts: Sequence[str], positions: _Positions, asserted: AssertedText
 ) -> tuple[Sequence[bool], Sequence[bool]]:
-    """For each word of a part, whether a strange one stands before it, or governs it from behind.
+    """For each word of a part, whether a strange one stands before it, or a doubtful one governs it from behind.
 
-    From behind govern the words up to a comma and to such as "with" and "on".
+    From behind govern the words up to a comma and to such as "with" and "on". Before a name, too, only doubtful words
+    count where patients speak of themselves, and where the part names a drug.
     """
-    ends, strange = _neutral_words()["end"], _strange(words, texts, positions, asserted)
-    behind = [False] * len(words)
+    neutral = _neutral_words()
+    strange: Sequence[bool] = _strange(words, texts, positions, asserted)
+    doubtful, behind = _doubtful(words, strange, beside_not=True), [False] * len(words)
     for index in range(len(words) - 2, -1, -1):
         (_, position), (following, end) = words[index : index + 2]
-        if following not in ends and all(token.word != "," for token in asserted.tokens[position:end]):
-            behind[index] = strange[index + 1] or behind[index + 1]
+        if following not in neutral["end"] and all(token.word != "," for token in asserted.tokens[position:end]):
+            behind[index] = doubtful[index + 1] or behind[index + 1]
+    if any(strange):
+        is_own = any(word in neutral["self"] or is_name_of_drug(word) for word, _ in words)
+        strange = [
+            is_doubtful or (is_strange and not is_own and not word.endswith(_OF_ADJECTIVES))
+            for is_doubtful, is_strange, (word, _) in zip(doubtful, strange, words, strict=True)
+        ]
     return [False, *accumulate(strange, or_)], behind
+
+
+def _doubtful(words: Sequence[tuple[str, int]], strange: Sequence[bool], *, beside_not: bool) -> Sequence[bool]:
+    """Say which of the strange words may change what is said: those that begin as a cue or a word of the table does.
+
+    It is each of them `beside_not`: "not supported by".
+    """
+    if not any(strange) or (beside_not and not _neutral_words()["not"].isdisjoint(word for word, _ in words)):
+        return strange
+    return [is_strange and word[:_STEM] in _doubts() for is_strange, (word, _) in zip(strange, words, strict=True)]
+
+
+@cache
+def _doubts() -> Set[str]:
+    """Return how words begin that deny, doubt, plan or tell of somebody else: cues of one word, and the table's."""
+    neutral = _neutral_words()
+    cues = [word for word, _ in plain_words([Token(word, 0, len(word)) for word in cues_of_one_word("problem")])]
+    return {word[:_STEM] for word in {*cues, *neutral["doubt"]} - neutral["not"]}
 
 
 def _strange(
@@ -322,11 +395,19 @@ def _is_neutral(word: str, neutral: Mapping[str, Set[str]], subject: Subject) ->
     return (
         len(word) < 2
         or not word.isalpha()
-        or any(word in neutral[kind] for kind in ("word", "end", "allergy")[: 2 + (subject == "allergy")])
+        or any(
+            word in neutral[kind]
+            for kind in ("word", "end", "self", "allergy", "reaction")[: 5 if subject == "allergy" else 3]
+        )
         or (len(word) > _STEM and word[:_STEM] in neutral["stem"])
-        or (subject == "allergy" and len(word) > _STEM and any(part in word for part in neutral["part"]))
+        or (subject == "allergy" and _is_compound(word))
         or is_name_of_drug(word)
     )
+
+
+def _is_compound(word: str) -> bool:
+    """Whether a long word has that of a reaction in it: "Kontakturtikaria"."""
+    return len(word) > _STEM and any(part in word for part in _neutral_words()["part"])
 
 
 _STEM: Final = 6
