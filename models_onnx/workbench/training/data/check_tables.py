@@ -1,6 +1,6 @@
 """Checks a training table against its model.
 
-Columns, keys, folds, words, values, units, outcomes, and columns that know the future.
+Keys, words, values and units, what training refuses, and columns that know the future.
 
 Examples are values, codes and units, never an id, a name or a date: a report may be passed on.
 """
@@ -23,13 +23,11 @@ from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import ModelSpec, find_specs, no_model
 from models_onnx.workbench.training.data.cohort import (
     build_cohort,
-    inputs_from_forbidden_columns,
     inputs_of,
     read_rows,
     texts_among_numbers,
     without_texts,
 )
-from models_onnx.workbench.training.data.declared import one_for_each_row
 from models_onnx.workbench.training.data.leaks import FEW, LEAST_EVENTS, MANY, copied_rows, leaks_of, uneven_fold
 from models_onnx.workbench.training.data.units import column_in_another_unit
 
@@ -119,19 +117,20 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
     for where, texts_found in texts.items():
         report.add("not-a-number", "warning", where, "texts among numbers: they count as missing", texts_found)
     rows = without_texts(rows, texts)
-    _columns(spec, rows, report)
+    repeated = int(rows.duplicated().sum())
+    report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", repeated)
     _report_missing_codes(rows, report)
     _keys(spec, rows, report)
-    _look_ahead(spec, rows, report)
+    present = [name for name in spec.never_inputs if name in rows.columns]
+    text = "knows the outcome or stands for who pays; in the table, not an input"
+    report.add("look-ahead-column", "note", "columns", text, present)
     served = _served(spec, rows)
     X = inputs_of(spec, served)
     _copies(spec, served, X, report)
     trained = _trained(spec, folder)
     for column, name in enumerate(spec.feature_names):
         _values(name, X[:, column], trained, report)
-    _outcome(spec, rows, report)
-    if spec.outcome.column in rows and report.passed:
-        _leaks(spec, path, report)
+    _training(spec, path, report)
     return report
 
 
@@ -144,22 +143,6 @@ def _served(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
             except (KeyError, TypeError):
                 continue
     return rows
-
-
-def _columns(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
-    needed = {item.name for item in spec.inputs if item.name not in spec.derived} | {spec.key, spec.patient_column}
-    report.add("missing-column", "error", "columns", "the model needs it", sorted(needed - set(rows.columns)))
-    if spec.outcome.column not in rows:
-        text = "the outcome is not there: rows can be scored without it, but no model is trained on them"
-        report.add("missing-outcome", "warning", "columns", text, [spec.outcome.column])
-    for name, column_of in spec.derived.items():
-        try:
-            one_for_each_row(spec, f"the input {name}", column_of, rows.head(1))
-        except KeyError as absent:
-            report.add("missing-column", "error", name, "this input is read from it", [str(absent).strip("'")])
-    report.add(
-        "duplicate-rows", "warning", "rows", "rows that repeat another in every column", int(rows.duplicated().sum())
-    )
 
 
 def _report_missing_codes(rows: pd.DataFrame, report: DataReport) -> None:
@@ -179,8 +162,6 @@ def _report_missing_codes(rows: pd.DataFrame, report: DataReport) -> None:
 
 def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
     if spec.key in rows:
-        text = "the key of a row stands more than once: the same row in two folds leaks"
-        report.add("duplicate-key", "error", spec.key, text, int(rows[spec.key].duplicated().sum()))
         report.add("empty-key", "error", spec.key, "rows without a key", int(rows[spec.key].isin(["", "nan"]).sum()))
     if spec.patient_column in rows and spec.patient_column != spec.key:
         blank = int(rows[spec.patient_column].isin(["", "nan"]).sum())
@@ -189,8 +170,6 @@ def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
         text = "no folds in the table: the patients go into five in turn"
         report.add("no-folds", "note", spec.fold_column, text, int(spec.fold_column not in rows))
         return
-    folds = rows.groupby(spec.patient_column, observed=True)[spec.fold_column].nunique()
-    report.add("patient-in-two-folds", "error", spec.fold_column, "folds are by patient", int((folds > 1).sum()))
     repeats = int(rows[spec.patient_column].duplicated().sum())
     if spec.key != spec.patient_column:
         words = "" if spec.row_words != "people" else "; the pages call the rows people: write row_words='stays', say"
@@ -208,20 +187,12 @@ def _copies(spec: ModelSpec, rows: pd.DataFrame, X: np.ndarray, report: DataRepo
     report.add("copied-rows", severity, "rows", COPIED, count)
 
 
-def _look_ahead(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
-    present = [name for name in spec.never_inputs if name in rows.columns]
-    text = "knows the outcome or stands for who pays; in the table, not an input"
-    report.add("look-ahead-column", "note", "columns", text, present)
-    changed = inputs_from_forbidden_columns(spec, rows)
-    report.add("look-ahead", "error", "inputs", "the input is read from such a column", changed)
-
-
-def _leaks(spec: ModelSpec, path: Path, report: DataReport) -> None:
-    """Report the inputs that know the outcome, as G7 does after the training, and what else the folds would hide."""
+def _training(spec: ModelSpec, path: Path, report: DataReport) -> None:
+    """Report what training refuses in the table, or what knows the outcome, as G7 does after the training."""
     try:
         cohort = build_cohort(spec, read_rows(spec, path))
     except TrainingRefused as refused:
-        report.add("not-trainable", "warning", "table", str(refused), 1)
+        report.add("not-trainable", "error", "table", str(refused), 1)
         return
     rest, events = np.bincount(cohort.y[cohort.weight > 0], minlength=2).tolist()
     if min(rest, events) < LEAST_EVENTS:
@@ -250,13 +221,10 @@ def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataRepo
     feature, values = FEATURES[name], x[~np.isnan(x)]
     low, high = feature.plausible_low, feature.plausible_high
     outside = values[(values < low) | (values > high)]
-    if (shifted := column_in_another_unit(name, x)) is not None:
-        report.add("unit-shift", "error", name, shifted, [f"median {float(np.median(values)):.4g}"])
+    if column_in_another_unit(name, x) is not None:  # training refuses it, and says so
         return
     text = f"outside {low:g} to {high:g} {feature.unit}: not believed at the bedside, and missing here too"
     report.add("implausible-value", "warning", name, text, [f"{value:.5g}" for value in outside])
-    if len(x) and not len(values):
-        report.add("always-missing", "warning", name, "no row has a number: it is blank or text", len(x))
     if trained is None or name not in {item.name for item in trained.features} or len(values) < _ENOUGH:
         return
     item = trained.feature(name)
@@ -279,27 +247,3 @@ def _shift(name: str, values: np.ndarray, reference: float, is_code: bool, repor
         severity: Severity = "error" if apart > _CERTAINLY else "warning"
         text = f"its middle is {ratio:.2g} times that of the reference: another unit?"
         report.add("unit-shift", severity, name, text, [f"median {middle:.4g}, reference mean {reference:.4g}"])
-
-
-def _outcome(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
-    follow = spec.outcome.follow_up
-    if follow is None and spec.outcome.of is None and spec.outcome.column in rows:
-        values = rows[spec.outcome.column]
-        strange = values[~pd.to_numeric(values, errors="coerce").isin((0, 1))].astype(object)
-        strange = strange.where(strange.notna(), "(blank)")
-        report.add(
-            "not-zero-or-one",
-            "error",
-            spec.outcome.column,
-            "neither 0 nor 1: write these, or give OutcomeSpec(of=...)",
-            strange,
-        )
-        same = len(values) if len(values) and not len(strange) and values.nunique() == 1 else 0
-        report.add("one-outcome", "error", spec.outcome.column, "the outcome is the same in all rows", same)
-    if follow is None or not {"followup_months", "death"} <= set(rows.columns):
-        return
-    time = np.asarray(follow.time(rows), dtype=np.float64)
-    report.add("impossible-follow-up", "error", spec.outcome.column, "a time below zero", int((time < 0).sum()))
-    short = (time < spec.outcome.horizon_years * follow.per_year) & (np.asarray(follow.event(rows)) == 0)
-    text = "followed for less than the horizon: count through their time, not as survivors"
-    report.add("short-follow-up", "note", spec.outcome.column, text, int(short.sum()))

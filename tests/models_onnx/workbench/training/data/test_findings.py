@@ -77,7 +77,13 @@ def test_a_sound_table_has_no_finding(tmp_path: Path) -> None:
 
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
-BLANK = DataProblem("always-missing", "warning", "sbp_mmhg", "no row has a number: it is blank or text", COUNT)
+
+
+def refused(sentence: str) -> DataProblem:
+    """What training says of a table that it refuses."""
+    return DataProblem("not-trainable", "error", "table", sentence, 1)
+
+
 SPOILED: dict[str, tuple[Spoil, list[DataProblem]]] = {
     "texts": (
         lambda rows: rows.assign(sbp_mmhg=[*["high"] * 2, "low", *rows["sbp_mmhg"][3:]]),
@@ -90,41 +96,28 @@ SPOILED: dict[str, tuple[Spoil, list[DataProblem]]] = {
     ),
     "columns": (
         lambda rows: rows.drop(columns=["sbp_mmhg", "stay"]),
-        [DataProblem("missing-column", "error", "columns", "the model needs it", 2, ("sbp_mmhg", "stay")), BLANK],
+        [refused("made_up.csv has no column sbp_mmhg, stay")],
     ),
     "what an input is read from": (
         lambda rows: rows.drop(columns="sex"),
         [
-            DataProblem("missing-column", "error", "sex_male", "this input is read from it", 1, ("sex",)),
-            replace(BLANK, where="sex_male"),
-        ],
-    ),
-    "the outcome": (
-        lambda rows: rows.drop(columns="event"),
-        [
-            DataProblem(
-                *("missing-outcome", "warning", "columns"),
-                "the outcome is not there: rows can be scored without it, but no model is trained on them",
-                *(1, ("event",)),
+            refused(
+                "made_up: sex_male is read from the column 'sex', which made_up.csv does not have; it has stay, "
+                "patient, age_years, creatinine_mg_dl, sbp_mmhg, event, fold"
             )
         ],
     ),
+    "the outcome": (lambda rows: rows.drop(columns="event"), [refused("made_up.csv has no column event")]),
     "a row twice": (
         lambda rows: pd.concat([rows, rows[:2]]),
         [
             DataProblem("duplicate-rows", "warning", "rows", "rows that repeat another in every column", 2),
             DataProblem(
-                "duplicate-key",
-                "error",
-                "stay",
-                "the key of a row stands more than once: the same row in two folds leaks",
-                2,
-            ),
-            DataProblem(
                 *("several-rows-per-patient", "note", "patient"),
                 "rows of patients who have another: resample by patient, not by row",
                 2,
             ),
+            refused("made_up.csv has a stay twice; the same row in two folds would leak"),
         ],
     ),
     "no key": (
@@ -141,12 +134,12 @@ SPOILED: dict[str, tuple[Spoil, list[DataProblem]]] = {
     "a patient in two folds": (
         lambda rows: rows.assign(patient=["p1", *rows["patient"][1:]]),
         [
-            DataProblem("patient-in-two-folds", "error", "fold", "folds are by patient", 1),
             DataProblem(
                 *("several-rows-per-patient", "note", "patient"),
                 "rows of patients who have another: resample by patient, not by row",
                 1,
             ),
+            refused("made_up.csv has a patient in two folds: folds are by patient"),
         ],
     ),
     "a column of the outcome": (
@@ -171,14 +164,7 @@ SPOILED: dict[str, tuple[Spoil, list[DataProblem]]] = {
     ),
     "a column without a number": (
         lambda rows: rows.assign(sbp_mmhg=np.nan),
-        [
-            BLANK,
-            DataProblem(
-                *("not-trainable", "warning", "table"),
-                "made_up.csv: no row has a number for sbp_mmhg, all are blank; leave it out of the inputs",
-                1,
-            ),
-        ],
+        [refused("made_up.csv: no row has a number for sbp_mmhg, all are blank; leave it out of the inputs")],
     ),
     "a column of one number": (
         lambda rows: rows.assign(sbp_mmhg=120),
@@ -194,15 +180,18 @@ SPOILED: dict[str, tuple[Spoil, list[DataProblem]]] = {
             DataProblem(
                 "not-a-number", "warning", "event", "texts among numbers: they count as missing", 2, ("yes (2)",)
             ),
-            DataProblem(
-                *("not-zero-or-one", "error", "event", "neither 0 nor 1: write these, or give OutcomeSpec(of=...)", 4),
-                ("(blank) (3)", "2.0"),
-            ),
+            refused("the outcome event must be 0 or 1 in each row that is trained on"),
         ],
     ),
     "one outcome": (
         lambda rows: rows.assign(event=0),
-        [DataProblem("one-outcome", "error", "event", "the outcome is the same in all rows", COUNT)],
+        [
+            DataProblem(
+                *("few-events", "error", "event"),
+                "0 rows with the outcome and 600 without it: only from 20 of each on it is told what knows the outcome",
+                1,
+            )
+        ],
     ),
 }
 
@@ -231,7 +220,7 @@ def test_those_whom_the_model_is_not_for_are_outside_its_ranges_by_right(tmp_pat
     assert findings(rows, tmp_path, exclusions=(left,)) == []
     (finding,) = findings(rows, tmp_path, exclusions=(absent, left))
     assert finding == DataProblem(
-        *("not-trainable", "warning", "table"),
+        *("not-trainable", "error", "table"),
         "made_up: the exclusion 'absent' reads the column 'absent', which made_up.csv does not have",
         1,
     )
