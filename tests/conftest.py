@@ -129,6 +129,12 @@ def _folder(variable: str, default: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop on which tests that are coroutines run."""
+    return "asyncio"
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real patients, training tables and published fixtures; the test is skipped where it is absent."""

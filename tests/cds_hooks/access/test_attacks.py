@@ -16,11 +16,6 @@ _CLOSED = [door.path for door in DOORS if door.roles is not None]
 _WRONG = "not the right password"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize("host", ["evil.example", "cds.example.org"])
 async def test_a_redirect_for_a_slash_names_neither_a_host_nor_plain_http(tmp_path: Path, host: str) -> None:

@@ -108,7 +108,6 @@ def test_a_code_is_taken_from_the_server_that_was_asked(query: Any, provider: Pr
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_code_is_redeemed_with_the_id_in_the_form_or_with_the_secret_in_a_header() -> None:
     sent: list[Any] = []
 

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.anyio
 STATIN = "statin-discussion"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def _called(calls: httpx.AsyncClient) -> tuple[str, list[dict[str, Any]]]:
     """The decision and the cards of a call of PREVENT."""
     answer = await calls.post(f"/cds-services/{STATIN}", json=_request(STATIN, "diabetes-no-statin", ()))

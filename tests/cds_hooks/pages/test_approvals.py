@@ -23,11 +23,6 @@ APPROVE = {"kind": "rule", "name": RULE, "version": DIGEST, "state": "approved",
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def behind(tmp_path: Path) -> dict[str, Any]:
     """The settings of a site behind a trust file, with the accounts of a pharmacist, an approver and an auditor."""
     desk = Desk(record_in(tmp_path))

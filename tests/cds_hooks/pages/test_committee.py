@@ -26,11 +26,6 @@ RULE = "renal-metformin"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def calls(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A server in the development profile on which one order was judged and its card accepted."""
     async with client(tmp_path, as_of=AS_OF) as made:

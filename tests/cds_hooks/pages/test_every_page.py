@@ -28,11 +28,6 @@ PAGES = Path(application.__file__).parent
 HTML = {"accept": "text/html"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def _server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> PageServer:
     """What the views of a server that asks for a login work with."""
     servers: list[PageServer] = []

@@ -15,11 +15,6 @@ from tests.cds_hooks.logged import capture_logs
 from tests.live import record_in
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def _change(folder: Path, statement: str) -> None:
     with closing(sqlite3.connect(folder / "decisions.sqlite3")) as connection, connection:
         connection.execute(statement)

@@ -23,11 +23,6 @@ from tests.live import record_in
 HOSTILE = "<script>alert(1)</script>"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def _call(folder: Path, code: str, words: str = "", times: int = 1) -> None:
     """Calls about a patient on a medication that the site alone has a code for."""
     request = request_for(ORDERS, "order-sign", "ckd4-metformin", datetime.now(UTC), "metformin-ckd4-coded")

@@ -49,11 +49,6 @@ def request(*resources: Resource, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "text.toml"
     path.write_text("")

@@ -29,11 +29,6 @@ BUNDLE = bundle(PATIENT, *CHART, type="collection")
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def stub() -> Iterator[Stub]:
     with playing() as played:
         yield played
