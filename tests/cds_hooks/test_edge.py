@@ -4,23 +4,19 @@ import asyncio
 import atexit
 import gc
 import resource
-import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import typer
 from pydantic import ValidationError
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
 from cards.rules.language.rule import RuleError
-from cds_hooks import cli, edge, server
+from cds_hooks import cli
 from cds_hooks.dialects import UnknownDialect
 from cds_hooks.edge import (
-    BoundedHttp,
     EdgeLimits,
     HeadWithBody,
     _answer,
@@ -29,62 +25,11 @@ from cds_hooks.edge import (
 )
 from cds_hooks.hold_back.releases import Released, State
 from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, read_review
-from cds_hooks.model_versions import Chosen, ModelVersion, ModelVersions, in_use, why_not_comparable
+from cds_hooks.model_versions import Chosen, ModelVersion, ModelVersions, why_not_comparable
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.tracing import TracingUnavailable
 from models_onnx.errors import ArtifactRefused, DeclarationError
-
-REQUEST = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-def _answer_on(client: socket.socket) -> bytes:
-    """The next answer; empty where the connection was closed."""
-    found = b""
-    while not found.endswith(b"\r\n\r\nok") and (part := client.recv(1000)):
-        found += part
-    return found
-
-
-def _kept_alive(handler: Callable[[Any, socket.socket], None]) -> bytes:
-    """What a client reads on a connection that was answered once, after `handler`; empty where it was closed."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
-
-    async def story() -> bytes:
-        config = Config(app, timeout_keep_alive=60, log_level="critical", access_log=False)
-        config.load()
-        made: list[BoundedHttp] = []
-
-        def protocol() -> BoundedHttp:
-            made.append(BoundedHttp(config=config, server_state=ServerState(), app_state={}))
-            return made[0]
-
-        server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
-        with socket.create_connection(server.sockets[0].getsockname(), timeout=60) as client:
-            client.sendall(REQUEST)
-            assert await asyncio.to_thread(_answer_on, client)
-            handler(made[0], client)  # the loop reads nothing meanwhile
-            found = await asyncio.to_thread(_answer_on, client)
-        server.close()
-        await server.wait_closed()
-        return found
-
-    return asyncio.run(story())
-
-
-def test_a_request_that_came_while_nothing_was_read_is_answered_although_its_connection_was_idle_too_long() -> None:
-    def came_late(connection: Any, client: socket.socket) -> None:
-        client.sendall(REQUEST)
-        connection.timeout_keep_alive_handler()
-
-    assert _kept_alive(came_late) != b""
-
-
-def test_a_connection_that_was_idle_too_long_is_closed() -> None:
-    assert _kept_alive(lambda connection, _: connection.timeout_keep_alive_handler()) == b""
 
 
 class _Noting(asyncio.Transport):
@@ -195,34 +140,6 @@ def test_where_there_are_too_many_connections_the_oldest_that_waits_is_closed() 
     assert [connection.since for connection in waiting if connection.is_cut] == [0, 1, 2]
 
 
-def test_a_refusal_is_counted_each_time_and_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[tuple[str, dict[str, Any]]] = []
-    log = SimpleNamespace(
-        warning=lambda text, **more: lines.append((text, more)), info=lambda text, **more: lines.append((text, more))
-    )
-    monkeypatch.setattr(edge, "log", lambda: log)
-    now, counted = [100.0], list[str]()
-    limits = EdgeLimits(1, 1, 1, counted.append, lambda: now[0])
-    for _ in range(3):
-        limits.refuse("head")
-    now[0] += 59.9
-    limits.refuse("head")
-    now[0] += 0.1
-    limits.refuse("head")
-    assert counted == ["head"] * 5
-    assert lines == [
-        ("connection refused", {"reason": "head", "count": 1}), ("connection refused", {"reason": "head", "count": 4}),
-    ]  # fmt: skip
-    lines.clear()
-    for number in range(25):
-        limits.note_answer("head", 431, str(number))
-    assert [more["decision"] for _, more in lines] == [str(number) for number in range(20)]
-    now[0] += 60
-    limits.refuse("head")
-    limits.note_answer("head", 431, "again")
-    assert lines[-1] == ("call refused", {"status": 431, "reason": "head", "decision": "again"})
-
-
 class _Transport:
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -264,15 +181,6 @@ def test_a_head_is_written_with_the_first_part_of_its_body() -> None:
     assert head.splitlines()[0] == "HTTP/1.1 431 Too Large"
     assert f"Content-Length: {len(body)}" in head
     assert "x-call-id: id" in head
-
-
-def test_the_address_that_is_served_is_said() -> None:
-    def listening(name: Any) -> Any:
-        return [SimpleNamespace(getsockname=lambda: name)]
-
-    assert server._address(listening(("127.0.0.1", 8085))) == "127.0.0.1:8085"
-    assert server._address(listening("/run/x.sock")) == "/run/x.sock"
-    assert server._address(None) == server._address([]) == ""
 
 
 # Versions of models
@@ -322,15 +230,6 @@ def test_which_version_answers_and_which_are_computed_beside_it(
     choose = VERSIONS.chooser(released, "ehr", "p1", lambda one: "why" if one in withheld else None)
     assert choose(OURS) == chosen
     assert choose(SECOND) == Chosen(SECOND)
-
-
-def test_the_versions_that_are_not_in_use() -> None:
-    assert VERSIONS.served == {("model", "m@3"): "c", ("model", "m@2"): "b"}
-    assert [version.name for version in VERSIONS.all] == ["m@3", "m@2"]
-    assert in_use(OURS) == Chosen(OURS)
-    released = Released({("model", "m@2"): State("active", version="b")})
-    assert ModelVersions({}).chooser(released, "ehr", "p", lambda _: None) is in_use
-    assert VERSIONS.chooser(Released(), "ehr", "p", lambda _: None) is in_use
 
 
 @pytest.mark.parametrize(

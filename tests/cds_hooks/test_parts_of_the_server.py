@@ -1,9 +1,7 @@
 """Small parts of the server by themselves: settings, traces, clocks, counts, errors; on and beside their limits."""
 
-import asyncio
 import gc
 import json
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -18,8 +16,7 @@ from cds_hooks.computing import CallUnderWay, Computing, refuse_late
 from cds_hooks.errors import HookError, Overloaded, operation_outcome
 from cds_hooks.memory import no_collection
 from cds_hooks.metrics.counts import SECONDS, Distribution, Metrics
-from cds_hooks.routes.health import _one_at_a_time, models_out
-from cds_hooks.routes.outcomes import _Outcomes
+from cds_hooks.routes.health import models_out
 from cds_hooks.settings import Settings
 from cds_hooks.settings.checks import (
     address_fault,
@@ -153,17 +150,6 @@ def test_a_stage_is_timed_in_seconds_and_told_in_milliseconds() -> None:
     assert [name for name, _, _ in trace._stages] == ["read"]
 
 
-def test_calls_are_answered_by_the_clock_of_the_settings_where_they_have_one() -> None:
-    at = datetime(2026, 11, 20, 9, tzinfo=UTC)
-    assert Settings(as_of=at).clock() == at.timestamp()
-    assert abs(Settings().clock() - datetime.now(UTC).timestamp()) < 60
-    for as_of, microseconds in ((at, 1_795_165_200_000_000), (None, None)):
-        components = SimpleNamespace(settings=Settings(as_of=as_of))
-        now = _Outcomes({}, cast("Any", components), cast("Any", None))._now()
-        expected = datetime.now(UTC).timestamp() * 1e6 if microseconds is None else microseconds
-        assert abs(now - expected) < 60e6
-
-
 @pytest.mark.parametrize(
     ("size", "orders", "alone", "beside"),
     [
@@ -215,23 +201,6 @@ def test_the_collector_is_off_meanwhile_and_afterwards_as_before() -> None:
             assert not gc.isenabled()
         assert not gc.isenabled()
     assert gc.isenabled()
-
-
-def test_many_who_ask_at_once_get_what_one_check_finds() -> None:
-    checked: list[int] = []
-
-    async def check() -> None:
-        checked.append(1)
-        await asyncio.sleep(0)
-
-    async def story() -> None:
-        shared = _one_at_a_time(check)
-        await asyncio.gather(*(shared() for _ in range(5)))
-        assert len(checked) == 1
-        await shared()
-        assert len(checked) == 2
-
-    asyncio.run(story())
 
 
 def test_an_absent_model_is_told_with_what_its_service_answers() -> None:

@@ -237,34 +237,6 @@ def _chart(call: Call, request: Json | None = None) -> Understood:
     return understand(call, read(call, body_of(request or asked())))
 
 
-def test_a_service_is_given_what_the_site_has_set() -> None:
-    given: list[Any] = []
-
-    async def decide(one: Any) -> Advice:
-        given.append(one)
-        return Advice()
-
-    call = msgspec.structs.replace(opened(), service=cast("Any", SimpleNamespace(id="s", decide=decide)))
-    chart = _chart(opened())
-    advised = asyncio.run(advise(call, chart))
-    assert advised.advice == Advice()
-    assert advised.understood is chart
-    assert advised.config == call.components.in_force.digest_with(call.released)
-    (one,) = given
-    configured = call.components.settings
-    assert (one.request, one.record, one.prefetch, one.sent) == (
-        chart.request, chart.record, chart.prefetch, chart.originals,
-    )  # fmt: skip
-    assert (one.kfre_region, one.referral_risk, one.max_drafts, one.public_url, one.decision_id) == (
-        configured.kfre_region, configured.referral_risk, configured.max_drafts, configured.public_url,
-        call.decision_id,
-    )  # fmt: skip
-    assert (one.takes_system_actions, one.choose) == (True, in_use)
-    assert one.thresholds is call.components.thresholds
-    start = call.decision_id[:-4]
-    assert [one.card_uuid() for _ in range(2)] == [f"{start}0100", f"{start}0200"]
-
-
 def test_a_service_that_is_not_asked_gives_its_reason() -> None:
     silence = WhyNot("x", "switched-off", "It is off.")
     chart = msgspec.structs.replace(_chart(opened()), no_advice=silence)

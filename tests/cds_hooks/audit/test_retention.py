@@ -9,10 +9,10 @@ from msgspec import structs
 from sqlalchemy import insert, text
 
 from cds_hooks.audit.holds import Hold, hold, holds, release
-from cds_hooks.audit.retention import Span, _checked, _spans, digest_of_spans, remove_old, removed_spans
+from cds_hooks.audit.retention import Span, _checked, digest_of_spans, remove_old
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.transfer import back_up, restore
-from cds_hooks.audit.verification import Audit, _Gaps, audit
+from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.storage import Decision, RecordUnavailable
 from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.queries import feedback_on, get_decision, list_decisions
@@ -24,7 +24,6 @@ from tests.cds_hooks.storage.samples import a_decision, store
 __all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
 
 OLD, NEW = 1_000_000, 2_000_000_000_000_000
-A, B, C, D = (bytes([number]) * 2 for number in range(1, 5))
 
 
 @pytest.fixture
@@ -175,32 +174,7 @@ def test_the_file_is_read_again_before_anything_is_taken_out(
     assert list_decisions(sqlite_url) == before
 
 
-def test_rows_that_follow_each_other_are_one_span_unless_a_chain_began_after_one() -> None:
-    rows = [("x", 1, b"", A), ("x", 2, A, B), ("x", 4, C, D), ("y", 5, b"", A), ("y", 6, A, B)]
-    assert _spans(rows, set()) == [
-        Span("x", 1, 2, "", "0202"), Span("x", 4, 4, "0303", "0404"), Span("y", 5, 6, "", "0202"),
-    ]  # fmt: skip
-    assert _spans(rows[:2], {A}) == [Span("x", 1, 1, "", "0101"), Span("x", 2, 2, "0101", "0202")]
-    assert _spans(rows[:2], {B}) == [Span("x", 1, 2, "", "0202")]
-    assert _spans([], set()) == []
-
-
 def test_the_digest_of_spans_does_not_depend_on_their_order() -> None:
     spans = [Span("y", 1, 2, "a", "b"), Span("x", 3, 4, "c", "d"), Span("x", 1, 2, "e", "f")]
     written = b'[["x",1,2,"e","f"],["x",3,4,"c","d"],["y",1,2,"a","b"]]'
     assert digest_of_spans(spans) == hashlib.sha256(written).hexdigest()
-
-
-def test_spans_are_taken_once(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:
-    _write(sqlite_url, ("a", OLD), ("b", OLD), ("a", NEW))
-    remove_old(sqlite_url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
-    report = Audit(0)
-    gaps = _Gaps(sqlite_url, {signer.public.id: signer.public}, report)
-    spans = removed_spans(sqlite_url)["a.xz"]
-    assert report.findings == []
-    assert gaps.hashes() == {bytes.fromhex(span.hash) for span in spans}
-    assert gaps.chains() == {span.chain for span in spans} - {"feedback"}
-    one = spans[0]
-    assert gaps.pop(one.chain, 2) is None
-    assert gaps.pop(one.chain, 1) == (one, "a.xz")
-    assert gaps.pop(one.chain, 1) is None

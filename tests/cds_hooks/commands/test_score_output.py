@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 
 from cds_hooks import cli
 from cds_hooks.commands.score.main import ScoreOptions, _declared, _pair, _pairs, _show
-from models_onnx.batch import TableDeclaration
 from models_onnx.batch.run import ScoringResult
 from models_onnx.errors import BatchRefused
 
@@ -45,27 +44,6 @@ def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture
          "1,001 rows have an id that a row before has too: each row is scored by itself.",
          "3,000 rows have no id."],
     )  # fmt: skip
-
-
-def test_what_is_declared_of_a_table_is_read_from_the_options() -> None:
-    assert _declared(ScoreOptions(OUT)) == TableDeclaration()
-    options = ScoreOptions(
-        OUT,
-        column=["bun=urea", " age_years = age "],
-        unit=["bun=mmol/L"],
-        values=["sex=M:male,F:female", "smoker=1:yes"],
-        without=["rdw_pct", "crp"],
-        none_has=["pregnancy"],
-        exclude=["hospice", "died"],
-    )
-    assert _declared(options) == TableDeclaration(
-        columns={"bun": "urea", "age_years": "age"},
-        units={"bun": "mmol/L"},
-        values={"sex": {"M": "male", "F": "female"}, "smoker": {"1": "yes"}},
-        without=frozenset({"rdw_pct", "crp"}),
-        none_has=frozenset({"pregnancy"}),
-        exclude=("hospice", "died"),
-    )
 
 
 @pytest.mark.parametrize("text", ["bun", "=mmol/L", "bun=", " =x", "bun= ", ""])

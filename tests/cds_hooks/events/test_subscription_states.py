@@ -104,22 +104,6 @@ def test_the_key_of_a_notification_has_its_numbers_and_references() -> None:
     assert _key(4, _notification("heartbeat", 3)) == ""
 
 
-@pytest.mark.parametrize(
-    ("link", "path"),
-    [
-        (None, ""),
-        ("next", ""),
-        ([], ""),
-        (["next"], ""),
-        ([{"relation": "self", "url": f"{SERVER}/Observation?page=1"}], ""),
-        ([{"relation": "self", "url": "x"}, {"relation": "next", "url": f"{SERVER}/Observation?page=2"}],
-         "Observation?page=2"),
-    ],
-)  # fmt: skip
-def test_the_next_page_is_below_the_server(link: Any, path: str) -> None:
-    assert _next_page({"link": link}, SERVER) == path
-
-
 @pytest.mark.parametrize("url", [f"{SERVER}x/Observation", "https://other.example/fhir/Observation", SERVER, 7, None])
 def test_a_next_page_at_another_server_is_not_read(url: Any) -> None:
     with pytest.raises(_NotRead):

@@ -28,7 +28,7 @@ from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.record_events import RecordEvents
 from cds_hooks.events.rescoring import Due, Rescoring
 from cds_hooks.events.runner import Events
-from cds_hooks.events.write_back import WriteBack, _worklist, risk_assessment
+from cds_hooks.events.write_back import WriteBack, risk_assessment
 from cds_hooks.storage.decision import RecordUnavailable
 from tests.cds_hooks.events.messages import NOW, run_async
 from tests.cds_hooks.events.test_rescoring import _resources, site
@@ -379,19 +379,6 @@ def test_an_estimate_without_a_recorded_sex_is_written_as_the_range_of_both() ->
     assert written is not None
     ends = {"low": {"value": 25.0, "unit": "%"}, "high": {"value": 50.0, "unit": "%"}}
     assert written["prediction"] == [{"probabilityRange": ends}]
-
-
-def test_entries_of_a_worklist_are_told_apart_by_code_and_else_by_their_words() -> None:
-    talk, other, coded = (
-        {"purpose": "a", "test": "A talk"},
-        {"purpose": "a", "test": "Another talk"},
-        {"purpose": "a", "test": "A test", "code": "1-8"},
-    )
-    response = orjson.dumps({"extension": {"org.cds-hooks-onnx": {"worklist": [talk, other, coded]}}})
-    assert _worklist(_row(response=response)) == {
-        ("a", ""): talk, ("a", "Another talk"): other, ("a", "1-8"): coded,
-    }  # fmt: skip
-    assert _worklist(_row()) == _worklist(_row(response=b"")) == {}
 
 
 @run_async

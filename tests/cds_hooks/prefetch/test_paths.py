@@ -21,17 +21,12 @@ from cds_hooks.prefetch.paths import (
     PathEvaluator,
     PathUnion,
     Resolve,
-    Target,
     TodayToken,
     TokenValues,
     UserToken,
     WrongToken,
     _attributes,
     _decoded,
-    _fields,
-    _resources,
-    _target,
-    _text,
     fill_template,
     is_element_read,
     keys_in,
@@ -213,49 +208,6 @@ def found(path: str, context: Any = None, **answers: Any) -> list[str]:
     return list(PathEvaluator(context or {}, answers).values(token.paths[0]))
 
 
-@pytest.mark.parametrize(
-    ("node", "text"),
-    [
-        (True, "true"),
-        (False, "false"),
-        (7, "7"),
-        (1.5, "1.5"),
-        ("x", "x"),
-        ({"reference": "Patient/1"}, "Patient/1"),
-        ({"reference": 1}, ""),
-        ({"display": "x"}, ""),
-        (None, ""),
-        ([], ""),
-    ],
-)
-def test_a_path_ends_at_a_simple_value_or_at_a_reference(node: Any, text: str) -> None:
-    assert _text(node) == text
-
-
-@pytest.mark.parametrize(
-    ("node", "target"),
-    [
-        ("Patient/1", Target("Patient", "1")),
-        ({"reference": "Patient/1"}, Target("Patient", "1")),
-        ("https://ehr.example/fhir/Patient/1/_history/2", Target("Patient", "1")),
-        ("https://ehr.example/_history/Patient/1", None),
-        ("Patient/1/_history/2/_history/3", Target("Patient", "1")),
-        ("patient/1", None),
-        ("Pa-tient/1", None),
-        ("Patient/ ", None),
-        ("Patient", None),
-        ("#inside", None),
-        ("urn:uuid:1", None),
-        ("", None),
-        (7, None),
-        ({"reference": 7}, None),
-        ({}, None),
-    ],
-)
-def test_a_reference_names_a_type_and_an_id(node: Any, target: Target | None) -> None:
-    assert _target(node) == target
-
-
 def test_the_context_field_of_a_path_is_there_only_where_it_is_nothing_but_a_field() -> None:
     fields = {}
     for text in ("context.patientId", "context.a.b", "%key.id", "context.resolve()", "context.ofType(Patient)"):
@@ -313,24 +265,9 @@ def test_every_token_of_a_template_is_filled() -> None:
     )
 
 
-def test_the_members_of_a_context_are_those_of_its_mapping_or_of_its_struct() -> None:
-    assert list(_fields({"a": 1, "b": Raw(b"[2]")})) == [1, [2]]
-    context = PatientViewContext(user_id="Practitioner/1", patient_id="p", encounter_id="e")
-    assert list(_fields(context))[:3] == ["p", "Practitioner/1", "e"]
-
-
 def test_what_is_no_json_is_nothing() -> None:
     assert _decoded(Raw(b'{"a": 1}')) == {"a": 1}
     assert _decoded(Raw(b"{]")) is None
-
-
-def test_only_what_has_a_type_is_a_resource() -> None:
-    patient = {"resourceType": "Patient"}
-    bundle = {"resourceType": "Bundle", "entry": [{"resource": patient}, {"resource": patient}]}
-    assert list(_resources(patient)) == [patient]
-    assert list(_resources(bundle)) == [patient, patient]
-    assert list(_resources({"id": "1"})) == []
-    assert list(_resources("Patient")) == []
 
 
 class _Renamed(Struct):

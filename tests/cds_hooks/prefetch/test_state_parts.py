@@ -27,7 +27,6 @@ from cds_hooks.prefetch.state import (
     Templates,
     _has_failed,
     _is_empty,
-    _letter,
     inspect_prefetch,
     with_prefetch_note,
 )
@@ -252,32 +251,7 @@ CONDITION = {"resourceType": "Condition", "id": "c"}
 NEXT = {"link": [{"relation": "next", "url": "https://ehr.example/next"}]}
 FAILURE = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "x"}]}
 REMARK = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "x"}]}
-YESTERDAY = {"meta": {"lastUpdated": "2026-11-19T09:00:00Z"}}
 BEFORE = {"meta": {"lastUpdated": "2026-11-19T08:59:00Z"}}
-
-
-@pytest.mark.parametrize(
-    ("value", "letter"),
-    [
-        (None, "n"),
-        (bundle(), "n"),
-        (bundle(total=0), "n"),
-        (bundle(total=3), "?"),
-        (bundle(CONDITION), "g"),
-        (bundle(CONDITION, total=1), "g"),
-        (bundle(CONDITION, total=2), "?"),
-        (bundle(CONDITION, **NEXT), "?"),
-        (bundle(CONDITION, link=[{"relation": "self", "url": "x"}]), "g"),
-        (bundle(CONDITION, **YESTERDAY), "g"),
-        (bundle(CONDITION, **BEFORE), "?"),
-        (bundle(FAILURE), "?"),
-        (decoder.decode(orjson.dumps(CONDITION)), "g"),
-        (decoder.decode(orjson.dumps(FAILURE)), "?"),
-        ("text", "?"),
-    ],
-)
-def test_what_was_sent_under_a_key_is_a_letter(value: Any, letter: str) -> None:
-    assert _letter(value, PROBLEMS, NOW) == letter
 
 
 @pytest.mark.parametrize(
@@ -316,23 +290,6 @@ def test_what_the_query_itself_cuts_off_is_no_fault_of_the_client(count: int, mo
     results = [SODIUM | {"id": str(number)} for number in range(count)]
     (made,) = inspect_prefetch({"labs": bundle(*results, **more)}, Templates([LABS]), NOW).states
     assert made.text == text
-
-
-@pytest.mark.parametrize(
-    ("prefetch", "expected"),
-    [
-        ({"mine": bundle(POTASSIUM)}, ("given", "", "", "mine")),
-        ({"mine": bundle(SODIUM)}, ("unobtainable", "not-sent", "not-recognised", "")),
-        ({"mine": bundle(CONDITION)}, ("unobtainable", "not-sent", "", "")),
-        ({}, ("unobtainable", "not-sent", "", "")),
-        ({"vitals": bundle(POTASSIUM)}, ("given", "", "", "vitals")),
-        ({"vitals": bundle(SODIUM)}, ("unobtainable", "not-sent", "", "")),
-    ],
-)
-def test_results_are_recognised_under_another_key_by_their_codes(prefetch: Any, expected: tuple[str, ...]) -> None:
-    vitals = Template("vitals", "Observation?code=x", "Observation", "vital signs", analytes=frozenset({"body_weight"}))
-    labs, _ = inspect_prefetch(prefetch, Templates([LABS, vitals]), NOW).states
-    assert (labs.state, labs.reason, labs.cause, labs.sent_as) == expected
 
 
 def test_a_failure_under_a_key_of_the_clients_own_is_named() -> None:

@@ -3,24 +3,19 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec import Raw
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge
-from cds_hooks.protocol.body import _LARGE_TEXT, _may_repeat, _number, _parts, _whole_number, check_depth, members_once
+from cds_hooks.protocol.body import _number, _whole_number
 from cds_hooks.protocol.hooks import LIBRARY
-from cds_hooks.protocol.hooks.declared import WrongDeclaration, _declared
 from cds_hooks.protocol.originals import (
-    OriginalOrders,
-    Sent,
     _balanced_at,
     _object_at,
     _start_of_prefetch,
 )
 from cds_hooks.protocol.request import (
     EntryLimits,
-    _advice,
     _other_hook,
     _with_user_in_context,
     read_context,
@@ -152,61 +147,7 @@ def test_a_user_beside_the_hook_is_put_into_the_context(changed: Json, user: str
     assert _with_user_in_context(b"{]") is None
 
 
-def test_members_of_before_1_0_are_advised_about() -> None:
-    assert _advice(b'{"user": 1, "patient": 2}') == (
-        "Since CDS Hooks 1.0 user is context.userId and patient is context.patientId."
-    )
-    assert _advice(b'{"hook": 1}') is _advice(b"{]") is None
-    request = read_request(json.dumps(MOVED).encode(), HOOKS)
-    assert request.context.user_id == "Practitioner/1"
-    assert [refusal.reason for refusal in request.refusals] == ["misplaced"]
-
-
 # Members and numbers
-
-
-@pytest.mark.parametrize(
-    ("text", "may"),
-    [
-        (b'{"a":1}', False),
-        (b'{"a":1,"a":1}', True),
-        (b'{"a": 1, "b": 2}', False),
-        (b'{"a": 1, "a": 2}', True),
-        (b'{"a" : 1}', True),
-        (b'{"a"\n: 1}', True),
-        (b'{"a": "\\u00e4"}', False),
-        (b'{"a": "x\\":y", "b": 1}', False),
-        (b'{"a\\\\": 1}', True),
-        (b'{"a": "\\ud800"}', True),
-    ],
-)
-def test_a_text_that_may_hold_a_member_twice_is_looked_at(text: bytes, *, may: bool) -> None:
-    assert _may_repeat(text) is may
-
-
-def test_a_member_that_stands_twice_is_refused_at_any_depth() -> None:
-    check_depth(b'{"a": {"b": 1}}', None)
-    check_depth(b'{"a" : {"b" : 1}}', None)
-    for text in (b'{"a": 1, "a": 1}', b'{"x": [{"a": 1, "a": 2}]}'):
-        assert fault(check_depth, text, "prefetch") == (
-            "A member stands twice in prefetch; each may stand there once.", "prefetch",
-        )  # fmt: skip
-    large = b'{"a": "' + b"x" * _LARGE_TEXT + b'", "b": {"c": 1, "c": 2}}'
-    assert fault(check_depth, large, None)[0] == "A member stands twice in the body; each may stand there once."
-    check_depth(large.replace(b'"c": 2', b'"d": 2'), None)
-    many = b"[" + b",".join([b'{"a": "' + b"x" * 300_000 + b'"}'] * 4) + b"]"
-    check_depth(many, None)
-    assert members_once({}, None) == {}
-
-
-def test_small_values_are_put_together_up_to_half_of_a_large_text() -> None:
-    small, large = Raw(b'"' + b"x" * 99 + b'"'), Raw(b'"' + b"x" * (_LARGE_TEXT // 2) + b'"')
-    assert [bytes(part) for part in _parts([small, small])] == [b"[" + bytes(small) + b"," + bytes(small) + b"]"]
-    parts = [len(bytes(part)) for part in _parts([small, large, small])]
-    assert parts == [len(large), 2 * len(small) + 3]
-    third = Raw(b'"' + b"x" * (_LARGE_TEXT // 3) + b'"')
-    assert [len(bytes(part)) for part in _parts([third, third])] == [len(third) + 2] * 2
-    assert list(_parts([])) == []
 
 
 def test_a_number_is_within_64_bits() -> None:
@@ -222,30 +163,8 @@ def test_a_number_is_within_64_bits() -> None:
 # Originals of orders
 
 
-def sent(*orders: Json, before: bytes = b'"context":{"patientId":"p"}', **dump: Any) -> bytes:
-    entries = [{"resource": order} for order in orders]
-    prefetch = json.dumps({"orders": {"resourceType": "Bundle", "entry": entries}}, **dump).encode()
-    return b"{" + before + b',"prefetch":' + prefetch + b"}"
-
-
 def order(identity: str, **more: Any) -> Json:
     return {"resourceType": "MedicationRequest", "id": identity, **more}
-
-
-@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
-def test_an_order_is_given_back_as_it_was_sent(separators: tuple[str, str]) -> None:
-    text = sent(order("a", note="}{"), order("b"), order("a", note="later"), separators=separators)
-    orders = OriginalOrders(Sent((text,)))
-    assert orders.by_id("b") == order("b")
-    assert orders.by_id("a") == order("a", note="later")
-    assert orders.by_id("c") is None
-    assert orders.original("MedicationRequest/b") == order("b")
-    assert orders.original("ServiceRequest/b") is orders.original("b") is None
-    assert orders.every() == [order("a", note="later"), order("b")]
-    assert set(orders._sent.given) == {"MedicationRequest/a", "MedicationRequest/b"}  # type: ignore[attr-defined]
-    assert OriginalOrders((text,), "ServiceRequest").by_id("a") is None
-    braces = OriginalOrders((sent(order("a", note="}{"), separators=separators),))
-    assert braces.by_id("a") == order("a", note="}{")
 
 
 def test_the_object_that_begins_at_a_place() -> None:
@@ -258,48 +177,3 @@ def test_the_object_that_begins_at_a_place() -> None:
     assert _start_of_prefetch(head + b',"prefetch":{}}') == len(head)
     assert _start_of_prefetch(b'{"a":1,"prefetch":{}}') == len(b'{"a":1,"prefetch":{}}')
     assert _start_of_prefetch(b"{}") == 2
-
-
-# Hooks of a site's own
-
-DECLARED: Json = {"name": "org.example.round", "version": "1.0", "like": "patient-view", "services": ["a"]}
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"name": "round"}, "reverse domain notation"),
-        ({"name": "patient-view"}, "reverse domain notation"),
-        ({"version": "1.0.0.0"}, "version is a number"),
-        ({"like": "x"}, "like names a hook of the library"),
-        ({"services": []}, "services is a list"),
-        ({"services": "a"}, "services is a list"),
-        ({"services": [7]}, "services is a list"),
-        ({"field": {}}, "field is a list"),
-        ({"field": [{"name": "a-b", "type": "string"}]}, "is one word such as wardId"),
-        ({"field": [{"name": "a", "type": "text"}]}, "type is one of"),
-        ({"field": [{"name": "a", "type": "string", "required": 1}]}, "required is true or false"),
-        ({"field": [{"name": "a", "type": "object", "token": True}]}, "can be a prefetch token"),
-        ({"field": [{"name": "a", "type": "string"}] * 2}, "is declared twice"),
-        ({"field": [{"name": "patientId", "type": "number"}]}, "is of another type"),
-        ({"field": [{"name": "patientId", "type": "string"}]}, "cannot be made optional"),
-    ],
-)
-def test_a_hook_that_cannot_be_used_is_refused(changed: Json, words: str) -> None:
-    with pytest.raises(WrongDeclaration, match=words):
-        _declared(DECLARED | changed, "hooks.toml, hook 1")
-
-
-def test_a_hook_of_a_site_extends_one_of_the_library() -> None:
-    fields = [
-        {"name": "wardId", "type": "string", "required": True, "token": True},
-        {"name": "patientId", "type": "string", "required": True},
-        {"name": "bed", "type": "object"},
-    ]
-    declared = _declared(DECLARED | {"field": fields}, "x")
-    assert (declared.like, declared.services, declared.hook.version) == ("patient-view", ("a",), "1.0")
-    assert declared.hook.tokens == VIEW.tokens | {"wardId"}
-    members = {"userId": "u/1", "patientId": "p", "wardId": "w"}
-    context = read_context(declared.hook, Raw(msgspec.json.encode(members)))
-    assert (context.patient_id, context.wardId) == ("p", "w")  # type: ignore[attr-defined]
-    assert fault(read_context, declared.hook, Raw(b'{"userId": "u/1", "patientId": "p"}'))[1] == "context"

@@ -6,13 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from cards.card import Card, Source
 from cds_hooks.configuration import Content
-from cds_hooks.hold_back.checks import Chosen
 from cds_hooks.hold_back.releases import Released
 from cds_hooks.replay.basis import Basis, read_basis
 from cds_hooks.replay.candidates import Change, NotReplayed, Report, _group
-from cds_hooks.replay.memory import Remembered
 from cds_hooks.replay.replaying import (
     Difference,
     Replayed,
@@ -25,14 +22,12 @@ from cds_hooks.replay.replaying import (
 from cds_hooks.replay.simulated_orders import (
     SimulatedOrders,
     _as_it_was,
-    _end_of,
     _is_known,
     _known_since,
     group_of,
 )
 from cds_hooks.replay.site import _without_rules
 from cds_hooks.replay.stages import _why_silent
-from fhir.record.refusals import WhyNot
 from fhir.record.resources import Patient
 from tests.cds_hooks.storage.samples import a_decision
 from tests.fhir.builders import encounter
@@ -120,12 +115,6 @@ def test_what_had_not_ended_by_then_was_going_on(resource: Json, changed: Json) 
     assert _as_it_was(resource, NOON) == resource | changed
 
 
-def test_the_end_of_an_order_is_that_of_its_supply() -> None:
-    assert _end_of(_ordered("2026-11-20T12:00:00Z")) == NOON
-    for order in (_ordered(7), _ordered(None), {"dispenseRequest": 7}, {"dispenseRequest": {"validityPeriod": 7}}):
-        assert _end_of(order) is None
-
-
 # What differs
 
 
@@ -197,26 +186,6 @@ def test_a_report_counts_changes_by_service_card_and_group_with_few_examples() -
 def test_a_user_in_silent_mode_is_told_by_the_recorded_reason(silences: Any, why: str | None) -> None:
     document = {"as_of": "2026-11-20T09:00:00Z", "silence": silences}
     assert _why_silent(read_basis(msgspec.json.encode(document))) == why
-
-
-# Memory
-
-
-def shown(uuid: str) -> Card:
-    return Card(uuid=uuid, summary="s", indicator="info", source=Source(label="l"))
-
-
-def test_what_was_withheld_then_is_withheld_again_with_its_worklist() -> None:
-    entry = {"test": "t", "purpose": "p", "because": "from-event"}
-    other = {"test": "u", "purpose": "p", "because": "no-visit"}
-    response = msgspec.json.encode({"extension": {"org.cds-hooks-onnx": {"worklist": [entry, other]}}})
-    silences = [("r", "from-event", "an event"), ("r", "budget", "beyond")]
-    for place, worklist in ((0, ["t"]), (1, [])):
-        chosen = Chosen([shown("a"), shown("b")])
-        Remembered(response, silences, {"a": place, "gone": place}).repeat(chosen, None)  # type: ignore[arg-type]
-        assert [card.uuid for card in chosen.cards] == ["b"]
-        assert chosen.silences == [WhyNot(*silences[place])]
-        assert [kept.test for kept in chosen.worklist] == worklist
 
 
 # What was another when a decision was made, in sentences, and what a replay at a site of its own settings has.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterable, MutableMapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import WebSocketRoute
 
-from cds_hooks.errors import BadRequest, BodyTooLarge, HookError, Untrusted
+from cds_hooks.errors import BadRequest, HookError, Untrusted
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.routes.bodies import _is_json
-from cds_hooks.routes.entrance import HostCheck, KnownHosts, ProtocolCors, RelativeRedirects, refuse_host
+from cds_hooks.routes.entrance import HostCheck, KnownHosts, ProtocolCors, refuse_host
 from cds_hooks.routes.failures import (
     ContainedApp,
     _read_on,
     answer_hook_error,
     answer_http_error,
 )
-from cds_hooks.routes.feedback import _by_decision
-from cds_hooks.routes.health import _one_at_a_time
-from cds_hooks.storage.decision import FeedbackItem, card_uuid
-from cds_hooks.storage.queries import feedback_on
-from tests.cds_hooks.calls import PLANNING, client, ours, request_for
+from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.logged import capture_logs
-from tests.cds_hooks.storage.samples import a_decision, store
-from tests.live import record_in
 
 Message = MutableMapping[str, Any]
 
@@ -103,31 +97,6 @@ def test_only_known_names_are_asked_and_only_the_protocol_has_cors() -> None:
     assert answered("/cds-services", kind="lifespan") == (200, False)
     assert answered("/ops", host="evil.example") == (421, False)
     assert answered("/", host="localhost") == (200, False)
-
-
-@pytest.mark.parametrize(
-    ("path", "query", "status", "location"),
-    [
-        ("/docs", b"", 307, "./docs/"),
-        ("/docs", b"a=1", 307, "./docs/?a=1"),
-        ("/a/ops/", b"", 307, "../ops"),
-        ("/a b", b"", 307, "./a%20b/"),
-        ("/docs", b"", 303, "http://evil.example/docs/"),
-    ],
-)
-def test_a_slash_too_many_or_too_few_leads_to_the_right_address_in_relative_steps(
-    path: str, query: bytes, status: int, location: str
-) -> None:
-    async def app(_scope: Any, _receive: Any, send: Any) -> None:
-        headers = [(b"location", b"http://evil.example/docs/")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-
-    sent = Sent()
-    scope = {"type": "http", "path": path, "query_string": query}
-    asyncio.run(RelativeRedirects(app)(scope, None, sent))  # type: ignore[arg-type]
-    headers = dict(sent.messages[0]["headers"])
-    assert headers.get(b"location") == location.encode()
-    assert headers.get(b"cache-control") == (b"no-store" if status == 307 else None)
 
 
 def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_raised() -> None:
@@ -225,23 +194,6 @@ def test_what_is_on_its_way_is_read_to_its_end_or_to_32_mib(parts: list[tuple[in
     assert coming.taken == taken
 
 
-async def run_both(answer: Awaitable[Any], receive: Any, send: Any) -> None:
-    await (await answer)({}, receive, send)
-
-
-def test_a_report_that_is_too_long_is_logged_and_read_on() -> None:
-    sent, coming = Sent(), Coming([(1, False)])
-    request = Request({"type": "http", "state": {"client": "ehr"}})
-    with capture_logs() as lines:
-        asyncio.run(run_both(answer_hook_error(Metrics())(request, BodyTooLarge("Too large.")), coming, sent))
-    (line,) = lines
-    assert (line["event"], line["client"], line["status"], line["reason"]) == (
-        "call refused", "ehr", 413, "BodyTooLarge",
-    )  # fmt: skip
-    assert (coming.taken, len(sent.messages)) == (1, 3)
-    assert dict(sent.messages[0]["headers"])[b"x-call-id"] == line["decision"].encode()
-
-
 @pytest.mark.parametrize(
     ("kind", "is_json"),
     [
@@ -258,23 +210,6 @@ def test_json_by_its_media_type(kind: bytes, *, is_json: bool) -> None:
 
 
 # Reports
-
-
-def test_answers_are_joined_to_twenty_decisions_at_a_time(tmp_path: Path) -> None:
-    url = record_in(tmp_path)
-    decisions = [a_decision(decided_at=number + 1) for number in range(21)]
-    store(url, *decisions)
-
-    def item(card: str, outcome: Any = "accepted") -> FeedbackItem:
-        return FeedbackItem(card, "s", "c", outcome, "2026-11-20T09:00:00Z", 1)
-
-    items = [item(card_uuid(decision.id, 1)) for decision in decisions]
-    again, nobodys = item(card_uuid(decisions[0].id, 2), "overridden"), item("nobody's")
-    first, second = _by_decision(url, [nobodys, *items, again])
-    assert set(first[0]) == {decision.id for decision in decisions[:19]}
-    assert first[1] == [nobodys, items[0], again, *items[1:19]]
-    assert set(second[0]) == {decision.id for decision in decisions[19:]}
-    assert second[1] == items[19:]
 
 
 @pytest.mark.parametrize(
@@ -303,44 +238,3 @@ def test_a_report_that_the_record_does_not_take_is_to_be_sent_again(
     answer = asyncio.run(told())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json()["issue"][0]["diagnostics"] == text
-
-
-# Whether the server is ready
-
-
-def test_those_who_ask_at_the_same_time_share_one_check() -> None:
-    checked: list[int] = []
-
-    async def check() -> None:
-        checked.append(1)
-        await asyncio.sleep(0)
-        if len(checked) == 2:
-            raise RuntimeError
-
-    async def story() -> None:
-        shared = _one_at_a_time(check)
-        await asyncio.gather(shared(), shared())
-        assert len(checked) == 1
-        failed = await asyncio.gather(shared(), shared(), return_exceptions=True)
-        assert ([type(each) for each in failed], len(checked)) == ([RuntimeError] * 2, 2)
-        await shared()
-        assert len(checked) == 3
-
-    asyncio.run(story())
-
-
-def test_times_of_reports_are_those_of_the_clock_that_calls_are_answered_by(tmp_path: Path) -> None:
-    as_of = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
-
-    async def story() -> str:
-        async with client(tmp_path, as_of=as_of) as calls:
-            request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-            answer = await calls.post(f"/cds-services/{PLANNING}", json=request)
-            card = answer.json()["cards"][0]["uuid"]
-            item = {"card": card, "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:05:00Z"}
-            assert (await calls.post(f"/cds-services/{PLANNING}/feedback", json={"feedback": [item]})).json() == {}
-            decision: str = ours(answer)["decision"]
-            return decision
-
-    (item,) = feedback_on(record_in(tmp_path), asyncio.run(story()))
-    assert item.received_at == 1_795_166_040_000_000

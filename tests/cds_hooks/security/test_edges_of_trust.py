@@ -6,7 +6,6 @@ from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Sequence
 from ipaddress import ip_network
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ed448, x25519
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import AddressRule, KeySetUrl, PoolKey, Reach, parse_url
-from cds_hooks.security.client import is_proxy, proxied_call
+from cds_hooks.security.client import is_proxy
 from cds_hooks.security.keys import NotAnObject, UnusableKey, read_key, read_key_set, read_object
 from cds_hooks.security.outbound import ConnectionPools, TransportRefused
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, _answer, _refuse, open_replay_store
 from cds_hooks.security.trust_file import TrustFileError, read_trust_file
-from cds_hooks.security.trust_setup import AddressTrial, _why, _with_one_more, client_table
+from cds_hooks.security.trust_setup import AddressTrial, _why
 from cds_hooks.settings.checks import networks_of
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site, run
 
@@ -58,56 +57,6 @@ class KeyServer:
 async def _settle() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
-
-
-@pytest.mark.parametrize(
-    ("age", "is_given", "fetches"),
-    [(899.0, True, 1), (900.0, True, 1), (901.0, True, 2), (1800.0, True, 2), (1801.0, False, 2)],
-)
-def test_a_set_is_refreshed_behind_its_use_and_before_it_after_a_long_rest(
-    key: SigningKey, age: float, fetches: int, *, is_given: bool
-) -> None:
-    async def story() -> None:
-        clock, server = Clock(), KeyServer(key)
-        keys = RemoteKeys(SOURCE, server, KeySetLifetimes(), clock)
-        assert (keys.usable, keys.key("k")) == (False, None)
-        assert await keys.key_after_fetching("k") is not None
-        server.open.clear()
-        clock.now += age
-        assert (keys.key("k") is not None) is is_given
-        await _settle()
-        assert server.fetched == fetches
-        keys.cancel()
-
-    run(story())
-
-
-def test_while_a_set_cannot_be_fetched_the_kept_one_is_used_for_a_day_and_asked_for_ever_more_seldom(
-    key: SigningKey,
-) -> None:
-    async def story() -> None:
-        clock, server = Clock(), KeyServer(key)
-        keys = RemoteKeys(SOURCE, server, KeySetLifetimes(), clock)
-        await keys.key_after_fetching("k")
-        server.body = b"no set"
-        waits = []
-        clock.now += 1000
-        for _ in range(6):
-            fetched = server.fetched
-            while server.fetched == fetched:
-                clock.now += 1
-                keys.key("k")
-                await _settle()
-            waits.append(clock.now)
-        pauses = [later - earlier for earlier, later in pairwise(waits)]
-        assert pauses == [5, 10, 20, 40, 60]
-        clock.now = 1_795_000_000.0 + 86_400
-        assert keys.usable
-        clock.now += 1
-        assert not keys.usable
-        assert keys._kept("k") is None
-
-    run(story())
 
 
 def test_no_more_than_256_calls_wait_for_a_set_and_a_cancelled_fetch_gives_nothing(key: SigningKey) -> None:
@@ -257,30 +206,6 @@ def test_a_proxy_is_in_a_declared_network(address: str, *, is_one: bool) -> None
     assert is_proxy(address, networks_of("10.0.0.0/24")) is is_one
 
 
-@pytest.mark.parametrize(
-    ("peer", "ids", "is_known"),
-    [
-        (("10.0.0.7", 1), [b"a"], True),
-        (("10.0.0.7", 1), [b"a" * 200], True),
-        (("10.0.0.7", 1), [b"a" * 201], False),
-        (("10.0.0.7", 1), [b""], False),
-        (("10.0.0.7", 1), [], False),
-        (("10.0.0.7", 1), [b"a", b"a"], False),
-        (("10.0.9.7", 1), [b"a"], False),
-        (None, [b"a"], False),
-    ],
-)
-def test_a_call_has_the_one_id_that_a_declared_proxy_gave_it(peer: Any, ids: list[bytes], *, is_known: bool) -> None:
-    headers = [(b"authorization", b"Bearer t"), *((b"x-request-id", each) for each in ids)]
-    call = proxied_call({"client": peer, "headers": headers}, networks_of("10.0.0.0/24"))
-    assert (call.id if call is not None else None) == (ids[0].decode() if is_known else None)
-    if call is not None:
-        other = proxied_call({"client": peer, "headers": headers[1:]}, networks_of("10.0.0.0/24"))
-        assert other is not None
-        assert (len(call.fingerprint), call.fingerprint == other.fingerprint, call.is_repeated) == (6, False, False)
-    assert proxied_call({"client": peer, "headers": headers}, networks_of("")) is None
-
-
 # Keys and the trust file
 
 
@@ -351,14 +276,6 @@ def test_origins_and_certificates_of_a_client_are_read(site: Site) -> None:
     assert client.smart_origins == {"https://a.example", "http://127.0.0.1:9"}
     assert client.fhir[0].reach.authorities == pem
     assert set(file.files) == {site.file, site.folder / "jwks.json", site.folder / "ca.pem"}
-
-
-def test_the_parts_of_a_trust_file_that_is_made() -> None:
-    assert client_table({"name": "a\x7f", "issuers": ["x"], "jku": None, "fhir": [], "open": False, "n": 0}) == (
-        '[[client]]\nname = "a\\u007f"\nissuers = ["x"]\nopen = false\nn = 0\n'
-    )
-    assert _with_one_more("clients = 9\nclients = 1\n") == "clients = 10\nclients = 1\n"
-    assert _with_one_more("# clients = 9\n") == "# clients = 9\n"
 
 
 def test_what_came_of_an_address_is_told_in_a_line() -> None:

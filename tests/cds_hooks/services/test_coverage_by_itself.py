@@ -244,10 +244,6 @@ def test_the_state_is_that_of_the_home_else_of_an_address_that_is_not_old(addres
     assert _state(_Sent(_call(patient() | {"address": addresses})), "p") == state
 
 
-def test_without_a_patient_there_is_no_state() -> None:
-    assert _state(_Sent(_call(patient() | {"id": "q"})), "p") is None
-
-
 def test_a_client_takes_every_type_of_card_that_it_does_not_switch_off() -> None:
     every = dict(_options(_call()))
     assert set(every.values()) == {True}

@@ -1,7 +1,6 @@
 """A declared service by itself: whom it leaves out, from which value it speaks, and what its card offers."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,9 +9,7 @@ import msgspec
 import pytest
 
 from cards.card import Coding, OrderSuggestion
-from cards.compose.equation import EquationCardContent
 from cds_hooks.services._declared import (
-    _EquationAdvisor,
     _features_of,
     _ModelAdvisor,
     _never,
@@ -20,14 +17,12 @@ from cds_hooks.services._declared import (
     _of_model,
     _order,
     _reason_for_nothing,
-    _refuse_features_of_stays,
     card_words,
 )
 from cds_hooks.services._service_file import AlreadyDone, OfferedOrder, ServiceFile
 from fhir.mapping.features.catalog import features_named
 from fhir.record.refusals import WhyNot
 from models_onnx.declarations import DeclaringFile
-from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import DeclarationError
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, problem, referral, visit
@@ -88,19 +83,6 @@ def test_whom_a_declared_service_is_not_for(
     assert (advice.silences if advice is not None else None) == ([WhyNot("s", *reason)] if reason is not None else None)
 
 
-def test_without_the_problem_list_it_is_not_known_whether_it_is_for_the_patient() -> None:
-    record = record_of().with_requested(frozenset())
-    assert _reason_for_nothing(DECLARED, "s", record) is None
-    for name in ("only_with", "not_with"):
-        advice = _reason_for_nothing(msgspec.structs.replace(DECLARED, **{name: ("diabetes",)}), "s", record)
-        assert advice is not None
-        assert advice.silences == [
-            WhyNot(
-                "s", "input-missing", "The problem list is not available: whether this is for the patient is not known."
-            )
-        ]
-
-
 def test_an_order_is_for_the_stay_that_ends_and_due_on_its_day() -> None:
     plain = service_request("Call soon", status="draft", authoredOn="2026-11-20")
     due = plain | {"code": {"text": OFFERED.text}, "occurrenceDateTime": "2026-11-25"}
@@ -126,36 +108,6 @@ def test_the_words_of_a_model_card_are_those_of_the_file() -> None:
     )  # fmt: skip
 
 
-def test_an_equation_speaks_from_the_declared_value_on_in_the_words_of_the_file() -> None:
-    equation = find_equations()["prevent_base"]
-    advisor = _EquationAdvisor(DECLARED, equation)
-    output = equation.output("ascvd|10y")
-    reached = [advisor._reaches(cast("Any", SimpleNamespace(number=number))) for number in (0.0999, 0.1, 0.2)]
-    assert reached == [False, True, True]
-    result = SimpleNamespace(output=output, number=0.126, band=SimpleNamespace(words="high"))
-    content = advisor._content(_call(), cast("Any", result))
-    title = equation.title
-    assert content == EquationCardContent(
-        summary="Result: 13 in 100 (high). Consider a talk.",
-        figure="13 in 100",
-        opening=f"**{title} 13 in 100** (high): shown here from 10 in 100 on.",
-        topic=content.topic,
-        offers=(
-            OrderSuggestion(
-                "Order a visit", "Draft order: visit at home within 5 days.", _order(DECLARED, OFFERED, _call())
-            ),
-            OrderSuggestion("Plan a call", "Draft order: call soon.", _order(DECLARED, DECLARED.orders[1], _call())),
-        ),
-        closing="Closing words.",
-    )
-    result.band = None
-    without = advisor._content(_call(), cast("Any", result))
-    assert (without.summary, without.opening) == (
-        "Result: 13 in 100 (). Consider a talk.",
-        f"**{title} 13 in 100**: shown here from 10 in 100 on.",
-    )
-
-
 def test_a_model_is_not_asked_about_people_it_is_not_for() -> None:
     model = load_model("mortality_5y")
     advisor = _ModelAdvisor(OF_MODEL, model, model, features_named(model.features))
@@ -176,21 +128,6 @@ def test_a_model_is_not_asked_about_people_it_is_not_for() -> None:
         assert text is None or silence.text == text
         advice = asyncio.run(advisor.decide(cast("Any", SimpleNamespace(record=record))))
         assert (advice.silences, advice.cards, advice.models) == ([silence], [], ())
-
-
-def test_inputs_that_are_there_only_in_a_stay_are_for_a_discharge(file: DeclaringFile) -> None:
-    in_stay = tuple(replace(feature, only_in_stay=True) for feature in features_named(("sex_male", "bmi_kg_m2")))
-    always = features_named(("age_years",))
-    _refuse_features_of_stays(DECLARED, always, file)
-    _refuse_features_of_stays(AT_DISCHARGE, in_stay, file)
-    for features, verb in ((in_stay[:1], "exists"), (in_stay[:2], "exist")):
-        with pytest.raises(DeclarationError) as refused:
-            _refuse_features_of_stays(DECLARED, (*always, *features), file)
-        names = ", ".join(feature.name for feature in features)
-        assert (
-            f"patient-view is for people who are not in hospital, and {names} {verb} only in a stay: every patient "
-            "would lack it. Use encounter-discharge, or a model without it"
-        ) in str(refused.value)
 
 
 def test_a_declaration_of_what_is_not_there_is_refused(tmp_path: Path, file: DeclaringFile) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cards.card import SUMMARY_LIMIT
-from cds_hooks.services._service_file import AlreadyDone, OfferedOrder, ServiceFile, _faults, _member_of, service_files
+from cds_hooks.services._service_file import AlreadyDone, OfferedOrder, ServiceFile, _faults, service_files
 from models_onnx.declarations import DeclaringFile
 from models_onnx.errors import DeclarationError
 
@@ -82,15 +81,6 @@ def test_each_fault_is_said_with_the_word_that_it_is_about(
     assert list(_faults(replace(declared, **changes))) == faults
 
 
-@pytest.mark.parametrize(("more", "is_too_long"), [(0, False), (1, True)])
-def test_a_summary_is_as_long_as_its_longest_result(more: int, is_too_long: bool) -> None:
-    """The longest value is "99.99 mL/min/1.73", 17 characters, the longest band 20."""
-    assert SUMMARY_LIMIT == 139
-    words = "Consider a talk." + "x" * (139 - 16 - 17 - 20 + more) + "{value}{band}"
-    faults = [("summary can be 140 characters long; 139 is the most", "summary")] if is_too_long else []
-    assert list(_faults(replace(EQUATION, summary=words))) == faults
-
-
 @pytest.mark.parametrize(
     "summary", ["Value {value. Consider a talk.", "{value:q} of it. Consider it.", "{} {value} Consider"]
 )
@@ -98,13 +88,6 @@ def test_a_summary_that_cannot_be_filled_has_one_fault(summary: str) -> None:
     faults = list(_faults(replace(EQUATION, summary=summary)))
     assert len(faults) == 1
     assert faults[0][1] == "summary"
-
-
-def test_a_group_of_conditions_that_is_not_there_is_named() -> None:
-    faults = list(_faults(replace(EQUATION, only_with=("diabetes", "x"), not_with=("y",))))
-    assert [about for _, about in faults] == ["x", "y"]
-    assert faults[0][0].startswith("only_with: there is no group of conditions 'x'; there are ")
-    assert faults[1][0].startswith("not_with: there is no group of conditions 'y'; there are ")
 
 
 @pytest.mark.parametrize("label", ["Order a talk", "order a talk", "Plan a talk", "Refer to a talk", "Schedule a talk"])
@@ -119,19 +102,6 @@ def test_the_verb_of_a_button_is_not_read_as_a_sentence(label: str) -> None:
     ]
     assert sentences[4] == ("text", "Talk")
     assert sentences[5] == ("label", label.split(" ", 1)[1].join((" ", "")))
-
-
-@pytest.mark.parametrize(
-    ("text", "member"),
-    [
-        ("there is no member 'sumary'", "sumary"),
-        ("Expected `float` <= 0.5 - at '$.share'", "share"),
-        ("Invalid enum value 'x' - at '$.hook'", "hook"),
-        ("Object missing a field", ""),
-    ],
-)
-def test_the_member_of_an_error(text: str, member: str) -> None:
-    assert _member_of(text) == member
 
 
 WRITTEN = """id = "heart-talk"

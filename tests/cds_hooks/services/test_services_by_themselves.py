@@ -1,7 +1,5 @@
 """Single services, each decision by itself: whom they leave out, what they name, and at which limits."""
 
-import asyncio
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,8 +17,7 @@ from cds_hooks.services.statin_discussion import _over_75, _reaches, _takes_pcsk
 from cds_hooks.settings import Settings
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
-from tests.cds_hooks.calls import PLANNING, client, ours, request_for
-from tests.cds_hooks.services.equation_calls import NOW
+from tests.cds_hooks.calls import PLANNING
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, blood, days_ago, problem, referral, visit
 from tests.fhir.builders import ICD10, MAN, WOMAN, condition, observation, record_of, request
 
@@ -254,7 +251,6 @@ def test_the_age_among_the_inputs_of_a_model() -> None:
 
 
 # A site can have its clients asked for what says that a patient has opted out of decision support.
-PATIENT = "planning-talk"
 GO_ON = {"order-safety", "order-safety-dispatch", "genes-and-medications", "medication-review", "discharge-medications"}
 
 
@@ -278,16 +274,3 @@ def test_services_that_an_opt_out_silences_ask_and_those_that_warn_of_harm_do_no
     assert [queries for name, queries in found.items() if name not in GO_ON] == [consents] * (len(found) - len(GO_ON))
     with_flags = asked(ask_opt_outs=True, opt_out_flags="https://example.org/flags|no-cds")
     assert with_flags[PLANNING] == consents | {"flags": "Flag?patient={{context.patientId}}&_count=50"}
-
-
-def test_where_it_cannot_be_had_the_answer_says_so(tmp_path: Path) -> None:
-    request = request_for(PLANNING, "patient-view", PATIENT, NOW)
-
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW, ask_opt_outs=True) as calls:
-            answered = await calls.post(f"/cds-services/{PLANNING}", json=request)
-            (card,) = answered.json()["cards"]
-            assert "what the patient denies" in card["detail"]
-            assert "consents" in str(ours(answered))
-
-    asyncio.run(story())

@@ -1,13 +1,7 @@
 """Parts of single services on values made by hand: what is refused, what is kept for later, and how it is said."""
 
-import asyncio
 import copy
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import replace as changed
-from datetime import date, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,8 +11,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from cards.card import Action, Card, Link, Source
-from cards.coverage.cards import ALTERNATIVE, DOCUMENT, STEPS
-from cards.coverage.proposals import Member, Proposal, Proposals
+from cards.coverage.proposals import Member, Proposals
 from cards.extension import EXTENSION_KEY, WorklistEntry
 from cards.preventive.judgement import Judgement
 from cds_hooks.errors import BadRequest, PayloadTooLarge, PreconditionFailed, TooDeep
@@ -29,7 +22,7 @@ from cds_hooks.protocol.hooks import (
     OrderSignContext,
 )
 from cds_hooks.services import find_services
-from cds_hooks.services._payer_proposals import coverage_cards, proposed
+from cds_hooks.services._payer_proposals import coverage_cards
 from cds_hooks.services._service import no_card, opted_out_words
 from cds_hooks.services.discharge_medications import _goes_home, _ordered_now
 from cds_hooks.services.genes_and_medications import _is_new, _nothing_new
@@ -47,7 +40,6 @@ from fhir.record.datatypes import (
     write_decimal,
 )
 from fhir.record.refusals import WhyNot
-from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago
 from tests.fhir import builders
@@ -443,49 +435,7 @@ def test_why_the_review_has_no_card(
 # What a payer proposes
 
 
-def row(kind: str, value: str = "A7030", **more: Any) -> Proposal:
-    first, text = date(2026, 1, 1), f"text of {kind}"
-    one = Proposal(cast("Any", kind), "own", "E0601", "HCPCS", value, "DeviceRequest", text, first, None, "s")
-    return replace(one, **more)
-
-
-ORDER: Json = {"resourceType": "DeviceRequest", "id": "d1", "subject": {"reference": "Patient/p1"}}
 PAYER: Any = made(id="own", name="Own Health", url="")
-EVERYTHING = {topic.code: True for topic in (DOCUMENT, ALTERNATIVE, STEPS)}
-
-
-def proposals(rows: list[Proposal], *ordered: str, code: Any = ("http://x", "E0601"), **options: bool) -> list[Card]:
-    answer = made(code=code, payer=PAYER, order="DeviceRequest/d1", criteria=None, doc_needed=None)
-    wanted = EVERYTHING | {name.replace("_", "-"): value for name, value in options.items()}
-    by_code: Any = {("own", "E0601"): tuple(rows)}
-    note: Any = made(answer=answer, updated=ORDER, words="CPAP device")
-    return list(proposed(call_about(), note, Proposals(by_code), ordered, wanted, "https://cds.example"))
-
-
-def test_a_row_is_proposed_while_it_is_in_force_wanted_and_not_ordered() -> None:
-    (card,) = proposals([row("companion")])
-    assert (card.uuid, card.source.topic, card.summary) == ("u1", DOCUMENT, "Own Health: text of companion")
-    (suggestion,) = card.suggestions
-    (action,) = suggestion.actions
-    assert (suggestion.label, action.type, action.description) == (
-        "Draft this order, too", "create", "Draft text of companion",
-    )  # fmt: skip
-    (other,) = proposals([row("alternate", "E0470")])
-    assert other.source.topic == ALTERNATIVE
-    assert [(one.label, one.actions[0].type, one.actions[0].description) for one in other.suggestions] == [
-        ("Order this", "update", "Change the order to text of alternate")
-    ]
-    for nothing in (
-        proposals([row("companion")], code=None),
-        proposals([row("companion")], code=("http://x", "E0602")),
-        proposals([row("companion")], "A7030"),
-        proposals([row("companion", effective_from=date(2026, 11, 21))]),
-        proposals([row("companion", effective_to=date(2026, 11, 19))]),
-        proposals([row("companion")], **{DOCUMENT.code: False}),
-        proposals([row("form")]),
-    ):
-        assert nothing == []
-    assert len(proposals([row("companion"), row("alternate", "E0470")], "A7031")) == 2
 
 
 def test_a_coverage_that_the_payer_knows_is_offered() -> None:
@@ -613,44 +563,9 @@ def test_allergies_and_medications_that_no_table_knows_may_forbid_a_vaccine() ->
 
 
 # Decimals of a draft come back digit for digit in the corrected draft, in every version of the protocol.
-_DECIMALS = ("1.10", "0.1234567890123456789", "3E2", "-0.50", "7.5", "12")
-
-
-def _body(as_of: datetime, sample: str, draft: str) -> bytes:
-    """A call whose drafted order and whose active orders hold the decimals in an extension."""
-    request = request_for(ORDERS, "order-sign", sample, as_of, draft)
-    for order in _orders(request):
-        order["extension"] = [{"url": "https://example.org/d", "valueDecimal": f"@{each}@"} for each in _DECIMALS]
-    return re.sub(r'"@([^@]+)@"', r"\1", json.dumps(request)).encode()
-
-
-def _orders(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict) and value.get("resourceType") == "MedicationRequest":
-        yield value
-    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _orders(each)
 
 
 JSON = {"content-type": "application/json"}
-
-
-@pytest.mark.parametrize("version", ["2.0", "1.1", "3.0"])
-@pytest.mark.parametrize(
-    ("sample", "draft"), [("af-apixaban-dose", "rivaroxaban-20-af")], ids=["the active order of another drug"]
-)
-def test_a_corrected_order_holds_the_decimals_of_the_order(
-    tmp_path: Path, as_of: datetime, version: str, sample: str, draft: str
-) -> None:
-    async def call() -> str:
-        async with client(tmp_path, as_of=as_of, protocol_version=version, action_selection_behavior=True) as calls:
-            answer = await calls.post(f"/cds-services/{ORDERS}", content=_body(as_of, sample, draft), headers=JSON)
-            assert answer.status_code == 200, answer.text
-            return answer.text
-
-    text = asyncio.run(call())
-    updates = re.findall(r'"type":"update"', text)
-    assert len(updates) == 1
-    assert tuple(re.findall(r'"valueDecimal":([^,}]+)', text)) == _DECIMALS
 
 
 def test_a_number_that_a_float_gives_back_as_it_was_written_is_a_plain_float() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from cds_hooks.events.effects import Effects, Fact, resource_id
-from cds_hooks.events.v2.message import Unreadable
 from cds_hooks.events.v2.orders import take_medications, take_tests, take_vaccinations
 from tests.cds_hooks.events.v2.segments import SOUTH, made
 
@@ -16,7 +15,6 @@ Json = dict[str, Any]
 Fields = Mapping[int, str]
 AT = 1000.0
 CREATININE, WARFARIN, INFLUENZA = "2160-0^Creatinine^LN", "11289^warfarin^RXNORM", "140^Influenza^CVX"
-NOT_READ = Effects(counted=Counter({"order-not-read": 1}))
 
 
 def taken(take: Callable[..., None], *segments: tuple[str, Fields]) -> Effects:
@@ -43,46 +41,6 @@ def order(number: str, kind: str = "ServiceRequest", status: str = "active", **m
     return Effects([Fact("500", resource | members, AT, key=key)])
 
 
-@pytest.mark.parametrize(
-    ("orc", "obr", "expected"),
-    [
-        ({1: "NW", 2: "P1", 3: "F1", 9: "202611201000"}, {2: "P2", 3: "F2"},
-         order("P1", authoredOn="2026-11-20T10:00:00+00:00")),
-        ({1: "NW", 3: "F1"}, {2: "P2", 3: "F2"}, order("F1")),
-        ({1: "NW"}, {2: "P2", 3: "F2"}, order("P2")),
-        ({1: "NW"}, {3: "F2"}, order("F2")),
-        ({1: "NW"}, {}, NOT_READ),
-        (None, {2: "P2", 3: "F2"}, order("P2")),
-        (None, {}, NOT_READ),
-        ({1: "NW", 2: "P1"}, {4: ""}, NOT_READ),
-        ({1: "DC", 2: "P1"}, {}, order("P1", status="revoked")),
-        ({1: "HR", 2: "P1"}, {}, order("P1", status="on-hold")),
-        ({1: "DC", 2: "P1", 5: "CM"}, {}, order("P1", status="completed")),
-        ({1: "DC", 2: "P1", 5: "A"}, {}, order("P1", status="revoked")),
-        ({1: "ZZ", 2: "P1"}, {}, NOT_READ),
-        ({1: "ZZ", 2: "P1", 5: "IP"}, {}, order("P1")),
-    ],
-)  # fmt: skip
-def test_an_order_of_a_test(orc: Fields | None, obr: Fields, expected: Effects) -> None:
-    segments: list[tuple[str, Fields]] = [("ORC", orc)] if orc is not None else []
-    assert taken(take_tests, *segments, ("OBR", {4: CREATININE, **obr})) == expected
-
-
-@pytest.mark.parametrize(
-    ("orc", "expected"),
-    [
-        ({1: "NW", 2: "P1"}, order("P1", "MedicationRequest")),
-        ({1: "DC", 2: "P1"}, order("P1", "MedicationRequest", "stopped")),
-        ({1: "HR", 2: "P1"}, order("P1", "MedicationRequest", "on-hold")),
-        ({1: "NW"}, NOT_READ),
-        (None, NOT_READ),
-    ],
-)
-def test_an_order_of_a_medication_has_its_number_from_orc_alone(orc: Fields | None, expected: Effects) -> None:
-    segments: list[tuple[str, Fields]] = [("ORC", orc)] if orc is not None else []
-    assert taken(take_tests, *segments, ("RXO", {1: WARFARIN, 2: "P2", 3: "F2"})) == expected
-
-
 def test_each_order_has_the_orc_before_it() -> None:
     segments: list[tuple[str, Fields]] = [
         ("ORC", {1: "NW", 2: "P1"}),
@@ -98,28 +56,6 @@ def test_each_order_has_the_orc_before_it() -> None:
 
 
 DOSE = [{"doseQuantity": {"value": 5, "unit": "mg"}}]
-
-
-@pytest.mark.parametrize(
-    ("rxe", "dose"),
-    [
-        ({3: "5", 5: "mg", 7: "^once a day"}, {"text": "once a day", "doseAndRate": DOSE}),
-        ({3: "5", 5: "mg"}, {"doseAndRate": DOSE}),
-        ({3: "5", 5: "^mg"}, {"doseAndRate": DOSE}),
-        ({3: "5", 5: "mg^milligram"}, {"doseAndRate": DOSE}),
-        ({3: "5", 4: "10", 5: "mg", 7: "^once a day"}, {"text": "once a day"}),
-        ({3: "5", 7: "^once a day"}, {"text": "once a day"}),
-        ({3: "five", 5: "mg", 7: "^once a day"}, {"text": "once a day"}),
-        ({3: "five", 5: "mg"}, None),
-        ({7: "1"}, None),
-    ],
-)
-def test_a_dose_is_one_amount_in_one_unit(rxe: Fields, dose: Json | None) -> None:
-    members: Json = {"dosageInstruction": [dose]} if dose is not None else {}
-    effects = taken(
-        take_medications, ("ORC", {1: "RE", 2: "P0"}), ("ORC", {1: "NW", 2: "P1"}), ("RXE", {2: WARFARIN, **rxe})
-    )
-    assert effects == order("P1", "MedicationRequest", **members)
 
 
 GTS, OWN = "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation", "http://terminology.hl7.org/CodeSystem/v2-0335"
@@ -179,23 +115,6 @@ def test_of_two_patterns_or_routes_neither_is_taken(more: list[tuple[str, Fields
     assert effects.counted == {"dosage-not-read": 1}
 
 
-def test_a_requested_medication_has_the_timing_before_it_and_the_route_behind_it() -> None:
-    segments: list[tuple[str, Fields]] = [
-        ("ORC", {1: "NW", 2: "P1"}), ("TQ1", {3: "TID"}), ("RXO", {1: WARFARIN, 2: "5", 4: "mg"}),
-        ("RXR", {1: "PO^Oral"}), ("ORC", {1: "NW", 2: "P2"}), ("OBR", {4: CREATININE}), ("TQ1", {3: "QID"}),
-    ]  # fmt: skip
-    dose = {"doseAndRate": DOSE, "timing": timed("TID", GTS), "route": ORAL}
-    effects = taken(take_tests, *segments)
-    assert effects.facts == [
-        *order("P1", "MedicationRequest", dosageInstruction=[dose]).facts, *order("P2").facts
-    ]  # fmt: skip
-
-
-def test_tests_that_are_ordered_with_medications_have_no_dose_and_are_not_taken_for_them() -> None:
-    effects = taken(take_medications, ("ORC", {1: "NW", 2: "P1"}), ("OBR", {4: CREATININE}), ("RXE", {2: WARFARIN}))
-    assert effects == order("P1", "MedicationRequest")
-
-
 NOT_GIVEN = Effects(counted=Counter({"vaccination-not-read": 1}))
 
 
@@ -229,23 +148,3 @@ def given(number: str, status: str = "completed", time: str = "2026-11-20") -> E
 def test_a_vaccination(orc: Fields | None, rxa: Fields, expected: Effects) -> None:
     segments: list[tuple[str, Fields]] = [("ORC", orc)] if orc is not None else []
     assert taken(take_vaccinations, *segments, ("RXA", {3: "20261120", 5: INFLUENZA, **rxa})) == expected
-
-
-def test_a_vaccination_that_is_not_read_leaves_the_next_one() -> None:
-    segments: list[tuple[str, Fields]] = [("RXA", {3: "x", 5: INFLUENZA}), ("NTE", {3: "x"})]
-    effects = taken(take_vaccinations, *segments, ("ORC", {3: "F1"}), ("RXA", {3: "20261120", 5: INFLUENZA}))
-    assert effects == Effects(given("F1").facts, counted=NOT_GIVEN.counted)
-
-
-@pytest.mark.parametrize(
-    ("take", "segment", "text"),
-    [
-        (take_tests, "RXE", "An order message has no OBR or RXO segment."),
-        (take_medications, "RXO", "A pharmacy message has no RXE segment."),
-        (take_vaccinations, "ORC", "A vaccination message has no RXA segment."),
-    ],
-)
-def test_a_message_without_what_it_is_about_is_refused(take: Callable[..., None], segment: str, text: str) -> None:
-    with pytest.raises(Unreadable) as refused:
-        taken(take, (segment, {1: "NW", 2: WARFARIN}))
-    assert (str(refused.value), refused.value.code) == (text, "101")

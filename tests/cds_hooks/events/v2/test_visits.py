@@ -8,19 +8,15 @@ import pytest
 
 from cds_hooks.events.declaration import V2Feed
 from cds_hooks.events.effects import Effects, Fact, resource_id
-from cds_hooks.events.v2.message import Segment, Unreadable, parse_message
+from cds_hooks.events.v2.message import Segment, parse_message
 from cds_hooks.events.v2.visits import (
     demographics,
-    patient_number,
-    patient_numbers,
     take_allergies,
-    take_diagnoses,
     visit,
     visit_number,
 )
 from fhir.mapping.destinations import destination_named
 from fhir.record.datatypes import CodeableConcept, Coding
-from tests.fhir.builders import encounter
 
 Json = dict[str, Any]
 HEADER = "MSH|^~\\&|LAB|SOUTH|CDS|CDS|20261120120000||ADT^A01|1|P|2.5.1\r"
@@ -36,60 +32,7 @@ def _segment(name: str, **fields: str) -> Segment:
     return parse_message(HEADER + "|".join([name, *values]) + "\r").segments[1]
 
 
-# Numbers
-
-
-@pytest.mark.parametrize(
-    ("feed", "fields", "numbers"),
-    [
-        (SOUTH, {"f3": "500^^^SOUTH^MR"}, ["500"]),
-        (SOUTH, {"f3": "9^^^NORTH^MR~500^^^SOUTH^MR"}, ["500"]),
-        (SOUTH, {"f3": "7^^^SOUTH^VN~500^^^SOUTH^MR~501^^^SOUTH^MR"}, ["500", "501"]),
-        (SOUTH, {"f3": "7^^^SOUTH^VN~8^^^SOUTH^PI"}, ["7", "8"]),
-        (SOUTH, {"f2": "600^^^SOUTH"}, ["600"]),
-        (SOUTH, {"f2": "600^^^SOUTH", "f3": "500^^^SOUTH^MR"}, ["500"]),
-        (SOUTH, {"f2": "600^^^SOUTH", "f3": '""'}, ["600"]),
-        (SOUTH, {"f3": "5/0^^^SOUTH^MR"}, [resource_id("patient", "5/0")]),
-        (SOUTH, {"f3": f"{'5' * 64}^^^SOUTH^MR"}, ["5" * 64]),
-        (SOUTH, {"f3": f"{'5' * 65}^^^SOUTH^MR"}, [resource_id("patient", "5" * 65)]),
-        (ANYBODY, {"f3": "500^^^SOUTH^MR"}, ["SOUTH.500"]),
-        (ANYBODY, {"f3": "500"}, ["500"]),
-        (ANYBODY, {"f3": "500^^^SOUTH^VN~501^^^NORTH^MR"}, ["NORTH.501"]),
-    ],
-)
-def test_the_numbers_of_a_patient(feed: V2Feed, fields: dict[str, str], numbers: list[str]) -> None:
-    pid = _segment("PID", **fields)
-    assert patient_numbers(pid, feed) == numbers
-    assert patient_number(pid, feed) == numbers[0]
-
-
-@pytest.mark.parametrize(
-    ("name", "feed", "fields", "number", "text"),
-    [
-        ("PID", SOUTH, {"f3": "500^^^NORTH^MR"}, 3, "PID-3 has no patient number of the authority SOUTH."),
-        ("PID", SOUTH, {"f2": "600^^^NORTH"}, 3, "PID-3 has no patient number of the authority SOUTH."),
-        ("PID", ANYBODY, {"f5": "SAMPLE"}, 3, "PID-3 has no patient number."),
-        ("PID", ANYBODY, {"f3": '""'}, 3, "PID-3 has no patient number."),
-        ("MRG", ANYBODY, {"f2": "600"}, 1, "MRG-1 has no patient number."),
-    ],
-)
-def test_a_patient_without_a_number_is_nobody(
-    name: str, feed: V2Feed, fields: dict[str, str], number: int, text: str
-) -> None:
-    with pytest.raises(Unreadable) as refused:
-        patient_numbers(_segment(name, **fields), feed, number)
-    assert (str(refused.value), refused.value.code) == (text, "101")
-
-
 # Persons
-
-
-def test_a_person_is_a_patient_with_number_name_birth_and_sex() -> None:
-    pid = _segment("PID", f3="500^^^SOUTH^MR", f5="SAMPLE^SAM^X", f7="195001021230", f8="F")
-    assert demographics(pid, SOUTH, "500") == {
-        "resourceType": "Patient", "id": "500", "identifier": [{"system": "urn:v2:SOUTH", "value": "500"}],
-        "name": [{"family": "SAMPLE", "given": ["SAM"]}], "birthDate": "1950-01-02", "gender": "female",
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -139,58 +82,9 @@ def test_the_number_of_a_visit(fields: dict[str, str], number: str) -> None:
     assert visit_number(_segment("PV1", f2="I", **fields)) == number
 
 
-KEY = ("SOUTH", "visit", "500", "V1")
-STAY: Json = encounter(
-    {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
-    patient="500",
-    id=resource_id(*KEY),
-    identifier=[{"system": "urn:v2:SOUTH:visit", "value": "V1"}],
-)
-NINE = "2026-11-20T09:00:00+00:00"
-
-
 def _visit(trigger: str, **fields: str) -> Fact | None:
     values: dict[str, str] = {"f2": "I", "f19": "V1"} | fields
     return visit(_segment("PV1", **values), SOUTH, "500", trigger, AT)
-
-
-def test_an_admission_is_a_visit_with_its_ward_and_beginning() -> None:
-    fact = _visit("A01", f3="W1^101^A", f44="202611200830")
-    period = {"start": "2026-11-20T08:30:00+00:00"}
-    resource = STAY | {"location": [{"location": {"display": "W1 101 A"}}], "period": period}
-    assert fact == Fact("500", resource, AT, int(AT), how="visit", happened=AT, key=KEY)
-
-
-@pytest.mark.parametrize(
-    ("trigger", "fields", "changes", "rank"),
-    [
-        ("A01", {}, {"period": {"start": NINE}}, int(AT)),
-        ("A04", {}, {"period": {"start": NINE}}, int(AT)),
-        ("A02", {}, {}, 0),
-        ("A02", {"f44": "20261118"}, {"period": {"start": "2026-11-18"}}, 0),
-        ("A03", {}, {"status": "finished", "period": {"end": NINE}}, int(AT)),
-        ("A03", {"f44": "20261118", "f45": "20261119"},
-         {"status": "finished", "period": {"start": "2026-11-18", "end": "2026-11-19"}}, int(AT)),
-        ("A05", {}, {"status": "planned"}, int(AT)),
-        ("A08", {}, {}, 0),
-        ("A08", {"f45": "20261119"}, {"status": "finished", "period": {"end": "2026-11-19"}}, int(AT)),
-        ("A08", {"f2": "P"}, {"status": "planned"}, 0),
-        ("A08", {"f2": "P", "f45": "20261119"}, {"status": "planned", "period": {"end": "2026-11-19"}}, int(AT)),
-        ("A11", {}, {"status": "cancelled"}, int(AT)),
-        ("A12", {}, {}, 0),
-        ("A13", {"f44": "20261118", "f45": "20261119"}, {"period": {"start": "2026-11-18"}}, int(AT)),
-        ("A13", {"f45": "20261119"}, {}, int(AT)),
-        ("A08", {"f3": "W1"}, {"location": [{"location": {"display": "W1"}}]}, 0),
-        ("A08", {"f3": "^^A^X"}, {"location": [{"location": {"display": "A"}}]}, 0),
-        ("A08", {"f3": "^^^X"}, {}, 0),
-    ],
-)  # fmt: skip
-def test_a_visit_by_its_trigger(trigger: str, fields: dict[str, str], changes: Json, rank: int) -> None:
-    fact = _visit(trigger, **fields)
-    assert fact is not None
-    code = "PRENC" if fields.get("f2") == "P" else "IMP"
-    assert fact.resource == STAY | {"class": STAY["class"] | {"code": code}} | changes
-    assert (fact.rank, fact.at, fact.happened) == (rank, AT, AT)
 
 
 @pytest.mark.parametrize(("sent", "code"), [("E", "EMER"), ("O", "AMB"), ("R", "AMB"), ("B", "IMP"), ("Z", "AMB")])
@@ -265,51 +159,3 @@ def test_an_allergy_has_its_reaction(fields: dict[str, str], more: Json) -> None
     }  # fmt: skip
     allergy = _segment("AL1", f1="1", f3="7980^Penicillin^RXNORM", **fields)
     assert _taken_in(take_allergies, allergy) == [Fact("500", resource | more, AT, key=key)]
-
-
-def test_an_allergy_in_words_is_known_by_its_words() -> None:
-    words, empty, other = _segment("AL1", f3="^Penicillin"), _segment("AL1", f2="x"), _segment("DG1", f3="A^B")
-    (fact,) = _taken_in(take_allergies, empty, other, words)
-    assert fact.key == ("SOUTH", "allergy", "500", "Penicillin")
-    assert fact.resource["code"] == {"text": "Penicillin"}
-
-
-def _condition(code: Json, certainty: str, name: str = "I10") -> tuple[Json, tuple[str, ...]]:
-    key = ("SOUTH", "diagnosis", "500", name)
-    return {
-        "resourceType": "Condition", "id": resource_id(*key), "clinicalStatus": _status("condition-clinical", "active"),
-        "verificationStatus": _status("condition-ver-status", certainty),
-        "category": [_status("condition-category", "encounter-diagnosis")], "code": code,
-        "subject": {"reference": "Patient/500"},
-    }, key  # fmt: skip
-
-
-ICD = "http://hl7.org/fhir/sid/icd-10-cm"
-
-
-@pytest.mark.parametrize(
-    ("fields", "certainty", "more", "system"),
-    [
-        ({"f6": "F"}, "confirmed", {}, ICD),
-        ({"f6": ""}, "confirmed", {}, ICD),
-        ({"f6": "A"}, "provisional", {}, ICD),
-        ({"f6": "W", "f21": "D"}, "entered-in-error", {}, ICD),
-        ({"f6": "F", "f21": "A"}, "confirmed", {}, ICD),
-        ({"f5": "20261120"}, "confirmed", {"recordedDate": "2026-11-20"}, ICD),
-        ({"f2": "I9"}, "confirmed", {}, ICD),
-        ({"f3": "I10^Hypertension", "f2": "I10"}, "confirmed", {}, ICD),
-        ({"f3": "I10^Hypertension", "f2": "LOCAL"}, "confirmed", {}, "urn:v2:LOCAL"),
-        ({"f3": "I10^Hypertension"}, "confirmed", {}, None),
-    ],
-)
-def test_a_diagnosis(fields: dict[str, str], certainty: str, more: Json, system: str | None) -> None:
-    coding = {"code": "I10", "display": "Hypertension"} | ({"system": system} if system else {})
-    resource, key = _condition({"coding": [coding], "text": "Hypertension"}, certainty)
-    values: dict[str, str] = {"f1": "1", "f3": "I10^Hypertension^I10C"} | fields
-    assert _taken_in(take_diagnoses, _segment("DG1", **values)) == [Fact("500", resource | more, AT, key=key)]
-
-
-def test_a_diagnosis_in_words_has_no_code_system() -> None:
-    resource, key = _condition({"text": "Hypertension"}, "confirmed", "Hypertension")
-    facts = _taken_in(take_diagnoses, _segment("DG1", f2="I10", f3="^Hypertension"), _segment("AL1", f3="x"))
-    assert facts == [Fact("500", resource, AT, key=key)]

@@ -48,33 +48,6 @@ def test_on_a_holiday_anything_between_a_sunday_and_the_weekday_is_expected() ->
     assert (holiday.low.tolist(), holiday.high.tolist()) == ([0.0, 1.0], [0.0, 4.0])
 
 
-def test_the_profile_of_weekdays_is_shared_by_their_level_and_an_hour_with_much_counts_by_itself() -> None:
-    totals, steps = np.zeros((7, 24)), np.full((7, 24), 12.0)
-    totals[:5, 0], totals[:5, 1] = [3000, 1500, 1500, 1500, 1500], 600
-    totals[5:, 0], totals[5:, 1] = [400, 200], [0, 120]
-    means, hour_variance, day_variance = _hours(totals, steps)
-    # By weekday 150 and 50 in a step; the weekend has 0.15 of that: (600 + 24 * 22.5) / 48 and (120 + 24 * 7.5) / 48.
-    monday, sunday = 3600 / 2400, 320 / (12 * 30)
-    weights = 600 / 2600, 200 / 2200, 120 / 2120
-    assert means[0, :3].tolist() == pytest.approx(
-        [0.6 * 250 + 0.4 * 150 * monday, weights[0] * 50 + 2000 / 2600 * 50 * monday, 0]
-    )
-    assert means[6, :3].tolist() == pytest.approx(
-        [
-            weights[1] * 200 / 12 + (1 - weights[1]) * 23.75 * sunday,
-            weights[2] * 10 + (1 - weights[2]) * 6.25 * sunday,
-            0,
-        ]
-    )
-    assert hour_variance[0, :3].tolist() == pytest.approx(
-        [1 / 9000 + 0.36 / 3000, 1 / 3000 + weights[0] ** 2 / 600, 1 / 3]
-    )
-    assert hour_variance[6, :3].tolist() == pytest.approx(
-        [1 / 1140 + weights[1] ** 2 / 200, 1 / 300 + weights[2] ** 2 / 120, 1 / 3]
-    )
-    assert day_variance.tolist() == pytest.approx([1 / 3600, *[1 / 2100] * 4, 1 / 400, 1 / 320])
-
-
 def test_a_saturday_has_the_hours_of_weekends_and_hours_that_were_seen_less_lean_more_on_the_week() -> None:
     totals, steps = np.zeros((7, 24)), np.full((7, 24), 12.0)
     totals[:, 0], totals[:, 1] = [60, 60, 60, 60, 60, 24, 36], [120, 120, 120, 120, 120, 6, 6]
@@ -88,18 +61,6 @@ def test_a_saturday_has_the_hours_of_weekends_and_hours_that_were_seen_less_lean
         [weight * own + (1 - weight) * hour * level for weight, own, hour in zip(weights, (2, 2), profile, strict=True)]
     )
     assert hour_variance[5, 0] == pytest.approx(1 / (60 + 24 * ratio * 5) + weights[0] ** 2 / 24)
-
-
-def test_a_day_of_the_week_that_was_never_learned_is_as_the_others() -> None:
-    totals, steps = np.zeros((7, 24)), np.full((7, 24), 12.0)
-    totals[:, 3] = [48, 48, 48, 0, 48, 24, 24]
-    steps[3] = 0
-    means, hour_variance, day_variance = _hours(totals, steps)
-    assert means[:, 3].tolist() == pytest.approx([4, 4, 4, 4 * 2000 / 2000, 4, 2, 2])
-    assert hour_variance[3, 3] == pytest.approx(1 / 192)
-    assert day_variance[3] == pytest.approx(1 / 3)
-    steps[3] = 12.0
-    assert _hours(totals, steps)[0][3, 3] == 0  # it was seen, and nothing came
 
 
 def test_the_spread_is_the_variance_by_the_mean_without_the_few_steps_furthest_out() -> None:
@@ -186,43 +147,6 @@ def test_a_mean_far_out_is_as_rare_as_the_best_tilt_says() -> None:
     assert level.rarity(0.5, 20) == 1.0
 
 
-def test_a_feed_is_learned_from_forty_messages_on() -> None:
-    assert learn(history_of([{"messages": 39.0}]), UTC, frozenset(), nothing_left_out) is None
-    assert learn(history_of([{"messages": 40.0}]), UTC, frozenset(), nothing_left_out) is not None
-    assert learn(history_of([{"messages": 40.0}]), UTC, frozenset({date(2026, 5, 4)}), nothing_left_out) is None
-    assert learn(history_of([{"messages": 40.0}]), UTC, frozenset(), lambda _: True) is None
-    assert (
-        learn(history_of([{"messages": 39.0}, {"messages": 40.0}]), UTC, frozenset(), lambda step: step == MONDAY + 1)
-        is None
-    )
-
-
-def test_a_batch_has_nine_tenths_of_a_week_in_seventeen_hours() -> None:
-    def is_batch(hours: int) -> bool:
-        """Nine messages come in each step of so many hours of Mondays."""
-        steps = [{"messages": 9.0 if index % 2016 < hours * 12 else 0.0} for index in range(14 * 288)]
-        baseline = learn(history_of(steps), UTC, frozenset(), nothing_left_out)
-        assert baseline is not None
-        return baseline.is_batch
-
-    assert is_batch(18)  # 17 of 18 are 0.944
-    assert not is_batch(19)  # 0.895
-
-
-def test_the_last_four_weeks_are_learned() -> None:
-    old = [{"messages": 100.0}] * 288
-    history = history_of([*old, *[{"messages": 2.0}] * (28 * 288)])
-    baseline = learn(history, UTC, frozenset(), nothing_left_out)
-    assert baseline is not None
-    assert baseline.hours.min() == pytest.approx(2.0)
-    assert baseline.hours.max() == pytest.approx(2.0)
-    assert baseline.spread == 1.05
-    pooled, own = 1 / (2 * 12 * 20), 2 * 12 * 4
-    weight = own / (own + 2000)
-    assert baseline.hour_variance[0, 0] == pytest.approx(1.05 * (pooled + weight**2 / own))
-    assert baseline.day_variance[0] == pytest.approx(1 / (own * 24))
-
-
 def contents(names: dict[str, float], messages: float = 999.0) -> list[dict[str, float]]:
     return [{"messages": messages} | names, {}]
 
@@ -276,10 +200,3 @@ def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None
     whole = learn(history_of([{"messages": 1000.0} | names]), UTC, frozenset(), nothing_left_out)
     assert whole is not None
     assert list(whole.parts) == ["type:ORU", "ward:W", "result:X", "sender:A"]
-
-
-def test_of_many_parts_the_sixty_largest_are_looked_at() -> None:
-    names = {f"sender:{number:02}": 200.0 + number for number in range(70)}
-    baseline = learn(history_of(contents(names, 20_000.0)), UTC, frozenset(), nothing_left_out)
-    assert baseline is not None
-    assert list(baseline.parts) == [f"sender:{number}" for number in range(69, 9, -1)]

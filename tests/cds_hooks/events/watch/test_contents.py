@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cds_hooks.events.watch.baseline import Baseline, Level, Part
-from cds_hooks.events.watch.contents import Columns, _kind_of_shift, _sketch, is_conversion, is_raised
+from cds_hooks.events.watch.contents import Columns, _kind_of_shift, _sketch, is_conversion
 from cds_hooks.events.watch.signals import Signal, Starts
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
@@ -26,21 +26,6 @@ def columns(
 
 def departs(baseline: Baseline, *newest: Counts, usual: Counts = USUAL, steps: int = 60) -> list[Signal]:
     return columns(baseline, *newest, usual=usual, steps=steps)[1]
-
-
-@pytest.mark.parametrize(
-    ("count", "total", "share", "expected"),
-    [
-        (4, 4, 0.0005, True), (3, 3, 0.0005, False), (4, 0, 0.1, False), (4, -1, 0.1, False),
-        (4, 1000, 0.0, True), (4, 1001, 0.0, False),  # at least 0.4 % more
-        (250, 1000, 0.1, True), (249, 1000, 0.1, False),  # at least two and a half times
-        (10, 20, 0.1, False),  # by chance 4.6e-5, of two that are due
-    ],
-)  # fmt: skip
-def test_a_share_is_raised_beyond_chance_and_by_enough_to_matter(
-    count: float, total: float, share: float, expected: bool
-) -> None:
-    assert is_raised(count, total, share) == expected
 
 
 def test_a_raised_share_is_strong_but_for_duplicates_and_times_without_an_offset() -> None:
@@ -92,17 +77,6 @@ def test_a_new_unit_is_told_when_it_came_twice_in_a_day() -> None:
     assert columns(baseline, twice)[0]._new_units(starts) == [label]
     old = columns(baseline, once, once, *[USUAL] * 287, steps=289)[0]
     assert old._new_units(starts) == []  # one of them is more than a day old
-
-
-def test_sums_are_those_of_the_last_two_days_however_long_they_run() -> None:
-    made, _ = columns(flat(10.0, shares=RARE), steps=10)
-    for step in range(5000):
-        made.append({"messages": 1.0 + step % 2, "results": 3.0, "duplicate": 1.0})
-    sums = made.windows()
-    assert sums.shape == (18, 6)
-    assert sums[-1, :4].tolist() == [864.0, 1728.0, 0.0, 576.0]
-    assert sums[0, :4].tolist() == [2.0, 3.0, 0.0, 1.0]
-    assert columns(flat(10.0, shares=RARE), steps=5)[0].windows().shape == (4, 6)
 
 
 def test_codes_that_are_not_mapped_are_raised_or_new() -> None:
@@ -183,12 +157,6 @@ def test_values_that_moved_are_told_by_their_factor(bucket: int, kind: str, rati
     assert (signal.feed, signal.kind, signal.subject, signal.group) == ("lab", kind, "X", "values:X|u")
     assert signal.ratio == pytest.approx(ratio, rel=1e-4)
     assert signal.is_strong == is_strong
-
-
-def test_values_that_are_few_or_near_are_no_shift() -> None:
-    assert _of_values(140, 1.0, steps=2) == []
-    assert _of_values(100, 10.0) == []
-    assert _of_values(101, 1.0, steps=6) == []
 
 
 def _of_latency(steps: int, count: float = 10.0) -> list[Signal]:

@@ -58,33 +58,6 @@ def test_a_feed_is_dead_when_nothing_came_since_five_were_due(
     assert _is_dead(np.array(counts), np.array(means), 2) == is_dead
 
 
-def test_a_window_reaches_no_further_back_than_what_was_judged_before() -> None:
-    assert judged(flat(10.0), [0, 0], {"volume": 1}) == []
-    assert judged(flat(10.0), [0, 0], {"volume": 2, "flood": 0}) == [("silent", 0.0, 2, 20.0, True)]
-    assert judged(flat(10.0), [51, 10, 10], {"flood": 2, "volume": 0}) == []
-    assert judged(flat(0.5), [26.0, 20.0], {"flood": 1}) == [("flood", 40.0, 1, 20.0, True)]
-    assert judged(flat(0.5), [26.0, 20.0], {"flood": 0}) == []
-
-
-def hilly() -> Baseline:
-    """Thirty in a step from eight to twelve, and ten otherwise."""
-    baseline = flat(10.0)
-    baseline.hours[:, 8:12] = 30.0
-    return baseline
-
-
-@pytest.mark.parametrize(
-    ("hour", "count", "kind"),
-    [
-        (7, 30, None), (12, 30, None), (6, 30, "flood"), (13, 30, "flood"),
-        (8, 10, None), (11, 10, None), (9, 10, "low"), (10, 10, "low"),
-    ],
-)  # fmt: skip
-def test_an_hour_may_come_an_hour_earlier_or_later(hour: int, count: float, kind: str | None) -> None:
-    rows = judged(hilly(), [count] * 12, at=12 * hour + 12 - 288)
-    assert [row[0] for row in rows] == ([] if kind is None else [kind])
-
-
 def gaps(count: float, *lengths: int) -> list[float]:
     """Thirteen steps with gaps, with a step of messages before and after a gap at the least."""
     steps = [count]
@@ -275,24 +248,7 @@ def test_a_batch_is_missed_three_quarters_of_an_hour_after_its_end(
     assert judged(baseline, newest, at=at) == rows
 
 
-def test_a_batch_that_rests_on_one_day_of_the_week_is_missed_on_the_others() -> None:
-    """Issue 52: of the day on which nothing ever came the variance is the largest, and it counted for every day."""
-    resting = nightly(6.0, day_variance=np.array([0.0] * 6 + [1 / 3]))
-    resting.hours[6] = 0.0
-    newest, at = came(0.0, 9)
-    assert judged(resting, newest, at=at) == [("silent batch", 0.0, 21, 24.0, False)]
-
-
 def test_a_batch_of_which_the_beginning_was_judged_before_is_not_judged_again() -> None:
     newest, at = came(0.0, 9)
     assert judged(nightly(6.0), newest, {"volume": 21}, at) == []
     assert judged(nightly(6.0), newest, {"volume": 22}, at) == [("silent batch", 0.0, 21, 24.0, False)]
-
-
-def test_a_trickle_beside_a_batch_is_not_what_it_is_judged_by() -> None:
-    baseline = nightly(8.0)
-    baseline.hours[:, 1] = 1.9
-    newest, at = came(1.0, 9)
-    assert judged(baseline, [0.0] * 12 + newest, at=at) == [("low batch", 0.125, 21, 32.0, False)]
-    baseline.hours[:, 1] = 2.1
-    assert judged(baseline, [0.0] * 24 + [0.0] * 9, at=at) == [("silent batch", 0.0, 33, 40.4, False)]

@@ -11,7 +11,6 @@ from cds_hooks.events.watch.watching import Calendar, Watch, WatchedFeed
 from tests.cds_hooks.events.watch.made import MONDAY, flat, learn_flat, nothing_left_out, watch_over
 
 NETWORK = Topology({"a": "net", "b": "net", "c": "other"})
-FRIDAY = MONDAY - 3 * 288
 END = MONDAY + 3 * 288
 
 
@@ -31,26 +30,6 @@ def came(shares: dict[str, float]) -> Watch:
 def judged(watch: Watch, signal: Signal, end: int = END + 20) -> tuple[str, str, bool]:
     told = watch._with_siblings(signal, end)
     return told.kind, told.subject, told.is_strong
-
-
-@pytest.mark.parametrize(
-    ("shares", "expected"),
-    [
-        # The evidence that b has changed by a half: (count * log(1/2) + 100), with 200 messages due.
-        ({"a": 0.5, "b": 0.5}, (FEWER, "net", False)),
-        ({"a": 0.5, "b": 0.695}, (FEWER, "net", False)),  # 3.65
-        ({"a": 0.5, "b": 0.705}, ("", "", True)),  # 2.27: not enough, and nothing against it
-        ({"a": 0.5, "b": 0.755}, ("", "", True)),  # -4.66
-        ({"a": 0.5, "b": 0.77}, ("low", "", True)),  # -6.75: it comes as ever
-        ({"a": 0.5, "b": 1.0}, ("low", "", True)),
-        ({"a": 0.5}, ("low", "", True)),
-        ({"a": 0.5, "c": 0.5}, ("low", "", True)),
-    ],
-)
-def test_a_feed_with_few_messages_is_one_of_several_where_its_sibling_has_as_few(
-    shares: dict[str, float], expected: tuple[str, str, bool]
-) -> None:
-    assert judged(came(shares), low()) == expected
 
 
 def test_one_sibling_that_comes_as_ever_is_no_storm_whatever_the_others_do() -> None:
@@ -143,12 +122,6 @@ def test_steps_that_overlap_what_is_left_out_make_it_longer_and_others_are_left_
     ]  # fmt: skip
 
 
-def test_a_planned_downtime_is_not_learned_until_an_hour_and_a_half_after_it() -> None:
-    feed = WatchedFeed("a", UTC, MONDAY, ((10, 20), (30, 31)))
-    assert [feed.is_planned(step) for step in (9, 10, 19, 20, 30, 31)] == [False, True, True, False, True, False]
-    assert [feed.is_left_out(step) for step in (9, 10, 37, 38, 48, 49)] == [False, True, True, True, True, False]
-
-
 def test_what_came_since_a_step_is_counted_and_of_a_volume_what_was_due() -> None:
     feed = WatchedFeed("a", UTC, MONDAY, ())
     assert feed.weight_since("volume", MONDAY) == 0.0
@@ -160,34 +133,6 @@ def test_what_came_since_a_step_is_counted_and_of_a_volume_what_was_due() -> Non
     assert feed.share_since(END) == pytest.approx(0.4)
     feed.expected = None
     assert feed.weight_since("volume", END) == 20.0
-
-
-def test_a_feed_is_learned_after_two_weeks_and_every_week_again() -> None:
-    feed = WatchedFeed("a", UTC, MONDAY, ())
-    learned: list[int] = []
-    for step in range(MONDAY, MONDAY + 22 * 288):
-        feed.append({"messages": 2.0}, frozenset())
-        if feed._learned and feed._learned not in learned:
-            learned.append(feed._learned)
-            assert feed._learned == step + 1
-        if feed.expected is not None:
-            assert feed.expected.start + len(feed.expected.steps) - feed.history.end >= 12
-            assert feed.history.end - feed.expected.start >= 600
-    assert learned == [MONDAY + 14 * 288, MONDAY + 21 * 288]
-    assert feed.starts.first == MONDAY + 14 * 288
-
-
-def test_a_feed_is_not_learned_again_while_something_is_wrong_with_it() -> None:
-    feed = WatchedFeed("a", UTC, MONDAY, ())
-    end = MONDAY + 14 * 288
-    for _ in range(MONDAY, end):
-        feed.append({"messages": 2.0}, frozenset())
-    feed.leave_out(end + 7 * 288 - 10, end + 7 * 288 + 10)
-    for _ in range(end, end + 7 * 288 + 10):
-        feed.append({"messages": 2.0}, frozenset())
-    assert feed._learned == end
-    feed.append({"messages": 2.0}, frozenset())
-    assert feed._learned == end + 7 * 288 + 11
 
 
 def test_a_feed_of_which_too_little_came_is_not_learned() -> None:
@@ -240,29 +185,3 @@ def test_a_feed_of_less_than_two_weeks_is_loaded_and_not_learned() -> None:
         watch = Watch({"a": UTC}, MONDAY)
         watch.load(counts, MONDAY + steps)
         assert (watch.feeds["a"].baseline is not None) == is_learned
-
-
-def test_what_is_judged_is_left_out_and_not_looked_at_again() -> None:
-    watch = watch_over({"a": flat(10.0)}, Topology())
-    begun, closed = watch.step({})
-    assert (begun, closed) == ([], [])
-    begun, closed = watch.step({"a": {"messages": 0.0}})
-    assert [(incident.kind, incident.since, incident.opened) for incident in begun] == [("silent", END, END + 1)]
-    feed = watch.feeds["a"]
-    assert feed.starts.of("volume") == END + 2
-    assert [feed.is_left_out(step) for step in (END - 1, END, END + 1, END + 2)] == [False, True, True, False]
-    for _ in range(3):
-        watch.step({"a": {"messages": 10.0}})
-    assert feed.is_left_out(END + 4)
-    ended = [incident for _ in range(30) for incident in watch.step({"a": {"messages": 10.0}})[1]]
-    # Seen last at the end of the second step, on 20 messages: over after 12 steps, of which 8 bring four times that.
-    assert [incident.closed for incident in ended] == [END + 2 + 12 - 1]
-
-
-def test_a_feed_that_is_silent_over_midnight_is_judged_then_too() -> None:
-    """Nothing came yet of a day at its first moment, so it is compared with no Sunday."""
-    watch = watch_over({"a": flat(10.0)}, Topology(), MONDAY - 2)
-    watch.step({})
-    begun, _ = watch.step({})
-    assert watch.feeds["a"].history.end == END
-    assert [incident.kind for incident in begun] == ["silent"]

@@ -139,47 +139,6 @@ def test_what_is_ordered_is_for_the_patient_of_the_call() -> None:
     assert untested(answer(200, {"cards": [CARD]}))[name] == "no action was seen"
 
 
-def test_the_reasons_for_which_an_answer_says_nothing() -> None:
-    every = {
-        "a_conformant_call_is_answered_with_200": "no conformant call was answered with success",
-        "a_conformant_request_is_not_failed_on": "no conformant request was answered",
-        "a_card_has_a_uuid": "no card was seen",
-        "a_link_does_not_carry_the_patient": "no link was seen",
-        "a_mistake_of_the_client_is_a_4xx": "no request with a mistake was answered",
-        "a_mistake_of_the_client_is_not_412": "no request with a mistake was answered",
-        "a_source_does_not_point_at_the_patient": "no source.url was seen",
-        "a_status_is_one_that_http_defines": "no service answered",
-        "an_answer_is_declared_as_json": "no call was answered with cards",
-        "an_answer_is_strict_json": "no call was answered with 200",
-        "an_error_carries_an_operation_outcome": "no error was answered",
-        "an_error_does_not_name_the_patient": "no call was answered with an error",
-        "an_error_does_not_tell_where_it_was_made": "no error was answered",
-        "every_call_gets_an_answer": "no service was called",
-        "no_member_stands_twice": "no JSON was answered with 200",
-        "nothing_to_say_is_said_with_200": "no call was answered without a card",
-        "what_is_ordered_is_for_this_patient": "no action was seen",
-    }
-    heard = {"every_call_gets_an_answer"}
-    assert untested(answer(0, b"")) == {name: why for name, why in every.items() if name not in heard}
-    of_calls = ("a_conformant_call_is_answered_with_200", "nothing_to_say_is_said_with_200", "an_answer_is_strict_json")
-    not_called = every | dict.fromkeys(of_calls, "no service was called")
-    assert untested(answer(0, b"", purpose=Purpose.OTHER)) == not_called
-    refused = untested(answer(400, OUTCOME, broken=True, patient=""))
-    assert refused == {name: why for name, why in every.items() if name in refused}
-    assert set(every) - set(refused) == {
-        "a_mistake_of_the_client_is_a_4xx", "a_mistake_of_the_client_is_not_412", "a_status_is_one_that_http_defines",
-        "an_error_carries_an_operation_outcome", "an_error_does_not_tell_where_it_was_made",
-        "every_call_gets_an_answer",
-    }  # fmt: skip
-    whole = untested(answer(200, {"cards": [CARD | {"links": [{"url": "https://a.example"}]}]}))
-    assert set(whole) == {
-        "a_mistake_of_the_client_is_a_4xx", "a_mistake_of_the_client_is_not_412",
-        "an_error_carries_an_operation_outcome", "an_error_does_not_name_the_patient",
-        "an_error_does_not_tell_where_it_was_made", "nothing_to_say_is_said_with_200",
-        "what_is_ordered_is_for_this_patient",
-    }  # fmt: skip
-
-
 def _timed(*seconds: float, status: int = 200) -> Any:
     calls = [SimpleNamespace(exchange=answer(status, {"cards": []}, seconds=each), sent={}) for each in seconds]
     again = iter(seconds[:1] * 3)
@@ -201,12 +160,6 @@ def _timed(*seconds: float, status: int = 200) -> Any:
 )
 def test_calls_are_timed_after_the_first(seconds: tuple[float, ...], words: list[str]) -> None:
     assert said(answers.calls_are_answered_within_500_ms(_timed(*seconds))) == words
-
-
-def test_calls_that_were_refused_are_not_timed() -> None:
-    why = ["not tested: too few calls were answered to judge their time"]
-    assert said(answers.calls_are_answered_within_500_ms(_timed(9.0, 9.0, status=500))) == why
-    assert said(answers.calls_are_answered_within_500_ms(_timed(9.0, status=500))) == why
 
 
 def _at_once(*answered: Exchange, calls: int = 2, first: tuple[str, ...] = ("0", "1")) -> list[str]:

@@ -9,7 +9,6 @@ import pytest
 from cds_hooks.kit.contract import assertions
 from cds_hooks.kit.contract.checks import cards, discovery, epic
 from cds_hooks.kit.contract.connection import Exchange, Purpose
-from cds_hooks.kit.contract.dialects import EPIC_TRIGGER, NOTHING_FOUND
 from cds_hooks.kit.contract.document import NotTested
 from tests.cds_hooks.kit.contract.icon import png
 
@@ -44,12 +43,6 @@ STATUSES = (0, 199, 200, 201, 399, 400, 401, 403, 404, 412, 499, 500, 503)
 )
 def test_each_expectation_takes_its_statuses_and_no_other(assertion: Any, good: set[int]) -> None:
     assert {status for status in STATUSES if not said(assertion(answered(status)))} == good
-
-
-def test_an_expectation_of_cards_reads_the_body_and_one_of_refusal_says_what_was_taken() -> None:
-    assert len(said(assertions.expect_cards(answered(200, b'{"cards": {}}')))) == 1
-    (words,) = said(assertions.expect_refusal(answered(200)))
-    assert words.endswith(", as if nothing was wrong")
 
 
 class Service(SimpleNamespace):
@@ -120,16 +113,6 @@ def test_discovery_is_judged_by_its_status_and_as_json() -> None:
     )] == [0, 1, 0]  # fmt: skip
 
 
-def test_discovery_that_changes_or_fails_for_another_method_is_a_fault() -> None:
-    twice = discovery.discovery_is_the_same_twice
-    assert said(twice(target(answered(200), answered(200)))) == []
-    assert said(twice(target(answered(200), answered(200, b"{}")))) == ["the second answer differs from the first"]
-    assert said(twice(target(answered(200, b"no JSON"), answered(200)))) == []
-    methods = discovery.head_and_options_on_discovery_do_not_fail
-    for status, count in ((200, 0), (405, 0), (499, 0), (500, 2), (0, 2)):
-        assert len(said(methods(target(answered(200), answered(status), answered(status))))) == count, status
-
-
 @pytest.mark.parametrize(("status", "count"), [(200, 0), (404, 1), (405, 1), (406, 0), (500, 0)])
 def test_a_listed_service_that_is_not_there_is_a_fault_of_its_first_call(status: int, count: int) -> None:
     calls = [SimpleNamespace(exchange=answered(status)), SimpleNamespace(exchange=answered(404))]
@@ -194,32 +177,3 @@ def test_a_category_as_an_object_changes_no_card() -> None:
     assert judged(other, answered(200)) == ["the cards differ from those with category as an array"]
     assert len(judged(answered(500), answered(200))) == 1
     assert judged(sent={}) == ["not tested: s asks for nothing that has a category"]
-
-
-def test_a_search_that_is_empty_in_epic_s_way_changes_no_card() -> None:
-    other = answered(200, b'{"cards": [{"summary": "y"}]}')
-
-    def judged(*answers: Exchange, keys: tuple[str, ...] = ("labs",)) -> tuple[list[str], Any]:
-        asked = service(*answers, prefetch=lambda: {"labs": 1, "patient": 2}, search_keys=lambda: keys)
-        return said(epic.an_empty_search_of_epic_means_none_found(asked)), asked.sent
-
-    found, sent = judged(answered(200), answered(200))
-    assert found == []
-    empty = {"resourceType": "Bundle", "type": "searchset", "total": 0}
-    assert [request["prefetch"] for request, *_ in sent] == [
-        {"labs": empty | {"entry": [NOTHING_FOUND]}, "patient": 2},
-        {"labs": empty, "patient": 2},
-    ]
-    assert judged(other, answered(200))[0] == ["the cards differ from those with a Bundle without entries"]
-    assert len(judged(answered(500), answered(200))[0]) == 1
-    assert judged(keys=())[0] == ["not tested: s searches for nothing"]
-
-
-def test_other_triggers_are_only_sent_as_patient_view() -> None:
-    shape = SimpleNamespace(shape=lambda request: request)
-    taken = service(dialect=shape)
-    assert said(epic.other_triggers_as_patient_view_are_taken(taken)) == []
-    triggers = [request["extension"][EPIC_TRIGGER] for request, *_ in taken.sent]
-    assert triggers == list(epic._TRIGGERS)
-    (reason,) = said(epic.other_triggers_as_patient_view_are_taken(service(hook="order-sign")))
-    assert reason.startswith("not tested: Epic sends its other triggers as patient-view")

@@ -1,15 +1,14 @@
 """Patients to send: the samples and files."""
 
-import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cds_hooks.kit.contract.charts import PatientChart, read_patient_chart, sample_charts, with_new_identities
+from cds_hooks.kit.contract.charts import read_patient_chart, sample_charts, with_new_identities
 from cds_hooks.kit.contract.definitions import HOOKS, fields_of
-from cds_hooks.kit.contract.requests import conformant_requests, contexts_for
+from cds_hooks.kit.contract.requests import contexts_for
 from cds_hooks.kit.simulator.chart import ChartError
 from tests.cds_hooks.kit.contract.conftest import AS_OF
 
@@ -63,19 +62,6 @@ def test_references_by_full_url_become_references_by_id(tmp_path: Path) -> None:
     assert next(chart.resources_of_type("Condition"))["subject"]["reference"] == "Patient/p1"
 
 
-def test_a_gzipped_bundle_and_a_request_are_read_too(tmp_path: Path) -> None:
-    path = tmp_path / "chart.json.gz"
-    path.write_bytes(gzip.compress(json.dumps(BUNDLE).encode()))
-    assert read_patient_chart(path).patient_id == "p1"
-    draft = {"resourceType": "MedicationRequest", "id": "d1"}
-    request = {
-        "hook": "order-select",
-        "context": {"patientId": "p1", "draftOrders": {"resourceType": "Bundle", "entry": [{"resource": draft}]}},
-        "prefetch": {"patient": {"resourceType": "Patient", "id": "p1"}, "labs": None},
-    }
-    assert [each.name for each in read_patient_chart(_file(tmp_path, request)).drafts] == ["d1"]
-
-
 @pytest.mark.parametrize("document", [[], "text", {"resourceType": "Bundle"}, {"resourceType": "Condition", "id": "1"}])
 def test_a_file_without_one_patient_is_refused_with_a_sentence(document: Any, tmp_path: Path) -> None:
     with pytest.raises(ChartError, match=r"object|0 patients"):
@@ -85,15 +71,3 @@ def test_a_file_without_one_patient_is_refused_with_a_sentence(document: Any, tm
 def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ChartError, match="cannot be read"):
         read_patient_chart(tmp_path / "nothing.json")
-
-
-def test_a_request_holds_exactly_the_keys_that_can_be_filled(tmp_path: Path) -> None:
-    chart: PatientChart = read_patient_chart(_file(tmp_path, BUNDLE))
-    prefetch = {
-        "patient": "Patient/{{context.patientId}}", "conditions": "Condition?patient={{context.patientId}}",
-        "encounter": "Encounter/{{context.encounterId}}", "user": "{{context.userId}}", "strange": 5,
-    }  # fmt: skip
-    _, request = next(conformant_requests({"hook": "patient-view", "id": "x", "prefetch": prefetch}, chart, AS_OF))
-    assert set(request) == {"hook", "hookInstance", "context", "prefetch"}
-    assert set(request["prefetch"]) == {"patient", "conditions", "user"}
-    assert request["prefetch"]["conditions"]["total"] == 1

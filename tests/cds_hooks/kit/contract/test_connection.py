@@ -1,6 +1,5 @@
 """How the kit sends: what it waits out, when it gives up, how it signs, and how it words an answer."""
 
-import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -68,17 +67,6 @@ def test_an_answer_that_did_not_come_and_one_that_is_a_success() -> None:
     assert exchange(200).name == "POST /p: t"
     fault = exchange(200).fault("wrong", "cards")
     assert (fault.message, fault.location, fault.request, fault.row) == ("wrong", "cards", "POST /p: t", "")
-
-
-def test_cards_are_those_of_a_200_and_advice_is_what_they_say() -> None:
-    for status, body in ((200, b"[]"), (200, b'{"cards": {}}'), (201, b'{"cards": []}'), (200, b"no")):
-        assert (exchange(status, body).cards, exchange(status, body).actions) == (None, [])
-    name = "6a2e7a3e-5b8f-4bd7-9b0e-0f6d6f5a1c11"
-    suggestions = [{"actions": [{"type": "a"}, 5]}, 6]
-    card = {"uuid": name, "extension": {"x": 1}, "summary": f"see {name.upper()}", "suggestions": suggestions}
-    answered = exchange(200, json.dumps({"cards": [card], "systemActions": [{"type": "b"}]}).encode())
-    assert answered.advice == [{"summary": "see uuid", "suggestions": suggestions}]
-    assert [action.text("type") for action in answered.actions] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -172,16 +160,6 @@ def test_a_program_prints_the_token_for_each_address(tmp_path: Path) -> None:
     connection = connected(lambda _: httpx.Response(200), token_command=program)
     assert connection.authenticates
     assert connection.bearer("/p") == "token of http://127.0.0.1:9/p"
-
-
-@pytest.mark.parametrize(
-    ("base", "is_local"),
-    [("http://localhost:1", True), ("http://127.0.0.1", True), ("http://[::1]:5", True), ("http://cds.example", False)],
-)
-def test_a_server_of_this_machine_is_local(base: str, is_local: bool) -> None:
-    connection = Connection(base)
-    connection.close()
-    assert connection.is_local is is_local
 
 
 # Over HTTPS: a certificate that nobody vouches for is found, one of a known authority is trusted.

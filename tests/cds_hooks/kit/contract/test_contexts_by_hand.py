@@ -13,25 +13,6 @@ from tests.cds_hooks.services.equation_calls import NOW
 Json = dict[str, Any]
 
 
-@pytest.mark.parametrize(
-    ("reference", "problem"),
-    [
-        (" ", "is blank"),
-        ("#a", ""),
-        ("urn:uuid:1", ""),
-        ("https://x", ""),
-        ("Patient/1", ""),
-        ("Patient/1/_history/2", ""),
-        ("Patient", "is not Type/id"),
-        ("patient/1", "is not Type/id"),
-        ("Patients/1", "names Patients, which is no R4 resource type"),
-        ("MedicationOrder/1", "names MedicationOrder, which is no R4 resource type"),
-    ],
-)
-def test_references_inside_a_resource(reference: str, problem: str) -> None:
-    assert definitions.reference_problem(reference) == problem
-
-
 PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
 DRAFT = DraftOrder(
     "tablet",

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import pytest
-
-from cds_hooks.kit.contract.dialects import DIALECTS, NOTHING_FOUND, with_absolute_references, with_object_categories
+from cds_hooks.kit.contract.dialects import DIALECTS, NOTHING_FOUND
 
 Json = dict[str, Any]
 BASE = "https://ehr.example/interconnect/api/FHIR/R4"
@@ -48,42 +46,3 @@ def test_epic_sends_flat_extensions_access_absolute_references_and_its_own_empty
     assert epic.shape({"prefetch": "none"})["prefetch"] == "none"
     assert NOTHING_FOUND["resource"]["issue"][0]["details"]["coding"][0]["code"] == "4101"  # type: ignore[index]
     assert NOTHING_FOUND["search"] == {"mode": "outcome"}
-
-
-@pytest.mark.parametrize(
-    ("value", "shaped"),
-    [
-        ({"category": [FIRST, SECOND]}, {"category": FIRST}),
-        ({"category": []}, {"category": []}),
-        ({"category": FIRST}, {"category": FIRST}),
-        ({"resourceType": "Bundle", "entry": None}, {"resourceType": "Bundle", "entry": None}),
-        (
-            {"resourceType": "Bundle", "entry": [None, {}, {"resource": {"category": [SECOND]}}]},
-            {"resourceType": "Bundle", "entry": [None, {"resource": None}, {"resource": {"category": SECOND}}]},
-        ),
-        (
-            {"resourceType": "Bundle", "category": [FIRST], "entry": []},
-            {"resourceType": "Bundle", "category": [FIRST], "entry": []},
-        ),
-        ("text", "text"),
-    ],
-)
-def test_a_category_is_an_object(value: Any, shaped: Any) -> None:
-    assert with_object_categories(value) == shaped
-
-
-@pytest.mark.parametrize(
-    ("reference", "shaped"),
-    [
-        ("Patient/1", f"{BASE}/Patient/1"),
-        ("#contained", "#contained"),
-        ("urn:uuid:1/2", "urn:uuid:1/2"),
-        ("https://ehr.example/Patient/1", "https://ehr.example/Patient/1"),
-        ("Patient", "Patient"),
-        ("", ""),
-        (5, 5),
-    ],
-)
-def test_a_relative_reference_is_made_absolute(reference: Any, shaped: Any) -> None:
-    assert with_absolute_references([{"a": {"reference": reference}}]) == [{"a": {"reference": shaped}}]
-    assert with_absolute_references({"display": "Patient/1"}) == {"display": "Patient/1"}

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,44 +29,11 @@ def test_the_worked_example_of_the_specification(spec_folder: Path) -> None:
     }
 
 
-def test_a_chain_of_three_is_followed_one_after_another(spec_folder: Path) -> None:
-    templates = json.loads((spec_folder / "examples/discovery-prefetch-7.json").read_text())["prefetch"]
-    order = {"resourceType": "ServiceRequest", "id": "s", "reasonReference": [{"reference": "Condition/c"}]}
-    role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": "Practitioner/p"}}
-    condition = {"resourceType": "Condition", "id": "c", "asserter": {"reference": "PractitionerRole/r"}}
-    draft = {"resourceType": "Bundle", "entry": [{"resource": order}]}
-    answers: dict[str, Any] = {}
-    for (key, template), found in zip(templates.items(), (condition, role, None), strict=True):
-        query = fill(template, {"draftOrders": draft}, TODAY, answers)
-        assert query is not None
-        answers[key] = {"resourceType": "Bundle", "entry": [{"resource": found}]} if found else query
-    assert answers["practitioners"] == "Practitioner?_id=p"
-
-
 @pytest.mark.parametrize(
     "token", ["%later.id", "context", "%", "today()", "context.a.where(x)", "context.a.extension('u')", "patientId.id"]
 )
 def test_what_is_no_path_here_has_no_value(token: str) -> None:
     assert not values_of(token, {"a": {"id": "1"}}, {})
-
-
-def test_alternatives_are_united_and_none_stands_twice() -> None:
-    answers = {"a": {"id": "1"}, "b": {"id": ["2", "1"]}, "c-d": {"id": "3"}}
-    assert values_of("%a.id | %b.id|%`c-d`.id|%c-d.id", {}, answers) == ["1", "2", "3"]
-
-
-def test_a_service_of_3_0_gets_the_keys_it_asks_for() -> None:
-    chart: PatientChart = next(each for each in sample_charts(AS_OF) if "ckd4-metformin" in each.name)
-    prefetch = {
-        "medications": "MedicationRequest?patient={{context.patientId}}",
-        "products": "Medication?_id={{%medications.entry.resource.medication.resolve().id}}",
-        "again": "Patient?_id={{%medications.entry.resource.subject.resolve().id}}",
-    }
-    entry = {"hook": "patient-view", "id": "x", "version": "3.0.0", "prefetch": prefetch}
-    _, request = next(conformant_requests(entry, chart, AS_OF))
-    assert "products" not in request["prefetch"]  # no order of this chart refers to one
-    (patient,) = request["prefetch"]["again"]["entry"]
-    assert patient["resource"]["id"] == chart.patient_id
 
 
 def _with_token(name: str) -> Callable[[Json], Json]:

@@ -209,11 +209,6 @@ def test_the_rows_are_those_of_the_table_of_requirements() -> None:
     assert numbers == {line.split(" | ")[0].removeprefix("| ") for line in table.splitlines() if line[2:3].isdigit()}
 
 
-def test_a_server_that_is_no_payer_has_nothing_to_hold(good_server: Any) -> None:
-    report = checked(good_server.base, "CRD-4", "CRD-108", "CRD-276")
-    assert {row.result for row in report.rows if row.row.section == "CRD"} <= {Result.NOT_SEEN, Result.NOT_VISIBLE}
-
-
 def _without(name: str) -> Callable[..., Json]:
     def write(*arguments: Any) -> Json:
         extension = original(*arguments)

@@ -1,15 +1,11 @@
 """Prefetch templates are filled and answered from a chart as a client does it."""
 
-from datetime import date
 from typing import Any
 
 import pytest
 
 from cds_hooks.kit.simulator.fhir_search import answer_query
-from cds_hooks.kit.simulator.templates import fill
 
-CONTEXT = {"userId": "Practitioner/7", "patientId": "p1", "draftOrders": {"resourceType": "Bundle"}}
-TODAY = date(2024, 9, 13)
 BASE = "https://ehr.example/fhir"
 PATIENT = {"resourceType": "Patient", "id": "p1"}
 
@@ -25,27 +21,6 @@ CHART = (
     _observation("b", "2160-0", "2024-08-30T08:00:00Z"),
     _observation("c", "718-7", "2024-09-01"),
 )
-
-
-@pytest.mark.parametrize(
-    ("template", "query"),
-    [
-        ("Patient/{{context.patientId}}", "Patient/p1"),
-        ("{{context.userId}}", "Practitioner/7"),
-        ("Practitioner/{{ userPractitionerId }}", "Practitioner/7"),
-        (
-            "Observation?patient={{context.patientId}}&date=gt{{today() - 90 days}}",
-            "Observation?patient=p1&date=gt2024-06-15",
-        ),
-        ("Appointment?date=lt{{today() + 1 day}}", "Appointment?date=lt2024-09-14"),
-        ("Encounter/{{context.encounterId}}", None),
-        ("Patient/{{userPatientId}}", None),
-        ("Medication?_id={{context.draftOrders}}", None),
-        ("Practitioner?_id={{%patient.generalPractitioner.resolve().id}}", None),
-    ],
-)
-def test_tokens_are_replaced_and_a_token_without_value_leaves_the_key_out(template: str, query: str | None) -> None:
-    assert fill(template, CONTEXT, TODAY) == query
 
 
 @pytest.mark.parametrize(

@@ -26,13 +26,6 @@ def test_each_row_is_as_binding_as_the_checklist_says(checklist: dict[str, dict[
 
 
 @pytest.mark.outside_data
-def test_no_row_that_binds_a_service_is_left_out(checklist: dict[str, dict[str, Any]]) -> None:
-    binding = {name for name, row in checklist.items() if row["binds"] in ("S", "both")}
-    assert {row.id for row in rows().values() if row.binds_a_service} == binding
-    assert len(binding) == 157
-
-
-@pytest.mark.outside_data
 def test_the_fields_of_hooks_are_those_of_the_checklist(checklist: dict[str, dict[str, Any]]) -> None:
     theirs = [
         (row["hook"], row["field"], row["required"], row["prefetch_token"], row["json_type"])

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cds_hooks.kit.contract.document import Fault, Level, Subject
 from cds_hooks.kit.contract.registry import Check, rows
-from cds_hooks.kit.contract.report import Outcome, Report, Result, as_junit, coverage, print_report, report_document
+from cds_hooks.kit.contract.report import Outcome, Report, Result, as_junit, print_report, report_document
 from tests.cds_hooks.kit.contract.conftest import Run
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.planting import put
@@ -91,14 +91,6 @@ def test_findings_are_by_row_musts_first_with_the_first_five_faults() -> None:
 )  # fmt: skip
 def test_the_exit_code(outcomes: list[Outcome], more: dict[str, Any], code: int) -> None:
     assert Report("x", outcomes, **more).exit_code == code
-
-
-def test_the_coverage() -> None:
-    binding = [row for row in rows().values() if row.binds_a_service]
-    assert coverage(REPORT) == {
-        "rowsThatBindAService": len(binding), "visibleFromOutside": sum(not row.unseen for row in binding),
-        "withACheck": 7, "failed": 2, "advice": 1, "held": 1, "not_seen": 3,
-    }  # fmt: skip
 
 
 def test_the_document() -> None:
@@ -191,13 +183,6 @@ def test_every_row_that_was_not_judged_is_listed_with_its_reason() -> None:
     lines = [line.split("  ") for line in _printed(REPORT, every_row=True).splitlines()]
     listed = {line[0].strip() or line[1].strip() for line in lines if len(line) > 1}
     assert {"CARD-01", "CARD-12", "CARD-14"} <= listed
-
-
-def test_what_ended_early_and_what_are_documents_say_so() -> None:
-    assert _printed(Report("x", [], stopped="no answer")) == "no answer"
-    last = _printed(Report("file.json", [HELD], cut_short="time is over")).splitlines()[-4:]
-    assert last[:2] == ["Not complete: time is over.", "file.json: 1 checks of documents, dialect standard"]
-    assert last[3] == "every must that was seen holds, 0 pieces of advice"
 
 
 # What every check that calls a server sends and finds, on servers that are wrong in one way each.

@@ -21,7 +21,6 @@ from tests.cds_hooks.kit.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.verdicts import takes
 from tests.cds_hooks.kit.contract.wrong_server import WrongServer
-from tests.live import free_port
 
 STRANGE: tuple[object, ...] = (
     [],
@@ -46,13 +45,6 @@ def _run(base: str, charts: tuple[PatientChart, ...]) -> Report:
         return run_checks(Target(connection, charts, AS_OF), select_checks([], "standard"))
     finally:
         connection.close()
-
-
-def test_a_server_that_is_not_there_cannot_be_tested(few_charts: tuple[PatientChart, ...]) -> None:
-    report = _run(f"http://127.0.0.1:{free_port()}", few_charts)
-    assert report.exit_code == 2
-    assert report.stopped.startswith("no answer from http://127.0.0.1")
-    assert report.findings == []
 
 
 def test_a_server_that_asks_for_a_token_cannot_be_tested_without(
@@ -141,14 +133,6 @@ def test_an_interrupted_run_reports_what_is_known(good: GoodServer, few_charts: 
     assert report.exit_code == 2
     assert any(each.result is Result.HELD for each in report.rows)
     assert any(each.reason == "the run was interrupted" for each in report.rows)
-
-
-def test_discovery_may_stand_at_another_path(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> None:
-    connection = Connection(good.base, timeout_seconds=1.0)
-    target = Target(connection, few_charts[:1], AS_OF, root="/api/hooks")
-    report = run_checks(target, select_checks(["DISC", "REQ-01", "FB-01"], "standard"))
-    connection.close()
-    assert [(each.row.id, each.faults) for each in report.findings] == []
 
 
 def test_each_check_says_how_long_it_took(run: Run) -> None:

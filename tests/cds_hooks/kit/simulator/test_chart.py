@@ -2,13 +2,11 @@
 
 import gzip
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cds_hooks.kit.simulator.chart import ChartError, days_until, last_event, move_dates, read_chart, read_drafts
 from fhir.record.charts import MOST_UNPACKED_BYTES
@@ -25,11 +23,6 @@ def _write(folder: Path, document: Any, name: str = "chart.json") -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["chart.json", "chart.json.gz"])
-def test_a_bundle_is_a_chart(tmp_path: Path, name: str) -> None:
-    assert read_chart(_write(tmp_path, bundle(PATIENT, DRAFT), name)).patient == PATIENT
-
-
 def test_a_hook_request_is_a_chart_with_its_drafts(tmp_path: Path) -> None:
     request = {
         "hook": "order-sign",
@@ -39,28 +32,6 @@ def test_a_hook_request_is_a_chart_with_its_drafts(tmp_path: Path) -> None:
     chart = read_chart(_write(tmp_path, request))
     assert [resource["resourceType"] for resource in chart.resources] == ["Patient", "Condition"]
     assert chart.drafts == [DRAFT]
-
-
-def test_references_by_full_url_become_references_by_id(tmp_path: Path) -> None:
-    condition = {"resourceType": "Condition", "id": "c", "subject": {"reference": "urn:uuid:1-2"}}
-    entries = [{"fullUrl": "urn:uuid:1-2", "resource": PATIENT}, {"resource": condition}]
-    chart = read_chart(_write(tmp_path, {"resourceType": "Bundle", "entry": entries}))
-    assert chart.resources[1]["subject"] == {"reference": "Patient/p1"}
-
-
-@pytest.mark.parametrize(
-    ("document", "complaint"),
-    [
-        (bundle(), "0 patients"),
-        (bundle(PATIENT, PATIENT | {"id": "p2"}), "2 patients"),
-        ([1], "no object"),
-        ({"resourceType": "Bundle", "entry": True}, "0 patients"),
-        ({"hook": "x", "context": {"draftOrders": 7}, "prefetch": {"a": {"resourceType": "Bundle", "entry": 1}}}, "0"),
-    ],
-)
-def test_what_is_no_chart_is_refused_with_a_sentence(tmp_path: Path, document: Any, complaint: str) -> None:
-    with pytest.raises(ChartError, match=complaint):
-        read_chart(_write(tmp_path, document))
 
 
 def test_a_file_that_is_missing_or_broken_is_refused_with_a_sentence(tmp_path: Path) -> None:
@@ -104,12 +75,6 @@ def test_every_date_moves_and_times_of_day_stay() -> None:
         "text": "seen on 2020-02-28 by nobody",
         "valueQuantity": {"value": 2020},
     }
-
-
-@given(st.integers(-40_000, 40_000), st.dates(date(1900, 1, 1), date(2200, 1, 1)))
-def test_moving_there_and_back_changes_nothing(days: int, day: date) -> None:
-    text = f"{day.isoformat()}T10:00:00Z"
-    assert move_dates(move_dates(text, days), -days) == text
 
 
 def test_the_last_event_is_an_encounter_result_or_order_and_not_the_death() -> None:

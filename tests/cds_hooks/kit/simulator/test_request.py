@@ -33,16 +33,9 @@ def test_a_key_that_is_not_there_cannot_be_left_out() -> None:
         refuse_unknown_keys([REQUEST], ["lab"])
 
 
-def test_a_key_that_one_service_asks_for_is_left_out_there_and_no_fault_of_the_others() -> None:
-    requests = [{"prefetch": {"patient": 1, "labs": 2}}, {"prefetch": {"patient": 1}}]
-    refuse_unknown_keys(requests, ["labs"])
-    assert [without_keys(request, ["labs"])["prefetch"] for request in requests] == [{"patient": 1}, {"patient": 1}]
-
-
 # The requests and feedback of a simulated client, whole: each hook, and what each hook lacks.
 Json = dict[str, Any]
 PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
-NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
 
 
@@ -166,32 +159,6 @@ def test_drafts_of_a_patient() -> None:
     for reference in ("ServiceRequest/s2", "Task/s1", "s1"):
         with pytest.raises(ChartError, match="is not in the chart"):
             request.draft_from_chart(Chart([_order("s1")]), reference)
-
-
-def test_a_request_without_some_keys_or_with_a_server_to_ask() -> None:
-    sent = {"hook": "patient-view", "context": {"patientId": "p1"}, "prefetch": {"a": 1, "b": 2}}
-    assert request.without_keys(sent, ["a"]) == {
-        "hook": "patient-view",
-        "context": {"patientId": "p1"},
-        "prefetch": {"b": 2},
-    }
-    with pytest.raises(ChartError, match="there is no prefetch key c, d; there are a, b"):
-        request.refuse_unknown_keys([sent], ["d", "a", "c"])
-    assert request.with_fhir_server(sent, "https://x", None, ()) == {
-        "hook": "patient-view", "context": {"patientId": "p1"}, "fhirServer": "https://x",
-        "fhirAuthorization": {"access_token": "open-server", "token_type": "Bearer", "expires_in": 300,
-                              "scope": "patient/*.read", "subject": "cds-hooks-call", "patient": "p1"},
-    }  # fmt: skip
-    assert request.with_fhir_server(sent, "https://x", "t", ["b"]) == {
-        "hook": "patient-view", "context": {"patientId": "p1"}, "fhirServer": "https://x",
-        "fhirAuthorization": {"access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "patient/*.read",
-                              "subject": "cds-hooks-call", "patient": "p1"},
-        "prefetch": {"a": 1},
-    }  # fmt: skip
-    assert request.fhir_authorization("t", scope="user/*.read") == {
-        "access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "user/*.read",
-        "subject": "cds-hooks-call",
-    }  # fmt: skip
 
 
 def test_feedback_on_the_cards_of_an_answer() -> None:

@@ -38,16 +38,6 @@ def test_a_card_is_drawn_with_all_its_parts() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("indicator", "sign"), [("info", "ⓘ info"), ("critical", "⬣ critical"), ("hard-stop", "card"), (None, "card")]
-)
-def test_the_sign_of_a_card_is_a_shape_and_a_word(indicator: str | None, sign: str) -> None:
-    lines = drawn(print_answer, "t", {"cards": [{"indicator": indicator, "summary": "s"}, {"summary": "u"}]})
-    assert lines[0] == "t: 2 cards"
-    assert lines[1].startswith(f"╭─ {sign} ─")
-    assert lines[2:4] == ["│ s                                    │", "│ Source:                              │"]
-
-
 def test_silence_has_its_reasons() -> None:
     silence = [{"subject": "rule", "reason": "absent", "text": "No value."}]
     answer = {"cards": None, "extension": {EXTENSION_KEY: {"silence": silence}}}

@@ -4,14 +4,12 @@ import pytest
 
 from cds_hooks.kit.simulator.fhir_search import (
     answer_query,
-    find_resources,
-    medications_of,
     prefetch_from,
     searchset,
     usable_parameters,
 )
 from cds_hooks.kit.simulator.templates import values_of
-from tests.cds_hooks.kit.simulator.resources import PATIENT, TODAY, Json, order, stay
+from tests.cds_hooks.kit.simulator.resources import PATIENT, TODAY, Json, order
 
 
 def test_answers_to_queries() -> None:
@@ -71,56 +69,6 @@ def test_answers_to_queries() -> None:
                               "resource": {"resourceType": "ServiceRequest", "id": "s2", "status": "active",
                                            "authoredOn": "2026-02-01"}, "search": {"mode": "match"}}]},
     }  # fmt: skip
-
-
-def test_the_order_of_what_is_found() -> None:
-    stays = [stay("a", "2026-03-01", status="x"), stay("b"), stay("c", "2026-01-01"), stay("d", "2026-03-01")]
-
-    def ids(*query: tuple[str, str]) -> str:
-        return "".join(stay["id"] for stay in find_resources(stays, "Encounter", query))
-
-    assert [ids(("_sort", order)) for order in ("date", "-date", "_id", "date,_id")] == ["cadb", "acdb", "abcd", "cadb"]
-    assert [
-        ids(("date", value))
-        for value in (
-            "2026-03-01", "ge2026-03-01", "gt2026-03-01", "lt2026-01-01", "lt2026-01-02", "le2026-01-01", "eq2026-01",
-        )
-    ] == ["", "acd", "acd", "", "c", "c", ""]  # fmt: skip
-    instant = [{"resourceType": "Observation", "id": "o", "effectiveInstant": "2026-03-01T10:00:00Z"}]
-
-    def hits(value: str) -> int:
-        return len(find_resources(instant, "Observation", [("date", value)]))
-
-    assert [
-        hits(value)
-        for value in (
-            "2026-03-01T10:00:00Z", "gt2026-03-01T10:00:00Z", "gt2026-03-01T09:59:59Z", "lt2026-03-01T10:00:00Z",
-            "lt2026-03-01T10:00:01Z", "eq2026-03-01T12:00:00 02:00", "eq2026", "eq2025", "eq2026-12",
-            "le2026-03-01T10:00:00",
-        )
-    ] == [1, 0, 1, 0, 1, 1, 1, 0, 0, 1]  # fmt: skip
-
-
-def test_medications_come_with_their_orders() -> None:
-    chart: list[Json] = [
-        {"resourceType": "Medication", "id": "m1",
-         "ingredient": [{"itemReference": {"reference": "Medication/m2"}}, {}]},
-        {"resourceType": "Medication", "id": "m2", "ingredient": [{"itemReference": {"reference": "Medication/m1"}}]},
-        {"resourceType": "Medication", "id": "m3"},
-    ]  # fmt: skip
-
-    def ids(reference: str) -> list[str]:
-        return sorted(
-            found["id"] for found in medications_of(chart, [{"medicationReference": {"reference": reference}}, {}])
-        )
-
-    assert [ids(reference) for reference in ("Medication/m1", "urn:uuid:m3", "Medication/m9", "")] == [
-        ["m1", "m2"],
-        ["m3"],
-        [],
-        [],
-    ]
-    assert medications_of(chart, [{}]) == []
 
 
 CONTEXT: Json = {
