@@ -6,12 +6,9 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from models_onnx.monitoring.arrival import clocks
 from models_onnx.monitoring.day import DayCounts, groups_of
 from models_onnx.monitoring.figure import Family, Figure, State, incidents
 from models_onnx.monitoring.judging import Compared
-from models_onnx.monitoring.labelled import Labelled
-from models_onnx.monitoring.performance import area_under_curve
 from models_onnx.monitoring.repeated import _finely, coarser
 from models_onnx.monitoring.sketch import Sketch, bucket_of
 from tests.models_onnx.monitoring.traffic import FIRST, Fault, Patient, compared, days_of, one_day
@@ -169,32 +166,6 @@ def test_race_and_ethnicity_are_groups_where_the_record_has_them_and_are_counted
 
 
 # Sketches and verdicts of monitoring on counts that are worked out by hand.
-
-
-@pytest.mark.parametrize(
-    ("many", "state"), [(0, "good"), (4, "good"), (5, "watch"), (19, "watch"), (20, "act"), (1000, "act")]
-)
-def test_clocks_of_machines_and_values_are_judged_at_five_and_twenty_in_a_thousand(many: int, state: str) -> None:
-    now = DayCounts(calls=1000, behind=many, missing={"creatinine future": many, "egfr future": 3, "egfr absent": 999})
-    machines, values, _ = clocks(now, DayCounts())
-    assert (machines.state, machines.value) == (state, many / 1000)
-    assert values.state == ("good" if many < 5 else state)
-    assert values.value == max(many, 3) / 1000
-    assert f"{many / 10:.1f} in 100 calls" in machines.text
-    assert next(clocks(DayCounts(calls=199, behind=199), DayCounts())).state == "insufficient"
-
-
-@pytest.mark.parametrize(
-    ("yes", "no", "area"), [([2, 0], [0, 2], 0.0), ([0, 2], [2, 0], 1.0), ([2, 2], [2, 2], 0.5), ([0, 4], [2, 2], 0.75)]
-)
-def test_a_tie_counts_half_in_the_area_under_the_curve(yes: list[int], no: list[int], area: float) -> None:
-    counts = np.zeros((2, 6))
-    counts[:, 0], counts[:, 1] = yes, no
-    labelled = Labelled(np.array([-1.0, 1.0]), counts)
-    assert (labelled.yes.tolist(), labelled.no.tolist()) == (yes, no)
-    interval = area_under_curve(labelled)
-    assert interval is not None
-    assert interval.value == pytest.approx(area)
 
 
 def test_values_that_are_rounded_are_found_and_each_is_in_one_bin() -> None:

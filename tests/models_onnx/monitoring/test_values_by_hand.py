@@ -156,10 +156,6 @@ def test_the_clock_of_answers() -> None:
     assert answers([30.0] * 49, []) == (
         "answers", "insufficient", 49, 50, None, None, "answers: 49 counted, 50 are needed",
     )  # fmt: skip
-    assert answers([30.0] * 50, []) == (
-        "answers", "good", 50, 50, 30.26717133872189, None,
-        "the quickest answers arrive 30 seconds after they were given",
-    )  # fmt: skip
     assert answers([30.0] * 50, [20.0] * 49) == (
         "answers", "good", 50, 50, 30.26717133872189, None,
         "the quickest answers arrive 30 seconds after they were given",
@@ -171,14 +167,6 @@ def test_the_clock_of_answers() -> None:
     assert answers([-301.0] * 2 + [30.0] * 98, []) == (
         "answers", "watch", 100, 50, 0.02, 0.0,
         "2 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead",
-    )  # fmt: skip
-    assert answers([-310.0] * 2 + [30.0] * 98, []) == (
-        "answers", "watch", 100, 50, 0.02, 0.0,
-        "2 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead",
-    )  # fmt: skip
-    assert answers([-310.0] * 10 + [30.0] * 90, []) == (
-        "answers", "act", 100, 50, 0.1, 0.0,
-        "10 in 100 answers are dated over 5 minutes after they arrived: its clock is ahead",
     )  # fmt: skip
     assert answers([400.0] * 50, [20.0] * 50) == (
         "answers",
@@ -269,26 +257,10 @@ def test_the_people_above_a_threshold_and_the_number_to_alert() -> None:
         needed=Interval(value=4.0, low=3.181258740343097, high=5.126057965312432),
         sensitivity=0.6,
     )
-    assert alerting_of(manifest, manifest.thresholds.table[1]) == Alerting(
-        share=0.05,
-        percentile=95.0,
-        probability=0.3,
-        people=50,
-        ppv=Interval(value=0.5, low=0.36644514316828586, high=0.6335548568317142),
-        needed=Interval(value=2.0, low=1.57839528687509, high=2.72892141878044),
-        sensitivity=0.6,
-    )
     assert alerting_of(manifest, manifest.thresholds.table[2]).needed.high == inf
     empty = _manifest([(0.0001, 99.99, 0.5)], [])
-    assert alerting_of(empty, empty.thresholds.table[0]) == Alerting(
-        share=0.0001,
-        percentile=99.99,
-        probability=0.3,
-        people=0,
-        ppv=Interval(value=0.5, low=0.0, high=1.0),
-        needed=Interval(value=2.0, low=1.0, high=inf),
-        sensitivity=0.6,
-    )
+    nobody = alerting_of(empty, empty.thresholds.table[0])
+    assert (nobody.people, nobody.ppv, nobody.needed) == (0, Interval(0.5, 0.0, 1.0), Interval(2.0, 1.0, inf))
 
     def shares_at(share: float) -> tuple[list[float], bool]:
         in_force = alerting_at(manifest, share)
@@ -341,16 +313,7 @@ def test_counts_of_labels_are_kept_and_added() -> None:
     assert net_benefit(nobody, Deployed(0.5, 0.25)) is None
 
 
-def test_benefit_and_need() -> None:
-    arrays = labelled(_labels(), "m all")
-    assert _rounded(getattr(net_benefit(arrays, Deployed(0.15, 0.25)), name) for name in ("value", "low", "high")) == (
-        0.375,
-        -0.125095,
-        0.875095,
-    )
-    ratio = ratio_at_equal_estimate({1: [2, 4.0, 10.0], 2: [1, 9.0, 81.0]}, {1: [3, 3.0, 5.0], 2: [5, 5.0, 5.0]})
-    assert ratio is not None
-    assert _rounded((ratio.value, ratio.low, ratio.high)) == (2.0, 0.447625, 8.936057)
+def test_need_of_too_few_or_of_none_at_equal_estimate() -> None:
     assert ratio_at_equal_estimate({1: [1, 4.0, 16.0]}, {1: [3, 3.0, 5.0]}) is None
     assert ratio_at_equal_estimate({1: [2, 0.0, 0.0]}, {1: [3, 3.0, 5.0]}) is None
     assert ratio_at_equal_estimate({1: [2, 4.0, 10.0]}, {1: [3, 0.0, 0.0]}) is None

@@ -92,12 +92,6 @@ def test_the_names_of_a_family_are_those_with_values_and_of_inputs_those_that_we
     assert (day.missing_of("hba1c"), day.missing_of("sbp")) == (3, 0)
 
 
-def test_two_hundred_calls_are_enough_to_judge_the_clocks() -> None:
-    enough = DayCounts(calls=200, behind=4, missing={"sbp future": 4})
-    assert [row.state for row in arrival.clocks(enough, DayCounts())] == ["act", "act", "insufficient"]
-    assert [row.state for row in arrival.clocks(DayCounts(calls=199), DayCounts())] == ["insufficient"] * 3
-
-
 def test_results_are_late_where_the_newest_are_a_day_older_and_fewer_than_half() -> None:
     """A tenth of the values of before is up to one day old."""
     then = sketch_of([1.0] * 100 + [9.0] * 900)
