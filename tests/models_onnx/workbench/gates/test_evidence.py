@@ -1,6 +1,7 @@
 """What the gates of a model are judged by: what is there and what is not, with its reason, and how it is computed."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import date
 from email.message import Message
@@ -18,11 +19,14 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.gates import evidence
 from models_onnx.workbench.gates.checks import figures
 from models_onnx.workbench.gates.evidence import SiteEvidence
+from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
 from models_onnx.workbench.training.data.leaks import Loss
-from tests.models_onnx.workbench.gates.test_checks_by_hand import NONE, Json, _says, _subject
+from tests.models_onnx.workbench.gates.formula import NO_BINS
 
+Json = dict[str, Any]
+NONE = Evidence(as_of=date(2026, 11, 20), timer=float)
 MANIFEST_OF_M: Any = SimpleNamespace(id="m")
 SUBJECT: Any = SimpleNamespace(id="m", manifest=MANIFEST_OF_M, folder=Path("own/m"))
 TABLE: dict[str, Any] = {
@@ -30,6 +34,19 @@ TABLE: dict[str, Any] = {
     "paired": "paired", "figures": {"figures": 1}, "inputs": "inputs",
 }  # fmt: skip
 SITE = SiteEvidence(as_of=date(2026, 11, 20), data=Path("tables"), cards=cast("Any", "cards"), sentences=())
+
+
+def _subject(**product: Any) -> Subject:
+    return cast(Subject, SimpleNamespace(product=product, manifest=SimpleNamespace(reference=NO_BINS)))
+
+
+def _says(check: Callable[[Subject, Evidence], Verdict], subject: Subject, evidence: Evidence) -> Any:
+    """The sentence and the faults; the reason where there is no verdict."""
+    try:
+        verdict = check(subject, evidence)
+    except (Insufficient, NotRun) as reason:
+        return f"{type(reason).__name__}: {reason}"
+    return verdict.faults or verdict.sentence
 
 
 @pytest.fixture
