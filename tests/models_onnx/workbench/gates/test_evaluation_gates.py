@@ -1,6 +1,5 @@
 """G6 to G8 and G18: each passes for the committed model, and fails for one made bad on purpose, and says why."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -15,7 +14,7 @@ from models_onnx.workbench.gates.subject import InputEvidence, Paired, Retrained
 from models_onnx.workbench.training.data.leaks import Loss
 from models_onnx.workbench.training.pipeline import differences
 from tests.models_onnx.workbench.gates.judging import Document, groups, judge, no_waivers
-from tests.models_onnx.workbench.gates.test_file_gates import add_to_probability, rename_output
+from tests.models_onnx.workbench.gates.test_file_gates import rename_output
 from tests.models_onnx.workshop import evidence, figured, good_manifest, subject
 
 
@@ -45,26 +44,6 @@ def test_g6_contributions_that_do_not_add_up_fail(tmp_path: Path) -> None:
     result = judge(subject(tmp_path, model=inflated), "G6")
     assert result.status == "failed"
     assert "miss the margin" in result.why
-
-
-def test_g6_a_margin_that_is_not_that_of_the_probability_fails(tmp_path: Path) -> None:
-    def halved(proto: ModelProto) -> None:
-        half = numpy_helper.from_array(np.array(0.5), "half")
-        add_to_probability(proto, helper.make_node("Mul", ["plain", "half"], ["probability"]), half)
-
-    assert "of the probability" in judge(subject(tmp_path, model=halved), "G6").why
-
-
-def test_g6_a_file_without_contributions_is_refused_for_cards(tmp_path: Path) -> None:
-    def silent(proto: ModelProto) -> None:
-        kept = [output for output in proto.graph.output if output.name != "contributions"]
-        del proto.graph.output[:]
-        proto.graph.output.extend(kept)
-
-    result = judge(subject(tmp_path, model=silent), "G6")
-    assert result.status == "failed"
-    assert "no exact explanation" in result.why
-    assert "refused for cards" in result.why
 
 
 # G7, G8, G18
@@ -102,56 +81,6 @@ def test_edited_figures_in_the_manifest_change_no_verdict_and_are_found(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "said"),
-    [
-        (
-            lambda d: block(d, "all").update(auroc={"value": 0.86, "low": 0.80, "high": 0.9}),
-            "failed",
-            "below the floor",
-        ),
-        (
-            lambda d: block(d, "simple").update(gain={"value": 0.0, "low": -0.01, "high": 0.01}),
-            "failed",
-            "not better than",
-        ),
-        (lambda d: block(d, "all").update(events=99), "insufficient", "99 events"),
-        (lambda d: d.update(evaluation={}), "not run", "no evaluation"),
-    ],
-)
-def test_g7_poor_unknown_or_unproven_discrimination_is_red(
-    good: Subject, change: Callable[[Document], object], status: str, said: str
-) -> None:
-    result = judge(good, "G7", figured(change))
-    assert (result.status, result.green) == (status, False)
-    assert said in result.why
-
-
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        ({"alone": {"days_to_death": 0.9}}, "days_to_death alone reaches an AUROC of 0.90: it knows the outcome"),
-        ({"alone": {"x": 0.75}, "after": {"x": 0.52}}, "0.52 for those after it: it knows the label, not the illness"),
-        (
-            {"alone": {"x": 0.75}, "losses": {"x": Loss(0.2, 0.2, ("z",))}},
-            "without x and its copy z the model loses 0.20 of its",
-        ),
-        ({"alone": {}, "leaks": ("x is read from death_5y",)}, "x is read from death_5y (a leak: leave it out"),
-        ({"alone": {}, "uneven": "24 of 100 rows of fold 0 have the outcome, 16 of all"}, "draw them again among the"),
-        (
-            {"alone": {"x": 0.75}, "after": {"x": 0.66}, "losses": {"x": Loss(0.16, 0.09, is_like_measured=True)}},
-            "0.09 when it is fitted again: it knows the outcome",
-        ),
-    ],
-)
-def test_g7_an_input_that_knows_the_outcome_fails_by_its_name(good: Subject, found: Document, said: str) -> None:
-    fine = InputEvidence(alone={"age_years": 0.80}, after={"age_years": 0.81}, losses={"age_years": Loss(0.24, 0.2)})
-    assert judge(good, "G7", figured(inputs=fine)).status == "passed"
-    result = judge(good, "G7", figured(inputs=InputEvidence(**found)))
-    assert result.status == "failed"
-    assert said in result.why
-
-
-@pytest.mark.parametrize(
     ("after", "told"),
     [({}, "where the table follows people to twice the horizon."), ({"x": 0.74}, "the horizon too (AUROC 0.74)")],
 )
@@ -179,21 +108,6 @@ def test_g7_alerts_of_whom_hardly_anyone_has_the_outcome_fail(good: Subject) -> 
 def test_g7_without_a_declared_floor_is_not_run(tmp_path: Path) -> None:
     result = judge(subject(tmp_path, card=lambda d: d["product"].pop("auroc_floor")), "G7")
     assert result.status == "not run"
-
-
-@pytest.mark.parametrize(
-    ("figures", "said"),
-    [
-        ({"observed_expected": {"value": 0.78, "low": 0.74, "high": 0.82}}, "not within 0.9 to 1.1"),
-        ({"observed_expected": {"value": 1.2, "low": 1.12, "high": 1.28}}, "not within 0.9 to 1.1"),
-        ({"calibration_slope": {"value": 0.6, "low": 0.5, "high": 0.7}}, "slope 0.600"),
-        ({"calibration_slope": {"value": None, "low": None, "high": None}}, "no calibration slope can be computed"),
-    ],
-)
-def test_g8_numbers_that_do_not_come_true_fail(good: Subject, figures: Document, said: str) -> None:
-    result = judge(good, "G8", figured(lambda d: block(d, "latest").update(figures)))
-    assert result.status == "failed"
-    assert said in result.why
 
 
 def test_g8_the_honest_interval_of_a_small_site_is_insufficient_and_says_how_many_people_it_takes(
@@ -254,18 +168,6 @@ def test_g9_a_group_with_too_few_events_is_insufficient_and_neither_clears_nor_a
     assert not result.green
 
 
-def test_g9_an_axis_that_is_split_until_nothing_can_be_judged_by_it_fails(tmp_path: Path) -> None:
-    def split(document: Document) -> None:
-        found = document["evaluation"]["subgroups"]
-        of_age = next(each for each in found if each["axis"].startswith("age"))
-        found[:] = [each for each in found if each["axis"] != of_age["axis"]]
-        found += [{**of_age, "group": str(age), "events": 30} for age in range(20)]
-
-    result = judge(subject(tmp_path, card=no_waivers), "G9", figured(split))
-    assert result.status == "failed"
-    assert "600 of 600 events are in 20 groups of fewer than 50, by which nothing is judged" in result.why
-
-
 def test_g9_without_figures_or_axes_is_not_run(tmp_path: Path) -> None:
     nothing = figured(lambda d: d["evaluation"].update(subgroups=[]))
     assert judge(subject(tmp_path / "a"), "G9", nothing).status == "not run"
@@ -293,28 +195,6 @@ def test_g9_a_group_smuggled_in_as_an_input_fails_and_no_waiver_covers_it(good: 
     assert result.status == "failed"
     assert "takes_statin is read from race_ethnicity: a group is used as an input under another name" in result.why
     assert "race: the table has this column and there are no figures by it" in result.why
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"reason": "Accepted by the team, 2026."}, "its reason has to say why"),
-        ({"reason": "because " * 40 + "1"}, "its reason has to say why"),
-        ({"by": " "}, "nobody is named who accepts it"),
-        ({"covers": ["language"]}, ""),
-        ({"covers": [""]}, ""),
-        ({"covers": ["s", "r"]}, ""),
-        ({"at_most": 0.11}, ""),
-        ({"expires": "2036-01-01"}, ""),
-        ({"expires": None}, ""),
-        ({"gate": "G8"}, ""),
-    ],
-)
-def test_g9_a_waiver_without_substance_or_end_does_not_help(tmp_path: Path, changes: Document, said: str) -> None:
-    bad = subject(tmp_path, card=lambda card: card["product"]["waivers"][0].update(changes))
-    result = judge(bad, "G9", figured())
-    assert result.status == "failed"
-    assert said in result.why
 
 
 def test_g9_a_waiver_that_two_people_have_not_approved_does_not_help(good: Subject) -> None:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import ModelProto, helper, numpy_helper
 
 from models_onnx.workbench.gates.checks.label import GroupNeed
-from models_onnx.workbench.gates.subject import Audit, ComposedCard, Evidence, InputEvidence, ServedInputs, Subject
+from models_onnx.workbench.gates.subject import Audit, ComposedCard, Evidence, InputEvidence, Subject
 from tests.models_onnx.workbench.gates.judging import judge
 from tests.models_onnx.workbench.gates.obermeyer import Panel, score_trained_on, simulate
-from tests.models_onnx.workbench.gates.test_file_gates import add_to_probability, blind
+from tests.models_onnx.workbench.gates.test_file_gates import blind
 from tests.models_onnx.workshop import evidence, figured, subject
 
 Document = dict[str, Any]
@@ -47,13 +46,6 @@ def test_g10_the_cost_label_model_of_the_published_structure_fails_and_says_why(
 def told(panel: Panel, score: NDArray[np.float64], need: NDArray[np.float64]) -> Evidence:
     """An audit of this score with this need."""
     return evidence(audit=Audit(score=score, group=panel.group, need=need, words="conditions"))
-
-
-def test_g10_a_random_score_fails_because_need_does_not_rise_with_it(good: Subject, panel: Panel) -> None:
-    score = np.random.default_rng(3).random(len(panel.group))
-    result = judge(good, "G10", told(panel, score, np.ones(len(score)) + panel.conditions % 2))
-    assert result.status == "failed"
-    assert "the score says nothing about need" in result.why
 
 
 def test_g10_one_group_whose_scores_are_lowered_by_40_percent_fails(good: Subject, panel: Panel) -> None:
@@ -116,40 +108,10 @@ def test_g11_the_committed_model_stays_within_its_bound(good: Subject) -> None:
     assert result.status == "passed", result.why
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"card": lambda d: d["product"].update(stress_move_at_most=0.001)}, "the estimate moves by"),
-        ({"card": lambda d: d["product"].update(stress_move_at_most=0.9)}, "at most 0.25 is allowed"),
-    ],
-)
-def test_g11_a_model_that_missing_values_lead_astray_fails(tmp_path: Path, changes: Document, said: str) -> None:
-    result = judge(subject(tmp_path, **changes), "G11")
-    assert result.status == "failed"
-    assert said in result.why
-
-
 def test_g11_a_panel_that_is_scored_although_it_leads_astray_fails(good: Subject) -> None:
     astray = {"value": 1.5, "low": 1.4, "high": 1.6}
     found = figured(lambda d: d["evaluation"]["panels"][0].update(observed_expected=astray))
     assert "it is still scored, and observed/expected is 1.50" in judge(good, "G11", found).why
-
-
-def test_g11_a_model_that_breaks_without_an_input_fails(tmp_path: Path) -> None:
-    def brittle(proto: ModelProto) -> None:
-        # adds 0 times the first lab: nothing, unless it is missing
-        proto.graph.initializer.append(numpy_helper.from_array(np.array(2, np.int64), "third"))
-        proto.graph.initializer.append(numpy_helper.from_array(np.array(0.0, np.float32), "none_of_it"))
-        add_to_probability(proto, helper.make_node("Add", ["plain", "wide_trace"], ["probability"]))
-        for node in (
-            helper.make_node("Gather", ["features", "third"], ["lab"], axis=1),
-            helper.make_node("Mul", ["lab", "none_of_it"], ["trace"]),
-            helper.make_node("Cast", ["trace"], ["wide_trace"], to=11),
-        ):
-            proto.graph.node.insert(len(proto.graph.node) - 1, node)
-
-    result = judge(subject(tmp_path, model=brittle), "G11")
-    assert "there is no number any more" in result.why
 
 
 def test_g11_without_a_declared_bound_is_not_run(tmp_path: Path) -> None:
@@ -162,22 +124,6 @@ def test_g11_without_a_declared_bound_is_not_run(tmp_path: Path) -> None:
 def test_g12_the_committed_model_keeps_out_whom_it_is_not_for(good: Subject) -> None:
     result = judge(good, "G12")
     assert result.status == "passed", result.why
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"card": lambda d: d["product"].update(data_last_year=1994)}, "32 years ago (limit 20)"),
-        ({"card": lambda d: d["product"].update(setting="inpatient")}, "nobody would be kept out"),
-        ({"card": lambda d: d["product"].pop("data_last_year")}, "from which year"),
-    ],
-)
-def test_g12_old_data_wrong_setting_or_a_guard_that_lets_through_fail(
-    tmp_path: Path, changes: Document, said: str
-) -> None:
-    result = judge(subject(tmp_path, **changes), "G12")
-    assert result.status == "failed"
-    assert said in result.why
 
 
 def test_g12_a_file_that_does_not_mark_what_is_out_of_range_fails(tmp_path: Path) -> None:
@@ -279,18 +225,6 @@ def test_g15_what_a_model_is_called_counts_whatever_its_card_declares(tmp_path: 
     assert "its words name next 6 hours" in result.why
 
 
-def test_g13_reads_every_text_of_the_service(good: Subject) -> None:
-    def composed(rows: NDArray[np.float64]) -> Sequence[ComposedCard]:
-        return [card() for _ in rows]
-
-    fine = evidence(cards=composed, sentences=[("service.py, line 1", "Order a planning conversation")])
-    assert judge(good, "G13", fine).status == "passed"
-    bad = evidence(cards=composed, sentences=[("service.py, line 7", "STOP all medication now")])
-    result = judge(good, "G13", bad)
-    assert result.status == "failed"
-    assert "service.py, line 7: it directs instead of offering: 'STOP'" in result.why
-
-
 def test_g14_a_card_copied_from_another_model_is_recognised(good: Subject, tmp_path: Path) -> None:
     assert judge(good, "G14", evidence(other_cards={})).status == "passed"
     copied = evidence(other_cards={"their_model": good.card})
@@ -317,26 +251,6 @@ def test_inputs_that_rest_on_a_state_without_a_date_are_counted(good: Subject, s
     assert is_red or f"{share:.1%} of the rows rest on a state without a date" in result.why
 
 
-@pytest.mark.parametrize(
-    ("served", "moments", "says"),
-    [
-        (1.0, 400, "missing at 100 in 100 visits of the charts and in 20 in 100 rows"),
-        (0.31, 400, "missing at 31 in 100"),
-        (0.29, 400, ""),
-        (1.0, 199, ""),
-    ],
-)
-def test_g11_refuses_an_input_that_is_missing_more_often_in_charts(
-    good: Subject, served: float, moments: int, says: str
-) -> None:
-    name = good.features[3].name
-    table = InputEvidence(alone={}, missing={item.name: 0.2 for item in good.features})
-    missing = {item.name: 0.2 for item in good.features} | {name: served}
-    result = judge(good, "G11", evidence(inputs=table, served=ServedInputs(moments, "visits", missing)))
-    assert (f"{name} is {says}" in result.why) if says else "of the charts" not in result.why
-    assert moments >= 200 or "199 visits in the charts; 200 are needed" in result.why
-
-
 def test_g11_says_that_charts_were_not_given(good: Subject) -> None:
     assert "give charts (--charts)" in judge(good, "G11").why
 
@@ -358,27 +272,3 @@ def test_g10_audits_every_axis_of_race_and_not_the_one_that_the_author_chose(goo
 
 
 # G14: whom an adopted model was fitted on
-
-
-@pytest.mark.parametrize(
-    ("provenance", "says"),
-    [
-        (None, "is not told apart"),
-        (("stays of 2019", "people of the table", ""), ""),
-        (("", "people of the table", ""), ""),
-        (("people of the table", "people of the table", ""), "name the same people"),
-        (("stays of 2019", "people of the table", "the table"), "was not recalibrated here"),
-    ],
-)
-def test_g14_keeps_apart_whom_an_adopted_model_was_fitted_evaluated_and_recalibrated_on(
-    tmp_path: Path, provenance: tuple[str, str, str] | None, says: str
-) -> None:
-    def change(document: Document) -> None:
-        document["lineage"] = {"code": "a commit", "fitted_sha256": "a" * 64}
-        document["period"]["recalibration"] = document["period"]["training"]
-        if provenance is not None:
-            facts = dict(zip(("fitted_on", "evaluated_on", "recalibrated_on"), provenance, strict=True))
-            document["provenance"] = facts
-
-    why = judge(subject(tmp_path, manifest=change), "G14").why
-    assert (says in why) if says else ("the same people" not in why and "recalibrated" not in why)
