@@ -49,22 +49,6 @@ def test_a_code_is_read_in_every_spelling(system: str, code: str, cvx: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("entry", "reason"),
-    [
-        ({"vaccineCode": {"text": "MMR"}}, "no-vaccine-code"),
-        ({"vaccineCode": {"coding": [{"system": "urn:other", "code": "03"}]}}, "no-vaccine-code"),
-        ({"occurrenceDateTime": "2021-02"}, "no-day"),
-        ({"occurrenceDateTime": "2021"}, "no-day"),
-        ({"occurrenceDateTime": "2027-02-03"}, "future"),
-    ],
-)
-def test_what_has_no_code_or_no_day_is_refused_with_the_reason(entry: dict[str, Any], reason: str) -> None:
-    found = history(entry)
-    assert found.doses == ()
-    assert [refusal.reason for refusal in found.unread] == [reason]
-
-
-@pytest.mark.parametrize(
     "entry",
     [
         {"status": "not-done"},

@@ -343,6 +343,7 @@ NOTE = {"note": [{"text": "Slightly HEMOLYZED"}]}
     [
         ({"status": "preliminary"}, "not-final", "has status preliminary, not final on 2026-11-01: not used."),
         ({"when": None}, "no-date", "has no readable date: not used."),
+        ({"when": "soon"}, "no-date", "has no readable date: not used."),
         ({"when": "2026-12-01"}, "future", "is dated in the future (2026-12-01): not used."),
         (NOTE, "haemolysed", "is from a haemolysed sample on 2026-11-01: not used."),
         (_q(45.0, code="mmol/L"), "implausible", "45 mmol/L is outside the plausible range on 2026-11-01: not used."),

@@ -51,19 +51,6 @@ def test_a_stay_that_ended_this_morning_is_still_the_one_that_is_judged() -> Non
     assert _value("length_of_stay_days", _visit("a", "IMP", "2026-11-18", "2026-11-20")) == 2
 
 
-@pytest.mark.parametrize(
-    ("start", "days"),
-    [
-        ("2026-11-20T01:00:00+00:00", 0),
-        ("2026-11-19T23:50:00+00:00", 1),
-        ("2026-11-13", 7),
-        ("2026-11-13T20:00:00-05:00", 7),
-    ],
-)
-def test_a_stay_is_as_long_as_its_nights_where_the_hospital_is(start: str, days: int) -> None:
-    assert _value("length_of_stay_days", _visit("a", "IMP", start, None)) == days
-
-
 @pytest.mark.parametrize("start", ["0001-01-01", "0001-01-01T00:00:00+14:00"])
 def test_a_stay_since_the_first_day_of_the_calendar_was_left_open_and_is_not_going_on(start: str) -> None:
     found = _found("length_of_stay_days", _visit("a", "IMP", start, None))

@@ -97,24 +97,6 @@ def test_how_the_stay_began_names_what_says_so() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "leads"),
-    [
-        ("2026-11-13T02:00:00Z", "2026-11-14T08:00:00Z", True),  # ended a day before the stay
-        ("2026-11-13T02:00:00Z", "2026-11-14T07:59:00Z", False),
-        ("2026-11-15T08:00:00Z", "2026-11-15T09:00:00Z", True),
-        ("2026-11-15T08:01:00Z", "2026-11-15T09:00:00Z", False),
-        ("2026-11-14", "2026-11-14", True),  # it may have ended at midnight
-        ("2026-11-13", "2026-11-13", False),
-    ],
-)
-def test_an_emergency_visit_leads_to_a_stay_within_a_day(start: str, end: str, leads: bool) -> None:
-    visit = stay("ed", "EMER", start=start, end=end)
-    read = found("admitted_as_emergency", stay(), visit)
-    assert isinstance(read, FeatureValue)
-    assert bool(read.value) is leads
-
-
 def test_visits_before_are_counted_with_the_newest_as_their_source() -> None:
     first = stay("a", "EMER", start="2026-08-01T08:00:00Z", end="2026-08-01T12:00:00Z")
     second = stay("b", "EMER", start="2026-09-01T08:00:00Z", end="2026-09-01T12:00:00Z")

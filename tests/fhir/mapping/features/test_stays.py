@@ -160,21 +160,6 @@ def test_a_number_of_another_code_system_is_no_destination(disposition: dict[str
     assert (told[0].key if told is not None else None) == key
 
 
-@pytest.mark.parametrize(
-    ("more", "is_emergency"),
-    [
-        ({"hospitalization": {"admitSource": {"coding": [{"system": "urn:mimic", "code": "EMERGENCY ROOM"}]}}}, True),
-        ({"hospitalization": {"admitSource": {"text": "From Emergency Department"}}}, True),
-        ({"hospitalization": {"admitSource": {"text": "Clinic referral"}}}, False),
-        ({"priority": {"coding": [{"system": OF_THE_CHART, "code": "2", "display": "Urgent"}]}}, True),
-        ({"priority": {"text": "Non-urgent"}}, False),
-        ({"priority": {"coding": [{"code": "EL"}]}}, False),
-    ],
-)
-def test_how_urgent_a_stay_began_is_read_in_words_too(more: dict[str, Any], is_emergency: bool) -> None:
-    assert value("admitted_as_emergency", stay() | more) == is_emergency
-
-
 def test_mean_pressure_is_a_third_of_the_way_up() -> None:
     readings = [observation(code, number, "mm[Hg]", "2026-11-19T08:00:00Z") for code, number in PRESSURES]
     assert value("stay_mean_pressure_mmhg", stay(), *readings) == pytest.approx(90.0)

@@ -9,7 +9,7 @@ from fhir.mapping.genomics.reports import gene_readings
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.fhir import builders
-from tests.fhir.builders import AS_OF, observation
+from tests.fhir.builders import AS_OF
 
 Json = dict[str, Any]
 ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
@@ -79,27 +79,6 @@ def test_coded_conclusions_are_read_by_their_words_and_the_status_says_how_final
 
 
 @pytest.mark.parametrize(
-    ("problem", "gene", "key"),
-    [
-        (_problem("Malignant hyperthermia due to anesthesia", ICD10, "T88.3XXS"), "RYR1", None),
-        (_problem("MH", SNOMED, "405501007"), "RYR1", None),
-        (_problem("CYP2C19 poor metabolizer"), "CYP2C19", "Poor Metabolizer"),
-        (_problem("HLA-B*57:01 positive"), "HLA-B*57:01", "positive"),
-        (_problem("G6PD deficiency", ICD10, "D75.A"), "G6PD", "Deficient"),
-    ],
-)
-def test_a_problem_can_be_a_statement_about_a_gene(problem: Json, gene: str, key: str | None) -> None:
-    expected = key or "Malignant Hyperthermia Susceptibility"
-    assert _read(problem) == {gene: {((expected,), True)}}
-
-
-def test_a_provisional_diagnosis_is_not_final() -> None:
-    provisional = {"coding": [{"code": "provisional"}]}
-    said = _problem("CYP2C19 poor metabolizer", verificationStatus=provisional)
-    assert _read(said) == {"CYP2C19": {(("Poor Metabolizer",), False)}}
-
-
-@pytest.mark.parametrize(
     "words",
     [
         "Family history of malignant hyperthermia", "CYP2C19 poor metabolizer in mother",
@@ -109,27 +88,3 @@ def test_a_provisional_diagnosis_is_not_final() -> None:
 )  # fmt: skip
 def test_a_problem_that_is_denied_suspected_or_of_the_family_tells_nothing(words: str) -> None:
     assert _read(_problem(words)) == {}
-
-
-def _inside(words: str, **more: Any) -> Json:
-    return observation("84413-4", when=None, patient=None, id="r1", valueCodeableConcept={"text": words}) | more
-
-
-def test_observations_contained_in_a_report_count_with_the_report_s_date_and_source() -> None:
-    assert _read(_report() | {"contained": [_inside("CYP2C19 *2/*2")]}) == {"CYP2C19": {(("Poor Metabolizer",), True)}}
-    partial = _report(status="partial") | {"contained": [_inside("CYP2C19 *2/*2")]}
-    assert _read(partial) == {"CYP2C19": {(("Poor Metabolizer",), False)}}
-
-
-@pytest.mark.parametrize(
-    ("report", "inside"),
-    [
-        ({"status": "entered-in-error"}, {}),
-        ({"status": "cancelled"}, {}),
-        ({"effectiveDateTime": "2090-01-01"}, {}),
-        ({}, {"status": "entered-in-error"}),
-        ({}, {"subject": {"reference": "Patient/another"}}),
-    ],
-)
-def test_an_observation_contained_in_a_report_does_not_count(report: Json, inside: Json) -> None:
-    assert _read(_report() | report | {"contained": [_inside("CYP2C19 *2/*2", **inside)]}) == {}

@@ -82,17 +82,6 @@ def test_the_gene_component_goes_before_a_wrong_loinc_code() -> None:
     assert set(readings) == {"TPMT"}
 
 
-def test_two_haplotypes_of_one_day_are_one_genotype() -> None:
-    pair = [
-        _observation(f"h{name}", code=_concept("84414-2"), valueString=name, component=[_gene("CYP2D6")])
-        for name in ("*4", "*10")
-    ]
-    assert _keys("CYP2D6", *pair) == ("0.25",)
-    found = _result("CYP2D6", pair[0])
-    assert found is not None
-    assert found.keys == ()
-
-
 @pytest.mark.parametrize(
     ("value", "sign"),
     [
@@ -113,41 +102,10 @@ def test_an_activity_score_may_be_a_number() -> None:
     assert _keys("DPYD", _observation(code={"text": "DPYD reads"}, valueQuantity={"value": 0.5})) == ()
 
 
-def test_a_genotype_narrows_a_phenotype_that_it_agrees_with() -> None:
-    genotype = _observation("a", code={"text": "CYP2D6 genotype"}, valueString="*10/*41")
-    phenotype = _observation("b", code={"text": "CYP2D6 phenotype"}, valueString="IM")
-    found = _result("CYP2D6", genotype, phenotype)
-    assert found is not None
-    assert (found.keys, found.conflicts) == (("0.5",), False)
-
-
-def test_results_that_contradict_each_other_are_both_kept() -> None:
-    genotype = _observation("a", code={"text": "CYP2C19 genotype"}, valueString="*2/*2")
-    phenotype = _observation("b", code={"text": "CYP2C19 phenotype"}, valueString="normal metabolizer")
-    found = _result("CYP2C19", genotype, phenotype)
-    assert found is not None
-    assert (set(found.keys), found.conflicts) == ({"Poor Metabolizer", "Normal Metabolizer"}, True)
-
-
-def test_a_preliminary_result_is_told_as_one_and_a_final_one_goes_before_it() -> None:
-    preliminary = _observation("a", "preliminary", code={"text": "CYP2C19 phenotype"}, valueString="PM")
-    found = _result("CYP2C19", preliminary)
-    assert found is not None
-    assert found.is_preliminary
-    final = _observation("b", code={"text": "CYP2C19 phenotype"}, valueString="IM")
-    assert _keys("CYP2C19", preliminary, final) == ("Intermediate Metabolizer",)
-
-
 def test_what_was_entered_in_error_and_what_lies_in_the_future_is_no_result() -> None:
     wrong = _observation("a", "entered-in-error", code={"text": "CYP2C19 phenotype"}, valueString="PM")
     future = _observation("b", date="2026-05-01", code={"text": "CYP2C19 phenotype"}, valueString="PM")
     assert _result("CYP2C19", wrong, future) is None
-
-
-def test_words_that_cannot_be_translated_are_kept_as_they_are() -> None:
-    found = _result("CYP2C19", _observation(code={"text": "CYP2C19 genotype"}, valueString="*2/*99"))
-    assert found is not None
-    assert (found.keys, found.newest.wording, found.newest.source) == ((), "*2/*99", "Observation/o1")
 
 
 def test_the_same_observation_under_two_keys_counts_once() -> None:
@@ -155,24 +113,6 @@ def test_the_same_observation_under_two_keys_counts_once() -> None:
     found = _result("CYP2C19", one, one)
     assert found is not None
     assert found.keys == ()
-
-
-def test_an_implication_counts_only_for_its_drug_and_where_one_gene_fits() -> None:
-    implication = _observation(
-        code=_concept("therapeutic-implication", system="urn:x"),
-        component=[
-            {
-                "code": _concept("51963-7"),
-                "valueCodeableConcept": _concept("32968", system="http://www.nlm.nih.gov/research/umls/rxnorm"),
-            },
-            {"code": _concept("53040-2"), "valueCodeableConcept": {"text": "poor metabolizer"}},
-        ],
-    )
-    found = gene_readings(_record(implication))
-    assert found.by_gene == {}
-    assert [one.keys for one in implied_readings(found, ["32968"], ["CYP2C19"])] == [("Poor Metabolizer",)]
-    assert implied_readings(found, ["32968"], ["CYP2C19", "CYP2D6"]) == []
-    assert implied_readings(found, ["121243"], ["CYP2C19"]) == []
 
 
 def test_the_diagnosis_of_g6pd_deficiency_is_a_deficient_result() -> None:
