@@ -428,8 +428,15 @@ def test_the_reasons_of_many_opioids_are_cut() -> None:
         ([{**OXYCODONE, "dose": "1 tablet", "times": 6, "days_ago": 7}], True),
         ([{**OXYCODONE, "dose": "1 tablet", "times": 6, "days_ago": 6}], False),
         ([{**OXYCODONE, "dose": "1 tablet", "times": 5, "days_ago": 7}], False),
-        # Since when is not known.
+        ([{**OXYCODONE, "dose": "1 tablet", "days_ago": 20}], False),
+        ([{**OXYCODONE, "status": "completed", "days_ago": 14}], True),
+        ([{**OXYCODONE, "status": "completed", "days_ago": 15}], False),
+        # 15 mg of oxycodone and 30 mg of morphine are each half of what makes tolerant; buprenorphine makes nobody so.
+        ([{**OXYCODONE, "dose": "1 tablet", "times": 3}, MORPHINE], True),
+        ([{"drug": "buprenorphine 8 MG Sublingual Tablet", "dose": "2 tablet", "times": 1}], False),
+        # Since when is not known, or how much.
         ([{**OXYCODONE, "undated": True}], None),
+        ([{**OXYCODONE, "as_needed": True}], None),
         # A dose that is not known may be enough, and matters no more where the rest is.
         ([HYDROCODONE], None),
         ([{**OXYCODONE, "dose": "1 tablet", "times": 5}, HYDROCODONE], None),
