@@ -46,6 +46,20 @@ def test_a_condition_that_is_not_refuted_counts(status: str) -> None:
     assert find_condition(record_of(condition("49436004", verificationStatus={"coding": [{"code": status}]})), "afib")
 
 
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"abatementDateTime": "2020-01-01"},
+        {"abatementPeriod": {"start": "2019-01-01", "end": "2020-01-01"}},
+        {"abatementString": "in childhood"},
+        {"abatementAge": {"value": 30, "unit": "a", "system": "http://unitsofmeasure.org", "code": "a"}},
+        {"abatementRange": {"low": {"value": 30}, "high": {"value": 40}}},
+    ],
+)
+def test_what_has_abated_does_not_count_whatever_its_status_says(over: dict[str, Any]) -> None:
+    assert find_condition(record_of(condition("49436004", **over)), "afib") is None
+
+
 def test_an_abatement_in_the_future_is_not_yet() -> None:
     assert find_condition(record_of(condition("49436004", abatementDateTime="2027-01-01")), "afib")
 

@@ -7,7 +7,7 @@ import pytest
 from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
 from fhir.record.datatypes import parse_time
 from tests.fhir.builders import observation, record_of
-from tests.fhir.mapping.test_pregnancy import NEGATIVE, POSITIVE, WOMAN, seen
+from tests.fhir.mapping.test_pregnancy import NEGATIVE, POSITIVE, WOMAN, seen, visit
 
 HCG, STATUS, DUE, WEEKS = "19080-1", "82810-3", "11778-8", "11884-4"
 DAY = parse_time("2026-11-10")
@@ -107,6 +107,16 @@ def test_weeks_are_counted_from_weeks_or_days(value: float, unit: str, weeks: fl
     assert signs(seen(WEEKS)) == {}
     below = {"value": 8, "unit": "wk", "code": "wk", "comparator": "<"}
     assert signs(observation(WEEKS, None, None, "2026-11-10", valueQuantity=below)) == {}
+
+
+@pytest.mark.parametrize(
+    ("start", "code", "counts"),
+    [("2026-11-10", "72892002", True), ("2026-11-22", "72892002", False), ("2026-11-10", "44054006", False)],
+)
+def test_a_visit_because_of_a_pregnancy_is_a_sign(start: str, code: str, counts: bool) -> None:
+    assert DAY is not None
+    sign = PregnancySign("visit", "Normal pregnancy", code, "Encounter/v1", DAY)
+    assert signs(visit(start, code)) == ({"visits": [sign]} if counts else {})
 
 
 def test_signs_come_newest_first() -> None:
