@@ -2,18 +2,14 @@
 
 import contextlib
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import ModelProto, NodeProto, TensorProto, helper, load_from_string, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, load_from_string
 
 from models_onnx.artifact.onnx_file import DEEPEST, _fields, inspect_onnx, refuse_unsafe, top_fields
 from models_onnx.errors import UnsafeModel
 from models_onnx.workbench.training.pipeline import Trained
-from tests.conftest import ROOT
-
-SIGNED = (ROOT / "models_onnx/artifacts/mortality_5y_small/model.onnx").read_bytes()
 
 
 def model_of(*nodes: NodeProto, initializers: list[TensorProto] | None = None, **extra: object) -> ModelProto:
@@ -61,16 +57,6 @@ def test_an_operator_hidden_in_a_local_function_is_refused() -> None:
         refuse_unsafe(content)
 
 
-def test_external_data_of_an_initializer_is_refused() -> None:
-    tensor = numpy_helper.from_array(np.zeros(3), "w")
-    tensor.data_location = TensorProto.EXTERNAL
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "/etc/passwd"
-    content = model_of(helper.make_node("Relu", ["x"], ["y"]), initializers=[tensor]).SerializeToString()
-    with pytest.raises(UnsafeModel, match="external data"):
-        refuse_unsafe(content)
-
-
 def test_external_data_of_a_constant_node_is_refused() -> None:
     tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
     content = model_of(helper.make_node("Constant", [], ["y"], value=tensor)).SerializeToString()
@@ -82,14 +68,6 @@ def test_bytes_that_are_no_model_are_refused() -> None:
     for content in (b"", b"\x00", b"not a model at all", b"\xff" * 40):
         with pytest.raises(UnsafeModel):
             refuse_unsafe(content)
-
-
-def test_a_model_nested_too_deep_is_refused() -> None:
-    node = helper.make_node("Relu", ["x"], ["y"])
-    for _ in range(15):
-        node = helper.make_node("If", ["x"], ["y"], then_branch=helper.make_graph([node], "g", [], []))
-    with pytest.raises(UnsafeModel, match="deeper"):
-        refuse_unsafe(model_of(node).SerializeToString())
 
 
 @given(st.binary(max_size=300))
@@ -105,38 +83,6 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(trained: Trained, d
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(UnsafeModel):
         inspect_onnx(bytes(content[: data.draw(st.integers(0, len(content)))]))
-
-
-@pytest.mark.parametrize(
-    "field",
-    [
-        pytest.param(b"\xba\x80\x00\x01x", id="a tag in more bytes than it needs"),
-        pytest.param(b"\xba\x80\x80\x80\x10\x01x", id="a tag of five bytes, of which 32 bits see field 7"),
-        pytest.param(b"\x08\x81\x00", id="a number in more bytes than it needs"),
-        pytest.param(b"\x08" + b"\xff" * 9 + b"\x7f", id="a number beyond 64 bits"),
-        pytest.param(b"\x02\x00", id="field 0"),
-        pytest.param(b"\x3a\x81\x00x", id="a length in more bytes than it needs"),
-    ],
-)
-def test_what_two_readers_could_read_differently_is_refused(field: bytes) -> None:
-    with pytest.raises(UnsafeModel):
-        inspect_onnx(SIGNED + field)
-
-
-def nested(depth: int) -> bytes:
-    """A model with so many messages in each other: a graph, then nodes, attributes and graphs in turn."""
-    content = b""
-    for level in range(depth, 0, -1):
-        number = 7 if level == 1 else (6, 1, 5)[(level - 1) % 3]
-        size = bytes([len(content)]) if len(content) < 128 else bytes([len(content) % 128 + 128, len(content) // 128])
-        content = bytes([number << 3 | 2]) + size + content
-    return content
-
-
-def test_messages_in_each_other_are_read_to_the_depth_of_our_graphs_and_no_further() -> None:
-    assert [inspect_onnx(nested(depth)).nodes for depth in (2, 5, 32)] == [1, 2, 11]
-    with pytest.raises(UnsafeModel, match=r"^the file is not a readable ONNX model: nested deeper than 32$"):
-        inspect_onnx(nested(33))
 
 
 @pytest.mark.parametrize("part", [1, 2])
@@ -183,6 +129,8 @@ def _read(content: bytes) -> list[tuple[int, int, int, object]]:
         (b"\x09" + b"1234567", "it ends in the middle of a field"),
         (b"\x0d" + b"123", "it ends in the middle of a field"),
         (b"\x08\x80\x00", "a number in more bytes than it needs"),
+        (b"\xba\x80\x00\x01x", "a number in more bytes than it needs"),
+        (b"\x3a\x81\x00x", "a number in more bytes than it needs"),
         (b"\x08" + b"\xff" * 9 + b"\x02", "a number in more bytes than it needs"),
         (b"\x08" + b"\x80" * 10 + b"\x01", "a number longer than 64 bits"),
     ],
