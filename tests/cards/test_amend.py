@@ -169,25 +169,6 @@ def test_words_without_a_dose_are_the_words_of_the_first_instruction() -> None:
 # A part of the dose
 
 
-@pytest.mark.parametrize(
-    ("count", "times", "part", "text", "doses"),
-    [
-        (2, 2, DosePart(0.5, 0.25, 250), "500 mg twice daily", tablets(1)),
-        (2, 1, DosePart(0.75, 0.5, 250), "750 mg once daily", mg(750)),
-        (3, 3, DosePart(0.5, 0.5, 250), "750 mg three times daily", mg(750)),
-        (3, 4, DosePart(0.49, 0.33, 250), "500 mg four times daily", tablets(1)),
-    ],
-)
-def test_a_part_is_the_greatest_step_within_the_share(
-    count: int, times: int, part: DosePart, text: str, doses: list[Json]
-) -> None:
-    timing = {"repeat": {"frequency": times, "period": 1, "periodUnit": "d"}}
-    dosage = {"timing": timing, "doseAndRate": tablets(count), "text": "x"}
-    assert amended(order_of(dosage), OrderChange(part=part))["dosageInstruction"] == [
-        {"timing": timing, "doseAndRate": doses, "text": text}
-    ]
-
-
 UNKNOWN = "the drafted dose is not exactly known"
 FIVE_TIMES = {"repeat": {"frequency": 5, "period": 1, "periodUnit": "d"}}
 ONE_OR_TWO = [{"doseRange": {"low": {"value": 1, "unit": "tablet"}, "high": {"value": 2, "unit": "tablet"}}}]

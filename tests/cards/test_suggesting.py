@@ -439,26 +439,6 @@ def _a_day(more_than: float) -> Json:
     return {"daily_dose_mg": {"gt": more_than}}
 
 
-@pytest.mark.parametrize(
-    ("rules", "change", "is_offered"),
-    [
-        # 1,000 mg a day before, 500 mg after: a warning about a dose must be gone, information may stay.
-        (book("metformin", _a_day(600)), ONCE_DAILY, True),
-        (book("metformin", _a_day(400)), ONCE_DAILY, False),
-        (book("metformin", _a_day(400), "info"), ONCE_DAILY, True),
-        # A warning that is not about the dose stays as it was.
-        (book("metformin", ALWAYS), ONCE_DAILY, True),
-        # A change that writes no dose leaves every warning as it was.
-        (book("metformin", _a_day(400)), OrderChange(start_in_hours=12), True),
-    ],
-)
-def test_a_corrected_order_is_right_by_every_rule_about_doses(
-    rules: RuleBook, change: OrderChange, is_offered: bool
-) -> None:
-    found, withheld = Case(ORDER).offer(offer(change=change), book=rules)
-    assert (len(found), withheld) == ((1, []) if is_offered else (0, [f"label: not offered, {SHOWN}."]))
-
-
 def test_what_the_rule_itself_found_must_be_gone() -> None:
     own = book("metformin", _a_day(400), "info", rule="the-rule")
     assert Case(ORDER).why_not(offer(change=ONCE_DAILY), book=own) == "the-rule would show a card about it (x)"

@@ -323,24 +323,3 @@ def test_a_list_of_one_day_within_a_span_asks_for_the_day(last: str, expected: t
     one_day = replace(OPEN, id="day", effective_from=date(2026, 12, 15), effective_to=date(2026, 12, 15))
     days = {"start": "2026-12-10", "end": last}
     assert said(answer_to(order_of(occurrencePeriod=days), always, one_day)) == expected
-
-
-@pytest.mark.parametrize(
-    ("groups", "tests", "missing"),
-    [
-        ({"A": "all"}, [("A", WOMAN), ("A", MAN), ("A", UNKNOWN)], ["c1", "c2"]),
-        ({"A": "all"}, [("A", WOMAN)], []),
-        ({"A": "any"}, [("A", MAN), ("A", UNKNOWN)], ["c0", "c1"]),
-        ({"A": "any"}, [("A", MAN), ("A", WOMAN)], []),
-        ({"A": "any", "B": "all"}, [("B", MAN), ("A", UNKNOWN), ("A", MAN)], ["c1", "c2", "c0"]),
-    ],
-)
-def test_what_is_missing_would_settle_it(groups: Any, tests: list[tuple[str, Json]], missing: list[str]) -> None:
-    members = tuple(criterion(f"c{number}", test, group) for number, (group, test) in enumerate(tests))
-    row = replace(OPEN, basis="by-criteria", criteria="set")
-    answer = answer_to(order_of(), row, criteria=CriteriaSet("set", groups, members))
-    assert answer is not None
-    assert [entry.id for entry in answer.missing] == missing
-    without = answer_to(order_of(), OPEN)
-    assert without is not None
-    assert without.missing == ()

@@ -187,29 +187,6 @@ def seen_of(test: Json, *resources: Json) -> Seen:
     return evaluate(test, Subject(record_of(*resources), DAY))
 
 
-BMI, WEIGHT, HEIGHT = (number("39156-5", 35, "kg/m2"), number("29463-7", 80, "kg"), number("8302-2", 200, "cm"))
-
-
-@pytest.mark.parametrize(
-    ("wanted", "resources", "answer"),
-    [
-        ({"ge": 35}, (BMI,), Seen(True, ("Observation/o-39156-5",))),
-        ({"gt": 35}, (BMI,), Seen(False, ("Observation/o-39156-5",))),
-        ({"ge": 35}, (BMI, WEIGHT, HEIGHT), Seen(True, ("Observation/o-39156-5",))),
-        # 80 kg and 2 m: 20 kg/m2.
-        ({"ge": 20, "le": 20}, (WEIGHT, HEIGHT), Seen(True, ("Observation/o-29463-7", "Observation/o-8302-2"))),
-        ({"gt": 20}, (WEIGHT, HEIGHT), Seen(False, ("Observation/o-29463-7", "Observation/o-8302-2"))),
-        ({"ge": 20}, (WEIGHT,), Seen(None)),
-        ({"ge": 20}, (HEIGHT,), Seen(None)),
-        ({"ge": 20}, (), Seen(None)),
-    ],
-)
-def test_a_body_mass_index_is_the_charted_one_or_of_weight_and_height(
-    wanted: Json, resources: tuple[Json, ...], answer: Seen
-) -> None:
-    assert seen_of({"bmi": wanted}, *resources) == answer
-
-
 PACKS = number("8664-5", 20, "{PackYears}")
 
 

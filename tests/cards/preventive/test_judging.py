@@ -204,34 +204,6 @@ def test_a_known_or_repaired_aneurysm_is_not_screened(entry: Json) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("service", "entry"),
-    [
-        ("colorectal-cancer", procedure("Right hemicolectomy", "2020-01-01")),
-        ("colorectal-cancer", procedure("Subtotal colectomy", "2020-01-01")),
-        ("colorectal-cancer", procedure("Colonoscopy", "2026-01-01", status="in-progress")),
-        ("colorectal-cancer", report("Colonoscopy", "2026-01-01", status="preliminary")),
-        ("colorectal-cancer", procedure("Bowel preparation for colonoscopy", "2016-01-01", status="not-done")),
-        ("cervical-cancer", procedure("Supracervical hysterectomy", "2020-01-01")),
-        ("cervical-cancer", problem("Z90.711")),
-        ("cervical-cancer", procedure("HPV vaccination", "2025-01-01")),
-        ("cervical-cancer", problem("77386006", SNOMED, onsetDateTime="2026-09-01")),
-        ("breast-cancer", procedure("Left mastectomy", "2015-01-01")),
-        ("breast-cancer", problem("Z90.11")),
-        ("breast-cancer", problem("Z80.3")),
-        ("breast-cancer", procedure("Bilateral partial mastectomy", "2015-01-01")),
-        ("breast-cancer", procedure("Ultrasound of breast", "2026-01-01")),
-        ("hepatitis-c", result("5196-1")),
-        ("hepatitis-c", problem("B18.1", status="resolved")),
-        ("hiv", result("56888-1", when="2027-01-01")),
-        ("hiv", problem("Z20.6")),
-        ("hypertension", problem("R03.0")),
-    ],
-)
-def test_what_only_looks_like_it_changes_nothing(service: str, entry: Json) -> None:
-    assert judged(service, entry).state == "due"
-
-
 def test_both_breasts_may_have_been_removed_one_after_the_other() -> None:
     left, right = procedure("Left simple mastectomy", "2010-01-01"), problem("Z90.11")
     assert state("breast-cancer", left, right) == ("not due", "condition")
@@ -316,30 +288,6 @@ def test_what_was_not_sent_is_named(lacking: str) -> None:
 )
 def test_the_ages_are_given_in_words(service: str, born: str, words: str) -> None:
     assert judged(service, *FIRES[service][0], patient=person(born)).text == words
-
-
-@pytest.mark.parametrize(
-    ("service", "sex", "entry", "expected"),
-    [
-        ("cervical-cancer", "male", ("Cervix", "Present"), "due"),
-        ("cervical-cancer", "female", ("Organ inventory: cervix", "Absent"), "not due"),
-        ("cervical-cancer", "unknown", ("Cervix", "Present"), "due"),
-        ("cervical-cancer", "male", ("Cervix", "Not assessed"), "not due"),
-        ("cervical-cancer", "male", ("Cervical spine", "Present"), "not due"),
-        ("breast-cancer", "female", ("Breasts", "Absent"), "not due"),
-        ("breast-cancer", "female", ("Breast pain", "Absent"), "due"),
-    ],
-)
-def test_an_organ_that_is_charted_goes_before_the_sex(
-    service: str, sex: str, entry: tuple[str, str], expected: str
-) -> None:
-    inventory = result("", entry[1])
-    inventory["code"] = {"text": entry[0]}
-    inventory["valueCodeableConcept"] = {"text": entry[1]}
-    assert (
-        judged(service, inventory, patient=person("1990-11-20" if service[0] == "c" else "1970-11-20", sex)).state
-        == expected
-    )
 
 
 def test_a_smear_tells_of_a_cervix_whatever_the_sex_is() -> None:
@@ -442,25 +390,6 @@ def test_diabetes_is_screened_with_overweight_and_after_a_normal_result(
 
 def without(code: str) -> tuple[Json, ...]:
     return tuple(one for one in RISK if one["code"]["coding"][0]["code"] != code)
-
-
-@pytest.mark.parametrize(
-    ("resources", "expected"),
-    [
-        ((*RISK, taking("rosuvastatin 10 MG Oral Tablet")), ("not due", "done")),
-        ((*RISK, problem("I25.10")), ("not due", "condition")),
-        ((*RISK, problem("E78.01")), ("not due", "condition")),
-        ((*RISK, problem("T46.6X5A")), ("not due", "condition")),
-        ((*RISK, number("13457-7", 191, "mg/dL")), ("not due", "condition")),
-        ((*RISK, number("13457-7", 190, "mg/dL")), ("due", "risk")),
-        (without("2093-3"), ("not known", "not-charted")),
-        ((*without("8480-6"), number("8480-6", 150, "mm[Hg]")), ("due", "risk")),
-    ],
-)
-def test_a_statin_is_suggested_by_risk_and_a_risk_factor(
-    resources: tuple[Json, ...], expected: tuple[str, str]
-) -> None:
-    assert state("statin", *resources, patient=person("1962-11-20", "male")) == expected
 
 
 def test_a_statin_is_not_suggested_without_a_risk_factor_or_under_ten_in_a_hundred() -> None:

@@ -1,7 +1,5 @@
 """Which test a concept names, by the code system of each of its codes or by its words; the order that is drafted."""
 
-import pytest
-
 from cards.preventive.knowledge import PREVENTIVE, Order, ScreeningTest, order_resource
 from cards.preventive.knowledge import tests_named as names_of_tests
 from fhir.record.datatypes import CodeableConcept, Coding
@@ -18,7 +16,6 @@ TEST = ScreeningTest(
     unless="virtual",
     source="by hand",
 )
-WITHOUT_CODES = ScreeningTest(words="x", pattern="(?!)", source="by hand")
 ICD9 = (
     "http://hl7.org/fhir/sid/icd-9-cm",
     "urn:oid:2.16.840.1.113883.6.104",
@@ -30,39 +27,6 @@ ICD10 = (
     "urn:oid:2.16.840.1.113883.6.4",
     "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-procedure-icd10",
 )
-
-
-@pytest.mark.parametrize(
-    ("system", "code", "expected"),
-    [
-        (LOINC, "11-1", True),
-        (LOINC, "11-2", False),
-        (LOINC, "73761001", False),
-        (None, "11-1", True),  # only a code of LOINC has a hyphen
-        (None, "11-2", False),
-        (None, "73761001", False),
-        (SNOMED, "73761001", True),
-        (SNOMED, "73761002", False),
-        (SNOMED, "11-1", False),
-        *((system, "4523", True) for system in ICD9),
-        *((system, "45.23", True) for system in ICD9),
-        *((system, "45.231", True) for system in ICD9),
-        *((system, "45.2", False) for system in ICD9),
-        *((system, "0DJD8ZZ", False) for system in ICD9),
-        *((system, "0DJD8ZZ", True) for system in ICD10),
-        *((system, "0UTC4ZZ", True) for system in ICD10),
-        *((system, "0UT", False) for system in ICD10),
-        *((system, "4523", False) for system in ICD10),
-        ("http://other", "4523", False),
-        ("http://other", "0DJD8ZZ", False),
-        ("http://other", "11-1", False),
-        ("http://other", "73761001", False),
-    ],
-)
-def test_a_code_names_a_test_in_its_own_system_only(system: str | None, code: str, expected: bool) -> None:
-    assert TEST.is_meant_by("", [(system, code)]) is expected
-    assert TEST.is_meant_by("", [("http://other", "1"), (system, code)]) is expected
-    assert WITHOUT_CODES.is_meant_by("", [(system, code)]) is False
 
 
 def test_a_code_goes_before_words_that_name_something_else() -> None:

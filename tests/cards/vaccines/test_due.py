@@ -344,29 +344,6 @@ SEASONAL = dose(1, season_start=date(2005, 7, 1), season_end=date(2006, 6, 30))
 
 
 @pytest.mark.parametrize(
-    ("rules", "as_of", "doses", "over"),
-    [
-        ((SEASONAL,), "2006-06-30", (), None),
-        ((SEASONAL,), "2006-07-01", (), date(2006, 6, 30)),
-        # A release that begins a season without an end: a year.
-        ((dose(1, season_start=date(2005, 7, 1)),), "2006-07-01", (), None),
-        ((dose(1, season_start=date(2005, 7, 1)),), "2006-07-02", (), date(2006, 7, 1)),
-        # Complete in the last season.
-        ((SEASONAL,), "2006-07-01", (given("2005-10-01"),), date(2006, 6, 30)),
-        ((SEASONAL,), "2006-06-30", (given("2005-10-01"),), None),
-        ((dose(1),), "2006-07-01", (), None),
-    ],
-)
-def test_a_season_that_the_release_does_not_cover_is_over(
-    rules: tuple[SeriesDose, ...], as_of: str, doses: tuple[GivenDose, ...], over: date | None
-) -> None:
-    answer = found(known(antigen("A", series(*rules))), as_of, *doses)
-    assert answer.seasons_over == ((("A", over),) if over is not None else ())
-    assert (answer.due == ()) == (over is not None or bool(doses))
-    assert answer.of_season == ()
-
-
-@pytest.mark.parametrize(
     ("as_of", "doses", "more", "is_missing"),
     [
         ("2006-10-01", (), {}, True),

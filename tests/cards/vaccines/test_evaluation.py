@@ -19,7 +19,7 @@ from cards.vaccines.knowledge import (
     SkipSet,
     Vaccines,
 )
-from tests.cards.vaccines.small_series import TEN, course_of, given, rule
+from tests.cards.vaccines.small_series import course_of, given, rule
 
 VALID, EXTRANEOUS = DoseStatus.VALID, DoseStatus.EXTRANEOUS
 TOO_YOUNG, TOO_OLD, TOO_SOON = "Age: Too Young", "Age: Too Old", "Interval: too Soon"
@@ -67,29 +67,6 @@ def test_a_dose_counts_at_the_ages_that_are_in_force_on_its_day(
 
 
 PREVIOUS = Interval(from_previous=True, absolute_minimum=FOUR_WEEKS)
-ALLOWED = Interval(from_previous=True, absolute_minimum=Period(days=24))
-
-
-@pytest.mark.parametrize(
-    ("fields", "day", "expected"),
-    [
-        ({"intervals": (PREVIOUS,)}, "2010-01-28", TOO_SOON),
-        ({"intervals": (PREVIOUS,)}, "2010-01-29", "Valid"),
-        ({"intervals": (Interval(from_previous=True, minimum=FOUR_WEEKS),)}, "2010-01-02", "Valid"),
-        ({"intervals": (PREVIOUS,), "allowable_intervals": (ALLOWED,)}, "2010-01-24", TOO_SOON),
-        ({"intervals": (PREVIOUS,), "allowable_intervals": (ALLOWED,)}, "2010-01-25", "Valid"),
-        ({"intervals": (ALLOWED, PREVIOUS)}, "2010-01-28", TOO_SOON),
-        (
-            {"intervals": (Interval(from_previous=True, absolute_minimum=FOUR_WEEKS, cessation=date(2010, 1, 1)),)},
-            "2010-01-02",
-            "Valid",
-        ),
-        ({"intervals": (Interval(from_target_dose=1, absolute_minimum=FOUR_WEEKS),)}, "2010-01-28", TOO_SOON),
-        ({"intervals": (Interval(from_target_dose=2, absolute_minimum=FOUR_WEEKS),)}, "2010-01-02", "Valid"),
-    ],
-)
-def test_a_second_dose_counts_after_its_interval(fields: dict[str, Any], day: str, expected: str) -> None:
-    assert last((rule(), rule(**fields)), FIRST, given(day)) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,31 +117,6 @@ def test_the_last_conflict_ends_after_the_longer_time_where_the_dose_did_not_cou
     assert conflict_end(counted, LIVE) is None
 
 
-OF_A_MAKER = Vaccines(("10",), trade_name="Brand", manufacturer="MSD")
-
-
-@pytest.mark.parametrize(
-    ("fields", "dose", "expected"),
-    [
-        ({}, given("2010-01-01", "11"), WRONG),
-        ({"preferable": (Vaccines(("11", "10")),)}, FIRST, "Valid"),
-        ({"preferable": (Vaccines(("11",)),), "allowable": TEN}, FIRST, "Valid"),
-        ({"preferable": (), "allowable": ()}, FIRST, WRONG),
-        ({"preferable": (Vaccines(("10",), begin_age=Period(years=10)),)}, FIRST, "Valid"),
-        ({"preferable": (Vaccines(("10",), begin_age=Period(years=10, days=1)),)}, FIRST, WRONG),
-        ({"preferable": (Vaccines(("10",), end_age=Period(years=10, days=1)),)}, FIRST, "Valid"),
-        ({"preferable": (Vaccines(("10",), end_age=Period(years=10)),)}, FIRST, WRONG),
-        ({"preferable": (OF_A_MAKER,)}, FIRST, "Valid"),
-        ({"preferable": (OF_A_MAKER,)}, given("2010-01-01", manufacturer="MSD"), "Valid"),
-        ({"preferable": (OF_A_MAKER,)}, given("2010-01-01", manufacturer="SKB"), WRONG),
-        ({"preferable": (Vaccines(("10",), manufacturer="MSD"),)}, given("2010-01-01", manufacturer="SKB"), "Valid"),
-        ({"preferable": (Vaccines(("10",), trade_name="B"),)}, given("2010-01-01", manufacturer="SKB"), "Valid"),
-    ],
-)
-def test_a_dose_counts_with_a_vaccine_that_fits(fields: dict[str, Any], dose: GivenDose, expected: str) -> None:
-    assert last((rule(**fields),), dose) == expected
-
-
 def test_a_dose_after_the_last_one_is_extraneous_and_a_sub_standard_one_advances_nothing() -> None:
     weak = given("2010-02-01", substandard=True)
     assert judged((rule(), rule()), FIRST, weak, given("2010-03-01"), given("2010-04-01")) == [
@@ -201,45 +153,6 @@ def counted(**fields: Any) -> SkipCondition:
 
 TWO = (FIRST, given("2010-03-01"))
 REFERENCE = date(2012, 1, 1)
-MORE_THAN_ONE = {"count": 1, "count_logic": "greater than"}
-
-
-@pytest.mark.parametrize(
-    ("condition", "expected"),
-    [
-        (counted(count=1, count_logic="greater than"), True),
-        (counted(count=2, count_logic="greater than"), False),
-        (counted(count=3, count_logic="less than"), True),
-        (counted(count=2, count_logic="less than"), False),
-        (counted(count=2, count_logic="equal to"), True),
-        (counted(count=1, count_logic="equal to"), False),
-        (counted(count=3, count_logic="equal to"), False),
-        (counted(begin_age=Period(years=10), **MORE_THAN_ONE), True),
-        (counted(begin_age=Period(years=10, days=1), **MORE_THAN_ONE), False),
-        (counted(end_age=Period(years=10, months=2, days=1), **MORE_THAN_ONE), True),
-        (counted(end_age=Period(years=10, months=2), **MORE_THAN_ONE), False),
-        (counted(start=date(2010, 1, 1), **MORE_THAN_ONE), True),
-        (counted(start=date(2010, 1, 2), **MORE_THAN_ONE), False),
-        (counted(end=date(2010, 3, 2), **MORE_THAN_ONE), True),
-        (counted(end=date(2010, 3, 1), **MORE_THAN_ONE), False),
-        # Of a day and an age the later one begins and the earlier one ends.
-        (counted(start=date(2010, 1, 2), begin_age=YEAR, **MORE_THAN_ONE), False),
-        (counted(start=date(2001, 1, 1), begin_age=Period(years=10, days=1), **MORE_THAN_ONE), False),
-        (counted(end=date(2010, 3, 1), end_age=Period(years=20), **MORE_THAN_ONE), False),
-        (counted(end=date(2020, 3, 1), end_age=Period(years=10, months=2), **MORE_THAN_ONE), False),
-        (counted(cvx=frozenset({"10"}), **MORE_THAN_ONE), True),
-        (counted(cvx=frozenset({"10", "20"}), count=2, count_logic="greater than"), True),
-        (counted(cvx=frozenset({"20"}), count=1, count_logic="equal to"), True),
-        (counted(cvx=frozenset({"21"}), count=0, count_logic="equal to"), True),
-        (counted(valid_only=True, count=1, count_logic="equal to"), True),
-        (counted(valid_only=True, **MORE_THAN_ONE), False),
-    ],
-)
-def test_a_dose_may_be_needless_by_the_doses_given(condition: SkipCondition, expected: bool) -> None:
-    # The second dose does not count: it was given too soon.
-    course = course_of((rule(), rule(intervals=(Interval(from_previous=True, absolute_minimum=YEAR),))), *TWO,
-                       others=(given("2010-05-01", "20"),))  # fmt: skip
-    assert can_skip(course, rule(skips=(skip(condition),)), REFERENCE) is expected
 
 
 @pytest.mark.parametrize(

@@ -86,28 +86,6 @@ def _release(folder: Path) -> dict[str, str]:
     return import_release(folder, "9.9", "2030-01-02", "an invented release")
 
 
-def test_a_series_keeps_its_ages_intervals_vaccines_and_skips(tmp_path: Path) -> None:
-    antigen = decode(_release(tmp_path)["invented_disease.json"].encode(), Antigen)
-    (series,) = antigen.series
-    first, second = series.doses
-    assert (antigen.version, antigen.date, antigen.source) == ("9.9", date(2030, 1, 2), "an invented release")
-    assert (series.vaccine_group, series.default, series.preference) == ("Invented", True, 99)
-    assert series.equivalent_groups == {"2", "3"}
-    (ages,) = first.ages
-    assert ages.effective == date(2020, 1, 2)
-    assert ages.absolute_minimum is not None
-    assert ages.absolute_minimum.after(date(2020, 1, 1)) == date(2020, 12, 28)
-    assert [entry.cvx for entry in first.preferable] == [("03", "94")]
-    assert not first.intervals
-    (interval,) = second.intervals
-    assert (interval.from_target_dose, interval.priority, interval.from_previous) == (1, True, False)
-    assert second.inadvertent == {"21"}
-    assert (second.recurring, second.season_end) == (True, date(2026, 6, 30))
-    ((condition,),) = (each.conditions for each in second.skips[0].sets)
-    assert (condition.kind, condition.count, condition.count_logic) == ("vaccine count", 0, "greater than")
-    assert (condition.valid_only, condition.cvx) == (True, frozenset({"03", "94"}))
-
-
 def test_immunity_and_contraindications_keep_their_observations(tmp_path: Path) -> None:
     antigen = decode(_release(tmp_path)["invented_disease.json"].encode(), Antigen)
     assert antigen.immune_observations == {"020"}

@@ -110,25 +110,6 @@ def test_the_finish_is_the_earliest_date_and_the_longest_minimum_interval_of_the
     assert _candidate(given=given, left=left).finish == finish
 
 
-@pytest.mark.parametrize(
-    ("ages", "expected"),
-    [
-        ((), True),
-        ((Ages(),), True),
-        ((Ages(minimum=Period(years=50)),), True),
-        ((Ages(maximum=Period(years=11)),), False),  # on the day of the finish
-        ((Ages(maximum=Period(years=11, days=1)),), True),
-        ((Ages(maximum=Period(years=11, days=-1)),), False),
-        ((Ages(maximum=Period(years=5)), Ages(maximum=Period(years=20))), True),  # the last of several ages counts
-        ((Ages(maximum=Period(years=20)), Ages(maximum=Period(years=5))), False),
-    ],
-)
-def test_a_series_can_be_completed_when_it_finishes_before_the_maximum_age_of_the_last_dose(
-    ages: tuple[Ages, ...], expected: bool
-) -> None:
-    assert _candidate(left=(SeriesDose(ages=ages),)).is_completable is expected
-
-
 def test_the_maximum_age_of_another_dose_than_the_last_does_not_hinder_the_completion() -> None:
     assert _candidate(left=(_until(5), SeriesDose())).is_completable is True
     assert _candidate(left=(SeriesDose(), _until(5))).is_completable is False

@@ -21,7 +21,6 @@ from cards.rules.conditions.condition import (
     common_vocabulary,
     comparison,
     flag,
-    floor_comparison,
     less_than,
     medications_beside,
     members,
@@ -145,26 +144,6 @@ def test_two_limits_are_a_range() -> None:
 def test_a_comparison_with_nothing_is_an_error(spec: Any) -> None:
     with pytest.raises((RuleError, TypeError)):
         comparison(spec)
-
-
-@pytest.mark.parametrize(
-    ("spec", "amount", "whole", "expected"),
-    [
-        ({"ge": 3}, 3, True, True),
-        ({"ge": 3}, 2, True, False),
-        ({"ge": 3}, 3, False, True),  # more could only be more
-        ({"ge": 3}, 2, False, None),
-        ({"lt": 3}, 2, True, True),
-        ({"lt": 3}, 2, False, None),
-        ({"lt": 3}, 3, False, None),
-        ({"ge": 1, "le": 3}, 2, False, None),
-        ({"gt": 3}, 4, False, True),
-    ],
-)
-def test_a_sum_of_which_a_part_is_known(spec: Json, amount: float, whole: bool, expected: bool | None) -> None:
-    compare, limits = floor_comparison(spec)
-    assert compare(amount, whole) is expected
-    assert limits == {float(limit) for limit in spec.values()}
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import fields
 
 from cards.rules.conditions.condition import common_vocabulary, compared, flag, selected
@@ -18,9 +16,6 @@ from tests.cards.rules.patients import draft_of, drafts_of, record_of
 Json = dict[str, Any]
 
 TRUE: Json = {"always": True}
-FALSE: Json = {"never": True}
-UNKNOWN: Json = {"weight_kg": {"gt": 0}}
-ANSWERS: dict[bool | None, Json] = {True: TRUE, False: FALSE, None: UNKNOWN}
 
 
 def context(patient: Json, draft: Json, as_of: datetime) -> RuleContext:
@@ -33,27 +28,6 @@ def context(patient: Json, draft: Json, as_of: datetime) -> RuleContext:
 def nobody(as_of: datetime) -> RuleContext:
     """A patient of whom nothing is known, and a draft without a dose."""
     return context({"age": None, "sex": None}, {"drug": "861007"}, as_of)
-
-
-@given(st.lists(st.sampled_from([True, False, None]), min_size=1, max_size=5), st.integers(1, 5))
-def test_logic_says_what_holds_whatever_the_unknown_parts_are(answers: list[bool | None], n: int) -> None:
-    when = datetime.fromisoformat("2026-11-20T09:00:00+00:00")
-    who = context({"age": None, "sex": None}, {"drug": "861007"}, when)
-    parts = [ANSWERS[answer] for answer in answers]
-    worlds = [[]]  # type: ignore[var-annotated]  # every way in which the unknown parts could turn out
-    for answer in answers:
-        worlds = [[*world, each] for world in worlds for each in ([answer] if answer is not None else [True, False])]
-
-    def settled(outcomes: set[bool]) -> bool | None:
-        return outcomes.pop() if len(outcomes) == 1 else None
-
-    assert common_vocabulary().compile({"all": parts}).test(who) == settled({all(world) for world in worlds})
-    assert common_vocabulary().compile({"any": parts}).test(who) == settled({any(world) for world in worlds})
-    at_least: Json = {"count_at_least": {"n": n, "of": parts}}
-    less: Json = {"count_less_than": {"n": n, "of": parts}}
-    assert common_vocabulary().compile(at_least).test(who) == settled({sum(world) >= n for world in worlds})
-    assert common_vocabulary().compile(less).test(who) == settled({sum(world) < n for world in worlds})
-    assert common_vocabulary().compile({"not": at_least}).test(who) == common_vocabulary().compile(less).test(who)
 
 
 ASKED: list[Json] = [

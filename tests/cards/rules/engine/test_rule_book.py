@@ -7,12 +7,11 @@ import msgspec
 import pytest
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import Predicate, flag, needs
+from cards.rules.conditions.condition import Predicate, needs
 from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.family import Family
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
 from cards.rules.language.rule import RuleError
-from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import EVERYTHING
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
@@ -343,27 +342,6 @@ def test_what_was_looked_for_about_a_test(when: Json, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "age", "draft", "text"),
-    [
-        ((), 60, METFORMIN, "looked for allergy, duplicates, dose."),
-        ((range(18, 200),), 60, METFORMIN, "looked for allergy, duplicates, dose."),
-        ((range(18, 200),), 17, METFORMIN, "looked for allergy, duplicates, dose (by the adult's maximum)."),
-        ((range(6, 18),), 17, METFORMIN, "looked for allergy, duplicates, dose."),
-        ((range(6, 18),), 18, METFORMIN, "looked for allergy, duplicates."),
-        ((range(6, 12),), 17, METFORMIN, "looked for allergy, duplicates."),
-        ((range(6, 18),), None, METFORMIN, "looked for allergy, duplicates, dose."),
-        ((range(18, 200),), 60, {"drug": METFORMIN["drug"]}, "looked for allergy, duplicates. Not known: dose."),
-    ],
-)
-def test_a_dose_is_looked_for_at_the_ages_of_its_limits(
-    rows: tuple[range, ...], age: int | None, draft: Json, text: str
-) -> None:
-    family = Family("made", covers={"a": lambda _medication: 1}, ages={"a": lambda _medication: rows})
-    rule = _rule("a", band("x", {"daily_dose_mg": {"gt": 1}}), family=family)
-    assert _scope([rule], draft, age=age) == text
-
-
-@pytest.mark.parametrize(
     ("rows", "text"),
     [(0, f"looked for allergy, duplicates. {NONE_ITSELF}"), (3, "looked for allergy, duplicates, 3 interactions.")],
 )
@@ -374,34 +352,6 @@ def test_a_rule_without_a_row_about_the_drug_looked_for_nothing(rows: int, text:
 
 def test_a_drug_of_no_class_says_that_its_class_is_not_known() -> None:
     assert _scope([], {"drug": "fezolinetant 45 MG Oral Tablet"}).endswith("Its class is not known here.")
-
-
-_ASPIRIN: Json = {"rxcui": "1191", "name": "aspirin"}
-ANY_SIDE: Json = {"pair": [A_SIDE, [{"ingredients": [*B_SIDE[0]["ingredients"], _ASPIRIN]}]]}
-
-
-@pytest.mark.parametrize(
-    ("rows", "judged"),
-    [
-        (frozenset({"1191"}), ["aspirin"]),
-        (frozenset({"1191", "11289"}), ["aspirin", "warfarin"]),
-        (None, ["aspirin", "warfarin"]),
-        # One stands for all of whom the rule says the same; the first by its code.
-        (frozenset({"0"}), ["warfarin"]),
-    ],
-)
-def test_of_partners_that_no_row_names_one_is_judged(rows: frozenset[str] | None, judged: list[str]) -> None:
-    asked: list[str] = []
-
-    def seen(context: RuleContext) -> bool:
-        asked.append(context.partners[0].medication.name)
-        return False
-
-    partners = {} if rows is None else {"a": lambda _medication: rows}
-    family = Family("made", conditions=(flag("seen", seen, "it was seen"),), partners=partners)
-    rule = _rule("a", band("x", {"seen": True}), trigger=ANY_SIDE, family=family)
-    _evaluated([rule], METFORMIN, WARFARIN, ASPIRIN)
-    assert sorted(asked) == judged
 
 
 def test_the_rules_of_a_medication_are_remembered_and_forgotten_again() -> None:

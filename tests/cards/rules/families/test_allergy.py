@@ -129,27 +129,6 @@ def test_entries_about_a_class_of_the_draft(draft: Json, entry: Json, truth: boo
     assert _reacts(_of(draft, entry), to_its_class=True) is truth
 
 
-@pytest.mark.parametrize(
-    ("draft", "entry", "truth"),
-    [
-        ({"drug": "Prometrium 100 mg capsule"}, _entry("peanuts", "hives"), True),
-        ({"drug": "progesterone 100 MG Oral Capsule"}, _entry("peanuts", "hives"), True),
-        ({"drug": "progesterone 8 % vaginal gel"}, _entry("peanuts", "hives"), False),
-        ({"drug": "progesterone 50 MG/ML injection"}, _entry("sesame", "hives"), True),
-        ({"drug": "progesterone 100 MG Oral Capsule"}, _entry("sesame", "hives"), False),
-        # Lactose in a dry powder is asked about after a severe reaction to milk only.
-        ({"drug": "fluticasone Diskus inhaler"}, _entry("milk", "anaphylaxis"), True),
-        ({"drug": "fluticasone Diskus inhaler"}, _entry("milk", "hives"), False),
-        ({"drug": "fluticasone nasal spray"}, _entry("milk", "anaphylaxis"), False),
-        ({"drug": "cefditoren 400 MG Oral Tablet"}, _entry("milk", "hives"), True),
-        ({"drug": "metformin 500 MG Oral Tablet"}, _entry("peanuts", "anaphylaxis"), False),
-        ({"drug": "Prometrium 100 mg capsule"}, _entry("milk", "anaphylaxis"), False),
-    ],
-)
-def test_entries_about_what_a_product_holds(draft: Json, entry: Json, truth: bool) -> None:
-    assert _reacts(_of(draft, entry), to_what_it_holds=True) is truth
-
-
 def test_entries_about_a_class_or_a_drug_by_name() -> None:
     penicillin, amoxicillin = {"to_class": "beta_lactam_penicillin_allergen"}, {"rxcui": "723", "name": "amoxicillin"}
     context = _of(CLARITHROMYCIN, _entry("amoxicillin", "hives"))
@@ -170,33 +149,6 @@ def test_an_abbreviation_is_a_whole_word() -> None:
 
 
 PENICILLIN: Json = {"to_class": "beta_lactam_penicillin_allergen"}
-
-
-@pytest.mark.parametrize(
-    ("entries", "rash_only", "low", "unknown"),
-    [
-        ([], False, False, False),
-        ([_entry("penicillin", "hives")], True, False, False),
-        ([_entry("penicillin", "hives", "anaphylaxis")], False, False, False),
-        ([_entry("penicillin", "hives"), _entry("amoxicillin", "anaphylaxis")], False, False, False),
-        ([_entry("penicillin", "hives"), _entry("amoxicillin", "nausea")], True, False, False),
-        # An entry without a reaction says nothing of what was seen.
-        ([_entry("penicillin", "hives"), _entry("amoxicillin")], True, False, True),
-        ([_entry("penicillin")], False, False, True),
-        ([_entry("penicillin", criticality="low")], False, True, True),
-        ([_entry("penicillin", "hives", criticality="low")], True, True, False),
-        ([_entry("penicillin", type="intolerance")], False, True, False),
-        ([_entry("penicillin", criticality="low"), _entry("amoxicillin", type="intolerance")], False, True, True),
-        ([_entry("penicillin", criticality="low"), _entry("amoxicillin", "hives")], True, False, True),
-        ([_entry("ibuprofen")], False, False, False),
-    ],
-)
-def test_what_the_entries_about_a_class_say_together(
-    entries: list[Json], rash_only: bool, low: bool, unknown: bool
-) -> None:
-    context = _of(AMOXICILLIN, *entries)
-    words = ("rash_only", "low_criticality", "reaction_unknown")
-    assert [answer({word: PENICILLIN}, context, FAMILY) for word in words] == [rash_only, low, unknown]
 
 
 def test_the_entries_without_a_reaction_are_told() -> None:

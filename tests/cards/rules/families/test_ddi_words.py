@@ -9,7 +9,7 @@ from cards.rules.families.ddi.conditions import is_treatment
 from cards.rules.families.ddi.family import FAMILY
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.medications.daily_dose import daily_dose
-from tests.cards.rules.contexts import answer, beside_of, context_of, predicate_of, told
+from tests.cards.rules.contexts import answer, beside_of, context_of, told
 
 Json = dict[str, Any]
 WARFARIN: Json = {"drug": "warfarin 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
@@ -170,27 +170,6 @@ def test_what_was_not_looked_for_of_the_qt_interval(labs: list[Any], start: str)
 DRAFT_30: Json = {"more": {"priorPrescription": {"reference": "MedicationRequest/elsewhere"}}}
 
 
-@pytest.mark.parametrize(
-    ("draft", "taken", "begun"),
-    [
-        # A drug that is not on the chart begins with the draft.
-        (WARFARIN, [{**IBUPROFEN, "days_ago": 100}], True),
-        ({**WARFARIN, **DRAFT_30}, [{**IBUPROFEN, "days_ago": 15}], False),
-        ({**WARFARIN, **DRAFT_30}, [{**IBUPROFEN, "days_ago": 14}], True),
-        ({**WARFARIN, **DRAFT_30}, [{**IBUPROFEN, "undated": True}], None),
-        (WARFARIN, [{**IBUPROFEN, "undated": True}], True),
-        # Only the partner that is looked at counts.
-        ({**WARFARIN, **DRAFT_30}, [{**IBUPROFEN, "days_ago": 15}, {**NAPROXEN, "days_ago": 1}], False),
-        ({**WARFARIN, **DRAFT_30}, [], False),
-    ],
-)
-def test_when_one_of_the_two_was_begun(draft: Json, taken: list[Json], begun: bool | None) -> None:
-    context = beside_of(draft, *taken)
-    assert answer({"one_begun_within": 14}, context, FAMILY) is begun
-    assert answer({"both_unchanged_for": 14}, context, FAMILY) is (None if begun is None else not begun)
-    assert predicate_of({"one_begun_within": 14}, FAMILY).uses == {"active", "history"}
-
-
 NEW_NSAID: Json = {"any_new": {"drugs": {"classes": ["nsaid"]}, "days": 14}}
 
 
@@ -217,25 +196,6 @@ def test_a_drug_that_is_drafted_along_with_it() -> None:
     assert answer(spec, context_of(WARFARIN, {"drug": "diclofenac 1 % Topical Gel"}), FAMILY) is False
     assert answer(spec, beside_of(WARFARIN, IBUPROFEN), FAMILY) is False
     assert answer(spec, context_of(IBUPROFEN), FAMILY) is False
-
-
-@pytest.mark.parametrize(
-    ("context", "count"),
-    [
-        (beside_of(WARFARIN), 0),
-        (beside_of(WARFARIN, IBUPROFEN), 1),
-        (beside_of(IBUPROFEN, IBUPROFEN), 1),
-        (beside_of(IBUPROFEN, NAPROXEN), 2),
-        (beside_of(IBUPROFEN, {"drug": "diclofenac 1 % Topical Gel"}), 1),
-        (beside_of({"drug": "diclofenac 1 % Topical Gel"}, IBUPROFEN), 1),
-    ],
-)
-def test_the_number_of_nsaids(context: RuleContext, count: int) -> None:
-    answers = [answer({"nsaid_count": {sign: count}}, context, FAMILY) for sign in ("ge", "gt", "le")]
-    assert answers == [True, False, True]
-    beside = [fact.value for fact in told({"nsaid_count": {"ge": 0}}, context, FAMILY)]
-    assert len(beside) == sum(one.medication.systemic is not False and "nsaid" in one.medication.classes
-                              for one in context.partners)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from cards.rules.families.dose.family import FAMILY
 from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, PLAUSIBLE_DOSES, Limit
 from cards.rules.families.dose.rows import rows_for
 from cards.rules.families.dose.sums import TIMES_RECOMMENDED, Excess, taken_beside
-from cards.rules.families.genes.knowledge import _is_within as is_within
 from cards.rules.language.rule import OrderChange, Sig
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify_concept
@@ -161,28 +160,6 @@ def test_a_loading_dose_is_measured_by_limits_of_one_dose_not_by_what_is_taken_f
 
 
 # Doses that single families judge by themselves, on the limit and beside it.
-@pytest.mark.parametrize(
-    ("limit", "daily", "within"),
-    [
-        ("", 10, None),
-        ("low dose", 10, None),
-        ("50", 50, True),
-        ("50", 50.1, False),
-        ("<= 50", 50, True),
-        ("≤50", 50.1, False),
-        ("< 50", 49.9, True),
-        ("< 50", 50, False),
-        ("> 50", 50, True),
-        (">= 50 note", 50, False),
-        (">= 50 note", 49.9, True),
-        ("≥ 50 note", 50, False),
-        ("> 50 note", 50, True),
-        ("> 50 note", 50.1, False),
-        (" 40.5 ", 40.5, True),
-    ],
-)
-def test_a_daily_dose_within_the_limit_of_a_gene_needs_nothing(limit: str, daily: float, within: bool | None) -> None:
-    assert is_within(limit, daily) is within
 
 
 @pytest.mark.parametrize(
@@ -365,30 +342,6 @@ ONCE: Json = {"how_often": "once a day", "times": "1"}
 def test_the_words_of_the_cards(draft: Json, patient: Json, words: Json) -> None:
     context = context_of(draft, **patient)
     assert {name: word(context) for name, word in FAMILY.placeholders.items()} == {**NOTHING, **ONCE, **words}
-
-
-@pytest.mark.parametrize(
-    ("draft", "patient", "truths"),
-    [
-        (SERTRALINE, {}, (True, True, False, False)),
-        ({**SERTRALINE, "dose": "2 tablet"}, {}, (False, None, None, None)),
-        ({**SERTRALINE, "dose": "6 tablet"}, {}, (True, True, True, False)),
-        ({**SERTRALINE, "dose": "20 tablet"}, {}, (True, True, True, True)),
-        ({**SERTRALINE, "dose": "2 tablet"}, {"active": [{"drug": "sertraline 50 MG Oral Tablet"}]},
-         (None, None, None, None)),
-        (SERTRALINE, {"active": [{"drug": "sertraline 50 MG Oral Tablet"}]}, (True, True, False, False)),
-        ({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"conditions": ["hf"]},
-         (True, False, False, False)),
-        ({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"not_sent": ["Condition"]},
-         (None, None, None, None)),
-        ({"drug": "digoxin 0.25 MG Oral Tablet", "dose": "2.5 mg", "times": 1}, {"active": ["digoxin 0.25 MG"]},
-         (True, False, True, True)),
-    ],
-)  # fmt: skip
-def test_what_is_over_a_maximum(draft: Json, patient: Json, truths: tuple[bool | None, ...]) -> None:
-    context = context_of(draft, **patient)
-    words = ("over_maximum", "maximum_is_firm", "far_over_maximum", "ten_fold_maximum")
-    assert tuple(answer({word: True}, context, FAMILY) for word in words) == truths
 
 
 def test_a_single_dose_beside_the_draft_adds_nothing() -> None:

@@ -160,28 +160,6 @@ def test_the_other_order_is_a_draft_too() -> None:
 SUM: Json = {"daily_total_mg": {"ingredient": {"rxcui": "161", "name": "acetaminophen"}, "gt": 4000}}
 
 
-@pytest.mark.parametrize(
-    ("draft", "patient", "truth", "total", "orders"),
-    [
-        (TYLENOL, {}, False, "4,000", "in this order"),
-        ({**TYLENOL, "times": 5}, {}, True, "5,000", "in this order"),
-        (TYLENOL, {"active": [PERCOCET]}, True, "5,300", "across 2 orders"),
-        (TYLENOL, {"active": [PERCOCET, VICODIN]}, True, "6,600", "across 3 orders"),
-        (TYLENOL, {"active": [TYLENOL]}, False, "4,000", "in this order"),
-        (TYLENOL, {"active": [_drug(PERCOCET["drug"])]}, None, "4,000", "across 2 orders"),
-        ({**TYLENOL, "times": 5}, {"active": [_drug(PERCOCET["drug"])]}, True, "5,000", "across 2 orders"),
-        (_drug(TYLENOL["drug"]), {}, None, "0", "in this order"),
-        (TYLENOL, {"active": [_drug(PERCOCET["drug"], dose="1 tablet", single=True)]}, False, "4,000",
-         "across 2 orders"),
-        (IBUPROFEN, {"active": [TYLENOL, PERCOCET]}, False, "5,300", "across 3 orders"),
-    ],
-)  # fmt: skip
-def test_the_sum_of_acetaminophen(draft: Json, patient: Json, truth: bool | None, total: str, orders: str) -> None:
-    context = context_of(draft, **patient)
-    assert answer(SUM, context, FAMILY) is truth
-    assert (FAMILY.placeholders["total"](context), FAMILY.placeholders["orders"](context)) == (total, orders)
-
-
 def test_two_drafts_of_one_product_add_up() -> None:
     context = context_of(TYLENOL, TYLENOL)
     assert (answer(SUM, context, FAMILY), FAMILY.placeholders["total"](context)) == (True, "8,000")

@@ -28,29 +28,6 @@ def _inrs(*values: float, newest: int = 3) -> list[Json]:
 
 
 @pytest.mark.parametrize(
-    ("values", "newest", "expected"),
-    [
-        ((2.0, 2.5, 3.0), 3, True),
-        ((3.0, 2.0, 2.0), 3, True),
-        ((1.9, 2.5, 3.0), 3, False),
-        ((2.5, 1.9, 3.0), 3, False),
-        ((2.5, 2.5, 3.1), 3, False),
-        ((2.5, 2.5, 2.5, 5.0), 3, True),  # only the last three count
-        ((2.5, 2.5), 3, False),
-        ((), 3, False),
-        ((2.5, 2.5, 2.5), 84, True),
-        ((2.5, 2.5, 2.5), 85, False),
-    ],
-)
-def test_an_inr_is_stable_after_three_in_range_the_newest_within_twelve_weeks(
-    values: tuple[float, ...], newest: int, expected: bool
-) -> None:
-    labs = _inrs(*values, newest=newest)
-    assert _is("inr_stable", True, labs=labs) is expected
-    assert _is("inr_stable", False, labs=labs) is not expected
-
-
-@pytest.mark.parametrize(
     ("values", "expected"),
     [((2.5, 3.0, 3.5), True), ((2.4, 3.0, 3.0), False), ((3.0, 3.0, 3.6), False), ((2.0, 2.5, 3.0), False)],
 )

@@ -22,7 +22,6 @@ HYDROCODONE: Json = {"drug": "hydrocodone 5 MG / acetaminophen 325 MG Oral Table
 LORAZEPAM: Json = {"drug": "lorazepam 1 MG Oral Tablet", "dose": "1 tablet", "times": 3}
 METHADONE: Json = {"drug": "methadone 10 MG Oral Tablet", "dose": "1 tablet", "times": 1}
 SUBOXONE: Json = {"drug": "buprenorphine 8 MG / naloxone 2 MG Sublingual Film", "dose": "1 film", "times": 1}
-ASPIRIN: Json = {"drug": "aspirin 81 MG Oral Tablet"}
 
 
 def _says(draft: Json, words: str) -> Json:
@@ -288,26 +287,6 @@ def test_whether_every_opioid_treats_opioid_use_disorder(draft: Json, patient: J
 
 
 @pytest.mark.parametrize(
-    ("draft", "patient", "truth"),
-    [
-        (LORAZEPAM, {}, False),
-        ({"drug": LORAZEPAM["drug"], "dose": "1 tablet", "single": True}, {}, True),
-        ({"drug": "diazepam 10 MG Rectal Gel"}, {}, True),
-        (_says(LORAZEPAM, "CIWA protocol"), {}, True),
-        (_says(LORAZEPAM, "sedation for MRI"), {}, True),
-        (_says(LORAZEPAM, "anxiety"), {}, False),
-        (MORPHINE, {"active": [LORAZEPAM]}, False),
-        (MORPHINE, {"active": [{"drug": "diazepam 10 MG Rectal Gel"}]}, True),
-        (MORPHINE, {"active": [LORAZEPAM, {"drug": "diazepam 10 MG Rectal Gel"}]}, False),
-        (_says(MORPHINE, "CIWA protocol"), {"active": [LORAZEPAM]}, False),
-        (MORPHINE, {}, False),
-    ],
-)
-def test_a_benzodiazepine_for_one_occasion(draft: Json, patient: Json, truth: bool) -> None:
-    assert answer({"brief_benzodiazepine": True}, context_of(draft, **patient), FAMILY) is truth
-
-
-@pytest.mark.parametrize(
     ("word", "words", "truth"),
     [
         ("perioperative", "in PACU", True),
@@ -373,7 +352,6 @@ def test_naloxone_that_is_drafted_or_without_a_date() -> None:
     assert answer(spec, context_of(MORPHINE, active=[both]), FAMILY) is False
 
 
-PATCH: Json = {"drug": "fentanyl 0.025 MG/HR Transdermal System"}
 BEFORE_30: Json = {**OXYCODONE, "status": "completed", "days_ago": 30}
 
 

@@ -131,27 +131,6 @@ def test_the_words_about_kidneys(patient: Json, injury: str, metformin: str) -> 
     assert _word("kidney_window", study_context_of(CT, inpatient=True)) == "7 days"
 
 
-@pytest.mark.parametrize(
-    ("patient", "truth"),
-    [
-        ({}, True),
-        ({"not_sent": ["creatinine", "egfr"]}, None),
-        ({"not_sent": ["egfr"]}, True),
-        (_creatinine((1.0, 365)), False),
-        (_creatinine((1.0, 366)), True),
-        ({"labs": [["egfr", 50, 365]]}, False),
-        ({"labs": [["egfr", 50, 366]]}, True),
-        ({**_creatinine((1.0, 7)), "inpatient": True}, False),
-        ({**_creatinine((1.0, 8)), "inpatient": True}, True),
-        ({**_creatinine((1.0, 8), (1.0, 3)), "inpatient": True}, False),
-        # A stage of the list is no value.
-        ({"conditions": ["ckd4"]}, True),
-    ],
-)
-def test_a_kidney_value_is_missing(patient: Json, truth: bool | None) -> None:
-    assert answer({"kidney_value_missing": True}, study_context_of(CT, **patient), FAMILY) is truth
-
-
 def _reaction(words: str, *reactions: str, **more: Any) -> Json:
     return {"code": {"text": words}, "reaction": [{"manifestation": [{"text": one}]} for one in reactions], **more}
 
@@ -159,28 +138,6 @@ def _reaction(words: str, *reactions: str, **more: Any) -> Json:
 IODINE = _reaction("Iodinated contrast", "Anaphylaxis", recordedDate="2015-03-02")
 GADOLINIUM = _reaction("Gadolinium contrast", "Hives")
 CONTRAST = _reaction("Contrast media")
-
-
-@pytest.mark.parametrize(
-    ("entries", "spec", "truth"),
-    [
-        ([IODINE], {"to": "iodinated"}, True),
-        ([IODINE], {"to": "gadolinium"}, False),
-        ([GADOLINIUM], {"to": "gadolinium"}, True),
-        ([IODINE], {"to": "iodinated", "how": ["severe"]}, True),
-        ([IODINE], {"to": "iodinated", "how": ["not severe", "not recorded"]}, False),
-        ([GADOLINIUM], {"to": "gadolinium", "how": ["not severe"]}, True),
-        ([CONTRAST], {"to": "iodinated", "how": ["not recorded"]}, True),
-        ([CONTRAST], {"to": "iodinated", "class_stated": False}, True),
-        ([CONTRAST], {"to": "iodinated", "class_stated": True}, False),
-        ([IODINE], {"to": "iodinated", "class_stated": True}, True),
-        ([IODINE], {"to": "iodinated", "class_stated": False}, False),
-        ([IODINE], {"to": "iodinated", "class_stated": True, "how": ["not severe"]}, False),
-        ([], {"to": "iodinated"}, False),
-    ],
-)
-def test_a_reaction_to_contrast_media(entries: list[Json], spec: Json, truth: bool) -> None:
-    assert answer({"contrast_reaction": spec}, study_context_of(CT, allergies=entries), FAMILY) is truth
 
 
 def test_without_an_allergy_list_a_reaction_is_not_known() -> None:

@@ -1,8 +1,7 @@
 """Tests that are repeated or ordered twice: which result counts, to the hour, and which order is the same again."""
 
 from datetime import datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -10,7 +9,6 @@ from cards.extension import Fact
 from cards.rules.families.orders import retesting
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession
-from fhir.record.datatypes import Quantity
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.cases import check, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -19,7 +17,6 @@ from tests.fhir.builders import service_request
 
 Json = dict[str, Any]
 FERRITIN = {"drug": "Ferritin", "test": "2276-4"}
-WITHIN, WITHIN_OFFERS = "lab-repeat/within_interval", ("Cancel this order",)
 
 
 def quantity(value: float, unit: str) -> Json:
@@ -69,28 +66,6 @@ def test_a_whole_card_about_a_repeated_test(as_of: datetime) -> None:
 
 
 # The last result
-
-
-@pytest.mark.parametrize(
-    ("value", "comparator", "is_abnormal"),
-    [
-        (0.4, None, False), (0.39, None, True), (4.5, None, False), (4.51, None, True), (0.4, "<", True),
-        (0.01, "<", True), (4.5, ">", True), (100, ">", True), (2, ">=", True), (2, "<=", True), (2, None, False),
-    ],
-)  # fmt: skip
-def test_a_result_that_may_be_outside_its_limits_is_not_called_normal(
-    value: float, comparator: str | None, is_abnormal: bool
-) -> None:
-    interval: Any = SimpleNamespace(normal_low=0.4, normal_high=4.5, units=frozenset({"mIU/L"}))
-    observation: Any = SimpleNamespace(
-        interpretation=(), valueQuantity=Quantity(value, comparator=comparator, unit="mIU/L")
-    )
-    last = retesting._Last(interval, observation, cast(Any, None))
-    assert retesting._is_abnormal(last) is is_abnormal
-    shown = {0.39: "0.4", 4.51: "4.5"}.get(value, f"{value}")
-    assert last.words == f"{comparator or ''}{shown} mIU/L"
-    one_sided: Any = SimpleNamespace(normal_low=None, normal_high=None, units=frozenset())
-    assert retesting._is_abnormal(retesting._Last(one_sided, observation, cast(Any, None))) is False
 
 
 @pytest.mark.parametrize(
@@ -195,27 +170,6 @@ def test_limits_are_those_of_the_units_of_the_row(as_of: datetime) -> None:
 # Another test of the row
 
 LDL_NAME = "Cholesterol in LDL"
-
-
-@pytest.mark.parametrize(
-    ("order", "earlier", "words"),
-    [
-        ("57698-3", "13457-7", "Lipid profile"),
-        ("13457-7", "57698-3", LDL_NAME),
-        ("13457-7", "13457-7", LDL_NAME),
-        ("13457-7", "2571-8", None),
-        ("3016-3", "3024-7", "TSH"),
-        ("3024-7", "3016-3", "TSH"),
-    ],
-)
-def test_a_result_spares_its_panel_and_a_panel_its_members(
-    order: str, earlier: str, words: str | None, as_of: datetime
-) -> None:
-    value, unit, last = (2, "m[IU]/L", "2 mIU/L") if earlier == "3016-3" else (100, "mg/dL", "100 mg/dL")
-    expected = said_of(words, "done" if earlier == "3024-7" else last, "2026-11-15", "28 days") if words else []
-    more = quantity(value, unit) if earlier != "3024-7" else {}
-    answer = summaries(as_of, {"drug": LDL_NAME, "test": order}, result(earlier, "2026-11-15", **more))
-    assert answer == expected
 
 
 # The reasons to be silent

@@ -9,7 +9,6 @@ from cards.rules.language.rule import (
     DosePart,
     Drug,
     LabOrder,
-    NewOrder,
     OrderChange,
     Product,
     RuleError,
@@ -36,34 +35,6 @@ SIG, PRODUCT = Sig("1 daily"), Product("1", "x")
 )
 def test_what_a_change_writes(change: OrderChange, writes_dose: bool, is_of_study: bool) -> None:
     assert (change.writes_dose, change.is_of_study) == (writes_dose, is_of_study)
-
-
-NEW = (NewOrder(PRODUCT, SIG),)
-
-
-@pytest.mark.parametrize(
-    ("members", "takes_away", "acts", "only_removes", "active_label"),
-    [
-        ({}, False, False, False, "l"),
-        ({"cancel": True}, True, True, True, "Stop this order"),
-        ({"cancel": True, "active_label": "Stop it"}, True, True, True, "Stop it"),
-        ({"cancel": True, "create": NEW}, True, True, False, "l"),
-        ({"hold": True}, True, True, False, "l"),
-        ({"change": OrderChange(sig=SIG)}, False, True, False, "l"),
-        ({"change_partner": OrderChange(sig=SIG)}, False, True, False, "l"),
-        ({"stop_partner": "stopped"}, False, True, False, "l"),
-        ({"create": NEW}, False, True, False, "l"),
-        ({"orders": (LabOrder("1", "x"),)}, False, False, False, "l"),
-    ],
-)
-def test_what_a_suggestion_does(
-    members: dict[str, Any], takes_away: bool, acts: bool, only_removes: bool, active_label: str
-) -> None:
-    template = SuggestionTemplate(label="l", **members)
-    assert (template.takes_draft_away, template.acts_on_hazard, template.only_removes) == (
-        takes_away, acts, only_removes)  # fmt: skip
-    assert template.label_of(is_active=False) == "l"
-    assert template.label_of(is_active=True) == active_label
 
 
 @pytest.mark.parametrize(

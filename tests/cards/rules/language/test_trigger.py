@@ -24,38 +24,10 @@ def _drug(words: str, route: str | None = None) -> MedicationIdentity:
 
 TABLET, CREAM = _drug("hydrocortisone 10 MG Oral Tablet"), _drug("hydrocortisone 1 % Topical Cream")
 MIXTURE = _drug("glipizide 5 MG / metformin hydrochloride 500 MG Oral Tablet")
-STEROIDS: Json = {"classes": ["corticosteroid"]}
 
 
 def _selector(**spec: Any) -> Selector:
     return Selector.read(spec)
-
-
-@pytest.mark.parametrize(
-    ("spec", "drug", "is_meant"),
-    [
-        (STEROIDS, TABLET, True),
-        (STEROIDS, CREAM, True),
-        (STEROIDS, _drug("Zaubertrank"), False),
-        ({**STEROIDS, "systemic": True}, TABLET, True),
-        ({**STEROIDS, "systemic": True}, CREAM, False),
-        ({**STEROIDS, "systemic": False}, TABLET, False),
-        ({**STEROIDS, "systemic": False}, CREAM, True),
-        # Where nobody says the form it acts in the whole body.
-        ({**STEROIDS, "systemic": True}, _drug("hydrocortisone"), True),
-        ({**STEROIDS, "exclude_classes": ["corticosteroid"]}, TABLET, False),
-        ({**STEROIDS, "exclude_classes": ["nsaid"]}, TABLET, True),
-        ({"any_drug": True}, TABLET, True),
-        ({"any_drug": True, "exclude_classes": ["corticosteroid"]}, TABLET, False),
-        ({"any_drug": False, "classes": ["nsaid"]}, TABLET, False),
-        ({**STEROIDS, "dose_form_any": ["TABLET", "capsule"]}, TABLET, True),
-        ({**STEROIDS, "dose_form_any": ["capsule"]}, TABLET, False),
-        ({**STEROIDS, "dose_form_any": ["tablet"]}, _drug("hydrocortisone"), False),
-        ({"ingredients": [{"rxcui": METFORMIN, "name": "metformin"}]}, MIXTURE, True),
-    ],
-)
-def test_what_a_selector_means(spec: Json, drug: MedicationIdentity, is_meant: bool) -> None:
-    assert Selector.read(spec).matches(drug) is is_meant
 
 
 MORPHINE = "morphine sulfate 10 MG"

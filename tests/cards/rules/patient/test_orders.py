@@ -29,31 +29,6 @@ CVX = "http://hl7.org/fhir/sid/cvx"
 
 
 @pytest.mark.parametrize(
-    ("identity", "full_url", "reference"),
-    [
-        ("7", None, "MedicationRequest/7"),
-        ("7", "http://server/MedicationRequest/8", "MedicationRequest/7"),
-        (None, "http://server/MedicationRequest/8", "MedicationRequest/8"),
-        (None, "http://server/ServiceRequest/8", None),
-        (None, "urn:uuid:0a-b", "MedicationRequest/0a-b"),
-        (None, "0a-b", None),
-        (None, "MedicationRequest/8", None),
-        ("a/b", None, None),
-        ("a b", "urn:uuid:x", "MedicationRequest/x"),
-        (7, None, None),
-        ("", None, None),
-        (None, None, None),
-        (None, "urn:uuid:a/b", None),
-    ],
-)
-def test_how_a_draft_is_named(identity: object, full_url: str | None, reference: str | None) -> None:
-    draft = read_draft({**WARFARIN, "id": identity}, full_url=full_url, position=3)
-    assert draft.reference == reference
-    assert draft.name == (reference or "draftOrders.entry[3]")
-    assert (draft.position, draft.full_url, draft.kind) == (3, full_url, "MedicationRequest")
-
-
-@pytest.mark.parametrize(
     ("name", "is_named"),
     [
         ("MedicationRequest/7", True),
@@ -131,32 +106,6 @@ def test_whether_an_order_is_to_be_given(more: Json, given: bool) -> None:
 def _service(text: str = "", code: str = "", system: str = CVX, **more: Any) -> Json:
     coding = [{"system": system, "code": code}] if code else []
     return service_request({"text": text, "coding": coding}, status="draft", patient="case", id="s") | more
-
-
-@pytest.mark.parametrize(
-    ("service", "is_vaccine"),
-    [
-        (_service("x", "03"), True),
-        (_service("Influenza vaccination"), True),
-        (_service("MMR shot"), True),
-        (_service("MMR vaccine", "99999", "http://www.ama-assn.org/go/cpt"), True),
-        (_service("MMR titer"), False),
-        (_service("Influenza PCR"), False),
-        (_service("CT of the chest"), False),
-        (_service("Influenza vaccination", doNotPerform=True), False),
-        (_service("Influenza vaccination", status="revoked"), False),
-        ({**_service(), "code": None}, False),
-        # A code of a vaccine holds whatever the words are.
-        (_service("MMR antibody", "03"), True),
-    ],
-)
-def test_a_vaccination_that_is_ordered_as_a_service(service: Json, is_vaccine: bool) -> None:
-    draft = read_draft({**service, "authoredOn": "2026-11-20", "reasonCode": [{"text": "due"}]})
-    order = ordered_medication(draft)
-    assert (order is not None) is is_vaccine
-    if order is not None:
-        assert (order.id, order.status, order.authoredOn) == ("s", "draft", "2026-11-20")
-        assert [reason.words for reason in order.reasonCode] == ["due"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.orders import DraftOrder
-from cards.rules.patient.session import EVERYTHING, PatientSession, newest_weight
+from cards.rules.patient.session import PatientSession, newest_weight
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.contexts import context_of, session_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
@@ -88,9 +88,6 @@ def _sources(session: PatientSession) -> list[str]:
     return [medication.source for medication in session.active]
 
 
-ENDED_OF = Selector(frozenset({WARFARIN}), washout_days=5.0)
-
-
 @pytest.mark.parametrize(
     ("entry", "days"),
     [
@@ -117,27 +114,6 @@ def test_the_days_that_a_draft_will_run(more: Json, days: float, as_of: datetime
     session = _session(as_of, WARFARIN_5, draft)
     (medication,) = session.medications_beside(session.drafted[0], (METFORMIN,))
     assert session.days_left(medication) == days
-
-
-@pytest.mark.parametrize(
-    ("active", "selectors", "found"),
-    [
-        ([{**WARFARIN_5, "ended": 5}], [ENDED_OF], ["MedicationRequest/active-0"]),
-        ([{**WARFARIN_5, "ended": 6}], [ENDED_OF], []),
-        ([{**WARFARIN_5, "ended": 1}], [Selector(frozenset({WARFARIN}))], []),
-        ([{**WARFARIN_5, "ended": 1}], [Selector(frozenset({ASPIRIN}), washout_days=5.0)], []),
-        ([{**WARFARIN_5, "ended": 1}, WARFARIN_5], [ENDED_OF], ["MedicationRequest/active-1"]),
-        ([ASPIRIN_81, WARFARIN_5], [Selector(frozenset({WARFARIN, ASPIRIN})), ENDED_OF],
-         ["MedicationRequest/active-1", "MedicationRequest/active-0"]),
-        ([METFORMIN_500], [Selector(frozenset({METFORMIN}))], []),
-        ([{**METFORMIN_500, "ended": 1}], [Selector(frozenset({METFORMIN}), washout_days=5.0)], []),
-    ],
-)  # fmt: skip
-def test_the_partners_of_a_draft(
-    active: list[Json], selectors: list[Selector], found: list[str], as_of: datetime
-) -> None:
-    session = _session(as_of, METFORMIN_500, active=active)
-    assert [one.source for one in session.partners_of(session.drafted[0], selectors)] == found
 
 
 def test_a_drug_is_a_partner_as_taken_and_as_drafted(as_of: datetime) -> None:
@@ -211,38 +187,6 @@ def test_washed_out_after_35_days_at_the_latest(as_of: datetime) -> None:
     for ended, is_met in ((35, True), (36, False)):
         session = _session(as_of, METFORMIN_500, active=[{**WARFARIN_5, "days_ago": 90, "ended": ended}])
         assert session.may_meet(frozenset({LISINOPRIL}), also_ended=True) is is_met, ended
-
-
-def test_what_differs_beside_a_draft_from_the_session_before(as_of: datetime) -> None:
-    first = _session(as_of, METFORMIN_500, WARFARIN_5, active=[ASPIRIN_81])
-    metformin, warfarin = first.drafts
-    assert first.changes_beside(first.drafted[0]) is None
-
-    same = first.with_drafts([metformin, warfarin])
-    assert same.changes_beside(same.drafted[0]) == frozenset()
-    assert same.drafted == first.drafted
-
-    removed = first.with_drafts([metformin])
-    changed = removed.changes_beside(removed.drafted[0])
-    assert changed is not None
-    assert {EVERYTHING, WARFARIN, "vka"} <= changed
-    assert not {METFORMIN, ASPIRIN} & changed
-
-    (test,) = drafts_of(draft_of(POTASSIUM_TEST, "test"))
-    added = first.with_drafts([metformin, warfarin, test])
-    assert added.changes_beside(added.drafted[0]) == frozenset({EVERYTHING, "2823-3"})
-
-    (stopped,) = _drafts({**ASPIRIN_81, "id": "active-0", "more": {"status": "stopped"}})
-    without = first.with_drafts([metformin, warfarin, stopped])
-    gone = without.changes_beside(without.drafted[0])
-    assert gone is not None
-    assert {EVERYTHING, ASPIRIN, "salicylate"} <= gone
-    assert not {METFORMIN, WARFARIN} & gone
-
-    (other,) = _drafts({**METFORMIN_500, "id": "other"})
-    anew = first.with_drafts([other, warfarin])
-    assert anew.changes_beside(anew.drafted[0]) is None
-    assert (anew.signing, anew.active_orders, anew.record) == (True, False, first.record)
 
 
 def test_the_lists_of_a_changed_session_are_those_of_one_made_anew(as_of: datetime) -> None:

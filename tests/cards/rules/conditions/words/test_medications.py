@@ -87,31 +87,6 @@ def test_whether_an_undated_order_is_long_term_is_not_known() -> None:
 SUM: Json = {"drug_daily_mg": {"ingredient": IBUPROFEN, "gt": 1199}}
 
 
-@pytest.mark.parametrize(
-    ("draft", "patient", "truth"),
-    [
-        (IBUPROFEN_400, {}, True),
-        ({**IBUPROFEN_400, "times": 2}, {}, False),
-        ({"drug": IBUPROFEN_400["drug"]}, {}, None),
-        (METFORMIN_500, {}, False),
-        (METFORMIN_500, {"not_sent": NOT_SENT}, None),
-        (METFORMIN_500, {"active": [IBUPROFEN_400]}, True),
-        # Of two orders the higher, not their sum.
-        (METFORMIN_500, {"active": [{**IBUPROFEN_400, "times": 2}, {**IBUPROFEN_400, "times": 2}]}, False),
-        (METFORMIN_500, {"active": [{**IBUPROFEN_400, "times": 2}, IBUPROFEN_400]}, True),
-        # An order without a dosage counts as one unit of its product a day.
-        (METFORMIN_500, {"active": [{"drug": "ibuprofen 1200 MG Oral Tablet"}]}, True),
-        (METFORMIN_500, {"active": [{"drug": "ibuprofen 1100 MG Oral Tablet"}]}, False),
-        (METFORMIN_500, {"active": [{"drug": "ibuprofen"}]}, None),
-        # One that has a dosage which cannot be computed does not.
-        (METFORMIN_500, {"active": [{"drug": "ibuprofen 1200 MG Oral Tablet", "dose": "1 tablet"}]}, None),
-        (METFORMIN_500, {"active": [IBUPROFEN_400, {"drug": "ibuprofen"}]}, None),
-    ],
-)
-def test_the_daily_dose_of_one_drug(draft: Json, patient: Json, truth: bool | None) -> None:
-    assert answer(SUM, context_of(draft, **patient)) is truth
-
-
 def test_each_order_of_the_drug_is_told_with_its_dose() -> None:
     context = context_of(METFORMIN_500, active=[{**IBUPROFEN_400, "days_ago": 10}, {"drug": "ibuprofen"}])
     assert told(SUM, context) == [
@@ -189,34 +164,6 @@ def test_what_a_page_says_and_what_a_word_reads(spec: Json, words: str, uses: se
     assert common_vocabulary().say(spec) == words
     assert predicate.uses == uses
     assert predicate.needs == needed
-
-
-@pytest.mark.parametrize(
-    ("word", "draft", "patient", "truth"),
-    [
-        ("signing", METFORMIN_500, {}, True),
-        ("single_dose", {**METFORMIN_500, "single": True, "times": 1}, {}, True),
-        ("single_dose", METFORMIN_500, {}, False),
-        ("as_needed", {**METFORMIN_500, "as_needed": True}, {}, True),
-        ("as_needed", METFORMIN_500, {}, False),
-        ("in_hospital", METFORMIN_500, {}, False),
-        ("in_hospital", METFORMIN_500, {"inpatient": True}, True),
-        ("in_hospital", {**METFORMIN_500, "more": {"category": [{"coding": [{"code": "Inpatient"}]}]}}, {}, True),
-        ("in_hospital", {**METFORMIN_500, "more": {"category": [{"coding": [{"code": "outpatient"}]}]}}, {}, False),
-        (
-            "in_hospital",
-            {**METFORMIN_500, "more": {"category": [{"coding": [{"code": "discharge"}]}]}},
-            {"inpatient": True},
-            False,
-        ),
-        ("medications_known", METFORMIN_500, {}, True),
-        ("medications_known", METFORMIN_500, {"not_sent": NOT_SENT}, False),
-    ],
-)
-def test_how_the_draft_is_ordered(word: str, draft: Json, patient: Json, truth: bool) -> None:
-    context = context_of(draft, **patient)
-    assert answer({word: True}, context) is truth
-    assert answer({word: False}, context) is not truth
 
 
 def _visit(code: str, status: str = "in-progress", name: str = "v") -> Json:
