@@ -23,8 +23,8 @@ def _about(
     low: float = 18, always: tuple[str, ...] = ("age",), groups: tuple[RequiredInputGroup, ...] = (), **more: Any
 ) -> Manifest:
     """What the rules read of a manifest."""
-    facts = {"id": "falls", "title": "Falls", "population": SimpleNamespace(age_low=low, words="adults"), "features": INPUTS,
-             "required": RequiredInputs(always=always, groups=groups), "twin": None,
+    facts = {"id": "falls", "title": "Falls", "population": SimpleNamespace(age_low=low, words="adults"),
+             "features": INPUTS, "required": RequiredInputs(always=always, groups=groups), "twin": None,
              "feature": lambda name: next(each for each in INPUTS if each.name == name)}  # fmt: skip
     return cast(Manifest, SimpleNamespace(**facts | more))
 
