@@ -235,12 +235,6 @@ def files_of(folder: Path) -> list[Path]:
     return files
 
 
-def files_passed_over(folder: Path) -> list[Path]:
-    """Return the files of the folder that are of no form that is read, without those that are hidden."""
-    others = (path for path in folder.rglob("*") if path.is_file() and not _is_read(path))
-    return sorted(path for path in others if not path.name.startswith("."))
-
-
 def _is_read(path: Path) -> bool:
     return path.name.lower().endswith((*_LINES, *_DOCUMENTS))
 

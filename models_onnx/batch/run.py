@@ -43,10 +43,6 @@ class ScoringResult:
     not_scored: Counter[str] = field(default_factory=Counter)
     not_used: int = 0
     unsaid: tuple[str, ...] = ()
-    repeated: int = 0
-    """How many rows have an id that a row before has too; each row is scored by itself."""
-    unnamed: int = 0
-    """How many rows have no id."""
 
     def count(self, answers: Any) -> None:
         """Count the answers of a batch."""
@@ -58,7 +54,7 @@ class ScoringResult:
 
 def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: None) -> ScoringResult:
     """Write one line per row, in order; BatchRefused where the table or its declaration cannot be used."""
-    if job.out.exists() and str(job.rows) != "-" and job.out.samefile(job.rows):
+    if job.out.exists() and job.out.samefile(job.rows):
         raise BatchRefused(f"{job.out} is the table itself; write the scores to another file.")
     manifests = job.model.manifests
     first = next(iter(manifests.values()))
@@ -69,8 +65,7 @@ def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: Non
     with OutputFile(job.out, assessment) as out, open_table(job.rows, job.form) as table:
         identity = _id_column(job, table)
         plan = job.model.plan(table.columns, job.declared)
-        repeated, unnamed = table.ids(identity)
-        result = ScoringResult(unsaid=plan.unsaid, repeated=repeated, unnamed=unnamed)
+        result = ScoringResult(unsaid=plan.unsaid)
         scorer = _Scorer(job.model, plan, identity, job.explain)
         batches = table.batches(tuple(dict.fromkeys((identity, *plan.columns))))
         for answers in each_scored(scorer, batches, job.workers):

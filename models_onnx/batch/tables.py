@@ -7,12 +7,9 @@ with the table. What DuckDB says of a fault shows the line, which may hold a per
 import csv
 import gzip
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import copyfileobj
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 from fhir.terminology.plain_file import LongLine, bounded_lines, is_packed
@@ -82,13 +79,6 @@ class Table:
         with faults_of(self.name):
             yield from self._select(chosen).to_arrow_reader(ROWS_AT_ONCE)
 
-    def ids(self, column: str) -> tuple[int, int]:
-        """How many rows have an id that a row before has too, and how many have none."""
-        name = f"nullif(trim(CAST({_quoted(column)} AS VARCHAR)), '')"
-        with faults_of(self.name):
-            row = self._select(f"count({name}) - count(DISTINCT {name}), count(*) - count({name})").fetchall()[0]
-        return int(row[0]), int(row[1])
-
     def _select(self, chosen: str) -> Any:
         return self._connection.sql(f"SELECT {chosen} FROM {self._from}", params=self._parameters)  # noqa: S608 - quoted
 
@@ -101,21 +91,11 @@ class Table:
 
 @contextmanager
 def open_table(path: Path, form: Form | None = None) -> Iterator[Table]:
-    """Yield the table in this file, or on standard input where it is called `-`, whose form has to be said.
+    """Yield the table in this file.
 
     Raises:
         BatchRefused: the file is not there, has no rows or another form than it is said to have.
     """
-    if str(path) == "-":
-        if form is None or form == "parquet":
-            raise BatchRefused("Standard input has no name: say its form with --from csv or --from ndjson.")
-        with TemporaryDirectory(prefix="cds-hooks-batch-") as folder:
-            copy = Path(folder) / "standard input"
-            with copy.open("wb") as file:
-                copyfileobj(sys.stdin.buffer, file)
-            with open_table(copy, form) as table:
-                yield table
-        return
     if not path.is_file():
         raise BatchRefused(f"{path} is not there.")
     source_of = {"parquet": _parquet, "ndjson": _ndjson}.get(form or form_of(path), _text)

@@ -11,7 +11,6 @@ import msgspec
 import orjson
 import typer
 
-from cds_hooks.batch.charts import files_passed_over
 from cds_hooks.batch.run import FhirJob, FhirResult, score_folder
 from cds_hooks.commands.model.console import progress_bars
 from cds_hooks.commands.options import print_json
@@ -36,7 +35,7 @@ def score_charts(
     if as_json:
         print_json(result)
     else:
-        _show(result, out, folder)
+        _show(result, out)
 
 
 def moment_of(day: str | None) -> tuple[datetime, bool]:
@@ -54,7 +53,7 @@ def moment_of(day: str | None) -> tuple[datetime, bool]:
     return end, end < now
 
 
-def _show(result: FhirResult, out: Path, folder: Path) -> None:
+def _show(result: FhirResult, out: Path) -> None:
     read = result.resources
     if read.without_patient:
         typer.echo(f"{read.without_patient:,} resources name no patient of the folder: not used.", err=True)
@@ -64,8 +63,6 @@ def _show(result: FhirResult, out: Path, folder: Path) -> None:
     if read.two_persons:
         sentence = "patients have Patient resources that differ in birth date or sex, as if they were two people"
         typer.echo(f"{read.two_persons:,} {sentence}: not scored.", err=True)
-    if others := files_passed_over(folder):
-        typer.echo(f"{len(others):,} files are of a form that is not read, the first is {others[0].name}.", err=True)
     typer.echo(f"{result.patients:,} patients, {read.used:,} of {read.resources:,} resources read: {out}")
     for name, count in sorted(result.counted.items()):
         typer.echo(f"  {name}: {count:,}")

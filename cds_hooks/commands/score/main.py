@@ -30,7 +30,7 @@ class ScoreOptions:
     ] = None
     rows: Annotated[
         Path | None,
-        typer.Argument(metavar="[ROWS]", help="A table: .csv, .tsv, .ndjson (.gz too), .parquet, or - for stdin."),
+        typer.Argument(metavar="[ROWS]", help="A table: .csv, .tsv, .ndjson (.gz too) or .parquet."),
     ] = None
     fhir: Annotated[
         Path | None, typer.Option(help="Score the charts of this folder instead: bundles, Bulk Data NDJSON by type.")
@@ -75,7 +75,7 @@ def score(options: ScoreOptions) -> None:
 
     Example: cds-hooks score mortality_5y rows.csv.gz --out scores.csv --id participant_id
 
-    Example: cds-hooks score mortality_5y - --from csv --out risk.ndjson --id mrn --unit bun=mmol/L
+    Example: cds-hooks score mortality_5y rows.csv --out risk.ndjson --id mrn --unit bun=mmol/L
     --values sex=M:male,F:female --none-has pregnancy
 
     Example: cds-hooks score --fhir export --as-of 2026-11-20 --out scores.parquet --workers 8
@@ -151,11 +151,6 @@ def _show(result: ScoringResult, out: Path) -> None:
         typer.echo(f"No column {name!r} says who is: the services leave them out, here everybody is scored.", err=True)
     if result.not_used:
         typer.echo(f"In {result.not_used:,} rows a value is not an exact number; not_used names the input.", err=True)
-    if result.repeated:
-        sentence = "rows have an id that a row before has too: each row is scored by itself."
-        typer.echo(f"{result.repeated:,} {sentence}", err=True)
-    if result.unnamed:
-        typer.echo(f"{result.unnamed:,} rows have no id.", err=True)
     typer.echo(f"{result.rows:,} rows: {out}")
     for model, count in sorted(result.scored.items()):
         typer.echo(f"  scored by {model}: {count:,}")

@@ -1,7 +1,6 @@
 """`cds-hooks score` of a table: forms in and out, and what is refused."""
 
 import csv
-import gzip
 import io
 import json
 import math
@@ -81,14 +80,12 @@ def test_every_row_has_its_line_with_the_numbers_of_the_library(
     assert "No column 'deceased'" in said
 
 
-def test_csv_ndjson_and_standard_input_give_the_same_file(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
+def test_csv_and_ndjson_give_the_same_file(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
     scored(table, tmp_path / "csv.csv")
     rows = tmp_path / "rows.ndjson"
     rows.write_text(people.to_json(orient="records", lines=True))
     scored(rows, tmp_path / "ndjson.csv")
-    scored(Path("-"), tmp_path / "stdin.csv", "--from", "csv", given=gzip.decompress(table.read_bytes()))
     assert (tmp_path / "csv.csv").read_bytes() == (tmp_path / "ndjson.csv").read_bytes()
-    assert (tmp_path / "csv.csv").read_bytes() == (tmp_path / "stdin.csv").read_bytes()
 
 
 def test_parquet_comes_in_and_goes_out(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
@@ -135,14 +132,14 @@ def test_what_cannot_be_used_is_said_in_a_sentence(table: Path, people: pd.DataF
     assert "a packed file is complete" in refused(table, "--id", "participant_id")
 
 
-def test_ids_that_stand_twice_or_not_at_all_are_said(people: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_row_whose_id_stands_twice_or_not_at_all_is_scored_and_is_no_risk_assessment(
+    people: pd.DataFrame, tmp_path: Path
+) -> None:
     """A table may have two rows of one patient, and each is scored; a RiskAssessment needs to say whom it is about."""
     rows = tmp_path / "rows.csv"
     named = people.assign(participant_id=["same", "same", "same", "", " ", *people["participant_id"][5:]])
     named.to_csv(rows, index=False)
-    said = scored(rows, tmp_path / "s.csv")
-    assert "2 rows have an id that a row before has too" in said
-    assert "2 rows have no id." in said
+    scored(rows, tmp_path / "s.csv")
     assert len(lines(tmp_path / "s.csv")) == PEOPLE
     words = ["score", "mortality_5y", str(rows), "--out", str(tmp_path / "s.ndjson"), "--id", "participant_id"]
     answer = CliRunner().invoke(cli.app, words)
@@ -257,15 +254,15 @@ def test_what_is_declared_goes_with_the_job(site: Any, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(score, "ScoringJob", job)
     run("m", "rows.csv", "--out", "out.csv")
-    run("m", "-", "--out", "o.ndjson", "--id", "mrn", "--unit", "bun=mmol/L", "--explain", "--from", "csv", "--workers",
-        "3")  # fmt: skip
+    more = ("--id", "mrn", "--unit", "bun=mmol/L", "--explain", "--from", "csv", "--workers", "3")
+    run("m", "rows", "--out", "o.ndjson", *more)
     model = SimpleNamespace(model="the model")
     assert [members[3:] for members in given] == [
         (None, TableDeclaration(), False, None, "now", 1),
         ("mrn", TableDeclaration(units={"bun": "mmol/L"}), True, "csv", "now", 3),
     ]
     assert [members[0] for members in given] == [model, model]
-    assert [str(members[1]) for members in given] == ["rows.csv", "-"]
+    assert [str(members[1]) for members in given] == ["rows.csv", "rows"]
     assert [members[2] for members in given] == [Path("out.csv"), Path("o.ndjson")]
 
 
@@ -321,22 +318,19 @@ def result(**changes: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("changes", "others", "words"),
+    ("changes", "words"),
     [
-        ({}, [], []),
-        ({"without_patient": 1}, [], ["1 resources name no patient of the folder: not used."]),
-        ({"unreadable": 2}, [], ["2 lines or files are no FHIR: not used. The first is in a.ndjson."]),
-        ({"two_persons": 3}, [], ["3 patients have Patient resources that differ in birth date or sex, as if they were "
+        ({}, []),
+        ({"without_patient": 1}, ["1 resources name no patient of the folder: not used."]),
+        ({"unreadable": 2}, ["2 lines or files are no FHIR: not used. The first is in a.ndjson."]),
+        ({"two_persons": 3}, ["3 patients have Patient resources that differ in birth date or sex, as if they were "
                                   "two people: not scored."]),
-        ({}, [Path("x/b.xml")], ["1 files are of a form that is not read, the first is b.xml."]),
     ],
 )  # fmt: skip
 def test_what_was_read_and_what_was_not_is_said(
-    changes: dict[str, Any], others: list[Path], words: list[str], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any], words: list[str], capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(charts, "files_passed_over", lambda _: others)
-    charts._show(result(**changes), Path("out.csv"), Path("folder"))
+    charts._show(result(**changes), Path("out.csv"))
     said = capsys.readouterr()
     assert said.err.splitlines() == words
     assert said.out.splitlines() == ["1,100 patients, 1,200 of 1,500 resources read: out.csv", "  m: 1,000"]

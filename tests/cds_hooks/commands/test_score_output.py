@@ -32,17 +32,13 @@ def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture
         not_scored=Counter({"too-few-inputs": 1_499}),
         not_used=2_345,
         unsaid=("pregnancy", "dialysis"),
-        repeated=1_001,
-        unnamed=3_000,
     )
     assert _said(result, capsys) == (
         ["12,000 rows: scores.csv", "  scored by mortality_5y 2.1.0: 10,500", "  scored by twin: 1",
          "  no score, too-few-inputs: 1,499"],
         ["No column 'pregnancy' says who is: the services leave them out, here everybody is scored.",
          "No column 'dialysis' says who is: the services leave them out, here everybody is scored.",
-         "In 2,345 rows a value is not an exact number; not_used names the input.",
-         "1,001 rows have an id that a row before has too: each row is scored by itself.",
-         "3,000 rows have no id."],
+         "In 2,345 rows a value is not an exact number; not_used names the input."],
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import io
 import json
 import math
 import sys
@@ -10,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -121,18 +119,6 @@ def test_a_name_that_is_true_of_few_may_come_late_in_ndjson(panel: BatchModel, t
     assert result.not_scored == {"deceased": 1}
 
 
-def test_standard_input_is_read_in_the_form_that_is_said(
-    panel: BatchModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, plain = scored(panel, tmp_path, "plain.csv", as_csv(people()))
-    for content in (as_csv(people()), gzip.compress(as_csv(people()))):
-        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(content)))
-        score_table(ScoringJob(panel, Path("-"), tmp_path / "s.csv", form="csv"))
-        assert (tmp_path / "s.csv").read_text() == plain
-    with pytest.raises(BatchRefused, match="say its form with --from"):
-        score_table(ScoringJob(panel, Path("-"), tmp_path / "s.csv"))
-
-
 @pytest.mark.parametrize("end", ["csv", "ndjson", "parquet"])
 def test_a_table_is_read_from_the_file_of_that_very_name(panel: BatchModel, tmp_path: Path, end: str) -> None:
     """Not from those that its signs stand for, and without columns that the names of its folders say."""
@@ -180,8 +166,6 @@ def test_a_run_counts_its_rows_by_what_became_of_them(panel: BatchModel, tmp_pat
         not_scored=Counter({"age-unknown": 1, "outside-population": 2}),
         not_used=1,
         unsaid=("deceased",),
-        repeated=2,
-        unnamed=1,
     )
     lines = list(csv.DictReader(text.splitlines()))
     assert list(lines[0]) == ["id", "probability", "percentile", "model", "reason", "reason_text", "not_used"]
