@@ -297,9 +297,9 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
 def _names_a_reaction(words: Sequence[str]) -> bool:
     """Whether words name a reaction that is neither denied nor what a drug is for: "no rash", "for itching"."""
     neutral = _neutral_words()
+    before = neutral["not"] | neutral["for"]
     return any(
-        (word in neutral["reaction"] or _is_compound(word))
-        and (neutral["not"] | neutral["for"]).isdisjoint(words[max(0, index - 2) : index])
+        (word in neutral["reaction"] or _is_compound(word)) and before.isdisjoint(words[max(0, index - 2) : index])
         for index, word in enumerate(words)
     )
 
@@ -320,7 +320,7 @@ _OF_ADJECTIVES: Final = (
     "ary",
     "izing",
 )
-_SET_OFF = frozenset({":", ",", "(", "=", ">", "-"})
+_SET_OFF = frozenset({":", "(", "=", ">", "-"})
 
 
 def _strangers_beside(
@@ -370,7 +370,8 @@ def _strange(
 ) -> list[bool]:
     """For each word of a part, whether nothing accounts for it.
 
-    That do names, cues, drugs, numbers and the word before one ("CK 4800"), and what neutral_words.csv has.
+    That do names, cues, drugs, numbers, on a list of problems the word before one ("CK 4800"), and what
+    neutral_words.csv has.
     """
     names, neutral = _compiled().names, _neutral_words()
     of_use = neutral["strange"] if asserted.subject == "allergy" else frozenset[str]()
@@ -382,7 +383,7 @@ def _strange(
             word in of_use
             or not (
                 index in in_names
-                or following[:1].isdigit()
+                or (following[:1].isdigit() and asserted.subject != "allergy")
                 or any(_is_neutral(form, neutral, asserted.subject) for form in (texts[index], word))
             )
         )
@@ -390,17 +391,17 @@ def _strange(
     ]
 
 
+# Kinds of words that leave a name what it is: on a list of problems, and on one of allergies.
+_NEUTRAL: Final = (("word", "end", "self"), ("end", "self", "allergy", "reaction"))
+
+
 def _is_neutral(word: str, neutral: Mapping[str, Set[str]], subject: Subject) -> bool:
     """Whether a word leaves a name what it is: a number, a course, a side, a sign, a drug and the like."""
     return (
         len(word) < 2
         or not word.isalpha()
-        or any(
-            word in neutral[kind]
-            for kind in ("word", "end", "self", "allergy", "reaction")[: 5 if subject == "allergy" else 3]
-        )
-        or (len(word) > _STEM and word[:_STEM] in neutral["stem"])
-        or (subject == "allergy" and _is_compound(word))
+        or any(word in neutral[kind] for kind in _NEUTRAL[subject == "allergy"])
+        or (_is_compound(word) if subject == "allergy" else len(word) > _STEM and word[:_STEM] in neutral["stem"])
         or is_name_of_drug(word)
     )
 
