@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from cds_hooks.pages.gate import _not_yours
 from cds_hooks.pages.login.views import local_page
+from cds_hooks.web.site import Failure
+from cds_hooks.web.visitor import Visitor
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.access.provider import Provider
 from tests.cds_hooks.access.test_oidc import at as at_provider
@@ -162,6 +165,33 @@ async def test_an_ehr_that_does_not_say_who_signs_launches_nothing(
 
 
 # The gate
+
+
+async def test_who_has_another_role_is_told_which_one_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_account(tmp_path, "cleo", "clinician")
+    with kept_values(monkeypatch) as values:
+        async with visit(tmp_path) as person:
+            await person.log_in("cleo")
+            assert (await person.open("/decisions")).status_code == 403
+            assert values["failure"] == Failure(
+                "Not for your role",
+                "Refused",
+                "This page is for the role auditor or operator or pharmacist, and yours is clinician. Nothing of it "
+                "was shown.",
+                "Ask the operator of this server for the role, or log in with another account.",
+            )
+            assert (await person.open("/nothing-here")).status_code == 403
+            assert values["failure"].what == (
+                "This page is for nobody, and yours is clinician. Nothing of it was shown."
+            )
+            assert (await person.open("/worklist")).status_code == 200
+            assert (await person.send("/terminology", form_token="x")).status_code == 403  # noqa: S106
+            program = await person.calls.get("/decisions", headers={"accept": "application/json", "cookie": ""})
+            assert program.json()["issue"][0]["code"] == "forbidden"
+    nobody = Visitor("A", "account a", frozenset(), "t")
+    assert _not_yours((), nobody).what == "This page is for nobody, and yours is none. Nothing of it was shown."
 
 
 async def test_a_program_without_a_login_is_told_so_and_a_browser_is_sent_to_the_form(tmp_path: Path) -> None:

@@ -135,13 +135,6 @@ def test_another_vendor_is_refused_with_those_there_are(vendor: str) -> None:
     assert "there are epic, oracle" in done.output
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    done = _run("oracle", "--out", str(tmp_path / "file"))
-    assert done.exit_code == 1
-    assert "File exists" in done.output
-
-
 def test_what_is_not_ours_stays_text_in_the_html() -> None:
     page = as_html("<t>", "## <b>\n\na `x|y` <i>\n\n| Key |\n| --- |\n| `a\\|b` |\n")
     assert "<code>a|b</code>" in page

@@ -76,27 +76,6 @@ def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None
     assert lines[-1] == "Milliseconds:"
 
 
-@pytest.mark.parametrize(
-    ("basis", "facts"),
-    [
-        ({"as_of": "T", "probability": 0.5, "scores": {"probability": 0.1}}, ["as_of T", "probability 0.5"]),
-        ({"scores": {"probability": 0.1, "as_of": "S"}}, ["as_of S", "probability 0.1"]),
-        ({"scores": None}, []),
-        ({}, []),
-    ],
-)
-def test_the_estimate_stands_in_the_basis_or_in_its_scores(basis: dict[str, Any], facts: list[str]) -> None:
-    names = ("id", "decided_at", "hook", "service", "hook_instance", "client", "patient", "user", "input_digest")
-    document = dict.fromkeys(names, "x") | {
-        "models": [], "basis": basis, "outcome": "silent", "silence": [], "response": {}, "feedback": [], "history": [],
-        "held_back": [],
-    }  # fmt: skip
-    stream = StringIO()
-    decisions._draw(Console(file=stream, width=100), document)
-    lines = [" ".join(line.split()) for line in stream.getvalue().splitlines()[9:]]
-    assert [line for line in lines if line.startswith(("as_of", "probability"))] == facts
-
-
 def test_inputs_have_a_column_of_contributions_where_there_are_any() -> None:
     def drawn(basis: dict[str, Any]) -> list[list[str]]:
         stream = StringIO()

@@ -60,12 +60,6 @@ def test_a_command_that_never_was_is_refused() -> None:
     assert (done.returncode, done.stdout, "No such command 'no-such-command'" in done.stderr) == (2, "", True)
 
 
-def test_a_command_stands_in_the_package_of_commands_or_under_its_full_name() -> None:
-    assert Lazy("rules.main", "app")._module_name == "cds_hooks.commands.rules.main"
-    assert Lazy("cds_hooks.kit.commands.call", "call")._module_name == "cds_hooks.kit.commands.call"
-    assert Lazy("serve", "no_such_function").summary == ""
-
-
 def test_a_command_is_imported_under_its_name_and_its_help_is_markdown() -> None:
     group, alone = Lazy("release", "app").load("release"), Lazy("worklist", "worklist").load("list-of-work")
     assert (group.name, alone.name, hasattr(group, "list_commands"), hasattr(alone, "list_commands")) == (

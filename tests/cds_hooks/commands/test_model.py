@@ -194,21 +194,6 @@ def test_a_model_that_no_service_shows_is_refused() -> None:
         services_for(Settings(alert_share="mortality_9y=0.1"))
 
 
-@pytest.mark.parametrize(
-    ("cards", "chosen", "code"), [(59.9, 0.05, 0), (60, 0.1, 0), (29.9, 0.02, 0), (6, 0.01, 0), (5.9, None, 1)]
-)
-def test_the_widest_threshold_that_fits_is_chosen(
-    cards: float, chosen: float | None, code: int, tmp_path: Path
-) -> None:
-    found = _run(tmp_path, "--capacity", str(cards), "--per-day", "600", "--json")
-    told = json.loads(found.stdout)
-    assert (found.returncode, told["chosen"]) == (code, chosen)
-    assert (told["model"], told["capacity"], told["patients_a_day"], told["days_of_record"]) == (
-        "mortality_5y", cards, 600.0, None,
-    )  # fmt: skip
-    assert [round(row["cards_a_day"], 6) for row in told["thresholds"][:4]] == [6.0, 12.0, 30.0, 60.0]
-
-
 def test_a_record_is_not_read_where_the_number_is_given(tmp_path: Path) -> None:
     found = _run(tmp_path, "--capacity", "4", "--per-day", "600", "--database", "sqlite:///x")
     both = "--per-day gives the number of patients, so no record is read: leave out --database.\n"

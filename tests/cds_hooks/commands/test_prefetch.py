@@ -53,26 +53,6 @@ def test_each_key_is_a_row_with_its_shares_and_times(url: str) -> None:
     ]  # fmt: skip
 
 
-def test_the_rates_are_json_with_every_member(url: str) -> None:
-    document = json.loads(_run(url, "--json")[1])
-    none = {"given": 0, "null": 0, "failed": 0, "fetched": 0, "unobtainable": 0, "reasons": {}, "milliseconds": None}
-    assert document == [
-        {
-            "client": "a", "service": "s", "calls": 3, "says": A_SAYS, "milliseconds": {"median": 180.0, "p95": 225.0},
-            "keys": [
-                none | {"key": "patient", "given": 2, "null": 1},
-                none | {"key": "labs", "given": 1, "fetched": 2, "milliseconds": {"median": 150.0, "p95": 195.0}},
-                none | {"key": "flags", "failed": 1, "unobtainable": 2, "reasons": {"timeout": 2, "status": 1},
-                        "milliseconds": {"median": 9.0, "p95": 9.0}},
-            ],
-        },
-        {
-            "client": "b", "service": "s", "calls": 1, "says": B_SAYS, "milliseconds": None,
-            "keys": [none | {"key": "patient", "given": 1}],
-        },
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("words", "calls"),
     [

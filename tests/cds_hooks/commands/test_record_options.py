@@ -127,15 +127,6 @@ def test_a_hold_is_on_one_subject_and_says_why(url: str, options: list[str]) -> 
     assert holds(url) == []
 
 
-@pytest.mark.parametrize("name", ["client", "patient", "decision"])
-def test_who_holds_is_the_user_of_the_shell_where_nobody_is_named(
-    url: str, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cds_hooks.commands.record.getuser", lambda: "of the shell")
-    assert _run("hold", f"--{name}", "x", "--why", "y", "--database", url).exit_code == 0
-    assert [(item.by, item.value, item.actor) for item in holds(url)] == [(name, "x", "of the shell")]
-
-
 @pytest.mark.parametrize("options", [[], ["--client", "a hospital"], ["--to", "a.xz"]])
 def test_decisions_are_taken_out_of_one_client_and_into_a_file(url: str, options: list[str]) -> None:
     give = "Give --client NAME and --to FILE, too.\n"
@@ -174,24 +165,3 @@ def test_a_backup_goes_into_an_empty_record(url: str, tmp_path: Path) -> None:
     words = "9 rows restored. Verify them: cds-hooks record verify --against SEALS\n"
     assert _output("backup", "--restore", str(file), "--database", other) == (0, words, "")
     assert list_decisions(other) == list_decisions(url)
-
-
-def _row(number: int) -> str:
-    when = f"{_id(number)},{FIRST + number * DAY},patient-view,planning,h{number}"
-    return f"{when},a hospital,p{number % 2},,cards,{'ab' * 32}\n"
-
-
-@pytest.mark.parametrize(
-    ("options", "numbers"),
-    [
-        ([], (3, 2, 1, 0)),
-        (["--patient", "p1"], (3, 1)),
-        (["--client", "another"], ()),
-        (["--since", "2023-11-15T22:13:20"], (3, 2, 1)),
-        (["--until", "2023-11-15T22:13:20"], (0,)),
-    ],
-)
-def test_decisions_are_printed_as_a_table_the_newest_first(url: str, options: list[str], numbers: Any) -> None:
-    done = _run("export", "--format", "csv", *options, "--database", url)
-    head = "id,decided_at,hook,service,hook_instance,client,patient,user_id,outcome,input_digest\n"
-    assert done.stdout_bytes.decode().replace("\r\n", "\n") == head + "".join(map(_row, numbers))

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from cds_hooks.audit.seals import SealsUnusable
-from cds_hooks.audit.verification import Audit
 from cds_hooks.commands import record
 from cds_hooks.monitor.book import CountBook
 from models_onnx.artifact.keys import local_signer, public_file
@@ -144,24 +143,3 @@ def test_the_book_of_counts_notes_when_the_record_was_verified(site: Site) -> No
     verified = CountBook(views).last_verification()
     assert verified is not None
     assert (verified.decisions, verified.fault) == (2, "")
-
-
-@pytest.mark.parametrize(("findings", "state"), [([], "is"), (["row 3 is missing", "a.xz cannot be read."], "is not")])
-def test_what_was_found_is_printed_whole(findings: list[str], state: str, capsys: pytest.CaptureFixture[str]) -> None:
-    report = Audit(
-        seals=3, decisions=11, feedback=12, events=13, outcomes=14, unsealed=4, unsealed_feedback=5, unsealed_events=6,
-        unsealed_outcomes=7, removed=8, ends={"a": (9, "cafe"), "b": (2, "beef")}, findings=findings,
-    )  # fmt: skip
-    said = "Row 3 is missing.\na.xz cannot be read.\n" if findings else ""
-    ends = "chain a: 9 rows, up to cafe\nchain b: 2 rows, up to beef\n"
-    record._draw(report)
-    assert capsys.readouterr().out == (
-        f"{ends}{said}The record {state} as it was sealed: 11 decisions (4 after the newest of 3 seals, 8 removed), "
-        "12 rows of feedback (5 after it), 14 outcomes (7 after it), 13 events (6 after it).\n"
-    )
-    report.seals = 0
-    record._draw(report)
-    written = (
-        f"The record {state} as it was written: 11 decisions in 2 chains; 8 more were removed by retention runs.\n"
-    )
-    assert capsys.readouterr().out == f"{ends}{said}{written}{UNSEALED}"

@@ -45,25 +45,6 @@ def _drawn(draw: Any, *values: Any) -> list[str]:
     return [line.rstrip() for line in stream.getvalue().splitlines() if line.strip(" ─")]
 
 
-class Words:
-    """A verdict that differs, or one of its differences."""
-
-    def __init__(self, **members: Any) -> None:
-        self.__dict__.update(members)
-
-
-def test_what_differs_is_named_before_everything_is_counted() -> None:
-    verdict = Words(
-        decision="d1", service="s", differences=[Words(words="card 1: another summary")], causes=["another rule"]
-    )
-    counts = Counter({("t", "not-replayed"): 2, ("s", "same"): 5, ("s", "differs"): 1})
-    assert _drawn(replay._draw, counts, [verdict], Counter({"no inputs": 1, "no model": 2})) == [
-        "d1 s differs", "  card 1: another summary", "  cause: another rule", "1 s: differs", "5 s: same",
-        "2 t: not replayed", "2 not replayed: no model.", "1 not replayed: no inputs.",
-    ]  # fmt: skip
-    assert _drawn(replay._draw, Counter(), [], Counter()) == ["No decision in the record is like that."]
-
-
 def test_the_exit_code_says_whether_anything_differs_or_nothing_was_replayed() -> None:
     def code(*outcomes: str) -> int:
         return replay._exit_code(Counter({("s", outcome): 1 for outcome in outcomes}))

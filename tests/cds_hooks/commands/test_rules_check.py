@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -206,22 +206,6 @@ def test_what_rules_say_of_orders_is_a_table_the_most_frequent_first(
 
 
 # The list, and what was counted
-
-
-def test_a_rule_is_listed_with_its_bands_from_top_to_bottom() -> None:
-    printed: list[str] = []
-    summary = {
-        "id": "r", "bands": [{"indicator": "critical"}, {"indicator": "warning"}, {"indicator": "silent"}],
-        "version": "cafe", "title": "A title", "verified": "source read", "verified_on": "2026-01-02",
-        "reviewed": "2026-03-04", "here": "approved", "evidence": [{"label": "A label"}, {"label": "A guideline"}],
-    }  # fmt: skip
-    rules._draw(cast("Any", SimpleNamespace(print=printed.append)), summary)
-    assert printed == [
-        "[bold]r[/bold] (c w s), version cafe: A title",
-        "  Checked: source read (2026-01-02). Family reviewed 2026-03-04.",
-        "  Here: approved.",
-        "  Sources: A label; A guideline.",
-    ]
 
 
 def test_rules_to_review_are_those_of_a_family_and_a_bar_asks_for_a_note() -> None:

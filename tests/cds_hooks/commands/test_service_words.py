@@ -12,7 +12,6 @@ from cds_hooks.commands.model import service_words
 from cds_hooks.services.planning_conversation import SUMMARY
 from cds_hooks.settings import settings
 from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import FeatureValue, Missing
 from models_onnx.artifact.keys import maintainers
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.gates.subject import read_subject
@@ -20,7 +19,6 @@ from tests.cds_hooks.commands.test_model_artifacts import SERVICE
 from tests.conftest import ROOT
 
 PLANNING = "cds_hooks/services/planning_conversation.py"
-FEATURES = features_named(("age_years", "sex_male", "albumin_g_dl"))
 
 
 @pytest.mark.parametrize(
@@ -99,22 +97,6 @@ def test_a_service_of_the_site_lies_beside_the_model_or_in_the_folder_of_the_set
     assert (found("mortality_5y", tmp_path / "beside"), found("mortality_5y", ARTIFACTS)) == ("beside", None)
     site.models_folder = tmp_path / "nowhere"
     assert found("mortality_5y", ARTIFACTS) is None
-
-
-def test_a_row_is_read_as_if_it_stood_in_a_chart() -> None:
-    age, male, albumin = FEATURES
-    row = np.array([71.26, 1.0, np.nan])
-    vector = service_words._vector(FEATURES, row)
-    there = ("2026-11-01", "Observation/1", "")
-    assert (vector.features, vector.values.tolist()[:2]) == (FEATURES, [71.26, 1.0])
-    assert vector.evidence == [
-        FeatureValue(age, 71.26, *there, 71.3, age.unit),
-        FeatureValue(male, 1.0, *there, 1.0, "male"),
-        None,
-    ]
-    assert vector.missing == [Missing(albumin, "absent", "not recorded")]
-    woman = service_words._vector(FEATURES, np.array([71.0, 0.0, 4.0])).evidence
-    assert [value.charted_unit if value is not None else None for value in woman] == [age.unit, "female", albumin.unit]
 
 
 def test_cards_are_composed_of_rows_in_the_words_of_the_service() -> None:

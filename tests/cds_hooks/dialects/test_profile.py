@@ -47,16 +47,6 @@ def test_links_are_kept_to_the_hosts_of_the_list() -> None:
     assert card.source == Source(label="FDA")
 
 
-@pytest.mark.parametrize("host", ["other.example", "other.example:8080", "OTHER.example"])
-def test_a_host_is_named_with_or_without_its_port(host: str) -> None:
-    assert [link.label for link in _shaped(link_hosts=[host]).links] == ["Elsewhere"]
-
-
-@pytest.mark.parametrize("host", ["other.example:80", "example", "ther.example", "other.example.evil"])
-def test_another_host_is_another_host(host: str) -> None:
-    assert _shaped(link_hosts=[host]).links == ()
-
-
 def test_a_site_may_have_reasons_of_its_own() -> None:
     own = Coding(system="https://site.example", code="protocol", display="By protocol")
     assert _shaped(override_reasons=[own]).override_reasons == (own,)

@@ -5,11 +5,12 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cards.card import Card, Coding, Source
+from cards.card import Action, Card, Coding, Source, Suggestion
 from cards.text import escape
 from cds_hooks.dialects._shape import (
     DEVELOPMENT,
     ClientProfile,
+    _are_tests,
     scopes_for,
     shape_cards,
     simplify_markdown,
@@ -35,6 +36,10 @@ def test_chart_text_can_put_no_link_into_a_detail(text: str) -> None:
 # What a client gets, each decision by itself: versions, hosts of links, Markdown, scopes.
 
 
+def suggestion(*actions: Action, **more: Any) -> Suggestion:
+    return Suggestion(label="s", uuid="s1", actions=actions, **more)
+
+
 def card(**more: Any) -> Card:
     return Card(uuid="c1", summary="s", indicator="info", source=Source(label="l", url="https://a.example/x"), **more)
 
@@ -47,6 +52,18 @@ def test_the_scopes_of_queries() -> None:
     assert scopes_for(queries, 2, "patient") == [
         "patient/Patient.rs", "patient/MedicationRequest.rs", "patient/Medication.r", "patient/Encounter.r",
     ]  # fmt: skip
+
+
+TWO_TESTS = suggestion(*(Action(type="create", description="d", resource={"resourceType": "ServiceRequest"}),) * 2)
+REMOVAL = suggestion(Action(type="delete", description="d", resource_id="ServiceRequest/1"), is_recommended=True)
+
+
+def test_only_several_new_tests_can_be_taken_one_by_one() -> None:
+    other = Action(type="create", description="d", resource={"resourceType": "MedicationRequest"})
+    assert _are_tests(TWO_TESTS)
+    assert not _are_tests(suggestion(*TWO_TESTS.actions[:1]))
+    assert not _are_tests(suggestion(*TWO_TESTS.actions, other))
+    assert not _are_tests(suggestion(*REMOVAL.actions * 2))
 
 
 def test_a_card_is_shaped_by_what_its_client_says() -> None:

@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 
 from cds_hooks.errors import BadRequest
-from cds_hooks.events import subscriptions
 from cds_hooks.events.effects import Fact
 from cds_hooks.events.subscriptions import (
     Notification,
@@ -297,25 +296,3 @@ async def test_a_gap_that_is_not_filled_is_counted_and_a_filled_one_is_not(tmp_p
             )
             await here.fill()
             assert here.counted("gap-not-filled") == 2
-
-
-@run_async
-async def test_a_search_begins_a_minute_before_the_last_complete_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with fhir_server(k1=observation("k1"), k3=observation("k3")) as server:
-        async with subscribed(tmp_path, server.base, "Observation?category=laboratory") as here:
-            subscriber = here._subscriber
-            assert await subscriber._search(0.0, NOW) is False  # nothing was ever complete
-            assert server.asked == []
-            await subscriber._search(NOW, NOW)
-            start = datetime.fromtimestamp(NOW - 60, UTC).isoformat(timespec="seconds").replace(":", "%3A")
-            assert server.asked[0].endswith(f"category=laboratory&_lastUpdated=ge{start.replace('+', '%2B')}")
-            server.is_down = True
-            assert await subscriber._search(NOW, NOW) is False
-            server.is_down = False
-            monkeypatch.setattr(subscriptions, "_MOST_PAGES", 1)
-            at_13 = datetime(2026, 11, 20, 13, 30, tzinfo=UTC).timestamp()
-            assert await subscriber._search(at_13, NOW) is False  # a page is left
-            monkeypatch.setattr(subscriptions, "_MOST_PAGES", 2)
-            assert await subscriber._search(at_13, NOW) is True

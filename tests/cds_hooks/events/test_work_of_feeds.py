@@ -348,31 +348,6 @@ def test_a_finding_of_the_same_patient_has_the_same_id_in_each_decision() -> Non
     assert len({first["id"], *((write(row, key, CODED, is_over=False) or {})["id"] for row in others)}) == 4
 
 
-@pytest.mark.parametrize(
-    ("scores", "probability", "method"),
-    [
-        ({"id": "kfre_4", "version": "2016", "link": "cloglog", "value": 0.08}, 0.08, "kfre_4 2016"),
-        ({"id": "prevent", "link": "logit", "value": 0.2, "probability": 0.5}, 0.2, "prevent"),
-        ({"id": "mortality_5y", "version": "3", "probability": 0.5}, 0.5, "mortality_5y 3"),
-        ({"id": "fib4", "link": "log", "value": 5.6}, None, ""),
-        ({"id": "fib4", "link": "logit", "value": 5}, None, ""),
-        ({"probability": 0.5}, None, ""),
-        (None, None, ""),
-    ],
-)
-def test_an_estimate_that_is_a_probability_is_a_risk(scores: Any, probability: float | None, method: str) -> None:
-    written = risk_assessment(_row(basis=orjson.dumps({"scores": scores})))
-    if probability is None:
-        assert written is None
-        return
-    assert written == {
-        "resourceType": "RiskAssessment", "id": (written or {})["id"], "identifier": IDENTIFIER, "status": "final",
-        "method": {"text": method}, "subject": SUBJECT, "occurrenceDateTime": AT,
-        "prediction": [{"probabilityDecimal": probability}],
-    }  # fmt: skip
-    assert risk_assessment(_row()) is None
-
-
 def test_an_estimate_without_a_recorded_sex_is_written_as_the_range_of_both() -> None:
     scores = {"id": "kfre_4", "link": "cloglog", "value": 0.25, "of_the_other_sex": {"value": 0.5}}
     written = risk_assessment(_row(basis=orjson.dumps({"scores": scores | {"probability": 0.25}})))

@@ -145,16 +145,6 @@ def test_a_pause_of_warnings_is_proposed_told_of_once_and_decided_by_a_person(
     assert _paused(record_in(tmp_path)) == []
 
 
-def test_a_service_that_is_accepted_often_enough_goes_on(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW, pause_cards=20) as calls:
-            await _show_to_many(calls, 20)
-            await asyncio.sleep(0.3)
-
-    asyncio.run(story())
-    assert _paused(record_in(tmp_path)) == []
-
-
 def _program(folder: Path, *words: str) -> CompletedProcess[str]:
     return run_program(*words, environment={"CDS_DATABASE_URL": record_in(folder)})
 

@@ -116,20 +116,6 @@ def test_the_role_is_read_from_the_fhir_server_and_a_replay_knows_it(tmp_path: P
     assert [verdict.outcome for verdict in verdicts] == ["same", "same"]
 
 
-def test_a_site_says_what_a_role_orders(tmp_path: Path) -> None:
-    row = '[[role]]\nname = "{}"\norders = [{}]\nnote = "standing order 12"\n'
-    drafts = (CRITICAL, *WARNINGS)
-    everything = set(_labels(_answer(tmp_path, _request(drafts=drafts))))
-    text = row.format("nurse", '"services"')
-    answer = _answer(tmp_path, _request(_role(NURSE), drafts=drafts), rules_file=rules_file(tmp_path, text))
-    tests_only = set(_labels(answer))
-    assert tests_only < everything
-    assert set() < tests_only
-    text = row.format("nurse", '"services", "medications"')
-    answer = _answer(tmp_path, _request(_role(NURSE), drafts=drafts), rules_file=rules_file(tmp_path, text))
-    assert set(_labels(answer)) == everything
-
-
 def test_a_vaccine_is_an_order_of_its_own_and_the_forecast_is_none(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

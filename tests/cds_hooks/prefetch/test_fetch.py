@@ -123,20 +123,6 @@ def test_a_paged_prefetch_is_continued(tmp_path: Path, as_of: datetime, planning
     assert all(asked.token for asked in running.log.requests)
 
 
-@pytest.mark.parametrize(("token", "reason"), [(TOKEN, "elsewhere"), (None, "elsewhere")])
-def test_a_paged_prefetch_that_cannot_be_continued_is_a_part(
-    tmp_path: Path, as_of: datetime, planning: dict[str, Any], token: str | None, reason: str
-) -> None:
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        elsewhere = _paged(planning, "http://127.0.0.1:9/fhir", 12)
-        answer = post(tmp_path, PLANNING, at_server(elsewhere, running.base, token), as_of=as_of)
-    assert running.log.requests == []
-    assert silences(answer)["prefetch.labs"] == "partial"
-    assert _states(tmp_path)["labs"] == {"state": "given", "reason": "partial", "cause": reason}
-    for card in answer.json()["cards"]:
-        assert "**Not complete:** laboratory results (the EHR sent the first page only)." in card["detail"]
-
-
 def test_a_search_whose_next_page_is_elsewhere_is_a_part(
     tmp_path: Path, as_of: datetime, planning: dict[str, Any]
 ) -> None:

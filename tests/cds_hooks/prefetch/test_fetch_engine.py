@@ -109,16 +109,6 @@ def _medications(filled: FilledPrefetch) -> set[str | None]:
     return {entry.resource.id for value in found for entry in value.entry if isinstance(entry.resource, Medication)}
 
 
-def test_medications_of_orders_and_mixtures_are_read_in_one_search_for_each_depth() -> None:
-    references = ("Medication/mix", "Medication/plain", "Medication/mix", "#inside")
-    orders = [_order(number, reference) for number, reference in enumerate(references)]
-    medications = [_medication("mix", "part"), *map(_medication, ("plain", "part", "other"))]
-    with serving_fhir([chart_of(*orders, *medications)]) as running:
-        filled = _fill(_request(running.base), ORDERS)
-    assert running.queries[1:] == ["/Medication?_id=mix,plain&_count=2", "/Medication?_id=part&_count=1"]
-    assert _medications(filled) == {"mix", "plain", "part"}
-
-
 def test_medications_that_drafts_refer_to_are_read() -> None:
     elsewhere = "https://ehr.example/fhir/Medication/elsewhere/_history/2"
     drafts = bundle(_order(1, "Medication/there"), _order(2, elsewhere), _medication("there"))

@@ -120,11 +120,6 @@ def test_what_is_old_is_said_as_old() -> None:
     assert state.note == "**Not from today:** problems (the EHR looked it up 3 days ago)."
 
 
-def test_known_is_what_was_asked_for_found_or_not() -> None:
-    assert _brought(labs=None, conditions=_bundle(CONDITION)).looked_up == {"Observation", "creatinine", "Condition"}
-    assert _brought(labs=_outcome(FAILED)).looked_up == frozenset()
-
-
 def test_a_whole_prefetch_is_looked_at_and_nothing_more() -> None:
     whole = dict.fromkeys((template.key for template in TEMPLATES), None) | {"patient": PATIENT}
     first = _brought(**whole)

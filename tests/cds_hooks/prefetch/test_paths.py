@@ -21,12 +21,14 @@ from cds_hooks.prefetch.paths import (
     PathEvaluator,
     PathUnion,
     Resolve,
+    Target,
     TodayToken,
     TokenValues,
     UserToken,
     WrongToken,
     _attributes,
     _decoded,
+    _target,
     fill_template,
     is_element_read,
     keys_in,
@@ -206,6 +208,30 @@ def found(path: str, context: Any = None, **answers: Any) -> list[str]:
     token = read_token(path)
     assert isinstance(token, PathUnion)
     return list(PathEvaluator(context or {}, answers).values(token.paths[0]))
+
+
+@pytest.mark.parametrize(
+    ("node", "target"),
+    [
+        ("Patient/1", Target("Patient", "1")),
+        ({"reference": "Patient/1"}, Target("Patient", "1")),
+        ("https://ehr.example/fhir/Patient/1/_history/2", Target("Patient", "1")),
+        ("https://ehr.example/_history/Patient/1", None),
+        ("Patient/1/_history/2/_history/3", Target("Patient", "1")),
+        ("patient/1", None),
+        ("Pa-tient/1", None),
+        ("Patient/ ", None),
+        ("Patient", None),
+        ("#inside", None),
+        ("urn:uuid:1", None),
+        ("", None),
+        (7, None),
+        ({"reference": 7}, None),
+        ({}, None),
+    ],
+)
+def test_a_reference_names_a_type_and_an_id(node: Any, target: Target | None) -> None:
+    assert _target(node) == target
 
 
 def test_the_context_field_of_a_path_is_there_only_where_it_is_nothing_but_a_field() -> None:

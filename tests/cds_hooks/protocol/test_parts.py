@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Raw
 
 from cds_hooks.errors import BadRequest, PayloadTooLarge
-from cds_hooks.protocol.body import _number, _whole_number
+from cds_hooks.protocol.body import _may_repeat, _number, _whole_number
 from cds_hooks.protocol.hooks import LIBRARY
+from cds_hooks.protocol.hooks.declared import _declared
 from cds_hooks.protocol.originals import (
     _balanced_at,
     _object_at,
@@ -150,6 +152,25 @@ def test_a_user_beside_the_hook_is_put_into_the_context(changed: Json, user: str
 # Members and numbers
 
 
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        (b'{"a":1}', False),
+        (b'{"a":1,"a":1}', True),
+        (b'{"a": 1, "b": 2}', False),
+        (b'{"a": 1, "a": 2}', True),
+        (b'{"a" : 1}', True),
+        (b'{"a"\n: 1}', True),
+        (b'{"a": "\\u00e4"}', False),
+        (b'{"a": "x\\":y", "b": 1}', False),
+        (b'{"a\\\\": 1}', True),
+        (b'{"a": "\\ud800"}', True),
+    ],
+)
+def test_a_text_that_may_hold_a_member_twice_is_looked_at(text: bytes, *, may: bool) -> None:
+    assert _may_repeat(text) is may
+
+
 def test_a_number_is_within_64_bits() -> None:
     assert _whole_number(str(2**64 - 1)) == 2**64 - 1
     assert _whole_number(str(-(2**63))) == -(2**63)
@@ -177,3 +198,23 @@ def test_the_object_that_begins_at_a_place() -> None:
     assert _start_of_prefetch(head + b',"prefetch":{}}') == len(head)
     assert _start_of_prefetch(b'{"a":1,"prefetch":{}}') == len(b'{"a":1,"prefetch":{}}')
     assert _start_of_prefetch(b"{}") == 2
+
+
+# Hooks of a site's own
+
+DECLARED: Json = {"name": "org.example.round", "version": "1.0", "like": "patient-view", "services": ["a"]}
+
+
+def test_a_hook_of_a_site_extends_one_of_the_library() -> None:
+    fields = [
+        {"name": "wardId", "type": "string", "required": True, "token": True},
+        {"name": "patientId", "type": "string", "required": True},
+        {"name": "bed", "type": "object"},
+    ]
+    declared = _declared(DECLARED | {"field": fields}, "x")
+    assert (declared.like, declared.services, declared.hook.version) == ("patient-view", ("a",), "1.0")
+    assert declared.hook.tokens == VIEW.tokens | {"wardId"}
+    members = {"userId": "u/1", "patientId": "p", "wardId": "w"}
+    context = read_context(declared.hook, Raw(msgspec.json.encode(members)))
+    assert (context.patient_id, context.wardId) == ("p", "w")  # type: ignore[attr-defined]
+    assert fault(read_context, declared.hook, Raw(b'{"userId": "u/1", "patientId": "p"}'))[1] == "context"

@@ -101,23 +101,6 @@ def test_nothing_is_kept_longer_than_five_minutes_or_beyond_the_bytes_that_the_s
     assert memory.size == 1_000  # the note of this call alone
 
 
-def test_a_value_for_which_there_is_no_room_is_read_each_time() -> None:
-    memory = VisitMemory(1_100)
-    read = [_read(memory, {"problems": PROBLEMS}).prefetch["problems"] for _ in range(3)]
-    assert read[0] == read[1] == read[2]
-    assert read[1] is not read[2]
-    assert memory.size == 1_000
-    assert VisitMemory(0).of_patient("ehr", "p1") is None
-    forgotten = VisitMemory(2_500)
-    forgotten.of_patient("ehr", "p1")
-    values = forgotten.of_patient("ehr", "p1")
-    assert values is not None
-    for number in range(2):
-        forgotten.of_patient("ehr", f"other{number}")
-    assert values.read(orjson.dumps({"problems": PROBLEMS})).keys() == {"problems"}
-    assert forgotten.size == 2_000
-
-
 def test_of_one_key_only_a_few_values_are_kept() -> None:
     memory = VisitMemory(MEGABYTE)
     for number in range(100):

@@ -15,6 +15,7 @@ Json = dict[str, Any]
 Fields = Mapping[int, str]
 AT = 1000.0
 CREATININE, WARFARIN, INFLUENZA = "2160-0^Creatinine^LN", "11289^warfarin^RXNORM", "140^Influenza^CVX"
+NOT_READ = Effects(counted=Counter({"order-not-read": 1}))
 
 
 def taken(take: Callable[..., None], *segments: tuple[str, Fields]) -> Effects:
@@ -39,6 +40,21 @@ def order(number: str, kind: str = "ServiceRequest", status: str = "active", **m
     else:
         resource["medicationCodeableConcept"] = code(WARFARIN, "http://www.nlm.nih.gov/research/umls/rxnorm")
     return Effects([Fact("500", resource | members, AT, key=key)])
+
+
+@pytest.mark.parametrize(
+    ("orc", "expected"),
+    [
+        ({1: "NW", 2: "P1"}, order("P1", "MedicationRequest")),
+        ({1: "DC", 2: "P1"}, order("P1", "MedicationRequest", "stopped")),
+        ({1: "HR", 2: "P1"}, order("P1", "MedicationRequest", "on-hold")),
+        ({1: "NW"}, NOT_READ),
+        (None, NOT_READ),
+    ],
+)
+def test_an_order_of_a_medication_has_its_number_from_orc_alone(orc: Fields | None, expected: Effects) -> None:
+    segments: list[tuple[str, Fields]] = [("ORC", orc)] if orc is not None else []
+    assert taken(take_tests, *segments, ("RXO", {1: WARFARIN, 2: "P2", 3: "F2"})) == expected
 
 
 def test_each_order_has_the_orc_before_it() -> None:

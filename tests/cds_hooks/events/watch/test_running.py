@@ -2,16 +2,18 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, date, datetime
 from math import inf
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import msgspec
 import orjson
 import pytest
 
-from cds_hooks.events.declaration import Declaration, MllpFeed
+from cds_hooks.events.declaration import Declaration, Downtime, MllpFeed, SubscriptionFeed
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.watch.acts import Acts
 from cds_hooks.events.watch.incidents import Incident
@@ -21,7 +23,9 @@ from cds_hooks.events.watch.running import (
     came_and_expected,
     fold_old_counts,
     stored_incidents,
+    watch_of,
 )
+from cds_hooks.events.watch.watching import Calendar
 from cds_hooks.metrics.counts import Metrics
 from tests.cds_hooks.events.messages import run_async
 from tests.cds_hooks.events.test_outbox import stopped_when
@@ -60,6 +64,26 @@ def site(tmp_path: Path) -> Any:
     made = Site(tmp_path)
     yield made
     made.inbox.close()
+
+
+def test_steps_in_which_the_server_did_not_run_are_no_silence_and_those_before_it_ran_are_not_there(site: Site) -> None:
+    for step in (-9000, -20, -19, -10, -9):
+        site.count("this server", MONDAY + step, "messages", 1.0)
+    site.count("this server", MONDAY - 30, "queue", 1.0)
+    site.count("lab", MONDAY - 15, "messages", 5.0)
+    site.count("lab", MONDAY - 15, "expected", 6.0)
+    site.watch.catch_up()
+    watch = site.watch._watch
+    assert watch is not None
+    lab = watch.feeds["lab"]
+    assert list(lab.planned) == [(MONDAY - 18, MONDAY - 10), (MONDAY - 8, MONDAY)]
+    assert (lab.history.first, lab.history.end, lab.history.messages(MONDAY - 20, MONDAY).sum()) == (
+        MONDAY - 20,
+        MONDAY,
+        5.0,
+    )
+    assert lab.history.total(MONDAY - 20) == {"messages": 5.0}
+    assert list(watch.feeds) == ["lab"]
 
 
 def opened(number: int = 7, **more: Any) -> Incident:
@@ -154,6 +178,31 @@ async def test_the_watch_goes_on_after_what_it_cannot_judge(site: Site, monkeypa
     monkeypatch.setattr(site.watch, "catch_up", catch_up)
     await stopped_when(site.watch.keep_watching(), lambda: len(tries) >= 3)
     assert len(tries) >= 3
+
+
+def test_a_watch_is_made_of_what_is_declared_and_of_the_pauses_of_the_record(tmp_path: Path) -> None:
+    feeds: Any = {
+        "lab": MllpFeed(name="lab", listen="x", through="engine", patients_from="adt", zone=ZoneInfo("Asia/Tokyo")),
+        "adt": SubscriptionFeed(name="adt", subscription="x", topic="t"),
+    }
+    moment = datetime.fromtimestamp(MONDAY * STEP, UTC)
+    downtime = Downtime(start=moment, end=moment.replace(hour=1), feeds=("adt",))
+    declaration = Declaration(
+        timezone="Europe/Berlin",
+        holidays=(date(2026, 5, 14),),
+        downtime=(downtime,),
+        feed=feeds,
+        database=str(tmp_path),
+    )
+    acts = Acts(record_in(tmp_path))
+    acts.pauses = {"lab": [(MONDAY * STEP + 299.0, MONDAY * STEP + 300.0)], "other": [(0.0, 1.0)]}
+    watch = watch_of(declaration, MONDAY - 9, [(1, 2)], acts, [])
+    zones = {name: str(feed.zone) for name, feed in watch.feeds.items()}
+    assert zones == {"lab": "Asia/Tokyo", "adt": "Europe/Berlin"}
+    planned = {"lab": [(1, 2), (MONDAY, MONDAY + 2)], "adt": [(1, 2), (MONDAY, MONDAY + 12)]}
+    assert watch._calendar == Calendar(frozenset({date(2026, 5, 14)}), planned)
+    assert (watch._topology.through, watch._topology.patients_from) == ({"lab": "engine"}, {"lab": "adt"})
+    assert {feed.history.first for feed in watch.feeds.values()} == {MONDAY - 9}
 
 
 def test_a_pause_without_an_end_ends_a_year_after_its_beginning() -> None:

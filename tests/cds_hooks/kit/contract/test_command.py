@@ -15,6 +15,7 @@ from cds_hooks.kit.commands.check import check
 from cds_hooks.kit.samples import load_patient
 from tests.cds_hooks.kit.contract.conftest import AS_OF, token
 from tests.cds_hooks.kit.contract.good_server import GoodServer
+from tests.cds_hooks.kit.contract.planting import put
 from tests.live import free_port
 
 FILES = Path(__file__).parent / "files"
@@ -31,6 +32,16 @@ def test_a_good_server_ends_with_0_and_says_how_much_was_seen(good: GoodServer) 
     assert answer.exit_code == 0, answer.output
     assert "every must that was seen holds, 0 pieces of advice" in answer.output
     assert "Of 157 rows that bind a service, 134 can be seen from outside" in " ".join(answer.output.split())
+
+
+def test_a_must_that_failed_ends_with_1_and_is_told_with_row_place_and_advice(good: GoodServer) -> None:
+    good.on_response = put("cards.0.indicator", "hard-stop")
+    answer = _command("check", good.base, "--only", "CARD")
+    assert answer.exit_code == 1
+    told = " ".join(answer.output.split())
+    assert "✗ must CARD-08 indicator is info, warning or critical." in told
+    assert "indicator is 'hard-stop' at cards[0].indicator · POST /cds-services/" in told
+    assert "→ Use info, warning or critical" in told
 
 
 @pytest.mark.parametrize(
@@ -79,6 +90,11 @@ def test_a_token_is_sent_with_every_request(good: GoodServer) -> None:
     good.token = token()
     assert _command("check", good.base, "--only", "DISC").exit_code == 2
     assert _command("check", good.base, "--only", "DISC,SEC", "--token", token()).exit_code == 0
+
+
+def test_rows_lists_what_was_not_judged(good: GoodServer) -> None:
+    answer = _command("check", good.base, "--only", "SEC", "--rows")
+    assert "what is stored or logged is not seen" in " ".join(answer.output.split())
 
 
 def test_files_are_judged_together_and_the_worst_decides(tmp_path: Path) -> None:

@@ -185,6 +185,13 @@ def test_every_row_that_was_not_judged_is_listed_with_its_reason() -> None:
     assert {"CARD-01", "CARD-12", "CARD-14"} <= listed
 
 
+def test_what_ended_early_and_what_are_documents_say_so() -> None:
+    assert _printed(Report("x", [], stopped="no answer")) == "no answer"
+    last = _printed(Report("file.json", [HELD], cut_short="time is over")).splitlines()[-4:]
+    assert last[:2] == ["Not complete: time is over.", "file.json: 1 checks of documents, dialect standard"]
+    assert last[3] == "every must that was seen holds, 0 pieces of advice"
+
+
 # What every check that calls a server sends and finds, on servers that are wrong in one way each.
 PINNED = json.loads(VERDICTS.read_text(encoding="utf-8"))
 
