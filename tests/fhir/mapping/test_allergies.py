@@ -97,29 +97,6 @@ def test_the_substance_of_a_reaction_counts() -> None:
     assert allergy_to_ingredient(record_of(_allergy("drug allergy", reaction=[reaction])), "5640") is not None
 
 
-@pytest.mark.parametrize(
-    ("manifestation", "criticality", "severity"),
-    [
-        ("Anaphylaxis", None, "critical"),
-        ("Angioedema", "high", "critical"),
-        ("Anaphylactic shock", "low", "warning"),
-        ("Hives", None, "warning"),
-        ("Skin rash", "low", "info"),
-        ("Nausea", None, "info"),
-        (None, None, "warning"),
-        (None, "low", "info"),
-        (None, "high", "warning"),
-    ],
-)
-def test_the_severity_follows_the_reaction(manifestation: str | None, criticality: str | None, severity: str) -> None:
-    more: dict[str, Any] = {"criticality": criticality} if criticality else {}
-    if manifestation:
-        more["reaction"] = [{"manifestation": [{"text": manifestation}]}]
-    found = allergy_to_class(record_of(_allergy("Penicillin", **more)), PENICILLINS)
-    assert found is not None
-    assert found.severity == severity
-
-
 def test_an_intolerance_is_told_from_an_allergy_and_stands_behind_it() -> None:
     mild = _allergy("penicillin", id="mild", type="intolerance")
     severe = _allergy(
@@ -144,29 +121,54 @@ def _reacted(*manifestations: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("words", "severity", "grade"),
+    ("words", "more", "severity", "grade"),
     [
-        ("throat swelling", "critical", "severe"),
-        ("Facial edema", "critical", "severe"),
-        ("swelling of the tongue", "critical", "severe"),
-        ("SJS", "critical", "severe"),
-        ("Drug reaction with eosinophilia", "critical", "severe"),
-        ("haemolytic anaemia", "critical", "severe"),
-        ("Quincke-Ödem", "critical", "severe"),
-        ("shock anafilattico", "critical", "severe"),
-        ("obrzęk naczynioruchowy", "critical", "severe"),
-        ("svullnad i ansiktet", "critical", "severe"),
-        ("kein Angioödem, Ausschlag", "warning", "mild"),
-        ("Übelkeit und Erbrechen", "info", "mild"),
-        ("leg swelling", "warning", "mild"),
-        ("shortness of breath", "warning", "mild"),
-        ("Vomiting", "info", "mild"),
-        ("stomach upset", "info", "mild"),
+        ("Anaphylaxis", {}, "critical", "severe"),
+        ("Angioedema", {"criticality": "high"}, "critical", "severe"),
+        ("Anaphylactic shock", {"criticality": "low"}, "warning", "severe"),
+        ("Skin rash", {"criticality": "low"}, "info", "mild"),
+        ("throat swelling", {}, "critical", "severe"),
+        ("Facial edema", {}, "critical", "severe"),
+        ("swelling of the tongue", {}, "critical", "severe"),
+        ("SJS", {}, "critical", "severe"),
+        ("Drug reaction with eosinophilia", {}, "critical", "severe"),
+        ("haemolytic anaemia", {}, "critical", "severe"),
+        ("Quincke-Ödem", {}, "critical", "severe"),
+        ("shock anafilattico", {}, "critical", "severe"),
+        ("obrzęk naczynioruchowy", {}, "critical", "severe"),
+        ("svullnad i ansiktet", {}, "critical", "severe"),
+        ("kein Angioödem, Ausschlag", {}, "warning", "mild"),
+        ("Übelkeit und Erbrechen", {}, "info", "mild"),
+        ("leg swelling", {}, "warning", "mild"),
+        ("shortness of breath", {}, "warning", "mild"),
+        ("Vomiting", {}, "info", "mild"),
+        ("stomach upset", {}, "info", "mild"),
     ],
 )
-def test_the_words_of_a_reaction_say_how_bad_it_was(words: str, severity: str, grade: str) -> None:
-    found = _penicillin(**_reacted({"text": words}))
+def test_the_words_of_a_reaction_say_how_bad_it_was(
+    words: str, more: dict[str, Any], severity: str, grade: str
+) -> None:
+    found = _penicillin(**_reacted({"text": words}), **more)
     assert (found.severity, found.grade) == (severity, grade)
+
+
+@pytest.mark.parametrize(
+    ("more", "severity"),
+    [
+        ({}, "warning"),
+        ({"criticality": "low"}, "info"),
+        ({"criticality": "high"}, "warning"),
+        # A severe one is critical only where it says what happened.
+        (_reacted(severity="severe"), "warning"),
+        (_reacted({"text": "hives"}, severity="severe"), "warning"),
+        (_reacted({"text": "hypotension"}, severity="severe"), "critical"),
+        (_reacted({"text": "nausea"}, severity="severe"), "info"),
+    ],
+)
+def test_what_is_said_of_its_severity_counts_with_what_happened(more: dict[str, Any], severity: str) -> None:
+    found = _penicillin(**more)
+    assert found.severity == severity
+    assert "reaction" not in more or found.grade == "severe"
 
 
 def test_one_reaction_that_is_allergic_among_others_counts() -> None:
@@ -200,22 +202,6 @@ def test_without_a_manifestation_the_description_or_the_note_is_read() -> None:
 )
 def test_a_reaction_that_the_note_denies_is_none_but_a_possible_one_counts(note: str, severity: str) -> None:
     assert _penicillin(note=[{"text": note}]).severity == severity
-
-
-@pytest.mark.parametrize(
-    ("manifestation", "severity", "grade"),
-    [
-        ([], "warning", "severe"),
-        ([{"text": "hives"}], "warning", "severe"),
-        ([{"text": "hypotension"}], "critical", "severe"),
-        ([{"text": "nausea"}], "info", "severe"),
-    ],
-)
-def test_a_severe_reaction_is_critical_only_where_it_says_what_happened(
-    manifestation: list[dict[str, Any]], severity: str, grade: str
-) -> None:
-    found = _penicillin(**_reacted(*manifestation, severity="severe"))
-    assert (found.severity, found.grade) == (severity, grade)
 
 
 @pytest.mark.parametrize(("words", "severity"), [("anaphylaxis", "warning"), ("hives", "info"), (None, "info")])
