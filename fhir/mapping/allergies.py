@@ -363,6 +363,7 @@ def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
     return ()
 
 
+@remembered("reactions with English names", entries=1024, longest=400)
 def _with_english(words: str) -> str:
     """Return the words of a reaction with the English name behind what they say in another language."""
     for pattern, name in _REACTIONS_IN_ENGLISH:
