@@ -27,6 +27,7 @@ from cds_hooks.hold_back.budgets import VisitCard, audience_of
 from cds_hooks.hold_back.checks import (
     BEFORE_REMINDERS,
     SILENT_MODE,
+    SUPPRESSED,
     CheckedCall,
     choose_cards,
     refuse_user,
@@ -338,6 +339,7 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         named_units=named_units(record),
         is_trial=call.is_trial,
         roles=understood.roles,
+        shared=components.governance.shared,
         recall=PatientMemory
         if call.is_trial
         else partial(components.governance.memory.of_patient, call.client.name, record.patient_id),
@@ -430,12 +432,25 @@ async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
     understood = advised.understood
     if call.released.why_off(call.service.id, call.client.name) is not None:
         return []
-    checked = replace(checked_call(call, understood), shared=advised.checked.shared, recalled=advised.checked.memory)
-    advice = await call.service.decide(_service_input(call, replace(understood, prefetch=NO_PREFETCH), checked))
+    checked = checked_call(call, understood)
+    checked.shared, checked.recalled = advised.checked.shared, advised.checked.memory
+    # The next service of the visit that sees the others takes the record over, and what they advise with it.
+    kept = understood.record.derive(_advice_of_others)
+    kept_as = call.service.id, advised.config, understood.request.context.user_id
+    advice = kept.get(kept_as)
+    if advice is None:
+        advice = await call.service.decide(_service_input(call, replace(understood, prefetch=NO_PREFETCH), checked))
+        suppressed = not SUPPRESSED.isdisjoint([silence.reason for silence in advice.silences])
+        if not suppressed and not any(card.own_extension.findings for card in advice.cards):
+            kept[kept_as] = advice  # no finding of a rule, which rests or not by what was answered since
     checked.reminders, checked.visit_rank = advice.reminders, advice.visit_rank or call.service.visit_rank
     checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
     chosen = await choose_cards(advice.cards, checked, BEFORE_REMINDERS)
     return [visit_card(card, checked) for card in chosen.cards]
+
+
+def _advice_of_others(_record: PatientRecord) -> dict[tuple[str, str, str | None], Advice]:
+    return {}
 
 
 def _met(answered: Sequence[tuple[Finding, WhyNot]], silences: Sequence[WhyNot]) -> list[MetFinding]:
@@ -570,7 +585,8 @@ class ReceivedBody:
         resources.refusals += (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         requested, encounter = filled.state.looked_up, request.context.encounter_id
         if sent_before is not None and not filled.bodies:
-            read_with = requested, encounter, tuple(resources.refusals), call.as_of.date(), tables_in_use()
+            of_service = "" if request.hook == PATIENT_VIEW else call.service.id
+            read_with = of_service, requested, encounter, tuple(resources.refusals), call.as_of.date(), tables_in_use()
             record = sent_before.take_record(chart, read_with)
             if record is not None:
                 return record, chart.kept

@@ -142,10 +142,7 @@ def _prioritized(group: list[Candidate]) -> Candidate | None:
 
 def _scorable(group: list[Candidate]) -> list[Candidate]:
     """SELECTB-24 and SELECTSCORE-2."""
-    all_contraindicated = all(item.forecast.status is SeriesStatus.CONTRAINDICATED for item in group)
-    open_ones = [
-        item for item in group if all_contraindicated or item.forecast.status is not SeriesStatus.CONTRAINDICATED
-    ]
+    open_ones = [item for item in group if item.forecast.status is not SeriesStatus.CONTRAINDICATED] or group
     best_priority = min((item.series.priority for item in group if item.series.type == "Risk"), default="")
     nothing_given = not any(item.course.valid_doses for item in group)
     no_default = not any(item.series.default for item in group)

@@ -821,14 +821,10 @@ class Chosen(Struct):
 
 def check_findings(call: CheckedCall, checks: Sequence[Check] = CHECKS) -> SuppressionCheck:
     """Return what gives the first reason why a finding of a medication rule is not shown in this call."""
-    finding_checks = [check.finding for check in checks if check.finding is not None]
 
     def first_reason(finding: Finding) -> WhyNot | None:
-        for check in finding_checks:
-            silence = check(finding, call)
-            if silence is not None:
-                return silence
-        return None
+        reasons = (check.finding(finding, call) for check in checks if check.finding is not None)
+        return next((silence for silence in reasons if silence is not None), None)
 
     return first_reason
 

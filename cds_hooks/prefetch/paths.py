@@ -174,6 +174,8 @@ class PathEvaluator:
     def __init__(self, context: Any, answers: Mapping[str, Any]) -> None:
         self._context = context
         self._answers = answers
+        self._begun: dict[tuple[str, bool, Step], list[Any]] = {}
+        """What the first step of a path finds: a draft order is decoded once for all paths that begin with it."""
 
     def field(self, name: str) -> Iterator[str]:
         """Yield the one simple value of a context field (TOK-04); a list of them has none."""
@@ -183,8 +185,12 @@ class PathEvaluator:
 
     def values(self, path: Path) -> Iterator[str]:
         """Yield the simple values at the end of the path, and the text of references, as they stand in a query."""
-        nodes: Iterable[Any] = [self._answers.get(path.root) if path.is_key else self._context]
-        for step in path.steps:
+        first = path.root, path.is_key, path.steps[0]
+        if first not in self._begun:
+            root = self._answers.get(path.root) if path.is_key else self._context
+            self._begun[first] = list(self._step(root, path.steps[0]))
+        nodes: Iterable[Any] = self._begun[first]
+        for step in path.steps[1:]:
             nodes = [child for node in nodes for child in self._step(node, step)]
         for node in nodes:
             value = _text(node)
@@ -333,7 +339,7 @@ class NoValue(Exception):
         self.unknown = unknown
 
 
-class TokenValues(Struct, frozen=True):
+class TokenValues(Struct, frozen=True, dict=True):
     """What tokens stand for in one call: its context, a struct or JSON, and what earlier keys were answered with.
 
     A key that is not in `answers` is not known; null is an answer.
@@ -342,6 +348,10 @@ class TokenValues(Struct, frozen=True):
     context: Any
     today: date
     answers: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def _walk(self) -> PathEvaluator:
+        return PathEvaluator(self.context, self.answers)
 
     def values_of(self, text: str) -> tuple[str, ...]:
         """Return the values of what stands between the braces, each once; NoValue where there is none."""
@@ -360,13 +370,11 @@ class TokenValues(Struct, frozen=True):
         """Whether a search by nothing but ids would bring only what came with the call, or was fetched already."""
         if not isinstance(query, Search) or len(query.parameters) != 1 or query.parameters[0][0] != "_id":
             return False
-        walk = PathEvaluator(self.context, self.answers)
-        return all(walk.has(query.type, identity) for identity in query.parameters[0][1].split(","))
+        return all(self._walk.has(query.type, identity) for identity in query.parameters[0][1].split(","))
 
     def _path_values(self, union: PathUnion) -> Iterator[str]:
-        walk = PathEvaluator(self.context, self.answers)
         for path in union.paths:
-            yield from walk.values(path) if path.field is None else walk.field(path.field)
+            yield from self._walk.values(path) if path.field is None else self._walk.field(path.field)
 
     def _day(self, token: TodayToken, text: str) -> str:
         try:

@@ -139,6 +139,7 @@ class PatientValues:
         """Return the record of an earlier call, for this call alone."""
         record = chart.records.pop(read_with, None)
         if record is not None:
+            record.resources.by_analyte, record.resources.unread = None, []  # met again where somebody asks
             self._add(self, -_size_of(record))
         return record
 
@@ -149,7 +150,10 @@ class PatientValues:
         """
         # What only this call has would not be forgotten with the patient.
         is_found = any(kept is chart for kept in self._charts.values())
-        is_whole = is_found and next(record.resources.met_refusals(), None) is None
+        resources, of_service = record.resources, read_with[0]
+        # Every call of a service that judges drafts asks for results, so each meets those without a readable code.
+        is_whole = not resources.unread or (of_service and resources.judgements.session is not None)
+        is_whole = is_found and is_whole and next(resources.refused_values(), None) is None
         if is_whole and read_with not in chart.records and self._add(self, _size_of(record)):
             chart.records[read_with] = record
         else:

@@ -6,7 +6,7 @@ than a run of one. A single call does not wait.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from msgspec import Struct, field
@@ -122,6 +122,7 @@ class ChartModel(Struct, frozen=True):
 WhyWithheld: TypeAlias = Callable[[Model], str | None]
 """Says why a model shows no cards at a site; None where it does."""
 
+_MOST_PREDICTIONS: Final = 64
 _Waiting = list[tuple[NDArray[np.float64], asyncio.Future[Prediction]]]
 
 
@@ -130,9 +131,13 @@ class Predictor:
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[Model, asyncio.AbstractEventLoop], _Waiting] = {}
+        self._lately: dict[tuple[Model, bytes], Prediction] = {}
+        """The services of one visit ask the same model about the same patient (docs/caches.md)."""
 
     async def predict(self, model: Model, values: NDArray[np.float64]) -> Prediction:
         """Return the prediction for one vector; raises what `Model.predict` raises, for this vector only."""
+        if (known := self._lately.get((model, values.tobytes()))) is not None:
+            return known
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Prediction] = loop.create_future()
         waiting = self._waiting.get((model, loop))
@@ -150,7 +155,10 @@ class Predictor:
         except Exception:
             _one_by_one(model, waiting)  # so that a fault of one row stays with its own call
             return
-        for (_, future), prediction in zip(waiting, predictions, strict=True):
+        if len(self._lately) >= _MOST_PREDICTIONS:
+            self._lately.clear()
+        for (values, future), prediction in zip(waiting, predictions, strict=True):
+            self._lately[model, values.tobytes()] = prediction
             if not future.cancelled():
                 future.set_result(prediction)
 

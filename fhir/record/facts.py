@@ -575,6 +575,10 @@ class ReadResources:
     def met_refusals(self) -> Iterator[Refusal]:
         """Yield what was refused because somebody asked; what was refused while reading is not among it."""
         yield from self.unread
+        yield from self.refused_values()
+
+    def refused_values(self) -> Iterator[Refusal]:
+        """Yield those of them that depend on what was asked."""
         for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
             yield from self.results[analyte].refusals()
         refusing = [make for make, (_, refused) in self.derived.items() if refused]

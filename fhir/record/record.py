@@ -568,8 +568,6 @@ def without_runs(value: Any) -> Any:
     """
     if not isinstance(value, Bundle):
         return _resource_without_runs(value)
-    if not may_hold_runs(msgspec.json.encode(value)):
-        return value
     entries: list[BundleEntry] = []
     for start in range(0, len(value.entry), _ENTRIES_TOGETHER):
         together = value.entry[start : start + _ENTRIES_TOGETHER]

@@ -66,9 +66,12 @@ def may_exceed_budget(chart: bytes) -> bool:
 
     What stands between two quotes of which none is escaped is counted, so rather too much: 0.2 ms for 347 KB.
     """
+    if len(chart) <= CHARACTERS_OF_A_CALL:
+        return False
     signs = np.frombuffer(chart, np.uint8)
     is_quote = signs == _QUOTE
-    is_quote[1:] &= signs[:-1] != _BACKSLASH
+    if b"\\" in chart:
+        is_quote[1:] &= signs[:-1] != _BACKSLASH
     distances = np.diff(np.flatnonzero(is_quote))
     return bool(distances[distances > LONGEST_SHORT + 1].sum() > CHARACTERS_OF_A_CALL)
 
