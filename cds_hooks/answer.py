@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from time import time_ns
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -146,12 +146,9 @@ class Understood(Struct, frozen=True):
     @property
     def unread(self) -> list[WhyNot]:
         """The resources that could not be read, as reasons why something is not said about them."""
-        refusals = self.record.refusals
-        if not refusals:
-            return []
         return [
             WhyNot(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL))
-            for refusal in shorten_refusals(refusals)
+            for refusal in shorten_refusals(self.record.refusals)
         ]
 
 
@@ -509,37 +506,52 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
             request, understood.refusals, understood.prefetch, given, advice.orders, response, understood.roles
         )
     is_recorded = chart is not None and chart.content is not None
+    basis = Basis(
+        timings=call.stages.milliseconds,
+        config=advised.config,
+        units=selected.units or (),
+        withheld=selected.withheld or None,
+        answered=selected.met or (),
+        groups=(understood.groups or ()) if advice.scores is not None else (),
+        chart=chart.hash.hex() if chart is not None and not is_recorded else "",
+        trace=call.trace.recorded if call.trace is not None else None,
+        prefetch=understood.prefetch.basis,
+        scores=advice.scores,
+        silence=[(silence.subject, silence.reason, silence.text) for silence in selected.silences] or (),
+    )
+    outcome: Literal["cards", "silent"] = "cards" if selected.cards or selected.system_actions else "silent"
+    recorded_chart = chart.hash if chart is not None and is_recorded else None
+    return _recorded(call, request, outcome, inputs, basis, response, advice.models, facts, recorded_chart)
+
+
+def _recorded(
+    call: Call,
+    request: CDSRequest | None,
+    outcome: Literal["cards", "silent", "error"],
+    inputs: bytes,
+    basis: Basis,
+    response: bytes,
+    models: Sequence[dict[str, str]] = (),
+    facts: bytes | None = None,
+    chart: bytes | None = None,
+) -> Decision:
+    user = request.context.user_id if request is not None else None
     return Decision(
         id=call.decision_id,
         decided_at=time_ns() // 1000,
-        hook=request.hook,
+        hook=request.hook if request is not None else "",
         service=call.service.id,
-        hook_instance=request.hook_instance,
+        hook_instance=request.hook_instance if request is not None else "",
         client=call.recorded_client,
-        patient=understood.record.patient_id,
-        outcome="cards" if selected.cards or selected.system_actions else "silent",
+        patient=request.context.patient_id if request is not None else "",
+        outcome=outcome,
         input_digest=input_digest_of(inputs),
-        models=encode_models(advice.models),
+        models=encode_models(models),
         response=response,
-        basis=encode_basis(
-            inputs,
-            Basis(
-                timings=call.stages.milliseconds,
-                config=advised.config,
-                units=selected.units or (),
-                withheld=selected.withheld or None,
-                answered=selected.met or (),
-                groups=(understood.groups or ()) if advice.scores is not None else (),
-                chart=chart.hash.hex() if chart is not None and not is_recorded else "",
-                trace=call.trace.recorded if call.trace is not None else None,
-                prefetch=understood.prefetch.basis,
-                scores=advice.scores,
-                silence=[(silence.subject, silence.reason, silence.text) for silence in selected.silences] or (),
-            ),
-        ),
-        user_id=components.users.recorded(call.client.name, request.context.user_id),
+        basis=encode_basis(inputs, basis),
+        user_id=call.components.users.recorded(call.client.name, user),
         facts=facts,
-        chart=chart.hash if chart is not None and is_recorded else None,
+        chart=chart,
     )
 
 
@@ -662,32 +674,14 @@ def _refusal(call: Call, received: Received | None, error: HookError) -> Decisio
         reason = WhyNot(error.expression or "prefetch", "required-data-missing", error.text)
     request = received.request if received is not None else None  # its time may be over before it was read
     prefetch = received.filled.state if received is not None else NO_PREFETCH
-    inputs = encode_inputs(call.as_of, None, None)
-    return Decision(
-        id=call.decision_id,
-        decided_at=time_ns() // 1000,
-        hook=request.hook if request is not None else "",
-        service=call.service.id,
-        hook_instance=request.hook_instance if request is not None else "",
-        client=call.recorded_client,
-        patient=request.context.patient_id if request is not None else "",
-        outcome="error",
-        input_digest=input_digest_of(inputs),
-        models=encode_models(()),
-        response=operation_outcome(error, call.decision_id),
-        basis=encode_basis(
-            inputs,
-            Basis(
-                timings=call.stages.milliseconds,
-                trace=call.trace.recorded if call.trace is not None else None,
-                prefetch=prefetch.basis,
-                silence=[(reason.subject, reason.reason, reason.text)],
-            ),
-        ),
-        user_id=call.components.users.recorded(
-            call.client.name, request.context.user_id if request is not None else None
-        ),
+    basis = Basis(
+        timings=call.stages.milliseconds,
+        trace=call.trace.recorded if call.trace is not None else None,
+        prefetch=prefetch.basis,
+        silence=[(reason.subject, reason.reason, reason.text)],
     )
+    inputs, response = encode_inputs(call.as_of, None, None), operation_outcome(error, call.decision_id)
+    return _recorded(call, request, "error", inputs, basis, response)
 
 
 async def _commit(call: Call, decision: Decision, chart: bytes | None = None) -> None:

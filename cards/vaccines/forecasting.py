@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cards.vaccines.course import DAY, Course, TargetDose, reference_date
 from cards.vaccines.evaluation import ages_on, can_skip, conflict_end
-from cards.vaccines.knowledge import Ages, Antigen, Contraindication, Period, SeriesDose
+from cards.vaccines.knowledge import Ages, Antigen, Contraindication, SeriesDose
 from cards.vaccines.patient import Person
 
 
@@ -149,11 +149,7 @@ def _forecast_target(course: Course, antigen: Antigen, target: TargetDose, as_of
 
 
 def _latest_of(*days: date | None) -> date | None:
-    latest: date | None = None
-    for day in days:
-        if day is not None and (latest is None or day > latest):
-            latest = day
-    return latest
+    return max((day for day in days if day is not None), default=None)
 
 
 def _earliest(
@@ -177,15 +173,9 @@ def _earliest(
 
 def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) -> date | None:
     """Return the latest day that any interval of the dose gives."""
-    latest: date | None = None
-    for interval in rule.intervals:
-        period: Period | None = getattr(interval, which)
-        start = reference_date(course, interval, None) if period is not None else None
-        if period is not None and start is not None and interval.holds_on(as_of):
-            day = period.after(start)
-            if latest is None or day > latest:
-                latest = day
-    return latest
+    periods = ((getattr(interval, which), interval) for interval in rule.intervals if interval.holds_on(as_of))
+    starts = ((period, reference_date(course, interval, None)) for period, interval in periods if period is not None)
+    return max((period.after(start) for period, start in starts if start is not None), default=None)
 
 
 def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]) -> date | None:

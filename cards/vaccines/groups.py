@@ -176,8 +176,6 @@ def _blend(
     name: str, series_type: str, items: tuple[Candidate, ...], latest_dose: date | None, group: VaccineGroup
 ) -> GroupForecast:
     """One forecast out of those of the antigens (Tables 9-2 to 9-5)."""
-    if len(items) == 1 and not (items[0].forecast.priority and len(group.antigens) > 1):
-        return _alone(name, series_type, items, items[0].forecast)
     status = _status([item.forecast for item in items])
     if status is not SeriesStatus.NOT_COMPLETE:
         return GroupForecast(name, series_type, status, items)
@@ -196,23 +194,6 @@ def _blend(
         recommended=_not_before(earliest, recommended) or earliest,
         past_due=_not_before(earliest, past_due),
         vaccines=tuple(dict.fromkeys(code for item in forecasts_open for code in item.vaccines)),
-    )
-
-
-def _alone(name: str, series_type: str, items: tuple[Candidate, ...], own_forecast: Forecast) -> GroupForecast:
-    """Return the same where there is nothing to put together, as for most groups."""
-    if own_forecast.status is not SeriesStatus.NOT_COMPLETE:
-        return GroupForecast(name, series_type, own_forecast.status, items)
-    return GroupForecast(
-        name,
-        series_type,
-        own_forecast.status,
-        items,
-        dose_number=own_forecast.dose_number,
-        earliest=own_forecast.earliest,
-        recommended=_not_before(own_forecast.earliest, own_forecast.recommended) or own_forecast.earliest,
-        past_due=_not_before(own_forecast.earliest, own_forecast.past_due),
-        vaccines=tuple(dict.fromkeys(own_forecast.vaccines)),
     )
 
 

@@ -199,11 +199,6 @@ class PathEvaluator:
 
     def has(self, kind: str, identity: str) -> bool:
         """Return whether the resource came with the call, or was fetched for it already."""
-        wanted = TYPES.get(kind)
-        bundles = [answer for answer in self._answers.values() if type(answer) is Bundle]
-        resources = (entry.resource for bundle in bundles for entry in bundle.entry)
-        if any(type(resource) is wanted and getattr(resource, "id", None) == identity for resource in resources):
-            return True
         return (kind, identity) in self._index
 
     def _step(self, node: Any, step: Step) -> Iterable[Any]:
