@@ -9,12 +9,8 @@ next ones on a thread, where nothing is traced.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from rich.table import Column, Table
 
@@ -22,12 +18,10 @@ from benchmarks.bodies import with_marked_ids
 from benchmarks.charts import ROOT
 from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess, service_in_process
-from cds_hooks.kit.samples import list_samples
-from cds_hooks.kit.simulator.chart import ChartError
-from cds_hooks.package_tests.calls import request_for
+from cds_hooks.package_tests.calls import requests_of
 from cds_hooks.services import find_services
 
-FLOORS = ("cds_hooks", "cards", "models_onnx", "fhir")
+_OURS = tuple(f"{ROOT / floor}/" for floor in ("cds_hooks", "cards", "models_onnx", "fhir"))
 
 
 def touched_files() -> Table:
@@ -36,7 +30,7 @@ def touched_files() -> Table:
     for declared in find_services().values():
         for hook in declared.hooks:
             with service_in_process() as service:
-                for request in _requests(declared.id, hook, datetime.now(UTC)):
+                for request in requests_of(declared.id, hook, datetime.now(UTC)):
                     path, body = f"/cds-services/{declared.id}", with_marked_ids(request)
                     if service.call_json("POST", path, body)["cards"]:
                         calls[f"{declared.id} ({hook})"] = functions_of(service, path, body)
@@ -49,13 +43,6 @@ def touched_files() -> Table:
     return rows
 
 
-def _requests(service: str, hook: str, now: datetime) -> Iterator[dict[str, Any]]:
-    for sample in list_samples():
-        for draft in [*(order.draft for order in sample.orders), None]:
-            with suppress(ChartError):
-                yield request_for(service, hook, sample.id, now, draft)
-
-
 def functions_of(service: InProcess, path: str, body: bytes) -> set[tuple[str, str]]:
     """Return the functions that a call enters; two like it were answered before."""
     request = ChangingRequest(body)
@@ -65,8 +52,8 @@ def functions_of(service: InProcess, path: str, body: bytes) -> set[tuple[str, s
     sent = request.next()
 
     def enter(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and (function := _function_of_ours(frame)) is not None:
-            functions.add(function)
+        if event == "call" and frame.f_code.co_filename.startswith(_OURS):
+            functions.add((frame.f_code.co_filename, frame.f_code.co_qualname))
 
     sys.setprofile(enter)
     try:
@@ -74,11 +61,3 @@ def functions_of(service: InProcess, path: str, body: bytes) -> set[tuple[str, s
     finally:
         sys.setprofile(None)
     return functions
-
-
-def _function_of_ours(frame: FrameType) -> tuple[str, str] | None:
-    """Return the file, below the root of the project, and the name of a function of the four packages."""
-    file = Path(frame.f_code.co_filename)
-    if not file.is_relative_to(ROOT) or file.relative_to(ROOT).parts[0] not in FLOORS:
-        return None
-    return str(file.relative_to(ROOT)), frame.f_code.co_qualname

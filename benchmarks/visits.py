@@ -25,11 +25,11 @@ from cds_hooks.kit.simulator.request import build_request, drafts_for
 
 SIZES_KB = (68, 160, 700)
 _VIEWS, _SELECTS = 9, 5
-_MARK = f"--{NUMBER_MARK}".encode()
+MARK = f"--{NUMBER_MARK}".encode()
 
 Json = dict[str, Any]
 Calls = list[tuple[str, bytes]]
-"""Path and body of each call, with `_MARK` behind every id of the patient."""
+"""Path and body of each call, with `MARK` behind every id of the patient."""
 
 
 def visit_times(visits: int) -> Table:
@@ -55,10 +55,10 @@ def _measure(service: InProcess, calls: Calls, size_kb: int, visits: int) -> dic
     for number in range(visits + 1):
         visit = next(numbers)
         for kind, bodies in (
-            ("cold", [(path, body.replace(_MARK, b"--%07d" % next(numbers))) for path, body in calls]),
-            ("visit", [(path, body.replace(_MARK, b"--%07d" % visit)) for path, body in calls]),
+            ("cold", [(path, body.replace(MARK, b"--%07d" % next(numbers))) for path, body in calls]),
+            ("visit", [(path, body.replace(MARK, b"--%07d" % visit)) for path, body in calls]),
         ):
-            times = _take_times(service, bodies), _take_times(handler, [(bare.PATH, body) for _, body in bodies])
+            times = take_times(service, bodies), take_times(handler, [(bare.PATH, body) for _, body in bodies])
             if number:  # the first one only warms up
                 milliseconds[kind].append(times[0])
                 milliseconds[f"bare {kind}"].append(times[1])
@@ -70,7 +70,8 @@ def _measure(service: InProcess, calls: Calls, size_kb: int, visits: int) -> dic
     return {"chart_kb": size_kb, "paths": [path for path, _ in calls], "sent_kb": round(sent), **medians}
 
 
-def _take_times(app: InProcess, bodies: Calls) -> list[float]:
+def take_times(app: InProcess, bodies: Calls) -> list[float]:
+    """Return the milliseconds of processor time of each call."""
     gc.collect()
     times = []
     for path, body in bodies:
@@ -84,16 +85,17 @@ def _calls_of_a_visit(entries: list[Json], patient: Patient, drafts: list[Json],
     whole = [*patient.resources, *next(patient.fillers())]
     sizes = accumulate(len(orjson.dumps(resource)) for resource in whole)
     chart = [resource for resource, size in zip(whole, sizes, strict=True) if size < 1000 * size_kb]
-    views = islice(_bodies(entries, "patient-view", Chart(chart), drafts[:1]), _VIEWS)
+    views = islice(bodies_of(entries, "patient-view", Chart(chart), drafts[:1]), _VIEWS)
     selects: Calls = []
     while len(selects) < _SELECTS:  # each after one more order
         ordered = drafts[: 1 + len(selects)]
-        selects += islice(_bodies(entries, "order-select", Chart(chart), ordered), _SELECTS - len(selects))
-    *_, signature = _bodies(entries, "order-sign", Chart(chart), ordered)
+        selects += islice(bodies_of(entries, "order-select", Chart(chart), ordered), _SELECTS - len(selects))
+    *_, signature = bodies_of(entries, "order-sign", Chart(chart), ordered)
     return [*views, *selects, signature]
 
 
-def _bodies(entries: list[Json], hook: str, chart: Chart, ordered: list[Json]) -> Iterator[tuple[str, bytes]]:
+def bodies_of(entries: list[Json], hook: str, chart: Chart, ordered: list[Json]) -> Iterator[tuple[str, bytes]]:
+    """Yield path and body of each service at the hook that can be called with these orders; the last is selected."""
     for entry in entries:
         if entry["hook"] == hook:
             try:
