@@ -10,7 +10,7 @@ import typer
 from msgspec.structs import asdict
 
 from cds_hooks.commands.options import AsJson, failure, said_in_a_sentence
-from cds_hooks.events.declaration import Declaration, DeclarationFault, V2Feed, read_declaration
+from cds_hooks.events.declaration import Declaration, DeclarationFault, read_declaration
 from cds_hooks.events.inbox import DeadLetter, Inbox, feed_states
 from cds_hooks.events.outbox import receiver_states, receivers_of, resend_given_up
 from cds_hooks.services import services_for
@@ -129,11 +129,8 @@ def _print_letters(letters: list[DeadLetter], number: int | None, as_json: bool)
 def _replay(declaration: Declaration, letter: DeadLetter, file: Path | None) -> None:
     from cds_hooks.events.replaying import replay_letter
 
-    feed = declaration.feed.get(letter.source)
-    if not isinstance(feed, V2Feed):
-        raise DeclarationFault(f"{letter.source} is no feed of HL7 v2 messages here")
     content = file.read_bytes() if file is not None else letter.content
-    if reason := replay_letter(declaration, settings(), feed, letter, content, time()):
+    if reason := replay_letter(declaration, settings(), letter, content, time()):
         raise failure(f"It cannot be read: {reason}")
     typer.echo(f"Dead letter {letter.sequence} was taken in.")
 

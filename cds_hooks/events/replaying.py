@@ -12,12 +12,15 @@ from cds_hooks.settings import Settings
 
 
 def replay_letter(
-    declaration: Declaration, configured: Settings, feed: V2Feed, letter: DeadLetter, content: bytes, now: float
+    declaration: Declaration, configured: Settings, letter: DeadLetter, content: bytes, now: float
 ) -> str:
     """Take the letter in and settle it; the reason where it still cannot be read, and "" where it was taken.
 
     It goes in under an id of its own, since a person decided that it is a message beside the one with the same id.
     """
+    feed = declaration.feed.get(letter.source)
+    if not isinstance(feed, V2Feed):
+        return "Only messages of HL7 v2 feeds can be taken in again."
     rules = tuple(declaration.effect.values())
     names = {service for rule in rules for service in rule.services}
     inbox = Inbox(declaration.file, rules, ReadFacts(services_for(configured), names, DEVELOPMENT.version))

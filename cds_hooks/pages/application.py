@@ -28,25 +28,21 @@ from cds_hooks.web.site import Failure, PageRefusal, add_templates
 
 _NOT_THERE: Final = Failure(
     "There is no such page",
-    "Not found",
     "There is nothing at this address. It may be mistyped, or of another version of this server.",
     "The navigation above has the pages that you may open.",
 )
 _OTHER_METHOD: Final = Failure(
     "This page does not take that form",
-    "Refused",
     "The address does not answer this kind of request, so nothing was done.",
     "Open the page again and send its form from there.",
 )
 _RECORD_AWAY: Final = Failure(
     "The record cannot be read or written",
-    "Failed",
     "The record of decisions does not answer at the moment. Nothing was changed.",
     "Try again in a minute. If it stays so, tell the operator of this server.",
 )
 _OTHER_FORM: Final = Failure(
     "This record cannot be shown",
-    "Failed",
     "The decision is on record, but in a form that this version of the server does not read.",
     "Tell the operator of this server. The card in the chart is not affected.",
 )
@@ -81,7 +77,6 @@ class _Pages:
 def _not_approved(package: str) -> Failure:
     return Failure(
         "Not approved",
-        "Refused",
         f"This page is of the package {package} from outside, which is switched off or not approved in this version.",
         f"The page /rules/{rule_of_package(package)} says how it stands; two people in two roles approve it.",
     )
@@ -114,7 +109,7 @@ def _wrong_fields(error: RequestValidationError | ValidationError) -> Failure:
     """Return which fields of an address or a form are wrong, and what each should be, without what was sent."""
     faults = [f"{fault['loc'][-1] if fault['loc'] else 'The form'}: {fault['msg']}" for fault in error.errors()]
     text = "Nothing was changed. Open the page again and use its form."
-    return Failure("The form cannot be used", "Refused", f"{'; '.join(faults)}.", text)
+    return Failure("The form cannot be used", f"{'; '.join(faults)}.", text)
 
 
 def _answer_http_error(server: PageServer, request: Request, error: HTTPException) -> Response:

@@ -29,25 +29,21 @@ EVENT: Final = "page-view"
 _READING: Final = ("GET", "HEAD")
 _LOG_IN: Final = Failure(
     "Log in first",
-    "Refused",
     "This page is for people who have logged in, so nothing was shown or done.",
     "Open the page in a browser and log in. Programs send CDS_OPERATOR_TOKEN as bearer to the pages that take it.",
 )
 _OTHER_SITE: Final = Failure(
     "Sent by another site",
-    "Refused",
     "The form did not come from a page of this server, so nothing was done.",
     "Open the page at this server and send the form from there.",
 )
 _AWAY: Final = Failure(
     "Your login cannot be read",
-    "Failed",
     "The database of accounts and sessions does not answer at the moment. Nothing was shown or done.",
     "Try again in a minute. If it stays so, tell the operator of this server.",
 )
 _NOT_RECORDED: Final = Failure(
     "The view cannot be recorded",
-    "Failed",
     "Each view of a patient's page is recorded, and the record cannot be written at the moment. Nothing was shown.",
     "Try again in a minute. If it stays so, tell the operator of this server.",
 )
@@ -59,16 +55,13 @@ def _not_yours(roles: Collection[str], visitor: Visitor) -> Failure:
     yours = ", ".join(sorted(visitor.roles)) or "none"
     return Failure(
         "Not for your role",
-        "Refused",
         f"This page is for {needed}, and yours is {yours}. Nothing of it was shown.",
         "Ask the operator of this server for the role, or log in with another account.",
     )
 
 
 def _operator_only(door: Door) -> Failure:
-    return Failure(
-        "Not for this address", "Refused", "This page is shown to the operator of this server only.", door.refusal
-    )
+    return Failure("Not for this address", "This page is shown to the operator of this server only.", door.refusal)
 
 
 class Gate:

@@ -152,7 +152,9 @@ class PageServer:
         headers = HEADERS | {CALL_ID.decode(): call_id}
         asks_for_json = "application/json" in request.headers.get("accept", "") or request.url.path.endswith(".json")
         if not asks_for_json or wants_page(request):
-            return self.page("failure.html", status=status, headers=headers, failure=failure, call_id=call_id)
+            sign = "Not found" if status == 404 else "Refused" if status < 500 else "Failed"
+            values = {"failure": failure, "sign_words": sign, "call_id": call_id}
+            return self.page("failure.html", status=status, headers=headers, **values)
         issue = {
             "severity": "error",
             "code": "not-found" if status == 404 else "forbidden",
@@ -173,7 +175,7 @@ class PageServer:
             return await read_form(request, seconds, most_bytes, upload=upload, of_session=of_session)
         except HookError as error:
             text = "Nothing was recorded, sent or changed. Open the page again."
-            raise PageRefusal(Failure("The form cannot be used", "Refused", error.text, text), error.status) from error
+            raise PageRefusal(Failure("The form cannot be used", error.text, text), error.status) from error
 
     async def in_thread(self, view: Callable[[], Response]) -> Response:
         """Return what a view answers that is computed in a thread; two run at once, so that no hook call waits."""

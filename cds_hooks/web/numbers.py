@@ -122,6 +122,15 @@ def time_of(microseconds: int) -> datetime:
     return datetime.fromtimestamp(microseconds / 1e6, UTC)
 
 
+def format_epoch(seconds: float | None) -> str:
+    """Return an instant in epoch seconds to the minute; "" for none.
+
+    >>> format_epoch(1_795_000_000.0), format_epoch(0)
+    ('2026-11-18 11:06 UTC', '')
+    """
+    return format_time(datetime.fromtimestamp(seconds, UTC)) if seconds else ""
+
+
 def format_seconds(microseconds: int) -> str:
     """Return an instant of the record to the second.
 

@@ -42,7 +42,6 @@ class Failure(Struct, frozen=True):
     """What a page says instead of an answer: what happened and what to do."""
 
     title: str
-    sign: str
     what: str
     next: str
 
@@ -111,7 +110,7 @@ def _environment() -> "Environment":
     from cds_hooks.web.charts import HAPPENED, PEOPLE
     from cds_hooks.web.markdown import is_web_address
     from cds_hooks.web.model_words import LEAST_EVENTS, happened, otherwise, outcome_short, simple_inputs, words_of
-    from cds_hooks.web.numbers import people_range, signed
+    from cds_hooks.web.numbers import format_epoch, people_range, signed
     from models_onnx.model_card.origin import provenance_of, provenance_rows
 
     environment = Environment(
@@ -131,6 +130,7 @@ def _environment() -> "Environment":
         "in_100": in_100,
         "people_range": people_range,
         "signed": signed,
+        "moment": format_epoch,
         "is_web_address": is_web_address,
         "words_of": words_of,
         "provenance": provenance_rows,

@@ -21,7 +21,6 @@ from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 
 _IN_ADDRESS: Final = Failure(
     "Not in an address",
-    "Refused",
     "A patient, a hook call or a card is never asked for in an address, because logs and histories keep addresses.",
     "Open /decisions and type it into the form.",
 )

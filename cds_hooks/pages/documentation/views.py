@@ -29,7 +29,6 @@ _HEADERS: Final = {
 }
 _NOT_WRITTEN: Final = Failure(
     "The documentation has not been written",
-    "Not found",
     "In this checkout the pages of the documentation have not been written.",
     "Run `make docs` in the folder of the sources, then load this page again.",
 )

@@ -57,25 +57,21 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 
 _NO_DECISION: Final = Failure(
     "No such page",
-    "Not found",
     "There is no decision of this number on record here.",
     "Open the page from its card again. If the card is from another server or an older record, ask its operator.",
 )
 _OTHER_PATIENT: Final = Failure(
     "Of another patient",
-    "Refused",
     "This page is about another patient than the one whose chart is open, so nothing of it is shown.",
     "Open the app from the chart of that patient.",
 )
 _NOT_YOURS_TO_ANSWER: Final = Failure(
     "Not for your role",
-    "Refused",
     "Cards are answered by clinicians and pharmacists who are known here. Nothing was recorded.",
     "Answer the card in the chart, or log in with an account that has the role.",
 )
 _NO_CARD: Final = Failure(
     "No such card",
-    "Refused",
     "The form names no card of this decision. Nothing was recorded.",
     "Open the page again.",
 )

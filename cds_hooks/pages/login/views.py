@@ -36,7 +36,6 @@ _WRONG: Final = "The name or the password is not right."
 _NO_COOKIE: Final = "The form was too old, or your browser keeps no cookies for this server. Try once more."
 _NOT_STARTED_HERE: Final = Failure(
     "This login was not begun here",
-    "Refused",
     "The answer of the site's provider does not belong to a login that this browser has begun, or it was used before.",
     "Open the page that you wanted again and log in from there.",
 )
@@ -156,9 +155,7 @@ class _Login:
 
 def _not_let_in(error: FlowFailed) -> PageRefusal:
     log().warning("login refused", status=403, reason="provider")
-    return PageRefusal(
-        Failure("You were not logged in", "Refused", str(error), "Tell the operator of this server."), 403
-    )
+    return PageRefusal(Failure("You were not logged in", str(error), "Tell the operator of this server."), 403)
 
 
 def _token_for(browser: str) -> str:
@@ -215,7 +212,6 @@ def local_page(text: str) -> str:
 
 _LAUNCH_NOT_STARTED_HERE: Final = Failure(
     "This launch was not begun here",
-    "Refused",
     "The answer of the EHR does not belong to a launch that this browser has begun, or it was used before.",
     "Open the app from the patient's chart again.",
 )
@@ -262,7 +258,7 @@ def launch_routes(server: PageServer) -> list[Route]:
 
 def _not_opened(error: FlowFailed) -> PageRefusal:
     log().info("launch refused", status=403, reason="smart")
-    failure = Failure("The app was not opened", "Refused", str(error), "Tell the operator of this server.")
+    failure = Failure("The app was not opened", str(error), "Tell the operator of this server.")
     return PageRefusal(failure, 403)
 
 
@@ -271,13 +267,11 @@ def _not_opened(error: FlowFailed) -> PageRefusal:
 
 _WRONG_LINK: Final = Failure(
     "This link opens nothing",
-    "Refused",
     "It belongs to no decision of this server, or it is not whole. Nothing was shown.",
     "Open it from the card again. If it stays so, tell the operator of this server.",
 )
 _EXPIRED: Final = Failure(
     "This link has expired",
-    "Refused",
     "The link on a card opens its page for a while only. Nothing was shown.",
     "Open the patient's chart again: the link of a new card works. Whoever has a login here can use that.",
 )

@@ -21,17 +21,14 @@ from models_onnx.model_card.evaluation_file import METRICS, group_rates
 from models_onnx.model_card.plots import BAR, Bin, curves, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.effects import Effect
 
-_NO_MODEL = Failure(
-    "No such model", "Not found", "No model of this name is served here.", "The start page lists those there are."
-)
+_NO_MODEL = Failure("No such model", "No model of this name is served here.", "The start page lists those there are.")
 _MODEL_OUT = Failure(
     "This model cannot be served",
-    "Failed",
     "The files of the model were changed or are missing, so it gives no advice and its service answers with an error.",
     "Tell the operator of this server; /readyz says what is wrong.",
 )
 _NO_FILE = Failure(
-    "No such file", "Not found", "There is no such file.",
+    "No such file", "There is no such file.",
     "The start page lists the models and equations, and each page has its files.",
 )  # fmt: skip
 

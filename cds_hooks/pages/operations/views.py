@@ -18,13 +18,11 @@ from starlette.routing import Route
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.page import report_page
 from cds_hooks.one_run import OneRun
-from cds_hooks.pages.operations.feeds import DONE, Feeds
 from cds_hooks.pages.operations.now import state_now
 from cds_hooks.pages.operations.tasks import tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.health import models_out, why_not_ready
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.web.numbers import format_time
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal, static_file
 from cds_hooks.web.visitor import visiting
 from models_onnx.monitoring.figure import Figure, Incident, incidents
@@ -35,18 +33,9 @@ _READY_SECONDS: Final = 10.0
 _HOUR: Final = timedelta(hours=1)
 _NO_REPORT: Final = Failure(
     "There is no report yet",
-    "Failed",
     "The record or its counts cannot be read, or too little was counted.",
     "Open /ops, which says what is wrong, or run “cds-hooks monitor”.",
 )
-
-
-class Caller(Struct, frozen=True):
-    """One client: when it called last, and how often in the last hour."""
-
-    name: str
-    last: str
-    calls: int
 
 
 class _Operations:
@@ -55,7 +44,6 @@ class _Operations:
     def __init__(self, server: PageServer) -> None:
         self._server = server
         self._judge = Judge()
-        self._feeds = Feeds(server)
 
     async def show(self, did: str = "") -> Response:
         """Show the page; what needs the record is left out, with its reason, where the record is away."""
@@ -65,7 +53,7 @@ class _Operations:
             not_ready = await asyncio.wait_for(why_not_ready(check, check_tokens), _READY_SECONDS)
         except TimeoutError:
             not_ready = "the record did not answer within ten seconds"
-        return await server.in_thread(lambda: self._page(not_ready, DONE.get(did, "")))
+        return await server.in_thread(lambda: self._page(not_ready, did))
 
     def _page(self, not_ready: str, did: str) -> Response:
         server = self._server
@@ -80,18 +68,21 @@ class _Operations:
             counted=self._counted() if not not_ready else _nothing("The record cannot be used at the moment."),
             version=version("cds-hooks-onnx"),
             contact=server.settings.contact,
-            interfaces=self._interfaces() if not not_ready else None,
-            did=did,
+            interfaces=self._interfaces(did) if not not_ready else None,
             paused=[f"{kind} {name} for {client}" for kind, name, client in server.components.metrics.paused()],
             signs=SIGNS,
             cut=server.components.metrics.record_cut(),
-            sealed=_moment(server.components.metrics.sealed_at()),
+            sealed=server.components.metrics.sealed_at(),
         )
 
-    def _interfaces(self) -> Mapping[str, Any] | None:
-        """Return what is known of the feeds, for those who run the server."""
+    def _interfaces(self, did: str) -> Mapping[str, Any] | None:
+        """Return what is known of the feeds, for those who run the server; None where the site declares none."""
+        if self._server.settings.events_file is None or not visiting().may_open("try"):
+            return None
+        from cds_hooks.pages.operations.feeds import Feeds  # with all of cds_hooks/events
+
         with suppress(RecordUnavailable):  # the first part of the page says so
-            return self._feeds.values() if visiting().may_open("try") else None
+            return Feeds(self._server).values(did)
         return None
 
     def _counted(self) -> Mapping[str, Any]:
@@ -110,12 +101,8 @@ class _Operations:
         callers = book.callers(int((now - _HOUR).timestamp() * 1e6))
         return {
             "tasks": tasks_of(self._server, book, now),
-            "callers": [
-                Caller(name, _moment(last / 1e6) if last else "never", calls)
-                for name, (last, calls) in sorted(callers.items())
-            ],
+            "callers": sorted(callers.items()),
             "verified": verified,
-            "verified_at": _moment(verified.at) if verified is not None else "",
             "judged": judged,
             "told": book.open_incidents(),
         }
@@ -132,11 +119,7 @@ class _Operations:
 
 
 def _nothing(note: str) -> Mapping[str, Any]:
-    return {"note": note, "tasks": [], "callers": [], "verified": None, "verified_at": "", "judged": None, "told": ()}
-
-
-def _moment(seconds: float | None) -> str:
-    return format_time(datetime.fromtimestamp(seconds, UTC)) if seconds else ""
+    return {"note": note, "tasks": [], "callers": [], "verified": None, "judged": None, "told": ()}
 
 
 def routes(server: PageServer) -> list[Route]:

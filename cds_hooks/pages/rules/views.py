@@ -29,9 +29,7 @@ from fhir.terminology.allergens import ALLERGEN_CLASSES, allergen_of_words
 from fhir.terminology.medication_names import read_order_name
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 
-_NO_RULE: Final = Failure(
-    "No such rule", "Not found", "No medication rule of this name is here.", "/rules lists those there are."
-)
+_NO_RULE: Final = Failure("No such rule", "No medication rule of this name is here.", "/rules lists those there are.")
 
 
 def _version(rule_id: str) -> RuleVersion:

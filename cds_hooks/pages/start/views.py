@@ -24,7 +24,7 @@ from models_onnx.equations.declaration import Equation, EquationInput, find_equa
 from models_onnx.packages import Package
 
 _NO_EQUATION: Final = Failure(
-    "No such equation", "Not found", "No equation of this name is here.", "The start page lists those there are."
+    "No such equation", "No equation of this name is here.", "The start page lists those there are."
 )
 
 

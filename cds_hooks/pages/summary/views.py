@@ -13,13 +13,11 @@ from cds_hooks.web.visitor import visiting
 
 _NOT_HERE: Final = Failure(
     "No summaries here",
-    "Not found",
     "This server shows no summaries of charts.",
     "The operator sets CDS_TEXT_FILE where the site wants them.",
 )
 _NO_PATIENT: Final = Failure(
     "No patient is open",
-    "Not found",
     "A summary is of the patient whose chart the EHR has open, and no chart opened this page.",
     "Open the app from the chart of the patient.",
 )

@@ -8,6 +8,7 @@ from time import time
 import pytest
 
 from cds_hooks.commands import events
+from cds_hooks.events import replaying
 from cds_hooks.events.inbox import Inbox
 from tests.cds_hooks.events.messages import result
 from tests.cds_hooks.pages.test_interfaces import _declared
@@ -90,9 +91,13 @@ def test_what_no_server_made_and_what_is_no_message_of_hl7_is_said(
 ) -> None:
     path = _declared(tmp_path)
     feeds = {"CDS_EVENTS_FILE": str(path), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
-    monkeypatch.setattr(events, "V2Feed", int)
+    monkeypatch.setattr(replaying, "V2Feed", int)
     done = run_program("events", "--replay", "1", folder=tmp_path, environment=feeds)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "Lab is no feed of HL7 v2 messages here.\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "It cannot be read: Only messages of HL7 v2 feeds can be taken in again.\n",
+    )
     (tmp_path / "events.sqlite3").unlink()
     there = f"{tmp_path / 'events.sqlite3'} is not there yet; a server makes it when it starts.\n"
     for words in ((), ("--dead",), ("--drop", "1"), ("--unmerge", "MRN1")):

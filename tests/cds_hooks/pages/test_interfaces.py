@@ -120,10 +120,10 @@ async def test_what_a_form_names_is_looked_for_and_what_cannot_be_taken_in_stays
             ({"act": "replay", "letter": "123456789012"}, 400, "Input should be"),
             ({"act": "replay", "letter": "99"}, 404, "It was settled before."),
             ({"act": "other", "letter": "1"}, 400, "Input should be"),
-            ({"act": "replay", "letter": "2"}, 400, "Only messages of HL7 v2 feeds can be taken in again."),
+            ({"act": "replay", "letter": "2"}, 400, "Only messages of HL7 v2 feeds can be taken in again"),
         ):
             answered = await sent(**form)
             assert (answered[0], why in answered[1]) == (status, True), (form, answered)
         assert await sent(act="pause", feed="lab") == (303, "../ops?did=pause#interfaces")
-        assert await sent(act="drop", letter="2") == (303, "../ops?did=dropped#interfaces")
+        assert await sent(act="drop", letter="2") == (303, "../ops?did=drop#interfaces")
     assert [state for _, state in _states(tmp_path)] == ["dead", "dropped"]
