@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from cds_hooks.kit.contract.document import Document, Fault, Node, NotTested, parse_json
+from cds_hooks.kit.simulator.request import outcome_text
 
 if TYPE_CHECKING:
     from cds_hooks.kit.simulator.signing import Signer  # cryptography takes half a second to import
@@ -100,15 +101,8 @@ class Exchange:
         """The answer in a few words: the status and what the server says about it."""
         if not self.status:
             return f"no answer ({self.failure})"
-        return f"answered {self.status}{self._diagnostics()}"
-
-    def _diagnostics(self) -> str:
-        value = self.document.value
-        issues = value.get("issue") if isinstance(value, dict) else None
-        issue = issues[0] if isinstance(issues, list) and issues and isinstance(issues[0], dict) else {}
-        details = issue.get("details")
-        text = issue.get("diagnostics") or (details.get("text") if isinstance(details, dict) else None)
-        return f" ({str(text)[:100]})" if text else ""
+        text = outcome_text(self.document.value)[:100]
+        return f"answered {self.status}{f' ({text})' if text else ''}"
 
     def fault(self, message: str, location: str = "") -> Fault:
         """Return a fault in the answer to this request."""

@@ -27,10 +27,10 @@ def contexts_for(hook: str, chart: PatientChart) -> Contexts:
     about = _invented(chart.patient_id) | {"Encounter": {"resourceType": "Encounter", "id": stay or _ENCOUNTER}}
     orders = [order for order in chart.resources_of_type("ServiceRequest") if order.get("id")]
     signed = [{**order, "status": "active"} for order in orders[:1]]
-    known = Chart([chart.patient, *signed, *about.values()])
+    call_chart = Chart([chart.patient, *signed, *about.values()])
     for draft in chart.drafts if hook in _OF_EACH_DRAFT else chart.drafts[:1]:
         drafts = [draft.order, *draft.beside] if hook != "order-dispatch" else []
-        context = context_of(hook, known, drafts, _USER, stay)
+        context = context_of(hook, call_chart, drafts, _USER, stay)
         if hook == "allergyintolerance-create":
             context["allergyIntolerance"] = about["AllergyIntolerance"]
         elif hook == "problem-list-item-create":

@@ -160,19 +160,12 @@ def _test(parameter: Parameter, value: str) -> Callable[[Resource], bool]:
     return lambda resource: any(map(is_meant, _codings(resource, parameter)))
 
 
+_ALTERNATIVE: Final = re.compile(r"(?:^|,)((?:\\.|[^,])*)", re.DOTALL)
+
+
 def _values(text: str) -> list[str]:
     """Return the alternatives between commas; a comma after a backslash is part of a value."""
-    values, current = [], ""
-    characters = iter(text)
-    for character in characters:
-        if character == "\\":
-            current += next(characters, "")
-        elif character == ",":
-            values.append(current)
-            current = ""
-        else:
-            current += character
-    return [*values, current]
+    return [re.sub(r"\\(.?)", r"\1", value, flags=re.DOTALL) for value in _ALTERNATIVE.findall(text)]
 
 
 def _patients(resource: Resource, parameter: Parameter) -> Iterator[str]:

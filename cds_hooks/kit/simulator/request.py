@@ -199,6 +199,14 @@ class RequestSigning(httpx.Auth):
         yield request
 
 
+def outcome_text(document: Any) -> str:
+    """Return what an OperationOutcome says in its first issue; "" where a document is none, or says nothing."""
+    issues = document.get("issue") if isinstance(document, dict) else None
+    issue = issues[0] if isinstance(issues, list) and issues and isinstance(issues[0], dict) else {}
+    details = issue.get("details")
+    return str((details.get("text") if isinstance(details, dict) else "") or issue.get("diagnostics") or "")
+
+
 def build_feedback(document: dict[str, Any], outcome: CardOutcome, when: datetime) -> dict[str, Any]:
     """Feedback (CDS Hooks 2.0.1) on every card of a response; an accepted card takes its first suggestion.
 

@@ -7,7 +7,7 @@ from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.text import Text
 
-from cds_hooks.kit.simulator.request import EXTENSION_KEY
+from cds_hooks.kit.simulator.request import EXTENSION_KEY, outcome_text
 
 # LOOK: a shape and a word, always both; colour only repeats what they say.
 _SIGNS = {"info": ("ⓘ info", "cyan"), "warning": ("△ warning", "yellow"), "critical": ("⬣ critical", "red")}
@@ -64,12 +64,6 @@ def _card(card: dict[str, Any], links: list[dict[str, Any]]) -> Panel:
 
 def print_error(console: Console, title: str, status: int, outcome: dict[str, Any]) -> None:
     """Print an error as the server words it."""
-    issues = outcome.get("issue") or [{}]
-    text = (
-        (issues[0].get("details") or {}).get("text")
-        or issues[0].get("diagnostics")
-        or "no OperationOutcome in the answer"
-    )
-    console.print(
-        Panel(Text(str(text)), title=f"{title}: failed with HTTP {status}", title_align="left", border_style="red")
-    )
+    text = outcome_text(outcome) or "no OperationOutcome in the answer"
+    title = f"{title}: failed with HTTP {status}"
+    console.print(Panel(Text(text), title=title, title_align="left", border_style="red"))

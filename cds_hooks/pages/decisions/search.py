@@ -111,7 +111,7 @@ class Asked(InAddress, frozen=True):
         return DecisionFilter(**fields | changed)
 
     @property
-    def place(self) -> Place | None:
+    def position(self) -> Place | None:
         """From where the list goes on."""
         at, _, sequence = self.before.partition(".")
         return (int(at), int(sequence)) if sequence else None
@@ -153,7 +153,7 @@ def list_rows(url: str, form: Asked, counted: Counted) -> Listing:
         RecordUnavailable: the record cannot be read.
     """
     budget = Budget(_MOST_PLACES)
-    every = find(url, counted.book, form.wanted, form.place, budget, _NOT_COUNTED)
+    every = find(url, counted.book, form.wanted, form.position, budget, _NOT_COUNTED)
     places = list(islice(every, ROWS + 1))
     rows = tuple(_row(entry.decision) for entry in places[:ROWS])
     if len(places) > ROWS:

@@ -214,15 +214,11 @@ class Estimate(Struct, frozen=True):
 class Explanation(Struct, frozen=True):
     """One page. `model` is the file that was asked, `manifest` None where this server no longer has that file."""
 
-    decision: str
-    service: str
+    decision: Decision
     title: str
-    hook: str
     when: str
     decided: str
     as_of: str
-    input_digest: str
-    patient: str
     age: str
     sex: str
     refused: bool
@@ -313,15 +309,11 @@ def explain(
     age, _, _ = basis.features.get(AGE, (None, "", ""))
     cards = (sent_card(card, evidence_of) for card in read_cards(decision))
     explanation = Explanation(
-        decision=decision.id,
-        service=decision.service,
+        decision=decision,
         title=service_title,
-        hook=decision.hook,
         when=_WHEN.get(decision.hook, ""),
         decided=format_time(time_of(decision.decided_at)),
         as_of=format_time(basis.as_of),
-        input_digest=decision.input_digest,
-        patient=decision.patient,
         age=figures.get(AGE, ""),
         sex=figures.get(SEX, ""),
         refused=is_refused(decision),

@@ -5,7 +5,6 @@ from importlib.resources import files
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -20,7 +19,7 @@ from cds_hooks.web.visitor import PageLink, visiting
 from models_onnx.declarations import origin_of
 from models_onnx.equations.calculate import limits
 from models_onnx.equations.card import source_attributes
-from models_onnx.equations.declaration import Equation, EquationInput, find_equations
+from models_onnx.equations.declaration import EquationInput, find_equations
 from models_onnx.packages import Package
 
 _NO_EQUATION: Final = Failure(
@@ -28,27 +27,12 @@ _NO_EQUATION: Final = Failure(
 )
 
 
-class RoleLinks(Struct, frozen=True):
-    """A kind of work, and the pages of what it does most."""
-
-    title: str
-    links: tuple[PageLink, ...]
-
-
-class EquationRow(Struct, frozen=True):
-    """A published equation, its inputs (words, unit, limits or choices, codes), and its 13 source attributes."""
-
-    it: Equation
-    inputs: tuple[tuple[str, str, str, str], ...]
-    attributes: dict[str, str]
-
-    @classmethod
-    def of(cls, equation: Equation) -> "EquationRow":
-        """Return what the start page shows of an equation."""
-        return cls(equation, tuple(map(_input_row, equation.inputs)), source_attributes(equation))
+Work = dict[str, list[PageLink]]
+"""Kinds of work, each with the pages of what it does most."""
 
 
 def _input_row(item: EquationInput) -> tuple[str, str, str, str]:
+    """Return words, unit, limits or choices, and codes of an input."""
     allowed = " or ".join(item.choices) if item.choices else "yes or no" if item.kind == "yes-no" else limits(item)
     codes = ", ".join(f"LOINC {code}" for code in item.loinc) or item.note
     return item.words, "" if item.unit == "1" else item.unit, allowed, codes
@@ -104,7 +88,9 @@ def routes(server: PageServer) -> list[Route]:
             can_try=_may_open("try"),
             services=list(server.services.values()),
             from_outside=_from_outside,
-            equations=[EquationRow.of(equation) for equation in find_equations().values()],
+            equations=find_equations().values(),
+            input_row=_input_row,
+            source_attributes=source_attributes,
         )
 
     def equation(equation_id: str) -> Response:
@@ -122,13 +108,13 @@ def _from_outside(group: str, declared_id: str) -> Package | None:
     return origin.package if origin is not None else None
 
 
-def _work(roles: frozenset[str]) -> tuple[list[RoleLinks], list[RoleLinks]]:
+def _work(roles: frozenset[str]) -> tuple[Work, Work]:
     """Return the work of these roles and the other work that is open to them; without roles all of it is one list."""
-    of_role, other = list[RoleLinks](), list[RoleLinks]()
+    of_role, other = Work(), Work()
     for title, of_roles, links in _WORK:
-        usable = tuple(PageLink(*link) for link in links if _may_open(link[0]))
+        usable = [PageLink(*link) for link in links if _may_open(link[0])]
         if any(not link.path.startswith("docs/") for link in usable):
-            (of_role if not roles or not roles.isdisjoint(of_roles) else other).append(RoleLinks(title, usable))
+            (of_role if not roles or not roles.isdisjoint(of_roles) else other)[title] = usable
     return of_role, other
 
 

@@ -20,6 +20,7 @@ from cds_hooks.kit.contract.document import MUST
 from cds_hooks.kit.contract.registry import Row
 from cds_hooks.kit.contract.report import Result
 from cds_hooks.kit.contract.run import judge_exchange
+from cds_hooks.kit.simulator.request import outcome_text
 from cds_hooks.pages.explain.recorded_decision import SentCard, sent_card
 from cds_hooks.web.charts import StageChart, stage_chart
 from fhir.record.refusals import WhyNot
@@ -97,11 +98,7 @@ class Exchanged(Struct):
     @property
     def why_no_cards(self) -> str:
         """Why there is no answer with cards, as the server words it."""
-        if self.failure or not isinstance(self.document, dict):
-            return self.failure
-        for issue in self.document.get("issue", ()):
-            return str(issue.get("details", {}).get("text") or issue.get("diagnostics") or "")
-        return ""
+        return self.failure or outcome_text(self.document)
 
     @property
     def scope(self) -> list[WhyNot]:

@@ -267,9 +267,9 @@ def test_a_field_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path, fi
 
 def test_what_is_of_a_patient_stands_in_no_address() -> None:
     asked = Asked.model_validate({"service": " planning ", "since": "2026-11-20", "before": "5.7", "rule": ""})
-    assert (asked.address, asked.place) == ("service=planning&since=2026-11-20", (5, 7))
+    assert (asked.address, asked.position) == ("service=planning&since=2026-11-20", (5, 7))
     assert asked.is_restricted
-    assert (Asked().is_restricted, Asked().place) == (False, None)
+    assert (Asked().is_restricted, Asked().position) == (False, None)
     for name in ("patient", "hook_instance", "card"):
         assert Asked.model_validate({"service": "planning", name: "x"}).address == ""
 

@@ -119,8 +119,8 @@ def _request(service: Service, **more: Any) -> dict[str, Any]:
     }
     if service.hook != "order-dispatch":
         stay = {"resourceType": "Encounter", "id": "contract-kit-encounter"}
-        known = Chart([chart.patient, stay, _appointment(chart, order)])
-        context = context_of(service.hook, known, [order], f"Practitioner/{USER['id']}")
+        call_chart = Chart([chart.patient, stay, _appointment(chart, order)])
+        context = context_of(service.hook, call_chart, [order], f"Practitioner/{USER['id']}")
     pool = [*chart.resources, USER, *([signed] if "draftOrders" not in context else [])]
     prefetch = prefetch_from(pool, service.entry.get("prefetch", {}), context, service.as_of.date())
     return {"hook": service.hook, "hookInstance": new_hook_instance(), "context": context, "prefetch": prefetch}
