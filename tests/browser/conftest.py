@@ -33,7 +33,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("documentation") / "site"
     write_site(ROOT / "docs", folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cds_hooks.pages.documentation.views.SITE", folder)
+        patch.setattr("cds_hooks.pages.files.SITE", folder)
         yield folder
 
 

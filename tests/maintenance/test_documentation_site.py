@@ -12,7 +12,7 @@ import orjson
 import pytest
 from starlette.applications import Starlette
 
-from cds_hooks.pages.documentation.views import site_routes
+from cds_hooks.pages.files import site_routes
 from maintenance.documentation_site import DocumentationWrong, main, write_site
 from tests.conftest import ROOT
 

@@ -1,12 +1,15 @@
-"""Why a decision was as it was: its page, and the list of the answers about a patient.
+"""Why a decision was as it was: its page, and the answers about a patient with the summary of the chart.
 
 Who opens it is checked in two steps: by the gate, and, where the session is of one patient, by whose decision it is.
 What a form holds is in the body and never in an address.
 """
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from importlib import import_module
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -24,14 +27,13 @@ from cds_hooks.pages.decisions.search import Row, rows_of
 from cds_hooks.pages.explain.card_answers import AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.explain.recorded_decision import read_basis
-from cds_hooks.pages.explain.timeline import timeline
 from cds_hooks.pages.model_files import evidence_of
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.routes.feedback import remember_answers
 from cds_hooks.storage import Decision, FeedbackItem, decision_of
 from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.decision import is_trial
-from cds_hooks.storage.outcomes import outcomes_of
+from cds_hooks.storage.decision import TRIAL, is_trial
+from cds_hooks.storage.outcomes import Outcome, outcomes_of
 from cds_hooks.storage.queries import (
     DecisionFilter,
     charts_of,
@@ -41,7 +43,8 @@ from cds_hooks.storage.queries import (
     get_decision,
     store_feedback,
 )
-from cds_hooks.web.numbers import format_time, time_of
+from cds_hooks.web.charts import StageChart, stage_chart
+from cds_hooks.web.numbers import format_seconds, format_time, time_of
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
@@ -74,6 +77,17 @@ _NO_CARD: Final = Failure(
     "No such card",
     "The form names no card of this decision. Nothing was recorded.",
     "Open the page again.",
+)
+
+_NO_SUMMARIES: Final = Failure(
+    "No summaries here",
+    "This server shows no summaries of charts.",
+    "The operator sets CDS_TEXT_FILE where the site wants them.",
+)
+_NO_PATIENT: Final = Failure(
+    "No patient is open",
+    "A summary is of the patient whose chart the EHR has open, and no chart opened this page.",
+    "Open the app from the chart of the patient.",
 )
 
 
@@ -206,6 +220,19 @@ class _Explaining:
         ]
         return self._server.page("explain/patient.html", patient=visitor.bound.patient, rows=rows)
 
+    def show_summary(self) -> Response:
+        """Show what the chart of that patient says; the text part is imported by the first view."""
+        settings, visitor = self._server.settings, visiting().visitor
+        if settings.text_file is None:
+            raise PageRefusal(_NO_SUMMARIES)
+        if visitor is None or visitor.bound is None or visitor.bound.decision:
+            raise PageRefusal(_NO_PATIENT)
+        served, bound = import_module("cds_hooks.text.served"), visitor.bound
+        resources, sent_at = served.recorded_chart(self._url, bound.client, bound.patient)
+        summary, _ = served.shown_summary(settings, resources, visitor.actor, bound.client, bound.patient)
+        sent = format_time(sent_at) if sent_at is not None else ""
+        return self._server.page("explain/summary.html", patient=bound.patient, summary=summary, sent=sent)
+
 
 def _outcome(decision: Decision) -> str:
     """Return in a few words what was answered."""
@@ -222,6 +249,7 @@ def routes(server: PageServer) -> list[Route]:
     page = _Explaining(server)
     return [
         server.route("/explain", page.show_patient),
+        server.route("/summary", page.show_summary),
         server.route("/explain/{decision_id}", page.show),
         server.route("/explain/{decision_id}", page.record_answer, ["POST"]),
     ]
@@ -251,3 +279,67 @@ def understood_entries(url: str, decision: Decision) -> UnderstoodEntries | None
     ordered = sorted(readings, key=lambda reading: reading.understood)
     unread = sum(not reading.understood for reading in readings)
     return UnderstoodEntries(tuple(ordered[:_MOST]), len(readings), unread)
+
+
+# What happened around one decision, in the order of time: the call, the answers to its cards, reported outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Each time with what happened, where the time of the call went, and the prefetch keys by what came of them."""
+
+    moments: tuple[tuple[str, str], ...]
+    stages: StageChart
+    keys: dict[str, list[str]]
+    config: str
+    trace: str
+
+
+def timeline(decision: Decision, history: DecisionHistory, outcomes: Sequence[Outcome]) -> Timeline:
+    """Return the timeline of a decision.
+
+    Raises:
+        msgspec.MsgspecError: the decision is recorded in another form.
+    """
+    basis = read_basis(decision)
+    took = sum(basis.timings.values())
+    keys_by_state: dict[str, list[str]] = {}
+    for key, state in basis.prefetch.items():
+        keys_by_state.setdefault(state if isinstance(state, str) else state.state, []).append(key)
+    moments = sorted(
+        [(int(decision.decided_at - took * 1000), _call(decision)), *_answers(history), *map(_reported, outcomes)]
+    )
+    return Timeline(
+        tuple((format_seconds(at), sentence) for at, sentence in moments),
+        stage_chart(basis.timings, took),
+        keys_by_state,
+        basis.config,
+        basis.trace.get("id", ""),
+    )
+
+
+def _call(decision: Decision) -> str:
+    hook = decision.hook or "a hook that was not read"
+    who = f"{decision.client} called {hook}"
+    if is_trial(decision.client):
+        who = f"Somebody tried {hook} at /try, as {decision.client.removeprefix(TRIAL)}; a trial counts nowhere"
+    user = "not recorded by the version that wrote this" if decision.user_id is None else decision.user_id
+    shown_to = user or "no user named, or users are not recorded here"
+    return (
+        f"{who}. Service {decision.service}, hook instance {decision.hook_instance or 'not recorded'}, for: {shown_to}"
+    )
+
+
+def _answers(history: DecisionHistory) -> Iterator[tuple[int, str]]:
+    for card in history.advised:
+        for answer in card.answers:
+            comment = f". In their own words: {answer.comment}" if answer.comment else ""
+            yield answer.at, f"{card.summary}: {answer.sentence}{comment}"
+
+
+def _reported(item: Outcome) -> tuple[int, str]:
+    """Return what happened to patient or order as the client reported it; each correction is a version of its own."""
+    happened = f", which happened {item.happened}" if item.happened else ""
+    version = f", version {item.version}: a correction" if item.version > 1 else ""
+    subject = f"{item.kind} {item.subject}".rstrip()
+    return item.received_at, f"Outcome reported: {subject} is {item.value}{happened} (source: {item.source}{version})"

@@ -8,14 +8,16 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from time import monotonic
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
+from fastapi import Query
 from msgspec import Struct
 from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.card_counts import By, count_cards
 from cds_hooks.monitor.page import report_page
 from cds_hooks.one_run import OneRun
 from cds_hooks.pages.operations.now import state_now
@@ -31,6 +33,8 @@ from models_onnx.monitoring.judging import Compared
 _JUDGING_SECONDS: Final = 0.5
 _READY_SECONDS: Final = 10.0
 _HOUR: Final = timedelta(hours=1)
+BY: Final[dict[By, str]] = {"unit": "care unit", "service": "service", "rule": "rule or model", "client": "client"}
+PERIODS: Final = (7, 30, 90, 365)
 _NO_REPORT: Final = Failure(
     "There is no report yet",
     "The record or its counts cannot be read, or too little was counted.",
@@ -107,6 +111,15 @@ class _Operations:
             "told": book.open_incidents(),
         }
 
+    def cards(self, by: By = "unit", days: Annotated[int, Query(ge=1, le=PERIODS[-1])] = 30) -> Response:
+        """Show cards shown, accepted and overridden by care unit, service, rule and client; no patient."""
+        counted = self._server.counts.counted()
+        book, today = counted.book, datetime.now(UTC).date()
+        rows = count_cards(book.views, by, today, days) if book is not None else []
+        return self._server.page(
+            "operations/cards.html", rows=rows, by=by, days=days, choices=BY, periods=PERIODS, note=counted.note
+        )
+
     def report(self) -> Response:
         """Send the whole report, as `cds-hooks monitor --html` writes it."""
         book = self._server.counts.counted().book
@@ -123,9 +136,13 @@ def _nothing(note: str) -> Mapping[str, Any]:
 
 
 def routes(server: PageServer) -> list[Route]:
-    """Return the addresses of the page and of the whole report."""
+    """Return the addresses of the page, of the whole report, and of the cards with their answers."""
     page = _Operations(server)
-    return [server.route("/ops", page.show), server.route("/ops/report", page.report)]
+    return [
+        server.route("/ops", page.show),
+        server.route("/ops/report", page.report),
+        server.route("/ops/cards", page.cards),
+    ]
 
 
 # The monitor's report as /ops shows it: incidents and the figures to look at, the last week against those before

@@ -22,7 +22,7 @@ def _opened(folder: Path, path: str) -> httpx.Response:
 def test_documentation_that_was_not_written_is_missed_in_the_style_of_the_site(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cds_hooks.pages.documentation.views.SITE", tmp_path / "nowhere")
+    monkeypatch.setattr("cds_hooks.pages.files.SITE", tmp_path / "nowhere")
     for path in ("/docs", "/docs/nope", "/docs/rules/"):
         page = _opened(tmp_path, path)
         assert page.status_code == 404

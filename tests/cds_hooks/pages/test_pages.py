@@ -17,7 +17,7 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.kit.simulator.chart import read_chart
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.package_tests.markup import Page, faults
-from cds_hooks.pages.documentation.views import SITE
+from cds_hooks.pages.files import SITE
 from cds_hooks.pages.models.views import differences
 from cds_hooks.services import find_services
 from cds_hooks.storage.decision import card_uuid

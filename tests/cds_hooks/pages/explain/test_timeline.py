@@ -7,7 +7,7 @@ import pytest
 
 from cards.extension import EXTENSION_KEY
 from cds_hooks.decision_history import decision_history
-from cds_hooks.pages.explain.timeline import timeline
+from cds_hooks.pages.explain.views import timeline
 from cds_hooks.storage import card_uuid
 from cds_hooks.storage.decision import Decision, new_decision_id
 from cds_hooks.storage.outcomes import Outcome

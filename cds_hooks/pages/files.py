@@ -1,19 +1,21 @@
-"""The documentation site (/docs/).
+"""Sends style sheets and scripts, the counts for Prometheus, the OpenAPI document, and the documentation (/docs/).
 
-It is written by maintenance/documentation_site.py when the wheel is built, and by `make docs` in a checkout.
+The site is written by maintenance/documentation_site.py when the wheel is built, and by `make docs` in a checkout.
 """
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from cds_hooks.pages.server import PageServer
+from cds_hooks.routes.openapi import describe
 from cds_hooks.web.files import Files
-from cds_hooks.web.site import Failure, PageRefusal
+from cds_hooks.web.site import HEADERS, STATIC, Failure, PageRefusal
 
 SITE: Final = Path(str(files("cds_hooks.web") / "docs"))
 """Where the pages of the documentation are, once they were written."""
@@ -34,9 +36,19 @@ _NOT_WRITTEN: Final = Failure(
 )
 
 
-def routes(_: PageServer) -> list[BaseRoute]:
-    """Return the routes of the site."""
-    return site_routes()
+def routes(server: PageServer) -> list[BaseRoute]:
+    """Return the addresses; pages ask for static files with their digest, so a new one has a new address."""
+
+    def metrics() -> Response:
+        return Response(server.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @cache
+    def document() -> Response:
+        return JSONResponse(describe(server.services))
+
+    static = Files(STATIC, HEADERS | {"cache-control": "public, max-age=86400"})
+    programs = [server.route("/metrics", metrics), server.route("/openapi.json", document)]
+    return [Mount("/static", static), *programs, *site_routes()]
 
 
 def site_routes(folder: Path | None = None) -> list[BaseRoute]:
