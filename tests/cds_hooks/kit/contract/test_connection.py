@@ -51,7 +51,7 @@ def exchange(status: int, body: bytes = b"{}", **changes: Any) -> Exchange:
         (b'{"issue": ["x"]}', ""),
         (b'{"issue": [{"diagnostics": "why"}, {"diagnostics": "more"}]}', " (why)"),
         (b'{"issue": [{"details": {"text": "what"}}]}', " (what)"),
-        (b'{"issue": [{"diagnostics": "why", "details": {"text": "what"}}]}', " (why)"),
+        (b'{"issue": [{"diagnostics": "why", "details": {"text": "what"}}]}', " (what)"),
         (b'{"issue": [{"details": "what"}]}', ""),
         (b'{"issue": [{"diagnostics": 5}]}', " (5)"),
         (b'{"issue": [{"diagnostics": "' + b"x" * 101 + b'"}]}', f" ({'x' * 100})"),
