@@ -177,7 +177,6 @@ async def test_who_has_another_role_is_told_which_one_is_needed(
             assert (await person.open("/decisions")).status_code == 403
             assert values["failure"] == Failure(
                 "Not for your role",
-                "Refused",
                 "This page is for the role auditor or operator or pharmacist, and yours is clinician. Nothing of it "
                 "was shown.",
                 "Ask the operator of this server for the role, or log in with another account.",
