@@ -378,7 +378,8 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
 async def hold_back(call: Call, advised: Advised) -> Selected:
     """Return the cards that are shown now, with a reason for each that is not."""
     advice, checked = advised.advice, advised.checked
-    checked.reminders, checked.visit_rank = advice.reminders, advice.visit_rank or call.service.visit_rank
+    checked.reminders, checked.shorter = advice.reminders, advice.shorter
+    checked.visit_rank = advice.visit_rank or call.service.visit_rank
     checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
     if checked.caller.hook == PATIENT_VIEW and call.components.services and not (call.from_event or call.is_trial):
         checked.others = partial(call.turn.compute_async, _cards_of_others, call, advised)
@@ -440,7 +441,8 @@ async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
         suppressed = not SUPPRESSED.isdisjoint([silence.reason for silence in advice.silences])
         if not suppressed and not any(card.own_extension.findings for card in advice.cards):
             kept[kept_as] = advice  # no finding of a rule, which rests or not by what was answered since
-    checked.reminders, checked.visit_rank = advice.reminders, advice.visit_rank or call.service.visit_rank
+    checked.reminders, checked.shorter = advice.reminders, advice.shorter
+    checked.visit_rank = advice.visit_rank or call.service.visit_rank
     checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
     chosen = await choose_cards(advice.cards, checked, BEFORE_REMINDERS)
     return [visit_card(card, checked) for card in chosen.cards]

@@ -28,7 +28,7 @@ USPSTF_URL: Final = (
 )
 FOR_CHECK_UP: Final = "check-up"
 """Why a service that is due waits for a check-up: no card of another visit names it."""
-_LINES: Final = 6
+_LINES, _LINES_IN_BRIEF = 6, 3
 _SUMMARY_NAMES: Final = 4
 
 
@@ -39,24 +39,29 @@ def preventive_card(
     patient_id: str,
     day: str,
     not_sent: Iterable[str] = (),
+    *,
+    is_brief: bool = False,
 ) -> Card:
     """Return the card where something is due; `not_sent` names what could hold a test and was not sent.
 
-    `day` (ISO) is the day of its orders.
+    `day` (ISO) is the day of its orders. `is_brief`: with the first three that can be ordered, and no more than the
+    names of the others.
     """
+    lines = _LINES_IN_BRIEF if is_brief else _LINES
     due = [judgement for judgement in judged if judgement.state == "due" and judgement.because != FOR_CHECK_UP]
+    offered = _with_order(due)[: lines if is_brief else None]
     return Card(
         uuid=identity.uuid,
         summary=_summary(due),
         indicator="info",
-        detail="\n".join(_detail(due, judged, not_sent)),
+        detail="\n".join(_detail(due, judged, not_sent, lines)),
         source=Source(
             label=f"USPSTF recommendations, grades A and B, as of {knowledge.as_of}",
             url=USPSTF_URL,
             topic=TOPICS["preventive"],
         ),
-        suggestions=order_suggestions(_offers(due, patient_id, day), identity),
-        selection_behavior="any" if any(judgement.order is not None for judgement in due) else None,
+        suggestions=order_suggestions(_offers(offered, patient_id, day), identity),
+        selection_behavior="any" if offered else None,
         override_reasons=REASONS_OF_WHAT_IS_DUE,
         links=identity.links,
         extension={
@@ -96,14 +101,23 @@ def _summary(due: Sequence[Judgement]) -> str:
     return plain(f"{len(due)} {noun} due: {first_few(names, _SUMMARY_NAMES)}.", 139)
 
 
-def _detail(due: Sequence[Judgement], judged: Sequence[Judgement], not_sent: Iterable[str]) -> Iterable[str]:
-    ordered = [judgement for judgement in due if judgement.order is not None][:_LINES]
+def _with_order(due: Iterable[Judgement]) -> list[Judgement]:
+    return [judgement for judgement in due if judgement.order is not None]
+
+
+def _detail(
+    due: Sequence[Judgement], judged: Sequence[Judgement], not_sent: Iterable[str], lines: int
+) -> Iterable[str]:
+    ordered = _with_order(due)[:lines]
     yield from (f"- {', '.join(map(_service_title, same))}: {text}." for text, same in _by_text(ordered))
     if remaining := [judgement for judgement in due if judgement not in ordered]:
-        yield f"- {'; '.join(f'{_service_title(item)}: {_text(item)}' for item in remaining)}."
+        if lines == _LINES:
+            yield f"- {'; '.join(f'{_service_title(item)}: {_text(item)}' for item in remaining)}."
+        else:
+            yield f"- Also due: {', '.join(item.service.short for item in remaining)}."
     abnormal = [judgement for judgement in judged if judgement.because == "abnormal"]
     yield from (f"- Follow up: {judgement.service.short}, {_text(judgement)}." for judgement in abnormal)
-    unknown = _by_text(judgement for judgement in judged if judgement.state == "not known")
+    unknown = _by_text(judgement for judgement in judged if judgement.state == "not known" and lines == _LINES)
     if unknown:
         texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
         yield f"- Not known: {'; '.join(texts)}."
@@ -130,7 +144,7 @@ def _text(judgement: Judgement) -> str:
     return escape(judgement.text, 400)
 
 
-def _offers(due: Sequence[Judgement], patient_id: str, day: str) -> Iterable[OrderSuggestion]:
+def _offers(due: Iterable[Judgement], patient_id: str, day: str) -> Iterable[OrderSuggestion]:
     for judgement in due:
         if judgement.order is not None:
             label = plain(f"Order: {judgement.order.text.partition(', ')[0]}", 80)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+from msgspec.structs import replace
+
 from cards.card import REASONS_OF_WHAT_IS_DUE, TOPICS, Card, CardIdentity, OrderSuggestion, Source, order_suggestions
 from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, VaccineForecasts
 from cards.new_orders import service_order
@@ -115,18 +117,23 @@ def vaccines_card(
     knowledge: VaccineKnowledge,
     unread: Iterable[str] = (),
     forecasts: VaccineForecasts | None = None,
+    *,
+    is_brief: bool = False,
 ) -> Card:
     """Return the one card of a visit where something is due or to be caught up; `unread` says what could not be read.
 
-    `forecasts` are those of `forecast_entries`, where they were made already.
+    `forecasts` are those of `forecast_entries`, where they were made already. `is_brief`: without what was not judged
+    or may be discussed, and with the orders of what is due only.
     """
+    if is_brief:
+        due = replace(due, to_discuss=(), seasons_over=(), not_judged=())
     return Card(
         uuid=identity.uuid,
         summary=_summary(due),
         indicator="info",
         detail="\n".join(_detail(due, charted, [*due.not_judged, *unread], knowledge)),
         source=Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
-        suggestions=order_suggestions(_offers(due, charted, patient_id, knowledge), identity),
+        suggestions=order_suggestions(_offers(due, charted, patient_id, knowledge, is_brief=is_brief), identity),
         selection_behavior="any",
         override_reasons=REASONS_OF_WHAT_IS_DUE,
         links=identity.links,
@@ -383,11 +390,12 @@ def _basis(charted: ChartedPerson) -> str:
 
 
 def _offers(
-    due: VaccinesDue, charted: ChartedPerson, patient_id: str, knowledge: VaccineKnowledge
+    due: VaccinesDue, charted: ChartedPerson, patient_id: str, knowledge: VaccineKnowledge, *, is_brief: bool
 ) -> Iterable[OrderSuggestion]:
     unspecified = unspecified_doses(due, charted, knowledge)
     to_check = {group for check in due.to_check for group in check.whole_groups}
-    without_dose = (item for item in due.catch_up if not item.counted_days)  # the others: the registry is asked first
+    # The registry is asked first about the others.
+    without_dose = () if is_brief and due.due else (item for item in due.catch_up if not item.counted_days)
     items = [item for item in (*due.due, *without_dose) if item.forecast.group not in to_check]
     for position, item in enumerate(items[:_ORDERS]):
         label = f"Order {item.label} dose {item.forecast.dose_number}" if not item.for_pregnancy else "Order Tdap"

@@ -19,7 +19,7 @@ from cards.card import WebAddress
 from cards.extension import Fact
 from cards.preventive.chart import Done, declined, done, is_ordered, results_of
 from cards.preventive.judgement import JudgedChart
-from cards.preventive.knowledge import Order
+from cards.preventive.knowledge import PREVENTIVE, Order
 from cards.text import format_number, plain, unit
 from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition, words_take_back
 from fhir.mapping.medications.active import presence_of
@@ -163,7 +163,8 @@ class AbnormalResults(Struct):
     rows: tuple[AbnormalResult, ...]
 
     def __post_init__(self) -> None:
-        self.rows = tuple(self.settled.get(row.screening, Settling()).added_to(row) for row in self.rows)
+        settled = (self.settled.get(row.screening, Settling()).added_to(row) for row in self.rows)
+        self.rows = tuple(replace(row, order=PREVENTIVE.coded(row.order)) for row in settled)
 
 
 ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(

@@ -333,7 +333,9 @@ def _value_words(part: CodedPart) -> list[str]:
 
 
 # LOINC: the type of the virus, where a result names it by its code only.
-_HPV_TYPES: Final = {"59263-4": "HPV 16", "77399-4": "HPV 16", "59264-2": "HPV 18", "77400-0": "HPV 18"}
+_HPV_TYPES: Final = dict.fromkeys(("59263-4", "61372-9", "77399-4", "91856-5"), "HPV 16") | dict.fromkeys(
+    ("59264-2", "61373-7", "77400-0", "91854-0"), "HPV 18"
+)
 
 
 def _name(code: CodeableConcept) -> str:

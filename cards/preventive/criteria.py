@@ -26,7 +26,7 @@ from cards.preventive.judgement import (
     judge,
     newest_that_counts,
 )
-from cards.preventive.knowledge import Order, PreventiveKnowledge, PreventiveService
+from cards.preventive.knowledge import PREVENTIVE, Order, PreventiveKnowledge, PreventiveService
 from cards.text import format_number, plain
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
@@ -59,16 +59,7 @@ _DIABETES_DRUGS: Final = frozenset({"insulin", "biguanide", "sulfonylurea", "dpp
 _FOR_BONES: Final = frozenset({"bisphosphonate", _DENOSUMAB})
 _STEROIDS: Final = frozenset({"corticosteroid"})
 _TO_STOP_SMOKING: Final = frozenset({_NICOTINE, _VARENICLINE})
-_CYTOLOGY: Final = Order(
-    "Cervical cancer screening: cytology",
-    (
-        {
-            "system": "http://loinc.org",
-            "code": "10524-7",
-            "display": "Microscopic observation [Identifier] in Cervix by Cyto stain",
-        },
-    ),
-)
+_CYTOLOGY: Final = Order("Cervical cancer screening: cytology", (PREVENTIVE.codes["cytology"],))
 
 
 def _colorectal(service: PreventiveService, chart: JudgedChart) -> Judgement:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.card import WebAddress
 from fhir.record.datatypes import CodeableConcept
@@ -56,7 +57,7 @@ class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
     pattern: str = ""
     together: tuple[tuple[str, ...], ...] = ()
     unless: str = ""
-    source: str
+    source: str = ""
 
     @cached_property
     def _patterns(self) -> tuple[tuple[re.Pattern[str], ...], ...]:
@@ -95,10 +96,14 @@ class Interval(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True):
-    """The order that a suggestion drafts: its words and its codes, none where no code with a source is available."""
+    """The order that a suggestion drafts: its words and its codes, none where no code with a source is available.
+
+    `code` is the name of one of the knowledge's codes, which `coded` puts in.
+    """
 
     text: str
     coding: tuple[dict[str, str], ...] = ()
+    code: str = ""
 
 
 class PreventiveService(Struct, frozen=True, kw_only=True):
@@ -134,8 +139,11 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
         return f"USPSTF {self.grade}, {self.year}"
 
 
-class PreventiveKnowledge(Struct, frozen=True, kw_only=True):
-    """All recommendations in the order of a card, and every test by its name."""
+class PreventiveKnowledge(Struct, kw_only=True):
+    """All recommendations in the order of a card, and every test by its name.
+
+    `test_source` is that of the tests which name none; `codes` are those of orders by their names.
+    """
 
     title: str
     as_of: str
@@ -143,8 +151,17 @@ class PreventiveKnowledge(Struct, frozen=True, kw_only=True):
     status: str
     organisation: str
     source: str
+    test_source: str
+    codes: dict[str, dict[str, str]]
     services: tuple[PreventiveService, ...]
     tests: Mapping[str, ScreeningTest]
+
+    def __post_init__(self) -> None:
+        self.services = tuple(replace(service, order=self.coded(service.order)) for service in self.services)
+
+    def coded(self, order: Order | None) -> Order | None:
+        """Return an order of the knowledge with the code that it names."""
+        return replace(order, coding=(self.codes[order.code],)) if order is not None and order.code else order
 
 
 PREVENTIVE: Final[PreventiveKnowledge] = msgspec.json.decode(

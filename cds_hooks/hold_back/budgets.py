@@ -267,32 +267,49 @@ class VisitRank(IntEnum):
 
 
 class VisitCard(Struct, frozen=True, order=True):
-    """A card that a service has for this opening, ordered as the cards are shown; `kind` is that of `turn_kind`."""
+    """A card that a service has for this opening, ordered as the cards are shown; `kind` is that of `turn_kind`.
+
+    `least` are the words of its shorter form, 0 where it has none.
+    """
 
     rank: VisitRank
     service: str
     kind: str = ""
     words: int = 0
+    least: int = 0
 
 
-def card_in_place(card: VisitCard, others: Iterable[VisitCard]) -> VisitCard | None:
-    """Return the last of the cards of this opening that leave no place for this one; None where it is shown.
+def card_in_place(card: VisitCard, others: Iterable[VisitCard]) -> VisitCard | int:
+    """Return with how many words the card is shown, or the last of those before it where they leave it no place.
 
+    Cards that have a shorter form leave place for the others by it; what is over goes to the first of them.
     Vaccines and prevention know what all others have. The others may not know of each other, so that a card of theirs
     counts as shown although by this rule it has no place.
     """
     shown: list[VisitCard] = []
-    for other in sorted(other for other in others if other < card):
+    for other in sorted([*others, card]):
         may_not_know = other.rank < VisitRank.VACCINES <= card.rank
         if _has_place(other, [] if may_not_know else shown):
             shown.append(other)
-    return None if _has_place(card, shown) else shown[-1]
+        elif other is card:
+            return shown[-1]
+    left = _MOST_WORDS - sum(map(_least_words, shown))
+    for other in shown:
+        more = other.words - _least_words(other)
+        if other is card:
+            return card.words if more <= max(left, 0) else card.least
+        left -= more if more <= left else 0
+    return card.words
+
+
+def _least_words(card: VisitCard) -> int:
+    return card.least or card.words
 
 
 def _has_place(card: VisitCard, shown: Sequence[VisitCard]) -> bool:
     if card.kind and any(other.kind == card.kind for other in shown):
         return False
-    words = card.words + sum(other.words for other in shown)
+    words = sum(map(_least_words, (card, *shown)))
     may_stand_beside = card.rank is not VisitRank.TESTS and len(shown) < MOST_CARDS and words <= _MOST_WORDS
     return card.rank is VisitRank.DANGER or not shown or may_stand_beside
 

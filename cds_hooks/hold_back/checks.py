@@ -110,6 +110,9 @@ class CheckedCall(Struct):
     audience: Audience = NOBODY
     reminders: Mapping[str, WorklistEntry] = field(default_factory=dict)
     visit_rank: VisitRank = VisitRank.FINDING
+    shorter: Mapping[str, Card] = field(default_factory=dict)
+    """By uuid, what is shown in place of a card where others leave it fewer words."""
+    shortened: dict[str, Card] = field(default_factory=dict)
     others: Callable[[], Awaitable[Sequence[VisitCard]]] | None = None
     placed: list[VisitCard] = []
     """The cards of this call that have a place at the opening."""
@@ -405,10 +408,12 @@ async def check_reminder(card: Card, call: CheckedCall) -> WhyNot | None:
         visible = visit_card(card, call)
         if visible.rank is not VisitRank.DANGER:  # which is shown whatever the others have
             call.visit_cards = call.visit_cards if call.visit_cards is not None else await call.others()
-            before = card_in_place(visible, (*call.visit_cards, *call.placed))
-            if before is not None:
-                because = f"other cards go before it at this opening, such as {before.service}"
+            place = card_in_place(visible, (*call.visit_cards, *call.placed))
+            if isinstance(place, VisitCard):
+                because = f"other cards go before it at this opening, such as {place.service}"
                 return _waits(card, finding, call, because)
+            if place < visible.words:
+                call.shortened[card.uuid] = call.shorter[card.uuid]
         call.placed.append(visible)
     turn = await call.shared.turns.turn_of_another(call.caller, call.memory, finding)
     if turn is None:
@@ -429,7 +434,8 @@ def visit_card(card: Card, call: CheckedCall) -> VisitCard:
         rank = VisitRank.TESTS
     else:
         rank = call.visit_rank if card.uuid in call.reminders else VisitRank.FINDING
-    return VisitCard(rank, service, turn_kind(finding) if finding is not None else "", words_to_read(card))
+    least = words_to_read(call.shorter[card.uuid]) if card.uuid in call.shorter else 0
+    return VisitCard(rank, service, turn_kind(finding) if finding is not None else "", words_to_read(card), least)
 
 
 def words_to_read(card: Card) -> int:
@@ -847,6 +853,7 @@ async def _ask(check: Check, chosen: Chosen, call: CheckedCall) -> None:
     for card in cards:
         call.passed = len(passed_cards)
         silence = await check.card(card, call) if check.card is not None else None
+        card = call.shortened.pop(card.uuid, card)
         if silence is None:
             passed_cards[card.uuid] = _offered(check, card, call, chosen) if check.suggestion is not None else card
         elif check.is_replayed_by_card:

@@ -264,6 +264,8 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
     if tests := needs.analytes & _SCREENING:
         query = f"{_observations(tests, 100)}".replace("&_sort", f",{_PACK_YEARS}&_sort")
         templates.append(Template("screening", query, "Observation", "screening tests", tests))
+        query = f"Observation?{_PATIENT}&category=imaging,procedure,exam&_sort=-date&_count=50"
+        templates.append(Template("studies", query, "Observation", "results of studies", policy=_UNSAID))
     brought = {template.resource for template in (*_SEARCHES, *_REFERRED)}
     unknown = needs.resources - {"Patient", "Observation"} - brought
     if unknown:

@@ -92,6 +92,7 @@ class Remembered:
         self._shown = _shown_in(response) if self._answered else []
         self._told = {card.uuid: _told_on(card) for card in sent.cards} if _TOLD in response else {}
         """What cards said of a colleague's answer, by their uuid."""
+        self._details = {card.uuid: card.detail for card in sent.cards}
 
     def answered(self, finding: Finding) -> WhyNot | None:
         """Return the recorded reason of a finding that was answered before; None if it was shown or is another one."""
@@ -118,12 +119,19 @@ class Remembered:
     def repeat(self, chosen: Chosen, call: CheckedCall) -> None:
         """Take out what the decision recorded as shown before, kept for the worklist or withheld."""
         chosen.resting += self.resting
+        chosen.cards = [self._as_long(card, call.shorter.get(card.uuid)) for card in chosen.cards]
         if self._told:
             chosen.cards = [with_sentences(card, self._told.get(card.uuid, ())) for card in chosen.cards]
         if self._kept_back:
             self._keep_back(chosen, call)
         if self.withheld:
             self._withhold(chosen)
+
+    def _as_long(self, card: Card, shorter: Card | None) -> Card:
+        """Return the shorter form of a card where that was sent."""
+        sent = self._details.get(card.uuid, "")
+        was_shortened = shorter is not None and sent.startswith(shorter.detail or "")
+        return shorter if shorter is not None and was_shortened and not sent.startswith(card.detail or "") else card
 
     def _keep_back(self, chosen: Chosen, call: CheckedCall) -> None:
         """Take out the cards that were kept back because they were shown before or stand in the worklist."""

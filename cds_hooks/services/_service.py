@@ -162,6 +162,8 @@ class Advice(Struct):
     reminders: dict[str, WorklistEntry] = {}
     visit_rank: VisitRank | None = None
     """Where its reminders stand this time; None: where its service says."""
+    shorter: dict[str, Card] = {}
+    """By the uuid of a card, its form of fewer words, where other cards of this opening leave it no more."""
     reads: dict[str, frozenset[str]] = {}
     features: FeatureVector | None = None
     orders: dict[str, Any] | None = None
@@ -333,7 +335,8 @@ class Service:
         analytes = self.needs.analytes.union(*(other.needs.analytes for other in visit))
         resources = self.needs.resources.union(*(other.needs.resources for other in visit))
         returned = self.returns_resources.union(*(other.returns_resources for other in visit))
-        needs = structs.replace(self.needs, analytes=analytes, resources=resources)
+        named_results = any(other.needs.named_results for other in visit)
+        needs = structs.replace(self.needs, analytes=analytes, resources=resources, named_results=named_results)
         own_keys = {template.key for template in self.templates_of_3}
         for_others = frozenset(template.key for template in templates_for(needs)) - own_keys
         return replace(self, needs=structs.replace(needs, for_others=for_others), returns_resources=returned)

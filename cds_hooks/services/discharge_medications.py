@@ -227,7 +227,12 @@ SERVICE = Service(
     ),
     usage_requirements="For prescribers and pharmacists at discharge; not signed off by a human pharmacist.",
     warns_of_harm=True,
-    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources - _NOT_READ, required=("medications",)),
+    needs=Needs.of(
+        analytes=NEEDS.analytes,
+        resources=NEEDS.resources - _NOT_READ,
+        required=("medications",),
+        named_results=True,
+    ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),
 )

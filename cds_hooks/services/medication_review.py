@@ -46,10 +46,12 @@ _CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "opioid"})
 """Families that warn an order of what is usual to reconsider: of what is taken only what is critical is told."""
 _AT_EVERY_AGE: Final = frozenset(
     {
+        "age-tetracycline-child/under8",
         "ddi-clopidogrel-ppi/any",
         "dup-acetaminophen-dose/liver",
         "dz-bb-ccb_nondhp/running",
         "mon-clozapine/mild",
+        "opioid-benzo/both",
         "review-lithium/found",
         "review-steroid-bone/found",
     }
@@ -189,6 +191,7 @@ SERVICE = Service(
         analytes=review_book().needs.analytes,
         resources=review_book().needs.resources - {"Device"},
         whole_history=("Procedure",),
+        named_results=True,
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

@@ -288,6 +288,7 @@ SERVICE = Service(
             "Condition",
             "DocumentReference",
             "Encounter",
+            "MedicationRequest",
             "Procedure",
             "ServiceRequest",
         ),

@@ -4,6 +4,7 @@ The recommendations, with source, grade and year, are in `cards/preventive/servi
 on record has followed have their own card, before it.
 """
 
+from functools import partial
 from typing import Any, Final
 
 from msgspec import to_builtins
@@ -93,8 +94,9 @@ async def decide(call: ServiceInput) -> Advice:
     advice.reminders[identity.uuid] = _entry(due)
     if all(judgement.order is None for judgement in due):
         advice.visit_rank = VisitRank.QUESTIONS
-    card = preventive_card(judged, PREVENTIVE, identity, record.patient_id, today(call), _not_sent(record))
-    advice.cards.append(card)
+    card = partial(preventive_card, judged, PREVENTIVE, identity, record.patient_id, today(call), _not_sent(record))
+    advice.cards.append(card())
+    advice.shorter[identity.uuid] = card(is_brief=True)
     return advice
 
 

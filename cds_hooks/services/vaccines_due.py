@@ -4,6 +4,7 @@ CDC, Logic Specification for ACIP Recommendations, with the supporting data in `
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from msgspec import to_builtins
@@ -59,7 +60,9 @@ async def decide(call: ServiceInput) -> Advice:
     if any(item.for_pregnancy for item in due.due):
         advice.visit_rank = VisitRank.TIME_BOUND
     unread = [*_unread(charted), *_unread_beside(record, charted)]
-    advice.cards.append(vaccines_card(due, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts))
+    card = partial(vaccines_card, due, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts)
+    advice.cards.append(card())
+    advice.shorter[identity.uuid] = card(is_brief=True)
     return advice
 
 

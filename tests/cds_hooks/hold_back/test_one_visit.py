@@ -97,8 +97,6 @@ def test_an_opening_of_any_chart_has_at_most_three_cards_and_250_words(tmp_path:
         assert words <= 250 or "critical" in {card["indicator"] for card in cards}, cards
 
 
-# Without HbA1c, albumin in the urine and dialysis: with them 7 of 120 drawn charts had 255 to 287 words, because the
-# services of anticoagulation and of planning ask for no such results, or for no medications, and do not see each other.
 DRAWN_FROM = [
     *FIBRILLATION,
     INFARCTION,
@@ -107,6 +105,9 @@ DRAWN_FROM = [
     problem("Heart failure", "I50.22"),
     problem("Pregnant state", "Z33.1", "2026-06-01"),
     problem("HIV disease", "B20"),
+    problem("Dependence on renal dialysis", "Z99.2"),
+    result("4548-4", 9.8, "%"),
+    result("9318-7", 450, "mg/g"),
     result("13457-7", 205, "mg/dL"),
     result("6301-6", 6.8, "{INR}"),
     drug("warfarin 5 mg tablet"),
@@ -154,8 +155,22 @@ def _descriptions(offer: Json) -> list[str]:
 
 def test_a_test_that_two_services_ask_for_is_offered_by_the_first() -> None:
     one, other = (VisitCard(VisitRank.TESTS, service, "a test: creatinine", 50) for service in "ab")
-    assert card_in_place(one, [other]) is None
+    assert card_in_place(one, [other]) == 50
     assert card_in_place(other, [one]) == one
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [(20, (120, 90)), (60, (120, 60)), (90, (80, 60)), (120, (120, None)), (171, (None, 60)), (260, (None, None))],
+)
+def test_a_shorter_form_leaves_place_for_the_next_card(before: int, words: tuple[int | None, int | None]) -> None:
+    """What is over of the 250 words goes to the first of the two."""
+    talk = VisitCard(VisitRank.TALK, "talk", "", before)
+    vaccines = VisitCard(VisitRank.VACCINES, "vaccines", "", 120, 80)
+    prevention = VisitCard(VisitRank.PREVENTION, "prevention", "", 90, 60)
+    of_vaccines = card_in_place(vaccines, [prevention, talk])
+    of_prevention = card_in_place(prevention, [vaccines, talk])
+    assert tuple(place if isinstance(place, int) else None for place in (of_vaccines, of_prevention)) == words
 
 
 def test_a_client_that_calls_one_service_loses_no_card_to_those_it_never_calls(tmp_path: Path) -> None:

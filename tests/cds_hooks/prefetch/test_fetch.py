@@ -92,8 +92,8 @@ def test_everything_is_asked_for_at_the_same_time(tmp_path: Path, as_of: datetim
     with serving_fhir([sample_chart("planning-talk", as_of)], mode="slow", delay_seconds=0.5) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
-    assert len(running.log.requests) == 11
-    assert running.log.most_at_once == 11
+    assert len(running.log.requests) == 12
+    assert running.log.most_at_once == 12
 
 
 def test_a_busy_server_is_asked_again(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ def test_a_busy_server_is_asked_again(tmp_path: Path, as_of: datetime, planning:
     with serving_fhir([chart], mode="429", retry_after=0, failures=1) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
-    assert len(running.log.requests) == 22
+    assert len(running.log.requests) == 24
 
 
 def _paged(planning: dict[str, Any], base: str, kept: int) -> dict[str, Any]:

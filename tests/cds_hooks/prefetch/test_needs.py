@@ -135,7 +135,7 @@ def test_observations_are_asked_for_by_their_codes_in_groups() -> None:
     made = {each.key: each for each in templates_for(needs)}
     assert list(made) == [
         "patient", "labs", "pressures", "body", "tobacco", "newestResults", "namedResults", "pregnancy", "genomics",
-        "screening",
+        "screening", "studies",
     ]  # fmt: skip
     start = f"Observation?{PATIENT_IS}"
     potassium = _loinc("2823-3", "6298-4", "32713-0", "22760-3", "99999-9")
@@ -143,6 +143,7 @@ def test_observations_are_asked_for_by_their_codes_in_groups() -> None:
     assert made["pressures"].query.startswith(f"{start}&code={_loinc('85354-9', '55284-4', '8462-4')}")
     assert made["tobacco"].query == f"{start}&code={_loinc('72166-2')}&_sort=-date&_count=10"
     assert made["newestResults"].query == f"{start}&_sort=-date&_count=200"
+    assert made["studies"].query == f"{start}&category=imaging,procedure,exam&_sort=-date&_count=50"
     assert made["namedResults"].query == f"{start}&category=laboratory&_sort=-date&_count=100"
     ends = {"pressures": 50, "body": 50, "pregnancy": 30, "genomics": 100, "screening": 100}
     assert {name: made[name].asked_count for name in ends} == ends
@@ -153,6 +154,7 @@ def test_observations_are_asked_for_by_their_codes_in_groups() -> None:
     policies = {name: each.policy.if_missing for name, each in made.items()}
     assert policies == dict.fromkeys(made, SAY) | {
         "patient": FAIL, "labs": FAIL, "newestResults": OMIT, "namedResults": OMIT, "pregnancy": OMIT,
+        "studies": OMIT,
     }  # fmt: skip
     analytes = {name: sorted(each.analytes) for name, each in made.items() if each.analytes}
     assert analytes == {

@@ -61,7 +61,7 @@ def test_up_to_2_0_1_nobody_is_asked_for_what_needs_3_0() -> None:
     }
     assert asked["order-safety"] == ["orderedProducts", "draftedProducts"]
     assert asked["discharge-medications"] == ["orderedProducts"]
-    assert asked["planning-conversation"] == []
+    assert asked["liver-assessment"] == []
 
 
 # Tokens: what a template means in one call.
