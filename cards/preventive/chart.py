@@ -30,7 +30,10 @@ _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
 # HL7 v3 ObservationInterpretation.
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
-_NEGATED: Final = re.compile(r"\bnegative for [^.;]*|\b(?:not?|non)\b[- ]?\w*|\bnonreactive\b|\bundetected\b")
+_NEGATED: Final = re.compile(
+    r"\bnegative for [^.;]*|\bnot (?:\w+ )?(?:positive|reactive|detected)\b|\b(?:not?|non)\b[- ]?\w*|\bnonreactive\b"
+    r"|\bundetected\b"
+)
 _NEGATIVE: Final = re.compile(r"\b(?:negative|neg|nilm|normal|absent)\b")
 _POSITIVE: Final = re.compile(
     r"\b(?:positive|pos|detected|reactive|abnormal|present|asc|ascus|lsil|hsil|agc|cin|carcinoma|dysplasia)\b"
@@ -74,8 +77,8 @@ class Done(Struct, frozen=True, dict=True):
 # Clauses of a report: what denies a finding stands in the same one. A point within a number ends none.
 _CLAUSES: Final = re.compile(r"[;|\n]|\.(?!\d)|,(?!\d)")
 _DENIED_AFTER: Final = re.compile(
-    r"\b(?:not (?:detected|identified|seen|present|found)|negative(?! for)|non-?reactive|undetect\w+|absent"
-    r"|ruled out)\b"
+    r"\b(?:not (?:\w+ )?(?:detected|identified|seen|present|found|positive|reactive)|negative(?! for)|non-?reactive"
+    r"|undetect\w+|absent|ruled out)\b"
 )
 _DENIED_BEFORE: Final = re.compile(
     r"\b(?:negative for|no evidence of|no sign of|without|no(?! \d)|prior|previous\w*|compared|history of|h/o|if"
