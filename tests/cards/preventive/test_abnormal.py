@@ -64,7 +64,7 @@ def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tup
         ((result(HPV, "Detected", "2025-11-10"), result(PAP, "NILM", "2025-11-10")), None, "hpv-repeat"),
         ((result(HPV, "HPV 16 positive"),), None, "hpv-16-18"),
         ((result("61373-7", "Detected"),), None, "hpv-16-18"),
-        ((result(HPV, "non-16/18 HPV positive"), result(PAP, "NILM")), None, "hpv-other"),
+        ((result(HPV, "non-16/18 HPV positive"),), None, "hpv-other"),
         ((result(HPV, "Detected"),), None, "hpv-other"),
         ((report("Mammogram", conclusion="BI-RADS 4B: suspicious"),), None, "birads-suspicious"),
         ((report("Mammogram", conclusion="BI-RADS category 0, incomplete"),), None, "birads-incomplete"),
