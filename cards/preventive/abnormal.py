@@ -100,6 +100,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         name = test.words.lower()
         if self.unless_named and self._patterns[2].search(name) is not None:
             return None
+        if self.positive and test.is_positive is False:
+            return None
         clauses = test.clauses
         is_positive = test.is_positive is True and len(clauses) <= 1
         for clause in clauses or (("",) if is_positive else ()):

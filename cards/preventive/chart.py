@@ -77,7 +77,7 @@ class Done(Struct, frozen=True, dict=True):
 # Clauses of a report: what denies a finding stands in the same one. A point within a number ends none.
 _CLAUSES: Final = re.compile(r"[;|\n]|\.(?!\d)|,(?!\d)")
 _DENIED_AFTER: Final = re.compile(
-    r"\b(?:not (?:\w+ )?(?:detected|identified|seen|present|found|positive|reactive)|negative(?! for)|non-?reactive"
+    r"\b(?:not (?:\w+ )?(?:detected|identified|seen|present|found|positive|reactive)|negative(?! for)|non[- ]?reactive"
     r"|undetect\w+|absent|ruled out)\b"
 )
 _DENIED_BEFORE: Final = re.compile(

@@ -102,6 +102,7 @@ def test_an_abnormal_result_that_nothing_followed_is_told(
         ((result(HPV, "HPV 16 not detected"),), None),
         ((result(HIV, "not HIV positive"),), None),
         ((result(HIV, "Not reactive"),), None),
+        ((result(HCV_ANTIBODY, "Non reactive"),), None),
         ((report("Biopsy of cervix", conclusion="No CIN 2 or CIN 3"),), None),
         ((result(HPV, "Detected"), result(PAP, "NILM")), None),
         ((result("5195-3", "Non-reactive"),), None),
