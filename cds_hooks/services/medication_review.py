@@ -48,6 +48,7 @@ _AT_EVERY_AGE: Final = frozenset(
     {
         "age-tetracycline-child/under8",
         "ddi-clopidogrel-ppi/any",
+        "ddi-warfarin-nsaid/no_risk",
         "dup-acetaminophen-dose/liver",
         "dz-bb-ccb_nondhp/running",
         "mon-clozapine/mild",
