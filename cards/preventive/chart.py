@@ -31,8 +31,9 @@ _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
 _NEGATED: Final = re.compile(
-    r"\bnegative for [^.;]*|\bnot (?:\w+ )?(?:positive|reactive|detected)\b|\b(?:not?|non)\b[- ]?\w*|\bnonreactive\b"
-    r"|\bundetected\b"
+    r"\bnegative for [^.;]*|\b(?:previous\w*|prior|formerly)\b[^.;,]*|\bpositive control\b"
+    r"|\b(?:no|none|neither|never)(?: [\w-]+){0,4}? (?:positive|reactive|detected|present)\b"
+    r"|\bnot (?:\w+ )?(?:positive|reactive|detected)\b|\b(?:not?|non)\b[- ]?\w*|\bnonreactive\b|\bundetected\b"
 )
 _NEGATIVE: Final = re.compile(r"\b(?:negative|neg|nilm|normal|absent)\b")
 _POSITIVE: Final = re.compile(
@@ -82,7 +83,7 @@ _DENIED_AFTER: Final = re.compile(
 )
 _DENIED_BEFORE: Final = re.compile(
     r"\b(?:negative for|no evidence of|no sign of|without|no(?! \d)|prior|previous\w*|compared|history of|h/o|if"
-    r"|rule out)\b.*"
+    r"|rule out|none|neither|never)\b.*"
 )
 # What the words of an entry say beside the name of a test where it was not done, or not to its end.
 _NOT_DONE: Final = re.compile(

@@ -375,7 +375,11 @@ def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | N
     return Quantity(number, unit=(match["unit"] or "").strip() or None)
 
 
-_NO = re.compile(r"\b(?:neg|non-?\s?reac|not (?:det|reac)|absent|nicht|nég|none)|\(-\)|^-$", re.IGNORECASE)
+_NO = re.compile(
+    r"\b(?:neg|non-?\s?reac|not (?:\w+ )?(?:det|reac|pos|pres)|no (?:[\w-]+ ){0,3}(?:det|pres|evid)|absent|nicht|nég"
+    r"|none|neither|never)|\(-\)|^-$",
+    re.IGNORECASE,
+)
 _YES = re.compile(r"\b(?:pos|reac|detected|présent|present)|\(\+\)|^\++$", re.IGNORECASE)
 
 
