@@ -98,9 +98,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         if self.incomplete:
             return "" if test.is_incomplete else None
         name = test.words.lower()
-        if self.unless_named and self._patterns[2].search(name) is not None:
-            return None
-        if self.positive and test.is_positive is False:
+        is_named_otherwise = self.unless_named and self._patterns[2].search(name) is not None
+        if is_named_otherwise or (self.positive and test.is_positive is False):
             return None
         clauses = test.clauses
         is_positive = test.is_positive is True and len(clauses) <= 1

@@ -140,10 +140,7 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
 
 
 class PreventiveKnowledge(Struct, kw_only=True):
-    """All recommendations in the order of a card, and every test by its name.
-
-    `test_source` is that of the tests which name none; `codes` are those of orders by their names.
-    """
+    """All recommendations in the order of a card, every test and the codes of orders by their names."""
 
     title: str
     as_of: str

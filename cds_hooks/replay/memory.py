@@ -130,8 +130,8 @@ class Remembered:
     def _as_long(self, card: Card, shorter: Card | None) -> Card:
         """Return the shorter form of a card where that was sent."""
         sent = self._details.get(card.uuid, "")
-        was_shortened = shorter is not None and sent.startswith(shorter.detail or "")
-        return shorter if shorter is not None and was_shortened and not sent.startswith(card.detail or "") else card
+        is_whole = shorter is None or sent.startswith(card.detail or "") or not sent.startswith(shorter.detail or "")
+        return card if is_whole or shorter is None else shorter
 
     def _keep_back(self, chosen: Chosen, call: CheckedCall) -> None:
         """Take out the cards that were kept back because they were shown before or stand in the worklist."""

@@ -192,8 +192,6 @@ def declined_by_patient(record: PatientRecord, words: tuple[str, ...]) -> str | 
     return None
 
 
-DIABETES_TESTS = ("hba1c", "glucose", "glucose_fasting")
-"""By these a service knows the abnormal results of a visit, which are told before its own card."""
 SHORT_OUTLOOK = ("cancer_metastatic", "dementia_severe")
 """Those of them that make prevention pointless: many people live with a cancer of the blood for decades."""
 

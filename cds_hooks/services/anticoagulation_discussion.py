@@ -32,7 +32,6 @@ from cds_hooks.services._anticoagulation import (
 )
 from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
-    DIABETES_TESTS,
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
@@ -304,7 +303,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=FEATURES,
-        analytes=DIABETES_TESTS,
+        analytes=("hba1c", "glucose", "glucose_fasting"),  # abnormal results of a visit stand before its card
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
         whole_history=("Procedure",),
     ),

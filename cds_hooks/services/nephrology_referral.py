@@ -19,7 +19,6 @@ from cards.text import escape, format_number, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
-    DIABETES_TESTS,
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
@@ -433,7 +432,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=FEATURES,
-        analytes=("upcr", *DIABETES_TESTS),
+        analytes=("upcr", "hba1c", "glucose", "glucose_fasting"),
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
     ),
     decide=decide,

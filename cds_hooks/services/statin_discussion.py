@@ -19,7 +19,6 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
-    DIABETES_TESTS,
     SHORT_OUTLOOK,
     EquationQuestion,
     advise_by_equation,
@@ -335,7 +334,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=(*FEATURES, *OUTLOOK_FEATURES),
-        analytes=("ldl_cholesterol", "uacr", *DIABETES_TESTS),
+        analytes=("ldl_cholesterol", "uacr", "hba1c", "glucose", "glucose_fasting"),
         resources=(
             "Condition",
             "Encounter",
