@@ -93,6 +93,23 @@ def test_list_can_be_narrowed(database: str) -> None:
     assert "No decision" in _run("list", "--database", database, "--service", "no-such").stdout
 
 
+def test_show_draws_cards_inputs_silences_and_timings(database: str) -> None:
+    result = _run("show", _SPOKEN.id, "--database", database)
+    assert result.exit_code == 0
+    for part in (
+        "ⓘ info",
+        "About 48 in 100",
+        "[ Order a conversation ]",
+        "Observation/albumin-1",
+        "+1.3981",
+        "rdw_pct",
+        "implausible",
+        "mortality_5y 1.0.0",
+        "decode 0.122",
+    ):
+        assert part in result.stdout
+
+
 def test_show_prints_everything_as_json(database: str) -> None:
     shown = _json("show", _SPOKEN.id, "--database", database)
     assert shown["response"] == {"cards": [_CARD | {"uuid": card_uuid(_ID, 1)}]}

@@ -3,7 +3,6 @@
 import json
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,27 +75,6 @@ def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None
     assert lines[-1] == "Milliseconds:"
 
 
-def test_inputs_have_a_column_of_contributions_where_there_are_any() -> None:
-    def drawn(basis: dict[str, Any]) -> list[list[str]]:
-        stream = StringIO()
-        Console(file=stream, width=100).print(decisions._features(basis))
-        lines = [line for line in stream.getvalue().splitlines() if line.strip(" ─")]
-        return [line.split() for line in lines]
-
-    feature = [71.0, "2026-11-20T09:00:00", "Patient/1"]
-    basis = {"features": {"age": feature, "bun": [1.25, "2026-11-19", "O/1"]}, "missing": {"crp": "absent"}}
-    bare = [
-        ["age", "71", "2026-11-20", "Patient/1"],
-        ["bun", "1.25", "2026-11-19", "O/1"],
-        ["crp", "missing", "absent"],
-    ]
-    assert drawn(basis) == [["input", "value", "dated", "from"], *bare]
-    head = ["input", "value", "contribution", "dated", "from"]
-    counted = [[*bare[0][:2], "-0.5000", *bare[0][2:]], *bare[1:]]
-    assert drawn(basis | {"scores": {"contributions": {"age": -0.5}}}) == [head, *counted]
-    assert decisions._features({}) == decisions._features({"scores": None}) == ""
-
-
 def test_what_was_held_back_is_said_with_who_and_since(
     record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,25 +96,6 @@ def test_what_was_held_back_is_said_with_who_and_since(
     assert [(row["subject"], row["by"], row["since"]) for row in document] == [
         ("r", "Ann (pharmacist)", "2026-11-20"), ("s", "", ""),
     ]  # fmt: skip
-
-
-def test_the_acts_are_those_of_the_moment_of_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    def explain(silences: Any, service: str, client: str, acts: Any) -> str:
-        asked.append((silences, service, client))
-        acts()
-        return "rows"
-
-    monkeypatch.setattr("cds_hooks.hold_back.checks.explain_held_back", explain)
-    monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda *given: asked.append(given))
-    decision: Any = SimpleNamespace(
-        basis=b'{"silence":[["m","c","Why."]]}', service="s", client="a", decided_at=1_500_000
-    )
-    held: Any = decisions._held_back("url", decision)
-    assert held == "rows"
-    ((silence,), *about) = asked[0]
-    assert (silence.subject, silence.text, about, asked[1]) == ("m", "Why.", ["s", "a"], ("url", 1.5))
 
 
 def test_a_user_is_looked_for_at_a_client(record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.monitor.prefetch_rates import KeyRates, prefetch_rates
+from cds_hooks.monitor.prefetch_rates import KeyRates
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
 
@@ -91,8 +91,3 @@ def test_a_key_is_sent_where_it_comes_in_at_least_half_of_the_calls(states: dict
     key = KeyRates("labs")
     key.states.update(states)
     assert (key.is_sent, key.calls) == (is_sent, sum(states.values()))
-
-
-def test_clients_and_services_are_in_order() -> None:
-    rows = [(client, service, _basis(0.0, x="given")) for client, service in (("b", "s"), ("a", "t"), ("a", "s"))]
-    assert [(rate.client, rate.service) for rate in prefetch_rates(rows)] == [("a", "s"), ("a", "t"), ("b", "s")]

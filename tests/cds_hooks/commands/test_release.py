@@ -91,20 +91,6 @@ def test_what_is_not_served_here_is_refused(kind: str, name: str, words: str) ->
     assert str(refused.value) == words
 
 
-def test_a_service_or_a_model_that_is_not_there_is_told_from_those_that_are() -> None:
-    with pytest.raises(ApprovalRefused) as refused:
-        release._version("service", "nothing")
-    start, _, names = str(refused.value).partition("; there are ")
-    assert start == "there is no service nothing"
-    assert "order-safety" in names.split(", ")
-    with pytest.raises(ApprovalRefused) as refused:
-        release._version("model", "nothing")
-    start, _, names = str(refused.value).partition("; there are ")
-    assert start == "there is no model nothing here"
-    assert "mortality_5y" in names.split(", ")
-    assert names.split(", ") == sorted(names.split(", "))
-
-
 def test_people_and_clients_have_no_version_and_models_have_that_of_their_file() -> None:
     for kind in ("client", "unit", "user"):
         assert release._version(kind, "anything") == ("", "")

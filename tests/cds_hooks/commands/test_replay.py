@@ -45,24 +45,6 @@ def _drawn(draw: Any, *values: Any) -> list[str]:
     return [line.rstrip() for line in stream.getvalue().splitlines() if line.strip(" ─")]
 
 
-def test_the_exit_code_says_whether_anything_differs_or_nothing_was_replayed() -> None:
-    def code(*outcomes: str) -> int:
-        return replay._exit_code(Counter({("s", outcome): 1 for outcome in outcomes}))
-
-    assert (code("same"), code(), code("same", "not-replayed")) == (0, 0, 0)
-    assert (code("differs"), code("same", "differs", "not-replayed"), code("not-replayed")) == (1, 1, 3)
-
-
-def test_counts_and_reasons_are_json(capsys: pytest.CaptureFixture[str]) -> None:
-    counts = Counter({("t", "same"): 2, ("s", "differs"): 1})
-    replay._print_json(counts, [{"decision": "d1"}], Counter({"no model": 2}))
-    assert json.loads(capsys.readouterr().out) == {
-        "decisions": [{"service": "s", "outcome": "differs", "count": 1},
-                      {"service": "t", "outcome": "same", "count": 2}],
-        "not_replayed": {"no model": 2}, "differing": [{"decision": "d1"}],
-    }  # fmt: skip
-
-
 def test_what_a_candidate_changes_is_drawn_by_service_card_and_group() -> None:
     report = Report()
     report.decisions, report.not_replayed = 7, 2

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -83,24 +83,6 @@ def test_a_short_case_says_what_it_is_and_about_what() -> None:
         with pytest.raises(CaseFault) as refused:
             rule_cases._short_cases(RULE, [good, case] if number == 2 else [case])
         assert str(refused.value) == f"case {number} lacks {lacks}, each a string"
-
-
-def test_the_cases_of_a_rule_are_named_and_what_they_lack_is_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    faults = {"a": ["found nothing"], "b": []}
-    monkeypatch.setattr(rule_cases, "faults_of_case", lambda _, case: faults[case["id"]])
-    monkeypatch.setattr(rule_cases, "missing_cases", lambda *_: [])
-    cases = [{"id": name, "kind": "fires", "about": "lt30"} for name in ("a", "b", "c")]
-    checked = [
-        Checked(f"{RULE}: a", ("found nothing",)),
-        Checked(f"{RULE}: b", ()),
-        Checked(f"{RULE}: c", ("the case cannot be read (KeyError: 'c')",)),
-    ]
-    assert rule_cases._short_cases(RULE, cases) == checked
-    monkeypatch.setattr(rule_cases, "missing_cases", lambda *_: ["no missing case of lt30"])
-    assert rule_cases._short_cases(RULE, cases) == [
-        *checked,
-        Checked(f"{RULE}: all cases", ("no missing case of lt30",)),
-    ]
 
 
 def test_a_whole_request_is_named_by_its_id_or_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +188,22 @@ def test_what_rules_say_of_orders_is_a_table_the_most_frequent_first(
 
 
 # The list, and what was counted
+
+
+def test_a_rule_is_listed_with_its_bands_from_top_to_bottom() -> None:
+    printed: list[str] = []
+    summary = {
+        "id": "r", "bands": [{"indicator": "critical"}, {"indicator": "warning"}, {"indicator": "silent"}],
+        "version": "cafe", "title": "A title", "verified": "source read", "verified_on": "2026-01-02",
+        "reviewed": "2026-03-04", "here": "approved", "evidence": [{"label": "A label"}, {"label": "A guideline"}],
+    }  # fmt: skip
+    rules._draw(cast("Any", SimpleNamespace(print=printed.append)), summary)
+    assert printed == [
+        "[bold]r[/bold] (c w s), version cafe: A title",
+        "  Checked: source read (2026-01-02). Family reviewed 2026-03-04.",
+        "  Here: approved.",
+        "  Sources: A label; A guideline.",
+    ]
 
 
 def test_rules_to_review_are_those_of_a_family_and_a_bar_asks_for_a_note() -> None:

@@ -1,6 +1,5 @@
 """The words of a service that gate G13 of a model reads: which service shows the model, its texts, its cards."""
 
-import ast
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,23 +18,6 @@ from tests.cds_hooks.commands.test_model_artifacts import SERVICE
 from tests.conftest import ROOT
 
 PLANNING = "cds_hooks/services/planning_conversation.py"
-
-
-@pytest.mark.parametrize(
-    ("written", "texts"),
-    [
-        ("'a text'", ["a text"]),
-        ("''", [""]),
-        ("f'about {n} in {of} people'", ["about … in … people"]),
-        ("f'{n}'", ["…"]),
-        ("3", []),
-        ("True", []),
-        ("b'bytes'", []),
-        ("name", []),
-    ],
-)
-def test_the_texts_of_an_expression_have_an_ellipsis_for_what_is_filled_in(written: str, texts: list[str]) -> None:
-    assert list(service_words._texts(ast.parse(written, mode="eval").body)) == texts
 
 
 @pytest.mark.parametrize(

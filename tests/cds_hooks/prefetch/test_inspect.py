@@ -53,23 +53,9 @@ def test_a_key_that_did_not_come_is_missing() -> None:
     assert {each.reason for each in _brought().states} == {"not-sent"}
 
 
-def test_a_page_that_is_not_the_last_is_a_part() -> None:
-    link = [{"relation": "self", "url": "https://e/1"}, {"relation": "next", "url": "https://e/2"}]
-    assert _state(_bundle(CONDITION, link=link)) == ("given", "partial", "next-page")
-    assert _state(_bundle(CONDITION, link=link[:1])) == ("given", "", "")
-
-
 def test_fewer_entries_than_the_total_are_a_part() -> None:
     assert _state(_bundle(CONDITION, total=7)) == ("given", "partial", "cut")
     assert _state(_bundle(total=7)) == ("null", "partial", "cut")
-
-
-@pytest.mark.parametrize(
-    ("run_at", "reason"),
-    [("2026-11-20T08:00:00Z", ""), ("2026-11-18T08:00:00Z", "old"), ("2027-01-01T00:00:00Z", ""), ("never", "")],
-)
-def test_a_search_that_was_run_days_ago_is_old(run_at: str, reason: str) -> None:
-    assert _state(_bundle(CONDITION, meta={"lastUpdated": run_at}))[1] == reason
 
 
 def test_resources_are_recognised_whatever_the_key() -> None:

@@ -72,13 +72,6 @@ def test_a_body_that_is_declared_as_something_else_is_refused(tmp_path: Path) ->
     assert _outcome(answer)
 
 
-@pytest.mark.parametrize("kind", ["Application/JSON; charset=UTF-8", "application/fhir+json"])
-def test_json_is_recognised_however_it_is_declared(tmp_path: Path, as_of: datetime, kind: str) -> None:
-    body = json.dumps(request_for(PLANNING, "patient-view", "infant", as_of)).encode()
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", body, {"content-type": kind}, as_of=as_of)
-    assert answer.status_code == 200
-
-
 def test_a_service_is_not_read_but_called(tmp_path: Path) -> None:
     async def call() -> httpx.Response:
         async with client(tmp_path) as calls:

@@ -31,28 +31,6 @@ async def _opened(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[tupl
             yield calls, values
 
 
-@pytest.mark.parametrize(
-    ("rows", "asked", "start", "shown"),
-    [
-        (101, "", 0, (1, 50)),
-        (101, "?start=50", 50, (51, 100)),
-        (101, "?start=30", 30, (31, 80)),
-        (101, "?start=999", 100, (101, 101)),
-        (100, "?start=999", 50, (51, 100)),
-        (1, "?start=50", 0, (1, 1)),
-    ],
-)
-async def test_fifty_rows_are_shown_from_where_the_address_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, asked: str, start: int, shown: tuple[int, int]
-) -> None:
-    keep(tmp_path, *(a_row(f"p{number:03d}") for number in range(rows)))
-    async with _opened(tmp_path, monkeypatch) as (calls, values):
-        assert (await calls.get(f"/worklist{asked}")).status_code == 200
-    ranks = [line.rank for line in values["shown"]]
-    assert (values["start"], ranks[0], ranks[-1], values["step"]) == (start, *shown, 50)
-    assert len(ranks) == shown[1] - shown[0] + 1
-
-
 async def test_an_empty_list_begins_at_its_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with _opened(tmp_path, monkeypatch) as (calls, values):
         await calls.get("/worklist?start=50")
