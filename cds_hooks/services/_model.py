@@ -258,7 +258,7 @@ def outside_population(manifest: Manifest, record: PatientRecord) -> WhyNot | No
     """Return why a model is not for this patient: the age, or a condition that its population leaves out."""
     why = not_in_population(manifest, record.age_years())
     if why is not None:
-        return why
+        return WhyNot(manifest.id, why.reason, why.text)
     for key in manifest.population.exclude_conditions:
         if find_condition(record, key):
             text = f"The model is for {manifest.population.words}; {key} is on record."

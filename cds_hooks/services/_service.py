@@ -199,7 +199,7 @@ async def advise_by_model(
         if chosen.beside and estimated.model is chosen.model:
             await _add_versions(advice, call, chart_model, estimated, chosen.beside)
     if estimated.refused is not None:
-        advice.silences.append(estimated.refused)
+        advice.silences.append(WhyNot(subject, estimated.refused.reason, estimated.refused.text))
     elif not chart_model.is_due(estimated.model, scores or estimated.scores, age, call.thresholds):
         advice.silences.append(WhyNot(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
     else:

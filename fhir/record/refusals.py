@@ -28,7 +28,7 @@ class Refusal:
     statement: str = ""
 
 
-class WhyNot(Struct, frozen=True, gc=False):
+class WhyNot(Struct, frozen=True, gc=False, omit_defaults=True):
     """Why there is no value, score, data or card.
 
     `subject` is what there would have been (a rule, a draft, a model, an input), `reason` a code for programs, `text` a

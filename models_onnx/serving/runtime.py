@@ -190,7 +190,7 @@ def run_in_parts(
     """Return the outputs for all rows, computed for a part of them at once, so that memory stays bounded.
 
     A file of large tables looks up an entry of each for every row: adopting 1,000 trees of depth 6 (57 MB) took
-    8.9 GB at once and take 1.3 GB in parts, the whole command (`/usr/bin/time -v cds-hooks model train`).
+    8.9 GB at once and take 1.3 GB in parts, the whole command (`/usr/bin/time -v cds-hooks model import`).
     """
     if len(rows) <= _FEW:
         return list(session.run(names, {feed: rows}))

@@ -40,6 +40,7 @@ OWN_ESTIMATOR = {
     'Fitted("stay_1y.skops", trained_on="8,000 other invented people", columns=("age", "male", "crea", "pct"))': (
         "make_pipeline(SimpleImputer(), LogisticRegression(max_iter=5000))"
     ),
+    "model import mine/stay_1y.skops --spec mine/stay_1y.py": "model train stay_1y --specs mine",
 }
 """What makes the fitted model of the guide one that is fitted here, as the page says."""
 

@@ -317,7 +317,7 @@ def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[Sile
 
 
 def _unless_answered(match: Match) -> Match | WhyNot:
-    """A reason for a band that is declared silent, and where what it asks for is ordered already."""
+    """Return a reason for a band that is declared silent, and where what it asks for is ordered already."""
     title, says = match.rule.declared.title, match.says
     if isinstance(says, CompiledBand) and says.declared.indicator == "silent":
         return WhyNot(match.rule.id, says.declared.id.replace("_", "-"), f"{title}: {says.declared.detail}")

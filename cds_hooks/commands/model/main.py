@@ -7,6 +7,7 @@ from cds_hooks.commands.lazy import Lazy, lazy_group
 COMMANDS = {
     "train": Lazy("model.train", "train"),
     "evaluate": Lazy("model.train", "evaluate"),
+    "import": Lazy("model.adding", "import_"),
     "sign": Lazy("model.publishing", "sign"),
     "gates": Lazy("model.gates", "gates"),
     "card": Lazy("model.describe", "card"),
@@ -20,4 +21,4 @@ app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, rich_markup_mo
 
 @app.callback()
 def _group() -> None:
-    """Train, evaluate, list and describe the models."""
+    """Train, import, evaluate, list and describe the models."""

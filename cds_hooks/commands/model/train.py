@@ -45,10 +45,6 @@ def train(
 ) -> None:
     """Train a model from its table, prove the file against the fitted model, evaluate it, write the artifact.
 
-    A declaration with Fitted(...) names a model that was fitted elsewhere (docs/adding/hospital-model.md): nothing is
-    fitted then, and a pickle is never read. It is compiled exactly and evaluated on the table's rows, people whom it
-    was not trained on.
-
     With --table the declared estimator is trained again on what happened after this site's own estimates, as a new
     version beside the others; it changes nothing until it is released.
 

@@ -12,6 +12,7 @@ from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.families.shapley_trees import LEAST_COHORT
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.readers.calibrations import calibrated, unwrap
+from models_onnx.workbench.compiler.readers.conversion import converted
 from models_onnx.workbench.compiler.readers.network import OnnxSource
 from models_onnx.workbench.compiler.readers.rows import refuse_other_names, refuse_unfitted
 from models_onnx.workbench.compiler.readers.source import open_source
@@ -36,15 +37,30 @@ def read_model(
     `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, one-hot codes),
     HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier, interpret's
     ExplainableBoostingClassifier, a CoxModel, one of these in a CalibratedClassifierCV whose calibration is a line on
-    the margin, a LightGBM or XGBoost object, the path of a LightGBM text or XGBoost JSON file, or any ONNX file (an
-    OnnxSource), which is explained by `groups` of its inputs, at most ten.
+    the margin, a LightGBM or XGBoost object, or the path of a LightGBM text or XGBoost JSON file. With `groups` of
+    inputs, at most ten, also any ONNX file (an OnnxSource), deeper trees, and whatever object of scikit-learn skl2onnx
+    converts.
 
     Raises:
         CompileRefused: it cannot be explained exactly; the message says why and what to do.
     """
     if isinstance(model, OnnxSource):
-        return ReadModel(GroupedModel.read(model, names, groups or {}, _checked(X)), names, X)
+        return _grouped(model, X, names, groups or {})
     refuse_unfitted(model)
+    try:
+        return _by_input(model, X, names)
+    except CompileRefused:
+        source = converted(model, names) if groups else None
+        if source is None:
+            raise
+        return _grouped(source, X, names, groups or {})
+
+
+def _grouped(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> ReadModel:
+    return ReadModel(GroupedModel.read(source, names, groups, _checked(X)), names, X)
+
+
+def _by_input(model: Any, X: Array, names: tuple[str, ...]) -> ReadModel:
     inner, line = unwrap(model)
     source = open_source(inner)
     refuse_other_names(source.features, names)

@@ -134,7 +134,7 @@ def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
     """Write both files, read them back, and return the folder that has them. Publishing makes a release of them.
 
     A draft is written over. Beside a version that has been gated the new one lies as <id>@<version>: what shows cards
-    is not changed by training, only by an act of release.
+    is not changed by training or importing, only by an act of release.
 
     Raises:
         TrainingRefused: This version has been gated already, and a version that may show cards never changes.

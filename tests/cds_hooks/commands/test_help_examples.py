@@ -29,6 +29,7 @@ NOT_RUN = {
     "model train": "trains for minutes: .ci/run trains every model again and compares the files",
     "model evaluate": "trains each fold again for minutes: tests/models_onnx/workbench/training evaluates small tables",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/commands/test_model_artifacts.py",
+    "model import": "needs a model from elsewhere: tests/cds_hooks/commands/test_model_artifacts.py brings one",
     "model dataset": "needs mature outcomes: tests/cds_hooks/outcomes/test_followed.py records some",
     "rules check": "runs all 2,000 cases: tests/cards/rules/test_cases.py does, and test_rules.py runs the command",
     "rules simulate": "needs charts with dated orders: tests/cds_hooks/replay/test_simulated_orders.py writes them",

@@ -121,6 +121,12 @@ def test_sign_without_words_for_the_card_says_which_file_is_missing(shelf: Path)
     assert card_words("mortality_5y")["attributes"]
 
 
+def test_a_file_needs_a_declaration(tmp_path: Path) -> None:
+    undeclared = run("import", "falls.skops", "--spec", str(tmp_path / "falls_1y.py"))
+    assert undeclared.exit_code == 2
+    assert "falls_1y.py is not there" in undeclared.stderr
+
+
 def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(tmp_path: Path) -> None:
     """A damaged file of keys stops every command that needs the services."""
     (tmp_path / "keys.json").write_text("{")

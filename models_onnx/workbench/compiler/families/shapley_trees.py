@@ -282,7 +282,7 @@ def _too_deep(ensemble: Ensemble) -> str:
     return (
         f"the trees are {depth} deep, up to {DEEPEST} are explained exactly: {cost}, twice as much with each more "
         f"(a file has at most 64 MB). Train with max_depth={_depth_in_time(ensemble)}, often as good, or "
-        "write them as an ONNX file, which is explained by groups of its inputs"
+        "declare groups of inputs, at most ten, which are then explained together"
     )
 
 

@@ -186,8 +186,8 @@ def open_source(model: Any) -> Source:
     if isinstance(last, type) or not hasattr(last, "predict"):
         raise CompileRefused(f"an object of the type {type(last).__name__} is no fitted model: give the fitted object")
     raise CompileRefused(
-        f"{type(last).__name__} is of no form that is explained input by input (docs/models/compiler.md): write it as "
-        "an ONNX file, which is explained by groups of its inputs"
+        f"{type(last).__name__} is of no form that is explained input by input (docs/models/compiler.md); declare "
+        "groups of its inputs, at most ten, which are then explained"
     )
 
 

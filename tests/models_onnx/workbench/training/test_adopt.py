@@ -62,17 +62,17 @@ def test_a_pipeline_of_a_skops_file_is_adopted(tmp_path: Path, run: Callable[...
     fitted = linear()
     declare(tmp_path, "Fitted('toy.skops', trained_on='people of another year')")
     skops.dump(fitted, tmp_path / "toy.skops")
-    model = adopted(run, tmp_path)
+    model = adopted(run, tmp_path, str(tmp_path / "toy.skops"))
     same(model, lambda X: fitted.predict_proba(X)[:, 1])
     assert "another year" in model.manifest.estimator
 
 
 def test_types_of_a_skops_file_that_nobody_trusts_are_refused_by_name(tmp_path: Path, run: Callable[..., Any]) -> None:
     skops = pytest.importorskip("skops.io")
-    declare(tmp_path, "Fitted('toy.skops', trained_on='people of another year')")
+    path = declare(tmp_path, "Fitted('toy.skops', trained_on='people of another year')")
     strange = FunctionTransformer(pathlib.Path)
     skops.dump(make_pipeline(strange, LogisticRegression()), tmp_path / "toy.skops")
-    told = run("train", "toy_30d", "--specs", tmp_path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", "toy.skops", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     said = " ".join(told.output.split())
     assert "pathlib.Path is of none of sklearn, scipy, numpy: reading the file would run that code" in said
@@ -122,7 +122,7 @@ def test_other_families_are_adopted_by_code_or_by_their_own_file(
     module = types.ModuleType(f"of_{family}")
     module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
     monkeypatch.setitem(sys.modules, f"of_{family}", module)
-    model = adopted(run, tmp_path)
+    model = adopted(run, tmp_path, source)
     same(model, lambda X: fitted.predict_proba(X)[:, 1])
 
 
@@ -145,9 +145,9 @@ def test_an_estimator_of_ones_own_is_fitted_on_each_fold(tmp_path: Path, run: Ca
 
 
 def test_a_pickle_is_never_read_and_the_sentence_says_what_to_do(tmp_path: Path, run: Callable[..., Any]) -> None:
-    declare(tmp_path, "Fitted('toy.pkl', trained_on='people of another year')")
+    path = declare(tmp_path, "Fitted('toy.pkl', trained_on='people of another year')")
     (tmp_path / "toy.pkl").write_bytes(pickle.dumps(Bomb(str(tmp_path / "went-off"))))
-    told = run("train", "toy_30d", "--specs", tmp_path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", "toy.pkl", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert "skops.io.dump(model, 'model.skops')" in told.output
     assert not (tmp_path / "went-off").exists()
@@ -164,18 +164,21 @@ class Bomb:
 
 
 @pytest.mark.parametrize(
-    ("estimator", "said"),
+    ("estimator", "source", "said"),
     [
-        ("Fitted('toy.txt', trained_on='others')", "is not there"),
-        ("Fitted('nowhere:model', trained_on='others')", "nowhere:model cannot be called"),
-        ("LogisticRegression", "a classifier with fit and predict_proba"),
+        ("AdditiveLogistic(knots=3, C=0.3)", "toy.skops", "write estimator=Fitted('toy.skops', trained_on="),
+        ("Fitted('other.txt', trained_on='others')", "toy.txt", "declares Fitted('other.txt')"),
+        ("Fitted('toy.txt', trained_on='others')", "toy.txt", "is not there"),
+        ("Fitted('nowhere:model', trained_on='others')", "nowhere:model", "nowhere:model cannot be called"),
+        ("Fitted('toy.txt', trained_on='others')", "toy.onnx", "the command names 'toy.onnx'"),
+        ("LogisticRegression", "toy.txt", "a classifier with fit and predict_proba"),
     ],
 )
 def test_a_mistake_in_the_declaration_is_a_sentence(
-    estimator: str, said: str, tmp_path: Path, run: Callable[..., Any]
+    estimator: str, source: str, said: str, tmp_path: Path, run: Callable[..., Any]
 ) -> None:
-    declare(tmp_path, estimator)
-    told = run("train", "toy_30d", "--specs", tmp_path, "--data", tmp_path, "--out", tmp_path / "trained")
+    path = declare(tmp_path, estimator)
+    told = run("import", source, "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert said in told.output
     assert "Traceback" not in told.output
@@ -196,9 +199,9 @@ def test_a_function_that_returns_no_model_is_told_with_its_line(
     code: str, said: str, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "_fit_bad", raising=False)
-    declare(tmp_path, "Fitted('_fit_bad:model', trained_on='others')")
+    path = declare(tmp_path, "Fitted('_fit_bad:model', trained_on='others')")
     (tmp_path / "_fit_bad.py").write_text(code)
-    told = run("train", "toy_30d", "--specs", tmp_path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", "_fit_bad:model", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert said in " ".join(told.output.split())
     assert "Smith" not in told.output
@@ -220,9 +223,9 @@ def _zipped(name: str, content: str) -> bytes:
 def test_a_file_that_holds_no_model_is_a_sentence(
     name: str, content: bytes, tmp_path: Path, run: Callable[..., Any]
 ) -> None:
-    declare(tmp_path, f"Fitted('{name}', trained_on='others')")
+    path = declare(tmp_path, f"Fitted('{name}', trained_on='others')")
     (tmp_path / name).write_bytes(content)
-    told = run("train", "toy_30d", "--specs", tmp_path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", tmp_path / name, "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert (told.exit_code, type(told.exception)) == (2, SystemExit), told.exception
     assert told.output.strip()
 
@@ -237,12 +240,12 @@ def test_inputs_in_another_order_are_refused_and_other_names_are_declared(
     module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
     monkeypatch.setitem(sys.modules, "of_names", module)
     path = declare(tmp_path, "Fitted('of_names:model', trained_on='others')")
-    told = run("train", "toy_30d", "--specs", tmp_path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", "of_names:model", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert "columns=('Age', 'Male', 'Crea', 'Alb')" in told.output
     text = path.read_text().replace("='others')", "='others', columns=('Age', 'Male', 'Crea', 'Alb'))")
     path.write_text(text)
-    same(adopted(run, tmp_path), lambda X: fitted.predict_proba(X.rename(columns=theirs))[:, 1])
+    same(adopted(run, tmp_path, "of_names:model"), lambda X: fitted.predict_proba(X.rename(columns=theirs))[:, 1])
 
 
 def test_a_cox_model_of_statsmodels_gives_its_risk_at_the_horizon() -> None:
@@ -278,7 +281,7 @@ def test_a_function_of_a_file_beside_the_declaration_returns_the_fitted_model(
         "    return LogisticRegression(max_iter=1000).fit(rows.drop(columns='event'), rows['event'])\n"
     )
     fitted = LogisticRegression(max_iter=1000).fit(X.fillna(1.5), y)
-    same(adopted(run, tmp_path), lambda X: fitted.predict_proba(X)[:, 1], whole=True)
+    same(adopted(run, tmp_path, "_fit_toy:model"), lambda X: fitted.predict_proba(X)[:, 1], whole=True)
 
 
 def test_the_functions_of_two_folders_are_two_functions_though_their_files_have_one_name(tmp_path: Path) -> None:
