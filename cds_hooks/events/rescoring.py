@@ -39,6 +39,8 @@ _AT_ONCE: Final = 50
 _POLL_SECONDS: Final = 0.25
 _RETRY_SECONDS: Final = 30.0
 _CODES: Final = "&code="
+_CATEGORY: Final = "&category="
+_LOINC: Final = "http://loinc.org|"
 
 
 class Due(Struct, frozen=True):
@@ -57,10 +59,15 @@ class Due(Struct, frozen=True):
         return f"{time[:8]}-{time[8:12]}-7{digest[:3]}-8{digest[3:6]}-{digest[6:14]}0000"
 
 
-def codes_read(template: Template) -> frozenset[str] | None:
-    """Return the codes of the Observations that a prefetch key asks for; None where it asks for all of its type."""
+def is_read(template: Template, codes: Collection[str]) -> bool:
+    """Return whether a prefetch key asks for a fact of its type with these codes.
+
+    Results of a category are read by their names, which is not done where a LOINC code says what they are.
+    """
     _, has_codes, rest = template.query.partition(_CODES)
-    return frozenset(rest.split("&", 1)[0].split(",")) if has_codes else None
+    if has_codes:
+        return not frozenset(rest.split("&", 1)[0].split(",")).isdisjoint(codes)
+    return _CATEGORY not in template.query or not any(code.startswith(_LOINC) for code in codes)
 
 
 def prefetch_of(
@@ -72,11 +79,10 @@ def prefetch_of(
     """
     prefetch: dict[str, Any] = {}
     for template in templates:
-        wanted = codes_read(template)
         resources = [
             resource
             for kind, codes, resource in chart
-            if kind == template.resource and (wanted is None or not wanted.isdisjoint(codes.split()))
+            if kind == template.resource and is_read(template, codes.split())
         ]
         if template.resource == "Patient":
             prefetch |= {template.key: resources[0]} if resources else {}
@@ -90,19 +96,16 @@ class ReadFacts:
     """Which services read a fact: those whose prefetch asks for its type and one of its codes."""
 
     def __init__(self, services: Mapping[str, Service], names: Iterable[str], version: str) -> None:
-        self._keys = {
-            name: [(template.resource, codes_read(template)) for template in services[name].templates_read_for(version)]
-            for name in names
-        }
+        self._keys = {name: services[name].templates_read_for(version) for name in names}
         self._hooks = {name: hook_of(services[name]) for name in names}
 
     def __call__(self, fact: Fact) -> list[str]:
         """Return the ids of the services that read the fact."""
-        codes = frozenset(codes_of(fact.resource).split())
+        codes = codes_of(fact.resource).split()
         return [
             name
             for name, keys in self._keys.items()
-            if any(kind == fact.type and (wanted is None or wanted & codes) for kind, wanted in keys)
+            if any(key.resource == fact.type and is_read(key, codes) for key in keys)
             and (self._hooks[name] != ENCOUNTER_DISCHARGE or _is_discharge(fact))
         ]
 

@@ -408,11 +408,11 @@ async def check_reminder(card: Card, call: CheckedCall) -> WhyNot | None:
         visible = visit_card(card, call)
         if visible.rank is not VisitRank.DANGER:  # which is shown whatever the others have
             call.visit_cards = call.visit_cards if call.visit_cards is not None else await call.others()
-            place = card_in_place(visible, (*call.visit_cards, *call.placed))
-            if isinstance(place, VisitCard):
-                because = f"other cards go before it at this opening, such as {place.service}"
+            allowed = card_in_place(visible, (*call.visit_cards, *call.placed))
+            if isinstance(allowed, VisitCard):
+                because = f"other cards go before it at this opening, such as {allowed.service}"
                 return _waits(card, finding, call, because)
-            if place < visible.words:
+            if allowed < visible.words:
                 call.shortened[card.uuid] = call.shorter[card.uuid]
         call.placed.append(visible)
     turn = await call.shared.turns.turn_of_another(call.caller, call.memory, finding)

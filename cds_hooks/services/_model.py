@@ -136,8 +136,8 @@ class Predictor:
 
     async def predict(self, model: Model, values: NDArray[np.float64]) -> Prediction:
         """Return the prediction for one vector; raises what `Model.predict` raises, for this vector only."""
-        if (known := self._lately.get((model, values.tobytes()))) is not None:
-            return known
+        if (kept := self._lately.get((model, values.tobytes()))) is not None:
+            return kept
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Prediction] = loop.create_future()
         waiting = self._waiting.get((model, loop))

@@ -271,8 +271,8 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
     """
     asserted = AssertedText(text, of=of)
     clear, unclear = asserted.without_denied(text), ""
-    neutral, named = _neutral_words(), min((end for _, end in names), default=len(text))
-    signs = (token.start for token in asserted.tokens if token.start >= named and token.word in _SET_OFF)
+    neutral, names_end = _neutral_words(), min((end for _, end in names), default=len(text))
+    signs = (token.start for token in asserted.tokens if token.start >= names_end and token.word in _SET_OFF)
     set_off = next(signs, len(text))
     for part in filter(None, plain_parts(asserted)):
         tokens = [asserted.tokens[position] for _, position in part]

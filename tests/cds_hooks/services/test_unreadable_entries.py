@@ -31,6 +31,7 @@ NOT_BY_NAME = {
     ("order-safety-dispatch", "Condition"),
     ("order-safety-dispatch", "AllergyIntolerance"),
     ("nephrology-referral", "MedicationRequest"),  # read to see what is shown beside it
+    ("planning-conversation", "MedicationRequest"),  # likewise
     ("preventive-services", "Immunization"),  # read to see what vaccines would show at the opening
 }
 
