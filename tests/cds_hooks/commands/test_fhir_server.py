@@ -57,7 +57,7 @@ def test_a_call_reads_from_the_server_and_the_record_says_what_it_cost(tmp_path:
     labs = next(key for key in rates["keys"] if key["key"] == "labs")
     # the call that was refused is on record too: its key could not be had
     assert (rates["calls"], labs["fetched"], labs["given"], labs["unobtainable"]) == (3, 2, 0, 1)
-    assert rates["says"].startswith("anonymous sends 0 of 11 keys of planning-conversation; fetching costs ")
+    assert rates["says"].startswith("anonymous sends 0 of 12 keys of planning-conversation; fetching costs ")
     table = _run("", "services", "--prefetch-rates", CDS_DATABASE_URL=database, COLUMNS="80").stdout
     assert re.search(r"labs +67%", table)
     assert rates["says"] in table
