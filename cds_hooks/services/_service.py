@@ -335,8 +335,7 @@ class Service:
         analytes = self.needs.analytes.union(*(other.needs.analytes for other in visit))
         resources = self.needs.resources.union(*(other.needs.resources for other in visit))
         returned = self.returns_resources.union(*(other.returns_resources for other in visit))
-        named_results = any(other.needs.named_results for other in visit)
-        needs = structs.replace(self.needs, analytes=analytes, resources=resources, named_results=named_results)
+        needs = structs.replace(self.needs, analytes=analytes, resources=resources)
         own_keys = {template.key for template in self.templates_of_3}
         for_others = frozenset(template.key for template in templates_for(needs)) - own_keys
         return replace(self, needs=structs.replace(needs, for_others=for_others), returns_resources=returned)

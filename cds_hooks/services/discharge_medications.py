@@ -231,7 +231,6 @@ SERVICE = Service(
         analytes=NEEDS.analytes,
         resources=NEEDS.resources - _NOT_READ,
         required=("medications",),
-        named_results=True,
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

@@ -192,7 +192,6 @@ SERVICE = Service(
         analytes=review_book().needs.analytes,
         resources=review_book().needs.resources - {"Device"},
         whole_history=("Procedure",),
-        named_results=True,
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),
