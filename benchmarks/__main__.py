@@ -17,13 +17,13 @@ from benchmarks.charts import load_patients
 from benchmarks.load import share_out_cores
 from benchmarks.ratios import Bodies, Plan, compare_services, ratios_table
 from benchmarks.servers import DidNotStart, Server, running_service
-from benchmarks.starting import starting_times
+from benchmarks.starting import loaded_lines, starting_times
 from benchmarks.subject import OUTCOMES, Subject, WrongAnswer, discover, find_subjects
 from benchmarks.ten_drafts import ten_drafts_times
 from benchmarks.touched import touched_files
 from benchmarks.visits import visit_times
 
-PARTS = ("ratios", "start", "files", "ten", "visits")
+PARTS = ("ratios", "start", "files", "loaded", "ten", "visits")
 _FIRST_CALL_KB = 68
 _WIDTH_WITHOUT_TERMINAL = 170
 _VISITS_OF_A_ROUND = 3
@@ -61,6 +61,8 @@ def bench(
             faults = _measure_servers(plan, parts, service or [], sizes_kb, starts, console)
         if "files" in parts:
             console.print(touched_files())
+        if "loaded" in parts:
+            console.print(loaded_lines())
         if "ten" in parts:
             console.print(ten_drafts_times(_VISITS_OF_A_ROUND * rounds))
         if "visits" in parts:

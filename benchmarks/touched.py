@@ -21,7 +21,7 @@ from benchmarks.in_process import InProcess, service_in_process
 from cds_hooks.package_tests.calls import requests_of
 from cds_hooks.services import find_services
 
-_OURS = tuple(f"{ROOT / floor}/" for floor in ("cds_hooks", "cards", "models_onnx", "fhir"))
+OURS = tuple(f"{ROOT / floor}/" for floor in ("cds_hooks", "cards", "models_onnx", "fhir"))
 
 
 def touched_files() -> Table:
@@ -52,7 +52,7 @@ def functions_of(service: InProcess, path: str, body: bytes) -> set[tuple[str, s
     sent = request.next()
 
     def enter(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(_OURS):
+        if event == "call" and frame.f_code.co_filename.startswith(OURS):
             functions.add((frame.f_code.co_filename, frame.f_code.co_qualname))
 
     sys.setprofile(enter)

@@ -375,12 +375,14 @@ def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | N
     return Quantity(number, unit=(match["unit"] or "").strip() or None)
 
 
+# "Not determined", "not possible" and "never tested" are no answer.
 _NO = re.compile(
-    r"\b(?:neg|non-?\s?reac|not (?:\w+ )?(?:det|reac|pos|pres)|no (?:[\w-]+ ){0,3}(?:det|pres|evid)|absent|nicht|nég"
-    r"|none|neither|never)|\(-\)|^-$",
+    r"\bneg(?:at|\b)|\bnégat|\bnon-?\s?reac|\b(?:not|never) (?:[\w-]+ ){0,2}(?:detect|react|posit|present\b|evident)"
+    r"|\b(?:no|none|neither) (?:[\w-]+ ){0,6}?(?:detect|react|posit|present\b|seen|evid)|^none\b\.?$|\babsent"
+    r"|\bnicht (?:\w+ )?(?:nachweis|nachgewies|reakt|detekt|posit|vorhand)|\(-\)|^-$",
     re.IGNORECASE,
 )
-_YES = re.compile(r"\b(?:pos|reac|detected|présent|present)|\(\+\)|^\++$", re.IGNORECASE)
+_YES = re.compile(r"\bpos(?:it|\b)|\brea[ck]tiv|\bréacti|\bdetected|\bprésent|\bpresent\b|\(\+\)|^\++$", re.IGNORECASE)
 
 
 def _answer(part: Observation | ObservationComponent) -> Quantity | None:

@@ -51,8 +51,8 @@ class Call(NamedTuple):
     drafts: bytes
 
 
-def build_call(*, trouble: bool = False) -> Call:
-    """The call; `trouble`: every drug is one of the rules."""
+def chart_and_drafts(as_of: datetime, *, trouble: bool = False) -> tuple[Json, list[Json]]:
+    """The Bundle of the chart and the orders; `trouble`: every drug is one of the rules."""
     active_drugs, drafted = (_TROUBLE_TAKEN, _TROUBLE_DRAFTED) if trouble else (_TAKEN, _DRAFTED)
     patient: Json = {
         "age": 74,
@@ -70,10 +70,14 @@ def build_call(*, trouble: bool = False) -> Call:
         "labs": [[_ANALYTES[n % len(_ANALYTES)], _USUAL[_ANALYTES[n % len(_ANALYTES)]], n % 80] for n in range(300)]
         + [["body_weight", 81, 20], ["body_height", 178, 20], ["qtc", 440, 20]],
     }
-    bundle = bundle_of(patient, AS_OF)
-    drawn = [
+    return bundle_of(patient, as_of), [
         draft_of({"drug": drafted[n % len(drafted)], "dose": "1 tablet", "times": 2, "days": 10}, f"draft-{n}")
         for n in range(10)
     ]
+
+
+def build_call(*, trouble: bool = False) -> Call:
+    """The call in bytes."""
+    bundle, drawn = chart_and_drafts(AS_OF, trouble=trouble)
     entries = [{"resource": draft} for draft in drawn]
     return Call(orjson.dumps(bundle), orjson.dumps({"resourceType": "Bundle", "entry": entries}))

@@ -76,6 +76,7 @@ def test_every_limit_is_a_number_that_can_be_measured_and_has_its_source() -> No
         ({"valueString": "not detected"}, False),
         ({"valueString": "Negative"}, False),
         ({"valueString": "see report"}, False),
+        ({"valueString": "interpretation not possible"}, False),
     ],
 )
 def test_an_antigen_that_is_positive_shows_the_infection(value: Json, is_shown: bool) -> None:
@@ -84,3 +85,23 @@ def test_an_antigen_that_is_positive_shows_the_infection(value: Json, is_shown: 
     session = PatientSession(record_of(answer | value), [])
     hit = session.condition("hepatitis_b")
     assert (hit.words if hit is not None else None) == ("HBsAg positive" if is_shown else None)
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        *(
+            (text, 0.0)
+            for text in ("None detected", "no longer detected", "not HIV positive", "nicht nachweisbar", "neg.")
+        ),
+        *((text, 0.0) for text in ("neither HIV-1 nor HIV-2 antibodies detected", "None", "nicht nachweisbar")),
+        *((text, 1.0) for text in ("weakly positive", "pos.", "Repeatedly reactive", "Present", "reaktiv")),
+        *((text, None) for text in ("Not determined", "not possible to interpret", "nicht bestimmt", "Never tested")),
+        *((text, None) for text in ("neither confirmed nor excluded", "No determination made", "not presented")),
+    ],
+)
+def test_an_answer_in_words_is_yes_or_no_or_none_at_all(words: str, answer: float | None) -> None:
+    (limit,) = [limit for limit in OWN_ROWS if limit.analyte == "hbsag"]
+    asked = {key: item for key, item in result(limit, 1, AS_OF).items() if key != "valueQuantity"}
+    newest = record_of(asked | {"valueString": words}).newest("hbsag", 400)
+    assert (newest.value if newest is not None else None) == answer
