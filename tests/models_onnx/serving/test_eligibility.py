@@ -25,24 +25,6 @@ from models_onnx.serving.runtime import Model, Prediction
 from tests.models_onnx.serving.test_runtime import person
 
 
-@pytest.mark.parametrize(
-    ("age", "reason"), [(None, "age-unknown"), (39, "outside-population"), (0, "outside-population")]
-)
-def test_an_age_outside_the_population_is_said(mortality: Model, age: int | None, reason: str) -> None:
-    told = not_in_population(mortality.manifest, age)
-    assert told is not None
-    assert told.reason == reason
-
-
-@pytest.mark.parametrize("age", [40, 80, 104])
-def test_an_age_of_the_population_is_not_held_against_anyone(mortality: Model, age: int) -> None:
-    assert not_in_population(mortality.manifest, age) is None
-
-
-def test_a_complete_vector_is_scored(mortality: Model) -> None:
-    assert not_scored(mortality.manifest, person(mortality)) is None
-
-
 def test_seven_labs_are_too_few_and_eight_are_enough(mortality: Model) -> None:
     three = dict.fromkeys(LABS[:3], math.nan)
     assert not_scored(mortality.manifest, person(mortality, **three)) is None
@@ -54,11 +36,6 @@ def test_seven_labs_are_too_few_and_eight_are_enough(mortality: Model) -> None:
     assert "Red cell width" in told.text
 
 
-def test_without_pressure_and_body_mass_there_is_a_score(mortality: Model) -> None:
-    values = person(mortality, sbp_mmhg=math.nan, dbp_mmhg=math.nan, bmi_kg_m2=math.nan)
-    assert not_scored(mortality.manifest, values) is None
-
-
 def test_the_masks_of_a_prediction_say_the_same_as_its_values(mortality: Model) -> None:
     """What is needed may lack one by one, in groups, and beside what is not needed; a value may be out of range."""
     for absent in (*combinations(mortality.features, 1), *combinations(("sex_male", *LABS[:6]), 4), (), LABS[:3]):
@@ -68,12 +45,6 @@ def test_the_masks_of_a_prediction_say_the_same_as_its_values(mortality: Model) 
             masks = cast(Prediction, SimpleNamespace(out_of_range=np.array(is_out), missing=np.isnan(values)))
             expected = not_scored(mortality.manifest, values) is None
             assert may_be_scored(mortality.manifest, masks) is expected, (absent, changed)
-
-
-def test_without_sex_there_is_no_score(mortality: Model) -> None:
-    told = not_scored(mortality.manifest, person(mortality, sex_male=math.nan))
-    assert told is not None
-    assert (told.reason, told.about) == ("input-missing", ("sex_male",))
 
 
 @pytest.mark.parametrize(
@@ -117,21 +88,6 @@ def test_a_twin_takes_over_only_what_is_refused_for_missing_inputs(mortality: Mo
     assert twin_may_take_over(with_twin, refused) is (reason in ("input-missing", "too-few-inputs"))
     assert not twin_may_take_over(without, refused)
     assert not twin_may_take_over(with_twin, None)
-
-
-@pytest.mark.parametrize(
-    ("unit", "high", "clip", "points"),
-    [("1", 1.0, None, 2), ("", 1.0, None, 2), ("mg/dL", 1.0, None, 41), ("1", 2.0, None, 41), ("", 2.0, 1.99, 42)],
-)
-def test_the_effect_of_a_yes_or_no_has_two_points_and_of_a_number_many(
-    unit: str, high: float, clip: float | None, points: int
-) -> None:
-    item = ModelInput("x", "X", unit, (), "", 0.0, high, clip, 0.0, None)
-    values = values_over_range(item).tolist()
-    assert (values[0], values[-1], len(values)) == (0.0, high, points)
-    assert clip is None or clip in values
-    coded = msgspec.structs.replace(item, choices=("no", "yes", "not known"))
-    assert values_over_range(coded).tolist() == [0.0, 1.0, 2.0]
 
 
 # Each reason against a score as its whole sentence, on and beside every limit.
@@ -274,12 +230,6 @@ def test_the_middle_of_an_effect_is_beside_the_reference_of_every_other_input() 
 
     (flag,) = effects(cast(Model, SimpleNamespace(manifest=manifest, predict_rows=predict_rows)))
     assert flag.middle == (0.0, 30.0)
-
-
-@pytest.mark.parametrize(("gap", "depends"), [(0.0, False), (0.9e-5, False), (1.1e-5, True)])
-def test_a_hundred_thousandth_is_no_dependence(gap: float, *, depends: bool) -> None:
-    effect = Effect(FLAG, (0.0, 1.0), (0.0, 0.0), (0.0, 0.0), (0.0, gap))
-    assert effect.depends_on_others is depends
 
 
 @pytest.mark.parametrize(

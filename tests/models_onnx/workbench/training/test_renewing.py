@@ -1,6 +1,7 @@
 """A new version from the table of outcomes: the declared estimator, trained again."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,22 +23,32 @@ NAMES = ["age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"]
 Run = Callable[..., Any]
 
 
+def _invoke(*words: object) -> Any:
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the model `toy_30d` is declared in `mine` and trained in `own`, with the key that signed it."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_template("toy_30d", folder / "mine")
+    complete(folder / "mine" / "toy_30d.card.json")
+    toy_table().to_csv(folder / "toy_30d.csv", index=False)
+    options = ["--specs", folder / "mine", "--data", folder, "--out", folder / "own", "--replicates", 0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDS_MODEL_SIGNING_KEY", str(folder / "key.pem"))
+        told = _invoke("train", "toy_30d", *options)
+        assert told.exit_code == 0, told.output
+        assert _invoke("list", "--folder", folder / "own", "--specs", folder / "mine").exit_code == 0
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The commands, with a signing key of the test; a model `toy_30d` is trained in the folder `own`."""
+def run(trained_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The commands; the folder of the trained model and its signing key are copied for this test."""
+    shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
-
-    def invoke(*words: object) -> Any:
-        return CliRunner().invoke(app, list(map(str, words)))
-
-    mine = tmp_path / "mine"
-    write_template("toy_30d", mine)
-    complete(mine / "toy_30d.card.json")
-    toy_table().to_csv(tmp_path / "toy_30d.csv", index=False)
-    told = invoke("train", "toy_30d", "--specs", mine, "--data", tmp_path, "--out", tmp_path / "own", "--replicates", 0)
-    assert told.exit_code == 0, told.output
-    assert invoke("list", "--folder", tmp_path / "own", "--specs", mine).exit_code == 0
-    return invoke
+    return _invoke
 
 
 def outcomes_of(model: Model, path: Path, shift: float, slope: float = 1.0) -> pd.DataFrame:
