@@ -225,222 +225,183 @@ def test_what_comes_without_a_body_or_in_small_parts_is_bounded(parts: list[byte
     assert (refused, heads[:1], *ends) == outcome
 
 
-def test_the_bytes_of_heads_are_counted_anew_for_the_next_request() -> None:
-    async def story() -> None:
+async def test_the_bytes_of_heads_are_counted_anew_for_the_next_request() -> None:
+    connection = _Connection()
+    for _ in range(3):
+        await connection.receive(*_field_of(40 * KIB))
+    assert connection.outcome == ([], [OK] * 3, False, False)
+
+
+async def test_32_requests_wait_on_a_connection_and_no_more() -> None:
+    for waiting, refused in ((32, []), (33, ["pipelined"])):
         connection = _Connection()
-        for _ in range(3):
-            await connection.receive(*_field_of(40 * KIB))
-        assert connection.outcome == ([], [OK] * 3, False, False)
+        await connection.receive(_get(b"/slow") + _get() * waiting)
+        assert connection.outcome == (refused, [], bool(refused), False)
+    connection = _Connection()
+    await connection.receive(_get(b"/slow") + _get() * 2)
+    connection.may_go_on.set()
+    await connection.receive()
+    assert connection.outcome == ([], [OK] * 3, False, False)
 
-    asyncio.run(story())
 
-
-def test_32_requests_wait_on_a_connection_and_no_more() -> None:
-    async def story() -> None:
-        for waiting, refused in ((32, []), (33, ["pipelined"])):
-            connection = _Connection()
-            await connection.receive(_get(b"/slow") + _get() * waiting)
-            assert connection.outcome == (refused, [], bool(refused), False)
+async def test_a_refusal_is_a_whole_answer_with_its_call_id() -> None:
+    with capture_logs() as lines:
         connection = _Connection()
-        await connection.receive(_get(b"/slow") + _get() * 2)
-        connection.may_go_on.set()
-        await connection.receive()
-        assert connection.outcome == ([], [OK] * 3, False, False)
-
-    asyncio.run(story())
-
-
-def test_a_refusal_is_a_whole_answer_with_its_call_id() -> None:
-    async def story() -> None:
-        with capture_logs() as lines:
-            connection = _Connection()
-            await connection.receive(b"no request\r\n\r\n")
-        head, body = connection.wire.written.split(b"\r\n\r\n")
-        assert head.split(b"\r\n") == [
-            b"HTTP/1.1 400 Bad Request", b"Content-Type: application/json", b"Content-Length: %d" % len(body),
-            b"x-call-id: c-1", b"Cache-Control: no-store", b"Connection: close",
-        ]  # fmt: skip
-        issue = json.loads(body)["issue"]
-        assert [entry["details"]["text"] for entry in issue] == ["This is not an HTTP request."]
-        assert [(line["event"], line["reason"], line.get("status"), line.get("decision")) for line in lines] == [
-            ("connection refused", "malformed", None, None),
-            ("call refused", "malformed", 400, "c-1"),
-        ]
-
-    asyncio.run(story())
+        await connection.receive(b"no request\r\n\r\n")
+    head, body = connection.wire.written.split(b"\r\n\r\n")
+    assert head.split(b"\r\n") == [
+        b"HTTP/1.1 400 Bad Request", b"Content-Type: application/json", b"Content-Length: %d" % len(body),
+        b"x-call-id: c-1", b"Cache-Control: no-store", b"Connection: close",
+    ]  # fmt: skip
+    issue = json.loads(body)["issue"]
+    assert [entry["details"]["text"] for entry in issue] == ["This is not an HTTP request."]
+    assert [(line["event"], line["reason"], line.get("status"), line.get("decision")) for line in lines] == [
+        ("connection refused", "malformed", None, None),
+        ("call refused", "malformed", 400, "c-1"),
+    ]
 
 
-def test_a_request_is_answered_no_more_once_its_body_is_wrong() -> None:
-    async def story() -> None:
+async def test_a_request_is_answered_no_more_once_its_body_is_wrong() -> None:
+    connection = _Connection()
+    await connection.receive(CHUNKED)
+    await connection.receive(b"no chunk")
+    assert connection.protocol.cycle.disconnected
+    connection.protocol.connection_lost(None)
+    await connection.receive()
+    assert (connection.outcome, connection.bodies) == ((["malformed"], [BAD], True, False), [])
+
+
+async def test_the_parts_of_a_body_are_handed_over_together_and_the_time_of_the_head_with_them() -> None:
+    connection = _Connection()
+    connection.now = 123.0
+    await connection.receive(CHUNKED + b"1\r\na\r\n1\r\nb\r\n")
+    connection.now = 124.0
+    await connection.receive(b"1\r\nc\r\n0\r\n\r\n")
+    assert connection.bodies == [b"abc"]
+    assert connection.scopes[0][ARRIVED] == 123.0
+    assert connection.heads == [OK]
+    assert connection.protocol.since == 124.0
+
+
+async def test_an_answer_to_head_is_written_without_waiting_for_a_body() -> None:
+    connection = _Connection()
+    await connection.receive(b"HEAD / HTTP/1.1\r\n" + HEAD + b"\r\n")
+    assert connection.wire.written.startswith(OK)
+    assert connection.wire.written.endswith(b"\r\n\r\n")
+
+
+async def test_a_connection_without_a_head_is_ended_after_its_time() -> None:
+    for parts, reason, answered in (
+        ([], "idle", []),
+        ([b"GET /"], "slow-head", [SLOW]),
+        ([_get()], "idle", [OK]),
+        ([_get(), b"G"], "slow-head", [OK, SLOW]),
+    ):
         connection = _Connection()
-        await connection.receive(CHUNKED)
-        await connection.receive(b"no chunk")
-        assert connection.protocol.cycle.disconnected
-        connection.protocol.connection_lost(None)
-        await connection.receive()
-        assert (connection.outcome, connection.bodies) == ((["malformed"], [BAD], True, False), [])
-
-    asyncio.run(story())
-
-
-def test_the_parts_of_a_body_are_handed_over_together_and_the_time_of_the_head_with_them() -> None:
-    async def story() -> None:
-        connection = _Connection()
-        connection.now = 123.0
-        await connection.receive(CHUNKED + b"1\r\na\r\n1\r\nb\r\n")
-        connection.now = 124.0
-        await connection.receive(b"1\r\nc\r\n0\r\n\r\n")
-        assert connection.bodies == [b"abc"]
-        assert connection.scopes[0][ARRIVED] == 123.0
-        assert connection.heads == [OK]
-        assert connection.protocol.since == 124.0
-
-    asyncio.run(story())
+        for part in parts:
+            await connection.receive(part)
+        connection.protocol.sweep(110.0)
+        assert connection.outcome == ([], answered[: len(answered) - (reason == "slow-head")], False, False)
+        connection.protocol.sweep(110.01)
+        assert connection.outcome == ([reason], answered, True, False)
+        connection.protocol.sweep(120.0)
+        assert connection.refused == [reason], "it is being closed"
 
 
-def test_an_answer_to_head_is_written_without_waiting_for_a_body() -> None:
-    async def story() -> None:
-        connection = _Connection()
-        await connection.receive(b"HEAD / HTTP/1.1\r\n" + HEAD + b"\r\n")
-        assert connection.wire.written.startswith(OK)
-        assert connection.wire.written.endswith(b"\r\n\r\n")
-
-    asyncio.run(story())
-
-
-def test_a_connection_without_a_head_is_ended_after_its_time() -> None:
-    async def story() -> None:
-        for parts, reason, answered in (
-            ([], "idle", []),
-            ([b"GET /"], "slow-head", [SLOW]),
-            ([_get()], "idle", [OK]),
-            ([_get(), b"G"], "slow-head", [OK, SLOW]),
-        ):
-            connection = _Connection()
-            for part in parts:
-                await connection.receive(part)
-            connection.protocol.sweep(110.0)
-            assert connection.outcome == ([], answered[: len(answered) - (reason == "slow-head")], False, False)
-            connection.protocol.sweep(110.01)
-            assert connection.outcome == ([reason], answered, True, False)
-            connection.protocol.sweep(120.0)
-            assert connection.refused == [reason], "it is being closed"
-
-    asyncio.run(story())
+async def test_a_request_under_way_is_not_ended_nor_one_that_was_not_read_yet() -> None:
+    connection = _Connection()
+    await connection.receive(_get(b"/slow"))
+    connection.protocol.sweep(1000.0)
+    assert connection.outcome == QUIET
+    connection = _Connection()
+    connection.wire.far.send(b"G")
+    connection.protocol.sweep(1000.0)
+    assert connection.outcome == QUIET
+    connection.protocol.data_received(b"G")
+    connection.protocol.sweep(1000.0)
+    assert connection.outcome == (["slow-head"], [SLOW], True, False)
 
 
-def test_a_request_under_way_is_not_ended_nor_one_that_was_not_read_yet() -> None:
-    async def story() -> None:
-        connection = _Connection()
-        await connection.receive(_get(b"/slow"))
-        connection.protocol.sweep(1000.0)
-        assert connection.outcome == QUIET
-        connection = _Connection()
-        connection.wire.far.send(b"G")
-        connection.protocol.sweep(1000.0)
-        assert connection.outcome == QUIET
-        connection.protocol.data_received(b"G")
-        connection.protocol.sweep(1000.0)
-        assert connection.outcome == (["slow-head"], [SLOW], True, False)
-
-    asyncio.run(story())
-
-
-def test_an_answer_that_is_not_taken_in_its_time_is_cut() -> None:
-    async def story() -> None:
-        connection = _Connection(head_seconds=10_000)
-        sweep = connection.protocol.sweep
-        connection.wire.unsent = 1
-        sweep(200.0)
-        connection.wire.unsent = 0
-        sweep(225.0)
-        connection.wire.unsent = 1
-        sweep(231.0)
-        sweep(261.0)
-        assert connection.outcome == QUIET
-        sweep(261.01)
-        assert connection.outcome == (["slow-reader"], [], True, True)
-        assert connection.limits.connections == set()
-
-    asyncio.run(story())
+async def test_an_answer_that_is_not_taken_in_its_time_is_cut() -> None:
+    connection = _Connection(head_seconds=10_000)
+    sweep = connection.protocol.sweep
+    connection.wire.unsent = 1
+    sweep(200.0)
+    connection.wire.unsent = 0
+    sweep(225.0)
+    connection.wire.unsent = 1
+    sweep(231.0)
+    sweep(261.0)
+    assert connection.outcome == QUIET
+    sweep(261.01)
+    assert connection.outcome == (["slow-reader"], [], True, True)
+    assert connection.limits.connections == set()
 
 
-def test_a_connection_beyond_the_last_hears_503_where_every_other_has_a_request() -> None:
-    async def story() -> None:
-        first = _Connection(most_connections=1)
-        assert (first.limits.connections, first.accepted) == ({first.protocol}, 1)
-        await first.receive(_get(b"/slow"))
-        wire, protocol = first.opened()
-        assert wire.written.splitlines()[0] == b"HTTP/1.1 503 Service Unavailable"
-        assert (wire.is_closed, wire.is_cut, first.refused, first.accepted) == (True, False, ["connections"], 1)
-        assert first.limits.connections == {first.protocol}
-        protocol.connection_lost(None)
-        first.may_go_on.set()
-        await first.receive()
-        wire, second = first.opened()
-        assert (wire.written, wire.is_closed, first.wire.is_cut) == (b"", False, True)
-        assert first.limits.connections == {second}
-        second.connection_lost(None)
-        assert first.limits.connections == set()
-
-    asyncio.run(story())
+async def test_a_connection_beyond_the_last_hears_503_where_every_other_has_a_request() -> None:
+    first = _Connection(most_connections=1)
+    assert (first.limits.connections, first.accepted) == ({first.protocol}, 1)
+    await first.receive(_get(b"/slow"))
+    wire, protocol = first.opened()
+    assert wire.written.splitlines()[0] == b"HTTP/1.1 503 Service Unavailable"
+    assert (wire.is_closed, wire.is_cut, first.refused, first.accepted) == (True, False, ["connections"], 1)
+    assert first.limits.connections == {first.protocol}
+    protocol.connection_lost(None)
+    first.may_go_on.set()
+    await first.receive()
+    wire, second = first.opened()
+    assert (wire.written, wire.is_closed, first.wire.is_cut) == (b"", False, True)
+    assert first.limits.connections == {second}
+    second.connection_lost(None)
+    assert first.limits.connections == set()
 
 
-def test_an_idle_connection_is_closed_by_its_timer_unless_bytes_wait() -> None:
-    async def story() -> None:
-        connection = _Connection()
-        await connection.receive(_get())
-        connection.wire.far.send(b"G")
-        connection.protocol.timeout_keep_alive_handler()
-        assert not connection.wire.is_closed
-        timer = connection.protocol.timeout_keep_alive_task
-        assert timer is not None
-        assert 59 < timer.when() - asyncio.get_running_loop().time() <= 60
-        connection.protocol.data_received(connection.wire.near.recv(1))
-        assert timer.cancelled()
-        connection.protocol.timeout_keep_alive_handler()
-        assert connection.wire.is_closed
-
-    asyncio.run(story())
+async def test_an_idle_connection_is_closed_by_its_timer_unless_bytes_wait() -> None:
+    connection = _Connection()
+    await connection.receive(_get())
+    connection.wire.far.send(b"G")
+    connection.protocol.timeout_keep_alive_handler()
+    assert not connection.wire.is_closed
+    timer = connection.protocol.timeout_keep_alive_task
+    assert timer is not None
+    assert 59 < timer.when() - asyncio.get_running_loop().time() <= 60
+    connection.protocol.data_received(connection.wire.near.recv(1))
+    assert timer.cancelled()
+    connection.protocol.timeout_keep_alive_handler()
+    assert connection.wire.is_closed
 
 
-def test_every_connection_is_swept_until_the_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def story() -> None:
-        connection = _Connection()
-        waits: list[float] = []
+async def test_every_connection_is_swept_until_the_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = _Connection()
+    waits: list[float] = []
 
-        async def sleep(seconds: float) -> None:
-            waits.append(seconds)
-            connection.now += 6.0
-            if len(waits) == 3:
-                raise asyncio.CancelledError
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        connection.now += 6.0
+        if len(waits) == 3:
+            raise asyncio.CancelledError
 
-        with monkeypatch.context() as patched:
-            patched.setattr("cds_hooks.edge.asyncio.sleep", sleep)
-            with pytest.raises(asyncio.CancelledError):
-                await connection.limits.keep_sweeping()
-        assert waits == [0.5] * 3
-        assert connection.outcome == (["idle"], [], True, False)
-
-    asyncio.run(story())
+    with monkeypatch.context() as patched:
+        patched.setattr("cds_hooks.edge.asyncio.sleep", sleep)
+        with pytest.raises(asyncio.CancelledError):
+            await connection.limits.keep_sweeping()
+    assert waits == [0.5] * 3
+    assert connection.outcome == (["idle"], [], True, False)
 
 
-def test_a_connection_of_another_application_is_not_bounded_and_shares_nothing() -> None:
+async def test_a_connection_of_another_application_is_not_bounded_and_shares_nothing() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    async def story() -> None:
-        config = Config(app, log_level="critical", ws="none")
-        config.load()
-        protocol = BoundedHttp(config=config, server_state=ServerState(), app_state={})
-        limits = protocol.edge
-        assert (limits.most_connections, limits.head_seconds, limits.answer_seconds) == (1_000_000, 3600, 3600)
-        assert limits.connections == set()
-        protocol.connection_made(_Wire())
-        assert limits.connections == {protocol}
-        protocol.cut()
-        assert limits.connections == set()
-
-    asyncio.run(story())
+    config = Config(app, log_level="critical", ws="none")
+    config.load()
+    protocol = BoundedHttp(config=config, server_state=ServerState(), app_state={})
+    limits = protocol.edge
+    assert (limits.most_connections, limits.head_seconds, limits.answer_seconds) == (1_000_000, 3600, 3600)
+    assert limits.connections == set()
+    protocol.connection_made(_Wire())
+    assert limits.connections == {protocol}
+    protocol.cut()
+    assert limits.connections == set()
 
 
 def test_call_ids_are_random_where_no_one_gives_them() -> None:

@@ -77,13 +77,10 @@ def test_a_key_of_the_client_that_is_no_plain_name_is_not_repeated(tmp_path: Pat
     assert "Miller" not in answer.text
 
 
-def test_at_discharge_more_active_orders_than_the_limit_are_answered_413(tmp_path: Path, as_of: datetime) -> None:
-    async def call() -> httpx.Response:
-        request = request_for("discharge-medications", "encounter-discharge", "going-home", as_of)
-        async with client(tmp_path, as_of=as_of, max_drafts=1) as calls:
-            return await calls.post("/cds-services/discharge-medications", json=request)
-
-    answer = asyncio.run(call())
+async def test_at_discharge_more_active_orders_than_the_limit_are_answered_413(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for("discharge-medications", "encounter-discharge", "going-home", as_of)
+    async with client(tmp_path, as_of=as_of, max_drafts=1) as calls:
+        answer = await calls.post("/cds-services/discharge-medications", json=request)
     assert answer.status_code == 413
     assert answer.json()["issue"][0]["expression"] == ["prefetch.medications"]
 
@@ -100,15 +97,12 @@ def test_a_call_that_takes_too_long_hears_so_and_is_recorded_as_a_failure(tmp_pa
     assert rows == [(answer.headers["x-call-id"], "error", "anonymous")]
 
 
-def test_the_page_of_a_call_that_took_too_long_says_so(tmp_path: Path) -> None:
-    async def call() -> httpx.Response:
-        async with client(tmp_path, call_seconds=0.000_001) as calls:
-            body = body_of(200, 1000, 1000, 1000)
-            headers = {"content-type": "application/json"}
-            refused = await calls.post(f"/cds-services/{ORDERS}", content=body, headers=headers)
-            return await calls.get(f"/explain/{refused.headers['x-call-id']}")
-
-    page = asyncio.run(call())
+async def test_the_page_of_a_call_that_took_too_long_says_so(tmp_path: Path) -> None:
+    async with client(tmp_path, call_seconds=0.000_001) as calls:
+        body = body_of(200, 1000, 1000, 1000)
+        headers = {"content-type": "application/json"}
+        refused = await calls.post(f"/cds-services/{ORDERS}", content=body, headers=headers)
+        page = await calls.get(f"/explain/{refused.headers['x-call-id']}")
     assert page.status_code == 200
     assert "No answer within" in page.text
 

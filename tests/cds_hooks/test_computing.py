@@ -29,15 +29,12 @@ async def _call(computing: Computing, client: str, work: Work, *, is_large: bool
         return await turn.compute(work)
 
 
-def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> None:
-    async def run() -> list[str]:
-        computing, log = Computing(60), list[str]()
-        async with computing.call_of("b"):  # b's call has come, and its body is being read
-            calls = [_call(computing, "a", _work(f"a{n}", log)) for n in range(4)]
-            await asyncio.gather(*calls, *(_call(computing, "b", _work(f"b{n}", log)) for n in range(2)))
-        return log
-
-    assert asyncio.run(run()) == ["a0", "b0", "a1", "b1", "a2", "a3"]
+async def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> None:
+    computing, log = Computing(60), list[str]()
+    async with computing.call_of("b"):  # b's call has come, and its body is being read
+        calls = [_call(computing, "a", _work(f"a{n}", log)) for n in range(4)]
+        await asyncio.gather(*calls, *(_call(computing, "b", _work(f"b{n}", log)) for n in range(2)))
+    assert log == ["a0", "b0", "a1", "b1", "a2", "a3"]
 
 
 def test_what_a_large_call_raises_reaches_its_caller() -> None:
@@ -48,69 +45,57 @@ def test_what_a_large_call_raises_reaches_its_caller() -> None:
         asyncio.run(_call(Computing(60), "a", fail, is_large=True))
 
 
-def test_a_middling_call_is_large_while_another_client_calls_and_for_a_second_after() -> None:
-    async def run() -> list[list[bool]]:
-        now = 100.0
-        computing = Computing(60, lambda: now)
-        seen = []
-        for client, seconds in (("a", 0.0), ("a", 0.1), ("b", 0.1), ("a", 0.9), ("a", 0.9), ("a", 0.2)):
-            now += seconds
-            async with computing.call_of(client):
-                sizes = (MIDDLING_BYTES, 0), (1_000, MIDDLING_ORDER_BYTES), (1_000, 1_000)
-                seen.append([computing.is_large(*size) for size in sizes])
-        return seen
-
+async def test_a_middling_call_is_large_while_another_client_calls_and_for_a_second_after() -> None:
     alone, beside = [False, False, False], [True, True, False]
-    assert asyncio.run(run()) == [alone, alone, beside, beside, beside, alone]
+    now = 100.0
+    computing = Computing(60, lambda: now)
+    seen = []
+    for client, seconds in (("a", 0.0), ("a", 0.1), ("b", 0.1), ("a", 0.9), ("a", 0.9), ("a", 0.2)):
+        now += seconds
+        async with computing.call_of(client):
+            sizes = (MIDDLING_BYTES, 0), (1_000, MIDDLING_ORDER_BYTES), (1_000, 1_000)
+            seen.append([computing.is_large(*size) for size in sizes])
+    assert seen == [alone, alone, beside, beside, beside, alone]
     assert Computing(60).is_large(LARGE_BYTES)
 
 
-def test_a_large_work_that_waits_has_an_event_loop_of_its_own() -> None:
-    async def run() -> bool:
-        async def work() -> asyncio.AbstractEventLoop:
-            await asyncio.sleep(0)
-            return asyncio.get_running_loop()
+async def test_a_large_work_that_waits_has_an_event_loop_of_its_own() -> None:
+    async def work() -> asyncio.AbstractEventLoop:
+        await asyncio.sleep(0)
+        return asyncio.get_running_loop()
 
-        async with Computing(60).call_of("a", LARGE_BYTES) as turn:
-            return await turn.compute_async(work) is not asyncio.get_running_loop()
-
-    assert asyncio.run(run())
+    async with Computing(60).call_of("a", LARGE_BYTES) as turn:
+        answered = await turn.compute_async(work) is not asyncio.get_running_loop()
+    assert answered
 
 
-def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> None:
-    async def run() -> None:
+async def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> None:
+    with pytest.raises(CallTimedOut, match=r"No answer within 0\.01 seconds"):
         async with Computing(0.01).call_of("a"):
             await asyncio.sleep(60)
 
-    with pytest.raises(CallTimedOut, match=r"No answer within 0\.01 seconds"):
-        asyncio.run(run())
 
+async def test_a_cancellation_by_somebody_else_is_no_timeout() -> None:
+    async def wait() -> None:
+        async with Computing(60).call_of("a"):
+            await asyncio.sleep(60)
 
-def test_a_cancellation_by_somebody_else_is_no_timeout() -> None:
-    async def run() -> None:
-        async def wait() -> None:
-            async with Computing(60).call_of("a"):
-                await asyncio.sleep(60)
-
-        waiting = asyncio.ensure_future(wait())
-        await asyncio.sleep(0)
-        waiting.cancel()
+    waiting = asyncio.ensure_future(wait())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
         await waiting
 
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(run())
 
-
-def test_what_fails_by_itself_fails_with_its_own_error() -> None:
-    async def run() -> None:
+async def test_what_fails_by_itself_fails_with_its_own_error() -> None:
+    with pytest.raises(TimeoutError, match="of a database"):
         async with Computing(60).call_of("a"):
             raise TimeoutError("of a database")
 
-    with pytest.raises(TimeoutError, match="of a database"):
-        asyncio.run(run())
 
-
-def test_a_work_that_takes_too_long_on_the_loop_is_begun_again_beside_it_and_after_three_so_are_the_next() -> None:
+async def test_a_work_that_takes_too_long_on_the_loop_is_begun_again_beside_it_and_after_three_so_are_the_next() -> (
+    None
+):
     places: list[str] = []
 
     def slow() -> str:
@@ -123,16 +108,13 @@ def test_a_work_that_takes_too_long_on_the_loop_is_begun_again_beside_it_and_aft
     async def slow_async() -> str:
         return slow()
 
-    async def run() -> None:
-        computing = Computing(60)
-        async with computing.call_of("a") as turn:
-            assert await turn.compute(slow) == "computed"
-            assert await turn.compute_async(slow_async) == "computed"
-            assert await turn.compute(slow) == "computed"
-        assert await _call(computing, "a", _work_in(places)) == "computed"
-        assert await _call(computing, "b", _work_in(places)) == "computed"
-
-    asyncio.run(run())
+    computing = Computing(60)
+    async with computing.call_of("a") as turn:
+        assert await turn.compute(slow) == "computed"
+        assert await turn.compute_async(slow_async) == "computed"
+        assert await turn.compute(slow) == "computed"
+    assert await _call(computing, "a", _work_in(places)) == "computed"
+    assert await _call(computing, "b", _work_in(places)) == "computed"
     assert [name.startswith("large-call") for name in places] == [*[False, True] * 3, True, False]
 
 
@@ -144,7 +126,7 @@ def _work_in(places: list[str]) -> Work:
     return work
 
 
-def test_what_is_computed_beside_the_loop_ends_with_the_time_of_its_call() -> None:
+async def test_what_is_computed_beside_the_loop_ends_with_the_time_of_its_call() -> None:
     ended = threading.Event()
 
     def endless() -> str:
@@ -154,13 +136,10 @@ def test_what_is_computed_beside_the_loop_ends_with_the_time_of_its_call() -> No
         finally:
             ended.set()
 
-    async def run() -> None:
-        computing = Computing(0.1)
-        with pytest.raises(CallTimedOut):
-            await _call(computing, "a", endless, is_large=True)
-        assert await asyncio.to_thread(ended.wait, 30)
-
-    asyncio.run(run())
+    computing = Computing(0.1)
+    with pytest.raises(CallTimedOut):
+        await _call(computing, "a", endless, is_large=True)
+    assert await asyncio.to_thread(ended.wait, 30)
 
 
 def test_a_small_call_that_has_waited_too_long_for_its_turn_is_refused_and_none_that_has_begun(

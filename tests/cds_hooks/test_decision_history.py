@@ -64,7 +64,6 @@ def test_what_was_held_back_is_told_with_its_reason_and_what_was_not_found_is_no
     assert history.lines == ("Held back: It is paused.",)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("choice", [0, 1])
 async def test_page_list_and_command_name_the_suggestion_that_was_accepted(tmp_path: Path, choice: int) -> None:
     async with client(tmp_path, as_of=AS_OF) as calls:

@@ -134,12 +134,11 @@ def test_a_server_that_may_not_drain_or_is_forced_to_end_does_not_wait(monkeypat
     assert clock.waits == [0.05]
 
 
-def test_a_worker_ends_like_on_sigterm_when_its_supervisor_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_ends_like_on_sigterm_when_its_supervisor_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = os.pipe()
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(sentinel=ours))
     worker = DrainingServer(_config())
-
-    async def story() -> None:
+    with capture_logs() as lines:
         worker._follow_supervisor()
         await asyncio.sleep(0)
         assert not worker.should_exit
@@ -148,9 +147,6 @@ def test_a_worker_ends_like_on_sigterm_when_its_supervisor_is_gone(monkeypatch: 
             while not worker.should_exit:
                 await asyncio.sleep(0)
         assert not asyncio.get_running_loop().remove_reader(ours), "removed already"
-
-    with capture_logs() as lines:
-        asyncio.run(story())
     os.close(ours)
     assert worker._captured_signals == [signal.SIGTERM]
     assert [(line["level"], line["event"], line["pid"]) for line in lines] == [
@@ -158,12 +154,9 @@ def test_a_worker_ends_like_on_sigterm_when_its_supervisor_is_gone(monkeypatch: 
     ]
 
 
-def test_a_server_without_a_supervisor_follows_none() -> None:
-    async def story() -> None:
-        DrainingServer(_config())._follow_supervisor()
-
+async def test_a_server_without_a_supervisor_follows_none() -> None:
     assert multiprocessing.parent_process() is None or os.environ.get("PYTEST_XDIST_WORKER")
-    asyncio.run(story())
+    DrainingServer(_config())._follow_supervisor()
 
 
 class _Process:

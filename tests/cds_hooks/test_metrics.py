@@ -16,20 +16,16 @@ def _counted(page: str, start: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith(start))
 
 
-def test_a_page_adds_up_what_others_wrote(tmp_path: Path) -> None:
+async def test_a_page_adds_up_what_others_wrote(tmp_path: Path) -> None:
     other, mine = Metrics(), Metrics()
     for metrics, calls in ((other, 3), (mine, 2)):
         for _ in range(calls):
             metrics.answered("some-service", "patient-view", [], [], {"decode": 0.001})
             metrics.prefetched("ehr", "some-service", "patient=given", 0.2)
-
-    async def write_once() -> None:
-        writing = asyncio.create_task(MetricsFolder(other, tmp_path).keep_writing())
-        await asyncio.sleep(0)
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
-
-    asyncio.run(write_once())
+    writing = asyncio.create_task(MetricsFolder(other, tmp_path).keep_writing())
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
     (written,) = tmp_path.glob("*.json")
     written.rename(tmp_path / "1.json")  # as if another process had written it
     folder = MetricsFolder(mine, tmp_path)

@@ -102,7 +102,7 @@ def test_what_is_not_approved_is_said(counts: Any, approvals: Any, acts: int, li
 
 
 @pytest.mark.parametrize("has_events", [True, False])
-def test_what_is_kept_up_to_date_and_closed(has_events: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_kept_up_to_date_and_closed(has_events: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
 
     def closing(name: str) -> Any:
@@ -138,18 +138,14 @@ def test_what_is_kept_up_to_date_and_closed(has_events: bool, monkeypatch: pytes
     )  # fmt: skip
 
     monkeypatch.setattr(lifespan, "keep_in_force", kept("terminology"))
-
-    async def run() -> None:
-        for work in span._beside_the_calls("url"):
-            await work()
-
-    asyncio.run(run())
+    for work in span._beside_the_calls("url"):
+        await work()
     always = [
         "counts", "edge", "visits", "follower", "governance", "seals", "releases", "terminology", "trust", "pausing",
     ]  # fmt: skip
     assert ended == [*always, "events"] if has_events else ended == always
     ended.clear()
-    asyncio.run(span._close())
+    await span._close()
     first = ["claims", "events"] if has_events else []
     assert ended == [*first, "computing", "decisions", "trust", "tracing"]
 
@@ -461,19 +457,16 @@ def test_work_that_fails_begins_again_and_ends_when_it_is_done(monkeypatch: pyte
     assert b"cds_work_failures_total 2.0" in page_of([metrics.snapshot()])
 
 
-def test_work_that_is_cancelled_does_not_begin_again() -> None:
-    async def story() -> int:
-        begun = 0
+async def test_work_that_is_cancelled_does_not_begin_again() -> None:
+    begun = 0
 
-        async def work() -> None:
-            nonlocal begun
-            begun += 1
-            await asyncio.sleep(60)
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.sleep(60)
 
-        task = asyncio.create_task(lifespan.keep_at(work, Metrics()))
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return begun
-
-    assert asyncio.run(story()) == 1
+    task = asyncio.create_task(lifespan.keep_at(work, Metrics()))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert begun == 1

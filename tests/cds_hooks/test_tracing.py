@@ -1,6 +1,5 @@
 """The trace of a call: what is handed on and recorded of it, and the span that a collector gets."""
 
-import asyncio
 from typing import Any, cast
 
 from opentelemetry.sdk.trace import TracerProvider
@@ -67,7 +66,7 @@ def test_of_the_flags_only_whether_it_is_sampled_is_handed_on() -> None:
         assert trace.headers["traceparent"][-2:] == sent
 
 
-def test_a_span_has_what_is_allowed_and_is_sent_once_the_call_is_trusted() -> None:
+async def test_a_span_has_what_is_allowed_and_is_sent_once_the_call_is_trusted() -> None:
     collected = Collected()
     trace = begun(collected, RECEIVED)
     trace.end("s", 200)
@@ -79,10 +78,7 @@ def test_a_span_has_what_is_allowed_and_is_sent_once_the_call_is_trusted() -> No
     async def work(value: int) -> int:
         return value
 
-    async def story() -> int:
-        return await trace.timed("model", work)(7)
-
-    assert asyncio.run(story()) == 7
+    assert await trace.timed("model", work)(7) == 7
     trace.stage("read", 0.0, 1.0)
     trace.end("planning", 503, "CallTimedOut")
     model, read, whole = collected.spans

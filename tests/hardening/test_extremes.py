@@ -158,7 +158,6 @@ class _Caller:
 
 
 _JSON = {"content-type": "application/json"}
-pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.slow

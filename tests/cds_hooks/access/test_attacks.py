@@ -16,7 +16,6 @@ _CLOSED = [door.path for door in DOORS if door.roles is not None]
 _WRONG = "not the right password"
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("host", ["evil.example", "cds.example.org"])
 async def test_a_redirect_for_a_slash_names_neither_a_host_nor_plain_http(tmp_path: Path, host: str) -> None:
     behind = {"trust_file": trust_file_in(tmp_path), "public_url": "https://cds.example.org"}
@@ -37,7 +36,6 @@ async def test_a_redirect_for_a_slash_names_neither_a_host_nor_plain_http(tmp_pa
             assert answer.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.anyio
 async def test_a_name_in_other_letters_or_with_spaces_around_it_has_no_more_tries(tmp_path: Path) -> None:
     with_account(tmp_path, "ann", "operator")
     written = ["ann", "ANN", " ann", "ann\t", "\u00a0Ann\u2003"]
@@ -54,7 +52,6 @@ async def test_a_name_in_other_letters_or_with_spaces_around_it_has_no_more_trie
         assert (await person.log_in("ann", _WRONG)).status_code == 429
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "GET "])
 async def test_no_method_opens_a_page_without_a_login_or_for_another_role(tmp_path: Path, method: str) -> None:
     with_account(tmp_path, "cat", "clinician")
@@ -71,7 +68,6 @@ async def test_no_method_opens_a_page_without_a_login_or_for_another_role(tmp_pa
     assert entries(tmp_path, "page-view") == []
 
 
-@pytest.mark.anyio
 async def test_a_page_of_patients_that_is_asked_for_without_its_body_is_a_view_on_record(tmp_path: Path) -> None:
     with_account(tmp_path, "cat", "clinician")
     async with visit(tmp_path) as person:
@@ -81,7 +77,6 @@ async def test_a_page_of_patients_that_is_asked_for_without_its_body_is_a_view_o
     assert entries(tmp_path, "page-view") == [("account cat", {"page": "/worklist"})]
 
 
-@pytest.mark.anyio
 async def test_no_page_behind_the_login_tells_its_address_to_others_or_is_kept(tmp_path: Path) -> None:
     with_account(tmp_path, "ann", *(role for role in Role if role is not Role.CLINICIAN_LINK))
     async with visit(tmp_path) as person:

@@ -107,7 +107,6 @@ def test_a_code_is_taken_from_the_server_that_was_asked(query: Any, provider: Pr
         code_of(query, provider)
 
 
-@pytest.mark.anyio
 async def test_a_code_is_redeemed_with_the_id_in_the_form_or_with_the_secret_in_a_header() -> None:
     sent: list[Any] = []
 

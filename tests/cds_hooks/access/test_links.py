@@ -27,8 +27,6 @@ from tests.cds_hooks.web.decisions import AS_OF
 
 __all__ = ["ehr"]
 
-pytestmark = pytest.mark.anyio
-
 KEY = "k" * 40
 LINKED: dict[str, Any] = {"explain_link_minutes": 30, "explain_link_key": KEY}
 PAGE = "https://cds.example/explain/1"

@@ -15,8 +15,6 @@ from cds_hooks.access.throttle import TRIES_FOR_A_NAME
 from cds_hooks.pages.login.views import local_page
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, entries, form_token, visit, with_account
 
-pytestmark = pytest.mark.anyio
-
 
 def _cookie(answer: httpx.Response) -> str:
     (field,) = [each for each in answer.headers.get_list("set-cookie") if "cds-session=" in each]

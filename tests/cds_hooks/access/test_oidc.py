@@ -16,8 +16,6 @@ from cds_hooks.settings.login import read_provider
 from tests.cds_hooks.access.browsing import Person, entries, visit
 from tests.cds_hooks.access.provider import Provider, described, providing
 
-pytestmark = pytest.mark.anyio
-
 SECRET = "a-secret-of-the-tests"  # noqa: S105
 URL = "http://localhost"
 

@@ -32,12 +32,10 @@ async def _status(folder: Path, role: str, path: str) -> int:
         return (await person.open(path)).status_code
 
 
-@pytest.mark.anyio
 async def test_a_page_that_is_in_no_table_is_closed_also_to_an_operator(tmp_path: Path) -> None:
     assert await _status(tmp_path, "operator", "/unknown") == 403
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("path", ["/", "/explain/x", "/try", "/metrics", "/models/mortality_5y", "/docs/", "/unknown"])
 async def test_without_a_login_every_page_leads_to_it_and_programs_are_told(tmp_path: Path, path: str) -> None:
     async with visit(tmp_path) as person:
@@ -50,20 +48,17 @@ async def test_without_a_login_every_page_leads_to_it_and_programs_are_told(tmp_
         assert (await person.calls.post(path, headers=BROWSER)).status_code in (401, 403)
 
 
-@pytest.mark.anyio
 async def test_health_static_files_and_the_login_itself_need_no_login(tmp_path: Path) -> None:
     async with visit(tmp_path) as person:
         for path in ("/livez", "/readyz", "/static/look.css", "/login"):
             assert (await person.open(path)).status_code == 200
 
 
-@pytest.mark.anyio
 async def test_hook_calls_are_not_asked_for_a_login(tmp_path: Path) -> None:
     async with visit(tmp_path) as person:
         assert (await person.calls.get("/cds-services")).status_code == 200
 
 
-@pytest.mark.anyio
 async def test_a_program_with_the_operators_token_reads_the_pages_for_programs_and_no_others(tmp_path: Path) -> None:
     token = "operator-token-of-the-tests"  # noqa: S105
     async with visit(tmp_path, operator_token=token) as person:
@@ -79,7 +74,6 @@ NEXT_TASKS = {
 }  # fmt: skip
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("role", ASSIGNABLE)
 async def test_the_start_page_begins_with_the_next_task_of_a_role_and_every_link_opens(
     tmp_path: Path, role: Role
@@ -98,7 +92,6 @@ async def test_the_start_page_begins_with_the_next_task_of_a_role_and_every_link
             assert (await person.open(f"/{link}")).status_code == 200, link
 
 
-@pytest.mark.anyio
 async def test_an_auditor_sees_who_logged_in_and_who_was_shown_which_page(tmp_path: Path) -> None:
     with_account(tmp_path, "ann", "auditor")
     async with visit(tmp_path) as person:

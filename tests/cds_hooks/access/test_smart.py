@@ -21,8 +21,6 @@ from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.worklist.test_worklist_page import keep
 from tests.cds_hooks.web.decisions import decided
 
-pytestmark = pytest.mark.anyio
-
 URL = "http://localhost"
 FHIR_USER = "https://ehr.example/fhir/Practitioner/7"
 

@@ -21,8 +21,6 @@ from tests.cds_hooks.pages.given import kept_values
 
 __all__ = ["ehr", "public"]
 
-pytestmark = pytest.mark.anyio
-
 
 def _reasons(lines: list[dict[str, Any]], event: str) -> list[tuple[int, str]]:
     return [(line["status"], line["reason"]) for line in lines if line["event"] == event]

@@ -1,6 +1,5 @@
 """`cds-hooks model`: what it prints, and the exit codes a pipeline relies on."""
 
-import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,22 +123,20 @@ def test_where_even_the_highest_are_too_many_it_says_so(tmp_path: Path) -> None:
     assert "No tested threshold fits 4 cards a day: the top 1 in 100 would be 6.0 a day." in found.stdout
 
 
-def test_the_volume_comes_from_the_record_where_it_has_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_volume_comes_from_the_record_where_it_has_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     too_few = _run(tmp_path, "--capacity", "40")
     assert too_few.returncode == 2
     assert "The record has 0 patients whom mortality_5y scored in the last 28 days" in too_few.stderr
-
-    async def story() -> None:
-        now = datetime.now(UTC)
-        async with app_client(tmp_path) as calls:
-            for number, sample in enumerate(("planning-talk", "cirrhosis", "planning-talk", "healthy-adult")):
-                request = json.dumps(request_for(PLANNING, "patient-view", sample, now))
-                request = request.replace(f'"{sample}"', f'"p{number}"').replace(f"/{sample}", f"/p{number}")
-                for _ in range(2):  # a patient counts once a day
-                    answered = await calls.post(f"/cds-services/{PLANNING}", json=json.loads(request))
-                    assert answered.status_code == 200, answered.text
-
-    asyncio.run(story())
+    now = datetime.now(UTC)
+    async with app_client(tmp_path) as calls:
+        for number, sample in enumerate(("planning-talk", "cirrhosis", "planning-talk", "healthy-adult")):
+            request = json.dumps(request_for(PLANNING, "patient-view", sample, now))
+            request = request.replace(f'"{sample}"', f'"p{number}"').replace(f"/{sample}", f"/p{number}")
+            for _ in range(2):  # a patient counts once a day
+                answered = await calls.post(f"/cds-services/{PLANNING}", json=json.loads(request))
+                assert answered.status_code == 200, answered.text
     monkeypatch.setattr(capacity, "LEAST_SCORED", 1)
     told = json.loads(_run(tmp_path, "--capacity", "1", "--days", "1", "--json").stdout)
     scored = round(told["patients_a_day"])
@@ -162,23 +159,19 @@ def test_a_record_that_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shares", "says_card"), [("", True), ("mortality_5y=0.01", False), ("mortality_5y=0.05,readmission_30d=0.1", True)]
 )
-def test_the_share_of_one_model_is_its_threshold(tmp_path: Path, shares: str, *, says_card: bool) -> None:
+async def test_the_share_of_one_model_is_its_threshold(tmp_path: Path, shares: str, *, says_card: bool) -> None:
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=now, alert_share=f"0.3,{shares}") as calls:
-            request = request_for(PLANNING, "patient-view", "planning-talk", now)
-            answered = await calls.post(f"/cds-services/{PLANNING}", json=request)
-            assert bool(answered.json()["cards"]) is says_card
-            assert (silences(answered).get("mortality_5y") == "below-threshold") is not says_card
-            page = (await calls.get("/models/mortality_5y")).text
-            share = {"": "30", "mortality_5y=0.01": "1"}.get(shares, "5")
-            assert f"Cards are shown here to the highest {share} in 100 of the group" in page
-            if says_card:
-                explained = (await calls.get(f"/explain/{answered.json()['cards'][0]['uuid']}")).text
-                assert f"the highest {share} in 100 of the group. Of 100 such cards, " in explained
-
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=now, alert_share=f"0.3,{shares}") as calls:
+        request = request_for(PLANNING, "patient-view", "planning-talk", now)
+        answered = await calls.post(f"/cds-services/{PLANNING}", json=request)
+        assert bool(answered.json()["cards"]) is says_card
+        assert (silences(answered).get("mortality_5y") == "below-threshold") is not says_card
+        page = (await calls.get("/models/mortality_5y")).text
+        share = {"": "30", "mortality_5y=0.01": "1"}.get(shares, "5")
+        assert f"Cards are shown here to the highest {share} in 100 of the group" in page
+        if says_card:
+            explained = (await calls.get(f"/explain/{answered.json()['cards'][0]['uuid']}")).text
+            assert f"the highest {share} in 100 of the group. Of 100 such cards, " in explained
 
 
 @pytest.mark.parametrize(

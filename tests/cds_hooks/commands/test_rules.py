@@ -1,6 +1,5 @@
 """`cds-hooks rules`: read, check, try, approve, count."""
 
-import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,22 +167,19 @@ def test_an_export_with_a_file_for_each_type_is_one_set_of_charts(tmp_path: Path
     assert "Left out: broken.json is not valid JSON" in done.output
 
 
-def test_what_was_said_and_answered_is_counted_by_rule(tmp_path: Path, as_of: datetime) -> None:
-    async def call() -> None:
-        async with client(tmp_path, as_of=as_of) as calls:
-            request = request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
-            answer = await calls.post(f"/cds-services/{ORDERS}", json=request)
-            (card,) = answer.json()["cards"]
-            item = {
-                "card": card["uuid"],
-                "outcome": "overridden",
-                "outcomeTimestamp": "2026-11-20T09:05:00Z",
-                "overrideReason": {"reason": card["overrideReasons"][0]},
-            }
-            await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
-            await calls.post(f"/cds-services/{ORDERS}", json=request)
-
-    asyncio.run(call())
+async def test_what_was_said_and_answered_is_counted_by_rule(tmp_path: Path, as_of: datetime) -> None:
+    async with client(tmp_path, as_of=as_of) as calls:
+        request = request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
+        answer = await calls.post(f"/cds-services/{ORDERS}", json=request)
+        (card,) = answer.json()["cards"]
+        item = {
+            "card": card["uuid"],
+            "outcome": "overridden",
+            "outcomeTimestamp": "2026-11-20T09:05:00Z",
+            "overrideReason": {"reason": card["overrideReasons"][0]},
+        }
+        await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
+        await calls.post(f"/cds-services/{ORDERS}", json=request)
     database = f"sqlite:///{tmp_path}/decisions.sqlite3"
     (counted,) = json.loads(run("show", "--counts", "--database", database, "--json").stdout)
     assert counted["rule"] == RULE

@@ -1,6 +1,5 @@
 """A client's profile: its dialect, version, links and reasons; the published client costs nothing."""
 
-import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -77,17 +76,15 @@ def test_the_settings_take_every_dialect() -> None:
 
 
 @pytest.mark.parametrize("dialect", ["standard", "epic", "oracle", "sandbox"])
-def test_the_settings_hosts_reach_the_cards(tmp_path: Path, as_of: datetime, dialect: str) -> None:
-    async def call() -> Any:
-        async with client(tmp_path, as_of=as_of, dialect=dialect, link_hosts=("nowhere.example",)) as calls:
-            planning = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-            order = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
-            return [
-                (await calls.post(f"/cds-services/{service}", json=request)).json()["cards"]
-                for service, request in ((PLANNING, planning), (ORDERS, order))
-            ]
-
-    for cards in asyncio.run(call()):
+async def test_the_settings_hosts_reach_the_cards(tmp_path: Path, as_of: datetime, dialect: str) -> None:
+    async with client(tmp_path, as_of=as_of, dialect=dialect, link_hosts=("nowhere.example",)) as calls:
+        planning = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+        order = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
+        answered = [
+            (await calls.post(f"/cds-services/{service}", json=request)).json()["cards"]
+            for service, request in ((PLANNING, planning), (ORDERS, order))
+        ]
+    for cards in answered:
         for card in cards:
             assert "links" not in card
             assert "http" not in card["detail"]
@@ -96,17 +93,13 @@ def test_the_settings_hosts_reach_the_cards(tmp_path: Path, as_of: datetime, dia
 # The page behind a card opens however the card was written.
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_why_this_card_can_be_read(tmp_path: Path, as_of: datetime, dialect: str) -> None:
-    async def pages() -> list[tuple[int, str, str]]:
-        found = []
-        async with client(tmp_path, as_of=as_of, dialect=dialect) as calls:
-            for each in SAMPLE_CALLS:
-                answer = await calls.post(f"/cds-services/{each.service}", json=request_of(each, as_of))
-                page = await calls.get(f"/explain/{ours(answer)['decision']}")
-                found += [(page.status_code, card["source"]["label"], page.text) for card in answer.json()["cards"]]
-        return found
-
-    found = asyncio.run(pages())
+async def test_why_this_card_can_be_read(tmp_path: Path, as_of: datetime, dialect: str) -> None:
+    found = []
+    async with client(tmp_path, as_of=as_of, dialect=dialect) as calls:
+        for each in SAMPLE_CALLS:
+            answer = await calls.post(f"/cds-services/{each.service}", json=request_of(each, as_of))
+            page = await calls.get(f"/explain/{ours(answer)['decision']}")
+            found += [(page.status_code, card["source"]["label"], page.text) for card in answer.json()["cards"]]
     assert len(found) > len(SAMPLE_CALLS) / 2
     for status, source, text in found:
         assert status == 200

@@ -1,6 +1,5 @@
 """What a client of each version of CDS Hooks gets: members of cards, entries of discovery."""
 
-import asyncio
 import re
 from datetime import datetime
 from pathlib import Path
@@ -132,7 +131,9 @@ def test_hooks_of_2_0_are_not_offered_to_earlier_clients() -> None:
         assert is_offered(hook, profile_for("x"))
 
 
-def test_the_setting_reaches_discovery_and_products_of_a_3_0_client_are_read(tmp_path: Path, as_of: datetime) -> None:
+async def test_the_setting_reaches_discovery_and_products_of_a_3_0_client_are_read(
+    tmp_path: Path, as_of: datetime
+) -> None:
     request = request_for(ORDERS, "order-select", "uti-crcl-25", as_of, "nitrofurantoin-referenced")
     drafts = request["context"]["draftOrders"]["entry"]
     product = next(each for each in drafts if each["resource"]["resourceType"] == "Medication")
@@ -140,15 +141,11 @@ def test_the_setting_reaches_discovery_and_products_of_a_3_0_client_are_read(tmp
     for draft in drafts:
         del draft["resource"]["medicationReference"]["display"]
     beside = {"resourceType": "Bundle", "type": "searchset", "entry": [product]}
-
-    async def call() -> tuple[Any, Any, Any]:
-        async with client(tmp_path, as_of=as_of, protocol_version="3.0") as calls:
-            listed = (await calls.get("/cds-services")).json()["services"]
-            without = await calls.post(f"/cds-services/{ORDERS}", json=request)
-            request["prefetch"]["draftedProducts"] = beside
-            return listed, without.json(), (await calls.post(f"/cds-services/{ORDERS}", json=request)).json()
-
-    listed, without, answer = asyncio.run(call())
+    async with client(tmp_path, as_of=as_of, protocol_version="3.0") as calls:
+        listed = (await calls.get("/cds-services")).json()["services"]
+        without = (await calls.post(f"/cds-services/{ORDERS}", json=request)).json()
+        request["prefetch"]["draftedProducts"] = beside
+        answer = (await calls.post(f"/cds-services/{ORDERS}", json=request)).json()
     assert {each["version"] for each in listed} == {"3.0.0"}
     assert any("draftedProducts" in each["prefetch"] for each in listed)
     assert without["cards"] == []

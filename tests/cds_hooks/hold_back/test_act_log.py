@@ -152,24 +152,20 @@ def test_acts_on_feeds_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) 
     assert feeds.version > version, "the watch judges anew"
 
 
-def test_acts_do_not_wait_behind_uploads_and_messages(tmp_path: Path) -> None:
+async def test_acts_do_not_wait_behind_uploads_and_messages(tmp_path: Path) -> None:
     """Uploads, feedback and reports are read on the threads of the loop, of which there are few."""
     url, releases, ended = record_in(tmp_path), Releases(None), Event()
-
-    async def story() -> None:
-        uploads = [asyncio.create_task(asyncio.to_thread(ended.wait)) for _ in range(64)]
-        reading = asyncio.create_task(releases.keep_reading(url))
-        _act(url, "off", "switched")
-        try:
-            async with asyncio.timeout(10):
-                while not releases.current.states:
-                    await asyncio.sleep(0.01)
-        finally:
-            ended.set()
-            reading.cancel()
-            await asyncio.gather(*uploads)
-
-    asyncio.run(story())
+    uploads = [asyncio.create_task(asyncio.to_thread(ended.wait)) for _ in range(64)]
+    reading = asyncio.create_task(releases.keep_reading(url))
+    _act(url, "off", "switched")
+    try:
+        async with asyncio.timeout(10):
+            while not releases.current.states:
+                await asyncio.sleep(0.01)
+    finally:
+        ended.set()
+        reading.cancel()
+        await asyncio.gather(*uploads)
     assert releases.current.words == {"service switched": "off"}
 
 

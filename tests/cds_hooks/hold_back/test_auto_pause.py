@@ -101,15 +101,14 @@ async def _show_to_many(calls: httpx.AsyncClient, patients: int) -> None:
     assert sent.status_code == 200, sent.text
 
 
-def test_a_pause_of_warnings_is_proposed_told_of_once_and_decided_by_a_person(
+async def test_a_pause_of_warnings_is_proposed_told_of_once_and_decided_by_a_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("LEAST_USERS", 1), ("LEAST_PATIENTS", 20), ("LEAST_DAYS", 1), ("MOST_OF_ONE", 1.0)):
         monkeypatch.setattr(acceptance, name, value)
     webhook = _Webhook()
     settings: dict[str, Any] = {"as_of": NOW, "pause_cards": 20, "notice_url": webhook.url}
-
-    async def story() -> None:
+    try:
         async with app_client(tmp_path, **settings) as one, app_client(tmp_path, **settings) as other:
             await _show_to_many(one, 25)
 
@@ -134,9 +133,6 @@ def test_a_pause_of_warnings_is_proposed_told_of_once_and_decided_by_a_person(
                 return not await is_proposed()
 
             await _until(is_decided)
-
-    try:
-        asyncio.run(story())
     finally:
         webhook.close()
     assert [(each["event"], each["kind"], each["name"]) for each in webhook.taken] == [("pause proposed", "rule", RULE)]

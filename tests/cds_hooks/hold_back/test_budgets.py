@@ -28,58 +28,47 @@ from tests.live import record_in
 _USERS = '[[budget]]\nof = "user"\ncards_per_day = 3\nnote = "agreed in the committee"\n'
 
 
-def test_beyond_the_budget_of_a_call_the_most_severe_cards_are_shown(tmp_path: Path) -> None:
+async def test_beyond_the_budget_of_a_call_the_most_severe_cards_are_shown(tmp_path: Path) -> None:
     rules = rules_file(tmp_path, '[[budget]]\nof = "client"\ncards_per_call = 2\nnote = "few cards"\n')
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
-            answered = await sign(calls, *WARNINGS, CRITICAL)
-            assert indicators(answered) == ["warning", "critical"]
-            ((subject, text),) = reasons(answered, "budget")
-            assert subject == "img-iodine-kidney"
-            assert text.startswith(
-                "Beyond the budget of 2 cards a call for each client (few cards), so not shown: With eGFR 20"
-            )
-
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
+        answered = await sign(calls, *WARNINGS, CRITICAL)
+        assert indicators(answered) == ["warning", "critical"]
+        ((subject, text),) = reasons(answered, "budget")
+        assert subject == "img-iodine-kidney"
+        assert text.startswith(
+            "Beyond the budget of 2 cards a call for each client (few cards), so not shown: With eGFR 20"
+        )
 
 
-def test_the_budget_of_a_user_holds_for_a_day_and_never_withholds_a_critical_card(tmp_path: Path) -> None:
+async def test_the_budget_of_a_user_holds_for_a_day_and_never_withholds_a_critical_card(tmp_path: Path) -> None:
     rules = rules_file(tmp_path, _USERS)
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
-            assert indicators(await sign(calls, *WARNINGS)) == ["warning"] * 2
-            assert indicators(await sign(calls, *WARNINGS, CRITICAL)) == ["warning", "critical"]
-            assert indicators(await sign(calls, *WARNINGS, CRITICAL)) == ["critical"]
-            assert indicators(await sign(calls, *WARNINGS, user="Practitioner/2")) == ["warning"] * 2
-        # A server that starts again on the same day knows the count from the record.
-        async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
-            spent = await sign(calls, *WARNINGS, CRITICAL)
-            assert indicators(spent) == ["critical"]
-            assert len(reasons(spent, "budget")) == 2
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=1), rules_file=rules) as calls:
-            assert indicators(await sign(calls, *WARNINGS)) == ["warning"] * 2
-
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
+        assert indicators(await sign(calls, *WARNINGS)) == ["warning"] * 2
+        assert indicators(await sign(calls, *WARNINGS, CRITICAL)) == ["warning", "critical"]
+        assert indicators(await sign(calls, *WARNINGS, CRITICAL)) == ["critical"]
+        assert indicators(await sign(calls, *WARNINGS, user="Practitioner/2")) == ["warning"] * 2
+    # A server that starts again on the same day knows the count from the record.
+    async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
+        spent = await sign(calls, *WARNINGS, CRITICAL)
+        assert indicators(spent) == ["critical"]
+        assert len(reasons(spent, "budget")) == 2
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=1), rules_file=rules) as calls:
+        assert indicators(await sign(calls, *WARNINGS)) == ["warning"] * 2
 
 
-def test_what_a_budget_withheld_is_on_record_and_listed_as_silent(tmp_path: Path) -> None:
+async def test_what_a_budget_withheld_is_on_record_and_listed_as_silent(tmp_path: Path) -> None:
     rules = rules_file(tmp_path, '[[budget]]\nof = "client"\ncards_per_day = 0\nnote = "a trial"\n')
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
-            assert indicators(await sign(calls, *WARNINGS)) == []
-            counted = (await calls.get("/metrics")).text
-            assert 'cds_silences_total{reason="budget",service="order-safety"} 2.0' in counted
-            page = await calls.get(f"/explain/{silent()[0].id}")
-            assert "Found and not shown" in page.text
-            assert "Beyond the budget of 0 cards a day for each client (a trial)" in page.text
 
     def silent() -> list[Any]:
         return list(find_decisions(record_in(tmp_path), DecisionFilter(held_back=SUPPRESSED)))
 
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
+        assert indicators(await sign(calls, *WARNINGS)) == []
+        counted = (await calls.get("/metrics")).text
+        assert 'cds_silences_total{reason="budget",service="order-safety"} 2.0' in counted
+        page = await calls.get(f"/explain/{silent()[0].id}")
+        assert "Found and not shown" in page.text
+        assert "Beyond the budget of 0 cards a day for each client (a trial)" in page.text
     assert len(silent()) == 1
 
 
@@ -103,22 +92,18 @@ def test_a_care_unit_has_a_budget_under_all_of_its_names(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("calls_at_once", [1, 4])
-def test_workers_together_never_show_more_than_the_budget(tmp_path: Path, calls_at_once: int) -> None:
+async def test_workers_together_never_show_more_than_the_budget(tmp_path: Path, calls_at_once: int) -> None:
     rules = rules_file(tmp_path, _USERS)
     (tmp_path / "metrics").mkdir()
     shared: dict[str, Any] = {"as_of": NOW, "rules_file": rules, "metrics_dir": tmp_path / "metrics"}
-
-    async def story() -> None:
-        async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
-            shown = 0
-            for _ in range(4):
-                some = [sign(worker, *WARNINGS, CRITICAL) for worker in (one, other) * calls_at_once]
-                for answered in await asyncio.gather(*some):
-                    assert indicators(answered)[-1] == "critical"
-                    shown += indicators(answered).count("warning")
-            assert shown == 3
-
-    asyncio.run(story())
+    async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
+        shown = 0
+        for _ in range(4):
+            some = [sign(worker, *WARNINGS, CRITICAL) for worker in (one, other) * calls_at_once]
+            for answered in await asyncio.gather(*some):
+                assert indicators(answered)[-1] == "critical"
+                shown += indicators(answered).count("warning")
+        assert shown == 3
 
 
 @pytest.mark.parametrize(

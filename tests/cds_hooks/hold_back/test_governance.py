@@ -141,22 +141,18 @@ def url(tmp_path: Path) -> str:
     return url
 
 
-def test_page_and_command_name_check_act_and_what_lets_the_card_through(tmp_path: Path, url: str) -> None:
+async def test_page_and_command_name_check_act_and_what_lets_the_card_through(tmp_path: Path, url: str) -> None:
     rules = rules_file(tmp_path, '[[budget]]\nof = "client"\ncards_per_day = 0\nnote = "a trial"\n')
     _act(url, "off")
-
-    async def story() -> str:
-        async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
-            assert indicators(await sign(calls, WARNINGS[0], CRITICAL)) == []
-            (decision,) = list_decisions(url)
-            for address in (f"/explain/{decision.id}",):
-                page = (await calls.get(address)).text
-                assert f"{RELEASE_STATE}, by Ann Lee (pharmacist) on " in page, address
-            assert f"An act of release about {RULE}: cds-hooks release set on" in page
-            assert "A budget of cards in a day or in a call" in page
-            return decision.id
-
-    decision_id = asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW, rules_file=rules) as calls:
+        assert indicators(await sign(calls, WARNINGS[0], CRITICAL)) == []
+        (decision,) = list_decisions(url)
+        for address in (f"/explain/{decision.id}",):
+            page = (await calls.get(address)).text
+            assert f"{RELEASE_STATE}, by Ann Lee (pharmacist) on " in page, address
+        assert f"An act of release about {RULE}: cds-hooks release set on" in page
+        assert "A budget of cards in a day or in a call" in page
+        decision_id = decision.id
     printed = run_program("decisions", "show", decision_id, "--json", environment={"CDS_DATABASE_URL": url})
     by_reason = {row["reason"]: row for row in json.loads(printed.stdout)["held_back"]}
     assert by_reason["switched-off"]["by"] == "Ann Lee (pharmacist)"

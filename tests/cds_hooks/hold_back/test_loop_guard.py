@@ -1,6 +1,5 @@
 """Accepting a suggestion brings neither the same advice again nor its opposite, whatever the next hook is."""
 
-import asyncio
 import copy
 from datetime import timedelta
 from pathlib import Path
@@ -52,65 +51,52 @@ def _with_drafts(request: dict[str, Any], *drafts: dict[str, Any]) -> dict[str, 
     return changed
 
 
-def test_a_client_that_accepts_and_calls_again_gets_the_same_advice_once(tmp_path: Path) -> None:
+async def test_a_client_that_accepts_and_calls_again_gets_the_same_advice_once(tmp_path: Path) -> None:
     """The alert loop: accepting changes nothing that the rule looks at, and each acceptance calls the hook again."""
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            shown = 0
-            for _ in range(5):
-                answered = await sign(calls, WARNINGS[0])
-                for card in answered.json()["cards"]:
-                    shown += 1
-                    await _accept(calls, card)
-            assert shown == 1
-            ((subject, text),) = reasons(answered, "loop-guard")
-            assert subject == "renal-nsaid"
-            assert text.startswith("Accepted a moment ago (“Replace by acetaminophen”), so not shown again: ")
-        # Another process knows it from the record; an hour later it is advice again.
-        async with app_client(tmp_path, as_of=NOW + timedelta(minutes=59)) as calls:
-            assert indicators(await sign(calls, WARNINGS[0])) == []
-        async with app_client(tmp_path, as_of=NOW + timedelta(minutes=61)) as calls:
-            assert indicators(await sign(calls, WARNINGS[0])) == ["warning"]
-
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        shown = 0
+        for _ in range(5):
+            answered = await sign(calls, WARNINGS[0])
+            for card in answered.json()["cards"]:
+                shown += 1
+                await _accept(calls, card)
+        assert shown == 1
+        ((subject, text),) = reasons(answered, "loop-guard")
+        assert subject == "renal-nsaid"
+        assert text.startswith("Accepted a moment ago (“Replace by acetaminophen”), so not shown again: ")
+    # Another process knows it from the record; an hour later it is advice again.
+    async with app_client(tmp_path, as_of=NOW + timedelta(minutes=59)) as calls:
+        assert indicators(await sign(calls, WARNINGS[0])) == []
+    async with app_client(tmp_path, as_of=NOW + timedelta(minutes=61)) as calls:
+        assert indicators(await sign(calls, WARNINGS[0])) == ["warning"]
 
 
-def test_the_order_that_was_accepted_is_signed_without_an_alert_on_it(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            request = order_sign("edoxaban-60-crcl-high")
-            first = await calls.post(f"/cds-services/{SIGN}", json=request)
-            (card,) = first.json()["cards"]
-            (action,) = await _accept(calls, card)
-            changed = _with_drafts(request, action["resource"])
-            second = await calls.post(f"/cds-services/{SIGN}", json=changed)
-            assert second.json()["cards"] == []
-
-    asyncio.run(story())
+async def test_the_order_that_was_accepted_is_signed_without_an_alert_on_it(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        request = order_sign("edoxaban-60-crcl-high")
+        first = await calls.post(f"/cds-services/{SIGN}", json=request)
+        (card,) = first.json()["cards"]
+        (action,) = await _accept(calls, card)
+        changed = _with_drafts(request, action["resource"])
+        second = await calls.post(f"/cds-services/{SIGN}", json=changed)
+        assert second.json()["cards"] == []
 
 
-def test_a_critical_card_comes_again_with_its_suggestions(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            (card,) = (await sign(calls, CRITICAL)).json()["cards"]
-            await _accept(calls, card)
-            (again,) = (await sign(calls, CRITICAL)).json()["cards"]
-            assert [each["label"] for each in again["suggestions"]] == [each["label"] for each in card["suggestions"]]
-
-    asyncio.run(story())
+async def test_a_critical_card_comes_again_with_its_suggestions(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        (card,) = (await sign(calls, CRITICAL)).json()["cards"]
+        await _accept(calls, card)
+        (again,) = (await sign(calls, CRITICAL)).json()["cards"]
+        assert [each["label"] for each in again["suggestions"]] == [each["label"] for each in card["suggestions"]]
 
 
-def test_an_override_is_no_acceptance(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            (card,) = (await sign(calls, WARNINGS[0])).json()["cards"]
-            item = feedback(card)
-            del item["feedback"][0]["overrideReason"]
-            assert (await calls.post(f"/cds-services/{SIGN}/feedback", json=item)).status_code == 200
-            assert indicators(await sign(calls, WARNINGS[0])) == ["warning"]
-
-    asyncio.run(story())
+async def test_an_override_is_no_acceptance(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        (card,) = (await sign(calls, WARNINGS[0])).json()["cards"]
+        item = feedback(card)
+        del item["feedback"][0]["overrideReason"]
+        assert (await calls.post(f"/cds-services/{SIGN}/feedback", json=item)).status_code == 200
+        assert indicators(await sign(calls, WARNINGS[0])) == ["warning"]
 
 
 # The guard by itself
@@ -202,23 +188,19 @@ def test_critical_cards_other_patients_and_other_drugs_are_as_they_were() -> Non
 # Replayed
 
 
-def test_what_was_held_back_is_held_back_in_a_replay_bit_for_bit(tmp_path: Path) -> None:
+async def test_what_was_held_back_is_held_back_in_a_replay_bit_for_bit(tmp_path: Path) -> None:
     rules = rules_file(tmp_path, '[[budget]]\nof = "user"\ncards_per_day = 2\nnote = "a trial"\n')
     keys = tmp_path / "keys"
     keys.write_text("5a" * 32)
     settings: dict[str, Any] = {"rules_file": rules, "content_keys": keys}
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW, **settings) as calls:
-            (card,) = (await sign(calls, WARNINGS[0])).json()["cards"]
-            await _accept(calls, card)
-            second = await sign(calls, *WARNINGS, CRITICAL)
-            assert indicators(second) == ["warning", "critical"]
-            third = await sign(calls, *WARNINGS, CRITICAL)
-            assert indicators(third) == ["critical"]
-            assert len(reasons(third, "loop-guard")) == len(reasons(third, "budget")) == 1
-
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW, **settings) as calls:
+        (card,) = (await sign(calls, WARNINGS[0])).json()["cards"]
+        await _accept(calls, card)
+        second = await sign(calls, *WARNINGS, CRITICAL)
+        assert indicators(second) == ["warning", "critical"]
+        third = await sign(calls, *WARNINGS, CRITICAL)
+        assert indicators(third) == ["critical"]
+        assert len(reasons(third, "loop-guard")) == len(reasons(third, "budget")) == 1
     use_content_keys(read_content_keys("5a" * 32))
     try:
         url = record_in(tmp_path)
@@ -229,23 +211,21 @@ def test_what_was_held_back_is_held_back_in_a_replay_bit_for_bit(tmp_path: Path)
     assert [(each.outcome, each.differences) for each in verdicts] == [("same", ())] * 3
 
 
-def test_of_two_drafts_one_answered_and_one_accepted_each_rests_for_its_own_reason_in_a_replay(tmp_path: Path) -> None:
+async def test_of_two_drafts_one_answered_and_one_accepted_each_rests_for_its_own_reason_in_a_replay(
+    tmp_path: Path,
+) -> None:
     """Both findings are of one rule, and neither is shown: only what was recorded of them tells them apart."""
     keys = tmp_path / "keys"
     keys.write_text("5a" * 32)
     settings: dict[str, Any] = {"content_keys": keys}
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW, **settings) as calls:
-            naproxen, ibuprofen = (await sign(calls, "naproxen-egfr-25", "ibuprofen-healthy")).json()["cards"]
-            await _accept(calls, ibuprofen)
-            await calls.post(f"/cds-services/{SIGN}/feedback", json=feedback(naproxen))
-            for drafts in (("naproxen-egfr-25", "ibuprofen-healthy"), ("ibuprofen-healthy", "naproxen-egfr-25")):
-                again = await sign(calls, *drafts)
-                assert indicators(again) == []
-                assert len(reasons(again, "loop-guard")) == len(reasons(again, "acknowledged")) == 1
-
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW, **settings) as calls:
+        naproxen, ibuprofen = (await sign(calls, "naproxen-egfr-25", "ibuprofen-healthy")).json()["cards"]
+        await _accept(calls, ibuprofen)
+        await calls.post(f"/cds-services/{SIGN}/feedback", json=feedback(naproxen))
+        for drafts in (("naproxen-egfr-25", "ibuprofen-healthy"), ("ibuprofen-healthy", "naproxen-egfr-25")):
+            again = await sign(calls, *drafts)
+            assert indicators(again) == []
+            assert len(reasons(again, "loop-guard")) == len(reasons(again, "acknowledged")) == 1
     use_content_keys(read_content_keys("5a" * 32))
     try:
         url = record_in(tmp_path)

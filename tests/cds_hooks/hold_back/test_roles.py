@@ -134,30 +134,26 @@ async def _override(calls: httpx.AsyncClient, card: dict[str, Any], code: str = 
     assert (await calls.post(f"/cds-services/{SIGN}/feedback", json=body)).status_code == 200
 
 
-def test_a_critical_finding_rests_for_who_overrode_it_and_the_next_reader_is_told(tmp_path: Path) -> None:
+async def test_a_critical_finding_rests_for_who_overrode_it_and_the_next_reader_is_told(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text("5a" * 32)
     settings: dict[str, Any] = {"content_keys": keys}
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW, **settings) as calls:
-            (card,) = (await sign(calls, CRITICAL, user=ANN)).json()["cards"]
-            await _override(calls, card)
-            again = await sign(calls, CRITICAL, user=ANN)
-            assert again.json()["cards"] == []
-            assert len(reasons(again, "acknowledged")) == 1
-            other = order_sign(CRITICAL, user=ANN)
-            other["context"]["draftOrders"]["entry"][0]["resource"]["id"] = "another-order"
-            assert indicators(await calls.post(f"/cds-services/{SIGN}", json=other)) == ["critical"]
-            (told,) = (await sign(calls, CRITICAL, user=BEN)).json()["cards"]
-            last = told["detail"].split("\n\n")[-1]
-            assert last == f"{OVERRIDDEN_BEFORE} at {NOW:%H:%M} UTC: A reason."
-        async with app_client(tmp_path, as_of=NOW, **settings) as calls:  # it is known from the record, too
-            (told,) = (await sign(calls, CRITICAL, user=BEN)).json()["cards"]
-            assert OVERRIDDEN_BEFORE in told["detail"]
-            assert (await sign(calls, CRITICAL, user=ANN)).json()["cards"] == []
-
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW, **settings) as calls:
+        (card,) = (await sign(calls, CRITICAL, user=ANN)).json()["cards"]
+        await _override(calls, card)
+        again = await sign(calls, CRITICAL, user=ANN)
+        assert again.json()["cards"] == []
+        assert len(reasons(again, "acknowledged")) == 1
+        other = order_sign(CRITICAL, user=ANN)
+        other["context"]["draftOrders"]["entry"][0]["resource"]["id"] = "another-order"
+        assert indicators(await calls.post(f"/cds-services/{SIGN}", json=other)) == ["critical"]
+        (told,) = (await sign(calls, CRITICAL, user=BEN)).json()["cards"]
+        last = told["detail"].split("\n\n")[-1]
+        assert last == f"{OVERRIDDEN_BEFORE} at {NOW:%H:%M} UTC: A reason."
+    async with app_client(tmp_path, as_of=NOW, **settings) as calls:  # it is known from the record, too
+        (told,) = (await sign(calls, CRITICAL, user=BEN)).json()["cards"]
+        assert OVERRIDDEN_BEFORE in told["detail"]
+        assert (await sign(calls, CRITICAL, user=ANN)).json()["cards"] == []
     use_content_keys(read_content_keys("5a" * 32))
     try:
         url = record_in(tmp_path)
@@ -167,56 +163,46 @@ def test_a_critical_finding_rests_for_who_overrode_it_and_the_next_reader_is_tol
     assert [each.outcome for each in verdicts] == ["same"] * 6
 
 
-def test_where_no_users_are_recorded_a_critical_finding_never_rests(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW, record_user="none") as calls:
-            (card,) = (await sign(calls, CRITICAL)).json()["cards"]
-            await _override(calls, card)
-            assert indicators(await sign(calls, CRITICAL)) == ["critical"]
-
-    asyncio.run(story())
+async def test_where_no_users_are_recorded_a_critical_finding_never_rests(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW, record_user="none") as calls:
+        (card,) = (await sign(calls, CRITICAL)).json()["cards"]
+        await _override(calls, card)
+        assert indicators(await sign(calls, CRITICAL)) == ["critical"]
 
 
 @pytest.mark.parametrize(("code", "rests"), [("", True), ("patient-ineligible", True), ("a-code-of-nobody", False)])
-def test_a_warning_rests_for_everybody_where_the_reason_is_known(tmp_path: Path, code: str, *, rests: bool) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            (card,) = (await sign(calls, WARNINGS[0], user=ANN)).json()["cards"]
-            await _override(calls, card, code)
-            assert indicators(await sign(calls, WARNINGS[0], user=BEN)) == ([] if rests else ["warning"])
-
-    asyncio.run(story())
+async def test_a_warning_rests_for_everybody_where_the_reason_is_known(
+    tmp_path: Path, code: str, *, rests: bool
+) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        (card,) = (await sign(calls, WARNINGS[0], user=ANN)).json()["cards"]
+        await _override(calls, card, code)
+        assert indicators(await sign(calls, WARNINGS[0], user=BEN)) == ([] if rests else ["warning"])
 
 
 # A name that was taken a moment ago is not first, on either side of a full minute.
 @pytest.mark.parametrize(
     ("first", "second", "is_first"), [(119.0, 120.0, False), (60.0, 179.0, False), (119.0, 180.0, True)]
 )
-def test_a_name_is_taken_in_its_minute_and_the_next(
+async def test_a_name_is_taken_in_its_minute_and_the_next(
     tmp_path: Path, first: float, second: float, *, is_first: bool
 ) -> None:
-    async def claimed() -> list[bool]:
-        claims = Claims(record_in(tmp_path))
-        answers = [
-            await claims.is_first("a", first),
-            await claims.is_first("b", second),
-            await claims.is_first("a", second),
-        ]
-        await claims.aclose()
-        return answers
-
-    assert asyncio.run(claimed()) == [True, True, is_first]
+    claims = Claims(record_in(tmp_path))
+    answers = [
+        await claims.is_first("a", first),
+        await claims.is_first("b", second),
+        await claims.is_first("a", second),
+    ]
+    await claims.aclose()
+    assert answers == [True, True, is_first]
 
 
-def test_a_place_is_taken_once_by_whoever_asks_first(tmp_path: Path) -> None:
-    async def taken() -> list[bool]:
-        one, other = Claims(record_in(tmp_path)), Claims(record_in(tmp_path))
-        answers = [await claims.take(name, 1_000.0, 900.0) for name in ("a", "b") for claims in (one, other, one)]
-        await one.aclose()
-        await other.aclose()
-        return answers
-
-    assert asyncio.run(taken()) == [True, False, False] * 2
+async def test_a_place_is_taken_once_by_whoever_asks_first(tmp_path: Path) -> None:
+    one, other = Claims(record_in(tmp_path)), Claims(record_in(tmp_path))
+    answers = [await claims.take(name, 1_000.0, 900.0) for name in ("a", "b") for claims in (one, other, one)]
+    await one.aclose()
+    await other.aclose()
+    assert answers == [True, False, False] * 2
 
 
 def test_of_more_values_than_there_is_room_for_the_oldest_is_forgotten() -> None:

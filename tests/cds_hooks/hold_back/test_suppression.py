@@ -1,6 +1,5 @@
 """A card that was shown or answered rests for the period of its answer, and speaks again when something is worse."""
 
-import asyncio
 import copy
 import json
 from datetime import timedelta
@@ -104,30 +103,24 @@ def _is(resource: dict[str, Any], code: str) -> bool:
     return any(coding.get("code") == code for coding in resource.get("code", {}).get("coding", []))
 
 
-def test_who_wants_to_know_more_sees_the_card_when_the_missing_result_arrives(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW) as calls:
-            first = await _call(calls, _albumin_missing)
-            (card,) = first.json()["cards"]
-            assert "albumin_g_dl" in card["extension"]["org.cds-hooks-onnx"]["missing"]
-            await _answer(calls, card, "need-more-info")
-            assert (await _call(calls, _albumin_missing)).json()["cards"] == []
-            assert len((await _call(calls)).json()["cards"]) == 1
-
-    asyncio.run(story())
+async def test_who_wants_to_know_more_sees_the_card_when_the_missing_result_arrives(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=NOW) as calls:
+        first = await _call(calls, _albumin_missing)
+        (card,) = first.json()["cards"]
+        assert "albumin_g_dl" in card["extension"]["org.cds-hooks-onnx"]["missing"]
+        await _answer(calls, card, "need-more-info")
+        assert (await _call(calls, _albumin_missing)).json()["cards"] == []
+        assert len((await _call(calls)).json()["cards"]) == 1
 
 
-def test_a_shown_estimate_rests_and_speaks_again_with_the_evidence_that_it_rose(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW) as calls:
-            assert len((await _call(calls)).json()["cards"]) == 1
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
-            resting = await _call(calls)
-            assert resting.json()["cards"] == []
-            assert ours(resting)["resting"][0]["because"] == "shown"
-            assert len((await _call(calls, valued(ALBUMIN, 2.6))).json()["cards"]) == 1
-
-    asyncio.run(story())
+async def test_a_shown_estimate_rests_and_speaks_again_with_the_evidence_that_it_rose(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=NOW) as calls:
+        assert len((await _call(calls)).json()["cards"]) == 1
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
+        resting = await _call(calls)
+        assert resting.json()["cards"] == []
+        assert ours(resting)["resting"][0]["because"] == "shown"
+        assert len((await _call(calls, valued(ALBUMIN, 2.6))).json()["cards"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -138,30 +131,23 @@ def test_a_shown_estimate_rests_and_speaks_again_with_the_evidence_that_it_rose(
         ({"code": "OPTOUT"}, False),
     ],
 )
-def test_who_opted_out_gets_no_estimate(tmp_path: Path, label: dict[str, str], *, is_silent: bool) -> None:
+async def test_who_opted_out_gets_no_estimate(tmp_path: Path, label: dict[str, str], *, is_silent: bool) -> None:
     def labelled(request: dict[str, Any]) -> None:
         request["prefetch"]["patient"]["meta"] = {"security": [label]}
 
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW) as calls:
-            answered = await _call(calls, labelled)
-            assert (answered.json()["cards"] == []) is is_silent
-            assert (silences(answered).get("mortality_5y") == "opted-out") is is_silent
-
-    asyncio.run(story())
+    async with client(tmp_path, as_of=NOW) as calls:
+        answered = await _call(calls, labelled)
+        assert (answered.json()["cards"] == []) is is_silent
+        assert (silences(answered).get("mortality_5y") == "opted-out") is is_silent
 
 
-def test_who_opted_out_is_warned_of_dangerous_orders_all_the_same(tmp_path: Path) -> None:
+async def test_who_opted_out_is_warned_of_dangerous_orders_all_the_same(tmp_path: Path) -> None:
     request = request_for("order-safety", "order-sign", "ckd4-metformin", NOW, "metformin-ckd4-coded")
     optout = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}
     request["prefetch"]["patient"]["meta"] = {"security": [optout]}
-
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW) as calls:
-            answered = await calls.post("/cds-services/order-safety-sign", json=request)
-            assert answered.json()["cards"] != []
-
-    asyncio.run(story())
+    async with client(tmp_path, as_of=NOW) as calls:
+        answered = await calls.post("/cds-services/order-safety-sign", json=request)
+        assert answered.json()["cards"] != []
 
 
 DENIED = {
@@ -172,18 +158,17 @@ DENIED = {
 }  # fmt: skip
 
 
-def test_a_consent_under_a_key_of_the_client_silences_the_estimate_and_is_named_in_the_record(tmp_path: Path) -> None:
+async def test_a_consent_under_a_key_of_the_client_silences_the_estimate_and_is_named_in_the_record(
+    tmp_path: Path,
+) -> None:
     def denied(request: dict[str, Any]) -> None:
         request["prefetch"]["consents"] = builders.bundle(DENIED)
 
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW) as calls:
-            assert len((await _call(calls)).json()["cards"]) == 1
-            answered = await _call(calls, denied)
-            assert answered.json()["cards"] == []
-            assert silences(answered)["mortality_5y"] == "opted-out"
-
-    asyncio.run(story())
+    async with client(tmp_path, as_of=NOW) as calls:
+        assert len((await _call(calls)).json()["cards"]) == 1
+        answered = await _call(calls, denied)
+        assert answered.json()["cards"] == []
+        assert silences(answered)["mortality_5y"] == "opted-out"
     command = ["decisions", "list", "--silent", "--json", "--database", record_in(tmp_path)]
     listed = CliRunner().invoke(app, command)
     assert listed.exit_code == 0, listed.output
@@ -195,7 +180,7 @@ def test_a_consent_under_a_key_of_the_client_silences_the_estimate_and_is_named_
     }
 
 
-def test_a_flag_that_the_site_names_silences_and_the_same_flag_elsewhere_does_not(tmp_path: Path) -> None:
+async def test_a_flag_that_the_site_names_silences_and_the_same_flag_elsewhere_does_not(tmp_path: Path) -> None:
     flag = {
         "resourceType": "Flag",
         "id": "f",
@@ -207,22 +192,15 @@ def test_a_flag_that_the_site_names_silences_and_the_same_flag_elsewhere_does_no
     def flagged(request: dict[str, Any]) -> None:
         request["prefetch"]["flags"] = flag
 
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW, opt_out_flags="https://example.org/flags|no-cds") as calls:
-            assert silences(await _call(calls, flagged))["mortality_5y"] == "opted-out"
-        async with client(tmp_path, as_of=NOW) as calls:
-            assert len((await _call(calls, flagged)).json()["cards"]) == 1
-
-    asyncio.run(story())
+    async with client(tmp_path, as_of=NOW, opt_out_flags="https://example.org/flags|no-cds") as calls:
+        assert silences(await _call(calls, flagged))["mortality_5y"] == "opted-out"
+    async with client(tmp_path, as_of=NOW) as calls:
+        assert len((await _call(calls, flagged)).json()["cards"]) == 1
 
 
-def test_a_dangerous_order_is_warned_of_in_spite_of_the_consent(tmp_path: Path) -> None:
+async def test_a_dangerous_order_is_warned_of_in_spite_of_the_consent(tmp_path: Path) -> None:
     request = request_for("order-safety", "order-sign", "ckd4-metformin", NOW, "metformin-ckd4-coded")
     request["prefetch"]["consents"] = DENIED | {"patient": {"reference": f"Patient/{request['context']['patientId']}"}}
-
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW) as calls:
-            answered = await calls.post("/cds-services/order-safety-sign", json=request)
-            assert answered.json()["cards"] != []
-
-    asyncio.run(story())
+    async with client(tmp_path, as_of=NOW) as calls:
+        answered = await calls.post("/cds-services/order-safety-sign", json=request)
+        assert answered.json()["cards"] != []

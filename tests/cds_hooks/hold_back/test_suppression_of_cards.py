@@ -1,6 +1,5 @@
 """What was said about a patient is not said again at each opening, unless it is worse, critical or its time is over."""
 
-import asyncio
 import copy
 from datetime import timedelta
 from pathlib import Path
@@ -45,71 +44,59 @@ async def _override(calls: httpx.AsyncClient, card: str, code: str) -> None:
     assert sent.status_code == 200, sent.text
 
 
-def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is_worse(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            first = (await _call(calls)).json()["cards"]
-            assert len(first) == 1
-            await _override(calls, first[0]["uuid"], "a-reason-of-the-site")
-            again = await _call(calls, user="Practitioner/somebody-else")
-            assert again.json()["cards"] == []
-            assert [each["reason"] for each in ours(again)["silence"]] == ["said-once"]
-            (rest,) = ours(again)["resting"]
-            assert (rest["because"], rest["since"]) == ("a-reason-of-the-site", NOW.isoformat())
-            worse = await _call(calls, valued("2160-0", 5.0))
-            assert len(worse.json()["cards"]) == 1
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=29)) as calls:
-            assert (await _call(calls)).json()["cards"] == []
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=31)) as calls:
-            assert len((await _call(calls)).json()["cards"]) == 1
-
-    asyncio.run(story())
+async def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is_worse(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        first = (await _call(calls)).json()["cards"]
+        assert len(first) == 1
+        await _override(calls, first[0]["uuid"], "a-reason-of-the-site")
+        again = await _call(calls, user="Practitioner/somebody-else")
+        assert again.json()["cards"] == []
+        assert [each["reason"] for each in ours(again)["silence"]] == ["said-once"]
+        (rest,) = ours(again)["resting"]
+        assert (rest["because"], rest["since"]) == ("a-reason-of-the-site", NOW.isoformat())
+        worse = await _call(calls, valued("2160-0", 5.0))
+        assert len(worse.json()["cards"]) == 1
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=29)) as calls:
+        assert (await _call(calls)).json()["cards"] == []
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=31)) as calls:
+        assert len((await _call(calls)).json()["cards"]) == 1
 
 
-def test_a_card_that_nobody_answered_is_shown_for_a_day_and_then_rests(tmp_path: Path) -> None:
+async def test_a_card_that_nobody_answered_is_shown_for_a_day_and_then_rests(tmp_path: Path) -> None:
     """Each server is a new one: it knows from the record what was shown before it began."""
 
     async def shown_after(days: float, change: Any = None) -> httpx.Response:
         async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
             return await _call(calls, change, f"Practitioner/{days}")
 
-    async def story() -> None:
-        first = await shown_after(0)
-        assert len(first.json()["cards"]) == 1
-        assert "resting" not in ours(first)
-        assert len((await shown_after(0.9)).json()["cards"]) == 1
-        resting = await shown_after(3)
-        assert resting.json()["cards"] == []
-        (rest,) = ours(resting)["resting"]
-        assert rest["because"] == "shown"
-        assert rest["summary"] == first.json()["cards"][0]["summary"]
-        assert rest["since"] == NOW.isoformat()
-        assert rest["until"] == (NOW + timedelta(days=14)).isoformat()
-        (silence,) = (each for each in ours(resting)["silence"] if each["reason"] == "said-once")
-        assert silence["text"].startswith("Still there, not shown again: ")
-        assert f"shown on {NOW.date()} and not answered" in silence["text"]
-        assert len((await shown_after(3, valued("2160-0", 5.0))).json()["cards"]) == 1
-        assert (await shown_after(13)).json()["cards"] == []
-
-    asyncio.run(story())
+    first = await shown_after(0)
+    assert len(first.json()["cards"]) == 1
+    assert "resting" not in ours(first)
+    assert len((await shown_after(0.9)).json()["cards"]) == 1
+    resting = await shown_after(3)
+    assert resting.json()["cards"] == []
+    (rest,) = ours(resting)["resting"]
+    assert rest["because"] == "shown"
+    assert rest["summary"] == first.json()["cards"][0]["summary"]
+    assert rest["since"] == NOW.isoformat()
+    assert rest["until"] == (NOW + timedelta(days=14)).isoformat()
+    (silence,) = (each for each in ours(resting)["silence"] if each["reason"] == "said-once")
+    assert silence["text"].startswith("Still there, not shown again: ")
+    assert f"shown on {NOW.date()} and not answered" in silence["text"]
+    assert len((await shown_after(3, valued("2160-0", 5.0))).json()["cards"]) == 1
+    assert (await shown_after(13)).json()["cards"] == []
 
 
-def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
-    async def story() -> None:
-        for days, cards in ((0, 1), (2, 0), (15, 1), (15.5, 1), (17, 0)):
-            async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
-                assert len((await _call(calls)).json()["cards"]) == cards, days
-
-    asyncio.run(story())
+async def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
+    for days, cards in ((0, 1), (2, 0), (15, 1), (15.5, 1), (17, 0)):
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
+            assert len((await _call(calls)).json()["cards"]) == cards, days
 
 
-def test_a_site_can_have_cards_shown_at_each_opening(tmp_path: Path) -> None:
-    async def story() -> None:
-        for days in (0, 3):
-            async with app_client(tmp_path, as_of=NOW + timedelta(days=days), shown_rest_days=0) as calls:
-                assert len((await _call(calls)).json()["cards"]) == 1
-
-    asyncio.run(story())
+async def test_a_site_can_have_cards_shown_at_each_opening(tmp_path: Path) -> None:
+    for days in (0, 3):
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=days), shown_rest_days=0) as calls:
+            assert len((await _call(calls)).json()["cards"]) == 1
 
 
 # The memory by itself
@@ -144,18 +131,15 @@ def _shown(memory: Site, card: Card, caller: Caller = CALLER) -> bool:
     return bool(chosen.cards)
 
 
-def test_what_a_clock_far_ahead_has_dated_silences_nothing_once_the_clock_is_right(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=20)) as calls:
-            (card,) = (await _call(calls)).json()["cards"]
-            await _override(calls, card["uuid"], "a-reason-of-the-site")
-            assert (await _call(calls)).json()["cards"] == []
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            (card,) = (await _call(calls)).json()["cards"]
-            await _override(calls, card["uuid"], "wrong-time-workflow")
-            assert (await _call(calls)).json()["cards"] == [], "the answer of now takes the place of the other one"
-
-    asyncio.run(story())
+async def test_what_a_clock_far_ahead_has_dated_silences_nothing_once_the_clock_is_right(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=20)) as calls:
+        (card,) = (await _call(calls)).json()["cards"]
+        await _override(calls, card["uuid"], "a-reason-of-the-site")
+        assert (await _call(calls)).json()["cards"] == []
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        (card,) = (await _call(calls)).json()["cards"]
+        await _override(calls, card["uuid"], "wrong-time-workflow")
+        assert (await _call(calls)).json()["cards"] == [], "the answer of now takes the place of the other one"
 
 
 def test_a_card_that_is_shown_once_is_shown_again_where_it_was_dated_in_the_future() -> None:
@@ -210,58 +194,47 @@ async def _sign(calls: httpx.AsyncClient, hook: str, *drugs: str) -> httpx.Respo
     return answered
 
 
-def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW) as calls:
-            selected = await _sign(calls, "order-select", "Hexalen")
-            (card,) = selected.json()["cards"]
-            assert card["summary"] == "Hexalen is not covered by these checks."
-            signed = await _sign(calls, "order-sign", "Hexalen")
-            assert signed.json()["cards"] == []
-            assert ("not-covered", "said-once") in {(one["subject"], one["reason"]) for one in ours(signed)["silence"]}
-            # Another drug is another finding; the first of them is still known afterwards.
-            both = await _sign(calls, "order-sign", "amsacrine")
-            assert [each["summary"] for each in both.json()["cards"]] == ["Amsacrine is not covered by these checks."]
-            assert (await _sign(calls, "order-sign", "Hexalen", "amsacrine")).json()["cards"] == []
-
-    asyncio.run(story())
+async def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=NOW) as calls:
+        selected = await _sign(calls, "order-select", "Hexalen")
+        (card,) = selected.json()["cards"]
+        assert card["summary"] == "Hexalen is not covered by these checks."
+        signed = await _sign(calls, "order-sign", "Hexalen")
+        assert signed.json()["cards"] == []
+        assert ("not-covered", "said-once") in {(one["subject"], one["reason"]) for one in ours(signed)["silence"]}
+        # Another drug is another finding; the first of them is still known afterwards.
+        both = await _sign(calls, "order-sign", "amsacrine")
+        assert [each["summary"] for each in both.json()["cards"]] == ["Amsacrine is not covered by these checks."]
+        assert (await _sign(calls, "order-sign", "Hexalen", "amsacrine")).json()["cards"] == []
 
 
-def test_that_a_drug_is_not_covered_is_still_known_after_a_restart(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW) as calls:
-            assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=89)) as calls:
-            assert (await _sign(calls, "order-sign", "Hexalen")).json()["cards"] == []
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=91)) as calls:
-            assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
-
-    asyncio.run(story())
+async def test_that_a_drug_is_not_covered_is_still_known_after_a_restart(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=NOW) as calls:
+        assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=89)) as calls:
+        assert (await _sign(calls, "order-sign", "Hexalen")).json()["cards"] == []
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=91)) as calls:
+        assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
 
 
 @pytest.mark.parametrize(("clients", "is_shown"), [('["another"]', True), (None, False)])
-def test_a_site_can_switch_off_that_a_drug_is_not_covered(tmp_path: Path, clients: str | None, is_shown: bool) -> None:
+async def test_a_site_can_switch_off_that_a_drug_is_not_covered(
+    tmp_path: Path, clients: str | None, is_shown: bool
+) -> None:
     rules = tmp_path / "rules.toml"
     only = f"clients = {clients}\n" if clients else ""
     rules.write_text(f'version = 1\n[[switch]]\nrule = "not-covered"\noff = true\nnote = "too many"\n{only}')
-
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW, rules_file=rules) as calls:
-            signed = await _sign(calls, "order-sign", "Hexalen")
-            assert bool(signed.json()["cards"]) is is_shown
-            off = [one["subject"] for one in ours(signed)["silence"] if one["reason"] == "switched-off"]
-            assert off == ([] if is_shown else ["not-covered"])
-
-    asyncio.run(story())
+    async with client(tmp_path, as_of=NOW, rules_file=rules) as calls:
+        signed = await _sign(calls, "order-sign", "Hexalen")
+        assert bool(signed.json()["cards"]) is is_shown
+        off = [one["subject"] for one in ours(signed)["silence"] if one["reason"] == "switched-off"]
+        assert off == ([] if is_shown else ["not-covered"])
 
 
-def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
-            for _ in range(2):
-                assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
-
-    asyncio.run(story())
+async def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
+        for _ in range(2):
+            assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
 
 
 # A card that lists several findings
@@ -292,31 +265,26 @@ LISTS = ("preventive-services", "vaccines-due")
 
 
 @pytest.mark.parametrize("service", LISTS)
-def test_an_accepted_suggestion_of_a_list_settles_only_what_it_orders(tmp_path: Path, service: str) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            (first,) = await _list_card(calls, service)
-            labels = [offer["label"] for offer in first["suggestions"]]
-            await _answer_list(calls, service, first, "accepted")
-            (again,) = await _list_card(calls, service)
-            assert again["summary"] == first["summary"]
-            assert [offer["label"] for offer in again["suggestions"]] == labels[1:]
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
-            assert len(await _list_card(calls, service)) == 1
-
-    asyncio.run(story())
+async def test_an_accepted_suggestion_of_a_list_settles_only_what_it_orders(tmp_path: Path, service: str) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        (first,) = await _list_card(calls, service)
+        labels = [offer["label"] for offer in first["suggestions"]]
+        await _answer_list(calls, service, first, "accepted")
+        (again,) = await _list_card(calls, service)
+        assert again["summary"] == first["summary"]
+        assert [offer["label"] for offer in again["suggestions"]] == labels[1:]
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
+        assert len(await _list_card(calls, service)) == 1
 
 
 @pytest.mark.parametrize(("code", "later"), [("patient-declines", 1), ("action-completed", 1), ("need-more-info", 0)])
-def test_what_is_said_of_one_finding_silences_the_others_for_a_day_only(tmp_path: Path, code: str, later: int) -> None:
+async def test_what_is_said_of_one_finding_silences_the_others_for_a_day_only(
+    tmp_path: Path, code: str, later: int
+) -> None:
     service = LISTS[0]
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            (first,) = await _list_card(calls, service)
-            await _answer_list(calls, service, first, code)
-            assert await _list_card(calls, service) == []
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=2)) as calls:
-            assert len(await _list_card(calls, service)) == later
-
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        (first,) = await _list_card(calls, service)
+        await _answer_list(calls, service, first, code)
+        assert await _list_card(calls, service) == []
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=2)) as calls:
+        assert len(await _list_card(calls, service)) == later

@@ -95,62 +95,57 @@ def test_an_index_that_was_changed_is_never_used(tmp_path: Path) -> None:
         use_by_acts(configured)
 
 
-def test_a_server_changes_between_two_calls_within_a_second_and_stays_where_an_index_is_wrong(tmp_path: Path) -> None:
+async def test_a_server_changes_between_two_calls_within_a_second_and_stays_where_an_index_is_wrong(
+    tmp_path: Path,
+) -> None:
     first, second = (_index(tmp_path / "terms", text) for text in (HEART, GOUT))
     configured, url = _settings(tmp_path), record_in(tmp_path)
+    releases, computing = Releases(), Computing(60)
 
-    async def run() -> None:
-        releases, computing = Releases(), Computing(60)
+    async def until(groups: tuple[str, ...]) -> float:
+        begun = monotonic()
+        while _groups() != groups:
+            assert monotonic() - begun < 30, groups
+            await asyncio.sleep(0.01)
+        return monotonic() - begun
 
-        async def until(groups: tuple[str, ...]) -> float:
-            begun = monotonic()
-            while _groups() != groups:
-                assert monotonic() - begun < 30, groups
-                await asyncio.sleep(0.01)
-            return monotonic() - begun
+    def put(state: str, name: str) -> None:
+        put_command(url, state, "terminology", name)  # type: ignore[arg-type]
+        releases.read(url)
 
-        def put(state: str, name: str) -> None:
-            put_command(url, state, "terminology", name)  # type: ignore[arg-type]
-            releases.read(url)
-
-        keeping = asyncio.create_task(keep_in_force(configured, releases, computing.between_calls))
-        await asyncio.sleep(0)
-        put("active", first)
-        await until(("hf",))
-        async with computing.call_of("a") as call:
-            put("active", second)
-            await asyncio.sleep(0.6)
-            assert await call.compute(_groups) == ("hf",), "a call that is under way sees no change"
-        await until(("gout",))
-        assert in_use().index == second
-        put("off", second)
-        assert await until(("hf",)) < 5  # the guide says a second; a shared machine is slower
-        (tmp_path / "terms" / f"{second}.idx").unlink()
+    keeping = asyncio.create_task(keep_in_force(configured, releases, computing.between_calls))
+    await asyncio.sleep(0)
+    put("active", first)
+    await until(("hf",))
+    async with computing.call_of("a") as call:
         put("active", second)
         await asyncio.sleep(0.6)
-        assert _groups() == ("hf",)
-        keeping.cancel()
+        assert await call.compute(_groups) == ("hf",), "a call that is under way sees no change"
+    await until(("gout",))
+    assert in_use().index == second
+    put("off", second)
+    assert await until(("hf",)) < 5  # the guide says a second; a shared machine is slower
+    (tmp_path / "terms" / f"{second}.idx").unlink()
+    put("active", second)
+    await asyncio.sleep(0.6)
+    assert _groups() == ("hf",)
+    keeping.cancel()
 
-    asyncio.run(run())
 
+async def test_a_call_that_comes_while_something_is_changed_waits_for_it() -> None:
+    computing, log = Computing(60), list[str]()
 
-def test_a_call_that_comes_while_something_is_changed_waits_for_it() -> None:
-    async def run() -> list[str]:
-        computing, log = Computing(60), list[str]()
+    async def call(name: str) -> None:
+        async with computing.call_of("a") as turn:
+            await asyncio.sleep(0.05)
+            await turn.compute(lambda: log.append(name))
 
-        async def call(name: str) -> None:
-            async with computing.call_of("a") as turn:
-                await asyncio.sleep(0.05)
-                await turn.compute(lambda: log.append(name))
-
-        first = asyncio.create_task(call("first"))
-        await asyncio.sleep(0.01)
-        change = asyncio.create_task(computing.between_calls(lambda: log.append("change")))
-        await asyncio.sleep(0)
-        await asyncio.gather(first, change, call("second"))
-        return log
-
-    assert asyncio.run(run()) == ["first", "change", "second"]
+    first = asyncio.create_task(call("first"))
+    await asyncio.sleep(0.01)
+    change = asyncio.create_task(computing.between_calls(lambda: log.append("change")))
+    await asyncio.sleep(0)
+    await asyncio.gather(first, change, call("second"))
+    assert log == ["first", "change", "second"]
 
 
 def test_two_people_map_a_code_and_the_mapping_goes_before_the_index(tmp_path: Path) -> None:

@@ -64,21 +64,18 @@ def _asked(answers: Iterable[httpx.Response]) -> list[int]:
     return [len(answer.json()["cards"]) for answer in answers]
 
 
-def test_each_service_offers_its_test_once_in_90_days(tmp_path: Path) -> None:
-    async def story() -> None:
-        for days, expected in ((0, [1, 1]), (0.5, [1, 1]), (2, [0, 0]), (89, [0, 0]), (91, [1, 1])):
-            async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
-                answers = [await _ask(calls, service) for service in SERVICES]
-                assert _asked(answers) == expected, days
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=100)) as calls:
-            kept = ours(await _ask(calls, "liver-assessment"))
-            assert kept["worklist"] == [
-                {"test": "Complete blood count", "code": "58410-2", "purpose": "fib4", "because": "offered-before"}
-            ]
-            (silence,) = kept["silence"]
-            assert silence["text"].endswith(f"it was offered on {(NOW + timedelta(days=91)).date()} (once in 90 days).")
-
-    asyncio.run(story())
+async def test_each_service_offers_its_test_once_in_90_days(tmp_path: Path) -> None:
+    for days, expected in ((0, [1, 1]), (0.5, [1, 1]), (2, [0, 0]), (89, [0, 0]), (91, [1, 1])):
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
+            answers = [await _ask(calls, service) for service in SERVICES]
+            assert _asked(answers) == expected, days
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=100)) as calls:
+        kept = ours(await _ask(calls, "liver-assessment"))
+        assert kept["worklist"] == [
+            {"test": "Complete blood count", "code": "58410-2", "purpose": "fib4", "because": "offered-before"}
+        ]
+        (silence,) = kept["silence"]
+        assert silence["text"].endswith(f"it was offered on {(NOW + timedelta(days=91)).date()} (once in 90 days).")
 
 
 REMINDERS = ("vaccines-due", "preventive-services", "nephrology-referral")
@@ -103,57 +100,46 @@ EXPECTED = {"vaccines-due": 1, "preventive-services": 0, "nephrology-referral": 
 
 
 @pytest.mark.parametrize("order", list(permutations(REMINDERS))[::2])
-def test_somebody_else_who_opens_the_chart_is_shown_the_same_cards(tmp_path: Path, order: tuple[str, ...]) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            for _ in range(2):
-                assert _asked([await _remind(calls, each) for each in order]) == [EXPECTED[each] for each in order]
-
-    asyncio.run(story())
-
-
-def test_calls_of_one_moment_show_the_same_cards_of_one_worker_and_of_two(tmp_path: Path) -> None:
-    async def story() -> None:
-        shared = {"as_of": NOW, "metrics_dir": tmp_path / "metrics"}
-        (tmp_path / "metrics").mkdir()
-        async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
-            calls = [_remind(worker, each) for worker, each in zip((one, other, one), REMINDERS, strict=True)]
-            assert _asked(await asyncio.gather(*calls)) == [EXPECTED[each] for each in REMINDERS]
-
-    asyncio.run(story())
+async def test_somebody_else_who_opens_the_chart_is_shown_the_same_cards(
+    tmp_path: Path, order: tuple[str, ...]
+) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        for _ in range(2):
+            assert _asked([await _remind(calls, each) for each in order]) == [EXPECTED[each] for each in order]
 
 
-def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            assert _asked([await _remind(calls, "vaccines-due")]) == [1]
-            request = request_for("nephrology-referral", "patient-view", "ckd4-metformin", NOW)
-            request = json.loads(json.dumps(request).replace("ckd4-metformin", SAMPLE))
-            answered = await calls.post("/cds-services/nephrology-referral", json=request)
-            assert _asked([answered]) == [1]
-
-    asyncio.run(story())
+async def test_calls_of_one_moment_show_the_same_cards_of_one_worker_and_of_two(tmp_path: Path) -> None:
+    shared = {"as_of": NOW, "metrics_dir": tmp_path / "metrics"}
+    (tmp_path / "metrics").mkdir()
+    async with app_client(tmp_path, **shared) as one, app_client(tmp_path, **shared) as other:
+        calls = [_remind(worker, each) for worker, each in zip((one, other, one), REMINDERS, strict=True)]
+        assert _asked(await asyncio.gather(*calls)) == [EXPECTED[each] for each in REMINDERS]
 
 
-def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_advice_on_a_danger_is_shown_beside_a_reminder(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        assert _asked([await _remind(calls, "vaccines-due")]) == [1]
+        request = request_for("nephrology-referral", "patient-view", "ckd4-metformin", NOW)
+        request = json.loads(json.dumps(request).replace("ckd4-metformin", SAMPLE))
+        answered = await calls.post("/cds-services/nephrology-referral", json=request)
+        assert _asked([answered]) == [1]
+
+
+async def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The half minute is of the machine's own clock, which nobody sets; nothing was shown, so no day is counted."""
     elapsed = [5_000.0]
     monkeypatch.setattr("cds_hooks.hold_back.budgets.monotonic", lambda: elapsed[0])
-
-    async def story() -> None:
-        turns = Turns(lambda: 1_800_000_000.0)
-        first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
-        assert await turns.turn_of_another(first, PatientMemory(), ASKS) is None
-        other = Caller("ehr", "p1", "statin-discussion", "patient-view")
-        for elapsed[0] in (5_000.0, 5_029.9):
-            assert await turns.turn_of_another(other, PatientMemory(), ASKS) == Turn(first.service, 1_800_000_000.0)
-        elapsed[0] = 5_030.0
-        assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
-        elapsed[0] += 29.9
-        assert await turns.turn_of_another(first, PatientMemory(), ASKS) == Turn(other.service, 1_800_000_000.0)
-        assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
-
-    asyncio.run(story())
+    turns = Turns(lambda: 1_800_000_000.0)
+    first = Caller("ehr", "p1", "nephrology-referral", "patient-view")
+    assert await turns.turn_of_another(first, PatientMemory(), ASKS) is None
+    other = Caller("ehr", "p1", "statin-discussion", "patient-view")
+    for elapsed[0] in (5_000.0, 5_029.9):
+        assert await turns.turn_of_another(other, PatientMemory(), ASKS) == Turn(first.service, 1_800_000_000.0)
+    elapsed[0] = 5_030.0
+    assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
+    elapsed[0] += 29.9
+    assert await turns.turn_of_another(first, PatientMemory(), ASKS) == Turn(other.service, 1_800_000_000.0)
+    assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
 
 
 def test_turns_of_new_patients_take_five_megabytes_at_most() -> None:
@@ -182,24 +168,18 @@ def test_a_turn_that_a_clock_far_ahead_has_dated_is_over_once_the_clock_is_right
     assert set(memory.turns.values()) == {Turn("statin-discussion", now)}
 
 
-def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_path: Path) -> None:
-    async def story() -> None:
-        one, other = Claims(record_in(tmp_path)), Claims(record_in(tmp_path))
-        now = 1_800_000_059.0
-        assert await one.is_first("a", now)
-        assert not await other.is_first("a", now + 2)
-        assert await other.is_first("b", now + 2)
-        assert await other.is_first("a", now + 180)
-        await one.aclose()
-        await other.aclose()
-
-    asyncio.run(story())
+async def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_path: Path) -> None:
+    one, other = Claims(record_in(tmp_path)), Claims(record_in(tmp_path))
+    now = 1_800_000_059.0
+    assert await one.is_first("a", now)
+    assert not await other.is_first("a", now + 2)
+    assert await other.is_first("b", now + 2)
+    assert await other.is_first("a", now + 180)
+    await one.aclose()
+    await other.aclose()
 
 
-def test_where_nobody_can_tell_the_card_is_shown(tmp_path: Path) -> None:
-    async def story() -> None:
-        claims = Claims(f"sqlite:///{tmp_path}/a-file/decisions.sqlite3")
-        (tmp_path / "a-file").write_text("no folder")
-        assert await claims.is_first("a", 1_800_000_000.0)
-
-    asyncio.run(story())
+async def test_where_nobody_can_tell_the_card_is_shown(tmp_path: Path) -> None:
+    claims = Claims(f"sqlite:///{tmp_path}/a-file/decisions.sqlite3")
+    (tmp_path / "a-file").write_text("no folder")
+    assert await claims.is_first("a", 1_800_000_000.0)

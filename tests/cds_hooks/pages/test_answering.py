@@ -18,7 +18,6 @@ from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services.equation_calls import NOW, _request
 from tests.live import record_in
 
-pytestmark = pytest.mark.anyio
 STATIN = "statin-discussion"
 
 

@@ -41,7 +41,6 @@ async def _send(person: Person, token: str | None = None, **fields: str) -> http
     return await person.calls.post("/rules", data=data, files=parts, headers=person.headers)
 
 
-@pytest.mark.anyio
 async def test_two_people_click_and_the_page_of_the_rule_has_their_approvals(
     tmp_path: Path, behind: dict[str, Any]
 ) -> None:
@@ -64,7 +63,6 @@ async def test_two_people_click_and_the_page_of_the_rule_has_their_approvals(
     assert details == [("account ann", "pharmacist", "accounts"), ("account vera", "approver", "accounts")]
 
 
-@pytest.mark.anyio
 async def test_one_person_switches_off_at_once_and_says_why(tmp_path: Path, behind: dict[str, Any]) -> None:
     off = {"kind": "service", "name": "order-safety", "state": "off"}
     async with visit(tmp_path, **behind) as person:
@@ -77,7 +75,6 @@ async def test_one_person_switches_off_at_once_and_says_why(tmp_path: Path, behi
     assert [detail["state"] for _, detail in entries(tmp_path, "release-act")] == ["off", "on"]
 
 
-@pytest.mark.anyio
 async def test_the_forms_of_the_page_of_a_model_approve_it_and_its_waiver_and_release_it(
     tmp_path: Path, behind: dict[str, Any]
 ) -> None:
@@ -109,7 +106,6 @@ def _forms(page: str) -> list[dict[str, str]]:
     return [{name: value for name, value in form.items() if name != "form_token"} for form in fields if "kind" in form]
 
 
-@pytest.mark.anyio
 async def test_a_reviewed_list_is_approved_by_two_people(tmp_path: Path, behind: dict[str, Any]) -> None:
     rules = [version for version in all_rule_versions().values() if version.rule.audit.verified != NEEDS_NOTE]
     lines = "\n".join(f"{version.rule.id} {version.digest}" for version in rules)
@@ -128,7 +124,6 @@ async def test_a_reviewed_list_is_approved_by_two_people(tmp_path: Path, behind:
     assert len(entries(tmp_path, "approval")) == 2 * len(rules)
 
 
-@pytest.mark.anyio
 async def test_a_form_of_another_session_of_another_site_and_another_role_approve_nothing(
     tmp_path: Path, behind: dict[str, Any]
 ) -> None:
@@ -148,7 +143,6 @@ async def test_a_form_of_another_session_of_another_site_and_another_role_approv
     assert entries(tmp_path, "approval") == []
 
 
-@pytest.mark.anyio
 async def test_somebody_whose_account_was_disabled_approves_nothing_with_the_page_that_is_open(
     tmp_path: Path, behind: dict[str, Any]
 ) -> None:
@@ -160,7 +154,6 @@ async def test_somebody_whose_account_was_disabled_approves_nothing_with_the_pag
     assert entries(tmp_path, "approval") == []
 
 
-@pytest.mark.anyio
 async def test_behind_a_trust_file_without_a_login_nobody_approves(tmp_path: Path, behind: dict[str, Any]) -> None:
     token = "operator-token-of-the-tests"  # noqa: S105
     async with client(tmp_path, **behind, operator_token=token) as calls:
@@ -172,7 +165,6 @@ async def test_behind_a_trust_file_without_a_login_nobody_approves(tmp_path: Pat
     assert entries(tmp_path, "approval") == []
 
 
-@pytest.mark.anyio
 async def test_the_development_profile_says_that_no_approval_is_needed(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
         page = (await calls.get("/rules")).text

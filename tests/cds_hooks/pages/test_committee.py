@@ -41,7 +41,6 @@ async def calls(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-@pytest.mark.anyio
 async def test_every_model_is_listed_with_its_gates_and_leads_to_its_page(calls: httpx.AsyncClient) -> None:
     page = (await calls.get("/models")).text
     assert faults(page) == []
@@ -51,7 +50,6 @@ async def test_every_model_is_listed_with_its_gates_and_leads_to_its_page(calls:
     assert "not needed here" in page
 
 
-@pytest.mark.anyio
 async def test_the_page_of_a_model_has_its_gate_report_waivers_history_and_commands(calls: httpx.AsyncClient) -> None:
     page = (await calls.get("/models/mortality_5y_small")).text
     assert faults(page) == []
@@ -65,7 +63,6 @@ async def test_the_page_of_a_model_has_its_gate_report_waivers_history_and_comma
     assert "PRIVATE KEY" not in page
 
 
-@pytest.mark.anyio
 async def test_a_rule_that_spoke_comes_first_with_its_answers(calls: httpx.AsyncClient) -> None:
     page = (await calls.get("/rules")).text
     assert faults(page) == []
@@ -77,7 +74,6 @@ async def test_a_rule_that_spoke_comes_first_with_its_answers(calls: httpx.Async
     assert "No rule fits this filter" in (await calls.get("/rules", params={"what": "<b>"})).text
 
 
-@pytest.mark.anyio
 async def test_the_page_of_a_rule_has_its_use_examples_and_commands(calls: httpx.AsyncClient) -> None:
     await calls.get("/rules")
     page = (await calls.get(f"/rules/{RULE}")).text

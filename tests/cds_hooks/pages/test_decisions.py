@@ -217,21 +217,18 @@ def test_with_a_trust_file_only_the_operator_sees_decisions(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("role", "reads"), [("clinician", False), ("pharmacist", True), ("auditor", True)])
-def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_who_read_decisions(
+async def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_who_read_decisions(
     tmp_path: Path, role: str, reads: bool
 ) -> None:
-    async def task() -> None:
-        with_account(tmp_path, "ann", role)
-        async with visit(tmp_path, as_of=AS_OF) as person:
-            made = await decided(person.calls, "ckd4-metformin", "metformin-ckd4-coded")
-            await person.log_in("ann")
-            page = await person.open(f"/explain/{made['id']}")
-            assert faults(page.text) == []
-            assert page.text.index("The card") < page.text.index("What was looked for")
-            for words in ("What happened", "cds-hooks decisions replay", "Digest of the inputs</dt>"):
-                assert (words in page.text) is reads, words
-
-    asyncio.run(task())
+    with_account(tmp_path, "ann", role)
+    async with visit(tmp_path, as_of=AS_OF) as person:
+        made = await decided(person.calls, "ckd4-metformin", "metformin-ckd4-coded")
+        await person.log_in("ann")
+        page = await person.open(f"/explain/{made['id']}")
+        assert faults(page.text) == []
+        assert page.text.index("The card") < page.text.index("What was looked for")
+        for words in ("What happened", "cds-hooks decisions replay", "Digest of the inputs</dt>"):
+            assert (words in page.text) is reads, words
 
 
 def test_the_form_shows_five_fields_and_unfolds_the_others_where_one_is_filled_in(tmp_path: Path) -> None:

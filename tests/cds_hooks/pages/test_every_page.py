@@ -53,7 +53,6 @@ def test_every_folder_with_views_has_a_door() -> None:
     assert {f"{path.parent.name}.views" for path in PAGES.glob("*/views.py")} <= set(VIEWS)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("role", ASSIGNABLE)
 async def test_the_navigation_has_at_most_seven_entries_and_each_opens(tmp_path: Path, role: str) -> None:
     with_account(tmp_path, "ann", role)
@@ -85,7 +84,6 @@ def _opens(door: Door) -> bool:
     return door.roles is not None and bool(door.title)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("door", [door for door in DOORS if _opens(door)], ids=lambda door: door.path)
 async def test_a_page_of_the_navigation_is_whole_and_loads_nothing_from_elsewhere(tmp_path: Path, door: Door) -> None:
     async with client(tmp_path) as calls:
@@ -99,7 +97,6 @@ async def test_a_page_of_the_navigation_is_whole_and_loads_nothing_from_elsewher
         assert faults(answer.text) == []
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("role", ASSIGNABLE)
 async def test_a_door_is_open_to_its_roles_alone(tmp_path: Path, role: str) -> None:
     with_account(tmp_path, "ann", role)
@@ -111,7 +108,6 @@ async def test_a_door_is_open_to_its_roles_alone(tmp_path: Path, role: str) -> N
                 assert (status != 403) is (role in door.roles), (door.path, status)
 
 
-@pytest.mark.anyio
 async def test_behind_a_trust_file_without_a_login_the_pages_of_the_operator_are_closed(tmp_path: Path) -> None:
     from tests.cds_hooks.pages.test_decisions import trust_file_in
 

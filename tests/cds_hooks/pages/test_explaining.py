@@ -10,7 +10,6 @@ from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit,
 from tests.cds_hooks.calls import client, ours
 from tests.cds_hooks.services.equation_calls import NOW, _request
 
-pytestmark = pytest.mark.anyio
 STATIN = "statin-discussion"
 FORM = {"card": "00000000-0000-7000-8000-000000000100"}
 

@@ -1,12 +1,9 @@
 """Where the record does not take a view nothing of a patient is shown, and a socket is closed."""
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
@@ -20,7 +17,6 @@ def _change(folder: Path, statement: str) -> None:
         connection.execute(statement)
 
 
-@pytest.mark.anyio
 async def test_a_view_that_the_record_does_not_take_is_not_shown(tmp_path: Path) -> None:
     with_account(tmp_path, "aud", "auditor")
     async with visit(tmp_path) as person:
@@ -40,7 +36,7 @@ async def test_a_view_that_the_record_does_not_take_is_not_shown(tmp_path: Path)
     assert len(entries(tmp_path, "page-view")) == 2
 
 
-def test_a_socket_is_closed(tmp_path: Path) -> None:
+async def test_a_socket_is_closed(tmp_path: Path) -> None:
     app = create_app(Settings(database_url=record_in(tmp_path)))
     sent: list[Any] = []
 
@@ -51,9 +47,5 @@ def test_a_socket_is_closed(tmp_path: Path) -> None:
         sent.append(message["type"])
 
     scope = {"type": "websocket", "path": "/decisions", "headers": [], "query_string": b"", "scheme": "ws"}
-
-    async def call() -> None:
-        await app(scope, receive, send)
-
-    asyncio.run(call())
+    await app(scope, receive, send)
     assert sent == ["websocket.close"]

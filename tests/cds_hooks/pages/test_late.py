@@ -31,7 +31,6 @@ def test_making_a_server_imports_neither_pages_nor_clients_nor_the_library_of_me
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.anyio
 async def test_the_first_page_is_there_for_all_who_ask_for_it_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,5 @@
 """The page of operations says what is wrong now, also while the record is away, and shows the monitor's report."""
 
-import asyncio
 import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -119,14 +118,11 @@ def test_the_last_verification_is_on_the_page_also_where_it_found_a_fault(tmp_pa
 
 
 @pytest.mark.parametrize(("role", "status"), [("operator", 200), ("auditor", 200), ("clinician", 403)])
-def test_operators_auditors_and_model_owners_see_operations(tmp_path: Path, role: str, status: int) -> None:
-    async def task() -> None:
-        with_account(tmp_path, "ann", role)
-        async with visit(tmp_path) as person:
-            await person.log_in("ann")
-            assert (await person.open("/ops")).status_code == status
-
-    asyncio.run(task())
+async def test_operators_auditors_and_model_owners_see_operations(tmp_path: Path, role: str, status: int) -> None:
+    with_account(tmp_path, "ann", role)
+    async with visit(tmp_path) as person:
+        await person.log_in("ann")
+        assert (await person.open("/ops")).status_code == status
 
 
 def test_with_a_trust_file_only_the_operator_sees_operations(tmp_path: Path) -> None:

@@ -296,7 +296,6 @@ def test_the_icon_is_a_drawing_without_script() -> None:
 HOSTILE = "<script>alert(1)</script>"
 
 
-@pytest.mark.anyio
 async def test_two_versions_of_a_model_are_compared_by_manifest_gates_and_release(tmp_path: Path) -> None:
     name = "readmission_30d_early"
     beside = tmp_path / "models" / f"{name}@0.9.0"

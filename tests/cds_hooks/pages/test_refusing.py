@@ -15,7 +15,6 @@ from tests.cds_hooks.pages.given import kept_values
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.live import record_in
 
-pytestmark = pytest.mark.anyio
 AS_OF = datetime(2026, 11, 20, 9, tzinfo=UTC)
 JSON = {"accept": "application/json"}
 

@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.terminology import REPLAY, REPORT
 from cds_hooks.package_tests.markup import faults
@@ -34,7 +32,6 @@ async def _call(folder: Path, code: str, words: str = "", times: int = 1) -> Non
             (await calls.post(f"/cds-services/{ORDERS}", json=request)).raise_for_status()
 
 
-@pytest.mark.anyio
 async def test_what_is_not_understood_is_ranked_by_the_decisions_that_met_it(tmp_path: Path) -> None:
     await _call(tmp_path, "77", "Snorglol forte", 2)
     await _call(tmp_path, "", "Florbinol")
@@ -48,7 +45,6 @@ async def test_what_is_not_understood_is_ranked_by_the_decisions_that_met_it(tmp
     ]
 
 
-@pytest.mark.anyio
 async def test_a_drafted_order_that_is_not_understood_is_listed(tmp_path: Path) -> None:
     request = request_for(ORDERS, "order-sign", "ckd4-metformin", datetime.now(UTC), "metformin-ckd4-coded")
     for entry in request["context"]["draftOrders"]["entry"]:
@@ -59,7 +55,6 @@ async def test_a_drafted_order_that_is_not_understood_is_listed(tmp_path: Path) 
     assert "urn:ours 4711" in [entry.name for entry in unread_entries(url, list_decisions(url, 9))]
 
 
-@pytest.mark.anyio
 async def test_one_person_proposes_a_mapping_at_the_page_and_another_approves_it(tmp_path: Path) -> None:
     await _call(tmp_path, "77", HOSTILE)
     folder = tmp_path / "terms"

@@ -110,21 +110,17 @@ def test_of_one_key_only_a_few_values_are_kept() -> None:
     assert memory.size == size < 30_000
 
 
-def test_the_memory_is_swept_where_nobody_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_memory_is_swept_where_nobody_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visit_memory, "_SWEEP_SECONDS", 0.001)
     clock = Clock()
     memory = VisitMemory(MEGABYTE, clock)
     _read(memory, {"problems": PROBLEMS})
     clock.now = 1_000
-
-    async def sweep() -> None:
-        task = asyncio.create_task(memory.keep_sweeping())
-        async with asyncio.timeout(5):
-            while memory.size:
-                await asyncio.sleep(0.001)
-        task.cancel()
-
-    asyncio.run(sweep())
+    task = asyncio.create_task(memory.keep_sweeping())
+    async with asyncio.timeout(5):
+        while memory.size:
+            await asyncio.sleep(0.001)
+    task.cancel()
 
 
 _PATIENT, _PROBLEMS = orjson.dumps(PATIENT), orjson.dumps(PROBLEMS)
@@ -267,7 +263,6 @@ async def _answers(folder: Path, calls: Sequence[tuple[str, Json]], **settings: 
     return [_with_numbered_ids(answer.content) for answer in sent], taken
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
 async def test_calls_of_a_visit_are_answered_to_the_byte_as_without_the_memory(tmp_path: Path, seed: int) -> None:
     order = random.Random(seed)

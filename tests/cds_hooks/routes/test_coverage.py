@@ -1,6 +1,5 @@
 """Which forms of payers a call of $questionnaire-package names, and what it answers to a body that is none."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +47,17 @@ def test_a_body_is_json() -> None:
         assert refused.value.text == "The body is no JSON of FHIR Parameters."
 
 
-def test_a_form_that_is_not_here_is_not_found(tmp_path: Path) -> None:
-    async def told() -> list[tuple[int, str]]:
-        async with client(tmp_path) as calls:
-            asked: list[httpx.Response] = [
-                await calls.get(f"{FORMS}/none"),
-                await calls.post(f"{FORMS}/$questionnaire-package", json={"parameter": []}),
-                await calls.post(
-                    f"{FORMS}/$questionnaire-package", content=b"{", headers={"content-type": "application/json"}
-                ),
-            ]
-            return [(answer.status_code, answer.json()["issue"][0]["diagnostics"]) for answer in asked]
-
-    assert asyncio.run(told()) == [
+async def test_a_form_that_is_not_here_is_not_found(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        asked: list[httpx.Response] = [
+            await calls.get(f"{FORMS}/none"),
+            await calls.post(f"{FORMS}/$questionnaire-package", json={"parameter": []}),
+            await calls.post(
+                f"{FORMS}/$questionnaire-package", content=b"{", headers={"content-type": "application/json"}
+            ),
+        ]
+        answered = [(answer.status_code, answer.json()["issue"][0]["diagnostics"]) for answer in asked]
+    assert answered == [
         (404, "There is no form of this id."),
         (404, "No form of this server is named in questionnaire, or in an order's coverage-information."),
         (400, "The body is no JSON of FHIR Parameters."),

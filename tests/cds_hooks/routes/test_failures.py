@@ -1,6 +1,5 @@
 """A failure that nobody foresaw: the operator learns the place, the caller the id, and nobody the words."""
 
-import asyncio
 import json
 from datetime import datetime
 from pathlib import Path
@@ -25,19 +24,15 @@ def _lines(printed: str, event: str) -> list[dict[str, Any]]:
     return [line for each in printed.splitlines() if (line := json.loads(each))["event"] == event]
 
 
-def test_the_words_of_a_failure_go_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_the_words_of_a_failure_go_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
     async def fail(_: Request) -> Response:
         raise RuntimeError("secret-canary")
 
     app = Starlette(routes=[Route("/", fail)])
-
-    async def call() -> httpx.Response:
-        transport = httpx.ASGITransport(ContainedApp(app))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as calls:
-            return await calls.get("/")
-
     configure_logs("info")
-    answer = asyncio.run(call())
+    transport = httpx.ASGITransport(ContainedApp(app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as calls:
+        answer = await calls.get("/")
     printed = capfd.readouterr()
     assert answer.status_code == 500
     assert answer.json()["resourceType"] == "OperationOutcome"
@@ -47,20 +42,16 @@ def test_the_words_of_a_failure_go_nowhere(capfd: pytest.CaptureFixture[str]) ->
     assert line["decision"] in answer.json()["issue"][0]["diagnostics"]
 
 
-def test_the_log_names_module_function_and_line_of_our_innermost_frame(
+async def test_the_log_names_module_function_and_line_of_our_innermost_frame(
     tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret-canary")
 
     monkeypatch.setattr("cds_hooks.services.planning_conversation.outlook_inputs", fail)
-
-    async def call() -> httpx.Response:
-        async with client(tmp_path, as_of=as_of) as calls:
-            body = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-            return await calls.post(f"/cds-services/{PLANNING}", json=body)
-
-    answer = asyncio.run(call())
+    async with client(tmp_path, as_of=as_of) as calls:
+        body = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+        answer = await calls.post(f"/cds-services/{PLANNING}", json=body)
     (line,) = _lines(capfd.readouterr().err, "call failed")
     assert (line["module"], line["function"]) == ("cds_hooks.services.planning_conversation", "decide")
     assert line["line"] > 0
@@ -82,14 +73,11 @@ def test_an_error_without_a_frame_of_ours_has_no_place() -> None:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/rule/renal-metformin", "/models/a/b/c", "/<script>alert(1)</script>"])
-def test_a_browser_gets_a_page_where_nothing_is_and_a_program_gets_json(tmp_path: Path, path: str) -> None:
-    async def call() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
-        async with client(tmp_path) as calls:
-            page = await calls.get(path, headers=BROWSER)
-            form = await calls.post("/ops", headers=BROWSER, data={"a": "b"})
-            return page, form, await calls.get(path)
-
-    page, form, program = asyncio.run(call())
+async def test_a_browser_gets_a_page_where_nothing_is_and_a_program_gets_json(tmp_path: Path, path: str) -> None:
+    async with client(tmp_path) as calls:
+        page = await calls.get(path, headers=BROWSER)
+        form = await calls.post("/ops", headers=BROWSER, data={"a": "b"})
+        program = await calls.get(path)
     assert (page.status_code, form.status_code, program.status_code) == (404, 405, 404)
     assert faults(page.text) == faults(form.text) == []
     assert "There is no such page" in page.text

@@ -117,18 +117,14 @@ def test_a_bad_item_refuses_the_whole_report(tmp_path: Path, as_of: datetime) ->
     assert stored == []
 
 
-def test_two_suggestions_accepted_in_the_same_second_are_both_stored(tmp_path: Path, as_of: datetime) -> None:
-    async def run() -> str:
-        async with client(tmp_path, as_of=as_of, dialect="epic") as calls:
-            request = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
-            answer = await calls.post(f"/cds-services/{ORDERS}", json=request)
-            (card,) = answer.json()["cards"]
-            for suggestion in card["suggestions"]:
-                await calls.post(f"/cds-services/{ORDERS}/feedback", json=_accepted(card, suggestion["uuid"]))
-            decision: str = ours(answer)["decision"]
-            return decision
-
-    decision = asyncio.run(run())
+async def test_two_suggestions_accepted_in_the_same_second_are_both_stored(tmp_path: Path, as_of: datetime) -> None:
+    async with client(tmp_path, as_of=as_of, dialect="epic") as calls:
+        request = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
+        answer = await calls.post(f"/cds-services/{ORDERS}", json=request)
+        (card,) = answer.json()["cards"]
+        for suggestion in card["suggestions"]:
+            await calls.post(f"/cds-services/{ORDERS}/feedback", json=_accepted(card, suggestion["uuid"]))
+        decision: str = ours(answer)["decision"]
     stored = feedback_on(f"sqlite:///{tmp_path}/decisions.sqlite3", decision)
     assert len({item.accepted_suggestions for item in stored}) == 2
 

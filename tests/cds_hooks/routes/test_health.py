@@ -15,16 +15,14 @@ from cds_hooks.security.trust import DevelopmentTrust
 from tests.cds_hooks.calls import PLANNING, client
 
 
-def test_a_server_whose_record_is_away_lives_and_is_not_ready(tmp_path: Path) -> None:
-    async def probes() -> list[int]:
-        async with client(tmp_path) as calls:
-            before = await calls.get("/readyz")
-            (tmp_path / "decisions.sqlite3").rename(tmp_path / "elsewhere")
-            after = [await calls.get(path) for path in ("/readyz", "/livez")]
-            assert "recorded" in after[0].text
-            return [answer.status_code for answer in (before, *after)]
-
-    assert asyncio.run(probes()) == [200, 503, 200]
+async def test_a_server_whose_record_is_away_lives_and_is_not_ready(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        before = await calls.get("/readyz")
+        (tmp_path / "decisions.sqlite3").rename(tmp_path / "elsewhere")
+        after = [await calls.get(path) for path in ("/readyz", "/livez")]
+        assert "recorded" in after[0].text
+        answered = [answer.status_code for answer in (before, *after)]
+    assert answered == [200, 503, 200]
 
 
 def test_readiness_names_the_tables_that_have_ended(tmp_path: Path) -> None:
@@ -70,12 +68,10 @@ def _feedback(folder: Path, body: bytes, service: str = PLANNING) -> httpx.Respo
     return asyncio.run(call())
 
 
-def test_discovery_lists_every_service_with_its_templates(tmp_path: Path) -> None:
-    async def call() -> httpx.Response:
-        async with client(tmp_path) as calls:
-            return await calls.get("/cds-services")
-
-    services = asyncio.run(call()).json()["services"]
+async def test_discovery_lists_every_service_with_its_templates(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        answered = await calls.get("/cds-services")
+    services = answered.json()["services"]
     assert {entry["hook"] for entry in services} >= {"patient-view", "order-select"}
     for entry in services:
         assert entry["prefetch"]["patient"] == "Patient/{{context.patientId}}"

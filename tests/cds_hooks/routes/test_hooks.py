@@ -72,12 +72,10 @@ def test_a_body_that_is_declared_as_something_else_is_refused(tmp_path: Path) ->
     assert _outcome(answer)
 
 
-def test_a_service_is_not_read_but_called(tmp_path: Path) -> None:
-    async def call() -> httpx.Response:
-        async with client(tmp_path) as calls:
-            return await calls.get(f"/cds-services/{PLANNING}")
-
-    assert asyncio.run(call()).status_code == 405
+async def test_a_service_is_not_read_but_called(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        answered = await calls.get(f"/cds-services/{PLANNING}")
+    assert answered.status_code == 405
 
 
 def test_another_patients_resource_stops_the_call(tmp_path: Path, as_of: datetime) -> None:
@@ -108,17 +106,13 @@ def test_labs_that_were_never_asked_for_are_a_failed_precondition(tmp_path: Path
     assert rates_of_it.keys["labs"].states == {"unobtainable": 1}
 
 
-def test_the_page_of_a_refused_call_does_not_look_like_nothing_found(tmp_path: Path, as_of: datetime) -> None:
+async def test_the_page_of_a_refused_call_does_not_look_like_nothing_found(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     del request["prefetch"]["labs"]
-
-    async def page() -> httpx.Response:
-        async with client(tmp_path, as_of=as_of) as calls:
-            await calls.post(f"/cds-services/{PLANNING}", json=request)
-            (kept,) = list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")
-            return await calls.get(f"/explain/{kept.id}")
-
-    answer = asyncio.run(page())
+    async with client(tmp_path, as_of=as_of) as calls:
+        await calls.post(f"/cds-services/{PLANNING}", json=request)
+        (kept,) = list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")
+        answer = await calls.get(f"/explain/{kept.id}")
     assert answer.status_code == 200
     assert "prefetch.labs" in answer.text
     assert "nothing was looked at" in answer.text
@@ -156,23 +150,17 @@ def test_timings_come_when_asked_for(tmp_path: Path, as_of: datetime) -> None:
     assert {"decode", "facts", "decide"} <= set(ours(answer)["timings"])
 
 
-def test_a_page_of_this_machine_may_call_in_the_development_profile(tmp_path: Path) -> None:
-    async def call() -> httpx.Response:
-        async with client(tmp_path) as calls:
-            headers = {"origin": "http://localhost:3000", "access-control-request-method": "POST"}
-            return await calls.options(f"/cds-services/{PLANNING}", headers=headers)
-
-    answer = asyncio.run(call())
+async def test_a_page_of_this_machine_may_call_in_the_development_profile(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        headers = {"origin": "http://localhost:3000", "access-control-request-method": "POST"}
+        answer = await calls.options(f"/cds-services/{PLANNING}", headers=headers)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
     assert "access-control-allow-credentials" not in answer.headers
 
 
-def test_a_browser_of_another_origin_cannot_read_the_pages(tmp_path: Path) -> None:
-    async def call() -> httpx.Response:
-        async with client(tmp_path) as calls:
-            return await calls.get("/", headers={"origin": "https://elsewhere.example"})
-
-    answer = asyncio.run(call())
+async def test_a_browser_of_another_origin_cannot_read_the_pages(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        answer = await calls.get("/", headers={"origin": "https://elsewhere.example"})
     assert answer.status_code == 200
     assert "access-control-allow-origin" not in answer.headers

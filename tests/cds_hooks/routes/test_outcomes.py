@@ -97,10 +97,7 @@ def test_a_body_that_cannot_be_read_is_refused_with_an_operation_outcome(
     assert stored == []
 
 
-def test_only_posts_are_answered(tmp_path: Path, as_of: datetime) -> None:
-    async def run() -> httpx.Response:
-        async with client(tmp_path, as_of=as_of) as calls:
-            return await calls.get("/outcomes")
-
-    answer = asyncio.run(run())
+async def test_only_posts_are_answered(tmp_path: Path, as_of: datetime) -> None:
+    async with client(tmp_path, as_of=as_of) as calls:
+        answer = await calls.get("/outcomes")
     assert (answer.status_code, answer.json()["resourceType"]) == (405, "OperationOutcome")

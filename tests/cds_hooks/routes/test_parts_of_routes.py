@@ -222,19 +222,16 @@ def test_json_by_its_media_type(kind: bytes, *, is_json: bool) -> None:
          "The outcomes could not be stored. Send them again later."),
     ],
 )  # fmt: skip
-def test_a_report_that_the_record_does_not_take_is_to_be_sent_again(
+async def test_a_report_that_the_record_does_not_take_is_to_be_sent_again(
     tmp_path: Path, as_of: datetime, path: str, body: dict[str, Any], text: str
 ) -> None:
-    async def told() -> Any:
-        async with client(tmp_path, as_of=as_of) as calls:
-            request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-            answer = await calls.post(f"/cds-services/{PLANNING}", json=request)
-            (items,) = body.values()
-            card = answer.json()["cards"][0]["uuid"]
-            filled = [{name: value.replace("{card}", card) for name, value in items[0].items()}]
-            (tmp_path / "decisions.sqlite3").rename(tmp_path / "elsewhere")
-            return await calls.post(path, json=dict.fromkeys(body, filled))
-
-    answer = asyncio.run(told())
+    async with client(tmp_path, as_of=as_of) as calls:
+        request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+        answer = await calls.post(f"/cds-services/{PLANNING}", json=request)
+        (items,) = body.values()
+        card = answer.json()["cards"][0]["uuid"]
+        filled = [{name: value.replace("{card}", card) for name, value in items[0].items()}]
+        (tmp_path / "decisions.sqlite3").rename(tmp_path / "elsewhere")
+        answer = await calls.post(path, json=dict.fromkeys(body, filled))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json()["issue"][0]["diagnostics"] == text

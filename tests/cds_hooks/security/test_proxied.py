@@ -13,7 +13,6 @@ from cds_hooks.storage.queries import feedback_on, list_decisions
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.live import record_in
 
-pytestmark = pytest.mark.anyio
 KEY = new_key("https://ehr.example")
 PATH = f"/cds-services/{PLANNING}"
 PUBLIC = "https://cds.example.org"

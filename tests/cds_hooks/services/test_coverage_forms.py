@@ -96,30 +96,27 @@ def _new(folder: Path) -> Path:
     return path
 
 
-def test_the_package_has_the_forms_that_a_note_or_a_canonical_names(tmp_path: Path) -> None:
-    async def call() -> None:
-        async with client(tmp_path, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC)) as calls:
-            chart = [patient(), coverage(), visit()]
-            note = (await _ask_once(calls, order("E1390"), chart))["systemActions"][0]["resource"]
-            path = f"/cds-services/{SERVICE}/Questionnaire"
-            for parameter in (
-                {"name": "order", "resource": note},
-                {"name": "questionnaire", "valueCanonical": f"{BASE}/Questionnaire/medicare.oxygen"},
-            ):
-                body = {"resourceType": "Parameters", "parameter": [parameter]}
-                answer = await calls.post(f"{path}/$questionnaire-package", json=body)
-                assert answer.status_code == 200, answer.text
-                (packed,) = answer.json()["parameter"]
-                form = packed["resource"]["entry"][0]["resource"]
-                assert form["id"] == "medicare.oxygen"
-                assert form["version"] == version_of(RULES.criteria["oxygen"])
-            assert (await calls.get(f"{path}/medicare.oxygen")).json()["resourceType"] == "Questionnaire"
-            assert (await calls.get(f"{path}/medicare.nothing")).status_code == 404
-            unknown = {"resourceType": "Parameters", "parameter": [{"name": "questionnaire", "valueCanonical": "x"}]}
-            assert (await calls.post(f"{path}/$questionnaire-package", json=unknown)).status_code == 404
-            assert (await calls.post(f"{path}/$questionnaire-package", json=[])).status_code == 400
-
-    asyncio.run(call())
+async def test_the_package_has_the_forms_that_a_note_or_a_canonical_names(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC)) as calls:
+        chart = [patient(), coverage(), visit()]
+        note = (await _ask_once(calls, order("E1390"), chart))["systemActions"][0]["resource"]
+        path = f"/cds-services/{SERVICE}/Questionnaire"
+        for parameter in (
+            {"name": "order", "resource": note},
+            {"name": "questionnaire", "valueCanonical": f"{BASE}/Questionnaire/medicare.oxygen"},
+        ):
+            body = {"resourceType": "Parameters", "parameter": [parameter]}
+            answer = await calls.post(f"{path}/$questionnaire-package", json=body)
+            assert answer.status_code == 200, answer.text
+            (packed,) = answer.json()["parameter"]
+            form = packed["resource"]["entry"][0]["resource"]
+            assert form["id"] == "medicare.oxygen"
+            assert form["version"] == version_of(RULES.criteria["oxygen"])
+        assert (await calls.get(f"{path}/medicare.oxygen")).json()["resourceType"] == "Questionnaire"
+        assert (await calls.get(f"{path}/medicare.nothing")).status_code == 404
+        unknown = {"resourceType": "Parameters", "parameter": [{"name": "questionnaire", "valueCanonical": "x"}]}
+        assert (await calls.post(f"{path}/$questionnaire-package", json=unknown)).status_code == 404
+        assert (await calls.post(f"{path}/$questionnaire-package", json=[])).status_code == 400
 
 
 async def _ask_once(calls: httpx.AsyncClient, draft: Json, chart: list[Json]) -> Json:

@@ -26,7 +26,6 @@ from tests.cds_hooks.services.coverage_calls import (
     visit,
 )
 
-pytestmark = pytest.mark.anyio
 ODD: tuple[Any, ...] = (7, "x", {"a": 1}, [[]], [{}])
 
 

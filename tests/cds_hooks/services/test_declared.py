@@ -218,18 +218,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         find_services(site_folder=tmp_path / "nowhere")
 
 
-def test_a_model_of_the_folder_whose_files_were_changed_is_out_and_the_others_go_on(
+async def test_a_model_of_the_folder_whose_files_were_changed_is_out_and_the_others_go_on(
     tmp_path: Path, as_of: datetime
 ) -> None:
     models = folder_with(tmp_path, OF_MODEL.replace("readmission_30d", "own_30d"))
     (models / "own_30d").mkdir()
     (models / "own_30d" / "manifest.json").write_text("{}", encoding="utf-8")
-
-    async def call() -> list[Any]:
-        async with client(tmp_path, as_of=as_of, models_folder=models) as calls:
-            return [await calls.get(path) for path in ("/readyz", "/models/own_30d", "/models/mortality_5y", "/")]
-
-    ready, out, other, start = asyncio.run(call())
+    async with client(tmp_path, as_of=as_of, models_folder=models) as calls:
+        ready, out, other, start = [
+            await calls.get(path) for path in ("/readyz", "/models/own_30d", "/models/mortality_5y", "/")
+        ]
     assert "own_30d" in ready.text
     assert [out.status_code, other.status_code, start.status_code] == [503, 200, 200]
 

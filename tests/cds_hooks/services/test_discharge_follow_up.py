@@ -222,19 +222,15 @@ def test_more_orders_than_anyone_takes_are_refused(tmp_path: Path, as_of: dateti
 
 
 @pytest.mark.parametrize("number", ["1e999", "[" * 600 + "]" * 600])
-def test_orders_that_cannot_be_given_back_are_judged_without_a_correction(
+async def test_orders_that_cannot_be_given_back_are_judged_without_a_correction(
     tmp_path: Path, as_of: datetime, number: str
 ) -> None:
     request = request_for(DISCHARGE, "encounter-discharge", METFORMIN, as_of)
     _metformin(request)["note"] = [{"text": "here"}]
     body = json.dumps(request).replace('"here"', number)
-
-    async def call() -> httpx.Response:
-        async with client(tmp_path, as_of=as_of) as calls:
-            headers = {"content-type": "application/json"}
-            return await calls.post(f"/cds-services/{DISCHARGE}", content=body, headers=headers)
-
-    answer = asyncio.run(call())
+    async with client(tmp_path, as_of=as_of) as calls:
+        headers = {"content-type": "application/json"}
+        answer = await calls.post(f"/cds-services/{DISCHARGE}", content=body, headers=headers)
     assert answer.status_code in (200, 400)
     if answer.status_code == 200:
         (card,) = answer.json()["cards"]

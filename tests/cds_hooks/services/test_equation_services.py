@@ -368,46 +368,36 @@ def _row(value: float) -> Any:
     return np.array([value])
 
 
-def test_the_calls_of_one_turn_run_together_and_those_of_the_next_anew() -> None:
+async def test_the_calls_of_one_turn_run_together_and_those_of_the_next_anew() -> None:
     first, second, predictor = _Rows(), _Rows(), Predictor()
 
     def predict(model: _Rows, value: float) -> Any:
         return predictor.predict(cast("Model", model), _row(value))
 
-    async def story() -> list[Any]:
-        together = await asyncio.gather(predict(first, 1.0), predict(second, 2.0), predict(first, 3.0))
-        return [*together, await predict(first, 4.0)]
-
-    assert asyncio.run(story()) == [1.0, 2.0, 3.0, 4.0]
+    together = await asyncio.gather(predict(first, 1.0), predict(second, 2.0), predict(first, 3.0))
+    answered = [*together, await predict(first, 4.0)]
+    assert answered == [1.0, 2.0, 3.0, 4.0]
     assert (first.runs, second.runs) == ([2, 1], [1])
     assert predictor._waiting == {}
 
 
-def test_a_row_that_fails_costs_its_own_call_and_no_other() -> None:
+async def test_a_row_that_fails_costs_its_own_call_and_no_other() -> None:
     model = cast("Model", _Rows())
-
-    async def story() -> list[Any]:
-        predictor = Predictor()
-        calls = [predictor.predict(model, _row(value)) for value in (1.0, -1.0, 2.0)]
-        return await asyncio.gather(*calls, return_exceptions=True)
-
-    one, fault, two = asyncio.run(story())
+    predictor = Predictor()
+    calls: list[Any] = [predictor.predict(model, _row(value)) for value in (1.0, -1.0, 2.0)]
+    one, fault, two = await asyncio.gather(*calls, return_exceptions=True)
     assert (one, two) == (1.0, 2.0)
     assert isinstance(fault, ValueError)
 
 
 @pytest.mark.parametrize("other", [2.0, -1.0])
-def test_a_call_that_was_cancelled_gets_no_prediction_and_the_others_theirs(other: float) -> None:
+async def test_a_call_that_was_cancelled_gets_no_prediction_and_the_others_theirs(other: float) -> None:
     model = cast("Model", _Rows())
-
-    async def story() -> list[Any]:
-        predictor = Predictor()
-        calls = [asyncio.create_task(predictor.predict(model, _row(value))) for value in (1.0, 3.0, other)]
-        await asyncio.sleep(0)
-        calls[0].cancel()
-        return await asyncio.gather(*calls, return_exceptions=True)
-
-    cancelled, three, last = asyncio.run(story())
+    predictor = Predictor()
+    calls: list[Any] = [asyncio.create_task(predictor.predict(model, _row(value))) for value in (1.0, 3.0, other)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    cancelled, three, last = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(cancelled, asyncio.CancelledError)
     assert three == 3.0
     assert last == other or isinstance(last, ValueError)

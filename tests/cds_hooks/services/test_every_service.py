@@ -3,12 +3,10 @@
 A new service is checked here without a line of its own.
 """
 
-import asyncio
 import json
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -56,7 +54,7 @@ def test_a_clinician_is_answered(user: str, tmp_path: Path, as_of: datetime) -> 
     assert not any("not-for-this-user" in answer.text for answer in answers)
 
 
-def test_a_card_that_a_service_built_wrong_does_not_leave(
+async def test_a_card_that_a_service_built_wrong_does_not_leave(
     tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The check is at the wire: nothing in the service itself refuses the card."""
@@ -66,13 +64,9 @@ def test_a_card_that_a_service_built_wrong_does_not_leave(
         "_card",
         lambda *given: structs.replace(built(*given), summary="too long " * 20, source=Source(label=" ")),
     )
-
-    async def call() -> Any:
-        async with client(tmp_path, as_of=as_of) as calls:
-            body = request_for("planning-conversation", "patient-view", "planning-talk", as_of)
-            return await calls.post("/cds-services/planning-conversation", json=body)
-
-    answer = asyncio.run(call())
+    async with client(tmp_path, as_of=as_of) as calls:
+        body = request_for("planning-conversation", "patient-view", "planning-talk", as_of)
+        answer = await calls.post("/cds-services/planning-conversation", json=body)
     assert answer.status_code == 500
     assert "too long" not in answer.text
     line = next(json.loads(each) for each in capfd.readouterr().err.splitlines() if "call failed" in each)
@@ -107,15 +101,13 @@ def test_no_id_is_listed_for_two_hooks() -> None:
         ("order-select", SIGN, 400),
     ],
 )
-def test_a_listed_id_answers_its_hook_alone(hook: str, name: str, status: int, tmp_path: Path, as_of: datetime) -> None:
+async def test_a_listed_id_answers_its_hook_alone(
+    hook: str, name: str, status: int, tmp_path: Path, as_of: datetime
+) -> None:
     request = request_for("order-safety", hook, "ckd4-metformin", as_of, "metformin-ckd4-coded")
-
-    async def call() -> tuple[Any, Any]:
-        async with client(tmp_path, as_of=as_of) as calls:
-            feedback = await calls.post(f"/cds-services/{name}/feedback", json={"feedback": []})
-            return await calls.post(f"/cds-services/{name}", json=request), feedback
-
-    answer, feedback = asyncio.run(call())
+    async with client(tmp_path, as_of=as_of) as calls:
+        feedback = await calls.post(f"/cds-services/{name}/feedback", json={"feedback": []})
+        answer = await calls.post(f"/cds-services/{name}", json=request)
     assert answer.status_code == status
     assert feedback.status_code != 404
     if status == 200:

@@ -274,15 +274,12 @@ def test_the_stu3_fixtures_are_answered_or_refused_by_the_name_of_the_field(tmp_
 
 
 @pytest.mark.parametrize("hook", ["order-select", "order-sign"])
-def test_a_dose_where_stu3_had_it_is_read(tmp_path: Path, as_of: datetime, hook: str) -> None:
+async def test_a_dose_where_stu3_had_it_is_read(tmp_path: Path, as_of: datetime, hook: str) -> None:
     """Epic's page and the hook library's own example of R4 have it there."""
-
-    async def call() -> httpx.Response:
-        request = request_for(ORDERS, hook, "ckd3b-metformin", as_of, "metformin-renewal-2000")
-        for dosage in _first(request["context"])["dosageInstruction"]:
-            dosage["doseQuantity"] = dosage.pop("doseAndRate")[0]["doseQuantity"]
-            dosage.pop("text", None)
-        async with client(tmp_path, as_of=as_of) as calls:
-            return await calls.post(f"/cds-services/{ORDERS}", json=request)
-
-    assert _rules(asyncio.run(call())) == ["renal-metformin"]
+    request = request_for(ORDERS, hook, "ckd3b-metformin", as_of, "metformin-renewal-2000")
+    for dosage in _first(request["context"])["dosageInstruction"]:
+        dosage["doseQuantity"] = dosage.pop("doseAndRate")[0]["doseQuantity"]
+        dosage.pop("text", None)
+    async with client(tmp_path, as_of=as_of) as calls:
+        answered = await calls.post(f"/cds-services/{ORDERS}", json=request)
+    assert _rules(answered) == ["renal-metformin"]

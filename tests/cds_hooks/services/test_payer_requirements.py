@@ -477,29 +477,26 @@ def test_two_coverages_have_two_answers_with_ids_of_their_own(tmp_path: Path) ->
     assert len(set(ids)) == 2
 
 
-def test_a_dispatched_order_an_appointment_and_the_orders_of_a_visit_are_answered(tmp_path: Path) -> None:
-    async def call() -> list[Json]:
-        responses = []
-        async with client(tmp_path, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC)) as calls:
-            signed = order("L5856", status="active", encounter={"reference": "Encounter/e1"})
-            appointment = {
-                "resourceType": "Appointment", "id": "a1", "status": "proposed", "start": "2026-11-25T10:00:00Z",
-                "end": "2026-11-25T11:00:00Z", "serviceType": [concept("http://www.ama-assn.org/go/cpt", "93798")],
-                "participant": [{"actor": {"reference": "Patient/p"}, "status": "accepted"}],
-            }  # fmt: skip
-            for hook, context in (
-                ("order-dispatch", {"dispatchedOrders": ["DeviceRequest/order-l5856"], "performer": "Organization/1"}),
-                ("appointment-book", {"userId": "Practitioner/dr1", "appointments": bundle([appointment])}),
-                ("encounter-discharge", {"userId": "Practitioner/dr1", "encounterId": "e1"}),
-            ):
-                entry = await entry_for(calls, hook)
-                request = request_of(entry, [], chart(signed)) | {"context": {"patientId": "p"} | context}
-                answer = await calls.post(f"/cds-services/{entry['id']}", json=request)
-                assert answer.status_code == 200, answer.text
-                responses.append(answer.json())
-        return responses
-
-    dispatched, booked, discharged = asyncio.run(call())
+async def test_a_dispatched_order_an_appointment_and_the_orders_of_a_visit_are_answered(tmp_path: Path) -> None:
+    responses = []
+    async with client(tmp_path, as_of=datetime(2026, 11, 20, 12, tzinfo=UTC)) as calls:
+        signed = order("L5856", status="active", encounter={"reference": "Encounter/e1"})
+        appointment = {
+            "resourceType": "Appointment", "id": "a1", "status": "proposed", "start": "2026-11-25T10:00:00Z",
+            "end": "2026-11-25T11:00:00Z", "serviceType": [concept("http://www.ama-assn.org/go/cpt", "93798")],
+            "participant": [{"actor": {"reference": "Patient/p"}, "status": "accepted"}],
+        }  # fmt: skip
+        for hook, context in (
+            ("order-dispatch", {"dispatchedOrders": ["DeviceRequest/order-l5856"], "performer": "Organization/1"}),
+            ("appointment-book", {"userId": "Practitioner/dr1", "appointments": bundle([appointment])}),
+            ("encounter-discharge", {"userId": "Practitioner/dr1", "encounterId": "e1"}),
+        ):
+            entry = await entry_for(calls, hook)
+            request = request_of(entry, [], chart(signed)) | {"context": {"patientId": "p"} | context}
+            answer = await calls.post(f"/cds-services/{entry['id']}", json=request)
+            assert answer.status_code == 200, answer.text
+            responses.append(answer.json())
+    dispatched, booked, discharged = responses
     assert answer_of(dispatched) == LISTED
     assert answer_of(booked) == OPEN
     assert answer_of(discharged) == {"covered": "conditional", "pa-needed": "performpa"}

@@ -163,30 +163,22 @@ def _case(folder: Path, name: str) -> Json:
 
 
 @pytest.mark.parametrize("name", OVER_HTTP)
-def test_a_case_of_order_select_is_answered_over_http(name: str, data_folder: Path, tmp_path: Path) -> None:
+async def test_a_case_of_order_select_is_answered_over_http(name: str, data_folder: Path, tmp_path: Path) -> None:
     case = _case(data_folder, name)
-
-    async def call() -> Answer:
-        async with client(tmp_path, as_of=datetime.fromisoformat(case["as_of"])) as calls:
-            answer = await calls.post(f"/cds-services/{ORDERS}", json=case["request"])
-            return Answer(answer.status_code, answer.json(), _findings(answer.json()))
-
-    answer = asyncio.run(call())
+    async with client(tmp_path, as_of=datetime.fromisoformat(case["as_of"])) as calls:
+        sent = await calls.post(f"/cds-services/{ORDERS}", json=case["request"])
+    answer = Answer(sent.status_code, sent.json(), _findings(sent.json()))
     assert answer.status == 200
     assert {(one["rule"], one["band"]) for one in case["expected"]["findings"]} <= answer.findings
     assert len(answer.body["cards"]) <= case["expected"]["max_cards_per_order"]
     assert not case["expected"]["silent"] or not answer.findings
 
 
-def test_the_order_on_the_other_side_comes_back_whole(data_folder: Path, tmp_path: Path) -> None:
+async def test_the_order_on_the_other_side_comes_back_whole(data_folder: Path, tmp_path: Path) -> None:
     case = _case(data_folder, "oc-043")
-
-    async def call() -> Json:
-        async with client(tmp_path, as_of=datetime.fromisoformat(case["as_of"])) as calls:
-            answer: Json = (await calls.post(f"/cds-services/{ORDERS}", json=case["request"])).json()
-            return answer
-
-    (card,) = asyncio.run(call())["cards"]
+    async with client(tmp_path, as_of=datetime.fromisoformat(case["as_of"])) as calls:
+        answer: Json = (await calls.post(f"/cds-services/{ORDERS}", json=case["request"])).json()
+    (card,) = answer["cards"]
     actions = [action for one in card["suggestions"] for action in one["actions"] if action["type"] == "update"]
     stopped = next(action["resource"] for action in actions if action["resource"]["status"] == "stopped")
     entries = [

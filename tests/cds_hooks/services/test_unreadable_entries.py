@@ -1,6 +1,5 @@
 """An entry that no table knows is neither there nor absent: each service that looks for its kind names it."""
 
-import asyncio
 import copy
 from collections.abc import Iterator
 from contextlib import suppress
@@ -71,20 +70,17 @@ def _with_entry(sent: Json, kind: str, as_of: datetime) -> Iterator[Json]:
         yield request
 
 
-def test_every_service_names_an_entry_of_the_kinds_it_looks_for(tmp_path: Path, as_of: datetime) -> None:
-    async def unnamed() -> list[tuple[str, str]]:
-        missing = []
-        async with client(tmp_path, as_of=as_of) as calls:
-            for service in find_services().values():
-                for kind in KEYS:
-                    texts = []
-                    for request in requests_with(service.id, service.hooks[0], kind, as_of):
-                        answer = await calls.post(f"/cds-services/{service.id}", json=request)
-                        texts.append(answer.text.lower())
-                        if WORDS.lower() in texts[-1]:
-                            break
-                    if texts and not any(WORDS.lower() in text for text in texts):
-                        missing.append((service.id, kind))
-        return missing
-
-    assert set(asyncio.run(unnamed())) == NOT_BY_NAME
+async def test_every_service_names_an_entry_of_the_kinds_it_looks_for(tmp_path: Path, as_of: datetime) -> None:
+    missing = []
+    async with client(tmp_path, as_of=as_of) as calls:
+        for service in find_services().values():
+            for kind in KEYS:
+                texts = []
+                for request in requests_with(service.id, service.hooks[0], kind, as_of):
+                    answer = await calls.post(f"/cds-services/{service.id}", json=request)
+                    texts.append(answer.text.lower())
+                    if WORDS.lower() in texts[-1]:
+                        break
+                if texts and not any(WORDS.lower() in text for text in texts):
+                    missing.append((service.id, kind))
+    assert set(missing) == NOT_BY_NAME

@@ -1,6 +1,5 @@
 """The service that quotes notes and lists which cannot both hold: there where the site asks, replayed as sent."""
 
-import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -67,7 +66,6 @@ def silences(document: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.anyio
 async def test_a_server_has_the_service_where_the_site_has_a_file_for_the_text_part(tmp_path: Path, file: Path) -> None:
     for given, is_there in ((None, False), (file, True)):
         async with client(tmp_path, text_file=given) as calls:
@@ -75,7 +73,6 @@ async def test_a_server_has_the_service_where_the_site_has_a_file_for_the_text_p
         assert (SERVICE in ids) is is_there
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("resources", "summary", "indicator"),
     [
@@ -93,7 +90,6 @@ async def test_one_card_quotes_both(
     assert all(f"{resource['resourceType']}/{resource['id']}" in card["detail"] for resource in resources)
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("body", "reason", "words"),
     [
@@ -118,7 +114,6 @@ async def test_without_a_card_there_is_a_reason(
     assert words in first["text"]
 
 
-@pytest.mark.anyio
 async def test_a_client_that_sends_no_notes_is_told_that_nothing_is_known_of_them(tmp_path: Path, file: Path) -> None:
     body = request(APIXABAN)
     del body["prefetch"]["notes"]
@@ -127,7 +122,6 @@ async def test_a_client_that_sends_no_notes_is_told_that_nothing_is_known_of_the
     assert "not known" in silences(document)[0]["text"]
 
 
-@pytest.mark.anyio
 async def test_a_note_of_another_patient_ends_the_call(tmp_path: Path, file: Path) -> None:
     body = request(APIXABAN, STOPPED)
     body["prefetch"]["notes"]["entry"][0]["resource"]["subject"] = {"reference": "Patient/p2"}
@@ -136,7 +130,6 @@ async def test_a_note_of_another_patient_ends_the_call(tmp_path: Path, file: Pat
     assert "another patient" in document["issue"][0]["diagnostics"]
 
 
-@pytest.mark.anyio
 async def test_an_order_that_refers_to_its_product_is_read_by_the_product(tmp_path: Path, file: Path) -> None:
     product = {"resourceType": "Medication", "id": "x1", "code": {"text": "Apixaban 5 mg tablet"}}
     order = {key: value for key, value in APIXABAN.items() if key != "medicationCodeableConcept"}
@@ -145,7 +138,7 @@ async def test_an_order_that_refers_to_its_product_is_read_by_the_product(tmp_pa
     assert len((await answer(tmp_path, file, body))["cards"]) == 1
 
 
-def test_a_decision_is_the_same_when_it_is_replayed(tmp_path: Path, file: Path) -> None:
+async def test_a_decision_is_the_same_when_it_is_replayed(tmp_path: Path, file: Path) -> None:
     url, settings = record_at(tmp_path), Settings(text_file=file)
     at = open_site(settings)
     bodies = [
@@ -153,21 +146,17 @@ def test_a_decision_is_the_same_when_it_is_replayed(tmp_path: Path, file: Path) 
         request(APIXABAN),
         request(condition("c1", "Asthma"), note("d1", "No asthma.")),
     ]
-
-    async def record() -> list[str]:
-        log = open_decision_log(url)
-        (caller,) = at.clients.values()
-        ids = []
-        for body in bodies:
-            sent = json.dumps(body).encode()
-            ids.append(new_decision_id())
-            parts = at.components
-            call = open_call(at.services[SERVICE], caller, _recording(parts, log), ids[-1], len(sent))
-            await invoke(call, ReceivedBody(sent), Recording())
-        await log.close()
-        return ids
-
-    decisions = [*get_decisions(url, asyncio.run(record())).values()]
+    log = open_decision_log(url)
+    (caller,) = at.clients.values()
+    ids = []
+    for body in bodies:
+        sent = json.dumps(body).encode()
+        ids.append(new_decision_id())
+        parts = at.components
+        call = open_call(at.services[SERVICE], caller, _recording(parts, log), ids[-1], len(sent))
+        await invoke(call, ReceivedBody(sent), Recording())
+    await log.close()
+    decisions = [*get_decisions(url, ids).values()]
     assert [decision.outcome for decision in decisions] == ["cards", "silent", "cards"]
     assert [verdict.outcome for verdict in Replayer(at, url).verdicts(decisions)] == ["same"] * 3
 

@@ -41,7 +41,6 @@ def file(tmp_path: Path, stub: Stub) -> Path:
     return path
 
 
-@pytest.mark.anyio
 async def test_a_client_gets_the_summary_of_the_chart_that_it_sends(tmp_path: Path, file: Path, stub: Stub) -> None:
     async with client(tmp_path, text_file=file) as calls:
         answer = await calls.post("/summaries", json=BUNDLE)
@@ -62,7 +61,6 @@ async def test_a_client_gets_the_summary_of_the_chart_that_it_sends(tmp_path: Pa
     assert "fibrillation" not in json.dumps(detail)
 
 
-@pytest.mark.anyio
 async def test_where_notes_and_lists_disagree_the_client_gets_a_card(
     tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +79,6 @@ async def test_where_notes_and_lists_disagree_the_client_gets_a_card(
     assert len(read) == len(set(read)), "the card is of the notes as they were read for the summary"
 
 
-@pytest.mark.anyio
 async def test_without_the_file_of_the_site_there_is_neither_route_nor_page(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
         assert (await calls.post("/summaries", json=BUNDLE)).status_code in (404, 405)
@@ -90,7 +87,6 @@ async def test_without_the_file_of_the_site_there_is_neither_route_nor_page(tmp_
     assert "shows no summaries" in page.text
 
 
-@pytest.mark.anyio
 async def test_the_page_of_a_patient_has_the_summary_of_the_chart_as_it_was_sent(tmp_path: Path, file: Path) -> None:
     request = request_for("planning-conversation", "patient-view", "planning-talk", AS_OF)
     patient = request["context"]["patientId"]

@@ -1,6 +1,5 @@
 """The worklist is made from real calls on record: who is on it, in which order, and what keeps somebody off."""
 
-import asyncio
 import csv
 import json
 from collections.abc import Iterable
@@ -81,19 +80,15 @@ def names(found: Worklist) -> list[str]:
     return [row.patient for row in found.rows]
 
 
-def test_a_test_that_was_not_offered_outside_a_visit_is_on_the_list_of_the_record(tmp_path: Path) -> None:
+async def test_a_test_that_was_not_offered_outside_a_visit_is_on_the_list_of_the_record(tmp_path: Path) -> None:
     request = _request("liver-assessment")
     for key in ("encounters", "visits"):
         request["prefetch"].pop(key, None)
     request["context"].pop("encounterId", None)
     request["prefetch"]["encounters"] = {"resourceType": "Bundle", "type": "searchset", "entry": []}
-
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            answered = await calls.post("/cds-services/liver-assessment", json=request)
-            assert answered.json()["cards"] == []
-
-    asyncio.run(story())
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        answered = await calls.post("/cds-services/liver-assessment", json=request)
+        assert answered.json()["cards"] == []
     url, now = record_in(tmp_path), datetime.now(UTC) + timedelta(days=3)
     found = read_worklist(follow(url), now, 10)
     (row,) = found.rows
@@ -211,16 +206,13 @@ def test_an_answered_finding_rests() -> None:
     assert (names(found), found.answered) == (["b"], 1)
 
 
-def test_the_answer_to_a_card_on_record_is_read_and_ends_with_its_period(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with app_client(tmp_path, as_of=NOW) as calls:
-            answered = await calls.post("/cds-services/nephrology-referral", json=_request("nephrology-referral"))
-            (card,) = answered.json()["cards"]
-            said: dict[str, Any] = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": NOW.isoformat()}
-            feedback = await calls.post("/cds-services/nephrology-referral/feedback", json={"feedback": [said]})
-            assert feedback.status_code == 200, feedback.text
-
-    asyncio.run(story())
+async def test_the_answer_to_a_card_on_record_is_read_and_ends_with_its_period(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        answered = await calls.post("/cds-services/nephrology-referral", json=_request("nephrology-referral"))
+        (card,) = answered.json()["cards"]
+        said: dict[str, Any] = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": NOW.isoformat()}
+        feedback = await calls.post("/cds-services/nephrology-referral/feedback", json={"feedback": [said]})
+        assert feedback.status_code == 200, feedback.text
     url, now = record_in(tmp_path), datetime.now(UTC)
     rows = follow(url).read("SELECT patient, subject, until FROM work_answers")
     ((patient, subject, until),) = rows

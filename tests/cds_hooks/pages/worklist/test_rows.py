@@ -1,10 +1,8 @@
 """How the worklist is laid out: every line of a patient in words, the filters, what was taken off, and the file."""
 
-import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import msgspec
 import orjson
 import pytest
@@ -81,12 +79,9 @@ def test_an_estimate_is_higher_than_1_to_99_in_100() -> None:
         ("start", "-707"),
     ],
 )
-def test_a_wrong_field_of_an_address_is_named_and_not_repeated(tmp_path: Path, name: str, text: str) -> None:
-    async def ask() -> httpx.Response:
-        async with client(tmp_path) as calls:
-            return await calls.get("/worklist", params={name: text}, headers={"accept": "text/html"})
-
-    answer = asyncio.run(ask())
+async def test_a_wrong_field_of_an_address_is_named_and_not_repeated(tmp_path: Path, name: str, text: str) -> None:
+    async with client(tmp_path) as calls:
+        answer = await calls.get("/worklist", params={name: text}, headers={"accept": "text/html"})
     assert (answer.status_code, f"{name}: " in answer.text, text in answer.text) == (400, True, False)
 
 
@@ -137,7 +132,6 @@ def test_the_lists_of_patients_whose_findings_fit_and_of_what_was_taken_off(tmp_
     assert (MISSING.acted, MISSING.until) == ("", "")
 
 
-@pytest.mark.anyio
 async def test_a_page_shows_fifty_patients_and_the_last_page_where_the_address_is_beyond_it(tmp_path: Path) -> None:
     keep(tmp_path, *(a_row(f"p{number:03}", days=1 + number / 100) for number in range(51)))
     async with client(tmp_path, as_of=NOW) as calls:

@@ -18,8 +18,6 @@ from tests.cds_hooks.pages.given import kept_values
 from tests.cds_hooks.pages.worklist.test_worklist_page import a_row, keep
 from tests.cds_hooks.services.equation_calls import NOW
 
-pytestmark = pytest.mark.anyio
-
 FINDING = finding_digest("Lipid panel")
 
 

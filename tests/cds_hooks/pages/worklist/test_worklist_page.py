@@ -113,7 +113,6 @@ def test_a_record_that_cannot_be_read_is_said(tmp_path: Path) -> None:
         CountKeeper(url, open_follower(Settings(database_url=url))).counted()
 
 
-@pytest.mark.anyio
 async def test_a_form_without_the_token_or_for_nothing_on_the_list_changes_nothing(tmp_path: Path) -> None:
     with_account(tmp_path, "cleo", "clinician")
     async with visit(tmp_path, as_of=NOW) as person:
@@ -132,7 +131,6 @@ async def test_a_form_without_the_token_or_for_nothing_on_the_list_changes_nothi
     assert [actor for actor, _ in entries(tmp_path, "worklist-act")] == ["account cleo"]
 
 
-@pytest.mark.anyio
 async def test_behind_a_trust_file_without_a_login_only_the_operator_sees_the_list(tmp_path: Path) -> None:
     settings = _behind_a_trust_file(tmp_path)
     async with client(tmp_path, **settings) as calls:
@@ -144,7 +142,6 @@ async def test_behind_a_trust_file_without_a_login_only_the_operator_sees_the_li
     assert entries(tmp_path, "page-view") == [("operator", {"page": "/worklist"})]
 
 
-@pytest.mark.anyio
 async def test_the_page_says_what_an_estimate_is_of_and_never_that_it_is_higher_than_everybodys(tmp_path: Path) -> None:
     keep(tmp_path, a_row("ann", percentile=99.8))
     async with client(tmp_path, as_of=NOW) as calls:

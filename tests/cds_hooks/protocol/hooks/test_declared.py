@@ -1,6 +1,5 @@
 """Hooks that a site declares: read, answered, listed; and a sentence for each way of declaring one wrongly."""
 
-import asyncio
 import json
 from datetime import datetime
 from pathlib import Path
@@ -69,20 +68,16 @@ def test_a_call_that_does_not_fit_the_declaration_is_refused(tmp_path: Path, cha
         read_context(found.hook, Raw(json.dumps(CONTEXT | change).encode()))
 
 
-def test_a_service_is_listed_under_it_and_answers_it(tmp_path: Path, as_of: datetime) -> None:
+async def test_a_service_is_listed_under_it_and_answers_it(tmp_path: Path, as_of: datetime) -> None:
     file = tmp_path / "hooks.toml"
     file.write_text(TOML)
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     request |= {"hook": NAME, "context": request["context"] | {"wardId": "w1"}}
-
-    async def call() -> tuple[Any, Any, Any]:
-        async with client(tmp_path, as_of=as_of, models_folder=tmp_path, protocol_version="3.0") as calls:
-            listed = (await calls.get("/cds-services")).json()["services"]
-            answer = await calls.post(f"/cds-services/{PLANNING}", json=request)
-            del request["context"]["wardId"]
-            return listed, answer, await calls.post(f"/cds-services/{PLANNING}", json=request)
-
-    listed, answer, refused = asyncio.run(call())
+    async with client(tmp_path, as_of=as_of, models_folder=tmp_path, protocol_version="3.0") as calls:
+        listed = (await calls.get("/cds-services")).json()["services"]
+        answer = await calls.post(f"/cds-services/{PLANNING}", json=request)
+        del request["context"]["wardId"]
+        refused = await calls.post(f"/cds-services/{PLANNING}", json=request)
     entry = next(each for each in listed if each["hook"] == NAME)
     assert (entry["id"], entry["hookVersion"]) == (f"{PLANNING}-{NAME}", "1.0")
     assert len(answer.json()["cards"]) == 1
