@@ -141,13 +141,10 @@ class _WithEdge:
         await self._app(scope, receive, send)
 
 
-def _after(*parts: bytes, **limits: Any) -> Outcome:
-    async def story() -> Outcome:
-        connection = _Connection(**limits)
-        await connection.receive(*parts)
-        return connection.outcome
-
-    return asyncio.run(story())
+async def _after(*parts: bytes, **limits: Any) -> Outcome:
+    connection = _Connection(**limits)
+    await connection.receive(*parts)
+    return connection.outcome
 
 
 OK = b"HTTP/1.1 200 OK"
@@ -192,8 +189,8 @@ def _fields(count: int) -> bytes:
         ([_get(more=b"Connection: upgrade\r\nUpgrade: websocket\r\n")], FINE),
     ],
 )
-def test_a_head_is_read_up_to_its_bounds(parts: list[bytes], outcome: Any) -> None:
-    assert _after(*parts) == outcome
+async def test_a_head_is_read_up_to_its_bounds(parts: list[bytes], outcome: Any) -> None:
+    assert await _after(*parts) == outcome
 
 
 @pytest.mark.parametrize(
@@ -220,8 +217,8 @@ def test_a_head_is_read_up_to_its_bounds(parts: list[bytes], outcome: Any) -> No
         (2 * [CHUNKED, b"1\r\nb\r\n" * 5_001, b"0\r\n\r\n"], FINE),
     ],
 )
-def test_what_comes_without_a_body_or_in_small_parts_is_bounded(parts: list[bytes], outcome: Any) -> None:
-    refused, heads, *ends = _after(*parts)
+async def test_what_comes_without_a_body_or_in_small_parts_is_bounded(parts: list[bytes], outcome: Any) -> None:
+    refused, heads, *ends = await _after(*parts)
     assert (refused, heads[:1], *ends) == outcome
 
 

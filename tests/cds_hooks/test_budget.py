@@ -1,6 +1,5 @@
 """The work of a call has a budget: limits with clear errors, and a time after which it is answered with one."""
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -17,15 +16,12 @@ from tests.hardening.two_clients import body_of
 Json = dict[str, Any]
 
 
-def _post(folder: Path, request: Json | bytes, **settings: Any) -> httpx.Response:
-    async def call() -> httpx.Response:
-        async with client(folder, **settings) as calls:
-            path = f"/cds-services/{ORDERS}"
-            if isinstance(request, bytes):
-                return await calls.post(path, content=request, headers={"content-type": "application/json"})
-            return await calls.post(path, json=request)
-
-    return asyncio.run(call())
+async def _post(folder: Path, request: Json | bytes, **settings: Any) -> httpx.Response:
+    async with client(folder, **settings) as calls:
+        path = f"/cds-services/{ORDERS}"
+        if isinstance(request, bytes):
+            return await calls.post(path, content=request, headers={"content-type": "application/json"})
+        return await calls.post(path, json=request)
 
 
 def _more_entries(request: Json) -> None:
@@ -55,24 +51,24 @@ def _more_selections(request: Json) -> None:
         (_more_selections, "context.selections", "at most 2 are checked"),
     ],
 )
-def test_what_is_beyond_a_limit_is_answered_413_with_the_place_and_the_setting(
+async def test_what_is_beyond_a_limit_is_answered_413_with_the_place_and_the_setting(
     tmp_path: Path, as_of: datetime, change: Callable[[Json], None], place: str, setting: str
 ) -> None:
     request = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
     settings = {"as_of": as_of, "max_entries_per_key": 100, "max_entries": 150, "max_drafts": 2}
-    assert _post(tmp_path, request, **settings).status_code == 200
+    assert (await _post(tmp_path, request, **settings)).status_code == 200
     change(request)
-    answer = _post(tmp_path, request, **settings)
+    answer = await _post(tmp_path, request, **settings)
     issue = answer.json()["issue"][0]
     assert (answer.status_code, issue["code"], issue["expression"]) == (413, "too-long", [place])
     assert setting in issue["details"]["text"]
 
 
-def test_a_key_of_the_client_that_is_no_plain_name_is_not_repeated(tmp_path: Path, as_of: datetime) -> None:
+async def test_a_key_of_the_client_that_is_no_plain_name_is_not_repeated(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
     entry = request["prefetch"]["labs"]["entry"][0]
     request["prefetch"]["<Miller, Anna>"] = {"resourceType": "Bundle", "entry": [entry] * 101}
-    answer = _post(tmp_path, request, as_of=as_of, max_entries_per_key=100)
+    answer = await _post(tmp_path, request, as_of=as_of, max_entries_per_key=100)
     assert answer.status_code == 413
     assert "Miller" not in answer.text
 
@@ -86,8 +82,8 @@ async def test_at_discharge_more_active_orders_than_the_limit_are_answered_413(t
 
 
 @pytest.mark.parametrize("seconds", [0.000_001, 0.4])
-def test_a_call_that_takes_too_long_hears_so_and_is_recorded_as_a_failure(tmp_path: Path, seconds: float) -> None:
-    answer = _post(tmp_path, body_of(200, 3000, 3000, 3000), call_seconds=seconds)
+async def test_a_call_that_takes_too_long_hears_so_and_is_recorded_as_a_failure(tmp_path: Path, seconds: float) -> None:
+    answer = await _post(tmp_path, body_of(200, 3000, 3000, 3000), call_seconds=seconds)
     outcome = answer.json()
     assert (answer.status_code, outcome["issue"][0]["code"]) == (503, "timeout")
     assert int(answer.headers["retry-after"]) > 0
@@ -107,7 +103,7 @@ async def test_the_page_of_a_call_that_took_too_long_says_so(tmp_path: Path) -> 
     assert "No answer within" in page.text
 
 
-def test_so_many_drafts_that_not_every_suggestion_can_be_named_are_answered(tmp_path: Path) -> None:
-    answer = _post(tmp_path, body_of(200, 100, 10, 10))
+async def test_so_many_drafts_that_not_every_suggestion_can_be_named_are_answered(tmp_path: Path) -> None:
+    answer = await _post(tmp_path, body_of(200, 100, 10, 10))
     assert answer.status_code == 200
     assert answer.json()["cards"]

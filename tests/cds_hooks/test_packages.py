@@ -130,18 +130,17 @@ def _request(patient: str) -> dict[str, Any]:
     return build_request(find_services()["fall-risk"].discovery()[0], Chart([person, order]), [])
 
 
-def _answer(folder: Path, patient: str = "p1", **settings: Any) -> httpx.Response:
-    async def call() -> httpx.Response:
-        async with client(folder, as_of=AS_OF, packages=NAME, **settings) as calls:
-            return await calls.post("/cds-services/fall-risk", json=_request(patient))
-
-    return asyncio.run(call())
+async def _answer(folder: Path, patient: str = "p1", **settings: Any) -> httpx.Response:
+    async with client(folder, as_of=AS_OF, packages=NAME, **settings) as calls:
+        return await calls.post("/cds-services/fall-risk", json=_request(patient))
 
 
-def test_its_card_is_shown_in_the_development_profile_and_its_check_is_asked(package: Path, tmp_path: Path) -> None:
-    shown = _answer(tmp_path)
+async def test_its_card_is_shown_in_the_development_profile_and_its_check_is_asked(
+    package: Path, tmp_path: Path
+) -> None:
+    shown = await _answer(tmp_path)
     assert [card["summary"] for card in shown.json()["cards"]] == [SUMMARY]
-    drill = _answer(tmp_path, "drill-1")
+    drill = await _answer(tmp_path, "drill-1")
     assert drill.json()["cards"] == []
     (silence,) = ours(drill)["silence"]
     assert silence["reason"] == "site-check"

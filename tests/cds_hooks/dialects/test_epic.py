@@ -1,6 +1,5 @@
 """Epic: one action a suggestion, topics that stay, triggers read as the hooks they stand for."""
 
-import asyncio
 import json
 from datetime import datetime
 from pathlib import Path
@@ -156,9 +155,9 @@ def test_a_long_topic_is_cut_and_told_apart_by_a_digest() -> None:
     assert all(len(code) <= MOST_OF_A_TOPIC and code.isalnum() for code in codes)
 
 
-def test_two_patients_get_the_same_topic_for_the_same_advice(tmp_path: Path, as_of: datetime) -> None:
+async def test_two_patients_get_the_same_topic_for_the_same_advice(tmp_path: Path, as_of: datetime) -> None:
     answers = [
-        _call(tmp_path, as_of, request_for(ORDERS, "order-select", sample, as_of, draft))
+        await _call(tmp_path, as_of, request_for(ORDERS, "order-select", sample, as_of, draft))
         for sample, draft in (("ckd4-metformin", "metformin-ckd4-coded"), ("ckd4-metformin", "metformin-ckd4-text"))
     ]
     codes = {answer.json()["cards"][0]["source"]["topic"]["code"] for answer in answers}
@@ -184,15 +183,11 @@ def test_an_extension_of_any_form_leaves_the_hook_as_it_is(extension: Any) -> No
     assert actual_hook("order-sign", Raw(json.dumps({TRIGGER: "27"}).encode())) == "order-sign"
 
 
-def _call(folder: Path, as_of: datetime, request: dict[str, Any], dialect: str = "epic") -> httpx.Response:
+async def _call(folder: Path, as_of: datetime, request: dict[str, Any], dialect: str = "epic") -> httpx.Response:
     service = {"order-select": ORDERS, "order-sign": ORDERS}.get(request["hook"], request.pop("service", PLANNING))
-
-    async def call() -> httpx.Response:
-        async with client(folder, as_of=as_of, dialect=dialect) as calls:
-            headers = {"content-type": "application/json; charset=utf-8"}
-            return await calls.post(f"/cds-services/{service}", content=json.dumps(request), headers=headers)
-
-    return asyncio.run(call())
+    async with client(folder, as_of=as_of, dialect=dialect) as calls:
+        headers = {"content-type": "application/json; charset=utf-8"}
+        return await calls.post(f"/cds-services/{service}", content=json.dumps(request), headers=headers)
 
 
 def _as_epic(request: dict[str, Any], trigger: str) -> dict[str, Any]:
@@ -211,28 +206,32 @@ def _as_epic(request: dict[str, Any], trigger: str) -> dict[str, Any]:
     }
 
 
-def test_a_discharge_arrives_as_patient_view_and_is_answered_as_discharge(tmp_path: Path, as_of: datetime) -> None:
+async def test_a_discharge_arrives_as_patient_view_and_is_answered_as_discharge(
+    tmp_path: Path, as_of: datetime
+) -> None:
     request = _as_epic(request_for(DISCHARGE, "encounter-discharge", "ckd3b-metformin", as_of), "27")
     request |= {"hook": "patient-view", "service": DISCHARGE}
-    answer = _call(tmp_path, as_of, dict(request))
+    answer = await _call(tmp_path, as_of, dict(request))
     assert answer.status_code == 200, answer.text
     assert len(answer.json()["cards"]) == 1
-    assert _call(tmp_path, as_of, dict(request), dialect="standard").status_code == 400
+    assert (await _call(tmp_path, as_of, dict(request), dialect="standard")).status_code == 400
     open_chart = request | {"extension": {TRIGGER: "60"}}
-    assert _call(tmp_path, as_of, dict(open_chart)).status_code == 400
+    assert (await _call(tmp_path, as_of, dict(open_chart))).status_code == 400
 
 
-def test_a_patient_view_stays_one_for_a_service_that_answers_it(tmp_path: Path, as_of: datetime) -> None:
+async def test_a_patient_view_stays_one_for_a_service_that_answers_it(tmp_path: Path, as_of: datetime) -> None:
     request = _as_epic(request_for(PLANNING, "patient-view", "planning-talk", as_of), "27")
-    answer = _call(tmp_path, as_of, request)
+    answer = await _call(tmp_path, as_of, request)
     assert len(answer.json()["cards"]) == 1
 
 
 @pytest.mark.parametrize("dialect", ["standard", "epic", "oracle", "sandbox"])
-def test_a_request_as_epic_sends_it_is_read_as_the_published_one(tmp_path: Path, as_of: datetime, dialect: str) -> None:
+async def test_a_request_as_epic_sends_it_is_read_as_the_published_one(
+    tmp_path: Path, as_of: datetime, dialect: str
+) -> None:
     published = request_for(ORDERS, "order-sign", "ckd3b-metformin", as_of, "metformin-renewal-2000")
-    plain = _call(tmp_path, as_of, json.loads(json.dumps(published)), dialect)
-    epic = _call(tmp_path, as_of, _as_epic(published, "23"), dialect)
+    plain = await _call(tmp_path, as_of, json.loads(json.dumps(published)), dialect)
+    epic = await _call(tmp_path, as_of, _as_epic(published, "23"), dialect)
     assert epic.status_code == 200, epic.text
     facts = [[card["extension"]["org.cds-hooks-onnx"] for card in each.json()["cards"]] for each in (plain, epic)]
     assert facts[0] == facts[1] != []

@@ -1,6 +1,5 @@
 """Rules and answers over the whole server: switches by unit, and what was answered stays answered for its time."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from datetime import date, datetime
@@ -40,20 +39,16 @@ def reasons(answer: httpx.Response) -> set[str]:
     return {each["reason"] for each in ours(answer).get("silence", []) if each["subject"] == RULE}
 
 
-def call(folder: Path, as_of: datetime, *steps: Callable[[httpx.Response], Any], **settings: Any) -> list[Any]:
+async def call(folder: Path, as_of: datetime, *steps: Callable[[httpx.Response], Any], **settings: Any) -> list[Any]:
     """Calls order-sign, then for each step sends the feedback it makes of the last answer and calls again."""
-
-    async def run() -> list[httpx.Response]:
-        async with client(folder, as_of=as_of, **settings) as calls:
-            answers = [await calls.post(f"/cds-services/{ORDERS}", json=order(as_of))]
-            for step in steps:
-                report = step(answers[-1])
-                sent = await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [report]})
-                assert sent.status_code == 200
-                answers.append(await calls.post(f"/cds-services/{ORDERS}", json=order(as_of)))
-            return answers
-
-    return asyncio.run(run())
+    async with client(folder, as_of=as_of, **settings) as calls:
+        answers = [await calls.post(f"/cds-services/{ORDERS}", json=order(as_of))]
+        for step in steps:
+            report = step(answers[-1])
+            sent = await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [report]})
+            assert sent.status_code == 200
+            answers.append(await calls.post(f"/cds-services/{ORDERS}", json=order(as_of)))
+        return answers
 
 
 def overridden(with_reason: bool) -> Callable[[httpx.Response], dict[str, Any]]:
@@ -65,8 +60,8 @@ def overridden(with_reason: bool) -> Callable[[httpx.Response], dict[str, Any]]:
     return report
 
 
-def test_an_answer_with_a_reason_keeps_the_same_finding_quiet(tmp_path: Path, as_of: datetime) -> None:
-    before, after = call(tmp_path, as_of, overridden(with_reason=True))
+async def test_an_answer_with_a_reason_keeps_the_same_finding_quiet(tmp_path: Path, as_of: datetime) -> None:
+    before, after = await call(tmp_path, as_of, overridden(with_reason=True))
     assert len(before.json()["cards"]) == 1
     assert after.json()["cards"] == []
     assert reasons(after) == {"acknowledged"}
@@ -83,8 +78,8 @@ def _memory(folder: Path, as_of: datetime) -> Memory:
     return memory
 
 
-def test_an_answer_without_a_reason_is_none(tmp_path: Path, as_of: datetime) -> None:
-    _, after = call(tmp_path, as_of, overridden(with_reason=False))
+async def test_an_answer_without_a_reason_is_none(tmp_path: Path, as_of: datetime) -> None:
+    _, after = await call(tmp_path, as_of, overridden(with_reason=False))
     assert len(after.json()["cards"]) == 1
 
 

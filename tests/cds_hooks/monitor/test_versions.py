@@ -23,14 +23,14 @@ def decision(hours: float) -> Decision:
     )  # fmt: skip
 
 
-def test_a_canary_waits_for_seven_days_and_five_hundred_estimates(tmp_path: Path) -> None:
+async def test_a_canary_waits_for_seven_days_and_five_hundred_estimates(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     assert "for 6.0 of at least 7 days" in str(_early(url, days=6))
-    _write(url, LEAST_PREDICTIONS - 1)
+    await _write(url, LEAST_PREDICTIONS - 1)
     assert f"computed {LEAST_PREDICTIONS - 1} of at least 500" in str(_early(url, days=8))
-    _write(url, 1, hours=9 * 24)
+    await _write(url, 1, hours=9 * 24)
     assert _early(url, days=8) is not None, "what came before the shadow does not count"
-    _write(url, 1)
+    await _write(url, 1)
     assert _early(url, days=8) is None
 
 
@@ -38,10 +38,7 @@ def _early(url: str, days: int) -> str | None:
     return why_too_early(url, VERSION, (NOW - timedelta(days=days)).isoformat(), NOW)
 
 
-def _write(url: str, times: int, hours: float = 1) -> None:
-    async def write() -> None:
-        log = open_decision_log(url)
-        await asyncio.gather(*(log.append(decision(hours)) for _ in range(times)))
-        await log.close()
-
-    asyncio.run(write())
+async def _write(url: str, times: int, hours: float = 1) -> None:
+    log = open_decision_log(url)
+    await asyncio.gather(*(log.append(decision(hours)) for _ in range(times)))
+    await log.close()

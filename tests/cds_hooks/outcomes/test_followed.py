@@ -43,13 +43,10 @@ def decision(days: float, **changes: Any) -> Decision:
     return Decision(**(members | changes))
 
 
-def write(url: str, *decisions: Decision) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        await asyncio.gather(*(log.append(item) for item in decisions))
-        await log.close()
-
-    asyncio.run(scenario())
+async def write(url: str, *decisions: Decision) -> None:
+    log = open_decision_log(url)
+    await asyncio.gather(*(log.append(item) for item in decisions))
+    await log.close()
 
 
 def outcome(of: Decision, value: str) -> Outcome:
@@ -60,10 +57,10 @@ def read(url: str, days: float) -> list[Followed]:
     return list(followed(url, LABEL, int((FIRST + timedelta(days=days)).timestamp() * 1e6)))
 
 
-def test_only_mature_decisions_with_a_known_outcome_are_rows(tmp_path: Path) -> None:
+async def test_only_mature_decisions_with_a_known_outcome_are_rows(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     yes, no, unknown, young = (decision(days) for days in (0, 1, 2, 20))
-    write(url, yes, no, unknown, young)
+    await write(url, yes, no, unknown, young)
     store_outcomes(parse_url(url), [outcome(yes, "yes"), outcome(no, "no"), outcome(young, "yes")])
     assert [(row.decision, row.event) for row in read(url, 40)] == [(no.id, False), (yes.id, True)]
     assert read(url, 32.9) == []
@@ -72,10 +69,10 @@ def test_only_mature_decisions_with_a_known_outcome_are_rows(tmp_path: Path) -> 
     assert [row.event for row in read(url, 40)] == [False, False, True], "all events of that time were sent"
 
 
-def test_a_row_has_the_inputs_the_groups_the_fold_of_the_patient_and_no_identity(tmp_path: Path) -> None:
+async def test_a_row_has_the_inputs_the_groups_the_fold_of_the_patient_and_no_identity(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     known = decision(0)
-    write(url, known)
+    await write(url, known)
     store_outcomes(parse_url(url), [outcome(known, "yes")])
     (row,) = table_rows(read(url, 40), ("age_years", "inr"), "readmitted")
     assert (row["age_years"], row["inr"], row["readmitted"], row["race"]) == (70, "", 1, "Asian")
@@ -125,10 +122,10 @@ def test_a_better_a_worse_and_an_equal_version_are_told_in_words_with_intervals(
 
 
 @pytest.mark.parametrize(("events", "code"), [(True, 0), (False, 1)])
-def test_the_command_writes_the_table_of_a_model_from_the_record(tmp_path: Path, events: bool, code: int) -> None:
+async def test_the_command_writes_the_table_of_a_model_from_the_record(tmp_path: Path, events: bool, code: int) -> None:
     url, out = record_in(tmp_path), tmp_path / "table.csv"
     known = decision(0)
-    write(url, known)
+    await write(url, known)
     if events:
         store_outcomes(parse_url(url), [outcome(known, "yes")])
     words = ["model", "dataset", "readmission_30d", "--out", str(out), "--database", url]
@@ -151,13 +148,13 @@ def test_the_command_writes_the_table_of_a_model_from_the_record(tmp_path: Path,
         ("cards", [["readmission_30d", "canary", "t"]], ("canary",)),
     ],
 )
-def test_why_a_card_was_not_shown_is_what_was_said_of_its_model_or_service(
+async def test_why_a_card_was_not_shown_is_what_was_said_of_its_model_or_service(
     tmp_path: Path, outcome_of_call: str, silence: list[list[str]], reasons: tuple[str, ...]
 ) -> None:
     url, one = record_in(tmp_path), decision(0)
     basis = json.loads(one.basis) | {"silence": silence}
     one = decision(0, id=one.id, outcome=outcome_of_call, basis=json.dumps(basis).encode())
-    write(url, one)
+    await write(url, one)
     store_outcomes(parse_url(url), [outcome(one, "yes")])
     (row,) = read(url, 33)
     assert row.reasons == reasons

@@ -1,6 +1,5 @@
 """Which checks exist for each drug and test."""
 
-import asyncio
 import re
 from pathlib import Path
 
@@ -18,19 +17,16 @@ METFORMIN = ("order-safety", "order-sign", "ckd4-metformin", AS_OF, "metformin-c
 METFORMIN_WORDS = identify_concept(CodeableConcept(text="metformin"))
 
 
-def _asked(tmp_path: Path, *drugs: str) -> list[httpx.Response]:
-    async def read() -> list[httpx.Response]:
-        async with client(tmp_path, as_of=AS_OF) as calls:
-            await calls.post("/cds-services/order-safety", json=request_for(*METFORMIN))
-            return [await calls.get("/rules", params={"drug": drug}) for drug in drugs]
-
-    return asyncio.run(read())
+async def _asked(tmp_path: Path, *drugs: str) -> list[httpx.Response]:
+    async with client(tmp_path, as_of=AS_OF) as calls:
+        await calls.post("/cds-services/order-safety", json=request_for(*METFORMIN))
+        return [await calls.get("/rules", params={"drug": drug}) for drug in drugs]
 
 
-def test_an_ingredient_and_its_brand_have_every_check_with_its_rules_and_rows_and_how_often_they_fired(
+async def test_an_ingredient_and_its_brand_have_every_check_with_its_rules_and_rows_and_how_often_they_fired(
     tmp_path: Path,
 ) -> None:
-    ingredient, brand = _asked(tmp_path, "metformin", "Glucophage")
+    ingredient, brand = await _asked(tmp_path, "metformin", "Glucophage")
     for page in (ingredient, brand):
         assert page.status_code == 200
         assert faults(page.text) == []
@@ -45,8 +41,8 @@ def test_an_ingredient_and_its_brand_have_every_check_with_its_rules_and_rows_an
         assert exist.split(", ") == [check for check in CHECKS if check not in lacks.split(", ")]
 
 
-def test_a_class_names_its_members_and_has_the_rules_of_each(tmp_path: Path) -> None:
-    by_own_name, by_words, test, unknown = _asked(
+async def test_a_class_names_its_members_and_has_the_rules_of_each(tmp_path: Path) -> None:
+    by_own_name, by_words, test, unknown = await _asked(
         tmp_path, "statins", "proton pump inhibitors", "MRI brain with contrast", "<img src=x>"
     )
     assert "the class statin: " in re.sub(r"<[^>]+>", "", by_own_name.text)

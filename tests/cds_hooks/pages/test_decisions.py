@@ -1,8 +1,8 @@
 """The list of decisions and the page of one, over the real app."""
 
-import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from tests.cds_hooks.storage.samples import a_decision
 from tests.cds_hooks.web.decisions import AS_OF
 
 FORM = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
-Task = Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]
 
 
 def trust_file_in(folder: Path) -> Path:
@@ -34,14 +33,11 @@ def trust_file_in(folder: Path) -> Path:
     return folder / "trust.toml"
 
 
-def run(folder: Path, task: Task, **settings: Any) -> None:
-    """Runs a task with a client of an app whose record and counts are in the folder."""
-
-    async def do() -> None:
-        async with client(folder, as_of=AS_OF, counts_file=folder / "counts.sqlite3", **settings) as calls:
-            await task(calls)
-
-    asyncio.run(do())
+@asynccontextmanager
+async def counting_client(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app whose record and counts are in the folder."""
+    async with client(folder, as_of=AS_OF, counts_file=folder / "counts.sqlite3", **settings) as calls:
+        yield calls
 
 
 async def decided(calls: httpx.AsyncClient, sample: str, draft: str | None = None) -> dict[str, Any]:
@@ -65,8 +61,8 @@ async def find(calls: httpx.AsyncClient, **fields: str) -> httpx.Response:
     return await calls.get(f"/{address}") if address.startswith("decisions?") else answer
 
 
-def test_a_decision_is_found_by_hook_instance_patient_rule_service_and_time(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_a_decision_is_found_by_hook_instance_patient_rule_service_and_time(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         order = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
         chart = await decided(calls, "planning-talk")
         for fields in (
@@ -82,12 +78,10 @@ def test_a_decision_is_found_by_hook_instance_patient_rule_service_and_time(tmp_
         page = (await calls.get("/decisions", params={"since": "2020-01-01", "until": "2020-01-02"})).text
         assert "No decision fits" in page
 
-    run(tmp_path, task)
-
 
 @pytest.mark.parametrize("named", ["id", "card", "suggestion"])
-def test_the_uuid_of_a_card_or_suggestion_leads_to_its_decision(tmp_path: Path, named: str) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_the_uuid_of_a_card_or_suggestion_leads_to_its_decision(tmp_path: Path, named: str) -> None:
+    async with counting_client(tmp_path) as calls:
         made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
         answer = await find(calls, card=made[named])
         assert (answer.status_code, answer.headers["location"]) == (303, f"explain/{made['id']}")
@@ -95,11 +89,9 @@ def test_the_uuid_of_a_card_or_suggestion_leads_to_its_decision(tmp_path: Path, 
         assert answer.status_code == 404
         assert "No decision, card or suggestion of this id" in answer.text
 
-    run(tmp_path, task)
 
-
-def test_a_page_has_twenty_and_leads_to_the_older_ones(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_a_page_has_twenty_and_leads_to_the_older_ones(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         ids = [(await decided(calls, "infant"))["id"] for _ in range(25)][::-1]
         page = (await find(calls, patient="infant")).text
         assert [each in page for each in ids] == [True] * 20 + [False] * 5
@@ -108,14 +100,12 @@ def test_a_page_has_twenty_and_leads_to_the_older_ones(tmp_path: Path) -> None:
         assert [each in page for each in ids] == [False] * 20 + [True] * 5
         assert "These are all." in page
 
-    run(tmp_path, task)
-
 
 @pytest.mark.parametrize("field", ["patient", "hook_instance", "card"])
-def test_a_patient_or_a_call_is_never_asked_for_in_an_address(
+async def test_a_patient_or_a_call_is_never_asked_for_in_an_address(
     tmp_path: Path, field: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+    async with counting_client(tmp_path) as calls:
         made = await decided(calls, "infant")
         answer = await calls.get("/decisions", params={field: "infant"})
         assert answer.status_code == 400
@@ -123,14 +113,12 @@ def test_a_patient_or_a_call_is_never_asked_for_in_an_address(
         page = (await find(calls, patient="infant", hook_instance=made["hook_instance"])).text
         assert f"explain/{made['id']}" in page
         assert "Address of this search" not in page
-
-    run(tmp_path, task)
     told = capsys.readouterr()
     assert '"infant"' not in told.out + told.err
 
 
-def test_a_search_without_a_patient_gets_an_address_that_can_be_kept(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_a_search_without_a_patient_gets_an_address_that_can_be_kept(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
         answer = await calls.post("/decisions", data={"service": ORDERS, "severity": "critical"}, headers=FORM)
         assert answer.status_code == 303
@@ -141,11 +129,9 @@ def test_a_search_without_a_patient_gets_an_address_that_can_be_kept(tmp_path: P
         page = (await calls.get("/decisions", params={"severity": "info"})).text
         assert made["id"] not in page
 
-    run(tmp_path, task)
 
-
-def test_answered_decisions_are_found_by_the_answer(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_answered_decisions_are_found_by_the_answer(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
         other = await decided(calls, "planning-talk")
         item = {"card": made["card"], "outcome": "overridden", "outcomeTimestamp": "2026-11-20T09:20:00Z"}
@@ -155,11 +141,9 @@ def test_answered_decisions_are_found_by_the_answer(tmp_path: Path) -> None:
         assert other["id"] not in page
         assert made["id"] not in (await calls.get("/decisions", params={"answer": "accepted"})).text
 
-    run(tmp_path, task)
 
-
-def test_overridden_decisions_are_found_by_the_reason(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_overridden_decisions_are_found_by_the_reason(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         made = await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
         item = {
             "card": made["card"],
@@ -171,11 +155,9 @@ def test_overridden_decisions_are_found_by_the_reason(tmp_path: Path) -> None:
         assert made["id"] in (await calls.get("/decisions", params={"override": "patient-declines"})).text
         assert made["id"] not in (await calls.get("/decisions", params={"override": "already-done"})).text
 
-    run(tmp_path, task)
 
-
-def test_forms_of_other_sites_and_ids_that_are_none_are_refused(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_forms_of_other_sites_and_ids_that_are_none_are_refused(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         answer = await calls.post("/decisions", data={"rule": "x"}, headers={"sec-fetch-site": "cross-site"})
         assert answer.status_code == 403
         for path in ("nobody", "01a1f851-2afd-7ec4-9e85-272e25f40000", "%3Cscript%3E"):
@@ -187,33 +169,27 @@ def test_forms_of_other_sites_and_ids_that_are_none_are_refused(tmp_path: Path) 
         answer = await calls.post("/decisions", content=b"x" * 100_000, headers=FORM)
         assert answer.status_code == 413
 
-    run(tmp_path, task)
-
 
 @pytest.mark.parametrize(("readers", "status"), [("operator", 403), ("everyone", 404)])
-def test_the_page_of_one_decision_is_open_to_whom_the_setting_names(tmp_path: Path, readers: str, status: int) -> None:
+async def test_the_page_of_one_decision_is_open_to_whom_the_setting_names(
+    tmp_path: Path, readers: str, status: int
+) -> None:
     """An id that is not in the record: whoever may look is told so, whoever may not is not."""
-
-    async def task(calls: httpx.AsyncClient) -> None:
+    opened = {"explain_pages": readers, "operator_token": "t" * 32, "public_url": "http://127.0.0.1:8085"}
+    async with counting_client(tmp_path, trust_file=trust_file_in(tmp_path), **opened) as calls:
         answer = await calls.get("/explain/01a1f851-2afd-7ec4-9e85-272e25f40000")
         assert answer.status_code == status
 
-    opened = {"explain_pages": readers, "operator_token": "t" * 32, "public_url": "http://127.0.0.1:8085"}
-    run(tmp_path, task, trust_file=trust_file_in(tmp_path), **opened)
 
-
-def test_with_a_trust_file_only_the_operator_sees_decisions(tmp_path: Path) -> None:
+async def test_with_a_trust_file_only_the_operator_sees_decisions(tmp_path: Path) -> None:
     token = "operator-token-of-the-tests"  # noqa: S105 - of this test only
-
-    async def task(calls: httpx.AsyncClient) -> None:
+    # the pages of single decisions may be open to everyone there; a search through all of them is not
+    opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
+    async with counting_client(tmp_path, trust_file=trust_file_in(tmp_path), **opened) as calls:
         assert (await calls.get("/decisions")).status_code == 403
         assert (await calls.post("/decisions", headers=FORM)).status_code == 403
         shown = await calls.get("/decisions", headers={"authorization": f"Bearer {token}"})
         assert (shown.status_code, "Open development profile" in shown.text) == (200, False)
-
-    # the pages of single decisions may be open to everyone there; a search through all of them is not
-    opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
-    run(tmp_path, task, trust_file=trust_file_in(tmp_path), **opened)
 
 
 @pytest.mark.parametrize(("role", "reads"), [("clinician", False), ("pharmacist", True), ("auditor", True)])
@@ -231,14 +207,12 @@ async def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_
             assert (words in page.text) is reads, words
 
 
-def test_the_form_shows_five_fields_and_unfolds_the_others_where_one_is_filled_in(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_the_form_shows_five_fields_and_unfolds_the_others_where_one_is_filled_in(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         page = (await calls.get("/decisions")).text
         form = page[page.index('<form id="find"') : page.index("</form>", page.index('<form id="find"'))]
         assert form.partition("<details>")[0].count("<label") == 5
         assert "<details open>" in (await calls.get("/decisions?severity=critical")).text
-
-    run(tmp_path, task)
 
 
 # The form of the list of decisions: what is taken, what is refused in which words, and what each row says.
@@ -253,13 +227,11 @@ MIDNIGHT, DAY = 1_795_132_800_000_000, 86_400_000_000
         {"before": f"{'1' * 18}.7"},
     ],
 )  # fmt: skip
-def test_a_field_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path, field: dict[str, str]) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_a_field_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path, field: dict[str, str]) -> None:
+    async with counting_client(tmp_path) as calls:
         for answer in (await calls.get("/decisions", params=field), await find(calls, **field)):
             assert answer.status_code == 400
             assert next(iter(field)) in answer.text
-
-    run(tmp_path, task)
 
 
 def test_what_is_of_a_patient_stands_in_no_address() -> None:

@@ -1,6 +1,5 @@
 """Addresses of the documentation that do not exist look like the other pages."""
 
-import asyncio
 from pathlib import Path
 
 import httpx
@@ -11,20 +10,17 @@ from tests.cds_hooks.calls import client
 BROWSER = {"accept": "text/html"}
 
 
-def _opened(folder: Path, path: str) -> httpx.Response:
-    async def call() -> httpx.Response:
-        async with client(folder) as calls:
-            return await calls.get(path, headers=BROWSER)
-
-    return asyncio.run(call())
+async def _opened(folder: Path, path: str) -> httpx.Response:
+    async with client(folder) as calls:
+        return await calls.get(path, headers=BROWSER)
 
 
-def test_documentation_that_was_not_written_is_missed_in_the_style_of_the_site(
+async def test_documentation_that_was_not_written_is_missed_in_the_style_of_the_site(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cds_hooks.pages.files.SITE", tmp_path / "nowhere")
     for path in ("/docs", "/docs/nope", "/docs/rules/"):
-        page = _opened(tmp_path, path)
+        page = await _opened(tmp_path, path)
         assert page.status_code == 404
         for part in ("make docs", "<nav", "look.css"):
             assert part in page.text

@@ -1,6 +1,5 @@
 """The page of a model: everything of its manifest that a reader needs, and gaps said as gaps."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -115,16 +114,13 @@ def test_the_range_of_an_input_is_what_it_was_trained_on_and_where_it_is_cut() -
 
 
 # The model card over HTTP: on the model's page, and in the two forms that machines read.
-def _get(folder: Path, path: str) -> httpx.Response:
-    async def call() -> httpx.Response:
-        async with client(folder) as calls:
-            return await calls.get(path)
-
-    return asyncio.run(call())
+async def _get(folder: Path, path: str) -> httpx.Response:
+    async with client(folder) as calls:
+        return await calls.get(path)
 
 
-def test_the_page_of_a_model_shows_every_attribute_its_state_and_its_gates(tmp_path: Path) -> None:
-    answer = _get(tmp_path, "/models/mortality_5y")
+async def test_the_page_of_a_model_shows_every_attribute_its_state_and_its_gates(tmp_path: Path) -> None:
+    answer = await _get(tmp_path, "/models/mortality_5y")
     assert answer.status_code == 200
     assert faults(answer.text) == []
     for attribute in PREDICTIVE:
@@ -134,8 +130,8 @@ def test_the_page_of_a_model_shows_every_attribute_its_state_and_its_gates(tmp_p
 
 
 @pytest.mark.parametrize(("form", "media"), [("json", "application/json"), ("chai.xml", "application/xml")])
-def test_the_card_is_served_in_each_form(tmp_path: Path, form: str, media: str) -> None:
-    answer = _get(tmp_path, f"/models/mortality_5y/card.{form}")
+async def test_the_card_is_served_in_each_form(tmp_path: Path, form: str, media: str) -> None:
+    answer = await _get(tmp_path, f"/models/mortality_5y/card.{form}")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(media)
     if form == "json":
@@ -147,5 +143,5 @@ def test_the_card_is_served_in_each_form(tmp_path: Path, form: str, media: str) 
 @pytest.mark.parametrize(
     "path", ["mortality_5y/card.exe", "mortality_5y/card.fhir.json", "no_such/card.json", "..%2Fmortality_5y/card.json"]
 )
-def test_another_form_or_model_is_not_found(tmp_path: Path, path: str) -> None:
-    assert _get(tmp_path, f"/models/{path}").status_code == 404
+async def test_another_form_or_model_is_not_found(tmp_path: Path, path: str) -> None:
+    assert (await _get(tmp_path, f"/models/{path}")).status_code == 404

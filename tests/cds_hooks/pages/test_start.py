@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import httpx
-
 from cds_hooks.package_tests.markup import Page, faults
 from tests.cds_hooks.calls import ORDERS, request_for
-from tests.cds_hooks.pages.test_decisions import decided, run
+from tests.cds_hooks.pages.test_decisions import counting_client, decided
 from tests.cds_hooks.web.decisions import AS_OF
 
 ROLES = (
@@ -22,8 +20,8 @@ ROLES = (
 )
 
 
-def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         page = (await calls.get("/")).text
         assert faults(page) == []
         for role in ROLES:
@@ -45,21 +43,17 @@ def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_pa
             if not link.startswith("docs/"):
                 assert (await calls.get(f"/{link}")).status_code == 200, link
 
-    run(tmp_path, task)
 
-
-def test_what_waits_for_a_person_is_there(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_what_waits_for_a_person_is_there(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         assert "No decision is on record yet" in (await calls.get("/decisions")).text
         await decided(calls, "infant")
         page = (await calls.get("/")).text
         assert "The record was never verified on this machine." in page
 
-    run(tmp_path, task)
 
-
-def test_the_card_of_the_page_is_the_one_that_the_server_answers(tmp_path: Path) -> None:
-    async def task(calls: httpx.AsyncClient) -> None:
+async def test_the_card_of_the_page_is_the_one_that_the_server_answers(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
         request = request_for(ORDERS, "order-select", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
         card = (await calls.post(f"/cds-services/{ORDERS}", json=request)).json()["cards"][0]
         page = Page((await calls.get("/")).text)
@@ -67,5 +61,3 @@ def test_the_card_of_the_page_is_the_one_that_the_server_answers(tmp_path: Path)
         for suggestion in card["suggestions"]:
             assert suggestion["label"] in page.text, "write the card anew into cds_hooks/pages/start/example.json"
         assert f"card {card['indicator']}" in [each.attributes.get("class") for each in page.all("article")]
-
-    run(tmp_path, task)

@@ -58,14 +58,11 @@ ITEM: dict[str, Any] = {
 }
 
 
-def _feedback(folder: Path, body: bytes, service: str = PLANNING) -> httpx.Response:
-    async def call() -> httpx.Response:
-        async with client(folder) as calls:
-            return await calls.post(
-                f"/cds-services/{service}/feedback", content=body, headers={"content-type": "application/json"}
-            )
-
-    return asyncio.run(call())
+async def _feedback(folder: Path, body: bytes, service: str = PLANNING) -> httpx.Response:
+    async with client(folder) as calls:
+        return await calls.post(
+            f"/cds-services/{service}/feedback", content=body, headers={"content-type": "application/json"}
+        )
 
 
 async def test_discovery_lists_every_service_with_its_templates(tmp_path: Path) -> None:
@@ -82,9 +79,9 @@ async def test_discovery_lists_every_service_with_its_templates(tmp_path: Path) 
         assert entry["description"]
 
 
-def test_feedback_is_accepted_and_once_more_is_no_error(tmp_path: Path) -> None:
+async def test_feedback_is_accepted_and_once_more_is_no_error(tmp_path: Path) -> None:
     body = json.dumps({"feedback": [ITEM]}).encode()
-    assert [_feedback(tmp_path, body).status_code for _ in range(2)] == [200, 200]
+    assert [(await _feedback(tmp_path, body)).status_code for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize(
@@ -100,11 +97,11 @@ def test_feedback_is_accepted_and_once_more_is_no_error(tmp_path: Path) -> None:
         ).encode(),
     ],
 )
-def test_feedback_of_another_form_is_refused(tmp_path: Path, body: bytes) -> None:
-    answer = _feedback(tmp_path, body)
+async def test_feedback_of_another_form_is_refused(tmp_path: Path, body: bytes) -> None:
+    answer = await _feedback(tmp_path, body)
     assert answer.status_code == 400
     assert answer.json()["resourceType"] == "OperationOutcome"
 
 
-def test_feedback_for_an_unknown_service_is_not_found(tmp_path: Path) -> None:
-    assert _feedback(tmp_path, b"{}", "nobody").status_code == 404
+async def test_feedback_for_an_unknown_service_is_not_found(tmp_path: Path) -> None:
+    assert (await _feedback(tmp_path, b"{}", "nobody")).status_code == 404

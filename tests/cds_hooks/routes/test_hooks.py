@@ -1,6 +1,5 @@
 """The hook endpoint: right answers, honest errors, never a traceback."""
 
-import asyncio
 import json
 from datetime import datetime
 from pathlib import Path
@@ -16,12 +15,11 @@ from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 JSON = {"content-type": "application/json"}
 
 
-def _post(folder: Path, path: str, content: bytes, headers: dict[str, str] = JSON, **settings: Any) -> httpx.Response:
-    async def call() -> httpx.Response:
-        async with client(folder, **settings) as calls:
-            return await calls.post(path, content=content, headers=headers)
-
-    return asyncio.run(call())
+async def _post(
+    folder: Path, path: str, content: bytes, headers: dict[str, str] = JSON, **settings: Any
+) -> httpx.Response:
+    async with client(folder, **settings) as calls:
+        return await calls.post(path, content=content, headers=headers)
 
 
 def _outcome(answer: httpx.Response) -> str:
@@ -48,26 +46,26 @@ def _outcome(answer: httpx.Response) -> str:
         (b'{"hook": 1e999}', 400),
     ],
 )
-def test_a_broken_body_is_answered_with_what_is_wrong(tmp_path: Path, content: bytes, status: int) -> None:
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", content)
+async def test_a_broken_body_is_answered_with_what_is_wrong(tmp_path: Path, content: bytes, status: int) -> None:
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", content)
     assert answer.status_code == status
     assert _outcome(answer)
 
 
-def test_an_unknown_service_is_not_found(tmp_path: Path) -> None:
-    answer = _post(tmp_path, "/cds-services/nobody", b"{}")
+async def test_an_unknown_service_is_not_found(tmp_path: Path) -> None:
+    answer = await _post(tmp_path, "/cds-services/nobody", b"{}")
     assert answer.status_code == 404
     assert "GET /cds-services" in _outcome(answer)
 
 
-def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", b" " * 5000, max_body_bytes=2048)
+async def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", b" " * 5000, max_body_bytes=2048)
     assert answer.status_code == 413
     assert "2048" in _outcome(answer)
 
 
-def test_a_body_that_is_declared_as_something_else_is_refused(tmp_path: Path) -> None:
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", b"<a/>", {"content-type": "application/xml"})
+async def test_a_body_that_is_declared_as_something_else_is_refused(tmp_path: Path) -> None:
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", b"<a/>", {"content-type": "application/xml"})
     assert answer.status_code == 415
     assert _outcome(answer)
 
@@ -78,26 +76,26 @@ async def test_a_service_is_not_read_but_called(tmp_path: Path) -> None:
     assert answered.status_code == 405
 
 
-def test_another_patients_resource_stops_the_call(tmp_path: Path, as_of: datetime) -> None:
+async def test_another_patients_resource_stops_the_call(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     request["context"]["patientId"] = "somebody-else"
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
     assert answer.status_code == 400
     assert "another patient" in _outcome(answer)
     assert "planning-talk" not in answer.text
 
 
-def test_a_missing_patient_is_a_failed_precondition(tmp_path: Path, as_of: datetime) -> None:
+async def test_a_missing_patient_is_a_failed_precondition(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of) | {"prefetch": {}}
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
     assert answer.status_code == 412
     assert "prefetch.patient" in _outcome(answer)
 
 
-def test_labs_that_were_never_asked_for_are_a_failed_precondition(tmp_path: Path, as_of: datetime) -> None:
+async def test_labs_that_were_never_asked_for_are_a_failed_precondition(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     del request["prefetch"]["labs"]
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
     assert answer.status_code == 412
     assert "prefetch.labs" in _outcome(answer)
     (kept,) = list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")
@@ -119,34 +117,36 @@ async def test_the_page_of_a_refused_call_does_not_look_like_nothing_found(tmp_p
     assert "nothing to recommend" not in answer.text
 
 
-def test_labs_of_which_there_are_none_are_an_answer(tmp_path: Path, as_of: datetime) -> None:
+async def test_labs_of_which_there_are_none_are_an_answer(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     request["prefetch"] = dict.fromkeys(request["prefetch"]) | {"patient": request["prefetch"]["patient"]}
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
     assert answer.status_code == 200
     assert answer.json()["cards"] == []
     assert [silence["reason"] for silence in ours(answer)["silence"]] == ["too-few-inputs"]
 
 
-def test_a_client_may_name_its_prefetch_as_it_likes(tmp_path: Path, as_of: datetime) -> None:
+async def test_a_client_may_name_its_prefetch_as_it_likes(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     request["prefetch"] = {f"item{n}": value for n, value in enumerate(request["prefetch"].values())}
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
     assert len(answer.json()["cards"]) == 1
 
 
-def test_a_prefetch_that_failed_at_the_client_is_not_taken_for_nothing_found(tmp_path: Path, as_of: datetime) -> None:
+async def test_a_prefetch_that_failed_at_the_client_is_not_taken_for_nothing_found(
+    tmp_path: Path, as_of: datetime
+) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     issue = {"severity": "error", "code": "exception"}
     request["prefetch"]["labs"] = {"resourceType": "OperationOutcome", "issue": [issue]}
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
     assert answer.status_code == 412
 
 
-def test_timings_come_when_asked_for(tmp_path: Path, as_of: datetime) -> None:
+async def test_timings_come_when_asked_for(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     request["extension"] = {"org.cds-hooks-onnx": {"timings": True}}
-    answer = _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
+    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
     assert {"decode", "facts", "decide"} <= set(ours(answer)["timings"])
 
 

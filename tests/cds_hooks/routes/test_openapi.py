@@ -1,6 +1,5 @@
 """The OpenAPI document is correct: its examples are answered as it says, and what is answered fits its schemas."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +16,9 @@ from tests.cds_hooks.calls import PLANNING, client, request_for
 SERVICE = "/cds-services/{service_id}"
 
 
-def _call(folder: Path, what: Callable[[httpx.AsyncClient], Awaitable[Any]], **settings: Any) -> Any:
-    async def call() -> Any:
-        async with client(folder, **settings) as calls:
-            return await what(calls)
-
-    return asyncio.run(call())
+async def _call(folder: Path, what: Callable[[httpx.AsyncClient], Awaitable[Any]], **settings: Any) -> Any:
+    async with client(folder, **settings) as calls:
+        return await what(calls)
 
 
 async def _document(calls: httpx.AsyncClient) -> dict[str, Any]:
@@ -39,8 +35,8 @@ def _schema(operation: dict[str, Any], status: int = 200) -> dict[str, Any]:
     return schema
 
 
-def test_every_reference_of_the_document_leads_to_a_schema(tmp_path: Path) -> None:
-    document = _call(tmp_path, _document)
+async def test_every_reference_of_the_document_leads_to_a_schema(tmp_path: Path) -> None:
+    document = await _call(tmp_path, _document)
     OpenAPI.model_validate(document)
     assert document["openapi"].startswith("3.1")
     schemas = document["components"]["schemas"]
@@ -56,7 +52,7 @@ def test_every_reference_of_the_document_leads_to_a_schema(tmp_path: Path) -> No
         Draft202012Validator.check_schema(schema)
 
 
-def test_every_service_and_hook_has_an_example_that_is_answered_as_the_document_says(
+async def test_every_service_and_hook_has_an_example_that_is_answered_as_the_document_says(
     tmp_path: Path, as_of: datetime
 ) -> None:
     async def send(calls: httpx.AsyncClient) -> None:
@@ -71,10 +67,10 @@ def test_every_service_and_hook_has_an_example_that_is_answered_as_the_document_
             assert answer.status_code == 200, f"{name}: {answer.text}"
             _check(document, _schema(operation), answer.json())
 
-    _call(tmp_path, send, as_of=as_of)
+    await _call(tmp_path, send, as_of=as_of)
 
 
-def test_cards_errors_discovery_feedback_and_outcomes_fit_the_schemas(tmp_path: Path, as_of: datetime) -> None:
+async def test_cards_errors_discovery_feedback_and_outcomes_fit_the_schemas(tmp_path: Path, as_of: datetime) -> None:
     async def send(calls: httpx.AsyncClient) -> None:
         document = await _document(calls)
         paths = document["paths"]
@@ -100,14 +96,14 @@ def test_cards_errors_discovery_feedback_and_outcomes_fit_the_schemas(tmp_path: 
             assert sent.status_code == 200, sent.text
             _check(document, _schema(operation), sent.json())
 
-    _call(tmp_path, send, as_of=as_of)
+    await _call(tmp_path, send, as_of=as_of)
 
 
-def test_with_a_trust_file_the_document_is_for_whoever_may_open_the_pages(tmp_path: Path) -> None:
+async def test_with_a_trust_file_the_document_is_for_whoever_may_open_the_pages(tmp_path: Path) -> None:
     (tmp_path / "trust.toml").write_text(BEGINNING)
 
     async def load(calls: httpx.AsyncClient) -> int:
         return (await calls.get("/openapi.json")).status_code
 
-    assert _call(tmp_path, load, trust_file=tmp_path / "trust.toml") == 200
-    assert _call(tmp_path, load, trust_file=tmp_path / "trust.toml", login="accounts") == 401
+    assert await _call(tmp_path, load, trust_file=tmp_path / "trust.toml") == 200
+    assert await _call(tmp_path, load, trust_file=tmp_path / "trust.toml", login="accounts") == 401

@@ -29,11 +29,8 @@ from tests.cds_hooks.logged import capture_logs
 Message = MutableMapping[str, Any]
 
 
-def run(what: Awaitable[Any]) -> Any:
-    async def awaited() -> Any:
-        return await what
-
-    return asyncio.run(awaited())
+async def run(what: Awaitable[Any]) -> Any:
+    return await what
 
 
 class Sent:
@@ -99,7 +96,7 @@ def test_only_known_names_are_asked_and_only_the_protocol_has_cors() -> None:
     assert answered("/", host="localhost") == (200, False)
 
 
-def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_raised() -> None:
+async def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_raised() -> None:
     async def fail(_: Any) -> None:
         raise RuntimeError
 
@@ -111,7 +108,7 @@ def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_raised() -
     socket = {"type": "websocket", "path": "/", "headers": [], "query_string": b"", "scheme": "ws"}
     app = ContainedApp(Starlette(routes=[WebSocketRoute("/", fail)]))
     with capture_logs() as lines:
-        run(app(socket, Sent(), Sent()))  # type: ignore[arg-type]
+        await run(app(socket, Sent(), Sent()))  # type: ignore[arg-type]
     (line,) = lines
     assert (line["event"], line["status"], line["error_type"]) == ("request failed", 500, "RuntimeError")
 
@@ -119,7 +116,7 @@ def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_raised() -
         return {"type": "lifespan.startup"}
 
     with pytest.raises(RuntimeError):
-        run(ContainedApp(Starlette(lifespan=no_start))({"type": "lifespan"}, receive, Sent()))
+        await run(ContainedApp(Starlette(lifespan=no_start))({"type": "lifespan"}, receive, Sent()))
 
 
 @pytest.mark.parametrize(
@@ -130,13 +127,13 @@ def test_a_failure_beside_an_answer_is_logged_and_one_at_the_start_is_raised() -
         (Untrusted("expired", "of-token"), "ehr", "of-token", "expired"),
     ],
 )
-def test_a_refusal_is_logged_with_its_client_and_reason_and_counted(
+async def test_a_refusal_is_logged_with_its_client_and_reason_and_counted(
     tmp_path: Path, error: HookError, noted: str, client: str, reason: str
 ) -> None:
     request = Request({"type": "http", "state": {"client": noted} if noted else {}})
     metrics = Metrics()
     with capture_logs() as lines:
-        answer = run(answer_hook_error(metrics)(request, error))
+        answer = await run(answer_hook_error(metrics)(request, error))
     (line,) = lines
     assert (line["event"], line["status"], line["client"], line["reason"]) == (
         "call refused", error.status, client, reason,
@@ -154,10 +151,10 @@ def test_a_refusal_is_logged_with_its_client_and_reason_and_counted(
         (400, 404, "There is nothing at this address; GET /cds-services lists the services."),
     ],
 )
-def test_a_program_is_told_that_there_is_no_such_address_or_method(status: int, expected: int, text: str) -> None:
+async def test_a_program_is_told_that_there_is_no_such_address_or_method(status: int, expected: int, text: str) -> None:
     error = HTTPException(status, headers={"allow": "GET"})
     with capture_logs() as lines:
-        answer = run(answer_http_error(Request({"type": "http"}), error))
+        answer = await run(answer_http_error(Request({"type": "http"}), error))
     assert (answer.status_code, answer.headers["allow"], lines[0]["status"]) == (expected, "GET", expected)
     assert text.encode() in bytes(answer.body)
     assert answer.headers["x-call-id"] == lines[0]["decision"]

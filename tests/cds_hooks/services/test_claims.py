@@ -1,6 +1,5 @@
 """What a service's card says of the chart is true of the chart: values with their dates, conditions with theirs."""
 
-import asyncio
 import gzip
 import json
 import re
@@ -101,24 +100,25 @@ def _faults(answered: httpx.Response, request: Json, as_of: datetime) -> list[st
     return [fault for text in _texts(answered) for fault in _false_claims(text, record)]
 
 
-def _answers(folder: Path, requests: list[tuple[str, Json]], as_of: datetime) -> list[tuple[httpx.Response, Json]]:
-    async def call() -> list[tuple[httpx.Response, Json]]:
-        async with client(folder, as_of=as_of) as calls:
-            return [(await calls.post(f"/cds-services/{service}", json=one), one) for service, one in requests]
-
-    return asyncio.run(call())
+async def _answers(
+    folder: Path, requests: list[tuple[str, Json]], as_of: datetime
+) -> list[tuple[httpx.Response, Json]]:
+    async with client(folder, as_of=as_of) as calls:
+        return [(await calls.post(f"/cds-services/{service}", json=one), one) for service, one in requests]
 
 
 @pytest.mark.parametrize(("service", "hook"), [one for one in CALLS if one[1] == "patient-view"])
-def test_what_a_service_says_of_a_sample_is_true(service: str, hook: str, tmp_path: Path, as_of: datetime) -> None:
+async def test_what_a_service_says_of_a_sample_is_true(
+    service: str, hook: str, tmp_path: Path, as_of: datetime
+) -> None:
     requests = [(service, one) for one in requests_of(service, hook, as_of)]
-    answered = [(one, sent) for one, sent in _answers(tmp_path, requests, as_of) if one.status_code == 200]
+    answered = [(one, sent) for one, sent in await _answers(tmp_path, requests, as_of) if one.status_code == 200]
     assert answered
     assert [fault for one, sent in answered for fault in _faults(one, sent, as_of)] == []
 
 
 @pytest.mark.outside_data
-def test_what_the_services_say_of_real_charts_is_true(data_folder: Path, tmp_path: Path) -> None:
+async def test_what_the_services_say_of_real_charts_is_true(data_folder: Path, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     entries = [each for one in find_services().values() for each in one.discovery() if each["hook"] == "patient-view"]
     requests = []
@@ -127,7 +127,7 @@ def test_what_the_services_say_of_real_charts_is_true(data_folder: Path, tmp_pat
         last = last_event(resources)
         chart = Chart([move_dates(one, (now - last).days) for one in resources] if last else resources)
         requests += [(entry["id"], build_request(entry, chart, [])) for entry in entries]
-    answered = _answers(tmp_path, requests, now)
+    answered = await _answers(tmp_path, requests, now)
     assert [fault for one, sent in answered for fault in _faults(one, sent, now)] == []
     told = "\n".join(text for one, _ in answered for text in _texts(one))
     assert len(_DATED.findall(told.replace("**", ""))) + len(_EGFR.findall(told)) + len(_CONDITION.findall(told)) > 2

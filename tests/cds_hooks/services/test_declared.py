@@ -74,23 +74,19 @@ def folder_with(folder: Path, text: str, name: str = "own") -> Path:
     return models
 
 
-def answer(folder: Path, text: str, sample: str, as_of: datetime, change: Any = None) -> Any:
+async def answer(folder: Path, text: str, sample: str, as_of: datetime, change: Any = None) -> Any:
     """What the declared service answers about a sample patient, over the protocol."""
     models = folder_with(folder, text)
     found = find_services(site_folder=models)
     (service,) = [found[name] for name in set(found) - set(find_services())]
-
-    async def call() -> Any:
-        (entry,) = service.discovery()
-        request = build_request(entry, Chart(resources_of(load_patient(sample, as_of))), [])
-        if change is not None:
-            change(request["prefetch"])
-        async with client(folder, as_of=as_of, models_folder=models) as calls:
-            listed = (await calls.get("/cds-services")).json()["services"]
-            assert service.id in [each["id"] for each in listed]
-            return await calls.post(f"/cds-services/{service.id}", json=request)
-
-    return asyncio.run(call())
+    (entry,) = service.discovery()
+    request = build_request(entry, Chart(resources_of(load_patient(sample, as_of))), [])
+    if change is not None:
+        change(request["prefetch"])
+    async with client(folder, as_of=as_of, models_folder=models) as calls:
+        listed = (await calls.get("/cds-services")).json()["services"]
+        assert service.id in [each["id"] for each in listed]
+        return await calls.post(f"/cds-services/{service.id}", json=request)
 
 
 def fault(folder: Path, text: str) -> str:
@@ -100,8 +96,8 @@ def fault(folder: Path, text: str) -> str:
     return str(refused.value)
 
 
-def test_a_model_speaks_in_the_words_of_the_file_and_offers_its_order(tmp_path: Path, as_of: datetime) -> None:
-    (card,) = answer(tmp_path, OF_MODEL, "going-home-diabetes", as_of).json()["cards"]
+async def test_a_model_speaks_in_the_words_of_the_file_and_offers_its_order(tmp_path: Path, as_of: datetime) -> None:
+    (card,) = (await answer(tmp_path, OF_MODEL, "going-home-diabetes", as_of)).json()["cards"]
     check_card(msgspec.convert(card, Card))
     assert card["summary"].startswith("Readmission within 30 days: ")
     assert card["summary"].endswith("Consider a visit at home.")
@@ -116,47 +112,47 @@ def test_a_model_speaks_in_the_words_of_the_file_and_offers_its_order(tmp_path: 
     assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "readmission_30d"
 
 
-def test_an_equation_speaks_from_the_declared_value_on(tmp_path: Path, as_of: datetime) -> None:
-    (card,) = answer(tmp_path, OF_EQUATION, "diabetes-no-statin", as_of).json()["cards"]
+async def test_an_equation_speaks_from_the_declared_value_on(tmp_path: Path, as_of: datetime) -> None:
+    (card,) = (await answer(tmp_path, OF_EQUATION, "diabetes-no-statin", as_of)).json()["cards"]
     assert card["summary"] == (
         "Heart attack or stroke within 10 years: 18 in 100 (high risk). Consider a talk with the nurse."
     )
     assert [each["label"] for each in card["suggestions"]] == ["Order a talk with the nurse", "Plan a call"]
 
 
-def test_below_the_declared_value_the_reason_is_said(tmp_path: Path, as_of: datetime) -> None:
-    told = answer(tmp_path, OF_EQUATION.replace("least = 0.10", "least = 0.5"), "diabetes-no-statin", as_of)
+async def test_below_the_declared_value_the_reason_is_said(tmp_path: Path, as_of: datetime) -> None:
+    told = await answer(tmp_path, OF_EQUATION.replace("least = 0.10", "least = 0.5"), "diabetes-no-statin", as_of)
     assert told.json()["cards"] == []
     assert [each["reason"] for each in ours(told)["silence"]] == ["below-threshold"]
 
 
 @pytest.mark.parametrize(("sample", "reason"), [("hospice", "palliative"), ("deceased", "deceased")])
-def test_who_is_past_such_advice_gets_none(sample: str, reason: str, tmp_path: Path, as_of: datetime) -> None:
-    told = answer(tmp_path, OF_EQUATION, sample, as_of)
+async def test_who_is_past_such_advice_gets_none(sample: str, reason: str, tmp_path: Path, as_of: datetime) -> None:
+    told = await answer(tmp_path, OF_EQUATION, sample, as_of)
     assert told.json()["cards"] == []
     assert reason in [each["reason"] for each in ours(told)["silence"]]
 
 
-def test_what_was_ordered_is_not_offered_again(tmp_path: Path, as_of: datetime) -> None:
+async def test_what_was_ordered_is_not_offered_again(tmp_path: Path, as_of: datetime) -> None:
     def ordered(prefetch: dict[str, Any]) -> None:
         talk = service_request(
             "Talk with the nurse about the heart", patient="diabetes-no-statin", id="talk", authoredOn="2026-10-01"
         )
         prefetch["tests"] = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": talk}]}
 
-    told = answer(tmp_path, OF_EQUATION, "diabetes-no-statin", as_of, ordered)
+    told = await answer(tmp_path, OF_EQUATION, "diabetes-no-statin", as_of, ordered)
     assert [each["reason"] for each in ours(told)["silence"]] == ["already-done"]
 
 
-def test_a_condition_that_was_not_sent_is_not_known_rather_than_absent(tmp_path: Path, as_of: datetime) -> None:
-    told = answer(tmp_path, OF_EQUATION, "diabetes-no-statin", as_of, lambda prefetch: prefetch.pop("conditions"))
+async def test_a_condition_that_was_not_sent_is_not_known_rather_than_absent(tmp_path: Path, as_of: datetime) -> None:
+    told = await answer(tmp_path, OF_EQUATION, "diabetes-no-statin", as_of, lambda prefetch: prefetch.pop("conditions"))
     assert told.json()["cards"] == []
     assert ours(told)["silence"][0]["reason"] == "input-missing"
 
 
-def test_a_card_is_for_people_with_one_of_the_named_conditions(tmp_path: Path, as_of: datetime) -> None:
+async def test_a_card_is_for_people_with_one_of_the_named_conditions(tmp_path: Path, as_of: datetime) -> None:
     text = OF_EQUATION.replace('not_with = ["dementia"]', 'only_with = ["dementia"]')
-    told = answer(tmp_path, text, "diabetes-no-statin", as_of)
+    told = await answer(tmp_path, text, "diabetes-no-statin", as_of)
     assert [each["reason"] for each in ours(told)["silence"]] == ["outside-population"]
 
 
@@ -299,8 +295,8 @@ def test_the_pages_say_which_thresholds_within_ages_are_in_force(tmp_path: Path,
         assert words not in text
 
 
-def test_a_call_below_the_threshold_of_its_age_says_among_whom(tmp_path: Path, as_of: datetime) -> None:
-    told = answer(tmp_path, WITHIN_AGES, "planning-talk", as_of).json()
+async def test_a_call_below_the_threshold_of_its_age_says_among_whom(tmp_path: Path, as_of: datetime) -> None:
+    told = (await answer(tmp_path, WITHIN_AGES, "planning-talk", as_of)).json()
     said = [each["text"] for each in told["extension"]["org.cds-hooks-onnx"].get("silence", [])]
     kept = told["extension"]["org.cds-hooks-onnx"].get("worklist", [])
     assert told["cards"] or kept or any(" aged " in text for text in said), told

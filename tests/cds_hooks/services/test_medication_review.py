@@ -257,7 +257,7 @@ def test_the_rules_of_the_review_are_never_asked_about_an_order() -> None:
 # One visit: the review and the check of orders
 
 
-def _in_one_visit(
+async def _in_one_visit(
     folder: Path, as_of: datetime, taken: Json, code: str, drafted: Json, *, answered: str | None
 ) -> tuple[Any, Any]:
     """The chart of a patient with this problem is opened and an order signed; one card is answered in between.
@@ -270,21 +270,17 @@ def _in_one_visit(
     prefetch = {"patient": person, **{key: bundle(*resources) for key, resources in found.items()}}
     opened = _request("patient-view", prefetch)
     signed = _request("order-sign", prefetch, draftOrders=bundle({**drafted, "status": "draft"}))
-
-    async def visit() -> tuple[Any, Any]:
-        async with client(folder, as_of=as_of) as calls:
-            if answered == "order-safety":
-                first = await calls.post("/cds-services/order-safety", json=signed)
-                await _override(calls, "order-safety", first)
-                # What was signed in spite of the card is taken now.
-                opened["prefetch"]["medications"] = bundle(taken)
-                return await calls.post(f"/cds-services/{SERVICE}", json=opened), first
-            first = await calls.post(f"/cds-services/{SERVICE}", json=opened)
-            if answered is not None:
-                await _override(calls, SERVICE, first)
-            return first, await calls.post("/cds-services/order-safety", json=signed)
-
-    return asyncio.run(visit())
+    async with client(folder, as_of=as_of) as calls:
+        if answered == "order-safety":
+            first = await calls.post("/cds-services/order-safety", json=signed)
+            await _override(calls, "order-safety", first)
+            # What was signed in spite of the card is taken now.
+            opened["prefetch"]["medications"] = bundle(taken)
+            return await calls.post(f"/cds-services/{SERVICE}", json=opened), first
+        first = await calls.post(f"/cds-services/{SERVICE}", json=opened)
+        if answered is not None:
+            await _override(calls, SERVICE, first)
+        return first, await calls.post("/cds-services/order-safety", json=signed)
 
 
 def _request(hook: str, prefetch: Json, **context: Any) -> Json:
@@ -309,39 +305,39 @@ def _found(answer: Any) -> set[tuple[str, str]]:
     return {(one["rule"], one["band"]) for each in extensions for one in each.get("findings", ())}
 
 
-def test_what_the_review_said_of_a_drug_is_not_repeated_at_the_order_of_another(
+async def test_what_the_review_said_of_a_drug_is_not_repeated_at_the_order_of_another(
     tmp_path: Path, as_of: datetime
 ) -> None:
     """The check of orders judges drafts, the review what is taken: no drug is judged by both."""
     taken = order(PIOGLITAZONE, as_of)
-    review, signed = _in_one_visit(tmp_path, as_of, taken, HEART_FAILURE, order(PREDNISONE, as_of), answered=None)
+    review, signed = await _in_one_visit(tmp_path, as_of, taken, HEART_FAILURE, order(PREDNISONE, as_of), answered=None)
     assert _found(review) == {("dz-hf-tzd", "hf")}
     assert "dz-hf-tzd" not in {rule for rule, _ in _found(signed)}
 
 
 @pytest.mark.parametrize(("drug", "code", "said"), [(PIOGLITAZONE, HEART_FAILURE, "hf"), (THIAZIDE, GOUT, "gout")])
-def test_an_answer_to_the_check_of_an_order_keeps_the_review_quiet(
+async def test_an_answer_to_the_check_of_an_order_keeps_the_review_quiet(
     tmp_path: Path, as_of: datetime, drug: tuple[str, str], code: str, said: str
 ) -> None:
     taken = order(drug, as_of)
-    review, signed = _in_one_visit(tmp_path, as_of, taken, code, taken, answered="order-safety")
+    review, signed = await _in_one_visit(tmp_path, as_of, taken, code, taken, answered="order-safety")
     assert said in {band for _, band in _found(signed)}
     assert review.json()["cards"] == []
     assert "acknowledged" in {each["reason"] for each in ours(review)["silence"]}
 
 
-def test_an_answer_to_the_review_keeps_the_check_of_the_renewal_quiet(tmp_path: Path, as_of: datetime) -> None:
+async def test_an_answer_to_the_review_keeps_the_check_of_the_renewal_quiet(tmp_path: Path, as_of: datetime) -> None:
     taken = order(THIAZIDE, as_of)
-    review, signed = _in_one_visit(tmp_path, as_of, taken, GOUT, taken, answered=SERVICE)
+    review, signed = await _in_one_visit(tmp_path, as_of, taken, GOUT, taken, answered=SERVICE)
     assert _found(review) == {("dz-thiazide", "gout")}
     assert ("dz-thiazide", "gout") not in _found(signed)
 
 
-def test_an_answer_to_the_reviews_warning_does_not_silence_what_is_critical_at_the_order(
+async def test_an_answer_to_the_reviews_warning_does_not_silence_what_is_critical_at_the_order(
     tmp_path: Path, as_of: datetime
 ) -> None:
     taken = order(PIOGLITAZONE, as_of)
-    review, signed = _in_one_visit(tmp_path, as_of, taken, HEART_FAILURE, taken, answered=SERVICE)
+    review, signed = await _in_one_visit(tmp_path, as_of, taken, HEART_FAILURE, taken, answered=SERVICE)
     assert _found(review) == _found(signed) == {("dz-hf-tzd", "hf")}
     assert [card["indicator"] for card in signed.json()["cards"]] == ["critical"]
 

@@ -232,17 +232,14 @@ def _requests(folder: Path, kind: str) -> dict[str, bytes]:
     }
 
 
-def _answers(folder: Path, requests: dict[str, bytes], as_of: str) -> dict[str, tuple[int, Any]]:
-    async def call() -> dict[str, tuple[int, Any]]:
-        found = {}
-        async with client(folder, as_of=datetime.fromisoformat(as_of)) as calls:
-            for name, body in requests.items():
-                headers = {"content-type": "application/json"}
-                answer = await calls.post(f"/cds-services/{ORDERS}", content=body, headers=headers)
-                found[name] = (answer.status_code, answer.json())
-        return found
-
-    return asyncio.run(call())
+async def _answers(folder: Path, requests: dict[str, bytes], as_of: str) -> dict[str, tuple[int, Any]]:
+    found = {}
+    async with client(folder, as_of=datetime.fromisoformat(as_of)) as calls:
+        for name, body in requests.items():
+            headers = {"content-type": "application/json"}
+            answer = await calls.post(f"/cds-services/{ORDERS}", content=body, headers=headers)
+            found[name] = (answer.status_code, answer.json())
+    return found
 
 
 def _said(answer: Any) -> set[str]:
@@ -252,15 +249,17 @@ def _said(answer: Any) -> set[str]:
 
 
 @pytest.mark.outside_data
-def test_the_r4_fixtures_are_answered_by_our_rules(tmp_path: Path, data_folder: Path) -> None:
-    answers = _answers(tmp_path, _requests(data_folder, "r4"), "2023-05-01T12:00:00+00:00")
+async def test_the_r4_fixtures_are_answered_by_our_rules(tmp_path: Path, data_folder: Path) -> None:
+    answers = await _answers(tmp_path, _requests(data_folder, "r4"), "2023-05-01T12:00:00+00:00")
     assert {status for status, _ in answers.values()} == {200}
     assert {name: _said(answer) for name, (_, answer) in answers.items()} == R4
 
 
 @pytest.mark.outside_data
-def test_the_stu3_fixtures_are_answered_or_refused_by_the_name_of_the_field(tmp_path: Path, data_folder: Path) -> None:
-    answers = _answers(tmp_path, _requests(data_folder, "stu3"), "2022-04-28T12:00:00+00:00")
+async def test_the_stu3_fixtures_are_answered_or_refused_by_the_name_of_the_field(
+    tmp_path: Path, data_folder: Path
+) -> None:
+    answers = await _answers(tmp_path, _requests(data_folder, "stu3"), "2022-04-28T12:00:00+00:00")
     for name, (status, answer) in answers.items():
         if status == 200:
             assert "cards" in answer

@@ -14,17 +14,13 @@ SERVICE = "readmission-follow-up"
 SAMPLE = "going-home-diabetes"
 
 
-def answer(folder: Path, as_of: datetime, change: Any = None, sample: str = SAMPLE, **settings: Any) -> Any:
+async def answer(folder: Path, as_of: datetime, change: Any = None, sample: str = SAMPLE, **settings: Any) -> Any:
     """The answer to the discharge of the sample patient, changed."""
-
-    async def call() -> Any:
-        request = request_for(SERVICE, "encounter-discharge", sample, as_of)
-        if change is not None:
-            change(request["prefetch"])
-        async with client(folder, as_of=as_of, **settings) as calls:
-            return await calls.post(f"/cds-services/{SERVICE}", json=request)
-
-    return asyncio.run(call())
+    request = request_for(SERVICE, "encounter-discharge", sample, as_of)
+    if change is not None:
+        change(request["prefetch"])
+    async with client(folder, as_of=as_of, **settings) as calls:
+        return await calls.post(f"/cds-services/{SERVICE}", json=request)
 
 
 def resources(prefetch: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -48,8 +44,8 @@ def reasons(told: Any) -> list[str]:
     return [silence["reason"] for silence in ours(told)["silence"]]
 
 
-def test_who_comes_back_often_gets_a_card_with_a_visit_to_order(tmp_path: Path, as_of: datetime) -> None:
-    (card,) = answer(tmp_path, as_of).json()["cards"]
+async def test_who_comes_back_often_gets_a_card_with_a_visit_to_order(tmp_path: Path, as_of: datetime) -> None:
+    (card,) = (await answer(tmp_path, as_of)).json()["cards"]
     assert len(card["summary"]) < 140
     assert "Hospital stays in the 12 months before **3 stays**" in card["detail"]
     assert "Where the stay ends **Skilled nursing facility**" in card["detail"]
@@ -69,7 +65,7 @@ def raises_a_score(resource: dict[str, Any]) -> bool:
     return bool(resource["resourceType"] == "Encounter" and resource["class"]["code"] == "EMER")
 
 
-def test_without_a_destination_the_twin_speaks_and_says_so(tmp_path: Path, as_of: datetime) -> None:
+async def test_without_a_destination_the_twin_speaks_and_says_so(tmp_path: Path, as_of: datetime) -> None:
     """With few other diseases and no emergency visits, because a score that is high comes first."""
 
     def not_charted(prefetch: dict[str, Any]) -> None:
@@ -78,7 +74,7 @@ def test_without_a_destination_the_twin_speaks_and_says_so(tmp_path: Path, as_of
         for bundle in bundles:
             bundle["entry"] = [each for each in bundle["entry"] if not raises_a_score(each["resource"])]
 
-    (card,) = answer(tmp_path, as_of, not_charted).json()["cards"]
+    (card,) = (await answer(tmp_path, as_of, not_charted)).json()["cards"]
     assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "readmission_30d_early"
     assert "Where the stay ends is not charted yet" in card["detail"]
 
@@ -110,28 +106,24 @@ def dead(prefetch: dict[str, Any]) -> None:
         (dead, "deceased"),
     ],
 )
-def test_who_is_not_of_the_study_gets_a_reason(tmp_path: Path, as_of: datetime, change: Any, reason: str) -> None:
-    assert reason in reasons(answer(tmp_path, as_of, change))
+async def test_who_is_not_of_the_study_gets_a_reason(tmp_path: Path, as_of: datetime, change: Any, reason: str) -> None:
+    assert reason in reasons(await answer(tmp_path, as_of, change))
 
 
-def test_a_stricter_setting_silences_the_card(tmp_path: Path, as_of: datetime) -> None:
-    assert reasons(answer(tmp_path, as_of, alert_share=0.001)) == ["below-threshold"]
+async def test_a_stricter_setting_silences_the_card(tmp_path: Path, as_of: datetime) -> None:
+    assert reasons(await answer(tmp_path, as_of, alert_share=0.001)) == ["below-threshold"]
 
 
-def both(folder: Path, as_of: datetime, change: Any = None, sample: str = SAMPLE, **settings: Any) -> list[Any]:
+async def both(folder: Path, as_of: datetime, change: Any = None, sample: str = SAMPLE, **settings: Any) -> list[Any]:
     """The answers of the two services that estimate who comes back, called at the same time as an EHR does it."""
-
-    async def call() -> list[Any]:
-        async with client(folder, as_of=as_of, **settings) as calls:
-            waiting = []
-            for service in (SERVICE, "discharge-follow-up"):
-                request = request_for(service, "encounter-discharge", sample, as_of)
-                if change is not None:
-                    change(request["prefetch"])
-                waiting.append(calls.post(f"/cds-services/{service}", json=request))
-            return list(await asyncio.gather(*waiting))
-
-    return asyncio.run(call())
+    async with client(folder, as_of=as_of, **settings) as calls:
+        waiting = []
+        for service in (SERVICE, "discharge-follow-up"):
+            request = request_for(service, "encounter-discharge", sample, as_of)
+            if change is not None:
+                change(request["prefetch"])
+            waiting.append(calls.post(f"/cds-services/{service}", json=request))
+        return list(await asyncio.gather(*waiting))
 
 
 def goes_to(disposition: dict[str, Any]) -> Any:
@@ -143,8 +135,8 @@ def goes_to(disposition: dict[str, Any]) -> Any:
     return change
 
 
-def test_two_services_give_one_card_with_one_figure(tmp_path: Path, as_of: datetime) -> None:
-    answers = both(tmp_path, as_of, sample="going-home")
+async def test_two_services_give_one_card_with_one_figure(tmp_path: Path, as_of: datetime) -> None:
+    answers = await both(tmp_path, as_of, sample="going-home")
     (card,) = [card for told in answers for card in told.json()["cards"]]
     assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "hospital_score"
     (silent,) = [told for told in answers if not told.json()["cards"]]
@@ -160,10 +152,10 @@ def test_two_services_give_one_card_with_one_figure(tmp_path: Path, as_of: datet
         ({"coding": [{"code": "local-17", "display": "Discharge to acute rehab"}]}, "a rehabilitation hospital"),
     ],
 )
-def test_a_facility_is_seen_and_named_in_the_order(
+async def test_a_facility_is_seen_and_named_in_the_order(
     tmp_path: Path, as_of: datetime, disposition: dict[str, Any], words: str
 ) -> None:
-    (card,) = [card for told in both(tmp_path, as_of, goes_to(disposition)) for card in told.json()["cards"]]
+    (card,) = [card for told in await both(tmp_path, as_of, goes_to(disposition)) for card in told.json()["cards"]]
     assert card["detail"].startswith(f"**Goes to {words}**")
     (suggestion,) = card["suggestions"]
     assert words in suggestion["actions"][0]["resource"]["code"]["text"]
@@ -171,10 +163,10 @@ def test_a_facility_is_seen_and_named_in_the_order(
 
 
 @pytest.mark.parametrize("disposition", [{"coding": [{"code": "02"}]}, {"coding": [{"code": "psy"}]}])
-def test_nobody_is_asked_where_the_stay_goes_on_in_another_hospital(
+async def test_nobody_is_asked_where_the_stay_goes_on_in_another_hospital(
     tmp_path: Path, as_of: datetime, disposition: dict[str, Any]
 ) -> None:
-    for told in both(tmp_path, as_of, goes_to(disposition)):
+    for told in await both(tmp_path, as_of, goes_to(disposition)):
         assert reasons(told) == ["outside-population"]
 
 

@@ -1,6 +1,5 @@
 """The tester's page over HTTP: what its buttons do, who may open it, and that nothing of an answer becomes markup."""
 
-import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -23,12 +22,9 @@ ORDER_SELECT = "order-select/order-safety-select"
 HOSTILE = "<img src=x onerror=alert(1)></textarea></select>\u202e"
 
 
-def _tried(folder: Path, pressing: Callable[[Bench], Awaitable[Bench]], **settings: Any) -> Bench:
-    async def run() -> Bench:
-        async with client(folder, as_of=AS_OF, **settings) as calls:
-            return await pressing(await opened(calls))
-
-    return asyncio.run(run())
+async def _tried(folder: Path, pressing: Callable[[Bench], Awaitable[Bench]], **settings: Any) -> Bench:
+    async with client(folder, as_of=AS_OF, **settings) as calls:
+        return await pressing(await opened(calls))
 
 
 def _is_sound(bench: Bench) -> None:
@@ -37,11 +33,11 @@ def _is_sound(bench: Bench) -> None:
     assert faults(bench.html) == []
 
 
-def test_the_page_opens_with_samples_hooks_and_services_and_nothing_sent(tmp_path: Path) -> None:
+async def test_the_page_opens_with_samples_hooks_and_services_and_nothing_sent(tmp_path: Path) -> None:
     async def look(bench: Bench) -> Bench:
         return bench
 
-    bench = _tried(tmp_path, look)
+    bench = await _tried(tmp_path, look)
     _is_sound(bench)
     assert "Nothing sent yet" in bench.text
     assert "Open development profile." in bench.text
@@ -49,11 +45,11 @@ def test_the_page_opens_with_samples_hooks_and_services_and_nothing_sent(tmp_pat
         assert f'value="{part}"' in bench.html
 
 
-def test_the_first_visit_shows_a_prepared_order_and_records_nothing(tmp_path: Path) -> None:
+async def test_the_first_visit_shows_a_prepared_order_and_records_nothing(tmp_path: Path) -> None:
     async def look(bench: Bench) -> Bench:
         return Bench(bench._client, await bench._client.get("/try"))
 
-    bench = _tried(tmp_path, look)
+    bench = await _tried(tmp_path, look)
     _is_sound(bench)
     assert "An order for an invented patient is prepared; nothing was sent." in bench.text
     assert json.loads(bench.fields["request"])["context"]["patientId"] == "ckd4-metformin"
@@ -62,7 +58,7 @@ def test_the_first_visit_shows_a_prepared_order_and_records_nothing(tmp_path: Pa
 
 
 @pytest.mark.parametrize("button", ["choose", "build", "send", "resend", "add", "open"])
-def test_no_draft_request_or_answer_of_one_patient_is_shown_under_the_name_of_another(
+async def test_no_draft_request_or_answer_of_one_patient_is_shown_under_the_name_of_another(
     tmp_path: Path, button: str
 ) -> None:
     async def change(bench: Bench) -> Bench:
@@ -77,23 +73,23 @@ def test_no_draft_request_or_answer_of_one_patient_is_shown_under_the_name_of_an
             button, **to, call="patient-view/planning-conversation", order="naproxen 500 mg tablet"
         )
 
-    bench = _tried(tmp_path, change)
+    bench = await _tried(tmp_path, change)
     assert "ckd4-metformin" not in bench.fields["carried"]
     assert "ckd4-metformin" not in bench.fields.get("request", "")
     assert "metformin" not in bench.text.partition("2 Request")[2].lower()
 
 
-def test_an_answer_to_an_edited_request_stands_under_the_patient_of_that_request(tmp_path: Path) -> None:
+async def test_an_answer_to_an_edited_request_stands_under_the_patient_of_that_request(tmp_path: Path) -> None:
     async def edit(bench: Bench) -> Bench:
         built = await bench.press("build")
         return await built.press("resend", request=built.fields["request"].replace("planning-talk", "somebody-else"))
 
-    bench = _tried(tmp_path, edit)
+    bench = await _tried(tmp_path, edit)
     assert "somebody-else, as the request says" in bench.text
     assert "Brandt" not in bench.text.partition("2 Request")[0]
 
 
-def test_what_the_server_reads_in_the_request_stands_below_it_and_what_it_does_not_first(tmp_path: Path) -> None:
+async def test_what_the_server_reads_in_the_request_stands_below_it_and_what_it_does_not_first(tmp_path: Path) -> None:
     async def build(bench: Bench) -> Bench:
         built = await bench.press("build", patient="sample:ckd4-metformin", call="patient-view/nephrology-referral")
         request = json.loads(built.fields["request"])
@@ -101,45 +97,47 @@ def test_what_the_server_reads_in_the_request_stands_below_it_and_what_it_does_n
         request["prefetch"]["conditions"]["entry"].append({"resource": condition})
         return await built.press("resend", request=json.dumps(request))
 
-    text = _tried(tmp_path, build).text
+    text = (await _tried(tmp_path, build)).text
     assert "What the server reads in it" in text
     first = text.index("Condition/odd (Snorgling): not understood: no code of the tables and no phrase")
     assert first < text.index(": ckd_any") if ": ckd_any" in text else first
 
 
-def test_another_patient_is_shown_at_once_and_the_answers_about_the_one_before_go(tmp_path: Path) -> None:
+async def test_another_patient_is_shown_at_once_and_the_answers_about_the_one_before_go(tmp_path: Path) -> None:
     async def choose(bench: Bench) -> Bench:
         answered = await bench.press("send")
         assert "Brandt" in answered.text
         return await answered.press("choose", patient="sample:infant")
 
-    bench = _tried(tmp_path, choose)
+    bench = await _tried(tmp_path, choose)
     _is_sound(bench)
     assert "Brandt" not in bench.text
     assert "Nothing sent yet" in bench.text
     assert len(list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")) == 1
 
 
-def test_a_candidate_for_a_name_is_added_at_a_press(tmp_path: Path) -> None:
+async def test_a_candidate_for_a_name_is_added_at_a_press(tmp_path: Path) -> None:
     async def choose(bench: Bench) -> Bench:
         bench = await bench.press("add", order="naproxen 500")
         return await bench.press(bench.buttons("add:")[0])
 
-    bench = _tried(tmp_path, choose)
+    bench = await _tried(tmp_path, choose)
     (draft,) = json.loads(bench.fields["carried"])["drafts"]
     assert "naproxen" in draft["medicationCodeableConcept"]["text"].lower()
 
 
-def test_the_start_page_leads_there_first(tmp_path: Path) -> None:
+async def test_the_start_page_leads_there_first(tmp_path: Path) -> None:
     async def look(bench: Bench) -> Bench:
         return Bench(bench._client, await bench._client.get("/"))
 
-    links = [each.attributes["href"] for each in Page(_tried(tmp_path, look).html).all("a") if "main" in each.path]
+    links = [
+        each.attributes["href"] for each in Page((await _tried(tmp_path, look)).html).all("a") if "main" in each.path
+    ]
     assert links[0] == "try"
 
 
-def test_a_call_is_sent_and_its_card_answer_findings_times_and_reasons_are_shown(tmp_path: Path) -> None:
-    bench = _tried(tmp_path, lambda page: page.press("send"))
+async def test_a_call_is_sent_and_its_card_answer_findings_times_and_reasons_are_shown(tmp_path: Path) -> None:
+    bench = await _tried(tmp_path, lambda page: page.press("send"))
     _is_sound(bench)
     for words in ("people with results like these", "Order a planning conversation", "rows hold", "Decide: rules"):
         assert words in bench.text
@@ -149,45 +147,45 @@ def test_a_call_is_sent_and_its_card_answer_findings_times_and_reasons_are_shown
     assert "Brandt" in bench.text
 
 
-def test_build_only_sends_nothing(tmp_path: Path) -> None:
-    bench = _tried(tmp_path, lambda page: page.press("build"))
+async def test_build_only_sends_nothing(tmp_path: Path) -> None:
+    bench = await _tried(tmp_path, lambda page: page.press("build"))
     assert json.loads(bench.fields["request"])["hook"] == "patient-view"
     assert "Nothing sent yet" in bench.text
     assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
 
 
-def test_an_edited_request_is_sent_as_it_stands(tmp_path: Path) -> None:
+async def test_an_edited_request_is_sent_as_it_stands(tmp_path: Path) -> None:
     async def edit(bench: Bench) -> Bench:
         built = await bench.press("build")
         return await built.press("resend", request=built.fields["request"].replace('"patient-view"', '"order-sign"'))
 
-    bench = _tried(tmp_path, edit)
+    bench = await _tried(tmp_path, edit)
     assert "Answered with HTTP 400" in bench.text
     assert '"hook": "order-sign"' in bench.fields["request"]
 
 
-def test_broken_json_is_sent_too_and_refused_by_the_server(tmp_path: Path) -> None:
+async def test_broken_json_is_sent_too_and_refused_by_the_server(tmp_path: Path) -> None:
     async def edit(bench: Bench) -> Bench:
         return await (await bench.press("build")).press("resend", request="{")
 
-    bench = _tried(tmp_path, edit)
+    bench = await _tried(tmp_path, edit)
     assert "Answered with HTTP 400" in bench.text
     assert bench.fields["request"].strip() == "{"
 
 
-def test_a_200_without_a_list_of_cards_is_a_failure_and_no_silence(tmp_path: Path) -> None:
+async def test_a_200_without_a_list_of_cards_is_a_failure_and_no_silence(tmp_path: Path) -> None:
     async def forge(bench: Bench) -> Bench:
         sent = await bench.press("send")
         carried = json.loads(sent.fields["carried"])
         carried["exchange"]["body"] = "{}"
         return await sent.press("choose", carried=json.dumps(carried))
 
-    bench = _tried(tmp_path, forge)
+    bench = await _tried(tmp_path, forge)
     assert "The answer holds no list of cards" in bench.text
     assert "nothing to recommend" not in bench.text
 
 
-def test_a_form_that_was_changed_sends_to_no_other_path(tmp_path: Path) -> None:
+async def test_a_form_that_was_changed_sends_to_no_other_path(tmp_path: Path) -> None:
     async def change(bench: Bench) -> Bench:
         sent = await bench.press("send")
         text = sent.fields["carried"]
@@ -195,17 +193,17 @@ def test_a_form_that_was_changed_sends_to_no_other_path(tmp_path: Path) -> None:
         carried["exchange"]["service"] = "../explain"
         return await sent.press("override:0", carried=json.dumps(carried))
 
-    bench = _tried(tmp_path, change)
+    bench = await _tried(tmp_path, change)
     assert "Not sent: this is not the path of a service" in bench.text
 
 
 @pytest.mark.parametrize("context", ["7", '{"draftOrders": "x"}', '{"draftOrders": {"entry": [7, {"resource": 7}]}}'])
-def test_a_request_that_was_edited_into_another_form_does_not_stop_the_page(tmp_path: Path, context: str) -> None:
+async def test_a_request_that_was_edited_into_another_form_does_not_stop_the_page(tmp_path: Path, context: str) -> None:
     async def edit(bench: Bench) -> Bench:
         sent = await (await _ordered(bench)).press("send")
         return await sent.press(sent.buttons("accept:")[0], request=f'{{"hook": "order-select", "context": {context}}}')
 
-    assert _tried(tmp_path, edit).answer.status_code == 200
+    assert (await _tried(tmp_path, edit)).answer.status_code == 200
 
 
 async def _ordered(bench: Bench) -> Bench:
@@ -213,7 +211,7 @@ async def _ordered(bench: Bench) -> Bench:
     return await bench.press("add", patient="sample:nsaid-egfr-25", **dosed)
 
 
-def test_a_name_that_fits_several_is_asked_about_and_an_unknown_one_is_added_as_words_only_when_asked(
+async def test_a_name_that_fits_several_is_asked_about_and_an_unknown_one_is_added_as_words_only_when_asked(
     tmp_path: Path,
 ) -> None:
     async def order(bench: Bench) -> Bench:
@@ -223,41 +221,41 @@ def test_a_name_that_fits_several_is_asked_about_and_an_unknown_one_is_added_as_
         assert "No drug and no test has this name" in unknown.text
         return await unknown.press("words")
 
-    bench = _tried(tmp_path, order)
+    bench = await _tried(tmp_path, order)
     (draft,) = json.loads(bench.fields["carried"])["drafts"]
     assert draft["medicationCodeableConcept"] == {"text": "qwertymycin"}
 
 
-def test_a_test_is_ordered_by_its_name(tmp_path: Path) -> None:
-    bench = _tried(tmp_path, lambda page: page.press("add", order="creatinine (laboratory)"))
+async def test_a_test_is_ordered_by_its_name(tmp_path: Path) -> None:
+    bench = await _tried(tmp_path, lambda page: page.press("add", order="creatinine (laboratory)"))
     (draft,) = json.loads(bench.fields["carried"])["drafts"]
     assert draft["resourceType"] == "ServiceRequest"
     assert draft["code"]["coding"][0]["system"] == "http://loinc.org"
 
 
-def test_an_order_hook_without_a_draft_says_where_the_answer_would_be_what_to_add(tmp_path: Path) -> None:
-    bench = _tried(tmp_path, lambda page: page.press("send", call="order-sign/order-safety-sign"))
+async def test_an_order_hook_without_a_draft_says_where_the_answer_would_be_what_to_add(tmp_path: Path) -> None:
+    bench = await _tried(tmp_path, lambda page: page.press("send", call="order-sign/order-safety-sign"))
     assert "order-sign is about orders, and there is none yet." in bench.text
     assert bench.html.index('id="answer"') < bench.html.index('id="problem"') < bench.html.index("Nothing sent yet")
     (wrong,) = [each for each in Page(bench.html).elements if each.attributes.get("aria-invalid")]
     assert wrong.attributes["id"] == "order"
 
 
-def test_the_ready_made_drafts_of_the_chosen_patient_come_first(tmp_path: Path) -> None:
-    bench = _tried(tmp_path, lambda page: page.press("build", patient="sample:nsaid-egfr-25"))
+async def test_the_ready_made_drafts_of_the_chosen_patient_come_first(tmp_path: Path) -> None:
+    bench = await _tried(tmp_path, lambda page: page.press("build", patient="sample:nsaid-egfr-25"))
     listed = bench.html.partition('id="ready"')[2].partition("</select>")[0]
     assert listed.index("naproxen-egfr-25") < listed.index("metformin-ckd4-coded")
     assert listed.count("naproxen-egfr-25") == 1
 
 
-def test_a_draft_is_removed(tmp_path: Path) -> None:
+async def test_a_draft_is_removed(tmp_path: Path) -> None:
     async def order(bench: Bench) -> Bench:
         return await (await _ordered(bench)).press("remove:0")
 
-    assert json.loads(_tried(tmp_path, order).fields["carried"])["drafts"] == []
+    assert json.loads((await _tried(tmp_path, order)).fields["carried"])["drafts"] == []
 
 
-def test_a_trial_is_marked_in_the_record_counts_nowhere_and_holds_nothing_back(tmp_path: Path) -> None:
+async def test_a_trial_is_marked_in_the_record_counts_nowhere_and_holds_nothing_back(tmp_path: Path) -> None:
     """A trial of every kind, on a real server: nothing but the record and the places for a search has it."""
     shown: list[list[str]] = []
 
@@ -275,7 +273,7 @@ def test_a_trial_is_marked_in_the_record_counts_nowhere_and_holds_nothing_back(t
         shown.append([card["summary"] for card in real.json()["cards"]])
         return again
 
-    _tried(tmp_path, try_and_call)
+    await _tried(tmp_path, try_and_call)
     assert shown[0]
     assert shown[0] == shown[1] == shown[2]
     url = f"sqlite:///{tmp_path}/decisions.sqlite3"
@@ -294,7 +292,7 @@ def _headlines(bench: Bench) -> list[str]:
     return re.findall(r'<h3 id="says-[^"]*">([^<]*)</h3>', bench.html)
 
 
-def test_an_accepted_suggestion_changes_the_drafts_of_the_next_call_and_sends_feedback(
+async def test_an_accepted_suggestion_changes_the_drafts_of_the_next_call_and_sends_feedback(
     tmp_path: Path,
 ) -> None:
     async def accept(bench: Bench) -> Bench:
@@ -305,7 +303,7 @@ def test_an_accepted_suggestion_changes_the_drafts_of_the_next_call_and_sends_fe
         assert accepted.buttons("override:") == []
         return await accepted.press("send")
 
-    bench = _tried(tmp_path, accept)
+    bench = await _tried(tmp_path, accept)
     url = f"sqlite:///{tmp_path}/decisions.sqlite3"
     (_, first) = list_decisions(url)
     (item,) = feedback_on(url, first.id)
@@ -316,7 +314,7 @@ def test_an_accepted_suggestion_changes_the_drafts_of_the_next_call_and_sends_fe
     assert not [name for name in names if "naproxen" in name]
 
 
-def test_a_card_is_overridden_with_a_reason_or_dismissed_without(tmp_path: Path) -> None:
+async def test_a_card_is_overridden_with_a_reason_or_dismissed_without(tmp_path: Path) -> None:
     async def override(bench: Bench) -> Bench:
         sent = await (await _ordered(bench)).press("send")
         *reasons, dismiss = sent.buttons("override:")
@@ -324,26 +322,26 @@ def test_a_card_is_overridden_with_a_reason_or_dismissed_without(tmp_path: Path)
         again = await sent.press("send")
         return await again.press(dismiss)
 
-    assert "Dismissed" in _tried(tmp_path, override).text
+    assert "Dismissed" in (await _tried(tmp_path, override)).text
     url = f"sqlite:///{tmp_path}/decisions.sqlite3"
     (without,), (with_reason,) = (feedback_on(url, decision.id) for decision in list_decisions(url))
     assert (with_reason.outcome, without.outcome) == ("overridden", "overridden")
     assert (bool(with_reason.override_reason_code), without.override_reason_code) == (True, None)
 
 
-def test_a_suggestion_of_patient_view_becomes_a_draft_that_is_checked_next(tmp_path: Path) -> None:
+async def test_a_suggestion_of_patient_view_becomes_a_draft_that_is_checked_next(tmp_path: Path) -> None:
     async def check(bench: Bench) -> Bench:
         sent = await bench.press("send")
         accepted = await sent.press(sent.buttons("accept:")[0])
         return await accepted.press("send")
 
-    bench = _tried(tmp_path, check)
+    bench = await _tried(tmp_path, check)
     request = json.loads(bench.fields["request"])
     assert request["hook"] == "order-select"
     assert len(request["context"]["draftOrders"]["entry"]) == 1
 
 
-def test_a_chart_of_a_file_is_read_and_hostile_text_in_it_stays_text(tmp_path: Path) -> None:
+async def test_a_chart_of_a_file_is_read_and_hostile_text_in_it_stays_text(tmp_path: Path) -> None:
     chart = load_patient("planning-talk", AS_OF)
     patient = next(each["resource"] for each in chart["entry"] if each["resource"]["resourceType"] == "Patient")
     patient["name"] = [{"family": HOSTILE, "given": [HOSTILE]}]
@@ -353,7 +351,7 @@ def test_a_chart_of_a_file_is_read_and_hostile_text_in_it_stays_text(tmp_path: P
         assert "The chart was read." in read.text
         return await read.press("send")
 
-    bench = _tried(tmp_path, open_)
+    bench = await _tried(tmp_path, open_)
     _is_sound(bench)
     assert "<img src=x" not in bench.html
     assert "onerror=alert(1)" in bench.text
@@ -374,13 +372,13 @@ def test_a_chart_of_a_file_is_read_and_hostile_text_in_it_stays_text(tmp_path: P
         ('{"resourceType": "Patient", "id": "\\ud800"}', "is not JSON"),
     ],
 )
-def test_a_file_that_is_something_else_is_named(tmp_path: Path, text: str, said: str) -> None:
-    bench = _tried(tmp_path, lambda page: page.press("open", paste=text))
+async def test_a_file_that_is_something_else_is_named(tmp_path: Path, text: str, said: str) -> None:
+    bench = await _tried(tmp_path, lambda page: page.press("open", paste=text))
     assert bench.answer.status_code == 200
     assert said in bench.text
 
 
-def test_a_form_of_another_site_is_refused_and_nothing_is_sent(tmp_path: Path) -> None:
+async def test_a_form_of_another_site_is_refused_and_nothing_is_sent(tmp_path: Path) -> None:
     async def attack(bench: Bench) -> Bench:
         for headers in (
             {"sec-fetch-site": "cross-site"},
@@ -397,11 +395,11 @@ def test_a_form_of_another_site_is_refused_and_nothing_is_sent(tmp_path: Path) -
         assert rebound.status_code == 421
         return bench
 
-    _tried(tmp_path, attack)
+    await _tried(tmp_path, attack)
     assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
 
 
-def test_a_form_that_this_page_did_not_write_is_refused_in_words(tmp_path: Path) -> None:
+async def test_a_form_that_this_page_did_not_write_is_refused_in_words(tmp_path: Path) -> None:
     async def send(bench: Bench) -> Bench:
         calls: httpx.AsyncClient = bench._client
         assert (await calls.post("/try", data={"do": "send"})).status_code == 400
@@ -412,13 +410,13 @@ def test_a_form_that_this_page_did_not_write_is_refused_in_words(tmp_path: Path)
         assert huge.answer.status_code == 413
         return await bench.press("send", carried='{"exchange": 7}')
 
-    bench = _tried(tmp_path, send, max_body_bytes=10_000)
+    bench = await _tried(tmp_path, send, max_body_bytes=10_000)
     assert bench.answer.status_code == 400
     assert "Traceback" not in bench.html
 
 
 @pytest.mark.parametrize("do", ["accept:0:0", "override:9:9", "override:x", "remove:x", "unknown", ""])
-def test_a_button_that_is_not_there_does_nothing(tmp_path: Path, do: str) -> None:
-    bench = _tried(tmp_path, lambda page: page.press(do))
+async def test_a_button_that_is_not_there_does_nothing(tmp_path: Path, do: str) -> None:
+    bench = await _tried(tmp_path, lambda page: page.press(do))
     assert bench.answer.status_code == 200
     assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
