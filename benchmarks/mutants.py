@@ -44,7 +44,7 @@ _CONCERNED = {
     r".*\.csv$|cards/(vaccines|preventive)/.*\.json$": _LEDGER,
     r"cards/rules/families/.*\.json$": "tests/cards/rules/test_pinned.py tests/cards/rules/test_sweeps.py "
     "tests/cards/rules/engine/test_page.py tests/cards/rules/engine/test_lint.py "
-    "tests/cards/rules/families/test_override_reasons.py",
+    "tests/cards/rules/test_override_reasons.py",
     r".*\.(html|md)$": "tests/cds_hooks/web/test_templates.py tests/cds_hooks/pages/test_pinned_pages.py",
 }
 """The tests that notice most in what is no code, and are quick."""

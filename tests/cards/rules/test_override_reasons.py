@@ -1,4 +1,4 @@
-"""The reasons for which a clinician sets a finding aside: what each says, and where it says something of its own."""
+"""The reasons for which a clinician sets a finding aside: what each says, and those of each family word for word."""
 
 from cards.rules.engine.rule_book import whole_book
 

@@ -1,10 +1,11 @@
-"""Operations, devices, flags and reasons that tell of a condition which no entry of the problem list names."""
+"""Operations, devices, flags and reasons that tell of a condition beside the problem list, and since when it counts."""
 
 from typing import Any
 
 import pytest
 
-from fhir.mapping.conditions import KINDS, find_condition
+from fhir.mapping.conditions import KINDS, Sign, find_condition, signs_by_group
+from fhir.record.datatypes import parse_time
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.fhir.builders import SUBJECT, record_of, request
 
@@ -112,3 +113,170 @@ def test_what_did_not_come_with_the_call_is_not_looked_at() -> None:
 
 def test_each_group_names_only_kinds_that_are_read() -> None:
     assert {kind for group in CONDITION_GROUPS.values() for kind in group.counts_from} == KINDS
+
+
+def _resource(kind: str, **more: Any) -> dict[str, Any]:
+    resource = {"resourceType": kind, "id": "x", "subject": SUBJECT} | more
+    return {name: part for name, part in resource.items() if part is not None}
+
+
+def _signs(group: str, *resources: dict[str, Any]) -> list[tuple[str, str, str, str | None]]:
+    signs = signs_by_group(record_of(*resources)).get(group, ())
+    return [(sign.words, sign.code, sign.source, sign.time.text if sign.time else None) for sign in signs]
+
+
+CABG = _resource("Procedure", status="completed", code={"text": "CABG x3"}, performedDateTime="2015-01-01")
+DNR = _resource("Flag", status="active", code={"text": "Do not resuscitate"})
+HOSPICE = _resource("CarePlan", status="active", intent="plan", title="Hospice care")
+OXYGEN = _resource("ServiceRequest", status="active", intent="order", code={"text": "Home oxygen therapy"})
+REASON = [{"text": "Atrial fibrillation"}]
+AFIB, FAILURE = "afib", "heart_failure"
+
+
+def _period(**period: str) -> dict[str, Any]:
+    return {"period": period}
+
+
+@pytest.mark.parametrize(
+    ("group", "resource", "sign"),
+    [
+        ("cabg", CABG, ("CABG x3", "", "Procedure/x", "2015-01-01")),
+        ("cabg", CABG | {"performedDateTime": "2026-12-01"}, None),
+        ("cabg", CABG | {"performedDateTime": "when she was young"}, ("CABG x3", "", "Procedure/x", None)),
+        ("cabg", _resource("Procedure", status="completed", code={"text": "CABG"}, id=None,
+                     performedPeriod={"start": "2016"}), ("CABG", "", "Procedure without id", "2016")),
+        ("cabg", CABG | {"status": "in-progress"}, None),
+        ("do_not_resuscitate", DNR, ("Do not resuscitate", "", "Flag/x", None)),
+        ("do_not_resuscitate", DNR | _period(start="2026-11-01"), ("Do not resuscitate", "", "Flag/x", "2026-11-01")),
+        ("do_not_resuscitate", DNR | _period(start="2026-12-01"), None),
+        ("do_not_resuscitate", DNR | _period(end="2026-12-01"), ("Do not resuscitate", "", "Flag/x", None)),
+        ("do_not_resuscitate", DNR | _period(start="2026-01-01", end="2026-02-01"), None),
+        ("hospice", HOSPICE, ("Hospice care", "", "CarePlan/x", None)),
+        ("hospice", HOSPICE | {"title": "Plan", "category": [{"text": "Hospice care"}]},
+         ("Hospice care", "", "CarePlan/x", None)),
+        ("hospice", HOSPICE | {"title": "Plan", "activity": [{}, {"detail": {"code": {"text": "Hospice care"}}}]},
+         ("Hospice care", "", "CarePlan/x", None)),
+        (AFIB, request("a drug", reasonCode=REASON), ("Atrial fibrillation", "", "MedicationRequest/m1", "2026-11-01")),
+        (AFIB, request("a drug", reasonCode=REASON, authoredOn="2026-12-01"), None),
+        (AFIB, request("a drug", reasonCode=REASON, intent="proposal"), None),
+        (AFIB, request("a drug", reasonCode=REASON, status="stopped"), None),
+    ],
+)  # fmt: skip
+def test_a_sign_is_what_the_chart_says_with_its_source_and_day(
+    group: str, resource: dict[str, Any], sign: tuple[str, str, str, str | None] | None
+) -> None:
+    signs = _signs(group, resource)
+    assert signs[:1] == ([sign] if sign is not None else [])
+
+
+@pytest.mark.parametrize(
+    ("start", "status", "counts"),
+    [
+        ("2025-11-20", "finished", True),  # 365 days before the call
+        ("2025-11-19", "finished", False),
+        ("2026-11-20", "in-progress", True),
+        ("2026-11-19", "arrived", True),
+        ("2026-11-19", "triaged", True),
+        ("2026-11-19", "planned", False),
+        ("2026-12-01", "in-progress", False),
+        (None, "in-progress", False),
+    ],
+)
+def test_the_reason_of_a_visit_counts_for_a_year(start: str | None, status: str, counts: bool) -> None:
+    visit = _resource("Encounter", status=status, period={"start": start} if start else {},
+                reasonCode=[{"text": "nothing"}, {"text": "Heart failure"}])  # fmt: skip
+    signs = _signs(FAILURE, visit)
+    assert signs == ([("Heart failure", "", "Encounter/x", start)] if counts else [])
+
+
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        ({}, True),
+        ({"authoredOn": "2026-11-01"}, True),
+        ({"authoredOn": "2026-12-01"}, False),
+        ({"status": "completed"}, False),
+        ({"intent": "proposal"}, False),
+        ({"doNotPerform": True}, False),
+    ],
+)
+def test_an_active_order_of_a_treatment_that_lasts_counts(more: dict[str, Any], counts: bool) -> None:
+    groups = [group for group, signs in signs_by_group(record_of(OXYGEN | more)).items() if signs]
+    assert bool(groups) is counts
+
+
+@pytest.mark.parametrize(
+    ("code", "counts"),
+    [("02RF0JZ", True), ("02RG4JZ", True), ("02RF08Z", False), ("02RF5JZ", False), ("12RF0JZ", False), (None, False)],
+)
+def test_a_mechanical_valve_is_known_by_its_operation(code: str | None, counts: bool) -> None:
+    coding = {"system": "http://www.cms.gov/Medicare/Coding/ICD10", "display": "Replacement"}
+    operation = CABG | {"code": {"coding": [coding | ({"code": code} if code else {})]}}
+    hit = find_condition(record_of(operation), "mechanical_valve")
+    assert (hit.code if hit is not None else None) == (code if counts else None)
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "counts"),
+    [
+        ("Mechanical aortic valve replacement", {}, True),
+        ("Replacement of mitral valve, mechanical", {}, True),
+        ("Mechanical AVR", {}, True),
+        ("Family history of mechanical aortic valve", {}, False),
+        ("Mechanical aortic valve replacement", {"status": "in-progress"}, False),
+        ("Mechanical aortic valve replacement", {"performedDateTime": "2026-12-01"}, False),
+        ("Mechanical aortic valve replacement", {"performedDateTime": None}, True),
+        ("Bioprosthetic aortic valve replacement", {}, False),
+    ],
+)
+def test_a_mechanical_valve_is_known_by_the_words_of_its_operation(
+    words: str, more: dict[str, Any], counts: bool
+) -> None:
+    operation = {name: part for name, part in (CABG | {"code": {"text": words}} | more).items() if part is not None}
+    hit = find_condition(record_of(operation), "mechanical_valve")
+    assert (hit is not None) is counts
+    if hit is not None:
+        assert (hit.words, hit.source, hit.status, hit.is_onset) == (words, "Procedure/x", "active", True)
+
+
+def test_relatives_are_named_with_what_they_had_and_distant_ones_do_not_count() -> None:
+    group = "family_history_colorectal"
+
+    def relative(relation: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
+        resource = {"resourceType": "FamilyMemberHistory", "id": "x", "patient": SUBJECT, "status": "completed",
+                    "relationship": relation, "condition": [{"code": {"text": "Colon cancer"}}]} | more  # fmt: skip
+        return {name: part for name, part in resource.items() if part is not None}
+
+    def coded(code: str) -> dict[str, Any]:
+        return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": code}]}
+
+    source = "FamilyMemberHistory/x"
+    assert _signs(group, relative({"text": "mother"})) == [("mother: Colon cancer", "", source, None)]
+    assert _signs(group, relative(None)) == [("Colon cancer", "", source, None)]
+    for relation in (coded("MAUNT"), coded("GRMTH"), coded("WIFE"), {"text": "half sister"}):
+        assert _signs(group, relative(relation)) == []
+    assert len(_signs(group, relative(coded("MTH")))) == 1
+    assert _signs(group, relative({"text": "mother"}, status="health-unknown")) == []
+    record = record_of(relative({"text": "mother"})).with_requested(frozenset({"Condition"}))
+    assert signs_by_group(record) == {}
+
+
+def test_the_signs_of_a_group_are_whole() -> None:
+    sign = Sign("cabg", "CABG x3", "", "Procedure/x", parse_time("2015-01-01"))
+    assert signs_by_group(record_of(CABG))["cabg"] == (sign,)
+
+
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        ({"status": "in-progress", "performedDateTime": "2020-11-19"}, True),
+        ({"performedDateTime": "2026-11-19"}, True),
+        ({"performedDateTime": "2026-11-17"}, False),
+        ({"performedDateTime": None}, False),
+        ({"code": {"text": "Removal of epidural catheter"}, "performedDateTime": "2026-11-19"}, False),
+    ],
+)
+def test_an_epidural_catheter_counts_while_it_goes_on_and_for_a_day(more: dict[str, Any], counts: bool) -> None:
+    placed = CABG | {"code": {"text": "Epidural catheter placement for analgesia"}} | more
+    operation = {name: part for name, part in placed.items() if part is not None}
+    assert (find_condition(record_of(operation), "neuraxial_procedure") is not None) is counts

@@ -1,13 +1,32 @@
-"""A value is used with its unit, or refused by name: never guessed."""
+"""A value is used with its unit, or refused by name: whole measurements, one-sided results, and which is the newest."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.facts import Absent, Found
-from tests.fhir.builders import observation, record_of
+from fhir.record.measurement import (
+    OTHER,
+    SCREENING,
+    CodedPart,
+    Measurement,
+    OneSidedResult,
+    analyte_in_words,
+    measure,
+    newest_parts,
+    one_sided_result,
+    parts_by_analyte,
+    parts_since,
+    refusal_of_unread,
+)
+from fhir.record.refusals import Refusal
+from fhir.record.resources import Observation
+from fhir.terminology.analytes import ANALYTES
+from tests.fhir.builders import AS_OF, LOINC, lean, observation, record_of
 
 CREATININE, POTASSIUM, INR, A1C = "2160-0", "2823-3", "6301-6", "59261-8"
 
@@ -183,3 +202,350 @@ def test_a_result_that_was_only_reported_counts_from_then() -> None:
     newest = record_of(reported).newest("potassium")
     assert newest is not None
     assert newest.time.date == "2026-11-19"
+
+
+NOW = AS_OF.timestamp()
+POTASSIUM_CODE, CREATININE_CODE, PLATELETS = ANALYTES["potassium"], ANALYTES["creatinine"], ANALYTES["platelets"]
+
+
+def _near(value: Any) -> Any:
+    return pytest.approx(value)
+
+
+def _time(text: str) -> FhirTime:
+    time = parse_time(text)
+    assert time is not None
+    return time
+
+
+def _part(loinc: str = "2823-3", value: float | None = 4.5, unit: str | None = "mmol/L", **more: Any) -> CodedPart:
+    resource: Observation = lean(observation(loinc, value, unit, **({"id": "o1"} | more)))
+    return resource, resource, loinc
+
+
+def _at(when: str | None, name: str = "") -> CodedPart:
+    return _part(when=when, id=name or when)
+
+
+def _names(parts: Any) -> list[str | None]:
+    return [part[0].id for part in parts]
+
+
+# Which part is of which analyte.
+
+
+def _coded(*codings: dict[str, str], text: str | None = None, **more: Any) -> Observation:
+    code = {"coding": list(codings), **({"text": text} if text else {})}
+    resource: Observation = lean(observation("x", 4.5, "mmol/L", code=code, **more))
+    return resource
+
+
+K = {"system": LOINC, "code": "2823-3"}
+LOCAL = {"system": "https://hospital.example", "code": "2823-3"}
+
+
+@pytest.mark.parametrize(
+    ("observed", "key", "code"),
+    [
+        (_coded(K), "potassium", "2823-3"),
+        (_coded({"code": "2823-3"}), "potassium", "2823-3"),
+        (_coded(LOCAL), OTHER, None),
+        (_coded(LOCAL, K), "potassium", "2823-3"),
+        (_coded(K, {"system": LOINC, "code": "2160-0"}), "potassium", "2823-3"),
+        (_coded({"system": LOINC}, text="Potassium"), OTHER, None),
+        (_coded({"system": "https://hospital.example"}, text="Potassium"), "potassium", None),
+        (_coded(text="Potassium"), "potassium", None),
+        (_coded({"system": "https://hospital.example", "display": "Potassium"}), "potassium", None),
+        (_coded({"system": "https://h.example", "display": "Potassium"}, text="Fnord"), "potassium", None),
+        (_coded(text="Potassium", valueQuantity=None), OTHER, None),
+        (_coded(text="Potassium", valueQuantity=None, valueString="4.5"), "potassium", None),
+        (_coded(text="Potassium", valueQuantity=None, valueInteger=4), "potassium", None),
+        (_coded({"system": LOINC, "code": "72166-2"}), "smoking_status", "72166-2"),
+        (_coded({"system": LOINC, "code": "77142-8"}), "potassium", "77142-8"),
+        (_coded({"system": "http://npu-terminology.org", "code": "NPU03230"}), "potassium", "NPU03230"),
+        (_coded({"system": "urn:oid:1.2.208.176.2.1", "code": "DNK35131"}), "egfr", "DNK35131"),
+        (_coded({"system": LOCAL["system"], "code": "77142-8"}), OTHER, None),
+        (_coded(text="P-Kalium"), "potassium", None),
+        (_coded(text="Urea", valueQuantity={"value": 8, "unit": "mmol/L"}), "bun", None),
+        (_coded(text="Urea", valueQuantity={"value": 8, "unit": "mg/dL"}), OTHER, None),
+    ],
+)
+def test_an_observation_is_of_the_analyte_of_its_code_or_of_its_name(
+    observed: Observation, key: str, code: str | None
+) -> None:
+    parts = parts_by_analyte([observed])
+    assert dict(parts) == {key: [(observed, observed, code)]}
+    assert SCREENING not in parts
+
+
+def test_a_component_is_of_the_first_of_its_codes_that_is_in_the_tables() -> None:
+    sbp, dbp = {"system": LOINC, "code": "8480-6"}, {"system": LOINC, "code": "8462-4"}
+    pressure = lean(
+        {
+            "resourceType": "Observation",
+            "id": "bp",
+            "status": "final",
+            "code": {"coding": [{"system": LOINC, "code": "85354-9"}]},
+            "component": [
+                {"code": {"coding": [LOCAL, sbp, dbp]}, "valueInteger": 120},
+                {"code": {"coding": [{"code": "8462-4"}]}, "valueInteger": 80},
+                {"code": {"coding": [LOCAL]}, "valueInteger": 1},
+                {"code": {"coding": [{"system": LOINC}]}, "valueInteger": 2},
+                {"code": {"coding": [{"system": LOINC, "code": "72166-2"}]}, "valueInteger": 3},
+            ],
+        }
+    )
+    assert dict(parts_by_analyte([pressure])) == {
+        OTHER: [(pressure, pressure, None)],
+        "sbp": [(pressure, pressure.component[0], "8480-6")],
+        "dbp": [(pressure, pressure.component[1], "8462-4")],
+        "smoking_status": [(pressure, pressure.component[4], "72166-2")],
+    }
+
+
+def test_beside_a_loinc_code_a_name_is_read_that_says_in_what_it_was_measured() -> None:
+    assert analyte_in_words(_coded({"system": LOINC, "code": "99999-9"}, text="Potassium")) is None
+    urine = "Potassium [Moles/volume] in Urine"
+    assert analyte_in_words(_coded({"system": LOINC, "code": "99999-9", "display": urine})) is None
+    plasma = "Potassium [Moles/volume] in Serum or Plasma by Electrode"
+    assert analyte_in_words(_coded({"system": LOINC, "code": "99999-9", "display": plasma})) == "potassium"
+    assert analyte_in_words(_coded(text="Fnord")) is None
+
+
+# Results that no code and no name tells apart.
+
+
+def _unread(text: str | None, *codings: dict[str, str], **more: Any) -> CodedPart:
+    observed = _coded(*codings, text=text, **more)
+    return observed, observed, None
+
+
+def test_numeric_results_that_are_not_read_are_counted_by_their_names() -> None:
+    system = "https://hospital.example"
+    parts = [
+        _unread("Zeta"),
+        _unread("Zeta"),
+        _unread(None, {"system": system, "code": "A1"}),
+        _unread(None, {"code": "B2"}, {"system": system, "code": "B3", "display": "Eta"}),
+        _unread("Theta", {"display": "not used"}),
+        # Left out: with a LOINC code, without a number, not final, pack-years.
+        _unread("Iota", {"system": LOINC, "code": "99999-9"}),
+        _unread("Kappa", valueQuantity={"unit": "mmol/L"}),
+        _unread("Lambda", valueQuantity=None, valueString="4.5"),
+        _unread("Mu", status="preliminary"),
+        _unread("Nu", {"system": "http://snomed.info/sct", "code": "401201003"}),
+    ]
+    assert refusal_of_unread(parts) == [
+        Refusal("results", "results-unreadable",
+                "5 numeric results have no code that could be read: Zeta; A1; Eta and 1 more.",
+                code=f"text {system}|A1 |B2 text"),
+    ]  # fmt: skip
+    assert refusal_of_unread(parts[5:]) == []
+    assert refusal_of_unread(parts[:1]) == [
+        Refusal("results", "results-unreadable", "1 numeric result has no code that could be read: Zeta.", code="text")
+    ]
+    (three,) = refusal_of_unread(parts[:4])
+    assert three.text == "4 numeric results have no code that could be read: Zeta; A1; Eta."
+
+
+# Which part is the newest.
+
+
+def test_the_newest_and_all_of_its_instant() -> None:
+    a, b, c, d = (
+        _at("2026-11-03T09:00:00Z", "a"),
+        _at("2026-11-03T10:00:00+01:00", "b"),
+        _at("2026-11-03T08:59:59Z", "c"),
+        _at("2026-11-01", "d"),
+    )
+    assert newest_parts([a]) == (a, [a])
+    assert newest_parts([c, a, b, d]) == (a, [a, b])
+    assert newest_parts([b, a]) == (b, [b, a])
+    assert newest_parts([d, a]) == (a, [a])
+    # Two days earlier by the text is looked at; earlier is not.
+    assert newest_parts([d, c]) == (c, [c])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("2026-11-03T23:30:00-12:00", "2026-11-04T23:00:00+14:00"),
+        ("2026-11-03T09:00:01Z", "2026-11-03T09:00:00Z"),
+        ("2026-11-03T09:00:00Z", "2026-11-03T09:00:00+00:01"),
+        ("2026-11-03T09:00:00-01:00", "2026-11-03T09:30:00+00:00"),
+        ("2026-11-03T09:00:00.5Z", "2026-11-03T09:00:00Z"),
+        ("2026-11-03", "2026-11-02"),
+        (None, "2026-11-19"),
+        ("not a date", "2026-11-19"),
+    ],
+)
+def test_the_newer_of_two_is_the_newest_in_both_orders(first: str | None, second: str) -> None:
+    new, old = _at(first, "new"), _at(second, "old")
+    assert newest_parts([new, old]) == (new, [new])
+    assert newest_parts([old, new]) == (new, [new])
+
+
+def test_parts_of_a_time_are_told_by_their_texts_with_two_days_of_slack() -> None:
+    parts = [_at(when) for when in ("2026-11-07", "2026-11-08", "2026-11-08T00:00:00Z", "2026-11-30")]
+    parts.append(_at(None, "undated"))
+    since = datetime(2026, 11, 10, 23, 59, tzinfo=UTC).timestamp()
+    assert _names(parts_since(parts, since)) == ["2026-11-08", "2026-11-08T00:00:00Z", "2026-11-30", "undated"]
+    assert parts_since(parts, 0.0) is parts
+    assert parts_since(parts, -5.0) is parts
+    assert _names(parts_since(parts, 0.5)) == _names(parts)
+    # The first half second after the epoch: 30 December 1969 is looked at, the day before is not.
+    old = [_at("1969-12-29"), _at("1969-12-30")]
+    assert _names(parts_since(old, 0.5)) == ["1969-12-30"]
+
+
+# What a part says.
+
+
+def _q(value: float, **more: str) -> dict[str, Any]:
+    return {"valueQuantity": {"value": value, **more}}
+
+
+def test_two_units_that_differ_are_a_conflict_and_two_that_are_alike_are_none() -> None:
+    refused = measure(CREATININE_CODE, _part("2160-0", **_q(1.2, unit="umol/L", code="mg/dL")), NOW)
+    assert isinstance(refused, Refusal)
+    assert refused.statement == "Creatinine 1.2: unit says umol/L, code says mg/dL"
+    agreed = measure(CREATININE_CODE, _part("2160-0", **_q(12.0, unit="mg / L", code="mg/L")), NOW)
+    assert isinstance(agreed, Measurement)
+    assert (agreed.value, agreed.charted_unit) == (_near(1.2), "mg / L")
+
+
+def test_a_refused_result_of_several_things_has_the_verb_of_several() -> None:
+    for more, statement in (
+        ({"when": None}, "Platelets have no readable date"),
+        ({"when": "2026-12-01"}, "Platelets are dated in the future (2026-12-01)"),
+        ({"status": "entered-in-error"}, "Platelets were entered in error"),
+        (_q(4.5), "Platelets 4.5 has no unit"),
+    ):
+        refused = measure(PLATELETS, _part("777-3", 200.0, "10*3/uL", **more), NOW)
+        assert isinstance(refused, Refusal)
+        assert refused.statement == statement
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"valueQuantity": None},
+        {"status": "cancelled"},
+        {"status": "entered-in-error", "valueQuantity": None},
+        {"status": "entered-in-error", "valueQuantity": {"unit": "mmol/L"}},
+        {"status": "entered-in-error", "valueQuantity": None, "valueString": "4.5 mmol/L"},
+    ],
+)
+def test_what_has_no_value_or_was_never_made_is_neither_used_nor_refused(more: dict[str, Any]) -> None:
+    assert measure(POTASSIUM_CODE, _part(**more), NOW) is None
+
+
+@pytest.mark.parametrize("status", ["final", "amended", "corrected"])
+def test_three_statuses_are_usable(status: str) -> None:
+    assert isinstance(measure(POTASSIUM_CODE, _part(status=status), NOW), Measurement)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"valueString": "4,500 mmol/L"}, "no-quantity"),
+        ({"valueString": "4.1234567 mmol/L"}, "no-quantity"),
+        ({"valueString": "12345678 mmol/L"}, "no-quantity"),
+        ({"valueString": "4.5 m" + "x" * 31}, "no-quantity"),
+        ({"valueString": "4.5"}, "no-unit"),
+        ({"valueInteger": 4}, "no-unit"),
+        ({"valueInteger": 0}, "no-unit"),
+        ({"valueString": "-4.5 mmol/L"}, "implausible"),
+        ({"valueString": "1234567 mmol/L"}, "implausible"),
+        ({"valueString": "4.5 m" + "x" * 30}, "unknown-unit"),
+    ],
+)
+def test_a_text_that_is_no_plain_number_is_refused(more: dict[str, Any], reason: str) -> None:
+    result = measure(POTASSIUM_CODE, _part(valueQuantity=None, **more), NOW)
+    assert isinstance(result, Refusal)
+    assert result.reason == reason
+
+
+# On which side of a number a value lies.
+
+
+def _limit(value: float, charted: float, unit: str, source: str = "Observation/o1") -> Measurement:
+    return Measurement("potassium", value, "mmol/L", _time("2026-11-01"), source, "2823-3", charted, unit)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (_q(6.4, code="mmol/L", comparator=">"), OneSidedResult(">", _limit(6.4, 6.4, "mmol/L"))),
+        (_q(6.4, code="mmol/L", comparator=" <= "), OneSidedResult("<=", _limit(6.4, 6.4, "mmol/L"))),
+        (_q(6.4, unit="mEq/L", comparator=">="), OneSidedResult(">=", _limit(6.4, 6.4, "mEq/L"))),
+        (_q(6.4, comparator="<"), OneSidedResult("<", _limit(6.4, 6.4, "mmol/L"))),
+        (_q(6.4, code="mmol/L"), None),
+        (_q(6.4, code="mmol/L", comparator="ad"), None),
+        (_q(6.4, code="furlong", comparator=">"), None),
+        (_q(0.05, code="mmol/L", comparator=">"), None),
+        (_q(640.0, code="mmol/L", comparator=">"), None),
+        ({"valueQuantity": None, "valueString": ">6.4"}, OneSidedResult(">", _limit(6.4, 6.4, "mmol/L"))),
+        ({"valueQuantity": None, "valueString": " ≥ 6 mEq/L "}, OneSidedResult(">=", _limit(6.0, 6.0, "mEq/L"))),
+        ({"valueQuantity": None, "valueString": "≤2.5"}, OneSidedResult("<=", _limit(2.5, 2.5, "mmol/L"))),
+        ({"valueQuantity": {"unit": "mmol/L"}, "valueString": "<2.5"}, OneSidedResult("<", _limit(2.5, 2.5, "mmol/L"))),
+        ({"valueQuantity": None, "valueString": "6.4"}, None),
+        ({"valueQuantity": None}, None),
+        (_q(6.4, comparator=">") | {"status": "preliminary"}, None),
+        (_q(6.4, comparator=">") | {"when": None}, None),
+        (_q(6.4, comparator=">") | {"when": "2026-12-01"}, None),
+        (
+            _q(6.4, comparator=">") | {"id": None},
+            OneSidedResult(">", _limit(6.4, 6.4, "mmol/L", "Observation without id")),
+        ),
+    ],
+)
+def test_a_one_sided_result(more: dict[str, Any], expected: OneSidedResult | None) -> None:
+    assert one_sided_result(POTASSIUM_CODE, _part(**more), NOW) == expected
+
+
+def test_a_limit_is_converted_and_a_limit_of_what_is_plausible_is_used() -> None:
+    observed, part, _ = _part("8310-5", valueQuantity={"value": 98.6, "code": "[degF]", "comparator": "<"})
+    result = one_sided_result(ANALYTES["temperature"], (observed, part, None), NOW)
+    assert result is not None
+    assert (result.limit.value, result.limit.code, result.limit.charted_unit) == (_near(37.0), "", "[degF]")
+    for limit, beyond in ((POTASSIUM_CODE.plausible_low, -0.01), (POTASSIUM_CODE.plausible_high, 0.01)):
+        assert one_sided_result(POTASSIUM_CODE, _part(**_q(limit, comparator=">")), NOW) is not None
+        assert one_sided_result(POTASSIUM_CODE, _part(**_q(limit + beyond, comparator=">")), NOW) is None
+
+
+NOTE = {"note": [{"text": "Slightly HEMOLYZED"}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "what"),
+    [
+        ({"status": "preliminary"}, "not-final", "has status preliminary, not final on 2026-11-01: not used."),
+        ({"when": None}, "no-date", "has no readable date: not used."),
+        ({"when": "soon"}, "no-date", "has no readable date: not used."),
+        ({"when": "2026-12-01"}, "future", "is dated in the future (2026-12-01): not used."),
+        (NOTE, "haemolysed", "is from a haemolysed sample on 2026-11-01: not used."),
+        (_q(45.0, code="mmol/L"), "implausible", "45 mmol/L is outside the plausible range on 2026-11-01: not used."),
+        (_q(4.5), "no-unit", "4.5 has no unit on 2026-11-01: not used."),
+        (_q(4.5, unit=""), "no-unit", "4.5 has no unit on 2026-11-01: not used."),
+        (_q(4.5, unit="furlong"), "unknown-unit", "4.5 has the unknown unit 'furlong' on 2026-11-01: not used."),
+        (_q(4.5, code="furlong"), "unknown-unit", "4.5 has the unknown unit 'furlong' on 2026-11-01: not used."),
+        (_q(4.5, code="furlong", unit="ell"), "unknown-unit",
+         "4.5 has the unknown unit 'ell' on 2026-11-01: not used."),
+        (_q(6.4, code="mmol/L", comparator=">"), "not-exact",
+         ">6.4 mmol/L is not an exact value on 2026-11-01: not used as a number."),
+        ({"valueQuantity": None, "valueString": "see note"}, "no-quantity",
+         "has a value that is no number with a unit on 2026-11-01: not used."),
+        ({"valueQuantity": None, "valueCodeableConcept": {"text": "high"}}, "no-quantity",
+         "has a value that is no number with a unit on 2026-11-01: not used."),
+        ({"valueQuantity": {"unit": "mmol/L"}}, "data-absent", "has no value (data absent) on 2026-11-01: not used."),
+        ({"valueQuantity": None, "dataAbsentReason": {"text": "error"}}, "data-absent",
+         "has no value (data absent) on 2026-11-01: not used."),
+        ({"status": "entered-in-error"}, "entered-in-error", "was entered in error on 2026-11-01: not used."),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_was_not_used_and_why(more: dict[str, Any], reason: str, what: str) -> None:
+    statement = f"Potassium {what}".removesuffix(".").removesuffix(" as a number").removesuffix(": not used")
+    assert measure(POTASSIUM_CODE, _part(**more), NOW) == Refusal(
+        "Observation/o1", reason, f"Potassium {what}", "potassium", "2823-3", statement.removesuffix(" on 2026-11-01")
+    )

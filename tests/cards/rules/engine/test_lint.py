@@ -1,4 +1,4 @@
-"""The lint refuses what a stranger gets wrong; our own tables have no fault."""
+"""The lint refuses what a stranger gets wrong, each fault alone; our own tables have no fault."""
 
 import copy
 import json
@@ -12,7 +12,7 @@ import pytest
 
 from cards.rules.engine.compile import compile_table
 from cards.rules.engine.family import Family, rule_families
-from cards.rules.engine.lint import _product_faults, lint_family, lint_table
+from cards.rules.engine.lint import Fault, _product_faults, lint_family, lint_table
 from cards.rules.families.renal.family import FAMILY
 from cards.rules.language.rule import Path, Product, RuleError
 from cards.rules.language.table import FamilyFiles, RuleFile, read_family, table_of
@@ -185,3 +185,241 @@ def test_a_file_that_is_no_json_is_named_with_its_line() -> None:
 def test_a_product_without_a_strength_is_an_ingredient_of_ours(rxcui: str, name: str, *, is_fault: bool) -> None:
     faults = list(_product_faults(Product(rxcui=rxcui, name=name)))
     assert any("is no ingredient of our table" in fault for fault in faults) is is_fault
+
+
+METFORMIN: Json = {"rxcui": "6809", "name": "metformin"}
+EVIDENCE: Json = {"document": "D", "organisation": "O", "year": "2026", "section": "1", "label": "L", "grade": "g",
+                  "grade_scheme": "s", "basis": "guideline"}  # fmt: skip
+EGFR: Json = {"derived": "egfr_best", "lt": 30}
+SILENT: Json = {"code": "quiet", "text": "It is quiet."}
+CANCEL: Json = {"label": "Cancel this order", "cancel": True}
+TESTS: Json = {"label": "Order a potassium", "orders": [{"loinc": "2823-3", "name": "Potassium"}]}
+
+
+def _band_with(name: str = "a", **more: Any) -> Json:
+    return {"id": name, "when": {"always": True}, "indicator": "warning", "summary": "Metformin.", "detail": "More.",
+            "suggestions": [], **more}  # fmt: skip
+
+
+def _rule(*bands: Json, **more: Any) -> Json:
+    return {"id": "made-rule", "title": "Made", "priority": 5, "trigger": {"draft": [{"ingredients": [METFORMIN]}]},
+            "evidence": [EVIDENCE], "audit": {"verified": "knowledge", "source": "s", "date": "2026-11-20"},
+            "bands": list(bands) or [_band_with()], "silent_when": [SILENT], "missing_data": [], **more}  # fmt: skip
+
+
+def _faults(*rules: Json, family: str = "made", **more: Any) -> list[Fault]:
+    table = {"family": family, "title": "Made", "reviewed": "2026-11-20", "status": "made", "source": "made",
+             "override_reasons": [{"code": "seen", "display": "Seen"}], "shared": {}, "rules": list(rules)}  # fmt: skip
+    return lint_table(Family(family), {**table, **more})
+
+
+def _of_suggestion(*suggestions: Json, **more: Any) -> list[tuple[tuple[Any, ...], str]]:
+    faults = _faults(_rule(_band_with(suggestions=list(suggestions), **more)))
+    assert all(fault.path[:4] == ("rules", 0, "bands", 0) for fault in faults)
+    return [(fault.path[4:], fault.text) for fault in faults]
+
+
+def test_a_plain_rule_has_no_fault() -> None:
+    assert _faults(_rule()) == []
+    assert _of_suggestion(CANCEL, TESTS) == []
+
+
+FIRST = ("suggestions", 0)
+HALVE: Json = {"change": {"sig": {"text": "half", "dose_mg": 250}}}
+
+
+@pytest.mark.parametrize(
+    ("suggestion", "texts"),
+    [
+        ({"label": "Nothing"}, ["Nothing does nothing"]),
+        ({"label": "Cancel it", **HALVE}, ["Cancel it: the label says to cancel, but the order stays"]),
+        ({"label": "Cancel it", "cancel": True}, [
+            "Cancel it: `active_label` is missing, its label where the order is active already (at discharge)"]),
+        ({"label": "Cancel it", "cancel": True, "active_label": "Stop it"}, []),
+        ({"label": "Cancel it", "cancel": True, "active_label": "Please Cancel it"}, [
+            "Cancel it: an order that is active already is stopped, not cancelled (`active_label`)"]),
+        ({"label": "Halve it", "active_label": "Halve that", **HALVE}, [
+            "Halve it: only a suggestion with `cancel` has an `active_label`"]),
+        ({"label": "Hold this order", **HALVE}, [
+            "Hold this order: the label says to hold, but nothing is put on hold"]),
+        ({"label": "Hold this order", "hold": True}, []),
+        ({"label": "Hold the other order", "stop_partner": "on-hold"}, []),
+        ({"label": "Hold the other order", "stop_partner": "stopped"}, [
+            "Hold the other order: the label says to hold, but nothing is put on hold"]),
+        ({"label": "Hold for a day", "change": {"start_in_hours": 24}}, []),
+        ({"label": "Pause this order", "hold": True}, [
+            'Pause this order: the label of a suggestion with `hold` begins with "Hold"']),
+        ({"label": "Hold this order", "hold": True, "cancel": True}, [
+            "Hold this order both holds the draft and removes or changes it",
+            "Hold this order: `active_label` is missing, its label where the order is active already (at discharge)"]),
+        ({"label": "Hold this order", "hold": True, **HALVE}, [
+            "Hold this order both holds the draft and removes or changes it"]),
+        ({"label": "Stop the other order", "stop_partner": "stopped", "recommended": True}, [
+            "Stop the other order is about another order: it is never recommended"]),
+        ({"label": "Halve the other order", "change_partner": HALVE["change"], "recommended": {"always": True}}, [
+            "Halve the other order is about another order: it is never recommended"]),
+        ({"label": "Stop the other order", "stop_partner": "stopped"}, []),
+        ({**TESTS, "recommended": True}, [
+            "Order a potassium is advised, but a test alone leaves the hazard of this warning"]),
+        ({**TESTS, "recommended": {"always": True}}, [
+            "Order a potassium is advised, but a test alone leaves the hazard of this warning"]),
+        ({**CANCEL, "recommended": True}, []),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_suggestion(suggestion: Json, texts: list[str]) -> None:
+    faults = _of_suggestion(suggestion)
+    assert sorted(text for _, text in faults) == sorted(texts)
+    assert {path for path, _ in faults} <= {FIRST, ()}
+
+
+def test_a_test_may_be_advised_for_information_and_in_a_family_that_asks_for_tests() -> None:
+    advised = {**TESTS, "recommended": True}
+    assert _of_suggestion(advised, indicator="info") == []
+    critical = _of_suggestion(advised, indicator="critical")
+    assert critical == [((), "Order a potassium is advised, but a test alone leaves the hazard of this critical")]
+    assert _faults(_rule(_band_with(suggestions=[advised])), family="monitoring") == []
+
+
+@pytest.mark.parametrize(
+    ("suggestions", "is_fault"),
+    [
+        ([{**CANCEL, "recommended": True}], False),
+        ([{**CANCEL, "recommended": True}, {**CANCEL, "recommended": True}], True),
+        ([{**CANCEL, "recommended": True}, {**CANCEL, "recommended": True, "only_if": EGFR}], False),
+        ([{**CANCEL, "recommended": True}, {**CANCEL, "recommended": {"always": True}}], False),
+    ],
+)
+def test_one_suggestion_is_always_recommended_at_the_most(suggestions: list[Json], is_fault: bool) -> None:
+    assert _of_suggestion(*suggestions) == ([((), "two suggestions are always recommended")] if is_fault else [])
+
+
+TABLET: Json = {"rxcui": "861007", "name": "metformin hydrochloride 500 MG Oral Tablet", "strength_mg": 500}
+
+
+@pytest.mark.parametrize(
+    ("product", "text"),
+    [
+        (TABLET, None),
+        ({**TABLET, "strength_mg": 250}, f"product {TABLET['name']}: strength 250 mg is not what its name says"),
+        ({**TABLET, "name": "metformin 500 MG"}, f"product 861007 is called {TABLET['name']}, not metformin 500 MG"),
+        ({**TABLET, "rxcui": "1"}, "product 1 is not in orderables.csv and names no source"),
+        ({**TABLET, "rxcui": "1", "source": "RxNav"}, None),
+        ({"rxcui": "6809", "name": "metformin"}, None),
+    ],
+)
+@pytest.mark.parametrize("place", ["change", "split", "create", "partner"])
+def test_what_is_wrong_with_a_product(product: Json, text: str | None, place: str) -> None:
+    suggestions: dict[str, Json] = {
+        "change": {"label": "l", "change": {"product": product}},
+        "split": {"label": "l", "change": {"products_if_split": [product]}},
+        "create": {"label": "l", "create": [{"product": product, "sig": {"text": "daily"}}]},
+        "partner": {"label": "l", "change_partner": {"product": product}},
+    }
+    assert _of_suggestion(suggestions[place]) == ([(FIRST, text)] if text is not None else [])
+
+
+@pytest.mark.parametrize(
+    ("band", "texts"),
+    [
+        ({"summary": "{egfr}.", "when": EGFR}, []),
+        ({"summary": "{egfr}."}, ["{egfr} is said, but the condition rests on no such fact"]),
+        ({"detail": "{other}."}, ["{other} is said, but the condition rests on no such fact"]),
+        ({"detail": "{other}.", "when": {"active": {"classes": ["nsaid"]}}}, []),
+        ({"summary": "{sodium}."}, ["no fact fills {sodium}", "the longest of sodium is not known"]),
+        ({"detail": "{sodium}."}, ["no fact fills {sodium}"]),
+        ({"unsure_summary": "{egfr}."}, ["{egfr} is said, but the condition rests on no such fact"]),
+        # Metformin has nine letters, and a summary 139 at the most.
+        ({"summary": "{drug}" + "x" * 131}, [f"the summary can have 140 characters: Metformin{'x' * 131}"]),
+        ({"summary": "{drug}" + "x" * 130}, []),
+        ({"cites": [0]}, []),
+        ({"cites": [1]}, ["cites a position that the evidence does not have"]),
+        ({"indicator": "critical", "when": EGFR}, ["a critical band on an estimate needs an unsure_summary"]),
+        ({"indicator": "critical", "when": EGFR, "unsure_summary": "Perhaps."}, []),
+        ({"indicator": "critical"}, []),
+        ({"when": EGFR, "suggestions": [{"label": "Halve", **HALVE}]}, [
+            "Halve changes a dose by an estimate: from_estimate must say so"]),
+        ({"when": EGFR, "suggestions": [{"label": "Halve", **HALVE, "from_estimate": True}]}, []),
+        ({"when": EGFR, "suggestions": [{"label": "Halve", "change": {"sig": {"text": "h", "dose_share": 0.5}}}]}, [
+            "Halve changes a dose by an estimate: from_estimate must say so"]),
+        ({"when": EGFR, "suggestions": [{"label": "Say", "change": {"sig": {"text": "h"}}}]}, []),
+        ({"suggestions": [{"label": "Halve", **HALVE}]}, []),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_band(band: Json, texts: list[str]) -> None:
+    faults = _faults(_rule(_band_with(**band)))
+    assert [fault.text for fault in faults] == texts
+    assert {fault.path for fault in faults} <= {("rules", 0, "bands", 0)}
+
+
+def test_a_band_stands_once_for_each_indicator() -> None:
+    assert _faults(_rule(_band_with(), _band_with(indicator="info"))) == []
+    twice = _faults(_rule(_band_with(), _band_with("b"), _band_with()))
+    assert twice == [Fault(("rules", 0, "bands", place), "band a stands 2 times") for place in (0, 2)]
+
+
+def test_reasons_to_be_silent_name_bands_that_exist() -> None:
+    quiet = {**SILENT, "when": {"always": True}}
+    assert _faults(_rule(silent_when=[{**quiet, "except_bands": ["a"]}])) == []
+    wrong = _faults(_rule(silent_when=[SILENT, {**quiet, "except_bands": ["a", "z"]}]))
+    text = "silent_when quiet: except_bands names a band that does not exist"
+    assert wrong == [Fault(("rules", 0, "silent_when", 1), text)]
+
+
+def test_a_rule_stands_once_and_a_shared_entry_is_used() -> None:
+    assert _faults(_rule(), _rule(id="other-rule")) == []
+    again = _faults(_rule(), _rule(id="other-rule"), _rule())
+    assert again == [Fault(("rules", 2), "rule made-rule stands 2 times")]
+    idle: Json = {"predicates": {"idle": {"always": True}}}
+    nobody = Fault(("shared", "predicates", "idle"), "shared entry idle is used by nobody")
+    assert _faults(_rule(), shared=idle) == [nobody]
+    assert _faults(_rule(_band_with(when={"named": "idle"})), shared=idle) == []
+    both: Json = {"predicates": {"twin": {"always": True}}, "silent_when": {"twin": {"text": "t."}}}
+    text = "shared entry twin stands 2 times"
+    assert _faults(_rule(_band_with(when={"named": "twin"})), shared=both) == [
+        Fault(("shared", kind, "twin"), text) for kind in both]  # fmt: skip
+
+
+def _not_in(member: str, table: str) -> str:
+    return f"{member}: fhir/terminology/tables/{table}.csv has no 'zzz'; the first column has those there are"
+
+
+@pytest.mark.parametrize(
+    ("when", "text"),
+    [
+        ({"active": {"classes": ["nsaid", "zzz"]}}, _not_in("classes", "medication_classes")),
+        ({"active": {"classes": ["nsaid"], "exclude_classes": ["zzz"]}},
+         _not_in("exclude_classes", "medication_classes")),
+        ({"lab": "zzz", "gt": 1}, _not_in("lab", "analytes")),
+        ({"lab_missing": "zzz"}, _not_in("lab_missing", "analytes")),
+        ({"allergy": {"match": "class", "class": "zzz"}}, _not_in("class", "medication_classes")),
+        ({"active": {"ingredients": [{"rxcui": "6809", "name": "metformine"}]}},
+         "ingredient 6809 metformine: our table says metformin"),
+        ({"active": {"ingredients": [{"rxcui": "0", "name": "metformin"}]}},
+         "ingredient 0 metformin: our table says nothing"),
+        ({"all": [{"active": {"classes": ["nsaid"]}}, {"lab": "potassium", "gt": 1}]}, None),
+    ],
+)  # fmt: skip
+def test_names_that_no_table_has(when: Json, text: str | None) -> None:
+    assert [fault.text for fault in _faults(_rule(_band_with(when=when)))] == ([text] if text is not None else [])
+
+
+def test_missing_data_is_read_like_a_band() -> None:
+    def missing(**more: Any) -> list[Fault]:
+        entry = {"id": "m", "when": {"always": True}, "bands": ["a"], "summary": "Ask.", "detail": "Ask.",
+                 "suggestions": [TESTS], **more}  # fmt: skip
+        return _faults(_rule(missing_data=[entry]))
+
+    path = ("rules", 0, "missing_data", 0)
+    assert missing() == []
+    assert missing(detail="{sodium}.") == [Fault(path, "no fact fills {sodium}")]
+    assert missing(suggestions=[{"label": "Nothing"}]) == [Fault((*path, "suggestions", 0), "Nothing does nothing")]
+
+
+def test_the_longest_names_of_both_sides_of_a_pair_fill_a_summary() -> None:
+    warfarin: Json = {"rxcui": "11289", "name": "warfarin"}
+    sides: Json = {"pair": [[{"ingredients": [METFORMIN]}], [{"ingredients": [warfarin]}]]}
+    # "metformin and 1 more" and "warfarin and 1 more" have 20 and 19 characters.
+    fits, long = ("{first}{second}" + "x" * number for number in (100, 101))
+    assert _faults(_rule(_band_with(summary=fits, detail="{other}."), trigger=sides)) == []
+    (fault,) = _faults(_rule(_band_with(summary=long), trigger=sides))
+    assert fault.text == f"the summary can have 140 characters: Metformin and 1 morewarfarin and 1 more{'x' * 101}"
