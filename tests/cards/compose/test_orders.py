@@ -41,7 +41,7 @@ from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, patient, result
 from tests.conftest import ROOT
-from tests.fhir.builders import allergy, bundle
+from tests.fhir.builders import allergy, bundle, medication_order
 
 Json = dict[str, Any]
 
@@ -422,13 +422,9 @@ MG = {"unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
 
 
 def _draft(number: int, words: str, mg: float, times: int) -> Json:
-    dose = {"doseQuantity": {"value": mg, **MG}}
     timing = {"repeat": {"frequency": times, "period": 1, "periodUnit": "d"}}
-    return {
-        "resourceType": "MedicationRequest", "id": f"draft-{number}", "status": "draft", "intent": "order",
-        "subject": {"reference": "Patient/chart-1"}, "medicationCodeableConcept": {"text": words},
-        "dosageInstruction": [{"timing": timing, "doseAndRate": [dose]}],
-    }  # fmt: skip
+    dosage = {"timing": timing, "doseAndRate": [{"doseQuantity": {"value": mg, **MG}}]}
+    return medication_order(words, status="draft", patient="chart-1", id=f"draft-{number}", dosageInstruction=[dosage])
 
 
 async def _signed(folder: Path, drafts: list[Json], *chart: Json) -> list[Json]:

@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import orjson
 import pytest
 from msgspec.structs import replace
 
@@ -28,9 +27,9 @@ from cards.vaccines.knowledge import (
 from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person, read_person
 from fhir.mapping.immunizations import VaccineDose, VaccineHistory
 from fhir.record.record import read_record
-from fhir.record.resources import decoder
 from tests.cards.vaccines.small_series import BORN, course_of, due, given, rule
 from tests.fhir import builders
+from tests.fhir.builders import bundle, concept, lean, made, medication_order, quantity, subject_of
 
 CVX, SNOMED, ICD10 = "http://hl7.org/fhir/sid/cvx", "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 Json = dict[str, Any]
@@ -38,14 +37,8 @@ KNOWLEDGE = load_knowledge()
 
 
 def doses(cvx: str, *days: str) -> list[Json]:
-    code = {"coding": [{"system": CVX, "code": cvx}]}
-    return [
-        {
-            "resourceType": "Immunization", "id": f"dose-{cvx}-{day}", "status": "completed", "vaccineCode": code,
-            "patient": {"reference": "Patient/p"}, "occurrenceDateTime": day,
-        }
-        for day in days
-    ]  # fmt: skip
+    dose = {"status": "completed", "vaccineCode": concept(code=cvx, system=CVX), "patient": subject_of("p")}
+    return [made("Immunization", id=f"dose-{cvx}-{day}", occurrenceDateTime=day, **dose) for day in days]
 
 
 def problem(system: str, code: str, since: str, words: str, **more: Any) -> Json:
@@ -54,9 +47,7 @@ def problem(system: str, code: str, since: str, words: str, **more: Any) -> Json
 
 def _found(as_of: datetime, born: str, resources: list[Json]) -> tuple[VaccinesDue, ChartedPerson]:
     person: Json = {"resourceType": "Patient", "id": "p", "gender": "female", "birthDate": born}
-    entries = [{"resource": one} for one in (person, *resources)]
-    whole = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries})
-    charted = read_person(read_record({"all": decoder.decode(whole)}, "p", as_of))
+    charted = read_person(read_record({"all": lean(bundle(person, *resources))}, "p", as_of))
     assert charted is not None
     return vaccines_due(charted, as_of.date(), KNOWLEDGE), charted
 
@@ -208,14 +199,11 @@ def test_a_vaccine_is_overdue_from_the_day_after_its_last_recommended_day(as_of:
 
 
 def _steroid(mg: float) -> Json:
-    dose = {"value": mg, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}
-    return {
-        "resourceType": "MedicationRequest", "id": "steroid", "status": "active", "intent": "order",
-        "subject": {"reference": "Patient/p"}, "authoredOn": "2026-11-01",
-        "medicationCodeableConcept": {"text": "prednisone 10 MG Oral Tablet"},
-        "dosageInstruction": [{"timing": {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}},
-                               "doseAndRate": [{"doseQuantity": dose}]}],
-    }  # fmt: skip
+    timing = {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}
+    dosage = {"timing": timing, "doseAndRate": [{"doseQuantity": quantity(mg, "mg")}]}
+    return medication_order(
+        "prednisone 10 MG Oral Tablet", patient="p", id="steroid", authoredOn="2026-11-01", dosageInstruction=[dosage]
+    )
 
 
 def test_prednisone_suppresses_from_twenty_milligrams_a_day_on(as_of: datetime) -> None:

@@ -8,7 +8,7 @@ import pytest
 from cards.coverage.evidence import evaluate
 from cards.coverage.seen import Seen, Subject, counted, is_in, is_within, months_before
 from fhir.record.datatypes import FhirTime, parse_time
-from tests.fhir.builders import observation, record_of
+from tests.fhir.builders import SNOMED, concept, observation, record_of
 
 Json = dict[str, Any]
 DAY = date(2026, 11, 20)
@@ -198,9 +198,8 @@ def test_pack_years_keep_their_limits() -> None:
 
 def status(code: str, when: str) -> Json:
     """An answer to the smoking status: 449868002 daily, 8517006 former, 266919005 never."""
-    answer = {"coding": [{"system": "http://snomed.info/sct", "code": code}]}
-    made = number("72166-2", 1, "1") | {"id": f"s-{when}", "effectiveDateTime": when, "valueCodeableConcept": answer}
-    return {name: value for name, value in made.items() if name != "valueQuantity"}
+    answer = concept(code=code, system=SNOMED)
+    return observation("72166-2", when=when, id=f"s-{when}", valueCodeableConcept=answer)
 
 
 DAILY, FORMER, NEVER = "449868002", "8517006", "266919005"

@@ -13,7 +13,7 @@ from fhir.record.record import read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import findings, originals, texts, uuids
 from tests.cards.rules.drafted import bundle_of_case, draft_resource, outcome_of
-from tests.fhir.builders import medication_order, observation
+from tests.fhir.builders import medication_order, observation, problem
 
 _LISTS = ["MedicationRequest", "MedicationStatement"]
 
@@ -24,12 +24,10 @@ def _silences(chart: dict[str, Any], draft: Any, as_of: datetime) -> dict[str, t
 
 
 def _problem(verification: str) -> dict[str, Any]:
-    return {
-        "resourceType": "Condition", "id": "hf", "clinicalStatus": {"coding": [{"code": "active"}]},
-        "verificationStatus": {"coding": [{"code": verification}]},
-        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I50.9"}], "text": "Heart failure"},
-        "subject": {"reference": "Patient/case"}, "onsetDateTime": "2026-05-01",
-    }  # fmt: skip
+    verified = {"coding": [{"code": verification}]}
+    return problem(
+        "Heart failure", "I50.9", patient="case", id="hf", verificationStatus=verified, onsetDateTime="2026-05-01"
+    )
 
 
 def test_a_gene_rule_without_a_result_says_that_none_came_and_not_that_it_looked(as_of: datetime) -> None:

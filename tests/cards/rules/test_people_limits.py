@@ -8,7 +8,7 @@ import pytest
 from cards.compose.orders import check_orders
 from tests.cards.rules.cases import check, family_book, findings, originals, uuids
 from tests.cards.rules.patients import PATIENT_ID, bundle_of, draft_of, drafts_of, record_of
-from tests.fhir.builders import RXNORM, SNOMED, observation
+from tests.fhir.builders import RXNORM, SNOMED, dispense, observation
 
 Json = dict[str, Any]
 SUBJECT = {"reference": f"Patient/{PATIENT_ID}"}
@@ -271,11 +271,8 @@ def test_an_allergy_list_that_did_not_come_is_said(as_of: datetime) -> None:
 
 
 def _dispensed(words: str, when: str, days: int = 90) -> Json:
-    return {
-        "resourceType": "MedicationDispense", "id": "given", "status": "completed",
-        "medicationCodeableConcept": {"text": words}, "subject": SUBJECT, "whenHandedOver": when,
-        "daysSupply": {"value": days, "code": "d"},
-    }  # fmt: skip
+    supply = {"value": days, "code": "d"}
+    return dispense(words, "given", subject=SUBJECT, whenHandedOver=when, daysSupply=supply)
 
 
 @pytest.mark.parametrize(("when", "band"), [("2026-10-01", "same"), ("2026-08-01", None)])

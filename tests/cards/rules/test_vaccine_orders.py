@@ -9,7 +9,7 @@ import pytest
 from cards.compose.orders import check_orders
 from cards.rules.patient.orders import read_drafts
 from fhir.record.record import read_record, read_value
-from tests.fhir.builders import medication_order, problem
+from tests.fhir.builders import medication_order, problem, service_request
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 CVX = "http://hl7.org/fhir/sid/cvx"
@@ -23,8 +23,7 @@ TRANSPLANT = PREGNANT | {
 
 
 def _order(code: dict[str, Any], **members: Any) -> dict[str, Any]:
-    order = {"resourceType": "ServiceRequest", "id": "d1", "status": "draft", "intent": "order", "code": code}
-    return order | {"subject": {"reference": "Patient/p1"}} | members
+    return service_request(code, status="draft", id="d1") | members
 
 
 def _coded(code: str, system: str = CVX) -> dict[str, Any]:

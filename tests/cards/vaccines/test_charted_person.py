@@ -116,11 +116,8 @@ def test_a_procedure_that_was_not_done_is_none(more: Json) -> None:
 
 
 def _allergy(words: str = "", codes: tuple[tuple[str, str], ...] = (), **more: Any) -> Json:
-    concept = {"coding": [{"system": system, "code": code} for system, code in codes]} | (
-        {"text": words} if words else {}
-    )
-    status = {"coding": [{"code": "active"}]}
-    return allergy(concept, id="a1", clinicalStatus=status) | more
+    named = {"text": words} if words else {}
+    return allergy({"coding": [{"system": system, "code": code} for system, code in codes]} | named, id="a1") | more
 
 
 _HIGH: Json = {"criticality": "high"}

@@ -26,10 +26,8 @@ TODAY = AS_OF.date()
 
 def _result(code: str = MEASLES, **more: Any) -> Json:
     concept = {"coding": [{"system": "urn:x", "code": "x"}, {"system": "http://loinc.org", "code": code}], "text": "T"}
-    value = (
-        {} if {"valueQuantity", "valueCodeableConcept", "interpretation"} & set(more) else {"valueString": "Positive"}
-    )
-    return observation(concept, when="2026-05-03", id="o1") | value | more
+    valued = {"valueQuantity", "valueCodeableConcept", "interpretation"} & set(more)
+    return observation(concept, when="2026-05-03", id="o1", valueString=None if valued else "Positive") | more
 
 
 def _shown(**more: Any) -> list[tuple[str, date | None, str, str]]:

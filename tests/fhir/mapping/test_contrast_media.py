@@ -6,16 +6,13 @@ import pytest
 
 from fhir.mapping.contrast_media import ContrastReaction, contrast_reactions
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
+from tests.fhir import builders
 from tests.fhir.builders import ICD10, condition, record_of
 
 
 def allergy(words: str, *reactions: str, identifier: str | None = "a", **more: Any) -> dict[str, Any]:
-    resource = {
-        "resourceType": "AllergyIntolerance", "id": identifier, "patient": {"reference": "Patient/p1"},
-        "clinicalStatus": {"coding": [{"code": "active"}]}, "code": {"text": words},
-        "reaction": [{"manifestation": [{"text": text} for text in reactions]}] if reactions else None,
-    } | more  # fmt: skip
-    return {name: part for name, part in resource.items() if part is not None}
+    told = [{"manifestation": [{"text": text} for text in reactions]}] if reactions else None
+    return builders.allergy(words, **{"id": identifier, "reaction": told} | more)
 
 
 def read(*resources: dict[str, Any], name: str = IODINATED) -> list[ContrastReaction]:

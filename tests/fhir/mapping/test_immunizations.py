@@ -3,34 +3,25 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-import orjson
 import pytest
 
 from fhir.mapping.immunizations import VaccineDose, VaccineHistory, vaccine_history
 from fhir.record.record import read_record
 from fhir.record.refusals import Refusal
-from fhir.record.resources import decoder
 from fhir.terminology.medications import CVX, product_of
+from tests.fhir.builders import bundle, concept, lean, made, subject_of
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
 def history(*entries: dict[str, Any]) -> VaccineHistory:
-    resources: list[dict[str, Any]] = [{"resourceType": "Patient", "id": "p", "birthDate": "2020-01-01"}]
-    for number, entry in enumerate(entries):
-        resources.append(
-            {
-                "resourceType": "Immunization",
-                "id": f"dose-{number}",
-                "status": "completed",
-                "vaccineCode": {"coding": [{"system": CVX, "code": "03"}]},
-                "patient": {"reference": "Patient/p"},
-                "occurrenceDateTime": "2021-02-03",
-            }
-            | entry
-        )
-    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": each} for each in resources]}
-    return vaccine_history(read_record({"all": decoder.decode(orjson.dumps(bundle))}, "p", AS_OF))
+    dose = {"status": "completed", "vaccineCode": concept(code="03", system=CVX), "patient": subject_of("p")}
+    doses = [
+        made("Immunization", id=f"dose-{number}", occurrenceDateTime="2021-02-03", **dose) | entry
+        for number, entry in enumerate(entries)
+    ]
+    child = made("Patient", id="p", birthDate="2020-01-01")
+    return vaccine_history(read_record({"all": lean(bundle(child, *doses))}, "p", AS_OF))
 
 
 def test_a_dose_has_its_code_its_day_and_its_source() -> None:

@@ -23,6 +23,7 @@ from tests.fhir.builders import (
     encounter,
     lean,
     observation,
+    quantity,
     record_of,
     weight,
 )
@@ -43,17 +44,15 @@ def _estimate(found: KidneyFunction) -> KidneyEstimate:
 
 def _reported(text: str, when: str = "2026-11-10T08:00:00Z", **more: Any) -> dict[str, Any]:
     """An eGFR in words."""
-    return (
-        observation("98979-8", None, None, when, id=f"words-{text}-{when}", valueQuantity=None, valueString=text) | more
-    )
+    return observation("98979-8", when=when, id=f"words-{text}-{when}", valueString=text) | more
 
 
 def _compared(
     comparator: str, value: float, when: str = "2026-11-10T08:00:00Z", unit: str = PER_AREA
 ) -> dict[str, Any]:
     """An eGFR with a comparator."""
-    quantity = {"value": value, "comparator": comparator, "unit": unit, "code": unit}
-    return observation("98979-8", value, unit, when, id=f"{comparator}{value}-{when}", valueQuantity=quantity)
+    bounded = quantity(value, unit, comparator=comparator)
+    return observation("98979-8", when=when, id=f"{comparator}{value}-{when}", valueQuantity=bounded)
 
 
 class TestOneSide:

@@ -21,7 +21,7 @@ NEGATIVE = {"coding": [{"system": SNOMED, "code": "260385009"}]}
 
 
 def seen(code: str, when: str = "2026-11-10", **value: Any) -> dict[str, Any]:
-    return observation(code, None, None, when, valueQuantity=None, **value)
+    return observation(code, when=when, **value)
 
 
 def visit(start: str, code: str = "72892002") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
-from fhir.record.record import PatientRecord, read_record, read_value
+from fhir.record.record import PatientRecord, read_record
 from tests.fhir.builders import record_of
 
 BASE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
@@ -13,12 +13,7 @@ SYSTEM = "urn:oid:2.16.840.1.113883.6.238"
 
 
 def of_patient(*extensions: dict[str, Any]) -> PatientRecord:
-    import json
-    from datetime import UTC, datetime
-
-    patient = {"resourceType": "Patient", "id": "p1", "extension": list(extensions)}
-    value, _ = read_value("patient", json.dumps(patient).encode())
-    return read_record({"patient": value}, "p1", datetime(2026, 11, 20, tzinfo=UTC))
+    return record_of(patient={"resourceType": "Patient", "id": "p1", "extension": list(extensions)})
 
 
 def extension(kind: str, *codes: str, system: str = SYSTEM) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from fhir.mapping.tobacco import PackYears, SmokingAnswer, SmokingHistory, smoking_history
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
-from tests.fhir.builders import ICD10, condition, record_of
+from tests.fhir.builders import ICD10, condition, observation, record_of
 
 CURRENT, FORMER, NEVER, UNKNOWN = "449868002", "8517006", "266919005", "266927001"
 NOTHING = SmokingHistory(None, None, None)
@@ -16,12 +16,8 @@ NOTHING = SmokingHistory(None, None, None)
 
 def answer(identifier: str | None, when: str | None, code: str = "", text: str = "", **more: Any) -> dict[str, Any]:
     coding = [{"system": "http://snomed.info/sct", "code": code}] if code else []
-    resource = {
-        "resourceType": "Observation", "id": identifier, "status": "final", "subject": {"reference": "Patient/p1"},
-        "code": {"coding": [{"system": "http://loinc.org", "code": "72166-2"}]}, "effectiveDateTime": when,
-        "valueCodeableConcept": {"coding": coding} | ({"text": text} if text else {}),
-    } | more  # fmt: skip
-    return {name: part for name, part in resource.items() if part is not None}
+    told = {"coding": coding} | ({"text": text} if text else {})
+    return observation("72166-2", when=when, **{"id": identifier, "valueCodeableConcept": told} | more)
 
 
 def part(identifier: str, loinc: str, when: str | None = "2026-06-01", **value: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from cards.rules.patient.context import RuleContext
 from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import context_of, session_of
 from tests.cards.rules.engine.made_rules import band, evaluated, found, rule_of, silent
+from tests.fhir.builders import problem
 
 Json = dict[str, Any]
 DRAFT: Json = {"drug": "metformin hydrochloride 500 MG Oral Tablet", "dose": "2 tablet", "times": 2}
@@ -93,11 +94,7 @@ def test_the_two_sides_of_a_pair() -> None:
 
 
 def _problem(words: str, onset: str, name: str = "p", code: str = "R69") -> Json:
-    return {
-        "resourceType": "Condition", "id": name, "clinicalStatus": {"coding": [{"code": "active"}]},
-        "code": {"text": words, "coding": [{"system": ICD10, "code": code}] if code else []},
-        "subject": {"reference": "Patient/case"}, "onsetDateTime": onset,
-    }  # fmt: skip
+    return problem(words, code, patient="case", id=name, onsetDateTime=onset)
 
 
 @pytest.mark.parametrize(

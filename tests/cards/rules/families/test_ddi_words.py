@@ -10,6 +10,7 @@ from cards.rules.families.ddi.family import FAMILY
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.medications.daily_dose import daily_dose
 from tests.cards.rules.contexts import answer, beside_of, context_of, told
+from tests.fhir.builders import observation, quantity
 
 Json = dict[str, Any]
 WARFARIN: Json = {"drug": "warfarin 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
@@ -79,10 +80,8 @@ def test_the_risks_with_digoxin(patient: Json, risks: list[str]) -> None:
 
 
 def _bound(loinc: str, comparator: str, value: float, unit: str) -> Json:
-    return {"resourceType": "Observation", "id": "b", "status": "final", "subject": {"reference": "Patient/case"},
-            "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]}, "effectiveDateTime": "2026-11-17",
-            "valueQuantity": {"value": value, "comparator": comparator, "unit": unit, "code": unit,
-                              "system": "http://unitsofmeasure.org"}}  # fmt: skip
+    bounded = quantity(value, unit, comparator=comparator)
+    return observation(loinc, when="2026-11-17", patient="case", id="b", valueQuantity=bounded)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, told
 from tests.fhir import builders
-from tests.fhir.builders import problem
+from tests.fhir.builders import medication_statement, problem
 
 Json = dict[str, Any]
 OXYCODONE_5 = "oxycodone hydrochloride 5 MG Oral Tablet"
@@ -430,9 +430,8 @@ def test_who_is_tolerant(active: list[Json], tolerant: bool | None) -> None:
 
 
 def _stated(name: str, drug: str = OXYCODONE_5) -> Json:
-    return {"resourceType": "MedicationStatement", "id": name, "status": "active", "effectiveDateTime": "2026-11-01",
-            "subject": {"reference": "Patient/case"}, "medicationCodeableConcept": {"text": drug},
-            "dosage": [{"text": "2 tablets four times a day"}]}  # fmt: skip
+    dosage = [{"text": "2 tablets four times a day"}]
+    return medication_statement(drug, patient="case", id=name, effectiveDateTime="2026-11-01", dosage=dosage)
 
 
 @pytest.mark.parametrize(

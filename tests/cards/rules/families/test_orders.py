@@ -14,7 +14,7 @@ from tests.cards.rules.cases import accepted, check, findings, reasons
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, study_context_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.fhir import builders
-from tests.fhir.builders import encounter, observation
+from tests.fhir.builders import concept, encounter, made, observation, problem, report, subject_of
 
 Json = dict[str, Any]
 CT_CHEST = {"drug": "CT chest with contrast", "test": "24628-0"}
@@ -149,7 +149,6 @@ PAP: Json = {"drug": "Cervical cytology", "test": "10524-7"}
 PSA: Json = {"drug": "PSA", "test": "2857-1"}
 LUNG: Json = {"drug": "Low-dose CT for lung screening", "test": "87279-6"}
 LOINC, ICD10 = "http://loinc.org", "http://hl7.org/fhir/sid/icd-10-cm"
-SUBJECT: Json = {"subject": {"reference": "Patient/case"}}
 
 
 def _says(draft: Json, words: str, *codes: str) -> Json:
@@ -162,11 +161,7 @@ def _word(name: str, context: RuleContext) -> str | None:
 
 
 def _problem(words: str, onset: str | None = None, code: str = "", status: str = "active", name: str = "p") -> Json:
-    dated = {"onsetDateTime": onset} if onset else {}
-    coding = [{"system": ICD10, "code": code}] if code else []
-    concept = {"text": words, "coding": coding}
-    state = {"clinicalStatus": {"coding": [{"code": status}]}} if status else {}
-    return {"resourceType": "Condition", "id": name, "code": concept, **state, **SUBJECT, **dated}
+    return problem(words, code, status=status, patient="case", id=name, onsetDateTime=onset)
 
 
 def _day(days_ago: float) -> str:
@@ -304,9 +299,8 @@ def test_the_group_of_the_gadolinium_that_the_order_names(words: str, group: str
 
 
 def _device(words: str, name: str = "d", safety: str | None = None) -> Json:
-    more = {"safety": [{"text": safety}]} if safety else {}
-    return {"resourceType": "Device", "id": name, "status": "active", "type": {"text": words},
-            "patient": {"reference": "Patient/case"}, **more}  # fmt: skip
+    more = [{"text": safety}] if safety else None
+    return made("Device", id=name, status="active", type={"text": words}, patient=subject_of("case"), safety=more)
 
 
 def test_an_implant_before_a_scan() -> None:
@@ -326,10 +320,13 @@ def test_an_implant_before_a_scan() -> None:
     assert FAMILY.gaps["implants"](nobody) is None
 
 
+def _smear(days_ago: float = 300, finding: str = "NILM", **more: Any) -> Json:
+    smear = observation("10524-7", when=_day(days_ago), patient="case", id="smear")
+    return smear | {"valueCodeableConcept": {"text": finding}} | more
+
+
 def _test(days_ago: float) -> Json:
-    return {"resourceType": "Observation", "id": "hcg", "status": "final", **SUBJECT,
-            "code": {"coding": [{"system": LOINC, "code": "2106-3"}]}, "effectiveDateTime": _day(days_ago),
-            "valueCodeableConcept": {"text": "Negative"}}  # fmt: skip
+    return _smear(days_ago, "Negative", id="hcg", code=concept(code="2106-3", system=LOINC))
 
 
 @pytest.mark.parametrize(
@@ -347,7 +344,7 @@ def test_a_pregnancy_is_possible(patient: Json, truth: bool) -> None:
 
 
 def _visit(code: str, status: str = "in-progress") -> Json:
-    return {"resourceType": "Encounter", "id": "v", "status": status, "class": {"code": code}, **SUBJECT}
+    return encounter(code, status, patient="case", id="v")
 
 
 @pytest.mark.parametrize(
@@ -456,20 +453,13 @@ def test_a_red_flag_of_back_pain(draft: Json, patient: Json, truth: bool | None)
     assert answer({"red_flag": True}, study_context_of(draft, **patient), FAMILY) is truth
 
 
-def _smear(days_ago: float = 300, finding: str = "NILM", **more: Any) -> Json:
-    return {"resourceType": "Observation", "id": "smear", "status": "final", **SUBJECT,
-            "code": {"coding": [{"system": LOINC, "code": "10524-7"}]}, "effectiveDateTime": _day(days_ago),
-            "valueCodeableConcept": {"text": finding}, **more}  # fmt: skip
-
-
 def _hpv(days_ago: float) -> Json:
-    return _smear(days_ago, "Detected", id="hpv", code={"coding": [{"system": LOINC, "code": "77379-6"}]})
+    return _smear(days_ago, "Detected", id="hpv", code=concept(code="77379-6", system=LOINC))
 
 
 def _report(days_ago: float, conclusion: str = "", status: str = "final", **more: Any) -> Json:
-    return {"resourceType": "DiagnosticReport", "id": "report", "status": status, **SUBJECT,
-            "code": {"coding": [{"system": LOINC, "code": "10524-7"}]}, "effectiveDateTime": _day(days_ago),
-            "conclusion": conclusion, **more}  # fmt: skip
+    dated = {"id": "report", "effectiveDateTime": _day(days_ago), "conclusion": conclusion} | more
+    return report(code="10524-7", status=status, patient="case", **dated)
 
 
 def _done(days_ago: float | None, words: str = "Screening mammography", **more: Any) -> Json:
@@ -590,9 +580,7 @@ def _smoking(code: str, day: str = "2026-06-01", text: str = "") -> Json:
 
 
 def _pack_years(years: float) -> Json:
-    return {"resourceType": "Observation", "id": "years", "status": "final", **SUBJECT,
-            "code": {"coding": [{"system": LOINC, "code": "8664-5"}]}, "effectiveDateTime": "2026-06-01",
-            "valueQuantity": {"value": years, "unit": "{PackYears}"}}  # fmt: skip
+    return observation("8664-5", years, "{PackYears}", "2026-06-01", patient="case", id="years")
 
 
 NEVER, FORMER, CURRENT = "266919005", "8517006", "449868002"

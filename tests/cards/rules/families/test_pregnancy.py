@@ -8,6 +8,7 @@ import pytest
 from cards.extension import Fact
 from cards.rules.families.pregnancy.family import FAMILY
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, told
+from tests.fhir.builders import observation
 
 Json = dict[str, Any]
 METHOTREXATE: Json = {"drug": "methotrexate 2.5 MG Oral Tablet"}
@@ -17,9 +18,9 @@ BEARING: Json = {"childbearing_no_contraception": True}
 
 
 def _result(loinc: str, days_ago: int, **value: Any) -> Json:
-    return {"resourceType": "Observation", "id": "r", "status": "final", "subject": {"reference": "Patient/case"},
-            "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
-            "effectiveDateTime": (AS_OF - timedelta(days=days_ago)).date().isoformat(), **value}  # fmt: skip
+    return observation(
+        loinc, when=(AS_OF - timedelta(days=days_ago)).date().isoformat(), patient="case", id="r", **value
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient.context import RuleContext, meant_name, medication_fact
 from tests.cards.rules.contexts import AS_OF, beside_of, context_of, session_of
-from tests.fhir.builders import medication_order, problem
+from tests.fhir.builders import medication_order, observation, problem
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
@@ -51,10 +51,8 @@ def test_doubts_are_told_of_facts_of_which_none_is_confirmed(sources: list[str],
 
 
 def _negative_test(days_ago: int) -> Json:
-    return {"resourceType": "Observation", "id": "hcg", "status": "final", "subject": {"reference": "Patient/case"},
-            "code": {"coding": [{"system": "http://loinc.org", "code": "2106-3"}]},
-            "effectiveDateTime": (AS_OF - timedelta(days=days_ago)).date().isoformat(),
-            "valueCodeableConcept": {"text": "Negative"}}  # fmt: skip
+    day = (AS_OF - timedelta(days=days_ago)).date().isoformat()
+    return observation("2106-3", when=day, patient="case", id="hcg", valueCodeableConcept={"text": "Negative"})
 
 
 @pytest.mark.parametrize(

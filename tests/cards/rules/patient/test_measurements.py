@@ -13,7 +13,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
 from tests.cards.rules.contexts import AS_OF, context_of
 from tests.cards.rules.patients import record_of
-from tests.fhir.builders import observation
+from tests.fhir.builders import observation, quantity
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
@@ -28,9 +28,8 @@ STAGE_IN_WORDS = "CKD stage 4 on record since 2026-09-21: eGFR under 30 mL/min/1
 
 
 def _bound(loinc: str, comparator: str, value: float, unit: str, day: str = "2026-11-17") -> Json:
-    quantity = {"value": value, "comparator": comparator, "unit": unit, "code": unit,
-                "system": "http://unitsofmeasure.org"}  # fmt: skip
-    return observation(loinc, when=day, patient="case", id="b", valueQuantity=quantity)
+    bounded = quantity(value, unit, comparator=comparator)
+    return observation(loinc, when=day, patient="case", id="b", valueQuantity=bounded)
 
 
 OVER_60 = _bound("98979-8", ">", 60, "mL/min/{1.73_m2}")

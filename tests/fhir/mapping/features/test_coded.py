@@ -17,8 +17,7 @@ SURGERY = CodedProcedure("s", "Surgery", "a test", wanted=(BYPASS,))
 
 
 def condition(identifier: str | None = "c", code: str = "E11.9", text: str = "Type 2", **more: Any) -> dict[str, Any]:
-    resource = problem(text, code, id=identifier, recordedDate="2026-10-21") | more
-    return {name: part for name, part in resource.items() if part is not None}
+    return problem(text, code, **{"id": identifier, "recordedDate": "2026-10-21"} | more)
 
 
 def procedure(identifier: str | None = "p", **more: Any) -> dict[str, Any]:

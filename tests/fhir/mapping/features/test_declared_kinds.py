@@ -15,7 +15,7 @@ from fhir.mapping.features.catalog import FEATURES, data_dictionary
 from fhir.mapping.features.declared import FILE, add_declared_features
 from fhir.mapping.features.feature import Feature, FeatureFault, FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord
-from tests.fhir.builders import medication_order, observation, problem, procedure, record_of
+from tests.fhir.builders import encounter, medication_order, observation, problem, procedure, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 HEAD = 'words = "A feature"\nevidence = "a test"\n'
@@ -49,11 +49,8 @@ def creatinine(days_ago: float, value: float) -> dict[str, Any]:
 
 def stay(first: float, last: float, code: str = "IMP") -> dict[str, Any]:
     begin, end = ((NOW - timedelta(days=days)).isoformat() for days in (first, last))
-    return {
-        "resourceType": "Encounter", "id": f"e{code}{first:g}", "status": "finished",
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
-        "subject": {"reference": "Patient/p1"}, "period": {"start": begin, "end": end},
-    }  # fmt: skip
+    class_ = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code}
+    return encounter(class_, "finished", id=f"e{code}{first:g}", period={"start": begin, "end": end})
 
 
 CREATININES = [creatinine(4, 1.1), creatinine(2, 1.3), creatinine(0.01, 1.9), creatinine(40, 0.9), creatinine(-1, 7.0)]

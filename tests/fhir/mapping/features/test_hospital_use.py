@@ -13,18 +13,15 @@ from fhir.mapping.features.feature import FeatureValue, Missing, map_features
 from fhir.mapping.stays import Stay, stays_in_hospital
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.resources import Encounter
-from tests.fhir.builders import record_of
+from tests.fhir.builders import encounter, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
 def _visit(name: str, code: str, start: str | None, end: str | None, status: str | None = None, **more: Any) -> Any:
     period = {key: value for key, value in (("start", start), ("end", end)) if value}
-    return {
-        "resourceType": "Encounter", "id": name, "status": status or ("finished" if end else "in-progress"),
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code},
-        "subject": {"reference": "Patient/p1"}, "period": period, **more,
-    }  # fmt: skip
+    class_ = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code}
+    return encounter(class_, status or ("finished" if end else "in-progress"), id=name, period=period) | more
 
 
 STAY = _visit("now", "IMP", "2026-11-13T20:00:00+00:00", None)

@@ -11,7 +11,7 @@ from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing, map_
 from fhir.mapping.features.stays import AdmissionDisease, EarlierUse, HospitalUse, StayDiagnosis
 from fhir.mapping.stays import discharge_destination, procedure_in_stay
 from tests.fhir import builders
-from tests.fhir.builders import observation, record_of
+from tests.fhir.builders import encounter, observation, problem, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -20,23 +20,17 @@ ICD10, ICD9 = "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-
 
 def stay(name: str = "now", code: str = "IMP", disposition: str | None = None, **period: str) -> dict[str, Any]:
     """A stay, going on unless it is given an end."""
-    told: dict[str, Any] = {
-        "resourceType": "Encounter", "id": name, "status": "finished" if "end" in period else "in-progress",
-        "class": {"system": ACT, "code": code}, "subject": {"reference": "Patient/p1"},
-        "period": {"start": "2026-11-15T08:00:00Z"} | period,
-    }  # fmt: skip
-    if disposition is not None:
-        told["hospitalization"] = {"dischargeDisposition": {"coding": [{"code": disposition}]}}
-    return told
+    left = {"dischargeDisposition": {"coding": [{"code": disposition}]}} if disposition is not None else None
+    return encounter(
+        {"system": ACT, "code": code}, "finished" if "end" in period else "in-progress", id=name,
+        period={"start": "2026-11-15T08:00:00Z"} | period, hospitalization=left,
+    )  # fmt: skip
 
 
 def diagnosis(code: str, system: str = ICD10, encounter: str = "now", **more: Any) -> dict[str, Any]:
     """A diagnosis of a stay."""
-    return {
-        "resourceType": "Condition", "id": f"c-{code.replace('.', '-')}",
-        "code": {"coding": [{"system": system, "code": code}], "text": f"condition {code}"},
-        "subject": {"reference": "Patient/p1"}, "encounter": {"reference": f"Encounter/{encounter}"}, **more,
-    }  # fmt: skip
+    coded = problem(f"condition {code}", code, system, status=None, id=f"c-{code.replace('.', '-')}")
+    return coded | {"encounter": {"reference": f"Encounter/{encounter}"}} | more
 
 
 def found(name: str, *resources: Any) -> FeatureValue | Missing:

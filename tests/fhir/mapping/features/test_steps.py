@@ -10,6 +10,7 @@ from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import FeatureFault, Missing, map_features
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
+from tests.fhir.builders import observation
 from tests.fhir.mapping.features.test_declared import _forget, declared
 
 __all__ = ["_forget"]
@@ -26,12 +27,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def result(number: int, value: float, when: str) -> dict[str, object]:
-    return {
-        "resourceType": "Observation", "id": f"o{number}", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}, "subject": {"reference": "Patient/p"},
-        "effectiveDateTime": when,
-        "valueQuantity": {"value": value, "code": "mmol/L", "system": "http://unitsofmeasure.org"},
-    }  # fmt: skip
+    return observation("2823-3", value, "mmol/L", when, patient="p", id=f"o{number}")
 
 
 def test_each_step_has_its_newest_value_and_nothing_of_later(tmp_path: Path) -> None:

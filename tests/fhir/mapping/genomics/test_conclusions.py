@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import orjson
 import pytest
 
 from fhir.mapping.genomics.reports import gene_readings
-from fhir.record.record import read_record
-from fhir.record.resources import decoder
 from tests.fhir import builders
-from tests.fhir.builders import AS_OF
+from tests.fhir.builders import record_of
 
 Json = dict[str, Any]
 ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
@@ -17,9 +14,7 @@ ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
 
 def _read(resource: Json) -> dict[str, set[tuple[tuple[str, ...], bool]]]:
     """The keys of each gene that the resource tells of, each with whether it is final."""
-    entries = [{"resource": {"resourceType": "Patient", "id": "p1"}}, {"resource": resource}]
-    whole = orjson.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries})
-    found = gene_readings(read_record({"all": decoder.decode(whole)}, "p1", AS_OF)).by_gene
+    found = gene_readings(record_of(resource)).by_gene
     assert all(one.source.endswith("/one") and one.time is not None for readings in found.values() for one in readings)
     return {gene: {(one.keys, one.is_final) for one in readings} for gene, readings in found.items()}
 

@@ -28,8 +28,7 @@ def reading(gene: str, kind: Any, keys: str | tuple[str, ...], wording: str, sou
 
 
 def haplotype(name: str, when: str | None = DAY, **more: Any) -> Json:
-    resource = observation("84414-2", when=when, id=f"h{name[1:]}", valueString=f"CYP2C19 {name}") | more
-    return {key: value for key, value in resource.items() if value is not None}
+    return observation("84414-2", when=when, **{"id": f"h{name[1:]}", "valueString": f"CYP2C19 {name}"} | more)
 
 
 def unpaired(name: str, when: str | None = DAY) -> GeneReading:

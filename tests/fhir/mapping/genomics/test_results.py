@@ -3,15 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 import pytest
 
 from fhir.mapping.genomics.observation import GeneReading
 from fhir.mapping.genomics.reports import GeneReadings, gene_readings
 from fhir.mapping.genomics.results import GeneResult, implied_readings, result_of
 from fhir.record.datatypes import parse_time
-from fhir.record.record import PatientRecord, read_record, read_value
-from tests.fhir.builders import LOINC, problem
+from fhir.record.record import PatientRecord, read_record
+from tests.fhir.builders import LOINC, bundle, lean, problem
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -38,10 +37,7 @@ def _gene(symbol: str) -> Json:
 
 
 def _record(*resources: Json) -> PatientRecord:
-    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in resources]}
-    value, refused = read_value("genomics", orjson.dumps(bundle))
-    assert not refused
-    return read_record({"genomics": value}, "p", AS_OF)
+    return read_record({"genomics": lean(bundle(*resources))}, "p", AS_OF)
 
 
 def _result(gene: str, *resources: Json) -> GeneResult | None:
