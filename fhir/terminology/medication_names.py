@@ -111,6 +111,13 @@ _LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
 _INJECTED = late_pattern(r"\b(inj|injections?|injectable|infusion|vial|iv)\b", re.IGNORECASE)
 UNSAID_INSULIN: Final = "atc-A10A"
 """The key of an insulin of which nothing says which one it is."""
+_UNSAID_POTASSIUM: Final = Ingredient("8588", "potassium")
+# "Potassium 40 mEq", "Kalium-Brausetabletten": a dose of it whose salt is not said, and no result ("4.1 mmol/L").
+_POTASSIUM = late_pattern(
+    r"\s*(?:potassium|kalium|potas+io|potasio)\b"
+    r"(?:[- ]?brausetabletten|[^/]{0,40}?\d (?:meq|mmol)(?![ /]*(?:/|per|l\b)))",
+    re.IGNORECASE,
+)
 _LOCAL_PATCH = frozenset({"lidocaine", "diclofenac", "capsaicin"})
 
 Members: TypeAlias = tuple[Ingredient, ...]
@@ -165,7 +172,8 @@ def read_name(words: str) -> NameReading:
     mentions = _mentions(without_accents(words).replace("#", " no "))
     members = _distinct(mentions)
     if not members:
-        return NameReading()
+        is_potassium = _POTASSIUM.match(words) is not None
+        return NameReading((_UNSAID_POTASSIUM,), (None,), systemic=True) if is_potassium else NameReading()
     form = _FORM.search(words)
     volume = _VOLUME.match(words) or _BAG.search(words) or (_CONTAINER.search(words) and _FILLED.search(words)) or None
     strengths = _strengths(members, mentions, words)
@@ -309,9 +317,11 @@ def _is_another_brand(spelled: tuple[str, ...], first: int, last: int) -> bool:
 
 # German "Nitrendipin", Latin "furosemidum", Spanish "furosemida", Italian "omeprazolo", French "simvastatine"; and what
 # products with two drugs cut off: "Candesartan-Amlodip", "Ezetimib Atorvast".
+# German forms that are swallowed are one word with the name, "Ibuprofensaft"; those for the skin are not taken off.
 _ENDINGS: Final[Sequence[tuple[str, str]]] = (
     *(("", "e"), ("um", "e"), ("um", ""), ("a", "e"), ("a", ""), ("o", "e"), ("o", ""), ("e", "")),
     *(("ip", "ipine"), ("vast", "vastatin"), ("praz", "prazole")),
+    *((form, "") for form in ("tabletten", "kapseln", "dragees", "saft", "tropfen", "zapfchen")),
 )
 
 

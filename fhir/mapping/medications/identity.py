@@ -49,7 +49,12 @@ Medications: TypeAlias = Mapping[str, Medication]
 _NO_MEDICATIONS: Medications = {}
 # A Medication may name a Medication that names a Medication; nobody needs more, and a circle must end.
 _DEEPEST_REFERENCE = 4
-_SLOW = re.compile(r"\b(?:extended|sustained|prolonged|controlled|xr|er|sr|xl|la|cr)\b|\b(?:12|24) ?h(?:ou)?r", re.I)
+_SLOW = re.compile(
+    r"\b(?:extended|sustained|prolonged|controlled|modified|retard|continus|xr|er|sr|xl|la|cr|lp|mr)\b"
+    r"|\b(?:12|24) ?h(?:ou)?r|contin\b"
+    r"|\b(?:kadian|exalgo|hysingla|zohydro|xtampza|arymo|morphabond|embeda|avinza|conzip)\b",
+    re.IGNORECASE,
+)
 _INJECTED = re.compile(
     r"inject|infus|infiltrat|nerve block|intraven|intramusc|intrathec|subcut|prefilled syringe"
     r"|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b|(?:flex|kwik|quick|solo|touch|\b)pen\b(?! ?v)",
@@ -113,7 +118,7 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
 
     @cached_property
     def is_slow_release(self) -> bool:
-        """Whether its form or its words say that it releases slowly."""
+        """Whether its form, its words or its brand say that it releases slowly; of brands those of opioids."""
         return _SLOW.search(f"{self.dose_form or ''} {self.words}") is not None
 
     @cached_property

@@ -92,12 +92,20 @@ def test_the_table_of_groups_names_what_is_known() -> None:
         ("Omeprazolo", "omeprazole"),
         ("Simvastatine 40 mg", "simvastatin"),
         ("Metoprololo", "metoprolol"),
+        ("Ibuprofensaft 4 %", "ibuprofen"),
+        ("Paracetamolzäpfchen 500 mg", "acetaminophen"),
+        ("Potassium 40 mEq PO", "potassium"),
+        ("Kalium-Brausetabletten 40 mmol", "potassium"),
+        ("Losartan potassium 50 mg", "losartan"),
     ],
 )
 def test_the_ending_of_another_language_does_not_change_the_ingredient(words: str, ingredient: str) -> None:
     assert ";".join(member.name for member in read_name(words).ingredients) == ingredient
 
 
-@pytest.mark.parametrize("words", ["calcium", "vitamina", "sodio", "placebo", "magnesio"])
+@pytest.mark.parametrize(
+    "words",
+    ["calcium", "vitamina", "sodio", "placebo", "magnesio", "Potassium 4.1 mmol/L", "potassium level", "Augentropfen"],
+)
 def test_what_only_ends_alike_is_no_ingredient(words: str) -> None:
     assert read_name(words).ingredients == ()

@@ -1,6 +1,5 @@
 """The opioids of a draft and beside it: milligrams of oral morphine a day, tolerance, rescue naloxone, release."""
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
@@ -31,11 +30,6 @@ _UNCHANGED_DAYS = 30
 UNDER_MME = 50.0
 """CDC 2022, recommendation 4: from 50 MME a day on many patients gain nothing while the risk rises."""
 NALOXONE = frozenset({"7242", "31479"})
-_LONG_ACTING = re.compile(
-    r"extended|sustained|prolonged|\b(?:12 hr|24 hr|er|xr|sr|cr|la|xl)\b|oxycontin|ms contin|kadian|opana er|exalgo"
-    r"|nucynta er|hysingla|zohydro|xtampza|arymo|morphabond|embeda|avinza|conzip|duragesic|contin\b",
-    re.IGNORECASE,
-)
 
 
 class OpioidPart(Struct, frozen=True, gc=False):
@@ -53,7 +47,7 @@ def release_of(identity: MedicationIdentity) -> str:
     """ "patch", "slow" or "fast": orders of one ingredient and one release replace each other."""
     if is_patch(identity):
         return "patch"
-    return "slow" if _LONG_ACTING.search(f"{identity.dose_form or ''} {identity.words}") else "fast"
+    return "slow" if identity.is_slow_release else "fast"
 
 
 def is_long_acting(identity: MedicationIdentity) -> bool:

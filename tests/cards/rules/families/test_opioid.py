@@ -68,6 +68,8 @@ def test_a_dispense_from_elsewhere_makes_tolerant(as_of: datetime) -> None:
         ("12 HR oxycodone hydrochloride 10 MG Extended Release Oral Tablet", True),
         ("OxyContin 10 mg", True),
         ("MS Contin 15 mg tablet", True),
+        ("Skenan LP 30 mg", True),
+        ("Morphin retard 30 mg", True),
         ("morphine sulfate ER 15 mg", True),
         ("72 HR fentanyl 0.025 MG/HR Transdermal System", True),
         ("fentanyl patch 25 mcg/hr", True),
