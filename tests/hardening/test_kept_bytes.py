@@ -105,14 +105,10 @@ async def _kept_of_one_flood(calls: httpx.AsyncClient, send: Send, first: int, s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("send", STRANGERS, ids=[send.__name__.strip("_") for send in STRANGERS])
-def test_what_a_stranger_sends_is_not_kept(send: Send, tmp_path: Path) -> None:
+async def test_what_a_stranger_sends_is_not_kept(send: Send, tmp_path: Path) -> None:
     _, _, trust_file = write_site(tmp_path, "http://127.0.0.1:9/fhir")
-
-    async def run() -> tuple[int, set[int]]:
-        async with client(tmp_path, trust_file=trust_file) as calls:
-            return await _kept(calls, send, KEPT_BYTES)
-
-    kept, statuses = asyncio.run(run())
+    async with client(tmp_path, trust_file=trust_file) as calls:
+        kept, statuses = await _kept(calls, send, KEPT_BYTES)
     assert statuses <= {401, 404}
     assert kept < KEPT_BYTES
 

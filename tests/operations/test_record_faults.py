@@ -1,6 +1,5 @@
 """The record cannot be written: what the caller, /readyz, the log and the metrics say."""
 
-import asyncio
 import io
 import json
 import sqlite3
@@ -23,33 +22,29 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_locked_record_is_said_by_readyz_the_answer_the_log_and_the_metrics(
+async def test_a_locked_record_is_said_by_readyz_the_answer_the_log_and_the_metrics(
     tmp_path: Path, as_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_log, "LOCK_WAIT_SECONDS", 0.05)
     monkeypatch.setattr(sqlite_log, "_PROBE_WAIT_SECONDS", 0.05)
     written = io.StringIO()
     body = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-
-    async def conversation() -> None:
-        async with client(tmp_path, as_of=as_of) as calls:
-            configure_logs("info", written)
-            with closing(sqlite3.connect(tmp_path / "decisions.sqlite3", isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
-                refused = await calls.post(f"/cds-services/{PLANNING}", json=body)
-                ready = await calls.get("/readyz")
-                metrics = (await calls.get("/metrics")).text
-                other.execute("ROLLBACK")
-            answered = await calls.post(f"/cds-services/{PLANNING}", json=body)
-            again = await calls.get("/readyz")
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-        assert refused.json()["id"] == refused.headers["x-call-id"]
-        assert (ready.status_code, ready.headers["retry-after"]) == (503, "5")
-        assert "cds_record_failures_total 2.0" in metrics
-        assert "process_open_fds" in metrics
-        assert (answered.status_code, again.status_code) == (200, 200)
-
-    asyncio.run(conversation())
+    async with client(tmp_path, as_of=as_of) as calls:
+        configure_logs("info", written)
+        with closing(sqlite3.connect(tmp_path / "decisions.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            refused = await calls.post(f"/cds-services/{PLANNING}", json=body)
+            ready = await calls.get("/readyz")
+            metrics = (await calls.get("/metrics")).text
+            other.execute("ROLLBACK")
+        answered = await calls.post(f"/cds-services/{PLANNING}", json=body)
+        again = await calls.get("/readyz")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.json()["id"] == refused.headers["x-call-id"]
+    assert (ready.status_code, ready.headers["retry-after"]) == (503, "5")
+    assert "cds_record_failures_total 2.0" in metrics
+    assert "process_open_fds" in metrics
+    assert (answered.status_code, again.status_code) == (200, 200)
     said = lines(written)
     causes = [line["reason"] for line in said if line["event"] == "record cannot be written"]
     assert len(causes) == 1
@@ -59,43 +54,36 @@ def test_a_locked_record_is_said_by_readyz_the_answer_the_log_and_the_metrics(
     assert refusal["decision"]
 
 
-def test_the_probe_writes_and_notices_a_file_that_may_only_be_read(tmp_path: Path) -> None:
-    async def probe() -> str:
-        log = open_decision_log(record_in(tmp_path))
+async def test_the_probe_writes_and_notices_a_file_that_may_only_be_read(tmp_path: Path) -> None:
+    log = open_decision_log(record_in(tmp_path))
+    await log.check()
+    log._connection.execute("PRAGMA query_only=ON")  # type: ignore[attr-defined] # as after a remount
+    log._probed_at = None  # type: ignore[attr-defined] # as a second later
+    with pytest.raises(RecordUnavailable) as refused:
         await log.check()
-        log._connection.execute("PRAGMA query_only=ON")  # type: ignore[attr-defined] # as after a remount
-        log._probed_at = None  # type: ignore[attr-defined] # as a second later
-        with pytest.raises(RecordUnavailable) as refused:
-            await log.check()
-        await log.close()
-        return str(refused.value)
-
-    assert "readonly" in asyncio.run(probe())
+    await log.close()
+    answered = str(refused.value)
+    assert "readonly" in answered
 
 
-def test_a_full_disk_is_noticed_before_a_decision_meets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_noticed_before_a_decision_meets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite_log, "_free_bytes", lambda _: 4096)
-
-    async def probe() -> None:
-        log = open_decision_log(record_in(tmp_path))
-        with pytest.raises(RecordUnavailable, match=r"No space left|disk is full"):
-            await log.check()
-        await log.close()
-
-    asyncio.run(probe())
-
-
-def test_a_decision_that_failed_keeps_the_server_unready_even_where_the_probe_succeeds(tmp_path: Path) -> None:
-    async def probe() -> None:
-        log = open_decision_log(record_in(tmp_path))
-        log.health.failed("database or disk is full")
-        with pytest.raises(RecordUnavailable, match="full"):
-            await log.check()
-        await log.append(a_decision())
+    log = open_decision_log(record_in(tmp_path))
+    with pytest.raises(RecordUnavailable, match=r"No space left|disk is full"):
         await log.check()
-        await log.close()
+    await log.close()
 
-    asyncio.run(probe())
+
+async def test_a_decision_that_failed_keeps_the_server_unready_even_where_the_probe_succeeds(tmp_path: Path) -> None:
+    log = open_decision_log(record_in(tmp_path))
+    log.health.failed("database or disk is full")
+    with pytest.raises(RecordUnavailable, match="full"):
+        await log.check()
+    await log.append(a_decision())
+    await log.check()
+    await log.close()
 
 
 def test_the_cause_is_logged_at_once_and_then_every_ten_seconds() -> None:

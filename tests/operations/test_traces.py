@@ -131,17 +131,13 @@ def test_a_call_without_a_trace_sends_none_and_records_none(tmp_path: Path, as_o
     assert all({"traceparent", "tracestate"}.isdisjoint(headers) for _, _, headers in fhir.requests)
 
 
-def test_the_log_names_the_trace_of_a_refused_and_of_an_answered_call(tmp_path: Path, as_of: datetime) -> None:
+async def test_the_log_names_the_trace_of_a_refused_and_of_an_answered_call(tmp_path: Path, as_of: datetime) -> None:
     written = io.StringIO()
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-
-    async def conversation() -> None:
-        async with app_client(tmp_path, as_of=as_of) as calls:
-            configure_logs("debug", written)
-            for body in (request, {}):
-                await calls.post(f"/cds-services/{PLANNING}", json=body, headers={"traceparent": GIVEN})
-
-    asyncio.run(conversation())
+    async with app_client(tmp_path, as_of=as_of) as calls:
+        configure_logs("debug", written)
+        for body in (request, {}):
+            await calls.post(f"/cds-services/{PLANNING}", json=body, headers={"traceparent": GIVEN})
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [(line["event"], line["trace"]) for line in lines if "trace" in line] == [
         ("call answered", TRACE),
@@ -182,7 +178,7 @@ def test_spans_of_a_call_and_its_stages_reach_a_collector(
     assert b"cds-hooks" in resource
 
 
-def test_nothing_hostile_gets_to_the_collector(tmp_path: Path, as_of: datetime, collector: Collector) -> None:
+async def test_nothing_hostile_gets_to_the_collector(tmp_path: Path, as_of: datetime, collector: Collector) -> None:
     """Marks of a patient and of an attacker in every place that a caller can fill."""
     mark = "Zebedee-4711"
     request = json.loads(json.dumps(request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")))
@@ -195,15 +191,11 @@ def test_nothing_hostile_gets_to_the_collector(tmp_path: Path, as_of: datetime, 
         {**request, "context": mark},
         {**request, "fhirServer": f"https://{mark}.example"},
     ]
-
-    async def conversation() -> None:
-        async with app_client(tmp_path, as_of=as_of, otlp_endpoint=collector.address) as calls:
-            for body in (request, *broken):
-                await calls.post(f"/cds-services/{ORDERS}?{mark}={mark}", json=body, headers=hostile)
-            await calls.post(f"/cds-services/{mark}", json=request, headers=hostile)
-            await calls.post(f"/cds-services/{ORDERS}", content=mark.encode(), headers=hostile)
-
-    asyncio.run(conversation())
+    async with app_client(tmp_path, as_of=as_of, otlp_endpoint=collector.address) as calls:
+        for body in (request, *broken):
+            await calls.post(f"/cds-services/{ORDERS}?{mark}={mark}", json=body, headers=hostile)
+        await calls.post(f"/cds-services/{mark}", json=request, headers=hostile)
+        await calls.post(f"/cds-services/{ORDERS}", content=mark.encode(), headers=hostile)
     collector.wait_for(6)
     everything = b"".join(collector.bodies)
     patient = request["context"]["patientId"].encode()
@@ -213,16 +205,13 @@ def test_nothing_hostile_gets_to_the_collector(tmp_path: Path, as_of: datetime, 
     assert {event for span in collector.spans for event in span.events} == set()
 
 
-def test_a_call_that_nobody_trusted_has_made_has_no_span(tmp_path: Path, collector: Collector) -> None:
+async def test_a_call_that_nobody_trusted_has_made_has_no_span(tmp_path: Path, collector: Collector) -> None:
     trust, written = tmp_path / "trust.toml", io.StringIO()
     trust.write_text("version = 1\n")
-
-    async def conversation() -> httpx.Response:
-        async with app_client(tmp_path, otlp_endpoint=collector.address, trust_file=trust) as calls:
-            configure_logs("info", written)
-            return await calls.post(f"/cds-services/{PLANNING}", json={}, headers={"traceparent": GIVEN})
-
-    assert asyncio.run(conversation()).status_code == 401
+    async with app_client(tmp_path, otlp_endpoint=collector.address, trust_file=trust) as calls:
+        configure_logs("info", written)
+        answered = await calls.post(f"/cds-services/{PLANNING}", json={}, headers={"traceparent": GIVEN})
+    assert answered.status_code == 401
     assert collector.calls == []  # the server has ended, and sent what it had
     assert f'"trace": "{TRACE}"' in written.getvalue()
 
@@ -231,20 +220,17 @@ def test_a_call_that_nobody_trusted_has_made_has_no_span(tmp_path: Path, collect
 @pytest.mark.parametrize(
     ("status", "headers"), [(503, {}), (400, {}), (302, {"location": "http://127.0.0.1:9/elsewhere"}), (0, {})]
 )
-def test_a_collector_that_fails_stops_no_call_and_no_end_and_is_said_in_the_log(
+async def test_a_collector_that_fails_stops_no_call_and_no_end_and_is_said_in_the_log(
     tmp_path: Path, as_of: datetime, collector: Collector, status: int, headers: dict[str, str]
 ) -> None:
     collector.status, collector.headers = status or 200, headers
     address = collector.address if status else "http://127.0.0.1:9"
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     written = io.StringIO()
-
-    async def conversation() -> httpx.Response:
-        async with app_client(tmp_path, as_of=as_of, otlp_endpoint=address) as calls:
-            configure_logs("info", written)
-            return await calls.post(f"/cds-services/{PLANNING}", json=request)
-
-    assert asyncio.run(conversation()).status_code == 200
+    async with app_client(tmp_path, as_of=as_of, otlp_endpoint=address) as calls:
+        configure_logs("info", written)
+        answered = await calls.post(f"/cds-services/{PLANNING}", json=request)
+    assert answered.status_code == 200
     end = monotonic() + 20
     while "traces cannot be sent" not in written.getvalue():
         assert monotonic() < end, "nothing was said"

@@ -12,7 +12,6 @@ from cds_hooks.security.replay import SqliteReplayStore
 from cds_hooks.security.trust import FileTrust
 from cds_hooks.security.trust_file import read_trust_file
 from tests.cds_hooks.security.servers import answering, fhir
-from tests.cds_hooks.security.trusting import run
 
 
 @pytest.fixture(autouse=True)
@@ -44,20 +43,17 @@ def _set_up(*more: str) -> None:
     assert added.exit_code == 0, added.stderr
 
 
-def test_three_commands_from_nothing_to_a_call_that_is_trusted(folder: Path) -> None:
+async def test_three_commands_from_nothing_to_a_call_that_is_trusted(folder: Path) -> None:
     _set_up()
     url = "http://127.0.0.1:8085/cds-services/order-safety"
     token = _do("token", url, "--lifetime", "60").stdout.strip()
-
-    async def call() -> str:
-        replays = SqliteReplayStore(folder / "used.sqlite3")
-        trust = FileTrust(folder / "trust.toml", "http://127.0.0.1:8085", replays)
-        headers = [(b"authorization", b"Bearer " + token.encode())]
-        client = await trust.client_of(headers, "/cds-services/order-safety")
-        await trust.aclose()
-        return client.name
-
-    assert run(call()) == "dev"
+    replays = SqliteReplayStore(folder / "used.sqlite3")
+    trust = FileTrust(folder / "trust.toml", "http://127.0.0.1:8085", replays)
+    headers = [(b"authorization", b"Bearer " + token.encode())]
+    client = await trust.client_of(headers, "/cds-services/order-safety")
+    await trust.aclose()
+    answered = client.name
+    assert answered == "dev"
 
 
 def test_a_new_file_is_for_its_owner_and_is_not_made_for_a_wrong_client() -> None:

@@ -96,25 +96,21 @@ def test_a_unix_socket_is_never_connected_to() -> None:
     assert (refused.value.reason, refused.value.text) == ("address", "Unix sockets are not connected to.")
 
 
-def test_calls_that_wait_for_a_name_share_one_lookup_and_later_ones_look_again(port: int) -> None:
+async def test_calls_that_wait_for_a_name_share_one_lookup_and_later_ones_look_again(port: int) -> None:
     names = Names("127.0.0.1", seconds=0.01)
+    backend = CheckedBackend(LOOPBACK, names)
 
-    async def story() -> None:
-        backend = CheckedBackend(LOOPBACK, names)
+    async def connect() -> None:
+        await (await backend.connect_tcp("fhir.example.org", port, 5.0)).aclose()
 
-        async def connect() -> None:
-            await (await backend.connect_tcp("fhir.example.org", port, 5.0)).aclose()
-
-        await asyncio.gather(connect(), connect())
-        assert names.asked == [("fhir.example.org", port)]
-        await connect()
-        assert len(names.asked) == 2
-
-    asyncio.run(story())
+    await asyncio.gather(connect(), connect())
+    assert names.asked == [("fhir.example.org", port)]
+    await connect()
+    assert len(names.asked) == 2
 
 
 @pytest.mark.parametrize("ends", ["fails", "is cancelled"])
-def test_a_lookup_that_nobody_waits_for_any_more_ends_without_a_word(ends: str) -> None:
+async def test_a_lookup_that_nobody_waits_for_any_more_ends_without_a_word(ends: str) -> None:
     complaints: list[object] = []
 
     async def resolver(host: str, port: int) -> Sequence[str]:
@@ -123,16 +119,13 @@ def test_a_lookup_that_nobody_waits_for_any_more_ends_without_a_word(ends: str) 
             raise asyncio.CancelledError
         raise OSError("no such name")
 
-    async def story() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        waiting = asyncio.create_task(CheckedBackend(LOOPBACK, resolver).connect_tcp("fhir.example.org", 443, 5.0))
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    waiting = asyncio.create_task(CheckedBackend(LOOPBACK, resolver).connect_tcp("fhir.example.org", 443, 5.0))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    for _ in range(5):
         await asyncio.sleep(0)
-        waiting.cancel()
-        for _ in range(5):
-            await asyncio.sleep(0)
-        gc.collect()
-
-    asyncio.run(story())
+    gc.collect()
     assert complaints == []
 
 

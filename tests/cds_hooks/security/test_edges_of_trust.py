@@ -27,7 +27,7 @@ from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, _a
 from cds_hooks.security.trust_file import TrustFileError, read_trust_file
 from cds_hooks.security.trust_setup import AddressTrial, _why
 from cds_hooks.settings.checks import networks_of
-from tests.cds_hooks.security.trusting import CLIENT, Clock, Site, run
+from tests.cds_hooks.security.trusting import CLIENT, Clock, Site
 
 NOW = 1_795_000_000.0
 SOURCE = KeySetUrl(parse_url("https://ehr.example.org/jwks"), Reach())
@@ -59,26 +59,23 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-def test_no_more_than_256_calls_wait_for_a_set_and_a_cancelled_fetch_gives_nothing(key: SigningKey) -> None:
-    async def story() -> None:
-        server = KeyServer(key)
-        server.open.clear()
-        keys = RemoteKeys(SOURCE, server, KeySetLifetimes(), Clock())
-        waiting = [asyncio.ensure_future(keys.key_after_fetching("k")) for _ in range(256)]
-        await _settle()
-        assert await keys.key_after_fetching("k") is None
-        server.open.set()
-        assert all(found is not None for found in await asyncio.gather(*waiting))
-        assert server.fetched == 1
-        server.open.clear()
-        other = RemoteKeys(SOURCE, server, KeySetLifetimes(), Clock())
-        late = asyncio.ensure_future(other.key_after_fetching("k"))
-        await _settle()
-        other.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await late
-
-    run(story())
+async def test_no_more_than_256_calls_wait_for_a_set_and_a_cancelled_fetch_gives_nothing(key: SigningKey) -> None:
+    server = KeyServer(key)
+    server.open.clear()
+    keys = RemoteKeys(SOURCE, server, KeySetLifetimes(), Clock())
+    waiting = [asyncio.ensure_future(keys.key_after_fetching("k")) for _ in range(256)]
+    await _settle()
+    assert await keys.key_after_fetching("k") is None
+    server.open.set()
+    assert all(found is not None for found in await asyncio.gather(*waiting))
+    assert server.fetched == 1
+    server.open.clear()
+    other = RemoteKeys(SOURCE, server, KeySetLifetimes(), Clock())
+    late = asyncio.ensure_future(other.key_after_fetching("k"))
+    await _settle()
+    other.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await late
 
 
 # Connections
@@ -94,105 +91,90 @@ def _pool_key(name: str) -> PoolKey:
     return PoolKey(name, "fhir", "http://fhir.example.org", Reach(AddressRule((ip_network("127.0.0.0/8"),))))
 
 
-def test_eight_timeouts_in_a_row_replace_a_pool_and_are_counted() -> None:
-    async def story() -> None:
-        pools, counted = ConnectionPools(_nobody), Counter[tuple[str, str, str]]()
-        pools.count = lambda *event: counted.update([event])
-        pool = pools.pool(_pool_key("ehr"))
-        timeout = {"timeout": {"connect": 0.001, "pool": 1.0, "read": 1.0, "write": 1.0}}
-        before = pool._connections
-        for number in range(1, 9):
-            assert pool._connections is before
-            with pytest.raises(httpcore.ConnectTimeout):
-                await pool.send(httpcore.Request("GET", "http://fhir.example.org/", extensions=timeout), 1000)
-            assert counted["ehr", "fhir", "timeout"] == number
-        assert pool._connections is not before
-        assert counted["ehr", "fhir", "pool-replaced"] == 1
-        assert (pool._is_stalled, pool._timeouts, before.under_way, before.retired) == (True, 0, 0, True)
-        await pools.aclose()
-
-    run(story())
+async def test_eight_timeouts_in_a_row_replace_a_pool_and_are_counted() -> None:
+    pools, counted = ConnectionPools(_nobody), Counter[tuple[str, str, str]]()
+    pools.count = lambda *event: counted.update([event])
+    pool = pools.pool(_pool_key("ehr"))
+    timeout = {"timeout": {"connect": 0.001, "pool": 1.0, "read": 1.0, "write": 1.0}}
+    before = pool._connections
+    for number in range(1, 9):
+        assert pool._connections is before
+        with pytest.raises(httpcore.ConnectTimeout):
+            await pool.send(httpcore.Request("GET", "http://fhir.example.org/", extensions=timeout), 1000)
+        assert counted["ehr", "fhir", "timeout"] == number
+    assert pool._connections is not before
+    assert counted["ehr", "fhir", "pool-replaced"] == 1
+    assert (pool._is_stalled, pool._timeouts, before.under_way, before.retired) == (True, 0, 0, True)
+    await pools.aclose()
 
 
-def test_of_more_than_512_pools_the_one_that_was_used_longest_ago_is_retired() -> None:
-    async def story() -> None:
-        pools = ConnectionPools(_nobody)
-        first, second = pools.pool(_pool_key("0")), pools.pool(_pool_key("1"))
-        before = second._connections
-        for number in range(2, 512):
-            pools.pool(_pool_key(f"{number}"))
-        assert pools.pool(_pool_key("0")) is first
-        assert not before.retired
-        pools.pool(_pool_key("one more"))
-        assert before.retired
-        assert pools.pool(_pool_key("0")) is first
-        assert pools.pool(_pool_key("1")) is not second
-        await pools.aclose()
-
-    run(story())
+async def test_of_more_than_512_pools_the_one_that_was_used_longest_ago_is_retired() -> None:
+    pools = ConnectionPools(_nobody)
+    first, second = pools.pool(_pool_key("0")), pools.pool(_pool_key("1"))
+    before = second._connections
+    for number in range(2, 512):
+        pools.pool(_pool_key(f"{number}"))
+    assert pools.pool(_pool_key("0")) is first
+    assert not before.retired
+    pools.pool(_pool_key("one more"))
+    assert before.retired
+    assert pools.pool(_pool_key("0")) is first
+    assert pools.pool(_pool_key("1")) is not second
+    await pools.aclose()
 
 
 # Used tokens
 
 
-def test_a_store_of_used_tokens_that_is_away_says_so(tmp_path: Path) -> None:
-    async def story() -> list[str]:
-        store, away = (
-            SqliteReplayStore(tmp_path / "used.sqlite3"),
-            open_replay_store("postgresql://nobody@127.0.0.1:1/x"),
-        )
-        store._connection.execute("DROP TABLE used")
-        texts = []
-        for one in (store, away):
-            with pytest.raises(ReplayStoreFailed) as failed:
-                await one.was_used_by("https://ehr", "x", "call")
-            texts.append(failed.value.text)
-        await store.aclose()
-        waiting = asyncio.ensure_future(away.first_use("https://ehr", "x", NOW, NOW))
-        await asyncio.sleep(0)
-        await away.aclose()
-        assert waiting.done()
-        with pytest.raises(ReplayStoreFailed):
-            await waiting
-        assert isinstance(away, PostgresReplayStore)
-        return texts
-
-    assert run(story()) == ["The server cannot check the call's token. Try again later."] * 2
+async def test_a_store_of_used_tokens_that_is_away_says_so(tmp_path: Path) -> None:
+    store, away = (
+        SqliteReplayStore(tmp_path / "used.sqlite3"),
+        open_replay_store("postgresql://nobody@127.0.0.1:1/x"),
+    )
+    store._connection.execute("DROP TABLE used")
+    texts = []
+    for one in (store, away):
+        with pytest.raises(ReplayStoreFailed) as failed:
+            await one.was_used_by("https://ehr", "x", "call")
+        texts.append(failed.value.text)
+    await store.aclose()
+    waiting = asyncio.ensure_future(away.first_use("https://ehr", "x", NOW, NOW))
+    await asyncio.sleep(0)
+    await away.aclose()
+    assert waiting.done()
+    with pytest.raises(ReplayStoreFailed):
+        await waiting
+    assert isinstance(away, PostgresReplayStore)
+    assert texts == ["The server cannot check the call's token. Try again later."] * 2
 
 
-def test_the_first_of_the_callers_with_a_token_is_told_that_it_is_new() -> None:
-    async def story() -> None:
-        futures: list[asyncio.Future[bool]] = [asyncio.get_running_loop().create_future() for _ in range(4)]
-        futures[3].cancel()
-        tokens = (b"a", b"a", b"b", b"a")
-        group: Any = [(token, 1, None, future) for token, future in zip(tokens, futures, strict=True)]
-        _answer(group, {b"a"})
-        assert [future.result() for future in futures[:3]] == [True, False, False]
-        late: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        fault = OSError("away")
-        _refuse([*group, (b"c", 1, None, late)], fault)
-        failure = late.exception()
-        assert isinstance(failure, ReplayStoreFailed)
-        assert failure.__cause__ is fault
-
-    run(story())
+async def test_the_first_of_the_callers_with_a_token_is_told_that_it_is_new() -> None:
+    futures: list[asyncio.Future[bool]] = [asyncio.get_running_loop().create_future() for _ in range(4)]
+    futures[3].cancel()
+    tokens = (b"a", b"a", b"b", b"a")
+    group: Any = [(token, 1, None, future) for token, future in zip(tokens, futures, strict=True)]
+    _answer(group, {b"a"})
+    assert [future.result() for future in futures[:3]] == [True, False, False]
+    late: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    fault = OSError("away")
+    _refuse([*group, (b"c", 1, None, late)], fault)
+    failure = late.exception()
+    assert isinstance(failure, ReplayStoreFailed)
+    assert failure.__cause__ is fault
 
 
-def test_a_server_is_ready_where_a_token_of_its_own_can_be_noted(tmp_path: Path) -> None:
-    async def story() -> None:
-        site = Site(tmp_path, Clock())
-        (tmp_path / "jwks.json").write_text('{"keys": []}')
-        site.write(CLIENT)
-        trust = site.open()
+async def test_a_server_is_ready_where_a_token_of_its_own_can_be_noted(tmp_path: Path) -> None:
+    site = Site(tmp_path, Clock())
+    (tmp_path / "jwks.json").write_text('{"keys": []}')
+    site.write(CLIENT)
+    trust = site.open()
+    await trust.check()
+    await trust.check()
+    assert trust._replays._connection.execute("SELECT count(*) FROM used").fetchone() == (2,)  # type: ignore[attr-defined]
+    trust._replays._connection.execute("DROP TABLE used")  # type: ignore[attr-defined]
+    with pytest.raises(ReplayStoreFailed):
         await trust.check()
-        await trust.check()
-        assert trust._replays._connection.execute("SELECT count(*) FROM used").fetchone() == (2,)  # type: ignore[attr-defined]
-        trust._replays._connection.execute("DROP TABLE used")  # type: ignore[attr-defined]
-        with pytest.raises(ReplayStoreFailed):
-            await trust.check()
-        await trust.aclose()
-
-    run(story())
+    await trust.aclose()
 
 
 # Calls that a proxy sends

@@ -100,17 +100,14 @@ def test_a_token_that_could_be_more_than_a_token_is_not_sent(token: str, fhir_se
 @pytest.mark.parametrize(
     ("method", "path"), [("PUT", "Patient/1"), ("DELETE", "Patient/1"), ("POST", "Patient"), ("PATCH", "Patient/1")]
 )
-def test_nothing_is_written_to_a_fhir_server(method: str, path: str, fhir_server: Seen) -> None:
-    async def write() -> None:
-        outbound = OutboundClient()
-        async with outbound.open(_base(fhir_server)) as http:
-            with pytest.raises(OutboundRefused) as refused:
-                await http.request(method, path)
-            assert refused.value.reason == "not-reading"
-            assert (await http.post("Observation/_search", data={"patient": "1"})).status_code == 200
-        await outbound.aclose()
-
-    run(write())
+async def test_nothing_is_written_to_a_fhir_server(method: str, path: str, fhir_server: Seen) -> None:
+    outbound = OutboundClient()
+    async with outbound.open(_base(fhir_server)) as http:
+        with pytest.raises(OutboundRefused) as refused:
+            await http.request(method, path)
+        assert refused.value.reason == "not-reading"
+        assert (await http.post("Observation/_search", data={"patient": "1"})).status_code == 200
+    await outbound.aclose()
     assert fhir_server.paths == ["/r4/Observation/_search"]
 
 
@@ -133,36 +130,30 @@ def test_a_compressed_answer_is_not_unpacked() -> None:
         assert seen.requests[0][2]["accept-encoding"] == "identity"
 
 
-def test_a_call_makes_no_more_requests_than_its_budget(fhir_server: Seen) -> None:
-    async def many() -> None:
-        outbound = OutboundClient()
-        async with outbound.open(_base(fhir_server, max_requests=3)) as http:
-            for _ in range(3):
-                await http.get("Patient/1")
-            with pytest.raises(OutboundRefused) as refused:
-                await http.get("Patient/1")
-            assert refused.value.reason == "too-many"
-        async with outbound.open(_base(fhir_server, max_requests=3)) as http:
+async def test_a_call_makes_no_more_requests_than_its_budget(fhir_server: Seen) -> None:
+    outbound = OutboundClient()
+    async with outbound.open(_base(fhir_server, max_requests=3)) as http:
+        for _ in range(3):
             await http.get("Patient/1")
-        await outbound.aclose()
-
-    run(many())
+        with pytest.raises(OutboundRefused) as refused:
+            await http.get("Patient/1")
+        assert refused.value.reason == "too-many"
+    async with outbound.open(_base(fhir_server, max_requests=3)) as http:
+        await http.get("Patient/1")
+    await outbound.aclose()
     assert len(fhir_server.requests) == 4
 
 
-def test_connections_are_kept_from_one_call_to_the_next(fhir_server: Seen) -> None:
-    async def two() -> set[str]:
-        outbound = OutboundClient()
-        base = _base(fhir_server)
-        ports = set()
-        for _ in range(2):
-            async with outbound.open(base) as http:
-                response = await http.get("Patient/1")
-                ports.add(str(response.extensions["network_stream"].get_extra_info("client_addr")))
-        await outbound.aclose()
-        return ports
-
-    assert len(run(two())) == 1
+async def test_connections_are_kept_from_one_call_to_the_next(fhir_server: Seen) -> None:
+    outbound = OutboundClient()
+    base = _base(fhir_server)
+    ports = set()
+    for _ in range(2):
+        async with outbound.open(base) as http:
+            response = await http.get("Patient/1")
+            ports.add(str(response.extensions["network_stream"].get_extra_info("client_addr")))
+    await outbound.aclose()
+    assert len(ports) == 1
 
 
 def test_a_name_that_changes_its_address_between_check_and_call_gains_nothing(canary: Canary) -> None:

@@ -97,8 +97,8 @@ def test_a_server_that_stalls_harms_no_other_and_leaves_no_connection(how: str) 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="connections are read where Linux lists them")
-def test_a_server_that_has_stalled_is_asked_over_few_connections() -> None:
-    async def check() -> int:
+async def test_a_server_that_has_stalled_is_asked_over_few_connections() -> None:
+    with stalling("headers, then nothing") as stalled:
         outbound, most = OutboundClient(), 0
         base = _base(stalled.base, "A", 1000)
         await asyncio.gather(*(_call(outbound, base, READS) for _ in range(2)))
@@ -107,14 +107,10 @@ def test_a_server_that_has_stalled_is_asked_over_few_connections() -> None:
             most = max(most, len(_connections_to(stalled.port)))
             await asyncio.sleep(0.01)
         await outbound.aclose()
-        return most
-
-    with stalling("headers, then nothing") as stalled:
-        most = asyncio.run(check())
     assert 1 <= most <= 2 * MOST_WHILE_STALLED  # those that close count for a moment beside those that take their place
 
 
-def test_a_server_that_recovers_is_read_again() -> None:
+async def test_a_server_that_recovers_is_read_again() -> None:
     stalls = True
 
     def answer(path: str) -> tuple[int, dict[str, str], bytes]:
@@ -122,8 +118,7 @@ def test_a_server_that_recovers_is_read_again() -> None:
             sleep(MILLISECONDS * 2 / 1000)  # in a thread of the server
         return fhir(path)
 
-    async def check() -> None:
-        nonlocal stalls
+    with answering(answer) as server:
         outbound = OutboundClient()
         assert (
             sum(await asyncio.gather(*(_call(outbound, _base(f"{server.base}/r4", "A"), READS) for _ in range(CALLS))))
@@ -134,11 +129,8 @@ def test_a_server_that_recovers_is_read_again() -> None:
         assert await _call(outbound, _base(f"{server.base}/r4", "A", 5000), READS) == READS
         await outbound.aclose()
 
-    with answering(answer) as server:
-        asyncio.run(check())
 
-
-def test_a_name_server_that_stalls_is_asked_once_and_holds_up_no_other_name() -> None:
+async def test_a_name_server_that_stalls_is_asked_once_and_holds_up_no_other_name() -> None:
     asked: Counter[str] = Counter()
 
     async def resolver(host: str, port: int) -> Sequence[str]:
@@ -148,7 +140,7 @@ def test_a_name_server_that_stalls_is_asked_once_and_holds_up_no_other_name() ->
             await asyncio.sleep(3600)
         return ["127.0.0.1"]
 
-    async def check() -> None:
+    with answering(fhir) as server:
         outbound = OutboundClient(resolver)
         loopback = reach_of(parse_url("http://127.0.0.1/"), Reach())
         urls = [parse_url(f"http://{name}.example:{server.port}/r4") for name in ("stalled", "good")]
@@ -162,9 +154,6 @@ def test_a_name_server_that_stalls_is_asked_once_and_holds_up_no_other_name() ->
         assert sum(await calls) == 0
         assert asked == {"stalled.example": 1, "good.example": 1}
         await outbound.aclose()
-
-    with answering(fhir) as server:
-        asyncio.run(check())
 
 
 TRUST = """\
@@ -189,7 +178,7 @@ fetch_milliseconds = 5000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["headers, then nothing", "never accepts"])
-def test_the_calls_of_another_client_are_answered_as_fast_as_before(tmp_path: Path, how: str) -> None:
+async def test_the_calls_of_another_client_are_answered_as_fast_as_before(tmp_path: Path, how: str) -> None:
     now = datetime.now(UTC)
     path = f"/cds-services/{PLANNING}"
     request = without(request_for(PLANNING, "patient-view", "planning-talk", now), "conditions", "observations")
@@ -207,25 +196,21 @@ def test_the_calls_of_another_client_are_answered_as_fast_as_before(tmp_path: Pa
         assert was_read == (name == "b")
         return perf_counter() - started
 
-    async def check() -> tuple[list[float], list[float]]:
-        async with httpx.AsyncClient(timeout=30) as a, httpx.AsyncClient(timeout=30) as b:
-            await post(b, "b", running.base)
-            alone = [await post(b, "b", running.base) for _ in range(30)]
-            beside: list[float] = []
-            for _ in range(3):
-                stalled_calls = asyncio.gather(*(post(a, "a", stalled.base) for _ in range(40)))
-                await asyncio.sleep(0.2)  # all of A's calls wait by now
-                beside += [await post(b, "b", running.base) for _ in range(10)]
-                await stalled_calls
-            return alone, beside
-
     with stalling(how) as stalled, serving_fhir([sample_chart("planning-talk", now)]) as running:
         (tmp_path / "trust.toml").write_text(TRUST.format(stalled=stalled.base, healthy=running.base))
         token = "a token for operators"  # noqa: S105 - of this test only
         operator = {"authorization": f"Bearer {token}"}
         file = str(tmp_path / "trust.toml")
         with serving(tmp_path, CDS_TRUST_FILE=file, CDS_OPERATOR_TOKEN=token) as address:
-            alone, beside = asyncio.run(check())
+            async with httpx.AsyncClient(timeout=30) as a, httpx.AsyncClient(timeout=30) as b:
+                await post(b, "b", running.base)
+                alone = [await post(b, "b", running.base) for _ in range(30)]
+                beside: list[float] = []
+                for _ in range(3):
+                    stalled_calls = asyncio.gather(*(post(a, "a", stalled.base) for _ in range(40)))
+                    await asyncio.sleep(0.2)  # all of A's calls wait by now
+                    beside += [await post(b, "b", running.base) for _ in range(10)]
+                    await stalled_calls
             page = httpx.get(f"{address}/metrics", headers=operator).text
     print(f"B alone: median {median(alone) * 1000:.1f} ms; while A stalls: {median(beside) * 1000:.1f} ms")
     assert 'cds_outbound_total{client="A",event="timeout",purpose="fhir"}' in page

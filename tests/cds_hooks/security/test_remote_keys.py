@@ -211,8 +211,14 @@ def test_a_key_set_that_turns_bad_does_not_take_the_good_keys_away(old: SigningK
         _with_keys(seen, clock, turn)
 
 
-def test_a_call_is_answered_with_fetched_keys_and_refused_without(site: Site, old: SigningKey) -> None:
-    async def play() -> None:
+async def test_a_call_is_answered_with_fetched_keys_and_refused_without(site: Site, old: SigningKey) -> None:
+    other = new_key("https://ehr.example.org", "ES256", "other")
+    server = KeyServer(old)
+    with answering(server) as seen:
+        site.write(
+            'version = 1\n[[client]]\nname = "Example"\nissuers = ["https://ehr.example.org"]\n'
+            f'jwks_url = "{seen.base}/jwks"\nalgorithms = ["ES256"]\n'
+        )
         trust = site.open()
         url = PUBLIC_URL + SERVICE
         assert (await call(trust, sign_token(old, url, now=site.clock.now))).name == "Example"
@@ -227,15 +233,6 @@ def test_a_call_is_answered_with_fetched_keys_and_refused_without(site: Site, ol
             await call(restarted, sign_token(old, url, now=site.clock.now))
         assert refused.value.reason == "keys-away"
         await restarted.aclose()
-
-    other = new_key("https://ehr.example.org", "ES256", "other")
-    server = KeyServer(old)
-    with answering(server) as seen:
-        site.write(
-            'version = 1\n[[client]]\nname = "Example"\nissuers = ["https://ehr.example.org"]\n'
-            f'jwks_url = "{seen.base}/jwks"\nalgorithms = ["ES256"]\n'
-        )
-        run(play())
     assert seen.paths == ["/jwks"] * 3
 
 

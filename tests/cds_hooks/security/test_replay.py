@@ -60,32 +60,25 @@ def test_processes_that_get_the_same_tokens_at_once_take_each_once(tmp_path: Pat
         worker.communicate(timeout=60)
 
 
-def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_path: Path) -> None:
+async def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_path: Path) -> None:
     worker = _worker(tmp_path / "used.sqlite3")
     assert _hear(worker) == "ready"
     _say(worker)
     assert _hear(worker) == "300"
     worker.kill()
     worker.communicate(timeout=60)
-
-    async def again() -> bool:
-        store = SqliteReplayStore(tmp_path / "used.sqlite3")
-        first = await store.first_use("https://ehr", "jti-7", 2e9, 1.7e9)
-        await store.aclose()
-        return first
-
-    assert run(again()) is False
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    first = await store.first_use("https://ehr", "jti-7", 2e9, 1.7e9)
+    await store.aclose()
+    assert first is False
 
 
-def test_the_same_jti_of_another_issuer_is_another_token(tmp_path: Path) -> None:
-    async def use() -> list[bool]:
-        store = SqliteReplayStore(tmp_path / "used.sqlite3")
-        pairs = [("https://a", "x"), ("https://b", "x"), ("https://a", "y"), ("https://a", "x"), ("https://ax", "")]
-        used = [await store.first_use(*pair, NOW + 60, NOW) for pair in pairs]
-        await store.aclose()
-        return used
-
-    assert run(use()) == [True, True, True, False, True]
+async def test_the_same_jti_of_another_issuer_is_another_token(tmp_path: Path) -> None:
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    pairs = [("https://a", "x"), ("https://b", "x"), ("https://a", "y"), ("https://a", "x"), ("https://ax", "")]
+    used = [await store.first_use(*pair, NOW + 60, NOW) for pair in pairs]
+    await store.aclose()
+    assert used == [True, True, True, False, True]
 
 
 def test_two_pairs_never_have_one_id() -> None:
@@ -93,51 +86,41 @@ def test_two_pairs_never_have_one_id() -> None:
     assert len({token_id(*pair) for pair in pairs}) == len(pairs)
 
 
-def test_what_has_expired_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
-    async def use() -> tuple[int, int, bool]:
-        store = SqliteReplayStore(tmp_path / "used.sqlite3")
-        for at in range(500):
-            await store.first_use("https://ehr", f"old-{at}", NOW + 10, NOW)
-        for at in range(64 * 256):  # once around the table
-            await store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 4000)
-        rows = store._connection.execute("SELECT count(*), min(expires) FROM used").fetchone()
-        still = await store.first_use("https://ehr", "new-0", NOW + 3600, NOW + 4000)
-        await store.aclose()
-        return rows[0], rows[1], still
-
-    count, earliest, still = run(use())
+async def test_what_has_expired_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    for at in range(500):
+        await store.first_use("https://ehr", f"old-{at}", NOW + 10, NOW)
+    for at in range(64 * 256):  # once around the table
+        await store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 4000)
+    rows = store._connection.execute("SELECT count(*), min(expires) FROM used").fetchone()
+    still = await store.first_use("https://ehr", "new-0", NOW + 3600, NOW + 4000)
+    await store.aclose()
+    count, earliest, still = rows[0], rows[1], still
     assert (count, still) == (64 * 256, False)
     assert earliest > NOW + 20
 
 
 @pytest.mark.parametrize("ahead", [60, 1800, 3600])
-def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path, ahead: int) -> None:
-    async def use() -> bool:
-        store = SqliteReplayStore(tmp_path / "used.sqlite3")
-        assert await store.first_use("https://ehr", "used", NOW + 30, NOW)
-        for number in range(64 * 256):  # once around the table
-            await store.first_use("https://ehr", f"ahead-{number}", NOW + 3660, NOW + ahead)
-        is_first = await store.first_use("https://ehr", "used", NOW + 30, NOW + 5)
-        await store.aclose()
-        return is_first
-
-    assert run(use()) is False
+async def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path, ahead: int) -> None:
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    assert await store.first_use("https://ehr", "used", NOW + 30, NOW)
+    for number in range(64 * 256):  # once around the table
+        await store.first_use("https://ehr", f"ahead-{number}", NOW + 3660, NOW + ahead)
+    is_first = await store.first_use("https://ehr", "used", NOW + 30, NOW + 5)
+    await store.aclose()
+    assert is_first is False
 
 
-def test_a_store_that_cannot_be_opened_or_written_says_so(tmp_path: Path) -> None:
+async def test_a_store_that_cannot_be_opened_or_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(ReplayStoreFailed):
         SqliteReplayStore(tmp_path / "folder")
-
-    async def use() -> None:
-        store = SqliteReplayStore(tmp_path / "used.sqlite3")
-        store._connection.execute("PRAGMA query_only=ON")
-        with pytest.raises(ReplayStoreFailed) as failed:
-            await store.first_use("https://ehr", "x", NOW + 60, NOW)
-        assert failed.value.status == 503
-        await store.aclose()
-
-    run(use())
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    store._connection.execute("PRAGMA query_only=ON")
+    with pytest.raises(ReplayStoreFailed) as failed:
+        await store.first_use("https://ehr", "x", NOW + 60, NOW)
+    assert failed.value.status == 503
+    await store.aclose()
 
 
 @pytest.mark.parametrize("name", ["decisions.sqlite3", "other.db"])
@@ -147,45 +130,35 @@ def test_the_store_lies_beside_the_record(tmp_path: Path, name: str) -> None:
     assert (tmp_path / "var" / "used-tokens.sqlite3").is_file()
 
 
-def test_machines_that_share_a_postgresql_take_each_token_once(postgres_url: str) -> None:
-    async def play() -> tuple[int, bool, bool]:
-        machines = [open_replay_store(postgres_url) for _ in range(3)]
-        asked = [each.first_use("https://ehr", f"jti-{at}", NOW + 60, NOW) for at in range(100) for each in machines]
-        twice = [machines[0].first_use("https://ehr", "twice", NOW + 60, NOW) for _ in range(2)]
-        answers = await asyncio.gather(*asked, *twice)
-        for machine in machines:
-            await machine.aclose()
-        restarted = open_replay_store(postgres_url)
-        again = await restarted.first_use("https://ehr", "jti-7", NOW + 60, NOW)
-        new = await restarted.first_use("https://ehr", "new", NOW + 60, NOW)
-        await restarted.aclose()
-        return sum(answers), again, new
-
-    assert run(play()) == (101, False, True)
+async def test_machines_that_share_a_postgresql_take_each_token_once(postgres_url: str) -> None:
+    machines = [open_replay_store(postgres_url) for _ in range(3)]
+    asked = [each.first_use("https://ehr", f"jti-{at}", NOW + 60, NOW) for at in range(100) for each in machines]
+    twice = [machines[0].first_use("https://ehr", "twice", NOW + 60, NOW) for _ in range(2)]
+    answers = await asyncio.gather(*asked, *twice)
+    for machine in machines:
+        await machine.aclose()
+    restarted = open_replay_store(postgres_url)
+    again = await restarted.first_use("https://ehr", "jti-7", NOW + 60, NOW)
+    new = await restarted.first_use("https://ehr", "new", NOW + 60, NOW)
+    await restarted.aclose()
+    answered = sum(answers), again, new
+    assert answered == (101, False, True)
 
 
-def test_what_has_expired_is_forgotten_in_postgresql_too(postgres_url: str) -> None:
-    async def play() -> None:
-        store = open_replay_store(postgres_url)
-        await store.first_use("https://ehr", "old", NOW + 10, NOW)
-        await asyncio.gather(
-            *(store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 4000) for at in range(1000))
-        )
-        await store.first_use("https://ehr", "last", NOW + 3600, NOW + 4000)
-        await store.aclose()
-
-    run(play())
+async def test_what_has_expired_is_forgotten_in_postgresql_too(postgres_url: str) -> None:
+    store = open_replay_store(postgres_url)
+    await store.first_use("https://ehr", "old", NOW + 10, NOW)
+    await asyncio.gather(*(store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 4000) for at in range(1000)))
+    await store.first_use("https://ehr", "last", NOW + 3600, NOW + 4000)
+    await store.aclose()
     with psycopg.connect(postgres_url) as connection:
         rows = connection.execute("SELECT count(*), min(expires) FROM used_tokens").fetchone()
     assert rows == (1001, int(NOW) + 3601)
 
 
-def test_without_its_postgresql_nobody_is_let_in_and_nobody_waits() -> None:
-    async def play() -> None:
-        store = open_replay_store("postgresql://nobody@127.0.0.1:1/nothing")
-        for _ in range(2):
-            with pytest.raises(ReplayStoreFailed):
-                await store.first_use("https://ehr", "x", NOW + 60, NOW)
-        await store.aclose()
-
-    run(play())
+async def test_without_its_postgresql_nobody_is_let_in_and_nobody_waits() -> None:
+    store = open_replay_store("postgresql://nobody@127.0.0.1:1/nothing")
+    for _ in range(2):
+        with pytest.raises(ReplayStoreFailed):
+            await store.first_use("https://ehr", "x", NOW + 60, NOW)
+    await store.aclose()

@@ -194,24 +194,22 @@ def test_discovery_needs_a_token_unless_the_file_says_otherwise(site: Site) -> N
     assert run(discover()) == "anonymous"
 
 
-def test_a_second_process_and_a_restarted_one_know_the_tokens_of_the_first(site: Site, token: Token) -> None:
-    async def play() -> list[str]:
-        first, second = site.open(), site.open()
-        one = token()
-        said = [(await call(first, one)).name]
-        for trust in (second, first):
-            with pytest.raises(Untrusted) as refused:
-                await call(trust, one)
-            said.append(refused.value.reason)
-        await first.aclose()
-        await second.aclose()
-        restarted = site.open()
+async def test_a_second_process_and_a_restarted_one_know_the_tokens_of_the_first(site: Site, token: Token) -> None:
+    first, second = site.open(), site.open()
+    one = token()
+    said = [(await call(first, one)).name]
+    for trust in (second, first):
         with pytest.raises(Untrusted) as refused:
-            await call(restarted, one)
-        await restarted.aclose()
-        return [*said, refused.value.reason]
-
-    assert run(play()) == ["Example", "replayed", "replayed", "replayed"]
+            await call(trust, one)
+        said.append(refused.value.reason)
+    await first.aclose()
+    await second.aclose()
+    restarted = site.open()
+    with pytest.raises(Untrusted) as refused:
+        await call(restarted, one)
+    await restarted.aclose()
+    answered = [*said, refused.value.reason]
+    assert answered == ["Example", "replayed", "replayed", "replayed"]
 
 
 def test_a_token_that_is_refused_is_not_used_up(site: Site, token: Token) -> None:
@@ -262,26 +260,23 @@ def test_a_fhir_server_is_the_registered_one_or_below_it(site: Site, server: str
     run(trust.aclose())
 
 
-def test_origins_follow_the_file_under_a_middleware_that_was_made_once(site: Site) -> None:
-    async def browse() -> None:
-        trust = site.open()
-        app = CORSMiddleware(Starlette(), allow_origins=trust.origins, allow_methods=("GET", "POST"))
-        asking = {"origin": "https://ehr.example.org", "access-control-request-method": "POST"}
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PUBLIC_URL) as browser:
-            assert allowed not in (await browser.options("/", headers=asking)).headers
-            site.write(CLIENT + 'cors_origins = ["https://ehr.example.org"]\n')
-            for _ in range(2):  # a file that was just written is taken at the second look
-                trust._live._looked_at -= 1
-                answer = await browser.options("/", headers=asking)
-            assert answer.headers[allowed] == "https://ehr.example.org"
-            other = {**asking, "origin": "https://evil.example"}
-            assert allowed not in (await browser.options("/", headers=other)).headers
-            assert allowed not in (await browser.get("/", headers={"origin": "null"})).headers
-        assert (list(trust.origins), len(trust.origins)) == (["https://ehr.example.org"], 1)
-        await trust.aclose()
-
+async def test_origins_follow_the_file_under_a_middleware_that_was_made_once(site: Site) -> None:
     allowed = "access-control-allow-origin"
-    run(browse())
+    trust = site.open()
+    app = CORSMiddleware(Starlette(), allow_origins=trust.origins, allow_methods=("GET", "POST"))
+    asking = {"origin": "https://ehr.example.org", "access-control-request-method": "POST"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PUBLIC_URL) as browser:
+        assert allowed not in (await browser.options("/", headers=asking)).headers
+        site.write(CLIENT + 'cors_origins = ["https://ehr.example.org"]\n')
+        for _ in range(2):  # a file that was just written is taken at the second look
+            trust._live._looked_at -= 1
+            answer = await browser.options("/", headers=asking)
+        assert answer.headers[allowed] == "https://ehr.example.org"
+        other = {**asking, "origin": "https://evil.example"}
+        assert allowed not in (await browser.options("/", headers=other)).headers
+        assert allowed not in (await browser.get("/", headers={"origin": "null"})).headers
+    assert (list(trust.origins), len(trust.origins)) == (["https://ehr.example.org"], 1)
+    await trust.aclose()
 
 
 def test_without_a_file_everyone_on_this_machine_is_anonymous(tmp_path: Path) -> None:
@@ -434,47 +429,41 @@ def test_an_address_is_checked_against_the_base() -> None:
         assert refused.value.text.startswith("The address is not ")
 
 
-def test_the_development_profile_reads_this_machine_only() -> None:
-    async def ask() -> None:
-        client = TrustedClient("me", budgets=Budgets(max_pages=3))
-        trust = DevelopmentTrust(client)
-        try:
-            assert (trust.development, tuple(trust.origins), trust.clients) == (True, ("*",), (client,))
-            assert await trust.client_of([], "/x") is client
-            await trust.check()
-            await trust.keep_looking()
-            base = trust.may_fetch(client, "http://localhost:9/fhir/")
-            assert str(base.url) == str(base.registered) == "http://localhost:9/fhir"
-            assert (base.open, base.budgets, base.client, base.purpose) == (True, client.budgets, "me", "fhir")
-            assert base.reach.rule != AddressRule()
-            with pytest.raises(OutboundRefused) as refused:
-                trust.may_fetch(client, "https://fhir.example.org")
-            assert refused.value.reason == "not-registered"
-            assert refused.value.text == "Without a trust file only FHIR servers on loopback are read."
-        finally:
-            await trust.aclose()
-        assert DevelopmentTrust().clients == (ANONYMOUS,)
-
-    asyncio.run(ask())
+async def test_the_development_profile_reads_this_machine_only() -> None:
+    client = TrustedClient("me", budgets=Budgets(max_pages=3))
+    trust = DevelopmentTrust(client)
+    try:
+        assert (trust.development, tuple(trust.origins), trust.clients) == (True, ("*",), (client,))
+        assert await trust.client_of([], "/x") is client
+        await trust.check()
+        await trust.keep_looking()
+        base = trust.may_fetch(client, "http://localhost:9/fhir/")
+        assert str(base.url) == str(base.registered) == "http://localhost:9/fhir"
+        assert (base.open, base.budgets, base.client, base.purpose) == (True, client.budgets, "me", "fhir")
+        assert base.reach.rule != AddressRule()
+        with pytest.raises(OutboundRefused) as refused:
+            trust.may_fetch(client, "https://fhir.example.org")
+        assert refused.value.reason == "not-registered"
+        assert refused.value.text == "Without a trust file only FHIR servers on loopback are read."
+    finally:
+        await trust.aclose()
+    assert DevelopmentTrust().clients == (ANONYMOUS,)
 
 
 ORIGINS = CLIENT + 'cors_origins = ["https://ehr.example.org", "https://app.example.org"]\n'
 
 
-def test_the_origins_of_a_file_are_a_collection(tmp_path: Path) -> None:
-    async def look() -> None:
-        site = Site(tmp_path, Clock())
-        (tmp_path / "jwks.json").write_text('{"keys": []}')
-        site.write(ORIGINS)
-        trust = site.open()
-        try:
-            assert set(trust.origins) == {"https://ehr.example.org", "https://app.example.org"}
-            assert len(trust.origins) == 2
-            assert "https://app.example.org" in trust.origins
-            assert "https://other.example.org" not in trust.origins
-            assert [client.name for client in trust.clients] == ["Example"]
-            assert trust.development is False
-        finally:
-            await trust.aclose()
-
-    run(look())
+async def test_the_origins_of_a_file_are_a_collection(tmp_path: Path) -> None:
+    site = Site(tmp_path, Clock())
+    (tmp_path / "jwks.json").write_text('{"keys": []}')
+    site.write(ORIGINS)
+    trust = site.open()
+    try:
+        assert set(trust.origins) == {"https://ehr.example.org", "https://app.example.org"}
+        assert len(trust.origins) == 2
+        assert "https://app.example.org" in trust.origins
+        assert "https://other.example.org" not in trust.origins
+        assert [client.name for client in trust.clients] == ["Example"]
+        assert trust.development is False
+    finally:
+        await trust.aclose()

@@ -1,6 +1,5 @@
 """How a database is opened, named and blamed, how entries are chained, and how outcomes are read: on SQLite alone."""
 
-import asyncio
 import hashlib
 import json
 import sqlite3
@@ -367,16 +366,13 @@ def test_the_role_that_only_inserts_decisions_lets_people_in_and_cannot_change_a
 
 
 # Rollback of an upgrade: a record that a newer version changed is refused, and the backup from before it serves on.
-def record_some(url: str, count: int) -> list[str]:
-    async def run() -> list[str]:
-        log = open_decision_log(url)
-        decisions = [a_decision() for _ in range(count)]
-        for decision in decisions:
-            await log.append(decision)
-        await log.close()
-        return [decision.id for decision in decisions]
-
-    return asyncio.run(run())
+async def record_some(url: str, count: int) -> list[str]:
+    log = open_decision_log(url)
+    decisions = [a_decision() for _ in range(count)]
+    for decision in decisions:
+        await log.append(decision)
+    await log.close()
+    return [decision.id for decision in decisions]
 
 
 def upgrade_by_a_newer_version(url: str) -> None:
@@ -386,8 +382,10 @@ def upgrade_by_a_newer_version(url: str) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
 
 
-def test_an_upgrade_is_rolled_back_by_the_backup_from_before_it(url: str, sqlite_url: str, tmp_path: Path) -> None:
-    ids = record_some(url, 3)
+async def test_an_upgrade_is_rolled_back_by_the_backup_from_before_it(
+    url: str, sqlite_url: str, tmp_path: Path
+) -> None:
+    ids = await record_some(url, 3)
     backup = tmp_path / "before.ndjson.xz"
     assert back_up(url, backup) == 3
     upgrade_by_a_newer_version(url)
@@ -401,15 +399,15 @@ def test_an_upgrade_is_rolled_back_by_the_backup_from_before_it(url: str, sqlite
 
     restored = f"sqlite:///{tmp_path}/restored.sqlite3"
     assert restore(backup, restored) == 3
-    after = record_some(restored, 1)
+    after = await record_some(restored, 1)
     assert {decision.id for decision in list_decisions(restored)} == {*ids, *after}
     assert get_decision(restored, ids[0]) == get_decision(url, ids[0])
     found = audit(restored)
     assert (found.decisions, found.findings) == (4, [])
 
 
-def test_the_program_says_so_in_a_sentence(sqlite_url: str, tmp_path: Path) -> None:
-    record_some(sqlite_url, 1)
+async def test_the_program_says_so_in_a_sentence(sqlite_url: str, tmp_path: Path) -> None:
+    await record_some(sqlite_url, 1)
     back_up(sqlite_url, tmp_path / "before")
     upgrade_by_a_newer_version(sqlite_url)
     for words in (

@@ -37,14 +37,11 @@ def _no_keys_afterwards() -> Iterator[None]:
     use_content_keys(ContentKeys())
 
 
-def append(url: str, *given: Decision) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        for decision in given:
-            await log.append(decision)
-        await log.close()
-
-    asyncio.run(scenario())
+async def append(url: str, *given: Decision) -> None:
+    log = open_decision_log(url)
+    for decision in given:
+        await log.append(decision)
+    await log.close()
 
 
 def at_rest(url: str) -> list[bytes | None]:
@@ -65,23 +62,23 @@ def put_facts(url: str, decision: Decision, stored: bytes | None) -> None:
         connection.execute(change, {"stored": stored, "id": decision.id})
 
 
-def test_without_keys_anybody_can_read_them_and_with_keys_nobody_without_a_key(url: str) -> None:
+async def test_without_keys_anybody_can_read_them_and_with_keys_nobody_without_a_key(url: str) -> None:
     plain, none = a_decision(facts=FACTS), a_decision()
-    append(url, plain, none)
+    await append(url, plain, none)
     stored = at_rest(url)
     assert stored[1] is None
     assert load_content(stored[0] or b"") == FACTS
 
     use_content_keys(read_content_keys(OLD_KEY))
     secret = a_decision(facts=FACTS)
-    append(url, secret)
+    await append(url, secret)
     sealed = at_rest(url)[2] or b""
     assert WORD not in sealed
     assert facts_of(url, [plain.id, none.id, secret.id]) == {plain.id: FACTS, secret.id: FACTS}
 
     use_content_keys(read_content_keys(f"{NEW_KEY}\n{OLD_KEY}\n"))
     newer = a_decision(facts=FACTS)
-    append(url, newer)
+    await append(url, newer)
     assert facts_of(url, [secret.id, newer.id]) == {secret.id: FACTS, newer.id: FACTS}
     use_content_keys(read_content_keys(NEW_KEY))  # the older key is destroyed, and what it encrypted with it
     assert facts_of(url, [newer.id]) == {newer.id: FACTS}
@@ -91,10 +88,12 @@ def test_without_keys_anybody_can_read_them_and_with_keys_nobody_without_a_key(u
     assert audit(url).findings == [], "an auditor verifies without any key"
 
 
-def test_facts_that_were_changed_taken_out_or_put_in_break_the_chain_and_the_seal(url: str, tmp_path: Path) -> None:
+async def test_facts_that_were_changed_taken_out_or_put_in_break_the_chain_and_the_seal(
+    url: str, tmp_path: Path
+) -> None:
     signer, seals = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "seals.ndjson"
     with_facts, without = a_decision(facts=FACTS), a_decision()
-    append(url, with_facts, without, a_decision())
+    await append(url, with_facts, without, a_decision())
     add_seal(url, seals, signer)
     known = {signer.public.id: signer.public}
     assert audit(url, read_seals(seals, known)).findings == []
@@ -108,13 +107,13 @@ def test_facts_that_were_changed_taken_out_or_put_in_break_the_chain_and_the_sea
 
 
 @pytest.mark.parametrize("way", ["to postgres", "to sqlite"])
-def test_they_move_encrypted_to_the_other_database(
+async def test_they_move_encrypted_to_the_other_database(
     sqlite_url: str, postgres_url: str, tmp_path: Path, way: str
 ) -> None:
     source, target = (sqlite_url, postgres_url) if way == "to postgres" else (postgres_url, sqlite_url)
     use_content_keys(read_content_keys(OLD_KEY))
     kept, none = a_decision(facts=FACTS), a_decision()
-    append(source, kept, none)
+    await append(source, kept, none)
     use_content_keys(ContentKeys())  # who moves a record needs no key
     back_up(source, tmp_path / "backup.xz")
     assert WORD not in lzma.decompress((tmp_path / "backup.xz").read_bytes())
@@ -125,11 +124,11 @@ def test_they_move_encrypted_to_the_other_database(
     assert facts_of(target, [kept.id, none.id]) == {kept.id: FACTS}
 
 
-def test_a_retention_run_takes_them_out_of_the_record_encrypted(url: str, tmp_path: Path) -> None:
+async def test_a_retention_run_takes_them_out_of_the_record_encrypted(url: str, tmp_path: Path) -> None:
     signer, file = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "a.xz"
     use_content_keys(read_content_keys(OLD_KEY))
     old = a_decision(facts=FACTS, client="a", decided_at=LONG_AGO)
-    append(url, old, a_decision(client="a", decided_at=LATER))
+    await append(url, old, a_decision(client="a", decided_at=LATER))
     assert remove_old(url, "a", LATER, file, "Ann", signer) is not None
     assert get_decision(url, old.id) is None
     assert facts_of(url, [old.id]) == {}
@@ -141,18 +140,14 @@ def test_a_retention_run_takes_them_out_of_the_record_encrypted(url: str, tmp_pa
     assert facts_of(other, [old.id]) == {old.id: FACTS}
 
 
-def test_a_chart_goes_with_the_last_decision_that_names_it(url: str, tmp_path: Path) -> None:
+async def test_a_chart_goes_with_the_last_decision_that_names_it(url: str, tmp_path: Path) -> None:
     signer, file = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "a.xz"
     shared, alone, none = (sha256(content).digest() for content in (b"{}", b'{"a":1}', b'{"b":1}'))
     old = [a_decision(client="a", decided_at=LONG_AGO, chart=chart) for chart in (shared, alone)]
     newer = a_decision(client="a", decided_at=LATER, chart=shared)
-
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        await asyncio.gather(log.append(old[0], b"{}"), log.append(old[1], b'{"a":1}'), log.append(newer, b"{}"))
-        await log.close()
-
-    asyncio.run(scenario())
+    log = open_decision_log(url)
+    await asyncio.gather(log.append(old[0], b"{}"), log.append(old[1], b'{"a":1}'), log.append(newer, b"{}"))
+    await log.close()
     assert stored_charts(url) == {shared, alone}, "each once"
     with pytest.raises(Exception, match="charts is append-only"), engine_for(parse_url(url)).begin() as connection:
         connection.execute(delete(charts))
@@ -176,8 +171,8 @@ def stored_charts(url: str) -> set[bytes]:
     return {bytes(row.hash) for row in read_rows(url, select(charts.c.hash))}
 
 
-def test_an_export_for_others_has_no_facts(url: str) -> None:
-    append(url, a_decision(facts=FACTS))
+async def test_an_export_for_others_has_no_facts(url: str) -> None:
+    await append(url, a_decision(facts=FACTS))
     for form in ("ndjson", "csv", "fhir"):
         out = BytesIO()
         assert export(url, DecisionFilter(), form, out) == 1

@@ -34,56 +34,45 @@ def _writer(url: str, count: int) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_decision_is_committed_when_append_returns(url: str) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        for decision in (a_decision(), a_decision(outcome="silent", models=b"[]", response=b'{"cards":[]}')):
-            await log.append(decision)
-            assert get_decision(url, decision.id) == decision  # over a connection of its own
-        await log.close()
-
-    asyncio.run(scenario())
+async def test_a_decision_is_committed_when_append_returns(url: str) -> None:
+    log = open_decision_log(url)
+    for decision in (a_decision(), a_decision(outcome="silent", models=b"[]", response=b'{"cards":[]}')):
+        await log.append(decision)
+        assert get_decision(url, decision.id) == decision  # over a connection of its own
+    await log.close()
 
 
-def test_closing_waits_for_what_was_not_committed_yet(url: str) -> None:
-    async def scenario() -> list[str]:
-        log = open_decision_log(url)
-        given = [a_decision() for _ in range(5)]
-        appended = [asyncio.create_task(log.append(decision)) for decision in given]
-        await asyncio.sleep(0)  # each has begun, none has been written
-        await log.close()
-        assert all(task.done() for task in appended)
-        return [decision.id for decision in given]
-
-    assert asyncio.run(scenario()) == _ids(url)
+async def test_closing_waits_for_what_was_not_committed_yet(url: str) -> None:
+    log = open_decision_log(url)
+    given = [a_decision() for _ in range(5)]
+    appended = [asyncio.create_task(log.append(decision)) for decision in given]
+    await asyncio.sleep(0)  # each has begun, none has been written
+    await log.close()
+    assert all(task.done() for task in appended)
+    answered = [decision.id for decision in given]
+    assert answered == _ids(url)
 
 
-def test_a_caller_that_goes_away_takes_nobody_with_it(url: str) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        gone, stays = a_decision(), a_decision()
-        leaving = asyncio.create_task(log.append(gone))
-        staying = asyncio.create_task(log.append(stays))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        await staying
-        await log.close()
-        assert get_decision(url, stays.id) == stays
-
-    asyncio.run(scenario())
+async def test_a_caller_that_goes_away_takes_nobody_with_it(url: str) -> None:
+    log = open_decision_log(url)
+    gone, stays = a_decision(), a_decision()
+    leaving = asyncio.create_task(log.append(gone))
+    staying = asyncio.create_task(log.append(stays))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    await log.close()
+    assert get_decision(url, stays.id) == stays
     assert audit(url).findings == []
 
 
-def test_what_a_client_sends_into_the_text_columns_is_kept(url: str) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        decision = a_decision(hook_instance="'; DROP TABLE decisions; --\n\x1f", patient="Ω≥\U0001f9ec", client="")
-        await log.append(decision)
-        assert get_decision(url, decision.id) == decision
-        await log.append(a_decision(patient="with\0nul"))
-        await log.close()
-
-    asyncio.run(scenario())
+async def test_what_a_client_sends_into_the_text_columns_is_kept(url: str) -> None:
+    log = open_decision_log(url)
+    decision = a_decision(hook_instance="'; DROP TABLE decisions; --\n\x1f", patient="Ω≥\U0001f9ec", client="")
+    await log.append(decision)
+    assert get_decision(url, decision.id) == decision
+    await log.append(a_decision(patient="with\0nul"))
+    await log.close()
     assert audit(url).findings == []
 
 
@@ -110,18 +99,14 @@ def test_kill_9_under_load_loses_nothing_that_was_acknowledged(url: str) -> None
     assert audit(url).findings == []
 
 
-def test_a_record_goes_on_after_a_crash_in_a_chain_tied_to_the_old_one(url: str) -> None:
+async def test_a_record_goes_on_after_a_crash_in_a_chain_tied_to_the_old_one(url: str) -> None:
     with _writer(url, 0) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.kill()
-
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        await log.append(a_decision())
-        await log.close()
-
-    asyncio.run(scenario())
+    log = open_decision_log(url)
+    await log.append(a_decision())
+    await log.close()
     found = audit(url)
     assert found.findings == []
     assert len(found.ends) == 2
@@ -131,11 +116,8 @@ def test_a_record_goes_on_after_a_crash_in_a_chain_tied_to_the_old_one(url: str)
     assert row.previous.hex() == next(iter(found.ends.values()))[1]
 
 
-def test_feedback_on_cards_that_are_not_ours_is_kept_too(url: str) -> None:
-    async def scenario() -> None:
-        log = open_decision_log(url)
-        assert len(await log.append_feedback([some_feedback("x" * 36, card="a card of\0 somebody else")])) == 1
-        await log.close()
-
-    asyncio.run(scenario())
+async def test_feedback_on_cards_that_are_not_ours_is_kept_too(url: str) -> None:
+    log = open_decision_log(url)
+    assert len(await log.append_feedback([some_feedback("x" * 36, card="a card of\0 somebody else")])) == 1
+    await log.close()
     assert read_rows(url, select(feedback.c.decision, func.count()).group_by(feedback.c.decision)) == [(None, 1)]

@@ -57,60 +57,47 @@ def test_decisions_that_come_together_are_committed_together(sqlite_url: str) ->
     uvloop.run(scenario())
 
 
-def test_a_group_takes_in_what_comes_while_it_gathers(sqlite_url: str) -> None:
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        seen = _statements(log)
-        first = asyncio.create_task(log.append(a_decision()))
-        await asyncio.sleep(0)
-        second = asyncio.create_task(log.append(a_decision()))
-        await asyncio.gather(first, second)
-        assert (seen.count("COMMIT"), seen.count("INSERT")) == (1, 2)
-        await log.close()
-
-    asyncio.run(scenario())
+async def test_a_group_takes_in_what_comes_while_it_gathers(sqlite_url: str) -> None:
+    log = _open(sqlite_url)
+    seen = _statements(log)
+    first = asyncio.create_task(log.append(a_decision()))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(log.append(a_decision()))
+    await asyncio.gather(first, second)
+    assert (seen.count("COMMIT"), seen.count("INSERT")) == (1, 2)
+    await log.close()
 
 
-def test_a_lone_decision_is_one_statement(sqlite_url: str) -> None:
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        await log.append(a_decision())
-        seen = _statements(log)
-        await log.append(a_decision())
-        assert seen == ["INSERT"]
-        await log.close()
-
-    asyncio.run(scenario())
+async def test_a_lone_decision_is_one_statement(sqlite_url: str) -> None:
+    log = _open(sqlite_url)
+    await log.append(a_decision())
+    seen = _statements(log)
+    await log.append(a_decision())
+    assert seen == ["INSERT"]
+    await log.close()
 
 
-def test_a_lock_that_is_never_given_back_is_said(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lock_that_is_never_given_back_is_said(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "LOCK_WAIT_SECONDS", 0.02)
-
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        with closing(sqlite3.connect(_file(sqlite_url), isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            await _fails(log, "database is locked")
-        await append_together(log, 3)
-        await log.close()
-
-    asyncio.run(scenario())
+    log = _open(sqlite_url)
+    with closing(sqlite3.connect(_file(sqlite_url), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await _fails(log, "database is locked")
+    await append_together(log, 3)
+    await log.close()
     assert audit(sqlite_url).decisions == 3
 
 
-def test_a_full_database_is_said_and_the_record_goes_on_when_there_is_room(sqlite_url: str) -> None:
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        await append_together(log, 5)
-        pages = log._connection.execute("PRAGMA page_count").fetchone()[0]
-        log._connection.execute(f"PRAGMA max_page_count={pages}")
-        with pytest.raises(RecordUnavailable, match="database or disk is full"):
-            await append_together(log, 3, basis=os.urandom(100_000))
-        log._connection.execute("PRAGMA max_page_count=1000000")
-        await append_together(log, 5)
-        await log.close()
-
-    asyncio.run(scenario())
+async def test_a_full_database_is_said_and_the_record_goes_on_when_there_is_room(sqlite_url: str) -> None:
+    log = _open(sqlite_url)
+    await append_together(log, 5)
+    pages = log._connection.execute("PRAGMA page_count").fetchone()[0]
+    log._connection.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(RecordUnavailable, match="database or disk is full"):
+        await append_together(log, 3, basis=os.urandom(100_000))
+    log._connection.execute("PRAGMA max_page_count=1000000")
+    await append_together(log, 5)
+    await log.close()
     found = audit(sqlite_url)
     assert (found.decisions, found.findings) == (10, [])
 
@@ -133,69 +120,56 @@ def test_what_was_acknowledged_before_the_disk_was_full_is_there(sqlite_url: str
     assert audit(sqlite_url).findings == []
 
 
-def test_a_record_that_may_only_be_read_is_said(sqlite_url: str) -> None:
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        log._connection.execute("PRAGMA query_only=ON")
-        await _fails(log, "readonly")
-        await log.close()
-
-    asyncio.run(scenario())
+async def test_a_record_that_may_only_be_read_is_said(sqlite_url: str) -> None:
+    log = _open(sqlite_url)
+    log._connection.execute("PRAGMA query_only=ON")
+    await _fails(log, "readonly")
+    await log.close()
 
 
-def test_a_file_that_was_moved_away_under_the_server_is_said(sqlite_url: str) -> None:
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        await append_together(log, 2)
+async def test_a_file_that_was_moved_away_under_the_server_is_said(sqlite_url: str) -> None:
+    log = _open(sqlite_url)
+    await append_together(log, 2)
+    await log.check()
+    _file(sqlite_url).rename(_file(sqlite_url).with_suffix(".old"))
+    await _fails(log, "No such file")
+    with pytest.raises(RecordUnavailable, match="No such file"):
         await log.check()
-        _file(sqlite_url).rename(_file(sqlite_url).with_suffix(".old"))
-        await _fails(log, "No such file")
-        with pytest.raises(RecordUnavailable, match="No such file"):
-            await log.check()
-        _file(sqlite_url).touch()
-        await _fails(log, "replaced while the server ran")
-        await log.close()
-
-    asyncio.run(scenario())
+    _file(sqlite_url).touch()
+    await _fails(log, "replaced while the server ran")
+    await log.close()
 
 
-def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(sqlite_url: str) -> None:
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        decision = a_decision()
+async def test_a_decision_that_cannot_be_stored_leaves_nobody_waiting(sqlite_url: str) -> None:
+    log = _open(sqlite_url)
+    decision = a_decision()
+    await log.append(decision)
+    with pytest.raises(RecordUnavailable, match="UNIQUE"):
         await log.append(decision)
-        with pytest.raises(RecordUnavailable, match="UNIQUE"):
-            await log.append(decision)
-        with pytest.raises(RecordUnavailable, match="surrogates"):
-            await log.append(a_decision(hook_instance="\ud800"))
-        await log.append(a_decision())
-        await log.close()
-
-    asyncio.run(scenario())
+    with pytest.raises(RecordUnavailable, match="surrogates"):
+        await log.append(a_decision(hook_instance="\ud800"))
+    await log.append(a_decision())
+    await log.close()
     found = audit(sqlite_url)
     assert (found.decisions, found.findings) == (2, [])
 
 
-def test_the_write_ahead_log_starts_over_under_a_load_without_a_pause(
+async def test_the_write_ahead_log_starts_over_under_a_load_without_a_pause(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "_EVERY_ROWS", 100)
-
-    async def scenario() -> int:
-        log = _open(sqlite_url)
-        ahead = _file(sqlite_url).with_name("decisions.sqlite3-wal")
-        written = size = turns = 0
-        # The file of the log never shrinks: where it starts over, what is added fits into what is there. A checkpoint
-        # waits for its turn, on a busy machine for thousands of rows, so the load goes on until it had one.
-        while turns < 50 and written < 100_000:
-            written += len(await append_together(log, 20))
-            await asyncio.sleep(0)
-            turns, size = (turns + 1, size) if ahead.stat().st_size == size else (0, ahead.stat().st_size)
-        await log.close()
-        assert read_rows(sqlite_url, select(func.count()).select_from(decisions))[0][0] == written
-        return turns
-
-    assert asyncio.run(scenario()) == 50
+    log = _open(sqlite_url)
+    ahead = _file(sqlite_url).with_name("decisions.sqlite3-wal")
+    written = size = turns = 0
+    # The file of the log never shrinks: where it starts over, what is added fits into what is there. A checkpoint
+    # waits for its turn, on a busy machine for thousands of rows, so the load goes on until it had one.
+    while turns < 50 and written < 100_000:
+        written += len(await append_together(log, 20))
+        await asyncio.sleep(0)
+        turns, size = (turns + 1, size) if ahead.stat().st_size == size else (0, ahead.stat().st_size)
+    await log.close()
+    assert read_rows(sqlite_url, select(func.count()).select_from(decisions))[0][0] == written
+    assert turns == 50
 
 
 @pytest.mark.parametrize(
@@ -216,16 +190,13 @@ def test_a_record_that_cannot_be_opened_is_said_in_one_sentence(url: str, senten
     assert "\n" not in str(raised.value)
 
 
-def test_only_the_servers_own_user_can_read_the_record(sqlite_url: str) -> None:
-    async def scenario() -> None:
-        log = _open(sqlite_url)
-        await log.append(a_decision())
-        files = sorted(_file(sqlite_url).parent.iterdir())
-        assert [file.name for file in files] == [f"decisions.sqlite3{end}" for end in ("", "-shm", "-wal")]
-        assert all(file.stat().st_mode & 0o077 == 0 for file in files)
-        await log.close()
-
-    asyncio.run(scenario())
+async def test_only_the_servers_own_user_can_read_the_record(sqlite_url: str) -> None:
+    log = _open(sqlite_url)
+    await log.append(a_decision())
+    files = sorted(_file(sqlite_url).parent.iterdir())
+    assert [file.name for file in files] == [f"decisions.sqlite3{end}" for end in ("", "-shm", "-wal")]
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+    await log.close()
 
 
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:

@@ -35,66 +35,63 @@ LABS = Search("Observation", (("patient", "p1"), ("code", "http://loinc.org|2160
 CHART = chart_of(*(lab(number) for number in range(1, 8)), lab(9, "9999-9"))
 
 
-def _ask(
+async def _ask(
     base: str,
     question: Callable[[FhirClient], Awaitable[FetchResult]],
     bounds: FetchLimits | None = None,
     seconds: Callable[[], float] = lambda: 10.0,
 ) -> FetchResult:
-    async def run() -> FetchResult:
-        headers = {"authorization": f"Bearer {CANARY}"}
-        async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False) as http:
-            return await question(FhirClient(http, seconds, bounds))
-
-    return asyncio.run(run())
+    headers = {"authorization": f"Bearer {CANARY}"}
+    async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False) as http:
+        return await question(FhirClient(http, seconds, bounds))
 
 
-def _search(running: Running, query: Search = LABS, bounds: FetchLimits | None = None) -> FetchResult:
-    return _ask(running.base, lambda fhir: fhir.fetch(query, "labs"), bounds)
+async def _search(running: Running, query: Search = LABS, bounds: FetchLimits | None = None) -> FetchResult:
+    return await _ask(running.base, lambda fhir: fhir.fetch(query, "labs"), bounds)
 
 
 def _ids(found: FetchResult) -> list[Any]:
     return [entry.resource.id for entry in found.value.entry if entry.resource is not None]
 
 
-def test_a_read_brings_the_resource() -> None:
+async def test_a_read_brings_the_resource() -> None:
     with serving_fhir([CHART], token=CANARY) as running:
-        found = _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "p1"), "patient"))
+        found = await _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "p1"), "patient"))
     assert isinstance(found.value, Patient)
     assert (found.pages, found.ended) == (1, None)
 
 
-def test_a_read_of_what_is_not_there_finds_nothing() -> None:
+async def test_a_read_of_what_is_not_there_finds_nothing() -> None:
     with serving_fhir([CHART]) as running:
-        assert _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "nobody"), "patient")).value is None
+        assert (await _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "nobody"), "patient"))).value is None
 
 
-def test_a_search_follows_all_pages_with_the_token() -> None:
+async def test_a_search_follows_all_pages_with_the_token() -> None:
     with serving_fhir([CHART], token=CANARY, page_size=3) as running:
-        found = _search(running)
+        found = await _search(running)
     assert _ids(found) == ["o7", "o6", "o5", "o4", "o3", "o2", "o1"]
     assert (found.pages, found.ended, found.value.total) == (3, None, 7)
     assert all(asked.token for asked in running.log.requests)
     assert all(isinstance(entry.resource, Observation) for entry in found.value.entry)
 
 
-def test_pages_have_a_bound() -> None:
+async def test_pages_have_a_bound() -> None:
     with serving_fhir([CHART], page_size=2) as running:
-        found = _search(running, bounds=FetchLimits(pages=2))
+        found = await _search(running, bounds=FetchLimits(pages=2))
     assert len(_ids(found)) == 4
     assert isinstance(found.ended, TooLarge)
 
 
-def test_bytes_have_a_bound_over_all_pages() -> None:
+async def test_bytes_have_a_bound_over_all_pages() -> None:
     with serving_fhir([CHART], page_size=2) as running:
-        found = _search(running, bounds=FetchLimits(bytes=2500))
+        found = await _search(running, bounds=FetchLimits(bytes=2500))
         assert isinstance(found.ended, TooLarge)
         assert 0 < len(_ids(found)) < 7
         with pytest.raises(TooLarge):
-            _search(running, bounds=FetchLimits(bytes=100))
+            await _search(running, bounds=FetchLimits(bytes=100))
 
 
-def test_a_bundle_that_was_given_is_continued() -> None:
+async def test_a_bundle_that_was_given_is_continued() -> None:
     with serving_fhir([CHART], page_size=3) as running:
         (next_url,) = (
             link["url"]
@@ -102,14 +99,14 @@ def test_a_bundle_that_was_given_is_continued() -> None:
             if link["relation"] == "next"
         )
         given = Bundle(link=(BundleLink("next", next_url),))
-        found = _ask(running.base, lambda fhir: fhir.fetch_remaining_pages(given, "labs"))
+        found = await _ask(running.base, lambda fhir: fhir.fetch_remaining_pages(given, "labs"))
     assert _ids(found) == ["o4", "o3", "o2", "o1"]
 
 
-def test_a_long_query_is_posted() -> None:
+async def test_a_long_query_is_posted() -> None:
     codes = ",".join(f"http://loinc.org|{number}-0" for number in range(2100, 2200))
     with serving_fhir([CHART]) as running:
-        found = _search(running, Search("Observation", (("patient", "p1"), ("code", codes))))
+        found = await _search(running, Search("Observation", (("patient", "p1"), ("code", codes))))
     (asked,) = running.log.requests
     assert (asked.method, asked.path, asked.query) == ("POST", "/fhir/Observation/_search", "")
     assert len(_ids(found)) == 7
@@ -119,70 +116,70 @@ def test_a_long_query_is_posted() -> None:
     ("mode", "error"),
     [("401", Unauthorized), ("403", Forbidden), ("garbage", Unreadable), ("redirect", ForeignAddress)],
 )
-def test_what_cannot_be_had_has_its_reason_and_is_not_asked_for_again(mode: str, error: type[FetchError]) -> None:
+async def test_what_cannot_be_had_has_its_reason_and_is_not_asked_for_again(mode: str, error: type[FetchError]) -> None:
     with serving_fhir([CHART], mode=mode) as running:
         with pytest.raises(error):
-            _search(running)
+            await _search(running)
         with pytest.raises(error):
-            _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "p1"), "patient"))
+            await _ask(running.base, lambda fhir: fhir.fetch(Read("Patient", "p1"), "patient"))
     assert len(running.log.requests) == 2
 
 
-def test_another_status_is_a_failure_and_not_tried_again() -> None:
+async def test_another_status_is_a_failure_and_not_tried_again() -> None:
     with serving_fhir([CHART]) as running, pytest.raises(ServerFailed):
-        _search(running, Search("Observation", (("value-quantity", "5"),)))
+        await _search(running, Search("Observation", (("value-quantity", "5"),)))
     assert [asked.status for asked in running.log.requests] == [400]
 
 
 @pytest.mark.parametrize("mode", ["429", "503"])
-def test_a_busy_server_is_asked_again_within_the_time(mode: str) -> None:
+async def test_a_busy_server_is_asked_again_within_the_time(mode: str) -> None:
     with serving_fhir([CHART], mode=mode, retry_after=0, failures=2) as running:
-        found = _search(running)
+        found = await _search(running)
     assert [asked.status for asked in running.log.requests] == [int(mode), int(mode), 200]
     assert len(_ids(found)) == 7
 
 
-def test_a_busy_server_is_not_waited_for_beyond_the_time() -> None:
+async def test_a_busy_server_is_not_waited_for_beyond_the_time() -> None:
     with serving_fhir([CHART], mode="429", retry_after=60) as running, pytest.raises(Busy):
-        _search(running)
+        await _search(running)
     assert len(running.log.requests) == 1
 
 
-def test_a_next_page_at_another_origin_is_not_fetched() -> None:
+async def test_a_next_page_at_another_origin_is_not_fetched() -> None:
     with serving_fhir([CHART], mode="next-elsewhere", page_size=3) as running:
-        found = _search(running)
+        found = await _search(running)
     assert len(_ids(found)) == 3
     assert isinstance(found.ended, ForeignAddress)
 
 
-def test_the_deadline_ends_a_slow_answer() -> None:
+async def test_the_deadline_ends_a_slow_answer() -> None:
     with serving_fhir([CHART], mode="slow", delay_seconds=30) as running, pytest.raises(DeadlineExceeded):
-        _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.1)
+        await _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.1)
 
 
-def test_after_the_deadline_nothing_is_asked() -> None:
+async def test_after_the_deadline_nothing_is_asked() -> None:
     with serving_fhir([CHART]) as running, pytest.raises(DeadlineExceeded):
-        _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.0)
+        await _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: 0.0)
     assert running.log.requests == []
 
 
-def test_pages_that_came_before_the_deadline_stay() -> None:
+async def test_pages_that_came_before_the_deadline_stay() -> None:
     left = itertools.chain([5.0, 5.0], itertools.repeat(0.0))
     with serving_fhir([CHART], page_size=3) as running:
-        found = _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: next(left))
+        found = await _ask(running.base, lambda fhir: fhir.fetch(LABS, "labs"), seconds=lambda: next(left))
     assert len(_ids(found)) == 6
     assert isinstance(found.ended, DeadlineExceeded)
 
 
-def test_nobody_listening_is_said() -> None:
+async def test_nobody_listening_is_said() -> None:
     with pytest.raises(Unreachable):
-        _ask("http://127.0.0.1:9/fhir", lambda fhir: fhir.fetch(LABS, "labs"))
+        await _ask("http://127.0.0.1:9/fhir", lambda fhir: fhir.fetch(LABS, "labs"))
 
 
-def test_one_broken_resource_costs_itself() -> None:
+async def test_one_broken_resource_costs_itself() -> None:
     broken = lab(3) | {"id": "bad", "status": 5}
     with serving_fhir([chart_of(lab(1), broken)]) as running:
-        found = _search(running)
+        found = await _search(running)
     assert [refusal.subject for refusal in found.refusals] == ["Observation/bad"]
     assert "o1" in _ids(found)
 
@@ -200,16 +197,12 @@ async def _answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
     writer.close()
 
 
-def _ask_answering(answer: Answer) -> FetchResult:
+async def _ask_answering(answer: Answer) -> FetchResult:
     """What the client makes of one answer that no well-meant server gives."""
-
-    async def run() -> FetchResult:
-        server = await asyncio.start_server(lambda r, w: _answering(r, w, answer), "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fhir", trust_env=False) as http:
-            return await FhirClient(http, lambda: 10.0).fetch(LABS, "labs")
-
-    return asyncio.run(run())
+    server = await asyncio.start_server(lambda r, w: _answering(r, w, answer), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fhir", trust_env=False) as http:
+        return await FhirClient(http, lambda: 10.0).fetch(LABS, "labs")
 
 
 @pytest.mark.parametrize(
@@ -237,31 +230,31 @@ def _ask_answering(answer: Answer) -> FetchResult:
         ),
     ],
 )
-def test_an_answer_that_makes_no_sense_is_no_data(answer: Answer, error: type[FetchError]) -> None:
+async def test_an_answer_that_makes_no_sense_is_no_data(answer: Answer, error: type[FetchError]) -> None:
     with pytest.raises(error):
-        _ask_answering(answer)
+        await _ask_answering(answer)
 
 
-def test_a_remark_that_nothing_was_found_is_no_failure() -> None:
+async def test_a_remark_that_nothing_was_found_is_no_failure() -> None:
     body = (
         b'{"resourceType":"Bundle","total":0,"entry":[{"resource":{"resourceType":"OperationOutcome",'
         b'"issue":[{"severity":"warning","code":"processing"}]}}]}'
     )
-    assert _ask_answering((200, {}, body)).ended is None
+    assert (await _ask_answering((200, {}, body))).ended is None
 
 
-def test_pages_that_go_in_a_circle_end() -> None:
+async def test_pages_that_go_in_a_circle_end() -> None:
     body = b'{"resourceType":"Bundle","link":[{"relation":"next","url":"Observation?_page=1"}]}'
-    found = _ask_answering((200, {}, body))
+    found = await _ask_answering((200, {}, body))
     assert isinstance(found.ended, Unreadable)
     assert found.pages == 2
 
 
-def test_no_error_shows_token_address_or_answer(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_error_shows_token_address_or_answer(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     for mode in ("401", "403", "garbage", "redirect", "429"):
         with serving_fhir([CHART], mode=mode, retry_after=60) as running, pytest.raises(FetchError) as raised:
-            _search(running)
+            await _search(running)
         shown = f"{raised.value} {raised.value!r} {raised.value.text}"
         assert CANARY not in shown
         assert "p1" not in shown
