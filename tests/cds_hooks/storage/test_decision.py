@@ -116,12 +116,13 @@ def test_failures_are_counted_and_the_cause_is_told_until_the_next_success() -> 
 
 async def test_every_waiting_caller_is_answered_but_for_one_that_has_gone() -> None:
     loop = asyncio.get_running_loop()
-    futures: list[Any] = [loop.create_future() for _ in range(4)]
+    futures = [loop.create_future() for _ in range(4)]
     futures[0].cancel()
     made: Any = [(None, future) for future in futures]
     answer_all(made[:2], None)
     answer_all(made[2:], RecordUnavailable("sentence", "cause"))
-    gone, good, *bad = list(await asyncio.gather(*futures, return_exceptions=True))
+    outcomes: list[Any] = await asyncio.gather(*futures, return_exceptions=True)
+    gone, good, *bad = outcomes
     assert isinstance(gone, asyncio.CancelledError)
     assert good is None
     assert [(str(error), error.cause) for error in bad] == [("sentence", "cause")] * 2
