@@ -141,6 +141,12 @@ _OFTEN: Spellings = (
         " ",
     ),
     ((" po", " by mouth", " orally"), _UNITLESS, r"\1 each"),
+    # "In the morning 1, in the evening 2": so many of what is taken.
+    (
+        ("morning", "noon", "evening", "bedtime"),
+        late_pattern(rf"\b((?:in the (?:morning|evening)|at (?:noon|bedtime))):? ({NUMBER})(?= ?(?:[,;]|and\b|$))"),
+        r"\2 each \1",
+    ),
 )
 
 

@@ -39,8 +39,12 @@ _SIGN_WORDS: Final = frozenset(
 Spellings: TypeAlias = tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 """Each row: the signs without which the pattern fits no text, the pattern, and what stands in its place."""
 _DAY = r"(?:die|giorno|d[ií]a|tag|dag|dygn|døgn|dob[ęa]|vrk|24 ?h)"
+_DAILY = (
+    r"(?:(?:tgl|täglich|dgl|dagl(?:ig|igt|igen)?|daags|dziennie|päivässä|per (?:dag|giorno)|pr\.? dag|am tag|par jour"
+    r"|al d[ií]a?|al giorno|ao dia|na dobę)\b\.?)"
+)
 _WEEK = r"(?:woche|semana|semaine|settimana|sett|week|vecka|uge|uke|tydzień|viikko)"
-_THING = r"(?:tbl|tab\w{0,6}|kps|kapsel|cp[rs]?|comp|comprim(?:ido|é)|compressa|gélule|stk|stück)"
+_THING = r"(?:tbl|\w{0,8}tab\w{0,6}|kps|kapsel|cp[rs]?|comp|comprim(?:ido|é)|compressa|gélule|stk|stück)"
 _COUNTED = (
     r"(?:tropfen|trpf|gtt|gouttes?|gocce|gotas|dråber|dråper|droppar|druppels?|krop(?:li|le|el)|tippaa|drops?|hub|hübe)"
 )
@@ -56,10 +60,16 @@ _SHORT: Spellings = (
         ),
         r"divided in \1 doses",
     ),
-    # "2x1 Tbl.", "3x 500 mg i.v."; of "1x2" the day has the product, whichever of the two is how often.
+    # "max. 8/Tag" limits what is taken, and is no frequency.
+    (("max",), late_pattern(rf"\b(max\w*\.? ?\d{{1,2}}) ?/ ?(?:{_DAY}|j(?:our)?|d)\b"), r"\1 a day"),
+    (("mal",), late_pattern(r"(?<=\d)mal\b"), " x"),
+    # "2x1 Tbl.", "3x tgl. 1", "3x 500 mg i.v."; of "1x2" the day has the product, whichever of the two is how often.
     (
-        ("x",),
-        late_pattern(rf"^([2-6]) ?x ?([1-6])(?: {_THING}n?\b\.?)?(?: ?/? ?(?:tgl|täglich|dgl|{_DAY}))?\.?$"),
+        ("x", "mal", "maal", "keer", "veces", "fois", "volte", "vezes", "gang", "gång", "razy", "kertaa"),
+        late_pattern(
+            rf"^(?:{_DAILY} )?([1-6]) ?(?:x|ma+l|keer|veces|fois|volte|vezes|gang(?:e|er)?|gång(?:er)?|razy|kertaa) ?"
+            rf"(?:{_DAILY} )?(\d(?:[.,]5|/2)?)(?: {_THING}n?\b\.?)?(?: ?/? ?(?:{_DAILY}|{_DAY}|d))?\.?$"
+        ),
         r"\2 each \1 times a day",
     ),
     (("x",), late_pattern(r"^1 ?x ?([2-6])$"), r"\1 each a day divided"),
@@ -76,6 +86,7 @@ _SHORT: Spellings = (
     (("d",), late_pattern(r"\b(\d)d(\d)[tc]\b"), r"\2 each \1 times a day"),
     (("tunnin",), late_pattern(r"\b(\d{1,2}) tunnin välein\b"), r"every \1 hours"),
     (("hver", "var", "jeden"), late_pattern(r"\b(?:hver|var|jeden) ([2-9])(?:\.|:e) (?:dag|tag)\b"), r"every \1 days"),
+    ((".", ":"), late_pattern(r"\b(?:hver|var|joka) (\d{1,2})(?:\.|:e) (?:timm?e|tunti)\b"), r"every \1 hours"),
     # "1 cucharadita de 5 ml" and "1 cuillère à café (5 ml)" are 5 ml.
     (
         ("ml",),
@@ -96,21 +107,28 @@ _SHORT: Spellings = (
     (("dd",), late_pattern(r"\b(\d{1,2}) ?dd ?(\d[\d.,/]*(?: ?[µa-z]+)?)(?= |$)"), r"\2 \1 times a day"),
     (("times a day",), late_pattern(r"(?<=\d)(?= \d{1,2} times a day)"), " each"),
     (("dd",), late_pattern(r"\b(\d{1,2}) ?dd\b"), r"\1 times a day"),
-    (("x",), late_pattern(r"(each|puffs?|ml|mg(?:/kg)?) ?x ?([2-6])$"), r"\1 \2 times a day"),
+    (
+        ("x",),
+        late_pattern(rf"(each|puffs?|ml|mg(?:/kg)?|{_THING}) ?x ?([2-6])(?: ?{_DAILY})?$"),
+        r"\1 \2 times a day",
+    ),
     (("/",), late_pattern(rf"(\d) ?x ?/ ?{_WEEK}\b"), r"\1 times a week"),
     (("/",), late_pattern(rf"(?<=each) ?/ ?{_WEEK}\b"), " a week"),
     # "8/8 h", "1 g/8h", "c/8 h" and "alle 8 h" are every eight hours.
     (("/",), late_pattern(r"\b(?:de )?(\d{1,2})/\1 ?h(?:s|oras?)?\b"), r"every \1 hours"),
-    (("/",), late_pattern(r"(?:(?<=ml|mg|kg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?(4|6|8|12) ?h\b"), r" every \1 hours"),
+    (("/",), late_pattern(r"(?:(?<=ml|mg|kg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?(4|6|8|12|24) ?h\b"), r" every \1 hours"),
     (
         ("/", "alle", "ogni", "cada", "om de", "co"),
-        late_pattern(r"(?:\b(?:c/|alle|ogni|cada|om de|co)|(?<=each) ?/) ?(\d{1,2}) ?(?:h(?:rs|oras?)?|std|uur|ore)\b"),
+        late_pattern(
+            r"(?:\b(?:c/|alle|ogni|cada|om de|co)|(?<=[hoa]) ?/) ?(\d{1,2}) ?(?:h(?:rs|oras?)?|std|uur|ore)\b"
+        ),
         r" every \1 hours",
     ),
-    # "3 cp/die" is the whole day's.
+    # "3 cp/die" and "2/j" are the whole day's.
+    (("/",), late_pattern(rf"^([1-6]) ?/ ?(?:{_DAY}|j(?:our)?)$"), r"\1 each a day divided"),
     (("each",), late_pattern(rf"(?<=each) ?/ ?(?:{_DAY}|j(?:our)?)\b"), " a day divided"),
     (("/",), late_pattern(r" ?/ ?j(?:our)?\b"), " par jour"),
-    (("/",), late_pattern(rf"(?<=\d) ?(?:v ?)?/ ?{_DAY}\b"), " times a day"),
+    (("/",), late_pattern(rf"(?:\bx ?)?(\d) ?(?:[vx]|ggr)? ?/ ?{_DAY}\b"), r"\1 times a day"),
     ((" a ", " à ", " bis ", " tot ", " til"), late_pattern(r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)"), " to "),
 )
 _ENGLISH_SENTENCE = late_pattern(r"\b(?:take|give|inject|apply|inhale|place|dissolve) ")
@@ -121,15 +139,6 @@ _SCHEME = late_pattern(
     rf"(?P<parts>{_PART} ?(?P<joint>--?|\+) ?{_PART} ?(?P=joint) ?{_PART}(?: ?(?P=joint) ?{_PART})?)(?![\w/+-])\)?"
     rf"(?: (?P<unit>ie|einheiten|units|tbl|tabletten?|kapseln?|ml|{_COUNTED})\b\.?)?"
 )
-_UNITS = {
-    None: "each",
-    "ie": "units",
-    "einheiten": "units",
-    "units": "units",
-    "ml": "ml",
-    "hub": "puffs",
-    "hübe": "puffs",
-}
 _MOMENTS = ("in the morning", "at noon", "in the evening", "at bedtime")
 
 
@@ -173,7 +182,7 @@ def in_english(words: str) -> str:
 def _spelled_out(match: re.Match[str]) -> str:
     """ "1-0-2 IE" as amounts of the moments of the day; "0-0-0" says nothing."""
     unit = match["unit"]
-    name = _UNITS.get(unit) or ("each" if unit[:3] in ("tbl", "tab", "kap") else "drops")
+    name = "each" if unit is None or unit[:3] in ("tbl", "tab", "kap") else unit
     numbers = [part.strip().replace(",", ".") for part in match["parts"].split(match["joint"])]
     moments = zip(numbers, _MOMENTS, strict=False)
     return " and ".join(f"{many} {name} {moment}" for many, moment in moments if many.strip("0.")) or match.group()
