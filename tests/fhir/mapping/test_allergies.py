@@ -39,6 +39,7 @@ def test_an_ingredient_is_matched_by_code_brand_or_words(allergy: dict[str, Any]
         _allergy("amoxicillin"),
         _allergy(code="723"),
         _allergy(code="294505008", system=SNOMED),
+        _allergy("Penicillin allergy, no allergy to cephalosporins", code="91936005", system=SNOMED),
     ],
 )
 def test_a_class_is_matched_by_its_name_or_by_a_member(allergy: dict[str, Any]) -> None:
@@ -277,6 +278,7 @@ def test_an_allergy_is_called_as_in_the_chart_or_by_its_drug(entry: dict[str, An
         ({"code": {"text": "Allergique à la pénicilline"}}, "warning"),
         ({"code": {"text": "Allergia stagionale"}}, None),
         ({"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z88.0"}]}}, "warning"),
+        ({"code": {"coding": [{"code": "Z88.0"}]}}, None),
         ({"code": {"coding": [{"system": SNOMED, "code": "91936005"}]}}, "warning"),
         ({"code": {"text": "Penicillin allergy ruled out"}}, None),
         ({"code": {"text": "No penicillin allergy"}}, None),

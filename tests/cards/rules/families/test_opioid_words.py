@@ -171,6 +171,7 @@ def test_each_opioid_is_told_with_its_milligrams() -> None:
         (MORPHINE, {"active": [{**MORPHINE, "times": 3}]}, {"mme_not_raised": True}, True),
         (MORPHINE, {"active": [{**MORPHINE, "times": 1}]}, {"mme_not_raised": True}, False),
         (MORPHINE, {}, {"mme_not_raised": True}, False),
+        ({"drug": OXYCODONE_5}, {}, {"mme_not_raised": True}, False),
         (MORPHINE, {}, {"opioid_tolerant": True}, False),
         (MORPHINE, {"active": [OXYCODONE]}, {"opioid_tolerant": True}, True),
         (MORPHINE, {}, {"rescue_naloxone": {"within_days": 30}}, False),
@@ -191,6 +192,9 @@ def test_what_is_asked_about_opioids(draft: Json, patient: Json, spec: Json, tru
     [
         (MORPHINE, {}, None),
         ({"drug": OXYCODONE_5}, {}, ("dose-not-entered", "the dose is not stated.")),
+        ({"drug": OXYCODONE_5, "more": {"dosageInstruction": [{"text": "as directed"}]}}, {},
+         ("opioid-dose-unknown",
+          "the daily opioid dose cannot be computed (oxycodone: the words leave the dose open).")),
         (MORPHINE, {"active": [HYDROCODONE]},
          ("opioid-dose-unknown",
           "the daily opioid dose cannot be computed (hydrocodone: no dosage instruction).")),
