@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cards.vaccines.patient import ONSET_OF_PREGNANCY, ChartedPerson, read_person
-from tests.fhir.builders import AS_OF, SNOMED, WOMAN, allergy, condition, observation, procedure, record_of
+from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, ChartedPerson, read_person
+from tests.fhir.builders import AS_OF, MAN, SNOMED, WOMAN, allergy, condition, observation, procedure, record_of
 
 Json = dict[str, Any]
 CVX = "http://hl7.org/fhir/sid/cvx"
@@ -173,4 +173,7 @@ def test_a_pregnancy_is_counted_from_its_beginning_and_names_the_entry_that_says
         for seen in _observed(pregnant, twenty_weeks, patient=WOMAN | {"birthDate": "1996-11-20"})
         if seen[0] == ONSET_OF_PREGNANCY
     ]
+    over = condition("Z33.1", "http://hl7.org/fhir/sid/icd-10-cm", "resolved")
+    on_men = [_observed(entry, patient=MAN) for entry in (pregnant, over)]
+    assert [PREGNANT in [code for code, *_ in seen] for seen in on_men] == [True, False]
     assert onset == (ONSET_OF_PREGNANCY, date(2026, 11, 10) - timedelta(weeks=20), f"Observation/{twenty_weeks['id']}")

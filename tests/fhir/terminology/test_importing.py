@@ -164,6 +164,7 @@ def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_
         ("RXNCONSO.RRF", "1|ENG\n", "RXNCONSO.RRF, line 1: 2 columns, not 18"),
         ("ours.csv", "system,code,group\nurn:x,1,nothing\n", "ours.csv, line 2: there is no group 'nothing'"),
         ("ours.csv", "system,code,group\nurn:x,1,\n", "ours.csv, line 2: none of"),
+        ("ours.csv", "system,code,group\n" + "urn:x,1,\n" * 20, r"ours.csv, line 21: none of[^\n]*\Z"),
         ("ours.csv", "system,group\nurn:x,hf\n", "ours.csv, line 2: neither a code nor a name"),
         ("sct2_Concept_Snapshot_INT.txt", "id\tactive\n", "sct2_Concept_Snapshot_INT.txt, line 1: the columns are"),
         (
