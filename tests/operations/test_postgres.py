@@ -19,7 +19,7 @@ from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import PLANNING, ours, request_for
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
+from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT
 from tests.live import serving
 

@@ -11,6 +11,7 @@ import pytest
 
 from cds_hooks.hold_back.releases import Releases
 from tests.cds_hooks.calls import PLANNING, request_for
+from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.cds_hooks.hold_back.restraint_calls import (
     CRITICAL,
     PATIENT,
@@ -21,7 +22,6 @@ from tests.cds_hooks.hold_back.restraint_calls import (
     order_sign,
     reasons,
 )
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
 from tests.live import record_in, serving
 
 __all__ = ["postgres_server", "postgres_url"]

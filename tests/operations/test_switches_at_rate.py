@@ -23,7 +23,7 @@ import pytest
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
+from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.live import serving
 from tests.operations.test_model_versions import _NEW, _SALT, _version, models, site
 from tests.operations.test_switches import _is_off, switch

@@ -15,7 +15,7 @@ import pytest
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
+from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT
 from tests.live import free_port, serving
 from tests.operations.test_switches import until

@@ -18,10 +18,7 @@ from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.queries import feedback_on, get_decision, list_decisions
 from cds_hooks.storage.tables import removals
 from models_onnx.artifact.keys import Signer, local_signer
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.cds_hooks.storage.samples import a_decision, store
-
-__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
 
 OLD, NEW = 1_000_000, 2_000_000_000_000_000
 

@@ -34,10 +34,9 @@ from cds_hooks.storage.tables import decisions, events, feedback
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.audit.test_seals import _keys, _tamper, _tamper_all, _write, signer
 from tests.cds_hooks.logged import capture_logs
-from tests.cds_hooks.storage.conftest import sqlite_url
 from tests.live import record_in
 
-__all__ = ["signer", "sqlite_url"]
+__all__ = ["signer"]
 
 
 def newest(url: str, table: object = feedback) -> tuple[int, str]:

@@ -29,11 +29,8 @@ from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.entries import FEEDBACK_COLUMNS, add_event, feedback_hash
 from cds_hooks.storage.tables import feedback
 from models_onnx.artifact.keys import Keys, Signer, local_signer
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
-
-__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
 
 _PRETEND_RETENTION = (
     "INSERT INTO removals (chain, first_position, last_position, previous, hash, run) "

@@ -28,11 +28,8 @@ from cds_hooks.storage import Decision, RecordUnavailable
 from cds_hooks.storage.queries import DecisionFilter, feedback_on, list_decisions
 from cds_hooks.web.files import csv_of
 from models_onnx.artifact.keys import local_signer
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
-
-__all__ = ["postgres_server", "postgres_url", "sqlite_url"]
 
 
 def _write(url: str) -> None:

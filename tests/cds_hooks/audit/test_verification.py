@@ -10,10 +10,7 @@ from sqlalchemy import text
 from cds_hooks.audit.verification import Audit, audit
 from cds_hooks.storage import Decision, open_decision_log
 from cds_hooks.storage.database import engine_for, parse_url
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.cds_hooks.storage.samples import a_decision, append_together, store
-
-__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]  # fixtures of the record's tests
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from cds_hooks.storage.decision import RecordUnavailable
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = 86_400_000_000
-AT_NOW = int(NOW.timestamp() * 1e6)
 
 
 def _run(command: Any, *words: object) -> tuple[int, str, str]:

@@ -29,11 +29,8 @@ from cds_hooks.storage.queries import newest_number
 from cds_hooks.storage.tables import events
 from tests.cds_hooks.hold_back.test_act_log import standby_that_takes_over
 from tests.cds_hooks.logged import capture_logs
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.live import record_in
-
-__all__ = ["postgres_server", "postgres_url"]  # fixtures of the record's tests
 
 
 class Patients(Projection):

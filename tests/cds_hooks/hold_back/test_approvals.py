@@ -25,9 +25,6 @@ from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.workbench.gates.run import run_gates
 from models_onnx.workbench.gates.subject import Evidence, read_subject
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, CARA, DIGEST, ISSUER, RULE, SUBJECT, Desk
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
-
-__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
 
 TODAY = datetime.now(UTC).date()
 

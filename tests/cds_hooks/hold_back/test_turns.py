@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from cds_hooks.hold_back.budgets import Claims, Turns
-from cds_hooks.hold_back.checks import CheckedCall
 from cds_hooks.hold_back.memory import PatientMemory, Turn
 from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
 from tests.cds_hooks.calls import ours, request_for
@@ -26,7 +25,6 @@ from tests.live import record_in
 
 SAMPLE = "ckd-uacr"
 SERVICES = ("nephrology-referral", "liver-assessment")
-CODES = {"nephrology-referral": "9318-7", "liver-assessment": "58410-2"}
 ASKS = PatientFinding("missing uacr", "kfre_4", asks=True)
 
 
@@ -48,10 +46,6 @@ def _request(service: str) -> dict[str, Any]:
 
 def _enzyme(code: str) -> dict[str, Any]:
     return observation(code, 90, "U/L", ago(20), patient=SAMPLE, id=f"enzyme-{code}")
-
-
-def _call(caller: Caller, memory: PatientMemory | None = None) -> CheckedCall:
-    return CheckedCall(caller, 0.0, recalled=memory or PatientMemory())
 
 
 async def _ask(calls: httpx.AsyncClient, service: str) -> httpx.Response:

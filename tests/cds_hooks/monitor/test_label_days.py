@@ -14,9 +14,6 @@ from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from models_onnx.monitoring.performance import Deployed
 from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.monitor.test_label_reading import FIRST, microseconds, predicted, say, write
-from tests.cds_hooks.storage.conftest import sqlite_url
-
-__all__ = ["sqlite_url"]
 
 LABEL = Label("readmission_30d", "admission", 30, 3, 0.7)
 

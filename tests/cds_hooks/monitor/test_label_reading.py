@@ -20,10 +20,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from models_onnx.monitoring.label_judging import LabelWindow
 from tests.cds_hooks.decision_views.followed import Book
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.live import record_in
-
-__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
 
 FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LABELS = {"readmission_30d": Label("readmission_30d", "admission", 30, 3, 0.7)}

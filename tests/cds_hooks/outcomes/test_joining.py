@@ -12,10 +12,7 @@ from cds_hooks.outcomes.report import Report, checked_report
 from cds_hooks.storage import Decision, card_uuid, suggestion_uuid
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.outcomes import store_outcomes
-from tests.cds_hooks.storage.conftest import sqlite_url
 from tests.cds_hooks.storage.samples import a_decision, store
-
-__all__ = ["sqlite_url"]
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LABELS = {

@@ -9,9 +9,7 @@ import pytest
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from tests.cds_hooks.security.servers import Canary, Seen, answering, fhir
 from tests.cds_hooks.security.trusting import Clock, Site
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
 
-__all__ = ["postgres_server", "postgres_url"]  # fixtures of the record's tests
 DATA = Path(__file__).resolve().parents[2] / "data" / "security"
 
 

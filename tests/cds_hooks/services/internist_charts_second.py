@@ -57,16 +57,6 @@ def _smoker(status: str, packs: int, quit_year: str = "") -> list[Json]:
     return [smoking, years, *([quit_date] if quit_year else [])]
 
 
-def _family(words: str, code: str, relative: str = "father") -> Json:
-    coding = [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}] if code else []
-    return {
-        "resourceType": "FamilyMemberHistory",
-        "status": "completed",
-        "relationship": {"text": relative},
-        "condition": [{"code": {"text": words, "coding": coding}}],
-    }
-
-
 def _qualitative(loinc: str, value: str, when: str = "2025-03-02") -> Json:
     return answer(loinc, value, when)
 

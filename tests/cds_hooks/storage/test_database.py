@@ -54,12 +54,9 @@ from cds_hooks.storage.outcomes import (
 from cds_hooks.storage.queries import get_decision, list_decisions, read_rows
 from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, metadata, outcomes
 from tests.cds_hooks.access.browsing import PASSWORD
-from tests.cds_hooks.storage.conftest import sqlite_url
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.conftest import ROOT
 from tests.program import run_program
-
-__all__ = ["sqlite_url"]
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,7 @@ from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, get_decision, read_rows
 from cds_hooks.storage.tables import charts, decisions
 from models_onnx.artifact.keys import local_signer
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url, sqlite_url, url
 from tests.cds_hooks.storage.samples import a_decision
-
-__all__ = ["postgres_server", "postgres_url", "sqlite_url", "url"]
 
 OLD_KEY, NEW_KEY = "11" * 32, "22" * 32
 FACTS = b'{"context":{"encounterId":"zwiebelfisch"}}'

@@ -12,10 +12,7 @@ from sqlalchemy import func, select
 from cds_hooks.storage.database import kept_connections
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
-from tests.cds_hooks.storage.conftest import postgres_server, postgres_url
 from tests.postgres import postgres_folder, start_postgres
-
-__all__ = ["postgres_server", "postgres_url"]
 
 
 def backend(url: str) -> int:
