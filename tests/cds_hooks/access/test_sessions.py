@@ -76,11 +76,6 @@ def test_the_roles_are_those_that_the_account_has_now(opened: Sessions, tmp_path
     assert visitor.roles == {"auditor"}
 
 
-def test_a_session_of_an_account_that_is_gone_is_nobodys(opened: Sessions) -> None:
-    token = opened.begin(Person("account bob", "Bob", frozenset({"operator"}), "bob"))
-    assert opened.visitor(token) is None
-
-
 def test_a_session_that_is_ended_is_gone_and_no_other(opened: Sessions) -> None:
     ended, other = opened.begin(ANN), opened.begin(ANN)
     opened.end(ended)

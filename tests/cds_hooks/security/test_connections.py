@@ -11,12 +11,10 @@ from pathlib import Path
 import httpcore
 import pytest
 
-from cds_hooks.security.addresses import AddressRule, Url
+from cds_hooks.security.addresses import AddressRule
 from cds_hooks.security.outbound import (
     CheckedBackend,
     TransportRefused,
-    _require_plain,
-    _require_reading,
     ssl_context_for,
     system_resolver,
 )
@@ -133,50 +131,6 @@ def test_the_operating_system_gives_each_address_of_a_name_once() -> None:
     assert asyncio.run(system_resolver("127.0.0.1", 80)) == ["127.0.0.1"]
     with pytest.raises(httpcore.ConnectError, match=r"^the name of the host is not known$"):
         asyncio.run(system_resolver("nowhere.invalid", 80))
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "is_sent"),
-    [
-        ("GET", "/r4/Patient/1", True),
-        ("POST", "/r4/Observation/_search", True),
-        ("POST", "/r4/Observation", False),
-        ("PUT", "/r4/Observation/_search", False),
-        ("HEAD", "/r4/Patient/1", False),
-    ],
-)
-def test_only_reads_and_searches_are_sent(method: str, path: str, *, is_sent: bool) -> None:
-    url = Url("https", "fhir.example.org", 443, path)
-    if is_sent:
-        _require_reading(method, url)
-        return
-    with pytest.raises(TransportRefused) as refused:
-        _require_reading(method, url)
-    assert (refused.value.reason, refused.value.text) == (
-        "not-reading",
-        "Only reads and searches are sent to a FHIR server.",
-    )
-
-
-@pytest.mark.parametrize(
-    ("headers", "reason"),
-    [
-        ({}, ""),
-        ({"Content-Encoding": "Identity"}, ""),
-        ({"Content-Encoding": "gzip"}, "encoded"),
-        ({"Content-Length": "10"}, ""),
-        ({"Content-Length": "11"}, "too-large"),
-        ({"Content-Length": "many"}, ""),
-    ],
-)
-def test_an_answer_is_plain_and_within_its_bytes(headers: dict[str, str], reason: str) -> None:
-    answer = httpcore.Response(200, headers=[*headers.items()])
-    if not reason:
-        _require_plain(answer, 10)
-        return
-    with pytest.raises(TransportRefused) as refused:
-        _require_plain(answer, 10)
-    assert refused.value.reason == reason
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])

@@ -20,7 +20,7 @@ from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import AddressRule, KeySetUrl, PoolKey, Reach, parse_url
 from cds_hooks.security.client import is_proxy
-from cds_hooks.security.keys import NotAnObject, UnusableKey, read_key, read_key_set, read_object
+from cds_hooks.security.keys import UnusableKey, read_key, read_key_set
 from cds_hooks.security.outbound import ConnectionPools, TransportRefused
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, _answer, _refuse, open_replay_store
@@ -208,25 +208,6 @@ def test_a_key_of_another_curve_of_its_kind_or_a_set_in_another_form_is_no_key(k
     assert (sorted(keys[0].by_kid), len(keys[1]), keys[1][0]) == (["k", "l"], 98, "keys[2]: it is not an object")
     assert read_key_set({"keys": [jwk] * 101})[1] == ["it has more than 100 keys"]
     assert not keys[0].by_kid["k"].verifies("ES384", b"", b"")
-
-
-@pytest.mark.parametrize(
-    ("data", "fault"),
-    [
-        (b"[]", "it is JSON, but not an object"),
-        (b'{"a": 1, "a": 2}', "it is not a JSON object in which each member stands once"),
-        (b'{"a": {"b": 1, "b": 1}}', "it is not a JSON object in which each member stands once"),
-        (b'{"a": NaN}', "it is not a JSON object in which each member stands once"),
-        (b'{"a": Infinity}', "it is not a JSON object in which each member stands once"),
-        (b"\xff\xfe{}", "it is not a JSON object in which each member stands once"),
-        (b"[" * 100_000, "it is not a JSON object in which each member stands once"),
-    ],
-)
-def test_an_object_has_each_member_once(data: bytes, fault: str) -> None:
-    with pytest.raises(NotAnObject) as refused:
-        read_object(data)
-    assert str(refused.value) == fault
-    assert read_object(b'{"a": [{"b": 1}, {"b": 1}]}') == {"a": [{"b": 1}, {"b": 1}]}
 
 
 @pytest.mark.parametrize(

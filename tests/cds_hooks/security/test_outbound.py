@@ -68,11 +68,6 @@ def test_the_token_goes_with_every_request_and_nothing_else_takes_its_place(fhir
     assert headers["host"] == f"127.0.0.1:{fhir_server.port}"
 
 
-def test_without_a_token_nothing_is_authorised(fhir_server: Seen) -> None:
-    _get(_base(fhir_server), authorization="Bearer of-somebody-else")
-    assert "authorization" not in fhir_server.requests[0][2]
-
-
 def test_the_token_does_not_follow_a_redirect_to_another_origin(fhir_server: Seen) -> None:
     with answering(lambda _: (200, {}, b"{}")) as other:
 

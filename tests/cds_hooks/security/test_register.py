@@ -71,12 +71,6 @@ def test_a_file_that_was_cut_off_between_two_clients_is_refused_by_its_count(
     assert _names(live) == ["Example", "Second"]
 
 
-def test_a_client_that_is_taken_out_is_gone(live: WatchedTrustFile, site: Site, clock: Clock) -> None:
-    site.write("version = 1\n")
-    _pass(live, clock)
-    assert _names(live) == []
-
-
 @pytest.mark.parametrize(
     ("text", "kind"),
     [

@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.errors import UntrustedReason
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
-from cds_hooks.security.addresses import AddressRule, Budgets, KeySetUrl
+from cds_hooks.security.addresses import Budgets, KeySetUrl
 from cds_hooks.security.client import PinnedKeys
 from cds_hooks.security.trust_file import RegistrableNames, TrustFileError, read_trust_file, schema
 from cds_hooks.security.trust_setup import BEGINNING, _with_client, add_client
@@ -180,11 +180,6 @@ def test_a_private_key_in_place_of_the_public_one_is_refused(site: Site) -> None
 def test_all_mistakes_are_said_at_once(site: Site) -> None:
     text = CLIENT.replace("https://fhir.example.org/r4", "http://fhir.example.org/r4") + 'networks = ["10.0.0.1/8"]\n'
     assert len(_problems(site, text)) == 2
-
-
-def test_an_empty_rule_reaches_public_addresses_only() -> None:
-    assert AddressRule().allows("8.8.8.8")
-    assert not AddressRule().allows("10.0.0.1")
 
 
 def test_the_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
