@@ -56,31 +56,12 @@ def test_every_module_is_found_in_the_order_of_the_files(package: Path) -> None:
     assert list(found(named_after_file=True)) == ["first", "second"]
 
 
-def test_one_module_may_declare_several(package: Path) -> None:
-    (package / "both.py").write_text(f"{IMPORTS}PLAN = (Plan('a'), Plan('b'))\n")
-    assert list(found()) == ["a", "b"]
-
-
-def test_a_folder_outside_the_package_is_read_after_it(package: Path, tmp_path: Path) -> None:
-    (package / "inside.py").write_text(f"{IMPORTS}PLAN = Plan('inside')\n")
-    (tmp_path / "outside.py").write_text(f"{IMPORTS}PLAN = Plan('outside')\n")
-    assert list(find_declared("plans", "PLAN", Plan, folder=tmp_path)) == ["inside", "outside"]
-
-
 def test_a_program_beside_the_declarations_is_refused_and_never_run(package: Path, tmp_path: Path) -> None:
     (package / "inside.py").write_text(f"{IMPORTS}PLAN = Plan('inside')\n")
     (tmp_path / "notebook.py").write_text("from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n")
     with pytest.raises(DeclarationError, match=r"declares no PLAN.* is called _notebook\.py; it was not run$"):
         find_declared("plans", "PLAN", Plan, folder=tmp_path)
     assert not (tmp_path / "notebook.ran").exists()
-
-
-def test_a_package_without_the_inner_module_declares_nothing(package: Path) -> None:
-    (package / "walk").mkdir()
-    (package / "walk" / "__init__.py").write_text("")
-    assert find_declared("plans", "PLAN", Plan, inner="plan") == {}
-    (package / "walk" / "plan.py").write_text(f"{IMPORTS}PLAN = Plan('walk')\n")
-    assert list(find_declared("plans", "PLAN", Plan, inner="plan")) == ["walk"]
 
 
 @pytest.mark.parametrize(

@@ -66,29 +66,11 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
         find_declared("plans", "PLAN", Plan, folder=tmp_path)
 
 
-def test_a_fault_with_a_file_of_its_own_keeps_it(tmp_path: Path) -> None:
-    text = "from models_onnx.errors import DeclarationError\nraise DeclarationError('wrong', 'x').at('other.toml', 7)\n"
-    with pytest.raises(DeclarationError) as refused:
-        outside(tmp_path, own=f"{text}PLAN = 1\n")
-    assert str(refused.value) == "other.toml, line 7: wrong"
-
-
 def test_a_declaration_has_its_file_and_its_module(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(f"{IMPORTS}PLAN = Plan('own')\nTWIN = 3\n")
     (found,) = declarations("plans", "PLAN", Plan, folder=tmp_path)
     assert found.file == DeclaringFile("own", tmp_path / "own.py", str(tmp_path / "own.py"), False)
     assert (found.value, vars(found.module)["TWIN"], found.file.stem) == (Plan("own"), 3, "own")
-
-
-def test_an_id_that_is_not_the_name_of_the_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text("a = 1\nb = 'other'\n")
-    file = DeclaringFile("own", tmp_path / "own.py", "own.py", False)
-    file.refuse_other_name("PLAN", "own")
-    with pytest.raises(DeclarationError) as refused:
-        file.refuse_other_name("PLAN", "other")
-    assert str(refused.value) == (
-        "own.py, line 2: PLAN has the id 'other', but the file is called own.py; give both the same name"
-    )
 
 
 def test_a_file_of_features_that_is_wrong_is_a_fault_of_a_declaration(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from models_onnx.spec import (
     FollowUp,
     InputSpec,
     ModelSpec,
-    OwnEstimator,
     RequiredGroup,
     find_specs,
     get_spec,
@@ -212,12 +211,6 @@ def test_a_contradiction_is_refused_with_its_sentence_and_the_word_that_is_wrong
 
 def test_a_row_is_named_by_its_own_column_or_by_the_patient() -> None:
     assert (plain(patient_column="patient").key, plain(row_column="stay").key) == ("patient", "stay")
-
-
-def test_a_classifier_is_put_in_the_family_of_own_estimators_and_a_fitted_model_gets_its_inputs() -> None:
-    classifier = GaussianNB()
-    assert plain(estimator=classifier).estimator == OwnEstimator(classifier)
-    assert plain(estimator=ELSEWHERE).estimator == replace(ELSEWHERE, inputs=("age_years", "sex_male"))
 
 
 DECLARING = "from dataclasses import replace\nfrom models_onnx.models.mortality_180d import SPEC as OTHER\n"

@@ -26,16 +26,6 @@ def full_disk(most_bytes: int) -> Iterator[None]:
         sys.dont_write_bytecode = keeps_bytecode
 
 
-@pytest.mark.parametrize("before", [None, "as it was"])
-def test_what_cannot_be_written_to_its_end_leaves_what_was_there(before: str | None, tmp_path: Path) -> None:
-    file = tmp_path / "page.md"
-    if before is not None:
-        file.write_text(before)
-    with full_disk(1000), pytest.raises(OSError, match="File too large"):
-        write_whole(file, "a" * 100_000)
-    assert [each.read_text() for each in tmp_path.iterdir()] == [before] * (before is not None)
-
-
 def test_an_interrupt_leaves_what_was_there(tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text("as it was")
@@ -69,12 +59,6 @@ def test_a_pipe_is_written_as_it_is(tmp_path: Path) -> None:
     write_whole(pipe, "text")
     assert os.read(reader, 10) == b"text"
     os.close(reader)
-
-
-def test_an_error_names_the_file_and_not_the_draft(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as refused:
-        write_whole(tmp_path / "nowhere" / "page.md", "text")
-    assert refused.value.filename == str(tmp_path / "nowhere" / "page.md")
 
 
 def test_a_command_on_a_full_disk_keeps_the_file_that_was_there_and_names_it(tmp_path: Path) -> None:

@@ -20,11 +20,6 @@ MANIFEST = msgspec.json.decode(TEXT, type=Manifest)
 BAND = AgeBandThreshold(70, 80, 0.5, 0.6, 0.1, 0.2, 0.3, (-1.0, 0.0, 0.0, 2.0))
 
 
-def test_ages_of_a_band_are_put_in_words() -> None:
-    assert (BAND.words, replace(BAND, age_below=None).words) == ("70 to under 80", "70 and over")
-    assert replace(BAND, age_low=69.5, age_below=70.25).words == "69.5 to under 70.25"
-
-
 def test_the_percentile_of_a_band_counts_who_has_a_lower_margin() -> None:
     assert [BAND.percentile(margin) for margin in (-2.0, -1.0, -0.5, 0.0, 0.1, 2.0, 2.1)] == [0, 0, 1, 1, 3, 3, 4]
     assert replace(BAND, percentiles=()).percentile(0.0) is None

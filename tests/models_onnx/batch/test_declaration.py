@@ -7,7 +7,7 @@ import pytest
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.batch import BatchModel, TableDeclaration, load
-from models_onnx.batch.declaration import InputColumn, TablePlan, YesColumn, plan_of
+from models_onnx.batch.declaration import InputColumn, YesColumn, plan_of
 from models_onnx.errors import BatchRefused
 
 COHORT = "adults of 40 and over, not pregnant, living at home, with at least 8 of the 11 laboratory values"
@@ -28,17 +28,6 @@ def manifest(panel: BatchModel) -> Manifest:
 def columns(manifest: Manifest, *more: str, without: tuple[str, ...] = ()) -> list[str]:
     """The columns of a table that has every input under its own name."""
     return [*(item.name for item in manifest.features if item.name not in without), "pregnancy", *more]
-
-
-def test_a_table_with_every_name_is_read_as_it_is(manifest: Manifest) -> None:
-    inputs = tuple(InputColumn(FEATURES[item.name], item.name) for item in manifest.features)
-    pregnancy = YesColumn("pregnancy", "pregnancy", "pregnancy")
-    plan = plan_of(manifest, columns(manifest, "other"), TableDeclaration())
-    assert plan == TablePlan(inputs, (pregnancy,), ("deceased",))
-    assert plan.columns == tuple(columns(manifest))
-    dead = plan_of(manifest, columns(manifest, "deceased"), TableDeclaration(values={"deceased": {"1": "yes"}}))
-    assert dead.leave_out == (YesColumn("deceased", "deceased", "deceased", {"1": "yes"}), pregnancy)
-    assert dead.unsaid == ()
 
 
 def test_columns_units_codings_and_people_to_leave_out_are_read_as_declared(manifest: Manifest) -> None:
@@ -76,13 +65,6 @@ def test_columns_units_codings_and_people_to_leave_out_are_read_as_declared(mani
     )
     assert plan.unsaid == ()
     assert "died" in plan.columns
-
-
-@pytest.mark.parametrize("name", ["pregnancy", "pregnant"])
-def test_what_nobody_has_needs_no_column(manifest: Manifest, name: str) -> None:
-    table = columns(manifest)[:-1]
-    plan = plan_of(manifest, table, TableDeclaration(none_has=name))  # type: ignore[arg-type]
-    assert (plan.leave_out, plan.unsaid) == ((), ("deceased",))
 
 
 @pytest.mark.parametrize(

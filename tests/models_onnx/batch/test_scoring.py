@@ -8,7 +8,7 @@ import pytest
 
 from models_onnx.batch.scoring import Rows, ScoredRows, score_rows
 from models_onnx.serving.registry import load_model
-from models_onnx.serving.runtime import Model, Predictions
+from models_onnx.serving.runtime import Model
 
 TYPICAL = {
     "age_years": 71.0, "sex_male": 1.0, "albumin_g_dl": 4.1, "alp_u_l": 80.0, "bun_mg_dl": 18.0,
@@ -125,15 +125,3 @@ def test_the_twin_scores_whom_it_can_of_those_who_lack_values(mortality: Model, 
         )
     assert answers.probability[2] == alone.probability[2]
     assert np.isnan(answers.probability[3:]).all()
-
-
-def test_a_table_in_which_nobody_lacks_a_value_is_not_shown_to_the_twin(mortality: Model) -> None:
-    class Asked(Model):
-        """A twin that must not be asked."""
-
-        def predict_rows(self, values: Any) -> Predictions:
-            """Nobody calls it."""
-            raise AssertionError(values)
-
-    twin = Asked(load_model("mortality_5y_small").artifact)
-    assert scored(mortality, twin, {}, {"age_years": 39.4}).model.tolist() == ["mortality_5y", ""]

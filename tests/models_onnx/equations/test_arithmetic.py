@@ -1,10 +1,6 @@
 """Sums of products: shares of an interaction add up and treat equal inputs alike; choices are counted first."""
 
-from math import prod
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from models_onnx.equations.arithmetic import (
     CoefficientSet,
@@ -12,39 +8,11 @@ from models_onnx.equations.arithmetic import (
     Linear,
     Term,
     apply_link,
-    contributions,
     invert_link,
     steps,
 )
-from models_onnx.equations.declaration import Values
 
-NUMBERS = st.floats(-50, 50)
 A, B, C = Factor("a"), Factor("b", centre=3, scale=2), Factor("c", low=0, high=10)
-TERMS = (Term(2.0, (A,)), Term(-0.5, (A, B)), Term(0.25, (A, B, C)), Term(1.5, (Factor("c", squared=True),)))
-
-
-def margin(constant: float, terms: tuple[Term, ...], values: Values) -> float:
-    """The sum by its definition."""
-    return constant + sum(term.coefficient * prod(f.of(values[f.input]) for f in term.factors) for term in terms)
-
-
-@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
-def test_the_shares_add_up_to_the_difference(a: float, b: float, c: float, d: float, e: float, f: float) -> None:
-    values, reference = {"a": a, "b": b, "c": c}, {"a": d, "b": e, "c": f}
-    total = sum(each.contribution for each in contributions(TERMS, values, reference))
-    assert total == pytest.approx(margin(1.0, TERMS, values) - margin(1.0, TERMS, reference), abs=1e-6)
-
-
-@given(NUMBERS, NUMBERS)
-def test_two_inputs_that_do_the_same_get_the_same(value: float, reference: float) -> None:
-    term = Term(3.0, (Factor("a"), Factor("b")))
-    one, other = contributions((term,), {"a": value, "b": value}, {"a": reference, "b": reference})
-    assert one.contribution == pytest.approx(other.contribution)
-
-
-def test_an_input_at_the_reference_contributes_nothing() -> None:
-    parts = contributions(TERMS, {"a": 1, "b": 5, "c": 2}, {"a": 4, "b": 5, "c": 2})
-    assert {each.input: each.contribution for each in parts}["b"] == 0.0
 
 
 def test_limits_of_a_factor_are_applied_before_the_logarithm() -> None:

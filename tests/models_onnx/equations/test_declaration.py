@@ -11,7 +11,6 @@ from models_onnx.equations.declaration import (
     BandTable,
     Equation,
     EquationInput,
-    Exclusion,
     NarrowerPopulation,
     age,
     find_equations,
@@ -76,19 +75,6 @@ def test_a_declaration_that_contradicts_itself_is_refused(members: dict[str, Any
     with pytest.raises(DeclarationError) as refused:
         _with(**members)
     assert (str(refused.value), refused.value.about) == (f"fib4: {sentence}", word)
-
-
-@pytest.mark.parametrize(
-    ("members", "words"),
-    [
-        ({"exclusions": (Exclusion("child", "is_child"),)}, "it must be tuple"),  # type: ignore[arg-type]
-        ({"cautions": "One."}, "cautions is 'One.'; it must be tuple"),
-        ({"work": "work"}, "work is 'work'; it must be "),
-    ],
-)
-def test_a_member_of_another_type_is_refused(members: dict[str, Any], words: str) -> None:
-    with pytest.raises(DeclarationError, match=words):
-        _with(**members)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +145,6 @@ def test_a_band_is_reached_on_its_limit_or_strictly_above_it() -> None:
         for band in (Band("a", "a"), Band("b", "b", 2.0), Band("c", "c", 2.0, strictly=True))
     ]
     assert reached == [[True] * 4, [False, False, True, True], [False, False, False, True]]
-
-
-def test_features_of_an_equation_are_those_of_inputs_exclusions_and_whom_it_is_for() -> None:
-    equation = _with(exclusions=(Exclusion("old", ("age_years",)), Exclusion("a child")), only_with=("smokes",))
-    names = [item.feature for item in FIB4.inputs if item.feature]
-    assert [feature.name for feature in equation.features] == list(dict.fromkeys([*names, "age_years", "smokes"]))
-    assert equation.excluded_by == (("age_years", "old"),)
 
 
 def test_the_catalogue_names_its_equations() -> None:

@@ -49,12 +49,6 @@ def test_each_input_keeps_where_it_was_found() -> None:
     assert charted.calculate("5y").value == pytest.approx(0.084, abs=1e-3)
 
 
-def test_an_input_of_the_site_that_nobody_gave_is_missing() -> None:
-    with pytest.raises(EquationRefused) as refused:
-        _charted("kfre_4", "ckd-uacr").calculate("5y")
-    assert refused.value.inputs == ("calibration",)
-
-
 def test_what_was_looked_for_and_not_found_is_no_and_is_named() -> None:
     charted = _charted("has_bled", "af-no-anticoagulant")
     assert "labile_inr" in {each.name for each in charted.not_found}
@@ -117,18 +111,6 @@ def _inputs(name: str = "kfre_4", site: Any = None, **values: Any) -> RecordInpu
 
 
 AMERICA = {"calibration": "north_america"}
-
-
-def test_inputs_have_their_values_and_where_these_were() -> None:
-    read = _inputs(site=AMERICA, **WELL)
-    assert read.given == {"calibration": "north_america", "age": 70, "sex": "male", "egfr": 30, "uacr": 300}
-    assert {name: value.source for name, value in read.evidence.items()} == {
-        "age": "O/age_years", "sex": "O/sex_male", "egfr": "O/egfr_ckd_epi_2021", "uacr": "O/uacr_mg_g",
-    }  # fmt: skip
-    assert (read.missing, read.not_found, read.excluded, read.vector) == ({}, (), None, None)
-    assert _inputs(site=AMERICA, **{**WELL, "sex_male": 0}).given["sex"] == "female"
-    by_site = _inputs(site={**AMERICA, "uacr": 500.0}, **WELL)
-    assert (by_site.given["uacr"], "uacr" in by_site.evidence) == (500.0, False)
 
 
 def test_a_missing_input_is_refused_with_the_words_of_the_record() -> None:
@@ -207,12 +189,6 @@ def test_a_feature_of_that_nobody_declared_is_nothing() -> None:
     assert readings["none"] is None
     assert readings[None] is None
     assert set(readings) == {"none", None}
-
-
-def test_the_features_of_equations_are_each_there_once() -> None:
-    names = [feature.name for feature in features_of(EQUATIONS["meld3"], EQUATIONS["has_bled"])]
-    assert len(names) == len(set(names))
-    assert {"takes_warfarin", "has_cirrhosis", "has_atrial_fibrillation", "inr", "smokes"} - set(names) == {"smokes"}
 
 
 # One input of an equation: what is taken as its value, on and beside its limits, and each refusal in whole.

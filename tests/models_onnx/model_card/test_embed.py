@@ -44,16 +44,6 @@ def test_any_card_comes_back(said: dict[str, str]) -> None:
     assert read_card(embed_card(core(), said)) == said
 
 
-def test_a_file_without_a_card_or_with_two_is_refused() -> None:
-    with pytest.raises(CardIncomplete, match="no model card"):
-        read_card(core())
-    proto = load_from_string(core())
-    helper.set_model_props(proto, {KEY: "{}"})
-    twice = proto.SerializeToString() + embed_card(b"", {})
-    with pytest.raises(CardIncomplete, match="2 model cards"):
-        read_card(twice)
-
-
 @pytest.mark.parametrize("text", ["{", "[]", "null"])
 def test_a_card_that_is_no_object_is_refused(text: str) -> None:
     proto = load_from_string(core())

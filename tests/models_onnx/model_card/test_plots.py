@@ -79,14 +79,6 @@ def test_every_model_has_five_curves_within_their_frames_each_with_text_and_tabl
         assert all(LEFT <= float(x) <= RIGHT and TOP <= float(y) <= BOTTOM for x, y in pairs)
 
 
-def test_the_points_of_a_manifest_agree_with_its_own_thresholds() -> None:
-    manifest = load_model("readmission_30d").manifest
-    default = manifest.thresholds.default
-    point = min(operating_points(bins_of(manifest)), key=lambda each: abs(each.threshold - default.probability))
-    assert point.ppv == pytest.approx(default.ppv, abs=0.005)
-    assert point.sensitivity == pytest.approx(default.sensitivity, abs=0.01)
-
-
 def test_net_benefit_of_a_model_that_was_signed_without_it_follows_from_its_rows() -> None:
     trained = load_model("mortality_5y").manifest
     rows = tuple(msgspec.structs.replace(row, net_benefit=None) for row in trained.thresholds.table)
@@ -183,36 +175,6 @@ def test_a_table_of_many_values_has_seven_of_them_with_the_ends() -> None:
 
 
 # Places, ends of axes and shares of the drawings of a card, worked out by hand, where few people or none are.
-
-
-@pytest.mark.parametrize(
-    ("value", "end"), [(0.0, 0.05), (0.049, 0.05), (0.05, 0.1), (0.12, 0.15), (0.96, 1.0), (1.0, 1.0), (3.0, 1.0)]
-)
-def test_an_axis_ends_at_the_next_twentieth_and_at_one(value: float, end: float) -> None:
-    assert plots._above(value) == pytest.approx(end)
-
-
-@pytest.mark.parametrize(
-    ("value", "label"),
-    [(0.0, "0"), (-1e-10, "0"), (1e-10, "0"), (2e-9, "2e-09"), (0.3333, "0.333"), (1234, "1.23e+03")],
-)
-def test_a_label_has_three_digits_and_no_minus_nothing(value: float, label: str) -> None:
-    assert plots._label(value) == label
-
-
-def test_shares_in_words() -> None:
-    assert (plots._100(0.126), plots._1(0.1264), plots._1(1.0)) == ("13", "12.6", "100.0")
-    assert plots._figure({"value": 0.81234, "low": 0.8, "high": 0.85}) == "0.812 (0.800 to 0.850)"
-    for lacking in ("value", "low", "high"):
-        assert plots._figure({"value": 0.8, "low": 0.7, "high": 0.9, lacking: None}) == "cannot be computed"
-    assert plots._figure({}) == "cannot be computed"
-
-
-def test_where_nobody_or_everybody_has_the_event_a_share_of_them_is_none() -> None:
-    nobody = operating_points([Bin(0.0, 10, 0, 0.1, 0, 1), Bin(0.5, 0, 0, 0.5, 0, 1)])
-    assert nobody == [Operating(0.5, 0.0, 0.0, 0.0, 0.0), Operating(0.0, 1.0, 0.0, 1.0, 0.0)]
-    everybody = operating_points([Bin(0.0, 10, 10, 0.1, 0, 1)])
-    assert everybody == [Operating(0.0, 1.0, 1.0, 0.0, 1.0)]
 
 
 def _row(**facts: Any) -> Any:

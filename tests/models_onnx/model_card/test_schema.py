@@ -4,10 +4,8 @@ from typing import Any
 
 import pytest
 
-from models_onnx.equations.card import equation_card
-from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import EVIDENCE, PREDICTIVE, Attribute
-from models_onnx.model_card.schema import card_problems, refuse_incomplete_card
+from models_onnx.model_card.schema import card_problems
 
 MUST = [attribute for attribute in PREDICTIVE if not attribute.may_be_unavailable]
 MAY = [attribute for attribute in PREDICTIVE if attribute.may_be_unavailable]
@@ -77,17 +75,3 @@ def test_eleven_may_with_a_reason_and_a_date(card: dict[str, Any], attribute: At
 def test_what_else_is_wrong_is_named_by_its_place(card: dict[str, Any], change: Any, said: str) -> None:
     change(card)
     assert any(said in problem for problem in card_problems(card)), card_problems(card)
-
-
-def test_an_incomplete_card_is_refused_with_all_that_is_missing(card: dict[str, Any]) -> None:
-    put(card, PREDICTIVE[1], {"words": "none"})
-    put(card, PREDICTIVE[30], {"words": ""})
-    with pytest.raises(CardIncomplete, match=r"mortality_5y is incomplete: attribute 2 .*; attribute 31 "):
-        refuse_incomplete_card(card)
-
-
-def test_an_evidence_based_card_has_its_13_attributes() -> None:
-    card = equation_card("kfre_4")
-    assert card_problems(card) == []
-    card["evidence"]["uses"]["race"]["words"] = ""
-    assert card_problems(card) == ["attribute E5 (A)(5) evidence.uses.race (Use of race) is blank"]

@@ -39,12 +39,6 @@ def test_an_age_is_in_the_band_that_it_begins(spec: ModelSpec, column: str, band
     assert spec.subgroups["age band"](pd.DataFrame({column: list(bands)})).tolist() == list(bands.values())
 
 
-def test_a_limit_of_a_band_of_readmission_is_the_first_age_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readmission_30d, "mid_age", lambda table: table["age"])
-    ages = {39.9: "under 40", 40: "40-49", 50: "50-59", 60: "60-69", 70: "70-79", 79.9: "70-79", 80: "80 and over"}
-    assert readmission_30d.SPEC.subgroups["age band"](pd.DataFrame({"age": list(ages)})).tolist() == [*ages.values()]
-
-
 def test_a_cycle_of_the_survey_has_two_years_and_the_third_survey_seven() -> None:
     years = pd.DataFrame({"cycle_start": [1988, 1999, 2013]})
     assert mortality_5y.SPEC.subgroups["survey cycle"](years).tolist() == ["1988-1994", "1999-2000", "2013-2014"]

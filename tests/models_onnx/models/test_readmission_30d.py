@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models_onnx.batch import TableDeclaration, load
-from models_onnx.models.readmission_30d import DESTINATIONS, SPEC, TWIN, mid_age, three_digits
+from models_onnx.models.readmission_30d import DESTINATIONS, SPEC, TWIN, three_digits
 from models_onnx.serving.registry import load_model
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
 
@@ -70,12 +70,6 @@ def test_an_icd_9_code_keeps_its_zeros() -> None:
     ]  # fmt: skip
 
 
-def test_ages_are_middles_of_bands_and_an_unreadable_band_is_missing() -> None:
-    told = mid_age(pd.DataFrame({"age": ["[0-10)", "[60-70)", "[90-100)", "?"]}))
-    assert told.tolist()[:3] == [5.0, 65.0, 95.0]
-    assert np.isnan(told.iloc[3])
-
-
 def test_no_edge_of_an_age_band_makes_a_step() -> None:
     model = load_model("readmission_30d")
     ages = np.full((2, len(model.features)), np.nan)
@@ -123,11 +117,6 @@ def test_who_died_or_went_to_hospice_has_no_score(disposition: str, reason: str)
     scored = score(row(discharge_disposition_id=disposition))
     assert np.isnan(scored.probability[0])
     assert str(scored.reason[0]).startswith(reason)
-
-
-def test_a_stay_of_three_weeks_is_outside_the_study() -> None:
-    scored = score(row(time_in_hospital="21"))
-    assert str(scored.reason[0]).startswith("out-of-range")
 
 
 def test_every_destination_of_the_study_has_a_place_in_the_feature() -> None:

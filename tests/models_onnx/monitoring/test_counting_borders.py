@@ -5,7 +5,6 @@ from datetime import date, timedelta
 import pytest
 
 from models_onnx.monitoring.day import DayCounts, _sum_of_buckets, groups_of
-from models_onnx.monitoring.performance import _variance
 from models_onnx.monitoring.shares import Moved, moved
 
 FIRST = date(2026, 9, 1)
@@ -74,10 +73,3 @@ def test_days_that_differ_more_than_by_chance_make_a_change_less_certain() -> No
     """Twenty points up and down before: a day with eight points more is one like them."""
     assert _moved(0.58, 1, before=(0.5, 0.5)) == "watch"
     assert _moved(0.58, 1, before=(0.3, 0.7)) == "good"
-
-
-def test_the_variance_is_that_of_a_sample() -> None:
-    assert _variance(2, 4.0, 10.0) == pytest.approx(2.0)  # 1 and 3
-    assert _variance(4, 10.0, 30.0) == pytest.approx(5 / 3)  # 1, 2, 3, 4
-    assert _variance(3, 6.0, 12.0) == 0.0
-    assert _variance(2, 0.0, 0.0) == 0.0

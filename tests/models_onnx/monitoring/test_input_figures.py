@@ -41,24 +41,6 @@ def test_the_level_of_a_flag_is_watched_from_five_points_on_and_acted_on_from_te
     )  # fmt: skip
 
 
-def test_values_outside_all_before_are_another_unit_from_one_in_a_hundred_on() -> None:
-    around = {80 * (0.9 + 0.02 * step): 100 for step in range(11)}
-
-    def units(strange: int) -> Figure:
-        window = day_of("sbp", {80.0: 1000 - strange, 800.0: strange} if strange else {80.0: 1000})
-        return figures_of(window, day_of("sbp", around))[("units", "sbp")]
-
-    assert [(strange, units(strange).state) for strange in (0, 9, 10)] == [(0, "good"), (9, "good"), (10, "act")]
-    found = units(10)
-    assert (found.n, found.minimum) == (1000, 100)
-    begin = "follow-up: 1.0 in 100 values of sbp lie outside all values before ("
-    assert found.text.startswith(begin)
-    assert found.text.endswith("); another unit may be sent.")
-    low, high = found.text.removeprefix(begin).partition(")")[0].split(" to ")
-    assert abs(float(low) / 72 - 1) < 0.0101
-    assert abs(float(high) / 88 - 1) < 0.0101
-
-
 def by_sex(times: int, exchanged: int) -> DayCounts:
     """So many men with 2.0 and women with 1.0 mg/dL creatinine, of whom some of each are exchanged."""
     name, low, high = "creatinine_mg_dl", bucket_of(1.0), bucket_of(2.0)

@@ -55,34 +55,10 @@ def test_thirty_clean_windows_raise_no_alarm() -> None:
         assert acting(figures(labels(seed))) == set()
 
 
-@pytest.mark.parametrize(
-    ("truth", "family", "subject"),
-    [
-        (lambda odds, _: odds - 0.7, "calibration", f"{MODEL}, observed to expected"),
-        (lambda odds, _: odds + 0.7, "calibration", f"{MODEL}, observed to expected"),
-        (lambda odds, _: 0.5 * odds - 0.8, "calibration", f"{MODEL}, calibration slope"),
-        (lambda odds, _: 0.3 * odds - 1.1, "discrimination", f"{MODEL}, area under the curve"),
-        (lambda odds, women: odds - 1.0 * women, "fairness", f"{MODEL}, women"),
-    ],
-)
-def test_a_model_that_went_wrong_is_found_in_its_window(truth: Truth, family: str, subject: str) -> None:
-    assert (family, subject) in acting(figures(labels(1, truth=truth)))
-
-
 def _benefit(now: LabelCounts, deployed: Deployed) -> Figure:
     window = LabelWindow("ehr", "follow-up", "predictions of May", now, labels(99), {}, {"readmission": deployed})
     (found,) = (each for each in window.figures() if each.subject == f"{MODEL}, net benefit")
     return found
-
-
-def test_the_net_benefit_is_that_of_the_rows_themselves() -> None:
-    counts = LabelCounts()
-    for estimate, events, others in ((0.1, 1, 99), (0.3, 30, 70), (0.6, 60, 40)):
-        counts.count(f"{MODEL} all", estimate, "yes", with_card=False, times=events)
-        counts.count(f"{MODEL} all", estimate, "no", with_card=True, times=others)
-    found = _benefit(counts, Deployed(0.25, 0.25, 0.2))
-    assert found.value == pytest.approx((90 - 0.25 * 110) / 300)
-    assert (found.n, found.before, found.state) == (200, 0.2, "good")
 
 
 def test_cards_that_cost_more_than_they_find_are_to_act_on() -> None:
@@ -114,21 +90,10 @@ def test_women_who_get_no_card_are_a_gap_between_the_sexes() -> None:
     assert rate.state == "watch", "that fewer of a group get a card is not a fault by itself"
 
 
-def test_cards_that_miss_those_with_the_event_are_found() -> None:
-    found = acting(figures(labels(4, threshold=1.5), before=labels(5)))
-    assert ("discrimination", f"{MODEL}, cards among those with the event") in found
-
-
 def test_no_event_where_many_were_expected_is_said() -> None:
     found = figures(labels(6, truth=lambda odds, _: odds - 50))
     (ratio,) = (each for each in found if each.subject == f"{MODEL}, observed to expected")
     assert (ratio.state, ratio.value) == ("act", 0.0)
-
-
-def test_too_few_events_are_insufficient_and_never_good() -> None:
-    found = figures(labels(7, 100), before=LabelCounts())
-    assert {each.state for each in found} == {"insufficient"}
-    assert all(each.value is None for each in found)
 
 
 def test_predictions_without_an_outcome_are_not_taken_for_right_ones() -> None:
@@ -230,17 +195,6 @@ def test_the_area_is_judged_against_that_of_the_release(
 
 
 @pytest.mark.parametrize(
-    ("low", "value", "high", "state"),
-    [(-0.2, -0.1, -0.001, "act"), (-0.2, -0.1, 0.0, "watch"), (-0.1, 0.0, 0.1, "watch"), (-0.1, 0.001, 0.1, "good")],
-)
-def test_the_net_benefit_is_judged_against_no_card_at_all(
-    low: float, value: float, high: float, state: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(label_judging, "net_benefit", lambda *_: Interval(value, low, high))
-    assert _figures(_counts(MANY))["net benefit"].state == state
-
-
-@pytest.mark.parametrize(
     ("subject", "fewest", "enough", "too_few"),
     [
         ("observed to expected", 50, {"all": (20, 30, 20, 30)}, {"all": (20, 29, 20, 29)}),
@@ -265,65 +219,6 @@ def test_more_than_five_in_a_hundred_without_an_outcome_make_all_figures_insuffi
     figures = _figures(_counts({"all": (50, 0, 0, 100 - 50 - unlabelled)}, unlabelled))
     assert ("observed to expected" in figures) is is_judged
     assert is_judged or {figure.state for figure in figures.values()} == {"insufficient"}
-
-
-@pytest.mark.parametrize(
-    ("caught", "state"), [(800, "good"), (799, "watch"), (650, "watch"), (649, "act"), (1200, "good")]
-)
-def test_shares_at_the_threshold_are_compared_with_the_days_before(caught: int, state: str) -> None:
-    """A fifth lower is watched, 35 in 100 lower is acted on, where it is certain."""
-    before = _counts({"all": (1000, 1000, 1000, 1000)})
-    now = _counts({"all": (caught, 2000 - caught, 2000 - caught, caught)})
-    figures = _figures(now, before)
-    assert figures["cards among those with the event"].state == state
-    assert figures["events among those with a card"].state == state
-
-
-@pytest.mark.parametrize(
-    ("missed_women", "attribute", "state"),
-    [
-        (1099, "sex", "good"),
-        (1101, "sex", "watch"),
-        (1199, "sex", "watch"),
-        (1201, "sex", "act"),
-        (1201, "age", "watch"),
-    ],
-)
-def test_a_gap_between_groups_is_watched_from_five_points_on_and_acted_on_from_ten(
-    missed_women: int, attribute: str, state: str
-) -> None:
-    first, other = ("women", "men") if attribute == "sex" else ("under 65", "65 and over")
-    groups: Counts = {  # so many that a small gap is certain, too
-        first: (20_000 - 10 * missed_women, 10 * missed_women, 10_000, 10_000),
-        other: (10_000, 10_000, 10_000, 10_000),
-    }
-    figures = _figures(_counts(groups | MANY))
-    assert figures[f"{attribute}, cards among those with the event"].state == state
-    assert figures[f"{attribute}, cards"].state in ("good", "watch"), "who gets a card is explained by the risk"
-
-
-def test_a_group_of_fewer_than_a_hundred_has_no_gap() -> None:
-    for women, is_judged in ((50, True), (49, False)):
-        figures = _figures(
-            _counts({"all": (150, 150, 150, 150), "women": (50, women, 50, 50), "men": (50, 50, 50, 50)})
-        )
-        assert (figures["sex, cards among those with the event"].state != "insufficient") is is_judged
-
-
-@pytest.mark.parametrize(("groups", "confidence"), [(("women", "men"), 0.975), (("women",), 0.95)])
-def test_the_groups_are_judged_together(
-    groups: tuple[str, ...], confidence: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Bonferroni: the intervals of all groups together are right in 95 of 100 models."""
-    asked: list[float] = []
-
-    def observed(_: object, of: float) -> Interval:
-        asked.append(of)
-        return Interval(1.0, 0.9, 1.1)
-
-    monkeypatch.setattr(label_judging, "observed_to_expected", observed)
-    _figures(_counts({"all": (150, 150, 150, 150)} | dict.fromkeys(groups, (60, 60, 60, 60))))
-    assert asked == [0.95, *[pytest.approx(confidence)] * len(groups)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ The limits are those of docs/operations/monitoring.md, "Figures and limits"; the
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -219,31 +219,6 @@ def test_rules_that_fell_silent_or_speak_in_most_calls() -> None:
     with pytest.raises(StopIteration):
         often(500)
     assert (often(501).state, often(501).text) == ("watch", "follow-up: the rule ddi shows cards in 50 of 100 calls.")
-
-
-# The day so far
-
-
-def _hours(calls: int, **more: object) -> DayCounts:
-    """A day with as many calls in each of its first twelve hours."""
-    return _day(12 * calls, hours=dict.fromkeys(range(12), calls), **more)
-
-
-AT = datetime(2026, 9, 28, 12, 20, tzinfo=UTC)
-
-
-def test_a_day_without_a_call_yet_is_judged_by_what_was_expected() -> None:
-    quiet = _figure("feed", "today", DayCounts(), _hours(100), AT)
-    assert (quiet.state, quiet.value, quiet.before) == ("act", 0, 1200.0)
-    assert quiet.text == "follow-up, today up to 12:00 UTC: 0 calls came since 00:00 where 1,200 were expected."
-    early = _figure("feed", "today", DayCounts(), _hours(100), AT.replace(hour=1))
-    assert (early.state, early.before) == ("act", 100.0)
-    few = _figure("feed", "today", DayCounts(), _hours(6), AT.replace(hour=3))
-    assert (few.state, few.n, few.minimum) == ("insufficient", 18, 20)
-    with pytest.raises(StopIteration):
-        _figure("feed", "today", DayCounts(), _hours(100), AT.replace(hour=0))
-    failing = _figure("errors", "today", DayCounts(), _hours(100), AT)
-    assert (failing.state, failing.value) == ("insufficient", None)
 
 
 # Mature predictions

@@ -104,12 +104,6 @@ def test_early_in_the_day_too_few_calls_are_insufficient() -> None:
     assert [each for each in judged(0) if each.subject == "today"] == []
 
 
-def test_in_the_morning_nothing_is_missing_of_the_evening() -> None:
-    (feed,) = (each for each in judged(9, 6) if each.family == "feed" and each.subject == "calls")
-    assert feed.state == "good"
-    assert feed.before == pytest.approx(sum(_BY_HOUR[:9]), rel=0.2)
-
-
 @given(st.floats(0.1, 10), st.floats(1, 100), st.floats(1, 100))
 def test_the_time_to_the_limit_of_a_straight_line_is_exact(pace: float, begin: float, more: float) -> None:
     hourly = [begin + pace * hour for hour in range(6)]

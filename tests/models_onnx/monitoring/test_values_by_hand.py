@@ -76,23 +76,6 @@ def test_a_share_that_rises_in_all_or_on_one_day() -> None:
     assert _rise((25, 50), (0, 1000), (0, 49)) == ("insufficient", 50, 0.0, 0.0, None)
 
 
-def test_points_are_counted_as_they_are_written() -> None:
-    """0.35 - 0.3 is a little less than 0.05 in floats, and 0.33 - 0.3 a little more than 0.03."""
-
-    def moved(now: float, before: float) -> str:
-        day = DayCounts(calls=100_000, errors=round(100_000 * now))
-        then = DayCounts(calls=100_000, errors=round(100_000 * before))
-        sums = shares.Moved("good", 100_000, now, before)
-        return shares.moved({DAY: day}, [then], lambda counts: (counts.errors, counts.calls), 1, sums).state
-
-    assert [moved(now, 0.3) for now in (0.25, 0.2501, 0.35, 0.3499, 0.4, 0.3999, 0.2)] == [
-        "watch", "good", "watch", "good", "act", "watch", "act",
-    ]  # fmt: skip
-    assert [_rise((count, 10_000), (3000, 10_000)).state for count in (3299, 3300, 3999, 4000)] == [
-        "good", "watch", "watch", "act",
-    ]  # fmt: skip
-
-
 # Distributions
 
 

@@ -6,7 +6,7 @@ from math import exp, inf, sqrt
 import numpy as np
 import pytest
 
-from models_onnx.monitoring import arrival, rates
+from models_onnx.monitoring import rates
 from models_onnx.monitoring.alerting import alerting_at, alerting_of
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure
@@ -21,8 +21,6 @@ from models_onnx.monitoring.performance import (
     ratio_at_equal_estimate,
     reliability,
 )
-from models_onnx.monitoring.sketch import bucket_of
-from tests.models_onnx.monitoring.figures import sketch_of
 from tests.models_onnx.monitoring.test_values_by_hand import _manifest
 
 MONDAY = date(2026, 9, 28)
@@ -57,22 +55,6 @@ def test_the_hours_of_a_day_are_held_against_their_mean_of_before() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("median", "then", "state"),
-    [(0.0, 0.0, "good"), (3.0, 0.0, "good"), (250.0, 100.0, "act"), (198.0, 100.0, "watch"), (52.0, 100.0, "watch")],
-)
-def test_a_median_is_compared_where_there_was_another_than_zero(median: float, then: float, state: str) -> None:
-    """Ten different values around the median of before make an input whose level is compared."""
-    around = {bucket_of(then + 4 * step): 10 for step in range(-5, 6)} | {bucket_of(then): 200}
-    wide = {bucket_of(value): 1 for value in (-900.0, 900.0)}
-    window = DayCounts(calls=300, features={"sbp": {bucket_of(median): 300}})
-    figure = _figures([window], [DayCounts(calls=300, features={"sbp": around | wide})] * 28)["units", "sbp"]
-    assert figure.state == state
-    assert (round(figure.value or 0, -1), round(figure.before or 0, -1)) == (round(median, -1), then)
-    words = "." if state == "good" else "; another unit may be sent."
-    assert figure.text == f"follow-up: the median of sbp is {figure.value:.4g}, {figure.before:.4g} before{words}"
-
-
 def test_a_rule_without_cards_among_many_rules_is_watched_first() -> None:
     """None of 20 expected cards: chance has that twice in a thousand million days, times a thousand rules once."""
     rules = {f"rule {number}": 1 for number in range(998)}
@@ -90,21 +72,6 @@ def test_the_names_of_a_family_are_those_with_values_and_of_inputs_those_that_we
     day = DayCounts(features={"sbp": {1: 1}}, missing={"hba1c absent": 2, "hba1c unit": 1}, scores={"model": {1: 1}})
     assert (day.names("features"), day.names("scores"), day.names("ages")) == (["hba1c", "sbp"], ["model"], [])
     assert (day.missing_of("hba1c"), day.missing_of("sbp")) == (3, 0)
-
-
-def test_results_are_late_where_the_newest_are_a_day_older_and_fewer_than_half() -> None:
-    """A tenth of the values of before is up to one day old."""
-    then = sketch_of([1.0] * 100 + [9.0] * 900)
-    late = arrival.delay("hba1c", sketch_of([3.0] * 500 + [9.0] * 500), then, 1)
-    assert late is not None
-    assert (late.state, round(late.value or 0), round(late.before or 0)) == ("act", 3, 1)
-    assert late.text == ("the newest tenth of hba1c is up to 3.0 days old, 1.0 before; results may come late")
-    soon = arrival.delay("hba1c", sketch_of([1.9] * 500 + [9.0] * 500), then, 1)
-    assert soon is not None
-    assert soon.state == "good", "not yet a day older"
-    half = arrival.delay("hba1c", sketch_of([1.0] * 60 + [9.0] * 940), then, 1)
-    assert half is not None
-    assert half.state == "good", "more than half as many are new"
 
 
 def test_the_people_above_a_threshold_are_those_of_the_bins_that_begin_there() -> None:

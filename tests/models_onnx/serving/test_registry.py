@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from models_onnx.artifact.release_file import GateSummary, parse_release, reason_cards_withheld
-from models_onnx.errors import ManifestRefused, UnknownModel
-from models_onnx.serving.registry import find_version, load_model, model_ids, versions
+from models_onnx.errors import ManifestRefused
+from models_onnx.serving.registry import load_model, model_ids
 from models_onnx.workbench.release.publishing import write_release
-from tests.models_onnx.workshop import KEYS, SIGNER, build, good_manifest
+from tests.models_onnx.workshop import KEYS, SIGNER, build
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -54,24 +54,6 @@ def test_an_empty_folder_holds_no_model(tmp_path: Path) -> None:
     assert model_ids(tmp_path) == model_ids(tmp_path / "absent") == ()
 
 
-@pytest.mark.parametrize("name", ["absent", "../mortality_5y", "", "mortality_5y/", "@"])
-def test_an_id_that_is_not_there_is_refused(shelf: Path, name: str) -> None:
-    with pytest.raises(UnknownModel, match="mortality_5y"):
-        load_model(name, shelf, KEYS)
-
-
-def test_versions_are_found_by_id_version_and_digest(shelf: Path) -> None:
-    in_use, older = versions("mortality_5y", shelf)
-    assert (in_use.version, older.version) == (good_manifest()["version"], "0.9.0")
-    assert in_use.digest != older.digest
-    assert find_version("mortality_5y", shelf) == in_use
-    assert find_version("mortality_5y@0.9.0", shelf) == older
-    assert find_version(f"mortality_5y@{older.digest[:12]}", shelf) == older
-    assert find_version(f"mortality_5y@sha256:{older.digest}", shelf) == older
-    assert load_model("mortality_5y@0.9.0", shelf, KEYS).manifest.version == "0.9.0"
-    assert model_ids(shelf) == ("mortality_5y",)
-
-
 def test_the_content_address_follows_the_content(tmp_path: Path) -> None:
     one = parse_release(build(tmp_path / "a"))
     same = parse_release(build(tmp_path / "b"))
@@ -83,13 +65,6 @@ def test_a_folder_under_a_wrong_name_is_refused(shelf: Path) -> None:
     shutil.move(shelf / "mortality_5y", shelf / "readmission_30d")
     with pytest.raises(ManifestRefused, match="mortality_5y"):
         load_model("readmission_30d", shelf, KEYS)
-
-
-def test_a_draft_loads_from_a_folder_of_ones_own(shelf: Path) -> None:
-    (shelf / "mortality_5y" / "release.json").unlink()
-    drafted = load_model("mortality_5y", shelf, KEYS)
-    assert drafted.manifest.id == "mortality_5y"
-    assert drafted.artifact.release is None
 
 
 def why_withheld(shelf: Path) -> str | None:

@@ -78,8 +78,3 @@ def test_a_version_that_is_there_with_several_digests_is_named_by_its_digest(she
     (shelf / "m" / MANIFEST).unlink()
     assert find_version(f"m@{B[:8]}", shelf).version == "1.0.0", "a version may lie there without one in use"
     assert _refusal("m", shelf) == "no artifact is called 'm'; there are: n"
-
-
-def test_the_same_version_twice_with_one_digest_is_one(shelf: Path) -> None:
-    _put(shelf, "m@1.1.0", "1.1.0", A)
-    assert find_version("m@1.1.0", shelf).folder.name == "m"

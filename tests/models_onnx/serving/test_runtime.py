@@ -2,10 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,11 +14,11 @@ from onnx import load_from_string, numpy_helper
 from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
-from models_onnx.serving.runtime import Model, run_in_parts
+from models_onnx.serving.runtime import Model
 from models_onnx.workbench.compiler.explaining_graph import Groups, write_file
 from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
 from models_onnx.workbench.compiler.link import Survival
-from models_onnx.workbench.compiler.reference import Familiarity, Reference
+from models_onnx.workbench.compiler.reference import Reference
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.pipeline import Trained
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
@@ -52,42 +49,11 @@ def test_a_missing_input_is_named_and_contributes_exactly_nothing(mortality: Mod
         assert told.contributions[number] == 0.0
 
 
-def test_nothing_known_at_all_gives_the_base(mortality: Model) -> None:
-    told = mortality.predict(np.full(len(mortality.features), math.nan))
-    assert told.margin == told.base
-    assert told.missing.all()
-    assert not told.out_of_range.any()
-
-
-def test_age_over_80_is_scored_as_80_and_is_not_out_of_range(mortality: Model) -> None:
-    at_80 = mortality.predict(person(mortality, age_years=80))
-    for age in (81, 95, 120):
-        older = mortality.predict(person(mortality, age_years=age))
-        assert older.probability == at_80.probability
-        assert not older.out_of_range.any()
-
-
-def test_percentile_and_observed_rate_rise_with_the_margin(invented_model: Model, cohort: Cohort) -> None:
-    told = invented_model.predict_rows(cohort.X)
-    order = np.argsort(told.margin)
-    for rising in (told.percentile, told.observed_rate):
-        assert (np.diff(rising[order]) >= 0).all()
-    assert (told.observed_low <= told.observed_rate).all()
-    assert (told.observed_rate <= told.observed_high).all()
-
-
 def test_the_top_tenth_of_the_reference_cohort_reaches_the_90th_percentile(
     invented_model: Model, cohort: Cohort
 ) -> None:
     percentile = invented_model.predict_rows(cohort.X[cohort.recent]).percentile
     assert (percentile >= 90).mean() == pytest.approx(0.10, abs=0.005)
-
-
-def test_the_observed_range_is_that_of_the_bin_in_the_manifest(mortality: Model) -> None:
-    told = mortality.predict(person(mortality, age_years=78, rdw_pct=16, albumin_g_dl=3.5))
-    bin = [each for each in mortality.manifest.reference.bins if each.percentile_low <= told.percentile][-1]
-    assert (told.observed_rate, told.observed_low, told.observed_high) == (bin.rate, bin.low, bin.high)
-    assert told.observed_count == bin.count
 
 
 def test_one_row_and_many_rows_say_the_same_bits(invented_model: Model, cohort: Cohort) -> None:
@@ -174,23 +140,6 @@ def test_rows_in_parts_give_the_same_as_all_at_once(invented_model: Model, monke
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
 
 
-def test_a_file_of_coalitions_is_asked_for_few_rows_at_once() -> None:
-    asked: list[int] = []
-
-    class Session:
-        def get_modelmeta(self) -> Any:
-            return SimpleNamespace(custom_metadata_map={"coalitions": "1024"})
-
-        def run(self, _names: list[str], feed: dict[str, Any]) -> list[Any]:
-            asked.append(len(feed["X"]))
-            return [feed["X"][:, 0]]
-
-    rows = np.linspace(0, 1, 40, dtype=np.float32)[:, None]
-    (values,) = run_in_parts(Session(), ["x"], "X", rows, 1)
-    assert values.tolist() == rows[:, 0].tolist()
-    assert asked == [16, 16, 8]
-
-
 # What a file may say beyond the first ten outputs: familiarity, risks by horizon, groups; and what is not served.
 def model_of(trained: Trained, reference: Reference, groups: dict[str, list[str]] | None = None) -> Model:
     """A Cox model with the trained one's manifest, so that the two agree about everything but the terms."""
@@ -212,29 +161,6 @@ def people(model: Model) -> np.ndarray:
     rows[:3] *= np.array([[0.98], [1.0], [1.02]])
     rows[4] *= 1.5
     return rows
-
-
-def test_risks_stand_beside_the_probability_for_every_horizon(trained: Trained) -> None:
-    model = model_of(trained, REFERENCE)
-    assert model.horizons == (1.0, 5.0)
-    one = model.predict(people(model)[0])
-    assert one.risk[1] == one.probability
-    assert one.risk[0] < one.risk[1]
-    many = model.predict_rows(people(model))
-    assert many.risk is not None
-    assert many.risk[0].tolist() == list(one.risk)
-    assert [each.risk for each in model.predict_each(list(people(model)))] == [tuple(row) for row in many.risk.tolist()]
-
-
-def test_unfamiliar_values_are_marked_alone_and_among_others(trained: Trained) -> None:
-    draw = np.random.default_rng(3)
-    typical = np.array([item.reference_value for item in trained.manifest.features])
-    cohort = typical * draw.normal(1.0, 0.05, (500, len(typical)))
-    model = model_of(trained, replace(REFERENCE, familiarity=Familiarity.of(cohort)))
-    one = [model.predict(row) for row in people(model)]
-    assert [each.out_of_distribution for each in one] == [False, False, False, False, True]
-    together = model.predict_each(list(people(model)))
-    assert [each.distance for each in together] == [each.distance for each in one]
 
 
 def test_a_file_that_does_not_tell_leaves_it_open(trained: Trained) -> None:

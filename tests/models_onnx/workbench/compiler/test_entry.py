@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from onnx import checker
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
@@ -26,7 +25,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused, ParityRefused
 from tests.models_onnx.workbench.compiler.people import NAMES, compiled, invented, says
 
@@ -46,36 +44,6 @@ def fitted() -> Any:
 def table() -> pd.DataFrame:
     """The invented people with names."""
     return pd.DataFrame(invented()[0], columns=list(NAMES))
-
-
-def test_one_run_says_everything_with_standard_operators_only() -> None:
-    X, y = invented()
-    file = compiled(fitted(), table(), outcomes=y)
-    refuse_unsafe(file.content)
-    proto = onnx.load_from_string(file.content)
-    checker.check_model(proto, full_check=True)
-    told = says(file.content, X)
-    assert set(told) == {
-        "probability",
-        "margin",
-        "contributions",
-        "missing",
-        "out_of_range",
-        "percentile",
-        "observed_rate",
-        "observed_low",
-        "observed_high",
-        "observed_count",
-        "distance",
-        "out_of_distribution",
-    }
-    assert (told["missing"] == np.isnan(X)).all()
-    assert not told["out_of_range"].any()
-    assert 0 < told["out_of_distribution"].mean() <= 0.002
-    assert ((told["observed_low"] <= told["observed_rate"]) & (told["observed_rate"] <= told["observed_high"])).all()
-    props = {each.key: each.value for each in proto.metadata_props}
-    assert float(props["base"]) == file.fitted.base
-    assert props["link"] == "logit"
 
 
 def test_the_same_model_gives_the_same_file() -> None:

@@ -11,17 +11,6 @@ from models_onnx.workbench.compiler.reference import QUANTILES, build_reference
 FEATURES = ("age", "unit_a", "sex", "unit_b")
 
 
-def test_a_group_stands_where_its_first_input_does_and_its_contribution_is_their_sum() -> None:
-    groups = Groups.of(FEATURES, {"unit": ["unit_b", "unit_a"]})
-    assert (groups.names, groups.members) == (("age", "unit", "sex"), ((0,), (1, 3), (2,)))
-    assert not groups.trivial
-    assert groups.matrix().tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 0]]
-    assert groups.summed(np.array([[1.0, 2.0, 3.0, 4.0]])).tolist() == [[1.0, 6.0, 3.0]]
-    alone = Groups.alone(FEATURES)
-    assert (alone.trivial, Groups.of(FEATURES, {})) == (True, alone)
-    assert Groups.of(FEATURES, {"age": ["age", "sex"]}).names == ("age", "unit_a", "unit_b")
-
-
 @pytest.mark.parametrize(
     ("declared", "refusal"),
     [

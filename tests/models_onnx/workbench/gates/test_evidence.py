@@ -101,12 +101,6 @@ def test_without_the_training_table_each_piece_of_it_has_its_reason(table: list[
     assert gathered.absent == dict.fromkeys(names, "Not without the training table: no table m.csv.")
 
 
-@pytest.mark.usefixtures("table")
-def test_a_model_that_no_service_shows_has_no_card() -> None:
-    gathered = _gathered(SUBJECT, replace(SITE, cards=None))
-    assert gathered.absent == {"cards": "No service of this server shows m on a card, so there is no card to read."}
-
-
 @pytest.mark.parametrize(("at_discharge", "index"), [(None, "visit"), (True, "discharge"), (False, "visit")])
 @pytest.mark.usefixtures("table")
 def test_charts_are_asked_when_the_service_is_called(at_discharge: bool | None, index: str) -> None:
@@ -428,20 +422,6 @@ def test_calibration() -> None:
         ),
         ("at 1 years observed/expected 0.800 (0.700 to 0.899)", "at 4 years observed/expected 1.200 (1.101 to 1.300)"),
     )
-
-
-def test_the_figures_of_discrimination() -> None:
-    simple = {"inputs": ["age"], "gain": {"value": 0.05, "low": 0.01}}
-    cases: list[tuple[Json, Json]] = [({}, {}), ({"simple": simple}, simple)]
-    for more, kept in cases:
-        verdict = figures.check_discrimination(*_figures(0.65, all=_auroc(), **more))
-        assert verdict.figures == {"period": "all", "floor": 0.65, "auroc": _auroc()["auroc"], "simple": kept}
-    ratio, newest = _ratio(1.0, 0.95, 1.05), {"words": "2025", "observed_expected": _ratio(1.0, 0.9, 1.1)}
-    judged = figures.check_calibration(*_figures(latest=_block(ratio), newest=newest))
-    assert judged.figures == {"period": "latest", "observed_expected": ratio, "calibration_slope": {}, "newest": newest}
-    slope = _ratio(1.0, 0.9, 1.1)
-    judged = figures.check_calibration(*_figures(all=_block(ratio, calibration_slope=slope)))
-    assert judged.figures == {"period": "all", "observed_expected": ratio, "calibration_slope": slope, "newest": {}}
 
 
 def test_the_limit_that_is_nearer_decides_how_many_people_are_needed() -> None:

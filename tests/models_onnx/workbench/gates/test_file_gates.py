@@ -1,7 +1,6 @@
 """G1 safe file, G2 dictionary, G3 parity, G4 determinism, G5 latency, G16 reproducible, G17 contents: good and bad."""
 
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,6 @@ def add_to_probability(proto: ModelProto, node: Any, *constants: TensorProto) ->
     rename_output(proto, "probability", "plain")
     proto.graph.initializer.extend(constants)
     proto.graph.node.append(node)
-
-
-def test_the_committed_model_passes_the_gates_of_the_file(good: Subject) -> None:
-    seconds = count(0.0, 1e-5)  # a clock that says 10 µs for every call, whatever else this machine does
-    for gate in ("G1", "G2", "G3", "G4", "G5"):
-        result = judge(good, gate, evidence(timer=lambda: next(seconds)))
-        assert result.status == "passed", result.why
 
 
 def test_g1_a_file_changed_after_it_was_signed_fails(tmp_path: Path) -> None:
@@ -143,18 +135,6 @@ def test_g16_is_not_run_without_the_table_and_passes_for_the_same_file(good: Sub
     assert judge(good, "G16", evidence(retrained=again(good))).status == "passed"
     close = again(good, same_file=False, auroc_difference=0.001)
     assert judge(good, "G16", evidence(retrained=close)).status == "passed"
-
-
-def known(name: str) -> tuple[str, str]:
-    """Every library is there, under a licence that may be used."""
-    return "1.0", "MIT"
-
-
-def test_g17_lists_the_components(good: Subject) -> None:
-    result = judge(good, "G17", evidence(installed=known))
-    assert result.status == "passed", result.why
-    assert {"mortality_5y", "numpy"} <= {row["component"] for row in result.rows}
-    assert judge(good, "G17").status == "not run"
 
 
 def test_g17_a_library_under_a_licence_that_is_kept_out_fails(good: Subject) -> None:

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models_onnx.workbench.gates.checks.label import GroupNeed
 from models_onnx.workbench.gates.subject import Audit, ComposedCard, Evidence, InputEvidence, Subject
 from tests.models_onnx.workbench.gates.judging import judge
 from tests.models_onnx.workbench.gates.obermeyer import Panel, score_trained_on, simulate
-from tests.models_onnx.workbench.gates.test_file_gates import blind
 from tests.models_onnx.workshop import evidence, figured, subject
 
 Document = dict[str, Any]
@@ -48,34 +46,12 @@ def told(panel: Panel, score: NDArray[np.float64], need: NDArray[np.float64]) ->
     return evidence(audit=Audit(score=score, group=panel.group, need=need, words="conditions"))
 
 
-def test_g10_one_group_whose_scores_are_lowered_by_40_percent_fails(good: Subject, panel: Panel) -> None:
-    fair = np.exp(0.3 * panel.conditions + np.random.default_rng(4).normal(0, 0.2, len(panel.group)))
-    assert judge(good, "G10", told(panel, fair, panel.conditions)).status == "passed"
-    for group in ("Black", "White"):
-        lowered = np.where(panel.group == group, 0.6 * fair, fair)
-        result = judge(good, "G10", told(panel, lowered, panel.conditions))
-        assert result.status == "failed"
-        assert f"{group} need" in result.why
-
-
 def test_g10_a_need_that_could_not_show_a_lowered_group_audits_nothing(good: Subject, panel: Panel) -> None:
     fair = np.exp(0.3 * panel.conditions)
     blunt = 8.0 + 0.3 * panel.conditions  # such as the diagnoses on record, of which everybody has many
     result = judge(good, "G10", told(panel, fair, blunt))
     assert result.status == "failed"
     assert "been lowered by 40 %, conditions would not show it: this need cannot audit the label" in result.why
-
-
-@pytest.mark.parametrize(
-    ("ratio", "low", "high", "fails"),
-    [(1.3, 1.02, 1.6, True), (1.3, 0.98, 1.6, False), (1.2, 1.1, 1.3, False), (0.7, 0.5, 0.97, True)],
-)
-def test_g10_fails_where_the_ratio_is_beyond_the_limits_and_its_interval_excludes_1(
-    ratio: float, low: float, high: float, fails: bool
-) -> None:
-    for own_label in (False, True):
-        group = GroupNeed("a", 500, ratio, low, high, 1.0, 0.9, 1.1, True, own_label)
-        assert (group.fault is not None) == fails
 
 
 def test_g10_the_condition_count_label_model_passes(good: Subject, panel: Panel) -> None:
@@ -103,11 +79,6 @@ def test_g10_too_few_people_are_insufficient(good: Subject, panel: Panel) -> Non
 # G11
 
 
-def test_g11_the_committed_model_stays_within_its_bound(good: Subject) -> None:
-    result = judge(good, "G11")
-    assert result.status == "passed", result.why
-
-
 def test_g11_a_panel_that_is_scored_although_it_leads_astray_fails(good: Subject) -> None:
     astray = {"value": 1.5, "low": 1.4, "high": 1.6}
     found = figured(lambda d: d["evaluation"]["panels"][0].update(observed_expected=astray))
@@ -124,12 +95,6 @@ def test_g11_without_a_declared_bound_is_not_run(tmp_path: Path) -> None:
 def test_g12_the_committed_model_keeps_out_whom_it_is_not_for(good: Subject) -> None:
     result = judge(good, "G12")
     assert result.status == "passed", result.why
-
-
-def test_g12_a_file_that_does_not_mark_what_is_out_of_range_fails(tmp_path: Path) -> None:
-    result = judge(subject(tmp_path, model=blind), "G12")
-    assert result.status == "failed"
-    assert "is outside what it was built on, and is scored" in result.why
 
 
 # G13
@@ -214,10 +179,6 @@ def test_g14_a_model_without_a_card_fails(tmp_path: Path) -> None:
     assert "there is no model card" in judge(bad, "G14").why
 
 
-def test_g15_the_committed_model_needs_no_clearance(good: Subject) -> None:
-    assert judge(good, "G15").status == "passed", judge(good, "G15").why
-
-
 def test_g15_what_a_model_is_called_counts_whatever_its_card_declares(tmp_path: Path) -> None:
     bad = subject(tmp_path, manifest=lambda d: d.update(title="Early warning of sepsis, next 6 hours"))
     result = judge(bad, "G15")
@@ -251,10 +212,6 @@ def test_inputs_that_rest_on_a_state_without_a_date_are_counted(good: Subject, s
     assert is_red or f"{share:.1%} of the rows rest on a state without a date" in result.why
 
 
-def test_g11_says_that_charts_were_not_given(good: Subject) -> None:
-    assert "give charts (--charts)" in judge(good, "G11").why
-
-
 # G10: every axis of race and ethnicity
 
 
@@ -269,6 +226,3 @@ def test_g10_audits_every_axis_of_race_and_not_the_one_that_the_author_chose(goo
     assert result.status == "failed"
     assert "Black need 1.3" in result.why
     assert {row["axis"] for row in result.rows} == {"sex", "race"}
-
-
-# G14: whom an adopted model was fitted on

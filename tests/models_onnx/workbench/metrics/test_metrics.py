@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from models_onnx.workbench import metrics
-from models_onnx.workbench.metrics import Estimate, PatientRows, Ranked
+from models_onnx.workbench.metrics import Ranked
 
 Array = NDArray[np.float64]
 
@@ -174,23 +174,3 @@ def test_alerts_at_the_shares_of_bands_of_others() -> None:
     assert figure(RANKED, WEIGHTS).tolist() == pytest.approx([0.75 + 0.25 / 2, 1.0])
     other = metrics.standardised_alerts(0.0, 1, np.full(5, 2), np.array([0.5, 0.5, 0.0]))
     assert np.isnan(other(RANKED, WEIGHTS)).all()
-
-
-def test_patients_alone_and_some_of_the_rows() -> None:
-    rows = PatientRows.alone(3)
-    assert (rows.patient.tolist(), rows.weight.tolist()) == ([0, 1, 2], [1.0, 1.0, 1.0])
-    part = PatientRows(np.array([7, 7, 9]), np.array([1.0, 2.0, 3.0])).of(np.array([True, False, True]))
-    assert (part.patient.tolist(), part.weight.tolist()) == ([7, 9], [1.0, 3.0])
-    assert [drawn.shape for drawn in rows.samples(81, 1)] == [(40, 3), (40, 3), (1, 3)]
-    assert list(rows.samples(0, 1)) == []
-    (drawn,) = PatientRows(np.array([7, 7]), np.array([0.5, 2.0])).samples(3, 1)
-    assert drawn.tolist() == [[0.5, 2.0]] * 3
-
-
-def test_a_gain_is_of_the_same_samples_of_the_weighted_rows() -> None:
-    """The first score ranks the two as they are, the second the other way round; the third row has no weight."""
-    rows = PatientRows(np.array([0, 1, 2]), np.array([1.0, 2.0, 0.0]))
-    first, second, y = np.array([0.0, 1.0, 5.0]), np.array([1.0, 0.0, 5.0]), np.array([0, 1, 0])
-    assert metrics.gain(metrics.auroc, first, second, y, 0, 1, rows) == Estimate(1.0, 1.0, 1.0)
-    drawn = metrics.gain(metrics.auroc, second, first, y, 50, 1, rows)
-    assert drawn == Estimate(-1.0, -1.0, -1.0)

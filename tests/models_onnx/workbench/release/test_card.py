@@ -16,7 +16,7 @@ from models_onnx.model_card.attributes import project_words
 from models_onnx.model_card.schema import card_problems
 from models_onnx.spec import find_specs
 from models_onnx.workbench.release import card, documentation
-from models_onnx.workbench.release.card import build_card, card_words, declared_words, merge_words
+from models_onnx.workbench.release.card import build_card, card_words, merge_words
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.test_template import complete
 from tests.models_onnx.workshop import good_manifest
@@ -210,21 +210,3 @@ def test_words_that_could_not_be_published_are_refused_before_anything_is_fitted
         assert str(refused.value) == (
             "the model card of toy_30d names sex, by which there are no figures (ModelSpec.subgroups)"
         )
-
-
-def test_a_model_of_somebody_else_does_not_say_that_the_maintainers_made_and_reviewed_it(
-    tmp_path: Path, manifest: Manifest
-) -> None:
-    _, own = declared_words("mortality_5y")
-    (tmp_path / "mortality_5y.card.json").write_text(json.dumps(own))
-    words = card_words("mortality_5y", tmp_path)
-    told = card_problems(build_card(manifest, words, "0" * 64))
-    assert [each.split(" (")[0] for each in told] == ["attribute 1", "attribute 2"]
-    words["attributes"] |= {"details.developer": "The hospital's own group.", "details.funding": "The hospital."}
-    assert set(card_problems(build_card(manifest, words, "0" * 64))) == {
-        "product.irm.by: Field required",
-        "product.irm.reviewed: Field required",
-    }
-    reviewed = merge_words(words, {"product": {"irm": {"reviewed": "2026-11-20", "by": "the committee"}}})
-    assert card_problems(build_card(manifest, reviewed, "0" * 64)) == []
-    assert "stakeholders" not in reviewed["product"]

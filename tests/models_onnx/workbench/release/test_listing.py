@@ -36,24 +36,6 @@ def test_a_signed_version_has_its_digest_and_its_signer_and_a_draft_has_none(tmp
     assert not stranger.is_ready
 
 
-def test_a_version_beside_another_has_a_line_of_its_own(tmp_path: Path) -> None:
-    build(tmp_path, manifest=lambda document: document.update(version="9.0.0"),
-          card=lambda card: card["model"].update(version="9.0.0"))  # fmt: skip
-    (tmp_path / NAME).rename(tmp_path / f"{NAME}@9.0.0")
-    build(tmp_path)
-    listed = list_models(KEYS, tmp_path)
-    assert [(model.name, model.version, model.title) for model in listed] == [
-        (NAME, VERSION, SPEC.title), (f"{NAME}@9.0.0", "9.0.0", TITLE),
-    ]  # fmt: skip
-
-
-def test_a_model_that_was_trained_before_its_declaration_changed_says_so(tmp_path: Path) -> None:
-    build(tmp_path, manifest=lambda document: document.update(version="9.0.0"),
-          card=lambda card: card["model"].update(version="9.0.0"))  # fmt: skip
-    (listed,) = list_models(KEYS, tmp_path)
-    assert (listed.version, listed.state, listed.is_ready) == (SPEC.version, "trained as 9.0.0", False)
-
-
 def test_a_declared_model_without_files_is_not_trained(tmp_path: Path) -> None:
     assert list_models(KEYS, tmp_path) == ()
     write_template("toy_30d", tmp_path)

@@ -38,17 +38,6 @@ def test_a_folds_own_values_do_not_move_knots_or_scaling_of_its_model(cohort: Co
     assert (changed.coefficients == same.coefficients).all()
 
 
-def test_margins_of_unchanged_inputs_are_the_out_of_fold_margins(cohort: Cohort) -> None:
-    predicted = Folds(INVENTED, cohort, INVENTED.feature_names).out_of_fold(no_progress, "")
-    assert (predicted.logit_of(cohort.X, cohort.fold) == predicted.logit).all()
-
-
-def test_the_latest_period_is_calibrated(cohort: Cohort) -> None:
-    probability = 1 / (1 + np.exp(-margins(cohort)[cohort.recent]))
-    weight, y = cohort.weight[cohort.recent], cohort.y[cohort.recent]
-    assert (weight * y).sum() / (weight * probability).sum() == pytest.approx(1.0, abs=0.05)
-
-
 def test_a_table_without_folds_cannot_be_cross_validated(cohort: Cohort) -> None:
     with pytest.raises(TrainingRefused, match="folds"):
         Folds(INVENTED, replace(cohort, fold=np.full(len(cohort), -1)), INVENTED.feature_names)

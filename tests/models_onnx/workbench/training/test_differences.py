@@ -59,13 +59,6 @@ def test_texts_lists_and_members_differ_where_they_stand_and_five_are_enough() -
     ]
 
 
-def test_what_another_computer_or_fewer_samples_change_is_no_difference() -> None:
-    may_differ = changed(software={}, parity={}, file=msgspec.structs.replace(STORED.file, bytes=1, sha256="0"))
-    assert differences(STORED, may_differ) == []
-    ends = {"value": 0.5, "low": 0.1, "high": 0.9}
-    assert differences(evaluated(all=ends), evaluated(all={**ends, "low": 0.4, "high": 0.6}, replicates=1)) == []
-
-
 def test_a_figure_that_groups_of_older_manifests_lack_is_no_difference() -> None:
     older, newer = [{"group": "f", "n": 1}], [{"group": "f", "n": 1, "calibration_slope": 1.0}]
     assert differences(evaluated(subgroups=older), evaluated(subgroups=newer)) == []

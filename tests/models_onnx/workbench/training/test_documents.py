@@ -1,16 +1,13 @@
 """Everything that is written of a model, on ten people whose figures are worked out by hand."""
 
-import hashlib
-import platform
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.spec import Fitted, ModelSpec
+from models_onnx.spec import ModelSpec
 from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.compiler.parity import Agreement
 from models_onnx.workbench.training import documents
@@ -55,11 +52,6 @@ def test_thresholds_are_what_alerting_so_many_would_find_and_cost() -> None:
     }
 
 
-def test_the_default_threshold_has_the_greatest_net_benefit_of_those_within_the_declared_capacity() -> None:
-    for declared, chosen in ((0.0625, 0.0625), (0.1, 0.1), (0.2, 0.1), (0.5, 0.5)):
-        assert described(replace(SPEC, capacity=declared))["thresholds"]["capacity"] == chosen
-
-
 def test_without_a_rate_of_exchange_the_declared_capacity_holds_and_there_is_no_net_benefit() -> None:
     plain = replace(SPEC, alerts_per_event=None)
     rows = [dict(zip(ALERT_NAMES[:-1], row[:-1], strict=True)) for row in ALERTS]
@@ -95,16 +87,6 @@ def test_the_reference_cohort_counts_the_latest_people_and_its_bins_begin_at_qua
             dict(zip(BIN_NAMES, (0.5, 65.0, 0.71, 4, 3, 0.75, 0.4, 0.95), strict=True)),
         ],
     }
-
-
-def test_a_bin_begins_at_a_tenth_of_a_percent_and_an_odds_to_six_decimals() -> None:
-    coarse = replace(REFERENCE, quantiles=QUANTILES[4:], bins=(replace(REFERENCE.bins[0], quantile=6),))
-    document = documents.describe(SPEC, ten_people(), TABLE, MODEL, coarse, predicted())
-    (begin,) = document["reference"]["bins"]
-    assert (begin["percentile_low"], begin["probability_low"]) == (37.5, 0.377541)
-    finer = replace(coarse, bins=(replace(REFERENCE.bins[0], quantile=5),))
-    (begin,) = documents.describe(SPEC, ten_people(), TABLE, MODEL, finer, predicted())["reference"]["bins"]
-    assert begin["percentile_low"] == 31.2, "5 of 16, which is 31.25"
 
 
 def test_a_model_of_fewer_inputs_than_are_declared_is_refused() -> None:
@@ -188,29 +170,6 @@ def test_data_cohort_population_and_what_is_required_stand_as_they_are_declared(
     assert described(lagging)["outcome"] == {**document["outcome"], "event": "death", "label_lag_days": 0.0}
     survival = replace(MODEL, link=Survival.at({1.0: 0.1, 5.0: 0.6}, main=5.0))
     assert described(model=survival)["horizons_years"] == [1.0, 5.0]
-
-
-WORDS = "participants of NHANES III and NHANES 1999-2018 with linked deaths"
-
-
-def test_of_a_model_of_others_it_says_on_whom_it_was_fitted_evaluated_and_recalibrated() -> None:
-    assert "provenance" not in described()
-    plain = replace(SPEC, inputs=tuple(replace(item, clip_high=None) for item in SPEC.inputs))
-    elsewhere = replace(plain, estimator=Fitted("model.txt", trained_on=" people of another town "))
-    facts = {"fitted_on": "people of another town", "evaluated_on": f"10 {WORDS}, 1988-2018"}
-    assert described(elsewhere)["provenance"] == facts | {"recalibrated_on": "8 of them, 2003-2014"}
-    assert described(replace(elsewhere, recalibration=None))["provenance"] == facts | {"recalibrated_on": ""}
-    assert described(elsewhere)["period"]["training"] == "1988-2018"
-
-
-def test_the_manifest_names_the_file_and_what_it_was_made_with() -> None:
-    written = documents.manifest(described(), b"a model", 7, {"all": {}}, {"rows": 1000})
-    assert (written.format, written.seed) == ("cds-hooks-onnx/manifest/1", 7)
-    assert (written.evaluation, written.parity) == ({"all": {}}, {"rows": 1000})
-    assert (written.file.name, written.file.bytes) == ("model.onnx", 7)
-    assert written.file.sha256 == hashlib.sha256(b"a model").hexdigest()
-    names = ("scikit-learn", "numpy", "pandas", "onnx", "onnxruntime", "skl2onnx")
-    assert written.software == {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def test_agreement_is_written_to_two_digits() -> None:

@@ -10,18 +10,9 @@ import pytest
 
 from models_onnx.spec import Floors
 from models_onnx.workbench.metrics import Estimate
-from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.data.follow_up import c_index
-from models_onnx.workbench.training.evaluate import NOT_FOLLOWED, Evaluator, judge, rounded
-from tests.models_onnx.invented import INVENTED
+from models_onnx.workbench.training.evaluate import Evaluator, judge, rounded
 from tests.models_onnx.workbench.training.ten_people import MARGINS, SPEC, WEIGHTS, predicted, ten_people
-
-
-def test_a_floor_whose_figure_cannot_be_computed_does_not_hold() -> None:
-    none = {"value": None, "low": None, "high": None}
-    block = dict.fromkeys(("auroc", "c_index", "calibration_slope", "observed_expected"), none)
-    floors = judge(replace(INVENTED.floors, c_index=0.6), block, dict(block))
-    assert [(floor["value"], floor["passed"]) for floor in floors] == [(None, False)] * 6
 
 
 def evaluator(threshold: float = 1.0, replicates: int = 0, **changed: Any) -> Evaluator:
@@ -67,52 +58,10 @@ def test_harrells_c_has_an_interval_of_so_many_samples_and_not_more_than_twenty(
         assert evaluator(replicates=replicates).c_index(np.arange(10) > 0) == ends
 
 
-def test_few_inputs_are_compared_on_the_same_people() -> None:
-    alone = OutOfFold(-predicted().margin, -predicted().logit, {})
-    assert evaluator().simple(alone) == {"inputs": ["age_years"], "auroc": point(0.1667), "gain": point(0.6667)}
-    drawn = evaluator(replicates=25).simple(predicted())
-    assert drawn["gain"] == point(0.0), "the same model gains nothing in any sample"
-
-
 def groups(**changed: Any) -> tuple[list[dict[str, Any]], list[Any]]:
     """The subgroups with calls of the progress, alerted from 0.2 on."""
     calls: list[Any] = []
     return evaluator(0.2, **changed).subgroups(lambda *call: calls.append(call)), calls
-
-
-def test_subgroups_have_figures_and_those_of_the_latest_where_not_all_are_and_small_ones_are_marked() -> None:
-    blocks, calls = groups()
-    assert calls == [("subgroups", 0, 2), ("subgroups", 1, 2), ("subgroups", 2, 2)]
-    heads = [[block[name] for name in ("axis", "group", "sufficient", "n", "events")] for block in blocks]
-    assert heads == [
-        ["sex", "female", False, 5, 3],
-        ["sex", "male", False, 4, 1],
-        ["half", "early", False, 5, 2],
-        ["half", "late", False, 4, 2],
-        ["half", "unseen", False, 1, 1],
-    ]
-    figures = ["auroc", "observed_expected", "calibration_slope"]
-    figures += ["alert_rate", "ppv", "sensitivity", "false_positive_rate"]
-    for block in blocks[:4]:
-        assert [name for name in block if name in figures] == figures
-    assert blocks[4] == {
-        "axis": "half",
-        "group": "unseen",
-        "sufficient": False,
-        "n": 1,
-        "events": 1,
-        "insufficient": NOT_FOLLOWED,
-        **{name: {"value": None, "low": None, "high": None} for name in figures},
-    }
-    female, male, early = blocks[:3]
-    # of the women the second, sixth, eighth and tenth are known; the last two, 4 of 6 by weight, are alerted
-    assert female["auroc"] == point(1.0)
-    assert [female[name] for name in figures[3:]] == [point(0.6667), point(1.0), point(0.8), point(0.0)]
-    assert [male[name] for name in figures[3:]] == [point(0.1429), point(0.0), point(0.0), point(0.3333)]
-    assert female["observed_expected"] == point(round(5 / expected(1, 5, 7, 9), 4))
-    assert female["latest"] == {"n": 4, "events": 3, "observed_expected": point(round(5 / expected(5, 7, 9), 4))}
-    assert early["latest"] == {"n": 4, "events": 2, "observed_expected": point(round(5 / expected(2, 3, 4, 5), 4))}
-    assert ["latest" in block for block in blocks] == [True, False, True, False, False]
 
 
 def test_error_rates_of_a_group_may_be_told_as_with_the_ages_of_everybody() -> None:

@@ -86,22 +86,9 @@ def test_every_horizon_has_its_figures_and_their_mean_over_time() -> None:
     assert document["integrated_brier"] == round(area / 4, 4)
 
 
-def test_figures_have_intervals_of_resampled_people() -> None:
-    drawn, plain = figures(LINKS, replicates=20), figures(LINKS)
-    assert drawn["integrated_brier"] == plain["integrated_brier"]
-    for row, without in zip(drawn["rows"], plain["rows"], strict=True):
-        assert row["brier"]["low"] < row["brier"]["value"] == without["brier"]["value"] < row["brier"]["high"]
-
-
 @pytest.mark.parametrize("links", [(MODEL.link,) * 3, (Survival.at({5.0: 0.6}, main=5.0),) * 3])
 def test_a_model_of_one_horizon_has_none_of_these_figures(links: tuple[Link, ...]) -> None:
     assert figures(links) is None
-
-
-def test_two_horizons_are_enough_and_an_outcome_that_nobody_followed_has_none() -> None:
-    two = (Survival.at({1.0: 0.1, 5.0: 0.6}, main=5.0),) * 3
-    assert [row["years"] for row in figures(two)["rows"]] == [1.0, 5.0]
-    assert figures(two, replace(SPEC, outcome=replace(SPEC.outcome, follow_up=None))) is None
 
 
 # The figures of docs/models/survival.md are those of its declarations on the public tables.

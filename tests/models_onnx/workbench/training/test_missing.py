@@ -17,11 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from models_onnx.artifact.folder import read_manifest
-from models_onnx.artifact.manifest import Manifest, encode_manifest
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import DeclarationError, TrainingRefused
-from models_onnx.model_card.origin import absence_words, lineage_rows
-from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.model_card.origin import absence_words
 from models_onnx.spec import AdditiveLogistic, Fitted, ModelSpec, get_spec
 from models_onnx.workbench.gates.checks.explanation import check_explanation
 from models_onnx.workbench.gates.gate import NotRun, Verdict
@@ -152,17 +150,6 @@ def test_values_are_found_behind_columns_and_calibration_and_not_beside_an_indic
     assert imputed_values(told, NAMES) == {}
 
 
-def test_values_are_found_where_the_model_was_fitted_with_other_names(tmp_path: Path) -> None:
-    rows = toy_table().assign(sex_male=1.0)
-    own = rows[list(NAMES)].set_axis(["age", "male", "crea", "alb"], axis=1)
-    labs = ColumnTransformer([("labs", make_pipeline(SimpleImputer(strategy="median")), ["crea", "alb"])])
-    fitted = make_pipeline(labs, LogisticRegression(max_iter=1000)).fit(own, rows["event"])
-    assert imputed_values(fitted, NAMES) == {
-        "creatinine_mg_dl": pytest.approx(own["crea"].median()),
-        "albumin_g_dl": pytest.approx(own["alb"].median()),
-    }
-
-
 def test_a_fitted_file_is_part_of_the_lineage_and_so_is_what_fitted_it(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("tree")
     spec = declared(tmp_path, Fitted("m.txt", trained_on="others", folder=tmp_path))
@@ -184,13 +171,3 @@ def test_the_commit_is_named_and_changes_that_are_not_in_it(tmp_path: Path) -> N
     assert len(commit) == len("commit ") + 40
     (tmp_path / "a.py").write_text("2")
     assert code_version(tmp_path) == f"{commit}, with changes that are not in it"
-
-
-def test_a_model_that_was_signed_before_has_no_lineage_and_stays_as_it_is() -> None:
-    written = (ARTIFACTS / "readmission_30d" / "manifest.json").read_bytes()
-    manifest = read_manifest(ARTIFACTS / "readmission_30d")
-    assert lineage_rows(manifest) == [("code, lock and packages", "not recorded")]
-    assert manifest.missing_kind == "average"
-    assert b"lineage" not in encode_manifest(manifest)
-    assert b"missing_inputs" not in encode_manifest(manifest)
-    assert msgspec.json.decode(encode_manifest(manifest)) == msgspec.json.decode(written)

@@ -8,7 +8,7 @@ import pytest
 
 from models_onnx.artifact.folder import Artifact
 from models_onnx.serving.runtime import Model
-from models_onnx.spec import AdditiveCox, Floors
+from models_onnx.spec import AdditiveCox
 from models_onnx.workbench.compiler.reference import build_reference
 from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.training.commands import no_progress
@@ -47,13 +47,6 @@ def test_a_model_of_times_becomes_a_file_that_explains_itself(rows: pd.DataFrame
     assert ((found.probability > 0) & (found.probability < 1)).all()
     assert np.abs(found.margin - model.manifest.base - found.contributions.sum(axis=1)).max() <= 1e-5
     assert told.manifest.evaluation["all"]["auroc"]["value"] > 0.6
-
-
-def test_a_floor_that_does_not_hold_is_said(rows: pd.DataFrame) -> None:
-    strict = replace(INVENTED, floors=Floors(auroc=0.999, slope=(0.1, 5.0), observed_expected=(0.1, 5.0)))
-    told = train(strict, as_table(rows), 1, 0, no_progress)
-    assert not told.passed
-    assert [floor["name"] for floor in told.manifest.evaluation["floors"] if not floor["passed"]] == ["AUROC, all"]
 
 
 def test_evaluation_says_n_and_events_of_every_group_and_marks_the_small_ones(trained: Trained) -> None:

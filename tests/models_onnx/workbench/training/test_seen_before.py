@@ -19,7 +19,7 @@ from models_onnx.spec import Fitted, ModelSpec
 from models_onnx.workbench.training.data import leaks as module
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort
 from models_onnx.workbench.training.data.leaks import seen_before
-from tests.models_onnx.invented import INVENTED, invented_table
+from tests.models_onnx.invented import INVENTED
 
 
 def forest() -> Any:
@@ -69,16 +69,6 @@ def test_a_model_of_most_of_the_rows_is_found_where_it_learns_single_people(
     most = (cohort.weight > 0) & (np.arange(len(cohort)) % 5 > 0)
     told = asked(spec, cohort, fitted(forest(), cohort, most), monkeypatch)
     assert "it was fitted on many of these people" in str(told)
-
-
-@pytest.mark.parametrize("unfitted", [line(), forest()], ids=["line", "forest"])
-def test_a_model_of_other_people_is_left_alone(
-    spec: ModelSpec, unfitted: Any, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    elsewhere = build_cohort(spec, invented_table(seed=8))
-    model = fitted(unfitted, elsewhere, elsewhere.weight > 0)
-    assert asked(spec, build_cohort(spec, rows), model, monkeypatch) is None
-    assert seen_before(INVENTED, build_cohort(INVENTED, rows)) is None, "a model that is fitted here has its folds"
 
 
 class _Rote(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

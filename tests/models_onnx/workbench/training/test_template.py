@@ -64,14 +64,3 @@ def test_a_model_of_ones_own_is_written_trained_and_scored_by_the_guide(
     expected = pd.read_csv(rows, dtype=str, keep_default_na=False)["expect"]
     found = ["score" if p else r for p, r in zip(scores.probability, scores.reason, strict=True)]
     assert found == expected.tolist()
-
-
-def test_texts_that_are_still_to_do_are_named_before_anything_is_fitted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
-    write_template("toy_30d", tmp_path)
-    told = CliRunner().invoke(app, ["train", "toy_30d", "--specs", str(tmp_path), "--out", str(tmp_path / "own")])
-    assert told.exit_code == 2
-    assert "the model card of toy_30d is incomplete: attribute 1 " in told.output
-    assert not (tmp_path / "own").exists(), "there was not even a table"

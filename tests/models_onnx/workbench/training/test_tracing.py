@@ -32,11 +32,6 @@ def groups(spec: ModelSpec, rows: pd.DataFrame) -> TracedGroups:
     return traced_groups(spec, cohort, Reads.of(spec, cohort))
 
 
-def test_the_invented_model_reads_nothing_it_may_not(rows: pd.DataFrame) -> None:
-    found = groups(INVENTED, rows)
-    assert (leaks(INVENTED, rows), found.smuggled, found.unnamed) == ((), (), ())
-
-
 @pytest.mark.parametrize(
     "column_of",
     [
@@ -62,11 +57,6 @@ def test_a_copy_of_race_in_another_column_is_found_by_what_it_tells(rows: pd.Dat
 def test_an_input_read_from_a_column_behind_the_outcome_is_a_leak(rows: pd.DataFrame, column: str) -> None:
     bad = reading(mcv_fl=lambda each: 85.0 + each[column] / 10)
     assert leaks(bad, rows) == (f"mcv_fl is read from {column}, from which the outcome is read",)
-
-
-def test_a_column_of_race_without_an_axis_is_named(rows: pd.DataFrame) -> None:
-    bare = replace(INVENTED, subgroups={name: of for name, of in INVENTED.subgroups.items() if "race" not in name})
-    assert groups(bare, rows).unnamed == ("race_ethnicity",)
 
 
 def test_a_column_of_few_values_without_an_axis_may_be_a_group_under_another_name(rows: pd.DataFrame) -> None:

@@ -66,17 +66,6 @@ def test_the_margin_is_recalibrated_at_every_horizon() -> None:
     assert MODEL.base == pytest.approx(0.25 + 1.5 * plain.base)
 
 
-def test_a_predictor_at_the_reference_is_taken_a_little_away_from_it() -> None:
-    """Where the inputs cancel each one has its part by the slope there."""
-    cancels = np.array([[3.0, 5.0]])  # 0.4 x 2.5 - 0.2 x 5 in the event; 0.1 x 2.5 + 0.3 x 5 in the other
-    (share,) = MODEL.contributions(cancels)
-    n = 0.25 + 1.5
-    slope = [(_loglog(_risks(1e-6, at)[1]) - _loglog(_risks(0.0, at)[1])) / 1e-6 for at in (n, 0.0)]
-    gained = _loglog(_risks(0.0, n)[1]) - _loglog(_risks(0.0, 0.0)[1])
-    of_event, of_other = 1.5 * sum(slope) / 2, 1.5 * gained / n
-    assert share == pytest.approx([of_event - 0.0 + 0.25 * of_other, -of_event + 1.5 * of_other], abs=1e-5)
-
-
 def test_the_file_says_the_same() -> None:
     told = says(write_file("m", MODEL, REFERENCE, {}), ROWS)
     assert told["contributions"] == pytest.approx(MODEL.contributions(ROWS), abs=1e-7)

@@ -6,7 +6,7 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees, weights
+from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.readers.sklearn_trees import (
     from_gradient_boosting,
@@ -26,15 +26,6 @@ def boosted(X: Array, y: object, depth: int = 3, rounds: int = 20) -> HistGradie
 def file_of(model: ShapleyTrees, reference: Reference = REFERENCE) -> bytes:
     """The model's file."""
     return write_file("m", model, reference, {})
-
-
-@pytest.mark.parametrize("count", range(1, 7))
-def test_the_weights_of_a_leaf_add_up_to_what_x_changes(count: int) -> None:
-    full = 2**count - 1
-    sums = weights(count).sum(axis=2)
-    for x in range(2**count):
-        for r in range(2**count):
-            assert sums[x, r] == pytest.approx((x == full) - (r == full), abs=1e-12)
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4])
@@ -76,15 +67,6 @@ def test_the_whole_cohort_counts_and_leaves_no_row_in_the_file() -> None:
     told = says(file_of(large), X)["contributions"]
     assert np.abs(told.mean(axis=0)).max() < 1e-12  # the mean over the cohort itself is nothing
     assert np.abs(told - large.contributions(X)).max() < 1e-12
-
-
-def test_recalibration_multiplies_what_is_looked_up() -> None:
-    X, y = invented()
-    model = ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y), NAMES), X)
-    moved = model.recalibrated(-0.3, 0.8)
-    before, after = (says(file_of(each), X) for each in (model, moved))
-    assert np.abs(after["margin"] - (-0.3 + 0.8 * before["margin"])).max() < 1e-12
-    assert np.abs(after["contributions"] - 0.8 * before["contributions"]).max() < 1e-12
 
 
 def test_one_row_and_many_rows_say_the_same_bits() -> None:

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most, below, limits
-from models_onnx.workbench.compiler.link import LOGIT
+from models_onnx.workbench.compiler.families.trees import LEAF, Tree, at_most, limits
 from tests.libraries import xgboost
 from tests.models_onnx.workbench.compiler.people import compiled
 
@@ -30,11 +29,6 @@ def test_a_threshold_that_is_a_float32_stays_what_it_is(threshold: float) -> Non
         with np.errstate(over="ignore"):
             x = float(np.nextafter(np.float32(threshold), np.float32(beside)))
         assert (np.float32(x) <= at_most(threshold)) == (x <= threshold)
-
-
-@given(FLOAT32.filter(lambda x: x > -np.inf), st.floats(allow_nan=False))
-def test_below_leaves_out_the_threshold_itself(x: float, threshold: float) -> None:
-    assert (np.float32(x) <= below(threshold)) == (x < threshold)
 
 
 def spoil(name: str, node: int, value: float) -> Callable[[dict[str, Any]], None]:
@@ -102,16 +96,6 @@ def test_nodes_that_are_no_tree_are_refused(changes: dict[str, Any], sentence: s
     with pytest.raises(CompileRefused, match=sentence):
         tree(**changes).refuse_malformed(2)
     tree(threshold=[np.inf, np.nan, 2, 0, 0], value=[np.nan, 1, 0, 2, 4]).refuse_malformed(2)
-
-
-def test_stand_ins_for_the_missing_move_only_the_questions_of_their_inputs() -> None:
-    nan = float("nan")
-    sides = [
-        Ensemble(("a", "b"), (tree(),), 0.0, LOGIT).with_missing_replaced(row).trees[0].nan_left.tolist()
-        for row in ([nan, nan], [0.5, nan], [0.6, nan], [nan, 1.0], [nan, 0.0], [nan, 3.0])
-    ]
-    after = [[True, False], [True, False], [False, False], [True, True], [True, True], [True, False]]
-    assert sides == [[root, False, inner, False, False] for root, inner in after]
 
 
 def test_the_range_of_each_input_is_of_its_finite_values() -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -78,13 +77,6 @@ def test_a_selection_keeps_its_columns() -> None:
     assert [column.input for column in behind(step)] == np.flatnonzero(step.get_support()).tolist()
 
 
-def test_columns_are_chosen_by_name() -> None:
-    frame = pd.DataFrame(WHOLE, columns=list(NAMES))
-    step = ColumnTransformer([("a", StandardScaler(), ["count", "age"])], remainder="passthrough").fit(frame)
-    agrees(step, WHOLE, step.transform(frame))
-    assert [column.input for column in behind(step)] == [2, 0, 1]
-
-
 @pytest.mark.filterwarnings("ignore:Skipping features")
 def test_a_column_without_any_value_leaves_or_is_zero() -> None:
     empty = ROWS.copy()
@@ -132,13 +124,6 @@ def test_a_class_of_another_module_is_not_read_as_that_of_the_library() -> None:
     with pytest.raises(CompileRefused, match=r"^StandardScaler is not compiled input by input; read are"):
         behind(mine())
     assert [len(behind(step)) for step in (None, "passthrough", "drop")] == [3, 3, 0]
-
-
-def test_a_scaler_is_a_line_also_for_what_is_imputed() -> None:
-    """Of 1 and 5 the mean is 3 and the deviation 2."""
-    imputed = make_pipeline(SimpleImputer(strategy="constant", fill_value=7.0), StandardScaler())
-    (column,) = behind(imputed.fit([[1.0], [5.0]]), ("age",))
-    assert (column.input, column.curve.line, column.curve.missing) == (0, (0.5, -1.5), 2.0)
 
 
 NUMBERS = np.array([[1.0], [3.0], [3.0], [7.0]])

@@ -41,23 +41,6 @@ def test_why_a_model_would_be_a_device(changes: Json, reasons: list[str]) -> Non
     assert device_reasons({**FINE, **changes}, "Death within 5 years", ["Observation"]) == reasons
 
 
-@pytest.mark.parametrize(
-    ("words", "reasons"),
-    [
-        ("death within 24 hours", ["its words name within 24 hours"]),
-        ("death within 25 hours", []),
-        ("death in the next 1440 minutes", ["its words name in the next 1440 minutes"]),
-        ("death in the next 1441 minutes", []),
-        ("a 12-hour risk", ["its words name 12-hour"]),
-        ("a 36-hour risk, then within 6 h", ["its words name within 6 h"]),
-        ("within the next 2 hrs and within 3 hours", ["its words name within the next 2 hrs"]),
-        ("within 30 days", []),
-    ],
-)
-def test_hours_in_the_words_of_a_model(words: str, reasons: list[str]) -> None:
-    assert device_reasons(FINE, words, ["Observation.valueQuantity"]) == reasons
-
-
 def test_inputs_that_are_signals() -> None:
     signals = "Observation.valueSampledData, ImagingStudy.series, Media.content"
     assert device_reasons(FINE, "", [*signals.split(", "), "Observation.code"]) == [

@@ -198,11 +198,6 @@ def test_a_missing_input_counts_as_the_value_that_is_declared_for_it(
     assert verdict.sentence.endswith("A missing input counts as the value that is declared for it.")
 
 
-def test_where_nothing_is_missing_no_value_need_be_declared() -> None:
-    always = frozenset({"age", "sodium", "smoker"})
-    assert check_explanation(subject(manifest=_imputed({}), always=always), NOTHING).faults == ()
-
-
 LEARNED = SimpleNamespace(missing_kind="learned")
 
 

@@ -69,13 +69,6 @@ def test_why_nothing_is_judged(groups: list[Group], axes: dict[str, str] | None,
     assert f"{type(why.value).__name__}: {why.value}" == reason
 
 
-def test_a_single_group_of_fifty_events_is_enough_to_judge_one_axis() -> None:
-    groups = [{**group, "events": 49} for group in GROUPS]
-    groups[2]["events"] = 50
-    verdict = _judged(*groups)
-    assert verdict.sentence == f"4 groups on 1 axes; 4 insufficient, which says neither fair nor unfair. {NO_RACE}"
-
-
 def test_what_could_not_be_judged_is_said_and_is_no_fault() -> None:
     with_race = _judged(*GROUPS, _group("race", "a"), axes={**AXES, "race": "all"}, unjudged=("ward",))
     assert with_race.figures.keys() == {"axes", "insufficient"}

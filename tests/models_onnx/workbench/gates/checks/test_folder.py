@@ -28,15 +28,6 @@ def _subject(**members: Any) -> Subject:
     return cast(Subject, SimpleNamespace(**members))
 
 
-def test_files_that_are_no_part_of_a_release(tmp_path: Path) -> None:
-    for name in ("model.onnx", "manifest.json", "card.json", "release.json", "gates.json", "comparison.json"):
-        (tmp_path / name).write_text("{}")
-    assert folder._strange_files(tmp_path) == []
-    (tmp_path / "z.csv").write_text("")
-    (tmp_path / "a").mkdir()
-    assert folder._strange_files(tmp_path) == ["a is no part of a release", "z.csv is no part of a release"]
-
-
 @pytest.mark.parametrize(
     ("content", "kinds"),
     [

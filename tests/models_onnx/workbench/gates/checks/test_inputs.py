@@ -12,8 +12,8 @@ from models_onnx.artifact.manifest import ModelInput
 from models_onnx.workbench.gates.checks import inputs
 from models_onnx.workbench.gates.checks.inputs import check_missing
 from models_onnx.workbench.gates.gate import NotRun
-from models_onnx.workbench.gates.subject import Answers, ComposedCard, Evidence, InputEvidence, ServedInputs
-from tests.models_onnx.workbench.gates.formula import NOTHING, changed, item, linear, subject
+from models_onnx.workbench.gates.subject import ComposedCard, Evidence, InputEvidence, ServedInputs
+from tests.models_onnx.workbench.gates.formula import NOTHING, changed, item, subject
 
 Array = NDArray[np.float64]
 NO_FEATURE = "is not a feature of fhir/mapping/features/catalog.py, so no record can fill it"
@@ -76,21 +76,6 @@ def test_a_file_marks_what_is_out_of_range_and_what_is_missing(
     assert inputs._mask_faults(subject(changed(**edits))) == faults
 
 
-def test_the_marks_are_tried_with_values_far_below_the_range() -> None:
-    """By 1 or by the lower end itself, whichever is more: 20 years to 0, 120 mmol/L to 0, and 0 to -1."""
-    seen: list[Array] = []
-
-    def answers(rows: Array) -> Answers:
-        seen.append(rows)
-        return linear(rows)
-
-    assert inputs._mask_faults(subject(answers)) == []
-    assert np.diag(seen[0]).tolist() == [0.0, 0.0, -1.0]
-    assert np.isnan(np.diag(seen[1])).all()
-    for rows in seen:
-        assert len({row[column] for number, row in enumerate(rows) for column in range(3) if column != number}) == 3
-
-
 # G11
 
 
@@ -107,33 +92,11 @@ def test_a_bound_beyond_a_quarter_counts_as_a_quarter() -> None:
     )
 
 
-@pytest.mark.parametrize(("moving", "is_fault"), [(4, False), (6, True)])
-def test_of_a_hundred_people_five_may_move_farther(moving: int, is_fault: bool) -> None:
-    people = np.tile([55.0, 140.0, 0.25], (100, 1))
-    people[:moving, 1] = 160.0
-    verdict = check_missing(subject(product={"stress_move_at_most": 0.1}), replace(NOTHING, people=people))
-    assert bool(verdict.faults) is is_fault
-
-
 @pytest.mark.parametrize("bound", [None, "0.1"])
 def test_without_a_bound_nothing_is_judged(bound: str | None) -> None:
     with pytest.raises(NotRun) as reason:
         check_missing(subject(product={"stress_move_at_most": bound}), NOTHING)
     assert str(reason.value) == "No bound is declared (product.stress_move_at_most of the card)."
-
-
-def test_invented_people_take_part_where_there_are_no_others_and_nobody_is_no_fault() -> None:
-    fine = subject(product={"stress_move_at_most": 0.25}, always=frozenset({"sodium", "age"}))
-    verdict = check_missing(fine, NOTHING)
-    assert (verdict.figures["people"], [row["input"] for row in verdict.rows]) == (400, ["smoker"])
-    nobody = check_missing(fine, replace(NOTHING, people=np.empty((0, 3))))
-    assert nobody.rows == [{"input": "smoker", "moves_95_in_100_by_at_most": 0.0}]
-    assert nobody.sentence.startswith("Taking away one input moves the estimate by at most 0.00 (95 in 100 people; ")
-    nothing = check_missing(subject(product={"stress_move_at_most": 0.25}, features=()), NOTHING_TO_TAKE)
-    assert nothing.sentence.startswith("Taking away one input moves the estimate by at most 0.00 ")
-
-
-NOTHING_TO_TAKE = replace(NOTHING, people=np.full((5, 3), 0.0))
 
 
 def test_a_file_without_a_number_or_without_a_mark_is_a_fault() -> None:

@@ -59,15 +59,6 @@ def test_few_people_are_insufficient_and_never_at_fault() -> None:
     assert all(not row.sufficient and row.fault is None for row in found)
 
 
-def test_people_of_unknown_need_and_without_weight_do_not_count() -> None:
-    score, group, need = people(1.0)
-    gone = np.concatenate([need, np.full(500, np.nan)])
-    more = audit_label(np.concatenate([score, score[:500]]), np.concatenate([group, group[:500]]), gone)
-    assert [row.people for row in more] == [row.people for row in audit_label(score, group, need)]
-    weight = np.where(np.arange(len(score)) < 3000, 1.0, 0.0)
-    assert sum(row.people for row in audit_label(score, group, need, weight)) == 3000
-
-
 def _need(**changes: Any) -> GroupNeed:
     facts = {"group": "b", "people": 500, "ratio": 1.0, "low": 0.9, "high": 1.1, "top_ratio": 1.0, "top_low": 0.9,
              "top_high": 1.1, "sufficient": True}  # fmt: skip
@@ -99,12 +90,6 @@ HIGH_AT_TOP = {f"top_{name}": value for name, value in HIGH.items()}
 )  # fmt: skip
 def test_what_a_group_needs_at_an_equal_score(changes: dict[str, Any], fault: str | None) -> None:
     assert _need(**changes).fault == fault
-
-
-def test_a_hundred_bands_have_a_twentieth_of_the_scores() -> None:
-    score = np.arange(100.0)
-    assert label._bands(score).tolist() == [number // 5 for number in range(100)]
-    assert label._bands(np.zeros(100)).tolist() == [19] * 100
 
 
 def test_a_share_of_nothing_is_no_number() -> None:

@@ -14,12 +14,6 @@ from tests.models_onnx.workbench.gates.formula import NOTHING, subject
 from tests.models_onnx.workbench.gates.test_judgement_gates import card
 
 
-def test_a_card_that_keeps_every_rule_is_clean() -> None:
-    assert lint(card()) == []
-    neutral = "Planning ahead: higher than for 98 in 100 adults. Consider a talk."
-    assert lint(card(summary=neutral, detail=card().detail.replace("this died", "this died within 5 years"))) == []
-
-
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

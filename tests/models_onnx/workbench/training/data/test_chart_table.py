@@ -15,7 +15,6 @@ from tests.fhir import builders
 from tests.fhir.builders import problem
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-ICD = "http://hl7.org/fhir/sid/icd-10-cm"
 Json = dict[str, Any]
 TABLE = SiteTable(horizon_days=30, index="discharge", event="readmission", features=SPEC.feature_names)
 
@@ -57,12 +56,6 @@ def test_each_discharge_is_a_row_with_what_happened_after_it() -> None:
     assert (second["length_of_stay_days"], second["admissions_12m"], second["outpatient_visits_12m"]) == (9.0, 1.0, 1.0)
     assert (first["event"], second["event"]) == (1.0, None), "not followed for 30 days after the second"
     assert first["followed_days"] == pytest.approx(19.9, abs=0.1)
-
-
-def test_a_diagnosis_of_a_stay_is_known_at_its_end_and_not_before() -> None:
-    first, second = rows_of(chart())
-    assert (first["stay_heart_failure"], first["stay_cancer"]) == (1.0, 0.0)
-    assert (second["stay_heart_failure"], second["stay_cancer"]) == (0.0, 1.0)
 
 
 def test_no_id_and_no_date_is_in_a_row() -> None:

@@ -72,10 +72,6 @@ def findings(rows: pd.DataFrame, folder: Path, **changed: Any) -> list[DataProbl
     return report.findings
 
 
-def test_a_sound_table_has_no_finding(tmp_path: Path) -> None:
-    assert findings(made_up(), tmp_path) == []
-
-
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -200,17 +196,6 @@ SPOILED: dict[str, tuple[Spoil, list[DataProblem]]] = {
 def test_what_is_spoiled_is_the_only_finding_in_these_words(name: str, tmp_path: Path) -> None:
     spoil, expected = SPOILED[name]
     assert findings(spoil(made_up()), tmp_path) == expected
-
-
-def test_few_events_are_told_with_their_number(tmp_path: Path) -> None:
-    few = made_up().assign(event=[1.0] * 7 + [0.0] * (COUNT - 7))
-    kinds = {finding.kind: finding for finding in findings(few, tmp_path)}
-    assert kinds["few-events"] == DataProblem(
-        *("few-events", "warning", "event"),
-        f"7 rows with the outcome and {COUNT - 7} without it: only from 20 of each on it is told what knows the "
-        "outcome",
-        7,
-    )
 
 
 def test_those_whom_the_model_is_not_for_are_outside_its_ranges_by_right(tmp_path: Path) -> None:

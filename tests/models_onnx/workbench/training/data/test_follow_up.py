@@ -9,7 +9,7 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import DAYS_PER_YEAR, FollowUp, OutcomeSpec
-from models_onnx.workbench.training.data.follow_up import Observed, c_index, observe
+from models_onnx.workbench.training.data.follow_up import Observed, observe
 
 OUTCOME = OutcomeSpec(
     column="died",
@@ -65,11 +65,6 @@ def test_an_outcome_that_is_neither_0_nor_1_is_refused() -> None:
     outcome = OutcomeSpec(column="died", words="died", horizon_days=30)
     with pytest.raises(TrainingRefused, match="0 or 1"):
         observe(outcome, pd.DataFrame({"died": [0.0, np.nan]}), np.ones(2, dtype=bool))
-
-
-def test_c_of_nobody_who_died_is_no_number() -> None:
-    seen = Observed(np.zeros(3, dtype=np.int64), np.ones(3), np.ones(3), np.zeros(3, dtype=bool))
-    assert np.isnan(c_index(np.arange(3.0), seen, 5.0))
 
 
 def test_a_stratum_of_whom_hardly_anybody_was_followed_counts_nowhere() -> None:

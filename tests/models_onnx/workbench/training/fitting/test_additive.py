@@ -50,22 +50,9 @@ def test_declared_knots_are_taken_instead_of_quantiles(cohort: Cohort) -> None:
     assert hinges.knots[0] == (40.0, 50.0, 60.0)
 
 
-def test_the_trained_range_holds_every_value_that_was_trained_on() -> None:
-    X = np.array([[0.19998169], [54.7968765], [3.0]])
-    hinges = place_knots(X, 1)
-    assert hinges.knots[0][0] <= X.min()
-    assert hinges.tops[0] >= X.max()
-
-
 def test_the_reference_cohorts_mean_contribution_is_nothing(fitted: Linear, cohort: Cohort) -> None:
     means = fitted.oracle(cohort.X[cohort.recent])[1].mean(axis=0)
     assert np.abs(means).max() < 1e-12
-
-
-def test_recalibration_is_intercept_plus_slope_times_margin(fitted: Linear, cohort: Cohort) -> None:
-    again = fitted.recalibrated(-0.3, 1.2)
-    assert np.allclose(again.margin(cohort.X), -0.3 + 1.2 * fitted.margin(cohort.X), atol=1e-12)
-    assert np.allclose(again.oracle(cohort.X)[0], again.link.probability(again.margin(cohort.X)), atol=1e-12)
 
 
 def test_the_lines_say_what_was_fitted(fitted: Linear, cohort: Cohort) -> None:

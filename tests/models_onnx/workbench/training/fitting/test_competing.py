@@ -1,8 +1,6 @@
 """The risk beside a competing event: what people were made with, the public series, and the file that is written."""
 
 from dataclasses import replace
-from itertools import combinations
-from math import factorial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,6 @@ from models_onnx.errors import DeclarationError, TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.spec import AdditiveCox, CauseSpecificCox, FollowUp, InputSpec
 from models_onnx.workbench.compiler.explaining_graph import compile_fitted
-from models_onnx.workbench.compiler.families.incidence import IncidenceModel
 from models_onnx.workbench.compiler.parity import proof_rows
 from models_onnx.workbench.compiler.reference import build_reference
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed, observe
@@ -87,33 +84,6 @@ def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone(fitted: tuple[
     for number in range(len(rows)):
         alone = session.run(names, {"features": rows[number : number + 1]})
         assert all(np.array_equal(one[0], many[number]) for one, many in zip(alone, together, strict=True))
-
-
-def shapley(form: IncidenceModel, row: Array) -> Array:
-    """The values over all coalitions of inputs, those outside of it at the reference (missing)."""
-    count, values = len(row), np.zeros(len(row))
-    for player in range(count):
-        others = [other for other in range(count) if other != player]
-        for size in range(count):
-            for coalition in combinations(others, size):
-                rows = np.full((2, count), np.nan)
-                rows[:, list(coalition)] = row[list(coalition)]
-                rows[1, player] = row[player]
-                weight = factorial(size) * factorial(count - size - 1) / factorial(count)
-                before, after = form.margin(rows)
-                values[player] += weight * (after - before)
-    return values
-
-
-def test_shares_add_up_and_are_nearly_the_shapley_values_of_the_inputs(fitted: tuple[FittingRows, TwoCauses]) -> None:
-    seen, model = fitted
-    form = model.form(("age_years", "sbp_mmhg"), (None, None), seen.X)
-    rows = np.vstack([seen.X[:60], [[np.nan, 0.5], [np.nan, np.nan]]])
-    shares = form.contributions(rows)
-    np.testing.assert_allclose(form.base + shares.sum(axis=1), form.margin(rows), atol=2e-6)
-    assert shares[-1].tolist() == [0.0, 0.0]
-    exact = np.array([shapley(form, row) for row in rows[:60]])
-    assert np.abs(shares[:60] - exact).max() < 0.01
 
 
 def test_a_recalibration_moves_every_horizon(fitted: tuple[FittingRows, TwoCauses]) -> None:
