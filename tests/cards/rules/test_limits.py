@@ -1,8 +1,9 @@
-"""Near every limit: one unit below, on it, one unit above, and the smallest step either side."""
+"""Near every limit of the rules: one unit below, on it, one unit above, and the smallest step either side."""
 
 import math
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from cards.casebook.patients import PATIENT_ID, bundle_of
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
-from tests.cards.rules.cases import check, findings
+from tests.cards.rules.cases import check, family_book, findings
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.each import for_each
+from tests.fhir.builders import observation
 
 Json = dict[str, Any]
 
@@ -167,3 +170,276 @@ def test_the_unit_of_creatinine_makes_no_difference(egfr: float, umol: bool, as_
 def _creatinine_for(egfr: float) -> float:
     """CKD-EPI 2021 turned round for a man of 60 with a creatinine over 0.9."""
     return 0.9 * math.exp(math.log(egfr / (142.0 * 0.9938**60)) / -1.2)
+
+
+Make = Callable[[float], Json]
+
+
+class Sweep(NamedTuple):
+    """A rule, what varies in the patient and the draft, and for each limit the bands below, on and above it."""
+
+    rule: str
+    name: str
+    patient: Make
+    draft: Make
+    limits: dict[float, tuple[str | None, str | None, str | None]]
+    unit: float = 1.0
+    least: float | None = 0.001
+
+
+def _is(value: Json) -> Make:
+    return lambda _value: value
+
+
+def _lab(analyte: str, *more: list[Any], days: float = 3, **patient: Any) -> Make:
+    return lambda value: {"labs": [[analyte, value, days], *more], **patient}
+
+
+def _age_of(analyte: str, value: float, *more: list[Any]) -> Make:
+    return lambda days: {"labs": [[analyte, value, days], *more]}
+
+
+def _egfr(**patient: Any) -> Make:
+    return lambda value: {"labs": [["egfr", value]], **patient}
+
+
+def _crcl(*labs: list[Any], **patient: Any) -> Make:
+    return lambda value: {"crcl": value, "labs": list(labs), **patient}
+
+
+def _mg(drug: str, times: int = 1, **more: Any) -> Make:
+    return lambda value: {"drug": drug, "dose": f"{value} mg", "times": times, **more}
+
+
+def _sig(drug: str, text: str) -> Json:
+    return {"drug": drug, "more": {"dosageInstruction": [{"text": text}]}}
+
+
+GABAPENTIN, PREGABALIN = "310431", "pregabalin 75 MG Oral Capsule"
+SPIRONOLACTONE = {"drug": "313096", "dose": "1 tablet", "times": 1}
+EPLERENONE = {"drug": "eplerenone 25 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+FINERENONE = {"drug": "finerenone 10 MG Oral Tablet", "dose": "1 tablet", "times": 1}
+DOFETILIDE = "dofetilide 0.5 MG Oral Capsule"
+WEEKLY = _sig("105585", "6 tablets once weekly on Monday")
+ALENDRONATE = _sig("alendronate 70 MG Oral Tablet", "1 tablet once a week")
+RISEDRONATE = _sig("risedronate sodium 35 MG Oral Tablet", "1 tablet once a week")
+ZOLEDRONATE = {"drug": "zoledronic acid", "dose": "5 mg", "single": True, "route": "intravenous"}
+CANCER = {"conditions": ["cancer_pain_or_active_cancer"]}
+K = ["potassium", 4.2]
+OXYCODONE, TRAMADOL = "1049621", "835603"
+WARFARIN = {"drug": "855332", "dose": "1 tablet", "times": 1}
+LITHIUM = {"drug": "197889", "dose": "1 capsule", "times": 2}
+CLOZAPINE = {"drug": "clozapine 100 MG Oral Tablet", "dose": "1 tablet", "times": 2}
+LISINOPRIL = {"drug": "314076", "dose": "1 tablet", "times": 1}
+AMIODARONE = {"drug": "833528", "dose": "1 tablet", "times": 1}
+PATCH = _sig("245134", "apply 1 patch every 72 hours")
+
+
+def _enoxaparin(times: int, mg: float) -> Json:
+    return {"drug": "enoxaparin", "dose": f"{mg} mg", "times": times, "route": "subcutaneous"}
+
+
+def _weighing(kilograms: float, creatinine: float = 4.0) -> Json:
+    return {"age": 80, "labs": [["creatinine", creatinine], ["body_weight", kilograms, 5]]}
+
+
+KIDNEY = [
+    Sweep("renal-gabapentin", "clearance", _crcl(), _is(_mg(GABAPENTIN, 3)(800)),
+          {15: ("lt15", "lt15", "15to30"), 30: ("15to30", "30to60", "30to60"), 60: ("30to60", None, None)}),
+    Sweep("renal-gabapentin", "dose at 10", _is({"crcl": 10}), _mg(GABAPENTIN), {300: (None, None, "lt15")}),
+    Sweep("renal-gabapentin", "dose at 20", _is({"crcl": 20}), _mg(GABAPENTIN), {700: (None, None, "15to30")}),
+    Sweep("renal-gabapentin", "dose at 45", _is({"crcl": 45}), _mg(GABAPENTIN), {1400: (None, None, "30to60")}),
+    Sweep("renal-pregabalin", "clearance", _crcl(), _is(_mg(PREGABALIN, 2)(300)),
+          {15: ("lt15", "15to30", "15to30"), 30: ("15to30", "30to60", "30to60"), 60: ("30to60", None, None)}),
+    Sweep("renal-pregabalin", "dose at 10", _is({"crcl": 10}), _mg(PREGABALIN), {75: (None, None, "lt15")}),
+    Sweep("renal-pregabalin", "dose at 20", _is({"crcl": 20}), _mg(PREGABALIN), {150: (None, None, "15to30")}),
+    Sweep("renal-pregabalin", "dose at 45", _is({"crcl": 45}), _mg(PREGABALIN), {300: (None, None, "30to60")}),
+    Sweep("renal-allopurinol", "eGFR", _egfr(), _is(_mg("197319")(100)), {60: ("start_high_ckd", None, None)}),
+    Sweep("renal-allopurinol", "dose, CKD", _is({"labs": [["egfr", 40]]}), _mg("197319"),
+          {50: (None, None, "start_high_ckd")}),
+    Sweep("renal-allopurinol", "dose", _is({"labs": [["egfr", 90]]}), _mg("197319"), {100: (None, None, "start_high")}),
+    Sweep("renal-enoxaparin", "mg/kg twice daily", _is(_weighing(100)), lambda mg: _enoxaparin(2, mg),
+          {80: ("prophylaxis_lt30", "treat_lt30", "treat_lt30")}),
+    Sweep("renal-enoxaparin", "mg/kg once daily", _is(_weighing(100)), lambda mg: _enoxaparin(1, mg),
+          {110: (None, None, "treat_lt30"), 40: (None, "prophylaxis_lt30", "prophylaxis_lt30")}),
+    Sweep("renal-methotrexate", "eGFR", _egfr(), _is(WEEKLY),
+          {30: ("gfr_lt30", "gfr30to60", "gfr30to60"), 60: ("gfr30to60", None, None)}),
+    Sweep("renal-methotrexate", "mg a week", _is({"labs": [["egfr", 45]]}),
+          lambda mg: _sig("methotrexate 2.5 MG Oral Tablet", f"{mg} mg once weekly"), {10: (None, None, "gfr30to60")}),
+    Sweep("renal-methotrexate", "age of creatinine", _age_of("creatinine", 0.9), _is(WEEKLY),
+          {365: (None, None, "no_kidney_function")}, least=None),
+    Sweep("renal-sglt2", "empagliflozin", _egfr(), _is(_mg("empagliflozin 10 MG Oral Tablet")(10)),
+          {20: ("start_lt20", "glucose_only_lt30", "glucose_only_lt30"), 30: ("glucose_only_lt30", None, None)}),
+    Sweep("renal-sglt2", "dapagliflozin", _egfr(), _is(_mg("dapagliflozin 10 MG Oral Tablet")(10)),
+          {20: ("start_lt20", "start_label", "start_label"), 25: ("start_label", "glucose_only_lt30",
+           "glucose_only_lt30"), 30: ("glucose_only_lt30", "glucose_only_lt45", "glucose_only_lt45"),
+           45: ("glucose_only_lt45", None, None)}),
+    Sweep("renal-sglt2", "canagliflozin", _egfr(), _is(_mg("canagliflozin 100 MG Oral Tablet")(100)),
+          {30: ("start_label", None, None)}),
+    Sweep("renal-sglt2", "ertugliflozin", _egfr(), _is(_mg("ertugliflozin 5 MG Oral Tablet")(5)),
+          {45: ("start_label", None, None)}),
+    Sweep("renal-mra", "potassium, spironolactone", _lab("potassium", ["egfr", 80]), _is(SPIRONOLACTONE),
+          {5.0: (None, None, "k_gt50_new"), 5.5: ("k_gt50_new", "k_ge55", "k_ge55")}, unit=0.1),
+    Sweep("renal-mra", "potassium, eplerenone", _lab("potassium", ["egfr", 80]), _is(EPLERENONE),
+          {5.5: ("k_gt50_new", "k_ge55_other", "k_ge55")}, unit=0.1),
+    Sweep("renal-mra", "age of potassium", _age_of("potassium", 5.9, ["egfr", 80]), _is(SPIRONOLACTONE),
+          {30: ("k_ge55", "k_ge55", "missing")}, least=None),
+    Sweep("renal-mra", "eGFR", _egfr_and := (lambda value: {"labs": [K, ["egfr", value]]}), _is(SPIRONOLACTONE),
+          {30: ("gfr_le30", "gfr_le30", None)}),
+    Sweep("renal-mra", "finerenone", _egfr_and, _is(FINERENONE), {25: ("fin_lt25_new", None, None)}),
+    Sweep("renal-mra", "eplerenone, clearance", _crcl(K, ["egfr", 50]), _is(EPLERENONE),
+          {30: ("epl_crcl_le30", "epl_crcl_le30", None)}),
+    Sweep("renal-mra", "eplerenone, hypertension", _crcl(K, ["egfr", 50], conditions=["hypertension"]), _is(EPLERENONE),
+          {50: ("epl_hypertension", None, None)}),
+    Sweep("renal-mra", "age of a woman", lambda age: {"age": int(age), "sex": "female"}, _is(SPIRONOLACTONE),
+          {46: (None, "missing", "missing"), 18: ("missing", None, None)}, least=None),
+    Sweep("renal-baclofen", "eGFR", _egfr(), _is(_mg("197391", 3)(10)),
+          {30: ("lt30", "30to60", "30to60"), 60: ("30to60", None, None)}),
+    Sweep("renal-baclofen", "dose", _is({"labs": [["egfr", 45]]}), _mg("197391"), {20: (None, "30to60", "30to60")}),
+    Sweep("renal-bisphosphonate", "alendronate", _crcl(), _is(ALENDRONATE), {35: ("oral_lt35", None, None)}),
+    Sweep("renal-bisphosphonate", "risedronate", _crcl(), _is(RISEDRONATE), {30: ("oral_lt35", None, None)}),
+    Sweep("renal-bisphosphonate", "zoledronic acid", _crcl(), _is(ZOLEDRONATE), {35: ("zol_lt35", None, None)}),
+    Sweep("renal-bisphosphonate", "zoledronic acid, cancer", _crcl(**CANCER), _is(ZOLEDRONATE),
+          {60: ("zol_cancer", "zol_cancer", None)}),
+    Sweep("renal-dofetilide", "clearance", _crcl(["qtc", 420]), _is(_mg(DOFETILIDE, 2)(0.5)),
+          {20: ("crcl_lt20", "crcl20to60", "crcl20to60"), 60: ("crcl20to60", "crcl20to60", None)}),
+    Sweep("renal-dofetilide", "0.25 mg a day", _crcl(["qtc", 420]), _is(_mg(DOFETILIDE, 2)(0.2)),
+          {40: ("crcl20to60", None, None)}),
+    Sweep("renal-dofetilide", "QTc at the start", lambda ms: {"crcl": 90, "labs": [["qtc", ms]]},
+          _is(_mg(DOFETILIDE, 2)(0.5)), {440: (None, None, "qtc_gt440")}),
+    Sweep("renal-dofetilide", "QTc later", lambda ms: {"crcl": 90, "labs": [["qtc", ms]], "active": [DOFETILIDE]},
+          _is(_mg(DOFETILIDE, 2)(0.5)), {500: (None, None, "qtc_gt500_cont")}),
+]  # fmt: skip
+OPIOID = [
+    Sweep("opioid-mme", "morphine", _is({}), _mg("morphine sulfate 15 MG Oral Tablet"),
+          {50: (None, "50to89", "50to89"), 90: ("50to89", "ge90", "ge90")}),
+    Sweep("opioid-mme", "tramadol", _is({}), _mg(TRAMADOL), {250: (None, "50to89", "50to89")}),
+    Sweep("opioid-mme", "age", lambda age: {"age": int(age)}, _is(_mg(OXYCODONE, 4)(10)),
+          {18: (None, "50to89", "50to89")}, least=None),
+    Sweep("opioid-er-naive", "oxycodone before a patch",
+          lambda mg: {"active": [{"drug": OXYCODONE, "dose": f"{mg} mg", "times": 1}]}, _is(PATCH),
+          {30: ("fentanyl_patch_naive", None, None)}),
+    Sweep("opioid-er-naive", "hydromorphone before a patch",
+          lambda mg: {"active": [{"drug": "hydromorphone 2 MG Oral Tablet", "dose": f"{mg} mg", "times": 1}]},
+          _is(PATCH), {8: ("fentanyl_patch_naive", None, None)}),
+    Sweep("opioid-er-naive", "days on oxycodone",
+          lambda days: {"active": [{"drug": OXYCODONE, "dose": "40 mg", "times": 1, "days_ago": int(days)}]},
+          _is(PATCH), {7: ("fentanyl_patch_naive", None, None)}, least=None),
+    Sweep("opioid-naloxone", "days since naloxone",
+          lambda days: {"conditions": ["overdose"], "active": [
+              {"drug": "naloxone 4 MG Nasal Spray", "status": "completed", "days_ago": int(days)}]},
+          _is(_mg(OXYCODONE, 2)(5)), {365: (None, None, "risk")}, least=None),
+    Sweep("opioid-benzo", "age",
+          lambda age: {"age": int(age), "active": [OXYCODONE, GABAPENTIN], "labs": [["egfr", 90]]},
+          _is(_mg(GABAPENTIN)(300)), {65: (None, "opioid_plus_gabapentinoid", "opioid_plus_gabapentinoid")},
+          least=None),
+    Sweep("opioid-benzo", "eGFR", _egfr(active=[OXYCODONE, GABAPENTIN]), _is(_mg(GABAPENTIN)(300)),
+          {60: ("opioid_plus_gabapentinoid", None, None)}),
+    Sweep("opioid-child-codeine-tramadol", "age", lambda age: {"age": int(age), "conditions": ["sleep_apnea"]},
+          _is(_mg(TRAMADOL)(50)), {12: ("under12", "12to18_risk", "12to18_risk"), 18: ("12to18_risk", None, None)},
+          least=None),
+    Sweep("opioid-child-codeine-tramadol", "age of a nursing woman",
+          lambda age: {"age": int(age), "sex": "female", "conditions": ["breastfeeding"]}, _is(_mg(TRAMADOL)(50)),
+          {12: ("under12", "breastfeeding", "breastfeeding"), 56: ("breastfeeding", None, None)}, least=None),
+]  # fmt: skip
+MONITORING = [
+    Sweep("mon-warfarin-inr", "INR", _lab("inr"), _is(WARFARIN), {4.5: (None, None, "inr_high")}, unit=0.1),
+    Sweep("mon-warfarin-inr", "age of a high INR", _age_of("inr", 6.0), _is(WARFARIN),
+          {7: ("inr_high", "inr_high", None)}, least=None),
+    Sweep("mon-warfarin-inr", "age of an INR", _age_of("inr", 2.5), _is(WARFARIN), {42: (None, None, "stale")},
+          least=None),
+    Sweep("mon-amiodarone", "age of TSH", _age_of("tsh", 2.0, ["alt", 20]), _is(AMIODARONE),
+          {180: (None, None, "missing")}, least=None),
+    Sweep("mon-lithium", "level", _lab("lithium_level"), _is(LITHIUM), {1.5: (None, None, "toxic")}, unit=0.1),
+    Sweep("mon-lithium", "age of a level", _age_of("lithium_level", 0.8), _is(LITHIUM), {180: (None, None, "stale")},
+          least=None),
+    Sweep("mon-methotrexate", "age of ALT", _age_of("alt", 20, ["hemoglobin", 13], ["creatinine", 0.9]), _is(WEEKLY),
+          {90: (None, None, "stale")}, least=None),
+    Sweep("mon-raas", "age of potassium", _age_of("potassium", 4.2, ["creatinine", 0.9]), _is(LISINOPRIL),
+          {365: (None, None, "stale")}, least=None),
+    Sweep("mon-clozapine", "neutrophils", _lab("neutrophils_abs"), _is(CLOZAPINE),
+          {0.5: ("low", "moderate", "moderate"), 1.0: ("moderate", "mild", "mild"), 1.5: ("mild", None, None)},
+          unit=0.1),
+    Sweep("mon-clozapine", "age of a count", _age_of("neutrophils_abs", 2.0), _is(CLOZAPINE),
+          {31: (None, None, "stale")}, least=None),
+    Sweep("mon-hydroxychloroquine", "mg/kg", _is({"labs": [["body_weight", 80, 5]]}),
+          _mg("hydroxychloroquine sulfate 200 MG Oral Tablet"), {400: (None, None, "dose")}),
+]  # fmt: skip
+
+
+def _points(sweep: Sweep) -> list[tuple[str, tuple[float, str | None]]]:
+    return [
+        (f"{sweep.rule}, {sweep.name} {value:g}", (value, bands[side]))
+        for limit, bands in sweep.limits.items()
+        for side, value in _steps_of(limit, sweep)
+    ]
+
+
+def _steps_of(limit: float, sweep: Sweep) -> list[tuple[int, float]]:
+    steps = [(0, limit - sweep.unit), (1, limit), (2, limit + sweep.unit)]
+    return steps if sweep.least is None else [*steps, (0, limit - sweep.least), (2, limit + sweep.least)]
+
+
+@pytest.mark.parametrize("sweep", [*KIDNEY, *OPIOID, *MONITORING], ids=lambda sweep: f"{sweep.rule}, {sweep.name}")
+def test_every_limit_is_exact(sweep: Sweep, as_of: datetime) -> None:
+    def is_exact(value: float, band: str | None) -> None:
+        value = round(value, 6)
+        record, drafts = record_of(sweep.patient(value), as_of), drafts_of(draft_of(sweep.draft(value)))
+        found = {rule: name for rule, name, _ in findings(check(record, drafts, book=family_book(sweep.rule)))}
+        assert found.get(sweep.rule) == band
+
+    for_each(_points(sweep), is_exact)
+
+
+@pytest.mark.parametrize(
+    ("analyte", "value", "unit", "draft", "rule", "band"),
+    [
+        ("potassium", 5.6, "meq/l", SPIRONOLACTONE, "renal-mra", "k_ge55"),
+        ("neutrophils_abs", 0.4, "10*9/L", CLOZAPINE, "mon-clozapine", "low"),
+        ("neutrophils_abs", 0.4, "K/uL", CLOZAPINE, "mon-clozapine", "low"),
+        ("lithium_level", 1.6, "mEq/L", LITHIUM, "mon-lithium", "toxic"),
+        ("qtc", 0.46, "s", _mg(DOFETILIDE, 2)(0.5), "renal-dofetilide", "qtc_gt440"),
+        ("body_weight", 110.2, "[lb_av]", _mg("hydroxychloroquine sulfate 200 MG Oral Tablet")(400),
+         "mon-hydroxychloroquine", "dose"),
+    ],
+)  # fmt: skip
+def test_the_unit_of_a_result_makes_no_difference(
+    analyte: str, value: float, unit: str, draft: Json, rule: str, band: str, as_of: datetime
+) -> None:
+    record = record_of({"labs": [[analyte, value, 3, unit], ["creatinine", 0.9], ["body_weight", 80, 20]]}, as_of)
+    found = findings(check(record, drafts_of(draft_of(draft)), book=family_book(rule)))
+    assert (rule, band) in {one[:2] for one in found}
+
+
+def _one_sided(words: str) -> Json:
+    return observation("98979-8", when="2026-11-18", patient="case", id="one-sided", valueString=words)
+
+
+@pytest.mark.parametrize(
+    ("words", "draft", "rule", "band", "reason"),
+    [
+        (">60", {"drug": "861007", "dose": "2 tablet", "times": 2}, "renal-metformin", None, "within-limits"),
+        (">60", {"drug": "198014", "dose": "1 tablet", "times": 2, "days": 30}, "renal-nsaid", None, "within-limits"),
+        (">60", _mg("197319")(100), "renal-allopurinol", None, "within-limits"),
+        (">60", {"drug": "edoxaban 60 MG Oral Tablet", "dose": "1 tablet", "times": 1}, "renal-edoxaban", None,
+         "kidney-function-not-exact"),
+        (">45", {"drug": "198014", "dose": "1 tablet", "times": 2, "days": 30}, "renal-nsaid", None,
+         "kidney-function-not-exact"),
+        ("<15", {"drug": "861007", "dose": "2 tablet", "times": 2}, "renal-metformin", "lt30", None),
+        ("<60", {"drug": "861007", "dose": "2 tablet", "times": 2}, "renal-metformin", None,
+         "kidney-function-not-exact"),
+    ],
+)  # fmt: skip
+def test_an_egfr_of_one_side_decides_what_lies_on_the_other(
+    words: str, draft: Json, rule: str, band: str | None, reason: str | None, as_of: datetime
+) -> None:
+    conditions = ["afib"] if rule == "renal-edoxaban" else []
+    record = record_of({"more": [_one_sided(words)], "conditions": conditions}, as_of)
+    outcome = check(record, drafts_of(draft_of(draft)), book=family_book(rule))
+    assert {name: found for name, found, _ in findings(outcome)}.get(rule) == band
+    said = [one for one in outcome.silences if one.subject == rule]
+    if reason is not None:
+        assert [one.reason for one in said] == [reason]
+        assert words in said[0].text
+    else:
+        assert f"eGFR {words}" in outcome.cards[0].summary

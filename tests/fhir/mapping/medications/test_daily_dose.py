@@ -1,4 +1,4 @@
-"""The daily dose: computed where everything is stated, with its certainty; else unknown, with the reason."""
+"""The daily dose with its certainty and every field of the answer; else unknown, with the reason; and plain orders."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,33 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir.mapping.medications.daily_dose import daily_dose
-from fhir.mapping.medications.identity import identify
-from fhir.record.resources import MedicationRequest, decoder
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose, order_of, plain_order, supply_of
+from fhir.mapping.medications.dosage import Activity, Milligrams
+from fhir.mapping.medications.identity import MedicationIdentity, identify
+from fhir.mapping.medications.sig import (
+    AS_NEEDED_WITHOUT_FREQUENCY,
+    CONTRADICTION,
+    NO_DOSAGE,
+    NO_DOSE,
+    NO_FREQUENCY,
+    NO_WEIGHT,
+    DoseProblem,
+)
+from fhir.record.datatypes import (
+    CodeableConcept,
+    Coding,
+    Dosage,
+    DoseAndRate,
+    Period,
+    Quantity,
+    Range,
+    Ratio,
+    Timing,
+    TimingRepeat,
+)
+from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement, decoder
+from fhir.terminology.medication_strength import Strength
+from fhir.terminology.medications import INGREDIENT_BY_NAME
 from tests.conftest import examples
 from tests.fhir.builders import coded, order
 from tests.fhir.mapping.medications.doses import (
@@ -242,3 +266,483 @@ def test_nothing_is_told_of_a_combination_whose_products_are_not_known_or_whose_
     assert dose_of("metformin and warfarin capsule", {"text": "500 mg daily"}).least_per_day == ()
     dose = dose_of("buprenorphine 8 MG / naloxone 2 MG Sublingual Film", {"text": "1 film daily"})
     assert (dose.least_per_day, {round(one.high, 1) for one in dose.per_day}) == ((), {8.0, 2.0})
+
+
+W, M = INGREDIENT_BY_NAME["warfarin"], INGREDIENT_BY_NAME["metformin"]
+TEN = MedicationIdentity("warfarin", (W,), (Strength(10.0, "mg"),))
+BARE = MedicationIdentity("warfarin", (W,), (None,))
+
+
+def _near(value: Any) -> Any:
+    return pytest.approx(value)
+
+
+def _q(value: float | None, unit: str | None = None, comparator: str | None = None) -> Quantity:
+    return Quantity(value, comparator, unit)
+
+
+def _every(frequency: int | None, period: float = 1.0, unit: str = "d", **more: Any) -> Timing:
+    return Timing(repeat=TimingRepeat(frequency=frequency, period=period, periodUnit=unit, **more))
+
+
+ONCE_A_DAY, TWICE_A_DAY, ONCE_A_WEEK = _every(1), _every(2), _every(1, 1.0, "wk")
+
+
+def _dosage(value: float | None = None, unit: str | None = "mg", timing: Timing | None = None, **more: Any) -> Dosage:
+    rates = (DoseAndRate(doseQuantity=_q(value, unit)),) if value is not None else ()
+    return Dosage(timing=timing, doseAndRate=rates, **more)
+
+
+def _order(*dosages: Dosage, **more: Any) -> MedicationRequest:
+    return MedicationRequest(dosageInstruction=dosages, **more)
+
+
+def _mg(low: float, high: float | None = None, rxcui: str = W.rxcui) -> tuple[Milligrams, ...]:
+    return (Milligrams(rxcui, _near(low), _near(low if high is None else high)),)
+
+
+def _dose(*dosages: Dosage, identity: MedicationIdentity = TEN, weight: float | None = None, **more: Any) -> DailyDose:
+    return daily_dose(_order(*dosages, **more), identity, weight)
+
+
+def test_what_is_not_recognised_has_no_dose() -> None:
+    assert _dose(_dosage(5, timing=ONCE_A_DAY), identity=MedicationIdentity("fnord")) == DailyDose(
+        problem=DoseProblem("the medication is not recognised")
+    )
+
+
+@pytest.mark.parametrize(
+    ("dosage", "expected"),
+    [
+        (_dosage(5, timing=TWICE_A_DAY), DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0)),
+        (_dosage(5, timing=_every(2, boundsDuration=_q(10, "d"))),
+         DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, duration_days=10.0)),
+        (_dosage(5, timing=_every(1, dayOfWeek=("mon", "thu"))),
+         DailyDose("exact", per_day=_mg(10 / 7), per_dose=_mg(5), times_per_day=_near(2 / 7),
+                   on_days=frozenset({"mon", "thu"}))),
+        (_dosage(5, timing=Timing(event=("2026-11-20",))),
+         DailyDose("exact", per_day=_mg(5), per_dose=_mg(5), times_per_day=1.0, duration_days=1.0, single=True)),
+        (_dosage(5, timing=TWICE_A_DAY, asNeededBoolean=True),
+         DailyDose("maximum_prn", per_day=_mg(0, 10), per_dose=_mg(5), times_per_day=2.0, as_needed=True)),
+        (_dosage(5, timing=_every(1, frequencyMax=2)),
+         DailyDose("range", per_day=_mg(5, 10), per_dose=_mg(5), times_per_day=2.0)),
+        (Dosage(text="5 mg twice daily"),
+         DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, from_text=True)),
+        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(doseRange=Range(_q(5, "mg"), _q(10, "mg"))),)),
+         DailyDose("range", per_day=_mg(10, 20), per_dose=_mg(5, 10), times_per_day=2.0)),
+        (_dosage(5), DailyDose(per_dose=_mg(5), problem=NO_FREQUENCY)),
+        (Dosage(), DailyDose(problem=NO_DOSE)),
+        (Dosage(text="use as before"), DailyDose(problem=NO_DOSE, from_text=True)),
+        (_dosage(timing=TWICE_A_DAY), DailyDose(times_per_day=2.0, problem=NO_DOSE)),
+        (_dosage(5, asNeededBoolean=True),
+         DailyDose(per_dose=_mg(5), as_needed=True, problem=AS_NEEDED_WITHOUT_FREQUENCY)),
+        (_dosage(2, "fnord", TWICE_A_DAY),
+         DailyDose(times_per_day=2.0, problem=DoseProblem("the dose's unit 'fnord' is not known"))),
+        (_dosage(2, "mL", TWICE_A_DAY),
+         DailyDose(times_per_day=2.0, problem=DoseProblem("the strength of the product is not stated"))),
+        (_dosage(5, timing=Timing(code=CodeableConcept((Coding(code="QD"),)), repeat=TWICE_A_DAY.repeat)),
+         DailyDose(per_dose=_mg(5), problem=CONTRADICTION)),
+        (_dosage(24, "mg/day", TWICE_A_DAY), DailyDose("exact", per_day=_mg(24), per_dose=_mg(12), times_per_day=2.0)),
+        (_dosage(2, "mg/h"), DailyDose("exact", per_day=_mg(48))),
+        (Dosage(text="60 mg/day divided three times daily"),
+         DailyDose("exact", per_day=_mg(60), per_dose=_mg(20), times_per_day=3.0, from_text=True)),
+        (Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),)), DailyDose("exact", per_day=_mg(48))),
+        (Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),), asNeededBoolean=True),
+         DailyDose("exact", per_day=_mg(48), as_needed=True)),
+        (Dosage(text="10 mg in the morning and 5 mg in the evening"),
+         DailyDose("exact", per_day=_mg(15), times_per_day=2.0, from_text=True)),
+    ],
+)  # fmt: skip
+def test_the_whole_dose_of_one_instruction(dosage: Dosage, expected: DailyDose) -> None:
+    assert _dose(dosage) == expected
+
+
+def test_a_patch_gives_so_much_an_hour_whatever_the_interval_of_its_change() -> None:
+    patch = MedicationIdentity("warfarin", (W,), (Strength(0.05, "mg", "h"),))
+    assert _dose(_dosage(2, "patch", _every(1, 72.0, "h")), identity=patch) == DailyDose(
+        "exact", per_day=_mg(2.4), times_per_day=_near(1 / 3)
+    )
+    assert _dose(_dosage(2, "patch", _every(1, 72.0, "h"), asNeededBoolean=True), identity=patch) == DailyDose(
+        "maximum_prn", per_day=_mg(0, 2.4), times_per_day=_near(1 / 3), as_needed=True
+    )
+
+
+LIMIT = Ratio(_q(12, "mg"), _q(1, "d"))
+
+
+@pytest.mark.parametrize(
+    ("dosage", "certainty", "amounts"),
+    [
+        (_dosage(5, timing=_every(4), asNeededBoolean=True, maxDosePerPeriod=LIMIT), "maximum_prn", _mg(0, 12)),
+        (_dosage(5, timing=TWICE_A_DAY, asNeededBoolean=True, maxDosePerPeriod=LIMIT), "maximum_prn", _mg(0, 10)),
+        (_dosage(5, timing=_every(1, frequencyMax=4), maxDosePerPeriod=LIMIT), "range", _mg(5, 12)),
+        (_dosage(5, timing=_every(3, frequencyMax=4), maxDosePerPeriod=LIMIT), "range", _mg(12, 12)),
+        # What is ordered exactly is not less because of a limit.
+        (_dosage(5, timing=_every(4), maxDosePerPeriod=LIMIT), "exact", _mg(20)),
+        # Nothing but the limit.
+        (_dosage(asNeededBoolean=True, maxDosePerPeriod=LIMIT), "maximum_prn", _mg(0, 12)),
+        (_dosage(maxDosePerPeriod=LIMIT), "range", _mg(0, 12)),
+        (_dosage(5, maxDosePerPeriod=LIMIT), "range", _mg(0, 12)),
+        (_dosage(5, "fnord", maxDosePerPeriod=LIMIT), "unknown", ()),
+        (Dosage(text="taper as told", maxDosePerPeriod=LIMIT), "unknown", ()),
+        (_dosage(5, "fnord", maxDosePerPeriod=LIMIT, asNeededBoolean=True), "maximum_prn", _mg(0, 12)),
+    ],
+)
+def test_the_most_of_a_day_bounds_what_is_open(dosage: Dosage, certainty: str, amounts: tuple[Milligrams, ...]) -> None:
+    dose = _dose(dosage)
+    assert (dose.certainty, dose.per_day) == (certainty, amounts)
+    assert (dose.problem is None) is (certainty != "unknown")
+
+
+# Amounts for each kilogram.
+
+
+def test_a_dose_for_each_kilogram_needs_the_weight() -> None:
+    dosage = _dosage(0.1, "mg/kg", TWICE_A_DAY)
+    assert _dose(dosage) == DailyDose(times_per_day=2.0, problem=NO_WEIGHT)
+    assert _dose(dosage, weight=50.0) == DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0)
+
+
+# Doses without mass.
+
+
+@pytest.mark.parametrize(
+    ("dosage", "expected"),
+    [
+        (_dosage(5, "units", TWICE_A_DAY), Activity("unit", 5.0, 10.0)),
+        (_dosage(5, "units"), Activity("unit", 5.0, None)),
+        (_dosage(2, "units/h"), Activity("unit", None, _near(48.0))),
+        (_dosage(24, "units/day", TWICE_A_DAY), Activity("unit", 12.0, 24.0)),
+        (Dosage(text="60 units/day divided three times daily"), Activity("unit", 20.0, 60.0)),
+        (Dosage(text="20 units in the morning and 10 units in the evening"), Activity("unit", 20.0, 30.0)),
+        (Dosage(text="20 units in the morning and 5 mg in the evening"), None),
+        (Dosage(text="20 units in the morning and 10 mEq in the evening"), None),
+        (_dosage(timing=TWICE_A_DAY), None),
+        (_dosage(5, timing=TWICE_A_DAY), None),
+        (_dosage(2, "mL", TWICE_A_DAY), None),
+    ],
+)
+def test_units_of_a_dose_and_of_a_day(dosage: Dosage, expected: Activity | None) -> None:
+    assert _dose(dosage).activity == expected
+
+
+COTRIMOXAZOLE = MedicationIdentity(
+    "co-trimoxazole", (INGREDIENT_BY_NAME["trimethoprim"], INGREDIENT_BY_NAME["sulfamethoxazole"]), (None, None)
+)
+
+
+@pytest.mark.parametrize(
+    ("dosage", "a_dose", "a_day"),
+    [
+        (_dosage(600, timing=TWICE_A_DAY), (100.0, 500.0), (200.0, 1000.0)),
+        (_dosage(600), (100.0, 500.0), ()),
+        (Dosage(text="600 mg/day divided twice daily"), (50.0, 250.0), (100.0, 500.0)),
+        (Dosage(text="600 mg/day"), (100.0, 500.0), (100.0, 500.0)),
+    ],
+)
+def test_what_a_mass_of_a_combination_is_at_least(
+    dosage: Dosage, a_dose: tuple[float, ...], a_day: tuple[float, ...]
+) -> None:
+    dose = _dose(dosage, identity=COTRIMOXAZOLE)
+    assert dose.certainty == "unknown"
+    assert [amount.high for amount in dose.least_per_dose] == _near(a_dose)
+    assert [amount.low for amount in dose.least_per_dose] == _near(a_dose)
+    assert [amount.high for amount in dose.least_per_day] == _near(a_day)
+
+
+# Several instructions.
+
+
+def test_instructions_of_one_time_are_added() -> None:
+    first, second = _dosage(5, timing=ONCE_A_DAY), _dosage(7.5, timing=TWICE_A_DAY, text="7.5 mg twice daily")
+    assert _dose(first, second) == DailyDose("exact", per_day=_mg(20), times_per_day=3.0)
+    bounded = _dosage(5, timing=_every(1, boundsDuration=_q(5, "d")))
+    longer = _dosage(1, timing=_every(1, boundsDuration=_q(9, "d")))
+    assert _dose(bounded, longer) == DailyDose("exact", per_day=_mg(6), times_per_day=2.0, duration_days=9.0)
+    assert _dose(bounded, first).duration_days is None
+    prn = _dosage(5, timing=ONCE_A_DAY, asNeededBoolean=True)
+    assert _dose(first, prn) == DailyDose("maximum_prn", per_day=_mg(5, 10), times_per_day=2.0, as_needed=True)
+    words = Dosage(text="2 mg daily")
+    assert _dose(first, words) == DailyDose("exact", per_day=_mg(7), times_per_day=2.0, from_text=True)
+
+
+def test_the_days_of_the_week_of_several_instructions() -> None:
+    monday, friday = _dosage(7, timing=_every(1, dayOfWeek=("mon",))), _dosage(14, timing=_every(1, dayOfWeek=("fri",)))
+    assert _dose(monday, friday) == DailyDose(
+        "exact", per_day=_mg(3), times_per_day=_near(2 / 7), on_days=frozenset({"mon", "fri"})
+    )
+    assert _dose(monday, _dosage(1, timing=ONCE_A_DAY)).on_days == frozenset()
+
+
+def test_instructions_one_after_the_other_are_the_day_with_the_least_and_the_day_with_the_most() -> None:
+    first = _dosage(10, timing=_every(1, boundsDuration=_q(5, "d")), sequence=1)
+    second = _dosage(5, timing=_every(3, boundsDuration=_q(9, "d")), sequence=2)
+    assert _dose(first, second) == DailyDose("range", per_day=_mg(10, 15), times_per_day=3.0, duration_days=14.0)
+    open_end = _dosage(5, timing=_every(3), sequence=2)
+    assert _dose(first, open_end) == DailyDose("range", per_day=_mg(10, 15), times_per_day=3.0)
+    same = _dosage(5, timing=_every(3, boundsDuration=_q(9, "d")), sequence=1)
+    assert _dose(first, same) == DailyDose("exact", per_day=_mg(25), times_per_day=4.0, duration_days=9.0)
+    unnumbered = _dosage(5, timing=_every(3, boundsDuration=_q(9, "d")))
+    assert _dose(first, unnumbered).per_day == _mg(25)
+    equal = _dosage(5, timing=_every(2, boundsDuration=_q(9, "d")), sequence=2)
+    assert _dose(first, equal) == DailyDose("exact", per_day=_mg(10), times_per_day=2.0, duration_days=14.0)
+
+
+def test_steps_in_words_are_one_after_the_other() -> None:
+    assert _dose(Dosage(text="10 mg twice daily for 7 days, then 5 mg twice daily for 3 days")) == DailyDose(
+        "range", per_day=_mg(10, 20), times_per_day=2.0, duration_days=10.0, from_text=True
+    )
+
+
+def test_one_instruction_that_is_open_leaves_all_open() -> None:
+    closed, no_dose = _dosage(5, timing=ONCE_A_DAY), _dosage(timing=TWICE_A_DAY)
+    assert _dose(closed, no_dose) == DailyDose(problem=NO_DOSE)
+    units, more = _dosage(5, "units", ONCE_A_DAY), _dosage(4, "units", TWICE_A_DAY)
+    of_activity = DoseProblem("the dose is in units of activity, not in milligrams")
+    assert _dose(units, more) == DailyDose(problem=of_activity, activity=Activity("unit", 5.0, 13.0))
+    in_turn = (_dosage(5, "units", ONCE_A_DAY, sequence=1), _dosage(4, "units", TWICE_A_DAY, sequence=2))
+    assert _dose(*in_turn) == DailyDose(problem=of_activity, activity=Activity("unit", 5.0, 8.0))
+    assert _dose(units, _dosage(4, "units")).activity == Activity("unit", 5.0, None)
+    assert _dose(units, _dosage(2, "units/h")).activity == Activity("unit", None, _near(53.0))
+    assert _dose(units, closed).activity is None
+    assert _dose(units, _dosage(4, "mEq", TWICE_A_DAY)).activity is None
+
+
+SINGLE = Timing(event=("2026-11-20",))
+
+
+@pytest.mark.parametrize(
+    ("loading", "daily", "expected"),
+    [
+        # At most ten times the dose of a day, or four times one dose.
+        (_dosage(50, timing=SINGLE), _dosage(5, timing=ONCE_A_DAY), _mg(5)),
+        (_dosage(50.5, timing=SINGLE), _dosage(5, timing=ONCE_A_DAY), _mg(55.5)),
+        (_dosage(20, timing=SINGLE), _dosage(5, timing=ONCE_A_WEEK), _mg(5 / 7)),
+        (_dosage(20.5, timing=SINGLE), _dosage(5, timing=ONCE_A_WEEK), _mg(20.5 + 5 / 7)),
+    ],
+)
+def test_a_loading_dose_is_left_out_and_one_that_is_too_large_is_not(
+    loading: Dosage, daily: Dosage, expected: tuple[Milligrams, ...]
+) -> None:
+    for dosages in ((loading, daily), (daily, loading)):
+        assert _dose(*dosages).per_day == expected
+
+
+def test_a_dose_with_a_loading_dose_has_no_amount_of_one_dose() -> None:
+    assert _dose(_dosage(20, timing=SINGLE), _dosage(5, timing=TWICE_A_DAY)) == DailyDose(
+        "exact", per_day=_mg(10), times_per_day=2.0
+    )
+    # Of units likewise; another unit has nothing to be compared with.
+    units = _dose(_dosage(50, "units", SINGLE), _dosage(5, "units", ONCE_A_DAY))
+    assert units.activity == Activity("unit", 5.0, 5.0)
+    too_many = _dose(_dosage(51, "units", SINGLE), _dosage(5, "units", ONCE_A_DAY))
+    assert too_many.activity == Activity("unit", 51.0, 56.0)
+    assert _dose(_dosage(5, "mEq", SINGLE), _dosage(5, "units", ONCE_A_DAY)).activity is None
+    # Two single doses, or one that is open: all count.
+    assert _dose(_dosage(5, timing=SINGLE), _dosage(6, timing=SINGLE)).per_day == _mg(11)
+    assert _dose(_dosage(timing=SINGLE), _dosage(6, timing=ONCE_A_DAY)).problem == NO_DOSE
+    three = _dose(_dosage(20, timing=SINGLE), _dosage(5, timing=ONCE_A_DAY), _dosage(2, timing=ONCE_A_DAY))
+    assert three == DailyDose("exact", per_day=_mg(7), times_per_day=2.0)
+
+
+# How long.
+
+
+@pytest.mark.parametrize(
+    ("dispense", "text", "days"),
+    [
+        ({"expectedSupplyDuration": _q(30, "d")}, None, 30.0),
+        ({"expectedSupplyDuration": _q(30, "d"), "numberOfRepeatsAllowed": 2}, None, 90.0),
+        ({"expectedSupplyDuration": _q(30, "d"), "numberOfRepeatsAllowed": 0}, None, 30.0),
+        ({"expectedSupplyDuration": _q(30, "d")}, "for 7 days", 30.0),
+        ({"quantity": _q(60, "mg")}, "for 7 days", 7.0),
+        ({"quantity": _q(60, "mg")}, None, 6.0),
+        ({"quantity": _q(60, "mg"), "numberOfRepeatsAllowed": 1}, None, 12.0),
+        ({"quantity": _q(60, "tablet")}, None, None),
+        ({"quantity": _q(None, "mg")}, None, None),
+        ({"numberOfRepeatsAllowed": 1}, None, None),
+        ({"numberOfRepeatsAllowed": 1}, "for 7 days", 14.0),
+    ],
+)
+def test_how_long_an_order_lasts(dispense: dict[str, Any], text: str | None, days: float | None) -> None:
+    dosage = _dosage(5, timing=TWICE_A_DAY, text=text)
+    assert _dose(dosage, dispenseRequest=DispenseRequest(**dispense)).duration_days == days
+
+
+def test_bounds_go_before_the_supply_and_words_of_several_instructions_are_added_or_the_longest() -> None:
+    bounded = _dosage(5, timing=_every(2, boundsDuration=_q(10, "d")))
+    supply = DispenseRequest(expectedSupplyDuration=_q(30, "d"), quantity=_q(60, "mg"))
+    assert _dose(bounded, dispenseRequest=supply).duration_days == 10.0
+    texts = [Dosage(text="5 mg daily for 7 days"), Dosage(text="2 mg daily for 3 days")]
+    assert _dose(*texts).duration_days == 7.0
+    in_turn = [Dosage(text=dosage.text, sequence=number) for number, dosage in enumerate(texts)]
+    assert _dose(*in_turn).duration_days == 10.0
+    assert _dose(texts[0], Dosage(text="2 mg daily")).duration_days is None
+    two = DispenseRequest(quantity=_q(60, "mg"))
+    assert (
+        _dose(_dosage(5, timing=ONCE_A_DAY), _dosage(5, timing=TWICE_A_DAY), dispenseRequest=two).duration_days is None
+    )
+    assert _dose(_dosage(0, timing=TWICE_A_DAY), dispenseRequest=two).duration_days is None
+    assert _dose(_dosage(5), dispenseRequest=two).duration_days is None
+
+
+# A quantity over the days it is to last.
+
+
+def _supply(value: float | None = 60, unit: str | None = "tablet", days: float | None = 30, **more: Any) -> Any:
+    lasts = _q(days, "d") if days is not None else None
+    return DispenseRequest(quantity=_q(value, unit, more.pop("comparator", None)), expectedSupplyDuration=lasts)
+
+
+@pytest.mark.parametrize(
+    ("supply", "dosages", "expected"),
+    [
+        (_supply(), (Dosage(text="as directed"),), _mg(20)),
+        (_supply(), (_dosage(asNeededBoolean=True),), _mg(0, 20)),
+        (_supply(unit="mL"), (_dosage(),), ()),
+        (_supply(unit="mg"), (_dosage(),), ()),
+        (_supply(unit="fnord"), (_dosage(),), ()),
+        (_supply(value=None), (_dosage(),), ()),
+        (_supply(days=None), (_dosage(),), ()),
+        (_supply(days=0), (_dosage(),), ()),
+        (_supply(comparator="<"), (_dosage(),), ()),
+        (_supply(), (_dosage(timing=SINGLE),), ()),
+        # It does not settle what changes or contradicts itself.
+        (_supply(), (Dosage(text="taper over 2 weeks"),), ()),
+        (
+            _supply(),
+            (_dosage(5, timing=Timing(code=CodeableConcept((Coding(code="QD"),)), repeat=TWICE_A_DAY.repeat)),),
+            (),
+        ),
+        (_supply(), (_dosage(), _dosage()), ()),
+        (_supply(), (_dosage(2, "fnord", TWICE_A_DAY),), ()),
+        (DispenseRequest(expectedSupplyDuration=_q(30, "d")), (_dosage(),), ()),
+    ],
+)
+def test_a_quantity_over_the_days_it_lasts(
+    supply: DispenseRequest, dosages: tuple[Dosage, ...], expected: tuple[Milligrams, ...]
+) -> None:
+    dose = _dose(*dosages, dispenseRequest=supply)
+    assert dose.per_day == expected
+    assert dose.from_supply is bool(expected)
+    if expected:
+        as_needed = bool(dosages[0].asNeededBoolean)
+        assert (dose.certainty, dose.problem) == ("maximum_prn" if as_needed else "exact", None)
+        assert (dose.duration_days, dose.as_needed) == (30.0, as_needed)
+
+
+def test_what_is_stated_goes_before_the_supply() -> None:
+    dose = _dose(_dosage(5, timing=TWICE_A_DAY), dispenseRequest=_supply())
+    assert (dose.per_day, dose.from_supply) == (_mg(10), False)
+
+
+def test_millilitres_and_patches_over_the_days_they_last() -> None:
+    liquid = MedicationIdentity("warfarin", (W,), (Strength(2.0, "mg", "mL"),))
+    assert _dose(_dosage(), identity=liquid, dispenseRequest=_supply(unit="mL")).per_day == _mg(4)
+    patch = MedicationIdentity("warfarin", (W,), (Strength(2.0, "mg", "h"),))
+    assert _dose(_dosage(), identity=patch, dispenseRequest=_supply()).per_day == ()
+
+
+# An order without an instruction, a statement, a dispensing.
+
+
+def test_an_order_without_an_instruction_is_read_by_its_words() -> None:
+    words = MedicationIdentity("warfarin 5 mg twice daily", (W,), (Strength(5.0, "mg"),))
+    assert _dose(identity=words) == DailyDose(
+        "exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, from_text=True
+    )
+    assert _dose() == DailyDose(problem=NO_DOSAGE)
+    statement = MedicationStatement(dosage=(_dosage(5, timing=TWICE_A_DAY),))
+    assert daily_dose(statement, TEN) == DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0)
+    given = MedicationDispense(
+        dosageInstruction=(_dosage(5, timing=TWICE_A_DAY),), daysSupply=_q(14, "d"), quantity=_q(3, "mg")
+    )
+    assert daily_dose(given, TEN).duration_days == 14.0
+    assert supply_of(given) == DispenseRequest(quantity=_q(3, "mg"), expectedSupplyDuration=_q(14, "d"))
+    assert supply_of(statement) is None
+    supply = _supply()
+    assert supply_of(_order(dispenseRequest=supply)) is supply
+
+
+def test_the_amounts_of_one_ingredient_and_the_doses_of_a_week() -> None:
+    two = DailyDose(
+        per_day=(*_mg(1), *_mg(2, rxcui=M.rxcui)), per_dose=(*_mg(3), *_mg(4, rxcui=M.rxcui)), times_per_day=2.0
+    )
+    assert (two.daily(M.rxcui), two.per_dose_of(M.rxcui)) == (two.per_day[1], two.per_dose[1])
+    assert (two.daily("0"), two.per_dose_of("0")) == (None, None)
+    assert two.times_per_week == 14.0
+    assert DailyDose(times_per_day=3 / 7, on_days=frozenset({"mon"})).times_per_week == 1.0
+    assert DailyDose().times_per_week is None
+
+
+# Plain orders.
+
+PLAIN = _dosage(5, timing=_every(2, boundsDuration=_q(10, "d")), text="t", asNeededBoolean=True)
+SUPPLY = DispenseRequest(
+    quantity=_q(60, "mg"),
+    expectedSupplyDuration=_q(30, "d"),
+    numberOfRepeatsAllowed=1,
+    validityPeriod=Period("2026-01-01"),
+)
+
+
+def test_a_plain_order_and_back() -> None:
+    plain = plain_order(_order(PLAIN, dispenseRequest=SUPPLY))
+    assert plain == (
+        "t",
+        True,
+        (5, None, "mg", None),
+        (2, 1.0, "d"),
+        (10, None, "d", None),
+        ((60, None, "mg", None), (30, None, "d", None), 1),
+    )
+    assert plain is not None
+    again = order_of(plain)
+    assert again == _order(
+        PLAIN,
+        dispenseRequest=DispenseRequest(
+            quantity=_q(60, "mg"), expectedSupplyDuration=_q(30, "d"), numberOfRepeatsAllowed=1
+        ),
+    )
+    assert plain_order(again) == plain
+    bare = plain_order(_order(_dosage(5, timing=TWICE_A_DAY)))
+    assert bare == (None, None, (5, None, "mg", None), (2, 1.0, "d"), None, (None, None, None))
+    assert bare is not None
+    assert order_of(bare) == _order(_dosage(5, timing=TWICE_A_DAY), dispenseRequest=DispenseRequest())
+    assert plain_order(MedicationStatement(dosage=(_dosage(5, timing=TWICE_A_DAY),))) == bare
+
+
+@pytest.mark.parametrize(
+    "dosages",
+    [
+        (),
+        (PLAIN, PLAIN),
+        (_dosage(5),),
+        (_dosage(5, timing=Timing()),),
+        (_dosage(timing=TWICE_A_DAY),),
+        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(), DoseAndRate())),),
+        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(doseQuantity=_q(5, "mg")),) * 2),),
+        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(doseRange=Range(_q(5, "mg"), _q(6, "mg"))),)),),
+        (Dosage(timing=TWICE_A_DAY, doseAndRate=(DoseAndRate(doseQuantity=_q(5), rateQuantity=_q(1)),)),),
+        (_dosage(5, timing=TWICE_A_DAY, maxDosePerPeriod=LIMIT),),
+        (_dosage(5, timing=TWICE_A_DAY, patientInstruction="t"),),
+        (_dosage(5, timing=Timing(repeat=TWICE_A_DAY.repeat, event=("2026-11-20",))),),
+        (_dosage(5, timing=_every(2, frequencyMax=3)),),
+    ],
+)
+def test_an_order_that_says_more_or_less_is_no_plain_one(dosages: tuple[Dosage, ...]) -> None:
+    assert plain_order(_order(*dosages)) is None
+
+
+def test_what_changes_no_number_leaves_an_order_plain() -> None:
+    beside = _dosage(5, timing=TWICE_A_DAY, sequence=3, route=CodeableConcept(text="oral"),
+                     additionalInstruction=(CodeableConcept(text="with food"),))  # fmt: skip
+    ordered = Dosage(
+        timing=TWICE_A_DAY,
+        doseAndRate=(DoseAndRate(type=CodeableConcept((Coding(code="ordered"),)), doseQuantity=_q(5, "mg")),),
+    )
+    assert (
+        plain_order(_order(beside))
+        == plain_order(_order(ordered))
+        == plain_order(_order(_dosage(5, timing=TWICE_A_DAY)))
+    )
