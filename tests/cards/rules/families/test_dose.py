@@ -287,7 +287,8 @@ ONCE: Json = {"how_often": "once a day", "times": "1"}
             {"over_drug": "alprazolam", "amount": "9 mg/day", "most": "the maximum of 6 mg/day (extended release)"},
         ),
         (
-            {"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"conditions": ["hf"]},
+            {"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1},
+            {"conditions": ["hf"], "active": ["bisoprolol 10 MG Oral Tablet"]},
             {"over_drug": "bisoprolol", "amount": "12 mg/day",
              "most": "the usual maximum of 10 mg/day in heart failure",
              "note": "In heart failure; other uses may go higher."},
