@@ -77,3 +77,9 @@ def test_a_kid_that_stands_twice_means_nobody() -> None:
     keys, left_out = read_key_set({"keys": [EC, good, other]})
     assert list(keys.by_kid) == ["good"]
     assert left_out == ["keys[2]: its kid stands twice"]
+
+
+@pytest.mark.parametrize("document", [{}, {"keys": None}, {"keys": "k"}, {"keys": [EC] * 101}])
+def test_what_is_no_key_set_has_no_keys(document: dict[str, Any]) -> None:
+    keys, left_out = read_key_set(document)
+    assert (dict(keys.by_kid), len(left_out)) == ({}, 1)

@@ -101,6 +101,7 @@ async def test_nothing_is_written_to_a_fhir_server(method: str, path: str, fhir_
         with pytest.raises(OutboundRefused) as refused:
             await http.request(method, path)
         assert refused.value.reason == "not-reading"
+        assert refused.value.text == "Only reads and searches are sent to a FHIR server."
         assert (await http.post("Observation/_search", data={"patient": "1"})).status_code == 200
     await outbound.aclose()
     assert fhir_server.paths == ["/r4/Observation/_search"]

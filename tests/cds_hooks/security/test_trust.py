@@ -79,6 +79,17 @@ def test_clients_of_one_issuer_are_told_apart_by_subject(
 
 
 @pytest.mark.parametrize(
+    ("claims", "client"),
+    [({}, "issuer"), ({"tenant": "north"}, "Example"), ({"tenant": "south"}, "Second"), ({"tenant": "x"}, "issuer")],
+)
+def test_clients_of_one_issuer_are_told_apart_by_tenant(
+    site: Site, token: Token, claims: dict[str, str], client: str
+) -> None:
+    site.write(CLIENT + 'tenant = "north"\n' + SECOND + 'tenant = "south"\n')
+    assert _name(site, token(**claims)) == client
+
+
+@pytest.mark.parametrize(
     "aud",
     [
         PUBLIC_URL + SERVICE,
