@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.events.effects import Fact, How, Merge, resource_id
+from cds_hooks.events.effects import Effects, Fact, How, Merge, codes_of, resource_id
 from cds_hooks.events.facts import Applied, apply_fact, chart_of, follow_link, link_patients, numbers_of
 from cds_hooks.events.inbox import Inbox
 from tests.cds_hooks.events.messages import versions_of
@@ -237,3 +237,23 @@ def test_of_a_series_with_one_code_the_result_of_the_same_time_is_replaced(conne
     assert corrected.fact.id == resource_id("SOUTH", "result", "p", "F1", "0")
     same = apply_fact(connection, _keyed("p", "12:00", 2.2, "0"), 4, 4.0)
     assert same.fact.id == corrected.fact.id
+
+
+def test_the_codes_of_a_fact_are_those_of_every_concept_and_component() -> None:
+    coded = {"coding": [{"system": "s", "code": "1"}, {"code": "2"}, {"system": "s"}, "x"]}
+    resource = {
+        "code": coded,
+        "vaccineCode": {"coding": [{"system": "cvx", "code": "3"}]},
+        "medicationCodeableConcept": {"coding": [{"system": "rx", "code": "4"}]},
+        "component": [{"code": {"coding": [{"system": "s", "code": "5"}]}}, {"code": coded}, "x"],
+    }
+    assert codes_of(resource) == " s|1 |2 cvx|3 rx|4 s|5 "
+    assert codes_of({"code": {"text": "x"}, "component": {}}) == ""
+
+
+def test_an_id_is_made_of_all_its_parts() -> None:
+    assert resource_id("NORTH", "V1") == resource_id("NORTH", "V1")
+    assert len({resource_id("NORTH", "V1"), resource_id("NORT", "HV1"), resource_id("NORTH", "V", "1")}) == 3
+    assert len(resource_id("a")) == 35
+    assert resource_id("a").startswith("v2-")
+    assert Effects() == Effects([], [], {}, [])  # type: ignore[arg-type]

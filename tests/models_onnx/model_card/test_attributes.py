@@ -1,9 +1,13 @@
 """Where each attribute stands, and each element, code and name by which an input is one of the nine variables."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from msgspec import UNSET
 
+from models_onnx.artifact.manifest import Lineage, Manifest, MissingInputs, Provenance
 from models_onnx.model_card import attributes
 from models_onnx.model_card.attributes import (
     EVIDENCE,
@@ -12,6 +16,9 @@ from models_onnx.model_card.attributes import (
     variables_used,
     variables_used_in_words,
 )
+from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_of, provenance_rows
+from models_onnx.model_card.wording import unsafe_words
+from tests.each import for_each
 
 
 @dataclass(frozen=True)
@@ -105,3 +112,111 @@ def test_what_is_used_and_what_is_not_in_words() -> None:
         "language, sexual orientation, gender identity, social determinants of health, health status assessment."
     )
     assert variables_used_in_words({name: ["x"] for name in nothing}).endswith("Not used: none.")
+
+
+DIRECTIVES = {
+    "Stop metformin.": "Stop", "The risk is high. Please refer the patient.": "Please refer",
+    "High: start a statin": "start", "Risk (high) Order a test": "Order", "Of note:\n- Begin dialysis": "Begin",
+    "Really? Avoid it": "Avoid", "Do not discharge": "", "Make sure that somebody looks": "Make sure",
+    "Call the nurse": "Call", "Please page the resident": "Please page", "You must look": "You must",
+    "The patient has to go": "", "Patients need to fast": "Patients need to", "It must be stopped": "must be stopped",
+    "It should immediately be withheld": "should immediately be withheld", "He is to be admitted": "is to be admitted",
+    "We strongly recommend it": "We strongly recommend", "The model advises it": "The model advises",
+    "The score requires a visit": "The score requires", "A test is strongly recommended": "is strongly recommended",
+    "A visit is mandatory": "is mandatory", "It is time to talk": "It is time to",
+}  # fmt: skip
+HARMLESS = (
+    "Gives information to consider when deciding.", "The clinician may start a statin.", "Do nothing about it.",
+    "A call by the nurse came first.", "Transfer of care is not an input.", "Call by name", "Hold",
+    "Patients who needed to fast were left out.", "The recommended dose is not an input.", "It is timed to the visit.",
+    "Nobody must look.", "",
+)  # fmt: skip
+
+
+def test_a_directive_takes_the_decision_from_the_clinician() -> None:
+    def check(text: str, words: str) -> None:
+        found = list(unsafe_words(text))
+        assert found[:1] == ([f"it directs instead of offering: '{words}'"] if words else [])
+
+    for_each(((text, (text, words)) for text, words in DIRECTIVES.items()), check)
+
+
+def test_what_only_looks_like_a_directive_may_be_said() -> None:
+    for_each(((text, (text,)) for text in HARMLESS), lambda text: _is_said(text))
+
+
+def _is_said(text: str) -> None:
+    assert list(unsafe_words(text)) == []
+
+
+def test_everything_that_is_wrong_is_said_in_one_order() -> None:
+    assert list(unsafe_words("Urgent: start it, which prevents strokes")) == [
+        "it directs instead of offering: 'start'", "it claims an effect: 'prevents'", "it sounds an alarm: 'Urgent'",
+    ]  # fmt: skip
+
+
+def _manifest(**facts: Any) -> Manifest:
+    whole = {
+        "provenance": UNSET, "lineage": UNSET, "missing_inputs": UNSET,
+        "cohort": SimpleNamespace(n=12345, words="adults of a study"),
+        "period": SimpleNamespace(training="1999-2018", recalibration="2003-2014"),
+        "required": SimpleNamespace(always=("age_years",)),
+    }  # fmt: skip
+    return cast(Manifest, SimpleNamespace(**{**whole, **facts}))
+
+
+PROVENANCE = Provenance("10 people of A", "20 people of B", "30 people of C")
+
+
+def test_on_whom_a_model_was_fitted_evaluated_and_recalibrated() -> None:
+    people = "12,345 adults of a study, 1999-2018"
+    alike = SimpleNamespace(training="1999-2018", recalibration="1999-2018")
+    assert provenance_of(_manifest()) == Provenance(
+        people, "the same people, each by a model that was fitted without them", "2003-2014"
+    )
+    assert provenance_of(_manifest(period=alike)).recalibrated_on == ""
+    fitted = Lineage(code="abc", fitted_sha256="f0")
+    assert provenance_of(_manifest(lineage=fitted)) == Provenance("", people, "2003-2014")
+    assert provenance_of(_manifest(provenance=PROVENANCE, lineage=fitted)) is PROVENANCE
+    assert provenance_rows(_manifest(lineage=fitted, period=alike)) == [
+        ("Fitted on", "not known"),
+        ("Evaluated on", people),
+        ("Recalibrated on", "nobody: it was not recalibrated"),
+    ]
+    assert [words for _, words in provenance_rows(_manifest(provenance=PROVENANCE))] == [
+        "10 people of A", "20 people of B", "30 people of C",
+    ]  # fmt: skip
+
+
+def test_what_a_model_was_made_with() -> None:
+    assert lineage_rows(_manifest()) == [("code, lock and packages", "not recorded")]
+    assert lineage_rows(_manifest(lineage=Lineage(code="abc"))) == [
+        ("code", "abc"),
+        ("declaration, SHA-256", "not recorded"),
+        ("development lock, SHA-256", "no lock: not a checkout"),
+        ("the 0 installed packages, SHA-256", "not recorded"),
+    ]
+    whole = Lineage(
+        code="abc", declaration_sha256="d", fitted_sha256="f", lock_sha256="l", packages_sha256="p", packages=91
+    )
+    assert lineage_rows(_manifest(lineage=whole)) == [
+        ("code", "abc"),
+        ("declaration, SHA-256", "d"),
+        ("fitted model, SHA-256", "f"),
+        ("development lock, SHA-256", "l"),
+        ("the 91 installed packages, SHA-256", "p"),
+    ]
+
+
+def test_what_a_missing_input_counts_as() -> None:
+    average = "A missing input is named and contributes 0: it counts as the average of the reference cohort."
+    assert absence_words(_manifest()) == average
+    assert absence_words(_manifest(missing_inputs=MissingInputs(kind="average"))) == average
+    imputed = MissingInputs(kind="imputed", values={"age_years": 50.0, "bun_mg_dl": 14.56789, "inr": 1.0})
+    assert absence_words(_manifest(missing_inputs=imputed)) == (
+        "A missing input is named and counts as a value that is put in its place: `bun_mg_dl` 14.57, `inr` 1."
+    )
+    assert absence_words(_manifest(missing_inputs=MissingInputs(kind="learned"))) == (
+        "A missing input is named, and its absence raises or lowers the estimate by itself, as was learned from "
+        "people in whom it was missing: where such values are asked for from other people, this may not hold."
+    )

@@ -10,20 +10,24 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 from models_onnx.artifact.folder import MANIFEST
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
-from models_onnx.workbench.gates import evidence
+from models_onnx.workbench.gates import evidence, rows
 from models_onnx.workbench.gates.checks import figures
 from models_onnx.workbench.gates.evidence import SiteEvidence
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
+from models_onnx.workbench.gates.served import served_inputs
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
 from models_onnx.workbench.training.data.leaks import Loss
-from tests.models_onnx.workbench.gates.formula import NO_BINS
+from tests.models_onnx.workbench.gates.formula import NO_BINS, item
+from tests.models_onnx.workshop import good_manifest
 
 Json = dict[str, Any]
 NONE = Evidence(as_of=date(2026, 11, 20), timer=float)
@@ -494,3 +498,104 @@ def test_no_worse_on_the_same_people() -> None:
         "AUROC +0.0000 (+0.0000 to +0.0000), net benefit +0.1925 against 1.2, on the same 400 people."
     )
     assert says(margin, margin - 1.0, -1.0) == ("net benefit at the threshold is 0.0670 lower than that of 1.2",)
+
+
+AGE, YES = item("age", 20.0, 90.0, 50.0), item("smoker", 0.0, 1.0, 0.25)
+
+
+def test_ordinary_people_lie_around_the_middle_within_the_nearer_ends_distance() -> None:
+    """The nearer end is 30 years off: a third of it is the spread; hardly anybody lies farther than that end."""
+    people = rows.ordinary((AGE, YES, item("same", 5.0, 5.0, 5.0), item("low", 0.0, 9.0, 0.0)), 4000)
+    assert people.shape == (4000, 4)
+    assert people[:, 0].mean() == pytest.approx(50.0, abs=0.6)
+    assert people[:, 0].std() == pytest.approx(10.0, abs=0.4)
+    assert 20.0 <= people[:, 0].min() < people[:, 0].max() <= 90.0
+    assert set(people[:, 1].tolist()) == {0.0, 1.0}
+    assert people[:, 1].mean() == pytest.approx(0.25, abs=0.025)
+    assert set(people[:, 2].tolist()) == {5.0}
+    # a middle at an end has no nearer end: the whole range counts, 9 / 3, and half of the people lie on the end
+    assert (people[:, 3] == 0.0).mean() == pytest.approx(0.5, abs=0.03)
+    assert people[people[:, 3] > 0.0, 3].mean() == pytest.approx(3.0 * (2.0 / np.pi) ** 0.5, abs=0.1)
+    assert np.array_equal(
+        people, rows.ordinary((AGE, YES, item("same", 5.0, 5.0, 5.0), item("low", 0.0, 9.0, 0.0)), 4000)
+    )
+    assert not np.array_equal(rows.ordinary((AGE,), 50), rows.ordinary((AGE,), 50, 1))
+
+
+def test_a_yes_or_no_has_the_range_from_nothing_to_one() -> None:
+    ranges = [(0.0, 1.0), (0.0, 2.0), (-1.0, 1.0)]
+    assert [rows.is_binary(item("a", low, high, 0.5)) for low, high in ranges] == [True, False, False]
+
+
+def test_of_what_is_not_required_fifteen_in_a_hundred_are_missing() -> None:
+    people = rows.ordinary((AGE, YES), 4000)
+    holes = rows.with_missing_values(people, (AGE, YES), frozenset({"smoker"}))
+    assert np.isnan(holes).mean(axis=0) == pytest.approx([0.15, 0.0], abs=0.02)
+    is_there = ~np.isnan(holes)
+    assert np.array_equal(holes[is_there], people[is_there])
+    draws = np.random.default_rng(rows.SEED + 1).random(people.shape) < 0.15
+    assert np.array_equal(np.isnan(holes[:, 0]), draws[:, 0])
+
+
+def test_the_edges_of_an_input_are_its_limits_their_neighbours_and_what_no_chart_holds() -> None:
+    edges = rows.edges((AGE, YES))
+    assert edges.shape == (21, 2)
+    assert edges[0].tolist() == [50.0, 0.25]
+    assert set(edges[1:11, 1].tolist()) == {0.25}
+    assert set(edges[11:, 0].tolist()) == {50.0}
+    low, high = np.float32(20.0), np.float32(90.0)
+    expected = [20.0, 90.0, np.nextafter(low, np.float32(-np.inf)), np.nextafter(low, np.float32(np.inf)),
+                np.nextafter(high, np.float32(-np.inf)), np.nextafter(high, np.float32(np.inf)),
+                0.0, np.inf, -np.inf, np.nan]  # fmt: skip
+    assert np.array_equal(edges[1:11, 0], np.array(expected, dtype=np.float32), equal_nan=True)
+
+
+def test_all_kinds_are_ordinary_people_the_same_with_holes_and_the_edges() -> None:
+    kinds = rows.all_kinds((AGE, YES), frozenset())
+    assert kinds.shape == (500 + 500 + 21, 2)
+    assert not np.isnan(kinds[:500]).any()
+    assert np.isnan(kinds[500:1000]).any()
+    assert rows.all_kinds((AGE, YES), frozenset(), 3).shape == (27, 2)
+
+
+def chart(number: int, creatinine_on: str | None) -> str:
+    reference = {"reference": f"Patient/p{number}"}
+    resources = [{"resourceType": "Patient", "id": f"p{number}", "gender": "female", "birthDate": "1950-01-01"}]
+    for day in ("2024-01-10", "2025-06-10"):
+        period = {"start": f"{day}T10:00:00Z", "end": f"{day}T11:00:00Z"}
+        visit = {"resourceType": "Encounter", "id": day, "status": "finished", "class": {"code": "AMB"}}
+        resources.append({**visit, "subject": reference, "period": period})  # type: ignore[dict-item]
+    if creatinine_on is not None:
+        result = {"resourceType": "Observation", "id": "c", "status": "final", "effectiveDateTime": creatinine_on}
+        coding = {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]}
+        quantity = {"value": 1.0, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}
+        resources.append({**result, "subject": reference, "code": coding, "valueQuantity": quantity})  # type: ignore[dict-item]
+    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in resources]})
+
+
+def test_inputs_are_counted_as_of_the_visit_and_not_from_what_came_later(tmp_path: Path) -> None:
+    for number, day in enumerate(("2025-03-01", "2025-06-20", None, "2025-06-01")):
+        (tmp_path / f"{number}.json").write_text(chart(number, day))
+    served = served_inputs(msgspec.convert(good_manifest(), Manifest), tmp_path, "visit")
+    assert (served.moments, served.words) == (4, "visits")
+    assert served.missing["age_years"] == 0
+    assert served.missing["creatinine_mg_dl"] == 0.5, "one has none, and one's came ten days after the visit"
+    assert served.missing["albumin_g_dl"] == 1
+
+
+def test_charts_without_such_a_moment_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(chart(1, None))
+    with pytest.raises(TrainingRefused, match="no chart of"):
+        served_inputs(msgspec.convert(good_manifest(), Manifest), tmp_path, "discharge")
+
+
+def test_third_days_are_those_of_a_stay_of_somebody_whom_the_model_is_for(tmp_path: Path) -> None:
+    bundle = json.loads(chart(1, "2025-06-09"))
+    stay = bundle["entry"][2]["resource"]
+    stay["class"], stay["period"] = {"code": "IMP"}, {"start": "2025-06-10T10:00:00Z", "end": "2025-06-20T10:00:00Z"}
+    (tmp_path / "a.json").write_text(json.dumps(bundle))
+    bundle["entry"][0]["resource"]["birthDate"] = "2000-01-01"
+    (tmp_path / "b.json").write_text(json.dumps(bundle).replace("p1", "p2"))
+    served = served_inputs(msgspec.convert(good_manifest(), Manifest), tmp_path, "third-day")
+    assert (served.moments, served.words) == (1, "third days"), "who is under 40 gets no score"
+    assert served.missing["creatinine_mg_dl"] == 0

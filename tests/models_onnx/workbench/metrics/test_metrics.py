@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from models_onnx.workbench import metrics
-from models_onnx.workbench.metrics import Ranked
+from models_onnx.workbench.metrics import Ranked, jeffreys, sigmoid
 
 Array = NDArray[np.float64]
 
@@ -174,3 +175,16 @@ def test_alerts_at_the_shares_of_bands_of_others() -> None:
     assert figure(RANKED, WEIGHTS).tolist() == pytest.approx([0.75 + 0.25 / 2, 1.0])
     other = metrics.standardised_alerts(0.0, 1, np.full(5, 2), np.array([0.5, 0.5, 0.0]))
     assert np.isnan(other(RANKED, WEIGHTS)).all()
+
+
+@given(st.integers(1, 5000).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
+def test_the_interval_is_that_of_scipys_beta(pair: tuple[int, int]) -> None:
+    events, count = pair
+    low, high = jeffreys(events, count)
+    expected = beta.ppf([0.025, 0.975], events + 0.5, count - events + 0.5)
+    assert low == pytest.approx(0.0 if events == 0 else expected[0], abs=1e-9)
+    assert high == pytest.approx(1.0 if events == count else expected[1], abs=1e-9)
+
+
+def test_the_sigmoid_does_not_overflow() -> None:
+    assert sigmoid(np.array([-1e6, 0.0, 1e6])).tolist() == [0.0, 0.5, 1.0]

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from maintenance.model_pages import DOCS
 from models_onnx.artifact.keys import maintainers
 from models_onnx.artifact.release_file import parse_release
 from models_onnx.models.mortality_5y import SPEC, TWIN
-from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
+from models_onnx.workbench.release.documentation import model_page
 from models_onnx.workbench.release.listing import ListedModel, list_models
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workshop import KEYS, NAME, build, good_manifest
@@ -61,3 +63,15 @@ def test_a_damaged_artifact_is_listed_with_what_is_wrong(name: str, content: str
     (home / "release.json").unlink()
     (listed,) = list_models(KEYS, tmp_path)
     assert not listed.is_ready
+
+
+@pytest.mark.parametrize("name", model_ids())
+def test_the_page_in_the_docs_is_written_from_the_manifest(name: str) -> None:
+    written = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    manifest = load_model(name).manifest
+    assert written == model_page(manifest), "run: python -m maintenance.model_pages"
+
+
+@pytest.mark.parametrize("name", model_ids())
+def test_the_page_is_linked_from_the_list_of_models(name: str) -> None:
+    assert f"({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
