@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from onnx import checker
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
@@ -25,6 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused, ParityRefused
 from tests.models_onnx.workbench.compiler.people import NAMES, compiled, invented, says
 
@@ -124,6 +126,12 @@ def test_a_calibrated_forest_is_explained_on_log_odds() -> None:
     file = compiled(whole, X)
     assert file.fitted.link.name == "logit"
     assert np.abs(says(file.content, X)["probability"] - whole.predict_proba(X)[:, 1]).max() < 1e-12
+    first_three = ColumnTransformer([("first", SimpleImputer(), [0, 1, 2])])
+    behind = make_pipeline(first_three, RandomForestClassifier(8, max_depth=4, random_state=0)).fit(X, y)
+    whole = CalibratedClassifierCV(FrozenEstimator(behind), method="sigmoid", ensemble=False).fit(X, y)
+    told = says(compiled(whole, X).content, X)
+    assert np.abs(told["probability"] - whole.predict_proba(X)[:, 1]).max() < 1e-12
+    assert not told["contributions"][:, 3:].any()
 
 
 def test_what_has_no_exact_explanation_is_refused_with_what_explains_it() -> None:
@@ -188,3 +196,34 @@ def test_a_model_of_three_classes_is_refused() -> None:
     for model in (LogisticRegression(), boosting(), RandomForestClassifier(3, max_depth=2)):
         with pytest.raises(CompileRefused, match="3 classes"):
             compiled(model.fit(X, three), X)
+
+
+def test_one_run_says_everything_with_standard_operators_only() -> None:
+    X, y = invented()
+    file = compiled(fitted(), table(), outcomes=y)
+    refuse_unsafe(file.content)
+    proto = onnx.load_from_string(file.content)
+    checker.check_model(proto, full_check=True)
+    assert [opset.domain for opset in proto.opset_import] == [""]
+    told = says(file.content, X)
+    assert set(told) == {
+        "probability",
+        "margin",
+        "contributions",
+        "missing",
+        "out_of_range",
+        "percentile",
+        "observed_rate",
+        "observed_low",
+        "observed_high",
+        "observed_count",
+        "distance",
+        "out_of_distribution",
+    }
+    assert (told["missing"] == np.isnan(X)).all()
+    assert not told["out_of_range"].any()
+    assert 0 < told["out_of_distribution"].mean() <= 0.002
+    assert ((told["observed_low"] <= told["observed_rate"]) & (told["observed_rate"] <= told["observed_high"])).all()
+    props = {each.key: each.value for each in proto.metadata_props}
+    assert float(props["base"]) == file.fitted.base
+    assert props["link"] == "logit"

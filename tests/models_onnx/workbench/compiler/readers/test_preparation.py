@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -209,3 +210,10 @@ def test_columns_are_rounded_as_the_file_rounds_them() -> None:
         [tenth, float(np.float32(0.1 * tenth))],
         [float(np.finfo(np.float32).max), float(np.float32(0.1 * float(np.finfo(np.float32).max)))],
     ]
+
+
+def test_columns_are_chosen_by_name() -> None:
+    frame = pd.DataFrame(WHOLE, columns=list(NAMES))
+    step = ColumnTransformer([("a", StandardScaler(), ["count", "age"])], remainder="passthrough").fit(frame)
+    agrees(step, WHOLE, step.transform(frame))
+    assert [column.input for column in behind(step)] == [2, 0, 1]
