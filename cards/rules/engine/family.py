@@ -60,7 +60,7 @@ class Family:
     knowledge of a rule is a table, `evidence` gives by the rule's id what the row rests on that decided.
     `covers` counts, by the rule's id, the rows of that table about a medication: what no row is about is not said to
     have been looked for. `ages` gives the ages in years of these rows, where they are not for every age. `partners`
-    gives for a rule about pairs what these rows name beside the medication; the other drugs are not judged one by one.
+    gives for a rule about pairs what these rows name beside the medication; beside other drugs it finds nothing.
     `rows` gives these rows in words, for the page of a drug.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
     `asks_change` says by the row of a table that decided whether a finding asks for another dose, a level or watching,

@@ -6,6 +6,7 @@ taken or drafted; it is then evaluated before each partner, and the worst findin
 
 from collections.abc import Callable, Iterable, Mapping, Set
 from functools import cache, cached_property, reduce
+from itertools import islice
 from operator import or_
 from typing import NamedTuple
 
@@ -258,13 +259,17 @@ def _evaluate(
     drafted: DraftMedication,
     contexts: dict[Ingredient, RuleContext],
 ) -> Evaluation | None:
-    """Return the evaluation of one rule; None where it is about a pair and no partner is there."""
+    """Return the evaluation of one rule; None where it is about a pair and no partner is there.
+
+    Of partners whom no row of its table names beside the drug it finds nothing.
+    """
     rule, activation = activated.rule, activated.activation
     if activated.local is not None:
         return activated.local
     partners = _partners(activated, session, drafted)
     if not partners and not activation.alone:
-        return None
+        has_other = activated.row_keys is not None and any(session.partners_of(drafted, activation.partners))
+        return NoMatch(rule, RuleContext(session, drafted, activation.ingredient)) if has_other else None
     ingredient = activation.ingredient
     context = contexts.get(ingredient)
     if context is None:
@@ -283,14 +288,10 @@ def _is_only_information(match: Match) -> bool:
 def _partners(activated: ActivatedRule, session: PatientSession, drafted: DraftMedication) -> list[CurrentMedication]:
     activation = activated.activation
     if activation.partners:
-        if not session.may_meet(activated.partner_keys, also_ended=activated.has_washout):
+        keys = activated.partner_keys if activated.row_keys is None else activated.row_keys
+        if not session.may_meet(keys, also_ended=activated.has_washout):
             return []
-        partners = session.partners_of(drafted, activation.partners)[:_MOST_PARTNERS]
-        row_keys = activated.row_keys
-        if row_keys is None:
-            return partners
-        # Of all whom no row names beside the drug the rule says the same.
-        return [partner for partner in partners if not row_keys.isdisjoint(partner.medication.keys)] or partners[:1]
+        return list(islice(session.partners_of(drafted, activation.partners, activated.row_keys), _MOST_PARTNERS))
     if activation.same_ingredient:
         return session.medications_beside(drafted, drafted.medication.rxcuis, _MOST_PARTNERS)
     if activation.same_class:

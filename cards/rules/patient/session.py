@@ -1,6 +1,6 @@
 """One patient and the drafts of one session: what all rules share, each derived once and only when asked for."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Self, TypeVar
@@ -83,6 +83,7 @@ class PatientSession:
         # What families derive once of this patient with these drafts.
         self._derived: dict[object, Any] = {}
         self._selected: dict[Selector, list[CurrentMedication]] = {}
+        self._grouped: dict[Selector, dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]] = {}
         self._recent_starts: dict[tuple[tuple[str, ...], float], bool | None] = (
             {} if base is None else base._recent_starts
         )
@@ -109,18 +110,9 @@ class PatientSession:
         return self.derive(before, lambda: self._compare(before)) if before is not self else frozenset()
 
     def _compare(self, before: "PatientSession") -> frozenset[str]:
-        changed: set[str] = set()
-        for some, compared in ((before, self), (self, before)):
-            shared_drafts = set(map(id, compared.drafts))
-            drafts = [draft for draft in some.drafts if id(draft) not in shared_drafts]
-            if drafts:
-                changed.update((EVERYTHING,), open_tests(draft.read for draft in drafts))
-                changed.update(
-                    *(drafted.medication.keys for drafted in some.drafted if id(drafted.draft) not in shared_drafts)
-                )
-            on_both = set(map(id, compared.active))
-            changed.update(*(medication.medication.keys for medication in some.active if id(medication) not in on_both))
-        return frozenset(changed)
+        drafts, beside = _in_one_only(before.drafts, self.drafts), _in_one_only(before._beside, self._beside)
+        tests = (EVERYTHING, *open_tests(draft.read for draft in drafts)) if drafts else ()
+        return frozenset(tests).union(*(medication.medication.keys for medication in beside))
 
     # Medications
 
@@ -226,26 +218,18 @@ class PatientSession:
 
     @cached_property
     def _by_key(self) -> dict[str, list[CurrentMedication]]:
-        """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names)."""
+        """What is active and what is drafted, by each of its ingredients (RxNorm codes) and classes (names).
+
+        In a session that was made of another one the lists of what differs between both are made anew.
+        """
         if self._base is not None:
-            return self._by_key_changed(self._base)
+            changed = self.changes_since(self._base)
+            anew = {key: [listed for listed in self._beside if key in listed.medication.keys] for key in changed}
+            return self._base._by_key | anew
         by_key: dict[str, list[CurrentMedication]] = {}
         for medication in self._beside:
             for key in medication.medication.keys:
                 by_key.setdefault(key, []).append(medication)
-        return by_key
-
-    def _by_key_changed(self, base: "PatientSession") -> dict[str, list[CurrentMedication]]:
-        """Return the lists of the session that this was made of; made anew are those of what differs between both."""
-        positions = {id(medication): position for position, medication in enumerate(self._beside)}
-        before = set(map(id, base._beside))
-        by_key = dict(base._by_key)
-        added = [medication for medication in self._beside if id(medication) not in before]
-        removed = [medication for medication in base._beside if id(medication) not in positions]
-        for key in frozenset().union(*(medication.medication.keys for medication in (*added, *removed))):
-            listed = [medication for medication in by_key.get(key, ()) if id(medication) in positions]
-            listed += [medication for medication in added if key in medication.medication.keys]
-            by_key[key] = sorted(listed, key=lambda medication: positions[id(medication)])
         return by_key
 
     @cached_property
@@ -301,6 +285,8 @@ class PatientSession:
         return selected
 
     def _select(self, selector: Selector) -> list[CurrentMedication]:
+        if self._base is not None and selector.keyed.isdisjoint(self.changes_since(self._base)):
+            return self._base.selected(selector)
         if selector.keyed.isdisjoint(self.keys):
             return []
         by_key = self._by_key
@@ -321,44 +307,45 @@ class PatientSession:
             end = started.instant + dose.duration_days * DAY_SECONDS if started is not None else None
         return (end - self.record.as_of_epoch) / DAY_SECONDS if end is not None else float("inf")
 
-    def partners_of(self, drafted: DraftMedication, selectors: Iterable[Selector]) -> list[CurrentMedication]:
-        """Return what a selector means and is active, in another draft, ended within its washout, or may be taken.
+    def partners_of(
+        self, drafted: DraftMedication, selectors: Iterable[Selector], named: frozenset[str] | None = None
+    ) -> Iterator[CurrentMedication]:
+        """Yield what a selector means and is active, in another draft, ended within its washout, or may be taken.
 
-        Each drug once as active, once as draft, once as ended; never the drug that is drafted.
+        Each drug once as active, once as draft, once as ended; never the drug that is drafted; with `named` those alone
+        that have one of these ingredients or classes.
         """
-        partners: dict[tuple[object, ...], CurrentMedication] = {}
-        drafted_codes = frozenset(drafted.medication.rxcuis)
+        found: set[tuple[object, ...]] = set()
+        codes = frozenset(drafted.medication.rxcuis)
         for selector in selectors:
             for key, alike in self._alike(selector).items():
-                if key in partners or drafted_codes.issuperset(key[0]):
+                if key in found or codes.issuperset(key[0]):
                     continue
                 for medication in alike:
-                    if is_beside(medication, drafted) and not _is_of_draft(medication, selector, drafted_codes):
-                        partners[key] = medication
+                    is_named = named is None or not named.isdisjoint(medication.medication.keys)
+                    if is_named and is_beside(medication, drafted) and not _is_of_draft(medication, selector, codes):
+                        found.add(key)
+                        yield medication
                         break
-            if selector.washout_days:
-                for medication in self._ended:
-                    key = (medication.medication.rxcuis, False)
-                    if key in partners:
-                        continue
-                    if self._acts_still(medication, selector) and not _is_of_draft(medication, selector, drafted_codes):
-                        partners[key] = medication
-            for medication in self._uncertain:
-                if selector.matches(medication.medication) and not _is_of_draft(medication, selector, drafted_codes):
-                    partners.setdefault((medication.medication.rxcuis, False), medication)
-        return list(partners.values())
+            ended = self._ended if selector.washout_days else ()
+            others = [medication for medication in ended if self._acts_still(medication, selector)]
+            others += [medication for medication in self._uncertain if selector.matches(medication.medication)]
+            for medication in others:
+                key = (medication.medication.rxcuis, False)
+                is_named = named is None or not named.isdisjoint(medication.medication.keys)
+                if is_named and key not in found and not _is_of_draft(medication, selector, codes):
+                    found.add(key)
+                    yield medication
 
     def _alike(self, selector: Selector) -> dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]:
         """Group by ingredients and by being drafted what the selector means: a chart may list a drug many times."""
-
-        def group() -> dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]:
-            alike: dict[tuple[tuple[str, ...], bool], list[CurrentMedication]] = {}
+        alike = self._grouped.get(selector)
+        if alike is None:
+            alike = self._grouped[selector] = {}
             for medication in self.selected(selector):
                 key = (medication.medication.rxcuis, medication.drafted is not None)
                 alike.setdefault(key, []).append(medication)
-            return alike
-
-        return self.derive(("alike", selector), group)
+        return alike
 
     def _acts_still(self, medication: CurrentMedication, selector: Selector) -> bool:
         if medication.ended is None or medication.ended.whole_days(self.record.as_of_epoch) > selector.washout_days:
@@ -543,6 +530,12 @@ def _is_of_draft(medication: CurrentMedication, selector: Selector, drafted_code
 def newest_weight(record: PatientRecord) -> Measurement | None:
     """Return the newest weight that can be right; a child's only of the last 90 days."""
     return judged_weight(record).used
+
+
+def _in_one_only(before: Sequence[_T], now: Sequence[_T]) -> list[_T]:
+    """Return the objects that only one of the two has."""
+    of_before, of_now = set(map(id, before)), set(map(id, now))
+    return [one for one in before if id(one) not in of_now] + [one for one in now if id(one) not in of_before]
 
 
 def _each_once(lists: Iterable[list[CurrentMedication]]) -> list[CurrentMedication]:

@@ -120,7 +120,7 @@ def _contexts(session: PatientSession, drafted: DraftMedication, rule_id: str, b
         if rule.id != rule_id or activation.is_local:
             continue
         alone = RuleContext(session, drafted, activation.ingredient)
-        partners = session.partners_of(drafted, activation.partners) if activation.partners else []
+        partners = list(session.partners_of(drafted, activation.partners)) if activation.partners else []
         if partners:
             yield from (replace(alone, partners=(one,), trigger=rule.trigger) for one in partners)
         elif activation.alone and not (activation.same_ingredient or activation.same_class):

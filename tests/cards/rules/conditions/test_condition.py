@@ -367,4 +367,4 @@ def test_a_drug_that_was_stopped_counts_until_the_end_of_its_washout(ended: str,
     patient = {"age": 60, "sex": "male", "more": [stopped]}
     drafted = context(patient, {"drug": "312938"}, datetime.fromisoformat(CALL))
     selector = Selector(frozenset({"10734"}), washout_days=14)
-    assert bool(drafted.session.partners_of(drafted.drafted, [selector])) is still_acts
+    assert any(drafted.session.partners_of(drafted.drafted, [selector])) is still_acts

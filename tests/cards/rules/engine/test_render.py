@@ -83,7 +83,7 @@ def test_the_two_sides_of_a_pair() -> None:
 
     def sides(position: int) -> tuple[str | None, str | None]:
         drafted = session.drafted[position]
-        partners = session.partners_of(drafted, (nsaids,) if position == 0 else (anticoagulants,))
+        partners = list(session.partners_of(drafted, (nsaids,) if position == 0 else (anticoagulants,)))
         context = RuleContext(session, drafted, drafted.medication.ingredients[0], partners=tuple(partners),
                               trigger=trigger)  # fmt: skip
         return _word("first", context), _word("second", context)

@@ -180,7 +180,7 @@ STATEMENT: Json = {"resourceType": "MedicationStatement", "id": "s", "status": "
 def test_partners_of_which_nobody_knows_are_told_where_all_are_such() -> None:
     session = session_of(METFORMIN, ASPIRIN, more=[STATEMENT])
     drafted = session.drafted[0]
-    partners = session.partners_of(drafted, [Selector(frozenset({WARFARIN_CODE, ASPIRIN_CODE}))])
+    partners = list(session.partners_of(drafted, [Selector(frozenset({WARFARIN_CODE, ASPIRIN_CODE}))]))
     assert [one.is_uncertain for one in partners] == [False, True]
     ingredient = drafted.medication.ingredients[0]
     uncertain = RuleContext(session, drafted, ingredient, partners=(partners[1],))

@@ -118,7 +118,7 @@ def test_the_days_that_a_draft_will_run(more: Json, days: float, as_of: datetime
 
 def test_a_drug_is_a_partner_as_taken_and_as_drafted(as_of: datetime) -> None:
     session = _session(as_of, METFORMIN_500, WARFARIN_5, active=[WARFARIN_5])
-    found = session.partners_of(session.drafted[0], [Selector(frozenset({WARFARIN}))])
+    found = list(session.partners_of(session.drafted[0], [Selector(frozenset({WARFARIN}))]))
     assert [one.source for one in found] == ["MedicationRequest/active-0", "MedicationRequest/draft-1"]
 
 
@@ -126,8 +126,8 @@ def test_a_mixture_is_a_partner_by_the_drug_that_the_draft_does_not_hold(as_of: 
     mixture = {"drug": "glipizide 5 MG / metformin hydrochloride 500 MG Oral Tablet"}
     session = _session(as_of, METFORMIN_500, active=[mixture])
     glipizide = next(code for code, one in INGREDIENTS.items() if one.name == "glipizide")
-    assert len(session.partners_of(session.drafted[0], [Selector(frozenset({glipizide}))])) == 1
-    assert session.partners_of(session.drafted[0], [Selector(frozenset({METFORMIN}))]) == []
+    assert len(list(session.partners_of(session.drafted[0], [Selector(frozenset({glipizide}))]))) == 1
+    assert list(session.partners_of(session.drafted[0], [Selector(frozenset({METFORMIN}))])) == []
 
 
 def test_the_order_that_a_draft_renews_is_not_beside_it(as_of: datetime) -> None:
