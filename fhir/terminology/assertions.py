@@ -237,9 +237,9 @@ class AssertedText:
         return first
 
     def _tells_when(self, position: int) -> bool:
-        """Whether a year or "in", "by", "with" stands there: "tolerated 2020", "screening via watch"."""
-        word = self.tokens[position].word
-        return word in _TELL_WHEN or (len(word) == 4 and word.isdigit())
+        """Whether a date or "in", "by", "with" stands there: "tolerated 2020", "refuted 3/23", "screened via watch"."""
+        word, *following = (token.word for token in self.tokens[position : position + 2])
+        return word in _TELL_WHEN or (word.isdigit() and (len(word) == 4 or following == ["/"]))
 
     def _cues_from(self, position: int) -> Iterable[_Cue]:
         """Return the cues whose words stand here, longest first: one walk down the trie, whatever the table holds."""
@@ -337,6 +337,8 @@ class AssertedText:
     def _words_before(self, position: int, reach: int = 0, *, is_set_off: bool = False) -> Iterator[int]:
         opened = 0
         only_qualifies = True
+        while self.subject == "allergy" and position - 1 in self.cue_tokens:
+            position -= 1  # "PCN (patient states not allergic)"
         # What is set off by a sign speaks of the whole name before it: "dementia with agitation - ruled out".
         is_set_off |= self.tokens[position].word == "?" or self.tokens[max(0, position - 1)].word in {"-", "(", ":"}
         for before in range(position - 1, max(-1, position - 1 - _FARTHEST), -1):

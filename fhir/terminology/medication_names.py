@@ -41,7 +41,8 @@ _GLUED = late_pattern(r"([a-z]{5})(\d{1,5}(?:\.\d{1,3})?\s?(?:mg|mcg|g|ml|units?
 _SHORTEST_IN_TWO = 8
 _SHORTEST_FOREIGN = 7
 # Letters with accents as the bare letter, one for one so that places in the text stay: "acétylsalicylique" and "Ödem".
-_BARE = {number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)} | {0xDF: "s"}
+_BARE = {number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)}
+_BARE |= {ord("ß"): "s", ord("ø"): "o", ord("œ"): "o", ord("æ"): "a"}
 _VOLUME = late_pattern(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL syringe": the volume of what is hung or injected as one.
 _BAG = late_pattern(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
@@ -58,7 +59,7 @@ _INHALER = late_pattern(
 # Things that carry a drug's name without being the drug (README of the tables: the usual false matches).
 _SUPPLY = late_pattern(
     r"\b(needles?|lancets?|swabs?|glucometers?|test strips?|insulin syringes?|alcohol prep|infusion sets?|omnipod"
-    r"|pump (?:supplies|cartridges?|reservoirs?|tubing|batter(?:y|ies))|blood[- ](?:glucose|sugar)"
+    r"|pump (?:supplies|cartridges?|reservoirs?|tubing|batter(?:y|ies))|blood[- ](?:glucose|sugar)(?! (?:crash|low))"
     r"|(?:glucose|sugar) (?:meter|monitor|diagnostic))\b",
     re.IGNORECASE,
 )
@@ -316,11 +317,12 @@ def _is_another_brand(spelled: tuple[str, ...], first: int, last: int) -> bool:
 
 
 # German "Nitrendipin", Latin "furosemidum", Spanish "furosemida", Italian "omeprazolo", French "simvastatine"; and what
-# products with two drugs cut off: "Candesartan-Amlodip", "Ezetimib Atorvast".
+# products with two drugs and clinicians cut off: "Candesartan-Amlodip", "Ezetimib Atorvast", "clarithro", "levoflox".
 # German forms that are swallowed are one word with the name, "Ibuprofensaft"; those for the skin are not taken off.
 _ENDINGS: Final[Sequence[tuple[str, str]]] = (
     *(("", "e"), ("um", "e"), ("um", ""), ("a", "e"), ("a", ""), ("o", "e"), ("o", ""), ("e", "")),
-    *(("ip", "ipine"), ("vast", "vastatin"), ("praz", "prazole")),
+    *(("ip", "ipine"), ("vast", "vastatin"), ("praz", "prazole"), ("thro", "thromycin")),
+    *(("flox", "floxacin"), ("clox", "cloxacillin")),
     *((form, "") for form in ("tabletten", "kapseln", "dragees", "saft", "tropfen", "zapfchen")),
 )
 

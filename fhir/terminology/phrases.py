@@ -267,13 +267,13 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
 
     No word is strange that stands in one of the `names`, by their first and last character, or is near to one that is
     spelled right. Any other may deny what stands beside it, or say it of somebody else; but beside a reaction, and
-    behind the sign after a name ("codeine: ..."), only what `_doubtful` leaves does. What is denied is in neither.
+    behind the sign after a name ("codeine: ..."), only what `_doubtful` leaves does and words of use, such as "bid".
+    What is denied is in neither.
     """
     asserted = AssertedText(text, of=of)
     clear, unclear = asserted.without_denied(text), ""
     neutral, names_end = _neutral_words(), min((end for _, end in names), default=len(text))
-    signs = (token.start for token in asserted.tokens if token.start >= names_end and token.word in _SET_OFF)
-    set_off = next(signs, len(text))
+    set_off = next((sign.start() for sign in _SET_OFF.finditer(text, names_end)), len(text))
     for part in filter(None, plain_parts(asserted)):
         tokens = [asserted.tokens[position] for _, position in part]
         strange = [
@@ -286,7 +286,9 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
         ]
         is_reaction = any(strange) and _names_a_reaction([word for word, _ in part])
         if any(_doubtful(part, strange, beside_not=not is_reaction)) or any(
-            is_strange and not is_reaction and (token.start < set_off or word in neutral["strange"])
+            is_strange
+            and (word in neutral["schedule"] or not is_reaction)
+            and (token.start < set_off or word in neutral["strange"])
             for is_strange, token, (word, _) in zip(strange, tokens, part, strict=True)
         ):
             start, end = tokens[0].start, tokens[-1].end
@@ -320,7 +322,7 @@ _OF_ADJECTIVES: Final = (
     "ary",
     "izing",
 )
-_SET_OFF = frozenset({":", "(", "=", ">", "-"})
+_SET_OFF = re.compile(r"[:(=>,/\[|]|(?<![\d-])-(?!\d)|\n")
 
 
 def _strangers_beside(
@@ -420,6 +422,7 @@ def _neutral_words() -> Mapping[str, Set[str]]:
     words: dict[str, set[str]] = {}
     for row in table_rows("neutral_words.csv"):
         words.setdefault(row["kind"], set()).update(row["words"].split("|"))
+    words["strange"] |= words["schedule"]
     return words
 
 
