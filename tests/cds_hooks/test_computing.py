@@ -59,16 +59,6 @@ async def test_a_middling_call_is_large_while_another_client_calls_and_for_a_sec
     assert Computing(60).is_large(LARGE_BYTES)
 
 
-async def test_a_large_work_that_waits_has_an_event_loop_of_its_own() -> None:
-    async def work() -> asyncio.AbstractEventLoop:
-        await asyncio.sleep(0)
-        return asyncio.get_running_loop()
-
-    async with Computing(60).call_of("a", LARGE_BYTES) as turn:
-        answered = await turn.compute_async(work) is not asyncio.get_running_loop()
-    assert answered
-
-
 async def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> None:
     with pytest.raises(CallTimedOut, match=r"No answer within 0\.01 seconds"):
         async with Computing(0.01).call_of("a"):

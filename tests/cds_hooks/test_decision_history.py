@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app
-from cds_hooks.decision_history import AdvisedCard, CardAnswer, decision_history
+from cds_hooks.decision_history import decision_history
 from cds_hooks.storage.decision import Decision, card_uuid, new_decision_id, numbered_uuid, part_uuid
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 from tests.cds_hooks.kit.samples.reading import AS_OF
@@ -32,19 +32,6 @@ def recorded(*cards: dict[str, Any], silence: Any = ()) -> Decision:
     """A decision with these cards."""
     basis = {"as_of": "2026-11-20T09:00:00+00:00", "silence": silence}
     return a_decision(id=ID, response=json.dumps({"cards": cards}).encode(), basis=json.dumps(basis).encode())
-
-
-def test_the_choice_is_the_suggestion_of_that_uuid_however_cards_and_suggestions_are_numbered() -> None:
-    card = order_card("Cancel this order", "Replace by linagliptin")
-    answer = some_feedback(
-        ID, **ACCEPTED, card=card["uuid"], accepted_suggestions=(card["suggestions"][1]["uuid"],), received_at=5
-    )
-    history = decision_history(recorded(card), [answer])
-    assert history.advised == (
-        AdvisedCard(card["uuid"], "Metformin: eGFR 25", "critical", ("Cancel this order", "Replace by linagliptin"),
-                    (CardAnswer(5, "2026-11-20", True, ("Replace by linagliptin",)),)),
-    )  # fmt: skip
-    assert history.lines == ("Metformin: eGFR 25: Followed (Replace by linagliptin) on 2026-11-20",)
 
 
 def test_what_nobody_answered_is_said_and_what_the_answer_did_not_have_is_never_taken_for_another() -> None:
@@ -80,18 +67,3 @@ async def test_page_list_and_command_name_the_suggestion_that_was_accepted(tmp_p
     assert f"Followed ({chosen['label']})" in " ".join(json.loads(shown.stdout)["history"])
     for text in (page.text, shown.stdout):
         assert f"Followed ({other['label']})" not in text
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        (ACCEPTED, "Followed on 2026-11-20"),
-        ({}, "Not followed (contraindicated) on 2026-11-20"),
-        ({"override_reason_display": "Not now"}, "Not followed (Not now) on 2026-11-20"),
-        ({"override_reason_code": None}, "Not followed on 2026-11-20"),
-    ],
-)
-def test_an_answer_is_one_sentence(changes: dict[str, Any], sentence: str) -> None:
-    card = order_card("Cancel this order")
-    answers = [some_feedback(ID, card=card["uuid"], **changes)]
-    assert decision_history(recorded(card), answers).lines == (f"Metformin: eGFR 25: {sentence}",)

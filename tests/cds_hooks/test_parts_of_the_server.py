@@ -9,13 +9,12 @@ import pytest
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NoOpTracer
 from pydantic import ValidationError
 
-from cards.card import Card, Source
 from cds_hooks import errors
 from cds_hooks.call import Stopwatch
 from cds_hooks.computing import CallUnderWay, Computing, refuse_late
 from cds_hooks.errors import HookError, Overloaded, operation_outcome
 from cds_hooks.memory import no_collection
-from cds_hooks.metrics.counts import SECONDS, Distribution, Metrics
+from cds_hooks.metrics.counts import Metrics
 from cds_hooks.routes.health import models_out
 from cds_hooks.settings import Settings
 from cds_hooks.settings.checks import (
@@ -27,7 +26,7 @@ from cds_hooks.settings.checks import (
     read_shares,
 )
 from cds_hooks.tracing import CallTrace
-from fhir.record.refusals import Refusal, WhyNot
+from fhir.record.refusals import Refusal
 
 # Settings
 
@@ -215,20 +214,6 @@ def test_an_absent_model_is_told_with_what_its_service_answers() -> None:
 # Counts
 
 
-def test_a_duration_is_counted_in_the_first_bucket_that_holds_it() -> None:
-    distribution = Distribution([0] * (len(SECONDS) + 1))
-    for seconds in (0.00005, 0.00006, 1.0, 1.1):
-        distribution.observe(seconds)
-    assert distribution.counts[:2] == [1, 1]
-    assert distribution.counts[-2:] == [1, 1]
-    assert distribution.total == pytest.approx(2.10011)
-    distribution.add(distribution)
-    assert distribution.counts[:2] == [2, 2]
-    assert distribution.total == pytest.approx(4.20022)
-    assert distribution.buckets()[:3] == [("5e-05", 2), ("0.0001", 4), ("0.00025", 4)]
-    assert distribution.buckets()[-1] == ("+Inf", 8)
-
-
 def test_what_is_not_understood_is_counted_by_code_and_the_thousandth_as_other() -> None:
     metrics = Metrics()
     refusals = [
@@ -248,27 +233,6 @@ def test_what_is_not_understood_is_counted_by_code_and_the_thousandth_as_other()
     assert labels["998"] == 1
     assert "999" not in labels
     assert labels["other"] == 4
-
-
-def test_an_answer_is_counted_by_its_cards_reasons_and_stages() -> None:
-    metrics = Metrics()
-    cards = [Card(uuid="u", summary="s", indicator="warning", source=Source(label="l"))]
-    metrics.answered("s", "h", cards, [WhyNot("x", "below-threshold", "t")], {"read": 0.5})
-    metrics.prefetched("c", "s", "patient=given", 0.0)
-    metrics.prefetched("c", "s", "patient=fetched", 0.25)
-    metrics.refused("s", 400)
-    assert metrics.counts == {
-        ("cds_requests", "s", "h", "200"): 1, ("cds_cards", "s", "warning"): 1,
-        ("cds_silences", "s", "below-threshold"): 1, ("cds_prefetch", "c", "s", "patient=given"): 1,
-        ("cds_prefetch", "c", "s", "patient=fetched"): 1, ("cds_requests", "s", "", "400"): 1,
-    }  # fmt: skip
-    assert metrics.stages["s", "read"].total == 0.5
-    assert sum(metrics.fetches["c", "s"].counts) == 1
-    assert metrics.fetches["c", "s"].total == 0.25
-    snapshot = metrics.snapshot()
-    assert (snapshot.sealed_at, snapshot.record_failures, snapshot.paused) == (0.0, 0, [])
-    metrics.sealed_at = lambda: 7.0
-    assert metrics.snapshot().sealed_at == 7.0
 
 
 # Errors

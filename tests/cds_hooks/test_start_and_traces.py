@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from cds_hooks.errors import ModelNotServed
 from cds_hooks.lifespan import Lifespan, _say_models_out, _say_not_approved, _say_wide_proxies
 from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import Metrics
-from cds_hooks.metrics.counts import SECONDS, Distribution, Minute, Snapshot
+from cds_hooks.metrics.counts import Snapshot
 from cds_hooks.metrics.page import _parent_of, page_of, workers_of
 from cds_hooks.settings import Settings
 from cds_hooks.settings.checks import networks_of
@@ -235,25 +234,6 @@ def test_every_kind_of_count_has_its_labels() -> None:
     }  # fmt: skip
     ((_, fetched),) = metrics.fetches.items()
     assert (sum(fetched.counts), fetched.total) == (1, 0.3)
-
-
-def test_a_snapshot_asks_everybody_who_counts() -> None:
-    metrics = Metrics()
-    assert metrics.snapshot() == Snapshot(started_at=metrics.started_at)
-    metrics.record_failures, metrics.seal_failures, metrics.sealed_at = lambda: 2, lambda: 3, lambda: 4.0
-    metrics.paused, metrics.in_force = lambda: [("rule", "r", "ehr")], lambda: [("pending", 5)]
-    metrics.incidents, metrics.models_out = lambda: [("lab", "late", "high")], ["m"]
-    metrics.answered("s", "h", [], [], {"decode": 0.001})
-    distribution = Distribution([0] * (len(SECONDS) + 1))
-    distribution.observe(0.001)
-    snapshot = metrics.snapshot()
-    (minute,) = snapshot.minutes
-    assert 0 <= time.time() // 60 - minute <= 1
-    assert snapshot == Snapshot(
-        [(("cds_requests", "s", "h", "200"), 1)], [(("s", "decode"), distribution)], [], 2, 3, 4.0,
-        [("rule", "r", "ehr")], [], ["m"], [("pending", 5)], [("lab", "late", "high")],
-        minutes={minute: Minute(1, {})}, started_at=metrics.started_at,
-    )  # fmt: skip
 
 
 def test_a_page_has_the_sum_of_counts_and_the_highest_of_states() -> None:

@@ -8,7 +8,6 @@ import pytest
 from cds_hooks.answer import (
     ReceivedBody,
     read,
-    understand,
 )
 from cds_hooks.call import Call, open_call
 from cds_hooks.errors import BadRequest
@@ -28,12 +27,3 @@ def test_read_alone_refuses_what_is_no_request() -> None:
     call, _ = _call_and_body()
     with pytest.raises(BadRequest):
         read(call, ReceivedBody(b"{}"))
-
-
-def test_understand_alone_gives_the_memory_of_the_body_back() -> None:
-    call, body = _call_and_body()
-    received = read(call, body)
-    chart = understand(call, received)
-    assert chart.record.patient_id == received.request.context.patient_id
-    assert received.request.prefetch == {}
-    assert received.filled.state is chart.prefetch

@@ -1,16 +1,11 @@
 """What a seal says in whole, what of its file is refused in which words, and when a server seals and sends."""
 
 import asyncio
-import base64
-import hashlib
-import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import orjson
 import pytest
-from sqlalchemy import select
 
 from cds_hooks.audit import seals as module
 from cds_hooks.audit.retention import EVENT
@@ -22,28 +17,18 @@ from cds_hooks.audit.seals import (
     _Line,
     add_seal,
     newest_seal,
-    next_seal,
     read_seals,
     sent_count_file,
     sign_seal,
 )
 from cds_hooks.settings import Settings
 from cds_hooks.storage.entries import add_event
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions, events, feedback
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.audit.test_seals import _keys, _tamper, _tamper_all, _write, signer
 from tests.cds_hooks.logged import capture_logs
 from tests.live import record_in
 
 __all__ = ["signer"]
-
-
-def newest(url: str, table: object = feedback) -> tuple[int, str]:
-    """Position and hash of the newest row of a chain."""
-    columns = table.c  # type: ignore[attr-defined]
-    row = read_rows(url, select(columns.position, columns.hash).order_by(columns.sequence.desc()))[0]
-    return row.position, bytes(row.hash).hex()
 
 
 def sealed(url: str, file: Path, signer: Signer) -> bytes:
@@ -53,58 +38,12 @@ def sealed(url: str, file: Path, signer: Signer) -> bytes:
     return line
 
 
-def test_a_seal_names_the_chains_that_moved_since_the_last_and_the_line_before_it(
-    sqlite_url: str, tmp_path: Path, signer: Signer
-) -> None:
-    file = tmp_path / "below" / "seals.ndjson"
-    assert newest_seal(file) is None
-    _write(sqlite_url, 2)
-    first_line = sealed(sqlite_url, file, signer)
-    assert file.stat().st_mode & 0o777 == 0o600
-    (chain_row,) = read_rows(sqlite_url, select(decisions.c.chain).where(decisions.c.sequence == 2))
-    first = newest_seal(file)
-    assert first is not None
-    assert first == Seal(
-        1, first.at, "", 2, {chain_row.chain: newest(sqlite_url, decisions)}, newest(sqlite_url), (0, ""), (0, "")
-    )
-    assert abs((first.time - datetime.now(UTC)).total_seconds()) < 60
-    assert next_seal(sqlite_url, first, first_line) is None
-    add_event(sqlite_url, "approval", "A. Person", {"rule": "renal-metformin"})
-    second_line = sealed(sqlite_url, file, signer)
-    second = newest_seal(file)
-    assert second is not None
-    before = hashlib.sha256(first_line).hexdigest()
-    assert second == Seal(2, second.at, before, 2, {}, newest(sqlite_url), newest(sqlite_url, events), (0, ""))
-    assert add_seal(sqlite_url, file, signer) is None
-    _write(sqlite_url, 1)
-    sealed(sqlite_url, file, signer)
-    third = newest_seal(file)
-    assert third is not None
-    other = read_rows(sqlite_url, select(decisions.c.chain).where(decisions.c.sequence == 3))[0].chain
-    assert (third.number, third.sequence, third.decisions) == (
-        3,
-        3,
-        first.decisions | {other: newest(sqlite_url, decisions)},  # rows of before are looked at again
-    )
-    assert read_seals(file, _keys(signer)) == [first, second, third]
-    assert file.read_bytes().splitlines()[:2] == [first_line, second_line]
-
-
 def test_an_empty_record_is_sealed_once(tmp_path: Path, signer: Signer) -> None:
     file = tmp_path / "seals.ndjson"
     line = sealed(record_in(tmp_path), file, signer)
     seal = msgspec.json.decode(line, type=_Line).seal
     assert seal == Seal(1, seal.at, "", 0, {}, (0, ""), (0, ""), (0, ""))
     assert add_seal(record_in(tmp_path), file, signer) is None
-
-
-def test_a_line_is_signed_over_its_seal_with_sorted_keys(signer: Signer) -> None:
-    seal = Seal(1, "2026-11-20T09:00:00+00:00", "", 0, {}, (0, ""), (0, ""), (0, ""))
-    line = orjson.loads(sign_seal(seal, signer))
-    assert list(line) == ["key", "seal", "signature"]
-    assert (line["key"], line["seal"]) == (signer.public.id, json.loads(msgspec.json.encode(seal)))
-    signed = json.dumps(line["seal"], sort_keys=True, separators=(",", ":")).encode()
-    assert signer.public.verifies(base64.b64decode(line["signature"]), signed)
 
 
 def test_what_is_no_file_of_seals_is_refused_in_a_sentence(sqlite_url: str, tmp_path: Path, signer: Signer) -> None:

@@ -77,15 +77,6 @@ def test_the_first_row_that_is_not_as_its_chain_says_is_named(
     assert any(decision.id in finding for decision in stored)
 
 
-def test_rows_cut_off_the_end_show_against_what_an_earlier_run_printed(url: str, stored: list[Decision]) -> None:
-    before = audit(url)
-    _tamper(url, "DELETE FROM decisions WHERE sequence = 6")
-    after = audit(url)
-    assert after.findings == []
-    assert [rows for rows, _ in before.ends.values()] == [3, 3]
-    assert [rows for rows, _ in after.ends.values()] == [3, 2]
-
-
 def test_of_very_many_findings_the_first_fifty_are_kept() -> None:
     report = Audit(0)
     for number in range(52):

@@ -180,45 +180,6 @@ def _empty(tmp_path: Path) -> Path:
     return tmp_path / "empty"
 
 
-def test_references_are_read_however_they_are_written(tmp_path: Path) -> None:
-    """Spaces, absolute addresses, a subject with a display before its reference, a contained resource before it."""
-    subjects = (
-        '{"reference": "Patient/p1"}',
-        '{"reference":"https://ehr.example/fhir/Patient/p1"}',
-        '{"display":"P","reference":"Patient/p1"}',
-    )
-    contained = '"contained":[{"resourceType":"Observation","subject":{"reference":"Patient/other"}}],'
-    coded = '"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"2160-0"}]}'
-    spaced = '"status":"final","code":{"coding":[{"system":"http://loinc.org","code" : "2160-0"}]}'
-    lines = ['{"resourceType":"Patient","id":"p1"}']
-    for number, subject in enumerate((*subjects, subjects[0])):
-        what = coded if number else spaced
-        more = contained if number == 3 else ""
-        lines.append(f'{{"resourceType":"Observation",{more}"id":"o{number}",{what},"subject":{subject}}}')
-    (tmp_path / "all.ndjson").write_text("\n".join(lines))
-    tally = FolderTally()
-    (chart,) = charts_in(tmp_path, tally, ("ckd_epi_2021_creatinine",))
-    assert (chart.patient_id, len(chart.resources)) == ("p1", 5)
-
-
-def test_a_file_that_ends_without_a_line_break_takes_no_line_from_the_next_one(tmp_path: Path) -> None:
-    """Mixed types, blank lines, Windows line ends, a reference to a version: every line goes to its patient."""
-    about = '"subject":{"reference":"Patient/p1"}'
-    condition = f'{{"resourceType":"Condition","id":"c1","code":{{"text":"x"}},{about}}}'
-    visit = f'{{"resourceType":"Encounter","id":"e1","status":"finished",{about}}}'
-    of_version = condition.replace("Patient/p1", "Patient/p1/_history/2").replace("c1", "c2")
-    care_plan = f'{{"resourceType":"CarePlan","id":"x",{about}}}'
-    (tmp_path / "a.ndjson").write_text(condition)
-    (tmp_path / "b.ndjson").write_text(f"{of_version}\n\n{visit}\n{care_plan}")
-    (tmp_path / "c.ndjson").write_bytes(b'{"resourceType":"Patient","id":"p1"}\r\n' + visit.encode() + b"\r\n")
-    (tmp_path / "d.ndjson").write_text(f"{care_plan}\n{care_plan}\n")
-    tally = FolderTally()
-    (chart,) = charts_in(tmp_path, tally)
-    assert (len(chart.resources), tally) == (5, FolderTally(resources=8, used=5))
-    record = read_chart(chart, AS_OF)
-    assert (len(record.conditions), len(record.encounters), record.refusals) == (2, 1, ())
-
-
 @pytest.fixture
 def fixed_now(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The clock of the commands stands at the samples' instant."""

@@ -144,17 +144,6 @@ def stay(number: int, month: int, code: str = "IMP") -> dict[str, Any]:
     return {**VISIT, "id": f"e{number}", "class": {"code": code}, "period": period}
 
 
-def test_the_stays_and_visits_of_someone_at_home_are_counted_before_the_call() -> None:
-    visits = [stay(number, month) for number, month in enumerate((2, 5, 8, 10))]
-    visits += [stay(10, 9, "EMER"), stay(11, 7, "AMB"), stay(12, 1, "EMER")]
-    vector = map_features(hook_record([PATIENT, *visits], AS_OF, None), ALL)
-    values = dict(zip((feature.name for feature in ALL), vector.values, strict=True))
-    assert values["admissions_12m"] == 4
-    assert (values["ed_visits_6m"], values["ed_visits_12m"], values["outpatient_visits_12m"]) == (1, 2, 1)
-    assert np.isnan(values["length_of_stay_days"])
-    assert_the_same([PATIENT, *visits], AS_OF)
-
-
 def test_a_visit_that_goes_on_is_not_one_of_the_earlier_ones() -> None:
     now = {**stay(1, 11, "EMER"), "status": "in-progress", "period": {"start": "2026-11-20T07:00:00Z"}}
     forgotten = {**now, "id": "e2", "period": {"start": "2026-10-01T07:00:00Z"}}

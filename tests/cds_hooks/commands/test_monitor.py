@@ -1,6 +1,5 @@
 """`cds-hooks monitor`: what it prints of figures and incidents, its window of days, and the options it refuses."""
 
-import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -28,30 +27,12 @@ def figure(state: Any, **changes: Any) -> Figure:
 
 
 ALL = [figure("act"), figure("act"), figure("watch"), figure("good"), figure("insufficient", n=3)]
-SUMMARY = "5 figures: 2 to act on, 1 to watch, 1 good, 1 insufficient (too few were counted to know)."
 
 
 def printed(figures: list[Figure], incidents: list[Incident], every: bool, capsys: Any, monkeypatch: Any) -> list[str]:
     monkeypatch.setattr(monitor, "Console", lambda: Console(width=90))
     monitor._print(figures, incidents, every)
     return [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip(" ┏┓┃━┳┡╇┩│└┘┴─")]
-
-
-def test_what_is_to_act_on_or_to_watch_is_listed_after_the_incidents(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    incident = Incident("a hospital", "errors", (ALL[0], ALL[1]), (ALL[2],))
-    lines = printed(ALL, [incident], False, capsys, monkeypatch)
-    assert " ".join(lines[:2]) == (
-        "Incident, errors. a hospital: the text of act (1 more figures of the same kind) It explains 1 further figures."
-    )
-    assert [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[3:6]] == [
-        ["act", "a hospital", "errors, planning", "1,200", "the text of act"],
-        ["act", "a hospital", "errors, planning", "1,200", "the text of act"],
-        ["watch", "a hospital", "errors, planning", "1,200", "the text of watch"],
-    ]
-    assert lines[6:] == [SUMMARY]
-    assert [cell.strip() for cell in lines[2].split("┃")[1:-1]] == ["state", "client", "figure", "n", "what was found"]
 
 
 def test_with_all_every_figure_is_listed_and_without_any_no_table_is_drawn(
@@ -178,33 +159,6 @@ def _output(url: str, *options: str) -> tuple[int, str, str]:
     words = ["monitor", "--database", url, *options]
     done = CliRunner().invoke(cli.app, words, env={"COLUMNS": "100"})
     return done.exit_code, " ".join(done.stdout.split()), done.stderr.strip()
-
-
-def test_few_calls_are_insufficient_and_nothing_is_listed(url: str) -> None:
-    code, shown, errors = _output(url, "--until", "2026-11-20", "--json")
-    assert (code, errors) == (0, "")
-    document = json.loads(shown)
-    figures = document.pop("figures")
-    assert document == {"until": "2026-11-20", "incidents": [], "paused": [], "rolled_back": []}
-    calls = [figure for figure in figures if (figure["family"], figure["subject"]) == ("feed", "calls")]
-    assert [(figure["client"], figure["state"]) for figure in calls] == [("a", "insufficient"), ("b", "insufficient")]
-    count = len(figures)
-    summary = "0 to act on, 0 to watch, {} good, {} insufficient (too few were counted to know)."
-    good = sum(figure["state"] == "good" for figure in figures)
-    text = f"{count} figures: {summary.format(good, count - good)}"
-    assert _output(url, "--until", "2026-11-20") == (0, text, "")
-
-
-def test_a_client_and_a_service_narrow_the_figures(url: str) -> None:
-    for options, clients in (
-        (("--client", "a"), {"a"}),
-        (("--service", "planning"), {"a", "b"}),
-        (("--client", "b", "--service", "planning"), {"b"}),
-        (("--client", "c"), set()),
-        (("--service", "another"), set()),
-    ):
-        _, shown, _ = _output(url, "--until", "2026-11-20", "--json", *options)
-        assert {figure["client"] for figure in json.loads(shown)["figures"]} == clients, options
 
 
 def test_days_without_calls_say_what_it_takes(url: str) -> None:

@@ -123,22 +123,6 @@ def test_an_incident_ends_with_1_and_is_printed_before_the_figures(site: Site) -
     assert site.run("--until", "2026-11-20")[0] == 0
 
 
-def test_what_the_rules_found_is_counted_where_nothing_narrows_it(site: Site) -> None:
-    site.silent = [figure("watch", client="a", family="rules", subject="r")]
-    site.mature = [Comparison("d", "s", ("insufficient",))]  # type: ignore[arg-type]
-    at = ("--until", "2026-11-20")
-
-    def found(*words: str) -> list[tuple[str, str]]:
-        return [(each["client"], each["family"]) for each in site.json(*at, *words)["figures"]]
-
-    everything = [("a", "errors"), ("a", "rules"), ("b", "errors"), ("d", "errors"), ("a", "errors")]
-    assert found() == everything
-    assert found("--client", "a") == [("a", "errors"), ("a", "rules"), ("a", "errors")]
-    assert found("--service", "s") == [("a", "errors"), ("d", "errors"), ("a", "errors")]
-    assert found("--client", "a", "--service", "t") == []
-    assert [each["client"] for each in site.json(*at)["incidents"]] == ["a"]
-
-
 def test_a_report_is_told_to_others_and_written_as_a_page(site: Site) -> None:
     site.paused = ["a pause"]
     address = "https://pager.example/x"

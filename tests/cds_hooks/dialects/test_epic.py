@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from cards.card import Action, Card, Coding, Source, Suggestion, check_card
+from cards.card import Action, Card, Coding, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, FindingReference
 from cds_hooks.dialects import profile_for, shape_cards
 from cds_hooks.dialects.epic import MOST_OF_A_TOPIC, TRIGGER, actual_hook, shape, topic_code
@@ -22,9 +22,6 @@ DISCHARGE = "discharge-medications"
 DRAFT = {"resourceType": "MedicationRequest", "id": "d1", "status": "draft", "subject": {"reference": "Patient/p"}}
 REMOVE = Action(type="delete", description="Remove the drafted ibuprofen", resource_id="MedicationRequest/d1")
 ORDER = Action(type="create", description="Order acetaminophen 500 mg", resource={**DRAFT, "id": "n1"})
-CHANGE = Action(
-    type="update", description="Change to 7 days: ibuprofen", resource={**DRAFT, "note": [{"text": "kept"}]}
-)
 TEST = Action(type="create", description="Order creatinine", resource={"resourceType": "ServiceRequest", "id": "t1"})
 
 
@@ -63,56 +60,6 @@ def test_every_sample_card_is_one_that_epic_takes() -> None:
             assert suggestion["label"] in action["description"]
 
 
-def test_a_replacement_becomes_two_suggestions_that_are_both_advised() -> None:
-    card = shape(_card(_suggestion("Replace by acetaminophen", REMOVE, ORDER, is_recommended=True)), "full")
-    assert [each.actions[0].type for each in card.suggestions] == ["delete", "create"]
-    assert [each.is_recommended for each in card.suggestions] == [True, True]
-    assert [each.actions[0].description for each in card.suggestions] == [
-        "Replace by acetaminophen: Remove the drafted ibuprofen",
-        "Replace by acetaminophen: Order acetaminophen 500 mg",
-    ]
-    check_card(card)
-
-
-def test_a_change_of_a_draft_is_its_removal_and_a_new_order_with_all_it_carried() -> None:
-    card = shape(_card(_suggestion("Limit to 7 days", CHANGE)), "full")
-    remove, order = (each.actions[0] for each in card.suggestions)
-    assert (remove.type, remove.resource_id) == ("delete", "MedicationRequest/d1")
-    assert order.type == "create"
-    assert order.resource is not None
-    assert order.resource["note"] == [{"text": "kept"}]
-    assert order.resource["id"] != "d1"
-    assert "Change to 7 days" in order.description
-
-
-def test_one_removal_serves_two_alternatives() -> None:
-    card = shape(
-        _card(
-            _suggestion("Replace by acetaminophen", REMOVE, ORDER),
-            _suggestion("Cancel this order", REMOVE, number=2, is_recommended=True),
-        ),
-        "full",
-    )
-    removals = [each for each in card.suggestions if each.actions[0].type == "delete"]
-    assert [each.is_recommended for each in removals] == [True]
-    assert removals[0].actions[0].description == (
-        "Replace by acetaminophen / Cancel this order: Remove the drafted ibuprofen"
-    )
-    assert len({each.uuid for each in card.suggestions}) == len(card.suggestions) == 2
-    check_card(card)
-
-
-def test_what_epic_cannot_place_is_said_in_the_detail() -> None:
-    stopped = Action(type="update", description="Stop ibuprofen*", resource={**DRAFT, "status": "stopped"})
-    card = shape(_card(_suggestion("Stop this order", stopped), _suggestion("Order a test", TEST, number=2)), "full")
-    assert card.detail == "**eGFR 25**\n- To do in the chart: Stop this order: Stop ibuprofen\\*"
-    assert [each.label for each in card.suggestions] == ["Order a test"]
-    plain = shape(_card(_suggestion("Stop this order", stopped)), "plain")
-    assert plain.detail is not None
-    assert plain.detail.endswith("Stop ibuprofen*")
-    assert (plain.suggestions, plain.selection_behavior) == ((), None)
-
-
 def test_a_label_that_the_description_begins_with_is_not_said_twice() -> None:
     card = shape(_card(_suggestion("Order creatinine", TEST)), "full")
     assert card.suggestions[0].actions[0].description == "Order creatinine"
@@ -131,18 +78,6 @@ def test_a_card_without_suggestions_has_no_selection_behavior() -> None:
 # Topics
 
 
-def test_a_topic_is_the_same_for_the_same_advice_and_another_for_other_advice() -> None:
-    metformin = topic_code("order-safety", [("renal-metformin", "lt30")])
-    assert metformin == "OrderSafetyRenalMetforminLt30"
-    others = [
-        topic_code("order-safety", [("renal-metformin", "30to45_new")]),
-        topic_code("discharge-medications", [("renal-metformin", "lt30")]),
-        topic_code("order-safety", [("renal-metformin", "lt30"), ("renal-nsaid", "lt30")]),
-        topic_code("order-safety", []),
-    ]
-    assert len({metformin, *others}) == 5
-
-
 def test_the_order_of_findings_does_not_matter() -> None:
     one, two = ("renal-metformin", "lt30"), ("renal-nsaid", "lt30")
     assert topic_code("order-safety", [one, two]) == topic_code("order-safety", [two, one, two])
@@ -153,15 +88,6 @@ def test_a_long_topic_is_cut_and_told_apart_by_a_digest() -> None:
     codes = {topic_code("order-safety", rules[:n]) for n in range(4, 9)}
     assert len(codes) == 5
     assert all(len(code) <= MOST_OF_A_TOPIC and code.isalnum() for code in codes)
-
-
-async def test_two_patients_get_the_same_topic_for_the_same_advice(tmp_path: Path, as_of: datetime) -> None:
-    answers = [
-        await _call(tmp_path, as_of, request_for(ORDERS, "order-select", sample, as_of, draft))
-        for sample, draft in (("ckd4-metformin", "metformin-ckd4-coded"), ("ckd4-metformin", "metformin-ckd4-text"))
-    ]
-    codes = {answer.json()["cards"][0]["source"]["topic"]["code"] for answer in answers}
-    assert codes == {"OrderSafetyRenalMetforminLt30"}
 
 
 # Reading

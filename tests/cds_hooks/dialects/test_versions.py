@@ -13,7 +13,6 @@ from cds_hooks.kit.contract.definitions import HOOK_VERSIONS
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import ORDERS, client, request_for
-from tests.cds_hooks.dialects.sent import sent
 
 TEST = Action(type="create", description="Order creatinine", resource={"resourceType": "ServiceRequest"})
 REMOVE = Action(type="delete", description="Remove it", resource_id="MedicationRequest/d1")
@@ -36,19 +35,6 @@ def _wire(version: str, **words: Any) -> Any:
     return card
 
 
-def test_a_client_of_1_0_gets_what_1_0_knows() -> None:
-    card = _wire("1.0")
-    assert set(card) == {"summary", "indicator", "source", "suggestions", "selectionBehavior"}
-    assert set(card["source"]) == {"label"}
-    assert card["selectionBehavior"] == "at-most-one"
-    assert [set(each) for each in card["suggestions"]] == [{"label", "uuid", "actions"}] * 2
-    assert card["suggestions"][1]["actions"][0] == {
-        "type": "delete",
-        "description": "Remove it",
-        "resource": "MedicationRequest/d1",
-    }
-
-
 def test_a_client_of_1_1_gets_all_but_the_reference_of_a_delete() -> None:
     card = _wire("1.1")
     assert {"uuid", "overrideReasons"} <= set(card)
@@ -62,16 +48,6 @@ def test_actions_are_chosen_one_by_one_only_where_the_client_said_it_can(version
     card = _wire(version, action_selection_behavior=True)
     assert [each.get("actionSelectionBehavior") for each in card["suggestions"]] == ["any", None]
     assert isinstance(_wire("2.0", action_selection_behavior=True), Card)
-
-
-def test_the_samples_for_1_0_and_1_1_hold_no_reference_of_a_delete() -> None:
-    for version in ("1.0", "1.1"):
-        for cards in sent("standard", version).values():
-            for card in cards:
-                for suggestion in card.get("suggestions", ()):
-                    for action in suggestion["actions"]:
-                        assert "resourceId" not in action
-                        assert (action["type"] == "delete") is isinstance(action["resource"], str)
 
 
 # Discovery
@@ -103,20 +79,6 @@ def test_in_3_0_version_and_hook_version_are_told_and_match_the_hooks_page() -> 
         assert entry["hookVersion"] in HOOK_VERSIONS[entry["hook"]]
     assert {entry["version"] for entry in _entries("3.0-ballot")} == {"STU3"}
     assert all("hookVersion" not in entry for entry in _entries("3.0-ballot"))
-
-
-@pytest.mark.parametrize("version", ["3.0", "3.0-ballot"])
-def test_in_3_0_a_key_that_needs_another_stands_behind_it(version: str) -> None:
-    paths = 0
-    for entry in _entries(version):
-        keys = list(entry["prefetch"])
-        for key, query in entry["prefetch"].items():
-            for token in re.findall(r"\{\{(.*?)\}\}", query):
-                needed = re.match(r"%([A-Za-z]+)\.", token)
-                if needed:
-                    assert keys.index(needed[1]) < keys.index(key)
-                paths += "(" in token
-    assert paths >= 4
 
 
 def test_every_2_0_key_is_there_in_3_0_too() -> None:

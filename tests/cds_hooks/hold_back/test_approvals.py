@@ -65,22 +65,6 @@ def test_two_people_in_two_roles_approve_and_a_running_server_has_it(desk: Desk)
     assert "by nobody" in str(desk.book().why_not_approved("rule", other, TODAY))
 
 
-def test_the_chain_has_digest_name_role_and_issuer_of_each_approval(here: Desk) -> None:
-    here.click(BEN)
-    row = read_rows(here.url, events.select().where(events.c.kind == "approval"))[0]
-    detail = msgspec.json.decode(row.detail)
-    assert row.actor == "oidc 7-ben"
-    members = ("by", "role", "person", "issuer", "subject", "note")
-    assert tuple(detail[member] for member in members) == (
-        "Ben Ray",
-        "approver",
-        "oidc 7-ben",
-        ISSUER,
-        {"rule": RULE, "digest": DIGEST},
-        "a reason",
-    )
-
-
 @pytest.mark.parametrize(
     ("person", "said"),
     [

@@ -23,7 +23,6 @@ from cds_hooks.hold_back.checks import (
     Chosen,
     choose_cards,
     explain_held_back,
-    with_suggestions,
 )
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Releases
@@ -90,18 +89,6 @@ def test_a_reason_is_said_once_or_for_each_card_and_a_replay_knows_the_cards() -
     assert [silence.text for silence in again.silences] == ["one", "other"]
     noted = chosen(holding("a"), holding("b", "c", is_replayed_by_card=True))
     assert (noted.withheld, len(noted.silences)) == ({"b": 1, "c": 2}, 3)
-
-
-def test_a_card_loses_suggestions_and_with_the_last_its_selection_behaviour() -> None:
-    whole, some, bare = card("a", "1"), card("b", "2", "3"), card("c", "4")
-    held = holding(suggestion=lambda offer, *_: WhyNot("s", "a-code", offer.uuid) if offer.uuid in "24" else None)
-    left = chosen(held, cards=(whole, some, bare))
-    assert left.cards == [whole, with_suggestions(some, some.suggestions[1:]), with_suggestions(bare, ())]
-    assert [(each.selection_behavior, [one.uuid for one in each.suggestions]) for each in left.cards] == [
-        ("any", ["1"]), ("any", ["3"]), (None, []),
-    ]  # fmt: skip
-    assert left.withheld == {"2": 0, "4": 1}
-    assert [silence.text for silence in left.silences] == ["2", "4"]
 
 
 def test_every_function_that_checks_a_finding_a_card_or_a_suggestion_is_in_the_list() -> None:

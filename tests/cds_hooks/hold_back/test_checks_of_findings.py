@@ -17,7 +17,6 @@ from cards.extension import (
     ObservedRate,
     PreventiveState,
     PreventiveStates,
-    RestingFinding,
     ResultToFollow,
     VaccineForecasts,
 )
@@ -259,44 +258,6 @@ class _Site:
         return self.resting(said, indicator) is not None
 
 
-@pytest.mark.parametrize(
-    ("seconds", "rests"),
-    [(-1.0, False), (0.0, False), (DAY, False), (DAY + 1, True), (14 * DAY, True), (14 * DAY + 1, False)],
-)
-def test_what_nobody_answered_rests_after_a_day_and_until_the_days_of_the_site(seconds: float, *, rests: bool) -> None:
-    site = _Site()
-    site.show(REFERRAL)
-    assert site.rests_after(seconds) is rests
-    assert not site.rests_after(seconds, indicator="critical")
-
-
-def test_what_rests_says_since_when_and_until_when() -> None:
-    site = _Site()
-    site.show(REFERRAL)
-    site.now += 3 * DAY
-    resting, silence = site.resting()
-    assert resting == RestingFinding("A finding.", "shown", "2027-01-15T08:00:00+00:00", "2027-01-29T08:00:00+00:00")
-    assert (silence.subject, silence.reason, silence.text) == (
-        "referral",
-        "said-once",
-        "Still there, not shown again: A finding. It was shown on 2027-01-15 and not answered and is no worse; "
-        "silent until 2027-01-29.",
-    )
-    site.answer("patient-declines", at=NOW + DAY)
-    resting, silence = site.resting()
-    assert resting.until == "2028-01-16T08:00:00+00:00"
-    assert "It was answered on 2027-01-16 (patient-declines) and is no worse; silent until 2028-01-16." in silence.text
-
-
-def test_a_site_where_nothing_rests_shows_also_what_is_shown_once() -> None:
-    site = _Site(rest_days=0)
-    site.show(REFERRAL)
-    site.show(_drugs("a"))
-    for seconds in (0.0, 1.0, DAY, DAY + 1, 10 * DAY):
-        assert not site.rests_after(seconds)
-        assert not site.rests_after(seconds, _drugs("a"))
-
-
 @pytest.mark.parametrize(("seconds", "rests"), [(-1.0, False), (0.0, True), (90 * DAY, True), (90 * DAY + 1, False)])
 def test_what_is_shown_once_rests_at_once_and_for_ninety_days(seconds: float, *, rests: bool) -> None:
     site = _Site()
@@ -315,18 +276,6 @@ def test_what_is_shown_once_is_remembered_drug_by_drug() -> None:
     site.show(_drugs("c"))  # what was shown before is over
     assert site.resting(_drugs("a")) is None
     assert site.resting(_drugs("c")) is not None
-
-
-def test_a_finding_that_is_shown_again_keeps_its_first_day_until_its_time_is_over() -> None:
-    site = _Site()
-    site.show(REFERRAL)
-    site.now += 14 * DAY
-    site.show(REFERRAL)
-    assert site.resting()[0].since == "2027-01-15T08:00:00+00:00"
-    site.now += 1
-    site.show(REFERRAL)
-    site.now += 2 * DAY
-    assert site.resting()[0].since == "2027-01-29T08:00:01+00:00"
 
 
 @pytest.mark.parametrize(
@@ -354,28 +303,6 @@ def test_an_answer_holds_to_the_last_second_of_its_days(how: str, days: int) -> 
     assert not site.rests_after(0.0, indicator="critical"), "nobody knows here whose answer it was"
 
 
-@pytest.mark.parametrize(
-    ("how", "horizon", "days"), [("action-completed", 10, 10), ("action-completed", 400, 365), ("accepted", 10, 90)]
-)
-def test_what_is_done_holds_until_the_next_horizon_of_the_model(how: str, horizon: float, days: int) -> None:
-    site = _Site(horizons={"referral": horizon, "another": 1.0})
-    site.answer(how)
-    assert [site.rests_after(seconds) for seconds in (days * DAY, days * DAY + 1)] == [True, False]
-
-
-def test_of_several_answers_the_newest_counts_and_none_that_is_dated_ahead() -> None:
-    site = _Site()
-    site.answer("wrong-time-workflow", at=NOW - 10)
-    site.answer("patient-declines", at=NOW - 20)
-    assert site.resting()[0].because == "wrong-time-workflow"
-    site.answer("accepted", at=NOW - 10)
-    assert site.resting()[0].because == "accepted"
-    site.answer("patient-declines", at=NOW + 500)
-    assert site.resting() is None
-    site.answer("action-completed", at=NOW - 5)
-    assert site.resting()[0].because == "action-completed"
-
-
 @pytest.mark.parametrize(("length", "is_remembered"), [(200, True), (201, False)])
 def test_nothing_is_remembered_of_a_patient_with_an_overlong_id(length: int, *, is_remembered: bool) -> None:
     patient = "p" * length
@@ -384,15 +311,6 @@ def test_nothing_is_remembered_of_a_patient_with_an_overlong_id(length: int, *, 
     site.answer("accepted", patient=patient)
     assert (site.site.memory.of_patient("ehr", patient) == PatientMemory()) is not is_remembered
     assert (site.resting(_drugs("a"), patient=patient) is not None) is is_remembered
-
-
-def test_cards_that_only_ask_and_those_of_a_discharge_are_not_remembered_as_shown() -> None:
-    site = _Site()
-    site.show(CardExtension(model={"id": "m"}, missing=("albumin",)))
-    site.show(CardExtension(model={"id": "m"}, probability=0.1), hook="encounter-discharge")
-    assert not site.site.memory.of_patient("ehr", "p1").shown
-    site.show(CardExtension(model={"id": "m"}, probability=0.1))
-    assert len(site.site.memory.of_patient("ehr", "p1").shown) == 1
 
 
 @pytest.mark.parametrize(("rest_days", "longest"), [(14, 90), (120, 120), (0, 90)])
@@ -468,17 +386,6 @@ def test_at_a_discharge_every_estimate_is_about_the_follow_up() -> None:
     assert patient_finding(CardExtension(model={"id": "m"}, missing=("a",)), "encounter-discharge") == follow_up
     assert patient_finding(REFERRAL, "encounter-discharge") == PatientFinding("follow-up after discharge", "")
     assert patient_finding(CardExtension(findings=FOUND), "encounter-discharge") is None
-
-
-@pytest.mark.parametrize(
-    ("output", "drugs"), [("genes-and-medications", frozenset[str]()), ("medication-review", frozenset({"warfarin"}))]
-)
-def test_a_review_has_its_findings_and_its_drugs_as_parts(output: str, drugs: frozenset[str]) -> None:
-    facts = (Fact("draft", value="warfarin"), Fact("gene", value="CYP2C9"))
-    parts = frozenset({"a-rule a-band"}) | drugs
-    assert patient_finding(CardExtension(output=output, findings=FOUND, facts=facts), "patient-view") == PatientFinding(
-        output, output, parts=parts
-    )
 
 
 def _number(number: float | None, band: str = "", *, is_falling: bool = False) -> PatientFinding:

@@ -1,6 +1,5 @@
 """Accepting a suggestion brings neither the same advice again nor its opposite, whatever the next hook is."""
 
-import copy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from tests.cds_hooks.hold_back.restraint_calls import (
     Site,
     feedback,
     indicators,
-    order_sign,
     reasons,
     rules_file,
     sign,
@@ -43,12 +41,6 @@ async def _accept(calls: httpx.AsyncClient, card: dict[str, Any], suggestion: in
     assert sent.status_code == 200, sent.text
     actions: list[dict[str, Any]] = chosen["actions"]
     return actions
-
-
-def _with_drafts(request: dict[str, Any], *drafts: dict[str, Any]) -> dict[str, Any]:
-    changed = copy.deepcopy(request)
-    changed["context"]["draftOrders"]["entry"] = [{"resource": each} for each in drafts]
-    return changed
 
 
 async def test_a_client_that_accepts_and_calls_again_gets_the_same_advice_once(tmp_path: Path) -> None:
@@ -71,32 +63,12 @@ async def test_a_client_that_accepts_and_calls_again_gets_the_same_advice_once(t
         assert indicators(await sign(calls, WARNINGS[0])) == ["warning"]
 
 
-async def test_the_order_that_was_accepted_is_signed_without_an_alert_on_it(tmp_path: Path) -> None:
-    async with app_client(tmp_path, as_of=NOW) as calls:
-        request = order_sign("edoxaban-60-crcl-high")
-        first = await calls.post(f"/cds-services/{SIGN}", json=request)
-        (card,) = first.json()["cards"]
-        (action,) = await _accept(calls, card)
-        changed = _with_drafts(request, action["resource"])
-        second = await calls.post(f"/cds-services/{SIGN}", json=changed)
-        assert second.json()["cards"] == []
-
-
 async def test_a_critical_card_comes_again_with_its_suggestions(tmp_path: Path) -> None:
     async with app_client(tmp_path, as_of=NOW) as calls:
         (card,) = (await sign(calls, CRITICAL)).json()["cards"]
         await _accept(calls, card)
         (again,) = (await sign(calls, CRITICAL)).json()["cards"]
         assert [each["label"] for each in again["suggestions"]] == [each["label"] for each in card["suggestions"]]
-
-
-async def test_an_override_is_no_acceptance(tmp_path: Path) -> None:
-    async with app_client(tmp_path, as_of=NOW) as calls:
-        (card,) = (await sign(calls, WARNINGS[0])).json()["cards"]
-        item = feedback(card)
-        del item["feedback"][0]["overrideReason"]
-        assert (await calls.post(f"/cds-services/{SIGN}/feedback", json=item)).status_code == 200
-        assert indicators(await sign(calls, WARNINGS[0])) == ["warning"]
 
 
 # The guard by itself

@@ -168,15 +168,6 @@ def test_a_canary_has_the_same_patients_everywhere_and_more_with_a_larger_share(
     assert other != few, "another release chooses other patients"
 
 
-def test_a_larger_share_keeps_the_salt_of_the_first(desk: Desk) -> None:
-    desk.put_act(ANN, "shadow")
-    salts = []
-    for share in (5, 25):
-        _by_two(desk, "canary", share=share)
-        salts.append(desk.releases().current.states["rule", RULE].salt)
-    assert salts[0] == salts[1]
-
-
 def test_another_version_than_was_released_is_not_shown(desk: Desk) -> None:
     desk.put_act(ANN, "shadow", version="v1")
     _by_two(desk, "canary", share=99, version="v1")

@@ -21,7 +21,6 @@ from tests.cds_hooks.calls import request_for
 from tests.cds_hooks.hold_back.restraint_calls import (
     CRITICAL,
     SIGN,
-    WARNINGS,
     feedback,
     indicators,
     order_sign,
@@ -168,16 +167,6 @@ async def test_where_no_users_are_recorded_a_critical_finding_never_rests(tmp_pa
         (card,) = (await sign(calls, CRITICAL)).json()["cards"]
         await _override(calls, card)
         assert indicators(await sign(calls, CRITICAL)) == ["critical"]
-
-
-@pytest.mark.parametrize(("code", "rests"), [("", True), ("patient-ineligible", True), ("a-code-of-nobody", False)])
-async def test_a_warning_rests_for_everybody_where_the_reason_is_known(
-    tmp_path: Path, code: str, *, rests: bool
-) -> None:
-    async with app_client(tmp_path, as_of=NOW) as calls:
-        (card,) = (await sign(calls, WARNINGS[0], user=ANN)).json()["cards"]
-        await _override(calls, card, code)
-        assert indicators(await sign(calls, WARNINGS[0], user=BEN)) == ([] if rests else ["warning"])
 
 
 # A name that was taken a moment ago is not first, on either side of a full minute.

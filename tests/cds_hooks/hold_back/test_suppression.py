@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from cards.extension import CardExtension, Factor, ObservedRate
 from cds_hooks.cli import app
 from cds_hooks.hold_back.patient_finding import PatientFinding, patient_finding
-from tests.cds_hooks.calls import client, ours, request_for
-from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
-from tests.cds_hooks.services.equation_calls import NOW, valued
+from tests.cds_hooks.calls import client, request_for
+from tests.cds_hooks.prefetch.fetch_calls import silences
+from tests.cds_hooks.services.equation_calls import NOW
 from tests.fhir import builders
 from tests.live import record_in
 
@@ -111,16 +111,6 @@ async def test_who_wants_to_know_more_sees_the_card_when_the_missing_result_arri
         await _answer(calls, card, "need-more-info")
         assert (await _call(calls, _albumin_missing)).json()["cards"] == []
         assert len((await _call(calls)).json()["cards"]) == 1
-
-
-async def test_a_shown_estimate_rests_and_speaks_again_with_the_evidence_that_it_rose(tmp_path: Path) -> None:
-    async with client(tmp_path, as_of=NOW) as calls:
-        assert len((await _call(calls)).json()["cards"]) == 1
-    async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
-        resting = await _call(calls)
-        assert resting.json()["cards"] == []
-        assert ours(resting)["resting"][0]["because"] == "shown"
-        assert len((await _call(calls, valued(ALBUMIN, 2.6))).json()["cards"]) == 1
 
 
 @pytest.mark.parametrize(

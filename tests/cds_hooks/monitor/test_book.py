@@ -6,10 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.monitor import judging
 from cds_hooks.monitor.book import CountBook, Verified, add_to_day, day_of, read_to
-from cds_hooks.monitor.judging import FEWEST_CALLS, rule_ids, rules_without_findings
+from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared
@@ -60,24 +58,6 @@ def test_the_counts_of_days_are_added_up_and_given_in_their_order(book: CountBoo
     some = [(day, client, counts.calls) for day, client, _, counts in book.days_of([on(6), on(1), on(9)], decode)]
     assert some == [(on(1), "ehr", 1), (on(6), "ehr", 6)]
     assert list(book.days_of([], decode)) == []
-
-
-def test_a_window_has_its_days_and_those_before_it(book: CountBook) -> None:
-    compared = book.compared(on(5), 2, 3)  # of 4 and 5 November, and 1 to 3
-    assert [(each.client, each.service) for each in compared] == [
-        ("app", "planning"), ("app", "review"), ("ehr", "planning"),
-    ]  # fmt: skip
-    calls = [
-        ({day: counts.calls for day, counts in each.window.items()},
-         {day: counts.calls for day, counts in each.reference.items()})
-        for each in compared
-    ]  # fmt: skip
-    assert calls == [
-        ({on(4): 0, on(5): 0}, {on(3): 30}),
-        ({on(4): 40, on(5): 0}, {}),
-        ({on(4): 0, on(5): 5}, {on(1): 1, on(2): 2, on(3): 6}),
-    ]
-    assert book.compared(on(30), 2, 3) == []
 
 
 def test_a_day_has_another_stamp_when_something_is_counted_into_it(book: CountBook) -> None:
@@ -135,15 +115,3 @@ def test_each_client_has_a_figure_of_its_own_and_good_is_said_where_all_spoke() 
         ("north", "good"),
         ("south", "watch"),
     ]
-
-
-def test_the_book_remembers_the_catalogue_until_the_rules_change(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    book = Book(tmp_path / "m.sqlite3")
-    assert rule_ids(book) == frozenset(all_rule_versions())
-    with book.open() as connection:
-        connection.execute("DELETE FROM catalogue WHERE rule <> 'renal-nsaid'")
-    assert rule_ids(book) == {"renal-nsaid"}, "read from the book"
-    monkeypatch.setattr(judging, "_stamp", lambda: "another version")
-    assert rule_ids(book) == frozenset(all_rule_versions())

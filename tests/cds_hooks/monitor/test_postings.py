@@ -136,15 +136,6 @@ def test_places_are_those_with_a_name_of_each_group_the_newest_first(
     assert list(places(connection, groups, before, since, Budget())) == found
 
 
-def test_many_places_are_read_in_their_order(connection: sqlite3.Connection) -> None:
-    postings = Postings()
-    for number in range(450):
-        postings.note(["service many"], (1000 + number // 3, number))
-    postings.write(connection)
-    found = list(places(connection, [["service many"]], None, None, Budget()))
-    assert found == [(1000 + number // 3, number) for number in reversed(range(450))]
-
-
 @pytest.mark.parametrize(
     ("left", "found", "reached", "is_spent"),
     [

@@ -8,7 +8,7 @@ import pytest
 
 from cds_hooks.outcomes.labels import DAY, InForce, Label, label_of, labels_of, site_labels, thresholds_in_force
 from cds_hooks.settings import Settings
-from models_onnx.artifact.manifest import AgeBandThreshold, ModelOutcome, Threshold, Thresholds, Twin
+from models_onnx.artifact.manifest import AgeBandThreshold, ModelOutcome, Threshold, Thresholds
 from models_onnx.monitoring.performance import Deployed
 
 BAND = AgeBandThreshold(40, None, 0.0, 0.5, 0.1, None, None)
@@ -20,24 +20,6 @@ def manifest(name: str = "falls", **members: Any) -> Any:
         "id": name, "outcome": ModelOutcome("y", "died", 2.0), "thresholds": None, "twin": None, "evaluation": {},
     }  # fmt: skip
     return SimpleNamespace(**usual | members)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "label"),
-    [
-        (ModelOutcome("y", "died", 2.0), Label("falls", None, 730.5, 7)),
-        (ModelOutcome("y", "died", 2.0, horizon_days=30.0), Label("falls", None, 30, 7)),
-        (ModelOutcome("y", "died", 2.0, 0.0, "fall", 0.0), Label("falls", "fall", 0, 0)),
-        (ModelOutcome("death_5y", "died", 5.0), Label("falls", "death", 1826.25, 7)),
-        (ModelOutcome("death_180d", "died", 0.5, 180.0), Label("falls", "death", 180, 7)),
-        (ModelOutcome("readmitted", "came back", 0.1, 30.0, label_lag_days=14), Label("falls", "admission", 30, 14)),
-        (ModelOutcome("readmitted", "came back", 0.1, 30.0, "fall"), Label("falls", "fall", 30, 7)),
-    ],
-)
-def test_the_label_is_that_of_the_manifest_and_its_lag_else_that_of_the_site(
-    outcome: ModelOutcome, label: Label
-) -> None:
-    assert label_of(manifest(outcome=outcome), 7, InForce()) == label
 
 
 def test_the_area_is_that_of_the_evaluation() -> None:
@@ -87,19 +69,6 @@ def test_the_threshold_in_force_is_that_of_the_share(
     thresholds: Thresholds | None, site: dict[str, Any], usual: Deployed | None
 ) -> None:
     assert thresholds_in_force([manifest(thresholds=thresholds)], Settings(**site)) == {"falls": InForce(usual)}
-
-
-def test_a_twin_has_the_share_of_its_model_unless_it_has_one_of_its_own() -> None:
-    both = [manifest(thresholds=table(), twin=Twin("falls_small", "w")), manifest("falls_small", thresholds=table())]
-    for share, main, twin in (
-        ("falls=0.2", FIFTH, FIFTH),
-        ("falls_small=0.2", TENTH, FIFTH),
-        ("falls=0.2,falls_small=0.1", FIFTH, TENTH),
-    ):
-        assert thresholds_in_force(both, Settings(alert_share=share)) == {
-            "falls": InForce(main),
-            "falls_small": InForce(twin),
-        }
 
 
 def test_a_service_of_the_site_has_what_its_file_says(tmp_path: Path) -> None:

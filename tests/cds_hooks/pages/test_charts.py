@@ -29,23 +29,6 @@ def test_every_bar_is_inside_its_column_and_together_they_are_the_whole(contribu
     assert len(chart.rows) == min(11, len(contributions))
 
 
-@pytest.mark.parametrize(
-    ("shares", "marks", "effect"),
-    [
-        ([0.40, 0.60], "▲▲▲", "raises a lot"),
-        ([0.20, 0.80], "▲▲", "raises clearly"),
-        ([0.06, 0.94], "▲", "raises somewhat"),
-        ([0.04, 0.96], "▵", "raises a little"),
-        ([-0.40, 0.60], "▼▼▼", "lowers a lot"),
-        ([-0.04, 0.96], "▿", "lowers a little"),
-        ([0.0, 1.0], "", "no effect"),
-    ],
-)
-def test_an_input_has_its_marks_and_its_words(shares: list[float], marks: str, effect: str) -> None:
-    row = next(row for row in _chart(shares).rows if row.title == "input_0")
-    assert (row.marks, row.effect) == (marks, effect)
-
-
 def test_an_average_person_has_a_chart_too() -> None:
     chart = _chart([0.0] * 12)
     assert (chart.scale.low, chart.scale.high) == (-1.0, 1.0)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.model_files import ModelFiles
-from cds_hooks.pages.models.description import Performance, input_rows, performance
+from cds_hooks.pages.models.description import Performance, performance
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.model_card.attributes import PREDICTIVE
 from tests.cds_hooks.calls import client
@@ -81,36 +81,10 @@ def test_a_group_with_too_few_people_gets_no_figure() -> None:
     assert group.latest.happened is None, "49 events are one too few"
 
 
-def test_a_persons_groups_are_those_of_sex_and_age_and_no_survey_cycle() -> None:
-    tested = performance(_manifest())
-    names = {
-        (age, sex): [group.name for group in tested.groups_of(age, sex)]
-        for age in (40, 49, 80, 101)
-        for sex in ("female",)
-    }
-    assert names == {
-        (40, "female"): ["female", "40-49"],
-        (49, "female"): ["female", "40-49"],
-        (80, "female"): ["female", "80 and over"],
-        (101, "female"): ["female", "80 and over"],
-    }
-    assert tested.groups_of(None, "") == []
-
-
 def test_the_threshold_of_this_server_is_marked_in_the_table_of_capacities() -> None:
     assert Page(model_page(SITE, _manifest())).row("as it is here").startswith("10 as it is here | ")
     stricter = Page(model_page(replace(SITE, alert_share=0.05), _manifest()))
     assert stricter.row("as set here").startswith("5 as set here | ")
-
-
-def test_the_range_of_an_input_is_what_it_was_trained_on_and_where_it_is_cut() -> None:
-    for feature, row in zip(_manifest().features, input_rows(_manifest()), strict=True):
-        if feature.name == "sex_male":
-            assert row.range == "male or female"
-        else:
-            assert " to " in row.range
-            assert (f"it counts as {feature.clip_high:g}" if feature.clip_high is not None else "") in row.range
-            assert ("above" in row.range) is (feature.clip_high is not None)
 
 
 # The model card over HTTP: on the model's page, and in the two forms that machines read.

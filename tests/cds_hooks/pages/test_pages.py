@@ -57,18 +57,6 @@ def _assert_is_a_page(answer: httpx.Response, status: int) -> Page:
     return Page(answer.text)
 
 
-def test_the_page_of_services_lists_them_and_the_addresses_for_programs(tmp_path: Path) -> None:
-    (answer,) = _get(tmp_path, "/")
-    page = _assert_is_a_page(answer, 200)
-    services = find_services()
-    assert services
-    for service in services.values():
-        assert page.row(service.title, service.id, ", ".join(service.hooks), service.description)
-    links = {each.attributes["href"] for each in page.all("a")}
-    assert {"cds-services", "livez", "readyz", "metrics"} <= links
-    assert "Open development profile." in page.text
-
-
 def test_a_clock_that_was_set_is_said_on_every_page(tmp_path: Path) -> None:
     for answer in _get(tmp_path, "/", "/models/mortality_5y", as_of=AS_OF):
         assert "The clock is set to 2026-11-20 09:14 UTC." in Page(answer.text).text

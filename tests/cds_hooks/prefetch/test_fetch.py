@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from cds_hooks.kit.simulator.signing import new_key, sign_token
-from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server, facts_of, post, silences, with_app, without
 from tests.fhir_charts import sample_chart, serving_fhir
@@ -20,15 +19,6 @@ from tests.fhir_charts import sample_chart, serving_fhir
 def planning(as_of: datetime) -> dict[str, Any]:
     """The whole request for a patient who gets a model card."""
     return request_for(PLANNING, "patient-view", "planning-talk", as_of)
-
-
-def test_only_what_is_missing_is_asked_for(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
-    request = without(planning, "conditions")
-    request["prefetch"]["body"] = None
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        answer = post(tmp_path, PLANNING, at_server(request, running.base), as_of=as_of)
-    assert running.queries == ["/Condition?patient=planning-talk"]
-    assert silences(answer) == {}
 
 
 def test_a_whole_prefetch_asks_for_nothing(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
@@ -123,17 +113,6 @@ def test_a_paged_prefetch_is_continued(tmp_path: Path, as_of: datetime, planning
     assert all(asked.token for asked in running.log.requests)
 
 
-def test_a_search_whose_next_page_is_elsewhere_is_a_part(
-    tmp_path: Path, as_of: datetime, planning: dict[str, Any]
-) -> None:
-    with serving_fhir([sample_chart("planning-talk", as_of)], mode="next-elsewhere", page_size=12) as running:
-        answer = post(tmp_path, PLANNING, at_server(without(planning, "labs"), running.base), as_of=as_of)
-    assert len(running.log.requests) == 1
-    assert silences(answer)["prefetch.labs"] == "partial"
-    recorded = _states(tmp_path)["labs"]
-    assert (recorded["state"], recorded["reason"], recorded["cause"]) == ("fetched", "partial", "elsewhere")
-
-
 def test_another_patients_data_from_the_server_stops_the_call(
     tmp_path: Path, as_of: datetime, planning: dict[str, Any]
 ) -> None:
@@ -145,23 +124,6 @@ def test_another_patients_data_from_the_server_stops_the_call(
     assert answer.status_code == 400
     assert "One Condition is about another patient than context.patientId" in answer.text
     assert "Patient/other" not in answer.text
-
-
-def test_what_a_patient_without_anything_has_is_nothing(
-    tmp_path: Path, as_of: datetime, planning: dict[str, Any]
-) -> None:
-    chart = sample_chart("planning-talk", as_of)
-    chart.resources[:] = [each for each in chart.resources if each["resourceType"] == "Patient"]
-    with serving_fhir([chart]) as running:
-        answer = post(tmp_path, PLANNING, at_server(without(planning), running.base), as_of=as_of)
-    assert answer.status_code == 200
-    assert silences(answer) == {"mortality_5y": "too-few-inputs"}
-
-
-def _states(folder: Path) -> dict[str, Any]:
-    (decision, *_) = list_decisions(f"sqlite:///{folder}/decisions.sqlite3", limit=1)
-    states: dict[str, Any] = json.loads(decision.basis)["prefetch"]
-    return states
 
 
 # Neither the token nor anything of the patient leaves by another door: logs, errors, metrics, record.

@@ -56,15 +56,6 @@ def _states(filled: FilledPrefetch) -> dict[str, str]:
     return {each.template.key: each.state for each in filled.state.states}
 
 
-def test_two_keys_with_the_same_query_ask_once() -> None:
-    templates = Templates([Template(key, LABS, "Observation", "labs") for key in ("first", "second")])
-    with serving_fhir([chart_of(lab(1))]) as running:
-        filled = _fill(_request(running.base), templates)
-    assert len(running.log.requests) == 1
-    assert _states(filled) == {"first": "fetched", "second": "fetched"}
-    assert filled.values["first"] is filled.values["second"]
-
-
 def test_a_token_without_value_leaves_its_key_unobtainable() -> None:
     templates = Templates(
         [

@@ -1,7 +1,6 @@
 """What became of every key of one call, with what it took, of a FHIR server that answers at once."""
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -72,25 +71,6 @@ def _fill(
 
 def _gap(template: Template) -> KeyState:
     return KeyState(template, "unobtainable", "not-sent", text="not sent")
-
-
-def test_a_key_that_was_fetched_has_what_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    value = _lean(_medication("a"), _medication("b"))
-    server = _Server(Observation=FetchResult(value, (), 3, 900, bodies=(b"page",)))
-    call = _fill(server, monkeypatch, _gap(RESULTS), keeping=("Observation",))
-    cost = FetchCost(250.0, 3, 900, 2)
-    assert call.states == {"labs": KeyState(RESULTS, "fetched", text="the first pages only", cost=cost)}
-    assert (call.values, call.bodies) == ({"labs": value}, [b"page"])
-    assert [(key, keeps) for _, key, keeps in server.asked] == [("labs", True)]
-
-
-def test_only_the_types_that_are_to_be_kept_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = SimpleNamespace(resourceType="Patient")
-    server = _Server(Patient=FetchResult(one, (), 1, 100), Observation=FetchResult(None, (), 1, 50))
-    call = _fill(server, monkeypatch, _gap(PATIENT), _gap(RESULTS), keeping=("Observation",))
-    assert [(key, keeps) for _, key, keeps in server.asked] == [("patient", False), ("labs", True)]
-    costs = {key: made.cost.resources for key, made in call.states.items() if made.cost is not None}
-    assert costs == {"patient": 1, "labs": 0}
 
 
 def test_a_page_that_the_client_sent_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

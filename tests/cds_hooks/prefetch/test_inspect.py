@@ -3,9 +3,7 @@
 from typing import Any
 
 import orjson
-import pytest
 
-from cds_hooks.errors import PreconditionFailed
 from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.prefetch.state import PrefetchState, inspect_prefetch
 from cds_hooks.protocol.hooks import LIBRARY
@@ -82,16 +80,6 @@ def test_weights_among_the_laboratory_results_are_there() -> None:
     assert {each.template.key: each for each in _brought(labs=_bundle(lab(1))).states}["body"].state == "unobtainable"
 
 
-def test_what_is_required_and_missing_is_a_failed_precondition_that_says_what_to_do() -> None:
-    with pytest.raises(PreconditionFailed) as raised:
-        _brought(patient=PATIENT).require("labs")
-    assert raised.value.expression == "prefetch.labs"
-    assert "laboratory results" in raised.value.text
-    assert "not sent by the EHR" in raised.value.text
-    for value in (None, _bundle(), _bundle(lab(1))):
-        _brought(labs=value).require("labs")
-
-
 def test_what_is_missing_is_said_unless_its_policy_is_to_omit_it() -> None:
     state = _brought(patient=PATIENT, labs=None, body=None)
     assert [refusal.subject for refusal in state.refusals] == ["prefetch.conditions", "prefetch.medications"]
@@ -112,13 +100,3 @@ def test_a_whole_prefetch_is_looked_at_and_nothing_more() -> None:
     assert first is _brought(**whole)
     assert (first.gaps, first.refusals, first.note) == ((), (), None)
     assert first is _brought(**whole, unexpected=_outcome(FAILED))  # PRE-05: a key that nobody asked for
-
-
-def test_what_follows_from_the_keys_that_came_is_worked_out_once() -> None:
-    whole = {"labs": _bundle(lab(1)), "body": None, "conditions": None, "procedures": None}
-    state = _brought(patient=PATIENT, **whole)
-    assert {key_state.template.key for key_state in state.gaps} == {"medications"}
-    assert _brought(patient=PATIENT, **whole) is state
-    # Under a name of the client's own may stand what was not found.
-    orders = _bundle({"resourceType": "MedicationRequest", "id": "m", "subject": {"reference": "Patient/p1"}})
-    assert _brought(patient=PATIENT, orders=orders, **whole).gaps == ()

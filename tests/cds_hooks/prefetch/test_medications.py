@@ -56,16 +56,6 @@ def test_products_that_came_are_not_asked_for(tmp_path: Path, as_of: datetime, r
     assert len(answer.json()["cards"]) == 1
 
 
-def test_where_no_order_refers_to_a_product_the_key_is_answered_without_a_server(
-    tmp_path: Path, as_of: datetime
-) -> None:
-    request = request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
-    answer = post(tmp_path, ORDERS, request, as_of=as_of, protocol_version="3.0")
-    assert len(answer.json()["cards"]) == 1
-    states = _states(tmp_path)
-    assert (states["orderedProducts"], states["draftedProducts"]) == ("null", "null")
-
-
 def test_a_key_whose_orders_are_not_known_says_so(tmp_path: Path, as_of: datetime, request_3: dict[str, Any]) -> None:
     sent = without(request_3, "medications")
     with serving_fhir([_chart(as_of)], mode="403") as running:

@@ -126,47 +126,6 @@ def test_every_search_of_a_type_is_the_documented_one() -> None:
     assert whole["administrations"].since == ("effective-time", 3)
 
 
-def test_observations_are_asked_for_by_their_codes_in_groups() -> None:
-    needs = Needs.of(
-        analytes=("dbp", "body_weight", "smoking_status", "pregnancy_signs", "genomics", "screening", "potassium"),
-        lab_codes=("99999-9", "2823-3"), newest_results=True, named_results=True,
-        required=("labs",),
-    )  # fmt: skip
-    made = {each.key: each for each in templates_for(needs)}
-    assert list(made) == [
-        "patient", "labs", "pressures", "body", "tobacco", "newestResults", "namedResults", "pregnancy", "genomics",
-        "screening", "studies",
-    ]  # fmt: skip
-    start = f"Observation?{PATIENT_IS}"
-    potassium = _loinc("2823-3", "6298-4", "32713-0", "22760-3", "99999-9")
-    assert made["labs"].query == f"{start}&code={potassium}&_sort=-date&_count=500"
-    assert made["pressures"].query.startswith(f"{start}&code={_loinc('85354-9', '55284-4', '8462-4')}")
-    assert made["tobacco"].query == f"{start}&code={_loinc('72166-2')}&_sort=-date&_count=10"
-    assert made["newestResults"].query == f"{start}&_sort=-date&_count=200"
-    assert made["studies"].query == f"{start}&category=imaging,procedure,exam&_sort=-date&_count=50"
-    assert made["namedResults"].query == f"{start}&category=laboratory&_sort=-date&_count=100"
-    ends = {"pressures": 50, "body": 50, "pregnancy": 30, "genomics": 100, "screening": 100}
-    assert {name: made[name].asked_count for name in ends} == ends
-    codes = "http://hl7.org/fhir/uv/genomics-reporting/CodeSystem/tbd-codes-cs|therapeutic-implication"
-    assert f",{codes}&_sort=-date" in made["genomics"].query
-    packs = "http://snomed.info/sct|401201003,http://snomed.info/sct|782516008"
-    assert f",{packs}&_sort=-date" in made["screening"].query
-    policies = {name: each.policy.if_missing for name, each in made.items()}
-    assert policies == dict.fromkeys(made, SAY) | {
-        "patient": FAIL, "labs": FAIL, "newestResults": OMIT, "namedResults": OMIT, "pregnancy": OMIT,
-        "studies": OMIT,
-    }  # fmt: skip
-    analytes = {name: sorted(each.analytes) for name, each in made.items() if each.analytes}
-    assert analytes == {
-        "labs": ["potassium"], "pressures": ["dbp"], "body": ["body_weight"], "tobacco": ["smoking_status"],
-        "pregnancy": ["pregnancy_signs"], "genomics": ["genomics"], "screening": ["screening"],
-    }  # fmt: skip
-    (_, alone) = templates_for(Needs.of(lab_codes=("99999-9",)))
-    assert (alone.key, alone.query, alone.policy.if_missing) == (
-        "labs", f"{start}&code={_loinc('99999-9')}&_sort=-date&_count=50", OMIT,
-    )  # fmt: skip
-
-
 def test_what_cannot_be_needed_is_said_with_what_there_is() -> None:
     with pytest.raises(ValueError, match="no prefetch template brings Conditions; did you mean Condition") as refused:
         templates_for(Needs.of(resources=("Conditions",)))

@@ -59,20 +59,6 @@ def test_medications_that_did_not_come_make_the_orders_a_part(monkeypatch: pytes
     assert set(call.values) == {"medications"}
 
 
-def test_mixtures_of_mixtures_are_followed_three_deep(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [
-        FetchResult(_lean(_medication(name, part)), (), 1, 10)
-        for name, part in (("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"))
-    ]
-    server = _Mixtures(*answers)
-    call = _fill(server, monkeypatch, KNOWN, request=_asked_for("a"))
-    assert [query for query, *_ in server.asked] == [f"_id={name}&_count=1" for name in ("a", "b", "c")]
-    assert [key for key in call.values if key != "medications"] == [
-        f"(medications referred to) {depth}" for depth in (1, 2, 3)
-    ]
-    assert call.states == {"medications": KNOWN}
-
-
 def test_what_fails_at_a_deeper_level_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
     server = _Mixtures(FetchResult(_lean(_medication("a", "b", "c")), (), 1, 10), FetchError("it took too long"))
     call = _fill(server, monkeypatch, KNOWN, request=_asked_for("a"))

@@ -1,8 +1,6 @@
 """The state of a prefetch key, and what follows from it, by itself: on and beside each limit."""
 
 from dataclasses import replace
-from datetime import date
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -13,12 +11,8 @@ from cards.card import Card, Source
 from cds_hooks.errors import PreconditionFailed
 from cds_hooks.prefetch.fetch import (
     gap_reason,
-    known_token_values,
-    query_for_gap,
     still_missing,
-    without_answered_gaps,
 )
-from cds_hooks.prefetch.paths import TokenValues
 from cds_hooks.prefetch.state import (
     NO_PREFETCH,
     FetchCost,
@@ -33,7 +27,6 @@ from cds_hooks.prefetch.state import (
 from cds_hooks.prefetch.template import KeyPolicy, Template
 from cds_hooks.security.addresses import OutboundRefused
 from fhir.client.errors import FetchError
-from fhir.client.query import Read, Search
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import decoder
 from tests.fhir.builders import AS_OF, observation
@@ -172,25 +165,6 @@ def test_a_gap_that_could_not_be_filled_says_both_reasons() -> None:
     assert (second.reason, second.cause, second.text) == ("old", "no-server", "old; no server")
 
 
-def test_the_query_of_a_gap_or_why_there_is_none() -> None:
-    values = TokenValues({"patientId": "p1"}, date(2026, 11, 20))
-    assert query_for_gap(state(), values, "2.0") == Search("Condition", (("patient", "p1"),))
-    assert query_for_gap(state(PATIENT), values, "2.0") == Read("Patient", "p1")
-    nobody = query_for_gap(state(reason="not-sent", text="not sent"), TokenValues({}, date(2026, 11, 20)), "2.0")
-    assert isinstance(nobody, KeyState)
-    assert (nobody.state, nobody.reason) == ("unobtainable", "no-value")
-    products = Template(
-        "products", "Medication?_id={{%orders.entry.resource.medication.resolve().id}}", "Medication", "products"
-    )
-    orders = {"resourceType": "Bundle", "entry": []}
-    answered = query_for_gap(state(products), TokenValues({}, date(2026, 11, 20), {"orders": orders}), "3.0")
-    assert isinstance(answered, KeyState)
-    assert (answered.state, answered.reason, answered.text) == ("null", "", "")
-    unknown = query_for_gap(state(products, text="x"), TokenValues({}, date(2026, 11, 20)), "3.0")
-    assert isinstance(unknown, KeyState)
-    assert (unknown.state, unknown.reason) == ("unobtainable", "needs-another")
-
-
 def test_what_the_way_out_refused_is_told_as_its_refusal() -> None:
     error = FetchError("no connection")
     assert gap_reason(error) == WhyNot("prefetch", "not-fetched", "no connection")
@@ -198,29 +172,6 @@ def test_what_the_way_out_refused_is_told_as_its_refusal() -> None:
     assert gap_reason(error) == WhyNot(
         "prefetch", "not-allowed", "the FHIR server is not read (its address is private)"
     )
-
-
-def test_a_gap_that_needs_no_query_is_answered_before_anything_is_fetched() -> None:
-    products = Template(
-        "products", "Medication?_id={{%orders.entry.resource.medication.resolve().id}}", "Medication", "products"
-    )
-    orders = Template("orders", "MedicationRequest?patient={{context.patientId}}", "MedicationRequest", "orders")
-    nothing = {"resourceType": "Bundle", "entry": []}
-    request: Any = SimpleNamespace(context={"patientId": "p1"}, prefetch={"mine": nothing})
-    today = date(2026, 11, 20)
-    known = state(orders, "given", sent_as="mine")
-    gap = state(products, reason="not-sent", text="not sent")
-    before = PrefetchState((known, gap))
-    after = without_answered_gaps(request, before, today, "3.0")
-    assert [(each.template.key, each.state, each.reason, each.text) for each in after.states] == [
-        ("orders", "given", "", ""), ("products", "null", "", ""),
-    ]  # fmt: skip
-    unknown = PrefetchState((state(orders, reason="not-sent"), gap))
-    assert without_answered_gaps(request, unknown, today, "3.0") is unknown
-    alone = PrefetchState((known, state(PROBLEMS, reason="not-sent")))
-    assert without_answered_gaps(request, alone, today, "3.0") is alone
-    values = known_token_values(request, before.states, request.prefetch, today)
-    assert (values.context, values.today, values.answers) == ({"patientId": "p1"}, today, {"orders": nothing})
 
 
 def test_what_a_client_of_an_earlier_version_is_asked_for() -> None:

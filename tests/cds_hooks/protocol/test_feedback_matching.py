@@ -2,7 +2,7 @@
 
 import json
 
-from cds_hooks.protocol.feedback import OTHER_CLIENT, OTHER_SERVICE, UNKNOWN_CARD, UNKNOWN_SUGGESTION, match_feedback
+from cds_hooks.protocol.feedback import OTHER_CLIENT, OTHER_SERVICE, UNKNOWN_CARD, match_feedback
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid
 from tests.cds_hooks.storage.samples import a_decision, some_feedback
 
@@ -23,12 +23,3 @@ def test_the_client_that_got_the_card_may_report_on_it_and_no_other() -> None:
     assert _reasons(some_feedback(decision.id, client="another hospital"), decision) == [OTHER_CLIENT]
     assert _reasons(some_feedback(decision.id, service="orders"), decision) == [OTHER_SERVICE]
     assert _reasons(some_feedback(decision.id, card=card_uuid(decision.id, 9)), decision) == [UNKNOWN_CARD]
-
-
-def test_a_suggestion_that_is_named_a_thousand_times_was_accepted_once() -> None:
-    decision = _decision()
-    accepted, unknown = card_uuid(decision.id, 2), card_uuid(decision.id, 7)
-    item = some_feedback(decision.id, outcome="accepted", accepted_suggestions=(accepted, unknown) * 1_000)
-    matched = match_feedback([item], {decision.id: decision})
-    assert [item.accepted_suggestions for item in matched.items] == [(accepted,)]
-    assert matched.unmatched == [UNKNOWN_SUGGESTION]

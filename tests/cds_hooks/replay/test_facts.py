@@ -19,7 +19,6 @@ from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import audit
 from cds_hooks.kit.samples import load_draft
 from cds_hooks.kit.simulator.chart import Chart, last_event, move_dates, read_chart, resources_of
-from cds_hooks.prefetch.facts import FactsOfCall
 from cds_hooks.replay import replaying
 from cds_hooks.replay.basis import read_basis
 from cds_hooks.services import find_services
@@ -205,17 +204,6 @@ def test_a_decimal_with_a_final_zero_in_an_active_order_is_kept_as_it_came(servi
     assert not_the_same(verdicts(url, decisions)) == []
 
 
-def test_what_the_answer_did_not_read_is_in_the_recorded_chart_too(tmp_path: Path) -> None:
-    url = record_at(tmp_path)
-    (service, request) = next(iter(sample_calls(ORDERS, NOW)))
-    stay = {"resourceType": "Appointment", "id": "a", "status": "booked", "participant": []}
-    request["prefetch"]["mine"] = stay
-    (decision,) = answered(url, [(service, request)], NOW)
-    (facts,), (chart,) = facts_of(url, [decision.id]).values(), charts_of(url, [decision.id]).values()
-    record = FactsOfCall(facts, chart, read_basis(decision.basis), decision.patient).read_record(NOW)
-    assert [appointment.id for appointment in record.appointments] == ["a"]
-
-
 def test_a_decision_without_its_chart_is_not_replayed_and_the_audit_names_it(tmp_path: Path) -> None:
     url, decision = _one(tmp_path)
     with engine_for(parse_url(url)).begin() as connection:
@@ -298,18 +286,6 @@ def test_every_planted_difference_of_a_word_in_an_answer_is_found(tmp_path: Path
     found = verdicts(url, [structs.replace(decision, response=each) for each in changed])
     assert len(found) > 20
     assert {each.outcome for each in found} == {"differs"}
-
-
-def test_timings_and_the_order_of_members_are_no_difference(tmp_path: Path) -> None:
-    url, decision = _scored(tmp_path, extension={"timings": True})
-    assert b'"timings"' in decision.response
-    other = {
-        "response": json.dumps(json.loads(decision.response), sort_keys=True).encode(),
-        "basis": json.dumps(json.loads(decision.basis), sort_keys=True).encode(),
-    }
-    assert other["response"] != decision.response
-    assert other["basis"] != decision.basis
-    assert not_the_same(verdicts(url, [decision, structs.replace(decision, **other)])) == []
 
 
 def test_site_has_every_service_that_discovery_lists() -> None:

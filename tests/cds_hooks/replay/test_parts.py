@@ -16,8 +16,6 @@ from cds_hooks.replay.replaying import (
     _short,
     causes,
     differences_in,
-    mentioned,
-    response_for_comparison,
 )
 from cds_hooks.replay.simulated_orders import (
     SimulatedOrders,
@@ -27,7 +25,6 @@ from cds_hooks.replay.simulated_orders import (
     group_of,
 )
 from cds_hooks.replay.site import _without_rules
-from cds_hooks.replay.stages import _why_silent
 from fhir.record.resources import Patient
 from tests.cds_hooks.storage.samples import a_decision
 from tests.fhir.builders import encounter
@@ -139,15 +136,6 @@ def test_a_difference_is_said_with_both_values_shortened() -> None:
     assert _short("x" * 161) == "x" * 160 + "…"
 
 
-def test_what_answers_mention_are_their_findings_models_and_reasons() -> None:
-    ours = {"findings": [{"rule": "a"}], "model": {"id": "m"}}
-    response = {
-        "cards": [{"extension": {"org.cds-hooks-onnx": ours}}, {}],
-        "extension": {"org.cds-hooks-onnx": {"silence": [{"subject": "s"}, ["t", "u"]]}},
-    }
-    assert mentioned(response, {}, {"cards": None}) == {"a", "m", "s", "t"}
-
-
 # Candidates
 
 
@@ -168,24 +156,6 @@ def test_a_report_counts_changes_by_service_card_and_group_with_few_examples() -
     kept = len(report.examples["more a"])
     assert report.examples["more a"] == [f"d{number}" for number in range(kept)]
     assert kept == 5
-
-
-@pytest.mark.parametrize(
-    ("silences", "why"),
-    [
-        ([("s", "silent-mode", "Silent mode for the user: a.")], "Silent mode for the user: a."),
-        ([("s", "silent-mode", "Silent mode for the client: a.")], None),
-        ([("s", "budget", "Silent mode for the user: a.")], None),
-        (
-            [("s", "silent-mode", "x"), ("s", "silent-mode", "Silent mode for the user: b.")],
-            "Silent mode for the user: b.",
-        ),
-        ([], None),
-    ],
-)
-def test_a_user_in_silent_mode_is_told_by_the_recorded_reason(silences: Any, why: str | None) -> None:
-    document = {"as_of": "2026-11-20T09:00:00Z", "silence": silences}
-    assert _why_silent(read_basis(msgspec.json.encode(document))) == why
 
 
 # What was another when a decision was made, in sentences, and what a replay at a site of its own settings has.
@@ -210,23 +180,6 @@ def test_of_models_and_rules_those_that_the_decision_mentions_are_causes() -> No
         "rule s: was a, is not there", "rules file quiet: was 1, is 2", "release of model m: was shadow, is live",
         "setting CDS_ALERT_SHARE: was 0.1, is not set", "knowledge changed: a.csv, b.csv", "code changed: cards, fhir",
     )  # fmt: skip
-
-
-def test_an_answer_is_compared_without_timings_and_signatures() -> None:
-    response = (
-        b'{"cards": [{"links": [{"url": "https://x.example/open/0190a1b2-0000-7000-8000-000000000000/'
-        + b"a" * 32
-        + b'"}], "summary": "s"}, {"links": null}],'
-        b' "extension": {"org.cds-hooks-onnx": {"timings": {"read": 1}, "decision": "d"}, "other": 1}}'
-    )
-    read = response_for_comparison(response)
-    assert read["extension"] == {"org.cds-hooks-onnx": {"decision": "d"}, "other": 1}
-    assert read["cards"] == [
-        {"links": [{"url": "https://x.example/open/0190a1b2-0000-7000-8000-000000000000"}], "summary": "s"},
-        {"links": None},
-    ]
-    assert response_for_comparison(b'{"cards": null}') == {"cards": None}
-    assert mentioned(read) == set()
 
 
 def test_rules_that_are_tried_are_as_if_nobody_had_ever_said_anything_of_them() -> None:

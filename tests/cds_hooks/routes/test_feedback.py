@@ -45,15 +45,6 @@ def _report(
     return answers, decision, feedback_on(url, decision), metrics
 
 
-def test_an_acceptance_is_joined_to_its_card_and_suggestion(tmp_path: Path, as_of: datetime) -> None:
-    answers, decision, stored, metrics = _report(tmp_path, as_of, lambda card: [{"feedback": [_accepted(card)]}])
-    assert [(each.status_code, each.json()) for each in answers] == [(200, {})]
-    (item,) = stored
-    assert item.card.startswith(decision[:-4])
-    assert [each.startswith(item.card[:-2]) for each in item.accepted_suggestions] == [True]
-    assert f'cds_feedback_total{{outcome="accepted",service="{PLANNING}"}} 1.0' in metrics
-
-
 def test_a_reason_is_stored_in_the_form_that_epic_sends(tmp_path: Path, as_of: datetime) -> None:
     reason = {"reason": {"code": "need-more-info", "system": "https://cds-hooks-onnx.org/override-reasons"}}
     _, _, stored, _ = _report(tmp_path, as_of, lambda card: [_item(card, overrideReasons=reason)])
@@ -115,18 +106,6 @@ def test_a_bad_item_refuses_the_whole_report(tmp_path: Path, as_of: datetime) ->
     assert answers[0].status_code == 400
     assert answers[0].json()["resourceType"] == "OperationOutcome"
     assert stored == []
-
-
-async def test_two_suggestions_accepted_in_the_same_second_are_both_stored(tmp_path: Path, as_of: datetime) -> None:
-    async with client(tmp_path, as_of=as_of, dialect="epic") as calls:
-        request = request_for(ORDERS, "order-select", "ckd4-metformin", as_of, "metformin-ckd4-coded")
-        answer = await calls.post(f"/cds-services/{ORDERS}", json=request)
-        (card,) = answer.json()["cards"]
-        for suggestion in card["suggestions"]:
-            await calls.post(f"/cds-services/{ORDERS}/feedback", json=_accepted(card, suggestion["uuid"]))
-        decision: str = ours(answer)["decision"]
-    stored = feedback_on(f"sqlite:///{tmp_path}/decisions.sqlite3", decision)
-    assert len({item.accepted_suggestions for item in stored}) == 2
 
 
 def test_the_old_forms_are_for_clients_of_1_x(tmp_path: Path, as_of: datetime) -> None:

@@ -58,18 +58,6 @@ def test_what_is_not_read_is_refused_in_a_sentence(
     assert caught.value.text.endswith(".")
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        [(b"content-type", b"application/json")],
-        [(b"content-type", b"Application/FHIR+JSON; charset=UTF-8")],
-        [(b"content-type", b"application/json"), (b"content-encoding", b"Identity")],
-    ],
-)
-def test_json_is_read_however_it_is_declared(headers: list[tuple[bytes, bytes]]) -> None:
-    assert _read([_part(b"{}")], headers) == b"{}"
-
-
 def test_a_client_has_so_many_calls_at_the_same_time_and_others_are_not_counted_with_it() -> None:
     budgets = CallBudgets()
     budgets.enter("a", 2)

@@ -15,7 +15,6 @@ from starlette.routing import WebSocketRoute
 
 from cds_hooks.errors import BadRequest, HookError, Untrusted
 from cds_hooks.metrics.counts import Metrics
-from cds_hooks.routes.bodies import _is_json
 from cds_hooks.routes.entrance import HostCheck, KnownHosts, ProtocolCors, refuse_host
 from cds_hooks.routes.failures import (
     ContainedApp,
@@ -189,21 +188,6 @@ def test_what_is_on_its_way_is_read_to_its_end_or_to_32_mib(parts: list[tuple[in
     coming = Coming(parts)
     asyncio.run(_read_on(coming))
     assert coming.taken == taken
-
-
-@pytest.mark.parametrize(
-    ("kind", "is_json"),
-    [
-        (b"application/json", True),
-        (b" Application/JSON ; charset=utf-8", True),
-        (b"application/fhir+json", True),
-        (b"text/fhir+json", False),
-        (b"application/xml", False),
-        (b"application/json+xml", False),
-    ],
-)
-def test_json_by_its_media_type(kind: bytes, *, is_json: bool) -> None:
-    assert _is_json(kind) is is_json
 
 
 # Reports

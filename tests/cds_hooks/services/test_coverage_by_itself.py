@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
@@ -25,8 +25,6 @@ from cds_hooks.services._coverage import (
     _orders,
     _resources,
     _Sent,
-    _state,
-    _words_of,
 )
 from cds_hooks.services._service import Advice
 from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
@@ -84,18 +82,6 @@ def _read(call: Any) -> tuple[list[Any], list[WhyNot]]:
 
 def _bytes(*resources: Json) -> bytes:
     return json.dumps(bundle(resources)).encode()
-
-
-def test_the_orders_of_a_call_are_those_that_its_hook_is_about() -> None:
-    first, second = order("E0652"), order("97110")
-    drafts = _bytes(first, second)
-    assert _read(_call(draft_orders=drafts)) == (["order-e0652", "order-97110"], [])
-    selected = _call(hook="order-select", draft_orders=drafts, selections=["ServiceRequest/order-97110", "X/y"])
-    assert _read(selected) == (["order-97110"], [])
-    assert _read(_call(hook="order-select", draft_orders=drafts, selections=[])) == ([], [])
-    assert _read(_call(hook="own-hook", draft_orders=drafts)) == (["order-e0652", "order-97110"], [])
-    booked = {"resourceType": "Appointment", "id": "a1"}
-    assert _read(_call(hook="appointment-book", appointments=_bytes(booked))) == (["a1"], [])
 
 
 def test_a_dispatched_order_that_did_not_come_is_named() -> None:
@@ -227,23 +213,6 @@ def test_each_coverage_has_the_payer_of_its_rules_or_a_reason() -> None:
         _paired(coverage(beneficiary={"reference": "Patient/q"}))
 
 
-@pytest.mark.parametrize(
-    ("addresses", "state"),
-    [
-        ([], None),
-        ([{"city": "x"}, 7], None),
-        ([{"state": " oh "}], "OH"),
-        ([{"state": "Ohio"}], "OH"),
-        ([{"state": "Bavaria"}], "Bavaria"),
-        ([{"state": "FL", "use": "work"}, {"state": "CA", "use": "home"}], "CA"),
-        ([{"state": "FL", "use": "old"}, {"state": "CA"}], "CA"),
-        ([{"state": "FL"}, {"state": "CA"}], "FL"),
-    ],
-)
-def test_the_state_is_that_of_the_home_else_of_an_address_that_is_not_old(addresses: Any, state: str | None) -> None:
-    assert _state(_Sent(_call(patient() | {"address": addresses})), "p") == state
-
-
 def test_a_client_takes_every_type_of_card_that_it_does_not_switch_off() -> None:
     every = dict(_options(_call()))
     assert set(every.values()) == {True}
@@ -259,24 +228,6 @@ def test_a_client_takes_every_type_of_card_that_it_does_not_switch_off() -> None
     assert _options(_call(kept)) == every, "what a client sends as data is no wish"
     for odd in ({"davinci-crd.configuration": 7}, ["davinci-crd.configuration"]):
         assert _options(_call(extension=odd)) == every
-
-
-@pytest.mark.parametrize(
-    ("resource", "words"),
-    [
-        ({"code": {"text": "A walk"}}, "A walk"),
-        ({"codeCodeableConcept": {"text": "A wheel"}}, "A wheel"),
-        ({"medicationCodeableConcept": {"text": "A pill"}}, "A pill"),
-        ({"code": {"coding": []}}, "1, 2"),
-        ({"code": "x"}, "1, 2"),
-        ({}, "1, 2"),
-    ],
-)
-def test_an_order_is_called_by_its_words_else_its_codes(resource: Json, words: str) -> None:
-    made = SimpleNamespace(resource=resource, codes=(("a", "1"), ("b", "2")), reference="X/1")
-    assert _words_of(cast("Any", made)) == words
-    made.codes = ()
-    assert _words_of(cast("Any", made)) == (words if words != "1, 2" else "X/1")
 
 
 # Everything that a payer's service sends against the StructureDefinitions of CRD 2.0.1, and forms run by FHIRPath.

@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from cards.card import Action, Suggestion
 from cds_hooks.services._anticoagulation import (
     Anticoagulation,
     _is_recent,
@@ -18,7 +17,6 @@ from cds_hooks.services._anticoagulation import (
     still_holds,
     stopped_anticoagulant,
 )
-from cds_hooks.services._current_medications import _label, _only_tests
 from cds_hooks.services._declared import _in_words
 from cds_hooks.services._equation import (
     find_named_in_chart,
@@ -28,8 +26,6 @@ from cds_hooks.services._equation import (
     is_visit,
     kept_for_worklist,
     limited_outlook,
-    names_one_of,
-    reason_already_planned,
     reason_not_to_advise,
     today,
 )
@@ -290,25 +286,6 @@ def test_a_problem_that_decides_the_outlook_is_given_in_its_words(words: str, mo
 
 
 @pytest.mark.parametrize(
-    ("line", "is_named"),
-    [
-        ("Follow-up visit", True),
-        ("no follow-up needed", False),
-        ("Follow-up not needed", False),
-        ("no pain; follow-up visit", True),
-        ("No pain. Follow-up visit", True),
-        ("follow-up visit, imaging not needed", True),
-        ("follow-up visit; imaging not needed", True),
-        ("imaging", False),
-        ("no follow-up, follow-up with surgery", False),
-        ("no follow-up. follow-up with surgery", False),
-    ],
-)
-def test_a_line_names_what_it_does_not_say_that_nobody_wants(line: str, *, is_named: bool) -> None:
-    assert names_one_of((line, ("follow-up",))) is is_named
-
-
-@pytest.mark.parametrize(
     ("resource", "how", "source"),
     [
         (referral("Smoking talk", days_ago(30)), {}, "ServiceRequest/s1"),
@@ -338,15 +315,6 @@ def test_a_line_names_what_it_does_not_say_that_nobody_wants(line: str, *, is_na
 )
 def test_what_a_chart_has_done_or_planned_is_found_by_its_words(resource: Json, how: Any, source: str | None) -> None:
     assert find_named_in_chart(record_of(resource), ("smoking talk",), 30.0, **how) == source
-
-
-def test_a_talk_that_was_ordered_within_a_year_is_not_suggested_again() -> None:
-    planned = reason_already_planned(record_of(referral("Statin Talk", days_ago(364))), "s", "Statin talk")
-    assert planned is not None
-    assert [(one.subject, one.reason, one.text) for one in planned.silences] == [
-        ("s", "already-done", "The talk is planned or was held (ServiceRequest/s1).")
-    ]
-    assert reason_already_planned(record_of(referral("Statin Talk", days_ago(367))), "s", "Statin talk") is None
 
 
 # Moments
@@ -480,19 +448,6 @@ def test_what_is_of_the_day_before_the_stay_is_of_the_stay(days: float, *, in_st
 
 
 # Words
-
-
-def test_a_button_of_the_review_names_its_drug_but_for_a_test() -> None:
-    def suggestion(label: str, *kinds: str, **resource: Any) -> Suggestion:
-        actions = tuple(Action(type=kind, description="d", resource=resource or None) for kind in kinds)  # type: ignore[arg-type]
-        return Suggestion(label=label, uuid="u", actions=actions)
-
-    assert _label(suggestion("Stop it", "update", status="stopped"), "Aspirin") == "Stop Aspirin"
-    assert _label(suggestion("Lower the dose", "update", status="active"), "Aspirin") == "Aspirin: Lower the dose"
-    assert _label(suggestion("Lower aspirin", "update"), "Aspirin") == "Lower aspirin"
-    assert _label(suggestion("Order an INR", "create"), "Aspirin") == "Order an INR"
-    assert _only_tests(suggestion("x", "create", "create"))
-    assert not _only_tests(suggestion("x", "create", "update"))
 
 
 def test_a_result_is_written_as_people_in_a_hundred_or_with_its_unit() -> None:

@@ -117,16 +117,6 @@ def test_an_active_order_over_its_kidney_dose_gets_a_card(tmp_path: Path, as_of:
     assert [link["label"] for link in card["links"]] == ["The rule and its sources", "Why this card"]
 
 
-def test_a_new_order_is_of_today_for_this_encounter_and_by_this_user(tmp_path: Path, as_of: datetime) -> None:
-    answer = _answer(tmp_path, as_of, change=lambda request: request["context"].update(encounterId="stay-9"))
-    actions = [each for card in answer.json()["cards"] for s in card["suggestions"] for each in s["actions"]]
-    (test,) = [each["resource"] for each in actions if each["type"] == "create"]
-    ServiceRequest.model_validate(test)
-    assert test["encounter"] == {"reference": "Encounter/stay-9"}
-    assert test["authoredOn"] == "2026-11-20"
-    assert test["requester"] == {"reference": "Practitioner/cds-hooks-call"}
-
-
 def _nsaid(request: dict[str, Any], status: str = "active") -> None:
     order = _metformin(request)
     order["medicationCodeableConcept"] = {"text": "naproxen 500 MG Oral Tablet"}

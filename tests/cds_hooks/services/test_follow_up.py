@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from cards.card import TOPICS
 from cds_hooks.services._follow_up import advise_by_scores, reason_for_no_follow_up
 from cds_hooks.services._service import Advice
 from fhir.record.refusals import WhyNot
-from tests.cds_hooks.services.deciding import call_about, draft, offered
+from tests.cds_hooks.services.deciding import call_about
 from tests.cds_hooks.services.test_decisions_by_themselves import (
     Json,
     booking,
@@ -88,49 +87,6 @@ FIVE = (HOME, hemoglobin(11.9), sodium(134))
 SEVEN = (*FIVE, earlier(0), earlier(1))
 # LACE: 4 days or more 4, emergency 3, comorbidity 5, two emergency visits 2.
 FOURTEEN = (*ILL, *VISITS)
-
-
-VISIT, PHONE = "Follow-up visit within 7 days of discharge", "Follow-up call within 3 days of discharge"
-
-
-@pytest.mark.parametrize(
-    ("encounter", "more"), [("e1", {"encounter": {"reference": "Encounter/e1"}}), (None, {}), ("", {})]
-)
-def test_a_high_hospital_score_is_shown_before_lace(encounter: str | None, more: Json) -> None:
-    advice = advise_by_scores(call_about(*SEVEN, *FOURTEEN, encounter=encounter))
-    (card,) = advice.cards
-    assert card.summary == (
-        "HOSPITAL score 7: high risk of coming back within 30 days. Consider a visit within a week of discharge."
-    )
-    lines = (card.detail or "").split("\n")
-    assert lines[0] == (
-        "**HOSPITAL 7 of 13**: high. About **23 in 100** people with 7 points or more came back to hospital within 30 "
-        "days for a reason that might have been avoided (JAMA Intern Med 2016)."
-    )
-    assert "**LACE index 14** (high)." in lines
-    assert "A chart of one site counts too few earlier stays and visits. Not for emergencies." in (card.detail or "")
-    assert "Where the stay ends" not in (card.detail or "")
-    assert card.source.topic == TOPICS["follow-up"]
-    assert offered(card) == [
-        ("Order a visit within 7 days", "Draft order for a follow-up visit within 7 days of discharge.",
-         draft("01", VISIT, occurrenceDateTime="2026-11-27", **more)),
-        ("Order a call within 3 days",
-         "Draft order for a telephone call within 3 days of discharge: medicines, symptoms, appointments.",
-         draft("02", PHONE, **more)),
-    ]  # fmt: skip
-    assert advice.silences == []
-    assert [model["id"] for model in advice.models] == ["hospital_score"]
-    assert (advice.scores or {})["value"] == 7
-
-
-def test_where_neither_is_high_the_reasons_of_both_are_given() -> None:
-    advice = advise_by_scores(call_about(*FIVE))
-    assert advice.cards == []
-    assert advice.silences == [
-        WhyNot("hospital_score", "below-threshold", "HOSPITAL score is not high."),
-        WhyNot("lace", "below-threshold", "LACE index is not high."),
-    ]
-    assert [model["id"] for model in advice.models] == ["hospital_score", "lace"]
 
 
 @pytest.mark.parametrize(("days", "is_read"), [(6, True), (6.1, False)])

@@ -5,12 +5,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from cards.card import Card, check_card
 from tests.cds_hooks.calls import client, ours
-from tests.fhir.builders import RXNORM, medication_statement, problem
+from tests.fhir.builders import RXNORM, problem
 
 SERVICE = "genes-and-medications"
 SUBJECT = {"reference": "Patient/p"}
@@ -38,13 +36,6 @@ def order(drug: tuple[str, str], as_of: datetime) -> Json:
         "subject": SUBJECT, "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
         "authoredOn": (as_of - timedelta(days=200)).date().isoformat(),
     }  # fmt: skip
-
-
-def stated(drug: tuple[str, str]) -> Json:
-    code, name = drug
-    return medication_statement(
-        {"coding": [{"system": RXNORM, "code": code}], "text": name}, patient="p", id=f"taken-{name}"
-    )
 
 
 def infarction() -> Json:
@@ -78,20 +69,6 @@ def ask(folder: Path, as_of: datetime, *resources: Json, results_sent: bool = Tr
     answer = asyncio.run(call())
     assert answer.status_code == 200, answer.text
     return answer
-
-
-def test_a_result_of_today_speaks_about_a_drug_that_is_taken(tmp_path: Path, as_of: datetime) -> None:
-    answer = ask(
-        tmp_path, as_of, result("CYP2C19", "poor metaboliser", 0, as_of), order(CLOPIDOGREL, as_of), infarction()
-    )
-    (card,) = answer.json()["cards"]
-    check_card(msgspec.convert(card, Card))
-    assert card["indicator"] == "critical"
-    assert card["summary"].startswith("New genetic result: CYP2C19 poor metabolizer")
-    assert f"({as_of.date().isoformat()})" in card["detail"]
-    said = card["extension"]["org.cds-hooks-onnx"]
-    assert said["findings"] == [{"rule": "pgx-clopidogrel", "band": "avoid"}]
-    assert [fact["source"] for fact in said["facts"] if fact["name"] == "gene"] == ["Observation/result-cyp2c19"]
 
 
 @pytest.mark.parametrize(
@@ -137,25 +114,6 @@ def test_a_medication_that_cannot_be_read_is_named(tmp_path: Path, as_of: dateti
     assert sentence.endswith("Not readable on the medication list: Zzqvexol 5 mg.")
 
 
-def test_several_drugs_share_a_card_of_three_lines_the_worst_first(tmp_path: Path, as_of: datetime) -> None:
-    answer = ask(
-        tmp_path,
-        as_of,
-        result("CYP2C19", "PM", 1, as_of),
-        result("CYP2D6", "UM", 1, as_of),
-        order(CITALOPRAM, as_of),
-        order(CLOPIDOGREL, as_of),
-        stated(CODEINE),
-        order(OMEPRAZOLE, as_of),
-        order(("32937", "paroxetine"), as_of),
-    )
-    (card,) = answer.json()["cards"]
-    lines = [line for line in card["detail"].splitlines() if line.startswith("- ")]
-    assert 1 < len(lines) <= 3
-    assert lines[0].startswith("- **codeine**")
-    assert card["indicator"] == "critical"
-
-
 @pytest.mark.parametrize(
     ("days_ago", "value", "reason"), [(40, "IM", "below-threshold"), (0, "normal metabolizer", "below-threshold")]
 )
@@ -186,20 +144,6 @@ def test_without_the_results_it_says_that_they_are_not_known(tmp_path: Path, as_
     answer = ask(tmp_path, as_of, order(CLOPIDOGREL, as_of), results_sent=False)
     assert answer.json()["cards"] == []
     assert "input-missing" in {each["reason"] for each in ours(answer)["silence"]}
-
-
-def test_the_order_of_the_resources_does_not_matter(tmp_path: Path, as_of: datetime) -> None:
-    resources = [
-        result("CYP2C19", "PM", 1, as_of),
-        result("CYP2D6", "UM", 1, as_of),
-        order(CITALOPRAM, as_of),
-        order(CLOPIDOGREL, as_of),
-        stated(CODEINE),
-        infarction(),
-    ]
-    answers = [ask(tmp_path / name, as_of, *found) for name, found in (("a", resources), ("b", resources[::-1]))]
-    (one,), (other,) = (answer.json()["cards"] for answer in answers)
-    assert (one["summary"], one["detail"], one["indicator"]) == (other["summary"], other["detail"], other["indicator"])
 
 
 def test_a_drug_that_was_stopped_is_not_spoken_about(tmp_path: Path, as_of: datetime) -> None:

@@ -1,7 +1,6 @@
 """Advice at patient-view that could harm: bleeding, a prognosis that knows no diagnoses, an index in acute illness."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -194,16 +193,6 @@ def test_a_statin_is_not_discussed_where_it_was_not_tolerated_or_has_no_place(
     server_here: str, change: Change, reason: str
 ) -> None:
     assert reason in reasons(answer(server_here, STATIN_SERVICE, STATIN, change))
-
-
-def test_an_egfr_under_30_is_referred_whatever_the_urine_says(server_here: str) -> None:
-    def low(request: dict[str, Any]) -> None:
-        valued("2160-0", 3.0)(request)
-        valued("9318-7", 2, "mg/g")(request)
-
-    card = only_card(answer(server_here, "nephrology-referral", "ckd-uacr", low))
-    assert "KDIGO 2024" in card["source"]["label"]
-    assert "mL/min/1.73 m²" in card["summary"]
 
 
 @pytest.mark.parametrize(("code", "stage"), [("N18.4", "4"), ("N18.5", "5")])

@@ -8,7 +8,6 @@ import pytest
 from tests.cds_hooks.services.chart_cases import answers, patient, problem, request, result, text_of
 from tests.cds_hooks.services.equation_calls import (
     added,
-    ago,
     answer,
     condition,
     only_card,
@@ -42,24 +41,6 @@ def test_a_test_that_is_ordered_in_words_is_not_offered_again(server_here: str, 
     assert reasons(answer(server_here, *KIDNEY, without("9318-7"), added("tests", proposed))) == ["worklist"]
 
 
-def test_a_laboratorys_own_estimates_make_kidney_disease_chronic(server_here: str) -> None:
-    def report(number: int, value: float, days: int) -> dict[str, Any]:
-        quantity = {"value": value, "unit": "mL/min/1.73m2"}
-        code = {"coding": [{"system": "http://loinc.org", "code": "98979-8"}]}
-        made = {"resourceType": "Observation", "id": f"report-{number}", "status": "final", "code": code}
-        about = {"subject": {"reference": "Patient/ckd-uacr"}, "effectiveDateTime": ago(days)}
-        return {**made, **about, "valueQuantity": quantity}
-
-    def unlisted(request: dict[str, Any]) -> None:
-        request["prefetch"]["conditions"] = {"resourceType": "Bundle", "type": "searchset", "entry": []}
-
-    bare = (unlisted, without("2160-0", "33914-3", "48642-3", "62238-1"))
-    once = (*bare, without("9318-7"), added("labs", report(1, 42, 10)))
-    assert reasons(answer(server_here, *KIDNEY, *once)) == ["outside-population"]
-    both = added("labs", report(1, 42, 10), report(2, 44, 300))
-    assert only_card(answer(server_here, *KIDNEY, *bare, both))["summary"].startswith("Kidney failure within 5 years")
-
-
 @pytest.mark.parametrize(
     ("resource", "reason"),
     [
@@ -74,27 +55,6 @@ def test_no_referral_where_nephrology_is_or_will_be_at_work(
 ) -> None:
     key = {"Procedure": "procedures", "Condition": "conditions", "Encounter": "encounters"}[resource["resourceType"]]
     assert reasons(answer(server_here, *KIDNEY, added(key, resource))) == [reason]
-
-
-@pytest.mark.parametrize(
-    ("words", "more", "is_referred"),
-    [
-        ("Referral to nephrology", {}, True),
-        ("Ambulatory referral", {"performerType": {"text": "Nephrologist"}}, True),
-        ("Ambulatory referral", {"performerType": {"coding": [{"display": "Nephrologist"}]}}, True),
-        ("Ambulatory referral", {"performerType": {"text": "Cardiologist"}}, False),
-        ("Referral to nephrology", {"intent": "proposal"}, False),
-        ("Referral to nephrology declined by the patient", {}, False),
-        ("No nephrology referral needed", {}, False),
-    ],
-)
-def test_a_referral_is_known_by_its_words_or_by_whom_it_goes_to(
-    server_here: str, words: str, more: dict[str, Any], is_referred: bool
-) -> None:
-    referral = service_request("ckd-uacr", words, **more)
-    answered = answer(server_here, *KIDNEY, added("tests", referral))
-    assert bool(answered.json()["cards"]) is not is_referred
-    assert not is_referred or reasons(answered) == ["already-done"]
 
 
 def test_an_adrenal_clinic_is_no_renal_clinic(server_here: str) -> None:

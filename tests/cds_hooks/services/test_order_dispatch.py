@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from cds_hooks.dialects import ClientProfile
 from cds_hooks.kit.simulator.chart import Chart
@@ -53,40 +52,6 @@ def test_each_hook_for_orders_has_its_own_address(as_of: datetime) -> None:
     (of_3,) = find_services()[DISPATCH].discovery(ClientProfile("any", version="3.0"))
     assert of_3["prefetch"]["dispatched"].startswith("ServiceRequest?_id={{context.dispatchedOrders")
     assert find_services()[DISPATCH].discovery(ClientProfile("any", version="1.0")) == []
-
-
-def test_a_dispatched_study_is_judged_as_it_was_at_signing(tmp_path: Path, as_of: datetime) -> None:
-    dispatched = post(tmp_path, DISPATCH, _request(as_of), as_of=as_of)
-    signing = request_for("order-safety", "order-sign", "nsaid-egfr-25", as_of, "ct-contrast-egfr-25")
-    signed = post(tmp_path, "order-safety-sign", signing, as_of=as_of)
-    assert _rules(dispatched) == _rules(signed) == [RULE]
-    (card,), (before,) = dispatched.json()["cards"], signed.json()["cards"]
-    assert (card["summary"], card["indicator"]) == (before["summary"], before["indicator"])
-
-
-def test_what_is_offered_is_the_clients_own_order_changed_or_revoked(tmp_path: Path, as_of: datetime) -> None:
-    request = _request(as_of)
-    charted = _order(request)
-    charted["extension"] = [{"url": "https://ehr.example/own", "valueString": "kept"}]
-    (card,) = post(tmp_path, DISPATCH, request, as_of=as_of).json()["cards"]
-    assert [each["label"] for each in card["suggestions"]] == [
-        "Change to the study without contrast",
-        "Stop this order",
-    ]
-    changed, revoked = (each["actions"][0] for each in card["suggestions"])
-    assert changed["type"] == revoked["type"] == "update"
-    assert revoked["resource"] == charted | {"status": "revoked"}
-    assert changed["resource"] == charted | {"code": changed["resource"]["code"]}
-    ServiceRequest.model_validate(changed["resource"])
-
-
-def test_the_accepted_correction_is_silent_when_it_is_dispatched_again(tmp_path: Path, as_of: datetime) -> None:
-    request = _request(as_of)
-    (card,) = post(tmp_path, DISPATCH, request, as_of=as_of).json()["cards"]
-    for suggestion in card["suggestions"]:
-        _order(request).clear()
-        request["prefetch"]["tests"]["entry"] = [{"resource": suggestion["actions"][0]["resource"]}]
-        assert _rules(post(tmp_path, DISPATCH, request, as_of=as_of)) == []
 
 
 @pytest.mark.parametrize(
@@ -185,15 +150,6 @@ def test_a_task_about_another_order_is_said(tmp_path: Path, as_of: datetime) -> 
     answer = post(tmp_path, DISPATCH, _request(as_of, fulfillmentTasks=tasks), as_of=as_of)
     assert _reasons(answer)["fulfillmentTasks[1]"] == "not-dispatched"
     assert "fulfillmentTasks[0]" not in _reasons(answer)
-
-
-def test_a_test_is_not_a_repetition_of_itself(tmp_path: Path, as_of: datetime) -> None:
-    request = _request(as_of)
-    order = _order(request)
-    order["code"] = {"coding": [{"system": "http://loinc.org", "code": "4548-4"}], "text": "HbA1c"}
-    assert _rules(post(tmp_path, DISPATCH, request, as_of=as_of)) == []
-    request["prefetch"]["tests"]["entry"].append({"resource": order | {"id": "the-same-again"}})
-    assert _rules(post(tmp_path, DISPATCH, request, as_of=as_of)) == ["lab-repeat"]
 
 
 @pytest.mark.parametrize("status", ["revoked", "completed", "entered-in-error", "on-hold"])

@@ -14,9 +14,8 @@ from cards.card import Card, check_card
 from cards.preventive.knowledge import PREVENTIVE
 from cds_hooks.services import find_services
 from cds_hooks.services.statin_discussion import TALK
-from tests.cards.preventive.charts import pack_years, person, problem, procedure, result, smoking
+from tests.cards.preventive.charts import pack_years, person, problem, result, smoking
 from tests.cds_hooks.calls import client, ours
-from tests.fhir import builders
 from tests.fhir.builders import SNOMED, bundle, condition
 
 SERVICE = "preventive-services"
@@ -90,16 +89,6 @@ def test_the_card_says_what_is_not_known_and_what_was_not_seen(tmp_path: Path, a
     assert "tobacco use (smoking status not sent)" in card["detail"]
 
 
-def test_what_was_done_is_named_with_its_day_and_where_it_stands(tmp_path: Path, as_of: datetime) -> None:
-    old = procedure("Colonoscopy", "2012-05-04", "73761001", id="scopy")
-    card = card_of(tmp_path, as_of, old)
-    assert "last colonoscopy 2012-05-04, due since 2022-05-04" in card["detail"]
-    facts = card["extension"]["org.cds-hooks-onnx"]["facts"]
-    assert {
-        "name": "colonoscopy", "text": "Colonoscopy", "effective": "2012-05-04", "source": "Procedure/scopy",
-    } in facts  # fmt: skip
-
-
 def test_a_positive_stool_test_has_the_first_card(tmp_path: Path, as_of: datetime) -> None:
     body = request(smoking("266919005"), result("29771-3", "Positive", "2026-10-01"))
     (answered,) = answers(tmp_path, as_of, body)
@@ -167,35 +156,6 @@ def test_with_a_limited_outlook_only_a_result_that_harms_soon_has_a_card(tmp_pat
 def test_what_only_speaks_of_the_outlook_does_not_silence_it(tmp_path: Path, as_of: datetime, words: str) -> None:
     (answered,) = answers(tmp_path, as_of, request(problem("") | {"code": {"text": words}}))
     assert len(answered.json()["cards"]) == 1
-
-
-def encounter(code: str, status: str = "in-progress") -> Json:
-    return builders.encounter(
-        {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code}, status, id=f"now-{code}"
-    )
-
-
-def test_in_an_emergency_or_outside_a_visit_it_goes_to_the_worklist(tmp_path: Path, as_of: datetime) -> None:
-    for body in (request(encounter("EMER")), request(encounter("AMB", "finished"))):
-        (answered,) = answers(tmp_path, as_of, body)
-        assert answered.json()["cards"] == []
-        (entry,) = ours(answered)["worklist"]
-        assert entry["test"].startswith("Preventive services: colorectal cancer")
-        assert entry["because"] == "no-visit"
-    (stay,) = answers(tmp_path, as_of, request(encounter("IMP")))
-    assert ours(stay)["silence"][0]["reason"] == "outside-population"
-
-
-@pytest.mark.parametrize(
-    ("display", "is_shown"),
-    [("Appointment", True), ("Something else", True), ("Emergency", False), ("Inpatient", False)],
-)
-def test_a_visit_may_have_a_class_of_the_charts_own(
-    tmp_path: Path, as_of: datetime, display: str, is_shown: bool
-) -> None:
-    own = {"system": "urn:oid:1.2.840.114350.1.72.1.7.7.10.696784.13260", "code": "5", "display": display}
-    (answered,) = answers(tmp_path, as_of, request(encounter("AMB") | {"class": own}))
-    assert bool(answered.json()["cards"]) is is_shown
 
 
 def test_a_silent_answer_has_the_reason_of_each_service(tmp_path: Path, as_of: datetime) -> None:

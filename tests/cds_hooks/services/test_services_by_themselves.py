@@ -10,8 +10,7 @@ from cards.rules.engine.rule_book import MISSING
 from cards.rules.patient.orders import DraftMedication
 from cds_hooks.services import services_for
 from cds_hooks.services._model import ChartModel, SiteThresholds, age_in
-from cds_hooks.services.medication_review import _is_meant, _nothing_found
-from cds_hooks.services.nephrology_referral import severe_albuminuria
+from cds_hooks.services.medication_review import _is_meant
 from cds_hooks.services.planning_conversation import _diagnoses_beside, _is_over, _open_encounters, _outside_population
 from cds_hooks.services.statin_discussion import _over_75, _reaches, _takes_pcsk9, statin_indication
 from cds_hooks.settings import Settings
@@ -137,31 +136,6 @@ def test_diagnoses_that_the_model_does_not_use_stand_beside_its_number() -> None
     assert text == "**This estimate uses no diagnoses.** On record: condition I50.9; condition J44.9.\n"
 
 
-# Nephrology
-
-
-def kidney(code: str, unit: str, *values: tuple[float, float]) -> list[Json]:
-    return [blood(code, value, unit, days) | {"id": f"o{number}"} for number, (value, days) in enumerate(values)]
-
-
-@pytest.mark.parametrize(
-    ("values", "count"),
-    [
-        (((300, 1),), 1),
-        (((299, 1),), 0),
-        (((300, 1), (300, 93)), 2),
-        (((300, 1), (300, 80)), 1),
-        (((300, 1), (299, 120)), 1),
-        (((300, 1), (400, 120), (400, 240)), 2),
-        (((300, 365),), 1),
-        (((300, 367),), 0),
-        ((), 0),
-    ],
-)
-def test_albumin_from_300_is_severe_and_confirmed_after_three_months(values: Any, count: int) -> None:
-    assert len(severe_albuminuria(record_of(*kidney("9318-7", "mg/g", *values)))) == count
-
-
 # The review of medications
 
 
@@ -192,18 +166,6 @@ def drafted(*, as_needed: bool = False) -> DraftMedication:
 def test_what_the_review_tells(made: Finding, *, as_needed: bool, young: bool, older: bool) -> None:
     told = [_is_meant(made, drafted(as_needed=as_needed), is_older=is_older) for is_older in (False, True)]
     assert told == [young, older]
-
-
-def test_why_the_review_found_nothing() -> None:
-    def said(count: int, *requested: str) -> tuple[str, str]:
-        record = record_of().with_requested(frozenset(requested))
-        silence = _nothing_found(record, count)
-        return silence.reason, silence.text
-
-    assert said(1)[0] == "input-missing"
-    assert said(0, "Condition") == ("below-threshold", "No medication that is taken is on the chart.")
-    assert said(1, "Condition")[1] == "The medication that is taken is not named by the criteria."
-    assert said(2, "Condition")[1] == "The 2 medications that are taken are not named by the criteria."
 
 
 # Thresholds of models

@@ -24,24 +24,22 @@ from cds_hooks.protocol.hooks import (
 from cds_hooks.services import find_services
 from cds_hooks.services._payer_proposals import coverage_cards
 from cds_hooks.services._service import no_card, opted_out_words
-from cds_hooks.services.discharge_medications import _goes_home, _ordered_now
-from cds_hooks.services.genes_and_medications import _is_new, _nothing_new
+from cds_hooks.services.discharge_medications import _ordered_now
+from cds_hooks.services.genes_and_medications import _nothing_new
 from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
 from cds_hooks.services.order_safety_dispatch import _names_studies, _require_orders
-from cds_hooks.services.preventive_services import _basis, _entry, _in_context, _limited_outlook, _not_sent, _silences
+from cds_hooks.services.preventive_services import _basis, _entry, _limited_outlook, _not_sent, _silences
 from cds_hooks.services.vaccines_due import _not_judged, _reason_for_none, _unread, _unread_beside
 from cds_hooks.trusted_models import AbsentModel
 from fhir.record.datatypes import (
     ExactDecimal,
     as_json_value,
     decode_exactly,
-    parse_time,
     with_plain_numbers,
     write_decimal,
 )
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
-from tests.cds_hooks.services.test_decisions_by_themselves import days_ago
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, condition, record_of, request, statement
 
@@ -215,23 +213,6 @@ def test_the_patient_is_needed_where_a_study_is_dispatched() -> None:
 # Discharge
 
 
-@pytest.mark.parametrize(
-    ("category", "goes_home"),
-    [
-        (None, True),
-        ([{"coding": [{"code": "inpatient"}]}], False),
-        ({"coding": [{"code": "inpatient"}]}, False),
-        ([{"coding": [{"code": "inpatient"}]}, {"coding": [{"code": "discharge"}]}], True),
-        ([{"coding": [{"code": "inpatient"}, {"code": "community"}]}], True),
-        ([{"coding": [{"code": "inpatient"}, {"code": "outpatient"}]}], True),
-        ([{"coding": [{"code": "outpatient"}]}], True),
-        ([{"text": "x"}], True),
-    ],
-)
-def test_an_order_of_the_stay_alone_does_not_go_home(category: Any, *, goes_home: bool) -> None:
-    assert _goes_home({"category": category} if category is not None else {}) is goes_home
-
-
 def test_a_new_order_is_of_this_stay_and_for_the_time_after_it() -> None:
     context = EncounterDischargeContext(patient_id="p1", user_id="Practitioner/7", encounter_id="e7")
     call: Any = replace(call_about(), request=cast("Any", made(context=context)))
@@ -268,38 +249,6 @@ def judged(name: str, state: str = "due", because: str = "never", text: str = "n
     return Judgement(
         service=cast("Any", service), state=cast("Any", state), because=because, text=text, order=cast("Any", 1)
     )
-
-
-OUTLOOK_TEXT = "about 50 in 100 people with results like these died within 5 years: the benefit comes later"
-
-
-@pytest.mark.parametrize(
-    ("before", "deaths", "is_check_up", "because", "text"),
-    [
-        (judged("statin"), None, True, "elsewhere", "statin-discussion speaks of it"),
-        (judged("colorectal-cancer"), 50, True, "outlook", OUTLOOK_TEXT),
-        (judged("cervical-cancer"), 50, True, "outlook", OUTLOOK_TEXT),
-        (judged("colorectal-cancer"), 49, True, None, ""),
-        (judged("colorectal-cancer"), None, True, None, ""),
-        (judged("hiv"), 49, True, None, ""),
-        (judged("aortic-aneurysm"), 50, True, "outlook", OUTLOOK_TEXT),
-        (judged("tobacco"), 99, True, None, ""),
-        (judged("hypertension"), 99, False, None, ""),
-        (judged("hiv"), None, False, "check-up", "never done"),
-        (judged("hepatitis-c"), None, False, "check-up", "never done"),
-        (judged("diabetes"), 49, False, None, ""),
-        (judged("statin", state="not due"), None, True, None, ""),
-    ],
-)  # fmt: skip
-def test_what_is_due_is_weighed_by_visit_and_outlook(
-    before: Judgement, deaths: int | None, is_check_up: bool, because: str | None, text: str
-) -> None:
-    (after,) = _in_context((before,), deaths, is_check_up)
-    if because is None:
-        assert after is before
-    else:
-        state: Any = "due" if because == "check-up" else "not due"
-        assert after == replace(before, state=state, because=because, text=text, order=None)
 
 
 def test_what_is_not_due_has_a_reason_each_and_what_is_not_for_this_age_one_together() -> None:
@@ -368,16 +317,6 @@ def test_two_entries_that_are_no_doses_are_named(count: int, words: list[str]) -
 
 
 # Genes
-
-
-@pytest.mark.parametrize(
-    ("entered", "own", "is_new"),
-    [(30, 900, True), (31, 1, False), (None, 30, True), (None, 31, False), (None, None, False)],
-)
-def test_a_result_is_new_for_thirty_days(entered: float | None, own: float | None, *, is_new: bool) -> None:
-    times = [parse_time(days_ago(days)) if days is not None else None for days in (entered, own)]
-    reading: Any = made(entered=times[0], time=times[1])
-    assert _is_new(reading, record_of()) is is_new
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,6 @@ from tests.cds_hooks.services.vaccine_calls import (
     answer,
     condition,
     dose,
-    encounter,
     only_card,
     request,
     silence,
@@ -45,25 +44,6 @@ def test_the_boosters_of_a_four_year_old_are_due_with_their_dates_and_doses(tmp_
     assert "recommended 2026-11-01" in line
     assert "Doses that count: 2023-11-01." in line
     assert card["source"]["label"] == "CDC CDSi 4.64 after ACIP, 2025-11-10"
-
-
-def test_what_is_due_is_shown_in_a_visit_and_not_at_a_look_into_the_chart_or_during_a_stay(
-    tmp_path: Path, as_of: datetime
-) -> None:
-    past = encounter("finished", "IMP")
-    assert only_card(tmp_path, as_of, CHILD, *CHILD_DOSES, past, encounter("in-progress", "AMB"))["indicator"] == "info"
-    of_the_call = request(CHILD, *CHILD_DOSES, past, encounter("finished", "AMB"))
-    of_the_call["context"]["encounterId"] = "finished-AMB"
-    assert len(answer(tmp_path, of_the_call, as_of).json()["cards"]) == 1
-    # Nobody can know whether a visit goes on where the chart has none.
-    assert only_card(tmp_path, as_of, CHILD, *CHILD_DOSES)["indicator"] == "info"
-    assert silence(tmp_path, as_of, CHILD, *CHILD_DOSES, past)[0] == "worklist"
-    for code, because in (("IMP", "outside-population"), ("EMER", "worklist")):
-        reason, _ = silence(tmp_path, as_of, CHILD, *CHILD_DOSES, past, encounter("in-progress", code))
-        assert reason == because
-    answered = answer(tmp_path, request(CHILD, *CHILD_DOSES, encounter("in-progress", "EMER")), as_of)
-    (entry,) = ours(answered)["worklist"]
-    assert set(entry) == {"test", "purpose", "because"}  # a list of vaccines has no code, and no empty one
 
 
 def test_the_card_keeps_to_the_wire_and_has_few_lines(tmp_path: Path, as_of: datetime) -> None:

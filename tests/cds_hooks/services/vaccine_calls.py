@@ -75,13 +75,6 @@ def silence(folder: Path, as_of: datetime, born: str | None, *resources: Json, *
     return found["reason"], found["text"]
 
 
-def encounter(status: str, code: str) -> Json:
-    return {
-        "resourceType": "Encounter", "id": f"{status}-{code}", "status": status,
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code}, "subject": SUBJECT,
-    }  # fmt: skip
-
-
 def taking(words: str, code: str | None = None) -> Json:
     coding = {"coding": [{"system": RXNORM, "code": code}]} if code else {}
     return medication_order({**coding, "text": words}, patient="p", id="taken", authoredOn="2026-10-01")

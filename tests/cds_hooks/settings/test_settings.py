@@ -98,16 +98,6 @@ def test_who_reads_the_pages_of_decisions(given: dict[str, Any], shows: bool, li
     assert (configured.shows_pages, configured.links_to_pages) == (shows, links)
 
 
-def test_shares_of_models() -> None:
-    none = Settings()
-    assert (none.share_of_all_models, none.within_age_band, dict(none.shares_by_model)) == (None, False, {})
-    configured = Settings(alert_share="0.1,mortality_5y=0.05, age-band")
-    assert configured.share_of_all_models == 0.1
-    assert (configured.within_age_band, dict(configured.shares_by_model)) == (True, {"mortality_5y": 0.05})
-    alone = Settings(alert_share="mortality_5y=0.05")
-    assert (alone.share_of_all_models, alone.within_age_band) == (None, False)
-
-
 def test_hooks_are_declared_in_toml_or_in_json(tmp_path: Path) -> None:
     configured = Settings(models_folder=tmp_path)
     assert (Settings().hooks_file, configured.hooks_file) == (None, None)

@@ -2,20 +2,8 @@
 
 import pytest
 
-from cds_hooks.web.charts import Bar, format_ms, stage_chart
+from cds_hooks.web.charts import format_ms
 from cds_hooks.web.visitor import PageLink, PatientBound, Visiting, Visitor, set_visiting, visiting
-
-
-def test_stages_in_words_follow_each_other_on_the_scale_of_their_sum() -> None:
-    chart = stage_chart({"decode": 2.0, "encode": 0.0, "other": 6.0}, 8.4)
-    assert (chart.scale.low, chart.scale.high, chart.scale.ticks[-1].label) == (0, 8.0, "8 ms")
-    assert (chart.total, chart.bars) == (
-        "8.4",
-        (Bar("Read and check the request", 0.0, 25.0, "2.0"), Bar("Write the answer", 25.0, 0.3, "0.00"),
-         Bar("other", 25.0, 75.0, "6.0")),
-    )  # fmt: skip
-    nothing = stage_chart({}, 0.0)
-    assert (round(nothing.scale.high, 9), nothing.bars) == (0.1, ())
 
 
 def test_milliseconds_are_rounded_by_their_size() -> None:

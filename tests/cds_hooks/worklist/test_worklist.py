@@ -117,18 +117,6 @@ def test_risk_times_time_since_contact_orders_the_list() -> None:
     assert "No model has scored this patient" in found.rows[-1].reason
 
 
-def test_who_lacks_two_things_stands_where_one_stands_who_waits_twice_as_long() -> None:
-    two = ("Lipid panel", "Complete blood count")
-    found = listed(
-        decision("one", percentile=50, days=19),
-        decision("two", two, percentile=50, days=10),
-        decision("waits", percentile=50, days=21),
-        decision("unscored-one", days=30),
-        decision("unscored-two", two, days=20),
-    )
-    assert names(found) == ["waits", "two", "one", "unscored-two", "unscored-one"]
-
-
 def test_a_finding_that_was_shown_and_never_answered_is_kept_for_the_page() -> None:
     """The page lists it beside what can be ordered; the command, whose list is of things to order, does not."""
     told = decision("told", tests=())

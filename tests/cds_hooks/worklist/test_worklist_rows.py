@@ -21,17 +21,6 @@ def at(days: float) -> float:
     return NOW.timestamp() - days * 86_400
 
 
-@pytest.mark.parametrize(
-    ("risk", "entries", "days", "priority"),
-    [(0.5, 2, 10.0, 10.0), (None, 2, 10.0, 0.0), (0.25, 1, 0.0, 0.0), (0.25, 0, 8.0, 0.0), (1.0, 1, 0.5, 0.5)],
-)
-def test_the_priority_is_risk_times_what_can_be_done_times_the_days(
-    risk: float | None, entries: int, days: float, priority: float
-) -> None:
-    row = WorklistRow("ehr", "p", (LIPIDS, COUNT)[:entries], risk, "m", days, ())
-    assert row.priority == priority
-
-
 def test_the_reason_of_a_row_is_a_sentence() -> None:
     row = WorklistRow("ehr", "p", (LIPIDS, COUNT), 0.905, "mortality_5y", 9.6, ("d",))
     things = "Not on record and not ordered: Lipid panel (for prevent_base); Complete blood count (for fib4)."
@@ -51,17 +40,6 @@ def row_of(*noted: Noted, answers: frozenset[Answered] = NOBODY, with_shown: boo
     found = list_patients({("ehr", "p"): notes}, answers, NOW, 10, with_shown=with_shown)
     assert found.others == 0
     return found.rows[0] if found.rows else None
-
-
-def test_a_row_has_the_highest_risk_each_test_once_and_the_days_since_the_newest_decision() -> None:
-    again = WorklistEntry(test="Lipid panel", purpose="pooled_cohort", because="offered-before")
-    assert row_of(
-        Noted("d1", at(20), (LIPIDS,), risk=(0.3, "low")),
-        Noted("d2", at(12), (again, COUNT), risk=(0.9, "high")),
-        Noted("d3", at(30), risk=(0.5, "middle")),
-    ) == WorklistRow("ehr", "p", (LIPIDS, COUNT), 0.9, "high", 12.0, ("d1", "d2"))
-    assert row_of(Noted("d1", at(-1), (LIPIDS,))) == WorklistRow("ehr", "p", (LIPIDS,), None, "", 0.0, ("d1",))
-    assert row_of(Noted("d1", at(1), (LIPIDS,), risk=(0.0, "m"))).risk == 0.0
 
 
 def test_nothing_to_order_is_no_row_and_who_has_died_has_none_whatever_is_missing() -> None:

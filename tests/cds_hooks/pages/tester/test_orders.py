@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.pages.tester import orders
-from cds_hooks.pages.tester.orders import Orderable, compose, dose_of, follow, name_of, search_orderables
+from cds_hooks.pages.tester.orders import Orderable, compose, follow, name_of, search_orderables
 from fhir.terminology.medications import table_rows
 from tests.fhir.builders import service_request
 
@@ -38,19 +38,6 @@ def test_a_dose_stands_in_the_order_in_words_and_an_order_without_one_has_none()
     assert {name: value for name, value in test.items() if name != "id"} == service_request(
         "Chest X-ray", status="draft", patient=None, authoredOn="2026-11-20"
     )
-
-
-@pytest.mark.parametrize(
-    ("dosage", "words"),
-    [
-        ([{"text": "one at night"}], "one at night"),
-        ([{"doseAndRate": [{"doseQuantity": {"value": 5, "unit": "mg"}}]}, {"text": "b"}, {"text": 7}], "b"),
-        ([{"text": "a"}, "no dosage", {"text": "b"}], "a; b"),
-        ("none", ""),
-    ],
-)
-def test_a_draft_is_told_by_its_text(dosage: Any, words: str) -> None:
-    assert dose_of({"dosageInstruction": dosage}) == words
 
 
 @pytest.mark.parametrize(

@@ -33,30 +33,6 @@ def _is_sound(bench: Bench) -> None:
     assert faults(bench.html) == []
 
 
-async def test_the_page_opens_with_samples_hooks_and_services_and_nothing_sent(tmp_path: Path) -> None:
-    async def look(bench: Bench) -> Bench:
-        return bench
-
-    bench = await _tried(tmp_path, look)
-    _is_sound(bench)
-    assert "Nothing sent yet" in bench.text
-    assert "Open development profile." in bench.text
-    for part in ("sample:planning-talk", ORDER_SELECT, "encounter-discharge/discharge-medications"):
-        assert f'value="{part}"' in bench.html
-
-
-async def test_the_first_visit_shows_a_prepared_order_and_records_nothing(tmp_path: Path) -> None:
-    async def look(bench: Bench) -> Bench:
-        return Bench(bench._client, await bench._client.get("/try"))
-
-    bench = await _tried(tmp_path, look)
-    _is_sound(bench)
-    assert "An order for an invented patient is prepared; nothing was sent." in bench.text
-    assert json.loads(bench.fields["request"])["context"]["patientId"] == "ckd4-metformin"
-    assert "Take 1 tablet (500 mg) by mouth twice daily" in bench.text
-    assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
-
-
 @pytest.mark.parametrize("button", ["choose", "build", "send", "resend", "add", "open"])
 async def test_no_draft_request_or_answer_of_one_patient_is_shown_under_the_name_of_another(
     tmp_path: Path, button: str
@@ -124,27 +100,6 @@ async def test_a_candidate_for_a_name_is_added_at_a_press(tmp_path: Path) -> Non
     bench = await _tried(tmp_path, choose)
     (draft,) = json.loads(bench.fields["carried"])["drafts"]
     assert "naproxen" in draft["medicationCodeableConcept"]["text"].lower()
-
-
-async def test_the_start_page_leads_there_first(tmp_path: Path) -> None:
-    async def look(bench: Bench) -> Bench:
-        return Bench(bench._client, await bench._client.get("/"))
-
-    links = [
-        each.attributes["href"] for each in Page((await _tried(tmp_path, look)).html).all("a") if "main" in each.path
-    ]
-    assert links[0] == "try"
-
-
-async def test_a_call_is_sent_and_its_card_answer_findings_times_and_reasons_are_shown(tmp_path: Path) -> None:
-    bench = await _tried(tmp_path, lambda page: page.press("send"))
-    _is_sound(bench)
-    for words in ("people with results like these", "Order a planning conversation", "rows hold", "Decide: rules"):
-        assert words in bench.text
-    assert json.loads(bench.fields["request"])["context"]["patientId"] == "planning-talk"
-    decision = list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")[0]
-    assert f'href="explain/{decision.id}"' in bench.html
-    assert "Brandt" in bench.text
 
 
 async def test_build_only_sends_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from cds_hooks.decision_views.follow import Follower
 from cds_hooks.pages.count_keeper import CountKeeper
 from cds_hooks.pages.worklist.rows import DONE_DAYS, Filter, WorklistKeeper, finding_digest, make_lists, record_act
 from cds_hooks.pages.worklist.views import Work
@@ -57,17 +56,6 @@ def test_the_page_has_the_newest_word_of_each_service_and_follows_the_record(tmp
     assert waiting(keeper) == ["ben: Blood count", "cy: Lipid panel"]
     keep(tmp_path, a_row("ben", days=0.5, service="another", reason="palliative"))
     assert waiting(keeper) == ["cy: Lipid panel"]
-
-
-def test_the_list_has_what_is_in_the_views_before_the_follower_has_noted_that_they_are_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep(tmp_path, a_row("ann"))
-    keeper = keeper_of(tmp_path)
-    assert waiting(keeper) == ["ann: Lipid panel"]
-    monkeypatch.setattr(Follower, "_note_whole", lambda *_: None)  # its last step, after a rest
-    keep(tmp_path, a_row("ben", days=1))
-    assert len(waiting(keeper)) == 2
 
 
 def test_calls_of_more_than_ninety_days_ago_are_left_out(tmp_path: Path) -> None:

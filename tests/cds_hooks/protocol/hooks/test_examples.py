@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cds_hooks.errors import BadRequest
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, read_request
@@ -83,15 +81,6 @@ def test_the_index_has_the_files_that_are_named_here(spec_folder: Path) -> None:
 def test_every_request_and_context_is_read_or_refused_as_the_index_says(spec_folder: Path) -> None:
     different = {each.file for each in examples(spec_folder) if _is_read(spec_folder, each) is not each.is_read}
     assert different == set(DIFFERENT)
-
-
-@pytest.mark.parametrize("file", ["patient-view-request-vtest-bad.json", "order-select-request-vtest-bad.json"])
-def test_ids_with_a_type_and_wrapped_resources_are_read_as_what_they_mean(spec_folder: Path, file: str) -> None:
-    example = next(each for each in examples(spec_folder) if each.file == file)
-    request = read(spec_folder, example)
-    assert "/" not in request.context.patient_id
-    assert "/" not in (request.context.encounter_id or "")
-    assert request.refusals == []
 
 
 def test_the_old_names_of_order_dispatch_are_read(spec_folder: Path) -> None:

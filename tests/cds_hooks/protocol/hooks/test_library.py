@@ -75,17 +75,6 @@ def test_only_what_is_required_is_enough(hook: str) -> None:
 
 
 @pytest.mark.parametrize("field", TABLE, ids=lambda field: f"{field.hook}-{field.name}")
-def test_a_field_that_is_missing_is_named_where_it_is_required(field: Field) -> None:
-    context = context_of(field.hook)
-    del context[field.name]
-    if not field.required:
-        read(field.hook, context)
-        return
-    with pytest.raises(BadRequest, match=field.name):
-        read(field.hook, context)
-
-
-@pytest.mark.parametrize("field", TABLE, ids=lambda field: f"{field.hook}-{field.name}")
 def test_a_field_of_the_wrong_json_type_is_refused_and_named(field: Field) -> None:
     # A user who is null is absent, as clients without one send it.
     for value in WRONG[field.type] + ((None,) if field.required and field.name != "userId" else ()):
