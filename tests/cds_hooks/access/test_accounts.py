@@ -18,7 +18,7 @@ from cds_hooks.access.accounts import (
     parse_roles,
 )
 from cds_hooks.access.changed_rows import wrong_accounts
-from cds_hooks.access.passwords import password_fault, verifies
+from cds_hooks.access.passwords import password_fault
 from cds_hooks.access.roles import Role
 from cds_hooks.access.store import AccessStore, accounts, tries
 from cds_hooks.access.throttle import count_try
@@ -146,11 +146,6 @@ def test_passwords_that_are_used_most_often_are_refused(password: str, is_refuse
 def test_the_name_of_an_account_is_no_part_of_its_password() -> None:
     assert password_fault("the words of Anna", "anna") is not None
     assert password_fault("the words of Anna", "anne") is None
-
-
-def test_what_is_no_hash_verifies_nothing() -> None:
-    assert not verifies(PASSWORD, "no hash")
-    assert not verifies("of nobody, compared for its time", None)
 
 
 # Recorded acts

@@ -148,14 +148,6 @@ def test_a_session_keeps_who_it_is_and_of_which_patient(opened: Sessions, tmp_pa
     assert (visitor.form_token, visitor.bound) == (row.form_token, bound)
 
 
-@pytest.mark.parametrize(("longest", "ends"), [(None, 1_003_600.0), (60.0, 1_000_060.0), (9999.0, 1_003_600.0)])
-def test_a_session_ends_at_the_latest_after_the_longest_time(
-    opened: Sessions, tmp_path: Path, longest: float | None, ends: float
-) -> None:
-    opened.begin(Person("a", "A", frozenset({"viewer"}), longest=longest))
-    assert _row(tmp_path).ends_at == ends
-
-
 def test_a_page_is_noted_every_thirty_seconds_and_a_new_session_replaces_an_old_one(
     opened: Sessions, clock: Clock, tmp_path: Path
 ) -> None:

@@ -1,6 +1,5 @@
 """What a site may declare of its feeds, and the sentence that refuses what cannot be used."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -140,16 +139,6 @@ def test_what_is_declared_is_completed_by_the_files_that_it_names(tmp_path: Path
     pairs = [(feed, patient) for feed in ("lab", "adt") for patient in ("p1", "p3")]
     applies = {name: [pair for pair in pairs if rule.is_for(*pair)] for name, rule in declaration.effect.items()}
     assert applies == {"some": [("lab", "p1")], "all": pairs}
-
-
-def test_a_downtime_covers_every_step_that_it_touches_of_the_feeds_that_it_names(tmp_path: Path) -> None:
-    downtime = "[[downtime]]\nstart = 2026-05-04T00:04:59Z\nend = {end}\n"
-    ends = [downtime.format(end=f"2026-05-04T01:00:0{second}Z") for second in (0, 1)]
-    text = f'{LAB}{"".join(ends)}feeds = ["lab"]\n'
-    declaration = read(tmp_path, text)
-    start = int(datetime(2026, 5, 4, tzinfo=UTC).timestamp()) // 300
-    assert declaration.downtimes("lab") == [(start, start + 12), (start, start + 13)]
-    assert declaration.downtimes("other") == [(start, start + 12)]
 
 
 def coded(code: str, system: str = "L") -> dict[str, Any]:

@@ -51,13 +51,6 @@ def test_the_first_version_is_stored_without_empty_members(connection: sqlite3.C
     assert versions_of(connection, "Observation", "o1") == [_lab(4.1)]
 
 
-def test_only_a_person_is_a_new_one(connection: sqlite3.Connection) -> None:
-    person = {"resourceType": "Patient", "id": "p"}
-    assert _apply(connection, person, 1).is_new_person
-    assert not _apply(connection, person | {"gender": "male"}, 2).is_new_person
-    assert not _apply(connection, _lab(1), 1).is_new_person
-
-
 @pytest.mark.parametrize(
     ("at", "rank", "counts"), [(4.9, 9, False), (5.0, 1, False), (5.0, 2, True), (5.0, 3, True), (5.1, 0, True)]
 )
@@ -73,12 +66,6 @@ def test_the_later_version_counts_and_of_one_instant_the_higher_rank(
     assert [resource for _, _, resource in chart_of(connection, "p")] == [_lab(5.5 if counts else 4.1)]
     if not counts:
         assert applied == Applied(Fact("p", _lab(5.5), at, rank), changed=False, is_stale=True)
-
-
-def test_the_same_again_changes_nothing_and_is_no_version(connection: sqlite3.Connection) -> None:
-    _apply(connection, _lab(4.1), 5.0)
-    assert _apply(connection, _lab(4.1), 6.0) == Applied(Fact("p", _lab(4.1), 6.0), changed=False)
-    assert len(versions_of(connection, "Observation", "o1")) == 1
 
 
 def test_what_is_only_named_does_not_replace_what_is_there(connection: sqlite3.Connection) -> None:
@@ -154,18 +141,6 @@ def test_a_visit_after_an_event_of_it(
         assert (applied.fact.at, applied.fact.rank) == (max(at, sent_at), max(rank, sent_rank))
 
 
-def test_the_members_of_a_late_event_of_a_visit_do_not_replace_newer_ones(connection: sqlite3.Connection) -> None:
-    _apply(connection, _visit("in-progress", start="1") | {"class": "new"}, 9, 1, "visit")
-    _apply(connection, _visit("finished", end="5") | {"class": "old"}, 5, 2, "visit")
-    expected = _visit("finished", start="1", end="5") | {"class": "new"}
-    assert [resource for _, _, resource in chart_of(connection, "p")] == [expected]
-
-
-def test_a_visit_of_less_rank_at_the_same_time_is_not_stale(connection: sqlite3.Connection) -> None:
-    _apply(connection, _visit("in-progress"), 9, 3, "visit")
-    assert not _apply(connection, _visit("in-progress", start="1"), 9, 1, "visit").is_stale
-
-
 def test_patients_go_on_under_the_last_number_and_a_circle_is_undone(connection: sqlite3.Connection) -> None:
     assert (follow_link(connection, "a"), numbers_of(connection, "a")) == ("a", ["a"])
     link_patients(connection, Merge("b", "a"), 1, 10.0)
@@ -179,13 +154,6 @@ def test_patients_go_on_under_the_last_number_and_a_circle_is_undone(connection:
                     ("c", "b", 4, 40.0, None)]  # fmt: skip
     assert [follow_link(connection, number) for number in "abcd"] == ["b"] * 4
     assert sorted(numbers_of(connection, "b")) == ["a", "b", "c", "d"]
-
-
-def test_the_latest_merge_of_a_number_counts(connection: sqlite3.Connection) -> None:
-    link_patients(connection, Merge("b", "a"), 1, 10.0)
-    link_patients(connection, Merge("c", "a"), 2, 20.0)
-    assert follow_link(connection, "a") == "c"
-    assert (numbers_of(connection, "b"), numbers_of(connection, "c")) == (["b"], ["c", "a"])
 
 
 def test_a_chain_of_merges_is_followed_twenty_times(connection: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.events.watch.incidents import FEWER, Evidence, Incident, Incidents, Topology, explained
-from cds_hooks.events.watch.signals import Signal, Starts
+from cds_hooks.events.watch.signals import Signal
 from cds_hooks.events.watch.tails import few, many
 from tests.cds_hooks.events.pinned import PINNED, text
 
@@ -241,21 +241,6 @@ def test_what_another_signal_of_the_feed_explains_is_left_out(kinds: list[str], 
 def test_what_is_sent_again_is_a_strong_signal_without_a_subject() -> None:
     (first, _) = explained([signal("a", "flood", "x"), signal("a", "duplicates", "y")])
     assert first == signal("a", "resend", "", group="flood", is_strong=True)
-
-
-def test_feeds_that_come_through_the_same_are_siblings() -> None:
-    topology = Topology({"a": "net", "b": "net", "c": "other", "d": "", "e": ""})
-    assert [topology.siblings(feed) for feed in ("a", "b", "c", "d", "z")] == [["b"], ["a"], [], [], []]
-
-
-def test_windows_lie_behind_the_step_from_which_on_a_kind_is_looked_at() -> None:
-    starts = Starts(10)
-    assert [starts.rows("low", end, 18) for end in (10, 11, 12, 15, 16, 586, 9999)] == [0, 1, 2, 4, 5, 18, 18]
-    starts.set("low", 5)
-    assert starts.of("low") == 10
-    starts.set("low", 20)
-    assert (starts.of("low"), starts.of("late")) == (20, 10)
-    assert [starts.rows("low", 30, most) for most in (2, 9)] == [2, 6]
 
 
 @pytest.mark.parametrize(

@@ -24,15 +24,6 @@ from tests.operations.test_proxies import Authority
 ROOT = Path(__file__).parents[3]
 
 
-def test_frames_are_cut_wherever_the_reads_end() -> None:
-    stream = b"noise" + framed(b"one") + framed(b"two")
-    for size in range(1, len(stream)):
-        framing = Framing(100)
-        parts = (stream[start : start + size] for start in range(0, len(stream), size))
-        assert [content for part in parts for content, _ in framing.feed(part)] == [b"one", b"two"]
-        assert framing.noise == 5
-
-
 def test_a_frame_that_is_never_ended_is_told_apart() -> None:
     framing = Framing(100)
     assert list(framing.feed(b"\x0bone" + framed(b"two"))) == [(b"one", False), (b"two", True)]
@@ -207,18 +198,6 @@ def test_starts_without_end_are_noise_and_no_messages() -> None:
     framing = Framing(100)
     assert list(framing.feed(b"\x0b" * 65_536 + b"one\x1c\r")) == [(b"one", True)]
     assert framing.noise == 65_535
-
-
-@run_async
-async def test_a_sender_that_does_not_wait_for_the_answer_is_stored_once(tmp_path: Path) -> None:
-    async with listening(tmp_path) as running:
-        for _ in range(2):
-            _, writer = await asyncio.open_connection("127.0.0.1", running.port)
-            writer.write(framed(result("1", "4.4")))
-            await writer.drain()
-            await asyncio.sleep(0.3)
-            writer.close()
-        assert running.inbox.query("SELECT count(*), sum(copies) FROM inbox") == [(1, 1)]
 
 
 async def _ask(port: int, context: ssl.SSLContext) -> list[str]:

@@ -193,30 +193,6 @@ async def test_a_request_holds_the_event_its_time_and_its_signature(tmp_path: Pa
 
 
 @run_async
-async def test_a_receiver_gets_the_types_that_it_wants_and_the_others_hold_nothing_up(tmp_path: Path) -> None:
-    inbox = _filled(tmp_path, 2)
-    with inbox.transaction() as connection:
-        add_to_outbox(connection, "w", "worklist-changed", "p1", NOW, {})
-        add_to_outbox(connection, "x", "decision-made", "p1", NOW, {})
-    http, requests = _answering(200)
-    delivery = _delivery(inbox, [NOW], types=("worklist-changed", "release-act"))
-    assert [await delivery.send(http) for _ in range(2)] == [4, 0]
-    assert [request.headers["webhook-id"] for request in requests] == ["w"]
-    assert delivery._state() == (4, 0, 0.0)
-    inbox.close()
-
-
-@run_async
-async def test_a_hundred_events_are_sent_at_once(tmp_path: Path) -> None:
-    inbox = _filled(tmp_path, 101)
-    http, requests = _answering(200)
-    delivery = _delivery(inbox, [NOW])
-    assert [await delivery.send(http) for _ in range(3)] == [100, 1, 0]
-    assert [request.headers["webhook-id"] for request in requests] == [f"d{number}" for number in range(101)]
-    inbox.close()
-
-
-@run_async
 async def test_an_event_that_is_refused_holds_up_its_patient_only_and_becomes_a_dead_letter(tmp_path: Path) -> None:
     inbox, clock = Inbox(tmp_path / "events.sqlite3"), [NOW]
     with inbox.transaction() as connection:

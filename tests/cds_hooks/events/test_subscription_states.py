@@ -9,13 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from cds_hooks.errors import BadRequest
-from cds_hooks.events.effects import Fact
 from cds_hooks.events.subscriptions import (
     Notification,
     SubscriptionState,
     _entries,
     _key,
-    _local,
     _next_page,
     _next_state,
     _NotRead,
@@ -77,10 +75,6 @@ def test_a_late_notification_is_no_restart() -> None:
     assert _after(BEFORE, _notification("event-notification", 2, 2), is_late=True) == _state(2, 5, 3)
 
 
-def test_the_first_handshake_begins_no_new_epoch() -> None:
-    assert _after(SubscriptionState(), _notification("handshake", 0)) == _state(0, 0)
-
-
 def test_a_gap_is_at_most_a_thousand_numbers() -> None:
     assert _after(_state(0, 0), _notification("event-notification", 2000, 2000)).gaps == frozenset(range(1001, 2000))
     assert _after(_state(0, 0), _notification("event-notification", 1000, 1000)).gaps == frozenset(range(1, 1000))
@@ -118,44 +112,7 @@ def test_the_resources_of_a_page_are_those_of_its_entries() -> None:
             _entries(wrong)
 
 
-@pytest.mark.parametrize(
-    ("reference", "local"),
-    [(f"{SERVER}/Observation/k1", "Observation/k1"), ("Observation/k1", "Observation/k1"), ("k1", "k1"), ("", "")],
-)
-def test_a_reference_is_known_by_type_and_id(reference: str, local: str) -> None:
-    assert _local(reference) == local
-
-
 # Facts
-
-
-def test_a_resource_is_a_fact_of_its_patient_with_version_and_times() -> None:
-    resource = observation("k1", 3)
-    at = datetime(2026, 11, 20, 10, 15, tzinfo=UTC).timestamp()
-    happened = datetime(2026, 11, 20, 9, 30, tzinfo=UTC).timestamp()
-    assert fact_of(resource) == Fact("p1", resource, at, 3, happened=happened)
-
-
-def test_what_a_resource_does_not_say_is_nothing() -> None:
-    resource: Json = {"resourceType": "Observation", "id": "o", "subject": {"reference": "Patient/p1"}, "meta": "x"}
-    assert fact_of(resource) == Fact("p1", resource, 0.0, 0, happened=None)
-
-
-def test_a_result_without_a_day_happened_when_it_was_issued() -> None:
-    issued = observation("k1") | {"issued": "2026-11-20T12:00:00Z"}
-    del issued["effectiveDateTime"]
-    fact = fact_of(issued)
-    assert fact is not None
-    assert fact.happened == datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
-
-
-@pytest.mark.parametrize(
-    ("version", "rank"), [("0", 0), ("12345678", 12_345_678), ("123456789", 0), ("v2", 0), ("²", 0), ("", 0), (7, 7)]
-)
-def test_a_version_is_a_number_of_up_to_eight_digits(version: Any, rank: int) -> None:
-    fact = fact_of(observation("k1") | {"meta": {"versionId": version}})
-    assert fact is not None
-    assert fact.rank == rank
 
 
 @pytest.mark.parametrize(
@@ -217,18 +174,6 @@ def test_a_notification_is_read_with_all_that_it_says() -> None:
 
 
 DEEP = b"[" * 300 + b"]" * 300
-
-
-def test_what_a_notification_does_not_say_is_empty() -> None:
-    body = _bundle(OF, KIND)
-    assert read_notification(body) == Notification(
-        f"{SERVER}/Subscription/s1", "", "event-notification", "", 0, (), (), body
-    )
-
-
-@pytest.mark.parametrize("number", ["0", str(2**53)])
-def test_a_number_of_events_may_be_as_high_as_a_server_can_count(number: str) -> None:
-    assert read_notification(_bundle(OF, KIND, _event(number))).events == ((int(number), ""),)
 
 
 @pytest.mark.parametrize(

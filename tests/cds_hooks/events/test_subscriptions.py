@@ -155,41 +155,6 @@ async def subscribed(folder: Path, base: str, search: str = "") -> AsyncIterator
 
 
 @run_async
-async def test_an_event_is_applied_once_and_a_late_duplicate_is_no_restart(tmp_path: Path) -> None:
-    with fhir_server(k1=observation("k1"), k2=observation("k2")) as server:
-        async with subscribed(tmp_path, server.base) as here:
-            first = server.notification("event-notification", 1, (1, "Observation/k1"))
-            assert await here.post(server.notification("handshake", 0, status="requested")) == 200
-            assert [await here.post(first) for _ in range(2)] == [200, 200]
-            await here.post(server.notification("event-notification", 2, (2, "Observation/k2")))
-            await here.post(first + b" ")
-            assert (here.values(), here.state.epoch) == ({"k1": 5.1, "k2": 5.1}, 0)
-            assert here.counted("duplicate") >= 2
-
-
-@run_async
-async def test_a_gap_is_asked_for_and_a_late_number_closes_one(tmp_path: Path) -> None:
-    with fhir_server(k1=observation("k1"), k2=observation("k2"), k3=observation("k3"), k5=observation("k5")) as server:
-        async with subscribed(tmp_path, server.base) as here:
-            await here.post(server.notification("event-notification", 1, (1, "Observation/k1")))
-            await here.post(server.notification("event-notification", 3, (3, "Observation/k3")))
-            assert [path for path in server.asked if "$events?eventsSinceNumber=2" in path]
-            assert (set(here.values()), here.state.gaps) == ({"k1", "k2", "k3"}, frozenset())
-            await here.post(server.notification("event-notification", 2, (2, "Observation/k2")))
-            assert (here.state.epoch, here.counted("gap-filled")) == (0, 1)
-
-
-@run_async
-async def test_the_newer_version_counts_in_whatever_order(tmp_path: Path) -> None:
-    with fhir_server(k4=observation("k4", 2, 6.0)) as server:
-        async with subscribed(tmp_path, server.base) as here:
-            await here.post(server.notification("event-notification", 1, (1, "Observation/k4")))
-            server.resources["Observation/k4"] = observation("k4", 1, 4.0)
-            await here.post(server.notification("event-notification", 2, (2, "Observation/k4")))
-            assert (here.values(), here.counted("out-of-order")) == ({"k4": 6.0}, 1)
-
-
-@run_async
 async def test_an_id_is_read_from_the_server_and_one_that_is_gone_or_too_deep_is_counted(tmp_path: Path) -> None:
     deep = observation("deep") | {"note": orjson.loads(b"[" * 300 + b"]" * 300)}
     with fhir_server(k7=observation("k7"), deep=deep) as server:
@@ -253,16 +218,6 @@ async def test_without_events_and_after_a_restart_a_search_finds_what_did_not_co
             assert (here.state.epoch, here.state.gaps, set(here.values())) == (1, frozenset(), {"k1", "k2", "k3"})
             await here.post(server.notification("event-notification", 2, (2, "Observation/k3")))
             assert (here.state.gaps, here.counted("searched")) == (frozenset(), 2)
-
-
-@run_async
-async def test_an_empty_payload_makes_the_server_ask_for_what_changed(tmp_path: Path) -> None:
-    with fhir_server(k1=observation("k1"), k2=observation("k2")) as server:
-        async with subscribed(tmp_path, server.base) as here:
-            await here.post(server.notification("event-notification", 1, (1, "")))
-            assert (set(here.values()), here.state.gaps) == ({"k1"}, frozenset())
-            await here.post(server.notification("event-notification", 2))  # without its events
-            assert (set(here.values()), here.state.gaps) == ({"k1", "k2"}, frozenset())
 
 
 @run_async

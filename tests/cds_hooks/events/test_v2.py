@@ -25,13 +25,6 @@ def chart(sender: Sender, kind: str, patient: str = "500") -> list[dict[str, Any
         return [resource for name, _, resource in chart_of(connection, patient) if name == kind]
 
 
-def test_a_result_is_an_observation_with_its_value_unit_and_time(sender: Sender) -> None:
-    assert sender.send(result("1", "4.4")) == ["AA"]
-    (observation,) = chart(sender, "Observation")
-    assert observation["valueQuantity"] == {"value": 4.4, "unit": "mmol/L"}
-    assert (observation["status"], observation["effectiveDateTime"]) == ("final", "2026-11-20T09:00:00+00:00")
-
-
 def test_the_same_bytes_again_have_no_second_effect(sender: Sender) -> None:
     assert [sender.send(result("1", "4.4")) for _ in range(3)] == [["AA"]] * 3
     assert sender.inbox.query("SELECT count(*), max(copies) FROM inbox") == [(1, 2)]
@@ -56,49 +49,12 @@ def test_a_correction_replaces_the_value_and_an_older_report_does_not_come_back(
         assert len(versions_of(connection, "Observation", observation["id"])) == 3
 
 
-def test_a_preliminary_result_of_the_same_minute_does_not_replace_the_final_one(sender: Sender) -> None:
-    sender.send(result("1", "4.4"))
-    sender.send(result("2", "5.0", status="P"))
-    assert chart(sender, "Observation")[0]["status"] == "final"
-
-
 @pytest.mark.parametrize("status", ["W", "D"])
 def test_a_withdrawn_result_is_in_error_and_its_decisions_are_to_be_marked(sender: Sender, status: str) -> None:
     sender.send(result("1", "4.4"))
     sender.send(result("2", "", status=status, issued="202611201030+0000"))
     assert chart(sender, "Observation")[0]["status"] == "entered-in-error"
     assert len(sender.inbox.query("SELECT fact FROM withdrawn")) == 1
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "unit", "quantity"),
-    [
-        ("SN", ">^40000", "U/L", {"value": 40000, "unit": "U/L", "comparator": ">"}),
-        ("ST", "<0.01", "ng/mL", {"value": 0.01, "unit": "ng/mL", "comparator": "<"}),
-        ("ST", "7.25", "mmol/L", {"value": 7.25, "unit": "mmol/L"}),
-        ("NM", "88", "", {"value": 88}),
-    ],
-)
-def test_a_number_is_read_with_its_comparator(
-    sender: Sender, kind: str, text: str, unit: str, quantity: dict[str, Any]
-) -> None:
-    sender.send(result("1", text, kind=kind, unit=unit))
-    assert chart(sender, "Observation")[0]["valueQuantity"] == quantity
-
-
-@pytest.mark.parametrize(("text", "fault"), [("HAEMOLYSED", "text-in-number"), ("5,1", "decimal-comma")])
-def test_a_word_or_a_decimal_comma_is_no_number(sender: Sender, text: str, fault: str) -> None:
-    assert sender.send(result("1", text)) == ["AA"]
-    observation = chart(sender, "Observation")[0]
-    assert "valueQuantity" not in observation
-    assert observation["dataAbsentReason"]["coding"][0]["code"] == "error"
-    assert sender.counted(f"{fault}:2823-3") == 1
-
-
-def test_a_feed_may_say_that_its_numbers_have_a_comma(tmp_path: Path) -> None:
-    sender = Sender(tmp_path, feed(decimal=","))
-    sender.send(result("1", "5,1"))
-    assert chart(sender, "Observation")[0]["valueQuantity"]["value"] == 5.1
 
 
 def test_units_and_codes_that_do_not_fit_are_counted_by_code(sender: Sender) -> None:
@@ -117,13 +73,6 @@ def test_a_local_code_that_the_site_maps_has_its_loinc_code(tmp_path: Path) -> N
     codings = chart(sender, "Observation")[0]["code"]["coding"]
     assert [coding["code"] for coding in codings] == ["2160-0", "KREA"]
     assert sender.counted("unmapped:KREA") == 0
-
-
-def test_results_go_to_the_patient_whose_pid_stands_before_them(sender: Sender) -> None:
-    two = result("1", "4.4").decode() + "\r".join(result("1", "2.2", number="600").decode().split("\r")[1:])
-    assert sender.send(two.encode()) == ["AA"]
-    values = [chart(sender, "Observation", number)[0]["valueQuantity"]["value"] for number in ("500", "600")]
-    assert values == [4.4, 2.2]
 
 
 @pytest.mark.parametrize(
@@ -168,44 +117,12 @@ def test_a_batch_is_taken_where_its_count_is_right(sender: Sender) -> None:
     assert "AA" not in sender.send(head + both.replace(b"|P|2.5.1", b"|P|2.5") + b"BTS|3\r" + tail)
 
 
-def test_training_has_no_effect_and_is_counted(sender: Sender) -> None:
-    assert sender.send(result("1", "9.9").replace(b"|P|2.5.1", b"|T|2.5.1")) == ["AA"]
-    assert (chart(sender, "Observation"), sender.counted("training")) == ([], 1)
-
-
-def test_escapes_are_text_and_no_segments(sender: Sender) -> None:
-    sender.send(result("1", r"A \T\ B \F\ C \S\ D \R\ E \E\ F\.br\G\X0D\H", kind="TX", unit=""))
-    assert chart(sender, "Observation")[0]["valueString"] == "A & B | C ^ D ~ E \\ F\nG\rH"
-
-
-@pytest.mark.parametrize(
-    ("charset", "encoding"), [("8859/1", "iso8859-1"), ("", "iso8859-1"), ("UNICODE UTF-8", "utf-8")]
-)
-def test_names_are_read_in_their_character_set(sender: Sender, charset: str, encoding: str) -> None:
-    text = message("ADT^A08^ADT_A01", "1", header=f"||||||{charset}").decode().replace("SAMPLE", "MÜLLER")
-    assert sender.send(text.encode(encoding)) == ["AA"]
-    assert chart(sender, "Patient")[0]["name"][0]["family"] == "MÜLLER"
-    assert sender.counted("lenient:charset-assumed") == (not charset)
-
-
-def test_line_feeds_and_a_byte_order_mark_are_read_and_counted(sender: Sender) -> None:
-    assert sender.send(b"\xef\xbb\xbf" + result("1", "4.4").replace(b"\r", b"\n")) == ["AA"]
-    assert (sender.counted("lenient:line-feeds"), sender.counted("lenient:byte-order-mark")) == (1, 1)
-
-
 def test_two_quotation_marks_remove_and_an_empty_field_does_not(sender: Sender) -> None:
     sender.send(message("ADT^A08^ADT_A01", "1"))
     line = 'PID|1||500^^^SOUTH^MR||SAMPLE^SAM||""|'
     sender.send("\r".join([MSH.format(event="ADT^A08^ADT_A01", id="2"), line, ""]).encode())
     (person,) = chart(sender, "Patient")
     assert ("birthDate" in person, person["gender"]) == (False, "male")
-
-
-def test_a_result_adds_nothing_to_what_is_known_of_a_person(sender: Sender) -> None:
-    sender.send(message("ADT^A08^ADT_A01", "1"))
-    sender.send(result("2", "4.4").replace(b"19500102", b"19990101"))
-    assert chart(sender, "Patient")[0]["birthDate"] == "1950-01-02"
-    assert sender.counted("unknown-patients") == 1
 
 
 def test_a_visit_follows_its_events_in_the_order_of_the_sender(sender: Sender) -> None:
@@ -234,37 +151,6 @@ def test_merged_numbers_are_one_patient_until_the_merge_is_undone(sender: Sender
     assert len(chart(sender, "Observation", "500")) == 1
 
 
-def test_susceptibilities_belong_to_their_organism(sender: Sender) -> None:
-    lines = [
-        "OBR|1|P1|F1|600-7^Blood culture^LN|||202611200930+0000",
-        "OBX|1|CE|600-7^Organism^LN|1|112283007^E. coli^SCT||||||F",
-        "OBX|2|CE|600-7^Organism^LN|2|3092008^S. aureus^SCT||||||F",
-        "OBX|3|CE|18906-8^Ciprofloxacin^LN|2|R^Resistant^HL70078||||||F",
-    ]
-    sender.send(message("ORU^R01^ORU_R01", "1", *lines))
-    with_members = [one for one in chart(sender, "Observation") if "hasMember" in one]
-    assert [one["valueCodeableConcept"]["text"] for one in with_members] == ["S. aureus"]
-    assert sender.counted("time-of-order") == 3
-
-
-def test_a_document_is_kept_out_of_the_facts(sender: Sender) -> None:
-    sender.send(result("1", "^application^pdf^Base64^AAAA", kind="ED", unit=""))
-    assert (chart(sender, "Observation"), sender.counted("documents")) == ([], 1)
-
-
-def test_medications_orders_and_vaccinations_are_read(sender: Sender) -> None:
-    rde = ["ORC|NW|O1|||||||20261120", "RXE||197361^amlodipine 5 MG Oral Tablet^RXNORM|5||mg"]
-    sender.send(message("RDE^O11^RDE_O11", "1", *rde))
-    sender.send(message("RDE^O11^RDE_O11", "2", rde[0].replace("NW", "DC"), rde[1]).replace(b"130000", b"131000"))
-    sender.send(message("OML^O21^OML_O21", "3", "ORC|NW|O2", "OBR|1|O2||2160-0^Creatinine^LN"))
-    sender.send(message("VXU^V04^VXU_V04", "4", "ORC|RE||I1", "RXA|0|1|20261101||140^Influenza^CVX|||||||||||||||CP"))
-    (order,) = chart(sender, "MedicationRequest")
-    assert order["status"] == "stopped"
-    assert order["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"] == {"value": 5, "unit": "mg"}
-    assert chart(sender, "ServiceRequest")[0]["status"] == "active"
-    assert chart(sender, "Immunization")[0]["occurrenceDateTime"] == "2026-11-01"
-
-
 def test_a_pharmacy_order_says_how_much_a_day(sender: Sender) -> None:
     """The dose, the repeat pattern and the route of a message are what the dose rules read of an order."""
     lines = ["ORC|NW|O1", "RXE||6809^metformin^RXNORM|500||mg", "TQ1|1||Q12H", "RXR|PO^Oral^HL70162"]
@@ -273,22 +159,6 @@ def test_a_pharmacy_order_says_how_much_a_day(sender: Sender) -> None:
     identity = identify(order)
     (dose,) = daily_dose(order, identity).per_day
     assert (dose.low, dose.high, identity.route) == (1000.0, 1000.0, "Oral")
-
-
-def test_allergies_and_diagnoses_of_an_admission_are_read(sender: Sender) -> None:
-    lines = ["EVN|A01|20261120", f"PV1|1|I|{'|' * 16}V9", "AL1|1|DA|7980^Penicillin^RXNORM|SV|Rash"]
-    sender.send(
-        message("ADT^A01^ADT_A01", "1", *lines, "DG1|1||E11.9^Diabetes^I10|||W", "DG1|2||I10^Hypertension^I10|||F")
-    )
-    assert chart(sender, "AllergyIntolerance")[0]["reaction"][0]["severity"] == "severe"
-    certainty = [one["verificationStatus"]["coding"][0]["code"] for one in chart(sender, "Condition")]
-    assert certainty == ["provisional", "confirmed"]
-
-
-def test_other_delimiters_are_read(sender: Sender) -> None:
-    text = result("1", "4.4").decode().replace("|", "#").replace("^~\\&", "%*@$").replace("^", "%")
-    assert sender.send(text.encode()) == ["AA"]
-    assert chart(sender, "Observation")[0]["code"]["coding"][0]["code"] == "2823-3"
 
 
 @pytest.mark.parametrize(
@@ -323,13 +193,6 @@ def test_1200_results_in_one_message_are_all_taken(sender: Sender) -> None:
     lines = [f"OBX|{at}|NM|2823-3^Potassium^LN||{at / 100}|mmol/L|||||F|||20261120" for at in range(1, 1201)]
     sender.send(message("ORU^R01", "1", "OBR|1|P1|F1|2823-3^Potassium^LN", *lines))
     assert len(chart(sender, "Observation")) == 1200
-
-
-def test_a_future_or_late_result_is_stored_and_counted(sender: Sender) -> None:
-    sender.send(result("1", "4.4", collected="202611250900+0000"))
-    sender.send(result("2", "4.4", collected="202405200900+0000", filler="F2"))
-    assert (sender.counted("future"), sender.counted("late")) == (1, 1)
-    assert len(chart(sender, "Observation")) == 2
 
 
 def test_damaged_messages_are_read_or_refused_and_never_a_fault(sender: Sender) -> None:

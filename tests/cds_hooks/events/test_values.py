@@ -13,7 +13,7 @@ import pytest
 from cds_hooks.events.v2.coding import code_table, concept
 from cds_hooks.events.v2.message import Segment, parse_message
 from cds_hooks.events.v2.times import read_time, zone_of
-from cds_hooks.events.v2.values import json_number, observation_value
+from cds_hooks.events.v2.values import observation_value
 from tests.cds_hooks.events.messages import Sender, message, result, visit
 from tests.conftest import ROOT
 
@@ -99,13 +99,6 @@ def test_a_feed_with_decimal_commas_reads_them_and_points() -> None:
     for value in ("5,1", "5.1"):
         assert observation_value(obx("NM", value, "mg"), UTC, ",") == (quantity(5.1, unit="mg"), None)
     assert observation_value(obx("ST", "5,1", "mg"), UTC, ",") == ({"valueString": "5,1"}, None)
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("4", 4), ("4.0", 4.0), ("-.5", -0.5), ("", None), ("4e1", None), ("1" * 13, None)]
-)
-def test_a_text_is_a_number_or_none(text: str, number: float | None) -> None:
-    assert (json_number(text), type(json_number(text))) == (number, type(number))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The watch over the interfaces: incidents with their cause, quiet months, and what a person is shown."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -269,14 +269,6 @@ async def test_the_page_shows_the_incident_with_what_to_check_first(
 def test_every_kind_of_incident_says_what_to_check_and_has_a_section_in_the_runbook() -> None:
     text = (Path(__file__).parents[3] / "docs/operations/events.md").read_text(encoding="utf-8")
     assert [kind for kind in FIRST_CHECKS if f"| {kind} |" not in text] == []
-
-
-def test_an_announced_downtime_is_given_with_its_offset(tmp_path: Path) -> None:
-    start = datetime(2026, 5, 4, 1, tzinfo=UTC)
-    path = tmp_path / "events.toml"
-    text = f"[[downtime]]\nstart = {start.isoformat()}\nend = {(start + timedelta(hours=2)).isoformat()}\n"
-    path.write_text(text, encoding="utf-8")
-    assert read_declaration(path, {}).downtimes("lab") == [(MONDAY + 12, MONDAY + 36)]
 
 
 def test_a_busy_feed_whose_evenings_differ_between_weekdays_is_not_low_when_they_do_again() -> None:

@@ -94,19 +94,6 @@ def test_a_unix_socket_is_never_connected_to() -> None:
     assert (refused.value.reason, refused.value.text) == ("address", "Unix sockets are not connected to.")
 
 
-async def test_calls_that_wait_for_a_name_share_one_lookup_and_later_ones_look_again(port: int) -> None:
-    names = Names("127.0.0.1", seconds=0.01)
-    backend = CheckedBackend(LOOPBACK, names)
-
-    async def connect() -> None:
-        await (await backend.connect_tcp("fhir.example.org", port, 5.0)).aclose()
-
-    await asyncio.gather(connect(), connect())
-    assert names.asked == [("fhir.example.org", port)]
-    await connect()
-    assert len(names.asked) == 2
-
-
 @pytest.mark.parametrize("ends", ["fails", "is cancelled"])
 async def test_a_lookup_that_nobody_waits_for_any_more_ends_without_a_word(ends: str) -> None:
     complaints: list[object] = []

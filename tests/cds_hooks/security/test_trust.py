@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
 from cds_hooks.errors import NotAllowed, Untrusted
-from cds_hooks.kit.simulator.signing import SigningKey, sign_token
+from cds_hooks.kit.simulator.signing import SigningKey
 from cds_hooks.security import open_trust
 from cds_hooks.security.addresses import (
     AddressRule,
@@ -142,13 +142,6 @@ def test_times_have_a_small_skew_and_other_claims_are_tolerated(
     site: Site, token: Token, claims: dict[str, Any], said: str
 ) -> None:
     assert _name(site, token(**claims)) == said
-
-
-@pytest.mark.parametrize("kid", ["a+b/c=", "ключ", "key 1", "x" * 500, "'"])
-def test_a_kid_is_any_text(site: Site, signing_keys: dict[str, SigningKey], clock: Clock, kid: str) -> None:
-    key = SigningKey({**signing_keys["ES384"].jwk, "kid": kid}, signing_keys["ES384"].issuer)
-    (site.folder / "jwks.json").write_text(json.dumps(key.key_set()))
-    assert _name(site, sign_token(key, PUBLIC_URL + SERVICE, now=clock.now)) == "Example"
 
 
 def test_a_jku_that_is_the_registered_one_is_no_hindrance(
@@ -294,14 +287,6 @@ def test_a_public_address_without_tls_is_said(site: Site, tmp_path: Path, url: s
     with capture_logs() as lines:
         trust = open_trust(site.file, url, f"sqlite:///{tmp_path}/record.sqlite3")
     assert [line["reason"] for line in lines] == ["public-url"] * is_said
-    run(trust.aclose())
-
-
-def test_a_file_opens_the_store_beside_the_record(site: Site, tmp_path: Path) -> None:
-    trust = open_trust(site.file, PUBLIC_URL, f"sqlite:///{tmp_path}/var/record.sqlite3")
-    assert not trust.development
-    assert not isinstance(trust, DevelopmentTrust)
-    assert (tmp_path / "var" / "used-tokens.sqlite3").is_file()
     run(trust.aclose())
 
 

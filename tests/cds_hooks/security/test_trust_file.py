@@ -177,11 +177,6 @@ def test_a_private_key_in_place_of_the_public_one_is_refused(site: Site) -> None
     assert key.jwk["d"] not in " ".join(problems)
 
 
-def test_all_mistakes_are_said_at_once(site: Site) -> None:
-    text = CLIENT.replace("https://fhir.example.org/r4", "http://fhir.example.org/r4") + 'networks = ["10.0.0.1/8"]\n'
-    assert len(_problems(site, text)) == 2
-
-
 def test_the_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "trust.toml"
     path.write_text(BEGINNING, encoding="utf-8")

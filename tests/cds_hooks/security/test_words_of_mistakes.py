@@ -54,10 +54,6 @@ def test_a_mistake_is_this_sentence(more: dict[str, Any], problems: list[str]) -
     assert schema_problems({"version": 1} | more) == problems
 
 
-def test_what_is_missing_is_said_once() -> None:
-    assert schema_problems({}) == ["the file: missing: version"]
-
-
 @pytest.mark.parametrize(
     ("path", "place"),
     [

@@ -56,7 +56,6 @@ from cds_hooks.storage.tables import SCHEMA_VERSION, decisions, events, metadata
 from tests.cds_hooks.access.browsing import PASSWORD
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.conftest import ROOT
-from tests.program import run_program
 
 
 @pytest.mark.parametrize(
@@ -401,17 +400,3 @@ async def test_an_upgrade_is_rolled_back_by_the_backup_from_before_it(
     assert get_decision(restored, ids[0]) == get_decision(url, ids[0])
     found = audit(restored)
     assert (found.decisions, found.findings) == (4, [])
-
-
-async def test_the_program_says_so_in_a_sentence(sqlite_url: str, tmp_path: Path) -> None:
-    await record_some(sqlite_url, 1)
-    back_up(sqlite_url, tmp_path / "before")
-    upgrade_by_a_newer_version(sqlite_url)
-    for words in (
-        ("record", "backup", str(tmp_path / "after")),
-        ("record", "backup", "--restore", str(tmp_path / "before")),
-    ):
-        done = run_program(*words, environment={"CDS_DATABASE_URL": sqlite_url})
-        assert done.returncode == 1
-        assert "is newer than" in done.stderr
-        assert "Traceback" not in done.stderr

@@ -28,7 +28,7 @@ from cds_hooks.storage.decision import (
     suggestion_uuid,
     without_nul,
 )
-from cds_hooks.storage.queries import DecisionFilter, cards_of, rules_by_card, rules_of, severities_of
+from cds_hooks.storage.queries import DecisionFilter
 from tests.cds_hooks.storage.samples import a_decision
 
 ID = "0190a1b2-c3d4-7000-8000-1234567f0000"
@@ -195,13 +195,3 @@ def decision(
 )
 def test_a_filter_looks_at_cards_and_reasons(wanted: dict[str, Any], *, fits: bool) -> None:
     assert DecisionFilter(**wanted).fits(decision()) is fits
-
-
-def test_what_a_decision_was_about() -> None:
-    assert rules_of(decision()) == {"a", "b"}
-    assert rules_of(decision("silent")) == {"b"}
-    assert severities_of(decision()) == {"warning"}
-    assert severities_of(decision("silent")) == set()
-    assert cards_of(decision(rules=("a", "z"))) == [{"a", "z"}]
-    assert cards_of(decision("error")) == []
-    assert rules_by_card(decision().response) == {"c": {"a"}, "s": {"a"}}

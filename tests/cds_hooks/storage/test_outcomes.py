@@ -84,14 +84,6 @@ def test_a_correction_is_a_version_and_the_first_one_stays(url: str) -> None:
     assert [number for number, _ in outcomes_after(url, 1, 10)] == [2, 3]
 
 
-def test_the_newest_statement_that_all_was_sent_counts(url: str) -> None:
-    write(url, OLD)
-    for day in ("2026-10-31", "2026-11-30", "2026-11-15"):
-        item = an_event(None, day, kind="complete", subject="death", happened=None, service="")
-        store_outcomes(parse_url(url), [item])
-    assert completed(url) == {("a hospital", "death"): "2026-11-15"}
-
-
 def test_what_a_client_said_is_compared_with_its_own_newest_statement_alone(url: str) -> None:
     write(url, OLD)
 

@@ -1,16 +1,10 @@
 """Frames and messages of HL7 v2: what is split, read leniently or refused, and the words of each acknowledgment."""
 
-from datetime import UTC, datetime
-
 import pytest
 
-from cds_hooks.events.inbox import Taken
 from cds_hooks.events.v2 import message as message_module
-from cds_hooks.events.v2.intake import acknowledge, read_frame
 from cds_hooks.events.v2.message import Segment, Unreadable, parse_message, split_batch
-from tests.cds_hooks.events.messages import feed, result
 
-NOW = datetime(2026, 11, 20, 13, 40, tzinfo=UTC).timestamp()
 MSH = "MSH|^~\\&|LAB|SOUTH|CDS|NORTH|20261120120000||ORU^R01|C1|P|2.5.1"
 PID = "PID|1||500"
 
@@ -21,18 +15,6 @@ def _frame(*lines: str, end: str = "\r") -> bytes:
 
 def _texts(content: bytes, charset: str = "iso8859-1") -> tuple[list[str], list[str]]:
     return split_batch(content, charset)
-
-
-def test_a_frame_of_one_message_is_its_text() -> None:
-    assert _texts(_frame(MSH, PID)) == ([f"{MSH}\r{PID}\r"], [])
-
-
-def test_a_header_of_three_letters_names_no_character_set() -> None:
-    assert _texts(_frame("MSH")) == (["MSH\r"], [])
-
-
-def test_empty_lines_are_left_out_and_line_feeds_are_noted() -> None:
-    assert _texts(f"{MSH}\r\n\r\n{PID}\n".encode()) == ([f"{MSH}\r{PID}\r"], ["line-feeds"])
 
 
 @pytest.mark.parametrize(
@@ -51,16 +33,6 @@ def test_a_batch_holds_as_many_messages_as_it_says(lines: tuple[str, ...], messa
     assert (texts, leniencies) == ([f"{MSH}\r{PID}\r"] * messages, [])
 
 
-@pytest.mark.parametrize(
-    "content",
-    [_frame(MSH, PID, "OBX|1|NM|a||5||||||F", end=""), _frame(MSH, PID, "NTE|1|x", end=""), f"{MSH}\n{PID}".encode()],
-)
-def test_a_last_line_without_its_end_may_be_whole(content: bytes) -> None:
-    texts, leniencies = _texts(content)
-    assert len(texts) == 1
-    assert "no-last-return" in leniencies
-
-
 def test_signs_of_windows_are_read_where_a_latin_set_is_meant() -> None:
     content = _frame(MSH + "||||||8859/1", "NTE|1||5 ").replace(b"5 ", b"5 \x80")
     (text,), noted = _texts(content)
@@ -69,16 +41,6 @@ def test_signs_of_windows_are_read_where_a_latin_set_is_meant() -> None:
 
 
 # Messages
-
-
-def test_a_message_has_its_segments_by_their_fields() -> None:
-    message = parse_message(f"{MSH}\r{PID}\rNTE|1\rNTE|2\r")
-    assert [segment.name for segment in message.segments] == ["MSH", "PID", "NTE", "NTE"]
-    assert message.header.text(1) == "|"
-    assert (message.control_id, message.event, message.header.text(12)) == ("C1", "ORU^R01", "2.5.1")
-    assert [segment.text(1) for segment in message.all("NTE")] == ["1", "2"]
-    assert message.first("PID") is message.segments[1]
-    assert message.first("ZZZ") is None
 
 
 @pytest.mark.parametrize(
@@ -115,29 +77,3 @@ def test_a_field_has_repetitions_or_none() -> None:
     assert [segment.repetitions(number) for number in (1, 2)] == [3, 0]
     assert _field("a").repetitions(1) == 1
     assert [segment.whole(number) for number in (0, 1, 2)] == ["NTE", "a~b~c", ""]
-
-
-# Acknowledgments
-
-
-LATER = "20261120134000+0000"
-
-
-def test_another_content_under_the_same_id_is_an_error_of_its_own() -> None:
-    (reading,) = read_frame(result("C1", "4"), feed(), NOW)
-    (answer,) = acknowledge(reading, Taken(1, "dead", "It was | sent ^ before\rx" + "y" * 300), NOW)
-    _, msa, err, _ = answer.decode().split("\r")
-    assert msa == "MSA|AE|C1"
-    assert err == f"ERR|||205^^HL70357|E||||It was   sent   before x{'y' * 226}"
-
-
-def test_a_line_that_is_no_segment_is_acknowledged_by_the_header_before_it() -> None:
-    (reading,) = read_frame(_frame(MSH, PID, "a line that broke out of its field"), feed(), NOW)
-    assert (reading.incoming.message_id, reading.incoming.type) == ("C1", "ORU^R01")
-    (answer,) = acknowledge(reading, Taken(1, "dead", reading.incoming.fault), NOW)
-    assert answer.decode().split("\r") == [
-        f"MSH|^~\\&|CDS|NORTH|LAB|SOUTH|{LATER}||ACK^R01^ACK|C1-AE|P|2.5.1",
-        "MSA|AE|C1",
-        "ERR|||100^^HL70357|E||||A line of the message is no segment: a line end stands inside a field.",
-        "",
-    ]

@@ -20,11 +20,6 @@ def read(
     return effects_of(made(kind, *segments, header=header), feed, now)
 
 
-def test_a_visit_that_is_to_come_is_no_result_of_the_future() -> None:
-    effects = read("ADT^A05", ("EVN", {2: "202611301200+0000"}), ("PID", PID), ("PV1", PV1))
-    assert (effects.counted["future"], effects.latencies) == (0, [])
-
-
 def test_the_trigger_is_that_of_evn_where_the_header_has_none() -> None:
     effects = read("ADT", ("EVN", {1: "A05"}), ("PID", PID), ("PV1", PV1))
     assert [fact.resource["status"] for fact in effects.facts if fact.type == "Encounter"] == ["planned"]

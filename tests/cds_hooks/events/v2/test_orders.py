@@ -1,21 +1,18 @@
 """ORC with OBR, RXO, RXE and RXA as whole resources, worked out by hand from HL7's v2-to-FHIR guide."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from cds_hooks.events.effects import Effects, Fact, resource_id
-from cds_hooks.events.v2.orders import take_medications, take_tests, take_vaccinations
+from cds_hooks.events.v2.orders import take_medications, take_tests
 from tests.cds_hooks.events.v2.segments import SOUTH, made
 
 Json = dict[str, Any]
 Fields = Mapping[int, str]
 AT = 1000.0
 CREATININE, WARFARIN, INFLUENZA = "2160-0^Creatinine^LN", "11289^warfarin^RXNORM", "140^Influenza^CVX"
-NOT_READ = Effects(counted=Counter({"order-not-read": 1}))
 
 
 def taken(take: Callable[..., None], *segments: tuple[str, Fields]) -> Effects:
@@ -40,21 +37,6 @@ def order(number: str, kind: str = "ServiceRequest", status: str = "active", **m
     else:
         resource["medicationCodeableConcept"] = code(WARFARIN, "http://www.nlm.nih.gov/research/umls/rxnorm")
     return Effects([Fact("500", resource | members, AT, key=key)])
-
-
-@pytest.mark.parametrize(
-    ("orc", "expected"),
-    [
-        ({1: "NW", 2: "P1"}, order("P1", "MedicationRequest")),
-        ({1: "DC", 2: "P1"}, order("P1", "MedicationRequest", "stopped")),
-        ({1: "HR", 2: "P1"}, order("P1", "MedicationRequest", "on-hold")),
-        ({1: "NW"}, NOT_READ),
-        (None, NOT_READ),
-    ],
-)
-def test_an_order_of_a_medication_has_its_number_from_orc_alone(orc: Fields | None, expected: Effects) -> None:
-    segments: list[tuple[str, Fields]] = [("ORC", orc)] if orc is not None else []
-    assert taken(take_tests, *segments, ("RXO", {1: WARFARIN, 2: "P2", 3: "F2"})) == expected
 
 
 def test_each_order_has_the_orc_before_it() -> None:
@@ -129,38 +111,3 @@ def test_of_two_patterns_or_routes_neither_is_taken(more: list[tuple[str, Fields
     effects = taken(take_medications, ("ORC", {1: "NW", 2: "P1"}), ("RXE", {2: WARFARIN, 3: "5", 5: "mg"}), *more)
     assert effects.facts == order("P1", "MedicationRequest", dosageInstruction=[{"doseAndRate": DOSE}]).facts
     assert effects.counted == {"dosage-not-read": 1}
-
-
-NOT_GIVEN = Effects(counted=Counter({"vaccination-not-read": 1}))
-
-
-def given(number: str, status: str = "completed", time: str = "2026-11-20") -> Effects:
-    key = ("SOUTH", "vaccination", "500", number)
-    resource = {
-        "resourceType": "Immunization", "id": resource_id(*key), "status": status,
-        "vaccineCode": code(INFLUENZA, "http://hl7.org/fhir/sid/cvx"), "patient": {"reference": "Patient/500"},
-        "occurrenceDateTime": time,
-    }  # fmt: skip
-    return Effects([Fact("500", resource, AT, happened=datetime(2026, 11, 20, tzinfo=UTC).timestamp(), key=key)])
-
-
-@pytest.mark.parametrize(
-    ("orc", "rxa", "expected"),
-    [
-        ({2: "P1", 3: "F1"}, {}, given("F1")),
-        ({2: "P1"}, {}, given("P1")),
-        ({1: "RE"}, {}, given("140 2026-11-20")),
-        (None, {}, given("140 2026-11-20")),
-        (None, {20: "CP"}, given("140 2026-11-20")),
-        (None, {20: "RE"}, given("140 2026-11-20", "not-done")),
-        (None, {20: "NA"}, given("140 2026-11-20", "not-done")),
-        (None, {20: "RE", 21: "D"}, given("140 2026-11-20", "entered-in-error")),
-        (None, {20: "CP", 21: "A"}, given("140 2026-11-20")),
-        (None, {3: ""}, NOT_GIVEN),
-        (None, {5: ""}, NOT_GIVEN),
-        (None, {5: "998^none^CVX"}, NOT_GIVEN),
-    ],
-)
-def test_a_vaccination(orc: Fields | None, rxa: Fields, expected: Effects) -> None:
-    segments: list[tuple[str, Fields]] = [("ORC", orc)] if orc is not None else []
-    assert taken(take_vaccinations, *segments, ("RXA", {3: "20261120", 5: INFLUENZA, **rxa})) == expected

@@ -87,13 +87,6 @@ def _visit(trigger: str, **fields: str) -> Fact | None:
     return visit(_segment("PV1", **values), SOUTH, "500", trigger, AT)
 
 
-@pytest.mark.parametrize(("sent", "code"), [("E", "EMER"), ("O", "AMB"), ("R", "AMB"), ("B", "IMP"), ("Z", "AMB")])
-def test_the_class_of_a_visit(sent: str, code: str) -> None:
-    fact = _visit("A08", f2=sent)
-    assert fact is not None
-    assert fact.resource["class"]["code"] == code
-
-
 def test_a_visit_names_who_takes_part_and_where_the_patient_goes() -> None:
     doctors = {"f7": "11^MUELLER^ANNA^^^DR~12^ROSS", "f9": "^GREEN", "f17": '""'}
     fact = _visit("A03", **doctors, f36="03")
@@ -113,10 +106,6 @@ def test_a_visit_names_who_takes_part_and_where_the_patient_goes() -> None:
     destination = destination_named(CodeableConcept((Coding(system=coding["system"], code="03"),)))
     assert destination is not None
     assert destination.key == "skilled_nursing"
-
-
-def test_a_visit_without_a_number_is_none() -> None:
-    assert _visit("A01", f19="") is None
 
 
 # Allergies and diagnoses

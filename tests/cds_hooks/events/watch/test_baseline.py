@@ -3,27 +3,15 @@
 from collections import Counter
 from datetime import UTC, date
 from math import exp, log, sqrt
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from cds_hooks.events.watch.baseline import Level, _between, _hours, _spread, expect, learn, level_of, local_times
+from cds_hooks.events.watch.baseline import Level, _between, _hours, _spread, expect, learn, level_of
 from cds_hooks.events.watch.history import History, parts_of
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of, nothing_left_out
 
 SUNDAY = MONDAY - 288
-
-
-def test_the_day_and_the_hour_are_those_of_the_zone() -> None:
-    start = MONDAY + 4 * 12 - 1  # five minutes before midnight in New York
-    weekdays, hours, is_holiday = local_times(
-        ZoneInfo("America/New_York"), start, start + 2, frozenset({date(2026, 5, 4)})
-    )
-    assert (weekdays.tolist(), hours.tolist(), is_holiday.tolist()) == ([6, 0], [23, 0], [False, True])
-    weekdays, hours, is_holiday = local_times(UTC, MONDAY, MONDAY, frozenset())
-    assert (len(weekdays), len(hours), len(is_holiday)) == (0, 0, 0)
-    assert flat(1.0).hours[weekdays, hours].sum() == 0
 
 
 def test_on_a_holiday_anything_between_a_sunday_and_the_weekday_is_expected() -> None:
@@ -95,19 +83,6 @@ def test_how_much_whole_days_vary_beyond_chance() -> None:
     assert between([*five, 0.0], [*[100.0] * 5, 40.0]) == pytest.approx(0.1125 / 5 / 0.7 - 0.01)
     halves = _between(np.array(five * 2) / 2, np.full(10, 50.0), np.arange(10) % 5, 1.0)
     assert halves == pytest.approx(varied - 0.01)
-
-
-@pytest.mark.parametrize(
-    ("weeks", "factor"), [(2, 1.5 * (1 + 2 * sqrt(1 / 7))), (4, 28 / 21 * 1.25 * (1 + sqrt(2 / 7)))]
-)
-def test_of_two_weeks_all_weekdays_say_how_days_vary_and_the_next_one_varies_more(weeks: int, factor: float) -> None:
-    """Every second week has a fifth more: all Mondays of two weeks together are as far apart as two Mondays."""
-    days = [{"messages": 1200.0 if day // 7 % 2 else 1000.0} for day in range(7 * weeks)]
-    history = history_of([counts for day in days for counts in [day, *[{"messages": 0.0}] * 287]])
-    baseline = learn(history, UTC, frozenset(), nothing_left_out)
-    assert baseline is not None
-    varied = (1 / 11) ** 2 / 0.7 - baseline.spread / 1100
-    assert baseline.day_variance[0] == pytest.approx(varied * factor + 1 / (1100 * weeks), rel=0.02)
 
 
 def test_the_level_of_values_is_their_median_and_quartiles() -> None:
@@ -207,43 +182,11 @@ def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None
 DAY = MONDAY // 288
 
 
-def test_messages_are_given_by_their_step_and_outside_of_what_is_there_there_are_none() -> None:
-    history = history_of([{"messages": 1.0}, {"x": 5.0}, {"messages": 3.0}])
-    assert (history.first, history.length, history.end) == (MONDAY, 3, MONDAY + 3)
-    assert history.messages(MONDAY, MONDAY + 3).tolist() == [1.0, 0.0, 3.0]
-    assert history.messages(MONDAY + 2, MONDAY + 3).tolist() == [3.0]
-    assert history.messages(MONDAY - 5, MONDAY + 1).tolist() == [1.0]
-    assert history.messages(MONDAY - 5, MONDAY - 1).tolist() == []
-
-
 def test_messages_are_kept_for_longer_than_a_month() -> None:
     history = history_of([{"messages": float(step)} for step in range(8066)])
     assert history.messages(MONDAY + 8062, MONDAY + 8066).tolist() == [8062.0, 8063.0, 8064.0, 8065.0]
     assert history.messages(MONDAY, MONDAY + 2).tolist() == [0.0, 1.0]
     assert len(history.recent) == 576
-
-
-def test_what_was_counted_since_a_step_is_that_of_the_newest_two_days() -> None:
-    history = history_of([{"a": 1.0}, {"a": 2.0, "b": 7.0}, {"a": 4.0}])
-    for start, a, b in ((MONDAY - 9, 7.0, 7.0), (MONDAY, 7.0, 7.0), (MONDAY + 1, 6.0, 7.0), (MONDAY + 2, 4.0, 0.0)):
-        assert history.total(start) == Counter({"a": a, "b": b})
-        assert (history.total(start)["a"], history.total(start)["b"]) == (a, b)
-    assert history.total(MONDAY + 3) == Counter()
-    assert history.total(MONDAY + 3)["a"] == 0
-    long = history_of([{"a": 1.0}] * 600)
-    assert long.total(MONDAY) == Counter({"a": 576.0})
-    assert long.total(MONDAY + 598)["a"] == 2
-
-
-def test_a_step_is_learned_of_its_day_when_it_is_two_days_old() -> None:
-    history = history_of([{"a": 1.0}] * 576)
-    assert history.days == {}
-    for _ in range(289):
-        history.append({"b": 1.0}, lambda step: step in (MONDAY + 3, MONDAY + 288))
-    assert history.days == {DAY: Counter({"a": 287})}
-    assert history.recent[0] == {"a": 1.0}
-    history.append({}, nothing_left_out)
-    assert history.days == {DAY: Counter({"a": 287}), DAY + 1: Counter({"a": 1})}
 
 
 def test_what_is_learned_is_all_days_and_the_newest_two_without_what_is_left_out() -> None:

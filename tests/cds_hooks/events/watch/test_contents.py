@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cds_hooks.events.watch.baseline import Baseline, Level, Part
-from cds_hooks.events.watch.contents import Columns, _kind_of_shift, _sketch, is_conversion
+from cds_hooks.events.watch.contents import Columns, _kind_of_shift, is_conversion
 from cds_hooks.events.watch.signals import Signal, Starts
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
@@ -127,16 +127,6 @@ def test_a_shift_is_one_of_unit_from_a_factor_of_1_8_on(moved: int, is_value: bo
     found, factor = _kind_of_shift(level(), window, is_value=is_value)
     assert found == kind
     assert factor == pytest.approx(ratio, rel=1e-3)
-
-
-def test_a_sketch_has_the_buckets_of_one_name_since_a_step() -> None:
-    history = history_of([
-        {"value:X|u:5": 1.0, "latency:3": 9.0},
-        {"value:X|u:5": 2.0, "value:X|u:6": 3.0, "value:Y|u:5": 4.0, "latency:3": 1.0},
-    ])  # fmt: skip
-    assert _sketch(history, MONDAY, "value", "X|u") == Counter({5: 3, 6: 3})
-    assert _sketch(history, MONDAY + 1, "value", "X|u") == Counter({5: 2, 6: 3})
-    assert _sketch(history, MONDAY, "latency", "") == Counter({3: 10})
 
 
 def _of_values(bucket: int, count: float, steps: int = 12) -> list[Signal]:

@@ -66,26 +66,6 @@ def site(tmp_path: Path) -> Any:
     made.inbox.close()
 
 
-def test_steps_in_which_the_server_did_not_run_are_no_silence_and_those_before_it_ran_are_not_there(site: Site) -> None:
-    for step in (-9000, -20, -19, -10, -9):
-        site.count("this server", MONDAY + step, "messages", 1.0)
-    site.count("this server", MONDAY - 30, "queue", 1.0)
-    site.count("lab", MONDAY - 15, "messages", 5.0)
-    site.count("lab", MONDAY - 15, "expected", 6.0)
-    site.watch.catch_up()
-    watch = site.watch._watch
-    assert watch is not None
-    lab = watch.feeds["lab"]
-    assert list(lab.planned) == [(MONDAY - 18, MONDAY - 10), (MONDAY - 8, MONDAY)]
-    assert (lab.history.first, lab.history.end, lab.history.messages(MONDAY - 20, MONDAY).sum()) == (
-        MONDAY - 20,
-        MONDAY,
-        5.0,
-    )
-    assert lab.history.total(MONDAY - 20) == {"messages": 5.0}
-    assert list(watch.feeds) == ["lab"]
-
-
 def opened(number: int = 7, **more: Any) -> Incident:
     return Incident("silent", ["lab", "other"], "", "high", MONDAY - 40, MONDAY - 30, number=number, **more)
 

@@ -32,15 +32,6 @@ def judged(watch: Watch, signal: Signal, end: int = END + 20) -> tuple[str, str,
     return told.kind, told.subject, told.is_strong
 
 
-def test_one_sibling_that_comes_as_ever_is_no_storm_whatever_the_others_do() -> None:
-    network = Topology(dict.fromkeys("abc", "net"))
-    watch = watch_over({name: flat(10.0) for name in "abc"}, network)
-    for name, share in {"a": 0.5, "b": 0.5, "c": 0.73}.items():
-        for _ in range(20):
-            watch.feeds[name].history.append({"messages": 10 * share}, nothing_left_out)
-    assert judged(watch, low()) == ("", "", True)  # 30.7 for it of b, and -1.2 against it of c
-
-
 def test_what_is_as_likely_as_the_bound_is_not_told_yet() -> None:
     """The spread is what makes the evidence exactly three, or six."""
     evidence = 100 * log(0.5) + 100
@@ -73,13 +64,6 @@ def test_only_stops_of_a_whole_feed_are_compared_with_its_siblings() -> None:
     assert watch._low == {}
 
 
-def test_what_cannot_be_told_is_held_for_three_hours_and_anew_after_an_hour_in_which_it_was_not_seen() -> None:
-    watch = came({"a": 0.5, "b": 0.72})
-    assert [judged(watch, low(), END + 20 + later)[0] for later in (0, 12, 24, 36, 37)] == ["", "", "", "", "low"]
-    assert [judged(watch, low(), END + 70 + later)[0] for later in (0, 12, 24, 36, 37)] == ["", "", "", "", "low"]
-    assert watch._low["a"] == (END + 70, END + 107)
-
-
 @pytest.mark.parametrize(
     ("signal", "share", "feeds", "kind"),
     [
@@ -110,16 +94,6 @@ def test_a_feed_of_which_nothing_is_learned_goes_on_in_no_incident() -> None:
     watch.incidents.all.append(Incident(FEWER, ["c"], "", "information", END, END, 0.5))
     watch.feeds["a"].expected = None
     assert judged(watch, low(kind="silent"))[0] == "silent"
-
-
-def test_steps_that_overlap_what_is_left_out_make_it_longer_and_others_are_left_out_beside_it() -> None:
-    feed = WatchedFeed("a", UTC, MONDAY, ())
-    for start, end in ((10, 20), (12, 15), (20, 30), (31, 40), (5, 7)):
-        feed.leave_out(start, end)
-    assert feed._left_out == [(10, 30), (31, 40), (5, 7)]
-    assert [feed.is_left_out(step) for step in (9, 10, 29, 30, 31, 39, 40, 4, 5, 6, 7)] == [
-        False, True, True, False, True, True, False, False, True, True, False
-    ]  # fmt: skip
 
 
 def test_what_came_since_a_step_is_counted_and_of_a_volume_what_was_due() -> None:
@@ -177,11 +151,3 @@ def test_what_an_incident_was_about_is_not_learned_and_a_new_usual_begins_with_i
     assert watch.feeds["a"].starts.first == Starts(MONDAY + 14 * 288).first
     assert watch._weight_since("gone", "late", MONDAY) == float("inf")
     assert watch._weight_since("a", "late", MONDAY + 14 * 288 - 3) == 15.0
-
-
-def test_a_feed_of_less_than_two_weeks_is_loaded_and_not_learned() -> None:
-    counts = {"a": {MONDAY + step: {"messages": 5.0} for step in range(14 * 288)}}
-    for steps, is_learned in ((14 * 288 - 1, False), (14 * 288, True)):
-        watch = Watch({"a": UTC}, MONDAY)
-        watch.load(counts, MONDAY + steps)
-        assert (watch.feeds["a"].baseline is not None) == is_learned

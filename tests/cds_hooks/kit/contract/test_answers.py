@@ -65,22 +65,6 @@ def service(*answers: Exchange, hook: str = "patient-view", **more: Any) -> Any:
     return Service(**{"hook": hook, "id": "s", "answers": list(answers), "sent": [], "calls": []} | more)
 
 
-def test_a_call_without_a_member_or_with_another_is_expected_to_be_refused() -> None:
-    taken = service()
-    assert len(said(assertions.expect_refusal_without(taken, "context", "patientId"))) == 1
-    assert taken.sent == [
-        ({"hook": "patient-view", "context": {"userId": "u"}}, "patient-view without context.patientId", True)
-    ]
-    refused = service(answered(400))
-    assert said(assertions.expect_refusal_with(refused, "an odd hook", hook=5)) == []
-    assert refused.sent[0] == ({**service().request(), "hook": 5}, "patient-view with an odd hook", True)
-    assert assertions.without({"a": 1}, ["b"]) == {"a": 1}
-    fault = next(iter(assertions.expect_cards(answered(500))))
-    assert [f.row for f in assertions.in_row_of_field(service(hook="order-sign"), "userId", iter([fault]))] == [
-        "HK-order-sign-userId"
-    ]
-
-
 class Target(SimpleNamespace):
     """A server whose discovery is planned."""
 
@@ -118,21 +102,6 @@ def test_a_listed_service_that_is_not_there_is_a_fault_of_its_first_call(status:
     calls = [SimpleNamespace(exchange=answered(status)), SimpleNamespace(exchange=answered(404))]
     assert len(said(discovery.a_listed_service_can_be_called(service(calls=calls)))) == count
     assert said(discovery.a_listed_service_can_be_called(service())) == []
-
-
-def test_an_id_for_several_hooks_answers_all_of_them() -> None:
-    def judged(*services: Any) -> list[str]:
-        server: Any = SimpleNamespace(services=services)
-        return said(discovery.an_id_answers_every_hook_it_is_listed_for(server))
-
-    good = service(calls=[SimpleNamespace(exchange=answered(500)), SimpleNamespace(exchange=answered(200))])
-    bad = service(hook="order-sign", calls=[SimpleNamespace(exchange=answered(404, title="first"))])
-    silent = service(hook="order-select")
-    (words,) = judged(good, bad, silent)
-    assert words.startswith("no call was accepted: ")
-    assert judged(good, silent) == []
-    for alone in ((good,), (service(hook="com.example.x"), service(hook="com.example.y"))):
-        assert judged(*alone) == ["not tested: no id is listed for several hooks"]
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,6 @@ from cds_hooks.kit.contract.run import check_file, select_checks
 from cds_hooks.kit.simulator.chart import ChartError
 from tests.cds_hooks.kit.contract.conftest import AS_OF
 
-BUNDLE = {
-    "resourceType": "Bundle", "type": "collection",
-    "entry": [{"fullUrl": "urn:uuid:1", "resource": {"resourceType": "Patient", "id": "p1"}},
-              {"resource": {"resourceType": "Condition", "id": "c1", "subject": {"reference": "urn:uuid:1"}}}],
-}  # fmt: skip
 TYPES = {"string": str, "array": list, "object": dict}
 
 
@@ -36,14 +31,6 @@ def test_every_sample_gets_a_context_with_all_required_fields_of_their_type(hook
                     assert isinstance(context[field.name], TYPES[field.type]), (chart.name, field.name)
 
 
-def test_selections_name_entries_of_the_drafts() -> None:
-    for chart in sample_charts(AS_OF):
-        for _, context in contexts_for("order-select", chart):
-            resources = [entry["resource"] for entry in context["draftOrders"]["entry"]]
-            names = {f"{each['resourceType']}/{each['id']}" for each in resources}
-            assert set(context["selections"]) <= names
-
-
 def test_each_run_is_about_patients_that_a_server_has_not_seen() -> None:
     charts = sample_charts(AS_OF)
     one, other = with_new_identities(charts), with_new_identities(charts)
@@ -55,12 +42,6 @@ def test_each_run_is_about_patients_that_a_server_has_not_seen() -> None:
         assert sent.count(f'"Patient/{first.patient_id}"') == json.dumps(
             [chart.resources, [(draft.order, draft.beside) for draft in chart.drafts]]
         ).count(f'"Patient/{chart.patient_id}"')
-
-
-def test_references_by_full_url_become_references_by_id(tmp_path: Path) -> None:
-    chart = read_patient_chart(_file(tmp_path, BUNDLE))
-    assert chart.patient_id == "p1"
-    assert next(chart.resources_of_type("Condition"))["subject"]["reference"] == "Patient/p1"
 
 
 @pytest.mark.parametrize("document", [[], "text", {"resourceType": "Bundle"}, {"resourceType": "Condition", "id": "1"}])

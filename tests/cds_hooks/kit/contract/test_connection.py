@@ -61,14 +61,6 @@ def test_an_answer_is_its_status_and_what_the_server_says(body: bytes, words: st
     assert exchange(400, body).answer == f"answered 400{words}"
 
 
-def test_an_answer_that_did_not_come_and_one_that_is_a_success() -> None:
-    assert exchange(0, failure="timed out").answer == "no answer (timed out)"
-    assert [status for status in (0, 199, 200, 204, 299, 300, 400) if exchange(status).ok] == [200, 204, 299]
-    assert exchange(200).name == "POST /p: t"
-    fault = exchange(200).fault("wrong", "cards")
-    assert (fault.message, fault.location, fault.request, fault.row) == ("wrong", "cards", "POST /p: t", "")
-
-
 @pytest.mark.parametrize(
     ("declared", "problem"),
     [

@@ -92,25 +92,6 @@ def test_the_context_of_a_hook(hook: str) -> None:
     assert list(requests.contexts_for(hook, chart)) == CONTEXTS.get(hook, [("chart", _visit())])
 
 
-def test_a_conformant_request_has_what_can_be_filled() -> None:
-    def prefetch(templates: Any) -> Any:
-        ((title, request),) = requests.conformant_requests(
-            {"hook": "patient-view", "prefetch": templates}, _chart(), NOW
-        )
-        assert (title, request["hook"], len(request["hookInstance"])) == ("chart", "patient-view", 36)
-        return request.get("prefetch")
-
-    assert prefetch(
-        {"p": "Patient/{{context.patientId}}", "u": "{{context.userId}}", "x": "Task/{{context.nobody}}"}
-    ) == {
-        "p": {"resourceType": "Patient", "id": "p1"},
-        "u": {"resourceType": "Practitioner", "id": "contract-kit-user",
-              "name": [{"text": "Contract Kit", "family": "Kit", "given": ["Contract"]}]},
-    }  # fmt: skip
-    assert prefetch(None) is None
-    assert prefetch({}) is None
-
-
 def test_charts_of_files(tmp_path: Any) -> None:
     def read(*resources: Json, **members: Any) -> PatientChart:
         path = tmp_path / "chart.json"

@@ -12,8 +12,6 @@ from cds_hooks.kit.contract.document import (
     Node,
     NotTested,
     Subject,
-    in_resource,
-    is_extension,
     observe,
     parse_json,
     parts_of,
@@ -79,12 +77,6 @@ def test_a_body_is_read_strictly(body: bytes, value: Any, problem: str, repeated
     assert (document.value, document.problem, document.repeated) == (value, problem, repeated)
 
 
-def test_bodies_that_are_no_json() -> None:
-    assert "utf-8" in parse_json(b"\xff").problem
-    assert parse_json(b"[" * 100_000).problem
-    assert parse_json(b"").problem
-
-
 def test_what_is_not_seen_is_not_tested() -> None:
     observe([1], "nothing was seen")
     with pytest.raises(NotTested, match="nothing was seen"):
@@ -106,14 +98,6 @@ def test_the_parts_of_discovery() -> None:
         ("ENTRY", "services[2]"),
         ("PREFETCH", "services[2].prefetch"),
     ]
-
-
-def test_extensions_of_resources_are_none_of_the_protocol() -> None:
-    action = Node({"resource": {"extension": {}}, "extension": {}})
-    inner = action.at("resource").at("extension")
-    assert (is_extension(action.at("extension")), is_extension(inner), in_resource(inner), in_resource(action)) == (
-        True, False, True, False,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -222,20 +222,3 @@ def test_a_key_set_that_a_token_names_is_neither_read_nor_believed(reads: int, s
     (check,) = (check for check in all_checks() if check.name == "a_key_set_of_a_stranger_is_neither_read_nor_believed")
     words_found = WrongServer(answer, services=SERVICES[:1], signer=signer()).verdict(check)
     assert words_found == words
-
-
-def test_the_offered_fhir_server_passes_over_what_it_cannot_search_by_and_sends_medications_along() -> None:
-    received: list[Any] = []
-
-    def reads(request: httpx.Request, number: int) -> httpx.Response:
-        call = call_of(request)
-        if "fhirServer" not in call:
-            return httpx.Response(200, json=answer_to(call))
-        token = {"authorization": f"Bearer {call['fhirAuthorization']['access_token']}"}
-        address = f"{call['fhirServer']}/Condition?patient=pat-1&onset-age=5"
-        answer = httpx.get(address, headers=token, trust_env=False)
-        received.append(answer.json().get("total"))
-        return httpx.Response(answer.status_code, json=answer_to(call))
-
-    assert WrongServer(reads, services=SERVICES[:1]).verdict(CHECKS["missing_keys_are_fetched"]) == []
-    assert received == [2]

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cds_hooks.kit.contract.document import Fault, Level, Subject
 from cds_hooks.kit.contract.registry import Check, rows
-from cds_hooks.kit.contract.report import Outcome, Report, Result, as_junit, print_report, report_document
+from cds_hooks.kit.contract.report import Outcome, Report, as_junit, print_report, report_document
 from tests.cds_hooks.kit.contract.conftest import Run
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.planting import put
@@ -66,20 +66,6 @@ HELD = Outcome(_check("a_card_has_a_source", ("CARD-10",)), judged=4, seconds=0.
 UNSEEN = Outcome(_check("a_link_has_a_label", ("CARD-12",)), reasons=["no card has links", "later"])
 NEVER = Outcome(_check("a_link_has_a_type", ("CARD-14",)))
 REPORT = Report("https://cds.example.org", [HELD, ADVISED, FAILED, UNSEEN, NEVER], 17, 2.3456)
-
-
-def test_how_a_check_came_out() -> None:
-    outcomes = [FAILED, ADVISED, HELD, UNSEEN]
-    assert [outcome.result for outcome in outcomes] == [Result.FAILED, Result.ADVICE, Result.HELD, Result.NOT_SEEN]
-    assert (UNSEEN.reason, NEVER.reason) == ("no card has links", f"no {Subject.CARD.value} was seen")
-
-
-def test_findings_are_by_row_musts_first_with_the_first_five_faults() -> None:
-    assert [(finding.row.id, finding.level, finding.times) for finding in REPORT.findings] == [
-        ("CARD-03", "must", 6), ("CARD-08", "must", 1), ("GEN-11", "should", 1),
-    ]  # fmt: skip
-    assert REPORT.findings[0].faults == tuple(FAULTS[:5])
-    assert [finding.row.id for finding in REPORT.musts] == ["CARD-03", "CARD-08"]
 
 
 @pytest.mark.parametrize(
@@ -183,13 +169,6 @@ def test_every_row_that_was_not_judged_is_listed_with_its_reason() -> None:
     lines = [line.split("  ") for line in _printed(REPORT, every_row=True).splitlines()]
     listed = {line[0].strip() or line[1].strip() for line in lines if len(line) > 1}
     assert {"CARD-01", "CARD-12", "CARD-14"} <= listed
-
-
-def test_what_ended_early_and_what_are_documents_say_so() -> None:
-    assert _printed(Report("x", [], stopped="no answer")) == "no answer"
-    last = _printed(Report("file.json", [HELD], cut_short="time is over")).splitlines()[-4:]
-    assert last[:2] == ["Not complete: time is over.", "file.json: 1 checks of documents, dialect standard"]
-    assert last[3] == "every must that was seen holds, 0 pieces of advice"
 
 
 # What every check that calls a server sends and finds, on servers that are wrong in one way each.

@@ -135,14 +135,6 @@ def test_an_interrupted_run_reports_what_is_known(good: GoodServer, few_charts: 
     assert any(each.reason == "the run was interrupted" for each in report.rows)
 
 
-def test_discovery_may_stand_at_another_path(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> None:
-    connection = Connection(good.base, timeout_seconds=1.0)
-    target = Target(connection, few_charts[:1], AS_OF, root="/api/hooks")
-    report = run_checks(target, select_checks(["DISC", "REQ-01", "FB-01"], "standard"))
-    connection.close()
-    assert [(each.row.id, each.faults) for each in report.findings] == []
-
-
 def test_each_check_says_how_long_it_took(run: Run) -> None:
     report = run("GEN-11")
     assert 0 < sum(each.seconds for each in report.outcomes) < report.seconds

@@ -123,18 +123,6 @@ def test_a_hook_without_what_it_is_about_is_refused(hook: str, words: str) -> No
         _asked(hook, drafts=({"resourceType": "Medication", "id": "m1"},))
 
 
-def test_dispatched_studies_are_signed_orders_of_the_chart() -> None:
-    entry = {
-        "hook": "order-dispatch",
-        "prefetch": {"order": "ServiceRequest/s1", "gone": "ServiceRequest/s9", "odd": 1},
-    }
-    built = request.build_request(entry, Chart([PATIENT]), [_order("s1", status="draft")])
-    assert built["prefetch"] == {
-        "order": {"resourceType": "ServiceRequest", "id": "s1", "status": "active"},
-        "gone": None,
-    }
-
-
 def test_drafts_of_a_patient() -> None:
     allergy = {"resourceType": "AllergyIntolerance", "status": "x"}
     assert request.as_draft(allergy, "p1") == {

@@ -38,13 +38,6 @@ def test_a_card_is_drawn_with_all_its_parts() -> None:
     ]  # fmt: skip
 
 
-def test_silence_has_its_reasons() -> None:
-    silence = [{"subject": "rule", "reason": "absent", "text": "No value."}]
-    answer = {"cards": None, "extension": {EXTENSION_KEY: {"silence": silence}}}
-    assert drawn(print_answer, "t", answer) == ["t: 0 cards", "  ○ rule · absent: No value."]
-    assert drawn(print_answer, "t", {}) == ["t: 0 cards"]
-
-
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
