@@ -6,7 +6,7 @@ from math import exp, inf, sqrt
 import numpy as np
 import pytest
 
-from models_onnx.monitoring import rates
+from models_onnx.monitoring import arrival, rates
 from models_onnx.monitoring.alerting import alerting_at, alerting_of
 from models_onnx.monitoring.day import DayCounts, _sum_of_buckets, groups_of
 from models_onnx.monitoring.figure import Figure
@@ -22,6 +22,7 @@ from models_onnx.monitoring.performance import (
     reliability,
 )
 from models_onnx.monitoring.shares import Moved, moved
+from tests.models_onnx.monitoring.figures import sketch_of
 from tests.models_onnx.monitoring.test_values_by_hand import _manifest
 
 MONDAY = date(2026, 9, 28)
@@ -271,3 +272,18 @@ def test_days_that_differ_more_than_by_chance_make_a_change_less_certain() -> No
     """Twenty points up and down before: a day with eight points more is one like them."""
     assert _moved(0.58, 1, before=(0.5, 0.5)) == "watch"
     assert _moved(0.58, 1, before=(0.3, 0.7)) == "good"
+
+
+def test_results_are_late_where_the_newest_are_a_day_older_and_fewer_than_half() -> None:
+    """A tenth of the values of before is up to one day old."""
+    then = sketch_of([1.0] * 100 + [9.0] * 900)
+    late = arrival.delay("hba1c", sketch_of([3.0] * 500 + [9.0] * 500), then, 1)
+    assert late is not None
+    assert (late.state, round(late.value or 0), round(late.before or 0)) == ("act", 3, 1)
+    assert late.text == ("the newest tenth of hba1c is up to 3.0 days old, 1.0 before; results may come late")
+    soon = arrival.delay("hba1c", sketch_of([1.9] * 500 + [9.0] * 500), then, 1)
+    assert soon is not None
+    assert soon.state == "good", "not yet a day older"
+    half = arrival.delay("hba1c", sketch_of([1.0] * 60 + [9.0] * 940), then, 1)
+    assert half is not None
+    assert half.state == "good", "more than half as many are new"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from models_onnx.artifact.release_file import GateSummary, parse_release, reason_cards_withheld
-from models_onnx.errors import ManifestRefused
+from models_onnx.errors import ManifestRefused, UnknownModel
 from models_onnx.serving.registry import load_model, model_ids
 from models_onnx.workbench.release.publishing import write_release
 from tests.models_onnx.workshop import KEYS, SIGNER, build
@@ -83,3 +83,9 @@ def test_for_cards_a_loaded_model_needs_its_gates(shelf: Path) -> None:
     green = GateSummary(green=("G1", "G9"), red=())
     write_release(home, msgspec.structs.replace(parse_release(home), gates=green), SIGNER)
     assert why_withheld(shelf) is None
+
+
+@pytest.mark.parametrize("name", ["absent", "../mortality_5y", "", "mortality_5y/", "@"])
+def test_an_id_that_is_not_there_is_refused(shelf: Path, name: str) -> None:
+    with pytest.raises(UnknownModel, match="mortality_5y"):
+        load_model(name, shelf, KEYS)

@@ -1,9 +1,14 @@
 """Frames and messages of HL7 v2: what is split, read leniently or refused, and the words of each acknowledgment."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from cds_hooks.events.inbox import Taken
 from cds_hooks.events.v2 import message as message_module
+from cds_hooks.events.v2.intake import acknowledge, read_frame
 from cds_hooks.events.v2.message import Segment, Unreadable, parse_message, split_batch
+from tests.cds_hooks.events.messages import feed, result
 
 MSH = "MSH|^~\\&|LAB|SOUTH|CDS|NORTH|20261120120000||ORU^R01|C1|P|2.5.1"
 PID = "PID|1||500"
@@ -77,3 +82,14 @@ def test_a_field_has_repetitions_or_none() -> None:
     assert [segment.repetitions(number) for number in (1, 2)] == [3, 0]
     assert _field("a").repetitions(1) == 1
     assert [segment.whole(number) for number in (0, 1, 2)] == ["NTE", "a~b~c", ""]
+
+
+NOW = datetime(2026, 11, 20, 13, 40, tzinfo=UTC).timestamp()
+
+
+def test_another_content_under_the_same_id_is_an_error_of_its_own() -> None:
+    (reading,) = read_frame(result("C1", "4"), feed(), NOW)
+    (answer,) = acknowledge(reading, Taken(1, "dead", "It was | sent ^ before\rx" + "y" * 300), NOW)
+    _, msa, err, _ = answer.decode().split("\r")
+    assert msa == "MSA|AE|C1"
+    assert err == f"ERR|||205^^HL70357|E||||It was   sent   before x{'y' * 226}"

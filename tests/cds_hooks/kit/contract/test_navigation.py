@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from cds_hooks.kit.contract.charts import PatientChart, sample_charts
 from cds_hooks.kit.contract.report import Report, Result
+from cds_hooks.kit.contract.requests import conformant_requests, unfilled_keys, with_guessed_keys
 from cds_hooks.kit.simulator.templates import fill, values_of
+from tests.cds_hooks.kit.contract.conftest import AS_OF
 from tests.cds_hooks.kit.contract.good_server import GoodServer
 from tests.cds_hooks.kit.contract.habits import Json
 
@@ -50,3 +53,21 @@ def test_a_wrong_token_is_told_and_hides_no_other_row(good: GoodServer, run: Cal
     assert [row.row.id for row in report.rows if row.result is Result.NOT_SEEN] == []
     assert {finding.row.id for finding in report.findings} == {"TOK-02"}
     assert any("as it may be meant" in str(fault) for finding in report.findings for fault in finding.faults) is False
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("Patient/{{context.patient}}", "patient"),
+        ("Encounter/{{ encounterID }}", "encounter"),
+        ("Practitioner/{{user.id}}", "user"),
+    ],
+)
+def test_a_token_that_names_nothing_is_taken_for_what_its_words_mean(template: str, value: str) -> None:
+    chart: PatientChart = next(each for each in sample_charts(AS_OF) if each.resources_of_type("Encounter"))
+    entry = {"hook": "patient-view", "id": "x", "prefetch": {"key": template}}
+    _, request = next(conformant_requests(entry, chart, AS_OF))
+    assert unfilled_keys(entry, request) == {"key"}
+    guessed = with_guessed_keys(entry, chart, request, AS_OF)["prefetch"]["key"]
+    wanted = request["context"][f"{value}Id"].rpartition("/")[2]
+    assert guessed["id"] == wanted
