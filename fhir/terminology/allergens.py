@@ -235,9 +235,9 @@ def _corrected(words: str) -> str:
 
 
 def _corrected_word(word: str) -> str:
-    """Return the word that is meant, any of several where all of them name the same: amoxicillin and amoxycillin."""
-    near = sorted(_spelling().near(word))
-    return near[0] if near and len({_allergen_named(right).allergen_classes for right in near}) == 1 else word
+    """Return the word that is meant, of several the one whose classes the others have too: penicillin, penicilline."""
+    near = {right: _allergen_named(right).allergen_classes for right in sorted(_spelling().near(word))}
+    return next((right for right in near if all(near[right] <= classes for classes in near.values())), word)
 
 
 # What stands on lists of allergies and is near to the name of a drug that it is not.

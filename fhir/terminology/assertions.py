@@ -122,6 +122,7 @@ _TELL_WHEN = frozenset(
     | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
     | {"mit", "met", "med", "con", "com", "nach", "dopo", "efter", "etter", "av", "von"}
 )
+_GO_ON = frozenset({"incl", "including", "inkl", "einschließlich", "incluida", "incluso", "inclusief", "nor", "or"})
 _ALLERGY_NOUN = re.compile(
     r"allerg(?:y|ies|ien?|ia|ieën|i)|alergias?|unverträglichkeit|intolerance|(?:hyper)?sensitivity|reaction"
 )
@@ -191,7 +192,9 @@ class AssertedText:
             token = self.tokens[position]
             cue = self._cue_at(position) if token.word in (self._cues.following or ()) else None
             if cue is None:
-                if self._is_boundary(position) or (token.word == "," and self._cues is not _CUES["problem"]):
+                if self._is_boundary(position) or (
+                    token.word == "," and self._cues is not _CUES["problem"] and not self._goes_on(position + 1)
+                ):
                     active.clear()
                 elif token.word in _END_HISTORY:
                     active.pop("historical", None)
@@ -221,9 +224,9 @@ class AssertedText:
 
     def _cue_at(self, position: int) -> _Cue | None:
         """Return the longest cue that begins here; at the end of a sentence's part one that looks back goes first."""
-        first: _Cue | None = None
+        first, looks_back_in_vain = None, False
         for cue in self._cues_from(position):
-            if first is not None and len(cue.words) < len(first.words):
+            if first is not None and len(cue.words) < len(first.words) and not looks_back_in_vain:
                 break
             if self._names_vaccines and cue.of_vaccines:
                 continue
@@ -234,7 +237,12 @@ class AssertedText:
                     continue  # "Cancer: no" answers, "PMH: no cancer" does not
                 if first is None or cue.kind.startswith("after") == is_last:
                     first = cue
+                    looks_back_in_vain = self.subject == "allergy" and cue.kind == "after negated" and not is_last
         return first
+
+    def _goes_on(self, position: int) -> bool:
+        """Whether a list goes on there: "no drug allergies, incl. penicillin"."""
+        return position < len(self.tokens) and self.tokens[position].word in _GO_ON
 
     def _tells_when(self, position: int) -> bool:
         """Whether a date or "in", "by", "with" stands there: "tolerated 2020", "refuted 3/23", "screened via watch"."""
@@ -385,24 +393,8 @@ _BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", 
 
 _SHORTENED = frozenset(
     {"st", "dr", "vs", "approx", "hx", "dx", "no", "chr", "obstr", "pulm", "resp", "periph", "esoph", "abn", "ess"}
-    | {
-        "deg",
-        "malig",
-        "sev",
-        "diab",
-        "mell",
-        "chron",
-        "rez",
-        "pat",
-        "pac",
-        "pt",
-        "li",
-        "re",
-        "bds",
-        "izq",
-        "dcha",
-        "dcho",
-    }
+    | {"deg", "malig", "sev", "diab", "mell", "chron", "rez", "pat", "pac", "pt", "li", "re", "bds", "izq", "dcha"}
+    | {"dcho", "incl", "inkl"}
 )
 _AFTER_A_LETTER = frozenset(
     {"fib", "fibrillation", "flutter", "tach", "tachycardia", "diff", "difficile", "coli", "pylori", "gravis"}

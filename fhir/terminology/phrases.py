@@ -276,15 +276,16 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
     set_off = next((sign.start() for sign in _SET_OFF.finditer(text, names_end)), len(text))
     for part in filter(None, plain_parts(asserted)):
         tokens = [asserted.tokens[position] for _, position in part]
+        in_names = [any(start < token.end and end > token.start for start, end in names) for token in tokens]
         strange = [
-            is_strange
-            and not any(start < token.end and end > token.start for start, end in names)
-            and not spelling.near(word)
-            for is_strange, token, (word, _) in zip(
-                _strange(part, *_read_part(part, asserted), asserted), tokens, part, strict=True
+            is_strange and not is_name and not spelling.near(word)
+            for is_strange, is_name, (word, _) in zip(
+                _strange(part, *_read_part(part, asserted), asserted), in_names, part, strict=True
             )
         ]
-        is_reaction = any(strange) and _names_a_reaction([word for word, _ in part])
+        is_reaction = any(strange) and _names_a_reaction(
+            ["" if is_name else word for is_name, (word, _) in zip(in_names, part, strict=True)]
+        )
         if any(_doubtful(part, strange, beside_not=not is_reaction)) or any(
             is_strange
             and (word in neutral["schedule"] or not is_reaction)
@@ -297,11 +298,15 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
 
 
 def _names_a_reaction(words: Sequence[str]) -> bool:
-    """Whether words name a reaction that is neither denied nor what a drug is for: "no rash", "for itching"."""
+    """Whether words name a reaction that is neither denied nor what a drug is for: "no rash", "for itching".
+
+    A name is "" among the words: "allergisk mot penicillin, utslett" is for no rash.
+    """
     neutral = _neutral_words()
     before = neutral["not"] | neutral["for"]
     return any(
-        (word in neutral["reaction"] or _is_compound(word)) and before.isdisjoint(words[max(0, index - 2) : index])
+        (word in neutral["reaction"] or _is_compound(word))
+        and before.isdisjoint(words[max(0, index - (2 if words[index - 1] else 1)) : index])
         for index, word in enumerate(words)
     )
 
