@@ -428,7 +428,8 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
     drugs = tuple(member for member in members if member.rxcui not in _BESIDE)
     if 0 < len(drugs) < len(members):
         # "Loestrin Fe 1-20": iron is in the tablets of the fourth week only. "100 units in NS 100 mL" are of the drug.
-        stated = [strength for strength in stated if strength.unit != "%"]
+        has_carrier = any(member.rxcui in ("9863", "4850") for member in members)
+        stated = [strength for strength in stated if strength.unit != "%" or not has_carrier]
         written = stated if len(stated) == len(drugs) else strengths_without_unit(drugs, words) or ()
         if written:
             of_drugs = assign_strengths(drugs, written, in_order=False) if len(drugs) > 1 else written
@@ -446,8 +447,8 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
     return tuple(by_code.get(member.rxcui) for member in members)
 
 
-_BESIDE = frozenset({"24941", "24947", "9863", "4850"})
-"""Ferrous fumarate and sulfate, which beside hormones have tablets of their own; sodium chloride and glucose."""
+_BESIDE = frozenset({"24941", "24947", "9863", "4850", "3992"})
+"""Ferrous fumarate and sulfate, with tablets of their own beside hormones; sodium chloride, glucose; epinephrine."""
 
 
 def _read_named_strengths() -> Mapping[tuple[str, ...], tuple[tuple[tuple[str, ...], tuple[Strength, ...]], ...]]:

@@ -433,6 +433,8 @@ _METERED = re.compile(r"\b(?:hfa|mdi|evohaler|(?:dosier)?aerosol)\b", re.IGNOREC
 
 def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -> float | None:
     """Milligrams of an ingredient in one of a unit."""
+    if strength.unit == "%":
+        return strength.amount * 10.0 * unit.factor if unit.kind == "mL" else None  # grams in 100 mL
     mass = strength.milligrams
     if mass is None:
         return None
@@ -442,8 +444,6 @@ def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -
         if strength.per == "mL":
             return mass * identity.millilitres if identity.millilitres is not None else None
         return mass if strength.per in ("unit", "h") else None
-    if unit.kind == "mg":
-        return mass * unit.factor if strength.per == "mg" else None
     if unit.kind == "mL" and strength.per == "unit" and identity.millilitres:
         return mass / identity.millilitres * unit.factor  # "8 mg in dextrose 5 % 250 mL"
     return mass * unit.factor if strength.per == unit.kind else None

@@ -427,9 +427,7 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
 def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
     """Return the route from the words of the instructions, where all of them name the same: "2 mg IV q3h"."""
     route = said_route(dosages[0].text or "")
-    if len(dosages) > 1 and any(said_route(dosage.text or "") != route for dosage in dosages[1:]):
-        return identity
-    if route is None:
+    if route is None or any(said_route(dosage.text or "") != route for dosage in dosages[1:]):
         return identity
     routed = identity.by_route.get((route,))
     if routed is None:

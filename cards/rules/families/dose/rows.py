@@ -54,7 +54,7 @@ _NEBULISED = re.compile(
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
     rows = LIMITS.get(rxcui, ())
-    if medication.systemic is False:
+    if medication.systemic is False and not medication.is_injected:
         words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
         route = "nebulised" if _NEBULISED.search(words) else "aerosol"
         return [row for row in rows if row.route == route]

@@ -299,10 +299,18 @@ def test_the_steps_of_several_instructions_are_read_behind_then() -> None:
     assert max(amount.high for amount in dose_of("prednisolone tablet", *steps).per_day) == 600
 
 
-def test_a_mass_behind_a_volume_is_what_is_in_all_of_it() -> None:
-    assert [amount.high for amount in _dose("lidocaine 1% injection", "20 mL (200 mg) infiltration once").per_dose] == [
-        200
-    ]
+@pytest.mark.parametrize(
+    ("drug", "sig", "milligrams"),
+    [
+        ("lidocaine 1% injection", "20 mL (200 mg) infiltration once", [200]),
+        ("lidocaine 1% injection", "30 mL infiltration once", [300]),
+        ("lidocaine 2 % with epinephrine 1:100,000", "20 mL infiltration once", [400]),
+        ("vancomycin in dextrose 5 %", "200 mL IV once", []),
+    ],
+)
+def test_a_volume_of_a_solution_holds_what_its_name_says(drug: str, sig: str, milligrams: list[float]) -> None:
+    """Two per cent are 2 g in 100 mL, a mass behind a volume is what is in all of it, a carrier has no part in it."""
+    assert [amount.high for amount in _dose(drug, sig).per_dose] == milligrams
 
 
 @pytest.mark.parametrize(
