@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 
 from msgspec import Struct
 
+from fhir.terminology.medication_names import without_accents
 from fhir.terminology.medications import table_rows
 
 Polarity: TypeAlias = Literal["affirmed", "negated", "possible", "hypothetical", "unclear"]
@@ -89,7 +90,8 @@ class _CueNode(Struct, gc=False):
 def _read_cues(subject: Subject) -> _CueNode:
     root = _CueNode()
     for row in table_rows("assertion_cues.csv"):
-        for text in row["words"].split("|") if subject in row["of"].split(";") else ():
+        texts = row["words"].split("|") if subject in row["of"].split(";") else ()
+        for text in dict.fromkeys((*texts, *map(without_accents, texts if subject == "allergy" else ()))):
             words = tuple(token.word for token in tokens_of(text))
             node = root
             for word in words:

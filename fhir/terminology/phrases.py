@@ -286,11 +286,15 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
         is_reaction = any(strange) and _names_a_reaction(
             ["" if is_name else word for is_name, (word, _) in zip(in_names, part, strict=True)]
         )
-        if any(_doubtful(part, strange, beside_not=not is_reaction)) or any(
-            is_strange
-            and (word in neutral["schedule"] or not is_reaction)
-            and (token.start < set_off or word in neutral["strange"])
-            for is_strange, token, (word, _) in zip(strange, tokens, part, strict=True)
+        if (
+            _SCHEME.search(text)
+            or any(_doubtful(part, strange, beside_not=not is_reaction))
+            or any(
+                is_strange
+                and (word in neutral["schedule"] or not is_reaction)
+                and (token.start < set_off or word in neutral["strange"])
+                for is_strange, token, (word, _) in zip(strange, tokens, part, strict=True)
+            )
         ):
             start, end = tokens[0].start, tokens[-1].end
             clear, unclear = f"{clear[:start]}{' ' * (end - start)}{clear[end:]}", f"{unclear} . {clear[start:end]}"
@@ -327,6 +331,8 @@ _OF_ADJECTIVES: Final = (
     "ary",
     "izing",
 )
+_SCHEME = re.compile(r"(?<![\d-])[0-4]-[0-4]-[0-4](?![\d-])|\b(?:si|se) (?:dol|dou|dor|fi[eè]|feb)")
+"""How often a drug is taken, or when: "1-0-1", "si douleur"."""
 _SET_OFF = re.compile(r"[:(=>,/\[|]|(?<![\d-])-(?!\d)|\n")
 
 
