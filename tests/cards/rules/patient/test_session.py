@@ -118,8 +118,11 @@ def test_the_days_that_a_draft_will_run(more: Json, days: float, as_of: datetime
 
 def test_a_drug_is_a_partner_as_taken_and_as_drafted(as_of: datetime) -> None:
     session = _session(as_of, METFORMIN_500, WARFARIN_5, active=[WARFARIN_5])
-    found = list(session.partners_of(session.drafted[0], [Selector(frozenset({WARFARIN}))]))
+    warfarin = [Selector(frozenset({WARFARIN, ASPIRIN}))]
+    found = list(session.partners_of(session.drafted[0], warfarin))
     assert [one.source for one in found] == ["MedicationRequest/active-0", "MedicationRequest/draft-1"]
+    assert list(session.partners_of(session.drafted[0], warfarin, frozenset({"vka"}))) == found
+    assert list(session.partners_of(session.drafted[0], warfarin, frozenset({ASPIRIN}))) == []
 
 
 def test_a_mixture_is_a_partner_by_the_drug_that_the_draft_does_not_hold(as_of: datetime) -> None:
@@ -181,6 +184,10 @@ def test_what_is_met_is_known_by_ingredient_and_class(as_of: datetime) -> None:
     assert [one.source for one in both] == ["MedicationRequest/active-0", "MedicationRequest/draft-0"]
     injected = Selector(frozenset({WARFARIN, METFORMIN}), route="injected")
     assert session.selected(injected) == []
+    of_warfarin = Selector(frozenset({WARFARIN}))
+    without = session.with_drafts([])
+    assert without.selected(of_warfarin) is session.selected(of_warfarin)
+    assert [one.source for one in without.selected(Selector(frozenset({WARFARIN, METFORMIN})))] == [both[0].source]
 
 
 def test_washed_out_after_35_days_at_the_latest(as_of: datetime) -> None:
