@@ -225,3 +225,10 @@ def test_an_id_is_made_of_all_its_parts() -> None:
     assert len(resource_id("a")) == 35
     assert resource_id("a").startswith("v2-")
     assert Effects() == Effects([], [], {}, [])  # type: ignore[arg-type]
+
+
+def test_the_members_of_a_late_event_of_a_visit_do_not_replace_newer_ones(connection: sqlite3.Connection) -> None:
+    _apply(connection, _visit("in-progress", start="1") | {"class": "new"}, 9, 1, "visit")
+    _apply(connection, _visit("finished", end="5") | {"class": "old"}, 5, 2, "visit")
+    expected = _visit("finished", start="1", end="5") | {"class": "new"}
+    assert [resource for _, _, resource in chart_of(connection, "p")] == [expected]

@@ -84,3 +84,11 @@ def test_a_name_is_never_garbled_without_a_count(
 def test_no_text_is_lost_with_an_escape(sender: Sender, sent: str, read: str) -> None:
     sender.send(result("1", sent, kind="TX", unit=""))
     assert chart(sender, "Observation")[0]["valueString"] == read
+
+
+BEGUN, OVER = "202611200900+0000", "202611201200+0000"
+
+
+def test_the_ward_of_a_message_is_counted(sender: Sender) -> None:
+    sender.send(visit("A01", "1", BEGUN))
+    assert sender.counted("ward:W1") == 1
