@@ -13,7 +13,6 @@ from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions
 from cds_hooks.access.store import AccessStore, pending, sessions
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.web.visitor import PatientBound
 from tests.cds_hooks.access.browsing import store_of, with_account
 
 ANN = Person("account ann", "Ann", frozenset({"viewer"}), "ann")
@@ -133,19 +132,6 @@ def test_a_store_that_cannot_be_opened_says_so_in_a_sentence(tmp_path: Path) -> 
 def _row(tmp_path: Path) -> Any:
     with store_of(tmp_path).transaction() as connection:
         return connection.execute(select(sessions)).one()
-
-
-def test_a_session_keeps_who_it_is_and_of_which_patient(opened: Sessions, tmp_path: Path) -> None:
-    bound = PatientBound("ehr", "p1", "d1")
-    token = opened.begin(Person("a" * 301, "f" * 121, frozenset({"b", "a"}), bound=bound, longest=60.0))
-    row = _row(tmp_path)
-    assert (row.actor, row.full_name, row.roles, row.account) == ("a" * 300, "f" * 120, "a,b", "")
-    assert (row.bound_client, row.bound_patient, row.bound_decision) == ("ehr", "p1", "d1")
-    assert (row.seen_at, row.ends_at, len(row.form_token), len(token)) == (1_000_000.0, 1_000_060.0, 32, 43)
-    visitor = opened.visitor(token)
-    assert visitor is not None
-    assert (visitor.name, visitor.actor, visitor.roles) == ("f" * 120, "a" * 300, frozenset({"a", "b"}))
-    assert (visitor.form_token, visitor.bound) == (row.form_token, bound)
 
 
 def test_a_page_is_noted_every_thirty_seconds_and_a_new_session_replaces_an_old_one(

@@ -9,7 +9,7 @@ from cds_hooks.pages.gate import _not_yours
 from cds_hooks.pages.login.views import local_page
 from cds_hooks.web.site import Failure
 from cds_hooks.web.visitor import Visitor
-from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, Person, entries, form_token, visit, with_account
+from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, entries, form_token, visit, with_account
 from tests.cds_hooks.access.provider import Provider
 from tests.cds_hooks.access.test_oidc import at as at_provider
 from tests.cds_hooks.access.test_oidc import public
@@ -227,21 +227,3 @@ async def test_each_view_of_a_patient_is_recorded_with_who_saw_it(tmp_path: Path
         assert (await person.calls.get("/ops/interfaces", headers=headers)).status_code == 401
         assert (await person.calls.get(f"/explain/{'x' * 400}", headers=headers)).status_code == 404
     assert entries(tmp_path, "page-view") == [("operator", {"page": "/decisions"})]
-
-
-async def test_the_navigation_has_what_who_looks_may_open(tmp_path: Path) -> None:
-    async def links(person: Person) -> list[str]:
-        page = (await person.open("/")).text.partition("<nav")[2].partition("</nav>")[0]
-        return [part.partition('"')[0] for part in page.split('href="')[1:]]
-
-    with_account(tmp_path, "cleo", "clinician")
-    with_account(tmp_path, "vic", "viewer")
-    async with visit(tmp_path) as person:
-        await person.log_in("cleo")
-        of_clinician = await links(person)
-        await person.log_in("vic")
-        of_viewer = await links(person)
-    assert "worklist" in of_clinician
-    assert "docs/" in of_clinician
-    assert not {"ops", "decisions", "try", "interfaces"} & set(of_clinician)
-    assert set(of_clinician) - set(of_viewer) == {"worklist"}

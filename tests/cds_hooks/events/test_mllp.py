@@ -61,19 +61,6 @@ async def _acknowledgments(reader: asyncio.StreamReader, count: int) -> list[str
 
 
 @run_async
-async def test_glued_and_split_messages_are_acknowledged_in_order(tmp_path: Path) -> None:
-    async with listening(tmp_path) as running:
-        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        stream = b"".join(framed(result(str(at), "4.4", filler=f"F{at}")) for at in range(5))
-        for start in range(0, len(stream), 97):
-            writer.write(stream[start : start + 97])
-            await writer.drain()
-        assert await _acknowledgments(reader, 5) == [f"AA|{at}" for at in range(5)]
-        assert running.stored() == 5
-        writer.close()
-
-
-@run_async
 async def test_a_batch_is_answered_by_one_batch(tmp_path: Path) -> None:
     """HL7 chapter 2: one frame with the acknowledgment of each message between BHS and BTS."""
     async with listening(tmp_path) as running:

@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import hl7
 import pytest
 
 from cds_hooks.events.declaration import MllpFeed
 from cds_hooks.events.facts import chart_of, follow_link
-from cds_hooks.events.v2.message import Unreadable, parse_message, split_batch
 from cds_hooks.settings import Settings
 from tests.cds_hooks.events.messages import Sender, feed, versions_of
 
@@ -86,27 +84,6 @@ def test_what_the_traps_are_about_is_counted(sent: tuple[Sender, dict[str, list[
         "lenient:line-feeds", "lenient:byte-order-mark", "merges",
     )  # fmt: skip
     assert {name for name in names if not sent[0].counted(name)} == set()
-
-
-def test_fields_are_split_as_the_library_splits_them() -> None:
-    compared = 0
-    for file in sorted(HL7.glob("*/*.hl7")):
-        try:
-            texts, _ = split_batch(file.read_bytes(), "iso8859-1")
-        except Unreadable:
-            continue
-        for text in texts:
-            for segment, fields in zip(parse_message(text).segments, hl7.parse(text), strict=True):
-                first = 3 if segment.name == "MSH" else 1
-                for number in range(first, len(fields)):
-                    assert segment.whole(number) == str(fields[number]), (file.name, segment.name, number)
-                    part = fields[number][-1] if str(fields[number]) else ""
-                    for component in () if isinstance(part, str) else range(len(part)):
-                        mine = segment.raw(number, component + 1, repetition=len(fields[number]) - 1)
-                        one = part[component]
-                        assert mine == str(one if isinstance(one, str) else one[0]), (file.name, segment.name, number)
-                        compared += 1
-    assert compared > 3000
 
 
 def _converted(name: str) -> dict[str, list[dict[str, Any]]]:

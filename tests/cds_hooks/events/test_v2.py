@@ -110,13 +110,6 @@ def test_enhanced_mode_gets_the_commit_first(sender: Sender) -> None:
     assert sender.send(result("2", "4.4", header="|||AL|NE", filler="F2")) == ["CA"]
 
 
-def test_a_batch_is_taken_where_its_count_is_right(sender: Sender) -> None:
-    both = result("1", "4.4") + result("2", "4.5", filler="F2")
-    head, tail = b"FHS|^~\\&|LAB\rBHS|^~\\&|LAB\r", b"FTS|1\r"
-    assert sender.send(head + both + b"BTS|2\r" + tail) == ["AA", "AA"]
-    assert "AA" not in sender.send(head + both.replace(b"|P|2.5.1", b"|P|2.5") + b"BTS|3\r" + tail)
-
-
 def test_two_quotation_marks_remove_and_an_empty_field_does_not(sender: Sender) -> None:
     sender.send(message("ADT^A08^ADT_A01", "1"))
     line = 'PID|1||500^^^SOUTH^MR||SAMPLE^SAM||""|'

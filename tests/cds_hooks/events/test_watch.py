@@ -202,16 +202,6 @@ def _events(inbox: Inbox) -> list[tuple[str, Any]]:
     return [(kind, json.loads(data)) for kind, data in inbox.query("SELECT type, data FROM outbox ORDER BY sequence")]
 
 
-def test_a_feed_that_stops_is_an_incident_in_metrics_and_outbox(
-    silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]],
-) -> None:
-    _, inbox, metrics, _ = silent_feed
-    assert [(kind, data["cause"], data["severity"]) for kind, data in _events(inbox)] == [
-        ("incident-opened", "lab: silent", "high")
-    ]
-    assert metrics.incidents() == [("lab", "silent", "high")]
-
-
 def test_an_incident_is_closed_when_messages_come_again_and_is_not_learned(
     silent_feed: tuple[InterfaceWatch, Inbox, Metrics, list[float]],
 ) -> None:

@@ -23,7 +23,7 @@ from cds_hooks.security.client import is_proxy
 from cds_hooks.security.keys import UnusableKey, read_key, read_key_set
 from cds_hooks.security.outbound import ConnectionPools, TransportRefused
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
-from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, _answer, _refuse, open_replay_store
+from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, open_replay_store
 from cds_hooks.security.trust_file import TrustFileError, read_trust_file
 from cds_hooks.security.trust_setup import AddressTrial, _why
 from cds_hooks.settings.checks import networks_of
@@ -146,21 +146,6 @@ async def test_a_store_of_used_tokens_that_is_away_says_so(tmp_path: Path) -> No
         await waiting
     assert isinstance(away, PostgresReplayStore)
     assert texts == ["The server cannot check the call's token. Try again later."] * 2
-
-
-async def test_the_first_of_the_callers_with_a_token_is_told_that_it_is_new() -> None:
-    futures: list[asyncio.Future[bool]] = [asyncio.get_running_loop().create_future() for _ in range(4)]
-    futures[3].cancel()
-    tokens = (b"a", b"a", b"b", b"a")
-    group: Any = [(token, 1, None, future) for token, future in zip(tokens, futures, strict=True)]
-    _answer(group, {b"a"})
-    assert [future.result() for future in futures[:3]] == [True, False, False]
-    late: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-    fault = OSError("away")
-    _refuse([*group, (b"c", 1, None, late)], fault)
-    failure = late.exception()
-    assert isinstance(failure, ReplayStoreFailed)
-    assert failure.__cause__ is fault
 
 
 async def test_a_server_is_ready_where_a_token_of_its_own_can_be_noted(tmp_path: Path) -> None:

@@ -169,24 +169,6 @@ def test_discovery_needs_a_token_unless_the_file_says_otherwise(site: Site) -> N
     assert run(discover()) == "anonymous"
 
 
-async def test_a_second_process_and_a_restarted_one_know_the_tokens_of_the_first(site: Site, token: Token) -> None:
-    first, second = site.open(), site.open()
-    one = token()
-    said = [(await call(first, one)).name]
-    for trust in (second, first):
-        with pytest.raises(Untrusted) as refused:
-            await call(trust, one)
-        said.append(refused.value.reason)
-    await first.aclose()
-    await second.aclose()
-    restarted = site.open()
-    with pytest.raises(Untrusted) as refused:
-        await call(restarted, one)
-    await restarted.aclose()
-    answered = [*said, refused.value.reason]
-    assert answered == ["Example", "replayed", "replayed", "replayed"]
-
-
 def test_a_token_that_is_refused_is_not_used_up(site: Site, token: Token) -> None:
     one = token()
     head, body, signature = one.split(".")

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cds_hooks.kit.simulator.request import EXTENSION_KEY
 from cds_hooks.kit.simulator.terminal import print_answer, print_error, printable
 
 
@@ -14,28 +13,6 @@ def drawn(draw: Any, *values: Any) -> list[str]:
     stream = StringIO()
     draw(Console(file=stream, width=40), *values)
     return stream.getvalue().splitlines()
-
-
-def test_a_card_is_drawn_with_all_its_parts() -> None:
-    card = {
-        "indicator": "warning",
-        "summary": "Look here",
-        "detail": "Some **words**",
-        "suggestions": [
-            {"label": "Do it", "isRecommended": True, "actions": [{"type": "create", "description": "Order"}]},
-            {"label": "Or that", "actions": [{"type": "delete"}]},
-        ],
-        "source": {"label": "Guide", "url": "https://a.example"},
-        "links": [{"label": "More", "url": "https://b.example"}],
-    }
-    answer = {"cards": [card], "extension": {EXTENSION_KEY: {"decision": "d1"}}}
-    assert drawn(print_answer, "patient-view", answer) == [
-        "patient-view: 1 card", "╭─ △ warning ──────────────────────────╮", "│ Look here                            │",
-        "│ Some words                           │", "│ [ Do it ] (advised)                  │",
-        "│     create: Order                    │", "│ [ Or that ]                          │",
-        "│     delete:                          │", "│ Source: Guide https://a.example      │",
-        "│ More: https://b.example              │", "╰──────────────────────────────────────╯", "  decision d1",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -69,16 +69,6 @@ def test_the_whole_cohort_counts_and_leaves_no_row_in_the_file() -> None:
     assert np.abs(told - large.contributions(X)).max() < 1e-12
 
 
-def test_one_row_and_many_rows_say_the_same_bits() -> None:
-    X, y = invented()
-    content = file_of(ShapleyTrees.of(from_hist_gradient_boosting(boosted(X, y, 4), NAMES), X))
-    many = says(content, X[:40])
-    for number in range(40):
-        one = says(content, X[number : number + 1])
-        assert (one["contributions"] == many["contributions"][number]).all()
-        assert one["margin"] == many["margin"][number]
-
-
 def test_deep_trees_and_few_people_are_refused() -> None:
     X, y = invented()
     with pytest.raises(CompileRefused, match="up to 6 are explained exactly"):

@@ -19,7 +19,7 @@ from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Subject
 from models_onnx.workbench.release.card import OF_THE_MAKER, computed_attributes
 from tests.models_onnx.workbench.gates.formula import NOTHING
-from tests.models_onnx.workshop import STRANGER, core, evidence, subject
+from tests.models_onnx.workshop import core, evidence, subject
 
 Json = dict[str, Any]
 
@@ -186,11 +186,6 @@ def test_a_file_of_a_release_that_is_changed_or_gone_is_a_fault(name: str, tmp_p
     assert (verdict.sentence, len(verdict.faults), verdict.figures) == ("", 1, {})
     (made.folder / name).unlink()
     assert len(folder.check_file(made, NOTHING).faults) == 1
-
-
-def test_a_strangers_signature_is_a_fault(tmp_path: Path) -> None:
-    (fault,) = folder.check_file(subject(tmp_path, signer=STRANGER), NOTHING).faults
-    assert "not trusted here" in fault
 
 
 def test_the_verdict_on_what_is_in_a_release(tmp_path: Path) -> None:
