@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from models_onnx.workbench import metrics
-from models_onnx.workbench.metrics import Ranked, jeffreys, sigmoid
+from models_onnx.workbench.metrics import PatientRows, Ranked, estimate, jeffreys, sigmoid
 
 Array = NDArray[np.float64]
 
@@ -188,3 +188,17 @@ def test_the_interval_is_that_of_scipys_beta(pair: tuple[int, int]) -> None:
 
 def test_the_sigmoid_does_not_overflow() -> None:
     assert sigmoid(np.array([-1e6, 0.0, 1e6])).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_the_rows_of_one_patient_are_drawn_together() -> None:
+    patient = np.array([0, 1, 1, 2, 2, 2])
+    (drawn,) = PatientRows(patient, np.ones(6)).samples(30, 1)
+    assert (drawn[:, 1] == drawn[:, 2]).all()
+    assert (drawn[:, 3] == drawn[:, 5]).all()
+    assert (drawn[:, [0, 1, 3]].sum(axis=1) == 3).all()
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
+    margin, y = people()
+    args = ({"auroc": metrics.auroc}, margin, y, 60)
+    assert estimate(*args, 1) == estimate(*args, 1) != estimate(*args, 2)
