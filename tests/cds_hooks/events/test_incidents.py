@@ -42,20 +42,6 @@ def test_a_signal_opens_an_incident_with_all_that_it_says() -> None:
     assert Incident("low", ["a"], "", "medium", 1, 5).seen == 5
 
 
-@pytest.mark.parametrize(
-    ("kind", "is_strong", "severity"),
-    [
-        ("unit-label", True, "information"),
-        ("code-gone", True, "information"),
-        (FEWER, True, "information"),
-        ("low", True, "high"),
-        ("low", False, "medium"),
-    ],
-)
-def test_how_much_an_incident_weighs(kind: str, is_strong: bool, severity: str) -> None:
-    assert opened(signal("a", kind, is_strong=is_strong)).all[0].severity == severity
-
-
 STOPS = {"silent", "low", "flapping"}
 FOLLOWING = {
     "silent": STOPS

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from cds_hooks.kit.contract import connection as sending
 from cds_hooks.kit.contract.charts import PatientChart
-from cds_hooks.kit.contract.connection import Connection, Exchange, Purpose, media_type_problem
+from cds_hooks.kit.contract.connection import Connection
 from cds_hooks.kit.contract.document import NotTested
 from cds_hooks.kit.contract.report import Report, Result
 from cds_hooks.kit.contract.run import run_checks, select_checks
@@ -32,49 +32,6 @@ def connected(answer: Any, **options: Any) -> Connection:
     connection.close()
     connection._client = httpx.Client(transport=httpx.MockTransport(answer), headers=headers)
     return connection
-
-
-def exchange(status: int, body: bytes = b"{}", **changes: Any) -> Exchange:
-    members: Any = {
-        "title": "t", "purpose": Purpose.CALL, "broken": False, "method": "POST", "path": "/p", "status": status,
-        "headers": {}, "body": body, "seconds": 0.0,
-    }  # fmt: skip
-    return Exchange(**(members | changes))
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (b"{}", ""),
-        (b"[]", ""),
-        (b'{"issue": []}', ""),
-        (b'{"issue": ["x"]}', ""),
-        (b'{"issue": [{"diagnostics": "why"}, {"diagnostics": "more"}]}', " (why)"),
-        (b'{"issue": [{"details": {"text": "what"}}]}', " (what)"),
-        (b'{"issue": [{"diagnostics": "why", "details": {"text": "what"}}]}', " (what)"),
-        (b'{"issue": [{"details": "what"}]}', ""),
-        (b'{"issue": [{"diagnostics": 5}]}', " (5)"),
-        (b'{"issue": [{"diagnostics": "' + b"x" * 101 + b'"}]}', f" ({'x' * 100})"),
-    ],
-)
-def test_an_answer_is_its_status_and_what_the_server_says(body: bytes, words: str) -> None:
-    assert exchange(400, body).answer == f"answered 400{words}"
-
-
-@pytest.mark.parametrize(
-    ("declared", "problem"),
-    [
-        ("application/json", ""),
-        ("Application/JSON ; Charset=UTF-8", ""),
-        ('application/json; charset="utf8"', ""),
-        ("application/json; profile=x", ""),
-        ("application/json; charset=latin-1", "content-type is application/json; charset=latin-1"),
-        ("application/fhir+json", "content-type is application/fhir+json"),
-        ("", "content-type is missing"),
-    ],
-)
-def test_the_content_type_of_json(declared: str, problem: str) -> None:
-    assert media_type_problem(exchange(200, headers={"content-type": declared} if declared else {})) == problem
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from cds_hooks.kit.contract.document import (
     Subject,
     observe,
     parse_json,
-    parts_of,
 )
 from cds_hooks.kit.contract.registry import all_checks
 from cds_hooks.kit.contract.report import Outcome
@@ -81,23 +80,6 @@ def test_what_is_not_seen_is_not_tested() -> None:
     observe([1], "nothing was seen")
     with pytest.raises(NotTested, match="nothing was seen"):
         observe([], "nothing was seen")
-
-
-def test_the_parts_of_discovery() -> None:
-    discovery = {
-        "services": [{"id": "a", "prefetch": {"p": "Patient/1", "n": None}}, {"id": "b", "prefetch": "x"}, {"id": "c"}]
-    }
-    parts = [(subject.name, node.location) for subject, node in parts_of(Subject.DISCOVERY, Node(discovery))]
-    assert [part for part in parts if part[0] != "MEMBER"] == [
-        ("DISCOVERY", ""),
-        ("ENTRY", "services[0]"),
-        ("PREFETCH", "services[0].prefetch"),
-        ("TEMPLATE", "services[0].prefetch.p"),
-        ("ENTRY", "services[1]"),
-        ("PREFETCH", "services[1].prefetch"),
-        ("ENTRY", "services[2]"),
-        ("PREFETCH", "services[2].prefetch"),
-    ]
 
 
 @pytest.mark.parametrize(

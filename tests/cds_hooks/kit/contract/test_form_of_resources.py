@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.kit.contract.checks.suggestions import form_faults
-from cds_hooks.kit.contract.definitions import fields_of, reference_problem
+from cds_hooks.kit.contract.definitions import reference_problem
 from cds_hooks.kit.contract.document import Node
 
 Json = dict[str, Any]
@@ -108,14 +108,3 @@ def test_a_date_with_a_time_has_its_form(text: str, fits: bool) -> None:
 )
 def test_what_is_wrong_with_a_reference(reference: str, problem: str) -> None:
     assert reference_problem(reference) == problem
-
-
-def test_the_fields_of_a_hook_are_those_of_the_library() -> None:
-    assert [(field.name, field.required, field.type) for field in fields_of("order-select")] == [
-        ("userId", True, "string"),
-        ("patientId", True, "string"),
-        ("encounterId", False, "string"),
-        ("selections", True, "array"),
-        ("draftOrders", True, "object"),
-    ]
-    assert fields_of("com.example.own") == ()

@@ -1,6 +1,6 @@
 """A call can send a FHIR server instead of its data."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -36,91 +36,10 @@ def test_a_key_that_is_not_there_cannot_be_left_out() -> None:
 # The requests and feedback of a simulated client, whole: each hook, and what each hook lacks.
 Json = dict[str, Any]
 PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
-TODAY = date(2026, 11, 20)
-
-
-def _stay(identity: str, start: str | None = None, **more: Any) -> Json:
-    return {"resourceType": "Encounter", "id": identity} | ({"period": {"start": start}} if start else {}) | more
 
 
 def _order(identity: str, **more: Any) -> Json:
     return {"resourceType": "ServiceRequest", "id": identity, "status": "active"} | more
-
-
-def _asked(hook: str, *resources: Json, drafts: tuple[Json, ...] = (), **more: Any) -> Json:
-    built = request.build_request({"hook": hook}, Chart([PATIENT, *resources]), list(drafts), today=TODAY, **more)
-    assert len(built.pop("hookInstance")) == 36
-    return built
-
-
-def test_the_context_of_each_hook() -> None:
-    tablet, study = {"resourceType": "MedicationRequest", "id": "d1"}, _order("s1", status="draft")
-    medication = {"resourceType": "Medication", "id": "m1"}
-    assert _asked("patient-view") == {
-        "hook": "patient-view",
-        "context": {"userId": "Practitioner/cds-hooks-call", "patientId": "p1"},
-        "prefetch": {},
-    }
-    assert _asked("patient-view", timings=True)["extension"] == {"org.cds-hooks-onnx": {"timings": True}}
-    assert _asked("order-select", drafts=(tablet, medication))["context"] == {
-        "userId": "Practitioner/cds-hooks-call", "patientId": "p1",
-        "draftOrders": {"resourceType": "Bundle", "type": "collection",
-                        "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d1"}},
-                                  {"resource": {"resourceType": "Medication", "id": "m1"}}]},
-        "selections": ["MedicationRequest/d1"],
-    }  # fmt: skip
-    assert _asked("order-sign", drafts=(tablet,))["context"] == {
-        "userId": "Practitioner/cds-hooks-call", "patientId": "p1",
-        "draftOrders": {"resourceType": "Bundle", "type": "collection",
-                        "entry": [{"resource": {"resourceType": "MedicationRequest", "id": "d1"}}]},
-    }  # fmt: skip
-    assert _asked("order-dispatch", _order("s2"), drafts=(tablet, study))["context"] == {
-        "patientId": "p1",
-        "dispatchedOrders": ["ServiceRequest/s1"],
-        "performer": "Organization/cds-hooks-call",
-    }
-    assert _asked(
-        "order-dispatch",
-        _order("s2"),
-        _order("s3", status="draft"),
-        {"resourceType": "ServiceRequest", "status": "active"},
-        {"resourceType": "Task", "id": "t", "status": "active"},
-    )["context"] == {
-        "patientId": "p1",
-        "dispatchedOrders": ["ServiceRequest/s2"],
-        "performer": "Organization/cds-hooks-call",
-    }
-    appointment = {"resourceType": "Appointment", "id": "a1", "status": "booked"}
-    assert _asked("appointment-book", appointment)["context"] == {
-        "userId": "Practitioner/cds-hooks-call", "patientId": "p1",
-        "appointments": {"resourceType": "Bundle", "type": "collection",
-                         "entry": [{"resource": {"resourceType": "Appointment", "id": "a1", "status": "proposed"}}]},
-    }  # fmt: skip
-    stays = (
-        _stay("e1", "2026-01-01"),
-        _stay("e2", "2026-03-01"),
-        _stay("e3"),
-        {"resourceType": "Encounter", "period": {"start": "2027"}},
-    )
-    assert _asked("encounter-start", *stays)["context"] == {
-        "userId": "Practitioner/cds-hooks-call",
-        "patientId": "p1",
-        "encounterId": "e2",
-    }
-    assert _asked("encounter-discharge", _stay("e3"))["context"]["encounterId"] == "e3"
-
-
-@pytest.mark.parametrize(
-    ("hook", "words"),
-    [
-        ("order-select", "order-select needs a draft order; give one with --draft FILE"),
-        ("order-dispatch", "order-dispatch needs a ServiceRequest"),
-        ("encounter-discharge", "encounter-discharge needs an Encounter in the chart"),
-    ],
-)
-def test_a_hook_without_what_it_is_about_is_refused(hook: str, words: str) -> None:
-    with pytest.raises(ChartError, match=words):
-        _asked(hook, drafts=({"resourceType": "Medication", "id": "m1"},))
 
 
 def test_drafts_of_a_patient() -> None:
