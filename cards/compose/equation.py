@@ -19,7 +19,7 @@ from cards.card import (
     Source,
     order_suggestions,
 )
-from cards.compose.model import factor_lines, in_100
+from cards.compose.model import NOT_FOUND, factor_lines, in_100
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, WorklistEntry
 from cards.text import escape, plain, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, charted_number
@@ -220,7 +220,7 @@ def _not_found(charted: RecordInputs) -> str:
     if not charted.not_found:
         return ""
     words = ", ".join([item.words_in_sentence for item in charted.not_found])
-    return f"**Not found, so counted as no:** {words}."
+    return f"{NOT_FOUND} {words}."
 
 
 def _closing(result: EquationResult, content: EquationCardContent, identity: CardIdentity) -> str:

@@ -16,6 +16,8 @@ MEDICATION_REVIEW: Final = "medication-review"
 GENES_AND_MEDICATIONS: Final = "genes-and-medications"
 """The outputs of the two cards, by which they are remembered."""
 MOST_LINES: Final = 6
+_MOST_WORDS: Final = 160
+"""So many words are lines in full: with headline, suggestions and the other drugs the card stays under 250."""
 MOST_OFFERS: Final = 4
 _NAMED: Final = 3
 _GENES_LINES: Final = 3
@@ -83,19 +85,20 @@ def fits_finding(offer: OfferedSuggestion, finding: Finding, medication: Medicat
     return finding.is_certain and may_be_stopped(medication) and finding.asks != "change"
 
 
-def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity) -> Card:
+def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity, *, is_brief: bool = False) -> Card:
     """Return the card of the findings, the worst first; one rule about several drugs is one line.
 
-    It warns at most: what is taken was ordered before, and no order waits for the answer.
+    It warns at most: what is taken was ordered before, and no order waits for the answer. `is_brief`: with the sentence
+    and the suggestions of the worst finding, and no more than the drugs of the others.
     """
     lines = sorted(_grouped(drugs), key=lambda line: line.rank)
     worst = lines[0].finding
     evidence = worst.evidence[0]
-    suggestions = tuple(_numbered(_offers(lines), identity))
+    suggestions = tuple(_numbered(_offers(lines[:1] if is_brief else lines), identity))
     return Card(
         uuid=identity.uuid,
         summary=_summary(lines),
-        detail="\n".join(_detail(lines)),
+        detail="\n".join(_detail_in_brief(lines) if is_brief else _detail(lines)),
         indicator="info" if worst.indicator == "info" else "warning",
         source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["review"]),
         suggestions=suggestions,
@@ -122,18 +125,35 @@ def _summary(lines: Sequence[_Line]) -> str:
 
 
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:
-    in_full = lines if len(lines) <= MOST_LINES else lines[: MOST_LINES - 1]
-    yield from map(_line, in_full)
+    most = len(lines) if len(lines) <= MOST_LINES else MOST_LINES - 1
+    in_full: list[str] = []
+    for line in map(_line, lines[:most]):
+        if in_full and len(" ".join((*in_full, line)).split()) > _MOST_WORDS:
+            break
+        in_full.append(line)
+    yield from in_full
     remaining = lines[len(in_full) :]
     if remaining:
         yield f"- Also: {'; '.join(f'{escape(line.names, 80)} ({_labels(line.finding)})' for line in remaining)}."
 
 
-def _line(line: _Line) -> str:
+def _detail_in_brief(lines: Sequence[_Line]) -> Iterator[str]:
+    yield f"- **{_sentence(lines[0])}** ({_labels(lines[0].finding)})"
+    if remaining := lines[1:]:
+        names = dict.fromkeys(drug.name for line in remaining for drug in line.drugs)
+        count = f"{len(remaining)} more findings" if len(remaining) > 1 else "one more finding"
+        yield f"- Also {count}: {escape(first_few(list(names), _NAMED), 120)}."
+
+
+def _sentence(line: _Line) -> str:
     sentence = escape(line.finding.summary, 160)
     if len(line.drugs) > 1 and not line.finding.partners:
-        sentence = f"{escape(line.names, 160)}: {sentence}"
-    return f"- **{sentence}** {line.finding.detail}{_facts(line.finding)} ({_labels(line.finding)})"
+        return f"{escape(line.names, 160)}: {sentence}"
+    return sentence
+
+
+def _line(line: _Line) -> str:
+    return f"- **{_sentence(line)}** {line.finding.detail}{_facts(line.finding)} ({_labels(line.finding)})"
 
 
 def _facts(finding: Finding) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct, UnsetType
+from msgspec.structs import replace
 
 from cards.card import REASONS_OF_A_TALK, TOPICS, Card, CardIdentity, Coding, OrderSuggestion, Source, create_suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
@@ -143,6 +144,15 @@ def model_card(
         links=identity.links,
         extension={EXTENSION_KEY: _extension(manifest, prediction, known_values, vector)},
     )
+
+
+NOT_FOUND = "**Not found, so counted as no:**"
+
+
+def without_reasons(card: Card) -> Card:
+    """Return the card of an estimate without its reasons and what counts as no, which its extension keeps."""
+    lines = (line for line in (card.detail or "").split("\n") if not line.lstrip().startswith(("- ", NOT_FOUND)))
+    return replace(card, detail="\n".join(lines))
 
 
 def _value_words(value: FeatureValue, manifest: Manifest) -> str:

@@ -154,8 +154,13 @@ def _offers(due: Iterable[Judgement], patient_id: str, day: str) -> Iterable[Ord
 # Abnormal results
 
 
-def results_card(results: Sequence[OpenResult], identity: CardIdentity, patient_id: str, today: date) -> Card:
-    """Return the card of abnormal results that nothing on record has followed, those with a warning first."""
+def results_card(
+    results: Sequence[OpenResult], identity: CardIdentity, patient_id: str, today: date, *, is_brief: bool = False
+) -> Card:
+    """Return the card of abnormal results that nothing on record has followed, those with a warning first.
+
+    `is_brief`: what follows is said of the first; of the others the headline has the names, and the orders stay.
+    """
     ordered = sorted(results, key=lambda result: result.row.indicator == "info")
     offers = [
         OrderSuggestion(
@@ -171,7 +176,7 @@ def results_card(results: Sequence[OpenResult], identity: CardIdentity, patient_
         uuid=identity.uuid,
         summary=_summary_of_results(ordered),
         indicator=first.row.indicator,
-        detail="\n".join(_result_line(result, today) for result in ordered),
+        detail="\n".join(_result_line(result, today) for result in ordered[: 1 if is_brief else None]),
         source=Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
         suggestions=order_suggestions(offers, identity),
         selection_behavior="any" if offers else None,

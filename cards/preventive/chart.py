@@ -17,7 +17,7 @@ from fhir.mapping.conditions import condition_status, condition_time
 from fhir.mapping.declined import Declined, declined_in_chart
 from fhir.mapping.study_words import says_no_result
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
-from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time
+from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time, newest_statement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Observation, ObservationComponent, Procedure, ServiceRequest
 from fhir.terminology.analytes import LOINC
@@ -70,7 +70,7 @@ class Done(Struct, frozen=True, dict=True):
     @cached_property
     def clauses(self) -> tuple[str, ...]:
         """The clauses of the result without what is denied in them; those of the name where there is no result."""
-        clauses = _CLAUSES.split((self.result or self.words).lower())
+        clauses = _CLAUSES.split(newest_statement(self.result or self.words).lower())
         affirmed = [(clause, _DENIED_BEFORE.sub("", clause).strip()) for clause in clauses]
         return tuple([words for clause, words in affirmed if words and _DENIED_AFTER.search(clause) is None])
 
@@ -359,7 +359,7 @@ def _is_positive(part: CodedPart) -> bool | None:
         return True
     if codes & _NEGATIVE_CODES:
         return False
-    text = " ; ".join(_value_words(part)).lower()
+    text = " ; ".join(map(newest_statement, _value_words(part))).lower()
     affirmed = _NEGATED.sub(" ; ", text)
     if _POSITIVE.search(affirmed):
         return True

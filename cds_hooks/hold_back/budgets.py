@@ -17,6 +17,7 @@ from time import monotonic, time
 from typing import ClassVar, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cards.rules.engine.governance import Budget
 from cds_hooks.decision_views.file import Views
@@ -244,14 +245,16 @@ CREATE TABLE shown_cards (
 
 
 _MOST_WORDS: Final = 250
-"""A card is shown beside others where all have no more words than this; the project's own choice."""
+"""The words of all cards at an opening together, unless one is critical; the project's own choice."""
+_KEPT_WORDS: Final = 45
+"""What reminders, talks and findings leave of them for a warning or an abnormal result that they may not know of."""
 
 
 class VisitRank(IntEnum):
     """What is lost if a card is missed at this visit, the most first; the order is the project's own choice."""
 
     DANGER = 0
-    """A critical card, a warning, abnormal results: always shown."""
+    """A critical card, a warning, abnormal results: shown beside whatever else is shown."""
     TIME_BOUND = 1
     """What can be done in these weeks only, such as a vaccine in a pregnancy."""
     FINDING = 2
@@ -283,23 +286,34 @@ def card_in_place(card: VisitCard, others: Iterable[VisitCard]) -> VisitCard | i
     """Return with how many words the card is shown, or the last of those before it where they leave it no place.
 
     Cards that have a shorter form leave place for the others by it; what is over goes to the first of them.
-    Vaccines and prevention know what all others have. The others may not know of each other, so that a card of theirs
-    counts as shown although by this rule it has no place.
+    Vaccines and prevention know what all others have, and no other card is shorter for theirs. The others may not know
+    of each other, so that a card of theirs counts as shown although by this rule it has no place.
     """
-    shown: list[VisitCard] = []
-    for other in sorted([*others, card]):
-        may_not_know = other.rank < VisitRank.VACCINES <= card.rank
-        if _has_place(other, [] if may_not_know else shown):
+    first = [other for other in others if other.rank < VisitRank.VACCINES]
+    if card.rank < VisitRank.VACCINES:
+        return _place(card, sorted([*first, card]), [])
+    last = [other for other in others if other.rank >= VisitRank.VACCINES]
+    return _place(card, sorted([*last, card]), _with_their_words(sorted(first)))
+
+
+def _place(card: VisitCard, cards: Iterable[VisitCard], shown: list[VisitCard]) -> VisitCard | int:
+    """Return the same as `card_in_place`, of cards in their order beside those that are shown."""
+    for other in cards:
+        if _has_place(other, shown):
             shown.append(other)
         elif other is card:
             return shown[-1]
-    left = _MOST_WORDS - sum(map(_least_words, shown))
-    for other in shown:
-        more = other.words - _least_words(other)
-        if other is card:
-            return card.words if more <= max(left, 0) else card.least
-        left -= more if more <= left else 0
-    return card.words
+    placed = zip(shown, _with_their_words(shown), strict=True)
+    return next(other.words for shown_card, other in placed if shown_card is card)
+
+
+def _with_their_words(cards: Sequence[VisitCard]) -> list[VisitCard]:
+    """Return the cards with the words that they have beside each other."""
+    settled: list[VisitCard] = []
+    for number, card in enumerate(cards, start=1):
+        is_whole = card.words <= _words_left(card, [*settled, *cards[number:]])
+        settled.append(replace(card, words=card.words if is_whole else _least_words(card), least=0))
+    return settled
 
 
 def _least_words(card: VisitCard) -> int:
@@ -309,12 +323,23 @@ def _least_words(card: VisitCard) -> int:
 def _has_place(card: VisitCard, shown: Sequence[VisitCard]) -> bool:
     if card.kind and any(other.kind == card.kind for other in shown):
         return False
-    words = sum(map(_least_words, (card, *shown)))
-    may_stand_beside = card.rank is not VisitRank.TESTS and len(shown) < MOST_CARDS and words <= _MOST_WORDS
-    return card.rank is VisitRank.DANGER or not shown or may_stand_beside
+    may_stand_beside = card.rank is not VisitRank.TESTS and len(shown) < MOST_CARDS
+    is_first = card.rank is VisitRank.DANGER or not shown
+    return is_first or (may_stand_beside and _least_words(card) <= _words_left(card, shown))
+
+
+def _words_left(card: VisitCard, shown: Collection[VisitCard]) -> int:
+    """Return how many words the others leave; of what is no danger some are kept for one that is not known."""
+    first = [other for other in shown if other.rank < VisitRank.VACCINES]
+    dangers = sum(_least_words(other) for other in first if other.rank is VisitRank.DANGER)
+    knows_dangers = not first or card.rank is VisitRank.DANGER or card.rank >= VisitRank.VACCINES
+    kept = 0 if knows_dangers else max(_KEPT_WORDS - dangers, 0)
+    return _MOST_WORDS - max(kept + sum(map(_least_words, first)), sum(map(_least_words, shown)))
 
 
 _RESERVED_SECONDS: Final = 30.0
+_OPENING_SECONDS: Final = 60.0
+"""Calls about a patient within a minute are those of one opening, whose words are counted together."""
 _MOST: Final = 10_000
 """So many turns are kept for calls that are under way; beyond it the oldest are given up."""
 
@@ -333,14 +358,40 @@ class _Reserved(Struct, frozen=True):
         return monotonic() - self.taken_at < _RESERVED_SECONDS and abs(now - self.turn.at) < _RESERVED_SECONDS
 
 
+class _Opening(Struct, frozen=True):
+    """When the first card of an opening was placed (epoch seconds), and its cards by service and number of its call."""
+
+    at: float
+    cards: dict[tuple[str, int], VisitCard] = {}
+
+
 class Turns:
-    """Whose turn it is, and which calls of a visit are under way."""
+    """Whose turn it is, which calls of a visit are under way, and how many words its cards have."""
 
     def __init__(self, now: Callable[[], float] = time, claims: Claims | None = None) -> None:
         """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers."""
         self._now = now
         self._claims = claims
         self._reserved = Bounded[_TurnKey, _Reserved](_MOST)
+        self._openings = Bounded[tuple[str, str], _Opening](_MOST)
+
+    def take_words(self, caller: Caller, card: VisitCard, place: int, *, is_critical: bool = False) -> int:
+        """Return how many words are left for this card of the opening, which takes them: its own, its least, or 0.
+
+        `place` is its number among the cards of its call; cards that the service had from there on a moment ago count
+        no more. The rule of `card_in_place` leaves every card its words where the services know of each other.
+        """
+        key, now = (caller.client, caller.patient), self._now()
+        with self._openings.writing:
+            opening = self._openings.get(key)
+            if opening is None or not 0 <= now - opening.at <= _OPENING_SECONDS:
+                opening = _Opening(now)
+            kept = {at: other for at, other in opening.cards.items() if at[0] != card.service or at[1] < place}
+            left = _words_left(card, kept.values())
+            words = card.words if is_critical or card.words <= left else card.least if card.least <= left else 0
+            placed = replace(card, words=words, least=0)
+            self._openings.put(key, _Opening(opening.at, {**kept, (card.service, place): placed}))
+        return words
 
     async def turn_of_another(self, caller: Caller, memory: PatientMemory, finding: PatientFinding) -> Turn | None:
         """Whose turn it is where this card is not shown; None where it is shown.

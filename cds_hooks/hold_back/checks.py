@@ -404,17 +404,8 @@ async def check_reminder(card: Card, call: CheckedCall) -> WhyNot | None:
     finding = call.patient_finding(card)
     if finding is None:
         return None
-    if call.others is not None and card.indicator != "critical":
-        visible = visit_card(card, call)
-        if visible.rank is not VisitRank.DANGER:  # which is shown whatever the others have
-            call.visit_cards = call.visit_cards if call.visit_cards is not None else await call.others()
-            allowed = card_in_place(visible, (*call.visit_cards, *call.placed))
-            if isinstance(allowed, VisitCard):
-                because = f"other cards go before it at this opening, such as {allowed.service}"
-                return _waits(card, finding, call, because)
-            if allowed < visible.words:
-                call.shortened[card.uuid] = call.shorter[card.uuid]
-        call.placed.append(visible)
+    if call.others is not None and (because := await _why_no_place(card, call)) is not None:
+        return _waits(card, finding, call, because)
     turn = await call.shared.turns.turn_of_another(call.caller, call.memory, finding)
     if turn is None:
         return None
@@ -423,6 +414,26 @@ async def check_reminder(card: Card, call: CheckedCall) -> WhyNot | None:
         return WhyNot(finding.subject, SAID_ONCE, text)
     on = datetime.fromtimestamp(turn.at, UTC).date().isoformat()
     return _waits(card, finding, call, f"it was offered on {on} (once in {TEST_DAYS} days)")
+
+
+async def _why_no_place(card: Card, call: CheckedCall) -> str | None:
+    """Return why the card has no place at this opening; None where it has one, with all its words or the fewer."""
+    visible, is_critical = visit_card(card, call), card.indicator == "critical"
+    if not is_critical and (visible.rank is not VisitRank.DANGER or visible.least):
+        assert call.others is not None  # noqa: S101 - asked only then
+        call.visit_cards = call.visit_cards if call.visit_cards is not None else await call.others()
+        allowed = card_in_place(visible, (*call.visit_cards, *call.placed))
+        if isinstance(allowed, VisitCard):
+            return f"other cards go before it at this opening, such as {allowed.service}"
+        if allowed < visible.words:
+            visible = replace(visible, words=allowed)
+    words = call.shared.turns.take_words(call.caller, visible, len(call.placed), is_critical=is_critical)
+    if not words:
+        return "the other cards of this opening leave it no words"
+    if card.uuid in call.shorter and words < words_to_read(card):
+        call.shortened[card.uuid] = call.shorter[card.uuid]
+    call.placed.append(replace(visible, words=words))
+    return None
 
 
 def visit_card(card: Card, call: CheckedCall) -> VisitCard:

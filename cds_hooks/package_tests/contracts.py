@@ -89,7 +89,7 @@ def test_every_card_keeps_the_specification_and_every_silence_has_a_reason(
 
 
 def test_the_same_call_has_the_same_answer_whatever_was_asked_before(service: str, hook: str, tmp_path: Path) -> None:
-    requests = requests_of(service, hook)[:6]
+    requests = requests_of(service, hook)[:5]  # from then on what this client does not call takes no place
     folders = (tmp_path / "forwards", tmp_path / "backwards")
     for folder in folders:
         folder.mkdir()

@@ -172,8 +172,8 @@ class Needs(Struct, frozen=True):
     """LOINC codes of further laboratory results, of which only the day and the value as charted are read."""
     newest_results: bool = False
     """Whether the newest results of any code are read: a study may have no code that could be asked for."""
-    named_results: bool = False
-    """Whether the newest laboratory results of any code are read: one may have a name and no code of LOINC."""
+    named_results: int = 0
+    """How many of the newest laboratory results of any code are read: one may have a name and no code of LOINC."""
     notes: bool = False
     """Whether the newest clinical notes are read with their texts."""
     for_others: frozenset[str] = frozenset()
@@ -189,7 +189,7 @@ class Needs(Struct, frozen=True):
         lab_codes: Iterable[str] = (),
         *,
         newest_results: bool = False,
-        named_results: bool = False,
+        named_results: int = 0,
         notes: bool = False,
     ) -> "Needs":
         """Return the needs of these features together with these analytes and resource types.
@@ -250,7 +250,7 @@ def templates_for(needs: Needs, *, has_drafts: bool = False, has_dispatched: boo
         query = f"Observation?{_PATIENT}&_sort=-date&_count=200"
         templates.append(Template("newestResults", query, "Observation", "newest results", policy=_UNSAID))
     if needs.named_results:
-        query = f"Observation?{_PATIENT}&category=laboratory&_sort=-date&_count=100"
+        query = f"Observation?{_PATIENT}&category=laboratory&_sort=-date&_count={needs.named_results}"
         templates.append(Template("namedResults", query, "Observation", "results by name", policy=_UNSAID))
     if needs.notes:
         templates.append(_NOTES)

@@ -113,10 +113,17 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         content = question.content(charted, result)
         if "sex" in charted.given and (note := charted_sex_note(call.record)):
             content = replace(content, opening=f"{content.opening} {note}")
-        advice.cards.append(equation_card(charted, result, content, call.card_identity(call.equation_url(equation.id))))
+        _add_card(advice, call, charted, result, content)
     else:
         advice.silences.append(WhyNot(equation.id, "below-threshold", question.below))
     return advice
+
+
+def _add_card(
+    advice: Advice, call: ServiceInput, charted: RecordInputs, result: EquationResult, content: EquationCardContent
+) -> None:
+    identity = call.card_identity(call.equation_url(result.equation.id))
+    advice.add_estimate(equation_card(charted, result, content, identity))
 
 
 def _advise_for_each_sex(
@@ -141,8 +148,7 @@ def _advise_for_each_sex(
     if all(reached):
         contents = [question.content(inputs, of_sex) for inputs, of_sex in zip(both, results, strict=True)]
         content = for_each_sex(contents[lower], contents[1 - lower], in_words)
-        identity = call.card_identity(call.equation_url(equation.id))
-        advice.cards.append(equation_card(charted, result, content, identity))
+        _add_card(advice, call, charted, result, content)
     elif any(reached):
         text = f"{equation.title}: {in_words}. The sex is not recorded, and it decides whether a card is shown."
         advice.silences.append(WhyNot(equation.id, "input-missing", text))
@@ -371,7 +377,7 @@ _CHECK_UP = re.compile(
 _OTHER_PURPOSE = re.compile(
     r"problem|urgent|emergency|symptom|\bsick\b|\bacute|procedure\b(?!\))|surg|dialysis|chemo|infusion|transfusion"
     r"|natal\b|obstetric|hospice|consult|telephone|laborator|injection|therap|follow[ -]up|hospital|dental|death"
-    r"|rehabilit|psych|\b(?:injur|sprain|strain|fractur|wound|lacerat|burns?\b|pain|fever|cough|vomit|diarrh|rash)",
+    r"|rehabilit|psych|ache\b|\b(?:injur|sprain|strain|fractur|wound|lacerat|burns?\b|pain|sore\b|fever|cough|vomit|diarrh|rash)",
     re.IGNORECASE,
 )
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from cards.card import Action, Card, CardIdentity, Link
+from cards.compose.model import without_reasons
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.extension import WorklistEntry
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
@@ -171,6 +172,11 @@ class Advice(Struct):
     models: tuple[dict[str, str], ...] = ()
     scores: dict[str, Any] | None = None
 
+    def add_estimate(self, card: Card) -> None:
+        """Add the card of an estimate, whose shorter form has no reasons."""
+        self.cards.append(card)
+        self.shorter[card.uuid] = without_reasons(card)
+
 
 def opted_out_words(record: PatientRecord) -> str:
     """Why nothing is suggested about a patient who has opted out, in a sentence that names what says so."""
@@ -203,7 +209,7 @@ async def advise_by_model(
     elif not chart_model.is_due(estimated.model, scores or estimated.scores, age, call.thresholds):
         advice.silences.append(WhyNot(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
     else:
-        advice.cards.append(card(estimated))
+        advice.add_estimate(card(estimated))
     return advice
 
 

@@ -28,6 +28,7 @@ from fhir.mapping.conditions import find_condition
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.stays import discharge_destination
+from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.repair import objects_in, repair_resource
 from fhir.record.resources import MedicationRequest
@@ -132,6 +133,7 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
 _INFARCTION_DAYS: Final = 30
 _STATIN: Final = frozenset({"statin"})
 _ANTIPLATELETS: Final = frozenset({"antiplatelet", "asa_or_antiplatelet", "salicylate"})
+_ASPIRIN: Final = frozenset({"salicylate"})
 _GUIDELINE: Final = "2025 ACC/AHA guideline on acute coronary syndromes"
 _CALLED: Final = re.compile(r"statin|aspirin|antiplatelet|clopidogrel|ticagrelor|prasugrel", re.IGNORECASE)
 
@@ -158,8 +160,8 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
         and not declined(record, _STATIN, _CALLED)
     ):
         missing.append("statin")
-    if not all_classes & _ANTIPLATELETS and not declined(record, _ANTIPLATELETS, _CALLED):
-        missing.append("antiplatelet (aspirin, P2Y12 inhibitor)")
+    if not declined(record, _ANTIPLATELETS, _CALLED) and (antiplatelet := _missing_antiplatelet(record, all_classes)):
+        missing.append(antiplatelet)
     if not missing:
         return None
     words, day = plain(infarction.words or infarction.code, 60), infarction.time.date
@@ -180,6 +182,18 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
         closing="Told once before the discharge.",
     )
     return guideline_card(content, call.card_identity())
+
+
+def _missing_antiplatelet(record: PatientRecord, classes: frozenset[str]) -> str:
+    """Return what of the two is missing; of one alone nothing is said beside an anticoagulant or after a reaction."""
+    if not classes & _ANTIPLATELETS:
+        return "antiplatelet (aspirin, P2Y12 inhibitor)"
+    if "anticoagulant" in classes or (classes & _ASPIRIN and "antiplatelet" in classes):
+        return ""
+    if not classes & _ASPIRIN:
+        return "aspirin" if allergy_to_class(record, "salicylate") is None else ""
+    has_stent = find_condition(record, "stent_coronary") is not None
+    return "P2Y12 inhibitor" if has_stent and allergy_to_class(record, "antiplatelet") is None else ""
 
 
 # The cards
@@ -231,6 +245,7 @@ SERVICE = Service(
         analytes=NEEDS.analytes,
         resources=NEEDS.resources - _NOT_READ,
         required=("medications",),
+        named_results=20,
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

@@ -139,6 +139,7 @@ SERVICE = Service(
     needs=Needs.of(
         analytes=(GENOMICS, "body_weight"),
         resources=("MedicationRequest", "MedicationStatement", "Condition", "Procedure", "DiagnosticReport"),
+        named_results=20,
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

@@ -109,7 +109,10 @@ async def decide(call: ServiceInput) -> Advice:
         )
         advice.silences.append(kept_for_worklist(call, SUBJECT))
     else:
-        advice.cards.append(review_card(reviewed, call.card_identity()))
+        identity = call.card_identity()
+        advice.cards.append(review_card(reviewed, identity))
+        if len(advice.scores["review"]) > 1:
+            advice.shorter[identity.uuid] = review_card(reviewed, identity, is_brief=True)
     return advice
 
 
@@ -192,6 +195,7 @@ SERVICE = Service(
         analytes=review_book().needs.analytes,
         resources=review_book().needs.resources - {"Device"},
         whole_history=("Procedure",),
+        named_results=20,
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

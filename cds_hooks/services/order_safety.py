@@ -155,7 +155,7 @@ SERVICE = Service(
     ),
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     warns_of_harm=True,
-    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES, named_results=True),
+    needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES, named_results=100),
     decide=decide,
     # Drafts of either kind come with the context; active medication orders are returned stopped or changed.
     returns_resources=frozenset({"MedicationRequest"}),

@@ -283,6 +283,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=OUTLOOK_FEATURES,
+        analytes=("hba1c", "glucose", "glucose_fasting"),
         resources=(
             "CarePlan",
             "Condition",

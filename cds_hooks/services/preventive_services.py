@@ -114,7 +114,11 @@ def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceI
     """Add the card of abnormal results: first, whatever the visit is for."""
     if results:
         record = call.record
-        advice.cards.insert(0, results_card(results, call.card_identity(), record.patient_id, record.as_of.date()))
+        identity = call.card_identity()
+        card = partial(results_card, results, identity, record.patient_id, record.as_of.date())
+        advice.cards.insert(0, card())
+        if len(results) > 1:
+            advice.shorter[identity.uuid] = card(is_brief=True)
 
 
 def _in_context(judged: tuple[Judgement, ...], deaths: int | None, is_check_up: bool) -> tuple[Judgement, ...]:

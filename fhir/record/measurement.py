@@ -385,10 +385,31 @@ _NO = re.compile(
 _YES = re.compile(r"\bpos(?:it|\b)|\brea[ck]tiv|\bréacti|\bdetected|\bprésent|\bpresent\b|\(\+\)|^\++$", re.IGNORECASE)
 
 
+# "Was positive in 2010, now negative": a statement of what was counts no more where another one says what is.
+_STATEMENTS = re.compile(r"[;|\n]|\.(?!\d)|,(?!\d)|\bbut\b|(?=\b(?:now|today|currently)\b)", re.IGNORECASE)
+_NOW = re.compile(r"\b(?:now|today|currently|repeat\w*)\b", re.IGNORECASE)
+_PAST = re.compile(r"\b(?:previous\w*|former\w*|earlier|in (?:19|20)\d\d)\b", re.IGNORECASE)
+_WAS = re.compile(r"\b(?:was|were)\b", re.IGNORECASE)
+_NORMAL = re.compile(r"\b(?:nilm|normal)\b", re.IGNORECASE)
+
+
+def newest_statement(words: str) -> str:
+    """Return the words of a result without what they say of an earlier one.
+
+    >>> newest_statement("Was positive in 2010, now negative")
+    'now negative'
+    """
+    statements = [text.strip() for text in _STATEMENTS.split(words)]
+    tells_of_now = _NOW.search(words) is not None
+    present = [text for text in statements if not (_PAST.search(text) or (tells_of_now and _WAS.search(text)))]
+    is_answered = any(pattern.search(text) for text in present for pattern in (_NO, _YES, _NORMAL))
+    return "; ".join(filter(None, present)) if is_answered and len(present) < len(statements) else words
+
+
 def _answer(part: Observation | ObservationComponent) -> Quantity | None:
     """1 for a test that is positive, 0 for a negative one, by its words or its interpretation; None for neither."""
     concept = part.valueCodeableConcept
-    words = part.valueString or (concept.words if concept is not None else "")
+    words = newest_statement(part.valueString or (concept.words if concept is not None else ""))
     if _NO.search(words) or any(code.has("NEG") for code in part.interpretation):
         return Quantity(0.0, unit="1")
     is_positive = _YES.search(words) or any(code.has("POS") for code in part.interpretation)

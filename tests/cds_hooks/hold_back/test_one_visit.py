@@ -6,8 +6,11 @@ from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cds_hooks.hold_back.budgets import VisitCard, VisitRank, card_in_place
+from cds_hooks.hold_back.budgets import Turns, VisitCard, VisitRank, card_in_place
+from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client
@@ -171,6 +174,30 @@ def test_a_shorter_form_leaves_place_for_the_next_card(before: int, words: tuple
     of_vaccines = card_in_place(vaccines, [prevention, talk])
     of_prevention = card_in_place(prevention, [vaccines, talk])
     assert tuple(place if isinstance(place, int) else None for place in (of_vaccines, of_prevention)) == words
+
+
+VISIT_CARDS = st.builds(
+    VisitCard,
+    rank=st.sampled_from(VisitRank),
+    service=st.sampled_from(SERVICES),
+    words=st.integers(30, 250),
+    least=st.sampled_from((0, 30)),
+)
+
+
+@given(st.lists(st.tuples(VISIT_CARDS, st.integers(0, 1), st.booleans()), max_size=12))
+def test_cards_that_do_not_know_of_each_other_never_have_more_than_250_words(
+    taken: list[tuple[VisitCard, int, bool]],
+) -> None:
+    """Only a critical card goes beyond them, and it is always whole; a service that is called again counts once."""
+    turns, caller = Turns(lambda: 0.0), Caller("ehr", "1", "", "patient-view")
+    words: dict[tuple[str, int], int] = {}
+    for card, place, is_critical in taken:
+        words = {at: count for at, count in words.items() if at[0] != card.service or at[1] < place}
+        count = turns.take_words(caller, card, place, is_critical=is_critical)
+        words[card.service, place] = count
+        assert count in ({card.words} if is_critical else {card.words, card.least, 0})
+        assert is_critical or not count or sum(words.values()) <= 250
 
 
 def test_a_client_that_calls_one_service_loses_no_card_to_those_it_never_calls(tmp_path: Path) -> None:

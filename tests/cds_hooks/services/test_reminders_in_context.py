@@ -46,7 +46,15 @@ def test_reminders_fit_the_visit_and_the_patient(tmp_path: Path) -> None:
 def test_a_visit_for_something_else_keeps_reminders_for_the_worklist(tmp_path: Path) -> None:
     visits = [
         visit(type=[{"text": words}])
-        for words in ("Encounter for problem", "Prenatal visit", "Urgent care visit", "Ankle sprain", "Fever and cough")
+        for words in (
+            "Encounter for problem",
+            "Prenatal visit",
+            "Urgent care visit",
+            "Ankle sprain",
+            "Sore throat",
+            "Headache",
+            "Fever and cough",
+        )
     ]
     for service in ("preventive-services", "vaccines-due"):
         answered = answers(tmp_path / service, service, [[patient(62, "female"), kind] for kind in visits])
