@@ -23,12 +23,13 @@ _NAMED: Final = 3
 _GENES_LINES: Final = 3
 _GENES_NAMED: Final = 2
 # Drugs whose course is not ended at once: general knowledge, which can only withhold a suggestion. Labels of the direct
-# oral anticoagulants: premature discontinuation raises the risk of thrombosis (boxed warning).
+# oral anticoagulants: premature discontinuation raises the risk of thrombosis (boxed warning). Labels of clopidogrel,
+# prasugrel and ticagrelor (5, discontinuation): stopping raises the risk of infarction and stent thrombosis.
 TAPERED: Final = frozenset(
     {
-        "anticoagulant", "anticonvulsant", "antidepressant_other", "antipsychotic", "barbiturate", "benzodiazepine",
-        "beta_blocker", "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "insulin", "mood_stabilizer",
-        "nitrate", "opioid", "opioid_partial_agonist", "snri", "ssri", "tca", "z_drug",
+        "anticoagulant", "anticonvulsant", "antidepressant_other", "antiplatelet", "antipsychotic", "barbiturate",
+        "benzodiazepine", "beta_blocker", "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "insulin",
+        "mood_stabilizer", "nitrate", "opioid", "opioid_partial_agonist", "snri", "ssri", "tca", "z_drug",
     }
 )  # fmt: skip
 

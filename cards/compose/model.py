@@ -46,9 +46,9 @@ def factor_lines(contributions: Sequence[float], describe: Callable[[int], str],
             lines += [f"  - {_marked(contributions[position], total)}: {describe(position)}" for position in some]
     if len(contributions) > len(strongest_positions):
         remainder = sum(contributions) - sum(contributions[position] for position in strongest_positions)
-        lines.append(
-            f"- {len(contributions) - len(strongest_positions)} other {called}, together: {_marked(remainder, total)}"
-        )
+        count = len(contributions) - len(strongest_positions)
+        others = f"{count} other {called}, together" if count > 1 else f"1 other {called.removesuffix('s')}"
+        lines.append(f"- {others}: {_marked(remainder, total)}")
     return lines
 
 

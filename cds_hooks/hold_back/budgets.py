@@ -291,12 +291,12 @@ def card_in_place(card: VisitCard, others: Iterable[VisitCard]) -> VisitCard | i
     """
     first = [other for other in others if other.rank < VisitRank.VACCINES]
     if card.rank < VisitRank.VACCINES:
-        return _place(card, sorted([*first, card]), [])
+        return _shown_words(card, sorted([*first, card]), [])
     last = [other for other in others if other.rank >= VisitRank.VACCINES]
-    return _place(card, sorted([*last, card]), _with_their_words(sorted(first)))
+    return _shown_words(card, sorted([*last, card]), _with_their_words(sorted(first)))
 
 
-def _place(card: VisitCard, cards: Iterable[VisitCard], shown: list[VisitCard]) -> VisitCard | int:
+def _shown_words(card: VisitCard, cards: Iterable[VisitCard], shown: list[VisitCard]) -> VisitCard | int:
     """Return the same as `card_in_place`, of cards in their order beside those that are shown."""
     for other in cards:
         if _has_place(other, shown):
@@ -375,10 +375,10 @@ class Turns:
         self._reserved = Bounded[_TurnKey, _Reserved](_MOST)
         self._openings = Bounded[tuple[str, str], _Opening](_MOST)
 
-    def take_words(self, caller: Caller, card: VisitCard, place: int, *, is_critical: bool = False) -> int:
+    def take_words(self, caller: Caller, card: VisitCard, number: int, *, is_critical: bool = False) -> int:
         """Return how many words are left for this card of the opening, which takes them: its own, its least, or 0.
 
-        `place` is its number among the cards of its call; cards that the service had from there on a moment ago count
+        `number` is its place among the cards of its call; cards that the service had from there on a moment ago count
         no more. The rule of `card_in_place` leaves every card its words where the services know of each other.
         """
         key, now = (caller.client, caller.patient), self._now()
@@ -386,11 +386,11 @@ class Turns:
             opening = self._openings.get(key)
             if opening is None or not 0 <= now - opening.at <= _OPENING_SECONDS:
                 opening = _Opening(now)
-            kept = {at: other for at, other in opening.cards.items() if at[0] != card.service or at[1] < place}
+            kept = {at: other for at, other in opening.cards.items() if at[0] != card.service or at[1] < number}
             left = _words_left(card, kept.values())
             words = card.words if is_critical or card.words <= left else card.least if card.least <= left else 0
             placed = replace(card, words=words, least=0)
-            self._openings.put(key, _Opening(opening.at, {**kept, (card.service, place): placed}))
+            self._openings.put(key, _Opening(opening.at, {**kept, (card.service, number): placed}))
         return words
 
     async def turn_of_another(self, caller: Caller, memory: PatientMemory, finding: PatientFinding) -> Turn | None:

@@ -134,6 +134,7 @@ def identity_of(words: str) -> MedicationIdentity:
     [
         ("lisinopril", True), ("metformin", True), ("sertraline", False), ("warfarin", False), ("ropinirole", False),
         ("carbidopa / levodopa", False), ("baclofen", False), ("something new", True),
+        ("clopidogrel", False),
     ],
 )  # fmt: skip
 def test_a_drug_whose_course_is_tapered_is_not_stopped_at_once(words: str, stops: bool) -> None:

@@ -57,6 +57,7 @@ def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tup
         ((result(PAP, "HSIL"),), None, "cytology-high-grade"),
         ((result(PAP, "ASC-H"),), None, "cytology-high-grade"),
         ((result(PAP, "Atypical glandular cells"),), None, "cytology-high-grade"),
+        ((result(PAP, "Adenocarcinoma in situ (AIS)"),), None, "cytology-high-grade"),
         ((result(PAP, "LSIL"),), None, "cytology-low-grade"),
         ((result(PAP, "ASC-US"),), None, "cytology-asc-us"),
         ((result(PAP, "ASC-US"), result(HPV, "Detected")), None, "asc-us-hpv-positive"),

@@ -329,6 +329,10 @@ CHARTS: dict[str, list[Chart]] = {
               why="IBD is surveillance"),
     ],
     "medication-review": [
+        chart("mr90", "(?i)atorvastatin", "Stop posaconazole", patient(55, "male"), drug("atorvastatin 40 mg daily"),
+              drug("posaconazole 300 mg daily")),
+        chart("mr91", "(?i)prasugrel", "Stop prasugrel", patient(66, "male"), problem("Ischemic stroke", "I63.9"),
+              drug("prasugrel 10 mg daily"), why="label: stopping raises the risk of stent thrombosis"),
         chart("mr1", "(?i)ambien|zolpidem", "Stop Ambien|Stop zolpidem", patient(80, "female"),
               drug("Ambien 10 mg nightly"), problem("Falls", "R29.6")),
         chart("mr2", "(?i)glyburide|sulfonyl", None, patient(80, "female"), drug("glyburide 5 mg tablet daily"),

@@ -55,6 +55,8 @@ _SAYS: Final = {
     "lead": "a drug information page advises against it",
 }
 _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
+# "Hold the statin for the course": ending the antifungal beside it is not what the row asks for.
+_STOPS_PARTNER: Final = re.compile(r"\b(?:stop|hold) the\b")
 """The words of rows that ask for a change or for watching, and for an end of neither drug."""
 _SEVERITIES: Final = ("critical", "warning", "start", "info")
 
@@ -247,7 +249,7 @@ def _detail(context: RuleContext) -> str | None:
 
 def _asks_change(context: RuleContext) -> bool:
     pair = pair_of(context)
-    return pair is not None and pair.words in _CHANGES
+    return pair is not None and (pair.words in _CHANGES or _STOPS_PARTNER.search(pair.advice) is not None)
 
 
 def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
