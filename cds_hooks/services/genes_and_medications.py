@@ -139,7 +139,7 @@ SERVICE = Service(
     needs=Needs.of(
         analytes=(GENOMICS, "body_weight"),
         resources=("MedicationRequest", "MedicationStatement", "Condition", "Procedure", "DiagnosticReport"),
-        named_results=20,
+        named_results=10,
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),
