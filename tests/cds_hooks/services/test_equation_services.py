@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from cards.card import Card, Source
 from cds_hooks.kit.samples import Sample, list_samples
 from cds_hooks.model_versions import Chosen, in_use
 from cds_hooks.services import anticoagulation_discussion, statin_discussion
@@ -424,7 +425,7 @@ def test_the_record_has_what_a_model_computed() -> None:
 
 # The advice of a service that asks a model
 
-SHOWN: Any = object()
+SHOWN = Card(uuid="1", detail="", summary="shown", indicator="info", source=Source(label="a test"))
 
 
 def _advised(
@@ -473,6 +474,7 @@ def test_a_card_is_shown_for_the_highest_estimates(prediction: Prediction, chart
     advice = _advised(prediction, **chart)
     expected = Advice(
         cards=[SHOWN] if silence is None else [],
+        shorter={"1": SHOWN} if silence is None else {},
         silences=[] if silence is None else [WhyNot("mortality_5y", "below-threshold", silence)],
         features=advice.features,
         models=(reference_of(MODEL),),
