@@ -248,6 +248,8 @@ _MOST_WORDS: Final = 250
 """The words of all cards at an opening together, unless one is critical; the project's own choice."""
 _KEPT_WORDS: Final = 45
 """What reminders, talks and findings leave of them for a warning or an abnormal result that they may not know of."""
+_MORE_WORDS: Final = 20
+"""By so many words a warning may be longer than the others see it: its own call has the dates and orders."""
 
 
 class VisitRank(IntEnum):
@@ -333,7 +335,7 @@ def _words_left(card: VisitCard, shown: Collection[VisitCard]) -> int:
     first = [other for other in shown if other.rank < VisitRank.VACCINES]
     dangers = sum(_least_words(other) for other in first if other.rank is VisitRank.DANGER)
     knows_dangers = not first or card.rank is VisitRank.DANGER or card.rank >= VisitRank.VACCINES
-    kept = 0 if knows_dangers else max(_KEPT_WORDS - dangers, 0)
+    kept = 0 if knows_dangers else max(_KEPT_WORDS - dangers, _MORE_WORDS)
     return _MOST_WORDS - max(kept + sum(map(_least_words, first)), sum(map(_least_words, shown)))
 
 
