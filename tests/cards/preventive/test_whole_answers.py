@@ -86,7 +86,7 @@ ANSWERS: list[tuple[str, tuple[Json, ...], dict[str, Any], str]] = [
         (result(PAP, "HSIL", "2026-01-10"), result(HPV, "Not detected", "2025-12-01")),
         {},
         "High-grade cytology of the cervix (HSIL) (2026-01-10): colposcopy, or treatment at once where the risk is "
-        "high, within 60 days",
+        "high (not in pregnancy, not under 25), within 60 days",
     ),
     (
         "cervical-cancer",
