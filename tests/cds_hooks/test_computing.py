@@ -37,14 +37,6 @@ async def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent(
     assert log == ["a0", "b0", "a1", "b1", "a2", "a3"]
 
 
-def test_what_a_large_call_raises_reaches_its_caller() -> None:
-    def fail() -> str:
-        raise ValueError("as it is")
-
-    with pytest.raises(ValueError, match="as it is"):
-        asyncio.run(_call(Computing(60), "a", fail, is_large=True))
-
-
 async def test_a_middling_call_is_large_while_another_client_calls_and_for_a_second_after() -> None:
     alone, beside = [False, False, False], [True, True, False]
     now = 100.0

@@ -23,8 +23,6 @@ from cds_hooks.site_rules import use_rules_of_site
 from cds_hooks.storage.content import (
     ContentKeys,
     ContentUnreadable,
-    StoredContent,
-    StoredText,
     UserNames,
     key_text,
     load_content,
@@ -32,7 +30,6 @@ from cds_hooks.storage.content import (
     read_content_keys,
     read_user_keys,
     store_content,
-    store_text,
     use_content_keys,
     use_site_keys,
 )
@@ -339,18 +336,6 @@ def test_a_frame_that_states_too_much_or_is_broken_is_not_read() -> None:
     of_another = b"\x28\xb5\x2f\xfd\x63\x63\x63\x63\x63\x05\x01\x00\x00"
     with pytest.raises(ContentUnreadable, match=r"^content of the record cannot be decompressed$"):
         load_content(of_another)
-
-
-def test_columns_give_back_what_was_stored() -> None:
-    content, text, dialect = StoredContent(), StoredText(), cast("Any", None)
-    assert content.process_result_value(None, dialect) is None
-    assert content.process_result_value(store_content(b'{"a": 1}'), dialect) == b'{"a": 1}'
-    assert text.process_result_value(None, dialect) is None
-    assert text.process_result_value("plain", dialect) == "plain"
-    assert store_text("plain") == "plain"
-    use_content_keys(read_content_keys(OLD))
-    assert store_text("plain").startswith("encrypted:01")
-    assert text.process_result_value(store_text("plain"), dialect) == "plain"
 
 
 def test_users_are_hashed_with_the_newest_key_and_found_with_all(tmp_path: Path) -> None:

@@ -43,18 +43,6 @@ def _metric(response: Json, **changes: Any) -> Json:
     return crd_metric(_decision(response, **changes))
 
 
-def test_an_answer_without_cards_and_actions_has_the_times_and_who_asked() -> None:
-    assert _metric({"cards": []}) == COMMON | {"orderDetail": [], "response": []}
-    others = {"basis": b"{}", "user_id": "k1:abc"}
-    assert _metric({"cards": []}, **others) == COMMON | {
-        "orderDetail": [],
-        "response": [],
-        "providerId": {"value": "k1:abc"},
-        "requestTime": "2026-11-20T09:00:00.250+00:00",
-    }
-    assert _metric({"cards": []}, basis=b'{"timings": null}')["requestTime"] == "2026-11-20T09:00:00.250+00:00"
-
-
 def test_each_annotated_order_is_an_answer_with_its_codes() -> None:
     code = {"system": "urn:hcpcs", "code": "L5856"}
     full = _note(

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy import text
 
-from cds_hooks.audit.verification import Audit, audit
+from cds_hooks.audit.verification import audit
 from cds_hooks.storage import Decision, open_decision_log
 from cds_hooks.storage.database import engine_for, parse_url
 from tests.cds_hooks.storage.samples import a_decision, append_together, store
@@ -75,13 +75,6 @@ def test_the_first_row_that_is_not_as_its_chain_says_is_named(
     assert fault in finding
     assert f"row {row} of chain" in finding
     assert any(decision.id in finding for decision in stored)
-
-
-def test_of_very_many_findings_the_first_fifty_are_kept() -> None:
-    report = Audit(0)
-    for number in range(52):
-        report.say(str(number))
-    assert report.findings == [str(number) for number in range(50)]
 
 
 def test_rows_that_no_server_writes_are_findings(sqlite_url: str) -> None:

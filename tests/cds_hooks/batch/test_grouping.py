@@ -149,26 +149,6 @@ def test_one_id_with_two_birth_dates_or_sexes_is_not_scored_as_one_person(
     assert not [line for line in lines if line.startswith(f"{again['id']},")]
 
 
-@pytest.mark.parametrize("side_by_side", [True, False])
-def test_a_resource_that_cannot_be_read_is_counted_also_where_the_type_can(
-    charts: list[Resources], tmp_path: Path, side_by_side: bool
-) -> None:
-    """A line that is cut off before it names a patient, and one with a byte that is no UTF-8: the run goes on."""
-    folder = tmp_path / "cut"
-    folder.mkdir()
-    by_type(charts, folder)
-    if not side_by_side:
-        (folder / "Patient.ndjson").write_bytes(BOM + (folder / "Patient.ndjson").read_bytes())
-    visits = folder / "Condition.ndjson"
-    first, second, *rest = visits.read_bytes().splitlines(keepends=True)
-    visits.write_bytes(b"".join([first[:40] + b"\n", second.replace(b'"id":"', b'"id":"\xff'), *rest]))
-    result, _ = scored(folder)
-    assert (result.patients, result.resources.unreadable) == (len(charts), 2)
-    visits.write_bytes(b'{"resourceType":"Cond\n' + b"".join([first, second, *rest]))
-    result, _ = scored(folder)
-    assert (result.resources.unreadable, result.resources.unreadable_in) == (1, "Condition.ndjson")
-
-
 def test_a_bundle_that_cannot_be_unpacked_scores_nobody(charts: list[Resources], tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     folder.mkdir()

@@ -27,14 +27,6 @@ def test_a_name_that_is_neither_a_model_nor_an_equation_is_refused_with_those_th
         assert name in str(refused.value)
 
 
-def test_names_are_asked_as_models_and_equations_in_their_order() -> None:
-    equation, other = sorted(find_equations())[:2]
-    asked = questions_about((other, MODEL, equation), Settings())
-    assert [item.id for item in asked.equations] == [other, equation]
-    assert [model.model.manifest.id for model in asked.models] == [MODEL]
-    assert questions_about((equation,), Settings()).models == ()
-
-
 def test_without_names_every_equation_and_the_models_of_which_cards_are_shown_are_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

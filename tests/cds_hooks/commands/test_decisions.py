@@ -110,14 +110,6 @@ def test_show_draws_cards_inputs_silences_and_timings(database: str) -> None:
         assert part in result.stdout
 
 
-def test_show_prints_everything_as_json(database: str) -> None:
-    shown = _json("show", _SPOKEN.id, "--database", database)
-    assert shown["response"] == {"cards": [_CARD | {"uuid": card_uuid(_ID, 1)}]}
-    assert shown["basis"] == _BASIS
-    assert shown["decided_at"] == "2026-11-20T09:00:00.250000+00:00"
-    assert (shown["patient"], shown["feedback"]) == ("patient-1", [])
-
-
 def test_show_finds_a_decision_by_the_uuid_of_its_card(database: str) -> None:
     assert _json("show", card_uuid(_SPOKEN.id, 1), "--database", database)["id"] == _SPOKEN.id
 
@@ -146,25 +138,6 @@ def test_verify_fails_and_names_the_row_that_was_changed(database: str) -> None:
     assert result.exit_code == 1
     assert f"ecision {_SILENT.id}, row 2 of chain" in result.stdout
     assert "is not as it was written: its content was changed" in result.stdout
-
-
-@pytest.mark.parametrize("command", [["list"], ["show", "x"], ["verify"]])
-def test_a_record_that_is_not_there_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
-    result = _run(*command, "--database", f"sqlite:///{tmp_path}/none.sqlite3")
-    assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith("There is no record at ")
-    assert "Traceback" not in result.output
-
-
-def test_the_settings_name_the_record_where_no_option_does(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cds_hooks.settings import settings
-
-    monkeypatch.setenv("CDS_DATABASE_URL", database)
-    settings.cache_clear()
-    try:
-        assert len(_json("list")) == 2
-    finally:
-        settings.cache_clear()
 
 
 @pytest.fixture

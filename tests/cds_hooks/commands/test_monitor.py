@@ -74,15 +74,6 @@ def test_a_day_of_no_record_and_words_are_no_end_of_a_window(until: str, why: st
         monitor._window_end(until)
 
 
-def test_a_window_that_is_not_over_ends_now() -> None:
-    before = datetime.now(UTC)
-    for until in (None, before.date().isoformat()):
-        last, at = monitor._window_end(until)
-        assert at is not None
-        assert before <= at <= datetime.now(UTC)
-        assert last == at.date()
-
-
 @pytest.mark.parametrize(
     ("address", "narrowed", "words"),
     [
@@ -165,12 +156,3 @@ def test_days_without_calls_say_what_it_takes(url: str) -> None:
     assert _output(url, "--until", "2020-11-20") == (0, NOTHING, "")
     assert _output(url, "--until", "2026-12-25", "--days", "3", "--before", "20") == (0, NOTHING, "")
     assert _output(url, "--until", "2026-12-25", "--days", "3", "--before", "34")[1] != NOTHING, "from 19 November on"
-
-
-def test_what_cannot_be_used_ends_with_2(url: str, tmp_path: Path) -> None:
-    wrong = "--until soon: write a date as 2026-11-20, or 2026-11-20T14:00."
-    code, shown, errors = _output(url, "--until", "soon")
-    assert (code, shown, errors.splitlines()[-1]) == (2, "", wrong)
-    code, shown, errors = _output(f"sqlite:///{tmp_path / 'none.sqlite3'}", "--until", "2026-11-20")
-    assert (code, shown) == (2, "")
-    assert errors.splitlines()[-1].lower().startswith("there is no record at ")

@@ -1,7 +1,7 @@
 """What commands about the record read of their options: its address, who the user is there, an instant."""
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,19 +40,6 @@ def test_a_user_is_found_under_every_key_and_in_the_clear(site: Any) -> None:
     hashed = record_options.possible_users("ehr", "Practitioner/1")
     assert hashed == UserNames("hashed", read_user_keys(site.user_keys)).possible("ehr", "Practitioner/1")
     assert len(hashed) > len(clear)
-
-
-@pytest.mark.parametrize(
-    ("time", "microseconds"),
-    [
-        (None, None),
-        (datetime(1970, 1, 1, 0, 0, 1, 500_000), 1_500_000),  # noqa: DTZ001 - as typed
-        (datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC), 1_500_000),
-        (datetime(1970, 1, 1, 2, 0, 1, tzinfo=timezone(timedelta(hours=2))), 1_000_000),
-    ],
-)
-def test_an_instant_without_a_zone_is_utc(time: datetime | None, microseconds: int | None) -> None:
-    assert record_options.microseconds(time) == microseconds
 
 
 # What `cds-hooks record` prints of holds, retention, backups and exports, whole.

@@ -23,13 +23,6 @@ from tests.cds_hooks.replay.answered import answered, record_at, sample_calls
 from tests.cds_hooks.storage.samples import a_decision, store
 
 
-@pytest.mark.parametrize(
-    ("text", "share"), [(None, 1.0), ("100%", 1.0), ("1%", 0.01), ("2.5", 0.025), ("0.001%", 0.00001)]
-)
-def test_a_share_is_a_percentage(text: str | None, share: float) -> None:
-    assert replay._share(text) == pytest.approx(share)
-
-
 @pytest.mark.parametrize("text", ["0%", "-1%", "100.1%", "1%%", "half", "nan"])
 def test_what_is_no_percentage_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
@@ -207,15 +200,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Decision]:
 def _replayed(recorded: tuple[str, Decision], *options: str) -> Result:
     url, decision = recorded
     return CliRunner().invoke(app, ["replay", decision.id, "--database", url, *options], env={"COLUMNS": "80"})
-
-
-@pytest.mark.parametrize("as_of", ["2026-11-20", "2026-11-20T00:00:00", "2026-11-20T23:59:59"])
-def test_at_another_hour_of_the_same_day_of_utc_the_forecast_is_the_same(
-    recorded: tuple[str, Decision], as_of: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    done = _replayed(recorded, "--as-of", as_of)
-    assert (done.exit_code, done.output) == (0, "1 vaccines-due: same\n")
 
 
 def test_on_the_next_day_the_day_differs_and_is_named_as_the_cause(recorded: tuple[str, Decision]) -> None:

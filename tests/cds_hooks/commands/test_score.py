@@ -88,20 +88,6 @@ def test_csv_and_ndjson_give_the_same_file(table: Path, people: pd.DataFrame, tm
     assert (tmp_path / "csv.csv").read_bytes() == (tmp_path / "ndjson.csv").read_bytes()
 
 
-def test_parquet_comes_in_and_goes_out(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
-    scored(table, tmp_path / "csv.csv", "--explain")
-    rows = tmp_path / "rows.parquet"
-    duckdb.read_csv(str(table)).write_parquet(str(rows))
-    scored(rows, tmp_path / "parquet.csv", "--explain")
-    assert (tmp_path / "csv.csv").read_bytes() == (tmp_path / "parquet.csv").read_bytes()
-    scored(rows, tmp_path / "s.parquet", "--explain")
-    found = duckdb.read_parquet(str(tmp_path / "s.parquet")).project("id, probability, reason").fetchall()
-    told = lines(tmp_path / "csv.csv")
-    assert [(key, number) for key, number, _ in found] == [
-        (line["id"], float(line["probability"]) if line["probability"] else None) for line in told
-    ]
-
-
 @pytest.mark.slow
 def test_a_table_in_parquet_ends_with_the_sentences_of_the_command_and_nothing_else(
     table: Path, tmp_path: Path
@@ -130,20 +116,6 @@ def test_what_cannot_be_used_is_said_in_a_sentence(table: Path, people: pd.DataF
     assert f"line {PEOPLE + 2}: cannot be read" in refused(short, "--id", "participant_id")
     table.write_bytes(table.read_bytes()[:-2000])
     assert "a packed file is complete" in refused(table, "--id", "participant_id")
-
-
-def test_a_row_whose_id_stands_twice_or_not_at_all_is_scored_and_is_no_risk_assessment(
-    people: pd.DataFrame, tmp_path: Path
-) -> None:
-    """A table may have two rows of one patient, and each is scored; a RiskAssessment needs to say whom it is about."""
-    rows = tmp_path / "rows.csv"
-    named = people.assign(participant_id=["same", "same", "same", "", " ", *people["participant_id"][5:]])
-    named.to_csv(rows, index=False)
-    scored(rows, tmp_path / "s.csv")
-    assert len(lines(tmp_path / "s.csv")) == PEOPLE
-    words = ["score", "mortality_5y", str(rows), "--out", str(tmp_path / "s.ndjson"), "--id", "participant_id"]
-    answer = CliRunner().invoke(cli.app, words)
-    assert (answer.exit_code, "A row has no id" in answer.output) == (2, True)
 
 
 def test_a_column_in_two_units_is_refused(people: pd.DataFrame, tmp_path: Path) -> None:

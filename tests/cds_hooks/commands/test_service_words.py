@@ -1,6 +1,5 @@
 """The words of a service that gate G13 of a model reads: which service shows the model, its texts, its cards."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +13,6 @@ from fhir.mapping.features.catalog import features_named
 from models_onnx.artifact.keys import maintainers
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.gates.subject import read_subject
-from tests.cds_hooks.commands.test_model_artifacts import SERVICE
 from tests.conftest import ROOT
 
 PLANNING = "cds_hooks/services/planning_conversation.py"
@@ -46,39 +44,6 @@ def test_every_text_of_a_service_has_its_line_and_documentation_is_none() -> Non
     assert [text for text in texts if " " not in text.strip()] == []
     assert [text for text in texts if "which gate G13 of the model reads" in text] == []
     assert service_words.service_sentences("no_such") is None
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The settings of a site, which names a folder of its own models or none."""
-    configured = SimpleNamespace(models_folder=None)
-    monkeypatch.setattr(service_words, "settings", lambda: configured)
-    return configured
-
-
-def test_a_service_of_the_site_lies_beside_the_model_or_in_the_folder_of_the_settings(
-    site: Any, tmp_path: Path
-) -> None:
-    def found(model: str, folder: Path) -> str | None:
-        subject: Any = SimpleNamespace(id=model, folder=folder / model)
-        service = service_words.own_service(subject)
-        return service[1].path.parent.name if service is not None else None
-
-    for name in ("beside", "named"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "named" / "talk.service.toml").write_text(SERVICE)
-    assert found("mortality_5y", tmp_path / "beside") is None
-    assert found("mortality_5y", tmp_path / "nowhere") is None
-    site.models_folder = tmp_path / "named"
-    assert found("mortality_5y", tmp_path / "beside") == "named"
-    assert found("mortality_5y", ARTIFACTS) == "named"
-    assert found("another", tmp_path / "beside") is None
-    (tmp_path / "beside" / "talk.service.toml").write_text(SERVICE)
-    assert found("mortality_5y", tmp_path / "beside") == "beside"
-    site.models_folder = None
-    assert (found("mortality_5y", tmp_path / "beside"), found("mortality_5y", ARTIFACTS)) == ("beside", None)
-    site.models_folder = tmp_path / "nowhere"
-    assert found("mortality_5y", ARTIFACTS) is None
 
 
 def test_cards_are_composed_of_rows_in_the_words_of_the_service() -> None:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.commands.terminology import app
@@ -25,11 +24,3 @@ def test_the_command_says_what_was_read_and_what_was_not(tmp_path: Path) -> None
     assert "2 codes (2 of urn:ours) and 1 names." in said
     assert "not read: other.csv, line 1: no table that is known" in said
     assert index.is_file()
-
-
-@pytest.mark.parametrize("text", ["system,code,group\nurn:ours,1,none\n", "a,b\n"])
-def test_what_cannot_be_imported_is_said_in_a_sentence_and_leaves_no_index(tmp_path: Path, text: str) -> None:
-    (tmp_path / "ours.csv").write_text(text)
-    code, _ = _import(str(tmp_path / "ours.csv"), "--out", str(tmp_path / "terms.idx"))
-    assert code == 1
-    assert not (tmp_path / "terms.idx").exists()

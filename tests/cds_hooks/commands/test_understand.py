@@ -3,12 +3,10 @@
 import io
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cds_hooks.commands import understand
 from tests.fhir.builders import bundle, problem
 from tests.program import run_program
 
@@ -79,11 +77,3 @@ def test_lines_of_ndjson_and_of_the_input_are_resources(tmp_path: Path, monkeypa
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     done = run_program("understand", "-", folder=tmp_path)
     assert [json.loads(line)["understood"] for line in done.stdout.splitlines()] == [True, False]
-
-
-def test_the_five_commonest_words_are_named() -> None:
-    words = ["a"] * 7 + ["b"] * 6 + ["c"] * 5 + ["d"] * 4 + ["e"] * 3 + ["f"] * 2
-    readings: Any = [SimpleNamespace(kind="Condition", words=word, understood=False) for word in words]
-    (line,) = understand._counts(readings)
-    commonest = "a (7), b (6), c (5), d (4), e (3)"
-    assert line == f"Of 27 Condition resources 0% are understood; the commonest that are not: {commonest}."

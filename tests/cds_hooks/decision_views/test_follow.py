@@ -152,14 +152,6 @@ def test_the_file_is_beside_an_sqlite_record_and_only_its_owner_reads_it(tmp_pat
     assert one != two
 
 
-def test_a_record_that_is_not_there_is_said(tmp_path: Path) -> None:
-    follower = follower_of(f"sqlite:///{tmp_path}/none.sqlite3", tmp_path)
-    with pytest.raises(RecordUnavailable, match="there is no record"):
-        follower.catch_up()
-    with pytest.raises(RecordUnavailable, match="cannot be read"):
-        follower.views.read("SELECT 1")
-
-
 def test_a_folder_that_cannot_be_written_is_said_and_stops_nobody(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     store(url, a_decision())

@@ -11,7 +11,6 @@ from cds_hooks.dialects._shape import (
     DEVELOPMENT,
     ClientProfile,
     _are_tests,
-    scopes_for,
     shape_cards,
     simplify_markdown,
     without_links,
@@ -42,16 +41,6 @@ def suggestion(*actions: Action, **more: Any) -> Suggestion:
 
 def card(**more: Any) -> Card:
     return Card(uuid="c1", summary="s", indicator="info", source=Source(label="l", url="https://a.example/x"), **more)
-
-
-def test_the_scopes_of_queries() -> None:
-    queries = ["Patient/1", "MedicationRequest?patient=1", "Patient?x=1", "Patient/2", "Encounter/1"]
-    assert scopes_for(queries, 1) == [
-        "user/Patient.read", "user/MedicationRequest.read", "user/Medication.read", "user/Encounter.read",
-    ]  # fmt: skip
-    assert scopes_for(queries, 2, "patient") == [
-        "patient/Patient.rs", "patient/MedicationRequest.rs", "patient/Medication.r", "patient/Encounter.r",
-    ]  # fmt: skip
 
 
 TWO_TESTS = suggestion(*(Action(type="create", description="d", resource={"resourceType": "ServiceRequest"}),) * 2)

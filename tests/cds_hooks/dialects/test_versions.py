@@ -1,18 +1,13 @@
 """What a client of each version of CDS Hooks gets: members of cards, entries of discovery."""
 
-import re
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cards.card import Action, Card, Coding, Source, Suggestion
-from cds_hooks.dialects import is_offered, profile_for, shape_cards
+from cds_hooks.dialects import profile_for, shape_cards
 from cds_hooks.kit.contract.definitions import HOOK_VERSIONS
-from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.services import find_services
-from tests.cds_hooks.calls import ORDERS, client, request_for
 
 TEST = Action(type="create", description="Order creatinine", resource={"resourceType": "ServiceRequest"})
 REMOVE = Action(type="delete", description="Remove it", resource_id="MedicationRequest/d1")
@@ -58,15 +53,6 @@ def _entries(version: str) -> list[dict[str, Any]]:
     return [entry for service in find_services().values() for entry in service.discovery(client)]
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1", "2.0"])
-def test_up_to_2_0_1_no_entry_has_what_came_with_3_0(version: str) -> None:
-    for entry in _entries(version):
-        assert not {"version", "hookVersion"} & set(entry)
-        tokens = [token for query in entry["prefetch"].values() for token in re.findall(r"\{\{(.*?)\}\}", query)]
-        of_user = {"userPractitionerId", "userPractitionerRoleId"} if version == "2.0" else set()
-        assert set(tokens) <= {f"context.{name}" for name in LIBRARY[entry["hook"]].tokens} | of_user
-
-
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_usage_requirements_came_with_2_0(version: str) -> None:
     assert all("usageRequirements" not in entry for entry in _entries(version))
@@ -84,31 +70,3 @@ def test_in_3_0_version_and_hook_version_are_told_and_match_the_hooks_page() -> 
 def test_every_2_0_key_is_there_in_3_0_too() -> None:
     for old, new in zip(_entries("2.0"), _entries("3.0"), strict=True):
         assert set(old["prefetch"]) <= set(new["prefetch"])
-
-
-def test_hooks_of_2_0_are_not_offered_to_earlier_clients() -> None:
-    for name, hook in LIBRARY.items():
-        offered = is_offered(hook, profile_for("x", version="1.0"))
-        assert offered is (name not in ("order-dispatch", "medication-refill"))
-        assert is_offered(hook, profile_for("x"))
-
-
-async def test_the_setting_reaches_discovery_and_products_of_a_3_0_client_are_read(
-    tmp_path: Path, as_of: datetime
-) -> None:
-    request = request_for(ORDERS, "order-select", "uti-crcl-25", as_of, "nitrofurantoin-referenced")
-    drafts = request["context"]["draftOrders"]["entry"]
-    product = next(each for each in drafts if each["resource"]["resourceType"] == "Medication")
-    drafts.remove(product)
-    for draft in drafts:
-        del draft["resource"]["medicationReference"]["display"]
-    beside = {"resourceType": "Bundle", "type": "searchset", "entry": [product]}
-    async with client(tmp_path, as_of=as_of, protocol_version="3.0") as calls:
-        listed = (await calls.get("/cds-services")).json()["services"]
-        without = (await calls.post(f"/cds-services/{ORDERS}", json=request)).json()
-        request["prefetch"]["draftedProducts"] = beside
-        answer = (await calls.post(f"/cds-services/{ORDERS}", json=request)).json()
-    assert {each["version"] for each in listed} == {"3.0.0"}
-    assert any("draftedProducts" in each["prefetch"] for each in listed)
-    assert without["cards"] == []
-    assert len(answer["cards"]) == 1

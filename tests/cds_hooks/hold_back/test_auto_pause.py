@@ -216,13 +216,6 @@ def test_two_hundred_cards_and_five_in_a_hundred_are_the_limits(
     assert site.low == ([LowAcceptance(KEY, "ehr", "info", cards, accepted, answered)] if is_low else [])
 
 
-def test_where_no_users_are_recorded_nothing_is_paused(tmp_path: Path) -> None:
-    site = _Counts(tmp_path)
-    site.show(300, user="")
-    site.answer()
-    assert site.low == []
-
-
 def test_each_client_counts_for_itself_and_warnings_apart_from_information(tmp_path: Path) -> None:
     site = _Counts(tmp_path)
     site.show(200, client="ehr")
@@ -249,17 +242,6 @@ def test_critical_cards_and_clients_that_report_nothing_do_not_count(tmp_path: P
     assert site.low == []
     site.answer(client="silent")
     assert [(low.client, low.cards) for low in site.low] == [("silent", 300)]
-
-
-def test_what_was_counted_before_a_person_ended_the_pause_counts_no_more(tmp_path: Path) -> None:
-    site = _Counts(tmp_path)
-    site.show(200)
-    site.answer()
-    assert len(site.low) == 1
-    site.resumed[KEY] = site.now
-    assert site.low == []
-    site.show(200)
-    assert len(site.low) == 1
 
 
 # The acts
@@ -309,13 +291,6 @@ def test_a_pause_that_another_process_writes_and_this_one_reads_while_it_looks_i
     assert looking.look() == []
     assert ("rule", RULE, "ehr") in found.current.paused
     assert looking.look() == []
-
-
-def test_a_pause_after_the_last_that_was_read_is_another_one(tmp_path: Path) -> None:
-    url = record_in(tmp_path)
-    assert record_pause(url, PAUSE, 0)
-    assert not record_pause(url, PAUSE, 0)
-    assert record_pause(url, PAUSE, 1), "that one was read, and has ended since"
 
 
 def test_without_a_share_nobody_looks(tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ from cds_hooks.hold_back.checks import (
     SAID_ONCE,
     CheckedCall,
     Shared,
-    check_approval,
     check_findings,
     check_paused_rule,
     check_paused_service,
@@ -101,19 +100,6 @@ def test_where_approval_is_asked_for_only_the_approved_version_speaks() -> None:
     assert hear(finding(), needs_approval=True) == "shadow"
     assert hear(finding(), approved(VERSION.digest), needs_approval=True) is None
     assert hear(finding(), approved("0" * 16), needs_approval=True) == "shadow"
-
-
-@pytest.mark.parametrize(
-    ("site", "why"),
-    [(SiteRules(), "it is not approved here"), (approved("0" * 16), "only another version of it is approved here")],
-)
-def test_what_runs_in_shadow_says_whether_another_version_is_approved(site: SiteRules, why: str) -> None:
-    call = CheckedCall(
-        Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=site, shared=Shared(needs_approval=True)
-    )
-    silence = check_approval(finding(), call)
-    assert silence is not None
-    assert silence.text.endswith(f"its card (30to44_new, warning) is not shown: {why}.")
 
 
 def test_the_version_changes_with_every_word_of_the_rule() -> None:
@@ -303,16 +289,6 @@ def test_an_answer_holds_to_the_last_second_of_its_days(how: str, days: int) -> 
     assert not site.rests_after(0.0, indicator="critical"), "nobody knows here whose answer it was"
 
 
-@pytest.mark.parametrize(("length", "is_remembered"), [(200, True), (201, False)])
-def test_nothing_is_remembered_of_a_patient_with_an_overlong_id(length: int, *, is_remembered: bool) -> None:
-    patient = "p" * length
-    site = _Site()
-    site.show(_drugs("a"), patient)
-    site.answer("accepted", patient=patient)
-    assert (site.site.memory.of_patient("ehr", patient) == PatientMemory()) is not is_remembered
-    assert (site.resting(_drugs("a"), patient=patient) is not None) is is_remembered
-
-
 @pytest.mark.parametrize(("rest_days", "longest"), [(14, 90), (120, 120), (0, 90)])
 def test_what_can_no_longer_count_is_forgotten(rest_days: float, longest: int) -> None:
     site = _Site(rest_days)
@@ -415,11 +391,3 @@ def test_a_number_is_worse_beyond_a_fifth_or_in_another_band(
     now: PatientFinding, before: PatientFinding, *, is_worse: bool
 ) -> None:
     assert now.is_worse_than(before) is is_worse
-
-
-def test_a_value_has_arrived_when_less_is_missing() -> None:
-    waiting = PatientFinding("x", "x", missing=frozenset({"a", "b"}))
-    assert PatientFinding("x", "x", missing=frozenset({"b"})).has_arrived_since(waiting)
-    assert PatientFinding("x", "x", missing=frozenset({"b", "c"})).has_arrived_since(waiting)
-    assert not waiting.has_arrived_since(waiting)
-    assert not PatientFinding("x", "x", missing=frozenset({"a", "b", "c"})).has_arrived_since(waiting)

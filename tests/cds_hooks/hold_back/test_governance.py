@@ -12,14 +12,12 @@ import pytest
 from cards.rules.engine.governance import Approval, all_rule_versions
 from cds_hooks.hold_back.checks import CHECKS, SUPPRESSED, explain_held_back
 from cds_hooks.hold_back.governance import Governance
-from cds_hooks.hold_back.memory import Memory
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import list_decisions
 from fhir.record.refusals import WhyNot
-from tests.cds_hooks.calls import ORDERS, client, ours, request_for
-from tests.cds_hooks.decision_views.followed import follow
+from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.restraint_calls import CRITICAL, WARNINGS, indicators, rules_file, sign
 from tests.cds_hooks.prefetch.fetch_calls import app_client
@@ -33,10 +31,6 @@ RULE = "renal-metformin"
 
 def order(as_of: datetime, hook: str = "order-sign") -> dict[str, Any]:
     return request_for(ORDERS, hook, "ckd4-metformin", as_of, "metformin-ckd4-coded")
-
-
-def reasons(answer: httpx.Response) -> set[str]:
-    return {each["reason"] for each in ours(answer).get("silence", []) if each["subject"] == RULE}
 
 
 async def call(folder: Path, as_of: datetime, *steps: Callable[[httpx.Response], Any], **settings: Any) -> list[Any]:
@@ -58,24 +52,6 @@ def overridden(with_reason: bool) -> Callable[[httpx.Response], dict[str, Any]]:
         return item | ({"overrideReason": {"reason": card["overrideReasons"][0]}} if with_reason else {})
 
     return report
-
-
-async def test_an_answer_with_a_reason_keeps_the_same_finding_quiet(tmp_path: Path, as_of: datetime) -> None:
-    before, after = await call(tmp_path, as_of, overridden(with_reason=True))
-    assert len(before.json()["cards"]) == 1
-    assert after.json()["cards"] == []
-    assert reasons(after) == {"acknowledged"}
-    # another server over the same record knows it too, once it has read it
-    memory = _memory(tmp_path, as_of)
-    patient = order(as_of)["context"]["patientId"]
-    assert memory.of_patient("anonymous", patient).overrides
-    assert not memory.of_patient("another client", patient).overrides
-
-
-def _memory(folder: Path, as_of: datetime) -> Memory:
-    memory = Memory(as_of.timestamp)
-    memory.read_from(follow(f"sqlite:///{folder}/decisions.sqlite3", as_of=as_of))
-    return memory
 
 
 async def test_an_answer_without_a_reason_is_none(tmp_path: Path, as_of: datetime) -> None:

@@ -67,19 +67,6 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, text: str,
         read_rules_file(tmp_path / "rules.toml")
 
 
-def test_the_place_of_a_fault_is_named_where_it_has_one(tmp_path: Path) -> None:
-    file = tmp_path / "rules.toml"
-    for text, said in (
-        ("", "'version' is a required property"),
-        ('version = 1\n[[switch]]\nrule = "renal-metformin"\noff = true', "switch/0: 'note' is a required property"),
-    ):
-        file.write_text(text)
-        with pytest.raises(RulesFileError) as refused:
-            read_rules_file(file)
-        assert str(refused.value).endswith(f" {said}"), str(refused.value)
-        assert ("switch" in str(refused.value)) is ("switch" in said)
-
-
 @pytest.mark.parametrize("family", [one.name for one in rule_families()])
 def test_every_family_can_be_switched_for_a_client_and_a_unit(tmp_path: Path, family: str) -> None:
     file = tmp_path / "rules.toml"

@@ -14,7 +14,7 @@ from cds_hooks.hold_back.checks import CheckedCall, Shared, check_findings
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Origin, Released, Releases, State
 from cds_hooks.hold_back.standing import model_standing, rule_standing
-from models_onnx.artifact.release_file import Release, ReleaseStep
+from models_onnx.artifact.release_file import Release
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk, put_command
 from tests.live import record_in
@@ -132,17 +132,6 @@ def acted(key: Key, state: State) -> Releases:
     return releases
 
 
-def test_approvals_of_a_waiting_rule_are_counted(tmp_path: Path) -> None:
-    desk = Desk(record_in(tmp_path))
-    desk.click(ANN)
-    standing = rule_standing(VERSION, SiteRules(), None, desk.book(), needs_approval=True)
-    assert standing.words == "waiting: this version is not approved; 1 of 2 approvals"
-    assert rule_standing(VERSION, OUTDATED, None, desk.book(), needs_approval=True).text == (
-        "only another version of it is approved; 1 of 2 approvals"
-    )
-    assert rule_standing(VERSION, OUTDATED, needs_approval=False).state == "on"
-
-
 def test_a_model_waits_for_two_people_in_two_roles_only_where_the_site_asks_for_them(tmp_path: Path) -> None:
     desk = Desk(record_in(tmp_path))
     approved = release()
@@ -161,18 +150,6 @@ def test_a_model_waits_for_two_people_in_two_roles_only_where_the_site_asks_for_
     )
     fault = model_standing(approved, releases, desk.book(), "approved", LATE_NOVEMBER, ["a waiver ended", "another"])
     assert fault.words == "waiting: a waiver ended"
-
-
-def test_a_model_stands_as_its_release_says_where_nobody_acted() -> None:
-    step = ReleaseStep("validated", "2026-11-21T10:17:43+00:00", "cds-hooks model gates", "gates", "all green")
-    trained = replace(step, state="candidate", at="2026-11-01T10:00:00+00:00", by="trainer")
-    of_step = replace(release(), history=(trained, step))
-    standing = model_standing(of_step, Releases(None), None, "validated", LATE_NOVEMBER)
-    assert standing.words == (
-        "shows cards: released as validated, no gate is red (by cds-hooks model gates (gates) on 2026-11-21)"
-    )
-    no_history = model_standing(replace(of_step, history=()), Releases(None), None, "validated", LATE_NOVEMBER)
-    assert no_history.words == "shows cards: released as validated, no gate is red"
 
 
 def test_a_release_without_a_gate_report_is_refused_whatever_an_act_says() -> None:

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from cards.card import Card, Indicator, Source
-from cards.compose.high_alert import NOT_COVERED
 from cards.extension import EXTENSION_KEY, CardExtension
 from cds_hooks.hold_back.checks import SAID_ONCE
 from cds_hooks.hold_back.patient_finding import Caller
@@ -62,31 +61,6 @@ async def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is
         assert len((await _call(calls)).json()["cards"]) == 1
 
 
-async def test_a_card_that_nobody_answered_is_shown_for_a_day_and_then_rests(tmp_path: Path) -> None:
-    """Each server is a new one: it knows from the record what was shown before it began."""
-
-    async def shown_after(days: float, change: Any = None) -> httpx.Response:
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
-            return await _call(calls, change, f"Practitioner/{days}")
-
-    first = await shown_after(0)
-    assert len(first.json()["cards"]) == 1
-    assert "resting" not in ours(first)
-    assert len((await shown_after(0.9)).json()["cards"]) == 1
-    resting = await shown_after(3)
-    assert resting.json()["cards"] == []
-    (rest,) = ours(resting)["resting"]
-    assert rest["because"] == "shown"
-    assert rest["summary"] == first.json()["cards"][0]["summary"]
-    assert rest["since"] == NOW.isoformat()
-    assert rest["until"] == (NOW + timedelta(days=14)).isoformat()
-    (silence,) = (each for each in ours(resting)["silence"] if each["reason"] == "said-once")
-    assert silence["text"].startswith("Still there, not shown again: ")
-    assert f"shown on {NOW.date()} and not answered" in silence["text"]
-    assert len((await shown_after(3, valued("2160-0", 5.0))).json()["cards"]) == 1
-    assert (await shown_after(13)).json()["cards"] == []
-
-
 async def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
     for days, cards in ((0, 1), (2, 0), (15, 1), (15.5, 1), (17, 0)):
         async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
@@ -129,29 +103,6 @@ def _shown(memory: Site, card: Card, caller: Caller = CALLER) -> bool:
     memory.show(chosen.cards, caller)
     assert len(chosen.cards) + len(chosen.resting) == 1
     return bool(chosen.cards)
-
-
-async def test_what_a_clock_far_ahead_has_dated_silences_nothing_once_the_clock_is_right(tmp_path: Path) -> None:
-    async with app_client(tmp_path, as_of=NOW + timedelta(days=20)) as calls:
-        (card,) = (await _call(calls)).json()["cards"]
-        await _override(calls, card["uuid"], "a-reason-of-the-site")
-        assert (await _call(calls)).json()["cards"] == []
-    async with app_client(tmp_path, as_of=NOW) as calls:
-        (card,) = (await _call(calls)).json()["cards"]
-        await _override(calls, card["uuid"], "wrong-time-workflow")
-        assert (await _call(calls)).json()["cards"] == [], "the answer of now takes the place of the other one"
-
-
-def test_a_card_that_is_shown_once_is_shown_again_where_it_was_dated_in_the_future() -> None:
-    clock = _Clock()
-    memory = Site(SAID_ONCE, clock)
-    once = _with(CardExtension(output=NOT_COVERED))
-    clock.now += 300 * DAY
-    assert _shown(memory, once)
-    clock.now -= 300 * DAY
-    assert _shown(memory, once)
-    clock.now += DAY
-    assert not _shown(memory, once)
 
 
 def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
@@ -215,20 +166,6 @@ async def test_that_a_drug_is_not_covered_is_still_known_after_a_restart(tmp_pat
         assert (await _sign(calls, "order-sign", "Hexalen")).json()["cards"] == []
     async with app_client(tmp_path, as_of=NOW + timedelta(days=91)) as calls:
         assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
-
-
-@pytest.mark.parametrize(("clients", "is_shown"), [('["another"]', True), (None, False)])
-async def test_a_site_can_switch_off_that_a_drug_is_not_covered(
-    tmp_path: Path, clients: str | None, is_shown: bool
-) -> None:
-    rules = tmp_path / "rules.toml"
-    only = f"clients = {clients}\n" if clients else ""
-    rules.write_text(f'version = 1\n[[switch]]\nrule = "not-covered"\noff = true\nnote = "too many"\n{only}')
-    async with client(tmp_path, as_of=NOW, rules_file=rules) as calls:
-        signed = await _sign(calls, "order-sign", "Hexalen")
-        assert bool(signed.json()["cards"]) is is_shown
-        off = [one["subject"] for one in ours(signed)["silence"] if one["reason"] == "switched-off"]
-        assert off == ([] if is_shown else ["not-covered"])
 
 
 async def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> None:

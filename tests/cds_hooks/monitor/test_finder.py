@@ -16,7 +16,7 @@ from cds_hooks.decision_views.follow import Follower
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.monitor import finder
 from cds_hooks.monitor.book import Counts
-from cds_hooks.monitor.finder import book_for, find, needs_book
+from cds_hooks.monitor.finder import book_for, find
 from cds_hooks.monitor.postings import Budget
 from cds_hooks.storage import Decision, open_decision_log
 from cds_hooks.storage.database import parse_url
@@ -135,14 +135,6 @@ def test_a_budget_ends_a_search_with_the_place_from_which_it_goes_on(record: str
         before = budget.reached
     assert rounds > 3
     assert ids == expected(record, wanted)
-
-
-def test_what_an_index_of_the_database_finds_needs_no_book(record: str, tmp_path: Path) -> None:
-    assert not needs_book(DecisionFilter(patient="patient-1", rule="renal-one"))
-    assert not needs_book(DecisionFilter(hook_instance="x", service="planning"))
-    assert not needs_book(DecisionFilter(since=3))
-    assert book_for(record, follower_at(record, tmp_path), DecisionFilter(patient="patient-1")) is None
-    assert not (tmp_path / "m.sqlite3").exists()
 
 
 @pytest.mark.parametrize("new", [3, 5, 30])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.monitor.notices import Event, NotTold, tell, write_textfile
+from cds_hooks.monitor.notices import Event, NotTold, tell
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
 from tests.cds_hooks.decision_views.followed import Book
 
@@ -121,34 +121,3 @@ def test_alertmanager_is_told_under_one_key_when_it_begins_and_when_it_is_over(
         "labels": labels, "annotations": {"summary": "ehr: u"}, "startsAt": begun.at, "endsAt": first["endsAt"],
     }  # fmt: skip
     assert last == {"labels": labels, "annotations": {"summary": "ehr input drift"}, "endsAt": ended.at}
-
-
-def test_prometheus_reads_the_figures_by_state_and_the_incidents(tmp_path: Path) -> None:
-    file, before = tmp_path / "monitor.prom", datetime.now(UTC).timestamp()
-    quoted = 'a "b" \\ c\nd'
-    figures = [
-        figure("ehr", "units", "good"), figure("ehr", "units", "act"), figure("ehr", "units", "good"),
-        figure("app", "clock", "watch"), figure(quoted, "feed", "insufficient"),
-    ]  # fmt: skip
-    write_textfile(file, figures, [incident("ehr", "units", "u"), incident(quoted, "feed", "f")])
-    *lines, reported, end = file.read_text().split("\n")
-    escaped = 'a \\"b\\" \\\\ c d'
-    assert lines == [
-        "# HELP cds_monitor_figures Figures of the last monitor report by state.",
-        "# TYPE cds_monitor_figures gauge",
-        f'cds_monitor_figures{{client="{escaped}",family="feed",state="insufficient"}} 1',
-        'cds_monitor_figures{client="app",family="clock",state="watch"} 1',
-        'cds_monitor_figures{client="ehr",family="units",state="act"} 1',
-        'cds_monitor_figures{client="ehr",family="units",state="good"} 2',
-        "# HELP cds_monitor_incidents Incidents of the last monitor report.",
-        "# TYPE cds_monitor_incidents gauge",
-        'cds_monitor_incidents{client="ehr",family="units"} 1',
-        f'cds_monitor_incidents{{client="{escaped}",family="feed"}} 1',
-        "# HELP cds_monitor_reported_seconds When the last monitor report was made.",
-        "# TYPE cds_monitor_reported_seconds gauge",
-    ]
-    name, _, seconds = reported.partition(" ")
-    assert (name, end) == ("cds_monitor_reported_seconds", "")
-    assert before - 1 <= int(seconds) <= datetime.now(UTC).timestamp() + 1
-    write_textfile(file, [], [])
-    assert file.read_text().count("\n") == 7

@@ -151,14 +151,6 @@ def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
     assert (day.calls, day.accepted, sum(day.hours.values())) == (CALLS, 1, CALLS)
 
 
-def test_a_book_that_is_none_is_named(record: str, tmp_path: Path) -> None:
-    file = tmp_path / "m.sqlite3"
-    file.write_bytes(b"no database" * 100)
-    done = run(record, file)
-    assert done.exit_code == 2
-    assert "the views of the record" in " ".join(done.output.split())
-
-
 class _Webhook(BaseHTTPRequestHandler):
     """Keeps what is posted to it; answers as the server says."""
 

@@ -12,7 +12,6 @@ from cds_hooks.outcomes.files import WrongFile, read_file
 from cds_hooks.outcomes.report import Report
 from tests.fhir.builders import observation
 
-ID = "0190a1b2-c3d4-7e5f-8a6b-012345670000"
 FALL = {"http://loinc.org|00000-0": "fall"}
 
 
@@ -22,25 +21,6 @@ def file(folder: Path, content: Any, name: str = "o.ndjson") -> Path:
     text = content if isinstance(content, str) else "\n".join(json.dumps(each) for each in lines)
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def test_a_csv_file_has_the_members_of_a_report_as_columns(tmp_path: Path) -> None:
-    text = f"\ufeffprediction,outcome,at\r\n{ID},yes,2026-11-20\r\n{ID},unknown,\r\n"
-    found = read_file(file(tmp_path, text, "o.csv"))
-    assert found.source == "csv"
-    assert found.reports == [
-        Report(prediction=ID, outcome="yes", at="2026-11-20"),
-        Report(prediction=ID, outcome="unknown"),
-    ]
-
-
-def test_an_ndjson_file_has_a_report_on_each_line(tmp_path: Path) -> None:
-    reports = [
-        {"prediction": ID, "outcome": "no", "at": "2026-11-20"},
-        {"event": "death", "completeThrough": "2026-10-31"},
-    ]
-    found = read_file(file(tmp_path, reports))
-    assert (found.source, [each.outcome for each in found.reports]) == ("ndjson", ["no", None])
 
 
 def encounter(**changes: Any) -> dict[str, Any]:

@@ -52,14 +52,6 @@ def reasons(joined: Joined) -> list[tuple[int, str]]:
     return [(each.index, each.reason) for each in joined.refused]
 
 
-def test_a_report_by_the_id_of_the_decision_or_of_its_card_is_joined(sqlite_url: str) -> None:
-    one = decided()
-    record(sqlite_url, one)
-    for name in (one.id, card_uuid(one.id, 1), f"urn:uuid:{one.id.upper()}"):
-        found = join(sqlite_url, {"prediction": name, "outcome": "yes", "at": "2026-04-01"})
-        assert values(found) == [(one.id, "mortality", "yes")]
-
-
 def test_of_another_clients_decision_nobody_learns_that_it_is_there(sqlite_url: str) -> None:
     theirs = decided(client="south")
     record(sqlite_url, theirs)

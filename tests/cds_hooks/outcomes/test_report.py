@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cds_hooks.errors import HookError
-from cds_hooks.outcomes.labels import DAY, site_labels
-from cds_hooks.outcomes.report import MOST_REPORTS, read_reports, span_of
+from cds_hooks.outcomes.labels import site_labels
+from cds_hooks.outcomes.report import MOST_REPORTS, read_reports
 from cds_hooks.services import find_services
 from cds_hooks.services._model import ChartModel, site_thresholds
 from cds_hooks.settings import Settings
@@ -38,14 +38,6 @@ def body(*reports: Any) -> bytes:
 def test_each_form_of_a_report_is_read(report: dict[str, Any]) -> None:
     (found,) = read_reports(body(report))
     assert {name: getattr(found, name) for name in report} == report
-
-
-def test_an_instant_is_read_in_utc_and_a_day_is_24_hours() -> None:
-    (found,) = read_reports(body(FULL | {"at": "2026-11-20T10:05:31.5+01:00"}))
-    assert found.at == "2026-11-20T09:05:31.500000Z"
-    start, end = span_of("2026-11-20")
-    assert end - start == DAY - 1
-    assert span_of("2026-11-20T00:00:00Z") == (start, start)
 
 
 @pytest.mark.parametrize(

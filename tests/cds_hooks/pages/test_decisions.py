@@ -207,14 +207,6 @@ async def test_the_page_of_a_decision_has_what_the_record_keeps_for_those_alone_
             assert (words in page.text) is reads, words
 
 
-async def test_the_form_shows_five_fields_and_unfolds_the_others_where_one_is_filled_in(tmp_path: Path) -> None:
-    async with counting_client(tmp_path) as calls:
-        page = (await calls.get("/decisions")).text
-        form = page[page.index('<form id="find"') : page.index("</form>", page.index('<form id="find"'))]
-        assert form.partition("<details>")[0].count("<label") == 5
-        assert "<details open>" in (await calls.get("/decisions?severity=critical")).text
-
-
 # The form of the list of decisions: what is taken, what is refused in which words, and what each row says.
 MIDNIGHT, DAY = 1_795_132_800_000_000, 86_400_000_000
 
@@ -263,13 +255,6 @@ def row(cards: list[dict[str, Any]], silence: Any = (), outcome: str = "cards", 
     given = {"response": orjson.dumps({"cards": cards}), "basis": orjson.dumps(basis), "outcome": outcome} | more
     made = _row(a_decision(**given))
     return made.texts, made.count, made.sign
-
-
-def test_a_row_has_the_worst_card_first_and_three_at_most() -> None:
-    cards = [a_card("a", "info"), a_card("b", "critical"), a_card("c", "warning"), a_card("d", "warning")]
-    assert row(cards) == (("b", "c", "d"), 4, ("critical", "Critical"))
-    assert row(cards[2:]) == (("c", "d"), 2, ("warning", "Warning"))
-    assert row([a_card("x", "hard-stop")]) == (("x",), 1, ("info", "Info"))
 
 
 def test_a_row_without_a_card_says_why() -> None:

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from cds_hooks.decision_views.file import Views
-from cds_hooks.metrics.counts import Metrics, Minute, Snapshot
+from cds_hooks.metrics.counts import Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.operations.now import Now, state_now
@@ -20,21 +20,6 @@ from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client, decided, trust_file_in
 from tests.cds_hooks.web.decisions import AS_OF
-
-
-async def test_the_first_look_says_who_called_what_waits_and_since_when_the_server_runs(tmp_path: Path) -> None:
-    async with counting_client(tmp_path, contact="Ann at extension 4711") as calls:
-        page = (await calls.get("/ops")).text
-        assert faults(page) == []
-        assert "No call came in the last ten minutes" in page
-        assert "No call is on record" in page
-        assert "The record was never verified on this machine." in page
-        await decided(calls, "infant")
-        page = (await calls.get("/ops")).text
-        assert "Calls are answered" in page
-        assert "0 of 1 calls failed in the last 10 minutes." in page
-        assert "Ann at extension 4711" in page
-        assert f"started {datetime.now(UTC):%Y-%m-%d}" in page
 
 
 async def test_while_the_record_is_locked_the_page_says_that_calls_fail_and_why(tmp_path: Path) -> None:
@@ -131,26 +116,6 @@ def told(*minutes: tuple[int, int, dict[str, int]], not_ready: str = "", out: tu
     return state_now([Snapshot(minutes=counted, started_at=1.0)], not_ready, out, AT)
 
 
-@pytest.mark.parametrize(
-    ("minutes", "more", "health"),
-    [
-        ([(0, 5, {})], {}, "healthy"),
-        ([], {}, "unknown"),
-        ([(30, 5, {"503": 5})], {}, "unknown"),
-        ([(0, 5, {"400 BadRequest": 1})], {}, "degraded"),
-        ([(0, 5, {})], {"out": ("The model m cannot be served.",)}, "degraded"),
-        ([(0, 5, {"500": 1})], {}, "failing"),
-        ([(0, 0, {"412 Missing": 42})], {}, "failing"),
-        ([(0, 5, {})], {"not_ready": "the decisions cannot be recorded"}, "failing"),
-        ([], {"not_ready": "the decisions cannot be recorded"}, "failing"),
-    ],
-)
-def test_it_is_healthy_only_where_calls_came_and_none_failed(
-    minutes: list[Any], more: dict[str, Any], health: str
-) -> None:
-    assert told(*minutes, **more).health == health
-
-
 def test_it_says_how_many_failed_since_when_and_what_to_do() -> None:
     now = told(
         (0, 0, {"503 RecordUnavailable": 3}), (1, 1, {"503 RecordUnavailable": 1}), (4, 9, {}), (5, 0, {"500": 1})
@@ -171,20 +136,6 @@ def test_all_workers_are_counted_and_the_first_start_is_named() -> None:
     assert now.sentence == "2 of 6 calls failed in the last 10 minutes."
     assert now.started == "1970-01-01 00:01 UTC"
     assert snapshots[0].minutes[MINUTE] == Minute(2, {"500": 1})
-
-
-def test_calls_are_counted_by_the_minute_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [60.0 * 100]
-    monkeypatch.setattr("cds_hooks.metrics.counts.time", lambda: clock[0])
-    metrics = Metrics()
-    metrics.answered("s", "patient-view", [], [], {})
-    metrics.refused("s", 503, "RecordUnavailable")
-    clock[0] += 60
-    metrics.refused("s", 400)
-    assert metrics.minutes == {100: Minute(1, {"503 RecordUnavailable": 1}), 101: Minute(0, {"400": 1})}
-    clock[0] += 60 * 59
-    metrics.answered("s", "patient-view", [], [], {})
-    assert list(metrics.minutes) == [101, 160]
 
 
 # Behind a trust file only the operator reads what was counted and why it was decided so.

@@ -20,7 +20,6 @@ from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.files import SITE
 from cds_hooks.pages.models.views import differences
 from cds_hooks.services import find_services
-from cds_hooks.storage.decision import card_uuid
 from cds_hooks.web.site import HEADERS, static_file
 from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
@@ -76,13 +75,6 @@ def test_every_link_of_our_own_leads_to_a_page(tmp_path: Path) -> None:
     for target in sorted(each for each in targets if each.startswith("http://localhost/")):
         (answer,) = _get(tmp_path, target)
         assert answer.status_code == 200, target
-
-
-def test_the_page_of_a_decision_is_found_by_its_id_and_by_the_uuid_of_its_card_in_any_case(tmp_path: Path) -> None:
-    decision = _decided(tmp_path)
-    answers = _get(tmp_path, *(f"/explain/{name}" for name in (decision, decision.upper(), card_uuid(decision, 1))))
-    for answer in answers:
-        assert "in 100 people with results like these" in _assert_is_a_page(answer, 200).text
 
 
 @pytest.mark.parametrize(

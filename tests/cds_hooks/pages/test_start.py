@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cds_hooks.package_tests.markup import Page, faults
 from tests.cds_hooks.calls import ORDERS, request_for
-from tests.cds_hooks.pages.test_decisions import counting_client, decided
+from tests.cds_hooks.pages.test_decisions import counting_client
 from tests.cds_hooks.web.decisions import AS_OF
 
 ROLES = (
@@ -42,14 +42,6 @@ async def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(
         for link in links:
             if not link.startswith("docs/"):
                 assert (await calls.get(f"/{link}")).status_code == 200, link
-
-
-async def test_what_waits_for_a_person_is_there(tmp_path: Path) -> None:
-    async with counting_client(tmp_path) as calls:
-        assert "No decision is on record yet" in (await calls.get("/decisions")).text
-        await decided(calls, "infant")
-        page = (await calls.get("/")).text
-        assert "The record was never verified on this machine." in page
 
 
 async def test_the_card_of_the_page_is_the_one_that_the_server_answers(tmp_path: Path) -> None:

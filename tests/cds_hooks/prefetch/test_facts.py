@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 import msgspec
-import pytest
 
 from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
-from cds_hooks.prefetch.state import Templates, _ago
+from cds_hooks.prefetch.state import Templates
 from cds_hooks.prefetch.template import Template
 
 
@@ -33,10 +32,3 @@ def test_each_key_has_the_state_with_which_it_was_recorded() -> None:
     assert (patient.state, patient.reason, patient.is_known) == ("given", "", True)
     assert (labs.state, labs.reason, labs.cause, labs.text) == ("failed", "forbidden", "403", "forbidden")
     assert len(_call({"labs": "null"}).filled(_templates()).state.states) == 1, "a key that was not recorded has none"
-
-
-@pytest.mark.parametrize(
-    ("hours", "text"), [(1.4, "1 hours"), (47.4, "47 hours"), (48.0, "2 days"), (83.0, "3 days"), (85.0, "4 days")]
-)
-def test_the_age_of_an_answer_is_in_hours_below_two_days(hours: float, text: str) -> None:
-    assert _ago(hours) == text

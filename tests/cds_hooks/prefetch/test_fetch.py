@@ -27,15 +27,6 @@ def test_a_whole_prefetch_asks_for_nothing(tmp_path: Path, as_of: datetime, plan
     assert running.log.requests == []
 
 
-def test_what_failed_at_the_client_is_asked_for(tmp_path: Path, as_of: datetime, planning: dict[str, Any]) -> None:
-    outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
-    planning["prefetch"]["labs"] = outcome
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        answer = post(tmp_path, PLANNING, at_server(planning, running.base), as_of=as_of)
-    assert running.types == ["Observation"]
-    assert len(answer.json()["cards"]) == 1
-
-
 @pytest.mark.parametrize(
     ("server", "token", "reason"),
     [
@@ -195,16 +186,6 @@ def _post(
 def request_without_conditions(as_of: datetime) -> dict[str, Any]:
     """All but the problems of a patient who gets a model card."""
     return without(request_for(PLANNING, "patient-view", "planning-talk", as_of), "conditions")
-
-
-def test_the_registered_server_is_read(
-    tmp_path: Path, as_of: datetime, request_without_conditions: dict[str, Any]
-) -> None:
-    with serving_fhir([sample_chart("planning-talk", as_of)]) as running:
-        answer = _post(tmp_path, at_server(request_without_conditions, running.base), running.base, as_of)
-    assert answer.status_code == 200, answer.text
-    assert silences(answer) == {}
-    assert running.types == ["Condition"]
 
 
 def test_an_open_server_is_read_without_a_token_where_the_file_says_so(

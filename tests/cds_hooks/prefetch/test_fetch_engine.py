@@ -15,7 +15,6 @@ from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, read_request
 from cds_hooks.security.client import ANONYMOUS, TrustedClient
 from cds_hooks.security.trust import DevelopmentTrust
-from fhir.record.resources import Medication
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server
 from tests.fhir.builders import bundle, medication_order
 from tests.fhir_charts import chart_of, lab, serving_fhir
@@ -93,22 +92,6 @@ def _order(number: int, reference: str) -> dict[str, Any]:
 def _medication(identity: str, *parts: str) -> dict[str, Any]:
     ingredients = [{"itemReference": {"reference": f"Medication/{part}"}} for part in parts]
     return {"resourceType": "Medication", "id": identity, "ingredient": ingredients}
-
-
-def _medications(filled: FilledPrefetch) -> set[str | None]:
-    found = (value for value in filled.values.values() if value is not None and hasattr(value, "entry"))
-    return {entry.resource.id for value in found for entry in value.entry if isinstance(entry.resource, Medication)}
-
-
-def test_medications_that_drafts_refer_to_are_read() -> None:
-    elsewhere = "https://ehr.example/fhir/Medication/elsewhere/_history/2"
-    drafts = bundle(_order(1, "Medication/there"), _order(2, elsewhere), _medication("there"))
-    with serving_fhir([chart_of(_medication("elsewhere"))]) as running:
-        request = _request(running.base, "order-sign", {"medications": None}, draftOrders=drafts)
-        assert has_missing_medications(request, ORDERS)
-        filled = _fill(request, ORDERS)
-    assert running.queries == ["/Medication?_id=elsewhere&_count=1"]
-    assert _medications(filled) == {"elsewhere"}
 
 
 def test_medications_that_are_not_to_be_had_make_the_orders_a_part() -> None:

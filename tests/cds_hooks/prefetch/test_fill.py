@@ -127,18 +127,6 @@ def test_products_that_a_key_asks_for_are_asked_for_once(monkeypatch: pytest.Mon
     assert call.states["medications"] == known
 
 
-def test_a_key_that_has_a_reason_keeps_it_and_one_that_is_not_known_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    request = structs.replace(
-        _request("http://127.0.0.1:9/fhir"), prefetch={"medications": _lean(_order(1, "Medication/far"))}
-    )
-    late = FetchError("it took too long")
-    old = KeyState(ORDERS, "given", "partial", "cut", "x")
-    failing = structs.replace(_gap(Template("more", ALL_ORDERS, "MedicationRequest", "more orders")), reason="no")
-    call = _fill(_Server(Medication=late, MedicationRequest=late), monkeypatch, old, failing, request=request)
-    assert call.states["medications"] == old
-    assert call.states["more"].text == "not sent; it took too long"
-
-
 # Which server is asked
 
 

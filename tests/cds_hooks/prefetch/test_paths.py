@@ -3,7 +3,6 @@
 import json
 from contextlib import suppress
 from datetime import date
-from pathlib import Path as File
 from typing import Any
 
 import msgspec
@@ -143,18 +142,6 @@ def test_drafts_that_are_kept_as_they_came_are_read_and_broken_ones_are_empty() 
         else:
             with pytest.raises(NoValue):
                 TokenValues(context, TODAY).values_of(path)
-
-
-def test_the_example_of_3_0_gives_the_ids_of_its_drafts(spec_folder: File) -> None:
-    context = json.loads((spec_folder / "examples/order-sign-context-fhirpath.json").read_text())["context"]
-    templates = json.loads((spec_folder / "examples/discovery-prefetch-8.json").read_text())["prefetch"]
-    values = TokenValues(context, TODAY)
-    ids = "eVBXvKwrWZIkPmaGwY.s1hQ3,emvpHliA4OaUxXJ4wp6N.Ig3"
-    assert fill_template(templates["meds"], values) == Search("Medication", (("_id", ids),))
-    with pytest.raises(NoValue):  # no draft has a requester (TRAP-11)
-        fill_template(templates["prescriber"], values)
-    upcoming = (("patient", context["patientId"]), ("date", "gt2024-09-13"), ("date", "lt2025-09-13"))
-    assert fill_template(templates["appointments-upcoming"], values) == Search("Appointment", upcoming)
 
 
 # Any path over any JSON: no failure, and the kit's own reading of it is the same.

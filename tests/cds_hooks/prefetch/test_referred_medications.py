@@ -10,7 +10,7 @@ from fhir.client.client import FetchResult
 from fhir.client.errors import FetchError
 from fhir.record.refusals import Refusal
 from tests.cds_hooks.prefetch.test_fetch_engine import _medication, _order, _request
-from tests.cds_hooks.prefetch.test_fill import ORDERS, RESULTS, _fill, _gap, _lean, _Server
+from tests.cds_hooks.prefetch.test_fill import ORDERS, _fill, _lean, _Server
 
 KNOWN = KeyState(ORDERS, "given", sent_as="medications", text="as sent")
 
@@ -42,16 +42,6 @@ def test_what_a_search_for_medications_brought_and_refused_is_kept(monkeypatch: 
     assert call.states == {"medications": KNOWN}
 
 
-def test_medications_that_came_in_part_make_the_orders_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    late = FetchError("it took too long")
-    value = _lean(_medication("far"))
-    call = _fill(_Mixtures(FetchResult(value, (), 1, 10, late)), monkeypatch, KNOWN, request=_asked_for("far", "near"))
-    part = call.states["medications"]
-    assert (part.state, part.reason, part.cause) == ("given", "partial", "not-fetched")
-    assert part.text == "2 medications are only referred to; it took too long"
-    assert call.values["(medications referred to) 1"] is value
-
-
 def test_medications_that_did_not_come_make_the_orders_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     late = FetchError("it took too long")
     call = _fill(_Mixtures(late), monkeypatch, KNOWN, request=_asked_for("far"))
@@ -63,19 +53,3 @@ def test_what_fails_at_a_deeper_level_is_said_too(monkeypatch: pytest.MonkeyPatc
     server = _Mixtures(FetchResult(_lean(_medication("a", "b", "c")), (), 1, 10), FetchError("it took too long"))
     call = _fill(server, monkeypatch, KNOWN, request=_asked_for("a"))
     assert call.states["medications"].text == "2 medications are only referred to; it took too long"
-
-
-def test_a_circle_of_mixtures_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = _Mixtures(
-        FetchResult(_lean(_medication("a", "b")), (), 1, 10), FetchResult(_lean(_medication("b", "a")), (), 1, 10)
-    )
-    _fill(server, monkeypatch, KNOWN, request=_asked_for("a"))
-    assert len(server.asked) == 2
-
-
-def test_without_a_key_of_orders_nothing_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    request = _asked_for("a")
-    server = _Server(Observation=FetchResult(_lean(), (), 1, 10))
-    call = _fill(server, monkeypatch, _gap(RESULTS), request=request)
-    assert [key for _, key, _ in server.asked] == ["labs"]
-    assert call.states["labs"].state == "fetched"

@@ -54,18 +54,6 @@ def test_a_body_is_its_head_and_its_prefetch_however_it_is_spelled(how: int) -> 
     assert json.loads(bytes(parts[1])) == CALL["prefetch"]
 
 
-@pytest.mark.parametrize(
-    "order", [("prefetch", "hook", "hookInstance", "context"), ("hook", "hookInstance", "context")]
-)
-def test_a_body_whose_last_member_is_another_is_read_whole(order: tuple[str, ...]) -> None:
-    body = _spelled(1, {name: CALL[name] for name in order})
-    parts = split_off_prefetch(body)
-    if parts is not None:
-        with pytest.raises(msgspec.DecodeError):
-            msgspec.json.decode(parts[1])
-    check_whole(body)
-
-
 def test_the_word_prefetch_inside_the_context_splits_nothing() -> None:
     body = _spelled(1, {"context": {"a": 1, "prefetch": {"x": 1}}})
     parts = split_off_prefetch(body)

@@ -125,19 +125,6 @@ def test_a_changed_rules_file_is_named(recorded: _Recorded, tmp_path: Path) -> N
     assert found.causes[0].startswith("rules file switch of renal-metformin: was not there, is ")
 
 
-def test_another_model_file_is_named_by_its_digest(recorded: _Recorded) -> None:
-    site = open_site(_settings(recorded))
-    site.components.in_force._content = {**site.in_force, "model": {"mortality_5y": "2.0.0 sha256 other"}}
-    decision = next(each for each in recorded.decisions if each.service == PLANNING)
-    scores = orjson.loads(decision.basis)["scores"] | {"probability": 0.5}
-    (found,) = Replayer(site, recorded.url).verdicts(
-        [structs.replace(decision, basis=_changed(decision.basis, scores=scores))]
-    )
-    assert found.differences[0].where == "scores.probability"
-    assert found.causes[0].startswith("model mortality_5y: was ")
-    assert "is 2.0.0 sha256 other" in found.causes[0]
-
-
 def test_another_day_is_named(recorded: _Recorded) -> None:
     later = datetime.now(UTC) + timedelta(days=3 * 365)
     found = _differing(list(Replayer(open_site(_settings(recorded)), recorded.url, later).verdicts(recorded.decisions)))

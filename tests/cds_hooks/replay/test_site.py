@@ -33,14 +33,6 @@ def beside() -> Model:
     return Model(Artifact(artifact.manifest, artifact.content))
 
 
-def test_a_model_is_the_one_that_is_served_here(plain: Site) -> None:
-    for name in (MAIN, TWIN):
-        served = plain.served_model(name)
-        assert served is not None
-        assert served.manifest.id == name
-    assert plain.served_model("gone") is None
-
-
 def test_a_model_that_could_not_be_loaded_is_not_served(plain: Site, beside: Model) -> None:
     absent = AbsentModel(MAIN, ValueError("no"), ())
     services: Any = {"a": SimpleNamespace(models=(absent,)), "b": SimpleNamespace(models=(absent, beside))}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from cds_hooks.protocol.feedback import MOST_BYTES
 from cds_hooks.storage.queries import feedback_on
@@ -61,18 +60,6 @@ def test_the_same_report_again_is_stored_once(tmp_path: Path, as_of: datetime) -
     assert len(stored) == 1
 
 
-@pytest.mark.parametrize("foreign", ["4e0a3a1e-3283-4575-ab82-028d55fe2719", "card-1"])
-def test_a_card_that_nobody_knows_does_not_fail_the_batch_and_is_counted(
-    tmp_path: Path, as_of: datetime, foreign: str
-) -> None:
-    answers, _, stored, metrics = _report(
-        tmp_path, as_of, lambda card: [{"feedback": [_item(card) | {"card": foreign}, _item(card)]}]
-    )
-    assert answers[0].status_code == 200
-    assert len(stored) == 1
-    assert f'cds_feedback_unmatched_total{{reason="unknown-card",service="{PLANNING}"}} 1.0' in metrics
-
-
 def test_a_card_of_the_decision_that_was_never_sent_is_unknown(tmp_path: Path, as_of: datetime) -> None:
     def other(card: dict[str, Any]) -> list[Any]:
         return [_item(card) | {"card": card["uuid"][:-4] + "0700"}]
@@ -80,16 +67,6 @@ def test_a_card_of_the_decision_that_was_never_sent_is_unknown(tmp_path: Path, a
     _, _, stored, metrics = _report(tmp_path, as_of, other)
     assert stored == []
     assert 'reason="unknown-card"' in metrics
-
-
-def test_a_suggestion_of_another_card_is_not_counted_as_accepted(tmp_path: Path, as_of: datetime) -> None:
-    def strange(card: dict[str, Any]) -> list[Any]:
-        ours = card["suggestions"][0]["uuid"]
-        return [_accepted(card, "4e0a3a1e-3283-4575-ab82-028d55fe2719"), _accepted(card, ours, "x")]
-
-    _, _, stored, metrics = _report(tmp_path, as_of, strange)
-    assert [len(item.accepted_suggestions) for item in stored] == [1]
-    assert f'cds_feedback_unmatched_total{{reason="unknown-suggestion",service="{PLANNING}"}} 2.0' in metrics
 
 
 def test_feedback_at_another_service_is_not_counted(tmp_path: Path, as_of: datetime) -> None:

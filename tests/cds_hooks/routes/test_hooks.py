@@ -85,13 +85,6 @@ async def test_another_patients_resource_stops_the_call(tmp_path: Path, as_of: d
     assert "planning-talk" not in answer.text
 
 
-async def test_a_missing_patient_is_a_failed_precondition(tmp_path: Path, as_of: datetime) -> None:
-    request = request_for(PLANNING, "patient-view", "planning-talk", as_of) | {"prefetch": {}}
-    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
-    assert answer.status_code == 412
-    assert "prefetch.patient" in _outcome(answer)
-
-
 async def test_labs_that_were_never_asked_for_are_a_failed_precondition(tmp_path: Path, as_of: datetime) -> None:
     request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
     del request["prefetch"]["labs"]
@@ -124,13 +117,6 @@ async def test_labs_of_which_there_are_none_are_an_answer(tmp_path: Path, as_of:
     assert answer.status_code == 200
     assert answer.json()["cards"] == []
     assert [silence["reason"] for silence in ours(answer)["silence"]] == ["too-few-inputs"]
-
-
-async def test_a_client_may_name_its_prefetch_as_it_likes(tmp_path: Path, as_of: datetime) -> None:
-    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-    request["prefetch"] = {f"item{n}": value for n, value in enumerate(request["prefetch"].values())}
-    answer = await _post(tmp_path, f"/cds-services/{PLANNING}", json.dumps(request).encode(), as_of=as_of)
-    assert len(answer.json()["cards"]) == 1
 
 
 async def test_a_prefetch_that_failed_at_the_client_is_not_taken_for_nothing_found(

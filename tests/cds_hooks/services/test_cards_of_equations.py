@@ -16,7 +16,6 @@ from tests.fhir.builders import ICD10, MAN, SUBJECT, WOMAN, condition, observati
 DEAD = WOMAN | {"deceasedBoolean": True}
 PREGNANT = WOMAN | {"birthDate": "1996-11-20"}
 EXPECTING = condition("77386006", onsetDateTime=days_ago(60))
-RESOLVED: Any = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
 PROVISIONAL: Any = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
 
 
@@ -310,48 +309,7 @@ TALK = (
     "Draft order: benefits, bleeding and wishes.",
     draft("01", "Shared decision: anticoagulation in atrial fibrillation"),
 )
-POINTS = (
-    "**CHA2DS2-VASc 2 of 9.** Of untreated people with 2 points about **2.2 in 100** had an ischaemic stroke within a "
-    "year (Friberg 2012). The 2023 ACC/AHA guideline speaks of treatment from 2 in 100 a year."
-)
-GOES_BY = "the guideline goes by the risk of stroke and not by the rhythm, after ablation too."
-FAILED = (
-    "in end-stage kidney disease and on dialysis the benefit is uncertain; warfarin or apixaban might be reasonable "
-    "(2023 guideline, class 2b)."
-)
 STOPPED = request("apixaban 5 MG Oral Tablet", status="stopped", authoredOn="2026-09-01")
-PREVENTING = request("enoxaparin 40 MG in 0.4 ML Injection", dosageInstruction=[{"text": "40 mg daily, prophylaxis"}])
-
-
-@pytest.mark.parametrize(
-    ("resources", "rhythm", "finding", "statement"),
-    [
-        ([AF], "Atrial fibrillation", "no anticoagulant found", ""),
-        ([problem("Atrial flutter")], "Atrial flutter", "no anticoagulant found", ""),
-        ([problem("Atrial fibrillation and flutter")], "Atrial fibrillation", "no anticoagulant found",
-         ""),
-        ([AF, STOPPED], "Atrial fibrillation", "apixaban stopped (ordered 2026-09-01)",
-         " Ask why before another is begun."),
-        ([problem("History of atrial fibrillation", **RESOLVED)], "History of atrial fibrillation",
-         "no anticoagulant found", " **The rhythm is on record as past** (History of "
-         f"atrial fibrillation): {GOES_BY}"),
-        ([AF, condition("Z79.01", ICD10, onsetDateTime="2024-01-01"), condition("N18.6", ICD10)], "Atrial fibrillation",
-         "no anticoagulant found", " The problem list still has condition Z79.01, "
-         f"2024-01-01; no order is active. **condition N18.6**: {FAILED}"),
-        ([AF, PREVENTING], "Atrial fibrillation", "no anticoagulant found",
-         " **Enoxaparin** is active in a low dose, which "
-         "prevents no stroke of atrial fibrillation."),
-    ],
-)  # fmt: skip
-def test_the_card_of_a_talk_about_an_anticoagulant(
-    resources: list[Json], rhythm: str, finding: str, statement: str
-) -> None:
-    advice = decided(RHYTHM, call_about(*resources))
-    assert the_card(advice).summary == (
-        f"{rhythm}, CHA2DS2-VASc 2: about 2 in 100 have a stroke in a year; {finding}. Consider a talk."
-    )
-    assert _lines(advice)[0] == f"{POINTS}{statement}"
-    assert offered(the_card(advice)) == [TALK]
 
 
 BLEEDS = "; alone no reason to withhold."
@@ -594,38 +552,3 @@ def test_a_result_says_that_the_charted_sex_was_used_where_the_gender_does_not_s
     patient = WOMAN | {"gender": "male", "extension": [birth]}
     advice = decided(NEPHROLOGY, call_about(*CHRONIC, albumin(290), patient=patient))
     assert "Worked out with the charted sex: female." in (the_card(advice).detail or "")
-
-
-SOURCE = "McPherson 2017 (2.0 as the lower step at 65 and over)"
-
-
-SORTS = "It sorts people for a second test; by itself it finds nothing. On record:"
-
-
-@pytest.mark.parametrize(
-    ("resources", "number", "band", "limits", "risk"),
-    [
-        # 70 * 80 / (140 * sqrt 50), and 70 * 40 / (170 * sqrt 50)
-        ([FATTY, *labs()], "5.66", "high", "over 2.67", "condition K76.0"),
-        ([FATTY, *labs(40, 50, 170)], "2.33", "indeterminate", "2 to 2.67", "condition K76.0"),
-        ([*labs(), observation("39156-5", 30, "kg/m2", days_ago(10))], "5.66", "high", "over 2.67",
-         "body mass index 30 kg/m² (2026-11-10)"),
-        ([FATTY, *labs(200, 50, 140)], "14.14", "high", "over 2.67", "condition K76.0"),
-        ([FATTY, *labs(80, 50, 140, 10, 102)], "5.66", "high", "over 2.67", "condition K76.0"),
-        ([FATTY, *labs(), problem("Acute hepatitis", days_ago(102.1))], "5.66", "high", "over 2.67", "condition K76.0"),
-        ([FATTY, *labs(), condition("C81.9A", ICD10)], "5.66", "high", "over 2.67", "condition K76.0"),
-    ],
-)  # fmt: skip
-def test_the_card_of_a_second_test_of_the_liver(
-    resources: list[Json], number: str, band: str, limits: str, risk: str
-) -> None:
-    advice = decided(LIVER, call_about(*resources))
-    card = the_card(advice)
-    assert card.summary == f"FIB-4 {number}: {band} for liver fibrosis. Consider a second test (elastography)."
-    assert _lines(advice)[0] == f"**FIB-4 {number}** is **{band}** ({limits}; {SOURCE}). {SORTS} {risk}."
-    assert "Not in acute hepatitis, nor where platelets are low for another cause." in (card.detail or "")
-    assert offered(card) == [
-        ("Order liver elastography", "Draft order for an elastography of the liver.",
-         draft("01", "Elastography of the liver")),
-        ("Refer to hepatology", "Draft referral to hepatology.", draft("02", "Referral to hepatology")),
-    ]  # fmt: skip

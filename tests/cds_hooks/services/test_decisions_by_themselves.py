@@ -34,8 +34,6 @@ from cds_hooks.services._follow_up import (
     _is_before,
     _outside_scores,
     booked_follow_up,
-    facility_of,
-    inside_a_sentence,
 )
 from cds_hooks.services._service import ServiceInput
 from fhir.mapping.conditions import ConditionHit
@@ -400,19 +398,6 @@ def test_a_booked_visit_of_the_next_two_weeks_is_a_follow_up(made: Json, *, is_b
 
 def stay(**more: Any) -> Json:
     return visit("IMP", period={"start": days_ago(5)}, **more)
-
-
-def going_to(code: str) -> Json:
-    coding = {"system": "http://terminology.hl7.org/CodeSystem/discharge-disposition", "code": code}
-    return stay(hospitalization={"dischargeDisposition": {"coding": [coding]}})
-
-
-def test_a_facility_is_named_in_a_sentence_and_home_is_none() -> None:
-    assert facility_of(record_of(going_to("snf"))) == "a skilled nursing facility"
-    assert facility_of(record_of(going_to("home"))) is None
-    assert facility_of(record_of(stay())) is None
-    assert inside_a_sentence("Inpatient rehabilitation") == "an inpatient rehabilitation"
-    assert inside_a_sentence("Another hospital") == "another hospital"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from cds_hooks.services import Advice, ServiceInput, find_services
 from cds_hooks.services._model import SiteThresholds
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
-from tests.fhir.builders import service_request
 
 OF_MODEL = """
 id = "home-visit"
@@ -131,17 +130,6 @@ async def test_who_is_past_such_advice_gets_none(sample: str, reason: str, tmp_p
     told = await answer(tmp_path, OF_EQUATION, sample, as_of)
     assert told.json()["cards"] == []
     assert reason in [each["reason"] for each in ours(told)["silence"]]
-
-
-async def test_what_was_ordered_is_not_offered_again(tmp_path: Path, as_of: datetime) -> None:
-    def ordered(prefetch: dict[str, Any]) -> None:
-        talk = service_request(
-            "Talk with the nurse about the heart", patient="diabetes-no-statin", id="talk", authoredOn="2026-10-01"
-        )
-        prefetch["tests"] = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": talk}]}
-
-    told = await answer(tmp_path, OF_EQUATION, "diabetes-no-statin", as_of, ordered)
-    assert [each["reason"] for each in ours(told)["silence"]] == ["already-done"]
 
 
 async def test_a_condition_that_was_not_sent_is_not_known_rather_than_absent(tmp_path: Path, as_of: datetime) -> None:

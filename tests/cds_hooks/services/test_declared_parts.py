@@ -8,7 +8,6 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from cards.card import Coding, OrderSuggestion
 from cds_hooks.services._declared import (
     _features_of,
     _ModelAdvisor,
@@ -17,7 +16,6 @@ from cds_hooks.services._declared import (
     _of_model,
     _order,
     _reason_for_nothing,
-    card_words,
 )
 from cds_hooks.services._service_file import AlreadyDone, OfferedOrder, ServiceFile
 from fhir.mapping.features.catalog import features_named
@@ -97,17 +95,6 @@ def test_an_order_is_for_the_stay_that_ends_and_due_on_its_day() -> None:
     assert _order(DECLARED, at_once, _call())["occurrenceDateTime"] == AS_OF.date().isoformat()
 
 
-def test_the_words_of_a_model_card_are_those_of_the_file() -> None:
-    words = card_words(OF_MODEL, {"id": "o"})
-    topic = Coding(system=words.topic.system, code="own-service", display="A title")
-    offer = OrderSuggestion(
-        "Order a visit", "Draft order: visit at home within 5 days.", {"id": "o"}, is_recommended=True
-    )
-    assert (words.summary, words.offer, words.seen, words.topic, words.alike, words.purpose) == (
-        OF_MODEL.summary, offer, "died", topic, "people like this", "Closing words.",
-    )  # fmt: skip
-
-
 def test_a_model_is_not_asked_about_people_it_is_not_for() -> None:
     model = load_model("mortality_5y")
     advisor = _ModelAdvisor(OF_MODEL, model, model, features_named(model.features))
@@ -152,14 +139,3 @@ def test_a_declaration_of_what_is_not_there_is_refused(tmp_path: Path, file: Dec
         assert text in str(refused.value)
     with pytest.raises(AssertionError, match="h reached a service whose model cannot be served"):
         asyncio.run(_never(_call()))
-
-
-def test_the_service_of_a_file_asks_for_what_its_inputs_need(tmp_path: Path, file: DeclaringFile) -> None:
-    service = _of_model(OF_MODEL, file, tmp_path)
-    assert [model.manifest.id for model in service.models] == ["mortality_5y", "mortality_5y_small"]
-    assert service.of_chart is not None
-    assert (service.of_chart.share, service.of_chart.within_age_band) == (None, None)
-    assert "encounters" not in service.needs.required
-    assert _of_equation(AT_DISCHARGE, file).needs.required == frozenset({"encounters"})
-    assert (service.id, service.hooks, service.title) == ("own-service", ("patient-view",), "A title")
-    assert (service.description, service.usage_requirements) == ("d", "u")

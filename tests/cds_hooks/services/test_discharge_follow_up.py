@@ -110,13 +110,6 @@ def _reasons(answer: httpx.Response) -> set[tuple[str, str]]:
     return {(each["subject"], each["reason"]) for each in ours(answer).get("silence", [])}
 
 
-def test_an_active_order_over_its_kidney_dose_gets_a_card(tmp_path: Path, as_of: datetime) -> None:
-    (card,) = _answer(tmp_path, as_of).json()["cards"]
-    assert card["summary"].startswith("Metformin 2,000 mg/day with eGFR 37.2")
-    assert card["source"]["topic"]["code"] == DISCHARGE
-    assert [link["label"] for link in card["links"]] == ["The rule and its sources", "Why this card"]
-
-
 def _nsaid(request: dict[str, Any], status: str = "active") -> None:
     order = _metformin(request)
     order["medicationCodeableConcept"] = {"text": "naproxen 500 MG Oral Tablet"}
@@ -145,26 +138,6 @@ def test_an_active_order_is_stopped_and_never_deleted(tmp_path: Path, as_of: dat
     assert all(
         each["category"][0]["coding"][0]["code"] == "discharge" for each in ordered if "medication" in json.dumps(each)
     )
-
-
-@pytest.mark.parametrize("category", [["inpatient"], "inpatient"])
-def test_an_order_of_the_stay_only_is_not_judged_and_named(tmp_path: Path, as_of: datetime, category: Any) -> None:
-    def inpatient(request: dict[str, Any]) -> None:
-        concept = {"coding": [{"code": "inpatient"}]}
-        # Epic sends one concept where R4 has a list
-        _metformin(request)["category"] = [concept] if isinstance(category, list) else concept
-
-    answer = _answer(tmp_path, as_of, change=inpatient)
-    assert answer.json()["cards"] == []
-    assert "inpatient-order" in {reason for _, reason in _reasons(answer)}
-
-
-@pytest.mark.parametrize("codes", [["inpatient", "discharge"], ["community"], ["something-local"], []])
-def test_what_may_go_home_is_judged(tmp_path: Path, as_of: datetime, codes: list[str]) -> None:
-    def category(request: dict[str, Any]) -> None:
-        _metformin(request)["category"] = [{"coding": [{"code": code}]} for code in codes]
-
-    assert len(_answer(tmp_path, as_of, change=category).json()["cards"]) == 1
 
 
 @pytest.mark.parametrize("status", ["stopped", "completed", "on-hold", "cancelled", "draft"])

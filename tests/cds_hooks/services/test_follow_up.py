@@ -12,7 +12,6 @@ from tests.cds_hooks.services.test_decisions_by_themselves import (
     Json,
     booking,
     days_ago,
-    operation,
     referral,
     stay,
     visit,
@@ -70,11 +69,6 @@ def sodium(value: float, days: float = 1) -> Json:
     return observation("2951-2", value, "mmol/L", days_ago(days))
 
 
-def earlier(number: int) -> Json:
-    ended = {"start": days_ago(60 + 10 * number), "end": days_ago(58 + 10 * number)}
-    return visit("IMP", "finished", identifier=f"old{number}", period=ended)
-
-
 HOME = leaving_for("home")
 ILL = (condition("I50.9", ICD10), condition("J44.9", ICD10))
 """Heart failure and chronic lung disease: 2 + 2 points of comorbidity, which are 5 of LACE."""
@@ -84,7 +78,6 @@ VISITS = tuple(
 )
 # HOSPITAL: 5 days 2, emergency 1, haemoglobin under 12 1, sodium under 135 1; with two stays in the year 2 more.
 FIVE = (HOME, hemoglobin(11.9), sodium(134))
-SEVEN = (*FIVE, earlier(0), earlier(1))
 # LACE: 4 days or more 4, emergency 3, comorbidity 5, two emergency visits 2.
 FOURTEEN = (*ILL, *VISITS)
 
@@ -105,18 +98,3 @@ def test_where_the_stay_ends_is_said_to_be_unknown() -> None:
     (card,) = advise_by_scores(call_about(unknown, *FOURTEEN)).cards
     words = "Where the stay ends is not charted; the score is for people who go home. A chart of one site counts"
     assert words in (card.detail or "")
-
-
-@pytest.mark.parametrize(
-    ("resources", "text"),
-    [
-        ([leaving_for("snf")], "The patient goes to a skilled nursing facility: the scores are for discharge home."),
-        ([leaving_for("long")],
-         "The patient goes to an intermediate or long-term care: the scores are for discharge home."),
-        ([leaving_for("home", type=[{"text": "Psychiatry"}])],
-         "The scores are for medical and surgical stays, not for obstetrics or psychiatry."),
-    ],
-)  # fmt: skip
-def test_whom_the_scores_are_not_for(resources: list[Json], text: str) -> None:
-    call = call_about(*resources, *SEVEN[1:], *FOURTEEN, operation("x"))
-    assert advise_by_scores(call) == Advice(silences=[WhyNot("hospital_score", NOT_FOR, text)])

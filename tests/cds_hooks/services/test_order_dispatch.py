@@ -74,13 +74,6 @@ def test_the_order_is_found_by_every_form_of_its_reference(
     assert _rules(post(tmp_path, DISPATCH, request, as_of=as_of)) == [RULE]
 
 
-def test_the_order_is_found_under_a_key_of_the_clients_own(tmp_path: Path, as_of: datetime) -> None:
-    request = _request(as_of)
-    order = _order(request)
-    request["prefetch"] = {**without(request, "tests")["prefetch"], "serviceRequests": order}
-    assert _rules(post(tmp_path, DISPATCH, request, as_of=as_of)) == [RULE]
-
-
 @pytest.mark.parametrize("version", ["2.0", "3.0"])
 def test_an_order_that_did_not_come_along_is_read_from_the_fhir_server(
     tmp_path: Path, as_of: datetime, version: str
@@ -134,15 +127,6 @@ def test_an_order_that_is_missing_beside_one_that_is_there_is_said(tmp_path: Pat
     assert reasons["ServiceRequest/elsewhere"] == "order-not-found"
     assert reasons["MedicationRequest/1"] == "not-a-study"
     assert reasons["prefetch.dispatched"] == "no-server"
-
-
-def test_where_only_medications_are_dispatched_nothing_is_needed_and_nothing_judged(
-    tmp_path: Path, as_of: datetime
-) -> None:
-    request = without(_request(as_of, dispatchedOrders=["MedicationRequest/1"]))
-    answer = post(tmp_path, DISPATCH, request, as_of=as_of)
-    assert _rules(answer) == []
-    assert _reasons(answer)["MedicationRequest/1"] == "not-a-study"
 
 
 def test_a_task_about_another_order_is_said(tmp_path: Path, as_of: datetime) -> None:

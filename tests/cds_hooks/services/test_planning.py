@@ -185,16 +185,3 @@ def test_the_same_call_gives_the_same_card(tmp_path: Path, as_of: datetime) -> N
     one, two = (_answer(tmp_path, "planning-talk", as_of).json()["cards"][0] for _ in range(2))
     assert one["detail"].rsplit("/", 1)[0] == two["detail"].rsplit("/", 1)[0]
     assert one["extension"] == two["extension"]
-
-
-def test_an_accepted_order_makes_the_next_call_silent(tmp_path: Path, as_of: datetime) -> None:
-    (card,) = _answer(tmp_path, "planning-talk", as_of).json()["cards"]
-    (action,) = card["suggestions"][0]["actions"]
-
-    def accept(prefetch: dict[str, Any]) -> None:
-        order = {**action["resource"], "status": "active"}
-        prefetch["tests"] = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": order}]}
-
-    again = _answer(tmp_path, "planning-talk", as_of, accept)
-    assert again.json()["cards"] == []
-    assert [each["reason"] for each in ours(again)["silence"]] == ["already-done"]

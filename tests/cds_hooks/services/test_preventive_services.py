@@ -1,16 +1,13 @@
 """The service `preventive-services`: one merged card, what was not seen, when it says nothing, what was answered."""
 
 import asyncio
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
-from cards.card import Card, check_card
 from cards.preventive.knowledge import PREVENTIVE
 from cds_hooks.services import find_services
 from cds_hooks.services.statin_discussion import TALK
@@ -62,31 +59,6 @@ def card_of(folder: Path, as_of: datetime, *resources: Json, **patient: Any) -> 
 def states(card: Json) -> dict[str, str]:
     said = card["extension"]["org.cds-hooks-onnx"]["preventive"]
     return {each["service"]: each["state"] for each in said["services"]}
-
-
-def test_everything_that_is_due_stands_on_one_info_card_with_grade_and_year(tmp_path: Path, as_of: datetime) -> None:
-    card = card_of(tmp_path, as_of, smoking("449868002"), pack_years(30))
-    check_card(msgspec.json.decode(json.dumps(card), type=Card))
-    assert card["indicator"] == "info"
-    assert card["summary"].startswith(
-        "6 preventive services are due: colorectal cancer, cervical cancer, breast cancer"
-    )
-    assert "**Colorectal cancer screening** (USPSTF A, 2021)" in card["detail"]
-    assert "(USPSTF A, 2021): smokes" in card["detail"]
-    assert len(card["detail"].splitlines()) <= 12
-    assert set(states(card)) == {each.id for each in PREVENTIVE.services}
-
-
-def test_the_card_says_what_is_not_known_and_what_was_not_seen(tmp_path: Path, as_of: datetime) -> None:
-    card = card_of(tmp_path, as_of)
-    assert "- Not known: lung cancer (smoking status not on record); diabetes (body mass index" in card["detail"]
-    assert "Not seen: tests done elsewhere; family history" in card["detail"]
-    assert states(card)["lung-cancer"] == "not known"
-    (answered,) = answers(tmp_path, as_of, request(without=("reports", "screening", "tobacco")))
-    (card,) = answered.json()["cards"]
-    assert "reports of studies (not sent)" in card["detail"]
-    assert "hepatitis C, HIV (screening results not sent)" in card["detail"]
-    assert "tobacco use (smoking status not sent)" in card["detail"]
 
 
 def test_a_positive_stool_test_has_the_first_card(tmp_path: Path, as_of: datetime) -> None:

@@ -9,7 +9,7 @@ from cards.rules.engine.finding import Finding
 from cards.rules.engine.rule_book import MISSING
 from cards.rules.patient.orders import DraftMedication
 from cds_hooks.services import services_for
-from cds_hooks.services._model import ChartModel, SiteThresholds, age_in
+from cds_hooks.services._model import age_in
 from cds_hooks.services.medication_review import _is_meant
 from cds_hooks.services.planning_conversation import _diagnoses_beside, _is_over, _open_encounters, _outside_population
 from cds_hooks.services.statin_discussion import _over_75, _reaches, _takes_pcsk9, statin_indication
@@ -169,40 +169,6 @@ def test_what_the_review_tells(made: Finding, *, as_needed: bool, young: bool, o
 
 
 # Thresholds of models
-
-
-def chart_model(share: float | None = None, within: bool | None = None) -> ChartModel:
-    made = cast("Any", SimpleNamespace(manifest=SimpleNamespace(id="m")))
-    return ChartModel(made, made, cast("Any", None), cast("Any", None), share, within)
-
-
-def manifest(name: str = "m", *, bands: bool = True) -> Any:
-    band = SimpleNamespace(margin=0.5)
-    thresholds = SimpleNamespace(capacity=0.1, age_bands=(band,) if bands else (), band_at=lambda _: band)
-    return SimpleNamespace(id=name, thresholds=thresholds)
-
-
-@pytest.mark.parametrize(
-    ("asked", "site", "share", "within"),
-    [
-        (chart_model(), SiteThresholds(), 0.1, False),
-        (chart_model(), SiteThresholds(within_age_band=True), 0.1, True),
-        (chart_model(0.2), SiteThresholds(0.3, {"m": 0.4}, within_age_band=True), 0.2, False),
-        (chart_model(), SiteThresholds(0.3, {"m": 0.4}, within_age_band=True), 0.4, False),
-        (chart_model(), SiteThresholds(0.3, {"n": 0.4}, within_age_band=True), 0.3, True),
-        (chart_model(within=True), SiteThresholds(), 0.1, True),
-        (chart_model(within=False), SiteThresholds(within_age_band=True), 0.1, False),
-    ],
-)
-def test_the_share_of_a_service_goes_before_those_of_the_site_and_of_the_model(
-    asked: ChartModel, site: SiteThresholds, share: float, *, within: bool
-) -> None:
-    assert asked.share_for(manifest(), site) == share
-    assert asked.compares_within_ages(manifest(), site) is within
-    assert not asked.compares_within_ages(manifest(bands=False), site)
-    assert (asked.band_of(manifest(), 70.0, site) is not None) is within
-    assert asked.band_of(manifest(), None, site) is None
-    assert asked.share_for(manifest("m_small"), site) == share, "the twin has the share of its model"
 
 
 def test_the_age_among_the_inputs_of_a_model() -> None:

@@ -28,7 +28,7 @@ from cds_hooks.services.discharge_medications import _ordered_now
 from cds_hooks.services.genes_and_medications import _nothing_new
 from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
 from cds_hooks.services.order_safety_dispatch import _names_studies, _require_orders
-from cds_hooks.services.preventive_services import _basis, _entry, _limited_outlook, _not_sent, _silences
+from cds_hooks.services.preventive_services import _basis, _entry, _silences
 from cds_hooks.services.vaccines_due import _not_judged, _reason_for_none, _unread, _unread_beside
 from cds_hooks.trusted_models import AbsentModel
 from fhir.record.datatypes import (
@@ -41,7 +41,7 @@ from fhir.record.datatypes import (
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
 from tests.fhir import builders
-from tests.fhir.builders import ICD10, condition, record_of, request, statement
+from tests.fhir.builders import record_of, request
 
 
 def made(**members: Any) -> Any:
@@ -231,16 +231,6 @@ def test_a_new_order_is_of_this_stay_and_for_the_time_after_it() -> None:
     )
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, "1 medication is"), (2, "2 medications are")])
-def test_what_is_stated_at_discharge_is_not_judged(count: int, words: str) -> None:
-    stated = [statement("aspirin 81 mg", f"s{number}") for number in range(count)]
-    call = replace(call_about(*stated), prefetch=cast("Any", made(require=lambda _: None, note=None)))
-    assert why_silent(decided("discharge-medications", call)) == [
-        ("nothing-to-judge", "No active medication order goes home: nothing was checked."),
-        ("stated-only", f"{words} stated, not ordered: not judged."),
-    ]
-
-
 # Prevention
 
 
@@ -269,16 +259,6 @@ def test_what_is_not_due_has_a_reason_each_and_what_is_not_for_this_age_one_toge
     )
     done = replace(every[1], last=cast("Any", made(source="Procedure/1")))
     assert _basis((every[0], done)) == {"drafts": [], "judged": [], "tests": {"b": "Procedure/1"}}
-
-
-def test_prevention_says_what_was_not_sent_and_stops_with_a_short_outlook() -> None:
-    record = record_of()
-    assert _not_sent(record.with_requested(frozenset({"Procedure"}))) == ["reports of studies"]
-    assert _not_sent(record.with_requested(frozenset({"DiagnosticReport"}))) == ["procedures"]
-    assert _limited_outlook(record) is None
-    assert _limited_outlook(record_of(condition("C78.7", ICD10))) == no_card(
-        "preventive-services", "outside-population", "condition C78.7 is on record: prevention is not suggested."
-    )
 
 
 # Vaccines

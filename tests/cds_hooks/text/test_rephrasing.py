@@ -74,13 +74,6 @@ def test_unsupported_sentences_are_deleted_and_counted(stub: Stub) -> None:
     assert not any(word in str(summary.sentences) for word in ("has pneumonia", "61", "o999"))
 
 
-def test_below_the_share_of_the_site_the_charts_own_text_is_shown(stub: Stub) -> None:
-    stub.sentences = [*GOOD, {"text": "Give fluids.", "cites": ["Condition/c1"]}]
-    summary = _summary(stub, least_share=0.9)
-    assert "Only 2 of 3 sentences" in summary.notice
-    assert [s.text for s in summary.sentences] == [s.text for s in summarise(FULL, ON).sentences]
-
-
 @pytest.mark.parametrize(
     "played",
     [

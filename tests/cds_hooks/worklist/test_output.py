@@ -1,8 +1,7 @@
 """A worklist as it is written: every column of every row, and the whole Bundle."""
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
-from uuid import NAMESPACE_URL, uuid5
+from datetime import UTC, datetime
 
 from cards.extension import WorklistEntry
 from cds_hooks.worklist.output import worklist_bundle, worklist_csv
@@ -15,10 +14,6 @@ SECOND = WorklistRow("ehr", "b", (VACCINES,), None, "", 3.0, ("d3",))
 LIST = Worklist((FIRST, SECOND), 7, 0)
 
 
-def _id(*parts: str) -> str:
-    return f"urn:uuid:{uuid5(NAMESPACE_URL, ' '.join(parts))}"
-
-
 def test_each_patient_is_a_line_with_its_place() -> None:
     assert worklist_csv(LIST).decode().splitlines() == [
         "place,client,patient,tests,codes,purposes,because,risk,risk_of,days_since_contact,priority,reason,decisions",
@@ -26,53 +21,6 @@ def test_each_patient_is_a_line_with_its_place() -> None:
         f"mortality_5y,40.13,9.9076,{FIRST.reason},d1; d2",
         f"2,ehr,b,Vaccines: influenza,,vaccines-due,offered-before,,,3.0,0.0,{SECOND.reason},d3",
     ]
-
-
-def test_the_bundle_has_a_list_and_a_task_for_each_thing_to_order() -> None:
-    evening = datetime(2026, 11, 20, 20, 30, 15, 999, tzinfo=timezone(timedelta(hours=-5)))  # the next day by UTC
-    moment, day = "2026-11-21T01:30:15+00:00", "2026-11-21"
-    tasks = [
-        (_id("ehr", "a", "Lipid panel", day), "a", LIPIDS, FIRST.reason),
-        (_id("ehr", "a", "Vaccines: influenza", day), "a", VACCINES, FIRST.reason),
-        (_id("ehr", "b", "Vaccines: influenza", day), "b", VACCINES, SECOND.reason),
-    ]
-    coding = [{"system": "http://loinc.org", "code": "57698-3", "display": "Lipid panel"}]
-    assert json.loads(worklist_bundle(LIST, evening)) == {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "timestamp": moment,
-        "entry": [
-            {
-                "fullUrl": _id("list", day),
-                "resource": {
-                    "resourceType": "List",
-                    "status": "current",
-                    "mode": "snapshot",
-                    "title": "Tests and vaccines to order, in order of priority",
-                    "date": moment,
-                    "note": [{"text": "7 more patients are beyond the capacity of this list."}],
-                    "entry": [{"item": {"reference": url}} for url, *_ in tasks],
-                },
-            },
-            *(
-                {
-                    "fullUrl": url,
-                    "resource": {
-                        "resourceType": "Task",
-                        "status": "draft",
-                        "intent": "proposal",
-                        "code": {"text": f"Consider ordering: {entry.test}"}
-                        | ({"coding": coding} if entry.code else {}),
-                        "description": reason,
-                        "for": {"reference": f"Patient/{patient}"},
-                        "authoredOn": moment,
-                        "reasonCode": {"text": f"Missing for {entry.purpose} ({entry.because})"},
-                    },
-                }
-                for url, patient, entry, reason in tasks
-            ),
-        ],
-    }
 
 
 def test_a_list_of_nobody_says_that_nothing_is_known() -> None:

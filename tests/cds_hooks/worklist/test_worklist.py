@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
@@ -166,17 +165,6 @@ def test_nothing_but_risk_and_time_is_read_for_the_order() -> None:
     assert names(listed(plain[0], other)) == before
 
 
-def test_one_row_per_patient_with_all_tests_and_what_was_done_is_gone() -> None:
-    found = listed(
-        decision("a", ("Lipid panel",), days=5),
-        decision("a", ("Complete blood count", "Lipid panel"), days=6, service="liver-assessment"),
-        decision("b", ("Lipid panel",), days=30),
-        decision("b", (), days=3, reason="below-threshold"),  # the newest of the same service finds nothing missing
-    )
-    (row,) = found.rows
-    assert (row.patient, [each.test for each in row.entries]) == ("a", ["Lipid panel", "Complete blood count"])
-
-
 @pytest.mark.parametrize("reason", ["deceased", "palliative"])
 def test_who_has_died_or_is_in_palliative_care_is_left_out(reason: str) -> None:
     found = listed(decision("a", days=30), decision("a", (), days=2, service="planning-conversation", reason=reason))
@@ -192,20 +180,6 @@ def test_what_a_model_in_shadow_computed_decides_no_place() -> None:
 def test_an_answered_finding_rests() -> None:
     found = listed(decision("a"), decision("b"), answers=frozenset({Answered("ehr", "a", "prevent_base")}))
     assert (names(found), found.answered) == (["b"], 1)
-
-
-async def test_the_answer_to_a_card_on_record_is_read_and_ends_with_its_period(tmp_path: Path) -> None:
-    async with app_client(tmp_path, as_of=NOW) as calls:
-        answered = await calls.post("/cds-services/nephrology-referral", json=_request("nephrology-referral"))
-        (card,) = answered.json()["cards"]
-        said: dict[str, Any] = {"card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": NOW.isoformat()}
-        feedback = await calls.post("/cds-services/nephrology-referral/feedback", json={"feedback": [said]})
-        assert feedback.status_code == 200, feedback.text
-    url, now = record_in(tmp_path), datetime.now(UTC)
-    rows = follow(url).read("SELECT patient, subject, until FROM work_answers")
-    ((patient, subject, until),) = rows
-    assert (patient, subject) == (SAMPLE, "kfre_4")
-    assert now + timedelta(days=29) < datetime.fromtimestamp(until, UTC) < now + timedelta(days=31)
 
 
 def test_the_bundle_is_valid_fhir_in_the_order_of_the_list() -> None:

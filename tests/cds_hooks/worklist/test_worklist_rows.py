@@ -21,19 +21,6 @@ def at(days: float) -> float:
     return NOW.timestamp() - days * 86_400
 
 
-def test_the_reason_of_a_row_is_a_sentence() -> None:
-    row = WorklistRow("ehr", "p", (LIPIDS, COUNT), 0.905, "mortality_5y", 9.6, ("d",))
-    things = "Not on record and not ordered: Lipid panel (for prevent_base); Complete blood count (for fib4)."
-    assert row.reason == (
-        f"{things} The estimate of mortality_5y is higher than that of 90.5 in 100; last call about this patient 10 "
-        "days ago."
-    )
-    assert WorklistRow("ehr", "p", (LIPIDS, COUNT), None, "", 9.4, ("d",)).reason == (
-        f"{things} No model has scored this patient; last call about this patient 9 days ago."
-    )
-    assert "higher than that of 0 in 100" in WorklistRow("ehr", "p", (LIPIDS,), 0.0, "m", 1, ()).reason
-
-
 def row_of(*noted: Noted, answers: frozenset[Answered] = NOBODY, with_shown: bool = False) -> Any:
     """The only row of a patient with these decisions of services; None where there is none."""
     notes = PatientNotes({f"service-{number}": one for number, one in enumerate(noted)})
@@ -62,14 +49,6 @@ def test_what_was_answered_of_this_patient_rests_and_is_counted() -> None:
     ):
         found = list_patients(notes, {answer}, NOW, 10)
         assert ([entry.test for entry in found.rows[0].entries], found.answered) == (tests, resting)
-
-
-def test_the_list_ends_at_its_capacity() -> None:
-    patients = {("ehr", str(n)): PatientNotes({"s": Noted(str(n), at(n), (LIPIDS,))}) for n in range(1, 5)}
-    for capacity, first in ((0, []), (1, ["4"]), (4, ["4", "3", "2", "1"]), (9, ["4", "3", "2", "1"])):
-        found = list_patients(patients, NOBODY, NOW, capacity)
-        assert [row.patient for row in found.rows] == first
-        assert found.others == 4 - len(first)
 
 
 @pytest.mark.parametrize(

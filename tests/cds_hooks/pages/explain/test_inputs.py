@@ -8,13 +8,12 @@ import pytest
 from markupsafe import Markup
 from msgspec.structs import replace
 
-from cards.card import OVERRIDE_SYSTEM
 from cds_hooks.decision_history import AdvisedCard, CardAnswer, DecisionHistory, Reason, Source, Suggestion
 from cds_hooks.pages.explain.card_answers import WRONG, AnswerForm, AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.inputs import Input, average_of, read_inputs
 from cds_hooks.pages.explain.recorded_decision import Basis, SentCard
 from cds_hooks.pages.explain.views import _outcome
-from cds_hooks.storage.decision import ANSWERED_ON_PAGE, FeedbackItem
+from cds_hooks.storage.decision import FeedbackItem
 from models_onnx.artifact.manifest import ModelInput
 from tests.cds_hooks.storage.samples import a_decision
 
@@ -77,21 +76,6 @@ def test_an_average_is_a_quantity_a_share_or_nothing() -> None:
     assert average_of(an_input(choices=("a", "b"))) == ""
 
 
-@pytest.mark.parametrize(
-    ("reason", "gap"),
-    [
-        ("absent", "not recorded"), ("stale", "too old to be used"), ("refused", "recorded, but not usable"),
-        ("unknown", "not known"), ("of another version", "not recorded"),
-    ],
-)  # fmt: skip
-def test_an_input_without_a_value_says_why(reason: str, gap: str) -> None:
-    manifest: Any = type("Manifest", (), {"features": [an_input()]})
-    (made,) = read_inputs(Basis(AS_OF, missing={"their_value": reason}), None, manifest)
-    assert made == Input("their_value", "Their value", "", "", "mg/dL", "", "", "", gap, "", "", "4 mg/dL", 0.0)
-    assert not made.has_value
-    assert read(an_input(), 5.0).has_value
-
-
 def test_without_its_manifest_inputs_are_those_that_were_recorded() -> None:
     basis = Basis(AS_OF, {"theirs": (5.0, "", "")}, {"age_years": "absent"})
     theirs, age = read_inputs(basis, None, None)
@@ -129,27 +113,6 @@ def test_the_choices_of_a_card_are_its_suggestions_its_reasons_and_that_it_is_wr
         "u": AnswerForm("u", 1, offered, True),
         "v": AnswerForm("v", 3, offered, True, "Followed (Stop) on 2026-11-20"),
     }
-
-
-def test_an_answer_is_feedback_with_the_codes_of_the_card() -> None:
-    on_page = FeedbackItem(
-        "u", "planning", "a hospital", "overridden", "2026-11-20T09:00:00Z", 1_795_165_200_000_000,
-        override_reason_system=f"{OVERRIDE_SYSTEM}{ANSWERED_ON_PAGE}",
-    )  # fmt: skip
-    assert answer(a_card(), answer="s0") == replace(on_page, outcome="accepted", accepted_suggestions=("s-1",))
-    assert answer(a_card(), answer="r0") == replace(
-        on_page,
-        override_reason_code="later",
-        override_reason_system=f"urn:x{ANSWERED_ON_PAGE}",
-        override_reason_display="Not now",
-    )
-    assert answer(a_card(), answer="r1") == replace(
-        on_page, override_reason_code="Own reason", override_reason_display="Own reason"
-    )
-    wrong = replace(on_page, override_reason_code="this-is-wrong", override_reason_display="This is wrong")
-    assert answer(a_card(), answer=WRONG) == wrong
-    assert answer(a_card(), answer=WRONG, words="  the  value ") == replace(wrong, user_comment="the value")
-    assert answer(a_card(), answer=WRONG, words="x" * 500).user_comment == "x" * 500
 
 
 @pytest.mark.parametrize(

@@ -5,29 +5,15 @@ from typing import Any
 
 import pytest
 
-from cards.extension import EXTENSION_KEY
 from cds_hooks.decision_history import decision_history
 from cds_hooks.pages.explain.views import timeline
-from cds_hooks.storage import card_uuid
 from cds_hooks.storage.decision import Decision, new_decision_id
 from cds_hooks.storage.outcomes import Outcome
-from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.cds_hooks.storage.samples import a_decision
 
 AT = 1_795_165_200_000_000  # 2026-11-20 09:00 UTC
 MINUTE = 60_000_000
 ID = new_decision_id()
-
-
-def a_card(number: int, summary: str, *labels: str) -> dict[str, Any]:
-    """A card with suggestions of these labels."""
-    return {
-        "uuid": card_uuid(ID, number),
-        "summary": summary,
-        "indicator": "info",
-        "source": {"label": "s"},
-        "suggestions": [{"label": label, "uuid": f"{number}-{label}"} for label in labels],
-        "extension": {EXTENSION_KEY: {"findings": [{"rule": f"rule-{number}", "band": "low"}]}},
-    }
 
 
 def recorded(cards: list[dict[str, Any]], basis: dict[str, Any] | None = None, **changes: Any) -> Decision:
@@ -67,23 +53,6 @@ CALLED = "a hospital called patient-view. Service planning, hook instance i, for
 )
 def test_what_a_call_does_not_say_is_said(changes: Any, sentence: str) -> None:
     assert moments(recorded([], **changes)) == [("09:00", sentence)]
-
-
-def test_answers_name_their_card_and_what_was_chosen_or_why_not() -> None:
-    decision = recorded([a_card(1, "First", "Stop it", "Change it"), a_card(2, "Second", "Order it")])
-    accepted = {"outcome": "accepted", "override_reason_code": None, "user_comment": None}
-    answers = [
-        some_feedback(ID, received_at=AT + 2 * MINUTE, **accepted, card=card_uuid(ID, 2)),
-        some_feedback(ID, received_at=AT + MINUTE, **accepted, accepted_suggestions=("1-Change it",)),
-        some_feedback(ID, received_at=AT + 3 * MINUTE, card=card_uuid(ID, 2), override_reason_code=None),
-    ]
-    assert [(at, what.rpartition(" on ")[0] or what) for at, what in moments(decision, answers)[1:3]] == [
-        ("09:01", "First: Followed (Change it)"),
-        ("09:02", "Second: Followed"),
-    ]
-    at, last = moments(decision, answers)[3]
-    assert (at, last.startswith("Second: Not followed on ")) == ("09:03", True)
-    assert last.endswith(". In their own words: Already discussed")
 
 
 def test_outcomes_say_what_happened_when_and_which_version_it_is() -> None:

@@ -102,13 +102,6 @@ async def test_a_candidate_for_a_name_is_added_at_a_press(tmp_path: Path) -> Non
     assert "naproxen" in draft["medicationCodeableConcept"]["text"].lower()
 
 
-async def test_build_only_sends_nothing(tmp_path: Path) -> None:
-    bench = await _tried(tmp_path, lambda page: page.press("build"))
-    assert json.loads(bench.fields["request"])["hook"] == "patient-view"
-    assert "Nothing sent yet" in bench.text
-    assert list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3") == []
-
-
 async def test_an_edited_request_is_sent_as_it_stands(tmp_path: Path) -> None:
     async def edit(bench: Bench) -> Bench:
         built = await bench.press("build")
@@ -194,13 +187,6 @@ async def test_an_order_hook_without_a_draft_says_where_the_answer_would_be_what
     assert bench.html.index('id="answer"') < bench.html.index('id="problem"') < bench.html.index("Nothing sent yet")
     (wrong,) = [each for each in Page(bench.html).elements if each.attributes.get("aria-invalid")]
     assert wrong.attributes["id"] == "order"
-
-
-async def test_the_ready_made_drafts_of_the_chosen_patient_come_first(tmp_path: Path) -> None:
-    bench = await _tried(tmp_path, lambda page: page.press("build", patient="sample:nsaid-egfr-25"))
-    listed = bench.html.partition('id="ready"')[2].partition("</select>")[0]
-    assert listed.index("naproxen-egfr-25") < listed.index("metformin-ckd4-coded")
-    assert listed.count("naproxen-egfr-25") == 1
 
 
 async def test_a_draft_is_removed(tmp_path: Path) -> None:

@@ -56,14 +56,6 @@ def test_findings_say_why_they_are_there() -> None:
     assert PatientLine(1, a_line().row, ()).findings == ()
 
 
-@pytest.mark.parametrize(
-    ("days", "words"),
-    [(0.99, "today"), (1.0, "1 day ago"), (1.99, "1 day ago"), (2.0, "2 days ago"), (40.7, "40 days ago")],
-)
-def test_the_last_call_was_so_long_ago(days: float, words: str) -> None:
-    assert a_line(days).days == words
-
-
 def test_an_estimate_is_higher_than_1_to_99_in_100() -> None:
     assert [a_line(risk=risk).higher_than for risk in (None, 0.0, 0.5, 0.999)] == [None, 1, 50, 99]
 
@@ -83,13 +75,6 @@ async def test_a_wrong_field_of_an_address_is_named_and_not_repeated(tmp_path: P
     async with client(tmp_path) as calls:
         answer = await calls.get("/worklist", params={name: text}, headers={"accept": "text/html"})
     assert (answer.status_code, f"{name}: " in answer.text, text in answer.text) == (400, True, False)
-
-
-def test_a_query_can_be_changed() -> None:
-    assert Filter(client="ehr", what="a b", kind="said", start=50).query(start=100, did="x") == (
-        "client=ehr&what=a+b&kind=said&start=100&did=x"
-    )
-    assert Filter(client="ehr", start=50).query(start=0) == "client=ehr"
 
 
 def test_the_lists_of_patients_whose_findings_fit_and_of_what_was_taken_off(tmp_path: Path) -> None:

@@ -67,27 +67,12 @@ def test_a_whole_context_is_read_with_what_nobody_knows_in_it(hook: str) -> None
     assert context.patient_id == "p1"
 
 
-@pytest.mark.parametrize("hook", LIBRARY)
-def test_only_what_is_required_is_enough(hook: str) -> None:
-    required = {field.name for field in TABLE if field.hook == hook and field.required}
-    context = read(hook, {name: value for name, value in context_of(hook).items() if name in required})
-    assert context.patient_id == "p1"
-
-
 @pytest.mark.parametrize("field", TABLE, ids=lambda field: f"{field.hook}-{field.name}")
 def test_a_field_of_the_wrong_json_type_is_refused_and_named(field: Field) -> None:
     # A user who is null is absent, as clients without one send it.
     for value in WRONG[field.type] + ((None,) if field.required and field.name != "userId" else ()):
         with pytest.raises(BadRequest, match=field.name):
             read(field.hook, context_of(field.hook) | {field.name: value})
-
-
-@pytest.mark.parametrize("field", TABLE, ids=lambda field: f"{field.hook}-{field.name}")
-def test_a_required_text_is_not_blank(field: Field) -> None:
-    if field.type != "string" or not field.required:
-        return
-    with pytest.raises(BadRequest, match="blank"):
-        read(field.hook, context_of(field.hook) | {field.name: " \t"})
 
 
 @pytest.mark.parametrize(
