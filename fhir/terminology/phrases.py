@@ -310,7 +310,7 @@ def _names_a_reaction(words: Sequence[str]) -> bool:
     before = neutral["not"] | neutral["for"]
     return any(
         (word in neutral["reaction"] or _is_compound(word))
-        and before.isdisjoint(words[max(0, index - (2 if words[index - 1] else 1)) : index])
+        and before.isdisjoint(words[max(0, index - (3 if words[index - 1] else 1)) : index])
         for index, word in enumerate(words)
     )
 
