@@ -24,12 +24,6 @@ def history(*entries: dict[str, Any]) -> VaccineHistory:
     return vaccine_history(read_record({"all": lean(bundle(child, *doses))}, "p", AS_OF))
 
 
-def test_a_dose_has_its_code_its_day_and_its_source() -> None:
-    (dose,) = history({}).doses
-    assert (dose.cvx, dose.given, dose.source) == ("03", date(2021, 2, 3), "Immunization/dose-0")
-    assert not dose.substandard
-
-
 @pytest.mark.parametrize(
     ("system", "code", "cvx"),
     [(CVX, "3", "03"), (CVX, "003", "03"), ("urn:oid:2.16.840.1.113883.12.292", "110", "110")],
@@ -50,30 +44,6 @@ def test_a_code_is_read_in_every_spelling(system: str, code: str, cvx: str) -> N
 def test_what_was_not_given_is_no_dose_and_no_fault(entry: dict[str, Any]) -> None:
     found = history(entry)
     assert (found.doses, found.unread) == ((), ())
-
-
-@pytest.mark.parametrize(
-    ("entry", "substandard"),
-    [
-        ({"isSubpotent": True}, True),
-        ({"expirationDate": "2021-02-02"}, True),
-        ({"expirationDate": "2021-02-03"}, False),
-        ({"expirationDate": "2021"}, False),
-    ],
-)
-def test_a_subpotent_or_expired_dose_is_substandard(entry: dict[str, Any], substandard: bool) -> None:
-    (dose,) = history(entry).doses
-    assert dose.substandard is substandard
-
-
-def test_the_manufacturer_is_read_by_its_code() -> None:
-    maker = {"identifier": {"system": "http://hl7.org/fhir/sid/mvx", "value": "MSD"}}
-    assert history({"manufacturer": maker}).doses[0].manufacturer == "MSD"
-    assert history({"manufacturer": {"display": "Merck"}}).doses[0].manufacturer == ""
-
-
-def test_one_vaccine_on_one_day_is_one_dose() -> None:
-    assert len(history({}, {}, {"occurrenceDateTime": "2021-02-03T10:00:00Z"}).doses) == 1
 
 
 def test_a_live_vaccine_is_known_as_a_drug_by_its_code() -> None:
