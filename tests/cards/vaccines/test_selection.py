@@ -139,45 +139,34 @@ def test_open_doses_are_those_neither_given_nor_skipped() -> None:
 AS_OF = date(2018, 1, 1)
 
 
-@pytest.mark.parametrize("kind", ["Standard", "Evaluation Only"])
-def test_a_series_that_is_not_for_a_risk_concerns_everybody_of_its_genders(kind: str) -> None:
-    everybody, women = _series(type=kind), _series(type=kind, genders=frozenset({"Female", "Unknown"}))
-    for gender in ("Male", "Female", "Unknown"):
-        assert is_relevant(everybody, Person(BORN, gender), AS_OF) is True
-        assert is_relevant(women, Person(BORN, gender), AS_OF) is (gender != "Male")
+WOMEN = frozenset({"Female", "Unknown"})
+AT_AGES = (Indication("007", begin_age=Period(years=18), end_age=Period(years=30)),)
+BY_AGE = (Indication("007", end_age=Period(years=2)), Indication("008", begin_age=Period(years=2)))
 
 
 @pytest.mark.parametrize(
-    ("years", "expected"), [(17, False), (18, True), (29, True), (30, False)], ids=["before", "at", "last", "end"]
-)
-def test_a_risk_series_concerns_people_with_its_observation_at_its_ages(years: int, expected: bool) -> None:
-    indication = Indication("007", begin_age=Period(years=18), end_age=Period(years=30))
-    series = _series(type="Risk", indications=(indication,))
-    with_risk = Person(BORN, observations=(PatientObservation("007"),))
-    assert is_relevant(series, with_risk, date(2000 + years, 6, 1)) is expected
-    assert is_relevant(series, Person(BORN), date(2000 + years, 6, 1)) is False
-    other = Person(BORN, observations=(PatientObservation("008"),))
-    assert is_relevant(series, other, date(2000 + years, 6, 1)) is False
-
-
-def test_a_risk_series_of_several_indications_needs_one_that_holds_with_its_own_ages() -> None:
-    indications = (Indication("007", end_age=Period(years=2)), Indication("008", begin_age=Period(years=2)))
-    series = _series(type="Risk", indications=indications)
-
-    def relevant(*codes: str) -> bool:
-        observations = tuple(PatientObservation(code) for code in codes)
-        return is_relevant(series, Person(BORN, observations=observations), AS_OF)
-
-    assert relevant("007") is False
-    assert relevant("008") is True
-    assert relevant("007", "008") is True
-
-
-def test_a_risk_series_of_another_gender_is_not_relevant() -> None:
-    series = _series(type="Risk", genders=frozenset({"Female"}), indications=(Indication("007"),))
-    observations = (PatientObservation("007"),)
-    assert is_relevant(series, Person(BORN, "Female", observations=observations), AS_OF) is True
-    assert is_relevant(series, Person(BORN, "Male", observations=observations), AS_OF) is False
+    ("fields", "gender", "codes", "as_of", "expected"),
+    [
+        # A series that is not for a risk concerns everybody of its genders.
+        *(({"type": kind}, gender, (), AS_OF, True)
+          for kind in ("Standard", "Evaluation Only") for gender in ("Male", "Female", "Unknown")),
+        *(({"type": kind, "genders": WOMEN}, gender, (), AS_OF, gender != "Male")
+          for kind in ("Standard", "Evaluation Only") for gender in ("Male", "Female", "Unknown")),
+        # A risk series concerns people with its observation at its ages.
+        *(({"indications": AT_AGES}, "Female", ("007",), date(2000 + years, 6, 1), years in (18, 29))
+          for years in (17, 18, 29, 30)),
+        *(({"indications": AT_AGES}, "Female", codes, date(2018, 6, 1), False) for codes in ((), ("008",))),
+        # Of several indications one must hold, with its own ages.
+        ({"indications": BY_AGE}, "Female", ("007",), AS_OF, False),
+        ({"indications": BY_AGE}, "Female", ("008",), AS_OF, True),
+        ({"indications": BY_AGE}, "Female", ("007", "008"), AS_OF, True),
+        ({"indications": (Indication("007"),), "genders": WOMEN}, "Female", ("007",), AS_OF, True),
+        ({"indications": (Indication("007"),), "genders": WOMEN}, "Male", ("007",), AS_OF, False),
+    ],
+)  # fmt: skip
+def test_whom_a_series_concerns(fields: Json, gender: str, codes: tuple[str, ...], as_of: date, expected: bool) -> None:
+    person = Person(BORN, gender, observations=tuple(map(PatientObservation, codes)))
+    assert is_relevant(_series(**{"type": "Risk"} | fields), person, as_of) is expected
 
 
 # Without any dose of the antigen
@@ -210,102 +199,111 @@ def test_a_person_without_a_dose_begins_with_the_default_of_each_group() -> None
     }  # fmt: skip
 
 
-# Section 8.1: the default, the only scorable series
+# Chapter 8: the best series of a group, and the groups that are needed beside each other
 
-
-def test_the_only_series_of_a_group_is_chosen_if_it_is_the_default() -> None:
-    aged: Json = {"given": (date(2010, 1, 1),), "max_age_to_start": Period(years=5)}
-    assert _best(_candidate("a", default=True, **aged)) == ["a"]
-    assert _best(_candidate("a", **aged)) == []
-
-
-def test_a_group_without_a_scorable_series_falls_back_to_its_default() -> None:
-    aged: Json = {"given": (date(2010, 1, 1),), "max_age_to_start": Period(years=5)}
-    assert _best(_candidate("a", **aged), _candidate("b", default=True, **aged)) == ["b"]
-    assert _best(_candidate("a", **aged), _candidate("b", **aged)) == []
-
-
-def test_the_only_scorable_series_is_chosen_before_the_default() -> None:
-    assert _best(_candidate("a", default=True), _candidate("b", given=(FIRST,))) == ["b"]
-
-
-# SELECTB-24: which series are scorable
-
-
-def test_a_series_without_a_valid_dose_is_scorable_only_where_no_dose_counts_and_there_is_no_default() -> None:
-    slow, quick = date(2012, 1, 1), date(2011, 1, 1)
-    # No default: both are scorable and the earliest start wins.
-    assert _best(_candidate("a", earliest=slow), _candidate("b", earliest=quick)) == ["b"]
-    # A default: no other is scorable.
-    assert _best(_candidate("a", earliest=slow, default=True), _candidate("b", earliest=quick)) == ["a"]
-    # A dose counts in one series: the other is not scorable, though it could be completed and the first cannot.
-    blocked = _candidate("a", given=(FIRST,), earliest=None)
-    assert _best(blocked, _candidate("b", earliest=quick)) == ["a"]
-
-
-def test_a_series_that_only_evaluates_is_scorable_when_it_is_complete() -> None:
-    fields: Json = {"given": (FIRST, SECOND), "type": "Evaluation Only"}
-    assert _best(_candidate("a", given=(FIRST,)), _candidate("b", status=COMPLETE, **fields)) == ["b"]
-    assert _best(_candidate("a", given=(FIRST,)), _candidate("b", **fields)) == ["a"]
-    assert _best(_candidate("b", **fields), _candidate("c", **fields)) == []
-
-
-def test_of_the_risk_series_those_of_the_best_priority_are_scorable() -> None:
-    slow, quick = date(2012, 1, 1), date(2011, 1, 1)
-    first = _candidate("a", type="Risk", priority="A", earliest=slow)
-    second = _candidate("b", type="Risk", priority="B", earliest=quick)
-    third = _candidate("c", type="Risk", priority="A", earliest=quick)
-    assert _best(second, first) == ["a"]
-    assert _best(first, second, third) == ["c"]
-    # A risk series needs no valid dose, also beside a default; the priority of another kind of series counts nothing.
-    assert _best(_candidate("d", default=True, priority="A"), second) == ["b"]
-
-
-def test_a_contraindicated_series_is_left_out_unless_all_of_the_group_are() -> None:
-    most = _candidate("a", given=(FIRST, SECOND), status=CONTRAINDICATED)
-    assert _best(most, _candidate("b", given=(FIRST,))) == ["b"]
-    assert _best(most, _candidate("b", given=(FIRST,), status=CONTRAINDICATED)) == ["a"]
-
-
-def test_a_contraindicated_series_still_says_what_the_best_priority_is() -> None:
-    forbidden = _candidate("a", type="Risk", priority="A", status=CONTRAINDICATED)
-    assert _best(forbidden, _candidate("b", type="Risk", priority="B"), _candidate("c", given=(FIRST,))) == ["c"]
-
-
-# Table 8-7: complete series
-
-
-def test_among_complete_series_the_one_with_the_most_valid_doses_is_best() -> None:
-    two = _candidate("a", status=COMPLETE, given=(FIRST, SECOND), left=(), preference=2)
-    three = _candidate("b", status=COMPLETE, given=(FIRST, SECOND, THIRD), left=(), preference=9)
-    assert _best(two, three) == ["b"]
-    assert _best(three, two) == ["b"]
-
-
-def test_among_complete_series_with_as_many_valid_doses_the_preferred_one_is_best() -> None:
-    fields: Json = {"status": COMPLETE, "given": (FIRST, SECOND), "left": ()}
-    first, second = _candidate("a", preference=2, **fields), _candidate("b", preference=1, **fields)
-    assert _best(first, second) == ["b"]
-    assert _best(second, first) == ["b"]
-    fewer = _candidate("c", status=COMPLETE, given=(FIRST,), left=(), preference=0)
-    assert _best(first, fewer, second) == ["b"]
-
-
-def test_a_complete_series_goes_before_one_in_process_with_more_doses() -> None:
-    complete = _candidate("b", status=COMPLETE, given=(FIRST,), left=(), preference=9)
-    assert _best(_candidate("a", given=(FIRST, SECOND), preference=1), complete) == ["b"]
-
-
-# Table 8-9: series in process, no one complete. Preference 9 for the winner: by its points it wins, not by a tie.
+SLOW: Json = {"earliest": date(2012, 1, 1)}
+QUICK: Json = {"earliest": date(2011, 1, 1)}
+AGED: Json = {"given": (FIRST,), "max_age_to_start": Period(years=5)}
+ONE: Json = {"given": (FIRST,)}
+TWO: Json = {"given": (FIRST, SECOND)}
+THREE: Json = {"given": (FIRST, SECOND, THIRD)}
+ONLY_EVALUATED: Json = {**TWO, "type": "Evaluation Only"}
+EVALUATION: Json = {"type": "Evaluation Only"}
+RISK_A: Json = {"type": "Risk", "priority": "A"}
+RISK_B: Json = {"type": "Risk", "priority": "B"}
+DONE: Json = {"status": COMPLETE, "left": ()}
+LEFT_TWO: Json = {"left": (SeriesDose(), SeriesDose())}
+PRODUCT: Json = {"product": True}
 
 
 def _in_process(name: str, preference: int, **fields: Any) -> Candidate:
-    return _candidate(name, preference=preference, **{"given": (FIRST, SECOND), "left": (SeriesDose(),)} | fields)
+    return _candidate(name, preference=preference, **{**TWO, "left": (SeriesDose(),)} | fields)
 
 
-def test_among_equals_in_process_the_preferred_one_is_best() -> None:
-    assert _best(_in_process("a", 2), _in_process("b", 1)) == ["b"]
-    assert _best(_in_process("b", 1), _in_process("a", 2)) == ["b"]
+def _fresh(name: str, preference: int, **fields: Any) -> Candidate:
+    return _candidate(name, preference=preference, type="Risk", **fields)
+
+
+def _of_group(name: str, *equivalent: str, **fields: Any) -> Candidate:
+    return _candidate(name, group=name, equivalent_groups=frozenset(equivalent), **{"default": True} | fields)
+
+
+CHOSEN: list[tuple[list[Candidate], list[str]]] = [
+    # Section 8.1: the only series of a group if it is the default, the only scorable one, else the default.
+    ([_candidate("a", default=True, **AGED)], ["a"]),
+    ([_candidate("a", **AGED)], []),
+    ([_candidate("a", **AGED), _candidate("b", default=True, **AGED)], ["b"]),
+    ([_candidate("a", **AGED), _candidate("b", **AGED)], []),
+    ([_candidate("a", default=True), _candidate("b", **ONE)], ["b"]),
+    # SELECTB-24: without a valid dose all are scorable where there is no default, and the earliest start wins.
+    ([_candidate("a", **SLOW), _candidate("b", **QUICK)], ["b"]),
+    ([_candidate("a", default=True, **SLOW), _candidate("b", **QUICK)], ["a"]),
+    # Where a dose counts in one series the other is not scorable, though it alone could be completed.
+    ([_candidate("a", given=(FIRST,), earliest=None), _candidate("b", **QUICK)], ["a"]),
+    # A series that only evaluates is scorable when it is complete.
+    ([_candidate("a", **ONE), _candidate("b", status=COMPLETE, **ONLY_EVALUATED)], ["b"]),
+    ([_candidate("a", **ONE), _candidate("b", **ONLY_EVALUATED)], ["a"]),
+    ([_candidate("b", **ONLY_EVALUATED), _candidate("c", **ONLY_EVALUATED)], []),
+    # Of the risk series those of the best priority; the priority of another kind of series counts nothing.
+    ([_candidate("b", **RISK_B, **QUICK), _candidate("a", **RISK_A, **SLOW)], ["a"]),
+    ([_candidate("a", **RISK_A, **SLOW), _candidate("b", **RISK_B, **QUICK), _candidate("c", **RISK_A, **QUICK)],
+     ["c"]),
+    ([_candidate("d", default=True, priority="A"), _candidate("b", **RISK_B, **QUICK)], ["b"]),
+    # A contraindicated series is left out unless all are, and still says what the best priority is.
+    ([_candidate("a", **TWO, status=CONTRAINDICATED), _candidate("b", **ONE)], ["b"]),
+    ([_candidate("a", **TWO, status=CONTRAINDICATED), _candidate("b", **ONE, status=CONTRAINDICATED)], ["a"]),
+    ([_candidate("a", **RISK_A, status=CONTRAINDICATED), _candidate("b", **RISK_B), _candidate("c", **ONE)], ["c"]),
+    # Table 8-7: of complete series the one with the most valid doses, then the preferred one; before one in process.
+    ([_candidate("a", **TWO, **DONE, preference=2), _candidate("b", **THREE, **DONE, preference=9)],
+     ["b"]),
+    ([_candidate("b", **THREE, **DONE, preference=9), _candidate("a", **TWO, **DONE, preference=2)],
+     ["b"]),
+    ([_candidate("a", **TWO, **DONE, preference=2), _candidate("b", **TWO, **DONE, preference=1)], ["b"]),
+    ([_candidate("b", **TWO, **DONE, preference=1), _candidate("a", **TWO, **DONE, preference=2)], ["b"]),
+    ([_candidate("a", **TWO, **DONE, preference=2), _candidate("c", **ONE, **DONE, preference=0),
+      _candidate("b", **TWO, **DONE, preference=1)], ["b"]),
+    ([_candidate("a", **TWO, preference=1), _candidate("b", **ONE, status=COMPLETE, preference=9)], ["b"]),
+    # Table 8-9: in process. Preference 9 for the winner: by its points it wins, not by a tie.
+    ([_in_process("a", 2), _in_process("b", 1)], ["b"]),
+    ([_in_process("b", 1), _in_process("a", 2)], ["b"]),
+    # `a` and `b` share the most doses: 0 each, and -2 as no product. `c` has 2 as a product and -2 for fewer doses.
+    ([_in_process("a", 1, **THREE), _in_process("b", 2, **THREE),
+      _in_process("c", 9, **PRODUCT)], ["c"]),
+    # A nearness to completion that two share gives no points.
+    ([_in_process("a", 1), _in_process("b", 2), _in_process("c", 9, **PRODUCT, **LEFT_TWO)], ["c"]),
+    # `a` and `b` finish first together: 0. `c` has two doses left (-2) and finishes alone, but later (-1).
+    ([_in_process("a", 1), _in_process("b", 2), _in_process("c", 9, **PRODUCT, **LEFT_TWO, earliest=date(2011, 6, 1))],
+     ["c"]),
+    ([_candidate("a", type="Risk", preference=1), _candidate("b", **ONE, preference=9)], ["b"]),
+    # Table 8-11: `a` and `b` start first together: 0, with a product -1, completable 1. `c` starts later: in all 1.
+    ([_fresh("a", 1, **PRODUCT), _fresh("b", 2, **PRODUCT), _fresh("c", 9, earliest=date(2011, 2, 1))], ["c"]),
+    # Without any dose the scorable default goes before the points.
+    ([_fresh("b", 1), _fresh("a", 9, default=True, earliest=None), _fresh("c", 2)], ["a"]),
+    ([_fresh("b", 1), _fresh("a", 9, default=True, earliest=None), _fresh("c", 2, default=True)], ["a"]),
+    # Table 8-14: groups that are not equivalent are all needed but for those that only evaluate and are not complete.
+    ([_of_group("1"), _of_group("2", type="Risk"), _of_group("3", **EVALUATION)], ["1", "2"]),
+    ([_of_group("1"), _of_group("3", **EVALUATION, status=COMPLETE)], ["1", "3"]),
+    # A complete group makes its equivalents needless.
+    ([_of_group("1", "2", status=COMPLETE), _of_group("2", "1")], ["1"]),
+    ([_of_group("1", "2", status=COMPLETE), _of_group("2", "1", type="Risk")], ["1"]),
+    ([_of_group("1", "2", status=COMPLETE), _of_group("2", "1", **EVALUATION)], ["1"]),
+    ([_of_group("1", "2", status=COMPLETE), _of_group("2", "1", status=COMPLETE)], ["1", "2"]),
+    ([_of_group("1", "2", status=COMPLETE), _of_group("3", "4"), _of_group("4", "3", type="Risk")], ["1", "4"]),
+    # Of equivalent groups that are not complete a risk series goes before the others.
+    ([_of_group("1", "2"), _of_group("2", "1", type="Risk")], ["2"]),
+    ([_of_group("1", "2", type="Risk"), _of_group("2", "1", type="Risk")], ["1", "2"]),
+    ([_of_group("1", "2"), _of_group("2", "1")], ["1", "2"]),
+    ([_of_group("1", "2"), _of_group("2", "1", **EVALUATION)], ["1"]),
+    ([_of_group("1", "2", "3"), _of_group("2", "1"), _of_group("3", "1", type="Risk")], ["2", "3"]),
+    # An equivalent group without a chosen series counts nothing, and of no candidates none is best.
+    ([_of_group("1", "2", "9"), _of_group("2", "1", **AGED, default=False, status=COMPLETE)], ["1"]),
+    ([], []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("candidates", "best"), CHOSEN)
+def test_the_best_series_of_each_group(candidates: list[Candidate], best: list[str]) -> None:
+    assert _best(*candidates) == best
 
 
 @pytest.mark.parametrize(
@@ -344,92 +342,3 @@ def test_each_condition_of_a_series_in_process_gives_points(better: Json, worse:
 def test_the_points_of_series_in_process_are_summed(first: Json, second: Json, best: str) -> None:
     assert _best(*(_in_process(name, **{"preference": number} | fields) for name, number, fields in
                    (("a", 9, first), ("b", 1, second)))) == [best]  # fmt: skip
-
-
-def test_what_two_series_share_gives_neither_points() -> None:
-    # `a` and `b` share the most doses: 0 each, and -2 as no product. `c` has 2 as a product and -2 for fewer doses:
-    # it is best though it is least preferred. Were shared doses worth 2, all three would be equal.
-    three = (FIRST, SECOND, THIRD)
-    chosen = _best(
-        _in_process("a", 1, given=three), _in_process("b", 2, given=three), _in_process("c", 9, product=True)
-    )
-    assert chosen == ["c"]
-
-
-def test_a_shared_nearness_to_completion_gives_no_points() -> None:
-    two_left = (SeriesDose(), SeriesDose())
-    chosen = _best(_in_process("a", 1), _in_process("b", 2), _in_process("c", 9, product=True, left=two_left))
-    assert chosen == ["c"]
-
-
-def test_a_shared_finish_gives_no_points() -> None:
-    # `a` and `b` finish first together: 0. `c` has two doses left (-2) and finishes alone, but later (-1): as a product
-    # (2 against -2) it has 1 more than they. Were a shared finish worth 1, all three would be equal.
-    last: Json = {"left": (SeriesDose(), SeriesDose()), "earliest": date(2011, 6, 1)}
-    chosen = _best(_in_process("a", 1), _in_process("b", 2), _in_process("c", 9, product=True, **last))
-    assert chosen == ["c"]
-
-
-def test_a_series_in_process_goes_before_a_risk_series_without_doses() -> None:
-    assert _best(_candidate("a", type="Risk", preference=1), _candidate("b", given=(FIRST,), preference=9)) == ["b"]
-
-
-# Table 8-11: no series complete or in process
-
-
-def _fresh(name: str, preference: int, **fields: Any) -> Candidate:
-    return _candidate(name, preference=preference, type="Risk", **fields)
-
-
-def test_a_shared_start_gives_no_points() -> None:
-    # `a` and `b` start first together: 0, and with a product -1, completable 1: 0. `c` starts later: -1, and is
-    # completable and not of a product: 1 + 1, in all 1.
-    chosen = _best(
-        _fresh("a", 1, product=True), _fresh("b", 2, product=True), _fresh("c", 9, earliest=date(2011, 2, 1))
-    )
-    assert chosen == ["c"]
-
-
-def test_without_any_dose_the_scorable_default_goes_before_the_points() -> None:
-    default = _fresh("a", 9, default=True, earliest=None)
-    assert _best(_fresh("b", 1), default, _fresh("c", 2)) == ["a"]
-    assert _best(_fresh("b", 1), default, _fresh("c", 2, default=True)) == ["a"]
-
-
-# Table 8-14: which groups are needed beside each other
-
-
-def _of_group(name: str, *equivalent: str, **fields: Any) -> Candidate:
-    return _candidate(name, group=name, equivalent_groups=frozenset(equivalent), **{"default": True} | fields)
-
-
-def test_groups_that_are_not_equivalent_are_all_needed_but_for_those_that_only_evaluate() -> None:
-    assert _best(_of_group("1"), _of_group("2", type="Risk"), _of_group("3", type="Evaluation Only")) == ["1", "2"]
-    complete = _of_group("3", type="Evaluation Only", status=COMPLETE)
-    assert _best(_of_group("1"), complete) == ["1", "3"]
-
-
-def test_a_complete_group_makes_its_equivalents_needless() -> None:
-    complete = _of_group("1", "2", status=COMPLETE)
-    assert _best(complete, _of_group("2", "1")) == ["1"]
-    assert _best(complete, _of_group("2", "1", type="Risk")) == ["1"]
-    assert _best(complete, _of_group("2", "1", type="Evaluation Only")) == ["1"]
-    assert _best(complete, _of_group("2", "1", status=COMPLETE)) == ["1", "2"]
-    assert _best(complete, _of_group("3", "4"), _of_group("4", "3", type="Risk")) == ["1", "4"]
-
-
-def test_of_equivalent_groups_that_are_not_complete_a_risk_series_goes_before_the_others() -> None:
-    assert _best(_of_group("1", "2"), _of_group("2", "1", type="Risk")) == ["2"]
-    assert _best(_of_group("1", "2", type="Risk"), _of_group("2", "1", type="Risk")) == ["1", "2"]
-    assert _best(_of_group("1", "2"), _of_group("2", "1")) == ["1", "2"]
-    assert _best(_of_group("1", "2"), _of_group("2", "1", type="Evaluation Only")) == ["1"]
-    assert _best(_of_group("1", "2", "3"), _of_group("2", "1"), _of_group("3", "1", type="Risk")) == ["2", "3"]
-
-
-def test_an_equivalent_group_without_a_chosen_series_counts_nothing() -> None:
-    aged: Json = {"given": (FIRST,), "max_age_to_start": Period(years=5), "default": False, "status": COMPLETE}
-    assert _best(_of_group("1", "2", "9"), _of_group("2", "1", **aged)) == ["1"]
-
-
-def test_of_no_candidates_none_is_best() -> None:
-    assert best_candidates([]) == []
