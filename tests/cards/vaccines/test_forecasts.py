@@ -53,60 +53,55 @@ def statuses(found: GroupForecast) -> list[tuple[str, str]]:
     return [(item.status.value, item.reason) for item in found.best[0].course.evaluations]
 
 
-def test_a_newborn_is_due_for_hepatitis_b_on_the_day_of_birth() -> None:
-    found = forecast(person("2025-11-20"), "HepB")
-    assert (found.status, found.dose_number) == (SeriesStatus.NOT_COMPLETE, 1)
-    assert found.earliest == found.recommended == date(2025, 11, 20)
+VALID, CONFLICT = ("Valid", ""), ("Not Valid", "Live Virus Conflict")
+TWICE = ((MMR, "2016-06-01"), (MMR, "2019-06-01"))
+OF_PEOPLE: list[tuple[Person, str, date, dict[str, Any]]] = [
+    # A newborn is due for hepatitis B on the day of birth.
+    (person("2025-11-20"), "HepB", TODAY, {
+        "status": SeriesStatus.NOT_COMPLETE, "dose_number": 1, "earliest": TODAY, "recommended": TODAY}),
+    # A second HPV dose is recommended six months after a first before fifteen; at fifteen two more are needed.
+    (person("2012-01-10", (HPV, "2025-10-01")), "HPV", TODAY, {
+        "dose_number": 2, "earliest": date(2026, 3, 1), "recommended": date(2026, 4, 1)}),
+    (person("2010-01-10", (HPV, "2025-10-01"), (HPV, "2025-11-01")), "HPV", TODAY, {
+        "dose_number": 3, "recommended": date(2026, 4, 1)}),
+    # A dose more than four days too young does not count.
+    (person("2024-05-01", (MMR, "2025-04-26")), "MMR", TODAY, {
+        "statuses": [("Not Valid", "Age: Too Young")], "dose_number": 1}),
+    (person("2024-05-01", (MMR, "2025-04-27")), "MMR", TODAY, {"statuses": [VALID], "dose_number": 2}),
+    # A live vaccine three weeks after another does not count; the conflict moves the earliest date.
+    (person("2024-05-01", (MMR, "2025-06-01"), (VARICELLA, "2025-06-22")), "Varicella", TODAY, {
+        "statuses": [CONFLICT]}),
+    (person("2024-05-01", (MMR, "2025-06-01"), (VARICELLA, "2025-06-01")), "Varicella", TODAY, {"statuses": [VALID]}),
+    (person("2024-05-01", (MMR, "2025-11-10")), "Varicella", TODAY, {"earliest": date(2025, 12, 8)}),
+    # A substandard dose is not evaluated.
+    (Person(date(2024, 5, 1), "Female", (GivenDose(date(2025, 6, 1), MMR, substandard=True),)), "MMR", TODAY, {
+        "statuses": [("Sub-standard", "")], "dose_number": 1}),
+    # Who was born before 1957 is immune to measles unless in health care.
+    (person("1950-01-01"), "MMR", TODAY, {"status": SeriesStatus.IMMUNE}),
+    (person("1950-01-01", observed=("055",)), "MMR", TODAY, {"status": SeriesStatus.NOT_COMPLETE}),
+    # Live vaccines are contraindicated in pregnancy.
+    *((person("1990-01-01", observed=("007",)), group, TODAY, {
+        "status": SeriesStatus.CONTRAINDICATED, "against": {"007"}}) for group in ("MMR", "Varicella")),
+    # Zoster is due at fifty and not before, and rotavirus is not started at nine months.
+    (person("1975-11-20"), "Zoster", TODAY, {"recommended": TODAY}),
+    (person("1985-11-20"), "Zoster", TODAY, {"recommended": date(2035, 11, 20)}),
+    (person("2025-02-01"), "Rotavirus", TODAY, {"status": SeriesStatus.AGED_OUT}),
+    # Who had measles, mumps and rubella twice is complete, and a third dose is extraneous.
+    (person("2015-05-01", *TWICE), "MMR", TODAY, {"status": SeriesStatus.COMPLETE, "earliest": None}),
+    (person("2015-05-01", *TWICE, (MMR, "2022-06-01")), "MMR", TODAY, {
+        "statuses": [VALID, VALID, ("Extraneous", "Series Already Complete")]}),
+    # An early assessment uses the days of its own season.
+    (person("2023-11-03"), "RSV", date(2023, 11, 8), {
+        "status": SeriesStatus.NOT_COMPLETE, "recommended": date(2023, 11, 3)}),
+]  # fmt: skip
 
 
-def test_a_second_hpv_dose_is_recommended_six_months_after_a_first_before_fifteen() -> None:
-    found = forecast(person("2012-01-10", (HPV, "2025-10-01")), "HPV")
-    assert (found.dose_number, found.earliest, found.recommended) == (2, date(2026, 3, 1), date(2026, 4, 1))
-
-
-def test_a_first_hpv_dose_at_fifteen_needs_two_more() -> None:
-    found = forecast(person("2010-01-10", (HPV, "2025-10-01"), (HPV, "2025-11-01")), "HPV")
-    assert (found.dose_number, found.recommended) == (3, date(2026, 4, 1))
-
-
-def test_a_dose_more_than_four_days_too_young_does_not_count() -> None:
-    early = forecast(person("2024-05-01", (MMR, "2025-04-26")), "MMR")
-    within = forecast(person("2024-05-01", (MMR, "2025-04-27")), "MMR")
-    assert statuses(early) == [("Not Valid", "Age: Too Young")]
-    assert statuses(within) == [("Valid", "")]
-    assert (early.dose_number, within.dose_number) == (1, 2)
-
-
-def test_a_live_vaccine_three_weeks_after_another_does_not_count() -> None:
-    born = "2024-05-01"
-    late = forecast(person(born, (MMR, "2025-06-01"), (VARICELLA, "2025-06-22")), "Varicella")
-    together = forecast(person(born, (MMR, "2025-06-01"), (VARICELLA, "2025-06-01")), "Varicella")
-    assert statuses(late) == [("Not Valid", "Live Virus Conflict")]
-    assert statuses(together) == [("Valid", "")]
-
-
-def test_a_conflict_with_another_live_vaccine_moves_the_earliest_date() -> None:
-    found = forecast(person("2024-05-01", (MMR, "2025-11-10")), "Varicella")
-    assert found.earliest == date(2025, 11, 10) + timedelta(days=28)
-
-
-def test_a_substandard_dose_is_not_evaluated() -> None:
-    dose = GivenDose(date(2025, 6, 1), MMR, substandard=True)
-    found = forecast(Person(date(2024, 5, 1), "Female", (dose,)), "MMR")
-    assert statuses(found) == [("Sub-standard", "")]
-    assert found.dose_number == 1
-
-
-def test_who_was_born_before_1957_is_immune_to_measles_unless_in_health_care() -> None:
-    assert forecast(person("1950-01-01"), "MMR").status is SeriesStatus.IMMUNE
-    assert forecast(person("1950-01-01", observed=("055",)), "MMR").status is not SeriesStatus.IMMUNE
-
-
-@pytest.mark.parametrize("group", ["MMR", "Varicella"])
-def test_a_live_vaccine_is_contraindicated_in_pregnancy(group: str) -> None:
-    found = forecast(person("1990-01-01", observed=("007",)), group)
-    assert found.status is SeriesStatus.CONTRAINDICATED
-    assert {item.observation for best in found.best for item in best.forecast.contraindicated_by} == {"007"}
+@pytest.mark.parametrize(("who", "group", "as_of", "expected"), OF_PEOPLE)
+def test_what_is_due_for_a_person(who: Person, group: str, as_of: date, expected: dict[str, Any]) -> None:
+    found = forecast(who, group, as_of)
+    against = {item.observation for best in found.best for item in best.forecast.contraindicated_by}
+    beside: dict[str, Any] = {"statuses": statuses(found), "against": against}
+    assert {name: beside.get(name, getattr(found, name, None)) for name in expected} == expected
 
 
 def test_a_pregnancy_calls_for_tdap_beside_the_adult_series() -> None:
@@ -114,32 +109,6 @@ def test_a_pregnancy_calls_for_tdap_beside_the_adult_series() -> None:
     who = Person(date(1990, 1, 1), "Female", (), (PatientObservation("007"), onset))
     types = {found.series_type for found in assess(who, TODAY, KNOWLEDGE, ("Pertussis",))}
     assert types == {"Standard", "Risk"}
-
-
-def test_zoster_is_due_at_fifty_and_not_before() -> None:
-    assert forecast(person("1975-11-20"), "Zoster").recommended == date(2025, 11, 20)
-    young = forecast(person("1985-11-20"), "Zoster")
-    assert young.recommended == date(2035, 11, 20)
-
-
-def test_rotavirus_is_not_started_at_nine_months() -> None:
-    assert forecast(person("2025-02-01"), "Rotavirus").status is SeriesStatus.AGED_OUT
-
-
-def test_who_had_measles_mumps_and_rubella_twice_is_complete() -> None:
-    found = forecast(person("2015-05-01", (MMR, "2016-06-01"), (MMR, "2019-06-01")), "MMR")
-    assert found.status is SeriesStatus.COMPLETE
-    assert found.earliest is None
-
-
-def test_a_third_dose_after_a_complete_series_is_extraneous() -> None:
-    found = forecast(person("2015-05-01", (MMR, "2016-06-01"), (MMR, "2019-06-01"), (MMR, "2022-06-01")), "MMR")
-    assert statuses(found)[-1] == ("Extraneous", "Series Already Complete")
-
-
-def test_an_early_assessment_uses_the_days_of_its_own_season() -> None:
-    found = forecast(person("2023-11-03"), "RSV", date(2023, 11, 8))
-    assert (found.status, found.recommended) == (SeriesStatus.NOT_COMPLETE, date(2023, 11, 3))
 
 
 def test_the_order_of_the_doses_does_not_matter() -> None:
@@ -214,7 +183,7 @@ def test_a_birth_before_1957_counts_as_immunity_in_the_united_states_alone_where
 
 
 NOT_COMPLETE, AGED_OUT = SeriesStatus.NOT_COMPLETE, SeriesStatus.AGED_OUT
-YEAR = Period(years=1)
+YEAR, FOUR_WEEKS = Period(years=1), Period(days=28)
 FIRST = given("2010-01-01")
 TEN_AND_ELEVEN = (Vaccines(("10", "11"), forecast=True),)
 LIVE = Conflict(frozenset({"20"}), frozenset({"10"}), Period(days=1), Period(days=24), Period(days=28))
@@ -247,108 +216,98 @@ def test_a_first_dose_is_due_by_its_ages() -> None:
 
 
 BY_INTERVAL = Interval(
-    from_previous=True, minimum=Period(days=28), earliest_recommended=Period(days=56),
-    latest_recommended=Period(days=84),
-)  # fmt: skip
-
-
-def test_a_second_dose_is_due_by_its_interval() -> None:
-    assert forecast_of((rule(), rule(intervals=(BY_INTERVAL,))), "2010-01-15", FIRST) == Forecast(
-        NOT_COMPLETE,
-        dose_number=2,
-        earliest=date(2010, 1, 29),
-        unadjusted_recommended=date(2010, 2, 26),
-        recommended=date(2010, 2, 26),
-        past_due=date(2010, 3, 25),
-        vaccines=("10",),
-    )
-
-
-def test_no_day_of_a_forecast_is_before_the_earliest() -> None:
-    ages = Ages(earliest_recommended=Period(years=2), latest_recommended=Period(years=3))
-    found = forecast_of((rule(), rule(ages=(ages,))), "2010-02-01", FIRST)
-    assert (found.earliest, found.unadjusted_recommended, found.recommended, found.past_due) == (
-        date(2010, 1, 1),
-        date(2002, 1, 1),
-        date(2010, 1, 1),
-        date(2010, 1, 1),
-    )
-
-
-def test_a_dose_without_any_rule_about_its_day_has_none() -> None:
-    assert forecast_of((rule(),), "2010-01-01") == Forecast(NOT_COMPLETE, dose_number=1)
-
-
-def test_of_several_intervals_the_latest_counts_and_one_that_is_not_in_force_does_not() -> None:
-    long = Interval(from_previous=True, minimum=Period(days=60), cessation=date(2010, 1, 15))
-    second = rule(intervals=(long, Interval(from_previous=True, minimum=Period(days=28))))
-    assert forecast_of((rule(), second), "2010-01-15", FIRST).earliest == date(2010, 3, 2)
-    assert forecast_of((rule(), second), "2010-01-16", FIRST).earliest == date(2010, 1, 29)
-    backwards = rule(intervals=tuple(reversed(second.intervals)))
-    assert forecast_of((rule(), backwards), "2010-01-15", FIRST).earliest == date(2010, 3, 2)
-
-
-def test_the_intervals_of_a_dose_have_priority_where_each_has() -> None:
-    first, second = (Interval(from_previous=True, minimum=YEAR, priority=priority) for priority in (True, False))
-    for intervals, expected in (((first,), True), ((first, second), False), ((), False)):
-        assert forecast_of((rule(), rule(intervals=intervals)), "2010-02-01", FIRST).priority is expected
-
-
+    from_previous=True, minimum=FOUR_WEEKS, earliest_recommended=Period(days=56), latest_recommended=Period(days=84)
+)
+LONG = Interval(from_previous=True, minimum=Period(days=60), cessation=date(2010, 1, 15))
+SHORT = Interval(from_previous=True, minimum=FOUR_WEEKS)
+FIRM, USUAL = (Interval(from_previous=True, minimum=YEAR, priority=priority) for priority in (True, False))
+AT_TWO = Ages(earliest_recommended=Period(years=2), latest_recommended=Period(years=3))
+FROM_ONE = (Ages(minimum=YEAR),)
+FROM_TWELVE = (Ages(minimum=Period(years=12)),)
 IN_SEASON = rule(season_start=date(2025, 7, 1), season_end=date(2026, 6, 30))
-
-
-def test_a_dose_of_a_season_is_earliest_at_its_start_and_not_recommended_after_its_end() -> None:
-    found = forecast_of((IN_SEASON,), "2026-06-30")
-    assert (found.status, found.earliest) == (NOT_COMPLETE, date(2025, 7, 1))
-    assert forecast_of((IN_SEASON,), "2026-07-01") == Forecast(SeriesStatus.NOT_RECOMMENDED)
-    assert forecast_of((IN_SEASON,), "2025-07-01", years_back=1) == Forecast(SeriesStatus.NOT_RECOMMENDED)
-    assert forecast_of((IN_SEASON,), "2025-06-30", years_back=1).earliest == date(2024, 7, 1)
-
-
-@pytest.mark.parametrize(("day", "number"), [("2025-06-30", 1), ("2025-07-01", 2)])
-def test_the_number_of_a_seasonal_dose_counts_the_doses_of_its_season(day: str, number: int) -> None:
-    assert forecast_of((rule(), IN_SEASON), "2025-09-01", given(day)).dose_number == number
-
-
-def test_a_series_with_every_dose_is_complete_and_one_that_needs_none_is_not_recommended() -> None:
-    assert forecast_of((rule(),), "2010-02-01", FIRST) == Forecast(SeriesStatus.COMPLETE)
-    assert forecast_of((NEEDLESS,), "2010-02-01") == Forecast(SeriesStatus.NOT_RECOMMENDED)
+ELEVEN = (Vaccines(("11",), forecast=True),)
+BESIDE_LIVE: dict[str, Any] = {"conflicts": (LIVE,), "others": (given("2010-01-01", "20"),)}
+PREGNANT = {"observed": (("007", ""),)}
 
 
 def _skipped_from(age: Period) -> tuple[Skip, ...]:
     return (Skip("Forecast", (SkipSet(conditions=(SkipCondition("age", begin_age=age),)),)),)
 
 
-NEEDLESS = rule(skips=_skipped_from(YEAR))
-
-
-def test_a_dose_that_is_needless_today_or_on_its_earliest_day_is_passed_over() -> None:
-    today = forecast_of((rule(), NEEDLESS, rule()), "2010-02-01", FIRST)
-    assert (today.status, today.dose_number) == (NOT_COMPLETE, 2)
-    assert forecast_of((rule(), NEEDLESS), "2010-02-01", FIRST) == Forecast(SeriesStatus.COMPLETE)
-    # Born in 2000, it can be given from 2012 on, when it is no longer needed.
-    late = rule(ages=(Ages(minimum=Period(years=12)),), skips=_skipped_from(Period(years=12)))
-    assert forecast_of((rule(), late), "2010-02-01", FIRST) == Forecast(SeriesStatus.COMPLETE)
-    assert forecast_of((late,), "2010-02-01") == Forecast(SeriesStatus.NOT_RECOMMENDED)
-    needed = rule(ages=(Ages(minimum=Period(years=12)),), skips=_skipped_from(Period(years=12, days=1)))
-    assert forecast_of((needed,), "2010-02-01").status is NOT_COMPLETE
-
-
-# Immunity
-
-
-def test_a_complete_series_goes_before_immunity() -> None:
-    fields = {"immune_births": (BirthCohort(date(2001, 1, 1)),)}
-    assert forecast_of((rule(),), "2010-02-01", FIRST, antigen=fields).status is SeriesStatus.COMPLETE
-
-
-# Contraindications
-
-PREGNANT = {"observed": (("007", ""),)}
-
-
 def _against(*codes: str, **fields: Any) -> Contraindication:
     return Contraindication("007", codes[0], vaccines=(Vaccines(codes, **fields),))
+
+
+def _forbidden(**fields: Any) -> dict[str, Any]:
+    """A pregnancy that forbids vaccine 10."""
+    return {"antigen": {"vaccine_contraindications": (_against("10", **fields),)}, **PREGNANT}
+
+
+NEEDLESS = rule(skips=_skipped_from(YEAR))
+LATE = rule(ages=FROM_TWELVE, skips=_skipped_from(Period(years=12)))
+NEEDED = rule(ages=FROM_TWELVE, skips=_skipped_from(Period(years=12, days=1)))
+INADVERTENT = rule(ages=FROM_ONE, inadvertent=frozenset({"66"}))
+NOT_RECOMMENDED, FORBIDDEN = SeriesStatus.NOT_RECOMMENDED, SeriesStatus.CONTRAINDICATED
+OF_SERIES: list[tuple[tuple[SeriesDose, ...], str, tuple[GivenDose, ...], dict[str, Any], dict[str, Any]]] = [
+    # A second dose is due by its interval, and no day of a forecast is before the earliest.
+    ((rule(), rule(intervals=(BY_INTERVAL,))), "2010-01-15", (FIRST,), {}, {
+        "status": NOT_COMPLETE, "dose_number": 2, "earliest": date(2010, 1, 29), "vaccines": ("10",), "latest": None,
+        "unadjusted_recommended": date(2010, 2, 26), "recommended": date(2010, 2, 26), "past_due": date(2010, 3, 25)}),
+    ((rule(), rule(ages=(AT_TWO,))), "2010-02-01", (FIRST,), {}, {
+        "earliest": date(2010, 1, 1), "unadjusted_recommended": date(2002, 1, 1), "recommended": date(2010, 1, 1),
+        "past_due": date(2010, 1, 1)}),
+    # A dose without any rule about its day has none.
+    ((rule(),), "2010-01-01", (), {}, {
+        "status": NOT_COMPLETE, "dose_number": 1, "earliest": None, "recommended": None, "past_due": None,
+        "vaccines": ()}),
+    # Of several intervals the latest counts, and one that is not in force does not.
+    ((rule(), rule(intervals=(LONG, SHORT))), "2010-01-15", (FIRST,), {}, {"earliest": date(2010, 3, 2)}),
+    ((rule(), rule(intervals=(LONG, SHORT))), "2010-01-16", (FIRST,), {}, {"earliest": date(2010, 1, 29)}),
+    ((rule(), rule(intervals=(SHORT, LONG))), "2010-01-15", (FIRST,), {}, {"earliest": date(2010, 3, 2)}),
+    # The intervals of a dose have priority where each has.
+    *(((rule(), rule(intervals=intervals)), "2010-02-01", (FIRST,), {}, {"priority": has})
+      for intervals, has in (((FIRM,), True), ((FIRM, USUAL), False), ((), False))),
+    # A dose of a season is earliest at its start, not recommended after its end, and counted within it.
+    ((IN_SEASON,), "2026-06-30", (), {}, {"status": NOT_COMPLETE, "earliest": date(2025, 7, 1)}),
+    ((IN_SEASON,), "2026-07-01", (), {}, {"status": NOT_RECOMMENDED, "earliest": None}),
+    ((IN_SEASON,), "2025-07-01", (), {"years_back": 1}, {"status": NOT_RECOMMENDED, "earliest": None}),
+    ((IN_SEASON,), "2025-06-30", (), {"years_back": 1}, {"earliest": date(2024, 7, 1)}),
+    ((rule(), IN_SEASON), "2025-09-01", (given("2025-06-30"),), {}, {"dose_number": 1}),
+    ((rule(), IN_SEASON), "2025-09-01", (given("2025-07-01"),), {}, {"dose_number": 2}),
+    # A series with every dose is complete, also before immunity, and one that needs none is not recommended.
+    ((rule(),), "2010-02-01", (FIRST,), {}, {"status": SeriesStatus.COMPLETE, "dose_number": None}),
+    ((rule(),), "2010-02-01", (FIRST,), {"antigen": {"immune_births": (BirthCohort(date(2001, 1, 1)),)}}, {
+        "status": SeriesStatus.COMPLETE}),
+    ((NEEDLESS,), "2010-02-01", (), {}, {"status": NOT_RECOMMENDED, "dose_number": None}),
+    # A dose that is needless today or on its earliest day (born in 2000, from 2012 on) is passed over.
+    ((rule(), NEEDLESS, rule()), "2010-02-01", (FIRST,), {}, {"status": NOT_COMPLETE, "dose_number": 2}),
+    ((rule(), NEEDLESS), "2010-02-01", (FIRST,), {}, {"status": SeriesStatus.COMPLETE}),
+    ((rule(), LATE), "2010-02-01", (FIRST,), {}, {"status": SeriesStatus.COMPLETE}),
+    ((LATE,), "2010-02-01", (), {}, {"status": NOT_RECOMMENDED}),
+    ((NEEDED,), "2010-02-01", (), {}, {"status": NOT_COMPLETE}),
+    # A vaccine is forbidden at its ages, and a dose without a preferable vaccine is not.
+    ((rule(),), "2010-01-01", (), _forbidden(begin_age=Period(years=10)), {"status": FORBIDDEN}),
+    ((rule(),), "2010-01-01", (), _forbidden(begin_age=Period(years=10, days=1)), {"status": NOT_COMPLETE}),
+    ((rule(),), "2010-01-01", (), _forbidden(end_age=Period(years=10)), {"status": NOT_COMPLETE}),
+    ((rule(),), "2010-01-01", (), _forbidden(end_age=Period(years=10, days=1)), {"status": FORBIDDEN}),
+    ((rule(preferable=()),), "2010-01-01", (), _forbidden(), {"status": NOT_COMPLETE}),
+    # The end of a conflict is the earliest day; where the vaccine that conflicts is forbidden another one is given.
+    ((rule(ages=FROM_ONE),), "2010-01-10", (), BESIDE_LIVE, {"earliest": date(2010, 1, 25)}),
+    ((rule(ages=FROM_ONE, preferable=ELEVEN),), "2010-01-10", (), BESIDE_LIVE, {"earliest": date(2001, 1, 1)}),
+    ((rule(ages=FROM_ONE, preferable=TEN_AND_ELEVEN),), "2010-01-10", (), {**BESIDE_LIVE, **_forbidden()}, {
+        "earliest": date(2001, 1, 1)}),
+    # No dose is due before the last one given.
+    ((INADVERTENT,), "2010-02-01", (given("2010-01-20", "66"),), {}, {"earliest": date(2010, 1, 20)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rules", "as_of", "doses", "more", "expected"), OF_SERIES)
+def test_what_is_due_in_a_series(
+    rules: tuple[SeriesDose, ...], as_of: str, doses: tuple[GivenDose, ...], more: dict[str, Any],
+    expected: dict[str, Any],
+) -> None:  # fmt: skip
+    found = forecast_of(rules, as_of, *doses, **more)
+    assert {name: getattr(found, name) for name in expected} == expected
 
 
 def test_a_series_is_forbidden_where_each_of_its_vaccines_is() -> None:
@@ -363,43 +322,3 @@ def test_a_series_is_forbidden_where_each_of_its_vaccines_is() -> None:
     assert (left.status, left.vaccines) == (NOT_COMPLETE, ("11",))
     nobody = forecast_of((both,), "2010-01-01", antigen={"vaccine_contraindications": (ten,)})
     assert nobody.vaccines == ("10", "11")
-
-
-@pytest.mark.parametrize(
-    ("fields", "forbids"),
-    [
-        ({"begin_age": Period(years=10)}, True),
-        ({"begin_age": Period(years=10, days=1)}, False),
-        ({"end_age": Period(years=10)}, False),
-        ({"end_age": Period(years=10, days=1)}, True),
-    ],
-)
-def test_a_vaccine_is_forbidden_at_its_ages(fields: dict[str, Any], forbids: bool) -> None:
-    antigen = {"vaccine_contraindications": (_against("10", **fields),)}
-    found = forecast_of((rule(),), "2010-01-01", antigen=antigen, **PREGNANT)
-    assert (found.status is SeriesStatus.CONTRAINDICATED) is forbids
-
-
-def test_a_dose_without_a_preferable_vaccine_is_not_forbidden_by_a_vaccine() -> None:
-    antigen = {"vaccine_contraindications": (_against("10"),)}
-    assert forecast_of((rule(preferable=()),), "2010-01-01", antigen=antigen, **PREGNANT).status is NOT_COMPLETE
-
-
-# Conflicts with other live vaccines
-
-
-def test_the_end_of_a_conflict_is_the_earliest_day() -> None:
-    more: dict[str, Any] = {"conflicts": (LIVE,), "others": (given("2010-01-01", "20"),)}
-    ages = (Ages(minimum=YEAR),)
-    assert forecast_of((rule(ages=ages),), "2010-01-10", **more).earliest == date(2010, 1, 25)
-    eleven = rule(ages=ages, preferable=(Vaccines(("11",), forecast=True),))
-    assert forecast_of((eleven,), "2010-01-10", **more).earliest == date(2001, 1, 1)
-    # The vaccine that conflicts is forbidden, so that another one is given.
-    antigen = {"vaccine_contraindications": (_against("10"),)}
-    both = rule(ages=ages, preferable=TEN_AND_ELEVEN)
-    assert forecast_of((both,), "2010-01-10", antigen=antigen, **PREGNANT, **more).earliest == date(2001, 1, 1)
-
-
-def test_no_dose_is_due_before_the_last_one_given() -> None:
-    inadvertent = rule(ages=(Ages(minimum=YEAR),), inadvertent=frozenset({"66"}))
-    assert forecast_of((inadvertent,), "2010-02-01", given("2010-01-20", "66")).earliest == date(2010, 1, 20)
