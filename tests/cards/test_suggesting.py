@@ -285,20 +285,6 @@ def test_what_the_hospital_does_not_have_is_not_offered(monkeypatch: pytest.Monk
     assert create.description == "Order acetaminophen, as needed"
 
 
-def test_active_orders_of_the_drug_that_is_replaced_are_stopped_and_nothing_else() -> None:
-    case = Case(ORDER, active=["metformin 850 MG Oral Tablet", IBUPROFEN])
-    found, _ = case.offer(offer(cancel=True, create=(LINAGLIPTIN,)), offer(cancel=True), offer(create=(ACETAMINOPHEN,)))
-    words = [[action.description for action in one.actions] for one in found]
-    assert words == [
-        ["Order linagliptin 5 MG Oral Tablet, 5 mg once daily", "Stop the active metformin 850 MG Oral Tablet",
-         f"Remove the drafted {METFORMIN}"],
-        [f"Remove the drafted {METFORMIN}"],
-        ["Order acetaminophen, as needed"],
-    ]  # fmt: skip
-    stopped = found[0].actions[1].resource
-    assert stopped == (case.original("MedicationRequest/active-0") or {}) | {"status": "stopped"}
-
-
 # The order on the other side of a pair
 
 STOP, HOLD_OTHER = offer(stop_partner="stopped"), offer(stop_partner="on-hold")

@@ -63,26 +63,6 @@ def test_every_row_of_the_table_finds_a_drug_and_says_where_it_is_from() -> None
         assert high_alert_class(_of(medication)) is not None
 
 
-def test_a_high_alert_drug_without_a_rule_gives_one_line(as_of: datetime) -> None:
-    (card,) = _uncovered(as_of, "basiliximab")
-    assert (card.summary, card.indicator) == ("Basiliximab is not covered by these checks.", "info")
-    assert card.detail is not None
-    assert "only allergies and duplicates were checked" in card.detail
-    assert card.suggestions == ()
-    assert card.override_reasons
-    assert "ISMP" in card.source.label
-
-
-def test_single_interactions_are_no_check_of_a_drugs_use(as_of: datetime) -> None:
-    (card,) = _uncovered(as_of, "temsirolimus")
-    assert card.summary == "Temsirolimus is not covered by these checks."
-    assert card.detail is not None
-    assert (
-        "only allergies, duplicates and single warnings (such as of interactions or pregnancy) were checked"
-        in card.detail
-    )
-
-
 def test_what_is_not_recognised_says_that_nothing_was_looked_for(as_of: datetime) -> None:
     (card,) = _uncovered(as_of, "Brand-new-one (Chemo)")
     assert card.summary == "Brand-new-one (Chemo) is not covered by these checks."

@@ -212,15 +212,6 @@ def test_prednisone_suppresses_from_twenty_milligrams_a_day_on(as_of: datetime) 
     assert [[entry.source for entry in person.to_check] for person in charted] == [[], ["MedicationRequest/steroid"]]
 
 
-def test_a_recommendation_carries_the_number_of_its_dose_where_there_is_one(as_of: datetime) -> None:
-    due, _ = _found(as_of, "2015-05-01", doses("03", "2016-06-01"))
-    written = immunization_recommendation(due, "p", KNOWLEDGE)["recommendation"]
-    numbers = {entry["vaccineCode"][0]["text"]: entry.get("doseNumberPositiveInt") for entry in written}
-    forecasts = {item.group: item.dose_number for item in due.forecasts}
-    assert numbers["MMR"] == 2
-    assert numbers == {group: forecasts[group] for group in numbers}
-
-
 def test_of_more_than_four_doses_the_earlier_ones_are_counted(as_of: datetime) -> None:
     days = ["2015-06-01", "2017-06-01", "2019-06-01", "2021-06-01", "2023-06-01"]
     for count, beginning in ((4, "2015-06-01, "), (5, "1 earlier, 2017-06-01, ")):

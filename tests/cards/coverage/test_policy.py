@@ -82,63 +82,6 @@ def test_every_cell_of_a_folder_is_read(tmp_path: Path) -> None:
     assert policies.own_payers == {"own"}
 
 
-def test_columns_that_need_not_be_there_are_empty(tmp_path: Path) -> None:
-    payer = {name: PAYER[name] for name in ("payer", "name", "names", "plans", "identifiers")}
-    policy = {name: POLICY[name] for name in POLICY if name in POLICIES_NEED}
-    policy |= {"covered": "open", "pa_needed": "no-auth"}
-    policies = load_policies(folder_of(tmp_path / "own", **{"payers.csv": table(payer), "policies.csv": table(policy)}))
-    read = policies.payers["own"]
-    assert (read.not_plans, read.phone, read.url) == (frozenset(), "", "")
-    nothing = frozenset[str]()
-    assert policies.of_code("own", "B4150") == (
-        Policy("own-b", "own", "HCPCS", "B4150", "Enteral formula", "open", "no-auth", nothing, nothing, nothing, None,
-               "", False, date(2026, 1, 1), None, "", "Policy 1", ""),
-    )  # fmt: skip
-
-
-POLICIES_NEED = ("id", "payer", "system", "code", "category", "covered", "pa_needed", "effective_from", "source")
-
-
-def test_short_and_long_rows_are_read_as_far_as_they_have_columns(tmp_path: Path) -> None:
-    short = "payer,name,names,plans,identifiers\nown,Own Health Plan,,,\nother,Other\nthird,Third,,,,,more\n"
-    policies = load_policies(folder_of(tmp_path / "own", **{"payers.csv": short}))
-    nothing = frozenset[str]()
-    assert policies.payers["other"] == Payer("other", "Other", frozenset({"other"}), nothing, nothing, nothing, "", "")
-    assert policies.payers["third"].name == "Third"
-    assert policies.own_payers == {"own", "other", "third"}
-
-
-def test_a_payers_folder_takes_the_place_of_a_payer_of_the_package(tmp_path: Path) -> None:
-    package = load_policies()
-    assert package.own_payers == frozenset()
-    assert package.of_code("medicare", "L5856")
-    medicare = {
-        "payers.csv": table(PAYER | {"payer": "medicare"}),
-        "policies.csv": table(POLICY | {"payer": "medicare"}),
-    }
-    own = load_policies(folder_of(tmp_path / "own", **medicare))
-    assert own.of_code("medicare", "L5856") == ()
-    assert [policy.id for policy in own.every() if policy.payer == "medicare"] == ["own-b"]
-    assert own.payers.keys() == package.payers.keys()
-
-
-def test_criteria_of_a_payers_folder_go_before_those_of_the_package_of_the_same_name(tmp_path: Path) -> None:
-    package = load_policies()
-    files = {
-        "criteria.json": json.dumps({"cpap": CRITERIA["tube"]}),
-        "policies.csv": table(
-            POLICY | {"criteria": "cpap"}, POLICY | {"id": "own-o", "code": "X", "criteria": "oxygen"}
-        ),
-    }
-    own = load_policies(folder_of(tmp_path / "own", **files))
-    ((with_own_criteria,), (with_ours,)) = own.of_code("own", "B4150"), own.of_code("own", "X")
-    of_folder = own.criteria_of(with_own_criteria)
-    assert of_folder is not None
-    assert [criterion.id for criterion in of_folder.criteria] == ["a"]
-    assert own.criteria_of(with_ours) == package.criteria["oxygen"]
-    assert own.criteria["cpap"] == package.criteria["cpap"]
-
-
 def test_a_policy_and_a_criterion_hold_from_their_first_to_their_last_day() -> None:
     days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 12, 31), date(2027, 1, 1)]
     assert [ENTERAL.is_in_force(day) for day in days] == [False, True, True, False]
@@ -147,23 +90,6 @@ def test_a_policy_and_a_criterion_hold_from_their_first_to_their_last_day() -> N
     assert [criterion.applies("B4150", day) for day in (before, first)] == [False, True]
     assert not criterion.applies("B4151", first)
     assert Criterion("a", "A", "", {}, "", "").applies("any code", before)
-
-
-def test_the_version_is_another_one_after_a_change_of_any_file(tmp_path: Path) -> None:
-    files = {"exempt_hospitals.csv": "hospital\nh1\n", "proposals.csv": "payer\n", "members.csv": "payer\n"}
-    changes = {
-        "none": {},
-        "hospitals": {"exempt_hospitals.csv": "hospital\nh2\n"},
-        "proposals": {"proposals.csv": "payer\nown\n"},
-        "members": {"members.csv": "payer\nown\n"},
-        "criteria": {"criteria.json": json.dumps(CRITERIA, indent=1)},
-        "payers": {"payers.csv": table(PAYER | {"phone": ""})},
-        "policies": {"policies.csv": table(POLICY | {"detail": ""})},
-    }
-    versions = [load_policies(folder_of(tmp_path / name, **files | change)).version for name, change in changes.items()]
-    assert len(set(versions)) == len(changes)
-    assert {len(version) for version in versions} == {16}
-    assert load_policies(folder_of(tmp_path / "again", **files)).version == versions[0]
 
 
 @pytest.mark.parametrize(
@@ -275,14 +201,6 @@ def test_criteria_that_are_no_json_are_refused_and_a_folder_without_criteria_is_
     policies = load_policies(folder)
     assert isinstance(policies, Policies)
     assert policies.criteria.keys() == load_policies().criteria.keys()
-
-
-def test_a_criterion_with_the_least_members_holds_always(tmp_path: Path) -> None:
-    least = {name: value for name, value in CRITERION.items() if name not in ("effective_from", "only_codes")}
-    criteria = {"tube": {"groups": {"A": "any"}, "criteria": [least]}}
-    policies = load_policies(folder_of(tmp_path / "own", **{"criteria.json": json.dumps(criteria)}))
-    criterion = Criterion("a", "A", "A tube is in place", {"order": True}, "Which tube?", "Policy 1, section 2")
-    assert policies.criteria["own/tube"] == CriteriaSet("tube", {"A": "any"}, (criterion,))
 
 
 @pytest.mark.parametrize(("content", "line"), [(b"\xff", 1), (b"\n\xff", 2), (b"id\n\n\xff\n", 3)])

@@ -12,7 +12,7 @@ from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.session import PatientSession
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
-from tests.cards.rules.cases import Case, all_cases, check, check_case, every_case, findings, originals, reasons, uuids
+from tests.cards.rules.cases import Case, all_cases, check, check_case, every_case, findings, originals, uuids
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
 
 Json = dict[str, Any]
@@ -25,18 +25,6 @@ PHENELZINE: Json = {"drug": "312347", "dose": "1 tablet", "times": 3}
 def _both(first: Json, second: Json, as_of: datetime, patient: Json | None = None) -> OrderOutcome:
     drafts = drafts_of(draft_of(first, "one"), draft_of(second, "two"))
     return check(record_of(patient or {}, as_of), drafts)
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_two_drafts_that_are_a_pair_are_said_on_the_card_of_the_one_to_change(turned: bool, as_of: datetime) -> None:
-    first, second = (IBUPROFEN, WARFARIN) if turned else (WARFARIN, IBUPROFEN)
-    outcome = _both(first, second, as_of, {"age": 70})
-    told = [one for one in findings(outcome) if one[0] == "ddi-warfarin-nsaid"]
-    assert told == [("ddi-warfarin-nsaid", "risk_factor", "warning")]
-    (card,) = [one for one in outcome.cards if "Warfarin with ibuprofen" in one.summary]
-    facts = card.own_extension.facts
-    assert facts[0].value == "ibuprofen"
-    assert ("ddi-warfarin-nsaid", "said-once") in reasons(outcome)
 
 
 def test_what_only_one_of_two_cards_knows_is_not_lost(as_of: datetime) -> None:

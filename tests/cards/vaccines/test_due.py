@@ -144,16 +144,6 @@ def test_the_answer_of_nothing_due_is_empty() -> None:
     assert (complete.due, complete.forecasts[0].status) == ((), SeriesStatus.COMPLETE)
 
 
-def test_what_is_due_names_its_vaccines_its_label_and_its_reasons() -> None:
-    at_risk = PatientObservation("014", date(2001, 6, 1), "Condition/1", "asplenia")
-    risk = series(dose(1, preferable=(Vaccines(("10", "99"), forecast=True),)), type="Risk",
-                  indications=(Indication("014"), Indication("015")))  # fmt: skip
-    other = PatientObservation("020", date(2001, 6, 1), "Condition/2", "cough")
-    (item,) = found(known(antigen("A", risk)), "2003-01-01", observed=(other, at_risk)).due
-    assert (item.name, item.label, item.vaccines, item.reasons) == ("ten", "A", ("ten",), (at_risk,))
-    assert item.forecast.series_type == "Risk"
-
-
 # One vaccine that is due
 
 

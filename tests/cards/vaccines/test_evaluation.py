@@ -17,7 +17,6 @@ from cards.vaccines.knowledge import (
     Skip,
     SkipCondition,
     SkipSet,
-    Vaccines,
 )
 from tests.cards.vaccines.small_series import course_of, given, rule
 
@@ -84,16 +83,6 @@ def test_an_interval_starts_with_a_dose_that_is_valid_or_not_but_not_with_an_ina
     later = rule(intervals=(PREVIOUS,), inadvertent=frozenset({"66"}))
     rules = (rule(), later, later)
     assert last(rules, FIRST, second, given("2010-02-28")) == (TOO_SOON if starts else "Valid")
-
-
-@pytest.mark.parametrize(("day", "expected"), [("2010-01-28", TOO_SOON), ("2010-01-29", "Valid")])
-def test_an_interval_may_count_from_another_vaccine_or_from_an_observation(day: str, expected: str) -> None:
-    from_other = rule(intervals=(Interval(from_most_recent=frozenset({"20"}), absolute_minimum=FOUR_WEEKS),))
-    assert last((from_other,), given(day), others=(given("2010-01-01", "20"),)) == expected
-    assert last((from_other,), given(day), others=(given("2010-01-01", "21"),)) == "Valid"
-    from_code = rule(intervals=(Interval(from_observation="170", absolute_minimum=FOUR_WEEKS),))
-    assert last((from_code,), given(day), observed=(("170", "2010-01-01"),)) == expected
-    assert last((from_code,), given(day), observed=(("170", ""),)) == "Valid"
 
 
 LIVE = Conflict(frozenset({"20"}), frozenset({"10"}), Period(days=1), Period(days=24), FOUR_WEEKS)
@@ -243,17 +232,6 @@ def test_a_set_needs_all_conditions_or_one(logic: str, conditions: tuple[SkipCon
 
 def test_of_several_skips_one_is_enough() -> None:
     assert can_skip(course_of((rule(),)), rule(skips=(skip(NO), skip(YES))), REFERENCE)
-
-
-def test_a_dose_that_is_not_needed_is_passed_over_and_the_given_one_counts_as_the_next() -> None:
-    from_five = rule(skips=(skip(SkipCondition("age", begin_age=Period(years=5)), context="Evaluation"),))
-    later = rule(preferable=(Vaccines(("11",)),))
-    course = course_of((from_five, later), given("2010-01-01", "11"))
-    assert [(target.skipped, target.satisfied_by is not None) for target in course.targets] == [
-        (True, False),
-        (False, True),
-    ]
-    assert judged((from_five,), FIRST) == [("Extraneous", COMPLETE)]
 
 
 def test_the_season_of_a_count_is_moved_back_with_the_assessment() -> None:

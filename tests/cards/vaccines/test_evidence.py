@@ -45,14 +45,6 @@ def test_a_positive_result_is_cdc_s_observation_with_its_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("when", "day"),
-    [("2026-05-03T23:30:00-05:00", date(2026, 5, 3)), ("2026-05", None), ("2026", None), (AS_OF.isoformat(), TODAY)],
-)
-def test_a_result_that_is_dated_by_month_or_year_shows_immunity_without_a_day(when: str, day: date | None) -> None:
-    assert _shown(effectiveDateTime=when) == [("020", day, "Observation/o1", "T")]
-
-
-@pytest.mark.parametrize(
     "more",
     [
         {"effectiveDateTime": None},

@@ -130,14 +130,6 @@ def test_every_forecast_date_is_in_order_for_people_of_every_age() -> None:
                 assert found.past_due is None or found.earliest <= found.past_due
 
 
-def test_a_vaccine_that_nobody_knows_changes_nothing() -> None:
-    with_unknown = assess(person("1990-01-01", ("9999", "2020-01-01"), (TDAP, "2020-01-01")), TODAY, KNOWLEDGE)
-    without = assess(person("1990-01-01", (TDAP, "2020-01-01")), TODAY, KNOWLEDGE)
-    assert [(item.group, item.status, item.earliest) for item in with_unknown] == [
-        (item.group, item.status, item.earliest) for item in without
-    ]
-
-
 @pytest.mark.parametrize("gender", ["Female", "Male", "Unknown"])
 @pytest.mark.parametrize("born", ["2025-09-01", "2021-03-05", "2012-01-10", "1994-06-30", "1958-12-31"])
 def test_with_what_a_person_without_a_dose_begins_is_what_the_comparison_of_all_series_chooses(

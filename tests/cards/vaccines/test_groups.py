@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from cards.vaccines.forecasting import Forecast, SeriesStatus
-from cards.vaccines.groups import GroupForecast, _blend, _by_type, _earliest, _numbered, _status
+from cards.vaccines.groups import GroupForecast, _blend, _earliest, _numbered, _status
 from cards.vaccines.knowledge import Period, VaccineGroup
 from cards.vaccines.patient import Person
 from cards.vaccines.selection import Candidate
@@ -105,23 +105,6 @@ def test_intervals_that_go_before_others_count_from_the_last_dose_of_the_group()
     item = _candidate(_open(2, _day(5), priority=True))
     assert _blend("G", "Standard", (item,), _day(8), _group("A", "B")).earliest == _day(8)
     assert _blend("G", "Standard", (item,), _day(8), _group("A")).earliest == _day(5)
-
-
-def test_series_are_put_together_by_risk_and_by_group() -> None:
-    first, risk, second = (
-        _candidate(_open(number), kind, group)
-        for number, kind, group in ((1, "Standard", "1"), (2, "Risk", "1"), (3, "Evaluation Only", "1"))
-    )
-    other = _candidate(_open(4), "Standard", "2")
-    forecasts = list(_by_type("G", [first, risk, second, other], None, _group("A", "B")))
-    assert [(item.series_type, item.best) for item in forecasts] == [
-        ("Standard", (first, second)),
-        ("Risk", (risk,)),
-        ("Standard", (other,)),
-    ]
-    assert [item.series_type for item in _by_type("G", [risk], None, _group("A"))] == ["Risk"]
-    assert [item.series_type for item in _by_type("G", [second], None, _group("A"))] == ["Standard"]
-    assert list(_by_type("G", [], None, _group("A"))) == []
 
 
 def test_a_risk_dose_is_numbered_after_every_dose_that_counts() -> None:

@@ -11,10 +11,8 @@ from fhir.mapping.conditions import (
     doubtful_problems,
     find_condition,
     problems_of,
-    unread_problems,
-    words_and_code,
 )
-from fhir.record.datatypes import CodeableConcept, Coding, parse_time
+from fhir.record.datatypes import parse_time
 from fhir.record.refusals import Refusal
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.fhir.builders import AS_OF, ICD10, MAN, SUBJECT, condition, procedure, record_of
@@ -173,22 +171,6 @@ def test_whether_a_condition_is_going_on(more: dict[str, Any], status: str) -> N
     assert (hit.status if hit is not None else "past") == status
 
 
-def test_what_is_confirmed_goes_before_a_stated_status_and_that_before_a_later_day() -> None:
-    doubted = condition("49436004", id="d", onsetDateTime="2025-01-01",
-                        verificationStatus={"coding": [{"code": "provisional"}]})  # fmt: skip
-    unstated = condition("49436004", id="u", status=None, onsetDateTime="2020-01-01")
-    undated = condition("49436004", id="n")
-    old = condition("49436004", id="o", onsetDateTime="1965-01-01")
-    later = condition("49436004", id="z", onsetDateTime="1975")
-    charts = (((doubted, unstated), "u"), ((unstated, undated), "n"), ((undated, old), "n"), ((doubted,), "d"),
-              ((old, later), "z"))  # fmt: skip
-    for chart, best in charts:
-        for resources in (chart, chart[::-1]):
-            hit = find_condition(record_of(*resources), "afib")
-            assert hit is not None
-            assert (hit.source, hit.doubt) == (f"Condition/{best}", "provisional" if best == "d" else "")
-
-
 def test_doubt_is_told_where_nothing_is_confirmed() -> None:
     doubted = condition("49436004", verificationStatus={"coding": [{"code": "differential"}]})
     gout = condition("90560007")
@@ -208,25 +190,6 @@ def test_the_entries_of_groups_come_in_the_order_of_the_groups_and_none_that_is_
     assert [(hit.key, hit.source) for hit in hits] == [
         ("afib", "Condition/c-49436004"), ("gout", "Condition/c-90560007"),
     ]  # fmt: skip
-
-
-def test_problems_that_mean_nothing_are_named_and_counted() -> None:
-    def problem(name: str, **code: Any) -> dict[str, Any]:
-        return {"resourceType": "Condition", "id": name, "subject": SUBJECT, "code": code}
-
-    unread = [problem(f"x{number}", text=f"Xyzzy {letter}") for number, letter in enumerate("abcd")]
-    coded = problem("y", coding=[{"display": "z"}, {"system": "urn:x", "code": "77"}])
-    record = record_of(*unread[:3])
-    assert unread_problems(record) == ("Xyzzy a", "Xyzzy b", "Xyzzy c")
-    text = "3 problems could not be read: Xyzzy a; Xyzzy b; Xyzzy c."
-    assert record.refusals == (Refusal("problems", "problems-unreadable", text, code="text text text"),)
-    more = record_of(*unread, unread[0] | {"id": "again"}, coded)
-    assert unread_problems(more) == ("Xyzzy a", "Xyzzy b", "Xyzzy c", "Xyzzy d", "z")
-    text = "5 problems could not be read: Xyzzy a; Xyzzy b; Xyzzy c and 2 more."
-    assert more.refusals == (Refusal("problems", "problems-unreadable", text, code="text text text text urn:x|77"),)
-    assert words_and_code(None) == ("an entry without code and text", "text")
-    assert words_and_code(CodeableConcept((Coding("urn:x", "7"),))) == ("7", "urn:x|7")
-    assert words_and_code(CodeableConcept((Coding(None, "7"),), "Words")) == ("Words", "|7")
 
 
 def test_a_pregnancy_ahead_on_a_mans_record_is_not_named() -> None:

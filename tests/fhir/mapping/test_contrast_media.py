@@ -41,20 +41,6 @@ def test_how_bad_a_reaction_was(resource: dict[str, Any], reaction: str | None, 
     assert read(resource) == expected
 
 
-def test_a_class_is_told_from_the_other_and_from_none_stated() -> None:
-    iodinated, gadolinium, either = (
-        allergy("Iodinated contrast", "Hives", identifier="i", recordedDate="2020-01-02"),
-        allergy("Gadolinium", "Hives", identifier="g"),
-        allergy("IV contrast", "Hives", identifier="e"),
-    )
-    chart = (either, gadolinium, iodinated)
-    stated = ContrastReaction("Iodinated contrast", "Hives", "not severe", True, "2020-01-02", "AllergyIntolerance/i")
-    open_ = ContrastReaction("IV contrast", "Hives", "not severe", False, None, "AllergyIntolerance/e")
-    of_mr = ContrastReaction("Gadolinium", "Hives", "not severe", True, None, "AllergyIntolerance/g")
-    assert read(*chart) == [stated, open_]
-    assert read(*chart, name=GADOLINIUM) == [of_mr, open_]
-
-
 def test_the_worst_comes_first_and_what_states_its_class_before_what_does_not() -> None:
     chart = [
         allergy("CT dye", identifier="none"), allergy("IV contrast", "Anaphylaxis", identifier="open"),

@@ -7,7 +7,6 @@ import pytest
 
 from fhir.mapping.implants import MrSafety, implants
 from tests.cards.rules.patients import record_of
-from tests.fhir import builders
 
 Json = dict[str, Any]
 
@@ -45,17 +44,6 @@ def _found(as_of: datetime, *devices: Json, **patient: Any) -> list[tuple[str, M
 )
 def test_an_implant_is_known_by_its_words(text: str, kind: str, as_of: datetime) -> None:
     assert _found(as_of, _device(text)) == [(kind, MrSafety.UNDOCUMENTED)]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "External pacemaker", "Wearable defibrillator", "External infusion pump", "Insulin pump", "Hip prosthesis",
-        "Walker",
-    ],
-)  # fmt: skip
-def test_what_is_not_in_the_body_or_does_not_matter_is_none(text: str, as_of: datetime) -> None:
-    assert _found(as_of, _device(text)) == []
 
 
 @pytest.mark.parametrize(
@@ -120,19 +108,3 @@ def test_the_problem_list_counts_where_no_device_of_the_kind_came(as_of: datetim
     assert _found(as_of, conditions=["pacemaker"]) == [("pacemaker", MrSafety.UNDOCUMENTED)]
     conditional = _device("Cardiac pacemaker", safety=[{"text": "MR Conditional"}])
     assert _found(as_of, conditional, conditions=["pacemaker"]) == [("pacemaker", MrSafety.CONDITIONAL)]
-
-
-@pytest.mark.parametrize(
-    ("system", "code", "identity", "source"),
-    [
-        ("http://hl7.org/fhir/sid/icd-10-cm", "Z95.0", "p1", "Condition/p1"),
-        ("http://hl7.org/fhir/sid/icd-10-cm", "Z95.0", None, None),
-        ("http://example.org/own", "Z95.0", "p1", "nothing"),
-    ],
-)
-def test_a_problem_names_its_source_and_counts_by_icd_10_alone(
-    system: str, code: str, identity: str | None, source: str | None, as_of: datetime
-) -> None:
-    problem: Json = builders.problem(code=code, system=system, patient="case")
-    record = record_of({"more": [problem | ({"id": identity} if identity else {})]}, as_of)
-    assert [implant.source for implant in implants(record)] == ([] if source == "nothing" else [source])

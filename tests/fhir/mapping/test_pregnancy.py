@@ -548,24 +548,6 @@ def test_a_test_is_positive_negative_or_says_nothing(resource: dict[str, Any], k
 
 
 @pytest.mark.parametrize(
-    ("value", "due"),
-    [
-        ({"valueDateTime": "2027-03-01"}, "2027-03-01"),
-        ({"valueString": "2027-03-01"}, "2027-03-01"),
-        ({"valueDateTime": "2027-03-01", "valueString": "2027-04-01"}, "2027-03-01"),
-        ({"valueString": "in spring"}, None),
-    ],
-)
-def test_a_due_date_is_a_date(value: dict[str, Any], due: str | None) -> None:
-    assert DAY is not None
-    resource = seen(DUE, **value)
-    sign = PregnancySign(
-        "due", "due date", DUE, f"Observation/{resource['id']}", DAY, due=parse_time(due) if due else None
-    )
-    assert signs(resource) == ({"due": [sign]} if due else {})
-
-
-@pytest.mark.parametrize(
     ("value", "unit", "weeks"),
     [
         (20, "wk", 20.0),

@@ -401,24 +401,6 @@ def test_a_pregnancy_code_of_a_man_is_refused_whoever_asks() -> None:
         assert isinstance(record.refusals[0], Refusal)
 
 
-def test_values_of_one_instant_are_found_together_and_the_first_that_came_alone() -> None:
-    first, second = (observation(POTASSIUM, value, "mmol/L", "2026-11-01", id=f"{value}") for value in (4.0, 5.0))
-    later, earlier = (observation(POTASSIUM, 4.5, unit, when, id=when) for unit, when in (
-        ("stone", "2026-11-02"), ("mmol/L", "2026-10-31"),
-    ))  # fmt: skip
-    for resources, values in (
-        ([first, second, earlier], [4.0, 5.0]),
-        ([second, first, earlier], [5.0, 4.0]),
-        ([later, earlier, first, second], [4.0, 5.0]),
-        ([later, earlier], [4.5]),
-        ([later], []),
-    ):
-        record = record_of(*resources)
-        assert [measurement.value for measurement in record.newest_together("potassium")] == values
-        found = record.lookup("potassium")
-        assert (found.measurement.value if isinstance(found, Found) else None) == (values[0] if values else None)
-
-
 LABS = [["potassium", 4.0, 1], ["potassium", 5.2, 1], ["potassium", 3.9, 3], ["potassium", 3.1, 40]]
 
 

@@ -134,24 +134,6 @@ def test_each_allergen_is_defined_by_subtrees_of_the_atc_ingredients_or_substanc
     assert of_words == {"benzyl_alcohol", "gelatin", "polyoxyl_castor_oil"}
 
 
-def test_the_report_says_what_is_new_what_is_outside_and_which_root_is_gone() -> None:
-    roots = Roots(
-        {
-            "group": {"hf": frozenset(map(_code, "235")), "other": frozenset()},
-            "drug": {},
-            "allergen": {},
-            "vaccine": {},
-        },
-        frozenset(),
-        [Definition("group", "hf", "snomed", f"<< {_code('3')} OR << {_code('9')}")],
-    )
-    expansion = expand(_release(), roots)
-    told = {(row.code[-1], row.how) for row in expansion.differences}
-    assert told == {("4", "new"), ("6", "new"), ("2", "outside the definition"), ("5", "outside the definition"),
-                    ("9", "no such root")}  # fmt: skip
-    assert sorted(code[-1] for code in expansion.meanings) == ["2", "3", "4", "5", "6"]
-
-
 def test_a_definition_of_mode_instead_takes_the_place_of_our_list() -> None:
     definition = Definition("group", "hf", "snomed", f"<< {_code('3')}", instead=True)
     kinds: dict[str, dict[str, frozenset[str]]] = {"drug": {}, "allergen": {}, "vaccine": {}}

@@ -9,10 +9,10 @@ from cards.extension import Fact
 from cards.rules.engine.family import Family
 from cards.rules.engine.finding import NoMatch
 from cards.rules.engine.render import placeholder_lookup
-from cards.rules.language.trigger import NO_NUMBER, CompiledTrigger, Selector
+from cards.rules.language.trigger import NO_NUMBER
 from cards.rules.patient.context import RuleContext
 from fhir.record.refusals import WhyNot
-from tests.cards.rules.contexts import context_of, session_of
+from tests.cards.rules.contexts import context_of
 from tests.cards.rules.engine.made_rules import band, evaluated, found, rule_of, silent
 from tests.fhir.builders import problem
 
@@ -20,7 +20,6 @@ Json = dict[str, Any]
 DRAFT: Json = {"drug": "metformin hydrochloride 500 MG Oral Tablet", "dose": "2 tablet", "times": 2}
 TRUE: Json = {"always": True}
 UNKNOWN: Json = {"weight_kg": {"gt": 0}}
-ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 
 
 def _word(name: str, context: RuleContext, when: Json = TRUE, family: Family | None = None) -> str | None:
@@ -74,23 +73,6 @@ def test_other_drugs_are_named_while_they_are_two_and_short(drugs: list[str], wo
 def test_without_a_pair_the_other_drugs_are_those_that_the_band_found() -> None:
     context = context_of(DRAFT, active=[_drug("ibuprofen"), _drug("warfarin"), _drug("naproxen")])
     assert _word("other", context, {"active": {"classes": ["nsaid"]}}) == "ibuprofen and naproxen"
-
-
-def test_the_two_sides_of_a_pair() -> None:
-    session = session_of(_drug("warfarin"), _drug("aspirin"), _drug("ibuprofen"))
-    anticoagulants, nsaids = Selector(frozenset({"11289"})), Selector(classes=frozenset({"nsaid", "salicylate"}))
-    trigger = CompiledTrigger((), ((anticoagulants,), (nsaids,)))
-
-    def sides(position: int) -> tuple[str | None, str | None]:
-        drafted = session.drafted[position]
-        partners = list(session.partners_of(drafted, (nsaids,) if position == 0 else (anticoagulants,)))
-        context = RuleContext(session, drafted, drafted.medication.ingredients[0], partners=tuple(partners),
-                              trigger=trigger)  # fmt: skip
-        return _word("first", context), _word("second", context)
-
-    assert sides(0) == ("warfarin", "ibuprofen and aspirin")
-    assert sides(1) == ("warfarin", "aspirin")
-    assert sides(2) == ("warfarin", "ibuprofen")
 
 
 def _problem(words: str, onset: str, name: str = "p", code: str = "R69") -> Json:
@@ -270,21 +252,6 @@ def _instead(severity: str, when: Json = TRUE) -> Json:
 def test_a_reason_to_say_less(indicator: str, softer: list[Json], shown: str, notes: tuple[str, ...]) -> None:
     finding = found(rule_of(band("a", TRUE, indicator), silent_when=softer), context_of(DRAFT))
     assert (finding.indicator, finding.notes, finding.is_certain) == (shown, notes, True)
-
-
-def test_while_kidney_function_is_unstable_a_dose_is_not_told() -> None:
-    derived = {"label": "Less", "change": {"sig": {"text": "500 mg once daily"}}, "from_estimate": True}
-    table = {"unstable_summary": "Kidney function is unstable."}
-    rule = rule_of(band("a", TRUE, suggestions=[derived]), table=table)
-    unstable = {"labs": [["creatinine", 2.0, 1], ["creatinine", 1.0, 2]]}
-    finding = found(rule, context_of(DRAFT, **unstable))
-    assert (finding.summary, finding.suggestions) == ("Kidney function is unstable.", ())
-    stable = found(rule, context_of(DRAFT, labs=[["creatinine", 1.0, 1]]))
-    assert (stable.summary, len(stable.suggestions)) == ("A.", 1)
-    other = rule_of(band("a", TRUE, suggestions=[{**derived, "from_estimate": False}]), table=table)
-    assert found(other, context_of(DRAFT, **unstable)).summary == "A."
-    without = rule_of(band("a", TRUE, suggestions=[derived]))
-    assert found(without, context_of(DRAFT, **unstable)).summary == "A."
 
 
 UNREAD = _problem("Zzz", "2026-11-01", code="")

@@ -12,7 +12,6 @@ from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.family import Family
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
 from cards.rules.language.rule import RuleError
-from cards.rules.patient.session import EVERYTHING
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.refusals import WhyNot
@@ -56,28 +55,6 @@ def test_missing_data_has_a_band_of_its_own() -> None:
     assert _evaluated([_rule("a", band("x", UNKNOWN), missing_data=missing)]).finding_keys == {("a", "missing")}
 
 
-LOOKED = "looked, no limit is reached."
-
-
-def test_why_the_other_rules_are_silent() -> None:
-    of_any = {"draft": [{"any_drug": True}]}
-    rules = [
-        _rule("found", band("x", TRUE)),
-        _rule("nothing", band("x", FALSE)),
-        _rule("open", band("x", UNKNOWN)),
-        _rule("quiet", band("x", TRUE), silent_when=[{"code": "so", "text": "so it is.", "when": TRUE}]),
-        # A rule about every drug says nothing where it found nothing.
-        _rule("any", band("x", FALSE), trigger=of_any),
-        _rule("any-open", band("x", UNKNOWN), trigger=of_any),
-    ]
-    assert set(_evaluated(rules).silences) == {
-        WhyNot("nothing", "within-limits", f"Rule nothing: {LOOKED}"),
-        WhyNot("open", "weight-missing", "Rule open: no weight on record."),
-        WhyNot("quiet", "so", "Rule quiet: so it is."),
-        WhyNot("any-open", "weight-missing", "Rule any-open: no weight on record."),
-    }
-
-
 @pytest.mark.parametrize(
     ("rules", "patient", "text"),
     [
@@ -101,18 +78,6 @@ def test_a_pair_is_judged_where_the_other_drug_is_taken_or_drafted() -> None:
         assert evaluation.finding_keys == {("pair", "x")}
         assert evaluation.silences == ()
     assert _evaluated([pair], METFORMIN, ASPIRIN).finding_keys == frozenset()
-
-
-def _washout(days: float) -> Json:
-    return {"pair": [A_SIDE, [{**B_SIDE[0], "washout_days": days}]]}
-
-
-@pytest.mark.parametrize(("ended", "is_found"), [(5, True), (6, False)])
-def test_a_partner_that_ended_lately_counts_where_the_rule_says_so(ended: int, is_found: bool) -> None:
-    taken = {"active": [{**WARFARIN, "ended": ended}]}
-    keys = {("pair", "x")} if is_found else set()
-    assert _evaluated([_rule("pair", band("x", TRUE), trigger=_washout(5))], **taken).finding_keys == keys
-    assert _evaluated([_rule("pair", band("x", TRUE), trigger=PAIR)], **taken).finding_keys == frozenset()
 
 
 def _statement(status: str) -> Json:
@@ -195,14 +160,6 @@ ADDS_ASPIRIN = {"label": "Add", "answers": "any", "create": [
 def test_what_else_can_change_a_rule(rule: CompiledRule, looks_for: set[str]) -> None:
     (activated,) = RuleBook([rule]).rules_for(session_of(METFORMIN).drafted[0].medication)
     assert activated.looks_for == looks_for
-
-
-def test_the_tests_that_answer_a_finding_are_looked_for_by_all_codes_of_their_analyte() -> None:
-    (activated,) = RuleBook([_rule("a", band("x", TRUE, suggestions=[ASKS_POTASSIUM]))]).rules_for(
-        session_of(METFORMIN).drafted[0].medication
-    )
-    assert {"2823-3", "6298-4"} <= activated.looks_for
-    assert EVERYTHING not in activated.looks_for
 
 
 ALWAYS_READ = {"AllergyIntolerance", "MedicationRequest", "MedicationStatement", "MedicationDispense",

@@ -13,12 +13,10 @@ from cards.rules.families.genes import knowledge
 from cards.rules.families.genes.advice import Advice, advice_of
 from cards.rules.families.genes.knowledge import (
     ANY,
-    FDA_LINES,
     GENE_DRUGS,
     REQUIRED_TESTS,
     SEVERITY,
     Action,
-    FdaLine,
     GeneDrug,
     Recommendation,
 )
@@ -220,29 +218,6 @@ def test_a_recommendation_of_cpic() -> None:
     assert all(len(keys) == 2 for _, keys in two.rows)
     older = GENE_DRUGS["26225"].rows
     assert {row.source for row in older.values() if row.indicator == "info"} >= {"CPIC text of 2022, strength not read"}
-
-
-def test_a_line_of_fdas_table_becomes_a_row_where_cpic_has_none() -> None:
-    avoid, limit = FDA_LINES[SIPONIMOD]
-    assert avoid == FdaLine("CYP2C9", frozenset({"0.0"}), "avoid", "", "*3/*3 by the label", "warning")
-    assert (limit.keys, limit.limit, limit.milligrams_a_day) == (frozenset({"0.5", "1.0"}), "1 mg/day", 1)
-    assert avoid.milligrams_a_day is None
-    assert GENE_DRUGS[SIPONIMOD].genes == ("CYP2C9",)
-    words = "FDA's table: limited dose (*1/*3 or *2/*3 by the label, 1 mg/day)"
-    assert GENE_DRUGS[SIPONIMOD].rows == {
-        ("any", ("0.0",)): Recommendation("any", ("0.0",), Action("avoid", "FDA's table: do not use (*3/*3 by the "
-                                          "label)"), "warning", "FDA's table"),
-        ("any", ("0.5",)): Recommendation("any", ("0.5",), Action("limit", words, limit="1"), "warning", "FDA's table"),
-        ("any", ("1.0",)): Recommendation("any", ("1.0",), Action("limit", words, limit="1"), "warning", "FDA's table"),
-    }  # fmt: skip
-    # Of a drug with lines about two genes the rows are those of the first.
-    two = [rxcui for rxcui, lines in FDA_LINES.items() if len({line.gene for line in lines}) > 1]
-    of_fda = [rxcui for rxcui in two if {row.source for row in GENE_DRUGS[rxcui].rows.values()} == {"FDA's table"}]
-    assert of_fda
-    for rxcui in of_fda:
-        first = FDA_LINES[rxcui][0].gene
-        keys = {key for line in FDA_LINES[rxcui] if line.gene == first for key in line.keys}
-        assert (GENE_DRUGS[rxcui].genes, {row[1][0] for row in GENE_DRUGS[rxcui].rows}) == ((first,), keys)
 
 
 def test_a_test_before_a_drug_and_the_order_of_severity() -> None:

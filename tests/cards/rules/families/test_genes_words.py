@@ -117,16 +117,6 @@ def test_what_a_card_says_of_a_result(context: RuleContext, summary: str | None,
     assert _words(context) == (summary, detail)
 
 
-def test_a_headline_has_136_characters_at_the_most() -> None:
-    long = "x" * 90
-    said = FAMILY.placeholders["gene_summary"](_of(CODEINE, ["words", "CYP2D6", long]))
-    assert said == f"CYP2D6 “{'x' * 59}…” cannot be translated: no advice about codeine from it."
-    kidney = {"drug": "lofexidine 0.18 MG Oral Tablet"}
-    for draft in (CODEINE, AMITRIPTYLINE, kidney):
-        text = FAMILY.placeholders["gene_summary"](_of(draft, POOR)) or ""
-        assert len(text) <= 136
-
-
 @pytest.mark.parametrize(
     ("result", "text", "value"),
     [

@@ -10,7 +10,7 @@ from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.orders.family import FAMILY
 from cards.rules.language.rule import LabOrder, OrderChange, RuleError
 from cards.rules.patient.context import RuleContext
-from tests.cards.rules.cases import accepted, check, findings, reasons
+from tests.cards.rules.cases import check, findings, reasons
 from tests.cards.rules.contexts import AS_OF, answer, context_of, predicate_of, study_context_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.fhir import builders
@@ -19,20 +19,6 @@ from tests.fhir.builders import concept, encounter, made, observation, problem, 
 Json = dict[str, Any]
 CT_CHEST = {"drug": "CT chest with contrast", "test": "24628-0"}
 KIDNEYS: Json = {"labs": [["egfr", 20]]}
-
-
-def test_the_order_without_contrast_is_the_same_order_with_another_code(as_of: datetime) -> None:
-    resource = draft_of({**CT_CHEST, "more": {"note": [{"text": "after lunch"}]}})
-    record = record_of(KIDNEYS, as_of)
-    outcome = check(record, drafts_of(resource))
-    changed = next(
-        action.resource for one in outcome.cards[0].suggestions for action in one.actions if action.type == "update"
-    )
-    assert changed is not None
-    assert {**changed, "code": resource["code"]} == resource
-    assert changed["code"]["text"] == "CT Chest WO contrast"
-    for _label, after in accepted(outcome, [resource]):
-        assert findings(check(record, after)) == []
 
 
 @pytest.mark.parametrize("kind", ["EMER"])
@@ -79,32 +65,6 @@ def test_metformin_is_drafted_beside_a_scan(as_of: datetime) -> None:
     drug = draft_of({"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}, "drug")
     outcome = check(record_of({"labs": [["egfr", 20]]}, as_of), drafts_of(draft_of(CT_CHEST, "ct"), drug))
     assert ("img-metformin-contrast", "lt30", "warning") in findings(outcome)
-
-
-def test_the_later_day_is_the_same_order_moved_behind_the_interval(as_of: datetime) -> None:
-    """An order with a period loses it: an order has one occurrence."""
-    hba1c = observation("4548-4", 6.8, "%", "2026-11-02T08:30:00Z", patient="case", id="last")
-    period = {"occurrencePeriod": {"start": "2026-11-20"}, "note": [{"text": "fasting"}]}
-    draft = draft_of({"drug": "HbA1c", "test": "4548-4", "more": period})
-    outcome = check(record_of({"more": [hba1c]}, as_of), drafts_of(draft))
-    later = outcome.cards[0].suggestions[0]
-    assert later.label == "Do it on 2026-12-13 instead"
-    (action,) = later.actions
-    kept = {name: value for name, value in draft.items() if name != "occurrencePeriod"}
-    assert (action.type, action.resource) == ("update", {**kept, "occurrenceDateTime": "2026-12-13"})
-    for _label, after in accepted(outcome, [draft]):
-        assert findings(check(record_of({"more": [hba1c]}, as_of), after)) == []
-
-
-def test_without_the_problem_list_a_red_flag_is_not_ruled_out(as_of: datetime) -> None:
-    draft = draft_of(
-        {"drug": "MR lumbar spine", "test": "30679-5", "more": {"reasonCode": [{"text": "Low back pain"}]}}
-    )
-    told = check(record_of({}, as_of), drafts_of(draft))
-    assert findings(told) == [("img-lbp-early", "onset_unknown", "info")]
-    untold = check(record_of({"not_sent": ["Condition"]}, as_of), drafts_of(draft))
-    assert findings(untold) == []
-    assert ("img-lbp-early", "conditions-missing") in reasons(untold)
 
 
 @pytest.mark.parametrize("place", ["MICU", "Surgical Intensive Care Unit", "ICU 4"])

@@ -232,15 +232,6 @@ def test_a_row_for_infants_is_meant_to_its_last_day(unless: str, days: int, expe
 CALCIUM = ({"drug": "ceftriaxone injection"}, {"drug": "calcium gluconate injection"})
 
 
-def test_the_worst_of_several_rows_is_the_one_that_is_shown() -> None:
-    newborn, infant = (pair_of(context_of(*CALCIUM, age=0, days_older=days)) for days in (10, 100))
-    assert newborn is not None
-    assert infant is not None
-    assert (newborn.severity, newborn.says) == ("critical", "the label contraindicates it")
-    assert (infant.severity, infant.says) == ("warning", "to be avoided")
-    assert pair_of(context_of(*CALCIUM, age=2)) is None
-
-
 def test_without_a_partner_no_row_is_about_the_draft() -> None:
     context = context_of(CALCIUM[0], age=0)
     assert pair_of(context) is None

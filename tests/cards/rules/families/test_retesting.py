@@ -101,20 +101,6 @@ def test_the_newest_of_several_results_counts(as_of: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("occurrence", "counts"),
-    [
-        ("2026-11-24", True), ("2026-11-25", False), ("2026-11-25T00:00:00Z", False), ("2026-11-24T23:59:59Z", True),
-        ("2026-11-01", True), ("tomorrow", True),
-    ],
-)  # fmt: skip
-def test_the_interval_is_counted_to_the_day_for_which_the_test_is_ordered(
-    occurrence: str, counts: bool, as_of: datetime
-) -> None:
-    draft = {"drug": "ESR", "test": "4537-7", "more": {"occurrenceDateTime": occurrence}}
-    assert bool(summaries(as_of, draft, result("4537-7", "2026-11-18", **quantity(9, "mm/h")))) is counts
-
-
-@pytest.mark.parametrize(
     ("more", "counts"),
     [
         ({"status": "amended"}, True), ({"status": "preliminary"}, False), ({"status": "cancelled"}, False),
@@ -170,21 +156,6 @@ def test_limits_are_those_of_the_units_of_the_row(as_of: datetime) -> None:
 # Another test of the row
 
 LDL_NAME = "Cholesterol in LDL"
-
-
-# The reasons to be silent
-
-
-def test_a_change_of_treatment_since_the_result_is_a_reason(as_of: datetime) -> None:
-    earlier = result("2276-4", "2026-11-10", **quantity(80, "ng/mL"))
-    expected = said_of("Ferritin", "80 ng/mL", "2026-11-10", "21 days")
-    for days, answer in ((9, ["(drug-change)"]), (10, expected), (11, expected)):
-        active = [{"drug": "ferrous sulfate 325 MG Oral Tablet", "days_ago": days}]
-        assert summaries(as_of, FERRITIN, earlier, active=active) == answer
-    drug = {"drug": "ferrous sulfate 325 MG Oral Tablet"}
-    assert summaries(as_of, FERRITIN, earlier, beside=(drug,)) == ["(drug-change)"]
-    series = {**FERRITIN, "more": {"occurrenceTiming": {"repeat": {"frequency": 1}}}}
-    assert summaries(as_of, series, earlier) == ["(series)"]
 
 
 # Ordered twice

@@ -38,21 +38,6 @@ OF_ROWS: Json = {
 }  # fmt: skip
 
 
-def test_a_rule_stands_for_each_row_of_its_table(folder: Path) -> None:
-    alpha, beta = read_family("site-review").raw["rules"][1:]
-    assert alpha == {
-        "id": "site-alpha", "price": "$5 for alpha", "count": 3, "codes": ["10", "20", "fixed alpha"],
-        "pairs": [{"code": "10", "word": "ten"}, {"code": "20", "word": "twenty"}, {"code": "10;20", "word": "same"}],
-        "only_codes": ["10", "20"], "limit": 2.5, "empty": {}, "nothing": [],
-        "bands": [{"id": "a"}, {"id": "b"}, {"id": "c"}], "owner": "ours", "template": "b-rows",
-    }  # fmt: skip
-    assert beta == {
-        "id": "site-beta", "note": "see beta", "price": "$5 for beta", "count": 3, "codes": ["fixed beta"],
-        "pairs": [{"word": "same"}], "only_of_row": {"note": "see beta"}, "empty": {}, "nothing": [],
-        "bands": [{"id": "b"}, {"id": "c"}], "owner": "ours", "template": "b-rows",
-    }  # fmt: skip
-
-
 def test_the_files_of_a_family_stand_in_the_order_of_their_names(folder: Path) -> None:
     family = read_family("site-review")
     assert family.family.raw == {"family": "site", "shared": {}}, "a head is no rule and has no owner"
@@ -205,32 +190,6 @@ def test_a_name_that_no_shared_entry_has_is_told_with_its_path() -> None:
     assert fault_of({"rules": [suggestion]}) == (
         ("rules", 0, "bands", 0, "suggestions", 1), "no shared entry is called 'halve'",
     )  # fmt: skip
-
-
-def test_what_stands_beside_use_is_laid_over_the_shared_entry() -> None:
-    shared: Json = {
-        "predicates": {"old": {"all": [{"named": "adult"}]}, "adult": {"age_years": {"ge": 18}}},
-        "suggestions": {"halve": {"label": "Halve it", "when": {"named": "adult"}}},
-        "missing_data": {"weight": {"text": "no weight"}},
-        "silent_when": {"urgent": {"text": "it is urgent", "code": "other"}},
-    }
-    adult = {"age_years": {"ge": 18}}
-    filled = table._filled(
-        [
-            {"use": "halve", "label": "Halve the dose"}, {"use": "weight"}, {"use": "urgent"}, {"named": "old"},
-            {"named": "old", "beside": 1}, "text", 1,
-        ],
-        shared,
-    )  # fmt: skip
-    assert filled == [
-        {"label": "Halve the dose", "when": adult},
-        {"id": "weight", "text": "no weight"},
-        {"code": "other", "text": "it is urgent"},
-        {"all": [adult]},
-        {"named": "old", "beside": 1},
-        "text",
-        1,
-    ]
 
 
 def test_a_member_of_another_type_is_told_with_its_path() -> None:

@@ -7,47 +7,15 @@ import pytest
 
 from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
-from cards.rules.patient.context import RuleContext, meant_name, medication_fact
+from cards.rules.patient.context import RuleContext, meant_name
 from tests.cards.rules.contexts import AS_OF, beside_of, context_of, session_of
-from tests.fhir.builders import medication_order, observation, problem
+from tests.fhir.builders import medication_order, observation
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
 WARFARIN: Json = {"drug": "warfarin 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
 ASPIRIN: Json = {"drug": "aspirin 81 MG Oral Tablet", "dose": "1 tablet", "times": 1}
 WARFARIN_CODE, ASPIRIN_CODE, METFORMIN_CODE = "11289", "1191", "6809"
-
-
-def _problem(name: str, verification: str = "", code: str = "I50.9", words: str = "Heart failure") -> Json:
-    verified = {"verificationStatus": {"coding": [{"code": verification}]}} if verification else {}
-    return problem(words, code, patient="case", id=name, onsetDateTime="2026-11-10") | verified
-
-
-@pytest.mark.parametrize(
-    ("problems", "unsure", "note"),
-    [
-        ([_problem("a")], False, []),
-        ([_problem("a", "provisional")], True, ["Heart failure: charted as provisional."]),
-        # One that is confirmed is enough.
-        ([_problem("a", "provisional"), _problem("b")], False, []),
-    ],
-)
-def test_a_problem_that_is_not_confirmed_makes_unsure(problems: list[Json], unsure: bool, note: list[str]) -> None:
-    context = context_of(METFORMIN, more=problems)
-    assert context.is_unsure(["condition:hf"], critical=False) is unsure
-    assert context.notes(["condition:hf"]) == note
-    assert context.is_unsure(["condition:gout"], critical=True) is False
-
-
-@pytest.mark.parametrize(
-    ("sources", "doubts"),
-    [(["a"], ("Heart failure: charted as provisional.",)), (["a", "b"], ()), (["b"], ()), ([], ())],
-)
-def test_doubts_are_told_of_facts_of_which_none_is_confirmed(sources: list[str], doubts: tuple[str, ...]) -> None:
-    context = context_of(METFORMIN, more=[_problem("a", "provisional"), _problem("b")])
-    facts = [Fact("problem", "x", source=f"Condition/{name}") for name in sources]
-    assert context.doubts_of([*facts, Fact("medication", "x", source="MedicationRequest/1")]) == doubts
-    assert context_of(METFORMIN).doubts_of(facts) == ()
 
 
 def _negative_test(days_ago: int) -> Json:
@@ -204,14 +172,6 @@ def _selector(*codes: str) -> Selector:
 def test_what_is_meant_of_a_mixture_has_its_name(codes: str, selected: list[str], name: str) -> None:
     context = beside_of(METFORMIN, {"drug": codes})
     assert meant_name(_selector(*selected), context.partners[0]) == name
-
-
-def test_a_medication_that_has_ended_is_told_with_its_end() -> None:
-    session = session_of(METFORMIN, active=[{**WARFARIN, "ended": 5}])
-    (ended,) = session.partners_of(session.drafted[0], [Selector(frozenset({WARFARIN_CODE}), washout_days=9)])
-    assert medication_fact(ended, "warfarin", ", 5 mg/day") == Fact(
-        "medication", "warfarin 5 MG Oral Tablet, 5 mg/day (ended 2026-11-15)", "warfarin", effective="2026-09-21",
-        source="MedicationRequest/active-0")  # fmt: skip
 
 
 SIDES = CompiledTrigger((), ((_selector(WARFARIN_CODE, METFORMIN_CODE),), (_selector(ASPIRIN_CODE, METFORMIN_CODE),)))

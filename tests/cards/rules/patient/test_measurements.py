@@ -85,27 +85,6 @@ def test_an_adjusted_weight_is_said() -> None:
     assert actual.startswith("CrCl 36.1 mL/min on 2026-11-17 (Cockcroft-Gault: creatinine 4 mg/dL")
 
 
-def _facts(patient: Json, name: str) -> list[tuple[str, object, str | None, str | None]]:
-    facts = context_of(METFORMIN, **patient).estimate_facts(name)
-    return [(fact.name, fact.value, fact.unit, fact.source) for fact in facts]
-
-
-def test_the_facts_of_an_estimate_are_its_value_and_what_is_behind_it() -> None:
-    reported = {"labs": [["egfr", 25, 3]]}
-    assert _facts(reported, "egfr_best") == [("egfr", 25.0, "mL/min/{1.73_m2}", "Observation/lab-0")]
-    clearance = _facts({"labs": [["creatinine", 4.0, 3], ["body_weight", 80, 3]]}, "crcl_actual_weight")
-    assert [(name, unit, source) for name, _, unit, source in clearance] == [
-        ("crcl", "mL/min", "Observation/lab-0"), ("creatinine", "mg/dL", "Observation/lab-0"),
-        ("body_weight", "kg", "Observation/lab-1")]  # fmt: skip
-    # On dialysis there is no number; of a side it stands before the number.
-    ((name, value, _, source),) = _facts({"conditions": ["dialysis"]}, "egfr_best")
-    assert (name, value, source) == ("egfr", None, "Condition/condition-dialysis")
-    assert _facts({"more": [OVER_60]}, "egfr_best") == [("egfr", ">60", "mL/min/{1.73_m2}", "Observation/b")]
-    disputed = _facts({"labs": [["creatinine", 4.0, 3], ["egfr", 30, 3]]}, "egfr_best")
-    assert [name for name, *_ in disputed] == ["egfr", "creatinine", "egfr"]
-    assert _facts({}, "egfr_best") == []
-
-
 @pytest.mark.parametrize(
     ("labs", "note"),
     [

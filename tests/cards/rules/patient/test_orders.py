@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from cards.rules.patient.orders import (
-    DraftMedication,
     is_for_other_patient,
     is_to_be_given,
     is_wanted_study,
@@ -172,22 +171,6 @@ def test_a_draft_for_another_patient(more: Json, is_other: bool) -> None:
 )
 def test_what_a_patient_must_not_be_left_without(drug: str, needs: bool) -> None:
     assert needs_cover(context_of({"drug": drug}).medication) is needs
-
-
-@pytest.mark.parametrize(
-    ("category", "codes"),
-    [
-        ([{"coding": [{"code": "Inpatient"}, {"code": "x"}]}], {"inpatient", "x"}),
-        ([{"coding": [3]}, "y", {"text": "z"}], set()),
-        ({"coding": [{"code": "inpatient"}]}, set()),
-        (None, set()),
-    ],
-)
-def test_the_categories_of_a_draft(category: Any, codes: set[str]) -> None:
-    draft = read_draft(WARFARIN)
-    assert draft.order is not None
-    drafted = DraftMedication(msgspec.structs.replace(draft, resource={"category": category}), draft.order, {})
-    assert drafted.categories == codes
 
 
 def test_a_dose_for_each_kilogram_is_weighed() -> None:

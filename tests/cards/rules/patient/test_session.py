@@ -231,36 +231,6 @@ def test_a_drug_named_by_a_medication_among_the_drafts(as_of: datetime) -> None:
     assert alone.drafted[0].medication.rxcuis == ()
 
 
-@pytest.mark.parametrize(
-    ("active", "recent", "new"),
-    [
-        ([], True, True),
-        ([{**WARFARIN_5, "days_ago": 30}], True, False),
-        ([{**WARFARIN_5, "days_ago": 31}], False, False),
-        ([{**WARFARIN_5, "undated": True}], None, False),
-    ],
-)
-def test_what_was_begun_lately(active: list[Json], recent: bool | None, new: bool, as_of: datetime) -> None:
-    session = _session(as_of, WARFARIN_5, active=active)
-    (drafted,) = session.drafted
-    assert session.is_recent_start(drafted.medication, 30.0) is recent
-    assert session.is_new_start(drafted.medication.ingredients[0], drafted) is new
-
-
-def test_of_a_mixture_one_drug_that_is_new_is_enough(as_of: datetime) -> None:
-    mixture = {"drug": "glipizide 5 MG / metformin hydrochloride 500 MG Oral Tablet"}
-
-    def is_recent(*active: Json) -> bool | None:
-        session = _session(as_of, mixture, active=list(active))
-        return session.is_recent_start(session.drafted[0].medication, 30.0)
-
-    glipizide: Json = {"drug": "glipizide 5 MG Oral Tablet"}
-    assert is_recent({**METFORMIN_500, "days_ago": 90}, {**glipizide, "days_ago": 10}) is True
-    assert is_recent({**METFORMIN_500, "undated": True}, {**glipizide, "days_ago": 10}) is True
-    assert is_recent({**METFORMIN_500, "undated": True}, {**glipizide, "days_ago": 90}) is None
-    assert is_recent({**METFORMIN_500, "days_ago": 90}, {**glipizide, "days_ago": 90}) is False
-
-
 def test_a_renewal_is_no_new_start_whether_or_not_the_order_came(as_of: datetime) -> None:
     renewal = {**WARFARIN_5, "more": {"priorPrescription": {"reference": "MedicationRequest/elsewhere"}}}
     session = _session(as_of, renewal)

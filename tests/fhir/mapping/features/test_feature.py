@@ -216,12 +216,3 @@ def test_every_measured_feature_has_an_impossible_value_to_be_tested_with() -> N
     for feature in measured:
         (part,) = parts_by_analyte([lean(_impossible(feature.analyte))])[feature.analyte]
         assert getattr(measure(ANALYTES[feature.analyte], part, 2e9), "reason", "") == "implausible"
-
-
-def test_what_is_missing_is_named_once_and_in_a_sentence() -> None:
-    feature = FEATURES["platelets_10e3_ul"]
-    absent, refused = feature.read(record_of()), feature.read(record_of(observation("777-3", 120, "stone")))
-    assert isinstance(absent, Missing)
-    assert isinstance(refused, Missing)
-    assert absent.text == "Platelets: not recorded."
-    assert refused.text == "Platelets 120 has the unknown unit 'stone' on 2026-11-01: not used."

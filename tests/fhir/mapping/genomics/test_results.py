@@ -165,21 +165,6 @@ def test_what_is_final_goes_before_what_is_preliminary() -> None:
     assert result_of("DPYD", [early]) == GeneResult("DPYD", ("2.0",), (early,), (), is_preliminary=True)
 
 
-def test_what_cannot_be_translated_stands_beside_or_alone() -> None:
-    known, unknown = reading("1.0"), reading(wording="odd")
-    early = reading(wording="odd", is_final=False, when=OLD)
-    assert result_of("DPYD", [unknown, known]) == GeneResult("DPYD", ("1.0",), (known,), (unknown,))
-    alone = result_of("DPYD", [early, unknown])
-    assert alone == GeneResult("DPYD", (), (), (unknown, early))
-    assert result_of("DPYD", [early]) == GeneResult("DPYD", (), (), (early,), is_preliminary=True)
-    assert alone is not None
-    assert alone.newest == unknown
-    both = result_of("DPYD", [unknown, known])
-    assert both is not None
-    assert both.newest == known
-    assert both.phenotypes == (INTERMEDIATE,)
-
-
 def test_statements_come_newest_first_and_of_one_instant_by_their_resource() -> None:
     readings = [
         reading("1.0", source="Observation/b"), reading("1.0"), reading("1.0", when=None), reading("1.0", when=OLD),

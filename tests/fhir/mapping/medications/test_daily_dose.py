@@ -270,7 +270,6 @@ def test_nothing_is_told_of_a_combination_whose_products_are_not_known_or_whose_
 
 W, M = INGREDIENT_BY_NAME["warfarin"], INGREDIENT_BY_NAME["metformin"]
 TEN = MedicationIdentity("warfarin", (W,), (Strength(10.0, "mg"),))
-BARE = MedicationIdentity("warfarin", (W,), (None,))
 
 
 def _near(value: Any) -> Any:
@@ -567,23 +566,6 @@ def test_a_dose_with_a_loading_dose_has_no_amount_of_one_dose() -> None:
 def test_how_long_an_order_lasts(dispense: dict[str, Any], text: str | None, days: float | None) -> None:
     dosage = _dosage(5, timing=TWICE_A_DAY, text=text)
     assert _dose(dosage, dispenseRequest=DispenseRequest(**dispense)).duration_days == days
-
-
-def test_bounds_go_before_the_supply_and_words_of_several_instructions_are_added_or_the_longest() -> None:
-    bounded = _dosage(5, timing=_every(2, boundsDuration=_q(10, "d")))
-    supply = DispenseRequest(expectedSupplyDuration=_q(30, "d"), quantity=_q(60, "mg"))
-    assert _dose(bounded, dispenseRequest=supply).duration_days == 10.0
-    texts = [Dosage(text="5 mg daily for 7 days"), Dosage(text="2 mg daily for 3 days")]
-    assert _dose(*texts).duration_days == 7.0
-    in_turn = [Dosage(text=dosage.text, sequence=number) for number, dosage in enumerate(texts)]
-    assert _dose(*in_turn).duration_days == 10.0
-    assert _dose(texts[0], Dosage(text="2 mg daily")).duration_days is None
-    two = DispenseRequest(quantity=_q(60, "mg"))
-    assert (
-        _dose(_dosage(5, timing=ONCE_A_DAY), _dosage(5, timing=TWICE_A_DAY), dispenseRequest=two).duration_days is None
-    )
-    assert _dose(_dosage(0, timing=TWICE_A_DAY), dispenseRequest=two).duration_days is None
-    assert _dose(_dosage(5), dispenseRequest=two).duration_days is None
 
 
 # A quantity over the days it is to last.

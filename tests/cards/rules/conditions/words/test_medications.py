@@ -71,15 +71,6 @@ def test_of_a_mixture_the_drug_that_is_meant_is_named() -> None:
     assert answer({"another": NSAIDS}, context_of(IBUPROFEN_400, active=[mixture])) is False
 
 
-@pytest.mark.parametrize(("days_ago", "long", "new"), [(91, True, False), (90, False, False), (181, False, True)])
-def test_long_term_is_more_than_so_many_days_without_a_gap(days_ago: int, long: bool, new: bool) -> None:
-    context = context_of(WARFARIN_5, active=[{**WARFARIN_5, "days_ago": days_ago, "status": "completed"}])
-    assert answer({"long_term": {"days": 90}}, context) is long
-    assert answer({"new_start": True}, context) is new
-    assert answer({"new_start": False}, context) is not new
-    assert predicate_of({"long_term": {"days": 90}}).uses == {"history"}
-
-
 def test_whether_an_undated_order_is_long_term_is_not_known() -> None:
     assert answer({"long_term": {"days": 90}}, context_of(WARFARIN_5, active=[{**WARFARIN_5, "undated": True}])) is None
 
