@@ -10,10 +10,10 @@ from cards.coverage.seen import Subject
 from cards.rules.language.rule import RuleError
 from tests.fhir import builders
 from tests.fhir.builders import (
-    MAN,
     SNOMED,
     SUBJECT,
     WOMAN,
+    concept,
     condition,
     encounter,
     medication_order,
@@ -94,111 +94,172 @@ FALSE: Json = {"not": TRUE}
 OPEN: Json = {"statement": {}}
 
 
-@pytest.mark.parametrize(
-    ("test", "holds"),
-    [
-        ({"any": [FALSE, TRUE]}, True),
-        ({"any": [OPEN, TRUE]}, True),
-        ({"any": [FALSE, OPEN]}, None),
-        ({"any": [FALSE, FALSE]}, False),
-        ({"all": [TRUE, TRUE]}, True),
-        ({"all": [TRUE, OPEN]}, None),
-        ({"all": [OPEN, FALSE]}, False),
-        ({"not": OPEN}, None),
-        ({"not": FALSE}, True),
-        ({"sex": "female"}, True),
-        ({"sex": "male"}, False),
-        ({"age": {"ge": 70}}, True),
-        ({"age": {"ge": 71}}, False),
-        ({"age": {"lt": 70}}, False),
-        ({"age": {"ge": 70, "days_after": 1}}, False),
-        ({"bmi": {"ge": 30}}, None),
-        ({"pack_years": {"ge": 20}}, None),
-        ({"smoked_within_years": 15}, None),
-    ],
-)
-def test_parts_of_a_test_in_three_values(test: Json, holds: bool | None) -> None:
-    assert _seen(test)[0] is holds
-
-
-def test_the_parts_that_decide_are_named() -> None:
-    sources = ("Patient/p1",)
-    assert _seen({"all": [{"age": {"ge": 70}}, {"sex": "female"}]}) == (True, sources * 2)
-    assert _seen({"any": [{"age": {"ge": 71}}, {"sex": "male"}]}) == (False, sources * 2)
-    assert _seen({"not": {"sex": "male"}}) == (True, sources)
-    assert _seen({"sex": "male"}, patient={"resourceType": "Patient", "id": "p1"}) == (None, ())
-    assert _seen({"age": {"ge": 1}}, patient={"resourceType": "Patient", "id": "p1"}) == (None, ())
-
-
 def _number(code: str, value: float, unit: str, identity: str) -> Json:
-    return observation(code, value, unit, "2026-11-01") | {"id": identity}
-
-
-@pytest.mark.parametrize(("height", "holds"), [(182.5, True), (182.6, False)])
-def test_a_body_mass_index_is_worked_out_where_none_is_charted(height: float, holds: bool) -> None:
-    weighed = (_number("29463-7", 100, "kg", "w"), _number("8302-2", height, "cm", "h"))
-    assert _seen({"bmi": {"ge": 30}}, *weighed) == (holds, ("Observation/w", "Observation/h"))
-    assert _seen({"bmi": {"ge": 30}}, weighed[0]) == (None, ())
-    assert _seen({"bmi": {"ge": 41}}, *weighed, _number("39156-5", 41, "kg/m2", "b")) == (True, ("Observation/b",))
+    return observation(code, value, unit, "2026-11-01", id=identity)
 
 
 def _problem(identity: str, code: str, onset: str = "2026-10-01", **more: Any) -> Json:
-    coded = condition(code, "http://hl7.org/fhir/sid/icd-10-cm", **more)
-    return coded | {"id": identity, "onsetDateTime": onset}
-
-
-def test_a_condition_is_meant_by_its_code_and_by_a_group_only_without_one() -> None:
-    ulcer = {"condition": {"icd10": ["L97.4"], "last": ["3", "4"]}}
-    assert _seen(ulcer, _problem("a", "L97.413")) == (True, ("Condition/a",))
-    assert _seen(ulcer, _problem("a", "L97.412"))[0] is False
-    assert _seen(ulcer, _problem("a", "L97.513"))[0] is False
-    failure = {"condition": {"groups": ["heart_failure"], "icd10": ["I50"]}}
-    assert _seen(failure, condition("84114007", SNOMED)) == (True, ("Condition/c-84114007",))
-    assert (
-        _seen({"condition": failure["condition"] | {"except_codes": ["84114007"]}}, condition("84114007"))[0] is False
-    )
-    assert _seen({"condition": {"icd10": ["I51"], "groups": ["heart_failure"]}}, _problem("a", "I50.9"))[0] is False
-    assert _seen({"condition": {"snomed": ["123"]}}, condition("123")) == (True, ("Condition/c-123",))
-    assert _seen({"condition": {"words": ["lipo"]}}, condition("9") | {"code": {"text": "Lipodystrophy"}})[0] is True
-
-
-def test_a_condition_in_doubt_or_past_or_out_of_the_window_shows_nothing() -> None:
-    diabetes: Json = {"condition": {"icd10": ["E11"], "within_days": 30}}
-    assert _seen(diabetes, _problem("a", "E11.9", "2026-10-21"))[0] is True
-    assert _seen(diabetes, _problem("a", "E11.9", "2026-10-20"))[0] is False
-    doubt = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
-    assert _seen(diabetes, _problem("a", "E11.9", "2026-11-10") | doubt)[0] is None
-    assert _seen(diabetes, _problem("a", "E11.9", "2026-09-10") | doubt)[0] is False
-    over = _problem("a", "E11.9", "2026-11-10", status="resolved")
-    assert _seen({"condition": {"icd10": ["E11"], "status": "active"}}, over)[0] is False
-    assert _seen({"condition": {"icd10": ["E11"], "status": "any"}}, over)[0] is True
-    two: Json = {"condition": {"icd10": ["M17"], "sites": 2}}
-    assert _seen(two, _problem("a", "M17.11"), _problem("b", "M17.12")) == (True, ("Condition/a", "Condition/b"))
-    assert _seen(two, _problem("a", "M17.11"), _problem("b", "M17.11"))[0] is False
+    return problem("a problem", code, id=identity, onsetDateTime=onset, **more)
 
 
 def _done(status: str = "completed", **more: Any) -> Json:
-    return procedure("Epidural injection", status=status, when="2026-11-01", id="p") | more
+    """An epidural injection; an element that is None is left out."""
+    done = procedure("Epidural injection", status=status, when="2026-11-01", id="p") | more
+    return {name: value for name, value in done.items() if value is not None}
 
 
-def test_procedures_reports_and_visits_count_where_the_test_says_so() -> None:
-    test: Json = {"procedure": {"words": ["epidural"], "within_days": 19}}
-    assert _seen(test, _done()) == (True, ("Procedure/p",))
-    assert _seen(test, _done(performedDateTime="2026-10-31"))[0] is False
-    assert _seen(test, _done("not-done"))[0] is False
-    period = {"performedPeriod": {"start": "2026-01-01", "end": "2026-11-05"}}
-    in_a_period = {name: value for name, value in _done().items() if name != "performedDateTime"} | period
-    assert _seen(test, in_a_period)[0] is True
-    report = builders.report(code="77", system=SNOMED, id="r", issued="2026-11-10T08:00:00Z")
-    coded: Json = {"procedure": {"codes": ["77"], "within_days": 19}}
-    assert _seen(coded, report)[0] is False
-    assert _seen({"procedure": coded["procedure"] | {"reports": True}}, report) == (True, ("DiagnosticReport/r",))
-    visit = encounter("AMB", "finished", id="v", type=[{"coding": [{"code": "77"}]}], period={"start": "2026-11-02"})
-    seen = {"procedure": coded["procedure"] | {"encounters": True}}
-    assert _seen(seen, visit) == (True, ("Encounter/v",))
-    assert _seen(seen, visit | {"status": "cancelled"})[0] is False
-    assert _seen(coded, visit)[0] is False
-    assert _seen({"procedure": {"words": ["epidural"], "count": 2}}, _done())[0] is False
+def _of_epidural(**more: Any) -> Json:
+    return {"procedure": {"words": ["epidural"], **more}}
+
+
+def _of_77(**more: Any) -> Json:
+    return {"procedure": {"codes": ["77"], "within_days": 19, **more}}
+
+
+def _ambulant(status: str = "finished", **more: Any) -> Json:
+    return encounter("AMB", status, id="v", **more)
+
+
+def _of_system(code: str, system: str | None) -> Json:
+    coding = {"code": code} | ({"system": system} if system else {})
+    return problem({"coding": [{"code": "9", "system": "urn:x"}, coding]}, id="a")
+
+
+DOUBT: Json = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
+WEIGHED = (_number("29463-7", 100, "kg", "w"), _number("8302-2", 182.5, "cm", "h"))
+TALLER = (WEIGHED[0], _number("8302-2", 182.6, "cm", "h"))
+ULCER: Json = {"condition": {"icd10": ["L97.4"], "last": ["3", "4"]}}
+DIABETES: Json = {"condition": {"icd10": ["E11"], "within_days": 30}}
+DIABETES_ANY: Json = {"condition": {"icd10": ["E11."]}}
+BOTH_KNEES: Json = {"condition": {"icd10": ["M17"], "sites": 2}}
+TRANSPLANT: Json = {"condition": {"groups": ["kidney_transplant"], "within_days": 30}}
+TRANSPLANTED = _done(code={"text": "Kidney transplant"})
+SLEEP: Json = {"procedure": {"words": ["sleep"], "reports": True, "within_days": 10}}
+SLEEP_STUDY = builders.report("Sleep study", id="r")
+REPORT_77 = builders.report(code="77", system=SNOMED, id="r", issued="2026-11-10T08:00:00Z")
+VISIT_77 = _ambulant(type=[{"coding": [{"code": "77"}]}], period={"start": "2026-11-02"})
+VISITED: Json = {"encounter": {"classes": ["AMB"]}}
+VISITED_LATELY: Json = {"encounter": {"classes": ["AMB"], "within_days": 10}}
+OLD, DOUBTFUL, SURE = (
+    _problem("old", "E11.9", "2026-01-01"), _problem("doubtful", "E11.9", "2026-11-10") | DOUBT,
+    _problem("sure", "E11.9", "2026-11-01"),
+)  # fmt: skip
+PACKS = observation("8664-5", 20, "{PackYears}", (DAY - timedelta(days=20)).isoformat(), id="y")
+ATORVASTATIN = medication_order("atorvastatin 20 MG Oral Tablet", id="m", authoredOn="2026-11-01")
+OVER = _problem("a", "E11.9", "2026-11-10", status="resolved")
+NOBODY: Json = {"resourceType": "Patient", "id": "p1"}
+P = ("Patient/p1",)
+SHOWN: list[tuple[Json, tuple[Json, ...], bool | None, tuple[str, ...] | None]] = [
+    # Parts of a test in three values; the parts that decide are named.
+    ({"any": [FALSE, TRUE]}, (), True, None),
+    ({"any": [OPEN, TRUE]}, (), True, None),
+    ({"any": [FALSE, OPEN]}, (), None, None),
+    ({"any": [FALSE, FALSE]}, (), False, None),
+    ({"all": [TRUE, TRUE]}, (), True, None),
+    ({"all": [TRUE, OPEN]}, (), None, None),
+    ({"all": [OPEN, FALSE]}, (), False, None),
+    ({"not": OPEN}, (), None, None),
+    ({"not": FALSE}, (), True, None),
+    ({"sex": "female"}, (), True, P),
+    ({"sex": "male"}, (), False, P),
+    ({"age": {"ge": 70}}, (), True, P),
+    ({"age": {"ge": 71}}, (), False, P),
+    ({"age": {"lt": 70}}, (), False, P),
+    ({"age": {"ge": 70, "days_after": 1}}, (), False, P),
+    ({"bmi": {"ge": 30}}, (), None, ()),
+    ({"pack_years": {"ge": 20}}, (), None, None),
+    ({"smoked_within_years": 15}, (), None, None),
+    ({"all": [{"age": {"ge": 70}}, {"sex": "female"}]}, (), True, P * 2),
+    ({"any": [{"age": {"ge": 71}}, {"sex": "male"}]}, (), False, P * 2),
+    ({"not": {"sex": "male"}}, (), True, P),
+    # A body mass index is worked out where none is charted.
+    ({"bmi": {"ge": 30}}, WEIGHED, True, ("Observation/w", "Observation/h")),
+    ({"bmi": {"ge": 30}}, TALLER, False, ("Observation/w", "Observation/h")),
+    ({"bmi": {"ge": 30}}, WEIGHED[:1], None, ()),
+    ({"bmi": {"ge": 41}}, (*WEIGHED, _number("39156-5", 41, "kg/m2", "b")), True, ("Observation/b",)),
+    # A condition is meant by its code, and by a group only without one.
+    (ULCER, (_problem("a", "L97.413"),), True, ("Condition/a",)),
+    (ULCER, (_problem("a", "L97.412"),), False, None),
+    (ULCER, (_problem("a", "L97.513"),), False, None),
+    ({"condition": {"groups": ["heart_failure"], "icd10": ["I50"]}}, (condition("84114007", SNOMED),), True,
+     ("Condition/c-84114007",)),
+    ({"condition": {"groups": ["heart_failure"], "icd10": ["I50"], "except_codes": ["84114007"]}},
+     (condition("84114007"),), False, None),
+    ({"condition": {"icd10": ["I51"], "groups": ["heart_failure"]}}, (_problem("a", "I50.9"),), False, None),
+    ({"condition": {"snomed": ["123"]}}, (condition("123"),), True, ("Condition/c-123",)),
+    ({"condition": {"words": ["lipo"]}}, (problem("Lipodystrophy", id="l"),), True, ("Condition/l",)),
+    # A code is one of ICD-10 by its system.
+    (DIABETES_ANY, (_of_system("E11.9", "http://hl7.org/fhir/sid/icd-10"),), True, ("Condition/a",)),
+    (DIABETES_ANY, (_of_system("e119", "urn:oid:2.16.840.1.113883.6.90"),), True, ("Condition/a",)),
+    (DIABETES_ANY, (_of_system("E11.9", SNOMED),), False, None),
+    (DIABETES_ANY, (_of_system("E11.9", None),), False, None),
+    # A condition in doubt, past or out of the window shows nothing; of several entries the surest counts.
+    (DIABETES, (_problem("a", "E11.9", "2026-10-21"),), True, ("Condition/a",)),
+    (DIABETES, (_problem("a", "E11.9", "2026-10-20"),), False, ()),
+    (DIABETES, (DOUBTFUL,), None, ()),
+    (DIABETES, (_problem("a", "E11.9", "2026-09-10") | DOUBT,), False, ()),
+    ({"condition": {"icd10": ["E11"], "status": "active"}}, (OVER,), False, ()),
+    ({"condition": {"icd10": ["E11"], "status": "any"}}, (OVER,), True, ("Condition/a",)),
+    *((DIABETES, entries, True, ("Condition/sure",)) for entries in (
+        (OLD, DOUBTFUL, SURE), (SURE, DOUBTFUL, OLD), (DOUBTFUL, OLD, SURE))),
+    (DIABETES, (OLD, DOUBTFUL), None, ()),
+    (DIABETES, (DOUBTFUL, OLD), None, ()),
+    (BOTH_KNEES, (_problem("a", "M17.11"), _problem("b", "M17.12")), True, ("Condition/a", "Condition/b")),
+    (BOTH_KNEES, (_problem("a", "M17.11"), _problem("b", "M17.11")), False, None),
+    # An operation that was done shows the condition that it means.
+    (TRANSPLANT, (TRANSPLANTED,), True, ("Procedure/p",)),
+    (TRANSPLANT, (TRANSPLANTED | {"performedDateTime": "2026-10-01"},), False, None),
+    # A procedure is of its day, its end or its beginning; without a day a window is uncertain.
+    (_of_epidural(within_days=19), (_done(),), True, ("Procedure/p",)),
+    (_of_epidural(within_days=19), (_done(performedDateTime="2026-10-31"),), False, None),
+    (_of_epidural(within_days=19), (_done("not-done"),), False, None),
+    *((_of_epidural(within_days=days), (_done(performedDateTime=None, performedPeriod=period),), holds, None)
+      for days, period, holds in (
+          (19, {"start": "2026-01-01", "end": "2026-11-05"}, True), (10, {"start": "2026-11-15"}, True),
+          (10, {"start": "2026-11-15", "end": "2026-11-01"}, False), (10, {}, None), (10, None, None))),
+    (_of_epidural(), (_done(performedDateTime=None),), True, ("Procedure/p",)),
+    (_of_epidural(), (_done(code=None),), False, None),
+    (_of_epidural(count=2), (_done(),), False, None),
+    # Reports and visits count where the test says so; a report is of its study before its issue.
+    (_of_77(), (REPORT_77,), False, None),
+    (_of_77(reports=True), (REPORT_77,), True, ("DiagnosticReport/r",)),
+    (_of_77(), (VISIT_77,), False, None),
+    (_of_77(encounters=True), (VISIT_77,), True, ("Encounter/v",)),
+    (_of_77(encounters=True), (VISIT_77 | {"status": "cancelled"},), False, None),
+    (SLEEP, (SLEEP_STUDY | {"issued": "2026-11-15T08:00:00Z"},), True, None),
+    (SLEEP, (SLEEP_STUDY | {"issued": "2026-11-15T08:00:00Z", "effectiveDateTime": "2026-10-15"},), False, None),
+    (SLEEP, (SLEEP_STUDY,), None, None),
+    # A visit counts that took place, in a window by its beginning.
+    *((test, (_ambulant(status, **period),), took_place and holds, None)
+      for status, took_place in (("finished", True), ("in-progress", True), ("arrived", True), ("cancelled", False),
+                                 ("planned", False), ("entered-in-error", False))
+      for test, period, holds in (
+          (VISITED, {}, True), (VISITED_LATELY, {}, None), (VISITED_LATELY, {"period": {"end": "2026-11-15"}}, None),
+          (VISITED_LATELY, {"period": {"start": "2026-11-15"}}, True))),
+    # Who smokes has smoked, and of who stopped some day it is not known when; pack-years on the limit.
+    *(({"smoked_within_years": 15}, (observation(
+        "72166-2", when="2026-11-01", id="s", valueCodeableConcept=concept(code=code, system=SNOMED)),), holds, None)
+      for code, holds in (("449868002", True), ("266919005", False), ("8517006", None))),
+    ({"pack_years": {"ge": 20}}, (PACKS,), True, ("Observation/y",)),
+    ({"pack_years": {"gt": 20}}, (PACKS,), False, ("Observation/y",)),
+    # A medication of a class is present or absent.
+    ({"medication": {"classes": ["statin"]}}, (ATORVASTATIN,), True, ("MedicationRequest/m",)),
+    ({"medication": {"classes": ["opioid"]}}, (ATORVASTATIN,), False, ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("test", "resources", "holds", "sources"), SHOWN)
+def test_what_a_chart_shows(
+    test: Json, resources: tuple[Json, ...], holds: bool | None, sources: tuple[str, ...] | None
+) -> None:
+    seen = _seen(test, *resources)
+    assert seen[0] is holds
+    assert sources is None or seen[1] == sources
+
+
+def test_without_sex_or_birth_date_neither_is_shown() -> None:
+    assert _seen({"sex": "male"}, patient=NOBODY) == (None, ())
+    assert _seen({"age": {"ge": 1}}, patient=NOBODY) == (None, ())
 
 
 def test_a_visit_is_meant_by_who_took_part_its_class_or_its_reason() -> None:
@@ -231,97 +292,3 @@ def test_what_was_not_asked_for_is_not_absent() -> None:
         assert evaluate({kind: wanted}, unasked).holds is None
         assert evaluate({kind: wanted}, Subject(record, DAY)).holds is False
     assert evaluate({"medication": {"classes": ["statin"]}}, unasked).holds is None
-
-
-def _smoking(code: str) -> Json:
-    coded = {"coding": [{"system": SNOMED, "code": code}]}
-    return observation("72166-2", None, None, "2026-11-01") | {"id": "s", "valueCodeableConcept": coded}
-
-
-@pytest.mark.parametrize(("code", "holds"), [("449868002", True), ("266919005", False), ("8517006", None)])
-def test_who_smokes_has_smoked_and_who_stopped_some_day_is_not_known(code: str, holds: bool | None) -> None:
-    assert _seen({"smoked_within_years": 15}, _smoking(code), patient=MAN)[0] is holds
-
-
-def test_pack_years_on_the_limit() -> None:
-    packs = observation("8664-5", 20, "{PackYears}", (DAY - timedelta(days=20)).isoformat()) | {"id": "y"}
-    assert _seen({"pack_years": {"ge": 20}}, packs) == (True, ("Observation/y",))
-    assert _seen({"pack_years": {"gt": 20}}, packs) == (False, ("Observation/y",))
-
-
-def test_of_several_entries_of_one_code_the_surest_counts() -> None:
-    diabetes: Json = {"condition": {"icd10": ["E11"], "within_days": 30}}
-    doubt = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
-    old, doubtful, sure = (
-        _problem("old", "E11.9", "2026-01-01"),
-        _problem("doubtful", "E11.9", "2026-11-10") | doubt,
-        _problem("sure", "E11.9", "2026-11-01"),
-    )
-    for entries in ((old, doubtful, sure), (sure, doubtful, old), (doubtful, old, sure)):
-        assert _seen(diabetes, *entries) == (True, ("Condition/sure",))
-    assert _seen(diabetes, old, doubtful) == _seen(diabetes, doubtful, old) == (None, ())
-    assert _seen(diabetes, old) == (False, ())
-
-
-@pytest.mark.parametrize(
-    ("system", "code", "holds"),
-    [
-        ("http://hl7.org/fhir/sid/icd-10", "E11.9", True),
-        ("urn:oid:2.16.840.1.113883.6.90", "e119", True),
-        (SNOMED, "E11.9", False),
-        (None, "E11.9", False),
-    ],
-)
-def test_a_code_is_one_of_icd_10_by_its_system(system: str | None, code: str, holds: bool) -> None:
-    entry = problem(
-        {"coding": [{"code": "9", "system": "urn:x"}, {"code": code} | ({"system": system} if system else {})]}, id="a"
-    )
-    assert _seen({"condition": {"icd10": ["E11."]}}, entry)[0] is holds
-
-
-def test_an_operation_that_was_done_shows_the_condition_that_it_means() -> None:
-    transplant: Json = {"condition": {"groups": ["kidney_transplant"], "within_days": 30}}
-    done = _done(code={"text": "Kidney transplant"}, performedDateTime="2026-11-01")
-    assert _seen(transplant, done) == (True, ("Procedure/p",))
-    assert _seen(transplant, done | {"performedDateTime": "2026-10-01"})[0] is False
-
-
-def test_a_procedure_is_of_its_end_or_its_beginning_and_without_a_day_uncertain() -> None:
-    test: Json = {"procedure": {"words": ["epidural"], "within_days": 10}}
-    undated = {name: value for name, value in _done().items() if name != "performedDateTime"}
-    assert _seen(test, undated | {"performedPeriod": {"start": "2026-11-15"}})[0] is True
-    assert _seen(test, undated | {"performedPeriod": {"start": "2026-11-15", "end": "2026-11-01"}})[0] is False
-    assert _seen(test, undated | {"performedPeriod": {}})[0] is None
-    assert _seen(test, undated)[0] is None
-    assert _seen({"procedure": {"words": ["epidural"]}}, undated) == (True, ("Procedure/p",))
-    nameless = {name: value for name, value in _done().items() if name != "code"}
-    assert _seen({"procedure": {"words": ["epidural"]}}, nameless)[0] is False
-
-
-def test_a_report_is_of_its_study_before_its_issue() -> None:
-    report = builders.report("Sleep study", id="r")
-    test: Json = {"procedure": {"words": ["sleep"], "reports": True, "within_days": 10}}
-    late, early = "2026-11-15T08:00:00Z", "2026-10-15"
-    assert _seen(test, report | {"issued": late})[0] is True
-    assert _seen(test, report | {"issued": late, "effectiveDateTime": early})[0] is False
-    assert _seen(test, report)[0] is None
-
-
-@pytest.mark.parametrize(
-    ("status", "holds"),
-    [("finished", True), ("in-progress", True), ("arrived", True), ("cancelled", False), ("planned", False),
-     ("entered-in-error", False)],
-)  # fmt: skip
-def test_a_visit_counts_that_took_place(status: str, holds: bool) -> None:
-    visit = {"resourceType": "Encounter", "id": "v", "status": status, "subject": SUBJECT, "class": {"code": "AMB"}}
-    assert _seen({"encounter": {"classes": ["AMB"]}}, visit)[0] is holds
-    in_window = {"encounter": {"classes": ["AMB"], "within_days": 10}}
-    assert _seen(in_window, visit)[0] is (None if holds else False)
-    assert _seen(in_window, visit | {"period": {"end": "2026-11-15"}})[0] is (None if holds else False)
-    assert _seen(in_window, visit | {"period": {"start": "2026-11-15"}})[0] is holds
-
-
-def test_a_medication_of_a_class_is_present_or_absent() -> None:
-    order = medication_order("atorvastatin 20 MG Oral Tablet", id="m", authoredOn="2026-11-01")
-    assert _seen({"medication": {"classes": ["statin"]}}, order) == (True, ("MedicationRequest/m",))
-    assert _seen({"medication": {"classes": ["opioid"]}}, order) == (False, ())
