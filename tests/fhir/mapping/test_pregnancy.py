@@ -105,11 +105,6 @@ def test_what_is_old_unclear_or_says_no_tells_of_none(sign: dict[str, Any]) -> N
     assert source(sign) is None
 
 
-@pytest.mark.parametrize(("when", "is_pregnant"), [("2026-09-21", True), ("2026-09-20", False)])
-def test_a_test_counts_for_sixty_days(when: str, is_pregnant: bool) -> None:
-    assert (source(seen("2106-3", when, valueCodeableConcept=POSITIVE)) is not None) is is_pregnant
-
-
 @pytest.mark.parametrize(
     "patient", [WOMAN | {"gender": "male"}, WOMAN | {"birthDate": "2026-11-01"}, WOMAN | {"birthDate": "1970-01-01"}]
 )
@@ -195,27 +190,43 @@ def test_what_is_of_another_birth_or_none_does_not_end_it(other: dict[str, Any])
     assert find_condition(record_of(condition("Z33.1", ICD10, onsetDateTime="2026-03-01"), other), "pregnancy")
 
 
-def test_a_condition_that_is_over_ends_the_visits_in_it() -> None:
-    over = condition("72892002", status="resolved", onsetDateTime="2026-02-01", abatementDateTime="2026-11-05")
-    assert source(visit("2026-10-01"), over) is None
+def _examined(words: str) -> dict[str, Any]:
+    """The procedure that SNOMED CT calls a physical examination of the mother, in other words."""
+    coding = {"system": SNOMED, "code": "5880005", "display": words}
+    return birth("2026-06-20") | {"code": {"coding": [coding]}}
 
 
-def test_the_end_of_the_last_pregnancy_does_not_end_this_one() -> None:
-    assert source(condition("72892002", onsetDateTime="2026-06-01"), birth("2025-12-01")) == "Condition/c-72892002"
+def _tested(when: str, answer: dict[str, Any] = POSITIVE) -> dict[str, Any]:
+    return seen("2106-3", when, valueCodeableConcept=answer, id=f"test-{when}")
 
 
-def test_the_first_examination_in_a_pregnancy_does_not_end_it() -> None:
-    first = birth("2026-06-20")
-    first["code"] = {"coding": [{"system": SNOMED, "code": "5880005", "display": "Physical examination of mother"}]}
-    assert source(condition("72892002", onsetDateTime="2026-06-01"), first) is not None
-    after = {"coding": [{"system": SNOMED, "code": "5880005", "display": "Physical examination following birth"}]}
-    assert source(condition("72892002", onsetDateTime="2026-06-01"), first | {"code": after}) is None
+OVER = condition("72892002", status="resolved", onsetDateTime="2026-02-01", abatementDateTime="2026-11-05")
+SINCE_JUNE, UNDATED = condition("72892002", onsetDateTime="2026-06-01"), condition("72892002")
 
 
-def test_a_negative_test_takes_a_positive_one_back() -> None:
-    positive = seen("2106-3", "2026-11-01", valueCodeableConcept=POSITIVE)
-    assert source(positive, seen("2106-3", "2026-11-03", valueCodeableConcept=NEGATIVE)) is None
-    assert source(positive, seen("2106-3", "2026-10-20", valueCodeableConcept=NEGATIVE)) is not None
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        # A condition that is over ends the visits in it; the end of the last pregnancy does not end this one.
+        ([visit("2026-10-01"), OVER], None),
+        ([SINCE_JUNE, birth("2025-12-01")], "Condition/c-72892002"),
+        # The first examination in a pregnancy does not end it, one after a birth does.
+        ([SINCE_JUNE, _examined("Physical examination of mother")], "Condition/c-72892002"),
+        ([SINCE_JUNE, _examined("Physical examination following birth")], None),
+        # A test counts for sixty days, and a later negative one takes a positive one back.
+        ([_tested("2026-09-21")], "Observation/test-2026-09-21"),
+        ([_tested("2026-09-20")], None),
+        ([_tested("2026-11-01"), _tested("2026-11-03", NEGATIVE)], None),
+        ([_tested("2026-11-01"), _tested("2026-10-20", NEGATIVE)], "Observation/test-2026-11-01"),
+        # An undated pregnancy goes on unless one ended in the time of a pregnancy.
+        ([UNDATED], "Condition/c-72892002"),
+        ([UNDATED, birth("2026-09-01")], None),
+        ([UNDATED, birth("2025-01-01")], "Condition/c-72892002"),
+        ([condition("72892002", status="resolved")], None),
+    ],
+)
+def test_which_entry_tells_of_a_pregnancy_that_goes_on(resources: list[dict[str, Any]], expected: str | None) -> None:
+    assert source(*resources) == expected
 
 
 def test_a_negative_test_speaks_against_a_charted_pregnancy_but_does_not_end_it() -> None:
@@ -243,29 +254,32 @@ def test_without_an_onset_the_week_is_not_known() -> None:
 PREGNANCY = condition("72892002", onsetDateTime="2026-09-01")
 
 
+SAID = {"coding": condition("72892002")["code"]["coding"], "text": "Pregnancy, 18 weeks"}
+
+
 @pytest.mark.parametrize(
-    ("more", "expected"),
+    ("resources", "expected"),
     [
-        ([], 13),
-        ([seen("11778-8", valueDateTime="2027-04-09")], 20),
-        ([seen("11778-8", valueDateTime="2027-04-10")], 19),
-        ([seen("11778-8", "2026-10-01", valueDateTime="2027-05-09"), seen("11778-8", valueDateTime="2027-04-09")], 20),
-        ([observation("11884-4", 18, "wk", "2026-11-06")], 20),
-        ([observation("49052-4", 126, "d", "2026-11-06")], 20),
-        ([condition("Z3A.18", ICD10, status=None, recordedDate="2026-11-06")], 20),
-        ([seen("11778-8", valueDateTime="2027-04-09"), observation("11884-4", 30, "wk", "2026-11-06")], 20),
+        # A due date goes before measured and charted weeks, and those before the onset.
+        ([PREGNANCY], 13),
+        ([PREGNANCY, seen("11778-8", valueDateTime="2027-04-09")], 20),
+        ([PREGNANCY, seen("11778-8", valueDateTime="2027-04-10")], 19),
+        ([PREGNANCY, seen("11778-8", "2026-10-01", valueDateTime="2027-05-09"),
+          seen("11778-8", valueDateTime="2027-04-09")], 20),
+        ([PREGNANCY, observation("11884-4", 18, "wk", "2026-11-06")], 20),
+        ([PREGNANCY, observation("49052-4", 126, "d", "2026-11-06")], 20),
+        ([PREGNANCY, condition("Z3A.18", ICD10, status=None, recordedDate="2026-11-06")], 20),
+        ([PREGNANCY, seen("11778-8", valueDateTime="2027-04-09"), observation("11884-4", 30, "wk", "2026-11-06")], 20),
+        # The words of the condition may say the week; the day of its record or of a test does not.
+        ([condition("72892002", recordedDate="2026-11-06") | {"code": SAID}], 20),
+        ([condition("72892002", recordedDate="2026-09-01")], None),
+        ([_tested("2026-11-10")], None),
+        # The weeks of the last pregnancy are not those of this one.
+        ([PREGNANCY, observation("11884-4", 30, "wk", "2026-07-01"), birth("2026-07-20")], 13),
     ],
-)
-def test_due_date_goes_before_measured_and_charted_weeks_and_those_before_the_onset(
-    more: list[dict[str, Any]], expected: int
-) -> None:
-    assert weeks(PREGNANCY, *more) == expected
-
-
-def test_the_words_of_the_condition_may_say_the_week() -> None:
-    said = condition("72892002", recordedDate="2026-11-06")
-    said["code"]["text"] = "Pregnancy, 18 weeks"
-    assert weeks(said) == 20
+)  # fmt: skip
+def test_how_far_a_pregnancy_is(resources: list[dict[str, Any]], expected: int | None) -> None:
+    assert weeks(*resources) == expected
 
 
 @pytest.mark.parametrize(
@@ -287,19 +301,6 @@ def test_a_problem_in_words_alone_says_the_week_from_its_date_on(words: str, exp
     assert gestation_weeks(record_of(of_birth, patient=WOMAN), None) is None
     of_mother = recorded | {"code": {"text": "Mother was 20 weeks pregnant"}}
     assert gestation_weeks(record_of(of_mother, patient=WOMAN), None) is None
-
-
-def test_the_day_a_condition_was_recorded_is_not_its_onset() -> None:
-    assert weeks(condition("72892002", recordedDate="2026-09-01")) is None
-
-
-def test_a_positive_test_does_not_tell_the_week() -> None:
-    assert weeks(seen("2106-3", valueCodeableConcept=POSITIVE)) is None
-
-
-def test_the_weeks_of_the_last_pregnancy_are_not_those_of_this_one() -> None:
-    earlier = observation("11884-4", 30, "wk", "2026-07-01")
-    assert weeks(PREGNANCY, earlier, birth("2026-07-20")) == 13
 
 
 Z3A = condition("Z3A.18", ICD10, status=None, encounter={"reference": "Encounter/v1"})
@@ -388,14 +389,6 @@ def test_a_period_that_did_not_come_is_a_supposed_pregnancy(more: list[dict[str,
         assert gestation_weeks(record, None) == 19
 
 
-def test_an_undated_pregnancy_goes_on_unless_one_ended_in_the_time_of_a_pregnancy() -> None:
-    undated = condition("72892002")
-    assert source(undated) == f"Condition/{undated['id']}"
-    assert source(undated, birth("2026-09-01")) is None
-    assert source(undated, birth("2025-01-01")) == f"Condition/{undated['id']}"
-    assert source(condition("72892002", status="resolved")) is None
-
-
 @pytest.mark.parametrize(
     ("answer", "when", "feeds"),
     [
@@ -408,14 +401,10 @@ def test_an_undated_pregnancy_goes_on_unless_one_ended_in_the_time_of_a_pregnanc
     ],
 )
 def test_the_answer_whether_she_breastfeeds_counts_for_a_year(answer: str, when: str, feeds: bool) -> None:
-    record = record_of(seen("63895-7", when, valueCodeableConcept={"text": answer}), patient=WOMAN)
-    assert (find_condition(record, "breastfeeding") is not None) is feeds
-
-
-def test_of_two_answers_the_newer_one_says_whether_she_breastfeeds() -> None:
-    before = seen("63895-7", "2026-06-10", valueCodeableConcept={"text": "Currently breastfeeding"})
-    after = seen("63895-7", "2026-10-10", valueCodeableConcept={"text": "Not breastfeeding"}) | {"id": "after"}
-    assert find_condition(record_of(before, after, patient=WOMAN), "breastfeeding") is None
+    told = seen("63895-7", when, valueCodeableConcept={"text": answer})
+    before = seen("63895-7", "2025-01-01", valueCodeableConcept={"text": "Currently breastfeeding"}, id="before")
+    for chart in ([told], [before, told]):
+        assert (find_condition(record_of(*chart, patient=WOMAN), "breastfeeding") is not None) is feeds
 
 
 @pytest.mark.parametrize(
