@@ -311,18 +311,6 @@ def test_the_other_order_is_removed_where_it_is_a_draft() -> None:
     assert case.actions(STOP, partners=(case.other("ibuprofen"),)) == (remove,)
 
 
-def test_the_other_order_is_changed_as_its_owner_wrote_it() -> None:
-    drug = {"drug": IBUPROFEN, "dose": "1 tablet", "times": 3}
-    for case in (Case(ORDER, active=[drug]), Case(ORDER, draft_of(drug, "active-0"))):
-        partner = case.other("ibuprofen")
-        original = partner.draft.resource if partner.draft is not None else case.original("MedicationRequest/active-0")
-        (update,) = case.actions(CHANGE_OTHER, partners=(partner,))
-        assert (update.type, update.description) == ("update", f"label: {IBUPROFEN}")
-        (dosage,) = (update.resource or {})["dosageInstruction"]
-        assert dosage["timing"] == {"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}
-        assert (update.resource or {}) | {"dosageInstruction": 0} == (original or {}) | {"dosageInstruction": 0}
-
-
 def test_the_other_order_is_not_changed_to_more_a_day() -> None:
     case = Case(ORDER, active=[{"drug": IBUPROFEN, "dose": "1 tablet", "times": 3}])
     change = OrderChange(sig=Sig("400 mg four times daily", 400, times_per_day=4))

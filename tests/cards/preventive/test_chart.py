@@ -98,26 +98,6 @@ def test_a_report_is_of_its_day_its_period_or_its_issue(more: Json, expected: st
     assert _days("mammography", study | more) == [expected]
 
 
-def test_the_day_of_a_test_is_the_last_that_its_date_can_mean() -> None:
-    assert Done("hiv", parse_time("2019"), "Procedure/1", "HIV test").day == date(2019, 12, 31)
-    assert Done("hiv", parse_time("2019-02"), "Procedure/1", "HIV test").day == date(2019, 2, 28)
-    assert Done("hiv", parse_time(DAY), "Procedure/1", "HIV test").day == date(2026, 1, 10)
-    assert Done("hiv", None, "Procedure/1", "HIV test").day is None
-    assert Done("hiv", None, "Procedure/1", "HIV test").when == ""
-
-
-def test_tests_stand_newest_first_those_without_a_date_last_and_those_ahead_not_at_all() -> None:
-    entries = [
-        _colonoscopy(None, id="a"),
-        _colonoscopy("2015", id="b"),
-        _colonoscopy("2027-01-01", id="c"),
-        _colonoscopy("2015-12-30", id="d"),
-        _colonoscopy("2020-01-01", id="e"),
-        report("Colonoscopy", "2018-01-01"),
-    ]
-    assert _days("colonoscopy", *entries) == ["2020-01-01", "2018-01-01", "2015", "2015-12-30", ""]
-
-
 @pytest.mark.parametrize("status", ["preparation", "in-progress", "not-done", "stopped", "entered-in-error", "unknown"])
 def test_a_procedure_that_is_not_completed_does_not_count(status: str) -> None:
     assert _of("colonoscopy", _colonoscopy(status=status)) == []

@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from cards.vaccines.course import DoseStatus, Evaluation
 from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.due import DueVaccine, VaccinesDue, VaccineToCheck, group_label, ordered_groups, vaccines_due
 from cards.vaccines.evidence import DeclinedVaccine
 from cards.vaccines.forecasting import Forecast, SeriesStatus
-from cards.vaccines.groups import GroupForecast
 from cards.vaccines.knowledge import (
     Ages,
     Antigen,
@@ -35,11 +33,10 @@ from cards.vaccines.knowledge import (
     load_knowledge,
 )
 from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person
-from cards.vaccines.selection import Candidate
 from fhir.mapping.immunizations import VaccineHistory
 from fhir.record.record import read_record
 from maintenance.vaccine_cases import read_cases, run_case, summary
-from tests.cards.vaccines.small_series import BORN, course_of, due, given, rule
+from tests.cards.vaccines.small_series import BORN, due, given, rule
 from tests.conftest import ROOT
 from tests.fhir.builders import AS_OF, bundle, lean
 
@@ -120,14 +117,6 @@ def test_for_an_adult_what_came_due_last_comes_first() -> None:
     assert names(found(knowledge, "2025-01-01").due) == ["B", "C", "A"]
 
 
-def test_what_soon_cannot_be_given_any_more_comes_first() -> None:
-    ends = Ages(minimum=Period(years=3), maximum=Period(years=4))
-    knowledge = known(antigen("A", series(dose(1))), antigen("B", series(dose(3, ages=(ends,)))))
-    # The last day is 31 December 2003: 60 days before it, and one day earlier.
-    assert names(found(knowledge, "2003-10-31").due) == ["A", "B"]
-    assert names(found(knowledge, "2003-11-01").due) == ["B", "A"]
-
-
 def test_what_is_ordered_or_declined_is_named_and_not_due() -> None:
     declined = DeclinedVaccine("B", "2002-11-01")
     answer = found(OF_ALL_AGES, "2003-01-01", ordered=frozenset({"C", "X"}), declined={"B": declined})
@@ -173,20 +162,6 @@ def test_its_reason_holds_since_the_first_day_where_each_is_dated(reasons: tuple
 def test_it_is_for_a_pregnancy_where_one_of_its_reasons_is() -> None:
     assert due(reasons=(*since(""), PatientObservation(PREGNANT))).for_pregnancy is True
     assert due(reasons=since("")).for_pregnancy is False
-
-
-def test_each_dose_is_named_once_in_the_order_of_the_days() -> None:
-    early, first, second = given("2009-01-01", "12"), given("2010-01-01"), given("2011-01-01", "11")
-    two = course_of((rule(), rule(preferable=(Vaccines(("11",)),))), first, second)
-    other = course_of((rule(),), early, first)
-    best = tuple(Candidate(course.series, course, Forecast(NOT_COMPLETE)) for course in (two, other))
-    item = DueVaccine(GroupForecast("A", "Standard", NOT_COMPLETE, best), "label", (), ())
-    assert item.evaluations == (
-        Evaluation(early, DoseStatus.NOT_VALID, "Not a preferable or allowable vaccine"),
-        Evaluation(first, DoseStatus.VALID),
-        Evaluation(second, DoseStatus.VALID),
-    )
-    assert item.counted_days == (date(2010, 1, 1), date(2011, 1, 1))
 
 
 def test_its_last_day_is_said_sixty_days_before() -> None:
@@ -359,14 +334,6 @@ def test_influenza_of_this_season_is_missing_where_no_dose_since_the_last_one_is
 
 PREGNANCY = PatientObservation("007", date(2002, 6, 1), "Condition/1", "pregnant")
 AGAINST = (Contraindication("007", "Do not vaccinate."),)
-
-
-def test_a_vaccine_that_an_observation_forbids_is_named_with_it() -> None:
-    cough = PatientObservation("099", None, "Condition/2", "cough")
-    knowledge = known(antigen("A", series(dose(1)), contraindications=AGAINST), antigen("B", series(dose(1))))
-    answer = found(knowledge, "2003-01-01", observed=(cough, PREGNANCY))
-    assert [(one.group, one.against) for one in answer.forbidden] == [("A", (PREGNANCY,))]
-    assert names(answer.due) == ["B"]
 
 
 def test_a_group_that_another_of_its_series_completes_is_not_forbidden() -> None:

@@ -10,10 +10,7 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Missing, map_features
 from fhir.mapping.stays import (
     admitted_as_emergency,
-    care_units,
     current_stay,
-    current_stay_source,
-    is_in_intensive_care,
     is_inpatient,
     is_left_open,
     length_of_stay,
@@ -85,29 +82,6 @@ def test_a_visit_that_nobody_closed_is_over_after_a_week_and_a_stay_after_a_year
 
 
 @pytest.mark.parametrize(
-    ("end", "is_current"),
-    [
-        ("2026-11-19T09:00:00Z", True), ("2026-11-19T08:59:59Z", False), ("2026-11-20T08:00:00Z", True),
-        ("2026-11-19", True), ("2026-11-18", False),
-    ],
-)  # fmt: skip
-def test_a_stay_is_the_current_one_for_a_day_after_its_end(end: str, is_current: bool) -> None:
-    record = record_of(_stay(status="finished", start="2026-11-10", end=end))
-    assert (current_stay(record) is not None) is is_current
-    assert current_stay_source(record) == ("Encounter/e1" if is_current else "Patient/p1")
-
-
-def test_of_two_open_stays_the_later_is_the_current_one() -> None:
-    earlier = _stay(status="finished", start="2026-11-10", end="2026-11-19T10:00:00Z") | {"id": "a"}
-    later = _stay(start="2026-11-19T12:00:00Z") | {"id": "b"}
-    for stays in ((earlier, later), (later, earlier)):
-        stay = current_stay(record_of(*stays))
-        assert stay is not None
-        assert stay.source == "Encounter/b"
-    assert current_stay(record_of(_stay(status="finished", start="2026-11-18"))) is None
-
-
-@pytest.mark.parametrize(
     ("start", "end", "is_one"),
     [
         ("2026-11-03", "2026-11-05", True),
@@ -122,18 +96,6 @@ def test_a_stay_within_a_longer_one_is_a_part_of_it(start: str, end: str, is_one
     other = _stay(status="finished", start=start, end=end) | {"id": "e2"}
     stays = stays_in_hospital(record_of(whole, other))
     assert sorted(stay.source for stay in stays) == ["Encounter/e1", *([] if is_one else ["Encounter/e2"])]
-
-
-def test_where_the_patient_is_seen_now_is_named_by_id_and_name() -> None:
-    provider = {"reference": "Organization/h", "display": "City Hospital"}
-    ward = {"location": [{"location": {"reference": "Location/4"}}, {"location": {"display": "MICU 2"}}]}
-    over = _stay(status="finished", start="2026-11-18") | {"id": "e2", "serviceProvider": {"display": "Old place"}}
-    record = record_of(_stay(start="2026-11-18") | {"serviceProvider": provider} | ward, over)
-    assert care_units(record) == {"h", "City Hospital", "4", "MICU 2"}
-    assert is_in_intensive_care(record)
-    critical = {"type": [{"text": "Critical care admission"}]}
-    assert is_in_intensive_care(record_of(_stay(start="2026-11-18") | critical))
-    assert not is_in_intensive_care(record_of(_stay(start="2026-11-18"), over | critical))
 
 
 @pytest.mark.parametrize(

@@ -94,19 +94,6 @@ def test_a_non_smoker_has_stopped_only_where_smoking_is_charted_before() -> None
     assert same_day == SmokingAnswer("current", "smokes", parse_time("2026-01-01"), "Observation/x")
 
 
-def test_the_end_lies_between_the_last_yes_and_the_first_former_smoker_after_it() -> None:
-    answers = [
-        answer("a", "2010", CURRENT), answer("b", "2015-03", CURRENT), answer("c", "2014-01-01", FORMER),
-        answer("d", "2018-02", FORMER), answer("e", "2020-01-01", FORMER),
-    ]  # fmt: skip
-    history = read(*answers)
-    assert (history.stopped_from, history.stopped_by) == (date(2015, 3, 1), date(2018, 2, 28))
-    former = read(answer("d", "2018-02", FORMER), answer("e", "2020-01-01", FORMER))
-    assert (former.stopped_from, former.stopped_by) == (None, date(2018, 2, 28))
-    current = read(answers[0])
-    assert (current.stopped_from, current.stopped_by) == (date(2010, 1, 1), None)
-
-
 def test_a_charted_day_of_stopping_goes_before_the_answers() -> None:
     def stopped(identifier: str, day: str, when: str = "2026-06-01") -> dict[str, Any]:
         return part(identifier, "74010-0", when, valueDateTime=day)

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.record.datatypes import FhirTime, parse_time
-from fhir.record.facts import Absent, Found
 from fhir.record.measurement import (
     OTHER,
     SCREENING,
@@ -101,36 +100,11 @@ def test_a_note_that_says_not_haemolysed_does_not_refuse() -> None:
     assert record.newest("potassium") is not None
 
 
-def test_a_component_counts_like_an_observation() -> None:
-    systolic = {"code": _loinc("8480-6"), "valueQuantity": {"value": 128, "unit": "mmHg"}}
-    diastolic = {"code": _loinc("8462-4"), "dataAbsentReason": {"text": "error"}}
-    panel = observation("85354-9", None, None, valueQuantity=None, component=[systolic, diastolic])
-    record = record_of(panel)
-    pressure = record.newest("sbp")
-    assert pressure is not None
-    assert pressure.value == 128
-    assert record.newest("dbp") is None
-    assert [refusal.reason for refusal in record.refusals] == ["data-absent"]
-
-
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
 def test_what_was_entered_in_error_is_no_fact(status: str) -> None:
     record = record_of(observation(CREATININE, 1.2, "mg/dL", status=status))
     assert record.newest("creatinine") is None
     assert record.observations == ()
-
-
-def test_a_number_that_was_entered_in_error_is_absent_and_named() -> None:
-    wrong = observation(CREATININE, 9.9, "mg/dL", "2026-11-01", status="entered-in-error", id="wrong")
-    alone = record_of(wrong)
-    assert alone.lookup("creatinine") == Absent()
-    assert [(each.subject, each.reason) for each in alone.refusals] == [("Observation/wrong", "entered-in-error")]
-    assert alone.refusals[0].text.endswith("was entered in error on 2026-11-01: not used.")
-    beside = record_of(wrong, observation(CREATININE, 1.2, "mg/dL", "2026-10-01"))
-    found = beside.lookup("creatinine")
-    assert isinstance(found, Found)
-    assert (found.measurement.value, found.refused) == (1.2, ())
-    assert [each.reason for each in beside.refusals] == ["entered-in-error"]
 
 
 def test_a_period_counts_by_its_end() -> None:

@@ -220,18 +220,6 @@ def test_evidence_is_that_of_the_row_else_what_the_band_cites_else_all_of_the_ru
         "First"]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("indicator", "lower"), [("critical", "warning"), ("warning", "info"), ("info", "info")]
-)  # fmt: skip
-def test_a_finding_on_an_old_value_is_shown_one_step_lower(indicator: str, lower: str) -> None:
-    rule = rule_of(band("a", EGFR, indicator, unsure_summary="Perhaps."))
-    finding = found(rule, context_of(DRAFT, labs=[["egfr", 25, 400]]))
-    assert (finding.indicator, finding.is_certain, finding.summary) == (lower, False, "Perhaps.")
-    assert finding.notes == ("The value of 2025-10-16 is older than it should be: repeat it.",)
-    sure = found(rule, context_of(DRAFT, labs=[["egfr", 25, 3]]))
-    assert (sure.indicator, sure.is_certain, sure.summary) == (indicator, True, "A.")
-
-
 def _instead(severity: str, when: Json = TRUE) -> Json:
     return {"code": "x", "text": f"Shown as {severity}.", "when": when, "instead": severity}
 

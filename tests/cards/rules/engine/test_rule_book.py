@@ -17,7 +17,6 @@ from fhir.record.datatypes import CodeableConcept
 from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import AS_OF, session_of, study_context_of
 from tests.cards.rules.engine.made_rules import MADE, band, rule_of
-from tests.fhir.builders import medication_statement, problem
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
@@ -78,24 +77,6 @@ def test_a_pair_is_judged_where_the_other_drug_is_taken_or_drafted() -> None:
         assert evaluation.finding_keys == {("pair", "x")}
         assert evaluation.silences == ()
     assert _evaluated([pair], METFORMIN, ASPIRIN).finding_keys == frozenset()
-
-
-def _statement(status: str) -> Json:
-    return medication_statement(WARFARIN["drug"], status=status, patient="case", id="s", dateAsserted="2026-11-10")
-
-
-@pytest.mark.parametrize(
-    ("indicator", "status", "is_found"),
-    [("info", "active", True), ("info", "unknown", False), ("warning", "unknown", True)],
-)
-def test_information_about_a_drug_of_which_nobody_knows_is_left_out(
-    indicator: str, status: str, is_found: bool
-) -> None:
-    rule = _rule("pair", band("x", TRUE, indicator), trigger=PAIR)
-    evaluation = _evaluated([rule], more=[_statement(status)])
-    assert evaluation.finding_keys == ({("pair", "x")} if is_found else set())
-    # It is not said that no partner is there.
-    assert bool(evaluation.silences) is not is_found
 
 
 def test_a_local_form_is_not_checked_unless_the_rule_wants_it() -> None:
@@ -272,15 +253,6 @@ def test_what_did_not_come_was_not_looked_for(when: Json, not_sent: list[str], t
 def test_a_frequency_that_is_not_stated_is_not_known() -> None:
     rule = _rule("a", band("x", {"times_per_week": {"gt": 3}}))
     assert _scope([rule], {"drug": METFORMIN["drug"]}) == "looked for allergy, duplicates. Not known: frequency."
-
-
-def test_problems_that_could_not_be_read_are_counted_where_problems_are_asked_for() -> None:
-    more = [problem("Zzz", patient="case", id="a"), problem("Yyy", patient="case", id="b")]
-    of_gout, of_age = (_rule("a", band("x", when)) for when in ({"condition_any": ["gout"]}, {"age_years": {"gt": 1}}))
-    assert _scope([of_gout], more=more).endswith("(gout). 2 problems could not be read.")
-    assert _scope([of_gout], more=more[:1]).endswith("(gout). 1 problem could not be read.")
-    assert _scope([of_gout]).endswith("(gout).")
-    assert _scope([of_age], more=more) == "looked for allergy, duplicates."
 
 
 PSA: Json = {"drug": "PSA", "test": "2857-1"}

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from cards.extension import Fact
-from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.orders.family import FAMILY
 from cards.rules.language.rule import LabOrder, OrderChange, RuleError
 from cards.rules.patient.context import RuleContext
@@ -21,15 +20,6 @@ CT_CHEST = {"drug": "CT chest with contrast", "test": "24628-0"}
 KIDNEYS: Json = {"labs": [["egfr", 20]]}
 
 
-@pytest.mark.parametrize("kind", ["EMER"])
-def test_nothing_is_said_in_the_emergency_department(kind: str, as_of: datetime) -> None:
-    visit = {"resourceType": "Encounter", "id": "e", "status": "in-progress", "class": {"code": kind}}
-    patient = {**KIDNEYS, "more": [{**visit, "subject": {"reference": "Patient/case"}}]}
-    outcome = check(record_of(patient, as_of), drafts_of(draft_of(CT_CHEST)))
-    assert findings(outcome) == []
-    assert ("img-iodine-kidney", "urgent") in reasons(outcome)
-
-
 @pytest.mark.parametrize("status", ["completed", "entered-in-error", "on-hold"])
 def test_an_order_that_is_not_to_be_done_is_not_judged(status: str, as_of: datetime) -> None:
     draft = draft_of({**CT_CHEST, "more": {"status": status}})
@@ -41,23 +31,6 @@ def test_of_two_drafts_of_one_test_the_later_one_is_named(as_of: datetime) -> No
     outcome = check(record_of({}, as_of), drafts)
     assert outcome.drafts == ("ServiceRequest/d2",)
     assert findings(outcome) == [("lab-repeat", "duplicate_draft", "info")]
-
-
-def test_a_study_wakes_no_rule_about_drugs_and_a_drug_none_about_studies(as_of: datetime) -> None:
-    drafts = drafts_of(draft_of(CT_CHEST, "ct"), draft_of({"drug": "metformin 500 MG Oral Tablet"}, "drug"))
-    outcome = check(record_of(KIDNEYS, as_of), drafts)
-    families = {
-        name: {rule_book_family(rule) for card, draft in zip(outcome.cards, outcome.drafts, strict=True)
-               if draft.endswith(name) for rule in (one.rule for one in card.own_extension.findings)}
-        for name in ("ct", "drug")
-    }  # fmt: skip
-    assert families["ct"] == {"orders"}
-    assert "orders" not in families["drug"]
-
-
-def rule_book_family(rule: str) -> str:
-    """The family of a rule."""
-    return next(one.family.name for one in rule_book().rules if one.id == rule)
 
 
 def test_metformin_is_drafted_beside_a_scan(as_of: datetime) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cards.rules.engine.rule_book import DraftEvaluation, rule_book
+from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.pairs.family import FAMILY, PAIRS, Pair, pair_of
 from cards.rules.language.rule import Evidence
 from cards.rules.language.table import read_family
@@ -73,27 +73,6 @@ def test_each_pair_of_ingredients_speaks_in_both_directions(as_of: datetime) -> 
         found = [{rule for rule, _ in book.evaluate(session, one).finding_keys} for one in session.drafted]
         wrong += [named] if len(found) != 2 or not all("pair-label" in rules for rules in found) else []
     assert wrong == []
-
-
-def test_a_partner_beside_drugs_without_a_row_is_judged_and_without_any_row_it_is_said(as_of: datetime) -> None:
-    """What no row names beside the draft is not judged one by one; the reason that it leaves is the same."""
-    pair = next(
-        keys for keys, rows in PAIRS.items() if keys <= INGREDIENTS.keys() and not any(row.unless for row in rows)
-    )
-    drafted, partner = (INGREDIENTS[key].name for key in sorted(pair))
-    beside = ["levothyroxine", "calcium carbonate", "amlodipine"]
-    with_partner = _evaluated(drafted, [*beside, partner, "metformin"], as_of)
-    assert "pair-label" in {rule for rule, _ in with_partner.finding_keys}
-    without_partner = _evaluated(drafted, beside, as_of)
-    assert "pair-label" not in {rule for rule, _ in without_partner.finding_keys}
-    assert [silence.reason for silence in without_partner.silences if silence.subject == "pair-label"] == ["no-pair"]
-
-
-def _evaluated(drafted: str, active: list[str], as_of: datetime) -> DraftEvaluation:
-    record = record_of({"age": 50, "active": [f"{name} tablet" for name in active]}, as_of)
-    drafts = drafts_of(draft_of({"drug": f"{drafted} tablet", "dose": "1 tablet", "times": 1}))
-    session = PatientSession(record, drafts, signing=True)
-    return rule_book().evaluate(session, session.drafted[0])
 
 
 # When a row of the pairs is meant for a patient: each way to leave it out, at its limit, and the words of the row.

@@ -86,19 +86,6 @@ def test_the_limits_of_the_points_are_said(labs: list[Json], expected: str) -> N
     assert words == (expected + sentence if expected else "S" + sentence[1:])
 
 
-@pytest.mark.parametrize(
-    ("patient", "expected"),
-    [
-        ({}, None),
-        ({"age": 68}, "age 68"),
-        ({"age": 68, "sex": "female"}, "age 68 and 1 more risk"),
-        ({"age": 68, "sex": "female", "conditions": ["hf"]}, "age 68 and 2 more risks"),
-    ],
-)
-def test_the_first_risk_and_the_number_of_the_others(patient: Json, expected: str | None) -> None:
-    assert FAMILY.placeholders["qt_risk"](context_of(AMIODARONE, **(WHOLE | patient))) == expected
-
-
 def test_the_facts_are_what_the_points_rest_on() -> None:
     predicate = TISDALE_POINTS.compile({"tisdale_points": {"ge": 1}}, lambda _part: pytest.fail("no part"))
     assert predicate.facts(context_of(AMIODARONE, **WHOLE)) == []

@@ -226,18 +226,6 @@ def test_a_product_that_is_not_known_is_beside_nothing() -> None:
     assert context_of(METFORMIN, active=[ASPIRIN]).is_beside("0", "any") is False
 
 
-def test_numbers_of_the_draft() -> None:
-    context = context_of({**METFORMIN, "dose": "2 tablet"}, labs=[["body_weight", 80, 3]])
-    numbers = ("daily_dose_mg", "times_per_day", "weekly_dose_mg", "times_per_week", "dose_mg", "dose_mg_per_kg",
-               "dose_mg_per_kg_per_day", "age_years", "age_months", "sex", "weight_kg", "new_start")  # fmt: skip
-    assert [getattr(context, name) for name in numbers] == [
-        2000.0, 2.0, 14000.0, 14.0, 1000.0, 12.5, 25.0, 60, 723, "male", 80.0, True]  # fmt: skip
-    nobody = context_of(BARE, age=None, sex=None)
-    assert [getattr(nobody, name) for name in numbers[:-1]] == [None] * (len(numbers) - 1)
-    assert context.drafted_fact() == Fact("draft", "metformin 500 MG Oral Tablet", "metformin",
-                                          source="MedicationRequest/draft-0")  # fmt: skip
-
-
 def test_the_week_of_a_pregnancy_is_told() -> None:
     # 60 days are eight weeks, and an onset on the list is that of the second week.
     context = context_of(METFORMIN, sex="female", age=30, conditions=[["pregnancy", 60]])

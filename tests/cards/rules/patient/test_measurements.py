@@ -133,24 +133,6 @@ def test_an_egfr_in_place_of_a_clearance_is_unsure_only_where_it_is_critical() -
     assert [context.is_unsure(["crcl_actual_weight"], critical=critical) for critical in (False, True)] == [False, True]
 
 
-UNSTABLE: Json = {"labs": [["creatinine", 2.0, 1], ["creatinine", 1.0, 3]]}
-CHANGED = ("Kidney function is unstable (creatinine 1 mg/dL on 2026-11-17, 2 mg/dL on 2026-11-19): estimates are "
-           "unreliable, no dose is derived from them.")  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("uses", "notes"),
-    [
-        (["egfr_best"], [CHANGED]),
-        (["lab:creatinine"], [CHANGED]),
-        (["crcl_actual_weight", "egfr_best"], [NO_WEIGHT, CHANGED]),
-        (["age", "lab:potassium"], []),
-    ],
-)
-def test_notes_are_those_of_what_a_finding_rests_on(uses: list[str], notes: list[str]) -> None:
-    assert context_of(METFORMIN, **UNSTABLE).notes(uses) == notes
-
-
 @pytest.mark.parametrize(
     ("patient", "name", "why"),
     [
@@ -205,18 +187,6 @@ def test_of_two_values_of_one_time_the_worse_one_counts() -> None:
     found = session.lab("potassium", None), session.lowest("potassium", None)
     assert [one.value for one in found if one is not None] == [5.0, 4.0]
     assert (session.lab("inr", None), session.lowest("inr", None)) == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("labs", "history"),
-    [
-        ([], ""),
-        ([["potassium", 4.0, 900]], "Last value: potassium 4 mmol/L on 2024-06-03."),
-        ([["creatinine", 354, 3, "umol/L"]], ""),
-    ],
-)
-def test_what_there_is_in_place_of_a_value(labs: list[Any], history: str) -> None:
-    assert measurements.history(record_of({"labs": labs}, AS_OF), "potassium") == history
 
 
 def test_names_of_analytes_in_a_sentence() -> None:

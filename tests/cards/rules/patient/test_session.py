@@ -8,7 +8,6 @@ import pytest
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.orders import DraftOrder
 from cards.rules.patient.session import PatientSession, newest_weight
-from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.contexts import context_of, session_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
@@ -101,18 +100,6 @@ def _sources(session: PatientSession) -> list[str]:
 def test_the_days_that_an_order_of_the_chart_still_runs(entry: Json, days: float, as_of: datetime) -> None:
     session = _session(as_of, METFORMIN_500, active=[entry])
     (medication,) = session.active
-    assert session.days_left(medication) == days
-
-
-@pytest.mark.parametrize(
-    ("more", "days"), [({"days": 14}, 14.0), ({}, float("inf")), ({"single": True, "days": 14}, 1.0)]
-)
-def test_the_days_that_a_draft_will_run(more: Json, days: float, as_of: datetime) -> None:
-    draft = {**METFORMIN_500, **more}
-    if "single" in more:
-        draft = {name: value for name, value in draft.items() if name != "times"}
-    session = _session(as_of, WARFARIN_5, draft)
-    (medication,) = session.medications_beside(session.drafted[0], (METFORMIN,))
     assert session.days_left(medication) == days
 
 

@@ -9,7 +9,6 @@ from tests.fhir import builders
 from tests.fhir.builders import record_of
 
 Json = dict[str, Any]
-ICD10, SNOMED = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/sct"
 
 
 def _read(resource: Json) -> dict[str, set[tuple[tuple[str, ...], bool]]]:
@@ -23,11 +22,6 @@ def _report(conclusion: str = "", *codes: str, status: str = "final", code: str 
     return builders.report(
         code, status=status, id="one", effectiveDateTime="2026-05-01", conclusionCode=[{"text": each} for each in codes]
     ) | ({"conclusion": conclusion} if conclusion else {})
-
-
-def _problem(words: str, system: str = "", code: str = "", **more: Any) -> Json:
-    coding = {"coding": [{"system": system, "code": code}]} if code else {}
-    return builders.problem({"text": words} | coding, id="one", onsetDateTime="2024-01-01") | more
 
 
 @pytest.mark.parametrize(
@@ -71,15 +65,3 @@ def test_coded_conclusions_are_read_by_their_words_and_the_status_says_how_final
     assert _read(coded | {"status": "entered-in-error"}) == {}
     assert _read(coded | {"code": {"text": "Genetic analysis report of the donor"}}) == {}
     assert _read(coded | {"effectiveDateTime": "2027-01-01"}) == {}
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "Family history of malignant hyperthermia", "CYP2C19 poor metabolizer in mother",
-        "Not a CYP2D6 poor metabolizer", "Possible CYP2D6 poor metabolizer", "G6PD deficiency carrier",
-        "Screening for malignant hyperthermia", "CYP2D6 testing ordered", "HLA-B27 positive",
-    ],
-)  # fmt: skip
-def test_a_problem_that_is_denied_suspected_or_of_the_family_tells_nothing(words: str) -> None:
-    assert _read(_problem(words)) == {}

@@ -452,39 +452,12 @@ def test_what_a_mass_of_a_combination_is_at_least(
 # Several instructions.
 
 
-def test_instructions_of_one_time_are_added() -> None:
-    first, second = _dosage(5, timing=ONCE_A_DAY), _dosage(7.5, timing=TWICE_A_DAY, text="7.5 mg twice daily")
-    assert _dose(first, second) == DailyDose("exact", per_day=_mg(20), times_per_day=3.0)
-    bounded = _dosage(5, timing=_every(1, boundsDuration=_q(5, "d")))
-    longer = _dosage(1, timing=_every(1, boundsDuration=_q(9, "d")))
-    assert _dose(bounded, longer) == DailyDose("exact", per_day=_mg(6), times_per_day=2.0, duration_days=9.0)
-    assert _dose(bounded, first).duration_days is None
-    prn = _dosage(5, timing=ONCE_A_DAY, asNeededBoolean=True)
-    assert _dose(first, prn) == DailyDose("maximum_prn", per_day=_mg(5, 10), times_per_day=2.0, as_needed=True)
-    words = Dosage(text="2 mg daily")
-    assert _dose(first, words) == DailyDose("exact", per_day=_mg(7), times_per_day=2.0, from_text=True)
-
-
 def test_the_days_of_the_week_of_several_instructions() -> None:
     monday, friday = _dosage(7, timing=_every(1, dayOfWeek=("mon",))), _dosage(14, timing=_every(1, dayOfWeek=("fri",)))
     assert _dose(monday, friday) == DailyDose(
         "exact", per_day=_mg(3), times_per_day=_near(2 / 7), on_days=frozenset({"mon", "fri"})
     )
     assert _dose(monday, _dosage(1, timing=ONCE_A_DAY)).on_days == frozenset()
-
-
-def test_instructions_one_after_the_other_are_the_day_with_the_least_and_the_day_with_the_most() -> None:
-    first = _dosage(10, timing=_every(1, boundsDuration=_q(5, "d")), sequence=1)
-    second = _dosage(5, timing=_every(3, boundsDuration=_q(9, "d")), sequence=2)
-    assert _dose(first, second) == DailyDose("range", per_day=_mg(10, 15), times_per_day=3.0, duration_days=14.0)
-    open_end = _dosage(5, timing=_every(3), sequence=2)
-    assert _dose(first, open_end) == DailyDose("range", per_day=_mg(10, 15), times_per_day=3.0)
-    same = _dosage(5, timing=_every(3, boundsDuration=_q(9, "d")), sequence=1)
-    assert _dose(first, same) == DailyDose("exact", per_day=_mg(25), times_per_day=4.0, duration_days=9.0)
-    unnumbered = _dosage(5, timing=_every(3, boundsDuration=_q(9, "d")))
-    assert _dose(first, unnumbered).per_day == _mg(25)
-    equal = _dosage(5, timing=_every(2, boundsDuration=_q(9, "d")), sequence=2)
-    assert _dose(first, equal) == DailyDose("exact", per_day=_mg(10), times_per_day=2.0, duration_days=14.0)
 
 
 def test_steps_in_words_are_one_after_the_other() -> None:

@@ -386,20 +386,6 @@ def test_the_words_of_a_reference_count_where_it_leads_to_nothing_that_is_recogn
     assert _order_of(None) == MedicationIdentity(words="")
 
 
-@pytest.mark.parametrize(("links", "is_recognised"), [(1, True), (4, True), (5, False)])
-def test_a_chain_of_references_is_followed_to_the_fourth(links: int, is_recognised: bool) -> None:
-    chain = [
-        Medication(
-            id=str(number), ingredient=(MedicationIngredient(itemReference=Reference(f"Medication/{number + 1}")),)
-        )
-        for number in range(1, links)
-    ]
-    medications = {f"Medication/{medication.id}": medication for medication in chain}
-    medications[f"Medication/{links}"] = Medication(id=str(links), code=WARFARIN)
-    request = MedicationRequest(medicationReference=Reference("Medication/1"))
-    assert identify(request, medications).recognised is is_recognised
-
-
 # Codes that differ.
 
 

@@ -69,14 +69,6 @@ def test_the_text_of_a_code_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "timing", [{"code": _code("ONCE")}, {"repeat": {"count": 1}}, {"event": ["2026-11-20T10:00:00Z"]}]
-)
-def test_one_dose_is_single(timing: dict[str, Any]) -> None:
-    schedule = _schedule(**timing)
-    assert (schedule.single, schedule.days, schedule.high) == (True, 1.0, 1.0)
-
-
-@pytest.mark.parametrize(
     ("period", "unit"), [(1e308, "d"), (1e308, "a"), (5e-324, "h"), (5e-324, "a"), (1e-9, "d"), (101, "a")]
 )
 def test_a_period_of_less_than_a_second_or_more_than_a_century_is_not_read(period: float, unit: str) -> None:
