@@ -30,6 +30,7 @@ from cards.rules.conditions.condition import (
     side_comparison,
 )
 from cards.rules.language.rule import RuleError, typed
+from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import WITHOUT_DRUG, RuleContext
 from tests.cards.rules.conditions.test_words import context
 from tests.cards.rules.contexts import context_of
@@ -345,3 +346,17 @@ def test_a_time_after_the_call_counts_as_far_as_clocks_and_zones_differ() -> Non
 )
 def test_a_drug_is_taken_for_longer_than_90_days_on_the_91st(since: str, is_long: bool) -> None:
     assert _holds({"long_term": {"days": 90}}, _order(since)) is is_long
+
+
+@pytest.mark.parametrize(
+    ("ended", "still_acts"),
+    [("2026-11-05T09:00:01Z", True), ("2026-11-05T09:00:00Z", False), ("2026-11-06", True), ("2026-11-04", False)],
+)
+def test_a_drug_that_was_stopped_counts_until_the_end_of_its_washout(ended: str, still_acts: bool) -> None:
+    """Tranylcypromine and sertraline: 14 days between them."""
+    stopped = _order("2026-08-01", ended=ended)
+    stopped["medicationCodeableConcept"]["coding"][0]["code"] = "10734"
+    patient = {"age": 60, "sex": "male", "more": [stopped]}
+    drafted = context(patient, {"drug": "312938"}, datetime.fromisoformat(CALL))
+    selector = Selector(frozenset({"10734"}), washout_days=14)
+    assert any(drafted.session.partners_of(drafted.drafted, [selector])) is still_acts

@@ -8,6 +8,7 @@ import pytest
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.orders import DraftOrder
 from cards.rules.patient.session import PatientSession, newest_weight
+from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.contexts import context_of, session_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 
