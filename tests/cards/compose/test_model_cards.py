@@ -142,13 +142,6 @@ def test_people_in_100_are_never_none_and_never_all(probability: float, people: 
     assert in_100(probability) == people
 
 
-@pytest.mark.parametrize(("percentile", "higher"), [(80.9, 80), (99.5, 99), (100.0, 99), (0.5, 0)])
-def test_the_rank_is_rounded_down_and_at_most_99(percentile: float, higher: int) -> None:
-    assert card(prediction(0.6, 0.1, -0.3, percentile=percentile), vector(*THREE)).summary.endswith(
-        f"higher than {higher}."
-    )
-
-
 BAND = AgeBandThreshold(
     age_low=70, age_below=80, margin=0, probability=0.5, alert_rate=0.1, ppv=None, sensitivity=None,
     percentiles=tuple(number / 100 for number in range(-99, 0)),

@@ -59,13 +59,6 @@ def test_only_what_is_named_is_judged(as_of: datetime) -> None:
         assert named in (["MedicationRequest/b"], [], ["MedicationRequest/a", "MedicationRequest/b"])
 
 
-def test_other_drafts_count_as_active(as_of: datetime) -> None:
-    apixaban = draft_of({"drug": "1364445", "dose": "1 tablet", "times": 2}, "a")
-    ketoconazole = draft_of({"drug": "ketoconazole 200 MG Oral Tablet"}, "k")
-    outcome = check(record_of({"conditions": ["vte"]}, as_of), drafts_of(apixaban, ketoconazole), ["a"])
-    assert findings(outcome) == [("renal-apixaban", "combined_inhibitor", "warning")]
-
-
 @pytest.mark.parametrize("end", ["", "/_history/2"])
 @pytest.mark.parametrize("start", ["", "https://ehr.example/fhir/"])
 def test_a_draft_is_no_partner_of_itself_nor_of_the_order_it_renews(start: str, end: str, as_of: datetime) -> None:

@@ -17,7 +17,6 @@ from cards.vaccines.knowledge import (
     Ages,
     Antigen,
     AntigenAtAge,
-    BirthCohort,
     CodedObservation,
     Contraindication,
     Indication,
@@ -277,23 +276,6 @@ def test_a_risk_dose_that_is_due_needs_no_discussion_of_the_standard_one() -> No
 # What is not judged
 
 
-@pytest.mark.parametrize(
-    ("cohort", "country", "said"),
-    [
-        (BirthCohort(date(2000, 1, 2), "U.S."), "", True),
-        (BirthCohort(date(2000, 1, 1), "U.S."), "", False),
-        (BirthCohort(date(2000, 1, 2), "U.S."), "FR", False),
-    ],
-)
-def test_an_immunity_by_country_is_not_judged_without_it(cohort: BirthCohort, country: str, said: bool) -> None:
-    knowledge = known(antigen("A", series(dose(1)), immune_births=(cohort,)))
-    answer = found(knowledge, "2003-01-01", country=country)
-    why = "A: country of birth not known"
-    assert (answer.not_judged, names(answer.due)) == (((why,), []) if said else ((), ["A"]))
-    complete = found(knowledge, "2003-01-01", given("2001-06-01"), country=country)
-    assert complete.not_judged == ()
-
-
 def test_a_date_that_the_interval_needs_is_named_where_it_is_not_known() -> None:
     from_transplant = dose(1, intervals=(Interval(from_observation="171", minimum=Period(days=28)),))
     knowledge = known(antigen("A", series(from_transplant)))
@@ -331,21 +313,6 @@ def test_influenza_of_this_season_is_missing_where_no_dose_since_the_last_one_is
 
 
 # Forbidden, and what may be
-
-PREGNANCY = PatientObservation("007", date(2002, 6, 1), "Condition/1", "pregnant")
-AGAINST = (Contraindication("007", "Do not vaccinate."),)
-
-
-def test_a_group_that_another_of_its_series_completes_is_not_forbidden() -> None:
-    standard = series(dose(1), name="standard")
-    risk = series(dose(1), dose(2), name="risk", group="2", type="Risk", indications=(Indication("007"),))
-    knowledge = known(antigen("A", standard, risk, contraindications=AGAINST))
-    answer = found(knowledge, "2003-01-01", given("2001-06-01"), observed=(PREGNANCY,))
-    assert [one.status for one in answer.forecasts] == [SeriesStatus.COMPLETE, SeriesStatus.CONTRAINDICATED]
-    assert answer.forbidden == ()
-    beside = known(antigen("A", risk, contraindications=AGAINST), antigen("B", standard))
-    answer = found(beside, "2003-01-01", given("2001-06-01"), observed=(PREGNANCY,))
-    assert [one.group for one in answer.forbidden] == ["A"]
 
 
 OPEN_ONE = PatientObservation("076", None, "Condition/3", "seizures", is_open=True)

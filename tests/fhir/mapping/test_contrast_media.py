@@ -41,16 +41,6 @@ def test_how_bad_a_reaction_was(resource: dict[str, Any], reaction: str | None, 
     assert read(resource) == expected
 
 
-def test_the_worst_comes_first_and_what_states_its_class_before_what_does_not() -> None:
-    chart = [
-        allergy("CT dye", identifier="none"), allergy("IV contrast", "Anaphylaxis", identifier="open"),
-        allergy("CT dye", "Hives", identifier="mild-b"), allergy("CT dye", "Hives", identifier="mild-a"),
-        allergy("CT dye", "Shock", identifier="severe"),
-    ]  # fmt: skip
-    sources = [reaction.source.partition("/")[2] for reaction in read(*chart)]
-    assert sources == ["severe", "mild-a", "mild-b", "none", "open"]
-
-
 @pytest.mark.parametrize(
     ("more", "counts"),
     [

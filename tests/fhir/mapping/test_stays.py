@@ -159,13 +159,6 @@ def test_an_emergency_visit_led_to_a_stay_that_began_within_a_day_of_it(start: s
     )
 
 
-def test_of_two_stays_of_one_time_the_one_of_the_call_counts_else_the_first() -> None:
-    twins = [_stay(status="finished", start="2026-11-10", end="2026-11-19") | {"id": name} for name in "ab"]
-    for call, expected in ((None, "a"), ("a", "a"), ("b", "b")):
-        record = record_of_call(*twins, encounter_id=call)
-        assert [stay.encounter.id for stay in stays_in_hospital(record)] == [expected]
-
-
 @pytest.mark.parametrize(
     ("start", "end", "counts"),
     [

@@ -242,18 +242,6 @@ def test_on_old_values_nothing_but_asking_again_is_preselected() -> None:
     assert [one.suggestion.declared.label for one in without.suggestions] == ["Cancel"]
 
 
-def test_a_value_that_is_too_old_is_used_only_where_it_matches() -> None:
-    rule = rule_of(band("low", {"derived": "egfr_best", "lt": 30}))
-    finding = found(rule, context_of(DRAFT, **OLD_EGFR))
-    assert (finding.indicator, finding.is_certain) == ("info", False)
-    high = evaluated(rule, context_of(DRAFT, labs=[["egfr", 60, 400]]))
-    assert isinstance(high, NoMatch)
-    assert [one.declared.id for one in high.unknown] == ["low"]
-    fresh = evaluated(rule, context_of(DRAFT, labs=[["egfr", 60, 3]]))
-    assert isinstance(fresh, NoMatch)
-    assert fresh.unknown == ()
-
-
 def _finding(rule: str, indicator: str = "warning", **more: Any) -> Finding:
     made = rule_of(band("b", TRUE, indicator), **{"id": rule, **more})
     return found(made, context_of(DRAFT))

@@ -233,23 +233,6 @@ def test_seven_values_are_cut_to_six() -> None:
     assert len(_scope([rule]).partition("looked for ")[2].split(", ")) == 2 + 6
 
 
-@pytest.mark.parametrize(
-    ("when", "not_sent", "text"),
-    [
-        ({"lab": "inr", "gt": 3}, ["inr"], "looked for allergy, duplicates. Not known: INR."),
-        ({"derived": "egfr_best", "lt": 30}, ["egfr"], "looked for allergy, duplicates, kidney function."),
-        ({"derived": "egfr_best", "lt": 30}, ["egfr", "creatinine"],
-         "looked for allergy, duplicates. Not known: kidney function."),
-        ({"condition_any": ["gout"]}, ["Condition", "AllergyIntolerance"],
-         "looked for duplicates. Not known: allergy list and problem list."),
-        (TRUE, ["AllergyIntolerance", "MedicationRequest", "MedicationStatement"],
-         "looked for nothing. Not known: allergy list and medication list."),
-    ],
-)  # fmt: skip
-def test_what_did_not_come_was_not_looked_for(when: Json, not_sent: list[str], text: str) -> None:
-    assert _scope([_rule("a", band("x", when))], not_sent=not_sent) == text
-
-
 def test_a_frequency_that_is_not_stated_is_not_known() -> None:
     rule = _rule("a", band("x", {"times_per_week": {"gt": 3}}))
     assert _scope([rule], {"drug": METFORMIN["drug"]}) == "looked for allergy, duplicates. Not known: frequency."

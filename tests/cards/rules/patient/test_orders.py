@@ -173,13 +173,6 @@ def test_what_a_patient_must_not_be_left_without(drug: str, needs: bool) -> None
     assert needs_cover(context_of({"drug": drug}).medication) is needs
 
 
-def test_a_dose_for_each_kilogram_is_weighed() -> None:
-    sig = {"dosageInstruction": [{"text": "15 mg/kg every 6 hours"}]}
-    draft = {"drug": "acetaminophen 160 MG/5 ML Oral Solution", "more": sig}
-    assert context_of(draft, age=5, labs=[["body_weight", 20, 3]]).dose_mg == 300.0
-    assert context_of(draft, age=5).dose_mg is None
-
-
 def test_a_study_is_nothing_that_is_taken() -> None:
     reasons = {"reasonCode": [{"text": "cough"}]}
     drafted = study_context_of({"drug": "CT chest with contrast", "test": "24628-0", "more": reasons}).drafted
