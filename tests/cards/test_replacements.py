@@ -29,16 +29,6 @@ def test_metformin_for_polycystic_ovaries_is_no_reason_for_linagliptin(as_of: da
     assert _why({"conditions": ["dm1"]}, METFORMIN, "linagliptin 5 mg tablet", as_of) is not None
 
 
-@pytest.mark.parametrize("reason", ["infusion reaction", "insomnia", "premedication before transfusion", "vertigo"])
-def test_loratadine_is_offered_for_hay_fever_and_not_for_other_uses_of_its_elders(reason: str, as_of: datetime) -> None:
-    draft = {"drug": "diphenhydramine 25 mg capsule", "dose": "25 mg", "times": 1}
-    assert _why({}, {**draft, "more": {"reasonCode": [{"text": reason}]}}, "loratadine 10 mg tablet", as_of)
-    hay_fever = {**draft, "more": {"reasonCode": [{"text": "hay fever"}]}}
-    assert _why({}, hay_fever, "loratadine 10 mg tablet", as_of) is None
-    injected = {**draft, "drug": "diphenhydramine 50 mg/mL injection"}
-    assert _why({}, injected, "loratadine 10 mg tablet", as_of)
-
-
 def test_acetaminophen_does_not_replace_what_is_given_against_inflammation_or_to_prevent(as_of: datetime) -> None:
     ibuprofen = {"drug": "ibuprofen 600 mg tablet", "dose": "600 mg", "times": 3}
     for reason in ("Acute gout", "Pericarditis", "Patent ductus arteriosus"):

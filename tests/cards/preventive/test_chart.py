@@ -110,17 +110,6 @@ def test_a_result_counts_when_it_is_final(status: str, counts: bool) -> None:
     assert bool(_of("hiv", result(HIV, status=status))) is counts
 
 
-def test_a_result_without_a_value_counts_unless_its_value_is_absent_or_none() -> None:
-    panel = result(HIV)
-    del panel["valueCodeableConcept"]
-    assert len(_of("hiv", panel)) == 1
-    assert _of("hiv", panel | {"dataAbsentReason": {"text": "lost"}}) == []
-    assert _of("hiv", panel | {"valueString": "Specimen rejected"}) == []
-    coded = {"coding": [{"display": "Specimen insufficient"}]}
-    assert _of("hiv", panel | {"valueCodeableConcept": coded}) == []
-    assert len(_of("hiv", panel | {"valueString": "Non-reactive"})) == 1
-
-
 def test_a_component_of_an_observation_is_a_result_of_its_day() -> None:
     parts = [{"code": {"coding": [{"system": LOINC, "code": HIV}]}, "valueString": "reactive"}]
     panel = result("99999-9", id="p1", component=parts, code={"text": "Serology"})

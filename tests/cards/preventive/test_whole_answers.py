@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 
 from cards.extension import Fact
-from cards.preventive.chart import Done
-from fhir.record.datatypes import parse_time
 from tests.cards.preventive.charts import (
     ALL_TYPES,
     DAILY,
@@ -338,16 +336,6 @@ def test_an_answer_is_said_in_one_sentence(
     service: str, entries: tuple[Json, ...], more: dict[str, Any], text: str
 ) -> None:
     assert judged(service, *entries, **more).text == text
-
-
-def test_a_test_within_its_interval_is_the_fact_of_the_answer() -> None:
-    found = judged("breast-cancer", procedure("Mammography", "2025-01-02", id="m1"))
-    assert (found.last, found.next_due, found.order, found.facts) == (
-        Done("mammography", parse_time("2025-01-02"), "Procedure/m1", "Mammography"),
-        date(2027, 1, 2),
-        None,
-        (Fact(name="mammography", text="Mammography", effective="2025-01-02", source="Procedure/m1"),),
-    )
 
 
 def test_an_undated_test_does_not_hide_one_within_its_interval() -> None:

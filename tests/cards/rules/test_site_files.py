@@ -27,14 +27,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         kept.cache_clear()
 
 
-def test_the_folder_of_a_review_is_one_where_it_has_a_head(folder: Path) -> None:
-    assert site.site_folders() == {"site": folder}
-    (folder / "review").mkdir()
-    assert site.site_folders() == {"site": folder}
-    (folder / "review" / "family.json").write_text("{}")
-    assert site.site_folders() == {"site": folder, "site-review": folder / "review"}
-
-
 def test_the_folder_is_named_once_and_before_it_is_read(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     site.use_site_rules(folder)
     other = tmp_path_factory.mktemp("other")

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, ChartedPerson, read_person
-from tests.fhir.builders import AS_OF, MAN, SNOMED, WOMAN, allergy, condition, observation, procedure, record_of
+from tests.fhir.builders import MAN, SNOMED, WOMAN, allergy, condition, observation, procedure, record_of
 
 Json = dict[str, Any]
 CVX = "http://hl7.org/fhir/sid/cvx"
-TODAY = AS_OF.date()
 TRANSPLANT, CHICKENPOX, INTUSSUSCEPTION, HEPATITIS_C, NEURO = (
     "234336002", "38907003", "49723003", "50711007", "84757009",
 )  # fmt: skip
@@ -56,26 +55,6 @@ def test_the_country_of_birth(written: str, country: str) -> None:
 
 
 # Problems
-
-
-def test_a_problem_is_an_observation_from_its_day_on() -> None:
-    problem = condition(HEPATITIS_C, onsetDateTime="2020-03-01")
-    source = f"Condition/c-{HEPATITIS_C}"  # hepatitis C, and by that a chronic liver disease
-    assert _observed(problem) == [("005", date(2020, 3, 1), source), ("015", date(2020, 3, 1), source)]
-    assert _observed(problem | {"onsetDateTime": "2020-03"}) == [("005", None, source), ("015", None, source)]
-    assert _codes(problem | {"onsetDateTime": (TODAY + timedelta(days=3)).isoformat()}) == []
-    assert _codes(condition("999999999")) == []
-
-
-@pytest.mark.parametrize(
-    ("code", "observation", "counts_when_over"),
-    [("370388006", "003", False), (CHICKENPOX, "024", True), (INTUSSUSCEPTION, "028", True), (NEURO, "076", False)],
-)
-def test_a_problem_that_is_over_counts_as_immunity_or_history_alone(
-    code: str, observation: str, counts_when_over: bool
-) -> None:
-    over = condition(code, status="resolved", onsetDateTime="2010-01-01", abatementDateTime="2010-02-01")
-    assert (observation in _codes(over)) is counts_when_over
 
 
 def test_a_problem_that_is_suspected_is_to_be_checked() -> None:

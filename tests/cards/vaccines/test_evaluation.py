@@ -7,7 +7,7 @@ import pytest
 
 from cards.vaccines.course import DoseStatus
 from cards.vaccines.doses_by_day import GivenDose
-from cards.vaccines.evaluation import can_skip, conflict_end
+from cards.vaccines.evaluation import can_skip
 from cards.vaccines.knowledge import (
     Ages,
     Conflict,
@@ -85,7 +85,6 @@ def test_an_interval_starts_with_a_dose_that_is_valid_or_not_but_not_with_an_ina
     assert last(rules, FIRST, second, given("2010-02-28")) == (TOO_SOON if starts else "Valid")
 
 
-LIVE = Conflict(frozenset({"20"}), frozenset({"10"}), Period(days=1), Period(days=24), FOUR_WEEKS)
 LIVE_ITSELF = Conflict(frozenset({"10"}), frozenset({"10"}), Period(days=1), Period(days=24), FOUR_WEEKS)
 
 
@@ -95,15 +94,6 @@ def test_after_a_dose_that_does_not_count_the_conflict_is_longer(day: str, expec
     too_young = given("2000-06-01")
     assert judged(rules, too_young, given(day), conflicts=(LIVE_ITSELF,))[0] == ("Not Valid", TOO_YOUNG)
     assert last(rules, too_young, given(day), conflicts=(LIVE_ITSELF,)) == expected
-
-
-def test_the_last_conflict_ends_after_the_longer_time_where_the_dose_did_not_count() -> None:
-    old_enough = rule(ages=(Ages(absolute_minimum=Period(years=10)),))
-    counted = course_of((old_enough,), FIRST, conflicts=(LIVE_ITSELF,))
-    assert conflict_end(counted, LIVE_ITSELF) == date(2010, 1, 25)
-    rejected = course_of((old_enough,), given("2009-12-01"), conflicts=(LIVE_ITSELF,))
-    assert conflict_end(rejected, LIVE_ITSELF) == date(2009, 12, 29)
-    assert conflict_end(counted, LIVE) is None
 
 
 def test_a_dose_after_the_last_one_is_extraneous_and_a_sub_standard_one_advances_nothing() -> None:

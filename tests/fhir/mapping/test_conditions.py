@@ -181,17 +181,6 @@ def test_doubt_is_told_where_nothing_is_confirmed() -> None:
     assert dict(doubtful_problems(record)) == {"Condition/c-49436004": ("condition 49436004", "differential")}
 
 
-def test_the_entries_of_groups_come_in_the_order_of_the_groups_and_none_that_is_over() -> None:
-    gout, afib = condition("90560007"), condition("49436004")
-    past = condition("49436004", id="past", status="resolved")
-    history = {"resourceType": "Condition", "id": "h", "subject": SUBJECT, "code": {"text": "History of gout"}}
-    record = record_of(gout, afib, past, history)
-    hits = problems_of(record, ["afib", "gout"])
-    assert [(hit.key, hit.source) for hit in hits] == [
-        ("afib", "Condition/c-49436004"), ("gout", "Condition/c-90560007"),
-    ]  # fmt: skip
-
-
 def test_a_pregnancy_ahead_on_a_mans_record_is_not_named() -> None:
     ahead = condition(PREGNANT, onsetDateTime="2027-05-01")
     undated = condition(PREGNANT)

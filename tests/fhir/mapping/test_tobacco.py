@@ -8,7 +8,7 @@ import pytest
 from fhir.mapping.tobacco import PackYears, SmokingAnswer, SmokingHistory, smoking_history
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
-from tests.fhir.builders import ICD10, condition, observation, record_of
+from tests.fhir.builders import observation, record_of
 
 CURRENT, FORMER, NEVER, UNKNOWN = "449868002", "8517006", "266919005", "266927001"
 NOTHING = SmokingHistory(None, None, None)
@@ -136,14 +136,3 @@ def test_the_newest_pack_years_count_and_undated_ones_last() -> None:
     for resources in ((old, new, undated), (undated, new, old)):
         assert read(*resources).pack_years == PackYears(25.0, parse_time("2025-01-01"), "Observation/n")
     assert read(undated).pack_years == PackYears(30.0, None, "Observation/u")
-
-
-def test_without_an_answer_the_problem_list_is_read() -> None:
-    use, past = condition("F17.210", ICD10), condition("Z87.891", ICD10)
-    found = SmokingAnswer("current", "condition F17.210", None, "Condition/c-F17.210")
-    assert read(use, past) == SmokingHistory(found, found, None)
-    former = SmokingAnswer("former", "condition Z87.891", None, "Condition/c-Z87.891")
-    assert read(past) == SmokingHistory(former, former, None)
-    never = read(use, answer("a", "2026-01-01", NEVER))
-    assert never.answer == SmokingAnswer("never", "never smoked", parse_time("2026-01-01"), "Observation/a")
-    assert never.ever == found

@@ -13,7 +13,6 @@ from cards.rules.conditions.condition import (
     NO_NEEDS,
     Condition,
     DataNeeds,
-    Operator,
     Predicate,
     all_of,
     any_of,
@@ -60,14 +59,6 @@ def test_combinations_of_three_parts(truths: tuple[bool | None, ...]) -> None:
         enough = True if true >= least else None if true + unknown >= least else False
         assert at_least(least, parts).test(CONTEXT) is enough
         assert less_than(least, parts).test(CONTEXT) is (None if enough is None else not enough)
-
-
-def test_a_part_that_settles_it_is_the_last_that_is_asked() -> None:
-    def fail(_context: RuleContext) -> bool:
-        raise AssertionError
-
-    assert all_of((_part(False), Predicate(fail))).test(CONTEXT) is False
-    assert any_of((_part(True), Predicate(fail))).test(CONTEXT) is True
 
 
 def test_no_parts_are_all_true_and_none_of_them_is() -> None:
@@ -212,18 +203,6 @@ def test_the_needs_of_a_condition_may_depend_on_its_value() -> None:
     assert condition(NO_NEEDS) is part
     assert condition(needs(analytes=["alt"])).needs == needs("Condition", analytes=["alt"])
     assert condition(lambda spec: needs(analytes=[spec["word"]])).needs == needs("Condition", analytes=["inr"])
-
-
-def test_an_operator_hands_on_its_parts() -> None:
-    operator = Operator(
-        "twice",
-        "",
-        lambda spec, compile_part: all_of((compile_part(spec["twice"]), compile_part(spec["twice"]))),
-        BOOLEAN,
-        lambda spec, say_part: f"twice {say_part(spec['twice'])}",
-    )
-    assert _names(operator.compile({"twice": "x"}, lambda part: _part(True, part))) == ["x", "x"]
-    assert operator.say({"twice": "x"}, lambda part: f"[{part}]") == "twice [x]"
 
 
 def test_an_object_has_no_other_members() -> None:

@@ -46,17 +46,6 @@ def test_the_dose_of_a_child_without_limits_is_said_to_be_measured_by_the_adults
     assert "(by the adult's maximum)" not in _scope_at(40, "ezetimibe 10 MG Oral Tablet", as_of)
 
 
-def test_no_dose_is_looked_for_where_the_limits_are_for_other_ages(as_of: datetime) -> None:
-    rows_of_children = {key: rows for key, rows in LIMITS.items() if all(40 not in row.ages for row in rows)}
-    of_tablets = [
-        f"{INGREDIENTS[key].name} 500 MG Oral Tablet"
-        for key, rows in rows_of_children.items()
-        if key not in PLAUSIBLE_DOSES and any(10 in row.ages and not row.route and not row.form for row in rows)
-    ]
-    assert any(", dose" in _scope_at(10, drug, as_of) for drug in of_tablets)
-    assert not any(", dose" in _scope_at(40, drug, as_of) for drug in of_tablets)
-
-
 def test_from_the_eighteenth_birthday_on_the_adults_limits_are_the_patients_own(as_of: datetime) -> None:
     assert "(by the adult's maximum)" in _scope_at(17, "ezetimibe 10 MG Oral Tablet", as_of)
     assert ", dose" in _scope_at(18, "ezetimibe 10 MG Oral Tablet", as_of)

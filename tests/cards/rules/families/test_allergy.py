@@ -182,14 +182,6 @@ def test_what_was_ordered_again_after_the_entry(entries: list[Json], order: Json
     assert FAMILY.placeholders["since"](context) == (f" It was ordered again on {since}." if since else "")
 
 
-def test_of_a_mixture_the_last_time_that_one_of_its_drugs_was_ordered() -> None:
-    dated = [_entry(drug, "hives", recordedDate=RECORDED) for drug in ("amoxicillin", "clavulanate")]
-    orders = [{**AMOXICILLIN, "status": "completed", "days_ago": 60}, {**AUGMENTIN, "status": "completed",
-                                                                       "days_ago": 90}]  # fmt: skip
-    context = _of(AUGMENTIN, *dated, active=orders)
-    assert FAMILY.placeholders["since"](context) == " It was ordered again on 2026-09-21."
-
-
 def _words(context: RuleContext) -> Json:
     return {name: word(context) for name, word in FAMILY.placeholders.items()}
 

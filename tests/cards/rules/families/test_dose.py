@@ -19,7 +19,7 @@ from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import INGREDIENTS
-from tests.cards.rules.cases import check, findings, texts
+from tests.cards.rules.cases import check, findings
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.fhir.builders import coded, encounter, identity_of, order
@@ -125,28 +125,6 @@ def test_two_drafts_of_one_drug_add_up_whatever_their_order(as_of: datetime) -> 
     other = {"drug": "sertraline 50 MG Oral Tablet", "dose": "3 tablet", "times": 1}
     assert set(_dose_findings(as_of, {}, one, other)) == set(_dose_findings(as_of, {}, other, one))
     assert ("dose-max", "over_max", "warning") in _dose_findings(as_of, {}, one, other)
-
-
-def test_where_an_older_rule_says_it_the_card_says_it_once(as_of: datetime) -> None:
-    draft = draft_of({"drug": "acetaminophen 500 MG Oral Tablet", "dose": "2 tablet", "times": 6})
-    outcome = check(record_of({}, as_of), drafts_of(draft))
-    rules = {rule for rule, _, _ in findings(outcome)}
-    assert rules == {"dup-same-ingredient", "dose-max"}
-    assert len(outcome.cards) == 1
-    assert texts(outcome).count("6,000 mg/day") == 2, "the summary and the facts, not another line"
-
-
-def test_the_source_of_a_card_is_that_of_the_row(as_of: datetime) -> None:
-    drafts = {"amlodipine": "20 mg", "rosuvastatin": "80 mg", "sertraline": "300 mg"}
-    sources = {}
-    for drug, dose in drafts.items():
-        outcome = check(record_of({}, as_of), drafts_of(draft_of({"drug": drug, "dose": dose, "times": 1})))
-        sources[drug] = outcome.cards[0].source.label
-    assert sources == {
-        "amlodipine": "Amlodipine label, Dosage",
-        "rosuvastatin": "Rosuvastatin (Crestor) label, 2.1",
-        "sertraline": "Arizona ADHS/DBHS: FDA maximum daily doses",
-    }
 
 
 def test_a_loading_dose_is_measured_by_limits_of_one_dose_not_by_what_is_taken_for_months(as_of: datetime) -> None:
@@ -478,17 +456,6 @@ def test_the_words_of_an_order(word: str, draft: Json, truth: bool) -> None:
 def test_the_age_from_which_a_drug_is_labelled(age: int | None, truth: bool | None) -> None:
     context = context_of({"drug": "chlorpheniramine 4 MG Oral Tablet"}, age=age)
     assert answer({"under_labelled_age": True}, context, FAMILY) is truth
-
-
-@pytest.mark.parametrize(
-    ("often", "words"),
-    [("once daily", "once a day"), ("twice daily", "twice a day"), ("three times a day", "3 times a day"),
-     ("once weekly", "once a week"), ("twice a week", "2 times a week"), ("every other day", "3.5 times a week"),
-     ("six times a day", "6 times a day")],
-)  # fmt: skip
-def test_how_often_it_is_ordered(often: str, words: str) -> None:
-    draft = {"drug": SERTRALINE["drug"], "more": {"dosageInstruction": [{"text": f"1 tablet {often}"}]}}
-    assert FAMILY.placeholders["how_often"](context_of(draft)) == words
 
 
 TAKEN: Json = {"active": [{**SERTRALINE, "dose": "1 tablet"}]}

@@ -22,7 +22,6 @@ from tests.fhir.builders import procedure
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 CITALOPRAM, AMITRIPTYLINE = "citalopram 20 MG Oral Tablet", "amitriptyline 25 MG Oral Tablet"
-AZATHIOPRINE = "azathioprine 50 MG Oral Tablet"
 
 
 def before(drug: str, tablets: float | None = 1, times: int = 1, **patient: Any) -> RuleContext:
@@ -63,17 +62,6 @@ def test_a_low_tricyclic_is_information_unless_it_is_for_depression(
     advice = row("critical", "avoid", instruction="avoid at depression doses")
     assert judge_dose(before(AMITRIPTYLINE, tablets, conditions=list(conditions)), advice) == judged
     assert judge_dose(before(AMITRIPTYLINE, 1), row("critical", "avoid", instruction="avoid")) == "critical"
-
-
-@pytest.mark.parametrize(
-    ("weight", "tablets", "judged"), [(50, 2, "warning"), (51, 2, "silent"), (None, 2, "warning"), (50, 1, "silent")]
-)
-def test_azathioprine_is_reduced_from_two_milligrams_a_kilogram(
-    weight: float | None, tablets: float, judged: str
-) -> None:
-    labs = [["body_weight", weight]] if weight is not None else []
-    assert judge_dose(before(AZATHIOPRINE, tablets, labs=labs), row(name="reduce")) == judged
-    assert judge_dose(before(AZATHIOPRINE, tablets, labs=labs), row(name="alternative")) == "warning"
 
 
 @pytest.mark.parametrize(("tablets", "name", "judged"), [

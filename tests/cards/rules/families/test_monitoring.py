@@ -81,16 +81,6 @@ def test_a_result_is_put_into_words_while_it_is_young_enough(
     assert _word(name) is None
 
 
-def test_of_two_results_of_one_time_the_worse_is_said() -> None:
-    assert _word("inr", labs=[["inr", 5.5, 1], ["inr", 6.5, 1]]) == "INR 6.5 on 2026-11-19"
-    assert _word("lithium", labs=[["lithium_level", 1.6, 1], ["lithium_level", 1.7, 1]]) == (
-        "Lithium 1.7 mmol/L on 2026-11-19"
-    )
-    assert _word("neutrophils", labs=[["neutrophils_abs", 0.4, 1], ["neutrophils_abs", 0.9, 1]]) == (
-        "Neutrophils 0.4 ×10³/µL on 2026-11-19"
-    )
-
-
 def test_an_inr_over_a_number_is_said_with_its_side() -> None:
     bound = observation(
         "6301-6", when="2026-11-19T09:00:00Z", patient="case", id="b", valueQuantity={"value": 10, "comparator": ">"}

@@ -66,13 +66,3 @@ def test_a_negative_test_of_late(more: list[Json], truth: bool) -> None:
     spec: Json = {"pregnancy_test_negative": {"max_age_days": 7}}
     assert answer(spec, context_of(METHOTREXATE, **WOMAN, more=more), FAMILY) is truth
     assert FAMILY.vocabulary.say(spec) == "a negative pregnancy test in 7 days"
-
-
-def test_the_week_is_said_with_where_it_is_from() -> None:
-    age = _result("18185-9", 14, valueQuantity={"value": 20, "unit": "wk", "code": "wk",
-                                                "system": "http://unitsofmeasure.org"})  # fmt: skip
-    context = context_of(METHOTREXATE, **WOMAN, conditions=["pregnancy"], more=[age])
-    assert {name: word(context) for name, word in FAMILY.placeholders.items()} == {
-        "week": "22", "week_source": "gestational age of 2026-11-06"}  # fmt: skip
-    nobody = context_of(METHOTREXATE, **WOMAN)
-    assert {name: word(nobody) for name, word in FAMILY.placeholders.items()} == {"week": None, "week_source": None}

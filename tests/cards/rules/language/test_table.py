@@ -38,16 +38,6 @@ OF_ROWS: Json = {
 }  # fmt: skip
 
 
-def test_the_files_of_a_family_stand_in_the_order_of_their_names(folder: Path) -> None:
-    family = read_family("site-review")
-    assert family.family.raw == {"family": "site", "shared": {}}, "a head is no rule and has no owner"
-    assert [rule.name for rule in family.rules] == [
-        f"{folder}/a-alone.json", f"{folder}/b-rows.json", f"{folder}/b-rows.json",
-    ]  # fmt: skip
-    assert family.rules[0].raw == {"id": "site-alone", "owner": "ours"}
-    assert family.rules[1].written == {name: value for name, value in OF_ROWS.items() if name != "for_each"}
-
-
 def test_the_site_has_a_rule_for_each_drug_that_it_does_not_have(folder: Path) -> None:
     *written, absent = read_family("site").rules
     assert len(written) == 3

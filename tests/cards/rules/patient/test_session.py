@@ -73,7 +73,6 @@ WARFARIN, METFORMIN, ASPIRIN, LISINOPRIL = "11289", "6809", "1191", "29046"
 WARFARIN_5: Json = {"drug": "warfarin sodium 5 MG Oral Tablet", "dose": "1 tablet", "times": 1}
 METFORMIN_500: Json = {"drug": "metformin hydrochloride 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
 ASPIRIN_81: Json = {"drug": "aspirin 81 MG Oral Tablet", "dose": "1 tablet", "times": 1}
-POTASSIUM_TEST: Json = {"drug": "Potassium", "test": "2823-3"}
 
 
 def _session(as_of: datetime, *drafts: Json, **patient: Any) -> PatientSession:
@@ -224,16 +223,6 @@ def test_a_renewal_is_no_new_start_whether_or_not_the_order_came(as_of: datetime
     session = _session(as_of, renewal)
     (drafted,) = session.drafted
     assert session.is_new_start(drafted.medication.ingredients[0], drafted) is False
-
-
-def test_a_test_that_is_drafted_or_ordered(as_of: datetime) -> None:
-    drafted = _session(as_of, POTASSIUM_TEST)
-    ordered = _session(as_of, METFORMIN_500, ordered=["2823-3"])
-    codes, others = frozenset({"2823-3", "6298-4"}), frozenset({"2160-0"})
-    assert [one.is_ordered(codes, where) for one in (drafted, ordered) for where in ("draft", "any")] == [
-        True, True, False, True,
-    ]  # fmt: skip
-    assert [one.is_ordered(others, where) for one in (drafted, ordered) for where in ("draft", "any")] == [False] * 4
 
 
 @pytest.mark.parametrize(

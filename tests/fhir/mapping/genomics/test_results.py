@@ -165,17 +165,6 @@ def test_what_is_final_goes_before_what_is_preliminary() -> None:
     assert result_of("DPYD", [early]) == GeneResult("DPYD", ("2.0",), (early,), (), is_preliminary=True)
 
 
-def test_statements_come_newest_first_and_of_one_instant_by_their_resource() -> None:
-    readings = [
-        reading("1.0", source="Observation/b"), reading("1.0"), reading("1.0", when=None), reading("1.0", when=OLD),
-    ]  # fmt: skip
-    result = result_of("DPYD", readings)
-    assert result is not None
-    assert [(item.source, item.time.date if item.time else None) for item in result.readings] == [
-        ("Observation/a", NEW), ("Observation/b", NEW), ("Observation/a", OLD), ("Observation/a", None),
-    ]  # fmt: skip
-
-
 def implication(gene: str, phenotype: str, *drug: str) -> GeneReading:
     time = parse_time(NEW)
     return GeneReading(gene, "implication", (), "avoid", "Observation/i", time, time, False, drug, phenotype)

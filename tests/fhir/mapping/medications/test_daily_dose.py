@@ -356,16 +356,6 @@ def test_the_whole_dose_of_one_instruction(dosage: Dosage, expected: DailyDose) 
     assert _dose(dosage) == expected
 
 
-def test_a_patch_gives_so_much_an_hour_whatever_the_interval_of_its_change() -> None:
-    patch = MedicationIdentity("warfarin", (W,), (Strength(0.05, "mg", "h"),))
-    assert _dose(_dosage(2, "patch", _every(1, 72.0, "h")), identity=patch) == DailyDose(
-        "exact", per_day=_mg(2.4), times_per_day=_near(1 / 3)
-    )
-    assert _dose(_dosage(2, "patch", _every(1, 72.0, "h"), asNeededBoolean=True), identity=patch) == DailyDose(
-        "maximum_prn", per_day=_mg(0, 2.4), times_per_day=_near(1 / 3), as_needed=True
-    )
-
-
 LIMIT = Ratio(_q(12, "mg"), _q(1, "d"))
 
 

@@ -10,7 +10,6 @@ from fhir.mapping.medications.dosage import (
     Milligrams,
     Schedule,
     activity,
-    amount_for_weight,
     amount_of,
     least_milligrams,
     limit_per_day,
@@ -210,21 +209,6 @@ def test_the_strength_of_the_product_goes_before_that_of_the_words() -> None:
     two = _of("warfarin", "metformin")
     assert with_strength_from_text(two, dosage) is two
     assert with_strength_from_text(BARE, Dosage()) is BARE
-
-
-# Amounts for each kilogram.
-
-
-def test_an_amount_for_each_kilogram_is_multiplied_by_the_weight() -> None:
-    by_weight = DoseUnit("mg", 1.0, True, 1.0)
-    assert amount_for_weight(DoseAmount(2, 3, by_weight), 70.0) == (
-        DoseAmount(140.0, 210.0, DoseUnit("mg", 1.0, False, 1.0)),
-        None,
-    )
-    assert amount_for_weight(DoseAmount(2, 3, by_weight), None) == (None, NO_WEIGHT)
-    plain = DoseAmount(2, 3, MG)
-    assert amount_for_weight(plain, None) == (plain, None)
-    assert amount_for_weight(plain, 70.0) == (plain, None)
 
 
 # Milligrams of an amount.
