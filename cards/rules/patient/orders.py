@@ -359,6 +359,6 @@ _WHOSE: Final = ("subject", "patient", "for")
 
 def is_for_other_patient(draft: DraftOrder, patient_id: str) -> bool:
     """Whether the draft says that it is for another patient than this one."""
-    subjects = (draft.resource.get(name) for name in _WHOSE)
-    references = (subject.get("reference") for subject in subjects if isinstance(subject, dict))
-    return any(isinstance(reference, str) and whose(reference, (patient_id,)) == "other" for reference in references)
+    subjects = [subject for name in _WHOSE if isinstance(subject := draft.resource.get(name), dict)]
+    others = [subject.get("reference") for subject in subjects if subject.get("reference") != f"Patient/{patient_id}"]
+    return any(isinstance(reference, str) and whose(reference, (patient_id,)) == "other" for reference in others)
