@@ -16,7 +16,6 @@ from cds_hooks.storage.decision import (
     RecordHealth,
     RecordUnavailable,
     answer_all,
-    are_of_one_call,
     card_uuid,
     decision_of,
     encode_basis,
@@ -72,17 +71,6 @@ def test_the_uuids_of_a_decision_end_with_their_numbers() -> None:
 )
 def test_the_decision_of_a_card_is_told_by_its_uuid(text: str, decision: str | None) -> None:
     assert decision_of(text) == decision
-
-
-def test_ids_sort_by_time_and_those_of_one_call_have_the_same_bytes() -> None:
-    first, second, other = new_decision_id(b"123456"), new_decision_id(b"123456"), new_decision_id()
-    assert first < second < other
-    assert are_of_one_call(first, second)
-    assert not are_of_one_call(first, other)
-    assert first[14] == "7"
-    assert first[19:] == "b132-333435360000"
-    milliseconds = int(first.replace("-", "")[:12], 16)
-    assert abs(milliseconds - datetime.now(UTC).timestamp() * 1000) < 60_000
 
 
 def test_ids_are_unique_and_sort_in_the_order_in_which_they_were_made() -> None:

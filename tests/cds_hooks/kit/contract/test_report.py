@@ -182,3 +182,10 @@ def test_what_is_found_on_a_server_that_is_wrong_in_one_way(name: str) -> None:
 
 def test_every_server_is_pinned() -> None:
     assert list(PINNED) == list(PROFILES)
+
+
+def test_what_ended_early_and_what_are_documents_say_so() -> None:
+    assert _printed(Report("x", [], stopped="no answer")) == "no answer"
+    last = _printed(Report("file.json", [HELD], cut_short="time is over")).splitlines()[-4:]
+    assert last[:2] == ["Not complete: time is over.", "file.json: 1 checks of documents, dialect standard"]
+    assert last[3] == "every must that was seen holds, 0 pieces of advice"

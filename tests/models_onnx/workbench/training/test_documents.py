@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from models_onnx.spec import ModelSpec
-from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.compiler.parity import Agreement
 from models_onnx.workbench.training import documents
 from models_onnx.workbench.training.data.cohort import Table
@@ -122,54 +121,6 @@ def test_every_input_has_its_range_its_mean_in_the_reference_cohort_and_its_grou
         "group": "labs",
         "choices": [],
     }
-
-
-def test_data_cohort_population_and_what_is_required_stand_as_they_are_declared() -> None:
-    document = described()
-    pinned = ("data", "outcome", "population", "period", "cohort", "required", "link", "base", "estimator", "row_words")
-    assert {name: document[name] for name in (*pinned, "horizons_years")} == {
-        "data": {"name": "ten.csv", "sha256": "ab12", "rows": 13},
-        "outcome": {
-            "column": "death_5y",
-            "words": "died within 5 years, of any cause",
-            "horizon_years": 5.0,
-            "horizon_days": 1826.25,
-        },
-        "population": {"words": "people of 40 and over", "age_low": 40, "exclude_conditions": ["pregnancy"]},
-        "period": {"training": "1988-2018", "recalibration": "2003-2014"},
-        "cohort": {
-            "words": "participants of NHANES III and NHANES 1999-2018 with linked deaths",
-            "table_rows": 13,
-            "exclusions": [
-                {"reason": "pregnant", "words": "pregnant", "count": 2},
-                {"reason": "not-linked", "words": "not linked", "count": 1},
-            ],
-            "n": 10,
-            "events": 5,
-        },
-        "required": {
-            "always": ["age_years"],
-            "groups": [{"name": "labs", "words": "laboratory values", "members": ["creatinine_mg_dl"], "at_least": 1}],
-        },
-        "link": "logit",
-        "base": -1.0,
-        "estimator": "additive logistic regression (piecewise-linear in every input)",
-        "row_words": "people",
-        "horizons_years": [],
-    }
-    for name in ("id", "version", "title", "intended_use", "users", "decision_role"):
-        assert document[name] == getattr(SPEC, name)
-    for name in ("not_for", "cautions"):
-        assert document[name] == list(getattr(SPEC, name))
-    assert document["twin"] == {"id": "mortality_5y_small", "words": SPEC.twin_words}
-    assert described(replace(SPEC, twin=None))["twin"] is None
-    assert described(replace(SPEC, recalibration=None))["period"] == {"training": "1988-2018"} | {
-        "recalibration": "1988-2018"
-    }
-    lagging = replace(SPEC, outcome=replace(SPEC.outcome, event="death", label_lag_days=0.0))
-    assert described(lagging)["outcome"] == {**document["outcome"], "event": "death", "label_lag_days": 0.0}
-    survival = replace(MODEL, link=Survival.at({1.0: 0.1, 5.0: 0.6}, main=5.0))
-    assert described(model=survival)["horizons_years"] == [1.0, 5.0]
 
 
 def test_agreement_is_written_to_two_digits() -> None:

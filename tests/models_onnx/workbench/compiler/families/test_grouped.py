@@ -1,7 +1,6 @@
 """Any ONNX file is explained by the exact Shapley values of groups of its inputs, and refused where it is another."""
 
 import json
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -19,10 +18,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
 from models_onnx.errors import CompileRefused, ModelError
-from models_onnx.workbench.compiler.families.grouped import GroupedModel, facts_of
+from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.readers.network import OnnxSource
 from tests.libraries import lightgbm, xgboost
-from tests.models_onnx.workbench.compiler.people import NAMES, Array, by_coalitions, compiled, invented, says
+from tests.models_onnx.workbench.compiler.people import NAMES, Array, compiled, invented, says
 from tests.models_onnx.workbench.networks import HIDDEN, gru, mlp
 
 GROUPS = {"person": ("age", "weight"), "findings": ("lab", "pressure")}
@@ -46,49 +45,6 @@ def series(count: int) -> Array:
     X[draw.random(X.shape) < 0.4] = np.nan
     X[0, :STEPS] = np.nan
     return np.asarray(X.astype(np.float32), dtype=np.float64)
-
-
-def rounded_mean(X: Array) -> Array:
-    """The background that the file is said to have: the mean to four digits."""
-    return np.array([float(f"{value:.3e}") for value in np.nanmean(X, axis=0)])
-
-
-def shares(margin: Any, x: Array, background: Array, groups: Mapping[str, tuple[str, ...]]) -> Array:
-    """The Shapley values of groups by their definition, of a function of whole rows."""
-    members = [[NAMES.index(name) for name in names] for names in groups.values()]
-
-    def of_groups(chosen: Array) -> Array:
-        rows = np.tile(background, (len(chosen), 1))
-        for column, places in enumerate(members):
-            rows[:, places] = np.where(chosen[:, column : column + 1] > 0, x[places], background[places])
-        return np.asarray(margin(rows))
-
-    return by_coalitions(of_groups, np.ones(len(members)), np.zeros((1, len(members))))
-
-
-def test_a_perceptron_is_explained_by_its_groups_as_the_definition_says() -> None:
-    X, y = invented()
-    session = onnxruntime.InferenceSession(network(sigmoid=False))
-
-    def margin(rows: Array) -> Array:
-        return np.asarray(session.run(None, {"x": rows.astype(np.float32)})[0][:, 0], dtype=np.float64)
-
-    file = compiled(OnnxSource("net", network()), X, outcomes=y, features=NAMES, groups=GROUPS)
-    assert file.groups == ("person", "findings", "count")
-    assert file.fitted.link.name == "logit"
-    assert isinstance(file.fitted, GroupedModel)
-    assert facts_of(file.fitted)["explanation"].startswith("Groups of inputs are explained, not single inputs")
-    background, told = rounded_mean(X), says(file.content, X)
-    filled = np.clip(np.where(np.isnan(X), background, X), np.nanmin(X, axis=0), np.nanmax(X, axis=0))
-    assert np.abs(told["margin"] - margin(filled)).max() < 1e-5
-    assert file.fitted.base == pytest.approx(margin(background[None])[0], abs=1e-5)
-    for row in range(4):
-        expected = shares(margin, filled[row], background, {**GROUPS, "count": ("count",)})
-        assert told["contributions"][row].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
-    of_log_odds = compiled(
-        OnnxSource("net", network(sigmoid=False), scale="log odds"), X, features=NAMES, groups=GROUPS
-    )
-    assert np.abs(says(of_log_odds.content, X)["probability"] - told["probability"]).max() < 1e-9
 
 
 def test_a_recurrent_network_is_explained_by_its_quantities_and_told_what_is_recorded() -> None:

@@ -67,29 +67,6 @@ def _need(**changes: Any) -> GroupNeed:
 
 TIMES = "1.30 (1.10 to 1.50) times as much as others"
 HIGH = {"ratio": 1.3, "low": 1.1, "high": 1.5}
-HIGH_AT_TOP = {f"top_{name}": value for name, value in HIGH.items()}
-
-
-@pytest.mark.parametrize(
-    ("changes", "fault"),
-    [
-        ({}, None),
-        (HIGH, f"at an equal score, b need {TIMES}"),
-        (HIGH_AT_TOP, f"at an equal score in the top tenth, b need {TIMES}"),
-        ({**HIGH_AT_TOP, "top_sufficient": False}, None),
-        ({**HIGH, "sufficient": False}, None),
-        ({**HIGH, "group": "unknown"}, None),
-        ({**HIGH, "ratio": 1.25}, None),
-        ({**HIGH, "low": 1.0}, None),
-        ({"ratio": 0.8, "low": 0.7, "high": 0.9}, None),
-        ({"ratio": 0.79, "low": 0.7, "high": 1.0}, None),
-        ({"ratio": 0.79, "low": 0.7, "high": 0.9}, (
-            "at an equal score, b need 0.79 (0.70 to 0.90) times as much as others"
-        )),
-    ],
-)  # fmt: skip
-def test_what_a_group_needs_at_an_equal_score(changes: dict[str, Any], fault: str | None) -> None:
-    assert _need(**changes).fault == fault
 
 
 def test_a_share_of_nothing_is_no_number() -> None:

@@ -103,26 +103,6 @@ def test_the_grade_is_nine_or_less(monkeypatch: pytest.MonkeyPatch) -> None:
         assert lint(card()) == faults
 
 
-def test_a_silent_e_is_no_syllable_of_a_word_with_another() -> None:
-    counts = {
-        "note": 1,
-        "the": 1,
-        "people": 2,
-        "agree": 2,
-        "eye": 1,
-        "cause": 1,
-        "a": 1,
-        "hmm": 1,
-        "e": 1,
-        "bee": 1,
-        "table": 2,
-        "idea": 2,
-        "rhythm": 1,
-        "Anaemia": 3,
-    }
-    assert {word: wording._syllables(word) for word in counts} == counts
-
-
 # The rules at their limits.
 
 DETAIL = """Within 5 years 20 in 100 people like this die (18 to 22 in 100).
