@@ -16,32 +16,11 @@ UNIT = (
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
     r"|puffs?|pumps?|inhalations?|sprays?|nebs?|units?|iu|u(?![-/])|meq|mmol|each|drops?|gtts?"
 )
-_WORDS = {
-    "one-half": "0.5",
-    "one half": "0.5",
-    "half a": "0.5",
-    "half": "0.5",
-    "one": "1",
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
-    "twelve": "12",
-    "fifteen": "15",
-    "twenty": "20",
-    "thirty": "30",
-    "forty": "40",
-    "fifty": "50",
-    "one hundred": "100",
-    "two hundred": "200",
-    "three hundred": "300",
-    "five hundred": "500",
-}
+_ONE_TO_TEN = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_WORDS = {word: str(number) for number, word in enumerate(_ONE_TO_TEN, 1)}
+_WORDS |= {f"{word} hundred": f"{number}00" for word, number in _WORDS.items()}
+_WORDS |= {"twelve": "12", "fifteen": "15", "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50"}
+_WORDS |= dict.fromkeys(("one-half", "one half", "half a", "half"), "0.5")
 _IN_WORDS = late_pattern(r"\b(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")\b")
 # "Take 1 0.5 mg tablet" is one tablet, and no one and a half.
 _AND_A_HALF = late_pattern(r"(?<![\d.])(\d+)(?: and a half| and a 0\.5| and 0\.5|-0\.5| 0\.5(?! ?(?:m?c?g|ml)\b)|½)")
