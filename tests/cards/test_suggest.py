@@ -218,3 +218,14 @@ def test_a_correction_names_the_product_that_the_case_names(rule: str, case: Cas
         if action.resource is not None and action.resource["resourceType"] == "MedicationRequest"
     ]
     assert codes[:1] == [case["product"]]  # the worst finding first; another may stop the order that is there
+
+
+def test_a_shorter_course_has_no_refills_and_fewer_tablets(as_of: datetime) -> None:
+    draft = draft_of({"drug": "198014", "dose": "1 tablet", "times": 2, "days": 10, "refills": 2})
+    draft["dispenseRequest"]["quantity"] = {"value": 20, "unit": "tablet"}
+    draft["dosageInstruction"][0]["text"] = "1 tablet twice daily for 10 days with food"
+    after = corrected({"labs": [["egfr", 45]]}, draft, "Limit to 7 days", as_of)
+    assert after["dosageInstruction"][0]["text"] == "1 tablet twice daily for 7 days with food"
+    assert after["dispenseRequest"]["expectedSupplyDuration"]["value"] == 7
+    assert after["dispenseRequest"]["numberOfRepeatsAllowed"] == 0
+    assert after["dispenseRequest"]["quantity"]["value"] == 14

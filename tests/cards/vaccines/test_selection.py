@@ -8,7 +8,7 @@ import pytest
 from cards.vaccines.course import Course, DoseStatus, Evaluation, TargetDose
 from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.forecasting import Forecast, SeriesStatus
-from cards.vaccines.knowledge import Ages, Indication, Interval, Period, Series, SeriesDose
+from cards.vaccines.knowledge import Ages, Indication, Interval, Period, Series, SeriesDose, load_knowledge
 from cards.vaccines.patient import PatientObservation, Person
 from cards.vaccines.selection import Candidate, best_candidates, first_doses, is_relevant
 
@@ -185,6 +185,18 @@ def test_without_a_dose_a_group_with_a_default_and_no_risk_is_its_default_alone(
     ]
     assert [item.name for item in first_doses(series)] == ["b", "c", "d", "e", "f"]
     assert first_doses([]) == []
+
+
+def test_a_person_without_a_dose_begins_with_the_default_of_each_group() -> None:
+    antigens = load_knowledge().antigens
+    begun = {name: antigens[name].series_to_begin for name in ("Measles", "HPV", "HepA")}
+    named = {name: {who: series and [one.name for one in series] for who, series in each.items()}
+             for name, each in begun.items()}  # fmt: skip
+    assert named == {
+        "Measles": {"": ["Measles 2-dose series"]}, "HepA": {"": None},
+        "HPV": {"": (), "Male": ["HPV male 2-dose series"],
+                "Female": ["HPV 2-dose series"], "Unknown": ["HPV 2-dose series"]},
+    }  # fmt: skip
 
 
 # Chapter 8: the best series of a group, and the groups that are needed beside each other
