@@ -229,6 +229,8 @@ _SAID_ROUTES = tuple(
             r"\bintrat(?:h?ec|hek|héc)al\w*|\bintrara(?:qu|ch)[ií]d\w*|(?<=\d)(?-i: ?(?:mg|mcg|mL|units?) IT\b)",
         ),
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
+        ("inhalation", r"\b(?:inhal(?:ed?|ations?)|nebuli[sz]ed|via nebuli[sz]er)\b"),
+        ("nasal", r"\b(?:nostrils?|intranasal\w*|nasally)\b"),
     )
 )
 _PUSHED = late_pattern(

@@ -96,7 +96,7 @@ class Selector:
             return False
         if not self.dose_forms:
             return True
-        form = (identity.dose_form or "").lower()
+        form = f"{identity.dose_form or ''} {identity.route or ''}".lower()
         if any(strength is not None and strength.per == "h" for strength in identity.strengths):
             form += " patch"  # "Butrans 20 mcg/h" gives off so much an hour, whatever its words leave out
         return any(wanted in form for wanted in self.dose_forms)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, Limit
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -40,9 +42,9 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
             of_any_form |= set() if row.form or row.condition or row.setting else {kind}
             yield row
         elif fits is None and (not row.per_dose or row.route == "injected"):
-            highest = possible.get(kind)
-            if highest is None or row.most > highest.most:
-                possible[kind] = row
+            highest = possible.get(kind, row)
+            is_firm = row.is_firm or highest.is_firm  # above the highest it is above the firm one, too
+            possible[kind] = replace(row if row.most > highest.most else highest, is_firm=is_firm)
     yield from (row for kind, row in possible.items() if kind not in of_any_form)
 
 

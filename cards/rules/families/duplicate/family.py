@@ -4,7 +4,7 @@ Acetaminophen beyond the limit is brought back to 3 g.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 from msgspec import Meta
@@ -35,8 +35,11 @@ from cards.text import capitalized, format_dose, format_number, plain
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.dosage import CARRIERS
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.terminology.medications import classes_of
+from fhir.terminology.medications import Ingredient, atc_codes, classes_of
 
+# WHO's groups of what is inhaled, and of what is put on the skin, into the nose, the eye and the ear.
+_INHALED = ("R03A", "R03B")
+_NEVER_SWALLOWED = (*_INHALED, "R01A", "D", "S01", "S02", "S03")
 _FLUSH = re.compile(r"flush|lock|dwell|irrigat|priming|dialys", re.IGNORECASE)
 
 
@@ -56,7 +59,14 @@ def is_topical_and_swallowed(first: MedicationIdentity, second: MedicationIdenti
     """Whether one acts where it is put and the other is taken by mouth; a flush of a catheter is neither."""
     local, systemic = (first, second) if first.systemic is False else (second, first)
     flush = _FLUSH.search(f"{local.words} {local.route or ''}") is not None
-    return local.systemic is False and systemic.systemic is not False and not systemic.is_injected and not flush
+    is_swallowed = systemic.systemic is not False and not systemic.is_injected
+    is_swallowed = is_swallowed and not _is_only(systemic.ingredients, _NEVER_SWALLOWED)
+    return local.systemic is False and is_swallowed and not flush
+
+
+def _is_only(ingredients: Iterable[Ingredient], groups: tuple[str, ...]) -> bool:
+    codes = [code for ingredient in ingredients for code in atc_codes(ingredient)]
+    return bool(codes) and all(code.startswith(groups) for code in codes)
 
 
 def drug_codes(medication: MedicationIdentity) -> frozenset[str]:
@@ -324,7 +334,9 @@ _RELIEVERS = frozenset({"435", "237159", "7213"})  # albuterol, levalbuterol, ip
 
 def _sites(medication: MedicationIdentity) -> set[str]:
     words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
-    return {site for site, pattern in _SITES.items() if pattern.search(words)}
+    said = {site for site, pattern in _SITES.items() if pattern.search(words)}
+    # What is for the airways only is inhaled where it is a local form: "Symbicort".
+    return said or {"lungs" for ingredient in medication.ingredients if _is_only((ingredient,), ("R03",))}
 
 
 def _are_both_local(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
