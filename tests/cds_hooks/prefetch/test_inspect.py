@@ -64,6 +64,14 @@ def test_resources_are_recognised_whatever_the_key() -> None:
     }  # fmt: skip
 
 
+def test_weights_among_the_laboratory_results_are_there() -> None:
+    state = _brought(labs=_bundle(lab(1), lab(70, "29463-7")))
+    states = {each.template.key: each for each in state.states}
+    assert (states["body"].state, states["body"].sent_as) == ("given", "labs")
+    assert "body_weight" in state.looked_up
+    assert {each.template.key: each for each in _brought(labs=_bundle(lab(1))).states}["body"].state == "unobtainable"
+
+
 def test_what_is_missing_is_said_unless_its_policy_is_to_omit_it() -> None:
     state = _brought(patient=PATIENT, labs=None, body=None)
     assert [refusal.subject for refusal in state.refusals] == ["prefetch.conditions", "prefetch.medications"]

@@ -140,6 +140,18 @@ def test_an_active_order_is_stopped_and_never_deleted(tmp_path: Path, as_of: dat
     )
 
 
+@pytest.mark.parametrize("category", [["inpatient"], "inpatient"])
+def test_an_order_of_the_stay_only_is_not_judged_and_named(tmp_path: Path, as_of: datetime, category: Any) -> None:
+    def inpatient(request: dict[str, Any]) -> None:
+        concept = {"coding": [{"code": "inpatient"}]}
+        # Epic sends one concept where R4 has a list
+        _metformin(request)["category"] = [concept] if isinstance(category, list) else concept
+
+    answer = _answer(tmp_path, as_of, change=inpatient)
+    assert answer.json()["cards"] == []
+    assert "inpatient-order" in {reason for _, reason in _reasons(answer)}
+
+
 @pytest.mark.parametrize("status", ["stopped", "completed", "on-hold", "cancelled", "draft"])
 def test_an_order_that_is_not_active_is_not_judged(tmp_path: Path, as_of: datetime, status: str) -> None:
     answer = _answer(tmp_path, as_of, change=lambda request: _metformin(request).update(status=status))
