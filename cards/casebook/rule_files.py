@@ -84,8 +84,8 @@ def _members_named(name: str, value: Any) -> Iterator[str]:
 
 def _is_read(form: str) -> bool:
     """Whether some name of a drug has this dose form, or has it in its own ("extended release oral tablet")."""
-    alone = read_name(f"nifedipine {form}").dose_form or ""
-    return form.lower() in alone.lower() or any(form.lower() in dose_form for dose_form in _dose_forms())
+    read = [read_name(f"nifedipine {words}").dose_form or "" for words in (form, f"{form} tablet")]
+    return any(form.lower() in dose_form.lower() for dose_form in (*read, *_dose_forms()))
 
 
 @cache

@@ -139,7 +139,6 @@ SERVICE = Service(
     needs=Needs.of(
         analytes=(GENOMICS, "body_weight"),
         resources=("MedicationRequest", "MedicationStatement", "Condition", "Procedure", "DiagnosticReport"),
-        named_results=10,
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

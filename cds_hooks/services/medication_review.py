@@ -195,7 +195,6 @@ SERVICE = Service(
         analytes=review_book().needs.analytes,
         resources=review_book().needs.resources - {"Device"},
         whole_history=("Procedure",),
-        named_results=10,
     ),
     decide=decide,
     returns_resources=frozenset({"MedicationRequest"}),

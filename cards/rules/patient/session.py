@@ -308,23 +308,23 @@ class PatientSession:
         return (end - self.record.as_of_epoch) / DAY_SECONDS if end is not None else float("inf")
 
     def partners_of(
-        self, drafted: DraftMedication, selectors: Iterable[Selector], named: frozenset[str] | None = None
+        self, drafted: DraftMedication, selectors: Iterable[Selector], keys: frozenset[str] | None = None
     ) -> Iterator[CurrentMedication]:
         """Yield what a selector means and is active, in another draft, ended within its washout, or may be taken.
 
-        Each drug once as active, once as draft, once as ended; never the drug that is drafted; with `named` those alone
+        Each drug once as active, once as draft, once as ended; never the drug that is drafted; with `keys` those alone
         that have one of these ingredients or classes.
         """
-        found: set[tuple[object, ...]] = set()
+        yielded: set[tuple[object, ...]] = set()
         codes = frozenset(drafted.medication.rxcuis)
         for selector in selectors:
             for key, alike in self._alike(selector).items():
-                if key in found or codes.issuperset(key[0]):
+                if key in yielded or codes.issuperset(key[0]):
                     continue
                 for medication in alike:
-                    is_named = named is None or not named.isdisjoint(medication.medication.keys)
+                    is_named = keys is None or not keys.isdisjoint(medication.medication.keys)
                     if is_named and is_beside(medication, drafted) and not _is_of_draft(medication, selector, codes):
-                        found.add(key)
+                        yielded.add(key)
                         yield medication
                         break
             ended = self._ended if selector.washout_days else ()
@@ -332,9 +332,9 @@ class PatientSession:
             others += [medication for medication in self._uncertain if selector.matches(medication.medication)]
             for medication in others:
                 key = (medication.medication.rxcuis, False)
-                is_named = named is None or not named.isdisjoint(medication.medication.keys)
-                if is_named and key not in found and not _is_of_draft(medication, selector, codes):
-                    found.add(key)
+                is_named = keys is None or not keys.isdisjoint(medication.medication.keys)
+                if is_named and key not in yielded and not _is_of_draft(medication, selector, codes):
+                    yielded.add(key)
                     yield medication
 
     def _alike(self, selector: Selector) -> dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]:
@@ -535,7 +535,8 @@ def newest_weight(record: PatientRecord) -> Measurement | None:
 def _in_one_only(before: Sequence[_T], now: Sequence[_T]) -> list[_T]:
     """Return the objects that only one of the two has."""
     of_before, of_now = set(map(id, before)), set(map(id, now))
-    return [one for one in before if id(one) not in of_now] + [one for one in now if id(one) not in of_before]
+    gone = [listed for listed in before if id(listed) not in of_now]
+    return gone + [listed for listed in now if id(listed) not in of_before]
 
 
 def _each_once(lists: Iterable[list[CurrentMedication]]) -> list[CurrentMedication]:

@@ -334,9 +334,9 @@ _RELIEVERS = frozenset({"435", "237159", "7213"})  # albuterol, levalbuterol, ip
 
 def _sites(medication: MedicationIdentity) -> set[str]:
     words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
-    said = {site for site, pattern in _SITES.items() if pattern.search(words)}
+    sites = {site for site, pattern in _SITES.items() if pattern.search(words)}
     # What is for the airways only is inhaled where it is a local form: "Symbicort".
-    return said or {"lungs" for ingredient in medication.ingredients if _is_only((ingredient,), ("R03",))}
+    return sites or {"lungs" for ingredient in medication.ingredients if _is_only((ingredient,), ("R03",))}
 
 
 def _are_both_local(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
