@@ -45,7 +45,7 @@ NOT_AVAILABLE = "the part of the chart that says so is not available."
         ("has_acute_kidney_injury", [_condition("N17.9", None, "2026-08-22")],
          value("has_acute_kidney_injury", 1, "2026-08-22", "Condition/c-N17.9", "N17.9", "what N17.9 means")),
         ("has_acute_kidney_injury", [_condition("N17.9", None, "2026-08-21")], not_found("has_acute_kidney_injury")),
-        ("has_acute_kidney_injury", [_condition("N17.9", None, onsetDateTime=None)],
+        ("has_acute_kidney_injury", [_condition("N17.9", None, None)],
          value("has_acute_kidney_injury", 1, TODAY, "Condition/c-N17.9", "N17.9", "what N17.9 means")),
         ("has_abnormal_kidneys", [_condition("Z99.2", None, "2001-01-01")],
          value("has_abnormal_kidneys", 1, "2001-01-01", "Condition/c-Z99.2", "Z99.2", "what Z99.2 means")),
