@@ -12,7 +12,9 @@ from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS, condit
 from tests.fhir.builders import ICD10, RXNORM, concept, medication_order, observation, problem, record_of
 
 
-def _condition(code: str, status: str | None = "active", onset: str | None = "2020-05-01", **more: Any) -> dict[str, Any]:
+def _condition(
+    code: str, status: str | None = "active", onset: str | None = "2020-05-01", **more: Any
+) -> dict[str, Any]:
     return problem(f"what {code} means", code, status=status, id=f"c-{code}", onsetDateTime=onset, **more)
 
 
