@@ -245,7 +245,7 @@ CREATE TABLE shown_cards (
 
 
 _MOST_WORDS: Final = 250
-"""The words of all cards at an opening together, unless one is critical; the project's own choice."""
+"""The words of all cards at an opening together, unless a critical card or a warning needs more; our own choice."""
 _KEPT_WORDS: Final = 45
 """What reminders, talks and findings leave of them for a warning or an abnormal result that they may not know of."""
 _MORE_WORDS: Final = 20
@@ -390,7 +390,10 @@ class Turns:
                 opening = _Opening(now)
             kept = {at: other for at, other in opening.cards.items() if at[0] != card.service or at[1] < number}
             left = _words_left(card, kept.values())
-            words = card.words if is_critical or card.words <= left else card.least if card.least <= left else 0
+            least = _least_words(card)
+            # An abnormal result or a warning is never left out, be the opening a few words longer for it.
+            may_be_short = least <= left or card.rank is VisitRank.DANGER
+            words = card.words if is_critical or card.words <= left else least if may_be_short else 0
             placed = replace(card, words=words, least=0)
             self._openings.put(key, _Opening(opening.at, {**kept, (card.service, number): placed}))
         return words

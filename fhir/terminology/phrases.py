@@ -283,15 +283,20 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
                 _strange(part, *_read_part(part, asserted), asserted), in_names, part, strict=True
             )
         ]
-        is_reaction = any(strange) and _names_a_reaction(
-            ["" if is_name else word for is_name, (word, _) in zip(in_names, part, strict=True)]
-        )
+        words = ["" if is_name else word for is_name, (word, _) in zip(in_names, part, strict=True)]
+        is_reaction = any(strange) and _names_a_reaction(words)
+        # "Amoxicillin 500 mg TID - hives": a reaction behind a sign is none that the drug is taken for.
+        scheme = _SCHEME.search(text)
+        taken = [token.end for token, word in zip(tokens, words, strict=True) if word in neutral["schedule"]]
+        sign = _SET_OFF.search(text, max(taken, default=scheme.end() if scheme else len(text)))
+        behind = [word for token, word in zip(tokens, words, strict=True) if sign and token.start >= sign.start()]
+        is_for_it = not _names_a_reaction(behind)
         if (
-            _SCHEME.search(text)
+            (scheme and is_for_it)
             or any(_doubtful(part, strange, beside_not=not is_reaction))
             or any(
                 is_strange
-                and (word in neutral["schedule"] or not is_reaction)
+                and ((word in neutral["schedule"] and is_for_it) or not is_reaction)
                 and (token.start < set_off or word in neutral["strange"])
                 for is_strange, token, (word, _) in zip(strange, tokens, part, strict=True)
             )
