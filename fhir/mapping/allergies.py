@@ -36,6 +36,10 @@ _MOST_NAMED = 3
 _NO_DRUG = late_pattern(
     r"pollen|ragweed|grass|tree|dust|mite|mou?ld|dander|\b(?:cats?|dogs?|horses?|bees?|wasps?|hornets?|fire ants?)\b"
     r"|venom|insect|animal|feather|fruit|nuts?\b|\bfish|food|wheat|gluten|berr(?:y|ies)|tomato|chocolate|lactose|perfume|fragrance"
+    r"|cashew|almond|pecan|pistach|haselnu|nuss\b|n[uü]sse\b|\bnoix|\bnuez|\bnueces|\bnoc[ei]\b|salmon|\btuna|\btrout|fisch\b"
+    r"|poisson|pescado|\bpesce|\bfisk|kiwi|mango\b|avocado|banana|\bapples?\b|peach|melon|strawb|erdbeer|fraise|fresa"
+    r"|wespen|bienen|gu[eê]pe|abeille|avispa|abeja|\bwesp|\bmilben|hausstaub|acarien|[aá]caros?\b|katzenhaar|hundehaar"
+    r"|\bpoils? de|tierhaar|gr[aä]ser\b|gramin"
     r"|environment|season|no (?:active|current|allerg|record|info)|not on file|none|unknown|\bnil\b",
     re.IGNORECASE,
 )

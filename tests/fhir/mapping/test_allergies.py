@@ -227,7 +227,9 @@ def test_the_day_it_was_recorded_comes_along() -> None:
 def test_an_entry_that_could_be_any_drug_is_named_and_pollen_is_not() -> None:
     none_known = {"coding": [{"system": SNOMED, "code": "716186003"}]}
     chart = [_allergy("Zzqvexol"), _allergy("Zzqvexol"), _allergy("Fnordine", category=["medication"])]
-    chart += [_allergy(words) for words in ("cat dander", "NKDA", "flu shot", "latex", "penicillin")]
+    chart += [
+        _allergy(words) for words in ("cat dander", "Wespengift", "noix", "NKDA", "flu shot", "latex", "penicillin")
+    ]
     chart += [_allergy("Gwiddle", category=["food"]), _allergy() | {"code": none_known}]
     record = record_of(*(allergy | {"id": f"a{number}"} for number, allergy in enumerate(chart)))
     assert len(allergies(record)) == 1
