@@ -274,6 +274,7 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
     clear, unclear = asserted.without_denied(text), ""
     neutral, names_end = _neutral_words(), min((end for _, end in names), default=len(text))
     set_off = next((sign.start() for sign in _SET_OFF.finditer(text, names_end)), len(text))
+    scheme = _SCHEME.search(text)
     for part in filter(None, plain_parts(asserted)):
         tokens = [asserted.tokens[position] for _, position in part]
         in_names = [any(start < token.end and end > token.start for start, end in names) for token in tokens]
@@ -286,9 +287,8 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
         words = ["" if is_name else word for is_name, (word, _) in zip(in_names, part, strict=True)]
         is_reaction = any(strange) and _names_a_reaction(words)
         # "Amoxicillin 500 mg TID - hives": a reaction behind a sign is none that the drug is taken for.
-        scheme = _SCHEME.search(text)
         taken = [token.end for token, word in zip(tokens, words, strict=True) if word in neutral["schedule"]]
-        sign = _SET_OFF.search(text, max(taken, default=scheme.end() if scheme else len(text)))
+        sign = _SET_OFF.search(text, max(taken, default=scheme.end() if scheme else len(text)), tokens[-1].end)
         behind = [word for token, word in zip(tokens, words, strict=True) if sign and token.start >= sign.start()]
         is_for_it = not _names_a_reaction(behind)
         if (
