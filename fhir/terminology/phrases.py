@@ -287,8 +287,8 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
         words = ["" if is_name else word for is_name, (word, _) in zip(in_names, part, strict=True)]
         is_reaction = any(strange) and _names_a_reaction(words)
         # "Amoxicillin 500 mg TID - hives": a reaction behind a sign is none that the drug is taken for.
-        taken = [token.end for token, word in zip(tokens, words, strict=True) if word in neutral["schedule"]]
-        sign = _SET_OFF.search(text, max(taken, default=scheme.end() if scheme else len(text)), tokens[-1].end)
+        schedule_ends = [token.end for token, word in zip(tokens, words, strict=True) if word in neutral["schedule"]]
+        sign = _SET_OFF.search(text, max(schedule_ends, default=scheme.end() if scheme else len(text)), tokens[-1].end)
         behind = [word for token, word in zip(tokens, words, strict=True) if sign and token.start >= sign.start()]
         is_for_it = not _names_a_reaction(behind)
         if (
