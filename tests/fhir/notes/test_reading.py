@@ -67,6 +67,12 @@ def _drug(note: str, name: str) -> Drug:
         ("Listed for lap chole.", "cholecystectomy", ("affirmed", "current", "patient")),
         ("Previous child with Down syndrome.", "Down syndrome", ("affirmed", "current", "other")),
         ("Nasal polyps.", "nasal polyp", ("affirmed", "current", "patient")),
+        ("No fever\ngout", "gout", ("affirmed", "current", "patient")),
+        (
+            "There was in the weeks of this very long stay in the hospital no\ngout.",
+            "gout",
+            ("negated", "current", "patient"),
+        ),
         ("no ascites, known cirrhosis", "cirrhosis", ("affirmed", "current", "patient")),
         ("ROS: neg fever, neg cough.", "fever", ("negated", "current", "patient")),
         ("Failed sertraline (no effect) and venlafaxine (rash).", "rash", ("affirmed", "current", "patient")),

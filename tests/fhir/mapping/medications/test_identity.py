@@ -182,6 +182,9 @@ def test_any_medication_can_be_identified(resource: dict[str, Any]) -> None:
         ("Ultane inhalation liquid", {"text": "Respiratory tract route"}, True),
         ("fentanyl", {"text": "intranasal"}, True),
         ("testosterone 1 % gel", {"text": "Topical"}, True),
+        # A bare name that mostly means a local form acts on the whole body in a vein; a named form stays local.
+        ("lidocaine 100 mg", {"text": "intravenous"}, True),
+        ("lidocaine 5 % ointment", {"text": "intravenous"}, False),
         ("etonogestrel / ethinyl estradiol vaginal ring", {"text": "Vaginal route"}, True),
     ],
 )
