@@ -115,8 +115,8 @@ UNSAID_INSULIN: Final = "atc-A10A"
 _UNSAID_POTASSIUM: Final = Ingredient("8588", "potassium")
 # "Potassium 40 mEq", "Kalium-Brausetabletten": a dose of it whose salt is not said, and no result ("4.1 mmol/L").
 _POTASSIUM = late_pattern(
-    r"\s*(?:potassium|kalium|potas+io|potasio)\b"
-    r"(?:[- ]?brausetabletten|[^/]{0,40}?\d (?:meq|mmol)(?![ /]*(?:/|per|l\b)))",
+    r"\s*(?:potassium|kalium|potas+io)\b"
+    r"(?:[- ]?brausetabletten|[^/]{0,40}?\d ?(?:meq|mmol)(?![ /]*(?:/|per|l\b)))",
     re.IGNORECASE,
 )
 _LOCAL_PATCH = frozenset({"lidocaine", "diclofenac", "capsaicin"})

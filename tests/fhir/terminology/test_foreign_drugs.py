@@ -95,6 +95,7 @@ def test_the_table_of_groups_names_what_is_known() -> None:
         ("Ibuprofensaft 4 %", "ibuprofen"),
         ("Paracetamolzäpfchen 500 mg", "acetaminophen"),
         ("Potassium 40 mEq PO", "potassium"),
+        ("Potassium 40mEq", "potassium"),
         ("Kalium-Brausetabletten 40 mmol", "potassium"),
         ("Losartan potassium 50 mg", "losartan"),
     ],

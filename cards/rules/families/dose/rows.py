@@ -43,8 +43,11 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
             yield row
         elif fits is None and (not row.per_dose or row.route == "injected"):
             highest = possible.get(kind, row)
-            is_firm = row.is_firm or highest.is_firm  # above the highest it is above the firm one, too
-            possible[kind] = replace(row if row.most > highest.most else highest, is_firm=is_firm)
+            larger = row if row.most > highest.most else highest
+            # A dose above the highest is above the firm one, too, where both are for the same patients.
+            are_alike = (row.condition, row.setting) == (highest.condition, highest.setting)
+            is_firm = row.is_firm or highest.is_firm if are_alike else larger.is_firm
+            possible[kind] = replace(larger, is_firm=is_firm)
     yield from (row for kind, row in possible.items() if kind not in of_any_form)
 
 

@@ -37,9 +37,9 @@ from fhir.mapping.medications.dosage import CARRIERS
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import Ingredient, atc_codes, classes_of
 
-# WHO's groups of what is inhaled, and of what is put on the skin, into the nose, the eye and the ear.
-_INHALED = ("R03A", "R03B")
-_NEVER_SWALLOWED = (*_INHALED, "R01A", "D", "S01", "S02", "S03")
+# WHO's groups of what is inhaled or put on the skin, into the nose, the eye and the ear.
+_NEVER_SWALLOWED = ("R03A", "R03B", "R01A", "D", "S01", "S02", "S03")
+_OF_THE_AIRWAYS = ("R03",)
 _FLUSH = re.compile(r"flush|lock|dwell|irrigat|priming|dialys", re.IGNORECASE)
 
 
@@ -59,9 +59,9 @@ def is_topical_and_swallowed(first: MedicationIdentity, second: MedicationIdenti
     """Whether one acts where it is put and the other is taken by mouth; a flush of a catheter is neither."""
     local, systemic = (first, second) if first.systemic is False else (second, first)
     flush = _FLUSH.search(f"{local.words} {local.route or ''}") is not None
-    is_swallowed = systemic.systemic is not False and not systemic.is_injected
-    is_swallowed = is_swallowed and not _is_only(systemic.ingredients, _NEVER_SWALLOWED)
-    return local.systemic is False and is_swallowed and not flush
+    if local.systemic is not False or systemic.systemic is False or systemic.is_injected or flush:
+        return False
+    return not _is_only(systemic.ingredients, _NEVER_SWALLOWED)
 
 
 def _is_only(ingredients: Iterable[Ingredient], groups: tuple[str, ...]) -> bool:
@@ -336,7 +336,7 @@ def _sites(medication: MedicationIdentity) -> set[str]:
     words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
     sites = {site for site, pattern in _SITES.items() if pattern.search(words)}
     # What is for the airways only is inhaled where it is a local form: "Symbicort".
-    return sites or {"lungs" for ingredient in medication.ingredients if _is_only((ingredient,), ("R03",))}
+    return sites or {"lungs" for ingredient in medication.ingredients if _is_only((ingredient,), _OF_THE_AIRWAYS)}
 
 
 def _are_both_local(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:

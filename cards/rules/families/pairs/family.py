@@ -55,9 +55,9 @@ _SAYS: Final = {
     "lead": "a drug information page advises against it",
 }
 _CHANGES: Final = frozenset({"adjust", "apart", "serious"})
+"""The words of rows that ask for a change or for watching, and for an end of neither drug."""
 # "Hold the statin for the course": ending the antifungal beside it is not what the row asks for.
 _STOPS_PARTNER: Final = re.compile(r"\b(?:stop|hold) the\b")
-"""The words of rows that ask for a change or for watching, and for an end of neither drug."""
 _SEVERITIES: Final = ("critical", "warning", "start", "info")
 
 

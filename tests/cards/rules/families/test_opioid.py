@@ -77,6 +77,8 @@ def test_a_dispense_from_elsewhere_makes_tolerant(as_of: datetime) -> None:
         ("OxyContin 10 mg", True),
         ("MS Contin 15 mg tablet", True),
         ("Skenan LP 30 mg", True),
+        ("Duragesic", True),
+        ("Durogesic SMAT 25", True),
         ("Morphin retard 30 mg", True),
         ("morphine sulfate ER 15 mg", True),
         ("72 HR fentanyl 0.025 MG/HR Transdermal System", True),
