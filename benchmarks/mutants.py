@@ -1,11 +1,11 @@
 """`make mutants`: puts small seeded faults into code, rules, tables and templates, and lists those no test notices.
 
 Each fault is put into a copy of the committed files. For code the tests near the module are asked, then the whole
-answers that were accepted, the folder, the lists of confirmed numbers and flags, and mypy; for the others the tests
-that concern the file. The slow tests are not asked. A fault is noticed by behaviour, by a list ("this number
-changed") or by types. One with which the file cannot be imported, or whose tests do not end in time, says nothing about
-the tests and counts on neither side. Survivors are either mended by a test or listed in benchmarks/equivalent.csv with
-the reason why nothing changes.
+answers that were accepted, the folder, the slow tests near the module (with what `make slow-environment` installs), the
+lists of confirmed numbers and flags, and mypy; for the others the tests that concern the file. A fault is noticed by
+behaviour, by a list ("this number changed") or by types. One with which the file cannot be imported, or whose tests do
+not end in time, says nothing about the tests and counts on neither side. Survivors are either mended by a test or
+listed in benchmarks/equivalent.csv with the reason why nothing changes.
 
     python -m benchmarks.mutants --share 12 --seed 7 tables rules templates code
     python -m benchmarks.mutants --within 200 --share 20 --seed "$(git rev-parse HEAD)" code    # as .ci/run does
@@ -125,6 +125,8 @@ def judge(fault: Fault, copy: Path, files: list[str], seconds: float, *, is_apar
                 return Verdict.SEAL if tests == [_LEDGER] else verdict
         if not fault.path.endswith(".py"):
             return Verdict.SURVIVES
+        if _run(next(asked_tests(fault, files, copy)), copy, seconds, tier="slow") is Verdict.BEHAVIOUR:
+            return Verdict.BEHAVIOUR
         if _run([name for name in _SEALS if (copy / name).exists()], copy, seconds) is not Verdict.SURVIVES:
             return Verdict.SEAL
         return Verdict.SURVIVES if _has_types(copy) else Verdict.TYPES
@@ -137,10 +139,10 @@ def _has_types(copy: Path) -> bool:
     return subprocess.run([sys.executable, "-m", "mypy"], cwd=copy, capture_output=True, check=False).returncode == 0
 
 
-def _run(tests: list[str], copy: Path, seconds: float) -> Verdict:
+def _run(tests: list[str], copy: Path, seconds: float, *, tier: str = "not slow") -> Verdict:
     if not tests:
         return Verdict.SURVIVES
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "--no-header"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", tier, "--no-header"]
     environment = {"CDS_DATA_DIR": str(ROOT.parent / "shared" / "data"), **os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         ran = subprocess.run(

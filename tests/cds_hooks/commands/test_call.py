@@ -1,8 +1,10 @@
 """`cds-hooks call` as a person uses it, against a real server."""
 
 import json
+import re
 import subprocess
 import threading
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,8 @@ def test_an_old_chart_is_moved_to_today_and_it_is_said(server: str, data_folder:
 def test_a_chart_can_be_seen_as_it_was(server: str) -> None:
     done = _call(server, "sample:planning-talk", "--as-of", "2020-01-01")
     assert done.returncode == 0
-    assert "2020-01-01 is now" in done.stdout
+    (day,) = re.findall(r"2020-01-01 is now (\S+)\.", done.stdout)
+    assert datetime.now(UTC) - datetime.fromisoformat(f"{day}T00:00Z") < timedelta(days=1, minutes=1)
     # What a program reads holds nothing but JSON or commands.
     for option, first in (("--json", "{"), ("--curl", "curl ")):
         done = _call(server, "sample:planning-talk", "--as-of", "2020-01-01", option)

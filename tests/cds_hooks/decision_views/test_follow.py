@@ -90,6 +90,18 @@ def test_each_row_is_taken_once_and_a_deleted_file_is_made_again(tmp_path: Path)
     assert [name for name in taken(follower_of(url, tmp_path)) if "n" in name[:5]][:2] == ["ann", "ben"]
 
 
+def test_it_rests_so_many_times_as_long_as_it_worked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = record_in(tmp_path)
+    store(url, a_decision(patient="ann"))
+    rests: list[float] = []
+    monkeypatch.setattr(following, "perf_counter", iter(range(0, 300, 3)).__next__)
+    monkeypatch.setattr(following, "sleep", rests.append)
+    follower = follower_of(url, tmp_path)
+    assert follower.follow(rest=4) > 0
+    follower.close()
+    assert set(rests) == {12}
+
+
 def test_a_fault_in_one_projection_stops_no_other_and_costs_it_one_row(tmp_path: Path) -> None:
     url = record_in(tmp_path)
     store(url, *(a_decision(patient=name) for name in ("ann", "bad", "ben")))

@@ -244,6 +244,21 @@ def test_critical_cards_and_clients_that_report_nothing_do_not_count(tmp_path: P
     assert [(low.client, low.cards) for low in site.low] == [("silent", 300)]
 
 
+def test_a_day_counts_until_it_is_over_and_not_once_it_was_taken_out(tmp_path: Path) -> None:
+    site = _Counts(tmp_path)
+    site.show(3)
+    last = int(site.now // DAY)
+    for now, taken_out, days in (
+        (site.now, last - 2, [last - 2, last - 1, last]),
+        (site.now, last - 1, [last - 1, last]),
+        (site.now + (acceptance.WINDOW_DAYS - 1) * DAY, 0, [last]),
+        (site.now + acceptance.WINDOW_DAYS * DAY, 0, []),
+    ):
+        with site.views.open() as connection:
+            Acceptance(lambda now=now: now).forget(connection, int(taken_out * DAY * 1e6))  # type: ignore[misc]
+        assert [day for (day,) in site.views.read("SELECT DISTINCT day FROM acceptance ORDER BY day")] == days
+
+
 # The acts
 
 

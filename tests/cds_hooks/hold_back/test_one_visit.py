@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cds_hooks.decision_views.file import Views, make_tables
+from cds_hooks.decision_views.follow import Batch, DecisionRow
 from cds_hooks.hold_back.budgets import Turns, VisitCard, VisitRank, card_in_place
+from cds_hooks.hold_back.memory import Memory, PatientMemories
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services import internist_charts
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, drug, patient, problem, result, text_of
+from tests.cds_hooks.storage.samples import a_decision
 
 Json = dict[str, Any]
 SERVICES = tuple(service.id for service in find_services().values() if "patient-view" in service.hooks)
@@ -208,3 +212,27 @@ def test_a_client_that_calls_one_service_loses_no_card_to_those_it_never_calls(t
     openings = asyncio.run(_opened(tmp_path, CHARTS["kidneys, rhythm and vessels"], alone, at_once=False))
     cards = [len(opening["preventive-services"]["cards"]) for opening in openings]
     assert cards == [0, 0, 0, 0, 0, 1, 1]
+
+
+def test_only_a_call_at_the_opening_of_a_chart_counts_as_calling_a_service(tmp_path: Path) -> None:
+    views = Views(tmp_path / "views.sqlite3")
+    memory = Memory(lambda: AS_OF.timestamp())
+    memory.read_from(views)
+    with views.open() as connection:
+        make_tables(connection, PatientMemories.tables)
+
+    def does_not_call(*called: tuple[str, str, str]) -> bool:
+        rows = [
+            DecisionRow(1, a_decision(client="ehr", service=service, hook=hook, patient=patient))
+            for service, hook, patient in called
+        ]
+        with views.open() as connection:
+            PatientMemories(lambda: AS_OF.timestamp()).take(connection, Batch(decisions=rows))
+        memory.refresh()
+        return memory.does_not_call(Caller("ehr", "p9", "ours", "patient-view"), "theirs")
+
+    assert not does_not_call(
+        *(("ours", "patient-view", f"p{number}") for number in range(4)), ("ours", "patient-view", "")
+    )
+    assert does_not_call(("ours", "patient-view", "p5"), ("theirs", "order-sign", "p1"))
+    assert not does_not_call(("theirs", "patient-view", "p1"))

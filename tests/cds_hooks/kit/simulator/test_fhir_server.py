@@ -1,6 +1,7 @@
 """The server for tests is a FHIR server: what it answers, refuses and links to."""
 
 from datetime import datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -64,6 +65,24 @@ def test_a_busy_server_can_recover() -> None:
         assert _codes(f"{running.base}/Observation?patient=p1") == 503
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "status", "header"),
+    [
+        ({"mode": "401"}, 401, ("www-authenticate", "Bearer")),
+        ({"mode": "403"}, 403, ("location", None)),
+        ({"mode": "redirect", "elsewhere": "http://other/r4"}, 302, ("location", "http://other/r4/Patient/p1")),
+        ({"mode": "429", "retry_after": 7}, 429, ("retry-after", "7")),
+    ],
+)
+def test_a_server_that_does_not_answer_says_so_as_fhir_does(
+    behaviour: dict[str, Any], status: int, header: tuple[str, str | None]
+) -> None:
+    with serving_fhir([CHART], **behaviour) as running:
+        answer = httpx.get(f"{running.base}/Patient/p1")
+    OperationOutcome.model_validate(answer.json())
+    assert (answer.status_code, answer.headers.get(header[0])) == (status, header[1])
+
+
 def test_what_was_asked_can_be_looked_at() -> None:
     with serving_fhir([CHART]) as running:
         httpx.get(f"{running.base}/Patient/p1", headers={"authorization": "Bearer secret"})
@@ -93,6 +112,13 @@ def test_of_many_searches_the_oldest_pages_are_forgotten(monkeypatch: pytest.Mon
         pages = [httpx.get(f"{running.base}/Observation?patient=p1").json() for _ in range(3)]
         further = [next(link["url"] for link in page["link"] if link["relation"] == "next") for page in pages]
         assert [_codes(url) for url in further] == [410, 200, 200]
+
+
+@pytest.mark.parametrize(("results", "on_first_page"), [(1, 1), (2, 1), (7, 4), (8, 4)])
+def test_a_search_is_split_in_halves(results: int, on_first_page: int) -> None:
+    with serving_fhir([chart_of(*(lab(number) for number in range(results)))], halves=True) as running:
+        page = httpx.get(f"{running.base}/Observation?patient=p1").json()
+    assert len(page["entry"]) == on_first_page
 
 
 def test_a_request_counts_while_it_is_answered_and_afterwards() -> None:
