@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from fhir.mapping.conditions import words_and_code
 from fhir.mapping.immunizations import vaccine_families
-from fhir.record.datatypes import Annotation, CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AllergyIntolerance, Condition
@@ -20,6 +20,7 @@ from fhir.terminology.allergens import (
     ALLERGEN_CLASSES,
     Allergen,
     allergen_of_problem,
+    allergen_of_words,
     denies_allergies,
     read_allergens,
     unclear_allergen,
@@ -65,7 +66,8 @@ Grade: TypeAlias = Literal["severe", "mild", "unknown"]
 # shared/data/medications/rules/allergy.json, table matching, row severity: anaphylaxis, angioedema, SJS/TEN/DRESS and
 # haemolysis are critical; swelling of face, tongue or throat is angioedema in other words (rule allergy-class-nsaid).
 _CRITICAL = late_pattern(
-    r"anaphyla|angio-?o?edema|stevens|\bsjs\b|toxic epidermal|lyell|\bten\b|\bdress\b|drug reaction with eosin"
+    r"anaphyla|angio-?o?edema|stevens|\bsjs\b|toxic epidermal|lyell|\bdress\b|drug reaction with eosin"
+    r"|\bten\b(?! ?(?:years?|yrs?|months?|weeks?|days?|hours?|min))"
     r"|h(?:a)?emoly|bronchospasm|cardiorespiratory arrest|o?edema of (?:the )?larynx"
     r"|(?:fac(?:e|ial)|tongue|lips?|throat|larynge?al|larynx|airway)\W{1,5}(?:swell|o?edema|clos|tight)"
     r"|swell\w{0,5} (?:of|in) (?:the |my |his |her )?(?:face|tongue|lips?|throat)",
@@ -73,8 +75,9 @@ _CRITICAL = late_pattern(
 )
 # "nausea, headache": what is no allergy.
 _NO_ALLERGY = late_pattern(
-    r"nausea|vomit|emesis|diarrh|constipat|stomach|gastr|\bgi\b|dyspeps|indigest|abdom|heartburn|headache|dizz|drows"
-    r"|fatigue|dry mouth",
+    r"nausea|vomit|emesis|\bn/v\b|diarrh|constipat|stomach"
+    r"|(?:gastr\w{0,20}|\bgi\b)(?! ?(?:bleed|ha?emorrh|ulcer|perfor))"
+    r"|dyspeps|indigest|abdom|heartburn|headache|dizz|drows|fatigue|dry mouth",
     re.IGNORECASE,
 )
 _MILD = late_pattern(r"hives|urticaria|rash|exanthem|eruption|itch|prurit", re.IGNORECASE)
@@ -92,8 +95,8 @@ class _Reaction(Struct, frozen=True, gc=False):
 @remembered("reactions in words", entries=1024, longest=400)
 def _reaction(words: str) -> _Reaction:
     words = AssertedText(words, of="reaction").without_denied(words)
-    critical = _CRITICAL.search(words) is not None
-    return _Reaction(critical, _NO_ALLERGY.search(words) is not None, _MILD.search(words) is not None)
+    critical, mild = _CRITICAL.search(words) is not None, _MILD.search(words) is not None
+    return _Reaction(critical, _NO_ALLERGY.search(words) is not None and not mild, mild)
 
 
 _LOWER: dict[Severity, Severity] = {"critical": "warning", "warning": "info", "info": "info"}
@@ -232,10 +235,13 @@ def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusa
         if is_over(resource):
             continue
         allergen = allergen_of_resource(resource)
-        if allergen.ingredients or allergen.classes or _names_drugs(allergen):
+        if _is_of_drugs(allergen):
             read.append(_allergy(resource, allergen))
         if could_be_a_drug(resource, allergen):
             unread.setdefault(*words_and_code(resource.code))
+            doubtful = _doubtful_allergen(resource, allergen)
+            if _is_of_drugs(doubtful) and allergen | doubtful != allergen:
+                read.append(_in_doubt(_allergy(resource, doubtful)))
     for condition in record.conditions:
         allergy = _allergy_of_problem(condition)
         if allergy is not None and all(allergy.allergen | other.allergen != other.allergen for other in read):
@@ -249,10 +255,9 @@ def _allergy_of_problem(condition: Condition) -> Allergy | None:
     if concept is None or is_over(condition) or condition.abatementDateTime or condition.abatementString:
         return None
     allergen = problem_allergen(concept)
-    if not (allergen.ingredients or allergen.classes or _names_drugs(allergen)):
+    if not _is_of_drugs(allergen):
         return None
-    note = (Annotation(text=concept.words),) if _CRITICAL.search(_with_english(concept.words)) else ()
-    entry = AllergyIntolerance(code=concept, note=note, recordedDate=condition.recordedDate)
+    entry = AllergyIntolerance(code=concept, recordedDate=condition.recordedDate)
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
     return msgspec.structs.replace(_allergy(entry, allergen), source=source)
 
@@ -285,10 +290,31 @@ def _refusal_of_unread(unread: Mapping[str, str]) -> Refusal:
     return Refusal("allergies", ALLERGIES_UNREADABLE, text, code=" ".join(unread.values()))
 
 
-def _names_drugs(allergen: Allergen) -> bool:
-    """Whether a class is named that has drugs for members, or that is in products: latex has none and is in none."""
+def _doubtful_allergen(resource: AllergyIntolerance, allergen: Allergen) -> Allergen:
+    """Return what an entry names without saying clearly of whom or how; by its notes where its code names nothing."""
+    doubtful = unclear_allergen(resource.code.words) if resource.code is not None else Allergen()
+    if allergen == doubtful == Allergen():
+        for text in _free_texts(resource):
+            doubtful |= allergen_of_words(text)
+    return doubtful
+
+
+def _free_texts(resource: AllergyIntolerance) -> list[str]:
+    notes = [note.text or "" for note in resource.note]
+    return [text for text in (*notes, *(reaction.description or "" for reaction in resource.reaction)) if text]
+
+
+def _in_doubt(allergy: Allergy) -> Allergy:
+    """Return what an entry that is not clear may mean, one step lower: a true allergy must not be passed over."""
+    return msgspec.structs.replace(allergy, severity=_LOWER[allergy.severity], is_unsure=True)
+
+
+def _is_of_drugs(allergen: Allergen) -> bool:
+    """Whether a drug is named, or a class that has drugs for members or is in products: latex has and is in none."""
     classes = (ALLERGEN_CLASSES[name] for name in allergen.named_classes)
-    return any(allergen_class.members or allergen_class.same_class == "held" for allergen_class in classes)
+    return bool(allergen.ingredients or allergen.classes) or any(
+        allergen_class.members or allergen_class.same_class == "held" for allergen_class in classes
+    )
 
 
 def is_over(resource: AllergyIntolerance | Condition) -> bool:
@@ -356,7 +382,7 @@ def _words_of(concept: CodeableConcept | None, allergen: Allergen) -> str:
 
 
 def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
-    """Return the manifestations in words; where none is charted, the description of a reaction, else the note."""
+    """Return the manifestations in words; where none is charted, the description, else the note, else of the name."""
     manifestations = [_manifestation(concept) for reaction in resource.reaction for concept in reaction.manifestation]
     described = [reaction.description or "" for reaction in resource.reaction]
     noted = [note.text or "" for note in resource.note]
@@ -364,6 +390,17 @@ def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
         texts_given = tuple(_with_english(text) for text in texts if text)
         if texts_given:
             return texts_given
+    return _reactions_in_name(resource.code.words) if resource.code is not None else ()
+
+
+@remembered("reactions in names", entries=1024, longest=400)
+def _reactions_in_name(words: str) -> tuple[str, ...]:
+    """Return the reactions that stand with the name of an allergen ("PCN - hives"), the worst kind of them alone."""
+    words = _with_english(AssertedText(words, of="reaction").without_denied(words))
+    for kind in (_CRITICAL, _MILD, _NO_ALLERGY):
+        names = [match[0] + words[match.end() :].partition(" ")[0] for match in kind.finditer(words)]
+        if names:
+            return tuple(dict.fromkeys(name.rstrip(".,;:)]") for name in names))
     return ()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from msgspec import defstruct, field
+from msgspec.structs import force_setattr
 
 from fhir.record.datatypes import (
     Annotation,
@@ -267,7 +268,7 @@ class AllergyReaction(Element, frozen=True, gc=False):
 
 
 class AllergyIntolerance(LeanResource, frozen=True, gc=False, tag="AllergyIntolerance"):
-    """An allergy or an intolerance."""
+    """An allergy or an intolerance; one of DSTU2 has its `substance` for a code and its `status` for both statuses."""
 
     id: ChartText | None = None
     clinicalStatus: CodeableConcept | None = None
@@ -281,6 +282,15 @@ class AllergyIntolerance(LeanResource, frozen=True, gc=False, tag="AllergyIntole
     recordedDate: ChartText | None = None
     note: tuple[Annotation, ...] = ()
     reaction: tuple[AllergyReaction, ...] = ()
+    substance: CodeableConcept | None = None
+    status: ChartText | None = None
+
+    def __post_init__(self) -> None:
+        if self.code is None and self.substance is not None:
+            force_setattr(self, "code", self.substance)
+            is_clinical = self.status in (None, "active", "inactive", "resolved")
+            status = CodeableConcept(coding=(Coding(code=self.status or "active"),))
+            force_setattr(self, "clinicalStatus" if is_clinical else "verificationStatus", status)
 
 
 class Hospitalization(Element, frozen=True, gc=False):

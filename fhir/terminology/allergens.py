@@ -120,9 +120,35 @@ def _statement_of(words: str) -> _Statement:
         return _Statement(_of_import(imported), Allergen(), denies=False)
     words = _COMPOUND.sub(r" \1", words)
     names = [(start, end) for start, end, _ in (*names_in_text(words), *_class_spans(words))] + contrast_spans(words)
+    for start, end in names:
+        if _NOT.match(words, max(0, start - 4), start):  # "Ancef (not penicillin)"
+            words = f"{words[: start - 4]}{' ' * (end - start + 4)}{words[end:]}"
     clear, unclear = said_and_unclear(words, "allergy", names, _spelling())
-    denies = AssertedText(words, of="allergy").without_denied(words) != words
-    return _Statement(_named_or_misspelt(clear), _named_or_misspelt(unclear), denies)
+    stated = AssertedText(words, of="allergy").without_denied(words)
+    present, doubtful = _named_or_misspelt(clear), _named_or_misspelt(unclear)
+    challenge = _CHALLENGE.search(words)
+    if challenge is not None and _allergen_named(stated[challenge.end() :]) == Allergen():
+        denied = "".join(" " if kept == sign else sign for sign, kept in zip(words, stated, strict=True))
+        over = _allergen_named(f"{denied} {challenge[0]}")
+        present, doubtful = _without(present, over), _without(doubtful, over)
+    return _Statement(present, doubtful, stated != words)
+
+
+_NOT = late_pattern(r"(?:^|(?<=[(,;-])|(?<=[(,;-] )|(?<=\bbut ))not $", re.IGNORECASE)
+# The allergy that an entry tells of is over where the drug was given since, under watch and without a reaction.
+_CHALLENGE = late_pattern(
+    r"(?:challenge|provocation|provokation|provocación|provocazione|provocatie|ofc|dpt)\w{0,10}[^.;]{0,20}"
+    r"(?:negativ|negatief|négativ|pass|toler|verdragen|vertragen)\w{0,10}"
+    r"|(?:negativ\w{0,5}|passed) (?:\w{1,12} ){0,3}(?:challenge|provocation|provokation)\w{0,10}|de-?label\w{0,5}",
+    re.IGNORECASE,
+)
+
+
+def _without(allergen: Allergen, denied: Allergen) -> Allergen:
+    """Return an allergen without what was given since; amoxicillin speaks for all penicillins (parameter of 2022)."""
+    over = denied.named_classes | (denied.allergen_classes & {"penicillin"})
+    drugs = frozenset().union(*(ALLERGEN_CLASSES[name].medication_classes for name in over))
+    return Allergen(allergen.ingredients - denied.ingredients, allergen.classes - drugs, allergen.named_classes - over)
 
 
 _RULED_OUT = late_pattern(r"\s*(?:allergy )?(?:was )?(?:ruled[- ]out|de-?label|refuted|disproved)", re.IGNORECASE)

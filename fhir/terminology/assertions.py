@@ -249,7 +249,8 @@ class AssertedText:
     def _tells_when(self, position: int) -> bool:
         """Whether a date or "in", "by", "with" stands there: "tolerated 2020", "refuted 3/23", "screened via watch"."""
         word, *following = (token.word for token in self.tokens[position : position + 2])
-        return word in _TELL_WHEN or (word.isdigit() and (len(word) == 4 or following == ["/"]))
+        is_later = self.subject == "allergy" and word in ("after", "following")  # "de-labelled after a challenge"
+        return is_later or word in _TELL_WHEN or (word.isdigit() and (len(word) == 4 or following == ["/"]))
 
     def _cues_from(self, position: int) -> Iterable[_Cue]:
         """Return the cues whose words stand here, longest first: one walk down the trie, whatever the table holds."""

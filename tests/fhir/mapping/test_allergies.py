@@ -144,6 +144,9 @@ def _reacted(*manifestations: dict[str, Any], **more: Any) -> dict[str, Any]:
         ("shortness of breath", {}, "warning", "mild"),
         ("Vomiting", {}, "info", "mild"),
         ("stomach upset", {}, "info", "mild"),
+        ("hives and vomiting", {}, "warning", "mild"),
+        ("GI bleed", {}, "warning", "mild"),
+        ("rash, ten years ago", {}, "warning", "mild"),
     ],
 )
 def test_the_words_of_a_reaction_say_how_bad_it_was(
@@ -212,6 +215,42 @@ def test_an_intolerance_is_one_step_lower(words: str | None, severity: str) -> N
     assert found.is_no_allergy is (words is None)
 
 
+@pytest.mark.parametrize(
+    ("entry", "severity", "reactions", "is_unsure"),
+    [
+        (_allergy("PCN -> anaphylaxis (1998), tolerates cefazolin"), "critical", ("anaphylaxis",), False),
+        (_allergy("Penicillin - N/V, hives"), "warning", ("hives",), False),
+        (_allergy("Penicillin (no rash, diarrhea)"), "info", ("diarrhea",), False),
+        (_allergy("Penicillin V 500 QID anaphylaxis"), "warning", ("anaphylaxis",), True),
+        (_allergy("Penicillin label, mother was told"), "info", (), True),
+        (_allergy("Allergy to antibiotic", note=[{"text": "PCN - hives"}]), "info", ("PCN - hives",), True),
+        (_allergy() | {"code": None, "substance": {"text": "PCN"}, "status": "unconfirmed"}, "warning", (), False),
+        (_allergy("penicillin challenge negative 2024, hives with amoxicillin 2025"), "warning", ("hives",), False),
+    ],
+)  # fmt: skip
+def test_the_name_tells_of_reactions_and_what_is_not_clear_is_an_allergy_in_doubt(
+    entry: dict[str, Any], severity: str, reactions: tuple[str, ...], is_unsure: bool
+) -> None:
+    found = allergy_to_class(record_of(entry), PENICILLINS)
+    assert found is not None
+    assert (found.severity, found.reactions, found.is_unsure) == (severity, reactions, is_unsure)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        _allergy("rash with amoxicillin as a child, amoxicillin challenge negative 2024"),
+        _allergy("PCN rash 1990; passed oral amoxicillin challenge"),
+        _allergy("Penicillin allergy de-labelled after a negative challenge"),
+        _allergy("Ancef anaphylaxis (not penicillin)"),
+        _allergy() | {"code": None, "substance": {"text": "PCN"}, "status": "refuted"},
+        _allergy("No known allergies", note=[{"text": "mother has a penicillin allergy"}]),
+    ],
+)
+def test_what_was_given_since_without_a_reaction_or_is_not_meant_is_no_allergy(entry: dict[str, Any]) -> None:
+    assert allergy_to_class(record_of(entry), PENICILLINS) is None
+
+
 @pytest.mark.parametrize("words", ["Penicillin?", "possible penicillin allergy", "Questionable PCN"])
 def test_words_that_are_unsure_are_info(words: str) -> None:
     found = allergy_to_class(record_of(_allergy(words, **_reacted({"text": "anaphylaxis"}))), PENICILLINS)
@@ -241,9 +280,10 @@ def test_an_entry_that_could_be_any_drug_is_named_and_pollen_is_not() -> None:
 @pytest.mark.parametrize(
     "words", ["Label says penicillin", "Peanuts at her school", "latex. Penicillin on the form of a visitor"]
 )
-def test_words_that_are_not_clear_are_neither_an_allergy_nor_passed_over(words: str) -> None:
+def test_words_that_are_not_clear_are_an_allergy_in_doubt_and_named(words: str) -> None:
     record = record_of(_allergy(words, category=["food"]))
-    assert allergy_to_class(record, PENICILLINS) is None
+    in_doubt = allergy_to_class(record, PENICILLINS)
+    assert in_doubt is None if "Peanuts" in words else in_doubt is not None and in_doubt.is_unsure
     assert [refusal.text for refusal in record.refusals] == [f"1 allergy could not be read: {words}."]
 
 

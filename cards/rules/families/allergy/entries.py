@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from cards.card import SEVERITY
 from cards.extension import MOST_FACTS, Fact
@@ -48,7 +48,7 @@ _MEMBERS = (
     "other_ingredient",
     "worst",
 )
-_NOT_RECORDED = "reaction not recorded"
+_NOT_RECORDED, _DOUBT = "reaction not recorded", ", entry not clear"
 
 
 # Which entries are meant
@@ -100,7 +100,7 @@ def _of_classes(context: RuleContext, classes: AbstractSet[str]) -> Sequence[All
     crossing_severe = {name for name, how in crosses.items() if how in ("yes", "severe")}
     drafted = set(context.medication.rxcuis)
     return [
-        allergy
+        _lowered(allergy, classes)
         for allergy in allergies(context.session.record)
         if _names(allergy, classes)
         or (
@@ -114,9 +114,14 @@ def _of_classes(context: RuleContext, classes: AbstractSet[str]) -> Sequence[All
 
 def _names(allergy: Allergy, classes: AbstractSet[str]) -> bool:
     listed = classes & allergy.allergen.named_classes
-    if allergy.grade != "severe":
-        listed -= _OFTEN_NO_ALLERGY
     return bool(listed) and not (allergy.is_no_allergy and listed <= _OWN_REACTIONS)
+
+
+def _lowered(allergy: Allergy, classes: AbstractSet[str]) -> Allergy:
+    """Return the entry as information where it names only a class whose entries are mostly no allergies."""
+    listed = classes & allergy.allergen.named_classes
+    is_often_none = allergy.grade != "severe" and bool(listed) and listed <= _OFTEN_NO_ALLERGY
+    return structs.replace(allergy, severity="info") if is_often_none else allergy
 
 
 class Excipient(Struct, frozen=True):
@@ -330,13 +335,14 @@ def _tolerated_since(spec: Spec) -> Predicate:
 
 
 def reaction_of(allergy: Allergy | None) -> str:
-    """Return the reaction as it stands in the middle of a sentence, or that none is recorded."""
+    """Return the reaction as it stands in the middle of a sentence, or that none is recorded, and any doubt of it."""
+    doubt = _DOUBT if allergy is not None and allergy.is_unsure else ""
     if allergy is None or not allergy.reactions:
-        return _NOT_RECORDED
-    text = plain(allergy.reactions[0], _LONGEST_REACTION)
+        return _NOT_RECORDED + doubt
+    text = plain(allergy.reactions[0], _LONGEST_REACTION - len(doubt))
     # "Anaphylaxis" in the middle of a sentence, but "SJS" and "Stevens-Johnson".
     is_name = text[:2].isupper() or text.startswith(("Stevens", "Lyell"))
-    return text if is_name else decapitalized(text)
+    return (text if is_name else decapitalized(text)) + doubt
 
 
 # What a class of allergens is called in a sentence.
