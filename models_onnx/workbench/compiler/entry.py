@@ -1,7 +1,6 @@
 """Reads a fitted model into the family that explains it exactly, against rows of its reference cohort."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,24 +13,15 @@ from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.readers.calibrations import calibrated, unwrap
 from models_onnx.workbench.compiler.readers.conversion import converted
 from models_onnx.workbench.compiler.readers.network import OnnxSource
-from models_onnx.workbench.compiler.readers.rows import refuse_other_names, refuse_unfitted
-from models_onnx.workbench.compiler.readers.source import open_source
+from models_onnx.workbench.compiler.readers.rows import refuse_unfitted
+from models_onnx.workbench.compiler.readers.source import read_by_input
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadModel:
-    """The model in its family, and the reference cohort as numbers."""
-
-    fitted: FittedModel
-    features: tuple[str, ...]
-    X: Array
-
-
 def read_model(
     model: Any, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]] | None = None
-) -> ReadModel:
+) -> FittedModel:
     """Return a fitted model against rows [n, F] of its reference cohort, whose inputs have these names; NaN is missing.
 
     `model`: a fitted scikit-learn LogisticRegression (also behind imputers, scalers, one-hot codes),
@@ -45,7 +35,7 @@ def read_model(
         CompileRefused: it cannot be explained exactly; the message says why and what to do.
     """
     if isinstance(model, OnnxSource):
-        return _grouped(model, X, names, groups or {})
+        return GroupedModel.read(model, names, groups or {}, _checked(X))
     refuse_unfitted(model)
     try:
         return _by_input(model, X, names)
@@ -53,21 +43,15 @@ def read_model(
         source = converted(model, names) if groups else None
         if source is None:
             raise
-        return _grouped(source, X, names, groups or {})
+        return GroupedModel.read(source, names, groups or {}, _checked(X))
 
 
-def _grouped(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> ReadModel:
-    return ReadModel(GroupedModel.read(source, names, groups, _checked(X)), names, X)
-
-
-def _by_input(model: Any, X: Array, names: tuple[str, ...]) -> ReadModel:
+def _by_input(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
     inner, line = unwrap(model)
-    source = open_source(inner)
-    refuse_other_names(source.features, names)
     input_count = getattr(inner, "n_features_in_", None)
     if input_count is not None and input_count != len(names):
         raise CompileRefused(f"the model takes {input_count} inputs, the reference rows have {len(names)} columns")
-    return ReadModel(calibrated(source.explained(_checked(X), names), line), names, X)
+    return calibrated(read_by_input(inner, _checked(X), names), line)
 
 
 def _checked(X: Array) -> Array:

@@ -1,6 +1,6 @@
 """A small writer of ONNX graphs: it names nodes and constants, and writes one fixed opset."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,13 +106,6 @@ class Graph:
         model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version, producer_name=PRODUCER)
         helper.set_model_props(model, dict(sorted(metadata.items())))
         return model
-
-
-def write_column_sums(graph: Graph, columns: str, owners: Sequence[int], count: int) -> str:
-    """Write the sums [N, count] of float64 columns by the input that each comes from."""
-    matrix = np.zeros((len(owners), count))
-    matrix[np.arange(len(owners)), owners] = 1.0
-    return graph.node("MatMul", [columns, graph.constant("owners", matrix, np.float64)], "of_inputs")
 
 
 class TreeWriter:

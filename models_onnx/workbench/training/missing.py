@@ -23,7 +23,7 @@ def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
     Raises:
         TrainingRefused: "imputed" is declared, and no imputer says by which values.
     """
-    grouped = fitted.read.fitted if isinstance(fitted, Own) else None
+    grouped = fitted.read if isinstance(fitted, Own) else None
     if isinstance(grouped, GroupedModel) and grouped.fills:
         return MissingInputs(
             kind="imputed", values=dict(zip(grouped.features, grouped.background.tolist(), strict=True))
@@ -37,7 +37,7 @@ def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
         return MissingInputs(kind="learned")
     if spec.missing_inputs != "imputed":
         return None
-    values = imputed_values(fitted.model, fitted.features) if isinstance(fitted, Own) else {}
+    values = imputed_values(fitted.model, fitted.read.features) if isinstance(fitted, Own) else {}
     if absent := sorted(set(spec.feature_names) - set(spec.always_required) - set(values)):
         raise TrainingRefused(
             f"{spec.id}: missing_inputs='imputed' is declared, and no SimpleImputer before the model says by which "

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.workbench.compiler.families.piecewise import Curve, write_curves
-from models_onnx.workbench.compiler.families.trees import as_float32, limits
+from models_onnx.workbench.compiler.families.trees import as_received, limits
 from models_onnx.workbench.compiler.graph import DOUBLE, Graph
 from models_onnx.workbench.compiler.link import LOGIT, Link
 
@@ -38,7 +38,7 @@ class AdditiveCurves:
         The cohort is used as the model sees it, with missing values imputed where it does so. If the model gives no
         value for a missing input, that input gets the cohort's mean, so a contribution of 0.
         """
-        rows = as_float32(cohort).astype(np.float64)
+        rows = as_received(cohort)
         centred, base = [], start
         for x, curve in zip(rows.T, curves, strict=True):
             values = curve.values(x)

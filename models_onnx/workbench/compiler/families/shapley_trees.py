@@ -174,7 +174,10 @@ class ShapleyTrees:
             CompileRefused: a tree is deeper than 6, or the cohort has fewer than 20 people.
         """
         if ensemble.depth > DEEPEST:
-            raise CompileRefused(_too_deep(ensemble))
+            raise CompileRefused(
+                f"the trees are {ensemble.depth} deep, and up to {DEEPEST} are explained exactly: train with a lower "
+                "max_depth, or declare groups of inputs, at most ten, which are then explained together"
+            )
         if len(cohort) < LEAST_COHORT:
             raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(cohort)} were given")
         seen = as_float32(cohort)
@@ -273,39 +276,3 @@ class ShapleyTrees:
             "Where", [left, graph.constant("bits", power, np.int32), graph.constant("no_bit", 0, np.int32)], "bits_set"
         )
         return graph.node("ReduceSum", [bits, graph.constant("last_axis", [2], np.int64)], "codes", keepdims=0)
-
-
-def _too_deep(ensemble: Ensemble) -> str:
-    """Return the sentence that the trees are too deep, what they would cost, and each thing that works instead."""
-    size, depth = exact_megabytes(ensemble), ensemble.depth
-    cost = f"their tables would take about {size:,.0f} MB" if size >= 1 else "their tables would be small"
-    return (
-        f"the trees are {depth} deep, up to {DEEPEST} are explained exactly: {cost}, twice as much with each more "
-        f"(a file has at most 64 MB). Train with max_depth={_depth_in_time(ensemble)}, often as good, or "
-        "declare groups of inputs, at most ten, which are then explained together"
-    )
-
-
-# What one card's row costs, measured with benchmarks on one thread: 100 trees of depth 6 (13 MB of tables) 0.60 ms,
-# 300 of depth 4 0.78 ms; gate G5 allows 1 ms.
-_MEGABYTES_IN_TIME, _MANY_TREES, _DEEPEST_OF_MANY = 16.0, 200, 4
-
-
-def _depth_in_time(ensemble: Ensemble) -> int:
-    """Return the depth at which so many trees are explained within the time of a card."""
-    count = len(ensemble.trees)
-    if count > _MANY_TREES:
-        return _DEEPEST_OF_MANY
-    # of a full tree: a block for each node two levels above the leaves, whose table has 2^(questions) rows
-    sizes = {d: count * 2 ** max(d - 2, 0) * 2 ** (d + 1) * (d + 2) * 8 / 2**20 for d in range(DEEPEST, 1, -1)}
-    return next((depth for depth, size in sizes.items() if size <= _MEGABYTES_IN_TIME), 2)
-
-
-def exact_megabytes(ensemble: Ensemble) -> float:
-    """Return the size in MB of the tables that exact contributions of these trees take."""
-    numbers = 0
-    for tree in ensemble.trees:
-        for root, path in _parts(tree, 0, ()):
-            questions = {node for _, leaf_path in tree.leaves(root, path) for node, _ in leaf_path}
-            numbers += 2 ** len(questions) * (len({tree.feature[node] for node in questions}) + 1)
-    return numbers * 8 / 2**20

@@ -141,6 +141,12 @@ class Ensemble:
             trees.append(replace(tree, nan_left=sides))
         return replace(self, trees=tuple(trees))
 
+    def of_inputs(self, names: Sequence[str], owners: Sequence[int]) -> Self:
+        """Return the same trees on the inputs of these names; `owners` are the inputs that the columns come from."""
+        of_column = np.array(owners)
+        trees = (replace(t, feature=np.where(t.feature == LEAF, LEAF, of_column[t.feature])) for t in self.trees)
+        return replace(self, features=tuple(names), trees=tuple(trees))
+
     def thresholds(self) -> tuple[tuple[float, ...], ...]:
         """Return the thresholds of each input, increasing."""
         threshold_sets: list[set[float]] = [set() for _ in self.features]
@@ -154,6 +160,11 @@ def as_float32(X: Array) -> NDArray[np.float32]:
     """Return the rows as the file receives them; values beyond float32 are infinity."""
     with np.errstate(over="ignore"):
         return np.asarray(X, dtype=np.float32)
+
+
+def as_received(X: Array) -> Array:
+    """Return the same as float64."""
+    return as_float32(X).astype(np.float64)
 
 
 def limits(X: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:

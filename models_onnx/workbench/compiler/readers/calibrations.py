@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
-from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.readers.preparation import Prepared
+from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel
 
 
 def without_wrapping(model: Any) -> Any:
@@ -95,14 +93,6 @@ def calibrated(model: FittedModel, line: CalibrationLine | None) -> FittedModel:
             else "the calibration is a line of log odds, and the model's contributions are on the probability scale"
         )
     moved = model.recalibrated(line.intercept, line.slope)
-    return _linked(moved, LOGIT) if line.of_probability else moved
-
-
-def _linked(model: FittedModel, link: Link) -> FittedModel:
-    if isinstance(model, Prepared):
-        return replace(model, inner=_linked(model.inner, link))
-    if isinstance(model, ShapleyTrees):
-        return replace(model, ensemble=replace(model.ensemble, link=link))
-    if isinstance(model, AdditiveTrees):
-        return replace(model, link=link)
-    raise CompileRefused(f"{type(model).__name__} keeps its own link")
+    if isinstance(moved, ShapleyTrees) and line.of_probability:
+        return replace(moved, ensemble=replace(moved.ensemble, link=LOGIT))
+    return moved

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,26 +31,6 @@ class CoxModel:
     def __post_init__(self) -> None:
         object.__setattr__(self, "link", Survival.at(self.hazards, self.horizon))
 
-    @classmethod
-    def from_statsmodels(
-        cls, results: Any, horizons: tuple[float, ...], horizon: float, preparation: Any = None
-    ) -> Self:
-        """Of statsmodels' PHReg results without strata, its baseline read at each horizon (a step function of time).
-
-        Events at the horizon itself count: the baseline is Breslow's, worked out from the risk sets of the results,
-        because `baseline_cumulative_hazard` of statsmodels gives at each time the hazard before that time.
-        """
-        if results.model.surv.nstrat != 1:
-            raise CompileRefused("a Cox model with strata has several baselines; compile one model for each")
-        times, hazards = _breslow(results)
-        # Months as fractions of a year: a horizon may miss the time it means by the last bits of a float.
-        reached = np.searchsorted(times, np.array(horizons) * (1.0 + 1e-9), side="right")
-        if (reached == 0).any():
-            raise CompileRefused(f"nobody in the study had an event up to {min(horizons):g}")
-        at_horizons = hazards[reached - 1]
-        pairs = dict(zip(map(float, horizons), map(float, at_horizons), strict=True))
-        return cls(tuple(map(float, results.params)), pairs, float(horizon), preparation)
-
 
 def _breslow(results: Any) -> tuple[Array, Array]:
     """Rising event times of PHReg results and the cumulative baseline hazard, each time's own events included."""
@@ -71,6 +51,9 @@ def _breslow(results: Any) -> tuple[Array, Array]:
 def cox_of(model: Any, horizons: Sequence[float] = (), per_year: float | None = None) -> Any:
     """Return a CoxModel for results of statsmodels' PHReg; any other object as it is.
 
+    Its baseline is read at each horizon. Events at the horizon itself count: the baseline is Breslow's, worked out from
+    the risk sets, because `baseline_cumulative_hazard` of statsmodels gives at each time the hazard before that time.
+
     `horizons` in years, the main one last; `per_year`: how many units of the study's time a year has.
 
     Raises:
@@ -83,18 +66,20 @@ def cox_of(model: Any, horizons: Sequence[float] = (), per_year: float | None = 
         raise CompileRefused(
             "PHReg: the unit of its time is not known; declare per_year (365.25 for days, 12 for months, 1 for years)"
         )
-    times = [year * per_year for year in horizons]
-    longest = float(np.max(results.model.endog))
-    if max(times) > longest * (1.0 + 1e-9):  # the hazard up to then would be taken for the whole of it
+    if results.model.surv.nstrat != 1:
+        raise CompileRefused("a Cox model with strata has several baselines; compile one model for each")
+    ends, longest = np.array(horizons, dtype=np.float64) * per_year, float(np.max(results.model.endog))
+    # Months as fractions of a year: a horizon may miss the time it means by the last bits of a float.
+    if ends.max() > longest * (1.0 + 1e-9):  # the hazard up to then would be taken for the whole of it
         raise CompileRefused(
-            f"PHReg: its people were followed for at most {longest:g}, and the horizon is {max(times):g} in its unit "
+            f"PHReg: its people were followed for at most {longest:g}, and the horizon is {ends.max():g} in its unit "
             f"({per_year:g} in a year): declare another per_year or a shorter horizon"
         )
-    cox = CoxModel.from_statsmodels(results, tuple(times), times[-1])
-    return _in_years(cox.coefficients, list(cox.hazards.values()), horizons, results.model.exog_names)
-
-
-def _in_years(coefficients: Any, hazards: Sequence[float], horizons: Sequence[float], names: Any) -> CoxModel:
-    hazard_at = dict(zip(map(float, horizons), map(float, hazards), strict=True))
+    times, cumulative = _breslow(results)
+    reached = np.searchsorted(times, ends * (1.0 + 1e-9), side="right")
+    if (reached == 0).any():
+        raise CompileRefused(f"nobody in the study had an event up to {ends.min():g}")
+    hazards = dict(zip(map(float, horizons), cumulative[reached - 1].tolist(), strict=True))
+    coefficients, names = tuple(map(float, results.params)), results.model.exog_names
     input_names = None if names is None else tuple(map(str, names))
-    return CoxModel(tuple(map(float, np.ravel(coefficients))), hazard_at, float(horizons[-1]), names=input_names)
+    return CoxModel(coefficients, hazards, float(horizons[-1]), names=input_names)

@@ -1,25 +1,20 @@
-"""What stands before a model: scikit-learn's steps as curves of single inputs, and trees behind such columns.
+"""What stands before a model: scikit-learn's steps as curves of single inputs.
 
 Read: SimpleImputer, MissingIndicator, StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, OneHotEncoder of
 numbers, feature selection, Pipeline, ColumnTransformer, FeatureUnion, passthrough. A model behind anything else is
 explained by declared groups of its inputs.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.piecewise import Curve, write_curves
-from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, Graph, write_column_sums
-from models_onnx.workbench.compiler.link import FittedModel, Link
+from models_onnx.workbench.compiler.families.piecewise import Curve
 
-Array = NDArray[np.float64]
-Line = Callable[[Any, int], tuple[Array, Array]]  # slope and intercept of each column
 Names = Sequence[str]
 NAN = float("nan")
 MOST_CATEGORIES = 2000
@@ -122,33 +117,16 @@ def _indicator(step: Any, columns: list[Column], _names: Names) -> list[Column]:
     return [replace(columns[j], curve=Curve.steps([], [0.0], 1.0)) for j in step.features_]
 
 
-def _scaled(line: Line, step: Any, columns: list[Column], _names: Names) -> list[Column]:
-    slopes, intercepts = line(step, len(columns))
+def _scaled(step: Any, columns: list[Column], _names: Names) -> list[Column]:
+    if getattr(step, "clip", False):
+        raise CompileRefused(f"{type(step).__name__} with clip=True is not compiled: fit it with clip=False")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the columns have no names here
+        intercepts, ends = step.transform(np.vstack([np.zeros(len(columns)), np.ones(len(columns))]))
     return [
-        replace(column, curve=column.curve.scaled(float(slope), float(intercept)))
-        for column, slope, intercept in zip(columns, slopes, intercepts, strict=True)
+        replace(column, curve=column.curve.scaled(float(end - intercept), float(intercept)))
+        for column, intercept, end in zip(columns, intercepts, ends, strict=True)
     ]
-
-
-def _standard(step: Any, count: int) -> tuple[Array, Array]:
-    scale = np.ones(count) if step.scale_ is None else step.scale_
-    mean = np.zeros(count) if not step.with_mean else step.mean_
-    return 1.0 / scale, -mean / scale
-
-
-def _robust(step: Any, count: int) -> tuple[Array, Array]:
-    scale = step.scale_ if step.with_scaling else np.ones(count)
-    return 1.0 / scale, -(step.center_ if step.with_centering else np.zeros(count)) / scale
-
-
-def _min_max(step: Any, _count: int) -> tuple[Array, Array]:
-    if step.clip:
-        raise CompileRefused("MinMaxScaler with clip=True is not compiled: fit it with clip=False")
-    return step.scale_, step.min_
-
-
-def _max_abs(step: Any, count: int) -> tuple[Array, Array]:
-    return 1.0 / step.scale_, np.zeros(count)
 
 
 NUMBERS_ONLY = "at the bedside inputs are numbers: code it before training, as 0 and 1, say"
@@ -199,10 +177,10 @@ _STEPS: dict[str, Callable[..., list[Column]]] = {
     "ColumnTransformer": _column_transformer,
     "SimpleImputer": _imputer,
     "MissingIndicator": _indicator,
-    "StandardScaler": partial(_scaled, _standard),
-    "RobustScaler": partial(_scaled, _robust),
-    "MinMaxScaler": partial(_scaled, _min_max),
-    "MaxAbsScaler": partial(_scaled, _max_abs),
+    "StandardScaler": _scaled,
+    "RobustScaler": _scaled,
+    "MinMaxScaler": _scaled,
+    "MaxAbsScaler": _scaled,
     "OneHotEncoder": _one_hot,
 }
 
@@ -210,79 +188,3 @@ _WEIGHTED = (
     "a {} with transformer_weights is not compiled: leave the weights out and fit it again; a regression with a "
     "penalty sees the same columns after a scaler behind it"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """`inner` explains its columns; an input's contribution is the sum of its columns'."""
-
-    features: tuple[str, ...]
-    columns: tuple[Column, ...]
-    inner: FittedModel
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-    @property
-    def base(self) -> float:
-        """The inner model's."""
-        return self.inner.base
-
-    @property
-    def link(self) -> Link:
-        """The inner model's."""
-        return self.inner.link
-
-    @property
-    def edges(self) -> tuple[tuple[float, ...], ...]:
-        """Steps of the preparation, and of the model where a column is the input itself."""
-        edge_sets: list[set[float]] = [set() for _ in self.features]
-        for column, edges in zip(self.columns, self.inner.edges, strict=True):
-            edge_sets[column.input] |= set(column.curve.breaks.tolist() or edges)
-        return tuple(tuple(sorted(edges)) for edges in edge_sets)
-
-    @property
-    def owners(self) -> list[int]:
-        """The input of each column."""
-        return [column.input for column in self.columns]
-
-    def contributions(self, X: Array) -> Array:
-        """Return those of the columns, summed by input."""
-        contributions = np.zeros((len(X), len(self.features)))
-        for j, values in zip(self.owners, self.inner.contributions(prepare(self.columns, X)).T, strict=True):
-            contributions[:, j] += values
-        return contributions
-
-    def margin(self, X: Array) -> Array:
-        """Return the inner model's on the prepared columns."""
-        return self.inner.margin(prepare(self.columns, X))
-
-    def recalibrated(self, intercept: float, slope: float) -> Self:
-        """Return the inner model recalibrated."""
-        return replace(self, inner=self.inner.recalibrated(intercept, slope))
-
-    def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Write the columns, float32 as the trees see them, then the inner model, then sums by input."""
-        owner = graph.constant("column_owner", self.owners, np.int64)
-        gathered = graph.node("Gather", [features, owner], "gathered", axis=1)
-        absent = graph.node("Gather", [missing, owner], "gathered_missing", axis=1)
-        with graph.under("prepared/"):
-            wide = graph.node("Cast", [gathered], "wide", to=DOUBLE)
-            values = write_curves(graph, wide, absent, [column.curve for column in self.columns])
-            prepared = graph.node("Cast", [values], "columns", to=FLOAT)
-            absent = graph.node("IsNaN", [prepared], "still_missing")
-        with graph.under("columns/"):
-            contributions = self.inner.write_contributions(graph, prepared, absent)
-        return write_column_sums(graph, contributions, self.owners, len(self.features))
-
-
-def prepare(columns: Sequence[Column], X: Array) -> Array:
-    """Return the columns [n, C] of inputs [n, F], float32 like the file's."""
-    with np.errstate(over="ignore"):
-        seen = np.asarray(X, dtype=np.float32).astype(np.float64)
-        values = [column.curve.values(seen[:, column.input]) for column in columns]
-        return np.column_stack(values).astype(np.float32).astype(np.float64)
-
-
-def plain(columns: Sequence[Column], count: int) -> bool:
-    """Return whether the columns are the inputs, in order, as they are."""
-    return len(columns) == count and all(column.input == j and column.as_it_is for j, column in enumerate(columns))

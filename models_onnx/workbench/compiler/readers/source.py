@@ -6,7 +6,7 @@ scikit-learn's logistic regressions and Cox models, behind any preprocessing tha
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,12 @@ from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurv
 from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, ebm_terms
 from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
-from models_onnx.workbench.compiler.families.trees import Ensemble, limits
+from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.readers.cox import CoxModel
 from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
-from models_onnx.workbench.compiler.readers.preparation import (
-    Column,
-    Prepared,
-    columns_behind,
-    inputs_as_columns,
-    plain,
-    prepare,
-)
-from models_onnx.workbench.compiler.readers.rows import medians
+from models_onnx.workbench.compiler.readers.preparation import Column, columns_behind, inputs_as_columns
+from models_onnx.workbench.compiler.readers.rows import medians, refuse_other_names
 from models_onnx.workbench.compiler.readers.sklearn_trees import (
     from_forest,
     from_gradient_boosting,
@@ -88,29 +81,26 @@ def reader_of(last: Any) -> TreeReader | None:
 
 
 def trees_behind(columns: Sequence[Column], last: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
-    """Return the trees of `last` as terms of the inputs that its columns come from."""
+    """Return the trees of `last` as terms of the inputs that its columns come from, each perhaps imputed."""
     reader = reader_of(last)
     if reader is None or not hasattr(last, "classes_"):
         raise CompileRefused(f"{type(last).__name__} is not a fitted classifier")
-    if any(column.curve.rising and column.curve.line != (1.0, 0.0) for column in columns):
+    if not all(column.as_it_is for column in columns):
         raise CompileRefused(
-            f"{type(last).__name__} behind a scaler is not compiled: leave the scaler out and fit it again; its trees "
-            "ask the same questions without"
+            f"{type(last).__name__} behind a step that changes values (a scaler, codes, indicators) is not compiled "
+            "input by input: leave a scaler out and fit it again, its trees ask the same questions without; or declare "
+            "groups of inputs, at most ten, which are then explained"
         )
-    # an imputed column is the input itself, and its missing value goes where the value of the imputer would go
-    seen_as = tuple(replace(column, curve=Curve.identity()) if column.curve.rising else column for column in columns)
-    missing = [column.curve.missing if column.curve.rising else float("nan") for column in columns]
+    # the missing value of an imputed column goes where the value of the imputer would go
+    missing, owners = [column.curve.missing for column in columns], [column.input for column in columns]
     if type(last).__name__ != "HistGradientBoostingClassifier":  # the others see float32
         missing = [float(np.float32(value)) for value in missing]
-    seen = prepare(seen_as, X)
     if not _takes_nan(last, len(columns)):
         # Such trees know nothing missing: where nothing was imputed before them, the cohort's middle value is.
-        missing = [m if np.isnan(v) else v for v, m in zip(missing, medians(seen), strict=True)]
-    if plain(seen_as, len(names)):
-        return ShapleyTrees.of(reader(names).with_missing_replaced(missing), X)
-    called = [f"{names[column.input]}#{number}" for number, column in enumerate(columns)]
-    inner = ShapleyTrees.of(reader(called).with_missing_replaced(missing), seen)
-    return Prepared(names, seen_as, inner, *limits(X))
+        middles = medians(X[:, owners])
+        missing = [middle if np.isnan(value) else value for value, middle in zip(missing, middles, strict=True)]
+    ensemble = reader([names[j] for j in owners]).with_missing_replaced(missing)
+    return ShapleyTrees.of(ensemble.of_inputs(names, owners), X)
 
 
 def _takes_nan(model: Any, count: int) -> bool:
@@ -155,34 +145,30 @@ def logistic(model: Any) -> tuple[Array, float]:
     return np.asarray(model.coef_, dtype=np.float64)[0], float(np.asarray(model.intercept_).ravel()[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A model as it was read: its own names of its inputs, and how it becomes exact terms against a cohort [n, F]."""
+def read_by_input(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
+    """Return a model as exact terms of its inputs against a cohort [n, F].
 
-    features: tuple[str, ...] | None
-    explained: Callable[[Array, tuple[str, ...]], FittedModel]
-
-
-def open_source(model: Any) -> Source:
-    """Return what `model` is: a path, a fitted object of scikit-learn, interpret, LightGBM or XGBoost, or a CoxModel.
+    `model`: a path, a fitted object of scikit-learn, interpret, LightGBM or XGBoost, or a CoxModel.
 
     Raises:
-        CompileRefused: there is no exact explanation for this kind of model.
+        CompileRefused: there is no exact explanation for this kind of model, or it has other inputs.
     """
     if isinstance(model, str | Path):
-        return _of_ensemble(read_file(Path(model)))
+        return _of_ensemble(read_file(Path(model)), X, names)
     if isinstance(model, CoxModel):
-        names, start = model.names or _names(model.preparation), model.link.log_hazard
-        return _of_regression(names, model.coefficients, start, model.preparation, model.link)
+        refuse_other_names(model.names or _names(model.preparation), names)
+        columns = columns_of(model.preparation, names)
+        return linear_model(columns, np.array(model.coefficients), model.link.log_hazard, X, names, model.link)
     if (ensemble := booster_of(model)) is not None:
-        return _of_ensemble(ensemble)
+        return _of_ensemble(ensemble, X, names)
+    refuse_other_names(_names(model), names)
     if type(model).__name__ == "ExplainableBoostingClassifier":
-        return _of_ebm(model)
+        return AdditiveTrees.centred(names, *ebm_terms(model, names), X, LOGIT)
     preparation, last = split(model)
     if type(last).__name__ in LOGISTIC:
-        return _of_regression(_names(model), *logistic(last), preparation)
+        return linear_model(columns_of(preparation, names), *logistic(last), X, names)
     if reader_of(last):
-        return _of_trees(model, preparation, last)
+        return trees_behind(columns_of(preparation, names), last, X, names)
     if isinstance(last, type) or not hasattr(last, "predict"):
         raise CompileRefused(f"an object of the type {type(last).__name__} is no fitted model: give the fitted object")
     raise CompileRefused(
@@ -191,40 +177,9 @@ def open_source(model: Any) -> Source:
     )
 
 
-def _of_ensemble(ensemble: Ensemble) -> Source:
-    def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
-        return ShapleyTrees.of(replace(ensemble, features=names), X)
-
-    return Source(ensemble.features, explained)
-
-
-def _of_regression(
-    fitted_names: tuple[str, ...] | None,
-    coefficients: Sequence[float] | Array,
-    start: float,
-    preparation: Any = None,
-    link: Link = LOGIT,
-) -> Source:
-    def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
-        columns = columns_of(preparation, names)
-        return linear_model(columns, np.asarray(coefficients, dtype=np.float64), start, X, names, link)
-
-    return Source(fitted_names, explained)
-
-
-def _of_ebm(model: Any) -> Source:
-    def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
-        terms, start = ebm_terms(model, names)
-        return AdditiveTrees.centred(names, terms, start, X, LOGIT)
-
-    return Source(_names(model), explained)
-
-
-def _of_trees(model: Any, preparation: Any, last: Any) -> Source:
-    def explained(X: Array, names: tuple[str, ...]) -> FittedModel:
-        return trees_behind(columns_of(preparation, names), last, X, names)
-
-    return Source(_names(model), explained)
+def _of_ensemble(ensemble: Ensemble, X: Array, names: tuple[str, ...]) -> FittedModel:
+    refuse_other_names(ensemble.features, names)
+    return ShapleyTrees.of(replace(ensemble, features=names), X)
 
 
 def _names(model: Any) -> tuple[str, ...] | None:

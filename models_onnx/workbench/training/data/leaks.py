@@ -20,6 +20,7 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age
 from models_onnx.errors import ModelError
 from models_onnx.spec import Fitted, ModelSpec
+from models_onnx.workbench.compiler.families.trees import as_received
 from models_onnx.workbench.metrics import Ranked, auroc
 from models_onnx.workbench.training.data.cohort import Cohort, input_column
 from models_onnx.workbench.training.data.reads import Reads, read_by
@@ -485,7 +486,7 @@ def seen_before(spec: ModelSpec, cohort: Cohort) -> str | None:
     except ModelError:
         return None  # whoever compiles it says so
     is_followed = cohort.weight > 0
-    rows = pd.DataFrame(cohort.X[is_followed].astype(np.float32).astype(np.float64), columns=list(cohort.features))
+    rows = pd.DataFrame(as_received(cohort.X[is_followed]), columns=list(cohort.features))
     names = getattr(model, "feature_names_in_", None)
     if names is not None and len(names) == rows.shape[1]:
         rows.columns = list(map(str, names))

@@ -23,7 +23,8 @@ from fhir.terminology.plain_file import plain_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
-from models_onnx.workbench.compiler.entry import ReadModel, read_model
+from models_onnx.workbench.compiler.entry import read_model
+from models_onnx.workbench.compiler.families.trees import as_received
 from models_onnx.workbench.compiler.link import FittedModel, Link
 from models_onnx.workbench.compiler.parity import Oracle, ask_library
 from models_onnx.workbench.compiler.readers.cox import cox_of
@@ -49,21 +50,18 @@ class Own:
     """
 
     model: Any
-    features: tuple[str, ...]
-    read: ReadModel
+    read: FittedModel
     intercept: float = 0.0
     slope: float = 1.0
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     link: Link = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "link", self.read.fitted.link)
+        object.__setattr__(self, "link", self.read.link)
 
     def margin(self, X: Array) -> Array:
         """Return the margin, recalibrated."""
-        with np.errstate(over="ignore"):
-            seen = X.astype(np.float32).astype(np.float64)
-        return np.asarray(self.intercept + self.slope * self.read.fitted.margin(seen))
+        return np.asarray(self.intercept + self.slope * self.read.margin(as_received(X)))
 
     def recalibrated(self, intercept: float, slope: float) -> "Own":
         """Return the same model with margin = intercept + slope * margin.
@@ -81,7 +79,8 @@ class Own:
     def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
         """Return what the compiler writes, against these reference rows."""
         del highs  # no input of such a model is clipped: the declaration refuses it
-        return _read(self.model, features, reference, self.groups).fitted.recalibrated(self.intercept, self.slope)
+        read = read_model(self.model, as_received(reference), features, self.groups)
+        return read.recalibrated(self.intercept, self.slope)
 
     def oracle_of(self, form: FittedModel) -> Oracle:
         """Return the library's probability wherever it takes the row and nothing is recalibrated, else the form's."""
@@ -106,7 +105,7 @@ def fit_own(declared: OwnEstimator, people: FittingRows) -> Own | Linear:
     if set(_transformers(declared.estimator)) - set(names):
         return fit_logistic(SIMPLE, people)  # the few inputs beside the model
     is_followed = people.weight > 0
-    table = _frame(people.X[is_followed], names)
+    table = pd.DataFrame(as_received(people.X[is_followed]), columns=list(names))
     model = clone(declared.estimator)
     weights = {} if (people.weight[is_followed] == 1.0).all() else _weights(model, people.weight[is_followed])
     try:
@@ -115,7 +114,7 @@ def fit_own(declared: OwnEstimator, people: FittingRows) -> Own | Linear:
     except (ValueError, TypeError, KeyError) as problem:
         sentence = str(problem).strip().splitlines()[0]
         raise TrainingRefused(f"{type(model).__name__} cannot be fitted on the table: {sentence}") from problem
-    return Own(model, names, _read(model, names, people.X[people.reference]))
+    return Own(model, read_model(model, as_received(people.X[people.reference]), names))
 
 
 def _transformers(estimator: Any) -> list[str]:
@@ -133,19 +132,6 @@ def _weights(model: Any, weight: Array) -> dict[str, Array]:
     return {f"{steps[-1][0]}__sample_weight" if steps else "sample_weight": weight}
 
 
-def _frame(X: Array, names: Sequence[str]) -> pd.DataFrame:
-    with np.errstate(over="ignore"):
-        return pd.DataFrame(X.astype(np.float32).astype(np.float64), columns=list(names))
-
-
-def _read(
-    model: Any, features: tuple[str, ...], reference: Array, groups: Mapping[str, tuple[str, ...]] | None = None
-) -> ReadModel:
-    with np.errstate(over="ignore"):
-        rows = reference.astype(np.float32).astype(np.float64)
-    return read_model(model, rows, features, groups)
-
-
 def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: float) -> Own | Linear:
     """Return the model as it was fitted elsewhere, read against the reference rows of these people.
 
@@ -157,7 +143,8 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
         return fit_logistic(SIMPLE, people)  # the few inputs beside the model
     model = cox_of(load(declared), (horizon_years,), declared.per_year)
     _refuse_other_inputs(model, declared)
-    return Own(model, names, _read(model, names, people.X[people.reference], declared.groups), groups=declared.groups)
+    read = read_model(model, as_received(people.X[people.reference]), names, declared.groups)
+    return Own(model, read, groups=declared.groups)
 
 
 def load(declared: FittedElsewhere) -> Any:

@@ -98,12 +98,12 @@ def compiled(model: Any, rows: Any, *, outcomes: Any = None, features: Any = Non
     if hasattr(rows, "columns"):
         features, rows = list(rows.columns), rows.to_numpy(dtype=float)
     names = tuple(features or (f"x{number}" for number in range(rows.shape[1])))
-    read = read_model(model, np.asarray(rows, dtype=np.float64), names, groups)
-    fitted, X = read.fitted, read.X
+    X = np.asarray(rows, dtype=np.float64)
+    fitted = read_model(model, X, names, groups)
     y = np.arange(len(X)) % 2 if outcomes is None else np.asarray(outcomes, dtype=np.int64)
     margin = fitted.margin(X)
     reference = build_reference(margin, margin, y, np.ones(len(X)), fitted.link, Familiarity.of(X))
-    together = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(read.features, groups or {})
-    oracle = Own(model, read.features, read).oracle_of(fitted)
+    together = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(names, groups or {})
+    oracle = Own(model, fitted).oracle_of(fitted)
     done = compile_fitted("m", fitted, reference, {}, oracle, proof_rows(X, fitted), together)
     return File(done.content, fitted, together.names, done.agreement)

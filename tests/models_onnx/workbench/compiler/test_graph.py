@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto
 
-from models_onnx.workbench.compiler.graph import FLOAT, Graph, write_column_sums
-from tests.models_onnx.workbench.compiler.people import says
+from models_onnx.workbench.compiler.graph import FLOAT, Graph
 
 
 def _graph() -> tuple[Graph, str]:
@@ -33,14 +31,3 @@ def test_a_constant_is_written_once_and_never_with_two_values() -> None:
     for value, kind in ((3.0, np.float32), (2.0, np.float64)):
         with pytest.raises(ValueError, match=r"^two constants of the name 'two'$"):
             graph.constant("two", value, kind)
-
-
-def test_sums_of_rows_and_of_the_columns_of_an_input() -> None:
-    graph, features = _graph()
-    wide = graph.node("Cast", [features], "wide", to=TensorProto.DOUBLE)
-    both = graph.node("Concat", [wide, wide], "both", axis=1)
-    told = [graph.row_sums(both, 4, "all"), write_column_sums(graph, both, [2, 0, 2, 1], 3)]
-    for name in told:
-        graph.output(name, TensorProto.DOUBLE, ["N", "M"])
-    answers = says(graph.model("m", {}).SerializeToString(), np.array([[1.0, 10.0]]))
-    assert [answers[name].tolist() for name in told] == [[[22.0]], [[10.0, 10.0, 2.0]]]

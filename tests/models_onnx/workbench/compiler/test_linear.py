@@ -1,6 +1,7 @@
 """Logistic pipelines and Cox models: every step folded into one curve per input, against the libraries' own sums."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import CoxModel, read_model
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.link import Survival
+from models_onnx.workbench.compiler.readers.cox import cox_of
 from models_onnx.workbench.compiler.reference import build_reference
 from tests.libraries import statsmodels
 from tests.models_onnx.workbench.compiler.oracles import linear_shap
@@ -140,7 +142,7 @@ def test_a_cox_model_says_survival_at_every_horizon_and_adds_up_on_the_hazard() 
     X, time, died = study()
     prepare = make_pipeline(SimpleImputer(), StandardScaler()).fit(X)
     fitted = statsmodels.PHReg(time, prepare.transform(X), status=died).fit()
-    cox = CoxModel.from_statsmodels(fitted, (1.0, 3.0, 5.0), 5.0, prepare)
+    cox = replace(cox_of(fitted, (1.0, 3.0, 5.0), 1.0), preparation=prepare, names=None)
     file = compiled(cox, X, outcomes=(died == 1) & (time <= 5.0))
     told = says(file.content, X)
     predictor = prepare.transform(X) @ fitted.params
@@ -165,9 +167,9 @@ def test_events_at_the_horizon_itself_count_where_times_are_months() -> None:
     Z = SimpleImputer().fit_transform(X)
     months = np.ceil(time * 2.0)  # few distinct times, so that many die at the horizon itself
     fitted = statsmodels.PHReg(months, Z, status=died).fit()
-    cox = CoxModel.from_statsmodels(fitted, (6.0,), 6.0)
+    cox = cox_of(fitted, (0.5,), 12.0)
     expected = breslow(months, died, Z @ fitted.params, 6.0)
-    assert cox.hazards[6.0] == pytest.approx(expected, rel=1e-12)
+    assert cox.hazards[0.5] == pytest.approx(expected, rel=1e-12)
     before = breslow(months, died, Z @ fitted.params, 5.0)
     assert before < 0.9 * expected
 
@@ -175,7 +177,7 @@ def test_events_at_the_horizon_itself_count_where_times_are_months() -> None:
 def test_a_recalibrated_cox_model_keeps_the_shape_of_its_baseline() -> None:
     X, _, died = study()
     cox = CoxModel((0.4, 0.0, 0.0, 0.0, 0.0), {1.0: 0.05, 5.0: 0.3}, 5.0)
-    read = read_model(cox, X, NAMES).fitted
+    read = read_model(cox, X, NAMES)
     moved = read.recalibrated(0.2, 0.9)
     told = says(
         write_file(

@@ -1,4 +1,4 @@
-"""Which columns come behind a step, and what they hold: scikit-learn's own transform decides; trees behind columns."""
+"""Which columns come behind a step, and what they hold: scikit-learn's own transform decides."""
 
 from typing import Any
 
@@ -20,9 +20,8 @@ from sklearn.preprocessing import (
 )
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine, Curve, PiecewiseLinear
 from models_onnx.workbench.compiler.readers import preparation
-from models_onnx.workbench.compiler.readers.preparation import Column, Prepared, columns_behind, inputs_as_columns
+from models_onnx.workbench.compiler.readers.preparation import columns_behind, inputs_as_columns
 
 NAN = float("nan")
 NAMES = ("age", "lab", "count")
@@ -170,46 +169,6 @@ def test_what_no_curve_can_follow_is_refused_with_its_reason(step: Any, rows: An
     with pytest.raises(CompileRefused, match=sentence):
         codes(step, rows, [1.0])
     assert codes(OneHotEncoder(min_frequency=1), NUMBERS, [1.0, 7.0]).tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
-
-
-SAME = Curve.identity()
-
-
-def _line(feature: str, weight: float, knot: float = 0.0) -> BrokenLine:
-    return BrokenLine(feature, (knot,), (weight,), 0.0, 1000.0, 1000.0)
-
-
-# the sum of age, of ten times the lab and of a hundred where the lab reaches 4, of which 0.5 is the intercept
-COLUMNS = (Column(1, SAME), Column(0, SAME), Column(1, Curve.steps([4.0], [0.0, 1.0], 1.0)))
-INNER = PiecewiseLinear((_line("lab", 10.0), _line("age", 1.0), _line("high", 100.0)), 0.5)
-MODEL = Prepared(("age", "lab"), COLUMNS, INNER, (0.0, 0.0), (99.0, 9.0))
-PEOPLE = np.array([[50.0, 3.0], [60.0, 4.0], [70.0, NAN]])
-
-
-def test_the_contribution_of_an_input_is_the_sum_of_its_columns() -> None:
-    assert MODEL.contributions(PEOPLE).tolist() == [[50.0, 30.0], [60.0, 140.0], [70.0, 100.0]]
-    assert MODEL.margin(PEOPLE).tolist() == [80.5, 200.5, 170.5]
-    assert (MODEL.base, MODEL.link, MODEL.owners) == (0.5, INNER.link, [1, 0, 1])
-
-
-def test_a_recalibration_is_of_the_inner_model() -> None:
-    moved = MODEL.recalibrated(1.0, 2.0)
-    assert moved.margin(PEOPLE).tolist() == [162.0, 402.0, 342.0]
-    assert (moved.base, moved.columns, moved.features) == (2.0, COLUMNS, ("age", "lab"))
-
-
-def test_steps_of_the_preparation_are_edges_and_those_of_the_model_where_a_column_is_a_line() -> None:
-    """A line has its knot and its top."""
-    assert MODEL.edges == ((0.0, 1000.0), (0.0, 4.0, 1000.0))
-
-
-def test_columns_are_rounded_as_the_file_rounds_them() -> None:
-    tenth = float(np.float32(0.1))
-    halved = Column(0, SAME.scaled(0.1, 0.0))
-    assert preparation.prepare([Column(0, SAME), halved], np.array([[0.1], [1e39]])).tolist() == [
-        [tenth, float(np.float32(0.1 * tenth))],
-        [float(np.finfo(np.float32).max), float(np.float32(0.1 * float(np.finfo(np.float32).max)))],
-    ]
 
 
 def test_columns_are_chosen_by_name() -> None:
