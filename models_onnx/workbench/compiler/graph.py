@@ -18,8 +18,6 @@ ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 3
 # The name of the constant [1], which every graph has.
 SECOND_AXIS = "second_axis"
 PRODUCER = "cds-hooks-onnx"
-_NODE_COLUMNS = ("treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids")
-_WEIGHT_COLUMNS = ("treeids", "nodeids", "ids", "weights")
 
 
 class Graph:
@@ -106,52 +104,3 @@ class Graph:
         model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version, producer_name=PRODUCER)
         helper.set_model_props(model, dict(sorted(metadata.items())))
         return model
-
-
-class TreeWriter:
-    """Collects the nodes and leaf weights of the trees of one TreeEnsembleRegressor; nodes are numbered by tree."""
-
-    def __init__(self) -> None:
-        self._nodes: dict[str, list[Any]] = {name: [] for name in _NODE_COLUMNS}
-        self._weights: dict[str, list[Any]] = {name: [] for name in _WEIGHT_COLUMNS}
-        self._missing_left: list[int] = []
-
-    def add_split(
-        self,
-        tree: int,
-        node: int,
-        feature: int,
-        threshold: float,
-        children: tuple[int, int],
-        missing_left: bool = False,
-    ) -> None:
-        """Add a node whose first child takes the values up to the threshold."""
-        self._add(tree, node, feature, "BRANCH_LEQ", threshold, *children)
-        self._missing_left.append(int(missing_left))
-
-    def add_leaf(self, tree: int, node: int, weights: Mapping[int, float]) -> None:
-        """Add a leaf with what it adds to each target."""
-        self._add(tree, node, 0, "LEAF", 0.0, 0, 0)
-        self._missing_left.append(0)
-        for target, weight in (weights or {0: 0.0}).items():
-            for column, cell in zip(self._weights.values(), (tree, node, target, weight), strict=True):
-                column.append(cell)
-
-    def write(self, graph: Graph, features: str, targets: int, name: str) -> str:
-        """Write the operator: float32 [N, targets]."""
-        missing = {"missing_value_tracks_true": self._missing_left} if any(self._missing_left) else {}
-        return graph.node(
-            "TreeEnsembleRegressor",
-            [features],
-            name,
-            domain=ML_DOMAIN,
-            n_targets=targets,
-            aggregate_function="SUM",
-            post_transform="NONE",
-            **{f"nodes_{key}": values for key, values in {**self._nodes, **missing}.items()},
-            **{f"target_{key}": values for key, values in self._weights.items()},
-        )
-
-    def _add(self, *row: float | str) -> None:
-        for column, cell in zip(self._nodes.values(), row, strict=True):
-            column.append(cell)

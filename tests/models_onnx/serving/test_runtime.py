@@ -16,11 +16,11 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.compiler.explaining_graph import Groups, write_file
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
 from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.compiler.reference import Reference
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.pipeline import Trained
+from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 TYPICAL = {
@@ -149,9 +149,7 @@ def model_of(trained: Trained, reference: Reference, groups: dict[str, list[str]
     link = Survival.at({1.0: 0.02, 5.0: 0.2}, 5.0)
     said = {each.key: each.value for each in load_from_string(trained.content).metadata_props}
     given = {name: said[name] for name in ("model_id", "model_version", "feature_dictionary")}
-    content = write_file(
-        "m", PiecewiseLinear(lines, manifest.base, link), reference, given, Groups.of(names, groups or {})
-    )
+    content = write_file("m", piecewise(lines, manifest.base, link), reference, given, Groups.of(names, groups or {}))
     return Model(Artifact(manifest, content))
 
 

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.workbench.compiler.families.piecewise import PiecewiseLinear
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.graph import Graph
 from models_onnx.workbench.compiler.link import AT_ONCE, Survival
 
@@ -97,8 +97,8 @@ class CauseHazards:
 class IncidenceModel:
     """Broken lines for both hazards, each 0 at the reference; `slope` and `intercept` recalibrate the margin."""
 
-    event: PiecewiseLinear
-    competing: PiecewiseLinear
+    event: AdditiveCurves
+    competing: AdditiveCurves
     hazards: CauseHazards
     link: Incidence
     intercept: float = 0.0

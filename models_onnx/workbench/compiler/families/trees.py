@@ -27,12 +27,6 @@ def at_most(threshold: float) -> np.float32:
     return np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) > threshold else rounded
 
 
-def below(threshold: float) -> np.float32:
-    """Return the largest float32 that is < threshold: for trees that go left where x < threshold."""
-    rounded = at_most(threshold)
-    return np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) == threshold else rounded
-
-
 @dataclass(frozen=True, slots=True)
 class Tree:
     """The nodes in one list, the root first; a node whose `feature` is LEAF has a `value`.

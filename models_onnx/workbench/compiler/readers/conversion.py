@@ -1,12 +1,15 @@
 """Models of no form of their own as ONNX files: scikit-learn objects by skl2onnx, deep trees by one operator."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble
-from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, ML_OPSET, OPSET, Graph, TreeWriter
+from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, ML_OPSET, OPSET, Graph
 from models_onnx.workbench.compiler.link import IDENTITY
 from models_onnx.workbench.compiler.readers.network import OnnxSource, Scale
 from models_onnx.workbench.compiler.readers.source import read_file, reader_of
@@ -44,17 +47,35 @@ def converted(model: Any, names: Sequence[str]) -> OnnxSource | None:
 
 def _trees(name: str, ensemble: Ensemble) -> OnnxSource:
     """Return trees of any depth as a file that gives their margin."""
-    graph, writer = Graph(), TreeWriter()
+    graph, weights = Graph(), []
+    nodes: dict[str, list[Any]] = defaultdict(list)
     features = graph.input("features", FLOAT, ["N", len(ensemble.features)])
     for number, tree in enumerate(ensemble.trees):
-        for node in range(len(tree.feature)):
-            if tree.feature[node] == LEAF:
-                writer.add_leaf(number, node, {0: float(tree.value[node])})
-                continue
-            children = (int(tree.left[node]), int(tree.right[node]))
-            threshold, missing_left = float(tree.threshold[node]), bool(tree.nan_left[node])
-            writer.add_split(number, node, int(tree.feature[node]), threshold, children, missing_left)
-    total = graph.node("Cast", [writer.write(graph, features, 1, "trees")], "of_trees", to=DOUBLE)
+        is_leaf, count = tree.feature == LEAF, len(tree.feature)
+        columns = {
+            "treeids": [number] * count,
+            "nodeids": range(count),
+            "featureids": np.where(is_leaf, 0, tree.feature).tolist(),
+            "modes": np.where(is_leaf, "LEAF", "BRANCH_LEQ").tolist(),
+            "values": np.where(is_leaf, 0.0, tree.threshold).tolist(),
+            "truenodeids": tree.left.tolist(),
+            "falsenodeids": tree.right.tolist(),
+            "missing_value_tracks_true": tree.nan_left.astype(int).tolist(),
+        }
+        for column, cells in columns.items():
+            nodes[f"nodes_{column}"] += cells
+        weights += [(number, node, 0, float(tree.value[node])) for node in np.flatnonzero(is_leaf).tolist()]
+    targets = zip(("treeids", "nodeids", "ids", "weights"), zip(*weights, strict=True), strict=True)
+    written = graph.node(
+        "TreeEnsembleRegressor",
+        [features],
+        "trees",
+        domain=ML_DOMAIN,
+        n_targets=1,
+        **nodes,
+        **{f"target_{column}": cells for column, cells in targets},
+    )
+    total = graph.node("Cast", [written], "of_trees", to=DOUBLE)
     graph.node("Add", [total, graph.constant("start", ensemble.start, "float64")], "margin")
     graph.output("margin", DOUBLE, ["N", 1])
     scale: Scale = "probability" if ensemble.link is IDENTITY else "log odds"

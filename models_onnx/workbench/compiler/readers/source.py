@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
-from models_onnx.workbench.compiler.families.additive_trees import AdditiveTrees, ebm_terms
 from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.readers.cox import CoxModel
+from models_onnx.workbench.compiler.readers.ebm import read_ebm
 from models_onnx.workbench.compiler.readers.lightgbm_file import parse_lightgbm
 from models_onnx.workbench.compiler.readers.preparation import Column, columns_behind, inputs_as_columns
 from models_onnx.workbench.compiler.readers.rows import medians, refuse_other_names
@@ -163,7 +163,7 @@ def read_by_input(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
         return _of_ensemble(ensemble, X, names)
     refuse_other_names(_names(model), names)
     if type(model).__name__ == "ExplainableBoostingClassifier":
-        return AdditiveTrees.centred(names, *ebm_terms(model, names), X, LOGIT)
+        return read_ebm(model, X, names)
     preparation, last = split(model)
     if type(last).__name__ in LOGISTIC:
         return linear_model(columns_of(preparation, names), *logistic(last), X, names)

@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveCox, AdditiveLogistic
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
+from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link, Survival
 from models_onnx.workbench.compiler.parity import Oracle
 from models_onnx.workbench.training.data.follow_up import FittingRows
@@ -237,20 +238,21 @@ class Linear:
             return np.asarray(self.regression.predict_proba(Z)[:, 1]), contributions
         return self.link.probability(self.margin(X)), contributions
 
-    def form(self, features: tuple[str, ...], highs: Sequence[float | None], _reference: Array) -> PiecewiseLinear:
+    def form(self, features: tuple[str, ...], highs: Sequence[float | None], _reference: Array) -> AdditiveCurves:
         """Return the model as broken lines in each input's own unit, rounded to what is written into the file.
 
         `highs` is where the trained range ends if not at the highest value seen (infinite for a clipped input).
         """
         weights = self.coefficients / self.scaler.scale_
         lines = []
-        for j, feature in enumerate(features):
+        for j in range(len(features)):
             is_owned = self.hinges.owner == j
             slopes = tuple(significant(float(w)) for w in weights[is_owned])
             centre = significant(float(np.dot(slopes, self.scaler.mean_[is_owned])), 9)
-            top, high = self.hinges.tops[j], highs[j]
-            lines.append(BrokenLine(feature, self.hinges.knots[j], slopes, centre, top, top if high is None else high))
-        return PiecewiseLinear(tuple(lines), significant(self.intercept, 8), self.link)
+            lines.append(Curve.broken_line(self.hinges.knots[j], slopes, self.hinges.tops[j], centre))
+        low = tuple(knots[0] for knots in self.hinges.knots)
+        high = tuple(top if end is None else end for top, end in zip(self.hinges.tops, highs, strict=True))
+        return AdditiveCurves(features, tuple(lines), significant(self.intercept, 8), low, high, self.link)
 
 
 def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Linear:

@@ -1,9 +1,10 @@
 """Invented people for the compiler's tests: numbers, gaps, values on a grid; and what a compiled file says of rows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 
 from models_onnx.workbench.compiler import compile_fitted, read_model
 from models_onnx.workbench.compiler.explaining_graph import Groups
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.grouped import GroupedModel
-from models_onnx.workbench.compiler.link import FittedModel
+from models_onnx.workbench.compiler.families.piecewise import Curve
+from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.parity import Agreement, proof_rows
 from models_onnx.workbench.compiler.reference import Familiarity, build_reference
 from models_onnx.workbench.training.fitting.own import Own
@@ -33,6 +36,25 @@ def invented(people: int = 600, gaps: float = 0.1, seed: int = 3, grid: int | No
     X = X.astype(np.float32).astype(np.float64)
     X[draw.random(X.shape) < gaps] = np.nan
     return X, y
+
+
+class BrokenLine(NamedTuple):
+    """A line that is flat below its first knot and above its top."""
+
+    feature: str
+    knots: tuple[float, ...]
+    weights: tuple[float, ...]
+    centre: float
+    top: float
+    high: float
+
+
+def piecewise(lines: Iterable[BrokenLine], base: float, link: Link = LOGIT) -> AdditiveCurves:
+    """A model of broken lines, one for each input."""
+    lines = tuple(lines)
+    curves = tuple(Curve.broken_line(line.knots, line.weights, line.top, line.centre) for line in lines)
+    low, high = tuple(line.knots[0] for line in lines), tuple(line.high for line in lines)
+    return AdditiveCurves(tuple(line.feature for line in lines), curves, base, low, high, link)
 
 
 def says(content: bytes, X: Array) -> dict[str, NDArray[Any]]:

@@ -10,23 +10,22 @@ from onnx import checker, load_from_string
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.workbench.compiler import compile_fitted
 from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.graph import Graph
 from models_onnx.workbench.compiler.parity import Oracle, boundary_rows, verify
 from models_onnx.workbench.compiler.readers.preparation import _STEPS
 from models_onnx.workbench.compiler.readers.source import FORESTS
 from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
 from tests.conftest import ROOT
+from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
 
 Array = NDArray[np.float64]
 
-MODEL = PiecewiseLinear(
-    lines=(
-        BrokenLine("a", (0.0, 1.5, 4.0), (0.7, -1.1, 2.0), 0.4, 10.0, 10.0),
-        BrokenLine("b", (40.0,), (0.05,), 1.0, 80.0, float("inf")),
-    ),
-    base=-2.0,
+LINES = (
+    BrokenLine("a", (0.0, 1.5, 4.0), (0.7, -1.1, 2.0), 0.4, 10.0, 10.0),
+    BrokenLine("b", (40.0,), (0.05,), 1.0, 80.0, float("inf")),
 )
+MODEL = piecewise(LINES, -2.0)
 REFERENCE = Reference(
     quantiles=(-3.0, -1.0, 1.0),
     bins=(CalibrationBin(0, 50, 2, 0.05, 0.04, 0.01, 0.11), CalibrationBin(2, 50, 30, 0.5, 0.6, 0.46, 0.73)),
@@ -35,7 +34,7 @@ REFERENCE = Reference(
 
 def oracle(X: Array) -> tuple[Array, Array]:
     """The model of above by hand, one value at a time."""
-    parts = [[_broken_line(x, line) for x, line in zip(row, MODEL.lines, strict=True)] for row in X.tolist()]
+    parts = [[_broken_line(x, line) for x, line in zip(row, LINES, strict=True)] for row in X.tolist()]
     contributions = np.array(parts)
     return 1 / (1 + np.exp(-(MODEL.base + contributions.sum(axis=1)))), contributions
 
@@ -52,11 +51,10 @@ def rows() -> NDArray[np.float32]:
     draw = np.random.default_rng(5)
     people = np.column_stack([draw.uniform(-2, 12, 1200), draw.uniform(30, 95, 1200)])
     people[draw.random(people.shape) < 0.2] = np.nan
-    edges = [(*line.knots, line.top) for line in MODEL.lines]
-    return np.vstack([people.astype(np.float32), boundary_rows(np.array([2.0, 60.0]), edges)])
+    return np.vstack([people.astype(np.float32), boundary_rows(np.array([2.0, 60.0]), MODEL.edges)])
 
 
-def refused_by(model: PiecewiseLinear, truth: Oracle = oracle) -> None:
+def refused_by(model: AdditiveCurves, truth: Oracle = oracle) -> None:
     """Compiles, which must be refused."""
     compile_fitted("broken", model, REFERENCE, {}, truth, rows())
 
@@ -78,10 +76,10 @@ def test_the_same_model_gives_the_same_bytes() -> None:
 
 
 def test_a_weight_that_is_slightly_wrong_is_refused() -> None:
-    first = MODEL.lines[0]
-    wrong = replace(first, weights=(first.weights[0] + 1e-4, *first.weights[1:]))
+    first = LINES[0]
+    wrong = first._replace(weights=(first.weights[0] + 1e-4, *first.weights[1:]))
     with pytest.raises(ParityRefused, match="probabilities differ"):
-        refused_by(replace(MODEL, lines=(wrong, MODEL.lines[1])))
+        refused_by(piecewise((wrong, LINES[1]), MODEL.base))
 
 
 def test_a_wrong_base_is_refused() -> None:
@@ -90,9 +88,9 @@ def test_a_wrong_base_is_refused() -> None:
 
 
 def test_contributions_shared_out_wrongly_are_refused_though_the_probability_is_right() -> None:
-    a, b = MODEL.lines
+    a, b = MODEL.curves
     with pytest.raises(ParityRefused):
-        refused_by(replace(MODEL, lines=(replace(a, centre=a.centre + 0.5), replace(b, centre=b.centre - 0.5))))
+        refused_by(replace(MODEL, curves=(a.scaled(1.0, -0.5), b.scaled(1.0, 0.5))))
 
 
 def test_a_missing_value_taken_for_the_lowest_is_refused() -> None:
@@ -100,20 +98,24 @@ def test_a_missing_value_taken_for_the_lowest_is_refused() -> None:
         refused_by(MODEL, lambda X: oracle(np.where(np.isnan(X), [0.0, 40.0], X)))
 
 
-class TermDropped(PiecewiseLinear):
+class TermDropped(AdditiveCurves):
     """Writes contributions that leave out the second input, while the margin keeps it."""
 
     __slots__ = ()
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        whole = PiecewiseLinear.write_contributions(self, graph, features, missing)
+        whole = AdditiveCurves.write_contributions(self, graph, features, missing)
         mask = graph.constant("mask", [1.0, 0.0], np.float64)
         graph.node("Mul", [whole, mask], "told")
         return whole
 
 
 def test_contributions_that_do_not_add_up_are_refused() -> None:
-    proto = load_from_string(write_file("dropped", TermDropped(MODEL.lines, MODEL.base), REFERENCE, {}))
+    proto = load_from_string(
+        write_file(
+            "dropped", TermDropped(MODEL.features, MODEL.curves, MODEL.base, MODEL.low, MODEL.high), REFERENCE, {}
+        )
+    )
     for node in proto.graph.node:
         node.output[:] = [
             {"contributions": "all", "terms/told": "contributions"}.get(name, name) for name in node.output

@@ -5,11 +5,10 @@ import pytest
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import Groups, write_file
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
 from models_onnx.workbench.compiler.graph import DOUBLE, Graph
 from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.reference import QUANTILES, Familiarity, Reference, build_reference
-from tests.models_onnx.workbench.compiler.people import Array, says
+from tests.models_onnx.workbench.compiler.people import Array, BrokenLine, piecewise, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -52,7 +51,7 @@ def cohort(people: int = 4000) -> Array:
 def file_of(known: Familiarity) -> bytes:
     """A small model's file with this cohort in it."""
     lines = tuple(BrokenLine(name, (0.0,), (0.01,), 0.0, 200.0, 200.0) for name in ("a", "b", "c"))
-    return write_file("m", PiecewiseLinear(lines, 0.0), Reference(REFERENCE.quantiles, REFERENCE.bins, known), {})
+    return write_file("m", piecewise(lines, 0.0), Reference(REFERENCE.quantiles, REFERENCE.bins, known), {})
 
 
 @pytest.fixture(scope="module")

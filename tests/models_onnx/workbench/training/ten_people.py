@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from models_onnx.spec import InputSpec, PopulationSpec, RequiredGroup
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
 from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
 from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.data.cohort import Cohort, ExclusionCount
 from models_onnx.workbench.training.data.follow_up import Observed
 from tests.models_onnx.invented import INVENTED
+from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
 
 NAN = float("nan")
 AGES = (40, 60, 50, 55, 60, 65, 70, 75, 80, 90)
@@ -27,7 +27,7 @@ QUANTILES = (
 )
 
 # From 50 to 85 years its margins are those of the last eight.
-MODEL = PiecewiseLinear(
+MODEL = piecewise(
     (
         BrokenLine("age_years", (40.0,), (0.1,), 2.0, 85.0, float("inf")),
         BrokenLine("creatinine_mg_dl", (0.4,), (0.0,), 0.0, 4.0, 4.0),

@@ -90,7 +90,7 @@ def test_the_reference_cohort_counts_the_latest_people_and_its_bins_begin_at_qua
 
 def test_a_model_of_fewer_inputs_than_are_declared_is_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
-        described(replace(SPEC, age_bands=()), replace(MODEL, lines=MODEL.lines[:1]))
+        described(replace(SPEC, age_bands=()), replace(MODEL, low=MODEL.low[:1]))
 
 
 def test_every_input_has_its_range_its_mean_in_the_reference_cohort_and_its_group() -> None:

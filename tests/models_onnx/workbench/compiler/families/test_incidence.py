@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from models_onnx.workbench.compiler.explaining_graph import write_file
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.incidence import CauseHazards, IncidenceModel
-from models_onnx.workbench.compiler.families.piecewise import BrokenLine, PiecewiseLinear
-from tests.models_onnx.workbench.compiler.people import says
+from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 HAZARDS = CauseHazards((0.1, 0.0, 0.2), (0.05, 0.3, 0.1), (1, 3))
@@ -44,8 +44,8 @@ def test_the_link_has_the_risk_of_the_reference_at_each_horizon() -> None:
         link.risk(np.zeros(1))
 
 
-def _lines(first: float, second: float) -> PiecewiseLinear:
-    return PiecewiseLinear(
+def _lines(first: float, second: float) -> AdditiveCurves:
+    return piecewise(
         (BrokenLine("a", (0.0,), (first,), 0.5 * first, 10.0, 10.0), BrokenLine("b", (0.0,), (second,), 0.0, 8.0, 9.0)),
         0.0,
     )

@@ -1,0 +1,67 @@
+"""Reads interpret's ExplainableBoostingClassifier: its steps of one input as curves, its pairs as tables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_onnx.errors import CompileRefused
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, PairTable
+from models_onnx.workbench.compiler.families.piecewise import Curve
+
+
+def read_ebm(model: Any, X: NDArray[np.float64], features: Sequence[str]) -> AdditiveCurves:
+    """Return a fitted ExplainableBoostingClassifier of two classes against a cohort [n, F], on the logit scale.
+
+    Raises:
+        CompileRefused: terms of three inputs, inputs that are not numbers, more than two classes.
+    """
+    if len(getattr(model, "classes_", ())) != 2 or getattr(model, "link_", "") != "logit":
+        raise CompileRefused("only an ExplainableBoostingClassifier of two classes with the logit link is compiled")
+    curves, pairs = [Curve.steps([], [0.0], 0.0) for _ in features], []
+    for inputs, scores in zip(model.term_features_, model.term_scores_, strict=True):
+        if len(inputs) > 2:
+            raise CompileRefused(
+                f"the term {' & '.join(features[j] for j in inputs)} has more than two inputs, which is not explained "
+                "exactly: train with interactions=5, say, which makes pairs only"
+            )
+        axes = [_axis(model, features, j, len(inputs)) for j in inputs]
+        values = np.asarray(scores, dtype=np.float64)
+        for axis, (_, cells) in enumerate(axes):
+            values = np.take(values, cells, axis=axis)
+        if len(inputs) == 1:
+            steps: list[float] = values.tolist()
+            curves[inputs[0]] = curves[inputs[0]] + Curve.steps(axes[0][0], steps[:-1], steps[-1])
+        else:
+            first, second = (int(j) for j in inputs)
+            pairs.append(PairTable((first, second), (axes[0][0], axes[1][0]), values))
+    return AdditiveCurves.centred(features, curves, float(np.ravel(model.intercept_)[0]), X, pairs=pairs)
+
+
+def _axis(model: Any, features: Sequence[str], j: int, dimensions: int) -> tuple[list[float], list[int]]:
+    """Find where our cells begin, and interpret's bin of each: 0 missing, 1.. increasing, the last for unknown values.
+
+    A value on a cut belongs to the bin above it.
+    """
+    resolutions = model.bins_[j]
+    bins = resolutions[min(dimensions, len(resolutions)) - 1]
+    if isinstance(bins, dict):
+        return _categories(features[j], bins)
+    cuts: list[float] = np.asarray(bins, dtype=np.float64).tolist()
+    return cuts, [*range(1, len(cuts) + 2), 0]
+
+
+def _categories(feature: str, bins: dict[str, int]) -> tuple[list[float], list[int]]:
+    """Numbers treated as categories: each has its own cell, and all numbers between them the bin of unknown values."""
+    try:
+        numbers = sorted((np.float32(name), number) for name, number in bins.items())
+    except ValueError:
+        raise CompileRefused(f"{feature} has categories that are no numbers: code them before training") from None
+    unknown = max(bins.values()) + 1
+    breaks: list[float] = []
+    cells: list[int] = []
+    for value, bin_number in numbers:
+        breaks += [float(value), float(np.nextafter(value, np.float32(np.inf)))]
+        cells += [unknown, bin_number]
+    return breaks, [*cells, unknown, 0]
