@@ -6,9 +6,11 @@ rows of one screening the first that is open is told. What the project chose its
 """
 
 import re
+from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cached_property
 from importlib.resources import files
+from math import inf
 from typing import Final, Literal
 
 import msgspec
@@ -22,7 +24,7 @@ from cards.preventive.judgement import JudgedChart
 from cards.preventive.knowledge import PREVENTIVE, Order
 from cards.text import format_number, plain, unit
 from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition, words_take_back
-from fhir.mapping.medications.active import presence_of
+from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
@@ -35,10 +37,11 @@ _AFFIRMED: Final = re.compile(r"\b(?:positive|pos|detected|reactive|abnormal|pre
 
 
 class Threshold(Struct, frozen=True):
-    """An analyte and the value from which it is abnormal, in its canonical unit."""
+    """An analyte and the values that are abnormal, both limits included, in its canonical unit."""
 
     analyte: str
-    at_least: float
+    at_least: float = -inf
+    at_most: float = inf
 
 
 class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
@@ -46,9 +49,10 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
 
     `title` and `needed` are templates with {value}, {finding}, {test} and {days}. `words` and `unless` are looked for
     in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
-    `beside_positive`: only where this test is positive on the same day or later. `any_entry`: every report counts that
-    says it, whatever its name. `normal_after_days`: a later result without a finding settles it from so many days on;
-    None: none does.
+    `beside_positive`: only where this test is positive on the same day or later; `beside`: only where all of these
+    hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`: words in the name
+    of a medication that is taken. `normal_after_days`: a later result without a finding settles it from so many days
+    on; None: none does.
     """
 
     id: str
@@ -74,6 +78,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     number_from: float | None = None
     number_below: float | None = None
     analytes: tuple[Threshold, ...] = ()
+    beside: tuple[Threshold, ...] = ()
     newest_days: int | None = None
     only_with: tuple[str, ...] = ()
     sex: Literal["male", "female"] | None = None
@@ -82,6 +87,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_tests: tuple[str, ...] = ()
     settled_by_conditions: tuple[str, ...] = ()
     settled_by_medications: tuple[str, ...] = ()
+    settled_by_names: str = ""
     normal_after_days: int | None = None
     in_limited_outlook: bool = False
     order: Order | None = None
@@ -218,17 +224,26 @@ def _is_for(row: AbnormalResult, chart: JudgedChart) -> bool:
 
 def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
     record = chart.record
-    measured = [(threshold, record.newest(threshold.analyte, row.newest_days)) for threshold in row.analytes]
-    raised = [result for threshold, result in measured if result is not None and result.value >= threshold.at_least]
-    if not raised or _is_settled_by_state(row, record, None):
+    abnormal = _abnormal(row.analytes, row, record)
+    if not abnormal or len(_abnormal(row.beside, row, record)) < len(row.beside):
         return None
-    newest = max(raised, key=lambda result: result.time.instant)
+    if _is_settled_by_state(row, record, None):
+        return None
+    newest = max(abnormal, key=lambda result: result.time.instant)
     if newest.analyte.startswith("glucose") and _is_followed_by_normal_a1c(record, newest):
         return None
     if any(_is_settled_by_test(name, chart, newest.time, newest.source) for name in row.settled_by_tests):
         return None
-    values = dict.fromkeys(_value(record, result) for result in sorted(raised, key=lambda result: result is not newest))
+    values = dict.fromkeys(
+        _value(record, result) for result in sorted(abnormal, key=lambda result: result is not newest)
+    )
     return _open(row, chart, newest.time, _number_facts(record, newest), value=", ".join(values))
+
+
+def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: PatientRecord) -> list[Measurement]:
+    """Return the newest values within the row's days that lie within these limits."""
+    measured = [(limit, record.newest(limit.analyte, row.newest_days)) for limit in thresholds]
+    return [value for limit, value in measured if value is not None and limit.at_least <= value.value <= limit.at_most]
 
 
 def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> bool:
@@ -265,6 +280,8 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
     for entry in dated:
         finding = row.finding_in(entry)
         if finding is None or entry.time is None:
+            continue
+        if row.newest_days is not None and entry.time.whole_days(chart.record.as_of_epoch) > row.newest_days:
             continue
         if _is_followed(row, chart, entry, dated):
             return None
@@ -363,7 +380,10 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
         if hit is not None and (group not in _OF_THIS_RESULT or _is_since(hit, time)):
             return True
     keys = frozenset(row.settled_by_medications)
-    return bool(keys) and bool(presence_of(record, keys).medications)
+    if keys and presence_of(record, keys).medications:
+        return True
+    names = re.compile(row.settled_by_names or "(?!)", re.IGNORECASE)
+    return any(names.search(medication.identity.words) is not None for medication in active_medications(record))
 
 
 def _is_since(hit: ConditionHit, time: FhirTime | None) -> bool:

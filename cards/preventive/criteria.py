@@ -126,7 +126,9 @@ def _when(test: Done) -> str:
 
 
 def _lung(service: PreventiveService, chart: JudgedChart) -> Judgement:
-    smoking = chart.smoking
+    smoking, judgement = chart.smoking, by_interval(service, chart)
+    if judgement.because == "done":
+        return judgement
     if smoking.answer is None:
         return judge(service, "not known", "not-charted", "smoking status not on record")
     if smoking.ever is None:
@@ -141,7 +143,6 @@ def _lung(service: PreventiveService, chart: JudgedChart) -> Judgement:
             return judge(service, "not known", "not-charted", "when the patient stopped smoking is not on record")
     if smoking.pack_years is None:
         return judge(service, "not known", "not-charted", "pack-years not on record")
-    judgement = by_interval(service, chart)
     if judgement.state != "due":
         return judgement
     who = "smokes" if smoking.answer.status == "current" else "stopped smoking within 15 years"
@@ -157,11 +158,14 @@ def _answered(smoking: SmokingHistory) -> str:
 def _aneurysm(service: PreventiveService, chart: JudgedChart) -> Judgement:
     if repaired := chart.done("aneurysm_repair"):
         return judge(service, "not due", "condition", f"an aneurysm was repaired{_when(repaired[0])}")
+    judgement = by_interval(service, chart)
+    if judgement.because == "done":
+        return judgement
     if chart.smoking.answer is None:
         return judge(service, "not known", "not-charted", "smoking status not on record")
     if chart.smoking.ever is None:
         return judge(service, "not due", "risk", f"never smoked{_answered(chart.smoking)}: no A or B recommendation")
-    return by_interval(service, chart)
+    return judgement
 
 
 def _osteoporosis(service: PreventiveService, chart: JudgedChart) -> Judgement:

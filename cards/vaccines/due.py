@@ -15,7 +15,15 @@ from cards.vaccines.evidence import DeclinedVaccine
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast, assess
 from cards.vaccines.knowledge import Contraindication, Period, SeriesDose, VaccineKnowledge, parse_period
-from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, ChartedPerson, PatientObservation, Person
+from cards.vaccines.patient import (
+    HIV,
+    HIV_SEVERE,
+    ONSET_OF_PREGNANCY,
+    PREGNANT,
+    ChartedPerson,
+    PatientObservation,
+    Person,
+)
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationRequest, ServiceRequest
@@ -82,7 +90,7 @@ TETANUS_GROUP: Final = "DTaP/Tdap/Td"
 _TETANUS_BOOSTER = Period(years=10)
 _SEVEN, _A_YEAR = Period(years=7), Period(years=1)
 _TDAP_WEEK: Final = 27
-_HIV, _HIV_SEVERE, _HIV_NOT_SEVERE = "186", "154", "155"
+_HIV_NOT_SEVERE = "155"
 # What clinicians call a group where CDC's name is longer or means two vaccines.
 _LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
 
@@ -481,9 +489,9 @@ def _to_check(
     needed: Collection[str], charted: ChartedPerson, knowledge: VaccineKnowledge
 ) -> tuple[VaccineToCheck, ...]:
     unsure = [(item, item.code) for item in charted.to_check]
-    if not charted.person.codes & {_HIV_SEVERE, _HIV_NOT_SEVERE}:
+    if not charted.person.codes & {HIV_SEVERE, _HIV_NOT_SEVERE}:
         # How far the immune system is suppressed, a code of HIV infection does not say.
-        unsure += [(item, _HIV_SEVERE) for item in charted.person.observations if item.code == _HIV]
+        unsure += [(item, HIV_SEVERE) for item in charted.person.observations if item.code == HIV]
     checks = (_check_of(item, code, needed, knowledge) for item, code in unsure)
     return tuple(check for check in checks if check is not None)
 

@@ -112,6 +112,9 @@ def _antigens(dose: GivenDose, person: Person, schedule: Schedule) -> list[str]:
 
 
 PREGNANT, ONSET_OF_PREGNANCY = "007", "170"
+HIV, HIV_SEVERE = "186", "154"
+_CD4_SEVERE: Final = 200  # CDC general best practice guidelines, altered immunocompetence: from 6 years on, per µL
+_CD4_SEVERE_FROM_AGE: Final = 6
 _TRANSPLANT, _DATE_OF_TRANSPLANT = "004", "171"
 # A pregnancy is taken from the chart's own signs, which also say when it is over.
 _NOT_BY_CODE = frozenset({PREGNANT, ONSET_OF_PREGNANCY})
@@ -195,6 +198,14 @@ def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
     for item in observations:
         if item.code == _TRANSPLANT:
             yield PatientObservation(_DATE_OF_TRANSPLANT, item.since, item.source, item.words)
+        elif item.code == HIV and not item.is_open:
+            yield from _low_cd4(record)
+
+
+def _low_cd4(record: PatientRecord) -> Iterator[PatientObservation]:
+    cells = record.newest("cd4")
+    if cells is not None and cells.value < _CD4_SEVERE and (record.age_years() or 0) >= _CD4_SEVERE_FROM_AGE:
+        yield PatientObservation(HIV_SEVERE, _day(cells.time), cells.source, f"CD4 cells {cells.value:g} per µL")
 
 
 def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:

@@ -198,7 +198,8 @@ SERVICE = Service(
         features=(*features_of(PREVENT), *OUTLOOK_FEATURES),
         analytes=(
             *("screening", "sex_at_birth", "smoking_status", "hba1c"),
-            *("glucose_fasting", "glucose", "ldl_cholesterol", "dbp", "hbsag"),
+            *("glucose_fasting", "glucose", "ldl_cholesterol", "dbp", "hbsag", "potassium", "hemoglobin", "platelets"),
+            *("calcium", "tsh", "psa", "ferritin", "vitamin_b12", "triglycerides"),
         ),
         resources=(
             "Condition",

@@ -149,7 +149,7 @@ SERVICE = Service(
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        analytes=("pregnancy_signs", "sex_at_birth"),
+        analytes=("pregnancy_signs", "sex_at_birth", "cd4"),
         lab_codes=IMMUNITY_CODES,
         resources=(
             "Immunization",

@@ -30,6 +30,8 @@ from tests.fhir.builders import AS_OF, bundle, lean, service_request
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
 HCV_ANTIBODY, HIV = "16128-1", "56888-1"
+IRON_DEFICIENCY = number("2276-4", 6, "ng/mL", "2026-11-01"), number("718-7", 9.6, "g/dL", "2026-11-01")
+BACTERIA = result("630-4", "Escherichia coli >100,000 CFU/mL", "2026-11-10")
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
 
@@ -87,6 +89,20 @@ def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tup
         (pressure(164, 92), None, "bp-stage-2"),
         ((*pressure(162, 100), problem("Z34.90")), None, "bp-severe-pregnancy"),
         ((report("DXA bone density", conclusion="T-score of the hip -2.9"),), None, "osteoporosis-dxa"),
+        ((number("2823-3", 6.6, "mmol/L", "2026-11-20"),), None, "potassium-severe"),
+        ((number("718-7", 6.4, "g/dL", "2026-11-18"),), None, "hemoglobin-severe"),
+        ((number("777-3", 22, "10*3/uL", "2026-11-18"),), None, "platelets-severe"),
+        ((number("17861-6", 12.6, "mg/dL", "2026-11-18"),), None, "calcium-high"),
+        ((number("3016-3", 48, "m[IU]/L", "2026-11-01"),), None, "tsh-high"),
+        ((number("3016-3", 0.02, "m[IU]/L", "2026-11-01"),), None, "tsh-low"),
+        ((number("2857-1", 14.2, "ng/mL", "2026-11-01"),), MAN, "psa-50"),
+        ((*IRON_DEFICIENCY,), MAN, "iron-deficiency-men"),
+        ((*IRON_DEFICIENCY,), None, "iron-deficiency-women"),
+        ((number("2276-4", 1640, "ng/mL", "2026-11-01"),), None, "ferritin-high"),
+        ((number("2132-9", 112, "pg/mL", "2026-11-01"),), None, "b12-low"),
+        ((number("2571-8", 1250, "mg/dL", "2026-11-01"),), None, "triglycerides-severe"),
+        ((result("20507-0", "Reactive 1:64"),), None, "syphilis-reactive"),
+        ((BACTERIA, problem("Z34.90")), None, "urine-culture-pregnancy"),
     ],
 )
 def test_an_abnormal_result_that_nothing_followed_is_told(
@@ -132,6 +148,15 @@ def test_an_abnormal_result_that_nothing_followed_is_told(
         (pressure(158, 98), None),
         ((report("DXA bone density", conclusion="T-score of the hip -2.1"),), None),
         ((result(FIT, "Positive", status="preliminary"),), None),
+        ((number("3016-3", 9.2, "m[IU]/L", "2026-11-01"), number("2132-9", 190, "pg/mL", "2026-11-01")), None),
+        ((number("718-7", 7.2, "g/dL", "2026-11-18"), number("777-3", 34, "10*3/uL", "2026-11-18")), None),
+        ((number("718-7", 6.4, "g/dL", "2026-10-01"), number("777-3", 22, "10*3/uL", "2026-10-01")), None),
+        ((number("2857-1", 3.4, "ng/mL", "2026-11-01"),), MAN),
+        ((number("2857-1", 14.2, "ng/mL", "2026-11-01"),), None),
+        ((number("2276-4", 6, "ng/mL", "2026-11-01"), number("718-7", 13.4, "g/dL", "2026-11-01")), MAN),
+        ((result("20507-0", "Nonreactive"), result("22587-0", "Non-reactive")), None),
+        ((BACTERIA,), None),
+        ((result("630-4", "Mixed flora, <100,000 CFU/mL", "2026-11-10"), problem("Z34.90")), None),
     ],
 )
 def test_what_is_normal_denied_or_about_something_else_is_not_told(
@@ -160,6 +185,14 @@ def test_what_is_normal_denied_or_about_something_else_is_not_told(
         ((number("4548-4", 9.8, "%"),), problem("E11.9")),
         ((number("4548-4", 9.8, "%"),), taking("metformin 500 MG Oral Tablet")),
         (pressure(164, 92), problem("I10")),
+        ((number("3016-3", 48, "m[IU]/L", "2026-11-01"),), taking("levothyroxine sodium 50 MCG Oral Tablet")),
+        ((number("3016-3", 0.02, "m[IU]/L", "2026-11-01"),), problem("E05.90")),
+        ((number("777-3", 22, "10*3/uL", "2026-11-18"),), problem("D69.3")),
+        (IRON_DEFICIENCY, taking("ferrous fumarate 210 mg")),
+        (IRON_DEFICIENCY, procedure("Colonoscopy", "2026-11-10")),
+        ((number("2276-4", 1640, "ng/mL", "2026-11-01"),), problem("E83.110")),
+        ((number("2132-9", 112, "pg/mL", "2026-11-01"),), taking("hydroxocobalamin 1 mg")),
+        ((result("20507-0", "Reactive 1:2"),), problem("A53.9")),
     ],
 )
 def test_what_follows_a_result_settles_it(entries: tuple[Json, ...], settling: Json) -> None:
@@ -229,7 +262,7 @@ def test_a_card_of_several_results_names_warnings_first_and_counts_what_it_does_
 def test_every_row_names_tests_conditions_and_screenings_that_exist_and_a_source() -> None:
     screenings = {service.id for service in PREVENTIVE.services}
     for row in ABNORMAL_RESULTS.rows:
-        assert row.screening in screenings | {"hepatitis-b"}  # of which no screening is told as due
+        assert row.tests or row.screening in screenings or row.newest_days is not None or row.screening == "hepatitis-b"
         assert {*row.tests, *row.settled_by_tests} <= set(PREVENTIVE.tests)
         assert row.tests or row.analytes
         assert row.document
