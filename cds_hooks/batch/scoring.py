@@ -29,6 +29,7 @@ from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.declaration import Equation
 from models_onnx.equations.record_inputs import (
     FeatureReadings,
+    RecordInputs,
     features_of,
     inputs_from_features,
     refused_at_once,
@@ -226,11 +227,11 @@ def _equations(
     opted_out = WhyNot("patient", OPTED_OUT, opted_out_words(record)) if record.opted_out else None
     for equation, of_place in zip(questions.equations, sites, strict=True):
         refused = refused_at_once(equation, readings, of_place) if opted_out is None else {}
-        is_asked = opted_out is None and len(refused) < len(equation.outputs)
-        charted = inputs_from_features(equation, readings, of_place) if is_asked else None
+        charted: RecordInputs | None = None
         for output in equation.outputs:
             no: WhyNot | EquationRefused | None = opted_out or refused.get(output.id)
-            if no is None and charted is not None:
+            if no is None:
+                charted = charted or inputs_from_features(equation, readings, of_place)
                 try:
                     result = charted.calculate(output.id)
                 except EquationRefused as error:

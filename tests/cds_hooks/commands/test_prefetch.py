@@ -34,8 +34,8 @@ def url(tmp_path: Path) -> str:
     return address
 
 
-def _run(url: str, *words: str) -> tuple[int, str, str]:
-    done = run_program("services", "--prefetch-rates", "--database", url, *words, environment={"COLUMNS": "100"})
+def _run(url: str, *words: str, columns: str = "100") -> tuple[int, str, str]:
+    done = run_program("services", "--prefetch-rates", "--database", url, *words, environment={"COLUMNS": columns})
     return done.returncode, done.stdout, done.stderr
 
 
@@ -51,6 +51,7 @@ def test_each_key_is_a_row_with_its_shares_and_times(url: str) -> None:
         "labs 33% 67% 150 195", "flags 33% 67% 9 9 timeout 2, status 1", A_SAYS, "b → s: 1 call",
         "key sent null failed fetched missing ms p95 why not", "patient 100%", B_SAYS,
     ]  # fmt: skip
+    assert "fetched  missing " in _run(url, columns="64")[1], "in a narrow window only the reasons are folded"
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,15 @@ def test_over_http_the_official_client_calls_it_with_the_token(tmp_path: Path) -
     command = [sys.executable, "-m", "cds_hooks.text.copilot.server", "--http", str(port)]
     environment = {**os.environ, "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/record.db"}
 
+    forms = set[tuple[str, bool]]()
+
+    async def note(response: httpx2.Response) -> None:
+        if response.status_code == 200:
+            forms.add((response.headers["content-type"], "mcp-session-id" in response.headers))
+
     async def called() -> None:
-        async with httpx2.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as http:
+        hooks = {"response": [note]}
+        async with httpx2.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}, event_hooks=hooks) as http:
             transport = streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http)
             async with Client(transport) as client:
                 answer = await client.call_tool("search_rules", {"words": "metformin"})
@@ -131,6 +138,7 @@ def test_over_http_the_official_client_calls_it_with_the_token(tmp_path: Path) -
             anyio.run(called)
         finally:
             process.terminate()
+    assert forms == {("application/json", False)}, "JSON and no sessions, so that any worker can answer"
 
 
 def test_over_http_it_asks_for_its_token(copilot: Copilot) -> None:

@@ -1,13 +1,15 @@
 """Rows of a worklist by hand: what is on a row, why it stands there, how long an answer rests, and what is left out."""
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from cards.extension import RestingFinding, WorklistEntry
 from cds_hooks.storage.decision import Decision
-from cds_hooks.worklist.worklist import Answered, Noted, PatientNotes, WorklistRow, list_patients, note
+from cds_hooks.worklist.worklist import Answered, Noted, PatientNotes, PatientWork, WorklistRow, list_patients, note
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.worklist.test_worklist import NOBODY, decision, make_worklist
 
@@ -70,3 +72,18 @@ def test_a_call_about_nobody_is_on_no_list() -> None:
     bare = Decision(**{**{n: getattr(nobody, n) for n in nobody.__struct_fields__}, "patient": "p", "response": b"{}",
                        "basis": json.dumps({}).encode()})  # fmt: skip
     assert make_worklist([bare], NOBODY, NOW, 10).rows == ()
+
+
+@pytest.mark.parametrize(("taken_out", "kept"), [(0.0, [1.0, 3.0, 365.0]), (3.0, [1.0, 3.0]), (2.9, [1.0])])
+def test_the_views_leave_out_what_is_too_old_or_was_taken_out(taken_out: float, kept: list[float]) -> None:
+    """`taken_out`: how many days old the oldest decision is that is still on record."""
+    instant = NOW.timestamp()
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(PatientWork.tables)
+        for days in (1.0, 3.0, 365.0, 366.0):
+            row = ("ehr", f"p{days}", "service", instant - days * 86_400, 1, b"")
+            connection.execute("INSERT INTO work VALUES (?, ?, ?, ?, ?, ?)", row)
+        oldest = int((instant - taken_out * 86_400) * 1e6) if taken_out else 0
+        PatientWork("", lambda: instant).forget(connection, oldest)
+        rows = connection.execute("SELECT at FROM work ORDER BY at DESC").fetchall()
+    assert [(instant - at) / 86_400 for (at,) in rows] == kept
