@@ -1,8 +1,7 @@
 """What is expected of a feed, learned from its past: messages by hour of the week, shares, latency, values, parts."""
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from math import sqrt
 from typing import Final
@@ -11,9 +10,9 @@ import numpy as np
 from msgspec import Struct, field
 from numpy.typing import NDArray
 
-from cds_hooks.events.watch.history import KEPT_DAYS, STEP_SECONDS, STEPS_A_DAY, History, Numbers, parts_of
+from cds_hooks.events.watch.history import KEPT_DAYS, STEP_SECONDS, STEPS_A_DAY, History, Numbers, by_subject, parts_of
 
-SHARES: Final = ("duplicate", "out-of-order", "unknown-patients", "state:dead", "no-offset", "refused")
+SHARES: Final = ("duplicate", "out-of-order", "unknown-patients", "state:dead", "no-offset", "refused", "ahead")
 """What is counted of a message beside the message."""
 PART_PREFIXES: Final = ("sender", "type", "ward", "result")
 AHEAD_STEPS: Final = -26
@@ -34,6 +33,9 @@ _CLIP: Final = 6.0
 
 
 _TILTS: Final = np.array([0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.7, 3.5, 5.0])
+
+
+Steps = NDArray[np.int64]
 
 
 class Level(Struct, frozen=True):
@@ -85,14 +87,14 @@ class Baseline(Struct):
     values: dict[str, Level] = field(default_factory=dict)
     units: dict[str, set[str]] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
-    unmapped: float = 0.0
-    results: dict[str, float] = field(default_factory=dict)
+    results: dict[str, int] = field(default_factory=dict)
     """How many results of each code were learned, by the name that codes have in counts."""
 
 
 class Expected(Struct):
     """Expected messages from a step on, as running sums: at least, at most, and the variances of their errors."""
 
+    baseline: Baseline
     start: int
     low: Numbers
     high: Numbers
@@ -100,13 +102,23 @@ class Expected(Struct):
     """What comes on a Sunday, or in the hour where that is less: on a holiday that nobody declared."""
     day_error: Numbers
     hour_error: Numbers
-    steps: Numbers
-    """The messages of each step, on a holiday those of the weekday."""
+
+    def within(self, sums: Numbers, end: Steps | int, windows: Steps | int) -> Numbers:
+        """Return by how much running sums rise in windows that end at a step."""
+        return np.asarray(sums[end - self.start] - sums[end - self.start - windows])
+
+    def error(self, end: int, windows: Steps | int) -> Numbers:
+        """Return the variance of what is expected in windows that end at a step."""
+        return self.within(self.day_error, end, windows) ** 2 + self.within(self.hour_error, end, windows)
+
+    def local_time(self, step: int) -> datetime:
+        """Return when a step begins at the place of the feed."""
+        return datetime.fromtimestamp(step * STEP_SECONDS, self.baseline.zone)
 
 
 def local_times(
     zone: tzinfo, start: int, end: int, holidays: frozenset[date]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[Steps, Steps, NDArray[np.bool_]]:
     """Return day of the week, hour, and whether it is a holiday, of the steps from `start` up to `end`."""
     moments = [datetime.fromtimestamp(step * STEP_SECONDS, zone) for step in range(start, end)]
     weekdays = np.array([moment.weekday() for moment in moments], dtype=np.int64)
@@ -123,51 +135,45 @@ def expect(
     """
     weekdays, hours, is_holiday = local_times(baseline.zone, start, end, holidays)
     mean, sunday = baseline.hours[weekdays, hours], baseline.hours[SUNDAY, hours]
-    low, high = (
-        np.where(is_holiday, np.minimum(mean, sunday), mean),
-        np.where(is_holiday, np.maximum(mean, sunday), mean),
-    )
+    low = np.where(is_holiday, np.minimum(mean, sunday), mean)
+    high = np.where(is_holiday, np.maximum(mean, sunday), mean)
     for first, last in planned:
         high[max(first - start, 0) : max(last - start, 0)] = _ANYTHING
     days = np.where(is_holiday, SUNDAY, weekdays)
     day_error = low * np.sqrt(baseline.day_variance[days])
     hour_error = 12 * low * low * baseline.hour_variance[days, hours]
     columns = (low, high, np.minimum(low, sunday), day_error, hour_error)
-    sums = [np.concatenate([[0.0], np.cumsum(column)]) for column in columns]
-    return Expected(start, sums[0], sums[1], sums[2], sums[3], sums[4], mean)
+    return Expected(baseline, start, *(np.concatenate([[0.0], np.cumsum(column)]) for column in columns))
 
 
-def learn(
-    history: History, zone: tzinfo, holidays: frozenset[date], is_left_out: Callable[[int], bool]
-) -> Baseline | None:
+def learn(history: History, zone: tzinfo, holidays: frozenset[date]) -> Baseline | None:
     """Return what the last 28 days teach, without holidays and what is left out; None where too little came."""
     start = max(history.first, history.end - KEPT_DAYS * STEPS_A_DAY)
     counts = history.messages(start, history.end)
     weekdays, hours, is_holiday = local_times(zone, start, history.end, holidays)
-    left_out = np.fromiter((is_left_out(start + index) for index in range(len(counts))), bool, len(counts))
-    used = ~(is_holiday | left_out)
-    totals, steps = np.zeros((7, 24)), np.zeros((7, 24))
+    used = ~(is_holiday | history.left_out(start, history.end))
+    totals, steps = np.zeros((2, 7, 24))
     np.add.at(totals, (weekdays[used], hours[used]), counts[used])
     np.add.at(steps, (weekdays[used], hours[used]), 1)
     if totals.sum() < _FEWEST:
         return None
     means, hour_variance, day_variance = _hours(totals, steps)
-    expected = means[weekdays, hours]
-    spread = _spread(counts[used], expected[used])
-    at = np.arange(start, history.end)[used]
+    counts, weekdays, hours = counts[used], weekdays[used], hours[used]
+    at, expected = np.arange(start, history.end)[used], means[weekdays, hours]
+    spread = _spread(counts, expected)
     days = len(np.unique(at // STEPS_A_DAY))
     if days < _OWN_DAYS:  # two Mondays say too little of how Mondays vary: all weekdays together do
         pooled = np.repeat([means[:5].mean(0), means[5:].mean(0)], [5, 2], axis=0)
-        varied = _between(counts[used], pooled[weekdays, hours][used], at // STEPS_A_DAY, spread)
+        varied = _between(counts, pooled[weekdays, hours], at // STEPS_A_DAY, spread)
     else:
-        varied = _between(counts[used], expected[used], at // STEPS_A_DAY, spread) * days / (days - 7)
+        varied = _between(counts, expected, at // STEPS_A_DAY, spread) * days / (days - 7)
     # the level of each day of the week is not exact, and a variance of so few days may be twice as large as it seems
     day_variance += varied * (1 + 7 / max(days, 7)) * (1 + 2 * sqrt(2 / max(days, 7)))
-    hour_variance = hour_variance * spread + _between(counts[used], expected[used], at // _STEPS_AN_HOUR, spread)
+    hour_variance = hour_variance * spread + _between(counts, expected, at // _STEPS_AN_HOUR, spread)
     ordered = np.sort(means.ravel())[::-1]
     is_batch = bool(ordered[:_BATCH_HOURS].sum() >= _BATCH_SHARE * ordered.sum())
     baseline = Baseline(zone, means, hour_variance, day_variance, spread, is_batch)
-    _learn_contents(baseline, history, is_left_out)
+    _learn_contents(baseline, history)
     return baseline
 
 
@@ -177,21 +183,17 @@ def _hours(totals: Numbers, steps: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     An hour of one day of the week in which much came counts by itself; a day of which nothing is learned, as two
     Thursdays with Christmas and New Year, is taken for an ordinary one.
     """
-    means, hour_variance, day_variance = np.zeros((7, 24)), np.zeros((7, 24)), np.zeros(7)
     week = totals[:5].sum(0) / np.maximum(steps[:5].sum(0), 1)
     weekend_totals, weekend_steps = totals[5:].sum(0), steps[5:].sum(0)
     ratio = weekend_totals.sum() / max(float((weekend_steps * week).sum()), 1e-9)
-    weekend = (weekend_totals + 24 * ratio * week) / np.maximum(weekend_steps + 24, 1)
-    for day in range(7):
-        is_weekday = day < 5
-        profile = week if is_weekday else weekend
-        pooled = totals[:5].sum(0) if is_weekday else weekend_totals + 24 * ratio * week
-        level = totals[day].sum() / max(float((steps[day] * profile).sum()), 1e-9) if steps[day].any() else 1.0
-        weight = totals[day] / (totals[day] + _OWN_MESSAGES)
-        means[day] = weight * totals[day] / np.maximum(steps[day], 1) + (1 - weight) * profile * level
-        hour_variance[day] = 1 / np.maximum(pooled, 3) + weight**2 / np.maximum(totals[day], 3)
-        day_variance[day] = 1 / max(float(totals[day].sum()), 3)
-    return means, hour_variance, day_variance
+    weekend_totals += 24 * ratio * week
+    profiles = np.repeat([week, weekend_totals / np.maximum(weekend_steps + 24, 1)], [5, 2], axis=0)
+    pooled = np.repeat([totals[:5].sum(0), weekend_totals], [5, 2], axis=0)
+    of_day, due = totals.sum(1), (steps * profiles).sum(1)
+    levels = np.where(steps.any(1), of_day / np.maximum(due, 1e-9), 1.0)[:, None]
+    weights = totals / (totals + _OWN_MESSAGES)
+    means = weights * totals / np.maximum(steps, 1) + (1 - weights) * profiles * levels
+    return means, 1 / np.maximum(pooled, 3) + weights**2 / np.maximum(totals, 3), 1 / np.maximum(of_day, 3)
 
 
 def _spread(counts: Numbers, expected: Numbers) -> float:
@@ -202,7 +204,7 @@ def _spread(counts: Numbers, expected: Numbers) -> float:
     return float(np.clip(kept.mean() if len(kept) else 1.0, 1.05, 10.0))
 
 
-def _between(counts: Numbers, expected: Numbers, spans: NDArray[np.int64], spread: float) -> float:
+def _between(counts: Numbers, expected: Numbers, spans: Steps, spread: float) -> float:
     """Return by how much whole days, or hours, vary beyond chance, as a relative variance.
 
     The furthest fourteenth is left out, as an undeclared holiday, and the rest corrected for that: of a normal
@@ -218,33 +220,22 @@ def _between(counts: Numbers, expected: Numbers, spans: NDArray[np.int64], sprea
     return max(float(squares.mean()) / 0.7 - spread / float(np.median(due[whole])), 0.0)
 
 
-def _learn_contents(baseline: Baseline, history: History, is_left_out: Callable[[int], bool]) -> None:
-    names = history.learned(is_left_out)
+def _learn_contents(baseline: Baseline, history: History) -> None:
+    names = history.learned()
     messages = max(names["messages"], 1.0)
-    sketches: dict[tuple[str, str], dict[int, float]] = {}
-    unmapped = 0.0
-    for name, count in names.items():
-        kind, subject, number = parts_of(name)
-        if kind in ("latency", "value"):
-            sketches.setdefault((kind, subject), {})[number] = count
-        elif kind == "unmapped":
-            unmapped += count
-        elif kind == "result":
-            baseline.results[subject] = count
-    for name in SHARES:
-        baseline.shares[name] = (names[name] + 0.5) / (messages + 1)
-    latencies = sketches.pop(("latency", ""), {})
-    ahead = sum(count for step, count in latencies.items() if step <= AHEAD_STEPS)
-    baseline.shares["ahead"] = (ahead + 0.5) / (messages + 1)
+    latencies = by_subject(names, "latency")[""]
+    names["ahead"] = sum(count for step, count in latencies.items() if step <= AHEAD_STEPS)
+    names["unmapped"] = sum(came.total() for came in by_subject(names, "unmapped").values())
+    totals = dict.fromkeys(SHARES, messages) | {"unmapped": max(names["results"], messages)}
+    baseline.shares = {name: (names[name] + 0.5) / (total + 1) for name, total in totals.items()}
+    baseline.results = {code: came.total() for code, came in by_subject(names, "result").items()}
     baseline.latency = level_of(latencies)
-    for (_, subject), sketch in sketches.items():
+    for subject, sketch in by_subject(names, "value").items():
         code, _, unit = subject.partition("|")
-        if sum(sketch.values()) >= 3:
+        if sketch.total() >= 3:
             baseline.units.setdefault(code, set()).add(unit)
-        level = level_of(sketch)
-        if level is not None:
+        if (level := level_of(sketch)) is not None:
             baseline.values[subject] = level
-    baseline.unmapped = (unmapped + 0.5) / (max(names["results"], messages) + 1)
     baseline.parts = _parts(names, history, messages)
 
 
@@ -253,18 +244,17 @@ def level_of(sketch: Mapping[int, float]) -> Level | None:
     total = sum(sketch.values())
     if total < _FEWEST:
         return None
-    buckets = tuple(sorted(sketch))
-    weights = np.array([sketch[bucket] for bucket in buckets]) / total
-    up_to = np.cumsum(weights).tolist()
-    last = len(buckets) - 1
-    low, median, high = (float(buckets[min(bisect_left(up_to, share), last)]) for share in (0.25, 0.5, 0.75))
+    buckets = np.array(sorted(sketch))
+    weights = np.array([sketch[bucket] for bucket in buckets.tolist()]) / total
+    quarters = np.searchsorted(np.cumsum(weights), (0.25, 0.5, 0.75)).clip(max=len(buckets) - 1)
+    low, median, high = map(float, buckets[quarters])
     scale = max((high - low) / 1.349, 1.0)
-    scores = np.clip((np.array(buckets) - median) / scale, -_CLIP, _CLIP)
+    scores = np.clip((buckets - median) / scale, -_CLIP, _CLIP)
     mean = float(scores @ weights)
     deviation = float(np.sqrt((scores - mean) ** 2 @ weights))
     rest = 1 / (total + 1)
-    ends = np.concatenate([scores, [-_CLIP, _CLIP]]), np.concatenate([weights * (1 - 2 * rest), [rest, rest]])
-    shares = dict(zip(buckets, weights.tolist(), strict=True))
+    ends = np.append(scores, [-_CLIP, _CLIP]), np.append(weights * (1 - 2 * rest), [rest, rest])
+    shares = dict(zip(buckets.tolist(), weights.tolist(), strict=True))
     return Level(median, scale, mean, max(deviation, 0.3), total, shares, *ends)
 
 

@@ -1,14 +1,15 @@
 """What messages of a feed bring that departs from the baseline: shares, latency, values, units, codes, senders."""
 
-from collections import Counter, deque
-from math import log
+from collections.abc import Iterator, Sequence
+from math import inf, log
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cds_hooks.events.watch.baseline import AHEAD_STEPS, Baseline, Level
-from cds_hooks.events.watch.history import STEPS_A_DAY, Counts, History, Numbers, parts_of
-from cds_hooks.events.watch.signals import NEVER, WINDOWS, Signal, Starts
+from cds_hooks.events.watch.feed import NEVER, WINDOWS, Feed, Signal
+from cds_hooks.events.watch.history import RECENT_STEPS, STEPS_A_DAY, Counts, Numbers, by_subject, parts_of
 from cds_hooks.events.watch.tails import many
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.monitoring.sketch import Sketch, bucket_at
@@ -34,272 +35,207 @@ _NEW_EVIDENCE: Final = 20.0
 _STRONG_SHARE: Final = 0.1
 _STRONG_EFFECT: Final = 0.8
 _ANALYTES: Final = {loinc: analyte for analyte in ANALYTES.values() for loinc in analyte.loinc}
+_MOST_NAMES: Final = 20_000
 SHARE_KINDS: Final = {
-    "duplicate": "duplicates",
-    "out-of-order": "order",
-    "unknown-patients": "identifiers",
-    "state:dead": "errors",
-    "no-offset": "clock",
-    "ahead": "clock",
-    "refused": "refusals",
+    "duplicate": ("duplicates", inf),
+    "out-of-order": ("order", _STRONG_SHARE),
+    "unknown-patients": ("identifiers", _STRONG_SHARE),
+    "state:dead": ("errors", _STRONG_SHARE),
+    "no-offset": ("clock", inf),
+    "refused": ("refusals", _STRONG_SHARE),
+    "ahead": ("clock", _STRONG_SHARE),
+    "unmapped": ("unmapped", 0.0),
 }
+"""The kind of a raised share, and from which share on it is of high severity."""
 
 
 class Columns:
-    """Running sums of the last two days of what is judged at each step: shares, latency, values and parts."""
+    """Running sums of the last two days of what is judged at each step: shares, parts, values and latency."""
 
-    def __init__(self, feed: str, history: History, baseline: Baseline) -> None:
+    def __init__(self, feed: Feed, baseline: Baseline) -> None:
         self._feed, self._baseline = feed, baseline
-        self.shares = list(baseline.shares)
-        self.values = list(baseline.values)
-        self.parts = list(baseline.parts)
-        self._levels_of: list[tuple[str, Level]] = list(baseline.values.items())
+        self._names = ["messages", "results", *baseline.shares, *baseline.parts]
+        self._at = {name: column for column, name in enumerate(self._names)}
+        self._levels: dict[str, Level] = dict(baseline.values)
         if baseline.latency is not None:
-            self._levels_of.append(("", baseline.latency))
-        self._value = 3 + len(self.shares)
-        self._latency = self._value + 2 * len(self.values)
-        self._part = self._value + 2 * len(self._levels_of)
-        self._width = self._part + len(self.parts)
+            self._levels[""] = baseline.latency
+        self._level_at = {name: len(self._names) + 2 * number for number, name in enumerate(self._levels)}
         self._effects: dict[str, list[tuple[int, float]]] = {}
-        self._rare: deque[tuple[int, str, float]] = deque()
-        """Unmapped codes and values in new units of the last day, with their step."""
-        self._moments = np.array([(level.mean, level.deviation, level.count) for _, level in self._levels_of]).T
-        self._probabilities = np.array(list(baseline.shares.values()))
-        self._step = history.end - len(history.recent)
-        self._sums = np.zeros((4 * WINDOWS[-1], self._width))
+        self._sums = np.zeros((RECENT_STEPS + 1, len(self._names) + 2 * len(self._levels)))
         self._length = 0
-        for counts in history.recent:
+        for counts in feed.history.recent:
             self.append(counts)
 
     def append(self, counts: Counts) -> None:
         """Add a step."""
-        if self._length + 1 == len(self._sums):
-            kept = WINDOWS[-1] + 1
-            self._sums[:kept] = self._sums[self._length + 1 - kept : self._length + 1]
-            self._length = kept - 1
-        row = self._sums[self._length + 1]
-        row[:] = self._sums[self._length]
+        row = self._sums[-1].copy()
         for name, count in counts.items():
-            effects = self._effects.get(name)
-            if effects is None:
-                effects = self._effects_of(name)
-            for column, weight in effects:
-                if column < 0:
-                    self._rare.append((self._step, name, count))
-                else:
-                    row[column] += weight * count
-        self._length += 1
-        self._step += 1
-        while self._rare and self._rare[0][0] < self._step - STEPS_A_DAY:
-            self._rare.popleft()
+            if name not in self._effects and len(self._effects) < _MOST_NAMES:
+                self._effects[name] = self._effects_of(name)
+            for column, weight in self._effects.get(name, ()):
+                row[column] += weight * count
+        self._sums = np.concatenate([self._sums[1:], [row]])
+        self._length = min(self._length + 1, RECENT_STEPS)
 
     def _effects_of(self, name: str) -> list[tuple[int, float]]:
-        """Return to which columns a name adds, with which weight: the first three are messages, results, unmapped."""
-        effects = []
-        if name in self._baseline.shares:
-            effects.append((3 + self.shares.index(name), 1.0))
+        """Return to which columns a name adds, with which weight."""
         kind, subject, number = parts_of(name)
-        if name in ("messages", "results"):
-            effects.append((0 if name == "messages" else 1, 1.0))
-        elif kind == "unmapped":
-            effects += [(2, 1.0), (-1, 1.0)]
-        elif kind == "latency" and self._baseline.latency is not None:
-            effects += [(self._latency, 1.0), (self._latency + 1, self._baseline.latency.score(number))]
-            if number <= AHEAD_STEPS:
-                effects.append((3 + self.shares.index("ahead"), 1.0))
-        elif kind == "value" and subject in self._baseline.values:
-            column = self._value + 2 * self.values.index(subject)
-            effects += [(column, 1.0), (column + 1, self._baseline.values[subject].score(number))]
-        elif kind == "value" and self._is_new_unit(subject):
-            effects.append((-1, 1.0))
-        elif name in self._baseline.parts:
-            effects.append((self._part + self.parts.index(name), 1.0))
-        if len(self._effects) < 20_000:
-            self._effects[name] = effects
+        effects = [(self._at[key], 1.0) for key in {name, kind} if key in self._at]
+        if kind in ("latency", "value") and subject in self._levels:
+            column = self._level_at[subject]
+            effects += [(column, 1.0), (column + 1, self._levels[subject].score(number))]
+            if kind == "latency" and number <= AHEAD_STEPS:
+                effects.append((self._at["ahead"], 1.0))
         return effects
-
-    def _is_new_unit(self, subject: str) -> bool:
-        code, _, unit = subject.partition("|")
-        return unit not in self._baseline.units.get(code, {unit})
 
     def windows(self) -> Numbers:
         """Return the sums in each window of which all steps came."""
-        windows = WINDOWS[: int(np.searchsorted(WINDOWS, self._length, side="right"))]
-        return np.asarray(self._sums[self._length] - self._sums[self._length - windows])
+        return np.asarray(self._sums[-1] - self._sums[-1 - WINDOWS[self._length >= WINDOWS]])
 
-    def departures(self, history: History, end: int, starts: Starts) -> list[Signal]:
-        """Return what departs in shares, latency, values, parts and codes in windows that end at `end`."""
-        sums = self.windows()
+    def departures(self) -> list[Signal]:
+        """Return what departs in shares, latency, values, parts and codes in windows that end now."""
+        sums, end = self.windows(), self._feed.end
         if not len(sums) or not sums[-1, 0]:
             return []
-        return [
-            *self._raised_shares(sums, end, starts),
-            *self._levels(sums, history, end, starts),
-            *self._gone_parts(sums, history, end, starts),
-            *self._unmapped(sums, history, end, starts),
-        ]
-
-    def _raised_shares(self, sums: Numbers, end: int, starts: Starts) -> list[Signal]:
-        signals, messages = [], sums[:, 0]
-        probabilities = self._probabilities
-        counts = sums[:, 3 : 3 + len(self.shares)]
-        least = np.maximum(_SHARE_FACTOR * probabilities, probabilities + _SHARE_MORE) * messages[:, None]
-        for column in np.flatnonzero(((counts >= 4) & (counts >= least)).any(0)).tolist():
-            name = self.shares[column]
-            kind = SHARE_KINDS[name]
-            for row in range(starts.rows(kind, end, len(sums))):
-                if is_raised(counts[row, column], messages[row], probabilities[column]):
-                    share = counts[row, column] / messages[row]
-                    is_strong = share >= _STRONG_SHARE and kind != "duplicates" and name != "no-offset"
-                    signals.append(self._signal(kind, "", share, end, row, sums, kind, is_strong=is_strong))
-                    break
+        signals = self._raised_shares(sums) + self._moved_levels(sums)
+        if not end % 6:
+            signals += self.new_units() + self.stuck()
+        if not end % 3:
+            signals += self._gone_parts(sums)
+        if not end % 12 and all(signal.kind != "unmapped" for signal in signals):
+            signals += self._new_codes()
         return signals
 
-    def _signal(
-        self, kind: str, subject: str, ratio: float, end: int, row: int, sums: Numbers, group: str, *,
-        is_strong: bool = False,
-    ) -> Signal:  # fmt: skip
-        since, weight = end - int(WINDOWS[row]), float(sums[row, 0])
-        return Signal(self._feed, kind, subject, float(ratio), since, weight, group, is_strong)
+    def _departing(self, departs: NDArray[np.bool_], groups: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
+        """Yield the columns that depart in windows behind the first step of their group, with these windows."""
+        for column in np.flatnonzero(departs.any(0)).tolist():
+            if rows := np.flatnonzero(departs[: self._feed.rows(groups[column]), column]).tolist():
+                yield column, rows
 
-    def _levels(self, sums: Numbers, history: History, end: int, starts: Starts) -> list[Signal]:
-        """Return which codes have values that moved, in unit or level, or are stuck, and whether results come late."""
-        signals = []
-        levels = self._levels_of
-        counts, scores = sums[:, self._value : self._part : 2], sums[:, self._value + 1 : self._part : 2]
-        if not levels:
-            return []
-        means, deviations, learned = self._moments
+    def _raised_shares(self, sums: Numbers) -> list[Signal]:
+        """Return which shares are raised beyond chance and by enough to matter."""
+        signals, shares = [], self._baseline.shares
+        usual, counts = np.array(list(shares.values())), sums[:, 2 : 2 + len(shares)]
+        totals = sums[:, [int(name == "unmapped") for name in shares]]
+        kinds = [SHARE_KINDS[name] for name in shares]
+        is_raised = (counts >= 4) & (counts >= np.maximum(_SHARE_FACTOR * usual, usual + _SHARE_MORE) * totals)
+        for column, rows in self._departing(is_raised & (totals > 0), [kind for kind, _ in kinds]):
+            kind, strong = kinds[column]
+            for row in rows:
+                count, total, steps = float(counts[row, column]), float(totals[row, column]), int(WINDOWS[row])
+                if many(count, float(usual[column]) * total) >= _SHARE_RARE:
+                    continue
+                subject, is_strong = self._replaced(steps) if kind == "unmapped" else "", count / total >= strong
+                signals.append(
+                    self._feed.signal(kind, kind, steps, count / total, sums[row, 0], subject, is_strong=is_strong)
+                )
+                break
+        return signals
+
+    def _moved_levels(self, sums: Numbers) -> list[Signal]:
+        """Return which codes have values that moved, in unit or level, and whether results come late."""
+        signals, names, levels = list[Signal](), list(self._levels), list(self._levels.values())
+        counts, scores = (sums[:, len(self._names) + at :: 2] for at in (0, 1))
+        means, deviations, learned = (
+            np.array([getattr(level, name) for level in levels]) for name in ("mean", "deviation", "count")
+        )
         effects = (scores / np.maximum(counts, 1) - means) / deviations
-        certain = np.abs(effects) * np.sqrt(counts / (1 + counts / learned))
-        is_moved = (np.abs(effects) >= _LEAST_EFFECT) & (certain >= _CERTAIN) & (counts >= 3)
-        for column in np.flatnonzero(is_moved.any(0)).tolist():
-            name, level = levels[column]
-            group = "late" if not name else f"values:{name}"
-            for row in np.flatnonzero(is_moved[: starts.rows(group, end, len(sums)), column]).tolist():
-                count = float(counts[row, column])
-                rarity = level.rarity(float(scores[row, column]) / count, count / (1 + count / level.count))
+        exact = counts / (1 + counts / learned)
+        is_moved = (np.abs(effects) >= _LEAST_EFFECT) & (np.abs(effects) * np.sqrt(exact) >= _CERTAIN) & (counts >= 3)
+        for column, rows in self._departing(is_moved, [_group_of(name) for name in names]):
+            name, level = names[column], levels[column]
+            for row in rows:
+                rarity = level.rarity(float(scores[row, column] / counts[row, column]), float(exact[row, column]))
                 if rarity >= _UNIT_RARE:
                     continue
-                window = _sketch(history, end - int(WINDOWS[row]), "value" if name else "latency", name)
-                kind, ratio = _kind_of_shift(level, window, is_value=bool(name))
+                came = self._feed.history.total(self._feed.end - int(WINDOWS[row]))
+                sketch = by_subject(came, "value" if name else "latency")[name]
+                kind, ratio = _kind_of_shift(level, sketch, is_value=bool(name))
                 if rarity >= _SHIFT_RARE and not (kind == "unit" and is_conversion(name, ratio)):
                     continue
-                if kind:
-                    is_strong = kind == "unit" or (abs(effects[row, column]) >= _STRONG_EFFECT if name else ratio >= 4)
-                    code = name.partition("|")[0]
-                    signals.append(self._signal(kind, code, ratio, end, row, sums, group, is_strong=is_strong))
+                effect = abs(float(effects[row, column]))
+                is_strong = kind == "unit" or (effect >= _STRONG_EFFECT if name else ratio >= 4)
+                signal = self._feed.signal(
+                    kind, _group_of(name), int(WINDOWS[row]), ratio, sums[row, 0], _code_of(name), is_strong=is_strong
+                )
+                signals += [signal] if kind else []
                 break
-        if end % 6 == 0:
-            signals += [*self._new_units(starts), *self._stuck(history, end, starts)]
         return signals
 
-    def _stuck(self, history: History, end: int, starts: Starts) -> list[Signal]:
+    def stuck(self) -> list[Signal]:
         """Return the codes of which one value comes again and again."""
-        names = history.total(end - _STUCK_STEPS)
-        counts: Counter[str] = Counter()
-        most: dict[str, tuple[float, int]] = {}
-        for name, number in names.items():
-            kind, subject, bucket = parts_of(name)
-            if kind == "value" and subject in self._baseline.values:
-                counts[subject] += int(number)
-                most[subject] = max(most.get(subject, (0.0, 0)), (number, bucket))
-        signals = []
-        since = end - _STUCK_STEPS
-        for subject, (count, bucket) in most.items():
-            level, total, group = self._baseline.values[subject], counts[subject], f"values:{subject}"
-            before = level.shares.get(bucket, 0.0) + 3 / level.count
-            is_most = count >= max(_STUCK_LEAST, _STUCK_SHARE * total, 3 * before * total)
-            if is_most and since >= starts.of(group) and many(count, before * total) < NEVER:
-                code = subject.partition("|")[0]
-                signals.append(Signal(self._feed, "stuck", code, 1.0, since, names["messages"], group))
+        signals, names = [], self._feed.history.total(self._feed.end - _STUCK_STEPS)
+        for subject, sketch in by_subject(names, "value").items():
+            level = self._baseline.values.get(subject)
+            if level is None or self._feed.end - _STUCK_STEPS < self._feed.start_of(_group_of(subject)):
+                continue
+            bucket, count = max(sketch.items(), key=lambda pair: pair[::-1])
+            due = (level.shares.get(bucket, 0.0) + 3 / level.count) * sketch.total()
+            if count >= max(_STUCK_LEAST, _STUCK_SHARE * sketch.total(), 3 * due) and many(count, due) < NEVER:
+                weight, code = names["messages"], _code_of(subject)
+                signals.append(self._feed.signal("stuck", _group_of(subject), _STUCK_STEPS, 1.0, weight, code))
         return signals
 
-    def _new_units(self, starts: Starts) -> list[Signal]:
-        since = max(self._step - STEPS_A_DAY, starts.of("unit-label"))
-        subjects = [subject.partition("|") for subject, count in self._rare_of("value", since).items() if count >= 2]
-        return [
-            Signal(self._feed, "unit-label", f"{code} in {unit}", 1.0, since, 1e9, "unit-label")
-            for code, _, unit in subjects
-        ]
+    def new_units(self) -> list[Signal]:
+        """Return the codes of which values came twice in a day in a unit that was not learned."""
+        since = max(self._feed.end - STEPS_A_DAY, self._feed.start_of("unit-label"))
+        signals = []
+        for subject, sketch in by_subject(self._feed.history.total(since), "value").items():
+            code, _, unit = subject.partition("|")
+            if unit not in self._baseline.units.get(code, {unit}) and sketch.total() >= 2:
+                about, steps = f"{code} in {unit}", self._feed.end - since
+                signals.append(self._feed.signal("unit-label", "unit-label", steps, 1.0, 1e9, about))
+        return signals
 
-    def _rare_of(self, kind: str, since: int) -> Counter[str]:
-        """Return how often unmapped codes, or values in new units, came since a step of the last day."""
-        came = Counter[str]()
-        for step, name, count in self._rare:
-            rare_kind, subject, _ = parts_of(name)
-            if rare_kind == kind and step >= since:
-                came[subject] += int(count)
-        return came
-
-    def _gone_parts(self, sums: Numbers, history: History, end: int, starts: Starts) -> list[Signal]:
+    def _gone_parts(self, sums: Numbers) -> list[Signal]:
         """Return the senders, types and codes of which nothing comes any more while the rest of the feed does."""
-        if not self.parts or end % 3:
-            return []
-        shares, longest = np.array([(part.share, part.longest) for part in self._baseline.parts.values()]).T
-        fresh = sums[:, :1] - sums[:, 3 + self.shares.index("duplicate"), None]
-        counts, due = sums[:, self._part :], fresh * shares
+        signals, names, parts = [], list(self._baseline.parts), self._baseline.parts.values()
+        shares, longest = (np.array([getattr(part, name) for part in parts]) for name in ("share", "longest"))
+        due = (sums[:, [0]] - sums[:, [self._at["duplicate"]]]) * shares
+        counts = sums[:, len(self._names) - len(names) : len(self._names)]
         is_gone = (due >= np.maximum(_PART_LEAST, _PART_GAPS * longest)) & (counts <= 0.04 * due)
-        signals = []
-        for column in np.flatnonzero(is_gone.any(0)).tolist():
-            kind, subject, _ = parts_of(self.parts[column])
-            rows = np.flatnonzero(is_gone[: starts.rows(self.parts[column], end, len(sums)), column])
-            if not len(rows):
+        for column, (row, *_) in self._departing(is_gone, names):
+            prefix, subject, _ = parts_of(names[column])
+            steps = int(WINDOWS[row])
+            if prefix == "result" and self._is_renamed(steps, float(due[row, column])):
                 continue
-            row = int(rows[0])
-            if kind == "result" and self._is_renamed(history, end - int(WINDOWS[row]), due[row, column]):
-                continue
-            name, group = "code-gone" if kind == "result" else "sender", self.parts[column]
-            subject = f"ward {subject}" if kind == "ward" else subject
-            signals.append(self._signal(name, subject, 0.0, end, row, sums, group))
+            kind, about = "code-gone" if prefix == "result" else "sender", "ward " * (prefix == "ward") + subject
+            signals.append(self._feed.signal(kind, names[column], steps, 0.0, sums[row, 0], about))
         return signals
 
-    def _is_renamed(self, history: History, since: int, due: float) -> bool:
+    def _is_renamed(self, steps: int, due: float) -> bool:
         """Whether codes that were not there before came about as often: renamed, or unmapped, which is told apart."""
-        names = ((parts_of(name), count) for name, count in history.total(since).items())
-        return (
-            sum(count for (kind, code, _), count in names if kind == "result" and code not in self._baseline.results)
-            >= 0.4 * due
-        )
+        codes = by_subject(self._feed.history.total(self._feed.end - steps), "result")
+        return sum(came.total() for code, came in codes.items() if code not in self._baseline.results) >= 0.4 * due
 
-    def _unmapped(self, sums: Numbers, history: History, end: int, starts: Starts) -> list[Signal]:
-        """Return that more codes are not mapped: the share of all, or codes of which none is mapped any more."""
-        rate = self._baseline.unmapped
-        for row in range(starts.rows("unmapped", end, len(sums))):
-            if is_raised(sums[row, 2], sums[row, 1], rate):
-                since = end - int(WINDOWS[row])
-                subject, share = self._replaced(history, since), sums[row, 2] / sums[row, 1]
-                return [self._signal("unmapped", subject, share, end, row, sums, "unmapped", is_strong=True)]
-        if end % 12:
-            return []
-        since = max(end - STEPS_A_DAY, starts.of("unmapped"))
-        came, names = self._rare_of("unmapped", since), history.total(since)
+    def _new_codes(self) -> list[Signal]:
+        """Return the codes of which none is mapped any more."""
+        since = max(self._feed.end - STEPS_A_DAY, self._feed.start_of("unmapped"))
+        names = self._feed.history.total(since)
+        came = {code: sketch.total() for code, sketch in by_subject(names, "unmapped").items()}
         codes = [code for code, count in came.items() if count >= 2 and count >= names[f"result:{code}"]]
-        evidence = sum(came[code] for code in codes) * log(1 / max(rate, 0.005))
-        if evidence < _NEW_EVIDENCE:
+        rate = max(self._baseline.shares.get("unmapped", 0.0), 0.005)
+        if sum(came[code] for code in codes) * log(1 / rate) < _NEW_EVIDENCE:
             return []
-        listed = ", ".join(sorted(codes)[:6])
-        return [Signal(self._feed, "unmapped", listed, 1.0, since, names["messages"], "unmapped")]
+        listed, steps = ", ".join(sorted(codes)[:6]), self._feed.end - since
+        return [self._feed.signal("unmapped", "unmapped", steps, 1.0, names["messages"], listed)]
 
-    def _replaced(self, history: History, since: int) -> str:
+    def _replaced(self, steps: int) -> str:
         """Return the unmapped code, and the code that it seems to replace: the one that most came short."""
-        names = history.total(since)
-        unmapped = {parts_of(name)[1]: count for name, count in names.items() if name.startswith("unmapped:")}
-        code = max(unmapped, key=lambda code: unmapped[code])
-        total = sum(self._baseline.results.values()) or 1.0
-        short = {
-            old: count / total * names["results"] - names[f"result:{old}"]
-            for old, count in self._baseline.results.items()
-        }
+        names, learned = self._feed.history.total(self._feed.end - steps), self._baseline.results
+        unmapped, total = by_subject(names, "unmapped"), sum(learned.values()) or 1.0
+        code = max(unmapped, key=lambda code: unmapped[code].total())
+        short = {old: count / total * names["results"] - names[f"result:{old}"] for old, count in learned.items()}
         old = max(short, key=lambda code: short[code], default="")
-        return f"{code} in place of {old}" if old and code not in self._baseline.results else code
+        return f"{code} in place of {old}" if old and code not in learned else code
 
 
-def is_raised(count: float, total: float, share: float) -> bool:
-    """Return whether a share is raised, beyond chance and by enough to matter."""
-    if count < 4 or total <= 0 or count < max(_SHARE_FACTOR * share, share + _SHARE_MORE) * total:
-        return False
-    return many(count, share * total) < _SHARE_RARE
+def _group_of(name: str) -> str:
+    return f"values:{name}" if name else "late"
+
+
+def _code_of(name: str) -> str:
+    return name.partition("|")[0]
 
 
 def is_conversion(subject: str, ratio: float) -> bool:
@@ -315,15 +251,6 @@ def is_conversion(subject: str, ratio: float) -> bool:
         return False
     factors = {conversion.factor / other.factor for other in analyte.units.values() if other.factor}
     return any(abs(log(ratio / factor)) < _UNIT_NEAR for factor in factors)
-
-
-def _sketch(history: History, since: int, kind: str, subject: str) -> Sketch:
-    sketch: Sketch = Counter()
-    for name, count in history.total(since).items():
-        parts = parts_of(name)
-        if parts[0] == kind and parts[1] == subject:
-            sketch[parts[2]] += int(count)
-    return sketch
 
 
 def _kind_of_shift(level: Level, window: Sketch, *, is_value: bool) -> tuple[str, float]:

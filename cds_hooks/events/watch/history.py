@@ -4,8 +4,8 @@ What leaves the two days is added to its day and can then be learned, unless som
 time: an incident that is found a day later is not learned either.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -25,13 +25,13 @@ Counts = Mapping[str, float]
 
 
 class History:
-    """What was counted of one feed, by name, as the inbox names it."""
+    """What was counted of one feed, by name, as the inbox names it, and which steps are not learned."""
 
     def __init__(self, first: int) -> None:
         """`first` is the first step, numbered from 1970."""
-        self.first = first
+        self.first, self.length = first, 0
         self._messages = np.zeros(KEPT_DAYS * STEPS_A_DAY)
-        self.length = 0
+        self._left_out = np.zeros(KEPT_DAYS * STEPS_A_DAY, dtype=bool)
         self.recent: deque[Counts] = deque(maxlen=RECENT_STEPS)
         self.days: dict[int, Counter[str]] = {}
 
@@ -40,15 +40,14 @@ class History:
         """The step after the newest one."""
         return self.first + self.length
 
-    def append(self, counts: Counts, is_left_out: Callable[[int], bool]) -> None:
+    def append(self, counts: Counts) -> None:
         """Add the counts of the next step; the oldest of two days is learned unless it is left out."""
         if self.length == len(self._messages):
-            self._messages = np.concatenate([self._messages, np.zeros(KEPT_DAYS * STEPS_A_DAY)])
+            self._messages = np.append(self._messages, np.zeros(KEPT_DAYS * STEPS_A_DAY))
+            self._left_out = np.append(self._left_out, np.zeros(KEPT_DAYS * STEPS_A_DAY, dtype=bool))
         self._messages[self.length] = counts.get("messages", 0.0)
-        if len(self.recent) == RECENT_STEPS:
-            oldest = self.end - RECENT_STEPS
-            if not is_left_out(oldest):
-                self.add_to_day(oldest // STEPS_A_DAY, self.recent[0])
+        if len(self.recent) == RECENT_STEPS and not self._left_out[self.length - RECENT_STEPS]:
+            self.add_to_day((self.end - RECENT_STEPS) // STEPS_A_DAY, self.recent[0])
         self.recent.append(counts)
         self.length += 1
 
@@ -58,25 +57,33 @@ class History:
             self.days[day] = Counter()
             for old in [other for other in self.days if other <= day - KEPT_DAYS]:
                 del self.days[old]
-        names = self.days[day]
-        is_full = len(names) > _MOST_NAMES
+        of_day = self.days[day]
         for name, count in counts.items():
-            if not is_full or name in names:
-                names[name] += int(count)
+            if name in of_day or len(of_day) <= _MOST_NAMES:
+                of_day[name] += int(count)
+
+    def _span(self, start: int, end: int) -> slice:
+        return slice(max(start - self.first, 0), max(end - self.first, 0))
 
     def messages(self, start: int, end: int) -> Numbers:
-        """Return the messages of each step from `start` up to and without `end`, numbered from 1970."""
-        return self._messages[max(start - self.first, 0) : max(end - self.first, 0)]
+        """Return the messages of steps from `start` up to `end`."""
+        return self._messages[self._span(start, end)]
 
-    def learned(self, is_left_out: Callable[[int], bool]) -> Counter[str]:
+    def left_out(self, start: int, end: int) -> NDArray[np.bool_]:
+        """Return of steps from `start` up to `end` whether nothing is learned from them."""
+        return self._left_out[self._span(start, end)]
+
+    def leave_out(self, start: int, end: int) -> None:
+        """Do not learn from these steps, which may be to come."""
+        self._left_out[self._span(start, end)] = True
+
+    def learned(self) -> Counter[str]:
         """Return what was counted in all days and in the newest two, without what is left out."""
         total: Counter[str] = Counter()
-        for names in self.days.values():
-            total.update(names)
-        start = self.end - len(self.recent)
-        for index, counts in enumerate(self.recent):
-            if not is_left_out(start + index):
-                total.update(counts)
+        left_out = self.left_out(self.end - len(self.recent), self.end).tolist()
+        newest = [counts for counts, is_left_out in zip(self.recent, left_out, strict=True) if not is_left_out]
+        for counts in [*self.days.values(), *newest]:
+            total.update(counts)
         return total
 
     def total(self, start: int) -> Counter[str]:
@@ -101,3 +108,13 @@ def parts_of(name: str) -> tuple[str, str, int]:
         subject, _, number = subject.rpartition(":")
         return kind, subject, int(number)
     return kind, subject, 0
+
+
+def by_subject(names: Counts, kind: str) -> dict[str, Counter[int]]:
+    """Return what was counted of a kind by what it is about, and by the number at the end of the names."""
+    subjects = defaultdict[str, Counter[int]](Counter)
+    for name, count in names.items():
+        kind_of_name, subject, number = parts_of(name)
+        if kind_of_name == kind:
+            subjects[subject][number] += int(count)
+    return subjects

@@ -1,12 +1,13 @@
 """Incidents from signals: one for a cause, open until it ended, joined where feeds share what they come through."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cds_hooks.events.watch.signals import Signal
+from cds_hooks.events.watch.feed import Signal
 
 HOLD_STEPS: Final = 12
 """An incident is open for an hour after it was last seen, at the least."""
@@ -27,9 +28,19 @@ _ALSO: Final[Mapping[str, frozenset[str]]] = {
     "unit": frozenset({"shift"}), "duplicates": frozenset({"resend"}), "flood": frozenset({"resend"}),
 }  # fmt: skip
 """Signals by which an incident of another kind is seen to go on; others are its effects."""
-_AFTER_A_STOP: Final = frozenset(
-    {"flood", "more", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead"}
-)
+_BECOMES: Final = {("low", "silent"), ("low", "flapping"), ("silent", "flapping"), ("shift", "unit")}
+"""Kinds of an incident with the worse one that it becomes by a signal."""
+_EFFECTS: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(_STOPS, _STOPS | {
+        "flood", "more", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead",
+    }),
+    **dict.fromkeys(("flood", "resend"), frozenset({
+        "flood", "more", "resend", "duplicates", "late", "order", "low", "silent",
+    })),
+    **dict.fromkeys(_RECEIVER, _RECEIVER | {"flood", "order", "duplicates"}),
+    "sender": frozenset({"low"}), "unmapped": frozenset({"unit-label", "code-gone"}), "clock": frozenset({"late"}),
+}  # fmt: skip
+"""Signals that follow from an incident of the same feed, such as a queue that empties after a stop."""
 _INFORMATION: Final = frozenset({"unit-label", "code-gone", FEWER, MORE})
 _EXPLAINED_BY: Final[Mapping[str, frozenset[str]]] = {
     "sender": frozenset({"silent", "flapping", "flood"}),
@@ -114,20 +125,19 @@ class Incidents:
         """Open and continue incidents by the signals of a step, and return the incidents that are new or open again."""
         begun = []
         for signal in explained(signals):
-            incident = self._incident_of(signal, end)
+            incident = next((old for old in reversed(self.all) if self._belongs(signal, old, end)), None)
             if incident is None:
+                number = max((old.number for old in self.all), default=0) + 1
                 incident = Incident(
-                    signal.kind, [signal.feed], signal.subject, _severity(signal), signal.since, end - 1
-                )
-                incident.ratio, incident.number = signal.ratio, max((old.number for old in self.all), default=0) + 1
+                    signal.kind, [signal.feed], signal.subject, _severity(signal), signal.since, end - 1,
+                    signal.ratio, number=number,
+                )  # fmt: skip
                 self.all.append(incident)
                 begun.append(incident)
             elif incident.closed is not None:
                 incident.closed = None
                 begun.append(incident)
-            if signal.kind == incident.kind or incident.kind in _ALSO.get(signal.kind, ()):
-                incident.evidence[f"{signal.feed}{_APART}{signal.group}"] = Evidence(end, signal.weight)
-            self._update(incident, signal)
+            self._update(incident, signal, end)
         if len(self.all) > 2 * _KEPT:
             self.all = [*self.open, *[incident for incident in self.all if incident.closed is not None][-_KEPT:]]
         return begun
@@ -142,57 +152,48 @@ class Incidents:
             incident.closed = end - 1
         return closed
 
-    def _incident_of(self, signal: Signal, end: int) -> Incident | None:
-        for incident in reversed(self.all):
-            same = _SAME_GROWTH_STEPS if incident.kind == MORE else _SAME_STEPS
-            if end - incident.seen <= same and self._belongs(signal, incident, end):
-                return incident
-        return None
-
     def _belongs(self, signal: Signal, incident: Incident, end: int) -> bool:
-        is_recent = end - incident.opened <= _JOIN_STEPS
-        is_stop = signal.kind in _STOPS and incident.kind in _STOPS
+        if end - incident.seen > (_SAME_GROWTH_STEPS if incident.kind == MORE else _SAME_STEPS):
+            return False
         if incident.kind == MORE:  # a flood after days of growth is no growth
             return signal.kind == MORE and signal.feed in incident.feeds
         if signal.feed in incident.feeds or f"{signal.feed}{_APART}{signal.group}" in incident.evidence:
             same = signal.kind == incident.kind and (signal.subject == incident.subject or signal.kind in _TOGETHER)
             groups = {key.rpartition(_APART)[2] for key in incident.evidence} - {"volume"}
-            return same or is_stop or signal.group in groups or _follows(signal.kind, incident)
-        if incident.kind == FEWER and signal.kind == FEWER:
-            return True
-        if is_stop and is_recent:
-            source = self._topology.through.get(signal.feed)
-            return bool(source) and any(self._topology.through.get(feed) == source for feed in incident.feeds)
+            return same or signal.group in groups or signal.kind in _EFFECTS.get(incident.kind, ())
+        is_recent = end - incident.opened <= _JOIN_STEPS
+        if signal.kind in _STOPS and incident.kind in _STOPS:
+            return is_recent and not {*incident.feeds}.isdisjoint(self._topology.siblings(signal.feed))
         if signal.kind in _RECEIVER and incident.kind in _RECEIVER:
             return is_recent and incident.closed is None
-        if signal.kind == "identifiers" and incident.kind in _STOPS:
+        if _is_effect(signal, incident):
             return self._topology.patients_from.get(signal.feed) in incident.feeds
-        return False
+        return incident.kind == signal.kind == FEWER
 
-    def _update(self, incident: Incident, signal: Signal) -> None:
-        if signal.kind == "identifiers" and incident.kind in _STOPS:
+    def _update(self, incident: Incident, signal: Signal, end: int) -> None:
+        if _is_effect(signal, incident):
             effect = f"{signal.feed}: {signal.kind}"
             incident.effects += [effect] if effect not in incident.effects else []
-            return
         if signal.kind != incident.kind and incident.kind not in _ALSO.get(signal.kind, ()):
             return
+        incident.evidence[f"{signal.feed}{_APART}{signal.group}"] = Evidence(end, signal.weight)
         if signal.feed not in incident.feeds:
             incident.feeds.append(signal.feed)
             if incident.kind in _STOPS:
                 incident.through = self._topology.through.get(signal.feed, "")
             elif incident.kind != FEWER:
                 incident.through = "this server"
-        if signal.kind == "silent" and incident.kind == "low":
-            incident.kind = "silent"
-        elif signal.kind == "flapping" and incident.kind in ("silent", "low"):
-            incident.kind = "flapping"
-        elif signal.kind == "unit" and incident.kind == "shift":
-            incident.kind = "unit"
-        if _severity(signal) == "high" and signal.kind == incident.kind:
-            incident.severity = "high"
+        if (incident.kind, signal.kind) in _BECOMES:
+            incident.kind = signal.kind
         incident.since = min(incident.since, signal.since)
         if signal.kind == incident.kind:
             incident.ratio = signal.ratio
+            incident.severity = "high" if _severity(signal) == "high" else incident.severity
+
+
+def _is_effect(signal: Signal, incident: Incident) -> bool:
+    """Return whether patients are not known because the feed that brings them stopped."""
+    return signal.kind == "identifiers" and incident.kind in _STOPS
 
 
 def _is_over(incident: Incident, end: int, weight_since: Callable[[str, str, int], float]) -> bool:
@@ -211,35 +212,15 @@ def _severity(signal: Signal) -> str:
     return "high" if signal.is_strong else "medium"
 
 
-def _follows(kind: str, incident: Incident) -> bool:
-    """Return whether a signal follows from an incident of the same feed, such as a queue that empties after a stop."""
-    if incident.kind in _STOPS:
-        return kind in _AFTER_A_STOP
-    if incident.kind in ("flood", "resend"):
-        return kind in ("flood", "more", "resend", "duplicates", "late", "order", "low", "silent")
-    if incident.kind in _RECEIVER:
-        return kind in _RECEIVER or kind in ("flood", "order", "duplicates")
-    if incident.kind == "sender":
-        return kind == "low"
-    if incident.kind == "unmapped":
-        return kind in ("unit-label", "code-gone")
-    return {kind, incident.kind} <= {"late", "clock"}
-
-
 def explained(signals: Iterable[Signal]) -> list[Signal]:
     """Return the signals without those that another one of the same feed explains."""
-    by_feed: dict[str, list[Signal]] = {}
+    kinds, kept = defaultdict[str, set[str]](set), []
+    signals = list(signals)
     for signal in signals:
-        by_feed.setdefault(signal.feed, []).append(signal)
-    return [signal for members in by_feed.values() for signal in _explained_of(members)]
-
-
-def _explained_of(members: list[Signal]) -> list[Signal]:
-    kinds = {signal.kind for signal in members}
-    kept = []
-    for signal in members:
-        if signal.kind in ("flood", "duplicates") and {"flood", "duplicates"} <= kinds:
+        kinds[signal.feed].add(signal.kind)
+    for signal in signals:
+        if signal.kind in ("flood", "duplicates") and {"flood", "duplicates"} <= kinds[signal.feed]:
             kept.append(replace(signal, kind="resend", subject="", is_strong=True))
-        elif not kinds & _EXPLAINED_BY.get(signal.kind, frozenset()):
+        elif kinds[signal.feed].isdisjoint(_EXPLAINED_BY.get(signal.kind, ())):
             kept.append(signal)
     return kept

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
@@ -65,13 +65,14 @@ class InterfaceWatch:
         """Judge every step that is over."""
         over = int((self._now() - _SETTLED_SECONDS) // BUCKET_SECONDS)
         self._acts.refresh()
-        if self._watch is None or self._acts.version != self._acts_seen:
-            self._load(over)
+        watch = self._watch
+        if watch is None or self._acts.version != self._acts_seen:
+            watch = self._watch = self._load(over)
         while self._step < over:
-            self._judge(self._step)
+            self._judge(watch, self._step)
             self._step += 1
 
-    def _load(self, over: int) -> None:
+    def _load(self, over: int) -> Watch:
         """Begin where the last run of this server ended, with what is in the inbox of the last four weeks."""
         first = over - KEPT_DAYS * STEPS_A_DAY
         rows = self._inbox.query(
@@ -89,29 +90,25 @@ class InterfaceWatch:
         ]  # fmt: skip
         for incident in accepted:  # a person says that it is the new usual
             incident.is_accepted, incident.closed = True, over - 1
-        self._watch = watch_of(self._declaration, first, outages, self._acts, incidents)
-        counts = _stored_counts(self._inbox, first, over)
-        self._watch.load({name: counts.get(name, {}) for name in self._watch.feeds}, over)
+        watch = watch_of(self._declaration, first, outages, self._acts, incidents)
+        # of older days there are messages by step, and the rest at the first step of the day
+        watch.load(_counts(self._inbox, first - first % STEPS_A_DAY, over, first), over)
         self._step = over
         with self._inbox.transaction() as connection:
-            self._keep(connection, self._watch, [], accepted)
-        self._unsent += [(incident, True) for incident in accepted]
+            self._keep(connection, watch, [], accepted)
+        return watch
 
-    def _judge(self, step: int) -> None:
-        watch = self._watch
-        if watch is None:
-            return
+    def _judge(self, watch: Watch, step: int) -> None:
+        counts = _counts(self._inbox, step, step + 1, step)
+        begun, closed = watch.step({feed: steps[step] for feed, steps in counts.items()})
+        rows = [(RUNNING, step, "messages", 1.0)]
+        for name, feed in watch.feeds.items():
+            if feed.expected is not None:
+                mean = float(feed.expected.within(feed.expected.low, step + 1, 1))
+                rows.append((name, step, EXPECTED, round(mean, 2)))
         with self._inbox.transaction() as connection:
-            counts = _counts_of(connection, step)
-            begun, closed = watch.step(counts)
-            _store(connection, RUNNING, step, {"messages": 1})
-            for name, feed in watch.feeds.items():
-                if feed.expected is not None:
-                    mean = float(feed.expected.steps[step - feed.expected.start])
-                    _store(connection, name, step, {EXPECTED: round(mean, 2)})
+            connection.executemany("INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)", rows)
             self._keep(connection, watch, begun, closed)
-        for incident in begun + closed:
-            self._unsent.append((incident, incident.closed is not None))
 
     def _keep(
         self, connection: sqlite3.Connection, watch: Watch, begun: list[Incident], closed: list[Incident]
@@ -121,11 +118,10 @@ class InterfaceWatch:
                 "INSERT OR REPLACE INTO incidents (number, opened, closed, content) VALUES (?, ?, ?, ?)",
                 (incident.number, incident.opened, incident.closed, msgspec.json.encode(incident).decode()),
             )
-        for incident, kind in [
-            *((incident, "incident-opened") for incident in begun),
-            *((incident, "incident-closed") for incident in closed),
-        ]:
-            at = incident.closed if incident.closed is not None else incident.opened
+        for incident in begun + closed:
+            self._unsent.append((incident, incident.closed is not None))
+            kind = "incident-opened" if incident.closed is None else "incident-closed"
+            at = incident.opened if incident.closed is None else incident.closed
             data = {"incident": incident.number, "kind": incident.kind, "feeds": incident.feeds,
                     "severity": incident.severity, "cause": incident.cause}  # fmt: skip
             add_to_outbox(connection, f"incident-{incident.number}-{kind}-{at}", kind, "", self._now(), data)
@@ -155,10 +151,11 @@ def watch_of(
     downtimes = {
         name: [*outages, *declaration.downtimes(name), *map(_steps, acts.pauses.get(name, ()))] for name in zones
     }
-    through = {name: feed.through for name, feed in declaration.feed.items() if feed.through}
-    patients_from = {name: feed.patients_from for name, feed in declaration.feed.items() if feed.patients_from}
-    calendar = Calendar(frozenset(declaration.holidays), downtimes)
-    return Watch(zones, first, calendar, Topology(through, patients_from), earlier)
+    topology = Topology(
+        {name: feed.through for name, feed in declaration.feed.items()},
+        {name: feed.patients_from for name, feed in declaration.feed.items()},
+    )
+    return Watch(zones, first, Calendar(frozenset(declaration.holidays), downtimes), topology, earlier)
 
 
 def _steps(span: tuple[float, float]) -> tuple[int, int]:
@@ -172,29 +169,15 @@ def stored_incidents(inbox: Inbox) -> list[Incident]:
     return [msgspec.json.decode(content, type=Incident) for (content,) in rows]
 
 
-def _stored_counts(inbox: Inbox, first: int, over: int) -> dict[str, dict[int, dict[str, float]]]:
-    """Return what was counted by feed and step: of older days messages, and the rest at the day's first step."""
+def _counts(inbox: Inbox, start: int, end: int, first: int) -> dict[str, dict[int, dict[str, float]]]:
+    """Return what was counted by feed, step and name; what was counted before the first step is of that step."""
     counts: dict[str, dict[int, dict[str, float]]] = {}
     for feed, bucket, name, count in inbox.query(
-        "SELECT feed, bucket, name, count FROM counts WHERE bucket >= ? AND bucket < ? AND name != ?",
-        (first - first % STEPS_A_DAY, over, EXPECTED),
+        "SELECT feed, max(bucket, ?), name, count FROM counts WHERE bucket >= ? AND bucket < ? AND name != ?",
+        (first, start, end, EXPECTED),
     ):
-        counts.setdefault(feed, {}).setdefault(max(bucket, first), {})[name] = count
+        counts.setdefault(feed, {}).setdefault(bucket, {})[name] = count
     return counts
-
-
-def _counts_of(connection: sqlite3.Connection, step: int) -> dict[str, dict[str, float]]:
-    counts: dict[str, dict[str, float]] = {}
-    for feed, name, count in connection.execute("SELECT feed, name, count FROM counts WHERE bucket = ?", (step,)):
-        counts.setdefault(feed, {})[name] = count
-    return counts
-
-
-def _store(connection: sqlite3.Connection, feed: str, step: int, counts: Mapping[str, float]) -> None:
-    connection.executemany(
-        "INSERT OR REPLACE INTO counts (feed, bucket, name, count) VALUES (?, ?, ?, ?)",
-        [(feed, step, name, count) for name, count in counts.items()],
-    )
 
 
 def fold_old_counts(inbox: Inbox, step: int) -> None:
@@ -207,12 +190,10 @@ def fold_old_counts(inbox: Inbox, step: int) -> None:
     since = before - STEPS_A_DAY
     wrong = [old for old in stored_incidents(inbox) if not old.is_accepted and (old.closed or step) >= since]
     with inbox.transaction() as connection:
-        for incident in wrong:
-            for feed in incident.feeds:
-                connection.execute(
-                    f"DELETE FROM counts {where} AND feed = ? AND bucket >= ? AND bucket <= ?",  # noqa: S608 - constants
-                    (before, STEPS_A_DAY, feed, incident.since, incident.closed or step),
-                )
+        connection.executemany(
+            f"DELETE FROM counts {where} AND feed = ? AND bucket >= ? AND bucket <= ?",  # noqa: S608 - constants
+            [(before, STEPS_A_DAY, feed, old.since, old.closed or step) for old in wrong for feed in old.feeds],
+        )
         connection.execute(
             "INSERT INTO counts (feed, bucket, name, count) SELECT feed, bucket - bucket % ? AS day, name, sum(count)"
             " FROM counts WHERE bucket < ? AND bucket % ? != 0 AND name != 'messages' AND name != ?"
@@ -225,11 +206,10 @@ def fold_old_counts(inbox: Inbox, step: int) -> None:
 def came_and_expected(inbox: Inbox, feed: str, now: float, hours: int = 24) -> tuple[float, float, float]:
     """Return the messages of the last hours, those of steps that expect some, and how many these expect."""
     end = int(now // BUCKET_SECONDS)
-    columns: dict[str, dict[int, float]] = {"messages": {}, EXPECTED: {}}
-    for bucket, name, count in inbox.query(
-        "SELECT bucket, name, count FROM counts WHERE feed = ? AND bucket >= ? AND bucket < ? AND name IN (?, ?)",
-        (feed, end - hours * 12, end, *columns),
-    ):
-        columns[name][bucket] = count
-    came, expected = columns.values()
-    return sum(came.values()), sum(came.get(step, 0.0) for step in expected), sum(expected.values())
+    ((came, compared, expected),) = inbox.query(
+        "SELECT total(came), total(iif(expected IS NULL, 0, came)), total(expected) FROM ("
+        "SELECT max(iif(name = 'messages', count, 0)) AS came, max(iif(name = ?, count, NULL)) AS expected"
+        " FROM counts WHERE feed = ? AND bucket >= ? AND bucket < ? GROUP BY bucket)",
+        (EXPECTED, feed, end - hours * 12, end),
+    )
+    return came, compared, expected

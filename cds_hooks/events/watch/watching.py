@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, tzinfo
-from math import log
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cds_hooks.events.watch.baseline import Baseline, Expected, expect, learn
+from cds_hooks.events.watch.baseline import Baseline, expect, learn
 from cds_hooks.events.watch.contents import Columns
-from cds_hooks.events.watch.history import STEPS_A_DAY, Counts, History
+from cds_hooks.events.watch.feed import Feed, Signal
+from cds_hooks.events.watch.history import STEPS_A_DAY, Counts
 from cds_hooks.events.watch.incidents import FEWER, HOLD_STEPS, MORE, Incident, Incidents, Topology
-from cds_hooks.events.watch.signals import Signal, Starts
 from cds_hooks.events.watch.tails import few
-from cds_hooks.events.watch.volumes import FeedNow, batch, growth, volume
+from cds_hooks.events.watch.volumes import batch, growth, volume
 
 LEARN_DAYS: Final = 14
 _LEARN_AGAIN_STEPS: Final = 7 * STEPS_A_DAY
@@ -34,97 +33,65 @@ class Calendar(Struct, frozen=True):
     planned: Mapping[str, Sequence[tuple[int, int]]] = {}
 
 
-class WatchedFeed:
-    """One feed under watch."""
+class WatchedFeed(Feed):
+    """A feed that learns from its steps and judges each of them."""
 
-    def __init__(self, name: str, zone: tzinfo, first: int, planned: Sequence[tuple[int, int]]) -> None:
-        self.name, self.zone, self.planned = name, zone, planned
-        self.history = History(first)
-        self.baseline: Baseline | None = None
-        self.expected: Expected | None = None
-        self.starts = Starts(first)
+    def __init__(self, name: str, zone: tzinfo, first: int, calendar: Calendar) -> None:
+        super().__init__(name, first)
+        self.zone, self.calendar = zone, calendar
+        self.planned = calendar.planned.get(name, ())
         self._columns: Columns | None = None
-        self._learned = 0
-        self._left_out: list[tuple[int, int]] = [(start, end + _CATCH_UP_STEPS) for start, end in planned]
+        self._learned = first
 
-    def is_planned(self, step: int) -> bool:
-        """Return whether a downtime was announced for a step."""
-        return any(start <= step < end for start, end in self.planned)
+    def take(self, counts: Counts) -> None:
+        """Add a step without judging it."""
+        self.history.append(counts)
+        if any(start < self.end <= stop + _CATCH_UP_STEPS for start, stop in self.planned):
+            self.history.leave_out(self.end - 1, self.end)
 
-    def leave_out(self, start: int, end: int) -> None:
-        """Do not learn from these steps."""
-        if self._left_out and self._left_out[-1][0] <= start <= self._left_out[-1][1]:
-            self._left_out[-1] = (self._left_out[-1][0], max(end, self._left_out[-1][1]))
-        else:
-            self._left_out.append((start, end))
-
-    def is_left_out(self, step: int) -> bool:
-        """Return whether nothing is learned from a step."""
-        return any(start <= step < end for start, end in self._left_out)
-
-    def append(self, counts: Counts, holidays: frozenset[date]) -> None:
+    def append(self, counts: Counts) -> None:
         """Add a step, and learn where it is time to."""
-        self.history.append(counts, self.is_left_out)
+        self.take(counts)
         if self._columns is not None:
             self._columns.append(counts)
-        end = self.history.end
-        wait = _LEARN_AGAIN_STEPS if self.baseline is not None else LEARN_DAYS * STEPS_A_DAY
-        is_due = end - max(self._learned, self.history.first) >= wait
-        if is_due and (self.baseline is None or not self.is_left_out(end - 1)):
-            self.learn(holidays)
-        if self.baseline is not None and (self.expected is None or end + 13 >= self.expected.start + _BEHIND + _AHEAD):
-            start = end - _BEHIND
-            self.expected = expect(self.baseline, start, start + _BEHIND + _AHEAD, holidays, self.planned)
+        wait = _LEARN_AGAIN_STEPS if self.expected is not None else LEARN_DAYS * STEPS_A_DAY
+        if self.end - self._learned >= wait and (
+            self.expected is None or not self.history.left_out(self.end - 1, self.end).any()
+        ):
+            self.learn()
+        elif self.expected is not None and self.end + 13 >= self.expected.start + _BEHIND + _AHEAD:
+            self.expect(self.expected.baseline)
 
-    def learn(self, holidays: frozenset[date]) -> None:
+    def learn(self) -> None:
         """Learn what is expected from now on."""
-        end = self.history.end
-        baseline = learn(self.history, self.zone, holidays, self.is_left_out)
+        baseline = learn(self.history, self.zone, self.calendar.holidays)
         if baseline is None:
             return
-        if self.baseline is None:
-            self.starts = Starts(end)
-        self.baseline, self.expected, self._learned = baseline, None, end
-        self._columns = Columns(self.name, self.history, baseline)
+        if self.expected is None:
+            self.start_at(self.end)
+        self._learned = self.end
+        self.expect(baseline)
+        self._columns = Columns(self, baseline)
+
+    def expect(self, baseline: Baseline) -> None:
+        """Compute what is expected of the steps around now."""
+        span = self.end - _BEHIND, self.end + _AHEAD
+        self.expected = expect(baseline, *span, self.calendar.holidays, self.planned)
 
     def signals(self) -> Sequence[Signal]:
         """Return what departs in windows that end now."""
-        end = self.history.end
-        if self.baseline is None or self.expected is None or self._columns is None:
+        if self.expected is None or self._columns is None:
             return ()
-        if self.is_planned(end - 1):
-            self.starts = Starts(end)
+        if any(start < self.end <= stop for start, stop in self.planned):
+            self.start_at(self.end)
             return ()
-        now = FeedNow(self.name, self.history, self.expected, self.baseline, end, self.starts)
-        counted = batch(now) if self.baseline.is_batch else volume(now)
-        departures = self._columns.departures(self.history, end, self.starts)
-        signals = [*counted, *growth(now, self._left_out), *departures]
-        if any(stop <= end <= stop + _CATCH_UP_STEPS for _, stop in self.planned):
+        judge = batch if self.expected.baseline.is_batch else volume
+        signals = [*judge(self, self.expected), *growth(self, self.expected), *self._columns.departures()]
+        if any(stop <= self.end <= stop + _CATCH_UP_STEPS for _, stop in self.planned):
             for group in {"late", "flood", *(signal.group for signal in signals)} - {"volume"}:
-                self.starts.set(group, end)
+                self.start_at(self.end, group)
             return [signal for signal in signals if signal.group == "volume"]
         return signals
-
-    def weight_since(self, group: str, step: int) -> float:
-        """Return the messages that came since a step, or that were due where messages themselves are in question."""
-        end = self.history.end
-        if group == "volume" and self.expected is not None:
-            at = max(step - self.expected.start, 0)
-            return float(self.expected.low[end - self.expected.start] - self.expected.low[at])
-        return float(self.history.messages(step, end).sum())
-
-    def share_since(self, since: int) -> float:
-        """Return what came since a step as a share of what was expected."""
-        came = float(self.history.messages(since, self.history.end).sum())
-        return came / max(self.weight_since("volume", since), 1e-9)
-
-    def fits(self, since: int, ratio: float) -> float | None:
-        """Return the evidence that this feed has changed by the same ratio since a step, as a log likelihood ratio."""
-        if self.baseline is None or self.expected is None or self.baseline.is_batch or ratio <= 0:
-            return None
-        mean = self.weight_since("volume", since)
-        count = float(self.history.messages(since, self.history.end).sum())
-        return (count * log(ratio) - mean * (ratio - 1)) / self.baseline.spread
 
 
 class Watch:
@@ -139,11 +106,10 @@ class Watch:
         earlier: Sequence[Incident] = (),
     ) -> None:
         """`first` is the first step of which counts come; `earlier` are incidents of before."""
-        self._calendar, self._topology = calendar, topology
+        self._topology = topology
         anew = {name: incident.since for incident in earlier if incident.is_accepted for name in incident.feeds}
         self.feeds = {
-            name: WatchedFeed(name, zone, max(first, anew.get(name, first)), calendar.planned.get(name, ()))
-            for name, zone in zones.items()
+            name: WatchedFeed(name, zone, max(first, anew.get(name, first)), calendar) for name, zone in zones.items()
         }
         self.incidents = Incidents(topology, earlier)
         self._low: dict[str, tuple[int, int]] = {}
@@ -152,38 +118,40 @@ class Watch:
     def load(self, counts: Mapping[str, Mapping[int, Counts]], end: int) -> None:
         """Take the steps up to `end` without judging them, by feed; they are learned where no incident was."""
         for incident in self.incidents.all:
-            for name in () if incident.is_accepted or incident.kind == MORE else incident.feeds:
-                if name in self.feeds:
-                    self.feeds[name].leave_out(incident.since, (incident.closed or end) + 1)
+            if not incident.is_accepted:
+                self._leave_out(incident, (incident.closed or end) + 1)
         for name, feed in self.feeds.items():
             steps = counts.get(name, {})
-            for step in range(feed.history.first, end):
-                feed.history.append(steps.get(step, _NO_COUNTS), feed.is_left_out)
-            if end - feed.history.first >= LEARN_DAYS * STEPS_A_DAY:
-                feed.learn(self._calendar.holidays)
+            for step in range(feed.end, end):
+                feed.take(steps.get(step, _NO_COUNTS))
+            if feed.history.length >= LEARN_DAYS * STEPS_A_DAY:
+                feed.learn()
+
+    def _leave_out(self, incident: Incident, end: int) -> None:
+        for name in self.feeds.keys() & set(incident.feeds if incident.kind != MORE else ()):
+            self.feeds[name].history.leave_out(incident.since, end)  # what grows is the new usual as it comes
 
     def step(self, counts: Mapping[str, Counts]) -> tuple[list[Incident], list[Incident]]:
         """Take the counts of the next step by feed and name; return the incidents that it opens and those it closes."""
         signals: list[Signal] = []
         for feed in self.feeds.values():
-            feed.append(counts.get(feed.name, _NO_COUNTS), self._calendar.holidays)
+            feed.append(counts.get(feed.name, _NO_COUNTS))
             signals += feed.signals()
-        end = max((feed.history.end for feed in self.feeds.values()), default=0)
-        signals = [self._with_siblings(signal, end) for signal in signals] if signals else signals
-        judged = [signal for signal in signals if signal.kind]
+        end = max((feed.end for feed in self.feeds.values()), default=0)
+        judged = [signal for signal in (self._with_siblings(signal, end) for signal in signals) if signal.kind]
         begun = self.incidents.take(end, judged)
         for signal in judged:
             feed = self.feeds[signal.feed]
-            if signal.kind != MORE:  # what grows is the new usual as it comes
-                feed.leave_out(signal.since, end)
-            feed.starts.set(signal.group, end)
+            if signal.kind != MORE:
+                feed.history.leave_out(signal.since, end)
+            feed.start_at(end, signal.group)
         for incident in self.incidents.open:
-            for name in self.feeds.keys() & set(incident.feeds if incident.kind != MORE else ()):
-                self.feeds[name].leave_out(incident.since, end)
+            self._leave_out(incident, end)
         return begun, self.incidents.close(end, self._weight_since)
 
     def _weight_since(self, name: str, group: str, step: int) -> float:
-        return self.feeds[name].weight_since(group, step) if name in self.feeds else float("inf")
+        """Return the messages that came since a step, or that were due where messages themselves are in question."""
+        return self.feeds[name].came_and_due(step)[group == "volume"] if name in self.feeds else float("inf")
 
     def _with_siblings(self, signal: Signal, end: int) -> Signal:
         """Where all feeds of one origin have fewer messages alike, name that and no fault: weather, a strike.
@@ -192,10 +160,12 @@ class Watch:
         """
         if signal.kind not in ("low", "silent", "flapping") or signal.subject:
             return signal
-        feed, source = self.feeds[signal.feed], self._topology.through.get(signal.feed, "")
-        fewer = replace(signal, kind=FEWER, subject=source, is_strong=False)
-        ratio = feed.share_since(signal.since)
-        if any(self._goes_on(incident, signal, ratio) for incident in self.incidents.open if incident.kind == FEWER):
+        feed = self.feeds[signal.feed]
+        came, due = feed.came_and_due(signal.since)
+        ratio = came / max(due, 1e-9)
+        fewer = replace(signal, kind=FEWER, subject=self._topology.through.get(signal.feed, ""), is_strong=False)
+        alike = [incident for incident in self.incidents.open if incident.kind == FEWER]
+        if any(self._goes_on(incident, signal, ratio, due) for incident in alike):
             return fewer
         if signal.kind != "low":
             return signal
@@ -211,12 +181,12 @@ class Watch:
             return signal
         return replace(signal, kind="")
 
-    def _goes_on(self, incident: Incident, signal: Signal, ratio: float) -> bool:
+    def _goes_on(self, incident: Incident, signal: Signal, ratio: float, due: float) -> bool:
         """Return whether no more is missing of a feed than chance leaves where they are as few as in an incident."""
         if signal.kind == "low":  # its windows may begin before the incident, and so does its share
             return signal.feed in incident.feeds or ratio <= (1 + incident.ratio) / 2
         feed = self.feeds[signal.feed]
-        evidence, mean = feed.fits(signal.since, incident.ratio), feed.weight_since("volume", signal.since)
-        if evidence is None or evidence < _SURE or feed.baseline is None:
+        evidence = feed.fits(signal.since, incident.ratio)
+        if evidence is None or evidence < _SURE or feed.expected is None:
             return False
-        return few(ratio * mean, incident.ratio * mean, feed.baseline.spread) >= _CHANCE
+        return few(ratio * due, incident.ratio * due, feed.expected.baseline.spread) >= _CHANCE

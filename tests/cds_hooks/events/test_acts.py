@@ -45,7 +45,7 @@ def test_a_lasting_change_that_a_person_accepts_is_closed_and_learned_from_its_b
     assert metrics.incidents() == []
     feed = watch._watch.feeds["lab"] if watch._watch is not None else None
     assert feed is not None
-    assert feed.baseline is None
+    assert feed.expected is None
     assert feed.history.first == incident.since
     inbox.close()
     again, inbox, _ = _watch(tmp_path, now)

@@ -13,12 +13,12 @@ from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.watch.acts import Acts
 from cds_hooks.events.watch.baseline import local_times
+from cds_hooks.events.watch.feed import Signal
 from cds_hooks.events.watch.guidance import FIRST_CHECKS
 from cds_hooks.events.watch.incidents import Incidents, Topology
 from cds_hooks.events.watch.running import RUNNING, InterfaceWatch, fold_old_counts, stored_incidents
-from cds_hooks.events.watch.signals import Signal
 from cds_hooks.events.watch.volumes import _is_dead
-from cds_hooks.events.watch.watching import WatchedFeed
+from cds_hooks.events.watch.watching import Calendar, WatchedFeed
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import client
@@ -122,20 +122,20 @@ def test_what_is_learned_of_a_feed_is_what_a_regression_of_statsmodels_finds(nam
     """An offline judge: a Poisson regression on hours of weekdays and of weekends, and on days of the week."""
     api = pytest.importorskip("statsmodels.api", reason="needs statsmodels (requirements/slow.txt)")
     month = next(clean_months(FEEDS, 21000))
-    feed = WatchedFeed(name, ZONE, month.first, ())
+    feed = WatchedFeed(name, ZONE, month.first, Calendar())
     for counts in month.feed(name)[: 14 * 288]:
-        feed.append(counts, frozenset())
-    assert feed.baseline is not None
-    weekdays, hours, _ = local_times(ZONE, month.first, feed.history.end, frozenset())
+        feed.append(counts)
+    assert feed.expected is not None
+    weekdays, hours, _ = local_times(ZONE, month.first, feed.end, frozenset())
     rows = np.arange(len(hours))
     design = np.zeros((len(hours), 48 + 7))
     design[rows, hours + 24 * (weekdays >= 5)] = 1
     design[rows, 48 + weekdays] = 1
-    came = feed.history.messages(month.first, feed.history.end)
+    came = feed.history.messages(month.first, feed.end)
     fitted = api.GLM(came, design[:, [*range(49), 50, 51, 52, 54]], family=api.families.Poisson()).fit()
-    learned = feed.baseline.hours[weekdays, hours]
+    learned = feed.expected.baseline.hours[weekdays, hours]
     assert np.average(np.abs(learned - fitted.fittedvalues)) < 0.05 * came.mean()
-    assert feed.baseline.spread == pytest.approx(fitted.pearson_chi2 / fitted.df_resid, rel=0.15)
+    assert feed.expected.baseline.spread == pytest.approx(fitted.pearson_chi2 / fitted.df_resid, rel=0.15)
 
 
 def test_an_incident_about_a_unit_with_a_slash_is_held_until_as_many_messages_came() -> None:
@@ -214,8 +214,7 @@ def test_an_incident_is_closed_when_messages_come_again_and_is_not_learned(
     assert metrics.incidents() == []
     feed = watch._watch.feeds["lab"] if watch._watch is not None else None
     assert feed is not None
-    assert feed.is_left_out(first - 3)
-    assert not feed.is_left_out(first - 300)
+    assert [feed.history.left_out(step, step + 1).tolist() for step in (first - 3, first - 300)] == [[True], [False]]
 
 
 def test_after_a_restart_an_open_incident_goes_on_and_the_downtime_of_the_server_is_no_silence(
@@ -263,13 +262,13 @@ def test_every_kind_of_incident_says_what_to_check_and_has_a_section_in_the_runb
 
 def test_a_busy_feed_whose_evenings_differ_between_weekdays_is_not_low_when_they_do_again() -> None:
     """An hour of the week is learned by itself where much came: taxis drive longer on Fridays."""
-    feed, lowest = WatchedFeed("lab", ZoneInfo("UTC"), MONDAY, ()), 1.0
+    feed, lowest = WatchedFeed("lab", ZoneInfo("UTC"), MONDAY, Calendar()), 1.0
     for step in range(20 * 288):
         day, hour = step // 288 % 7, step // 12 % 24
         share = {0: 0.75, 4: 1.25}.get(day, 1.0) if hour >= 18 else 1.0
-        feed.append({"messages": round(1000 * share)}, frozenset())
+        feed.append({"messages": round(1000 * share)})
         lowest = min([lowest, *(signal.ratio for signal in feed.signals())])
     assert lowest == 1.0
     for _ in range(6):
-        feed.append({"messages": 300}, frozenset())
+        feed.append({"messages": 300})
     assert [signal.kind for signal in feed.signals()] == ["low"]

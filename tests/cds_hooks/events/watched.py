@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from cds_hooks.events.watch.baseline import Baseline, expect
-from cds_hooks.events.watch.signals import Signal
-from cds_hooks.events.watch.watching import WatchedFeed
+from cds_hooks.events.watch.feed import Signal
+from cds_hooks.events.watch.watching import Calendar, WatchedFeed
 from models_onnx.monitoring.sketch import bucket_of
 from tests.conftest import ROOT
 
@@ -60,9 +60,9 @@ def _batch_step(step: int, draw: np.random.Generator) -> Counts:
 
 def _learned(name: str, make: Make) -> WatchedFeed:
     draw = np.random.default_rng(11)
-    feed = WatchedFeed(name, _ZONE, _FIRST, ())
+    feed = WatchedFeed(name, _ZONE, _FIRST, Calendar(frozenset({_HOLIDAY})))
     for step in range(_FIRST, _FIRST + _LEARNED_STEPS):
-        feed.append(make(step, draw), frozenset({_HOLIDAY}))
+        feed.append(make(step, draw))
     return feed
 
 
@@ -126,10 +126,10 @@ CHANGES: Final[dict[str, Change]] = {
 def _signals(feed: WatchedFeed, change: Change, make: Make, steps: int = 240) -> Iterator[str]:
     """Yield the first signals of each kind and subject, and of all of them the number and the sums."""
     feed, draw = copy.deepcopy(feed), np.random.default_rng(12)
-    begin, sums = feed.history.end, dict[str, list[float]]()
+    begin, sums = feed.end, dict[str, list[float]]()
     for step in range(begin, begin + steps):
         counts = make(step, draw)
-        feed.append(change(step, counts) if step >= begin + 100 else counts, frozenset({_HOLIDAY}))
+        feed.append(change(step, counts) if step >= begin + 100 else counts)
         for signal in feed.signals():
             key = f"{signal.kind} {signal.subject}".strip()
             sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 5), _numbers(signal, begin), strict=True)]
@@ -151,7 +151,7 @@ def _what_was_learned(baseline: Baseline) -> Iterator[str]:
         yield f"day {day}: {' '.join(f'{value:.3g}' for value in baseline.hours[day])}"
         of_hours = " ".join(f"{value:.2g}" for value in baseline.hour_variance[day])
         yield f"  variance {baseline.day_variance[day]:.3g}, {of_hours}"
-    yield f"spread {baseline.spread:.4g}, batch {baseline.is_batch}, unmapped {baseline.unmapped:.4g}"
+    yield f"spread {baseline.spread:.4g}, batch {baseline.is_batch}"
     yield f"shares { ({name: float(f'{share:.4g}') for name, share in baseline.shares.items()}) }"
     yield f"units { ({code: sorted(units) for code, units in baseline.units.items()}) }, results {baseline.results}"
     for name, part in baseline.parts.items():
@@ -169,17 +169,19 @@ def text() -> str:
     feed, batch = _learned("lab", _step), _learned("nightly", _batch_step)
     parts = []
     for watched in (feed, batch):
-        assert watched.baseline is not None
-        parts += [f"# {watched.name} learned", *_what_was_learned(watched.baseline), ""]
+        assert watched.expected is not None
+        parts += [f"# {watched.name} learned", *_what_was_learned(watched.expected.baseline), ""]
         start = watched.history.end - 12
         expected = expect(
-            watched.baseline, start, start + 60, frozenset({date(2026, 5, 19)}), ((start + 5, start + 9),)
+            watched.expected.baseline, start, start + 60, frozenset({date(2026, 5, 19)}), ((start + 5, start + 9),)
         )
-        for column in (expected.low, expected.high, expected.day_error, expected.hour_error, expected.steps):
+        for column in (expected.low, expected.high, expected.day_error, expected.hour_error):
             parts.append(" ".join(f"{value:.4g}" for value in column[::7]))
     for name, change in CHANGES.items():
         parts += [f"# lab, {name}", *_signals(feed, change, _step), ""]
-    feed.planned, feed.expected = ((feed.history.end + 150, feed.history.end + 156),), None
+    feed.planned = ((feed.end + 150, feed.end + 156),)
+    assert feed.expected is not None
+    feed.expect(feed.expected.baseline)
     for name in ("as before", "silence", "three times", "duplicates"):
         parts += [f"# lab with a downtime, {name}", *_signals(feed, CHANGES[name], _step), ""]
     for name in ("as before", "silence", "half", "four fifths"):

@@ -10,15 +10,10 @@ from cds_hooks.events.watch.baseline import Baseline, expect
 from cds_hooks.events.watch.contents import Columns
 from cds_hooks.events.watch.history import History
 from cds_hooks.events.watch.incidents import Topology
-from cds_hooks.events.watch.signals import Starts
 from cds_hooks.events.watch.watching import Watch, WatchedFeed
 
 MONDAY: Final = int(datetime(2026, 5, 4, tzinfo=UTC).timestamp()) // 300
 """The step that begins at midnight, in UTC."""
-
-
-def nothing_left_out(_: int) -> bool:
-    return False
 
 
 def flat(mean: float, sunday: float | None = None, **more: Any) -> Baseline:
@@ -33,7 +28,7 @@ def flat(mean: float, sunday: float | None = None, **more: Any) -> Baseline:
 def history_of(steps: Sequence[Mapping[str, float]], first: int = MONDAY) -> History:
     history = History(first)
     for counts in steps:
-        history.append(counts, nothing_left_out)
+        history.append(counts)
     return history
 
 
@@ -42,10 +37,10 @@ def learn_flat(feed: WatchedFeed, baseline: Baseline, days: int = 3) -> None:
     end = feed.history.first + days * 288
     for step in range(feed.history.first, end):
         moment = datetime.fromtimestamp(step * 300, UTC)
-        feed.history.append({"messages": baseline.hours[moment.weekday(), moment.hour]}, nothing_left_out)
-    feed.baseline, feed.starts = baseline, Starts(end)
+        feed.history.append({"messages": baseline.hours[moment.weekday(), moment.hour]})
+    feed.start_at(end)
     feed.expected = expect(baseline, end - 600, end + 312, frozenset(), feed.planned)
-    feed._columns = Columns(feed.name, feed.history, baseline)
+    feed._columns = Columns(feed, baseline)
 
 
 def watch_over(baselines: Mapping[str, Baseline], topology: Topology, first: int = MONDAY) -> Watch:

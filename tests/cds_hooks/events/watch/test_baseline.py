@@ -9,7 +9,7 @@ import pytest
 
 from cds_hooks.events.watch.baseline import Level, _between, _hours, _spread, expect, learn, level_of
 from cds_hooks.events.watch.history import History, parts_of
-from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of, nothing_left_out
+from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
 SUNDAY = MONDAY - 288
 
@@ -28,7 +28,6 @@ def test_on_a_holiday_anything_between_a_sunday_and_the_weekday_is_expected() ->
     assert expected.high.tolist() == [0.0, 1e9, 1e9 + 9, 1e9 + 18, 2e9 + 18]
     assert expected.day_error.tolist() == pytest.approx([0.0, 0.2, 1.0, 1.8, 2.6])
     assert expected.hour_error.tolist() == pytest.approx([0.0, 0.0, 96.0, 192.0, 288.0])
-    assert expected.steps.tolist() == [1.0, 4.0, 4.0, 4.0]
     ordinary = expect(baseline, start, start + 3, frozenset(), ())
     assert ordinary.low.tolist() == ordinary.high.tolist() == [0.0, 1.0, 5.0, 9.0]
     assert ordinary.day_error.tolist() == pytest.approx([0.0, 0.2, 2.2, 4.2])
@@ -134,22 +133,21 @@ def test_shares_levels_units_and_codes_are_learned_of_the_contents() -> None:
         "latency:3": 30, "latency:-26": 6, "latency:-25": 4, "latency:-30": 2,
         "value:X|mg/dL:7": 40, "value:X|g/L:7": 2, "value:Y|mg/dL:7": 3, "state:dead": 1,
     }  # fmt: skip
-    baseline = learn(history_of(contents(names)), UTC, frozenset(), nothing_left_out)
+    baseline = learn(history_of(contents(names)), UTC, frozenset())
     assert baseline is not None
     rare = 0.5 / 1000
     assert baseline.shares == {
         "duplicate": 0.0095, "out-of-order": rare, "unknown-patients": rare,
-        "state:dead": 0.0015, "no-offset": rare, "refused": rare, "ahead": 0.0085,
+        "state:dead": 0.0015, "no-offset": rare, "refused": rare, "ahead": 0.0085, "unmapped": 0.005,
     }  # fmt: skip
     assert baseline.results == {"X": 250}
-    assert baseline.unmapped == 7.5 / 1500
     assert baseline.units == {"X": {"mg/dL"}, "Y": {"mg/dL"}}
     assert {code: (level.median, level.count) for code, level in baseline.values.items()} == {"X|mg/dL": (7.0, 40)}
     assert baseline.latency is not None
     assert (baseline.latency.median, baseline.latency.count) == (3.0, 42)
-    few = learn(history_of(contents({"results": 5, "unmapped:A": 1})), UTC, frozenset(), nothing_left_out)
+    few = learn(history_of(contents({"results": 5, "unmapped:A": 1})), UTC, frozenset())
     assert few is not None
-    assert (few.unmapped, few.latency) == (1.5 / 1000, None)
+    assert (few.shares["unmapped"], few.latency) == (1.5 / 1000, None)
 
 
 def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None:
@@ -165,7 +163,7 @@ def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None
         {"ward:W": 0.0},
         {"messages": 60.0},
     ]
-    baseline = learn(history_of(steps), UTC, frozenset(), nothing_left_out)
+    baseline = learn(history_of(steps), UTC, frozenset())
     assert baseline is not None
     fresh = 1150 - 200
     longest = dict.fromkeys(("sender:A", "type:ORU", "type:ALL", "result:X"), 150.0) | {"ward:W": 90.0}
@@ -174,7 +172,7 @@ def test_the_parts_that_can_be_missed_are_large_and_not_the_whole_feed() -> None
     }
     due = {name: messages * names[name] / fresh for name, messages in longest.items()}
     assert {name: part.longest for name, part in baseline.parts.items()} == pytest.approx(due)
-    whole = learn(history_of([{"messages": 1000.0} | names]), UTC, frozenset(), nothing_left_out)
+    whole = learn(history_of([{"messages": 1000.0} | names]), UTC, frozenset())
     assert whole is not None
     assert list(whole.parts) == ["type:ORU", "ward:W", "result:X", "sender:A"]
 
@@ -193,8 +191,9 @@ def test_what_is_learned_is_all_days_and_the_newest_two_without_what_is_left_out
     history = history_of([{"a": 1.0}, {"a": 10.0}, {"b": 5.0}])
     history.add_to_day(DAY - 9, {"a": 100.0})
     history.add_to_day(DAY - 8, {"a": 200.0})
-    assert history.learned(nothing_left_out) == Counter({"a": 311, "b": 5})
-    assert history.learned(lambda step: step == MONDAY + 1) == Counter({"a": 301, "b": 5})
+    assert history.learned() == Counter({"a": 311, "b": 5})
+    history.leave_out(MONDAY + 1, MONDAY + 2)
+    assert history.learned() == Counter({"a": 301, "b": 5})
 
 
 def test_a_day_is_learned_from_for_four_weeks() -> None:

@@ -1,13 +1,14 @@
 """What messages bring that departs: shares, parts, codes and units, in the shortest window that tells."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from cds_hooks.events.watch.baseline import Baseline, Level, Part
 from cds_hooks.events.watch.contents import Columns, _kind_of_shift, is_conversion
-from cds_hooks.events.watch.signals import Signal, Starts
+from cds_hooks.events.watch.feed import Feed, Signal
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
 Counts = dict[str, float]
@@ -19,9 +20,14 @@ def columns(
     baseline: Baseline, *newest: Counts, usual: Counts = USUAL, steps: int = 60
 ) -> tuple[Columns, list[Signal]]:
     """The sums after some usual steps and the newest, and what departs then."""
-    history = history_of([*[usual] * (steps - len(newest)), *newest])
-    made = Columns("lab", history, baseline)
-    return made, made.departures(history, history.end, Starts(MONDAY))
+    made = columns_of(baseline, [*[usual] * (steps - len(newest)), *newest])
+    return made, made.departures()
+
+
+def columns_of(baseline: Baseline, steps: Sequence[Counts]) -> Columns:
+    feed = Feed("lab", MONDAY)
+    feed.history = history_of(steps)
+    return Columns(feed, baseline)
 
 
 def departs(baseline: Baseline, *newest: Counts, usual: Counts = USUAL, steps: int = 60) -> list[Signal]:
@@ -70,17 +76,16 @@ def test_a_new_unit_is_told_when_it_came_twice_in_a_day() -> None:
     baseline = flat(10.0, shares=RARE, units={"X": {"mg/dL"}})
     once, twice = USUAL | {"value:X|g/L:5": 1.0}, USUAL | {"value:X|g/L:5": 1.0, "value:X|g/L:6": 1.0}
     other = USUAL | {"value:X|mg/dL:5": 3.0, "value:Y|g/L:5": 3.0}
-    starts = Starts(MONDAY)
-    assert columns(baseline, once)[0]._new_units(starts) == []
-    assert columns(baseline, other)[0]._new_units(starts) == []
+    assert columns(baseline, once)[0].new_units() == []
+    assert columns(baseline, other)[0].new_units() == []
     label = Signal("lab", "unit-label", "X in g/L", 1.0, MONDAY, 1e9, "unit-label")
-    assert columns(baseline, twice)[0]._new_units(starts) == [label]
+    assert columns(baseline, twice)[0].new_units() == [label]
     old = columns(baseline, once, once, *[USUAL] * 287, steps=289)[0]
-    assert old._new_units(starts) == []  # one of them is more than a day old
+    assert old.new_units() == []  # one of them is more than a day old
 
 
 def test_codes_that_are_not_mapped_are_raised_or_new() -> None:
-    end, baseline = MONDAY + 60, flat(10.0, shares=RARE, unmapped=0.001, results={"X": 500.0})
+    end, baseline = MONDAY + 60, flat(10.0, shares=RARE | {"unmapped": 0.001}, results={"X": 500})
     usual = USUAL | {"result:X": 10.0}
     step = {"messages": 10.0, "results": 10.0, "result:X": 6.0, "unmapped:N": 4.0}
     assert departs(baseline, step, usual=usual) == [
@@ -181,17 +186,16 @@ def test_results_that_come_sooner_are_no_departure() -> None:
 def test_one_value_that_comes_again_and_again_is_stuck(stuck: int, others: int, share: float, expected: bool) -> None:
     values = {"value:X|u:100": float(stuck)} | {f"value:X|u:{101 + at}": 1.0 for at in range(others)}
     baseline = flat(10.0, shares=RARE, values={"X|u": level(share=share)})
-    history = history_of([*[USUAL] * 30, USUAL | values | {"value:Y|u:9": 50.0}, *[USUAL] * 23])
-    signals = Columns("lab", history, baseline)._stuck(history, history.end, Starts(MONDAY))
-    signal = Signal("lab", "stuck", "X", 1.0, history.end - 24, 240.0, "values:X|u")
-    assert signals == ([signal] if expected else [])
-    assert Columns("lab", history, baseline)._stuck(history, history.end + 1, Starts(MONDAY)) == []
-    starts = Starts(MONDAY)
-    starts.set("values:X|u", history.end - 23)
-    assert Columns("lab", history, baseline)._stuck(history, history.end, starts) == []
+    made = columns_of(baseline, [*[USUAL] * 30, USUAL | values | {"value:Y|u:9": 50.0}, *[USUAL] * 23])
+    signal = Signal("lab", "stuck", "X", 1.0, MONDAY + 30, 240.0, "values:X|u")
+    assert made.stuck() == ([signal] if expected else [])
+    made._feed.start_at(MONDAY + 31, "values:X|u")
+    assert made.stuck() == []
+    later = columns_of(baseline, [*[USUAL] * 30, USUAL | values, *[USUAL] * 24])
+    assert later.stuck() == []
 
 
 def test_a_time_ahead_of_the_clock_is_counted_as_a_share() -> None:
     for steps, ahead in ((-26, 1.0), (-27, 1.0), (-25, 0.0)):
         made = columns(flat(10.0, shares=RARE, latency=level()), {f"latency:{steps}": 1.0})[0]
-        assert made.windows()[0, 4] == ahead
+        assert made.windows()[0, 3] == ahead

@@ -180,8 +180,11 @@ def test_a_watch_is_made_of_what_is_declared_and_of_the_pauses_of_the_record(tmp
     zones = {name: str(feed.zone) for name, feed in watch.feeds.items()}
     assert zones == {"lab": "Asia/Tokyo", "adt": "Europe/Berlin"}
     planned = {"lab": [(1, 2), (MONDAY, MONDAY + 2)], "adt": [(1, 2), (MONDAY, MONDAY + 12)]}
-    assert watch._calendar == Calendar(frozenset({date(2026, 5, 14)}), planned)
-    assert (watch._topology.through, watch._topology.patients_from) == ({"lab": "engine"}, {"lab": "adt"})
+    assert watch.feeds["lab"].calendar == Calendar(frozenset({date(2026, 5, 14)}), planned)
+    assert (watch._topology.through, watch._topology.patients_from) == (
+        {"lab": "engine", "adt": ""},
+        {"lab": "adt", "adt": ""},
+    )
     assert {feed.history.first for feed in watch.feeds.values()} == {MONDAY - 9}
 
 

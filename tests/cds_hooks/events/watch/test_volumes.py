@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cds_hooks.events.watch.baseline import Baseline, expect
-from cds_hooks.events.watch.signals import Starts
-from cds_hooks.events.watch.volumes import FeedNow, _is_dead, batch, growth, volume
+from cds_hooks.events.watch.feed import Feed
+from cds_hooks.events.watch.volumes import _is_dead, batch, growth, volume
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
 Row = tuple[str, float, int, float, bool]
@@ -21,11 +21,11 @@ def judged(baseline: Baseline, newest: list[float], starts: dict[str, int] | Non
     usual = [{"messages": float(weekdays[step % 288 // 12])} for step in range(end - MONDAY)]
     history = history_of([*usual[: len(usual) - len(newest)], *({"messages": count} for count in newest)])
     expected = expect(baseline, end - 600, end + 24, frozenset(), ())
-    looked = Starts(MONDAY)
+    feed = Feed("lab", MONDAY)
+    feed.history = history
     for group, back in (starts or {}).items():
-        looked.set(group, end - back)
-    judge = batch if baseline.is_batch else volume
-    signals = judge(FeedNow("lab", history, expected, baseline, end, looked))
+        feed.start_at(end - back, group)
+    signals = (batch if baseline.is_batch else volume)(feed, expected)
     assert {(signal.feed, signal.group) for signal in signals} <= {("lab", "volume"), ("lab", "flood")}
     return [
         (f"{signal.kind} {signal.subject}".strip(), round(signal.ratio, 4), end - signal.since,
@@ -195,9 +195,11 @@ def test_messages_that_rise_from_day_to_day_grow(
     counts = [10.0 * daily ** max((step - 7 * 288) / 288, 0.0) for step in range(end - MONDAY)]
     history = history_of([{"messages": count} for count in counts])
     expected = expect(baseline, MONDAY, end + 24, frozenset(), ())
-    signals = growth(FeedNow("lab", history, expected, baseline, end, Starts(end - days * 288)), ())
-    wrong = [(end - 288 * 7 + 5, end - 288 * 2 + 1)]  # of the last two days alone nothing is told
-    assert growth(FeedNow("lab", history, expected, baseline, end, Starts(end - days * 288)), wrong) == []
+    feed = Feed("lab", end - days * 288)
+    feed.history = history
+    signals = growth(feed, expected)
+    history.leave_out(end - 288 * 7 + 5, end - 288 * 2 + 1)  # of the last two days alone nothing is told
+    assert growth(feed, expected) == []
     assert [(signal.kind, round(signal.ratio, 4)) for signal in signals] == ([("more", ratio)] if ratio else [])
 
 

@@ -3,12 +3,13 @@
 from datetime import UTC
 from math import log
 
+import numpy as np
 import pytest
 
+from cds_hooks.events.watch.feed import Signal
 from cds_hooks.events.watch.incidents import FEWER, Incident, Topology
-from cds_hooks.events.watch.signals import Signal, Starts
 from cds_hooks.events.watch.watching import Calendar, Watch, WatchedFeed
-from tests.cds_hooks.events.watch.made import MONDAY, flat, learn_flat, nothing_left_out, watch_over
+from tests.cds_hooks.events.watch.made import MONDAY, flat, learn_flat, watch_over
 
 NETWORK = Topology({"a": "net", "b": "net", "c": "other"})
 END = MONDAY + 3 * 288
@@ -23,7 +24,7 @@ def came(shares: dict[str, float]) -> Watch:
     watch = watch_over({name: flat(10.0) for name in shares}, NETWORK)
     for name, share in shares.items():
         for _ in range(20):
-            watch.feeds[name].history.append({"messages": 10 * share}, nothing_left_out)
+            watch.feeds[name].history.append({"messages": 10 * share})
     return watch
 
 
@@ -32,16 +33,21 @@ def judged(watch: Watch, signal: Signal, end: int = END + 20) -> tuple[str, str,
     return told.kind, told.subject, told.is_strong
 
 
+def spread_of(feed: WatchedFeed, spread: float) -> None:
+    assert feed.expected is not None
+    feed.expected.baseline.spread = spread
+
+
 def test_what_is_as_likely_as_the_bound_is_not_told_yet() -> None:
     """The spread is what makes the evidence exactly three, or six."""
     evidence = 100 * log(0.5) + 100
     for share, number, spread in ((0.5, 3.0, evidence / 3), (1.0, -6.0, -(200 * log(0.5) + 100) / 6)):
         watch = came({"a": 0.5, "b": share})
-        watch.feeds["b"].baseline = flat(10.0, spread=spread)
+        spread_of(watch.feeds["b"], spread)
         assert watch.feeds["b"].fits(END, 0.5) == number
         assert judged(watch, low()) == ("", "", True)
     watch = came({"a": 0.5})
-    watch.feeds["a"].baseline = flat(10.0, spread=evidence / 3)
+    spread_of(watch.feeds["a"], evidence / 3)
     watch.incidents.all.append(Incident(FEWER, ["c"], "", "information", END, END, 0.5))
     assert watch.feeds["a"].fits(END, 0.5) == 3.0
     assert judged(watch, low(kind="silent"))[0] == FEWER
@@ -53,7 +59,7 @@ def test_a_sibling_of_which_nothing_is_due_decides_nothing_and_one_that_hardly_f
         watch = watch_over({"a": flat(10.0), "b": flat(10.0), "c": flat(mean)}, network)
         for name, count in {"a": 5.0, "b": 5.0, "c": mean / 2}.items():
             for _ in range(20):
-                watch.feeds[name].history.append({"messages": count}, nothing_left_out)
+                watch.feeds[name].history.append({"messages": count})
         assert judged(watch, low())[0] == kind
 
 
@@ -97,32 +103,31 @@ def test_a_feed_of_which_nothing_is_learned_goes_on_in_no_incident() -> None:
 
 
 def test_what_came_since_a_step_is_counted_and_of_a_volume_what_was_due() -> None:
-    feed = WatchedFeed("a", UTC, MONDAY, ())
-    assert feed.weight_since("volume", MONDAY) == 0.0
+    feed = WatchedFeed("a", UTC, MONDAY, Calendar())
+    assert feed.came_and_due(MONDAY) == (0.0, 0.0)
     learn_flat(feed, flat(10.0))
     for _ in range(5):
-        feed.history.append({"messages": 4.0}, nothing_left_out)
-    assert [feed.weight_since(group, END) for group in ("late", "volume")] == [20.0, 50.0]
-    assert feed.weight_since("volume", END - 1000) == 6050.0  # no further back than is expected
-    assert feed.share_since(END) == pytest.approx(0.4)
+        feed.history.append({"messages": 4.0})
+    assert feed.came_and_due(END) == (20.0, 50.0)
+    assert feed.came_and_due(END - 1000)[1] == 6050.0  # no further back than is expected
     feed.expected = None
-    assert feed.weight_since("volume", END) == 20.0
+    assert feed.came_and_due(END) == (20.0, 20.0)
 
 
 def test_a_feed_of_which_too_little_came_is_not_learned() -> None:
-    feed = WatchedFeed("a", UTC, MONDAY, ())
+    feed = WatchedFeed("a", UTC, MONDAY, Calendar())
     for step in range(14 * 288 + 2):
-        feed.append({"messages": 1.0 if step % 144 == 0 else 0.0}, frozenset())
-    assert (feed.baseline, feed.expected, feed.signals()) == (None, None, ())
+        feed.append({"messages": 1.0 if step % 144 == 0 else 0.0})
+    assert (feed.expected, feed.signals()) == (None, ())
 
 
 def test_after_a_downtime_what_waited_may_flood_for_an_hour_and_a_half_but_must_come() -> None:
     def kinds(planned: tuple[int, int], counts: float, steps: int) -> list[str]:
-        feed = WatchedFeed("a", UTC, MONDAY, (planned,))
+        feed = WatchedFeed("a", UTC, MONDAY, Calendar(planned={"a": (planned,)}))
         learn_flat(feed, flat(10.0, shares={"duplicate": 0.001}))
         seen: list[str] = []
         for _ in range(steps):
-            feed.append({"messages": counts, "duplicate": counts}, frozenset())
+            feed.append({"messages": counts, "duplicate": counts})
             seen += [signal.kind for signal in feed.signals()]
         return seen
 
@@ -138,16 +143,19 @@ def test_what_an_incident_was_about_is_not_learned_and_a_new_usual_begins_with_i
                         is_accepted=is_accepted)  # fmt: skip
 
     earlier = [incident("a", MONDAY + 200, False), incident("b", None, False), incident("c", MONDAY + 200, True)]
-    watch = Watch(dict.fromkeys("abcd", UTC), MONDAY, Calendar(planned={"d": ((5, 7),)}), NETWORK, earlier)
+    watch = Watch(
+        dict.fromkeys("abcd", UTC), MONDAY, Calendar(planned={"d": ((MONDAY + 5, MONDAY + 7),)}), NETWORK, earlier
+    )
     counts = {name: {MONDAY + step: {"messages": 5.0} for step in range(20 * 288)} for name in "abd"}
     watch.load(counts, MONDAY + 14 * 288)
-    assert {name: feed._left_out for name, feed in watch.feeds.items()} == {
-        "a": [(MONDAY + 100, MONDAY + 201)], "b": [(MONDAY + 100, MONDAY + 14 * 288 + 1)], "c": [], "d": [(5, 25)]
+    left_out = {name: np.flatnonzero(feed.history.left_out(MONDAY, feed.end)) for name, feed in watch.feeds.items()}
+    assert {name: (len(steps), *steps[:1].tolist()) for name, steps in left_out.items()} == {
+        "a": (101, 100), "b": (14 * 288 - 100, 100), "c": (0,), "d": (20, 5)
     }  # fmt: skip
     assert {name: (feed.history.first - MONDAY, feed.history.length) for name, feed in watch.feeds.items()} == {
         "a": (0, 4032), "b": (0, 4032), "c": (100, 3932), "d": (0, 4032)
     }  # fmt: skip
-    assert [name for name, feed in watch.feeds.items() if feed.baseline is not None] == ["a", "b", "d"]
-    assert watch.feeds["a"].starts.first == Starts(MONDAY + 14 * 288).first
+    assert [name for name, feed in watch.feeds.items() if feed.expected is not None] == ["a", "b", "d"]
+    assert watch.feeds["a"].judged_from == MONDAY + 14 * 288
     assert watch._weight_since("gone", "late", MONDAY) == float("inf")
     assert watch._weight_since("a", "late", MONDAY + 14 * 288 - 3) == 15.0
