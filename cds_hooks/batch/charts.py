@@ -29,7 +29,8 @@ from models_onnx.errors import BatchRefused
 # Keys of questions for which Observations without a known code are read too (PatientRecord.genetic_observations).
 _FOUND_WITHOUT_CODE = frozenset({GENOMICS, SCREENING})
 _LINES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
-_DOCUMENTS = (".json", ".json.gz")
+_READ_ENDINGS = (*_LINES, ".json", ".json.gz")
+_URN = re.compile(rb'"(urn:[^"]+)"')
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _LONGEST_LINE = 16_000_000
 _ROWS_AT_ONCE = 2_000
@@ -227,16 +228,12 @@ def files_of(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise BatchRefused(f"{folder} is not a folder.")
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and _is_read(path))
+    files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_READ_ENDINGS) and path.is_file())
     if not files:
         raise BatchRefused(
             f"{folder} holds no bundle (.json) and no NDJSON (.ndjson, .jsonl), packed with gzip (.gz) or not."
         )
     return files
-
-
-def _is_read(path: Path) -> bool:
-    return path.name.lower().endswith((*_LINES, *_DOCUMENTS))
 
 
 class _Entry(Struct, frozen=True):
@@ -277,10 +274,11 @@ def _write_document(path: Path, out: IO[bytes]) -> bool:
         out.write(content.translate(_LINE_BREAKS) + b"\n")
         return True
     resources = [(entry.fullUrl or "", bytes(entry.resource)) for entry in document.entry]
-    names = {url: name for url, resource in resources if url.startswith("urn:") and (name := _name_of(resource))}
+    names = {url.encode(): _name_of(resource).encode() for url, resource in resources if url.startswith("urn:")}
     for _, resource in resources:
         if resource != b"null":
-            out.write(_renamed(resource, names).translate(_LINE_BREAKS) + b"\n")
+            named = _URN.sub(lambda match: b'"' + (names.get(match[1]) or match[1]) + b'"', resource)
+            out.write(named.translate(_LINE_BREAKS) + b"\n")
     return True
 
 
@@ -290,11 +288,3 @@ def _name_of(resource: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     return f"{head.resourceType}/{head.id}" if head.id else ""
-
-
-def _renamed(resource: bytes, names: dict[str, str]) -> bytes:
-    if b'"urn:' not in resource:
-        return resource
-    return re.sub(
-        rb'"(urn:[^"]+)"', lambda match: f'"{names.get(match[1].decode(), match[1].decode())}"'.encode(), resource
-    )

@@ -13,6 +13,7 @@ a server does. Spark and Ray are not imported here. docs/scoring-clusters.md has
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 
 from cds_hooks.batch.charts import RawChart, grouped
@@ -22,7 +23,7 @@ from cds_hooks.batch.selection import questions_about
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import folder_of, trust_site_keys
 from models_onnx.batch import BatchModel, TableDeclaration, load
-from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, TEXT_COLUMNS, ids_of, with_ids
+from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, TEXT_COLUMNS, with_ids
 from models_onnx.errors import BatchRefused
 
 
@@ -32,16 +33,13 @@ class TableStep(Sent):
     def __init__(self, name: str, id_column: str, declared: TableDeclaration = NOTHING_DECLARED) -> None:
         super().__init__(name, id_column, declared)
         self.name, self.id_column, self.declared = name, id_column, declared
-        self._model: BatchModel | None = None
 
-    @property
+    @cached_property
     def model(self) -> BatchModel:
         """The model, loaded when this worker first needs it."""
-        if self._model is None:
-            configured = Settings()
-            trust_site_keys(configured.model_keys)
-            self._model = load(self.name, folder_of(self.name, configured))
-        return self._model
+        configured = Settings()
+        trust_site_keys(configured.model_keys)
+        return load(self.name, folder_of(self.name, configured))
 
     def spark_schema(self) -> str:
         """Return the answer's columns with their types, as Spark takes them: the id as text, then those of `score`."""
@@ -61,7 +59,7 @@ class TableStep(Sent):
             BatchRefused: a column is missing or in a coding or unit that nobody declared.
         """
         answers = self.model.score(rows, self.declared)
-        return with_ids(ids_of(rows, self.id_column), answers, answers.schema.names)
+        return with_ids(rows, self.id_column, answers, answers.schema.names)
 
 
 class RayTableStep(TableStep):
@@ -89,7 +87,11 @@ class ChartStep(Sent):
             raise BatchRefused("The time as of which charts are scored needs a time zone.")
         super().__init__(as_of, names)
         self.as_of, self.names = as_of, names
-        self._questions: Questions | None = None
+
+    @cached_property
+    def questions(self) -> Questions:
+        """What is asked of each chart, loaded when this worker first needs it."""
+        return questions_about(self.names, Settings())
 
     def __call__(self, table: Any) -> Any:
         """Return the patients' scores of a Table or RecordBatch that holds each of its patients whole, in any order."""
@@ -108,8 +110,7 @@ class ChartStep(Sent):
             yield from table.to_batches()
 
     def _scored(self, charts: Iterator[RawChart]) -> Iterator[Any]:
-        questions = self._questions = self._questions or questions_about(self.names, Settings())
-        flags = questions.opt_out_flags
-        yield scores_table(questions, ())
+        flags = self.questions.opt_out_flags
+        yield scores_table(self.questions, ())
         for batch in in_batches(charts):
-            yield scores_table(questions, (read_chart(chart, self.as_of, opt_out_flags=flags) for chart in batch))
+            yield scores_table(self.questions, (read_chart(chart, self.as_of, opt_out_flags=flags) for chart in batch))

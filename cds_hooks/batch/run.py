@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,11 +84,8 @@ class Sent:
     def __init__(self, *arguments: Any) -> None:
         self._arguments = arguments
 
-    def __getstate__(self) -> tuple[Any, ...]:
-        return self._arguments
-
-    def __setstate__(self, arguments: tuple[Any, ...]) -> None:
-        self.__init__(*arguments)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), self._arguments
 
 
 class ChartScorer(Sent):
@@ -96,12 +94,14 @@ class ChartScorer(Sent):
     def __init__(self, job: FhirJob) -> None:
         super().__init__(job)
         self._job = job
-        self._questions: Questions | None = None
+
+    @cached_property
+    def _questions(self) -> Questions:
+        return questions_about(self._job.names, self._job.settings)
 
     def __call__(self, charts: list[RawChart]) -> Scored:
         """Return the scores of these charts; the record of a chart is freed when it is scored."""
-        job, refused = self._job, Counter[str]()
-        questions = self._questions = self._questions or questions_about(job.names, job.settings)
+        job, questions, refused = self._job, self._questions, Counter[str]()
 
         def read(chart: RawChart) -> PatientRecord:
             record = read_chart(chart, job.as_of, job.as_it_stood, questions.opt_out_flags)

@@ -185,10 +185,11 @@ def _condition(manifest: Manifest, key: str, columns: Sequence[str], declared: T
     column = _column(key, "", columns, declared.columns)
     is_none = bool(declared.none_has & {key, *_aliases(key)})
     if column is None and not is_none:
+        names = " or ".join((key, *_aliases(key)))
         raise BatchRefused(
-            f"{manifest.id} is for {manifest.population.words}, and the table has no column "
-            f"{_or(key, *_aliases(key))} that says whom to leave out. Name the column (--column {key}=NAME), or "
-            f"declare that it is true of nobody in the table (--none-has {key})."
+            f"{manifest.id} is for {manifest.population.words}, and the table has no column {names} that says "
+            f"whom to leave out. Name the column (--column {key}=NAME), or declare that it is true of nobody in the "
+            f"table (--none-has {key})."
         )
     if column is not None and is_none:
         raise BatchRefused(f"{key} is declared to be true of nobody, and the table has the column {column}.")
@@ -201,13 +202,9 @@ def _not_there(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> 
             f"The table has a column {feature.analyte} and none called {feature.name}: declare its one unit, as in "
             f"--unit {feature.analyte}={feature.unit}."
         )
-    name = _or(feature.name, *_aliases(feature.name))
+    name = " or ".join((feature.name, *_aliases(feature.name)))
     return (
         f"{manifest.id} reads {feature.words} ({feature.unit}), and the table has no column {name}. Name the column "
         f"(--column {feature.name}=NAME), or declare that the table does not have it (--without {feature.name}): it is "
         "then missing for everybody."
     )
-
-
-def _or(*names: str) -> str:
-    return " or ".join(names)

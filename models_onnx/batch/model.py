@@ -130,19 +130,16 @@ def _read_rows(plan: TablePlan, rows: Any) -> tuple[Rows, NDArray[np.object_]]:
     return Rows(inputs, implausible, left_out), not_used
 
 
-def ids_of(rows: Any, column: str) -> Any:
-    """Return the column that names the rows as Arrow texts; BatchRefused where it is not there or holds no names."""
+def with_ids(rows: Any, column: str, answers: Any, names: Sequence[str]) -> Any:
+    """Return these columns of the answers behind the column `id`, which holds what names the rows, as texts.
+
+    Raises:
+        BatchRefused: the rows have no such column, or it holds no names.
+    """
     pyarrow = arrow()
     if column not in rows.schema.names:
         raise BatchRefused(f"The table has no column {column!r} to name its rows by.")
-    names = rows.column(column)
-    if pyarrow.types.is_nested(names.type) or pyarrow.types.is_binary(names.type):
+    ids = rows.column(column)
+    if pyarrow.types.is_nested(ids.type) or pyarrow.types.is_binary(ids.type):
         raise BatchRefused(f"The column {column} holds lists, structures or bytes: a text or a number names a row.")
-    return names.cast(pyarrow.string())
-
-
-def with_ids(ids: Any, answers: Any, names: Sequence[str]) -> Any:
-    """Return these columns of the answers behind the column `id`."""
-    pyarrow = arrow()
-    texts = ids if isinstance(ids, pyarrow.ChunkedArray) else pyarrow.chunked_array([ids])
-    return answers.select(list(names)).add_column(0, "id", texts)
+    return answers.select(list(names)).add_column(0, "id", ids.cast(pyarrow.string()))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from models_onnx.batch.declaration import TableDeclaration, TablePlan
-from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, BatchModel, ids_of, with_ids
+from models_onnx.batch.model import NOTHING_DECLARED, PLAIN_COLUMNS, BatchModel, with_ids
 from models_onnx.batch.outputs import OutputFile, risk_assessment
-from models_onnx.batch.tables import Form, Table, open_table
+from models_onnx.batch.tables import Form, open_table
 from models_onnx.errors import BatchRefused
 
 _T = TypeVar("_T")
@@ -63,7 +63,10 @@ def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: Non
         return risk_assessment(manifests.get(row["model"], first), job.moment, row)
 
     with OutputFile(job.out, assessment) as out, open_table(job.rows, job.form) as table:
-        identity = _id_column(job, table)
+        identity = job.id_column or "id"
+        if identity not in table.columns:
+            sentence = f"{job.rows} has no column {identity!r}: its first line names its columns"
+            raise BatchRefused(f"{sentence}; say by --id which names a row.")
         plan = job.model.plan(table.columns, job.declared)
         result = ScoringResult(unsaid=plan.unsaid)
         scorer = _Scorer(job.model, plan, identity, job.explain)
@@ -89,7 +92,7 @@ class _Scorer:
     def __call__(self, rows: Any) -> Any:
         """Return the answers with the ids of their rows."""
         names = (*PLAIN_COLUMNS, *(self.model.explaining if self.explain else ()))
-        return with_ids(ids_of(rows, self.identity), self.model.scored(self.plan, rows), names)
+        return with_ids(rows, self.identity, self.model.scored(self.plan, rows), names)
 
 
 _scorer_of_process: list[Any] = []
@@ -130,11 +133,3 @@ def each_scored(scorer: Callable[[_T], _R], batches: Iterator[_T], workers: int)
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _id_column(job: ScoringJob, table: Table) -> str:
-    wanted = job.id_column or "id"
-    if wanted in table.columns:
-        return wanted
-    sentence = f"has no column {wanted!r}" if job.id_column else "has no column 'id', and no other one is named"
-    raise BatchRefused(f"{job.rows} {sentence}: its first line names its columns; say by --id which names a row.")

@@ -97,11 +97,12 @@ def _population(model: Model, rows: Rows, reason: Texts, text: Texts) -> None:
         for row in np.flatnonzero(np.isnan(ages) | (ages < manifest.population.age_low)).tolist():
             _say(reason, text, row, not_in_population(manifest, float(ages[row])))
     for words, mask in rows.left_out.items():
-        first: Mask = mask if words == "deceased" else np.logical_and(mask, reason == "")
-        sentence = f"The model is for {manifest.population.words}; {words} is on record."
         if words == "deceased":
-            sentence = "The patient has died."
-        reason[first], text[first] = ("deceased" if words == "deceased" else OUTSIDE_POPULATION), sentence
+            reason[mask], text[mask] = "deceased", "The patient has died."
+        else:
+            first: Mask = np.logical_and(mask, reason == "")
+            sentence = f"The model is for {manifest.population.words}; {words} is on record."
+            reason[first], text[first] = OUTSIDE_POPULATION, sentence
 
 
 def _refuse(

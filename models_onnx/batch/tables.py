@@ -22,12 +22,8 @@ Source: TypeAlias = tuple[str, list[Any], tuple[str, ...]]
 """What is selected from, with its parameters, and its columns."""
 
 _SUFFIXES: dict[str, Form] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".parquet": "parquet",
-}
+    ".csv": "csv", ".tsv": "tsv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"
+}  # fmt: skip
 _GLOB_SIGN = re.compile(r"([*?\[])")
 _LINE = re.compile(r"[Ll]ine:? (\d+)")
 _LONGEST_LINE = 2_000_000

@@ -220,7 +220,7 @@ def test_a_risk_assessment_says_the_estimate_or_the_reason_for_none_and_whom_it_
         (
             b"name,age\na,1\n",
             None,
-            "no column 'id', and no other one is named: its first line names its columns; say by --id",
+            "no column 'id': its first line names its columns; say by --id",
         ),
         (b"name,age\na,1\n", "mrn", "has no column 'mrn': its first line names"),
     ],
