@@ -196,6 +196,10 @@ _WHOLE_BODY: Final = (
         late_pattern(r"(?:intra)?vaginal\w*|16857009", re.IGNORECASE),
         frozenset({"etonogestrel", "segesterone", "ethinyl estradiol"}),
     ),
+    (  # FDA Drug Safety Communication of 2014-01-08: the bowel takes up phosphate from an enema
+        late_pattern(r"enemas?|klistiere?|lavements?|cl[iy]sm\w*|rectal\w*", re.IGNORECASE),
+        frozenset({"sodium phosphate, dibasic", "sodium phosphate, monobasic"}),
+    ),
 )  # fmt: skip
 
 

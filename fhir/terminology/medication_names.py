@@ -46,9 +46,9 @@ _BARE |= {ord("ß"): "s", ord("ø"): "o", ord("œ"): "o", ord("æ"): "a"}
 _VOLUME = late_pattern(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL syringe": the volume of what is hung or injected as one.
 _BAG = late_pattern(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
-_FILLED = late_pattern(r"(?:mg|mcg|units?|g) ?/ ?(?P<volume>\d+(?:\.\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
+_FILLED = late_pattern(r"(?:mg|mcg|units?|g|meq|mmol) ?/ ?(?P<volume>\d+(?:\.\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
 _CONTAINER = late_pattern(
-    r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|auto-?injector|nebules?|nebuli[sz]er)\b", re.IGNORECASE
+    r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|iv|auto-?injector|nebules?|nebuli[sz]er)\b", re.IGNORECASE
 )
 # "Fluticasone HFA 110 mcg", "azelastine 137 mcg nasal spray"; the capsule of an inhaler is counted, not its breaths.
 _INHALER = late_pattern(

@@ -418,6 +418,8 @@ def activity(identity: MedicationIdentity, amount: DoseAmount) -> tuple[str, flo
         return None
     if strength.per == "unit" and unit.kind == "mL" and identity.millilitres:
         return strength.unit, strength.amount / identity.millilitres * amount.high * unit.factor
+    if strength.per == "mL" and unit.kind == "unit" and identity.millilitres:
+        return strength.unit, strength.amount * identity.millilitres * amount.high * unit.factor
     return (strength.unit, strength.amount * amount.high * unit.factor) if strength.per == unit.kind else None
 
 
@@ -591,7 +593,7 @@ def _with_words(
 ) -> Instruction:
     """Return what the structure leaves open, from the words; a structured part is never overruled by them."""
     amount = instruction.amount or (_amount(sig.amount) if sig.amount is not None else None)
-    if amount is None and _says_only_how_often(sig, dosage) and _is_of_one_strength(identity):
+    if amount is None and _says_only_how_often(sig, dosage) and _is_of_one_strength(identity, dosage):
         amount = DoseAmount(1.0, 1.0, _COUNT)
     schedule = instruction.schedule
     parts: tuple[tuple[DoseAmount, float, float], ...] = ()
@@ -627,18 +629,21 @@ _OFTEN_WORD = re.compile(
     r"|q(?:d|od|day|am|pm|hs|id|ds|24|12)|od|hs|b\.?i\.?d\.?|t\.?i\.?d\.?|bd|tds|h(?:ou)?rs?|h|days?|weeks?|months?|x"
     r"|morning|evening|noon|night|bedtime|am|pm|p\.?o\.?|oral(?:ly)?|mouth|i[vm]|sc|sq|subcut(?:aneously)?|p\.?r\.?n\.?"
     r"|food|meals|breakfast|lunch|dinner|täglich|tgl\.?|jour|par|die|al|giorno|día|cada|hor[ae]s|ore|alle|stunden"
-    r"|heures|toutes|les"
+    r"|heures|toutes|les|over|min(?:ute)?s?|ivpb|infuse[dn]?|infusion|once|now|stat"
 )
 _TIMES_WORD = re.compile(r"q\d{1,2}(?:-\d{1,2})?h(?:rs?|ours?)?|q\d{1,2}d|\dx|x\d|\d{1,2}/(?:d|day|j|die)")
-_BEFORE_NUMBER, _AFTER_NUMBER = frozenset({"every", "q", "x", "alle", "cada", "les"}), ("h", "time", "x", "day", "week")
+_BEFORE_NUMBER, _AFTER_NUMBER = (
+    frozenset({"every", "q", "x", "alle", "cada", "les", "over"}),
+    ("h", "time", "x", "day", "week"),
+)
 
 
 def _says_only_how_often(sig: Sig, dosage: Dosage) -> bool:
-    """Whether the words say how often and nothing of an amount: "Zocor 40 mg" with "nightly"."""
-    if sig.times_high is None or sig.problem is not None or sig.parts or sig.maximum is not None:
-        return False
+    """Whether the words say how often, or over how long, and no amount: "Zocor 40 mg" with "nightly"."""
     words = (dosage.text or "").lower().replace(",", " ").split()
-    return all(
+    if (sig.times_high is None and "over" not in words) or sig.parts or sig.maximum is not None:
+        return False
+    return (sig.problem is None or sig.times_high is None) and all(
         _OFTEN_WORD.fullmatch(word) or _TIMES_WORD.fullmatch(word) or _counts_times(previous, word, following)
         for previous, word, following in zip(["", *words][: len(words)], words, [*words, ""][1:], strict=True)
     )
@@ -649,9 +654,11 @@ def _counts_times(previous: str, word: str, following: str) -> bool:
     return word.isdigit() and (previous in _BEFORE_NUMBER or following.startswith(_AFTER_NUMBER))
 
 
-def _is_of_one_strength(identity: MedicationIdentity) -> bool:
-    """Whether the order names the strength of one tablet, capsule or syringe of every ingredient."""
-    stated = [strength for strength in identity.strengths if strength is not None and strength.per == "unit"]
+def _is_of_one_strength(identity: MedicationIdentity, dosage: Dosage) -> bool:
+    """Whether the order names the strength of one tablet, capsule, syringe or running bag of all ingredients."""
+    runs = identity.millilitres is not None and " over " in (dosage.text or "").lower()
+    units = ("unit", "mL") if runs else ("unit",)
+    stated = [strength for strength in identity.strengths if strength is not None and strength.per in units]
     return identity.systemic is not False and bool(stated) and len(stated) == len(identity.strengths)
 
 

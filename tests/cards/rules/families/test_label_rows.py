@@ -111,7 +111,9 @@ def test_a_kidney_row_is_sharp(as_of: datetime) -> None:
         low = {"labs": [["creatinine", creatinine, 3], ["body_weight", 70, 5], ["body_height", 170, 5]]}
         normal = {"labs": [["creatinine", 0.7, 3], ["body_weight", 90, 5], ["body_height", 190, 5]], "age": 30}
         over, most = _over_and_most(parts)
-        draft = {"drug": drug} | ({"route": "IV"} if rule.trigger.draft[0].route not in (None, "oral") else {})
+        draft = {"drug": drug} | (
+            {"route": "IV"} if rule.trigger.draft[0].route not in (None, "oral", "not injected") else {}
+        )
         assert _found(rule, low, draft | over, as_of) == [band.id]
         assert _found(rule, normal, draft | over, as_of) == []
         if most:
