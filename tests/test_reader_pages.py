@@ -47,9 +47,9 @@ def _with_commands() -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", _with_commands())
 def test_the_commands_of_a_page_run_in_the_order_in_which_they_stand(
-    page: str, server: str, server_folder: Path
+    page: str, server_here: str, server_folder: Path
 ) -> None:
-    environment = {"CDS_PUBLIC_URL": server, "CDS_DATABASE_URL": f"sqlite:///{server_folder}/decisions.sqlite3"}
+    environment = {"CDS_PUBLIC_URL": server_here, "CDS_DATABASE_URL": f"sqlite:///{server_folder}/decisions.sqlite3"}
     for command in _commands(page, "sh"):
         done = run_program(*shlex.split(command), folder=ROOT, environment=environment)
         assert done.returncode == 0, f"{command}: {done.stderr}"
@@ -57,8 +57,8 @@ def test_the_commands_of_a_page_run_in_the_order_in_which_they_stand(
 
 
 @pytest.mark.parametrize(("page", "address", "words"), WORDS)
-def test_what_a_page_says_of_another_is_there(server: str, page: str, address: str, words: str) -> None:
-    shown = httpx.get(f"{server}{address}", follow_redirects=True, timeout=20)
+def test_what_a_page_says_of_another_is_there(server_here: str, page: str, address: str, words: str) -> None:
+    shown = httpx.get(f"{server_here}{address}", follow_redirects=True, timeout=20)
     assert shown.status_code == 200
     assert words.lower() in unescape(_TAG.sub(" ", shown.text)).lower()
     text = " ".join((READERS / page).read_text(encoding="utf-8").split()).lower()
@@ -67,13 +67,13 @@ def test_what_a_page_says_of_another_is_there(server: str, page: str, address: s
 
 
 @pytest.mark.parametrize("page", sorted(page.name for page in READERS.glob("*.md")))
-def test_every_address_that_a_page_names_is_served(server: str, page: str) -> None:
+def test_every_address_that_a_page_names_is_served(server_here: str, page: str) -> None:
     text = (READERS / page).read_text(encoding="utf-8")
     addresses = set(re.findall(r"`(/[a-z/-]*)`", text))
     refused = {
         address: status
         for address in addresses
-        if (status := httpx.get(f"{server}{address}", follow_redirects=True, timeout=20).status_code) != 200
+        if (status := httpx.get(f"{server_here}{address}", follow_redirects=True, timeout=20).status_code) != 200
     }
     assert not refused
 

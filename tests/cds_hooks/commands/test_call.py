@@ -22,54 +22,54 @@ def _answers(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_sample_is_called_and_its_card_drawn(server: str) -> None:
-    done = _call(server, "sample:planning-talk")
+def test_a_sample_is_called_and_its_card_drawn(server_here: str) -> None:
+    done = _call(server_here, "sample:planning-talk")
     assert done.returncode == 0, done.stderr
     assert "1 card" in done.stdout
     assert "Order a planning conversation" in done.stdout
 
 
-def test_a_draft_goes_to_order_select(server: str) -> None:
-    done = _call(server, "sample:ckd4-metformin", "--draft", "sample:metformin-ckd4-coded", "--json")
+def test_a_draft_goes_to_order_select(server_here: str) -> None:
+    done = _call(server_here, "sample:ckd4-metformin", "--draft", "sample:metformin-ckd4-coded", "--json")
     payers, answer = sorted(_answers(done), key=lambda line: str(line["service"]))
     assert (answer["hook"], answer["status"]) == ("order-select", 200)
     assert answer["answer"]["cards"][0]["indicator"] == "critical"
     assert payers["answer"]["cards"] == []
 
 
-def test_a_service_that_is_at_other_hooks_is_called_there(server: str) -> None:
+def test_a_service_that_is_at_other_hooks_is_called_there(server_here: str) -> None:
     draft = ("--draft", "sample:metformin-ckd4-coded", "--service", "order-safety-sign", "--json")
-    (answer,) = _answers(_call(server, "sample:ckd4-metformin", *draft))
+    (answer,) = _answers(_call(server_here, "sample:ckd4-metformin", *draft))
     assert (answer["hook"], answer["status"]) == ("order-sign", 200)
 
 
-def test_an_order_of_the_chart_can_be_drafted_again(server: str) -> None:
-    done = _call(server, "sample:ckd3b-metformin", "--draft-ref", "MedicationRequest/nobody")
+def test_an_order_of_the_chart_can_be_drafted_again(server_here: str) -> None:
+    done = _call(server_here, "sample:ckd3b-metformin", "--draft-ref", "MedicationRequest/nobody")
     assert done.returncode == 2
     assert "is not in the chart" in done.stderr
 
 
-def test_curl_prints_commands_that_do_the_same(server: str) -> None:
-    printed = _call(server, "sample:planning-talk", "--service", "planning-conversation", "--curl").stdout
+def test_curl_prints_commands_that_do_the_same(server_here: str) -> None:
+    printed = _call(server_here, "sample:planning-talk", "--service", "planning-conversation", "--curl").stdout
     done = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, timeout=60)
     assert len(json.loads(done.stdout)["cards"]) == 1
 
 
-def test_an_old_chart_is_moved_to_today_and_it_is_said(server: str, data_folder: Path) -> None:
+def test_an_old_chart_is_moved_to_today_and_it_is_said(server_here: str, data_folder: Path) -> None:
     chart = data_folder / "fhir/synthea/diab_renal__Josue_Sipes_7d27f180-98d6-456d-98c0-d91df32cd023.json.gz"
-    done = _call(server, str(chart), "--shift-dates")
+    done = _call(server_here, str(chart), "--shift-dates")
     assert done.returncode == 0, done.stderr
     assert "2021-03-13 is now" in done.stdout
 
 
-def test_a_chart_can_be_seen_as_it_was(server: str) -> None:
-    done = _call(server, "sample:planning-talk", "--as-of", "2020-01-01")
+def test_a_chart_can_be_seen_as_it_was(server_here: str) -> None:
+    done = _call(server_here, "sample:planning-talk", "--as-of", "2020-01-01")
     assert done.returncode == 0
     (day,) = re.findall(r"2020-01-01 is now (\S+)\.", done.stdout)
     assert datetime.now(UTC) - datetime.fromisoformat(f"{day}T00:00Z") < timedelta(days=1, minutes=1)
     # What a program reads holds nothing but JSON or commands.
     for option, first in (("--json", "{"), ("--curl", "curl ")):
-        done = _call(server, "sample:planning-talk", "--as-of", "2020-01-01", option)
+        done = _call(server_here, "sample:planning-talk", "--as-of", "2020-01-01", option)
         assert all(line.startswith(first) for line in done.stdout.splitlines())
         assert "2020-01-01 is now" in done.stderr
 
@@ -84,15 +84,15 @@ def test_a_chart_can_be_seen_as_it_was(server: str) -> None:
         (["sample:planning-talk", "--url", "http://127.0.0.1:9"], 1, "Is the server running?"),
     ],
 )
-def test_a_mistake_is_answered_with_a_sentence(server: str, options: list[str], code: int, complaint: str) -> None:
-    done = _call(server, *options)
+def test_a_mistake_is_answered_with_a_sentence(server_here: str, options: list[str], code: int, complaint: str) -> None:
+    done = _call(server_here, *options)
     assert done.returncode == code
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_setting_that_makes_no_sense_is_said(server: str) -> None:
-    done = _call(server, "sample:planning-talk", CDS_AS_OF="soon")
+def test_a_setting_that_makes_no_sense_is_said(server_here: str) -> None:
+    done = _call(server_here, "sample:planning-talk", CDS_AS_OF="soon")
     assert done.returncode == 2
     assert "CDS_AS_OF" in done.stderr
     assert "Traceback" not in done.stderr
