@@ -30,7 +30,7 @@ from fhir.terminology.medication_names import (
 )
 from fhir.terminology.medications import INGREDIENTS, Ingredient, atc_codes, table_rows
 from fhir.terminology.package_tables import shared
-from fhir.terminology.phrases import said_and_unclear
+from fhir.terminology.phrases import said_and_unclear, words_of_kind
 from fhir.terminology.spelling import Spelling
 
 SameClass: TypeAlias = Literal["yes", "no", "ask", "severe", "held"]
@@ -121,8 +121,10 @@ def _statement_of(words: str) -> _Statement:
     words = _COMPOUND.sub(r" \1", words)
     names = [(start, end) for start, end, _ in (*names_in_text(words), *_class_spans(words))] + contrast_spans(words)
     for start, end in names:
-        if _NOT.match(words, max(0, start - 4), start):  # "Ancef (not penicillin)"
-            words = f"{words[: start - 4]}{' ' * (end - start + 4)}{words[end:]}"
+        denial = _NOT.match(words, max(0, start - 4), start)  # "Ancef (not penicillin)"
+        if denial is not None or _is_remedy(words, start, end):
+            first = denial.start() if denial is not None else start
+            words = f"{words[:first]}{' ' * (end - first)}{words[end:]}"
     clear, unclear = said_and_unclear(words, "allergy", names, _spelling())
     stated = AssertedText(words, of="allergy").without_denied(words)
     present, doubtful = _named_or_misspelt(clear), _named_or_misspelt(unclear)
@@ -134,6 +136,16 @@ def _statement_of(words: str) -> _Statement:
     return _Statement(present, doubtful, stated != words)
 
 
+def _is_remedy(words: str, start: int, end: int) -> bool:
+    """Whether a drug was given for a reaction: "hives, treated with prednisone", not "given prednisone: hives"."""
+    name = _WORD.findall(without_accents(words[start:end].lower()))
+    if not name or name[0] not in words_of_kind("remedy") or _SET_OFF.search(words, end):
+        return False
+    before = _WORD.findall(without_accents(words[max(0, start - 60) : start].lower()))
+    return not words_of_kind("treated").isdisjoint(before[1:])
+
+
+_SET_OFF = late_pattern(r"[:=>]| - ")
 _NOT = late_pattern(r"(?:^|(?<=[(,;-])|(?<=[(,;-] )|(?<=\bbut ))not $", re.IGNORECASE)
 # The allergy that an entry tells of is over where the drug was given since, under watch and without a reaction.
 _CHALLENGE = late_pattern(

@@ -442,6 +442,11 @@ def _neutral_words() -> Mapping[str, Set[str]]:
     return words
 
 
+def words_of_kind(kind: str) -> Set[str]:
+    """Return the words of a kind of the table of words beside a name."""
+    return _neutral_words()[kind]
+
+
 def _positions(texts: Sequence[str], phrases: _Phrases) -> _Positions:
     positions: dict[str, list[tuple[int, int]]] = {}
     for start, word in enumerate(texts):
