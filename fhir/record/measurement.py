@@ -169,7 +169,8 @@ def analyte_in_words(observation: Observation) -> str | None:
     may be that of urine.
     """
     quantity = observation.valueQuantity
-    if quantity is None and observation.valueString is None and observation.valueInteger is None:
+    values = (quantity, observation.valueString, observation.valueInteger, observation.valueCodeableConcept)
+    if all(value is None for value in values):
         return None
     code = observation.code
     for coding in code.coding if is_used() else ():

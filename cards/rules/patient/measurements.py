@@ -19,6 +19,8 @@ _WORDS = {
     "egfr": "reported eGFR",
     "qtc": "QTc",
     "hbsag": "HBsAg",
+    "anti_hbc": "anti-HBc",
+    "igra": "interferon gamma release assay",
     "inr": "INR",
     "tsh": "TSH",
     "alt": "ALT",

@@ -259,7 +259,7 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         amount, is_whole = next((mass.high for mass in least if mass.rxcui == row.rxcui), None), False
     if row.per_area:
         return _per_area(context, amount)
-    if amount is not None and row.per_week:
+    if amount is not None and row.per_week and not dose.single:
         amount *= 7.0
     if amount is not None and row.per_hour:
         amount /= infusion_hours(context) or math.inf
