@@ -262,7 +262,6 @@ class PatientRows:
         return cls(np.arange(count), np.ones(count))
 
     def of(self, rows: NDArray[np.bool_]) -> "PatientRows":
-        """Return some of the rows."""
         return PatientRows(self.patient[rows], self.weight[rows])
 
     def samples(self, replicates: int, seed: int) -> Iterator[Array]:

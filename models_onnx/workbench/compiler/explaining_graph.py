@@ -69,7 +69,6 @@ class Groups:
         return contributions if self.trivial else contributions @ self.matrix()
 
     def write(self, graph: Graph, contributions: str) -> str:
-        """Return the same in a graph."""
         if self.trivial:
             return contributions
         return graph.node("MatMul", [contributions, graph.constant("groups", self.matrix(), np.float64)], "grouped")

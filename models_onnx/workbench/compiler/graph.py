@@ -40,7 +40,6 @@ class Graph:
         self._prefix = before
 
     def input(self, name: str, kind: int, shape: list[str | int]) -> str:
-        """Return a graph input of that name."""
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 

@@ -28,19 +28,15 @@ class Link(Protocol):
     @property
     def name(self) -> str:
         """`logit`, `identity` or `cloglog`, as it stands in manifest and metadata."""
-        ...
 
     def probability(self, margin: Array) -> Array:
         """Return the probability of each margin."""
-        ...
 
     def write(self, graph: Graph, margin: str) -> None:
         """Write and declare the outputs that follow from margins [N, 1]; `probability` [N] among them."""
-        ...
 
     def metadata(self) -> dict[str, str]:
         """Return the metadata that a reader of the file needs besides the name; empty where the name is enough."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,6 @@ class Logit:
         graph.output("probability", DOUBLE, ["N"])
 
     def metadata(self) -> dict[str, str]:
-        """Empty."""
         return {}
 
 
@@ -82,7 +77,6 @@ class Identity:
         graph.output("probability", DOUBLE, ["N"])
 
     def metadata(self) -> dict[str, str]:
-        """Nothing more to say."""
         return {}
 
 
@@ -124,7 +118,6 @@ class Survival:
         return np.asarray(np.log(np.array(self.hazards)) - self.log_hazard)
 
     def probability(self, margin: Array) -> Array:
-        """Return the risk at the main horizon."""
         return np.asarray(-np.expm1(-np.exp(np.minimum(margin, 700.0))))
 
     def risk(self, margin: Array) -> Array:
@@ -167,48 +160,38 @@ class FittedModel(Protocol):
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the inputs, in the order of the vector."""
-        ...
 
     @property
     def base(self) -> float:
         """The margin of the reference: the prediction where every contribution is 0."""
-        ...
 
     @property
     def link(self) -> Link:
         """The link from margin to probability."""
-        ...
 
     @property
     def low(self) -> tuple[float, ...]:
         """Lowest value of each input in training."""
-        ...
 
     @property
     def high(self) -> tuple[float, ...]:
         """Highest value of each input in training; infinite where higher values are scored as the highest."""
-        ...
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
         """The values of each input at which the model has a knot or a step: the verification tests them."""
-        ...
 
     def contributions(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the contributions [N, F], computed in numpy without the graph."""
-        ...
 
     def margin(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the margin [N], computed in numpy without the graph."""
-        ...
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
         """Return the same model with margin = intercept + slope * margin; contributions stay exact."""
-        ...
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
         """Write the terms and return their contributions, a float64 [N, F].
 
         `features` is float32 [N, F] with NaN where missing, `missing` bool [N, F].
         """
-        ...

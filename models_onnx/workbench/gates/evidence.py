@@ -223,7 +223,6 @@ def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
             group=np.array(list(map(str, spec.subgroups[axis](cohort.rows).astype(object).fillna("not recorded")))),
             need=np.asarray(column, dtype=np.float64),
             words=declared["words"],
-            own_label=need == spec.outcome.column,
             weight=np.asarray(cohort.weight, dtype=np.float64),
             axis=axis,
         )

@@ -53,7 +53,6 @@ class GateResult(Struct, frozen=True, kw_only=True):
 
     @property
     def green(self) -> bool:
-        """Whether this gate lets the model pass."""
         return self.status in GREEN
 
 
@@ -75,11 +74,10 @@ def figures_of(evidence: Evidence) -> Figures:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate: what it asks, the check, and what would clear it. `opens` if it runs the model file itself."""
+    """One gate: its check, and what would clear it. `opens` if it runs the model file itself."""
 
     id: str
     title: str
-    asks: str
     check: Callable[[Subject, Evidence], Verdict]
     clears: str = ""
     opens: bool = True

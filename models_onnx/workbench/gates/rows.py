@@ -1,11 +1,10 @@
 """Invented rows for the gates, that test the file itself: ordinary people, missing values, every edge of the inputs."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.artifact.manifest import ModelInput
+from models_onnx.workbench.compiler.parity import boundary_rows
 
 Array = NDArray[np.float64]
 SEED = 20260101
@@ -31,14 +30,8 @@ def with_missing_values(
 
 def edges(features: tuple[ModelInput, ...]) -> NDArray[np.float32]:
     """One ordinary person with each input in turn on its limits and their float32 neighbours, 0, ±infinity, missing."""
-    person = np.array([item.reference_value for item in features], dtype=np.float32)
-    rows = [person]
-    for position, item in enumerate(features):
-        for value in _edge_values(item):
-            row = person.copy()
-            row[position] = value
-            rows.append(row)
-    return np.vstack(rows)
+    person = np.array([item.reference_value for item in features])
+    return boundary_rows(person, [(item.trained_low, item.trained_high) for item in features])
 
 
 def all_kinds(features: tuple[ModelInput, ...], always: frozenset[str], count: int = 500) -> NDArray[np.float32]:
@@ -62,9 +55,3 @@ def _column(draw: np.random.Generator, item: ModelInput, count: int) -> Array:
     # Training ranges extend far, mostly upwards: most people lie around the mean, within the nearer end's distance.
     nearer = min(middle - low, high - middle) or high - low
     return np.clip(draw.normal(middle, nearer / _SPREAD, count), low, high)
-
-
-def _edge_values(item: ModelInput) -> list[Any]:
-    limits = [np.float32(item.trained_low), np.float32(item.trained_high)]
-    beside = [np.nextafter(limit, np.float32(side)) for limit in limits for side in (-np.inf, np.inf)]
-    return [*limits, *beside, np.float32(0), np.float32(np.inf), np.float32(-np.inf), np.float32(np.nan)]

@@ -29,7 +29,6 @@ class GateReport(Struct, frozen=True, kw_only=True):
 
     @property
     def green(self) -> bool:
-        """Whether every gate lets the model pass."""
         return all(result.green for result in self.results)
 
     @property

@@ -102,12 +102,10 @@ class Subject:
 
     @property
     def id(self) -> str:
-        """The model's id."""
         return self.manifest.id
 
     @property
     def features(self) -> tuple[ModelInput, ...]:
-        """The inputs in the order of the vector."""
         return self.manifest.features
 
     @property
@@ -132,7 +130,6 @@ class Subject:
 
     @property
     def always(self) -> frozenset[str]:
-        """The inputs without which there is no score."""
         return frozenset(self.manifest.required.always)
 
     def answers(self, rows: NDArray[Any]) -> Answers:
@@ -164,7 +161,6 @@ class Audit:
     need: Array
     words: str
     weight: Array | None = None
-    own_label: bool = False
     seed: int = 20260101
     axis: str = ""
     """By which groups; empty where a table has one kind of group only."""

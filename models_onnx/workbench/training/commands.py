@@ -64,7 +64,6 @@ class ExternalEvaluation:
 
     @property
     def manifest(self) -> Manifest:
-        """Return the manifest of the artifact."""
         return self.model.manifest
 
     @property

@@ -37,11 +37,6 @@ class OutOfFold:
     logit: Array
     models: dict[int, Fitted]
 
-    @classmethod
-    def of(cls, margin: Array, link: Link, models: dict[int, Fitted]) -> "OutOfFold":
-        """With the log odds worked out from the link."""
-        return cls(margin, log_odds(link, margin), models)
-
     def logit_of(self, X: Array, fold: NDArray[np.int64]) -> Array:
         """Log odds of changed inputs (a panel taken away, say), each person by the model that never saw them."""
         odds = np.empty(len(X))
@@ -79,7 +74,6 @@ class Folds:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The folds, by number."""
         return tuple(int(number) for number in np.unique(self.cohort.fold))
 
     def recalibrated_without(self, *left_out: int) -> Fitted:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
@@ -52,11 +53,7 @@ def describe(
         "decision_role": spec.decision_role,
         "not_for": list(spec.not_for),
         "cautions": [*spec.cautions, *undated_in_words(undated_shares(cohort.rows, spec.feature_names))],
-        "population": {
-            "words": spec.population.words,
-            "age_low": spec.population.age_low,
-            "exclude_conditions": list(spec.population.exclude_conditions),
-        },
+        "population": asdict(spec.population),
         "period": {
             "training": spec.period,
             "recalibration": spec.recalibration.words if spec.recalibration else spec.period,
@@ -67,10 +64,7 @@ def describe(
         "features": _features(spec, cohort, model),
         "required": {
             "always": list(spec.always_required),
-            "groups": [
-                {"name": g.name, "words": g.words, "members": list(g.members), "at_least": g.at_least}
-                for g in spec.required_groups
-            ],
+            "groups": [asdict(group) for group in spec.required_groups],
         },
         "link": model.link.name,
         "base": model.base,
@@ -152,7 +146,7 @@ def _cohort(spec: ModelSpec, cohort: Cohort) -> Document:
     return {
         "words": spec.cohort_words,
         "table_rows": cohort.table_rows,
-        "exclusions": [{"reason": step.reason, "words": step.words, "count": step.count} for step in cohort.left_out],
+        "exclusions": msgspec.to_builtins(cohort.left_out),
         "n": len(cohort),
         "events": int(cohort.y.sum()),
     }

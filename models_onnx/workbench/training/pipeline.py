@@ -61,7 +61,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     folds = Folds(spec, cohort, spec.feature_names)
     predicted = folds.out_of_fold(progress, "cross-validation")
     fitted = folds.recalibrated_without()
-    model = fitted.form(cohort.features, _highs(spec), cohort.X[cohort.recent])
+    model = fitted.form(cohort.features, _highs(spec))
     reference = _reference(cohort, model, predicted)
     described = documents.describe(spec, cohort, table, model, reference, predicted)
     if (missing := missing_inputs_of(spec, fitted)) is not None:

@@ -85,7 +85,6 @@ class GroupedModel:
 
     @property
     def base(self) -> float:
-        """The margin of the background."""
         return float(self._margins(self.background[None], np.ones((1, len(self.features))))[0])
 
     @property
@@ -94,7 +93,6 @@ class GroupedModel:
         return ((),) * len(self.features)
 
     def margin(self, X: Array) -> Array:
-        """Return the file's answer, recalibrated."""
         return self._margins(*self._seen(X))
 
     def contributions(self, X: Array) -> Array:
@@ -107,7 +105,6 @@ class GroupedModel:
         return np.asarray(np.column_stack(answers) @ self._weights @ self._first)
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
-        """Return the same model with margin = intercept + slope * margin."""
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:

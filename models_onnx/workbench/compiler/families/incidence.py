@@ -55,7 +55,6 @@ class CauseHazards:
     reach: tuple[int, ...]
 
     def margins(self, m: Array, n: Array) -> Array:
-        """Return log(-log(1 - risk)) at each horizon [N, H] of people with these two predictors."""
         h, c = np.exp(m)[:, None] * self.event, np.exp(n)[:, None] * self.competing
         both = h + c
         before = np.exp(both - np.cumsum(both, axis=1))
@@ -114,24 +113,19 @@ class IncidenceModel:
 
     @property
     def base(self) -> float:
-        """The margin of the reference."""
         return float(self.margins(np.full((1, len(self.features)), np.nan))[0, -1])
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
-        """Return the same model with margin = intercept + slope * margin, at every horizon."""
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
     def margins(self, X: Array) -> Array:
-        """Return the margins [N, H] at every horizon."""
         m, n = (lines.contributions(X).sum(axis=1) for lines in (self.event, self.competing))
         return np.asarray(self.intercept + self.slope * self.hazards.margins(m, n))
 
     def margin(self, X: Array) -> Array:
-        """Return the margin at the main horizon, the last one."""
         return np.asarray(self.margins(X)[:, -1])
 
     def contributions(self, X: Array) -> Array:
-        """Return each input's share of the margin."""
         parts = [lines.contributions(X) for lines in (self.event, self.competing)]
         m, n = (_away(part.sum(axis=1)) for part in parts)
         zero = np.zeros(len(X))

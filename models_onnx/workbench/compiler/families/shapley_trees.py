@@ -186,26 +186,21 @@ class ShapleyTrees:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the inputs, in the order of the vector."""
         return self.ensemble.features
 
     @property
     def link(self) -> Link:
-        """The link of the ensemble."""
         return self.ensemble.link
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
-        """Every threshold."""
         return self.ensemble.thresholds()
 
     def margin(self, X: Array) -> Array:
-        """Return the margin, computed by following the trees."""
         return self.ensemble.margin(X)
 
     @property
     def base(self) -> float:
-        """Mean margin of the cohort."""
         return self.ensemble.start + sum(part.base for part in self.parts)
 
     def contributions(self, X: Array) -> Array:
@@ -215,7 +210,6 @@ class ShapleyTrees:
         return sum(parts, np.zeros((len(X), count)))
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
-        """margin = intercept + slope * margin: leaves and tables are multiplied, both are linear in them."""
         parts = tuple(replace(part, table=slope * part.table, base=slope * part.base) for part in self.parts)
         return replace(self, ensemble=self.ensemble.scaled(intercept, slope), parts=parts)
 

@@ -43,7 +43,6 @@ class Tree:
 
     @property
     def inner(self) -> NDArray[np.int64]:
-        """The positions of the nodes that are not leaves."""
         return np.flatnonzero(self.feature != LEAF)
 
     def refuse_malformed(self, features: int) -> None:
@@ -110,16 +109,13 @@ class Ensemble:
 
     @property
     def depth(self) -> int:
-        """The number of questions on the longest path of any tree."""
         return max((tree.height() for tree in self.trees), default=0)
 
     def margin(self, X: Array) -> Array:
-        """Return the margin of each row."""
         values = as_float32(X)
         return np.asarray(self.start + sum((tree.values(values) for tree in self.trees), np.zeros(len(X))))
 
     def scaled(self, intercept: float, slope: float) -> Self:
-        """intercept + slope * margin."""
         trees = tuple(replace(tree, value=slope * tree.value) for tree in self.trees)
         return replace(self, trees=trees, start=intercept + slope * self.start)
 

@@ -51,8 +51,6 @@ class GroupNeed:
     top_low: float
     top_high: float
     sufficient: bool
-    own_label: bool = False
-    """Whether need is the label itself; the ratio is then the group's calibration."""
     top_sufficient: bool = True
     could_fail: bool = True
     """Whether the audit would have shown it, had the group's scores been lowered by 40 %."""
@@ -86,7 +84,6 @@ def audit_label(
     need: Array,
     weight: Array | None = None,
     seed: int = SEED,
-    own_label: bool = False,
 ) -> list[GroupNeed]:
     """One row per group; the ratio is 1 where need depends on the score alone. `weight`: how much a person counts."""
     weight = np.ones(len(score)) if weight is None else weight
@@ -99,7 +96,7 @@ def audit_label(
         is_member = groups == name
         lowered = _People(_bands(np.where(is_member, LOWERED * scores, scores)), people.need, people.weight)
         could_fail = any(ratio > ACT[1] for ratio in _ratios(is_member, lowered))
-        needs.append(replace(_group(name, is_member, people, draws, own_label), could_fail=could_fail))
+        needs.append(replace(_group(name, is_member, people, draws), could_fail=could_fail))
     return needs
 
 
@@ -137,9 +134,7 @@ def _draws(count: int, seed: int) -> list[NDArray[np.int64]]:
     return [draw.integers(0, count, count) for _ in range(REPLICATES)]
 
 
-def _group(
-    name: Any, is_member: NDArray[np.bool_], people: _People, draws: list[NDArray[np.int64]], own_label: bool
-) -> GroupNeed:
+def _group(name: Any, is_member: NDArray[np.bool_], people: _People, draws: list[NDArray[np.int64]]) -> GroupNeed:
     ratio, top = _ratios(is_member, people)
     samples = np.array(
         [_ratios(is_member[rows], _People(people.band[rows], people.need[rows], people.weight[rows])) for rows in draws]
@@ -149,9 +144,7 @@ def _group(
     sufficient = is_member.sum() >= ENOUGH_PEOPLE and people.need[is_member].sum() >= ENOUGH_NEED
     ends = (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
     enough_at_top = bool(people.need[at_top].sum() >= ENOUGH_NEED)
-    return GroupNeed(
-        str(name), int(is_member.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient), own_label, enough_at_top
-    )
+    return GroupNeed(str(name), int(is_member.sum()), ratio, *ends[0], top, *ends[1], bool(sufficient), enough_at_top)
 
 
 def _ratios(is_member: NDArray[np.bool_], people: _People) -> tuple[float, float]:
@@ -186,7 +179,7 @@ def check_label(subject: Subject, evidence: Evidence) -> Verdict:
     few: list[str] = []
     judged: list[str] = []
     for audit in (evidence.audit, *evidence.further_audits):
-        groups = audit_label(audit.score, audit.group, audit.need, audit.weight, audit.seed, audit.own_label)
+        groups = audit_label(audit.score, audit.group, audit.need, audit.weight, audit.seed)
         rows += [{"axis": audit.axis, **asdict(group)} for group in groups]
         few += [group.group for group in groups if not group.cleared and group.fault is None]
         if sum(group.judged for group in groups) < 2:

@@ -14,20 +14,12 @@ from numpy.typing import NDArray
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.plain_file import is_packed, refuse_long_lines
+from models_onnx.artifact.manifest import CohortStep
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench.training.data.declared import one_for_each_row, reading, why_empty
 from models_onnx.workbench.training.data.follow_up import Observed, observe
 from models_onnx.workbench.training.data.units import column_in_another_unit
-
-
-@dataclass(frozen=True, slots=True)
-class ExclusionCount:
-    """How many rows one exclusion took, of those that were still there."""
-
-    reason: str
-    words: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +46,7 @@ class Cohort:
     patient: NDArray[np.int64]
     rows: pd.DataFrame
     table_rows: int
-    left_out: tuple[ExclusionCount, ...]
+    left_out: tuple[CohortStep, ...]
 
     def __len__(self) -> int:
         return len(self.fold)
@@ -182,7 +174,7 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
                     f"{spec.id}: {subject} says neither yes nor no of {unsaid:,} rows: have its function say it of each"
                 )
             out = np.asarray(answers, dtype=bool)
-        left_out.append(ExclusionCount(exclusion.reason, exclusion.words, int(out.sum())))
+        left_out.append(CohortStep(exclusion.reason, exclusion.words, int(out.sum())))
         rows = rows[~out]
     if rows.empty:
         raise TrainingRefused(f"{spec.table} has no row that the exclusions leave; there were {len(table)}")

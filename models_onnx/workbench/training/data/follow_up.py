@@ -152,10 +152,8 @@ class FittingRows:
 
     @property
     def weight(self) -> Array:
-        """How many people each row stands for."""
         return self.observed.weight
 
     @property
     def knots(self) -> list[tuple[float, ...] | None]:
-        """Declared knots of each input."""
         return [item.knots for item in self.inputs]

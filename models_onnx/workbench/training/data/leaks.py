@@ -14,6 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
 from fhir.mapping.features.catalog import FEATURES
@@ -369,17 +374,9 @@ def _lost(name: str, loss: Loss) -> str:
 
 def fitted_at_once(X: Array, y: Events) -> Callable[[Array], Array]:
     """Return a logistic regression of all inputs and their gaps: enough to see on which of them a model would rest."""
-    from sklearn.linear_model import LogisticRegression
-
-    middle = np.nan_to_num(np.nanmedian(X, axis=0))
-
-    def prepared(rows: Array) -> Array:
-        return np.hstack([(np.where(np.isnan(rows), middle, rows) - mean) / spread, np.isnan(rows)])
-
-    filled = np.where(np.isnan(X), middle, X)
-    mean, spread = filled.mean(axis=0), np.maximum(filled.std(axis=0), 1e-9)
-    model = LogisticRegression(max_iter=200).fit(prepared(X), y)
-    return lambda rows: np.asarray(model.decision_function(prepared(rows)), dtype=np.float64)
+    imputed = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    model = make_pipeline(imputed, StandardScaler(), LogisticRegression(max_iter=200)).fit(X, y)
+    return lambda rows: np.asarray(model.decision_function(rows), dtype=np.float64)
 
 
 def uneven_fold(spec: ModelSpec, cohort: Cohort) -> str | None:
@@ -499,8 +496,6 @@ def seen_before(spec: ModelSpec, cohort: Cohort) -> str | None:
 
 
 def _judged(model: Any, rows: pd.DataFrame, y: NDArray[np.int64], patient: NDArray[np.int64]) -> str | None:
-    from sklearn.base import clone
-
     probability = _probability(model, rows)
     refitted = _probability(clone(model).fit(rows, y), rows)
     if float(np.abs(refitted - probability).max()) <= SAME:

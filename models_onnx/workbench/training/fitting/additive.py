@@ -70,7 +70,6 @@ class Hinges:
 
     @property
     def owner(self) -> NDArray[np.int64]:
-        """Which input each column of the basis belongs to."""
         return np.repeat(np.arange(len(self.knots)), [len(knots) for knots in self.knots])
 
     def expand(self, X: Array) -> Array:
@@ -198,47 +197,35 @@ SOLVER = {"solver": "newton-cholesky", "tol": 1e-10, "max_iter": 200}
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Basis, scaler and coefficients; a missing input is the reference mean, so it adds nothing.
-
-    `regression` is scikit-learn's own object where the model is logistic; a Cox model has none.
-    """
+    """Basis, scaler and coefficients; a missing input is the reference mean, so it adds nothing."""
 
     hinges: Hinges
     scaler: StandardScaler
     coefficients: Array
     intercept: float
     link: Link
-    regression: LogisticRegression | None = None
 
     def scaled(self, X: Array) -> Array:
         """Return the regression's inputs: hinges in units of the reference cohort, 0 where missing."""
         return np.nan_to_num(np.asarray(self.scaler.transform(self.hinges.expand(X)), dtype=np.float64), nan=0.0)
 
     def margin(self, X: Array) -> Array:
-        """Intercept and linear predictor, on the scale of the link."""
         return np.asarray(self.intercept + self.scaled(X) @ self.coefficients)
 
     def recalibrated(self, intercept: float, slope: float) -> "Linear":
-        """Return the model with margin = intercept + slope * margin, folded into scikit-learn's own coefficients."""
-        changed = replace(
-            self, coefficients=self.coefficients * slope, intercept=self.intercept * slope + intercept, regression=None
-        )
-        return changed if self.regression is None else replace(changed, regression=_folded(changed, self.regression))
+        return replace(self, coefficients=self.coefficients * slope, intercept=self.intercept * slope + intercept)
 
     def oracle_of(self, _form: FittedModel) -> Oracle:
-        """Return the model's own numbers, which need no form."""
         return self.oracle
 
     def oracle(self, X: Array) -> tuple[Array, Array]:
-        """Return the probability [n], scikit-learn's own where it fitted, and the contribution of each input [n, F]."""
+        """Return probability [n] and the contribution of each input [n, F] by the coefficients as they were fitted."""
         Z = self.scaled(X)
         terms = Z * self.coefficients
         contributions = np.column_stack([terms[:, self.hinges.owner == j].sum(axis=1) for j in range(X.shape[1])])
-        if self.regression is not None:
-            return np.asarray(self.regression.predict_proba(Z)[:, 1]), contributions
         return self.link.probability(self.margin(X)), contributions
 
-    def form(self, features: tuple[str, ...], highs: Sequence[float | None], _reference: Array) -> AdditiveCurves:
+    def form(self, features: tuple[str, ...], highs: Sequence[float | None]) -> AdditiveCurves:
         """Return the model as broken lines in each input's own unit, rounded to what is written into the file.
 
         `highs` is where the trained range ends if not at the highest value seen (infinite for a clipped input).
@@ -263,7 +250,7 @@ def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Linear:
     with threadpool_limits(limits=1):
         regression = LogisticRegression(C=estimator.C, **SOLVER)
         regression.fit(Z[is_followed], people.observed.y[is_followed], sample_weight=people.weight[is_followed])
-    return Linear(hinges, scaler, regression.coef_[0], float(regression.intercept_[0]), LOGIT, regression)
+    return Linear(hinges, scaler, regression.coef_[0], float(regression.intercept_[0]), LOGIT)
 
 
 def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: float) -> Linear:
@@ -284,12 +271,3 @@ def basis_of(knots: int, people: FittingRows) -> tuple[Hinges, StandardScaler, A
     basis = hinges.expand(people.X)
     scaler = StandardScaler().fit(basis[people.reference])
     return hinges, scaler, np.nan_to_num(scaler.transform(basis), nan=0.0)
-
-
-def _folded(model: Linear, fitted: LogisticRegression) -> LogisticRegression:
-    regression = LogisticRegression(**SOLVER)
-    regression.classes_ = fitted.classes_
-    regression.n_features_in_ = fitted.n_features_in_
-    regression.coef_ = model.coefficients[None, :]
-    regression.intercept_ = np.array([model.intercept])
-    return regression

@@ -39,7 +39,6 @@ class TwoCauses:
         return np.asarray(self.intercept + self.slope * at_horizons)
 
     def margin(self, X: Array) -> Array:
-        """Return the margin at the main horizon, the last one."""
         return np.asarray(self.margins(X)[:, -1])
 
     def risk(self, X: Array) -> Array:
@@ -47,16 +46,13 @@ class TwoCauses:
         return self.link.probability(self.margins(X))
 
     def recalibrated(self, intercept: float, slope: float) -> "TwoCauses":
-        """Return the same model with margin = intercept + slope * margin."""
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
-    def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> IncidenceModel:
-        """Return the model as broken lines of both hazards."""
-        event, competing = (cause.form(features, highs, reference) for cause in (self.event, self.competing))
+    def form(self, features: tuple[str, ...], highs: Sequence[float | None]) -> IncidenceModel:
+        event, competing = (cause.form(features, highs) for cause in (self.event, self.competing))
         return IncidenceModel(event, competing, self.hazards, self.link, self.intercept, self.slope)
 
     def oracle_of(self, form: FittedModel) -> Oracle:
-        """Return the probability of the fit, and the shares of the form in numpy."""
         return lambda X: (self.link.probability(self.margin(X)), form.contributions(X))
 
 

@@ -18,23 +18,18 @@ class Fitted(Protocol):
     @property
     def link(self) -> Link:
         """From margin to probability."""
-        ...
 
     def margin(self, X: Array) -> Array:
         """Margins [n] on the scale of the link."""
-        ...
 
     def recalibrated(self, intercept: float, slope: float) -> "Fitted":
         """Return the same model with margin = intercept + slope * margin."""
-        ...
 
-    def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
+    def form(self, features: tuple[str, ...], highs: Sequence[float | None]) -> FittedModel:
         """Return what the compiler writes."""
-        ...
 
     def oracle_of(self, form: FittedModel) -> Oracle:
         """Return what the compiled file must agree with: the library's own probability and contributions."""
-        ...
 
 
 def fit(estimator: Estimator, people: FittingRows, horizon_years: float) -> Fitted:

@@ -6,8 +6,8 @@ Both are read by the compiler (docs/models/compiler.md), so that their margins a
 import importlib
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from traceback import walk_tb
@@ -44,23 +44,18 @@ SIMPLE = AdditiveLogistic(knots=3, C=0.3)
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A fitted object with the compiler's reading of it; `intercept` and `slope` recalibrate its margin.
-
-    `groups`: inputs that are explained together, as they are declared.
-    """
+    """A fitted object with the compiler's reading of it; `intercept` and `slope` recalibrate its margin."""
 
     model: Any
     read: FittedModel
     intercept: float = 0.0
     slope: float = 1.0
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    link: Link = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "link", self.read.link)
+    @property
+    def link(self) -> Link:
+        return self.read.link
 
     def margin(self, X: Array) -> Array:
-        """Return the margin, recalibrated."""
         return np.asarray(self.intercept + self.slope * self.read.margin(as_received(X)))
 
     def recalibrated(self, intercept: float, slope: float) -> "Own":
@@ -76,11 +71,9 @@ class Own:
             )
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
-    def form(self, features: tuple[str, ...], highs: Sequence[float | None], reference: Array) -> FittedModel:
-        """Return what the compiler writes, against these reference rows."""
-        del highs  # no input of such a model is clipped: the declaration refuses it
-        read = read_model(self.model, as_received(reference), features, self.groups)
-        return read.recalibrated(self.intercept, self.slope)
+    def form(self, _features: tuple[str, ...], _highs: Sequence[float | None]) -> FittedModel:
+        """Return the model as it was read: no input of it is clipped, which the declaration refuses."""
+        return self.read.recalibrated(self.intercept, self.slope)
 
     def oracle_of(self, form: FittedModel) -> Oracle:
         """Return the library's probability wherever it takes the row and nothing is recalibrated, else the form's."""
@@ -143,8 +136,7 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
         return fit_logistic(SIMPLE, people)  # the few inputs beside the model
     model = cox_of(load(declared), (horizon_years,), declared.per_year)
     _refuse_other_inputs(model, declared)
-    read = read_model(model, as_received(people.X[people.reference]), names, declared.groups)
-    return Own(model, read, groups=declared.groups)
+    return Own(model, read_model(model, as_received(people.X[people.reference]), names, declared.groups))
 
 
 def load(declared: FittedElsewhere) -> Any:

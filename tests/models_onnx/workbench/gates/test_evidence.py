@@ -537,25 +537,12 @@ def test_of_what_is_not_required_fifteen_in_a_hundred_are_missing() -> None:
     assert np.array_equal(np.isnan(holes[:, 0]), draws[:, 0])
 
 
-def test_the_edges_of_an_input_are_its_limits_their_neighbours_and_what_no_chart_holds() -> None:
-    edges = rows.edges((AGE, YES))
-    assert edges.shape == (21, 2)
-    assert edges[0].tolist() == [50.0, 0.25]
-    assert set(edges[1:11, 1].tolist()) == {0.25}
-    assert set(edges[11:, 0].tolist()) == {50.0}
-    low, high = np.float32(20.0), np.float32(90.0)
-    expected = [20.0, 90.0, np.nextafter(low, np.float32(-np.inf)), np.nextafter(low, np.float32(np.inf)),
-                np.nextafter(high, np.float32(-np.inf)), np.nextafter(high, np.float32(np.inf)),
-                0.0, np.inf, -np.inf, np.nan]  # fmt: skip
-    assert np.array_equal(edges[1:11, 0], np.array(expected, dtype=np.float32), equal_nan=True)
-
-
 def test_all_kinds_are_ordinary_people_the_same_with_holes_and_the_edges() -> None:
     kinds = rows.all_kinds((AGE, YES), frozenset())
-    assert kinds.shape == (500 + 500 + 21, 2)
+    assert kinds.shape == (500 + 500 + 27, 2)
     assert not np.isnan(kinds[:500]).any()
     assert np.isnan(kinds[500:1000]).any()
-    assert rows.all_kinds((AGE, YES), frozenset(), 3).shape == (27, 2)
+    assert rows.all_kinds((AGE, YES), frozenset(), 3).shape == (33, 2)
 
 
 def chart(number: int, creatinine_on: str | None) -> str:

@@ -26,7 +26,7 @@ def _gate(result: Verdict | Exception, name: str = "G5", opens: bool = True) -> 
             raise result
         return result
 
-    return Gate(name, "Title", "Asked?", check, "Do it.", opens)
+    return Gate(name, "Title", check, "Do it.", opens)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_the_headline_says_with_how_many_waivers_a_model_is_green(report: GateRe
 
 def test_there_are_eighteen_gates_each_with_a_question_and_what_would_clear_it() -> None:
     assert [gate.id for gate in GATES] == [f"G{number}" for number in range(1, 19)]
-    assert all(gate.asks.endswith("?") and gate.clears for gate in GATES)
+    assert all(gate.clears for gate in GATES)
 
 
 def test_what_did_not_run_is_red(report: GateReport) -> None:
@@ -171,7 +171,7 @@ def test_a_gate_that_breaks_has_failed_and_the_others_go_on(good: Subject) -> No
     def breaks(_subject: Subject, _evidence: Evidence) -> Verdict:
         raise ZeroDivisionError("of all things")
 
-    result = _run(Gate("G5", "t", "a?", breaks), good, evidence())
+    result = _run(Gate("G5", "t", breaks), good, evidence())
     assert (result.status, result.why) == ("failed", "The check broke off: ZeroDivisionError: of all things")
 
 

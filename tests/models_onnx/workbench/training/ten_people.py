@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from models_onnx.artifact.manifest import CohortStep
 from models_onnx.spec import InputSpec, PopulationSpec, RequiredGroup
 from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
 from models_onnx.workbench.training.crossvalidate import OutOfFold
-from models_onnx.workbench.training.data.cohort import Cohort, ExclusionCount
+from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import Observed
 from tests.models_onnx.invented import INVENTED
 from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
@@ -74,7 +75,7 @@ def ten_people() -> Cohort:
         patient=np.arange(10),
         rows=pd.DataFrame({"sex": sex, "half": half}),
         table_rows=13,
-        left_out=(ExclusionCount("pregnant", "pregnant", 2), ExclusionCount("not-linked", "not linked", 1)),
+        left_out=(CohortStep("pregnant", "pregnant", 2), CohortStep("not-linked", "not linked", 1)),
     )
 
 

@@ -78,7 +78,7 @@ def test_a_share_of_nothing_is_no_number() -> None:
 def test_the_highest_tenth_has_a_hundred_of_need_of_its_own(each: float, is_enough: bool) -> None:
     is_member = np.arange(2000) < 1000
     people = label._People(np.arange(2000) % 20, np.full(2000, each), np.ones(2000))
-    assert label._group("b", is_member, people, label._draws(2000, 1), own_label=False).top_sufficient is is_enough
+    assert label._group("b", is_member, people, label._draws(2000, 1)).top_sufficient is is_enough
 
 
 def test_the_audit_draws_its_samples_again_from_its_seed() -> None:

@@ -56,7 +56,7 @@ def test_the_reference_cohorts_mean_contribution_is_nothing(fitted: Linear, coho
 
 
 def test_the_lines_say_what_was_fitted(fitted: Linear, cohort: Cohort) -> None:
-    lines = fitted.form(cohort.features, (None,) * len(cohort.features), cohort.X)
+    lines = fitted.form(cohort.features, (None,) * len(cohort.features))
     assert np.abs(lines.margin(cohort.X) - fitted.margin(cohort.X)).max() < 1e-5
     assert lines.high == pytest.approx(np.nanmax(cohort.X, axis=0))
 

@@ -68,7 +68,7 @@ def test_the_risk_at_each_horizon_is_the_cumulative_incidence_that_people_were_m
 
 def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone(fitted: tuple[FittingRows, TwoCauses]) -> None:
     seen, model = fitted
-    form = model.form(("age_years", "sbp_mmhg"), (None, None), seen.X)
+    form = model.form(("age_years", "sbp_mmhg"), (None, None))
     margin, count = form.margin(seen.X), len(seen.X)
     y, weight = seen.observed.y, np.ones(count)
     reference = build_reference(margin, margin, y, weight, form.link, None, (0, 50))
@@ -90,7 +90,7 @@ def test_a_recalibration_moves_every_horizon(fitted: tuple[FittingRows, TwoCause
     seen, model = fitted
     moved = model.recalibrated(0.3, 0.9)
     np.testing.assert_allclose(moved.margin(seen.X), 0.3 + 0.9 * model.margin(seen.X))
-    form = moved.form(("age_years", "sbp_mmhg"), (None, None), seen.X)
+    form = moved.form(("age_years", "sbp_mmhg"), (None, None))
     np.testing.assert_allclose(form.margins(seen.X), moved.margins(seen.X), atol=1e-5)
 
 

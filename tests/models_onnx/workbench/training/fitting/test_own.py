@@ -111,7 +111,7 @@ def test_a_recalibration_follows_upon_another_in_the_margin_the_form_and_the_pro
     moved = plain.recalibrated(0.3, 0.9).recalibrated(0.1, 2.0)
     assert (moved.intercept, moved.slope) == pytest.approx((0.7, 1.8))
     np.testing.assert_allclose(moved.margin(seen.X), 0.7 + 1.8 * plain.margin(seen.X))
-    form = moved.form(NAMES, (None, None), seen.X[50:])
+    form = moved.form(NAMES, (None, None))
     np.testing.assert_allclose(form.margin(float32(seen.X)), moved.margin(seen.X), atol=1e-8)
     probability, contributions = moved.oracle_of(form)(seen.X)
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-moved.margin(seen.X))), atol=1e-6)
