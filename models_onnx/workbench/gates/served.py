@@ -41,6 +41,4 @@ def served_inputs(manifest: Manifest, folder: Path, index: str) -> ServedInputs:
     if not rows:
         raise TrainingRefused(f"no chart of {folder} has a {index} of somebody whom {manifest.id} is for")
     shares = np.mean(rows, axis=0).tolist()
-    return ServedInputs(
-        len(rows), f"{index}s" if index != "third-day" else "third days", dict(zip(names, shares, strict=True))
-    )
+    return ServedInputs(len(rows), f"{index}s", dict(zip(names, shares, strict=True)))

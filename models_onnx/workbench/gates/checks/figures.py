@@ -10,7 +10,7 @@ from models_onnx.workbench.gates.checks.fairness import ENOUGH_FOR_ERRORS, ENOUG
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.metrics import gain
-from models_onnx.workbench.training.data.leaks import CLEARED, strong, too_good
+from models_onnx.workbench.training.data.leaks import CLEARED, too_good
 
 CALIBRATION = (0.9, 1.1)
 NON_INFERIOR = 0.01
@@ -47,13 +47,10 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
             f"it is not better than {' and '.join(simple['inputs'])} alone (gain {simple['gain']['value']:.3f})"
         )
     faults += _alert_faults(block)
-    looks: list[str] = []
     if evidence.inputs is not None:
         faults += _leaks(evidence.inputs)
-        looks += strong(evidence.inputs.alone, evidence.inputs.after, evidence.inputs.losses)
     gained = f"; {simple['gain']['value']:+.3f} over {' and '.join(simple['inputs'])} alone" if simple else ""
     sentence = f"AUROC {auroc['value']:.3f} ({low:.3f} to {_end(auroc, 'high'):.3f}), floor {floor:g}{gained}."
-    sentence = " ".join([sentence, *looks])
     return Verdict(sentence, tuple(faults), {"period": period, "floor": floor, "auroc": auroc, "simple": simple or {}})
 
 

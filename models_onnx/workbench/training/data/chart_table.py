@@ -33,7 +33,6 @@ UNDATED: Final = "undated_inputs"
 """Column of a table from charts: the features of a row that a call would have read otherwise (`fhir.record.charts`)."""
 _IN_HOSPITAL: Final = frozenset({"IMP", "ACUTE", "NONAC"})
 _AMBULATORY: Final = frozenset({"AMB"})
-_THIRD_DAY: Final = 3 * DAY_SECONDS
 _HOUR_SECONDS: Final = 3600.0
 _TIMES: Final = {
     "Condition": ("onsetDateTime", "recordedDate"),
@@ -73,8 +72,8 @@ class SiteTable(Struct, frozen=True, forbid_unknown_fields=True):
     """What `table.toml` declares; `features` are features of the package beside those of the site."""
 
     horizon_days: float
-    index: Literal["visit", "discharge", "third-day"] | OwnIndex = "discharge"
-    event: Literal["death", "readmission"] | OwnEvent = "death"
+    index: Literal["visit", "discharge"] | OwnIndex = "discharge"
+    event: Literal["death"] | OwnEvent = "death"
     features: tuple[str, ...] = ("age_years", "sex_male")
 
 
@@ -143,9 +142,7 @@ def _rows(table: SiteTable, names: Sequence[str], chart: PatientChart) -> Iterat
         vector = map_features(record_at(chart, index), features_named(tuple(names)))
         written = map_features(record_at(chart, index, as_written=True), features_named(tuple(names)))
         differs = ~np.isclose(vector.values, written.values, equal_nan=True)
-        event = death.instant if table.event == "death" and death is not None else None
-        if table.event != "death":
-            event = _first_event(table, codes, chart, index)
+        event = _first_event(table, codes, chart, index)
         until = event if event is not None else max(last, index.epoch)
         days = (until - index.epoch) / DAY_SECONDS
         has_event = event is not None and days <= table.horizon_days
@@ -206,11 +203,8 @@ def indices_of(chart: PatientChart, kind: str) -> list[Index]:
         since = min((begin for begin, _ in stays), default=0.0) + DAYS_PER_YEAR * DAY_SECONDS
         visits = [(begin, visit) for begin, visit in stays if _class(visit) in _AMBULATORY and begin >= since]
         return sorted((Index(_end(visit) or begin, visit) for begin, visit in visits), key=_epoch)[:1]
-    inpatient = [(begin, stay) for begin, stay in stays if _is_stay(stay)]
-    if kind == "third-day":
-        indices = [Index(begin + _THIRD_DAY, stay) for begin, stay in inpatient]
-        return [index for index in indices if (_end(index.encounter) or 0.0) >= index.epoch][:1]
-    return sorted((Index(end, stay) for _, stay in inpatient if (end := _end(stay)) is not None), key=_epoch)
+    ended = (Index(end, stay) for _, stay in stays if _is_stay(stay) and (end := _end(stay)) is not None)
+    return sorted(ended, key=_epoch)
 
 
 def _epoch(index: Index) -> float:
@@ -224,19 +218,6 @@ def _is_stay(encounter: Json) -> bool:
     has_destination = isinstance(hospitalization, dict) and "dischargeDisposition" in hospitalization
     long = begin is not None and end is not None and end - begin >= DAY_SECONDS
     return "partOf" not in encounter and (_class(encounter) in _IN_HOSPITAL or (has_destination and long))
-
-
-def next_stay(chart: PatientChart, index: Index) -> float | None:
-    """Return when the next stay in hospital after the index begins; None where there is none."""
-    later = [
-        begin
-        for resource in chart.resources
-        if resource.get("resourceType") == "Encounter"
-        and _is_stay(resource)
-        and (begin := _begin(resource)) is not None
-        and begin > index.epoch
-    ]
-    return min(later, default=None)
 
 
 def last_seen(chart: PatientChart) -> float:
@@ -266,7 +247,8 @@ def _end(encounter: Json) -> float | None:
 
 def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: PatientChart, index: Index) -> float | None:
     if not isinstance(table.event, OwnEvent):
-        return next_stay(chart, index)
+        death = time_of(chart.patient, "deceasedDateTime")
+        return death.instant if death is not None else None
     times = [time_of(encounter, "period.start") for encounter in _encounters(chart, table.event.classes)]
     for resource in chart.resources if codes else ():
         paths = _TIMES.get(str(resource.get("resourceType")), ())

@@ -329,20 +329,6 @@ def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Map
             yield f"{_lost(name, loss)}: it knows the outcome"
 
 
-def strong(alone: Mapping[str, float], after: Mapping[str, float], losses: Mapping[str, Loss]) -> Iterator[str]:
-    """Yield the inputs on which the model rests without a sign of a leak, with what would tell an honest one."""
-    for name, value in alone.items():
-        later, loss = after.get(name), losses.get(name, Loss(0.0))
-        fades = later is not None and value - later >= LEAK_AFTER
-        if value < LEAK and not fades and _rests_on(name, loss) and not _is_too_good(value, later, loss):
-            timing = (
-                "events after the horizon would tell, where the table follows people to twice the horizon"
-                if later is None
-                else f"it tells events after the horizon too (AUROC {later:.2f}), as an honest input does"
-            )
-            yield f"Strong, look when its values are written: {_lost(name, loss)}; {timing}."
-
-
 def _rests_on(name: str, loss: Loss) -> bool:
     much = loss.shuffled >= LEAK_SHUFFLED and loss.fitted_again >= LEAK_FITTED_AGAIN
     return much and not isinstance(FEATURES.get(name), Age)

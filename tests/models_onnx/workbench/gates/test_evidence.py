@@ -574,15 +574,3 @@ def test_charts_without_such_a_moment_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(chart(1, None))
     with pytest.raises(TrainingRefused, match="no chart of"):
         served_inputs(msgspec.convert(good_manifest(), Manifest), tmp_path, "discharge")
-
-
-def test_third_days_are_those_of_a_stay_of_somebody_whom_the_model_is_for(tmp_path: Path) -> None:
-    bundle = json.loads(chart(1, "2025-06-09"))
-    stay = bundle["entry"][2]["resource"]
-    stay["class"], stay["period"] = {"code": "IMP"}, {"start": "2025-06-10T10:00:00Z", "end": "2025-06-20T10:00:00Z"}
-    (tmp_path / "a.json").write_text(json.dumps(bundle))
-    bundle["entry"][0]["resource"]["birthDate"] = "2000-01-01"
-    (tmp_path / "b.json").write_text(json.dumps(bundle).replace("p1", "p2"))
-    served = served_inputs(msgspec.convert(good_manifest(), Manifest), tmp_path, "third-day")
-    assert (served.moments, served.words) == (1, "third days"), "who is under 40 gets no score"
-    assert served.missing["creatinine_mg_dl"] == 0

@@ -10,13 +10,13 @@ import pytest
 
 from fhir.record.charts import ChartsRefused, PatientChart, by_patient, known_at, read_bundle, read_charts
 from models_onnx.models.readmission_30d import SPEC
-from models_onnx.workbench.training.data.chart_table import SiteTable, _rows, counts_of, feature_table
+from models_onnx.workbench.training.data.chart_table import OwnEvent, SiteTable, _rows, counts_of, feature_table
 from tests.fhir import builders
 from tests.fhir.builders import problem
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 Json = dict[str, Any]
-TABLE = SiteTable(horizon_days=30, index="discharge", event="readmission", features=SPEC.feature_names)
+TABLE = SiteTable(horizon_days=30, index="discharge", event=OwnEvent(classes=("IMP",)), features=SPEC.feature_names)
 
 
 def stay(name: str, start: str, end: str, code: str = "IMP", disposition: str = "home") -> Json:

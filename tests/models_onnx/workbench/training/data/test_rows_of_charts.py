@@ -9,7 +9,7 @@ import pytest
 
 from fhir.record.charts import PatientChart
 from models_onnx.errors import TrainingRefused
-from models_onnx.workbench.training.data.chart_table import SiteTable, _rows, feature_table, indices_of
+from models_onnx.workbench.training.data.chart_table import OwnEvent, SiteTable, _rows, feature_table, indices_of
 from tests.models_onnx.workbench.training.data.test_chart_table import TABLE, rows_of, stay, write_bundle
 
 Json = dict[str, Any]
@@ -49,16 +49,10 @@ def test_a_visit_counts_from_a_year_after_the_chart_begins_and_the_first_to_end_
     assert indexed("visit") == []
 
 
-def test_the_third_day_is_that_of_the_first_stay_that_lasts_so_long() -> None:
-    shorter = stay("shorter", "2019-01-01T10:00:00Z", "2019-01-04T09:59:59Z")
-    later = stay("later", "2021-01-01T10:00:00Z", "2021-01-09T10:00:00Z")
-    going_on = stay("going on", "2018-01-01T10:00:00Z", "2018-01-09T10:00:00Z")
-    del going_on["period"]["end"]
-    assert indexed("third-day", going_on, shorter, STAY, later) == [(at("2020-01-04T10:00:00+00:00"), "first")]
-    assert indexed("third-day", going_on, shorter) == []
+AGAIN = OwnEvent(classes=("IMP",))
 
 
-def followed(chart: PatientChart, event: Literal["death", "readmission"] = "readmission") -> list[tuple[float, float]]:
+def followed(chart: PatientChart, event: Literal["death"] | OwnEvent = AGAIN) -> list[tuple[float, float]]:
     """How long each discharge was followed, and whether the event came."""
     table = SiteTable(horizon_days=1e6, event=event)
     return [(row["followed_days"], row["event"] or 0.0) for row in _rows(table, table.features, chart)]
