@@ -17,7 +17,8 @@ from models_onnx.workbench.metrics import cloglog_recalibration, logistic_recali
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import FittingRows
 from models_onnx.workbench.training.fitting.additive import Array
-from models_onnx.workbench.training.fitting.families import Fitted, fit
+from models_onnx.workbench.training.fitting.families import fit
+from models_onnx.workbench.training.fitting.fit import Fit
 
 # Each fold is predicted by models fitted, and recalibrated out of fold, on the others: two of them at least.
 LEAST_FOLDS = 3
@@ -35,7 +36,7 @@ class OutOfFold:
 
     margin: Array
     logit: Array
-    models: dict[int, Fitted]
+    models: dict[int, Fit]
 
     def logit_of(self, X: Array, fold: NDArray[np.int64]) -> Array:
         """Log odds of changed inputs (a panel taken away, say), each person by the model that never saw them."""
@@ -58,7 +59,7 @@ class Folds:
     cohort: Cohort
     features: tuple[str, ...]
     X: Array = field(init=False)
-    _fits: dict[frozenset[int], Fitted] = field(default_factory=dict)
+    _fits: dict[frozenset[int], Fit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.numbers) < LEAST_FOLDS:
@@ -76,8 +77,8 @@ class Folds:
     def numbers(self) -> tuple[int, ...]:
         return tuple(int(number) for number in np.unique(self.cohort.fold))
 
-    def recalibrated_without(self, *left_out: int) -> Fitted:
-        """Fitted on the other folds; intercept and slope from their latest period, each predicted without itself.
+    def recalibrated_without(self, *left_out: int) -> Fit:
+        """Fit on the other folds; intercept and slope from their latest period, each predicted without itself.
 
         Without a latest period the fit is left as it is: its own people are the reference.
         """
@@ -112,7 +113,7 @@ class Folds:
     def _rows_without(self, left_out: tuple[int, ...]) -> NDArray[np.bool_]:
         return ~np.isin(self.cohort.fold, left_out)
 
-    def _fit_without(self, *left_out: int) -> Fitted:
+    def _fit_without(self, *left_out: int) -> Fit:
         key = frozenset(left_out)
         if key not in self._fits:
             people = self._people(np.flatnonzero(self._rows_without(left_out)))

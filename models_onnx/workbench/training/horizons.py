@@ -8,13 +8,13 @@ import numpy as np
 from models_onnx.artifact.manifest import DAYS_PER_YEAR
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench import metrics
+from models_onnx.workbench.compiler.families.incidence import IncidenceModel
 from models_onnx.workbench.compiler.link import Survival
 from models_onnx.workbench.metrics import PatientRows, estimate, logit
 from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import observe
 from models_onnx.workbench.training.evaluate import rounded
-from models_onnx.workbench.training.fitting.competing import TwoCauses
 
 
 def at_horizons(
@@ -32,8 +32,8 @@ def at_horizons(
     for number, model in predicted.models.items():
         rows = cohort.fold == number
         assert isinstance(model.link, Survival)  # noqa: S101 - all folds are of one family
-        if isinstance(model, TwoCauses):
-            risk[rows] = model.risk(cohort.X[rows])
+        if isinstance(model.model, IncidenceModel):
+            risk[rows] = model.link.probability(model.model.margins(cohort.X[rows]))
         else:
             risk[rows] = model.link.risk(predicted.margin[rows])
     blocks, scores = [], []

@@ -13,17 +13,16 @@ from models_onnx.spec import ModelSpec
 from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.readers.calibrations import unwrap
 from models_onnx.workbench.compiler.readers.source import columns_of, split
-from models_onnx.workbench.training.fitting.families import Fitted
-from models_onnx.workbench.training.fitting.own import Own
+from models_onnx.workbench.training.fitting.fit import Fit
 
 
-def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
+def missing_inputs_of(spec: ModelSpec, fitted: Fit) -> MissingInputs | None:
     """Return what the manifest says of missing inputs; None where they count as the average.
 
     Raises:
         TrainingRefused: "imputed" is declared, and no imputer says by which values.
     """
-    grouped = fitted.read if isinstance(fitted, Own) else None
+    grouped = fitted.model
     if isinstance(grouped, GroupedModel) and grouped.fills:
         return MissingInputs(
             kind="imputed", values=dict(zip(grouped.features, grouped.background.tolist(), strict=True))
@@ -37,7 +36,7 @@ def missing_inputs_of(spec: ModelSpec, fitted: Fitted) -> MissingInputs | None:
         return MissingInputs(kind="learned")
     if spec.missing_inputs != "imputed":
         return None
-    values = imputed_values(fitted.model, fitted.read.features) if isinstance(fitted, Own) else {}
+    values = imputed_values(fitted.estimator, fitted.model.features) if fitted.estimator is not None else {}
     if absent := sorted(set(spec.feature_names) - set(spec.always_required) - set(values)):
         raise TrainingRefused(
             f"{spec.id}: missing_inputs='imputed' is declared, and no SimpleImputer before the model says by which "

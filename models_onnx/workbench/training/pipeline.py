@@ -61,7 +61,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     folds = Folds(spec, cohort, spec.feature_names)
     predicted = folds.out_of_fold(progress, "cross-validation")
     fitted = folds.recalibrated_without()
-    model = fitted.form(cohort.features, _highs(spec))
+    model = fitted.model
     reference = _reference(cohort, model, predicted)
     described = documents.describe(spec, cohort, table, model, reference, predicted)
     if (missing := missing_inputs_of(spec, fitted)) is not None:
@@ -79,7 +79,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     progress("compile and prove", 0, 1)
     rows = proof_rows(cohort.X, model, seed)
     metadata = {**documents.metadata(spec, described), **marked}
-    compiled = compile_fitted(spec.id, model, reference, metadata, fitted.oracle_of(model), rows, groups)
+    compiled = compile_fitted(spec.id, model, reference, metadata, fitted.oracle, rows, groups)
     progress("compile and prove", 1, 1)
 
     limit = np.array([documents.threshold_margin(reference, described["thresholds"]["capacity"])])
@@ -167,11 +167,6 @@ def _how(spec: ModelSpec, folds: int, replicates: int) -> str:
         f"95 % intervals: {replicates} bootstrap samples of patients."
         + (short if spec.outcome.follow_up is not None else "")
     )
-
-
-def _highs(spec: ModelSpec) -> tuple[float | None, ...]:
-    # A clipped input is never too high; its line is flat above the clip.
-    return tuple(None if item.clip_high is None else float("inf") for item in spec.inputs)
 
 
 def _reference(cohort: Cohort, model: FittedModel, predicted: OutOfFold) -> Reference:

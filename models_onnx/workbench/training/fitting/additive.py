@@ -11,7 +11,8 @@ What is written into a file is rounded, so that the last bits of another process
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,12 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import AdditiveCox, AdditiveLogistic
+from models_onnx.spec import AdditiveCox, AdditiveLogistic, InputSpec
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
 from models_onnx.workbench.compiler.families.piecewise import Curve
-from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link, Survival
-from models_onnx.workbench.compiler.parity import Oracle
+from models_onnx.workbench.compiler.link import LOGIT, Link, Survival
 from models_onnx.workbench.training.data.follow_up import FittingRows
+from models_onnx.workbench.training.fitting.fit import Fit
 
 DIGITS = 7
 
@@ -196,78 +197,68 @@ SOLVER = {"solver": "newton-cholesky", "tol": 1e-10, "max_iter": 200}
 
 
 @dataclass(frozen=True, slots=True)
-class Linear:
-    """Basis, scaler and coefficients; a missing input is the reference mean, so it adds nothing."""
+class Basis:
+    """The hinges of some inputs in units of the reference cohort; a missing input is the mean, so it adds nothing."""
 
+    inputs: tuple[InputSpec, ...]
     hinges: Hinges
     scaler: StandardScaler
-    coefficients: Array
-    intercept: float
-    link: Link
+
+    @classmethod
+    def of(cls, knots: int, people: FittingRows) -> Self:
+        """Return the basis of these people's inputs, scaled on their reference rows."""
+        hinges = place_knots(people.X, knots, people.knots)
+        return cls(people.inputs, hinges, StandardScaler().fit(hinges.expand(people.X)[people.reference]))
 
     def scaled(self, X: Array) -> Array:
-        """Return the regression's inputs: hinges in units of the reference cohort, 0 where missing."""
+        """Return the regression's inputs, 0 where missing."""
         return np.nan_to_num(np.asarray(self.scaler.transform(self.hinges.expand(X)), dtype=np.float64), nan=0.0)
 
-    def margin(self, X: Array) -> Array:
-        return np.asarray(self.intercept + self.scaled(X) @ self.coefficients)
-
-    def recalibrated(self, intercept: float, slope: float) -> "Linear":
-        return replace(self, coefficients=self.coefficients * slope, intercept=self.intercept * slope + intercept)
-
-    def oracle_of(self, _form: FittedModel) -> Oracle:
-        return self.oracle
-
-    def oracle(self, X: Array) -> tuple[Array, Array]:
-        """Return probability [n] and the contribution of each input [n, F] by the coefficients as they were fitted."""
-        Z = self.scaled(X)
-        terms = Z * self.coefficients
-        contributions = np.column_stack([terms[:, self.hinges.owner == j].sum(axis=1) for j in range(X.shape[1])])
-        return self.link.probability(self.margin(X)), contributions
-
-    def form(self, features: tuple[str, ...], highs: Sequence[float | None]) -> AdditiveCurves:
+    def lines(self, coefficients: Array, intercept: float, link: Link = LOGIT) -> AdditiveCurves:
         """Return the model as broken lines in each input's own unit, rounded to what is written into the file.
 
-        `highs` is where the trained range ends if not at the highest value seen (infinite for a clipped input).
+        The trained range ends at the highest value seen, of a clipped input nowhere.
         """
-        weights = self.coefficients / self.scaler.scale_
-        lines = []
-        for j in range(len(features)):
-            is_owned = self.hinges.owner == j
-            slopes = tuple(significant(float(w)) for w in weights[is_owned])
-            centre = significant(float(np.dot(slopes, self.scaler.mean_[is_owned])), 9)
-            lines.append(Curve.broken_line(self.hinges.knots[j], slopes, self.hinges.tops[j], centre))
+        weights, owner, curves = coefficients / self.scaler.scale_, self.hinges.owner, []
+        for j, (knots, top) in enumerate(zip(self.hinges.knots, self.hinges.tops, strict=True)):
+            slopes = tuple(significant(float(w)) for w in weights[owner == j])
+            centre = significant(float(np.dot(slopes, self.scaler.mean_[owner == j])), 9)
+            curves.append(Curve.broken_line(knots, slopes, top, centre))
+        ends = zip(self.inputs, self.hinges.tops, strict=True)
+        high = tuple(top if item.clip_high is None else float("inf") for item, top in ends)
         low = tuple(knots[0] for knots in self.hinges.knots)
-        high = tuple(top if end is None else end for top, end in zip(self.hinges.tops, highs, strict=True))
-        return AdditiveCurves(features, tuple(lines), significant(self.intercept, 8), low, high, self.link)
+        features = tuple(item.name for item in self.inputs)
+        return AdditiveCurves(features, tuple(curves), significant(intercept, 8), low, high, link)
+
+    def fit(self, coefficients: Array, intercept: float, link: Link = LOGIT) -> Fit:
+        """Return the regression with these coefficients of the basis."""
+
+        def library(X: Array) -> tuple[Array, Array]:
+            terms, owner = self.scaled(X) * coefficients, self.hinges.owner
+            contributions = np.column_stack([terms[:, owner == j].sum(axis=1) for j in range(X.shape[1])])
+            return intercept + terms.sum(axis=1), contributions
+
+        return Fit(self.lines(coefficients, intercept, link), library)
 
 
-def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Linear:
+def fit_logistic(estimator: AdditiveLogistic, people: FittingRows) -> Fit:
     """Fits the model on everybody whose outcome counts; centred and scaled on the reference rows."""
-    hinges, scaler, Z = basis_of(estimator.knots, people)
-    is_followed = people.weight > 0
+    basis, is_followed = Basis.of(estimator.knots, people), people.weight > 0
+    Z = basis.scaled(people.X)
     # One thread: how a sum is split among threads changes its last bits, and a busy machine waits for its slowest.
     with threadpool_limits(limits=1):
         regression = LogisticRegression(C=estimator.C, **SOLVER)
         regression.fit(Z[is_followed], people.observed.y[is_followed], sample_weight=people.weight[is_followed])
-    return Linear(hinges, scaler, regression.coef_[0], float(regression.intercept_[0]), LOGIT)
+    return basis.fit(regression.coef_[0], float(regression.intercept_[0]))
 
 
-def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: float) -> Linear:
+def fit_cox_model(estimator: AdditiveCox, people: FittingRows, horizon_years: float) -> Fit:
     """Fits the same basis in a Cox regression over the follow-up to the horizon."""
-    hinges, scaler, Z = basis_of(estimator.knots, people)
+    basis = Basis.of(estimator.knots, people)
     with threadpool_limits(limits=1):
-        hazards = fit_cox(Z, people.observed.years, people.observed.event, estimator.penalty)
+        hazards = fit_cox(basis.scaled(people.X), people.observed.years, people.observed.event, estimator.penalty)
     horizons = {*(h for h in estimator.horizons_years if h < horizon_years), horizon_years}
     # Rounded like everything in the file.
     at_horizons = {h: significant(hazards.until(h), 8) for h in sorted(horizons)}
     link = Survival.at(at_horizons, horizon_years)
-    return Linear(hinges, scaler, hazards.coefficients, link.log_hazard, link)
-
-
-def basis_of(knots: int, people: FittingRows) -> tuple[Hinges, StandardScaler, Array]:
-    """Return the hinges, their scaler, and the scaled basis of these people."""
-    hinges = place_knots(people.X, knots, people.knots)
-    basis = hinges.expand(people.X)
-    scaler = StandardScaler().fit(basis[people.reference])
-    return hinges, scaler, np.nan_to_num(scaler.transform(basis), nan=0.0)
+    return basis.fit(hazards.coefficients, link.log_hazard, link)

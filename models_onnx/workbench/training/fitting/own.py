@@ -6,8 +6,7 @@ Both are read by the compiler (docs/models/compiler.md), so that their margins a
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from traceback import walk_tb
@@ -25,13 +24,14 @@ from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.workbench.compiler.entry import read_model
 from models_onnx.workbench.compiler.families.trees import as_received
-from models_onnx.workbench.compiler.link import FittedModel, Link
-from models_onnx.workbench.compiler.parity import Oracle, ask_library
+from models_onnx.workbench.compiler.parity import ask_library
 from models_onnx.workbench.compiler.readers.cox import cox_of
 from models_onnx.workbench.compiler.readers.network import OnnxSource
 from models_onnx.workbench.compiler.readers.source import PICKLES
+from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
-from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
+from models_onnx.workbench.training.fitting.additive import fit_logistic
+from models_onnx.workbench.training.fitting.fit import Fit
 
 # Types of numbers, which skops names among those to be looked at.
 _HARMLESS = frozenset({"numpy.dtype"})
@@ -42,52 +42,23 @@ _MOST_BYTES = 2**30
 SIMPLE = AdditiveLogistic(knots=3, C=0.3)
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
-    """A fitted object with the compiler's reading of it; `intercept` and `slope` recalibrate its margin."""
+def read_fit(model: Any, people: FittingRows, groups: Mapping[str, Sequence[str]] | None = None) -> Fit:
+    """Return a fitted object with the compiler's reading of it against the reference rows of these people.
 
-    model: Any
-    read: FittedModel
-    intercept: float = 0.0
-    slope: float = 1.0
+    The library's probability counts wherever it takes a row.
+    """
+    names = tuple(item.name for item in people.inputs)
+    read = read_model(model, as_received(people.X[people.reference]), names, groups)
 
-    @property
-    def link(self) -> Link:
-        return self.read.link
+    def library(X: Array) -> tuple[Array, Array]:
+        probability = ask_library(model, read, X.astype(np.float32), names)
+        margins = {"logit": lambda: logit(probability), "identity": lambda: probability}
+        return margins.get(read.link.name, lambda: read.margin(X))(), read.contributions(X)
 
-    def margin(self, X: Array) -> Array:
-        return np.asarray(self.intercept + self.slope * self.read.margin(as_received(X)))
-
-    def recalibrated(self, intercept: float, slope: float) -> "Own":
-        """Return the same model with margin = intercept + slope * margin.
-
-        Raises:
-            TrainingRefused: its margin is a probability, which no line recalibrates.
-        """
-        if self.link.name == "identity":
-            raise TrainingRefused(
-                "the model adds up on the scale of the probability, which a recalibration by a line could take out of "
-                "0 to 1: leave `recalibration` out of the declaration, or recalibrate with CalibratedClassifierCV"
-            )
-        return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
-
-    def form(self, _features: tuple[str, ...], _highs: Sequence[float | None]) -> FittedModel:
-        """Return the model as it was read: no input of it is clipped, which the declaration refuses."""
-        return self.read.recalibrated(self.intercept, self.slope)
-
-    def oracle_of(self, form: FittedModel) -> Oracle:
-        """Return the library's probability wherever it takes the row and nothing is recalibrated, else the form's."""
-        plain = (self.intercept, self.slope) == (0.0, 1.0)
-
-        def oracle(X: Array) -> tuple[Array, Array]:
-            if plain:
-                return ask_library(self.model, form, X.astype(np.float32), self.read.features), form.contributions(X)
-            return form.link.probability(form.margin(X)), form.contributions(X)
-
-        return oracle
+    return Fit(read, library, model)
 
 
-def fit_own(declared: OwnEstimator, people: FittingRows) -> Own | Linear:
+def fit_own(declared: OwnEstimator, people: FittingRows) -> Fit:
     """Fit the estimator on everybody whose outcome counts, values rounded to float32 as the file receives them.
 
     Raises:
@@ -107,7 +78,7 @@ def fit_own(declared: OwnEstimator, people: FittingRows) -> Own | Linear:
     except (ValueError, TypeError, KeyError) as problem:
         sentence = str(problem).strip().splitlines()[0]
         raise TrainingRefused(f"{type(model).__name__} cannot be fitted on the table: {sentence}") from problem
-    return Own(model, read_model(model, as_received(people.X[people.reference]), names))
+    return read_fit(model, people)
 
 
 def _transformers(estimator: Any) -> list[str]:
@@ -125,7 +96,7 @@ def _weights(model: Any, weight: Array) -> dict[str, Array]:
     return {f"{steps[-1][0]}__sample_weight" if steps else "sample_weight": weight}
 
 
-def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: float) -> Own | Linear:
+def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: float) -> Fit:
     """Return the model as it was fitted elsewhere, read against the reference rows of these people.
 
     Raises:
@@ -136,7 +107,7 @@ def load_own(declared: FittedElsewhere, people: FittingRows, horizon_years: floa
         return fit_logistic(SIMPLE, people)  # the few inputs beside the model
     model = cox_of(load(declared), (horizon_years,), declared.per_year)
     _refuse_other_inputs(model, declared)
-    return Own(model, read_model(model, as_received(people.X[people.reference]), names, declared.groups))
+    return read_fit(model, people, declared.groups)
 
 
 def load(declared: FittedElsewhere) -> Any:

@@ -16,9 +16,8 @@ from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurv
 from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.parity import Agreement, proof_rows
+from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
 from models_onnx.workbench.compiler.reference import Familiarity, build_reference
-from models_onnx.workbench.training.fitting.own import Own
 
 Array = NDArray[np.float64]
 NAMES = ("age", "lab", "pressure", "weight", "count")
@@ -126,6 +125,9 @@ def compiled(model: Any, rows: Any, *, outcomes: Any = None, features: Any = Non
     margin = fitted.margin(X)
     reference = build_reference(margin, margin, y, np.ones(len(X)), fitted.link, Familiarity.of(X))
     together = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(names, groups or {})
-    oracle = Own(model, fitted).oracle_of(fitted)
+
+    def oracle(X: Array) -> tuple[Array, Array]:
+        return ask_library(model, fitted, X.astype(np.float32), names), fitted.contributions(X)
+
     done = compile_fitted("m", fitted, reference, {}, oracle, proof_rows(X, fitted), together)
     return File(done.content, fitted, together.names, done.agreement)

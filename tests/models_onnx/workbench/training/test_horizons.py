@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def figures(links: tuple[Link, ...], spec: ModelSpec | None = None, replicates: 
     cohort = ten_people()
     deaths = [float(row in DEATHS[5.0]) for row in range(10)]
     cohort = replace(cohort, rows=pd.DataFrame({"months": MONTHS, "death": deaths}), recent=np.ones(10, dtype=bool))
-    models: Any = {number: replace(MODEL, link=link) for number, link in enumerate(links)}
+    models: Any = {number: SimpleNamespace(model=MODEL, link=link) for number, link in enumerate(links)}
     margins = np.array(MARGINS)
     return at_horizons(spec or followed(), cohort, OutOfFold(margins, margins, models), replicates, 1)
 

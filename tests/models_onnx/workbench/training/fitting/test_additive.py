@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from models_onnx.spec import AdditiveCox, AdditiveLogistic
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import FittingRows
-from models_onnx.workbench.training.fitting.additive import Linear, fit_cox, fit_cox_model, fit_logistic, place_knots
+from models_onnx.workbench.training.fitting.additive import fit_cox, fit_cox_model, fit_logistic, place_knots
+from models_onnx.workbench.training.fitting.fit import Fit
 from tests.libraries import statsmodels
 from tests.models_onnx.invented import INVENTED
 
@@ -20,7 +21,7 @@ def people(cohort: Cohort) -> FittingRows:
 
 
 @pytest.fixture(scope="module", params=["logistic", "cox"])
-def fitted(request: pytest.FixtureRequest, cohort: Cohort) -> Linear:
+def fitted(request: pytest.FixtureRequest, cohort: Cohort) -> Fit:
     """Either model on the invented cohort."""
     if request.param == "cox":
         return fit_cox_model(COX, people(cohort), 5.0)
@@ -50,15 +51,16 @@ def test_declared_knots_are_taken_instead_of_quantiles(cohort: Cohort) -> None:
     assert hinges.knots[0] == (40.0, 50.0, 60.0)
 
 
-def test_the_reference_cohorts_mean_contribution_is_nothing(fitted: Linear, cohort: Cohort) -> None:
+def test_the_reference_cohorts_mean_contribution_is_nothing(fitted: Fit, cohort: Cohort) -> None:
     means = fitted.oracle(cohort.X[cohort.recent])[1].mean(axis=0)
     assert np.abs(means).max() < 1e-12
 
 
-def test_the_lines_say_what_was_fitted(fitted: Linear, cohort: Cohort) -> None:
-    lines = fitted.form(cohort.features, (None,) * len(cohort.features))
-    assert np.abs(lines.margin(cohort.X) - fitted.margin(cohort.X)).max() < 1e-5
-    assert lines.high == pytest.approx(np.nanmax(cohort.X, axis=0))
+def test_the_lines_say_what_was_fitted(fitted: Fit, cohort: Cohort) -> None:
+    assert np.abs(fitted.library(cohort.X)[0] - fitted.margin(cohort.X)).max() < 1e-5
+    highest = np.nanmax(cohort.X, axis=0)
+    clipped = [item.clip_high is not None for item in INVENTED.inputs]
+    assert fitted.model.high == pytest.approx(np.where(clipped, np.inf, highest))
 
 
 def drawn() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:

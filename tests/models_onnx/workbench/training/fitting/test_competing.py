@@ -13,10 +13,12 @@ from models_onnx.errors import DeclarationError, TrainingRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.spec import AdditiveCox, CauseSpecificCox, FollowUp, InputSpec
 from models_onnx.workbench.compiler.explaining_graph import compile_fitted
+from models_onnx.workbench.compiler.families.incidence import IncidenceModel
 from models_onnx.workbench.compiler.parity import proof_rows
 from models_onnx.workbench.compiler.reference import build_reference
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed, observe
-from models_onnx.workbench.training.fitting.competing import TwoCauses, fit_causes
+from models_onnx.workbench.training.fitting.competing import fit_causes
+from models_onnx.workbench.training.fitting.fit import Fit
 
 Array = NDArray[np.float64]
 INPUTS = (InputSpec("age_years", knots=()), InputSpec("sbp_mmhg", knots=()))
@@ -46,52 +48,68 @@ def true_risk(X: Array, years: float) -> Array:
     return np.asarray(event / (event + other) * -np.expm1(-(event + other) * years))
 
 
+def _model(fit: Fit) -> IncidenceModel:
+    assert isinstance(fit.model, IncidenceModel)
+    return fit.model
+
+
+def _risk(model: IncidenceModel, X: Array) -> Array:
+    """The cumulative incidence at each horizon."""
+    return model.link.probability(model.margins(X))
+
+
 @pytest.fixture(scope="module")
-def fitted() -> tuple[FittingRows, TwoCauses]:
+def fitted() -> tuple[FittingRows, IncidenceModel]:
     """The people and the model of them."""
     seen = people(8000)
-    return seen, fit_causes(COX, seen, 3.0)
+    return seen, _model(fit_causes(COX, seen, 3.0))
 
 
 def test_the_risk_at_each_horizon_is_the_cumulative_incidence_that_people_were_made_with(
-    fitted: tuple[FittingRows, TwoCauses],
+    fitted: tuple[FittingRows, IncidenceModel],
 ) -> None:
     seen, model = fitted
     assert model.link.horizons == (1.0, 2.0, 3.0)
     for column, years in enumerate(model.link.horizons):
-        difference = model.risk(seen.X)[:, column] - true_risk(seen.X, years)
+        difference = _risk(model, seen.X)[:, column] - true_risk(seen.X, years)
         assert np.abs(difference).max() < 0.03
         assert abs(difference.mean()) < 0.005
     low, high = np.array([[0.0, -1.0]]), np.array([[0.0, 1.0]])
-    assert model.risk(high)[0, -1] < model.risk(low)[0, -1], "who has the competing event sooner has this one less"
+    assert _risk(model, high)[0, -1] < _risk(model, low)[0, -1], "who has the competing event sooner has this one less"
 
 
-def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone(fitted: tuple[FittingRows, TwoCauses]) -> None:
+def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone(fitted: tuple[FittingRows, IncidenceModel]) -> None:
     seen, model = fitted
-    form = model.form(("age_years", "sbp_mmhg"), (None, None))
+    form = model
     margin, count = form.margin(seen.X), len(seen.X)
     y, weight = seen.observed.y, np.ones(count)
     reference = build_reference(margin, margin, y, weight, form.link, None, (0, 50))
     names_of_inputs = {"features": '["age_years", "sbp_mmhg"]'}
-    written = compile_fitted("c", form, reference, names_of_inputs, model.oracle_of(form), proof_rows(seen.X, form))
+    written = compile_fitted(
+        "c",
+        form,
+        reference,
+        names_of_inputs,
+        lambda X: (model.link.probability(model.margin(X)), model.contributions(X)),
+        proof_rows(seen.X, form),
+    )
     assert written.agreement.probability < 1e-6
     assert written.agreement.contribution < 1e-9
     session = onnxruntime.InferenceSession(written.content)
     rows = seen.X[:37].astype(np.float32)
     names = ["probability", "risk", "contributions", "margin"]
     together = session.run(names, {"features": rows})
-    np.testing.assert_allclose(together[1], model.risk(rows.astype(np.float64)), atol=1e-6)
+    np.testing.assert_allclose(together[1], _risk(model, rows.astype(np.float64)), atol=1e-6)
     for number in range(len(rows)):
         alone = session.run(names, {"features": rows[number : number + 1]})
         assert all(np.array_equal(one[0], many[number]) for one, many in zip(alone, together, strict=True))
 
 
-def test_a_recalibration_moves_every_horizon(fitted: tuple[FittingRows, TwoCauses]) -> None:
+def test_a_recalibration_moves_every_horizon(fitted: tuple[FittingRows, IncidenceModel]) -> None:
     seen, model = fitted
     moved = model.recalibrated(0.3, 0.9)
     np.testing.assert_allclose(moved.margin(seen.X), 0.3 + 0.9 * model.margin(seen.X))
-    form = moved.form(("age_years", "sbp_mmhg"), (None, None))
-    np.testing.assert_allclose(form.margins(seen.X), moved.margins(seen.X), atol=1e-5)
+    np.testing.assert_allclose(moved.margins(seen.X), 0.3 + 0.9 * model.margins(seen.X))
 
 
 def test_a_declaration_without_competing_events_or_with_one_cause_is_refused() -> None:
@@ -138,5 +156,5 @@ def test_the_mean_risk_of_public_series_is_their_cumulative_incidence(
     observed = observe(outcome, table, np.ones(len(table), dtype=bool))
     X = np.column_stack([table["age"].astype(float), table["sex"].isin(["M", "m"]) * 1.0])
     rows = FittingRows(INPUTS, X, observed, np.ones(len(table), dtype=bool))
-    model = fit_causes(replace(COX, horizons_years=tuple(years)), rows, outcome.horizon_years)
-    np.testing.assert_allclose(model.risk(X).mean(axis=0), list(expected.values()), atol=0.0025)
+    model = _model(fit_causes(replace(COX, horizons_years=tuple(years)), rows, outcome.horizon_years))
+    np.testing.assert_allclose(_risk(model, X).mean(axis=0), list(expected.values()), atol=0.0025)

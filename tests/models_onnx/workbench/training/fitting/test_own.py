@@ -25,8 +25,9 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, Fitted, InputSpec, OwnEstimator
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
 from models_onnx.workbench.training.fitting import own as own_models
-from models_onnx.workbench.training.fitting.additive import Linear, fit_logistic
-from models_onnx.workbench.training.fitting.own import SIMPLE, Own, fit_own, load, load_own
+from models_onnx.workbench.training.fitting.additive import fit_logistic
+from models_onnx.workbench.training.fitting.fit import Fit
+from models_onnx.workbench.training.fitting.own import SIMPLE, fit_own, load, load_own
 
 NAMES = ("age_years", "creatinine_mg_dl")
 HOLES = make_pipeline(SimpleImputer(), LogisticRegression())
@@ -45,10 +46,10 @@ def people(missing: float = 0.0, weights: float | None = None, names: tuple[str,
     return FittingRows(tuple(map(InputSpec, names)), X, observed, np.arange(200) >= 50)
 
 
-def own(estimator: Any, seen: FittingRows | None = None) -> Own:
+def own(estimator: Any, seen: FittingRows | None = None) -> Fit:
     """The estimator, fitted on these people."""
     model = fit_own(OwnEstimator(estimator), seen or people())
-    assert isinstance(model, Own)
+    assert model.estimator is not None
     return model
 
 
@@ -68,7 +69,7 @@ def test_an_estimator_is_fitted_on_everybody_whose_outcome_counts_with_their_wei
     ):
         expected = estimator.fit(X, y, **{name: seen.weight[counts]}).decision_function(float32(seen.X))
         model = own(estimator, seen)
-        assert (model.read.features, model.intercept, model.slope) == (NAMES, 0.0, 1.0)
+        assert (model.model.features, model.intercept, model.slope) == (NAMES, 0.0, 1.0)
         np.testing.assert_allclose(model.margin(seen.X), expected, atol=1e-8)
 
 
@@ -98,11 +99,11 @@ def test_few_inputs_beside_a_model_that_names_others_are_fitted_as_broken_lines(
         if columns == "sbp_mmhg":
             columns_of = ColumnTransformer([("some", "passthrough", columns)])
         model = fit_own(OwnEstimator(make_pipeline(columns_of, LogisticRegression())), seen)
-        assert isinstance(model, Linear) == others
-        if isinstance(model, Linear):
+        assert (model.estimator is None) == others
+        if model.estimator is None:
             np.testing.assert_array_equal(model.margin(seen.X), simple.margin(seen.X))
     declared = Fitted("model.txt", trained_on="others", inputs=("age_years", "sbp_mmhg"))
-    assert isinstance(load_own(declared, seen, 5.0), Linear), "the file is not read for them"
+    assert load_own(declared, seen, 5.0).estimator is None, "the file is not read for them"
 
 
 def test_a_recalibration_follows_upon_another_in_the_margin_the_form_and_the_proof() -> None:
@@ -111,9 +112,8 @@ def test_a_recalibration_follows_upon_another_in_the_margin_the_form_and_the_pro
     moved = plain.recalibrated(0.3, 0.9).recalibrated(0.1, 2.0)
     assert (moved.intercept, moved.slope) == pytest.approx((0.7, 1.8))
     np.testing.assert_allclose(moved.margin(seen.X), 0.7 + 1.8 * plain.margin(seen.X))
-    form = moved.form(NAMES, (None, None))
-    np.testing.assert_allclose(form.margin(float32(seen.X)), moved.margin(seen.X), atol=1e-8)
-    probability, contributions = moved.oracle_of(form)(seen.X)
+    form = moved.model
+    probability, contributions = moved.oracle(seen.X)
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-moved.margin(seen.X))), atol=1e-6)
     np.testing.assert_allclose(form.base + contributions.sum(axis=1), form.margin(seen.X), atol=1e-8)
 
@@ -149,8 +149,8 @@ def test_a_model_that_was_fitted_elsewhere_is_read_against_the_reference_rows(mo
     seen = people()
     fitted = LogisticRegression().fit(seen_frame(seen), seen.observed.y)
     model = load_own(elsewhere(fitted, monkeypatch), seen, 5.0)
-    assert isinstance(model, Own)
-    assert model.read.features == NAMES
+    assert model.estimator is fitted
+    assert model.model.features == NAMES
     np.testing.assert_allclose(model.margin(seen.X), fitted.decision_function(seen_frame(seen)), atol=1e-8)
 
 
@@ -167,11 +167,11 @@ def test_inputs_of_other_names_or_in_another_order_are_refused_with_what_to_decl
         "inputs in the model's order, and with columns=('creatinine_mg_dl', 'age_years') where it calls them otherwise"
     )
     other = LogisticRegression().fit(frame.set_axis(["Age", "Crea"], axis=1), seen.observed.y)
-    assert isinstance(load_own(elsewhere(other, monkeypatch, columns=("Age", "Crea")), seen, 5.0), Own)
+    assert load_own(elsewhere(other, monkeypatch, columns=("Age", "Crea")), seen, 5.0).estimator is other
     with pytest.raises(TrainingRefused, match="declared are Crea, Age"):
         load_own(elsewhere(other, monkeypatch, columns=("Crea", "Age")), seen, 5.0)
     nameless = LogisticRegression().fit(float32(seen.X), seen.observed.y)
-    assert isinstance(load_own(elsewhere(nameless, monkeypatch), seen, 5.0), Own)
+    assert load_own(elsewhere(nameless, monkeypatch), seen, 5.0).estimator is nameless
 
 
 def refusal(call: Callable[[], object]) -> str:
