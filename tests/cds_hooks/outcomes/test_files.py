@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cds_hooks.outcomes.files import WrongFile, read_file
 from cds_hooks.outcomes.report import Report
+from tests.fhir import builders
 from tests.fhir.builders import observation
 
 FALL = {"http://loinc.org|00000-0": "fall"}
@@ -25,13 +26,8 @@ def file(folder: Path, content: Any, name: str = "o.ndjson") -> Path:
 
 def encounter(**changes: Any) -> dict[str, Any]:
     """An inpatient stay."""
-    return {
-        "resourceType": "Encounter",
-        "status": "finished",
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
-        "subject": {"reference": "Patient/p1"},
-        "period": {"start": "2026-03-10T08:00:00Z"},
-    } | changes
+    class_ = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"}
+    return builders.encounter(class_, "finished", period={"start": "2026-03-10T08:00:00Z"}) | changes
 
 
 DECEASED = {"resourceType": "Patient", "id": "p1", "deceasedDateTime": "2026-03-10"}

@@ -8,7 +8,7 @@ from cards.rules.engine.finding import Finding
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrder, SimulatedOrders, simulate
 from fhir.record.charts import by_patient, files_of, read_bundle
 from fhir.record.refusals import WhyNot
-from tests.fhir.builders import observation
+from tests.fhir.builders import medication_order, observation
 
 Json = dict[str, Any]
 WHOSE = {"reference": "Patient/p"}
@@ -19,11 +19,8 @@ def creatinine(date: str, value: float) -> Json:
 
 
 def metformin(date: str, status: str = "completed") -> Json:
-    return {
-        "resourceType": "MedicationRequest", "id": f"order-{date}", "status": status, "intent": "order",
-        "subject": WHOSE, "authoredOn": date, "medicationCodeableConcept": {"text": "metformin 500 MG Oral Tablet"},
-        "dosageInstruction": [{"text": "500 mg twice daily"}],
-    }  # fmt: skip
+    written: Json = {"id": f"order-{date}", "authoredOn": date, "dosageInstruction": [{"text": "500 mg twice daily"}]}
+    return medication_order("metformin 500 MG Oral Tablet", status=status, patient="p", **written)
 
 
 def resources_of(*more: Json) -> list[Json]:

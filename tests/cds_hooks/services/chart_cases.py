@@ -36,11 +36,11 @@ def problem(words: str, code: str = "", when: str = "2025-10-18", status: str = 
 def drug(words: str, code: str = "", when: str = "2026-09-23", status: str = "active", **more: Any) -> Json:
     """An order of a drug."""
     coding = [{"system": RXNORM, "code": code, "display": words}] if code else []
-    return {
-        "resourceType": "MedicationRequest", "status": status, "intent": "order",
-        "medicationCodeableConcept": {"text": words, "coding": coding}, "authoredOn": when,
-        "dosageInstruction": [{"text": words}], **more,
-    }  # fmt: skip
+    medication, dosages = {"text": words, "coding": coding}, [{"text": words}]
+    return (
+        builders.medication_order(medication, status=status, patient=None, authoredOn=when, dosageInstruction=dosages)
+        | more
+    )
 
 
 def operation(words: str, when: str = "2026-01-10", status: str = "completed") -> Json:

@@ -14,6 +14,7 @@ from cards.coverage.annotation import URL, values_of
 from cards.coverage.policy import SYSTEMS
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
 from tests.cds_hooks.calls import client
+from tests.fhir import builders
 
 Json = dict[str, Any]
 SERVICE = "coverage-requirements"
@@ -101,56 +102,43 @@ def coverage(
 def condition(code: str, status: str = "active", onset: str = "2020-01-01", system: str = ICD10, **more: Any) -> Json:
     """A problem of the patient."""
     state = concept("http://terminology.hl7.org/CodeSystem/condition-clinical", status)
-    return {
-        "resourceType": "Condition", "id": f"c-{code}-{onset}".replace(".", "-"), "subject": {"reference": "Patient/p"},
-        "clinicalStatus": state, "code": concept(system, code), "onsetDateTime": onset,
-    } | more  # fmt: skip
+    identity = f"c-{code}-{onset}".replace(".", "-")
+    made = builders.problem(code=code, system=system, patient="p", id=identity, onsetDateTime=onset)
+    return made | {"clinicalStatus": state} | more
 
 
 def result(code: str | None, value: float, unit: str, day: str, *, text: str = "", **more: Any) -> Json:
     """A result of the patient."""
-    named: Json = {"coding": [{"system": "http://loinc.org", "code": code}]} if code else {}
-    return {
-        "resourceType": "Observation", "id": f"o-{code}-{day}-{value}".replace(".", "-"), "status": "final",
-        "subject": {"reference": "Patient/p"}, "code": named | ({"text": text} if text else {}),
-        "effectiveDateTime": day,
-        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
-    } | more  # fmt: skip
+    identity = f"o-{code}-{day}-{value}".replace(".", "-")
+    return (
+        builders.observation(builders.concept(text, code, builders.LOINC), value, unit, day, patient="p", id=identity)
+        | more
+    )
 
 
 def saturation(value: float, day: str = "2026-11-10", *, oxygen: float = 21, **more: Any) -> Json:
     """An oxygen saturation with the inspired oxygen in per cent."""
-    quantity = {"value": oxygen, "unit": "%", "code": "%", "system": "http://unitsofmeasure.org"}
-    part = {"code": concept("http://loinc.org", "3150-6"), "valueQuantity": quantity}
+    part = {"code": concept("http://loinc.org", "3150-6"), "valueQuantity": builders.quantity(oxygen, "%")}
     return result("59408-5", value, "%", day, component=[part]) | more
 
 
 def visit(day: str = "2026-10-30", kind: str = "AMB", **more: Any) -> Json:
     """A visit of the patient."""
-    return {
-        "resourceType": "Encounter", "id": f"v-{day}", "status": "finished",
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": kind},
-        "subject": {"reference": "Patient/p"}, "period": {"start": day, "end": day},
-    } | more  # fmt: skip
+    class_ = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": kind}
+    period = {"start": day, "end": day}
+    return builders.encounter(class_, "finished", patient="p", id=f"v-{day}", period=period) | more
 
 
 def procedure(code: str, day: str, **more: Any) -> Json:
     """What was done."""
-    return {
-        "resourceType": "Procedure", "id": f"p-{code}-{day}", "status": "completed",
-        "subject": {"reference": "Patient/p"}, "code": concept(SYSTEMS["CPT" if code[0].isdigit() else "HCPCS"], code),
-        "performedDateTime": day,
-    } | more  # fmt: skip
+    system = SYSTEMS["CPT" if code[0].isdigit() else "HCPCS"]
+    return builders.procedure(code=code, system=system, when=day, patient="p", id=f"p-{code}-{day}") | more
 
 
 def medication(rxcui: str, text: str, status: str = "active") -> Json:
     """A prescription."""
-    return {
-        "resourceType": "MedicationRequest", "id": f"m-{rxcui}", "status": status, "intent": "order",
-        "subject": {"reference": "Patient/p"},
-        "medicationCodeableConcept": concept("http://www.nlm.nih.gov/research/umls/rxnorm", rxcui, text),
-        "authoredOn": "2026-09-20",
-    }  # fmt: skip
+    drug = concept(builders.RXNORM, rxcui, text)
+    return builders.medication_order(drug, status=status, patient="p", id=f"m-{rxcui}", authoredOn="2026-09-20")
 
 
 def authorization(code: str, start: str, end: str | None, decision: str = "A1", number: str = "N1") -> Json:

@@ -123,12 +123,8 @@ def condition(sample: str, code: str, system: str = "http://hl7.org/fhir/sid/icd
 
 def order(sample: str, code: str, words: str) -> dict[str, Any]:
     """An active order of an ingredient."""
-    system = "http://www.nlm.nih.gov/research/umls/rxnorm"
-    return {
-        "resourceType": "MedicationRequest", "id": f"added-{code}", "status": "active", "intent": "order",
-        "medicationCodeableConcept": {"coding": [{"system": system, "code": code}], "text": words},
-        "subject": {"reference": f"Patient/{sample}"}, "authoredOn": ago(50),
-    }  # fmt: skip
+    drug = builders.concept(words, code, builders.RXNORM)
+    return builders.medication_order(drug, patient=sample, id=f"added-{code}", authoredOn=ago(50))
 
 
 def service_request(sample: str, words: str, status: str = "active", **more: Any) -> dict[str, Any]:
@@ -170,17 +166,11 @@ def worded(sample: str, words: str, **more: Any) -> dict[str, Any]:
 
 def visit_of(sample: str, words: str, status: str, days_ago: int, **more: Any) -> dict[str, Any]:
     """A visit whose type has these words."""
-    return {
-        "resourceType": "Encounter", "id": "added-visit", "status": status, "class": {"code": "AMB"},
-        "type": [{"text": words}], "subject": {"reference": f"Patient/{sample}"}, "period": {"start": ago(days_ago)},
-        **more,
-    }  # fmt: skip
+    kind, period = [{"text": words}], {"start": ago(days_ago)}
+    return builders.encounter("AMB", status, patient=sample, id="added-visit", type=kind, period=period) | more
 
 
 def procedure(sample: str, words: str, status: str = "completed", **coding: str) -> dict[str, Any]:
     """A procedure of a month ago."""
-    return {
-        "resourceType": "Procedure", "id": "added-procedure", "status": status,
-        "code": {"text": words, **({"coding": [coding]} if coding else {})},
-        "subject": {"reference": f"Patient/{sample}"}, "performedDateTime": ago(30),
-    }  # fmt: skip
+    code = {"text": words} | ({"coding": [coding]} if coding else {})
+    return builders.procedure(code, status=status, when=ago(30), patient=sample, id="added-procedure")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cds_hooks.calls import client, ours
-from tests.fhir.builders import RXNORM, problem
+from tests.fhir.builders import RXNORM, concept, medication_order, observation, problem
 
 SERVICE = "genes-and-medications"
 SUBJECT = {"reference": "Patient/p"}
@@ -22,20 +22,15 @@ CLOPIDOGREL, CODEINE, CITALOPRAM, OMEPRAZOLE = (
 
 
 def result(gene: str, value: str, days_ago: int, as_of: datetime, **more: Any) -> Json:
-    return {
-        "resourceType": "Observation", "id": f"result-{gene.lower()}", "status": "final", "subject": SUBJECT,
-        "code": {"text": f"{gene} phenotype"},
-        "effectiveDateTime": (as_of - timedelta(days=days_ago)).date().isoformat(), "valueString": value,
-    } | more  # fmt: skip
+    day = (as_of - timedelta(days=days_ago)).date().isoformat()
+    code, identity = {"text": f"{gene} phenotype"}, f"result-{gene.lower()}"
+    return observation(code, when=day, patient="p", id=identity, valueString=value) | more
 
 
 def order(drug: tuple[str, str], as_of: datetime) -> Json:
     code, name = drug
-    return {
-        "resourceType": "MedicationRequest", "id": f"order-{name}", "status": "active", "intent": "order",
-        "subject": SUBJECT, "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
-        "authoredOn": (as_of - timedelta(days=200)).date().isoformat(),
-    }  # fmt: skip
+    day = (as_of - timedelta(days=200)).date().isoformat()
+    return medication_order(concept(name, code, RXNORM), patient="p", id=f"order-{name}", authoredOn=day)
 
 
 def infarction() -> Json:

@@ -17,30 +17,20 @@ from tests.cds_hooks.services.equation_calls import (
     valued,
     without,
 )
-from tests.fhir.builders import encounter
+from tests.fhir.builders import encounter, observation, procedure
 
 AF, AF_SERVICE = "af-no-anticoagulant", "anticoagulation-discussion"
 LIVER, LIVER_SERVICE = "fatty-liver", "liver-assessment"
+LABORATORY = {"category": [{"coding": [{"code": "laboratory"}]}]}
 
 
 def _result(sample: str, code: str, value: float, unit: str, days: int = 5) -> Change:
-    observation = {
-        "resourceType": "Observation", "id": f"added-{code}", "status": "final",
-        "category": [{"coding": [{"code": "laboratory"}]}],
-        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
-        "subject": {"reference": f"Patient/{sample}"}, "effectiveDateTime": ago(days),
-        "valueQuantity": {"value": value, "unit": unit, "code": unit, "system": "http://unitsofmeasure.org"},
-    }  # fmt: skip
-    return added("labs", observation)
+    return added("labs", observation(code, value, unit, ago(days), patient=sample, id=f"added-{code}", **LABORATORY))
 
 
 def _procedure(sample: str, words: str, *codes: tuple[str, str]) -> Change:
-    done = {
-        "resourceType": "Procedure", "id": "added-procedure", "status": "completed",
-        "code": {"text": words, "coding": [{"system": system, "code": code} for system, code in codes]},
-        "subject": {"reference": f"Patient/{sample}"}, "performedDateTime": ago(40),
-    }  # fmt: skip
-    return added("procedures", done)
+    code = {"text": words, "coding": [{"system": system, "code": code} for system, code in codes]}
+    return added("procedures", procedure(code, when=ago(40), patient=sample, id="added-procedure"))
 
 
 CPT = "http://www.ama-assn.org/go/cpt"

@@ -40,11 +40,12 @@ PARKINSON, HEART_FAILURE, FALL, HOSPICE, GOUT = "G20", "I50.9", "Z91.81", "Z51.5
 
 def order(drug: tuple[str, str], as_of: datetime, **more: Any) -> Json:
     code, name = drug
-    return {
-        "resourceType": "MedicationRequest", "id": f"order-{name}", "status": "active", "intent": "order",
-        "subject": SUBJECT, "medicationCodeableConcept": {"coding": [{"system": RXNORM, "code": code}], "text": name},
-        "authoredOn": (as_of - timedelta(days=60)).date().isoformat(), "note": [{"text": "kept as it came"}],
-    } | more  # fmt: skip
+    elements: Json = {
+        "authoredOn": (as_of - timedelta(days=60)).date().isoformat(),
+        "note": [{"text": "kept as it came"}],
+    }
+    concept = builders.concept(name, code, RXNORM)
+    return builders.medication_order(concept, patient="p", id=f"order-{name}", **elements) | more
 
 
 def stated(drug: tuple[str, str]) -> Json:

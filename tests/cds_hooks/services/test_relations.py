@@ -25,6 +25,7 @@ from tests.cds_hooks.services.chart_cases import AS_OF, drug, patient
 from tests.cds_hooks.services.test_every_service import CALLS, requests_of, without_ids
 from tests.conftest import ROOT
 from tests.each import for_each
+from tests.fhir.builders import concept, medication_order, observation
 
 Json = dict[str, Any]
 _NEW_ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -72,15 +73,11 @@ def _results(request: Json) -> list[Json]:
 
 def _irrelevant(request: Json) -> Json:
     """A result that no rule, model or screening reads, in every Bundle of results."""
-    observation = {
-        "resourceType": "Observation", "id": "irrelevant", "status": "final",
-        "code": {"coding": [{"system": "urn:oid:2.999.1", "code": "eye-colour"}], "text": "Colour of the eyes"},
-        "subject": {"reference": f"Patient/{request['context']['patientId']}"}, "effectiveDateTime": "2025-11-02",
-        "valueString": "brown",
-    }  # fmt: skip
+    code, patient = concept("Colour of the eyes", "eye-colour", "urn:oid:2.999.1"), request["context"]["patientId"]
+    result = observation(code, when="2025-11-02", patient=patient, id="irrelevant", valueString="brown")
     for bundle in _bundles(request):
         if any(entry["resource"]["resourceType"] == "Observation" for entry in bundle.get("entry", [])):
-            bundle["entry"].append({"resource": observation})
+            bundle["entry"].append({"resource": result})
             bundle.pop("total", None)
     return request
 
@@ -163,8 +160,8 @@ def _other_units(request: Json) -> Json:
         ("29463-7", "kg"): (_POUNDS_OF_KG, "[lb_av]"),
         ("3141-9", "kg"): (_POUNDS_OF_KG, "[lb_av]"),
     }
-    for observation in _results(request):
-        quantity, code = observation.get("valueQuantity"), observation.get("code")
+    for result in _results(request):
+        quantity, code = result.get("valueQuantity"), result.get("code")
         if not isinstance(quantity, dict) or not isinstance(code, dict):
             continue  # a sample with broken entries
         for coding in code.get("coding", []):
@@ -176,27 +173,22 @@ def _other_units(request: Json) -> Json:
     return request
 
 
+def _drafted(request: Json, name: str, drug: str, dosage: str) -> Json:
+    draft = {"patient": request["context"]["patientId"], "id": name, "dosageInstruction": [{"text": dosage}]}
+    return {"resource": medication_order(drug, status="draft", **draft)}
+
+
 def _with_carrier(request: Json) -> Json:
     """An order of saline beside the others, as a carrier of a drug is written."""
-    carrier = {
-        "resourceType": "MedicationRequest", "id": "carrier", "status": "draft", "intent": "order",
-        "subject": {"reference": f"Patient/{request['context']['patientId']}"},
-        "medicationCodeableConcept": {"text": "sodium chloride 0.9 % infusion, 100 mL"},
-        "dosageInstruction": [{"text": "100 mL IV over 30 minutes as carrier"}],
-    }  # fmt: skip
-    request["context"]["draftOrders"]["entry"].append({"resource": carrier})
+    drug, dosage = "sodium chloride 0.9 % infusion, 100 mL", "100 mL IV over 30 minutes as carrier"
+    request["context"]["draftOrders"]["entry"].append(_drafted(request, "carrier", drug, dosage))
     return request
 
 
 def _neighbour(request: Json) -> Json:
     """An ointment of zinc oxide before the orders, which touches none of them."""
-    ointment = {
-        "resourceType": "MedicationRequest", "id": "neighbour", "status": "draft", "intent": "order",
-        "subject": {"reference": f"Patient/{request['context']['patientId']}"},
-        "medicationCodeableConcept": {"text": "zinc oxide 20 % ointment"},
-        "dosageInstruction": [{"text": "apply to the skin once daily"}],
-    }  # fmt: skip
-    request["context"]["draftOrders"]["entry"].insert(0, {"resource": ointment})
+    ointment = _drafted(request, "neighbour", "zinc oxide 20 % ointment", "apply to the skin once daily")
+    request["context"]["draftOrders"]["entry"].insert(0, ointment)
     return request
 
 

@@ -21,12 +21,8 @@ STATIN = ("statin-discussion", "diabetes-no-statin")
 
 def smoking_answer(words: str, days_ago: int = 1) -> dict[str, Any]:
     """An answer to LOINC 72166-2 that has no code."""
-    return {
-        "resourceType": "Observation", "id": "added-answer", "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "72166-2"}]},
-        "subject": {"reference": "Patient/diabetes-no-statin"}, "effectiveDateTime": ago(days_ago),
-        "valueCodeableConcept": {"text": words},
-    }  # fmt: skip
+    answered: dict[str, Any] = {"id": "added-answer", "valueCodeableConcept": {"text": words}}
+    return builders.observation("72166-2", when=ago(days_ago), patient="diabetes-no-statin", **answered)
 
 
 @pytest.mark.parametrize(

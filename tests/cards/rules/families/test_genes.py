@@ -27,6 +27,7 @@ from fhir.terminology.medications import INGREDIENTS, RXNORM, Ingredient
 from maintenance.genes import import_release
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
+from tests.fhir.builders import observation
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 FOLDER = ROOT / "cards" / "rules" / "families" / "genes"
@@ -47,11 +48,9 @@ def _known_keys(gene: str) -> frozenset[str]:
 def _result(gene: str, key: str) -> Json:
     """A result in words or as a score; an indeterminate one of an activity score gene as that word."""
     text = f"activity score {key}" if phenotype_of(gene, key) != key and key != "n/a" else key
-    return {
-        "resourceType": "Observation", "id": f"result-{gene.replace('*', '-').replace(':', '-')}", "status": "final",
-        "subject": {"reference": "Patient/case"}, "code": {"text": f"{gene} result"}, "effectiveDateTime": "2025-05-06",
-        "valueString": "indeterminate" if key == "n/a" else text,
-    }  # fmt: skip
+    identity, code = f"result-{gene.replace('*', '-').replace(':', '-')}", {"text": f"{gene} result"}
+    value = "indeterminate" if key == "n/a" else text
+    return observation(code, when="2025-05-06", patient="case", id=identity, valueString=value)
 
 
 def _context(drug: GeneDrug, row: Recommendation, *resources: Json) -> RuleContext:

@@ -8,17 +8,14 @@ import pytest
 
 from cds_hooks.kit.simulator.fhir_search import InvalidSearch, find_resources, prefetch_from
 from cds_hooks.services import find_services
+from tests.fhir.builders import observation
 
 LOINC = "http://loinc.org"
 
 
 def _observation(identity: str, date: str = "2026-03-15", patient: str = "p1", **more: Any) -> dict[str, Any]:
-    return {
-        "resourceType": "Observation", "id": identity, "status": "final",
-        "category": [{"coding": [{"system": "urn:c", "code": "laboratory"}]}],
-        "code": {"coding": [{"system": LOINC, "code": "2160-0"}]}, "subject": {"reference": f"Patient/{patient}"},
-        "effectiveDateTime": date,
-    } | more  # fmt: skip
+    kind = [{"coding": [{"system": "urn:c", "code": "laboratory"}]}]
+    return observation("2160-0", when=date, patient=patient, id=identity, category=kind) | more
 
 
 CHART = [

@@ -8,7 +8,7 @@ import pytest
 from cds_hooks.pages.tester import orders
 from cds_hooks.pages.tester.orders import Orderable, compose, follow, name_of, search_orderables
 from fhir.terminology.medications import table_rows
-from tests.fhir.builders import service_request
+from tests.fhir.builders import medication_order, service_request
 
 METFORMIN = Orderable(
     "MedicationRequest",
@@ -84,14 +84,8 @@ def test_a_laboratory_test_can_be_ordered_and_what_is_measured_at_the_bedside_ca
 
 
 def _order(number: str, name: str, text: str) -> dict[str, Any]:
-    concept = {"text": name}
     dosage = [{"text": text}]
-    return {
-        "resourceType": "MedicationRequest",
-        "id": number,
-        "medicationCodeableConcept": concept,
-        "dosageInstruction": dosage,
-    }
+    return medication_order(name, status=None, intent=None, patient=None, id=number, dosageInstruction=dosage)
 
 
 def test_actions_of_a_suggestion_change_the_drafts() -> None:
