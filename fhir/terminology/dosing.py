@@ -232,6 +232,7 @@ _SAID_ROUTES = tuple(
             "intrathecal",
             r"\bintrat(?:h?ec|hek|héc)al\w*|\bintrara(?:qu|ch)[ií]d\w*|(?<=\d)(?-i: ?(?:mg|mcg|mL|units?) IT\b)",
         ),
+        ("epidural", r"\b(?:epi|peri|péri)dural\w*"),
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
         ("inhalation", r"\b(?:inhal(?:ed?|ations?)|nebuli[sz]ed|via nebuli[sz]er)\b"),
         ("nasal", r"\b(?:nostrils?|intranasal\w*|nasally)\b"),

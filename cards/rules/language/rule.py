@@ -124,6 +124,7 @@ class DeclaredSelector(Declared, frozen=True):
             "injected",
             "not injected",
             "intrathecal",
+            "epidural",
             "intravenous",
             "pushed",
             "subcutaneous",

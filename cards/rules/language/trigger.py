@@ -27,6 +27,7 @@ _ORDERED_ROUTES = {
     "subcutaneous": re.compile(r"\b(?:sc|sq|subq)\b|\bsubcut", re.IGNORECASE),
     "intramuscular": re.compile(r"\bim\b|\bintramusc", re.IGNORECASE),
     "sublingual": re.compile(r"\bsl\b|\bsublingual", re.IGNORECASE),
+    "epidural": re.compile(r"\bepidural", re.IGNORECASE),
 }
 _NOT_ORAL = re.compile(r"transderm|patch|rectal|suppositor|vaginal|implant", re.IGNORECASE)
 

@@ -33,6 +33,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, order_text
 from cards.text import plain
 from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, problems_of, words_take_back
+from fhir.mapping.medications.active import is_recent_start
 from fhir.mapping.shown_by_results import result_analytes
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.resources import Condition as Resource
@@ -382,9 +383,13 @@ _NEW_START = flag(
 
 def _long_term(spec: Spec) -> Predicate:
     days = float(spec["long_term"]["days"])
+    other = spec["long_term"].get("ingredient")
 
     def test(context: RuleContext) -> Truth:
         """Taken without a gap of half a year, and since more than so many days."""
+        if other is not None:
+            recent = is_recent_start(context.session.record, str(other["rxcui"]), days)
+            return None if recent is None else not recent
         if context.new_start is not False:
             return False
         recent = context.session.is_recent_start(context.medication, days)
@@ -393,12 +398,17 @@ def _long_term(spec: Spec) -> Predicate:
     return Predicate(test, no_facts, frozenset({"history"}))
 
 
+def _long_term_wording(spec: Spec) -> str:
+    inner = spec["long_term"]
+    return f"{inner.get('ingredient', {}).get('name', '')} taken for more than {inner['days']} days".lstrip()
+
+
 _LONG_TERM = Condition(
     "long_term",
-    "the drug has been taken for more than `days` days without a gap of half a year",
+    "the drug, or the `ingredient`, has been taken for more than `days` days without a gap of half a year",
     _long_term,
-    members(("days",), days=DAYS),
-    lambda spec: f"taken for more than {spec['long_term']['days']} days",
+    members(("days",), days=DAYS, ingredient=Drug),
+    _long_term_wording,
     MEDICATION_LISTS,
 )
 

@@ -97,7 +97,7 @@ def _says(pattern: str) -> Callable[[RuleContext], Truth]:
 
 _names_depot = _says(
     r"decanoa+t|enanth?at|palmita+t|pamoat|extencilline|tardocillin|benzath?in"
-    r"|microsphere|lauroxil|long[- ]acting|d[eé]p[oô]t|bicillin"
+    r"|microsphere|liposom|exparel|lauroxil|long[- ]acting|d[eé]p[oô]t|bicillin"
     r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv|sublocade|brixadi"
     r"|methylprednisolone acetate|depo-?(?:medrol|provera|subq)|valerate|cypionate|relday|\blar\b|soluspan"
     r"|acuphase|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b"

@@ -40,6 +40,7 @@ _FROM_DOSE_MG: Final = {
     "low_dose_methotrexate": {"6851": 20.1},
     "below_high_dose_methotrexate": {"6851": 500.0},
     "low_dose_statin": {"36567": 40.1, "6472": 40.1},
+    "lowest_pde5": {"136411": 25.1, "358263": 5.1, "306674": 5.1, "1291301": 50.1},
 }
 """From which dose in mg on a row is meant: aspirin against pain, methotrexate over 20 (ANSM 2019) or 500, a statin."""
 _UNDER_DAILY_MG: Final = {"dolutegravir_once": {"1433868": 100.0}}

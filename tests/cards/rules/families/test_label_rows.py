@@ -139,7 +139,7 @@ def test_pregnancy_and_feeding_rows_are_silent_for_a_man(as_of: datetime) -> Non
 
 ROUTES = {
     "intravenous": "IV", "pushed": "IV push", "subcutaneous": "subcutaneously", "intrathecal": "intrathecally",
-    "intramuscular": "IM", "sublingual": "sublingually",
+    "intramuscular": "IM", "sublingual": "sublingually", "epidural": "epidurally",
 }  # fmt: skip
 
 
