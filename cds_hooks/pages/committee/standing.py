@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
-from time import monotonic
 from typing import Any, Final
 
 from msgspec import Struct
@@ -17,10 +15,9 @@ from cds_hooks.hold_back.approvals import ApprovalBook, why_waiver_is_none
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases, why_not_allowed
 from cds_hooks.hold_back.standing import CountedRules, RuleCounts, Standing, count_rules, model_standing, rule_standing
-from cds_hooks.one_run import OneRun
+from cds_hooks.pages.kept_run import KeptRun
 from cds_hooks.pages.model_files import GateRow
 from cds_hooks.settings import ModelState
-from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.visitor import visiting
 from models_onnx.artifact.release_file import Release, ReleaseStep
 
@@ -37,36 +34,6 @@ ACT_WORDS: Final = (
 """What can be done about something, and the state that follows."""
 _COUNTED_SECONDS: Final = 300.0
 _WAIT_SECONDS: Final = 1.5
-
-
-class RuleUse:
-    """How often each rule showed a card, counted beside the calls and kept for five minutes."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._counting = OneRun("rule counts")
-        self._counted_at: float | None = None
-        self.counted = CountedRules()
-
-    @property
-    def is_counting(self) -> bool:
-        """Whether the first count is still under way."""
-        return self._counted_at is None
-
-    def of_rule(self, rule: str) -> RuleCounts:
-        """Return the counts of this rule; zeros where it was never met."""
-        return self.counted.rules.get(rule) or RuleCounts()
-
-    def refresh(self) -> None:
-        """Count anew where the last count is old; wait a moment for it."""
-        is_old = self._counted_at is None or monotonic() - self._counted_at > _COUNTED_SECONDS
-        if is_old:
-            self._counting.begin(self._count).join(_WAIT_SECONDS)
-
-    def _count(self) -> None:
-        with suppress(RecordUnavailable):  # the pages say that nothing was counted
-            self.counted = count_rules(self._url, MOST_CALLS)
-            self._counted_at = monotonic()
 
 
 class ActForm(Struct, frozen=True):
@@ -155,7 +122,17 @@ class Committee:
         self._approvals = approvals
         self._releases = releases
         self._served = served
-        self.use = RuleUse(url)
+        self._url = url
+        self._counting = KeptRun[CountedRules]("rule counts", _COUNTED_SECONDS)
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether the first count of what rules showed is still under way."""
+        return self._counting.newest is None
+
+    def counted(self) -> CountedRules:
+        """Return how often each rule showed a card, counted beside the calls and kept for five minutes."""
+        return self._counting.get(lambda: count_rules(self._url, MOST_CALLS), _WAIT_SECONDS) or CountedRules()
 
     def model(
         self, name: str, release: Release, title: str, gates: Sequence[GateRow], waivers: Iterable[dict[str, str]]
@@ -182,17 +159,17 @@ class Committee:
 
     def rule(self, version: RuleVersion) -> RuleStanding:
         """Return the state of a rule, and how often it showed a card."""
-        self.use.refresh()
-        rule = version.rule.id
+        rule, counted = version.rule.id, self.counted()
         signed = self._signed(("rule", rule), "rule", rule_subject(rule, version.digest), version.digest)
-        calls, counted = self.use.counted.calls, self.use.of_rule(rule)
-        return RuleStanding(now=self._now(version), counted=counted, calls=calls, **signed)
+        of_rule = counted.rules.get(rule) or RuleCounts()
+        return RuleStanding(now=self._now(version), counted=of_rule, calls=counted.calls, **signed)
 
     def rules(self) -> list[RuleRow]:
         """Return how every rule stands here, those with most cards first."""
-        self.use.refresh()
-        versions = all_rule_versions().values()
-        rows = [RuleRow(version, self._now(version), self.use.of_rule(version.rule.id)) for version in versions]
+        counts, versions = self.counted().rules, all_rule_versions().values()
+        rows = [
+            RuleRow(version, self._now(version), counts.get(version.rule.id) or RuleCounts()) for version in versions
+        ]
         return sorted(rows, key=lambda row: (-row.counted.spoke, row.version.table.title, row.version.rule.title))
 
     def shows_cards(self, rule: str) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
-from time import monotonic
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -19,7 +18,7 @@ from starlette.routing import Route
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.card_counts import By, count_cards
 from cds_hooks.monitor.page import report_page
-from cds_hooks.one_run import OneRun
+from cds_hooks.pages.kept_run import KeptRun
 from cds_hooks.pages.operations.now import state_now
 from cds_hooks.pages.operations.tasks import tasks_of
 from cds_hooks.pages.server import PageServer
@@ -47,7 +46,7 @@ class _Operations:
 
     def __init__(self, server: PageServer) -> None:
         self._server = server
-        self._judge = Judge()
+        self._judging = KeptRun[Judged]("judging", _AGAIN_SECONDS)
 
     async def show(self, did: str = "") -> Response:
         """Show the page; what needs the record is left out, with its reason, where the record is away."""
@@ -101,7 +100,7 @@ class _Operations:
 
     def _from_book(self, book: CountBook) -> Mapping[str, Any]:
         now, verified = datetime.now(UTC), book.last_verification()
-        judged = self._judge.judged(book, _JUDGING_SECONDS)
+        judged = self._judging.get(lambda: judge(book), _JUDGING_SECONDS)
         callers = book.callers(int((now - _HOUR).timestamp() * 1e6))
         return {
             "tasks": tasks_of(self._server, book, now),
@@ -123,7 +122,7 @@ class _Operations:
     def report(self) -> Response:
         """Send the whole report, as `cds-hooks monitor --html` writes it."""
         book = self._server.counts.counted().book
-        judged = self._judge.judged(book, None) if book is not None else None
+        judged = self._judging.get(lambda: judge(book), None) if book is not None else None
         if judged is None:
             raise PageRefusal(_NO_REPORT, 503)
         paused = [pause.sentence for pause in self._server.components.releases.pauses]
@@ -188,29 +187,16 @@ class Judged(Struct, frozen=True):
         return f"decisions?{urlencode({name: value for name, value in query.items() if value})}"
 
 
-class Judge:
-    """Judges beside the page, and keeps what it found last."""
+def judge(book: CountBook) -> Judged:
+    """Judge the last week against those before.
 
-    def __init__(self) -> None:
-        self._running = OneRun("judging")
-        self._done: Judged | None = None
-        self._done_at = 0.0
-
-    def judged(self, book: CountBook, wait_seconds: float | None) -> Judged | None:
-        """Return what was judged last, a minute old at most; None where it is not ready after so long."""
-        if self._done is None or monotonic() - self._done_at > _AGAIN_SECONDS:
-            running = self._running.begin(lambda: self._judge(book))
-            running.join(wait_seconds if self._done is None else 0)
-        return self._done
-
-    def _judge(self, book: CountBook) -> None:
-        with suppress(RecordUnavailable):  # the page reads the book, too, and says so
-            until = datetime.now(UTC).date()
-            compared = list(book.compared(until, DAYS, BEFORE))
-            figures = sorted(
-                (figure for window in compared for figure in window.figures()), key=lambda figure: figure.order
-            )
-            self._done, self._done_at = Judged(until, compared, figures), monotonic()
+    Raises:
+        RecordUnavailable: the book cannot be read.
+    """
+    until = datetime.now(UTC).date()
+    compared = list(book.compared(until, DAYS, BEFORE))
+    figures = sorted((figure for window in compared for figure in window.figures()), key=lambda figure: figure.order)
+    return Judged(until, compared, figures)
 
 
 def report_policy() -> str:

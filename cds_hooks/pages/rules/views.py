@@ -84,8 +84,8 @@ class _Rules:
         drug = describe_drug(wanted.drug) if wanted.drug else None
         if wanted.drug and drug is None:
             status = 404
-        use = self._server.committee.use
-        every = self._server.committee.rules()
+        committee = self._server.committee
+        every = committee.rules()
         rows = [row for row in every if wanted.takes(row) and (drug is None or row.version.rule.id in drug.rules)]
         return self._server.page(
             "rules/rules.html",
@@ -95,8 +95,8 @@ class _Rules:
             step=ROWS_ON_A_PAGE,
             families=sorted({row.version.table.title for row in every}),
             wanted=wanted,
-            calls=use.counted.calls,
-            counting=use.is_counting,
+            calls=committee.counted().calls,
+            counting=committee.is_counting,
             kinds=KINDS,
             drug=drug,
             classes=CLASSES,
