@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from hmac import compare_digest
 from inspect import iscoroutinefunction, signature
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends
@@ -19,11 +19,16 @@ from starlette.types import ASGIApp
 from cds_hooks.access.sessions import Lifetimes, Sessions
 from cds_hooks.access.store import AccessStore
 from cds_hooks.components import ServerComponents
+from cds_hooks.decision_views.follow import Follower
 from cds_hooks.errors import CALL_ID, HookError
 from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.logs import log
 from cds_hooks.metrics import MetricsFolder
+from cds_hooks.pages.committee.standing import Committee
+from cds_hooks.pages.count_keeper import CountKeeper
+from cds_hooks.pages.model_files import ModelFiles
+from cds_hooks.record_views import open_follower
 from cds_hooks.routes.entrance import HostCheck
 from cds_hooks.security import Trust
 from cds_hooks.services import Service
@@ -35,12 +40,6 @@ from cds_hooks.web.numbers import format_time
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal, Site, render
 from cds_hooks.web.visitor import visiting
 
-if TYPE_CHECKING:
-    from cds_hooks.decision_views.follow import Follower
-    from cds_hooks.pages.committee.standing import Committee
-    from cds_hooks.pages.count_keeper import CountKeeper
-    from cds_hooks.pages.model_files import ModelFiles
-
 View = Callable[..., Response | Awaitable[Response]]
 """Answers a request for a page; its parameters are read by FastAPI, and it runs in a thread unless it is `async`."""
 
@@ -51,7 +50,7 @@ _PAGES_AT_ONCE: Final = 2
 
 
 class PageServer:
-    """The parts of one server process that its pages use; what only some pages need is made when it is first used."""
+    """The parts of one server process that its pages use."""
 
     def __init__(
         self,
@@ -75,6 +74,9 @@ class PageServer:
         self.app = app
         self.site = site_of(settings, services.values())
         self.operator = OperatorAccess(settings)
+        self.files = ModelFiles(settings.models_folder)
+        governance, releases = components.governance, components.releases
+        self.committee = Committee(settings.database_url, governance, approvals, releases, settings.model_state, served)
         self.store = AccessStore(settings.database_url)
         lifetimes = Lifetimes(60 * settings.login_idle_minutes, 3600 * settings.login_hours)
         secure = settings.public_url.startswith("https:")
@@ -87,39 +89,13 @@ class PageServer:
         return {name: service.title for name, service in self.services.items()}
 
     @cached_property
-    def files(self) -> "ModelFiles":
-        """The files of the models that are served here."""
-        from cds_hooks.pages.model_files import ModelFiles
-
-        return ModelFiles(self.settings.models_folder)
-
-    @cached_property
-    def committee(self) -> "Committee":
-        """How models and rules stand at this site."""
-        from cds_hooks.pages.committee.standing import Committee
-
-        components, settings = self.components, self.settings
-        return Committee(
-            settings.database_url,
-            components.governance,
-            self.approvals,
-            components.releases,
-            settings.model_state,
-            self.served,
-        )
-
-    @cached_property
-    def counts(self) -> "CountKeeper":
+    def counts(self) -> CountKeeper:
         """The counts of the record."""
-        from cds_hooks.pages.count_keeper import CountKeeper
-
         return CountKeeper(self.settings.database_url, self.follower)
 
     @cached_property
-    def follower(self) -> "Follower":
+    def follower(self) -> Follower:
         """What follows the record; where the server does, its views are read."""
-        from cds_hooks.record_views import open_follower
-
         return open_follower(self.settings)
 
     def now(self) -> datetime:
