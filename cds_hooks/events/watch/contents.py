@@ -197,16 +197,9 @@ class Columns:
         for column, (row, *_) in self._departing(is_gone, names):
             prefix, subject, _ = parts_of(names[column])
             steps = int(WINDOWS[row])
-            if prefix == "result" and self._is_renamed(steps, float(due[row, column])):
-                continue
             kind, about = "code-gone" if prefix == "result" else "sender", "ward " * (prefix == "ward") + subject
             signals.append(self._feed.signal(kind, names[column], steps, 0.0, sums[row, 0], about))
         return signals
-
-    def _is_renamed(self, steps: int, due: float) -> bool:
-        """Whether codes that were not there before came about as often: renamed, or unmapped, which is told apart."""
-        codes = by_subject(self._feed.history.total(self._feed.end - steps), "result")
-        return sum(came.total() for code, came in codes.items() if code not in self._baseline.results) >= 0.4 * due
 
     def _new_codes(self) -> list[Signal]:
         """Return the codes of which none is mapped any more."""
