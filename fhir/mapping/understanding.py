@@ -34,7 +34,7 @@ from fhir.record.resources import (
     Observation,
 )
 from fhir.terminology.allergens import Allergen, allergen_of_code, denies_allergies, unclear_allergen
-from fhir.terminology.analytes import ANALYTE_BY_CODE, ANALYTES
+from fhir.terminology.analytes import ANALYTE_BY_CODE, ANALYTES, is_panel
 from fhir.terminology.conditions import CONDITION_GROUPS, imported_meaning, is_known_condition, pregnancy_meaning
 from fhir.terminology.definitions import own_definitions
 from fhir.terminology.imported import Meaning, meaning_of_name
@@ -293,7 +293,8 @@ def _observation(resource: Json) -> Understanding:
     if not PACK_YEARS.isdisjoint(loincs):
         analyte = SCREENING
     elif analyte is None:
-        analyte = analyte_in_words(observation)
+        parts = (analyte_in_words(observation, part) for part in observation.component if is_panel(code.texts))
+        analyte = analyte_in_words(observation) or next(filter(None, parts), None)
         doubt = "read by its name: no code of it is in the tables" if analyte is not None else ""
     words = code.words
     groups, assertion = _finding(observation, code, resource)

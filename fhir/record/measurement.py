@@ -20,6 +20,8 @@ from fhir.terminology.analytes import (
     analyte_of_full_name,
     analyte_of_name,
     another_test_of,
+    is_another_fluid,
+    is_panel,
 )
 from fhir.terminology.conditions import imported_meaning
 from fhir.terminology.imported import analytes_by_code, is_used
@@ -159,20 +161,27 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                 if key is not None and (coding.system == LOINC or coding.system is None or code[0] in _NPU):  # type: ignore[index]
                     parts[key].append((observation, component, code))
                     break
+            else:
+                if is_panel(observation.code.texts) and (named := analyte_in_words(observation, component)) is not None:
+                    parts[named].append((observation, component, None))
     return parts
 
 
-def analyte_in_words(observation: Observation) -> str | None:
-    """Return the analyte by the name of a result that has a value and no code of the tables; None where it fits none.
+def analyte_in_words(observation: Observation, part: Observation | ObservationComponent | None = None) -> str | None:
+    """Return the analyte by the name of a result, or of a `part` of it, with a value and no code of the tables.
 
-    Beside a LOINC code that is not in the tables only a name that says in what it was measured is read: "Potassium"
-    may be that of urine.
+    It is None where the name fits none, and where the specimen is another fluid. Beside a LOINC code that is not in
+    the tables only a name that says in what it was measured is read: "Potassium" may be that of urine.
     """
-    quantity = observation.valueQuantity
-    values = (quantity, observation.valueString, observation.valueInteger, observation.valueCodeableConcept)
+    part = part or observation
+    quantity = part.valueQuantity
+    values = (quantity, part.valueString, part.valueInteger, part.valueCodeableConcept)
     if all(value is None for value in values):
         return None
-    code = observation.code
+    site = observation.bodySite.words if observation.bodySite is not None else ""
+    if is_another_fluid(f"{site} {(observation.specimen and observation.specimen.display) or ''}"):
+        return None
+    code = part.code
     for coding in code.coding if is_used() else ():
         if (imported := imported_meaning(coding.system, coding.code)) is not None and imported.analyte:
             return imported.analyte

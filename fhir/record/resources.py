@@ -108,6 +108,8 @@ class Observation(LeanResource, frozen=True, gc=False, tag="Observation"):
     interpretation: tuple[CodeableConcept, ...] = ()
     note: tuple[Annotation, ...] = ()
     component: tuple[ObservationComponent, ...] = ()
+    bodySite: CodeableConcept | None = None
+    specimen: Reference | None = None
 
 
 class Condition(LeanResource, frozen=True, gc=False, tag="Condition"):

@@ -159,6 +159,23 @@ _SAYS_NOTHING = frozenset(
     | {"measured", "im", "blut", "serique", "plasmatique", "sang", "serica", "serico", "suero", "sangre", "sierica"}
     | {"sierico", "plasmatica", "plasmatico", "sanguin", "sanguine", "sanguins", "sanguines", "en", "nel", "siero"}
     | {"basal", "ultrasensible", "ultrasensitive", "calculated", "calc", "berechnet", "calcule", "poc", "automated"}
+    | {"jaffe", "enzymatisch", "enzymatic", "enzymatique", "edta", "citrat", "ngsp", "bga", "whole", "ser", "plas"}
+    | {"veineux", "quantitativ", "gesamt", "ges", "auto", "labor", "laboratory", "clinical", "chemistry", "measurement"}
+    | {
+        "finding",
+        "dosage",
+        "dans",
+        "le",
+        "by",
+        "erwachsene",
+        "echo",
+        "tte",
+        "biplan",
+        "biplane",
+        "simpson",
+        "ekg",
+        "ecg",
+    }
 )
 _IN_SERUM = re.compile(r"\bi\. ?(?:[sp]\.|serum\b|plasma\b|blut\b)")
 _IN_BLOOD = re.compile(r"\b(?:serum|plasma|blood)\b", re.IGNORECASE)
@@ -178,7 +195,6 @@ _LOINC_NAME = re.compile(
 _NPU_NAME = re.compile(r"[PBSf](?:\([^()]{1,20}\))? ?[—–-] ?(?P<npu>[^;]{1,60});.{0,80}=.{0,30}")
 
 
-@remembered("names of analytes", entries=2048, longest=_LONGEST_NAME)
 def analyte_of_name(text: str) -> str | None:
     """Return the analyte that a result without a code means by its whole name; None for any other.
 
@@ -186,15 +202,32 @@ def analyte_of_name(text: str) -> str | None:
     ('sodium', None, 'potassium')
     >>> analyte_of_name("Creatinine [Mass/volume] in Blood"), analyte_of_name("Creatinine [Mass/volume] in Urine")
     ('creatinine', None)
-    >>> analyte_of_name("Hämoglobin"), analyte_of_name("Créatinine sérique")
-    ('hemoglobin', 'creatinine')
+    >>> analyte_of_name("Hämoglobin"), analyte_of_name("Créatinine sérique"), analyte_of_name("Hemoglobin S")
+    ('hemoglobin', 'creatinine', None)
     """
+    key = _key_of_name(text)
+    return key if key in ANALYTES else None
+
+
+def is_panel(texts: Iterable[str]) -> bool:
+    """Whether a name is that of a panel of blood or of a study of the heart, whose parts are what their names say.
+
+    >>> is_panel(["Blutbild"]), is_panel(["Urine electrolytes"])
+    (True, False)
+    """
+    return any(_key_of_name(text) == "panel" for text in texts)
+
+
+@remembered("names of analytes", entries=2048, longest=_LONGEST_NAME)
+def _key_of_name(text: str) -> str | None:
     if len(text) > _LONGEST_NAME:
         return None
     name = _component_of(text) or text
     words = _WORD.findall(_IN_SERUM.sub(" ", _without_accents(name.lower())))
     whole = " ".join(words)
-    return _KEY_BY_NAME.get(whole) or _KEY_BY_NAME.get(" ".join(word for word in words if word not in _SAYS_NOTHING))
+    if whole not in _KEY_BY_NAME:  # "Hemoglobin S" is there, and none of ours
+        whole = " ".join(word for word in words if word not in _SAYS_NOTHING)
+    return _KEY_BY_NAME.get(whole)
 
 
 # Tests of blood that no laboratory names like each other.
@@ -203,9 +236,19 @@ _OF_BLOOD = frozenset(
     | {"hemoglobin", "inr", "magnesium", "phosphate", "platelets", "potassium", "protein_total", "sodium", "tsh"}
 )
 _IN_ANOTHER_FLUID = re.compile(
-    r"\b(?:urin\w*|orina|csf|cerebrospinal|pleural|ascit\w*|stool|fa?eces|sweat|saliva|dialysate|amniotic|synovial)\b",
+    r"\b(?:\w{0,20}urin\w*|orina|liquor|lcr|csf|cerebrospinal|pleura\w*|ascit\w*|punktat|stool|fa?eces|sweat|saliva"
+    r"|dialysate|amniotic|synovial)\b",
     re.IGNORECASE,
 )
+
+
+def is_another_fluid(text: str) -> bool:
+    """Whether a specimen, a site or a name is of another fluid than blood.
+
+    >>> is_another_fluid("24h-Sammelurin"), is_another_fluid("venous blood")
+    (True, False)
+    """
+    return _IN_ANOTHER_FLUID.search(text[:_LONGEST_NAME]) is not None
 
 
 def another_test_of(key: str, texts: Iterable[str]) -> str | None:
@@ -216,7 +259,7 @@ def another_test_of(key: str, texts: Iterable[str]) -> str | None:
     """
     for text in texts if key in _OF_BLOOD else ():
         other = analyte_of_name(text)
-        if (other != key and other in _OF_BLOOD) or _IN_ANOTHER_FLUID.search(text[:_LONGEST_NAME]) is not None:
+        if (other != key and other in _OF_BLOOD) or is_another_fluid(text):
             return text
     return None
 

@@ -17,6 +17,7 @@ _RAISED_SIGNS: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _SAME: Final = {
     "tsd": "10*3", "tsd.": "10*3", "thou": "10*3", "thousand": "10*3", "k": "10*3", "th": "10*3", "thous": "10*3",
     "mio": "10*6", "mio.": "10*6", "mill": "10*6", "million": "10*6", "mil": "10*6", "mval": "meq", "val": "eq",
+    "mrd": "10*9", "mrd.": "10*9", "mia": "10*9", "mia.": "10*9", "mld": "10*9",
     "mcl": "ul", "mm3": "ul", "cmm": "ul", "cumm": "ul", "mm^3": "ul", "mcg": "ug", "gm": "g", "gms": "g", "gram": "g",
     "grams": "g", "liter": "l", "litre": "l", "units": "u", "unit": "u", "iu": "u", "100ml": "dl", "sec": "s",
     "pound": "lb", "pounds": "lb", "lbs": "lb", "lbav": "lb", "kilogram": "kg", "kilograms": "kg", "°c": "cel",

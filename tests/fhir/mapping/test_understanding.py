@@ -319,6 +319,25 @@ def test_words_of_the_nordic_languages_are_read(words: str, group: str, assertio
     assert ((group in reading.groups), reading.assertion) == (assertion == "affirmed", assertion)
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "analyte"),
+    [
+        ("Blutbild", {}, "platelets"),
+        ("CBC", {}, "platelets"),
+        ("Urinstatus", {}, None),
+        ("Liquor", {}, None),
+        ("CBC", {"specimen": {"display": "Sammelurin"}}, None),
+        ("CBC", {"bodySite": {"text": "Pleural fluid"}}, None),
+    ],
+)
+def test_parts_are_read_by_name_where_a_panel_of_blood_names_them(
+    name: str, more: dict[str, Any], analyte: str | None
+) -> None:
+    part = {"code": {"text": "Thrombozyten"}, "valueQuantity": {"value": 17, "unit": "Mrd/l"}}
+    observation = {"resourceType": "Observation", "status": "final", "code": {"text": name}, "component": [part]}
+    assert understand(observation | more).analyte == analyte
+
+
 # How much of the problems and vaccinations of public charts is understood, by source (shared/data/fhir).
 
 

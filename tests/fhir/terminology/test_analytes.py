@@ -81,18 +81,22 @@ def test_a_result_is_named_in_up_to_160_signs_with_accents_or_without() -> None:
 
 
 _NAMES = {
-    "potassium": "K+ (serum)|Kalium i.S.|Potassium, plasma|Kalium (Plasma)|P-Kalium|S-K",
+    "potassium": "K+ (serum)|Kalium i.S.|Potassium, plasma|Kalium (Plasma)|P-Kalium|"
+    "S-K|Kaliémie|Potassemia|Kalium-BGA|LABOR: Kalium",
     "sodium": "Na serum|Natrium i. Plasma|Sodium sanguin|Sodio en suero",
     "creatinine": "Creat|Kreatinin i.S.|Créatinine plasmatique|Creatinina sérica|P-Kreatinin|Creatinina sierica",
-    "egfr": "eGFR (CKD-EPI)|GFR CKD-EPI 2009|DFG estimé",
+    "egfr": "eGFR (CKD-EPI)|GFR CKD-EPI 2009|DFG estimé|"
+    "Filtrado glomerular estimado|eGFR non-African American|GFR geschätzt (CKD-EPI)",
     "hemoglobin": "Hb|Hämoglobin|Hémoglobine|Hemoglobina|B-Hb",
-    "platelets": "PLT count|Thrombozyten|Plaquettes sanguines|Plaquetas",
+    "platelets": "PLT count|Thrombozyten|Plaquettes sanguines|Plaquetas|Thrombozyten (EDTA)|Platelets (auto)",
     "inr": "INR (POC)|Prothrombin time INR",
     "glucose_fasting": "Glucose, fasting, serum|Blutzucker nüchtern|Glycémie à jeun",
     "hba1c": "HbA1c (IFCC)|Hemoglobin A1c|HbA1c glykiert",
     "alt": "GPT (ALAT)|ALT, serum|P-ALAT",
     "ast": "GOT|AST (SGOT)",
-    "tsh": "TSH basal|TSH ultrasensible",
+    "tsh": "TSH basal|TSH ultrasensible|TSH (3rd gen)",
+    "qtc": "QTc (Bazett)|EKG: QTc|QTcF",
+    "lvef": "FEVG|LV-EF (biplan)|Ejektionsfraktion|LVEF by TTE",
     "ldl_cholesterol": "LDL-Cholesterin|LDL-C calculated|Colesterol LDL",
     "calcium": "Calcium, total|Calcio total",
     "magnesium": "Mg serum",
@@ -105,7 +109,8 @@ _NAMES = {
 }
 _OF_SOMETHING_ELSE = (
     "Kalium im Urin|Creatinine, urine|Glukose im Liquor|Albumin/creatinine ratio|"
-    "Hb-Elektrophorese HbS|Free hemoglobin plasma|Sodium intake|Potassium chloride given|"
+    "Hb-Elektrophorese HbS|Free hemoglobin plasma|Sodium intake|dU-Kalium|"
+    "Kaliurese|Hemoglobin S|Protein S|RVEF|Potassium chloride given|"
     "Urine sodium|Calcium score|K+ sweat|"
     "Platelet volume mean|Creatinine clearance 24h urine|LDL/HDL ratio|TSH receptor antibody"
 )
