@@ -102,7 +102,8 @@ _LOCAL = late_pattern(
 )
 # Said of a brand that is only sold for local use today, these mean another form of it: "Voltaren 75 mg tablet".
 _SWALLOWED = late_pattern(
-    r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b|(?<=voltaren )\d+ ?mg\b(?! ?/)",
+    r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b"
+    r"|(?:(?<=voltaren )|(?<=lamisil )|(?<=nizoral ))\d+ ?mg\b(?! ?/)",
     re.IGNORECASE,
 )
 _POWDER = late_pattern(r"\bpowder\b", re.IGNORECASE)

@@ -106,6 +106,8 @@ def test_usual_doses_stay_silent(drug: str, dose: str, times: int, as_of: dateti
         ("potassium chloride injection", "10 mEq IV over 1 hour", []),
         ("potassium chloride injection", "20 mEq IV over 2-4 hours", []),
         ("potassium chloride injection", "20 mEq IV over 1 hour", ["over_max"]),
+        ("potassium chloride injection", "40 mEq IV at 40 mEq/h", ["over_max"]),
+        ("potassium chloride injection", "40 mEq IV at 10 mEq/h", []),
         ("potassium chloride injection", "10 mEq IV over 5 minutes", ["ten_fold"]),
         ("phenytoin injection", "1000 mg IV over 20 min", []),
         ("phenytoin injection", "1000 mg IV over 10 min", ["over_max"]),

@@ -100,6 +100,11 @@ _CHANGES = late_pattern(
     r"|per protocol|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
     r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
 )
+# The days of a cycle, "days 1-14 every 21 days", "on day 1 of a 21-day cycle": what is taken on them is the dose.
+_DAYS_OF_CYCLE = r",? (?:of|every|q) ?(?:(?:an?|each|every|the) )?\d{1,2}[- ]?(?:d|days?|w|weeks?)\b(?: cycles?\b)?"
+_CYCLE = late_pattern(
+    rf"(?:\bon )?\bdays? 1(?: ?(?:-|to|through) ?\d{{1,2}}\b(?:{_DAYS_OF_CYCLE})?|{_DAYS_OF_CYCLE}| ?$)"
+)
 # A limit of one dose, of an hour or of a week is none of a day.
 _OTHER_THAN_A_DAY = late_pattern(
     r" ?(?:/|per|in|at|a|every|each|within)? ?(?:(?:an?|1|the) )?(?:dose|time|administration|h(?:(?:ou)?r)?|min(?:ute)?"
@@ -204,6 +209,8 @@ def read_sig(words: str) -> Sig:
     (sentence, durations), days = _DURATION.subn(" ", sentence), frame.days
     if durations > 1 and len(_amounts(sentence)) > 1:
         return structs.replace(frame, problem=_CHANGING)
+    if len(_amounts(sentence)) == 1:
+        sentence = _CYCLE.sub(" ", sentence)
     if _CHANGES.search(sentence):
         return structs.replace(frame, problem=said_instead(sentence, of_changes=True) or _CHANGING)
     on_days = named_days(sentence)
@@ -372,7 +379,8 @@ def _amounts(text: str) -> list[SigAmount]:
 
 
 def _is_speed(text: str, amount: SigAmount) -> bool:
-    return amount.unit.kind == "mL" and amount.unit.span_days is not None and text[: amount.start].endswith("at ")
+    is_rate = amount.unit.span_days is not None and amount.unit.span_days < 1.0
+    return is_rate and text[: amount.start].endswith(("at ", "rate ", "rate of ", "rate: "))
 
 
 def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
@@ -418,6 +426,10 @@ def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bo
     """Return the one amount that two of them say; None where they are two."""
     between = text[first.end : second.start].strip()
     kinds = {first.unit.kind, second.unit.kind}
+    if first.unit.by_weight != second.unit.by_weight and len(kinds) == 1 and between in ("(", "=", "(="):
+        # "15 mg/kg (1,050 mg)": what this patient is given is said, too.
+        given = second if first.unit.by_weight else first
+        return SigAmount(given.low, given.high, given.unit, first.start, second.end)
     if kinds == {"mL", "activity"} and between in ("(", "="):
         units = first if first.unit.kind == "activity" else second
         return SigAmount(units.low, units.high, units.unit, first.start, second.end)

@@ -86,6 +86,8 @@ _NUMBERS: Spellings = (
     (("0.5",), _UNIT_AND_A_HALF, r"\1.5 \2"),
     (("mill",), _MILLIONS, lambda match: f"{float(match[1]) * 1_000_000:.0f} "),
     (("#", "disp", "qty", "quantity"), _DISPENSED, " "),
+    # Phenytoin equivalents, in which fosphenytoin is ordered.
+    (("pe",), late_pattern(r"\b(mg) ?pe\b"), r"\1"),
 )
 # "TIDAC", "qACHS", "q6": how hospitals write "three times a day before meals", "before meals and at bedtime", "q6h".
 _EACH = ("every", "each")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -76,7 +77,7 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     medication, age = context.medication, context.age_years
     rows = limits_of_route(rxcui, medication)
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
-    rows = [row for row in rows if not row.per_hour or infusion_hours(context) is not None]
+    rows = [row for row in rows if not row.per_hour or infusion_hours(context) or per_hour_of(context, row.unit)]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
     for row in _of_this_form(fitting, medication):
         yield row, False
@@ -122,6 +123,24 @@ def infusion_hours(context: RuleContext) -> float | None:
         if repeat is not None and repeat.duration and repeat.durationUnit in ("min", "h"):
             hours.append(float(repeat.duration) / (60.0 if repeat.durationUnit == "min" else 1.0))
     return max(hours, default=None) or None
+
+
+_SPEED: Final = re.compile(
+    r"(?<![\d.])(?P<count>\d+(?:\.\d+)?) ?(?P<unit>mg|g|meq|mmol)(?: ?pe)? ?(?:/|per) ?(?P<span>h|min)", re.IGNORECASE
+)
+
+
+def per_hour_of(context: RuleContext, unit: str) -> float | None:
+    """Return how much the order says to run in an hour, in this unit; the most of several that are named."""
+    rates = []
+    for dosage in dosages_of(context):
+        structured = (given.rateQuantity for given in dosage.doseAndRate)
+        said = [f"{rate.value} {rate.code or rate.unit}" for rate in structured if rate is not None]
+        for match in _SPEED.finditer(" ".join([*said, (dosage.text or "")[:500]])):
+            factor = 1000.0 if match["unit"].lower() == "g" else 1.0
+            if unit == ("mg" if match["unit"].lower() == "g" else match["unit"].lower()):
+                rates.append(float(match["count"]) * factor * (1.0 if match["span"].lower() == "h" else 60.0))
+    return max(rates, default=None)
 
 
 def dosages_of(context: RuleContext) -> tuple[Dosage, ...]:

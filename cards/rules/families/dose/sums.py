@@ -10,7 +10,7 @@ import re
 from msgspec import Struct
 
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
-from cards.rules.families.dose.rows import dosages_of, infusion_hours, limits_of_route, rows_for
+from cards.rules.families.dose.rows import dosages_of, infusion_hours, limits_of_route, per_hour_of, rows_for
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside
 from fhir.mapping.medications.daily_dose import DailyDose
@@ -261,8 +261,9 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         return _per_area(context, amount)
     if amount is not None and row.per_week and not dose.single:
         amount *= 7.0
-    if amount is not None and row.per_hour:
-        amount /= infusion_hours(context) or math.inf
+    if row.per_hour:
+        by_duration = amount / (infusion_hours(context) or math.inf) if amount is not None else None
+        amount = per_hour_of(context, row.unit) or by_duration
     if amount is not None and row.per_kg:
         weight = context.weight_kg
         if weight:

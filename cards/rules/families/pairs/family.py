@@ -82,13 +82,15 @@ class Pair(Struct, frozen=True):
         """Whether this patient is given none of the two in the way that the row leaves out."""
         drugs = (context.medication, partner.medication)
         for drug in drugs:
-            counts = self.unless == "local_too" or (self.unless == "on_skin" and _is_on_mucosa(drug))
+            counts = self.unless in _LOCAL_TOO or (self.unless == "on_skin" and _is_on_mucosa(drug))
             if drug.systemic is False and not counts:
                 return False
         if self.unless == "injected":
             return not any(drug.is_injected for drug in drugs)
         if self.unless == "in_catheter":
             return not any(_CATHETER.search(_words_of(drug, order)) for drug, order in _orders(context, partner))
+        if self.unless == "not_neuraxial":
+            return any(_NEURAXIAL.search(_words_of(drug, order)) for drug, order in _orders(context, partner))
         if self.unless == "injected_only":
             return all(drug.is_injected for drug in drugs)
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
@@ -120,6 +122,8 @@ class Pair(Struct, frozen=True):
 
 
 _CATHETER: Final = re.compile(r"cathflo|catheter|dwell|central line|picc|intrapleural", re.IGNORECASE)
+_NEURAXIAL: Final = re.compile(r"epidural|intrathecal|spinal|peridural|neuraxial", re.IGNORECASE)
+_LOCAL_TOO: Final = ("local_too", "not_neuraxial")
 _HIGH_DOSE: Final = re.compile(r"high[- ]dose|\bhd-?mtx\b|\d ?m?g ?/ ?m(?:2|²)", re.IGNORECASE)
 _METHOTREXATE: Final = "6851"
 

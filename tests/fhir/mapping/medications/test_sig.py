@@ -41,7 +41,6 @@ CALM = settings(deadline=None)
         ("1 tab po t.i.d. with meals", 1, "unit", 3, 3),
         ("1 cap qid", 1, "unit", 4, 4),
         ("1 tablet every 12 hours", 1, "unit", 2, 2),
-        ("1 tab q 8 h", 1, "unit", 3, 3),
         ("1 tab every 4-6 hours as needed", 1, "unit", 4, 6),
         ("1 tab q4-6h", 1, "unit", 4, 6),
         ("1 tablet every other day", 1, "unit", 0.5, 0.5),
@@ -81,6 +80,10 @@ CALM = settings(deadline=None)
         ("Ibuprofen 600mg #30 1 tab TID", 600, "mg", 3, 3),
         ("metformin 500 mg 2 tabs bid", 2, "unit", 2, 2),
         ("3 tablets once a week on Sunday", 3, "unit", 1 / 7, 1 / 7),
+        ("15 mg/kg (1,050 mg) IV q12h", 1050, "mg", 2, 2),
+        ("1 g IV q12h, infuse at 10 mg/min", 1, "mg", 2, 2),
+        ("25 mg PO daily days 1-21 of 28-day cycle", 25, "mg", 1, 1),
+        ("1500 mg BID on days 1 to 14 every 21 days", 1500, "mg", 2, 2),
     ],
 )
 def test_a_sig_is_understood(words: str, amount: float, kind: str, low: float, high: float) -> None:
@@ -131,6 +134,7 @@ def test_a_number_that_may_be_of_milligrams_or_of_times_is_no_amount(words: str)
     [
         "take 2 tablets on day 1 then 1 tablet daily", "taper as directed", "titrate to effect",
         "1 tablet twice daily three times daily", "sliding scale", "1 tab daily except Sunday",
+        "10 mg daily days 1-7, 20 mg daily days 8-14",
         "5 mg weekly on Mon and Thu", "5 mg once on Monday", "5 mg on Mon/Wed/Fri and 2.5 mg other days", "ONCE MR1",
         "1 tab daily, increase to 2 tabs daily after one week",
     ],
