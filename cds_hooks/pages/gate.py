@@ -98,7 +98,29 @@ class Gate:
         actor = visitor.actor if visitor is not None else "anyone"
         if visitor is None and self._server.operator.is_machine(request):
             actor = "operator"
-        await self._app(scope, receive, _RecordedSend(self._server, request, actor, send))
+        is_refused = False
+
+        async def send_recorded(message: Message) -> None:
+            """Send the answer on once the record has taken that it was seen; another answer where it has not."""
+            nonlocal is_refused
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                is_refused = not await self._record(request, actor)
+                if is_refused:
+                    await self._server.refuse(request, _NOT_RECORDED, 503)(scope, receive, send)
+            if not is_refused:
+                await send(message)
+
+        await self._app(scope, receive, send_recorded)
+
+    async def _record(self, request: Request, actor: str) -> bool:
+        """Return whether the record has taken that this person saw this page; the path names the decision, if any."""
+        detail = {"page": request.scope["path"][:300]}
+        try:
+            await to_thread.run_sync(add_event, self._server.settings.database_url, EVENT, actor, detail)
+        except RecordUnavailable:
+            log().error("view not recorded", status=503)
+            return False
+        return True
 
     async def _visitor(self, request: Request) -> Visitor | None:
         token = request.cookies.get(self._server.sessions.cookie)
@@ -155,33 +177,3 @@ class Gate:
         answer = self._server.refuse(request, _LOG_IN, 401)
         answer.headers["www-authenticate"] = "Bearer"
         return answer
-
-
-class _RecordedSend:
-    """Sends an answer on once the record has taken that it was seen; another answer where it has not."""
-
-    def __init__(self, server: PageServer, request: Request, actor: str, send: Send) -> None:
-        self._server = server
-        self._request = request
-        self._actor = actor
-        self._send = send
-        self._is_refused = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 200:
-            self._is_refused = not await self._record()
-            if self._is_refused:
-                answer = self._server.refuse(self._request, _NOT_RECORDED, 503)
-                await answer(self._request.scope, self._request.receive, self._send)
-        if not self._is_refused:
-            await self._send(message)
-
-    async def _record(self) -> bool:
-        """Return whether the record has taken that this person saw this page; the path names the decision, if any."""
-        detail = {"page": self._request.scope["path"][:300]}
-        try:
-            await to_thread.run_sync(add_event, self._server.settings.database_url, EVENT, self._actor, detail)
-        except RecordUnavailable:
-            log().error("view not recorded", status=503)
-            return False
-        return True

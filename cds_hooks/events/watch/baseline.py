@@ -1,7 +1,7 @@
 """What is expected of a feed, learned from its past: messages by hour of the week, shares, latency, values, parts."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime, tzinfo
 from math import sqrt
 from typing import Final
@@ -27,7 +27,6 @@ _OWN_DAYS: Final = 20
 _FEWEST: Final = 40
 _FEWEST_OF_A_PART: Final = 200
 _MOST_PARTS: Final = 60
-_ANYTHING: Final = 1e9
 _CLIP: Final = 6.0
 """Robust deviations beyond which a value counts no more than this (Huber's psi)."""
 
@@ -126,19 +125,12 @@ def local_times(
     return weekdays, np.array([moment.hour for moment in moments], dtype=np.int64), is_holiday
 
 
-def expect(
-    baseline: Baseline, start: int, end: int, holidays: frozenset[date], planned: Sequence[tuple[int, int]]
-) -> Expected:
-    """Return what is expected from `start` up to `end`; in a planned downtime any flood is.
-
-    On a holiday it is anything between a Sunday and the day of the week.
-    """
+def expect(baseline: Baseline, start: int, end: int, holidays: frozenset[date]) -> Expected:
+    """Return what is expected from `start` up to `end`: on a holiday anything between a Sunday and the weekday."""
     weekdays, hours, is_holiday = local_times(baseline.zone, start, end, holidays)
     mean, sunday = baseline.hours[weekdays, hours], baseline.hours[SUNDAY, hours]
     low = np.where(is_holiday, np.minimum(mean, sunday), mean)
     high = np.where(is_holiday, np.maximum(mean, sunday), mean)
-    for first, last in planned:
-        high[max(first - start, 0) : max(last - start, 0)] = _ANYTHING
     days = np.where(is_holiday, SUNDAY, weekdays)
     day_error = low * np.sqrt(baseline.day_variance[days])
     hour_error = 12 * low * low * baseline.hour_variance[days, hours]

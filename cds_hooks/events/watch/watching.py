@@ -76,7 +76,7 @@ class WatchedFeed(Feed):
     def expect(self, baseline: Baseline) -> None:
         """Compute what is expected of the steps around now."""
         span = self.end - _BEHIND, self.end + _AHEAD
-        self.expected = expect(baseline, *span, self.calendar.holidays, self.planned)
+        self.expected = expect(baseline, *span, self.calendar.holidays)
 
     def signals(self) -> Sequence[Signal]:
         """Return what departs in windows that end now."""

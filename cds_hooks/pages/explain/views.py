@@ -264,7 +264,7 @@ _MOST: Final = 200
 class UnderstoodEntries(Struct, frozen=True):
     """The entries that are shown, what was not understood first, and how many there are of both kinds."""
 
-    readings: tuple[Understanding, ...]
+    readings: list[Understanding]
     count: int
     not_understood: int
 
@@ -276,9 +276,8 @@ def understood_entries(url: str, decision: Decision) -> UnderstoodEntries | None
         return None
     resources = facts_as_json(chart, decision.patient, datetime.fromtimestamp(decision.decided_at / 1e6, UTC))
     readings = [reading for reading in understand_chart(resources) if reading.kind in READ_KINDS - {"Medication"}]
-    ordered = sorted(readings, key=lambda reading: reading.understood)
-    unread = sum(not reading.understood for reading in readings)
-    return UnderstoodEntries(tuple(ordered[:_MOST]), len(readings), unread)
+    readings.sort(key=lambda reading: reading.understood)
+    return UnderstoodEntries(readings[:_MOST], len(readings), sum(not reading.understood for reading in readings))
 
 
 # What happened around one decision, in the order of time: the call, the answers to its cards, reported outcomes

@@ -1,7 +1,6 @@
 """The feeds of events as /ops shows them, and dead letters to look at, mend, take in again or drop."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Depends, Query
@@ -68,7 +67,7 @@ class Feeds:
         shown: dict[str, Any] = {"did": DONE.get(did, ""), "paused": paused}
         if not declaration.file.is_file():
             return shown | dict.fromkeys(("feeds", "incidents", "letters", "queues", "receivers"), ())
-        with _opened(declaration) as inbox:
+        with closing(Inbox(declaration.file)) as inbox:
             letters = inbox.dead_letters()
             receivers = receiver_states(inbox, receivers_of(declaration))
             return shown | {
@@ -106,15 +105,15 @@ class Feeds:
                     return self._letter(letter, reason)
             case "drop":
                 letter = _letter_of(declaration, form.letter)
-                with _opened(declaration) as inbox:
+                with closing(Inbox(declaration.file)) as inbox:
                     inbox.settle(letter.sequence, "dropped")
             case "resend":
                 if form.feed not in receivers_of(declaration):
                     raise _not_there("receiver", "The site does not declare it.")
-                with _opened(declaration) as inbox:
+                with closing(Inbox(declaration.file)) as inbox:
                     resend_given_up(inbox, form.feed)
             case "accept":
-                with _opened(declaration) as inbox:
+                with closing(Inbox(declaration.file)) as inbox:
                     incidents = {incident.number: incident for incident in stored_incidents(inbox)}
                 incident = incidents.get(form.incident)
                 if incident is None or incident.closed is not None:
@@ -124,7 +123,7 @@ class Feeds:
             case _ if form.feed not in declaration.feed:
                 raise _not_there("feed", "The site does not declare it.")
             case "replay-all":
-                with _opened(declaration) as inbox:
+                with closing(Inbox(declaration.file)) as inbox:
                     letters = [letter for letter in inbox.dead_letters() if letter.source == form.feed]
                 for letter in letters:  # those that still cannot be read stay
                     self._replay(declaration, letter, "")
@@ -138,17 +137,8 @@ class Feeds:
         return replay_letter(declaration, self._server.settings, letter, mended, self._server.now().timestamp())
 
 
-@contextmanager
-def _opened(declaration: Declaration) -> Iterator[Inbox]:
-    inbox = Inbox(declaration.file)
-    try:
-        yield inbox
-    finally:
-        inbox.close()
-
-
 def _letter_of(declaration: Declaration, number: int) -> DeadLetter:
-    with _opened(declaration) as inbox:
+    with closing(Inbox(declaration.file)) as inbox:
         letter = inbox.dead_letter(number)
     if letter is None:
         raise _not_there("dead letter", "It was settled before.")

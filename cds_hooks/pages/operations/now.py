@@ -67,8 +67,10 @@ def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str],
         out: A sentence for each model that cannot be served.
         at: The present, with its zone.
     """
-    snapshots, out = list(snapshots), list(out)
-    minutes = _added(snapshots)
+    snapshots, out, minutes = list(snapshots), list(out), dict[int, Minute]()
+    for snapshot in snapshots:
+        for moment, minute in snapshot.minutes.items():
+            minutes.setdefault(moment, Minute(0, {})).add(minute)
     newest = int(at.timestamp() // 60)
     shown = {minute: minutes[minute] for minute in sorted(minutes) if minute > newest - MINUTES}
     failed = Counter[str]()
@@ -87,14 +89,6 @@ def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str],
         tuple(_failure(name, count) for name, count in failed.most_common()),
         format_time(datetime.fromtimestamp(started, UTC)),
     )
-
-
-def _added(snapshots: Iterable[Snapshot]) -> dict[int, Minute]:
-    added: dict[int, Minute] = {}
-    for snapshot in snapshots:
-        for at, minute in snapshot.minutes.items():
-            added.setdefault(at, Minute(0, {})).add(minute)
-    return added
 
 
 def _since(minutes: Mapping[int, Minute]) -> str:

@@ -90,8 +90,6 @@ def _readings(request: str) -> list[str]:
     with suppress(UnusableForm, AttributeError):
         prefetch = object_in(request, "The request").get("prefetch", {}).values()
         entries = [resource for value in prefetch for resource in resources_of(value)]
-        readings = [reading for reading in understand_chart(entries) if reading.kind in READ_KINDS]
-        return [reading.sentence for reading in sorted(readings, key=lambda reading: reading.understood)][
-            :_MOST_READINGS
-        ]
+        readings = sorted(understand_chart(entries), key=lambda reading: reading.understood)
+        return [reading.sentence for reading in readings if reading.kind in READ_KINDS][:_MOST_READINGS]
     return []

@@ -172,9 +172,7 @@ def text() -> str:
         assert watched.expected is not None
         parts += [f"# {watched.name} learned", *_what_was_learned(watched.expected.baseline), ""]
         start = watched.history.end - 12
-        expected = expect(
-            watched.expected.baseline, start, start + 60, frozenset({date(2026, 5, 19)}), ((start + 5, start + 9),)
-        )
+        expected = expect(watched.expected.baseline, start, start + 60, frozenset({date(2026, 5, 19)}))
         for column in (expected.low, expected.high, expected.day_error, expected.hour_error):
             parts.append(" ".join(f"{value:.4g}" for value in column[::7]))
     for name, change in CHANGES.items():

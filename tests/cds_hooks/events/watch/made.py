@@ -39,7 +39,7 @@ def learn_flat(feed: WatchedFeed, baseline: Baseline, days: int = 3) -> None:
         moment = datetime.fromtimestamp(step * 300, UTC)
         feed.history.append({"messages": baseline.hours[moment.weekday(), moment.hour]})
     feed.start_at(end)
-    feed.expected = expect(baseline, end - 600, end + 312, frozenset(), feed.planned)
+    feed.expected = expect(baseline, end - 600, end + 312, frozenset())
     feed._columns = Columns(feed, baseline)
 
 

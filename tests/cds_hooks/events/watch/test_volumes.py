@@ -20,7 +20,7 @@ def judged(baseline: Baseline, newest: list[float], starts: dict[str, int] | Non
     weekdays = baseline.hours[0]
     usual = [{"messages": float(weekdays[step % 288 // 12])} for step in range(end - MONDAY)]
     history = history_of([*usual[: len(usual) - len(newest)], *({"messages": count} for count in newest)])
-    expected = expect(baseline, end - 600, end + 24, frozenset(), ())
+    expected = expect(baseline, end - 600, end + 24, frozenset())
     feed = Feed("lab", MONDAY)
     feed.history = history
     for group, back in (starts or {}).items():
@@ -194,7 +194,7 @@ def test_messages_that_rise_from_day_to_day_grow(
     baseline, end = flat(10.0, **more), MONDAY + 14 * 288 + later
     counts = [10.0 * daily ** max((step - 7 * 288) / 288, 0.0) for step in range(end - MONDAY)]
     history = history_of([{"messages": count} for count in counts])
-    expected = expect(baseline, MONDAY, end + 24, frozenset(), ())
+    expected = expect(baseline, MONDAY, end + 24, frozenset())
     feed = Feed("lab", end - days * 288)
     feed.history = history
     signals = growth(feed, expected)
