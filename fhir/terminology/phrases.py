@@ -513,7 +513,7 @@ def _near(rule: _Rule, positions: _Positions) -> Iterator[tuple[tuple[int, int],
 
 
 def _distance(span: tuple[int, int], other: tuple[int, int]) -> int:
-    return max(span[0] - other[1], other[0] - span[1], 0)
+    return max(span[0] - other[1], other[0] - span[1])
 
 
 def _assertion(asserted: AssertedText, spans: Iterable[tuple[int, int]]) -> Assertion:
