@@ -1,11 +1,11 @@
 """`make mutants`: puts small seeded faults into code, rules, tables and templates, and lists those no test notices.
 
-Each fault is put into a copy of the committed files. For code the tests near the module are asked, then the whole
-answers that were accepted, the folder, the slow tests near the module (with what `make slow-environment` installs), the
-lists of confirmed numbers and flags, and mypy; for the others the tests that concern the file. A fault is noticed by
-behaviour, by a list ("this number changed") or by types. One with which the file cannot be imported, or whose tests do
-not end in time, says nothing about the tests and counts on neither side. Survivors are either mended by a test or
-listed in benchmarks/equivalent.csv with the reason why nothing changes.
+Each fault is put into a copy of the committed files. For code the tests near the module are asked, where these are few
+also those near what imports it, then the whole answers that were accepted, the folder, the slow tests near the module
+(with what `make slow-environment` installs), the lists of confirmed numbers and flags, and mypy; for the others the
+tests that concern the file. A fault is noticed by behaviour, by a list ("this number changed") or by types. One with
+which the file cannot be imported, or whose tests do not end in time, says nothing about the tests and counts on neither
+side. Survivors are either mended by a test or listed in benchmarks/equivalent.csv with the reason why nothing changes.
 
     python -m benchmarks.mutants --share 12 --seed 7 tables rules templates code
     python -m benchmarks.mutants --within 200 --share 20 --seed "$(git rev-parse HEAD)" code    # as .ci/run does
@@ -57,6 +57,9 @@ _SEALS = (
 """What holds numbers, flags and options of modules against a list that was confirmed; asked when no other notices."""
 _AT_ONCE = 2
 _ANSWERS = "tests/test_pinned_answers.py"
+_FEW = 3
+_MOST_OF_IMPORTERS = 12
+"""Where fewer tests than the former are near a module, so many of the tests near what imports it are asked, too."""
 
 
 class Verdict(StrEnum):
@@ -82,7 +85,13 @@ def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_apart: bool = 
     while not (copy / folder).exists():
         folder = folder.parent
     if fault.path.endswith(".py"):
-        yield near_tests(fault.path, [name for name in files if re.search(r"/test_[^/]*\.py$", name)], copy)
+        tests = [name for name in files if re.search(r"/test_[^/]*\.py$", name)]
+        near = near_tests(fault.path, tests, copy)
+        yield near
+        if len(near) < _FEW:
+            importers = [name for name in files if re.match(_KINDS["code"], name) and _imports(name, fault.path, copy)]
+            of_importers = dict.fromkeys(test for name in importers for test in near_tests(name, tests, copy))
+            yield [test for test in of_importers if test not in near][:_MOST_OF_IMPORTERS]
         yield [_ANSWERS]
         yield [folder.as_posix()]
         return
@@ -99,13 +108,16 @@ def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_apart: bool = 
 
 def near_tests(path: str, tests: list[str], copy: Path) -> list[str]:
     """Return the test files that mirror a module or import it."""
+    mirrored = f"tests/{Path(path).parent}/test_{Path(path).stem.lstrip('_')}"
+    return [test for test in tests if test.startswith(mirrored) or _imports(test, path, copy)]
+
+
+def _imports(file: str, path: str, copy: Path) -> bool:
+    """Whether a file imports from a module."""
     module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     package, _, name = module.rpartition(".")
-    imports = re.compile(
-        rf"from {re.escape(module)} import|from {re.escape(package)} import (\([^)]*|[^\n]*)\b{name}\b"
-    )
-    mirrored = f"tests/{Path(path).parent}/test_{Path(path).stem.lstrip('_')}"
-    return [test for test in tests if test.startswith(mirrored) or imports.search(_text(copy / test))]
+    pattern = rf"from {re.escape(module)} import|from {re.escape(package)} import (\([^)]*|[^\n]*)\b{name}\b"
+    return re.search(pattern, _text(copy / file)) is not None
 
 
 @cache

@@ -97,13 +97,18 @@ def test_what_cannot_be_imported_or_takes_too_long_counts_on_neither_side() -> N
     assert "2 not counted: cannot be imported" in summary("code", counts)
 
 
-def test_near_a_module_its_own_tests_are_asked_then_whole_answers_then_its_folder(tmp_path: Path) -> None:
+def test_of_a_module_its_own_tests_are_asked_then_its_importers_then_answers_then_its_folder(tmp_path: Path) -> None:
     test = tmp_path / "tests/cards/test_card.py"
     test.parent.mkdir(parents=True)
     test.write_text("from cards.card import Card\n")
+    texts = {"cds_hooks/ours.py": "from cards.card import Card\n", "tests/cds_hooks/test_ours.py": ""}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
     fault = Fault("cards/card.py", "a number", "x = 2\n", 1)
-    groups = list(asked_tests(fault, ["tests/cards/test_card.py"], tmp_path))
-    assert groups == [["tests/cards/test_card.py"], ["tests/test_pinned_answers.py"], ["tests/cards"]]
+    groups = list(asked_tests(fault, ["tests/cards/test_card.py", *texts], tmp_path))
+    last = [["tests/test_pinned_answers.py"], ["tests/cards"]]
+    assert groups == [["tests/cards/test_card.py"], ["tests/cds_hooks/test_ours.py"], *last]
 
 
 def test_a_template_in_a_folder_of_pages_is_asked_in_the_tests_of_all_pages_last(tmp_path: Path) -> None:
