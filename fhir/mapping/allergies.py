@@ -76,11 +76,17 @@ _CRITICAL = late_pattern(
 # "nausea, headache": what is no allergy.
 _NO_ALLERGY = late_pattern(
     r"nausea|vomit|emesis|\bn/v\b|diarrh|constipat|stomach"
-    r"|(?:gastr\w{0,20}|\bgi\b)(?! ?(?:bleed|ha?emorrh|ulcer|perfor))"
+    r"|(?:gastr\w{0,20}|\bgi)\b(?! ?(?:bleed|ha?emorrh|ulcer|perfor|bypass|sleeve|surg))"
     r"|dyspeps|indigest|abdom|heartburn|headache|dizz|drows|fatigue|dry mouth",
     re.IGNORECASE,
 )
 _MILD = late_pattern(r"hives|urticaria|rash|exanthem|eruption|itch|prurit", re.IGNORECASE)
+# What else stands with names, so that a side effect beside it does not make it harmless.
+_OTHER = late_pattern(
+    r"syncop|faint|passed out|collaps|hypotens|shock|seiz|swell|breath|dyspn|wheez|bleed|arrest|hepat|jaund"
+    r"|renal|kidney|neutrop|agranul|thrombocyt|psychos|suicid|blister|vasculit|ruptur|neuropath|necros",
+    re.IGNORECASE,
+)
 _UNSURE = late_pattern(r"\?|\b(?:possible|possibly|questionable|suspected|unsure|unclear|maybe)\b", re.IGNORECASE)
 
 
@@ -292,7 +298,10 @@ def _refusal_of_unread(unread: Mapping[str, str]) -> Refusal:
 
 def _doubtful_allergen(resource: AllergyIntolerance, allergen: Allergen) -> Allergen:
     """Return what an entry names without saying clearly of whom or how; by its notes where its code names nothing."""
-    doubtful = unclear_allergen(resource.code.words) if resource.code is not None else Allergen()
+    words = resource.code.words if resource.code is not None else ""
+    if denies_allergies(words) and not _reactions_in_name(words):  # "NKDA. Takes amoxicillin before dental work"
+        return Allergen()
+    doubtful = unclear_allergen(words)
     if allergen == doubtful == Allergen():
         for text in _free_texts(resource):
             doubtful |= allergen_of_words(text)
@@ -397,7 +406,7 @@ def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
 def _reactions_in_name(words: str) -> tuple[str, ...]:
     """Return the reactions that stand with the name of an allergen ("PCN - hives"), the worst kind of them alone."""
     words = _with_english(AssertedText(words, of="reaction").without_denied(words))
-    for kind in (_CRITICAL, _MILD, _NO_ALLERGY):
+    for kind in (_CRITICAL, _MILD, _OTHER, _NO_ALLERGY):
         names = [match[0] + words[match.end() :].partition(" ")[0] for match in kind.finditer(words)]
         if names:
             return tuple(dict.fromkeys(name.rstrip(".,;:)]") for name in names))

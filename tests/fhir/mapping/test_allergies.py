@@ -220,6 +220,8 @@ def test_an_intolerance_is_one_step_lower(words: str | None, severity: str) -> N
     [
         (_allergy("PCN -> anaphylaxis (1998), tolerates cefazolin"), "critical", ("anaphylaxis",), False),
         (_allergy("Penicillin - N/V, hives"), "warning", ("hives",), False),
+        (_allergy("Penicillin - nausea, fainted"), "warning", ("fainted",), False),
+        (_allergy("Penicillin, gastric bypass"), "warning", (), False),
         (_allergy("Penicillin (no rash, diarrhea)"), "info", ("diarrhea",), False),
         (_allergy("Penicillin V 500 QID anaphylaxis"), "warning", ("anaphylaxis",), True),
         (_allergy("Penicillin label, mother was told"), "info", (), True),
@@ -244,6 +246,7 @@ def test_the_name_tells_of_reactions_and_what_is_not_clear_is_an_allergy_in_doub
         _allergy("Penicillin allergy de-labelled after a negative challenge"),
         _allergy("Ancef anaphylaxis (not penicillin)"),
         _allergy() | {"code": None, "substance": {"text": "PCN"}, "status": "refuted"},
+        _allergy("NKDA. Takes amoxicillin before dental work"),
         _allergy("No known allergies", note=[{"text": "mother has a penicillin allergy"}]),
     ],
 )

@@ -68,14 +68,14 @@ def to_draft(context: RuleContext) -> Sequence[Allergy]:
 # Classes of allergy lists whose entries a rule of their own reads whole.
 _OWN_RULE = frozenset(
     {
-        "penicillin", "cephalosporin", "sulfonamide_antibiotic", "nsaid", "iodinated_contrast", "gadolinium_contrast",
+        "penicillin", "cephalosporin", "sulfonamide_antibiotic", "iodinated_contrast", "gadolinium_contrast",
     }
 )  # fmt: skip
 # Classes of which rules of their own know some reactions, or what a single drug of them says about the others.
 _OWN_REACTIONS = frozenset(
     {
-        "aminopenicillin", "monobactam", "beta_lactam", "salicylate", "cox2", "opioid", "ace_inhibitor", "statin",
-        "aromatic_anticonvulsant", "heparin",
+        "aminopenicillin", "monobactam", "beta_lactam", "nsaid", "salicylate", "cox2", "opioid", "ace_inhibitor",
+        "statin", "aromatic_anticonvulsant", "heparin",
     }
 )  # fmt: skip
 # What lists mostly hold of these is itching or nausea by an opioid, aching muscles by a statin.

@@ -122,6 +122,10 @@ def test_of_a_mixture_an_entry_about_either_drug_counts_once() -> None:
         ({"drug": "lisinopril 10 MG Oral Tablet"}, _entry("ACE inhibitors", "nausea"), False),
         ({"drug": "lisinopril 10 MG Oral Tablet"}, _entry("ACE inhibitors", "hives"), True),
         ({"drug": "lisinopril 10 MG Oral Tablet"}, _entry("enalapril", "anaphylaxis"), False),
+        # NSAIDs are avoided for other reasons, too, of which their own rule knows nothing.
+        ({"drug": "naproxen 500 MG Oral Tablet"}, _entry("NSAIDs", "acute kidney injury"), True),
+        ({"drug": "naproxen 500 MG Oral Tablet"}, _entry("NSAIDs", "stomach upset"), False),
+        ({"drug": "naproxen 500 MG Oral Tablet"}, _entry("ibuprofen", "acute kidney injury"), False),
         ({"drug": "metformin 500 MG Oral Tablet"}, _entry("macrolides", "anaphylaxis"), False),
     ],
 )
