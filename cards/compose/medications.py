@@ -182,16 +182,24 @@ def _numbered(suggestions: Iterable[Suggestion], identity: CardIdentity) -> Iter
 
 
 def _offers(lines: Sequence[_Line]) -> Iterator[Suggestion]:
-    """Yield the suggestions of the findings, the worst first: one change of an order, each test once, at most four."""
+    """Yield the suggestions of the findings, the worst first: one change of an order, each test once, at most four.
+
+    Of a drug the worst finding alone changes the order: no lower dose is offered where that one asks to hold it.
+    """
     changed: set[str] = set()
     labels: set[str] = set()
-    for suggestion in (offer for line in lines for drug in line.drugs for offer in drug.offers):
-        orders = {str((action.resource or {}).get("id")) for action in suggestion.actions if action.type == "update"}
-        if suggestion.label in labels or orders & changed or len(labels) == MOST_OFFERS:
-            continue
-        changed |= orders
-        labels.add(suggestion.label)
-        yield suggestion
+    worst: dict[str, Finding] = {}
+    for drug in (drug for line in lines for drug in line.drugs):
+        is_lesser = worst.setdefault(drug.name, drug.finding) is not drug.finding
+        for suggestion in drug.offers:
+            actions = suggestion.actions
+            orders = {str((action.resource or {}).get("id")) for action in actions if action.type == "update"}
+            is_settled = suggestion.label in labels or bool(orders & changed) or len(labels) == MOST_OFFERS
+            if is_settled or (orders and is_lesser):
+                continue
+            changed |= orders
+            labels.add(suggestion.label)
+            yield suggestion
 
 
 # Genetic results

@@ -77,6 +77,9 @@ def _cervical(service: PreventiveService, chart: JudgedChart) -> Judgement:
     removed = chart.done("hysterectomy_total")
     if removed:
         return judge(service, "not due", "condition", f"hysterectomy with removal of the cervix{_when(removed[0])}")
+    if treated := chart.done("cervical_treatment"):
+        text = f"the cervix was treated{_when(treated[0])}: follow-up is by its result, for 25 years"
+        return judge(service, "not due", "abnormal", text, last=treated[0], facts=(fact_of(treated[0]),))
     newest = max(
         (test for name in ("cytology", "hpv") for test in chart.done(name)[:1]),
         key=lambda test: test.day or date.min,

@@ -330,12 +330,15 @@ def _has_place(card: VisitCard, shown: Sequence[VisitCard]) -> bool:
     return is_first or (may_stand_beside and _least_words(card) <= _words_left(card, shown))
 
 
-def _words_left(card: VisitCard, shown: Collection[VisitCard]) -> int:
-    """Return how many words the others leave; of what is no danger some are kept for one that is not known."""
+def _words_left(card: VisitCard, shown: Collection[VisitCard], more_words: int = _MORE_WORDS) -> int:
+    """Return how many words the others leave; of what is no danger some are kept for one that is not known.
+
+    `more_words` is by how many a danger among them may be longer: none where it was placed with the words it has.
+    """
     first = [other for other in shown if other.rank < VisitRank.VACCINES]
     dangers = sum(_least_words(other) for other in first if other.rank is VisitRank.DANGER)
     knows_dangers = not first or card.rank is VisitRank.DANGER or card.rank >= VisitRank.VACCINES
-    kept = 0 if knows_dangers else max(_KEPT_WORDS - dangers, _MORE_WORDS)
+    kept = 0 if knows_dangers else max(_KEPT_WORDS - dangers, more_words)
     return _MOST_WORDS - max(kept + sum(map(_least_words, first)), sum(map(_least_words, shown)))
 
 
@@ -389,7 +392,7 @@ class Turns:
             if opening is None or not 0 <= now - opening.at <= _OPENING_SECONDS:
                 opening = _Opening(now)
             kept = {at: other for at, other in opening.cards.items() if at[0] != card.service or at[1] < number}
-            left = _words_left(card, kept.values())
+            left = _words_left(card, kept.values(), more_words=0)
             least = _least_words(card)
             # An abnormal result or a warning is never left out, be the opening a few words longer for it.
             may_be_short = least <= left or card.rank is VisitRank.DANGER

@@ -44,6 +44,13 @@ PALLIATIVE_WORDS = (
     "palliative",
     *(f"{_SNOMED}|{code} " for code in ("103735009", "385763009", "305336008")),
 )
+SEEN_BY_NEIGHBOURS = frozenset(
+    {
+        *("hba1c", "glucose", "glucose_fasting", "egfr", "uacr", "upcr"),
+        *("cholesterol_total", "hdl_cholesterol", "ldl_cholesterol"),
+    }
+)
+"""The few results of which the cards before vaccines and prevention are made: who asks for them knows the others."""
 LIMITED_OUTLOOK = ("cancer_metastatic", "cancer_of_blood", "dementia_severe")
 """Condition groups that decide the outlook more than any result: metastatic cancer, cancer of the blood, severe
 dementia."""

@@ -32,6 +32,7 @@ from cds_hooks.services._anticoagulation import (
 )
 from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
+    SEEN_BY_NEIGHBOURS,
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
@@ -303,7 +304,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=FEATURES,
-        analytes=("hba1c", "glucose", "glucose_fasting"),  # abnormal results of a visit stand before its card
+        analytes=SEEN_BY_NEIGHBOURS,
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
         whole_history=("Procedure",),
     ),

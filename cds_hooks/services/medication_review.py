@@ -29,7 +29,12 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.protocol.originals import OriginalOrders
 from cds_hooks.services._current_medications import reviewed_drug, taken_medications
-from cds_hooks.services._equation import is_moment_for_review, kept_for_worklist, reason_not_to_advise
+from cds_hooks.services._equation import (
+    SEEN_BY_NEIGHBOURS,
+    is_moment_for_review,
+    kept_for_worklist,
+    reason_not_to_advise,
+)
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
@@ -192,7 +197,7 @@ SERVICE = Service(
     usage_requirements="For prescribers and pharmacists at an outpatient visit; not signed off by a human pharmacist.",
     warns_of_harm=True,
     needs=Needs.of(
-        analytes=review_book().needs.analytes,
+        analytes=review_book().needs.analytes | SEEN_BY_NEIGHBOURS,
         resources=review_book().needs.resources - {"Device"},
         whole_history=("Procedure",),
     ),

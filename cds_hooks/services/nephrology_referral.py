@@ -19,6 +19,7 @@ from cards.text import escape, format_number, plain
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
+    SEEN_BY_NEIGHBOURS,
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
@@ -432,7 +433,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=FEATURES,
-        analytes=("upcr", "hba1c", "glucose", "glucose_fasting"),
+        analytes=SEEN_BY_NEIGHBOURS,
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
     ),
     decide=decide,

@@ -18,6 +18,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
     PALLIATIVE_WORDS,
+    SEEN_BY_NEIGHBOURS,
     advise_by_guideline,
     declined_by_patient,
     fact_of_condition,
@@ -283,7 +284,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and care managers at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=OUTLOOK_FEATURES,
-        analytes=("hba1c", "glucose", "glucose_fasting"),
+        analytes=SEEN_BY_NEIGHBOURS,
         resources=(
             "CarePlan",
             "Condition",

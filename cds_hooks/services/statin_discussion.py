@@ -19,6 +19,7 @@ from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
+    SEEN_BY_NEIGHBOURS,
     SHORT_OUTLOOK,
     EquationQuestion,
     advise_by_equation,
@@ -334,7 +335,7 @@ SERVICE = Service(
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=(*FEATURES, *OUTLOOK_FEATURES),
-        analytes=("ldl_cholesterol", "uacr", "hba1c", "glucose", "glucose_fasting"),
+        analytes=SEEN_BY_NEIGHBOURS,
         resources=(
             "Condition",
             "Encounter",

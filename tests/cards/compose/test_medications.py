@@ -122,6 +122,14 @@ def test_an_order_is_changed_once_and_no_more_than_four_suggestions_are_made() -
     assert card.selection_behavior == "any"
 
 
+def test_of_a_drug_the_worst_finding_alone_changes_the_order() -> None:
+    """A lower dose beside "the level is toxic: hold it" would be the wrong button."""
+    lower = reviewed("a", finding("dose"), suggestion("Halve it", "1"), suggestion("Test", "1", "create"))
+    held = reviewed("a", finding("level", indicator="critical"))
+    assert [offer.label for offer in review_card([lower, held], IDENTITY).suggestions] == ["Test"]
+    assert [offer.label for offer in review_card([lower], IDENTITY).suggestions] == ["Halve it", "Test"]
+
+
 # Suggestions that fit
 
 

@@ -241,6 +241,7 @@ STATES: list[tuple[str, tuple[Json, ...], Json | None, str]] = [
     # Lung cancer is screened by pack-years and time.
     *(("lung-cancer", entries, None, "not known: not-charted") for entries in (
         (), (smoking(DAILY),), (smoking(FORMER), pack_years(30)), (smoking("266927001"), pack_years(30)))),
+    ("lung-cancer", (procedure("Low dose CT of chest", "2026-05-20"),), None, "not due: done"),
     *(("lung-cancer", entries, None, "not due: risk") for entries in (
         (smoking(NEVER),), (smoking(NEVER), pack_years(40)), (smoking(DAILY), pack_years(19.9)),
         (smoking(FORMER, "2011-11-20"), pack_years(30)))),

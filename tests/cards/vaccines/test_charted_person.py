@@ -71,6 +71,13 @@ def test_a_neurologic_disorder_may_be_progressive_or_not() -> None:
 # Procedures
 
 
+@pytest.mark.parametrize(("cells", "is_severe"), [(80, True), (199, True), (200, False)])
+def test_a_low_cd4_count_says_how_far_hiv_suppresses(cells: float, is_severe: bool) -> None:
+    count = observation("24467-3", cells, "/uL")
+    assert ("154" in _codes(condition("B20", "http://hl7.org/fhir/sid/icd-10-cm"), count)) is is_severe
+    assert "154" not in _codes(count)
+
+
 def _procedure(**more: Any) -> Json:
     concept = {"coding": [{"system": SNOMED, "code": TRANSPLANT}], "text": "Stem cell transplant"}
     return procedure(concept, when="2026-03-01", id="p1") | more
