@@ -12,13 +12,14 @@ from msgspec import Struct
 
 from fhir.mapping.conditions import words_and_code
 from fhir.mapping.immunizations import vaccine_families
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import Annotation, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AllergyIntolerance, Condition
 from fhir.terminology.allergens import (
     ALLERGEN_CLASSES,
     Allergen,
+    allergen_of_harm,
     allergen_of_problem,
     allergen_of_words,
     denies_allergies,
@@ -114,6 +115,7 @@ class Allergy(Struct, frozen=True, gc=False):
     `kind` is None when the chart does not say which of the two it is: then it counts as an allergy. `severity` is that
     of the rule table, lowered where criticality is low, where it is an intolerance, or where the words are unsure;
     `grade` is how bad the reaction itself was. `reactions` are the manifestations, else the words of the entry.
+    `is_harm` where the problem list tells it: "pancreatitis due to azathioprine".
     """
 
     allergen: Allergen
@@ -126,6 +128,7 @@ class Allergy(Struct, frozen=True, gc=False):
     criticality: str | None = None
     is_unsure: bool = False
     recorded: FhirTime | None = None
+    is_harm: bool = False
 
     @property
     def is_intolerance(self) -> bool:
@@ -258,14 +261,21 @@ def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusa
 def _allergy_of_problem(condition: Condition) -> Allergy | None:
     """Return the allergy that an entry of the problem list states, with what it says of the reaction; else None."""
     concept = condition.code
-    if concept is None or is_over(condition) or condition.abatementDateTime or condition.abatementString:
+    if concept is None:
         return None
-    allergen = problem_allergen(concept)
+    # A drug is not safe again because the harm that it did is over.
+    allergen, drug = allergen_of_harm(concept.words)
+    if allergen == Allergen() and not (is_over(condition) or condition.abatementDateTime or condition.abatementString):
+        allergen = problem_allergen(concept)
     if not _is_of_drugs(allergen):
         return None
     entry = AllergyIntolerance(code=concept, recordedDate=condition.recordedDate)
+    if drug:
+        entry = AllergyIntolerance(
+            code=CodeableConcept(text=drug), recordedDate=condition.recordedDate, note=(Annotation(text=concept.words),)
+        )
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
-    return msgspec.structs.replace(_allergy(entry, allergen), source=source)
+    return msgspec.structs.replace(_allergy(entry, allergen), source=source, is_harm=bool(drug))
 
 
 def problem_allergen(concept: CodeableConcept) -> Allergen:

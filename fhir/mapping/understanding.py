@@ -33,7 +33,7 @@ from fhir.record.resources import (
     MedicationStatement,
     Observation,
 )
-from fhir.terminology.allergens import Allergen, allergen_of_code, denies_allergies, unclear_allergen
+from fhir.terminology.allergens import Allergen, allergen_of_code, allergen_of_harm, denies_allergies, unclear_allergen
 from fhir.terminology.analytes import ANALYTE_BY_CODE, ANALYTES, is_panel
 from fhir.terminology.conditions import CONDITION_GROUPS, imported_meaning, is_known_condition, pregnancy_meaning
 from fhir.terminology.definitions import own_definitions
@@ -232,7 +232,8 @@ def _reader_of(*elements: str) -> Callable[[Json], Understanding]:
 def _condition(resource: Json) -> Understanding:
     """Read a problem, and what it says that the patient is allergic to."""
     reading = _of_concepts(resource, concepts_of(resource, "code"))
-    allergen = problem_allergen(next(concepts_of(resource, "code"), CodeableConcept()))
+    concept = next(concepts_of(resource, "code"), CodeableConcept())
+    allergen = problem_allergen(concept) | allergen_of_harm(concept.words)[0]
     if reading.assertion == "negated":
         return reading
     return msgspec.structs.replace(

@@ -329,6 +329,7 @@ def test_an_allergy_is_called_as_in_the_chart_or_by_its_drug(entry: dict[str, An
         ({"code": {"text": "No penicillin allergy"}}, None),
         ({"code": {"text": "Mother is allergic to penicillin"}}, None),
         ({"code": {"text": "Penicillin allergy"}, "abatementDateTime": "2020"}, None),
+        ({"code": {"text": "Anaphylaxis due to penicillin"}, "abatementDateTime": "2020"}, "critical"),
     ],
 )
 def test_an_allergy_on_the_problem_list_counts_as_one(condition: dict[str, Any], severity: str | None) -> None:
@@ -336,3 +337,32 @@ def test_an_allergy_on_the_problem_list_counts_as_one(condition: dict[str, Any],
     allergy = allergy_to_class(record_of(problem), PENICILLINS)
     assert (allergy.severity if allergy else None) == severity
     assert allergy is None or allergy.source == "Condition/p"
+
+
+@pytest.mark.parametrize(
+    ("problem", "drugs"),
+    [
+        ("Amiodarone-induced pulmonary toxicity", ["amiodarone"]),
+        ("DRESS secondary to phenytoin", ["phenytoin"]),
+        ("Methotrexate pneumonitis", ["methotrexate"]),
+        ("ACE inhibitor cough", ["ace_inhibitor"]),
+        ("Statin intolerance", ["statin"]),
+        ("Opioid-induced constipation", []),
+        ("Steroid-induced hyperglycemia", []),
+        ("Anemia due to iron deficiency", []),
+        ("Optic neuritis due to MS", []),
+        ("Increased risk of gentamicin-induced hearing loss", []),
+        ("Family history of statin-induced myopathy", []),
+        ("No evidence of amiodarone-induced lung toxicity", []),
+        ("Heparin-induced thrombocytopenia", []),  # a condition of its own
+    ],
+)
+def test_what_a_drug_has_done_by_the_problem_list_speaks_against_it(problem: str, drugs: list[str]) -> None:
+    resolved = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
+    condition = {"resourceType": "Condition", "id": "p", "code": {"text": problem}, **resolved}
+    read = allergies(record_of(condition))
+    assert [
+        name for entry in read for name in sorted({*(drug.name for drug in entry.allergen.ingredients)})
+        or sorted(entry.allergen.named_classes)
+    ] == drugs  # fmt: skip
+    assert all(entry.is_harm and entry.reactions == (problem,) for entry in read)

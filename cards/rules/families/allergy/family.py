@@ -1,5 +1,7 @@
 """Allergies: the placeholders that only these rules use."""
 
+from collections.abc import Callable, Sequence
+
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.allergy.entries import (
     ALLERGY_CONDITIONS,
@@ -37,6 +39,16 @@ def _ingredient(context: RuleContext) -> str | None:
         return None
     codes = {ingredient.rxcui for ingredient in first.allergen.ingredients}
     return next((ingredient.name for ingredient in context.medication.ingredients if ingredient.rxcui in codes), None)
+
+
+def _recorded(of: Callable[[RuleContext], Sequence[Allergy]]) -> Placeholder:
+    """Return how the worst entry is named: what a drug has done by the problem list is called no allergy."""
+
+    def words(context: RuleContext) -> str:
+        first = worst_allergy(of(context))
+        return "reaction" if first is not None and first.is_harm else "allergy"
+
+    return words
 
 
 def _draft_reaction(context: RuleContext) -> str:
@@ -117,9 +129,11 @@ FAMILY = Family(
     "allergy",
     placeholders={
         "ingredient": _ingredient,
+        "recorded": _recorded(to_draft),
         "reaction": _draft_reaction,
         "when": _when,
         "class_entry": _its_class,
+        "class_recorded": _recorded(to_its_class),
         "class_reaction": lambda context: reaction_of(worst_allergy(to_its_class(context))),
         "held_entry": _held,
         "held_reaction": lambda context: reaction_of(worst_allergy(to_what_it_holds(context))),
@@ -137,9 +151,11 @@ FAMILY = Family(
     },
     longest={
         "ingredient": "sulfamethoxazole",
+        "recorded": "reaction",
         "reaction": LONGEST_REACTION,
         "when": ", 2015",
         "class_entry": "a" * 30,
+        "class_recorded": "reaction",
         "class_reaction": LONGEST_REACTION,
         "held_entry": "a" * 30,
         "held_reaction": LONGEST_REACTION,

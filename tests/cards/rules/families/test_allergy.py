@@ -191,6 +191,7 @@ def _words(context: RuleContext) -> Json:
 
 
 NONE: Json = {
+    "recorded": "allergy", "class_recorded": "allergy",
     "ingredient": None, "reaction": "reaction not recorded", "when": "", "class_entry": None,
     "class_reaction": "reaction not recorded", "held_entry": None, "held_reaction": "reaction not recorded",
     "holds": None, "entry": "", "since": "", "penicillin_reaction": "reaction not recorded",
