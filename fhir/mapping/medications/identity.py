@@ -52,7 +52,9 @@ _DEEPEST_REFERENCE = 4
 _SLOW = re.compile(
     r"\b(?:extended|sustained|prolonged|controlled|modified|retard|continus|xr|er|sr|xl|la|cr|lp|mr)\b"
     r"|\b(?:12|24) ?h(?:ou)?r|contin\b"
-    r"|\b(?:kadian|exalgo|hysingla|zohydro|xtampza|arymo|morphabond|embeda|avinza|conzip|dur[ao]gesic)\b",
+    r"|\b(?:kadian|exalgo|hysingla|zohydro|xtampza|arymo|morphabond|embeda|avinza|conzip|dur[ao]gesic)\b"
+    r"|\b(?:mst|mxl|zomorph|kapanol|longtec|oxygesic|targin(?:act|iq)?|jurnista|doltard|contalgin)\b"
+    r"|\b(?:tramal|tramadolor) long\b",
     re.IGNORECASE,
 )
 _INJECTED = re.compile(

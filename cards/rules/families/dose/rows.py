@@ -93,15 +93,19 @@ _RUNS = re.compile(
 )
 
 
+_AT_ONCE = re.compile(r"infiltra|nerve block|nervenblock|\bbolus|\bpush\b", re.IGNORECASE)
+
+
 def _is_given_in_doses(context: RuleContext) -> bool:
     """Whether it is one dose, or one every so often, and no drip: a bag of a drip is no dose."""
     dose, hours = context.drafted.dose, infusion_hours(context)
+    texts = [context.medication.words, *(dosage.text or "" for dosage in context.drafted.order.dosageInstruction)]
     if dose.single:
         return True
-    texts = [context.medication.words, *(dosage.text or "" for dosage in context.drafted.order.dosageInstruction)]
     runs = any(_RUNS.search(text[:500]) is not None for text in texts)
     has_rate = any(rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
-    return (dose.times_per_day is not None if hours is None else hours <= 1.0) and not runs and not has_rate
+    is_dose = dose.times_per_day is not None or any(_AT_ONCE.search(text[:500]) for text in texts)
+    return (is_dose if hours is None else hours <= 1.0) and not runs and not has_rate
 
 
 _OVER = re.compile(
