@@ -23,38 +23,22 @@ _VARIES = 1e-10
 """Estimates whose variance is a smaller part of their mean square are all the same."""
 
 
-def logistic_recalibration(margin: Array, y: NDArray[np.int64], weight: Array | None = None) -> tuple[float, float]:
-    """Intercept and slope of logit P(y) = intercept + slope * margin, by Newton's method to machine precision.
+def recalibration(link: str, margin: Array, y: NDArray[np.int64], weight: Array) -> tuple[float, float]:
+    """Intercept and slope of link(P(y)) = intercept + slope * margin, by Fisher's scoring to machine precision.
 
-    A step that makes the fit worse is halved: without that, a margin that misleads throws the method off.
+    `link` is logit or cloglog: log(-log(1 - P)). No step is longer than 1: without that, a margin that misleads throws
+    the method off.
     """
-    w = np.ones(len(margin)) if weight is None else weight
-    design = np.column_stack([np.ones(len(margin)), margin])
-    beta = np.array([0.0, 1.0])
-    for _ in range(100):
-        p = sigmoid(design @ beta)
-        step = np.linalg.solve(design.T @ (design * (w * p * (1 - p))[:, None]), design.T @ (w * (y - p)))
-        while np.abs(step).max() > 1e-12 and _deviance(design @ (beta + step), y, w) > _deviance(design @ beta, y, w):
-            step = step / 2.0
-        beta = beta + step
-        if np.abs(step).max() < 1e-12:
-            break
-    return float(beta[0]), float(beta[1])
-
-
-def cloglog_recalibration(margin: Array, y: NDArray[np.int64], weight: Array) -> tuple[float, float]:
-    """Fits log(-log(1 - P(y))) = intercept + slope * margin by Fisher's scoring."""
     design = np.column_stack([np.ones(len(margin)), margin])
     beta = np.array([0.0, 1.0])
     for _ in range(200):
-        eta = np.clip(design @ beta, -30.0, 3.0)
-        p = np.clip(-np.expm1(-np.exp(eta)), 1e-12, 1 - 1e-12)
-        rises = np.exp(eta - np.exp(eta))
-        spread = weight * rises**2 / (p * (1 - p))
-        score = weight * rises * (y - p) / (p * (1 - p))
+        eta = np.clip(design @ beta, -30.0, 30.0 if link == "logit" else 3.0)
+        p = np.clip(sigmoid(eta) if link == "logit" else -np.expm1(-np.exp(eta)), 1e-12, 1 - 1e-12)
+        rises = p * (1 - p) if link == "logit" else np.exp(eta - np.exp(eta))
+        spread, score = weight * rises**2 / (p * (1 - p)), weight * rises * (y - p) / (p * (1 - p))
         step = np.linalg.solve(design.T @ (design * spread[:, None]), design.T @ score)
         beta = beta + step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-10:
+        if np.abs(step).max() < 1e-12:
             break
     return float(beta[0]), float(beta[1])
 
@@ -68,10 +52,6 @@ def logit(probability: Array) -> Array:
 def sigmoid(margin: Array) -> Array:
     """Return the probability of a margin, without overflow at either end."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
-
-
-def _deviance(margin: Array, y: NDArray[np.int64], weight: Array) -> float:
-    return float((weight * np.logaddexp(0.0, np.where(y == 1, -margin, margin))).sum())
 
 
 def jeffreys(events: float, count: float, level: float = 0.95) -> tuple[float, float]:

@@ -88,22 +88,13 @@ def row_bins(
 
     Rows without weight, whose outcome is not known, are left out.
     """
-    is_known = weight > 0
-    estimate, event, own_weight = probability[is_known], y[is_known].astype(np.float64), weight[is_known]
-    limits = np.unique(np.quantile(estimate, np.arange(count) / count))
-    position = np.searchsorted(limits, estimate, side="right") - 1
+    people = pd.DataFrame({"estimate": probability, "events": weight * y, "weight": weight})[weight > 0]
+    limits = np.unique(np.quantile(people["estimate"], np.arange(count) / count))
     bins = []
-    for number, low in enumerate(limits.tolist()):
-        inside = position == number
-        if not inside.any():
-            continue
-        people, total, events = (
-            int(inside.sum()),
-            float(own_weight[inside].sum()),
-            float((own_weight * event)[inside].sum()),
-        )
-        ends = jeffreys(events / total * people, people)
-        bins.append(Bin(low, total, events, float(np.average(estimate[inside], weights=own_weight[inside])), *ends))
+    for position, rows in people.groupby(np.searchsorted(limits, people["estimate"], side="right") - 1):
+        total, events, size = float(rows["weight"].sum()), float(rows["events"].sum()), len(rows)
+        mean = float(np.average(rows["estimate"], weights=rows["weight"]))
+        bins.append(Bin(float(limits[position]), total, events, mean, *jeffreys(events / total * size, size)))
     return bins
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench.compiler.link import Link
-from models_onnx.workbench.metrics import cloglog_recalibration, logistic_recalibration, logit
+from models_onnx.workbench.metrics import logit, recalibration
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import FittingRows
 from models_onnx.workbench.training.fitting.additive import Array
@@ -91,9 +91,8 @@ class Folds:
                 apart = self.cohort.fold == number
                 inner[apart] = self._fit_without(*left_out, number).margin(self.X[apart])
         latest = self._rows_without(left_out) & self.cohort.recent & (self.cohort.weight > 0)
-        recalibrate = logistic_recalibration if fitted.link.name == "logit" else cloglog_recalibration
-        intercept, slope = recalibrate(inner[latest], self.cohort.y[latest], self.cohort.weight[latest])
-        return fitted.recalibrated(intercept, slope)
+        y, weight = self.cohort.y[latest], self.cohort.weight[latest]
+        return fitted.recalibrated(*recalibration(fitted.link.name, inner[latest], y, weight))
 
     def out_of_fold(self, progress: Progress, title: str) -> OutOfFold:
         """Cross-validation by patient with the whole procedure inside, knots and recalibration and all."""

@@ -1,5 +1,6 @@
 """From the table of `model dataset` to a new version of a model: its renewal, the words of its card, its files."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from models_onnx.workbench.training.data.cohort import read_csv
 from models_onnx.workbench.training.pipeline import Trained
 
 _GROUPS = ("race", "ethnicity")
+_NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.\d+)*(?:\+.*)?$")
 
 
 def renew(
@@ -69,17 +71,12 @@ def _earlier(name: str, out: Path) -> Version:
 
 def _next_number(earlier: Version, out: Path) -> str:
     """Return the next minor number after the highest version there is."""
-    numbers = [version.version for version in (earlier, *versions(earlier.id, out))]
-    parts = [tuple(map(int, number.split("+")[0].split("."))) for number in numbers if _is_number(number)]
+    numbers = (_NUMBER.match(version.version) for version in (earlier, *versions(earlier.id, out)))
+    parts = [(int(number[1]), int(number[2])) for number in numbers if number is not None]
     if not parts:
         raise TrainingRefused(f"{earlier.id} {earlier.version} has no number that can be counted on: give --version")
-    major, minor = max(parts)[:2]
+    major, minor = max(parts)
     return f"{major}.{minor + 1}.0"
-
-
-def _is_number(text: str) -> bool:
-    parts = text.split("+")[0].split(".")
-    return len(parts) > 1 and all(part.isdigit() for part in parts)
 
 
 def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:

@@ -13,30 +13,25 @@ from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, FittedModel
 
 
-def without_wrapping(model: Any) -> Any:
-    """Return the model itself, with the steps of pipelines in pipelines in one."""
+def steps_of(model: Any) -> list[Any]:
+    """Return the steps of a model in one list, those of searches and of pipelines in pipelines too."""
     if hasattr(model, "best_estimator_"):
-        return without_wrapping(model.best_estimator_)
+        return steps_of(model.best_estimator_)
     if type(model).__name__ == "FrozenEstimator":
-        return without_wrapping(model.estimator)
+        return steps_of(model.estimator)
     if type(model).__name__ != "Pipeline":
-        return model
-    last = without_wrapping(model.steps[-1][1])
-    return model if last is model.steps[-1][1] and type(last).__name__ != "Pipeline" else behind(model, last)
+        return [model]
+    return [*(step for _, step in model.steps[:-1]), *steps_of(model.steps[-1][1])]
 
 
-def behind(pipeline: Any, last: Any) -> Any:
-    """Return the pipeline with another last step, whose own steps follow where it is a pipeline itself."""
+def _joined(model: Any, steps: list[Any]) -> Any:
+    """Return the steps as one pipeline, or as the model itself where these are its steps."""
     from sklearn.pipeline import Pipeline
 
-    inner_steps = [step for _, step in last.steps] if type(last).__name__ == "Pipeline" else [last]
-    steps = [*(step for _, step in pipeline.steps[:-1]), *inner_steps]
-    return Pipeline([(f"step{number}", step) for number, step in enumerate(steps)])
-
-
-def last_of(model: Any) -> Any:
-    """Return the last step of a pipeline, any other model itself."""
-    return model.steps[-1][1] if type(model).__name__ == "Pipeline" else model
+    if len(steps) == 1:
+        return steps[0]
+    own_steps = [step for _, step in model.steps] if type(model).__name__ == "Pipeline" else []
+    return model if own_steps == steps else Pipeline([(f"step{number}", step) for number, step in enumerate(steps)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +49,22 @@ def unwrap(model: Any) -> tuple[Any, CalibrationLine | None]:
     Raises:
         CompileRefused: the calibration is no line, or of several models.
     """
-    model = without_wrapping(model)
-    last = last_of(model)
-    if type(last).__name__ != "CalibratedClassifierCV":
-        return model, None
-    if len(last.calibrated_classifiers_) > 1:
+    steps = steps_of(model)
+    if type(steps[-1]).__name__ != "CalibratedClassifierCV":
+        return _joined(model, steps), None
+    if len(steps[-1].calibrated_classifiers_) > 1:
         raise CompileRefused(
             "the mean of several calibrated models (ensemble=True) is no sum on one scale: calibrate with "
             "ensemble=False, or write it as an ONNX file, which is explained by groups of its inputs"
         )
-    calibrated_classifier = last.calibrated_classifiers_[0]
+    calibrated_classifier = steps[-1].calibrated_classifiers_[0]
     inner, before = unwrap(calibrated_classifier.estimator)
     if before is not None:
         raise CompileRefused(
             "a calibration of a calibrated model is not compiled: calibrate the model itself, once, on rows of its own"
         )
-    return inner if last is model else behind(model, inner), _line(calibrated_classifier.calibrators[0], inner)
+    whole = _joined(inner, [*steps[:-1], *steps_of(inner)])
+    return whole, _line(calibrated_classifier.calibrators[0], inner)
 
 
 def _line(calibrator: Any, inner: Any) -> CalibrationLine:

@@ -4,8 +4,6 @@ The rules of a node are those of LightGBM's tree.h: bit 0 of `decision_type` say
 left, bits 2-3 what is missing (0 nothing: NaN counts as 0; 1 zero and NaN, `zero_as_missing`, refused; 2 NaN).
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from models_onnx.errors import CompileRefused
@@ -63,13 +61,8 @@ def _log_odds(name: str, header: Section, after: str) -> float:
 
 
 def _section(text: str) -> Section:
-    return dict(_pairs(text))
-
-
-def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        key, _, value = line.partition("=")
-        yield key.strip(), value.strip()
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _tree(name: str, features: tuple[str, ...], section: Section) -> Tree:

@@ -12,6 +12,7 @@ What is written into a file is rounded, so that the last bits of another process
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import Self
 
 import numpy as np
@@ -40,23 +41,18 @@ def significant(value: float, digits: int = DIGITS) -> float:
     return float(f"{value:.{digits - 1}e}")
 
 
-def at_most(value: float, digits: int = DIGITS) -> float:
+def at_most(value: float, rounding: str = ROUND_FLOOR) -> float:
     """Return rounded, but never above the value: the low end of a range that must hold it.
 
     >>> at_most(0.19998169), at_most(0.1)
     (0.1999816, 0.1)
     """
-    rounded = significant(value, digits)
-    return rounded if rounded <= value else significant(rounded - 10.0 ** (_magnitude(value) - digits + 1), digits)
+    return float(Context(DIGITS, rounding).create_decimal(repr(value)))
 
 
-def at_least(value: float, digits: int = DIGITS) -> float:
+def at_least(value: float) -> float:
     """Return rounded, but never below the value: the high end."""
-    return -at_most(-value, digits)
-
-
-def _magnitude(value: float) -> int:
-    return int(f"{abs(value):.16e}".rpartition("e")[2])
+    return at_most(value, ROUND_CEILING)
 
 
 Array = NDArray[np.float64]

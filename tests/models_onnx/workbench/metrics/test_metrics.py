@@ -104,11 +104,11 @@ def test_two_kinds_of_people_have_the_line_through_their_own_rates(low: float, h
     margin, y = np.array([-span, -span, span, span]), np.array([1, 0, 1, 0])
     weight = 1000 * np.array([low, 1 - low, high, 1 - high])
     below, above = _cloglog(low), _cloglog(high)
-    assert metrics.cloglog_recalibration(margin, y, weight) == pytest.approx(
+    assert metrics.recalibration("cloglog", margin, y, weight) == pytest.approx(
         ((above + below) / 2, (above - below) / (2 * span)), abs=1e-6
     )
     below, above = math.log(low / (1 - low)), math.log(high / (1 - high))
-    assert metrics.logistic_recalibration(margin, y, weight) == pytest.approx(
+    assert metrics.recalibration("logit", margin, y, weight) == pytest.approx(
         ((above + below) / 2, (above - below) / (2 * span)), abs=1e-8
     )
 
