@@ -70,7 +70,9 @@ class Familiarity:
         high = graph.constant("farthest_high", FARTHEST, np.float64)
         centre = graph.constant("centre", self.centre, np.float32)
         there = graph.node("Where", [missing, centre, features], "placed")
-        away = graph.node("Sub", [graph.node("Cast", [there], "placed_wide", to=DOUBLE), self._centre(graph)], "away")
+        # The centre as float32, like the value it replaces: a missing input is then exactly at the centre.
+        middle = graph.constant("centre_wide", np.array(self.centre, dtype=np.float32), np.float64)
+        away = graph.node("Sub", [graph.node("Cast", [there], "placed_wide", to=DOUBLE), middle], "away")
         scaled = graph.node("Div", [away, graph.constant("spread_scale", self.scale, np.float64)], "scaled")
         z = graph.node("Clip", [scaled, low, high], "standardised")
         metric = graph.constant("metric", np.array(self.metric) / np.sqrt(self.limit), np.float64)
@@ -81,10 +83,6 @@ class Familiarity:
         graph.node("Greater", [length, graph.constant("one", 1.0, np.float64)], "out_of_distribution")
         graph.output("distance", FLOAT, ["N"])
         graph.output("out_of_distribution", BOOL, ["N"])
-
-    def _centre(self, graph: Graph) -> str:
-        # As float32, like the value it replaces: a missing input is then exactly at the centre.
-        return graph.constant("centre_wide", np.array(self.centre, dtype=np.float32), np.float64)
 
 
 def _spread(x: NDArray[np.float64], middle: float) -> float:

@@ -57,10 +57,5 @@ def _covers(waiver: Waiver, faults: tuple[str, ...]) -> bool:
     most = waiver.get("at_most")
     if not isinstance(axes, list) or not isinstance(most, float | int):
         return False
-    return all(_is_covered(fault, axes, float(most)) for fault in faults)
-
-
-def _is_covered(fault: str, axes: list[Any], most: float) -> bool:
-    axis, _, text = fault.partition(":")
-    gap = _GAP.search(text)
-    return axis in axes and gap is not None and float(gap[1]) <= most
+    gaps = ((fault.partition(":")[0], _GAP.search(fault)) for fault in faults)
+    return all(axis in axes and gap is not None and float(gap[1]) <= most for axis, gap in gaps)

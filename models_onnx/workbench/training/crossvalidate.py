@@ -96,17 +96,14 @@ class Folds:
 
     def out_of_fold(self, progress: Progress, title: str) -> OutOfFold:
         """Cross-validation by patient with the whole procedure inside, knots and recalibration and all."""
-        models, margin = {}, np.empty(len(self.cohort))
+        models, margin, odds = {}, np.empty(len(self.cohort)), np.empty(len(self.cohort))
         for done, number in enumerate(self.numbers):
             progress(title, done, len(self.numbers))
             models[number] = self.recalibrated_without(number)
             apart = self.cohort.fold == number
             margin[apart] = models[number].margin(self.X[apart])
+            odds[apart] = log_odds(models[number].link, margin[apart])
         progress(title, len(self.numbers), len(self.numbers))
-        odds = np.empty(len(margin))
-        for number, model in models.items():
-            apart = self.cohort.fold == number
-            odds[apart] = log_odds(model.link, margin[apart])
         return OutOfFold(margin, odds, models)
 
     def _rows_without(self, left_out: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -115,10 +112,8 @@ class Folds:
     def _fit_without(self, *left_out: int) -> Fit:
         key = frozenset(left_out)
         if key not in self._fits:
-            people = self._people(np.flatnonzero(self._rows_without(left_out)))
+            rows = np.flatnonzero(self._rows_without(left_out))
+            inputs = tuple(item for name in self.features for item in self.spec.inputs if item.name == name)
+            people = FittingRows(inputs, self.X[rows], self.cohort.observed.part(rows), self.cohort.recent[rows])
             self._fits[key] = fit(self.spec.estimator, people, self.spec.outcome.horizon_years)
         return self._fits[key]
-
-    def _people(self, rows: NDArray[np.int64]) -> FittingRows:
-        inputs = tuple(item for name in self.features for item in self.spec.inputs if item.name == name)
-        return FittingRows(inputs, self.X[rows], self.cohort.observed.part(rows), self.cohort.recent[rows])

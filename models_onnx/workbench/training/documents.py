@@ -104,14 +104,8 @@ def manifest(described: Document, content: bytes, seed: int, evaluation: Documen
 
 def parity(agreement: Agreement) -> Document:
     """Largest differences, to two digits: what lies below is noise of the machine."""
-    return {
-        "rows": agreement.rows,
-        "rows_with_missing": agreement.rows_with_missing,
-        "limit": 1e-5,
-        "probability": significant(agreement.probability, 2),
-        "contribution": significant(agreement.contribution, 2),
-        "additivity": significant(agreement.additivity, 2),
-    }
+    figures = {name: significant(getattr(agreement, name), 2) for name in ("probability", "contribution", "additivity")}
+    return {"rows": agreement.rows, "rows_with_missing": agreement.rows_with_missing, "limit": 1e-5, **figures}
 
 
 def threshold_margin(reference: Reference, capacity: float) -> float:
@@ -201,8 +195,10 @@ def _thresholds(
     if spec.alerts_per_event is None:
         bands = {"age_bands": _age_bands(spec, cohort, predicted, model)} if spec.age_bands else {}
         return {"capacity": spec.capacity, "table": table, **bands}
+    # the greatest net benefit, of the capacities that are at most the one declared
+    within = [row for row in table if row["capacity"] <= spec.capacity]
     return {
-        "capacity": default_capacity(spec, table),
+        "capacity": max(within, key=lambda row: float(row["net_benefit"]))["capacity"],
         "table": table,
         "alerts_per_event": spec.alerts_per_event,
         "net_benefit_all": _net_benefit(spec.alerts_per_event, cohort, predicted, -np.inf),
@@ -229,12 +225,6 @@ def _threshold(
 def _net_benefit(alerts_per_event: float, cohort: Cohort, predicted: OutOfFold, limit: float) -> float:
     recent, odds = cohort.recent, 1.0 / (alerts_per_event - 1.0)
     return round(net_benefit(predicted.margin[recent], cohort.y[recent], cohort.weight[recent], limit, odds), 4)
-
-
-def default_capacity(spec: ModelSpec, table: list[Document]) -> float:
-    """Return the capacity of the greatest net benefit, of those that are at most the one declared."""
-    within = [row for row in table if row["capacity"] <= spec.capacity]
-    return float(max(within, key=lambda row: float(row["net_benefit"]))["capacity"])
 
 
 def _alerted(rows: Mask, cohort: Cohort, predicted: OutOfFold, model: FittedModel, limit: float) -> Document:

@@ -88,21 +88,11 @@ class Evaluator:
 
     def simple(self, simple: OutOfFold) -> Figures:
         """Return the AUROC of the same procedure with few inputs, and what the others gain, on the same samples."""
-        is_followed = self.known
-        y, rows = self.cohort.y[is_followed], self.rows.of(is_followed)
-        alone = estimate({"auroc": metrics.auroc}, simple.logit[is_followed], y, self.replicates, self.seed, rows)[
-            "auroc"
-        ]
-        more = gain(
-            metrics.auroc,
-            self.predicted.logit[is_followed],
-            simple.logit[is_followed],
-            y,
-            self.replicates,
-            self.seed,
-            rows,
-        )
-        return {"inputs": list(self.spec.simple_inputs), "auroc": rounded(alone), "gain": rounded(more)}
+        y, rows, few = self.cohort.y[self.known], self.rows.of(self.known), simple.logit[self.known]
+        alone = estimate({"auroc": metrics.auroc}, few, y, self.replicates, self.seed, rows)
+        all_inputs = self.predicted.logit[self.known]
+        more = gain(metrics.auroc, all_inputs, few, y, self.replicates, self.seed, rows)
+        return {"inputs": list(self.spec.simple_inputs), "auroc": rounded(alone["auroc"]), "gain": rounded(more)}
 
     def subgroups(self, progress: Progress) -> list[Figures]:
         """Return one block per group of every axis; `sufficient` is false below 100 events."""
@@ -181,7 +171,7 @@ class Evaluator:
 
 def judge(floors: Floors, overall: Figures, latest: Figures) -> list[Figures]:
     """Return each floor with its figure and whether it holds, on all people and on those of the latest period."""
-    low, high = floors.slope
+    (low, high), (least, most) = floors.slope, floors.observed_expected
     floors_judged = [_floor("AUROC, all", overall["auroc"]["value"], f"at least {floors.auroc}", floors.auroc)]
     if floors.c_index is not None:
         floors_judged.append(
@@ -191,15 +181,9 @@ def judge(floors: Floors, overall: Figures, latest: Figures) -> list[Figures]:
     for words, block in blocks.items():
         slope, oe = block["calibration_slope"]["value"], block["observed_expected"]
         floors_judged.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low, high))
-        floors_judged.append(_observed_expected(floors, words, oe))
+        meets = oe["low"] is not None and oe["high"] is not None and oe["low"] <= most and oe["high"] >= least
+        floors_judged.append(_judged_floor(f"O/E, {words}", oe["value"], f"interval meets {least} to {most}", meets))
     return floors_judged
-
-
-def _observed_expected(floors: Floors, words: str, figure: dict[str, float | None]) -> Figures:
-    low, high = floors.observed_expected
-    begins, ends = figure["low"], figure["high"]
-    meets = begins is not None and ends is not None and begins <= high and ends >= low
-    return _judged_floor(f"O/E, {words}", figure["value"], f"interval meets {low} to {high}", meets)
 
 
 def _floor(name: str, value: float | None, limit: str, low: float, high: float = np.inf) -> Figures:

@@ -67,11 +67,13 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     if (missing := missing_inputs_of(spec, fitted)) is not None:
         described["missing_inputs"] = msgspec.to_builtins(missing)
 
-    groups = model.groups if isinstance(model, GroupedModel) else _declared_groups(spec)
     marked = {}
     if isinstance(model, GroupedModel):
-        marked = facts_of(model)
+        groups, marked = model.groups, facts_of(model)
         described["cautions"] = [*described["cautions"], marked["explanation"]]
+    else:
+        declared = spec.estimator.groups if isinstance(spec.estimator, FittedElsewhere) else {}
+        groups = Groups.of(spec.feature_names, declared)
     if not groups.trivial:
         members_by_name = zip(groups.names, groups.members, strict=True)
         described["groups"] = {name: [spec.feature_names[j] for j in members] for name, members in members_by_name}
@@ -88,11 +90,6 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     parity = documents.parity(compiled.agreement)
     manifest = documents.manifest(described, compiled.content, seed, evaluation, parity)
     return Trained(manifest, compiled.content)
-
-
-def _declared_groups(spec: ModelSpec) -> Groups:
-    declared = spec.estimator.groups if isinstance(spec.estimator, FittedElsewhere) else {}
-    return Groups.of(spec.feature_names, declared)
 
 
 def _refuse_one_outcome(spec: ModelSpec, cohort: Cohort) -> None:

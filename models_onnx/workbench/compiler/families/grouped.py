@@ -9,7 +9,7 @@ otherwise its probability.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ class GroupedModel:
     fills: bool
     intercept: float = 0.0
     slope: float = 1.0
+    clips: ClassVar[bool] = True
+    """Values beyond the trained range count as its ends: what a network says of others is not known."""
 
     @classmethod
     def read(
@@ -72,11 +74,6 @@ class GroupedModel:
         network = Network.read(source, features, np.array(low), np.array(high))
         fills = not network.has_mask and not network.takes_missing(background)
         return cls(network, features, groups, background, low, high, fills)
-
-    @property
-    def clips(self) -> bool:
-        """Values beyond the trained range count as its ends: what a network says of others is not known."""
-        return True
 
     @property
     def link(self) -> Link:

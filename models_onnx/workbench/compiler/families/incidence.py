@@ -33,7 +33,6 @@ class Incidence(Survival):
     """The link of such a model; the risk at other horizons follows from both hazards and not from the margin."""
 
     def risk(self, margin: Array) -> Array:
-        """Refuse: a margin is that of the main horizon."""
         raise NotImplementedError("the risk at each horizon follows from both hazards: CauseHazards.margins")
 
     def write(self, graph: Graph, margin: str) -> None:

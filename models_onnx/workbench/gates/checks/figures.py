@@ -130,7 +130,8 @@ def check_not_worse(subject: Subject, evidence: Evidence) -> Verdict:
     theirs = evidence.active.manifest.evaluation.get("all")
     if theirs is None:
         raise NotRun(f"Version {evidence.active.manifest.version} in use has no stored evaluation to compare with.")
-    if not _same_people(subject, evidence.active, mine, theirs):
+    same_table = subject.manifest.data.sha256 == evidence.active.manifest.data.sha256
+    if not same_table or (mine["n"], mine["events"]) != (theirs["n"], theirs["events"]):
         raise NotRun("The two versions were evaluated on different people; give the data folder to compare them.")
     difference = mine["auroc"]["value"] - theirs["auroc"]["value"]
     fault = f"AUROC is {-difference:.3f} lower than that of {evidence.active.manifest.version}, which is in use"
@@ -161,11 +162,6 @@ def _paired(paired: Paired, active: Subject) -> Verdict:
         tuple(faults),
         figures,
     )
-
-
-def _same_people(subject: Subject, active: Subject, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    same_table = subject.manifest.data.sha256 == active.manifest.data.sha256
-    return same_table and (mine["n"], mine["events"]) == (theirs["n"], theirs["events"])
 
 
 def _judged(evaluation: Mapping[str, Any], wanted: str) -> tuple[dict[str, Any], str]:

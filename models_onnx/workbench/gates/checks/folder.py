@@ -84,7 +84,8 @@ def check_contents(subject: Subject, evidence: Evidence) -> Verdict:
     """
     if evidence.installed is None:
         raise NotRun(evidence.why_absent("installed", "Nobody looked up the libraries it was made with."))
-    faults = [*_strange_files(subject.folder), *_found_inside(subject.folder)]
+    strange = sorted(path.name for path in subject.folder.iterdir() if path.name not in EXPECTED)
+    faults = [*(f"{name} is no part of a release" for name in strange), *_found_inside(subject.folder)]
     bill, unknown = _bill(subject, evidence)
     faults += unknown
     return Verdict(
@@ -93,11 +94,6 @@ def check_contents(subject: Subject, evidence: Evidence) -> Verdict:
         figures={"components": len(bill)},
         rows=bill,
     )
-
-
-def _strange_files(folder: Path) -> list[str]:
-    strange = sorted(path.name for path in folder.iterdir() if path.name not in EXPECTED)
-    return [f"{name} is no part of a release" for name in strange]
 
 
 def _found_inside(folder: Path) -> list[str]:

@@ -21,6 +21,8 @@ from models_onnx.workbench.training.data.declared import one_for_each_row, readi
 from models_onnx.workbench.training.data.follow_up import Observed, observe
 from models_onnx.workbench.training.data.units import column_in_another_unit
 
+_FOLDS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -189,13 +191,17 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
             raise TrainingRefused(f"{spec.table}: {shifted}")
         if np.isnan(x).all() and spec.fold_column in rows.columns:
             raise TrainingRefused(why_empty(spec, name, rows))
-    recent = _recent(spec, rows)
+    everybody = np.ones(len(rows), dtype=bool)
+    recent = everybody if spec.recalibration is None else np.asarray(spec.recalibration.rows(rows), dtype=bool)
     patient = pd.factorize(rows[spec.patient_column])[0].astype(np.int64)
+    # in a table without folds the patients go into them in turn
+    has_folds = spec.fold_column in rows.columns
+    fold = np.asarray(rows[spec.fold_column], dtype=np.int64) if has_folds else patient % _FOLDS
     return Cohort(
         features=spec.feature_names,
         X=without_implausible(spec, inputs),
         observed=observe(spec.outcome, rows, recent),
-        fold=_folds(spec, rows, patient),
+        fold=fold,
         recent=recent,
         patient=patient,
         rows=rows,
@@ -256,23 +262,6 @@ def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame, *, is_checked: 
 
 def _keys(spec: ModelSpec) -> tuple[str, ...]:
     return (spec.patient_column, spec.key)
-
-
-def _recent(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return the latest period; everybody where there is none."""
-    if spec.recalibration is None:
-        return np.ones(len(rows), dtype=bool)
-    return np.asarray(spec.recalibration.rows(rows), dtype=bool)
-
-
-_FOLDS = 5
-
-
-def _folds(spec: ModelSpec, rows: pd.DataFrame, patient: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the fold of each row; in a table without folds the patients go into them in turn."""
-    if spec.fold_column not in rows.columns:
-        return patient % _FOLDS
-    return np.asarray(rows[spec.fold_column], dtype=np.int64)
 
 
 def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:

@@ -41,12 +41,9 @@ def _words(problem: Exception) -> str:
     """Return the kind of an error, with its words where these tell of types and names and not of values."""
     kind = type(problem).__name__
     text = f"{kind} ({problem})" if isinstance(problem, TypeError | AttributeError | NameError) else kind
-    frames = [frame for frame in extract_tb(problem.__traceback__) if _is_of_a_person(frame.filename)]
-    return f"{text} in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else text
-
-
-def _is_of_a_person(file: str) -> bool:
-    return Path(file).is_file() and not file.startswith(_LIBRARIES)
+    files = ((frame.filename, frame.lineno) for frame in extract_tb(problem.__traceback__))
+    of_a_person = [(file, line) for file, line in files if Path(file).is_file() and not file.startswith(_LIBRARIES)]
+    return f"{text} in {Path(of_a_person[-1][0]).name}, line {of_a_person[-1][1]}" if of_a_person else text
 
 
 def one_for_each_row(

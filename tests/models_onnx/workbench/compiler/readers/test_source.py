@@ -1,6 +1,5 @@
 """LightGBM and XGBoost files read without their libraries: on thresholds, at zero, with gaps; what is refused."""
 
-import json
 import re
 import warnings
 from pathlib import Path
@@ -132,47 +131,6 @@ def test_stumps_contribute_what_the_libraries_own_contributions_say(tmp_path: Pa
     assert np.abs((told - own) - (told - own)[0]).max() < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("extra", "word"),
-    [
-        ({"boosting": "dart"}, "dart"),
-        ({"objective": "regression"}, "regression"),
-        ({"objective": "multiclass", "num_class": 3}, "multiclass"),
-        ({"linear_tree": True}, "linear trees"),
-        ({"zero_as_missing": True}, "trained with zero_as_missing"),
-        ({"categorical_feature": [4]}, "categorical splits on Column_4"),
-    ],
-    ids=str,
-)
-def test_what_a_lightgbm_file_may_not_be_is_refused_by_name(extra: dict[str, Any], word: str, tmp_path: Path) -> None:
-    _, path = light(tmp_path, **extra)
-    with pytest.raises(CompileRefused, match=word):
-        read_file(path)
-
-
-@pytest.mark.parametrize(
-    ("extra", "word"),
-    [
-        ({"booster": "dart"}, "dart"),
-        ({"booster": "gblinear"}, "gblinear"),
-        ({"objective": "reg:squarederror"}, "squarederror"),
-        ({"objective": "rank:pairwise"}, "rank:pairwise"),
-        ({"objective": "binary:logitraw"}, "logitraw"),
-    ],
-    ids=str,
-)
-def test_what_an_xgboost_file_may_not_be_is_refused_by_name(extra: dict[str, Any], word: str, tmp_path: Path) -> None:
-    X, y = with_zeros()
-    parameters = {
-        name: value
-        for name, value in {**EXTREME, **extra}.items()
-        if extra.get("booster") != "gblinear" or name != "max_depth"
-    }
-    xgboost.train(parameters, xgboost.DMatrix(X, y), 3).save_model(tmp_path / "model.json")
-    with pytest.raises(CompileRefused, match=word):
-        read_file(tmp_path / "model.json")
-
-
 def test_categorical_splits_of_xgboost_are_refused_by_the_inputs_name(tmp_path: Path) -> None:
     X, y = invented(gaps=0.0)
     data = xgboost.DMatrix(
@@ -181,22 +139,6 @@ def test_categorical_splits_of_xgboost_are_refused_by_the_inputs_name(tmp_path: 
     xgboost.train({**EXTREME, "max_cat_to_onehot": 1}, data, 10).save_model(tmp_path / "model.json")
     with pytest.raises(CompileRefused, match="categorical splits on ward"):
         read_file(tmp_path / "model.json")
-
-
-def test_a_base_score_is_read_as_a_number_and_as_a_list(tmp_path: Path) -> None:
-    _, path = extreme(tmp_path, base_score=0.2)
-    document = json.loads(path.read_text())
-    parameters = document["learner"]["learner_model_param"]
-    started = read_file(path).start
-    assert started == pytest.approx(np.log(0.2 / 0.8), abs=1e-7)
-    for written in ("2E-1", "[2E-1]"):
-        parameters["base_score"] = written
-        path.write_text(json.dumps(document))
-        assert read_file(path).start == pytest.approx(started, abs=1e-12)
-    parameters["base_score"] = "[2E-1,3E-1]"
-    path.write_text(json.dumps(document))
-    with pytest.raises(CompileRefused, match="one probability"):
-        read_file(path)
 
 
 BOOSTERS = [(lightgbm, "LGBMClassifier"), (xgboost, "XGBClassifier")]
