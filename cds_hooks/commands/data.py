@@ -6,18 +6,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cds_hooks.commands.model.console import own_specs, problems, wide_console
+from cds_hooks.commands.model.console import problems, wide_console
 from cds_hooks.commands.options import print_json
-from models_onnx.serving.registry import ARTIFACTS
 
 
 def data(
     where: Annotated[Path, typer.Argument(metavar="TABLE|FOLDER", help="A table, or a folder with features.toml.")],
     model: Annotated[str | None, typer.Option(help="Whose table it is, where its name does not say it.")] = None,
     specs: Annotated[Path | None, typer.Option(help="Folder with declarations of models of your own.")] = None,
-    folder: Annotated[
-        Path, typer.Option("--folder", help="Folder of artifacts: the trained model with whose range it is compared.")
-    ] = ARTIFACTS,
     chart: Annotated[
         Path | None, typer.Option(help="A chart (a Bundle of FHIR): the value of each declared feature in it.")
     ] = None,
@@ -45,7 +41,7 @@ def data(
         _describe_features(where, chart, as_of)
         return
     with problems():
-        report = _report(where, model, specs, folder) if charts is None else _table(where, charts, out)
+        report = _report(where, model, specs) if charts is None else _table(where, charts, out)
     if as_json:
         document = {"name": report.name, "kind": report.kind, "counts": report.counts, "passed": report.passed}
         print_json({**document, "findings": report.findings})
@@ -90,11 +86,10 @@ def _table(folder: Path, charts: Path, out: Path | None) -> Any:
         raise DeclarationError(str(fault)) from fault
 
 
-def _report(where: Path, model: str | None, specs: Path | None, folder: Path) -> Any:
+def _report(where: Path, model: str | None, specs: Path | None) -> Any:
     from models_onnx.workbench.training.data.check_tables import check_table, spec_of_table
 
-    specs = own_specs(specs, folder, model or where.name.partition(".")[0])
-    return check_table(spec_of_table(where, model, specs), where, folder)
+    return check_table(spec_of_table(where, model, specs), where)
 
 
 def _show(report: Any) -> None:

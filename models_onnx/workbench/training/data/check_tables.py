@@ -16,10 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fhir.mapping.features.catalog import FEATURES
-from models_onnx.artifact.folder import read_manifest
-from models_onnx.artifact.manifest import Manifest
-from models_onnx.errors import ArtifactRefused, TrainingRefused
-from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec, find_specs, no_model
 from models_onnx.workbench.training.data.cohort import (
     build_cohort,
@@ -77,13 +74,7 @@ class DataReport:
             self.findings.append(DataProblem(kind, severity, where, text, count, examples))
 
 
-# responsible-ai 5.2, unit or scale shift: a warning from 2 on. The reference is a mean, and of a skewed value
-# (bilirubin) it lies well above the middle: an error from 4 on. Most units differ by more: 10, 17, 18, 88, 1000.
-_SHIFTED, _CERTAINLY = 2.0, 4.0
-# So many values outside what was trained on are no patients, they are a column.
-_MANY_OUTSIDE = 0.02
 _CODED = 5  # rows: a code stands in many, one odd value may be a slip
-_ENOUGH = 50
 # Numbers that often stand for a value that is not there, as `%g` writes them.
 _MISSING_CODE = re.compile(r"-1|-?(9{1,6}|8{1,6}|7{1,6}|9{1,5}[78])")
 
@@ -109,8 +100,8 @@ def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> Mo
     return spec
 
 
-def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataReport:
-    """Say what is wrong with the rows as rows of that model's table; compared with the model in `folder`, if one is."""
+def check_table(spec: ModelSpec, path: Path) -> DataReport:
+    """Say what is wrong with the rows as rows of that model's table."""
     rows = read_rows(spec, path, as_it_is=True)
     report = DataReport(path.name, f"table of {spec.id}", {"rows": len(rows), "columns": len(rows.columns)})
     texts = texts_among_numbers(spec, rows)
@@ -127,9 +118,8 @@ def check_table(spec: ModelSpec, path: Path, folder: Path = ARTIFACTS) -> DataRe
     served = _served(spec, rows)
     X = inputs_of(spec, served)
     _copies(spec, served, X, report)
-    trained = _trained(spec, folder)
     for column, name in enumerate(spec.feature_names):
-        _values(name, X[:, column], trained, report)
+        _values(name, X[:, column], report)
     _training(spec, path, report)
     return report
 
@@ -210,14 +200,7 @@ def _training(spec: ModelSpec, path: Path, report: DataReport) -> None:
         report.add("uneven-fold", "warning", spec.fold_column, text, 1)
 
 
-def _trained(spec: ModelSpec, folder: Path) -> Manifest | None:
-    try:
-        return read_manifest(folder / spec.id)
-    except ArtifactRefused:
-        return None
-
-
-def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataReport) -> None:
+def _values(name: str, x: np.ndarray, report: DataReport) -> None:
     feature, values = FEATURES[name], x[~np.isnan(x)]
     low, high = feature.plausible_low, feature.plausible_high
     outside = values[(values < low) | (values > high)]
@@ -225,25 +208,3 @@ def _values(name: str, x: np.ndarray, trained: Manifest | None, report: DataRepo
         return
     text = f"outside {low:g} to {high:g} {feature.unit}: not believed at the bedside, and missing here too"
     report.add("implausible-value", "warning", name, text, [f"{value:.5g}" for value in outside])
-    if trained is None or name not in {item.name for item in trained.features} or len(values) < _ENOUGH:
-        return
-    item = trained.feature(name)
-    beyond = values[(values < item.trained_low) | ((values > item.trained_high) & (item.clip_high is None))]
-    share = len(beyond) / len(values)
-    text = f"outside the trained range {item.trained_low:g} to {item.trained_high:g}: no score"
-    severity: Severity = "error" if share > _MANY_OUTSIDE else "note"
-    report.add("out-of-range", severity, name, f"{text} ({share:.1%})", [f"{value:.5g}" for value in beyond])
-    _shift(name, values, item.reference_value, bool(item.choices) or feature.is_yes_no, report)
-
-
-def _shift(name: str, values: np.ndarray, reference: float, is_code: bool, report: DataReport) -> None:
-    """Another unit of the whole column moves its middle; one of a part of it is seen by the range alone."""
-    middle = float(np.median(values))
-    if is_code or reference <= 0 or middle <= 0 or FEATURES[name].measured is None:
-        return
-    ratio = middle / reference
-    apart = max(ratio, 1 / ratio)
-    if apart > _SHIFTED:
-        severity: Severity = "error" if apart > _CERTAINLY else "warning"
-        text = f"its middle is {ratio:.2g} times that of the reference: another unit?"
-        report.add("unit-shift", severity, name, text, [f"median {middle:.4g}, reference mean {reference:.4g}"])

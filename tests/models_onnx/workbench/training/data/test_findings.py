@@ -65,7 +65,7 @@ def findings(rows: pd.DataFrame, folder: Path, **changed: Any) -> list[DataProbl
     """What the check finds in these rows."""
     path = folder / "made_up.csv"
     rows.to_csv(path, index=False)
-    report = check_table(replace(SPEC, **changed), path, folder / "nowhere")
+    report = check_table(replace(SPEC, **changed), path)
     assert (report.name, report.kind) == ("made_up.csv", "table of made_up")
     assert report.counts == {"rows": len(rows), "columns": len(rows.columns)}
     assert report.passed == all(finding.severity != "error" for finding in report.findings)
