@@ -10,9 +10,12 @@ from models_onnx.model_card.evaluation_file import encode_evaluation
 from models_onnx.model_card.plots import bins_of
 from models_onnx.serving.effects import effects
 from models_onnx.serving.runtime import Model
+from models_onnx.spec import get_spec
 from models_onnx.workbench.release.documentation import model_page, other_rows_page
 from models_onnx.workbench.training import commands
 from models_onnx.workbench.training.crossvalidate import Progress
+from models_onnx.workbench.training.data.cohort import read_table
+from models_onnx.workbench.training.pipeline import train
 
 # Groups of people by rising estimate: for the curves, and for the drawing of the calibration.
 _FINE, _COARSE = 100, 10
@@ -42,7 +45,8 @@ def evaluate_artifact(
     specs: Path | None,
 ) -> ShownEvaluation:
     """Return the figures out of fold, on people that the model was not trained on."""
-    trained = commands.evaluate_model(name, data, seed, replicates, progress, specs)
+    spec = commands.with_equal_ages(get_spec(name, specs))
+    trained = train(spec, read_table(spec, data), seed, replicates, progress)
     manifest = trained.manifest
 
     def report() -> tuple[Any, ...]:

@@ -126,19 +126,6 @@ def train_model(
     return replace(trained, folder=write_artifact(out / name, trained.manifest, trained.content))
 
 
-def evaluate_model(
-    name: str,
-    data_folder: Path,
-    seed: int = SEED,
-    replicates: int = REPLICATES,
-    progress: Progress = no_progress,
-    specs: Path | None = None,
-) -> Trained:
-    """Evaluate a model on people not trained on, and write nothing; with error rates of groups at equal ages."""
-    spec = with_equal_ages(get_spec(name, specs))
-    return train(spec, read_table(spec, data_folder), seed, replicates, progress)
-
-
 def with_equal_ages(spec: ModelSpec) -> ModelSpec:
     """Return the declaration with rates at equal ages, by its axis of age; as it is if it has none or asks for them."""
     axis = next((name for name in spec.subgroups if name.startswith("age")), None)

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, Literal
 
@@ -187,7 +188,7 @@ def _indices(table: SiteTable, chart: PatientChart) -> list[Index]:
         for encounter in _encounters(chart, declared.classes)
         if (time := time_of(encounter, f"period.{declared.at}")) is not None
     ]
-    indices.sort(key=lambda index: index.epoch)
+    indices.sort(key=attrgetter("epoch"))
     return indices[:1] if declared.first else indices
 
 
@@ -202,13 +203,9 @@ def indices_of(chart: PatientChart, kind: str) -> list[Index]:
         # A year after the chart begins: before that, what is missing may only not have been charted yet.
         since = min((begin for begin, _ in stays), default=0.0) + DAYS_PER_YEAR * DAY_SECONDS
         visits = [(begin, visit) for begin, visit in stays if _class(visit) in _AMBULATORY and begin >= since]
-        return sorted((Index(_end(visit) or begin, visit) for begin, visit in visits), key=_epoch)[:1]
+        return sorted((Index(_end(visit) or begin, visit) for begin, visit in visits), key=attrgetter("epoch"))[:1]
     ended = (Index(end, stay) for _, stay in stays if _is_stay(stay) and (end := _end(stay)) is not None)
-    return sorted(ended, key=_epoch)
-
-
-def _epoch(index: Index) -> float:
-    return index.epoch
+    return sorted(ended, key=attrgetter("epoch"))
 
 
 def _is_stay(encounter: Json) -> bool:

@@ -90,7 +90,12 @@ def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, 
     leaks += _read_by_name_or_order(spec, reads)
     leaks += _telling_columns(reads, cohort)
     leaks += _chosen_by_outcome(spec, reads)
-    return (*leaks, *filter(None, (seen_before(spec, cohort), _copied_people(cohort))))
+    leaks += filter(None, [seen_before(spec, cohort)])
+    # who is in two folds under another name is predicted by a model that saw them
+    count = copied_rows(cohort.content(), cohort.patient)
+    if count > max(FEW, MANY * len(cohort)):
+        leaks.append(f"{count:,} rows repeat one of another patient under another name: nobody counts twice")
+    return tuple(leaks)
 
 
 def _telling_columns(reads: Reads, cohort: Cohort) -> Iterator[str]:
@@ -281,43 +286,31 @@ def losses_without(predict: Callable[[Array], Array], cohort: Cohort) -> dict[st
     is_followed = cohort.weight > 0
     X, y = cohort.X[is_followed], cohort.y[is_followed]
     draw = np.random.default_rng(_SEED)
-    full_auroc = _auroc(predict(X), y)
+    full_auroc, ranks = _auroc(predict(X), y), pd.DataFrame(X).rank()
     losses = {}
     for position, name in enumerate(cohort.features):
         moved = X.copy()
         moved[:, position] = X[draw.permutation(len(X)), position]
         loss = Loss(full_auroc - _auroc(predict(moved), y))
         if loss.shuffled >= LEAK_SHUFFLED:
-            is_copy = _copies_of(position, X)
-            copies = tuple(
-                other for other, is_one in zip(cohort.features, is_copy, strict=True) if is_one and other != name
-            )
-            loss = Loss(
-                loss.shuffled,
-                full_auroc - _refitted_auroc(X[:, ~is_copy], y),
-                copies,
-                _like_measured(X[:, position], y),
-            )
+            # a copy ranks people as the input does
+            is_copy = ranks.corrwith(ranks[position]).abs().to_numpy() >= _COPY
+            copies = tuple(np.array(cohort.features)[is_copy & (np.arange(X.shape[1]) != position)].tolist())
+            is_copy[position] = True
+            others = X[:, ~is_copy]
+            again = _auroc(fitted_at_once(others, y)(others), y) if others.shape[1] else 0.5
+            loss = Loss(loss.shuffled, full_auroc - again, copies, _like_measured(X[:, position], y))
         losses[name] = loss
     return losses
-
-
-def _copies_of(position: int, X: Array) -> NDArray[np.bool_]:
-    """Return which inputs are this one or rank people as it does."""
-    ranks = pd.DataFrame(X).rank()
-    is_copy = ranks.corrwith(ranks[position]).abs().to_numpy() >= _COPY
-    is_copy[position] = True
-    return np.asarray(is_copy)
-
-
-def _refitted_auroc(X: Array, y: Events) -> float:
-    return _auroc(fitted_at_once(X, y)(X), y) if X.shape[1] else 0.5
 
 
 def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Mapping[str, Loss]) -> Iterator[str]:
     """Yield the inputs that are too good alone, only until the horizon, or among the others, with what clears them."""
     for name, value in alone.items():
         later, loss = after.get(name), losses.get(name, Loss(0.0))
+        much = loss.shuffled >= LEAK_SHUFFLED and loss.fitted_again >= LEAK_FITTED_AGAIN
+        # the time speaks for a leak, or where the table says nothing of it the values
+        is_told = not loss.is_like_measured if later is None else value - later >= LEAK_AFTER / 2
         if value >= LEAK:
             yield f"{name} alone reaches an AUROC of {value:.2f}: it knows the outcome"
         elif later is not None and value - later >= LEAK_AFTER:
@@ -325,18 +318,13 @@ def too_good(alone: Mapping[str, float], after: Mapping[str, float], losses: Map
                 f"{name} alone reaches an AUROC of {value:.2f} for events within the horizon and {later:.2f} for those "
                 "after it: it knows the label, not the illness"
             )
-        elif _rests_on(name, loss) and _is_too_good(value, later, loss):
-            yield f"{_lost(name, loss)}: it knows the outcome"
-
-
-def _rests_on(name: str, loss: Loss) -> bool:
-    much = loss.shuffled >= LEAK_SHUFFLED and loss.fitted_again >= LEAK_FITTED_AGAIN
-    return much and not isinstance(FEATURES.get(name), Age)
-
-
-def _is_too_good(value: float, later: float | None, loss: Loss) -> bool:
-    """Return whether the time speaks for a leak, or where the table says nothing of it the values."""
-    return not loss.is_like_measured if later is None else value - later >= LEAK_AFTER / 2
+        elif much and is_told and not isinstance(FEATURES.get(name), Age):
+            kind = "copy" if len(loss.copies) == 1 else "copies"
+            copies = f" and its {kind} {', '.join(loss.copies)}" if loss.copies else ""
+            yield (
+                f"without {name}{copies} the model loses {loss.shuffled:.2f} of its AUROC, {loss.fitted_again:.2f} "
+                "when it is fitted again: it knows the outcome"
+            )
 
 
 def _like_measured(x: Array, y: Events) -> bool:
@@ -348,14 +336,6 @@ def _like_measured(x: Array, y: Events) -> bool:
     ends = [y[x <= low], y[x >= high]]
     is_certain = any(len(end) >= _CELL and end.mean() >= _CERTAIN for end in ends)
     return kinds > _BINS and (is_rounded or 2 * kinds > len(x)) and not is_certain
-
-
-def _lost(name: str, loss: Loss) -> str:
-    copies = f" and its {'copy' if len(loss.copies) == 1 else 'copies'} {', '.join(loss.copies)}" if loss.copies else ""
-    return (
-        f"without {name}{copies} the model loses {loss.shuffled:.2f} of its AUROC, {loss.fitted_again:.2f} when it is "
-        "fitted again"
-    )
 
 
 def fitted_at_once(X: Array, y: Events) -> Callable[[Array], Array]:
@@ -437,14 +417,6 @@ def copied_rows(content: pd.DataFrame, patient: NDArray[Any] | None = None) -> i
     left, right, both = (rows.groupby(by)["person"].transform("nunique") for by in ("left", "right", ["left", "right"]))
     is_copy = (both > 1) & (left <= _BESIDE * both) & (right <= _BESIDE * both)
     return round(float(((both - 1) / both)[is_copy].sum()))
-
-
-def _copied_people(cohort: Cohort) -> str | None:
-    """Say that people are there again under other names: who is in two folds is predicted by a model that saw them."""
-    count = copied_rows(cohort.content(), cohort.patient)
-    if count > max(FEW, MANY * len(cohort)):
-        return f"{count:,} rows repeat one of another patient under another name: nobody counts twice"
-    return None
 
 
 SAME = 1e-6

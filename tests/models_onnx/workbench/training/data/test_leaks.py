@@ -144,7 +144,7 @@ def test_the_check_of_a_table_names_the_leak_the_constant_and_the_fold(extract: 
     fold = extract["fold"].where(extract["came_back"] == 0, 0)
     table = extract.assign(told=85.0 + extract["came_back"], glucose_mg_dl=100.0, fold=fold)
     table.to_csv(tmp_path / "extract.csv", index=False)
-    findings = {finding.kind: finding for finding in check_table(SPEC, tmp_path / "extract.csv", tmp_path).findings}
+    findings = {finding.kind: finding for finding in check_table(SPEC, tmp_path / "extract.csv").findings}
     assert findings["leak"].severity == "error"
     assert findings["constant-input"].where == "glucose_mg_dl"
     assert "100 rows of fold 0 have the outcome" in findings["uneven-fold"].text
