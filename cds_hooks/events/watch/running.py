@@ -96,19 +96,21 @@ class InterfaceWatch:
         self._step = over
         with self._inbox.transaction() as connection:
             self._keep(connection, watch, [], accepted)
+        self._unsent += [(incident, True) for incident in accepted]
         return watch
 
     def _judge(self, watch: Watch, step: int) -> None:
         counts = _counts(self._inbox, step, step + 1, step)
-        begun, closed = watch.step({feed: steps[step] for feed, steps in counts.items()})
-        rows = [(RUNNING, step, "messages", 1.0)]
-        for name, feed in watch.feeds.items():
-            if feed.expected is not None:
-                mean = float(feed.expected.within(feed.expected.low, step + 1, 1))
-                rows.append((name, step, EXPECTED, round(mean, 2)))
-        with self._inbox.transaction() as connection:
+        with self._inbox.transaction() as connection:  # first: the watch takes no step twice where the file is locked
+            begun, closed = watch.step({feed: steps[step] for feed, steps in counts.items()})
+            rows = [(RUNNING, step, "messages", 1.0)]
+            for name, feed in watch.feeds.items():
+                if feed.expected is not None:
+                    mean = float(feed.expected.within(feed.expected.low, step + 1, 1))
+                    rows.append((name, step, EXPECTED, round(mean, 2)))
             connection.executemany("INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)", rows)
             self._keep(connection, watch, begun, closed)
+        self._unsent += [(incident, incident.closed is not None) for incident in begun + closed]
 
     def _keep(
         self, connection: sqlite3.Connection, watch: Watch, begun: list[Incident], closed: list[Incident]
@@ -119,7 +121,6 @@ class InterfaceWatch:
                 (incident.number, incident.opened, incident.closed, msgspec.json.encode(incident).decode()),
             )
         for incident in begun + closed:
-            self._unsent.append((incident, incident.closed is not None))
             kind = "incident-opened" if incident.closed is None else "incident-closed"
             at = incident.opened if incident.closed is None else incident.closed
             data = {"incident": incident.number, "kind": incident.kind, "feeds": incident.feeds,
