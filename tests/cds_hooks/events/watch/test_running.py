@@ -160,6 +160,21 @@ async def test_the_watch_goes_on_after_what_it_cannot_judge(site: Site, monkeypa
     assert len(tries) >= 3
 
 
+def test_a_step_is_taken_once_where_the_file_of_events_is_locked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked() -> None:
+        raise sqlite3.OperationalError("locked")
+
+    site.watch.catch_up()
+    site.now += STEP
+    with monkeypatch.context() as patch:
+        patch.setattr(site.inbox, "transaction", locked)
+        with pytest.raises(sqlite3.OperationalError):
+            site.watch.catch_up()
+    site.watch.catch_up()
+    assert site.watch._watch is not None
+    assert site.watch._watch.feeds["lab"].history.length == 1
+
+
 def test_a_watch_is_made_of_what_is_declared_and_of_the_pauses_of_the_record(tmp_path: Path) -> None:
     feeds: Any = {
         "lab": MllpFeed(name="lab", listen="x", through="engine", patients_from="adt", zone=ZoneInfo("Asia/Tokyo")),
