@@ -8,9 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import psycopg
@@ -31,6 +29,7 @@ from cds_hooks.storage.tables import feedback
 from models_onnx.artifact.keys import Keys, Signer, local_signer
 from tests.cds_hooks.storage.samples import a_decision, store
 from tests.program import run_program
+from tests.receiver import Receiver
 
 _PRETEND_RETENTION = (
     "INSERT INTO removals (chain, first_position, last_position, previous, hash, run) "
@@ -290,22 +289,9 @@ urllib.request.urlopen(sys.argv[2], line)
 def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_made_up_for(
     sqlite_url: str, tmp_path: Path, signer: Signer
 ) -> None:
-    got: list[bytes] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            got.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(500 if len(got) == 1 else 204)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    Thread(target=server.serve_forever, daemon=True).start()
-    away, url = tmp_path / "away.ndjson", f"http://127.0.0.1:{server.server_port}/seals"
+    receiver = Receiver()
+    receiver.answers = [500]
+    away, url = tmp_path / "away.ndjson", receiver.url
     sender = tmp_path / "send.py"
     sender.write_text(_SENDER)
     sealing = Sealing(
@@ -325,10 +311,9 @@ def test_each_seal_leaves_the_machine_by_command_and_by_http_and_a_failure_is_ma
     assert sealing.failures == 1
     assert began is not None
     assert (sealing.sealed_at or 0) > began
-    server.shutdown()
-    server.server_close()
+    receiver.close()
     lines = (tmp_path / "seals.ndjson").read_bytes().splitlines()
-    assert got[1:] == lines
+    assert [body for _, body in receiver.posts] == lines
     assert len(lines) == 2
     assert set(away.read_bytes().splitlines()) == set(lines)
     again = Sealing(Settings(seal_key=tmp_path / "seal-key.pem", seal_file=tmp_path / "seals.ndjson"))

@@ -5,10 +5,8 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from time import time_ns
 from typing import Any, ClassVar
@@ -43,43 +41,9 @@ from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.test_act_log import standby_that_takes_over
 from tests.cds_hooks.logged import capture_logs
 from tests.live import record_in
+from tests.receiver import receiving
 
 SECRET = b"s" * 32
-
-
-class Receiver:
-    def __init__(self) -> None:
-        self.address = ""
-        self.status = 200
-        self.taken: list[tuple[dict[str, str], bytes]] = []
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if receiver.status == 200:
-                receiver.taken.append((dict(self.headers), body))
-            self.send_response(receiver.status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Print nothing."""
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.address = f"http://127.0.0.1:{http.server_port}/"
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
 
 
 def _filled(folder: Path, count: int) -> Inbox:
@@ -96,18 +60,18 @@ def _filled(folder: Path, count: int) -> Inbox:
 async def test_events_are_sent_once_signed_and_in_order(tmp_path: Path) -> None:
     inbox = _filled(tmp_path, 5)
     with receiving() as receiver:
-        hook = Webhook(url=receiver.address, secret_file="", secret=SECRET)
+        hook = Webhook(url=receiver.url, secret_file="", secret=SECRET)
         delivery = Delivery(inbox, "care", hook, "https://cds.example", lambda: NOW)
         async with httpx.AsyncClient(trust_env=False) as http:
             assert [await delivery.send(http) for _ in range(2)] == [5, 0]
     inbox.close()
-    events = [json.loads(body) for _, body in receiver.taken]
+    events = receiver.taken
     assert [event["id"] for event in events] == [f"d{number}" for number in range(5)]
     assert {event["type"] for event in events} == {PREFIX + "decision-made"}
     assert {(event["specversion"], event["source"], event["subject"]) for event in events} == {
         ("1.0", "https://cds.example", "p1")
     }
-    for headers, body in receiver.taken:
+    for headers, body in receiver.posts:
         named = {name.lower(): value for name, value in headers.items()}
         wanted = signature(SECRET, named["webhook-id"], int(named["webhook-timestamp"]), body)
         assert named["webhook-signature"] == wanted
@@ -118,17 +82,17 @@ async def test_what_is_not_taken_is_sent_again_later_and_nothing_overtakes_it(tm
     inbox = _filled(tmp_path, 3)
     with receiving() as receiver:
         clock = [NOW]
-        hook = Webhook(url=receiver.address, secret_file="", secret=SECRET)
+        hook = Webhook(url=receiver.url, secret_file="", secret=SECRET)
         delivery = Delivery(inbox, "care", hook, "https://cds.example", lambda: clock[0])
         async with httpx.AsyncClient(trust_env=False) as http:
             receiver.status = 503
             assert [await delivery.send(http) for _ in range(3)] == [0, 0, 0]
-            receiver.status = 200
+            receiver.status = 204
             assert await delivery.send(http) == 0
             clock[0] += 2
             assert await delivery.send(http) == 3
     inbox.close()
-    assert [json.loads(body)["id"] for _, body in receiver.taken] == ["d0", "d1", "d2"]
+    assert [event["id"] for event in receiver.taken] == ["d0", "d1", "d2"]
 
 
 def _delivery(inbox: Inbox, clock: list[float], **hook: Any) -> Delivery:

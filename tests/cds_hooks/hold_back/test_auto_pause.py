@@ -4,10 +4,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
-from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +30,7 @@ from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.storage.samples import a_decision
 from tests.live import record_in
 from tests.program import run_program
+from tests.receiver import Receiver
 
 RULE = "renal-nsaid"
 DAY = 86_400.0
@@ -46,35 +45,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(governance, "_READ_SECONDS", 0.05)
     monkeypatch.setattr(releases, "READ_SECONDS", 0.05)
     monkeypatch.setattr(follow, "POLL_SECONDS", 0.05)
-
-
-class _Webhook:
-    """A server that takes notices; the first one is refused, so that it has to be sent again."""
-
-    def __init__(self) -> None:
-        self.taken: list[dict[str, Any]] = []
-        self._refused = False
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                self.send_response(204 if outer._refused else 503)
-                self.end_headers()
-                if outer._refused:
-                    outer.taken.append(json.loads(body))
-                outer._refused = True
-
-            def log_message(self, *_: object) -> None:
-                """Says nothing."""
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/notices"
-        Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 async def _sign_for(calls: httpx.AsyncClient, patient: str, *drafts: str) -> httpx.Response:
@@ -106,7 +76,8 @@ async def test_a_pause_of_warnings_is_proposed_told_of_once_and_decided_by_a_per
 ) -> None:
     for name, value in (("LEAST_USERS", 1), ("LEAST_PATIENTS", 20), ("LEAST_DAYS", 1), ("MOST_OF_ONE", 1.0)):
         monkeypatch.setattr(acceptance, name, value)
-    webhook = _Webhook()
+    webhook = Receiver()
+    webhook.answers = [503]  # it is sent again
     settings: dict[str, Any] = {"as_of": NOW, "pause_cards": 20, "notice_url": webhook.url}
     try:
         async with app_client(tmp_path, **settings) as one, app_client(tmp_path, **settings) as other:

@@ -1,49 +1,22 @@
 """Others are told once when an incident begins and once when it ends, and Prometheus reads the figures."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
 from cds_hooks.monitor.notices import Event, NotTold, tell
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
 from tests.cds_hooks.decision_views.followed import Book
-
-
-class _Webhook:
-    """A server that keeps what it is sent and answers with the next of these states, then with 204."""
-
-    def __init__(self) -> None:
-        self.taken: list[Any] = []
-        self.answers: list[int] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                outer.taken.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                self.send_response(outer.answers.pop(0) if outer.answers else 204)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Says nothing."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/notices"
-        Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+from tests.receiver import Receiver, receiving
 
 
 @pytest.fixture
-def webhook() -> Iterator[_Webhook]:
+def webhook() -> Iterator[Receiver]:
     """A server that takes notices."""
-    made = _Webhook()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with receiving() as receiver:
+        yield receiver
 
 
 def figure(client: str = "ehr", family: Family = "units", state: State = "act", text: str = "t") -> Figure:
@@ -61,7 +34,7 @@ def told(events: list[Event]) -> list[tuple[str, str, str, str]]:
     return [(event.event, event.client, event.family, event.text) for event in events]
 
 
-def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, webhook: _Webhook) -> None:
+def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, webhook: Receiver) -> None:
     book, before = Book(tmp_path / "book.sqlite3"), datetime.now(UTC).replace(microsecond=0)
     units, clock = incident("ehr", "units", "unit of bun"), incident("app", "clock", "an hour ahead")
     begun = tell(book, [units, clock], webhook.url)
@@ -83,7 +56,7 @@ def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, web
 
 
 @pytest.mark.parametrize("answer", [300, 404, 500])
-def test_an_event_that_is_not_taken_is_told_again(tmp_path: Path, webhook: _Webhook, answer: int) -> None:
+def test_an_event_that_is_not_taken_is_told_again(tmp_path: Path, webhook: Receiver, answer: int) -> None:
     book = Book(tmp_path / "book.sqlite3")
     units, clock = incident("ehr", "units", "u"), incident("app", "clock", "c")
     webhook.answers = [200, answer]
@@ -98,10 +71,9 @@ def test_an_event_that_is_not_taken_is_told_again(tmp_path: Path, webhook: _Webh
     assert book.open_incidents() == {("app", "clock"), ("ehr", "units")}
 
 
-def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, webhook: _Webhook) -> None:
+def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, webhook: Receiver) -> None:
     book, url = Book(tmp_path / "book.sqlite3"), webhook.url
-    webhook.server.shutdown()
-    webhook.server.server_close()
+    webhook.close()
     with pytest.raises(NotTold) as not_told:
         tell(book, [incident("ehr", "units", "u")], url)
     assert str(not_told.value) == (
@@ -111,7 +83,7 @@ def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, webhook: _Webhook) 
 
 
 def test_alertmanager_is_told_under_one_key_when_it_begins_and_when_it_is_over(
-    tmp_path: Path, webhook: _Webhook
+    tmp_path: Path, webhook: Receiver
 ) -> None:
     book, url = Book(tmp_path / "book.sqlite3"), webhook.url.replace("/notices", "/api/v2/alerts")
     (begun,), (ended,) = tell(book, [incident("ehr", "input drift", "u")], url), tell(book, [], url)

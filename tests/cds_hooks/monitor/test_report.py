@@ -5,10 +5,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +17,7 @@ from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from tests.cds_hooks.decision_views.followed import Book
+from tests.receiver import Receiver, receiving
 
 FIRST = datetime(2026, 9, 1, 8, tzinfo=UTC)
 DAYS, CALLS, LAST = 30, 120, "2026-09-30"
@@ -151,73 +149,54 @@ def test_each_decision_is_counted_once(record: str, tmp_path: Path) -> None:
     assert (day.calls, day.accepted, sum(day.hours.values())) == (CALLS, 1, CALLS)
 
 
-class _Webhook(BaseHTTPRequestHandler):
-    """Keeps what is posted to it; answers as the server says."""
-
-    def do_POST(self) -> None:
-        server: Any = self.server
-        server.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(server.status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
 @pytest.fixture
-def webhook() -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Webhook)
-    server.told, server.status = [], 204
-    server.url = f"http://127.0.0.1:{server.server_port}/alerts"
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+def webhook() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.mark.slow
 def test_a_webhook_is_told_once_when_an_incident_begins_and_once_when_it_ends(
-    record: str, counts: Path, webhook: Any
+    record: str, counts: Path, webhook: Receiver
 ) -> None:
     for _ in range(2):
         assert run(record, counts, "--notify", webhook.url).exit_code == 1
-    assert [(each["event"], each["client"], each["family"]) for each in webhook.told] == [
+    assert [(each["event"], each["client"], each["family"]) for each in webhook.taken] == [
         ("opened", "north", "units"),
         ("opened", "south", "feed"),
     ]
-    assert "another unit may be sent" in webhook.told[0]["text"]
-    webhook.told.clear()
+    assert "another unit may be sent" in webhook.taken[0]["text"]
+    webhook.posts.clear()
     assert run(record, counts, "--notify", webhook.url, "--until", "2026-09-28").exit_code == 0
-    assert {(each["event"], each["client"]) for each in webhook.told} == {("closed", "north"), ("closed", "south")}
+    assert {(each["event"], each["client"]) for each in webhook.taken} == {("closed", "north"), ("closed", "south")}
 
 
 @pytest.mark.slow
 def test_an_alertmanager_is_told_when_an_incident_starts_and_when_it_ends(
-    record: str, counts: Path, webhook: Any
+    record: str, counts: Path, webhook: Receiver
 ) -> None:
     address = f"{webhook.url}/api/v2/alerts"
     assert run(record, counts, "--notify", address).exit_code == 1
     # Without an end Alertmanager ends an alert by itself after five minutes.
     spans = [
-        datetime.fromisoformat(alert["endsAt"]) - datetime.fromisoformat(alert["startsAt"]) for (alert,) in webhook.told
+        datetime.fromisoformat(alert["endsAt"]) - datetime.fromisoformat(alert["startsAt"])
+        for (alert,) in webhook.taken
     ]
     assert spans == [timedelta(days=7)] * 2
-    webhook.told.clear()
+    webhook.posts.clear()
     assert run(record, counts, "--notify", address, "--until", "2026-09-28").exit_code == 0
-    assert [("startsAt" in alert, "endsAt" in alert) for (alert,) in webhook.told] == [(False, True)] * 2
+    assert [("startsAt" in alert, "endsAt" in alert) for (alert,) in webhook.taken] == [(False, True)] * 2
 
 
 @pytest.mark.slow
-def test_what_the_webhook_did_not_take_is_told_again(record: str, counts: Path, webhook: Any) -> None:
+def test_what_the_webhook_did_not_take_is_told_again(record: str, counts: Path, webhook: Receiver) -> None:
     webhook.status = 500
     done = run(record, counts, "--notify", webhook.url)
     assert done.exit_code == 2
     assert "the webhook answered 500" in " ".join(done.output.split())
-    webhook.status, webhook.told[:] = 204, []
+    webhook.status = 204
     run(record, counts, "--notify", webhook.url)
-    assert len(webhook.told) == 2
+    assert len(webhook.taken) == 2
 
 
 @pytest.mark.parametrize(
