@@ -397,7 +397,7 @@ _BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", 
 _SHORTENED = frozenset(
     {"st", "dr", "vs", "approx", "hx", "dx", "no", "chr", "obstr", "pulm", "resp", "periph", "esoph", "abn", "ess"}
     | {"deg", "malig", "sev", "diab", "mell", "chron", "rez", "pat", "pac", "pt", "li", "re", "bds", "izq", "dcha"}
-    | {"dcho", "incl", "inkl"}
+    | {"dcho", "incl", "inkl", "stad"}
 )
 _AFTER_A_LETTER = frozenset(
     {"fib", "fibrillation", "flutter", "tach", "tachycardia", "diff", "difficile", "coli", "pylori", "gravis"}
