@@ -114,7 +114,8 @@ GROUP BY patient
 _TALLY = """
 SELECT count(*), count(*) FILTER (kind IS NULL), min(file) FILTER (kind IS NULL),
     count(line) FILTER (kind = 'Medication' OR people.patient IS NOT NULL),
-    count(line) FILTER (kind <> 'Medication' AND people.patient IS NULL)
+    count(line) FILTER (kind <> 'Medication' AND people.patient IS NULL),
+    (SELECT count(*) FROM people WHERE may_be_two)
 FROM resources LEFT JOIN people USING (patient)
 """
 _CHARTS = """
@@ -176,11 +177,10 @@ def _read_lines(connection: Any, path: Path, wanted: Wanted) -> None:
 
 
 def _count(connection: Any, tally: FolderTally) -> None:
-    ((resources, unreadable, file, used, without),) = connection.execute(_TALLY).fetchall()
+    ((resources, unreadable, file, *rest),) = connection.execute(_TALLY).fetchall()
     tally.resources, tally.unreadable = tally.resources + resources, tally.unreadable + unreadable
     tally.unreadable_in = tally.unreadable_in or (Path(file).name if file else "")
-    tally.used, tally.without_patient = used, without
-    ((tally.two_persons,),) = connection.execute("SELECT count(*) FROM people WHERE may_be_two").fetchall()
+    tally.used, tally.without_patient, tally.two_persons = rest
 
 
 def grouped(batches: Iterable[Any]) -> Iterator[RawChart]:

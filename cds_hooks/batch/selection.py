@@ -30,13 +30,8 @@ def questions_about(names: tuple[str, ...], configured: Settings) -> Questions:
         BatchRefused: a name is neither a model nor an equation, or the model's files must not be used.
     """
     equations, of_services = find_equations(), _of_services(configured)
-    models_folder = configured.models_folder
-    names_here = {
-        *equations,
-        *of_services,
-        *model_ids(),
-        *(model_ids(models_folder) if models_folder is not None else ()),
-    }
+    folder = configured.models_folder
+    names_here = {*equations, *of_services, *model_ids(), *(model_ids(folder) if folder is not None else ())}
     if strange := [name for name in names if name not in names_here]:
         raise BatchRefused(
             f"{strange[0]!r} is neither a model nor an equation; there are: {', '.join(sorted(names_here))}."

@@ -4,6 +4,7 @@ A column that a model needs is found by the name of its feature (`bun_mg_dl`). A
 coding, and a column that is not there have to be declared: a table is never scored on a guess.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -21,7 +22,7 @@ DECEASED = "deceased"
 """A column of this name leaves out whom it says to have died, as the services do."""
 
 # Names under which tables have these, beside the feature's or the condition's own.
-_ALSO_CALLED = {"sex_male": ("sex", "gender"), "pregnancy": ("pregnant",)}
+_ALSO_CALLED = defaultdict[str, tuple[str, ...]](tuple, {"sex_male": ("sex", "gender"), "pregnancy": ("pregnant",)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class TableDeclaration:
             ("units", self.units, inputs | short | there),
             ("values", self.values, input_names | there),
             ("without", self.without, inputs | short),
-            ("none_has", self.none_has, conditions | {alias for key in conditions for alias in _aliases(key)}),
+            ("none_has", self.none_has, conditions | {alias for key in conditions for alias in _ALSO_CALLED[key]}),
             ("exclude", self.exclude, there),
         ):
             if strange := sorted(set(names) - choices):
@@ -171,21 +172,17 @@ def _column(name: str, analyte: str, columns: Sequence[str], declared: Mapping[s
                 f"{name} is declared to be in the column {declaration!r}, which the table does not have."
             )
         return declaration
-    there = [alias for alias in (name, *_aliases(name)) if alias in columns]
+    there = [alias for alias in (name, *_ALSO_CALLED[name]) if alias in columns]
     if len(there) > 1:
         raise BatchRefused(f"{name} could be in the column {there[0]} or {there[1]}: declare which it is.")
     return there[0] if there else None
 
 
-def _aliases(name: str) -> tuple[str, ...]:
-    return _ALSO_CALLED.get(name, ())
-
-
 def _condition(manifest: Manifest, key: str, columns: Sequence[str], declared: TableDeclaration) -> YesColumn | None:
     column = _column(key, "", columns, declared.columns)
-    is_none = bool(declared.none_has & {key, *_aliases(key)})
+    is_none = bool(declared.none_has & {key, *_ALSO_CALLED[key]})
     if column is None and not is_none:
-        names = " or ".join((key, *_aliases(key)))
+        names = " or ".join((key, *_ALSO_CALLED[key]))
         raise BatchRefused(
             f"{manifest.id} is for {manifest.population.words}, and the table has no column {names} that says "
             f"whom to leave out. Name the column (--column {key}=NAME), or declare that it is true of nobody in the "
@@ -202,7 +199,7 @@ def _not_there(manifest: Manifest, feature: Feature, columns: Sequence[str]) -> 
             f"The table has a column {feature.analyte} and none called {feature.name}: declare its one unit, as in "
             f"--unit {feature.analyte}={feature.unit}."
         )
-    name = " or ".join((feature.name, *_aliases(feature.name)))
+    name = " or ".join((feature.name, *_ALSO_CALLED[feature.name]))
     return (
         f"{manifest.id} reads {feature.words} ({feature.unit}), and the table has no column {name}. Name the column "
         f"(--column {feature.name}=NAME), or declare that the table does not have it (--without {feature.name}): it is "
