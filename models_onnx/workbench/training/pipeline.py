@@ -201,7 +201,7 @@ def _differences(path: str, stored: Any, trained: Any) -> Iterator[str]:
         unwritten = _SINCE - stored.keys() if path.startswith("evaluation.subgroups") else frozenset()
         for name in sorted({*stored, *trained} - _MAY_DIFFER - unwritten):
             yield from _differences(f"{path}.{name}" if path else name, stored.get(name), trained.get(name))
-    elif isinstance(stored, list) and isinstance(trained, list) and len(stored) == len(trained):
+    elif isinstance(stored, list | tuple) and isinstance(trained, list | tuple) and len(stored) == len(trained):
         for number, (mine, theirs) in enumerate(zip(stored, trained, strict=True)):
             label = mine.get("group", mine.get("name", number)) if isinstance(mine, dict) else number
             yield from _differences(f"{path}[{label}]", mine, theirs)
