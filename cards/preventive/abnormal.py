@@ -33,7 +33,9 @@ from fhir.terminology.conditions import code_system
 
 _OF_THIS_RESULT: Final = ("colorectal_cancer", "breast_cancer", "lung_cancer")
 """A cancer settles the result that found it and not one that came after it."""
-_AFFIRMED: Final = re.compile(r"\b(?:positive|pos|detected|reactive|abnormal|present|\+)(?:\b|$)|(?<=\d)\s?\+$")
+_AFFIRMED: Final = re.compile(
+    r"\b(?:positiv[eoa]?|positif|pos|detected|reactive|abnormal|present|\+)(?:\b|$)|(?<=\d)\s?\+$"
+)
 
 
 class Threshold(Struct, frozen=True):
@@ -136,7 +138,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         return any(words.search(text) is not None and unless.search(text) is None for text in texts)
 
     def _size(self, match: re.Match[str]) -> str | None:
-        centimetres = float(match["number"]) / (10 if match["unit"].lower() == "mm" else 1)
+        centimetres = float(match["number"].replace(",", ".")) / (10 if match["unit"].lower() == "mm" else 1)
         is_meant = centimetres >= (self.number_from or 0) and (
             self.number_below is None or centimetres < self.number_below
         )

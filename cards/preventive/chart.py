@@ -33,11 +33,13 @@ _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
 _NEGATED: Final = re.compile(
     r"\bnegative for [^.;]*|\b(?:previous\w*|prior|formerly)\b[^.;,]*|\bpositive control\b"
     r"|\b(?:no|none|neither|never)(?: [\w-]+){0,4}? (?:positive|reactive|detected|present)\b"
-    r"|\bnot (?:\w+ )?(?:positive|reactive|detected)\b|\b(?:not?|non)\b[- ]?\w*|\bnonreactive\b|\bundetected\b"
+    r"|\b(?:not?|nicht|pas) (?:\w+ )?(?:positi\w+|reactive|detected)\b|\b(?:not?|non|nicht|pas)\b[- ]?\w*"
+    r"|\bnonreactive\b|\bundetected\b"
 )
-_NEGATIVE: Final = re.compile(r"\b(?:negative|neg|nilm|normal|absent)\b")
+_NEGATIVE: Final = re.compile(r"\b(?:n[eé]gativ[eoa]?|n[eé]gatif|neg|nilm|normal|absent)\b")
 _POSITIVE: Final = re.compile(
-    r"\b(?:positive|pos|detected|reactive|abnormal|present|asc|ascus|lsil|hsil|agc|cin|carcinoma|dysplasia)\b"
+    r"\b(?:positiv[eoa]?|positif|pos|detected|reactive|abnormal|present|asc|ascus|lsil|hsil|agc|cin|carcinoma"
+    r"|dysplasia)\b"
 )
 
 

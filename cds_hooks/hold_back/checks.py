@@ -764,14 +764,6 @@ CHECKS: Final = (
         is_replayed_by_card=True,
     ),
     Check(
-        codes=(WORKLIST, SAID_ONCE),
-        title="Three cards at an opening, the same test once in 90 days, one follow-up at discharge",
-        lets_through="Time: the next day, or 90 days after the test that was offered; a reminder stands in the "
-        "worklist.",
-        card=check_reminder,
-        remembers=True,
-    ),
-    Check(
         codes=(LOOP_GUARD,),
         title="Loop guard: a suggestion about this order was accepted within the hour",
         lets_through="Time: one hour after the acceptance; a new draft of the same drug is checked as usual.",
@@ -779,6 +771,14 @@ CHECKS: Final = (
         suggestion=check_accepted_suggestion,
         remembers=True,
         is_replayed_by_card=True,
+    ),
+    Check(
+        codes=(WORKLIST, SAID_ONCE),
+        title="Three cards at an opening, the same test once in 90 days, one follow-up at discharge",
+        lets_through="Time: the next day, or 90 days after the test that was offered; a reminder stands in the "
+        "worklist.",
+        card=check_reminder,
+        remembers=True,
     ),
     Check(
         codes=(SITE_CHECK,),

@@ -131,8 +131,9 @@ def _judge(call: ServiceInput) -> Advice:
         return past
     if find_condition(record, "pregnancy"):
         return no_card(EQUATION.id, "contraindicated", "A pregnancy is on record: a statin is not discussed.")
-    if find_condition(record, "liver_severe") is not None:
-        return no_card(EQUATION.id, "contraindicated", "Severe liver disease is on record: a statin is not discussed.")
+    if find_condition(record, "liver_severe", "acute_hepatitis") is not None:
+        text = "Severe or acute liver disease is on record: a statin is not discussed."
+        return no_card(EQUATION.id, "contraindicated", text)
     allergy = allergy_to_class(record, "statin")
     if allergy is not None:
         return no_card(EQUATION.id, "contraindicated", "A reaction to a statin is on record.")

@@ -103,7 +103,7 @@ def test_every_function_that_checks_a_finding_a_card_or_a_suggestion_is_in_the_l
 
 def test_a_replay_asks_the_checks_that_go_by_no_memory() -> None:
     assert [code for check in CHECKS if check not in WITHOUT_MEMORY for code in check.codes] == [
-        "acknowledged", "said-once", "from-event", "worklist", "said-once", "loop-guard", "budget",
+        "acknowledged", "said-once", "from-event", "loop-guard", "worklist", "said-once", "budget",
     ]  # fmt: skip
 
 

@@ -408,7 +408,7 @@ MEASURED = (
         ([EXPECTING], {"patient": PREGNANT},
          ("contraindicated", "A pregnancy is on record: a statin is not discussed.")),
         ([condition("K72.10", ICD10)], {},
-         ("contraindicated", "Severe liver disease is on record: a statin is not discussed.")),
+         ("contraindicated", "Severe or acute liver disease is on record: a statin is not discussed.")),
         ([{"resourceType": "AllergyIntolerance", "id": "a1", "code": {"text": "atorvastatin"}, "patient": SUBJECT}], {},
          ("contraindicated", "A reaction to a statin is on record.")),
         ([problem("Statin intolerance")], {},
