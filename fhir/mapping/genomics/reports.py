@@ -37,7 +37,11 @@ _DIAGNOSES = (
         r"\b(?:g-?6-?pd|glucose[- ]6[- ]phosphate dehydrogenase)[- ](?:deficiency|deficient)\b(?! carrier)",
         re.IGNORECASE)),
     ("RYR1", ("T883",), ("405501007",), "Malignant Hyperthermia Susceptibility", late_pattern(
-        r"\bmalignant hyper(?:thermia|pyrexia)\b(?! screen)", re.IGNORECASE)),
+        r"\bmalignant hyper(?:thermia|pyrexia)\b(?! screen)"
+        r"|\b(?:ryr1|cacna1s)[- ](?:gene )?(?:pathogenic|likely pathogenic|mutation)", re.IGNORECASE)),
+    # CPIC, MT-RNR1 and aminoglycosides (2021): the three variants of an increased risk.
+    ("MT-RNR1", (), (), "increased risk of aminoglycoside-induced hearing loss", late_pattern(
+        r"\b(?:m\.)?(?:1555 ?A>G|A1555G|1494 ?C>T|C1494T|1095 ?T>C|T1095C)\b", re.IGNORECASE)),
 )  # fmt: skip
 
 

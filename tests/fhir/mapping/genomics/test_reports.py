@@ -151,6 +151,8 @@ def diagnosed(gene: str, key: str, words: str, source: str = "Condition/c1", whe
         (problem("x", "d55.0"), diagnosed("G6PD", "Deficient", "x")),
         (problem("Malignant hyperpyrexia"), diagnosed("RYR1", SUSCEPTIBLE, "Malignant hyperpyrexia")),
         (problem("No malignant hyperthermia"), None),
+        (problem("RYR1 pathogenic variant"), diagnosed("RYR1", SUSCEPTIBLE, "RYR1 pathogenic variant")),
+        (problem("RYR1 likely benign variant"), None),
         (problem("G6PD normal"), None),
         (problem("CYP2C19 PM"), diagnosed("CYP2C19", POOR, "CYP2C19 PM")),
         (problem("CYP2C19 PM", id=None), diagnosed("CYP2C19", POOR, "CYP2C19 PM", "Condition without id")),
