@@ -222,6 +222,9 @@ def main() -> int:
 
         def run(number: int) -> None:
             copy = _copied(files, Path(folder) / str(number) / "project")
+            is_of_code = any(kind.startswith("code") for kind in chosen.kinds)
+            if is_of_code and _run([_ANSWERS], copy, chosen.seconds) is Verdict.BEHAVIOUR:
+                raise SystemExit(f"{_ANSWERS} fails without a fault, so every fault would count as noticed by it.")
             for kind, fault in faults[number::_AT_ONCE]:
                 if (started := time.monotonic()) > last:
                     return
