@@ -255,13 +255,16 @@ def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> b
 
 _A1C_DIABETES: Final = 6.5
 _PRESSURES: Final = frozenset({"sbp", "dbp"})
+_SMALL: Final = 10
+"""A TSH of 0.02 is not 0, and a hemoglobin of 6.96 not 7."""
 
 
 def _value(record: PatientRecord, result: Measurement) -> str:
     if result.analyte in _PRESSURES:
         pair = [record.newest("sbp"), record.newest("dbp")]
         return f"{'/'.join(f'{pressure.value:.0f}' for pressure in pair if pressure is not None)} mmHg"
-    return f"{ANALYTES[result.analyte].words} {format_number(result.value)} {unit(result.unit)}"
+    number = format_number(result.value, decimals=2 if result.value < _SMALL else 1)
+    return f"{ANALYTES[result.analyte].words} {number} {unit(result.unit)}"
 
 
 def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...]:

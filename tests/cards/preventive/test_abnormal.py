@@ -234,6 +234,11 @@ def test_a_glucose_is_settled_by_a_later_normal_hba1c_and_pressure_by_a_newer_on
     assert rows(*pressure(190, 120, "2026-09-01"), *pressure(136, 84)) == []
 
 
+def test_a_small_value_keeps_two_decimals() -> None:
+    (tsh,) = opened(number("3016-3", 0.02, "m[IU]/L", "2026-11-01"))
+    assert tsh.title == "TSH 0.02 mIU/L (under 0.1)"
+
+
 def test_of_one_screening_the_gravest_row_is_told_and_of_several_one_each() -> None:
     assert rows(result(PAP, "HSIL"), result(HPV, "Detected")) == ["cytology-high-grade"]
     assert rows(result(PAP, "HSIL"), result(FIT, "Positive")) == ["stool-positive", "cytology-high-grade"]
