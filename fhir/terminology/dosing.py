@@ -244,6 +244,8 @@ _PUSHED = late_pattern(
     r"|\b(?:push(?:ed)?|(?<!slow )bol(?:us|o)|directe?) (?:iv(?!\w)|i\.v\.)(?! (?:lent|langsam|slow))|\biv[pd](?!\w)",
     re.IGNORECASE,
 )
+# What runs by the minute, or by weight and hour ("50 mcg/kg/min"), runs into a vein where nothing else is said.
+_RUNS = late_pattern(r"\d ?(?:mcg|µg|ug|mg|ng|units?|meq|mmol) ?/ ?(?:kg ?/ ?(?:min|h)|min)", re.IGNORECASE)
 PUSHED = "intravenous push"
 """The route of what the words say is pushed into a vein."""
 LONGEST_ROUTE_WORDS = 1000
@@ -258,6 +260,8 @@ def said_route(words: str) -> str | None:
     ('intravenous', 'ophthalmic', None)
     >>> said_route("40 mEq IV push"), said_route("3 UI IV bolus lento")
     ('intravenous push', 'intravenous')
+    >>> said_route("50 mcg/kg/min"), said_route("25 mcg/h patch"), said_route("20 ng/kg/min SC")
+    ('intravenous', None, 'subcutaneous')
     """
     if len(words) > LONGEST_ROUTE_WORDS:
         return None
@@ -267,4 +271,6 @@ def said_route(words: str) -> str | None:
         names.remove("injection")
     if names == ["intravenous"] and _PUSHED.search(words):
         return PUSHED
+    if not names and _RUNS.search(words):
+        return "intravenous"
     return names[0] if len(names) == 1 else None
