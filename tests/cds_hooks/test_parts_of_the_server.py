@@ -125,6 +125,7 @@ def test_lists_in_one_text_are_divided_by_commas() -> None:
     assert [str(network) for network in networks_of("10.0.0.0/8, ::1")] == ["10.0.0.0/8", "::1/128"]
     assert read_shares("0.1, mortality_5y=0.05, age-band") == {"": 0.1, "mortality_5y": 0.05}
     assert read_shares("0.5") == {"": 0.5}
+    assert Settings(alert_share="0.1, mortality_5y=0.05").shares_by_model == {"mortality_5y": 0.05}
     for wrong in ("0.51", "0", ".0", "1", "x", "a=0.1,a=0.2", "0.1,0.2"):
         with pytest.raises(ValueError, match=r"is no share|comes twice"):
             read_shares(wrong)

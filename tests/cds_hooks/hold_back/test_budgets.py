@@ -1,12 +1,18 @@
 """Beyond a budget only the most important cards are shown, critical ones always, and the rest has its reason."""
 
 import asyncio
-from datetime import timedelta
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cards.extension import EXTENSION_KEY
+from cds_hooks.decision_views.follow import Batch, DecisionRow
+from cds_hooks.hold_back.budgets import ShownCards
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
@@ -22,6 +28,7 @@ from tests.cds_hooks.hold_back.restraint_calls import (
 )
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW
+from tests.cds_hooks.storage.samples import a_decision
 from tests.fhir.builders import encounter
 from tests.live import record_in
 
@@ -120,3 +127,22 @@ async def test_workers_together_never_show_more_than_the_budget(tmp_path: Path, 
 def test_a_wrong_budget_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(RulesFileError, match=said):
         read_rules_file(rules_file(tmp_path, f"[[budget]]\n{text}\n"))
+
+
+def test_the_cards_of_today_and_yesterday_are_counted_without_critical_ones() -> None:
+    today, day = 20_000, 86_400
+    cards = [{"uuid": name, "indicator": name, "extension": {EXTENSION_KEY: {}}} for name in ("info", "critical")]
+
+    def shown(number: int) -> DecisionRow:
+        as_of = datetime.fromtimestamp(number * day, UTC).isoformat()
+        response, basis = json.dumps({"cards": cards}).encode(), json.dumps({"as_of": as_of}).encode()
+        decision = a_decision(outcome="cards", response=response, basis=basis, decided_at=number * day * 10**6)
+        return DecisionRow(1, decision)
+
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(ShownCards.tables)
+        rows = [shown(number) for number in (today - 2, today - 1, today)]
+        ShownCards(lambda: today * day + 3600.0).take(connection, Batch(decisions=rows))
+        for now, expected in ((today, [(today - 1, 1), (today, 1)]), (today + 1, [(today, 1)])):
+            ShownCards(lambda now=now: float(now * day)).forget(connection, 0)  # type: ignore[misc]
+            assert connection.execute("SELECT day, cards FROM shown_cards ORDER BY day").fetchall() == expected
