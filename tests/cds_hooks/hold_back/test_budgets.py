@@ -131,7 +131,9 @@ def test_a_wrong_budget_is_refused_in_a_sentence(tmp_path: Path, text: str, said
 
 def test_the_cards_of_today_and_yesterday_are_counted_without_critical_ones() -> None:
     today, day = 20_000, 86_400
-    cards = [{"uuid": name, "indicator": name, "extension": {EXTENSION_KEY: {}}} for name in ("info", "critical")]
+    cards: list[dict[str, Any]] = [
+        {"uuid": name, "indicator": name, "extension": {EXTENSION_KEY: {}}} for name in ("info", "critical")
+    ]
 
     def shown(number: int) -> DecisionRow:
         as_of = datetime.fromtimestamp(number * day, UTC).isoformat()
