@@ -418,7 +418,15 @@ def ends_abbreviation(tokens: Sequence[Token], position: int) -> bool:
             return True
         return first == 0 or tokens[first - 1].word in _ENDS or tokens[first - 1].word in {"(", "-", "/", ":", "?"}
     if before.isdigit() and len(before) < 3 and position + 1 < len(tokens):
-        return tokens[position + 1].word in ("ssw", "woche", "schwangerschaftswoche", "monat")
+        return tokens[position + 1].word in (
+            "ssw",
+            "woche",
+            "schwangerschaftswoche",
+            "monat",
+            "grads",
+            "grad",
+            "grades",
+        )
     return before in _SHORTENED
 
 

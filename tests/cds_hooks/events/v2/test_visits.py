@@ -11,6 +11,7 @@ from cds_hooks.events.effects import Effects, Fact, resource_id
 from cds_hooks.events.v2.message import Segment, parse_message
 from cds_hooks.events.v2.visits import (
     demographics,
+    patient_number,
     take_allergies,
     visit,
     visit_number,
@@ -33,6 +34,18 @@ def _segment(name: str, **fields: str) -> Segment:
 
 
 # Persons
+
+
+@pytest.mark.parametrize(
+    ("feed", "numbers", "patient"),
+    [
+        (SOUTH, "7^^^NORTH~500^^^SOUTH", "500"),
+        (ANYBODY, "7^^^NORTH~500^^^SOUTH", "NORTH.7"),
+        (ANYBODY, "500", "500"),
+    ],
+)
+def test_numbers_of_several_authorities_are_kept_apart(feed: V2Feed, numbers: str, patient: str) -> None:
+    assert patient_number(_segment("PID", f3=numbers), feed) == patient
 
 
 @pytest.mark.parametrize(
