@@ -162,8 +162,8 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                     parts[key].append((observation, component, code))
                     break
             else:
-                if is_panel(observation.code.texts) and (named := analyte_in_words(observation, component)) is not None:
-                    parts[named].append((observation, component, None))
+                if is_panel(observation.code.texts) and (key := analyte_in_words(observation, component)) is not None:
+                    parts[key].append((observation, component, None))
     return parts
 
 
