@@ -108,6 +108,8 @@ def _drug(note: str, name: str) -> Drug:
         ("AVC en 2018.", "stroke", ("affirmed", "historical", "patient")),
         ("Melanoma excised 2017.", "melanoma", ("affirmed", "historical", "patient")),
         ("Precautions: fall risk. H/o seizures.", "seizure", ("affirmed", "historical", "patient")),
+        ("CT planned ?pulmonary embolism", "pulmonary embolism", ("possible", "current", "patient")),
+        ("Smoker - varenicline declined.", "smoking", ("affirmed", "current", "patient")),
         ("Asthme dans l'enfance.", "asthma", ("affirmed", "historical", "patient")),
     ],
 )
