@@ -47,7 +47,8 @@ PALLIATIVE_WORDS = (
 SEEN_BY_NEIGHBOURS = frozenset(
     {
         *("hba1c", "glucose", "glucose_fasting", "egfr", "uacr", "upcr"),
-        *("cholesterol_total", "hdl_cholesterol", "ldl_cholesterol"),
+        *("cholesterol_total", "hdl_cholesterol", "ldl_cholesterol", "triglycerides"),
+        *("tsh", "psa", "ferritin", "vitamin_b12"),
     }
 )
 """The few results of which the cards before vaccines and prevention are made: who asks for them knows the others."""

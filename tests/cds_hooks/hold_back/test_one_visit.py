@@ -117,7 +117,6 @@ DRAWN_FROM = [
     result("9318-7", 450, "mg/g"),
     result("13457-7", 205, "mg/dL"),
     result("6301-6", 6.8, "{INR}"),
-    result("718-7", 6.4, "g/dL"),
     result("3016-3", 48, "m[IU]/L"),
     drug("warfarin 5 mg tablet"),
     drug("naproxen 500 mg tablet"),
