@@ -277,8 +277,8 @@ def _write_document(path: Path, out: IO[bytes]) -> bool:
     names = {url.encode(): _name_of(resource).encode() for url, resource in resources if url.startswith("urn:")}
     for _, resource in resources:
         if resource != b"null":
-            named = _URN.sub(lambda match: b'"' + (names.get(match[1]) or match[1]) + b'"', resource)
-            out.write(named.translate(_LINE_BREAKS) + b"\n")
+            renamed = _URN.sub(lambda match: b'"' + (names.get(match[1]) or match[1]) + b'"', resource)
+            out.write(renamed.translate(_LINE_BREAKS) + b"\n")
     return True
 
 

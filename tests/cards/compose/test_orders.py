@@ -121,7 +121,7 @@ NOT_CHECKED: list[tuple[str, Json]] = [
     ("not-to-be-given", {"resourceType": "MedicationRequest", "status": "cancelled"}),
     ("draft-unreadable", {"resourceType": "MedicationRequest", "dosageInstruction": "two a day"}),
     ("draft-unreadable", {"resourceType": "MedicationRequest", "medicationCodeableConcept": []}),
-    ("no-rule", {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "psyllium powder"}}),
+    ("no-rule", {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "inulin powder"}}),
 ]
 
 
@@ -552,8 +552,8 @@ NAME = "MedicationRequest/a"
             ),
         ),
         (
-            order(medicationCodeableConcept={"text": "psyllium powder"}),
-            WhyNot(NAME, "no-rule", "No rule here is about psyllium."),
+            order(medicationCodeableConcept={"text": "inulin powder"}),
+            WhyNot(NAME, "no-rule", "No rule here is about inulin."),
         ),
     ],
 )
@@ -570,7 +570,7 @@ def test_a_medication_among_the_drafts_is_part_of_an_order(as_of: datetime) -> N
 
 def on_list(as_of: datetime, *active: Json | str) -> list[str]:
     """What is said of the medication list beside a draft that nothing is found about."""
-    outcome = check(record_of({"active": list(active)}, as_of), drafts_of(draft_of({"drug": "psyllium powder"})))
+    outcome = check(record_of({"active": list(active)}, as_of), drafts_of(draft_of({"drug": "inulin powder"})))
     return [one.text for one in outcome.silences if one.subject == "medications"]
 
 

@@ -139,7 +139,7 @@ class AdditiveCurves:
             shares[number, list(pair.inputs)] = 0.5
         starts = np.cumsum([0, *(pair.values.size for pair in self.pairs[:-1])])
         inside = graph.node("MatMul", [cells, graph.constant("strides", strides, np.float64)], "inside_table")
-        place = graph.node("Add", [inside, graph.constant("starts", starts, np.float64)], "place")
+        position = graph.node("Add", [inside, graph.constant("starts", starts, np.float64)], "place")
         table = graph.constant("tables", np.concatenate([pair.values.ravel() for pair in self.pairs]), np.float64)
-        values = graph.node("Gather", [table, graph.node("Cast", [place], "place_number", to=INT64)], "values")
+        values = graph.node("Gather", [table, graph.node("Cast", [position], "place_number", to=INT64)], "values")
         return graph.node("MatMul", [values, graph.constant("halves", shares, np.float64)], "of_inputs")
