@@ -10,6 +10,7 @@ from typing import Final
 
 from cards.card import (
     REASONS_OF_WHAT_IS_DUE,
+    SEVERITY,
     TOPICS,
     Card,
     CardIdentity,
@@ -161,7 +162,7 @@ def results_card(
 
     `is_brief`: what follows is said of the first; of the others the headline has the names, and the orders stay.
     """
-    ordered = sorted(results, key=lambda result: result.row.indicator == "info")
+    ordered = sorted(results, key=lambda result: -SEVERITY[result.row.indicator])
     offers = [
         OrderSuggestion(
             plain(f"Order: {result.row.order.text}", 80),

@@ -64,7 +64,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     citation: str
     document: str
     url: WebAddress
-    indicator: Literal["info", "warning"]
+    indicator: Literal["info", "warning", "critical"]
     within_days: int
     from_days: int = 0
     tests: tuple[str, ...] = ()
