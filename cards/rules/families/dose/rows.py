@@ -139,8 +139,8 @@ def per_hour_of(context: RuleContext, unit: str) -> float | None:
     rates = []
     for dosage in dosages_of(context):
         structured = (given.rateQuantity for given in dosage.doseAndRate)
-        rates = [f"{rate.value} {rate.code or rate.unit}" for rate in structured if rate is not None]
-        for match in _SPEED.finditer(" ".join([*rates, (dosage.text or "")[:500]])):
+        stated = [f"{rate.value} {rate.code or rate.unit}" for rate in structured if rate is not None]
+        for match in _SPEED.finditer(" ".join([*stated, (dosage.text or "")[:500]])):
             factor = 1000.0 if match["unit"].lower() == "g" else 1.0
             if unit == ("mg" if match["unit"].lower() == "g" else match["unit"].lower()):
                 rates.append(float(match["count"]) * factor * (1.0 if match["span"].lower() == "h" else 60.0))
