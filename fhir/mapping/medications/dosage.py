@@ -656,7 +656,7 @@ def _counts_times(previous: str, word: str, following: str) -> bool:
 
 def _is_of_one_strength(identity: MedicationIdentity, dosage: Dosage) -> bool:
     """Whether the order names the strength of one tablet, capsule, syringe or running bag of all ingredients."""
-    runs = identity.millilitres is not None and " over " in (dosage.text or "").lower()
+    runs = identity.millilitres is not None and " over " in f" {dosage.text or ''}".lower()
     units = ("unit", "mL") if runs else ("unit",)
     stated = [strength for strength in identity.strengths if strength is not None and strength.per in units]
     return identity.systemic is not False and bool(stated) and len(stated) == len(identity.strengths)

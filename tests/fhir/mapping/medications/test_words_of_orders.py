@@ -273,6 +273,7 @@ def test_one_sig_has_no_steps() -> None:
     [
         ("Zocor 40 mg", "nightly", 40),
         ("Acetaminophen 1000 mg/100 mL IV", "IV over 15 minutes q6h", 4000),
+        ("Acetaminophen 1000 mg/100 mL IV", "over 15 minutes q6h", 4000),
         ("Zoloft 50 mg", "daily", 50),
         ("Morphine ER 15 mg", "q12h", 30),
         ("Zofran 4 mg", "every 8 hours as needed", 12),
