@@ -39,11 +39,16 @@ _AFFIRMED: Final = re.compile(
 
 
 class Threshold(Struct, frozen=True):
-    """An analyte and the values that are abnormal, both limits included, in its canonical unit."""
+    """An analyte and the values that are abnormal, in its canonical unit: from a limit on, over one or below one."""
 
     analyte: str
     at_least: float = -inf
-    at_most: float = inf
+    over: float = -inf
+    below: float = inf
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is abnormal: one that another unit gives, 6.993, is below 7."""
+        return value >= self.at_least and self.over < value < self.below
 
 
 class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
@@ -100,6 +105,11 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         texts = (self.words, self.unless, self.unless_named)  # of what is in lower case
         words, unless, unless_named = (re.compile(text or "(?!)") for text in texts)
         return words, unless, unless_named
+
+    @cached_property
+    def names_that_settle(self) -> re.Pattern[str] | None:
+        """Finds `settled_by_names` in the name of a medication; None where the row has none."""
+        return re.compile(self.settled_by_names, re.IGNORECASE) if self.settled_by_names else None
 
     def finding_in(self, test: Done) -> str | None:
         """Return what of the result it is that this row means, "" if it has no words of its own; None if it is not."""
@@ -245,7 +255,7 @@ def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
 def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: PatientRecord) -> list[Measurement]:
     """Return the newest values within the row's days that lie within these limits."""
     measured = [(limit, record.newest(limit.analyte, row.newest_days)) for limit in thresholds]
-    return [value for limit, value in measured if value is not None and limit.at_least <= value.value <= limit.at_most]
+    return [value for limit, value in measured if value is not None and limit.holds(value.value)]
 
 
 def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> bool:
@@ -387,8 +397,10 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
     keys = frozenset(row.settled_by_medications)
     if keys and presence_of(record, keys).medications:
         return True
-    names = re.compile(row.settled_by_names or "(?!)", re.IGNORECASE)
-    return any(names.search(medication.identity.words) is not None for medication in active_medications(record))
+    names = row.names_that_settle
+    return names is not None and any(
+        names.search(medication.identity.words) is not None for medication in active_medications(record)
+    )
 
 
 def _is_since(hit: ConditionHit, time: FhirTime | None) -> bool:

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from fhir.mapping.conditions import words_and_code
+from fhir.mapping.conditions import doubt_of, words_and_code
 from fhir.mapping.immunizations import vaccine_families
 from fhir.record.datatypes import Annotation, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
@@ -275,7 +275,8 @@ def _allergy_of_problem(condition: Condition) -> Allergy | None:
             code=CodeableConcept(text=drug), recordedDate=condition.recordedDate, note=(Annotation(text=concept.words),)
         )
     source = f"Condition/{condition.id}" if condition.id else "Condition without id"
-    return msgspec.structs.replace(_allergy(entry, allergen), source=source, is_harm=bool(drug))
+    allergy = msgspec.structs.replace(_allergy(entry, allergen), source=source, is_harm=bool(drug))
+    return _in_doubt(allergy) if doubt_of(condition) else allergy
 
 
 def problem_allergen(concept: CodeableConcept) -> Allergen:

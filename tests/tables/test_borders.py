@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import pairwise
+from math import isfinite
 from typing import Any, NamedTuple
 
 import pytest
@@ -120,14 +121,15 @@ def _abnormal_results() -> Iterator[Border]:
         words = f"{row.title} | {row.needed} | {row.document} | {row.note}"
         for threshold in row.analytes:
             is_open = partial(_is_open, row, threshold.analyte)
-            side, limit = ("ge", threshold.at_least) if threshold.at_least > 0 else ("le", threshold.at_most)
+            limits = {"ge": threshold.at_least, "gt": threshold.over, "lt": threshold.below}
+            ((side, limit),) = ((side, limit) for side, limit in limits.items() if isfinite(limit))
             yield Border(f"{row.id}, {threshold.analyte}", limit, side, words, is_open)
 
 
 def _is_open(row: AbnormalResult, analyte: str, value: float) -> bool:
     resources = [_result(analyte, value, "2026-11-20" if row.newest_days == 1 else "2026-11-18")]
     resources += [charts.problem("Z34.90")] if row.only_with else []
-    resources += [_result(beside.analyte, beside.at_most, "2026-11-18") for beside in row.beside]
+    resources += [_result(beside.analyte, beside.below - 0.1, "2026-11-18") for beside in row.beside]
     age = next((years for years in (row.to_age, row.from_age) if years), 56)
     patient = charts.person(f"{2026 - age}-11-20", row.sex or "female")
     return any(result.row.id == row.id for result in opened(*resources, patient=patient))

@@ -94,6 +94,7 @@ def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tup
         ((procedure("LEEP of cervix", "2026-02-01"),), None, "cervix-treated"),
         ((number("2823-3", 6.6, "mmol/L", "2026-11-20"),), None, "potassium-severe"),
         ((number("718-7", 6.4, "g/dL", "2026-11-18"),), None, "hemoglobin-severe"),
+        ((number("718-7", 4.34, "mmol/L", "2026-11-18"),), None, "hemoglobin-severe"),  # 6.993 g/dL
         ((number("777-3", 22, "10*3/uL", "2026-11-18"),), None, "platelets-severe"),
         ((number("17861-6", 12.6, "mg/dL", "2026-11-18"),), None, "calcium-high"),
         ((number("3016-3", 48, "m[IU]/L", "2026-11-01"),), None, "tsh-high"),

@@ -330,6 +330,13 @@ def test_an_allergy_is_called_as_in_the_chart_or_by_its_drug(entry: dict[str, An
         ({"code": {"text": "Mother is allergic to penicillin"}}, None),
         ({"code": {"text": "Penicillin allergy"}, "abatementDateTime": "2020"}, None),
         ({"code": {"text": "Anaphylaxis due to penicillin"}, "abatementDateTime": "2020"}, "critical"),
+        (
+            {
+                "code": {"text": "Anaphylaxis due to penicillin"},
+                "verificationStatus": {"coding": [{"code": "provisional"}]},
+            },
+            "warning",
+        ),
     ],
 )
 def test_an_allergy_on_the_problem_list_counts_as_one(condition: dict[str, Any], severity: str | None) -> None:

@@ -99,9 +99,9 @@ _AT_ONCE = re.compile(r"infiltra|nerve block|nervenblock|\bbolus|\bpush\b", re.I
 def _is_given_in_doses(context: RuleContext) -> bool:
     """Whether it is one dose, or one every so often, and no drip: a bag of a drip is no dose."""
     dose, hours = context.drafted.dose, infusion_hours(context)
-    texts = [context.medication.words, *(dosage.text or "" for dosage in context.drafted.order.dosageInstruction)]
     if dose.single:
         return True
+    texts = [context.medication.words, *(dosage.text or "" for dosage in dosages_of(context))]
     runs = any(_RUNS.search(text[:500]) is not None for text in texts)
     has_rate = any(rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
     is_dose = dose.times_per_day is not None or any(_AT_ONCE.search(text[:500]) for text in texts)
