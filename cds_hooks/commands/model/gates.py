@@ -25,10 +25,6 @@ def gates(
     data: Data = None,
     folder: Folder = ARTIFACTS,
     specs: Specs = None,
-    charts: Annotated[
-        Path | None,
-        typer.Option(help="Charts (FHIR) of the people it is used on: G11 compares what is missing in them."),
-    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run only this gate, for example G9; may be repeated.")] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Make the report part of the signed release; without red, it is validated.")
@@ -54,7 +50,7 @@ def gates(
         keys, specs = own_keys(settings()), own_specs(specs, folder, name)
         subject = read_subject(find_version(name, folder).folder, keys)
         with progress_bars(as_json) as progress:
-            evidence = gather(subject, keys, _site_evidence(subject, data), progress, specs, charts)
+            evidence = gather(subject, keys, _site_evidence(subject, data), progress, specs)
             report = run_gates(subject, evidence, progress, wanted or None)
         if record:
             release = record_gates(subject.folder, encode(report), report.summary, moment(), signer())
@@ -76,7 +72,6 @@ def _site_evidence(subject: Any, data: Path | None) -> Any:
         data=data or settings().data_dir,
         cards=composer(subject, service),
         sentences=service_sentences(subject.id) if service is None else service[0].lines(service[1].path),
-        at_discharge=service[0].is_at_discharge if service is not None else None,
         waiver_fault=partial(_waiver_fault, subject),
     )
 

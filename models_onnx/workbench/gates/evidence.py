@@ -19,7 +19,6 @@ from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import core_digest
 from models_onnx.serving.registry import ARTIFACTS, versions
 from models_onnx.spec import get_spec
-from models_onnx.workbench.gates.served import served_inputs
 from models_onnx.workbench.gates.subject import (
     Audit,
     ComposedCard,
@@ -28,7 +27,6 @@ from models_onnx.workbench.gates.subject import (
     Paired,
     Retrained,
     Runner,
-    ServedInputs,
     Subject,
     read_subject,
 )
@@ -48,26 +46,18 @@ class SiteEvidence:
     """What only the site knows: the day, the words of the service that shows the model, and its approvals.
 
     `cards` composes cards of rows and `sentences` are those of the service, each with its place; None where no service
-    shows the model. `at_discharge` says whether its own service asks it at discharge.
+    shows the model.
     """
 
     as_of: date
     data: Path
     cards: Callable[[Array], Sequence[ComposedCard]] | None = None
     sentences: Sequence[tuple[str, str]] | None = None
-    at_discharge: bool | None = None
     waiver_fault: Callable[[dict[str, Any]], str | None] = lambda _waiver: None
     """Why a waiver is not valid here, in a sentence; None where it is."""
 
 
-def gather(
-    subject: Subject,
-    keys: Keys,
-    site: SiteEvidence,
-    progress: Progress,
-    specs: Path | None = None,
-    charts: Path | None = None,
-) -> Evidence:
+def gather(subject: Subject, keys: Keys, site: SiteEvidence, progress: Progress, specs: Path | None = None) -> Evidence:
     """Everything that is available; what is not is left out with its reason, and its gate is not run."""
     active = _in_use(subject, keys)
     absent: dict[str, str] = {}
@@ -85,7 +75,6 @@ def gather(
         as_of=site.as_of,
         timer=thread_time,
         **table,
-        served=_served(subject, charts, site.at_discharge),
         cards=site.cards,
         sentences=site.sentences,
         other_cards=_other_cards(subject),
@@ -94,13 +83,6 @@ def gather(
         waiver_fault=site.waiver_fault,
         absent=absent,
     )
-
-
-def _served(subject: Subject, charts: Path | None, at_discharge: bool | None) -> ServedInputs | None:
-    """Return what is missing at the moment at which the model's service asks it."""
-    if charts is None:
-        return None
-    return served_inputs(subject.manifest, charts, "discharge" if at_discharge else "visit")
 
 
 def _in_use(subject: Subject, keys: Keys) -> Subject | None:
@@ -159,12 +141,10 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         uneven_fold,
     )
     from models_onnx.workbench.training.data.reads import Reads
-    from models_onnx.workbench.training.groups import figures_within_groups, hidden_groups, traced_groups
+    from models_onnx.workbench.training.groups import traced_groups
 
     reads = Reads.of(spec, cohort)
     groups = traced_groups(spec, cohort, reads)
-    probability = subject.answers(cohort.X).probability
-    threshold = subject.manifest.thresholds.default.probability
     return InputEvidence(
         alone=alone(cohort),
         after=after_horizon(spec, cohort),
@@ -173,10 +153,6 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         uneven=uneven_fold(spec, cohort),
         smuggled=groups.smuggled,
         unnamed=groups.unnamed,
-        unjudged=groups.unjudged,
-        merged=figures_within_groups(spec, cohort, probability, threshold),
-        hidden=hidden_groups(spec, cohort),
-        missing=dict(zip(cohort.features, np.isnan(cohort.X).mean(axis=0).tolist(), strict=True)),
         undated=undated_shares(cohort.rows, cohort.features),
     )
 

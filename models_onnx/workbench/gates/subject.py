@@ -209,25 +209,8 @@ class InputEvidence:
     """A sentence: a fold that was not drawn among patients by chance."""
     smuggled: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
-    unjudged: tuple[str, ...] = ()
-    """Columns of a few values by which there are no figures, and which may be groups under another name."""
-    merged: tuple[dict[str, Any], ...] = ()
-    """Figures of values of a column that an axis calls by one name or scatters, as of groups; `why` says which."""
-    hidden: tuple[str, ...] = ()
-    """Sentences: recorded values of such a column that an axis counts as not recorded."""
-    missing: dict[str, float] = field(default_factory=dict)
-    """The share of the rows (0 to 1) in which each input is missing."""
     undated: dict[str, float] = field(default_factory=dict)
     """The share of the rows of a table from charts in which a call would have read an input otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServedInputs:
-    """How often each input is missing (0 to 1) in a replay of charts: at how many moments of which kind."""
-
-    moments: int
-    words: str
-    missing: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,8 +228,6 @@ class Evidence:
     """The evaluation, computed now from rows and file."""
     inputs: "InputEvidence | None" = None
     """What each input reads and how much it tells."""
-    served: ServedInputs | None = None
-    """What is missing at the moments at which the model is asked, from charts."""
     sentences: Sequence[tuple[str, str]] | None = None
     """Every sentence of the service that shows the model, each with the place where it stands."""
     other_cards: dict[str, dict[str, Any]] | None = None

@@ -1,6 +1,6 @@
 """G9: are the figures fair group by group, with intervals; differences that call for action fail the gate."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import NormalDist
 from typing import Any
@@ -19,7 +19,6 @@ ENOUGH_FOR_RATIO = 50
 SLOPE_ACT = (0.8, 1.2)
 # How often (0 to 1) a model that treats all groups alike may fail by chance, over all comparisons of the gate together.
 BY_CHANCE = 0.05
-_MOST_NAMED = 8
 TOGETHER = "the smaller groups together"
 # Our own limit: with so many events people can be put into groups of which most can be judged.
 ENOUGH_TO_SPLIT = 400
@@ -51,8 +50,7 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
     faults = _axis_faults(declared, {str(group["axis"]) for group in groups}, evidence)
     rows: list[dict[str, Any]] = []
     rules = {**declared, **_least_asked(declared)}
-    merged = evidence.inputs.merged if evidence.inputs is not None else ()
-    widening = simultaneous(_comparisons(groups, rules, merged))
+    widening = simultaneous(_comparisons(groups, rules))
     for axis, rule in rules.items():
         members = [group for group in groups if group["axis"] == axis]
         if rule == "none":
@@ -64,30 +62,14 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
             faults += _gap_faults(axis, known_groups, widening)
             faults += _slope_faults(axis, known_groups)
         rows += [_row(axis, group) for group in members]
-    faults += _merged_faults(evidence, widening)
     judged = {axis for axis in declared for group in groups if group["axis"] == axis and _enough(group)}
     if not judged:
         raise Insufficient(f"No group has {ENOUGH_FOR_RATIO} events; nothing can be said about {', '.join(declared)}.")
     few = [row for row in rows if row["state"] == "insufficient"]
     sentence = f"{len(rows)} groups on {len(judged)} axes; {len(few)} insufficient, which says neither fair nor unfair."
-    unjudged = list(_not_judged({str(group["axis"]) for group in groups}, evidence))
-    sentence = " ".join((sentence, *unjudged))
-    figures = {"axes": declared, "insufficient": len(few), **({"not_judged": unjudged} if unjudged else {})}
-    return Verdict(sentence, tuple(faults), figures, rows)
-
-
-def _not_judged(axes: Set[str], evidence: Evidence) -> Iterator[str]:
-    """Sentences on race where no axis is of it, and on the columns by which it may stand under another name."""
-    if any(axis.lower().startswith(("race", "ethnic")) for axis in axes):
-        return
-    yield "By race and ethnicity nothing was judged: no axis is of them."
-    columns = evidence.inputs.unjudged if evidence.inputs is not None else ()
-    if columns:
-        more = f" and {len(columns) - _MOST_NAMED} more" if len(columns) > _MOST_NAMED else ""
-        yield (
-            f"Nor by the columns {', '.join(columns[:_MOST_NAMED])}{more}, whose few values may be groups of people: "
-            "name those that are in the specification's subgroups, an axis of race beginning with race."
-        )
+    if not any(str(group["axis"]).lower().startswith(("race", "ethnic")) for group in groups):
+        sentence += " By race and ethnicity nothing was judged: no axis is of them."
+    return Verdict(sentence, tuple(faults), {"axes": declared, "insufficient": len(few)}, rows)
 
 
 def _least_asked(axes: Mapping[str, str]) -> dict[str, str]:
@@ -129,14 +111,13 @@ def _axis_faults(declared: Mapping[str, str], there: set[str], evidence: Evidenc
     return faults
 
 
-def _comparisons(groups: Sequence[Group], rules: Mapping[str, str], merged: Sequence[Group]) -> int:
+def _comparisons(groups: Sequence[Group], rules: Mapping[str, str]) -> int:
     """Return how many differences of error rates the gate looks at: what one of them may claim depends on it."""
     axes = [
         [group for group in groups if group["axis"] == axis and group["group"] not in NO_GROUP]
         for axis, rule in rules.items()
         if rule == "all"
     ]
-    axes += [[group for group in merged if group["axis"] == axis] for axis in {group["axis"] for group in merged}]
     return sum(len(list(combinations(_measured(of_axis, name), 2))) for of_axis in axes for name in _ERRORS)
 
 
@@ -185,20 +166,6 @@ def _slope_faults(axis: str, groups: Sequence[Group]) -> list[str]:
                 f"{axis}: the calibration slope of {group['group']} is {slope['value']:.2f} ({slope['low']:.2f} to "
                 f"{slope['high']:.2f}), outside 0.8 to 1.2"
             )
-    return faults
-
-
-def _merged_faults(evidence: Evidence, widening: float) -> list[str]:
-    """Return what differs between values of a column that the declaration has put together, or has scattered."""
-    merged = evidence.inputs.merged if evidence.inputs is not None else ()
-    faults = [
-        f"{sentence}, so no figure is of these people"
-        for sentence in (evidence.inputs.hidden if evidence.inputs else ())
-    ]
-    for axis in dict.fromkeys(str(group["axis"]) for group in merged):
-        parts = [group for group in merged if group["axis"] == axis]
-        group_faults = _gap_faults(axis, parts, widening) + _ratio_faults(axis, parts)
-        faults += [f"{fault}; {parts[0]['why']}" for fault in group_faults]
     return faults
 
 

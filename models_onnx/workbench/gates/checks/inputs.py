@@ -10,7 +10,6 @@ import numpy as np
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import ModelInput
-from models_onnx.monitoring.rates import wilson
 from models_onnx.workbench.gates.checks.fairness import RATIO_ACT
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import ordinary
@@ -95,8 +94,8 @@ def _mask_faults(subject: Subject) -> list[str]:
 _PEOPLE = 400
 # The largest bound that a card may declare: without one input an estimate moves by no more than a quarter.
 MOST = 0.25
-# responsible-ai.md 5.2, data quality: so many moments, and so many points more (0 to 1), call for action.
-ENOUGH_MOMENTS, MORE_MISSING = 200, 0.10
+# responsible-ai.md 5.2, data quality: so many points (0 to 1) call for action.
+MORE_UNDATED = 0.10
 
 
 def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
@@ -132,23 +131,21 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
         if answers.missing is not None and not answers.missing[:, position].all():
             faults.append(f"{item.name} is taken away and not marked as missing, so no card can name it")
     faults += _panel_faults((evidence.figures or {}).get("panels", []))
-    served, of_service = _served(evidence)
-    faults += served
     undated = evidence.inputs.undated if evidence.inputs is not None else {}
     faults += [
         f"{name} rests on a state without a date in {100 * share:.0f} in 100 rows, which training reads as still there "
         "and a call as it is written"
         for name, share in undated.items()
-        if share >= MORE_MISSING
+        if share >= MORE_UNDATED
     ]
-    of_service += f" {max(undated.values()):.1%} of the rows rest on a state without a date." if undated else ""
     if evidence.cards is not None:
         faults += _unnamed(subject, evidence, people)
     largest = max((row["moves_95_in_100_by_at_most"] for row in rows), default=0.0)
     sentence = (
-        f"Taking away one input moves the estimate by at most {largest:.2f} (95 in 100 people; declared {bound:g}). "
-        f"{of_service}"
+        f"Taking away one input moves the estimate by at most {largest:.2f} (95 in 100 people; declared {bound:g})."
     )
+    if undated:
+        sentence += f" {max(undated.values()):.1%} of the rows rest on a state without a date."
     return Verdict(sentence, tuple(faults), {"bound": bound, "people": len(people)}, rows)
 
 
@@ -165,31 +162,6 @@ def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
                 f"({ratio['low']:.2f} to {ratio['high']:.2f})"
             )
     return faults
-
-
-def _served(evidence: Evidence) -> tuple[list[str], str]:
-    """Return the inputs that are missing far more often in charts than in the training table, and what was compared.
-
-    Limits: responsible-ai.md 5.2, data quality, act: 10 points more, with an interval (Wilson) above the table's share.
-    """
-    served, inputs = evidence.served, evidence.inputs
-    if served is None or inputs is None or not inputs.missing:
-        return [], evidence.why_absent(
-            "served", "What is missing at the hook was not compared: give charts (--charts)."
-        )
-    if served.moments < ENOUGH_MOMENTS:
-        few = f"{served.moments} {served.words} in the charts; {ENOUGH_MOMENTS} are needed to compare what is missing."
-        return [], few
-    faults = []
-    for name, share in served.missing.items():
-        before = inputs.missing.get(name, 0.0)
-        low, _ = wilson(share * served.moments, served.moments)
-        if round(share - before, 9) >= MORE_MISSING and low > before:
-            faults.append(
-                f"{name} is missing at {100 * share:.0f} in 100 {served.words} of the charts and in {100 * before:.0f} "
-                "in 100 rows of the training table: the hook gives people other inputs than the model was tested on"
-            )
-    return faults, f"Compared with {served.moments:,} {served.words} in charts, what is missing agrees."
 
 
 def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:

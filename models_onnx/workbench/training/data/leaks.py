@@ -1,4 +1,4 @@
-"""Finds what knows the outcome before a model is trained: inputs, exclusions, copied people, a model fitted on them.
+"""Finds what knows the outcome before a model is trained: inputs, exclusions, copied people.
 
 What an input reads is found by shuffling each column of the table in turn, whatever the declaration calls it. A column
 that is written after the outcome is seldom called so. What gives it away is that it tells too much: alone, by one
@@ -6,7 +6,6 @@ value, by whether it is there, by what a model loses without it. What costs much
 accused. The limits are ours; beside each stands what the inputs of our models reach on their tables.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,22 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import clone
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age
-from models_onnx.errors import ModelError
-from models_onnx.spec import Fitted, ModelSpec
-from models_onnx.workbench.compiler.families.trees import as_received
+from models_onnx.spec import ModelSpec
 from models_onnx.workbench.metrics import Ranked, auroc
 from models_onnx.workbench.training.data.cohort import Cohort, input_column
 from models_onnx.workbench.training.data.reads import Reads, read_by
-from models_onnx.workbench.training.fitting.own import load
 
 Array = NDArray[np.float64]
 Events = NDArray[np.int64]
@@ -90,7 +84,6 @@ def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, 
     leaks += _read_by_name_or_order(spec, reads)
     leaks += _telling_columns(reads, cohort)
     leaks += _chosen_by_outcome(spec, reads)
-    leaks += filter(None, [seen_before(spec, cohort)])
     # who is in two folds under another name is predicted by a model that saw them
     count = copied_rows(cohort.content(), cohort.patient)
     if count > max(FEW, MANY * len(cohort)):
@@ -417,61 +410,3 @@ def copied_rows(content: pd.DataFrame, patient: NDArray[Any] | None = None) -> i
     left, right, both = (rows.groupby(by)["person"].transform("nunique") for by in ("left", "right", ["left", "right"]))
     is_copy = (both > 1) & (left <= _BESIDE * both) & (right <= _BESIDE * both)
     return round(float(((both - 1) / both)[is_copy].sum()))
-
-
-SAME = 1e-6
-"""Probabilities this near everywhere are those of one and the same model."""
-OPTIMISM = 0.03
-"""Less than this between seen and unseen rows (in AUROC) tells nothing: the estimator hardly learns single people."""
-_PARTS = 5
-
-
-def seen_before(spec: ModelSpec, cohort: Cohort) -> str | None:
-    """Why a model of elsewhere was, by its estimates, fitted on people of this table; None where nothing says so.
-
-    Nothing in a fitted model says on whom it was fitted. Its estimator is fitted again on the rows of the table: where
-    that gives the same model, it was fitted on them; where it ranks these people as only one does that has seen them,
-    it has seen many of them. Of a file of trees or coefficients nothing can be said.
-    """
-    declared = spec.estimator
-    if not isinstance(declared, Fitted):
-        return None
-    try:
-        model = load(declared)
-    except ModelError:
-        return None  # whoever compiles it says so
-    is_followed = cohort.weight > 0
-    rows = pd.DataFrame(as_received(cohort.X[is_followed]), columns=list(cohort.features))
-    names = getattr(model, "feature_names_in_", None)
-    if names is not None and len(names) == rows.shape[1]:
-        rows.columns = list(map(str, names))
-    try:
-        with threadpool_limits(limits=1), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _judged(model, rows, cohort.y[is_followed], cohort.patient[is_followed])
-    except (ValueError, TypeError, AttributeError, RuntimeError):
-        return None  # it cannot be fitted again here: nothing can be said
-
-
-def _judged(model: Any, rows: pd.DataFrame, y: NDArray[np.int64], patient: NDArray[np.int64]) -> str | None:
-    probability = _probability(model, rows)
-    refitted = _probability(clone(model).fit(rows, y), rows)
-    if float(np.abs(refitted - probability).max()) <= SAME:
-        return f"fitted again on the {len(y):,} rows of the table it is the same model: it was fitted on them"
-    measured, seen = _auroc(probability, y), _auroc(refitted, y)
-    left_out = np.zeros(len(y))
-    for part in range(_PARTS):
-        out = patient % _PARTS == part
-        left_out[out] = _probability(clone(model).fit(rows[~out], y[~out]), rows[out])
-    unseen = _auroc(left_out, y)
-    if seen - unseen >= OPTIMISM and measured > (seen + unseen) / 2:
-        return (
-            f"its AUROC on the rows of the table is {measured:.3f}; an estimator of its kind reaches {seen:.3f} on "
-            f"rows that it was fitted on and {unseen:.3f} on rows that it was not: it was fitted on many of these "
-            "people"
-        )
-    return None
-
-
-def _probability(model: Any, rows: pd.DataFrame) -> Array:
-    return np.asarray(model.predict_proba(rows), dtype=np.float64)[:, 1]

@@ -46,7 +46,7 @@ def share_failed(design: Design, times: int, seed: int = 20261122, *, widened: b
     failed = 0
     for _ in range(times):
         groups = design.draw(draw)
-        comparisons = _comparisons([{**group, "axis": "race"} for group in groups], {"race": "all"}, ())
+        comparisons = _comparisons([{**group, "axis": "race"} for group in groups], {"race": "all"})
         failed += bool(_gap_faults("race", groups, simultaneous(comparisons) if widened else 1.0))
     return failed / times
 

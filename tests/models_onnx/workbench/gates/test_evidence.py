@@ -10,24 +10,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 from models_onnx.artifact.folder import MANIFEST
-from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.gates import evidence, rows
 from models_onnx.workbench.gates.checks import figures
 from models_onnx.workbench.gates.evidence import SiteEvidence
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
-from models_onnx.workbench.gates.served import served_inputs
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
 from models_onnx.workbench.training.data.leaks import Loss
 from tests.models_onnx.workbench.gates.formula import NO_BINS, item
-from tests.models_onnx.workshop import good_manifest
 
 Json = dict[str, Any]
 NONE = Evidence(as_of=date(2026, 11, 20), timer=float)
@@ -66,12 +62,11 @@ def table(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(evidence, "_from_table", from_table)
     monkeypatch.setattr(evidence, "_in_use", lambda *_: None)
     monkeypatch.setattr(evidence, "_other_cards", lambda _: {})
-    monkeypatch.setattr(evidence, "served_inputs", lambda *given: given)
     return there
 
 
-def _gathered(subject: Any, site: SiteEvidence = SITE, charts: Path | None = None) -> Any:
-    return evidence.gather(subject, {}, site, cast("Any", print), None, charts)
+def _gathered(subject: Any, site: SiteEvidence = SITE) -> Any:
+    return evidence.gather(subject, {}, site, cast("Any", print), None)
 
 
 def _facts(gathered: Any) -> tuple[Any, ...]:
@@ -103,14 +98,6 @@ def test_without_the_training_table_each_piece_of_it_has_its_reason(table: list[
     assert _facts(gathered) == NOTHING
     names = ("retrained", "audit", "people", "figures")
     assert gathered.absent == dict.fromkeys(names, "Not without the training table: no table m.csv.")
-
-
-@pytest.mark.parametrize(("at_discharge", "index"), [(None, "visit"), (True, "discharge"), (False, "visit")])
-@pytest.mark.usefixtures("table")
-def test_charts_are_asked_when_the_service_is_called(at_discharge: bool | None, index: str) -> None:
-    site = replace(SITE, at_discharge=at_discharge)
-    assert _gathered(SUBJECT, site, charts=Path("charts")).served == (MANIFEST_OF_M, Path("charts"), index)
-    assert _gathered(SUBJECT, site).served is None
 
 
 def test_the_audit_keeps_the_whole_name_of_a_group_where_some_people_have_none() -> None:
@@ -252,7 +239,7 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(monkeypatch: py
     rows = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, np.nan], [4.0, np.nan]])
     undated = pd.DataFrame({"undated_inputs": ["b", "", "a b", "other"]})
     cohort = SimpleNamespace(X=rows, features=["a", "b"], rows=undated)
-    traced = SimpleNamespace(smuggled=("smuggled",), unnamed=("unnamed",), unjudged=("ward",))
+    traced = SimpleNamespace(smuggled=("smuggled",), unnamed=("unnamed",))
     monkeypatch.setattr(f"{training}.data.reads.Reads.of", lambda *_: "reads")
     monkeypatch.setattr(f"{training}.data.leaks.leaks_in_table", lambda *given: (given[2],))
     monkeypatch.setattr(f"{training}.groups.traced_groups", lambda *_: traced)
@@ -260,19 +247,13 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(monkeypatch: py
     monkeypatch.setattr(f"{training}.data.leaks.alone", lambda _: {"alone": 0.7})
     monkeypatch.setattr(f"{training}.data.leaks.after_horizon", lambda *_: {"after": 0.6})
     monkeypatch.setattr(f"{training}.data.leaks.losses_without", lambda answers, _: {"lost": answers(rows)[0]})
-    monkeypatch.setattr(f"{training}.groups.figures_within_groups", lambda *given: (given[2].tolist(), given[3]))
-    monkeypatch.setattr(f"{training}.groups.hidden_groups", lambda *_: ("hidden",))
-    default = SimpleNamespace(default=SimpleNamespace(probability=0.25))
     subject: Any = SimpleNamespace(
-        manifest=SimpleNamespace(thresholds=default),
         answers=lambda given: SimpleNamespace(probability=np.arange(len(given)) + 10),
     )
     found = evidence._input_evidence(subject, None, cohort)
     assert json.loads(json.dumps({name: getattr(found, name) for name in found.__dataclass_fields__}, default=int)) == {
         "alone": {"alone": 0.7}, "after": {"after": 0.6}, "losses": {"lost": 10}, "leaks": ["reads"],
-        "uneven": "uneven", "smuggled": ["smuggled"], "unnamed": ["unnamed"], "unjudged": ["ward"],
-        "merged": [[10, 11, 12, 13], 0.25],
-        "hidden": ["hidden"], "missing": {"a": 0.25, "b": 0.75},
+        "uneven": "uneven", "smuggled": ["smuggled"], "unnamed": ["unnamed"],
         "undated": {"a": 0.25, "b": 0.5},
     }  # fmt: skip
 
@@ -543,34 +524,3 @@ def test_all_kinds_are_ordinary_people_the_same_with_holes_and_the_edges() -> No
     assert not np.isnan(kinds[:500]).any()
     assert np.isnan(kinds[500:1000]).any()
     assert rows.all_kinds((AGE, YES), frozenset(), 3).shape == (33, 2)
-
-
-def chart(number: int, creatinine_on: str | None) -> str:
-    reference = {"reference": f"Patient/p{number}"}
-    resources = [{"resourceType": "Patient", "id": f"p{number}", "gender": "female", "birthDate": "1950-01-01"}]
-    for day in ("2024-01-10", "2025-06-10"):
-        period = {"start": f"{day}T10:00:00Z", "end": f"{day}T11:00:00Z"}
-        visit = {"resourceType": "Encounter", "id": day, "status": "finished", "class": {"code": "AMB"}}
-        resources.append({**visit, "subject": reference, "period": period})  # type: ignore[dict-item]
-    if creatinine_on is not None:
-        result = {"resourceType": "Observation", "id": "c", "status": "final", "effectiveDateTime": creatinine_on}
-        coding = {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]}
-        quantity = {"value": 1.0, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}
-        resources.append({**result, "subject": reference, "code": coding, "valueQuantity": quantity})  # type: ignore[dict-item]
-    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in resources]})
-
-
-def test_inputs_are_counted_as_of_the_visit_and_not_from_what_came_later(tmp_path: Path) -> None:
-    for number, day in enumerate(("2025-03-01", "2025-06-20", None, "2025-06-01")):
-        (tmp_path / f"{number}.json").write_text(chart(number, day))
-    served = served_inputs(msgspec.convert(good_manifest(), Manifest), tmp_path, "visit")
-    assert (served.moments, served.words) == (4, "visits")
-    assert served.missing["age_years"] == 0
-    assert served.missing["creatinine_mg_dl"] == 0.5, "one has none, and one's came ten days after the visit"
-    assert served.missing["albumin_g_dl"] == 1
-
-
-def test_charts_without_such_a_moment_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(chart(1, None))
-    with pytest.raises(TrainingRefused, match="no chart of"):
-        served_inputs(msgspec.convert(good_manifest(), Manifest), tmp_path, "discharge")

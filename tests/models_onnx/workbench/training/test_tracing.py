@@ -59,17 +59,6 @@ def test_an_input_read_from_a_column_behind_the_outcome_is_a_leak(rows: pd.DataF
     assert leaks(bad, rows) == (f"mcv_fl is read from {column}, from which the outcome is read",)
 
 
-def test_a_column_of_few_values_without_an_axis_may_be_a_group_under_another_name(rows: pd.DataFrame) -> None:
-    bare = replace(INVENTED, subgroups={name: of for name, of in INVENTED.subgroups.items() if "race" not in name})
-    renamed = rows.rename(columns={"race_ethnicity": "grp_cd"}).assign(
-        note=[f"note {number}" for number in range(len(rows))], dose=0.5, ward=np.arange(len(rows)) % 40
-    )
-    found = groups(bare, renamed)
-    assert found.unnamed == ()
-    assert "grp_cd" in found.unjudged
-    assert not {"note", "dose", "ward", "sex", "participant_id"} & set(found.unjudged)
-
-
 @pytest.mark.parametrize(
     ("column_of", "said"),
     [

@@ -12,7 +12,7 @@ from models_onnx.artifact.manifest import ModelInput
 from models_onnx.workbench.gates.checks import inputs
 from models_onnx.workbench.gates.checks.inputs import check_missing
 from models_onnx.workbench.gates.gate import NotRun
-from models_onnx.workbench.gates.subject import ComposedCard, Evidence, InputEvidence, ServedInputs
+from models_onnx.workbench.gates.subject import ComposedCard
 from tests.models_onnx.workbench.gates.formula import NOTHING, changed, item, subject
 
 Array = NDArray[np.float64]
@@ -123,57 +123,6 @@ def test_every_panel_is_looked_at() -> None:
     whole = subject(product={"stress_move_at_most": 0.25})
     verdict = check_missing(whole, replace(NOTHING, people=_people(), figures={"panels": panels}))
     assert len(verdict.faults) == 1
-
-
-def _charts(share: float, before: float | None, moments: int = 200) -> Evidence:
-    table = InputEvidence(alone={}, missing={"age": 0.0} | ({} if before is None else {"sodium": before}))
-    return replace(NOTHING, inputs=table, served=ServedInputs(moments, "visits", {"age": 0.0, "sodium": share}))
-
-
-@pytest.mark.parametrize(
-    ("share", "before", "is_fault"),
-    [
-        (0.5, 0.4, True),
-        (0.499, 0.4, False),
-        (0.1, None, True),
-        (0.099, None, False),
-        (1.0, 0.9, True),
-        (0.2, 0.3, False),
-    ],
-)
-def test_an_input_that_is_missing_in_charts_ten_points_more_often(
-    share: float, before: float | None, is_fault: bool
-) -> None:
-    faults, sentence = inputs._served(_charts(share, before))
-    assert (
-        faults
-        == [
-            f"sodium is missing at {100 * share:.0f} in 100 visits of the charts and in {100 * (before or 0.0):.0f} in "
-            "100 rows of the training table: the hook gives people other inputs than the model was tested on"
-        ]
-        * is_fault
-    )
-    assert sentence == "Compared with 200 visits in charts, what is missing agrees."
-
-
-def test_two_hundred_moments_are_compared_and_fewer_are_not() -> None:
-    assert inputs._served(_charts(1.0, 0.0, 199)) == (
-        [],
-        "199 visits in the charts; 200 are needed to compare what is missing.",
-    )
-    absent = "What is missing at the hook was not compared: give charts (--charts)."
-    whole = _charts(1.0, 0.0)
-    assert inputs._served(replace(whole, served=None)) == ([], absent)
-    assert inputs._served(replace(whole, inputs=None)) == ([], absent)
-    assert inputs._served(replace(whole, inputs=InputEvidence(alone={}))) == ([], absent)
-    assert inputs._served(replace(whole, served=None, absent={"served": "No charts here."})) == ([], "No charts here.")
-
-
-def test_an_interval_that_holds_the_share_of_the_table_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 20 moments half are missing: at least 30 in 100 by the interval of Wilson, 29.93 to be exact."""
-    monkeypatch.setattr(inputs, "ENOUGH_MOMENTS", 20)
-    assert inputs._served(_charts(0.5, 0.3, 20))[0] == []
-    assert len(inputs._served(_charts(0.5, 0.299, 20))[0]) == 1
 
 
 def _composed(rows: Array, missing: tuple[str, ...], detail: str) -> list[ComposedCard]:
