@@ -22,7 +22,7 @@ _FORMULAS: Final = {
     "ldl_cholesterol": "C27H46O", "triglycerides": "C57H104O6", "uric_acid": "C5H4N4O3", "lactate": "C3H6O3",
     "digoxin_level": "C41H64O14", "phenytoin_level": "C15H12N2O2", "carbamazepine_level": "C15H12N2O",
     "vitamin_b12": "C63H88CoN14O14P", "uacr": "C4H7N3O", "upcr": "C4H7N3O", "ammonia": "NH3",
-    "theophylline_level": "C7H8N4O2",
+    "theophylline_level": "C7H8N4O2", "vancomycin_trough": "C66H75Cl2N9O24", "beta_hydroxybutyrate": "C4H8O3",
 }  # fmt: skip
 # g/mol of proteins: haemoglobin as its subunit with one iron (16,114), peptides by their sequence, CRP by convention.
 _PROTEINS: Final = {"hemoglobin": 16114.0, "bnp": 3464.0, "nt_probnp": 8457.0, "crp": 105000.0}
