@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +14,9 @@ from cds_hooks.logs import log
 from cds_hooks.settings import Settings
 from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.artifact.release_file import ADDRESSED, Release, parse_release
+from models_onnx.artifact.release_file import Release, parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
-from models_onnx.model_card.evaluation_file import LaterEvaluation, read_evaluation
 from models_onnx.model_card.formats import chai_xml
 from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
 
@@ -58,10 +56,6 @@ class ModelFiles:
         """Return the ids of the models in use."""
         return sorted(name for name in self._folders if VERSION_SIGN not in name)
 
-    def versions(self, model_id: str) -> list[str]:
-        """Return the versions beside a model, by the names of their folders (`id@version`)."""
-        return sorted(name for name in self._folders if name.startswith(f"{model_id}{VERSION_SIGN}"))
-
     def folder(self, name: str) -> Path | None:
         """Return the folder of a model or of a version beside it; None for any other name."""
         return self._folders.get(name)
@@ -82,24 +76,6 @@ class ModelFiles:
     def release(self, model_id: str) -> Release | None:
         """Return the release of that model; None where it was never published."""
         return self._once("release", model_id, parse_release)
-
-    def is_as_released(self, model_id: str) -> bool:
-        """Return whether manifest, card and model file of a version are those of its release."""
-        folder, release = self._folders.get(model_id), self.release(model_id)
-        if folder is None or release is None:
-            return False
-        try:
-            digests = {name: sha256((folder / name).read_bytes()).hexdigest() for name in ADDRESSED}
-        except OSError:
-            return False
-        return all(name in release.files and release.files[name].sha256 == digests[name] for name in ADDRESSED)
-
-    def evaluation(self, model_id: str) -> LaterEvaluation | None:
-        """Return what was evaluated after that model was signed; None where nothing was."""
-        manifest = self.manifest(model_id)
-        if manifest is None:
-            return None
-        return self._once("evaluation", model_id, lambda folder: read_evaluation(manifest, folder.parent))
 
     def gates(self, model_id: str) -> list[GateRow]:
         """Return the gate report of that model; empty where there is none."""

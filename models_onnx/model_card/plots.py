@@ -1,13 +1,10 @@
-"""The curves of a model as drawings in numbers: who draws them needs no computation, and each has its text and table.
+"""Drawings in numbers: who draws them needs no computation, and each has its text and table.
 
-ROC, precision and recall, calibration, decision curve and thresholds are drawn from groups of people with similar
-estimates: the bins of a manifest, or finer ones made of rows. Net benefit: Vickers and Elkin, Med Decis Making
-2006;26:565.
+The calibration of a model is drawn from groups of people with similar estimates, the bins of its manifest. Net benefit:
+Vickers and Elkin, Med Decis Making 2006;26:565.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
-from typing import Any
 
 from msgspec import Struct
 
@@ -17,7 +14,6 @@ from models_onnx.artifact.manifest import Manifest
 LEFT, RIGHT, TOP, BOTTOM = 48, 348, 12, 204
 BAR = 5.0
 """Alerts that one event found is worth where a model names no other number: a PPV of 0.2 (docs/models/gates.md)."""
-_TABLE_ROWS = 12
 
 
 class Bin(Struct, frozen=True):
@@ -39,20 +35,6 @@ class Bin(Struct, frozen=True):
         return self.events / self.count if self.count else 0.0
 
 
-class Operating(Struct, frozen=True):
-    """What alerting from an estimate of `threshold` on finds: all shares of 0 to 1; net benefit per person."""
-
-    threshold: float
-    alerted: float
-    sensitivity: float
-    false_positive_rate: float
-    ppv: float
-
-    def net_benefit(self, odds: float) -> float:
-        """Return true alerts less false ones at `odds` each, per person."""
-        return self.alerted * (self.ppv - odds * (1.0 - self.ppv))
-
-
 class Tick(Struct, frozen=True):
     """A label of an axis and its place in the drawing."""
 
@@ -61,7 +43,7 @@ class Tick(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """Points in the form of SVG, and what they are: `kind` is curve, other, even (chance, nobody alerted) or band."""
+    """Points in the form of SVG, and what they are: `kind` is its look, as even for what was expected."""
 
     kind: str
     points: str
@@ -138,88 +120,6 @@ def bins_of(manifest: Manifest) -> list[Bin]:
     ]
 
 
-def operating_points(bins: Sequence[Bin]) -> list[Operating]:
-    """Return what alerting from the beginning of each bin on finds, from the highest to the lowest."""
-    people, events = sum(bin_.count for bin_ in bins), sum(bin_.events for bin_ in bins)
-    non_events = people - events
-    highest = sorted(bins, key=lambda bin_: -bin_.low)
-    counts = accumulate(bin_.count for bin_ in highest)
-    events_so_far = accumulate(bin_.events for bin_ in highest)
-    return [
-        Operating(
-            threshold=bin_.low,
-            alerted=count / people,
-            sensitivity=true / events if events else 0.0,
-            false_positive_rate=(count - true) / non_events if non_events else 0.0,
-            ppv=true / count if count else 0.0,
-        )
-        for bin_, count, true in zip(highest, counts, events_so_far, strict=True)
-    ]
-
-
-def curves(bins: Sequence[Bin], coarse: Sequence[Bin], manifest: Manifest, auroc: dict[str, Any]) -> list[Plot]:
-    """ROC, precision-recall, calibration (of the coarse bins), decision curve, and thresholds by capacity."""
-    points = operating_points(bins)
-    chosen = _chosen(manifest, bins)
-    prevalence = sum(bin_.events for bin_ in bins) / sum(bin_.count for bin_ in bins)
-    return [
-        _roc(points, chosen, auroc),
-        _precision_recall(points, chosen, prevalence),
-        calibration(coarse),
-        _decision(points, prevalence, manifest),
-        _capacity(manifest, points),
-    ]
-
-
-def _chosen(manifest: Manifest, bins: Sequence[Bin]) -> Operating:
-    """Return the default threshold, as far as these people tell."""
-    limit = manifest.thresholds.default.probability
-    points = operating_points(bins)
-    return min(points, key=lambda point: abs(point.threshold - limit))
-
-
-def _roc(points: Sequence[Operating], chosen: Operating, auroc: dict[str, Any]) -> Plot:
-    axes = Axes(0, 1, 0, 1)
-    pairs = [(0.0, 0.0), *((point.false_positive_rate, point.sensitivity) for point in points)]
-    return Plot(
-        "roc",
-        "ROC curve",
-        "of 100 without the event, alerted",
-        "of 100 with the event, alerted",
-        axes.x_ticks(100),
-        axes.y_ticks(100),
-        (Line("even", axes.points([(0, 0), (1, 1)]), "chance"), Line("curve", axes.points(pairs), "this model")),
-        (Dot(axes.x(chosen.false_positive_rate), axes.y(chosen.sensitivity)),),
-        f"AUROC {_figure(auroc)}. The dot is the default threshold: of 100 with the event {_100(chosen.sensitivity)} "
-        f"are found, and of 100 without it {_100(chosen.false_positive_rate)} get a card. The dashed line is chance.",
-        ("estimate from, in 100", "found, of 100 with the event", "alerted, of 100 without it"),
-        _thinned([(_1(point.threshold), _1(point.sensitivity), _1(point.false_positive_rate)) for point in points]),
-    )
-
-
-def _precision_recall(points: Sequence[Operating], chosen: Operating, prevalence: float) -> Plot:
-    axes = Axes(0, 1, 0, _above(max(point.ppv for point in points)))
-    pairs = [(point.sensitivity, point.ppv) for point in points]
-    return Plot(
-        "precision-recall",
-        "Precision and recall",
-        "of 100 with the event, alerted",
-        "of 100 alerted, with the event",
-        axes.x_ticks(100),
-        axes.y_ticks(100),
-        (
-            Line("even", axes.points([(0, prevalence), (1, prevalence)]), "everybody alerted"),
-            Line("curve", axes.points(pairs), "this model"),
-        ),
-        (Dot(axes.x(chosen.sensitivity), axes.y(chosen.ppv)),),
-        f"The dot is the default threshold: {_100(chosen.ppv)} of 100 alerted have the event, and "
-        f"{_100(chosen.sensitivity)} of 100 with the event are alerted. The dashed line is alerting everybody: "
-        f"{_100(prevalence)} of 100.",
-        ("estimate from, in 100", "recall, in 100", "precision, in 100"),
-        _thinned([(_1(point.threshold), _1(point.sensitivity), _1(point.ppv)) for point in points]),
-    )
-
-
 def calibration(bins: Sequence[Bin]) -> Plot:
     """Return the estimates against what was observed."""
     there = [bin_ for bin_ in bins if bin_.count]
@@ -244,76 +144,6 @@ def calibration(bins: Sequence[Bin]) -> Plot:
     )
 
 
-def _decision(points: Sequence[Operating], prevalence: float, manifest: Manifest) -> Plot:
-    drawn = [point for point in points if 0 < point.threshold < 1]
-    odds = [point.threshold / (1 - point.threshold) for point in drawn]
-    benefits = [point.net_benefit(harm) for point, harm in zip(drawn, odds, strict=True)]
-    everybody = [prevalence - (1 - prevalence) * odd for odd in odds]
-    top = _above(max([*benefits, prevalence, 0.001]))
-    axes = Axes(0, max(point.threshold for point in drawn), -0.25 * top, top)
-    better = [point.threshold for point, a, b in zip(drawn, benefits, everybody, strict=True) if a > max(b, 0.0)]
-    sentence = (
-        f"From a threshold of {_1(min(better))} to one of {_1(max(better))} in 100 it is worth more than "
-        "alerting everybody or nobody."
-        if better
-        else "At no threshold is it worth more than alerting everybody or nobody."
-    )
-    limited = [(point.threshold, max(b, -0.25 * top)) for point, b in zip(drawn, everybody, strict=True)]
-    return Plot(
-        "decision-curve",
-        "Decision curve",
-        "threshold: an estimate of so many in 100",
-        "net benefit per 100 " + manifest.row_words,
-        axes.x_ticks(100),
-        axes.y_ticks(100),
-        (
-            Line("even", axes.points([(0, 0), (axes.x_high, 0)]), "nobody"),
-            Line("other", axes.points(limited), "everybody"),
-            Line("curve", axes.points(zip((point.threshold for point in drawn), benefits, strict=True)), "this model"),
-        ),
-        (),
-        f"{sentence} The threshold says how much a missed event weighs against a needless card. Dashed: alerting "
-        "nobody; dotted: everybody.",
-        ("threshold, in 100", "this model, per 100", "everybody, per 100"),
-        _thinned([(_1(e.threshold), _1(a), _1(b)) for e, a, b in zip(drawn, benefits, everybody, strict=True)]),
-    )
-
-
-def _capacity(manifest: Manifest, points: Sequence[Operating]) -> Plot:
-    few = [point for point in points if point.alerted <= 0.6] or list(points)
-    axes = Axes(0, max(point.alerted for point in few), 0, 1)
-    default = manifest.thresholds.default
-    dots = tuple(Dot(axes.x(row.alert_rate), axes.y(row.sensitivity)) for row in manifest.thresholds.table)
-    return Plot(
-        "capacity",
-        "Thresholds against capacity",
-        "share that gets a card, in 100",
-        "in 100",
-        axes.x_ticks(100),
-        axes.y_ticks(100),
-        (
-            Line("curve", axes.points((point.alerted, point.sensitivity) for point in few), "of the events, found"),
-            Line("other", axes.points((point.alerted, point.ppv) for point in few), "of the cards, right"),
-        ),
-        tuple(dot for dot in dots if dot.x <= RIGHT),
-        f"With a card for {_100(default.capacity)} in 100 of the reference cohort (the default, an estimate from "
-        f"{_1(default.probability)} in 100), {_100(default.sensitivity)} of 100 events are found and "
-        f"{_100(default.ppv)} of 100 cards are right. Line: events found; dotted: cards that are right; dots: the "
-        "thresholds of the table.",
-        (
-            "share of the reference cohort",
-            "estimate from, in 100",
-            "cards that are right",
-            "events found",
-            "net benefit in 100",
-        ),
-        tuple(
-            (f"{_1(row.capacity)} in 100", _1(row.probability), _1(row.ppv), _1(row.sensitivity), _1(benefit))
-            for row, benefit in zip(manifest.thresholds.table, net_benefits(manifest), strict=True)
-        ),
-    )
-
-
 def net_benefits(manifest: Manifest) -> list[float]:
     """Net benefit per person of each row of the thresholds: as computed in training, else from its PPV at `BAR`."""
     alerts = manifest.thresholds.alerts_per_event or BAR
@@ -334,13 +164,6 @@ def net_benefit_of_everybody(manifest: Manifest) -> float:
     return rate - (1.0 - rate) / ((thresholds.alerts_per_event or BAR) - 1.0)
 
 
-def _thinned(rows: list[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """At most a dozen rows of a table, first and last among them."""
-    if len(rows) <= _TABLE_ROWS:
-        return tuple(rows)
-    return tuple(rows[round(n * (len(rows) - 1) / (_TABLE_ROWS - 1))] for n in range(_TABLE_ROWS))
-
-
 def _share(value: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
 
@@ -356,17 +179,6 @@ def _above(value: float) -> float:
 
 def _label(value: float) -> str:
     return f"{0.0 if abs(value) < 1e-9 else value:.3g}"
-
-
-def _figure(figure: dict[str, Any]) -> str:
-    value, low, high = (figure.get(name) for name in ("value", "low", "high"))
-    if value is None or low is None or high is None:
-        return "cannot be computed"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
-
-
-def _100(share: float) -> str:
-    return f"{100 * share:.0f}"
 
 
 def _1(share: float) -> str:

@@ -27,7 +27,6 @@ PATHS = {
     "models": "/models",
     "rules": "/rules",
     "checks": "/rules?drug=metformin",
-    "changes": "/models/readmission_30d_early/changes",
     "documentation": "/docs/",
     "reader": "/docs/readers/tester.html",
     "long table": "/docs/settings.html",

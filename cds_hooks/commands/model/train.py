@@ -22,7 +22,6 @@ from cds_hooks.commands.model.console import (
 from cds_hooks.commands.model.publishing import publish_trained
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.settings import settings
-from models_onnx.artifact.files import write_whole
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import REPLICATES, SEED, get_spec
 
@@ -89,11 +88,6 @@ def evaluate(
         Path | None, typer.Option(help="Evaluate the artifact on this table instead (same columns, other people).")
     ] = None,
     folder: Folder = ARTIFACTS,
-    html: Annotated[Path | None, typer.Option(help="Write the report with its curves as an HTML page.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Write the figures as JSON; FOLDER/NAME.evaluation.json is shown on the model's page."),
-    ] = None,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
     specs: Specs = None,
@@ -114,13 +108,7 @@ def evaluate(
             if rows is not None:
                 result = evaluating.evaluate_on_rows(name, rows, tables, folder, seed, replicates, progress, specs)
             else:
-                result = evaluating.evaluate_artifact(name, tables, folder, seed, replicates, progress, specs)
-        if html is not None:
-            from cds_hooks.pages.models.views import evaluation_page
-
-            write_whole(html, evaluation_page(*result.report()))
-        if out is not None:
-            write_whole(out, result.file())
+                result = evaluating.evaluate_artifact(name, tables, seed, replicates, progress, specs)
     if as_json:
         print_json(result.document)
     else:

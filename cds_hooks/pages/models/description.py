@@ -10,10 +10,6 @@ from cds_hooks.pages.explain.inputs import SEX, average_of
 from cds_hooks.web.model_words import LEAST_EVENTS, words_of
 from cds_hooks.web.numbers import format_unit, format_value
 from models_onnx.artifact.manifest import Manifest, ModelInput
-from models_onnx.model_card.evaluation_file import (
-    LaterEvaluation,
-    blocks_with_slopes,
-)
 from models_onnx.model_card.formats import card_sections
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.model_card.plots import bins_of, calibration
@@ -66,8 +62,8 @@ class Performance(Struct, frozen=True):
         return [group for group in self.groups if group.name == sex or (age is not None and _holds(group.name, age))]
 
 
-def performance(manifest: Manifest, later: LaterEvaluation | None = None) -> Performance:
-    """Return what the manifest's evaluation says; slopes of groups that it lacks are those of `later`."""
+def performance(manifest: Manifest) -> Performance:
+    """Return what the manifest's evaluation says."""
     evaluation = manifest.evaluation
     return Performance(
         how=evaluation["how"],
@@ -76,7 +72,7 @@ def performance(manifest: Manifest, later: LaterEvaluation | None = None) -> Per
         simple=estimate_of(evaluation["simple"].get("auroc")),
         groups=tuple(
             Group(block["axis"], block["group"], _tested(block), _tested(block.get("latest", {})))
-            for block in blocks_with_slopes(manifest, later)
+            for block in evaluation["subgroups"]
         ),
     )
 
@@ -129,19 +125,12 @@ def _range(feature: ModelInput) -> str:
     return f"{low} to {high} {format_unit(feature.unit)}{above}"
 
 
-def model_values(
-    manifest: Manifest,
-    card: dict[str, Any] | None = None,
-    later: LaterEvaluation | None = None,
-) -> dict[str, Any]:
-    """Return what the template of a model shows: what it is for, for whom it was tested, and how well it does.
-
-    `later` is what was evaluated after it was signed.
-    """
+def model_values(manifest: Manifest, card: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the template of a model shows: what it is for, for whom it was tested, and how well it does."""
     return {
         "manifest": manifest,
         "alerting": [alerting_of(manifest, row) for row in manifest.thresholds.table],
-        "tested": performance(manifest, later),
+        "tested": performance(manifest),
         "provenance": provenance_rows(manifest),
         "calibration": calibration(bins_of(manifest)),
         "features": input_rows(manifest),

@@ -2,20 +2,13 @@
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models_onnx.artifact.folder import CARD
 from models_onnx.artifact.manifest import Manifest, ModelInput, horizon_words
-from models_onnx.model_card.evaluation_file import (
-    METRICS,
-    blocks_with_slopes,
-    group_rates,
-    rates_at_equal_ages,
-    read_evaluation,
-)
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.model_card.plots import BAR, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.registry import ARTIFACTS
@@ -25,16 +18,29 @@ from models_onnx.workbench.release.publishing import COMPARISON
 if TYPE_CHECKING:
     from models_onnx.workbench.training.commands import ExternalEvaluation, RetrainedComparison
 
+METRICS: Final = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "brier": "Brier score",
+    "calibration_intercept": "Calibration intercept (in the large)",
+    "calibration_slope": "Calibration slope",
+    "observed_expected": "Observed / expected",
+    "c_index": "C-index over the follow-up",
+    "alert_rate": "Alert rate at the default threshold",
+    "ppv": "PPV at the default threshold",
+    "sensitivity": "Sensitivity at the default threshold",
+    "false_positive_rate": "False positive rate at the default threshold",
+}
+"""The figures of an evaluation in the order of the pages, with their titles."""
+
 
 def model_page(manifest: Manifest, folder: Path | None = ARTIFACTS) -> str:
     """Return the page, with a final newline.
 
-    Beside the manifest it tells what lies in `folder` about the model: the comparison of families, the waivers of its
-    card, and figures that were computed after it was signed. None: the manifest alone, of a model that is not written.
+    Beside the manifest it tells what lies in `folder` about the model: the comparison of families and the waivers of
+    its card. None: the manifest alone, of a model that is not written.
     """
     evaluation, lineage = manifest.evaluation, lineage_rows(manifest)
-    later = read_evaluation(manifest, folder) if folder is not None else None
-    own_rates = rates_at_equal_ages(manifest, None)
     return (
         _templates()
         .get_template("model_page.md")
@@ -47,14 +53,12 @@ def model_page(manifest: Manifest, folder: Path | None = ARTIFACTS) -> str:
             comparison=_read(folder, manifest, COMPARISON),
             waivers=_read(folder, manifest, CARD).get("product", {}).get("waivers", []),
             unfollowed=[block["group"] for block in evaluation["subgroups"] if "insufficient" in block],
-            rates=own_rates or rates_at_equal_ages(manifest, later),
-            later=None if own_rates else later,
             thresholds=list(zip(manifest.thresholds.table, net_benefits(manifest), strict=True)),
             benefit_of_everybody=net_benefit_of_everybody(manifest),
             bar=BAR,
             lineage=lineage,
             provenance=provenance_rows(manifest),
-            groups=blocks_with_slopes(manifest, later),
+            groups=evaluation["subgroups"],
         )
     )
 
@@ -96,12 +100,11 @@ def retrained_page(comparison: "RetrainedComparison") -> str:
 def other_rows_page(evaluated: "ExternalEvaluation") -> str:
     """Return an evaluation on other rows: who was left out, its figures, and what calibration asks for."""
     macros: Any = _templates().get_template("evaluation.md").module
-    rates, row_words = group_rates(evaluated.subgroups), evaluated.manifest.row_words
+    row_words = evaluated.manifest.row_words
     left_out = [f"left out: {step.words}: {step.count:,}\n" for step in evaluated.cohort.left_out]
     tables = [
         macros.figures({"these rows": evaluated.whole}, row_words),
         macros.groups(evaluated.subgroups, row_words, ""),
-        *([macros.equal_ages(rates)] if rates else []),
     ]
     return "".join(left_out) + "\n\n".join(map(str, tables)) + f"\n{_proposal(evaluated)}\n"
 

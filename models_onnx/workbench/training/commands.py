@@ -8,18 +8,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from models_onnx.artifact.folder import Artifact, load_artifact
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.model_card.embed import core_digest
-from models_onnx.model_card.evaluation_file import LaterEvaluation, later_evaluation
-from models_onnx.model_card.plots import Bin
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec, get_spec
-from models_onnx.workbench.metrics import jeffreys, logit
+from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
@@ -53,14 +50,13 @@ class RetrainedComparison:
 
 @dataclass(frozen=True, slots=True)
 class ExternalEvaluation:
-    """The committed artifact on a table it has not seen: who was left out, figures, subgroups, and its estimates."""
+    """The committed artifact on a table it has not seen: who was left out, figures, and subgroups."""
 
     model: Model
     rows: Path
     cohort: Cohort
     whole: dict[str, Any]
     subgroups: list[dict[str, Any]]
-    probability: NDArray[np.float64]
 
     @property
     def manifest(self) -> Manifest:
@@ -70,32 +66,6 @@ class ExternalEvaluation:
     def how(self) -> str:
         """Say of whom the figures are."""
         return f"On {self.rows.name}, {len(self.cohort):,} {self.manifest.row_words} it was not trained on."
-
-    def bins(self, count: int) -> list[Bin]:
-        """Return the people in at most `count` groups by rising estimate."""
-        return row_bins(self.probability, self.cohort.y, self.cohort.weight, count)
-
-    def later(self) -> LaterEvaluation:
-        """Return the figures that the pages of the model show."""
-        digest = hashlib.sha256(self.rows.read_bytes()).hexdigest()
-        return later_evaluation(self.manifest, self.rows.name, digest, self.how, self.subgroups)
-
-
-def row_bins(
-    probability: NDArray[np.float64], y: NDArray[np.int64], weight: NDArray[np.float64], count: int
-) -> list[Bin]:
-    """Return people by rising estimate in at most `count` groups of equal size; equal estimates stay together.
-
-    Rows without weight, whose outcome is not known, are left out.
-    """
-    people = pd.DataFrame({"estimate": probability, "events": weight * y, "weight": weight})[weight > 0]
-    limits = np.unique(np.quantile(people["estimate"], np.arange(count) / count))
-    bins = []
-    for position, rows in people.groupby(np.searchsorted(limits, people["estimate"], side="right") - 1):
-        total, events, size = float(rows["weight"].sum()), float(rows["events"].sum()), len(rows)
-        mean = float(np.average(rows["estimate"], weights=rows["weight"]))
-        bins.append(Bin(float(limits[position]), total, events, mean, *jeffreys(events / total * size, size)))
-    return bins
 
 
 def no_progress(_step: str, _done: int, _total: int) -> None:
@@ -124,12 +94,6 @@ def train_model(
     if not trained.passed:
         return replace(trained, leaks=tuple(leaks_of(spec, build_cohort(spec, table.rows))))
     return replace(trained, folder=write_artifact(out / name, trained.manifest, trained.content))
-
-
-def with_equal_ages(spec: ModelSpec) -> ModelSpec:
-    """Return the declaration with rates at equal ages, by its axis of age; as it is if it has none or asks for them."""
-    axis = next((name for name in spec.subgroups if name.startswith("age")), None)
-    return spec if axis is None or spec.standardise_by is not None else replace(spec, standardise_by=axis)
 
 
 def check_model(
@@ -175,7 +139,7 @@ def evaluate_rows(
         TrainingRefused: the rows are those that the model was trained on; other names for them are seen where the
             training table is in `data_folder`.
     """
-    spec, model = with_equal_ages(get_spec(name, specs)), load_model(name, folder)
+    spec, model = get_spec(name, specs), load_model(name, folder)
     cohort = build_cohort(spec, read_rows(spec, rows))
     _refuse_training_rows(spec, model.manifest, rows, cohort, data_folder)
     predictions = model.predict_rows(cohort.X)
@@ -184,7 +148,7 @@ def evaluate_rows(
     predicted = OutOfFold(predictions.margin, odds, {})
     evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
     overall = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
-    return ExternalEvaluation(model, rows, cohort, overall, evaluator.subgroups(progress), predictions.probability)
+    return ExternalEvaluation(model, rows, cohort, overall, evaluator.subgroups(progress))
 
 
 def _refuse_training_rows(
@@ -213,20 +177,6 @@ def _refuse_training_rows(
             "on which the model was trained: figures of people not trained on are those of "
             f"'cds-hooks model evaluate {spec.id}' without --rows"
         )
-
-
-def later_figures(trained: Trained, folder: Path) -> LaterEvaluation:
-    """Return what the pages show of an evaluation out of fold, of the artifact in `folder`.
-
-    Raises:
-        TrainingRefused: the declaration and the table give another model than the one in the folder.
-    """
-    name = trained.manifest.id
-    artifact = load_artifact(folder / name)
-    if core_digest(artifact.content) != core_digest(trained.content):
-        raise TrainingRefused(f"the declaration and the table give another file than {folder / name}: train it first")
-    data, evaluation = trained.manifest.data, trained.manifest.evaluation
-    return later_evaluation(artifact.manifest, data.name, data.sha256, evaluation["how"], evaluation["subgroups"])
 
 
 def _auroc(manifest: Manifest) -> float:

@@ -1,4 +1,4 @@
-"""What is read of the folders of models: which there are, whether a version is as it was released, and its card."""
+"""What is read of the folders of models: which there are, and the card of a version."""
 
 import shutil
 from datetime import UTC, datetime
@@ -26,9 +26,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_of_the_site_adds_versions_beside_the_models(folder: Path) -> None:
     files = ModelFiles(folder)
     assert files.names() == sorted(model_ids())
-    assert (files.versions(NAME), files.versions("mortality_5y"), files.versions("readmission")) == ([BESIDE], [], [])
     assert (files.folder(BESIDE), files.folder(NAME), files.folder("none")) == (folder / BESIDE, ARTIFACTS / NAME, None)
-    assert ModelFiles(None).versions(NAME) == []
     assert list(files.manifests()) == files.names()
 
 
@@ -38,19 +36,6 @@ def test_a_model_of_the_site_takes_the_place_of_the_one_of_the_package(tmp_path:
     assert ModelFiles(tmp_path).names() == sorted(model_ids())
 
 
-@pytest.mark.parametrize("file", ["", "manifest.json", "model.onnx", "release.json"])
-def test_a_version_is_as_released_until_one_of_its_files_is_another_or_gone(folder: Path, file: str) -> None:
-    assert ModelFiles(folder).is_as_released(BESIDE)
-    if not file:
-        assert not ModelFiles(folder).is_as_released("none")
-        return
-    content = (folder / BESIDE / file).read_bytes()
-    (folder / BESIDE / file).write_bytes(content + b" ")
-    assert ModelFiles(folder).is_as_released(BESIDE) is (file == "release.json")
-    (folder / BESIDE / file).unlink()
-    assert not ModelFiles(folder).is_as_released(BESIDE)
-
-
 def test_what_cannot_be_read_is_logged_once_and_there_is_none_of_it(folder: Path) -> None:
     for name in ("manifest.json", "gates.json", "model.onnx", "release.json"):
         (folder / BESIDE / name).write_bytes(b"{")
@@ -58,7 +43,7 @@ def test_what_cannot_be_read_is_logged_once_and_there_is_none_of_it(folder: Path
     with capture_logs() as lines:
         for _ in range(2):
             assert (files.manifest(BESIDE), files.card(BESIDE), files.release(BESIDE)) == (None, None, None)
-            assert (files.gates(BESIDE), files.evaluation(BESIDE)) == ([], None)
+            assert files.gates(BESIDE) == []
     assert [line["event"] for line in lines] == [
         "manifest refused",
         "card refused",

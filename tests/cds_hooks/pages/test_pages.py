@@ -1,9 +1,7 @@
 """The pages over HTTP: statuses, headers, what happens when there is nothing to show."""
 
 import asyncio
-import json
 import re
-import shutil
 import sqlite3
 from importlib.resources import files
 from itertools import product
@@ -18,10 +16,8 @@ from cds_hooks.kit.simulator.chart import read_chart
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.files import SITE
-from cds_hooks.pages.models.views import differences
 from cds_hooks.services import find_services
 from cds_hooks.web.site import HEADERS, static_file
-from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 from tests.cds_hooks.web.decisions import AS_OF
 
@@ -270,49 +266,3 @@ def test_the_policy_lets_nothing_run_and_nothing_load_from_elsewhere() -> None:
 def test_the_icon_is_a_drawing_without_script() -> None:
     icon = static_file("icon.svg").decode()
     assert not re.search(r"<script|\son\w+=|href=|style=", icon)
-
-
-# What changed between two versions of a model, from the folders of models.
-HOSTILE = "<script>alert(1)</script>"
-
-
-async def test_two_versions_of_a_model_are_compared_by_manifest_gates_and_release(tmp_path: Path) -> None:
-    name = "readmission_30d_early"
-    beside = tmp_path / "models" / f"{name}@0.9.0"
-    shutil.copytree(ARTIFACTS / name, beside)
-    manifest = json.loads((beside / "manifest.json").read_text())
-    manifest["version"] = "0.9.0"
-    manifest["data"]["rows"] = 12
-    manifest["features"][0]["trained_high"] = 77.0
-    manifest["intended_use"] = HOSTILE
-    (beside / "manifest.json").write_text(json.dumps(manifest))
-    gates = json.loads((beside / "gates.json").read_text())
-    gates["results"][0]["status"] = "failed"
-    (beside / "gates.json").write_text(json.dumps(gates))
-    async with client(tmp_path, models_folder=tmp_path / "models") as calls:
-        page = (await calls.get(f"/models/{name}/changes")).text
-        assert faults(page) == []
-        assert HOSTILE not in page
-        assert Page(page).row("Data, rows").startswith("Data, rows | 12 | ")
-        first = manifest["features"][0]["name"].replace("_", " ")
-        assert " | 77 | " in Page(page).row("trained high")
-        assert first in Page(page).row("trained high").replace("_", " ")
-        gate = gates["results"][0]["gate"]
-        assert Page(page).row(f"{gate}, status") == f"Gates, {gate}, status | failed | passed"
-        assert "0.9.0, beside it, its files are not those that were released" in page
-        assert page.count("not those that were released") == 2  # in both lists
-        assert f'href="{name}/changes"' in (await calls.get(f"/models/{name}")).text
-        assert (await calls.get(f"/models/{name}@0.9.0/changes")).status_code == 404
-        assert "There is only this version here" in (await calls.get("/models/mortality_5y/changes")).text
-
-
-def test_what_is_new_gone_moved_or_of_another_kind_is_told() -> None:
-    before = {"a": [{"id": "x", "n": 1}, {"id": "y"}], "b": 1.23456, "c_d": {"d": True}}
-    after = {"a": [{"id": "y"}, {"id": "z"}], "b": [1], "c_d": {"d": False}}
-    assert differences(before, after) == [
-        ("a, x, id", "x", ""), ("a, x, n", "1", ""), ("b", "1.235", "[1]"), ("c d, d", "true", "false"),
-        ("a, z, id", "", "z"),
-    ]  # fmt: skip
-    assert differences(before, before) == []
-    twice = [{"id": "x"}, {"id": "x"}]
-    assert differences({"a": twice, "b": 1}, {"b": 1}) == [("a", '[{"id":"x"},{"id":"x"}]', "")]

@@ -3,7 +3,7 @@
 import math
 from itertools import combinations
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -12,7 +12,6 @@ import pytest
 from fhir.record.refusals import WhyNot
 from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGroup, RequiredInputs, Twin
 from models_onnx.models.mortality_5y import LABS
-from models_onnx.serving.effects import Effect, effects, values_over_range
 from models_onnx.serving.eligibility import (
     lacks_inputs,
     may_be_scored,
@@ -151,85 +150,6 @@ def test_two_inputs_that_must_be_there_are_named_together() -> None:
 )
 def test_a_value_is_compared_as_the_file_does_with_seven_digits(item: ModelInput, value: float, is_out: bool) -> None:
     assert out_of_range(item, value) is is_out
-
-
-def test_an_effect_depends_on_others_from_a_difference_that_is_no_rounding() -> None:
-    def depends(gap: float) -> bool:
-        return Effect(INPUTS[0], (1.0, 2.0), (0.0, 0.0), (0.0, 0.0), (0.0, gap)).depends_on_others
-
-    assert (depends(0.0), depends(0.9e-5), depends(1.1e-5), depends(1.0)) == (False, False, True, True)
-
-
-@pytest.mark.parametrize(
-    ("changes", "values"),
-    [
-        ({"choices": ("a", "b", "c")}, [0, 1, 2]),
-        ({"unit": "1"}, [0, 1]),
-        ({"unit": ""}, [0, 1]),
-        ({"unit": "kg"}, [number / 40 for number in range(41)]),
-        ({"unit": "kg", "clip_high": 0.51}, sorted([*(number / 40 for number in range(41)), 0.51])),
-        ({"unit": "kg", "clip_high": 0.5}, [number / 40 for number in range(41)]),
-    ],
-)
-def test_the_values_over_which_an_effect_is_drawn(changes: dict[str, Any], values: list[float]) -> None:
-    item = ModelInput(
-        **{
-            "name": "x", "words": "X", "unit": "1", "loinc": (), "fhir": "", "trained_low": 0.0, "trained_high": 1.0,
-            "clip_high": None, "reference_value": 0.0, "group": None, **changes,
-        }
-    )  # fmt: skip
-    assert values_over_range(item).tolist() == pytest.approx(values)
-
-
-# How each input moves an estimate: over its own range, beside typical and other people, the largest first.
-
-
-def item(name: str, high: float, reference: float, unit: str = "mg/dL") -> ModelInput:
-    """An input from 0 up to this value."""
-    return ModelInput(name, name, unit, (), "", 0.0, high, None, reference, None)
-
-
-FLAG, LEVEL, NOTHING = item("flag", 1.0, 0.0, "1"), item("level", 10.0, 5.0), item("nothing", 4.0, 1.0)
-
-
-def model(grouped: tuple[str, ...] = ()) -> Any:
-    """The level adds what it is above 5; the flag adds a tenth of the level; the third input adds nothing."""
-
-    def predict_rows(rows: Any) -> Any:
-        flag, level, nothing = rows.T
-        assert ((level >= 0) & (level <= 10) & (nothing >= 0) & (nothing <= 4)).all()
-        return SimpleNamespace(contributions=np.column_stack([flag * level / 10, level - 5, 0 * nothing]))
-
-    def group_of(name: str) -> tuple[str, ...]:
-        return ("group", *grouped) if name in grouped else ()
-
-    manifest = SimpleNamespace(features=(FLAG, LEVEL, NOTHING), group_of=group_of)
-    return SimpleNamespace(manifest=manifest, predict_rows=predict_rows)
-
-
-def test_the_largest_effect_comes_first_with_its_values_and_what_others_change() -> None:
-    level, flag, nothing = effects(model())
-    values = tuple(number / 4 for number in range(41))
-    moved = tuple(value - 5 for value in values)
-    assert level == Effect(LEVEL, values, moved, moved, moved)
-    assert (level.depends_on_others, flag.depends_on_others, nothing.depends_on_others) == (False, True, False)
-    assert (flag.feature, flag.values, flag.middle) == (FLAG, (0.0, 1.0), (0.0, 0.5))
-    assert (flag.low[0], flag.high[0]) == (0.0, 0.0)
-    assert 0.0 <= flag.low[1] < 0.5 < flag.high[1] <= 1.0
-    assert (nothing.feature, set(nothing.middle), len(nothing.values)) == (NOTHING, {0.0}, 41)
-    assert effects(model()) == [level, flag, nothing], "others are drawn alike each time"
-    assert effects(model(("level", "nothing"))) == [flag], "inputs that are explained together have no curve"
-
-
-def test_the_middle_of_an_effect_is_beside_the_reference_of_every_other_input() -> None:
-    features = (FLAG, *(item(f"level {number}", 10.0, 5.0) for number in range(6)))
-    manifest = SimpleNamespace(features=features, group_of=lambda name: None if name == "flag" else name)
-
-    def predict_rows(rows: Any) -> Any:
-        return SimpleNamespace(contributions=rows[:, :1] * rows[:, 1:].sum(axis=1, keepdims=True))
-
-    (flag,) = effects(cast(Model, SimpleNamespace(manifest=manifest, predict_rows=predict_rows)))
-    assert flag.middle == (0.0, 30.0)
 
 
 @pytest.mark.parametrize(

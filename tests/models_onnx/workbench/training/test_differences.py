@@ -1,18 +1,13 @@
 """What differs between two trainings is named where it stands; groups of rows by their estimates; and sample sizes."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
-import numpy as np
-import pytest
-from scipy.stats import beta
 
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.models.mortality_5y import SPEC
 from models_onnx.serving.registry import ARTIFACTS
-from models_onnx.workbench.training.commands import RetrainedComparison, row_bins, with_equal_ages
+from models_onnx.workbench.training.commands import RetrainedComparison
 from models_onnx.workbench.training.pipeline import differences
 
 STORED = read_manifest(ARTIFACTS / "mortality_5y")
@@ -68,28 +63,6 @@ def test_a_figure_that_groups_of_older_manifests_lack_is_no_difference() -> None
     assert differences(evaluated(x=older), evaluated(x=newer)) == [expected]
 
 
-def test_rows_fall_into_groups_by_their_estimates_with_what_was_observed() -> None:
-    estimates, weights = np.array([0.6, 0.2, 0.3, 0.4, 0.5, 0.1]), np.array([1.0, 1, 2, 0, 1, 1])
-    first, second = row_bins(estimates, np.array([1, 0, 1, 1, 0, 0]), weights, 2)
-    # three people who stand for four, of whom three had the event: 2.25 of three
-    high, ends = beta.ppf(0.975, 0.5, 2.5), beta.ppf([0.025, 0.975], 2.75, 1.25)
-    assert msgspec.structs.astuple(first) == pytest.approx((0.1, 2.0, 0.0, 0.15, 0.0, high))
-    assert msgspec.structs.astuple(second) == pytest.approx((0.3, 4.0, 3.0, 0.425, *ends))
-    (alike,) = row_bins(np.full(5, 0.4), np.array([1, 0, 0, 0, 1]), np.ones(5), 3)
-    assert (alike.count, alike.events) == (5.0, 2.0)
-    assert alike.rate_low == pytest.approx(beta.ppf(0.025, 2.5, 3.5))
-    assert len(row_bins(np.array([0.1, 0.9]), np.array([0, 1]), np.ones(2), 4)) == 2, "between them is nobody"
-
-
 def test_a_training_agrees_up_to_what_another_processor_may_change() -> None:
     for probability, auroc, passed in ((1e-4, 0.002, True), (1.01e-4, 0.0, False), (0.0, 0.00201, False)):
         assert RetrainedComparison(False, False, "", "", 1, probability, auroc).passed == passed
-
-
-def test_rates_at_equal_ages_are_those_of_the_axis_of_age_unless_another_is_declared() -> None:
-    plain = replace(SPEC, standardise_by=None)
-    assert with_equal_ages(plain).standardise_by == "age band"
-    declared = replace(SPEC, standardise_by="sex")
-    assert with_equal_ages(declared) is declared
-    without = replace(plain, subgroups={"sex": plain.subgroups["sex"]})
-    assert with_equal_ages(without) is without
