@@ -152,16 +152,6 @@ def _weigh(exchanges: Sequence[Exchange], outcomes: Iterable[Outcome]) -> None:
             check_document(Subject.RESPONSE, Node(exchange.document.value), of_documents, exchange.name)
 
 
-def judge_exchange(exchange: Exchange, dialect: str = "standard") -> Report:
-    """Return what the checks of answers find in one exchange that was made already; nothing is sent."""
-    checks = select_checks((), dialect)
-    outcomes = [
-        Outcome(check) for check in checks if isinstance(check.subject, Subject) or check.subject is Scope.EXCHANGE
-    ]
-    _weigh((exchange,), outcomes)
-    return Report(exchange.name, outcomes, 1, exchange.seconds, dialect=dialect)
-
-
 def check_document(subject: Subject, document: Node, outcomes: Iterable[Outcome], request: str = "") -> None:
     """Hands every part of a document to the checks that are about it."""
     by_subject: dict[Subject, list[Outcome]] = {}

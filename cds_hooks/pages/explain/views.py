@@ -7,14 +7,12 @@ What a form holds is in the body and never in an address.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from itertools import islice
 from typing import Annotated, Any, Final
 
 from fastapi import Depends
-from msgspec import Struct
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -36,7 +34,6 @@ from cds_hooks.storage.decision import TRIAL, is_trial
 from cds_hooks.storage.outcomes import Outcome, outcomes_of
 from cds_hooks.storage.queries import (
     DecisionFilter,
-    charts_of,
     feedback_on,
     find_decisions,
     find_places,
@@ -47,8 +44,6 @@ from cds_hooks.web.charts import StageChart, stage_chart
 from cds_hooks.web.numbers import format_seconds, format_time, time_of
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
-from fhir.mapping.understanding import READ_KINDS, Understanding, understand_chart
-from fhir.record.lean_chart import facts_as_json
 from fhir.record.refusals import WhyNot
 
 ANSWER_EVENT: Final = "card-answer"
@@ -192,7 +187,6 @@ class _Explaining:
         return self._server.page(
             "explain/explanation.html",
             it=explained,
-            understood=understood_entries(self._url, decision),
             record=self._recorded(decision, explained.history) if self._reads_record(request) else None,
             answers=answer_forms(explained.cards, explained.history, may_write=self._may_write),
             may_answer=self._may_answer(),
@@ -253,31 +247,6 @@ def routes(server: PageServer) -> list[Route]:
         server.route("/explain/{decision_id}", page.show),
         server.route("/explain/{decision_id}", page.record_answer, ["POST"]),
     ]
-
-
-# What was understood of each entry of the chart that an answer was given, from the chart that is recorded
-
-
-_MOST: Final = 200
-
-
-class UnderstoodEntries(Struct, frozen=True):
-    """The entries that are shown, what was not understood first, and how many there are of both kinds."""
-
-    readings: list[Understanding]
-    count: int
-    not_understood: int
-
-
-def understood_entries(url: str, decision: Decision) -> UnderstoodEntries | None:
-    """Return what is read, by the tables of today, of the entries of a decision; None where its chart is not kept."""
-    chart = charts_of(url, [decision.id]).get(decision.id)
-    if chart is None:
-        return None
-    resources = facts_as_json(chart, decision.patient, datetime.fromtimestamp(decision.decided_at / 1e6, UTC))
-    readings = [reading for reading in understand_chart(resources) if reading.kind in READ_KINDS - {"Medication"}]
-    readings.sort(key=lambda reading: reading.understood)
-    return UnderstoodEntries(readings[:_MOST], len(readings), sum(not reading.understood for reading in readings))
 
 
 # What happened around one decision, in the order of time: the call, the answers to its cards, reported outcomes

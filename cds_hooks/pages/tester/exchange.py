@@ -1,4 +1,4 @@
-"""Sends the calls of the tester's page; what is known of each exchange: cards, silences, stages, the kit's findings."""
+"""Sends the calls of the tester's page; what is known of each exchange: cards, silences, stages."""
 
 import re
 from contextlib import suppress
@@ -15,11 +15,6 @@ from cards.extension import EXTENSION_KEY
 from cds_hooks.call import SENT_AS_TRIAL
 from cds_hooks.decision_history import Card
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
-from cds_hooks.kit.contract.connection import Exchange, Purpose
-from cds_hooks.kit.contract.document import MUST
-from cds_hooks.kit.contract.registry import Row
-from cds_hooks.kit.contract.report import Result
-from cds_hooks.kit.contract.run import judge_exchange
 from cds_hooks.kit.simulator.request import outcome_text
 from cds_hooks.pages.explain.recorded_decision import SentCard, sent_card
 from cds_hooks.web.charts import StageChart, stage_chart
@@ -144,33 +139,3 @@ async def post(app: ASGIApp, path: str, body: bytes, token: str = "") -> tuple[i
     except (httpx.HTTPError, ValueError) as error:  # such as a token with a character that no header takes
         return 0, {}, "", perf_counter() - start, f"No answer: {type(error).__name__}"
     return answer.status_code, dict(answer.headers), answer.text, perf_counter() - start, ""
-
-
-class Finding(Struct, frozen=True):
-    """One row of the checklist as it came out of an exchange."""
-
-    row: Row
-    sign: str
-    word: str
-    note: str
-
-
-_SIGNS: Final = {
-    Result.FAILED: ("critical", "broken"),
-    Result.ADVICE: ("warning", "look"),
-    Result.HELD: ("good", "holds"),
-}
-
-
-def judge(exchanged: Exchanged) -> list[Finding]:
-    """Return the rows of the kit's checklist that could be seen in one exchange, the broken ones first."""
-    answer = (exchanged.status, exchanged.headers, exchanged.body.encode(), exchanged.seconds, exchanged.failure)
-    name = f"{exchanged.hook} from the tester's page"
-    report = judge_exchange(Exchange(name, Purpose.CALL, False, "POST", exchanged.path, *answer, exchanged.patient))
-    notes: dict[str, str] = {}
-    for finding in report.findings:
-        first = finding.faults[0]
-        words = " ".join(filter(None, (first.location, first.message)))
-        notes.setdefault(finding.row.id, words if finding.level == MUST else f"Advice: {words}")
-    seen = sorted((row for row in report.rows if row.result in _SIGNS), key=lambda row: [*_SIGNS].index(row.result))
-    return [Finding(row.row, *_SIGNS[row.result], notes.get(row.row.id, "")) for row in seen]

@@ -12,7 +12,6 @@ from cds_hooks.kit.samples import list_samples
 from cds_hooks.kit.simulator.chart import ChartError, resources_of
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.pages.tester.bench import Bench, Entry, Fields, UnusableForm, indented, object_in
-from cds_hooks.pages.tester.exchange import judge
 from cds_hooks.pages.tester.orders import dose_of, name_of
 from fhir.mapping.understanding import READ_KINDS, understand_chart
 
@@ -61,7 +60,6 @@ def _values(bench: Bench) -> dict[str, Any]:
             if draft.get("resourceType") != "Medication"
         ],
         "answer": exchange,
-        "findings": judge(exchange) if exchange is not None else [],
         "raw": "" if exchange is None else indented(exchange.document) if exchange.document else exchange.body,
         "readings": _readings(bench.fields.request),
     }

@@ -1,4 +1,4 @@
-"""The page of a decision over HTTP: its forms are taken of who may see it, and what was understood is listed."""
+"""The page of a decision over HTTP: its forms are taken of who may see it."""
 
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,3 @@ async def test_a_form_without_a_card_and_one_about_nobody_are_refused(tmp_path: 
         other = await calls.post(f"/explain/{decision}", json={"to-sbp": 1}, headers=BROWSER)
         assert other.status_code == 400
         assert (await calls.put(f"/explain/{decision}", headers=BROWSER)).status_code == 405
-
-
-async def test_where_no_facts_are_kept_the_page_says_so(tmp_path: Path) -> None:
-    async with client(tmp_path, as_of=NOW, keep_facts=False) as calls:
-        shown = await calls.get(await _called(calls), headers=BROWSER)
-    assert "the record of this server keeps no facts of a call" in shown.text
