@@ -234,13 +234,24 @@ class AssertedText:
                 continue
             if self._fits(cue, position):
                 end = position + len(cue.words)
-                is_last = end >= len(self.tokens) or self.tokens[end].word in _ENDS or self._tells_when(end)
+                is_last = self._is_end(end) or self._tells_when(end) or self._is_end(self._after_brackets(end))
                 if not is_last and cue.words[0] in ":?-=" and cue.words[-1] in _ANSWERS:
                     continue  # "Cancer: no" answers, "PMH: no cancer" does not
                 if first is None or cue.kind.startswith("after") == is_last:
                     first = cue
                     looks_back_in_vain = self.subject == "allergy" and cue.kind == "after negated" and not is_last
         return first
+
+    def _is_end(self, position: int) -> bool:
+        return position >= len(self.tokens) or self.tokens[position].word in _ENDS
+
+    def _after_brackets(self, position: int) -> int:
+        """Return where brackets that open here have closed: "pregnancy, resolved (SVD 2019)"."""
+        if position > 1 and self.tokens[position].word == "(":
+            for end in range(position + 1, len(self.tokens)):
+                if self.tokens[end].word == ")":
+                    return end + 1
+        return position
 
     def _goes_on(self, position: int) -> bool:
         """Whether a list goes on there: "no drug allergies, incl. penicillin"."""
