@@ -20,7 +20,6 @@ from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.judging import Window, judge, summary
 from cds_hooks.monitor.label_reading import LabelReader
 from cds_hooks.monitor.notices import NotTold, tell, write_textfile
-from cds_hooks.monitor.page import report_page
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
@@ -28,7 +27,6 @@ from cds_hooks.settings.checks import address_fault, plain_http_fault
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
-from models_onnx.artifact.files import write_whole
 from models_onnx.monitoring.figure import Figure, Incident, incidents
 
 if TYPE_CHECKING:
@@ -66,7 +64,6 @@ def monitor(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Take back to shadow what is in canary and has a figure to act on.")
     ] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as an HTML page, too.")] = None,
     database: Database = None,
 ) -> None:
     """Compare the calls of the last days with those of the days before, and say what somebody has to look at.
@@ -104,12 +101,10 @@ def monitor(
     except (RecordUnavailable, ValueError) as error:
         wrong = f"--until {until}: write a date as 2026-11-20, or 2026-11-20T14:00."
         raise failure(wrong if isinstance(error, ValueError) else str(error), 2) from error
-    wanted, figures = judged.narrowed(client, service)
+    _, figures = judged.narrowed(client, service)
     open_incidents = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
     _tell_others(book, figures, open_incidents, notify, textfile)
-    if html is not None:
-        _write_html(html, report_page(last, wanted, figures, open_incidents, paused, summary(figures)))
     if as_json:
         document = {
             "until": last,
@@ -234,10 +229,3 @@ def _of_a_record(day: date) -> date:
     if not 2000 <= day.year < 9000:
         raise ValueError("no record has this day")
     return day
-
-
-def _write_html(file: Path, page: str) -> None:
-    try:
-        write_whole(file, page)  # whoever reads it meanwhile sees the whole page of before
-    except OSError as error:
-        raise failure(f"--html: {file} cannot be written: {error.strerror}.", 2) from error

@@ -107,7 +107,7 @@ def compare(
     """
     from cds_hooks.outcomes.followed import compare_with_outcomes, followed
     from cds_hooks.outcomes.labels import site_labels
-    from models_onnx.model_card.plots import BAR
+    from models_onnx.model_card.calibration import BAR
 
     with _said_in_a_sentence():
         version, _ = _version("model", name)

@@ -110,20 +110,6 @@ def _above(counts: Numbers) -> Numbers:
     return above
 
 
-def reliability(labelled: Labelled, bins: int = 10) -> list[tuple[float, int, int]]:
-    """Mean estimate, predictions and events in up to ten bins of about as many predictions each."""
-    n, rows, start = labelled.yes + labelled.no, list[tuple[float, int, int]](), 0
-    reached = np.cumsum(n)
-    for number in range(1, bins + 1):
-        end = int(np.searchsorted(reached, number * n.sum() / bins - _CLOSE)) + 1 if len(n) else 0
-        part = slice(start, end)
-        if end > start and n[part].sum():
-            mean = float((labelled.estimates[part] * n[part]).sum() / n[part].sum())
-            rows.append((mean, int(n[part].sum()), int(labelled.yes[part].sum())))
-            start = end
-    return rows
-
-
 NeedSums = dict[int, list[float]]
 """By stratum of the estimate: how many, the sum of their needs, and the sum of the squares."""
 

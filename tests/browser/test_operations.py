@@ -1,11 +1,11 @@
-"""The page of operations in a browser: what is wrong now, the report, and the decisions behind a figure."""
+"""The page of operations in a browser: what is wrong now, and the decisions behind a figure."""
 
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.looking import assert_nothing_is_cut_off, axe_faults, tab_to
+from tests.browser.looking import assert_nothing_is_cut_off, axe_faults
 
 pytestmark = pytest.mark.slow
 
@@ -23,16 +23,6 @@ def shown(opened: Open, base_url: str, pages: dict[str, str]) -> Open:
 def test_an_operator_sees_the_state_of_now(shown: Open, script: bool) -> None:
     page = shown(java_script_enabled=script)
     expect(page.get_by_text("Calls are answered")).to_be_visible()
-
-
-def test_the_whole_report_is_opened_with_the_keyboard_alone(shown: Open) -> None:
-    page = shown()
-    page.wait_for_timeout(1_000)
-    page.reload()
-    tab_to(page, "The whole report", 200)
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Monitor report of")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

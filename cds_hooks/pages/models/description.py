@@ -10,9 +10,9 @@ from cds_hooks.pages.explain.inputs import SEX, average_of
 from cds_hooks.web.model_words import LEAST_EVENTS, words_of
 from cds_hooks.web.numbers import format_unit, format_value
 from models_onnx.artifact.manifest import Manifest, ModelInput
+from models_onnx.model_card.calibration import calibration
 from models_onnx.model_card.formats import card_sections
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
-from models_onnx.model_card.plots import bins_of, calibration
 from models_onnx.monitoring.alerting import alerting_of
 
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
@@ -132,7 +132,7 @@ def model_values(manifest: Manifest, card: dict[str, Any] | None = None) -> dict
         "alerting": [alerting_of(manifest, row) for row in manifest.thresholds.table],
         "tested": performance(manifest),
         "provenance": provenance_rows(manifest),
-        "calibration": calibration(bins_of(manifest)),
+        "calibration": calibration(manifest),
         "features": input_rows(manifest),
         "attributes": card_sections(card) if card else [],
         "lineage": lineage_rows(manifest),

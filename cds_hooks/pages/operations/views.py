@@ -1,9 +1,7 @@
 """The page of operations: what is wrong now, what waits for a person, who called, and the monitor's report."""
 
 import asyncio
-import hashlib
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
@@ -17,28 +15,20 @@ from starlette.routing import Route
 
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.card_counts import By, count_cards
-from cds_hooks.monitor.page import report_page
 from cds_hooks.pages.kept_run import KeptRun
 from cds_hooks.pages.operations.now import state_now
 from cds_hooks.pages.operations.tasks import tasks_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.routes.health import models_out, why_not_ready
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.web.site import HEADERS, Failure, PageRefusal, static_file
 from cds_hooks.web.visitor import visiting
 from models_onnx.monitoring.figure import Figure, Incident, incidents
-from models_onnx.monitoring.judging import Compared
 
 _JUDGING_SECONDS: Final = 0.5
 _READY_SECONDS: Final = 10.0
 _HOUR: Final = timedelta(hours=1)
 BY: Final[dict[By, str]] = {"unit": "care unit", "service": "service", "rule": "rule or model", "client": "client"}
 PERIODS: Final = (7, 30, 90, 365)
-_NO_REPORT: Final = Failure(
-    "There is no report yet",
-    "The record or its counts cannot be read, or too little was counted.",
-    "Open /ops, which says what is wrong, or run “cds-hooks monitor”.",
-)
 
 
 class _Operations:
@@ -119,27 +109,16 @@ class _Operations:
             "operations/cards.html", rows=rows, by=by, days=days, choices=BY, periods=PERIODS, note=counted.note
         )
 
-    def report(self) -> Response:
-        """Send the whole report, as `cds-hooks monitor --html` writes it."""
-        book = self._server.counts.counted().book
-        judged = self._judging.get(lambda: judge(book), None) if book is not None else None
-        if judged is None:
-            raise PageRefusal(_NO_REPORT, 503)
-        paused = [pause.sentence for pause in self._server.components.releases.pauses]
-        text = report_page(judged.until, judged.compared, judged.figures, judged.incidents, paused, judged.summary)
-        return Response(text, headers=HEADERS | {"content-security-policy": report_policy()}, media_type="text/html")
-
 
 def _nothing(note: str) -> Mapping[str, Any]:
     return {"note": note, "tasks": [], "callers": [], "verified": None, "judged": None, "told": ()}
 
 
 def routes(server: PageServer) -> list[Route]:
-    """Return the addresses of the page, of the whole report, and of the cards with their answers."""
+    """Return the addresses of the page, and of the cards with their answers."""
     page = _Operations(server)
     return [
         server.route("/ops", page.show),
-        server.route("/ops/report", page.report),
         server.route("/ops/cards", page.cards),
     ]
 
@@ -157,7 +136,6 @@ class Judged(Struct, frozen=True):
     """What was judged of a week."""
 
     until: date
-    compared: Sequence[Compared]
     figures: list[Figure]
 
     @property
@@ -194,12 +172,5 @@ def judge(book: CountBook) -> Judged:
         RecordUnavailable: the book cannot be read.
     """
     until = datetime.now(UTC).date()
-    compared = list(book.compared(until, DAYS, BEFORE))
-    figures = sorted((figure for window in compared for figure in window.figures()), key=lambda figure: figure.order)
-    return Judged(until, compared, figures)
-
-
-def report_policy() -> str:
-    """Return the Content-Security-Policy of the whole report, which has its style within."""
-    digest = b64encode(hashlib.sha256(static_file("monitor_report.css")).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'"
+    windows = book.compared(until, DAYS, BEFORE)
+    return Judged(until, sorted((figure for window in windows for figure in window.figures()), key=lambda it: it.order))

@@ -9,8 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models_onnx.artifact.folder import CARD
 from models_onnx.artifact.manifest import Manifest, ModelInput, horizon_words
+from models_onnx.model_card.calibration import BAR, net_benefit_of_everybody, net_benefits
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
-from models_onnx.model_card.plots import BAR, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.release.card_figures import interval
 from models_onnx.workbench.release.publishing import COMPARISON

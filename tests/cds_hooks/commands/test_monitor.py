@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cds_hooks import cli
 from cds_hooks.commands import monitor
+from cds_hooks.hold_back.acts import PAUSE_EVENT
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.storage import Decision
 from models_onnx.monitoring.figure import Figure, Incident
@@ -113,13 +114,6 @@ def test_a_file_that_cannot_be_written_is_said_with_the_number_of_incidents(
         monitor._tell_others(book, ALL, [incident], None, textfile)
     assert ended.value.exit_code == 2
     assert capsys.readouterr().err == f"Incidents: 1. {textfile} cannot be written: No such file or directory.\n"
-    with pytest.raises(typer.Exit) as ended:
-        monitor._write_html(tmp_path / "none" / "page.html", "x")
-    assert ended.value.exit_code == 2
-    written = f"--html: {tmp_path / 'none' / 'page.html'} cannot be written: No such file or directory.\n"
-    assert capsys.readouterr().err == written
-    monitor._write_html(tmp_path / "page.html", "<p>x</p>")
-    assert (tmp_path / "page.html").read_text() == "<p>x</p>"
     monitor._tell_others(book, ALL, [], None, tmp_path / "figures.prom")
     assert (tmp_path / "figures.prom").is_file()
 
@@ -156,3 +150,7 @@ def test_days_without_calls_say_what_it_takes(url: str) -> None:
     assert _output(url, "--until", "2020-11-20") == (0, NOTHING, "")
     assert _output(url, "--until", "2026-12-25", "--days", "3", "--before", "20") == (0, NOTHING, "")
     assert _output(url, "--until", "2026-12-25", "--days", "3", "--before", "34")[1] != NOTHING, "from 19 November on"
+
+
+def test_the_kind_of_a_pause_is_that_of_the_server() -> None:
+    assert monitor.PAUSED == PAUSE_EVENT

@@ -47,8 +47,7 @@ class Site:
         self.silent: list[Figure] = []
         self.paused: list[str] = []
         self.rolled_back: list[Rollback] = []
-        names = ("label_windows", "rules_without_findings", "_paused", "_take_back", "_tell_others",
-                 "_write_html", "report_page")  # fmt: skip
+        names = ("label_windows", "rules_without_findings", "_paused", "_take_back", "_tell_others")
         for name in names:
             room = judging if name in ("label_windows", "rules_without_findings") else monitor
             monkeypatch.setattr(room, name, self._noted(name))
@@ -66,7 +65,7 @@ class Site:
         answers: dict[str, Callable[[], Any]] = {
             "label_windows": lambda: self.mature, "rules_without_findings": lambda: self.silent,
             "_paused": lambda: self.paused, "_take_back": lambda: self.rolled_back,
-            "compared": lambda: self.compared, "report_page": lambda: "the page",
+            "compared": lambda: self.compared,
         }  # fmt: skip
 
         def call(*given: Any) -> Any:
@@ -123,23 +122,17 @@ def test_an_incident_ends_with_1_and_is_printed_before_the_figures(site: Site) -
     assert site.run("--until", "2026-11-20")[0] == 0
 
 
-def test_a_report_is_told_to_others_and_written_as_a_page(site: Site) -> None:
+def test_a_report_is_told_to_others(site: Site) -> None:
     site.paused = ["a pause"]
     address = "https://pager.example/x"
-    words = ("--until", "2026-11-20", "--notify", address, "--textfile", "t.prom", "--html", "page.html")
+    words = ("--until", "2026-11-20", "--notify", address, "--textfile", "t.prom")
     assert site.run(*words)[0] == 1
     ((book, figures, open_incidents, *told),) = site.of("_tell_others")
     assert (hasattr(book, "compared"), len(figures), [each.client for each in open_incidents]) == (True, 3, ["a"])
     assert told == [address, Path("t.prom")]
-    ((last, wanted, shown, of_page, paused, summary),) = site.of("report_page")
-    assert (last, [each.client for each in wanted], shown, of_page, paused) == (
-        LAST, ["a", "b"], figures, open_incidents, ["a pause"],
-    )  # fmt: skip
-    assert summary.startswith("3 figures: 1 to act on")
-    assert site.of("_write_html") == [[Path("page.html"), "the page"]]
     site.asked.clear()
     site.run("--until", "2026-11-20")
-    assert (site.of("_write_html"), site.of("_tell_others")[0][3:]) == ([], [None, None])
+    assert site.of("_tell_others")[0][3:] == [None, None]
 
 
 def test_what_is_taken_back_is_named(site: Site) -> None:

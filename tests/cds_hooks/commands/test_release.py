@@ -67,7 +67,7 @@ def test_two_versions_are_compared_by_what_happened(monkeypatch: pytest.MonkeyPa
     few = WithOutcomes(people=10, events=1, verdict="Too few.")
     done, odds = _with_outcomes(monkeypatch, few, None)
     assert done.stdout.splitlines() == ["10 people, 1 events. Too few."]
-    from models_onnx.model_card.plots import BAR
+    from models_onnx.model_card.calibration import BAR
 
     assert odds == [round(1 / (BAR - 1), 6)]
     done, _ = _with_outcomes(monkeypatch, few, None, "--json")

@@ -53,17 +53,6 @@ async def test_calls_that_were_refused_are_failures_with_their_status(tmp_path: 
         assert "its FHIR server gave none" in page
 
 
-async def test_the_whole_report_is_sent_with_its_own_style_alone(tmp_path: Path) -> None:
-    async with counting_client(tmp_path) as calls:
-        await decided(calls, "infant")
-        report = await calls.get("/ops/report")
-        assert (report.status_code, "Monitor report of" in report.text) == (200, True)
-        policy = report.headers["content-security-policy"]
-        assert "style-src 'sha256-" in policy
-        assert policy.partition("style-src ")[2].partition(";")[0] in report.text
-        assert 'href="ops/report"' in (await calls.get("/ops")).text
-
-
 async def test_a_file_of_counts_that_is_none_is_said_and_the_rest_of_the_page_stands(tmp_path: Path) -> None:
     (tmp_path / "counts.sqlite3").write_bytes(b"no database" * 100)
     async with counting_client(tmp_path) as calls:
@@ -71,7 +60,6 @@ async def test_a_file_of_counts_that_is_none_is_said_and_the_rest_of_the_page_st
         assert answer.status_code == 200
         assert "The counts cannot be used" in answer.text
         assert "What is wrong now?" in answer.text
-        assert (await calls.get("/ops/report")).status_code == 503
         assert (await calls.get("/decisions")).status_code == 200
 
 
@@ -100,9 +88,8 @@ async def test_with_a_trust_file_only_the_operator_sees_operations(tmp_path: Pat
     token = "operator-token-of-the-tests"  # noqa: S105 - of this test only
     opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
     async with counting_client(tmp_path, trust_file=trust_file_in(tmp_path), **opened) as calls:
-        for path in ("/ops", "/ops/report"):
-            assert (await calls.get(path)).status_code == 403, path
-            assert (await calls.get(path, headers={"authorization": f"Bearer {token}"})).status_code == 200, path
+        assert (await calls.get("/ops")).status_code == 403
+        assert (await calls.get("/ops", headers={"authorization": f"Bearer {token}"})).status_code == 200
 
 
 # What is wrong now is told from what the workers count of their own calls, by the minute.

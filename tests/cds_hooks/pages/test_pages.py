@@ -244,7 +244,7 @@ def test_every_class_of_a_template_is_known_to_the_style_sheet() -> None:
     for template in Path(str(files("cds_hooks"))).rglob("*.html"):
         for value in re.findall(r'class="([^"]*)"', template.read_text(encoding="utf-8")):
             used |= set(re.sub(r"\{[{%].*?[%}]\}", " ", value).split())
-    sheets = CSS + "".join(static_file(name).decode() for name in ("documentation.css", "monitor_report.css"))
+    sheets = CSS + static_file("documentation.css").decode()
     known = set(re.findall(r"\.([a-z][a-z-]*)", sheets))
     # of a class whose end is filled in, as ops-{{ one.id }}, the beginning is left
     begun = {one for one in used - known if one.endswith("-") and any(each.startswith(one) for each in known)}

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
 from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled
@@ -13,7 +12,6 @@ from models_onnx.monitoring.performance import (
     calibration_slope,
     observed_to_expected,
     ratio_at_equal_estimate,
-    reliability,
 )
 from models_onnx.monitoring.sketch import WIDTH, log_odds_bucket
 
@@ -86,15 +84,6 @@ def test_observed_to_expected_is_that_of_the_rows_and_its_interval_covers_the_tr
     assert covered >= 180, "190 are expected of 200"
 
 
-def test_the_reliability_curve_is_that_of_scikit_learn() -> None:
-    estimates, happened = rows(7)
-    found = reliability(counted(estimates, happened))
-    share, mean = calibration_curve(happened, estimates, n_bins=10, strategy="quantile")
-    assert [row[0] for row in found] == pytest.approx(list(mean), abs=0.01)
-    assert [row[2] / row[1] for row in found] == pytest.approx(list(share), abs=0.03)
-    assert sum(row[1] for row in found) == len(estimates)
-
-
 def test_where_nothing_can_be_computed_there_is_no_value() -> None:
     empty = labelled(LabelCounts(), "m all")
     only_yes = counted(np.array([0.2, 0.3]), np.array([1, 1]))
@@ -102,7 +91,6 @@ def test_where_nothing_can_be_computed_there_is_no_value() -> None:
     assert observed_to_expected(empty) is calibration_slope(empty) is area_under_curve(empty) is None
     assert calibration_slope(only_yes) is area_under_curve(only_yes) is None
     assert calibration_slope(apart) is None, "estimates that separate perfectly have no slope of finite size"
-    assert reliability(empty) == []
 
 
 def test_need_at_equal_estimate_is_the_ratio_of_the_strata() -> None:

@@ -19,7 +19,6 @@ from models_onnx.monitoring.performance import (
     calibration_slope,
     net_benefit,
     ratio_at_equal_estimate,
-    reliability,
 )
 from models_onnx.monitoring.shares import Moved, moved
 from tests.models_onnx.monitoring.figures import sketch_of
@@ -152,16 +151,6 @@ def test_whoever_is_at_the_threshold_has_a_card() -> None:
     nobody = net_benefit(arrays, Deployed(0.99, 0.25))
     assert nobody is not None
     assert (nobody.value, nobody.low, nobody.high) == (0.0, 0.0, 0.0)
-
-
-def test_the_bins_of_reliability_hold_about_as_many_people() -> None:
-    arrays = labelled(_counts((0.1, 0, 10), (0.3, 3, 7), (0.5, 5, 5), (0.9, 9, 1)), "m all")
-    estimates = [float(value) for value in arrays.estimates]
-    halves = reliability(arrays, 2)
-    assert [row[1:] for row in halves] == [(20, 3), (20, 14)]
-    assert [row[0] for row in halves] == pytest.approx([sum(estimates[:2]) / 2, sum(estimates[2:]) / 2])
-    assert [(n, events) for _, n, events in reliability(arrays)] == [(10, 0), (10, 3), (10, 5), (10, 9)]
-    assert [(n, events) for _, n, events in reliability(arrays, 1)] == [(40, 17)]
 
 
 def test_need_at_equal_estimate_weighs_strata_as_mantel_and_haenszel_do() -> None:

@@ -7,12 +7,7 @@ import msgspec
 import pytest
 
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.model_card.plots import (
-    Bin,
-    bins_of,
-    net_benefit_of_everybody,
-    net_benefits,
-)
+from models_onnx.model_card.calibration import Dot, Tick, calibration, net_benefit_of_everybody, net_benefits
 from models_onnx.serving.registry import load_model
 
 
@@ -44,7 +39,15 @@ def test_net_benefit_of_everybody_as_it_was_computed_and_where_nothing_is_found(
     assert net_benefit_of_everybody(_manifest(_row(sensitivity=0.0))) == -0.25
 
 
-def test_the_bins_of_a_manifest_are_its_people_and_their_events() -> None:
-    one_bin = SimpleNamespace(probability_low=0.2, count=50, rate=0.1, predicted=0.12, low=0.05, high=0.2)
-    manifest = cast(Manifest, SimpleNamespace(reference=SimpleNamespace(bins=[one_bin])))
-    assert bins_of(manifest) == [Bin(0.2, 50, 5.0, 0.12, 0.05, 0.2)]
+def test_groups_are_drawn_against_the_diagonal_and_stand_in_the_table() -> None:
+    """The axes end at 0.25, the next 0.05 above 0.2: a share of 0.1 lies at two fifths of 300 and of 192."""
+    groups = [
+        SimpleNamespace(count=50, rate=0.1, predicted=0.1, low=0.05, high=0.2),
+        SimpleNamespace(count=1500, rate=0.05, predicted=0.15, low=0.0, high=0.1),
+        SimpleNamespace(count=0, rate=0.9, predicted=0.9, low=0.0, high=1.0),
+    ]
+    drawn = calibration(cast(Manifest, SimpleNamespace(reference=SimpleNamespace(bins=groups))))
+    assert drawn.dots == (Dot(168.0, 127.2, 50.4, 165.6), Dot(228.0, 165.6, 127.2, 204.0))
+    assert drawn.ticks[::4] == (Tick(48.0, 204.0, "0"), Tick(348.0, 12.0, "25"))
+    assert "In 1 of 2 groups the estimate lies within it." in drawn.text
+    assert drawn.rows == (("10.0", "10.0", "5.0 to 20.0", "50"), ("15.0", "5.0", "0.0 to 10.0", "1,500"))
