@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS
-from fhir.record.charts import ChartsRefused, unpacked_document
+from fhir.record.charts import ChartsRefused, files_of, has_lines, unpacked_document
 from fhir.record.measurement import GENOMICS, SCREENING
 from fhir.terminology.analytes import ANALYTES, LOINC
 from fhir.terminology.plain_file import is_packed
@@ -28,8 +28,6 @@ from models_onnx.errors import BatchRefused
 
 # Keys of questions for which Observations without a known code are read too (PatientRecord.genetic_observations).
 _FOUND_WITHOUT_CODE = frozenset({GENOMICS, SCREENING})
-_LINES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
-_READ_ENDINGS = (*_LINES, ".json", ".json.gz")
 _URN = re.compile(rb'"(urn:[^"]+)"')
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _LONGEST_LINE = 16_000_000
@@ -133,11 +131,14 @@ def charts_of(folder: Path, wanted: Wanted, tally: FolderTally) -> Iterator[Iter
     Raises:
         BatchRefused: the folder is not there or holds no FHIR, or a packed file breaks off.
     """
-    files = files_of(folder)
+    try:
+        files = files_of(folder)
+    except ChartsRefused as problem:
+        raise BatchRefused(f"{problem}.") from problem
     with TemporaryDirectory(prefix="cds-hooks-batch-") as work, database(Path(work) / "charts.duckdb") as connection:
         connection.execute("CREATE TABLE resources(file VARCHAR, kind VARCHAR, patient VARCHAR, line JSON)")
         documents = Path(work) / "documents.ndjson"
-        lines = [path for path in files if path.name.lower().endswith(_LINES)]
+        lines = list(filter(has_lines, files))
         with documents.open("wb") as file:
             for path in files:
                 if path not in lines and not _write_document(path, file):
@@ -218,22 +219,6 @@ def _with_medications(charts: Iterator[RawChart], medications: dict[str, bytes])
             }
             chart.resources += [medications[name] for name in sorted(medication_ids) if name in medications]
         yield chart
-
-
-def files_of(folder: Path) -> list[Path]:
-    """Return the bundles, the resources and the NDJSON of a folder, sorted by name.
-
-    Raises:
-        BatchRefused: the folder is not there or holds no FHIR.
-    """
-    if not folder.is_dir():
-        raise BatchRefused(f"{folder} is not a folder.")
-    files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_READ_ENDINGS) and path.is_file())
-    if not files:
-        raise BatchRefused(
-            f"{folder} holds no bundle (.json) and no NDJSON (.ndjson, .jsonl), packed with gzip (.gz) or not."
-        )
-    return files
 
 
 class _Entry(Struct, frozen=True):

@@ -4,7 +4,6 @@ from cds_hooks.batch.scoring import Questions
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.services import find_services
 from cds_hooks.services._model import ChartModel, outside_population
-from cds_hooks.services._service import OPTED_OUT, opted_out_words
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel, folder_of, site_model, why_withheld
 from fhir.mapping.features.catalog import features_named
@@ -86,6 +85,4 @@ def _outside(model: Model, record: PatientRecord) -> WhyNot | None:
     manifest = model.manifest
     if record.deceased:
         return WhyNot(manifest.id, "deceased", "The patient has died.")
-    if record.opted_out:
-        return WhyNot(manifest.id, OPTED_OUT, opted_out_words(record))
     return outside_population(manifest, record)

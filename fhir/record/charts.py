@@ -28,7 +28,8 @@ Json = dict[str, Any]
 
 MOST_UNPACKED_BYTES = 64 * 1024 * 1024
 """The most bytes of one gzipped document that are read; the longest public chart at hand, of one patient, has 18 MB."""
-_SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
+_LINES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
+_SUFFIXES = (*_LINES, ".json", ".json.gz")
 # Named by others by reference, about no patient.
 _SHARED = frozenset({"Medication"})
 _REFERRING = ("subject", "patient", "encounter", "medicationReference", "partOf")
@@ -55,10 +56,17 @@ def files_of(folder: Path) -> list[Path]:
     """Return the files of a folder that may hold FHIR, subfolders too; ChartsRefused where there is none."""
     if not folder.is_dir():
         raise ChartsRefused(f"{folder} is not a folder")
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
+    paths = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES) and path.is_file())
     if not paths:
-        raise ChartsRefused(f"{folder} holds no bundle (.json) and no NDJSON (.ndjson), packed with gzip or not")
+        raise ChartsRefused(
+            f"{folder} holds no bundle (.json) and no NDJSON (.ndjson, .jsonl), packed with gzip or not"
+        )
     return paths
+
+
+def has_lines(path: Path) -> bool:
+    """Return whether a file holds a resource on each line, by the end of its name."""
+    return path.name.lower().endswith(_LINES)
 
 
 def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None = None) -> Iterator[PatientChart]:
@@ -69,7 +77,7 @@ def read_charts(folder: Path, unreadable: Callable[[ChartsRefused], None] | None
     lines: list[tuple[Json, str | None]] = []
     for path in files_of(folder):
         try:
-            if ".ndjson" in path.name:
+            if has_lines(path):
                 lines += [(resource, None) for resource in read_ndjson(path)]
                 continue
             bundle = list(read_bundle(path))

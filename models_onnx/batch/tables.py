@@ -118,9 +118,6 @@ def _text(_: Any, path: Path, form: Form) -> Source:
     if len(columns) == 1 and any(sign in columns[0] for sign in ";\t|"):
         raise BatchRefused(f"{path.name} has one column, {columns[0][:40]!r}: separate its columns by commas.")
     names = dict.fromkeys(columns, "VARCHAR")
-    if len(names) < len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
-        raise BatchRefused(f"The table has two columns called {twice!r}: name them apart.")
     options = "header = true, delim = ?, quote = '\"', escape = '\"', auto_detect = false, max_line_size = ?"
     options += ", hive_partitioning = false"
     return (

@@ -8,7 +8,6 @@ import pytest
 from cds_hooks.batch import selection
 from cds_hooks.batch.selection import questions_about
 from cds_hooks.services import _model
-from cds_hooks.services._service import OPTED_OUT
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.record.refusals import WhyNot
@@ -68,20 +67,14 @@ def test_what_is_read_says_also_who_objects_and_whom_a_model_is_not_for() -> Non
 
 
 @pytest.mark.parametrize(
-    ("deceased", "opted_out", "age", "reason"),
-    [
-        (True, True, 70.0, "deceased"),
-        (False, True, 70.0, OPTED_OUT),
-        (False, False, 5.0, "outside-population"),
-        (False, False, 70.0, None),
-    ],
+    ("deceased", "age", "reason"),
+    [(True, 70.0, "deceased"), (False, 5.0, "outside-population"), (False, 70.0, None)],
 )
-def test_a_model_is_silent_of_the_dead_the_objecting_and_those_it_is_not_for(
-    deceased: bool, opted_out: bool, age: float, reason: str | None, monkeypatch: pytest.MonkeyPatch
+def test_a_model_is_silent_of_the_dead_and_those_it_is_not_for(
+    deceased: bool, age: float, reason: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selection, "opted_out_words", lambda _: "The patient objects.")
     monkeypatch.setattr(_model, "find_condition", lambda *_: None)
-    record: Any = SimpleNamespace(deceased=deceased, opted_out=opted_out, age_years=lambda: age)
+    record: Any = SimpleNamespace(deceased=deceased, age_years=lambda: age)
     silence = selection._outside(load_model(MODEL), record)
     assert (silence and (silence.subject, silence.reason)) == (reason and (MODEL, reason))
 
@@ -89,7 +82,7 @@ def test_a_model_is_silent_of_the_dead_the_objecting_and_those_it_is_not_for(
 def test_a_condition_that_a_population_leaves_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     population = SimpleNamespace(words="adults without dialysis", exclude_conditions=("stroke", "dialysis"))
     model: Any = SimpleNamespace(manifest=SimpleNamespace(id="m", population=population))
-    record: Any = SimpleNamespace(deceased=False, opted_out=False, age_years=lambda: 70.0)
+    record: Any = SimpleNamespace(deceased=False, age_years=lambda: 70.0)
     monkeypatch.setattr(_model, "not_in_population", lambda *_: None)
     monkeypatch.setattr(_model, "find_condition", lambda _, key: key == "dialysis" or None)
     silence = selection._outside(model, record)
