@@ -9,7 +9,6 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from cds_hooks.audit.seals import Sealing
 from cds_hooks.components import ServerComponents, open_components
 from cds_hooks.configuration import prompt_versions, served_versions
 from cds_hooks.dialects import find_dialects
@@ -47,6 +46,7 @@ from models_onnx.equations.declaration import find_equations
 from models_onnx.packages import packages
 
 if TYPE_CHECKING:
+    from cds_hooks.audit.seals import Sealing
     from cds_hooks.events.runner import Events
 
 
@@ -66,7 +66,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     claims = claims_between_workers(configured)
     served = served_versions(services, versions)
     components = open_components(configured, services, trust, approvals, claims, versions, served)
-    sealing = Sealing(configured)
+    sealing = _sealing(configured)
     counted = _counted(components, services, sealing, approvals)
     trust.count_outbound_with(components.metrics.outbound)
     edge = EdgeLimits(
@@ -146,6 +146,15 @@ def _events(
     return Events(configured, components, services, trust)
 
 
+def _sealing(configured: Settings) -> "Sealing | None":
+    """Return what seals the record; nothing of it is imported where the site has no key for it."""
+    if configured.seal_key is None:
+        return None
+    from cds_hooks.audit.seals import Sealing
+
+    return Sealing(configured)
+
+
 def _in_force(components: ServerComponents, approvals: ApprovalBook | None) -> list[tuple[str, int]]:
     """Return what people have signed, as the gauge `cds_in_force` has it."""
     rules = components.governance.approval_counts()
@@ -158,7 +167,7 @@ def _in_force(components: ServerComponents, approvals: ApprovalBook | None) -> l
 def _counted(
     components: ServerComponents,
     services: Mapping[str, Service],
-    sealing: Sealing,
+    sealing: "Sealing | None",
     approvals: ApprovalBook | None,
 ) -> MetricsFolder:
     """Return the page of the metrics, which asks the parts of this worker when it is made."""
@@ -168,9 +177,10 @@ def _counted(
     metrics.paused = lambda: list(components.releases.current.paused)
     metrics.pauses_proposed = lambda: [pause.scope[:3] for pause in components.releases.current.proposed]
     metrics.in_force = lambda: _in_force(components, approvals)
-    metrics.seal_failures = lambda: sealing.failures
-    metrics.sealed_at = lambda: sealing.sealed_at
-    metrics.record_cut = lambda: sealing.cut
+    if sealing is not None:
+        metrics.seal_failures = lambda: sealing.failures
+        metrics.sealed_at = lambda: sealing.sealed_at
+        metrics.record_cut = lambda: sealing.cut
     return MetricsFolder(metrics, components.settings.metrics_dir)
 
 

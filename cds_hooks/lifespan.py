@@ -11,7 +11,6 @@ from msgspec import Struct
 from starlette.applications import Starlette
 
 from cards.fhir_validity import load_fhir_models
-from cds_hooks.audit.seals import Sealing
 from cds_hooks.components import ServerComponents
 from cds_hooks.configuration import InForce
 from cds_hooks.decision_views.follow import Follower
@@ -33,6 +32,7 @@ from cds_hooks.storage.decision import RecordUnavailable
 from fhir.terminology.phrases import groups_in_words
 
 if TYPE_CHECKING:
+    from cds_hooks.audit.seals import Sealing
     from cds_hooks.events.runner import Events
 
 _SECONDS_BEFORE_THE_REST = 1.0
@@ -53,7 +53,7 @@ class Lifespan(Struct, frozen=True):
     trust: Trust
     edge: EdgeLimits
     counted: MetricsFolder
-    sealing: Sealing
+    sealing: "Sealing | None"
     pausing: Pausing
     follower: Follower
     claims: Claims | None
@@ -94,7 +94,8 @@ class Lifespan(Struct, frozen=True):
         yield self.components.visits.keep_sweeping
         yield self.follower.keep_following
         yield partial(self.components.governance.keep_reading, url, self.follower.views)
-        yield self.sealing.keep_sealing
+        if self.sealing is not None:
+            yield self.sealing.keep_sealing
         yield partial(self.components.releases.keep_reading, url)
         yield partial(
             keep_in_force, self.components.settings, self.components.releases, self.components.computing.between_calls

@@ -22,6 +22,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Table, delete, func, insert, select, text
 
 from cds_hooks.audit.holds import not_held
+from cds_hooks.audit.seals import RETENTION_EVENT
 from cds_hooks.audit.transfer import plain_table, read_file, write_file
 from cds_hooks.storage.chain import row_hash
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
@@ -32,7 +33,6 @@ from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import charts, decisions, events, feedback, outcomes, removals
 from models_onnx.artifact.keys import Keys, Signer
 
-EVENT: Final = "retention"
 _AT_ONCE: Final = 500
 _ENTRIES: Final = {"feedback": feedback, "outcomes": outcomes}
 """The tables whose rows belong to a decision, each with one chain that is named as the table."""
@@ -101,7 +101,7 @@ def remove_old(url: str, client: str, before: int, file: Path, actor: str, signe
         with engine.begin() as connection:
             if _count(connection, client, before) != run.decisions:
                 raise RecordUnavailable("a hold was set or released meanwhile, so nothing was taken out; try again")
-            write_event(connection, EVENT, actor, msgspec.to_builtins(entry))
+            write_event(connection, RETENTION_EVENT, actor, msgspec.to_builtins(entry))
             connection.execute(insert(removals), [_removal(span, run.name) for span in old.spans])
         for name in ("outcomes", "feedback", "decisions"):
             for batch in _batches(old.sequences[name]):
@@ -268,7 +268,7 @@ def retention_runs(url: str, keys: Keys | None = None) -> dict[str, RetentionRun
         RecordUnavailable: The record cannot be read.
     """
     runs = {}
-    for row in read_rows(url, select(events).where(events.c.kind == EVENT).order_by(events.c.sequence)):
+    for row in read_rows(url, select(events).where(events.c.kind == RETENTION_EVENT).order_by(events.c.sequence)):
         entry = msgspec.json.decode(row.detail, type=_Entry)
         if keys is not None:
             key = keys.get(entry.key)

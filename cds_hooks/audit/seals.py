@@ -28,7 +28,6 @@ import orjson
 from msgspec import Struct
 from sqlalchemy import select
 
-from cds_hooks.audit.retention import EVENT
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
@@ -37,6 +36,8 @@ from cds_hooks.storage.tables import decisions, events, feedback, outcomes
 from fhir.terminology.plain_file import plain_file
 from models_onnx.artifact.keys import Keys, Signer, read_signer
 
+RETENTION_EVENT: Final = "retention"
+"""The kind of the entries that say what was taken out of the record (`audit/retention.py`)."""
 _OVERLAP: Final = 512
 """PostgreSQL can commit a smaller sequence number after a larger one: so many rows are looked at again."""
 
@@ -148,7 +149,7 @@ def _has_rows(url: str, of_chain: Any) -> bool:
 
 
 def _had_retention(url: str) -> bool:
-    return bool(read_rows(url, select(events.c.position).where(events.c.kind == EVENT).limit(1)))
+    return bool(read_rows(url, select(events.c.position).where(events.c.kind == RETENTION_EVENT).limit(1)))
 
 
 def _end(url: str, table: Any) -> End:
@@ -266,25 +267,25 @@ class Sealing:
     """The background task of one server process; of several processes whichever is first adds the next seal."""
 
     def __init__(self, configured: Settings) -> None:
-        """Without a key nothing is sealed.
+        """`seal_key` has to be set.
 
         Raises:
-            SignatureRefused: There is a key that cannot be read.
+            SignatureRefused: The key cannot be read.
             SealsUnusable: The folder of the seals or the program that sends them is not there.
         """
         self._url = configured.database_url
         self._file = configured.seal_file
         self._seconds = configured.seal_seconds
         self._command = shlex.split(configured.seal_command or "")
-        self._signer = read_signer(configured.seal_key, "record") if configured.seal_key is not None else None
-        if self._signer is not None:
-            _refuse_missing(self._file, self._command)
+        assert configured.seal_key is not None  # noqa: S101 - told to mypy; the caller looked
+        self._signer = read_signer(configured.seal_key, "record")
+        _refuse_missing(self._file, self._command)
         self.failures = 0
         """How often the record could not be sealed, or a seal not be sent, since the process started."""
         self.cut = ""
         """What the record does not hold any more of what was sealed, a sentence; "" where nothing is known."""
-        self.sealed_at: float | None = None if self._signer is None else self._last_seal()
-        """Epoch seconds until which everything recorded is sealed and sent; None where nothing is to be sealed."""
+        self.sealed_at = self._last_seal()
+        """Epoch seconds until which everything recorded is sealed and sent."""
 
     def _last_seal(self) -> float:
         """When the newest seal of the file was made; now where there is none, so that the first gets its time."""
@@ -296,14 +297,12 @@ class Sealing:
 
     async def keep_sealing(self) -> None:
         """Seals at intervals, until cancelled."""
-        while self._signer is not None:
+        while True:
             await asyncio.sleep(self._seconds)
             await asyncio.to_thread(self.seal)
 
     def seal(self) -> bool:
         """Seals once and sends what was not sent; whether that worked. What failed is in the log and tried again."""
-        if self._signer is None:
-            return True
         began = time()
         try:
             add_seal(self._url, self._file, self._signer)

@@ -162,7 +162,8 @@ async def _open_all() -> None:
     open_tracing(configured).close()
     if configured.rules_file is not None:
         read_rules_file(configured.rules_file)
-    Sealing(configured)
+    if configured.seal_key is not None:
+        Sealing(configured)
     trusted_keys(*([configured.model_keys] if configured.model_keys is not None else []))
     use_site_keys(configured)
     open_user_names(configured.record_user, configured.user_keys)

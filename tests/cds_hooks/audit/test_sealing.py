@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from cds_hooks.audit import seals as module
-from cds_hooks.audit.retention import EVENT
 from cds_hooks.audit.seals import (
+    RETENTION_EVENT,
     RecordCut,
     Seal,
     Sealing,
@@ -101,7 +101,7 @@ def test_a_chain_that_a_retention_run_took_is_no_cut_and_everything_else_is(
         f"the record does not hold row 2 of decisions {chain} as seal 1 sealed it: it was cut, rolled back or changed, "
         "and is not sealed on (docs/operations/evidence.md)"
     )
-    add_event(sqlite_url, EVENT, "A. Person", {"run": "a"})
+    add_event(sqlite_url, RETENTION_EVENT, "A. Person", {"run": "a"})
     sealed(sqlite_url, file, signer)
     _tamper(sqlite_url, "DELETE FROM feedback")
     with pytest.raises(RecordCut, match="does not hold row 3 of feedback as seal 2 sealed it"):
@@ -113,7 +113,7 @@ def test_after_a_retention_run_a_chain_that_lost_its_end_alone_is_still_cut(
 ) -> None:
     file = tmp_path / "seals.ndjson"
     _write(sqlite_url, 2)
-    add_event(sqlite_url, EVENT, "A. Person", {"run": "a"})
+    add_event(sqlite_url, RETENTION_EVENT, "A. Person", {"run": "a"})
     sealed(sqlite_url, file, signer)
     _tamper(sqlite_url, "DELETE FROM decisions WHERE sequence = 1")
     assert add_seal(sqlite_url, file, signer) is None  # the beginning was taken out
@@ -127,13 +127,6 @@ def settings_in(folder: Path, url: str, **more: object) -> Settings:
     local_signer(folder / "key.pem", "record")
     given = {"seal_key": folder / "key.pem", "seal_file": folder / "seals.ndjson", "database_url": url} | more
     return Settings(**given)  # type: ignore[arg-type]
-
-
-def test_without_a_key_nothing_is_sealed(tmp_path: Path, sqlite_url: str) -> None:
-    sealing = Sealing(Settings(database_url=sqlite_url, seal_file=tmp_path / "none" / "seals.ndjson"))
-    assert (sealing.seal(), sealing.sealed_at, sealing.failures, sealing.cut) == (True, None, 0, "")
-    asyncio.run(sealing.keep_sealing())
-    assert list(tmp_path.glob("none")) == []
 
 
 def test_what_a_server_needs_to_seal_is_looked_for_when_it_starts(tmp_path: Path, sqlite_url: str) -> None:

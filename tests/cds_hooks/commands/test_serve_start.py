@@ -307,7 +307,7 @@ def test_what_the_settings_name_is_opened_and_nothing_else(
     for name in ("services_for", "read_rules_file", "Sealing", "trusted_keys", "use_site_keys", "open_user_names"):
         monkeypatch.setattr(serve, name, noted(name))
     bare = {
-        "dialect": "standard", "hooks_file": None, "rules_file": None, "model_keys": None,
+        "dialect": "standard", "hooks_file": None, "rules_file": None, "seal_key": None, "model_keys": None,
         "trust_file": trust_file, "record_user": "hashed", "user_keys": Path("k"), "database_url": "url",
         "public_url": "https://cds.example",
     }  # fmt: skip
@@ -320,9 +320,9 @@ def test_what_the_settings_name_is_opened_and_nothing_else(
         "closed",
     ]
     trust: list[Any] = [("trust", trust_file, "https://cds.example", "url"), "closed"]
-    assert opened == [("tracing", site.now), "closed", ("Sealing", site.now), ("trusted_keys",), *record, *trust]
+    assert opened == [("tracing", site.now), "closed", ("trusted_keys",), *record, *trust]
     opened.clear()
-    files = {name: Path(name) for name in ("hooks_file", "rules_file", "model_keys")}
+    files = {name: Path(name) for name in ("hooks_file", "rules_file", "seal_key", "model_keys")}
     site.now = SimpleNamespace(**bare | files)
     asyncio.run(serve._open_all())
     record[0] = ("use_site_keys", site.now)
