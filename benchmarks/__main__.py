@@ -1,7 +1,5 @@
 """`python -m benchmarks`: every service against a bare handler, and what else a call costs."""
 
-from __future__ import annotations
-
 import os
 import platform
 import sys

@@ -1,7 +1,5 @@
 """The bare handler that the service is measured against: read the body, parse it, return a constant card."""
 
-from __future__ import annotations
-
 import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request

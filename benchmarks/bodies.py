@@ -1,7 +1,5 @@
 """Request bodies of a wanted size, as a client would fill a service's prefetch templates from one chart."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import accumulate, takewhile, zip_longest

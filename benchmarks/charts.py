@@ -1,7 +1,5 @@
 """The patients the bodies are made of: the project's samples, filled up from the charts of the data folder."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One request of the load generator, whose times and ids change from call to call."""
 
-from __future__ import annotations
-
 import re
 from itertools import count
 from random import randrange

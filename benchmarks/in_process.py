@@ -1,7 +1,5 @@
 """The service's ASGI app in this process, called without a socket: for processor times that nothing else is part of."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Iterator

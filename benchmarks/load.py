@@ -3,8 +3,6 @@
 Python, but not in the way: one asyncio Protocol a connection, ready-made request bytes, and llhttp reads the answers.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

@@ -1,7 +1,5 @@
 """Answers per second of every service beside the bare handler, on the same bodies, in turn."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Starts, watches and ends the servers that are measured: each in a session of its own, on loopback."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """How long a start takes, the server to its first answer and the commands that people wait for, and what it loads."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

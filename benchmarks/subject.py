@@ -1,7 +1,5 @@
 """What is measured: every service that discovery lists, with a patient it has a card for and one it is silent about."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import perf_counter

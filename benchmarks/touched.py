@@ -6,8 +6,6 @@ generated or imported function. Each service has a server of its own, because on
 next ones on a thread, where nothing is traced.
 """
 
-from __future__ import annotations
-
 import sys
 from datetime import UTC, datetime
 from types import FrameType

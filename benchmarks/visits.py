@@ -1,7 +1,5 @@
 """A visit: an EHR opens a chart, asks nine services about it, selects five orders and signs them."""
 
-from __future__ import annotations
-
 import gc
 from collections import defaultdict
 from collections.abc import Iterator

@@ -7,8 +7,6 @@
 `calls` is run once, on the older commit; `write` and `compare` speak the protocol only, so they work on any commit.
 """
 
-from __future__ import annotations
-
 import shlex
 import tempfile
 from collections import Counter

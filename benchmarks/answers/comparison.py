@@ -1,7 +1,5 @@
 """Compares two files of answers: like changes are counted once, the most frequent first."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter, defaultdict

@@ -4,8 +4,6 @@ The calls are built once and kept in a file, so that both commits are sent the s
 fixed clock, and nothing is random: the same commit builds the same file again.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Damages a request as real clients do: keys that are missing or empty, resources with wrong elements."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Sends the calls of the corpus to a server over HTTP and keeps each answer without what differs from run to run."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

@@ -117,7 +117,6 @@ class ModelSpec:
     """Whether the table is read as text throughout, its codes with leading zeros and its "?" among it."""
     never_inputs: tuple[str, ...] = ()
     """Columns of the table that know the outcome, or stand for who pays: named so that a check can look for them."""
-    """How it is trained from FHIR instead of its table; None where it is not."""
     twin: str | None = None
     """The id of the model that takes over where this one refuses for what is missing."""
     twin_words: str = ""
