@@ -1,7 +1,7 @@
 """Small faults of a file: each a text that differs in one point, as a slip of a hand would make it.
 
-Code: a comparison, a number, a condition, a result; rules and JSON tables: a number a quarter more, a letter, a sign;
-CSV tables: a cell or a row; templates: a condition, a value, an address, a filter.
+Code: a comparison, a number, a condition turned round or dropped, a result; rules and JSON tables: a number a quarter
+more, a letter, a sign; CSV tables: a cell or a row; templates: a condition, a value, an address, a filter.
 """
 
 import ast
@@ -73,6 +73,11 @@ def _python(text: str) -> Iterator[Change]:
             between = raw[start:end].decode()
             other = between.replace("and", "or") if isinstance(node.op, ast.And) else between.replace("or", "and")
             yield changed(start, end, other)
+            first, last = at(node)
+            yield changed(first, last, (re.split(r"\b(?:and|or)\b", between)[-1] + raw[end:last].decode()).strip())
+            start, end = at(node.values[-2])[1], at(node.values[-1])[0]
+            closing = re.split(r"\b(?:and|or)\b", raw[start:end].decode())[0]
+            yield changed(first, last, (raw[first:start].decode() + closing).strip())
         elif isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC and not _is_text(node):
             start, end = at(node.left)[1], at(node.right)[0]
             between = raw[start:end].decode()  # with the parentheses of its sides
@@ -87,6 +92,8 @@ def _python(text: str) -> Iterator[Change]:
                     continue  # only where names come from
                 start, end = at(test)
                 yield changed(start, end, f"(not ({raw[start:end].decode()}))")
+                if isinstance(node, ast.comprehension):
+                    yield changed(start, end, "True")  # the filter is dropped
         elif isinstance(node, ast.Return) and node.value is not None and not isinstance(node.value, ast.Constant):
             yield changed(*at(node.value), "None")
 
