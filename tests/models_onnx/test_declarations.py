@@ -156,6 +156,13 @@ def test_whole_numbers_and_none_fit_where_they_may_stand() -> None:
     refuse_wrong_types(Schedule("a", (), parts=(Part("walk", None), Part("swim", 2)), count=True, run=None))
 
 
+@pytest.mark.parametrize(("member", "about"), [({"days": "monday"}, "days"), ({"parts": (Part("run"),)}, "run")])  # type: ignore[arg-type]
+def test_the_line_of_a_wrong_type_is_that_of_its_name_or_of_the_word(member: dict[str, Any], about: str) -> None:
+    with pytest.raises(DeclarationError) as refused:
+        refuse_wrong_types(_made(**member))
+    assert refused.value.about == about
+
+
 def test_a_wrong_type_is_said_with_file_and_line(package: Path) -> None:
     (package / "wrong.py").write_text(f"{IMPORTS}PLAN = Plan(\n    'a',\n    days=1.5,\n)\n")
     with pytest.raises(DeclarationError, match=r"^plans/wrong\.py, line 4: days is 1\.5; it must be a whole number$"):

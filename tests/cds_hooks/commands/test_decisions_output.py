@@ -75,6 +75,10 @@ def test_a_decision_without_cards_and_with_the_call_of_a_user_is_whole() -> None
     assert lines[-1] == "Milliseconds:"
 
 
+def test_only_the_last_column_of_a_table_goes_on_in_the_next_line() -> None:
+    assert [column.no_wrap for column in decisions._table("id", "hook", "cards").columns] == [True, True, False]
+
+
 def test_what_was_held_back_is_said_with_who_and_since(
     record: tuple[str, Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import Approval, all_rule_versions
-from cds_hooks.hold_back.checks import CHECKS, SUPPRESSED, explain_held_back
+from cds_hooks.hold_back.checks import CHECKS, SILENT_MODE, SUPPRESSED, explain_held_back
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.storage.database import parse_url
@@ -151,6 +151,19 @@ def test_the_act_is_that_of_the_moment_of_the_decision(url: str) -> None:
     assert before.current.states == {}
     (held,) = explain_held_back([WhyNot(RULE, "paused", "It is paused.")], "order-safety", "ehr", lambda: before)
     assert (held.check, held.by) == (PAUSED, "")
+
+
+@pytest.mark.parametrize(
+    ("silent", "by"),
+    [(("client",), "Ann Lee (pharmacist)"), (("unit",), "Ann Lee (pharmacist)"), (("unit", "user"), ""), ((), "")],
+)
+def test_silent_mode_names_its_act_where_only_one_can_have_begun_it(url: str, silent: tuple[str, ...], by: str) -> None:
+    for kind in silent:
+        _act(url, "shadow", kind, "ehr")
+    releases = Releases(None)
+    releases.read(url)
+    (held,) = explain_held_back([WhyNot("", SILENT_MODE, "Silent.")], "order-safety", "ehr", lambda: releases)
+    assert held.by == by
 
 
 def test_every_check_says_what_it_is_and_its_reasons_stand_in_the_guide_for_a_committee() -> None:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from cds_hooks.access.roles import Role
 from cds_hooks.package_tests.markup import Page, faults
+from cds_hooks.pages.start.views import _work
+from cds_hooks.web.visitor import Visiting, Visitor, set_visiting
 from tests.cds_hooks.calls import ORDERS, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client
 from tests.cds_hooks.web.decisions import AS_OF
@@ -18,6 +21,18 @@ ROLES = (
     "Audit",
     "Protect patients&#39; data",
 )
+
+
+def test_work_of_other_roles_stands_apart_and_without_roles_it_is_one_list() -> None:
+    roles = frozenset({Role.PHARMACIST})
+    set_visiting(Visiting("/", Visitor("Ann", "ann", roles, ""), needs_login=True))
+    of_role, other = _work(roles)
+    assert "Check medications" in of_role
+    assert "Read along" in other
+    assert of_role.keys().isdisjoint(other)
+    everything, none = _work(frozenset())
+    assert (everything.keys(), none) == (of_role.keys() | other.keys(), {})
+    set_visiting(Visiting())
 
 
 async def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_path: Path) -> None:

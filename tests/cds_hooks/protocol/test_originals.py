@@ -104,8 +104,9 @@ def test_of_two_orders_of_one_id_the_later_one_counts() -> None:
     assert OriginalOrders((body, page)).by_id("7") == _order("7", status="on-hold")
 
 
-def test_an_id_that_is_written_with_escapes_is_found() -> None:
-    sent = _sent(_order("6"), written='{"resourceType": "MedicationRequest", "id": "order\\u002d7"}')
+@pytest.mark.parametrize("kind", ["MedicationRequest", "Medication\\u0052equest"])
+def test_an_id_and_a_type_that_are_written_with_escapes_are_found(kind: str) -> None:
+    sent = _sent(_order("6"), written=f'{{"resourceType": "{kind}", "id": "order\\u002d7"}}')
     assert sent.by_id("order-7") == {"resourceType": "MedicationRequest", "id": "order-7"}
 
 

@@ -103,6 +103,8 @@ def test_of_a_mixture_an_entry_about_either_drug_counts_once() -> None:
     ("draft", "entry", "truth"),
     [
         (CLARITHROMYCIN, _entry("macrolides", "hives"), True),
+        # Of a class without rules of its own a side effect counts, too.
+        (CLARITHROMYCIN, _entry("macrolides", "nausea"), True),
         # Among macrolides a severe reaction to another one counts.
         (CLARITHROMYCIN, _entry("azithromycin", "anaphylaxis"), True),
         (CLARITHROMYCIN, _entry("azithromycin", "hives"), False),

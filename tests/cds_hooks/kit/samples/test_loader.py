@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.kit.samples.loader import place_dates
+from cds_hooks.kit.samples.loader import icu_observations, place_dates
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -62,3 +62,9 @@ def test_a_birth_date_gives_the_same_age_on_every_day(years: int, days: int, tod
     born = datetime.fromisoformat(place_dates(f"@-{years}y-{days}d", as_of))
     had_birthday = (as_of.month, as_of.day) >= (born.month, born.day)
     assert as_of.year - born.year - (not had_birthday) == years
+
+
+def test_a_value_without_decimals_is_a_whole_number() -> None:
+    measured = [seen["valueQuantity"] for seen in icu_observations() if "valueQuantity" in seen]
+    assert {type(value["value"]) for value in measured if value["unit"] == "/min"} == {int}
+    assert {type(value["value"]) for value in measured if value["unit"] == "Cel"} == {float}
