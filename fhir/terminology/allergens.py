@@ -198,13 +198,15 @@ def allergen_of_code(system: str | None, code: str | None) -> Allergen:
 
 # What a problem says that the patient is allergic to: "allergy to latex", "penicillin allergy (anaphylaxis)".
 _ALLERGIC_TO = late_pattern(
-    r"\b(?:allerg(?:y|ic|ies)|hypersensitiv\w+|anaphyla\w+|intolerance|alergia|alérgic[oa]|allergi[ae]"
+    r"\b(?:allerg(?:y|ic|ies)|adverse reaction|hypersensitiv\w+|anaphyla\w+|intolerance|alergia|alérgic[oa]|allergi[ae]"
     r"|allergi[cq]\w*|allergisch|allergi|uczul\w+)\W+(?:reaction\W+)?(?:to"
     r"|due to|caused by|[aà](?: la|ll'|ll[ae]|o?s?|l|ux?)?|às|auf|gegen|voor|mot|over for|na) ?(?P<to>[^,;.()]{3,60})"
-    r"|(?P<of>[^,;.()]{3,60}?)[- ]?(?:allerg(?:y|ies)|hypersensitivity|allergie|allergi)\b",
+    r"|(?P<of>[^,;.()]{3,60}?)[- ]?(?:allerg(?:y|ies)|hypersensitivity|allergie|allergi|adverse reaction)\b",
     re.IGNORECASE,
 )
-_ALLERGIC: Final = ("allerg", "alergi", "alérgi", "uczul", "hypersensitiv", "anaphyla", "intolerance")
+_ALLERGIC: Final = (
+    "allerg", "alergi", "alérgi", "uczul", "hypersensitiv", "anaphyla", "intolerance", "adverse reaction",
+)  # fmt: skip
 """What a text has that `_ALLERGIC_TO` finds: looking for it takes a hundredth of the time."""
 # What a problem says that a drug has done: "DRESS due to phenytoin", "bleomycin lung toxicity".
 # Not what it is taken in spite of, nor what comes of too much of it: constipation, a high sugar.

@@ -459,18 +459,25 @@ def _positions(texts: Sequence[str], phrases: _Phrases) -> _Positions:
 
 
 def _written_out(words: list[tuple[str, int]], asserted: AssertedText) -> Iterator[int]:
-    """Yield the abbreviations that the text writes out in brackets: "RA (refractory anemia)" is only what it says."""
-    tokens = asserted.tokens
+    """Yield the abbreviations that the text writes out beside them: they are only what it says.
+
+    "RA (refractory anemia)", "carotid artery dissection (CAD)", and three letters or more without brackets, too:
+    "PAD public access defibrillator".
+    """
+    marks = asserted.tokens
     for number, (word, position) in enumerate(words):
-        behind = words[number + 1 : number + 1 + len(word)]
-        if (
-            1 < len(word) < 5
-            and "".join(other[0] for other, _ in behind) == word
-            and tokens[position + 1].word == "("
-            and behind[-1][1] + 1 < len(tokens)
-            and tokens[behind[-1][1] + 1].word == ")"
-        ):
-            yield number
+        size, initials = len(word), "".join(other[0] for other, _ in words[number + 1 : number + 1 + len(word)])
+        if not 1 < size < 5:
+            continue
+        if initials == word:
+            end = words[number + size][1]
+            in_brackets = marks[position + 1].word == "(" and end + 1 < len(marks) and marks[end + 1].word == ")"
+            if in_brackets or (size > 2 and end - position == size):
+                yield number
+        elif number >= size and position + 1 < len(marks) and marks[position - 1].word == "(":
+            before = "".join(other[0] for other, _ in words[number - size : number])
+            if before == word and marks[position + 1].word == ")":
+                yield number
 
 
 # Amniotic fluid, the right atrium, the diastolic pressure and a diameter have a number with a unit, no disease of ours.
