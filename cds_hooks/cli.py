@@ -20,7 +20,6 @@ COMMANDS = {
     "record": Lazy("record", "app"),
     "model": Lazy("model.main", "app"),
     "score": Lazy("score.main", "score"),
-    "worklist": Lazy("worklist", "worklist"),
     "outcomes": Lazy("outcomes", "outcomes"),
     "events": Lazy("events", "events"),
     "monitor": Lazy("monitor", "monitor"),

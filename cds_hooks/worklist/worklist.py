@@ -27,6 +27,8 @@ from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import get_decision
 
 _DAY_SECONDS = 86_400.0
+_COUNTED_DAYS: Final = 90
+"""How far back decisions count."""
 _SHOWN = "shown"
 # Where the newest word on a patient is one of these, there is nothing to order any more (docs/services.md).
 _NOTHING_TO_DO = frozenset({"deceased", "palliative", "opted-out"})
@@ -78,27 +80,6 @@ class WorklistRow(Struct, frozen=True):
         """Risk times the number of things to order times the days since the last contact; 0 where no risk is known."""
         return (self.risk or 0.0) * len(self.entries) * self.days
 
-    @property
-    def reason(self) -> str:
-        """Why this row stands where it stands, for whoever works the list off."""
-        text = "; ".join(f"{entry.test} (for {entry.purpose})" for entry in self.entries)
-        when = f"last call about this patient {self.days:.0f} days ago"
-        if self.risk is None:
-            return f"Not on record and not ordered: {text}. No model has scored this patient; {when}."
-        return (
-            f"Not on record and not ordered: {text}. The estimate of {self.risk_of} is higher than that of "
-            f"{100 * self.risk:g} in 100; {when}."
-        )
-
-
-class Worklist(Struct, frozen=True):
-    """The rows that fit the capacity, in their order, and how many others there are."""
-
-    rows: tuple[WorklistRow, ...]
-    others: int
-    answered: int
-    """How many entries are left out because their card was answered and rests."""
-
 
 class Noted(Struct, frozen=True):
     """What the list needs to know of a decision: small, so that those of many patients can be kept.
@@ -146,22 +127,13 @@ def list_patients(
     patients: Mapping[tuple[str, str], PatientNotes],
     answers: Collection["Answered"],
     now: datetime,
-    capacity: int,
-    *,
-    with_shown: bool = False,
-) -> Worklist:
+) -> tuple[WorklistRow, ...]:
     """Return the list at `now` of patients by client and id.
 
-    `with_shown`: also patients about whom something was said before and nothing is to order.
+    With it stand patients about whom something was said before and nothing is to order.
     """
-    rows, resting = [], 0
-    for (client, patient), patient_notes in patients.items():
-        row, rests = _row(client, patient, patient_notes, answers, now)
-        resting += rests
-        if row is not None and (row.entries or with_shown):
-            rows.append(row)
-    rows.sort(key=lambda row: _rank(row, now))
-    return Worklist(tuple(rows[:capacity]), max(0, len(rows) - capacity), resting)
+    rows = (_row(client, patient, of_patient, answers, now) for (client, patient), of_patient in patients.items())
+    return tuple(sorted((row for row in rows if row is not None), key=lambda row: _rank(row, now)))
 
 
 def _rank(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
@@ -175,19 +147,17 @@ def _rank(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
 
 def _row(
     client: str, patient: str, patient_notes: PatientNotes, answers: Collection["Answered"], now: datetime
-) -> tuple[WorklistRow | None, int]:
+) -> WorklistRow | None:
     entries: dict[WorklistEntry, str] = {}
     risk: tuple[float, str] | None = None
-    resting = 0
     if any(noted.ends for noted in patient_notes.services.values()):
-        return None, 0
+        return None
     for noted in patient_notes.services.values():
         if noted.risk is not None:
             risk = max(risk or (0.0, ""), noted.risk)
         for entry in noted.entries:
-            if Answered(client, patient, entry.purpose) in answers:
-                resting += 1
-            elif all(entry.test != other.test for other in entries):
+            is_answered = Answered(client, patient, entry.purpose) in answers
+            if not is_answered and all(entry.test != other.test for other in entries):
                 entries[entry] = noted.decision
     shown = {
         finding.summary: (finding, noted)
@@ -196,12 +166,12 @@ def _row(
         if finding.because == _SHOWN
     }
     if not entries and not shown:
-        return None, resting
+        return None
     days = max(0.0, (now.timestamp() - patient_notes.newest) / _DAY_SECONDS)
     share, of = risk if risk is not None else (None, "")
     decisions = dict.fromkeys([*entries.values(), *(noted.decision for _, noted in shown.values())])
     findings = tuple(finding for finding, _ in shown.values())
-    return WorklistRow(client, patient, tuple(entries), share, of, days, tuple(decisions), findings), resting
+    return WorklistRow(client, patient, tuple(entries), share, of, days, tuple(decisions), findings)
 
 
 def _extension_in(response: bytes) -> _Said:
@@ -300,16 +270,8 @@ CREATE TABLE work_acts (
         connection.execute("DELETE FROM work_acts WHERE until < ? OR act = 'back'", (now,))
 
 
-def read_worklist(
-    views: Views,
-    now: datetime,
-    capacity: int,
-    days: int = 90,
-    client: str | None = None,
-    *,
-    with_shown: bool = False,
-) -> Worklist:
-    """Return the list at `now` from the views of the record; `days`: how far back decisions count.
+def read_worklist(views: Views, now: datetime) -> tuple[WorklistRow, ...]:
+    """Return the list at `now` from the views of the record.
 
     Raises:
         RecordUnavailable: The views cannot be read.
@@ -317,14 +279,12 @@ def read_worklist(
     moment = now.timestamp()
     rows = views.read(
         "SELECT client, patient, service, body FROM work WHERE at >= ?1 AND (client, patient) IN "
-        "(SELECT client, patient FROM work WHERE listed AND at >= ?1) AND ifnull(client = ?2, 1) "
-        "ORDER BY at DESC",
-        moment - days * _DAY_SECONDS,
-        client,
+        "(SELECT client, patient FROM work WHERE listed AND at >= ?1) ORDER BY at DESC",
+        moment - _COUNTED_DAYS * _DAY_SECONDS,
     )
     patients = dict[tuple[str, str], PatientNotes]()
     for of, patient, service, body in rows:
         noted = _noted.decode(load_content(body))
         patients.setdefault((of, patient), PatientNotes()).services[service] = noted
     answers = views.read("SELECT client, patient, subject FROM work_answers WHERE until >= ?", moment)
-    return list_patients(patients, {Answered(*row) for row in answers}, now, capacity, with_shown=with_shown)
+    return list_patients(patients, {Answered(*row) for row in answers}, now)

@@ -17,7 +17,7 @@ from cds_hooks.decision_views.file import Mark, Views
 from cds_hooks.decision_views.follow import Follower
 from cds_hooks.hold_back.memory import PERIOD_DAYS
 from cds_hooks.storage.entries import add_event
-from cds_hooks.worklist.worklist import WORK_EVENT, Worklist, WorklistRow, read_worklist
+from cds_hooks.worklist.worklist import WORK_EVENT, WorklistRow, read_worklist
 from models_onnx.equations.declaration import find_equations
 
 # What people did about the entries of the worklist: done, snoozed, put back. Each act is an entry of the record
@@ -80,7 +80,6 @@ class Acts:
 
 _MADE_SECONDS: Final = 60.0
 """The list is put in order again when something is new, and for the days that go by once a minute."""
-_CAPACITY: Final = 100_000
 
 
 class WorklistKeeper:
@@ -91,9 +90,9 @@ class WorklistKeeper:
         self._follower = follower
         self._now = now
         self._lock = threading.Lock()
-        self._made: tuple[list[Mark], float, Worklist, Acts] | None = None
+        self._made: tuple[list[Mark], float, tuple[WorklistRow, ...], Acts] | None = None
 
-    def worklist(self) -> tuple[Worklist, Acts]:
+    def worklist(self) -> tuple[tuple[WorklistRow, ...], Acts]:
         """Return everybody who is on the list now or of whom something was said before, and what people did.
 
         Raises:
@@ -104,8 +103,7 @@ class WorklistKeeper:
             # by the marks: they are written with the rows, the time up to which all is whole some moments later
             marks = [views.mark(name) for name in ("decisions", "feedback", "events")]
             if self._made is None or self._made[0] != marks or moment - self._made[1] >= _MADE_SECONDS:
-                rows = read_worklist(views, self._now(), _CAPACITY, with_shown=True)
-                self._made = (marks, moment, rows, Acts(views))
+                self._made = (marks, moment, read_worklist(views, self._now()), Acts(views))
             return self._made[2:]
 
 
@@ -195,8 +193,7 @@ class Lists(Struct, frozen=True):
 def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
     """Return everybody on the list, in its order, and whose findings are suppressed because of an act."""
     waiting, off = list[PatientLine](), list[PatientLine]()
-    worklist, acts = keeper.worklist()
-    rows = worklist.rows
+    rows, acts = keeper.worklist()
     takes_all = wanted.kind == "all" and not wanted.what.strip()
     for row in rows:
         if wanted.client and row.client != wanted.client:

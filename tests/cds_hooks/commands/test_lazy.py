@@ -61,7 +61,10 @@ def test_a_command_that_never_was_is_refused() -> None:
 
 
 def test_a_command_is_imported_under_its_name_and_its_help_is_markdown() -> None:
-    group, alone = Lazy("release", "app").load("release"), Lazy("worklist", "worklist").load("list-of-work")
+    group, alone = (
+        Lazy("release", "app").load("release"),
+        Lazy("understand", "understand_resources").load("list-of-work"),
+    )
     assert (group.name, alone.name, hasattr(group, "list_commands"), hasattr(alone, "list_commands")) == (
         "release", "list-of-work", True, False,
     )  # fmt: skip

@@ -1,22 +1,16 @@
 """The worklist is made from real calls on record: who is on it, in which order, and what keeps somebody off."""
 
-import csv
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from fhir.resources.R4B.bundle import Bundle
-from msgspec.structs import replace
 from msgspec.structs import replace as replace_fields
-from typer.testing import CliRunner
 
-from cards.extension import EXTENSION_KEY, WorklistEntry
-from cds_hooks import cli
+from cards.extension import EXTENSION_KEY
 from cds_hooks.storage.decision import Decision
-from cds_hooks.worklist.output import worklist_bundle, worklist_csv
-from cds_hooks.worklist.worklist import Answered, PatientNotes, Worklist, list_patients, note, read_worklist
+from cds_hooks.worklist.worklist import Answered, PatientNotes, WorklistRow, list_patients, note, read_worklist
 from tests.cds_hooks.decision_views.followed import follow
 from tests.cds_hooks.hold_back.test_turns import SAMPLE, _request
 from tests.cds_hooks.prefetch.fetch_calls import app_client
@@ -25,6 +19,7 @@ from tests.live import record_in
 
 DAY = 86_400.0
 NOBODY: frozenset[Answered] = frozenset()
+Rows = tuple[WorklistRow, ...]
 
 
 def decision(
@@ -56,14 +51,12 @@ def decision(
     )
 
 
-def listed(*decisions: Decision, capacity: int = 50, answers: frozenset[Answered] = NOBODY) -> Worklist:
+def listed(*decisions: Decision, answers: frozenset[Answered] = NOBODY) -> Rows:
     """The list at NOW; the newest decision first, as the record gives them."""
-    return make_worklist(decisions, answers, NOW, capacity)
+    return make_worklist(decisions, answers, NOW)
 
 
-def make_worklist(
-    decisions: Iterable[Decision], answers: frozenset[Answered], now: datetime, capacity: int
-) -> Worklist:
+def make_worklist(decisions: Iterable[Decision], answers: frozenset[Answered], now: datetime) -> Rows:
     """The list from the newest decision of each service about each patient."""
     patients = dict[tuple[str, str], PatientNotes]()
     for each in sorted(decisions, key=lambda each: -each.decided_at):
@@ -71,12 +64,12 @@ def make_worklist(
             patients.setdefault((each.client, each.patient), PatientNotes()).services.setdefault(
                 each.service, note(each)
             )
-    return list_patients(patients, answers, now, capacity)
+    return list_patients(patients, answers, now)
 
 
-def names(found: Worklist) -> list[str]:
+def names(found: Rows) -> list[str]:
     """The patients in the order of the list."""
-    return [row.patient for row in found.rows]
+    return [row.patient for row in found]
 
 
 async def test_a_test_that_was_not_offered_outside_a_visit_is_on_the_list_of_the_record(tmp_path: Path) -> None:
@@ -89,18 +82,13 @@ async def test_a_test_that_was_not_offered_outside_a_visit_is_on_the_list_of_the
         answered = await calls.post("/cds-services/liver-assessment", json=request)
         assert answered.json()["cards"] == []
     url, now = record_in(tmp_path), datetime.now(UTC) + timedelta(days=3)
-    found = read_worklist(follow(url), now, 10)
-    (row,) = found.rows
+    found = read_worklist(follow(url), now)
+    (row,) = found
     assert row.patient == SAMPLE
     assert [(each.test, each.code, each.because) for each in row.entries] == [
         ("Complete blood count", "58410-2", "no-visit")
     ]
     assert row.days == pytest.approx(3, abs=0.1)
-    for name, first in (("list.csv", b"place,"), ("list.json", b"{")):
-        answer = CliRunner().invoke(cli.app, ["worklist", "--out", str(tmp_path / name), "--database", url])
-        assert answer.exit_code == 0, answer.output
-        assert "1 patients, 0 more" in answer.output
-        assert (tmp_path / name).read_bytes().startswith(first)
 
 
 def test_risk_times_time_since_contact_orders_the_list() -> None:
@@ -111,28 +99,18 @@ def test_risk_times_time_since_contact_orders_the_list() -> None:
         decision("unknown", days=80),
     )
     assert names(found) == ["waiting", "high", "low", "unknown"]
-    assert [round(row.priority, 3) for row in found.rows] == [24.0, 18.0, 8.0, 0.0]
-    assert "higher than that of 40 in 100; last call about this patient 60 days ago" in found.rows[0].reason
-    assert "No model has scored this patient" in found.rows[-1].reason
+    assert [round(row.priority, 3) for row in found] == [24.0, 18.0, 8.0, 0.0]
 
 
 def test_a_finding_that_was_shown_and_never_answered_is_kept_for_the_page() -> None:
-    """The page lists it beside what can be ordered; the command, whose list is of things to order, does not."""
     told = decision("told", tests=())
     response = json.loads(told.response)
     for because in ("shown", "accepted"):
         resting = {"summary": f"was {because}", "because": because, "since": "2026-11-01", "until": "2027-01-01"}
         response["extension"][EXTENSION_KEY].setdefault("resting", []).append(resting)
     told = replace_fields(told, response=json.dumps(response).encode())
-    assert listed(told).rows == ()
-    known = PatientNotes({"statin-discussion": note(told)})
-    (row,) = list_patients({("ehr", "told"): known}, NOBODY, NOW, 10, with_shown=True).rows
+    (row,) = listed(told)
     assert ([one.summary for one in row.shown], row.entries, row.decisions) == (["was shown"], (), (told.id,))
-
-
-def test_the_capacity_cuts_the_list_and_says_how_many_are_left() -> None:
-    found = listed(*(decision(f"p{number}", percentile=number) for number in range(1, 10)), capacity=3)
-    assert (names(found), found.others) == (["p9", "p8", "p7"], 6)
 
 
 def test_equal_rows_stand_in_an_order_that_is_the_same_on_a_day_and_another_one_the_next() -> None:
@@ -141,7 +119,7 @@ def test_equal_rows_stand_in_an_order_that_is_the_same_on_a_day_and_another_one_
     assert names(listed(*decisions[::-1])) == first
     assert first != sorted(first)
     tomorrow = [replace_time(each) for each in decisions]
-    assert names(make_worklist(tomorrow, NOBODY, NOW + timedelta(days=1), 50)) != first
+    assert names(make_worklist(tomorrow, NOBODY, NOW + timedelta(days=1))) != first
 
 
 def replace_time(one: Decision) -> Decision:
@@ -168,56 +146,15 @@ def test_nothing_but_risk_and_time_is_read_for_the_order() -> None:
 @pytest.mark.parametrize("reason", ["deceased", "palliative"])
 def test_who_has_died_or_is_in_palliative_care_is_left_out(reason: str) -> None:
     found = listed(decision("a", days=30), decision("a", (), days=2, service="planning-conversation", reason=reason))
-    assert found.rows == ()
+    assert found == ()
 
 
 def test_what_a_model_in_shadow_computed_decides_no_place() -> None:
     shadow = decision("a", (), service="planning-conversation", percentile=99, reason="model-not-released")
-    (row,) = listed(shadow, decision("a")).rows
+    (row,) = listed(shadow, decision("a"))
     assert row.risk is None
 
 
 def test_an_answered_finding_rests() -> None:
     found = listed(decision("a"), decision("b"), answers=frozenset({Answered("ehr", "a", "prevent_base")}))
-    assert (names(found), found.answered) == (["b"], 1)
-
-
-def test_the_bundle_is_valid_fhir_in_the_order_of_the_list() -> None:
-    found = listed(decision("a", percentile=90), decision("b", ("Lipid panel", "Vaccines: influenza"), percentile=20))
-    bundle = json.loads(worklist_bundle(found, NOW))
-    Bundle.model_validate(bundle)
-    whole, *tasks = [entry["resource"] for entry in bundle["entry"]]
-    assert [each["item"]["reference"] for each in whole["entry"]] == [each["fullUrl"] for each in bundle["entry"][1:]]
-    assert [each["for"]["reference"] for each in tasks] == ["Patient/a", "Patient/b", "Patient/b"]
-    assert {each["intent"] for each in tasks} == {"proposal"}
-    Bundle.model_validate(json.loads(worklist_bundle(Worklist((), 0, 0), NOW)))
-
-
-def test_what_is_listed_twice_on_one_day_has_the_same_id_and_another_one_the_next_day() -> None:
-    found = listed(decision("a", percentile=90))
-    morning = datetime(2026, 11, 20, 0, 30, tzinfo=UTC)
-    zone = timezone(timedelta(hours=-5))  # where it is the evening before
-    lists = [
-        [entry["fullUrl"] for entry in json.loads(worklist_bundle(found, moment))["entry"]]
-        for moment in (morning, (morning + timedelta(hours=23)).astimezone(zone), morning + timedelta(days=1))
-    ]
-    assert lists[0] == lists[1]
-    assert not set(lists[1]) & set(lists[2])
-
-
-def test_the_csv_has_the_reason_of_every_row() -> None:
-    found = listed(decision("a", percentile=90))
-    entry = WorklistEntry(test='A "quoted", test', purpose="x", because="no-visit")
-    odd = Worklist((replace(found.rows[0], entries=(entry,)),), 0, 0)
-    (row,) = csv.DictReader(worklist_csv(odd).decode().splitlines())
-    assert (row["tests"], row["risk"], row["risk_of"]) == ('A "quoted", test', "0.9", "mortality_5y")
-    assert row["reason"]
-
-
-def test_no_record_and_no_form_are_sentences(tmp_path: Path) -> None:
-    for words, code in (
-        (["--out", "x.txt"], 2),
-        (["--out", str(tmp_path / "x.csv"), "--database", "sqlite:////nowhere/x"], 1),
-    ):
-        answer = CliRunner().invoke(cli.app, ["worklist", *words])
-        assert (answer.exit_code, "Traceback" in answer.output) == (code, False), answer.output
+    assert names(found) == ["b"]

@@ -23,34 +23,30 @@ def at(days: float) -> float:
     return NOW.timestamp() - days * 86_400
 
 
-def row_of(*noted: Noted, answers: frozenset[Answered] = NOBODY, with_shown: bool = False) -> Any:
+def row_of(*noted: Noted, answers: frozenset[Answered] = NOBODY) -> Any:
     """The only row of a patient with these decisions of services; None where there is none."""
     notes = PatientNotes({f"service-{number}": one for number, one in enumerate(noted)})
-    found = list_patients({("ehr", "p"): notes}, answers, NOW, 10, with_shown=with_shown)
-    assert found.others == 0
-    return found.rows[0] if found.rows else None
+    found = list_patients({("ehr", "p"): notes}, answers, NOW)
+    return found[0] if found else None
 
 
 def test_nothing_to_order_is_no_row_and_who_has_died_has_none_whatever_is_missing() -> None:
     assert row_of(Noted("d1", at(2))) is None
     assert row_of(Noted("d1", at(2), (LIPIDS,)), Noted("d2", at(200), ends=True)) is None
-    assert row_of(Noted("d1", at(2), shown=(SHOWN,))) is None
-    assert row_of(Noted("d1", at(2), shown=(SHOWN,)), with_shown=True) == WorklistRow(
-        "ehr", "p", (), None, "", 2.0, ("d1",), (SHOWN,)
-    )
+    assert row_of(Noted("d1", at(2), shown=(SHOWN,))) == WorklistRow("ehr", "p", (), None, "", 2.0, ("d1",), (SHOWN,))
     accepted = RestingFinding("Other", "accepted", "2026-11-01", "2027-01-01")
-    assert row_of(Noted("d1", at(2), shown=(accepted,)), with_shown=True) is None
+    assert row_of(Noted("d1", at(2), shown=(accepted,))) is None
 
 
-def test_what_was_answered_of_this_patient_rests_and_is_counted() -> None:
+def test_what_was_answered_of_this_patient_rests() -> None:
     notes = {("ehr", "p"): PatientNotes({"s": Noted("d", at(1), (LIPIDS, COUNT))})}
-    for answer, tests, resting in (
-        (Answered("ehr", "p", "fib4"), ["Lipid panel"], 1),
-        (Answered("ehr", "q", "fib4"), ["Lipid panel", "Complete blood count"], 0),
-        (Answered("app", "p", "fib4"), ["Lipid panel", "Complete blood count"], 0),
+    for answer, tests in (
+        (Answered("ehr", "p", "fib4"), ["Lipid panel"]),
+        (Answered("ehr", "q", "fib4"), ["Lipid panel", "Complete blood count"]),
+        (Answered("app", "p", "fib4"), ["Lipid panel", "Complete blood count"]),
     ):
-        found = list_patients(notes, {answer}, NOW, 10)
-        assert ([entry.test for entry in found.rows[0].entries], found.answered) == (tests, resting)
+        (row,) = list_patients(notes, {answer}, NOW)
+        assert [entry.test for entry in row.entries] == tests
 
 
 @pytest.mark.parametrize(
@@ -68,10 +64,10 @@ def test_what_a_decision_says_for_the_list(reason: str, *, ends: bool) -> None:
 
 def test_a_call_about_nobody_is_on_no_list() -> None:
     nobody = decision("")
-    assert make_worklist([nobody], NOBODY, NOW, 10).rows == ()
+    assert make_worklist([nobody], NOBODY, NOW) == ()
     bare = Decision(**{**{n: getattr(nobody, n) for n in nobody.__struct_fields__}, "patient": "p", "response": b"{}",
                        "basis": json.dumps({}).encode()})  # fmt: skip
-    assert make_worklist([bare], NOBODY, NOW, 10).rows == ()
+    assert make_worklist([bare], NOBODY, NOW) == ()
 
 
 @pytest.mark.parametrize(("taken_out", "kept"), [(0.0, [1.0, 3.0, 365.0]), (3.0, [1.0, 3.0]), (2.9, [1.0])])
