@@ -4,7 +4,7 @@ export PYTHON
 
 bin := .venv/bin
 
-.PHONY: docs pictures run serve test pytest test-slow test-all lint bench mutants clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
+.PHONY: docs pictures run serve test pytest test-slow pytest-slow fuzz test-all lint bench mutants clean wheel kit-wheel sbom audit image-check runtime-environment dev-environment slow-environment
 
 # Server, a sample patient and a drafted order, their cards; serves until interrupted.
 run: docs
@@ -23,7 +23,7 @@ pictures: slow-environment
 	CDS_WRITE_PICTURES=1 $(bin)/pytest -q -m slow tests/browser/test_pictures.py
 
 # Python may keep what it compiled: pytest then reads the test modules in a third of the time the next time.
-test test-slow: export PYTHONDONTWRITEBYTECODE =
+test test-slow fuzz: export PYTHONDONTWRITEBYTECODE =
 
 # The checks of every change. After a clone mypy keeps one processor busy for most of a minute, in which the tests begin.
 test: dev-environment
@@ -40,7 +40,15 @@ pytest: dev-environment
 # The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which
 # `make test` draws a fifth: .ci/run runs them after `make test`.
 test-slow: slow-environment
+	@$(MAKE) --no-print-directory --jobs 2 fuzz pytest-slow
+
+pytest-slow: slow-environment
 	$(bin)/pytest --numprocesses 3 --dist loadfile -m "slow or hypothesis"
+
+# Texts for the pass in C under the address sanitizer: ten minutes, with the processor time that nothing else wants.
+FUZZ ?= 600
+fuzz: slow-environment
+	CDS_FUZZ_SECONDS=$(FUZZ) nice -n 19 $(bin)/pytest -q -p no:cacheprovider -m slow tests/cds_hooks/protocol/test_members.py
 
 test-all: test test-slow
 

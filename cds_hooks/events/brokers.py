@@ -66,7 +66,8 @@ def _subscribe(broker: Any, feed: BrokerFeed, take: Callable[[Any], Awaitable[No
         from faststream.redis import StreamSub
 
         both = {"group": feed.group, "consumer": feed.name}
-        again = StreamSub(name, min_idle_time=_REDELIVER_MILLISECONDS, **both)
+        # "0": FastStream makes a group that was lost after the first began again with what waits in the stream
+        again = StreamSub(name, min_idle_time=_REDELIVER_MILLISECONDS, last_id="0", **both)
         options = [(None, {"stream": stream}) for stream in (StreamSub(name, last_id=">", **both), again)]
     else:
         options = [(name, {"group_id": feed.group, "auto_offset_reset": "earliest"})]

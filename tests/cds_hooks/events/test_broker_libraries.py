@@ -146,7 +146,7 @@ def feed(url: str) -> BrokerFeed:
             "rediss://d",
             [
                 Call("subscriber", stream=Call("StreamSub", "feeds.lab", group="cds-hooks", consumer="lab", **more))
-                for more in ({"last_id": ">"}, {"min_idle_time": 30_000})
+                for more in ({"last_id": ">"}, {"min_idle_time": 30_000, "last_id": "0"})
             ],
         ),
         ("kafka://k", [Call("subscriber", "feeds.lab", group_id="cds-hooks", auto_offset_reset="earliest")]),
