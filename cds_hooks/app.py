@@ -23,7 +23,6 @@ from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.packages import use_packages
-from cds_hooks.pages.doors import all_doors
 from cds_hooks.pages.late import LatePages
 from cds_hooks.record_views import open_follower
 from cds_hooks.routes.bodies import BodyReader, CallBudgets, ReportIntake
@@ -118,6 +117,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
 def _refuse_wrong_parts() -> None:
     """DeclarationError where a part of a package from outside cannot be used, also one that is only loaded later."""
     if packages():
+        from cds_hooks.pages.doors import all_doors
+
         find_equations()
         find_dialects()
         site_checks()

@@ -23,12 +23,12 @@ from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.outcomes import Outcome, store_outcomes
 from cds_hooks.trusted_models import AbsentModel
 
 if TYPE_CHECKING:
     from cds_hooks.outcomes.joining import Joined
     from cds_hooks.outcomes.labels import Label
+    from cds_hooks.storage.outcomes import Outcome
 
 PATH = "/outcomes"
 
@@ -83,6 +83,7 @@ class _Outcomes:
     async def _take(self, body: bytes, client: TrustedClient) -> "tuple[Joined, list[Outcome]]":
         from cds_hooks.outcomes.joining import Sender, join_reports
         from cds_hooks.outcomes.report import read_reports
+        from cds_hooks.storage.outcomes import store_outcomes
 
         components, url = self._components, self._components.settings.database_url
         reports = await asyncio.to_thread(read_reports, body)
