@@ -296,7 +296,9 @@ def _observation(resource: Json) -> Understanding:
     elif analyte is None:
         parts = (analyte_in_words(observation, part) for part in observation.component if is_panel(code.texts))
         analyte = analyte_in_words(observation) or next(filter(None, parts), None)
-        doubt = "read by its name: no code of it is in the tables" if analyte is not None else ""
+        meanings = (imported_meaning(coding.system, coding.code) for coding in code.coding)
+        is_named = analyte is not None and not any(meaning.analyte for meaning in meanings if meaning is not None)
+        doubt = "read by its name: no code of it is in the tables" if is_named else ""
     words = code.words
     groups, assertion = _finding(observation, code, resource)
     refusal = _refusal(observation, analyte) if analyte is not None else ""

@@ -9,20 +9,22 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from difflib import get_close_matches
 from functools import cache
+from itertools import chain
 from typing import Final
 
 from msgspec.structs import replace
 
-from fhir.terminology.allergens import ALLERGEN_CLASSES
-from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.allergens import ALLERGEN_CLASSES, allergen_of_words
+from fhir.terminology.analytes import ANALYTES, analyte_of_name
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system
 from fhir.terminology.definitions import COLUMNS as DEFINITION_COLUMNS
 from fhir.terminology.definitions import WrongDefinition, definition_of_row
 from fhir.terminology.imported import NAME_SYSTEM, Meaning, plain_address
+from fhir.terminology.medication_names import read_name
 from fhir.terminology.medications import INGREDIENT_BY_NAME, drug_system
 from fhir.terminology.release_files import Imported, ReleaseFile, table_of
 from fhir.terminology.rf2 import NotARelease
-from fhir.terminology.vaccines import VACCINE_FAMILIES
+from fhir.terminology.vaccines import VACCINE_FAMILIES, families_of_words
 
 SITE_COLUMNS: Final = ("system", "code", "name", "group", "drug", "allergen", "vaccine", "analyte", "not_read")
 KINDS: Final = ("group", "drug", "allergen", "vaccine", "analyte")
@@ -108,7 +110,10 @@ def _meaning_of_row(row: Mapping[str, str], where: str) -> Meaning:
     if not row.get("code") and not row.get("name"):
         raise WrongDefinition("neither a code nor a name")
     meant = {kind: row.get(kind) or "" for kind in KINDS}
-    if (row.get("not_read") or "").lower() in ("yes", "1", "true"):
+    not_read = (row.get("not_read") or "").lower()
+    if not_read not in ("", "no", "yes", "1", "true"):
+        raise WrongDefinition(f"not_read is {not_read[:20]!r}: write yes, or leave it empty")
+    if not_read not in ("", "no"):
         if any(meant.values()):
             raise WrongDefinition("it says what it means, and that it is not read")
         return Meaning(nothing=True, by=where)
@@ -121,21 +126,46 @@ def meaning_in_words(meant: Mapping[str, str], by: str) -> Meaning:
     Raises:
         WrongDefinition: A name is in no table, or there is none.
     """
-    keys = {kind: tuple(key_of(kind, name) for name in _names(meant.get(kind, ""))) for kind in KINDS}
+    keys = {kind: tuple(chain.from_iterable(_keys_of(kind, name) for name in _names(meant[kind]))) for kind in meant}
     if not any(keys.values()):
         raise WrongDefinition(f"none of {', '.join(KINDS)} says what it means")
     return Meaning(
-        groups=keys["group"],
-        ingredients=tuple(INGREDIENT_BY_NAME[name].rxcui for name in keys["drug"]),
-        allergens=keys["allergen"],
-        vaccines=keys["vaccine"],
-        analyte=next(iter(keys["analyte"]), ""),
+        groups=keys.get("group", ()),
+        ingredients=tuple(INGREDIENT_BY_NAME[name].rxcui for name in keys.get("drug", ())),
+        allergens=keys.get("allergen", ()),
+        vaccines=keys.get("vaccine", ()),
+        analyte=next(iter(keys.get("analyte", ())), ""),
         by=by,
     )
 
 
 def _names(column: str) -> list[str]:
     return [name.strip() for name in column.split(";") if name.strip()]
+
+
+def _keys_of(kind: str, name: str) -> tuple[str, ...]:
+    """Return the ids that a name has in the words of the charts; else the one of `key_of`.
+
+    >>> _keys_of("drug", "Paracetamol"), _keys_of("vaccine", "MMR")
+    (('acetaminophen',), ('Measles', 'Mumps', 'Rubella'))
+    """
+    keys: tuple[str, ...] = ()
+    if kind in _IN_WORDS and name.lower() not in _keys_of_kinds()[kind]:
+        keys = tuple(_IN_WORDS[kind](name))
+    return keys or (key_of(kind, name),)
+
+
+def _one_class(words: str) -> frozenset[str]:
+    allergen = allergen_of_words(words)
+    return allergen.allergen_classes if len(allergen.allergen_classes) == 1 else frozenset()
+
+
+_IN_WORDS: Final[Mapping[str, Callable[[str], Iterable[str]]]] = {
+    "drug": lambda words: (ingredient.name for ingredient in read_name(words).ingredients),
+    "allergen": _one_class,
+    "vaccine": lambda words: sorted(families_of_words(words, is_vaccine=True)),
+    "analyte": lambda words: filter(None, [analyte_of_name(words)]),
+}
 
 
 def key_of(kind: str, name: str) -> str:
@@ -150,8 +180,9 @@ def key_of(kind: str, name: str) -> str:
     keys = _keys_of_kinds()[kind]
     key = keys.get(name.strip().lower())
     if key is None:
-        near = dict.fromkeys(keys[word] for word in get_close_matches(name.lower(), keys, _MOST_NEAR))
-        nearest = f"; near are {', '.join(near)}" if near else ""
+        containing = (word for word in keys if name.lower() in word)
+        near = dict.fromkeys(keys[word] for word in (*containing, *get_close_matches(name.lower(), keys, _MOST_NEAR)))
+        nearest = f"; near are {', '.join([*near][:_MOST_NEAR])}" if near else ""
         raise WrongDefinition(f"there is no {kind} {name[:60]!r}{nearest}")
     return key
 
