@@ -1,11 +1,12 @@
 """Attacks of a folder on the language model and on the copilot: what is shown then, and that it is recorded."""
 
+from base64 import b64encode
 from datetime import date
 from typing import Any
 
 import pytest
 
-from cds_hooks.text.attacks import attacked
+from cds_hooks.text.attacks import _put, attacked
 from tests.cds_hooks.text.charts import CHART
 
 
@@ -58,3 +59,16 @@ def test_a_hostile_client_of_the_copilot_is_refused_and_recorded(where: str, pay
 
 def test_a_chart_text_cannot_bring_markup_into_an_explanation() -> None:
     assert "<script" not in _answer("Condition/code.text", "<script>alert(1)</script>", "explain")["output"]
+
+
+@pytest.mark.parametrize(
+    "place", ["Condition/code.text", "Patient/name", "DocumentReference/text", "DocumentReference/type.text"]
+)
+def test_an_attack_stands_in_the_chart_at_its_place(place: str) -> None:
+    chart = [*map(dict, CHART), {"resourceType": "Patient"}]
+    kind, _, path = place.partition("/")
+    assert _put(place, "attacked", chart)
+    written = [str(resource) for resource in chart if resource["resourceType"] == kind]
+    assert any((b64encode(b"attacked").decode() if path == "text" else "attacked") in words for words in written)
+    assert not _put(f"{kind}/elsewhere", "attacked", chart)
+    assert not _put("Device/code.text", "attacked", chart)

@@ -136,6 +136,13 @@ def test_an_allergen_that_is_no_drug_is_understood_as_none(words: str, is_unders
     assert (reading.understood, reading.drugs, reading.allergen_classes) == (is_understood, (), ())
 
 
+@pytest.mark.parametrize("clear", ["metformin", "statins"])
+def test_an_allergen_beside_one_that_is_unclear_is_understood(clear: str) -> None:
+    reading = understand({"resourceType": "AllergyIntolerance", "code": {"text": f"unclear penicillin; {clear}"}})
+    assert (reading.understood, reading.assertion, reading.reason) == (True, "affirmed", "")
+    assert "penicillin" not in reading.allergen_classes
+
+
 def test_a_kind_of_document_is_read_by_its_code() -> None:
     living_will = {"coding": [{"system": "http://loinc.org", "code": "86533-7"}]}
     reading = understand({"resourceType": "DocumentReference", "status": "current", "type": living_will})
