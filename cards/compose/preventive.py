@@ -28,7 +28,7 @@ USPSTF_URL: Final = (
     "https://www.uspreventiveservicestaskforce.org/uspstf/recommendation-topics/uspstf-a-and-b-recommendations"
 )
 FOR_CHECK_UP: Final = "check-up"
-"""Why a service that is due waits for a check-up: no card of another visit names it."""
+"""Why a service that is due waits for a check-up: it makes no card of another visit, and is named on one with room."""
 _LINES, _LINES_IN_BRIEF = 6, 3
 _SUMMARY_NAMES: Final = 4
 
@@ -119,6 +119,10 @@ def _detail(
     abnormal = [judgement for judgement in judged if judgement.because == "abnormal"]
     yield from (f"- Follow up: {judgement.service.short}, {_text(judgement)}." for judgement in abnormal)
     unknown = _by_text(judgement for judgement in judged if judgement.state == "not known" and lines == _LINES)
+    later = [judgement for judgement in judged if judgement.because == FOR_CHECK_UP]
+    if later and lines == _LINES and len(due) <= _SUMMARY_NAMES:
+        texts = (f"{', '.join(map(_service_title, same))}: {text}" for text, same in _by_text(later))
+        yield f"- Not done yet, can wait for a check-up: {'; '.join(texts)}."
     if unknown:
         texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
         yield f"- Not known: {'; '.join(texts)}."

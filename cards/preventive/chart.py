@@ -127,10 +127,13 @@ def done(record: PatientRecord, name: str, *, incomplete: bool = False) -> list[
     if entries is None:
         return []
     tests = [read(name, entry) for read, entry in entries]
+    # A procedure without words of its own beside the report of the same day: what the report says is true of both.
+    broken_off = {test.day for test in tests if test.is_incomplete}
     past = [
         test
         for test in tests
-        if test.is_incomplete == incomplete and (test.time is None or not test.time.is_after(record.as_of_epoch))
+        if (test.is_incomplete or (not test.result and test.day is not None and test.day in broken_off)) == incomplete
+        and (test.time is None or not test.time.is_after(record.as_of_epoch))
     ]
     return sorted(past, key=lambda test: test.day.toordinal() if test.day is not None else 0, reverse=True)
 

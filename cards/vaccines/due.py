@@ -16,6 +16,7 @@ from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast, assess
 from cards.vaccines.knowledge import Contraindication, Period, SeriesDose, VaccineKnowledge, parse_period
 from cards.vaccines.patient import (
+    DATE_OF_TRANSPLANT,
     HIV,
     HIV_SEVERE,
     ONSET_OF_PREGNANCY,
@@ -90,6 +91,9 @@ TETANUS_GROUP: Final = "DTaP/Tdap/Td"
 _TETANUS_BOOSTER = Period(years=10)
 _SEVEN, _A_YEAR = Period(years=7), Period(years=1)
 _TDAP_WEEK: Final = 27
+# CDC, General Best Practices for Immunization 2023, altered immunocompetence: after a transplant of stem cells influenza
+# vaccine is given from 4 months on, the vaccines of childhood from 6.
+_AFTER_TRANSPLANT, _INFLUENZA_AFTER_TRANSPLANT = Period(months=6), Period(months=4)
 _HIV_NOT_SEVERE = "155"
 # What clinicians call a group where CDC's name is longer or means two vaccines.
 _LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
@@ -257,6 +261,12 @@ def vaccines_due(
     waiting = [item for item in open_ones if item.waits_in_pregnancy(charted.person, as_of)]
     open_ones = [item for item in open_ones if item not in waiting]
     catch_up = [item for item in open_ones if is_adult and item.is_catch_up(charted.person, as_of)]
+    if catch_up and (transplant := charted.person.observed(DATE_OF_TRANSPLANT)) is not None:
+        again = _AFTER_TRANSPLANT.after(transplant)
+        if as_of < again:
+            labels = ", ".join(item.label for item in catch_up)
+            not_judged.append(f"{labels}: from {again} on, 6 months after the stem cell transplant (CDC)")
+            open_ones, catch_up = [item for item in open_ones if item not in catch_up], []
     return VaccinesDue(
         as_of,
         tuple(item for item in open_ones if item not in catch_up),
@@ -320,6 +330,9 @@ def _was_given_since(group: str, end: date, charted: ChartedPerson, knowledge: V
 
 def _is_for_season(group: str, person: Person, as_of: date) -> bool:
     if group == _INFLUENZA:
+        transplant = person.observed(DATE_OF_TRANSPLANT)
+        if transplant is not None and as_of < _INFLUENZA_AFTER_TRANSPLANT.after(transplant):
+            return False
         return as_of.month in _INFLUENZA_MONTHS and not person.within_ages(as_of, None, _INFLUENZA_FROM)
     if group == RSV and is_for_rsv_antibody(person, as_of):
         return True
@@ -480,7 +493,9 @@ def _forbidden(forecasts: list[GroupForecast], charted: ChartedPerson) -> tuple[
                 item for candidate in forecast.best for item in candidate.forecast.contraindicated_by
             ]
             codes = {item.observation for item in items}
-            against = tuple(item for item in charted.person.observations if item.code in codes)
+            against = tuple(
+                {item.source: item for item in reversed(charted.person.observations) if item.code in codes}.values()
+            )[::-1]
             by_group.setdefault(forecast.group, ForbiddenVaccine(forecast.group, against))
     return tuple(by_group.values())
 

@@ -115,7 +115,12 @@ PREGNANT, ONSET_OF_PREGNANCY = "007", "170"
 HIV, HIV_SEVERE = "186", "154"
 _CD4_SEVERE: Final = 200  # CDC general best practice guidelines, altered immunocompetence: from 6 years on, per µL
 _CD4_SEVERE_FROM_AGE: Final = 6
-_TRANSPLANT, _DATE_OF_TRANSPLANT = "004", "171"
+_TRANSPLANT, DATE_OF_TRANSPLANT, _SOLID_ORGAN = "004", "171", "157"
+# CDC, General Best Practices for Immunization 2023, altered immunocompetence: no live vaccine in the 24 months after a
+# transplant of stem cells, and later only where the immune system is competent, which a chart does not say.
+_SEVERE_IMMUNOCOMPROMISE: Final = "246"
+# The same: pneumococcal vaccine is given from 3 months after it on. CDC's tables know that need of other transplants.
+_PNEUMOCOCCAL_AFTER: Final = timedelta(days=91)
 # A pregnancy is taken from the chart's own signs, which also say when it is over.
 _NOT_BY_CODE = frozenset({PREGNANT, ONSET_OF_PREGNANCY})
 # CDC, contraindications: a history of intussusception (rotavirus), encephalopathy after a dose (pertussis).
@@ -188,7 +193,9 @@ def _guillain_barre(record: PatientRecord) -> PatientObservation | None:
 
 
 def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
-    observations = [*_conditions(record), *_procedures(record), *_allergies(record), *_terms(record)]
+    read = [*_conditions(record), *_procedures(record), *_allergies(record), *_terms(record)]
+    stem_cells = {item.source for item in read if item.code == _TRANSPLANT}
+    observations = [item for item in read if item.code != _SOLID_ORGAN or item.source not in stem_cells]
     yield from observations
     for code, since, source, words in immunity_shown(record):
         yield PatientObservation(code, since, source, words)
@@ -197,7 +204,11 @@ def _observations(record: PatientRecord) -> Iterator[PatientObservation]:
         yield PatientObservation(PREGNANT, _day(hit.time), hit.source, hit.words)
     for item in observations:
         if item.code == _TRANSPLANT:
-            yield PatientObservation(_DATE_OF_TRANSPLANT, item.since, item.source, item.words)
+            yield PatientObservation(DATE_OF_TRANSPLANT, item.since, item.source, item.words)
+            yield PatientObservation(_SEVERE_IMMUNOCOMPROMISE, item.since, item.source, item.words)
+            need = None if item.since is None else item.since + _PNEUMOCOCCAL_AFTER
+            if need is None or need <= record.as_of.date():
+                yield PatientObservation(_SOLID_ORGAN, need, item.source, item.words)
         elif item.code == HIV and not item.is_open:
             yield from _low_cd4(record)
 

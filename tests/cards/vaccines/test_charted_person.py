@@ -85,9 +85,11 @@ def _procedure(**more: Any) -> Json:
 
 def test_a_transplant_is_of_stem_cells_of_any_kind_and_of_a_date() -> None:
     day = date(2026, 3, 1)
-    assert _observed(_procedure()) == [(code, day, "Procedure/p1") for code in ("004", "157", "171")]
+    begins = {"157": date(2026, 5, 31)}  # what CDC asks for after a transplant of an organ, from 3 months on
+    codes = ("004", "171", "246", "157")
+    assert _observed(_procedure()) == [(code, begins.get(code, day), "Procedure/p1") for code in codes]
     period = {"performedDateTime": None, "performedPeriod": {"start": "2026-04-01", "end": "2026-04-02"}}
-    assert {since for _, since, _ in _observed(_procedure(**period))} == {date(2026, 4, 1)}
+    assert {since for code, since, _ in _observed(_procedure(**period)) if code != "157"} == {date(2026, 4, 1)}
     assert {since for _, since, _ in _observed(_procedure(performedDateTime=None))} == {None}
 
 
