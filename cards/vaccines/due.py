@@ -91,8 +91,8 @@ TETANUS_GROUP: Final = "DTaP/Tdap/Td"
 _TETANUS_BOOSTER = Period(years=10)
 _SEVEN, _A_YEAR = Period(years=7), Period(years=1)
 _TDAP_WEEK: Final = 27
-# CDC, General Best Practices for Immunization 2023, altered immunocompetence: after a transplant of stem cells influenza
-# vaccine is given from 4 months on, the vaccines of childhood from 6.
+# CDC, General Best Practices for Immunization 2023, altered immunocompetence: after a transplant of stem cells vaccine
+# against influenza is given from 4 months on, the vaccines of childhood from 6.
 _AFTER_TRANSPLANT, _INFLUENZA_AFTER_TRANSPLANT = Period(months=6), Period(months=4)
 _HIV_NOT_SEVERE = "155"
 # What clinicians call a group where CDC's name is longer or means two vaccines.
