@@ -74,9 +74,9 @@ def _colorectal(service: PreventiveService, chart: JudgedChart) -> Judgement:
 
 
 def _cervical(service: PreventiveService, chart: JudgedChart) -> Judgement:
-    removed = chart.done("hysterectomy_total")
+    removed = chart.done("hysterectomy_total") or chart.done("vaginoplasty")
     if removed:
-        return judge(service, "not due", "condition", f"hysterectomy with removal of the cervix{_when(removed[0])}")
+        return judge(service, "not due", "condition", f"{chart.test(removed[0].test).words}{_when(removed[0])}")
     if treated := chart.done("cervical_treatment"):
         text = f"the cervix was treated{_when(treated[0])}: follow-up is by its result, for 25 years"
         return judge(service, "not due", "abnormal", text, last=treated[0], facts=(fact_of(treated[0]),))
