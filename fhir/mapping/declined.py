@@ -71,7 +71,7 @@ def _entries(record: PatientRecord) -> Iterator[Declined]:
             when = procedure.performedDateTime or (period.start if period is not None else None)
             yield Declined(f"Procedure/{procedure.id}", procedure.code or CodeableConcept(), parse_time(when or ""))
     for request in by_type[ServiceRequest]:
-        if _is_declined(request, request.reasonCode):
+        if _is_declined(request, [*request.reasonCode, *(CodeableConcept(text=note.text) for note in request.note)]):
             source, concept = f"ServiceRequest/{request.id}", request.code or CodeableConcept()
             yield Declined(source, concept, parse_time(request.authoredOn or ""))
     for order in by_type[MedicationRequest]:

@@ -368,6 +368,7 @@ class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
     authoredOn: ChartText | None = None
     occurrenceDateTime: ChartText | None = None
     performerType: CodeableConcept | None = None
+    note: tuple[Annotation, ...] = ()
 
     @property
     def is_only_proposed(self) -> bool:
