@@ -122,7 +122,7 @@ def _detail(
     later = [judgement for judgement in judged if judgement.because == FOR_CHECK_UP]
     if later and lines == _LINES and len(due) <= _SUMMARY_NAMES:
         texts = (f"{', '.join(map(_service_title, same))}: {text}" for text, same in _by_text(later))
-        yield f"- Not done yet, can wait for a check-up: {'; '.join(texts)}."
+        yield f"- For a check-up: {'; '.join(texts)}."
     if unknown:
         texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
         yield f"- Not known: {'; '.join(texts)}."
