@@ -102,7 +102,11 @@ _INCOMPLETE: Final = re.compile(
     r"|\b(?:not|unable to|could not|failed to) (?:reach|intubate|be advanced|advance|complete)\b",
     re.IGNORECASE,
 )
-_UNSATISFACTORY: Final = re.compile(r"\bunsatisfactory\b|\bspecimen (?:was )?(?:insufficient|rejected)", re.IGNORECASE)
+_UNSATISFACTORY: Final = re.compile(
+    r"\bunsatisfactory\b|\b(?:specimen|sample) (?:was )?(?:insufficient|rejected|not received)"
+    r"|^\W*(?:test )?(?:not (?:received|collected|performed|done)|cancel+ed|quantity not sufficient|qns\b)",
+    re.IGNORECASE,
+)
 _TO_THE_END: Final = frozenset({"colonoscopy", "sigmoidoscopy", "ct_colonography"})
 """Where the outcome may say that the test was incomplete; "BI-RADS 0, incomplete" is the result of a mammogram."""
 _TALKS: Final = frozenset({"tobacco_counselling", "statin_talk", "vascular_surgery"})

@@ -103,6 +103,14 @@ def test_a_procedure_that_is_not_completed_does_not_count(status: str) -> None:
     assert _of("colonoscopy", _colonoscopy(status=status)) == []
 
 
+@pytest.mark.parametrize(("when", "counts"), [(DAY, False), ("2020-01-01", True)])
+def test_a_procedure_of_the_day_of_a_report_that_says_broken_off_does_not_count(when: str, counts: bool) -> None:
+    broken_off = report("Colonoscopy", when=when, conclusion="Poor preparation, aborted at the splenic flexure.")
+    assert [item.source.split("/")[0] for item in _of("colonoscopy", _colonoscopy(), broken_off)] == (
+        ["Procedure"] if counts else []
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "counts"), [("final", True), ("amended", True), ("preliminary", False), ("cancelled", False)]
 )

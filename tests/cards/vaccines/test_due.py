@@ -111,6 +111,15 @@ def test_what_an_adult_should_have_had_as_a_child_stands_apart() -> None:
     assert (adult.due, names(adult.catch_up)) == ((), ["B", "C", "A"])
 
 
+@pytest.mark.parametrize(("as_of", "missing"), [("2019-10-31", []), ("2019-11-01", ["B", "C", "A"])])
+def test_after_a_transplant_of_stem_cells_the_vaccines_of_childhood_wait_six_months(
+    as_of: str, missing: list[str]
+) -> None:
+    transplant = PatientObservation("171", date(2019, 5, 1), "Procedure/p1", "Stem cell transplant")
+    answer = found(OF_ALL_AGES, as_of, observed=(transplant,))
+    assert (names(answer.catch_up), answer.due, bool(answer.not_judged)) == (missing, (), not missing)
+
+
 def test_for_an_adult_what_came_due_last_comes_first() -> None:
     knowledge = known(antigen("A", series(dose(20))), antigen("B", series(dose(22))), antigen("C", series(dose(21))))
     assert names(found(knowledge, "2025-01-01").due) == ["B", "C", "A"]
