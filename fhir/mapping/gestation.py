@@ -26,6 +26,13 @@ _WEEKS_IN_WORDS = re.compile(
     r"|\b(?:ssw|sa|sg|sw|rv|uge|uke|vecka|v\.|semana|settimana|semaine|raskausviikko|tydzień|hbd) ?(\d{1,2})\b",
     re.IGNORECASE,
 )
+# The third trimester begins with week 28: what is said of it holds from that week on. "3rd trimester", "T3 pregnancy".
+_THIRD_TRIMESTER = re.compile(
+    r"\b(?:3|iii|third|terzo|tercer|terceiro|troisi[eè]me|dritte[sn]?|derde|tredje)(?:rd|de|e|er|ème|eme|º|°|ª|\.)?"
+    r" ?trim(?:est\w{1,4}|enon)|\btrimest(?:er|re) ?(?:3|iii)\b|\b(?:pregnan\w{2,3}|grossesse),? ?t3\b",
+    re.IGNORECASE,
+)
+_THIRD_TRIMESTER_WEEK = 28
 
 
 class Gestation(Struct, frozen=True, gc=False):
@@ -86,7 +93,8 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
     weeks = next((week for week in coded if week is not None), None)
     if weeks is None and any(meant.group == "pregnancy" for meant in read_concept(condition.code).meant):
         match = _WEEKS_IN_WORDS.search(condition.code.words)
-        weeks = int(match[1] or match[2]) if match is not None else None
+        is_third = match is None and _THIRD_TRIMESTER.search(condition.code.words) is not None
+        weeks = int(match[1] or match[2]) if match is not None else _THIRD_TRIMESTER_WEEK if is_third else None
     if weeks is not None:
         yield PregnancySign(
             "gestation", condition.code.words, "", f"Condition/{condition.id}", time, weeks=float(weeks)

@@ -183,7 +183,7 @@ _WHOLE_BODY: Final = (
     (
         late_pattern(r"creams?|ointments?|oint|gels?|lotions?|foam|topical\w*|cutaneous|actuat\w*|tp|6064005",
                    re.IGNORECASE),
-        frozenset({"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin"}),
+        frozenset({"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin", "diazepam"}),
     ),
     (
         late_pattern(r"inhal\w*|inh|ih|respiratory(?: tract)?|actuat\w*|447694001", re.IGNORECASE),

@@ -416,8 +416,7 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
     between = [_between(index, mentions, strengths) for index in range(len(mentions))]
     if len(members) == 1:
         whole = _sum(between) if "/" in words[mentions[0].end : mentions[-1].start] else None
-        by_name = None if strengths else _named_strengths(members, words)
-        return by_name or (whole or _nearest(mentions[0], strengths),)
+        return _named_strengths(members, words) or (whole or _nearest(mentions[0], strengths),)
     if len(mentions) == len(members) and all(between):
         return tuple(between)
     stated = [strength.strength for strength in strengths]

@@ -29,7 +29,7 @@ T = TypeVar("T")
 Basis = Annotated[str, Meta(pattern="^(label|guideline|consensus|payer|regulator|study|reference|policy|package)$")]
 Text = Annotated[str, Meta(min_length=1)]
 Day = Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-Code = Annotated[str, Meta(pattern="^([0-9]+|atc-[A-Z0-9]+)$")]
+Code = Annotated[str, Meta(pattern="^([0-9]+|atc-[A-Z0-9]+|cvx-[0-9]+)$")]
 Label = Annotated[str, Meta(min_length=1, max_length=80)]
 Summary = Annotated[str, Meta(min_length=1, max_length=139)]
 Some = Annotated[tuple[T, ...], Meta(min_length=1)]

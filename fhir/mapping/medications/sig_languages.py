@@ -103,6 +103,7 @@ _SHORT: Spellings = (
     ),
     (("mu", "mi", "m."), late_pattern(r"(?<=\d) ?(?:m\.?[ui]\.?[iu]\.?|mio\.? ?i\.?e\.?)(?!\w)"), " million units"),
     (("ie", "i.e", "ui", "u.i"), late_pattern(r"(?<=\d) ?(?:i\.?e|u\.?i)\b\.?"), " units"),
+    (("e s", "e i", "e v", "e z"), late_pattern(r"(?<=\d) ?e(?= (?:s\.? ?c|i\.? ?v|subkutan|vor|zum?)\b)"), " units"),
     # "2 dd 1" is one twice a day.
     (("dd",), late_pattern(r"\b(\d{1,2}) ?dd ?(\d[\d.,/]*(?: ?[µa-z]+)?)(?= |$)"), r"\2 \1 times a day"),
     (("times a day",), late_pattern(r"(?<=\d)(?= \d{1,2} times a day)"), " each"),
@@ -129,6 +130,7 @@ _SHORT: Spellings = (
     (("each",), late_pattern(rf"(?<=each) ?/ ?(?:{_DAY}|j(?:our)?)\b"), " a day divided"),
     (("/",), late_pattern(r" ?/ ?j(?:our)?\b"), " par jour"),
     (("/",), late_pattern(rf"(?:\bx ?)?(\d) ?(?:[vx]|ggr)? ?/ ?{_DAY}\b"), r"\1 times a day"),
+    (("g/", "g /", "l/", "l /"), late_pattern(rf"(?<=[gl]) ?/ ?{_DAY}\b"), " a day"),
     ((" a ", " à ", " bis ", " tot ", " til"), late_pattern(r"(?<=\d) (?:a|à|bis|tot|til|till) (?=\d)"), " to "),
 )
 _ENGLISH_SENTENCE = late_pattern(r"\b(?:take|give|inject|apply|inhale|place|dissolve) ")

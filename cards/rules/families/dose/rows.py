@@ -78,6 +78,8 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     rows = limits_of_route(rxcui, medication)
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
     rows = [row for row in rows if not row.per_hour or infusion_hours(context) or per_hour_of(context, row.unit)]
+    # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
+    rows = [row for row in rows if row.route != "nebulised" or per_hour_of(context, row.unit) is None]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
     for row in _of_this_form(fitting, medication):
         yield row, False

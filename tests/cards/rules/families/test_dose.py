@@ -597,7 +597,7 @@ def _child(age: int, kilograms: float | None = None) -> Json:
         (ALPRAZOLAM, "alprazolam 1 MG Oral Tablet", {"age": 65}, [(10.0, False)]),
         (ALPRAZOLAM, "alprazolam", {"age": 65}, [(10.0, False)]),
         (DIAZEPAM, "diazepam 5 MG/ML Injection", _child(10), [(0.1, False), (0.5, False)]),
-        (DIAZEPAM, "diazepam 5 MG Oral Tablet", _child(10), [(0.3, False), (0.5, False)]),
+        (DIAZEPAM, "diazepam 5 MG Oral Tablet", _child(10), [(0.5, False), (20.0, False)]),
     ],
 )
 def test_the_rows_for_a_patient(rxcui: str, drug: str, patient: Json, rows: list[tuple[float, bool]]) -> None:
