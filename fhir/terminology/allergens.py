@@ -215,7 +215,8 @@ _HARM: Final = (
     r"|lung|lupus|vasculit|agranulo|neutropen|leu[ck]open|thrombocytop|pancytop|aplas|ha?emoly|angio-?o?ed|stevens|sjs"
     r"|ten\b|epidermal|dress|drug reaction|rash|exanthem|urticari|hives|anaphyl|myocardit|cardiomyo|myopath|myosit"
     r"|rhabdo|neuroleptic|nms|serotonin|nephritis|interstitial|ototox|hearing loss|retinopath|optic|tardive|torsade"
-    r"|long qt|psychosis|mania|colitis|lactic acid|cough|hyponatr|siadh|necrosis|encephalopath|mening|neuropath)"
+    r"|long qt|psychosis|mania|colitis|lactic acid|cough|hyponatr|siadh|necrosis|onj\b|encephalopath|mening|neuropath"
+    r"|nephropath|thyroiditis|dystoni|akathisi|tendon|tendinit)"
 )
 _DRUG: Final = r"(?P<drug>[^,;.()]{3,60}"
 _CAUSED: Final = (
@@ -229,9 +230,15 @@ _CAUSED: Final = (
     ),
     late_pattern(r"\b(?P<drug>ace inhibitor|acei?|arb|statin|nsaid|metformin)[- ]intoleran", re.IGNORECASE),
 )
+_HARMFUL: Final = late_pattern(
+    r"(?:(?:hx|h/o|history|hist|prior|past|previous|s/p|severe|acute|recurrent)(?: of)? )?(?P<drug>[\w/'-]{2,30}) "
+    rf"{_HARM}",
+    re.IGNORECASE,
+)
+"""A drug with what it has done: "INH hepatitis", "h/o Tegretol SJS"."""
 _NOT_CAUSED: Final = late_pattern(
     r"\b(?:alcohol\w*|ethanol|heparin|contrast\w*|radio\w*|oxygen|deficien\w+|risk|screening|monitoring|prevention"
-    r"|prophylaxis|family|mother|father|ms|no|not|without)\b",
+    r"|prophylaxis|family|mother|father|ms|no|not|without|vitamins?|b12|b6|b1|folate|thiamine?|iron|copper|zinc|glycine)\b",
     re.IGNORECASE,
 )
 _LINKS: Final = (
@@ -250,11 +257,13 @@ def allergen_of_harm(text: str) -> tuple[Allergen, str]:
     True
     """
     lower = text.lower()
-    if any(word in lower for word in _LINKS) and not _statement_of(text).denies:
-        for pattern in _CAUSED:
-            match = pattern.search(text)
+    harmful = _HARMFUL.match(text)
+    if (harmful is not None or any(word in lower for word in _LINKS)) and not _statement_of(text).denies:
+        for match in (harmful, *(pattern.search(text) for pattern in _CAUSED)):
             if match is not None and not _NOT_CAUSED.search(match["drug"]):
-                return _allergen_named(match["drug"]), match["drug"].strip()
+                named = _allergen_named(match["drug"])
+                if named != Allergen() or match is not harmful:
+                    return named, match["drug"].strip()
     return Allergen(), ""
 
 

@@ -122,6 +122,15 @@ class Mention(Struct, frozen=True, gc=False):
     assertion: Assertion
 
 
+_INVERTED: Final = re.compile(r"([^\W\d][\w'-]*(?: [\w'-]+){0,2}), ([\w'-]+(?: [\w'-]+){0,2})((?:[,;(].{0,60})?)$")
+"""A term with its noun first, as indexes write it: "Tachycardia, ventricular", "Kidney disease, chronic, stage 4"."""
+_NONE: Final = frozenset({"none", "no", "denied", "negative", "absent"})
+# "Family history, breast cancer", "Risk, stroke"
+_NO_FACT: Final = frozenset(
+    {"risk", "test", "testing", "screening", "exposure", "family history", "fh", "fhx", "family hx"}
+)
+
+
 @remembered("groups in words", entries=4096, longest=200)
 def groups_in_words(text: str) -> tuple[Mention, ...]:
     """Return the groups that a text names, each once with the most affirmative of what it says, implied groups behind.
@@ -131,7 +140,27 @@ def groups_in_words(text: str) -> tuple[Mention, ...]:
     """
     if text.rstrip().rpartition("(")[2] in _TAGS_OF_NO_FACT:
         return ()
-    asserted = AssertedText(_without_tag(text[:_LONGEST]))
+    best = _best_of_groups(_without_tag(text[:_LONGEST]))
+    inverted = _INVERTED.match(text)
+    while inverted is not None:
+        noun, words, rest = inverted.groups()
+        if words.casefold() in _NONE:  # "Seizures, none"
+            return _mentions_of(_best_of_groups(f"{noun}: {words}{rest}"))
+        text = f"{words} {noun}{rest}"
+        turned = _best_of_groups(text)
+        if noun.casefold() in _NO_FACT:
+            best = {group: turned[group] for group in best if group in turned}
+        best |= {group: turned[group] for group in turned if group not in best}
+        inverted = _INVERTED.match(text)
+    return _mentions_of(best)
+
+
+def _mentions_of(best: Mapping[str, Assertion]) -> tuple[Mention, ...]:
+    return tuple(Mention(group, assertion) for group, assertion in best.items())
+
+
+def _best_of_groups(text: str) -> dict[str, Assertion]:
+    asserted = AssertedText(text)
     best: dict[str, Assertion] = {}
     for part in plain_parts(asserted):
         texts, positions = _read_part(part, asserted)
@@ -148,7 +177,7 @@ def groups_in_words(text: str) -> tuple[Mention, ...]:
         for implied in with_implied((group,))[1:]:
             if implied not in best or _rank(best[group]) > _rank(best[implied]):
                 best[implied] = best[group]
-    return tuple(Mention(group, assertion) for group, assertion in best.items())
+    return best
 
 
 def _without_tag(text: str) -> str:
