@@ -87,8 +87,12 @@ def set_(
             share=share if state == CANARY else 100,
         )
         add_event(url, RELEASE_EVENT, by, to_builtins(act))
-        words = acts_until(url).current.words.get(f"{kind} {name}", "on")
-    typer.echo(f"The {kind} {name} is now {words}. Every server has it within a second.")
+        released = acts_until(url).current
+        words = f"The {kind} {name} is now {released.words.get(f'{kind} {name}', 'on')}"
+        if kind == TERMINOLOGY:
+            index = next(reversed(released.terminologies), None)
+            words = f"The terminology {index} is now in force" if index else "No index is in force now"
+    typer.echo(f"{words}. Every server has it within a second.")
 
 
 @app.command()

@@ -49,6 +49,10 @@ def import_releases(paths: Sequence[Path], index: Path, step: Step, by_server: A
         files = [file for path in paths for file in files_of(path, stack, imported.not_read)]
         files.sort(key=lambda file: order_of(file.name))
         read_files(imported, files, step, by_server)
+    read = {source.file for source in imported.sources}
+    for path in paths:
+        if path.is_file() and path.suffix.lower() != ".zip" and path.name not in read:
+            imported.not_read.append(f"{path.name} is no release or table that is known")
     imported.index = write_index(imported, index)
     return imported
 

@@ -99,10 +99,17 @@ def files_of(path: Path, stack: ExitStack, not_read: list[str]) -> Iterator[Rele
         for inner in sorted(path.rglob("*")):
             if inner.is_file():
                 yield from files_of(inner, stack, not_read)
-    elif zipfile.is_zipfile(path):
-        yield from _members(stack.enter_context(zipfile.ZipFile(path)), path, stack, not_read, is_inner=False)
+    elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
+        yield from _members(stack.enter_context(_archive(path, path.name)), path, stack, not_read, is_inner=False)
     else:
         yield ReleaseFile(path.name, path, path.stat().st_size, lambda: path.open("rb"))
+
+
+def _archive(file: Path | IO[bytes], name: str) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except zipfile.BadZipFile as fault:
+        raise NotARelease(f"{name} is no whole archive: fetch it again") from fault
 
 
 def _members(
@@ -113,7 +120,7 @@ def _members(
         if member.file_size > _LARGEST_MEMBER:
             not_read.append(f"{path.name}: {name} is larger than 8 GiB")
         elif name.lower().endswith(".zip") and not is_inner:
-            inner = stack.enter_context(zipfile.ZipFile(stack.enter_context(archive.open(member))))
+            inner = stack.enter_context(_archive(stack.enter_context(archive.open(member)), name))
             yield from _members(inner, path, stack, not_read, is_inner=True)
         elif name:
             yield ReleaseFile(name, path, member.file_size, lambda member=member: archive.open(member))  # type: ignore[misc]
