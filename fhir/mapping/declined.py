@@ -18,9 +18,14 @@ DECLINED_DAYS: Final = 365.0
 # the patient, for belief or religion.
 _REFUSALS: Final = frozenset({"105480006", "183944003", "416432009", "PATOBJ", "PHILISOP", "RELIG"})
 REFUSED: Final = re.compile(
-    r"declin|refus|not wanted|does not want|objection|patient(?:'s)? (?:decision|choice)", re.IGNORECASE
+    r"declin|refus|not wanted|does not want|objection|patient(?:'s)? (?:decision|choice)"
+    # The same in Spanish, Portuguese, Italian, German and Dutch; French has "refus". General knowledge.
+    r"|rechaz[aoó]|reh[uú]s|no (?:desea|quiere|acepta)|se niega|recus[aoe]|rifiut|verweiger|abgelehnt|\bablehn"
+    r"|\blehnt\b|geweigerd|\bweigert\b|wenst geen",
+    re.IGNORECASE,
 )
 """Finds the words of a refusal."""
+_YES: Final = re.compile(r"\W*(?:yes|true)\b", re.IGNORECASE)
 _ASKED_DECLINED: Final = "asked-declined"  # FHIR R4, data-absent-reason
 _IN_FORCE: Final = frozenset({"draft", "active", "on-hold", "completed"})
 _NEVER_TRUE: Final = "entered-in-error"
@@ -109,4 +114,9 @@ def _is_declined_result(part: CodedPart) -> bool:
     if value.dataAbsentReason is not None and value.dataAbsentReason.has(_ASKED_DECLINED):
         return True
     texts = value.valueCodeableConcept.texts if value.valueCodeableConcept is not None else ()
-    return any(map(REFUSED.search, (value.valueString or "", *texts)))
+    answers = (value.valueString or "", *texts)
+    if any(map(REFUSED.search, answers)):
+        return True
+    # "Colonoscopy declined by patient: yes"
+    is_asked = any(map(REFUSED.search, value.code.texts)) if value.code is not None else False
+    return is_asked and any(_YES.match(answer) for answer in answers)

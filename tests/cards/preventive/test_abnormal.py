@@ -93,6 +93,7 @@ def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tup
         ((report("DXA bone density", conclusion="T-score of the hip -2.9"),), None, "osteoporosis-dxa"),
         ((procedure("LEEP of cervix", "2026-02-01"),), None, "cervix-treated"),
         ((number("2823-3", 6.6, "mmol/L", "2026-11-20"),), None, "potassium-severe"),
+        ((number("2951-2", 124, "mmol/L", "2026-11-20"),), None, "sodium-profound"),
         ((number("718-7", 6.4, "g/dL", "2026-11-18"),), None, "hemoglobin-severe"),
         ((number("718-7", 4.34, "mmol/L", "2026-11-18"),), None, "hemoglobin-severe"),  # 6.993 g/dL
         ((number("777-3", 22, "10*3/uL", "2026-11-18"),), None, "platelets-severe"),

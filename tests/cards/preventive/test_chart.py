@@ -223,8 +223,9 @@ def test_an_order_not_to_perform_a_test_is_a_refusal(status: str, expected: bool
     answer = ("ServiceRequest/o1", "2026-11-01") if expected else None
     assert declined(_record(_order(status=status, doNotPerform=True)), "colonoscopy") == answer
     assert declined(_record(_order(status=status)), "colonoscopy") is None
-    refused = _order(status=status, reasonCode=[{"text": "Patient declined"}])
-    assert (declined(_record(refused), "colonoscopy") is not None) == (status == "revoked")
+    said = {"text": "Patient declined"}
+    for refused in (_order(status=status, reasonCode=[said]), _order(status=status, note=[said])):
+        assert (declined(_record(refused), "colonoscopy") is not None) == (status == "revoked")
 
 
 def test_a_problem_that_says_so_is_a_refusal_of_its_onset_or_its_record() -> None:
@@ -245,7 +246,10 @@ def test_an_observation_whose_value_was_asked_and_declined_or_says_so_is_a_refus
     assert declined(_record(entry | {"dataAbsentReason": reason}), "hiv") == expected
     assert declined(_record(entry | {"dataAbsentReason": {"coding": [{"code": "asked-unknown"}]}}), "hiv") is None
     assert declined(_record(entry | {"valueString": "refused"}), "hiv") == expected
+    assert declined(_record(entry | {"valueString": "Paciente rechaza"}), "hiv") == expected
     assert declined(_record(entry | {"valueString": "negative"}), "hiv") is None
+    asked = entry | {"code": {"text": "HIV test declined by patient"}}
+    assert [declined(_record(asked | {"valueString": said}), "hiv") for said in ("Yes", "No")] == [expected, None]
     assert declined(_record(entry), "hiv") is None
 
 
