@@ -120,7 +120,7 @@ _ENDS = frozenset({")", ",", ".", ";", "\n"})
 _END_HISTORY = frozenset({",", "with"})
 _ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "non", "nej", "nei", "não", "family"})
 _TELL_WHEN = frozenset(
-    {"in", "by", "via", "at", "with", "without", "w", "since", "during"}
+    {"in", "on", "by", "via", "at", "with", "without", "w", "since", "during"}
     | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
     | {"mit", "met", "med", "con", "com", "nach", "dopo", "efter", "etter", "av", "von"}
 )
