@@ -254,6 +254,10 @@ def _copied(files: list[str], copy: Path) -> Path:
     for name in files:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name)
+    # What Python compiled of the originals holds for copies with their times; to compile it again takes a run seconds.
+    for compiled in {Path(name).parent / "__pycache__" for name in files}:
+        if (ROOT / compiled).exists():
+            shutil.copytree(ROOT / compiled, copy / compiled, ignore=shutil.ignore_patterns("*.pyc.*"))
     if (ROOT / ".mypy_cache").exists():
         shutil.copytree(ROOT / ".mypy_cache", copy / ".mypy_cache")
     return copy

@@ -121,7 +121,7 @@ def test_a_sample_patient_has_the_same_features_in_every_hook_in_scores_and_by_e
 
 @pytest.mark.slow
 def test_charts_of_others_have_the_same_features_in_every_hook_in_scores_and_by_event(data_folder: Path) -> None:
-    paths = sorted((data_folder / "fhir").glob("*/*.json.gz"))[::4]
+    paths = sorted((data_folder / "fhir").glob("*/*.json.gz"))[::8]
     assert paths
     for path in paths:
         resources = resources_of(json.loads(gzip.decompress(path.read_bytes())))
