@@ -95,7 +95,9 @@ _RUNS = re.compile(
 )
 
 
-_AT_ONCE = re.compile(r"infiltra|nerve block|nervenblock|\bbolus|\bpush\b", re.IGNORECASE)
+_AT_ONCE = re.compile(
+    r"infiltra|nerve block|nervenblock|\bbolus|\bpush\b|\b(?:q|every|alle) ?\d{1,2} ?min", re.IGNORECASE
+)
 
 
 def _is_given_in_doses(context: RuleContext) -> bool:
