@@ -406,7 +406,25 @@ _BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", 
 
 
 _SHORTENED = frozenset(
-    {"st", "dr", "vs", "approx", "hx", "dx", "no", "chr", "obstr", "pulm", "resp", "periph", "esoph", "abn", "ess"}
+    {
+        "insuf",
+        "insuff",
+        "st",
+        "dr",
+        "vs",
+        "approx",
+        "hx",
+        "dx",
+        "no",
+        "chr",
+        "obstr",
+        "pulm",
+        "resp",
+        "periph",
+        "esoph",
+        "abn",
+        "ess",
+    }
     | {"deg", "malig", "sev", "diab", "mell", "chron", "rez", "pat", "pac", "pt", "li", "re", "bds", "izq", "dcha"}
     | {"dcho", "incl", "inkl", "stad"}
 )

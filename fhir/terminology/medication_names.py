@@ -164,6 +164,8 @@ def read_name(words: str) -> NameReading:
 
     >>> [i.name for i in read_name("TraZODone 50 mg tab").ingredients]
     ['trazodone']
+    >>> [i.name for i in read_name("Bisoprololfumarat 5 mg").ingredients]
+    ['bisoprolol']
     >>> read_name("insulin needles (disposable)").ingredients
     ()
     """
@@ -328,8 +330,32 @@ _ENDINGS: Final[Sequence[tuple[str, str]]] = (
 )
 
 
+# German, Dutch and Scandinavian names have the salt stuck to them: "Bisoprololfumarat", "metoprololtartraat".
+_SALTS: Final = tuple(
+    salt + end
+    for salts, ends in (
+        ("fumar oxal tartr male succin suksin sulf sulph phosph fosf citr acet carbon karbon besil", ("at", "aat")),
+        ("besyl mesil mesyl tosil nitr hycl valer propion furo decano enant pamo embon palmit glucon", ("at", "aat")),
+        ("lysin xinafo lact malo hydrochlor hydroklor hydrobrom", ("at", "id", "ide")),
+        ("chlor klor brom jod iod natrium kalium calcium magnesium axetil proxetil medoxomil", ("", "id", "ide")),
+    )
+    for salt in salts.split()
+    for end in ends
+)
+_BEFORE_SALT: Final = ("dihydro", "dihydrogen", "monohydro", "hydrogen", "hemi", "bi", "di")
+
+
+def _without_salt(word: str) -> str | None:
+    """Return the name to which a salt is stuck; None where there is none."""
+    if not word.endswith(_SALTS):
+        return None
+    salt = max((salt for salt in _SALTS if word.endswith(salt)), key=len)
+    name = word.removesuffix(salt)
+    return next((name.removesuffix(part) for part in _BEFORE_SALT if name.endswith(part)), name)
+
+
 def _in_another_language(word: str) -> _Meaning | None:
-    """Return what an ingredient's name with the ending of another language means; None for any other word."""
+    """Return what an ingredient's name with the ending or the salt of another language means; None for other words."""
     if len(word) < _SHORTEST_FOREIGN or not word.isalpha():
         return None
     for ending, english in _ENDINGS:
@@ -337,7 +363,9 @@ def _in_another_language(word: str) -> _Meaning | None:
             meaning = _PHRASES.get(word[: len(word) - len(ending)] + english)
             if meaning is not None and not meaning.is_brand:
                 return meaning
-    return None
+    name = _without_salt(word)
+    meaning = (_PHRASES.get(name) or _in_another_language(name)) if name else None
+    return meaning if meaning is not None and not meaning.is_brand else None
 
 
 def is_name_of_drug(word: str) -> bool:
