@@ -22,6 +22,7 @@ from fhir.mapping.medications.dosage import (
     milligrams,
     quantity_days,
     read_dosage,
+    with_masses_of_parts,
     with_strength_from_text,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
@@ -111,9 +112,10 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     # An order that is words only may carry its sig there: "Metformin 500 mg PO BID".
     given = dosages or (Dosage(text=identity.words),)
     given = _in_steps(given[0]) or given if len(given) == 1 else tuple(map(_without_then, given))
-    instructions = [read_dosage(dosage, identity, weight_kg) for dosage in given]
+    read = [with_masses_of_parts(identity, dosage) for dosage in given]
+    instructions = [read_dosage(dosage, what, weight_kg) for what, dosage in read]
     sequential = _are_sequential(given)
-    adjusted = [with_strength_from_text(identity, dosage) for dosage in given]
+    adjusted = [with_strength_from_text(what, dosage) for what, dosage in read]
     dose = _together(
         [_dose(instruction, what) for instruction, what in zip(instructions, adjusted, strict=True)], sequential
     )

@@ -35,7 +35,7 @@ from fhir.record.datatypes import (
     plain,
     quoted,
 )
-from fhir.terminology.combination_products import least_shares, shares_of_sum, strengths_of_liquid
+from fhir.terminology.combination_products import assign_strengths, least_shares, shares_of_sum, strengths_of_liquid
 from fhir.terminology.dosing import DROPS, DoseUnit, days_per_unit, dose_unit
 from fhir.terminology.medication_strength import Strength, read_strengths
 
@@ -335,6 +335,21 @@ def with_strength_from_text(identity: MedicationIdentity, dosage: Dosage) -> Med
     if len(strengths) != 1 or strengths[0].milligrams is None or _PART_OF_ONE.search(words):
         return identity
     return replace(identity, strengths=(strengths[0],))
+
+
+_MASSES_OF_PARTS = re.compile(r"\d+(?:\.\d+)?(?: ?/ ?\d+(?:\.\d+)?){1,2} ?mg(?![\w/])")
+
+
+def with_masses_of_parts(identity: MedicationIdentity, dosage: Dosage) -> tuple[MedicationIdentity, Dosage]:
+    """Return "875/125 mg twice daily" of a combination as one, twice daily, of a product with these strengths."""
+    match = _MASSES_OF_PARTS.match(dosage.text or "") if len(identity.ingredients) > 1 else None
+    if match is None or dosage.doseAndRate:
+        return identity, dosage
+    strengths = assign_strengths(identity.ingredients, read_strengths(match.group()))
+    if len(strengths) != len(identity.ingredients) or None in strengths:
+        return identity, dosage
+    text = f"1 each{(dosage.text or '')[match.end() :]}"
+    return replace(identity, strengths=strengths), replace(dosage, text=text)
 
 
 def amount_for_weight(amount: DoseAmount, weight_kg: float | None) -> tuple[DoseAmount | None, Problem]:
