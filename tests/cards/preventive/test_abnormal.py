@@ -76,6 +76,7 @@ def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tup
         ((report("CT chest low dose", conclusion="Lung-RADS 4A"),), None, "lungrads-4a"),
         ((ANEURYSM,), MAN, "aaa-repair"),
         ((report("Echographie de l'aorte", conclusion="Anévrisme de 5,8 cm"),), MAN, "aaa-repair"),
+        ((report("CT abdomen", conclusion="Incidental 5.7 cm infrarenal AAA"),), MAN, "aaa-repair"),
         ((result(FIT, "Positivo"),), None, "stool-positive"),
         ((report("US aorta", "2024-05-01", conclusion="Aortic aneurysm 52 mm"),), None, "aaa-repair-women"),
         ((result(HCV_ANTIBODY, "Reactive"),), None, "hcv-antibody"),
