@@ -137,7 +137,8 @@ def _read_reactions() -> dict[str, tuple[str, ...]]:
     return codes
 
 
-_REACTIONS: Final = _read_reactions()
+REACTIONS: Final = _read_reactions()
+"""CDC's observations of a severe reaction by the family of the vaccine."""
 
 
 def severe_reactions_to(words: str) -> list[str]:
@@ -149,4 +150,4 @@ def severe_reactions_to(words: str) -> list[str]:
     families = (
         families_of_words(words) if is_of_patient(f"reaction to {words}", 12, names_vaccines=True) else frozenset()
     )
-    return sorted(code for family in families for code in _REACTIONS.get(family, ()))
+    return sorted(code for family in families for code in REACTIONS.get(family, ()))

@@ -18,7 +18,7 @@ from typing import Final
 from msgspec import Struct
 
 from cards.vaccines.doses_by_day import DosesByDay, GivenDose
-from cards.vaccines.evidence import immunity_shown, severe_reactions_to
+from cards.vaccines.evidence import REACTIONS, immunity_shown, severe_reactions_to
 from cards.vaccines.knowledge import AntigenAtAge, Period, Schedule, load_knowledge
 from fhir.mapping.allergies import allergy_grade, is_over
 from fhir.mapping.conditions import (
@@ -123,8 +123,9 @@ _SEVERE_IMMUNOCOMPROMISE: Final = "246"
 _PNEUMOCOCCAL_AFTER: Final = timedelta(days=91)
 # A pregnancy is taken from the chart's own signs, which also say when it is over.
 _NOT_BY_CODE = frozenset({PREGNANT, ONSET_OF_PREGNANCY})
-# CDC, contraindications: a history of intussusception (rotavirus), encephalopathy after a dose (pertussis).
-_HISTORY = frozenset({"028", "079"})
+# CDC, contraindications: a history of intussusception (rotavirus), encephalopathy after a dose (pertussis), a severe
+# reaction to a dose.
+_HISTORY = frozenset({"028", "079"}).union(*REACTIONS.values())
 # CDC's code for a progressive neurologic disorder is that of epilepsy: whether it is progressive, a code does not say.
 _UNCERTAIN = frozenset({"076"})
 # As CDC writes it in its rules; ISO 3166 and the usual spellings in charts.
@@ -225,7 +226,7 @@ def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
     A diagnosis that is provisional or one of several stays open: a suspected chickenpox is no immunity.
     """
     for condition in record.conditions:
-        meanings = _meanings(condition.code)
+        meanings = _meanings(condition.code) or _reactions_to_vaccines(condition.code)
         if not meanings:
             continue
         time = condition_time(condition, record)
@@ -237,6 +238,14 @@ def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
                 words = condition.code.words if condition.code is not None else ""
                 is_open = bool(doubt_of(condition))
                 yield PatientObservation(code, _day(time), f"Condition/{condition.id}", words, is_open)
+
+
+def _reactions_to_vaccines(concept: CodeableConcept | None) -> tuple[str, ...]:
+    """CDC's observations of an anaphylaxis to a vaccine that a problem names, of the patient's own."""
+    words = concept.words if concept is not None else ""
+    start = words.lower().find("anaphyla")
+    is_own = start >= 0 and is_of_patient(words, start, names_vaccines=True)
+    return tuple(severe_reactions_to(words)) if is_own else ()
 
 
 def _procedures(record: PatientRecord) -> Iterator[PatientObservation]:

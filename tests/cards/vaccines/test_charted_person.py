@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, ChartedPerson, read_person
-from tests.fhir.builders import MAN, SNOMED, WOMAN, allergy, condition, observation, procedure, record_of
+from tests.fhir.builders import MAN, SNOMED, WOMAN, allergy, condition, observation, problem, procedure, record_of
 
 Json = dict[str, Any]
 CVX = "http://hl7.org/fhir/sid/cvx"
@@ -55,6 +55,21 @@ def test_the_country_of_birth(written: str, country: str) -> None:
 
 
 # Problems
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ("Anaphylaxis caused by vaccine product containing Hepatitis A virus antigen (disorder)", ["096"]),
+        ("anaphylactic shock after MMR vaccine", ["091", "092", "093"]),
+        ("mother had anaphylaxis to flu vaccine", []),
+        ("no anaphylaxis to influenza vaccine", []),
+        ("anaphylaxis to peanut", []),
+    ],
+)
+def test_an_anaphylaxis_to_a_vaccine_counts_from_the_problems_also_when_over(words: str, codes: list[str]) -> None:
+    for status in ("active", "resolved"):
+        assert _codes(problem({"text": words}, status=status)) == codes
 
 
 def test_a_problem_that_is_suspected_is_to_be_checked() -> None:
