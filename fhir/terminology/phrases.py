@@ -124,6 +124,8 @@ class Mention(Struct, frozen=True, gc=False):
 
 _INVERTED: Final = re.compile(r"([^\W\d][\w'-]*(?: [\w'-]+){0,2}), ([\w'-]+(?: [\w'-]+){0,2})((?:[,;(].{0,60})?)$")
 """A term with its noun first, as indexes write it: "Tachycardia, ventricular", "Kidney disease, chronic, stage 4"."""
+_ABBREVIATION: Final = re.compile(r" \([A-Z][A-Za-z0-9-]{1,6}\)(?= \w)")
+"""An abbreviation within a name: "Multiple endocrine neoplasia (MEN) type 2A"."""
 _NONE: Final = frozenset({"none", "no", "denied", "negative", "absent"})
 # "Family history, breast cancer", "Risk, stroke"
 _NO_FACT: Final = frozenset(
@@ -141,6 +143,8 @@ def groups_in_words(text: str) -> tuple[Mention, ...]:
     if text.rstrip().rpartition("(")[2] in _TAGS_OF_NO_FACT:
         return ()
     best = _best_of_groups(_without_tag(text[:_LONGEST]))
+    if "(" in text and (shorter := _ABBREVIATION.sub("", text[:_LONGEST])) != text[:_LONGEST]:
+        best = _best_of_groups(shorter) | best
     inverted = _INVERTED.match(text)
     while inverted is not None:
         noun, words, rest = inverted.groups()
@@ -370,6 +374,13 @@ _SCHEME = re.compile(r"(?<![\d-])[0-4]-[0-4]-[0-4](?![\d-])|\b(?:si|se) (?:dol|d
 _SET_OFF = re.compile(r"[:(=>,/\[|]|(?<![\d-])-(?!\d)|\n")
 
 
+# "Splenomegaly associated with AIDS", "pelvic mass in pregnancy": what leads to the name says that it is there.
+_LEAD_TO_NAME: Final = frozenset(
+    {"associated", "cooccurrent", "co-occurrent", "occurrent", "complicating", "affecting"}
+)
+_IN_PREGNANCY: Final = frozenset({("in", "pregnancy"), ("during", "pregnancy"), ("affecting", "pregnancy")})
+
+
 def _strangers_beside(
     words: list[tuple[str, int]], texts: Sequence[str], positions: _Positions, asserted: AssertedText
 ) -> tuple[Sequence[bool], Sequence[bool]]:
@@ -391,6 +402,10 @@ def _strangers_beside(
             is_doubtful or (is_strange and not is_own and not word.endswith(_OF_ADJECTIVES))
             for is_doubtful, is_strange, (word, _) in zip(doubtful, strange, words, strict=True)
         ]
+        for index in range(len(words) - 1, 0, -1):
+            if words[index][0] in _LEAD_TO_NAME or (words[index - 1][0], words[index][0]) in _IN_PREGNANCY:
+                strange[:index] = doubtful[:index]
+                break
     return [False, *accumulate(strange, or_)], behind
 
 
