@@ -60,7 +60,7 @@ _SYSTEMS = {
     ATC: "atc",
     CVX: "cvx",
     "urn:oid:2.16.840.1.113883.12.292": "cvx",
-    # WHO's list, the German edition that follows it, and the Swiss use of it.
+    # WHO's list, the German edition that follows it, its use in Switzerland, France, Finland (THL) and Norway (7180).
     "urn:oid:2.16.840.1.113883.6.73": "atc",
     "http://whocc.no/atc": "atc",
     "http://www.whocc.no/atc_ddd_index": "atc",
@@ -69,6 +69,10 @@ _SYSTEMS = {
     "http://fhir.de/CodeSystem/dimdi/atc": "atc",
     "urn:oid:1.2.276.0.76.5.529": "atc",
     "http://fhir.ch/atc": "atc",
+    "https://smt.esante.gouv.fr/terminologie-atc": "atc",
+    "urn:oid:1.2.246.537.6.32": "atc",
+    "urn:oid:1.2.246.537.6.32.2007": "atc",
+    "urn:oid:2.16.578.1.12.4.1.1.7180": "atc",
 }
 _ATC_LOCAL = ("D", "S", "M02")
 # Segments of a ten-digit NDC and how wide each is in the eleven-digit form (FDA, 21 CFR 207.33; CMS billing form).

@@ -14,7 +14,7 @@ from fhir.terminology.conditions import code_system, imported_meaning
 from fhir.terminology.imported import meaning_of_code
 from fhir.terminology.late_pattern import late_pattern
 from fhir.terminology.medication_names import without_accents
-from fhir.terminology.medications import CVX_SYSTEMS, table_rows
+from fhir.terminology.medications import CVX_SYSTEMS, drug_system, table_rows
 from fhir.terminology.package_tables import shared
 
 _WORD = late_pattern(r"[a-z0-9]+")
@@ -28,15 +28,20 @@ _LONGEST_TEXT = 1000
 
 
 def families_of_code(system: str | None, code: str | None) -> frozenset[str]:
-    """Return the families of a CVX code, or of the SNOMED CT code of a severe reaction to one.
+    """Return the families of a code of CVX or the ATC, or of the SNOMED CT code of a severe reaction to one.
 
     >>> sorted(families_of_code("http://hl7.org/fhir/sid/cvx", "3"))
     ['Measles', 'Mumps', 'Rubella']
+    >>> sorted(families_of_code("http://www.whocc.no/atc", "J07AM51"))
+    ['Diphtheria', 'Tetanus']
     """
     code = (code or "").strip()
     if system in CVX_SYSTEMS:
         code = code.lstrip("0").zfill(2)
         families, imported = _BY_CVX.get(code, frozenset()), meaning_of_code("cvx", code)
+    elif drug_system(system) == "atc":
+        nothing, imported = frozenset[str](), imported_meaning(system, code)
+        families = _BY_ATC.get(code[:_ATC_GROUP], nothing) | _BY_ATC.get(code, nothing)
     else:
         families = _BY_SNOMED.get(code, frozenset()) if code_system(system) == "snomed" else frozenset[str]()
         imported = imported_meaning(system, code)
@@ -83,6 +88,9 @@ def _read(column: str) -> Mapping[str, frozenset[str]]:
 
 _BY_CVX: Final = _read("cvx")
 _BY_SNOMED: Final = _read("snomed")
+_BY_ATC: Final = _read("atc")
+_ATC_GROUP: Final = 5
+"""So many letters has a group of the ATC whose codes are all of one family: J07BB."""
 _NAMES: Final = dict(_read("names"))
 _DISEASES: Final = dict(_read("diseases"))
 _LONGEST_NAME: Final = max(name.count(" ") for name in (*_NAMES, *_DISEASES)) + 1
