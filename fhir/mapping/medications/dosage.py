@@ -339,6 +339,8 @@ def with_strength_from_text(identity: MedicationIdentity, dosage: Dosage) -> Med
 
 _MASSES_OF_PARTS = re.compile(r"\d+(?:\.\d+)?(?: ?/ ?\d+(?:\.\d+)?){1,2} ?mg(?![\w/])")
 
+_COUNTED = re.compile(r"[ ,;=(:]{0,4}(?=\d[\d./-]{0,5}(?: to \d)? ?(?:tab|cap))", re.IGNORECASE)
+
 
 def with_masses_of_parts(identity: MedicationIdentity, dosage: Dosage) -> tuple[MedicationIdentity, Dosage]:
     """Return "875/125 mg twice daily" of a combination as one, twice daily, of a product with these strengths."""
@@ -348,7 +350,10 @@ def with_masses_of_parts(identity: MedicationIdentity, dosage: Dosage) -> tuple[
     strengths = assign_strengths(identity.ingredients, read_strengths(match.group()))
     if len(strengths) != len(identity.ingredients) or None in strengths:
         return identity, dosage
-    text = f"1 each{(dosage.text or '')[match.end() :]}"
+    rest = (dosage.text or "")[match.end() :]
+    # "10/325 mg, 1-2 tabs every 6 hours" counts what has these masses.
+    counted = _COUNTED.match(rest)
+    text = rest[counted.end() :] if counted is not None else f"1 each{rest}"
     return replace(identity, strengths=strengths), replace(dosage, text=text)
 
 

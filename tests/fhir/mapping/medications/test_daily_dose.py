@@ -85,6 +85,7 @@ PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
         (OXYCODONE_ACETAMINOPHEN, amount(2, "tablet") | {"timing": SIX_HOURLY}, {"161": 2600.0, "7804": 40.0}),
         # "875/125 mg" of a combination is the mass of each part.
         ("Augmentin", {"text": "875/125 mg PO BID x 7 days"}, {"723": 1750.0, "48203": 250.0}),
+        ("Percocet", {"text": "5/325 mg, 2 tabs every 6 hours"}, {"7804": 40.0, "161": 2600.0}),
         ("Paxlovid", {"text": "300/100 mg PO BID x5 days"}, {"2587892": 600.0, "85762": 200.0}),
         # The mass of an infusion is that of the drug in it.
         ("vancomycin; 0.9% sodium chloride", amount(1, "g") | {"timing": TWICE}, {"11124": 2000.0}),
