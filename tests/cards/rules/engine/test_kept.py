@@ -77,7 +77,7 @@ def test_the_calls_of_a_visit_are_answered_as_if_each_were_the_first(visit: tupl
 
 
 @pytest.mark.slow
-@settings(max_examples=2_000)
+@settings(max_examples=700)
 @given(_visits())
 def test_many_visits_are_answered_as_if_each_call_were_the_first(visit: tuple[Json, Calls]) -> None:
     _compare(*visit)
