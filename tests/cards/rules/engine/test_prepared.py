@@ -92,6 +92,7 @@ print(len(rule_book().rules), sorted(rule_book().needs.resources))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_start_at_once_write_one_file_that_the_third_reads(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _START, str(tmp_path / "rules")]
     starts = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
