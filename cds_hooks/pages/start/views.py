@@ -53,7 +53,7 @@ _WORK: Final = (
       ("docs/operations/release.html", "release a version"))),
     ("Decide in the committee", (Role.APPROVER,),
      (("rules#waiting", "see what waits for a second person"), ("docs/rules/governance.html", "try a change"),
-      ("models", "compare two versions of a model"), ("ops/cards", "see how cards are answered"))),
+      ("ops/cards", "see how cards are answered"))),
     ("Operate the server", (Role.OPERATOR,),
      (("ops", "see what is wrong now"), ("ops#interfaces", "mend a feed"),
       ("docs/operations/runbooks.html", "open a runbook"))),
