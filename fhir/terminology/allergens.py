@@ -261,9 +261,9 @@ def allergen_of_harm(text: str) -> tuple[Allergen, str]:
     if (harmful is not None or any(word in lower for word in _LINKS)) and not _statement_of(text).denies:
         for match in (harmful, *(pattern.search(text) for pattern in _CAUSED)):
             if match is not None and not _NOT_CAUSED.search(match["drug"]):
-                named = _allergen_named(match["drug"])
-                if named != Allergen() or match is not harmful:
-                    return named, match["drug"].strip()
+                allergen = _allergen_named(match["drug"])
+                if allergen != Allergen() or match is not harmful:
+                    return allergen, match["drug"].strip()
     return Allergen(), ""
 
 
