@@ -162,7 +162,7 @@ def test_silent_mode_names_its_act_where_only_one_can_have_begun_it(url: str, si
         _act(url, "shadow", kind, "ehr")
     releases = Releases(None)
     if not silent:
-        _act(url, "on", "client", "ehr")  # an act that ended it did not begin it
+        _act(url, "off", "client", "ehr")  # which is no silent mode
     releases.read(url)
     (held,) = explain_held_back([WhyNot("", SILENT_MODE, "Silent.")], "order-safety", "ehr", lambda: releases)
     assert held.by == by
