@@ -124,7 +124,7 @@ CHARTS: dict[str, list[Chart]] = {
         chart("pw31", "(?i)osteoporosis", None, patient(66, "female")),
         chart("pw32", None, BONE, patient(66, "female"), drug("Alendronate 70 mg weekly")),
         chart("pw33", None, BONE, patient(66, "female"), problem("Age-related osteoporosis", "M81.0")),
-        chart("pw34", None, "(?i)HIV|hepatitis C", patient(40, "male")),
+        chart("pw34", "(?i)for a check-up: .*HIV", "(?i)HIV screening is due", patient(40, "male")),
         chart("pw35", "(?i)HIV|hepatitis C", None, patient(40, "male"), _checkup()),
         chart("pw36", None, "(?i)HIV screening\\*\\* \\(", patient(40, "male"), _checkup(),
               problem("Human immunodeficiency virus disease", "B20")),

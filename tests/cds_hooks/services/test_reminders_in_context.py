@@ -24,7 +24,7 @@ POSITIVE_STOOL = {
 }
 # Somebody of an age and sex with these entries: what the card says, and what it does not.
 PREVENTION: list[tuple[int, str, list[Json], str, str]] = [
-    (45, "male", [], "Colorectal", "Hepatitis C"),
+    (45, "male", [], "For a check-up: **Hepatitis C screening**", "Order: Hepatitis C"),
     (45, "male", [CHECK_UP], "Hepatitis C", "nothing"),
     (50, "female", [problem("Pregnancy", "Z33.1", when="2026-09-01")], "Colorectal", "Breast cancer screening**"),
     (50, "male", [problem("Family history of colon cancer", "Z80.0"), CHECK_UP], "Hepatitis C", "Colorectal cancer sc"),
