@@ -60,7 +60,9 @@ def dose_change(context: RuleContext) -> DoseChange | None:
 
 def _is_given_alike(drafted: MedicationIdentity, partner: CurrentMedication) -> bool:
     other = partner.medication
-    return drafted.systemic is not False and other.systemic is not False and drafted.is_injected is other.is_injected
+    # Insulin is injected, also where an order does not say so.
+    is_alike = "insulin" in drafted.classes or drafted.is_injected is other.is_injected
+    return drafted.systemic is not False and other.systemic is not False and is_alike
 
 
 def _in_milligrams(drafted: DailyDose, partner: DailyDose, rxcui: str) -> DoseChange | None:
