@@ -70,7 +70,8 @@ _KINDS = (
         "pacemaker",
         ("14106009",),
         ("Z950",),
-        r"pace-?maker|\bcrt-?p\b|schrittmacher|stimulateur cardiaque|marca-?pas|rozrusznik|tahdistin",
+        r"pace-?maker|\bcrt-?p\b|\bppm\b|\bpacer\b|\bmicra\b"
+        r"|schrittmacher|stimulateur cardiaque|marca-?pas|rozrusznik|tahdistin",
     ),
     _kind(
         "cochlear implant",

@@ -55,7 +55,7 @@ _NO_IODINE: Final = late_pattern(
 )
 _CT_OF_VESSELS: Final = late_pattern(
     r"\bc?cta\b|\bctpa\b|\bctv\b|\b(?:ct|computed tomogra\w+)[ -](?:[\w-]+ ){0,2}?(?:angio|veno|uro)gra|\bct[ -]?angio"
-    r"|\bct ivp\b",
+    r"|\bct ivp\b|\bct[ -]enterogra|\b(?:tri|multi)-?phas(?:e|ic)\b",
     re.IGNORECASE,
 )
 
@@ -94,9 +94,11 @@ _BOTH: Final = late_pattern(
     re.IGNORECASE,
 )
 _WITH: Final = late_pattern(
-    r"\b(?:with|w)\b/?\s*(?:the )?(?:iv |intravenous )?(?:contrast|con\b|cont\b|gad\w*|dye)|\biv contrast"
-    r"|intravenous contrast|contrast[- ]enhanced|\benhanced ct|\bcect\b|\+ ?c(?:ontrast)?\b|\bc\+|\bpost[- ]contrast"
-    r"|\bgado\w+|\b(?:omniscan|magnevist|optimark|multihance|gad[ao]vist|dotarem|clariscan|prohance|eovist|omnipaque"
+    r"\b(?:with|w)\b/?\s*(?:the )?"
+    r"(?:(?:po|oral) (?:and|&|\+) )?(?:iv |i\.v\. |intravenous |iodinated )?(?:contrast|con\b|cont\b|gad\w*|dye)"
+    r"|\biv contrast|intravenous contrast|contrast[- ]enhanced|\benhanced ct|\bcect\b|\+ ?c(?:ontrast)?\b|\bc\+"
+    r"|\bpost[- ]contrast|\bgado\w+"
+    r"|\b(?:omniscan|magnevist|optimark|multihance|gad[ao]vist|dotarem|clariscan|prohance|eovist|omnipaque"
     r"|iohexol|visipaque|iodixanol|isovue|iopamidol|ultravist|iopromide|optiray|ioversol|iom[eé]ron|xenetix|primovist)\b"
     rf"|{_FOREIGN_WITH} {_MEDIUM}|\bi\.?v\.?[ -](?:km|kontrast\w*)\b|\b(?:km|kontrastmittel)-?gest"
     r"|\binject[eé]e?\b|\bkontrastverst",
