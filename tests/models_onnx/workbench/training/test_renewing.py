@@ -120,11 +120,10 @@ def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(ru
     site[["patient", "row", "age_years", "sex", "creatinine_mg_dl", "albumin_g_dl", "event"]].assign(
         patient=site["row"]
     ).to_csv(elsewhere, index=False)
-    told = run("evaluate", "toy_30d", "--rows", elsewhere, "--html", tmp_path / "report.html", *options)
+    told = run("evaluate", "toy_30d", "--rows", elsewhere, *options)
     assert told.exit_code == 0, told.output
     printed = " ".join(told.output.split())
     assert f"cds-hooks model train toy_30d --table {elsewhere} --out" in printed, printed
-    assert "<svg" in (tmp_path / "report.html").read_text()
     after = renewed(run, tmp_path, "train", "toy_30d", "--table", elsewhere)
     figures = after.manifest.evaluation["all"]
     assert figures["observed_expected"]["value"] == pytest.approx(1, abs=0.05)
