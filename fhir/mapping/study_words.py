@@ -55,7 +55,7 @@ _NO_IODINE: Final = late_pattern(
 )
 _CT_OF_VESSELS: Final = late_pattern(
     r"\bc?cta\b|\bctpa\b|\bctv\b|\b(?:ct|computed tomogra\w+)[ -](?:[\w-]+ ){0,2}?(?:angio|veno|uro)gra|\bct[ -]?angio"
-    r"|\bct ivp\b|\bct[ -]enterogra|\b(?:tri|multi)-?phas(?:e|ic)\b",
+    r"|\bct ivp\b|\b(?:tri|multi)-?phas(?:e|ic)\b",
     re.IGNORECASE,
 )
 
