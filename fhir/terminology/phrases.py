@@ -375,10 +375,8 @@ _SET_OFF = re.compile(r"[:(=>,/\[|]|(?<![\d-])-(?!\d)|\n")
 
 
 # "Splenomegaly associated with AIDS", "pelvic mass in pregnancy": what leads to the name says that it is there.
-_LEAD_TO_NAME: Final = frozenset(
-    {"associated", "cooccurrent", "co-occurrent", "occurrent", "complicating", "affecting"}
-)
-_IN_PREGNANCY: Final = frozenset({("in", "pregnancy"), ("during", "pregnancy"), ("affecting", "pregnancy")})
+_LEAD_TO_NAME: Final = frozenset({"associated", "occurrent", "complicating", "affecting"})
+_IN_PREGNANCY: Final = frozenset({("in", "pregnancy"), ("during", "pregnancy")})
 
 
 def _strangers_beside(
