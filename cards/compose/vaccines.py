@@ -15,7 +15,14 @@ from cards.extension import EXTENSION_KEY, CardExtension, VaccineForecast, Vacci
 from cards.new_orders import service_order
 from cards.text import capitalized, escape, first_few, plain
 from cards.vaccines.course import DoseStatus, Evaluation
-from cards.vaccines.due import RSV, DueVaccine, ForbiddenVaccine, VaccinesDue, is_for_rsv_antibody
+from cards.vaccines.due import (
+    RSV,
+    DueVaccine,
+    ForbiddenVaccine,
+    UncodedVaccine,
+    VaccinesDue,
+    is_for_rsv_antibody,
+)
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast
 from cards.vaccines.knowledge import VaccineKnowledge
@@ -46,8 +53,10 @@ def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
 def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
     """Return a FHIR R4 ImmunizationRecommendation of every group of which a dose may be given, now or later.
 
-    What is contraindicated, complete or not needed is no recommendation: of a vaccine that would harm nothing is saved.
+    What is contraindicated, complete or not needed is no recommendation: of a vaccine that would harm nothing is saved,
+    nor of one of which a dose without a code or a day has to be checked first.
     """
+    to_check = {item.group for item in due.uncoded}
     return {
         "resourceType": "ImmunizationRecommendation",
         "patient": {"reference": f"Patient/{patient_id}"},
@@ -55,7 +64,7 @@ def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: Va
         "recommendation": [
             _recommendation(item, due.as_of, knowledge)
             for item in due.forecasts
-            if item.status is SeriesStatus.NOT_COMPLETE
+            if item.status is SeriesStatus.NOT_COMPLETE and item.group not in to_check
         ],
     }
 
@@ -202,6 +211,7 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
             "(ACIP 2018)."
         )
     lines += _unspecified_lines(due, charted, knowledge)
+    lines += [_uncoded_line(item) for item in due.uncoded]
     if due.declined:
         names = ", ".join(f"{item.group} ({item.when})" for item in due.declined)
         lines.append(f"- Declined by the patient within a year: {names}.")
@@ -273,6 +283,12 @@ def _unspecified_lines(due: VaccinesDue, charted: ChartedPerson, knowledge: Vacc
             f"- {label}: the formulation of the dose of {', '.join(days)} is not recorded (unspecified), so it cannot "
             "be judged. Look for the product before another dose."
         )
+
+
+def _uncoded_line(item: UncodedVaccine) -> str:
+    """Return what is recorded without a code or a day, for which the group is not offered."""
+    doses = "; ".join(dict.fromkeys(f"{escape(dose.words, 40)}, {dose.given or 'no date'}" for dose in item.doses[:3]))
+    return f"- {item.label}: not offered, recorded without a vaccine code or a date ({doses}). Check what is missing."
 
 
 def _catch_up_lines(items: tuple[DueVaccine, ...]) -> Iterable[str]:

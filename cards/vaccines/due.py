@@ -25,6 +25,8 @@ from cards.vaccines.patient import (
     PatientObservation,
     Person,
 )
+from cards.vaccines.uncoded import TETANUS_BOOSTER, TETANUS_GROUP, may_be_given, uncoded_doses
+from fhir.mapping.immunizations import DoseToCheck
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationRequest, ServiceRequest
@@ -86,9 +88,7 @@ _SEASON = Period(years=1)
 ADULT = Period(years=19)
 # A dose that cannot be given later than in so many days is named with its last day (rotavirus: CDC's maximum age).
 _ENDS_SOON_DAYS = 60
-TETANUS_GROUP: Final = "DTaP/Tdap/Td"
-# CDC, supporting data, tetanus and diphtheria: the booster is ten years after the last dose; Tdap or Td from 7 years.
-_TETANUS_BOOSTER = Period(years=10)
+# CDC, supporting data, tetanus and diphtheria: Tdap or Td from 7 years.
 _SEVEN, _A_YEAR = Period(years=7), Period(years=1)
 _TDAP_WEEK: Final = 27
 # CDC, General Best Practices for Immunization 2023, altered immunocompetence: after a transplant of stem cells vaccine
@@ -159,7 +159,7 @@ class DueVaccine(Struct, frozen=True):
         if self.reasons or recommended is None:
             return False
         if days:
-            is_recent = _TETANUS_BOOSTER.after(days[-1]) > as_of
+            is_recent = TETANUS_BOOSTER.after(days[-1]) > as_of
             return self.forecast.group == TETANUS_GROUP and days[0] >= grown_up and is_recent
         return recommended < grown_up
 
@@ -187,6 +187,14 @@ class ForbiddenVaccine(Struct, frozen=True):
 
     group: str
     against: tuple[PatientObservation, ...]
+
+
+class UncodedVaccine(Struct, frozen=True):
+    """A vaccine group that is not offered, because of doses that name it without a code or a day."""
+
+    group: str
+    label: str
+    doses: tuple[DoseToCheck, ...]
 
 
 class VaccineToCheck(Struct, frozen=True):
@@ -223,6 +231,7 @@ class VaccinesDue(Struct, frozen=True):
     of_season: tuple[tuple[str, date], ...] = ()
     tetanus_waits: bool = False
     """Whether a dose against tetanus waits for the weeks of a pregnancy in which Tdap is given."""
+    uncoded: tuple[UncodedVaccine, ...] = ()
 
 
 def vaccines_due(
@@ -259,7 +268,17 @@ def vaccines_due(
     needed.sort(key=lambda item: item.last_day(as_of) or date.max)
     open_ones = [item for item in needed if item.forecast.group not in ordered and item.forecast.group not in declined]
     waiting = [item for item in open_ones if item.waits_in_pregnancy(charted.person, as_of)]
-    open_ones = [item for item in open_ones if item not in waiting]
+    uncoded = {
+        item.forecast.group: UncodedVaccine(item.forecast.group, item.label, tuple(doses))
+        for item in open_ones
+        if (doses := may_be_given(item, charted, as_of, knowledge))
+    }
+    uncoded |= {
+        group: UncodedVaccine(group, group, tuple(doses))
+        for group, end in _of_season(seasons, charted, as_of, knowledge, ordered | declined.keys())
+        if (doses := uncoded_doses(group, end if group != RSV else None, charted, knowledge))
+    }
+    open_ones = [item for item in open_ones if item not in waiting and item.forecast.group not in uncoded]
     catch_up = [item for item in open_ones if is_adult and item.is_catch_up(charted.person, as_of)]
     if catch_up and (transplant := charted.person.observed(DATE_OF_TRANSPLANT)) is not None:
         again = _AFTER_TRANSPLANT.after(transplant)
@@ -278,13 +297,14 @@ def vaccines_due(
         tuple(
             item
             for item in seasons.items()
-            if item[0] not in declined and not _was_given_since(*item, charted, knowledge)
+            if item[0] not in {*declined, *uncoded} and not _was_given_since(*item, charted, knowledge)
         ),
         tuple(dict.fromkeys(not_judged)),
         tuple(forecasts),
         tuple(declined[name] for name in (*needed_by_group, *seasons) if name in declined),
-        tuple(_of_season(seasons, charted, as_of, knowledge, ordered | declined.keys())),
+        tuple(_of_season(seasons, charted, as_of, knowledge, ordered | declined.keys() | uncoded.keys())),
         bool(waiting),
+        tuple(uncoded.values()),
     )
 
 

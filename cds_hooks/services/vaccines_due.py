@@ -59,7 +59,7 @@ async def decide(call: ServiceInput) -> Advice:
     advice.reminders[identity.uuid] = _entry(due)
     if any(item.for_pregnancy for item in due.due):
         advice.visit_rank = VisitRank.TIME_BOUND
-    unread = [*_unread(charted), *_unread_beside(record, charted)]
+    unread = [*_unread(charted, due), *_unread_beside(record, charted)]
     card = partial(vaccines_card, due, charted, record.patient_id, identity, KNOWLEDGE, unread, forecasts)
     advice.cards.append(card())
     advice.shorter[identity.uuid] = card(is_brief=True)
@@ -99,6 +99,9 @@ def _reason_for_none(due: VaccinesDue) -> Advice:
     if due.declined:
         names = ", ".join(f"{item.group} ({item.when})" for item in due.declined)
         return no_card(SUBJECT, "declined", f"What is due was declined by the patient within a year: {names}.")
+    if due.uncoded:
+        text = f"What is due is recorded without a vaccine code or a date: {', '.join(i.label for i in due.uncoded)}."
+        return no_card(SUBJECT, "input-missing", f"{text} Check what is missing.")
     if due.catch_up:
         names = ", ".join(item.label for item in due.catch_up)
         return no_card(SUBJECT, "worklist", f"Only doses of childhood may be missing: {names}. Kept for the worklist.")
@@ -120,9 +123,11 @@ def _inputs(charted: ChartedPerson, ordered: frozenset[str]) -> dict[str, Any]:
     }
 
 
-def _unread(charted: ChartedPerson) -> list[str]:
-    """Entries that are no dose with a code and a day, by their reference."""
-    unread = [refusal.text.removesuffix(".") for refusal in charted.history.unread]
+def _unread(charted: ChartedPerson, due: VaccinesDue | None = None) -> list[str]:
+    """Entries that are no dose with a code and a day, by their reference; without those of which the card speaks."""
+    shown = {dose.source for item in (due.uncoded if due is not None else ()) for dose in item.doses}
+    refused = (refusal for refusal in charted.history.unread if refusal.subject not in shown)
+    unread = [refusal.text.removesuffix(".") for refusal in refused]
     more = len(unread) - _UNREAD_SHOWN
     return [*unread[:_UNREAD_SHOWN], *([f"{more} more entries like these"] if more > 0 else [])]
 

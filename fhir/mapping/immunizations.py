@@ -3,6 +3,7 @@
 CVX is CDC's code system for vaccines (http://hl7.org/fhir/sid/cvx), MVX that for their manufacturers.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -42,12 +43,23 @@ class VaccineDose:
     substandard: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DoseToCheck:
+    """An entry without a CVX code or without a day that names its vaccine all the same: it is given, but counts not."""
+
+    families: frozenset[str]
+    given: date | None
+    source: str
+    words: str
+
+
 @dataclass(frozen=True)
 class VaccineHistory:
-    """The doses on a record, earliest first, and the entries that could not be used."""
+    """The doses on a record, earliest first, and the entries that could not be used, or only to be checked."""
 
     doses: tuple[VaccineDose, ...]
     unread: tuple[Refusal, ...]
+    to_check: tuple[DoseToCheck, ...] = ()
 
     @cached_property
     def days(self) -> tuple[date, ...]:
@@ -59,13 +71,24 @@ def vaccine_history(record: PatientRecord) -> VaccineHistory:
     """Every dose of the record that has a CVX code and a day; two entries of one vaccine on one day are one dose."""
     doses: dict[tuple[str, date], VaccineDose] = {}
     unread: list[Refusal] = []
+    to_check: list[DoseToCheck] = []
     for entry in record.immunizations:
         vaccine_dose = _dose(entry, record)
         if isinstance(vaccine_dose, Refusal):
             unread.append(vaccine_dose)
+            to_check += _to_check(entry, vaccine_dose, record)
         elif vaccine_dose is not None:
             doses.setdefault((vaccine_dose.cvx, vaccine_dose.given), vaccine_dose)
-    return VaccineHistory(tuple(sorted(doses.values(), key=lambda dose: dose.given)), tuple(unread))
+    return VaccineHistory(tuple(sorted(doses.values(), key=lambda dose: dose.given)), tuple(unread), tuple(to_check))
+
+
+def _to_check(entry: Immunization, refusal: Refusal, record: PatientRecord) -> Iterator[DoseToCheck]:
+    families = vaccine_families(entry.vaccineCode, is_vaccine=True) if entry.vaccineCode is not None else None
+    if families and refusal.reason in ("no-vaccine-code", "no-day"):
+        time = parse_time(entry.occurrenceDateTime or "")
+        if time is None or not time.is_after(record.as_of_epoch):
+            given = time.last_day if time is not None else None
+            yield DoseToCheck(families, given, refusal.subject, entry.vaccineCode.words if entry.vaccineCode else "")
 
 
 def _dose(entry: Immunization, record: PatientRecord) -> VaccineDose | Refusal | None:

@@ -1,0 +1,77 @@
+"""Doses in words or without a day: they hold back an offer of their group, unless they are too old to be the dose."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cards.compose.vaccines import immunization_recommendation, vaccines_card
+from cards.vaccines.due import VaccinesDue, vaccines_due
+from cards.vaccines.knowledge import load_knowledge
+from cards.vaccines.patient import ChartedPerson, read_person
+from fhir.record.record import read_record
+from fhir.terminology.medications import CVX
+from tests.cards.compose.test_vaccines import IDENTITY
+from tests.fhir.builders import bundle, lean, made, subject_of
+
+AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+def _due(words: str, when: str | None, *, born: str = "1959-05-05", **more: Any) -> tuple[ChartedPerson, VaccinesDue]:
+    given = {} if when is None else {"occurrenceDateTime": when}
+    code = {"text": words} | ({"coding": [{"system": CVX, "code": more.pop("cvx")}]} if "cvx" in more else {})
+    entry = made("Immunization", id="i", status="completed", vaccineCode=code, patient=subject_of("p"), **given, **more)
+    person = made("Patient", id="p", birthDate=born, gender="female")
+    charted = read_person(read_record({"all": lean(bundle(person, entry))}, "p", AS_OF))
+    assert charted is not None
+    return charted, vaccines_due(charted, AS_OF.date(), load_knowledge())
+
+
+@pytest.mark.parametrize(
+    ("words", "when", "group"),
+    [
+        ("Shingrix", "2025-10-22", "Zoster"),
+        ("Gürtelrose-Impfung", "2026", "Zoster"),
+        ("vaccin zona", None, "Zoster"),
+        ("Prevenar 20", "2025-02-01", "Pneumococcal"),
+        ("Vacuna tétanos-difteria-tos ferina", "2019-02-01", "DTaP/Tdap/Td"),
+        ("DKTP", "2019-02-01", "DTaP/Tdap/Td"),
+        ("BMR-vaccinatie", "1990-02-01", "MMR"),
+        ("Vaccino antinfluenzale", "2026-10-02", "Influenza"),
+    ],
+)
+def test_a_dose_in_words_holds_its_group_back_and_is_named(words: str, when: str | None, group: str) -> None:
+    charted, due = _due(words, when)
+    assert [item.group for item in due.uncoded] == [group]
+    offered = {item.forecast.group for item in (*due.due, *due.catch_up)} | {name for name, _ in due.of_season}
+    assert group not in offered
+    card = vaccines_card(due, charted, "p", IDENTITY, load_knowledge())
+    assert f"- {due.uncoded[0].label}: not offered, recorded without a vaccine code or a date ({words}" in (card.detail or "")
+    saved = immunization_recommendation(due, "p", load_knowledge())["recommendation"]
+    assert group not in {item["vaccineCode"][0]["text"] for item in saved}
+
+
+@pytest.mark.parametrize(
+    ("words", "when"),
+    [
+        ("Zostavax", "2014-10-22"),  # the live vaccine does not complete the group
+        ("herpes zoster vaccine", "2015-03-03"),
+        ("Pneumovax 23", "2018-10-22"),
+        ("Tdap", "2014-02-01"),  # a booster is due again after ten years
+        ("Grippeimpfung", "2025-10-20"),  # of the season before
+        ("influenza vaccine", None),
+        ("allergy shot", "2026-03-03"),
+    ],
+)
+def test_a_dose_that_is_not_the_one_due_holds_nothing_back(words: str, when: str | None) -> None:
+    _, due = _due(words, when)
+    assert due.uncoded == ()
+    assert {"Zoster", "Pneumococcal", "Influenza"} <= {item.forecast.group for item in due.due} | {
+        name for name, _ in due.of_season
+    }
+
+
+def test_a_refused_entry_and_one_of_the_future_hold_nothing_back() -> None:
+    assert _due("Shingrix", "2026-12-24")[1].uncoded == ()
+    assert _due("Shingrix", None, cvx="187")[1].uncoded[0].group == "Zoster"
+    assert _due("Shingrix", "2025-10-22", cvx="187")[1].uncoded == ()
