@@ -46,7 +46,8 @@ def test_a_dose_in_words_holds_its_group_back_and_is_named(words: str, when: str
     offered = {item.forecast.group for item in (*due.due, *due.catch_up)} | {name for name, _ in due.of_season}
     assert group not in offered
     card = vaccines_card(due, charted, "p", IDENTITY, load_knowledge())
-    assert f"- {due.uncoded[0].label}: not offered, recorded without a vaccine code or a date ({words}" in (card.detail or "")
+    line = f"- {due.uncoded[0].label}: not offered, recorded without a vaccine code or a date ({words}"
+    assert line in (card.detail or "")
     saved = immunization_recommendation(due, "p", load_knowledge())["recommendation"]
     assert group not in {item["vaccineCode"][0]["text"] for item in saved}
 
