@@ -35,7 +35,7 @@ test: dev-environment
 # After a clone one process compiles their modules for all three, while mypy has the other processor.
 pytest: dev-environment
 	@[ -d tests/__pycache__ ] || $(bin)/pytest --collect-only -qq -m "not slow" > /dev/null || true
-	$(bin)/pytest --numprocesses 3 --dist loadfile -m "not slow"
+	$(bin)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 25 -m "not slow"
 
 # The tests that take a browser, several processes, the wheel or a training, and all examples of the properties of which
 # `make test` draws a fifth: .ci/run runs them after `make test`.
@@ -43,11 +43,12 @@ test-slow: slow-environment
 	@$(MAKE) --no-print-directory --jobs 2 fuzz pytest-slow
 
 pytest-slow: slow-environment
-	$(bin)/pytest --numprocesses 3 --dist loadfile -m "slow or hypothesis"
+	$(bin)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 60 -m "slow or hypothesis"
 
 # Texts for the pass in C under the address sanitizer: ten minutes, with the processor time that nothing else wants.
+# `.ci/run` begins with it, beside all that it does.
 FUZZ ?= 600
-fuzz: slow-environment
+fuzz: dev-environment
 	CDS_FUZZ_SECONDS=$(FUZZ) nice -n 19 $(bin)/pytest -q -p no:cacheprovider -m slow tests/cds_hooks/protocol/test_members.py
 
 test-all: test test-slow

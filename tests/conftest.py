@@ -7,6 +7,7 @@ import re
 import ssl
 import sys
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -115,11 +116,46 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if left_out else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of files that import what only requirements/slow.in installs as slow."""
+_LONGEST = (
+    "adding/test_guides.py",
+    "cds_hooks/events/test_brokers.py",
+    "cds_hooks/kit/contract/test_own_server.py",
+    "cds_hooks/events/test_watch.py",
+    "operations/test_rolling_restart.py",
+    "operations/test_renewal.py",
+    "cds_hooks/kit/contract/test_planted.py",
+    "operations/test_compose_started.py",
+    "hardening/test_chart_text.py",
+    "adding/test_notebook.py",
+    "operations/test_restraint_shared.py",
+    "hardening/test_extremes.py",
+    "operations/test_switches_at_rate.py",
+    "operations/test_two_machines.py",
+    "browser/test_pages.py",
+    "hardening/test_canaries.py",
+    "hardening/test_edge.py",
+    "hardening/test_hostile_text.py",
+    "test_supply_chain.py",
+    "test_wheel.py",
+    "cds_hooks/services/test_relations.py",
+    "browser/test_documentation.py",
+)
+"""The files that take longest in the slow tier, with few tests: the ones that wait among the ones that compute."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the tests of files that import what only requirements/slow.in installs as slow.
+
+    Of several processes each takes one file after the other: the longest first, then those with the most tests. Else
+    the last minutes belong to one process that has begun a long file when the others are done.
+    """
     for item in items:
         if _needs_slow_libraries(item.path):
             item.add_marker(pytest.mark.slow)
+    if hasattr(config, "workerinput"):
+        turns = {ROOT / "tests" / name: turn for turn, name in enumerate(_LONGEST)}
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (turns.get(item.path, len(turns)), -tests[item.path], item.path))
 
 
 def _folder(variable: str, default: Path) -> Path:

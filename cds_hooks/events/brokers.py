@@ -26,14 +26,21 @@ _FIELD: Final = b"__data__"
 """The field of a Redis entry in which FastStream writes; of other writers the first field is read."""
 
 
-def open_broker(url: str) -> Any:
-    """Return a broker that is not connected yet, by the scheme of its address."""
+_FOR_EVER: Final = -1
+_ONE_MORE: Final = 1
+
+
+def open_broker(url: str, again: int = _FOR_EVER) -> Any:
+    """Return a broker that is not connected yet, by the scheme of its address.
+
+    `again` is how often a client of NATS tries to connect after the first time before it gives up.
+    """
     quiet: dict[str, Any] = {"logger": None, "apply_types": False}
     parts = urlsplit(url)
     if parts.scheme in ("nats", "tls"):
         from faststream.nats import NatsBroker
 
-        return NatsBroker(url, max_reconnect_attempts=-1, **quiet)
+        return NatsBroker(url, max_reconnect_attempts=again, **quiet)
     if parts.scheme in ("amqp", "amqps"):
         from faststream.rabbit import RabbitBroker
 
@@ -241,7 +248,8 @@ class Publisher:
         `key` keeps the events of a patient in one partition of Kafka.
         """
         if self._broker is None:
-            broker = open_broker(self._url)
+            # An attempt at NATS without an end would have to be cut short, and go on behind this with an open socket.
+            broker = open_broker(self._url, again=_ONE_MORE)
             await broker.connect()
             self._broker = broker
         scheme, headers = urlsplit(self._url).scheme, {"content-type": "application/cloudevents+json"}

@@ -175,7 +175,10 @@ def test_every_row_that_was_not_judged_is_listed_with_its_reason() -> None:
 PINNED = json.loads(VERDICTS.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if turn % 3 else []) for turn, name in enumerate(PROFILES)],
+)
 def test_what_is_found_on_a_server_that_is_wrong_in_one_way(name: str) -> None:
     assert verdicts(name) == PINNED[name]
 
