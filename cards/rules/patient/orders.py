@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cards.rules.language.trigger import TEST
 from fhir.mapping.medications.active import ActiveMedication
-from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
+from fhir.mapping.medications.daily_dose import DailyDose, daily_dose, instructions_of
 from fhir.mapping.medications.identity import (
     MedicationIdentity,
     Medications,
@@ -347,7 +347,7 @@ def order_text(order: MedicationRequest) -> str:
 
 
 def _words(order: MedicationRequest) -> Iterator[str]:
-    for dosage in order.dosageInstruction:
+    for dosage in instructions_of(order):
         yield from (text for text in (dosage.text, dosage.patientInstruction) if text)
         yield from (instruction.words for instruction in dosage.additionalInstruction)
     yield from (reason.words for reason in order.reasonCode)

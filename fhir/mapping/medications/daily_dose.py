@@ -26,7 +26,14 @@ from fhir.mapping.medications.dosage import (
     with_strength_from_text,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
-from fhir.mapping.medications.sig import AS_NEEDED_WITHOUT_FREQUENCY, NO_DOSAGE, NO_DOSE, NO_FREQUENCY, DoseProblem
+from fhir.mapping.medications.sig import (
+    AS_NEEDED_WITHOUT_FREQUENCY,
+    NO_DOSAGE,
+    NO_DOSE,
+    NO_FREQUENCY,
+    NO_WEIGHT,
+    DoseProblem,
+)
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Timing, TimingRepeat
 from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement
@@ -107,9 +114,15 @@ def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | No
     return _computed(order, identity, weight_kg)
 
 
+def instructions_of(order: Order) -> tuple[Dosage, ...]:
+    """Return the instructions; of an order that is words only its words, which may be a sig: "Metformin 500 mg BID"."""
+    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
+    concept = order.medicationCodeableConcept
+    return dosages or ((Dosage(text=concept.text),) if concept is not None and concept.text else ())
+
+
 def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | None) -> DailyDose:
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
-    # An order that is words only may carry its sig there: "Metformin 500 mg PO BID".
     given = dosages or (Dosage(text=identity.words),)
     given = _in_steps(given[0]) or given if len(given) == 1 else tuple(map(_without_then, given))
     read = [with_masses_of_parts(identity, dosage) for dosage in given]
@@ -119,7 +132,7 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     dose = _together(
         [_dose(instruction, what) for instruction, what in zip(instructions, adjusted, strict=True)], sequential
     )
-    if not dosages and dose.certainty == "unknown":
+    if not dosages and dose.certainty == "unknown" and dose.activity is None and dose.problem != NO_WEIGHT:
         dose = DailyDose(problem=NO_DOSAGE)
     dispense = supply_of(order)
     if dose.duration_days is None and (days := _days(dispense, instructions, sequential)) is not None:

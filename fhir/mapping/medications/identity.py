@@ -62,6 +62,17 @@ _INJECTED = re.compile(
     r"|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b|(?:flex|kwik|quick|solo|touch|\b)pen\b(?! ?v)",
     re.IGNORECASE,
 )
+# Routes that are looked for beside a name; what is put where it acts is told by its form.
+_ROUTES_IN_NAMES = {
+    PUSHED,
+    "intravenous",
+    "intramuscular",
+    "subcutaneous",
+    "intrathecal",
+    "epidural",
+    "by mouth",
+    "sublingual",
+}
 _INTO_VEIN = re.compile(r"\biv\b|intraven", re.IGNORECASE)
 
 
@@ -137,7 +148,7 @@ def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> Medica
     """Return the medication of an order or a statement, given by the route that its instructions say."""
     identity = identify_product(order, medications)
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
-    return _with_route(identity, dosages) if dosages else identity
+    return _with_route(identity, dosages)
 
 
 def identify_product(order: Order, medications: Medications) -> MedicationIdentity:
@@ -427,9 +438,13 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
 
 
 def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
-    """Return the route from the words of the instructions, where all of them name the same: "2 mg IV q3h"."""
-    route = said_route(dosages[0].text or "")
-    if route is None or any(said_route(dosage.text or "") != route for dosage in dosages[1:]):
+    """Return the route from the words of the instructions, where all of them name the same: "2 mg IV q3h".
+
+    Where they name none, it may stand beside the name: "Potassium chloride 40 mEq IV push".
+    """
+    routes = {said_route(dosage.text or "") for dosage in dosages} or {None}
+    route = routes.pop() or _route_in_name(identity)
+    if route is None or routes:
         return identity
     routed = identity.by_route.get((route,))
     if routed is None:
@@ -437,6 +452,11 @@ def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) 
         if len(identity.by_route) < _MOST_ROUTES:
             identity.by_route[(route,)] = routed
     return routed
+
+
+def _route_in_name(identity: MedicationIdentity) -> str | None:
+    route = said_route(identity.words)
+    return route if route in _ROUTES_IN_NAMES else None
 
 
 def _given_by(identity: MedicationIdentity, route: str, local: bool) -> MedicationIdentity:

@@ -26,8 +26,8 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.text import format_number
-from fhir.mapping.medications.daily_dose import DailyDose
-from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.daily_dose import DailyDose, instructions_of
+from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.terminology.medications import CLASS_MEMBERS
 
 _USES = frozenset({"active", "history"})
@@ -281,7 +281,7 @@ def _dalteparin(medication: MedicationIdentity, dose: DailyDose) -> Truth:
     return float(units[1].replace(",", "")) * dose.times_per_day > _DALTEPARIN_UNITS
 
 
-def order_treats(medication: MedicationIdentity, dose: DailyDose, order: object) -> Truth:
+def order_treats(medication: MedicationIdentity, dose: DailyDose, order: Order) -> Truth:
     """Whether an order of an anticoagulant is one of a treatment dose, by its own instructions too."""
     return is_treatment(medication, dose, _instructions(order))
 
@@ -291,9 +291,9 @@ def _both_treat(context: RuleContext) -> Truth:
     return False if False in answers else None if None in answers else True
 
 
-def _instructions(order: object) -> str:
+def _instructions(order: Order) -> str:
     """Return the words and the timing of an order's instructions."""
-    dosages = getattr(order, "dosageInstruction", ()) or getattr(order, "dosage", ())
+    dosages = instructions_of(order)
     texts = [f"{dosage.text or ''} {dosage.route.words if dosage.route else ''}" for dosage in dosages]
     rated = any(rate.rateQuantity or rate.rateRatio for dosage in dosages for rate in dosage.doseAndRate)
     return " ".join([*texts, "infusion" if rated else ""])

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, Limit
 from cards.rules.patient.context import RuleContext
+from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.datatypes import Dosage
 
@@ -153,7 +154,7 @@ def per_hour_of(context: RuleContext, unit: str) -> float | None:
 
 def dosages_of(context: RuleContext) -> tuple[Dosage, ...]:
     """Return the instructions of the drafted order."""
-    return context.drafted.order.dosageInstruction
+    return instructions_of(context.drafted.order)
 
 
 def _fits_weight(row: Limit, context: RuleContext) -> bool:

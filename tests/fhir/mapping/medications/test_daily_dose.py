@@ -142,6 +142,8 @@ def test_a_dose_by_weight_is_that_of_the_patient(dosage: dict[str, Any]) -> None
 def test_a_text_only_order_may_carry_its_sig_and_a_product_name_is_none() -> None:
     dose = dose_of("Metformin 500 mg PO BID x 10 days")
     assert (per_day(dose), dose.duration_days) == ([(1000.0, 1000.0)], 10.0)
+    assert dose_of("Potassium chloride 40 mEq IV push").activity == Activity("meq", 40.0, None)
+    assert str(dose_of("Vancomycin 15 mg/kg IV q12h").problem) == str(NO_WEIGHT)
     assert dose_of("24 HR metformin 500 MG Extended Release Oral Tablet").certainty == "unknown"
 
 

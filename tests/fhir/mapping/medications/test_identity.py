@@ -462,6 +462,23 @@ def test_the_route_of_the_instructions(dosages: list[dict[str, Any]], route: str
 
 
 @pytest.mark.parametrize(
+    ("words", "dosages", "route"),
+    [
+        ("potassium chloride 40 mEq IV push", [], "intravenous push"),
+        ("lidocaine drip 2 mg/min", [], "intravenous"),
+        ("methylprednisolone 80 mg IV", [{"text": "80 mg once"}], "intravenous"),
+        ("methylprednisolone 80 mg IV", [{"text": "80 mg PO once"}], "by mouth"),
+        ("methylprednisolone 80 mg IV", [{"text": "80 mg PO"}, {"text": "40 mg"}], None),
+        ("methylprednisolone 80 mg IM", [{"route": {"text": "intravenous"}}], "intravenous"),
+        ("cough syrup for post nasal drip with codeine", [], None),
+        ("clotrimazole vaginal cream", [], None),
+    ],
+)
+def test_a_route_may_stand_beside_the_name(words: str, dosages: list[dict[str, Any]], route: str | None) -> None:
+    assert identify(order(words, *dosages)).route == route
+
+
+@pytest.mark.parametrize(
     ("identity", "is_injected"),
     [
         (MedicationIdentity("warfarin injection", route="oral"), False),
