@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cached_property
 from importlib.resources import files
-from math import inf
+from math import inf, isfinite
 from typing import Final, Literal
 
 import msgspec
@@ -246,8 +246,9 @@ def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
         return None
     if any(_is_settled_by_test(name, chart, newest.time, newest.source) for name in row.settled_by_tests):
         return None
+    limits = [edge for limit in row.analytes for edge in (limit.at_least, limit.over, limit.below) if isfinite(edge)]
     values = dict.fromkeys(
-        _value(record, result) for result in sorted(abnormal, key=lambda result: result is not newest)
+        _value(record, result, limits) for result in sorted(abnormal, key=lambda result: result is not newest)
     )
     return _open(row, chart, newest.time, _number_facts(record, newest), value=", ".join(values))
 
@@ -269,11 +270,12 @@ _SMALL: Final = 10
 """A TSH of 0.02 is not 0, and a hemoglobin of 6.96 not 7."""
 
 
-def _value(record: PatientRecord, result: Measurement) -> str:
+def _value(record: PatientRecord, result: Measurement, limits: Iterable[float]) -> str:
     if result.analyte in _PRESSURES:
         pair = [record.newest("sbp"), record.newest("dbp")]
         return f"{'/'.join(f'{pressure.value:.0f}' for pressure in pair if pressure is not None)} mmHg"
-    number = format_number(result.value, decimals=2 if result.value < _SMALL else 1)
+    decimals = 2 if result.value < _SMALL and result.analyte != "hba1c" else 1
+    number = format_number(result.value, limits, decimals)
     return f"{ANALYTES[result.analyte].words} {number} {unit(result.unit)}"
 
 

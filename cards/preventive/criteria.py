@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.preventive.abnormal import OpenResult
-from cards.preventive.chart import Done, declined, is_ordered, years_after
+from cards.preventive.chart import Done, declined, is_ordered, results_of, years_after
 from cards.preventive.judgement import (
     JudgedChart,
     Judgement,
@@ -164,11 +164,46 @@ def _aneurysm(service: PreventiveService, chart: JudgedChart) -> Judgement:
     judgement = by_interval(service, chart)
     if judgement.because == "done":
         return judgement
+    if described := chart.record.derive(_aorta_described):
+        text = f"the aorta is described: {plain(described[0].words, 60)}{_when(described[0])}"
+        return judge(service, "not due", "done", text)
     if chart.smoking.answer is None:
         return judge(service, "not known", "not-charted", "smoking status not on record")
     if chart.smoking.ever is None:
         return judge(service, "not due", "risk", f"never smoked{_answered(chart.smoking)}: no A or B recommendation")
     return judgement
+
+
+# A study of the belly that says how wide the aorta is answers the question of the screening; words: the project's own.
+_BELLY: Final = re.compile(r"abdom|addom|pelvi|\bbauch|\bbuik|\babd\b|\ba/p\b|liver|kidney|renal", re.IGNORECASE)
+_AORTA: Final = re.compile(r"\baort|bauchaort", re.IGNORECASE)
+_OTHER_AORTA: Final = re.compile(
+    r"thora|torac|ascend|aszend|descend|deszend|\barch\b|root|valve|annul|retroaort|para-?aort|periaort", re.IGNORECASE
+)
+_WIDTH: Final = re.compile(
+    r"calib|kaliber|diam|durchmess|an[eé][uv]r|ectas|dilat|unremark|normal|unauff|regelrecht|\d\s?[cm]m\b",
+    re.IGNORECASE,
+)
+_UNSEEN: Final = re.compile(
+    r"obscur|limited|not (?:well |fully )?(?:seen|visuali|evaluat|assess)|nicht (?:beurteil|einseh)|non (?:vis|val)",
+    re.IGNORECASE,
+)
+
+
+def _aorta_described(record: PatientRecord) -> list[Done]:
+    """Return the reports, newest first, in which a sentence says how wide the abdominal aorta is."""
+    return [test for test in results_of(record, (), any_entry=True) if test.result and _describes_aorta(test)]
+
+
+def _describes_aorta(test: Done) -> bool:
+    return any(
+        _AORTA.search(clause) is not None
+        and _WIDTH.search(clause) is not None
+        and _BELLY.search(f"{test.words} {clause}") is not None
+        and _OTHER_AORTA.search(clause) is None
+        and _UNSEEN.search(clause) is None
+        for clause in re.split(r"[;|\n]|\.(?!\d)", test.result)
+    )
 
 
 def _osteoporosis(service: PreventiveService, chart: JudgedChart) -> Judgement:

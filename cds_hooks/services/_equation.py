@@ -49,6 +49,7 @@ SEEN_BY_NEIGHBOURS = frozenset(
         *("hba1c", "glucose", "glucose_fasting", "egfr", "uacr", "upcr"),
         *("cholesterol_total", "hdl_cholesterol", "ldl_cholesterol", "triglycerides"),
         *("tsh", "psa", "ferritin", "vitamin_b12"),
+        *("potassium", "sodium", "calcium", "hemoglobin", "platelets"),
     }
 )
 """The few results of which the cards before vaccines and prevention are made: who asks for them knows the others."""

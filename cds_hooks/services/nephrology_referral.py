@@ -63,6 +63,11 @@ _ALBUMIN_DAYS, _ALBUMIN_BEFORE_DAYS = 365.0, 3 * 365.25
 _ACUTE_SHARE, _ACUTE_DAYS, _BASELINE_DAYS = 1.5, 30.0, 365.0
 _WEEK = 7 * DAY_SECONDS
 _TREND_VALUES = 4
+# KDIGO 2024, circumstances for referral: a sustained fall of the GFR by over 20 %, or over 30 % where a drug that lowers
+# it was begun; the larger holds for both. KDIGO 2012, 2.1.3: rapid progression is a sustained decline of over 5
+# mL/min/1.73 m2 a year. Sustained: an earlier value, over three months before the newest, shows it too (here).
+_FALL_SHARE, _FALL_A_YEAR = 0.3, 5.0
+_FALL_DAYS = 3 * 365.25
 _END_STAGE = frozenset({"N186", "5856", "46177005"})  # ICD-10-CM, ICD-9-CM, SNOMED CT: end-stage kidney disease
 
 
@@ -112,9 +117,11 @@ async def decide(call: ServiceInput) -> Advice:
         )
     if low is not None:
         return advise_by_guideline(call, _low_content(call, low))
-    if albumin and charted.excluded is None:
+    fall = sustained_fall(record)
+    if (albumin or fall) and charted.excluded is None:
         advice = advise_by_equation(call, charted, replace(_question(call), content_for_missing=None))
-        return advice if advice.cards else advise_by_guideline(call, _albumin_content(call, albumin))
+        content = _albumin_content(call, albumin) if albumin else _fall_content(call, fall)
+        return advice if advice.cards else advise_by_guideline(call, content)
     advice = advise_by_equation(call, charted, _question(call))
     inherited = find_confirmed(record, "polycystic_kidney")
     if inherited is None or advice.cards or charted.excluded is not None:
@@ -154,6 +161,63 @@ def _confirmed_ratio(values: Sequence[Measurement], limit: float) -> tuple[Measu
         if value.value >= limit and newest.time.instant - value.time.instant > _CHRONIC_DAYS * DAY_SECONDS
     )
     return (newest, *islice(confirming, 1))
+
+
+def sustained_fall(record: PatientRecord) -> tuple[tuple[Measurement, float], ...]:
+    """Return creatinine and eGFR before, in between and now, where the eGFR has fallen for good; () where it has not.
+
+    The newest eGFR is under 60. Of the values before it the one of three months ago has to show the fall as well.
+    """
+    age, values = record.age_years(), record.measurements("creatinine")
+    if age is None or not AGE_YEARS[0] <= age <= AGE_YEARS[1] or record.sex is None or not values:
+        return ()
+    egfrs = [(value, ckd_epi_2021(age, record.sex, value.value)) for value in values]
+    newest, now = egfrs[0]
+    if now >= _CHRONIC_EGFR or newest.whole_days(record.as_of_epoch) > _CHRONIC_DAYS:
+        return ()
+    between = next((item for item in egfrs if _days_between(newest, item[0]) > _CHRONIC_DAYS), None)
+    for before in reversed(egfrs):
+        if between is None or _days_between(before[0], between[0]) >= 0:
+            break
+        is_recent = _days_between(newest, before[0]) <= _FALL_DAYS
+        if is_recent and all(_has_fallen(before, later) for later in (between, egfrs[0])):
+            return before, between, egfrs[0]
+    return ()
+
+
+def _has_fallen(before: tuple[Measurement, float], later: tuple[Measurement, float]) -> bool:
+    years = _days_between(later[0], before[0]) / 365.25
+    is_fast = years >= 1 and (before[1] - later[1]) / years > _FALL_A_YEAR
+    return is_fast or later[1] < (1 - _FALL_SHARE) * before[1]
+
+
+def _days_between(later: Measurement, before: Measurement) -> float:
+    return (later.time.instant - before.time.instant) / DAY_SECONDS
+
+
+def _fall_content(call: ServiceInput, fall: tuple[tuple[Measurement, float], ...]) -> GuidelineCardContent:
+    """Build the card of a fall that stays, with the ratio of albumin where there is none of this year."""
+    (_, before), *_, (newest, now) = fall
+    trend = ", ".join(f"{egfr:.0f} ({value.time.date})" for value, egfr in fall)
+    change = f"eGFR {before:.0f} to {now:.0f} mL/min/1.73 m²"
+    test = orderable_test_for(("uacr",))
+    ratios = call.record.measurements("uacr")
+    is_measured = ratios and ratios[0].whole_days(call.record.as_of_epoch) <= _ALBUMIN_DAYS
+    offers = () if test is None or is_measured or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
+    fact = Fact(name="creatinine", value=newest.value, unit="mg/dL", effective=newest.time.text, source=newest.source)
+    return _referral_content(
+        call,
+        summary=f"{change} since {fall[0][0].time.date}, a fall that stays: consider a referral to nephrology.",
+        opening=(
+            f"**eGFR in mL/min/1.73 m²: {trend}** (CKD-EPI 2021). KDIGO 2024 names a sustained fall of over 20 % (over "
+            "30 % where a drug that lowers it was begun) as a reason to refer, KDIGO 2012 one of over 5 a year. No "
+            "referral was found in the last 12 months."
+        ),
+        reason=f"{change.replace('²', '2')} since {fall[0][0].time.date}",
+        fact=fact,
+        also=offers,
+        name="sustained_fall",
+    )
 
 
 def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measurement) -> GuidelineCardContent:

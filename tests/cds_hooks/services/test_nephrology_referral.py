@@ -81,6 +81,10 @@ CHARTS: list[tuple[list[dict[str, Any]], str]] = [
      "refers to nephrology under 30"),
     ([result(CREATININE, 3.6, "mg/dL"), result("98979-8", 45, "mL/min/{1.73_m2}"), problem("CKD", "N18.9")],
      "disputed"),
+    ([result(CREATININE, 2.0, "mg/dL"), result(CREATININE, 1.9, "mg/dL", "2026-06-06"),
+      result(CREATININE, 1.3, "mg/dL", "2025-05-06"), problem("CKD", "N18.9")], "a fall that stays"),
+    ([result(CREATININE, 1.3, "mg/dL"), result(CREATININE, 1.9, "mg/dL", "2026-06-06"),
+      result(CREATININE, 1.3, "mg/dL", "2025-05-06"), problem("CKD", "N18.9")], "risk of kidney failure not known"),
 ]  # fmt: skip
 
 
@@ -91,7 +95,7 @@ def test_albumin_counts_and_what_is_acute_or_disputed_is_no_reason_for_a_referra
 
 
 def test_a_disputed_value_is_repeated_unless_the_repeat_is_ordered(tmp_path: Path) -> None:
-    chart = [patient(55, "male"), *CHARTS[-1][0]]
+    chart = [patient(55, "male"), *CHARTS[-3][0]]
     ordered = request("Basic metabolic panel")
     (offered,), (silent,) = (answer["cards"] for answer in answers(tmp_path, KIDNEY[0], [chart, [*chart, ordered]]))
     assert [suggestion["label"] for suggestion in offered["suggestions"]] == ["Order basic metabolic panel"]
