@@ -84,7 +84,7 @@ CHARTS: list[tuple[list[dict[str, Any]], str]] = [
     ([result(CREATININE, 2.0, "mg/dL"), result(CREATININE, 1.9, "mg/dL", "2026-06-06"),
       result(CREATININE, 1.3, "mg/dL", "2025-05-06"), problem("CKD", "N18.9")], "a fall that stays"),
     ([result(CREATININE, 1.3, "mg/dL"), result(CREATININE, 1.9, "mg/dL", "2026-06-06"),
-      result(CREATININE, 1.3, "mg/dL", "2025-05-06"), problem("CKD", "N18.9")], "risk of kidney failure not known"),
+      result(CREATININE, 1.3, "mg/dL", "2025-05-06"), problem("CKD", "N18.9")], ""),
 ]  # fmt: skip
 
 
