@@ -63,8 +63,8 @@ _ALBUMIN_DAYS, _ALBUMIN_BEFORE_DAYS = 365.0, 3 * 365.25
 _ACUTE_SHARE, _ACUTE_DAYS, _BASELINE_DAYS = 1.5, 30.0, 365.0
 _WEEK = 7 * DAY_SECONDS
 _TREND_VALUES = 4
-# KDIGO 2024, circumstances for referral: a sustained fall of the GFR by over 20 %, or over 30 % where a drug that lowers
-# it was begun; the larger holds for both. KDIGO 2012, 2.1.3: rapid progression is a sustained decline of over 5
+# KDIGO 2024, circumstances for referral: a sustained fall of the GFR by over 20 %, or over 30 % where a drug was begun
+# that lowers it; the larger holds for both. KDIGO 2012, 2.1.3: rapid progression is a sustained decline of over 5
 # mL/min/1.73 m2 a year. Sustained: an earlier value, over three months before the newest, shows it too (here).
 _FALL_SHARE, _FALL_A_YEAR = 0.3, 5.0
 _FALL_DAYS = 3 * 365.25
