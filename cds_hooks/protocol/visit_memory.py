@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_name, members_once
+from cds_hooks.protocol.kept_entries import OBJECT_BYTES, KeptEntries, size_of
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.facts import ReadResources
 from fhir.record.record import PatientRecord, without_runs
@@ -43,8 +44,6 @@ _RESOURCE_BYTES: Final = 400
 _PATIENT_BYTES: Final = 1_000
 _RECORD_BYTES: Final = 200_000
 """What a record takes beside its resources, with what was worked out of it and the judgements of ten drafts."""
-_OBJECT_BYTES: Final = 128
-"""What an object of JSON takes as a resource or a part of one, beside its texts; measured at 40 to 110."""
 _MEMBER: Final = re.compile(rb'[ \t\r\n]*"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
 _END: Final = re.compile(rb"[ \t\r\n]*([,}])")
 _NULL: Final = b"null"
@@ -77,7 +76,7 @@ class SentChart(Struct, frozen=True):
 class PatientValues:
     """The values that one client sent about one patient, and what was made of those that came together."""
 
-    __slots__ = ("_add", "_charts", "_kept", "_values", "_values_by_key", "is_kept", "size")
+    __slots__ = ("_add", "_charts", "_entries", "_kept", "_values", "_values_by_key", "is_kept", "size")
 
     def __init__(self, add: Callable[["PatientValues", int], bool]) -> None:
         self._add = add
@@ -85,6 +84,7 @@ class PatientValues:
         self._kept: dict[int, Any] = {id(None): None}
         self._values_by_key: dict[str, tuple[tuple[bytes, Any], ...]] = {}
         self._charts: dict[tuple[tuple[str, int], ...], SentChart] = {}
+        self._entries = KeptEntries()
         self.size = _PATIENT_BYTES
         """How many bytes of memory it counts for."""
         self.is_kept = True
@@ -179,18 +179,28 @@ class PatientValues:
         outline = len(sent), sent[-_OUTLINE:]
         pair = self._values.get(outline)
         if pair is None or pair[0] != sent:
-            value = _resource.decode(sent)
-            check_depth(sent, "prefetch")
-            if b"\n" in sent or may_hold_runs(sent):
-                value = without_runs(value)
+            split = self._entries.read(sent)
+            value = split[0] if split is not None else _decode(sent)
             pair = sent, value
-            size = 2 * len(sent) + _OBJECT_BYTES * count_sign(sent, b"{")
+            size = len(sent) + (size_of(split[1]) if split is not None else _size_of_text(sent))
             if len(others) >= _MOST_OF_A_KEY or not self._add(self, size):
                 return value
+            if split is not None:
+                self._entries.keep(split[1])
             self._values[outline] = pair
             self._kept[id(value)] = value
         self._values_by_key[name] = (*others, pair)
         return pair[1]
+
+
+def _decode(sent: bytes) -> Any:
+    value = _resource.decode(sent)
+    check_depth(sent, "prefetch")
+    return without_runs(value) if b"\n" in sent or may_hold_runs(sent) else value
+
+
+def _size_of_text(sent: bytes) -> int:
+    return len(sent) + OBJECT_BYTES * count_sign(sent, b"{")
 
 
 def _size_of(record: PatientRecord) -> int:

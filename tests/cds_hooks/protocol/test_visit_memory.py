@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from cds_hooks.errors import HookError
 from cds_hooks.package_tests.calls import AS_OF, requests_of
 from cds_hooks.protocol import visit_memory
+from cds_hooks.protocol.body import SCANS_IN_C
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, Recall, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart, VisitMemory
@@ -292,3 +293,52 @@ def test_no_record_stays_with_a_chart_that_no_other_call_can_find() -> None:
     values.keep_chart({}, chart)
     values.keep_record(chart, ("",), record)
     assert list(chart.records.values()) == [record]
+
+
+def _sent(entries: Sequence[Json], **more: Any) -> bytes:
+    return orjson.dumps({"resourceType": "Bundle", "type": "searchset", **more, "entry": entries})
+
+
+def _result(number: int, **more: Any) -> Json:
+    coding = [{"system": "http://loinc.org", "code": f"{number}-1", "display": f"Result {' ' * (number % 2)}{number}"}]
+    resource = {"resourceType": "Observation", "id": f"r{number}", "status": "final", "code": {"coding": coding}}
+    return {"fullUrl": f"https://ehr.example/fhir/Observation/r{number}", "resource": {**resource, **more}}
+
+
+@pytest.mark.skipif(not SCANS_IN_C, reason="what is not cleared by the pass in C is read as a whole")
+def test_an_entry_that_came_in_another_list_is_the_same_resource() -> None:
+    values = PatientValues(lambda _values, _size: True)
+    results = [_result(number) for number in range(9)]
+    first = values.read(b'{"labs":%b}' % _sent(results[1:6]))["labs"]
+    other = values.read(b'{"labs":%b}' % _sent([results[7], *results[3:6], results[8], results[1]], total=6))["labs"]
+    assert [entry.resource.id for entry in other.entry] == ["r7", "r3", "r4", "r5", "r8", "r1"]
+    assert list(map(id, other.entry[1:4])) == list(map(id, first.entry[2:5]))
+    assert other.total == 6
+    assert other.entry[0].resource.code.coding[0].display == "Result 7"
+
+
+_NESTED = b'{"resourceType":"Bundle","x":{"y":"}","entry":[%b]}}' % orjson.dumps(_result(1))
+_ENTRIES = st.lists(st.sampled_from([orjson.dumps(_result(number)) for number in range(4)]), max_size=5)
+_SPOILED = st.sampled_from(
+    [b"null", b"1", b" ", b"{}", b'{"resource":{"resourceType":"Patient","id":"p1","id":"p1"}}', b'{"a":[', b"]}", b"",
+     orjson.dumps(_result(2, valueQuantity={"value": "much"})), orjson.dumps(_result(3, id=3))]
+)  # fmt: skip
+_LISTS = st.builds(
+    lambda entries, spoiled, place, tail: b",".join((*entries[:place], *spoiled, *entries[place:])) + tail,
+    _ENTRIES,
+    st.lists(_SPOILED, max_size=1),
+    st.integers(0, 5),
+    st.sampled_from(
+        [b"]}", b"]}", b'],"total":3}', b'],"entry":[]}', b" ]}", b'],"link":[{"url":"x"}]}', b"]", b"}]}"]
+    ),
+)
+_HEADS = st.sampled_from([b'{"resourceType":"Bundle","entry":[', b'{"resourceType":"List","entry":[', b'{"entry":['])
+
+
+@given(lists=st.lists(st.one_of(st.builds(bytes.__add__, _HEADS, _LISTS), st.just(_NESTED)), min_size=1, max_size=4))
+def test_lists_of_which_entries_came_before_are_read_as_without_the_memory(lists: list[bytes]) -> None:
+    memory = VisitMemory(MEGABYTE)
+    _read(memory, {})
+    for number, sent in enumerate(lists):
+        body = _body(b'{"labs":%b,"other%d":null}' % (sent, number))
+        assert _outcome(body, _recall(memory)) == _outcome(body, None)
