@@ -7,6 +7,7 @@ files behind them.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from itertools import count
 from time import time_ns
 from typing import Any, Literal, Protocol
@@ -58,6 +59,7 @@ from cds_hooks.storage.decision import (
     Basis,
     Decision,
     RecordUnavailable,
+    StoredChart,
     encode_basis,
     encode_inputs,
     encode_models,
@@ -69,7 +71,7 @@ from fhir.mapping.practitioner import roles_of_user
 from fhir.mapping.race_and_ethnicity import race_and_ethnicity
 from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
-from fhir.record.lean_chart import encode_chart
+from fhir.record.lean_chart import after_part, continue_chart, encode_chart, first_chart
 from fhir.record.record import PatientRecord, read_record, read_resources, record_of_resources
 from fhir.record.refusals import Refusal, WhyNot, WrongPatient, shorten_refusals
 from fhir.record.resources import Bundle
@@ -507,7 +509,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
         facts = write_facts(
             request, understood.refusals, understood.prefetch, given, advice.orders, response, understood.roles
         )
-    is_recorded = chart is not None and chart.content is not None
+    is_recorded = chart is not None and chart.row is not None
     basis = Basis(
         timings=call.stages.milliseconds,
         config=advised.config,
@@ -593,8 +595,8 @@ class ReceivedBody:
         chart: SentChart | None = sent_before.chart(filled.values) if sent_before is not None else None
         if chart is None:
             chart = self._read(request, filled, keeps=settings.keep_facts)
-            if sent_before is not None:
-                sent_before.keep_chart(filled.values, chart)
+            if sent_before is not None and not sent_before.keep_chart(filled.values, chart):
+                chart = replace(chart, kept=replace(chart.kept, when_committed=None))
         resources = chart.resources.for_another_call()
         resources.refusals += (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         requested, encounter = filled.state.looked_up, request.context.encounter_id
@@ -609,17 +611,30 @@ class ReceivedBody:
         return record, chart.kept
 
     def _read(self, request: CDSRequest, filled: FilledPrefetch, *, keeps: bool) -> SentChart:
-        patient_id, refusals = request.context.patient_id, list[Refusal]()
+        patient_id, refusals, sent_before = request.context.patient_id, list[Refusal](), self._sent_before
+        before = sent_before.charts if keeps and sent_before is not None else None
         try:
             resources = read_resources(filled.values, patient_id)
-            chart = encode_chart(resources, patient_id)
-            if may_exceed_budget(chart):
+            part = continue_chart(resources, patient_id, before) if before is not None else None
+            chart = encode_chart(resources, patient_id) if part is None else b""
+            if exceeds := may_exceed_budget(chart):
                 values, refusals = within_text_budget(filled.values)
                 resources = read_resources(values, patient_id)
                 chart = encode_chart(resources, patient_id)
         except WrongPatient as error:
             raise BadRequest(str(error), "prefetch") from error
-        return SentChart(resources, refusals, keep_chart(chart, is_whole=keeps))
+        if not keeps:
+            return SentChart(resources, refusals, KeptChart(sha256(chart).digest(), None))
+        if part is not None and before is not None:
+            row = keep_chart(part.text, before.hash)
+            following = partial(after_part, part, before, resources, row.hash)
+        else:
+            row = keep_chart(chart)
+            following = partial(first_chart, resources, patient_id, row.hash, chart)
+        sent = SentChart(resources, refusals, KeptChart(row.hash, row))
+        if sent_before is None or exceeds:
+            return sent
+        return replace(sent, kept=KeptChart(row.hash, row, partial(sent_before.go_on_from, sent.count, following)))
 
     def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:
         """Return what the PractitionerRoles of the prefetch say; every key is read of a client with own names."""
@@ -646,7 +661,9 @@ class Recording:
     async def take(self, call: Call, answer: Answered) -> None:
         """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""
         chart = answer.selected.advised.understood.chart
-        await _commit(call, answer.decision, chart.content if chart is not None else None)
+        await _commit(call, answer.decision, chart.row if chart is not None else None)
+        if chart is not None and chart.when_committed is not None:
+            chart.when_committed()
         components, selected, trace = call.components, answer.selected, call.trace
         if not call.is_trial:
             components.governance.note_shown(selected.cards, selected.advised.checked)
@@ -686,7 +703,7 @@ def _refusal(call: Call, received: Received | None, error: HookError) -> Decisio
     return _recorded(call, request, "error", inputs, basis, response)
 
 
-async def _commit(call: Call, decision: Decision, chart: bytes | None = None) -> None:
+async def _commit(call: Call, decision: Decision, chart: StoredChart | None = None) -> None:
     try:
         await call.components.decisions.append(decision, chart)
     except RecordUnavailable as error:

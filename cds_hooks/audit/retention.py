@@ -19,14 +19,14 @@ from typing import Any, Final
 import msgspec
 import orjson
 from msgspec import Struct
-from sqlalchemy import Connection, Table, delete, func, insert, select, text
+from sqlalchemy import Connection, Table, delete, func, insert, or_, select, text
 
 from cds_hooks.audit.holds import not_held
 from cds_hooks.audit.seals import RETENTION_EVENT
 from cds_hooks.audit.transfer import plain_table, read_file, write_file
 from cds_hooks.storage.chain import row_hash
 from cds_hooks.storage.database import DATABASE_ERRORS, database_error_reason, engine_for, parse_url
-from cds_hooks.storage.decision import Decision, RecordUnavailable
+from cds_hooks.storage.decision import Decision, RecordUnavailable, chart_hash
 from cds_hooks.storage.entries import feedback_hash, outcome_hash, write_event
 from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.queries import read_rows
@@ -119,11 +119,18 @@ def _take_out(connection: Connection, name: str, sequences: list[int]) -> None:
         return
     if connection.dialect.name == "postgresql":  # a writer may have found a chart there that is deleted now
         connection.execute(text("LOCK TABLE charts IN SHARE ROW EXCLUSIVE MODE"))
-    names = connection.execute(select(d.chart).where(d.sequence.in_(sequences), d.chart.is_not(None)).distinct())
-    hashes = [row.chart for row in names]
+    names = select(d.chart).where(d.sequence.in_(sequences), d.chart.is_not(None)).distinct()
+    hashes = list(connection.execute(names).scalars())
     connection.execute(delete(_PLAIN[name]).where(is_chosen))
-    is_named = select(d.sequence).where(d.chart == charts.c.hash).exists()
-    connection.execute(delete(charts).where(charts.c.hash.in_(hashes), ~is_named))
+    c, others = charts.c, charts.alias()
+    is_named = or_(
+        select(d.sequence).where(d.chart == c.hash).exists(),
+        select(others.c.sequence).where(others.c.base == c.hash).exists(),
+    )
+    while hashes:  # what went on from a chart goes before it
+        rows = connection.execute(select(c.hash, c.base).where(c.hash.in_(hashes), ~is_named)).all()
+        connection.execute(delete(charts).where(c.hash.in_([row.hash for row in rows])))
+        hashes = [row.base for row in rows if row.base is not None]
 
 
 @contextmanager
@@ -233,14 +240,16 @@ def _rows_of(url: str, sequences: dict[str, list[int]]) -> Iterator[tuple[str, d
 
 
 def _charts_of(url: str, sequences: list[int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Table and row of each chart with which these decisions were made, each once."""
+    """Table and row of each chart with which these decisions were made, and of those they go on from, each once."""
     table, written = plain_table(charts), set[bytes]()
     for batch in _batches(sequences):
-        names = select(decisions.c.chart).where(decisions.c.sequence.in_(batch))
-        for row in read_rows(url, select(table).where(table.c.hash.in_(names))):
-            if bytes(row.hash) not in written:
-                written.add(bytes(row.hash))
+        names: Any = select(decisions.c.chart).where(decisions.c.sequence.in_(batch))
+        while rows := read_rows(url, select(table).where(table.c.hash.in_(names))):
+            new = [row for row in rows if bytes(row.hash) not in written]
+            written.update(bytes(row.hash) for row in new)
+            for row in new:
                 yield "charts", dict(row._mapping)
+            names = [row.base for row in new if row.base is not None]
 
 
 def _checked(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -253,7 +262,7 @@ def _checked(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _hash_of(name: str, row: dict[str, Any]) -> bytes:
     if name == "charts":
-        return hashlib.sha256(row["content"]).digest()
+        return chart_hash(row["content"], row.get("base"))
     if name != "decisions":
         digest = feedback_hash if name == "feedback" else outcome_hash
         return digest(row["previous"], row["position"], row)

@@ -10,7 +10,6 @@ it. With `CDS_KEEP_FACTS=false` only its hash is kept.
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
-from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -20,8 +19,8 @@ from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.prefetch.state import MOST_STATES, KeyState, PrefetchState, Templates
 from cds_hooks.protocol.hooks import Context
 from cds_hooks.protocol.request import CDSRequest
-from cds_hooks.protocol.visit_memory import KeptChart
 from cds_hooks.storage.content import store_content
+from cds_hooks.storage.decision import StoredChart, chart_hash
 from fhir.record.datatypes import write_decimal
 from fhir.record.lean_chart import decode_chart, record_of_chart
 from fhir.record.opting_out import SystemAndCode
@@ -83,10 +82,10 @@ _head: Final = msgspec.json.Decoder(_Head)
 _encode: Final = msgspec.json.Encoder(enc_hook=write_decimal).encode
 
 
-def keep_chart(chart: bytes, *, is_whole: bool) -> KeptChart:
-    """Return what is kept of a lean chart: its content as it is stored, or its hash only."""
-    content = store_content(chart) if is_whole else None
-    return KeptChart(sha256(chart if content is None else content).digest(), content)
+def keep_chart(text: bytes, base: bytes | None = None) -> StoredChart:
+    """Return the row of a lean chart, or of what it adds to the chart with the name `base`."""
+    content = store_content(text)
+    return StoredChart(chart_hash(content, base), content, base)
 
 
 def write_facts(

@@ -25,8 +25,10 @@ from msgspec import Raw, Struct
 
 from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_name, members_once
 from cds_hooks.protocol.kept_entries import OBJECT_BYTES, KeptEntries, size_of
+from cds_hooks.storage.decision import StoredChart
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.facts import ReadResources
+from fhir.record.lean_chart import ChartsBefore
 from fhir.record.record import PatientRecord, without_runs
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource
@@ -39,8 +41,10 @@ _OUTLINE: Final = 80
 """Last bytes of a value by which, with its length, an equal one is found: hashing all of it takes too long."""
 _MOST_CHARTS: Final = 32
 """Charts of one patient that are kept: services ask for different values."""
-_RESOURCE_BYTES: Final = 400
-"""What a resource takes in what is made of it: two lists, its parts by analyte, and itself where it is changed."""
+_MOST_PARTS: Final = 16
+"""Charts that go on from each other: a replay reads all of them."""
+_RESOURCE_BYTES: Final = 500
+"""What a resource takes in what is made of it: its places, its parts by analyte, and itself where it is changed."""
 _PATIENT_BYTES: Final = 1_000
 _RECORD_BYTES: Final = 200_000
 """What a record takes beside its resources, with what was worked out of it and the judgements of ten drafts."""
@@ -56,9 +60,10 @@ class KeptChart(Struct, frozen=True):
     """What is recorded of a chart."""
 
     hash: bytes
-    """SHA-256 of the content; where only this is recorded, of the lean chart as JSON."""
-    content: bytes | None
-    """The lean chart as it is stored; None where only its hash is recorded."""
+    """Its name; where only this is recorded, SHA-256 of the lean chart as JSON."""
+    row: StoredChart | None
+    """None where only its hash is recorded."""
+    when_committed: Callable[[], None] | None = None
 
 
 class SentChart(Struct, frozen=True):
@@ -72,11 +77,16 @@ class SentChart(Struct, frozen=True):
     records: dict[tuple[Any, ...], PatientRecord] = {}
     """Records of calls with these values that are over, by what else they were read with."""
 
+    @property
+    def count(self) -> int:
+        """How many resources it has."""
+        return sum(map(len, self.resources.by_type.values()))
+
 
 class PatientValues:
     """The values that one client sent about one patient, and what was made of those that came together."""
 
-    __slots__ = ("_add", "_charts", "_entries", "_kept", "_values", "_values_by_key", "is_kept", "size")
+    __slots__ = ("_add", "_charts", "_entries", "_kept", "_values", "_values_by_key", "charts", "is_kept", "size")
 
     def __init__(self, add: Callable[["PatientValues", int], bool]) -> None:
         self._add = add
@@ -85,6 +95,8 @@ class PatientValues:
         self._values_by_key: dict[str, tuple[tuple[bytes, Any], ...]] = {}
         self._charts: dict[tuple[tuple[str, int], ...], SentChart] = {}
         self._entries = KeptEntries()
+        self.charts: ChartsBefore | None = None
+        """The charts that are committed, from which the next one can go on."""
         self.size = _PATIENT_BYTES
         """How many bytes of memory it counts for."""
         self.is_kept = True
@@ -127,13 +139,24 @@ class PatientValues:
         """Return what was made of these very values before; None where they did not come together yet."""
         return self._charts.get(_identity(values))
 
-    def keep_chart(self, values: Mapping[str, Any], chart: SentChart) -> None:
+    def keep_chart(self, values: Mapping[str, Any], chart: SentChart) -> bool:
         """Keep what was made of these values, where all of them are kept; none is dropped before all of it is."""
         if len(self._charts) >= _MOST_CHARTS or not self._kept.keys() >= set(map(id, values.values())):
-            return
-        count = sum(map(len, chart.resources.by_type.values()))
-        if self._add(self, len(chart.kept.content or b"") + _RESOURCE_BYTES * count):
-            self._charts[_identity(values)] = chart
+            return False
+        row = chart.kept.row
+        if not self._add(self, len(row.content if row else b"") + _RESOURCE_BYTES * chart.count):
+            return False
+        self._charts[_identity(values)] = chart
+        return True
+
+    def go_on_from(self, count: int, following: Callable[[], ChartsBefore]) -> None:
+        """Let the next chart go on from one that was kept and committed, where it has more resources than those before.
+
+        That row stays: a decision of these minutes names it, and only what is older than a day is taken out.
+        """
+        before = self.charts
+        if before is None or (count > len(before.places) and before.count < _MOST_PARTS):
+            self.charts = following()
 
     def take_record(self, chart: SentChart, read_with: tuple[Any, ...]) -> PatientRecord | None:
         """Return the record of an earlier call, for this call alone."""

@@ -24,7 +24,7 @@ from cds_hooks.services import Service, services_for, versions_for
 from cds_hooks.services._model import Predictor
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import UserNames
-from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem, RecordHealth, RecordUnavailable
+from cds_hooks.storage.decision import TRIAL, Decision, FeedbackItem, RecordHealth, RecordUnavailable, StoredChart
 from cds_hooks.trusted_models import AbsentModel
 from models_onnx.serving.runtime import Model, Prediction
 
@@ -34,7 +34,7 @@ class _NothingRecorded:
 
     health = RecordHealth("the record of a replay")
 
-    async def append(self, decision: Decision, chart: bytes | None = None) -> None:
+    async def append(self, decision: Decision, chart: StoredChart | None = None) -> None:
         """Keep nothing."""
 
     async def append_feedback(self, items: Sequence[FeedbackItem]) -> list[FeedbackItem]:

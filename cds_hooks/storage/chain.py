@@ -5,8 +5,8 @@ other: the previous row's hash (32 bytes); a JSON array in UTF-8 without white s
 hook, service, hook_instance, client, patient, user_id, outcome, input_digest, length of models, length of response,
 length of basis, length of facts or null], followed in the array by the hash of the chart (hexadecimal) where one was
 recorded; and the bytes of models, response, basis and facts as they are stored (`content.py`). The lengths say where
-one of them ends and the next begins. A chart is named by the hash of its bytes as they are stored, so that the chain
-covers it.
+one of them ends and the next begins. A chart is named by the hash of the name of the chart from which it goes on, if
+any, and its bytes as they are stored, so that the chain covers it.
 
 The first row of a chain has position 1. Its previous hash is that of the newest row of any chain in the record at that
 time, or 32 zero bytes where there was none. So removing a whole chain can be detected once another chain has begun
@@ -23,7 +23,7 @@ from msgspec import structs
 from sqlalchemy import LargeBinary, select, type_coerce
 
 from cds_hooks.storage.content import store_content
-from cds_hooks.storage.decision import Decision
+from cds_hooks.storage.decision import Decision, chart_hash
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import charts, decisions
 
@@ -109,17 +109,25 @@ def stored_rows(url: str) -> Iterator[Any]:
 
 
 def faults_of_charts(url: str) -> Iterator[str]:
-    """Yield a sentence for each chart that is not as it was written, and for each decision whose chart is missing."""
+    """Yield a sentence for each chart that is not as it was written, and for each decision or chart that lacks one."""
     content, last = type_coerce(charts.c.content, LargeBinary).label("content"), 0
-    query = select(charts.c.sequence, charts.c.hash, content).order_by(charts.c.sequence).limit(_ROWS_AT_ONCE)
+    query = (
+        select(charts.c.sequence, charts.c.hash, charts.c.base, content)
+        .order_by(charts.c.sequence)
+        .limit(_ROWS_AT_ONCE)
+    )
     while rows := read_rows(url, query.where(charts.c.sequence > last)):
         for row in rows:
-            if hashlib.sha256(row.content).digest() != bytes(row.hash):
+            if chart_hash(row.content, row.base) != bytes(row.hash):
                 yield f"chart {bytes(row.hash).hex()} is not as it was written"
         last = rows[-1].sequence
     is_there = select(charts.c.sequence).where(charts.c.hash == decisions.c.chart).exists()
     for row in read_rows(url, select(decisions.c.id).where(decisions.c.chart.is_not(None), ~is_there)):
         yield f"the chart of decision {row.id} is missing"
+    others = charts.alias()
+    is_there = select(others.c.sequence).where(others.c.hash == charts.c.base).exists()
+    for row in read_rows(url, select(charts.c.hash).where(charts.c.base.is_not(None), ~is_there)):
+        yield f"the chart from which chart {bytes(row.hash).hex()} goes on is missing"
 
 
 def wrong_content(row: Any) -> str | None:

@@ -202,7 +202,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     facts: bytes | None = None
     """What else is needed to answer again (`prefetch/facts.py`); None where it is not kept. Lists are without them."""
     chart: bytes | None = None
-    """SHA-256 of the chart in the table `charts` with which it was made; None where none was recorded."""
+    """The hash of the chart in the table `charts` with which it was made; None where none was recorded."""
 
 
 class FeedbackItem(msgspec.Struct, frozen=True, gc=False):
@@ -330,14 +330,29 @@ class RecordUnavailable(Exception):
         self.cause = cause or message
 
 
+class StoredChart(msgspec.Struct, frozen=True):
+    """A row of the table `charts`, in the order of its columns."""
+
+    hash: bytes
+    content: bytes
+    """As it is stored."""
+    base: bytes | None = None
+    """The hash of the chart from which this one goes on (fhir/record/lean_chart.py), committed before."""
+
+
+def chart_hash(content: bytes, base: bytes | None) -> bytes:
+    """Return the name of a chart: SHA-256 over the name of the chart from which it goes on, if any, and its content."""
+    return hashlib.sha256((base or b"") + content).digest()
+
+
 class DecisionLog(Protocol):
     """The append-only record of decisions; one log per process, used from one event loop."""
 
     health: RecordHealth
     """Whether commits succeed and, if not, why."""
 
-    async def append(self, decision: Decision, chart: bytes | None = None) -> None:
-        """Return when the decision is committed, with the chart that it names, as it is stored; never before.
+    async def append(self, decision: Decision, chart: StoredChart | None = None) -> None:
+        """Return when the decision is committed, with the chart that it names; never before.
 
         Raises:
             RecordUnavailable: it could not be committed.

@@ -6,8 +6,10 @@ Decisions that arrive during a commit are committed together in the next one.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import psycopg
+from msgspec.structs import astuple
 from sqlalchemy import URL, insert
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
@@ -17,6 +19,7 @@ from cds_hooks.storage.decision import (
     Decision,
     FeedbackItem,
     RecordHealth,
+    StoredChart,
     WaitingDecisions,
     answer_all,
     without_nul,
@@ -26,7 +29,7 @@ from cds_hooks.storage.tables import COLUMNS, NEWEST_HASH, decisions
 
 _DIALECT = psycopg_dialect.dialect(paramstyle="format")  # type: ignore[no-untyped-call] # SQLAlchemy types no dialect
 _INSERT = str(insert(decisions).inline().compile(dialect=_DIALECT, column_keys=COLUMNS))
-_INSERT_CHART = "INSERT INTO charts (hash, content) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_INSERT_CHART = "INSERT INTO charts (hash, content, base) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _WAIT_SECONDS = 5
 _CHECK_SECONDS = 1.5
 # A committed message in the write-ahead log: it fails on a standby or a full disk, and it adds no row.
@@ -42,17 +45,17 @@ class PostgresDecisionLog:
         self._url = url
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: WaitingDecisions = []
-        self._charts: dict[bytes, bytes] = {}
+        self._charts: dict[bytes, tuple[Any, ...]] = {}
         self._writer: asyncio.Task[None] | None = None
         self._connection: psycopg.AsyncConnection | None = None
         self._chain: Chain | None = None
 
-    async def append(self, decision: Decision, chart: bytes | None = None) -> None:
+    async def append(self, decision: Decision, chart: StoredChart | None = None) -> None:
         """Return when decision and chart are committed; RecordUnavailable when they could not be."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((without_nul(decision), future))
-        if decision.chart is not None and chart is not None:
-            self._charts[decision.chart] = chart
+        if chart is not None:
+            self._charts[chart.hash] = astuple(chart)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         await future
@@ -107,7 +110,7 @@ class PostgresDecisionLog:
                 await self._disconnect()
         self._writer = None
 
-    async def _commit(self, group: list[Decision], charts: dict[bytes, bytes]) -> None:
+    async def _commit(self, group: list[Decision], charts: dict[bytes, tuple[Any, ...]]) -> None:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
             await self._connection.execute(END_IDLE_TRANSACTIONS)
@@ -116,7 +119,9 @@ class PostgresDecisionLog:
         rows = chain.link(group)
         async with connection.transaction(), connection.cursor() as cursor:
             if charts:
-                await cursor.executemany(_INSERT_CHART, sorted(charts.items()))  # in one order, or two writers deadlock
+                await cursor.executemany(
+                    _INSERT_CHART, [charts[name] for name in sorted(charts)]
+                )  # in one order, or two writers deadlock
             await cursor.executemany(_INSERT, rows)
         chain.moved_to(rows)
         self._chain = chain

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
+from msgspec.structs import astuple
 from sqlalchemy import URL, insert
 from sqlalchemy.dialects import sqlite
 
@@ -18,6 +20,7 @@ from cds_hooks.storage.decision import (
     Decision,
     FeedbackItem,
     RecordHealth,
+    StoredChart,
     WaitingDecisions,
     answer_all,
 )
@@ -83,7 +86,7 @@ def _checkpoint(connection: sqlite3.Connection) -> None:
 _INSERT = str(insert(decisions).compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=COLUMNS))
 
 # also where it is there already, for a retention run may take it out at any time
-_INSERT_CHART = "INSERT OR IGNORE INTO charts (hash, content) VALUES (?, ?)"
+_INSERT_CHART = "INSERT OR IGNORE INTO charts (hash, content, base) VALUES (?, ?, ?)"
 
 # another process is writing; the low byte of SQLite's extended codes
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -124,7 +127,7 @@ class SqliteDecisionLog:
             raise self.health.refusal(database_error_reason(error)) from error
         self._checkpointer = Checkpointer(self._file)
 
-    async def append(self, decision: Decision, chart: bytes | None = None) -> None:
+    async def append(self, decision: Decision, chart: StoredChart | None = None) -> None:
         """Return when the decision is committed, and the chart that it names.
 
         Raises:
@@ -133,8 +136,8 @@ class SqliteDecisionLog:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waiting.append((decision, future))
-        if decision.chart is not None and chart is not None:
-            self._charts[decision.chart] = chart
+        if chart is not None:
+            self._charts[chart.hash] = astuple(chart)
         if len(self._waiting) == 1:
             loop.call_soon(self._gather, loop)
         await future
@@ -190,7 +193,7 @@ class SqliteDecisionLog:
 
     def _start_group(self) -> None:
         self._waiting: WaitingDecisions = []
-        self._charts: dict[bytes, bytes] = {}
+        self._charts: dict[bytes, tuple[Any, ...]] = {}
         self._counted = 0
         self._turns = 0
         self._locked_since: float | None = None
@@ -235,7 +238,7 @@ class SqliteDecisionLog:
         else:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(_INSERT_CHART, self._charts.items())
+                connection.executemany(_INSERT_CHART, self._charts.values())
                 connection.executemany(_INSERT, rows)
         chain.moved_to(rows)
         self._chain = chain

@@ -2,7 +2,7 @@
 
 A new record is made from them. Every change needs a new file in `migrations/versions`, too, for the records that are
 there. A row of decisions, feedback or outcomes can be deleted only where `removals` names its chain and position, a
-chart only where no decision names it.
+chart only where no decision names it and no chart goes on from it.
 """
 
 from sqlalchemy import (
@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from cds_hooks.storage.content import StoredContent, StoredText
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The newest migration; a database that is at this version is not migrated at the start."""
 
 metadata = MetaData()
@@ -67,8 +67,11 @@ charts = Table(
     Column("sequence", _row_number, primary_key=True, autoincrement=True),
     Column("hash", LargeBinary, nullable=False, unique=True),
     Column("content", StoredContent, nullable=False),
+    # the hash of the chart from which it goes on; NULL where it is whole
+    Column("base", LargeBinary),
+    Index("charts_by_base", "base"),
 )
-"""The lean charts with which decisions were made, each once, by the SHA-256 of the content as it is stored."""
+"""The lean charts with which decisions were made, each once, by their names (`storage/decision.py`)."""
 
 feedback = Table(
     "feedback",
@@ -148,7 +151,10 @@ _REMOVABLE = {"decisions": "OLD.chain", "feedback": "'feedback'", "outcomes": "'
 """The tables of which rows can be removed, with the SQL of the chain that a row is in."""
 
 _IS_BETWEEN = "OLD.position BETWEEN first_position AND last_position"
-_NAMED_BY_NONE = "NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.chart = OLD.hash)"
+_NAMED_BY_NONE = (
+    "(NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.chart = OLD.hash)"
+    " AND NOT EXISTS (SELECT 1 FROM charts AS others WHERE others.base = OLD.hash))"
+)
 
 
 def _triggers_of_sqlite(table: str, removed: str | None) -> list[str]:

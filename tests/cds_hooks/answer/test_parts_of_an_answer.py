@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -37,7 +36,7 @@ from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.model_versions import in_use
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.services import Advice
-from cds_hooks.storage.decision import Decision, RecordUnavailable
+from cds_hooks.storage.decision import Decision, RecordUnavailable, StoredChart
 from fhir.record.refusals import Refusal, WhyNot
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.replay.answered import site
@@ -317,11 +316,11 @@ def test_what_is_committed_is_counted_and_what_is_not_is_no_advice() -> None:
     noted: list[Any] = []
     committed: list[Decision] = []
 
-    async def append(decision: Decision, chart: bytes | None) -> None:
-        assert decision.chart == (sha256(chart).digest() if chart is not None else None)
+    async def append(decision: Decision, chart: StoredChart | None) -> None:
+        assert decision.chart == (chart.hash if chart is not None else None)
         committed.append(decision)
 
-    async def failing(_: Decision, _chart: bytes | None) -> None:
+    async def failing(_: Decision, _chart: StoredChart | None) -> None:
         raise RecordUnavailable("no room")
 
     call = opened()

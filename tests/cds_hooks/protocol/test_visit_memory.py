@@ -21,6 +21,7 @@ from cds_hooks.protocol.body import SCANS_IN_C
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, Recall, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart, VisitMemory
+from cds_hooks.storage.decision import StoredChart
 from fhir.record.record import PatientRecord, read_record, read_resources
 from tests.cds_hooks.calls import client
 
@@ -167,7 +168,7 @@ def test_what_is_read_or_refused_is_the_same_with_the_memory_and_without_it(pref
 
 
 def _made(values: dict[str, Any], content: bytes = b"x" * 100) -> SentChart:
-    return SentChart(read_resources(values, "p1"), (), KeptChart(b"", content))
+    return SentChart(read_resources(values, "p1"), (), KeptChart(b"", StoredChart(b"", content)))
 
 
 def _patient_values(memory: VisitMemory) -> tuple[PatientValues, dict[str, Any]]:

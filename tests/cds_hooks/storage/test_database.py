@@ -287,6 +287,28 @@ def test_a_record_of_the_first_release_gets_the_charts(url: str) -> None:
         connection.execute(text("UPDATE charts SET content = 'c'"))
 
 
+def test_a_record_with_whole_charts_gets_those_that_go_on_from_others(url: str) -> None:
+    opening.upgrade_schema(parse_url(url))
+    old_trigger = "CREATE TRIGGER charts_refuse_delete BEFORE DELETE ON charts BEGIN SELECT 1; END"
+    with engine_for(parse_url(url)).begin() as connection:
+        for statement in ("DROP TRIGGER charts_refuse_delete", old_trigger) if url.startswith("sqlite") else ():
+            connection.execute(text(statement))
+        for statement in (
+            "INSERT INTO charts (hash, content) VALUES ('a', 'b')",
+            "DROP INDEX charts_by_base",
+            "ALTER TABLE charts DROP COLUMN base",
+            "UPDATE alembic_version SET version_num = '0002'",
+        ):
+            connection.execute(text(statement))
+    opening.upgrade_schema(parse_url(url))
+    with engine_for(parse_url(url)).begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        connection.execute(text("INSERT INTO charts (hash, content, base) VALUES ('c', 'd', 'a')"))
+    for statement in ("DELETE FROM charts WHERE hash = 'a'", "UPDATE charts SET content = 'c'"):
+        with pytest.raises(Exception, match="charts is append-only"), engine_for(parse_url(url)).begin() as connection:
+            connection.execute(text(statement))
+
+
 def test_alembic_is_not_loaded_for_a_new_sqlite_file(sqlite_url: str) -> None:
     opened = f"from cds_hooks.storage.opening import open_decision_log as o; o({sqlite_url!r}); import sys; "
     shown = subprocess.run([sys.executable, "-c", opened + "print('alembic' in sys.modules)"], capture_output=True)

@@ -3,7 +3,6 @@
 import asyncio
 import lzma
 from collections.abc import Iterator
-from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from cds_hooks.audit.verification import audit
 from cds_hooks.storage import Decision, RecordUnavailable, open_decision_log
 from cds_hooks.storage.content import ContentKeys, load_content, read_content_keys, use_content_keys
 from cds_hooks.storage.database import engine_for, parse_url
+from cds_hooks.storage.decision import StoredChart, chart_hash
 from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, get_decision, read_rows
 from cds_hooks.storage.tables import charts, decisions
 from models_onnx.artifact.keys import local_signer
@@ -139,11 +139,11 @@ async def test_a_retention_run_takes_them_out_of_the_record_encrypted(url: str, 
 
 async def test_a_chart_goes_with_the_last_decision_that_names_it(url: str, tmp_path: Path) -> None:
     signer, file = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "a.xz"
-    shared, alone, none = (sha256(content).digest() for content in (b"{}", b'{"a":1}', b'{"b":1}'))
+    (shared, alone, none), rows = _rows_of_charts(b"{}", b'{"a":1}', b'{"b":1}')
     old = [a_decision(client="a", decided_at=LONG_AGO, chart=chart) for chart in (shared, alone)]
     newer = a_decision(client="a", decided_at=LATER, chart=shared)
     log = open_decision_log(url)
-    await asyncio.gather(log.append(old[0], b"{}"), log.append(old[1], b'{"a":1}'), log.append(newer, b"{}"))
+    await asyncio.gather(log.append(old[0], rows[0]), log.append(old[1], rows[1]), log.append(newer, rows[0]))
     await log.close()
     assert stored_charts(url) == {shared, alone}, "each once"
     with pytest.raises(Exception, match="charts is append-only"), engine_for(parse_url(url)).begin() as connection:
@@ -162,6 +162,52 @@ async def test_a_chart_goes_with_the_last_decision_that_names_it(url: str, tmp_p
         connection.execute(insert(charts), {"hash": none, "content": b'{"b":1}'})
         connection.execute(delete(charts).where(charts.c.hash == none))
     assert stored_charts(url) == {shared}, "what no decision names can be deleted"
+
+
+async def test_a_chart_goes_after_those_that_go_on_from_it(url: str, tmp_path: Path) -> None:
+    signer, file = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "a.xz"
+    texts = [b'{"resources":[1,2]}', b'{"resources":[3],"steps":[2,-1]}', b'{"resources":[],"steps":[0,2]}']
+    names, rows = _rows_of_charts(*texts, go_on=True)
+    made_at = (LONG_AGO, LONG_AGO, LONG_AGO, LATER, LATER)
+    wholes = (b'{"resources":[1,2]}', b'{"resources":[3,2]}', b'{"resources":[1,3]}', b'{"resources":[3,2]}')
+    log, given = open_decision_log(url), list[Decision]()
+    for at, number in zip(made_at, (0, 1, 2, 1, 0), strict=True):
+        given.append(a_decision(client="a", decided_at=at, chart=names[number]))
+        await log.append(given[-1], rows[number])
+    await log.close()
+    assert list(charts_of(url, [decision.id for decision in given]).values()) == [*wholes, wholes[0]]
+    with pytest.raises(Exception, match="charts is append-only"), engine_for(parse_url(url)).begin() as connection:
+        connection.execute(delete(charts).where(charts.c.hash == names[0]))
+    assert remove_old(url, "a", LATER, file, "Ann", signer) is not None
+    assert stored_charts(url) == {names[0], names[1]}, "the second goes on from the first"
+    assert audit(url).findings == []
+    other = f"sqlite:///{tmp_path}/other.sqlite3"
+    restore(file, other)
+    assert stored_charts(other) == set(names)
+    assert charts_of(other, [given[2].id]) == {given[2].id: wholes[2]}
+    log = open_decision_log(url)
+    await log.append(a_decision(client="a", decided_at=LATER + 1))
+    await log.close()
+    assert remove_old(url, "a", LATER + 1, tmp_path / "b.xz", "Ann", signer) is not None
+    assert stored_charts(url) == set()
+
+
+async def test_a_chart_without_the_one_from_which_it_goes_on_is_reported_and_not_read(url: str) -> None:
+    names, rows = _rows_of_charts(b'{"resources":[1,2]}', b'{"resources":[],"steps":[1]}', go_on=True)
+    decision = a_decision(chart=names[1])
+    log = open_decision_log(url)
+    await log.append(decision, rows[1])
+    await log.close()
+    assert charts_of(url, [decision.id]) == {}
+    assert any("goes on is missing" in finding for finding in audit(url).findings)
+
+
+def _rows_of_charts(*contents: bytes, go_on: bool = False) -> tuple[list[bytes], list[StoredChart]]:
+    rows = list[StoredChart]()
+    for content in contents:
+        base = rows[-1].hash if rows and go_on else None
+        rows.append(StoredChart(chart_hash(content, base), content, base))
+    return [row.hash for row in rows], rows
 
 
 def stored_charts(url: str) -> set[bytes]:

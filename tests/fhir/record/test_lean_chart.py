@@ -3,7 +3,15 @@
 import pytest
 
 from fhir.record import facts
-from fhir.record.lean_chart import decode_chart, encode_chart, record_of_chart
+from fhir.record.lean_chart import (
+    after_part,
+    continue_chart,
+    decode_chart,
+    encode_chart,
+    first_chart,
+    join_charts,
+    record_of_chart,
+)
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
 from tests.fhir.builders import AS_OF, WOMAN, lean, medication_order, observation, record_of
@@ -44,6 +52,36 @@ def test_a_chart_is_the_same_bytes_whatever_was_asked_and_in_whatever_order_its_
     before = encode(record)
     assert record.newest("potassium") is not None
     assert encode(record) == before == encode(record_of(POTASSIUM, PROBLEM, DONE))
+
+
+def test_a_chart_that_goes_on_from_others_is_made_whole_to_the_byte() -> None:
+    absolute = {"subject": {"reference": "https://ehr.example/fhir/Patient/p1"}}
+    drug = {"resourceType": "Medication", "id": "drug-a", "code": {"text": "Ibuprofen"}}
+    kept = {key: lean(value) for key, value in (
+        ("k", POTASSIUM), ("old", OLD), ("c", PROBLEM | absolute), ("done", DONE), ("not", NOT_DONE), ("order", ORDER),
+        ("drug", drug), ("patient", WOMAN),
+    )}  # fmt: skip
+    before, contents = None, list[bytes]()
+    for keys in ("k c", "old k c", "k c", "patient done not k order drug", "old order drug", "not", ""):
+        record = record_of(prefetch={key: kept[key] for key in keys.split()})
+        read, whole = record.resources, encode(record)
+        if before is None:
+            contents.append(whole)
+            before = first_chart(read, "p1", b"1", whole)
+            continue
+        part = continue_chart(read, "p1", before)
+        assert part is not None
+        assert join_charts([*contents, part.text]) == whole, keys
+        if part.new:
+            contents.append(part.text)
+            before = after_part(part, before, read, b"%d" % len(contents))
+    assert before is not None
+    assert len(contents) == 3
+    other = lean(PROBLEM | {"id": "c2", "subject": {"reference": "urn:uuid:5"}})
+    assert continue_chart(record_of(prefetch={"c": other}).resources, "p1", before) is None, "not numbered before"
+    notes = [lean(PROBLEM | {"id": f"n{number}", "code": {"text": "a " * 500}}) for number in range(25)]
+    long = record_of(prefetch={note.id: note for note in notes})
+    assert continue_chart(long.resources, "p1", before) is None, "more prose than may be read"
 
 
 def test_of_the_patient_only_what_is_read_is_kept() -> None:
