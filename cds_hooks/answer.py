@@ -54,7 +54,7 @@ from cds_hooks.protocol.originals import Sent, kinds_in
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart
 from cds_hooks.services import Advice, ServiceInput
-from cds_hooks.services._service import no_card
+from cds_hooks.services._service import Wanted, no_card
 from cds_hooks.storage.decision import (
     Basis,
     Decision,
@@ -353,7 +353,7 @@ def choose_versions(call: Call, patient_id: str) -> Choose:
     return components.versions.chooser(call.released, call.client.name, patient_id, components.models.why_withheld)
 
 
-def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> ServiceInput:
+def _service_input(call: Call, understood: Understood, checked: CheckedCall, wanted: Wanted = "answer") -> ServiceInput:
     numbers = count(1)
     request, record, components = understood.request, understood.record, call.components
     configured, decision_id = components.settings, call.decision_id
@@ -373,6 +373,7 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
         suppress=components.governance.check_findings(checked),
         prefetch=understood.prefetch,
         takes_system_actions=call.client.profile.takes_system_actions,
+        wanted=wanted,
         sent=understood.originals,
     )
 
@@ -385,10 +386,11 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
     checked.packages = call.service.packages_with(call.client.profile.dialect.id, advice.features)
     if checked.caller.hook == PATIENT_VIEW and call.components.services and not (call.from_event or call.is_trial):
         checked.others = partial(call.turn.compute_async, _cards_of_others, call, advised)
+    unread = advised.understood.unread  # before the other services ask the chart for what this one does not read
     chosen = await call.components.governance.choose(advice.cards, checked)
     checked.others = None  # it holds this call, which would live until Python looks for rings
     call.stages.end("decide")
-    silences = advice.silences + chosen.silences + advised.understood.unread
+    silences = advice.silences + chosen.silences + unread
     actions = advice.system_actions
     if actions and checked.silent is not None:
         silences = [*silences, WhyNot("systemActions", SILENT_MODE, checked.silent)]
@@ -421,14 +423,17 @@ async def _cards_of_others(call: Call, advised: Advised) -> list[VisitCard]:
         if is_called and call.client.may_call(service.id, PATIENT_VIEW) and not service.absent_models:
             other = replace(call, service=service, predict=call.components.predict)  # whose time is that of "decide"
             try:
-                cards += await _cards_of(other, advised)
+                cards += await _cards_of(other, advised, "cards" if call.service.sees_visit else "first cards")
             except Exception as error:  # a fault of another service costs this one nothing
                 log().warning("another service cannot be asked", service=service.id, error_type=type(error).__name__)
     return cards
 
 
-async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
-    """Return a service's cards that pass the checks, as far as the chart of another service's call lets it see them."""
+async def _cards_of(call: Call, advised: Advised, wanted: Wanted) -> list[VisitCard]:
+    """Return a service's cards that pass the checks, as far as the chart of another service's call lets it see them.
+
+    Cards of the last ranks take those of the ranks before them no place, so that these want the first cards only.
+    """
     understood = advised.understood
     if call.released.why_off(call.service.id, call.client.name) is not None:
         return []
@@ -436,10 +441,11 @@ async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
     checked.shared, checked.recalled = advised.checked.shared, advised.checked.memory
     # The next service of the visit that sees the others takes the record over, and what they advise with it.
     kept = understood.record.derive(_advice_of_others)
-    kept_as = call.service.id, advised.config, understood.request.context.user_id
+    kept_as = call.service.id, advised.config, understood.request.context.user_id, wanted
     advice = kept.get(kept_as)
     if advice is None:
-        advice = await call.service.decide(_service_input(call, replace(understood, prefetch=NO_PREFETCH), checked))
+        asked = _service_input(call, replace(understood, prefetch=NO_PREFETCH), checked, wanted)
+        advice = await call.service.decide(asked)
         suppressed = not SUPPRESSED.isdisjoint([silence.reason for silence in advice.silences])
         if not suppressed and not any(card.own_extension.findings for card in advice.cards):
             kept[kept_as] = advice  # no finding of a rule, which rests or not by what was answered since
@@ -450,7 +456,7 @@ async def _cards_of(call: Call, advised: Advised) -> list[VisitCard]:
     return [visit_card(card, checked) for card in chosen.cards]
 
 
-def _advice_of_others(_record: PatientRecord) -> dict[tuple[str, str, str | None], Advice]:
+def _advice_of_others(_record: PatientRecord) -> dict[tuple[str, str, str | None, Wanted], Advice]:
     return {}
 
 

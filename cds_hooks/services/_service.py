@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct, structs
 
@@ -50,6 +50,9 @@ from models_onnx.serving.runtime import Model
 
 OPTED_OUT: Final = "opted-out"
 _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+Wanted: TypeAlias = Literal["answer", "cards", "first cards"]
+"""What a call wants of a service: its answer; for another service that shows a card at the same opening only its cards,
+or those of them that go before vaccines and preventive services."""
 
 
 class ServiceInput(Struct, frozen=True):
@@ -82,6 +85,8 @@ class ServiceInput(Struct, frozen=True):
     """Which prefetch keys are known. `require(key)` answers the call with 412 where a needed key is not known."""
     takes_system_actions: bool = True
     """Whether the client can be sent changes that it makes without asking (CDS Hooks 2.0, systemActions)."""
+    wanted: Wanted = "answer"
+    """What is asked for; of anything else than the whole answer only the cards are read."""
     sent: tuple[bytes, ...] = ()
     """The body of the call, then the pages that the FHIR server sent, for services that return changed resources."""
 

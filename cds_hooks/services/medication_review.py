@@ -91,6 +91,8 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if not (record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")):
         return no_card(SUBJECT, "input-missing", "The medication list is not known: nothing is reviewed.")
+    if call.wanted != "answer" and not is_moment_for_review(call):
+        return Advice()
     medications = taken_medications(record, OriginalOrders(call.sent))
     drafts = [draft for _, draft in islice(medications, call.max_drafts)]
     advice = Advice()

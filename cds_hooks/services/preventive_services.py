@@ -76,6 +76,10 @@ async def decide(call: ServiceInput) -> Advice:
         results = tuple(result for result in results if result.row.in_limited_outlook)
         _add_results(limited, results, call)
         return limited
+    if call.wanted == "first cards" or (call.wanted == "cards" and not is_moment_for_reminder(call)):
+        first = Advice()
+        _add_results(first, results, call)
+        return first
     judged = _in_context(record.derive(_judged), await likely_deaths(call), is_check_up(call))
     states = preventive_states(judged, PREVENTIVE, today(call))
     advice = Advice(features=risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))

@@ -40,6 +40,8 @@ async def decide(call: ServiceInput) -> Advice:
         return past
     if not record.was_requested("Immunization"):
         return no_card(SUBJECT, "input-missing", "The vaccinations given are not known: nothing is said.")
+    if call.wanted != "answer" and not is_moment_for_reminder(call):
+        return Advice()
     forecast = record.derive(_forecast)
     if forecast is None:
         return no_card(SUBJECT, "input-missing", "The birth date is not known to the day: nothing can be forecast.")
