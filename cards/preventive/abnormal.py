@@ -28,6 +28,7 @@ from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.datatypes import FhirTime
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
+from fhir.record.resources import Condition
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import code_system
 
@@ -292,8 +293,7 @@ def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...
 
 
 def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
-    entries = results_of(chart.record, row.tests, incomplete=row.incomplete, any_entry=row.any_entry)
-    dated = [entry for entry in entries if entry.time is not None]
+    dated = results_of(chart.record, row.tests, incomplete=row.incomplete, any_entry=row.any_entry)
     for entry in dated:
         finding = row.finding_in(entry)
         if finding is None or entry.time is None:
@@ -357,18 +357,24 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> _Problem | N
         return None
     problems = [
         _Problem(condition.code.words, condition_time(condition, record), f"Condition/{condition.id}")
-        for condition in record.conditions
+        for condition, codes in record.derive(_active_by_icd10)
         if condition.code is not None
-        and condition_status(condition, record.as_of_epoch) != "past"
         and any(
-            code_system(coding.system) == "icd10"
-            and (coding.code or "").replace(".", "").startswith(row.icd10)
-            and not words_take_back(condition.code, coding.code or "")
-            for coding in condition.code.coding
+            code.replace(".", "").startswith(row.icd10) and not words_take_back(condition.code, code) for code in codes
         )
     ]
     dated = [problem for problem in problems if problem.time is not None]
     return max(dated, key=lambda problem: problem.time.instant if problem.time else 0.0, default=None)
+
+
+def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, list[str]]]:
+    """Return the active problems that have codes of ICD-10, each with these."""
+    active = (
+        (condition, [coding.code or "" for coding in condition.code.coding if code_system(coding.system) == "icd10"])
+        for condition in record.conditions
+        if condition.code is not None and condition_status(condition, record.as_of_epoch) != "past"
+    )
+    return [(condition, codes) for condition, codes in active if codes]
 
 
 # What settles a result

@@ -151,11 +151,19 @@ def results_of(
     another name, for what it says.
     """
     entries = [test for name in names for test in done(record, name, incomplete=incomplete)]
-    if any_entry:
-        entries += record.derive(_other_entries)
+    if not entries:
+        return record.derive(_other_results) if any_entry else []
+    return _dated_before_now(record, entries + record.derive(_other_entries) if any_entry else entries)
+
+
+def _dated_before_now(record: PatientRecord, entries: list[Done]) -> list[Done]:
     dated = {test.source: test for test in reversed(entries) if test.time is not None}
     past = [test for test in dated.values() if test.time is not None and not test.time.is_after(record.as_of_epoch)]
     return sorted(past, key=lambda test: test.time.instant if test.time is not None else 0.0, reverse=True)
+
+
+def _other_results(record: PatientRecord) -> list[Done]:
+    return _dated_before_now(record, record.derive(_other_entries))
 
 
 def _other_entries(record: PatientRecord) -> list[Done]:

@@ -556,9 +556,9 @@ class ReadResources:
     def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
         """Return the results of an analyte, put together when they are first asked for."""
         meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
-        if not parts:
-            return NO_RESULTS  # most of what a model asks for: nothing to find, to refuse or to keep
-        analyte_results = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch)
+        # Of most that a model asks for there is nothing to find, to refuse or to keep.
+        analyte_results = AnalyteResults(meaning, parts, as_of_epoch) if parts else NO_RESULTS
+        self.results[analyte] = analyte_results
         return analyte_results
 
     def parts_of(self, key: str) -> Sequence[CodedPart]:
@@ -579,8 +579,9 @@ class ReadResources:
 
     def refused_values(self) -> Iterator[Refusal]:
         """Yield those of them that depend on what was asked."""
-        for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
-            yield from self.results[analyte].refusals()
+        met = {analyte: results for analyte, results in self.results.items() if results is not NO_RESULTS}
+        for analyte in sorted(met, key=ANALYTE_POSITION.__getitem__):
+            yield from met[analyte].refusals()
         refusing = [make for make, (_, refused) in self.derived.items() if refused]
         for make in sorted(refusing, key=_name_of_function):
             yield from self.derived[make][1]

@@ -261,9 +261,12 @@ def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> Featur
     values: list[float] = []
     evidence: list[FeatureValue | None] = []
     missing: list[Missing] = []
+    readings = record.derive(_readings)
     for feature in features:
-        value = feature.read(record)
-        if isinstance(value, Missing):
+        value = readings.get(feature.name)
+        if value is None or value.feature is not feature:
+            value = readings[feature.name] = feature.read(record)
+        if type(value) is Missing:
             missing.append(value)
             evidence.append(None)
             values.append(nan)
@@ -271,3 +274,8 @@ def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> Featur
             evidence.append(value)
             values.append(value.value)
     return FeatureVector(features, np.array(values, dtype=np.float64), evidence, missing)
+
+
+def _readings(_record: PatientRecord) -> dict[str, "FeatureValue | Missing"]:
+    """Return what was read of a record so far: several equations and models read the same features of it."""
+    return {}
