@@ -266,7 +266,7 @@ def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> Featur
         value = readings.get(feature.name)
         if value is None or value.feature is not feature:
             value = readings[feature.name] = feature.read(record)
-        if type(value) is Missing:
+        if isinstance(value, Missing):
             missing.append(value)
             evidence.append(None)
             values.append(nan)
