@@ -425,7 +425,8 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Re
 def _read_repaired(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
     """Return the value as it is, or repaired where that can be read better."""
     value, refused = read_value(key, raw)
-    if not refused:
+    # A resource that has a type and an id was repaired alone, in vain: only what is around the resources may help.
+    if not any(refusal.subject.startswith("prefetch.") for refusal in refused):
         return value, refused
     repaired, refused_still = read_value(key, repair_bytes(raw))
     return (repaired, refused_still) if len(refused_still) < len(refused) else (value, refused)

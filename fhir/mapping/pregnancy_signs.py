@@ -10,6 +10,7 @@ from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Encounter, Observation
+from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import PregnancyMeaning, condition_groups_of, pregnancy_meaning
 
 PregnancySignKind: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit", "period", "feeding"]
@@ -59,7 +60,7 @@ def _signs(record: PatientRecord) -> PregnancySigns:
     signs: dict[str, list[PregnancySign]] = {name: [] for name in PregnancySigns.__struct_fields__}
     for observation in record.observations:
         for coding in observation.code.coding:
-            use = pregnancy_meaning(coding.system, coding.code)
+            use = _meaning_of_code((coding.system, coding.code))
             if use is not None:
                 _sort_in(signs, use, observation, coding.code or "", record)
                 break
@@ -70,6 +71,11 @@ def _signs(record: PatientRecord) -> PregnancySigns:
         name: tuple(sorted(all_, key=lambda sign: sign.time.instant, reverse=True)) for name, all_ in signs.items()
     }
     return PregnancySigns(**newest)
+
+
+@remembered("pregnancy codes of results", entries=4096, longest=300)
+def _meaning_of_code(system_and_code: tuple[str | None, str | None]) -> PregnancyMeaning | None:
+    return pregnancy_meaning(*system_and_code)
 
 
 def _sort_in(

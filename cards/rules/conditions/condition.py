@@ -102,6 +102,8 @@ class Predicate(Struct, frozen=True):
 
 def all_of(parts: tuple[Predicate, ...]) -> Predicate:
     """Return true when every part is."""
+    if len(parts) == 1:  # every fourth condition of the rules
+        return parts[0]
     return _combined(_unless(False, parts), lambda context: _facts_of(parts, context), parts)
 
 
@@ -325,9 +327,9 @@ def flag(
 
         def test(context: RuleContext) -> Truth:
             truth = read(context)
-            return None if truth is None else truth is wanted
+            return None if truth is None else not truth
 
-        return Predicate(test, facts, uses)
+        return Predicate(read if wanted else test, facts, uses)
 
     return Condition(
         word, meaning or phrase, compiler, BOOLEAN, lambda spec: phrase if spec[word] else otherwise, needs

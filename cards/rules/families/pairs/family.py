@@ -218,7 +218,7 @@ def pair_of(context: RuleContext) -> Pair | None:
 
 
 def _worst(context: RuleContext, partner: CurrentMedication) -> Pair | None:
-    keys = product(context.medication.keys, partner.medication.keys)
+    keys = product(*(filter(_BY_ONE_KEY.get, drug.keys) for drug in (context.medication, partner.medication)))
     rows = (row for both in keys for row in PAIRS.get(frozenset(both), ()))
     meant_rows = [row for row in rows if row.is_meant(context, partner)]
     return min(meant_rows, key=lambda row: _SEVERITIES.index(row.severity), default=None)
