@@ -4,7 +4,7 @@ What raises and what lowers an estimate is described in factor lines, ranges, an
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct, UnsetType
 from msgspec.structs import replace
@@ -149,9 +149,17 @@ def model_card(
 NOT_FOUND = "**Not found, so counted as no:**"
 
 
+_COMPARED: Final = "Higher than "
+
+
 def without_reasons(card: Card) -> Card:
-    """Return the card of an estimate without its reasons and what counts as no, which its extension keeps."""
+    """Return the card of an estimate without its reasons and what counts as no, which its extension keeps.
+
+    Nor does it say again how the estimate compares where the summary says so.
+    """
     lines = (line for line in (card.detail or "").split("\n") if not line.lstrip().startswith(("- ", NOT_FOUND)))
+    if "higher than for" in card.summary:
+        lines = (line.partition(_COMPARED)[0].rstrip() for line in lines)
     return replace(card, detail="\n".join(lines))
 
 
@@ -186,7 +194,7 @@ def _detail(
 
     lines = [
         *([planned.first_line] if planned.first_line else []),
-        f"{_opening(prediction, manifest, planned)}Higher than {_higher_than(prediction)} in 100 of "
+        f"{_opening(prediction, manifest, planned)}{_COMPARED}{_higher_than(prediction)} in 100 of "
         f"{manifest.reference.words}{_among_ages(prediction, manifest, vector)}.",
         *factor_lines([contribution for _, contribution in explained], describe, "groups" if is_grouped else "inputs"),
         "",
