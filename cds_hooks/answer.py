@@ -667,9 +667,11 @@ class Recording:
     async def take(self, call: Call, answer: Answered) -> None:
         """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""
         chart = answer.selected.advised.understood.chart
-        await _commit(call, answer.decision, chart.row if chart is not None else None)
-        if chart is not None and chart.when_committed is not None:
-            chart.when_committed()
+        await _commit(call, answer.decision, chart.row if chart is not None and not chart.is_committed else None)
+        if chart is not None and not chart.is_committed:
+            chart.is_committed = True
+            if chart.when_committed is not None:
+                chart.when_committed()
         components, selected, trace = call.components, answer.selected, call.trace
         if not call.is_trial:
             components.governance.note_shown(selected.cards, selected.advised.checked)

@@ -56,7 +56,7 @@ _resource: Final = msgspec.json.Decoder(AnyResource | None)
 _rest: Final = msgspec.json.Decoder(dict[MemberName, Raw] | None, dec_hook=member_name)
 
 
-class KeptChart(Struct, frozen=True):
+class KeptChart(Struct):
     """What is recorded of a chart."""
 
     hash: bytes
@@ -64,6 +64,8 @@ class KeptChart(Struct, frozen=True):
     row: StoredChart | None
     """None where only its hash is recorded."""
     when_committed: Callable[[], None] | None = None
+    is_committed: bool = False
+    """Whether the row is in the record, where it stays for the calls of this visit (`go_on_from`)."""
 
 
 class SentChart(Struct, frozen=True):

@@ -85,7 +85,7 @@ def _checkpoint(connection: sqlite3.Connection) -> None:
 
 _INSERT = str(insert(decisions).compile(dialect=sqlite.dialect(paramstyle="qmark"), column_keys=COLUMNS))
 
-# also where it is there already, for a retention run may take it out at any time
+# a visit before this one may have written it
 _INSERT_CHART = "INSERT OR IGNORE INTO charts (hash, content, base) VALUES (?, ?, ?)"
 
 # another process is writing; the low byte of SQLite's extended codes
