@@ -23,6 +23,8 @@ Json = dict[str, Any]
 # Who it is for and who asks: what a new order takes over from the draft. A reference into the draft's `contained`
 # would point to nothing.
 _TAKEN_OVER = ("encounter", "authoredOn", "requester")
+# An order of another day was asked for then and there by somebody else: what a review adds to it is of today.
+_IN_FORCE = "active"
 
 
 def medication_order(order: NewOrder, draft: DraftOrder, patient_id: str, identity: str) -> Json:
@@ -48,6 +50,8 @@ def lab_order(order: LabOrder, draft: DraftOrder, patient_id: str, identity: str
         "code": {"coding": [{"system": LOINC, "code": order.loinc, "display": order.name}], "text": order.name},
         **_taken_over(draft, patient_id),
     }
+    if draft.resource.get("status") == _IN_FORCE:
+        resource["authoredOn"] = as_of.date().isoformat()
     if order.in_days:
         resource["occurrenceDateTime"] = (as_of + timedelta(days=order.in_days)).date().isoformat()
     return resource
@@ -55,7 +59,8 @@ def lab_order(order: LabOrder, draft: DraftOrder, patient_id: str, identity: str
 
 def _taken_over(draft: DraftOrder, patient_id: str) -> Json:
     taken_over: Json = {"subject": {"reference": f"Patient/{patient_id}"}}
-    for name in ("subject", *_TAKEN_OVER):
+    is_of_now = draft.resource.get("status") != _IN_FORCE
+    for name in ("subject", *(_TAKEN_OVER if is_of_now else ())):
         value = draft.resource.get(name)
         if value and not (isinstance(value, dict) and str(value.get("reference", "")).startswith("#")):
             taken_over[name] = value

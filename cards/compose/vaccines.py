@@ -401,7 +401,8 @@ def _basis(charted: ChartedPerson) -> str:
     """Return what the forecast rests on, and what a chart does not show."""
     days = charted.history.days
     number = f"{len(days)} day{'s' if len(days) > 1 else ''}"
-    seen = f"Vaccinations of {number} on record" if days else "No vaccination on record"
+    none = "No vaccination with a code and a day on record" if charted.history.to_check else "No vaccination on record"
+    seen = f"Vaccinations of {number} on record" if days else none
     return f"{seen}; not seen: doses given elsewhere, travel, occupation."
 
 

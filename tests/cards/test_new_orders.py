@@ -54,6 +54,13 @@ def test_a_test_that_is_due_later_has_the_day() -> None:
     assert later == {**now, "occurrenceDateTime": "2026-11-27"}
 
 
+def test_a_test_that_a_review_adds_to_an_order_of_another_day_is_of_today() -> None:
+    (draft,) = drafts_of(draft_of({"drug": "aspirin"}))
+    draft.resource.update(status="active", authoredOn="2026-01-02", encounter={"reference": "Encounter/old"})
+    order = lab_order(LabOrder("57698-3", "Lipid panel"), draft, "case", "new-1", AS_OF)
+    assert (order["authoredOn"], "encounter" in order, "requester" in order) == ("2026-11-20", False, False)
+
+
 def test_orders_of_a_test_and_of_a_service_are_drafts_for_the_patient() -> None:
     head = {"resourceType": "ServiceRequest", "status": "draft", "intent": "order"}
     tail = {"subject": {"reference": "Patient/p"}, "authoredOn": "2026-11-20"}
