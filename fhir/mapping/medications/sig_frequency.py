@@ -14,7 +14,8 @@ UNIT = (
     r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|mls?|milliliters?|cc|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
     r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
-    r"|puffs?|pumps?|inhalations?|sprays?|nebs?|units?|iu|u(?![-/])|meq|mmol|each|drops?|gtts?"
+    r"|puffs?|pumps?|inhalations?|sprays?|nebs?|units?|iu|u(?![-/])|meq|mmol|drops?|gtts?"
+    r"|each(?! (?:day|morning|noon|evening|night|bed ?time|week|month|hour|hr|meal|time|other|second|third|\d\d? ?h))"
 )
 _ONE_TO_TEN = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _WORDS = {word: str(number) for number, word in enumerate(_ONE_TO_TEN, 1)}
@@ -38,7 +39,8 @@ _UNITLESS = late_pattern(
 _COUNT_BEFORE_OFTEN = late_pattern(
     r"(?:^|(?<=take )|(?<=give )|(?<=sig: ))((?:0\.5|1|1\.5|2)(?: ?(?:-|to|or) ?[12])?)(?= (?:q?[bt]id|qid|qd|qday|qhs"
     r"|qam|qpm|hs|q ?\d+ ?(?:-\d+ ?)?h|daily|nightly|(?:once|twice|\d times) (?:a day|daily)"
-    r"|every (?:day|\d+ h(?:ou)?rs?)|(?:at|every) (?:bed ?time|night))\b)"
+    r"|a day|per day|(?:every|each) \d+(?: ?(?:-|to) ?\d+)? h(?:ou)?rs?"
+    r"|(?:every|each) (?:day|morning|evening)|(?:at|every|each) (?:bed ?time|night))\b)"
 )
 # Not from within a number: a search from each digit of a long one grows with the square of its length.
 _AMOUNT = late_pattern(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")

@@ -116,7 +116,15 @@ def test_once_a_day_is_no_single_dose(words: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "amount", "times"),
-    [("1 BID", 1, 2), ("1 q8h prn", 1, 3), ("2 tid", 2, 3), ("1-2 q6h prn pain", 2, 4), ("1 every 6 hours", 1, 4)],
+    [
+        ("1 BID", 1, 2),
+        ("1 q8h prn", 1, 3),
+        ("2 tid", 2, 3),
+        ("1-2 q6h prn pain", 2, 4),
+        ("1 every 6 hours", 1, 4),
+        ("1 each evening", 1, 1),
+        ("1-2 every 4-6 hours prn", 2, 6),
+    ],
 )
 def test_a_small_number_before_how_often_is_a_count(words: str, amount: float, times: float) -> None:
     sig = read_sig(words)
