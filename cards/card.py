@@ -142,7 +142,7 @@ def _card_faults(card: Card) -> list[str]:
     if card.indicator not in INDICATORS:
         faults.append(f"CARD-08: indicator {card.indicator!r}")
     faults.extend(_selection_faults(card))
-    if card.override_reasons is not OVERRIDE_REASONS:  # most cards have these, which are checked once
+    if not any(card.override_reasons is reasons for reasons in _CHECKED_REASONS):
         faults.extend(_override_faults(card.override_reasons))
     return faults
 
@@ -292,6 +292,8 @@ REASONS_OF_WHAT_IS_DUE = (
 )
 """Reasons against what follows from dates and criteria: there is no estimate to distrust."""
 REASONS_OF_A_TALK = (PATIENT_DECLINES, *OVERRIDE_REASONS)
+_CHECKED_REASONS = (OVERRIDE_REASONS, REASONS_OF_WHAT_IS_DUE, REASONS_OF_A_TALK)
+"""Those of most cards, which a test checks."""
 """Reasons against a talk or a test that an estimate or a guideline asks for."""
 
 

@@ -35,18 +35,17 @@ _SUMMARY_NAMES: Final = 4
 
 def preventive_card(
     judged: Sequence[Judgement],
-    knowledge: PreventiveKnowledge,
+    states: PreventiveStates,
     identity: CardIdentity,
     patient_id: str,
-    day: str,
     not_sent: Iterable[str] = (),
     *,
     is_brief: bool = False,
 ) -> Card:
     """Return the card where something is due; `not_sent` names what could hold a test and was not sent.
 
-    `day` (ISO) is the day of its orders. `is_brief`: with the first three that can be ordered, and no more than the
-    names of the others.
+    `states` are those of `preventive_states`, whose day is that of its orders. `is_brief`: with the first three that
+    can be ordered, and no more than the names of the others.
     """
     lines = _LINES_IN_BRIEF if is_brief else _LINES
     due = [judgement for judgement in judged if judgement.state == "due" and judgement.because != FOR_CHECK_UP]
@@ -57,18 +56,18 @@ def preventive_card(
         indicator="info",
         detail="\n".join(_detail(due, judged, not_sent, lines)),
         source=Source(
-            label=f"USPSTF recommendations, grades A and B, as of {knowledge.as_of}",
+            label=f"USPSTF recommendations, grades A and B, as of {states.knowledge}",
             url=USPSTF_URL,
             topic=TOPICS["preventive"],
         ),
-        suggestions=order_suggestions(_offers(offered, patient_id, day), identity),
+        suggestions=order_suggestions(_offers(offered, patient_id, states.as_of), identity),
         selection_behavior="any" if offered else None,
         override_reasons=REASONS_OF_WHAT_IS_DUE,
         links=identity.links,
         extension={
             EXTENSION_KEY: CardExtension(
                 facts=tuple(dict.fromkeys(fact for judgement in due for fact in judgement.facts)),
-                preventive=preventive_states(judged, knowledge, day),
+                preventive=states,
             )
         },
     )

@@ -98,7 +98,7 @@ async def decide(call: ServiceInput) -> Advice:
     advice.reminders[identity.uuid] = _entry(due)
     if all(judgement.order is None for judgement in due):
         advice.visit_rank = VisitRank.QUESTIONS
-    card = partial(preventive_card, judged, PREVENTIVE, identity, record.patient_id, today(call), _not_sent(record))
+    card = partial(preventive_card, judged, states, identity, record.patient_id, _not_sent(record))
     advice.cards.append(card())
     advice.shorter[identity.uuid] = card(is_brief=True)
     return advice

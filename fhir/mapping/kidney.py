@@ -115,6 +115,10 @@ def egfr_best(record: PatientRecord) -> KidneyFunction:
     Dialysis counts as 0. None under 18; none older than 365 days (30 in hospital). Where no such value is there, stage
     4 or 5 of chronic kidney disease on the problem list gives the upper limit, unless a kidney was transplanted.
     """
+    return record.derive(_egfr_best)
+
+
+def _egfr_best(record: PatientRecord) -> KidneyFunction:
     special = _dialysis(record, CKD_EPI_UNIT) or _child(record)
     if special is not None:
         return special

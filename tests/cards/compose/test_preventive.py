@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, TOPICS, Card, CardIdentity, Link, Source
-from cards.compose.preventive import USPSTF_URL, preventive_card
+from cards.compose.preventive import USPSTF_URL, preventive_card, preventive_states
 from cards.extension import Fact, PreventiveState, PreventiveStates
 from cards.preventive.chart import Done
 from cards.preventive.judgement import Judgement
@@ -25,7 +25,8 @@ def judged(name: str, state: str = "due", because: str = "never-seen", **more: A
 
 
 def card_of(*judgements: Judgement, not_sent: tuple[str, ...] = ()) -> Card:
-    return preventive_card(judgements, KNOWLEDGE, IDENTITY, "p", "2026-11-20", not_sent)
+    states = preventive_states(judgements, KNOWLEDGE, "2026-11-20")
+    return preventive_card(judgements, states, IDENTITY, "p", not_sent)
 
 
 def lines_of(card: Card) -> list[str]:
