@@ -9,12 +9,14 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from cds_hooks.protocol.body import count_sign, has_unique_members
+from cds_hooks.protocol.body import count_sign, value_end
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.record import without_runs
 from fhir.record.resources import AnyResource, Bundle, BundleEntry
 
 _LIST: Final = b'"entry":['
+_WRAPPER: Final = 4096
+"""How far the list of a Bundle stands from its beginning and its end, in bytes; otherwise it is read as a whole."""
 _HEAD: Final = 128
 """First bytes of an entry by which an equal one is found: its address or its id; a shorter one is not kept."""
 _ENTRY_BYTES: Final = 300
@@ -46,51 +48,52 @@ class KeptEntries:
     def __init__(self) -> None:
         self._by_head: NewEntries = {}
 
-    def read(self, sent: bytes) -> tuple[Bundle, NewEntries] | None:
-        """Return the Bundle of this text and those of its entries that did not come before, for `keep`.
+    def read(self, text: bytes, position: int) -> tuple[Bundle, NewEntries, int] | None:
+        """Return the Bundle that begins there, its entries that did not come before, for `keep`, and where it ends.
 
-        None where the text is none that can be split with certainty: it is to be read as a whole then. Raises
+        None where that cannot be said with certainty, or it is none: it is to be read as a whole then. Raises
         msgspec.DecodeError where an entry is not as FHIR has it.
         """
-        start = sent.find(_LIST) + len(_LIST)
-        if start < len(_LIST) or not (split := self._split(sent, start)):
+        start = text.find(_LIST, position, position + _WRAPPER) + len(_LIST)
+        if start < len(_LIST) or not _is_outermost(text[position:start]) or not (split := self._split(text, start)):
             return None
         entries, texts, end = split
-        wrapper = b"%b]%b" % (sent[:start], sent[end + 1 :])
-        if not (sent.startswith(b"]", end) and has_unique_members(wrapper) and _is_outermost(sent[:start])):
+        wrapper = text[position:start] + text[end : end + _WRAPPER]
+        after = value_end(wrapper, 0)
+        if after < 0 or not text.startswith(b"]", end):
             return None
-        bundle = _wrapper.decode(wrapper)
+        bundle = _wrapper.decode(wrapper := wrapper[:after])
+        if type(bundle) is not Bundle or may_hold_runs(wrapper):
+            return None
         new = _read_new(texts)
-        if new is None or type(bundle) is not Bundle or may_hold_runs(wrapper):
-            return None
         following = iter(new)
         whole = tuple([next(following) if entry is None else entry for entry in entries])
         pairs = zip(texts, new, strict=True)
         heads = {text[:_HEAD]: KeptEntry(text, entry) for text, entry in pairs if len(text) >= _HEAD}
-        return structs.replace(bundle, entry=whole), heads
+        return structs.replace(bundle, entry=whole), heads, end + after - (start - position)
 
     def keep(self, new: NewEntries) -> None:
         """Keep these entries, for which there is room."""
         self._by_head.update(new)
 
-    def _split(self, sent: bytes, position: int) -> tuple[list[BundleEntry | None], list[bytes], int] | None:
+    def _split(self, text: bytes, position: int) -> tuple[list[BundleEntry | None], list[bytes], int] | None:
         """Return the entries that came before, None for each other, the texts of those, and where the list ends."""
         entries: list[BundleEntry | None] = []
         texts: list[bytes] = []
-        border, by_head = b"}," + sent[position : position + 12], self._by_head
+        by_head = self._by_head
         while True:
-            kept = by_head.get(sent[position : position + _HEAD])
-            if kept is not None and sent.startswith(kept.text, position):
+            kept = by_head.get(text[position : position + _HEAD])
+            if kept is not None and text.startswith(kept.text, position):
                 entries.append(kept.entry)
                 position += len(kept.text)
             else:
-                end = sent.find(border, position) + 1 or sent.rfind(b"}]") + 1
-                if end <= position:
+                end = value_end(text, position)
+                if end < 0:
                     return None
-                texts.append(sent[position:end])
+                texts.append(text[position:end])
                 entries.append(None)
                 position = end
-            if not sent.startswith(b",", position):
+            if not text.startswith(b",", position):
                 return entries, texts, position
             position += 1
 
@@ -109,12 +112,8 @@ def _is_outermost(text: bytes) -> bool:
         return False
 
 
-def _read_new(texts: list[bytes]) -> tuple[BundleEntry, ...] | None:
-    """Return the entry of each text; None where one of them may be less or more than one."""
-    if not all(map(has_unique_members, texts)):  # which have an end for each beginning, then
-        return None
+def _read_new(texts: list[bytes]) -> tuple[BundleEntry, ...]:
+    """Return the entry of each text."""
     together = b"[%b]" % b",".join(texts)
     new = _entries.decode(together)
-    if len(new) == len(texts) and (b"\n" in together or may_hold_runs(together)):
-        new = without_runs(Bundle(entry=new)).entry
-    return new if len(new) == len(texts) else None
+    return without_runs(Bundle(entry=new)).entry if b"\n" in together or may_hold_runs(together) else new

@@ -23,15 +23,15 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_name, members_once
-from cds_hooks.protocol.kept_entries import OBJECT_BYTES, KeptEntries, size_of
+from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_name, members_once, value_end
+from cds_hooks.protocol.kept_entries import OBJECT_BYTES, KeptEntries, NewEntries, size_of
 from cds_hooks.storage.decision import StoredChart
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.facts import ReadResources
 from fhir.record.lean_chart import ChartsBefore
 from fhir.record.record import PatientRecord, without_runs
 from fhir.record.refusals import Refusal
-from fhir.record.resources import AnyResource
+from fhir.record.resources import AnyResource, Bundle
 
 _KEPT_SECONDS: Final = 300.0
 _SWEEP_SECONDS: Final = 15.0
@@ -118,13 +118,13 @@ class PatientValues:
         position = 1 if prefetch.startswith(b"{") else len(prefetch)
         while (member := _MEMBER.match(prefetch, position)) is not None:
             name = member[1].decode()
-            sent_before = self._sent_at(name, prefetch, member.end())
-            end = sent_before and _END.match(prefetch, member.end() + len(sent_before[0]))
-            if sent_before is None or not end:
-                break
             if name in read:
                 raise msgspec.DecodeError("a key stands twice")
-            read[name] = sent_before[1]
+            pair = self._sent_at(name, prefetch, member.end()) or self._read_at(name, prefetch, member.end())
+            end = pair and _END.match(prefetch, member.end() + len(pair[0]))
+            if pair is None or not end:
+                break
+            read[name] = pair[1]
             position = end.end()
             if end[1] == b"}" and not prefetch[position:].strip():
                 return read
@@ -196,31 +196,41 @@ class PatientValues:
                 return pair
         return (_NULL, None) if prefetch.startswith(_NULL, position) else None
 
+    def _read_at(self, name: str, text: bytes, position: int) -> tuple[bytes, Any] | None:
+        """Return the value that begins there and what was read of it; None where its end is not certain."""
+        split = self._entries.read(text, position)
+        end = split[2] if split is not None else value_end(text, position)
+        return self._keep(name, text[position:end], split, is_checked=True) if end > 0 else None
+
     def _read_one(self, name: str, sent: bytes) -> Any:
         sent_before = self._sent_at(name, sent, 0)
         if sent_before is not None and len(sent_before[0]) == len(sent):
             return sent_before[1]
-        others = self._values_by_key.get(name, ())
-        outline = len(sent), sent[-_OUTLINE:]
+        return self._keep(name, sent, None)[1]
+
+    def _keep(
+        self, name: str, sent: bytes, split: tuple[Bundle, NewEntries, int] | None, *, is_checked: bool = False
+    ) -> tuple[bytes, Any]:
+        """Return this value of a key with what was read of it, and keep both."""
+        others, outline = self._values_by_key.get(name, ()), (len(sent), sent[-_OUTLINE:])
         pair = self._values.get(outline)
         if pair is None or pair[0] != sent:
-            split = self._entries.read(sent)
-            value = split[0] if split is not None else _decode(sent)
-            pair = sent, value
+            pair = sent, split[0] if split is not None else _decode(sent, is_checked=is_checked)
             size = len(sent) + (size_of(split[1]) if split is not None else _size_of_text(sent))
             if len(others) >= _MOST_OF_A_KEY or not self._add(self, size):
-                return value
+                return pair
             if split is not None:
                 self._entries.keep(split[1])
             self._values[outline] = pair
-            self._kept[id(value)] = value
+            self._kept[id(pair[1])] = pair[1]
         self._values_by_key[name] = (*others, pair)
-        return pair[1]
+        return pair
 
 
-def _decode(sent: bytes) -> Any:
+def _decode(sent: bytes, *, is_checked: bool) -> Any:
     value = _resource.decode(sent)
-    check_depth(sent, "prefetch")
+    if not is_checked:
+        check_depth(sent, "prefetch")
     return without_runs(value) if b"\n" in sent or may_hold_runs(sent) else value
 
 

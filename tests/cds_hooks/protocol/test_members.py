@@ -26,6 +26,7 @@ from cds_hooks.protocol.body import (
     is_nested_deeper,
     may_be_deep,
     split_off_prefetch,
+    value_end,
 )
 from cds_hooks.protocol.request import read_request
 from cds_hooks.services import find_services
@@ -92,6 +93,23 @@ def test_with_the_pass_and_without_it_the_same_texts_are_refused(value: Any, spa
                     check_depth(text.encode(), "prefetch")
             else:
                 check_depth(text.encode(), "prefetch")
+
+
+@needs_the_pass
+@given(
+    value=VALUES,
+    space=SPACES,
+    before=st.sampled_from(["", "{", '[1,{"a":']),
+    after=st.sampled_from(["", "}", ',"a":1', "x"]),
+)
+def test_where_a_value_ends_is_where_a_decoder_finds_it(value: Any, space: str, before: str, after: str) -> None:
+    text = write(value, space, escape=False)
+    end = value_end((before + text + after).encode(), len(before.encode()))
+    if text[0] not in "{[" or stands_twice(text):
+        assert end == -1
+    elif "\\" not in text:
+        assert end == len((before + text).encode())
+    assert value_end(text.encode(), len(text.encode())) == value_end(text.encode(), -1) == -1
 
 
 @needs_the_pass

@@ -315,6 +315,10 @@ def test_an_entry_that_came_in_another_list_is_the_same_resource() -> None:
     assert [entry.resource.id for entry in other.entry] == ["r7", "r3", "r4", "r5", "r8", "r1"]
     assert list(map(id, other.entry[1:4])) == list(map(id, first.entry[2:5]))
     assert other.total == 6
+    together = values.read(b'{"patient":%b,"labs":%b, "more":%b}' % (_PATIENT, _sent(results[2:4]), _sent(results[4:])))
+    assert together["labs"].entry == first.entry[1:3]
+    assert [entry.resource.id for entry in together["more"].entry] == ["r4", "r5", "r6", "r7", "r8"]
+    assert together["more"].entry[0] is first.entry[3]
     assert other.entry[0].resource.code.coding[0].display == "Result 7"
 
 
