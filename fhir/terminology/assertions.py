@@ -118,7 +118,27 @@ _FORWARD = frozenset(
 )
 _ENDS = frozenset({")", ",", ".", ";", "\n"})
 _END_HISTORY = frozenset({",", "with"})
-_ANSWERS = frozenset({"no", "none", "n", "nil", "never", "na", "a", "nein", "non", "nej", "nei", "não", "family"})
+_ANSWERS = frozenset(
+    {
+        "no",
+        "none",
+        "n",
+        "nil",
+        "never",
+        "na",
+        "a",
+        "nein",
+        "non",
+        "nej",
+        "nei",
+        "não",
+        "family",
+        "keine",
+        "kein",
+        "keiner",
+    }
+    | {"ingen", "inga", "ninguna", "ninguno", "nessuna", "nessuno", "aucun", "aucune", "geen", "nenhuma", "nenhum"}
+)
 _TELL_WHEN = frozenset(
     {"in", "on", "by", "via", "at", "with", "without", "w", "since", "during"}
     | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
@@ -234,7 +254,10 @@ class AssertedText:
                 continue
             if self._fits(cue, position):
                 end = position + len(cue.words)
-                is_last = self._is_end(end) or self._tells_when(end) or self._is_end(self._after_brackets(end))
+                # "DVT ruled out on CT" speaks of what stands before, "r/o AV block" does not.
+                is_behind = position > 0 and self.tokens[position - 1].word not in _ENDS
+                is_last = self._is_end(end) or (is_behind and self._tells_when(end))
+                is_last = is_last or self._is_end(self._after_brackets(end))
                 if not is_last and cue.words[0] in ":?-=" and cue.words[-1] in _ANSWERS:
                     continue  # "Cancer: no" answers, "PMH: no cancer" does not
                 if first is None or cue.kind.startswith("after") == is_last:
@@ -456,7 +479,8 @@ def ends_abbreviation(tokens: Sequence[Token], position: int) -> bool:
             "grad",
             "grades",
         )
-    return before in _SHORTENED
+    is_number = position + 1 < len(tokens) and tokens[position + 1].word.isdigit()
+    return before in _SHORTENED or (before == "ca" and is_number)  # circa
 
 
 def _first_of(kinds: Sequence[str], marks: Sequence[str], positions: range) -> str | None:

@@ -5,7 +5,9 @@ that other rows use. `words` are alternatives separated by "|"; each is one phra
 stand in the same sentence, in any order. What stands under `unless` must not stand there. Phrases are compared word by
 word, in the American spelling, without accents, plural endings and words that say nothing. The words of "@lookalike"
 ("diabetic diet", "stroke unit") hold the name of a disease and mean none: they are passed over.
-tables/condition_phrases_foreign.csv has the names of the commonest problems in six other languages.
+tables/condition_phrases_foreign.csv has the names of the commonest problems in six other languages;
+tables/second_meanings.csv has abbreviations of two meanings with the words beside them that make the other one of them
+("PE normal", "SCDs on"), or leave open which is meant.
 """
 
 import re
@@ -102,6 +104,15 @@ class _Rule(Struct, frozen=True, gc=False):
     unless: frozenset[str]
 
 
+class _Meaning(Struct, frozen=True, gc=False):
+    """Another meaning of an abbreviation: phrases beside it that make it, and those that speak against it."""
+
+    is_beside: bool
+    beside: frozenset[str]
+    unless: frozenset[str]
+    is_clear: bool
+
+
 class _Phrases(Struct, frozen=True):
     """The compiled table: phrases by their first word with the name that each has, and rules by their first name."""
 
@@ -109,6 +120,7 @@ class _Phrases(Struct, frozen=True):
     rules: Mapping[str, tuple[_Rule, ...]]
     names: frozenset[str]
     spelling: Spelling
+    meanings: Mapping[str, tuple["_Meaning", ...]]
 
 
 _Positions: TypeAlias = Mapping[str, list[tuple[int, int]]]
@@ -173,7 +185,8 @@ def _best_of_groups(text: str) -> dict[str, Assertion]:
             assertion = _assertion(asserted, [(part[first][1], part[last][1]) for first, last in spans])
             if assertion.is_of_patient:
                 before, behind = strangers = strangers or _strangers_beside(part, texts, positions, asserted)
-                if before[spans[0][0]] or behind[spans[0][1]]:  # "podcast asthma", "asthma club": of whom, of what?
+                # "Podcast asthma", "asthma club": of whom, of what? "Severe MI": of the muscle or of the valve?
+                if before[spans[0][0]] or behind[spans[0][1]] or _has_two_meanings(part, spans, positions, asserted):
                     assertion = replace(assertion, polarity="unclear")
             if group not in best or _rank(assertion) > _rank(best[group]):
                 best[group] = assertion
@@ -278,6 +291,11 @@ def _read_part(words: list[tuple[str, int]], asserted: AssertedText) -> tuple[li
     for short in (*_written_out(words, asserted), *_sized(texts)):
         texts[short] = ""
     positions = _positions(texts, phrases)
+    others = [number for number in range(len(texts)) if _other_meaning(number, words, positions, asserted) is True]
+    for number in others:
+        texts[number] = ""
+    if others:
+        positions = _positions(texts, phrases)
     if _LOOKALIKE in positions:
         for first, last in _lookalikes(positions, words, asserted):
             texts[first : last + 1] = [""] * (last + 1 - first)
@@ -522,9 +540,78 @@ def _written_out(words: list[tuple[str, int]], asserted: AssertedText) -> Iterat
                 yield number
 
 
-# Amniotic fluid, the right atrium, the diastolic pressure and a diameter have a number with a unit, no disease of ours.
-_SIZED: Final = frozenset({"af", "ra", "pad", "dm"})
-_SIZE = re.compile(r"[\d.x ]+#?(?:cm|mm|mmhg|ml)\b")
+_BESIDE: Final = 2
+"""So many words away stands what is beside an abbreviation, without commas and links between them."""
+_LINKS: Final = frozenset(
+    {"and", "with", "w", "plus", "after", "post", "s", "due", "mit", "und", "et", "avec", "y", "con"}
+)
+"""Words behind which another thing stands: "HF and hip fracture"."""
+
+
+def _other_meaning(
+    number: int, words: list[tuple[str, int]], positions: _Positions, asserted: AssertedText
+) -> bool | None:
+    """Return whether what stands beside an abbreviation makes another meaning of it, False where that is not clear."""
+    answer = None
+    for meaning in _compiled().meanings.get(words[number][0], ()):
+        if meaning.unless.isdisjoint(positions):
+            for span in chain.from_iterable(positions[name] for name in meaning.beside & positions.keys()):
+                if _speaks_of(number, span, words, asserted, is_beside=meaning.is_beside):
+                    answer = answer or meaning.is_clear
+    return answer
+
+
+def _speaks_of(
+    number: int, span: tuple[int, int], words: list[tuple[str, int]], asserted: AssertedText, *, is_beside: bool
+) -> bool:
+    """Whether other words speak of an abbreviation: near to it, or right beside it or in brackets behind it."""
+    first, last = words[span[0]][1], words[span[1]][1]
+    distance, tokens, position = _distance(span, (number, number)), asserted.tokens, words[number][1]
+    if not is_beside or (first > position and tokens[first - 1].word == "("):
+        return distance <= _WINDOW
+    whole = {token.word for token in tokens[min(first, position) : max(last, position)]}
+    between = {token.word for token in tokens[min(last, position) + 1 : max(first, position)]}
+    return distance <= _BESIDE and "," not in whole and _LINKS.isdisjoint(between)
+
+
+def _has_two_meanings(
+    words: list[tuple[str, int]],
+    spans: Iterable[tuple[int, int]],
+    positions: _Positions,
+    asserted: AssertedText,
+) -> bool:
+    """Whether one of the names is an abbreviation of which it is not clear what it means."""
+    return any(
+        first == last
+        and (_other_meaning(first, words, positions, asserted) is False or _is_spelled_out(words[first], asserted))
+        for first, last in spans
+    )
+
+
+def _is_spelled_out(word: tuple[str, int], asserted: AssertedText) -> bool:
+    """Whether behind a sign words with the letters of an abbreviation end the sentence: "HF - hip fracture".
+
+    They may also say how the disease does ("GERD: good effect ranitidine daily" names a drug, "AF: ablation failed"),
+    "DM - diet managed" a word of treatment), so that the abbreviation has no meaning that is clear.
+    """
+    (text, position), tokens = word, asserted.tokens
+    size, start = len(text), position + 2
+    following = [token.word for token in tokens[start : start + size]]
+    return (
+        1 < size < 5
+        and len(following) == size
+        and tokens[position + 1].word in ":-="
+        and "".join(other[0] for other in following) == text
+        and (start + size == len(tokens) or tokens[start + size].word in _ENDS_EXPANSION)
+        and not any(is_name_of_drug(other) or other in _neutral_words()["treated"] for other in following)
+    )
+
+
+_ENDS_EXPANSION: Final = _PARTS | {",", "(", ")"}
+# Amniotic fluid, the right atrium, the diastolic pressure, a diameter and the rates of breath and heart in German have
+# a number with a unit, no disease of ours.
+_SIZED: Final = frozenset({"af", "ra", "pad", "dm", "hf"})
+_SIZE = re.compile(r"[\d.x ]+#?(?:cm|mm|mmhg|ml)\b|\d\d? min\b")
 
 
 def _sized(texts: Sequence[str]) -> Iterator[int]:
@@ -582,6 +669,7 @@ class _Compiler:
         self._spelling = Spelling(())
         self._exceptions: dict[str, frozenset[str]] = {}
         self._names: dict[str, str] = {}
+        self._meanings: dict[str, list[_Meaning]] = {}
 
     def learn_words(self) -> None:
         """Take the words that were read so far for those that are spelled right."""
@@ -609,6 +697,16 @@ class _Compiler:
             else:
                 rule = _Rule(CONDITION_GROUPS[group].key, names, frozenset(names[1:]), exceptions)
                 self._rules.setdefault(names[0], []).append(rule)
+
+    def add_meaning(self, row: Mapping[str, str]) -> None:
+        """Add another meaning of an abbreviation."""
+        beside, unless = (
+            frozenset(self._name_of(phrase) for phrase in row[column].split("|") if phrase)
+            for column in ("beside", "unless")
+        )
+        meaning = _Meaning(row["where"] == "beside", beside, unless, row["reads"] == "other")
+        for abbreviation, _ in plain_words(tokens_of(row["abbreviation"])):
+            self._meanings.setdefault(abbreviation, []).append(meaning)
 
     def _name_of(self, phrase: str) -> str:
         name = self._names.get(phrase)
@@ -640,6 +738,7 @@ class _Compiler:
             {name: tuple(alternatives) for name, alternatives in self._rules.items()},
             frozenset(name for rules in self._rules.values() for rule in rules for name in rule.names) - {_LOOKALIKE},
             self._spelling,
+            {abbreviation: tuple(meanings) for abbreviation, meanings in self._meanings.items()},
         )
 
 
@@ -652,6 +751,8 @@ def _compiled() -> _Phrases:
             compiler.add_row(row["group"], row["words"].split("|"), unless, is_foreign=table != _ENGLISH)
         if table == _ENGLISH:
             compiler.learn_words()  # of English: "artritis" is read as "arthritis" in Spanish, too
+    for row in table_rows("second_meanings.csv"):
+        compiler.add_meaning(row)
     for group, phrase in SITE_PHRASES:
         compiler.add_row(group, (phrase,), (), is_foreign=False)
     return compiler.phrases()
