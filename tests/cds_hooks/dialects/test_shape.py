@@ -2,20 +2,25 @@
 
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cards.card import Action, Card, Coding, Source, Suggestion
 from cards.text import escape
+from cds_hooks.dialects._dialect import VERSIONS
 from cds_hooks.dialects._shape import (
     DEVELOPMENT,
     ClientProfile,
     _are_tests,
+    is_offered,
     shape_cards,
     simplify_markdown,
     without_links,
 )
+from cds_hooks.protocol.hooks import LIBRARY, Hook
 
+HOOKS = list(LIBRARY.values())
 DETAIL = "**metformin 500 MG**: eGFR 20.\n- Avoid \\_now\\_ (label). [Why this](https://x.example/explain/1)"
 
 
@@ -53,6 +58,14 @@ def test_only_several_new_tests_can_be_taken_one_by_one() -> None:
     assert not _are_tests(suggestion(*TWO_TESTS.actions[:1]))
     assert not _are_tests(suggestion(*TWO_TESTS.actions, other))
     assert not _are_tests(suggestion(*REMOVAL.actions * 2))
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.name)
+def test_only_a_hook_of_2_0_is_kept_from_earlier_clients(hook: Hook) -> None:
+    """order-dispatch and medication-refill say `specificationVersion` 2.0 on their pages (HOOK-07)."""
+    is_new = hook.name in ("order-dispatch", "medication-refill")
+    offered = {version: is_offered(hook, ClientProfile("ehr", version=version)) for version in VERSIONS}
+    assert offered == {version: not (is_new and version in ("1.0", "1.1")) for version in VERSIONS}
 
 
 def test_a_card_is_shaped_by_what_its_client_says() -> None:

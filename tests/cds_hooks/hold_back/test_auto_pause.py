@@ -162,12 +162,15 @@ class _Counts:
     def answer(
         self, patient: str = "p0", *, is_accepted: bool = False, client: str = "ehr", reason: str | None = None
     ) -> None:
+        self.take(Batch(answers=[self.answered(patient, is_accepted=is_accepted, client=client, reason=reason)]))
+
+    def answered(self, patient: str, *, is_accepted: bool, client: str, reason: str | None) -> AnswerRow:
         feedback = SimpleNamespace(
             card="c1", outcome="accepted" if is_accepted else "overridden", override_reason_code=reason,
             override_reason_display=None, override_reason_system=None, received_at=int(self.now * 1e6),
             accepted_suggestions="[]",
         )  # fmt: skip
-        self.take(Batch(answers=[AnswerRow(feedback, self.row(patient, client, "info", None))]))
+        return AnswerRow(feedback, self.row(patient, client, "info", None))
 
     @property
     def low(self) -> list[LowAcceptance]:
@@ -228,6 +231,18 @@ def test_a_day_counts_until_it_is_over_and_not_once_it_was_taken_out(tmp_path: P
         with site.views.open() as connection:
             Acceptance(lambda now=now: now).forget(connection, int(taken_out * DAY * 1e6))  # type: ignore[misc]
         assert [day for (day,) in site.views.read("SELECT DISTINCT day FROM acceptance ORDER BY day")] == days
+
+
+@pytest.mark.parametrize(("days", "is_counted"), [(-1, True), (0, False), (1, False)])
+def test_what_is_older_than_the_window_is_not_counted(tmp_path: Path, days: int, *, is_counted: bool) -> None:
+    site = _Counts(tmp_path)
+    shown, silent = (site.row(patient, "ehr", "info", None) for patient in ("p0", "p1"))
+    silent = replace(silent, decision=replace(silent.decision, response=b"", outcome="silent"))
+    answer = site.answered("p2", is_accepted=True, client="ehr", reason=None)
+    site.now += (acceptance.WINDOW_DAYS + days) * DAY
+    site.take(Batch(decisions=[shown, silent], answers=[answer]))
+    counted = [(1, 0), (0, 1)] if is_counted else []
+    assert sorted(site.views.read("SELECT cards, accepted FROM acceptance"), reverse=True) == counted
 
 
 # The acts

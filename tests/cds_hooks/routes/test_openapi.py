@@ -9,6 +9,7 @@ import httpx
 from fastapi.openapi.models import OpenAPI
 from jsonschema import Draft202012Validator
 
+from cds_hooks.kit.contract.definitions import fields_of
 from cds_hooks.security.trust_setup import BEGINNING
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
@@ -63,6 +64,8 @@ async def test_every_service_and_hook_has_an_example_that_is_answered_as_the_doc
         assert set(body["examples"]) == expected
         for name, example in body["examples"].items():
             _check(document, body["schema"], example["value"])
+            needed = {field.name for field in fields_of(example["value"]["hook"]) if field.required}
+            assert set(example["value"]["context"]) == needed | {"userId"}, name
             answer = await calls.post(f"/cds-services/{name.partition(',')[0]}", json=example["value"])
             assert answer.status_code == 200, f"{name}: {answer.text}"
             _check(document, _schema(operation), answer.json())

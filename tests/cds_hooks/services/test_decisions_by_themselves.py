@@ -192,6 +192,9 @@ def test_long_term_use_holds_for_a_year_unless_it_was_stopped_after_the_stay(
         ([], Anticoagulation(None, None)),
         ([request("apixaban 5 MG Oral Tablet")], Anticoagulation("apixaban", None)),
         ([request("enoxaparin prophylaxis")], Anticoagulation(None, "enoxaparin")),
+        # a dose or a drug that treats does so whatever its words say of what it prevents
+        ([request("warfarin 5 mg stroke prophylaxis")], Anticoagulation("warfarin", None)),
+        ([request("enoxaparin 80 mg SC twice daily, stroke prophylaxis")], Anticoagulation("enoxaparin", None)),
         ([request("metformin 500 MG Oral Tablet")], Anticoagulation(None, None)),
         (
             [request("warfarin 5 mg", "a"), request("apixaban 5 mg", "b"), request("enoxaparin prophylaxis", "c")],

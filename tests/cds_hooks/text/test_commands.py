@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.text.commands import app
+from cds_hooks.text.scoring import score_notes
 from tests.cds_hooks.text.charts import CHART
 
 NOTE: dict[str, Any] = {
@@ -62,6 +63,32 @@ def test_the_figures_count_what_is_right_and_list_what_is_not(folder: Path) -> N
         "t1: 'gout' is affirmed, current, patient, not affirmed, historical, family"
     ]
     assert "findings found: 2 of 2 (1.000)" in _run("evaluate", str(folder))
+
+
+@pytest.mark.parametrize(
+    ("status", "drug", "dose", "read", "expected"),
+    [
+        ("active", "ramipril", "5 mg", ("active", "ramipril 5 mg", "5 mg"), (1, 1, 0, 0)),
+        ("active", "ramipril", "5 mg", ("stopped", "ramipril", "5 mg"), (0, 1, 0, 0)),
+        ("active", "ramipril", "5 mg", ("active", "lisinopril", "5 mg"), (0, 0, 0, 0)),
+        ("active", "ramipril", "5 mg", ("active", "ramipril", "10 mg"), (1, 0, 0, 0)),
+        ("active", "ramipril", "", ("active", "ramipril", ""), (1, 0, 0, 0)),
+        ("stopped", "ramipril", "5 mg", ("active", "ramipril", "5 mg"), (0, 1, 1, 1)),
+        ("stopped", "ramipril", "5 mg", ("active", "lisinopril", "5 mg"), (0, 0, 0, 1)),
+        ("stopped", "ramipril", "5 mg", ("stopped", "ramipril", "5 mg"), (1, 1, 0, 1)),
+        ("completed", "ramipril", "5 mg", ("active", "ramipril", "5 mg"), (0, 1, 0, 0)),
+        ("stopped", "ramipril", "5 mg", None, (0, 0, 0, 1)),
+    ],
+)
+def test_the_status_and_the_dose_of_another_drug_are_not_right(
+    status: str, drug: str, dose: str, read: tuple[str, str, str] | None, expected: tuple[int, int, int, int]
+) -> None:
+    where = {"start": 0, "end": 8, "text": drug}
+    gold = {"id": "n1", "medications": [where | {"status": status, "drug": drug, "dose": dose}]}
+    predicted = [where | dict(zip(("status", "drug", "dose"), read, strict=True))] if read else []
+    shares = score_notes([gold], [{"id": "n1", "medications": predicted}]).shares
+    names = ("drug status right of those found", "doses right", "drugs wrongly active")
+    assert (*(shares[name].part for name in names), shares["drugs wrongly active"].of) == expected
 
 
 def test_a_note_is_shown_with_what_it_says(tmp_path: Path) -> None:

@@ -229,6 +229,15 @@ class TestUnstable:
         chart = record_of(egfr(50.0), creatinine(1.2, "2026-03-01T08:00:00Z"), creatinine(2.0, "2026-03-02T08:00:00Z"))
         assert not _estimate(egfr_best(chart)).unstable
 
+    @pytest.mark.parametrize(("seconds", "unstable"), [(-1, False), (0, True), (1, True)])
+    def test_a_change_within_seven_days_before_the_value_that_is_used_counts(
+        self, seconds: int, *, unstable: bool
+    ) -> None:
+        used = datetime(2026, 11, 19, 8, 0, tzinfo=UTC)
+        changed = used - timedelta(days=7) + timedelta(seconds=seconds)
+        results = [creatinine(1.2, (changed - timedelta(days=1)).isoformat()), creatinine(2.0, changed.isoformat())]
+        assert _estimate(egfr_best(record_of(egfr(50.0, used.isoformat()), *results))).unstable is unstable
+
     def test_two_results_of_one_instant_are_no_change(self) -> None:
         assert not is_creatinine_unstable(record_of(creatinine(1.2), creatinine(2.0)).measurements("creatinine"))
 

@@ -51,7 +51,7 @@ def test_every_line_of_the_rxnorm_table_is_reached_and_recognised() -> None:
         assert not stated or {part.rxcui for part in product.ingredients} == stated
     assert rxnorm_entry("0") is None
     assert rxnorm_entry("99999999") is None
-    assert rxnorm_entry("²") is None
+    assert [code for code in ("²", "", "6809a", "metformin", "-1", "1.5") if rxnorm_entry(code) is not None] == []
 
 
 @pytest.mark.parametrize("system", [ATC, "http://fhir.de/CodeSystem/bfarm/atc", "urn:oid:2.16.840.1.113883.6.73"])

@@ -20,6 +20,7 @@ from cards.rules.conditions.condition import (
     common_vocabulary,
     comparison,
     flag,
+    floor_comparison,
     less_than,
     medications_beside,
     members,
@@ -123,12 +124,19 @@ def test_a_limit_is_compared(spec: Json, below: bool, at: bool, above: bool) -> 
     compare, limits = comparison(spec)
     assert [compare(value) for value in (4.9, 5.0, 5.1, None)] == [below, at, above, None]
     assert limits == {5.0}
+    # of a sum of which only a part is known, only that it is over a limit
+    of_sum, limits = floor_comparison(spec)
+    assert [of_sum(value, True) for value in (4.9, 5.0, 5.1)] == [below, at, above]
+    over = [answer if answer and not {"lt", "le"} & set(spec) else None for answer in (below, at, above)]
+    assert [of_sum(value, False) for value in (4.9, 5.0, 5.1)] == over
+    assert limits == {5.0}
 
 
 def test_two_limits_are_a_range() -> None:
     compare, limits = comparison({"ge": 2, "lt": 5, "unit": "mg"})
     assert [compare(value) for value in (1.9, 2.0, 4.9, 5.0, None)] == [False, True, True, False, None]
     assert limits == {2.0, 5.0}
+    assert [floor_comparison({"ge": 2, "lt": 5})[0](value, False) for value in (1.9, 2.0, 5.0)] == [None] * 3
 
 
 @pytest.mark.parametrize("spec", [{}, {"unit": "mg"}, None])

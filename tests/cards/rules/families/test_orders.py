@@ -66,6 +66,11 @@ def _result(loinc: str, as_of: datetime) -> Json:
         ({"dataAbsentReason": {"text": "not performed"}}, False),
         ({"effectiveDateTime": "2290-01-01"}, False),
         ({"status": "cancelled"}, False),
+        # words count where no code of LOINC says what was measured
+        ({"code": concept("Pap smear", "2823-3", "http://loinc.org")}, False),
+        ({"code": concept("Pap smear", "PAP", "urn:oid:2.999.1")}, True),
+        ({"code": {"coding": [{"code": "PAP"}], "text": "Pap smear"}}, False),
+        ({"code": {"text": "Pap smear"}}, True),
     ],
 )
 def test_a_smear_without_a_result_or_of_the_future_is_no_screening(more: Json, counts: bool, as_of: datetime) -> None:
