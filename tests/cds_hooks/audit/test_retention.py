@@ -77,10 +77,10 @@ def test_old_decisions_of_a_client_are_taken_out_and_the_chain_holds_across_the_
 def test_a_second_run_takes_what_became_old_since(url: str, tmp_path: Path, signer: Signer) -> None:
     _write(url, ("a", OLD), ("a", OLD + 5), ("a", NEW))
     add_seal(url, tmp_path / "seals.ndjson", signer)
-    for before, name in ((OLD + 1, "first.xz"), (OLD + 9, "second.xz")):
-        run = remove_old(url, "a", before, tmp_path / name, "Ann", signer)
-        assert run is not None
-        assert run.decisions == 1
+    # what was decided at the very time stays, and so does the newest row
+    for before, count in ((OLD, 0), (OLD + 1, 1), (OLD + 5, 0), (OLD + 6, 1), (NEW + 1, 0)):
+        run = remove_old(url, "a", before, tmp_path / f"{before}.xz", "Ann", signer)
+        assert (run.decisions if run is not None else 0) == count, before
     report = _audit(url, tmp_path, signer)
     assert (report.findings, report.removed) == ([], 2)
 

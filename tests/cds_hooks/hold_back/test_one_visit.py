@@ -1,6 +1,7 @@
 """One visit, one list: the same three cards at most, in whatever order and however many at once an EHR calls."""
 
 import asyncio
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -195,16 +196,29 @@ def test_cards_that_do_not_know_of_each_other_have_at_most_250_words_unless_a_wa
     taken: list[tuple[VisitCard, int, bool]],
 ) -> None:
     """A critical card is always whole, a warning or an abnormal result never left out; a service counts once."""
-    turns, caller = Turns(lambda: 0.0), Caller("ehr", "1", "", "patient-view")
+    clock = count(AS_OF.timestamp(), 5)  # the last of twelve cards a minute after the first, at most
+    turns, caller = Turns(lambda: float(next(clock))), Caller("ehr", "1", "", "patient-view")
     words: dict[tuple[str, int], int] = {}
     for card, place, is_critical in taken:
         words = {at: count for at, count in words.items() if at[0] != card.service or at[1] < place}
-        count = turns.take_words(caller, card, place, is_critical=is_critical)
-        words[card.service, place] = count
-        assert count in ({card.words} if is_critical else {card.words, card.least, 0})
+        given_words = turns.take_words(caller, card, place, is_critical=is_critical)
+        words[card.service, place] = given_words
+        assert given_words in ({card.words} if is_critical else {card.words, card.least, 0})
         is_danger = card.rank is VisitRank.DANGER
-        assert count or not is_danger
-        assert is_critical or is_danger or not count or sum(words.values()) <= 250
+        assert given_words or not is_danger
+        assert is_critical or is_danger or not given_words or sum(words.values()) <= 250
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(-0.5, 250), (0.0, 5), (60.0, 5), (60.5, 250)])
+def test_the_words_of_an_opening_are_counted_for_a_minute(seconds: float, left: int) -> None:
+    """Of the 50 that are left 45 are kept for an abnormal result or a warning that is not known yet."""
+    now = [AS_OF.timestamp()]
+    turns, caller = Turns(lambda: now[0]), Caller("ehr", "1", "", "patient-view")
+    assert turns.take_words(caller, VisitCard(VisitRank.TALK, SERVICES[0], "", 200), 0) == 200
+    now[0] += seconds
+    for words in (left + 1, left):
+        taken = turns.take_words(caller, VisitCard(VisitRank.TALK, SERVICES[1], "", words), 0)
+        assert taken == (words if words <= left else 0)
 
 
 def test_a_client_that_calls_one_service_loses_no_card_to_those_it_never_calls(tmp_path: Path) -> None:
