@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from msgspec import Raw, json
+from msgspec import Raw, json, structs
 
 from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
@@ -153,7 +153,12 @@ def test_critical_cards_other_patients_and_other_drugs_are_as_they_were() -> Non
         _card("warfarin", _replace("warfarin", "apixaban")),
     ]
     assert guard.hold_back(cards, CALLER).cards == cards
+    # a card about that order in which no rule found anything, as one of a model
+    bare = _card("naproxen")
+    bare = structs.replace(bare, extension={EXTENSION_KEY: structs.replace(bare.own_extension, findings=())})
+    assert guard.hold_back([bare], CALLER).cards == [bare]
     same = [_card("naproxen", _replace("naproxen", "acetaminophen"))]
+    assert guard.hold_back(same, CALLER).cards == []
     assert len(guard.hold_back(same, Caller("ehr", "p2", "order-safety", "order-sign")).cards) == 1
 
 

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fhir.terminology.analytes import ANALYTE_BY_CODE
 from fhir.terminology.imported import WrongIndex, sources, use_index
 from fhir.terminology.importing import growth_of_groups, import_releases
 from fhir.terminology.medications import RXNORM
+from fhir.terminology.release_files import files_of
 from fhir.terminology.rf2 import NotARelease
 
 SNOMED, LOINC = "http://snomed.info/sct", "http://loinc.org"
@@ -210,3 +212,19 @@ def test_a_file_that_is_no_index_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "cut.idx").write_text("x" * 100)
     with pytest.raises(WrongIndex, match="is no index of terminologies"):
         use_index(tmp_path / "cut.idx")
+
+
+@pytest.mark.parametrize("name", ["release.zip", "RELEASE.ZIP", "release.bin", "release"])
+def test_an_archive_is_known_by_its_name_or_its_bytes(tmp_path: Path, name: str) -> None:
+    inner = tmp_path / "inner.ZIP"
+    with zipfile.ZipFile(inner, "w") as content:
+        content.writestr("folder/deep.txt", "deep")
+    with zipfile.ZipFile(tmp_path / name, "w") as content:
+        content.writestr("folder/first.txt", "first")
+        content.write(inner, "inner.ZIP")
+    inner.unlink()
+    (tmp_path / "plain.txt").write_text("plain", encoding="utf-8")
+    not_read: list[str] = []
+    with ExitStack() as stack:
+        assert {file.name for file in files_of(tmp_path, stack, not_read)} == {"first.txt", "deep.txt", "plain.txt"}
+    assert not_read == []
