@@ -127,8 +127,9 @@ def test_a_list_is_approved_as_a_whole_or_not_at_all(here: Desk) -> None:
 
 def test_a_waiver_is_approved_in_its_words_while_it_is_in_force_and_second_not_by_its_author(here: Desk) -> None:
     own, ended, later = _waiver(), _waiver(ends_in_days=0), _waiver(ends_in_days=90)
+    written_first = _waiver(ends_in_days=20)
     unreadable = _waiver(expires="soon")
-    here.waivers = [own, ended, later, unreadable]
+    here.waivers = [own, ended, later, unreadable, written_first]
     release = load_model("mortality_5y").artifact.release
     assert release is not None
     here.releases_by_model["mortality_5y"] = release
@@ -147,6 +148,9 @@ def test_a_waiver_is_approved_in_its_words_while_it_is_in_force_and_second_not_b
     here.click(operator, **about, version=waiver_version(own))
     assert here.book().why_not_approved("waiver", own, TODAY) is None
     assert "not in force" in str(here.book().why_not_approved("waiver", own, TODAY + timedelta(days=31)))
+    for person in (ANN, BEN):  # the author may be the first of the two
+        here.click(person, **about, version=waiver_version(written_first))
+    assert here.book().why_not_approved("waiver", written_first, TODAY) is None
 
 
 # What counts in the record
@@ -272,6 +276,9 @@ def test_behind_a_trust_file_a_model_shows_cards_only_with_what_two_people_appro
     assert withheld(nobody_logs_in) is None, "the publisher's signature stands for the waiver"
     assert "is not in force on" in str(withheld(nobody_logs_in, ends))
     assert "is approved by nobody; two people in two roles" in str(withheld(here.book()))
+    of_another_gate = ModelApprovals("validated", nobody_logs_in, lambda: granted)
+    of_another_gate._waivers[model] = [dict(waiver) | {"gate": "G4"}]
+    assert "its card has no waiver of G9" in str(of_another_gate.why_withheld(model))
     for person in (ANN, BEN):
         here.put_approval(person, waiver, kind="waiver")
     assert withheld(here.book()) is None

@@ -148,8 +148,8 @@ def test_a_draft_of_the_same_id_is_not_the_original_order() -> None:
     assert _as_clients_write(_order("8"), context={"draftOrders": drafts}).by_id("7") is None
     # a member of that name before the patient is none of the call
     inside = {"userId": "u", "prefetch": {}, "draftOrders": drafts, "patientId": "p"}
-    for body in ({"context": inside, "prefetch": {}}, {"patientId": "p", "prefetch": {}, "context": inside}):
-        assert OriginalOrders((msgspec.json.encode(body),)).by_id("7") is None, body
+    for call in ({"context": inside, "prefetch": {}}, {"patientId": "p", "prefetch": {}, "context": inside}):
+        assert OriginalOrders((msgspec.json.encode(call),)).by_id("7") is None, call
     body = {"prefetch": {"one": _order("7")}, "context": {"patientId": "p", "draftOrders": drafts}}
     assert OriginalOrders((msgspec.json.encode(body),)).by_id("7") == _order("7")
 
