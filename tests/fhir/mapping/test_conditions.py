@@ -11,6 +11,7 @@ from fhir.mapping.conditions import (
     doubtful_problems,
     find_condition,
     problems_of,
+    words_and_code,
 )
 from fhir.record.datatypes import parse_time
 from fhir.record.refusals import Refusal
@@ -80,6 +81,24 @@ def test_the_hits_of_a_record_are_found_once() -> None:
 def test_a_condition_without_a_code_is_read_over() -> None:
     record = record_of({"resourceType": "Condition", "id": "c", "subject": SUBJECT})
     assert all(find_condition(record, key) is None for key in CONDITION_GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ({"coding": [{"system": "urn:oid:2.999", "code": "X1"}], "text": "odd"}, ("odd", "urn:oid:2.999|X1")),
+        ({"coding": [{"system": "urn:oid:2.999", "code": "X1"}]}, ("X1", "urn:oid:2.999|X1")),
+        ({"coding": [{"code": "X1"}]}, ("X1", "|X1")),
+        ({"coding": [{"display": "odd"}, {"system": "urn:oid:2.999", "code": "X2"}]}, ("odd", "urn:oid:2.999|X2")),
+        ({"text": "odd"}, ("odd", "text")),
+        ({}, ("an entry without code and text", "text")),
+    ],
+)
+def test_an_entry_that_means_nothing_known_is_called_by_its_words_and_its_first_code(
+    code: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    (entry,) = record_of({"resourceType": "Condition", "id": "c", "subject": SUBJECT, "code": code}).conditions
+    assert words_and_code(entry.code) == expected
 
 
 class TestPregnancy:

@@ -52,7 +52,8 @@ _FILES = {
     "f_vmp2_3010725.xml": _VMP,
     "f_amp2_3010725.xml": _AMP,
     "UNII_Records_1Jul2026.txt": "UNII\tDisplay Name\tRXCUI\nWK2XYI10QM\tIBUPROFEN\t5640\nX\tWATER OF NOWHERE\t\n",
-    "cvx.txt": "999|rabies new|rabies vaccine, new strain|x|Active|1|False|2026/01/01\n",
+    "cvx.txt": "999|rabies new|rabies vaccine, new strain|x|Active|1|False|2026/01/01\n"
+    "099 |rabies other|rabies vaccine, other strain|x|Active|1|False|2026/01/01\n",
     "RXNCONSO.RRF": _CONSO,
     "RXNREL.RRF": _REL,
     "RXNSAT.RRF": "9999902|||1|AUI|9999902|A||NDC|RXNORM|55555000101|N|4096|\n",
@@ -112,8 +113,9 @@ def test_a_product_means_its_ingredient(not_read: list[str], system: str, code: 
     assert understand({"resourceType": "MedicationRequest", "medicationCodeableConcept": concept}).drugs == (drug,)
 
 
-def test_a_new_vaccine_is_read_by_the_name_that_the_cdc_gives_it(not_read: list[str]) -> None:
-    concept = {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": "999"}]}
+@pytest.mark.parametrize("code", ["999", "99"])
+def test_a_new_vaccine_is_read_by_the_name_that_the_cdc_gives_it(not_read: list[str], code: str) -> None:
+    concept = {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": code}]}
     assert understand({"resourceType": "Immunization", "vaccineCode": concept}).vaccine_families == ("Rabies",)
 
 
@@ -165,7 +167,7 @@ def test_each_meaning_names_its_source(not_read: list[str]) -> None:
 
 def test_each_source_says_how_many_codes_it_gave(imported: Imported) -> None:
     assert {source.file: source.codes for source in imported.sources if source.codes != 1} == {
-        "definitions.csv": 3, "RXNREL.RRF": 2, "icd10cm_tabular_2026.xml": 2, "atc.csv": 3,
+        "definitions.csv": 3, "RXNREL.RRF": 2, "icd10cm_tabular_2026.xml": 2, "atc.csv": 3, "cvx.txt": 2,
     }  # fmt: skip
     assert "RXNCONSO.RRF" in {source.file for source in imported.sources}
 
