@@ -252,6 +252,8 @@ def test_relatives_are_named_with_what_they_had_and_distant_ones_do_not_count() 
 
     source = "FamilyMemberHistory/x"
     assert _signs(group, relative({"text": "mother"})) == [("mother: Colon cancer", "", source, None)]
+    for uncoded in ({"coding": [{"display": "mother"}]}, {"coding": [{"system": "urn:oid:2.999"}], "text": "mother"}):
+        assert _signs(group, relative(uncoded)) == [("mother: Colon cancer", "", source, None)]
     assert _signs(group, relative(None)) == [("Colon cancer", "", source, None)]
     for relation in (coded("MAUNT"), coded("GRMTH"), coded("WIFE"), {"text": "half sister"}):
         assert _signs(group, relative(relation)) == []

@@ -228,6 +228,16 @@ def test_a_valve_of_tissue_is_no_mechanical_one(words: str, is_there: bool) -> N
     assert (find_condition(record_of(valve), "mechanical_valve") is not None) is is_there
 
 
+@pytest.mark.parametrize("code", ["Z86.79", "z87.09", "R69"])
+@pytest.mark.parametrize(("words", "key"), [("Atrial fibrillation", "afib"), ("Gout", "gout"), ("Stroke", "stroke")])
+def test_the_words_beside_a_code_of_history_tell_only_what_history_counts_for(code: str, words: str, key: str) -> None:
+    """ICD-10-CM Z86 and Z87: personal history; R69 (illness, unspecified) says nothing against its words."""
+    told = condition(code, ICD10)
+    told["code"]["text"] = words
+    is_there = find_condition(record_of(told), key) is not None
+    assert is_there is (code == "R69" or CONDITION_GROUPS[key].history_in_words or CONDITION_GROUPS[key].history != "")
+
+
 def test_of_two_entries_of_one_pregnancy_and_day_the_first_dates_it() -> None:
     first, second = (condition(PREGNANT, id=name, onsetDateTime="2026-09-01") for name in ("a", "b"))
     for conditions in ((first, second), (second, first)):
