@@ -1,12 +1,14 @@
 """What each published equation gives and reads, and for whom: outputs, features, exclusions and references."""
 
-from math import exp
+from itertools import pairwise
+from math import exp, log
 from typing import Any
 
 import pytest
 
 from models_onnx.equations.calculate import calculate
 from models_onnx.equations.declaration import find_equations
+from models_onnx.equations.published.lace import EXPECTED
 from models_onnx.errors import EquationRefused
 from tests.models_onnx.equations.declared import confirmed_rows, first_equations, rows
 
@@ -345,3 +347,12 @@ def test_the_ages_that_change_the_band_of_fib4() -> None:
 
     assert band(64, 64 * 40 / (1.31 * 6)) == "indeterminate"
     assert band(65, 65 * 40 / (1.99 * 6)) == "low", "from 65 on the lower step is 2.0 (McPherson 2017)"
+
+
+def test_the_expected_risks_of_lace_are_those_of_a_line_on_the_logit_scale() -> None:
+    """In 100, with one decimal: 2.0 at 0 points and 43.7 at 19 (van Walraven 2010)."""
+    risks = [EXPECTED[points] for points in range(20)]
+    assert (len(EXPECTED), risks[0], risks[-1]) == (20, 2.0, 43.7)
+    assert [round(risk, 1) for risk in risks] == risks
+    odds = [log(risk / (100 - risk)) for risk in risks]
+    assert [high - low for low, high in pairwise(odds)] == pytest.approx([(odds[-1] - odds[0]) / 19] * 19, abs=0.05)
