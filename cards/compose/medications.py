@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import DRUG_FACTS, Finding, OfferedSuggestion
+from cards.rules.engine.finding import Finding, OfferedSuggestion
 from cards.text import escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 
@@ -92,7 +92,7 @@ def review_card(drugs: Iterable[ReviewedDrug], identity: CardIdentity, *, is_bri
     It warns at most: what is taken was ordered before, and no order waits for the answer. `is_brief`: with the sentence
     and the suggestions of the worst finding, and no more than the drugs of the others.
     """
-    lines = list(_once(sorted(_grouped(drugs), key=lambda line: line.rank)))
+    lines = sorted(_grouped(drugs), key=lambda line: line.rank)
     worst = lines[0].finding
     evidence = worst.evidence[0]
     suggestions = tuple(_numbered(_offers(lines[:1] if is_brief else lines), identity))
@@ -115,23 +115,6 @@ def _grouped(drugs: Iterable[ReviewedDrug]) -> Iterator[_Line]:
     for drug in drugs:
         by_finding.setdefault((drug.finding.rule, drug.finding.band), []).append(drug)
     yield from (_Line(tuple(of_finding)) for of_finding in by_finding.values())
-
-
-def _once(lines: Iterable[_Line]) -> Iterator[_Line]:
-    """Yield the lines without one that tells of the same drugs, from the same values, what a worse one tells already.
-
-    Spironolactone at a potassium of 6.3 is contraindicated by its own rule and by the table of labels.
-    """
-    seen: set[tuple[str, str, frozenset[Fact]]] = set()
-    for line in lines:
-        finding = line.finding
-        values = frozenset(fact for fact in finding.facts if fact.value is not None and fact.name != "daily_dose")
-        key = (line.names, finding.asks, values)
-        others = {fact.name for fact in finding.facts} - DRUG_FACTS - {fact.name for fact in values}
-        if not values or others or finding.partners or key not in seen:
-            yield line
-        if values and not finding.partners:
-            seen.add(key)
 
 
 def _summary(lines: Sequence[_Line]) -> str:

@@ -32,6 +32,9 @@ DRUG_FACTS: Final = frozenset({"draft", "medication"})
 """Names of the facts about what is ordered and taken, by which findings are compared."""
 
 
+_RESULT: Final = "Observation/"
+
+
 class OfferedSuggestion(Struct, frozen=True):
     """A suggestion whose conditions hold; `orders` are the positions of those of its tests that are not ordered yet.
 
@@ -73,7 +76,17 @@ class Finding(Struct, frozen=True):
     def is_said_by(self, other: "Finding") -> bool:
         """Whether the other finding says this one too, so that this one needs no line of its own."""
         is_older = other.rule in self.yields_to or f"{other.rule}/{other.band}" in self.yields_to
-        return is_older and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
+        return (is_older or self._repeats(other)) and SEVERITY[other.indicator] >= SEVERITY[self.indicator]
+
+    def _repeats(self, other: "Finding") -> bool:
+        """Whether both rest on the same results of one drug and on nothing else, and the other goes before this one.
+
+        Spironolactone at a potassium of 6.3 is contraindicated by its own rule and by a row of the table of labels.
+        """
+        if self.partners or other.partners or self.asks != other.asks or self.priority >= other.priority:
+            return False
+        results, others = ({fact for fact in finding.facts if fact.name not in DRUG_FACTS} for finding in (self, other))
+        return bool(results) and results == others and all((fact.source or "").startswith(_RESULT) for fact in results)
 
 
 class _Told(Struct, frozen=True):

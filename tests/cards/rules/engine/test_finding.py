@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from cards.extension import Fact
 from cards.rules.engine.finding import Finding, Match, NoMatch, merge_repeated_findings
 from cards.rules.patient.context import RuleContext
 from fhir.record.refusals import WhyNot
@@ -265,6 +266,21 @@ def test_a_finding_is_said_by_one_that_is_no_milder(
         _finding("other", severities[1]),
     )
     assert own.is_said_by(other) is is_said
+
+
+def test_a_finding_from_the_same_results_alone_is_said_by_the_one_that_goes_before_it() -> None:
+    potassium = Fact("potassium", value=6.3, source="Observation/k")
+    older = replace(_finding("own"), facts=(potassium,), priority=90)
+    table = replace(older, rule="table", priority=60)
+    assert table.is_said_by(older)
+    assert not older.is_said_by(table)
+    for other in (
+        {"facts": (potassium, Fact("age", value=80, source="Patient/p"))},
+        {"facts": (Fact("age", value=80, source="Patient/p"),)},
+        {"facts": (Fact("potassium", value=5.1, source="Observation/j"),)},
+        {"asks": "change"},
+    ):
+        assert not replace(table, **other).is_said_by(older)
 
 
 NAMES = tuple(f"MedicationRequest/draft-{number}" for number in range(3))
