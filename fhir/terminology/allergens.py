@@ -118,7 +118,7 @@ class _Statement(Struct, frozen=True, gc=False):
 def _statement_of(words: str) -> _Statement:
     if (imported := meaning_of_name(words)) is not None:
         return _Statement(_of_import(imported), Allergen(), denies=False)
-    words = _COMPOUND.sub(r" \1", words)
+    words = _without_other_names(_COMPOUND.sub(r" \1", words))
     names = [(start, end) for start, end, _ in (*names_in_text(words), *_class_spans(words))] + contrast_spans(words)
     for start, end in names:
         denial = _NOT.match(words, max(0, start - 4), start)  # "Ancef (not penicillin)"
@@ -134,6 +134,15 @@ def _statement_of(words: str) -> _Statement:
         over = _allergen_named(f"{denied} {challenge[0]}")
         present, doubtful = _without(present, over), _without(doubtful, over)
     return _Statement(present, doubtful, stated != words)
+
+
+def _without_other_names(words: str) -> str:
+    """Return words without what only holds the name of a drug: "insulin resistance" names no insulin."""
+    for start, end, phrase in _class_spans(words):
+        names = tuple(row.name for row in read_name(" ".join(phrase)).ingredients)
+        if names and not _CLASS_WORDS[phrase] and any(word.startswith(names) for word in phrase):
+            words = f"{words[:start]}{' ' * (end - start)}{words[end:]}"
+    return words
 
 
 def _is_remedy(words: str, start: int, end: int) -> bool:

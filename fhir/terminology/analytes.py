@@ -155,7 +155,23 @@ _KEY_BY_NAME: dict[str, str] = {
 _WORD = re.compile(r"[a-z0-9%]+")
 # Words that say no other quantity: "Sodium level, serum", "TSH basal"; "urine" and "ionized" do.
 _SAYS_NOTHING = frozenset(
-    {"level", "levels", "lvl", "serum", "plasma", "blood", "lab", "result", "test", "value", "s", "p", "b", "venous"}
+    {
+        "level",
+        "levels",
+        "lvl",
+        "serum",
+        "plasma",
+        "blood",
+        "bld",
+        "lab",
+        "result",
+        "test",
+        "value",
+        "s",
+        "p",
+        "b",
+        "venous",
+    }
     | {"measured", "im", "blut", "serique", "plasmatique", "sang", "serica", "serico", "suero", "sangre", "sierica"}
     | {"sierico", "plasmatica", "plasmatico", "sanguin", "sanguine", "sanguins", "sanguines", "en", "nel", "siero"}
     | {"basal", "ultrasensible", "ultrasensitive", "calculated", "calc", "berechnet", "calcule", "poc", "automated"}

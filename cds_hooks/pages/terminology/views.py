@@ -56,7 +56,8 @@ class _Terminology:
 
     def show(self) -> Response:
         """Show the page; its forms are taken at /rules, as all acts are."""
-        released = self._server.components.releases.current
+        releases = self._server.components.releases
+        released = releases.current
         url = self._server.settings.database_url
         entries = unread_entries(url, list_decisions(url, _DECISIONS))
         return self._server.page(
@@ -67,6 +68,7 @@ class _Terminology:
             entries=entries[:_SHOWN],
             total=len(entries),
             most=_DECISIONS,
+            waiting=[act for act in releases.waiting_for_second() if act.kind in ("mapping", "terminology")],
             can_act=self._server.approvals is not None,
         )
 
