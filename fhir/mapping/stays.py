@@ -372,7 +372,7 @@ def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[St
     """Those of them that have begun, newest first. The times of visits of which nobody asks are not read."""
     begun: list[Stay] = []
     for encounter in encounters:
-        if encounter.class_ is not None and encounter.status not in _NEVER_TOOK_PLACE:
+        if encounter.status not in _NEVER_TOOK_PLACE:
             start, end = _begin_and_end(encounter)
             if start is not None and not start.is_after(record.as_of_epoch):
                 # One that is over and has no end lasted nobody knows how long: not until now.
