@@ -104,10 +104,11 @@ async def waiting_at(feed: BrokerFeed) -> int:
     """Return how many messages of a feed wait at its broker."""
     scheme = urlsplit(feed.url).scheme
     if scheme in ("nats", "tls"):
-        import nats
+        from nats.aio.client import Client
 
-        connection = await nats.connect(feed.url, allow_reconnect=False)
+        connection = Client()  # not nats.connect: what is cut short while it connects has a socket to close, too
         try:
+            await connection.connect(feed.url, allow_reconnect=False)
             consumer = await connection.jetstream().consumer_info(feed.stream, feed.group)
         finally:
             await connection.close()
