@@ -359,7 +359,8 @@ def _spelling() -> Spelling:
 
 
 def _allergen_named(words: str) -> Allergen:
-    ingredients = frozenset(read_name(words).ingredients)
+    # In the name of an order INH is an inhaler, of what has harmed a patient it is isoniazid.
+    ingredients = frozenset(read_name("isoniazid" if words.strip().upper() == "INH" else words).ingredients)
     # "Penicillin G" names one drug, "insulin lispro" too: the word of the class is a part of its name.
     parts = {word for ingredient in ingredients for word in _WORD.findall(ingredient.name)}
     phrases = _class_phrases(words)

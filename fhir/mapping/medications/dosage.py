@@ -658,10 +658,21 @@ _BEFORE_NUMBER, _AFTER_NUMBER = (
 )
 
 
+# "once for hypoglycemia", "every 6 hours prn pain", "twice daily for 7 days": what follows is no amount.
+_WHY = re.compile(r"(?<=\w),? (?:for|prn|p\.r\.n\.|as needed|until)(?!\w)")
+_IS_WHY = re.compile(r"\D*(?:\b\d{1,3} ?(?:d|days?|wks?|weeks?|months?|doses)\b\D*)?")
+
+
 def _says_only_how_often(sig: Sig, dosage: Dosage) -> bool:
     """Whether the words say how often, or over how long, and no amount: "Zocor 40 mg" with "nightly"."""
-    words = (dosage.text or "").lower().replace(",", " ").split()
-    if (sig.times_high is None and "over" not in words) or sig.parts or sig.maximum is not None:
+    often, _, why = _WHY.sub("\n", (dosage.text or "").lower(), count=1).partition("\n")
+    words = often.replace(",", " ").split()
+    if (
+        not _IS_WHY.fullmatch(why)
+        or (sig.times_high is None and "over" not in words)
+        or sig.parts
+        or sig.maximum is not None
+    ):
         return False
     return (sig.problem is None or sig.times_high is None) and all(
         _OFTEN_WORD.fullmatch(word) or _TIMES_WORD.fullmatch(word) or _counts_times(previous, word, following)

@@ -58,15 +58,23 @@ _NEBULISED = re.compile(
 )
 
 
+_LOCAL_ROUTES = ("intrathecal", "flush")
+
+
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
     rows = LIMITS.get(rxcui, ())
+    written = medication.route or ""
+    words = f"{written} {medication.dose_form or ''} {medication.words}".lower()
     if medication.systemic is False and not medication.is_injected:
-        words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
-        route = "nebulised" if _NEBULISED.search(words) else "aerosol"
-        return [row for row in rows if row.route == route]
-    route = "injected" if medication.is_injected or all(row.route.startswith("in") for row in rows) else ""
-    return [row for row in rows if row.route in (route, "any") or (row.route and row.route == medication.route)]
+        routes = {"nebulised" if _NEBULISED.search(words) else "aerosol"}
+    else:
+        routes = {
+            "any",
+            "injected" if medication.is_injected or all(row.route.startswith("in") for row in rows) else "",
+        }
+    routes |= {route for route in _LOCAL_ROUTES if route in words}
+    return [row for row in rows if row.route in routes or (row.route and written.startswith(row.route))]
 
 
 def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
