@@ -444,10 +444,14 @@ def activity(identity: MedicationIdentity, amount: DoseAmount) -> tuple[str, flo
 
 
 def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
-    """Grams of an ointment are grams of the product, not of the drug."""
-    return unit.factor >= 1000.0 and any(
-        strength is not None and strength.per == "mg" for strength in identity.strengths
+    """Grams of an ointment or a gel are grams of the product, not of the drug."""
+    return unit.factor >= 1000.0 and (
+        any(strength is not None and strength.per == "mg" for strength in identity.strengths)
+        or _SPREAD.search(f"{identity.dose_form or ''} {identity.words}") is not None
     )
+
+
+_SPREAD = re.compile(r"\b(?:gels?|creams?|ointments?|lotions?)\b", re.IGNORECASE)
 
 
 _METERED = re.compile(r"\b(?:hfa|mdi|evohaler|(?:dosier)?aerosol)\b", re.IGNORECASE)
@@ -456,6 +460,8 @@ _METERED = re.compile(r"\b(?:hfa|mdi|evohaler|(?:dosier)?aerosol)\b", re.IGNOREC
 def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -> float | None:
     """Milligrams of an ingredient in one of a unit."""
     if strength.unit == "%":
+        if unit.kind == "mg":
+            return strength.amount / 100.0 * unit.factor  # grams in 100 g
         return strength.amount * 10.0 * unit.factor if unit.kind == "mL" else None  # grams in 100 mL
     mass = strength.milligrams
     if mass is None:
@@ -645,10 +651,10 @@ def _with_words(
 
 # What a sig that says nothing of an amount consists of: "daily", "by mouth every 6 hours as needed", "nightly".
 _OFTEN_WORD = re.compile(
-    r"daily|nightly|weekly|once|twice|thrice|one|two|three|four|times?|an?|per|each|every|in|the|at|by|as|with|and|needed"
+    r"daily|nightly|weekly|monthly|yearly|annually|hourly|once|twice|thrice|one|two|three|four|times?|an?|per|each|every|in|the|at|by|as|with|and|needed"
     r"|q(?:d|od|day|am|pm|hs|id|ds|24|12)|od|hs|b\.?i\.?d\.?|t\.?i\.?d\.?|bd|tds|h(?:ou)?rs?|h|days?|weeks?|months?|x"
-    r"|morning|evening|noon|night|bedtime|am|pm|p\.?o\.?|oral(?:ly)?|mouth|i[vm]|sc|sq|subcut(?:aneously)?|p\.?r\.?n\.?"
-    r"|food|meals|breakfast|lunch|dinner|täglich|tgl\.?|jour|par|die|al|giorno|día|cada|hor[ae]s|ore|alle|stunden"
+    r"|morning|evening|noon|night|bedtime|am|pm|p\.?o\.?|oral(?:ly)?|mouth|i[vm]|sl|neb(?:ulized)?|sc|sq|subcut(?:aneously)?|p\.?r\.?n\.?"
+    r"|food|meals?|before|after|a\.?c\.?|p\.?c\.?|breakfast|lunch|dinner|täglich|tgl\.?|jour|par|die|al|giorno|día|cada|hor[ae]s|ore|alle|stunden"
     r"|heures|toutes|les|over|min(?:ute)?s?|ivpb|infuse[dn]?|infusion|once|now|stat"
 )
 _TIMES_WORD = re.compile(r"q\d{1,2}(?:-\d{1,2})?h(?:rs?|ours?)?|q\d{1,2}d|\dx|x\d|\d{1,2}/(?:d|day|j|die)")
@@ -658,21 +664,21 @@ _BEFORE_NUMBER, _AFTER_NUMBER = (
 )
 
 
-# "once for hypoglycemia", "every 6 hours prn pain", "twice daily for 7 days": what follows is no amount.
-_WHY = re.compile(r"(?<=\w),? (?:for|prn|p\.r\.n\.|as needed|until)(?!\w)")
-_IS_WHY = re.compile(r"\D*(?:\b\d{1,3} ?(?:d|days?|wks?|weeks?|months?|doses)\b\D*)?")
+# "once for hypoglycemia", "every 6 hours prn pain > 6", "daily days 1-21", "twice daily hold for HR<60".
+_WHY = re.compile(
+    r"(?<=\w),? (?:for|prn|p\.r\.n\.|as needed|until|hold|if|at(?= \d{4}\b)"
+    r"|(?:on )?days? \d{1,2} ?(?:-|to) ?\d{1,2})(?!\w)"
+)
+_DOSE_FOLLOWS = re.compile(r"\bthen\b|\d ?(?:m?c?g|ml|units?|tab|cap|puff|spray|drop|patch|meq|mmol)\w*\b")
 
 
 def _says_only_how_often(sig: Sig, dosage: Dosage) -> bool:
     """Whether the words say how often, or over how long, and no amount: "Zocor 40 mg" with "nightly"."""
     often, _, why = _WHY.sub("\n", (dosage.text or "").lower(), count=1).partition("\n")
     words = often.replace(",", " ").split()
-    if (
-        not _IS_WHY.fullmatch(why)
-        or (sig.times_high is None and "over" not in words)
-        or sig.parts
-        or sig.maximum is not None
-    ):
+    if _DOSE_FOLLOWS.search(why) or sig.parts or sig.maximum is not None:
+        return False
+    if sig.times_high is None and "over" not in words:
         return False
     return (sig.problem is None or sig.times_high is None) and all(
         _OFTEN_WORD.fullmatch(word) or _TIMES_WORD.fullmatch(word) or _counts_times(previous, word, following)

@@ -59,7 +59,8 @@ _SLOW = re.compile(
 )
 _INJECTED = re.compile(
     r"inject|infus|infiltrat|nerve block|intraven|intramusc|intrathec|subcut|prefilled syringe"
-    r"|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b|(?:flex|kwik|quick|solo|touch|\b)pen\b(?! ?v)",
+    r"|\b(?:iv|im|sc|sq|subq|iv drip|ivpb|ivp|ivpca|pca)\b|(?:flex|kwik|quick|solo|touch|\b)pen\b(?! ?v)"
+    r"|\b(?:ozempic|wegovy)\b",
     re.IGNORECASE,
 )
 # Routes that are looked for beside a name; what is put where it acts is told by its form.

@@ -209,7 +209,7 @@ def read_sig(words: str) -> Sig:
     (sentence, durations), days = _DURATION.subn(" ", sentence), frame.days
     if durations > 1 and len(_amounts(sentence)) > 1:
         return structs.replace(frame, problem=_CHANGING)
-    if len(_amounts(sentence)) == 1:
+    if len(_amounts(sentence)) <= 1:
         sentence = _CYCLE.sub(" ", sentence)
     if _CHANGES.search(sentence):
         return structs.replace(frame, problem=said_instead(sentence, of_changes=True) or _CHANGING)

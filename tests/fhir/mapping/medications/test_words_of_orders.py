@@ -279,6 +279,10 @@ def test_one_sig_has_no_steps() -> None:
         ("Zofran 4 mg", "every 8 hours as needed", 12),
         ("Augmentin 875-125 mg", "PO BID", 1750),
         ("enoxaparin 40 mg", "SC daily", 40),
+        ("Oxycodone 5 mg", "q4h PRN severe pain (7-10)", 30),
+        ("Metoprolol 25 mg", "BID hold for HR<60", 50),
+        ("Lenalidomide 25 mg", "daily days 1-21", 25),
+        ("Testosterone gel 1%", "5 g daily", 50),
     ],
 )
 def test_how_often_alone_is_one_of_the_strength_that_the_order_names(drug: str, words: str, a_day: float) -> None:
@@ -293,6 +297,8 @@ def test_how_often_alone_is_one_of_the_strength_that_the_order_names(drug: str, 
         ("Lantus 100 units/mL", "nightly"),
         ("Enoxaparin 300 mg/3 mL vial", "SC q12h"),
         ("Zocor 40 mg", "as directed daily"),
+        ("Zocor 40 mg", "daily for 3 days then 2 tablets"),
+        ("Testosterone gel", "5 g daily"),
         ("Zocor 40 mg", "use as before"),
     ],
 )
