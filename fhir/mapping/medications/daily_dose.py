@@ -25,7 +25,7 @@ from fhir.mapping.medications.dosage import (
     with_masses_of_parts,
     with_strength_from_text,
 )
-from fhir.mapping.medications.identity import MedicationIdentity, Order
+from fhir.mapping.medications.identity import MedicationIdentity, Order, stands_beside_name
 from fhir.mapping.medications.sig import (
     AS_NEEDED_WITHOUT_FREQUENCY,
     NO_DOSAGE,
@@ -121,15 +121,10 @@ def instructions_of(order: Order) -> tuple[Dosage, ...]:
     return dosages or ((Dosage(text=concept.text),) if concept is not None and concept.text else ())
 
 
-# "Norepinephrine 5 mcg/kg/min" with "continuous, titrate to MAP 65": the rate stands beside the name.
-_GOES_ON = re.compile(r"(?:iv )?(?:continuous|titrat|drip|infusion)", re.IGNORECASE)
-_RATE = re.compile(r"\d ?(?:mcg|mg|units?|meq|ng) ?/ ?(?:kg ?/ ?)?(?:min|h)", re.IGNORECASE)
-
-
 def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | None) -> DailyDose:
     dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     given = dosages or (Dosage(text=identity.words),)
-    if len(dosages) == 1 and _GOES_ON.match(dosages[0].text or "") and _RATE.search(identity.words):
+    if len(dosages) == 1 and stands_beside_name(dosages[0], identity):
         given = (replace(dosages[0], text=f"{identity.words} {dosages[0].text}"),)
     given = _in_steps(given[0]) or given if len(given) == 1 else tuple(map(_without_then, given))
     read = [with_masses_of_parts(identity, dosage) for dosage in given]

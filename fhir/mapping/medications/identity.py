@@ -445,6 +445,8 @@ def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) 
     """
     routes = {said_route(dosage.text or "") for dosage in dosages} or {None}
     route = routes.pop() or _route_in_name(identity)
+    if route is None and not routes and dosages and stands_beside_name(dosages[0], identity):
+        route = "intravenous"
     if route is None or routes:
         return identity
     routed = identity.by_route.get((route,))
@@ -453,6 +455,16 @@ def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) 
         if len(identity.by_route) < _MOST_ROUTES:
             identity.by_route[(route,)] = routed
     return routed
+
+
+# "Norepinephrine 5 mcg/kg/min" with "continuous, titrate to MAP 65": the rate stands beside the name.
+_GOES_ON = re.compile(r"(?:iv )?(?:continuous|titrat|drip|infusion)", re.IGNORECASE)
+_RATE = re.compile(r"\d ?(?:mcg|mg|units?|meq|ng) ?/ ?(?:kg ?/ ?)?(?:min|h)", re.IGNORECASE)
+
+
+def stands_beside_name(dosage: Dosage, identity: MedicationIdentity) -> bool:
+    """Whether the instruction says only that it runs, and the rate is a part of the name."""
+    return _GOES_ON.match(dosage.text or "") is not None and _RATE.search(identity.words) is not None
 
 
 def _route_in_name(identity: MedicationIdentity) -> str | None:
