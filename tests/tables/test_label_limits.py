@@ -37,6 +37,8 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
     draft: dict[str, object] = {"drug": row["drug"] + form, "dose": f"{amount:.6f} {UNITS[row['unit']]}", "times": 1}
     if row["route"] == "injected":
         draft["drug"] = f"{row['drug']} injection"
+    if row["route"] in ("intrathecal", "flush"):
+        draft["drug"] = f"{row['drug']} {row['route']}"
     if row["route"] == "aerosol":
         draft["drug"] = f"{row['drug']} metered dose inhaler"
     if row["route"] == "nebulised":

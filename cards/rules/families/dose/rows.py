@@ -71,7 +71,7 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     else:
         routes = {
             "any",
-            "injected" if medication.is_injected or all(row.route.startswith("in") for row in rows) else "",
+            "injected" if medication.is_injected or all(row.route.startswith(("in", "flush")) for row in rows) else "",
         }
     routes |= {route for route in _LOCAL_ROUTES if route in words}
     return [row for row in rows if row.route in routes or (row.route and written.startswith(row.route))]
