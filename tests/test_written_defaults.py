@@ -50,7 +50,7 @@ _KEPT: Final = {
     ("models_onnx/artifact/release_file.py", "dumps", "ensure_ascii"),
     ("models_onnx/model_card/embed.py", "dumps", "sort_keys"),
     ("models_onnx/workbench/release/documentation.py", "Environment", "autoescape"),
-    ("models_onnx/workbench/release/importing.py", "convert", "strict"),
+    ("models_onnx/workbench/training/renewing.py", "convert", "strict"),
 }
 """Written although it holds anyway: a reader looks for it where secrets, redirects and digests are concerned."""
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
 
-from models_onnx.monitoring import arrival, drift, rates, repeated, sexes, shares
+from models_onnx.monitoring import arrival, drift, rates
 from models_onnx.monitoring.day import DayCounts, total_of
 from models_onnx.monitoring.figure import Family, Figure, State
 from models_onnx.monitoring.label_judging import label_choice
 from models_onnx.monitoring.sketch import Sketch, bucket_at, quantile, value_of
 from models_onnx.monitoring.today import Today
 
-_FEWEST_CALLS, _FEWEST_VALUES, _FEWEST_FOR_DRIFT, _FEWEST_EXPECTED = shares.FEWEST_CALLS, 100, 500, 20
+_FEWEST_CALLS, _FEWEST_VALUES, _FEWEST_FOR_DRIFT, _FEWEST_EXPECTED = rates.FEWEST_CALLS, 100, 500, 20
 _FEWEST_FEEDBACK, _FEWEST_FOR_PAUSE, _FEWEST_FOR_REASONS = 50, 200, 100
 _NOT_FOR_THIS_PATIENT, _NOT_APPLICABLE = "patient-ineligible", 0.3
 _CONTINUOUS = 10
@@ -172,9 +172,9 @@ class Compared:
             text = f"{self.service}: {uncounted} of {calls} calls could not be counted; no figure has their cards."
             yield self._figure("errors", "calls not counted", calls, 1, uncounted / calls, 0.0, "act", text)
 
-    def _rise(self, family: Family, subject: str, counted: shares.Counted, words: str, comparisons: int) -> Figure:
+    def _rise(self, family: Family, subject: str, counted: rates.Counted, words: str, comparisons: int) -> Figure:
         """Return whether a share rose, in all or on a day."""
-        rise = shares.rise(self.window, list(self.reference.values()), self._alike, counted, comparisons)
+        rise = rates.rise(self.window, list(self.reference.values()), self._alike, counted, comparisons)
         if rise.state == "insufficient":
             return self._too_few(family, subject, rise.n, _FEWEST_CALLS)
         on = f" on {rise.day:%A}, {rise.day}," if rise.day is not None else ""
@@ -206,7 +206,7 @@ class Compared:
             moved = self._moved("input drift", name, values, then, len(names))
             yield self._closer(name, values, then, moved, len(names)) if moved.state in ("good", "watch") else moved
             if name == "sex_male":
-                yield from map(self._exchanged, sexes.exchanged(now, before))
+                yield from map(self._exchanged, drift.exchanged(now, before))
 
     def _scale(self, name: str, now: DayCounts, before: DayCounts, comparisons: int) -> Figure:
         values, then = now.sketch("features", name), before.sketch("features", name)
@@ -257,8 +257,8 @@ class Compared:
         if figure.state == "act" or len(then) <= _FLAG:
             return figure
         days, sums = list(self.reference.values()), (values, then)
-        single_value = repeated.one_value(name, self.window, days, self._alike, sums, comparisons)
-        for repetition in (repeated.coarser(name, values, then, comparisons), single_value):
+        single_value = drift.one_value(name, self.window, days, self._alike, sums, comparisons)
+        for repetition in (drift.coarser(name, values, then, comparisons), single_value):
             if repetition is not None and (repetition.state == "act" or figure.state == "good"):
                 text, least = f"{self.service}: {repetition.text}", _FEWEST_FOR_DRIFT
                 n = values.total()
@@ -274,13 +274,13 @@ class Compared:
         """
         cut = min(then) if len(then) <= _FLAG else bucket_at(then, 0.5)
         n, m = values.total(), then.total()
-        sums = shares.Moved("good", n, _above(values, cut) / n, _above(then, cut) / m)
+        sums = rates.Moved("good", n, _above(values, cut) / n, _above(then, cut) / m)
 
         def counted(day: DayCounts) -> tuple[int, int]:
             buckets = day.features.get(name, {})
             return _above(buckets, cut), sum(buckets.values())
 
-        level = shares.moved(self.window, list(self.reference.values()), counted, comparisons, sums)
+        level = rates.moved(self.window, list(self.reference.values()), counted, comparisons, sums)
         if level.state == "good" or (level.state, figure.state) == ("watch", "watch"):
             return figure
         text = f"{self.service}: {100 * level.share:.1f} in 100 values of {name} are above {value_of(cut):.4g}, "
@@ -288,16 +288,16 @@ class Compared:
         least = _FEWEST_FOR_DRIFT
         return self._figure("input drift", name, n, least, level.share, level.before, level.state, text)
 
-    def _exchanged(self, exchanged: sexes.Exchanged) -> Figure:
+    def _exchanged(self, exchanged: drift.Exchanged) -> Figure:
         subject = f"sex_male by {exchanged.name}"
         if exchanged.state == "insufficient":
-            return self._too_few("input drift", subject, exchanged.n, sexes.FEWEST)
+            return self._too_few("input drift", subject, exchanged.n, drift.FEWEST)
         text = f"{self.service}: women and men differ in {exchanged.name} as before."
         if exchanged.state != "good":
             text = f"{self.service}: women and men do not differ in {exchanged.name} as before, "
             text += f"as if they were exchanged in {100 * exchanged.share:.0f} of 100 calls."
         return self._figure(
-            "input drift", subject, exchanged.n, sexes.FEWEST, exchanged.share, 0.0, exchanged.state, text
+            "input drift", subject, exchanged.n, drift.FEWEST, exchanged.share, 0.0, exchanged.state, text
         )
 
     def _scores(self, now: DayCounts, before: DayCounts) -> Iterator[Figure]:
@@ -399,11 +399,11 @@ def _above(buckets: Mapping[int, int], cut: int) -> int:
     return sum(times for bucket, times in buckets.items() if bucket > cut)
 
 
-def _without(key: str) -> shares.Counted:
+def _without(key: str) -> rates.Counted:
     return lambda day: (day.calls - day.keys.get(f"{key} given", 0), day.calls)
 
 
-def _missing(feature: str) -> shares.Counted:
+def _missing(feature: str) -> rates.Counted:
     """In how many calls an input was missing, of those in which it was asked for."""
 
     def counted(day: DayCounts) -> tuple[int, int]:

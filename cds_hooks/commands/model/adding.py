@@ -39,7 +39,7 @@ def import_(
     Example: cds-hooks model import falls.skops --spec mine/falls_1y.py --data tables --out trained
     """
     with problems():
-        from models_onnx.workbench.release.importing import adopt
+        from models_onnx.workbench.training.renewing import adopt
 
         with progress_bars(as_json) as progress:
             trained = adopt(fitted, spec, data or settings().data_dir, out, seed, replicates, progress)

@@ -39,7 +39,7 @@ def list_(folder: Folder = ARTIFACTS, specs: Specs = None, as_json: AsJson = Fal
     Example: cds-hooks model list --json
     """
     with problems():
-        from models_onnx.workbench.release.listing import list_models
+        from models_onnx.workbench.release.publishing import list_models
 
         if not folder.is_dir():
             raise UnknownModel(f"--folder {folder}: there is no such folder")

@@ -39,9 +39,8 @@ def gates(
     """
     with problems():
         from models_onnx.workbench.gates.evidence import gather
-        from models_onnx.workbench.gates.run import encode, run_gates
+        from models_onnx.workbench.gates.run import GATES, encode, run_gates
         from models_onnx.workbench.gates.subject import read_subject
-        from models_onnx.workbench.gates.table import GATES
         from models_onnx.workbench.release.publishing import record_gates
 
         wanted = frozenset(gate.upper() for gate in only or ())

@@ -101,14 +101,14 @@ def evaluate(
     Example: cds-hooks model evaluate mortality_5y
     """
     with problems():
-        from models_onnx.workbench.release import evaluating
+        from models_onnx.workbench.release import documentation
 
         specs, tables = own_specs(specs, folder, name), data or settings().data_dir
         with progress_bars(as_json) as progress:
             if rows is not None:
-                result = evaluating.evaluate_on_rows(name, rows, tables, folder, seed, replicates, progress, specs)
+                result = documentation.evaluate_on_rows(name, rows, tables, folder, seed, replicates, progress, specs)
             else:
-                result = evaluating.evaluate_artifact(name, tables, seed, replicates, progress, specs)
+                result = documentation.evaluate_artifact(name, tables, seed, replicates, progress, specs)
     if as_json:
         print_json(result.document)
     else:

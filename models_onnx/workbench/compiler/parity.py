@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.serving.runtime import run_in_parts
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.readers.rows import library, medians
+from models_onnx.workbench.compiler.readers.source import library, medians
 
 TOLERANCE = 1e-5
 LEAST_ROWS = 1000

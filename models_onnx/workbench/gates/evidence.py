@@ -140,8 +140,7 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
         losses_without,
         uneven_fold,
     )
-    from models_onnx.workbench.training.data.reads import Reads
-    from models_onnx.workbench.training.groups import traced_groups
+    from models_onnx.workbench.training.data.reads import Reads, traced_groups
 
     reads = Reads.of(spec, cohort)
     groups = traced_groups(spec, cohort, reads)

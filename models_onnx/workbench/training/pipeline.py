@@ -9,24 +9,24 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.manifest import Manifest, MissingInputs
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
 from models_onnx.workbench.compiler import compile_fitted
+from models_onnx.workbench.compiler.entry import unwrap
 from models_onnx.workbench.compiler.explaining_graph import Groups
 from models_onnx.workbench.compiler.families.grouped import GroupedModel, facts_of
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import proof_rows
+from models_onnx.workbench.compiler.readers.source import columns_of, split
 from models_onnx.workbench.compiler.reference import Familiarity, Reference, build_reference
 from models_onnx.workbench.metrics import Metric
 from models_onnx.workbench.training import documents
 from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress, log_odds
-from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort
-from models_onnx.workbench.training.data.declared import why_empty
-from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
-from models_onnx.workbench.training.horizons import at_horizons
-from models_onnx.workbench.training.missing import missing_inputs_of
+from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort, why_empty
+from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, at_horizons, judge
+from models_onnx.workbench.training.fitting.fit import Fit
 
 # Narrow where cards are shown: the top percent of the cohort is a bin of its own.
 BIN_PERCENTILES = (0, 25, 50, 65, 75, 82, 87, 90, 93, 95, 97, 98, 99)
@@ -210,3 +210,48 @@ def _differences(path: str, stored: Any, trained: Any) -> Iterator[str]:
             yield f"{path} is {stored:g} and should be {trained:g}"
     elif stored != trained:
         yield f"{path} is {str(stored)[:60]!r} and should be {str(trained)[:60]!r}"
+
+
+def missing_inputs_of(spec: ModelSpec, fitted: Fit) -> MissingInputs | None:
+    """Return what the manifest says of missing inputs; None where they count as the average.
+
+    Raises:
+        TrainingRefused: "imputed" is declared, and no imputer says by which values.
+    """
+    grouped = fitted.model
+    if isinstance(grouped, GroupedModel) and grouped.fills:
+        return MissingInputs(
+            kind="imputed", values=dict(zip(grouped.features, grouped.background.tolist(), strict=True))
+        )
+    if isinstance(grouped, GroupedModel) and spec.missing_inputs is None:
+        raise TrainingRefused(
+            f"{spec.id}: the file takes missing values itself, so declare what they count as: missing_inputs='learned'"
+            ", or 'imputed' where a SimpleImputer is in it"
+        )
+    if spec.missing_inputs == "learned":
+        return MissingInputs(kind="learned")
+    if spec.missing_inputs != "imputed":
+        return None
+    values = imputed_values(fitted.estimator, fitted.model.features) if fitted.estimator is not None else {}
+    if absent := sorted(set(spec.feature_names) - set(spec.always_required) - set(values)):
+        raise TrainingRefused(
+            f"{spec.id}: missing_inputs='imputed' is declared, and no SimpleImputer before the model says by which "
+            f"value {', '.join(absent)} is replaced; declare missing_inputs='learned', or impute it in the pipeline"
+        )
+    return MissingInputs(kind="imputed", values=values)
+
+
+def imputed_values(model: Any, features: tuple[str, ...]) -> dict[str, float]:
+    """Return the value by which the steps before a fitted model replace each input; none where absence is a column.
+
+    An imputer that also makes indicator columns tells the model of the absence: what it means was learned.
+    """
+    preparation, _ = split(unwrap(model)[0])
+    values: dict[str, float] = {}
+    for column in columns_of(preparation, features):
+        slope, intercept = column.curve.line if column.curve.straight else (1.0, 0.0)
+        if not slope and column.curve.missing != intercept:
+            return {}
+        if slope and not np.isnan(column.curve.missing):
+            values[features[column.input]] = float(f"{(column.curve.missing - intercept) / slope:.12g}")
+    return values

@@ -1,4 +1,4 @@
-"""From the table of `model dataset` to a new version of a model: its renewal, the words of its card, its files."""
+"""New versions of models: renewed from the table of `model dataset`, or taken in as somebody else fitted them."""
 
 import re
 from pathlib import Path
@@ -10,9 +10,9 @@ from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused, UnknownModel
 from models_onnx.serving.registry import ARTIFACTS, Version, find_version, versions
-from models_onnx.spec import ModelSpec, get_spec
+from models_onnx.spec import Fitted, ModelSpec, get_spec
 from models_onnx.spec.renewal import RENEWAL, Renewal, renewed_spec
-from models_onnx.workbench.release.card import declared_words, merge_words, write_words
+from models_onnx.workbench.release.card import declared_words, merge_words, refuse_incomplete_words, write_words
 from models_onnx.workbench.training.commands import train_model
 from models_onnx.workbench.training.crossvalidate import Progress
 from models_onnx.workbench.training.data.cohort import read_csv
@@ -115,3 +115,45 @@ def _words(spec: ModelSpec, renewed: ModelSpec, renewal: Renewal, specs: Path) -
         label["audit"] = audit | {"axis": next(iter(renewed.subgroups))}
         product["label"] = label
     return {"attributes": words.get("attributes", {}), "product": product}
+
+
+def adopt(
+    fitted: str, declaration: Path, data: Path, out: Path, seed: int, replicates: int, progress: Progress
+) -> Trained:
+    """Compiles and evaluates a fitted model by its declaration, and writes its artifact where its floors hold.
+
+    Raises:
+        ModelError: the file, the declaration or the table cannot be used.
+    """
+    spec = _declared(declaration, fitted)
+    refuse_incomplete_words(spec.id, declaration.parent, spec.subgroups)
+    return train_model(spec.id, data, out, seed, replicates, progress, declaration.parent)
+
+
+def _declared(path: Path, fitted: str) -> ModelSpec:
+    """Return the declaration, which must name this fitted model, so that the gates can compile it again."""
+    if not path.is_file():
+        raise TrainingRefused(f"{path} is not there; docs/adding/hospital-model.md shows a declaration")
+    spec = get_spec(path.stem, path.parent)
+    is_code = ":" in fitted and "/" not in fitted.partition(":")[0]
+    source = fitted if is_code else _beside(Path(fitted), path.parent)
+    if not isinstance(spec.estimator, Fitted):
+        raise TrainingRefused(
+            f"{path.name} declares an estimator that is fitted here. To import, take Fitted from models_onnx.spec and "
+            f"write estimator=Fitted({source!r}, trained_on='WHOM IT WAS TRAINED ON')"
+        )
+    if spec.estimator.source != source:
+        raise TrainingRefused(
+            f"{path.name} declares Fitted({spec.estimator.source!r}), and the command names {source!r}"
+        )
+    return spec
+
+
+def _beside(fitted: Path, folder: Path) -> str:
+    """Return the path as the declaration writes it: from its own folder."""
+    if not fitted.exists():
+        return str(fitted)
+    try:
+        return str(fitted.resolve().relative_to(folder.resolve()))
+    except ValueError:
+        raise TrainingRefused(f"{fitted} lies outside {folder}: put it beside the declaration") from None

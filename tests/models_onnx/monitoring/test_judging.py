@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from models_onnx.monitoring.day import DayCounts, groups_of
+from models_onnx.monitoring.drift import _finely, coarser
 from models_onnx.monitoring.figure import Family, Figure, State, incidents
 from models_onnx.monitoring.judging import Compared
-from models_onnx.monitoring.repeated import _finely, coarser
 from models_onnx.monitoring.sketch import Sketch, bucket_of
 from tests.models_onnx.monitoring.traffic import FIRST, Fault, Patient, compared, days_of, one_day
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from models_onnx.monitoring import drift, rates
 from models_onnx.monitoring.day import DayCounts, count_need, sketch_value
-from models_onnx.monitoring.sexes import FEWEST, exchanged, higher
+from models_onnx.monitoring.drift import FEWEST, exchanged, higher
 from models_onnx.monitoring.sketch import bucket_of, quantile, value_of
 from tests.models_onnx.monitoring import figures
 from tests.models_onnx.monitoring.figures import sketch_of

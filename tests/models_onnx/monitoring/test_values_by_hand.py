@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from models_onnx.monitoring import arrival, drift, rates, sexes, shares
+from models_onnx.monitoring import arrival, drift, rates
 from models_onnx.monitoring.alerting import Alerting, InForce, alerting_at, alerting_of
 from models_onnx.monitoring.day import DayCounts
+from models_onnx.monitoring.drift import one_value
 from models_onnx.monitoring.labelled import LabelCounts, labelled, pack, unpack, unpack_cells, with_labels_assumed
 from models_onnx.monitoring.performance import Deployed, net_benefit, observed_to_expected, ratio_at_equal_estimate
 from models_onnx.monitoring.rates import Interval
-from models_onnx.monitoring.repeated import one_value
 from models_onnx.monitoring.sketch import Sketch, bucket_of
 from models_onnx.monitoring.today import Today
 from tests.models_onnx.monitoring.figures import sketch_of
@@ -57,10 +57,10 @@ def _thousands(counts: dict[date, tuple[int, int]]) -> dict[date, DayCounts]:
     return {day: DayCounts(calls=calls, errors=errors) for day, (errors, calls) in counts.items()}
 
 
-def _rise(now: tuple[int, int], before: tuple[int, int], alike: tuple[int, int] = (0, 0)) -> shares.Rise:
+def _rise(now: tuple[int, int], before: tuple[int, int], alike: tuple[int, int] = (0, 0)) -> rates.Rise:
     window, reference = _thousands({DAY: now}), list(_thousands({DAY: before}).values())
     weekdays = list(_thousands({DAY: alike}).values())
-    return shares.rise(window, reference, lambda _: weekdays, lambda day: (day.errors, day.calls), 1)
+    return rates.rise(window, reference, lambda _: weekdays, lambda day: (day.errors, day.calls), 1)
 
 
 def test_a_share_that_rises_in_all_or_on_one_day() -> None:
@@ -113,7 +113,7 @@ def _one_value(now: int, before: int, total: int = 1000) -> Any:
         for count in (now, before)
     ]
     sums = tuple(day.sketch("features", "pulse") for day in days)
-    return one_value("pulse", {DAY: days[0]}, [days[1]], lambda _: [days[1]], cast(tuple[Sketch, Sketch], sums), 1)
+    return one_value("pulse", {DAY: days[0]}, [days[1]], lambda _: [days[1]], cast("tuple[Sketch, Sketch]", sums), 1)
 
 
 def test_one_value_is_repeated() -> None:
@@ -312,17 +312,17 @@ def _sexes(men: list[float], women: list[float]) -> DayCounts:
 
 
 def test_sexes_that_are_exchanged() -> None:
-    assert _rounded(sexes.higher(sketch_of([1.0, 2.0, 3.0]), sketch_of([0.5, 2.0, 2.5, 0.7]))) == (0.708333, 0.215423)
+    assert _rounded(drift.higher(sketch_of([1.0, 2.0, 3.0]), sketch_of([0.5, 2.0, 2.5, 0.7]))) == (0.708333, 0.215423)
     high, low = [1.2, 1.1, 1.0, 0.9] * 100, [1.0, 0.9, 0.8, 0.7] * 100
     before = _sexes(high, low)
-    assert list(sexes.exchanged(before, _sexes(high[:99], low))) == []
-    assert list(sexes.exchanged(before, _sexes(high, high))) == []
-    assert list(sexes.exchanged(_sexes(high, low[:99]), before)) == [("insufficient", "creatinine_mg_dl", 99, 0.0)]
-    assert list(sexes.exchanged(before, before)) == [("good", "creatinine_mg_dl", 400, 0.0)]
+    assert list(drift.exchanged(before, _sexes(high[:99], low))) == []
+    assert list(drift.exchanged(before, _sexes(high, high))) == []
+    assert list(drift.exchanged(_sexes(high, low[:99]), before)) == [("insufficient", "creatinine_mg_dl", 99, 0.0)]
+    assert list(drift.exchanged(before, before)) == [("good", "creatinine_mg_dl", 400, 0.0)]
     assert [
         (verdict.state, verdict.n, round(verdict.share, 4))
         for share in (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-        for verdict in sexes.exchanged(
+        for verdict in drift.exchanged(
             _sexes(
                 high[int(400 * share) :] + low[: int(400 * share)], low[int(400 * share) :] + high[: int(400 * share)]
             ),

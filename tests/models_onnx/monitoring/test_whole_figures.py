@@ -20,7 +20,7 @@ from models_onnx.monitoring.performance import (
     net_benefit,
     ratio_at_equal_estimate,
 )
-from models_onnx.monitoring.shares import Moved, moved
+from models_onnx.monitoring.rates import Moved, moved
 from tests.models_onnx.monitoring.figures import sketch_of
 from tests.models_onnx.monitoring.test_values_by_hand import _manifest
 

@@ -20,13 +20,13 @@ from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec, find_specs, no_model
 from models_onnx.workbench.training.data.cohort import (
     build_cohort,
+    column_in_another_unit,
     inputs_of,
     read_rows,
     texts_among_numbers,
     without_texts,
 )
 from models_onnx.workbench.training.data.leaks import FEW, LEAST_EVENTS, MANY, copied_rows, leaks_of, uneven_fold
-from models_onnx.workbench.training.data.units import column_in_another_unit
 
 Severity = Literal["error", "warning", "note"]
 SHOWN = 8

@@ -2,10 +2,13 @@
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from sysconfig import get_paths
+from traceback import extract_tb
 from typing import Any
 
 import numpy as np
@@ -17,9 +20,7 @@ from fhir.terminology.plain_file import is_packed, refuse_long_lines
 from models_onnx.artifact.manifest import CohortStep
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec
-from models_onnx.workbench.training.data.declared import one_for_each_row, reading, why_empty
 from models_onnx.workbench.training.data.follow_up import Observed, observe
-from models_onnx.workbench.training.data.units import column_in_another_unit
 
 _FOLDS = 5
 
@@ -278,3 +279,109 @@ def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
         raise TrainingRefused(f"{spec.table} has a {spec.key} twice; the same row in two folds would leak")
     if spec.fold_column in table.columns and table.groupby(spec.patient_column)[spec.fold_column].nunique().max() > 1:
         raise TrainingRefused(f"{spec.table} has a {spec.patient_column} in two folds: folds are by patient")
+
+
+Array = NDArray[np.float64]
+# Of a column in its own unit hardly any value is implausible, of one in another unit most are.
+_MOST = 0.5
+_LEAST = 20
+
+
+def column_in_another_unit(name: str, x: Array) -> str | None:
+    """Say that most values of a feature's column are implausible; None where they are not, or are fewer than 20."""
+    feature, values = FEATURES[name], x[~np.isnan(x)]
+    if len(values) < _LEAST or not _outside(name, values) > _MOST:
+        return None
+    low, high = feature.plausible_low, feature.plausible_high
+    return (
+        f"{name}: {_outside(name, values):.0%} of its values are outside {low:g} to {high:g} {feature.unit}, their "
+        f"middle is {float(np.median(values)):.4g}: is it another unit, or another column? Have derived[{name!r}] give "
+        f"its values in {feature.unit}, or convert the column"
+    )
+
+
+def _outside(name: str, values: Array) -> float:
+    low, high = FEATURES[name].plausible_low, FEATURES[name].plausible_high
+    return float(((values < low) | (values > high)).mean())
+
+
+_SHOWN_COLUMNS = 40
+_LIBRARIES = tuple(get_paths()[kind] for kind in ("stdlib", "purelib", "platlib"))
+
+
+@contextmanager
+def reading(spec: ModelSpec, subject: str) -> Iterator[None]:
+    """Says which part of the declaration asks for a column that is not there, or fails."""
+    try:
+        yield
+    except KeyError as absent:
+        raise TrainingRefused(
+            f"{spec.id}: {subject} reads the column {absent}, which {spec.table} does not have"
+        ) from absent
+    except TrainingRefused:
+        raise
+    except Exception as problem:
+        raise TrainingRefused(
+            f"{spec.id}: {subject} cannot be told from {spec.table}: its function ended with {_words(problem)}"
+        ) from problem
+
+
+def _words(problem: Exception) -> str:
+    """Return the kind of an error, with its words where these tell of types and names and not of values."""
+    kind = type(problem).__name__
+    text = f"{kind} ({problem})" if isinstance(problem, TypeError | AttributeError | NameError) else kind
+    files = ((frame.filename, frame.lineno) for frame in extract_tb(problem.__traceback__))
+    of_a_person = [(file, line) for file, line in files if Path(file).is_file() and not file.startswith(_LIBRARIES)]
+    return f"{text} in {Path(of_a_person[-1][0]).name}, line {of_a_person[-1][1]}" if of_a_person else text
+
+
+def one_for_each_row(
+    spec: ModelSpec, subject: str, function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame
+) -> pd.Series:
+    """Return what the function gives: a value for each of the rows.
+
+    Raises:
+        KeyError: the table lacks a column that it reads.
+        TrainingRefused: it fails otherwise, or gives something else than a value for each row.
+    """
+    try:
+        values = function(rows)
+    except KeyError:
+        raise
+    except Exception as problem:
+        raise TrainingRefused(f"{spec.id}: the function of {subject} ended with {_words(problem)}") from problem
+    if isinstance(values, list | np.ndarray | pd.Index) and len(values) == len(rows) and np.ndim(values) == 1:
+        values = pd.Series(values, index=rows.index)
+    if not isinstance(values, pd.Series):
+        raise TrainingRefused(
+            f"{spec.id}: the function of {subject} gives one {type(values).__name__}: have it give a value for each "
+            "row, as a column of the table"
+        )
+    if len(values) != len(rows):
+        raise TrainingRefused(
+            f"{spec.id}: the function of {subject} gives {len(values):,} values for {len(rows):,} rows: rows without a "
+            "value stay, as NaN"
+        )
+    if not values.index.equals(rows.index) and values.index.sort_values().equals(rows.index.sort_values()):
+        raise TrainingRefused(
+            f"{spec.id}: the function of {subject} gives its values in another order than the rows, so they would be "
+            "those of other people: leave out what sorts them"
+        )
+    return values
+
+
+def why_empty(spec: ModelSpec, name: str, rows: pd.DataFrame) -> str:
+    """Write the sentence about an input for which no row has a number: what its column holds, or that it is absent."""
+    try:
+        values = spec.derived[name](rows) if name in spec.derived else rows[name]
+    except KeyError as absent:
+        where = f"{name} is read from the column {absent}, which {spec.table} does not have"
+        columns = ", ".join(map(str, rows.columns[:_SHOWN_COLUMNS]))
+        return f"{spec.id}: {where}; it has {columns}"
+    texts = int(values.notna().sum())
+    if not texts:
+        return f"{spec.table}: no row has a number for {name}, all are blank; leave it out of the inputs"
+    return (
+        f"{spec.table}: no row has a number for {name}; {texts:,} of its values are texts. Have derived[{name!r}] give "
+        "numbers, 1 and 0 for yes and no, or leave it out of the inputs"
+    )

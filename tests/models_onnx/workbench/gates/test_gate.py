@@ -9,9 +9,8 @@ from msgspec import structs
 
 from models_onnx.workbench.gates import run
 from models_onnx.workbench.gates.gate import Gate, GateResult, Insufficient, NotRun, Verdict, figures_of
-from models_onnx.workbench.gates.run import GateReport, _run, encode, run_gates
+from models_onnx.workbench.gates.run import GATES, GateReport, _run, encode, run_gates
 from models_onnx.workbench.gates.subject import Evidence, Subject
-from models_onnx.workbench.gates.table import GATES
 from tests.models_onnx.workbench.gates.formula import NOTHING
 from tests.models_onnx.workbench.gates.obermeyer import Panel
 from tests.models_onnx.workbench.gates.test_judgement_gates import audit, panel
@@ -88,7 +87,7 @@ def test_gates_that_open_the_file_do_not_run_where_it_is_not_safe(
 
 def _report(*statuses: str) -> GateReport:
     results = tuple(
-        GateResult(gate=f"G{number}", title="", status=cast(Any, status), why="")
+        GateResult(gate=f"G{number}", title="", status=cast("Any", status), why="")
         for number, status in enumerate(statuses, start=1)
     )
     return GateReport(format="", id="", version="", title="", sha256="", as_of="", results=results)

@@ -10,7 +10,7 @@ from models_onnx.artifact.release_file import parse_release
 from models_onnx.models.mortality_5y import SPEC, TWIN
 from models_onnx.serving.registry import ARTIFACTS, load_model, model_ids
 from models_onnx.workbench.release.documentation import model_page
-from models_onnx.workbench.release.listing import ListedModel, list_models
+from models_onnx.workbench.release.publishing import ListedModel, list_models
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workshop import KEYS, NAME, build, good_manifest
 

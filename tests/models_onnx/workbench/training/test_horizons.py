@@ -15,7 +15,7 @@ from models_onnx.spec import FollowUp, ModelSpec, get_spec
 from models_onnx.workbench.compiler.link import Link, Survival
 from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.data.cohort import read_table
-from models_onnx.workbench.training.horizons import at_horizons
+from models_onnx.workbench.training.evaluate import at_horizons
 from models_onnx.workbench.training.pipeline import train
 from tests.conftest import ROOT
 from tests.models_onnx.workbench.training.ten_people import MARGINS, MODEL, SPEC, ten_people

@@ -27,8 +27,7 @@ from models_onnx.workbench.gates.subject import Subject
 from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.data.cohort import Table, build_cohort
 from models_onnx.workbench.training.lineage import code_version, fitted_with, lineage_of
-from models_onnx.workbench.training.missing import imputed_values
-from models_onnx.workbench.training.pipeline import Trained, train
+from models_onnx.workbench.training.pipeline import Trained, imputed_values, train
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.test_template import complete, toy_table
 from tests.models_onnx.workshop import KEYS, evidence

@@ -10,8 +10,7 @@ import pytest
 from models_onnx.spec import CohortExclusion, ModelSpec
 from models_onnx.workbench.training.data.cohort import build_cohort
 from models_onnx.workbench.training.data.leaks import after_horizon, alone, leaks_in_table, losses_without
-from models_onnx.workbench.training.data.reads import Reads
-from models_onnx.workbench.training.groups import TracedGroups, traced_groups
+from models_onnx.workbench.training.data.reads import Reads, TracedGroups, traced_groups
 from tests.models_onnx.invented import INVENTED
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models_onnx.workbench.gates.checks import fairness, population
-from models_onnx.workbench.gates.waivers import _covers, _in_force, waiver_problem
+from models_onnx.workbench.gates.run import _covers, _in_force, waiver_problem
 from models_onnx.workbench.metrics import net_benefit
 from tests.models_onnx.workbench.gates.drawn_groups import DESIGNS, share_failed
 

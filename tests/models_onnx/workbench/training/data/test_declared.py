@@ -9,8 +9,7 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import CohortExclusion, ModelSpec, find_specs
-from models_onnx.workbench.training.data.cohort import build_cohort, input_column
-from models_onnx.workbench.training.data.declared import why_empty
+from models_onnx.workbench.training.data.cohort import build_cohort, input_column, why_empty
 from tests.models_onnx.invented import invented_table
 
 FAULTS: list[tuple[Callable[[pd.DataFrame], Any], str]] = [

@@ -17,7 +17,7 @@ from models_onnx.workbench.compiler.families.incidence import IncidenceModel
 from models_onnx.workbench.compiler.parity import proof_rows
 from models_onnx.workbench.compiler.reference import build_reference
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed, observe
-from models_onnx.workbench.training.fitting.competing import fit_causes
+from models_onnx.workbench.training.fitting.additive import fit_causes
 from models_onnx.workbench.training.fitting.fit import Fit
 
 Array = NDArray[np.float64]
