@@ -1,4 +1,4 @@
-"""The families of models that can be declared, simplest first (`training/fitting/families.py` fits them).
+"""The families of models that can be declared, simplest first (`training/crossvalidate.py` fits them).
 
 AdditiveLogistic   broken lines, logistic                  logit      exact contributions
 AdditiveCox        broken lines, proportional hazards      cloglog    exact contributions, several horizons

@@ -242,7 +242,7 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(monkeypatch: py
     traced = SimpleNamespace(smuggled=("smuggled",), unnamed=("unnamed",))
     monkeypatch.setattr(f"{training}.data.reads.Reads.of", lambda *_: "reads")
     monkeypatch.setattr(f"{training}.data.leaks.leaks_in_table", lambda *given: (given[2],))
-    monkeypatch.setattr(f"{training}.groups.traced_groups", lambda *_: traced)
+    monkeypatch.setattr(evidence, "traced_groups", lambda *_: traced)
     monkeypatch.setattr(f"{training}.data.leaks.uneven_fold", lambda *_: "uneven")
     monkeypatch.setattr(f"{training}.data.leaks.alone", lambda _: {"alone": 0.7})
     monkeypatch.setattr(f"{training}.data.leaks.after_horizon", lambda *_: {"after": 0.6})

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from models_onnx.spec import CohortExclusion, ModelSpec
+from models_onnx.workbench.gates.evidence import TracedGroups, traced_groups
 from models_onnx.workbench.training.data.cohort import build_cohort
 from models_onnx.workbench.training.data.leaks import after_horizon, alone, leaks_in_table, losses_without
-from models_onnx.workbench.training.data.reads import Reads, TracedGroups, traced_groups
+from models_onnx.workbench.training.data.reads import Reads
 from tests.models_onnx.invented import INVENTED
 
 
