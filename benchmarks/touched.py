@@ -16,7 +16,7 @@ from benchmarks.bodies import with_marked_ids
 from benchmarks.charts import ROOT
 from benchmarks.connection import ChangingRequest
 from benchmarks.in_process import InProcess, service_in_process
-from cds_hooks.package_tests.calls import requests_of
+from cds_hooks.package_tests.contracts import requests_of
 from cds_hooks.services import find_services
 
 OURS = tuple(f"{ROOT / floor}/" for floor in ("cds_hooks", "cards", "models_onnx", "fhir"))

@@ -1,13 +1,14 @@
 """Builds the server from its settings: services, models, record, routes and middleware, each once."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cds_hooks.components import ServerComponents, open_components
 from cds_hooks.configuration import prompt_versions, served_versions
@@ -22,23 +23,20 @@ from cds_hooks.hold_back.checks import site_checks
 from cds_hooks.lifespan import Lifespan
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import MetricsFolder
-from cds_hooks.packages import use_packages
-from cds_hooks.pages.late import LatePages
+from cds_hooks.packages import use_packages, use_rules_of_site
 from cds_hooks.record_views import open_follower
 from cds_hooks.routes.bodies import BodyReader, CallBudgets, ReportIntake
 from cds_hooks.routes.coverage import coverage_routes
 from cds_hooks.routes.entrance import InParts, KnownHosts, ProtocolCors, RelativeRedirects
 from cds_hooks.routes.failures import ContainedApp, answer_hook_error, answer_http_error
-from cds_hooks.routes.feedback import protocol_routes
+from cds_hooks.routes.feedback import outcome_routes, protocol_routes
 from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute
-from cds_hooks.routes.outcomes import outcome_routes
 from cds_hooks.routes.summaries import summary_routes
 from cds_hooks.security import RegistrableNames, Trust, open_trust
 from cds_hooks.security.client import development_client
 from cds_hooks.services import Service, by_address, services_for, versions_for
 from cds_hooks.settings import Settings, settings
-from cds_hooks.site_rules import use_rules_of_site
 from cds_hooks.storage.content import use_site_keys
 from cds_hooks.storage.decision import new_decision_id
 from models_onnx.equations.declaration import find_equations
@@ -200,3 +198,19 @@ def _middleware(configured: Settings, trust: Trust) -> list[Middleware]:
     )
     hosts = [Middleware(KnownHosts, public_url=configured.public_url)] if trust.development else []
     return [*hosts, cors]
+
+
+class LatePages:
+    """Passes each request on to the pages, which the first request makes."""
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        """`make` imports and makes the pages; it is called once, in a thread."""
+        self._make = make
+        self._pages: ASGIApp | None = None
+        self._making = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._making:
+            if self._pages is None:
+                self._pages = await asyncio.to_thread(self._make)
+        await self._pages(scope, receive, send)

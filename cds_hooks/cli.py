@@ -121,8 +121,8 @@ def _use_site_rules() -> None:
     """Names the folder of the hospital's rules for every command, before a rule is read."""
     if "CDS_SITE_RULES" not in os.environ:
         return
+    from cds_hooks.packages import use_rules_of_site
     from cds_hooks.settings import settings
-    from cds_hooks.site_rules import use_rules_of_site
 
     use_rules_of_site(settings().site_rules)
 

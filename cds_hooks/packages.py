@@ -2,14 +2,18 @@
 
 Each package is approved and switched off as rules are (docs/rules/governance.md): it is listed as the rule
 `package-NAME`, whose version is another one with any change of a file of the package.
+
+Names the folder of a site's own rules, with a payer's policies in it, before a rule is read.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import govern
 from cards.rules.language.rule import Audit, Band, Evidence, Rule, RuleTable, Trigger
+from cards.rules.language.site import use_site_rules
 from fhir.mapping.features.catalog import add_features
 from fhir.mapping.features.feature import Feature
 from models_onnx.declarations import declarations_of_packages
@@ -55,3 +59,16 @@ def _rule(package: Package) -> Rule:
     audit = Audit("knowledge", package.words, "")
     title = f"Package from outside: {package.name} {package.version}"
     return Rule(rule_of_package(package.name), title, 0, Trigger(), (evidence,), audit, (band,))
+
+
+def use_rules_of_site(folder: Path | None) -> None:
+    """Names the folder; the policies of a folder `coverage` in it become rules of the site.
+
+    Raises:
+        RuleError, PolicyFault: A file of it cannot be used.
+    """
+    use_site_rules(folder)
+    if folder is not None and (folder / "coverage").is_dir():
+        from cards.coverage.store import govern_own_policies  # loaded only where a payer has policies of its own
+
+        govern_own_policies()

@@ -20,7 +20,7 @@ OTHERS_WORDS = {
     "cds_hooks/protocol/body.py": "what msgspec says",
     "cds_hooks/services/_service_file.py": "what msgspec says",
     "cds_hooks/cli.py": "what pydantic and Python say",
-    "cds_hooks/rule_cases.py": "the words in which case files say what must not be found",
+    "cds_hooks/commands/rules/check.py": "the words in which case files say what must not be found",
     "cds_hooks/replay/stages.py": "the record has no other sign of whose silent mode it was",
     "cards/compose/vaccines.py": "CDC's names of vaccines",
     "cards/vaccines": "CDC's words in its tables",

@@ -28,7 +28,7 @@ from cds_hooks.kit.simulator.chart import (
     read_chart,
 )
 from cds_hooks.kit.simulator.request import CardOutcome, build_request, draft_from_chart, drafts_for
-from cds_hooks.package_tests.calls import ORDER_HOOKS, chart_of
+from cds_hooks.package_tests.contracts import ORDER_HOOKS, chart_of
 
 ORIGINAL_DATES_OF_EVERY = 2
 """Of every second chart the calls are also made with the dates of the chart: nearly all of its values are too old."""

@@ -1,17 +1,43 @@
-"""Local accounts: made and changed by `cds-hooks accounts`, checked at the login."""
+"""Local accounts: made and changed by `cds-hooks accounts`, checked at the login.
 
+Passwords: what one must be, and its Argon2id hash (RFC 9106, second recommended parameters, those of argon2-cffi).
+
+The length follows NIST SP 800-63B-4 (2025), section 3.1.1.2: a password that is the only factor has at least 15
+characters, and no rule says of which kind they are. By the same section a common password is refused: those that Django
+refuses (19,640 of leaked lists; Django 5.2, common-passwords.txt.gz, BSD license), alone, repeated, two together, and
+with digits and signs between.
+
+How many logins can be tried: five failures for a name, a hundred for an address, in a quarter of an hour.
+
+A try is counted before the password is checked, so that many at the same moment are not more than that; one that
+succeeds is taken back. After some failures each try waits for a moment before it is checked. The address of a proxy on
+this machine that is not declared (`CDS_TRUSTED_PROXIES`) is that of everybody behind it, and is slowed only. Names and
+addresses are stored as SHA-256 only: people type passwords into the field of the name. A name without an account is
+counted like any other, so the answer does not tell the two apart.
+"""
+
+import gzip
+import hashlib
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from threading import BoundedSemaphore
 from time import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import uuid4
 
 from msgspec import Struct
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from cds_hooks.access.passwords import hash_password, password_fault, verifies
 from cds_hooks.access.roles import ASSIGNABLE, Role
-from cds_hooks.access.store import AccessStore, accounts, sessions
-from cds_hooks.access.throttle import forgive
+from cds_hooks.access.store import AccessStore, accounts, sessions, tries
+from cds_hooks.security.client import is_proxy
+from cds_hooks.settings.checks import Networks
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -132,3 +158,147 @@ def _change(store: AccessStore, name: str, values: dict[str, str], *, ends_sessi
         if ends_sessions:
             connection.execute(delete(sessions).where(sessions.c.account == account_name))
         forgive(connection, account_name)
+
+
+SHORTEST: Final = 15
+LONGEST: Final = 200
+_NAME_THAT_COUNTS: Final = 4
+
+_AT_ONCE: Final = BoundedSemaphore(2)
+"""A hash takes 64 MiB and a core for 50 ms: a flood of logins waits here and not in front of the hook calls."""
+
+
+def password_fault(password: str, name: str) -> str | None:
+    """Return what is wrong with a new password, in a sentence; None for one that can be used."""
+    if len(password) < SHORTEST:
+        return f"The password has {len(password)} characters; it needs at least {SHORTEST}. Several words are good."
+    if len(password) > LONGEST:
+        return f"The password has {len(password)} characters; at most {LONGEST} are read."
+    if len(set(password)) < 5 or (len(name) >= _NAME_THAT_COUNTS and name.casefold() in password.casefold()):
+        return "The password repeats a few characters or contains the name of the account; choose another one."
+    if _is_common(password.casefold()) or _is_common(_NO_LETTERS.sub("", password.casefold())):
+        return (
+            "The password is made of one or two that are used most often; choose another one. Several words are good."
+        )
+    return None
+
+
+_NO_LETTERS: Final = re.compile(r"[\W\d_]")
+
+
+def _is_common(text: str) -> bool:
+    """Return whether the text is a common password, such a one repeated, or two of them."""
+    for end in range(1, len(text) + 1):
+        beginning, rest = text[:end], text[end:]
+        if beginning in _common() and (rest in _common() or not rest.replace(beginning, "")):
+            return True
+    return False
+
+
+@cache
+def _common() -> frozenset[str]:
+    packed = files("cds_hooks.access").joinpath("common_passwords.txt.gz").read_bytes()
+    return frozenset(gzip.decompress(packed).decode().split())
+
+
+def hash_password(password: str) -> str:
+    """Return the Argon2id hash with its parameters and salt, as text."""
+    with _AT_ONCE:
+        return _hasher().hash(password)
+
+
+def verifies(password: str, password_hash: str | None) -> bool:
+    """Return whether the password has this hash; with None it takes as long and is False."""
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    with _AT_ONCE:
+        try:
+            _hasher().verify(password_hash or _of_nobody(), password[: LONGEST + 1])
+        except (VerificationError, InvalidHashError):
+            return False
+    return password_hash is not None
+
+
+@cache
+def _hasher() -> "PasswordHasher":
+    from argon2 import PasswordHasher  # imported here: only a login needs it
+
+    return PasswordHasher()
+
+
+@cache
+def _of_nobody() -> str:
+    """Return a hash to compare with where there is no account: the answer takes as long as for a wrong password."""
+    return _hasher().hash("of nobody, compared for its time")
+
+
+WINDOW_SECONDS: Final = 900.0
+TRIES_FOR_A_NAME: Final = 5
+TRIES_FROM_AN_ADDRESS: Final = 100
+_QUICK_TRIES_FOR_A_NAME: Final = 2
+_QUICK_TRIES_FROM_AN_ADDRESS: Final = 20
+_SECONDS_MORE: Final = 0.1
+_LONGEST_WAIT_SECONDS: Final = 4.0
+_OF_THIS_MACHINE: Final = ("", "127.0.0.1", "::1")
+
+
+class TooManyTries(Exception):
+    """No more logins are checked for now; `seconds` says for how long."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"too many failed logins; again in {seconds:.0f} s")
+        self.seconds = seconds
+
+
+class Attempt(NamedTuple):
+    """A login that was counted."""
+
+    rows: tuple[str, ...]
+    wait_seconds: float
+    """How long it waits before it is checked: failures before it slow it down."""
+
+
+def count_try(store: AccessStore, name: str, address: str, now: Callable[[], float] = time) -> Attempt:
+    """Count a login that is about to be checked.
+
+    Raises:
+        TooManyTries: The name, or the address, has had as many as it may have.
+    """
+    moment = now()
+    from_an_address = math.inf if address in _OF_THIS_MACHINE else TRIES_FROM_AN_ADDRESS
+    limits = (
+        (_subject("name", name), TRIES_FOR_A_NAME, _QUICK_TRIES_FOR_A_NAME),
+        (_subject("address", address), from_an_address, _QUICK_TRIES_FROM_AN_ADDRESS),
+    )
+    wait_seconds = 0.0
+    with store.transaction() as connection:
+        connection.execute(delete(tries).where(tries.c.at <= moment - WINDOW_SECONDS))
+        for subject, most, quick in limits:
+            query = select(func.count(), func.min(tries.c.at)).where(tries.c.subject == subject)
+            count, first = connection.execute(query).one()
+            if count >= most:
+                raise TooManyTries(first + WINDOW_SECONDS - moment)
+            wait_seconds = max(wait_seconds, min(_LONGEST_WAIT_SECONDS, _SECONDS_MORE * (count - quick)))
+        rows = [{"id": uuid4().hex, "subject": subject, "at": moment} for subject, _, _ in limits]
+        connection.execute(insert(tries), rows)
+    return Attempt(tuple(str(row["id"]) for row in rows), wait_seconds)
+
+
+def forgive(connection: Connection, name: str, attempt: Attempt | None = None) -> None:
+    """Forgets the failures of a name, and a try: somebody has logged in with it, or the account was changed."""
+    connection.execute(delete(tries).where(tries.c.subject == _subject("name", name)))
+    if attempt is not None:
+        connection.execute(delete(tries).where(tries.c.id.in_(attempt.rows)))
+
+
+def address_of_client(peer: str, forwarded_for: str, proxies: Networks) -> str:
+    """Return whose address counts: the nearest hop that is no declared proxy; `peer` is "" on a Unix socket."""
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()] if proxies else []
+    address = peer
+    while hops and (address == "" or is_proxy(address, proxies)):
+        address = hops.pop()
+    return address[:64]
+
+
+def _subject(kind: str, text: str) -> bytes:
+    return hashlib.sha256(f"{kind}:{text.casefold()[:400]}".encode("utf-8", "surrogatepass")).digest()

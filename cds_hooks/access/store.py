@@ -3,23 +3,30 @@
 It is no part of the record of decisions, because its rows change and are deleted: an SQLite file beside the record, or
 tables in the same PostgreSQL database, so that all workers and machines of one record share it. It holds nothing of a
 patient but, in a session that an EHR opened, the id of the patient whose chart is open.
+
+Compares the accounts there are with those that the recorded acts made: a row that somebody changed is found.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy import URL, Column, Connection, Float, Index, LargeBinary, MetaData, Table, Text, inspect, text
+import msgspec
+from sqlalchemy import URL, Column, Connection, Float, Index, LargeBinary, MetaData, Table, Text, inspect, select, text
 
+from cds_hooks.access.recorded_acts import EVENT, AccountAct, RecordedAccount, RecordedAccounts
 from cds_hooks.storage.database import (
     DATABASE_ERRORS,
     database_error_reason,
     engine_for,
     make_file,
     parse_url,
+    reading_engine,
     sqlite_file,
 )
 from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.queries import read_rows
+from cds_hooks.storage.tables import events
 
 FILE: Final = "access.sqlite3"
 
@@ -123,3 +130,54 @@ class AccessStore:
             missing = [table for table in metadata.sorted_tables if table.name not in there]
             metadata.create_all(connection, tables=missing, checkfirst=False)
         self._is_made = True
+
+
+def wrong_accounts(record_url: str) -> list[str]:
+    """Return a sentence for each account that is not as the recorded acts made it; none where accounts are not read.
+
+    It only reads; a role without the right to read accounts finds none.
+    """
+    made = _recorded(record_url).made
+    url = parse_url(record_url)
+    if url.get_backend_name() == "sqlite":
+        file = sqlite_file(url).with_name(FILE)
+        if not file.exists():
+            return list(map(_missing, made))
+        url = url.set(database=str(file))
+    try:
+        with reading_engine(url).connect() as connection:
+            if not inspect(connection).has_table(accounts.name):
+                return []
+            query = select(accounts.c.name, accounts.c.roles, accounts.c.state).order_by(accounts.c.name)
+            rows = {
+                row.name: RecordedAccount(frozenset(row.roles.split(",")), row.state)
+                for row in connection.execute(query)
+            }
+    except DATABASE_ERRORS:
+        return []
+    sentences = [_compare(name, row, made.get(name)) for name, row in rows.items()]
+    missing = [_missing(name) for name in made if name not in rows]
+    return [sentence for sentence in (*sentences, *missing) if sentence]
+
+
+def _missing(name: str) -> str:
+    return f"the account {name}, which was made, is missing"
+
+
+def _recorded(record_url: str) -> RecordedAccounts:
+    recorded = RecordedAccounts()
+    query = select(events.c.detail).where(events.c.kind == EVENT).order_by(events.c.sequence)
+    for row in read_rows(record_url, query):
+        recorded.take(msgspec.json.decode(row.detail, type=AccountAct))
+    return recorded
+
+
+def _compare(name: str, row: RecordedAccount, recorded: RecordedAccount | None) -> str:
+    if recorded is None:
+        return f"the account {name} ({row.role_words}) was made by no recorded act"
+    if row != recorded:
+        return (
+            f"the account {name} is {row.state} with the roles {row.role_words}; the recorded acts left it "
+            f"{recorded.state} with {recorded.role_words}"
+        )
+    return ""

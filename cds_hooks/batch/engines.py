@@ -18,8 +18,7 @@ from typing import Any, ClassVar
 
 from cds_hooks.batch.charts import RawChart, grouped
 from cds_hooks.batch.run import Sent, in_batches
-from cds_hooks.batch.scoring import SCORE_COLUMNS, Questions, read_chart, scores_table
-from cds_hooks.batch.selection import questions_about
+from cds_hooks.batch.scoring import SCORE_COLUMNS, Questions, questions_about, read_chart, scores_table
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import folder_of, trust_site_keys
 from models_onnx.batch import BatchModel, TableDeclaration, load

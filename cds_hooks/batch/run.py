@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cds_hooks.batch.charts import FolderTally, RawChart, Wanted, charts_of
-from cds_hooks.batch.scoring import AsItStood, Questions, read_chart, scores_table
-from cds_hooks.batch.selection import questions_about
+from cds_hooks.batch.scoring import AsItStood, Questions, questions_about, read_chart, scores_table
 from cds_hooks.settings import Settings
 from fhir.record.record import PatientRecord
 from models_onnx.batch.outputs import OutputFile, risk_assessment

@@ -17,9 +17,8 @@ from cds_hooks.commands.options import AsJson, Client, Database, Service, failur
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.memory import no_collection
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.judging import Window, judge, summary
+from cds_hooks.monitor.judging import NotTold, Window, judge, summary, tell, write_textfile
 from cds_hooks.monitor.label_reading import LabelReader
-from cds_hooks.monitor.notices import NotTold, tell, write_textfile
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
@@ -124,7 +123,7 @@ def monitor(
 
 
 def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
-    from cds_hooks.monitor.reviews import LISTS, reviewed
+    from cds_hooks.monitor.judging import LISTS, reviewed
 
     since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1e6)
     try:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cards.rules.engine.governance import SiteRules
-from cds_hooks.access.changed_rows import wrong_accounts
+from cds_hooks.access.store import wrong_accounts
 from cds_hooks.audit.holds import HeldBy, hold, holds, release
 from cds_hooks.audit.retention import remove_old
 from cds_hooks.audit.seals import Sealing, SealsUnusable, add_seal, read_seals

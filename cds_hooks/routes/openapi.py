@@ -16,7 +16,7 @@ from cds_hooks.outcomes.report import Report
 from cds_hooks.protocol.feedback import FeedbackEntry
 from cds_hooks.protocol.hooks import Context, Hook
 from cds_hooks.protocol.request import HookRequest
-from cds_hooks.routes.outcomes import OutcomeAnswer
+from cds_hooks.routes.feedback import OutcomeAnswer
 from cds_hooks.services import Service
 
 TITLE: Final = "CDS Hooks server"

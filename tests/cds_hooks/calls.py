@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from cds_hooks.package_tests.calls import open_client
-from cds_hooks.package_tests.calls import request_for as request_for
+from cds_hooks.package_tests.contracts import open_client
+from cds_hooks.package_tests.contracts import request_for as request_for
 from cds_hooks.settings import Settings
 from tests.live import record_in
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cds_hooks import cli, site_rules
+from cds_hooks import cli, packages
 from fhir.mapping.features.feature import FeatureFault
 from tests.program import run_program
 
@@ -94,7 +94,7 @@ def test_what_was_closed_is_opened_again_before_anything_is_printed(monkeypatch:
 
 def test_the_rules_of_the_site_are_named_before_a_rule_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     used: list[Any] = []
-    monkeypatch.setattr(site_rules, "use_rules_of_site", used.append)
+    monkeypatch.setattr(packages, "use_rules_of_site", used.append)
     monkeypatch.delenv("CDS_SITE_RULES", raising=False)
     cli._use_site_rules()
     assert used == []

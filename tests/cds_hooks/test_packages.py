@@ -20,7 +20,7 @@ from cds_hooks.hold_back.checks import CheckedCall, Shared, choose_cards
 from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.kit.simulator.request import build_request
-from cds_hooks.package_tests.calls import AS_OF
+from cds_hooks.package_tests.contracts import AS_OF
 from cds_hooks.packages import use_packages
 from cds_hooks.pages.doors import all_doors
 from cds_hooks.services import find_services

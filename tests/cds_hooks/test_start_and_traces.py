@@ -17,9 +17,9 @@ from cds_hooks.memory import settle_memory
 from cds_hooks.metrics import Metrics
 from cds_hooks.metrics.counts import Snapshot
 from cds_hooks.metrics.page import _parent_of, page_of, workers_of
+from cds_hooks.packages import use_rules_of_site
 from cds_hooks.settings import Settings
 from cds_hooks.settings.checks import networks_of
-from cds_hooks.site_rules import use_rules_of_site
 from cds_hooks.storage.content import (
     ContentKeys,
     ContentUnreadable,
@@ -193,7 +193,7 @@ def test_the_rules_of_a_site_are_used_with_the_policies_of_its_payer(
     from cards.coverage import store
 
     used: list[Any] = []
-    monkeypatch.setattr("cds_hooks.site_rules.use_site_rules", used.append)
+    monkeypatch.setattr("cds_hooks.packages.use_site_rules", used.append)
     monkeypatch.setattr(store, "govern_own_policies", lambda: used.append("policies"))
     use_rules_of_site(None)
     use_rules_of_site(tmp_path)

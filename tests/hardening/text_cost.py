@@ -22,7 +22,7 @@ import orjson
 from msgspec import inspect
 
 from cds_hooks.kit.simulator.chart import resources_of
-from cds_hooks.package_tests.calls import AS_OF, requests_of
+from cds_hooks.package_tests.contracts import AS_OF, requests_of
 from cds_hooks.services import find_services
 from fhir.record import resources as record_resources
 from fhir.record.datatypes import LeanResource

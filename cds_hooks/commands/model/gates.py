@@ -1,21 +1,38 @@
-"""`cds-hooks model gates`: runs the gates that a model must pass before it is served."""
+"""`cds-hooks model gates`: runs the gates that a model must pass before it is served, also on the words of its service."""
 
+import ast
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from cards.card import CardIdentity
+from cards.compose.model import ModelCardContent, model_card
 from cds_hooks.commands.model.console import Data, Folder, Specs, moment, own_specs, problems, progress_bars, today
-from cds_hooks.commands.model.publishing import signer
+from cds_hooks.commands.model.train import signer
 from cds_hooks.commands.options import AsJson, failure, print_json
 from cds_hooks.commands.record import site_approvals
 from cds_hooks.hold_back.acts import waiver_subject
+from cds_hooks.services._declared import card_words
+from cds_hooks.services._service_file import ServiceFile, service_files
 from cds_hooks.settings import settings
-from cds_hooks.trusted_models import own_keys
+from cds_hooks.trusted_models import AbsentModel, own_keys
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing
+from fhir.mapping.features.patient import Sex
+from models_onnx.declarations import DeclaringFile, declaring_files
 from models_onnx.serving.registry import ARTIFACTS, find_version
+from models_onnx.serving.runtime import Model, Prediction
+from models_onnx.workbench.gates.subject import (
+    ComposedCard,
+    Subject,
+)
 
 _COLOURS = {"passed": "green", "waived": "yellow"}
 
@@ -62,7 +79,6 @@ def gates(
 
 
 def _site_evidence(subject: Any, data: Path | None) -> Any:
-    from cds_hooks.commands.model.service_words import composer, own_service, service_sentences
     from models_onnx.workbench.gates.evidence import SiteEvidence
 
     service = own_service(subject)
@@ -97,3 +113,115 @@ def _show(report: Any, only: frozenset[str]) -> None:
     verdict = f"Not green: {', '.join(red)}." if red else "What was asked for is green."
     others = len(report.results) - sum(result.gate in only for result in report.results)
     typer.echo(f"{verdict} Not run: the {others} other gates, without which the model shows no cards.")
+
+
+Array = NDArray[np.float64]
+
+
+def own_service(subject: Subject) -> tuple[ServiceFile, DeclaringFile] | None:
+    """Return the site's own service that shows this model: beside the model, or in CDS_MODELS_FOLDER; else None."""
+    site_folder = settings().models_folder
+    folders = [subject.folder.parent, *([site_folder] if site_folder is not None else [])]
+    services = (service_file for folder in folders if folder.is_dir() for service_file in service_files(folder))
+    return next((service for service in services if service[0].model == subject.id), None)
+
+
+def composer(
+    subject: Subject, site_service: tuple[ServiceFile, DeclaringFile] | None
+) -> Callable[[Array], Sequence[ComposedCard]] | None:
+    """Cards in the words of the service that shows this model; None where no service does."""
+    if subject.manifest is None:
+        return None
+    if site_service is not None:
+        planned = card_words(site_service[0], {"resourceType": "ServiceRequest"})
+    elif (file := _showing(subject.id)) is not None:
+        planned = vars(file.load())["CARD"]
+    else:
+        return None
+    manifest, features = subject.manifest, features_named(tuple(item.name for item in subject.features))
+
+    def compose(rows: Array) -> list[ComposedCard]:
+        from models_onnx.artifact.folder import Artifact
+
+        model = Model(Artifact(manifest, subject.content))
+        return [_compose(model, features, row, planned) for row in rows]
+
+    return compose
+
+
+def _showing(model_id: str) -> DeclaringFile | None:
+    """Return the service that holds this model in its module, as its own or as a twin; None where none does."""
+    for file in declaring_files("cds_hooks.services"):
+        members = vars(file.load())
+        models = [value for value in members.values() if isinstance(value, Model)]
+        model_ids = {model.manifest.id for model in models if not isinstance(model, AbsentModel)}
+        if model_id in model_ids and isinstance(members.get("CARD"), ModelCardContent):
+            return file
+    return None
+
+
+def service_sentences(model_id: str) -> list[tuple[str, str]] | None:
+    """Every text of the service that shows the model, with the line where it stands; None where no service shows it.
+
+    Read from the source of its module, so that no label, remark, silence or order is left out, whatever a call makes of
+    them. Documentation strings are no words for a clinician.
+    """
+    file = _showing(model_id)
+    if file is None:
+        return None
+    tree = ast.parse(file.path.read_text(encoding="utf-8"))
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        (f"{file.shown}, line {node.lineno}", text)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in documented
+        for text in _texts(node)
+        if " " in text.strip()
+    ]
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    """Yield the texts of an expression; what a formatted text fills in is left as an ellipsis."""
+    if isinstance(node, ast.JoinedStr):
+        parts = [str(value.value) if isinstance(value, ast.Constant) else "…" for value in node.values]
+        yield "".join(parts)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def _compose(model: Model, features: tuple[Feature, ...], row: Array, planned: ModelCardContent) -> ComposedCard:
+    prediction: Prediction = model.predict(row)
+    vector = _vector(features, row)
+    card = model_card(
+        model.manifest,
+        prediction,
+        vector,
+        planned,
+        CardIdentity("card", str, "https://cds.example/explain/1", "https://cds.example/m"),
+    )
+    return ComposedCard(
+        summary=card.summary,
+        detail=card.detail or "",
+        indicator=card.indicator,
+        options=tuple(suggestion.label for suggestion in card.suggestions or ()),
+        links=tuple(link.url for link in card.links or ()),
+        missing=tuple(gap.feature.words for gap in vector.missing),
+        margin=prediction.margin,
+        base=prediction.base,
+        contributions=tuple(prediction.contributions.tolist()),
+    )
+
+
+def _vector(features: tuple[Feature, ...], row: Array) -> FeatureVector:
+    """Return the row as if it had been read from a chart: every value dated and with a source."""
+    evidence: list[FeatureValue | None] = []
+    missing = []
+    for feature, value in zip(features, row.tolist(), strict=True):
+        if np.isnan(value):
+            evidence.append(None)
+            missing.append(Missing(feature, "absent", "not recorded"))
+        else:
+            charted = round(value, 1)
+            unit = ("male" if value else "female") if isinstance(feature, Sex) else feature.unit
+            evidence.append(FeatureValue(feature, value, "2026-11-01", "Observation/1", "", charted, unit))
+    return FeatureVector(features, row, evidence, missing)

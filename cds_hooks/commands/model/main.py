@@ -7,8 +7,8 @@ from cds_hooks.commands.lazy import Lazy, lazy_group
 COMMANDS = {
     "train": Lazy("model.train", "train"),
     "evaluate": Lazy("model.train", "evaluate"),
-    "import": Lazy("model.adding", "import_"),
-    "sign": Lazy("model.publishing", "sign"),
+    "import": Lazy("model.train", "import_"),
+    "sign": Lazy("model.train", "sign"),
     "gates": Lazy("model.gates", "gates"),
     "card": Lazy("model.describe", "card"),
     "list": Lazy("model.describe", "list_"),

@@ -1,7 +1,7 @@
-"""`cds-hooks model train` and `evaluate`. What trains is imported inside the commands."""
+"""`cds-hooks model train`, `evaluate`, `import` and `sign`. What trains is imported inside the commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -19,10 +19,11 @@ from cds_hooks.commands.model.console import (
     problems,
     progress_bars,
 )
-from cds_hooks.commands.model.publishing import publish_trained
 from cds_hooks.commands.options import AsJson, print_json
 from cds_hooks.settings import settings
-from models_onnx.serving.registry import ARTIFACTS
+from cds_hooks.trusted_models import signing_key
+from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
+from models_onnx.serving.registry import ARTIFACTS, find_version
 from models_onnx.spec import REPLICATES, SEED, get_spec
 
 
@@ -114,3 +115,102 @@ def evaluate(
     else:
         print_markdown(result.page)
     raise typer.Exit(0 if result.passed else 1)
+
+
+def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
+    """Publish an artifact again: card from its manifest and words, hashes, signature by the local key. A new draft.
+
+    Example: cds-hooks model sign mortality_5y --folder models
+    """
+    with problems():
+        publish_version(find_version(name, folder).folder, own_specs(specs, folder, name))
+
+
+def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json: bool) -> None:
+    """Show the figures of what was trained, and sign it; where a floor failed, say which, and end with code 1."""
+    from models_onnx.workbench.release.documentation import failed_floors, model_page
+    from models_onnx.workbench.training.data.leaks import CLEARED
+
+    if as_json:
+        print_json(trained.manifest)
+    else:
+        print_markdown(model_page(trained.manifest, folder=None))
+    if trained.folder is None:
+        floors = failed_floors(trained.manifest)
+        typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)
+        for sentence in trained.leaks:
+            typer.echo(f"This is a leak: {sentence}; {CLEARED}.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"Written: {trained.folder}", err=True)
+    publish_version(trained.folder, specs, data)
+
+
+def publish_version(folder: Path, specs: Path | None = None, data: Path | None = None) -> None:
+    """Put the card into a model trained here and sign it; say by which key and what follows from it.
+
+    `specs` is the folder of declarations outside the package, in which the words of its card stand; `data` the folder
+    of the table where the command named one.
+    """
+    from models_onnx.workbench.release.card import card_words
+    from models_onnx.workbench.release.publishing import publish
+
+    signing = signer()
+    release = publish(folder, signing, card_words(folder.name, specs))
+    if folder.name != release.id:
+        typer.echo(
+            f"Other versions stay as they are. This one can be tried and released as {folder.name} "
+            "(cds-hooks release set shadow|canary|active model); a server loads it when it starts again.",
+            err=True,
+        )
+    typer.echo(f"Published: {release.id} {release.version}, digest {release.digest[:16]}, state draft.", err=True)
+    if signing.public.id not in maintainers():
+        typer.echo(
+            f"Signed by your own key {signing.public.id}. A server takes it where CDS_MODEL_KEYS names "
+            f"{public_file(signing_key(settings()))}.",
+            err=True,
+        )
+    paths = {"--folder": None if folder.parent == ARTIFACTS else folder.parent, "--specs": specs, "--data": data}
+    options = "".join(f" {option} {path}" for option, path in paths.items() if path is not None)
+    typer.echo(f"Next: cds-hooks model gates {folder.name}{options} --record", err=True)
+
+
+def signer() -> Signer:
+    """Return the key that signs releases made here. It is created at the first use, and a line says so."""
+    path = signing_key(settings())
+    site_key, is_new = local_signer(path, "trained here")
+    if is_new:
+        typer.echo(f"Made a signing key: {path}. Keep it; it belongs into no repository.", err=True)
+    return site_key
+
+
+def import_(
+    fitted: Annotated[
+        str,
+        typer.Argument(
+            metavar="FITTED",
+            help="A file (.onnx, .skops, LightGBM text, XGBoost JSON), or module:function.",
+        ),
+    ],
+    spec: Annotated[Path, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")],
+    data: Data = None,
+    out: Out = ARTIFACTS,
+    seed: Seed = SEED,
+    replicates: Replicates = REPLICATES,
+    as_json: AsJson = False,
+) -> None:
+    """Take in a model that was fitted elsewhere; nothing is fitted, and a pickle is never read.
+
+    By its declaration (docs/adding/hospital-model.md) it is compiled exactly and evaluated on the table's rows, people
+    whom it was not trained on.
+
+    Exit codes: 0 taken in, 1 a floor failed and nothing was written, 2 the file, the declaration, the card or the
+    table cannot be used.
+
+    Example: cds-hooks model import falls.skops --spec mine/falls_1y.py --data tables --out trained
+    """
+    with problems():
+        from models_onnx.workbench.training.renewing import adopt
+
+        with progress_bars(as_json) as progress:
+            trained = adopt(fitted, spec, data or settings().data_dir, out, seed, replicates, progress)
+        publish_trained(trained, spec.parent, data, as_json)

@@ -24,7 +24,7 @@ from cds_hooks.pages.explain.recorded_decision import (
     read_models,
     sent_card,
 )
-from cds_hooks.pages.models.description import Group, Performance, performance
+from cds_hooks.pages.models.views import Group, Performance, performance
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.charts import Scale, round_scale, with_ticks
 from cds_hooks.web.numbers import format_quantity, format_time, logistic, logit, people_range, signed, time_of

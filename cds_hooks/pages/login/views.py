@@ -13,15 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.access.accounts import check_login
-from cds_hooks.access.code_flow import FlowFailed, UnderWay, come_back, new_secret, send_away
+from cds_hooks.access.accounts import LONGEST, Attempt, TooManyTries, address_of_client, check_login, count_try, forgive
+from cds_hooks.access.code_flow import FlowFailed, OpenIdLogin, SmartLaunch, UnderWay, come_back, new_secret, send_away
 from cds_hooks.access.links import PATH, ExplanationLinks
-from cds_hooks.access.oidc import OpenIdLogin
-from cds_hooks.access.passwords import LONGEST
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Person
-from cds_hooks.access.smart import SmartLaunch
-from cds_hooks.access.throttle import Attempt, TooManyTries, address_of_client, count_try, forgive
 from cds_hooks.hold_back.acts import LOCAL
 from cds_hooks.logs import log
 from cds_hooks.pages.doors import door_of

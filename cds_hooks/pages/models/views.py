@@ -1,13 +1,27 @@
-"""The pages of the models: the list, and a model with its card."""
+"""The pages of the models: the list, and a model with its card.
 
+From a model's manifest, card and release to its page: performance, calibration, inputs, source attributes, gates.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
 from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.pages.committee.standing import ModelStanding
-from cds_hooks.pages.models.description import model_values
+from cds_hooks.pages.explain.inputs import SEX, average_of
 from cds_hooks.pages.server import PageServer
+from cds_hooks.web.model_words import LEAST_EVENTS, words_of
+from cds_hooks.web.numbers import format_unit, format_value
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
-from models_onnx.artifact.manifest import Manifest
+from models_onnx.artifact.manifest import Manifest, ModelInput
+from models_onnx.model_card.calibration import calibration
+from models_onnx.model_card.formats import card_sections
+from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
+from models_onnx.monitoring.alerting import alerting_of
 
 _NO_MODEL = Failure("No such model", "No model of this name is served here.", "The start page lists those there are.")
 _MODEL_OUT = Failure(
@@ -60,3 +74,128 @@ def standing_of(server: PageServer, model_id: str, manifest: Manifest) -> ModelS
         return None
     waivers = (server.files.card(model_id) or {}).get("product", {}).get("waivers", [])
     return server.committee.model(model_id, release, manifest.title, server.files.gates(model_id), waivers)
+
+
+_AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
+
+
+class Estimate(Struct, frozen=True):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Tested(Struct, frozen=True):
+    """How the estimates held among these people; None where there was not enough data.
+
+    `ranking` is the AUROC, `happened` what happened for each one expected, `slope` the calibration slope.
+    """
+
+    people: int
+    events: int
+    ranking: Estimate | None
+    happened: Estimate | None
+    slope: Estimate | None = None
+
+
+class Group(Struct, frozen=True):
+    """One group of people it was tested in, over all years and in those it was last set to."""
+
+    axis: str
+    name: str
+    every: Tested
+    latest: Tested
+
+
+class Performance(Struct, frozen=True):
+    """The whole evaluation; `simple` is the ranking by a few inputs alone, which the model has to beat."""
+
+    how: str
+    every: Tested
+    latest: Tested
+    simple: Estimate | None
+    groups: tuple[Group, ...]
+
+    def groups_of(self, age: float | None, sex: str) -> list[Group]:
+        """Return the groups of age and sex that a person belongs to."""
+        return [group for group in self.groups if group.name == sex or (age is not None and _holds(group.name, age))]
+
+
+def performance(manifest: Manifest) -> Performance:
+    """Return what the manifest's evaluation says."""
+    evaluation = manifest.evaluation
+    return Performance(
+        how=evaluation["how"],
+        every=_tested(evaluation["all"]),
+        latest=_tested(evaluation["latest"]),
+        simple=estimate_of(evaluation["simple"].get("auroc")),
+        groups=tuple(
+            Group(block["axis"], block["group"], _tested(block), _tested(block.get("latest", {})))
+            for block in evaluation["subgroups"]
+        ),
+    )
+
+
+_FIGURES = ("auroc", "observed_expected", "calibration_slope")
+
+
+def _tested(block: Mapping[str, Any]) -> Tested:
+    events = block.get("events", 0)
+    enough = block.get("sufficient", events >= LEAST_EVENTS)
+    figures = {name: estimate_of(block.get(name)) if enough else None for name in _FIGURES}
+    return Tested(block.get("n", 0), events, *figures.values())
+
+
+def estimate_of(figure: Mapping[str, float | None] | None) -> Estimate | None:
+    """Return a figure as a page shows it; None where it cannot be computed."""
+    value, low, high = (figure.get(name) for name in ("value", "low", "high")) if figure else (None, None, None)
+    return None if value is None or low is None or high is None else Estimate(value, low, high)
+
+
+def _holds(name: str, age: float) -> bool:
+    match = _AGES.fullmatch(name)
+    return match is not None and int(match["low"]) <= age and (match["high"] is None or age < int(match["high"]) + 1)
+
+
+class InputRow(Struct, frozen=True):
+    """One input: the range the model knows, the group's average, and where it is read from."""
+
+    words: str
+    range: str
+    average: str
+    source: str
+
+
+def input_rows(manifest: Manifest) -> list[InputRow]:
+    """Return one row per input, in the model's order."""
+    return [_input_row(feature) for feature in manifest.features]
+
+
+def _input_row(feature: ModelInput) -> InputRow:
+    source = f"LOINC {', '.join(feature.loinc)}" if feature.loinc else feature.fhir
+    return InputRow(words_of(feature), _range(feature), average_of(feature), source)
+
+
+def _range(feature: ModelInput) -> str:
+    if feature.name == SEX:
+        return "male or female"
+    low, high = format_value(feature.trained_low), format_value(feature.trained_high)
+    above = f"; above, it counts as {feature.clip_high:g}" if feature.clip_high is not None else ""
+    return f"{low} to {high} {format_unit(feature.unit)}{above}"
+
+
+def model_values(manifest: Manifest, card: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the template of a model shows: what it is for, for whom it was tested, and how well it does."""
+    return {
+        "manifest": manifest,
+        "alerting": [alerting_of(manifest, row) for row in manifest.thresholds.table],
+        "tested": performance(manifest),
+        "provenance": provenance_rows(manifest),
+        "calibration": calibration(manifest),
+        "features": input_rows(manifest),
+        "attributes": card_sections(card) if card else [],
+        "lineage": lineage_rows(manifest),
+        "absence": absence_words(manifest),
+    }

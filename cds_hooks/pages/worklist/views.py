@@ -1,25 +1,251 @@
-"""The worklist: the page, and the form that takes a finding off or puts it back."""
+"""The worklist: the page, and the form that takes a finding off or puts it back.
 
-from typing import Annotated, Literal
+Lays the worklist out: the rows that a filter leaves, what may be done about each finding, what was done.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
 
 from fastapi import Depends, Query
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cards.compose.model import in_100
+from cds_hooks.decision_views.file import Mark, Views
+from cds_hooks.decision_views.follow import Follower
+from cds_hooks.hold_back.memory import PERIOD_DAYS
 from cds_hooks.pages.server import PageServer, posted
-from cds_hooks.pages.worklist.rows import (
-    ROWS_ON_A_PAGE,
-    SNOOZE_DAYS,
-    Filter,
-    WorklistKeeper,
-    make_lists,
-    record_act,
-)
 from cds_hooks.storage import decision_of
+from cds_hooks.storage.entries import add_event
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.site import HEADERS
+from cds_hooks.worklist.worklist import WORK_EVENT, WorklistRow, read_worklist
+from models_onnx.equations.declaration import find_equations
+
+SNOOZE_DAYS: Final = (1, 7, 30)
+DONE_DAYS: Final = PERIOD_DAYS["accepted"]
+"""What was done is suppressed as long as a card that was accepted."""
+
+_DAY_SECONDS: Final = 86_400.0
+
+
+class Act(Struct, frozen=True):
+    """The newest act on a finding of a patient; `until` in epoch seconds."""
+
+    act: str
+    by: str
+    at: float
+    until: float
+
+
+def finding_digest(text: str) -> str:
+    """16 hexadecimal digits that stand for the name of a test or the summary of a finding."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def record_act(url: str, actor: str, decision: str, finding: str, act: str, now: float, days: int = 0) -> None:
+    """Record an act.
+
+    Raises:
+        RecordUnavailable: It cannot be recorded.
+    """
+    suppressed_days = {"done": DONE_DAYS, "snooze": days, "back": 0}[act]
+    detail = {"decision": decision, "finding": finding, "act": act, "until": now + suppressed_days * _DAY_SECONDS}
+    add_event(url, WORK_EVENT, actor, detail)
+
+
+class Acts:
+    """The newest act on each finding."""
+
+    def __init__(self, views: Views) -> None:
+        """Take the views of the record.
+
+        Raises:
+            RecordUnavailable: They cannot be read.
+        """
+        rows = views.read("SELECT client, patient, finding, act, actor, at, until FROM work_acts")
+        self._newest = {tuple(row[:3]): Act(*row[3:]) for row in rows}
+        self.patients = {row[:2] for row in rows}
+        """Client and patient of every act."""
+
+    def resting(self, client: str, patient: str, text: str, now: float) -> Act | None:
+        """Return why a finding is not on the list now; None where it is."""
+        act = self._newest.get((client, patient, finding_digest(text)))
+        return act if act is not None and act.act != "back" and now < act.until else None
+
+
+# The worklist as the pages show it, from the views of the record
+
+
+_MADE_SECONDS: Final = 60.0
+"""The list is put in order again when something is new, and for the days that go by once a minute."""
+
+
+class WorklistKeeper:
+    """Makes the list again when the record has something new; one for each server process."""
+
+    def __init__(self, follower: Follower, now: Callable[[], datetime]) -> None:
+        """`now` is the clock by which calls are answered."""
+        self._follower = follower
+        self._now = now
+        self._lock = threading.Lock()
+        self._made: tuple[list[Mark], float, tuple[WorklistRow, ...], Acts] | None = None
+
+    def worklist(self) -> tuple[tuple[WorklistRow, ...], Acts]:
+        """Return everybody who is on the list now or of whom something was said before, and what people did.
+
+        Raises:
+            RecordUnavailable: The views cannot be read.
+        """
+        views, moment = self._follower.views, monotonic()
+        with self._lock:
+            # by the marks: they are written with the rows, the time up to which all is whole some moments later
+            marks = [views.mark(name) for name in ("decisions", "feedback", "events")]
+            if self._made is None or self._made[0] != marks or moment - self._made[1] >= _MADE_SECONDS:
+                self._made = (marks, moment, read_worklist(views, self._now()), Acts(views))
+            return self._made[2:]
+
+
+ROWS_ON_A_PAGE: Final = 50
+_BECAUSE: Final = {
+    "no-visit": "found outside a visit",
+    "offered-before": "another reminder was shown first",
+    "from-event": "found when a new result or visit arrived",
+}
+
+
+class Filter(BaseModel, frozen=True):
+    """What the list is narrowed to; `did` is the finding about which something was just done."""
+
+    client: Annotated[str, Field(max_length=200)] = ""
+    what: Annotated[str, Field(max_length=100)] = ""
+    kind: Literal["all", "missing", "said"] = "all"
+    start: Annotated[int, Field(ge=0, lt=1_000_000)] = 0
+    did: Annotated[str, Field(exclude=True)] = ""
+
+    def query(self, **changed: Any) -> str:
+        """Return the filter as the query of an address, with some of it changed."""
+        fields = self.model_dump(exclude_defaults=True) | changed
+        return urlencode({name: value for name, value in fields.items() if value})
+
+
+class FindingLine(Struct, frozen=True):
+    """One finding of a patient: what it is, why it is on the list, and the act that took it off, if any."""
+
+    text: str
+    why: str
+    kind: str
+    act: Act | None = None
+
+    @property
+    def finding(self) -> str:
+        """The digest by which the forms of the page name it."""
+        return finding_digest(self.text)
+
+    @property
+    def until(self) -> str:
+        """Until when it is off the list."""
+        return _day(self.act.until) if self.act is not None else ""
+
+    @property
+    def acted(self) -> str:
+        """When it was taken off."""
+        return _day(self.act.at) if self.act is not None else ""
+
+
+class PatientLine(Struct, frozen=True):
+    """One patient; `chosen` are the findings that filter and acts leave, None where they leave all of them."""
+
+    rank: int
+    row: WorklistRow
+    chosen: tuple[FindingLine, ...] | None = None
+
+    @property
+    def findings(self) -> tuple[FindingLine, ...]:
+        """The findings. Of the thousands of a long list they are laid out only where they are shown."""
+        return self.chosen if self.chosen is not None else tuple(_findings(self.row))
+
+    @property
+    def higher_than(self) -> int | None:
+        """How many in 100 people of the model's reference group have a lower estimate, 1 to 99; None without one."""
+        return in_100(self.row.risk) if self.row.risk is not None else None
+
+    @property
+    def days(self) -> str:
+        """How long ago the newest call about the patient was, in words."""
+        days = int(self.row.days)
+        return "today" if days < 1 else "1 day ago" if days == 1 else f"{days} days ago"
+
+
+class Lists(Struct, frozen=True):
+    """The list and what was taken off it."""
+
+    waiting: tuple[PatientLine, ...]
+    off: tuple[PatientLine, ...]
+    clients: tuple[str, ...]
+
+    def finding(self, digest: str) -> FindingLine | None:
+        """Return the finding with this digest among those that were taken off."""
+        return next((finding for line in self.off for finding in line.findings if finding.finding == digest), None)
+
+
+def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
+    """Return everybody on the list, in its order, and whose findings are suppressed because of an act."""
+    waiting, off = list[PatientLine](), list[PatientLine]()
+    rows, acts = keeper.worklist()
+    takes_all = wanted.kind == "all" and not wanted.what.strip()
+    for row in rows:
+        if wanted.client and row.client != wanted.client:
+            continue
+        has_acts = (row.client, row.patient) in acts.patients
+        if takes_all and not has_acts:
+            waiting.append(PatientLine(len(waiting) + 1, row))
+            continue
+        findings = [finding for finding in _findings(row) if _fits(finding, wanted)]
+        if has_acts:
+            findings = [
+                replace(finding, act=acts.resting(row.client, row.patient, finding.text, now)) for finding in findings
+            ]
+        waiting_findings = tuple(finding for finding in findings if finding.act is None)
+        off_findings = tuple(finding for finding in findings if finding.act is not None)
+        if waiting_findings:
+            waiting.append(PatientLine(len(waiting) + 1, row, waiting_findings))
+        if off_findings:
+            off.append(PatientLine(len(off) + 1, row, off_findings))
+    return Lists(tuple(waiting), tuple(off), tuple(sorted({row.client for row in rows})))
+
+
+def _findings(row: WorklistRow) -> Iterator[FindingLine]:
+    for entry in row.entries:
+        why = f"{_purpose(entry.purpose)}; {_BECAUSE.get(entry.because, entry.because)}"
+        yield FindingLine(entry.test, why, "missing")
+    for earlier_card in row.shown:
+        why = f"Shown on {earlier_card.since[:10]} and not answered; not shown again before {earlier_card.until[:10]}"
+        yield FindingLine(earlier_card.summary, why, "said")
+
+
+def _purpose(name: str) -> str:
+    """Return why it is to be done: an input of an equation, or what a service found due."""
+    equation = find_equations().get(name)
+    return f"Missing for {equation.title}" if equation is not None else "Due"
+
+
+def _fits(finding: FindingLine, wanted: Filter) -> bool:
+    is_kind = wanted.kind in ("all", finding.kind)
+    return is_kind and wanted.what.strip().casefold() in f"{finding.text} {finding.why}".casefold()
+
+
+def _day(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
 def _recorded(decision: str) -> str:
@@ -88,3 +314,6 @@ def routes(server: PageServer) -> list[Route]:
         server.route("/worklist", page.show),
         server.route("/worklist", page.act, ["POST"]),
     ]
+
+
+# What people did about the entries of the worklist: done, snoozed, put back. Each act is an entry of the record

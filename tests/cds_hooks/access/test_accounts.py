@@ -12,16 +12,15 @@ from cds_hooks.access.accounts import (
     add_account,
     change_password,
     check_login,
+    count_try,
     disable_account,
     enable_account,
     list_accounts,
     parse_roles,
+    password_fault,
 )
-from cds_hooks.access.changed_rows import wrong_accounts
-from cds_hooks.access.passwords import password_fault
 from cds_hooks.access.roles import Role
-from cds_hooks.access.store import AccessStore, accounts, tries
-from cds_hooks.access.throttle import count_try
+from cds_hooks.access.store import AccessStore, accounts, tries, wrong_accounts
 from tests.cds_hooks.access.browsing import PASSWORD, store_of, with_account
 from tests.live import record_in
 from tests.program import run_program

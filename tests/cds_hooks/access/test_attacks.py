@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cds_hooks.access.accounts import TRIES_FOR_A_NAME
 from cds_hooks.access.code_flow import UnderWay, come_back, send_away
 from cds_hooks.access.roles import Role
-from cds_hooks.access.throttle import TRIES_FOR_A_NAME
 from cds_hooks.pages.doors import DOORS
 from tests.cds_hooks.access.browsing import BROWSER, entries, store_of, visit, with_account
 from tests.cds_hooks.pages.test_decisions import trust_file_in

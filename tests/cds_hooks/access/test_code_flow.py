@@ -18,11 +18,12 @@ from cds_hooks.access.code_flow import (
     _signing_key,
     authorization_address,
     code_of,
+    fetch_json,
+    json_object,
     provider_of,
     redeem,
     verified_claims,
 )
-from cds_hooks.access.oidc import fetch_json, json_object
 from tests.cds_hooks.security.servers import answering
 
 

@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from cds_hooks.access.accounts import check_login, disable_account
-from cds_hooks.access.passwords import hash_password
+from cds_hooks.access.accounts import TRIES_FOR_A_NAME, check_login, disable_account, hash_password
 from cds_hooks.access.store import sessions, tries
-from cds_hooks.access.throttle import TRIES_FOR_A_NAME
 from cds_hooks.pages.login.views import local_page
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, entries, form_token, visit, with_account
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.access.throttle import (
+from cds_hooks.access.accounts import (
     TRIES_FOR_A_NAME,
     WINDOW_SECONDS,
     TooManyTries,

@@ -16,8 +16,7 @@ from cds_hooks import cli
 from cds_hooks.batch import run
 from cds_hooks.batch.charts import FolderTally, RawChart, Wanted, charts_of
 from cds_hooks.batch.run import FhirJob, score_folder
-from cds_hooks.batch.scoring import read_chart
-from cds_hooks.batch.selection import questions_about
+from cds_hooks.batch.scoring import questions_about, read_chart
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.kit.simulator.chart import resources_of
 from cds_hooks.settings import Settings, settings

@@ -8,8 +8,7 @@ import pytest
 
 from cds_hooks.batch.charts import RawChart
 from cds_hooks.batch.run import FhirJob, score_folder
-from cds_hooks.batch.scoring import Score, read_chart, score_records
-from cds_hooks.batch.selection import questions_about
+from cds_hooks.batch.scoring import Score, questions_about, read_chart, score_records
 from cds_hooks.settings import Settings
 from models_onnx.errors import BatchRefused
 from tests.cds_hooks.kit.samples.reading import AS_OF

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.batch import selection
-from cds_hooks.batch.selection import questions_about
+from cds_hooks.batch import scoring
+from cds_hooks.batch.scoring import questions_about
 from cds_hooks.services import _model
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
@@ -32,8 +32,8 @@ def test_without_names_every_equation_and_the_models_of_which_cards_are_shown_ar
     of_services: dict[str, Any] = {
         name: SimpleNamespace(model=SimpleNamespace(id=name, features=())) for name in ("shown", "withheld")
     }
-    monkeypatch.setattr(selection, "_of_services", lambda _: of_services)
-    monkeypatch.setattr(selection, "why_withheld", lambda model: None if model.id == "shown" else "a draft")
+    monkeypatch.setattr(scoring, "_of_services", lambda _: of_services)
+    monkeypatch.setattr(scoring, "why_withheld", lambda model: None if model.id == "shown" else "a draft")
     asked = questions_about((), Settings())
     assert list(asked.models) == [of_services["shown"]]
     assert [item.id for item in asked.equations] == list(find_equations())
@@ -47,9 +47,9 @@ def test_a_model_that_is_not_there_is_of_no_service_and_named_it_is_refused(monk
         "b": SimpleNamespace(of_chart=SimpleNamespace(model=absent)),
         "c": SimpleNamespace(of_chart=SimpleNamespace(model=SimpleNamespace(manifest=SimpleNamespace(id="m")))),
     }
-    monkeypatch.setattr(selection, "find_services", lambda **_: services)
-    assert selection._of_services(Settings()) == {"m": services["c"].of_chart}
-    monkeypatch.setattr(selection, "site_model", lambda *_: absent)
+    monkeypatch.setattr(scoring, "find_services", lambda **_: services)
+    assert scoring._of_services(Settings()) == {"m": services["c"].of_chart}
+    monkeypatch.setattr(scoring, "site_model", lambda *_: absent)
     with pytest.raises(BatchRefused, match="mortality_5y cannot be used: its signature does not fit"):
         questions_about((MODEL,), Settings())
 
@@ -63,7 +63,7 @@ def test_what_is_read_says_also_who_objects_and_whom_a_model_is_not_for() -> Non
         ([], flags, {"Consent", "Flag"}),
         (models, frozenset(), {"Consent", *of_models}),
     ):
-        assert set(selection._needs(some, (), opting_out).resources) == resources
+        assert set(scoring._needs(some, (), opting_out).resources) == resources
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_model_is_silent_of_the_dead_and_those_it_is_not_for(
 ) -> None:
     monkeypatch.setattr(_model, "find_condition", lambda *_: None)
     record: Any = SimpleNamespace(deceased=deceased, age_years=lambda: age)
-    silence = selection._outside(load_model(MODEL), record)
+    silence = scoring._outside(load_model(MODEL), record)
     assert (silence and (silence.subject, silence.reason)) == (reason and (MODEL, reason))
 
 
@@ -85,13 +85,13 @@ def test_a_condition_that_a_population_leaves_out_is_named(monkeypatch: pytest.M
     record: Any = SimpleNamespace(deceased=False, age_years=lambda: 70.0)
     monkeypatch.setattr(_model, "not_in_population", lambda *_: None)
     monkeypatch.setattr(_model, "find_condition", lambda _, key: key == "dialysis" or None)
-    silence = selection._outside(model, record)
+    silence = scoring._outside(model, record)
     assert silence is not None
     assert silence.text == "The model is for adults without dialysis; dialysis is on record."
 
 
 def test_a_model_without_a_service_reads_the_chart_and_brings_its_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "_of_services", lambda _: {})
+    monkeypatch.setattr(scoring, "_of_services", lambda _: {})
     (alone,) = questions_about((MODEL,), Settings()).models
     assert alone.model.manifest.id == MODEL
     twin = alone.model.manifest.twin

@@ -16,7 +16,7 @@ from cds_hooks import cli
 from cds_hooks.commands import monitor
 from cds_hooks.hold_back.acts import Rollback
 from cds_hooks.monitor import judging
-from cds_hooks.monitor.reviews import Reviewed
+from cds_hooks.monitor.judging import Reviewed
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.figure import Figure
 from tests.cds_hooks.commands.test_monitor import figure
@@ -163,7 +163,7 @@ def test_what_reasons_ask_of_people_is_three_lists(monkeypatch: pytest.MonkeyPat
         asked.append(since)
         return REVIEWS
 
-    monkeypatch.setattr("cds_hooks.monitor.reviews.reviewed", reviewed)
+    monkeypatch.setattr("cds_hooks.monitor.judging.reviewed", reviewed)
     began = datetime.now(UTC)
     code, shown, errors = Site.run("--reviews", "--database", "url")
     assert (code, errors) == (0, "")

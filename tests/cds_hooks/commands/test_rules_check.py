@@ -16,13 +16,12 @@ from typer.testing import CliRunner
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.coverage import AnalyteCoverage, DrugCoverage, StudyCoverage
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks import rule_cases
-from cds_hooks.commands.rules import check, coverage
+from cds_hooks.commands.rules import check
 from cds_hooks.commands.rules import main as rules
+from cds_hooks.commands.rules.check import CaseFault, Checked, NoCaseFile
 from cds_hooks.commands.rules.main import app
 from cds_hooks.hold_back.standing import RuleCounts
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrders
-from cds_hooks.rule_cases import CaseFault, Checked, NoCaseFile
 from cds_hooks.settings import Settings
 from tests.program import run_program
 
@@ -69,7 +68,7 @@ def test_a_file_without_cases_is_told_from_one_of_another_kind(
     if content is not None:
         file.write_text(content)
     with pytest.raises(CaseFault) as refused:
-        rule_cases.check_file(file, Settings())
+        check.check_file(file, Settings())
     assert (type(refused.value), str(refused.value)) == (kind, fault)
 
 
@@ -81,7 +80,7 @@ def test_a_short_case_says_what_it_is_and_about_what() -> None:
         (2, {"kind": None, "about": 3}, "kind and about"),
     ):
         with pytest.raises(CaseFault) as refused:
-            rule_cases._short_cases(RULE, [good, case] if number == 2 else [case])
+            check._short_cases(RULE, [good, case] if number == 2 else [case])
         assert str(refused.value) == f"case {number} lacks {lacks}, each a string"
 
 
@@ -91,14 +90,12 @@ def test_a_whole_request_is_named_by_its_id_or_by_its_file(tmp_path: Path, monke
             raise AttributeError("no hook")
         return httpx.Response(503)
 
-    monkeypatch.setattr(rule_cases, "_answer", answer)
+    monkeypatch.setattr(check, "_answer", answer)
     file = tmp_path / "ours.json"
     file.write_text(json.dumps(REQUEST))
-    assert rule_cases.check_file(file, Settings()) == [Checked("ours", ("answered 503",))]
+    assert check.check_file(file, Settings()) == [Checked("ours", ("answered 503",))]
     file.write_text(json.dumps(REQUEST | {"id": 7, "request": {"hook": 1}}))
-    assert rule_cases.check_file(file, Settings()) == [
-        Checked("7", ("the case cannot be read (AttributeError: no hook)",))
-    ]
+    assert check.check_file(file, Settings()) == [Checked("7", ("the case cannot be read (AttributeError: no hook)",))]
 
 
 def test_what_is_wrong_and_what_was_left_out_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,15 +262,15 @@ TESTS = [
 def tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three drugs, two orders and four tests."""
     ingredients = {"brand": ["1"]}
-    monkeypatch.setattr(coverage, "CHECKS", ("interaction", "kidney", "allergy"))
+    monkeypatch.setattr(rules, "CHECKS", ("interaction", "kidney", "allergy"))
     monkeypatch.setattr("cards.rules.engine.coverage.CHECKS", ("interaction", "kidney", "allergy"))
-    monkeypatch.setattr(coverage, "drug_coverage", lambda _: DRUGS)
-    monkeypatch.setattr(coverage, "study_coverage", lambda _: ORDERS)
-    monkeypatch.setattr(coverage, "analyte_coverage", lambda _: TESTS)
+    monkeypatch.setattr(rules, "drug_coverage", lambda _: DRUGS)
+    monkeypatch.setattr(rules, "study_coverage", lambda _: ORDERS)
+    monkeypatch.setattr(rules, "analyte_coverage", lambda _: TESTS)
     found = StudyCoverage("CT knee", (), {"kidney": ("r3",)})
-    monkeypatch.setattr(coverage, "study_in_words", lambda words, _: found if words == "CT knee" else None)
+    monkeypatch.setattr(rules, "study_in_words", lambda words, _: found if words == "CT knee" else None)
     monkeypatch.setattr(
-        coverage,
+        rules,
         "read_order_name",
         lambda name: SimpleNamespace(ingredients=[SimpleNamespace(rxcui=code) for code in ingredients.get(name, [])]),
     )
@@ -360,7 +357,7 @@ def _answer(*findings: tuple[str, str, str], status: int = 200) -> httpx.Respons
 
 
 def _faults(expected: dict[str, Any], *findings: tuple[str, str, str], status: int = 200) -> list[str]:
-    return rule_cases._compare(_answer(*findings, status=status), {"expected": expected})
+    return check._compare(_answer(*findings, status=status), {"expected": expected})
 
 
 def test_what_a_case_expects_is_compared_with_what_was_found() -> None:
@@ -414,7 +411,7 @@ def test_what_a_case_expects_is_compared_with_what_was_found() -> None:
     ],
 )
 def test_words_that_forbid_a_finding(words: str, alone: bool, forbids: bool) -> None:
-    assert rule_cases._forbids(words, "dose-max", "over", "warning", alone=alone) is forbids
+    assert check._forbids(words, "dose-max", "over", "warning", alone=alone) is forbids
 
 
 def test_a_rule_of_the_site_without_cases_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cds_hooks.commands.model import service_words
+from cds_hooks.commands.model import gates
 from cds_hooks.services.planning_conversation import SUMMARY
 from cds_hooks.settings import settings
 from fhir.mapping.features.catalog import features_named
@@ -29,12 +29,12 @@ PLANNING = "cds_hooks/services/planning_conversation.py"
     ],
 )
 def test_the_service_of_a_model_or_of_its_twin_is_found(model: str, module: str | None) -> None:
-    file = service_words._showing(model)
+    file = gates._showing(model)
     assert (file.shown if file is not None else None) == module
 
 
 def test_every_text_of_a_service_has_its_line_and_documentation_is_none() -> None:
-    sentences = service_words.service_sentences("mortality_5y")
+    sentences = gates.service_sentences("mortality_5y")
     assert sentences is not None
     lines = (ROOT / PLANNING).read_text(encoding="utf-8").splitlines()
     of_summary = next(number for number, line in enumerate(lines, 1) if line.startswith("SUMMARY = "))
@@ -43,13 +43,13 @@ def test_every_text_of_a_service_has_its_line_and_documentation_is_none() -> Non
     assert "Why: Death within 5 years. " in texts
     assert [text for text in texts if " " not in text.strip()] == []
     assert [text for text in texts if "which gate G13 of the model reads" in text] == []
-    assert service_words.service_sentences("no_such") is None
+    assert gates.service_sentences("no_such") is None
 
 
 def test_cards_are_composed_of_rows_in_the_words_of_the_service() -> None:
     settings.cache_clear()
     subject = read_subject(ARTIFACTS / "mortality_5y", maintainers())
-    compose = service_words.composer(subject, None)
+    compose = gates.composer(subject, None)
     assert compose is not None
     row = np.array([item.reference_value for item in subject.features])
     row[:3] = 75.0, 0.0, np.nan  # age, sex, albumin
@@ -66,6 +66,6 @@ def test_cards_are_composed_of_rows_in_the_words_of_the_service() -> None:
 
 def test_a_model_that_no_service_shows_and_an_imported_file_have_no_card() -> None:
     shown: Any = SimpleNamespace(id="no_such", manifest=object(), features=())
-    assert service_words.composer(shown, None) is None
+    assert gates.composer(shown, None) is None
     imported: Any = SimpleNamespace(id="mortality_5y", manifest=None, features=())
-    assert service_words.composer(imported, None) is None
+    assert gates.composer(imported, None) is None

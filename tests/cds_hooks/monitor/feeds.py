@@ -8,7 +8,7 @@ from math import exp
 from random import Random
 from typing import Any
 
-from cds_hooks.monitor.counting import CallOrder, count_decision, count_feedback, seconds_under_way
+from cds_hooks.monitor.book import CallOrder, count_decision, count_feedback, seconds_under_way
 from cds_hooks.storage import Decision
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.judging import Compared

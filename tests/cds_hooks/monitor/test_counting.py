@@ -14,7 +14,7 @@ import pytest
 from benchmarks.in_process import InProcess
 from benchmarks.subject import WrongAnswer
 from cds_hooks.app import create_app
-from cds_hooks.monitor.counting import count_decision
+from cds_hooks.monitor.book import count_decision
 from cds_hooks.monitor.prefetch_rates import prefetch_rates
 from cds_hooks.pages.explain.recorded_decision import Basis
 from cds_hooks.services import find_services

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.monitor.notices import Event, NotTold, tell
+from cds_hooks.monitor.judging import Event, NotTold, tell
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
 from tests.cds_hooks.decision_views.followed import Book
 from tests.receiver import Receiver, receiving

@@ -9,7 +9,7 @@ import httpx
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app
-from cds_hooks.monitor.reviews import reviewed
+from cds_hooks.monitor.judging import reviewed
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.hold_back.restraint_calls import SIGN, WARNINGS, feedback, order_sign
 from tests.cds_hooks.prefetch.fetch_calls import app_client

@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cds_hooks.monitor.versions import LEAST_PREDICTIONS, why_too_early
+from cds_hooks.pages.rules.views import LEAST_PREDICTIONS, why_too_early
 from cds_hooks.storage import Decision, new_decision_id, open_decision_log
 from tests.live import record_in
 

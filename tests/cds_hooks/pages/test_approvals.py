@@ -10,7 +10,7 @@ import pytest
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
 from cds_hooks.access.accounts import disable_account
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.rules.approvals import MOST_BYTES
+from cds_hooks.pages.rules.views import MOST_BYTES
 from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client

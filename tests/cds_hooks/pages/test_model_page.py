@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.model_files import ModelFiles
-from cds_hooks.pages.models.description import Performance, performance
+from cds_hooks.pages.models.views import Performance, performance
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.model_card.attributes import PREDICTIVE
 from tests.cds_hooks.calls import client

@@ -13,7 +13,7 @@ from cds_hooks.decision_views.file import Views
 from cds_hooks.metrics.counts import Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.operations.now import Now, state_now
+from cds_hooks.pages.operations.views import Now, state_now
 from cds_hooks.pages.server import OperatorAccess
 from cds_hooks.settings import Settings
 from tests.cds_hooks.access.browsing import visit, with_account

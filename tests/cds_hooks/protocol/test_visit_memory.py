@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_hooks.errors import HookError
-from cds_hooks.package_tests.calls import AS_OF, requests_of
+from cds_hooks.package_tests.contracts import AS_OF, requests_of
 from cds_hooks.protocol import visit_memory
 from cds_hooks.protocol.body import SCANS_IN_C
 from cds_hooks.protocol.hooks import LIBRARY

@@ -13,8 +13,6 @@ from msgspec import structs
 
 from cards.card import Card, CardError, Source
 from cds_hooks.package_tests import contracts
-from cds_hooks.package_tests.calls import requests_of as requests_of
-from cds_hooks.package_tests.calls import without_ids as without_ids
 from cds_hooks.package_tests.contracts import (
     answers_to,
     test_a_service_says_who_it_is_for_and_asks_for_the_patient_first,
@@ -22,6 +20,8 @@ from cds_hooks.package_tests.contracts import (
     test_no_resources_are_read_that_the_service_does_not_name_in_its_needs,
     test_the_same_call_has_the_same_answer_whatever_was_asked_before,
 )
+from cds_hooks.package_tests.contracts import requests_of as requests_of
+from cds_hooks.package_tests.contracts import without_ids as without_ids
 from cds_hooks.package_tests.plugin import parametrize
 from cds_hooks.protocol.body import encode_response
 from cds_hooks.services import by_address, find_services, planning_conversation

@@ -18,12 +18,19 @@ from msgspec.structs import replace
 from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import OperationalError
 
-from cds_hooks.access.accounts import AccountRefused, add_account, check_login, disable_account
+from cds_hooks.access.accounts import (
+    TRIES_FOR_A_NAME,
+    AccountRefused,
+    TooManyTries,
+    add_account,
+    check_login,
+    count_try,
+    disable_account,
+)
 from cds_hooks.access.code_flow import UnderWay, come_back, send_away
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions
 from cds_hooks.access.store import AccessStore
-from cds_hooks.access.throttle import TRIES_FOR_A_NAME, TooManyTries, count_try
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import audit
 from cds_hooks.decision_views.file import Mark

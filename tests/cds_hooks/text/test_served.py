@@ -110,7 +110,7 @@ async def test_the_page_of_a_patient_has_the_summary_of_the_chart_as_it_was_sent
 
 # The server, its services and its pages load nothing of the text part.
 OUT = (
-    "import sys, cds_hooks.app, cds_hooks.server, cds_hooks.cli, cds_hooks.pages.late\n"
+    "import sys, cds_hooks.app, cds_hooks.server, cds_hooks.cli, cds_hooks.app\n"
     "print(sorted(name for name in sys.modules if name.startswith(('cds_hooks.text', 'fhir.notes', 'mcp'))))"
 )
 

@@ -9,10 +9,9 @@ from markupsafe import Markup
 from msgspec.structs import replace
 
 from cds_hooks.decision_history import AdvisedCard, CardAnswer, DecisionHistory, Reason, Source, Suggestion
-from cds_hooks.pages.explain.card_answers import WRONG, AnswerForm, AnswerRefused, answer_forms, read_answer
 from cds_hooks.pages.explain.inputs import Input, average_of, read_inputs
 from cds_hooks.pages.explain.recorded_decision import Basis, SentCard
-from cds_hooks.pages.explain.views import _outcome
+from cds_hooks.pages.explain.views import WRONG, AnswerForm, AnswerRefused, _outcome, answer_forms, read_answer
 from cds_hooks.storage.decision import FeedbackItem
 from models_onnx.artifact.manifest import ModelInput
 from tests.cds_hooks.storage.samples import a_decision

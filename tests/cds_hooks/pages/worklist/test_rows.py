@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
-from cds_hooks.pages.worklist.rows import (
+from cds_hooks.pages.worklist.views import (
     DONE_DAYS,
     Filter,
     FindingLine,

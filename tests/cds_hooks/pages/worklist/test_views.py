@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.pages.worklist.rows import finding_digest
+from cds_hooks.pages.worklist.views import finding_digest
 from cds_hooks.storage.decision import new_decision_id
 from tests.cds_hooks.access.browsing import BROWSER, entries
 from tests.cds_hooks.calls import client

@@ -7,9 +7,16 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from cds_hooks.pages.count_keeper import CountKeeper
-from cds_hooks.pages.worklist.rows import DONE_DAYS, Filter, WorklistKeeper, finding_digest, make_lists, record_act
-from cds_hooks.pages.worklist.views import Work
+from cds_hooks.pages.kept_run import CountKeeper
+from cds_hooks.pages.worklist.views import (
+    DONE_DAYS,
+    Filter,
+    Work,
+    WorklistKeeper,
+    finding_digest,
+    make_lists,
+    record_act,
+)
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision, RecordUnavailable, new_decision_id
