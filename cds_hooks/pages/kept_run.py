@@ -1,4 +1,4 @@
-"""Work that goes on beside the pages, in a thread, with what it gave last, and the counts of the record as pages read them."""
+"""Work that goes on beside the pages, in a thread, and the counts of the record as the pages read them."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`cds-hooks model gates`: runs the gates that a model must pass before it is served, also on the words of its service."""
+"""`cds-hooks model gates`: runs the gates that a model must pass before it is served."""
 
 import ast
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""`cds-hooks rules`: lists and shows the medication rules and what they cover, checks them, and counts what they did."""
+"""`cds-hooks rules`: lists and shows the medication rules and their coverage, checks them, and counts what they did."""
 
 from collections.abc import Mapping
 from functools import partial
