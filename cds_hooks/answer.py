@@ -36,7 +36,7 @@ from cds_hooks.hold_back.checks import (
     why_package_withheld,
 )
 from cds_hooks.hold_back.memory import PatientMemory
-from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.logs import log
 from cds_hooks.model_versions import Choose, in_use
 from cds_hooks.prefetch.facts import keep_chart, write_facts

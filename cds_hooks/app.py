@@ -15,9 +15,8 @@ from cds_hooks.configuration import prompt_versions, served_versions
 from cds_hooks.dialects import find_dialects
 from cds_hooks.edge import EdgeLimits, connections_within
 from cds_hooks.errors import HookError
-from cds_hooks.hold_back.acceptance import AcceptanceCounts
 from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
-from cds_hooks.hold_back.auto_pause import Pausing
+from cds_hooks.hold_back.auto_pause import AcceptanceCounts, Pausing
 from cds_hooks.hold_back.budgets import claims_between_workers
 from cds_hooks.hold_back.checks import site_checks
 from cds_hooks.lifespan import Lifespan

@@ -4,7 +4,7 @@ from sqlalchemy import URL
 
 from cds_hooks.decision_views.file import Views, views_file
 from cds_hooks.decision_views.follow import Follower
-from cds_hooks.hold_back.acceptance import Acceptance
+from cds_hooks.hold_back.auto_pause import Acceptance
 from cds_hooks.hold_back.budgets import ShownCards
 from cds_hooks.hold_back.memory import PatientMemories
 from cds_hooks.monitor.book import Counts

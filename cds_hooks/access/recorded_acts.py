@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
-EVENT: Final = "account-act"
+ACCOUNT_EVENT: Final = "account-act"
 """The kind of the entries of the record that say who made or changed an account; written by the command."""
 _STATES: Final = {"add": "active", "enable": "active", "disable": "disabled"}
 

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import URL, Column, Connection, Float, Index, LargeBinary, MetaData, Table, Text, inspect, select, text
 
-from cds_hooks.access.recorded_acts import EVENT, AccountAct, RecordedAccount, RecordedAccounts
+from cds_hooks.access.recorded_acts import ACCOUNT_EVENT, AccountAct, RecordedAccount, RecordedAccounts
 from cds_hooks.storage.database import (
     DATABASE_ERRORS,
     database_error_reason,
@@ -166,7 +166,7 @@ def _missing(name: str) -> str:
 
 def _recorded(record_url: str) -> RecordedAccounts:
     recorded = RecordedAccounts()
-    query = select(events.c.detail).where(events.c.kind == EVENT).order_by(events.c.sequence)
+    query = select(events.c.detail).where(events.c.kind == ACCOUNT_EVENT).order_by(events.c.sequence)
     for row in read_rows(record_url, query):
         recorded.take(msgspec.json.decode(row.detail, type=AccountAct))
     return recorded

@@ -19,7 +19,7 @@ from cds_hooks.access.accounts import (
     list_accounts,
     parse_roles,
 )
-from cds_hooks.access.recorded_acts import EVENT
+from cds_hooks.access.recorded_acts import ACCOUNT_EVENT
 from cds_hooks.access.roles import ASSIGNABLE, ROLE_WORDS
 from cds_hooks.access.store import AccessStore
 from cds_hooks.commands.options import AsJson, Database, failure, print_json, said_in_a_sentence
@@ -110,7 +110,7 @@ def _draw(accounts: list[Account], *, as_json: bool) -> None:
 
 
 def _record(url: str, name: str, act: str, sentence: str, **more: Any) -> None:
-    add_event(url, EVENT, getuser(), {"account": name.casefold(), "act": act, **more})
+    add_event(url, ACCOUNT_EVENT, getuser(), {"account": name.casefold(), "act": act, **more})
     typer.echo(f"The account {name} {sentence}")
 
 

@@ -127,7 +127,7 @@ def _print_letters(letters: list[DeadLetter], number: int | None, as_json: bool)
 
 
 def _replay(declaration: Declaration, letter: DeadLetter, file: Path | None) -> None:
-    from cds_hooks.events.replaying import replay_letter
+    from cds_hooks.events.rescoring import replay_letter
 
     content = file.read_bytes() if file is not None else letter.content
     if reason := replay_letter(declaration, settings(), letter, content, time()):

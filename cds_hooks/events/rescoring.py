@@ -2,6 +2,8 @@
 
 What is due stands in the inbox until the decision is on record. The id of the decision follows from what is due: after
 a crash it is looked for before anything is computed again, so that no decision is made twice.
+
+`replay_letter` takes a dead letter in again, as it came or as a person mended it.
 """
 
 import asyncio
@@ -12,22 +14,25 @@ from typing import Any, Final
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from cds_hooks.answer import ReceivedBody, Recording, invoke
 from cds_hooks.call import Call, Stopwatch
 from cds_hooks.components import ServerComponents
+from cds_hooks.dialects import DEVELOPMENT
 from cds_hooks.errors import CallTimedOut, HookError, RecordFailed
-from cds_hooks.events.declaration import Declaration
-from cds_hooks.events.effects import Fact, codes_of
-from cds_hooks.events.facts import chart_of
-from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.declaration import Declaration, V2Feed
+from cds_hooks.events.facts import Fact, chart_of, codes_of
+from cds_hooks.events.inbox import DeadLetter, Inbox
 from cds_hooks.events.outbox import add_to_outbox
+from cds_hooks.events.v2.intake import read_frame
 from cds_hooks.logs import log
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, PATIENT_VIEW
 from cds_hooks.security import TrustedClient
-from cds_hooks.services import Service
+from cds_hooks.services import Service, services_for
+from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.queries import read_rows
@@ -253,3 +258,30 @@ class Rescoring:
                     add_event(url, "fact-withdrawn", "events", {"decision": row.id, "fact": fact})
             with self._inbox.transaction() as connection:
                 connection.execute("DELETE FROM withdrawn WHERE sequence = ?", (sequence,))
+
+
+def replay_letter(
+    declaration: Declaration, configured: Settings, letter: DeadLetter, content: bytes, now: float
+) -> str:
+    """Take the letter in and settle it; the reason where it still cannot be read, and "" where it was taken.
+
+    It goes in under an id of its own, since a person decided that it is a message beside the one with the same id.
+    """
+    feed = declaration.feed.get(letter.source)
+    if not isinstance(feed, V2Feed):
+        return "Only messages of HL7 v2 feeds can be taken in again."
+    rules = tuple(declaration.effect.values())
+    names = {service for rule in rules for service in rule.services}
+    inbox = Inbox(declaration.file, rules, ReadFacts(services_for(configured), names, DEVELOPMENT.version))
+    readings = read_frame(content, feed, now)
+    fault = next((reading.incoming.fault for reading in readings if reading.incoming.fault), "")
+    if fault:
+        return fault
+    inbox.take(
+        [
+            replace(reading.incoming, message_id=f"{reading.incoming.message_id}#replay-{letter.sequence}")
+            for reading in readings
+        ]
+    )
+    inbox.settle(letter.sequence, "replayed")
+    return ""

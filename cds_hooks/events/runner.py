@@ -27,11 +27,9 @@ from cds_hooks.events.declaration import (
     read_declaration,
 )
 from cds_hooks.events.folders import FolderListener
-from cds_hooks.events.groups import Groups
-from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox, Incoming, Taken
+from cds_hooks.events.inbox import BUCKET_SECONDS, Groups, Inbox, Incoming, Taken
 from cds_hooks.events.mllp import Listener
-from cds_hooks.events.outbox import BrokerDelivery, Delivery, asyncapi, queues
-from cds_hooks.events.record_events import RecordEvents
+from cds_hooks.events.outbox import BrokerDelivery, Delivery, RecordEvents, asyncapi, queues
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
 from cds_hooks.events.watch.acts import Acts

@@ -24,9 +24,8 @@ from msgspec import Struct
 
 from cds_hooks.errors import BadRequest, HookError, NotFound
 from cds_hooks.events.declaration import SubscriptionFeed
-from cds_hooks.events.effects import Effects, Fact
-from cds_hooks.events.groups import Groups
-from cds_hooks.events.inbox import Inbox, Incoming
+from cds_hooks.events.facts import Effects, Fact
+from cds_hooks.events.inbox import Groups, Inbox, Incoming
 from cds_hooks.logs import log
 from cds_hooks.protocol.body import is_nested_deeper
 from cds_hooks.security import Trust, TrustedClient

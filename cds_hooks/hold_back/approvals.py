@@ -11,11 +11,14 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from cards.rules.engine.governance import Approval, SiteRules, all_rule_versions
-from cds_hooks.hold_back.act_log import ACCOUNT_EVENT, ActLog, Entry, Signatories
+from cds_hooks.access.recorded_acts import ACCOUNT_EVENT
 from cds_hooks.hold_back.acts import (
     APPROVAL_EVENT,
+    ActLog,
     ApprovalRefused,
+    Entry,
     Kind,
+    Signatories,
     Signatory,
     Statement,
     Subject,

@@ -24,8 +24,7 @@ from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.hold_back.memory import MOST_CARDS, Bounded, PatientMemory, Turn, is_this_opening, turn_days, turn_kind
-from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
-from cds_hooks.hold_back.sent_cards import shown_decision
+from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, shown_decision
 from cds_hooks.security.replay import ReplayStore, open_replay_store
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url

@@ -44,9 +44,8 @@ from cds_hooks.hold_back.memory import (
     turn_kind,
     words_of,
 )
-from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.releases import CANARY, Origin, Released, Releases
-from cds_hooks.hold_back.sent_cards import ACCEPTED
+from cds_hooks.hold_back.sent_cards import ACCEPTED, Caller, PatientFinding, patient_finding
 from cds_hooks.packages import finding_of_package
 from fhir.record.refusals import WhyNot
 from models_onnx.declarations import Declaration, declarations_of_packages, origin_of

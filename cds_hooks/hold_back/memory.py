@@ -32,14 +32,17 @@ from cards.rules.engine.governance import Override, ingredients_of, numeric_valu
 from cards.text import plain
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import Batch, Projection
-from cds_hooks.hold_back.patient_finding import FOLLOW_UP, Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.sent_cards import (
     ACCEPTED,
+    FOLLOW_UP,
     LONGEST_DAYS,
+    Caller,
+    PatientFinding,
     SentCard,
     SentCardAnswer,
     SentSuggestion,
     answer_of,
+    patient_finding,
     shown_decision,
 )
 from cds_hooks.logs import log

@@ -18,17 +18,20 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cards.rules.engine.governance import SHADOW, SWITCHED_OFF
-from cds_hooks.hold_back.act_log import ACCOUNT_EVENT, ActLog, Entry, Signatories
+from cds_hooks.access.recorded_acts import ACCOUNT_EVENT
 from cds_hooks.hold_back.acts import (
     PAUSE_EVENT,
     RELEASE_EVENT,
     ROLLBACK_EVENT,
     SALT,
     Act,
+    ActLog,
     ApprovalRefused,
+    Entry,
     Key,
     Pause,
     Rollback,
+    Signatories,
 )
 from cds_hooks.storage.decision import RecordUnavailable
 from fhir.record.refusals import WhyNot

@@ -20,8 +20,8 @@ from typing import Any, Final, Literal
 from msgspec import Struct, to_builtins
 from sqlalchemy import select
 
-from cds_hooks.hold_back.acceptance import keys_of
 from cds_hooks.hold_back.acts import ROLLBACK_EVENT, Rollback
+from cds_hooks.hold_back.auto_pause import keys_of
 from cds_hooks.hold_back.checks import WITHHELD
 from cds_hooks.hold_back.releases import CANARY, Released
 from cds_hooks.hold_back.sent_cards import SentCard, sent_by

@@ -58,7 +58,7 @@ def services_for(configured: Settings) -> dict[str, Service]:
     declared = read_declarations(file) if file is not None else ()
     services = find_services(declared, configured.model_keys, configured.models_folder)
     if configured.text_file is not None:
-        of_notes: Service = import_module("cds_hooks.text.notes_and_lists").SERVICE
+        of_notes: Service = import_module("cds_hooks.text.disagreements").SERVICE
         services[of_notes.id] = of_notes
     if configured.ask_opt_outs:
         consent_types = {"Consent", "Flag"} if configured.opt_out_codes else {"Consent"}

@@ -32,7 +32,7 @@ from cds_hooks.text.copilot.tools import Copilot
 from cds_hooks.text.endpoint import Caller, Endpoint
 from cds_hooks.text.pages import ask_pages, pages_folder
 from cds_hooks.text.prompts import read_prompt
-from cds_hooks.text.recording import ensure_record
+from cds_hooks.text.released import ensure_record
 from cds_hooks.text.rephrasing import rephrase
 from cds_hooks.text.summary import Summary, summarise, summarise_chart
 from fhir.notes.reading import read_note

@@ -16,11 +16,9 @@ from cds_hooks.text.ask import ask_chart
 from cds_hooks.text.chart import read_chart
 from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
 from cds_hooks.text.folders import FolderRefused, predict, read_rows
-from cds_hooks.text.gates import summary_gates
 from cds_hooks.text.pages import ask_pages, pages_folder
-from cds_hooks.text.recording import record_summary
-from cds_hooks.text.released import summary_with_model, write_report
-from cds_hooks.text.scoring import Figures, score_notes, score_pages, score_questions, score_summaries
+from cds_hooks.text.released import record_summary, summary_with_model, write_report
+from cds_hooks.text.scoring import Figures, score_notes, score_pages, score_questions, score_summaries, summary_gates
 from cds_hooks.text.summary import summarise
 from fhir.notes.reading import read_note
 from fhir.record.charts import ChartsRefused, read_bundle

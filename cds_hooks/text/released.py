@@ -4,6 +4,10 @@ A prompt with the model of an endpoint is released as a model is: `cds-hooks tex
 the report of its gates, `cds-hooks release set` brings it from shadow by canary to active. A changed byte of the
 prompt, its parameters or its schema, or another model, is another version and is not shown. If in use less of its text
 is confirmed than the site asks for, it is not shown either.
+
+What the record keeps of the text part: who asked what of which patient, what left and what was shown, as counts.
+
+The texts themselves are not kept. Where the record cannot be written, nothing leaves and nothing is shown.
 """
 
 import hashlib
@@ -19,13 +23,14 @@ from sqlalchemy import select
 
 from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.settings import Settings
+from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.database import parse_url, reading_engine
+from cds_hooks.storage.entries import add_event
+from cds_hooks.storage.opening import upgrade_schema
 from cds_hooks.storage.tables import events
 from cds_hooks.text.chart import ReadableChart, Resource
 from cds_hooks.text.endpoint import Caller, Endpoint, EndpointRefused, read_text_file
 from cds_hooks.text.prompts import Prompt, read_prompt
-from cds_hooks.text.recording import SUMMARY_EVENT, ensure_record
 from cds_hooks.text.rephrasing import rephrase
 from cds_hooks.text.summary import Summary, summarise_chart
 
@@ -204,3 +209,34 @@ def confirmed_share(url: str, digest: str) -> float | None:
     confirmed = sum(writing["confirmed"] for writing in writings)
     written = confirmed + sum(sum(writing["deleted"].values()) for writing in writings)
     return confirmed / written if written >= _LEAST_SENTENCES else None
+
+
+SUMMARY_EVENT: Final = "text-summary"
+"""The kind of the entries of the record about summaries."""
+
+
+def ensure_record(url: str) -> None:
+    """Sees that the record is there before something leaves.
+
+    Raises:
+        RecordUnavailable: it cannot be opened.
+    """
+    upgrade_schema(parse_url(url))
+
+
+def record_summary(actor: str, summary: Summary, *, url: str = "", patient: str = "", client: str = "") -> None:
+    """Record that somebody was shown a summary.
+
+    Raises:
+        RecordUnavailable: it cannot be written; then the summary is not shown.
+    """
+    detail: dict[str, Any] = {
+        "patient": patient,
+        "client": client,
+        "sentences": len(summary.sentences),
+        "by_model": sum(bool(sentence.tag) for sentence in summary.sentences),
+        "cites": len({cite for sentence in summary.sentences for cite in sentence.cites}),
+    }
+    if summary.writing is not None:
+        detail |= {"writing": msgspec.to_builtins(summary.writing), "notice": summary.notice}
+    add_event(url or settings().database_url, SUMMARY_EVENT, actor, detail)

@@ -18,11 +18,9 @@ from cds_hooks.prefetch.facts import FactsOfCall, OfBasis
 from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import DecisionFilter, charts_of, facts_of, find_decisions
 from cds_hooks.text.chart import ReadableChart, Resource, read_chart
-from cds_hooks.text.disagreements import words_of_card
+from cds_hooks.text.disagreements import card_of, words_of_card
 from cds_hooks.text.endpoint import Caller, EndpointRefused, endpoint_named, read_text_file
-from cds_hooks.text.notes_and_lists import card_of
-from cds_hooks.text.recording import record_summary
-from cds_hooks.text.released import summary_with_model
+from cds_hooks.text.released import record_summary, summary_with_model
 from cds_hooks.text.rephrasing import provenance, security_tag
 from cds_hooks.text.summary import Summary, summarise_chart
 

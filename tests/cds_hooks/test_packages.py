@@ -17,7 +17,7 @@ from cds_hooks.app import create_app
 from cds_hooks.dialects import find_dialects
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.checks import CheckedCall, Shared, choose_cards
-from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.kit.simulator.chart import Chart
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.package_tests.contracts import AS_OF

@@ -121,7 +121,7 @@ def _check_all(addresses: Sequence[str], as_of: datetime, url: str) -> None:
     _check_pause(addresses, as_of, url)
 
 
-_ACCEPTANCE = "cds_hooks.hold_back.acceptance"
+_ACCEPTANCE = "cds_hooks.hold_back.auto_pause"
 _CONSTANTS = {"pause_cards": 20, f"{_ACCEPTANCE}:LEAST_PATIENTS": 20, f"{_ACCEPTANCE}:LEAST_DAYS": 1}
 """A test cannot wait for cards of 50 patients on three days."""
 

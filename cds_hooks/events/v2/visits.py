@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from cds_hooks.events.declaration import V2Feed
-from cds_hooks.events.effects import Effects, Fact, resource_id
-from cds_hooks.events.v2.coding import code_system, code_table, concept
+from cds_hooks.events.facts import Effects, Fact, resource_id
 from cds_hooks.events.v2.message import Segment, Unreadable
-from cds_hooks.events.v2.times import read_time
+from cds_hooks.events.v2.values import code_system, code_table, concept, read_time
 
 REMOVED: Final = '""'
 """A field that holds two quotation marks is removed; an empty one stays as it was."""

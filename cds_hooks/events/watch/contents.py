@@ -7,10 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cds_hooks.events.watch.baseline import AHEAD_STEPS, Baseline, Level
-from cds_hooks.events.watch.feed import NEVER, WINDOWS, Feed, Signal
+from cds_hooks.events.watch.baseline import AHEAD_STEPS, NEVER, WINDOWS, Baseline, Feed, Level, Signal, many
 from cds_hooks.events.watch.history import RECENT_STEPS, STEPS_A_DAY, Counts, Numbers, by_subject, parts_of
-from cds_hooks.events.watch.tails import many
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.monitoring.sketch import Sketch, bucket_at
 

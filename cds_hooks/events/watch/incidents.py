@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cds_hooks.events.watch.feed import Signal
+from cds_hooks.events.watch.baseline import Signal
 
 HOLD_STEPS: Final = 12
 """An incident is open for an hour after it was last seen, at the least."""

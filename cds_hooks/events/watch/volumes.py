@@ -6,10 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from cds_hooks.events.watch.baseline import Expected, Steps
-from cds_hooks.events.watch.feed import NEVER, WINDOWS, Feed, Signal
+from cds_hooks.events.watch.baseline import NEVER, WINDOWS, Expected, Feed, Signal, Steps, few, many
 from cds_hooks.events.watch.history import STEPS_A_DAY, Numbers
-from cds_hooks.events.watch.tails import few, many
 
 _MORE_SHARE: Final = 1.35
 _MORE_CERTAIN: Final = 5.0

@@ -7,12 +7,10 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cds_hooks.events.watch.baseline import Baseline, expect, learn
+from cds_hooks.events.watch.baseline import Baseline, Feed, Signal, expect, few, learn
 from cds_hooks.events.watch.contents import Columns
-from cds_hooks.events.watch.feed import Feed, Signal
 from cds_hooks.events.watch.history import STEPS_A_DAY, Counts
 from cds_hooks.events.watch.incidents import FEWER, HOLD_STEPS, MORE, Incident, Incidents, Topology
-from cds_hooks.events.watch.tails import few
 from cds_hooks.events.watch.volumes import batch, growth, volume
 
 LEARN_DAYS: Final = 14

@@ -11,9 +11,8 @@ from starlette.routing import Route
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import DeadLetter, Inbox, counts_since, feed_states
 from cds_hooks.events.outbox import queues, receiver_states, receivers_of, resend_given_up
-from cds_hooks.events.replaying import replay_letter
-from cds_hooks.events.watch.acts import Acts, record_act
-from cds_hooks.events.watch.guidance import FIRST_CHECKS, PAUSED_FOR, REPLAYED_FOR
+from cds_hooks.events.rescoring import replay_letter
+from cds_hooks.events.watch.acts import FIRST_CHECKS, PAUSED_FOR, REPLAYED_FOR, Acts, record_act
 from cds_hooks.events.watch.running import came_and_expected, stored_incidents
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.web.numbers import format_epoch

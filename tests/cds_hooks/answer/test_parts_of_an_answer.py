@@ -32,7 +32,7 @@ from cds_hooks.call import Call, Stopwatch, open_call
 from cds_hooks.errors import CallTimedOut, HookError, PreconditionFailed, RecordFailed
 from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.hold_back.checks import CheckedCall, Chosen
-from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.model_versions import in_use
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.services import Advice

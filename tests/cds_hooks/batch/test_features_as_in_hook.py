@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from cds_hooks.batch.charts import RawChart, Wanted
 from cds_hooks.batch.scoring import read_chart
-from cds_hooks.events.effects import Effects, Fact
-from cds_hooks.events.facts import chart_of
+from cds_hooks.events.facts import Effects, Fact, chart_of
 from cds_hooks.events.inbox import Inbox, Incoming
 from cds_hooks.events.rescoring import prefetch_of
 from cds_hooks.kit.samples import list_samples, load_patient

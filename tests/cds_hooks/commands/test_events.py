@@ -8,7 +8,7 @@ from time import time
 import pytest
 
 from cds_hooks.commands import events
-from cds_hooks.events import replaying
+from cds_hooks.events import rescoring
 from cds_hooks.events.inbox import Inbox
 from tests.cds_hooks.events.messages import result
 from tests.cds_hooks.pages.test_interfaces import _declared
@@ -91,7 +91,7 @@ def test_what_no_server_made_and_what_is_no_message_of_hl7_is_said(
 ) -> None:
     path = _declared(tmp_path)
     feeds = {"CDS_EVENTS_FILE": str(path), "CDS_DATABASE_URL": "sqlite:///record.sqlite3"}
-    monkeypatch.setattr(replaying, "V2Feed", int)
+    monkeypatch.setattr(rescoring, "V2Feed", int)
     done = run_program("events", "--replay", "1", folder=tmp_path, environment=feeds)
     assert (done.returncode, done.stdout, done.stderr) == (
         1,

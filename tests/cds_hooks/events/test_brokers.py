@@ -16,8 +16,7 @@ import pytest
 
 from cds_hooks.events.brokers import BrokerListener, Publisher, open_broker, waiting_at
 from cds_hooks.events.declaration import BrokerFeed, DeclarationFault, Webhook, read_declaration
-from cds_hooks.events.groups import Groups
-from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.inbox import Groups, Inbox
 from cds_hooks.events.outbox import BrokerDelivery, add_to_outbox
 from tests.cds_hooks.events.messages import NOW, result, run_async
 from tests.live import free_port

@@ -7,8 +7,20 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.events.effects import Effects, Fact, How, Merge, codes_of, resource_id
-from cds_hooks.events.facts import Applied, apply_fact, chart_of, follow_link, link_patients, numbers_of
+from cds_hooks.events.facts import (
+    Applied,
+    Effects,
+    Fact,
+    How,
+    Merge,
+    apply_fact,
+    chart_of,
+    codes_of,
+    follow_link,
+    link_patients,
+    numbers_of,
+    resource_id,
+)
 from cds_hooks.events.inbox import Inbox
 from tests.cds_hooks.events.messages import versions_of
 

@@ -8,8 +8,7 @@ import pytest
 from cds_hooks.events import folders
 from cds_hooks.events.declaration import FolderFeed
 from cds_hooks.events.folders import FolderListener
-from cds_hooks.events.groups import Groups
-from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.inbox import Groups, Inbox
 from tests.cds_hooks.events.messages import NOW, message, result, run_async
 from tests.cds_hooks.events.test_outbox import stopped_when
 from tests.cds_hooks.logged import capture_logs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cds_hooks.events.declaration import EffectRule
-from cds_hooks.events.effects import Effects, Fact, Merge
+from cds_hooks.events.facts import Effects, Fact, Merge
 from cds_hooks.events.inbox import DeadLetter, FeedState, Inbox, Incoming, Taken, counts_since, feed_states
 
 NOW = 1_795_182_000.0

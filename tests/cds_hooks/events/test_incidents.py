@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.events.watch.feed import Signal
+from cds_hooks.events.watch.baseline import Signal, few, many
 from cds_hooks.events.watch.incidents import FEWER, Evidence, Incident, Incidents, Topology, explained
-from cds_hooks.events.watch.tails import few, many
 from tests.cds_hooks.events.pinned import PINNED, text
 
 NETWORK = Topology({"a": "net", "b": "net", "c": "other"}, {"lab": "adt"})

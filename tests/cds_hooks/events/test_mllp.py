@@ -15,8 +15,7 @@ import pytest
 
 from cds_hooks.events import mllp
 from cds_hooks.events.declaration import MllpFeed, Tls
-from cds_hooks.events.groups import Groups
-from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.inbox import Groups, Inbox
 from cds_hooks.events.mllp import FrameTooLong, Framing, Listener, framed
 from tests.cds_hooks.events.messages import feed, incoming, result, run_async
 from tests.operations.test_proxies import Authority
@@ -220,7 +219,7 @@ from pathlib import Path
 from typing import Any, cast
 sys.path.insert(0, {root!r})
 from tests.cds_hooks.events.messages import feed
-from cds_hooks.events.groups import Groups
+from cds_hooks.events.inbox import Groups
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import Listener
 

@@ -23,6 +23,7 @@ from cds_hooks.events.outbox import (
     Delivery,
     Queue,
     ReceiverState,
+    RecordEvents,
     add_to_outbox,
     asyncapi,
     queues,
@@ -30,7 +31,6 @@ from cds_hooks.events.outbox import (
     resend_given_up,
     signature,
 )
-from cds_hooks.events.record_events import RecordEvents
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import FeedbackItem
 from cds_hooks.storage.entries import add_event

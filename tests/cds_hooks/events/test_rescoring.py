@@ -13,7 +13,7 @@ from sqlalchemy import select
 from cds_hooks.components import ServerComponents, open_components
 from cds_hooks.configuration import served_versions
 from cds_hooks.events.declaration import Declaration, EffectRule
-from cds_hooks.events.effects import Effects, Fact
+from cds_hooks.events.facts import Effects, Fact
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.rescoring import ReadFacts, Rescoring
 from cds_hooks.kit.samples import load_patient

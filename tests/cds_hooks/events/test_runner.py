@@ -13,8 +13,7 @@ import pytest
 
 from cds_hooks.events import runner
 from cds_hooks.events.declaration import BrokerFeed, Declaration, DeclarationFault, MllpFeed
-from cds_hooks.events.groups import Groups
-from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.inbox import Groups, Inbox
 from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.events.rescoring import Due, Rescoring, prefetch_of
 from cds_hooks.events.runner import Events

@@ -17,8 +17,7 @@ from cds_hooks.errors import HookError
 from cds_hooks.events import subscriptions
 from cds_hooks.events.declaration import SubscriptionFeed
 from cds_hooks.events.facts import chart_of
-from cds_hooks.events.groups import Groups
-from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.inbox import Groups, Inbox
 from cds_hooks.events.subscriptions import Subscriber
 from cds_hooks.security import RegistrableNames, open_trust
 from cds_hooks.settings import Settings

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from cds_hooks.events.facts import chart_of, numbers_of
-from cds_hooks.events.v2.times import read_time
+from cds_hooks.events.v2.values import read_time
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify
 from fhir.record.resources import MedicationRequest

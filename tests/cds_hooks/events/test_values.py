@@ -10,10 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cds_hooks.events.v2.coding import code_table, concept
 from cds_hooks.events.v2.message import Segment, parse_message
-from cds_hooks.events.v2.times import read_time, zone_of
-from cds_hooks.events.v2.values import observation_value
+from cds_hooks.events.v2.values import code_table, concept, observation_value, read_time, zone_of
 from tests.cds_hooks.events.messages import Sender, message, result, visit
 from tests.conftest import ROOT
 

@@ -11,10 +11,8 @@ import pytest
 
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import Inbox
-from cds_hooks.events.watch.acts import Acts
-from cds_hooks.events.watch.baseline import local_times
-from cds_hooks.events.watch.feed import Signal
-from cds_hooks.events.watch.guidance import FIRST_CHECKS
+from cds_hooks.events.watch.acts import FIRST_CHECKS, Acts
+from cds_hooks.events.watch.baseline import Signal, local_times
 from cds_hooks.events.watch.incidents import Incidents, Topology
 from cds_hooks.events.watch.running import RUNNING, InterfaceWatch, fold_old_counts, stored_incidents
 from cds_hooks.events.watch.volumes import _is_dead

@@ -13,7 +13,7 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from cds_hooks.errors import BadRequest, CallTimedOut, RecordFailed
-from cds_hooks.events import record_events, rescoring, runner
+from cds_hooks.events import outbox, rescoring, runner
 from cds_hooks.events.declaration import (
     Declaration,
     DeclarationFault,
@@ -25,7 +25,7 @@ from cds_hooks.events.declaration import (
     read_declaration,
 )
 from cds_hooks.events.inbox import Inbox
-from cds_hooks.events.record_events import RecordEvents
+from cds_hooks.events.outbox import RecordEvents
 from cds_hooks.events.rescoring import Due, Rescoring
 from cds_hooks.events.runner import Events
 from cds_hooks.events.write_back import WriteBack, risk_assessment
@@ -171,7 +171,7 @@ def test_reporting_goes_on_after_a_fault(inbox: Inbox, monkeypatch: pytest.Monke
 
     reports: Any = RecordEvents(inbox, "sqlite://")
     reports.report = report
-    slept = _sleeping(monkeypatch, record_events, 4)
+    slept = _sleeping(monkeypatch, outbox, 4)
     with capture_logs() as lines, pytest.raises(Enough):
         asyncio.run(reports.keep_reporting())
     assert slept == [2.0] * 4

@@ -13,8 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from cds_hooks.events.watch.baseline import Baseline, expect
-from cds_hooks.events.watch.feed import Signal
+from cds_hooks.events.watch.baseline import Baseline, Signal, expect
 from cds_hooks.events.watch.watching import Calendar, WatchedFeed
 from models_onnx.monitoring.sketch import bucket_of
 from tests.conftest import ROOT

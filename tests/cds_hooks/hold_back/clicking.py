@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.access.recorded_acts import EVENT as ACCOUNT_EVENT
+from cds_hooks.access.recorded_acts import ACCOUNT_EVENT
 from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, Wanted
 from cds_hooks.hold_back.acts import (
     APPROVAL_EVENT,

@@ -13,7 +13,7 @@ import httpx
 from cards.card import Card
 from cds_hooks.hold_back.checks import CHECKS, CheckedCall, Chosen, Shared, choose_cards
 from cds_hooks.hold_back.memory import REST_DAYS, Memory
-from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.sent_cards import Caller
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.services.equation_calls import NOW
 

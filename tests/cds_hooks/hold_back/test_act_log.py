@@ -16,9 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cds_hooks.events.watch.acts import Acts as FeedActs
 from cds_hooks.events.watch.acts import record_act as record_feed_act
-from cds_hooks.hold_back import act_log
-from cds_hooks.hold_back.act_log import Entry
-from cds_hooks.hold_back.acts import Act
+from cds_hooks.hold_back import acts
+from cds_hooks.hold_back.acts import Act, Entry
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.storage import queries
 from cds_hooks.storage.decision import RecordUnavailable
@@ -58,11 +57,11 @@ def test_two_readers_whose_readings_fail_at_any_point_have_every_act_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     url, chance = record_in(tmp_path), random.Random(seed)
-    monkeypatch.setattr(act_log, "_ROWS_AT_ONCE", 7)
-    monkeypatch.setattr(act_log, "_MOST_TRIES", 10_000)
+    monkeypatch.setattr(acts, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(acts, "_MOST_TRIES", 10_000)
     releases = Releases(None)
     with monkeypatch.context() as faulty:
-        faulty.setattr(act_log, "read_rows", _failing(queries.read_rows, chance, _DATABASE_FAULTS))
+        faulty.setattr(acts, "read_rows", _failing(queries.read_rows, chance, _DATABASE_FAULTS))
         faulty.setattr(Releases, "_act", _failing(Releases._act, chance, [KeyError("missing"), TypeError("a type")]))
 
         def read_again_and_again() -> None:

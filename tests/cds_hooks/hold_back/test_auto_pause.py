@@ -17,10 +17,9 @@ from cards.extension import EXTENSION_KEY
 from cds_hooks.decision_views import follow
 from cds_hooks.decision_views.file import Views, make_tables
 from cds_hooks.decision_views.follow import AnswerRow, Batch, DecisionRow
-from cds_hooks.hold_back import acceptance, auto_pause, governance, releases
-from cds_hooks.hold_back.acceptance import Acceptance, AcceptanceCounts, LowAcceptance
+from cds_hooks.hold_back import auto_pause, governance, releases
 from cds_hooks.hold_back.acts import Pause
-from cds_hooks.hold_back.auto_pause import record_pause
+from cds_hooks.hold_back.auto_pause import Acceptance, AcceptanceCounts, LowAcceptance, record_pause
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.settings import Settings
 from tests.cds_hooks.hold_back.clicking import put_command
@@ -75,7 +74,7 @@ async def test_a_pause_of_warnings_is_proposed_told_of_once_and_decided_by_a_per
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("LEAST_USERS", 1), ("LEAST_PATIENTS", 20), ("LEAST_DAYS", 1), ("MOST_OF_ONE", 1.0)):
-        monkeypatch.setattr(acceptance, name, value)
+        monkeypatch.setattr(auto_pause, name, value)
     webhook = Receiver()
     webhook.answers = [503]  # it is sent again
     settings: dict[str, Any] = {"as_of": NOW, "pause_cards": 20, "notice_url": webhook.url}
@@ -225,8 +224,8 @@ def test_a_day_counts_until_it_is_over_and_not_once_it_was_taken_out(tmp_path: P
     for now, taken_out, days in (
         (site.now, last - 2, [last - 2, last - 1, last]),
         (site.now, last - 1, [last - 1, last]),
-        (site.now + (acceptance.WINDOW_DAYS - 1) * DAY, 0, [last]),
-        (site.now + acceptance.WINDOW_DAYS * DAY, 0, []),
+        (site.now + (auto_pause.WINDOW_DAYS - 1) * DAY, 0, [last]),
+        (site.now + auto_pause.WINDOW_DAYS * DAY, 0, []),
     ):
         with site.views.open() as connection:
             Acceptance(lambda now=now: now).forget(connection, int(taken_out * DAY * 1e6))  # type: ignore[misc]

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cds_hooks.hold_back import checks
-from cds_hooks.hold_back.act_log import Entry, _fault
-from cds_hooks.hold_back.acts import ApprovalRefused, Pause, Statement
+from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Pause, Statement, _fault
 from cds_hooks.hold_back.auto_pause import record_pause
 from cds_hooks.hold_back.budgets import Claims, claims_between_workers
 from cds_hooks.hold_back.checks import (
@@ -24,8 +23,8 @@ from cds_hooks.hold_back.checks import (
     choose_cards,
     explain_held_back,
 )
-from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.hold_back.standing import CountedRules, RuleCounts, count_rules
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url

@@ -39,9 +39,8 @@ from cds_hooks.hold_back.checks import (
     check_paused_service,
 )
 from cds_hooks.hold_back.memory import PatientMemory, override_key
-from cds_hooks.hold_back.patient_finding import Caller, PatientFinding, patient_finding
 from cds_hooks.hold_back.releases import Released
-from cds_hooks.hold_back.sent_cards import SentCard, SentCardAnswer
+from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, SentCard, SentCardAnswer, patient_finding
 from tests.cds_hooks.hold_back.restraint_calls import Site
 
 RULE = "renal-metformin"

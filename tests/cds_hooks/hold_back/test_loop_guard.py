@@ -10,8 +10,7 @@ from msgspec import Raw, json, structs
 from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cds_hooks.hold_back.checks import LOOP_GUARD
-from cds_hooks.hold_back.patient_finding import Caller
-from cds_hooks.hold_back.sent_cards import SentAction, SentCard, SentCardAnswer, SentSuggestion
+from cds_hooks.hold_back.sent_cards import Caller, SentAction, SentCard, SentCardAnswer, SentSuggestion
 from cds_hooks.replay import Replayer, open_site
 from cds_hooks.settings import Settings
 from cds_hooks.storage.content import read_content_keys, use_content_keys

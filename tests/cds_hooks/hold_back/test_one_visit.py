@@ -14,7 +14,7 @@ from cds_hooks.decision_views.file import Views, make_tables
 from cds_hooks.decision_views.follow import Batch, DecisionRow
 from cds_hooks.hold_back.budgets import Turns, VisitCard, VisitRank, card_in_place
 from cds_hooks.hold_back.memory import Memory, PatientMemories
-from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client

@@ -11,7 +11,7 @@ from cards.card import Card, Source
 from cds_hooks.hold_back.budgets import Claims
 from cds_hooks.hold_back.checks import NOT_FOR_THIS_ROLE, OVERRIDDEN_BEFORE, CheckedCall, check_event
 from cds_hooks.hold_back.memory import Bounded
-from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.replay.replaying import Replayer
 from cds_hooks.replay.site import open_site
 from cds_hooks.settings import Settings

@@ -11,8 +11,8 @@ from cards.rules.engine.governance import Approval, SiteRules, Switch, all_rule_
 from cds_hooks.hold_back.acts import ActKind, ActState, Key, Pause, model_subject
 from cds_hooks.hold_back.approvals import NOBODY_APPROVES
 from cds_hooks.hold_back.checks import CheckedCall, Shared, check_findings
-from cds_hooks.hold_back.patient_finding import Caller
 from cds_hooks.hold_back.releases import Origin, Released, Releases, State
+from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.hold_back.standing import model_standing, rule_standing
 from models_onnx.artifact.release_file import Release
 from models_onnx.serving.registry import load_model

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cards.extension import CardExtension, Factor, ObservedRate
 from cds_hooks.cli import app
-from cds_hooks.hold_back.patient_finding import PatientFinding, patient_finding
+from cds_hooks.hold_back.sent_cards import PatientFinding, patient_finding
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.prefetch.fetch_calls import silences
 from tests.cds_hooks.services.equation_calls import NOW

@@ -11,7 +11,7 @@ import pytest
 from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension
 from cds_hooks.hold_back.checks import SAID_ONCE
-from cds_hooks.hold_back.patient_finding import Caller
+from cds_hooks.hold_back.sent_cards import Caller
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.cds_hooks.hold_back.restraint_calls import Site
 from tests.cds_hooks.prefetch.fetch_calls import app_client

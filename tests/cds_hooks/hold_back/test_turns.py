@@ -15,7 +15,7 @@ import pytest
 
 from cds_hooks.hold_back.budgets import Claims, Turns
 from cds_hooks.hold_back.memory import PatientMemory, Turn
-from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
+from cds_hooks.hold_back.sent_cards import Caller, PatientFinding
 from tests.cds_hooks.calls import ours, request_for
 from tests.cds_hooks.prefetch.fetch_calls import app_client
 from tests.cds_hooks.services.equation_calls import NOW, ago, condition, without

@@ -12,7 +12,7 @@ from cards.extension import Fact, RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import MetFinding
 from cds_hooks.hold_back.checks import CheckedCall, Chosen
-from cds_hooks.hold_back.patient_finding import Caller, PatientFinding
+from cds_hooks.hold_back.sent_cards import Caller, PatientFinding
 from cds_hooks.replay.memory import RecordedGovernance, Remembered
 from fhir.record.refusals import WhyNot
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.text.attachments import UnreadAttachment, read_attachment
-from cds_hooks.text.chart import read_chart
+from cds_hooks.text.chart import UnreadAttachment, read_attachment, read_chart
 from cds_hooks.text.summary import summarise
 from tests.cds_hooks.text.charts import Resource, allergy, note
 

@@ -18,7 +18,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.entries import add_event
 from cds_hooks.storage.tables import events
-from cds_hooks.text import commands, recording
+from cds_hooks.text import commands, released
 from cds_hooks.text.prompts import read_prompt
 from cds_hooks.text.released import PROMPT
 from tests.cds_hooks.text.charts import condition
@@ -62,7 +62,7 @@ class Site:
         return self.run("evaluate", str(self.folder), "--endpoint", "ward", "--json")
 
     def release(self, *states: str, version: str = DIGEST) -> None:
-        recording.ensure_record(self.settings.database_url)
+        released.ensure_record(self.settings.database_url)
         for state in states:
             act = Act(
                 kind="prompt", name="summary-ward", state=state, at=datetime.now(UTC).isoformat(), why="tried",  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ class Site:
 
     def recorded(self) -> list[dict[str, Any]]:
         with reading_engine(parse_url(self.settings.database_url)).connect() as connection:
-            query = select(events.c.detail).where(events.c.kind == recording.SUMMARY_EVENT)
+            query = select(events.c.detail).where(events.c.kind == released.SUMMARY_EVENT)
             return [json.loads(detail) for detail in connection.execute(query).scalars()]
 
 
@@ -80,7 +80,7 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with playing() as stub:
         site = Site(tmp_path, stub)
-        for module in (commands, recording, release, record_options):
+        for module in (commands, released, release, record_options):
             monkeypatch.setattr(module, "settings", lambda: site.settings)
         stub.sentences = GOOD
         yield site
@@ -133,7 +133,7 @@ def test_where_the_confirmed_share_falls_the_text_is_not_shown_any_more(site: Si
 
 def test_gates_are_evaluated_and_only_green_ones_can_be_released(site: Site) -> None:
     assert prompt_versions(site.settings) == {}
-    recording.ensure_record(site.settings.database_url)
+    released.ensure_record(site.settings.database_url)
     refused = CliRunner().invoke(release.app, ["set", "shadow", "prompt", "summary-ward", "--why", "x"])
     assert "no prompt summary-ward with green gates" in refused.output
     answer = site.evaluate()

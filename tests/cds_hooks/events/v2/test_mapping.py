@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from cds_hooks.events.declaration import V2Feed
-from cds_hooks.events.effects import Effects
-from cds_hooks.events.v2.mapping import effects_of
+from cds_hooks.events.facts import Effects
+from cds_hooks.events.v2.intake import effects_of
 from tests.cds_hooks.events.v2.segments import SOUTH, made
 
 Fields = Mapping[int, str]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.events.effects import Effects, Fact, resource_id
+from cds_hooks.events.facts import Effects, Fact, resource_id
 from cds_hooks.events.v2.orders import take_medications, take_tests
 from tests.cds_hooks.events.v2.segments import SOUTH, made
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.events.effects import Effects, Fact, resource_id
-from cds_hooks.events.v2.results import take_results
+from cds_hooks.events.facts import Effects, Fact, resource_id
+from cds_hooks.events.v2.orders import take_results
 from tests.cds_hooks.events.v2.segments import SOUTH, made
 
 Json = dict[str, Any]

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cds_hooks.events.declaration import V2Feed
-from cds_hooks.events.effects import Effects, Fact, resource_id
+from cds_hooks.events.facts import Effects, Fact, resource_id
 from cds_hooks.events.v2.message import Segment, parse_message
 from cds_hooks.events.v2.visits import (
     demographics,

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from cds_hooks.events.watch.baseline import Baseline, Level, Part
+from cds_hooks.events.watch.baseline import Baseline, Feed, Level, Part, Signal
 from cds_hooks.events.watch.contents import Columns, _kind_of_shift, is_conversion
-from cds_hooks.events.watch.feed import Feed, Signal
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
 Counts = dict[str, float]

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cds_hooks.events.watch.baseline import Baseline, expect
-from cds_hooks.events.watch.feed import Feed
+from cds_hooks.events.watch.baseline import Baseline, Feed, expect
 from cds_hooks.events.watch.volumes import _is_dead, batch, growth, volume
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 

@@ -6,7 +6,7 @@ from math import log
 import numpy as np
 import pytest
 
-from cds_hooks.events.watch.feed import Signal
+from cds_hooks.events.watch.baseline import Signal
 from cds_hooks.events.watch.incidents import FEWER, Incident, Topology
 from cds_hooks.events.watch.watching import Calendar, Watch, WatchedFeed
 from tests.cds_hooks.events.watch.made import MONDAY, flat, learn_flat, watch_over
