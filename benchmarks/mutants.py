@@ -45,7 +45,7 @@ _CONCERNED = {
     r"cards/rules/families/.*\.json$": "tests/cards/rules/test_pinned.py tests/cards/rules/test_sweeps.py "
     "tests/cards/rules/engine/test_page.py tests/cards/rules/engine/test_lint.py "
     "tests/cards/rules/test_override_reasons.py",
-    r".*\.(html|md)$": "tests/cds_hooks/web/test_templates.py tests/cds_hooks/pages/test_pinned_pages.py",
+    r".*\.(html|md)$": "tests/cds_hooks/web/test_numbers.py tests/cds_hooks/pages/test_pinned_pages.py",
 }
 """The tests that notice most in what is no code, and are quick."""
 _SEALS = (

@@ -18,7 +18,7 @@ from tests.browser.accessible import axe_faults
 from tests.browser.conftest import running
 from tests.cds_hooks.access.browsing import PASSWORD, entries, with_account
 from tests.cds_hooks.access.provider import described, providing
-from tests.cds_hooks.hold_back.test_turns import _request
+from tests.cds_hooks.hold_back.test_budgets import _request
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.cds_hooks.worklist.test_worklist import decision

@@ -2,21 +2,27 @@
 
 import gc
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import pytest
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NoOpTracer
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from cds_hooks import errors
+from cds_hooks.app import _in_force
 from cds_hooks.call import Stopwatch
+from cds_hooks.cli import app
 from cds_hooks.computing import CallUnderWay, Computing, refuse_late
+from cds_hooks.configuration import ANSWERING
+from cds_hooks.decision_history import decision_history
 from cds_hooks.errors import HookError, Overloaded, operation_outcome
 from cds_hooks.memory import no_collection
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.routes.health import models_out
-from cds_hooks.settings import Settings
+from cds_hooks.settings import SETTINGS, Settings
 from cds_hooks.settings.checks import (
     address_fault,
     listen_address,
@@ -25,8 +31,13 @@ from cds_hooks.settings.checks import (
     read_codes,
     read_shares,
 )
+from cds_hooks.storage.decision import Decision, card_uuid, new_decision_id, numbered_uuid, part_uuid
 from cds_hooks.tracing import CallTrace
 from fhir.record.refusals import Refusal
+from tests.cds_hooks.calls import ORDERS, client, ours, request_for
+from tests.cds_hooks.kit.samples.reading import AS_OF
+from tests.cds_hooks.storage.samples import a_decision, some_feedback
+from tests.live import record_in
 
 # Settings
 
@@ -284,3 +295,109 @@ def test_every_401_has_the_same_body_and_the_reason_is_not_in_it() -> None:
     assert bodies == {errors.operation_outcome(errors.Untrusted("no-token"))}
     assert b"replayed" not in bodies.pop()
     assert errors.Untrusted.headers == ((b"www-authenticate", b"Bearer"),)
+
+
+def made(**members: Any) -> Any:
+    return SimpleNamespace(**members)
+
+
+@pytest.mark.parametrize(
+    ("rules", "approvals", "expected"),
+    [
+        (None, None, [("switches", 2), ("pending", 0)]),
+        ({"approved": 5, "not_approved": 1}, "book",
+         [("rules-approved", 5), ("rules-not-approved", 1), ("switches", 2), ("pending", 3)]),
+    ],
+)  # fmt: skip
+def test_what_people_have_signed_is_counted(rules: Any, approvals: Any, expected: list[tuple[str, int]]) -> None:
+    states = {name: made(state=name) for name in ("off", "shadow", "active")}
+    components = made(
+        governance=made(approval_counts=lambda: rules),
+        releases=made(current=made(states=states), waiting_for_second=lambda: [1, 2, 3]),
+    )
+    assert _in_force(components, approvals) == expected
+
+
+_HOW_MUCH_AND_HOW_LONG = {
+    "call_seconds", "drain_seconds", "fetch_milliseconds", "max_body_bytes", "visit_memory_bytes",
+}  # fmt: skip
+_WHERE_THINGS_ARE = {
+    "content_keys", "data_dir", "database_url", "events_file", "explain_link_key", "model_signing_key",
+    "notice_url", "otlp_endpoint", "seal_command", "seal_file", "seal_key", "user_keys",
+}  # fmt: skip
+_WHO_MAY_SEE_AND_CALL = {
+    "cors_origins", "oidc_file", "operator_listen", "operator_token", "record_user", "trust_file", "trusted_proxies",
+}  # fmt: skip
+_WATCHED_AND_KEPT = {"keep_facts", "contact", "log_level"}
+_IN_FORCE_BY_WHAT_THEY_BRING = {
+    # files of models, rules, hooks and people, whose content is in force by its digests; pauses by what is paused
+    "model_keys", "models_folder", "packages", "pause_share", "rules_file", "site_rules", "text_file",
+    # the clock, which every decision records
+    "as_of",
+}  # fmt: skip
+
+
+def test_every_setting_is_said_to_change_answers_or_not_to() -> None:
+    others = (
+        _HOW_MUCH_AND_HOW_LONG
+        | _WHERE_THINGS_ARE
+        | _WHO_MAY_SEE_AND_CALL
+        | _WATCHED_AND_KEPT
+        | _IN_FORCE_BY_WHAT_THEY_BRING
+    )
+    assert others.isdisjoint(ANSWERING)
+    assert others | set(ANSWERING) == set(SETTINGS)
+
+
+ID = new_decision_id()
+ACCEPTED: Any = {"outcome": "accepted", "override_reason_code": None, "user_comment": None}
+
+
+def order_card(*labels: str) -> dict[str, Any]:
+    """A card of orders, whose suggestions are counted together with the cards and orders of the whole answer."""
+    suggestions = [{"label": label, "uuid": numbered_uuid(ID, 7 + number)} for number, label in enumerate(labels)]
+    return {
+        "uuid": part_uuid(card_uuid(ID, 4), 2), "summary": "Metformin: eGFR 25", "indicator": "critical",
+        "source": {"label": "s"}, "suggestions": suggestions,
+    }  # fmt: skip
+
+
+def recorded(*cards: dict[str, Any], silence: Any = ()) -> Decision:
+    """A decision with these cards."""
+    basis = {"as_of": "2026-11-20T09:00:00+00:00", "silence": silence}
+    return a_decision(id=ID, response=json.dumps({"cards": cards}).encode(), basis=json.dumps(basis).encode())
+
+
+def test_what_nobody_answered_is_said_and_what_the_answer_did_not_have_is_never_taken_for_another() -> None:
+    card = order_card("Cancel this order")
+    assert decision_history(recorded(card), []).lines == ("Metformin: eGFR 25: No answer is on record",)
+    foreign = some_feedback(ID, **ACCEPTED, card=card["uuid"], accepted_suggestions=("x",))
+    elsewhere = some_feedback(ID, card=card_uuid(ID, 9))
+    history = decision_history(recorded(card), [foreign, elsewhere])
+    assert history.advised[0].answers[0].chosen == ("suggestion x, which the card did not offer",)
+    assert history.advised[1].summary == f"Card {card_uuid(ID, 9)}, which this answer did not have"
+
+
+def test_what_was_held_back_is_told_with_its_reason_and_what_was_not_found_is_not() -> None:
+    silence = [["rule", "paused", "It is paused."], ["model", "below-threshold", "It is low."]]
+    history = decision_history(recorded(silence=silence), [])
+    assert [reason.subject for reason in history.withheld] == ["rule"]
+    assert history.lines == ("Held back: It is paused.",)
+
+
+@pytest.mark.parametrize("choice", [0, 1])
+async def test_page_list_and_command_name_the_suggestion_that_was_accepted(tmp_path: Path, choice: int) -> None:
+    async with client(tmp_path, as_of=AS_OF) as calls:
+        body = request_for(ORDERS, "order-sign", "ckd4-metformin", AS_OF, "metformin-ckd4-coded")
+        answer = await calls.post(f"/cds-services/{ORDERS}", json=body)
+        decision, card = ours(answer)["decision"], answer.json()["cards"][0]
+        chosen, other = card["suggestions"][choice], card["suggestions"][1 - choice]
+        accepted = {"acceptedSuggestions": [{"id": chosen["uuid"]}], "outcomeTimestamp": "2026-11-20T09:20:00Z"}
+        feedback = {"feedback": [{"card": card["uuid"], "outcome": "accepted", **accepted}]}
+        assert (await calls.post(f"/cds-services/{ORDERS}/feedback", json=feedback)).status_code == 200
+        page = await calls.get(f"/explain/{decision}", headers={"accept": "text/html"})
+    shown = CliRunner().invoke(app, ["decisions", "show", decision, "--json", "--database", record_in(tmp_path)])
+    assert f"Followed ({chosen['label']})" in page.text
+    assert f"Followed ({chosen['label']})" in " ".join(json.loads(shown.stdout)["history"])
+    for text in (page.text, shown.stdout):
+        assert f"Followed ({other['label']})" not in text

@@ -1,6 +1,7 @@
 """Maps fields of HL7 v2 to FHIR: coded fields, times with their precision and zone, and the value of an OBX segment.
 
-A number (OBX-2, 5, 6) is read as it stands, or refused with the reason. Codes are mapped by the code tables of HL7's v2-to-FHIR guide (`codes.csv`).
+A number (OBX-2, 5, 6) is read as it stands, or refused with the reason. Codes are mapped by the code tables of HL7's
+v2-to-FHIR guide (`codes.csv`).
 
 `codes.csv` has codes of HL7's tables 0001, 0004, 0085, 0119, 0127, 0128, 0162, 0322 and 0335 with what the concept maps
 of the guide (HL7 Version 2 to FHIR, spreadsheets, read 2026-11-22 and 2026-11-25) give for them. Where a map leaves the

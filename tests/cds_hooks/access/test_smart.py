@@ -16,7 +16,7 @@ import pytest
 from cds_hooks.storage.decision import Decision, new_decision_id
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries
 from tests.cds_hooks.access.provider import Provider, providing
-from tests.cds_hooks.access.test_oidc import SPOILT, _at_provider
+from tests.cds_hooks.access.test_login import SPOILT, _at_provider
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.worklist.test_worklist_page import keep
 from tests.cds_hooks.web.decisions import decided

@@ -11,7 +11,7 @@ from cds_hooks.commands import events
 from cds_hooks.events import rescoring
 from cds_hooks.events.inbox import Inbox
 from tests.cds_hooks.events.messages import result
-from tests.cds_hooks.pages.test_interfaces import _declared
+from tests.cds_hooks.pages.test_every_page import _declared
 from tests.program import run_program
 
 

@@ -1,7 +1,11 @@
 """`cds-hooks monitor`: what it prints of figures and incidents, its window of days, and the options it refuses."""
 
-from datetime import UTC, date, datetime
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +15,12 @@ from typer.testing import CliRunner
 
 from cds_hooks import cli
 from cds_hooks.commands import monitor
-from cds_hooks.hold_back.acts import PAUSE_EVENT
+from cds_hooks.hold_back.acts import PAUSE_EVENT, Rollback
+from cds_hooks.monitor import judging
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.judging import Reviewed
 from cds_hooks.storage import Decision
+from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.figure import Figure, Incident
 from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.storage.samples import a_decision, store
@@ -154,3 +161,205 @@ def test_days_without_calls_say_what_it_takes(url: str) -> None:
 
 def test_the_kind_of_a_pause_is_that_of_the_server() -> None:
     assert monitor.PAUSED == PAUSE_EVENT
+
+
+LAST, AT = date(2026, 11, 20), datetime(2026, 11, 20, 14, tzinfo=UTC)
+
+
+@dataclass
+class Comparison:
+    """The figures of one client and service."""
+
+    client: str
+    service: str
+    of: tuple[Figure, ...] = ()
+    at: datetime | None = None
+
+    def figures(self) -> tuple[Figure, ...]:
+        return tuple(figure(state, client=self.client, service=self.service) for state in self.of)
+
+
+class Site:
+    """What the counts hold, and what was asked of them and told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[Any] = []
+        self.compared: Any = [Comparison("a", "s", ("act", "good")), Comparison("b", "t", ("watch",))]  # type: ignore[arg-type]
+        self.mature: list[Any] = []
+        self.silent: list[Figure] = []
+        self.paused: list[str] = []
+        self.rolled_back: list[Rollback] = []
+        names = ("label_windows", "rules_without_findings", "_paused", "_take_back", "_tell_others")
+        for name in names:
+            room = judging if name in ("label_windows", "rules_without_findings") else monitor
+            monkeypatch.setattr(room, name, self._noted(name))
+
+        def follower(_: Any, url: str) -> Any:
+            self.asked.append(("followed", url))
+            return SimpleNamespace(views="views", catch_up=lambda done: done(3))
+
+        monkeypatch.setattr(monitor, "open_follower", follower)
+        monkeypatch.setattr(monitor, "CountBook", lambda _: SimpleNamespace(compared=self._noted("compared")))
+        monkeypatch.setattr(monitor, "LabelReader", lambda *_: SimpleNamespace(read=lambda: None))
+        monkeypatch.setattr(judging, "rule_ids", lambda _: ["r"])
+
+    def _noted(self, name: str) -> Any:
+        answers: dict[str, Callable[[], Any]] = {
+            "label_windows": lambda: self.mature, "rules_without_findings": lambda: self.silent,
+            "_paused": lambda: self.paused, "_take_back": lambda: self.rolled_back,
+            "compared": lambda: self.compared,
+        }  # fmt: skip
+
+        def call(*given: Any) -> Any:
+            self.asked.append((name, *given))
+            return answers[name]() if name in answers else None
+
+        return call
+
+    def of(self, name: str) -> Any:
+        """With what this was asked, each time."""
+        return [given for asked, *given in self.asked if asked == name]
+
+    @staticmethod
+    def run(*words: str) -> tuple[int, str, str]:
+        done = CliRunner().invoke(cli.app, ["monitor", *words], env={"COLUMNS": "120"})
+        return done.exit_code, done.stdout, done.stderr.strip()
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run("--json", *words)[1])
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+    return Site(monkeypatch)
+
+
+def test_the_counts_are_asked_for_the_days_that_were_typed(site: Site) -> None:
+    words = ("--until", "2026-11-20T14:00", "--database", "url")
+    assert site.run(*words)[0] == 1
+    assert site.of("followed") == [["url"]]
+    assert site.of("label_windows")[0][2:] == [LAST, 90]
+    assert (site.of("compared"), site.of("_paused")) == ([[LAST, 7, 28]], [["url"]])
+    compared, known = site.of("rules_without_findings")[0]
+    assert [(comparison.client, comparison.at) for comparison in compared] == [("a", AT), ("b", AT)]
+    assert (known, site.of("_take_back")) == (["r"], [])
+    site.asked.clear()
+    more = ("--until", "2026-11-20", "--days", "3", "--before", "5", "--label-days", "11")
+    document = site.json(*more)
+    assert [(given["client"], given["state"]) for given in document["figures"]][-1] == ("a", "good")
+    assert site.of("compared") == [[LAST, 3, 5]]
+    assert site.of("label_windows")[0][2:] == [LAST, 11]
+
+
+def test_an_incident_ends_with_1_and_is_printed_before_the_figures(site: Site) -> None:
+    site.paused = ["rule r: 3 of 210 accepted"]
+    code, shown, errors = site.run("--until", "2026-11-20")
+    lines = shown.splitlines()
+    assert (code, errors) == (1, "")
+    assert lines[0] == "Paused, rule r: 3 of 210 accepted. cds-hooks release set on ends it."
+    assert lines[1] == "Incident, errors. a: the text of act"
+    assert lines[-1] == "3 figures: 1 to act on, 1 to watch, 1 good, 0 insufficient (too few were counted to know)."
+    assert ("good  " in shown, "good  " in site.run("--until", "2026-11-20", "--all")[1]) == (False, True)
+    site.compared = site.compared[1:]
+    assert site.run("--until", "2026-11-20")[0] == 0
+
+
+def test_a_report_is_told_to_others(site: Site) -> None:
+    site.paused = ["a pause"]
+    address = "https://pager.example/x"
+    words = ("--until", "2026-11-20", "--notify", address, "--textfile", "t.prom")
+    assert site.run(*words)[0] == 1
+    ((book, figures, open_incidents, *told),) = site.of("_tell_others")
+    assert (hasattr(book, "compared"), len(figures), [each.client for each in open_incidents]) == (True, 3, ["a"])
+    assert told == [address, Path("t.prom")]
+    site.asked.clear()
+    site.run("--until", "2026-11-20")
+    assert site.of("_tell_others")[0][3:] == [None, None]
+
+
+def test_what_is_taken_back_is_named(site: Site) -> None:
+    site.rolled_back = [Rollback("model", "m", "2026-11-20T00:00:00+00:00", "monitor, errors at a: too many")]
+    code, shown, _ = site.run("--until", "2026-11-20", "--rollback", "--database", "url")
+    assert (code, shown.splitlines()[0]) == (1, "Rolled back, model m: monitor, errors at a: too many")
+    ((url, figures),) = site.of("_take_back")
+    assert (url, len(figures)) == ("url", 3)
+    assert site.json("--rollback")["rolled_back"] == [
+        {"kind": "model", "name": "m", "at": "2026-11-20T00:00:00+00:00", "why": "monitor, errors at a: too many"}
+    ]
+
+
+# The parts
+
+
+REVIEWS = [
+    Reviewed("patient-ineligible", "[a]", "s", "rule", "r", 1200, 1_795_165_200_000_000, ["d1", "d2"]),
+    Reviewed("inappropriate-recipient", "b", "s", "service", "s", 1, 1_795_251_600_000_000, ["d3"]),
+]
+
+
+def test_what_reasons_ask_of_people_is_three_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def reviewed(url: str, since: int) -> list[Reviewed]:
+        assert url == "url"
+        asked.append(since)
+        return REVIEWS
+
+    monkeypatch.setattr("cds_hooks.monitor.judging.reviewed", reviewed)
+    began = datetime.now(UTC)
+    code, shown, errors = Site.run("--reviews", "--database", "url")
+    assert (code, errors) == (0, "")
+    assert [" ".join(line.split()) for line in shown.splitlines() if line.strip(" ┏┓┃━┳┡╇┩│└┘┴─")] == [
+        "Review of the positive predictive value: the card did not fit the patient (patient-ineligible)",
+        "┃ client ┃ service ┃ what ┃ answers ┃ last ┃ decisions ┃",
+        "│ [a] │ s │ rule r │ 1,200 │ 2026-11-20 │ d1 │",
+        "│ │ │ │ │ │ d2 │",
+        "For the owner of the model: the estimate is not trusted (recipient-does-not-trust)",
+        "Nothing in the last 30 days.",
+        "Proposals for a filter by role: the card went to somebody who cannot act on it (inappropriate-recipient)",
+        "┃ client ┃ service ┃ what ┃ answers ┃ last ┃ decisions ┃",
+        "│ b │ s │ service s │ 1 │ 2026-11-21 │ d3 │",
+    ]
+    document = json.loads(Site.run("--reviews", "--days", "3", "--json", "--database", "url")[1])
+    assert [(row["reason"], row["answers"]) for row in document] == [(row.reason, row.answers) for row in REVIEWS]
+    for since, days in zip(asked, (30, 3), strict=True):
+        behind = began - datetime.fromtimestamp(since / 1e6, UTC)
+        assert timedelta(days=days, minutes=-10) < behind <= timedelta(days=days)
+
+
+def _raising(error: Exception) -> Any:
+    def fail(*_: Any) -> None:
+        raise error
+
+    return fail
+
+
+def test_what_cannot_be_read_takes_nothing_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = RecordUnavailable("the record is torn")
+    taken: list[Any] = []
+    due = [Rollback("rule", "r", "", "why")]
+    monkeypatch.setattr("cds_hooks.monitor.judging.take_back", lambda *given: taken.append(given))
+    monkeypatch.setattr("cds_hooks.monitor.judging.to_take_back", lambda *given: due if given == ("now", []) else [])
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda _: SimpleNamespace(current="now"))
+    assert (monitor._take_back("url", []), taken) == (due, [("url", due)])
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", _raising(error))
+    with pytest.raises(typer.Exit) as ended:
+        monitor._take_back("url", [])
+    assert (ended.value.exit_code, len(taken)) == (2, 1)
+    assert capsys.readouterr() == ("", "Nothing was rolled back: the record is torn\n")
+
+
+def test_a_pause_is_a_sentence_and_without_one_the_acts_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    monkeypatch.setattr(monitor, "read_rows", lambda *_: rows)
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", _raising(RecordUnavailable("torn")))
+    assert monitor._paused("url") == []
+    rows.append(1)
+    with pytest.raises(RecordUnavailable, match=r"^torn$"):
+        monitor._paused("url")
+    pause = SimpleNamespace(kind="rule", name="r", words="3 of 210 accepted")
+    current = SimpleNamespace(pauses=[pause])
+    monkeypatch.setattr("cds_hooks.commands.release.acts_until", lambda _: current)
+    assert monitor._paused("url") == ["rule r: 3 of 210 accepted"]

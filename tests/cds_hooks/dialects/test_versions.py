@@ -8,6 +8,7 @@ from cards.card import Action, Card, Coding, Source, Suggestion
 from cds_hooks.dialects import profile_for, shape_cards
 from cds_hooks.kit.contract.definitions import HOOK_VERSIONS
 from cds_hooks.services import find_services
+from tests.cds_hooks.dialects.sent import every_card
 
 TEST = Action(type="create", description="Order creatinine", resource={"resourceType": "ServiceRequest"})
 REMOVE = Action(type="delete", description="Remove it", resource_id="MedicationRequest/d1")
@@ -70,3 +71,15 @@ def test_in_3_0_version_and_hook_version_are_told_and_match_the_hooks_page() -> 
 def test_every_2_0_key_is_there_in_3_0_too() -> None:
     for old, new in zip(_entries("2.0"), _entries("3.0"), strict=True):
         assert set(old["prefetch"]) <= set(new["prefetch"])
+
+
+@pytest.mark.parametrize("dialect", ["standard", "oracle", "sandbox"])
+def test_no_suggestion_of_several_actions_begins_with_a_removal(dialect: str) -> None:
+    several = [
+        [action["type"] for action in suggestion["actions"]]
+        for card in every_card(dialect)
+        for suggestion in card["suggestions"]
+        if len(suggestion["actions"]) > 1
+    ]
+    assert several
+    assert not [types for types in several if types[0] == "delete"]

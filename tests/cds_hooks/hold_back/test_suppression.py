@@ -10,13 +10,18 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from cards.extension import CardExtension, Factor, ObservedRate
+from cards.card import Card, Indicator, Source
+from cards.extension import EXTENSION_KEY, CardExtension, Factor, ObservedRate
 from cds_hooks.cli import app
-from cds_hooks.hold_back.sent_cards import PatientFinding, patient_finding
-from tests.cds_hooks.calls import client, request_for
-from tests.cds_hooks.prefetch.fetch_calls import silences
-from tests.cds_hooks.services.equation_calls import NOW
+from cds_hooks.hold_back.checks import SAID_ONCE
+from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, patient_finding
+from tests.cds_hooks.calls import client, ours, request_for
+from tests.cds_hooks.hold_back.restraint_calls import Site
+from tests.cds_hooks.prefetch.fetch_calls import app_client, silences
+from tests.cds_hooks.services.chart_cases import as_call, patient
+from tests.cds_hooks.services.equation_calls import NOW, valued
 from tests.fhir import builders
+from tests.fhir.builders import medication_order
 from tests.live import record_in
 
 SERVICE, SAMPLE = "planning-conversation", "planning-talk"
@@ -194,3 +199,213 @@ async def test_a_dangerous_order_is_warned_of_in_spite_of_the_consent(tmp_path: 
     async with client(tmp_path, as_of=NOW) as calls:
         answered = await calls.post("/cds-services/order-safety-sign", json=request)
         assert answered.json()["cards"] != []
+
+
+SERVICE = "nephrology-referral"
+DAY = 86_400.0
+CALLER = Caller("ehr", "p1", SERVICE, "patient-view")
+
+
+async def _suppression_of_cards_call(
+    calls: httpx.AsyncClient, change: Any = None, user: str | None = None
+) -> httpx.Response:
+    request = copy.deepcopy(request_for(SERVICE, "patient-view", "ckd4-metformin", NOW))
+    if change is not None:
+        change(request)
+    if user is not None:
+        request["context"]["userId"] = user
+    answered = await calls.post(f"/cds-services/{SERVICE}", json=request)
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+async def _override(calls: httpx.AsyncClient, card: str, code: str) -> None:
+    reason = {"code": code, "system": "https://cds-hooks-onnx.org/override-reasons", "display": "A reason"}
+    item = {"card": card, "outcome": "overridden", "overrideReason": {"reason": reason}}
+    item["outcomeTimestamp"] = NOW.isoformat()
+    sent = await calls.post(f"/cds-services/{SERVICE}/feedback", json={"feedback": [item]})
+    assert sent.status_code == 200, sent.text
+
+
+async def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is_worse(tmp_path: Path) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        first = (await _suppression_of_cards_call(calls)).json()["cards"]
+        assert len(first) == 1
+        await _override(calls, first[0]["uuid"], "a-reason-of-the-site")
+        again = await _suppression_of_cards_call(calls, user="Practitioner/somebody-else")
+        assert again.json()["cards"] == []
+        assert [each["reason"] for each in ours(again)["silence"]] == ["said-once"]
+        (rest,) = ours(again)["resting"]
+        assert (rest["because"], rest["since"]) == ("a-reason-of-the-site", NOW.isoformat())
+        worse = await _suppression_of_cards_call(calls, valued("2160-0", 5.0))
+        assert len(worse.json()["cards"]) == 1
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=29)) as calls:
+        assert (await _suppression_of_cards_call(calls)).json()["cards"] == []
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=31)) as calls:
+        assert len((await _suppression_of_cards_call(calls)).json()["cards"]) == 1
+
+
+async def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
+    for days, cards in ((0, 1), (2, 0), (15, 1), (15.5, 1), (17, 0)):
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
+            assert len((await _suppression_of_cards_call(calls)).json()["cards"]) == cards, days
+
+
+async def test_a_site_can_have_cards_shown_at_each_opening(tmp_path: Path) -> None:
+    for days in (0, 3):
+        async with app_client(tmp_path, as_of=NOW + timedelta(days=days), shown_rest_days=0) as calls:
+            assert len((await _suppression_of_cards_call(calls)).json()["cards"]) == 1
+
+
+# The memory by itself
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _card(risk: float, band: str = "high", indicator: Indicator = "info") -> Card:
+    said = CardExtension(
+        model={"id": "kfre_4"}, output="5y", probability=risk, band={"id": band, "source": "a guideline"}
+    )
+    return _with(said, indicator)
+
+
+def _with(said: CardExtension, indicator: Indicator = "info") -> Card:
+    return Card(
+        uuid="c1", summary="A finding.", indicator=indicator, source=Source(label="x"), extension={EXTENSION_KEY: said}
+    )
+
+
+def _shown(memory: Site, card: Card, caller: Caller = CALLER) -> bool:
+    """Whether the card is shown; what is shown is taken note of, as a call does it."""
+    chosen = memory.hold_back([card], caller)
+    memory.show(chosen.cards, caller)
+    assert len(chosen.cards) + len(chosen.resting) == 1
+    return bool(chosen.cards)
+
+
+def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
+    clock = _Clock()
+    memory = Site(SAID_ONCE, clock)
+    assert _shown(memory, _card(0.10, indicator="critical"))
+    clock.now += 2 * DAY
+    assert _shown(memory, _card(0.10, indicator="critical"))
+    assert not _shown(memory, _card(0.10))
+
+
+@pytest.mark.parametrize("other", [Caller("other", "p1", SERVICE, "patient-view"), Caller("ehr", "p2", SERVICE, "x")])
+def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other: Caller) -> None:
+    clock = _Clock()
+    memory = Site(SAID_ONCE, clock)
+    assert _shown(memory, _card(0.10))
+    clock.now += 2 * DAY
+    assert not _shown(memory, _card(0.10))
+    assert _shown(memory, _card(0.10), other)
+
+
+# High-alert drugs that no rule is about
+
+
+def _draft(drug: str) -> dict[str, Any]:
+    return medication_order(drug, status="draft", patient="sample", id=f"draft-{drug[:4].lower()}")
+
+
+async def _sign(calls: httpx.AsyncClient, hook: str, *drugs: str) -> httpx.Response:
+    request = request_for("order-safety", hook, "ckd4-metformin", NOW, "metformin-ckd4-coded")
+    subject = request["context"]["draftOrders"]["entry"][0]["resource"]["subject"]
+    drafts = [_draft(drug) | {"subject": subject} for drug in drugs]
+    request["context"]["draftOrders"]["entry"] = [{"resource": each} for each in drafts]
+    request["context"]["selections"] = [f"MedicationRequest/{each['id']}" for each in drafts]
+    if hook == "order-sign":
+        del request["context"]["selections"]
+    service = "order-safety-sign" if hook == "order-sign" else "order-safety-select"
+    answered = await calls.post(f"/cds-services/{service}", json=request)
+    assert answered.status_code == 200, answered.text
+    return answered
+
+
+async def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=NOW) as calls:
+        selected = await _sign(calls, "order-select", "Hexalen")
+        (card,) = selected.json()["cards"]
+        assert card["summary"] == "Hexalen is not covered by these checks."
+        signed = await _sign(calls, "order-sign", "Hexalen")
+        assert signed.json()["cards"] == []
+        assert ("not-covered", "said-once") in {(one["subject"], one["reason"]) for one in ours(signed)["silence"]}
+        # Another drug is another finding; the first of them is still known afterwards.
+        both = await _sign(calls, "order-sign", "amsacrine")
+        assert [each["summary"] for each in both.json()["cards"]] == ["Amsacrine is not covered by these checks."]
+        assert (await _sign(calls, "order-sign", "Hexalen", "amsacrine")).json()["cards"] == []
+
+
+async def test_that_a_drug_is_not_covered_is_still_known_after_a_restart(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=NOW) as calls:
+        assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=89)) as calls:
+        assert (await _sign(calls, "order-sign", "Hexalen")).json()["cards"] == []
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=91)) as calls:
+        assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
+
+
+async def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> None:
+    async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
+        for _ in range(2):
+            assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
+
+
+# A card that lists several findings
+
+
+def _list_call(service: str) -> dict[str, Any]:
+    return as_call(service, "patient-view", 1, [patient(60, "female")])
+
+
+async def _list_card(calls: httpx.AsyncClient, service: str) -> list[dict[str, Any]]:
+    answered = await calls.post(f"/cds-services/{service}", json=_list_call(service))
+    assert answered.status_code == 200, answered.text
+    return list(answered.json()["cards"])
+
+
+async def _answer_list(calls: httpx.AsyncClient, service: str, card: dict[str, Any], code: str) -> None:
+    item: dict[str, Any] = {"card": card["uuid"], "outcomeTimestamp": NOW.isoformat()}
+    if code == "accepted":
+        item |= {"outcome": code, "acceptedSuggestions": [{"id": card["suggestions"][0]["uuid"]}]}
+    else:
+        reason = {"code": code, "system": "https://cds-hooks-onnx.org/override-reasons", "display": "A reason"}
+        item |= {"outcome": "overridden", "overrideReason": {"reason": reason}}
+    sent = await calls.post(f"/cds-services/{service}/feedback", json={"feedback": [item]})
+    assert sent.status_code == 200, sent.text
+
+
+LISTS = ("preventive-services", "vaccines-due")
+
+
+@pytest.mark.parametrize("service", LISTS)
+async def test_an_accepted_suggestion_of_a_list_settles_only_what_it_orders(tmp_path: Path, service: str) -> None:
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        (first,) = await _list_card(calls, service)
+        labels = [offer["label"] for offer in first["suggestions"]]
+        await _answer_list(calls, service, first, "accepted")
+        (again,) = await _list_card(calls, service)
+        assert again["summary"] == first["summary"]
+        assert [offer["label"] for offer in again["suggestions"]] == labels[1:]
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=3)) as calls:
+        assert len(await _list_card(calls, service)) == 1
+
+
+@pytest.mark.parametrize(("code", "later"), [("patient-declines", 1), ("action-completed", 1), ("need-more-info", 0)])
+async def test_what_is_said_of_one_finding_silences_the_others_for_a_day_only(
+    tmp_path: Path, code: str, later: int
+) -> None:
+    service = LISTS[0]
+    async with app_client(tmp_path, as_of=NOW) as calls:
+        (first,) = await _list_card(calls, service)
+        await _answer_list(calls, service, first, code)
+        assert await _list_card(calls, service) == []
+    async with app_client(tmp_path, as_of=NOW + timedelta(days=2)) as calls:
+        assert len(await _list_card(calls, service)) == later

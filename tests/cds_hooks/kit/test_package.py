@@ -1,5 +1,6 @@
 """The contract kit alone: its wheel and the packages of requirements/kit.txt are enough to test a server."""
 
+import ast
 import json
 import os
 import shutil
@@ -88,3 +89,41 @@ def test_the_kit_alone_is_small(installed: Path) -> None:
     files = {Path(folder) / name for folder, _, names in os.walk(packages, followlinks=True) for name in names}
     megabytes = sum(file.stat().st_size for file in files) / 1_000_000
     assert megabytes < MOST_MEGABYTES
+
+
+PACKAGES = {"httpx", "msgspec", "rich", "typer", "jwt", "cryptography"}
+OURS = {"cds_hooks", "cards", "models_onnx", "fhir"}
+KIT = ROOT / "cds_hooks" / "kit"
+MODULES = sorted(KIT.rglob("*.py"))
+
+
+def _imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names.add(str(node.module))
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(KIT)))
+def test_a_module_of_the_kit_imports_nothing_of_the_rest(path: Path) -> None:
+    for name in _imported(path):
+        floor = name.partition(".")[0]
+        if floor in OURS:
+            assert name.startswith("cds_hooks.kit."), name
+        else:
+            assert floor in sys.stdlib_module_names | PACKAGES, name
+
+
+@pytest.mark.slow
+def test_nothing_of_the_rest_imports_the_checks() -> None:
+    importers = {
+        str(path.relative_to(ROOT))
+        for floor in OURS
+        for path in (ROOT / floor).rglob("*.py")
+        if path not in MODULES and any(name.startswith("cds_hooks.kit.contract") for name in _imported(path))
+    }
+    assert importers == set()

@@ -6,17 +6,26 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
+from cds_hooks.monitor.judging import Event, NotTold, reviewed, tell
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
+from models_onnx.monitoring.figure import Family, Figure, Incident, State
+from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.decision_views.followed import Book
+from tests.cds_hooks.hold_back.restraint_calls import SIGN, WARNINGS, feedback, order_sign
+from tests.cds_hooks.prefetch.fetch_calls import app_client
+from tests.cds_hooks.services.equation_calls import NOW
+from tests.live import record_in
 from tests.receiver import Receiver, receiving
 
 FIRST = datetime(2026, 9, 1, 8, tzinfo=UTC)
@@ -226,3 +235,140 @@ def test_prometheus_reads_the_textfile(record: str, tmp_path: Path, counts: Path
     acting = [each for each in families["cds_monitor_figures"].samples if each.labels["state"] == "act"]
     assert sum(each.value for each in acting) >= 2
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+@pytest.fixture
+def notices_webhook() -> Iterator[Receiver]:
+    """A server that takes notices."""
+    with receiving() as receiver:
+        yield receiver
+
+
+def figure(client: str = "ehr", family: Family = "units", state: State = "act", text: str = "t") -> Figure:
+    """A figure of which only client, family, state and text are asked."""
+    return Figure(client, "s", family, "x", state, 100, 10, 1.0, 0.0, text)
+
+
+def incident(client: str, family: Family, text: str) -> Incident:
+    """An incident with one cause."""
+    return Incident(client, family, (figure(client, family, text=text),))
+
+
+def told(events: list[Event]) -> list[tuple[str, str, str, str]]:
+    """What the events say, without the time."""
+    return [(event.event, event.client, event.family, event.text) for event in events]
+
+
+def test_an_incident_is_told_when_it_begins_and_when_it_ends(tmp_path: Path, notices_webhook: Receiver) -> None:
+    book, before = Book(tmp_path / "book.sqlite3"), datetime.now(UTC).replace(microsecond=0)
+    units, clock = incident("ehr", "units", "unit of bun"), incident("app", "clock", "an hour ahead")
+    begun = tell(book, [units, clock], notices_webhook.url)
+    assert told(begun) == [
+        ("opened", "app", "clock", "app: an hour ahead"),
+        ("opened", "ehr", "units", "ehr: unit of bun"),
+    ]
+    assert before <= datetime.fromisoformat(begun[0].at) <= datetime.now(UTC)
+    assert book.open_incidents() == {("app", "clock"), ("ehr", "units")}
+    assert tell(book, [clock, units], notices_webhook.url) == []
+    feed = incident("ehr", "feed", "no calls")
+    changed = tell(book, [clock, feed], notices_webhook.url)
+    assert told(changed) == [("opened", "ehr", "feed", "ehr: no calls"), ("closed", "ehr", "units", "")]
+    assert book.open_incidents() == {("app", "clock"), ("ehr", "feed")}
+    assert notices_webhook.taken == [
+        {"event": each.event, "at": each.at, "client": each.client, "family": each.family, "text": each.text}
+        for each in [*begun, *changed]
+    ]
+
+
+@pytest.mark.parametrize("answer", [300, 404, 500])
+def test_an_event_that_is_not_taken_is_told_again(tmp_path: Path, notices_webhook: Receiver, answer: int) -> None:
+    book = Book(tmp_path / "book.sqlite3")
+    units, clock = incident("ehr", "units", "u"), incident("app", "clock", "c")
+    notices_webhook.answers = [200, answer]
+    with pytest.raises(NotTold) as not_told:
+        tell(book, [units, clock], notices_webhook.url)
+    assert str(not_told.value) == f"the notices_webhook answered {answer}; the next report tells the event again."
+    assert book.open_incidents() == {("app", "clock")}
+    assert told(tell(book, [units, clock], notices_webhook.url)) == [("opened", "ehr", "units", "ehr: u")]
+    notices_webhook.answers = [answer]
+    with pytest.raises(NotTold):
+        tell(book, [clock], notices_webhook.url)
+    assert book.open_incidents() == {("app", "clock"), ("ehr", "units")}
+
+
+def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, notices_webhook: Receiver) -> None:
+    book, url = Book(tmp_path / "book.sqlite3"), notices_webhook.url
+    notices_webhook.close()
+    with pytest.raises(NotTold) as not_told:
+        tell(book, [incident("ehr", "units", "u")], url)
+    assert str(not_told.value) == (
+        "the notices_webhook cannot be reached (ConnectError); the next report tells the event again."
+    )
+    assert book.open_incidents() == set()
+
+
+def test_alertmanager_is_told_under_one_key_when_it_begins_and_when_it_is_over(
+    tmp_path: Path, notices_webhook: Receiver
+) -> None:
+    book, url = Book(tmp_path / "book.sqlite3"), notices_webhook.url.replace("/notices", "/api/v2/alerts")
+    (begun,), (ended,) = tell(book, [incident("ehr", "input drift", "u")], url), tell(book, [], url)
+    labels = {"alertname": "CdsHooksNotice", "severity": "warning", "subject": "ehr input drift"}
+    first, last = notices_webhook.taken[0][0], notices_webhook.taken[1][0]
+    assert first == {
+        "labels": labels, "annotations": {"summary": "ehr: u"}, "startsAt": begun.at, "endsAt": first["endsAt"],
+    }  # fmt: skip
+    assert last == {"labels": labels, "annotations": {"summary": "ehr input drift"}, "endsAt": ended.at}
+
+
+async def _card(calls: httpx.AsyncClient, service: str, request: dict[str, Any]) -> dict[str, Any]:
+    answered = await calls.post(f"/cds-services/{service}", json=request)
+    card: dict[str, Any] = answered.json()["cards"][0]
+    return card
+
+
+async def _override(calls: httpx.AsyncClient, service: str, card: dict[str, Any], code: str, second: int) -> None:
+    body = feedback(card)
+    (item,) = body["feedback"]
+    item["outcomeTimestamp"] = f"{item['outcomeTimestamp'][:17]}{second:02}Z"
+    (reason,) = (each for each in card["overrideReasons"] if each["code"] == code)
+    item["outcome"], item["overrideReason"] = "overridden", {"reason": reason}
+    sent = await calls.post(f"/cds-services/{service}/feedback", json=body)
+    assert sent.status_code == 200, sent.text
+
+
+def _answered(folder: Path) -> str:
+    async def story() -> None:
+        async with app_client(folder, as_of=NOW) as calls:
+            view = request_for(PLANNING, "patient-view", "planning-talk", NOW)
+            card = await _card(calls, PLANNING, view)
+            for second, code in enumerate(
+                ("patient-ineligible", "recipient-does-not-trust", "inappropriate-recipient")
+            ):
+                await _override(calls, PLANNING, card, code, second)
+            warning = await _card(calls, SIGN, order_sign(WARNINGS[0]))
+            assert "recipient-does-not-trust" not in {each["code"] for each in warning["overrideReasons"]}
+
+    asyncio.run(story())
+    return record_in(folder)
+
+
+def test_each_reason_leads_to_its_list_with_the_decision_to_open(tmp_path: Path) -> None:
+    url = _answered(tmp_path)
+    found = reviewed(url, 0)
+    assert [(each.reason, each.kind, each.name, each.answers) for each in found] == [
+        ("patient-ineligible", "model", "mortality_5y", 1),
+        ("recipient-does-not-trust", "model", "mortality_5y", 1),
+        ("inappropriate-recipient", "model", "mortality_5y", 1),
+    ]
+    assert len({each.decisions[0] for each in found}) == 1
+    assert reviewed(url, max(each.last for each in found) + 1) == []
+
+
+def test_the_command_prints_the_three_lists(tmp_path: Path) -> None:
+    url = _answered(tmp_path)
+    done = CliRunner().invoke(app, ["monitor", "--reviews", "--days", "366", "--database", url])
+    assert done.exit_code == 0, done.output
+    for words in ("Review of the positive predictive value", "For the owner of the model", "filter by role"):
+        assert words in done.output
+    as_json = CliRunner().invoke(app, ["monitor", "--reviews", "--days", "366", "--database", url, "--json"])
+    assert len(json.loads(as_json.stdout)) == 3

@@ -1,6 +1,9 @@
 """The forms by which people approve and switch: who may, what the page shows, and what it answers to a wrong one."""
 
+import asyncio
+import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,8 @@ import pytest
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
 from cds_hooks.access.accounts import disable_account
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.rules.views import MOST_BYTES
+from cds_hooks.pages.rules.views import LEAST_PREDICTIONS, MOST_BYTES, why_too_early
+from cds_hooks.storage import Decision, new_decision_id, open_decision_log
 from models_onnx.serving.registry import model_ids
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
@@ -174,3 +178,38 @@ async def test_the_development_profile_says_that_no_approval_is_needed(tmp_path:
         parts = {"nothing": ("", b"", "text/plain")}
         answer = await calls.post("/rules", data=APPROVE, files=parts, headers=BROWSER)
         assert (answer.status_code, "nothing was recorded" in answer.text) == (400, True)
+
+
+NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
+IN_USE, VERSION = "aa" * 32, "bb" * 32
+
+
+def decision(hours: float) -> Decision:
+    """One in which both versions computed."""
+    models = [{"id": "model", "version": "1", "sha256": each} for each in (IN_USE, VERSION)]
+    return Decision(
+        id=new_decision_id(), decided_at=int((NOW - timedelta(hours=hours)).timestamp() * 1e6), hook="patient-view",
+        service="planning-conversation", hook_instance="1", client="north", patient="p", outcome="silent",
+        input_digest="ab" * 32, models=json.dumps(models).encode(), response=b"{}", basis=b"{}",
+    )  # fmt: skip
+
+
+async def test_a_canary_waits_for_seven_days_and_five_hundred_estimates(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    assert "for 6.0 of at least 7 days" in str(_early(url, days=6))
+    await _write(url, LEAST_PREDICTIONS - 1)
+    assert f"computed {LEAST_PREDICTIONS - 1} of at least 500" in str(_early(url, days=8))
+    await _write(url, 1, hours=9 * 24)
+    assert _early(url, days=8) is not None, "what came before the shadow does not count"
+    await _write(url, 1)
+    assert _early(url, days=8) is None
+
+
+def _early(url: str, days: int) -> str | None:
+    return why_too_early(url, VERSION, (NOW - timedelta(days=days)).isoformat(), NOW)
+
+
+async def _write(url: str, times: int, hours: float = 1) -> None:
+    log = open_decision_log(url)
+    await asyncio.gather(*(log.append(decision(hours)) for _ in range(times)))
+    await log.close()

@@ -5,12 +5,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from jinja2 import Environment
 from starlette.routing import BaseRoute
 
 from cds_hooks.access.roles import ASSIGNABLE
 from cds_hooks.app import create_app
+from cds_hooks.events.inbox import Inbox
+from cds_hooks.events.outbox import add_to_outbox
+from cds_hooks.events.v2.intake import read_frame
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages import application
 from cds_hooks.pages.doors import DOORS, Door, door_of
@@ -21,6 +25,7 @@ from cds_hooks.web.site import HEADERS
 from cds_hooks.web.visitor import PageLink, Visiting
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import client
+from tests.cds_hooks.events.messages import NOW, feed, result, run_async
 from tests.live import record_in
 
 VIEWS = sorted({door.views for door in DOORS})
@@ -115,3 +120,122 @@ async def test_behind_a_trust_file_without_a_login_the_pages_of_the_operator_are
         for door in (door for door in DOORS if door.roles is not None):
             status = (await calls.get(door.path, headers=HTML, follow_redirects=True)).status_code
             assert (status == 403) is not door.is_public, (door.path, status)
+
+
+DECLARED = """
+database = "{file}"
+[feed.lab]
+kind = "mllp"
+listen = "127.0.0.1:2575"
+authority = "SOUTH"
+"""
+PAGE = {"accept": "text/html", "origin": "http://localhost"}
+
+
+def _declared(folder: Path) -> Path:
+    path = folder / "events.toml"
+    path.write_text(DECLARED.format(file=folder / "events.sqlite3"), encoding="utf-8")
+    inbox = Inbox(folder / "events.sqlite3")
+    cut = result("1", "4.4")[:-60]
+    inbox.take([reading.incoming for reading in read_frame(cut, feed(), NOW)])
+    inbox.close()
+    return path
+
+
+def _states(folder: Path) -> list[tuple[str, str]]:
+    inbox = Inbox(folder / "events.sqlite3")
+    rows = inbox.query("SELECT message_id, state FROM inbox ORDER BY sequence")
+    inbox.close()
+    return [(row[0], row[1]) for row in rows]
+
+
+@run_async
+async def test_a_dead_letter_is_shown_mended_and_taken_in(tmp_path: Path) -> None:
+    path = _declared(tmp_path)
+    async with client(tmp_path, events_file=path) as calls:
+        page = (await calls.get("/ops", headers=PAGE)).text
+        assert "Dead letter 1" in page
+        assert "it was cut off" in page
+        assert "SAMPLE" not in page
+        assert "SAMPLE" in (await calls.get("/ops/interfaces?letter=1", headers=PAGE)).text
+        still_cut = {"letter": "1", "act": "replay", "content": ""}
+        assert (await calls.post("/ops/interfaces", data=still_cut, headers=PAGE)).status_code == 400
+        mended = {"letter": "1", "act": "replay", "content": result("1", "4.4").decode()}
+        assert (await calls.post("/ops/interfaces", data=mended, headers=PAGE)).status_code == 303
+        assert "Every message was read" in (await calls.get("/ops", headers=PAGE)).text
+    assert _states(tmp_path) == [("1", "replayed"), ("1#replay-1", "done")]
+
+
+@run_async
+async def test_what_waits_is_shown_and_what_was_given_up_is_sent_again(tmp_path: Path) -> None:
+    path = _declared(tmp_path)
+    (tmp_path / "secret").write_bytes(b"s" * 32)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('[webhook.care]\nurl = "http://127.0.0.1:9/"\nsecret_file = "secret"\n')
+    inbox = Inbox(tmp_path / "events.sqlite3")
+    with inbox.transaction() as connection:
+        add_to_outbox(connection, "e1", "decision-made", "500", NOW, {})
+        connection.execute("INSERT INTO set_aside VALUES ('care', 1, '500', 10, 0, 1)")
+        connection.execute("INSERT INTO counts VALUES ('lab', ?, 'value:2823-3|mmol/L:1048648', 3)", (int(NOW) // 300,))
+    inbox.close()
+    async with client(tmp_path, events_file=path) as calls:
+        page = (await calls.get("/ops", headers=PAGE)).text
+        assert "due to be computed" in page
+        assert "care refused 1 events" in page
+        assert "1048648" not in page
+        form = {"act": "resend", "feed": "care"}
+        answer = await calls.post("/ops/interfaces", data=form, headers=PAGE)
+        assert answer.headers["location"] == "../ops?did=resend#interfaces"
+        assert "care refused" not in (await calls.get("/ops", headers=PAGE)).text
+        form["feed"] = "other"
+        assert (await calls.post("/ops/interfaces", data=form, headers=PAGE)).status_code == 404
+        assert "cds_events_waiting" in (await calls.get("/metrics")).text
+
+
+@run_async
+async def test_a_dead_letter_is_dropped_once(tmp_path: Path) -> None:
+    path = _declared(tmp_path)
+    async with client(tmp_path, events_file=path) as calls:
+        form = {"letter": "1", "act": "drop"}
+        answers = [(await calls.post("/ops/interfaces", data=form, headers=PAGE)).status_code for _ in range(2)]
+        assert answers == [303, 404]
+        assert (await calls.post("/ops/interfaces", data={"letter": "x"}, headers=PAGE)).status_code == 400
+    assert _states(tmp_path) == [("1", "dropped")]
+
+
+@run_async
+async def test_a_site_without_feeds_has_nothing_of_them(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        assert "interface" not in (await calls.get("/ops", headers=PAGE)).text
+        assert (await calls.get("/ops/interfaces?letter=1", headers=PAGE)).status_code == 404
+        listed = await calls.get("/ops/interfaces", headers=PAGE)
+        assert (listed.status_code, listed.headers["location"]) == (303, "../ops#interfaces")
+
+
+@run_async
+async def test_what_a_form_names_is_looked_for_and_what_cannot_be_taken_in_stays(tmp_path: Path) -> None:
+    path = _declared(tmp_path)
+    inbox = Inbox(tmp_path / "events.sqlite3")
+    cut = result("2", "4.4")[:-60]
+    inbox.take([msgspec.structs.replace(one.incoming, source="gone") for one in read_frame(cut, feed(), NOW)])
+    inbox.close()
+    async with client(tmp_path, events_file=path) as calls:
+
+        async def sent(**form: str) -> tuple[int, str]:
+            answer = await calls.post("/ops/interfaces", data=form, headers=PAGE)
+            return answer.status_code, answer.headers.get("location") or " ".join(answer.text.split())
+
+        assert await sent(act="replay-all", feed="lab") == (303, "../ops?did=replay-all#interfaces")
+        for form, status, why in (
+            ({"act": "replay-all", "feed": "other"}, 404, "The site does not declare it."),
+            ({"act": "accept", "incident": "7"}, 404, "There is no such open incident"),
+            ({"act": "replay", "letter": "123456789012"}, 400, "Input should be"),
+            ({"act": "replay", "letter": "99"}, 404, "It was settled before."),
+            ({"act": "other", "letter": "1"}, 400, "Input should be"),
+            ({"act": "replay", "letter": "2"}, 400, "Only messages of HL7 v2 feeds can be taken in again"),
+        ):
+            answered = await sent(**form)
+            assert (answered[0], why in answered[1]) == (status, True), (form, answered)
+        assert await sent(act="pause", feed="lab") == (303, "../ops?did=pause#interfaces")
+        assert await sent(act="drop", letter="2") == (303, "../ops?did=drop#interfaces")
+    assert [state for _, state in _states(tmp_path)] == ["dead", "dropped"]

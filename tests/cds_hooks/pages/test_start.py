@@ -1,14 +1,27 @@
 """The start page: what each role does most, the state of the server, and a card that the server really answers."""
 
+import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
 from cds_hooks.access.roles import Role
+from cds_hooks.app import create_app
 from cds_hooks.package_tests.markup import Page, faults
+from cds_hooks.pages import application
+from cds_hooks.pages.application import page_application
+from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.start.views import _work
+from cds_hooks.settings import Settings
 from cds_hooks.web.visitor import Visiting, Visitor, set_visiting
-from tests.cds_hooks.calls import ORDERS, request_for
+from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.pages.test_decisions import counting_client
 from tests.cds_hooks.web.decisions import AS_OF
+from tests.live import record_in
 
 ROLES = (
     "Treat patients",
@@ -68,3 +81,55 @@ async def test_the_card_of_the_page_is_the_one_that_the_server_answers(tmp_path:
         for suggestion in card["suggestions"]:
             assert suggestion["label"] in page.text, "write the card anew into cds_hooks/pages/start/example.json"
         assert f"card {card['indicator']}" in [each.attributes.get("class") for each in page.all("article")]
+
+
+BROWSER = {"accept": "text/html"}
+
+
+async def _opened(folder: Path, path: str) -> httpx.Response:
+    async with client(folder) as calls:
+        return await calls.get(path, headers=BROWSER)
+
+
+async def test_documentation_that_was_not_written_is_missed_in_the_style_of_the_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cds_hooks.pages.files.SITE", tmp_path / "nowhere")
+    for path in ("/docs", "/docs/nope", "/docs/rules/"):
+        page = await _opened(tmp_path, path)
+        assert page.status_code == 404
+        for part in ("make docs", "<nav", "look.css"):
+            assert part in page.text
+
+
+@pytest.mark.slow
+def test_making_a_server_imports_neither_pages_nor_clients_nor_the_library_of_metrics(tmp_path: Path) -> None:
+    script = (
+        "import sys; from cds_hooks.app import create_app; from cds_hooks.settings import Settings\n"
+        f"create_app(Settings(database_url={record_in(tmp_path)!r}))\n"
+        "late = ('httpx', 'httpcore', 'jinja2', 'prometheus_client', 'cds_hooks.pages.server',\n"
+        "        'cds_hooks.pages.gate', 'cds_hooks.access.store',\n"
+        "        'models_onnx.spec', 'fhir.resources')\n"
+        "print([name for name in late if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+async def test_the_first_page_is_there_for_all_who_ask_for_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[PageServer] = []
+
+    def make(server: PageServer) -> ASGIApp:
+        made.append(server)
+        return page_application(server)
+
+    monkeypatch.setattr(application, "page_application", make)
+    app = create_app(Settings(database_url=record_in(tmp_path)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        answers = await asyncio.gather(*(client.get("/rules", headers={"accept": "text/html"}) for _ in range(3)))
+        nowhere = await client.get("/nowhere", headers={"accept": "application/json"})
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert (nowhere.status_code, nowhere.json()["resourceType"]) == (404, "OperationOutcome")
+    assert len(made) == 1

@@ -1,27 +1,34 @@
 """The parts of the routes by themselves: large pages in parts, host names, redirects, refusals that are read on."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Iterable, MutableMapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import WebSocketRoute
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
 
 from cds_hooks.errors import BadRequest, HookError, Untrusted
+from cds_hooks.logs import configure_logs
 from cds_hooks.metrics.counts import Metrics
+from cds_hooks.package_tests.markup import faults
 from cds_hooks.routes.entrance import HostCheck, KnownHosts, ProtocolCors, refuse_host
 from cds_hooks.routes.failures import (
     ContainedApp,
     _read_on,
     answer_hook_error,
     answer_http_error,
+    failure_place,
 )
+from tests.cds_hooks.access.browsing import BROWSER
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.logged import capture_logs
 
@@ -216,3 +223,85 @@ async def test_a_report_that_the_record_does_not_take_is_to_be_sent_again(
         answer = await calls.post(path, json=dict.fromkeys(body, filled))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert answer.json()["issue"][0]["diagnostics"] == text
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8085", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8085", 200),
+        ("app.localhost", 200),
+        ("192.168.1.7:8085", 200),
+        ("cds.example.org", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:8085", 421),
+        ("localhost.evil.example", 421),
+        ("evil.example@127.0.0.1:x", 421),
+        ("", 421),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/cds-services", "/livez"])
+async def test_a_name_of_another_site_is_not_answered_to(tmp_path: Path, host: str, status: int, path: str) -> None:
+    async with client(tmp_path, public_url="https://cds.example.org") as calls:
+        answered = await calls.get(path, headers={"host": host})
+    assert answered.status_code == status
+
+
+def _lines(printed: str, event: str) -> list[dict[str, Any]]:
+    return [line for each in printed.splitlines() if (line := json.loads(each))["event"] == event]
+
+
+async def test_the_words_of_a_failure_go_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
+    async def fail(_: Request) -> Response:
+        raise RuntimeError("secret-canary")
+
+    app = Starlette(routes=[Route("/", fail)])
+    configure_logs("info")
+    transport = httpx.ASGITransport(ContainedApp(app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as calls:
+        answer = await calls.get("/")
+    printed = capfd.readouterr()
+    assert answer.status_code == 500
+    assert answer.json()["resourceType"] == "OperationOutcome"
+    assert "secret-canary" not in answer.text + printed.out + printed.err
+    (line,) = _lines(printed.err, "request failed")
+    assert line["error_type"] == "RuntimeError"
+    assert line["decision"] in answer.json()["issue"][0]["diagnostics"]
+
+
+async def test_the_log_names_module_function_and_line_of_our_innermost_frame(
+    tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret-canary")
+
+    monkeypatch.setattr("cds_hooks.services.planning_conversation.outlook_inputs", fail)
+    async with client(tmp_path, as_of=as_of) as calls:
+        body = request_for(PLANNING, "patient-view", "planning-talk", as_of)
+        answer = await calls.post(f"/cds-services/{PLANNING}", json=body)
+    (line,) = _lines(capfd.readouterr().err, "call failed")
+    assert (line["module"], line["function"]) == ("cds_hooks.services.planning_conversation", "decide")
+    assert line["line"] > 0
+    assert line["service"] == PLANNING
+    said = answer.json()["issue"][0]["diagnostics"]
+    assert line["decision"] in said
+    assert "secret-canary" not in said
+
+
+def test_an_error_without_a_frame_of_ours_has_no_place() -> None:
+    assert failure_place(RuntimeError("never raised")) == {}
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/rule/renal-metformin", "/models/a/b/c", "/<script>alert(1)</script>"])
+async def test_a_browser_gets_a_page_where_nothing_is_and_a_program_gets_json(tmp_path: Path, path: str) -> None:
+    async with client(tmp_path) as calls:
+        page = await calls.get(path, headers=BROWSER)
+        form = await calls.post("/ops", headers=BROWSER, data={"a": "b"})
+        program = await calls.get(path)
+    assert (page.status_code, form.status_code, program.status_code) == (404, 405, 404)
+    assert faults(page.text) == faults(form.text) == []
+    assert "There is no such page" in page.text
+    assert "alert(1)" not in page.text
+    assert set(form.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert program.json()["resourceType"] == "OperationOutcome"

@@ -13,7 +13,7 @@ from cds_hooks.errors import Untrusted, operation_outcome
 from cds_hooks.kit.simulator.signing import SigningKey, sign_token
 from tests.cds_hooks.security.conftest import make_site
 from tests.cds_hooks.security.forging import Forger
-from tests.cds_hooks.security.test_jwt import ROWS
+from tests.cds_hooks.security.test_token import ROWS
 from tests.cds_hooks.security.trusting import CLIENT, SERVICE, Clock, Site
 from tests.live import serving
 

@@ -2,6 +2,7 @@
 
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
 from typing import Any
 
 import jwt
@@ -9,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.errors import Untrusted
+from cds_hooks.errors import Untrusted, operation_outcome
 from cds_hooks.kit.simulator.signing import SigningKey, sign_token
 from cds_hooks.security.token import bearer, read_token
-from tests.cds_hooks.security.trusting import PUBLIC_URL, SERVICE
+from cds_hooks.security.trust import FileTrust
+from tests.cds_hooks.security.conftest import DATA, make_site
+from tests.cds_hooks.security.forging import Forger, decoded
+from tests.cds_hooks.security.trusting import PUBLIC_URL, SERVICE, Clock, run
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
@@ -72,3 +76,56 @@ def test_two_tokens_have_two_jti_and_a_token_is_for_one_url(signing_keys: dict[s
     assert first.claims.jti != second.claims.jti
     assert first.claims.aud == ("https://x/y",)
     assert first.claims.exp - first.claims.iat == 300
+
+
+ROWS: list[dict[str, Any]] = [json.loads(line) for line in (DATA / "jwt.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory, signing_keys: dict[str, SigningKey]) -> Iterator[FileTrust]:
+    """The server that is attacked."""
+    opened = make_site(tmp_path_factory.mktemp("jwt"), signing_keys, Clock()).open()
+    yield opened
+    run(opened.aclose())
+
+
+@pytest.fixture
+def forger(signing_keys: dict[str, SigningKey], attacker: SigningKey) -> Forger:
+    """Makes the tokens, at the server's time."""
+    return Forger(signing_keys, attacker, Clock().now)
+
+
+def _call(trust: FileTrust, authorizations: list[bytes]) -> str:
+    headers = [(b"host", b"cds.example.org"), *((b"authorization", each) for each in authorizations)]
+    return run(trust.client_of(headers, SERVICE)).name
+
+
+def test_the_corpus_is_as_large_as_it_should_be() -> None:
+    assert len({row["name"] for row in ROWS}) >= 200
+
+
+@pytest.mark.parametrize("algorithm", ["ES384", "RS384", "ES256", "RS256", "EdDSA"])
+def test_a_good_token_of_every_kind_gets_in(trust: FileTrust, forger: Forger, algorithm: str) -> None:
+    row = {"header": {"alg": algorithm, "kid": f"key-{algorithm}"}, "sign": algorithm}
+    if algorithm == "RS256":
+        signed_by_its_own = forger.keys["RS256"]
+        forger.keys = {**forger.keys, "RS384": signed_by_its_own}
+    assert _call(trust, forger.authorizations({}, forger.token(row))) == "Example"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row["name"] for row in ROWS])
+def test_a_forged_token_is_refused(trust: FileTrust, forger: Forger, row: dict[str, Any]) -> None:
+    token = forger.token(row)
+    if "first" in row:
+        assert _call(trust, forger.authorizations({}, forger.token({"claims": row["first"]}))) == "Example"
+    if row.get("first_token"):
+        claims = json.loads(decoded(token.split(".")[1]))
+        unmangled = forger.token({"claims": claims})
+        assert _call(trust, forger.authorizations({}, unmangled)) == "Example"
+    for _ in range(row.get("times", 1) - 1):
+        assert _call(trust, forger.authorizations(row, token)) == "Example"
+    with pytest.raises(Untrusted) as refused:
+        _call(trust, forger.authorizations(row, token))
+    assert refused.value.reason == row["reason"]
+    assert (refused.value.status, operation_outcome(refused.value)) == (401, operation_outcome(Untrusted("no-token")))
+    assert token not in repr(refused.value)

@@ -53,7 +53,7 @@ from tests.cds_hooks.services.equation_calls import (
     valued,
     without,
 )
-from tests.cds_hooks.test_trusted_models import released
+from tests.cds_hooks.test_trusted_server import released
 from tests.fhir.builders import encounter
 
 STORIES = [

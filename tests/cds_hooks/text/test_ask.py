@@ -1,11 +1,15 @@
 """Questions over a chart: what is answered, and what is not."""
 
+import base64
 from datetime import date
+from typing import Any
 
 import pytest
 
 from cds_hooks.text.ask import ChartAnswer, ask_chart
-from tests.cds_hooks.text.charts import CHART
+from cds_hooks.text.chart import UnreadAttachment, read_attachment, read_chart
+from cds_hooks.text.summary import summarise
+from tests.cds_hooks.text.charts import CHART, Resource, allergy, note
 
 
 def _ask(question: str) -> ChartAnswer:
@@ -52,3 +56,74 @@ def test_what_the_chart_does_not_say_and_advice_are_not_answered(question: str) 
 
 def test_a_question_of_risk_is_referred_to_the_card() -> None:
     assert _ask("What is the risk of death?").status == "referred"
+
+
+ON = date(2026, 11, 2)
+
+
+def pdf(*pages: str) -> bytes:
+    """A PDF that shows these lines, one a page, as PDF 1.4 writes them; its offsets are right."""
+    count = len(pages)
+    kids = " ".join(f"{3 + 2 * number} 0 R" for number in range(count))
+    objects = ["<< /Type /Catalog /Pages 2 0 R >>", f"<< /Type /Pages /Kids [{kids}] /Count {count} >>"]
+    font = "<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
+    for number, line in enumerate(pages):
+        content = f"BT /F1 12 Tf 72 720 Td ({line}) Tj ET"
+        box = f"/Parent 2 0 R /MediaBox [0 0 612 792] /Resources {font}"
+        objects.append(f"<< /Type /Page {box} /Contents {4 + 2 * number} 0 R >>")
+        objects.append(f"<< /Length {len(content)} >>\nstream\n{content}\nendstream")
+    written, offsets = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(written))
+        written += f"{number} 0 obj\n{body}\nendobj\n".encode()
+    table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
+    trailer = f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(written)}\n%%EOF\n"
+    return written + f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}{trailer}".encode()
+
+
+def attached(content: bytes, kind: str = "application/pdf") -> dict[str, Any]:
+    return {"contentType": kind, "data": base64.b64encode(content).decode()}
+
+
+def letter(content: bytes) -> Resource:
+    return note("d1", "") | {"content": [{"attachment": attached(content)}]}
+
+
+def test_the_text_of_a_pdf_is_read_page_by_page() -> None:
+    assert read_attachment(attached(pdf("Allergies: penicillin.", "No asthma."))).splitlines() == [
+        "Allergies: penicillin.",
+        "No asthma.",
+    ]
+
+
+def test_a_letter_in_pdf_is_a_note_like_any_other() -> None:
+    (read,) = read_chart([letter(pdf("Allergies: penicillin."))], ON).notes
+    assert [(drug.drug, drug.status) for drug in read.reading.drugs] == [("penicillin", "allergy")]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"no PDF at all", "broken"),
+        (pdf("Fever")[:300], "broken"),
+        (pdf(""), "no text"),
+        (pdf(*["Fever"] * 51), "more than 50 pages"),
+        (b"%PDF-1.4" + b" " * 5_000_000, "more than 5 MB"),
+        (pdf("a" * 200_001), "more than 200,000 characters"),
+    ],
+    ids=["other", "cut", "empty", "pages", "large", "long"],
+)
+def test_a_pdf_that_cannot_be_read_is_named_with_the_reason(content: bytes, why: str) -> None:
+    with pytest.raises(UnreadAttachment, match=why):
+        read_attachment(attached(content))
+
+
+def test_a_letter_that_cannot_be_read_is_named_in_the_summary() -> None:
+    sentences = list(summarise([allergy("a1", "Latex"), letter(b"%PDF- broken")], ON).sentences)
+    (unread,) = (sentence for sentence in sentences if sentence.text.startswith("Not read"))
+    assert unread.text == "Not read: Clinic letter of 2026-11-01 (the PDF is broken or encrypted)."
+    assert unread.cites == ("DocumentReference/d1",)
+
+
+def test_a_picture_is_no_note() -> None:
+    assert read_attachment(attached(b"\x89PNG", "image/png")) == ""

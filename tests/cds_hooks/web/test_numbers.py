@@ -1,13 +1,22 @@
 """Numbers as the pages write them, and the examples in the docstrings of the whole folder."""
 
+import asyncio
 import doctest
 import importlib
 import pkgutil
+import time
 
 import pytest
+from starlette.requests import Request
 
 import cds_hooks.web as package
+from cds_hooks.errors import BadRequest
+from cds_hooks.web.charts import format_ms
+from cds_hooks.web.forms import _parse_upload, read_form
 from cds_hooks.web.numbers import format_quantity, logistic, logit, people_range
+from cds_hooks.web.visitor import PageLink, PatientBound, Visiting, Visitor, set_visiting, visiting
+from tests.cds_hooks.web.symbols import decisions_of, file_of, templates, text_of
+from tests.each import for_each
 
 
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(package.__path__)])
@@ -30,3 +39,109 @@ def test_a_value_keeps_the_decimals_of_its_size_and_a_real_minus() -> None:
     assert format_quantity(-4.0, "mmol/L") == "−4 mmol/L"
     assert format_quantity(12345.6, "U/L") == "12,346 U/L"
     assert format_quantity(41.0, "mL/min/{1.73_m2}") == "41 mL/min/1.73 m²"
+
+
+def test_milliseconds_are_rounded_by_their_size() -> None:
+    assert [format_ms(value) for value in (0.994, 0.999, 1.0, 9.94, 9.99, 10.0, 1234.4)] == [
+        "0.99", "1.00", "1.0", "9.9", "10.0", "10", "1,234",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bound", "allowed"),
+    [
+        (None, [True, True, True, True]),
+        (PatientBound("ehr", "ann"), [True, True, False, False]),
+        (PatientBound("ehr", "ann", "d1"), [True, False, False, False]),
+    ],
+)
+def test_a_session_of_one_patient_sees_that_patient_and_one_of_a_decision_that_decision(
+    bound: PatientBound | None, allowed: list[bool]
+) -> None:
+    visitor = Visitor("Ann", "account ann", frozenset({"clinician"}), "token", bound)
+    pages = (("ehr", "ann", "d1"), ("ehr", "ann", "d2"), ("ehr", "ben", "d1"), ("other", "ann", "d1"))
+    assert [visitor.may_see(*page) for page in pages] == allowed
+
+
+def test_the_way_back_to_the_start_has_a_step_for_each_folder_of_the_path() -> None:
+    assert [Visiting(path).root for path in ("/", "/ops", "/explain/1", "/rules/a/changes")] == [
+        "", "", "../", "../../",
+    ]  # fmt: skip
+
+
+def test_outside_a_request_the_navigation_has_the_documentation() -> None:
+    assert Visiting().links == (PageLink("docs/", "Documentation"),)
+    now = Visiting("/ops", None, needs_login=True)
+    set_visiting(now)
+    assert visiting() is now
+
+
+TYPE = "multipart/form-data; boundary=----WebKitFormBoundaryAb1"
+
+
+def _body(*parts: tuple[str, bytes]) -> bytes:
+    lines = b"".join(
+        b"------WebKitFormBoundaryAb1\r\nContent-Disposition: " + head.encode() + b"\r\n\r\n" + content + b"\r\n"
+        for head, content in parts
+    )
+    return lines + b"------WebKitFormBoundaryAb1--\r\n"
+
+
+def test_the_fields_and_the_file_of_a_browser_are_read() -> None:
+    file = 'form-data; name="chart"; filename="chart.json"\r\nContent-Type: application/json'
+    body = _body(('form-data; name="action"', b"send"), (file, '{"a": "é"}\r\n'.encode()), ('form-data; name="e"', b""))
+    assert _parse_upload(TYPE, body) == {"action": "send", "chart": '{"a": "é"}\r\n', "e": ""}
+
+
+@pytest.mark.parametrize("name", ["(" * 2000, '"' * 2000, "\\" * 2000, "a" * 2000, "", "=?utf-8?q?" * 300, "*0*=" * 99])
+def test_a_part_with_an_odd_name_is_no_failure_and_takes_no_time(name: str) -> None:
+    start = time.process_time()
+    for written in (f'form-data; name="{name}"', f"form-data; name={name}", name, f"form-data; {name}"):
+        fields = _parse_upload(TYPE, _body((written, b"x"), ('form-data; name="action"', b"send")))
+        assert fields["action"] == "send"
+    assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", TYPE + "x"])
+def test_a_form_that_is_not_whole_is_refused(content_type: str) -> None:
+    with pytest.raises(BadRequest, match="whole"):
+        _parse_upload(content_type, _body(('form-data; name="action"', b"send")))
+
+
+def test_a_compressed_file_and_one_that_is_not_utf_8_are_refused() -> None:
+    for content in (b"\x1f\x8b\x08", b"\xff\xfe"):
+        with pytest.raises(BadRequest):
+            _parse_upload(TYPE, _body(('form-data; name="chart"', content)))
+
+
+def test_a_nul_which_a_database_does_not_take_is_refused() -> None:
+    head = [(b"content-type", b"application/x-www-form-urlencoded")]
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"name=u-operator%00", "more_body": False}
+
+    request = Request({"type": "http", "method": "POST", "headers": head}, receive)
+    with pytest.raises(BadRequest, match=r"U\+0000"):
+        asyncio.run(read_form(request, 5, of_session=False))
+
+
+CONFIRM = "read what changed, then: .venv/bin/python -m tests.cds_hooks.web.symbols {template} --write"
+
+
+def test_a_template_shows_and_decides_what_was_confirmed() -> None:
+    def check(template: str) -> None:
+        confirmed = file_of(template).read_text(encoding="utf-8") if file_of(template).exists() else ""
+        assert text_of(template).splitlines() == confirmed.splitlines(), CONFIRM.format(template=template)
+
+    for_each(((template, (template,)) for template in templates()), check)
+
+
+def test_no_text_is_left_of_a_template_that_is_gone() -> None:
+    assert {path.name for path in file_of("x").parent.iterdir()} == {file_of(template).name for template in templates()}
+
+
+def test_a_condition_is_answered_both_ways() -> None:
+    """The page of a worklist names another list only where there is one, and links nowhere but to its own pages."""
+    lines = decisions_of("login/login.html")
+    assert sum(line.startswith("### ") for line in lines) > 3
+    assert any(line.startswith("-") for line in lines)

@@ -1,11 +1,15 @@
 """Inputs from a record: with their evidence, said to be not found, missing with the reason, or excluded."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
+import pandas as pd
 import pytest
 from msgspec.structs import replace
+from sklearn.metrics import roc_auc_score
 
 from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import resources_of
@@ -294,3 +298,41 @@ def test_a_result_has_its_number_its_band_and_what_was_observed() -> None:
     assert (result.value, result.number) == (3, 3.0)  # two for 75 and over, one for the sex
     assert result.rates() == [(rate, rate.of[3]) for rate in score.rates if 3 in rate.of]
     assert score.rates == () or result.rates()
+
+
+PREVENT_TABLE = "nhanes_prevention.csv.gz"
+# The table's column of each input; `diabetes` counts self-report, HbA1c or medicine.
+PREVENT_COLUMNS = {
+    "age": "age_years", "total_cholesterol": "chol_total_mg_dl", "hdl_cholesterol": "hdl_mg_dl", "sbp": "sbp_mmhg",
+    "diabetes": "diabetes", "bmi": "bmi_kg_m2", "egfr": "egfr_ckdepi2021", "bp_medication": "bp_medication",
+    "statin": "lipid_lowering",
+}  # fmt: skip
+
+
+def _risk(person: dict[Any, Any]) -> float:
+    """The 10-year risk of total cardiovascular disease; NaN where the equation refuses."""
+    sex = "male" if person["sex"] else "female"
+    given = {name: value for name, value in person.items() if value == value}  # NaN is missing
+    try:
+        return float(calculate(get_equation("prevent_base"), {**given, "sex": sex}, "total_cvd|10y").value)
+    except EquationRefused:
+        return np.nan
+
+
+@pytest.mark.outside_data
+def test_prevent_gives_the_mean_risk_and_the_ranking_that_are_known_for_these_people(data_folder: Path) -> None:
+    table = pd.read_csv(data_folder / "tabular" / PREVENT_TABLE)
+    table = table[table["death_10y"].notna()]
+    assert len(table) == 10_692
+    rows = table[list(PREVENT_COLUMNS.values())].set_axis(list(PREVENT_COLUMNS), axis=1).astype(float)
+    rows["sex"] = table["sex"] == "male"
+    rows["current_smoker"] = table["smoking"] == "current"  # nine did not answer: not found counts as no
+    risk = np.array([_risk(person) for person in rows.to_dict("records")])
+    scored = ~np.isnan(risk) & rows["bmi"].notna().to_numpy()
+    risk, table = risk[scored], table[scored]
+    is_woman = (table["sex"] == "female").to_numpy()
+    assert len(risk) == pytest.approx(9130, abs=20)
+    assert risk.mean() == pytest.approx(0.062, abs=0.0005)
+    assert risk[is_woman].mean() == pytest.approx(0.0526, abs=0.0001)
+    assert risk[~is_woman].mean() == pytest.approx(0.0708, abs=0.0001)
+    assert roc_auc_score(table["death_heart_10y"] == 1, risk) == pytest.approx(0.826, abs=0.001)

@@ -1,12 +1,25 @@
 """A blank attribute is refused by number and name; the eleven that may be unavailable need a reason and a date."""
 
-from typing import Any
+import json
+from types import SimpleNamespace
+from typing import Any, cast
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import checker, helper, load_from_string
 
-from models_onnx.errors import CardIncomplete
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.errors import CardIncomplete, UnsafeModel
+from models_onnx.model_card import embed
 from models_onnx.model_card.attributes import EVIDENCE, PREDICTIVE, Attribute
+from models_onnx.model_card.calibration import Dot, Tick, calibration, net_benefit_of_everybody, net_benefits
+from models_onnx.model_card.embed import KEY, core_digest, embed_card, read_card, without_card
 from models_onnx.model_card.schema import card_problems, refuse_incomplete_card
+from models_onnx.serving.registry import load_model
+from tests.conftest import examples
+from tests.models_onnx.workshop import core
 
 MUST = [attribute for attribute in PREDICTIVE if not attribute.may_be_unavailable]
 MAY = [attribute for attribute in PREDICTIVE if attribute.may_be_unavailable]
@@ -127,3 +140,114 @@ def test_a_card_of_no_kind_and_one_without_a_model_are_named(card: Json) -> None
         refuse_incomplete_card({})
     with pytest.raises(CardIncomplete, match=r"^the model card of m is incomplete: "):
         refuse_incomplete_card({"model": {"id": "m"}})
+
+
+def test_the_onnx_package_finds_one_card_and_everything_else_as_it_was(card: dict[str, Any]) -> None:
+    proto = load_from_string(embed_card(core(), card))
+    checker.check_model(proto)
+    cards = [entry.value for entry in proto.metadata_props if entry.key == KEY]
+    assert [json.loads(text) for text in cards] == [card]
+    before = load_from_string(core())
+    assert proto.graph == before.graph
+    assert len(proto.metadata_props) == len(before.metadata_props) + 1
+
+
+def test_taking_the_card_out_gives_the_same_bytes(card: dict[str, Any]) -> None:
+    whole = embed_card(core(), card)
+    assert without_card(whole) == core()
+    assert without_card(core()) is core() or without_card(core()) == core()
+    assert core_digest(whole) == core_digest(core())
+
+
+def test_another_card_takes_the_place_of_the_first(card: dict[str, Any]) -> None:
+    twice = embed_card(embed_card(core(), {"first": 1}), card)
+    assert read_card(twice) == card
+    assert twice == embed_card(core(), card)
+
+
+@settings(max_examples=examples(20))
+@given(st.dictionaries(st.text(max_size=10), st.text(max_size=300), max_size=4))
+def test_any_card_comes_back(said: dict[str, str]) -> None:
+    assert read_card(embed_card(core(), said)) == said
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null"])
+def test_a_card_that_is_no_object_is_refused(text: str) -> None:
+    proto = load_from_string(core())
+    helper.set_model_props(proto, {KEY: text})
+    with pytest.raises(CardIncomplete):
+        read_card(proto.SerializeToString())
+
+
+def test_bytes_that_are_no_model_are_refused() -> None:
+    with pytest.raises(UnsafeModel):
+        read_card(b"\xff\xff\xff")
+
+
+@pytest.mark.parametrize(
+    ("value", "content"), [(0, b"\0"), (1, b"\1"), (127, b"\x7f"), (128, b"\x80\x01"), (300, b"\xac\x02")]
+)
+def test_a_number_is_written_in_groups_of_seven_bits(value: int, content: bytes) -> None:
+    assert embed._varint(value) == content
+
+
+def test_a_card_is_the_field_14_with_a_name_and_a_value() -> None:
+    """Field 14 with a length is the byte 114; its fields 1 and 2 are 10 and 18."""
+    assert embed_card(b"", {"a": "x"}) == b"\x72\x17" + b"\x0a\x0amodel_card" + b"\x12\x09" + b'{"a":"x"}'
+    other = b"\x72\x0a" + b"\x0a\x04name" + b"\x12\x02ab"
+    whole = embed_card(other + b"\x08\x05", {"a": 1})
+    assert whole.startswith(other + b"\x08\x05")
+    assert without_card(whole) == other + b"\x08\x05"
+    assert read_card(whole) == {"a": 1}
+    with pytest.raises(CardIncomplete, match=r"^the model file holds no model card$"):
+        read_card(other)
+    with pytest.raises(CardIncomplete, match=r"^the model file holds 2 model cards$"):
+        read_card(embed_card(b"", {}) * 2)
+    with pytest.raises(CardIncomplete, match=r"^the model card in the file is not JSON$"):
+        read_card(b"\x72\x0f" + b"\x0a\x0amodel_card" + b"\x12\x01{")
+    with pytest.raises(CardIncomplete, match=r"^the model card in the file is not an object$"):
+        read_card(b"\x72\x10" + b"\x0a\x0amodel_card" + b"\x12\x02[]")
+    with pytest.raises(UnsafeModel, match=r"^the file's metadata is not text$"):
+        read_card(b"\x72\x03" + b"\x0a\x01\xff")
+
+
+def test_net_benefit_of_a_model_that_was_signed_without_it_follows_from_its_rows() -> None:
+    trained = load_model("mortality_5y").manifest
+    rows = tuple(msgspec.structs.replace(row, net_benefit=None) for row in trained.thresholds.table)
+    thresholds = msgspec.structs.replace(trained.thresholds, table=rows, net_benefit_all=None)
+    without = msgspec.structs.replace(trained, thresholds=thresholds)
+    assert net_benefits(without) == pytest.approx(net_benefits(trained), abs=2e-4)
+    assert net_benefit_of_everybody(without) == pytest.approx(net_benefit_of_everybody(trained), abs=5e-3)
+
+
+# Places, ends of axes and shares of the drawings of a card, worked out by hand, where few people or none are.
+
+
+def _row(**facts: Any) -> Any:
+    return SimpleNamespace(**{"alert_rate": 0.2, "ppv": 0.3, "sensitivity": 0.6, "net_benefit": None, **facts})
+
+
+def _manifest(*rows: Any, alerts: float | None = None, everybody: float | None = None) -> Manifest:
+    thresholds = SimpleNamespace(
+        table=rows, alerts_per_event=alerts, net_benefit_all=everybody, default=rows[0] if rows else None
+    )
+    return cast(Manifest, SimpleNamespace(thresholds=thresholds))
+
+
+def test_net_benefit_of_everybody_as_it_was_computed_and_where_nothing_is_found() -> None:
+    assert net_benefit_of_everybody(_manifest(_row(), everybody=0.0)) == 0.0
+    assert net_benefit_of_everybody(_manifest(_row(sensitivity=0.0))) == -0.25
+
+
+def test_groups_are_drawn_against_the_diagonal_and_stand_in_the_table() -> None:
+    """The axes end at 0.25, the next 0.05 above 0.2: a share of 0.1 lies at two fifths of 300 and of 192."""
+    groups = [
+        SimpleNamespace(count=50, rate=0.1, predicted=0.1, low=0.05, high=0.2),
+        SimpleNamespace(count=1500, rate=0.05, predicted=0.15, low=0.0, high=0.1),
+        SimpleNamespace(count=0, rate=0.9, predicted=0.9, low=0.0, high=1.0),
+    ]
+    drawn = calibration(cast(Manifest, SimpleNamespace(reference=SimpleNamespace(bins=groups))))
+    assert drawn.dots == (Dot(168.0, 127.2, 50.4, 165.6), Dot(228.0, 165.6, 127.2, 204.0))
+    assert drawn.ticks[::4] == (Tick(48.0, 204.0, "0"), Tick(348.0, 12.0, "25"))
+    assert "In 1 of 2 groups the estimate lies within it." in drawn.text
+    assert drawn.rows == (("10.0", "10.0", "5.0 to 20.0", "50"), ("15.0", "5.0", "0.0 to 10.0", "1,500"))

@@ -1,17 +1,24 @@
 """A model that its file does not repeat exactly is refused; one that it does comes out small, plain and the same."""
 
+import doctest
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import checker, load_from_string
 
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.workbench.compiler import compile_fitted
+from models_onnx.workbench.compiler import explaining_graph as groups
 from models_onnx.workbench.compiler.explaining_graph import write_file
+from models_onnx.workbench.compiler.families import piecewise as curve
+from models_onnx.workbench.compiler.families import trees
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
-from models_onnx.workbench.compiler.graph import Graph
+from models_onnx.workbench.compiler.families.piecewise import Curve
+from models_onnx.workbench.compiler.graph import FLOAT, Graph
 from models_onnx.workbench.compiler.parity import Oracle, boundary_rows, verify
 from models_onnx.workbench.compiler.readers.preparation import _STEPS
 from models_onnx.workbench.compiler.readers.source import FORESTS
@@ -168,3 +175,77 @@ def test_each_input_is_missing_once_alone_and_all_are_missing_together() -> None
     missing = np.isnan(boundary_rows(np.array([1.0, 2.0, 3.0]), [(0.0,), (0.0,), (0.0,)]))
     assert sorted(missing.sum(axis=1)[missing.any(axis=1)].tolist()) == [1, 1, 1, 3]
     assert missing.sum(axis=0).tolist() == [2, 2, 2]
+
+
+KNOTS = st.lists(st.integers(-5, 5), min_size=0, max_size=4, unique=True).map(sorted)
+VALUES = st.integers(-3, 3)
+
+
+@st.composite
+def curves(draw: st.DrawFn) -> Curve:
+    """Any straight pieces."""
+    breaks = draw(KNOTS)
+    intercepts, slopes = ([float(draw(VALUES)) for _ in range(len(breaks) + 1)] for _ in range(2))
+    return Curve(np.array(breaks, dtype=float), np.array(intercepts), np.array(slopes), float(draw(VALUES)))
+
+
+X = np.array([*np.linspace(-7, 7, 57), np.nan])
+
+
+@given(curves(), curves())
+def test_a_sum_is_the_sum_of_its_values(first: Curve, second: Curve) -> None:
+    assert np.allclose((first + second).values(X), first.values(X) + second.values(X), atol=1e-9)
+
+
+@pytest.mark.parametrize("module", [curve, groups, trees])
+def test_the_examples_of_the_docstrings_run(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]  # modules, all three
+
+
+HAT = Curve(np.array([0.0, 2.0]), np.array([1.0, 1.0, 8.0]), np.array([0.0, 0.5, -3.0]), 9.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "straight", "rising", "line"),
+    [
+        (Curve.identity(), True, True, (1.0, 0.0)),
+        (Curve.identity().scaled(0.5, 3.0), True, True, (0.5, 3.0)),
+        (Curve.identity().scaled(-0.5, 3.0), True, False, (-0.5, 3.0)),
+        (Curve.steps([], [4.0]), True, False, (0.0, 4.0)),
+        (Curve(np.array([1.0]), np.zeros(2), np.ones(2)), False, False, (1.0, 0.0)),
+    ],
+)
+def test_a_straight_curve_is_one_line(one: Curve, straight: bool, rising: bool, line: tuple[float, float]) -> None:
+    assert (one.straight, one.rising, one.line) == (straight, rising, line)
+
+
+def test_edges_are_where_the_pieces_of_each_curve_begin() -> None:
+    model = AdditiveCurves(("a", "b"), (HAT, Curve.identity()), 0.0, (0.0,) * 2, (9.0,) * 2)
+    assert model.edges == ((0.0, 2.0), ())
+
+
+def _graph() -> tuple[Graph, str]:
+    graph = Graph()
+    return graph, graph.input("features", FLOAT, ["N", 2])
+
+
+def test_names_stand_under_their_prefixes_and_only_there() -> None:
+    graph, features = _graph()
+    with graph.under("a/"):
+        with graph.under("b/"):
+            inner = graph.node("Abs", [features], "size")
+        outer = graph.node("Neg", [features], "minus")
+        constant = graph.constant("two", 2.0, np.float32)
+    after = graph.node("Abs", [features], "size")
+    assert (inner, outer, constant, after) == ("a/b/size", "a/minus", "a/two", "size")
+    assert [node.name for node in graph.model("m", {}).graph.node] == ["Abs:a/b/size", "Neg:a/minus", "Abs:size"]
+
+
+def test_a_constant_is_written_once_and_never_with_two_values() -> None:
+    graph, _ = _graph()
+    assert graph.constant("two", 2.0, np.float32) == graph.constant("two", 2, np.float32) == "two"
+    names = [constant.name for constant in graph.model("m", {}).graph.initializer]
+    assert names == ["second_axis", "two"]
+    for value, kind in ((3.0, np.float32), (2.0, np.float64)):
+        with pytest.raises(ValueError, match=r"^two constants of the name 'two'$"):
+            graph.constant("two", value, kind)

@@ -15,6 +15,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import lightgbm
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,14 +27,22 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from typer.testing import CliRunner
 
+from cds_hooks.cli import app as program
+from cds_hooks.commands.model.main import app
+from models_onnx.artifact.folder import read_manifest
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import CompileRefused, TrainingRefused
-from models_onnx.serving.registry import load_model
+from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.spec import Fitted
 from models_onnx.workbench.compiler.readers.cox import cox_of
+from models_onnx.workbench.training.commands import RetrainedComparison
 from models_onnx.workbench.training.fitting.own import load
+from models_onnx.workbench.training.pipeline import differences
 from tests.models_onnx.workbench.compiler.people import compiled, says
-from tests.models_onnx.workbench.training.test_template import toy_table
+from tests.models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workbench.training.test_any_onnx import complete, toy_table
 from tests.models_onnx.workbench.training.toy import adopted, adults, declare, elsewhere, inputs, run
 
 __all__ = ["run"]
@@ -290,3 +299,176 @@ def test_the_functions_of_two_folders_are_two_functions_though_their_files_have_
         (tmp_path / str(number) / "_fit_same.py").write_text(f"def model():\n    return {number}\n")
     sources = [Fitted("_fit_same:model", trained_on="x", folder=tmp_path / str(number)) for number in (1, 2, 1)]
     assert [load(source) for source in sources] == [1, 2, 1]
+
+
+def train(folder: Path, table: pd.DataFrame, changed: dict[str, str] | None = None) -> Any:
+    """The command on this table, with the declaration of the template changed."""
+    write_template("toy_30d", folder)
+    complete(folder / "toy_30d.card.json")
+    path = folder / "toy_30d.py"
+    text = path.read_text()
+    for old, new in (changed or {}).items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    table.to_csv(folder / "toy_30d.csv", index=False)
+    options = ["--specs", folder, "--data", folder, "--out", folder / "trained", "--replicates", "0"]
+    return CliRunner().invoke(app, ["train", "toy_30d", *map(str, options)])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("age_low=18", "age_low=200", "age_low is 200; nobody would be scored"),
+        ("capacity=0.10", "capacity=0", "a capacity of 0 is no share of the people between 0 and 1"),
+        ("(0.05, 0.10, 0.20)", "(0.10, 10)", "a capacity of 10 is no share"),
+        ("horizon_days=30", "horizon_days=-30", "the horizon is -30 days; it must be more than 0"),
+        ('table["sex"]}', 'table["gender"]}', "the subgroup 'sex' reads the column 'gender', which toy_30d"),
+        ('table["age_years"] < 18', 'table["age"] < 18', "the exclusion 'under-18' reads the column 'age'"),
+        ('table["age_years"] < 18', 'table["age_years"] < 180', "no row that the exclusions leave"),
+        (
+            'table["age_years"] < 18',
+            'table["sex"] < 18',
+            "the function of the exclusion 'under-18' ended with TypeError (",
+        ),
+        ('{"male": 1.0', '{"man": 1.0', "its values"),
+    ],
+)
+def test_a_wrong_declaration_is_a_sentence(old: str, new: str, said: str, tmp_path: Path) -> None:
+    if said == "its values":
+        table, said = (
+            toy_table().assign(sex="F"),
+            "no row has a number for sex_male, all are blank; leave it out of the inputs",
+        )
+    else:
+        table = toy_table()
+    told = train(tmp_path, table, {old: new})
+    assert told.exit_code == 2, told.output
+    assert said in told.output
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said", "kind"),
+    [
+        (lambda table: table["event"].map({1: "yes", 0: "no"}), "holds texts: it must be 0 or 1", "not-trainable"),
+        (lambda table: table["event"].where(table.index % 9 > 0), "must be 0 or 1 in each row", "not-trainable"),
+        (lambda table: 0 * table["event"], "the outcome event is 0 in all", "few-events"),
+    ],
+)
+def test_an_outcome_that_cannot_be_learned_is_a_sentence_and_an_error_of_the_check(
+    outcome: Callable[[pd.DataFrame], pd.Series], said: str, kind: str, tmp_path: Path
+) -> None:
+    table = toy_table()
+    told = train(tmp_path, table.assign(event=outcome(table)))
+    assert told.exit_code == 2, told.output
+    assert said in " ".join(told.output.split())
+    checked = CliRunner().invoke(program, ["data", str(tmp_path / "toy_30d.csv"), "--specs", str(tmp_path), "--json"])
+    assert (checked.exit_code, f'"{kind}"' in checked.output) == (1, True), checked.output
+
+
+def test_a_table_in_another_form_is_told_how_to_be_saved(tmp_path: Path) -> None:
+    table = toy_table()
+    train(tmp_path, table)
+    file = tmp_path / "toy_30d.csv"
+    options = ["train", "toy_30d", "--specs", str(tmp_path), "--data", str(tmp_path), "--out", str(tmp_path / "x")]
+    for content, said in (
+        (table.to_csv(index=False, sep=";", decimal=",").encode(), "its columns are separated by ';'"),
+        (table.assign(place="Zürich").to_csv(index=False).encode("latin1"), "is not in UTF-8: save it as CSV in UTF-8"),
+    ):
+        file.write_bytes(content)
+        told = CliRunner().invoke(app, options)
+        assert (told.exit_code, said in " ".join(told.output.split())) == (2, True), told.output
+
+
+def test_a_column_in_another_unit_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    table = toy_table()
+    table["creatinine_mg_dl"] *= 88.42
+    told = train(tmp_path, table)
+    assert told.exit_code == 2
+    assert "Have derived['creatinine_mg_dl'] give its values in mg/dL, or convert the column" in told.output
+    checked = CliRunner().invoke(program, ["data", str(tmp_path / "toy_30d.csv"), "--specs", str(tmp_path), "--json"])
+    assert checked.exit_code == 1
+    assert '"not-trainable"' in checked.output
+
+
+def test_a_derived_input_in_another_unit_or_of_no_column_is_told_in_the_words_of_the_declaration(
+    tmp_path: Path,
+) -> None:
+    table = toy_table().rename(columns={"creatinine_mg_dl": "Crea"})
+    table["Crea"] *= 88.4
+    derived = '"creatinine_mg_dl": lambda table: table["Crea"], "sex_male":'
+    told = train(tmp_path, table, {'"sex_male":': derived})
+    assert told.exit_code == 2
+    assert "Have derived['creatinine_mg_dl'] give its values in mg/dL" in told.output
+    (tmp_path / "other").mkdir()
+    told = train(tmp_path / "other", table, {'"sex_male":': derived.replace("Crea", "Creatinine")})
+    assert told.exit_code == 2
+    assert "creatinine_mg_dl is read from the column 'Creatinine', which toy_30d.csv does not have" in told.output
+
+
+def test_a_model_of_ones_own_has_its_figures_on_other_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDS_MODEL_SIGNING_KEY", str(tmp_path / "key.pem"))
+    assert train(tmp_path, toy_table()).exit_code == 0
+    run, trained = CliRunner(), str(tmp_path / "trained")
+    toy_table(400).drop(columns="fold").to_csv(tmp_path / "others.csv", index=False)
+    options = ["--rows", str(tmp_path / "others.csv"), "--folder", trained, "--specs", str(tmp_path)]
+    told = run.invoke(app, ["evaluate", "toy_30d", *options, "--replicates", "0"])
+    assert told.exit_code == 0, told.output
+
+
+STORED = read_manifest(ARTIFACTS / "mortality_5y")
+
+
+def changed(**members: Any) -> Manifest:
+    """The committed manifest with these members."""
+    return msgspec.structs.replace(STORED, **members)
+
+
+def evaluated(**figures: Any) -> Manifest:
+    """The committed manifest with these figures."""
+    return changed(evaluation={**STORED.evaluation, **figures})
+
+
+def test_a_number_differs_by_more_than_two_thousandths_of_itself_or_of_one() -> None:
+    for stored, trained, expected in (
+        (10.02, 10.0, []),
+        (9.979, 10.0, ["base is 9.979 and should be 10"]),
+        (-10.021, -10.0, ["base is -10.021 and should be -10"]),
+        (0.502, 0.5003, []),
+        (0.503, 0.5, ["base is 0.503 and should be 0.5"]),
+    ):
+        assert differences(changed(base=stored), changed(base=trained)) == expected
+
+
+def test_texts_lists_and_members_differ_where_they_stand_and_five_are_enough() -> None:
+    assert differences(STORED, STORED) == []
+    long = "x" * 70
+    assert differences(changed(title=long), changed(title="y")) == [f"title is {long[:60]!r} and should be 'y'"]
+    (not_for,) = differences(changed(not_for=("a", "b")), changed(not_for=("a",)))
+    assert not_for.startswith("not_for is ")
+    groups: list[dict[str, Any]] = [{"group": "f", "n": 5}, {"name": "m", "n": 6}, {"n": 7}]
+    moved = [{**group, "n": group["n"] + 1} for group in groups]
+    assert differences(evaluated(x=groups), evaluated(x=moved)) == [
+        "evaluation.x[f].n is 5 and should be 6",
+        "evaluation.x[m].n is 6 and should be 7",
+        "evaluation.x[2].n is 7 and should be 8",
+    ]
+    assert len(differences(evaluated(x=list(range(9))), evaluated(x=list(range(1, 10))))) == 5
+    assert differences(evaluated(x=1), evaluated(y=1)) == [
+        "evaluation.x is '1' and should be 'None'",
+        "evaluation.y is 'None' and should be '1'",
+    ]
+
+
+def test_a_figure_that_groups_of_older_manifests_lack_is_no_difference() -> None:
+    older, newer = [{"group": "f", "n": 1}], [{"group": "f", "n": 1, "calibration_slope": 1.0}]
+    assert differences(evaluated(subgroups=older), evaluated(subgroups=newer)) == []
+    expected = "evaluation.subgroups[f].calibration_slope is '1.0' and should be 'None'"
+    assert differences(evaluated(subgroups=newer), evaluated(subgroups=older)) == [expected]
+    expected = "evaluation.x[f].calibration_slope is 'None' and should be '1.0'"
+    assert differences(evaluated(x=older), evaluated(x=newer)) == [expected]
+
+
+def test_a_training_agrees_up_to_what_another_processor_may_change() -> None:
+    for probability, auroc, passed in ((1e-4, 0.002, True), (1.01e-4, 0.0, False), (0.0, 0.00201, False)):
+        assert RetrainedComparison(False, False, "", "", 1, probability, auroc).passed == passed

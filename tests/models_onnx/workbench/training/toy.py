@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cds_hooks.commands.model.main import app
 from models_onnx.serving.registry import load_model
 from tests.models_onnx.workbench.training.template import write_template
-from tests.models_onnx.workbench.training.test_template import complete, toy_table
+from tests.models_onnx.workbench.training.test_any_onnx import complete, toy_table
 
 NAMES = ["age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"]
 

@@ -1,6 +1,9 @@
 """Who was followed for less than the horizon counts through the time there was: weights, refusals, Harrell's C."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,11 @@ import pytest
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import DAYS_PER_YEAR, FollowUp, OutcomeSpec
+from models_onnx.workbench.training.data.check_tables import check_table
+from models_onnx.workbench.training.data.cohort import build_cohort
 from models_onnx.workbench.training.data.follow_up import Observed, observe
+from models_onnx.workbench.training.data.leaks import leaks_of, losses_without, too_good, uneven_fold
+from tests.models_onnx.invented import INVENTED, invented_table
 
 OUTCOME = OutcomeSpec(
     column="died",
@@ -81,3 +88,155 @@ def test_a_stratum_of_whom_hardly_anybody_was_followed_counts_nowhere() -> None:
 def test_a_study_in_which_nobody_was_followed_to_the_horizon_is_refused() -> None:
     with pytest.raises(TrainingRefused, match="fewer than a tenth"):
         observed([20, 30], [0, 0])
+
+
+PEOPLE = 4000
+# No follow-up: whether the outcome happened stands in the table, as in most extracts of a hospital.
+SPEC = replace(
+    INVENTED,
+    outcome=OutcomeSpec(column="came_back", words="came back within 30 days", horizon_days=30),
+    exclusions=(),
+    recalibration=None,
+    newest=None,
+    never_inputs=(),
+    derived={**INVENTED.derived, "mcv_fl": lambda table: table["told"]},
+)
+
+
+@pytest.fixture(scope="module")
+def extract() -> pd.DataFrame:
+    """A table in which one in ten has the outcome, with dates of admission and of the next contact."""
+    rows = invented_table(people=PEOPLE)
+    draw = np.random.default_rng(3)
+    margin = 0.02 * (rows["age_years"] - 60) - 1.5 * (rows["albumin_g_dl"].fillna(4.2) - 4.2) - 2.4
+    y = (draw.random(PEOPLE) < 1 / (1 + np.exp(-margin))).astype(int)
+    contact = np.where(y == 1, draw.integers(1, 30, PEOPLE), draw.integers(20, 400, PEOPLE))
+    day = pd.Timestamp("2024-01-01") + pd.to_timedelta(draw.integers(0, 300, PEOPLE), unit="D")
+    return rows.assign(came_back=y, out=day, next_contact=day + pd.to_timedelta(contact, unit="D"), told=rows["mcv_fl"])
+
+
+def noisy(rows: pd.DataFrame, share: float) -> pd.Series:
+    changed = np.random.default_rng(5).random(len(rows)) < share
+    return 85.0 + rows["came_back"].where(~changed, 1 - rows["came_back"])
+
+
+def rates(rows: pd.DataFrame, how: str) -> pd.Series:
+    events = rows["came_back"].groupby(np.random.default_rng(6).integers(0, 250, len(rows)))
+    total, count = events.transform("sum"), events.transform("size")
+    if how == "without the row":
+        return 50 + 100 * (total - rows["came_back"]) / (count - 1)
+    return 50 + 100 * ((total + 10 * rows["came_back"].mean()) / (count + 10) if how == "smoothed" else total / count)
+
+
+def given(rows: pd.DataFrame) -> pd.Series:
+    draw = np.random.default_rng(7).random(len(rows))
+    return 85.0 + ((rows["came_back"] == 1) & (draw < 0.3) | (draw > 0.999))
+
+
+def gaps(rows: pd.DataFrame) -> pd.Series:
+    draw = np.random.default_rng(8).random(len(rows))
+    return rows["told"].mask((rows["came_back"] == 1) & (draw < 0.6) | (draw > 0.95))
+
+
+def numbered(rows: pd.DataFrame) -> pd.Series:
+    return rows["came_back"].rank(method="first") / 100 + 50
+
+
+LEAKS: dict[str, tuple[Callable[[pd.DataFrame], pd.Series], str]] = {
+    "copied": (lambda rows: 85.0 + rows["came_back"], "tells the outcome by itself (AUROC 1.00)"),
+    "a tenth is wrong": (lambda rows: noisy(rows, 0.1), "it knows the outcome"),
+    "a quarter is wrong": (lambda rows: noisy(rows, 0.25), "fitted again: it knows the outcome"),
+    "future date": (lambda rows: 50 + (rows["next_contact"] - rows["out"]).dt.days / 10, "tells the outcome by itself"),
+    "only its gaps": (gaps, "whether it is there tells the outcome"),
+    "treatment afterwards": (given, "have the outcome (1"),
+    "rates": (lambda rows: rates(rows, "as they are"), "it knows the outcome"),
+    "smoothed rates": (lambda rows: rates(rows, "smoothed"), "it knows the outcome"),
+    "rates without the row": (lambda rows: rates(rows, "without the row"), "it was made from the outcome"),
+    "numbered by outcome": (numbered, "tells the outcome by itself"),
+}
+
+
+def test_the_honest_table_has_no_leak(extract: pd.DataFrame) -> None:
+    assert leaks_of(SPEC, build_cohort(SPEC, extract)) == []
+
+
+_AT_ONCE = ("copied", "only its gaps", "treatment afterwards", "rates without the row")
+
+
+@pytest.mark.parametrize(
+    "leak", [pytest.param(leak, marks=[] if leak in _AT_ONCE else [pytest.mark.slow]) for leak in LEAKS]
+)
+def test_a_leak_is_named_with_its_input(extract: pd.DataFrame, leak: str) -> None:
+    column_of, words = LEAKS[leak]
+    sentences = leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=column_of(extract))))
+    assert any("mcv_fl" in sentence and words in sentence for sentence in sentences), sentences
+    assert not any("age_years" in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize(("apart", "is_copy"), [(0.35, False), (0.01, True)])
+def test_what_another_input_says_as_well_is_no_leak_and_a_copy_is_left_out_with_its_input(
+    apart: float, is_copy: bool
+) -> None:
+    """A model rests on the newest of a value; without it the highest says as much, unless it is the same again."""
+    draw = np.random.default_rng(11)
+    y = np.repeat([0, 1], [3000, 1000])
+    newest = draw.normal(0.8 * y, 1.0)
+    X = np.column_stack([newest, newest + draw.normal(0.0, apart, len(y))])
+    cohort: Any = SimpleNamespace(features=("newest", "highest"), X=X, y=y, weight=np.ones(len(y)))
+    losses = losses_without(lambda rows: rows[:, 0], cohort)
+    assert losses["newest"].copies == (("highest",) if is_copy else ())
+    assert losses["newest"].fitted_again == pytest.approx(0.21 if is_copy else 0.01, abs=0.03)
+    assert list(too_good({"newest": 0.71, "highest": 0.71}, {}, losses)) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "is_found"),
+    [("drawn", False), ("by outcome", True), ("of hospitals", False), ("of stays", False)],
+)
+def test_folds_by_the_outcome_are_found_and_those_of_hospitals_and_patients_are_not(
+    extract: pd.DataFrame, how: str, is_found: bool
+) -> None:
+    draw, happened = np.random.default_rng(13), extract["came_back"] == 1
+    by_outcome = np.where(happened, draw.integers(0, 2, len(extract)), draw.integers(0, 5, len(extract)))
+    rows = extract if how == "drawn" else extract.assign(fold=by_outcome)
+    if how == "of hospitals":
+        rows = rows.assign(hospital=[f"hospital {2 * fold + draw.integers(2)}" for fold in by_outcome])
+    spec = SPEC
+    if how == "of stays":
+        # forty stays of each of a hundred patients, all with one outcome: six of the fifteen are in one fold by chance
+        stays = np.arange(len(extract))
+        patient = stays // 40
+        ill = [0, 5, 10, 15, 20, 25, 1, 6, 11, 2, 7, 3, 8, 4, 9]
+        rows = extract.assign(participant_id=patient, stay=stays, fold=patient % 5, came_back=np.isin(patient, ill) * 1)
+        spec = replace(SPEC, row_column="stay")
+    assert (uneven_fold(spec, build_cohort(spec, rows)) is not None) is is_found
+
+
+def test_a_column_that_numbers_the_rows_is_named(extract: pd.DataFrame) -> None:
+    number = 1000 + 2 * np.random.default_rng(9).permutation(len(extract))
+    spec = replace(SPEC, derived={**SPEC.derived, "mcv_fl": lambda table: 50 + table["accession"] / 200})
+    sentences = leaks_of(spec, build_cohort(spec, extract.assign(accession=number)))
+    assert any("accession, which has a whole number of its own" in sentence for sentence in sentences)
+
+
+def test_the_check_of_a_table_names_the_leak_the_constant_and_the_fold(extract: pd.DataFrame, tmp_path: Path) -> None:
+    fold = extract["fold"].where(extract["came_back"] == 0, 0)
+    table = extract.assign(told=85.0 + extract["came_back"], glucose_mg_dl=100.0, fold=fold)
+    table.to_csv(tmp_path / "extract.csv", index=False)
+    findings = {finding.kind: finding for finding in check_table(SPEC, tmp_path / "extract.csv").findings}
+    assert findings["leak"].severity == "error"
+    assert findings["constant-input"].where == "glucose_mg_dl"
+    assert "100 rows of fold 0 have the outcome" in findings["uneven-fold"].text
+
+
+@pytest.mark.parametrize("decimals", [1, 9])
+def test_a_strong_honest_marker_is_no_leak_and_one_written_after_some_events_is(
+    extract: pd.DataFrame, decimals: int
+) -> None:
+    draw = np.random.default_rng(12)
+    happened = extract["came_back"]
+    marker = (85.0 + 1.1 * happened + draw.normal(0.0, 1.0, len(extract))).round(decimals)
+    assert leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=marker))) == []
+    after = 85.0 + 3.6 * (happened * draw.random(len(extract)) > 0.4) + draw.normal(0.0, 1.0, len(extract))
+    (leak,) = leaks_of(SPEC, build_cohort(SPEC, extract.assign(told=after.round(decimals))))
+    assert leak.startswith("without mcv_fl the model loses")
