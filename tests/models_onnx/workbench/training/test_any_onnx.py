@@ -32,6 +32,7 @@ from models_onnx.workbench.training.data.cohort import Table, build_cohort
 from models_onnx.workbench.training.data.follow_up import c_index
 from models_onnx.workbench.training.pipeline import train
 from tests.fhir.builders import observation
+from tests.fhir.mapping.features.test_declared import _forget
 from tests.models_onnx.workbench.networks import HIDDEN, gru, mlp
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, declare, elsewhere, inputs, run
