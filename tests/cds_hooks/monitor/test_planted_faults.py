@@ -12,53 +12,43 @@ from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Family, incidents
 from models_onnx.monitoring.label_judging import LabelWindow
 from models_onnx.monitoring.labelled import LabelCounts
-from tests.cds_hooks.monitor.feeds import (
-    DAYS,
-    FIRST,
-    Call,
-    Fault,
-    changed,
-    compared,
-    day_of_calls,
-    days_of_calls,
-    healthy,
-)
+from tests.cds_hooks.monitor import feeds
 
-WINDOW = FIRST + timedelta(days=DAYS)
+WINDOW = feeds.FIRST + timedelta(days=feeds.DAYS)
 
 pytestmark = pytest.mark.slow  # some ten thousand decisions are encoded and counted
 
 
 @pytest.fixture(scope="module")
 def reference() -> dict[date, DayCounts]:
-    return days_of_calls(FIRST, DAYS, 1)
+    return feeds.days_of_calls(feeds.FIRST, feeds.DAYS, 1)
 
 
-def week(fault: Fault, seed: int = 2) -> dict[date, DayCounts]:
-    return days_of_calls(WINDOW, 7, seed, fault=fault)
+def week(fault: feeds.Fault, seed: int = 2) -> dict[date, DayCounts]:
+    return feeds.days_of_calls(WINDOW, 7, seed, fault=fault)
 
 
-def micromoles(call: Call, _random: Random) -> Sequence[Call]:
+def micromoles(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """Creatinine in umol/L under the unit of mg/dL."""
-    return [changed(call, creatinine_mg_dl=call.inputs.get("creatinine_mg_dl", 0) * 88.42)]
+    return [feeds.changed(call, creatinine_mg_dl=call.inputs.get("creatinine_mg_dl", 0) * 88.42)]
 
 
-def micromoles_in_part(call: Call, random: Random) -> Sequence[Call]:
+def micromoles_in_part(call: feeds.Call, random: Random) -> Sequence[feeds.Call]:
     """One of seven laboratories sends creatinine in umol/L."""
     return micromoles(call, random) if random.random() < 0.15 else [call]
 
 
-def many_cards_on_two_days(call: Call, random: Random) -> Sequence[Call]:
+def many_cards_on_two_days(call: feeds.Call, random: Random) -> Sequence[feeds.Call]:
     """On Tuesday and Wednesday a fifth of the estimates were high."""
     return [replace(call, score=0.9) if call.at.weekday() in (1, 2) and random.random() < 0.2 else call]
 
 
-def no_evenings(call: Call, _random: Random) -> Sequence[Call]:
+def no_evenings(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """From three in the afternoon nothing comes, a fifth of the calls of the day."""
     return [] if call.at.hour >= 15 else [call]
 
 
-def half_unknown(call: Call, random: Random) -> Sequence[Call]:
+def half_unknown(call: feeds.Call, random: Random) -> Sequence[feeds.Call]:
     """A code map was lost on one of two machines of the client."""
     if random.random() < 0.5:
         return [call]
@@ -66,48 +56,48 @@ def half_unknown(call: Call, random: Random) -> Sequence[Call]:
     return [replace(call, inputs=kept, missing={**call.missing, "albumin_g_dl": "absent"})]
 
 
-def older(call: Call, _random: Random) -> Sequence[Call]:
+def older(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """A clinic for the old joined."""
-    return [changed(call, age_years=min(100.0, call.inputs["age_years"] + 12))]
+    return [feeds.changed(call, age_years=min(100.0, call.inputs["age_years"] + 12))]
 
 
-def no_conditions_on_weekends(call: Call, _random: Random) -> Sequence[Call]:
+def no_conditions_on_weekends(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """The interface of the problem list does not run on Saturdays and Sundays."""
     return [replace(call, keys={**call.keys, "conditions": "null"})] if call.at.weekday() > 4 else [call]
 
 
-def three_days_late(call: Call, _random: Random) -> Sequence[Call]:
+def three_days_late(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """The laboratory's results arrive three days late."""
     return [replace(call, ages={name: age + 3 for name, age in call.ages.items()})]
 
 
-def constant_scores(call: Call, _random: Random) -> Sequence[Call]:
+def constant_scores(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """Everybody gets one estimate."""
     return [replace(call, score=0.21)]
 
 
-def twice(call: Call, _random: Random) -> Sequence[Call]:
+def twice(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """Every call is sent again with another id, a second later."""
     again = replace(call, number=call.number + 997_000, at=call.at + timedelta(seconds=1))
     return [call, again]
 
 
-def client_ahead(call: Call, _random: Random) -> Sequence[Call]:
+def client_ahead(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """The client's clock is an hour ahead: so are the times of its answers."""
     return [replace(call, given=call.given - 3600)]
 
 
-def machine_ahead(call: Call, _random: Random) -> Sequence[Call]:
+def machine_ahead(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """The clock of one of two servers is an hour ahead."""
     return [replace(call, at=call.at + timedelta(hours=1)) if call.number % 2 else call]
 
 
-def server_ahead(call: Call, _random: Random) -> Sequence[Call]:
+def server_ahead(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """The clock of the only server is an hour ahead: answers seem to arrive an hour after they were given."""
     return [replace(call, given=call.given + 3600)]
 
 
-def values_ahead(call: Call, random: Random) -> Sequence[Call]:
+def values_ahead(call: feeds.Call, random: Random) -> Sequence[feeds.Call]:
     """Results are dated an hour ahead, so those of the last hour are refused."""
     if random.random() > 0.04:
         return [call]
@@ -115,35 +105,35 @@ def values_ahead(call: Call, random: Random) -> Sequence[Call]:
     return [replace(call, inputs=kept, missing={**call.missing, "creatinine_mg_dl": "future"})]
 
 
-def sex_unknown(call: Call, _random: Random) -> Sequence[Call]:
+def sex_unknown(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """The administrative sex is "unknown" of everybody."""
     kept = {name: value for name, value in call.inputs.items() if name != "sex_male"}
     return [replace(call, inputs=kept, missing={**call.missing, "sex_male": "absent"})]
 
 
-def sex_reversed(call: Call, _random: Random) -> Sequence[Call]:
+def sex_reversed(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """Women are sent as men and men as women: 48 in 100 are men before, 52 now."""
-    return [changed(call, sex_male=1 - call.inputs["sex_male"])]
+    return [feeds.changed(call, sex_male=1 - call.inputs["sex_male"])]
 
 
-def men_by_default(call: Call, random: Random) -> Sequence[Call]:
+def men_by_default(call: feeds.Call, random: Random) -> Sequence[feeds.Call]:
     """A quarter of the patients come from a system that sends everybody as male."""
-    return [changed(call, sex_male=1.0)] if random.random() < 0.25 else [call]
+    return [feeds.changed(call, sex_male=1.0)] if random.random() < 0.25 else [call]
 
 
-def four_years_younger(call: Call, _random: Random) -> Sequence[Call]:
+def four_years_younger(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """Birth dates are shifted: everybody is four years younger, a third of a standard deviation."""
-    return [changed(call, age_years=call.inputs["age_years"] - 4)]
+    return [feeds.changed(call, age_years=call.inputs["age_years"] - 4)]
 
 
-def rounded(call: Call, _random: Random) -> Sequence[Call]:
+def rounded(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """Creatinine comes with one decimal place instead of two."""
-    return [changed(call, creatinine_mg_dl=round(call.inputs.get("creatinine_mg_dl", 0), 1))]
+    return [feeds.changed(call, creatinine_mg_dl=round(call.inputs.get("creatinine_mg_dl", 0), 1))]
 
 
-def stuck_on_weekends(call: Call, _random: Random) -> Sequence[Call]:
+def stuck_on_weekends(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
     """On Saturday and Sunday the analyser gives one value."""
-    return [changed(call, creatinine_mg_dl=1.1)] if call.at.weekday() > 4 else [call]
+    return [feeds.changed(call, creatinine_mg_dl=1.1)] if call.at.weekday() > 4 else [call]
 
 
 @pytest.mark.parametrize(
@@ -172,9 +162,9 @@ def stuck_on_weekends(call: Call, _random: Random) -> Sequence[Call]:
     ],
 )
 def test_a_fault_is_found_in_its_week_and_is_one_incident(
-    reference: dict[date, DayCounts], fault: Fault, family: Family, subject: str
+    reference: dict[date, DayCounts], fault: feeds.Fault, family: Family, subject: str
 ) -> None:
-    found = incidents(compared(week(fault), reference).figures())
+    found = incidents(feeds.compared(week(fault), reference).figures())
     assert (family, subject) in {(each.family, cause.subject) for each in found for cause in each.causes}
     others = {each.family for each in found} - {family}
     # a value that is refused because of its date is missing as well
@@ -182,7 +172,7 @@ def test_a_fault_is_found_in_its_week_and_is_one_incident(
 
 
 def test_a_day_is_named_where_only_some_days_have_the_fault(reference: dict[date, DayCounts]) -> None:
-    (incident,) = incidents(compared(week(no_conditions_on_weekends), reference).figures())
+    (incident,) = incidents(feeds.compared(week(no_conditions_on_weekends), reference).figures())
     assert "100.0 in 100 calls on Saturday, 2026-09-05, came without the prefetch key conditions, 0.0 before" in (
         incident.text
     )
@@ -190,17 +180,17 @@ def test_a_day_is_named_where_only_some_days_have_the_fault(reference: dict[date
 
 def test_the_fault_of_one_client_is_named_with_that_client_only(reference: dict[date, DayCounts]) -> None:
     figures = [
-        *compared(week(micromoles), reference).figures(),
-        *compared(week(healthy, 3), reference, "south").figures(),
+        *feeds.compared(week(micromoles), reference).figures(),
+        *feeds.compared(week(feeds.healthy, 3), reference, "south").figures(),
     ]
     assert {each.client for each in incidents(figures)} == {"north"}
 
 
 def test_an_hour_earlier_when_the_clocks_change_is_no_gap(reference: dict[date, DayCounts]) -> None:
-    def earlier(call: Call, _random: Random) -> Sequence[Call]:
+    def earlier(call: feeds.Call, _random: Random) -> Sequence[feeds.Call]:
         return [replace(call, at=call.at - timedelta(hours=1))]
 
-    assert incidents(compared(week(earlier), reference).figures()) == []
+    assert incidents(feeds.compared(week(earlier), reference).figures()) == []
 
 
 def test_a_subgroup_with_twice_the_prevalence_is_named() -> None:
@@ -226,24 +216,26 @@ def _labels(times: float, seed: int = 5) -> LabelWindow:
 
 
 def test_thirty_clean_weeks_raise_no_alarm() -> None:
-    days = days_of_calls(FIRST, DAYS + 36, 11)
+    days = feeds.days_of_calls(feeds.FIRST, feeds.DAYS + 36, 11)
     dates = sorted(days)
-    for place in range(DAYS, DAYS + 30):
+    for place in range(feeds.DAYS, feeds.DAYS + 30):
         window = {day: days[day] for day in dates[place : place + 7]}
-        before = {day: days[day] for day in dates[place - DAYS : place]}
-        assert incidents(compared(window, before).figures()) == [], dates[place]
+        before = {day: days[day] for day in dates[place - feeds.DAYS : place]}
+        assert incidents(feeds.compared(window, before).figures()) == [], dates[place]
 
 
 def test_weeks_with_a_holiday_raise_no_alarm() -> None:
     """On one day, now and sometimes before, nobody or hardly anybody calls."""
     for seed in range(200, 215):
         random = Random(seed)
-        before, days = days_of_calls(FIRST, DAYS, seed), days_of_calls(WINDOW, 7, seed + 1000)
+        before, days = feeds.days_of_calls(feeds.FIRST, feeds.DAYS, seed), feeds.days_of_calls(WINDOW, 7, seed + 1000)
         holiday, share = WINDOW + timedelta(days=random.randrange(5)), random.choice([0.0, 0.04, 0.1, 0.2])
-        days[holiday] = day_of_calls(holiday, random, "north", share=share)
+        days[holiday] = feeds.day_of_calls(holiday, random, "north", share=share)
         if seed % 3 == 0:
-            before[FIRST + timedelta(days=9)] = day_of_calls(FIRST + timedelta(days=9), random, "north", share=0.1)
-        assert incidents(compared(days, before).figures()) == [], holiday
+            before[feeds.FIRST + timedelta(days=9)] = feeds.day_of_calls(
+                feeds.FIRST + timedelta(days=9), random, "north", share=0.1
+            )
+        assert incidents(feeds.compared(days, before).figures()) == [], holiday
 
 
 def test_clean_labels_raise_no_alarm() -> None:

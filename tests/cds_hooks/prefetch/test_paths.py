@@ -12,28 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Raw, Struct
 
 from cds_hooks.kit.simulator.templates import values_of
-from cds_hooks.prefetch.paths import (
-    Member,
-    NoValue,
-    OfType,
-    Path,
-    PathEvaluator,
-    PathUnion,
-    Resolve,
-    Target,
-    TodayToken,
-    TokenValues,
-    UserToken,
-    WrongToken,
-    _attributes,
-    _decoded,
-    _target,
-    fill_template,
-    is_element_read,
-    keys_in,
-    needs_version_3,
-    read_token,
-)
+from cds_hooks.prefetch import paths
 from cds_hooks.protocol.hooks import OrderSignContext, PatientViewContext
 from fhir.client.query import Query, Read, Search
 from fhir.record.resources import MedicationRequest, Patient, decoder
@@ -54,12 +33,17 @@ PRODUCTS = "%orders.entry.resource.ofType(MedicationRequest).medication.resolve(
 
 
 def test_each_form_of_a_token_is_told_from_the_others() -> None:
-    assert read_token("today() + 1 day") == TodayToken(1)
-    assert read_token("userPatientId") == UserToken("Patient")
-    assert read_token("context.patientId") == PathUnion((Path("context", False, (Member("patientId"),)),))
-    assert read_token("%context.encounterId") == read_token("context.encounterId")  # TRAP-11
-    assert read_token("%a.resolve( ) | %`b-c`.ofType( Patient ).id") == PathUnion(
-        (Path("a", True, (Resolve(),)), Path("b-c", True, (OfType("Patient"), Member("id"))))
+    assert paths.read_token("today() + 1 day") == paths.TodayToken(1)
+    assert paths.read_token("userPatientId") == paths.UserToken("Patient")
+    assert paths.read_token("context.patientId") == paths.PathUnion(
+        (paths.Path("context", False, (paths.Member("patientId"),)),)
+    )
+    assert paths.read_token("%context.encounterId") == paths.read_token("context.encounterId")  # TRAP-11
+    assert paths.read_token("%a.resolve( ) | %`b-c`.ofType( Patient ).id") == paths.PathUnion(
+        (
+            paths.Path("a", True, (paths.Resolve(),)),
+            paths.Path("b-c", True, (paths.OfType("Patient"), paths.Member("id"))),
+        )
     )
 
 
@@ -82,41 +66,42 @@ def test_each_form_of_a_token_is_told_from_the_others() -> None:
     ],
 )
 def test_what_is_outside_the_subset_is_named_with_its_row(token: str, row: str) -> None:
-    with pytest.raises(WrongToken, match=row):
-        read_token(token)
+    with pytest.raises(paths.WrongToken, match=row):
+        paths.read_token(token)
 
 
 def test_only_what_2_0_has_is_for_everyone() -> None:
     assert not any(
-        needs_version_3(read_token(each)) for each in ("context.patientId", "userPractitionerId", "context.userId")
+        paths.needs_version_3(paths.read_token(each))
+        for each in ("context.patientId", "userPractitionerId", "context.userId")
     )
     newer = ("today()", PRODUCTS, "context.draftOrders.id", "context.patientId | context.encounterId")
-    assert all(needs_version_3(read_token(each)) for each in newer)
+    assert all(paths.needs_version_3(paths.read_token(each)) for each in newer)
 
 
 def test_a_template_says_which_keys_it_needs() -> None:
-    assert keys_in("Location?_id={{%a.b.id|%c.d.id|%a.e.id}}&patient={{context.patientId}}") == ("a", "c")
+    assert paths.keys_in("Location?_id={{%a.b.id|%c.d.id|%a.e.id}}&patient={{context.patientId}}") == ("a", "c")
 
 
 @pytest.mark.parametrize("lean", [False, True])
 def test_references_of_another_answer_become_one_search(lean: bool) -> None:
     orders = decoder.decode(json.dumps(ORDERS)) if lean else ORDERS
-    query = fill_template(f"Medication?_id={{{{{PRODUCTS}}}}}", TokenValues({}, TODAY, {"orders": orders}))
+    query = paths.fill_template(f"Medication?_id={{{{{PRODUCTS}}}}}", paths.TokenValues({}, TODAY, {"orders": orders}))
     assert query == Search("Medication", (("_id", "a,b"),))
 
 
 def test_a_key_without_an_answer_is_named_and_one_that_found_nothing_is_not() -> None:
-    with pytest.raises(NoValue) as nothing_known:
-        fill_template(f"Medication?_id={{{{{PRODUCTS}}}}}", TokenValues({}, TODAY))
+    with pytest.raises(paths.NoValue) as nothing_known:
+        paths.fill_template(f"Medication?_id={{{{{PRODUCTS}}}}}", paths.TokenValues({}, TODAY))
     assert nothing_known.value.unknown == ("orders",)
-    with pytest.raises(NoValue) as none_found:
-        fill_template(f"Medication?_id={{{{{PRODUCTS}}}}}", TokenValues({}, TODAY, {"orders": None}))
+    with pytest.raises(paths.NoValue) as none_found:
+        paths.fill_template(f"Medication?_id={{{{{PRODUCTS}}}}}", paths.TokenValues({}, TODAY, {"orders": None}))
     assert none_found.value.unknown == ()
 
 
 def test_a_value_cannot_become_two() -> None:
     order = {"resourceType": "Task", "id": "a,b|c"}
-    query = fill_template("Task?_id={{%task.id}}", TokenValues({}, TODAY, {"task": order}))
+    query = paths.fill_template("Task?_id={{%task.id}}", paths.TokenValues({}, TODAY, {"task": order}))
     assert query == Search("Task", (("_id", r"a\,b\|c"),))
 
 
@@ -127,10 +112,10 @@ def test_a_path_goes_on_into_what_is_at_hand() -> None:
     )
     path = "context.draftOrders.entry.resource.ofType(ServiceRequest).reasonReference.resolve().asserter.resolve().id"
     problems = {"resourceType": "Bundle", "entry": [{"resource": condition}]}
-    values = TokenValues({"draftOrders": drafts}, TODAY, {"problems": problems})
+    values = paths.TokenValues({"draftOrders": drafts}, TODAY, {"problems": problems})
     assert values.values_of(path) == ("7",)
-    with pytest.raises(NoValue):
-        TokenValues({"draftOrders": drafts}, TODAY).values_of(path)
+    with pytest.raises(paths.NoValue):
+        paths.TokenValues({"draftOrders": drafts}, TODAY).values_of(path)
 
 
 def test_drafts_that_are_kept_as_they_came_are_read_and_broken_ones_are_empty() -> None:
@@ -138,10 +123,10 @@ def test_drafts_that_are_kept_as_they_came_are_read_and_broken_ones_are_empty() 
     for body, found in ((json.dumps(ORDERS), ("a", "b")), ("{]", ())):
         context = OrderSignContext(user_id="Practitioner/1", patient_id="p", draft_orders=msgspec.Raw(body.encode()))
         if found:
-            assert TokenValues(context, TODAY).values_of(path) == found
+            assert paths.TokenValues(context, TODAY).values_of(path) == found
         else:
-            with pytest.raises(NoValue):
-                TokenValues(context, TODAY).values_of(path)
+            with pytest.raises(paths.NoValue):
+                paths.TokenValues(context, TODAY).values_of(path)
 
 
 # Any path over any JSON: no failure, and the kit's own reading of it is the same.
@@ -169,8 +154,8 @@ def test_any_path_over_any_json_finds_what_the_kit_finds(root: str, steps: list[
     path = root + "".join(steps)
     context, answers = ({}, {"a": node}) if root == "%a" else ({"b": node}, {})
     try:
-        found: tuple[str, ...] = TokenValues(context, TODAY, answers).values_of(path)
-    except NoValue:
+        found: tuple[str, ...] = paths.TokenValues(context, TODAY, answers).values_of(path)
+    except paths.NoValue:
         found = ()
     theirs = values_of(path, context, answers)
     assert theirs is not None
@@ -179,8 +164,8 @@ def test_any_path_over_any_json_finds_what_the_kit_finds(root: str, steps: list[
 
 @given(st.text(alphabet="%context.abofType()resolve|`[]'{} 01-+today", max_size=40))
 def test_any_text_is_a_token_or_said_to_be_none(text: str) -> None:
-    with suppress(WrongToken):
-        read_token(text)
+    with suppress(paths.WrongToken):
+        paths.read_token(text)
 
 
 # What a path finds in a context and in answers, each kind of node by itself.
@@ -192,19 +177,19 @@ CHART = b"""{"resourceType": "Bundle", "type": "searchset", "entry": [
 
 
 def found(path: str, context: Any = None, **answers: Any) -> list[str]:
-    token = read_token(path)
-    assert isinstance(token, PathUnion)
-    return list(PathEvaluator(context or {}, answers).values(token.paths[0]))
+    token = paths.read_token(path)
+    assert isinstance(token, paths.PathUnion)
+    return list(paths.PathEvaluator(context or {}, answers).values(token.paths[0]))
 
 
 @pytest.mark.parametrize(
     ("node", "target"),
     [
-        ("Patient/1", Target("Patient", "1")),
-        ({"reference": "Patient/1"}, Target("Patient", "1")),
-        ("https://ehr.example/fhir/Patient/1/_history/2", Target("Patient", "1")),
+        ("Patient/1", paths.Target("Patient", "1")),
+        ({"reference": "Patient/1"}, paths.Target("Patient", "1")),
+        ("https://ehr.example/fhir/Patient/1/_history/2", paths.Target("Patient", "1")),
         ("https://ehr.example/_history/Patient/1", None),
-        ("Patient/1/_history/2/_history/3", Target("Patient", "1")),
+        ("Patient/1/_history/2/_history/3", paths.Target("Patient", "1")),
         ("patient/1", None),
         ("Pa-tient/1", None),
         ("Patient/ ", None),
@@ -217,33 +202,33 @@ def found(path: str, context: Any = None, **answers: Any) -> list[str]:
         ({}, None),
     ],
 )
-def test_a_reference_names_a_type_and_an_id(node: Any, target: Target | None) -> None:
-    assert _target(node) == target
+def test_a_reference_names_a_type_and_an_id(node: Any, target: paths.Target | None) -> None:
+    assert paths._target(node) == target
 
 
 def test_the_context_field_of_a_path_is_there_only_where_it_is_nothing_but_a_field() -> None:
     fields = {}
     for text in ("context.patientId", "context.a.b", "%key.id", "context.resolve()", "context.ofType(Patient)"):
-        token = read_token(text)
-        assert isinstance(token, PathUnion)
-        fields[text] = (token.paths[0].field, needs_version_3(token))
+        token = paths.read_token(text)
+        assert isinstance(token, paths.PathUnion)
+        fields[text] = (token.paths[0].field, paths.needs_version_3(token))
     assert fields == {
         "context.patientId": ("patientId", False), "context.a.b": (None, True), "%key.id": (None, True),
         "context.resolve()": (None, True), "context.ofType(Patient)": (None, True),
     }  # fmt: skip
-    assert not needs_version_3(read_token("userPatientId"))
+    assert not paths.needs_version_3(paths.read_token("userPatientId"))
 
 
 @pytest.mark.parametrize(
     ("value", "values"), [("p1", ["p1"]), (7, ["7"]), (True, ["true"]), (" ", []), (["p1"], []), ({"id": "p1"}, [])]
 )
 def test_a_field_of_the_context_is_one_simple_value(value: Any, values: list[str]) -> None:
-    assert list(PathEvaluator({"patientId": value}, {}).field("patientId")) == values
-    assert list(PathEvaluator({}, {}).field("patientId")) == []
+    assert list(paths.PathEvaluator({"patientId": value}, {}).field("patientId")) == values
+    assert list(paths.PathEvaluator({}, {}).field("patientId")) == []
 
 
 def test_a_search_by_id_is_answered_already_only_where_every_resource_is_at_hand() -> None:
-    values = TokenValues({}, date(2026, 11, 23), {"chart": decoder.decode(CHART)})
+    values = paths.TokenValues({}, date(2026, 11, 23), {"chart": decoder.decode(CHART)})
     expected: dict[Query, bool] = {
         Search("Medication", (("_id", "a"),)): True,
         Search("Medication", (("_id", "a,b"),)): False,
@@ -269,18 +254,18 @@ def test_a_path_goes_through_resources_of_either_reader_and_past_entries_without
 
 
 def test_every_token_of_a_template_is_filled() -> None:
-    values = TokenValues({"a": "1", "b": "2", "c": "3"}, date(2026, 11, 23))
+    values = paths.TokenValues({"a": "1", "b": "2", "c": "3"}, date(2026, 11, 23))
     template = "{{context.a}}-{{context.b}}-{{context.c}}"
-    assert fill_template(f"Patient/{template}", values) == Read("Patient", "1-2-3")
-    assert fill_template(f"Patient?_id=%7C{template}%7C", values) == Search("Patient", (("_id", "|1-2-3|"),))
-    assert fill_template("Patient?_id=%7C{{context.a}}%7C{{context.b}}%7C{{context.c}}%7C", values) == Search(
+    assert paths.fill_template(f"Patient/{template}", values) == Read("Patient", "1-2-3")
+    assert paths.fill_template(f"Patient?_id=%7C{template}%7C", values) == Search("Patient", (("_id", "|1-2-3|"),))
+    assert paths.fill_template("Patient?_id=%7C{{context.a}}%7C{{context.b}}%7C{{context.c}}%7C", values) == Search(
         "Patient", (("_id", "|1|2|3|"),)
     )
 
 
 def test_what_is_no_json_is_nothing() -> None:
-    assert _decoded(Raw(b'{"a": 1}')) == {"a": 1}
-    assert _decoded(Raw(b"{]")) is None
+    assert paths._decoded(Raw(b'{"a": 1}')) == {"a": 1}
+    assert paths._decoded(Raw(b"{]")) is None
 
 
 class _Renamed(Struct):
@@ -288,12 +273,14 @@ class _Renamed(Struct):
 
 
 def test_the_elements_of_a_type_are_known_by_their_names_in_json() -> None:
-    assert _attributes(_Renamed) == {"ours": "ours"}
-    assert _attributes(PatientViewContext)["patientId"] == "patient_id"
-    assert _attributes(dict) == {}
+    assert paths._attributes(_Renamed) == {"ours": "ours"}
+    assert paths._attributes(PatientViewContext)["patientId"] == "patient_id"
+    assert paths._attributes(dict) == {}
 
 
 def test_a_path_can_go_only_through_elements_that_the_readers_keep() -> None:
-    read = {name: is_element_read(MedicationRequest, name) for name in ("id", "medication", "requester", "nothing")}
+    read = {
+        name: paths.is_element_read(MedicationRequest, name) for name in ("id", "medication", "requester", "nothing")
+    }
     assert read == {"id": True, "medication": True, "requester": False, "nothing": False}
-    assert is_element_read(Patient, "birthDate") is True
+    assert paths.is_element_read(Patient, "birthDate") is True

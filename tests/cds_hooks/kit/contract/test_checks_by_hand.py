@@ -13,31 +13,21 @@ from cds_hooks.kit.contract.charts import PatientChart
 from cds_hooks.kit.contract.document import Fault, Node
 from cds_hooks.kit.contract.registry import all_checks
 from cds_hooks.kit.simulator.signing import Signer, new_key
+from tests.cds_hooks.kit.contract import wrong_server
 from tests.cds_hooks.kit.contract.conftest import token
 from tests.cds_hooks.kit.contract.findings import FINDINGS, all_findings
 from tests.cds_hooks.kit.contract.good_tokens import ISSUER, signer
 from tests.cds_hooks.kit.contract.verdicts import PAYER, answers, note, payer, takes
-from tests.cds_hooks.kit.contract.wrong_server import (
-    CHART,
-    PATIENT,
-    PREFETCH,
-    SERVICES,
-    SMALL_CHART,
-    WrongServer,
-    answer_to,
-    call_of,
-    entry,
-)
 
 Json = dict[str, Any]
 CHECKS = {check.name: check for check in all_checks()}
-GREETER, ORDERS = SERVICES[:1], (SERVICES[2],)
+GREETER, ORDERS = wrong_server.SERVICES[:1], (wrong_server.SERVICES[2],)
 UNAUTHORIZED = httpx.Response(401)
 
 
 def verdict(name: str, later: Any = takes, **more: Any) -> list[str]:
     """What a check finds on a server that answers later calls like this."""
-    return WrongServer(later, **more).verdict(CHECKS[name])
+    return wrong_server.WrongServer(later, **more).verdict(CHECKS[name])
 
 
 def cards(*answered: Json, **members: Any) -> Callable[..., httpx.Response]:
@@ -47,8 +37,8 @@ def cards(*answered: Json, **members: Any) -> Callable[..., httpx.Response]:
 
 def without(kind: str) -> PatientChart:
     """The chart without a type of resource."""
-    kept = tuple(one for one in CHART.resources if one["resourceType"] != kind)
-    return PatientChart(CHART.name, PATIENT, kept, CHART.drafts)
+    kept = tuple(one for one in wrong_server.CHART.resources if one["resourceType"] != kind)
+    return PatientChart(wrong_server.CHART.name, wrong_server.PATIENT, kept, wrong_server.CHART.drafts)
 
 
 # Payer
@@ -57,13 +47,15 @@ def without(kind: str) -> PatientChart:
 def test_a_payer_is_asked_about_a_chart_with_a_coverage_and_a_billing_code() -> None:
     nothing = ["not tested: no chart of this run has a Coverage and an order with a billing code"]
     name = "a_payer_answers_each_hook_it_lists"
-    tablets = PatientChart(CHART.name, PATIENT, CHART.resources, CHART.drafts[:1])
+    tablets = PatientChart(
+        wrong_server.CHART.name, wrong_server.PATIENT, wrong_server.CHART.resources, wrong_server.CHART.drafts[:1]
+    )
     for charts, words in (
-        ((CHART,), []),
-        ((SMALL_CHART,), nothing),
+        ((wrong_server.CHART,), []),
+        ((wrong_server.SMALL_CHART,), nothing),
         ((without("Coverage"),), nothing),
         ((tablets,), nothing),
-        ((SMALL_CHART, CHART), []),
+        ((wrong_server.SMALL_CHART, wrong_server.CHART), []),
     ):
         assert verdict(name, services=PAYER[:1], dialect="crd", charts=charts) == words
     assert verdict(name, services=GREETER, dialect="crd") == ["not tested: greeter is no service of a payer"]
@@ -74,8 +66,8 @@ def test_a_payer_answers_within_five_seconds(seconds: float, words: list[str], m
     name = "a_payer_answers_order_sign_in_five_seconds"
     clock = count(0, seconds)
     monkeypatch.setattr(connection, "perf_counter", lambda: next(clock))
-    assert verdict(name, services=PAYER[:1], dialect="crd", charts=(CHART,)) == words
-    assert verdict(name, services=PAYER[1:2], dialect="crd", charts=(CHART,)) == [
+    assert verdict(name, services=PAYER[:1], dialect="crd", charts=(wrong_server.CHART,)) == words
+    assert verdict(name, services=PAYER[1:2], dialect="crd", charts=(wrong_server.CHART,)) == [
         "not tested: no service of a payer answers order-sign"
     ]
 
@@ -84,12 +76,12 @@ def test_coverage_information_comes_by_a_system_action() -> None:
     name = "coverage_information_comes_at_order_sign"
 
     def suggested(request: httpx.Request, number: int) -> httpx.Response:
-        answer = answer_to(call_of(request))
+        answer = wrong_server.answer_to(wrong_server.call_of(request))
         for action in answer["cards"][0]["suggestions"]:
             action["actions"][0]["resource"]["extension"] = [note()]
         return httpx.Response(200, json=answer)
 
-    assert verdict(name, suggested, services=PAYER[:1], dialect="crd", charts=(CHART,)) == [
+    assert verdict(name, suggested, services=PAYER[:1], dialect="crd", charts=(wrong_server.CHART,)) == [
         "! CRD-279: no system action [an order with a billing code]"
     ]
     good = payer(note()).server(CHECKS[name])
@@ -100,10 +92,10 @@ def test_coverage_information_comes_by_a_system_action() -> None:
 def test_a_card_of_a_payer_is_one_that_an_option_switches_off() -> None:
     name = "an_option_that_is_false_brings_no_such_card"
     other = {"uuid": "u", "source": {"topic": {"code": "limits"}}}
-    found = verdict(name, cards(other), services=PAYER[:1], dialect="crd", charts=(CHART,))
+    found = verdict(name, cards(other), services=PAYER[:1], dialect="crd", charts=(wrong_server.CHART,))
     assert found == ["! CRD-115 at cards[0]: no option for cards of 'limits' [an order with a billing code]"]
     listed = {"uuid": "u", "source": {"topic": {"code": "claim"}}}
-    found = verdict(name, cards(listed), services=PAYER[:1], dialect="crd", charts=(CHART,))
+    found = verdict(name, cards(listed), services=PAYER[:1], dialect="crd", charts=(wrong_server.CHART,))
     where = "every kind of card is switched off"
     assert found == [f"! CRD-116 at cards[0]: a card of a kind that is switched off [{where}]"]
 
@@ -174,8 +166,8 @@ def test_missing_data_is_said(later: Any, found: bool) -> None:
 
 def test_a_service_that_does_not_ask_for_the_patient_cannot_mix_two() -> None:
     name = "another_patient_is_refused"
-    conditions = {"conditions": PREFETCH["conditions"]}
-    found = verdict(name, services=({**SERVICES[0], "prefetch": conditions},))
+    conditions = {"conditions": wrong_server.PREFETCH["conditions"]}
+    found = verdict(name, services=({**wrong_server.SERVICES[0], "prefetch": conditions},))
     assert found == ["not tested: greeter does not ask for the Patient"]
     words = "answered 200, as if nothing was wrong [prefetch.patient is another Patient]"
     assert verdict(name, services=GREETER) == [f"! PRE-04: {words}"]
@@ -196,7 +188,7 @@ def test_a_broken_bundle_is_not_taken_for_an_empty_one() -> None:
         return httpx.Response(400 if is_broken else 200, json={"cards": []})
 
     assert verdict(name, refuses, services=GREETER) == []
-    patient_only = ({**SERVICES[0], "prefetch": {"patient": PREFETCH["patient"]}},)
+    patient_only = ({**wrong_server.SERVICES[0], "prefetch": {"patient": wrong_server.PREFETCH["patient"]}},)
     assert verdict(name, cards(), services=patient_only) == ["not tested: greeter is sent no Bundle"]
 
 
@@ -218,7 +210,7 @@ def test_an_update_without_what_the_draft_had_is_found() -> None:
     name = "an_update_keeps_what_it_does_not_change"
 
     def bare(request: httpx.Request, number: int) -> httpx.Response:
-        answer = answer_to(call_of(request))
+        answer = wrong_server.answer_to(wrong_server.call_of(request))
         for suggestion in answer["cards"][0]["suggestions"]:
             resource = suggestion["actions"][0]["resource"]
             resource.pop("note", None)
@@ -229,8 +221,8 @@ def test_an_update_without_what_the_draft_had_is_found() -> None:
 
     at = "cards[0].suggestions[1].actions[0].resource"
     where = "[a draft with identifier, note and extension]"
-    assert verdict(name, services=ORDERS, charts=(CHART,)) == []
-    assert verdict(name, bare, services=ORDERS, charts=(CHART,)) == [
+    assert verdict(name, services=ORDERS, charts=(wrong_server.CHART,)) == []
+    assert verdict(name, bare, services=ORDERS, charts=(wrong_server.CHART,)) == [
         f"! ACT-04 at {at}: extension of the draft is lost or changed {where}",
         f"! ACT-04 at {at}: note of the draft is lost or changed {where}",
     ]
@@ -273,14 +265,14 @@ def test_launch_parameters_are_looked_for_in_smart_links_with_an_address() -> No
 
 
 def test_without_a_host_no_fhir_server_is_offered() -> None:
-    server = WrongServer(takes, services=GREETER, base="http://cds.example")
+    server = wrong_server.WrongServer(takes, services=GREETER, base="http://cds.example")
     assert server.verdict(CHECKS["missing_keys_are_fetched"]) == [
         "not tested: no FHIR server was offered; name a host the server may call: --fhir-host 127.0.0.1"
     ]
 
 
 def test_what_no_hook_of_the_library_is_about_is_not_tested() -> None:
-    own = (entry("com.example.own", "own"),)
+    own = (wrong_server.entry("com.example.own", "own"),)
     assert verdict("required_context_is_there", services=own) == [
         "not tested: the context of com.example.own is not in the hook library"
     ]

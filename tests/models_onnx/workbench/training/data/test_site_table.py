@@ -8,18 +8,7 @@ import pandas as pd
 import pytest
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.workbench.training.data.chart_table import (
-    FILE,
-    OwnEvent,
-    OwnIndex,
-    SiteTable,
-    counts_of,
-    feature_table,
-    features_in_words,
-    read_table,
-    undated_in_words,
-    undated_shares,
-)
+from models_onnx.workbench.training.data import chart_table
 from tests.fhir.builders import problem
 from tests.models_onnx.workbench.training.data.test_chart_table import stay
 
@@ -33,19 +22,21 @@ def injury(day: str, **more: Json | str) -> Json:
     return problem(KIDNEY, status=None, patient="p", id=f"c{day}", onsetDateTime=day) | more
 
 
-def rows(folder: Path, table: SiteTable, *resources: Json, **patient: Any) -> list[Json]:
+def rows(folder: Path, table: chart_table.SiteTable, *resources: Json, **patient: Any) -> list[Json]:
     """The rows of one chart, without what is the same for all."""
     person = {"resourceType": "Patient", "id": "p", "birthDate": "1950-03-01", "gender": "male", **patient}
     folder.mkdir(exist_ok=True)
     entries = [{"resource": resource} for resource in (person, *resources)]
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
     (folder / "p.json").write_text(json.dumps(bundle))
-    found = feature_table(table, (), folder)
+    found = chart_table.feature_table(table, (), folder)
     kept: list[Json] = found[["year", "age_years", "followed_days", "event"]].to_dict("records")
     return kept
 
 
-OWN = SiteTable(horizon_days=30, index=OwnIndex(("EMER",), "end"), event=OwnEvent(codes=("icd10|N17*",)))
+OWN = chart_table.SiteTable(
+    horizon_days=30, index=chart_table.OwnIndex(("EMER",), "end"), event=chart_table.OwnEvent(codes=("icd10|N17*",))
+)
 
 
 @pytest.mark.parametrize(
@@ -69,15 +60,17 @@ def test_an_event_counts_within_the_horizon_and_nothing_where_nobody_was_followe
 
 def test_the_index_is_begin_or_end_of_the_declared_encounters_and_so_many_hours_later(tmp_path: Path) -> None:
     again = stay("again", "2026-01-11T10:00:00Z", "2026-01-11T12:00:00Z", "EMER")
-    event = OwnEvent(classes=("EMER",))
-    start = SiteTable(horizon_days=30, index=OwnIndex(("EMER",)), event=event)
+    event = chart_table.OwnEvent(classes=("EMER",))
+    start = chart_table.SiteTable(horizon_days=30, index=chart_table.OwnIndex(("EMER",)), event=event)
     assert [row["followed_days"] for row in rows(tmp_path / "a", start, VISIT, again)] == [10, pytest.approx(2 / 24)]
-    later = SiteTable(horizon_days=5, index=OwnIndex(("EMER",), hours=24, first=True), event=event)
+    later = chart_table.SiteTable(
+        horizon_days=5, index=chart_table.OwnIndex(("EMER",), hours=24, first=True), event=event
+    )
     assert [(row["followed_days"], row["event"]) for row in rows(tmp_path / "b", later, VISIT, again)] == [(9, 0)]
-    named = SiteTable(horizon_days=30, index="discharge", event="death")
+    named = chart_table.SiteTable(horizon_days=30, index="discharge", event="death")
     ward = stay("ward", "2026-01-01T10:00:00Z", "2026-01-04T10:00:00Z")
     assert rows(tmp_path / "c", named, ward, deceasedDateTime="2026-01-09T10:00:00Z")[0]["event"] == 1
-    with pytest.raises(TrainingRefused, match=f"no chart of .* has the index of {FILE}"):
+    with pytest.raises(TrainingRefused, match=f"no chart of .* has the index of {chart_table.FILE}"):
         rows(tmp_path / "d", OWN, ward)
 
 
@@ -109,10 +102,10 @@ def test_an_input_that_a_call_would_have_read_otherwise_is_named_in_its_row_and_
     illness.pop("onsetDateTime")
     entries = [{"resource": resource} for resource in (person, VISIT, illness)]
     (tmp_path / "p.json").write_text(json.dumps({"resourceType": "Bundle", "entry": entries}))
-    table = feature_table(OWN, ["has_diabetes"], tmp_path)
-    shares = undated_shares(table, ["age_years", "has_diabetes"])
+    table = chart_table.feature_table(OWN, ["has_diabetes"], tmp_path)
+    shares = chart_table.undated_shares(table, ["age_years", "has_diabetes"])
     assert shares == ({"has_diabetes": 1.0} if is_counted else {})
-    assert [sentence.endswith("decided: has_diabetes 100.0.") for sentence in undated_in_words(shares)] == (
+    assert [sentence.endswith("decided: has_diabetes 100.0.") for sentence in chart_table.undated_in_words(shares)] == (
         [True] if is_counted else []
     )
 
@@ -120,7 +113,7 @@ def test_an_input_that_a_call_would_have_read_otherwise_is_named_in_its_row_and_
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (None, f"has no {FILE}"),
+        (None, f"has no {chart_table.FILE}"),
         ("horizon_days = 0", "horizon_days is more than 0"),
         ('horizon_days = 30\nindex = "birth"', "index"),
         ('horizon_days = 30\nfeatures = ["shoe_size"]', "there is no feature shoe_size"),
@@ -131,25 +124,25 @@ def test_an_input_that_a_call_would_have_read_otherwise_is_named_in_its_row_and_
 )
 def test_what_does_not_hold_is_said(tmp_path: Path, text: str | None, fault: str) -> None:
     if text is not None:
-        (tmp_path / FILE).write_text(text)
+        (tmp_path / chart_table.FILE).write_text(text)
     with pytest.raises(TrainingRefused, match=fault):
-        read_table(tmp_path)
+        chart_table.read_table(tmp_path)
 
 
 def test_a_declaration_is_read(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(
+    (tmp_path / chart_table.FILE).write_text(
         'horizon_days = 30\nfeatures = ["age_years"]\nindex = { classes = ["EMER"], at = "end" }\n'
         'event = { codes = ["icd10|N17*"] }\n'
     )
-    assert read_table(tmp_path) == SiteTable(30, OWN.index, OWN.event, ("age_years",))
+    assert chart_table.read_table(tmp_path) == chart_table.SiteTable(30, OWN.index, OWN.event, ("age_years",))
 
 
 def test_the_report_counts_who_was_followed_and_what_is_missing() -> None:
     table = pd.DataFrame(
         {"patient": ["a", "a", "b", "c"], "event": [1, 0, None, 0], "x": [1, None, 3, 2], "y": [None] * 4}
     )
-    assert counts_of(table) == {"patients": 3, "with the event": 1, "without": 2, "not followed": 1}
-    assert dict(features_in_words(table, ["x", "y", "x"])) == {
+    assert chart_table.counts_of(table) == {"patients": 3, "with the event": 1, "without": 2, "not followed": 1}
+    assert dict(chart_table.features_in_words(table, ["x", "y", "x"])) == {
         "x": "missing in 25.0% of the rows; median 2, 90 % of the values from 1.1 to 2.9",
         "y": "missing in 100.0% of the rows",
     }
