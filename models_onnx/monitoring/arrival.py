@@ -1,6 +1,6 @@
 """How calls, values and answers arrive: calls that come twice, clocks that are wrong, results that come late.
 
-The limits are the project's own choice, but for those of shares (shares.py).
+The limits are the project's own choice, but for those of shares (rates.py).
 """
 
 from collections.abc import Iterator

@@ -13,7 +13,7 @@ Counts = dict[str, int]
 Sketches = dict[str, dict[int, int]]
 _EVERYBODY: Final = "all"
 DIFFER_BY_SEX: Final = ("creatinine_mg_dl", "rbc_10e6_ul")
-"""Inputs in which women and men differ, counted apart as well (sexes.py)."""
+"""Inputs in which women and men differ, counted apart as well (drift.py)."""
 _RACE: Final = "race_"
 
 
