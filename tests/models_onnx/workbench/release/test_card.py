@@ -18,7 +18,7 @@ from models_onnx.spec import find_specs
 from models_onnx.workbench.release import card, documentation
 from models_onnx.workbench.release.card import build_card, card_words, merge_words
 from tests.models_onnx.workbench.training.template import write_template
-from tests.models_onnx.workbench.training.test_any_onnx import complete
+from tests.models_onnx.workbench.training.toy import complete
 from tests.models_onnx.workshop import good_manifest
 
 

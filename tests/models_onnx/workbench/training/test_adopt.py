@@ -42,8 +42,16 @@ from models_onnx.workbench.training.fitting.own import load
 from models_onnx.workbench.training.pipeline import differences
 from tests.models_onnx.workbench.compiler.people import compiled, says
 from tests.models_onnx.workbench.training.template import write_template
-from tests.models_onnx.workbench.training.test_any_onnx import complete, toy_table
-from tests.models_onnx.workbench.training.toy import adopted, adults, declare, elsewhere, inputs, run
+from tests.models_onnx.workbench.training.toy import (
+    adopted,
+    adults,
+    complete,
+    declare,
+    elsewhere,
+    inputs,
+    run,
+    toy_table,
+)
 
 __all__ = ["run"]
 

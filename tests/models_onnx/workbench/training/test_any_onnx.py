@@ -35,7 +35,17 @@ from tests.fhir.builders import observation
 from tests.fhir.mapping.features.test_declared import _forget
 from tests.models_onnx.workbench.networks import HIDDEN, gru, mlp
 from tests.models_onnx.workbench.training.template import write_template
-from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, declare, elsewhere, inputs, run
+from tests.models_onnx.workbench.training.toy import (
+    NAMES,
+    adopted,
+    adults,
+    complete,
+    declare,
+    elsewhere,
+    inputs,
+    run,
+    toy_table,
+)
 
 __all__ = ["_forget", "run"]
 GROUPS = "groups={'person': ('age_years', 'sex_male'), 'laboratory': ('creatinine_mg_dl', 'albumin_g_dl')}"
@@ -218,35 +228,6 @@ def test_a_recurrent_network_is_adopted_and_judged_on_people_it_never_saw(
     assert (told.contributions != 0).sum(axis=1).max() == len(LABS)
     assert np.abs(told.margin - trained.manifest.base - told.contributions.sum(axis=1)).max() < 1e-9
     assert states.shape[1] == HIDDEN
-
-
-def toy_table(people: int = 900) -> pd.DataFrame:
-    """People of whom the older and those with high creatinine have the event more often."""
-    draw = np.random.default_rng(11)
-    age, creatinine = draw.integers(16, 90, people), draw.uniform(0.5, 3.0, people).round(2)
-    margin = -2.5 + 0.06 * (age - 60) + 1.2 * (creatinine - 1.5)
-    return pd.DataFrame(
-        {
-            "patient": [f"p{number}" for number in range(people)],
-            "age_years": age,
-            "sex": draw.choice(["female", "male"], people),
-            "creatinine_mg_dl": np.where(draw.random(people) < 0.1, np.nan, creatinine),
-            "albumin_g_dl": draw.normal(4.1, 0.4, people).round(1),
-            "event": (draw.random(people) < 1 / (1 + np.exp(-margin))).astype(int),
-            "fold": draw.integers(0, 5, people),
-        }
-    )
-
-
-def complete(card: Path) -> None:
-    """The words of the card, as whoever adds a model writes them."""
-    words = json.loads(card.read_text())
-    words["attributes"] = dict.fromkeys(words["attributes"], "An invented cohort for a test.")
-    words["product"] |= {"indications": ["an invented event"], "keywords": ["test"], "bibliography": "None."}
-    words["product"]["label"] |= {"words": "the event", "stands_for": "need"}
-    words["product"]["label"]["audit"]["words"] = "events"
-    words["product"]["irm"] = {"reviewed": "2026-11-20", "by": "whoever wrote the test"}
-    card.write_text(json.dumps(words))
 
 
 def test_a_model_of_ones_own_is_written_trained_and_scored_by_the_guide(

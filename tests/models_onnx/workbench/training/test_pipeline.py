@@ -39,7 +39,7 @@ from models_onnx.workbench.training.lineage import code_version, fitted_with, li
 from models_onnx.workbench.training.pipeline import BIN_PERCENTILES, Trained, imputed_values, train
 from tests.models_onnx.invented import INVENTED, as_table
 from tests.models_onnx.workbench.training.template import write_template
-from tests.models_onnx.workbench.training.test_any_onnx import complete, toy_table
+from tests.models_onnx.workbench.training.toy import complete, toy_table
 from tests.models_onnx.workshop import KEYS, evidence
 
 

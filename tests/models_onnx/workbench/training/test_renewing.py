@@ -17,7 +17,7 @@ from models_onnx.serving.runtime import Model
 from models_onnx.workbench.metrics import logit, sigmoid
 from models_onnx.workbench.release.documentation import model_page
 from tests.models_onnx.workbench.training.template import write_template
-from tests.models_onnx.workbench.training.test_any_onnx import complete, toy_table
+from tests.models_onnx.workbench.training.toy import complete, toy_table
 
 NAMES = ["age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"]
 Run = Callable[..., Any]

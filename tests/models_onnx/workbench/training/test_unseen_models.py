@@ -28,8 +28,7 @@ from sklearn.preprocessing import RobustScaler, StandardScaler
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.compiler import CoxModel
 from tests.models_onnx.workbench.compiler.people import by_coalitions
-from tests.models_onnx.workbench.training.test_any_onnx import toy_table
-from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, declare, elsewhere, inputs, run
+from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, declare, elsewhere, inputs, run, toy_table
 
 __all__ = ["run"]  # the fixture
 

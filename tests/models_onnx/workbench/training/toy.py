@@ -1,5 +1,6 @@
 """A toy model that somebody trained elsewhere, its declaration, and the commands that adopt it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,36 @@ from typer.testing import CliRunner
 from cds_hooks.commands.model.main import app
 from models_onnx.serving.registry import load_model
 from tests.models_onnx.workbench.training.template import write_template
-from tests.models_onnx.workbench.training.test_any_onnx import complete, toy_table
+
+
+def toy_table(people: int = 900) -> pd.DataFrame:
+    """People of whom the older and those with high creatinine have the event more often."""
+    draw = np.random.default_rng(11)
+    age, creatinine = draw.integers(16, 90, people), draw.uniform(0.5, 3.0, people).round(2)
+    margin = -2.5 + 0.06 * (age - 60) + 1.2 * (creatinine - 1.5)
+    return pd.DataFrame(
+        {
+            "patient": [f"p{number}" for number in range(people)],
+            "age_years": age,
+            "sex": draw.choice(["female", "male"], people),
+            "creatinine_mg_dl": np.where(draw.random(people) < 0.1, np.nan, creatinine),
+            "albumin_g_dl": draw.normal(4.1, 0.4, people).round(1),
+            "event": (draw.random(people) < 1 / (1 + np.exp(-margin))).astype(int),
+            "fold": draw.integers(0, 5, people),
+        }
+    )
+
+
+def complete(card: Path) -> None:
+    """The words of the card, as whoever adds a model writes them."""
+    words = json.loads(card.read_text())
+    words["attributes"] = dict.fromkeys(words["attributes"], "An invented cohort for a test.")
+    words["product"] |= {"indications": ["an invented event"], "keywords": ["test"], "bibliography": "None."}
+    words["product"]["label"] |= {"words": "the event", "stands_for": "need"}
+    words["product"]["label"]["audit"]["words"] = "events"
+    words["product"]["irm"] = {"reviewed": "2026-11-20", "by": "whoever wrote the test"}
+    card.write_text(json.dumps(words))
+
 
 NAMES = ["age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"]
 
