@@ -342,7 +342,7 @@ def test_resources_come_from_lines_of_the_input_and_out_of_bundles(monkeypatch: 
 
 
 OF_A_TABLE = "ROWS and what is said about its columns is of a table: leave it out with --fhir."
-RESULT, OUT = ScoringResult(), Path("scores.csv")
+WRITTEN_RESULT, OUT = ScoringResult(), Path("scores.csv")
 
 
 def _said(result: ScoringResult, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
@@ -352,7 +352,7 @@ def _said(result: ScoringResult, capsys: pytest.CaptureFixture[str]) -> tuple[li
 
 
 def test_of_a_table_without_anything_strange_the_rows_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _said(RESULT, capsys) == (["0 rows: scores.csv"], [])
+    assert _said(WRITTEN_RESULT, capsys) == (["0 rows: scores.csv"], [])
 
 
 def test_what_is_strange_is_said_beside_the_counts(capsys: pytest.CaptureFixture[str]) -> None:

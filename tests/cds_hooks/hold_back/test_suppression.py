@@ -201,20 +201,20 @@ async def test_a_dangerous_order_is_warned_of_in_spite_of_the_consent(tmp_path: 
         assert answered.json()["cards"] != []
 
 
-SERVICE = "nephrology-referral"
+REFERRAL_SERVICE = "nephrology-referral"
 DAY = 86_400.0
-CALLER = Caller("ehr", "p1", SERVICE, "patient-view")
+CALLER = Caller("ehr", "p1", REFERRAL_SERVICE, "patient-view")
 
 
 async def _suppression_of_cards_call(
     calls: httpx.AsyncClient, change: Any = None, user: str | None = None
 ) -> httpx.Response:
-    request = copy.deepcopy(request_for(SERVICE, "patient-view", "ckd4-metformin", NOW))
+    request = copy.deepcopy(request_for(REFERRAL_SERVICE, "patient-view", "ckd4-metformin", NOW))
     if change is not None:
         change(request)
     if user is not None:
         request["context"]["userId"] = user
-    answered = await calls.post(f"/cds-services/{SERVICE}", json=request)
+    answered = await calls.post(f"/cds-services/{REFERRAL_SERVICE}", json=request)
     assert answered.status_code == 200, answered.text
     return answered
 
@@ -223,7 +223,7 @@ async def _override(calls: httpx.AsyncClient, card: str, code: str) -> None:
     reason = {"code": code, "system": "https://cds-hooks-onnx.org/override-reasons", "display": "A reason"}
     item = {"card": card, "outcome": "overridden", "overrideReason": {"reason": reason}}
     item["outcomeTimestamp"] = NOW.isoformat()
-    sent = await calls.post(f"/cds-services/{SERVICE}/feedback", json={"feedback": [item]})
+    sent = await calls.post(f"/cds-services/{REFERRAL_SERVICE}/feedback", json={"feedback": [item]})
     assert sent.status_code == 200, sent.text
 
 
@@ -298,7 +298,9 @@ def test_a_critical_card_does_not_rest_because_it_was_shown() -> None:
     assert not _shown(memory, _card(0.10))
 
 
-@pytest.mark.parametrize("other", [Caller("other", "p1", SERVICE, "patient-view"), Caller("ehr", "p2", SERVICE, "x")])
+@pytest.mark.parametrize(
+    "other", [Caller("other", "p1", REFERRAL_SERVICE, "patient-view"), Caller("ehr", "p2", REFERRAL_SERVICE, "x")]
+)
 def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other: Caller) -> None:
     clock = _Clock()
     memory = Site(SAID_ONCE, clock)
