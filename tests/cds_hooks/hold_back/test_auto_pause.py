@@ -238,7 +238,7 @@ def test_what_is_older_than_the_window_is_not_counted(tmp_path: Path, days: int,
     shown, silent = (site.row(patient, "ehr", "info", None) for patient in ("p0", "p1"))
     silent = replace(silent, decision=replace(silent.decision, response=b"", outcome="silent"))
     answer = site.answered("p2", is_accepted=True, client="ehr", reason=None)
-    site.now += (acceptance.WINDOW_DAYS + days) * DAY
+    site.now += (auto_pause.WINDOW_DAYS + days) * DAY
     site.take(Batch(decisions=[shown, silent], answers=[answer]))
     counted = [(1, 0), (0, 1)] if is_counted else []
     assert sorted(site.views.read("SELECT cards, accepted FROM acceptance"), reverse=True) == counted
