@@ -26,14 +26,7 @@ async def likely_deaths(call: ServiceInput) -> int | None:
     vector = outlook_inputs(record)
     if lacks_inputs(OUTLOOK.manifest, vector.values) is not None or call.why_withheld(OUTLOOK) is not None:
         return None
-    computed = record.derive(_computed)
-    if not computed:  # once for all services that are asked in one call
-        computed.append(people_shown(await call.predict(OUTLOOK, vector.values)))
-    return computed[0]
-
-
-def _computed(_record: PatientRecord) -> list[int]:
-    return []
+    return people_shown(await call.predict(OUTLOOK, vector.values))
 
 
 def outlook_inputs(record: PatientRecord) -> FeatureVector:
