@@ -151,8 +151,8 @@ def results_of(
     another name, for what it says.
     """
     entries = [test for name in names for test in done(record, name, incomplete=incomplete)]
-    if not entries:
-        return record.derive(_other_results) if any_entry else []
+    if any_entry and not entries:
+        return record.derive(_other_results)
     return _dated_before_now(record, entries + record.derive(_other_entries) if any_entry else entries)
 
 

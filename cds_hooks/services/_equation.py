@@ -335,18 +335,16 @@ def is_visit(call: ServiceInput) -> bool:
     user, encounter_id = call.request.context.user_id or "", call.request.context.encounter_id
     if not user.startswith(_WHO_ORDERS):
         return False
-    visits = [
-        encounter
-        for encounter in call.record.encounters
-        if encounter.class_ is not None and encounter.class_.code in _AMBULATORY
-    ]
-    as_of_epoch = call.record.as_of_epoch
-    return any(
-        visit.id == encounter_id
-        if encounter_id
-        else visit.status in _VISIT_GOES_ON and not is_left_open(visit, as_of_epoch)
-        for visit in visits
-    )
+    visits = [visit for visit in call.record.encounters if _is_ambulatory(visit)]
+    return any(visit.id == encounter_id if encounter_id else _goes_on(visit, call) for visit in visits)
+
+
+def _is_ambulatory(visit: Encounter) -> bool:
+    return visit.class_ is not None and visit.class_.code in _AMBULATORY
+
+
+def _goes_on(visit: Encounter, call: ServiceInput) -> bool:
+    return visit.status in _VISIT_GOES_ON and not is_left_open(visit, call.record.as_of_epoch)
 
 
 def is_moment_for_review(call: ServiceInput) -> bool:
@@ -356,7 +354,7 @@ def is_moment_for_review(call: ServiceInput) -> bool:
     """
     if not (call.request.context.user_id or "").startswith(_WHO_ORDERS):
         return False
-    return all(visit.class_ is not None and visit.class_.code in _AMBULATORY for visit in _visits_now(call))
+    return all(map(_is_ambulatory, _visits_now(call)))
 
 
 def is_moment_for_reminder(call: ServiceInput) -> bool:
@@ -415,11 +413,8 @@ def _charted_visits(call: ServiceInput) -> list[Encounter]:
 def _visits_now(call: ServiceInput) -> list[Encounter]:
     """Return the visit of the call's context where the chart has it, else those that go on now."""
     charted, encounter_id = _charted_visits(call), call.request.context.encounter_id
-    return [visit for visit in charted if visit.id == encounter_id] or [
-        visit
-        for visit in charted
-        if visit.status in _VISIT_GOES_ON and not is_left_open(visit, call.record.as_of_epoch)
-    ]
+    of_context = [visit for visit in charted if visit.id == encounter_id]
+    return of_context or [visit for visit in charted if _goes_on(visit, call)]
 
 
 def kept_for_worklist(call: ServiceInput, subject: str) -> WhyNot:
