@@ -25,7 +25,7 @@ OTHERS_WORDS = {
     "cards/compose/vaccines.py": "CDC's names of vaccines",
     "cards/vaccines": "CDC's words in its tables",
     "cards/rules/families/genes": "CPIC's words in its tables",
-    "models_onnx/workbench/compiler/readers/tree_files.py": "LightGBM's text file",
+    "models_onnx/workbench/compiler/readers/trees.py": "LightGBM's text file",
 }
 """Where the words of somebody else are taken apart, who wrote them."""
 

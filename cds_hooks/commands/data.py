@@ -51,7 +51,7 @@ def data(
 
 
 def _describe_features(folder: Path, chart: Path | None, as_of: str | None) -> None:
-    from cds_hooks.commands.score.charts import moment_of
+    from cds_hooks.commands.score import moment_of
     from fhir.mapping.features.catalog import FEATURES, data_dictionary, features_named
     from fhir.mapping.features.declared import add_declared_features, values_in_words
     from fhir.mapping.features.feature import FeatureFault

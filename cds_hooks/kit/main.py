@@ -7,8 +7,7 @@ import typer
 
 from cds_hooks.kit.commands.call import call
 from cds_hooks.kit.commands.check import check
-from cds_hooks.kit.commands.fhir_server import serve_fhir
-from cds_hooks.kit.commands.samples import samples
+from cds_hooks.kit.commands.fhir_server import samples, serve_fhir
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"

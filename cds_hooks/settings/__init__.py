@@ -15,13 +15,10 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from cds_hooks.settings.cards import CardSettings, ModelState
 from cds_hooks.settings.checks import SafeAddress, is_loopback
-from cds_hooks.settings.clients import ClientSettings
 from cds_hooks.settings.constants import Constants
-from cds_hooks.settings.limits import LimitSettings
+from cds_hooks.settings.fields import CardSettings, ClientSettings, LimitSettings, ModelState, RecordSettings
 from cds_hooks.settings.login import LoginSettings
-from cds_hooks.settings.record import RecordSettings
 
 __all__ = ["SETTINGS", "ModelState", "Settings", "settings", "with_settings"]
 

@@ -109,8 +109,17 @@ def _environment() -> "Environment":
     from cards.compose.model import in_100
     from cds_hooks.web.charts import HAPPENED, PEOPLE
     from cds_hooks.web.markdown import is_web_address
-    from cds_hooks.web.model_words import LEAST_EVENTS, happened, otherwise, outcome_short, simple_inputs, words_of
-    from cds_hooks.web.numbers import format_epoch, people_range, signed
+    from cds_hooks.web.numbers import (
+        LEAST_EVENTS,
+        format_epoch,
+        happened,
+        otherwise,
+        outcome_short,
+        people_range,
+        signed,
+        simple_inputs,
+        words_of,
+    )
     from models_onnx.model_card.origin import provenance_of, provenance_rows
 
     environment = Environment(

@@ -13,14 +13,17 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.decision_history import DecisionHistory, is_refused, read_cards
 from cds_hooks.hold_back.checks import WITHHELD, HeldBack
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
-from cds_hooks.pages.explain.inputs import AGE, SEX, Input, read_inputs
 from cds_hooks.pages.explain.recorded_decision import (
+    AGE,
+    SEX,
     Basis,
     EvidenceOf,
+    Input,
     ModelFile,
     Scores,
     SentCard,
     read_basis,
+    read_inputs,
     read_models,
     sent_card,
 )

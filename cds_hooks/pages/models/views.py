@@ -12,10 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.pages.committee.standing import ModelStanding
-from cds_hooks.pages.explain.inputs import SEX, average_of
+from cds_hooks.pages.explain.recorded_decision import SEX, average_of
 from cds_hooks.pages.server import PageServer
-from cds_hooks.web.model_words import LEAST_EVENTS, words_of
-from cds_hooks.web.numbers import format_unit, format_value
+from cds_hooks.web.numbers import LEAST_EVENTS, format_unit, format_value, words_of
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.model_card.calibration import calibration

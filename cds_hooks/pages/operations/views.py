@@ -23,8 +23,8 @@ from cds_hooks.metrics.counts import Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.card_counts import By, count_cards
 from cds_hooks.pages.kept_run import KeptRun
-from cds_hooks.pages.operations.tasks import tasks_of
 from cds_hooks.pages.server import PageServer
+from cds_hooks.pages.start.views import tasks_of
 from cds_hooks.routes.health import models_out, why_not_ready
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.numbers import format_time

@@ -29,7 +29,6 @@ from models_onnx.workbench.gates.checks import (
     folder,
     inputs,
     label,
-    population,
     running,
     wording,
 )
@@ -168,7 +167,7 @@ GATES = (
          clears="audit against a column of need on the table (label.audit), or predict another label"),
     Gate("G11", "Missing data", inputs.check_missing,
          clears="put the named input under always_required, so that nobody is scored without it, or impute it"),
-    Gate("G12", "Population guard", population.check_population,
+    Gate("G12", "Population guard", inputs.check_population,
          clears="declare who is left out (population, required inputs), the setting of the service, and newer data"),
     Gate("G13", "Wording of the card", wording.check_wording,
          clears="change the named text of NAME.service.toml, or add the file beside the model"),

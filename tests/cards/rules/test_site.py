@@ -16,7 +16,7 @@ from cards.rules.engine.lint import lint_table
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.rule import RuleError
 from cards.rules.language.site import use_site_rules
-from cds_hooks.commands.rules.new import new
+from cds_hooks.commands.rules.main import new
 
 Json = dict[str, Any]
 ASK = """

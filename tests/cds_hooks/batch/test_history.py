@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from cds_hooks.commands.score.charts import as_it_stood
+from cds_hooks.commands.score import as_it_stood
 
 AS_OF = datetime(2020, 6, 1, tzinfo=UTC)
 PATIENT = {"resourceType": "Patient", "id": "p", "birthDate": "1950-01-01", "deceasedDateTime": "2021-02-03"}

@@ -19,10 +19,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.commands import understand
-from cds_hooks.commands.score import charts
-from cds_hooks.commands.score import main as score
-from cds_hooks.commands.score.main import ScoreOptions, _declared, _pair, _pairs, _show
+from cds_hooks.commands import score, understand
+from cds_hooks.commands.score import ScoreOptions, _declared, _pair, _pairs, _show
 from models_onnx.batch import TableDeclaration, load
 from models_onnx.batch.run import ScoringJob, ScoringResult, score_table
 from models_onnx.errors import BatchRefused
@@ -172,7 +170,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(score, "why_withheld", lambda *given: there.asked.append(given) or there.withheld)
     monkeypatch.setattr(score, "moment", lambda: "now")
     monkeypatch.setattr(score, "score_table", score_table)
-    monkeypatch.setattr(charts, "score_charts", lambda *given: there.of_charts.append(given))
+    monkeypatch.setattr(score, "score_charts", lambda *given: there.of_charts.append(given))
     return there
 
 
@@ -246,7 +244,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> None:
     """Noon of 20 November 2026."""
-    monkeypatch.setattr(charts, "settings", lambda: SimpleNamespace(as_of=NOW))
+    monkeypatch.setattr(score, "settings", lambda: SimpleNamespace(as_of=NOW))
 
 
 @pytest.mark.parametrize(
@@ -259,13 +257,13 @@ def now(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_day_is_read_at_its_end(now: None, day: str | None, moment: datetime, is_past: bool) -> None:
-    assert charts.moment_of(day) == (moment, is_past)
+    assert score.moment_of(day) == (moment, is_past)
 
 
 @pytest.mark.parametrize(("day", "words"), [("2026-11-22", "is in the future"), ("today", "'today' is not a date")])
 def test_a_day_to_come_and_a_word_are_refused(now: None, day: str, words: str) -> None:
     with pytest.raises(BatchRefused, match=words):
-        charts.moment_of(day)
+        score.moment_of(day)
 
 
 def test_a_chart_loses_what_is_dated_later() -> None:
@@ -274,11 +272,11 @@ def test_a_chart_loses_what_is_dated_later() -> None:
         patient, b'{"resourceType":"Observation","id":"o1","effectiveDateTime":"2020-01-01"}',
         b'{"resourceType":"Observation","id":"o2","effectiveDateTime":"2020-01-03"}', b"no JSON", b"[1]",
     ]  # fmt: skip
-    assert len(charts.as_it_stood(lines, datetime(2020, 1, 4, tzinfo=UTC))) == 5
-    before = charts.as_it_stood(lines, datetime(2020, 1, 2, tzinfo=UTC))
+    assert len(score.as_it_stood(lines, datetime(2020, 1, 4, tzinfo=UTC))) == 5
+    before = score.as_it_stood(lines, datetime(2020, 1, 2, tzinfo=UTC))
     assert [json.loads(line).get("id") for line in before[:-2]] == ["p", "o1"]
     assert before[-2:] == [b"no JSON", b"[1]"]
-    at_its_end = charts.as_it_stood(lines, datetime(2020, 1, 1, 23, 59, 59, tzinfo=UTC))
+    at_its_end = score.as_it_stood(lines, datetime(2020, 1, 1, 23, 59, 59, tzinfo=UTC))
     assert at_its_end == before, "a result of the day itself stays, whatever is later"
 
 
@@ -303,7 +301,7 @@ def result(**changes: Any) -> Any:
 def test_what_was_read_and_what_was_not_is_said(
     changes: dict[str, Any], words: list[str], capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    charts._show(result(**changes), Path("out.csv"))
+    score._show(result(**changes), Path("out.csv"))
     said = capsys.readouterr()
     assert said.err.splitlines() == words
     assert said.out.splitlines() == ["1,100 patients, 1,200 of 1,500 resources read: out.csv", "  m: 1,000"]

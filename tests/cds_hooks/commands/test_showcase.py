@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from cds_hooks.commands import showcase
-from cds_hooks.kit.commands.samples import samples
+from cds_hooks.kit.commands.fhir_server import samples
 from cds_hooks.kit.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples
 
 

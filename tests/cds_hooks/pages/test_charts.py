@@ -14,8 +14,7 @@ from cards.rules.engine.coverage import CHECKS
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.explain.explanation import Effects, equation_estimate, model_effects
-from cds_hooks.pages.explain.inputs import Input
-from cds_hooks.pages.explain.recorded_decision import Basis
+from cds_hooks.pages.explain.recorded_decision import Basis, Input
 from cds_hooks.web.charts import HAPPENED, PEOPLE
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept

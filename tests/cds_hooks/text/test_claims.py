@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from cds_hooks.text.chart import read_chart
-from cds_hooks.text.claims import check_sentence, entries_of
+from cds_hooks.text.rephrasing import check_sentence, entries_of
 from tests.cds_hooks.text.charts import CHART, condition, result
 
 _MORE = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_hooks.commands.rules.new import new
+from cds_hooks.commands.rules.main import new
 from fhir.mapping.understanding import understand
 from fhir.terminology import phrases
 from fhir.terminology.caching import CACHES

@@ -22,12 +22,13 @@ from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.readers.cox import CoxModel
 from models_onnx.workbench.compiler.readers.ebm import read_ebm
 from models_onnx.workbench.compiler.readers.preparation import Column, columns_behind, inputs_as_columns
-from models_onnx.workbench.compiler.readers.sklearn_trees import (
+from models_onnx.workbench.compiler.readers.trees import (
     from_forest,
     from_gradient_boosting,
     from_hist_gradient_boosting,
+    parse_lightgbm,
+    parse_xgboost,
 )
-from models_onnx.workbench.compiler.readers.tree_files import parse_lightgbm, parse_xgboost
 
 Array = NDArray[np.float64]
 TreeReader = Callable[[Sequence[str]], Ensemble]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cds_hooks.events.watch.baseline import Baseline, Feed, expect
-from cds_hooks.events.watch.volumes import _is_dead, batch, growth, volume
+from cds_hooks.events.watch.watching import _is_dead, batch, growth, volume
 from tests.cds_hooks.events.watch.made import MONDAY, flat, history_of
 
 Row = tuple[str, float, int, float, bool]

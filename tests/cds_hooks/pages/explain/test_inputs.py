@@ -18,8 +18,7 @@ from cds_hooks.decision_history import (
     Suggestion,
     decision_history,
 )
-from cds_hooks.pages.explain.inputs import Input, average_of, read_inputs
-from cds_hooks.pages.explain.recorded_decision import Basis, SentCard
+from cds_hooks.pages.explain.recorded_decision import Basis, Input, SentCard, average_of, read_inputs
 from cds_hooks.pages.explain.views import (
     WRONG,
     AnswerForm,

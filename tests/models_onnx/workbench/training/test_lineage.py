@@ -13,8 +13,8 @@ import pytest
 import models_onnx
 from models_onnx.models.mortality_5y import SPEC, TWIN
 from models_onnx.spec import Fitted, ModelSpec, OwnEstimator
-from models_onnx.workbench.training import lineage
-from models_onnx.workbench.training.lineage import code_version, fitted_with, installed_packages, lineage_of
+from models_onnx.workbench.training import commands
+from models_onnx.workbench.training.commands import code_version, fitted_with, installed_packages, lineage_of
 
 PACKAGE = Path(models_onnx.__file__).parent
 INSTALLED = f"cds-hooks-onnx {version('cds-hooks-onnx')}"
@@ -23,7 +23,7 @@ INSTALLED = f"cds-hooks-onnx {version('cds-hooks-onnx')}"
 @pytest.fixture
 def without_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     """No package is installed: to list them takes longest."""
-    monkeypatch.setattr(lineage, "distributions", list)
+    monkeypatch.setattr(commands, "distributions", list)
 
 
 def digest(path: Path) -> str:
@@ -67,7 +67,7 @@ def test_a_twin_is_declared_in_the_file_of_the_model_whose_twin_it_is_and_a_stra
 def test_without_a_lock_beside_the_package_there_is_no_digest_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lineage, "_LOCK", tmp_path / "dev.txt")
+    monkeypatch.setattr(commands, "_LOCK", tmp_path / "dev.txt")
     assert lineage_of(SPEC).lock_sha256 == ""
 
 

@@ -32,10 +32,17 @@ from models_onnx.workbench.gates.checks.explanation import check_explanation
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Subject
 from models_onnx.workbench.release.documentation import model_page
-from models_onnx.workbench.training.commands import check_model, evaluate_rows, no_progress, train_model
+from models_onnx.workbench.training.commands import (
+    check_model,
+    code_version,
+    evaluate_rows,
+    fitted_with,
+    lineage_of,
+    no_progress,
+    train_model,
+)
 from models_onnx.workbench.training.crossvalidate import Folds
 from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort
-from models_onnx.workbench.training.lineage import code_version, fitted_with, lineage_of
 from models_onnx.workbench.training.pipeline import BIN_PERCENTILES, Trained, imputed_values, train
 from tests.models_onnx.invented import INVENTED, as_table
 from tests.models_onnx.workbench.training.template import write_template

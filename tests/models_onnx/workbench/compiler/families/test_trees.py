@@ -15,7 +15,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most, limits
-from models_onnx.workbench.compiler.readers.sklearn_trees import (
+from models_onnx.workbench.compiler.readers.trees import (
     from_gradient_boosting,
     from_hist_gradient_boosting,
 )

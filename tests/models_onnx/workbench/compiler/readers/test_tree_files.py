@@ -10,7 +10,7 @@ import pytest
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.link import LOGIT
-from models_onnx.workbench.compiler.readers.tree_files import parse_lightgbm, parse_xgboost
+from models_onnx.workbench.compiler.readers.trees import parse_lightgbm, parse_xgboost
 
 STUMP: dict[str, Any] = {
     "tree_param": {"size_leaf_vector": "1"},

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGroup, RequiredInputs
-from models_onnx.workbench.gates.checks import device, inputs, population
+from models_onnx.workbench.gates.checks import device, inputs
 from models_onnx.workbench.gates.checks.device import attribute_reasons, device_reasons, is_cleared
 from models_onnx.workbench.gates.checks.inputs import check_missing
 from models_onnx.workbench.gates.gate import NotRun, Verdict
@@ -179,7 +179,7 @@ def _subject(about: Manifest | None = None, answers: Callable[[Array], Any] = li
 
 
 def test_a_model_that_keeps_out_whom_it_is_not_for() -> None:
-    assert population.check_population(_subject(_about(groups=GROUPS)), NOTHING) == Verdict(
+    assert inputs.check_population(_subject(_about(groups=GROUPS)), NOTHING) == Verdict(
         "Too young, of unknown age, too few inputs, outside the range: no score, and the reason is said. Data until "
         "2020.",
         (),
@@ -188,9 +188,9 @@ def test_a_model_that_keeps_out_whom_it_is_not_for() -> None:
 
 
 def test_a_rule_that_keeps_nobody_out_is_named_for_each_person_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(population, "not_in_population", lambda _manifest, _age: None)
-    monkeypatch.setattr(population, "not_scored", lambda _manifest, _values: None)
-    verdict = population.check_population(_subject(_about(always=("age", "smoker"), groups=GROUPS)), NOTHING)
+    monkeypatch.setattr(inputs, "not_in_population", lambda _manifest, _age: None)
+    monkeypatch.setattr(inputs, "not_scored", lambda _manifest, _values: None)
+    verdict = inputs.check_population(_subject(_about(always=("age", "smoker"), groups=GROUPS)), NOTHING)
     assert verdict.faults == (
         "a person of unknown age gets a score; it is for adults",
         "a person whose age is not a number gets a score; it is for adults",
@@ -210,22 +210,22 @@ def test_a_rule_that_keeps_nobody_out_is_named_for_each_person_tried(monkeypatch
 @pytest.mark.parametrize(("low", "tried"), [(0, [None, "nan"]), (1, [None, "nan", 0.0]), (18, [None, "nan", 17.0])])
 def test_the_ages_that_are_tried(low: float, tried: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     ages: list[Any] = []
-    monkeypatch.setattr(population, "not_in_population", lambda _manifest, age: ages.append(age))
-    population._age_faults(_about(low))
+    monkeypatch.setattr(inputs, "not_in_population", lambda _manifest, age: ages.append(age))
+    inputs._age_faults(_about(low))
     assert [age if age is None or age == age else "nan" for age in ages] == tried
 
 
 def test_a_file_without_marks_keeps_nobody_out() -> None:
     for member in ("missing", "out_of_range", "contributions"):
         silent = changed(**{member: lambda _rows, _value: None})
-        assert len(population._range_faults(_subject(answers=silent), _about())) == 6, member
+        assert len(inputs._range_faults(_subject(answers=silent), _about())) == 6, member
 
 
 def test_a_file_marks_by_its_own_masks_what_is_missing() -> None:
     row = np.array([np.nan, 140.0, 0.0])
-    assert not population._file_lets_through(_subject(), _about(), row)
+    assert not inputs._file_lets_through(_subject(), _about(), row)
     forgets = changed(missing=lambda _rows, mark: mark & False)
-    assert population._file_lets_through(_subject(answers=forgets), _about(), row)
+    assert inputs._file_lets_through(_subject(answers=forgets), _about(), row)
 
 
 Json = dict[str, Any]

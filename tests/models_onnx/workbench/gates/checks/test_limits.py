@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models_onnx.workbench.gates.checks import fairness, population
+from models_onnx.workbench.gates.checks import fairness, inputs
 from models_onnx.workbench.gates.run import _covers, _in_force, waiver_problem
 from models_onnx.workbench.metrics import net_benefit
 from tests.models_onnx.workbench.gates.drawn_groups import DESIGNS, share_failed
@@ -50,7 +50,7 @@ class _Evidence:
 )
 def test_how_old_the_data_may_be_and_of_which_people(last: Any, setting: Any, words: list[str]) -> None:
     product = {"data_last_year": last, "setting": setting}
-    faults = population._data_faults(_Subject(product), _Evidence())  # type: ignore[arg-type]  # what the check reads
+    faults = inputs._data_faults(_Subject(product), _Evidence())  # type: ignore[arg-type]  # what the check reads
     assert len(faults) == len(words)
     assert all(fault.startswith(expected) for fault, expected in zip(faults, words, strict=True))
 

@@ -1,1 +1,0 @@
-"""`cds-hooks score`: tables and folders of FHIR."""

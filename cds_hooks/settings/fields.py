@@ -1,0 +1,354 @@
+"""The settings of cards, clients, limits and the record; parts of `Settings`, which alone reads the environment.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings
+
+from cds_hooks.settings.checks import (
+    AGE_BAND,
+    SafeAddress,
+    address_fault,
+    listen_address,
+    parts_of,
+    read_codes,
+    read_shares,
+)
+
+ModelState = Literal["validated", "approved"]
+"""The release states from which a model may show cards, from the lowest to the highest."""
+
+
+def _shares(value: object) -> str | None:
+    text = None if value is None else str(value)
+    read_shares(text or "")
+    return text
+
+
+def _codes(value: str) -> str:
+    read_codes(value)
+    return value
+
+
+class CardSettings(BaseSettings):
+    """Rules, models and which cards are shown."""
+
+    rules_file: Path | None = Field(
+        default=None,
+        description="TOML file of what this site says of the medication rules: which versions are approved, which are "
+        "switched off (docs/rules/governance.md).",
+    )
+    site_rules: Path | None = Field(
+        default=None,
+        description="A folder of the hospital's own rules, in the language of ours, with tables that replace or extend "
+        "our maximum doses and name the drugs that it does not have (docs/adding/site-rules.md).",
+    )
+    packages: str = Field(
+        default="",
+        description="Names of installed packages from outside that bring services, dialects, features, equations, "
+        "hold-back checks or pages of the hospital's own, separated by commas; no other package is loaded. Behind a "
+        "trust file two people approve each version (docs/adding/package.md).",
+    )
+    terminology: Path | None = Field(
+        default=None,
+        description="The index of the hospital's own releases of terminologies and of its own codes, which "
+        "`cds-hooks terminology import` writes, or a folder of such indexes, of which the one is read that two people "
+        "have put in force (docs/terminology.md).",
+    )
+    text_file: Path | None = Field(
+        default=None,
+        description="TOML file that names the language models that may be asked for summaries of charts; without it "
+        "none is asked (docs/text.md).",
+    )
+    models_folder: Path | None = Field(
+        default=None,
+        description="A folder of the hospital's own: its models, the services that show them or a published "
+        "equation as files NAME.service.toml (docs/adding/hospital-model.md), and hooks that the site defines itself "
+        "as hooks.toml or hooks.json (docs/hooks.md).",
+    )
+    model_keys: Path | None = Field(
+        default=None,
+        description="File of public keys whose signed models are trusted beside the maintainers' "
+        "(docs/models/registry.md); whoever trains models names the .pub.json file of the own key here.",
+    )
+    model_signing_key: Path | None = Field(
+        default=None,
+        description="The private key that signs models trained here; default var/model-signing-key.pem, made at the "
+        "first training.",
+    )
+    model_state: ModelState = Field(
+        default="validated",
+        description="What a model needs to show cards: validated (every gate green or waived), or approved (behind a "
+        "trust file by two people, too).",
+    )
+    alert_share: Annotated[str | None, BeforeValidator(_shares)] = Field(
+        default=None,
+        description="Share of the reference cohort whose estimates are high enough for a card (0.10: top 10 %), the "
+        "same for every model, and for single models MODEL=SHARE, separated by commas, such as 0.1,mortality_5y=0.05; "
+        "a model that takes over for a named one follows, and `cds-hooks model capacity` finds the share for so many "
+        "cards a day. With the word age-band, models that have thresholds by age and are not named show cards for the "
+        "highest of the people of the same age. Not set: each model has its own, which is on its page. A service of "
+        "the site's own may say otherwise in its file (docs/operations/restraint.md).",
+    )
+    kfre_region: Literal["north_america", "non_north_america"] = Field(
+        default="north_america",
+        description="Calibration of the kidney failure risk equation at this site: north_america or non_north_america.",
+    )
+    referral_risk: float = Field(
+        default=0.03,
+        ge=0.03,
+        le=0.05,
+        description="5-year risk of kidney failure from which a referral to nephrology is discussed: KDIGO 2024 gives "
+        "0.03 to 0.05 and lets the site choose.",
+    )
+    opt_out_flags: Annotated[str, AfterValidator(_codes)] = Field(
+        default="",
+        description="Codes of a FHIR Flag by which a patient has opted out of estimates and reminders at this site, "
+        "each as system|code, separated by commas: HL7 has no such code. A Consent that denies decision support "
+        "(TREATDS) and the security label OPTOUT are read without a setting (docs/operations/restraint.md).",
+    )
+    ask_opt_outs: bool = Field(
+        default=False,
+        description="Whether the services that an opt-out silences ask for the patient's active Consents, and for "
+        "Flags where CDS_OPT_OUT_FLAGS names codes, in their prefetch templates. Where they cannot be had, the cards "
+        "say so.",
+    )
+    shown_rest_days: float = Field(
+        default=14,
+        ge=0,
+        le=90,
+        description="How long a finding at patient-view that was shown and that nobody answered is suppressed, in days "
+        "from its first showing; on its first day it is shown at each opening. 0: always shown (docs/services.md).",
+    )
+    pause_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=0.5,
+        description="A rule or service of whose cards a smaller share is accepted is paused until a person ends it; "
+        "critical cards are shown all the same (docs/operations/restraint.md). 0: nothing is paused.",
+    )
+    notice_url: SafeAddress = Field(
+        default=None,
+        description="Address to which a notice is posted, once, when a rule or service is paused; https, or http on "
+        "loopback. It has counts of cards and nothing of a patient. Alertmanager (…/api/v2/alerts), PagerDuty "
+        "(https://events.pagerduty.com/v2/enqueue/ROUTING_KEY) and Slack (hooks.slack.com) get it in their own form.",
+    )
+
+    @property
+    def package_names(self) -> tuple[str, ...]:
+        """The names of the packages from outside."""
+        return tuple(parts_of(self.packages))
+
+    @property
+    def hooks_file(self) -> Path | None:
+        """The file of hooks that the site declares itself, hooks.toml or hooks.json in its folder (docs/hooks.md)."""
+        files = (self.models_folder / name for name in ("hooks.toml", "hooks.json")) if self.models_folder else ()
+        return next((file for file in files if file.is_file()), None)
+
+    @cached_property
+    def opt_out_codes(self) -> frozenset[tuple[str, str]]:
+        """The codes of a Flag by which a patient has opted out, each with its system."""
+        return read_codes(self.opt_out_flags)
+
+    @cached_property
+    def shares_by_model(self) -> Mapping[str, float]:
+        """The shares of single models, by id."""
+        return {model: share for model, share in read_shares(self.alert_share or "").items() if model}
+
+    @property
+    def share_of_all_models(self) -> float | None:
+        """The share of every model that has none of its own."""
+        return read_shares(self.alert_share or "").get("")
+
+    @property
+    def within_age_band(self) -> bool:
+        """Whether models that have thresholds by age use them."""
+        return AGE_BAND in parts_of(self.alert_share or "")
+
+
+LOOPBACK_ORIGINS = "loopback"
+_LOOPBACK_PATTERN = r"https?://(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
+
+
+def _address(value: str) -> str:
+    if fault := address_fault(value):
+        raise ValueError(f"{fault}; write it as https://cds.example.org")
+    return value.rstrip("/")
+
+
+def _origins(value: str) -> str:
+    for origin in parts_of(value):
+        if origin not in ("*", LOOPBACK_ORIGINS) and (fault := address_fault(origin, origin=True)):
+            raise ValueError(f"{fault}; write an origin as https://ehr.example.org, without a path")
+    return value
+
+
+def _listen(value: str | None) -> str | None:
+    if value is not None and listen_address(value) is None:
+        raise ValueError("write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock")
+    return value
+
+
+class ClientSettings(BaseSettings):
+    """Clients, pages and addresses."""
+
+    trust_file: Path | None = Field(
+        default=None,
+        description="The file that says which clients may call and which FHIR servers may be read "
+        "(docs/operations/trust.md). Without it: the development profile.",
+    )
+    dialect: str = Field(
+        default="standard",
+        description="The dialect of callers in the development profile: standard, epic, oracle, sandbox, or another of "
+        "`cds_hooks/dialects` (docs/dialects.md).",
+    )
+    protocol_version: Literal["1.0", "1.1", "2.0", "2.0.1", "3.0-ballot", "3.0"] | None = Field(
+        default=None,
+        description="Version of CDS Hooks that callers in the development profile use: 1.0, 1.1, 2.0, 3.0-ballot or "
+        "3.0; else that of their dialect (2.0, and 1.0 for oracle). In the trust file each client has its own.",
+    )
+    cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
+        default=LOOPBACK_ORIGINS,
+        description=(
+            "Origins whose pages may call, separated by commas (development profile): loopback for pages of this "
+            "machine, an origin such as https://sandbox.cds-hooks.org, or * for any page that a browser here opens."
+        ),
+    )
+    public_url: Annotated[str, AfterValidator(_address)] = Field(
+        default="http://127.0.0.1:8085",
+        description="The address under which clinicians' browsers reach this server; links on cards start with it.",
+    )
+    contact: str = Field(
+        default="",
+        max_length=200,
+        description="Whom to call about this server, as /ops and the pages of errors name them: a name, a telephone "
+        "number, an address.",
+    )
+    explain_pages: Literal["operator", "everyone"] = Field(
+        default="operator",
+        description="Who reads the pages of decisions, where there is a trust file: the operator alone, or everyone "
+        "who reaches this address, because the site has its own access control in front of it. Cards link to these "
+        "pages only where everyone can open them.",
+    )
+    operator_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Bearer token with which other machines read /metrics and the pages of decisions, where there is "
+        "a trust file.",
+    )
+    operator_listen: Annotated[str | None, AfterValidator(_listen)] = Field(
+        default=None,
+        description="A second address to listen on, as 127.0.0.1:9085 or unix:/run/cds-hooks/operator.sock: whoever "
+        "reaches it reads /metrics and the pages of decisions without the token, where there is a trust file; on "
+        "loopback under an address, localhost or the host of CDS_PUBLIC_URL, under no other name. At an address that "
+        "other machines reach it needs CDS_OPERATOR_TOKEN or CDS_LOGIN, which are asked for there.",
+    )
+
+    @property
+    def operator_address(self) -> tuple[str, int | None] | None:
+        """Host and port of the operator's listener, or the path of its Unix socket and None."""
+        return listen_address(self.operator_listen) if self.operator_listen is not None else None
+
+    @property
+    def shows_pages(self) -> bool:
+        """Whether whoever reaches this address may read the pages of decisions."""
+        return self.trust_file is None or self.explain_pages == "everyone"
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The CORS origins one by one, without the word for those of this machine."""
+        return tuple(origin for origin in parts_of(self.cors_origins) if origin != LOOPBACK_ORIGINS)
+
+    @property
+    def origin_pattern(self) -> str | None:
+        """What the origins of this machine's own pages look like, where these may call."""
+        return _LOOPBACK_PATTERN if LOOPBACK_ORIGINS in parts_of(self.cors_origins) else None
+
+
+class LimitSettings(BaseSettings):
+    """Limits of calls and connections."""
+
+    max_body_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        ge=1024,
+        description="Largest request body that is read, in bytes; larger ones are answered 413.",
+    )
+    visit_memory_bytes: int = Field(
+        default=32 * 1024 * 1024,
+        ge=0,
+        le=1024 * 1024 * 1024,
+        description="Memory of each server process for the prefetch of the last five minutes, in bytes: where a client "
+        "sends the same chart again for another service or order, it is not read again. 0 keeps none.",
+    )
+    call_seconds: float = Field(
+        default=20,
+        gt=0,
+        le=600,
+        description="Longest time from a call's body to its answer, in seconds; then it is answered 503 with "
+        "Retry-After and recorded as a failure.",
+    )
+    fetch_milliseconds: int = Field(
+        default=400,
+        ge=1,
+        le=60_000,
+        description="Longest time in which one call reads from the client's FHIR server what its prefetch lacks, in "
+        "milliseconds, where no trust file says how long.",
+    )
+    drain_seconds: float = Field(
+        default=3,
+        ge=0,
+        le=300,
+        description="How long a server that got SIGTERM goes on answering, with 503 at /readyz and closing "
+        "connections, before it ends, in seconds: as long as the load balancer needs to notice. Ctrl-C does not wait.",
+    )
+
+
+class RecordSettings(BaseSettings):
+    """The record of decisions."""
+
+    database_url: str = Field(
+        default="sqlite:///var/decisions.sqlite3",
+        description="Where decisions are recorded: an SQLAlchemy URL, SQLite or PostgreSQL.",
+    )
+    record_user: Literal["hashed", "clear", "none"] = Field(
+        default="hashed",
+        description="How the user to whom cards are shown stands in the record: as a keyed hash, in the clear, or not "
+        "at all (docs/operations/evidence.md).",
+    )
+    user_keys: Path = Field(
+        default=Path("var/user-keys.txt"),
+        description="File of the keys for the hash of users, the newest first; made at the first start. Several "
+        "machines that share a record share this file. The state that a form of /try carries is signed with it, too.",
+    )
+    content_keys: Path | None = Field(
+        default=None,
+        description="File of the keys that encrypt the content of the record with AES-256-GCM, one a line of 64 "
+        "hexadecimal digits, the newest first. Without it nothing is encrypted.",
+    )
+    seal_key: Path | None = Field(
+        default=None,
+        description="Ed25519 private key (PEM) with which the record is sealed while the server runs; without it "
+        "nothing is sealed (docs/operations/evidence.md).",
+    )
+    seal_file: Path = Field(
+        default=Path("var/seals.ndjson"), description="File to which each seal is added, one line each."
+    )
+    seal_command: str | None = Field(
+        default=None,
+        description="Command that gets each seal on its standard input, to send it off the machine.",
+    )
+    events_file: Path | None = Field(
+        default=None,
+        description="The file that declares feeds of events (HL7 v2, FHIR subscriptions), what they make the server "
+        "compute, and who is told (docs/operations/events.md). Without it nothing of this is loaded.",
+    )
+    keep_facts: bool = Field(
+        default=True,
+        description="Whether the lean chart of a call is recorded, once for all decisions that are made with it, so "
+        "that a replay gives the same card bit for bit without the request (docs/operations/replay.md, and sizing.md "
+        "for the room that it takes). If false, only its hash is kept.",
+    )
