@@ -3,11 +3,10 @@
 The extractive summary comes first and stays whole: a line of it gives way only to confirmed sentences that tell all its
 entries. Contradictions, allergies and drugs are never sent and never replaced, so nothing can be made to vanish.
 
-`check_sentence` says whether a sentence says only what the entries say that it cites. Every word of a sentence is a word of a cited entry, a word that tells its kind or status, or a joining word of a closed
-list; everything else is unsupported. An entry is named in full, and its numbers stand behind its name, with
-unit, date and sign.
-A sentence is of entries of one status: what is past, ordered, denied, doubted or of a relative is called so, and what
-is not is not.
+`check_sentence` says whether a sentence says only what the entries say that it cites. Every word of a sentence is a
+word of a cited entry, a word that tells its kind or status, or a joining word of a closed list; everything else is
+unsupported. An entry is named in full, and its numbers stand behind its name, with unit, date and sign. A sentence is
+of entries of one status: what is past, ordered, denied, doubted or of a relative is called so, and what is not is not.
 """
 
 import re

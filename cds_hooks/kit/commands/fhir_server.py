@@ -1,5 +1,4 @@
-"""`python -m cds_hooks.kit fhir-server` and `samples`: charts behind real FHIR over HTTP, and the invented patients.
-"""
+"""`python -m cds_hooks.kit fhir-server` and `samples`: charts behind real FHIR over HTTP, and the invented patients."""
 
 import json
 from contextlib import ExitStack, suppress

@@ -1,11 +1,11 @@
 """Reads trees: model files of LightGBM (text, v3 or v4) and XGBoost (JSON, 1.0 to 3.x), objects of scikit-learn.
 
-The files are read without their libraries. 
-XGBoost ends the process at a torn file. In LightGBM's files the rules of a node are those of its tree.h: bit 0 of
-`decision_type` says categorical, bit 1 that missing goes left, bits 2-3 what is missing (0 nothing: NaN counts as 0; 1
-zero and NaN, `zero_as_missing`, refused; 2 NaN).
+The files are read without their libraries. XGBoost ends the process at a torn file. In LightGBM's files the rules of a
+node are those of its tree.h: bit 0 of `decision_type` says categorical, bit 1 that missing goes left, bits 2-3 what is
+missing (0 nothing: NaN counts as 0; 1 zero and NaN, `zero_as_missing`, refused; 2 NaN).
 
-scikit-learn's HistGradientBoosting, GradientBoosting, RandomForest and ExtraTrees are read through their own arrays: `tree_` and, for HistGradientBoosting, `_predictors` (private, read since 0.21).
+scikit-learn's HistGradientBoosting, GradientBoosting, RandomForest and ExtraTrees are read through their own arrays:
+`tree_` and, for HistGradientBoosting, `_predictors` (private, read since 0.21).
 """
 
 import json
