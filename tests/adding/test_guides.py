@@ -56,7 +56,7 @@ _TOUCHED = (
     "tests/cards/rules/engine/test_page.py",
     "tests/cards/rules/engine/test_lint.py",
     "tests/cds_hooks/hold_back/test_chain.py",
-    "tests/cds_hooks/hold_back/test_governance.py",
+    "tests/cds_hooks/hold_back/test_roles.py",
     "tests/cds_hooks/hold_back/test_standing.py",
     "tests/cds_hooks/hold_back/test_training_room.py",
     "tests/cds_hooks/pages/test_every_page.py",

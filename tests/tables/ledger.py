@@ -25,7 +25,7 @@ NO_TABLES: Final = {
     r"cds_hooks/pages/start/example\.json": "a sample call: tests/cds_hooks/pages/test_every_page.py",
     r"cds_hooks/web/docs/.*": "made from docs/, not committed",
     r"cds_hooks/storage/migrations/.*": "compared with the tables of the record: tests/cds_hooks/storage",
-    r"models_onnx/artifact/maintainers\.json": "public keys: tests/models_onnx/artifact/test_keys.py",
+    r"models_onnx/artifact/maintainers\.json": "public keys: tests/models_onnx/artifact/test_manifest.py",
 }
 """What of the data files is no table, and what tests it."""
 

@@ -1,6 +1,13 @@
 """What is known of a subscription after each notification, worked out by hand, and what is read of its FHIR server."""
 
+import asyncio
+import json
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +15,14 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from cds_hooks.errors import BadRequest
+from cds_hooks.errors import BadRequest, HookError
+from cds_hooks.events import subscriptions
+from cds_hooks.events.declaration import SubscriptionFeed
+from cds_hooks.events.facts import chart_of
+from cds_hooks.events.inbox import Groups, Inbox
 from cds_hooks.events.subscriptions import (
     Notification,
+    Subscriber,
     SubscriptionState,
     _entries,
     _key,
@@ -21,8 +33,11 @@ from cds_hooks.events.subscriptions import (
     fact_of,
     read_notification,
 )
-from tests.cds_hooks.events.messages import NOW, run_async
-from tests.cds_hooks.events.test_subscriptions import fhir_server, observation, subscribed
+from cds_hooks.security import RegistrableNames, open_trust
+from cds_hooks.settings import Settings
+from tests.cds_hooks.events.messages import NOW, Sender, message, result, run_async, visit
+from tests.cds_hooks.events.test_v2 import chart
+from tests.conftest import ROOT
 
 Json = dict[str, Any]
 SERVER = "https://ehr.example/fhir"
@@ -241,3 +256,343 @@ async def test_a_gap_that_is_not_filled_is_counted_and_a_filled_one_is_not(tmp_p
             )
             await here.fill()
             assert here.counted("gap-not-filled") == 2
+
+
+TOPIC = "http://example.org/SubscriptionTopic/new-lab"
+GIVEN = Path(os.environ.get("CDS_DATA_DIR", ROOT.parent / "shared" / "data")) / "events" / "fhir-subscriptions"
+
+
+def observation(name: str, version: int = 1, value: float = 5.1) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation", "id": name,
+        "meta": {"versionId": str(version), "lastUpdated": "2026-11-20T10:15:00Z"}, "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2823-3"}]}, "subject": {"reference": "Patient/p1"},
+        "effectiveDateTime": "2026-11-20T09:30:00Z", "valueQuantity": {"value": value, "unit": "mmol/L"},
+    }  # fmt: skip
+
+
+class FhirServer:
+    """A FHIR server of the test over HTTP, and the notifications that it would post."""
+
+    def __init__(self, base: str, resources: dict[str, dict[str, Any]]) -> None:
+        self.base, self.resources, self.asked = base, resources, list[str]()
+        self.is_down, self.has_events = False, True
+
+    def notification(
+        self, kind: str, count: int, *events: tuple[int, str], with_content: bool = True, **changed: Any
+    ) -> bytes:
+        parameters: list[dict[str, Any]] = [
+            {
+                "name": "subscription",
+                "valueReference": {"reference": changed.get("of", f"{self.base}/Subscription/s1")},
+            },
+            {"name": "topic", "valueCanonical": changed.get("topic", TOPIC)},
+            {"name": "status", "valueCode": changed.get("status", "active")},
+            {"name": "type", "valueCode": kind},
+            {"name": "events-since-subscription-start", "valueString": str(count)},
+        ]
+        entries: list[dict[str, Any]] = []
+        for number, focus in events:
+            parts: list[dict[str, Any]] = [{"name": "event-number", "valueString": str(number)}]
+            if focus:
+                parts.append({"name": "focus", "valueReference": {"reference": f"{self.base}/{focus}"}})
+            parameters.append({"name": "notification-event", "part": parts})
+            if with_content and focus:
+                entries.append({"fullUrl": f"{self.base}/{focus}", "resource": self.resources[focus]})
+        status = {"resourceType": "Parameters", "parameter": parameters}
+        return json.dumps(
+            {"resourceType": "Bundle", "type": "history", "entry": [{"resource": status}, *entries]}
+        ).encode()
+
+
+@contextmanager
+def fhir_server(**resources: dict[str, Any]) -> Iterator[FhirServer]:
+    stored = {f"Observation/{name}": resource for name, resource in resources.items()}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            server.asked.append(self.path)
+            path = self.path.removeprefix("/fhir/")
+            if server.is_down:
+                self.send_error(503)
+                return
+            if path.startswith("Subscription/s1/$events") and not server.has_events:
+                body = b""
+            elif path.startswith("Observation?category=laboratory&_lastUpdated=ge2026-11-20T13"):
+                last = list(stored.values())[-1]
+                link = {"relation": "next", "url": f"{server.base}/Observation?page=2"}
+                body = json.dumps({"resourceType": "Bundle", "link": [link], "entry": [{"resource": last}]}).encode()
+            elif path == "Observation?page=2":
+                body = json.dumps({"resourceType": "Bundle"}).encode()
+            elif path.startswith("Subscription/s1/$events"):
+                number = int(path.split("eventsSinceNumber=")[1].split("&")[0])
+                body = server.notification("query-event", number, (number, f"Observation/k{number}"))
+            else:
+                body = json.dumps(stored[path]).encode() if path in stored else b""
+            self.send_response(200 if body else 404)
+            self.send_header("content-type", "application/fhir+json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = FhirServer(f"http://127.0.0.1:{http.server_port}/fhir", stored)
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+
+class Subscribed:
+    def __init__(self, subscriber: Subscriber, inbox: Inbox) -> None:
+        self._subscriber, self.inbox = subscriber, inbox
+
+    async def post(self, body: bytes) -> int:
+        try:
+            await self._subscriber.take(body, NOW)
+        except HookError as error:
+            return error.status
+        return 200
+
+    async def fill(self) -> None:
+        await self._subscriber.fill_gaps(NOW)
+
+    @property
+    def state(self) -> Any:
+        return self._subscriber.state()
+
+    def values(self) -> dict[str, float]:
+        with self.inbox.transaction() as connection:
+            chart = chart_of(connection, "p1")
+        return {one["id"]: one["valueQuantity"]["value"] for kind, _, one in chart if kind == "Observation"}
+
+    def counted(self, name: str) -> float:
+        return float(self.inbox.query("SELECT coalesce(sum(count), 0) FROM counts WHERE name = ?", (name,))[0][0])
+
+
+@asynccontextmanager
+async def subscribed(folder: Path, base: str, search: str = "") -> AsyncIterator[Subscribed]:
+    inbox = Inbox(folder / "events.sqlite3")
+    trust = open_trust(None, "http://127.0.0.1:8085", Settings().database_url, registrable=RegistrableNames({}, set()))
+    feed = SubscriptionFeed(name="ehr", subscription=f"{base}/Subscription/s1", topic=TOPIC, search=search)
+    yield Subscribed(Subscriber(feed, inbox, Groups(inbox, 10), trust, trust.clients[0]), inbox)
+    await trust.aclose()
+    inbox.close()
+
+
+@run_async
+async def test_an_id_is_read_from_the_server_and_one_that_is_gone_or_too_deep_is_counted(tmp_path: Path) -> None:
+    deep = observation("deep") | {"note": orjson.loads(b"[" * 300 + b"]" * 300)}
+    with fhir_server(k7=observation("k7"), deep=deep) as server:
+        async with subscribed(tmp_path, server.base) as here:
+            events = ((1, "Observation/k7"), (2, "Observation/gone"), (3, "Observation/deep"))
+            assert await here.post(server.notification("event-notification", 3, *events, with_content=False)) == 200
+            assert (here.values(), here.counted("not-found")) == ({"k7": 5.1}, 2)
+            assert here.state.gaps == {3}
+
+
+@run_async
+async def test_what_cannot_be_read_while_the_server_is_down_is_a_gap_until_it_can_be_read(tmp_path: Path) -> None:
+    with fhir_server(k1=observation("k1"), k2=observation("k2")) as server:
+        async with subscribed(tmp_path, server.base) as here:
+            server.is_down = True
+            events = ((1, "Observation/k1"), (2, "Observation/k2"))
+            for event in events:
+                assert (
+                    await here.post(server.notification("event-notification", event[0], event, with_content=False))
+                    == 200
+                )
+            await here.fill()
+            assert (here.values(), here.state.gaps, here.counted("not-found")) == ({}, frozenset({1, 2}), 2)
+            server.is_down = False
+            for _ in events:  # the server of the test gives one event at a time
+                await here.fill()
+            assert (set(here.values()), here.state.gaps) == ({"k1", "k2"}, frozenset())
+
+
+@run_async
+async def test_resources_that_are_not_read_in_time_are_gaps_and_hold_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fhir_server(k1=observation("k1"), k2=observation("k2")) as server:
+        async with subscribed(tmp_path, server.base) as here:
+            monkeypatch.setattr(subscriptions, "_READ_SECONDS", -1.0)
+            server.has_events = False
+            events = ((1, "Observation/k1"), (2, "Observation/k2"))
+            assert await here.post(server.notification("event-notification", 2, *events, with_content=False)) == 200
+            assert (here.values(), here.state.gaps) == ({}, frozenset({1, 2}))
+            assert not any(path.endswith(("k1", "k2")) for path in server.asked)
+            monkeypatch.undo()
+            server.has_events = True
+            for _ in events:
+                await here.fill()
+            assert (set(here.values()), here.state.gaps) == ({"k1", "k2"}, frozenset())
+
+
+@run_async
+async def test_without_events_and_after_a_restart_a_search_finds_what_did_not_come(tmp_path: Path) -> None:
+    search = "Observation?category=laboratory"
+    with fhir_server(k1=observation("k1"), k3=observation("k3"), k2=observation("k2")) as server:
+        async with subscribed(tmp_path, server.base, search) as here:
+            server.has_events = False
+            await here.post(server.notification("event-notification", 1, (1, "Observation/k1")))
+            server.is_down = True
+            await here.post(server.notification("event-notification", 3, (3, "Observation/k3")))
+            assert (set(here.values()), here.state.gaps) == ({"k1", "k3"}, frozenset({2}))
+            server.is_down = False
+            await here.post(server.notification("handshake", 0))
+            assert (here.state.epoch, here.state.gaps, set(here.values())) == (1, frozenset(), {"k1", "k2", "k3"})
+            await here.post(server.notification("event-notification", 2, (2, "Observation/k3")))
+            assert (here.state.gaps, here.counted("searched")) == (frozenset(), 2)
+
+
+@run_async
+async def test_an_empty_payload_without_events_to_ask_for_is_a_search_or_stays_a_gap(tmp_path: Path) -> None:
+    with fhir_server(k2=observation("k2")) as server:
+        server.has_events = False
+        async with subscribed(tmp_path, server.base, "Observation?category=laboratory") as here:
+            await here.post(server.notification("event-notification", 1, (1, "")))
+            assert (set(here.values()), here.state.gaps, here.counted("searched")) == ({"k2"}, frozenset(), 1)
+        (tmp_path / "other").mkdir()
+        async with subscribed(tmp_path / "other", server.base) as here:
+            await here.post(server.notification("event-notification", 1, (1, "")))
+            assert (here.values(), here.state.gaps, here.counted("gap-not-filled")) == ({}, frozenset({1}), 1)
+
+
+@run_async
+async def test_a_server_that_counts_again_begins_a_new_epoch(tmp_path: Path) -> None:
+    with fhir_server(k1=observation("k1"), k9=observation("k9")) as server:
+        async with subscribed(tmp_path, server.base) as here:
+            await here.post(server.notification("event-notification", 7, (7, "Observation/k1")))
+            await here.post(server.notification("event-notification", 1, (1, "Observation/k9")))
+            assert (here.state.epoch, here.state.highest, set(here.values())) == (1, 1, {"k1", "k9"})
+            await here.post(server.notification("event-notification", 3, status="error"))
+            assert here.state.status == "error"
+
+
+@run_async
+async def test_what_was_not_asked_for_is_refused_and_counted(tmp_path: Path) -> None:
+    with fhir_server(k1=observation("k1")) as server:
+        async with subscribed(tmp_path, server.base) as here:
+            event = (1, "Observation/k1")
+            strangers = (
+                server.notification("event-notification", 1, event, topic="http://example.org/other"),
+                server.notification("event-notification", 1, event, of="https://other.example/fhir/Subscription/zz"),
+                b"{}",
+                b"[]",
+                b'{"resourceType": "Bundle", "entry": []}',
+                b"no json",
+            )
+            assert {await here.post(body) // 100 for body in strangers} == {4}
+            assert (here.values(), here.counted("refused")) == ({}, len(strangers))
+
+
+@pytest.mark.outside_data
+@pytest.mark.skipif(not GIVEN.is_dir(), reason="needs the shared data (CDS_DATA_DIR): events/fhir-subscriptions")
+@run_async
+async def test_the_13_given_notifications_do_what_the_manifest_says(tmp_path: Path) -> None:
+    async with subscribed(tmp_path, "https://ehr.example/fhir") as here:
+        answers = {file.stem: await here.post(file.read_bytes()) for file in sorted(GIVEN.glob("*.json"))}
+        refused = {name for name, status in answers.items() if status >= 400}
+        assert len(answers) == 13
+        assert refused == {"12-wrong-topic", "13-foreign"}
+        assert set(here.values()) == {"k1", "k2", "k3", "k4", "k9"}
+        assert (here.state.epoch, here.state.status) == (1, "error")
+        assert here.counted("not-found") == 1
+        with here.inbox.transaction() as connection:
+            k4 = next(one for _, _, one in chart_of(connection, "p1") if one["id"] == "k4")
+        assert k4["meta"]["versionId"] == "2"
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> Sender:
+    return Sender(tmp_path)
+
+
+def values(sender: Sender, patient: str = "500") -> list[tuple[str, float]]:
+    return [(one["status"], one["valueQuantity"]["value"]) for one in chart(sender, "Observation", patient)]
+
+
+def merge(control_id: str, survivor: str, *merged: str) -> bytes:
+    numbers = "~".join(f"{number}^^^SOUTH^MR" for number in merged)
+    return message("ADT^A40^ADT_A39", control_id, f"MRG|{numbers}", number=survivor)
+
+
+def test_a_visit_without_any_time_begins_when_its_message_came(sender: Sender) -> None:
+    sender.send(visit("A01", "1", "").replace(b"20261120130000+0000", b""))
+    assert chart(sender, "Encounter")[0]["period"] == {"start": "2026-11-20T13:40:00+00:00"}
+
+
+def test_merges_follow_each_other_to_the_last_number(sender: Sender) -> None:
+    for number in ("200", "300", "400"):
+        sender.send(result(number, "4.4", number=number, filler=f"F{number}"))
+    for survivor, merged in (("300", "200"), ("400", "300"), ("500", "400"), ("200", "500")):
+        sender.send(merge(f"m{merged}", survivor, merged))
+    assert (len(values(sender, "200")), values(sender, "500")) == (3, [])
+
+
+def test_a_result_of_a_series_that_is_corrected_alone_is_the_one_of_its_time(sender: Sender) -> None:
+    obr = "OBR|1|P1|F1|2345-7^Glucose^LN|||202611200800+0000|||||||||||||||{issued}+0000|||F"
+    obx = "OBX|{at}|NM|2345-7^Glucose^LN||{value}|mg/dL|||||{status}|||20261120{hour}00+0000"
+    first = [
+        obx.format(at=at, value=value, status="F", hour=hour) for at, value, hour in ((1, 90, "08"), (2, 140, "09"))
+    ]
+    sender.send(message("ORU^R01^ORU_R01", "1", obr.format(issued="202611201000"), *first))
+    second = obx.format(at=1, value=150, status="C", hour="09")
+    sender.send(message("ORU^R01^ORU_R01", "2", obr.format(issued="202611201100"), second))
+    assert values(sender) == [("final", 90), ("corrected", 150)]
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding", "name", "is_noted"),
+    [
+        ("ISO-8859-1", "iso8859-1", "MÜLLER", False),
+        ("8859/1", "utf-8", "MÜLLER", True),
+        ("8859/1", "cp1252", "O’NEIL", True),
+        ("", "cp1252", "O’NEIL", True),
+        ("ASCII", "iso8859-1", "MÜLLER", True),
+        ("8859/6", "iso8859-6", "محمد", False),
+        ("~ISO IR87", "iso2022_jp", "山田", False),
+        ("GB 18030-2000", "gb18030", "李", False),
+        ("BIG-5", "big5", "許功蓋", False),
+    ],
+)
+def test_a_name_is_never_garbled_without_a_count(
+    sender: Sender, declared: str, encoding: str, name: str, is_noted: bool
+) -> None:
+    text = message("ADT^A08^ADT_A01", "1", header=f"||||||{declared}").decode().replace("SAMPLE", name)
+    assert sender.send(text.encode(encoding)) == ["AA"]
+    assert chart(sender, "Patient")[0]["name"][0]["family"] == name
+    assert bool(sender.counted("lenient:charset-assumed")) == is_noted
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (r"\H\high\N\ text", "high text"),
+        (r"C:\temp", r"C:\temp"),
+        (r"5\.sp3\mg\.in+4\x", "5\nmg x"),
+        (r"\XC3A9\\XE9\ ", "éé"),
+        (r"\.sp99999999999\ ", r"\.sp99999999999" + "\\"),
+        ("end\\", "end\\"),
+    ],
+)
+def test_no_text_is_lost_with_an_escape(sender: Sender, sent: str, read: str) -> None:
+    sender.send(result("1", sent, kind="TX", unit=""))
+    assert chart(sender, "Observation")[0]["valueString"] == read
+
+
+BEGUN, OVER = "202611200900+0000", "202611201200+0000"
+
+
+def test_the_ward_of_a_message_is_counted(sender: Sender) -> None:
+    sender.send(visit("A01", "1", BEGUN))
+    assert sender.counted("ward:W1") == 1

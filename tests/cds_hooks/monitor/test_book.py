@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
@@ -14,8 +16,10 @@ import pytest
 from benchmarks.in_process import InProcess
 from benchmarks.subject import WrongAnswer
 from cds_hooks.app import create_app
+from cds_hooks.hold_back.acts import ActState
+from cds_hooks.hold_back.releases import Released, Releases, State
 from cds_hooks.monitor.book import CountBook, Verified, add_to_day, count_decision, day_of, read_to
-from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings
+from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings, take_back, to_take_back
 from cds_hooks.monitor.prefetch_rates import prefetch_rates
 from cds_hooks.pages.explain.recorded_decision import Basis
 from cds_hooks.services import find_services
@@ -23,11 +27,14 @@ from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision, RecordUnavailable
 from cds_hooks.storage.queries import list_decisions
 from models_onnx.monitoring.day import DayCounts
-from models_onnx.monitoring.figure import incidents
+from models_onnx.monitoring.figure import Figure, incidents
 from models_onnx.monitoring.judging import Compared
 from tests.cds_hooks.decision_views.followed import Book
+from tests.cds_hooks.hold_back.clicking import put_command
+from tests.cds_hooks.monitor.test_report import record, run
 from tests.cds_hooks.storage.samples import a_decision
 from tests.fhir.builders import medication_order
+from tests.live import record_in
 
 
 def test_the_newest_verification_is_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,3 +205,109 @@ def test_a_call_that_cannot_be_counted_is_an_incident() -> None:
     compared = Compared("ehr", "order-safety", {date(2026, 11, 20): day}, {date(2026, 11, 19): whole})
     told = [incident.text for incident in incidents(list(compared.figures()))]
     assert any("1 of 1 calls could not be counted" in text for text in told), told
+
+
+__all__ = ["record"]
+
+
+def _act(url: str, state: ActState, name: str = "model") -> None:
+    put_command(url, state, "model", name, share=5)
+
+
+def _state(url: str) -> State:
+    found = Releases(None)
+    found.read(url)
+    return found.current.states["model", "model"]
+
+
+@pytest.fixture
+def tried(record: str, tmp_path: Path) -> str:
+    """The record with a laboratory that changes its unit, where the model is in canary."""
+    file = tmp_path / "tried.sqlite3"
+    shutil.copy(record.removeprefix("sqlite:///"), file)
+    url = f"sqlite:///{file}"
+    for state in ("shadow", "canary"):
+        _act(url, state)
+    return url
+
+
+def test_a_report_takes_the_model_back_whose_inputs_came_in_another_unit(tried: str, tmp_path: Path) -> None:
+    done = run(tried, tmp_path / "m.sqlite3", "--rollback", "--json")
+    (taken,) = json.loads(done.stdout)["rolled_back"]
+    assert (taken["kind"], taken["name"]) == ("model", "model")
+    state = _state(tried)
+    assert state.state == "shadow"
+    assert state.why.startswith("monitor, units at north: ")
+    assert json.loads(run(tried, tmp_path / "m.sqlite3", "--rollback", "--json").stdout)["rolled_back"] == []
+
+
+@pytest.mark.slow
+def test_days_without_a_fault_and_reports_without_the_option_take_nothing_back(tried: str, tmp_path: Path) -> None:
+    clean = run(tried, tmp_path / "m.sqlite3", "--rollback", "--until", "2026-09-28")
+    assert clean.exit_code == 0, clean.output
+    assert run(tried, tmp_path / "m.sqlite3").exit_code == 1
+    assert _state(tried).state == "canary"
+
+
+@pytest.mark.slow
+def test_after_a_rollback_people_bring_it_back_step_by_step(tried: str, tmp_path: Path) -> None:
+    run(tried, tmp_path / "m.sqlite3", "--rollback")
+    _act(tried, "active")
+    assert _state(tried).state == "shadow", "active comes after canary"
+    _act(tried, "canary")
+    assert _state(tried).state == "canary"
+
+
+def test_a_forged_rollback_does_not_count(tried: str, tmp_path: Path) -> None:
+    run(tried, tmp_path / "m.sqlite3", "--rollback")
+    with closing(sqlite3.connect(tried.removeprefix("sqlite:///"))) as connection, connection:
+        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'")
+        for (name,) in triggers.fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("UPDATE events SET detail = replace(detail, 'units', 'rules') WHERE kind LIKE 'auto%'")
+    found = Releases(None)
+    found.read(tried)
+    assert found.current.states["model", "model"].state == "canary"
+    assert "it was changed after it was written" in found.refused[0]
+
+
+def _figure(family: str, subject: str, state: str = "act", service: str = "planning-conversation") -> Figure:
+    return Figure("north", service, family, subject, state, 500, 100, 1.0, 0.0, "A sentence.")  # type: ignore[arg-type]
+
+
+_SCORES = _figure("score drift", "mortality_5y@2.1.0 all", "good")
+
+
+@pytest.mark.parametrize(
+    ("key", "state", "figure", "is_taken"),
+    [
+        (("model", "mortality_5y"), "canary", _figure("errors", ""), True),
+        (("model", "mortality_5y@3.0.0"), "canary", _figure("missing", "albumin"), True),
+        (("model", "mortality_5y@3.0.0"), "active", _figure("score drift", "mortality_5y@3.0.0 all"), True),
+        (("model", "mortality_5y"), "active", _figure("errors", ""), False),
+        (("model", "mortality_5y"), "shadow", _figure("errors", ""), False),
+        (("model", "mortality_5y"), "canary", _figure("feed", ""), False),
+        (("model", "mortality_5y"), "canary", _figure("errors", "", "watch"), False),
+        (("model", "mortality_5y"), "canary", _figure("errors", "", service="order-safety"), False),
+        (("rule", "renal-metformin"), "canary", _figure("rules", "renal-metformin", service="order-safety"), True),
+        (("rule", "renal-metformin"), "canary", _figure("rules", "renal-lithium", service="order-safety"), False),
+        (("service", "planning-conversation"), "off", _figure("errors", ""), False),
+    ],
+)
+def test_only_what_is_tried_and_concerned_is_taken_back(
+    key: tuple[str, str], state: str, figure: Figure, is_taken: bool
+) -> None:
+    released = Released({key: State(state)})  # type: ignore[arg-type]
+    assert [(each.kind, each.name) for each in to_take_back(released, [_SCORES, figure])] == [key] * is_taken
+
+
+def test_what_a_person_switched_off_meanwhile_stays_off(tmp_path: Path) -> None:
+    url = record_in(tmp_path)
+    for state in ("shadow", "canary"):
+        _act(url, state)
+    found = Releases(None)
+    found.read(url)
+    rollbacks = to_take_back(found.current, [_figure("score drift", "model@1 all")])
+    _act(url, "off")
+    take_back(url, rollbacks)
+    assert _state(url).state == "off"

@@ -4,7 +4,7 @@ import pytest
 
 from cards.card import Card, Source
 from cds_hooks.prefetch.state import with_prefetch_note
-from tests.cds_hooks.prefetch.test_inspect import _brought
+from tests.cds_hooks.prefetch.test_template import _brought
 from tests.fhir_charts import PATIENT
 
 

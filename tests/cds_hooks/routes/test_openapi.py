@@ -1,15 +1,22 @@
 """The OpenAPI document is correct: its examples are answered as it says, and what is answered fits its schemas."""
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from fastapi.openapi.models import OpenAPI
 from jsonschema import Draft202012Validator
 
+from benchmarks.in_process import service_in_process
+from cards.coverage.annotation import URL
+from cds_hooks.errors import BadRequest, ReplayStoreFailed
 from cds_hooks.kit.contract.definitions import fields_of
+from cds_hooks.routes.coverage import _decoded, _names
+from cds_hooks.security.trust import DevelopmentTrust
 from cds_hooks.security.trust_setup import BEGINNING
 from cds_hooks.services import find_services
 from tests.cds_hooks.calls import PLANNING, client, request_for
@@ -110,3 +117,134 @@ async def test_with_a_trust_file_the_document_is_for_whoever_may_open_the_pages(
 
     assert await _call(tmp_path, load, trust_file=tmp_path / "trust.toml") == 200
     assert await _call(tmp_path, load, trust_file=tmp_path / "trust.toml", login="accounts") == 401
+
+
+FORMS = "/cds-services/coverage-requirements/Questionnaire"
+ONE, TWO = "https://payer.example/Questionnaire/one|1", "https://payer.example/Questionnaire/two"
+
+
+def _order(*parts: Any) -> dict[str, Any]:
+    order = {"resourceType": "ServiceRequest", "extension": [{"url": URL, "extension": list(parts)}]}
+    return {"name": "order", "resource": order}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [
+        ([], []),
+        ([{"name": "questionnaire", "valueCanonical": ONE}], ["one"]),
+        ([{"name": "questionnaire", "valueCanonical": 7}, {"name": "questionnaire", "valueCanonical": TWO}], ["two"]),
+        ([{"name": "other", "valueCanonical": ONE}], []),
+        ([_order({"url": "questionnaire", "valueCanonical": TWO}, {"url": "questionnaire", "valueCanonical": ONE})],
+         ["two", "one"]),
+        ([_order({"url": "questionnaire", "valueCanonical": ONE}) | {"name": "coverage"}], []),
+        ([{"name": "order", "resource": "none"}, {"name": "order", "resource": {"extension": "none"}}], []),
+        ([{"name": "order", "resource": {"extension": ["none"]}}, "none", None, 7], []),
+        (["none", {"name": "questionnaire", "valueCanonical": ONE}], ["one"]),
+    ],
+)  # fmt: skip
+def test_forms_are_named_by_their_address_or_in_the_notes_on_an_order(parameters: list[Any], names: list[str]) -> None:
+    assert list(_names({"parameter": parameters})) == names
+
+
+def test_a_body_is_json() -> None:
+    assert _decoded(b'{"parameter": []}') == {"parameter": []}
+    for body in (b"", b"{", b"[" * 100_000):
+        with pytest.raises(BadRequest) as refused:
+            _decoded(body)
+        assert refused.value.text == "The body is no JSON of FHIR Parameters."
+
+
+async def test_a_form_that_is_not_here_is_not_found(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        asked: list[httpx.Response] = [
+            await calls.get(f"{FORMS}/none"),
+            await calls.post(f"{FORMS}/$questionnaire-package", json={"parameter": []}),
+            await calls.post(
+                f"{FORMS}/$questionnaire-package", content=b"{", headers={"content-type": "application/json"}
+            ),
+        ]
+        answered = [(answer.status_code, answer.json()["issue"][0]["diagnostics"]) for answer in asked]
+    assert answered == [
+        (404, "There is no form of this id."),
+        (404, "No form of this server is named in questionnaire, or in an order's coverage-information."),
+        (400, "The body is no JSON of FHIR Parameters."),
+    ]
+
+
+async def test_a_server_whose_record_is_away_lives_and_is_not_ready(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        before = await calls.get("/readyz")
+        (tmp_path / "decisions.sqlite3").rename(tmp_path / "elsewhere")
+        after = [await calls.get(path) for path in ("/readyz", "/livez")]
+        assert "recorded" in after[0].text
+        answered = [answer.status_code for answer in (before, *after)]
+    assert answered == [200, 503, 200]
+
+
+def test_a_store_of_used_tokens_that_cannot_be_written_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(_self: object) -> None:
+        raise ReplayStoreFailed("The server cannot check the call's token.")
+
+    monkeypatch.setattr(DevelopmentTrust, "check", fails)
+    with service_in_process() as server:
+        answer = server.call("GET", "/readyz", status=503)
+    assert b"the tokens of calls cannot be checked" in answer
+
+
+# Discovery and feedback.
+ITEM: dict[str, Any] = {
+    "card": "01a1f845-4e95-75a9-93e4-433f36c90100",
+    "outcome": "overridden",
+    "outcomeTimestamp": "2026-11-20T09:00:00Z",
+    "overrideReason": {"reason": {"code": "already", "system": "https://example.org"}, "userComment": "done last week"},
+}
+
+
+async def _feedback(folder: Path, body: bytes, service: str = PLANNING) -> httpx.Response:
+    async with client(folder) as calls:
+        return await calls.post(
+            f"/cds-services/{service}/feedback", content=body, headers={"content-type": "application/json"}
+        )
+
+
+async def test_discovery_lists_every_service_with_its_templates(tmp_path: Path) -> None:
+    async with client(tmp_path) as calls:
+        answered = await calls.get("/cds-services")
+    services = answered.json()["services"]
+    assert {entry["hook"] for entry in services} >= {"patient-view", "order-select"}
+    for entry in services:
+        assert entry["prefetch"]["patient"] == "Patient/{{context.patientId}}"
+        searches = {key: query for key, query in entry["prefetch"].items() if "?" in query}
+        assert searches.pop("userRoles") == "PractitionerRole?practitioner={{userPractitionerId}}"
+        assert all("patient={{context.patientId}}" in query for query in searches.values())
+        assert entry["title"]
+        assert entry["description"]
+
+
+async def test_feedback_is_accepted_and_once_more_is_no_error(tmp_path: Path) -> None:
+    body = json.dumps({"feedback": [ITEM]}).encode()
+    assert [(await _feedback(tmp_path, body)).status_code for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"feedback": []}',
+        b'{"feedback": [{}]}',
+        json.dumps({"feedback": [ITEM | {"outcome": "ignored"}]}).encode(),
+        json.dumps(
+            {"feedback": [{"card": "c", "outcome": "accepted", "outcomeTimestamp": "2026-11-20T09:00:00Z"}]}
+        ).encode(),
+    ],
+)
+async def test_feedback_of_another_form_is_refused(tmp_path: Path, body: bytes) -> None:
+    answer = await _feedback(tmp_path, body)
+    assert answer.status_code == 400
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+async def test_feedback_for_an_unknown_service_is_not_found(tmp_path: Path) -> None:
+    assert (await _feedback(tmp_path, b"{}", "nobody")).status_code == 404

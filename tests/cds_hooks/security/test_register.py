@@ -1,15 +1,22 @@
 """The trust file is followed while the server runs: good changes at once, bad ones not at all."""
 
+import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.security.addresses import KeySetUrl
 from cds_hooks.security.register import WatchedTrustFile
+from cds_hooks.security.replay import SqliteReplayStore, open_replay_store, token_id
 from cds_hooks.security.trust_file import ANY_NAME, TrustFileError
 from tests.cds_hooks.logged import capture_logs
-from tests.cds_hooks.security.trusting import CLIENT, Clock, Site
+from tests.cds_hooks.security.trusting import CLIENT, Clock, Site, run
+from tests.conftest import ROOT
 
 
 async def _no_fetch(source: KeySetUrl) -> bytes:
@@ -176,3 +183,154 @@ def test_where_a_client_lists_its_services_one_without_a_list_may_call_none(site
     site.write(f"{CLIENT}\n{_SECOND}")
     _pass(live, clock)
     assert [client.may_call("order-safety") for client in live.register().clients] == [True, True]
+
+
+NOW = 1_795_000_000.0
+
+_WORKER = """
+import asyncio, os, sys
+from pathlib import Path
+from cds_hooks.security.replay import SqliteReplayStore
+
+async def main():
+    store = SqliteReplayStore(Path(sys.argv[1]))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(sum([await store.first_use("https://ehr", f"jti-{at}", 2e9, 1.7e9) for at in range(300)]), flush=True)
+    sys.stdin.readline()
+
+asyncio.run(main())
+"""
+
+
+def _worker(file: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _WORKER, file], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def _say(worker: subprocess.Popen[str]) -> None:
+    assert worker.stdin
+    worker.stdin.write("\n")
+    worker.stdin.flush()
+
+
+def _hear(worker: subprocess.Popen[str]) -> str:
+    assert worker.stdout
+    return worker.stdout.readline().strip()
+
+
+@pytest.mark.slow
+def test_processes_that_get_the_same_tokens_at_once_take_each_once(tmp_path: Path) -> None:
+    workers = [_worker(tmp_path / "used.sqlite3") for _ in range(3)]
+    assert [_hear(worker) for worker in workers] == ["ready"] * 3
+    for worker in workers:
+        _say(worker)
+    assert sum(int(_hear(worker)) for worker in workers) == 300
+    for worker in workers:
+        _say(worker)
+        worker.communicate(timeout=60)
+
+
+async def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_path: Path) -> None:
+    worker = _worker(tmp_path / "used.sqlite3")
+    assert _hear(worker) == "ready"
+    _say(worker)
+    assert _hear(worker) == "300"
+    worker.kill()
+    worker.communicate(timeout=60)
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    first = await store.first_use("https://ehr", "jti-7", 2e9, 1.7e9)
+    await store.aclose()
+    assert first is False
+
+
+async def test_the_same_jti_of_another_issuer_is_another_token(tmp_path: Path) -> None:
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    pairs = [("https://a", "x"), ("https://b", "x"), ("https://a", "y"), ("https://a", "x"), ("https://ax", "")]
+    used = [await store.first_use(*pair, NOW + 60, NOW) for pair in pairs]
+    await store.aclose()
+    assert used == [True, True, True, False, True]
+
+
+def test_two_pairs_never_have_one_id() -> None:
+    pairs = [("a", "bc"), ("ab", "c"), ("abc", ""), ("", "abc"), ("1:a", "bc"), ("a", "b\0c"), ("a\0b", "c")]
+    assert len({token_id(*pair) for pair in pairs}) == len(pairs)
+
+
+async def test_what_has_expired_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    for at in range(500):
+        await store.first_use("https://ehr", f"old-{at}", NOW + 10, NOW)
+    for at in range(64 * 256):  # once around the table
+        await store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 4000)
+    rows = store._connection.execute("SELECT count(*), min(expires) FROM used").fetchone()
+    still = await store.first_use("https://ehr", "new-0", NOW + 3600, NOW + 4000)
+    await store.aclose()
+    count, earliest, still = rows[0], rows[1], still
+    assert (count, still) == (64 * 256, False)
+    assert earliest > NOW + 20
+
+
+@pytest.mark.parametrize("ahead", [60, 1800, 3600])
+async def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path, ahead: int) -> None:
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    assert await store.first_use("https://ehr", "used", NOW + 30, NOW)
+    for number in range(64 * 256):  # once around the table
+        await store.first_use("https://ehr", f"ahead-{number}", NOW + 3660, NOW + ahead)
+    is_first = await store.first_use("https://ehr", "used", NOW + 30, NOW + 5)
+    await store.aclose()
+    assert is_first is False
+
+
+async def test_a_store_that_cannot_be_opened_or_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ReplayStoreFailed):
+        SqliteReplayStore(tmp_path / "folder")
+    store = SqliteReplayStore(tmp_path / "used.sqlite3")
+    store._connection.execute("PRAGMA query_only=ON")
+    with pytest.raises(ReplayStoreFailed) as failed:
+        await store.first_use("https://ehr", "x", NOW + 60, NOW)
+    assert failed.value.status == 503
+    await store.aclose()
+
+
+@pytest.mark.parametrize("name", ["decisions.sqlite3", "other.db"])
+def test_the_store_lies_beside_the_record(tmp_path: Path, name: str) -> None:
+    store = open_replay_store(f"sqlite:///{tmp_path}/var/{name}")
+    run(store.aclose())
+    assert (tmp_path / "var" / "used-tokens.sqlite3").is_file()
+
+
+async def test_machines_that_share_a_postgresql_take_each_token_once(postgres_url: str) -> None:
+    machines = [open_replay_store(postgres_url) for _ in range(3)]
+    asked = [each.first_use("https://ehr", f"jti-{at}", NOW + 60, NOW) for at in range(100) for each in machines]
+    twice = [machines[0].first_use("https://ehr", "twice", NOW + 60, NOW) for _ in range(2)]
+    answers = await asyncio.gather(*asked, *twice)
+    for machine in machines:
+        await machine.aclose()
+    restarted = open_replay_store(postgres_url)
+    again = await restarted.first_use("https://ehr", "jti-7", NOW + 60, NOW)
+    new = await restarted.first_use("https://ehr", "new", NOW + 60, NOW)
+    await restarted.aclose()
+    answered = sum(answers), again, new
+    assert answered == (101, False, True)
+
+
+async def test_what_has_expired_is_forgotten_in_postgresql_too(postgres_url: str) -> None:
+    store = open_replay_store(postgres_url)
+    await store.first_use("https://ehr", "old", NOW + 10, NOW)
+    await asyncio.gather(*(store.first_use("https://ehr", f"new-{at}", NOW + 3600, NOW + 4000) for at in range(1000)))
+    await store.first_use("https://ehr", "last", NOW + 3600, NOW + 4000)
+    await store.aclose()
+    with psycopg.connect(postgres_url) as connection:
+        rows = connection.execute("SELECT count(*), min(expires) FROM used_tokens").fetchone()
+    assert rows == (1001, int(NOW) + 3601)
+
+
+async def test_without_its_postgresql_nobody_is_let_in_and_nobody_waits() -> None:
+    store = open_replay_store("postgresql://nobody@127.0.0.1:1/nothing")
+    for _ in range(2):
+        with pytest.raises(ReplayStoreFailed):
+            await store.first_use("https://ehr", "x", NOW + 60, NOW)
+    await store.aclose()

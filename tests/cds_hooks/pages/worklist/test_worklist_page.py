@@ -32,7 +32,7 @@ from cds_hooks.worklist.worklist import WorklistRow
 from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit, with_account
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.pages.given import kept_values
-from tests.cds_hooks.pages.tester.test_bench import _behind_a_trust_file
+from tests.cds_hooks.pages.tester.test_orders import _behind_a_trust_file
 from tests.cds_hooks.services.equation_calls import NOW
 from tests.cds_hooks.storage.samples import store
 from tests.cds_hooks.worklist.test_worklist import decision

@@ -1,6 +1,7 @@
 """G1 safe file, G2 dictionary, G3 parity, G4 determinism, G5 latency, G16 reproducible, G17 contents: good and bad."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,18 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from models_onnx.workbench.gates.run import run_gates
-from models_onnx.workbench.gates.subject import Answers, Retrained, Subject
+from models_onnx.workbench.gates.subject import (
+    Answers,
+    Audit,
+    ComposedCard,
+    Evidence,
+    InputEvidence,
+    Retrained,
+    Subject,
+)
 from tests.models_onnx.workbench.gates.judging import judge
-from tests.models_onnx.workshop import evidence, subject
+from tests.models_onnx.workbench.gates.obermeyer import Panel, score_trained_on, simulate
+from tests.models_onnx.workshop import evidence, figured, subject
 
 
 def rename_output(proto: ModelProto, old: str, new: str) -> None:
@@ -140,3 +150,217 @@ def test_a_file_that_fails_g1_is_opened_by_no_other_gate(tmp_path: Path) -> None
     assert states["G1"].status == "failed"
     assert "org.evil" in states["G1"].why
     assert all(states[gate].status == "not run" for gate in ("G2", "G3", "G4", "G5", "G6", "G11", "G12", "G13"))
+
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def panel() -> Panel:
+    """The published structure, simulated once."""
+    return simulate(20_000)
+
+
+# G10
+
+
+def audit(panel: Panel, label: NDArray[np.float64]) -> Evidence:
+    """Evidence for the audit of a model trained on that label of the simulated panel."""
+    score = score_trained_on(panel, label)
+    return evidence(
+        audit=Audit(score=score, group=panel.group, need=panel.conditions, words="active chronic conditions")
+    )
+
+
+def test_g10_the_cost_label_model_of_the_published_structure_fails_and_says_why(good: Subject, panel: Panel) -> None:
+    result = judge(good, "G10", audit(panel, panel.cost))
+    assert result.status == "failed"
+    assert "at an equal score, Black need 1.3" in result.why
+    assert "active chronic conditions" in result.why
+
+
+def told(panel: Panel, score: NDArray[np.float64], need: NDArray[np.float64]) -> Evidence:
+    """An audit of this score with this need."""
+    return evidence(audit=Audit(score=score, group=panel.group, need=need, words="conditions"))
+
+
+def test_g10_a_need_that_could_not_show_a_lowered_group_audits_nothing(good: Subject, panel: Panel) -> None:
+    fair = np.exp(0.3 * panel.conditions)
+    blunt = 8.0 + 0.3 * panel.conditions  # such as the diagnoses on record, of which everybody has many
+    result = judge(good, "G10", told(panel, fair, blunt))
+    assert result.status == "failed"
+    assert "been lowered by 40 %, conditions would not show it: this need cannot audit the label" in result.why
+
+
+def test_g10_the_condition_count_label_model_passes(good: Subject, panel: Panel) -> None:
+    result = judge(good, "G10", audit(panel, panel.conditions))
+    assert result.status == "passed", result.why
+
+
+def test_g10_is_not_run_without_people_and_fails_without_a_declared_label(good: Subject, tmp_path: Path) -> None:
+    assert judge(good, "G10").status == "not run"
+    bad = subject(tmp_path, card=lambda d: d["product"].pop("label"))
+    assert "does not say what the label is" in judge(bad, "G10").why
+
+
+def test_g10_a_cost_label_that_nobody_audited_fails(tmp_path: Path) -> None:
+    bad = subject(tmp_path, card=lambda d: d["product"]["label"].update(kind="cost"))
+    assert "the label is cost" in judge(bad, "G10").why
+
+
+def test_g10_too_few_people_are_insufficient(good: Subject, panel: Panel) -> None:
+    some = slice(0, 300)
+    few = Panel(panel.group[some], panel.inputs[some], panel.conditions[some], panel.cost[some])
+    assert judge(good, "G10", audit(few, few.cost)).status == "insufficient"
+
+
+# G11
+
+
+def test_g11_a_panel_that_is_scored_although_it_leads_astray_fails(good: Subject) -> None:
+    astray = {"value": 1.5, "low": 1.4, "high": 1.6}
+    found = figured(lambda d: d["evaluation"]["panels"][0].update(observed_expected=astray))
+    assert "it is still scored, and observed/expected is 1.50" in judge(good, "G11", found).why
+
+
+def test_g11_without_a_declared_bound_is_not_run(tmp_path: Path) -> None:
+    assert judge(subject(tmp_path, card=lambda d: d["product"].pop("stress_move_at_most")), "G11").status == "not run"
+
+
+# G12
+
+
+def test_g12_the_committed_model_keeps_out_whom_it_is_not_for(good: Subject) -> None:
+    result = judge(good, "G12")
+    assert result.status == "passed", result.why
+
+
+# G13
+
+
+def card(**changes: Any) -> ComposedCard:
+    """A card that breaks no rule, changed."""
+    good = ComposedCard(
+        summary="Death within 5 years: about 61 in 100 (higher than 98 in 100 of US adults). Consider planning ahead.",
+        detail=(
+            "**About 61 in 100** people like this died; 39 did not. Of 134 people, 56 to 72 in 100 did.\n"
+            "- **Raises the estimate**\n  - ▲▲▲ raises a lot: Age **78**\n"
+            "For planning, not for emergencies. These are associations, not causes. [How this works](https://a.example/m)"
+        ),
+        indicator="info",
+        options=("Order a planning conversation", "Not now"),
+        links=("https://a.example/e",),
+        missing=(),
+        margin=0.5,
+        base=-1.0,
+        contributions=(1.5,),
+    )
+    return replace(good, **changes)
+
+
+def composed(some: ComposedCard) -> Evidence:
+    """Evidence in which every patient gets this card."""
+
+    def compose(rows: NDArray[np.float64]) -> Sequence[ComposedCard]:
+        return [some] * len(rows)
+
+    return evidence(cards=compose)
+
+
+def test_g13_a_card_in_the_words_of_the_rules_passes_on_200_patients(good: Subject) -> None:
+    result = judge(good, "G13", composed(card()))
+    assert result.status == "passed", result.why
+    assert result.figures["cards"] == 200
+
+
+def test_g13_a_card_that_gives_orders_fails_and_is_quoted(good: Subject) -> None:
+    result = judge(
+        good, "G13", composed(card(summary="Death within 5 years: 61 in 100. Stop metformin. Start hospice."))
+    )
+    assert result.status == "failed"
+    assert "it directs instead of offering: 'Stop'" in result.why
+    assert "200 of 200 cards" in result.why
+
+
+def test_g13_is_not_run_where_no_service_shows_the_model(good: Subject) -> None:
+    assert judge(good, "G13").status == "not run"
+
+
+# G14, G15
+
+
+def test_g14_the_committed_card_is_whole_and_in_the_file(good: Subject) -> None:
+    assert judge(good, "G14").status == "passed", judge(good, "G14").why
+
+
+def test_g14_a_blank_attribute_fails_by_number_and_name(tmp_path: Path) -> None:
+    bad = subject(tmp_path, card=lambda d: d["purpose"]["users"].update(words="TBD"))
+    result = judge(bad, "G14")
+    assert result.status == "failed"
+    assert "attribute 7 (B)(2)(iii) purpose.users (Intended users) is blank" in result.why
+
+
+def test_g14_another_card_beside_the_file_than_in_it_fails(tmp_path: Path) -> None:
+    bad = subject(tmp_path)
+    bad.card["purpose"]["users"]["words"] = "Anybody who likes."
+    assert "not the card inside the model file" in judge(bad, "G14").why
+
+
+def test_g14_risks_reviewed_more_than_a_year_ago_fail(tmp_path: Path) -> None:
+    bad = subject(tmp_path, card=lambda d: d["product"]["irm"].update(reviewed="2025-01-01"))
+    assert "last reviewed on 2025-01-01" in judge(bad, "G14").why
+
+
+def test_g14_a_model_without_a_card_fails(tmp_path: Path) -> None:
+    bad = subject(tmp_path)
+    bad.card.clear()
+    assert "there is no model card" in judge(bad, "G14").why
+
+
+def test_g15_what_a_model_is_called_counts_whatever_its_card_declares(tmp_path: Path) -> None:
+    bad = subject(tmp_path, manifest=lambda d: d.update(title="Early warning of sepsis, next 6 hours"))
+    result = judge(bad, "G15")
+    assert "it is about sepsis, early warning" in result.why
+    assert "its words name next 6 hours" in result.why
+
+
+def test_g14_a_card_copied_from_another_model_is_recognised(good: Subject, tmp_path: Path) -> None:
+    assert judge(good, "G14", evidence(other_cards={})).status == "passed"
+    copied = evidence(other_cards={"their_model": good.card})
+    assert "the card repeats that of their_model, another model" in judge(good, "G14", copied).why
+
+
+def test_g14_a_card_that_says_other_figures_than_the_manifest_fails(tmp_path: Path) -> None:
+    def boast(document: Document) -> None:
+        document["performance"]["internal_validity"]["words"] = "AUROC 0.99 on everybody."
+
+    result = judge(subject(tmp_path, card=boast), "G14")
+    assert result.status == "failed"
+    assert "does not say what the manifest gives: performance.internal_validity" in result.why
+
+
+# G11: what is missing where it is used
+
+
+@pytest.mark.parametrize(("share", "is_red"), [(0.09, False), (0.1, True)])
+def test_inputs_that_rest_on_a_state_without_a_date_are_counted(good: Subject, share: float, is_red: bool) -> None:
+    name = good.features[0].name
+    result = judge(good, "G11", evidence(inputs=InputEvidence(alone={}, undated={name: share})))
+    assert (result.status == "failed", f"{name} rests on a state without a date" in result.why) == (is_red, is_red)
+    assert is_red or f"{share:.1%} of the rows rest on a state without a date" in result.why
+
+
+# G10: every axis of race and ethnicity
+
+
+@pytest.mark.slow
+def test_g10_audits_every_axis_of_race_and_not_the_one_that_the_author_chose(good: Subject, panel: Panel) -> None:
+    score = score_trained_on(panel, panel.cost)
+    chosen = np.where(np.arange(len(score)) % 2 == 0, "odd", "even")
+    audit = Audit(score=score, group=chosen, need=panel.conditions, words="conditions", axis="sex")
+    assert judge(good, "G10", evidence(audit=audit)).status == "passed"
+    by_race = replace(audit, group=panel.group, axis="race")
+    result = judge(good, "G10", evidence(audit=audit, further_audits=(by_race,)))
+    assert result.status == "failed"
+    assert "Black need 1.3" in result.why
+    assert {row["axis"] for row in result.rows} == {"sex", "race"}

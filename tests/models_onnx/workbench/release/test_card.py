@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,6 +16,7 @@ from models_onnx.model_card.attributes import project_words
 from models_onnx.model_card.schema import card_problems
 from models_onnx.spec import find_specs
 from models_onnx.workbench.release import card, documentation
+from models_onnx.workbench.release import card_figures as figures
 from models_onnx.workbench.release.card import build_card, card_words, merge_words
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import complete
@@ -205,3 +206,151 @@ def test_words_that_could_not_be_published_are_refused_before_anything_is_fitted
         assert str(refused.value) == (
             "the model card of toy_30d names sex, by which there are no figures (ModelSpec.subgroups)"
         )
+
+
+Json = dict[str, Any]
+
+
+def _card_figures_figure(value: float | None, low: float | None = None, high: float | None = None) -> Json:
+    return {"value": value, "low": low, "high": high}
+
+
+def _group(axis: str, group: str, n: int, events: int, sufficient: bool = True) -> Json:
+    return {
+        "axis": axis,
+        "group": group,
+        "n": n,
+        "events": events,
+        "sufficient": sufficient,
+        "auroc": _card_figures_figure(0.75, 0.7, 0.8),
+        "observed_expected": _card_figures_figure(1.0004, 0.9, 1.1),
+        "sensitivity": _card_figures_figure(0.5),
+        "something_else": 1,
+    }
+
+
+GROUPS = [_group("sex", "female", 500, 60), _group("sex", "male", 484, 40), _group("age", "18-44", 333, 3, False)]
+EVALUATION: Json = {
+    "how": "By cross-validation.",
+    "all": {
+        "n": 1000,
+        "events": 100,
+        "auroc": _card_figures_figure(0.8, 0.75, 0.85),
+        "brier": _card_figures_figure(0.0751),
+        "x": 1,
+    },
+    "newest": {"n": 10, "events": 1, "auroc": _card_figures_figure(None), "ppv": _card_figures_figure(0.25, 0.2, None)},
+    "simple": {"inputs": ["age", "sex"], "auroc": _card_figures_figure(0.7, 0.65, 0.75)},
+    "subgroups": GROUPS,
+}
+
+
+def _manifest(evaluation: Json | None = None, **members: Any) -> Manifest:
+    steps = (SimpleNamespace(words="pregnant", count=1234), SimpleNamespace(words="not linked", count=5))
+    facts: Json = {
+        "cohort": SimpleNamespace(table_rows=2239, exclusions=steps, n=1000, events=100, words="adults of a survey"),
+        "data": SimpleNamespace(name="table.csv"),
+        "table_period": "1999 to 2014",
+        "outcome": SimpleNamespace(words="died within 5 years"),
+        "period": SimpleNamespace(training="1999 to 2014", recalibration="2011 to 2014"),
+        "provenance": None,
+        "evaluation": EVALUATION if evaluation is None else evaluation,
+        **members,
+    }
+    return cast(Manifest, SimpleNamespace(**facts))
+
+
+def test_the_share_of_each_group_and_of_those_of_no_group() -> None:
+    assert figures.representation(_manifest()) == {
+        "sex": {
+            "female": {"people": 500, "events": 60, "percent": 50.0},
+            "male": {"people": 484, "events": 40, "percent": 48.4},
+            "not recorded": {"people": 16, "percent": 1.6},
+        },
+        "age": {
+            "18-44": {"people": 333, "events": 3, "percent": 33.3},
+            "not recorded": {"people": 667, "percent": 66.7},
+        },
+    }
+    assert figures.representation_in_words(_manifest()) == (
+        "Of 1,000 people. By sex: female 50 %, male 48.4 %, not recorded 1.6 %. By age: 18-44 33.3 %, not recorded "
+        "66.7 %."
+    )
+    thirds = _manifest({"subgroups": [_group("sex", "a", 1, 1)]}, cohort=SimpleNamespace(n=3))
+    assert figures.representation(thirds)["sex"] == {
+        "a": {"people": 1, "events": 1, "percent": 33.3},
+        "not recorded": {"people": 2, "percent": 66.7},
+    }
+
+
+def test_how_well_it_tells_people_apart_and_how_right_it_is() -> None:
+    assert figures.validity(_manifest()) == {
+        "how": "By cross-validation.",
+        "all": {
+            "people": 1000,
+            "events": 100,
+            "auroc": _card_figures_figure(0.8, 0.75, 0.85),
+            "brier": _card_figures_figure(0.0751),
+        },
+        "newest": {
+            "people": 10,
+            "events": 1,
+            "auroc": _card_figures_figure(None),
+            "ppv": _card_figures_figure(0.25, 0.2, None),
+        },
+        "gain_over_simple": EVALUATION["simple"],
+    }
+    assert figures.validity_in_words(_manifest()) == (
+        "By cross-validation. All years, 1,000 people, 100 events: AUROC 0.800 (0.750 to 0.850), Brier score 0.075. "
+        "Newest years followed to the horizon, 10 people, 1 events: AUROC not computable, PPV at the default threshold "
+        "0.250. age and sex alone: AUROC 0.700 (0.650 to 0.750)."
+    )
+
+
+def test_what_each_group_says_of_fairness() -> None:
+    rows = figures.fairness(_manifest())
+    assert rows[0] == {
+        "axis": "sex",
+        "group": "female",
+        "people": 500,
+        "events": 60,
+        "sufficient": True,
+        "auroc": _card_figures_figure(0.75, 0.7, 0.8),
+        "observed_expected": _card_figures_figure(1.0004, 0.9, 1.1),
+        "sensitivity": _card_figures_figure(0.5),
+    }
+    assert figures.fairness_in_words(_manifest()) == (
+        "sex, female: 500 people, 60 events, AUROC 0.750 (0.700 to 0.800), observed/expected 1.000 (0.900 to 1.100); "
+        "sex, male: 484 people, 40 events, AUROC 0.750 (0.700 to 0.800), observed/expected 1.000 (0.900 to 1.100); "
+        "age, 18-44: 333 people, 3 events, too few to judge; race and ethnicity: not judged, no figures are by them."
+    )
+
+
+@pytest.mark.parametrize("evaluation", [{}, {"how": "Not at all.", "subgroups": []}])
+def test_a_model_that_was_not_evaluated_says_nothing_of_it(evaluation: Json) -> None:
+    nothing = _manifest(evaluation)
+    assert figures.validity(nothing) == {"how": evaluation.get("how", "")}
+    assert figures.validity_in_words(nothing) == ""
+    assert figures.fairness(nothing) == []
+    assert figures.fairness_in_words(nothing) == ""
+    assert figures.representation(nothing) == {}
+    assert figures.representation_in_words(nothing) == ""
+
+
+def test_words_without_a_procedure_or_a_simple_model() -> None:
+    bare = _manifest({"latest": {"n": 5, "events": 2, "brier": _card_figures_figure(0.1, 0.05, 0.15)}})
+    assert figures.validity_in_words(bare) == "Latest years, 5 people, 2 events: Brier score 0.100 (0.050 to 0.150)."
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        ({}, "not computable"),
+        (_card_figures_figure(0.5), "0.500"),
+        (_card_figures_figure(0.5, 0.25), "0.500"),
+        (_card_figures_figure(0.5, None, 0.75), "0.500"),
+        (_card_figures_figure(0.5, 0.0, 0.75), "0.500 (0.000 to 0.750)"),
+    ],
+)
+def test_a_figure_with_its_interval(figure: Json, text: str) -> None:
+    assert figures.interval(figure) == text

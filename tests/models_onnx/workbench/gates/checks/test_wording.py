@@ -11,7 +11,7 @@ from models_onnx.workbench.gates.checks.wording import check_wording, lint, lint
 from models_onnx.workbench.gates.gate import NotRun
 from models_onnx.workbench.gates.subject import ComposedCard
 from tests.models_onnx.workbench.gates.formula import NOTHING, subject
-from tests.models_onnx.workbench.gates.test_judgement_gates import card
+from tests.models_onnx.workbench.gates.test_file_gates import card
 
 
 @pytest.mark.parametrize(
