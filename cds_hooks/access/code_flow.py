@@ -37,10 +37,10 @@ from cds_hooks.access.sessions import Person
 from cds_hooks.access.store import AccessStore, pending
 from cds_hooks.security import TrustedClient
 from cds_hooks.security.addresses import BadUrl, Budgets, FhirBase, OutboundRefused, parse_url
-from cds_hooks.security.keys import VerificationKey, read_key_set
+from cds_hooks.security.token import VerificationKey, read_key_set
 from cds_hooks.security.trust import Trust
 from cds_hooks.settings.checks import address_fault, plain_http_fault
-from cds_hooks.settings.login import read_provider
+from cds_hooks.settings.fields import read_provider
 from cds_hooks.web.visitor import PatientBound
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")

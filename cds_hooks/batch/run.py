@@ -13,8 +13,7 @@ from cds_hooks.batch.charts import FolderTally, RawChart, Wanted, charts_of
 from cds_hooks.batch.scoring import AsItStood, Questions, questions_about, read_chart, scores_table
 from cds_hooks.settings import Settings
 from fhir.record.record import PatientRecord
-from models_onnx.batch.outputs import OutputFile, risk_assessment
-from models_onnx.batch.run import each_scored
+from models_onnx.batch.run import OutputFile, each_scored, risk_assessment
 from models_onnx.errors import BatchRefused
 
 PATIENTS_AT_ONCE = 200

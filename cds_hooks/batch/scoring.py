@@ -30,7 +30,7 @@ from fhir.record.record import PatientRecord, read_record, read_value
 from fhir.record.refusals import Refusal, WhyNot
 from fhir.record.resources import Bundle, BundleEntry, decoder
 from models_onnx.batch.columns import arrow
-from models_onnx.batch.scoring import Rows, score_rows
+from models_onnx.batch.model import Rows, score_rows
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.equations.record_inputs import (

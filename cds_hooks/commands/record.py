@@ -36,7 +36,7 @@ from cds_hooks.commands.options import (
 from cds_hooks.commands.record_options import microseconds, note_export, record_url
 from cds_hooks.decision_views.file import Views, views_file
 from cds_hooks.hold_back.approvals import ApprovalBook, approvals_of
-from cds_hooks.hold_back.rules_file import read_rules_file
+from cds_hooks.hold_back.governance import read_rules_file
 from cds_hooks.monitor.finder import note_verification
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable

@@ -32,8 +32,7 @@ from cds_hooks.events.mllp import Listener
 from cds_hooks.events.outbox import BrokerDelivery, Delivery, RecordEvents, asyncapi, queues
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
-from cds_hooks.events.watch.acts import Acts
-from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts
+from cds_hooks.events.watch.running import Acts, InterfaceWatch, fold_old_counts
 from cds_hooks.logs import log
 from cds_hooks.routes.bodies import BodyReader
 from cds_hooks.security import Trust, TrustedClient

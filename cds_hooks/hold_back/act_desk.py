@@ -33,8 +33,8 @@ from cds_hooks.hold_back.acts import (
     words_of,
 )
 from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.governance import ReviewedRule, RulesFileError, refuse_unfit
 from cds_hooks.hold_back.releases import CANARY, MAPPING, TERMINOLOGY, Releases, why_not_allowed
-from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, refuse_unfit
 from cds_hooks.hold_back.terminology import check_mapping
 from cds_hooks.storage.entries import add_events
 from models_onnx.artifact.release_file import Release

@@ -17,8 +17,14 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from cds_hooks.settings.checks import SafeAddress, is_loopback
 from cds_hooks.settings.constants import Constants
-from cds_hooks.settings.fields import CardSettings, ClientSettings, LimitSettings, ModelState, RecordSettings
-from cds_hooks.settings.login import LoginSettings
+from cds_hooks.settings.fields import (
+    CardSettings,
+    ClientSettings,
+    LimitSettings,
+    LoginSettings,
+    ModelState,
+    RecordSettings,
+)
 
 __all__ = ["SETTINGS", "ModelState", "Settings", "settings", "with_settings"]
 

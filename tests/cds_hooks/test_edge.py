@@ -23,8 +23,8 @@ from cds_hooks.edge import (
     connections_within,
     raise_descriptor_limit,
 )
+from cds_hooks.hold_back.governance import ReviewedRule, RulesFileError, read_review
 from cds_hooks.hold_back.releases import Released, State
-from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, read_review
 from cds_hooks.model_versions import Chosen, ModelVersion, ModelVersions, why_not_comparable
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable

@@ -14,13 +14,13 @@ from cards.rules.language.site import read_text
 from cds_hooks.audit.seals import newest_seal, read_seals
 from cds_hooks.audit.transfer import read_file as read_backup
 from cds_hooks.events.declaration import read_declaration
-from cds_hooks.hold_back.rules_file import read_rules_file
+from cds_hooks.hold_back.governance import read_rules_file
 from cds_hooks.outcomes.files import read_file as read_outcomes
 from cds_hooks.protocol.hooks.declared import read_declarations
 from cds_hooks.security.trust_file import read_trust_file
 from cds_hooks.services import Service
 from cds_hooks.services._service_file import service_files
-from cds_hooks.settings.login import read_provider
+from cds_hooks.settings.fields import read_provider
 from cds_hooks.storage.content import key_text, read_user_keys
 from cds_hooks.text.folders import read_rows
 from fhir.record.charts import read_ndjson

@@ -13,7 +13,7 @@ COMMANDS = {
     "card": Lazy("model.describe", "card"),
     "list": Lazy("model.describe", "list_"),
     "dataset": Lazy("model.describe", "dataset"),
-    "capacity": Lazy("model.capacity", "capacity"),
+    "capacity": Lazy("model.describe", "capacity"),
 }
 
 app = typer.Typer(cls=lazy_group(COMMANDS), no_args_is_help=True, rich_markup_mode=None)

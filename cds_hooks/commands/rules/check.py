@@ -36,7 +36,7 @@ from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.site import site_folders
 from cds_hooks.commands.options import AsJson, as_sentence, failure, print_json
 from cds_hooks.hold_back.checks import CheckedCall, check_findings
-from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
+from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.settings import Settings, settings, with_settings

@@ -33,7 +33,7 @@ from cds_hooks.commands.options import AsJson, Database, failure, print_json, sa
 from cds_hooks.commands.record import site_rules
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, simulate_folder
-from cds_hooks.hold_back.rules_file import RulesFileError
+from cds_hooks.hold_back.governance import RulesFileError
 from cds_hooks.hold_back.standing import RuleCounts, count_rules, rule_standing
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable

@@ -15,10 +15,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from cds_hooks.kit.commands.options import AsJson, clock, given_as, server_url, stop
 from cds_hooks.kit.contract.charts import QUICK, read_patient_chart, sample_charts, with_new_identities
 from cds_hooks.kit.contract.connection import Connection
-from cds_hooks.kit.contract.dialects import DIALECTS
 from cds_hooks.kit.contract.document import Subject
 from cds_hooks.kit.contract.registry import Check
 from cds_hooks.kit.contract.report import Report, as_junit, print_report, report_document
+from cds_hooks.kit.contract.requests import DIALECTS
 from cds_hooks.kit.contract.run import UnknownRow, UnreadableDocument, check_file, run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from cds_hooks.kit.simulator.chart import ChartError

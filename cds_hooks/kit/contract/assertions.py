@@ -7,9 +7,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cds_hooks.kit.contract.connection import Exchange
-from cds_hooks.kit.contract.dialects import Request
 from cds_hooks.kit.contract.document import Node, quoted
 from cds_hooks.kit.contract.registry import Faults
+from cds_hooks.kit.contract.requests import Request
 from cds_hooks.kit.contract.target import Service
 
 _TYPES: Final[dict[str, type]] = {"string": str, "boolean": bool, "array": list, "object": dict}

@@ -14,9 +14,11 @@ from msgspec import json as msgspec_json
 from cds_hooks.kit.contract.charts import PatientChart
 from cds_hooks.kit.contract.connection import Connection, Exchange, Purpose
 from cds_hooks.kit.contract.definitions import HOOKS
-from cds_hooks.kit.contract.dialects import DIALECTS, Dialect, Request
 from cds_hooks.kit.contract.document import Node, NotTested, observe
 from cds_hooks.kit.contract.requests import (
+    DIALECTS,
+    Dialect,
+    Request,
     conformant_requests,
     new_hook_instance,
     unfilled_keys,

@@ -12,8 +12,15 @@ from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import DeadLetter, Inbox, counts_since, feed_states
 from cds_hooks.events.outbox import queues, receiver_states, receivers_of, resend_given_up
 from cds_hooks.events.rescoring import replay_letter
-from cds_hooks.events.watch.acts import FIRST_CHECKS, PAUSED_FOR, REPLAYED_FOR, Acts, record_act
-from cds_hooks.events.watch.running import came_and_expected, stored_incidents
+from cds_hooks.events.watch.running import (
+    FIRST_CHECKS,
+    PAUSED_FOR,
+    REPLAYED_FOR,
+    Acts,
+    came_and_expected,
+    record_act,
+    stored_incidents,
+)
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.web.numbers import format_epoch
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal

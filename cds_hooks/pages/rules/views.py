@@ -26,8 +26,8 @@ from cards.rules.engine.rule_book import rule_book
 from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, Wanted, waiver_version
 from cds_hooks.hold_back.acts import Act, ApprovalRefused, Statement, Subject, waiver_subject, words_of
 from cds_hooks.hold_back.approvals import ApprovalBook
+from cds_hooks.hold_back.governance import RulesFileError, read_review
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.rules_file import RulesFileError, read_review
 from cds_hooks.hold_back.standing import SIGNS
 from cds_hooks.hold_back.terminology import whole_indexes
 from cds_hooks.logs import log

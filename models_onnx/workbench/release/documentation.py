@@ -14,7 +14,7 @@ from models_onnx.model_card.calibration import BAR, net_benefit_of_everybody, ne
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.spec import get_spec
-from models_onnx.workbench.release.card_figures import interval
+from models_onnx.workbench.release.card import interval
 from models_onnx.workbench.release.publishing import COMPARISON
 from models_onnx.workbench.training.commands import evaluate_rows
 from models_onnx.workbench.training.crossvalidate import Progress

@@ -18,7 +18,7 @@ from cds_hooks.access.accounts import TRIES_FOR_A_NAME, check_login, disable_acc
 from cds_hooks.access.store import sessions, tries
 from cds_hooks.pages.login.views import local_page
 from cds_hooks.settings import Settings
-from cds_hooks.settings.login import read_provider
+from cds_hooks.settings.fields import read_provider
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.access.provider import Provider, described, providing
 

@@ -15,7 +15,7 @@ from cds_hooks.access.sessions import Lifetimes, Person, Sessions
 from cds_hooks.access.store import AccessStore, pending, sessions
 from cds_hooks.package_tests.markup import Page
 from cds_hooks.pages.doors import door_of
-from cds_hooks.settings.login import LoginRole
+from cds_hooks.settings.fields import LoginRole
 from cds_hooks.storage.decision import RecordUnavailable
 from tests.cds_hooks.access.browsing import BROWSER, store_of, visit, with_account
 

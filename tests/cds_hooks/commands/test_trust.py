@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands import trust
 from cds_hooks.dialects import profile_for
-from cds_hooks.hold_back.rules_file import RulesFileError
+from cds_hooks.hold_back.governance import RulesFileError
 from cds_hooks.security.client import NO_SERVICE, TrustedClient
 from cds_hooks.security.trust_file import TrustFileError
 

@@ -17,8 +17,7 @@ from cds_hooks.events.folders import FolderListener
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.mllp import Listener
 from cds_hooks.events.runner import Events
-from cds_hooks.events.watch.acts import Acts, record_act
-from cds_hooks.events.watch.running import InterfaceWatch, stored_incidents
+from cds_hooks.events.watch.running import Acts, InterfaceWatch, record_act, stored_incidents
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events

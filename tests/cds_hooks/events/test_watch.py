@@ -11,10 +11,16 @@ import pytest
 
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import Inbox
-from cds_hooks.events.watch.acts import FIRST_CHECKS, Acts
 from cds_hooks.events.watch.baseline import Signal, local_times
 from cds_hooks.events.watch.incidents import Incidents, Topology
-from cds_hooks.events.watch.running import RUNNING, InterfaceWatch, fold_old_counts, stored_incidents
+from cds_hooks.events.watch.running import (
+    FIRST_CHECKS,
+    RUNNING,
+    Acts,
+    InterfaceWatch,
+    fold_old_counts,
+    stored_incidents,
+)
 from cds_hooks.events.watch.watching import Calendar, WatchedFeed, _is_dead
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.settings import Settings

@@ -14,8 +14,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from cds_hooks.events.watch.acts import Acts as FeedActs
-from cds_hooks.events.watch.acts import record_act as record_feed_act
+from cds_hooks.events.watch.running import Acts as FeedActs
+from cds_hooks.events.watch.running import record_act as record_feed_act
 from cds_hooks.hold_back import acts
 from cds_hooks.hold_back.acts import Act, Entry
 from cds_hooks.hold_back.releases import Releases

@@ -19,8 +19,8 @@ from cards.extension import EXTENSION_KEY
 from cds_hooks.decision_views.follow import Batch, DecisionRow
 from cds_hooks.hold_back.budgets import Claims, ShownCards, Turns
 from cds_hooks.hold_back.checks import SUPPRESSED
+from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
 from cds_hooks.hold_back.memory import PatientMemory, Turn
-from cds_hooks.hold_back.rules_file import RulesFileError, read_rules_file
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.calls import ours, request_for

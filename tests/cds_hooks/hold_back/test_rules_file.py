@@ -8,7 +8,7 @@ from msgspec import structs
 
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import Approval, RuleVersion, all_rule_versions
-from cds_hooks.hold_back.rules_file import ReviewedRule, RulesFileError, read_rules_file, refuse_unfit
+from cds_hooks.hold_back.governance import ReviewedRule, RulesFileError, read_rules_file, refuse_unfit
 
 RULE = "renal-metformin"
 DIGEST = all_rule_versions()[RULE].digest
@@ -33,7 +33,7 @@ def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(monkeypatc
     version = all_rule_versions()[RULE]
     unchecked = structs.replace(version.rule, audit=structs.replace(version.rule.audit, verified="needs label check"))
     versions = {**all_rule_versions(), RULE: RuleVersion(unchecked, version.table, version.digest)}
-    monkeypatch.setattr("cds_hooks.hold_back.rules_file.all_rule_versions", lambda: versions)
+    monkeypatch.setattr("cds_hooks.hold_back.governance.all_rule_versions", lambda: versions)
     with pytest.raises(RulesFileError, match="label"):
         refuse_unfit([ReviewedRule(RULE, DIGEST)])
     refuse_unfit([ReviewedRule(RULE, DIGEST, "label of 2025 read, section 2.2")])

@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from cds_hooks.settings import Settings, settings, with_settings
 from cds_hooks.settings.checks import ignored_settings
-from cds_hooks.settings.login import read_provider
+from cds_hooks.settings.fields import read_provider
 
 ORIGINS = "write an origin as https://ehr.example.org, without a path"
 LISTEN = "write it as 127.0.0.1:9085, [::1]:9085 or unix:/run/cds-hooks/operator.sock"

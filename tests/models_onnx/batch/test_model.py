@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 
 from models_onnx.batch import BatchModel, TableDeclaration, load
-from models_onnx.batch.scoring import Rows, ScoredRows, score_rows
+from models_onnx.batch.model import Rows, ScoredRows, score_rows
 from models_onnx.errors import BatchRefused
 from models_onnx.models.mortality_5y import SPEC
 from models_onnx.serving.registry import load_model

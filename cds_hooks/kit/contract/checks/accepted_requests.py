@@ -4,10 +4,9 @@ import json
 
 from cds_hooks.kit.contract.assertions import expect_cards, expect_cards_or_412, expect_no_failure, in_row_of_field
 from cds_hooks.kit.contract.definitions import HOOKS, fields_of
-from cds_hooks.kit.contract.dialects import Request
 from cds_hooks.kit.contract.document import SHOULD, NotTested
 from cds_hooks.kit.contract.registry import Faults, check_service
-from cds_hooks.kit.contract.requests import KIT_AUTHORIZATION
+from cds_hooks.kit.contract.requests import KIT_AUTHORIZATION, Request
 from cds_hooks.kit.contract.target import Service
 from cds_hooks.kit.simulator.chart import Resource
 

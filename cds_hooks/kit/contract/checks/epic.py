@@ -7,9 +7,9 @@ import re
 from typing import Final
 
 from cds_hooks.kit.contract.assertions import expect_cards
-from cds_hooks.kit.contract.dialects import EPIC_EXTENSION, EPIC_TRIGGER, NOTHING_FOUND, with_object_categories
 from cds_hooks.kit.contract.document import SHOULD, Node, NotTested, Subject, observe, quoted
 from cds_hooks.kit.contract.registry import Faults, check_part, check_service
+from cds_hooks.kit.contract.requests import EPIC_EXTENSION, EPIC_TRIGGER, NOTHING_FOUND, with_object_categories
 from cds_hooks.kit.contract.target import Service
 
 EPIC: Final = "epic"

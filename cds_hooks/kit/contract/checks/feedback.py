@@ -5,9 +5,9 @@ from uuid import uuid4
 
 from cds_hooks.kit.contract.assertions import expect_refusal
 from cds_hooks.kit.contract.connection import Exchange
-from cds_hooks.kit.contract.dialects import Request
 from cds_hooks.kit.contract.document import SHOULD, NotTested, observe
 from cds_hooks.kit.contract.registry import Faults, check_server, check_service
+from cds_hooks.kit.contract.requests import Request
 from cds_hooks.kit.contract.target import Service, Target
 
 _WHEN: Final = "2024-05-17T10:05:31Z"

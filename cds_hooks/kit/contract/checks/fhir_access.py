@@ -10,10 +10,9 @@ from urllib.parse import unquote_plus
 
 from cds_hooks.kit.contract.charts import USER
 from cds_hooks.kit.contract.connection import Exchange
-from cds_hooks.kit.contract.dialects import Request
 from cds_hooks.kit.contract.document import SHOULD, NotTested, observe
 from cds_hooks.kit.contract.registry import Faults, check_service
-from cds_hooks.kit.contract.requests import KIT_AUTHORIZATION
+from cds_hooks.kit.contract.requests import KIT_AUTHORIZATION, Request
 from cds_hooks.kit.contract.target import Service
 from cds_hooks.kit.simulator.fhir_server import BASE, Behaviour, FhirServer, LoggedRequest, serving_fhir
 from cds_hooks.kit.simulator.templates import fill

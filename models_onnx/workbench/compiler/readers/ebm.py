@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, PairTable
-from models_onnx.workbench.compiler.families.piecewise import Curve
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve, PairTable
 
 
 def read_ebm(model: Any, X: NDArray[np.float64], features: Sequence[str]) -> AdditiveCurves:

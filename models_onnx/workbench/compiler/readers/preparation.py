@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.piecewise import Curve
+from models_onnx.workbench.compiler.families.additive_curves import Curve
 
 Names = Sequence[str]
 NAN = float("nan")

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
-from models_onnx.workbench.compiler.families.piecewise import Curve
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link

@@ -23,9 +23,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveCox, AdditiveLogistic, CauseSpecificCox, InputSpec
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
 from models_onnx.workbench.compiler.families.incidence import CauseHazards, IncidenceModel
-from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.link import LOGIT, Link, Survival
 from models_onnx.workbench.training.data.follow_up import FittingRows
 from models_onnx.workbench.training.fitting.fit import Fit

@@ -15,9 +15,9 @@ import pytest
 
 from cds_hooks.events.declaration import Declaration, Downtime, MllpFeed, SubscriptionFeed
 from cds_hooks.events.inbox import Inbox
-from cds_hooks.events.watch.acts import Acts
 from cds_hooks.events.watch.incidents import Incident
 from cds_hooks.events.watch.running import (
+    Acts,
     InterfaceWatch,
     _steps,
     came_and_expected,

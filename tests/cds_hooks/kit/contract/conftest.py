@@ -9,8 +9,8 @@ import pytest
 
 from cds_hooks.kit.contract.charts import PatientChart, sample_charts
 from cds_hooks.kit.contract.connection import Connection
-from cds_hooks.kit.contract.dialects import DIALECTS
 from cds_hooks.kit.contract.report import Report
+from cds_hooks.kit.contract.requests import DIALECTS
 from cds_hooks.kit.contract.run import run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from tests.cds_hooks.kit.contract.good_server import GoodServer, running

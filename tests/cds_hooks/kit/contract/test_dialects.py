@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cds_hooks.kit.contract.dialects import DIALECTS, NOTHING_FOUND
+from cds_hooks.kit.contract.requests import DIALECTS, NOTHING_FOUND
 
 Json = dict[str, Any]
 BASE = "https://ehr.example/interconnect/api/FHIR/R4"

@@ -14,7 +14,7 @@ from cds_hooks.kit.commands.call import call
 from cds_hooks.kit.commands.check import check
 from cds_hooks.kit.contract.charts import sample_charts
 from cds_hooks.kit.contract.connection import Connection
-from cds_hooks.kit.contract.dialects import DIALECTS
+from cds_hooks.kit.contract.requests import DIALECTS
 from cds_hooks.kit.contract.run import run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from cds_hooks.kit.simulator.signing import new_key, write_key

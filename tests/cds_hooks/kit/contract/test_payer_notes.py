@@ -9,10 +9,10 @@ import pytest
 from cards.coverage.annotation import coverage_information
 from cds_hooks.kit.contract.charts import sample_charts
 from cds_hooks.kit.contract.connection import Connection
-from cds_hooks.kit.contract.dialects import DIALECTS
 from cds_hooks.kit.contract.document import Node, NotTested
 from cds_hooks.kit.contract.registry import all_checks, rows
 from cds_hooks.kit.contract.report import Report, Result
+from cds_hooks.kit.contract.requests import DIALECTS
 from cds_hooks.kit.contract.run import run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
 from cds_hooks.services import _coverage

@@ -20,9 +20,9 @@ from jwt.algorithms import get_default_algorithms
 
 from cds_hooks.kit.contract.charts import DraftOrder, PatientChart
 from cds_hooks.kit.contract.connection import Connection
-from cds_hooks.kit.contract.dialects import DIALECTS
 from cds_hooks.kit.contract.document import Fault, NotTested
 from cds_hooks.kit.contract.registry import Check, Scope
+from cds_hooks.kit.contract.requests import DIALECTS
 from cds_hooks.kit.contract.target import Service, Target
 from cds_hooks.kit.simulator.signing import Signer
 

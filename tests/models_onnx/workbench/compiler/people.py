@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from models_onnx.workbench.compiler import compile_fitted, read_model
 from models_onnx.workbench.compiler.explaining_graph import Groups
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
 from models_onnx.workbench.compiler.families.grouped import GroupedModel
-from models_onnx.workbench.compiler.families.piecewise import Curve
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
 from models_onnx.workbench.compiler.reference import Familiarity, build_reference

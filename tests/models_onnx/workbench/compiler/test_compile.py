@@ -14,10 +14,9 @@ from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.workbench.compiler import compile_fitted
 from models_onnx.workbench.compiler import explaining_graph as groups
 from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families import piecewise as curve
+from models_onnx.workbench.compiler.families import additive_curves as curve
 from models_onnx.workbench.compiler.families import trees
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
-from models_onnx.workbench.compiler.families.piecewise import Curve
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
 from models_onnx.workbench.compiler.graph import FLOAT, Graph
 from models_onnx.workbench.compiler.parity import Oracle, boundary_rows, verify
 from models_onnx.workbench.compiler.readers.preparation import _STEPS

@@ -187,7 +187,7 @@ def test_the_json_holds_every_gate_with_its_reason(report: GateReport) -> None:
     assert all(each["why"] for each in document["results"])
 
 
-ROWS = np.array([[0.5, 0.25], [1.0, 0.0]], dtype=np.float32)
+SUBJECT_ROWS = np.array([[0.5, 0.25], [1.0, 0.0]], dtype=np.float32)
 
 
 def _file(
@@ -226,7 +226,7 @@ def _subject(content: bytes, features: Any = INPUTS, **card: Any) -> Subject:
 def test_a_file_that_explains_nothing_gives_its_probability() -> None:
     nodes = [helper.make_node("ReduceMax", ["features", "row"], ["probability"], keepdims=1)]
     row = helper.make_node("Constant", [], ["row"], value=numpy_helper.from_array(np.array([1])))
-    answers = Runner(_file(row, *nodes)).answers(ROWS)
+    answers = Runner(_file(row, *nodes)).answers(SUBJECT_ROWS)
     assert answers.probability.tolist() == [0.5, 1.0]
     assert (answers.margin, answers.contributions, answers.missing, answers.out_of_range) == (None,) * 4
     assert (answers.base, answers.link, answers.explains) == (None, "logit", False)
@@ -238,13 +238,13 @@ def _marked(output: str) -> NodeProto:
 
 @pytest.mark.parametrize(("base", "value"), [("2", 2.0), ("-0.5", -0.5), ("much", None)])
 def test_a_base_is_a_number_or_none(base: str, value: float | None) -> None:
-    assert Runner(_file(_same("probability"), base=base)).answers(ROWS).base == value
+    assert Runner(_file(_same("probability"), base=base)).answers(SUBJECT_ROWS).base == value
 
 
 def test_a_file_that_cannot_be_run_says_on_which_rows() -> None:
     runner = Runner(_file(helper.make_node("Reshape", ["features", "three"], ["probability"])))
     with pytest.raises(UnsafeModel, match=r"^the model cannot be run on \(2, 2\) values: ") as refused:
-        runner.answers(ROWS)
+        runner.answers(SUBJECT_ROWS)
     assert len(str(refused.value)) <= len("the model cannot be run on (2, 2) values: ") + 160
 
 

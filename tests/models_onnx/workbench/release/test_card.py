@@ -16,7 +16,7 @@ from models_onnx.model_card.attributes import project_words
 from models_onnx.model_card.schema import card_problems
 from models_onnx.spec import find_specs
 from models_onnx.workbench.release import card, documentation
-from models_onnx.workbench.release import card_figures as figures
+from models_onnx.workbench.release import card as figures
 from models_onnx.workbench.release.card import build_card, card_words, merge_words
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import complete

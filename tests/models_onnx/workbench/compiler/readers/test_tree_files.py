@@ -12,8 +12,7 @@ import pytest
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
-from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, PairTable
-from models_onnx.workbench.compiler.families.piecewise import Curve
+from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve, PairTable
 from models_onnx.workbench.compiler.families.trees import Ensemble
 from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.readers.ebm import read_ebm
