@@ -37,7 +37,7 @@ from cds_hooks.access.sessions import Person
 from cds_hooks.access.store import AccessStore, pending
 from cds_hooks.security import TrustedClient
 from cds_hooks.security.addresses import BadUrl, Budgets, FhirBase, OutboundRefused, parse_url
-from cds_hooks.security.token import VerificationKey, read_key_set
+from cds_hooks.security.keys import VerificationKey, read_key_set
 from cds_hooks.security.trust import Trust
 from cds_hooks.settings.checks import address_fault, plain_http_fault
 from cds_hooks.settings.fields import read_provider

@@ -2,7 +2,7 @@
 
 What clinicians answered and what was shown is read from the views of the record (`memory.py`), which all workers share.
 
-Reads a site's rules file, or says in sentences what is wrong with it, and lists of reviewed rules.
+The rules file, and lists of reviewed rules, are read here; what is wrong with them is said in sentences.
 """
 
 import asyncio

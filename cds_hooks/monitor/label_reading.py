@@ -22,10 +22,10 @@ from cds_hooks.storage.outcomes import Outcome, newest_outcomes, outcomes_after,
 from cds_hooks.storage.queries import read_rows, rules_by_card, without_trials
 from cds_hooks.storage.tables import decisions
 from models_onnx.monitoring.day import DayCounts, count, groups_of
-from models_onnx.monitoring.label_judging import (
+from models_onnx.monitoring.label_judging import LabelWindow
+from models_onnx.monitoring.labelled import (
     Happened,
     LabelCounts,
-    LabelWindow,
     PackedCells,
     pack,
     summed,

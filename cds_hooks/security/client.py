@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from cds_hooks.dialects import DEVELOPMENT, ClientProfile, profile_for
 from cds_hooks.errors import NotAllowed
 from cds_hooks.security.addresses import Budgets, KeySetUrl, Reach, Url
-from cds_hooks.security.token import Keys
+from cds_hooks.security.keys import Keys
 from cds_hooks.settings import Settings
 from cds_hooks.settings.checks import Networks
 

@@ -41,7 +41,7 @@ from cds_hooks.security.addresses import (
     Url,
     address_of,
 )
-from cds_hooks.security.token import MOST_KEY_SET_BYTES
+from cds_hooks.security.keys import MOST_KEY_SET_BYTES
 
 __all__ = ["CheckedBackend", "OutboundClient", "TransportRefused", "httpx", "prepare_connections", "ssl_context_for"]
 

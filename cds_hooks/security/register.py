@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from cds_hooks.logs import log
 from cds_hooks.security.addresses import KeySetUrl
 from cds_hooks.security.client import ANONYMOUS, NO_SERVICE, TrustedClient
-from cds_hooks.security.token import ClientRegister, Keys, VerificationKey, read_key_set, read_object
+from cds_hooks.security.keys import Keys, VerificationKey, read_key_set, read_object
+from cds_hooks.security.token import ClientRegister
 from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file
 
 Fetch = Callable[[KeySetUrl], Awaitable[bytes]]

@@ -38,7 +38,7 @@ from cds_hooks.security.client import (
     RegisteredBase,
     TrustedClient,
 )
-from cds_hooks.security.token import MOST_KEY_SET_BYTES, NotAnObject, read_key_set, read_object
+from cds_hooks.security.keys import MOST_KEY_SET_BYTES, NotAnObject, read_key_set, read_object
 from fhir.terminology.plain_file import plain_file
 from fhir.terminology.toml_file import TomlFault, parse_toml, toml_text
 

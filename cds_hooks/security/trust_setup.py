@@ -14,8 +14,8 @@ import httpx
 
 from cds_hooks.security.addresses import FhirBase, KeySetUrl, OutboundRefused
 from cds_hooks.security.client import RegisteredBase, TrustedClient
+from cds_hooks.security.keys import NotAnObject, read_key_set, read_object
 from cds_hooks.security.outbound import OutboundClient
-from cds_hooks.security.token import NotAnObject, read_key_set, read_object
 from cds_hooks.security.trust_file import ANY_NAME, RegistrableNames, TrustFile, TrustFileError, read_trust_file
 
 BEGINNING: Final = """\

@@ -1,7 +1,4 @@
-"""The settings of cards, clients, limits and the record; parts of `Settings`, which alone reads the environment.
-
-The settings of the login to the pages; a part of `Settings`, which alone reads the environment.
-"""
+"""The settings of cards, clients, limits, record and login; parts of `Settings`, which alone reads the environment."""
 
 from collections.abc import Mapping
 from functools import cached_property

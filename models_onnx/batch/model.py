@@ -1,7 +1,5 @@
 """`load(...)` gives a model that scores Arrow tables: a model with its twin, under the rules of the bedside.
 
-Scores rows of inputs by a model and its twin, under the bedside's rules: population, missingness, range.
-
 The order of the rules is that of the services: who has died, the age, the conditions that the population leaves out,
 what is missing (there the twin takes over), what is out of range.
 """

@@ -1,6 +1,6 @@
 """Scores a table from a file to a file, batch by batch, in one process or several.
 
-Writes Arrow tables as they come to CSV, Parquet or FHIR RiskAssessments: complete under its name, or absent.
+The output is CSV, Parquet or FHIR RiskAssessments: complete under its name, or absent.
 """
 
 import re

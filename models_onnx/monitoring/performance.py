@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from msgspec import Struct
 
-from models_onnx.monitoring.label_judging import Labelled, Numbers
+from models_onnx.monitoring.labelled import Labelled, Numbers
 from models_onnx.monitoring.rates import Interval
 
 _STEPS = 50

@@ -1,8 +1,7 @@
 """Runs the watch beside the feeds: reads each finished step of the inbox, keeps incidents there and reports them.
 
-What persons decided about interfaces, from the record: a change that is the new usual, a feed that is paused.
-
-What a person checks first about an incident of the watch, by its kind.
+What persons decided about interfaces is read from the record: a change that is the new usual, a feed that is paused.
+`FIRST_CHECKS` says what a person checks first about an incident, by its kind.
 """
 
 import asyncio

@@ -1,6 +1,4 @@
-"""Builds conformant hook requests from an entry of discovery and a patient's chart.
-
-How a vendor's requests differ from the published form.
+"""Builds hook requests from an entry of discovery and a patient's chart: conformant ones, or as a vendor sends them.
 
 Epic's ways: the project's note on EHR dialects (section 1) and the CDS Hooks page of fhir.epic.com (public copy): flat
 extension members, FHIR access on every call, absolute references, category as an object, and an empty search as a

@@ -5,7 +5,7 @@ the same for all models of this project is in `models_onnx/model_card/defaults.c
 reviewed a model is not taken from there for a model whose words lie elsewhere. A declared attribute that is also
 computed comes after the computed one, never in its place: a figure is not overwritten by a sentence.
 
-The computed attributes of a card: cohort flow, representativeness, validity, fairness; as figures and in words.
+Computed are cohort flow, representativeness, validity and fairness; as figures and in words.
 """
 
 import json

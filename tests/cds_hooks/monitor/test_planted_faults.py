@@ -10,7 +10,8 @@ import pytest
 
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Family, incidents
-from models_onnx.monitoring.label_judging import LabelCounts, LabelWindow
+from models_onnx.monitoring.label_judging import LabelWindow
+from models_onnx.monitoring.labelled import LabelCounts
 from tests.cds_hooks.monitor import feeds
 
 WINDOW = feeds.FIRST + timedelta(days=feeds.DAYS)

@@ -12,9 +12,9 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from cds_hooks.errors import Untrusted
 from cds_hooks.kit.simulator.signing import SigningAlgorithm, SigningKey, new_key, sign_token
 from cds_hooks.security.addresses import KeySetUrl, Reach, parse_url, reach_of
+from cds_hooks.security.keys import ALGORITHMS, UnusableKey, read_key, read_key_set
 from cds_hooks.security.outbound import OutboundClient
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
-from cds_hooks.security.token import ALGORITHMS, UnusableKey, read_key, read_key_set
 from tests.cds_hooks.security.servers import Seen, answering
 from tests.cds_hooks.security.trusting import PUBLIC_URL, SERVICE, Clock, Site, call, run
 

@@ -25,7 +25,8 @@ from cds_hooks.security.addresses import (
     parse_url,
 )
 from cds_hooks.security.client import ANONYMOUS, TrustedClient
-from cds_hooks.security.token import read_key_set, read_token
+from cds_hooks.security.keys import read_key_set
+from cds_hooks.security.token import read_token
 from cds_hooks.security.trust import DevelopmentTrust, _base_url
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.security.forging import Forger

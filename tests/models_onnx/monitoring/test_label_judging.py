@@ -8,16 +8,8 @@ import pytest
 from models_onnx.monitoring import label_judging
 from models_onnx.monitoring.day import DayCounts, count_need
 from models_onnx.monitoring.figure import Figure, incidents
-from models_onnx.monitoring.label_judging import (
-    LabelCounts,
-    LabelWindow,
-    label_choice,
-    pack,
-    summed,
-    unpack,
-    unpack_cells,
-    with_labels_assumed,
-)
+from models_onnx.monitoring.label_judging import LabelWindow, label_choice
+from models_onnx.monitoring.labelled import LabelCounts, pack, summed, unpack, unpack_cells, with_labels_assumed
 from models_onnx.monitoring.performance import Deployed
 from models_onnx.monitoring.rates import Interval
 

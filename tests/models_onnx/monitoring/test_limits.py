@@ -11,7 +11,8 @@ import pytest
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure
 from models_onnx.monitoring.judging import Compared
-from models_onnx.monitoring.label_judging import LabelCounts, LabelWindow
+from models_onnx.monitoring.label_judging import LabelWindow
+from models_onnx.monitoring.labelled import LabelCounts
 from models_onnx.monitoring.sketch import bucket_of
 
 MONDAY = date(2026, 9, 28)

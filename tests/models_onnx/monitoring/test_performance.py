@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from models_onnx.monitoring.alerting import alerting_at, alerting_of
-from models_onnx.monitoring.label_judging import LabelCounts, Labelled, labelled
+from models_onnx.monitoring.labelled import LabelCounts, Labelled, labelled
 from models_onnx.monitoring.performance import (
     area_under_curve,
     calibration_slope,

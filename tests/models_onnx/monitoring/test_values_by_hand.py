@@ -11,7 +11,7 @@ from models_onnx.monitoring import arrival, drift, rates
 from models_onnx.monitoring.alerting import Alerting, InForce, alerting_at, alerting_of
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.drift import one_value
-from models_onnx.monitoring.label_judging import LabelCounts, labelled, pack, unpack, unpack_cells, with_labels_assumed
+from models_onnx.monitoring.labelled import LabelCounts, labelled, pack, unpack, unpack_cells, with_labels_assumed
 from models_onnx.monitoring.performance import Deployed, net_benefit, observed_to_expected, ratio_at_equal_estimate
 from models_onnx.monitoring.rates import Interval
 from models_onnx.monitoring.sketch import Sketch, bucket_of

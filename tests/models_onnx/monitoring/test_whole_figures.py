@@ -11,7 +11,8 @@ from models_onnx.monitoring.alerting import alerting_at, alerting_of
 from models_onnx.monitoring.day import DayCounts, _sum_of_buckets, groups_of
 from models_onnx.monitoring.figure import Figure
 from models_onnx.monitoring.judging import Compared
-from models_onnx.monitoring.label_judging import LabelCounts, LabelWindow, labelled
+from models_onnx.monitoring.label_judging import LabelWindow
+from models_onnx.monitoring.labelled import LabelCounts, labelled
 from models_onnx.monitoring.performance import (
     Deployed,
     area_under_curve,
