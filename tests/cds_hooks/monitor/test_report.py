@@ -287,7 +287,7 @@ def test_an_event_that_is_not_taken_is_told_again(tmp_path: Path, notices_webhoo
     notices_webhook.answers = [200, answer]
     with pytest.raises(NotTold) as not_told:
         tell(book, [units, clock], notices_webhook.url)
-    assert str(not_told.value) == f"the notices_webhook answered {answer}; the next report tells the event again."
+    assert str(not_told.value) == f"the webhook answered {answer}; the next report tells the event again."
     assert book.open_incidents() == {("app", "clock")}
     assert told(tell(book, [units, clock], notices_webhook.url)) == [("opened", "ehr", "units", "ehr: u")]
     notices_webhook.answers = [answer]
@@ -302,7 +302,7 @@ def test_a_webhook_that_is_not_there_is_said(tmp_path: Path, notices_webhook: Re
     with pytest.raises(NotTold) as not_told:
         tell(book, [incident("ehr", "units", "u")], url)
     assert str(not_told.value) == (
-        "the notices_webhook cannot be reached (ConnectError); the next report tells the event again."
+        "the webhook cannot be reached (ConnectError); the next report tells the event again."
     )
     assert book.open_incidents() == set()
 

@@ -169,7 +169,7 @@ Row = tuple[str, float, int, float, bool]
 def volumes_judged(
     baseline: Baseline, newest: list[float], starts: dict[str, int] | None = None, at: int = 0
 ) -> list[Row]:
-    """What is volumes_judged of a feed after three days that were as expected; `starts` counts back from the end."""
+    """What is judged of a feed after three days that were as expected; `starts` counts back from the end."""
     end = MONDAY + 3 * 288 + at
     weekdays = baseline.hours[0]
     usual = [{"messages": float(weekdays[step % 288 // 12])} for step in range(end - MONDAY)]
@@ -240,7 +240,7 @@ WIDE = varying(day_variance=0.5)
         (flat(1000.0), [865, 865, 865], []),
         (flat(1.85), [0] * 12, [("silent", 0.0, 9, 16.65, True)]),  # fewer than 1.8 in a step are not urgent
         (flat(1.75), [0] * 12, [("silent", 0.0, 9, 15.75, False)]),
-        # Six steps of nothing after two full ones: 8 of 32 volumes_came, and nothing since 24 were due.
+        # Six steps of nothing after two full ones: 8 of 32 came, and nothing since 24 were due.
         (flat(4.0), [4, 4, 4, 0, 0, 0, 0], [("silent", 0.0, 4, 16.0, True)]),
         # Where days vary by a fifth, the chance of n empty steps is (1 + 0.4 n) ** -25.
         (flat(10.0, **varying(day_variance=0.04)), [0, 0], []),
@@ -322,7 +322,7 @@ SINCE_MIDNIGHT = [0.0, 1.0] * 48
             0.5,
             [*[10.0] * 90, *SINCE_MIDNIGHT[:6]],
             [("low", 0.05, 2, 20.0, True)],
-        ),  # it volumes_came as usual until half past
+        ),  # it came as usual until half past
         (0.5, [0.0] * 96, [("silent", 0.0, 2, 20.0, True)]),  # not even the 48 of a Sunday
         (9.0, SINCE_MIDNIGHT, [("low", 0.05, 2, 20.0, True)]),  # Sundays are as other days
     ],

@@ -146,7 +146,7 @@ def _risk(model: IncidenceModel, X: Array) -> Array:
 
 @pytest.fixture(scope="module")
 def competing_fitted() -> tuple[FittingRows, IncidenceModel]:
-    """The competing_people and the model of them."""
+    """The people and the model of them."""
     seen = competing_people(8000)
     return seen, _model(fit_causes(COMPETING_COX, seen, 3.0))
 
