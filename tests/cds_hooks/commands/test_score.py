@@ -301,7 +301,7 @@ def result(**changes: Any) -> Any:
 def test_what_was_read_and_what_was_not_is_said(
     changes: dict[str, Any], words: list[str], capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    score._show(result(**changes), Path("out.csv"))
+    score._show_charts(result(**changes), Path("out.csv"))
     said = capsys.readouterr()
     assert said.err.splitlines() == words
     assert said.out.splitlines() == ["1,100 patients, 1,200 of 1,500 resources read: out.csv", "  m: 1,000"]

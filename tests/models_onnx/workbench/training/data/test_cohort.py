@@ -138,7 +138,7 @@ def test_an_input_that_cannot_be_read_is_a_sentence(
     with pytest.raises(TrainingRefused, match=said) as refused:
         input_column(changed, "bun_mg_dl", table)
     assert "the input bun_mg_dl" in str(refused.value)
-    assert "ended with" not in said or "in test_declared.py, line " in str(refused.value)
+    assert "ended with" not in said or "in test_cohort.py, line " in str(refused.value)
     assert "female" not in str(refused.value), "the words of an error may hold a value of a row"
 
 
