@@ -6,6 +6,7 @@ says why."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Literal, TypeAlias
 
@@ -295,13 +296,15 @@ def _sums(
     """Milligrams of one dose, of a day, and what stands in the way."""
     schedule = instruction.schedule
     if instruction.parts:
+        doses: list[tuple[Milligrams, ...]] = []
         days: list[tuple[Milligrams, ...]] = []
         for amount, low, high in instruction.parts:
             amounts, problem = milligrams(identity, amount)
             if problem:
                 return (), (), problem
+            doses.append(amounts)
             days.append(_times(amounts, low, high))
-        return (), _added(days), None
+        return _least_and_most(doses), _added(days), None
     if instruction.amount is None:
         return (), (), None
     amounts, problem = milligrams(identity, instruction.amount)
@@ -329,6 +332,15 @@ def _sums(
     if schedule.low is None or schedule.high is None:
         return amounts, (), AS_NEEDED_WITHOUT_FREQUENCY if instruction.as_needed else NO_FREQUENCY
     return amounts, _times(amounts, schedule.low, schedule.high), None
+
+
+def _least_and_most(doses: Iterable[Iterable[Milligrams]]) -> tuple[Milligrams, ...]:
+    """Return the smallest to the largest of several doses: 20 to 40 mg of "20 mg in the morning, 40 at night"."""
+    by_drug: dict[str, Milligrams] = {}
+    for amount in chain.from_iterable(doses):
+        seen = by_drug.get(amount.rxcui, amount)
+        by_drug[amount.rxcui] = replace(amount, low=min(seen.low, amount.low), high=max(seen.high, amount.high))
+    return tuple(by_drug.values())
 
 
 def _times(amounts: Iterable[Milligrams], low: float, high: float) -> tuple[Milligrams, ...]:

@@ -245,6 +245,8 @@ def test_an_age_row_is_sharp(as_of: datetime) -> None:
         form = "injection" if str(selector.route) == "injected" else local
         for drug in _names([selector]):
             order = {"drug": f"{drug} {form}".strip()}
+            if str(selector.route) == "pushed":
+                order = _ordered(drug, ROUTES["pushed"])
             assert _found(rule, inside, order, as_of) == [band.id], drug
             assert _found(rule, outside, order, as_of) == []
             if "ge" in limit and word == "age_months":

@@ -355,7 +355,7 @@ def test_what_is_not_recognised_has_no_dose() -> None:
         (Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),), asNeededBoolean=True),
          DailyDose("exact", per_day=_mg(48), as_needed=True)),
         (Dosage(text="10 mg in the morning and 5 mg in the evening"),
-         DailyDose("exact", per_day=_mg(15), times_per_day=2.0, from_text=True)),
+         DailyDose("exact", per_day=_mg(15), per_dose=_mg(5, 10), times_per_day=2.0, from_text=True)),
     ],
 )  # fmt: skip
 def test_the_whole_dose_of_one_instruction(dosage: Dosage, expected: DailyDose) -> None:
