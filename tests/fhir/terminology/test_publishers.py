@@ -1,6 +1,7 @@
 """The files of publishers: each in its own form, what is read of it, and what is refused with its line."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,13 @@ def test_a_file_of_another_form_ends_the_import_with_its_line(tmp_path: Path, na
     with pytest.raises(NotARelease) as refused:
         import_releases([tmp_path / name], tmp_path / "terms.idx", lambda *_: None)
     assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "is_known"),
+    [("code_id,ascii_desc", True), ("code_id,ascii_desc,edition", True), ("code_id,title", False), ("code_id", False)],
+)
+def test_a_table_is_known_by_the_columns_of_its_publisher(tmp_path: Path, header: str, is_known: bool) -> None:
+    (tmp_path / "codes.csv").write_text(f"{header}\nI500,Ticker going bung,2025\n", "utf-8")
+    with nullcontext() if is_known else pytest.raises(NotARelease, match="Nothing of these files"):
+        import_releases([tmp_path / "codes.csv"], tmp_path / "terms.idx", lambda *_: None)
