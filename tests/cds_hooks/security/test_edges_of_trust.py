@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import certifi
 import httpcore
@@ -25,7 +26,7 @@ from cds_hooks.security.outbound import ConnectionPools, TransportRefused
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, open_replay_store
 from cds_hooks.security.trust_file import TrustFileError, read_trust_file
-from cds_hooks.security.trust_setup import AddressTrial, _why
+from cds_hooks.security.trust_setup import AddressTrial, _base, _why
 from cds_hooks.settings.checks import networks_of
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site
 
@@ -236,3 +237,14 @@ def test_what_came_of_an_address_is_told_in_a_line() -> None:
     assert [
         _why(error) for error in (TransportRefused("address", "Not there."), refused, OSError("gone"), OSError())
     ] == ["Not there.", "answers 503", "gone", "OSError"]
+
+
+@pytest.mark.parametrize(("status", "is_reached"), [(200, True), (401, True), (499, True), (500, False), (503, False)])
+async def test_a_fhir_server_is_reached_unless_it_fails_itself(status: int, *, is_reached: bool) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status))
+    outbound = SimpleNamespace(
+        open=lambda _: httpx.AsyncClient(transport=transport, base_url="https://a.example/fhir/")
+    )
+    base = SimpleNamespace(url="https://a.example/fhir", reach="public")
+    trial = await _base(cast(Any, outbound), cast(Any, SimpleNamespace(name="ehr")), cast(Any, base))
+    assert trial == AddressTrial("ehr", "https://a.example/fhir", is_reached, f"GET metadata answers {status}")
