@@ -552,12 +552,14 @@ def _other_meaning(
     number: int, words: list[tuple[str, int]], positions: _Positions, asserted: AssertedText
 ) -> bool | None:
     """Return whether what stands beside an abbreviation makes another meaning of it, False where that is not clear."""
-    answer = None
+    answer, tokens, position = None, asserted.tokens, words[number][1]
+    marks = (tokens[place].word if 0 <= place < len(tokens) else "," for place in (position - 1, position + 1))
+    is_item = _ENDS_EXPANSION.issuperset(marks)  # "RA, SpO2 94 %": of a list one item does not say what another means
     for meaning in _compiled().meanings.get(words[number][0], ()):
         if meaning.unless.isdisjoint(positions):
             for span in chain.from_iterable(positions[name] for name in meaning.beside & positions.keys()):
-                if _speaks_of(number, span, words, asserted, is_beside=meaning.is_beside):
-                    answer = answer or meaning.is_clear
+                if not answer and _speaks_of(number, span, words, asserted, is_beside=meaning.is_beside):
+                    answer = meaning.is_clear and not is_item
     return answer
 
 
@@ -565,10 +567,12 @@ def _speaks_of(
     number: int, span: tuple[int, int], words: list[tuple[str, int]], asserted: AssertedText, *, is_beside: bool
 ) -> bool:
     """Whether other words speak of an abbreviation: near to it, or right beside it or in brackets behind it."""
-    first, last = words[span[0]][1], words[span[1]][1]
-    distance, tokens, position = _distance(span, (number, number)), asserted.tokens, words[number][1]
-    if not is_beside or (first > position and tokens[first - 1].word == "("):
+    distance = _distance(span, (number, number))
+    if distance > _WINDOW or not is_beside:
         return distance <= _WINDOW
+    tokens, position, first, last = asserted.tokens, words[number][1], words[span[0]][1], words[span[1]][1]
+    if first > position and tokens[first - 1].word == "(":
+        return True
     whole = {token.word for token in tokens[min(first, position) : max(last, position)]}
     between = {token.word for token in tokens[min(last, position) + 1 : max(first, position)]}
     return distance <= _BESIDE and "," not in whole and _LINKS.isdisjoint(between)

@@ -137,6 +137,7 @@ def test_no_second_meaning_takes_an_abbreviation_that_stands_alone() -> None:
         ("HF hip fracture", "hf", []),
         ("HF strain of the right leg (hip flexor)", "hf", []),
         ("PVD with floaters", "pad", []),
+        ("RA, SpO2 94 %", "ra", ["unclear"]),
         ("severe MI", "myocardial_infarction", ["unclear"]),
         ("severe MI 2019, stent", "myocardial_infarction", ["affirmed"]),
         ("AF - axial flexion", "afib", ["unclear"]),  # in no table: its letters behind a sign
