@@ -96,6 +96,8 @@ _NOT_DONE: Final = re.compile(
 )
 _INCOMPLETE: Final = re.compile(
     r"\b(?:incomplete|aborted|abandoned|terminated|not completed)\b"
+    r"|\b(?:inkomplett\w*|unvollständig\w*|abgebrochen|incompl[eè]te|incomplet[ao]|onvolledig\w*)\b"
+    r"|\bnicht erreicht\b|\bnon (?:atteint|raggiunto)\b|\bno (?:se )?(?:alcanza\w*|alcanzado)\b|\bniet bereikt\b"
     r"|\b(?:poor|inadequate|insufficient) (?:bowel |colon )?prep"
     r"|\bprep\w*\b[^.;|]{0,30}\b(?:poor|inadequate|insufficient)"
     r"|\b(?:ca?ecum|ileum|right colon)\b[^.;|]{0,30}\bnot (?:be )?(?:reached|intubated|seen|visuali[sz]ed)"
