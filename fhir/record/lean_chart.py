@@ -104,7 +104,7 @@ def encode_chart(read: ReadResources, patient_id: str) -> bytes:
 def first_chart(read: ReadResources, patient_id: str, name: bytes, text: bytes) -> ChartsBefore:
     """Return what the next chart needs to go on from this one, which was written whole as this text."""
     resources = _resources_of(read)
-    places = {id(resource): place for place, resource in enumerate(resources)}
+    places = {id(resource): position for position, resource in enumerate(resources)}
     references = _other_references(resources, patient_id)
     return ChartsBefore(name, 1, places, resources, references, read.medications, long_characters(text))
 
@@ -116,7 +116,7 @@ def continue_chart(read: ReadResources, patient_id: str, before: ChartsBefore) -
     if not set(_other_references(new, patient_id)) <= set(before.references):
         return None
     if new:
-        places = places | {id(resource): place for place, resource in enumerate(new, len(before.resources))}
+        places = places | {id(resource): position for position, resource in enumerate(new, len(before.resources))}
     at = [places[id(resource)] for resource in resources]
     medications = None if _are_the_same(read.medications, before.medications) else read.medications
     part = _Part(_without_names(read.patient), new, medications, list(map(sub, at, [0, *at])))
@@ -149,7 +149,7 @@ def join_charts(contents: Sequence[bytes]) -> bytes:
     if last.steps is None:
         return contents[-1]
     added = [resource for part in parts for resource in part.resources]
-    resources = tuple([added[place] for place in accumulate(last.steps)])
+    resources = tuple([added[position] for position in accumulate(last.steps)])
     medications = next(part.medications for part in reversed(parts) if part.medications != _NONE)
     patient = None if last.patient == _NONE else last.patient
     return _encode(_Part(patient, resources, {} if medications == _NO_MEDICATIONS else medications))
