@@ -418,8 +418,8 @@ async def _cards_of_others(call: Call, advised: Advised) -> list[VisitCard]:
     cards: list[VisitCard] = []
     memory = call.components.governance.memory
     for service in call.components.services.values():
-        is_asked = PATIENT_VIEW in service.hooks and service.id != call.service.id
-        is_called = is_asked and not memory.does_not_call(advised.checked.caller, service.id)
+        is_opening = PATIENT_VIEW in service.hooks and service.id != call.service.id
+        is_called = is_opening and not memory.does_not_call(advised.checked.caller, service.id)
         if is_called and call.client.may_call(service.id, PATIENT_VIEW) and not service.absent_models:
             other = replace(call, service=service, predict=call.components.predict)  # whose time is that of "decide"
             try:
@@ -444,8 +444,8 @@ async def _cards_of(call: Call, advised: Advised, wanted: Wanted) -> list[VisitC
     kept_as = call.service.id, advised.config, understood.request.context.user_id, wanted
     advice = kept.get(kept_as)
     if advice is None:
-        asked = _service_input(call, replace(understood, prefetch=NO_PREFETCH), checked, wanted)
-        advice = await call.service.decide(asked)
+        given = _service_input(call, replace(understood, prefetch=NO_PREFETCH), checked, wanted)
+        advice = await call.service.decide(given)
         suppressed = not SUPPRESSED.isdisjoint([silence.reason for silence in advice.silences])
         if not suppressed and not any(card.own_extension.findings for card in advice.cards):
             kept[kept_as] = advice  # no finding of a rule, which rests or not by what was answered since

@@ -4,7 +4,7 @@ What raises and what lowers an estimate is described in factor lines, ranges, an
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct, UnsetType
 from msgspec.structs import replace
@@ -149,18 +149,19 @@ def model_card(
 NOT_FOUND = "**Not found, so counted as no:**"
 
 
-_COMPARED: Final = "Higher than "
-
-
-def without_reasons(card: Card) -> Card:
+def without_reasons(card: Card, compared: str = "") -> Card:
     """Return the card of an estimate without its reasons and what counts as no, which its extension keeps.
 
-    Nor does it say again how the estimate compares where the summary says so.
+    Nor does it say again how the estimate compares, which the summary says; `compared` is that sentence.
     """
     lines = (line for line in (card.detail or "").split("\n") if not line.lstrip().startswith(("- ", NOT_FOUND)))
-    if "higher than for" in card.summary:
-        lines = (line.partition(_COMPARED)[0].rstrip() for line in lines)
-    return replace(card, detail="\n".join(lines))
+    return replace(card, detail="\n".join(line.removesuffix(compared).rstrip() for line in lines))
+
+
+def comparison(prediction: Prediction, manifest: Manifest, vector: FeatureVector) -> str:
+    """Return the sentence of a detail that says among whom the estimate is high."""
+    among = f"{manifest.reference.words}{_among_ages(prediction, manifest, vector)}"
+    return f"Higher than {_higher_than(prediction)} in 100 of {among}."
 
 
 def _value_words(value: FeatureValue, manifest: Manifest) -> str:
@@ -194,8 +195,7 @@ def _detail(
 
     lines = [
         *([planned.first_line] if planned.first_line else []),
-        f"{_opening(prediction, manifest, planned)}{_COMPARED}{_higher_than(prediction)} in 100 of "
-        f"{manifest.reference.words}{_among_ages(prediction, manifest, vector)}.",
+        f"{_opening(prediction, manifest, planned)}{comparison(prediction, manifest, vector)}",
         *factor_lines([contribution for _, contribution in explained], describe, "groups" if is_grouped else "inputs"),
         "",
     ]

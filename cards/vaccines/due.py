@@ -124,6 +124,11 @@ class DueVaccine(Struct, frozen=True):
         days = [item.since for item in self.reasons if item.since is not None]
         return min(days) if days and len(days) == len(self.reasons) else None
 
+    def may_be_given(self, charted: ChartedPerson, as_of: date, book: VaccineKnowledge) -> list[DoseToCheck]:
+        """Return the doses without a code or a day of which one may be the dose that is due."""
+        days = self.counted_days
+        return may_be_given(self.forecast, days, charted, as_of, book, for_pregnancy=self.for_pregnancy)
+
     @property
     def for_pregnancy(self) -> bool:
         """Whether the dose is for a pregnancy, whatever was given before it."""
@@ -271,7 +276,7 @@ def vaccines_due(
     uncoded = {
         item.forecast.group: UncodedVaccine(item.forecast.group, item.label, tuple(doses))
         for item in open_ones
-        if (doses := may_be_given(item, charted, as_of, knowledge))
+        if (doses := item.may_be_given(charted, as_of, knowledge))
     }
     uncoded |= {
         group: UncodedVaccine(group, group, tuple(doses))

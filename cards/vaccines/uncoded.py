@@ -5,16 +5,14 @@ be the one that is due holds nothing back.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from cards.vaccines.groups import GroupForecast
 from cards.vaccines.knowledge import Period, VaccineKnowledge
 from cards.vaccines.patient import DATE_OF_TRANSPLANT, ONSET_OF_PREGNANCY, ChartedPerson
 from fhir.mapping.immunizations import DoseToCheck
-
-if TYPE_CHECKING:
-    from cards.vaccines.due import DueVaccine
 
 TETANUS_GROUP: Final = "DTaP/Tdap/Td"
 # CDC, supporting data, tetanus and diphtheria: the booster is ten years after the last dose.
@@ -36,10 +34,21 @@ def uncoded_doses(group: str, since: date | None, charted: ChartedPerson, book: 
     ]
 
 
-def may_be_given(item: "DueVaccine", charted: ChartedPerson, as_of: date, book: VaccineKnowledge) -> list[DoseToCheck]:
+def may_be_given(
+    forecast: GroupForecast,
+    counted_days: Sequence[date],
+    charted: ChartedPerson,
+    as_of: date,
+    book: VaccineKnowledge,
+    *,
+    for_pregnancy: bool,
+) -> list[DoseToCheck]:
     """Return the doses without a code or a day of which one may be the dose that is due."""
-    since = max(_too_old(item, charted, as_of), default=None)
-    group = item.forecast.group
+    group = forecast.group
+    too_old = [*counted_days[-1:], *_too_old(forecast, charted, as_of)]
+    if for_pregnancy:
+        too_old.append(charted.person.observed(ONSET_OF_PREGNANCY) or as_of - _PREGNANCY)
+    since = max(too_old, default=None)
     return [
         dose
         for dose in uncoded_doses(group, since, charted, book)
@@ -48,16 +57,12 @@ def may_be_given(item: "DueVaccine", charted: ChartedPerson, as_of: date, book: 
     ]
 
 
-def _too_old(item: "DueVaccine", charted: ChartedPerson, as_of: date) -> Iterator[date]:
-    """Yield the days up to which a dose is none that is due now."""
-    group, recommended = item.forecast.group, item.forecast.recommended
-    if item.counted_days:
-        yield item.counted_days[-1]
+def _too_old(forecast: GroupForecast, charted: ChartedPerson, as_of: date) -> Iterator[date]:
+    """Yield the days up to which a dose is none that is due now, whatever was counted."""
+    group, recommended = forecast.group, forecast.recommended
     if group in _OF_SEASONS and recommended is not None:
         yield recommended - timedelta(days=1)
     if group == TETANUS_GROUP and charted.person.within_ages(as_of, Period(years=19), None):
         yield as_of.replace(year=as_of.year - TETANUS_BOOSTER.years, day=min(as_of.day, 28))
-    if item.for_pregnancy:
-        yield charted.person.observed(ONSET_OF_PREGNANCY) or as_of - _PREGNANCY
     if (transplant := charted.person.observed(DATE_OF_TRANSPLANT)) is not None:
         yield transplant

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from msgspec import Struct, structs
 
 from cards.card import Action, Card, CardIdentity, Link
-from cards.compose.model import without_reasons
+from cards.compose.model import comparison, without_reasons
 from cards.compose.orders import OrderOutcome, check_orders
 from cards.extension import WorklistEntry
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
@@ -177,10 +177,10 @@ class Advice(Struct):
     models: tuple[dict[str, str], ...] = ()
     scores: dict[str, Any] | None = None
 
-    def add_estimate(self, card: Card) -> None:
-        """Add the card of an estimate, whose shorter form has no reasons."""
+    def add_estimate(self, card: Card, compared: str = "") -> None:
+        """Add the card of an estimate, whose shorter form has no reasons, nor the sentence that compares it."""
         self.cards.append(card)
-        self.shorter[card.uuid] = without_reasons(card)
+        self.shorter[card.uuid] = without_reasons(card, compared)
 
 
 def opted_out_words(record: PatientRecord) -> str:
@@ -214,7 +214,8 @@ async def advise_by_model(
     elif not chart_model.is_due(estimated.model, scores or estimated.scores, age, call.thresholds):
         advice.silences.append(WhyNot(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
     else:
-        advice.add_estimate(card(estimated))
+        compared = comparison(estimated.prediction, estimated.manifest, estimated.vector)
+        advice.add_estimate(card(estimated), compared)
     return advice
 
 

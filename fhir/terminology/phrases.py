@@ -553,7 +553,7 @@ def _other_meaning(
 ) -> bool | None:
     """Return whether what stands beside an abbreviation makes another meaning of it, False where that is not clear."""
     answer, tokens, position = None, asserted.tokens, words[number][1]
-    marks = (tokens[place].word if 0 <= place < len(tokens) else "," for place in (position - 1, position + 1))
+    marks = (tokens[beside].word if 0 <= beside < len(tokens) else "," for beside in (position - 1, position + 1))
     is_item = _ENDS_EXPANSION.issuperset(marks)  # "RA, SpO2 94 %": of a list one item does not say what another means
     for meaning in _compiled().meanings.get(words[number][0], ()):
         if meaning.unless.isdisjoint(positions):

@@ -243,8 +243,13 @@ def test_of_four_drugs_the_last_two_share_a_line() -> None:
 
 # The headline of a card is the worst finding on it: for the first case of each band of every rule about orders.
 _DECLARED = {(rule.id, band.declared.id): band.declared.indicator for rule in rule_book().rules for band in rule.bands}
-# In hospice care the rule about valves is one step lower than it is declared, and so is a deficiency of unknown degree.
-_ONE_STEP_LOWER = {("disease-doac-valve", "hospice care"), ("pgx-azathioprine", "the problem TPMT deficiency")}
+# In hospice care the rule about valves is one step lower than it is declared, and so are a deficiency of unknown degree
+# and a second order of a drug in another strength.
+_ONE_STEP_LOWER = {
+    ("disease-doac-valve", "hospice care"),
+    ("mon-clozapine", "1.0"),
+    ("pgx-azathioprine", "the problem TPMT deficiency"),
+}
 
 
 def _severities(card: Card) -> list[int]:
