@@ -49,7 +49,8 @@ SEEN_BY_NEIGHBOURS = frozenset(
         *("hba1c", "glucose", "glucose_fasting", "egfr", "uacr", "upcr"),
         *("cholesterol_total", "hdl_cholesterol", "ldl_cholesterol", "triglycerides"),
         *("tsh", "psa", "ferritin", "vitamin_b12"),
-        *("potassium", "sodium", "calcium", "hemoglobin", "platelets"),
+        # Not platelets: with them alone FIB-4 would seem to lack a panel that the call did not ask for.
+        *("potassium", "sodium", "calcium", "hemoglobin"),
     }
 )
 """The few results of which the cards before vaccines and prevention are made: who asks for them knows the others."""

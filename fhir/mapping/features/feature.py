@@ -261,7 +261,7 @@ def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> Featur
     values: list[float] = []
     evidence: list[FeatureValue | None] = []
     missing: list[Missing] = []
-    readings = record.derive(_readings)
+    readings = record.derive(_readings).setdefault(record.requested, {})
     for feature in features:
         value = readings.get(feature.name)
         if value is None or value.feature is not feature:
@@ -276,6 +276,6 @@ def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> Featur
     return FeatureVector(features, np.array(values, dtype=np.float64), evidence, missing)
 
 
-def _readings(_record: PatientRecord) -> dict[str, "FeatureValue | Missing"]:
-    """Return what was read of a record so far: several equations and models read the same features of it."""
+def _readings(_record: PatientRecord) -> dict[frozenset[str] | None, dict[str, "FeatureValue | Missing"]]:
+    """Return what was read so far, by what was asked for: equations and models read the same features of a record."""
     return {}

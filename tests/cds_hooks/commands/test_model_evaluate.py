@@ -7,8 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_hooks.commands.model.main import app
-from tests.models_onnx.workbench.training.test_adopt import train
-from tests.models_onnx.workbench.training.toy import toy_table
+from tests.models_onnx.workbench.training.toy import toy_table, train
 
 
 @pytest.fixture

@@ -265,7 +265,7 @@ def test_what_is_not_due_has_a_reason_each_and_what_is_not_for_this_age_one_toge
 
 
 def due(**members: Any) -> Any:
-    empty: Json = dict.fromkeys(("due", "catch_up", "of_season", "ordered", "declined", "seasons_over"), ())
+    empty: Json = dict.fromkeys(("due", "catch_up", "of_season", "ordered", "declined", "seasons_over", "uncoded"), ())
     return made(**empty | members)
 
 
@@ -292,7 +292,7 @@ def test_why_no_vaccine_is_due() -> None:
     ("count", "words"), [(0, []), (2, ["e0", "e1"]), (3, ["e0", "e1", "1 more entries like these"])]
 )
 def test_two_entries_that_are_no_doses_are_named(count: int, words: list[str]) -> None:
-    unread = [made(text=f"e{number}.") for number in range(count)]
+    unread = [made(text=f"e{number}.", subject=f"Immunization/{number}") for number in range(count)]
     assert _unread(cast("Any", made(history=made(unread=unread)))) == words
 
 
@@ -440,7 +440,7 @@ def test_a_model_that_cannot_be_served_is_refused_and_a_second_one_is_missed_by_
 
 def charted(*unread: str, observations: tuple[str, ...] = (), to_check: tuple[str, ...] = ()) -> Any:
     return made(
-        history=made(unread=[made(text=text) for text in unread]),
+        history=made(unread=[made(text=text, subject="") for text in unread]),
         person=made(observations=[made(words=words) for words in observations]),
         to_check=[made(words=words) for words in to_check],
     )

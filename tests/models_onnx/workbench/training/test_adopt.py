@@ -41,16 +41,15 @@ from models_onnx.workbench.training.commands import RetrainedComparison
 from models_onnx.workbench.training.fitting.own import load
 from models_onnx.workbench.training.pipeline import differences
 from tests.models_onnx.workbench.compiler.people import compiled, says
-from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import (
     adopted,
     adults,
-    complete,
     declare,
     elsewhere,
     inputs,
     run,
     toy_table,
+    train,
 )
 
 __all__ = ["run"]
@@ -307,21 +306,6 @@ def test_the_functions_of_two_folders_are_two_functions_though_their_files_have_
         (tmp_path / str(number) / "_fit_same.py").write_text(f"def model():\n    return {number}\n")
     sources = [Fitted("_fit_same:model", trained_on="x", folder=tmp_path / str(number)) for number in (1, 2, 1)]
     assert [load(source) for source in sources] == [1, 2, 1]
-
-
-def train(folder: Path, table: pd.DataFrame, changed: dict[str, str] | None = None) -> Any:
-    """The command on this table, with the declaration of the template changed."""
-    write_template("toy_30d", folder)
-    complete(folder / "toy_30d.card.json")
-    path = folder / "toy_30d.py"
-    text = path.read_text()
-    for old, new in (changed or {}).items():
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
-    table.to_csv(folder / "toy_30d.csv", index=False)
-    options = ["--specs", folder, "--data", folder, "--out", folder / "trained", "--replicates", "0"]
-    return CliRunner().invoke(app, ["train", "toy_30d", *map(str, options)])
 
 
 @pytest.mark.parametrize(

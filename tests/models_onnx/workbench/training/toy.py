@@ -105,3 +105,18 @@ def adopted(run: Callable[..., Any], folder: Path, source: str) -> Any:
     assert told.exit_code == 0, told.output
     assert run("list", "--folder", out, "--specs", folder).exit_code == 0
     return load_model("toy_30d", out)
+
+
+def train(folder: Path, table: pd.DataFrame, changed: dict[str, str] | None = None) -> Any:
+    """The command on this table, with the declaration of the template changed."""
+    write_template("toy_30d", folder)
+    complete(folder / "toy_30d.card.json")
+    path = folder / "toy_30d.py"
+    text = path.read_text()
+    for old, new in (changed or {}).items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    table.to_csv(folder / "toy_30d.csv", index=False)
+    options = ["--specs", folder, "--data", folder, "--out", folder / "trained", "--replicates", "0"]
+    return CliRunner().invoke(app, ["train", "toy_30d", *map(str, options)])
