@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from fhir.terminology.definitions import Definition
+from fhir.terminology.definitions import Definition, roots_of
 from fhir.terminology.imported import Meaning, Source
 from fhir.terminology.importing import snomed_roots
 from fhir.terminology.release_files import Imported
@@ -28,8 +28,13 @@ _ATTEMPTS: Final = 4
 SECONDS: Final = 60.0
 """So long an answer may take."""
 _WAITS: Final = frozenset({429, 502, 503, 504})
+_REFUSALS: Final = frozenset({400, 404, 422})
 _LOOKED_UP: Final = "84114007"
 """A root of our definitions, which every edition has: its answer names the edition."""
+
+
+class Refused(NotARelease):
+    """A server does not expand this expression: a code that its edition does not have may be in it."""
 
 
 @dataclass
@@ -58,10 +63,35 @@ class TerminologyServer:
         Raises:
             NotARelease: It cannot be asked or expanded, or the edition changed between two pages.
         """
+        return self._all({"filter": [{"property": "constraint", "op": "=", "value": expression}]})
+
+    def below(self, codes: Sequence[str]) -> dict[str, list[str]]:
+        """Return codes and what is below them, but those that the edition does not have: servers refuse these.
+
+        Raises:
+            NotARelease: As of `expand`.
+        """
+        try:
+            return self.expand(_or_below(codes))
+        except Refused:
+            there = self.there(codes)
+            if len(there) == len(codes):
+                raise
+        return self.expand(_or_below(there)) if there else {}
+
+    def there(self, codes: Iterable[str]) -> list[str]:
+        """Return which of the codes are active in the edition.
+
+        Raises:
+            NotARelease: As of `expand`.
+        """
+        return sorted(self._all({"concept": [{"code": code} for code in sorted(codes)]}))
+
+    def _all(self, include: Mapping[str, Any]) -> dict[str, list[str]]:
         concepts: dict[str, list[str]] = {}
         offset = 0
         while True:
-            expansion = self._ask("POST", "ValueSet/$expand", json=_request(expression, offset)).get("expansion")
+            expansion = self._ask("POST", "ValueSet/$expand", json=_request(include, offset)).get("expansion")
             if not isinstance(expansion, dict):
                 raise NotARelease(f"{self.base}: the answer to $expand is no expansion")
             self._note_edition(expansion)
@@ -94,7 +124,8 @@ class TerminologyServer:
         except ValueError:
             document = None
         if answer.status_code != 200 or not isinstance(document, dict):
-            raise NotARelease(f"{where} answered {answer.status_code}{_why(document)}")
+            fault = Refused if answer.status_code in _REFUSALS else NotARelease
+            raise fault(f"{where} answered {answer.status_code}{_why(document)}")
         return document
 
 
@@ -104,10 +135,13 @@ def _why(content: Any) -> str:
     return f": {'; '.join(filter(None, texts))[:300]}" if any(texts) else ""
 
 
-def _request(expression: str, offset: int) -> dict[str, Any]:
-    constraint = {"property": "constraint", "op": "=", "value": expression}
-    include = [{"system": SNOMED, "filter": [constraint]}]
-    value_set = {"resourceType": "ValueSet", "status": "active", "compose": {"include": include}}
+def _or_below(codes: Iterable[str]) -> str:
+    return " OR ".join(f"<< {code}" for code in codes)
+
+
+def _request(include: Mapping[str, Any], offset: int) -> dict[str, Any]:
+    compose = {"include": [{"system": SNOMED, **include}]}
+    value_set = {"resourceType": "ValueSet", "status": "active", "compose": compose}
     return {
         "resourceType": "Parameters",
         "parameter": [
@@ -145,12 +179,14 @@ def expand_by(server: TerminologyServer, imported: Imported, step: Callable[[str
         step(f"{kind} {key}", number, len(keys))
         codes = roots.by_kind[kind][key]
         definitions = [row for row in roots.definitions if (row.kind, row.key) == (kind, key)]
-        members = _members(server, codes, definitions, roots.in_none if kind == "group" else frozenset())
+        members = {code: terms for row in definitions for code, terms in _defined(row, server, imported).items()}
+        listed = frozenset() if any(row.instead for row in definitions) else codes
+        _add_below(members, server, listed, roots.in_none - codes if kind == "group" else frozenset())
         names |= members
         imported.differences += [Difference(kind, key, code, "new") for code in sorted(members.keys() - codes)]
         for code in members:
             keys_of[kind][code].add(key)
-        if kind in ("drug", "allergen") and codes:
+        if kind in ("drug", "allergen") and (codes := codes & members.keys()):
             agents = server.expand(_about(_AGENT, codes))
             for code in agents:
                 keys_of["allergy" if kind == "drug" else kind][code].add(key)
@@ -170,23 +206,31 @@ def _parts(codes: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 def _about(attribute: str, codes: Iterable[str]) -> str:
     """Everything whose attribute has one of these values or what is below them."""
-    return f"* : {attribute} = ({' OR '.join(f'<< {code}' for code in sorted(codes))})"
+    return f"* : {attribute} = ({_or_below(sorted(codes))})"
 
 
-def _members(
-    server: TerminologyServer, codes: frozenset[str], definitions: Sequence[Definition], excluded: frozenset[str]
-) -> dict[str, list[str]]:
-    """Return what is below the codes or in the definitions, but what was read and is in none and what is below that."""
-    expressions = [definition.text for definition in definitions]
-    if not any(definition.instead for definition in definitions):
-        expressions += [" OR ".join(f"<< {code}" for code in part) for part in _parts(sorted(codes), _CODES_AT_ONCE)]
-    members: dict[str, list[str]] = {}
-    for expression in expressions:
-        members |= server.expand(expression)
-    for part in _parts(sorted((members.keys() & excluded) - codes), _CODES_AT_ONCE):
-        for code in server.expand(" OR ".join(f"<< {code}" for code in part)).keys() - codes:
+def _defined(definition: Definition, server: TerminologyServer, imported: Imported) -> dict[str, list[str]]:
+    """Return what is in a definition, nothing where the edition does not have one of its codes, which is told."""
+    try:
+        return server.expand(definition.text)
+    except Refused:
+        roots = roots_of(definition.text)
+        absent = sorted(roots.difference(server.there(roots)))
+        if not absent:
+            raise
+    imported.differences += [Difference(definition.kind, definition.key, code, "no such root") for code in absent]
+    return {}
+
+
+def _add_below(
+    members: dict[str, list[str]], server: TerminologyServer, codes: frozenset[str], excluded: frozenset[str]
+) -> None:
+    """Add what is below the codes, and take away what was read and is in none and what is below that."""
+    for part in _parts(sorted(codes), _CODES_AT_ONCE):
+        members |= server.below(part)
+    for part in _parts(sorted(members.keys() & excluded), _CODES_AT_ONCE):
+        for code in server.below(part).keys() - codes:
             members.pop(code, None)
-    return members
 
 
 def _add(

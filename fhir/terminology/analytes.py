@@ -192,8 +192,9 @@ _SAYS_NOTHING = frozenset(
         "ekg",
         "ecg",
     }
+    | {"poct", "abg", "vbg", "formule", "formel", "bloed", "krwi", "surowicy", "osoczu", "w", "we", "estimation"}
 )
-_IN_SERUM = re.compile(r"\bi\. ?(?:[sp]\.|serum\b|plasma\b|blut\b)")
+_IN_SERUM = re.compile(r"\bi\. ?(?:[sp]\.|serum\b|plasma\b|blut\b)|\b3[07] ?°c\b")
 _IN_BLOOD = re.compile(r"\b(?:serum|plasma|blood)\b", re.IGNORECASE)
 _LONGEST_NAME = 160
 # How LOINC names a test in full, as parts, and short; in urine and other fluids it is another test.
@@ -239,13 +240,24 @@ def _key_of_name(text: str) -> str | None:
     if len(text) > _LONGEST_NAME:
         return None
     name = _component_of(text) or text
-    words = _WORD.findall(_IN_SERUM.sub(" ", _without_accents(name.lower())))
+    name = _IN_SERUM.sub(" ", _without_accents(name.lower()))
+    words = _WORD.findall(name)
     whole = " ".join(words)
     if whole not in _KEY_BY_NAME:  # "Hemoglobin S" is there, and none of ours
         whole = " ".join(word for word in words if word not in _SAYS_NOTHING)
-    return _KEY_BY_NAME.get(whole)
+    return _KEY_BY_NAME[whole] if whole in _KEY_BY_NAME else _key_of_parts(name)
 
 
+def _key_of_parts(name: str) -> str | None:
+    """Return the analyte that each part of a name means which says something: "GPT (ALAT)", "Blutzucker, BZ"."""
+    parts = [set(_WORD.findall(part)) - _SAYS_NOTHING for part in _BETWEEN_PARTS.split(name)]
+    if sum(map(bool, parts)) < 2:
+        return None
+    keys = {_key_of_name(part) for part, words in zip(_BETWEEN_PARTS.split(name), parts, strict=True) if words}
+    return keys.pop() if len(keys) == 1 else None
+
+
+_BETWEEN_PARTS = re.compile(r"[(),/;:=]| - ")
 # Tests of blood that no laboratory names like each other.
 _OF_BLOOD = frozenset(
     {"albumin", "alt", "ast", "bilirubin_total", "bun", "calcium", "chloride", "creatinine", "glucose", "hba1c"}
@@ -303,7 +315,7 @@ def _component_of(text: str) -> str | None:
 def _without_accents(text: str) -> str:
     if text.isascii():
         return text
-    text = text.replace("æ", "ae").replace("ø", "o")
+    text = text.replace("æ", "ae").replace("ø", "o").replace("ß", "ss").replace("ł", "l")
     return "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
 
 

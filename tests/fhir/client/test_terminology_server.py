@@ -16,12 +16,13 @@ from cds_hooks.commands.terminology import app
 from fhir.client import terminology_server
 from fhir.client.terminology_server import TerminologyServer
 from fhir.mapping.understanding import understand
-from fhir.terminology.definitions import concepts_of
+from fhir.terminology.definitions import Definition, concepts_of, roots_of
 from fhir.terminology.imported import use_index
 from fhir.terminology.rf2 import NotARelease, Release, Roots
 
 _HF, _IBUPROFEN, _AGENT = "84114007", "387207008", "246075003"
 _BELOW, _EXCLUDED, _ALLERGY, _PRODUCT = "90000101", "90000102", "90000103", "90000104"
+_ELSEWHERE = "90000199"
 _EDITION = "http://snomed.info/sct/900000000000207008/version/20260701"
 Answer = tuple[int, Any]
 
@@ -32,21 +33,28 @@ def _release() -> Release:
     for child, parent in ((_BELOW, _HF), (_EXCLUDED, _HF), ("90000105", _EXCLUDED)):
         release.children[parent].append(child)
     release.attributes[_AGENT] = [(_ALLERGY, _IBUPROFEN)]
-    release.attributes["127489000"] = [(_PRODUCT, _IBUPROFEN)]
+    release.attributes |= {"127489000": [(_PRODUCT, _IBUPROFEN)], "762949000": []}
     return release
 
 
 def _expanded(asked: dict[str, Any]) -> Answer:
-    """What a server answers: pages of the size that is asked for, the concepts below an abstract one."""
+    """What a server answers: pages of the size that is asked for, the concepts below an abstract one.
+
+    As FHIRsmith does, an expression with a code that the edition does not have is refused; of a list it is left out.
+    """
     values = {part["name"]: part for part in asked["parameter"]}
     (include,) = values["valueSet"]["resource"]["compose"]["include"]
-    (constraint,) = include["filter"]
-    assert (include["system"], constraint["property"], constraint["op"]) == (
-        "http://snomed.info/sct",
-        "constraint",
-        "=",
-    )
-    codes = sorted(concepts_of(constraint["value"], _release(), frozenset()))
+    release = _release()
+    assert include["system"] == "http://snomed.info/sct"
+    if "concept" in include:
+        codes = sorted(release.active & {concept["code"] for concept in include["concept"]})
+    else:
+        (constraint,) = include["filter"]
+        assert (constraint["property"], constraint["op"]) == ("constraint", "=")
+        if absent := roots_of(constraint["value"]) - release.active - release.attributes.keys():
+            issue = {"code": "invalid", "details": {"text": f"The SNOMED CT Concept {min(absent)} is not known"}}
+            return 400, {"resourceType": "OperationOutcome", "issue": [issue]}
+        codes = sorted(concepts_of(constraint["value"], release, frozenset()))
     offset, count = values["offset"]["valueInteger"], values["count"]["valueInteger"]
     page = [_entry(code) for code in codes[offset : offset + count]]
     contains = [{"abstract": True, "display": "all of them", "contains": page}] if page else []
@@ -111,12 +119,15 @@ def _serving(expand: Callable[[dict[str, Any]], Answer], looked_up: Answer = _KN
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tables of one group and one ingredient, pages of two concepts: thousands of requests would show nothing more."""
     by_kind = {
-        "group": {"hf": frozenset([_HF])},
+        "group": {"hf": frozenset([_HF, _ELSEWHERE])},
         "drug": {"5640": frozenset([_IBUPROFEN])},
         "allergen": {},
         "vaccine": {},
     }
-    monkeypatch.setattr(terminology_server, "snomed_roots", lambda _: Roots(by_kind, frozenset([_EXCLUDED])))
+    elsewhere = Definition("group", "gout", "snomed", f"<< {_HF} MINUS << {_ELSEWHERE}")
+    by_kind["group"]["gout"] = frozenset()
+    roots = Roots(by_kind, frozenset([_EXCLUDED]), [elsewhere])
+    monkeypatch.setattr(terminology_server, "snomed_roots", lambda _: roots)
     monkeypatch.setattr(terminology_server, "_PAGE", 2)
     yield
     use_index(None)
@@ -135,6 +146,7 @@ def test_groups_allergies_and_products_are_expanded_by_a_server(tmp_path: Path) 
     assert requests[0] == "/fhir/CodeSystem/$lookup"
     assert set(requests[1:]) == {"/fhir/ValueSet/$expand"}
     assert f"{base} {_EDITION}: $expand" in said
+    assert f"look at: the definition of gout names {_ELSEWHERE}, which is not active in the release" in said
     use_index(index)
 
     def read(kind: str, element: str, code: str) -> Any:
