@@ -149,7 +149,11 @@ def test_definitions_hold_what_a_real_hierarchy_has_below_their_roots(tmp_path: 
     assert (held >= 60, missed) == (True, 0), held
     use_index(tmp_path / "free.idx")
     try:
-        unread = [row["name"] for row in concepts if not understand({"resourceType": "Condition", "code": {"text": row["name"]}}).groups]
+        unread = [
+            row["name"]
+            for row in concepts
+            if not understand({"resourceType": "Condition", "code": {"text": row["name"]}}).groups
+        ]
     finally:
         use_index(None)
     assert len(unread) <= 0.02 * len(concepts), unread
