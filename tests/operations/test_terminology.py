@@ -130,9 +130,8 @@ def test_what_one_person_proposes_waits_on_the_page_until_another_does_the_same(
     Desk(record_in(tmp_path)).account("vera", "add", roles=["approver"])
     with_account(tmp_path, "ann", "pharmacist")
     with_account(tmp_path, "vera", "approver")
-    settings = {"CDS_LOGIN": "accounts", "CDS_TRUST_FILE": str(trust_file_in(tmp_path))}
     with (
-        serving(tmp_path, **settings) as address,
+        serving(tmp_path, CDS_LOGIN="accounts", CDS_TRUST_FILE=str(trust_file_in(tmp_path))) as address,
         httpx.Client(base_url=address, headers={**BROWSER, "origin": address}, timeout=60) as browser,
     ):
 
