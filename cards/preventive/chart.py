@@ -152,6 +152,8 @@ def results_of(
     `incomplete`: those that were not done to their end. `any_entry`: also every report, result and active problem of
     another name, for what it says.
     """
+    if not any_entry and record.derive(_that_name_tests).keys().isdisjoint(names):
+        return []
     entries = [test for name in names for test in done(record, name, incomplete=incomplete)]
     if any_entry and not entries:
         return record.derive(_other_results)

@@ -31,12 +31,11 @@ from cards.text import format_number, plain
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.medications.active import Presence, presence_of
-from fhir.mapping.tobacco import SmokingHistory, smoking_history
+from fhir.mapping.tobacco import SmokingHistory
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import USABLE_STATUS, Measurement
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
-from models_onnx.equations.record_inputs import RecordInputs
 from models_onnx.errors import EquationRefused
 
 ABNORMAL_RESULT: Final = "abnormal-result"
@@ -383,10 +382,9 @@ _NEED_WORDS: Final = {
 }
 
 
-def chart_of(record: PatientRecord, knowledge: PreventiveKnowledge, risk: RecordInputs) -> JudgedChart:
-    """Return what every recommendation is judged from; `risk` are the inputs of PREVENT."""
-    smoking = smoking_history(record)
-    return JudgedChart(record, record.as_of.date(), smoking, risk, knowledge, record.age_years(), record.sex)
+def chart_of(record: PatientRecord, knowledge: PreventiveKnowledge) -> JudgedChart:
+    """Return what every recommendation is judged from."""
+    return JudgedChart(record, record.as_of.date(), knowledge, record.age_years(), record.sex)
 
 
 def judge_services(chart: JudgedChart, results: Sequence[OpenResult]) -> tuple[Judgement, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -10,11 +10,13 @@ from cards.extension import Fact
 from cards.preventive.chart import Done, done, years_after
 from cards.preventive.knowledge import Order, PreventiveKnowledge, PreventiveService, ScreeningTest
 from cards.text import plain
-from fhir.mapping.tobacco import SmokingHistory
+from fhir.mapping.tobacco import SmokingHistory, smoking_history
 from fhir.record.record import PatientRecord
-from models_onnx.equations.record_inputs import RecordInputs
+from models_onnx.equations.declaration import get_equation
+from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 
 State: TypeAlias = Literal["due", "not due", "not known"]
+PREVENT: Final = get_equation("prevent_base")
 
 
 class Judgement(Struct, frozen=True, kw_only=True):
@@ -35,18 +37,26 @@ class Judgement(Struct, frozen=True, kw_only=True):
 
 
 class JudgedChart(Struct, frozen=True):
-    """What every recommendation is judged from: the record, its day, the smoking history, the inputs of PREVENT.
+    """What every recommendation is judged from: the record and its day.
 
     `age` and `sex` are those of the record, which all recommendations ask first.
     """
 
     record: PatientRecord
     today: date
-    smoking: SmokingHistory
-    risk: RecordInputs
     knowledge: PreventiveKnowledge
     age: int | None
     sex: Literal["male", "female"] | None
+
+    @property
+    def smoking(self) -> SmokingHistory:
+        """The smoking history; abnormal results never ask for it."""
+        return self.record.derive(smoking_history)
+
+    @property
+    def risk(self) -> RecordInputs:
+        """The inputs of PREVENT; abnormal results never ask for them."""
+        return self.record.derive(prevent_inputs)
 
     def test(self, name: str) -> ScreeningTest:
         """The test of this name."""
@@ -60,6 +70,11 @@ class JudgedChart(Struct, frozen=True):
         """Return the body mass index as PREVENT reads it, in kg/m2."""
         value = self.risk.evidence.get("bmi")
         return float(value.value) if value is not None else None
+
+
+def prevent_inputs(record: PatientRecord) -> RecordInputs:
+    """Return what PREVENT's equation is given."""
+    return inputs_from_record(PREVENT, record)
 
 
 def judge(service: PreventiveService, state: State, because: str, text: str, **more: Any) -> Judgement:

@@ -10,7 +10,6 @@ from functools import cache
 from itertools import islice
 from typing import Final
 
-from cards.card import SEVERITY
 from cards.compose.medications import (
     MEDICATION_REVIEW,
     ReviewedDrug,
@@ -19,10 +18,12 @@ from cards.compose.medications import (
 )
 from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
+from cards.rules.engine.compile import CompiledBand, CompiledRule
 from cards.rules.engine.finding import Finding, merge_repeated_findings
 from cards.rules.engine.kept import open_session
-from cards.rules.engine.rule_book import MISSING, DraftEvaluation, RuleBook, whole_book
-from cards.rules.patient.orders import DraftMedication, DraftOrder
+from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, whole_book
+from cards.rules.patient.orders import DraftMedication
+from cards.rules.patient.session import PatientSession
 from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext
 from cards.text import plain
 from cds_hooks.prefetch.needs import Needs
@@ -95,8 +96,14 @@ async def decide(call: ServiceInput) -> Advice:
         return Advice()
     medications = taken_medications(record, OriginalOrders(call.sent))
     drafts = [draft for _, draft in islice(medications, call.max_drafts)]
+    session = open_session(record, drafts, signing=True, active_orders=True)
+    age = record.age_years()
+    is_older = age is not None and age >= FROM_YEARS
+    reports = _reports_from_65 if is_older else _reports_under_65
+    if call.wanted != "answer" and not any(review_book().can_find(session, drug, reports) for drug in session.drafted):
+        return Advice()
     advice = Advice()
-    reviewed = list(_reviewed_drugs(record, drafts, advice.silences, call))
+    reviewed = list(_reviewed_drugs(session, advice.silences, call, is_older=is_older))
     advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
     advice.scores = {"review": sorted({f"{drug.finding.rule}/{drug.finding.band} {drug.name}" for drug in reviewed})}
     unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
@@ -124,12 +131,9 @@ async def decide(call: ServiceInput) -> Advice:
 
 
 def _reviewed_drugs(
-    record: PatientRecord, drafts: list[DraftOrder], silences: list[WhyNot], call: ServiceInput
+    session: PatientSession, silences: list[WhyNot], call: ServiceInput, *, is_older: bool
 ) -> Iterator[ReviewedDrug]:
     """Yield what is found about each drug; what two drugs do together is said once."""
-    session = open_session(record, drafts, signing=True, active_orders=True)
-    age = record.age_years()
-    is_older = age is not None and age >= FROM_YEARS
     # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.
     drugs = sorted(session.drafted, key=lambda drafted: not may_be_stopped(drafted.medication))
     evaluated: dict[str, DraftEvaluation] = {}
@@ -139,9 +143,12 @@ def _reviewed_drugs(
         return evaluated.get(name) or evaluated.setdefault(name, review_book().evaluate(session, drafted))
 
     by_draft = []
+    reports = _reports_from_65 if is_older else _reports_under_65
     for drafted in drugs:
         meant_findings = [
-            finding for finding in evaluate(drafted).findings if _is_meant(finding, drafted, is_older=is_older)
+            finding
+            for finding in evaluate(drafted).findings_of(reports)
+            if _is_meant(finding, drafted, is_older=is_older)
         ]
         needed = [finding for finding in meant_findings if not any(map(finding.is_said_by, meant_findings))]
         by_draft.append((drafted.draft.name, shown_findings(needed, call.suppress, silences)))
@@ -168,23 +175,32 @@ def _nothing_found(record: PatientRecord, count: int) -> WhyNot:
     return WhyNot(SUBJECT, "below-threshold", f"{subject_and_verb} not named by the criteria.")
 
 
-def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> bool:
-    """Whether the review tells it: at 65 and over every criterion, at every age what is dangerous to take.
+def _reports_from_65(rule: CompiledRule, band: CompiledBand) -> bool:
+    """Whether the review may tell it: at 65 and over every criterion, at every age what is dangerous to take."""
+    is_criterion = rule.group in _OWN or f"{rule.id}/{band.declared.id}" in _criteria()
+    return (is_criterion and band.declared.indicator != "silent") or _reports_under_65(rule, band)
 
-    What is only asked for because it is missing is left to the order. STOPP A3 is about daily use, not as needed.
+
+def _reports_under_65(rule: CompiledRule, band: CompiledBand) -> bool:
+    return _is_dangerous(rule.id, band.declared.id, band.declared.indicator, rule.group)
+
+
+def _is_dangerous(rule: str, band: str, indicator: str, group: str) -> bool:
+    if indicator == "critical" or f"{rule}/{band}" in _AT_EVERY_AGE:
+        return True
+    return indicator == "warning" and group not in {*_CRITICAL_ONLY, "review"}
+
+
+def _is_meant(finding: Finding, drafted: DraftMedication, *, is_older: bool) -> bool:
+    """Whether the review tells a finding of a band that it may tell, which can be milder than its band.
+
+    STOPP A3 is about daily use, not as needed.
     """
-    band = f"{finding.rule}/{finding.band}"
-    if finding.band == MISSING:
-        return False
-    if finding.indicator == "critical":
-        return True
-    if band in _AT_EVERY_AGE:
-        return True
-    if SEVERITY[finding.indicator] > SEVERITY["info"] and finding.group not in {*_CRITICAL_ONLY, "review"}:
+    if _is_dangerous(finding.rule, finding.band, finding.indicator, finding.group):
         return True
     if finding.group == "duplicate" and drafted.dose.as_needed:
         return False
-    return is_older and (finding.group in _OWN or band in _criteria())
+    return is_older and (finding.group in _OWN or f"{finding.rule}/{finding.band}" in _criteria())
 
 
 SERVICE = Service(

@@ -14,7 +14,7 @@ from cards.compose.preventive import FOR_CHECK_UP, preventive_card, preventive_s
 from cards.extension import WorklistEntry
 from cards.preventive.abnormal import OpenResult, open_results
 from cards.preventive.criteria import ABNORMAL_RESULT, chart_of, judge_services
-from cards.preventive.judgement import Judgement
+from cards.preventive.judgement import PREVENT, Judgement, prevent_inputs
 from cards.preventive.knowledge import PREVENTIVE
 from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
@@ -32,11 +32,9 @@ from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_death
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
+from models_onnx.equations.record_inputs import features_of
 
 SUBJECT: Final = "preventive-services"
-PREVENT = get_equation("prevent_base")
 # What can hold a test beyond what a recommendation needs.
 _MAY_HOLD_TESTS: Final = {"DiagnosticReport": "reports of studies", "Procedure": "procedures"}
 _REASONS: Final = {
@@ -70,7 +68,7 @@ async def decide(call: ServiceInput) -> Advice:
     past = reason_not_to_advise(record, SUBJECT)
     if past is not None:
         return past
-    risk, results = record.derive(_results)
+    results = record.derive(_results)
     limited = _limited_outlook(record)
     if limited is not None:
         results = tuple(result for result in results if result.row.in_limited_outlook)
@@ -82,7 +80,9 @@ async def decide(call: ServiceInput) -> Advice:
         return first
     judged = _in_context(record.derive(_judged), await likely_deaths(call), is_check_up(call))
     states = preventive_states(judged, PREVENTIVE, today(call))
-    advice = Advice(features=risk.vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged))
+    advice = Advice(
+        features=record.derive(prevent_inputs).vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged)
+    )
     advice.silences = _silences(judged)
     _add_results(advice, results, call)
     due = [judgement for judgement in judged if judgement.state == "due"]
@@ -104,14 +104,12 @@ async def decide(call: ServiceInput) -> Advice:
     return advice
 
 
-def _results(record: PatientRecord) -> tuple[RecordInputs, tuple[OpenResult, ...]]:
-    risk = inputs_from_record(PREVENT, record)
-    return risk, open_results(chart_of(record, PREVENTIVE, risk))
+def _results(record: PatientRecord) -> tuple[OpenResult, ...]:
+    return open_results(chart_of(record, PREVENTIVE))
 
 
 def _judged(record: PatientRecord) -> tuple[Judgement, ...]:
-    risk, results = record.derive(_results)
-    return judge_services(chart_of(record, PREVENTIVE, risk), results)
+    return judge_services(chart_of(record, PREVENTIVE), record.derive(_results))
 
 
 def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceInput) -> None:

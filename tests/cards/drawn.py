@@ -36,8 +36,6 @@ from fhir.mapping.tobacco import smoking_history
 from fhir.mapping.understanding import understand_chart
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
-from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import inputs_from_record
 from tests.conftest import ROOT
 from tests.fhir.drawn import drawn_chart, drawn_record
 from tests.fhir.readings import plain
@@ -68,7 +66,7 @@ def _vaccines(record: PatientRecord) -> Any:
 
 
 def _preventive(record: PatientRecord) -> Any:
-    chart = chart_of(record, PREVENTIVE, inputs_from_record(get_equation("prevent_base"), record))
+    chart = chart_of(record, PREVENTIVE)
     return judge_services(chart, open_results(chart))
 
 

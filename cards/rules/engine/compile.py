@@ -121,6 +121,8 @@ class CompiledRule(Struct, frozen=True):
     """What is said where it looked and no limit is reached, without the values that it looked at."""
     at_selection: str
     """What is said before the order is signed, where some of its bands wait for that; else empty."""
+    group: str
+    """Findings of rules of one group can share a line of a card."""
 
 
 class RuleOutline(Struct, frozen=True):
@@ -242,6 +244,7 @@ def _compiled(
         estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
         found_nothing=f"{rule.title}: looked, no limit is reached.",
         at_selection=_at_selection(rule, bands),
+        group=rule.merge_group or family.name,
     )
 
 

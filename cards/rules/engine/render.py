@@ -313,7 +313,7 @@ def _finding(
         notes=(*context.notes(text.when.uses), *also, *questions, *([running] if running else ())),
         suggestions=offers,
         partners=context.partners,
-        group=declared.merge_group or rule.family.name,
+        group=rule.group,
         evidence=_evidence(rule, text.cites, context),
         override_reasons=rule.override_reasons,
         yields_to=declared.yields_to,

@@ -87,6 +87,7 @@ class PatientSession:
         self._recent_starts: dict[tuple[tuple[str, ...], float], bool | None] = (
             {} if base is None else base._recent_starts
         )
+        self._new_starts: dict[str, bool] = {} if base is None else base._new_starts
         self._kidney: dict[str, KidneyFunction] = {} if base is None else base._kidney
         self._conditions: dict[str, ConditionHit | None] = {} if base is None else base._conditions
         self.results_shown: dict[str, Measurement] = {} if base is None else base.results_shown
@@ -240,8 +241,8 @@ class PatientSession:
     @cached_property
     def keys(self) -> frozenset[str]:
         """The ingredients and classes of what is active or drafted, or may be taken."""
-        uncertain = (key for medication in self._uncertain for key in medication.medication.keys)
-        return frozenset(key for key, medications in self._by_key.items() if medications).union(uncertain)
+        uncertain = [medication.medication.keys for medication in self._uncertain]
+        return frozenset([key for key, medications in self._by_key.items() if medications]).union(*uncertain)
 
     def may_meet(self, keys: frozenset[str], *, also_ended: bool) -> bool:
         """Whether something with one of these ingredients or classes is active or drafted, or ended lately at all."""
@@ -363,7 +364,12 @@ class PatientSession:
     def is_new_start(self, ingredient: Ingredient, drafted: DraftMedication) -> bool:
         """Whether the patient had no order of the ingredient in the last 180 days."""
         # A draft that renews another is no start, whether or not the other one came along.
-        return drafted.order.priorPrescription is None and is_new_start(self.record, ingredient.rxcui)
+        if drafted.order.priorPrescription is not None:
+            return False
+        is_new = self._new_starts.get(ingredient.rxcui)
+        if is_new is None:
+            is_new = self._new_starts[ingredient.rxcui] = is_new_start(self.record, ingredient.rxcui)
+        return is_new
 
     # Tests
 
@@ -391,6 +397,14 @@ class PatientSession:
         if key not in self._conditions:
             self._conditions[key] = find_condition(self.record, key) or self._shown_by_result(key)
         return self._conditions[key]
+
+    def has_any(self, keys: Iterable[str]) -> bool:
+        """Whether the patient has one of these conditions; all are asked for, whose results may be refused."""
+        hits, is_on_chart = self._conditions, False
+        for key in keys:
+            hit = hits[key] if key in hits else self.condition(key)
+            is_on_chart = is_on_chart or hit is not None
+        return is_on_chart
 
     def _shown_by_result(self, key: str) -> ConditionHit | None:
         if key == "tobacco_use":

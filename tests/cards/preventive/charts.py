@@ -7,8 +7,6 @@ from cards.preventive.criteria import chart_of, judge_services
 from cards.preventive.judgement import Judgement
 from cards.preventive.knowledge import PREVENTIVE
 from fhir.record.record import read_record
-from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import inputs_from_record
 from tests.fhir import builders
 from tests.fhir.builders import AS_OF, ICD10, LOINC, SNOMED, bundle, condition, lean, medication_order, observation
 
@@ -39,7 +37,7 @@ def judged(
     """The answer for one service about a person with these entries."""
     values = {"patient": lean(patient or person()), "rest": lean(bundle(*resources))}
     record = read_record(values, "p1", AS_OF, requested=requested)
-    chart = chart_of(record, PREVENTIVE, inputs_from_record(get_equation("prevent_base"), record))
+    chart = chart_of(record, PREVENTIVE)
     answers = judge_services(chart, open_results(chart))
     return next(one for one in answers if one.service.id == service)
 

@@ -12,8 +12,6 @@ from cards.preventive.abnormal import ABNORMAL_RESULTS, OpenResult, open_results
 from cards.preventive.criteria import chart_of
 from cards.preventive.knowledge import PREVENTIVE
 from fhir.record.record import read_record
-from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import inputs_from_record
 from tests.cards.preventive.charts import (
     EVERYTHING,
     MAN,
@@ -38,7 +36,7 @@ ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Inf
 def opened(*resources: Json, patient: Json | None = None) -> list[OpenResult]:
     values = {"patient": lean(patient or person()), "rest": lean(bundle(*resources))}
     record = read_record(values, "p1", AS_OF, requested=EVERYTHING)
-    return list(open_results(chart_of(record, PREVENTIVE, inputs_from_record(get_equation("prevent_base"), record))))
+    return list(open_results(chart_of(record, PREVENTIVE)))
 
 
 ADENOMA = "colonoscopy-advanced-adenoma"

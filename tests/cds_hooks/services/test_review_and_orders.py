@@ -22,7 +22,7 @@ from cards.rules.patient.orders import DraftOrder, read_draft
 from cards.rules.patient.session import PatientSession
 from cds_hooks.kit.samples import list_samples, load_patient
 from cds_hooks.services._current_medications import taken_medications
-from cds_hooks.services.medication_review import _OF_ORDERS_ONLY, _is_meant, review_book
+from cds_hooks.services.medication_review import _OF_ORDERS_ONLY, _is_meant, _reports_under_65, review_book
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.repair import repair_resource
 from fhir.record.resources import decoder
@@ -40,12 +40,16 @@ _OF_THE_ORDER: Final = {("opioid-mme", "ge90")}
 def reviewed(record: PatientRecord, drafts: list[DraftOrder]) -> Found:
     """What the review tells of these active orders at an age under 65."""
     session = PatientSession(record, drafts, signing=True, active_orders=True)
-    return {
+    reviewed_findings = {
         (drafted.draft.name, finding.rule)
         for drafted in session.drafted
-        for finding in review_book().evaluate(session, drafted).findings
+        for finding in review_book().evaluate(session, drafted).findings_of(_reports_under_65)
         if finding.indicator == "critical" and _is_meant(finding, drafted, is_older=False)
     }
+    # The first look of a call of another service misses none of them.
+    can_find = (review_book().can_find(session, drafted, _reports_under_65) for drafted in session.drafted)
+    assert not reviewed_findings or any(can_find)
+    return reviewed_findings
 
 
 def _readable(resource: Json) -> Any:

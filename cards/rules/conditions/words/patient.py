@@ -68,8 +68,8 @@ def _condition_any(spec: Spec) -> Predicate:
     keys = tuple(spec["condition_any"])
 
     def test(context: RuleContext) -> Truth:
-        truths = [context.has_condition(key) for key in keys]
-        return True if True in truths else None if None in truths else False
+        session = context.session
+        return True if session.has_any(keys) else False if session.knows_conditions else None
 
     def facts(context: RuleContext) -> list[Fact]:
         return [fact for key in keys for fact in context.condition_facts(key)]
