@@ -43,7 +43,7 @@ test-slow: slow-environment
 	@$(MAKE) --no-print-directory --jobs 2 fuzz pytest-slow
 
 pytest-slow: slow-environment
-	$(bin)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 60 -m "slow or hypothesis"
+	$(bin)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 60 -m "slow or hypothesis"
 
 # Texts for the pass in C under the address sanitizer: ten minutes, with the processor time that nothing else wants.
 # `.ci/run` begins with it, beside all that it does.

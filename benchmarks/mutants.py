@@ -60,6 +60,8 @@ _ANSWERS = "tests/test_pinned_answers.py"
 _FEW = 3
 _MOST_OF_IMPORTERS = 12
 """Where fewer tests than the former are near a module, so many of the tests near what imports it are asked, too."""
+_FIRST = 20
+"""So many of the files near a module are asked first, beginning with its own, and the rest when no other notices."""
 
 
 class Verdict(StrEnum):
@@ -87,13 +89,21 @@ def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_apart: bool = 
     if fault.path.endswith(".py"):
         tests = [name for name in files if re.search(r"/test_[^/]*\.py$", name)]
         near = near_tests(fault.path, tests, copy)
-        yield near
+        asked = near[:_FIRST]
+        yield near[:_FIRST]
         if len(near) < _FEW:
             importers = [name for name in files if re.match(_KINDS["code"], name) and _imports(name, fault.path, copy)]
             of_importers = dict.fromkeys(test for name in importers for test in near_tests(name, tests, copy))
-            yield [test for test in of_importers if test not in near][:_MOST_OF_IMPORTERS]
+            others = [test for test in of_importers if test not in near][:_MOST_OF_IMPORTERS]
+            asked += others
+            yield others
         yield [_ANSWERS]
-        yield [folder.as_posix()]
+        if len(folder.parts) <= 2:  # a whole floor: only what lies in its folder itself
+            yield [test for test in tests if Path(test).parent == folder and test not in asked]
+        else:
+            yield [folder.as_posix(), *(f"--ignore={test}" for test in asked if Path(test).is_relative_to(folder))]
+        if rest := [test for test in near[_FIRST:] if not Path(test).is_relative_to(folder)]:
+            yield rest
         return
     concerned = (names.split() for pattern, names in _CONCERNED.items() if re.match(pattern, fault.path))
     quick = [name for name in next(concerned, []) if (copy / name).exists()]
@@ -107,9 +117,11 @@ def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_apart: bool = 
 
 
 def near_tests(path: str, tests: list[str], copy: Path) -> list[str]:
-    """Return the test files that mirror a module or import it."""
-    mirrored = f"tests/{Path(path).parent}/test_{Path(path).stem.lstrip('_')}"
-    return [test for test in tests if test.startswith(mirrored) or _imports(test, path, copy)]
+    """Return the test files that mirror a module or import it: its own first, then those of its folder."""
+    folder = f"tests/{Path(path).parent}/"
+    mirrored = f"{folder}test_{Path(path).stem.lstrip('_')}"
+    near = [test for test in tests if test.startswith(mirrored) or _imports(test, path, copy)]
+    return sorted(near, key=lambda test: (not test.startswith(mirrored), not test.startswith(folder)))
 
 
 def _imports(file: str, path: str, copy: Path) -> bool:
@@ -139,7 +151,7 @@ def judge(fault: Fault, copy: Path, files: list[str], seconds: float, *, is_apar
             return Verdict.SURVIVES
         if _run(next(asked_tests(fault, files, copy)), copy, seconds, tier="slow") is Verdict.BEHAVIOUR:
             return Verdict.BEHAVIOUR
-        if _run([name for name in _SEALS if (copy / name).exists()], copy, seconds) is not Verdict.SURVIVES:
+        if _run([name for name in _SEALS if (copy / name).exists()], copy, seconds) is Verdict.BEHAVIOUR:
             return Verdict.SEAL
         return Verdict.SURVIVES if _has_types(copy) else Verdict.TYPES
     finally:

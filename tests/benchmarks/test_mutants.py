@@ -63,13 +63,13 @@ def test_the_tests_near_a_module_are_those_that_import_or_mirror_it(tmp_path: Pa
         "tests/cards/test_text.py": "",
         "tests/cards/test_text_by_hand.py": "",
         "tests/cards/test_card.py": "from cards.text import plain\n",
-        "tests/fhir/test_a.py": "from cards import (\n    card,\n    text,\n)\n",
+        "tests/a/test_a.py": "from cards import (\n    card,\n    text,\n)\n",
         "tests/fhir/test_b.py": "from cards import card\nfrom cards.texts import text\n",
     }
     for name, content in texts.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
-    assert near_tests("cards/text.py", list(texts), tmp_path) == list(texts)[:4]
+    assert near_tests("cards/text.py", list(texts)[::-1], tmp_path)[2:] == list(texts)[2:4], "its own come first"
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,15 @@ def test_of_a_module_its_own_tests_are_asked_then_its_importers_then_answers_the
         (tmp_path / name).write_text(text)
     fault = Fault("cards/card.py", "a number", "x = 2\n", 1)
     groups = list(asked_tests(fault, ["tests/cards/test_card.py", *texts], tmp_path))
-    last = [["tests/test_pinned_answers.py"], ["tests/cards"]]
-    assert groups == [["tests/cards/test_card.py"], ["tests/cds_hooks/test_ours.py"], *last]
+    assert groups == [
+        ["tests/cards/test_card.py"], ["tests/cds_hooks/test_ours.py"], ["tests/test_pinned_answers.py"], [],
+    ]  # fmt: skip
+    deep = ["tests/cards/rules/test_a.py", "tests/cards/rules/test_b.py"]
+    for name, text in zip(deep, ("from cards.rules.a import b\n", ""), strict=True):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (*_, last) = asked_tests(Fault("cards/rules/a.py", "a number", "x = 2\n", 1), deep, tmp_path)
+    assert last == ["tests/cards/rules", f"--ignore={deep[0]}"]
 
 
 def test_a_template_in_a_folder_of_pages_is_asked_in_the_tests_of_all_pages_last(tmp_path: Path) -> None:

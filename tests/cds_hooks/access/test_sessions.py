@@ -17,7 +17,9 @@ from cds_hooks.package_tests.markup import Page
 from cds_hooks.pages.doors import door_of
 from cds_hooks.settings.fields import LoginRole
 from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.storage.entries import add_event
 from tests.cds_hooks.access.browsing import BROWSER, store_of, visit, with_account
+from tests.live import record_in
 
 ANN = Person("account ann", "Ann", frozenset({"viewer"}), "ann")
 
@@ -253,3 +255,7 @@ async def test_an_auditor_sees_who_logged_in_and_who_was_shown_which_page(tmp_pa
         assert "logged in or out, act in" in text
         assert "was shown a page of patients, page /decisions" in text
         assert "Nothing of this person" in (await person.open("/decisions/seen?who=nobody")).text
+        add_event(record_in(tmp_path), "login", "ben", {"act": "in"})
+        both, of_ben = [(await person.open(f"/decisions/seen{who}")).text for who in ("", "?who=%20ben%20")]
+        who = 'data-label="Who"><span>'
+        assert (both.count(who) > 1, of_ben.count(who), of_ben.count(f"{who}ben</span>")) == (True, 1, 1)

@@ -183,3 +183,15 @@ def test_a_pool_without_a_free_connection_is_a_record_that_cannot_be_read(
 class _Always(random.Random):
     def random(self) -> float:
         return 0.0
+
+
+@pytest.mark.parametrize(("until", "read"), [(99.0, []), (100.0, ["a"]), (100.5, ["a"]), (200.0, ["a", "b"])])
+def test_an_entry_of_the_last_instant_is_still_read(
+    tmp_path: Path, until: float, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, taken = record_in(tmp_path), list[str]()
+    for second, name in ((100, "a"), (200, "b")):
+        monkeypatch.setattr("cds_hooks.storage.entries.time_ns", lambda second=second: second * 10**9)
+        add_event(url, "made", name, {})
+    acts.ActLog(("made",), lambda entry: taken.append(entry.actor), taken.clear).read(url, until)
+    assert taken == read

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
-from cds_hooks.hold_back import checks
+from cds_hooks.hold_back import checks, standing
 from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Pause, Statement, _fault
 from cds_hooks.hold_back.auto_pause import record_pause
 from cds_hooks.hold_back.budgets import Claims, claims_between_workers
@@ -23,7 +23,7 @@ from cds_hooks.hold_back.checks import (
     choose_cards,
     explain_held_back,
 )
-from cds_hooks.hold_back.releases import Releases
+from cds_hooks.hold_back.releases import Key, Origin, Released, Releases, State
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.hold_back.standing import CountedRules, RuleCounts, count_rules
 from cds_hooks.settings import Settings
@@ -112,6 +112,32 @@ def test_a_reason_without_a_known_act_is_that_of_the_last_check_that_can_give_it
     assert held.lets_through == (
         "An act of release about r: cds-hooks release set on, canary or activate (docs/operations/release.md)."
     )
+
+
+@pytest.mark.parametrize(
+    ("keys", "by"),
+    [
+        ([("client", "ehr"), ("unit", "u"), ("user", "x")], "client ehr"),
+        ([("client", "other"), ("unit", "u")], "unit u"),
+        ([("client", "other"), ("user", "x")], "user x"),
+        ([("unit", "u"), ("user", "x")], ""),
+        ([("unit", "u"), ("unit", "v")], ""),
+        ([("service", "s")], ""),
+        ([], ""),
+    ],
+)
+def test_silent_mode_is_of_the_client_or_else_of_the_one_unit_or_user_that_it_can_be(keys: list[Key], by: str) -> None:
+    releases = Releases(None)
+    releases.current = Released(states={key: State("shadow") for key in keys})
+    releases.changes = {key: Origin(1.0, " ".join(key)) for key in keys}
+    (held,) = explain_held_back([WhyNot("s", "silent-mode", "t")], "s", "ehr", lambda: releases)
+    assert (held.by, held.since) == (by, "1970-01-01T00:00:01+00:00" if by else "")
+
+
+def test_a_card_of_no_model_is_shown_where_the_site_has_switched_another_thing_off() -> None:
+    off = Released(states={("model", "mortality_5y"): State("off")})
+    kept = asyncio.run(choose_cards((card("a"),), CheckedCall(CALLER, 0.0, released=off), CHECKS))
+    assert [each.uuid for each in kept.cards] == ["a"]
 
 
 # Entries of the record
@@ -215,4 +241,11 @@ def test_the_newest_decisions_say_how_often_each_rule_spoke_and_was_answered(tmp
         2,
     )
     assert (dict(counted.rules[rule].reasons), dict(counted.rules[other].reasons)) == ({"no reason": 1}, {})
+    ids = [first.id]
+    for number in range(3, 9):
+        another = a_decision(response=sent((f"another-{number}", rule)), decided_at=number)
+        store(record_in(tmp_path), another)
+        ids.insert(0, another.id)
+    examples = count_rules(record_in(tmp_path), 100).rules[rule].examples
+    assert (examples, len(examples)) == (ids[: len(examples)], standing._EXAMPLES)
     assert [RuleCounts(accepted=a, overridden=b).answered for a, b in ((0, 0), (2, 3))] == [0, 5]

@@ -133,7 +133,10 @@ def test_the_opposite_of_what_was_accepted_is_not_offered() -> None:
     assert card.selection_behavior is None
     (silence,) = chosen.silences
     assert silence.reason == "loop-guard"
-    assert "it would change what was just accepted" in silence.text
+    assert silence.text == (
+        "“naproxen for acetaminophen” is not offered: "
+        "it would change what was just accepted (“acetaminophen for naproxen”)."
+    )
     assert chosen.withheld == {"acetaminophen-naproxen": 0}
 
 
@@ -142,7 +145,17 @@ def test_the_same_suggestion_is_not_offered_again_and_others_are() -> None:
     other = _card("ibuprofen", _replace("ibuprofen", "acetaminophen"), _replace("ibuprofen", "topical"))
     chosen = guard.hold_back([other], CALLER)
     assert [each.label for each in chosen.cards[0].suggestions] == ["topical for ibuprofen"]
-    assert "it was just accepted" in chosen.silences[0].text
+    assert chosen.silences[0].text == "“acetaminophen for ibuprofen” is not offered again: it was just accepted."
+
+
+def test_what_adds_to_an_order_that_was_just_accepted_is_offered_and_what_changes_it_is_not() -> None:
+    guard = _guard(_card("naproxen", _replace("naproxen", "acetaminophen")))
+    add = Suggestion(
+        label="add", uuid="add", actions=(Action(type="create", description="x", resource=_order("senna")),)
+    )
+    lower = Action(type="update", description="x", resource=_order("acetaminophen 325 mg"))
+    back = _card("acetaminophen", add, Suggestion(label="lower", uuid="lower", actions=(lower,)), rule="another-rule")
+    assert [each.label for each in guard.hold_back([back], CALLER).cards[0].suggestions] == ["add"]
 
 
 def test_critical_cards_other_patients_and_other_drugs_are_as_they_were() -> None:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -86,6 +88,14 @@ async def test_a_lock_that_is_never_given_back_is_said(sqlite_url: str, monkeypa
     await append_together(log, 3)
     await log.close()
     assert audit(sqlite_url).decisions == 3
+
+
+def test_a_lock_is_waited_for_so_long_and_no_longer(sqlite_url: str) -> None:
+    log, clock = _open(sqlite_url), cast(Any, SimpleNamespace())
+    for seconds, waits in ((0, True), (sqlite.LOCK_WAIT_SECONDS / 2, True), (sqlite.LOCK_WAIT_SECONDS, False)):
+        clock.time = lambda seconds=seconds: 100.0 + seconds
+        assert log._may_wait(clock) == waits, seconds
+    asyncio.run(log.close())
 
 
 async def test_a_full_database_is_said_and_the_record_goes_on_when_there_is_room(sqlite_url: str) -> None:

@@ -79,6 +79,8 @@ def test_a_chart_that_goes_on_from_others_is_made_whole_to_the_byte() -> None:
     assert len(contents) == 3
     other = lean(PROBLEM | {"id": "c2", "subject": {"reference": "urn:uuid:5"}})
     assert continue_chart(record_of(prefetch={"c": other}).resources, "p1", before) is None, "not numbered before"
+    same = lean(PROBLEM | absolute | {"id": "c3"})
+    assert continue_chart(record_of(prefetch={"c": same}).resources, "p1", before) is not None, "the form of before"
     notes = [lean(PROBLEM | {"id": f"n{number}", "code": {"text": "a " * 500}}) for number in range(25)]
     long = record_of(prefetch={note.id: note for note in notes})
     assert continue_chart(long.resources, "p1", before) is None, "more prose than may be read"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,36 @@ def test_a_table_is_known_by_the_columns_of_its_publisher(tmp_path: Path, header
     (tmp_path / "codes.csv").write_text(f"{header}\nI500,Ticker going bung,2025\n", "utf-8")
     with nullcontext() if is_known else pytest.raises(NotARelease, match="Nothing of these files"):
         import_releases([tmp_path / "codes.csv"], tmp_path / "terms.idx", lambda *_: None)
+
+
+@pytest.mark.parametrize(("count", "are_read"), [(1, True), (8, True), (9, False)])
+def test_parts_of_parts_are_followed_to_their_ingredient_in_eight_steps(
+    tmp_path: Path, count: int, are_read: bool
+) -> None:
+    codes = [*(str(8_888_800 + number) for number in range(count)), "6918"]
+    lines = (f"{part}||CUI|RN|{whole}||CUI|has_ingredient|1||RXNORM|RXNORM||||\n" for whole, part in pairwise(codes))
+    (tmp_path / "RXNREL.RRF").write_text("".join(lines), "utf-8")
+    with nullcontext() if are_read else pytest.raises(NotARelease, match="Nothing of these files"):
+        read = import_releases([tmp_path], tmp_path / "terms.idx", lambda *_: None).codes
+        assert {code for _, code in read} == set(codes[:-1])
+
+
+@pytest.mark.parametrize(
+    ("line", "codes"),
+    [
+        ("00001 I5023   1 ", {"I50.23"}),
+        ("0000x I5023   1 ", None),
+        (
+            "I5023  Acute upon chronic systolic failing of the heart, with more words beyond that column",
+            {"I50.23"},
+        ),
+    ],
+)
+def test_a_line_of_icd_10_cm_is_an_order_only_with_its_number_and_both_titles(
+    tmp_path: Path, line: str, codes: set[str] | None
+) -> None:
+    text = f"{line}{'Acute on chronic systolic'.ljust(60)} Acute upon chronic systolic failing\n"
+    (tmp_path / "icd10cm_codes_2026.txt").write_text(text if line.endswith(" ") else f"{line}\n", "utf-8")
+    with nullcontext() if codes else pytest.raises(NotARelease, match="line 1"):
+        read = import_releases([tmp_path], tmp_path / "terms.idx", lambda *_: None)
+        assert {source.codes for source in read.sources} == {1}

@@ -8,6 +8,7 @@ import pytest
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import Predicate, needs
+from cards.rules.engine import rule_book as books
 from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.family import Family
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook, rule_book
@@ -272,6 +273,29 @@ def test_the_rules_of_a_medication_are_remembered_and_forgotten_again() -> None:
     assert book.rules_for(medication) is book.rules_for(medication)
     long = identify_concept(CodeableConcept(text="metformin 500 mg " + "x" * 300))
     assert book.rules_for(long) is not book.rules_for(long)
+
+
+@pytest.mark.parametrize(("spare", "is_kept"), [(1, True), (0, True), (-1, False)])
+def test_a_medication_is_remembered_up_to_the_longest_words(
+    spare: int, is_kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, medication = RuleBook([_rule("a", band("x", TRUE))]), session_of(METFORMIN).drafted[0].medication
+    texts = (medication.rxcuis, medication.dose_form, medication.route, medication.words)
+    monkeypatch.setattr(books, "_LONGEST_REMEMBERED", len(f"{texts}") + spare)
+    assert (book.rules_for(medication) is book.rules_for(medication)) == is_kept
+
+
+def test_of_many_medications_the_ones_before_are_forgotten_when_there_are_as_many_as_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(books, "_MOST_REMEMBERED", 2)
+    book = RuleBook([_rule("a", band("x", TRUE))])
+    first, second, third = (identify_concept(CodeableConcept(text=f"metformin {mass} mg")) for mass in (500, 850, 1000))
+    kept = [book.rules_for(first), book.rules_for(second)]
+    assert [book.rules_for(first), book.rules_for(second)] == kept
+    assert all(again is before for again, before in zip(map(book.rules_for, (first, second)), kept, strict=True))
+    book.rules_for(third)
+    assert book.rules_for(first) is not kept[0]
 
 
 def test_what_is_wrong_with_a_rule_is_said_where_it_stands() -> None:

@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import needs
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.ddi.conditions import is_treatment
+from cards.rules.families.dose import texts
 from cards.rules.families.dose.family import FAMILY
 from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, PLAUSIBLE_DOSES, Limit
 from cards.rules.families.dose.rows import rows_for
@@ -679,3 +681,43 @@ def test_a_first_dose_of_insulin_is_none_where_insulin_is_taken() -> None:
     glargine = {"drug": "insulin glargine 100 UNT/ML Injection", "days_ago": 10}
     again = context_of(draft, labs=[["body_weight", 50, 3]], active=[glargine])
     assert answer({"over_maximum": True}, again, FAMILY) is False
+
+
+_ANY_LIMIT = Limit(
+    *("drug_x", "1", "oral", "", "", range(200), "", "", "", None, None, 20.0, False, False, False, True),
+    *(False, False, None, "", next(iter(EVIDENCE)), ""),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "about", "says"),
+    [
+        ({}, "drug x, at every age, oral", "at most 20 mg a day"),
+        ({"ages": range(1, 12)}, "drug x, 1 to 11 years, oral", "at most 20 mg a day"),
+        ({"ages": range(18)}, "drug x, 0 to 17 years, oral", "at most 20 mg a day"),
+        ({"ages": range(65, 150)}, "drug x, 65 to 149 years, oral", "at most 20 mg a day"),
+        ({"ages": range(65, 151)}, "drug x, from 65 years, oral", "at most 20 mg a day"),
+        ({"ages": range(19)}, "drug x, at every age, oral", "at most 20 mg a day"),
+        ({"weight_from_kg": 40.0}, "drug x, at every age, from 40 kg, oral", "at most 20 mg a day"),
+        ({"weight_to_kg": 39.9}, "drug x, at every age, up to 39.9 kg, oral", "at most 20 mg a day"),
+        (
+            {"form": "slow", "population": "p", "condition": "gout", "setting": "s", "without_condition": "copd"},
+            "drug x, at every age, oral, extended release, p, gout, s, without copd",
+            "at most 20 mg a day",
+        ),
+        ({"per_kg": True, "per_dose": True}, "drug x, at every age, oral", "at most 20 mg/kg in one dose"),
+        ({"per_area": True, "per_week": True}, "drug x, at every age, oral", "at most 20 mg/m2 a week"),
+        (
+            {"unit": "unit", "per_hour": True, "is_firm": False, "note": "n"},
+            "drug x, at every age, oral",
+            "usually at most 20 units an hour (n)",
+        ),
+    ],
+)
+def test_a_page_shows_all_that_a_limit_is_bound_to(
+    changes: Json, about: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = replace(_ANY_LIMIT, **changes)
+    monkeypatch.setattr(texts, "limits_of_route", lambda *_: [limit])
+    (row,) = texts.rows_of(identity_of("metformin 500 MG Oral Tablet"))
+    assert (row.about, row.says) == (about, says)
