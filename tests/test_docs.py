@@ -36,6 +36,9 @@ _OTHER_PEOPLES_DATA = "../shared/data/"
 ELSEWHERE = {
     f"{PROGRAM} check": "the whole kit: tests/cds_hooks/kit/contract/test_own_server.py",
     f"{PROGRAM} check --quick": "as a tester types it: tests/test_reader_pages.py",
+    f"{PROGRAM} check --only SEC --rows": "part of the whole kit; --rows: tests/cds_hooks/kit/contract/test_command.py",
+    f"{PROGRAM} check --only FHIR-03,PRE-13 --fhir-host 127.0.0.1": "part of the whole kit",
+    f"{PROGRAM} check --dialect epic --only EPIC": "as another caller: test_own_server.py, too",
 }
 
 # What asks the kit for a long run is in the slow tier.

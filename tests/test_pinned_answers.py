@@ -16,9 +16,11 @@ def test_the_answers_to_every_fifth_call_are_those_of_the_list() -> None:
 
 
 @pytest.mark.slow
-def test_all_answers_are_those_of_the_list() -> None:
-    assert len(read_list()) >= 1500
-    assert not list(differences(read_list(), answered(asked_calls()))), ACCEPT
+def test_the_answers_to_the_other_calls_are_those_of_the_list() -> None:
+    quick = {call.name for call in asked_calls()[::EVERY]}
+    others = {name: line for name, line in read_list().items() if name not in quick}
+    assert len(others) >= 1200
+    assert not list(differences(others, answered([call for call in asked_calls() if call.name not in quick]))), ACCEPT
 
 
 def test_an_answer_that_differs_is_shown_with_what_was_accepted() -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
 from cds_hooks.hold_back import checks, standing
-from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Pause, Statement, _fault
+from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Key, Pause, Statement, _fault
 from cds_hooks.hold_back.auto_pause import record_pause
 from cds_hooks.hold_back.budgets import Claims, claims_between_workers
 from cds_hooks.hold_back.checks import (
@@ -23,7 +23,7 @@ from cds_hooks.hold_back.checks import (
     choose_cards,
     explain_held_back,
 )
-from cds_hooks.hold_back.releases import Key, Origin, Released, Releases, State
+from cds_hooks.hold_back.releases import Origin, Released, Releases, State
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.hold_back.standing import CountedRules, RuleCounts, count_rules
 from cds_hooks.settings import Settings

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 
 from cds_hooks.audit.verification import audit
 from cds_hooks.storage import DecisionLog, RecordUnavailable, open_decision_log, sqlite
+from cds_hooks.storage.database import LOCK_WAIT_SECONDS
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import decisions
 from tests.cds_hooks.storage.samples import a_decision, append_together
@@ -92,7 +93,7 @@ async def test_a_lock_that_is_never_given_back_is_said(sqlite_url: str, monkeypa
 
 def test_a_lock_is_waited_for_so_long_and_no_longer(sqlite_url: str) -> None:
     log, clock = _open(sqlite_url), cast(Any, SimpleNamespace())
-    for seconds, waits in ((0, True), (sqlite.LOCK_WAIT_SECONDS / 2, True), (sqlite.LOCK_WAIT_SECONDS, False)):
+    for seconds, waits in ((0, True), (LOCK_WAIT_SECONDS / 2, True), (LOCK_WAIT_SECONDS, False)):
         clock.time = lambda seconds=seconds: 100.0 + seconds
         assert log._may_wait(clock) == waits, seconds
     asyncio.run(log.close())
