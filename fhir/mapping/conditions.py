@@ -93,7 +93,8 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
     is_coded_valve = _KIND_NOT_STATED in meant
     is_history = any(_tells_of_the_past(coding) for coding in concept.coding)
     for mention in mentions:
-        if _counts_as_group(mention, is_history=is_history) and (not is_coded_valve or mention.group in _VALVES):
+        counts = _counts_as_group(mention, concept, is_history=is_history)
+        if counts and (not is_coded_valve or mention.group in _VALVES):
             meant.setdefault(mention.group, MeantGroup(mention.group, ""))
         assertion = mention.assertion
         if mention.group in OF_FAMILY and assertion.person == "family" and assertion.polarity == "affirmed":
@@ -207,10 +208,23 @@ def _tells_of_the_past(coding: Coding) -> bool:
     return code_system(coding.system) == "icd10" and (coding.code or "").strip().upper().startswith("Z8")
 
 
-def _counts_as_group(mention: Mention, *, is_history: bool) -> bool:
+# General knowledge: what says that a lasting disease is over.
+_ENDED = re.compile(
+    r"\b(?:resol\w+|remission\w*|recover\w+|cured|outgr[eo]w\w*|past|child\w*|kid|infan\w+|infân\w+|ended|former\w*"
+    r"|kindheit|kindes\w+|jugend|nicht mehr|früher\w*|ausgeheilt|enfance|guéri\w*|ancien\w*|antigu\w+|antig\w+"
+    r"|curad\w+|resuelt\w+|risolt\w+|guarit\w+|genezen|vroeger|kindertijd|barndom\w*|tidigare|tidligere)\b",
+    re.IGNORECASE,
+)
+
+
+def _counts_as_group(mention: Mention, concept: CodeableConcept, *, is_history: bool) -> bool:
     group = CONDITION_GROUPS[mention.group]
-    is_past = is_history or mention.assertion.temporality == "historical"
-    return mention.assertion.is_of_patient and (not is_past or bool(group.history) or group.history_in_words)
+    if not mention.assertion.is_of_patient:
+        return False
+    if not (is_history or mention.assertion.temporality == "historical") or group.history:
+        return True
+    is_over = group.is_lasting and (is_history or any(map(_ENDED.search, concept.texts)))
+    return group.history_in_words and not is_over
 
 
 MECHANICAL_VALVE = "mechanical_valve"

@@ -262,7 +262,9 @@ class AssertedText:
                     continue  # "Cancer: no" answers, "PMH: no cancer" does not
                 if first is None or cue.kind.startswith("after") == is_last:
                     first = cue
-                    looks_back_in_vain = self.subject == "allergy" and cue.kind == "after negated" and not is_last
+                    # "R/o complete heart block" begins with what would look back: nothing stands before it.
+                    looks_back_in_vain = cue.kind.startswith("after") and position == 0
+                    looks_back_in_vain |= self.subject == "allergy" and cue.kind == "after negated" and not is_last
         return first
 
     def _is_end(self, position: int) -> bool:

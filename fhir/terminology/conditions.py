@@ -99,9 +99,10 @@ def code_system(address: str | None) -> CodeSystem | None:
 class ConditionGroup(Struct, frozen=True, gc=False):
     """One group; `history` is "any" or "5 years" where a past condition counts too, or so long, else empty.
 
-    `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts; `counts_from`
-    names what tells of it beside the problem list (fhir/mapping/conditions.py): Procedure (a stent, a valve, a
-    transplant), Device, Flag, CarePlan, Consent, DocumentReference, and the reason of an order or a visit.
+    `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts; `is_lasting` that
+    it counts where no word says that the disease is over ("h/o asthma", not "asthma, resolved"); `counts_from` names
+    what tells of it beside the problem list (fhir/mapping/conditions.py): Procedure (a stent, a valve, a transplant),
+    Device, Flag, CarePlan, Consent, DocumentReference, and the reason of an order or a visit.
     """
 
     key: str
@@ -110,6 +111,7 @@ class ConditionGroup(Struct, frozen=True, gc=False):
     implies: tuple[str, ...] = ()
     history_in_words: bool = False
     counts_from: tuple[str, ...] = ()
+    is_lasting: bool = False
 
 
 class _Beginnings(Struct, frozen=True):
@@ -142,14 +144,15 @@ def _read_groups() -> Mapping[str, ConditionGroup]:
     groups: dict[str, ConditionGroup] = {}
     for row in _ROWS:
         implies = tuple(_items(row["implies"]))
-        in_words = row["history_in_words"] == "yes"
+        in_words = row["history_in_words"]
         group = ConditionGroup(
             row["group"],
             row["name"],
             row["history"],  # type: ignore[arg-type]  # table
             implies,
-            in_words,
+            in_words != "",
             tuple(_items(row["counts_from"])),
+            in_words == "lasting",
         )
         groups.update(dict.fromkeys((group.key, *_items(row["aliases"])), group))
     return groups

@@ -34,7 +34,9 @@ from fhir.mapping.medications.sig import (
     NO_FREQUENCY,
     NO_WEIGHT,
     DoseProblem,
+    read_sig,
 )
+from fhir.mapping.medications.sig_frequency import find_frequencies, normalise_sig
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Timing, TimingRepeat
 from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement
@@ -363,7 +365,24 @@ def _added(days: Iterable[Iterable[Milligrams]]) -> tuple[Milligrams, ...]:
 def _are_sequential(dosages: Sequence[Dosage]) -> bool:
     # FHIR Dosage.sequence: the same number means at the same time, different numbers mean one after the other.
     numbers = [dosage.sequence for dosage in dosages]
-    return len(dosages) > 1 and None not in numbers and len(set(numbers)) == len(numbers)
+    if len(dosages) < 2 or None in numbers or len(set(numbers)) < len(numbers):
+        return False
+    # 20 mg in the morning as the first and 10 mg in the evening as the second are of one day.
+    named = [_moments(dosage) for dosage in dosages]
+    moments = [moment for of_dosage, _ in named for moment in of_dosage]
+    is_of_one_day = all(of_dosage and lasts == named[0][1] for of_dosage, lasts in named)
+    return not is_of_one_day or len(set(moments)) < len(moments)
+
+
+def _moments(dosage: Dosage) -> tuple[frozenset[str], object]:
+    """Return the moments of the day at which it is given, none where it says anything else, and how long it goes on."""
+    repeat = dosage.timing.repeat if dosage.timing is not None else None
+    if repeat is not None:
+        lasts = (repeat.boundsDuration, repeat.boundsPeriod, repeat.boundsRange, repeat.dayOfWeek)
+        return frozenset((*repeat.when, *repeat.timeOfDay)), lasts
+    times = find_frequencies(normalise_sig(dosage.text or ""))
+    is_by_clock = all(time.by_clock for time in times)
+    return frozenset(time.name for time in times if is_by_clock), read_sig(dosage.text or "").days
 
 
 def _together(doses: Sequence[DailyDose], sequential: bool) -> DailyDose:

@@ -57,6 +57,17 @@ TIMES_PER_DAY = {
     "BED": 1.0,
     "WK": 1 / 7.0,
     "MO": 1 / 30.4375,
+    # SNOMED CT, the value set of frequencies of New Zealand (HL7NZ/cca, doseTiming.fsh).
+    "229797004": 1.0,
+    "229799001": 2.0,
+    "229798009": 3.0,
+    "307439001": 4.0,
+    "307440004": 5.0,
+    "307441000": 6.0,
+    "225768006": 24.0,
+    "225750008": 12.0,
+    "225753005": 8.0,
+    "225756002": 6.0,
 }
 # EventTiming codes that say "a meal" without saying which: three a day, as in words, where nothing says how often.
 _ANY_MEAL = frozenset({"C", "AC", "PC"})
@@ -91,8 +102,8 @@ def read_timing(timing: Timing) -> Schedule:
     """Return the schedule of a Timing; one that contradicts itself is not known and says so."""
     by_code = _of_code(timing.code) if timing.code is not None else Schedule()
     by_repeat = _of_repeat(timing.repeat) if timing.repeat is not None else Schedule()
-    if not by_repeat.is_known and not by_code.is_known and len(timing.event) == 1:
-        return Schedule(1.0, 1.0, single=True, days=1.0)
+    if not by_repeat.is_known and not by_code.is_known and timing.event:
+        return _of_events(timing.event)
     if not by_code.is_known:
         if timing.code is None:
             return by_repeat
@@ -103,6 +114,19 @@ def read_timing(timing: Timing) -> Schedule:
     if _same(by_code, by_repeat):
         return replace(by_repeat, as_needed=by_code.as_needed)
     return Schedule(problem=CONTRADICTION, days=by_repeat.days)
+
+
+def _of_events(events: tuple[str, ...]) -> Schedule:
+    """Return how often the times that are listed come: so many a day, or on average where days lie between them."""
+    if len(events) == 1:
+        return Schedule(1.0, 1.0, single=True, days=1.0)
+    times = [time for event in events if (time := parse_time(event)) is not None]
+    days = sorted({time.first_day for time in times})
+    if len(times) < len(events):
+        return Schedule(problem=DoseProblem("a time of the timing cannot be read"))
+    span = (days[-1] - days[0]).days + 1
+    per_day = len(times) / span if span == len(days) else (len(times) - 1) / (span - 1)
+    return Schedule(per_day, per_day, days=float(span))
 
 
 def _same(schedule: Schedule, other: Schedule) -> bool:
@@ -594,7 +618,7 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
         as_needed=bool(dosage.asNeededBoolean or dosage.asNeededCodeableConcept is not None) or schedule.as_needed,
         problem=problem or (None if infused else schedule.problem),
     )
-    words = dosage.text or dosage.patientInstruction
+    words = dosage.text or dosage.patientInstruction or "; ".join([one.words for one in dosage.additionalInstruction])
     if not words or infused or problem or schedule.problem == CONTRADICTION:
         return instruction
     return _with_words(instruction, read_sig(words), dosage, identity, weight_kg)
@@ -617,7 +641,7 @@ def _while_it_runs(
 def _with_words(
     instruction: Instruction, sig: Sig, dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None
 ) -> Instruction:
-    """Return what the structure leaves open, from the words; a structured part is never overruled by them."""
+    """Return what the structure leaves open, from the words; of a structured dose the words may raise the upper end."""
     amount = instruction.amount or (_amount(sig.amount) if sig.amount is not None else None)
     if amount is None and _says_only_how_often(sig, dosage) and _is_of_one_strength(identity, dosage):
         amount = DoseAmount(1.0, 1.0, _COUNT)
@@ -632,6 +656,8 @@ def _with_words(
             if instruction.amount is None
             else ()
         )
+    if complete and amount is not None:
+        amount, schedule = _with_the_greater(amount, schedule, sig, identity)
     said_not_needed = dosage.asNeededBoolean is False
     return replace(
         instruction,
@@ -647,6 +673,40 @@ def _with_words(
         if (amount is None and not parts) or not schedule.is_known
         else None,
     )
+
+
+# What the words may say above the structure: a rounded number is none.
+_ROUNDED = 1.1
+
+
+def _with_the_greater(
+    amount: DoseAmount, schedule: Schedule, sig: Sig, identity: MedicationIdentity
+) -> tuple[DoseAmount, Schedule]:
+    """Return the structured dose up to what the words say where that is more: which of the two is meant is not known.
+
+    "40 mg twice daily" beside a structured 4 mg once a day is 4 to 80 mg a day, so that limits see the 80.
+    """
+    high, often = schedule.high, sig.times_high or schedule.high
+    if high is None or often is None or schedule.low is None or sig.problem is not None or sig.parts:
+        return amount, schedule
+    if sig.single or schedule.single or sig.total_per_day or not amount.high:
+        return amount, schedule
+    said = _amount(sig.amount) if sig.amount is not None else amount
+    ratio = said.high / amount.high if said.unit == amount.unit else _ratio_of_masses(said, amount, identity)
+    if ratio is None or ratio * often <= _ROUNDED * high:
+        return amount, schedule
+    most = amount.high * ratio
+    return (
+        replace(amount, low=min(amount.low, most), high=most),
+        replace(schedule, low=min(schedule.low, often), high=often),
+    )
+
+
+def _ratio_of_masses(said: DoseAmount, amount: DoseAmount, identity: MedicationIdentity) -> float | None:
+    theirs, ours = milligrams(identity, said)[0], milligrams(identity, amount)[0]
+    if not theirs or not ours or theirs[0].is_per_hour or not ours[0].high or said.unit.span_days:
+        return None
+    return theirs[0].high / ours[0].high
 
 
 # What a sig that says nothing of an amount consists of: "daily", "by mouth every 6 hours as needed", "nightly".

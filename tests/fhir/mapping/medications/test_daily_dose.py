@@ -356,6 +356,13 @@ def test_what_is_not_recognised_has_no_dose() -> None:
          DailyDose("exact", per_day=_mg(48), as_needed=True)),
         (Dosage(text="10 mg in the morning and 5 mg in the evening"),
          DailyDose("exact", per_day=_mg(15), per_dose=_mg(5, 10), times_per_day=2.0, from_text=True)),
+        # What the words say above the structure is the upper end, what they say below it nothing.
+        (_dosage(5, timing=ONCE_A_DAY, text="50 mg twice daily"),
+         DailyDose("range", per_day=_mg(5, 100), per_dose=_mg(5, 50), times_per_day=2.0)),
+        (_dosage(50, timing=TWICE_A_DAY, text="5 mg once daily"),
+         DailyDose("exact", per_day=_mg(100), per_dose=_mg(50), times_per_day=2.0)),
+        (Dosage(additionalInstruction=(CodeableConcept(text="5 mg twice daily"),)),
+         DailyDose("exact", per_day=_mg(10), per_dose=_mg(5), times_per_day=2.0, from_text=True)),
     ],
 )  # fmt: skip
 def test_the_whole_dose_of_one_instruction(dosage: Dosage, expected: DailyDose) -> None:
@@ -460,6 +467,17 @@ def test_steps_in_words_are_one_after_the_other() -> None:
     assert _dose(Dosage(text="10 mg twice daily for 7 days, then 5 mg twice daily for 3 days")) == DailyDose(
         "range", per_day=_mg(10, 20), times_per_day=2.0, duration_days=10.0, from_text=True
     )
+
+
+def test_numbered_moments_of_one_day_are_added() -> None:
+    def at(number: int, when: str, **more: Any) -> Dosage:
+        return _dosage(5, timing=Timing(repeat=TimingRepeat(when=(when,), **more)), sequence=number)
+
+    assert _dose(at(1, "MORN"), at(2, "EVE")).per_day == _mg(10)
+    assert _dose(at(1, "MORN"), at(2, "MORN")).per_day == _mg(5)
+    assert _dose(at(1, "MORN", boundsDuration=_q(7, "d")), at(2, "EVE")).per_day == _mg(5)
+    words = (Dosage(sequence=1, text="5 mg in the morning"), Dosage(sequence=2, text="10 mg at bedtime"))
+    assert _dose(*words).per_day == _mg(15)
 
 
 def test_one_instruction_that_is_open_leaves_all_open() -> None:

@@ -468,7 +468,7 @@ def test_a_problem_of_the_dose_or_of_the_timing_is_kept_and_the_words_are_not_re
     )
 
 
-def test_words_fill_what_the_structure_leaves_open_and_never_overrule_it() -> None:
+def test_words_fill_what_the_structure_leaves_open_and_raise_its_upper_end() -> None:
     five = DoseAmount(5.0, 5.0, MG)
     assert read_dosage(Dosage(text="5 mg twice daily for 7 days"), WARFARIN) == Instruction(
         five, TWO_A_DAY, said_days=7.0, from_text=True
@@ -481,7 +481,7 @@ def test_words_fill_what_the_structure_leaves_open_and_never_overrule_it() -> No
         DoseAmount(3, 3, MG), TWO_A_DAY, from_text=True
     )
     assert read_dosage(_dose(_q(3, "mg"), timing=TWICE, text="5 mg three times daily"), WARFARIN) == Instruction(
-        DoseAmount(3, 3, MG), TWO_A_DAY
+        DoseAmount(3, 5, MG), Schedule(2.0, 3.0)
     )
     assert read_dosage(Dosage(text="5 mg once"), WARFARIN) == Instruction(
         five, Schedule(1.0, 1.0, single=True, days=1.0), said_days=1.0, from_text=True

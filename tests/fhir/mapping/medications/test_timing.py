@@ -26,7 +26,7 @@ def _code(code: str, system: str = "http://terminology.hl7.org/CodeSystem/v3-GTS
     ("code", "times"),
     [("BID", 2), ("TID", 3), ("QID", 4), ("AM", 1), ("PM", 1), ("QD", 1), ("QOD", 0.5), ("Q1H", 24), ("Q2H", 12),
      ("Q3H", 8), ("Q4H", 6), ("Q6H", 4), ("Q8H", 3), ("BED", 1), ("WK", 1 / 7), ("MO", 1 / 30.4375),
-     ("Q 12H", 2), ("Q48H", 0.5), ("DAILY", 1), ("QHS", 1), ("bid", 2)],
+     ("Q 12H", 2), ("Q48H", 0.5), ("DAILY", 1), ("QHS", 1), ("bid", 2), ("229799001", 2)],
 )  # fmt: skip
 def test_a_timing_code_is_understood(code: str, times: float) -> None:
     schedule = _schedule(code=_code(code))
@@ -163,7 +163,9 @@ def test_a_repeat_is_read_whole(repeat: dict[str, Any], schedule: Schedule) -> N
     ("timing", "schedule"),
     [
         ({"event": ["2026-11-20"]}, Schedule(1.0, 1.0, single=True, days=1.0)),
-        ({"event": ["2026-11-20", "2026-11-21"]}, Schedule()),
+        ({"event": ["2026-11-20T08:00:00Z", "2026-11-20T20:00:00Z"]}, Schedule(2.0, 2.0, days=1.0)),
+        ({"event": ["2026-11-06", "2026-11-13", "2026-11-20"]}, Schedule(1 / 7, 1 / 7, days=15.0)),
+        ({"event": ["2026-11-20", "soon"]}, Schedule(problem=DoseProblem("a time of the timing cannot be read"))),
         ({}, Schedule()),
         ({"code": _code("BID"), "repeat": {"boundsDuration": {"value": 5, "code": "d"}, "dayOfWeek": ["mon"]}},
          Schedule(problem=CONTRADICTION, days=5.0)),
