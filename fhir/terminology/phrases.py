@@ -50,7 +50,10 @@ _TAGS_OF_NO_FACT = frozenset(
 )
 _LOOKALIKE: Final = "@lookalike"
 _ROMAN: Final = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "iia": "2a", "iib": "2b", "iiia": "3a", "iiib": "3b"}
-_BEFORE_ROMAN_ONE = frozenset({"type", "stage", "grade", "class", "ckd", "bipolar", "mobitz", "nyha", "cin", "men"})
+_BEFORE_ROMAN_ONE = frozenset(
+    {"type", "stage", "grade", "class", "ckd", "bipolar", "mobitz", "nyha", "cin", "men"}
+    | {"typ", "tipo", "stadium", "stade", "estadio", "stadio", "grad", "klasse", "clase"}
+)
 # Letters with accents as the bare ones, umlauts as German writes them without: "hämorrhagisch", "haemorrhagisch".
 _BARE: Final[Mapping[int, str]] = {
     **{number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)},
@@ -77,7 +80,7 @@ _JOINED = re.compile(r"(ckd|cin|dm|brca|bmi|stage|type|lqt|men|t)([1-5][ab]?)$")
 # No plurals: without its last letter CRPS is C-reactive protein, PPMS a pacemaker, APLS a leukaemia, "mets" is "met".
 _KEEPS_S = frozenset(
     {"aids", "lens", "ms", "as", "is", "gas", "yes", "cms", "crps", "mets", "apls", "ppms", "rrms", "spms", "pcos"}
-    | {"acos", "lqts", "sams", "fsgs", "mcns", "osas", "cchs", "graves", "pons", "colles"}
+    | {"acos", "lqts", "sams", "fsgs", "mcns", "osas", "sahs", "saos", "cchs", "graves", "pons", "colles"}
 )
 _WEEKS = re.compile(r"\d{1,2}w(?:\d?d)?$")
 _UNITS = {**dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "#weeks"), "mm": "#mm", "mets": "#mets"}

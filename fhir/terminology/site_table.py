@@ -23,6 +23,7 @@ from fhir.terminology.imported import NAME_SYSTEM, Meaning, plain_address
 from fhir.terminology.medication_names import read_name
 from fhir.terminology.medications import INGREDIENT_BY_NAME, drug_system
 from fhir.terminology.release_files import Imported, ReleaseFile, table_of
+from fhir.terminology.phrases import groups_in_words
 from fhir.terminology.rf2 import NotARelease
 from fhir.terminology.vaccines import VACCINE_FAMILIES, families_of_words
 
@@ -146,8 +147,8 @@ def _names(column: str) -> list[str]:
 def _keys_of(kind: str, name: str) -> tuple[str, ...]:
     """Return the ids that a name has in the words of the charts; else the one of `key_of`.
 
-    >>> _keys_of("drug", "Paracetamol"), _keys_of("vaccine", "MMR")
-    (('acetaminophen',), ('Measles', 'Mumps', 'Rubella'))
+    >>> _keys_of("drug", "Paracetamol"), _keys_of("vaccine", "MMR"), _keys_of("group", "Hypothyroidism")
+    (('acetaminophen',), ('Measles', 'Mumps', 'Rubella'), ('thyroid_hypo',))
     """
     keys: tuple[str, ...] = ()
     if kind in _IN_WORDS and name.lower() not in _keys_of_kinds()[kind]:
@@ -160,7 +161,13 @@ def _one_class(words: str) -> frozenset[str]:
     return allergen.allergen_classes if len(allergen.allergen_classes) == 1 else frozenset()
 
 
+def _groups_affirmed(words: str) -> Iterable[str]:
+    assertions = groups_in_words(words)
+    return (row.group for row in assertions if row.assertion.polarity == "affirmed" and row.assertion.is_of_patient)
+
+
 _IN_WORDS: Final[Mapping[str, Callable[[str], Iterable[str]]]] = {
+    "group": _groups_affirmed,
     "drug": lambda words: (ingredient.name for ingredient in read_name(words).ingredients),
     "allergen": _one_class,
     "vaccine": lambda words: sorted(families_of_words(words, is_vaccine=True)),
