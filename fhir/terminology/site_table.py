@@ -22,8 +22,8 @@ from fhir.terminology.definitions import WrongDefinition, definition_of_row
 from fhir.terminology.imported import NAME_SYSTEM, Meaning, plain_address
 from fhir.terminology.medication_names import read_name
 from fhir.terminology.medications import INGREDIENT_BY_NAME, drug_system
-from fhir.terminology.release_files import Imported, ReleaseFile, table_of
 from fhir.terminology.phrases import groups_in_words
+from fhir.terminology.release_files import Imported, ReleaseFile, table_of
 from fhir.terminology.rf2 import NotARelease
 from fhir.terminology.vaccines import VACCINE_FAMILIES, families_of_words
 
