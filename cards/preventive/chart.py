@@ -78,14 +78,20 @@ class Done(Struct, frozen=True, dict=True):
 
 
 # Clauses of a report: what denies a finding stands in the same one. A point within a number ends none.
-_CLAUSES: Final = re.compile(r"[;|\n]|\.(?!\d)|,(?!\d)")
+# A size belongs to what stands before its comma: "aneurysm, diameter 56 mm", "AAA, 5.6 cm".
+_CLAUSES: Final = re.compile(
+    r"[;|\n]|\.(?!\d)"
+    r"|,(?!\d| (?:max\w{0,10} )?(?:diam|durchm|measur|mesur|misur|mide|meet)| \d[\d.,]{0,4} ?[cm]m(?:[.;,]|$))"
+)
 _DENIED_AFTER: Final = re.compile(
     r"\b(?:not (?:\w+ )?(?:detected|identified|seen|present|found|positive|reactive)|negative(?! for)|non[- ]?reactive"
-    r"|undetect\w+|absent|ruled out)\b"
+    r"|undetect\w+|absent|ruled out|ausgeschlossen|nicht (?:nachweisbar|nachgewiesen)|niet (?:aantoonbaar|gezien)"
+    r"|non (?:rilevat|retrouv|détect)\w+|no detectad\w|négati\w+|negati[fv]\w*)\b(?! for)"
 )
 _DENIED_BEFORE: Final = re.compile(
     r"\b(?:negative for|no evidence of|no sign of|without|no(?! \d)|prior|previous\w*|compared|history of|h/o|if"
-    r"|rule out|none|neither|never)\b.*"
+    r"|rule out|none|neither|never|kein\w*|ohne|ausschluss|vorbefund\w*|pas d|sans|absence|aucune?|sin|ausencia|senza"
+    r"|assenza|nessun\w*|geen|zonder|sem|ausência|ingen|inga|utan|uden|uten)\b.*"
 )
 # What the words of an entry say beside the name of a test where it was not done, or not to its end.
 _NOT_DONE: Final = re.compile(

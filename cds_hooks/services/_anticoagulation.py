@@ -45,7 +45,11 @@ _CLOSED: Final = (
     "occlusion of the left atrial appendage",
     "watchman",
 )
-_CLOSED_WORDS: Final = re.compile(r"watchman|appendage (?:clos|occlu|exclu|ligat)", re.IGNORECASE)
+_CLOSED_WORDS: Final = re.compile(
+    r"watchman|appendage (?:clos|occlu|exclu|ligat)|vorhofohr\w{0,12}(?:verschl|okkl)|fermeture de l.auricule"
+    r"|cierre de (?:la )?orejuela|chiusura (?:dell.)?auricola|hartoor\w{0,12}sluit",
+    re.IGNORECASE,
+)
 RHYTHM_GROUP: Final = "afib"
 _EVER: Final = 200 * 365.25
 _SAME_STAY_DAYS: Final = 14.0

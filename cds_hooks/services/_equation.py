@@ -41,7 +41,8 @@ from models_onnx.errors import EquationRefused
 _SNOMED = "http://snomed.info/sct"
 PALLIATIVE_WORDS = (
     "hospice",
-    "palliative",
+    "palliati",
+    "paliativ",
     *(f"{_SNOMED}|{code} " for code in ("103735009", "385763009", "305336008")),
 )
 SEEN_BY_NEIGHBOURS = frozenset(

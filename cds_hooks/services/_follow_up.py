@@ -36,7 +36,13 @@ from models_onnx.equations.declaration import Equation, get_equation
 from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 from models_onnx.errors import EquationRefused
 
-FOLLOW_UP_WORDS = ("follow-up", "follow up", "post-discharge", "transition of care", "transitional care")
+FOLLOW_UP_WORDS = (
+    *("follow-up", "follow up", "post-discharge", "transition of care", "transitional care"),
+    *("nachsorge", "nachkontrolle", "kontrolltermin", "wiedervorstellung", "nacontrole", "controleafspraak"),
+    *("consultation de suivi", "rendez-vous de suivi", "visite de suivi", "consultation de contrôle"),
+    *("seguimiento", "seguimento", "visita de control", "consulta de control", "cita de control"),
+    *("visita di controllo", "visita de controle", "återbesök", "uppföljning", "opfølgning", "oppfølging"),
+)
 FOLLOW_UP_DAYS = 7
 _EARLY_DAYS = 14.0
 """What is arranged for later than this is no early follow-up; the project's own choice."""
@@ -44,10 +50,12 @@ _EARLY_DAYS = 14.0
 _OF_A_STUDY = re.compile(
     r"^(?!.*(?:visit|appointment|clinic|consult|call|office|pcp|provider)).*"
     r"(?:\bct\b|\bmr[ia]?\b|\bpet\b|x-?ray|ultraso|mammogra|colonoscop|endoscop|echocardiogra|imaging|\bscan\b"
-    r"|tomogra|resonance|\blabs?\b|laborator|blood test|urinalysis|culture)"
+    r"|tomogra|resonance|\blabs?\b|laborator|blood test|urinalysis|culture|(?:tumor|krebs)nachsorge)"
     # "Follow-up visit in 8 weeks" is no early one.
-    r"|\b(?:[3-9]|[1-9]\d|three|four|five|six|eight|ten|twelve)[ -]?(?:to[ -]\d{1,2}[ -]?)?(?:weeks?|wks?)\b"
-    r"|\b(?:\d{1,2}|an?|one|two|three|four|six|nine|twelve)[ -]?(?:months?|mos?|years?|yrs?)\b",
+    r"|\b(?:[3-9]|[1-9]\d|three|four|five|six|eight|ten|twelve)[ -]?(?:to[ -]\d{1,2}[ -]?)?"
+    r"(?:weeks?|wks?|wochen|semaines|semanas|settimane|weken)\b"
+    r"|\b(?:\d{1,2}|an?|one|two|three|four|six|nine|twelve)[ -]?"
+    r"(?:months?|mos?|years?|yrs?|monat\w{0,2}|mois|mes(?:es)?|mes[ei]|maand\w{0,2})\b",
     re.IGNORECASE | re.DOTALL,
 )
 _ADULT_YEARS = 18

@@ -41,9 +41,12 @@ EQUATION = get_equation("fib4")
 FEATURES = features_of(EQUATION)
 OUTPUT = "index"
 ASSESSED_WORDS = (
-    "elastograph",
+    "elastogra",
+    "élastogra",
     "fibroscan",
-    "hepatolog",
+    "epatolog",
+    "hépatolog",
+    *("leberbiops", "biopsia hep", "biopsia epatica", "leverbiops"),
     "liver biopsy",
     "biopsy of liver",
     "biopsy of the liver",

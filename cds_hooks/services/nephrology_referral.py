@@ -46,8 +46,11 @@ from models_onnx.equations.record_inputs import RecordInputs, features_of, input
 EQUATION = get_equation("kfre_4")
 FEATURES = features_of(EQUATION)
 OUTPUT = "5y"
-REFERRED_WORDS = ("nephrolog", " renal clinic", "kidney clinic", " renal medicine")  # " ": no adrenal clinic
-DIALYSIS_WORDS = ("dialysis", "hemofiltration", "haemofiltration")
+REFERRED_WORDS = (
+    *("nephrolog", "néphrolog", "nefrolog", "nefroloog", "nyremed", "njurmed"),
+    *(" renal clinic", "kidney clinic", " renal medicine"),  # " ": no adrenal clinic
+)
+DIALYSIS_WORDS = ("dialysis", "dialyse", "dialisi", "diálisi", "dialys", "hemofiltration", "haemofiltration")
 _REFERRED_DAYS = 365.0
 _CHRONIC_DAYS = 90.0  # KDIGO: chronic for more than three months
 _CHRONIC_EGFR = 60.0
