@@ -97,7 +97,8 @@ class Selector:
             return False
         if not self.dose_forms:
             return True
-        form = f"{identity.dose_form or ''} {identity.route or ''}".lower()
+        # An order in one line says both in its words alone ("Levobunolol 0.5 % 1 drop both eyes daily").
+        form = f"{identity.dose_form or ''} {identity.route or ''}".strip().lower() or identity.words.lower()
         if any(strength is not None and strength.per == "h" for strength in identity.strengths):
             form += " patch"  # "Butrans 20 mcg/h" gives off so much an hour, whatever its words leave out
         return any(wanted in form for wanted in self.dose_forms)
