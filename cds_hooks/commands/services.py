@@ -1,7 +1,5 @@
-"""`cds-hooks services`: what this installation offers, what clients send for it, and the sheet for an EHR's analyst."""
+"""`cds-hooks services`: what this installation offers, and what clients send for it."""
 
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +9,7 @@ from rich.table import Table
 
 from cds_hooks.commands.options import Client, Database, Service, print_json, said_in_a_sentence
 from cds_hooks.commands.record_options import record_url
+from cds_hooks.dialects import UnknownDialect, profile_for
 from cds_hooks.protocol.hooks import WrongDeclaration
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings
@@ -18,13 +17,6 @@ from cds_hooks.storage.decision import RecordUnavailable
 
 
 def services(
-    build_sheet: Annotated[
-        str | None, typer.Option(metavar="VENDOR", help="Write the sheet for the analyst of epic or oracle instead.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for build-sheet-VENDOR.md and .html; else Markdown here.")
-    ] = None,
-    url: Annotated[str | None, typer.Option(help="On the sheet: the server's address; else CDS_PUBLIC_URL.")] = None,
     prefetch_rates: Annotated[
         bool, typer.Option("--prefetch-rates", help="How often each key was sent, fetched or missing, from the record.")
     ] = False,
@@ -36,23 +28,19 @@ def services(
     database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print discovery, or the rates, as JSON.")] = False,
 ) -> None:
-    """List the services, their hooks and what they prefetch.
+    """List the services, their hooks and what they prefetch, as a client of CDS_DIALECT gets them.
 
-    With --build-sheet: the sheet for the analyst who sets our services up in an EHR that does not read discovery. With
-    --prefetch-rates: what clients really send of each key, and what fetching the rest took.
+    With --prefetch-rates: what clients really send of each key, and what fetching the rest took.
 
-    Exit codes: 0 done, 1 a file or the record cannot be read or written, 2 there is no sheet for this vendor.
-
-    Example: cds-hooks services --build-sheet epic --out sheets
+    Example: cds-hooks services --prefetch-rates --client ward
     """
     if prefetch_rates:
         _print_rates(record_url(database), limit, client, service, as_json)
         return
-    if build_sheet is not None:
-        _write_sheet(build_sheet, out, url)
-        return
-    with said_in_a_sentence(WrongDeclaration):
-        entries = [entry for offered in services_for(settings()).values() for entry in offered.discovery()]
+    configured = settings()
+    with said_in_a_sentence(WrongDeclaration, UnknownDialect):
+        profile = profile_for("development", configured.dialect, version=configured.protocol_version)
+        entries = [entry for offered in services_for(configured).values() for entry in offered.discovery(profile)]
     if as_json:
         print_json({"services": entries})
         return
@@ -60,22 +48,6 @@ def services(
     for entry in entries:
         table.add_row(entry["id"], entry["hook"], entry["title"], ", ".join(entry["prefetch"]))
     Console().print(table)
-
-
-def _write_sheet(vendor: str, out: Path | None, url: str | None) -> None:
-    from cds_hooks.build_sheet import NoSheet, build_sheet, write_build_sheet
-
-    configured = settings() if url is None else settings().model_copy(update={"public_url": url})
-    as_of = configured.as_of or datetime.now(UTC)
-    with said_in_a_sentence(NoSheet, WrongDeclaration, OSError):
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-        sheet = build_sheet(vendor, services_for(configured).values(), configured, as_of)
-        if out is None:
-            typer.echo(sheet.markdown, nl=False)
-            return
-        for file in write_build_sheet(sheet, out):
-            typer.echo(file)
 
 
 def _print_rates(url: str, limit: int, client: str | None, service: str | None, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The profile of one client: its dialect, its version of CDS Hooks, and what discovery and scopes it gets.
+"""The profile of one client: its dialect, its version of CDS Hooks, and what discovery it gets.
 
 Shapes a card for one client: links, Markdown, and the members that its version of CDS Hooks has.
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from msgspec import structs
@@ -140,26 +140,6 @@ def published_entry(entry: dict[str, Any], hook: Hook, client: ClientProfile) ->
     entry = {**entry, "version": _PUBLISHED[client.version]}
     # The ballot has no hookVersion yet (checklist section 6.2).
     return entry if client.version == "3.0-ballot" else {**entry, "hookVersion": hook.version}
-
-
-# Orders may name their product by reference; it is read beside them.
-_BESIDE = {"MedicationRequest": "Medication", "MedicationStatement": "Medication"}
-
-
-def scopes_for(queries: Iterable[str], version: Literal[1, 2], context: str = "user") -> list[str]:
-    """`user/Observation.read` (v1) or `user/Observation.rs` (v2) for each resource type; a read alone is `.r` in v2.
-
-    >>> scopes_for(["Patient/{{context.patientId}}", "Condition?patient=1"], 2)
-    ['user/Patient.r', 'user/Condition.rs']
-    """
-    rights: dict[str, str] = {}
-    for query in queries:
-        kind, question, _ = query.partition("?")
-        kind = kind.partition("/")[0]
-        rights[kind] = "rs" if question or rights.get(kind) == "rs" else "r"
-        if kind in _BESIDE:
-            rights.setdefault(_BESIDE[kind], "r")
-    return [f"{context}/{kind}.{'read' if version == 1 else right}" for kind, right in rights.items()]
 
 
 _ESCAPED: Final = r"\\(?P<escaped>[!-/:-@\[-`{-~])"

@@ -14,8 +14,8 @@ from msgspec import Raw, structs
 
 from cards.card import Action, Card, Suggestion
 from cards.text import escape
-from cds_hooks.dialects._dialect import Dialect, IntegrationSheet, Markdown
-from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, ENCOUNTER_START, ORDER_SELECT, ORDER_SIGN, PATIENT_VIEW
+from cds_hooks.dialects._dialect import Dialect, Markdown
+from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, ENCOUNTER_START, PATIENT_VIEW
 from cds_hooks.storage.decision import part_uuid
 
 TRIGGER: Final = "com.epic.cdshooks.request.bpa-trigger-action"
@@ -166,47 +166,4 @@ DIALECT = Dialect(
     "Epic",
     actual_hook=actual_hook,
     shape=shape,
-    topic=topic_code,
-    sheet=IntegrationSheet(
-        reads_discovery="Epic does not read discovery: prefetch keys and queries are typed into the LGL record.",
-        authentication=(
-            ("alg", "RS384 by default; ES384 is accepted too"),
-            ("jku", "the address of the organization's key set; compared with the registered one, never followed"),
-            ("kid", "of a key in that set; it may hold + / ="),
-            ("aud", "the URL of the service, typed in by hand in the External Endpoint Configuration record"),
-            ("iss", "the organization's FHIR base URL"),
-            ("sub", "our CDS Hooks client ID"),
-            ("exp", "at most an hour after iat; Epic's default is 15 minutes"),
-            ("nbf", "usually 5 minutes before iat"),
-            ("jti", "used once"),
-        ),
-        notes=(
-            "The URL of a service must equal the Endpoint URI of the client ID to the letter, or the call arrives "
-            "without the data it needs.",
-            "Suggestions carry one action each and `selectionBehavior` is always `any`. What is read is the action's "
-            "description; labels are not shown. A replacement arrives as two suggestions, remove and order, which "
-            "belong together.",
-            "Order details come from the defaults of the medication, procedure or preference list record, whatever "
-            "the resource says: the description states dose and frequency. Map the codes below to such records.",
-            "Removing a draft is sent as `resourceId` (CDS Hooks 2.0); check in the sandbox that the draft goes. With "
-            "`protocol_version` 1.1 in the client's profile it is sent as `resource`.",
-            "Overrides are counted and remembered by `source.topic.code`. The codes below never change; a card with "
-            "several findings joins their codes with `And`; over 100 characters its end is a digest.",
-            "Links: reference links need no entry; those to SMART apps must be on the allow list.",
-            "Feedback goes to the service URL with `/feedback` appended; turn it on, at once or in batches.",
-            "`fhirAuthorization` and scopes: a drafted order is sent only to a client that is authorized for "
-            "the unsigned order APIs below.",
-        ),
-        apis=(
-            "MedicationRequest.Read, .Create and .Delete (Unsigned Order) (R4)",
-            "ServiceRequest.Read and .Create (Unsigned Order) (R4)",
-        ),
-        shows_labels=False,
-        hook_notes={
-            PATIENT_VIEW: "Open patient chart (60) or General OPA section (5), behind native criteria.",
-            ORDER_SELECT: "Enter order (18).",
-            ORDER_SIGN: "Sign orders (23).",
-            ENCOUNTER_DISCHARGE: "IP Discharge OPA section (27). Sent as patient-view, read as encounter-discharge.",
-        },
-    ),
 )

@@ -21,13 +21,13 @@ from cards.card import Card, Source, check_card
 from cards.extension import EXTENSION_KEY
 from cds_hooks import answer as stages
 from cds_hooks.app import create_app
-from cds_hooks.build_sheet import SAMPLE_CALLS, sample_cards
 from cds_hooks.hold_back.checks import CheckedCall, SiteCheck
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.kit.samples.loader import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for
 from cds_hooks.package_tests.markup import faults
+from cds_hooks.package_tests.sample_calls import SAMPLE_CALLS, sample_cards
 from cds_hooks.pages.doors import Door
 from cds_hooks.services import find_services
 from cds_hooks.settings import Settings

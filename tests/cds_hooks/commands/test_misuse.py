@@ -14,10 +14,10 @@ import typer
 from typer.testing import CliRunner
 
 from cds_hooks import cli
-from cds_hooks.build_sheet import NoSheet
 from cds_hooks.commands.lazy import Lazy
 from cds_hooks.commands.model import main as model
 from cds_hooks.commands.options import as_sentence, said_in_a_sentence
+from cds_hooks.dialects import UnknownDialect
 from cds_hooks.kit.samples import list_samples
 from maintenance.reference_pages import leaves
 from tests.live import record_in
@@ -150,7 +150,7 @@ def test_a_problem_is_a_sentence_that_keeps_the_names_of_files(problem: Exceptio
 
 
 def test_a_command_ends_with_the_sentence_and_the_code(capsys: pytest.CaptureFixture[str]) -> None:
-    for error, code in ((ValueError("nothing was found"), 1), (NoSheet("nothing was found"), 2)):
+    for error, code in ((ValueError("nothing was found"), 1), (UnknownDialect("nothing was found"), 2)):
         with pytest.raises(typer.Exit) as ended, said_in_a_sentence(type(error)):
             raise error
         assert (ended.value.exit_code, capsys.readouterr().err) == (code, "Nothing was found.\n")

@@ -6,7 +6,6 @@ import re
 import pytest
 
 from cards.card import check_card
-from cds_hooks.build_sheet import SAMPLE_CALLS
 from cds_hooks.dialects import find_dialects
 from cds_hooks.package_tests.contracts import (
     test_nothing_that_is_sent_is_null_or_empty,
@@ -15,6 +14,7 @@ from cds_hooks.package_tests.contracts import (
     test_whatever_can_be_accepted_or_read_as_to_do_is_there,
 )
 from cds_hooks.package_tests.plugin import parametrize
+from cds_hooks.package_tests.sample_calls import SAMPLE_CALLS
 from tests.cds_hooks.dialects.sent import DIALECTS, FOLDER, NAMES, every_card, sent, snapshot
 from tests.cds_hooks.services.test_planning import _typed
 
