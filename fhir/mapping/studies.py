@@ -175,42 +175,6 @@ def _read_screening_groups() -> Mapping[str, frozenset[str]]:
     return {loinc: groups for loinc, groups in screening_groups.items() if groups}
 
 
-# What a modality and a contrast of studies.csv are called.
-_MODALITIES: Mapping[str, str] = {
-    "CT": "CT",
-    "MR": "MRI",
-    "XR": "X-ray",
-    "RF": "Fluoroscopy",
-    "MG": "Mammography",
-    "DXA": "Bone density (DXA)",
-}
-_CONTRASTS: Mapping[str, str] = {
-    "yes": ", with contrast",
-    "artery": ", with contrast into an artery",
-    "no": ", without contrast",
-    "": "",
-}
-_TEST_WORDS: Mapping[str, str] = {
-    "psa": "PSA",
-    "cervical": "Cervical cytology or HPV test",
-    "hpv": "HPV test",
-    "ca125": "CA-125",
-}
-
-
-def _kind(code: StudyCode) -> str:
-    screening = ", screening" if code.screening else ""
-    modality = _MODALITIES.get(code.modality, code.modality)
-    return f"{modality} of {code.region}{_CONTRASTS.get(code.contrast, '')}{screening}"
-
-
-def ordered_codes() -> dict[str, str]:
-    """Every LOINC code of the tables by which imaging or a test is ordered, with the words of its kind."""
-    kinds = {code: _kind(study_code) for code, study_code in STUDY_CODES.items()}
-    kinds |= {code: _TEST_WORDS[name] for name, codes in _TESTS.items() for code in sorted(codes)}
-    return kinds | {code: row.name for code, row in RETEST_INTERVALS.items()}
-
-
 def read_study(resource: Mapping[str, Any]) -> Study:
     """Return the study or test that a ServiceRequest orders; without groups where no rule can be about it."""
     code = resource.get("code")

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.card import SEVERITY
-from cards.rules.engine.coverage import CHECKS, checks_by_name, study_in_words
+from cards.rules.engine.coverage import CHECKS, checks_by_name, checks_of_study
 from cards.rules.engine.family import TableRow, family_named
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cards.rules.engine.rule_book import rule_book
@@ -169,10 +169,10 @@ def describe_drug(query: str) -> DrugChecks | None:
     names = tuple(ingredient.name for ingredient in read_order_name(query).ingredients)
     read_as, rules = "/".join(names), _rules_of(query)
     if not names:
-        study = study_in_words(query, rule_book().rules)
+        checks = checks_of_study(query, rule_book().rules)
         class_name, codes = _class_of(query)
-        if study is not None:
-            read_as, rules = "an order of imaging or of a test", set().union(*study.checks.values())
+        if checks is not None:
+            read_as, rules = "an order of imaging or of a test", set().union(*checks.values())
         elif codes:
             members = tuple(sorted(INGREDIENTS[code].name for code in codes if code in INGREDIENTS))
             rules = set().union(*map(_rules_of, members))

@@ -181,37 +181,6 @@ async def test_what_was_said_and_answered_is_counted_by_rule(tmp_path: Path, as_
     assert run("show", "--counts", "--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
 
 
-def test_the_coverage_of_a_drug_names_the_checks_that_exist_and_those_that_do_not() -> None:
-    (warfarin,) = json.loads(run("show", "--coverage", "warfarin", "--json").stdout)["drugs"]
-    assert "ddi-warfarin-nsaid" in warfarin["checks"]["interaction"]
-    assert "kidney" in warfarin["lacks"]
-    assert "warfarin" in run("show", "--coverage", "11289").stdout
-
-
-def test_the_coverage_of_an_order_is_found_by_the_words_it_is_written_in() -> None:
-    (brain,) = json.loads(run("show", "--coverage", "MRI brain with contrast", "--json").stdout)["orders"]
-    assert {"kidney", "allergy"} <= set(brain["checks"])
-    (apixaban,) = json.loads(run("show", "--coverage", "Eliquis", "--json").stdout)["drugs"]
-    assert apixaban["name"] == "apixaban"
-    assert run("show", "--coverage", "xyzzy panel").exit_code == 1
-
-
-def test_the_coverage_of_all_drugs_counts_those_without_a_rule() -> None:
-    found = json.loads(run("show", "--coverage", "--json").stdout)
-    counts = found["counts"]
-    assert counts["drugs"] == len(found["drugs"]) > counts["drugs_with_a_rule"] > 0
-    assert counts["interaction"] == sum("interaction" in one["checks"] for one in found["drugs"])
-    assert {one["key"] for one in found["tests"]} >= {"potassium", "ferritin"}
-    said = " ".join(run("show", "--coverage").stdout.split())
-    assert f"a rule is about {counts['drugs_with_a_rule']:,} of them" in said
-
-
-def test_the_coverage_of_a_drug_that_nobody_knows_is_refused_in_a_sentence() -> None:
-    answer = run("show", "--coverage", "nothing-of-this-name")
-    assert answer.exit_code == 1
-    assert "No ingredient or test of the tables is called nothing-of-this-name" in answer.stderr
-
-
 # `cds-hooks rules new`: the files of a new folder, whole, and that nothing is written into one that is not empty.
 
 

@@ -1,4 +1,4 @@
-"""`cds-hooks rules check`, `lint`, `simulate`, `list`, `stats`, `coverage`: their sentences, tables and exit codes."""
+"""`cds-hooks rules check`, `lint`, `simulate`, `list`, `stats`: their sentences, tables and exit codes."""
 
 import json
 import os
@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from cards.extension import EXTENSION_KEY
-from cards.rules.engine.coverage import AnalyteCoverage, DrugCoverage, StudyCoverage
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands.rules import check
 from cds_hooks.commands.rules import main as rules
@@ -33,12 +32,6 @@ def run(*words: object) -> tuple[int, str, str]:
     """The exit code of the command as typed after `cds-hooks rules`, what was printed, and the errors."""
     done = CliRunner().invoke(app, list(map(str, words)), env={"COLUMNS": "100"})
     return done.exit_code, done.stdout, done.stderr
-
-
-def _cells(text: str) -> list[list[str]]:
-    """The columns of a table without lines between them, which two blanks or more divide."""
-    lines = [line for line in text.splitlines() if line.strip(" ─")]
-    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
 
 
 # Cases
@@ -240,112 +233,6 @@ def test_what_each_rule_said_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     counted.clear()
     nothing = "No decision in the record is about a medication rule.\n"
     assert run("show", "--counts", "--database", "sqlite:///x") == (0, nothing, "")
-
-
-# Coverage
-
-DRUGS = [
-    DrugCoverage("1", "abc", {"interaction": ("r1", "r2"), "allergy": ("all",)}),
-    DrugCoverage("2", "abd", {"allergy": ("all",)}),
-    DrugCoverage("3", "xyz", {}),
-]
-ORDERS = [StudyCoverage("MRI of the brain", ("11", "12"), {"kidney": ("r3",)}), StudyCoverage("PSA", ("13",), {})]
-TESTS = [
-    AnalyteCoverage("k", "Potassium", ("r1", "r2"), ()),
-    AnalyteCoverage("f", "Ferritin", (), ("r3",)),
-    AnalyteCoverage("u", "Unread", (), ()),
-    AnalyteCoverage("v", "Unheard", (), ()),
-]
-
-
-@pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three drugs, two orders and four tests."""
-    ingredients = {"brand": ["1"]}
-    monkeypatch.setattr(rules, "CHECKS", ("interaction", "kidney", "allergy"))
-    monkeypatch.setattr("cards.rules.engine.coverage.CHECKS", ("interaction", "kidney", "allergy"))
-    monkeypatch.setattr(rules, "drug_coverage", lambda _: DRUGS)
-    monkeypatch.setattr(rules, "study_coverage", lambda _: ORDERS)
-    monkeypatch.setattr(rules, "analyte_coverage", lambda _: TESTS)
-    found = StudyCoverage("CT knee", (), {"kidney": ("r3",)})
-    monkeypatch.setattr(rules, "study_in_words", lambda words, _: found if words == "CT knee" else None)
-    monkeypatch.setattr(
-        rules,
-        "read_order_name",
-        lambda name: SimpleNamespace(ingredients=[SimpleNamespace(rxcui=code) for code in ingredients.get(name, [])]),
-    )
-
-
-HEAD_OF_DRUGS, HEAD_OF_ORDERS = ["drug", "checks", "none for"], ["order of imaging or a test", "checks", "none for"]
-ABC = ["abc", "interaction 2, allergy 1", "kidney"]
-ABD, XYZ = ["abd", "allergy 1", "interaction, kidney"], ["xyz", "none", "interaction, kidney, allergy"]
-BRAIN = ["MRI of the brain", "kidney 1", "interaction, allergy"]
-PSA = ["PSA", "none", "interaction, kidney, allergy"]
-
-
-@pytest.mark.usefixtures("tables")
-@pytest.mark.parametrize(
-    ("name", "rows"),
-    [
-        ("ab", [HEAD_OF_DRUGS, ABC, ABD]),
-        ("ABC", [HEAD_OF_DRUGS, ABC]),
-        ("2", [HEAD_OF_DRUGS, ABD]),
-        ("x", [HEAD_OF_DRUGS, XYZ]),
-        ("brand", [HEAD_OF_DRUGS, ABC]),
-        ("12", [HEAD_OF_ORDERS, BRAIN]),
-        ("mri", [HEAD_OF_ORDERS, BRAIN]),
-        ("P", [HEAD_OF_ORDERS, PSA]),
-        ("CT knee", [HEAD_OF_ORDERS, ["CT knee", "kidney 1", "interaction, allergy"]]),
-    ],
-)
-def test_the_checks_of_a_name_are_listed(name: str, rows: list[list[str]]) -> None:
-    code, shown, errors = run("show", "--coverage", name)
-    assert (code, _cells(shown), errors) == (0, rows, "")
-
-
-@pytest.mark.usefixtures("tables")
-def test_without_a_name_drugs_with_a_rule_are_listed_and_the_others_counted() -> None:
-    code, shown, errors = run("show", "--coverage")
-    assert (code, errors) == (0, "")
-    assert _cells(shown) == [
-        HEAD_OF_DRUGS,
-        ABC,
-        HEAD_OF_ORDERS,
-        BRAIN,
-        PSA,
-        ["test", "rules that read it", "rules that can order it"],
-        ["Potassium", "2", "0"],
-        ["Ferritin", "0", "1"],
-        ["3 codes of imaging and tests that are ordered: a rule is about 2 of them."],
-        ["3 ingredients: a rule is about 1 of them, none about 2 (--json)."],
-        ["Ingredients with each check: interaction 1, kidney 0, allergy 2."],
-        ["No rule reads or orders: Unread, Unheard."],
-    ]
-
-
-@pytest.mark.usefixtures("tables")
-def test_the_coverage_is_json_with_every_member() -> None:
-    row = {"rxcui": "2", "name": "abd", "checks": {"allergy": ["all"]}, "lacks": ["interaction", "kidney"]}
-    counts = {"interaction": 0, "kidney": 0, "allergy": 1, "drugs": 1, "drugs_with_a_rule": 0}
-    checks = ["interaction", "kidney", "allergy"]
-    assert json.loads(run("show", "--coverage", "2", "--json")[1]) == {
-        "checks": checks, "drugs": [row], "orders": [], "tests": [], "counts": counts,
-    }  # fmt: skip
-    whole = json.loads(run("show", "--coverage", "--json")[1])
-    assert whole["counts"] == {"interaction": 1, "kidney": 0, "allergy": 2, "drugs": 3, "drugs_with_a_rule": 1}
-    assert whole["orders"][1] == {"words": "PSA", "loincs": ["13"], "checks": {}, "lacks": checks}
-    assert whole["tests"][1] == {"key": "f", "words": "Ferritin", "read_by": [], "ordered_by": ["r3"]}
-    assert (len(whole["drugs"]), len(whole["orders"]), len(whole["tests"])) == (3, 2, 4)
-
-
-@pytest.mark.usefixtures("tables")
-def test_a_name_of_nothing_is_said() -> None:
-    assert run("show", "--coverage", "unknown") == (
-        1,
-        "",
-        "No ingredient or test of the tables is called unknown, nor is that the code of one. An order whose words are "
-        "not recognised is not checked, and the answer says so (see cds-hooks understand).\n",
-    )
 
 
 def _answer(*findings: tuple[str, str, str], status: int = 200) -> httpx.Response:
