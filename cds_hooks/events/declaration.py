@@ -175,23 +175,6 @@ class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     secret: bytes = b""
 
 
-class WriteTarget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A FHIR server to which findings of the worklist are written."""
-
-    url: str
-    token_file: str = ""
-    """A file with the bearer token, read for each write: whoever renews the token replaces the file."""
-    resources: tuple[Literal["Flag", "Task", "RiskAssessment"], ...] = ("Flag",)
-
-    def token(self) -> str:
-        """Return the token; "" where none is needed.
-
-        Raises:
-            OSError: The file cannot be read.
-        """
-        return Path(self.token_file).read_text(encoding="utf-8").strip() if self.token_file else ""
-
-
 class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
     """The file."""
 
@@ -214,7 +197,6 @@ class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
     feed: dict[str, Feed] = {}
     effect: dict[str, EffectRule] = {}
     webhook: dict[str, Webhook] = {}
-    write_back: dict[str, WriteTarget] = {}
 
     @property
     def file(self) -> Path:
@@ -256,21 +238,7 @@ def read_declaration(path: Path, services: Collection[str]) -> Declaration:
         name: _effect(path, name, rule, declaration.feed, services) for name, rule in declaration.effect.items()
     }
     declaration.webhook = {name: _webhook(path, name, hook) for name, hook in declaration.webhook.items()}
-    declaration.write_back = {
-        name: _write_target(path, name, target) for name, target in declaration.write_back.items()
-    }
     return declaration
-
-
-def _write_target(path: Path, name: str, target: WriteTarget) -> WriteTarget:
-    if not target.url.startswith(_ALLOWED):
-        raise DeclarationFault(f"{path}: write_back.{name} is written over https, or over http on this machine only")
-    if {"Flag", "Task"} <= set(target.resources):
-        raise DeclarationFault(f"{path}: write_back.{name} writes a finding as Flag or as Task, not as both")
-    file = str(path.parent / target.token_file) if target.token_file else ""
-    if file and not Path(file).is_file():
-        raise DeclarationFault(f"{path}: the token of write_back.{name}, {file}, is not there")
-    return msgspec.structs.replace(target, token_file=file)
 
 
 def _check_watch(path: Path, declaration: Declaration) -> None:

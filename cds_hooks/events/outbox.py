@@ -4,10 +4,6 @@ An event holds ids and codes and no name. Each receiver gets the events of one p
 cannot be reached, or refuses whatever comes, everything waits; an event that it refuses as such is set aside with those
 of the same patient behind it, tried again, and given up as a dead letter. The signature is that of Standard Webhooks
 (HMAC-SHA256).
-
-What people do with decisions is reported too: answers to cards and release acts of the record go into the outbox.
-
-The record is read every few seconds from where it was read last, so that each worker's entries are reported, by one.
 """
 
 import asyncio
@@ -21,37 +17,12 @@ from typing import Any, Final, Literal
 
 import orjson
 from msgspec import Struct
-from sqlalchemy import Table, select
 
 from cds_hooks.events.declaration import Declaration, Webhook
 from cds_hooks.events.inbox import AT_BROKER, Inbox
-from cds_hooks.hold_back.acts import RELEASE_EVENT
 from cds_hooks.logs import log
-from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.queries import read_rows, without_trials
-from cds_hooks.storage.tables import decisions, events, feedback
 
 PREFIX: Final = "org.cds-hooks-onnx."
-TYPES: Final = {
-    "decision-made": "An event made the server compute a decision: its id, the service and the patient's id.",
-    "worklist-changed": "A decision put findings on the worklist: its id, the service and the patient's id.",
-    "incident-opened": "The watch over the interfaces found an incident, or an ended one again: number, kind, feeds.",
-    "incident-closed": "An incident of the interfaces is over: its number, kind and feeds.",
-    "card-answered": "A clinician answered a card: the ids of decision and card, the service and the outcome.",
-    "release-act": "A rule, model, equation, service or client was switched: its kind, name, version and new state.",
-}
-_DATA: Final = {
-    "decision-made": ("decision", "service", "patient"),
-    "worklist-changed": ("decision", "service", "patient"),
-    "incident-opened": ("incident", "kind", "feeds", "severity", "cause"),
-    "incident-closed": ("incident", "kind", "feeds", "severity", "cause"),
-    "card-answered": ("decision", "card", "service", "outcome"),
-    "release-act": ("kind", "name", "version", "state"),
-}
-_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "incident": {"type": "integer"},
-    "feeds": {"type": "array", "items": {"type": "string"}},
-}
 _AT_ONCE: Final = 100
 _POLL_SECONDS: Final = 0.5
 _DOUBLED: Final = 9
@@ -101,33 +72,6 @@ def signature(secret: bytes, event_id: str, timestamp: int, body: bytes) -> str:
     """
     digest = hmac.new(secret, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()
-
-
-def asyncapi(server: str) -> dict[str, Any]:
-    """Return the AsyncAPI document of the events that this server sends."""
-    text = {"type": "string"}
-    messages = {}
-    for kind, description in TYPES.items():
-        data = {"type": "object", "properties": {name: _SCHEMAS.get(name, text) for name in _DATA[kind]}}
-        constants = {"specversion": {"const": "1.0"}, "type": {"const": PREFIX + kind}, "data": data}
-        payload = {
-            "type": "object",
-            "properties": dict.fromkeys(("id", "source", "subject", "time"), text) | constants,
-        }
-        content = {"contentType": "application/cloudevents+json", "description": description, "payload": payload}
-        messages[kind] = {"name": PREFIX + kind, **content}
-    references = {kind: {"$ref": f"#/components/messages/{kind}"} for kind in TYPES}
-    return {
-        "asyncapi": "3.0.0",
-        "info": {
-            "title": "Events of a CDS Hooks server",
-            "version": "1",
-            "description": f"Sent by {server} to webhooks and brokers.",
-        },
-        "channels": {"webhook": {"address": None, "messages": references}},
-        "operations": {"send": {"action": "send", "channel": {"$ref": "#/channels/webhook"}}},
-        "components": {"messages": messages},
-    }
 
 
 def outcome_of(status: int) -> Outcome:
@@ -328,16 +272,11 @@ def queues(inbox: Inbox, declaration: Declaration) -> list[Queue]:
     return [
         Queue("due to be computed", due, since),
         *(Queue(state.receiver, state.waiting + state.set_aside, state.oldest)
-          for state in receiver_states(inbox, receivers_of(declaration))),
+          for state in receiver_states(inbox, declaration.webhook)),
         *(Queue(f"{feed}, events that did not come", missing, since if missing else 0.0)
           for feed, missing, since in gaps),
         *(Queue(f"{feed}, at its broker", int(count), 0.0) for feed, count in at_brokers),
     ]  # fmt: skip
-
-
-def receivers_of(declaration: Declaration) -> tuple[str, ...]:
-    """Return the names of the receivers of events, as deliveries know them."""
-    return (*declaration.webhook, *(f"write_back {name}" for name in declaration.write_back))
 
 
 def receiver_states(inbox: Inbox, receivers: Iterable[str]) -> list[ReceiverState]:
@@ -382,77 +321,3 @@ class BrokerDelivery(Delivery):
             return self._say_away(error_type=type(error).__name__)
         self._is_away = False
         return "taken"
-
-
-_REPORT_SECONDS: Final = 2.0
-_REPORTED_AT_ONCE: Final = 500
-_MICROSECONDS: Final = 1_000_000
-
-
-class RecordEvents:
-    """Puts answers and release acts into the outbox, each once."""
-
-    def __init__(self, inbox: Inbox, record_url: str) -> None:
-        self._inbox, self._url = inbox, record_url
-
-    async def keep_reporting(self) -> None:
-        """Report what is new in the record until cancelled."""
-        while True:
-            try:
-                await asyncio.to_thread(self.report)
-            except (RecordUnavailable, sqlite3.Error) as error:
-                log().error("answers and release acts not reported", error_type=type(error).__name__)
-            await asyncio.sleep(_REPORT_SECONDS)
-
-    def report(self) -> None:
-        """Report what came to the record since the last time; the first time nothing, since it is not known when."""
-        names = feedback.c.card, feedback.c.service, feedback.c.outcome, feedback.c.decision, decisions.c.patient
-        query = select(feedback.c.sequence, feedback.c.hash, feedback.c.received_at.label("at"), *names)
-        joined = query.outerjoin(decisions, decisions.c.id == feedback.c.decision).where(without_trials(feedback))
-        for row in self._new("record feedback", feedback, feedback.c.received_at, joined):
-            data = {name: getattr(row, name) for name in ("decision", "card", "service", "outcome")}
-            self._add("record feedback", row, "card-answered", row.patient or "", data)
-        acts = select(*(events.c[name] for name in ("sequence", "hash", "at", "kind", "detail")))
-        for row in self._new("record events", events, events.c.at, acts):
-            act = _act(row.detail) if row.kind == RELEASE_EVENT else {}
-            self._add("record events", row, "release-act" if act else "", "", act)
-
-    def _new(self, name: str, table: Table, at: Any, query: Any) -> Any:
-        """Return the rows after the last one that was reported; where that one was lost, those written after it."""
-        marks = self._inbox.query("SELECT delivered, retry_at FROM deliveries WHERE webhook = ?", (name,))
-        position = select(table.c.sequence, at.label("at"))
-        if not marks:
-            newest = read_rows(self._url, position.order_by(table.c.sequence.desc()).limit(1))
-            with self._inbox.transaction() as connection:
-                _note(connection, name, *(newest[0] if newest else (0, 0)))
-            return []
-        sequence, reported_at = marks[0]
-        new = query.where(table.c.sequence > sequence)
-        if reported_at:  # 0: noted by a version before 2026-11-23, or before the first row
-            here = read_rows(
-                self._url, position.where(table.c.sequence >= sequence).order_by(table.c.sequence).limit(1)
-            )
-            if not here or (here[0].sequence == sequence and here[0].at != reported_at):
-                new = query.where(at > reported_at)
-        return read_rows(self._url, new.order_by(table.c.sequence).limit(_REPORTED_AT_ONCE))
-
-    def _add(self, name: str, row: Any, kind: str, subject: str, data: Mapping[str, Any]) -> None:
-        with self._inbox.transaction() as connection:
-            if kind:
-                event_id = f"{kind}-{bytes(row.hash).hex()[:32]}"
-                add_to_outbox(connection, event_id, kind, subject, row.at / _MICROSECONDS, data)
-            _note(connection, name, row.sequence, row.at)
-
-
-def _act(detail: str) -> dict[str, Any]:
-    """Return what an act changes: ids and states, and not who did it or why."""
-    body = orjson.loads(detail)
-    return {name: body[name] for name in ("kind", "name", "version", "state") if name in body}
-
-
-def _note(connection: sqlite3.Connection, name: str, sequence: int, at: int) -> None:
-    """Note the last row that was reported as a delivery, whose next attempt is at the row's own time."""
-    connection.execute(
-        "INSERT OR REPLACE INTO deliveries (webhook, delivered, failures, retry_at) VALUES (?, ?, 0, ?)",
-        (name, sequence, at),
-    )

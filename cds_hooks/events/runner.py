@@ -4,18 +4,17 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.components import ServerComponents
-from cds_hooks.errors import NotAllowed, Overloaded
+from cds_hooks.errors import NotAllowed
 from cds_hooks.events.declaration import (
     BROKERS,
     BrokerFeed,
@@ -29,16 +28,15 @@ from cds_hooks.events.declaration import (
 from cds_hooks.events.folders import FolderListener
 from cds_hooks.events.inbox import BUCKET_SECONDS, Groups, Inbox, Incoming, Taken
 from cds_hooks.events.mllp import Listener
-from cds_hooks.events.outbox import BrokerDelivery, Delivery, RecordEvents, asyncapi, queues
+from cds_hooks.events.outbox import BrokerDelivery, Delivery, queues
 from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
-from cds_hooks.events.watch.running import Acts, InterfaceWatch, fold_old_counts
+from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts
 from cds_hooks.logs import log
 from cds_hooks.routes.bodies import BodyReader
 from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings
-from cds_hooks.storage.decision import RecordUnavailable
 
 if TYPE_CHECKING:
     from cds_hooks.events.brokers import BrokerListener
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
 _KEPT_SECONDS: Final = 90 * 86_400.0
 _LOCK_SECONDS: Final = 2.0
 _AGAIN_SECONDS: Final = 5.0
-_ACTS_SECONDS: Final = 1.0
 
 
 class Events:
@@ -77,7 +74,6 @@ class Events:
         self.inbox = Inbox(self.declaration.file, rules, reads)
         self.groups = Groups(self.inbox, self.declaration.queue)
         self.rescoring = Rescoring(self.inbox, components, services, self.client, now, self.declaration)
-        self.acts = Acts(configured.database_url)
         self.ports: dict[str, int] = {}
         """The port of each listener, for a feed that listens on port 0."""
         self._subscribers = {
@@ -85,9 +81,8 @@ class Events:
             for name, feed in self.declaration.feed.items()
             if isinstance(feed, SubscriptionFeed)
         }
-        self.watch = InterfaceWatch(self.declaration, self.inbox, components.metrics, self.acts, now)
-        self._reports = RecordEvents(self.inbox, configured.database_url)
-        self._source, self._record_url = configured.public_url, configured.database_url
+        self.watch = InterfaceWatch(self.declaration, self.inbox, components.metrics, configured.database_url, now)
+        self._source = configured.public_url
         self._now = now
         self._metrics = components.metrics
         self._metrics.queues = self._queues
@@ -101,26 +96,15 @@ class Events:
         return _client(path, name, self.trust) if name else self.client
 
     def routes(self, bodies: BodyReader) -> list[Route]:
-        """Return the addresses to which FHIR servers post, and that of the AsyncAPI document."""
-        document = Route("/events/asyncapi.json", self._asyncapi)
-        return [document, *(_notification_route(self, name, bodies) for name in self._subscribers)]
-
-    def _asyncapi(self, _: Request) -> Response:
-        return Response(orjson.dumps(asyncapi(self._source)), media_type="application/json")
+        """Return the addresses to which FHIR servers post."""
+        return [_notification_route(self, name, bodies) for name in self._subscribers]
 
     def poster(self, name: str) -> str:
         """Return the name of the client that may post to a feed."""
         return self._subscribers[name].client.name
 
     async def notify(self, name: str, body: bytes) -> None:
-        """Take a notification of a feed; when this returns it is on the disk.
-
-        Raises:
-            Overloaded: The feed is paused; the FHIR server sends again, and gaps are asked for.
-        """
-        await asyncio.to_thread(self.acts.refresh)
-        if self.acts.is_paused(name):
-            raise Overloaded("This feed is paused.")
+        """Take a notification of a feed; when this returns it is on the disk."""
         await self._subscribers[name].take(body, self._now())
 
     async def keep_running(self) -> None:
@@ -137,32 +121,15 @@ class Events:
             os.close(lock)
 
     async def _run(self) -> None:
-        listening: dict[str, AnyListener] = {}
-        try:
-            await self._listen(listening)
+        async with AsyncExitStack() as listening:
+            for feed in self.declaration.feed.values():
+                if not isinstance(feed, SubscriptionFeed):
+                    listener = self._listener(feed)
+                    self.ports[feed.name] = await listener.start()
+                    listening.push_async_callback(listener.stop)
             async with asyncio.TaskGroup() as group:
-                for work in [*self._works(), self._keep_listening(listening)]:
+                for work in self._works():
                     group.create_task(work)
-        finally:
-            for listener in listening.values():
-                await listener.stop()
-
-    async def _listen(self, listening: "dict[str, AnyListener]") -> None:
-        """Listen for each feed that is not paused, and for no other: a sender that cannot connect keeps its messages.
-
-        Raises:
-            RecordUnavailable: It is not known which feeds are paused.
-        """
-        await asyncio.to_thread(self.acts.refresh)
-        for feed in self.declaration.feed.values():
-            if isinstance(feed, SubscriptionFeed) or self.acts.is_paused(feed.name) == (feed.name not in listening):
-                continue
-            if self.acts.is_paused(feed.name):
-                await listening.pop(feed.name).stop()
-                log().warning("feed paused", client=feed.name)
-                continue
-            listening[feed.name] = listener = self._listener(feed)
-            self.ports[feed.name] = await listener.start()
 
     def _listener(self, feed: MllpFeed | BrokerFeed | FolderFeed) -> "AnyListener":
         if isinstance(feed, MllpFeed):
@@ -173,12 +140,6 @@ class Events:
 
         return BrokerListener(feed, self._take, self._now, self.inbox.note_at_broker)
 
-    async def _keep_listening(self, listening: "dict[str, AnyListener]") -> None:
-        while True:
-            await asyncio.sleep(_ACTS_SECONDS)
-            with suppress(RecordUnavailable):  # what was paused stays paused until the record can be read
-                await self._listen(listening)
-
     def _works(self) -> list[Coroutine[Any, Any, None]]:
         deliveries = [
             (BrokerDelivery if hook.url.startswith(BROKERS) else Delivery)(
@@ -186,18 +147,8 @@ class Events:
             ).keep_sending()
             for name, hook in self.declaration.webhook.items()
         ]
-        if self.declaration.write_back:
-            from cds_hooks.events.write_back import WriteBack
-
-            deliveries += [
-                WriteBack(self.inbox, name, target, self._source, self._now, self._record_url).keep_sending()
-                for name, target in self.declaration.write_back.items()
-            ]
         deliveries += [subscriber.keep_filling(self._now) for subscriber in self._subscribers.values()]
-        reports = self._reports.keep_reporting()
-        return [
-            self.rescoring.keep_computing(), self.watch.keep_watching(), reports, self._keep_forgetting(), *deliveries
-        ]  # fmt: skip
+        return [self.rescoring.keep_computing(), self.watch.keep_watching(), self._keep_forgetting(), *deliveries]
 
     async def _keep_forgetting(self) -> None:
         """Delete what is older than 90 days and no longer needed, once an hour until cancelled; facts stay."""

@@ -1,6 +1,6 @@
 """Runs the watch beside the feeds: reads each finished step of the inbox, keeps incidents there and reports them.
 
-What persons decided about interfaces is read from the record: a change that is the new usual, a feed that is paused.
+What persons decided about interfaces is read from the record: which change is the new usual.
 `FIRST_CHECKS` says what a person checks first about an incident, by its kind.
 """
 
@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from math import inf
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -30,23 +29,21 @@ from cds_hooks.storage.entries import add_event
 
 EVENT: Final = "interface-act"
 ACCEPT: Final = "accept"
-PAUSE: Final = "pause"
-RESUME: Final = "resume"
 
 
 class _Detail(Struct):
     act: str
-    feed: str
     incident: tuple[int, int]
 
 
-def record_act(url: str, actor: str, act: str, feed: str, incident: tuple[int, int] = (0, 0)) -> None:
-    """Record what a person decided about a feed; an incident is named by its number and the step it was opened in.
+def record_accepted(url: str, actor: str, incident: Incident) -> None:
+    """Record that a person takes an incident for the new usual; it is named by its number and first step.
 
     Raises:
         RecordUnavailable: It cannot be recorded.
     """
-    add_event(url, EVENT, actor, {"act": act, "feed": feed, "incident": list(incident)})
+    at = [incident.number, incident.opened]
+    add_event(url, EVENT, actor, {"act": ACCEPT, "feed": incident.feeds[0], "incident": at})
 
 
 class Acts:
@@ -62,8 +59,6 @@ class Acts:
         self.version += 1
         self.accepted: set[tuple[int, int]] = set()
         """Incidents that are the new usual, by number and the step they were opened in."""
-        self.pauses: dict[str, list[tuple[float, float]]] = {}
-        """When feeds were paused, from and until; the end of one that goes on is infinite."""
 
     def refresh(self) -> None:
         """Read the acts that came since the last time.
@@ -75,19 +70,9 @@ class Acts:
 
     def _take(self, entry: Entry) -> None:
         detail = entry.read(_Detail)
-        spans = self.pauses.setdefault(detail.feed, [])
         if detail.act == ACCEPT:
             self.accepted.add(detail.incident)
-        elif detail.act == PAUSE and not self.is_paused(detail.feed):
-            spans.append((entry.at, inf))
-        elif detail.act == RESUME and self.is_paused(detail.feed):
-            spans[-1] = (spans[-1][0], entry.at)
-        self.version += 1
-
-    def is_paused(self, feed: str) -> bool:
-        """Return whether nothing is taken of a feed now."""
-        spans = self.pauses.get(feed, [])
-        return bool(spans) and spans[-1][1] == inf
+            self.version += 1
 
 
 FIRST_CHECKS: Final = {
@@ -113,10 +98,6 @@ FIRST_CHECKS: Final = {
     "identifiers": "Do the patient numbers come from another authority?",
     "sender": "Is this group of devices or application running?",
 }
-PAUSED_FOR: Final = frozenset(
-    {"unit", "shift", "stuck", "clock", "identifiers", "order", "flood", "resend", "duplicates", "errors"}
-)
-"""Kinds for which it is suggested to take nothing of the feed until the cause is clear; the sender keeps its own."""
 REPLAYED_FOR: Final = frozenset({"errors", "unmapped"})
 """Kinds after which dead letters of the feed are taken in again."""
 
@@ -132,9 +113,9 @@ class InterfaceWatch:
     """The watch over the feeds of a declaration."""
 
     def __init__(
-        self, declaration: Declaration, inbox: Inbox, metrics: Metrics, acts: Acts, now: Callable[[], float]
+        self, declaration: Declaration, inbox: Inbox, metrics: Metrics, record_url: str, now: Callable[[], float]
     ) -> None:
-        self._acts, self._acts_seen = acts, 0
+        self._acts, self._acts_seen = Acts(record_url), 0
         self._declaration, self._inbox, self._now = declaration, inbox, now
         self._watch: Watch | None = None
         self._step = 0
@@ -190,7 +171,7 @@ class InterfaceWatch:
         ]  # fmt: skip
         for incident in accepted:  # a person says that it is the new usual
             incident.is_accepted, incident.closed = True, over - 1
-        watch = watch_of(self._declaration, first, outages, self._acts, incidents)
+        watch = watch_of(self._declaration, first, outages, incidents)
         # of older days there are messages by step, and the rest at the first step of the day
         watch.load(_counts(self._inbox, first - first % STEPS_A_DAY, over, first), over)
         self._step = over
@@ -243,25 +224,17 @@ class InterfaceWatch:
 
 
 def watch_of(
-    declaration: Declaration, first: int, outages: Sequence[tuple[int, int]], acts: Acts,
-    earlier: Sequence[Incident],
-) -> Watch:  # fmt: skip
+    declaration: Declaration, first: int, outages: Sequence[tuple[int, int]], earlier: Sequence[Incident]
+) -> Watch:
     """Return a watch over the feeds of a declaration; `outages` are steps in which this server did not run."""
     local = ZoneInfo(declaration.timezone)
     zones = {name: feed.zone if isinstance(feed, V2Feed) else local for name, feed in declaration.feed.items()}
-    downtimes = {
-        name: [*outages, *declaration.downtimes(name), *map(_steps, acts.pauses.get(name, ()))] for name in zones
-    }
+    downtimes = {name: [*outages, *declaration.downtimes(name)] for name in zones}
     topology = Topology(
         {name: feed.through for name, feed in declaration.feed.items()},
         {name: feed.patients_from for name, feed in declaration.feed.items()},
     )
     return Watch(zones, first, Calendar(frozenset(declaration.holidays), downtimes), topology, earlier)
-
-
-def _steps(span: tuple[float, float]) -> tuple[int, int]:
-    """Return the steps of a span of time; one without an end ends a year after its beginning."""
-    return int(span[0] // BUCKET_SECONDS), int(min(span[1], span[0] + 365 * 86_400) // BUCKET_SECONDS) + 1
 
 
 def stored_incidents(inbox: Inbox) -> list[Incident]:

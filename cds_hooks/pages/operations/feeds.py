@@ -10,15 +10,13 @@ from starlette.routing import Route
 
 from cds_hooks.events.declaration import Declaration, read_declaration
 from cds_hooks.events.inbox import DeadLetter, Inbox, counts_since, feed_states
-from cds_hooks.events.outbox import queues, receiver_states, receivers_of, resend_given_up
+from cds_hooks.events.outbox import queues, receiver_states, resend_given_up
 from cds_hooks.events.rescoring import replay_letter
 from cds_hooks.events.watch.running import (
     FIRST_CHECKS,
-    PAUSED_FOR,
     REPLAYED_FOR,
-    Acts,
     came_and_expected,
-    record_act,
+    record_accepted,
     stored_incidents,
 )
 from cds_hooks.pages.server import PageServer, posted
@@ -34,8 +32,6 @@ DONE: Final = {
     "replay": "The message was taken in.",
     "drop": "The message was dropped.",
     "accept": "The incident is taken as usual from now on. Its feeds are learned anew, which takes two weeks.",
-    "pause": "The feed is paused. Its sender keeps its messages.",
-    "resume": "The feed is taken in again.",
     "resend": "The events that were given up are sent again.",
     "replay-all": "The dead letters that can be read now were taken in.",
 }
@@ -46,7 +42,7 @@ Number = Annotated[int, Field(ge=0, lt=10**11)]
 class FeedAct(BaseModel):
     """What a person decided about a dead letter, an incident or a feed."""
 
-    act: Literal["accept", "pause", "resume", "resend", "replay-all", "replay", "drop"]
+    act: Literal["accept", "resend", "replay-all", "replay", "drop"]
     letter: Number = 0
     incident: int = 0
     feed: str = ""
@@ -61,26 +57,19 @@ class Feeds:
         self._url = server.settings.database_url
 
     def values(self, did: str) -> dict[str, Any]:
-        """Return what /ops shows of the feeds, nothing of a patient; `did` is the act that was done just now.
-
-        Raises:
-            RecordUnavailable: the record, from which pauses are read, cannot be read.
-        """
+        """Return what /ops shows of the feeds, nothing of a patient; `did` is the act that was done just now."""
         declaration, now = self._declaration(), self._server.now().timestamp()
-        acts = Acts(self._url)
-        acts.refresh()
-        paused = [name for name in acts.pauses if acts.is_paused(name)]
-        shown: dict[str, Any] = {"did": DONE.get(did, ""), "paused": paused}
+        shown: dict[str, Any] = {"did": DONE.get(did, "")}
         if not declaration.file.is_file():
             return shown | dict.fromkeys(("feeds", "incidents", "letters", "queues", "receivers"), ())
         with closing(Inbox(declaration.file)) as inbox:
             letters = inbox.dead_letters()
-            receivers = receiver_states(inbox, receivers_of(declaration))
+            receivers = receiver_states(inbox, declaration.webhook)
             return shown | {
                 "queues": queues(inbox, declaration),
                 "receivers": [state for state in receivers if state.given_up],
                 "feeds": [(state, *_counted(inbox, state.feed, now)) for state in feed_states(inbox, declaration.feed)],
-                "incidents": _incidents(inbox, declaration, {letter.source for letter in letters}),
+                "incidents": _incidents(inbox, {letter.source for letter in letters}),
                 "letters": letters,
             }
 
@@ -114,7 +103,7 @@ class Feeds:
                 with closing(Inbox(declaration.file)) as inbox:
                     inbox.settle(letter.sequence, "dropped")
             case "resend":
-                if form.feed not in receivers_of(declaration):
+                if form.feed not in declaration.webhook:
                     raise _not_there("receiver", "The site does not declare it.")
                 with closing(Inbox(declaration.file)) as inbox:
                     resend_given_up(inbox, form.feed)
@@ -124,8 +113,7 @@ class Feeds:
                 incident = incidents.get(form.incident)
                 if incident is None or incident.closed is not None:
                     raise _not_there("open incident", "It is over.")
-                at = (incident.number, incident.opened)
-                record_act(self._url, self._server.actor, form.act, incident.feeds[0], at)
+                record_accepted(self._url, self._server.actor, incident)
             case _ if form.feed not in declaration.feed:
                 raise _not_there("feed", "The site does not declare it.")
             case "replay-all":
@@ -133,8 +121,6 @@ class Feeds:
                     letters = [letter for letter in inbox.dead_letters() if letter.source == form.feed]
                 for letter in letters:  # those that still cannot be read stay
                     self._replay(declaration, letter, "")
-            case _:
-                record_act(self._url, self._server.actor, form.act, form.feed)
         return Response(status_code=303, headers=HEADERS | {"location": f"../ops?did={form.act}#interfaces"})
 
     def _replay(self, declaration: Declaration, letter: DeadLetter, content: str) -> str:
@@ -165,7 +151,7 @@ def _counted(inbox: Inbox, feed: str, now: float) -> tuple[int, str, dict[str, i
     return shown.pop("messages", 0), f"{came:,.0f} messages, {state}", shown
 
 
-def _incidents(inbox: Inbox, declaration: Declaration, with_letters: set[str]) -> list[dict[str, Any]]:
+def _incidents(inbox: Inbox, with_letters: set[str]) -> list[dict[str, Any]]:
     """Return the open incidents and those that closed last, the newest first, with what a person may do."""
     incidents = sorted(stored_incidents(inbox), key=lambda incident: (incident.closed is None, incident.opened))
     return [
@@ -174,7 +160,6 @@ def _incidents(inbox: Inbox, declaration: Declaration, with_letters: set[str]) -
             "opened": format_epoch((incident.opened + 1) * _STEP_SECONDS),
             "closed": format_epoch((incident.closed + 1) * _STEP_SECONDS) if incident.closed is not None else "",
             "check": FIRST_CHECKS[incident.kind],
-            "pause": [name for name in incident.feeds if name in declaration.feed and incident.kind in PAUSED_FOR],
             "replay": [name for name in incident.feeds if name in with_letters and incident.kind in REPLAYED_FOR],
         }
         for incident in reversed(incidents[-_SHOWN:])

@@ -8,7 +8,6 @@ It reads what the workers count of their own calls, so that it knows of failures
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from typing import Annotated, Any, Final, Literal
@@ -81,9 +80,7 @@ class _Operations:
             return None
         from cds_hooks.pages.operations.feeds import Feeds  # with all of cds_hooks/events
 
-        with suppress(RecordUnavailable):  # the first part of the page says so
-            return Feeds(self._server).values(did)
-        return None
+        return Feeds(self._server).values(did)
 
     def _counted(self) -> Mapping[str, Any]:
         """Return what comes from the counts of the record; what cannot be read is said in its place."""

@@ -1,29 +1,23 @@
-"""What a person confirms about interfaces: a new usual, a feed that is paused, dead letters, and who is told."""
+"""What a person confirms about interfaces: a new usual; and who is told of incidents."""
 
 import asyncio
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import orjson
 import pytest
 from sqlalchemy import select
 
-from cds_hooks.errors import Overloaded
-from cds_hooks.events.brokers import BrokerListener
-from cds_hooks.events.declaration import Declaration
-from cds_hooks.events.folders import FolderListener
 from cds_hooks.events.inbox import Inbox
-from cds_hooks.events.mllp import Listener
-from cds_hooks.events.runner import Events
-from cds_hooks.events.watch.running import Acts, InterfaceWatch, record_act, stored_incidents
+from cds_hooks.events.watch.running import InterfaceWatch, record_accepted, stored_incidents
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.events.messages import run_async
-from tests.cds_hooks.events.test_watch import STEP, _count, _declaration, _events, _watch, silent_feed
+from tests.cds_hooks.events.test_watch import STEP, _count, _events, _watch, silent_feed
 from tests.live import record_in
 
 Silent = tuple[InterfaceWatch, Inbox, Metrics, list[float]]
@@ -36,7 +30,7 @@ def test_a_lasting_change_that_a_person_accepts_is_closed_and_learned_from_its_b
 ) -> None:
     watch, inbox, metrics, now = silent_feed
     (incident,) = stored_incidents(inbox)
-    record_act(record_in(tmp_path), "operator", "accept", "lab", (incident.number, incident.opened))
+    record_accepted(record_in(tmp_path), "operator", incident)
     _count(inbox, range(int(now[0] // STEP), int(now[0] // STEP) + 12), 3)
     now[0] += 12 * STEP
     watch.catch_up()
@@ -53,64 +47,6 @@ def test_a_lasting_change_that_a_person_accepts_is_closed_and_learned_from_its_b
     inbox.close()
 
 
-def test_what_does_not_come_while_a_feed_is_paused_is_no_incident(silent_feed: Silent, tmp_path: Path) -> None:
-    watch, inbox, metrics, now = silent_feed
-    first = int(now[0] // STEP)
-    _count(inbox, range(first, first + 30), 20)
-    now[0] += 30 * STEP
-    watch.catch_up()
-    assert metrics.incidents() == []
-    acts = Acts(record_in(tmp_path))
-    acts.pauses["lab"] = [(now[0], float("inf"))]
-    paused = InterfaceWatch(_declaration(tmp_path), inbox, metrics, acts, lambda: now[0])
-    paused.catch_up()
-    now[0] += 40 * STEP
-    paused.catch_up()
-    assert metrics.incidents() == []
-    inbox.close()
-
-
-def test_acts_are_read_once_and_a_pause_ends_when_the_feed_is_resumed(tmp_path: Path) -> None:
-    url = record_in(tmp_path)
-    acts = Acts(url)
-    for act, is_paused in (("pause", True), ("pause", True), ("resume", False), ("pause", True)):
-        record_act(url, "operator", act, "lab")
-        acts.refresh()
-        assert acts.is_paused("lab") == is_paused
-    assert len(acts.pauses["lab"]) == 2
-
-
-class Listening(Events):
-    """The feeds of a declaration, without what computes and sends."""
-
-    def __init__(self, declaration: Declaration, acts: Acts) -> None:
-        self.declaration, self.acts, self.ports = declaration, acts, {}
-
-
-@run_async
-async def test_a_paused_feed_does_not_listen_and_a_resumed_one_does(tmp_path: Path) -> None:
-    url = record_in(tmp_path)
-    declaration = _declaration(tmp_path)
-    cast("Any", declaration.feed["lab"]).listen = "127.0.0.1:0"
-    here = Listening(declaration, Acts(url))
-    listening: dict[str, Listener | FolderListener | BrokerListener] = {}
-    await here._listen(listening)
-    port = here.ports["lab"]
-    (_, writer) = await asyncio.open_connection("127.0.0.1", port)
-    writer.close()
-    record_act(url, "operator", "pause", "lab")
-    await here._listen(listening)
-    assert listening == {}
-    with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", port)
-    with pytest.raises(Overloaded):
-        await here.notify("lab", b"{}")
-    record_act(url, "operator", "resume", "lab")
-    await here._listen(listening)
-    assert list(listening) == ["lab"]
-    await listening["lab"].stop()
-
-
 @run_async
 async def test_the_page_offers_acts_and_records_who_confirmed_them(silent_feed: Silent, tmp_path: Path) -> None:
     _, inbox, _, _ = silent_feed
@@ -119,22 +55,19 @@ async def test_the_page_offers_acts_and_records_who_confirmed_them(silent_feed: 
     async with client(tmp_path, events_file=tmp_path / "events.toml") as calls:
         page = (await calls.get("/ops", headers=PAGE)).text
         assert "This is usual from now on" in page
-        assert "Pause lab" in page
         forms = [
-            {"act": "pause", "feed": "lab"},
             {"act": "accept", "incident": "1"},
             {"act": "accept", "incident": "2"},
-            {"act": "pause", "feed": "other"},
+            {"act": "replay-all", "feed": "other"},
         ]
         answers = [(await calls.post("/ops/interfaces", data=form, headers=PAGE)).status_code for form in forms]
-        assert answers == [303, 303, 404, 404]
-        page = (await calls.get("/ops?did=pause", headers=PAGE)).text
-        assert "The feed is paused. Its sender keeps its messages." in page
-        assert "Take in lab again" in page
+        assert answers == [303, 404, 404]
+        page = (await calls.get("/ops?did=accept", headers=PAGE)).text
+        assert "The incident is taken as usual from now on." in page
     rows = read_rows(
         record_in(tmp_path), select(events.c.actor, events.c.detail).where(events.c.kind == "interface-act")
     )
-    assert [(row.actor, orjson.loads(row.detail)["act"]) for row in rows] == [("anyone", "pause"), ("anyone", "accept")]
+    assert [(row.actor, orjson.loads(row.detail)["act"]) for row in rows] == [("anyone", "accept")]
 
 
 @run_async

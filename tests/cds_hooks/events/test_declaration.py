@@ -15,7 +15,6 @@ from cds_hooks.events.declaration import (
     SubscriptionFeed,
     Tls,
     Webhook,
-    WriteTarget,
     read_declaration,
 )
 
@@ -76,12 +75,6 @@ def read(folder: Path, text: str) -> Declaration:
         (f'{HOOK}url = "http://x.example"\nsecret_file = "secret"',
          ": webhook.h is called over https, or over http on this machine only"),
         (f'{HOOK}url = "redis://b"', ": webhook.h: subject is missing"),
-        ('[write_back.w]\nurl = "http://x.example"',
-         ": write_back.w is written over https, or over http on this machine only"),
-        ('[write_back.w]\nurl = "https://x"\nresources = ["Flag", "Task"]',
-         ": write_back.w writes a finding as Flag or as Task, not as both"),
-        ('[write_back.w]\nurl = "https://x"\ntoken_file = "gone"',
-         ": the token of write_back.w, {folder}/gone, is not there"),
         ("x = 1", ": Object contains unknown field `x`"),
         (f"{LAB}x = 1", ": Object contains unknown field `x` - at `$.feed[...]`"),
         (f'{BROKER}url = "redis://b"\nx = 1', ": Object contains unknown field `x` - at `$.feed[...]`"),
@@ -90,7 +83,6 @@ def read(folder: Path, text: str) -> Declaration:
          ": Object contains unknown field `x` - at `$.feed[...].tls`"),
         ('[effect.e]\nservices = []\nx = 1', ": Object contains unknown field `x` - at `$.effect[...]`"),
         (f'{HOOK}url = "https://x"\nx = 1', ": Object contains unknown field `x` - at `$.webhook[...]`"),
-        ('[write_back.w]\nurl = "https://x"\nx = 1', ": Object contains unknown field `x` - at `$.write_back[...]`"),
         ("[[downtime]]\nstart = 2026-12-01T01:00:00Z\nend = 2026-12-01T02:00:00Z\nx = 1",
          ": Object contains unknown field `x` - at `$.downtime[0]`"),
         ("no toml", " is not valid TOML: Expected '=' after a key in a key/value pair (at line 1, column 4)"),
@@ -117,9 +109,8 @@ def test_what_is_declared_is_completed_by_the_files_that_it_names(tmp_path: Path
     tls = 'tls = { certificate = "cert", key = "key" }\ncodes = "codes.csv"\ntimezone = "Europe/Berlin"\n'
     effect = '[effect.some]\nservices = ["s2"]\nfeeds = ["lab"]\npatients = "people"\n[effect.all]\nservices = ["s1"]\n'
     hook = f'{HOOK}url = "http://localhost:1/"\nsecret_file = "secret"\n'
-    write = '[write_back.w]\nurl = "http://127.0.0.1:1/"\ntoken_file = "secret"\n[write_back.v]\nurl = "https://x"\n'
     feed = f'{SUBSCRIPTION}subscription = "https://ehr.example/Subscription/a/Subscription/1"\npatients_from = "lab"\n'
-    declaration = read(tmp_path, f'notify = "https://x"\n{LAB}{tls}{feed}{effect}{hook}{write}')
+    declaration = read(tmp_path, f'notify = "https://x"\n{LAB}{tls}{feed}{effect}{hook}')
     lab, subscription = declaration.feed["lab"], declaration.feed["s"]
     assert isinstance(lab, MllpFeed)
     assert (lab.name, lab.zone, lab.local_codes) == ("lab", ZoneInfo("Europe/Berlin"), {"KAL": "2823-3"})
@@ -132,10 +123,6 @@ def test_what_is_declared_is_completed_by_the_files_that_it_names(tmp_path: Path
     }
     assert declaration.effect["all"].panel is UNSET
     assert declaration.webhook == {"h": Webhook(url="http://localhost:1/", secret_file="secret", secret=b"s" * 32)}  # noqa: S106 - the name of a file
-    assert declaration.write_back == {
-        "w": WriteTarget(url="http://127.0.0.1:1/", token_file=str(tmp_path / "secret")), "v": WriteTarget(url="https://x")
-    }  # fmt: skip
-    assert [target.token() for target in declaration.write_back.values()] == ["s" * 32, ""]
     pairs = [(feed, patient) for feed in ("lab", "adt") for patient in ("p1", "p3")]
     applies = {name: [pair for pair in pairs if rule.is_for(*pair)] for name, rule in declaration.effect.items()}
     assert applies == {"some": [("lab", "p1")], "all": pairs}

@@ -8,39 +8,27 @@ import json
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from time import time_ns
 from typing import Any, ClassVar
 
 import httpx
 import pytest
 
-from cds_hooks.events.declaration import Declaration, Webhook, WriteTarget
+from cds_hooks.events.declaration import Declaration, Webhook
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.outbox import (
     PREFIX,
-    TYPES,
     BrokerDelivery,
     Delivery,
     Queue,
     ReceiverState,
-    RecordEvents,
     add_to_outbox,
-    asyncapi,
     queues,
     receiver_states,
     resend_given_up,
     signature,
 )
-from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.decision import FeedbackItem
-from cds_hooks.storage.entries import add_event
-from cds_hooks.storage.opening import upgrade_schema
-from cds_hooks.storage.queries import store_feedback
 from tests.cds_hooks.events.messages import NOW, run_async
-from tests.cds_hooks.hold_back.clicking import put_command
-from tests.cds_hooks.hold_back.test_act_log import standby_that_takes_over
 from tests.cds_hooks.logged import capture_logs
-from tests.live import record_in
 from tests.receiver import receiving
 
 SECRET = b"s" * 32
@@ -230,10 +218,9 @@ def test_what_waits_is_told_by_queue(tmp_path: Path) -> None:
             connection.execute("INSERT INTO subscriptions VALUES (?, 0, 9, 'active', ?, ?)", (feed, NOW - 5, gaps))
     inbox.note_at_broker("lab", 9)
     inbox.note_at_broker("lab", 7)
-    target = WriteTarget(url="https://ehr.example")
-    declared = Declaration(webhook={"care": Webhook(url="https://care.example")}, write_back={"ehr": target})
+    declared = Declaration(webhook={"care": Webhook(url="https://care.example")})
     assert queues(inbox, declared) == [
-        Queue("due to be computed", 1, NOW - 60), Queue("care", 2, NOW), Queue("write_back ehr", 2, NOW),
+        Queue("due to be computed", 1, NOW - 60), Queue("care", 2, NOW),
         Queue("ehr, events that did not come", 2, NOW - 5), Queue("other, events that did not come", 0, 0.0),
         Queue("lab, at its broker", 7, 0.0),
     ]  # fmt: skip
@@ -318,80 +305,3 @@ async def stopped_when(work: Coroutine[Any, Any, None], is_done: Callable[[], bo
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def test_the_asyncapi_document_is_whole() -> None:
-    document = asyncapi("https://cds.example")
-    text, messages = {"type": "string"}, document["components"].pop("messages")
-    assert document == {
-        "asyncapi": "3.0.0",
-        "info": {"title": "Events of a CDS Hooks server", "version": "1",
-                 "description": "Sent by https://cds.example to webhooks and brokers."},
-        "channels": {"webhook": {"address": None, "messages": {
-            kind: {"$ref": f"#/components/messages/{kind}"} for kind in TYPES}}},
-        "operations": {"send": {"action": "send", "channel": {"$ref": "#/channels/webhook"}}},
-        "components": {},
-    }  # fmt: skip
-    assert messages["incident-opened"] == {
-        "name": "org.cds-hooks-onnx.incident-opened",
-        "contentType": "application/cloudevents+json",
-        "description": TYPES["incident-opened"],
-        "payload": {"type": "object", "properties": {
-            "id": text, "source": text, "subject": text, "time": text, "specversion": {"const": "1.0"},
-            "type": {"const": "org.cds-hooks-onnx.incident-opened"},
-            "data": {"type": "object", "properties": {
-                "incident": {"type": "integer"}, "kind": text, "feeds": {"type": "array", "items": text},
-                "severity": text, "cause": text,
-            }},
-        }},
-    }  # fmt: skip
-
-
-def test_the_asyncapi_document_names_every_type() -> None:
-    document = asyncapi("https://cds.example")
-    assert document["asyncapi"] == "3.0.0"
-    assert set(document["components"]["messages"]) == set(TYPES)
-    for message in document["components"]["messages"].values():
-        named = set(message["payload"]["properties"]["data"]["properties"])
-        named -= {"decision", "service", "patient", "incident", "kind", "feeds", "severity", "cause"}
-        assert named <= {"card", "outcome", "name", "version", "state"}
-
-
-def test_answers_and_release_acts_of_the_record_are_events_without_names(tmp_path: Path) -> None:
-    url, inbox = record_in(tmp_path), Inbox(tmp_path / "events.sqlite3")
-    report = RecordEvents(inbox, url).report
-    upgrade_schema(parse_url(url))
-    report()
-    answer = FeedbackItem("c1", "vaccines-due", "a hospital", "accepted", "2026-11-20T10:00:00Z", 1_000_000)
-    store_feedback(parse_url(url), [answer])
-    put_command(url, "off", "rule", "ddi-1", by="A. Name", why="a reason")
-    add_event(url, "hold", "somebody", {"hold": "1"})
-    for _ in range(2):
-        report()
-    rows = inbox.query("SELECT type, data FROM outbox ORDER BY sequence")
-    inbox.close()
-    assert [kind for kind, _ in rows] == ["card-answered", "release-act"]
-    assert json.loads(rows[0][1]) == {"decision": None, "card": "c1", "service": "vaccines-due", "outcome": "accepted"}
-    assert json.loads(rows[1][1]) == {"kind": "rule", "name": "ddi-1", "version": "", "state": "off"}
-
-
-def test_what_took_the_numbers_of_lost_rows_of_the_record_is_an_event(tmp_path: Path) -> None:
-    url, inbox = record_in(tmp_path), Inbox(tmp_path / "events.sqlite3")
-    upgrade_schema(parse_url(url))
-    report = RecordEvents(inbox, url).report
-    _report_answers(url, report, "kept")
-    with standby_that_takes_over(tmp_path):
-        _report_answers(url, report, "lost", "lost too")
-    _report_answers(url, report, "new", "new too", "newest")
-    cards = [json.loads(data)["card"] for (data,) in inbox.query("SELECT data FROM outbox ORDER BY sequence")]
-    inbox.close()
-    assert cards == ["kept", "lost", "lost too", "new", "new too", "newest"]
-
-
-def _report_answers(url: str, report: Callable[[], None], *cards: str) -> None:
-    report()
-    for card in cards:
-        item = FeedbackItem(card, "vaccines-due", "a hospital", "accepted", "2026-11-20T10:00:00Z", time_ns() // 1_000)
-        store_feedback(parse_url(url), [item])
-        for _ in range(2):
-            report()

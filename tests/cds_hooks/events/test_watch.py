@@ -16,7 +16,6 @@ from cds_hooks.events.watch.incidents import Incidents, Topology
 from cds_hooks.events.watch.running import (
     FIRST_CHECKS,
     RUNNING,
-    Acts,
     InterfaceWatch,
     fold_old_counts,
     stored_incidents,
@@ -177,7 +176,7 @@ def _count(inbox: Inbox, steps: range, messages: int) -> None:
 def _watch(folder: Path, now: list[float]) -> tuple[InterfaceWatch, Inbox, Metrics]:
     declaration = _declaration(folder)
     inbox, metrics = Inbox(declaration.file), Metrics()
-    return InterfaceWatch(declaration, inbox, metrics, Acts(record_in(folder)), lambda: now[0]), inbox, metrics
+    return InterfaceWatch(declaration, inbox, metrics, record_in(folder), lambda: now[0]), inbox, metrics
 
 
 def test_the_watch_begins_on_an_inbox_in_which_nothing_was_counted(tmp_path: Path) -> None:

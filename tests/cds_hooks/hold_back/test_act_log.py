@@ -14,8 +14,6 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from cds_hooks.events.watch.running import Acts as FeedActs
-from cds_hooks.events.watch.running import record_act as record_feed_act
 from cds_hooks.hold_back import acts
 from cds_hooks.hold_back.acts import Act, Entry
 from cds_hooks.hold_back.releases import Releases
@@ -134,21 +132,6 @@ def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
     _act(url, "on", "kept")
     releases.read(url)
     assert set(releases.current.words) == {"service new"}
-
-
-def test_acts_on_feeds_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
-    url, feeds = record_in(tmp_path), FeedActs(record_in(tmp_path))
-    record_feed_act(url, "operator", "pause", "kept")
-    with standby_that_takes_over(tmp_path):
-        for _ in range(3):
-            record_feed_act(url, "operator", "pause", "lost")
-        feeds.refresh()
-        assert feeds.is_paused("lost")
-        version = feeds.version
-    record_feed_act(url, "operator", "resume", "kept")
-    feeds.refresh()
-    assert {name for name in feeds.pauses if feeds.is_paused(name)} == set()
-    assert feeds.version > version, "the watch judges anew"
 
 
 async def test_acts_do_not_wait_behind_uploads_and_messages(tmp_path: Path) -> None:

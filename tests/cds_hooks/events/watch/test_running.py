@@ -3,7 +3,6 @@
 import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime
-from math import inf
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,11 +16,10 @@ from cds_hooks.events.declaration import Declaration, Downtime, MllpFeed, Subscr
 from cds_hooks.events.inbox import Inbox
 from cds_hooks.events.watch.incidents import Incident
 from cds_hooks.events.watch.running import (
-    Acts,
     InterfaceWatch,
-    _steps,
     came_and_expected,
     fold_old_counts,
+    record_accepted,
     stored_incidents,
     watch_of,
 )
@@ -46,7 +44,7 @@ class Site:
         self.watch = self.started()
 
     def started(self) -> InterfaceWatch:
-        return InterfaceWatch(self.declaration, self.inbox, self.metrics, Acts(self.record), lambda: self.now)
+        return InterfaceWatch(self.declaration, self.inbox, self.metrics, self.record, lambda: self.now)
 
     def count(self, feed: str, step: int, name: str, count: float) -> None:
         with self.inbox.transaction() as connection:
@@ -79,9 +77,9 @@ def keep(inbox: Inbox, *incidents: Incident) -> None:
 
 def test_an_incident_that_a_person_accepts_is_closed_told_and_kept(site: Site) -> None:
     keep(site.inbox, opened(), opened(8), opened(9, is_accepted=True))
-    acts = Acts(site.record)
-    acts.accepted = {(7, MONDAY - 30), (8, MONDAY - 31), (9, MONDAY - 30)}
-    watch = InterfaceWatch(site.declaration, site.inbox, site.metrics, acts, lambda: site.now)
+    for incident in (opened(), msgspec.structs.replace(opened(8), opened=MONDAY - 31), opened(9)):
+        record_accepted(site.record, "operator", incident)
+    watch = site.started()
     watch.catch_up()
     assert [(incident.number, incident.is_accepted, incident.closed) for incident in stored_incidents(site.inbox)] == [
         (7, True, MONDAY - 1), (8, False, None), (9, True, None)
@@ -189,24 +187,16 @@ def test_a_watch_is_made_of_what_is_declared_and_of_the_pauses_of_the_record(tmp
         feed=feeds,
         database=str(tmp_path),
     )
-    acts = Acts(record_in(tmp_path))
-    acts.pauses = {"lab": [(MONDAY * STEP + 299.0, MONDAY * STEP + 300.0)], "other": [(0.0, 1.0)]}
-    watch = watch_of(declaration, MONDAY - 9, [(1, 2)], acts, [])
+    watch = watch_of(declaration, MONDAY - 9, [(1, 2)], [])
     zones = {name: str(feed.zone) for name, feed in watch.feeds.items()}
     assert zones == {"lab": "Asia/Tokyo", "adt": "Europe/Berlin"}
-    planned = {"lab": [(1, 2), (MONDAY, MONDAY + 2)], "adt": [(1, 2), (MONDAY, MONDAY + 12)]}
+    planned = {"lab": [(1, 2)], "adt": [(1, 2), (MONDAY, MONDAY + 12)]}
     assert watch.feeds["lab"].calendar == Calendar(frozenset({date(2026, 5, 14)}), planned)
     assert (watch._topology.through, watch._topology.patients_from) == (
         {"lab": "engine", "adt": ""},
         {"lab": "adt", "adt": ""},
     )
     assert {feed.history.first for feed in watch.feeds.values()} == {MONDAY - 9}
-
-
-def test_a_pause_without_an_end_ends_a_year_after_its_beginning() -> None:
-    assert _steps((299.0, 300.0)) == (0, 2)
-    assert _steps((300.0, 599.0)) == (1, 2)
-    assert _steps((0.0, inf)) == (0, 365 * 288 + 1)
 
 
 @pytest.mark.parametrize(
