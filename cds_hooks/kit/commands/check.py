@@ -17,7 +17,7 @@ from cds_hooks.kit.contract.charts import QUICK, read_patient_chart, sample_char
 from cds_hooks.kit.contract.connection import Connection
 from cds_hooks.kit.contract.document import Subject
 from cds_hooks.kit.contract.registry import Check
-from cds_hooks.kit.contract.report import Report, as_junit, print_report, report_document
+from cds_hooks.kit.contract.report import Report, print_report, report_document
 from cds_hooks.kit.contract.requests import DIALECTS
 from cds_hooks.kit.contract.run import UnknownRow, UnreadableDocument, check_file, run_checks, select_checks
 from cds_hooks.kit.contract.target import Target
@@ -101,7 +101,6 @@ class CheckOptions:
     ] = ""
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a should, too.")] = False
     as_json: AsJson = False
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for a CI server.")] = None
     rows: Annotated[bool, typer.Option("--rows", help="List every row that was not judged, and why.")] = False
 
 
@@ -119,7 +118,6 @@ def check(options: CheckOptions) -> None:
     Example: cds-hooks check http://127.0.0.1:8085 --only CARD --only FB
     """
     checks, targets = _select_checks(options), options.targets or []
-    _check_writable(options.junit)
     if targets and all(map(_names_file, targets)):
         reports = _check_files([Path(target) for target in targets], checks, options.kind)
     elif len(targets) > 1:
@@ -162,12 +160,6 @@ def _select_checks(options: CheckOptions) -> list[Check]:
         stop(str(error))
 
 
-def _check_writable(junit: Path | None) -> None:
-    """End before anything is sent where the report could not be written afterwards."""
-    if junit is not None and not junit.absolute().parent.is_dir():
-        stop(f"--junit {junit}: there is no folder {junit.absolute().parent}")
-
-
 def _check_files(files: Sequence[Path], checks: list[Check], kind: str | None) -> list[Report]:
     if kind is not None and kind not in _KINDS:
         stop(f"there is no kind {kind}; there are {', '.join(_KINDS)}")
@@ -200,8 +192,6 @@ def _check_server(target: Target, checks: list[Check], time_limit: float | None)
 
 
 def _print_reports(reports: list[Report], options: CheckOptions) -> None:
-    if options.junit is not None:
-        options.junit.write_text(as_junit(reports), encoding="utf-8")
     if options.as_json:
         documents = [report_document(report) for report in reports]
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""What a run found: findings, the result of each row, the coverage; and the report as JSON and as JUnit XML.
+"""What a run found: findings, the result of each row, the coverage; and the report as JSON.
 
 Prints a report in the terminal.
 """
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
-from xml.etree import ElementTree
 
 from rich import box
 from rich.console import Console, Group
@@ -212,51 +211,6 @@ def _test(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         **({"reason": outcome.reason} if outcome.result is Result.NOT_SEEN else {}),
     }
-
-
-def as_junit(reports: Sequence[Report]) -> str:
-    """Return one test suite for each report, one test case for each check.
-
-    A must that failed is a failure, a should that failed passes with its finding as output, what was not seen is
-    skipped with the reason. The time of a case is that of the requests which its check made itself.
-    """
-    suites = ElementTree.Element("testsuites", name="cds-hooks check")
-    for report in reports:
-        suite = ElementTree.SubElement(suites, "testsuite", name=report.subject, tests=str(len(report.outcomes)))
-        suite.set("time", f"{report.seconds:.3f}")
-        suite.set("errors", "1" if report.stopped else "0")
-        suite.set("failures", str(sum(1 for outcome in report.outcomes if outcome.result is Result.FAILED)))
-        suite.set("skipped", str(sum(1 for outcome in report.outcomes if outcome.result is Result.NOT_SEEN)))
-        if report.stopped or report.cut_short:
-            ElementTree.SubElement(suite, "system-err").text = report.stopped or report.cut_short
-        for outcome in report.outcomes:
-            _case(suite, outcome)
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _case(suite: ElementTree.Element, outcome: Outcome) -> None:
-    check = outcome.check
-    name = f"{check.row} {check.words}"
-    case = ElementTree.SubElement(suite, "testcase", classname=f"cds-hooks.{check.group}", name=name)
-    case.set("time", f"{outcome.seconds:.3f}")
-    if outcome.result is Result.NOT_SEEN:
-        ElementTree.SubElement(case, "skipped", message=outcome.reason)
-    elif outcome.faults and check.level == MUST:
-        failure = ElementTree.SubElement(case, "failure", message=f"{check.row}: {check.advice}", type=check.level)
-        failure.text = _fault_lines(outcome)
-    elif outcome.faults:
-        ElementTree.SubElement(
-            case, "system-out"
-        ).text = f"{check.row} (should): {check.advice}\n{_fault_lines(outcome)}"
-
-
-def _fault_lines(outcome: Outcome) -> str:
-    lines = [
-        " · ".join(part for part in (fault.message, fault.location, fault.request) if part) for fault in outcome.faults
-    ]
-    # XML 1.0 cannot hold control characters, which an answer may.
-    return "".join(character for character in "\n".join(lines[:50]) if character >= " " or character == "\n")
 
 
 # A shape and a word, always both; colour only repeats what they say.

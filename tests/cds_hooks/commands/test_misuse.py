@@ -85,13 +85,6 @@ def test_an_address_without_http_is_refused_with_an_example(command: str, addres
     assert f"{address} is not an http or https address; write for example http://127.0.0.1:8085" in answer.output
 
 
-def test_a_report_into_no_folder_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
-    file = tmp_path / "nowhere" / "report.xml"
-    answer = CliRunner().invoke(cli.app, ["check", "http://127.0.0.1:9", "--junit", str(file)])
-    assert answer.exit_code == 2
-    assert "there is no folder" in answer.output
-
-
 NUMBERS = [
     pytest.param(words, option.opts[0], id=f"{' '.join(words)} {option.opts[0]}")
     for words, command in COMMANDS

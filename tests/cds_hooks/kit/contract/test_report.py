@@ -2,17 +2,14 @@
 
 import json
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
 from cds_hooks.kit.contract.document import Fault, Level, Subject
 from cds_hooks.kit.contract.registry import Check, rows
-from cds_hooks.kit.contract.report import Outcome, Report, as_junit, print_report, report_document
+from cds_hooks.kit.contract.report import Outcome, Report, print_report, report_document
 from tests.cds_hooks.kit.contract.conftest import Run
-from tests.cds_hooks.kit.contract.good_server import GoodServer
-from tests.cds_hooks.kit.contract.planting import put
 from tests.cds_hooks.kit.contract.verdicts import PROFILES, VERDICTS, verdicts
 
 
@@ -28,27 +25,7 @@ def test_json_says_how_much_of_the_checklist_was_seen(run: Run) -> None:
     assert all(row["reason"] for row in unseen)
 
 
-@pytest.mark.slow
-def test_junit_has_a_case_for_each_check_a_failure_for_a_must_and_says_why_one_was_skipped(
-    good: GoodServer, run: Run
-) -> None:
-    good.fault = "charset refused"
-    good.on_response = put("cards.0.indicator", "suc\x00cess")
-    report = run()
-    suite = ElementTree.fromstring(as_junit([report]))[0]  # noqa: S314 - written by the kit itself
-    cases = suite.findall("testcase")
-    assert len(cases) == len(report.outcomes) == int(suite.attrib["tests"])
-    failed = [case for case in cases if case.find("failure") is not None]
-    assert [case.attrib["name"].split()[0] for case in failed] == ["CARD-08"]
-    assert suite.attrib["failures"] == "1"
-    advised = [case for case in cases if case.find("system-out") is not None]
-    assert "GEN-11" in {case.attrib["name"].split()[0] for case in advised}
-    skipped = [case.find("skipped") for case in cases if case.find("skipped") is not None]
-    assert len(skipped) == int(suite.attrib["skipped"])
-    assert all(case is not None and case.attrib["message"] for case in skipped)
-
-
-# A report of five checks, worked out by hand: its findings and rows, the JSON, the JUnit file and what is printed.
+# A report of five checks, worked out by hand: its findings and rows, the JSON and what is printed.
 
 
 def _check(name: str, row_ids: tuple[str, ...], level: Level = "must", group: str = "cards") -> Check:
@@ -109,43 +86,6 @@ def test_the_document() -> None:
     ]  # fmt: skip
     ended = report_document(Report("x", [], stopped="no answer", cut_short="time"))
     assert (ended["stopped"], ended["cutShort"], ended["exitCode"]) == ("no answer", "time", 2)
-
-
-def test_the_junit_file() -> None:
-    assert as_junit([REPORT, Report("y", [], stopped="no answer"), Report("z", [], cut_short="time")]) == (
-        "<?xml version='1.0' encoding='utf-8'?>\n"
-        '<testsuites name="cds-hooks check">\n'
-        '  <testsuite name="https://cds.example.org" tests="5" time="2.346" errors="0" failures="1" skipped="2">\n'
-        '    <testcase classname="cds-hooks.cards" name="CARD-10 a card has a source" time="0.000" />\n'
-        '    <testcase classname="cds-hooks.general" name="GEN-11 charset is utf8" time="0.000">\n'
-        "      <system-out>GEN-11 (should): advice on charset_is_utf8\nlatin1 · header</system-out>\n"
-        "    </testcase>\n"
-        '    <testcase classname="cds-hooks.cards" name="CARD-03 a summary is short" time="1.235">\n'
-        '      <failure message="CARD-03: advice on a_summary_is_short" type="must">too long · cards[0].summary · POST '
-        "/a\nempty · cards[1].summary\nnone · POST /b\nbad [1msign\nnext\n5\n6\na word · cards[0].indicator</failure>\n"
-        "    </testcase>\n"
-        '    <testcase classname="cds-hooks.cards" name="CARD-12 a link has a label" time="0.000">\n'
-        '      <skipped message="no card has links" />\n'
-        "    </testcase>\n"
-        '    <testcase classname="cds-hooks.cards" name="CARD-14 a link has a type" time="0.000">\n'
-        f'      <skipped message="no {Subject.CARD.value} was seen" />\n'
-        "    </testcase>\n"
-        "  </testsuite>\n"
-        '  <testsuite name="y" tests="0" time="0.000" errors="1" failures="0" skipped="0">\n'
-        "    <system-err>no answer</system-err>\n"
-        "  </testsuite>\n"
-        '  <testsuite name="z" tests="0" time="0.000" errors="0" failures="0" skipped="0">\n'
-        "    <system-err>time</system-err>\n"
-        "  </testsuite>\n"
-        "</testsuites>\n"
-    )
-
-
-def test_of_many_faults_the_junit_file_has_fifty() -> None:
-    many = Outcome(FAILED.check, [Fault(f"fault {number}") for number in range(60)], judged=1)
-    text = as_junit([Report("x", [many])])
-    assert "fault 49" in text
-    assert "fault 50" not in text
 
 
 # Printed
