@@ -18,7 +18,7 @@ from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.medications.identity import identify
 from fhir.record.record import PatientRecord
 from fhir.record.repair import repair_resource
-from fhir.record.resources import MedicationRequest, MedicationStatement
+from fhir.record.resources import MedicationRequest
 
 
 def taken_medications(
@@ -40,7 +40,7 @@ def taken_medications(
                 status="active",
                 medicationCodeableConcept=order.medicationCodeableConcept,
                 medicationReference=order.medicationReference,
-                dosageInstruction=order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction,
+                dosageInstruction=order.dosageInstruction,
                 contained=order.contained,
             )
         yield medication, DraftOrder(resource, "MedicationRequest", medication.source, position, read=order)

@@ -209,6 +209,11 @@ class MedicationStatement(LeanResource, frozen=True, gc=False, tag="MedicationSt
     dosage: tuple[Dosage, ...] = ()
     contained: tuple[AnyResource, ...] = ()
 
+    @property
+    def dosageInstruction(self) -> tuple[Dosage, ...]:  # noqa: N802 - as orders call it
+        """How it is taken, under the name that orders have for it."""
+        return self.dosage
+
 
 class MedicationDispense(LeanResource, frozen=True, gc=False, tag="MedicationDispense"):
     """A medication that a pharmacy dispensed; it does not say whether the patient takes it."""

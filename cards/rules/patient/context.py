@@ -17,7 +17,6 @@ from fhir.mapping.medications.active import days_valid, unreadable_medications, 
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.record.record import id_of_reference
-from fhir.record.resources import MedicationStatement
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient
 
@@ -506,7 +505,9 @@ class RuleContext(Struct, frozen=True, eq=False):
         daily = medication.dose.daily(rxcui)
         if daily is not None:
             return daily.high
-        if medication.drafted is not None or medication.dose.certainty != "unknown" or _has_dosage(medication):
+        if medication.drafted is not None or medication.dose.certainty != "unknown":
+            return None
+        if medication.order.dosageInstruction:
             return None
         # The rule tables: an active order without a dosage counts as one unit of its product a day.
         for ingredient, strength in zip(
@@ -536,8 +537,3 @@ def medication_fact(medication: CurrentMedication, name: str, more: str = "") ->
 def meant_name(selector: Selector, medication: CurrentMedication) -> str:
     """Return the ingredients of the medication that the selector means."""
     return "/".join(part.name for part in selector.members(medication.medication)) or medication.medication.name
-
-
-def _has_dosage(medication: CurrentMedication) -> bool:
-    order = medication.order
-    return bool(order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction)

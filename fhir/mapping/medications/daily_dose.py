@@ -39,7 +39,7 @@ from fhir.mapping.medications.sig import (
 from fhir.mapping.medications.sig_frequency import find_frequencies, normalise_sig
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Timing, TimingRepeat
-from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import dose_unit
 from fhir.terminology.medication_strength import Strength
@@ -119,13 +119,12 @@ def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | No
 
 def instructions_of(order: Order) -> tuple[Dosage, ...]:
     """Return the instructions; of an order that is words only its words, which may be a sig: "Metformin 500 mg BID"."""
-    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
     concept = order.medicationCodeableConcept
-    return dosages or ((Dosage(text=concept.text),) if concept is not None and concept.text else ())
+    return order.dosageInstruction or ((Dosage(text=concept.text),) if concept is not None and concept.text else ())
 
 
 def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | None) -> DailyDose:
-    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
+    dosages = order.dosageInstruction
     given = dosages or (Dosage(text=identity.words),)
     if len(dosages) == 1 and stands_beside_name(dosages[0], identity):
         given = (replace(dosages[0], text=f"{identity.words} {dosages[0].text}"),)
@@ -534,7 +533,7 @@ _NO_REST = (
 
 def plain_order(order: Order) -> PlainOrder | None:
     """Return what the order says; None where it says anything more that counts for the dose."""
-    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
+    dosages = order.dosageInstruction
     dosage = dosages[0] if len(dosages) == 1 else Dosage()
     timing, stated = dosage.timing, dosage.doseAndRate
     if timing is None or timing.repeat is None or len(stated) != 1 or stated[0].doseQuantity is None:

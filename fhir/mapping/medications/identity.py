@@ -147,9 +147,7 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
 
 def identify(order: Order, medications: Medications = _NO_MEDICATIONS) -> MedicationIdentity:
     """Return the medication of an order or a statement, given by the route that its instructions say."""
-    identity = identify_product(order, medications)
-    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
-    return _with_route(identity, dosages)
+    return _with_route(identify_product(order, medications), order.dosageInstruction)
 
 
 def identify_product(order: Order, medications: Medications) -> MedicationIdentity:

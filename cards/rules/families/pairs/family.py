@@ -29,7 +29,6 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
 from fhir.mapping.medications.identity import MedicationIdentity, Order
-from fhir.record.resources import MedicationStatement
 from fhir.terminology.medications import INGREDIENTS, classes_of
 from fhir.terminology.package_tables import package_rows
 
@@ -144,8 +143,7 @@ def _orders(context: RuleContext, partner: CurrentMedication) -> tuple[tuple[Med
 
 
 def _words_of(drug: MedicationIdentity, order: Order) -> str:
-    dosages = order.dosage if isinstance(order, MedicationStatement) else order.dosageInstruction
-    return " ".join([drug.words, *(dosage.text or "" for dosage in dosages)])[:1000]
+    return " ".join([drug.words, *(dosage.text or "" for dosage in order.dosageInstruction)])[:1000]
 
 
 # A gel of the mouth, a vaginal form, what is inhaled and a depot in a joint reach the blood; the skin hardly lets pass.
