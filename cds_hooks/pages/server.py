@@ -76,7 +76,8 @@ class PageServer:
         self.operator = OperatorAccess(settings)
         self.files = ModelFiles(settings.models_folder)
         governance, releases = components.governance, components.releases
-        self.committee = Committee(settings.database_url, governance, approvals, releases, settings.model_state, served)
+        book = lambda: self.counts.counted().book  # noqa: E731 - the follower is opened with the first page that counts
+        self.committee = Committee(book, governance, approvals, releases, settings.model_state, served)
         self.store = AccessStore(settings.database_url)
         lifetimes = Lifetimes(60 * settings.login_idle_minutes, 3600 * settings.login_hours)
         secure = settings.public_url.startswith("https:")

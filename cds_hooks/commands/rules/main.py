@@ -1,10 +1,9 @@
-"""`cds-hooks rules`: lists and shows the medication rules, checks them, and counts what they did.
+"""`cds-hooks rules`: lists and shows the medication rules, and checks them.
 
 `cds-hooks rules new`: a folder for the rules that a hospital writes itself, with a first rule and its cases.
 """
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,18 +11,15 @@ from typing import Annotated, Any
 
 import typer
 from msgspec import to_builtins
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from cards.rules.engine.governance import NEEDS_NOTE, RuleVersion, SiteRules, all_rule_versions
 from cards.rules.engine.page import rule_page
-from cds_hooks.commands.options import AsJson, Database, failure, print_json, said_in_a_sentence
+from cds_hooks.commands.options import AsJson, failure, print_json, said_in_a_sentence
 from cds_hooks.commands.record import site_rules
-from cds_hooks.commands.record_options import record_url
 from cds_hooks.commands.rules.check import check, simulate_folder
 from cds_hooks.hold_back.governance import RulesFileError
-from cds_hooks.hold_back.standing import RuleCounts, count_rules, rule_standing
+from cds_hooks.hold_back.standing import rule_standing
 from cds_hooks.settings import settings
 from cds_hooks.storage.decision import RecordUnavailable
 
@@ -43,14 +39,7 @@ def show(
     to_review: Annotated[
         bool, typer.Option("--to-review", help="Print those not approved here, as a list with their versions.")
     ] = False,
-    counts: Annotated[
-        bool, typer.Option("--counts", help="What each rule said, and how clinicians answered, from the record.")
-    ] = False,
-    limit: Annotated[
-        int, typer.Option(min=1, max=10_000_000, help="With --counts: of so many decisions, the newest.")
-    ] = 10_000,
     file: RulesFile = None,
-    database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """List the rules (sources, review, whether they show cards here), or show one as a pharmacist reads it.
@@ -63,9 +52,6 @@ def show(
     Example: cds-hooks rules show --family renal
     """
     with _said_in_a_sentence():
-        if counts:
-            _print_counts(count_rules(record_url(database), limit).rules, as_json)
-            return
         site = site_rules(file)
     if rule is not None:
         _show(_version(rule), site, as_json)
@@ -116,23 +102,6 @@ def _show(version: RuleVersion, site: SiteRules, as_json: bool) -> None:
     typer.echo(f"Version {version.digest}. Here: {_summary(version, site)['here']}.")
 
 
-def _print_counts(counts: Mapping[str, RuleCounts], as_json: bool) -> None:
-    if as_json:
-        print_json([_counted(rule, count) for rule, count in counts.items()])
-        return
-    if not counts:
-        typer.echo("No decision in the record is about a medication rule.")
-        return
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("rule", "cards", "shadow", "off", "answered before", "accepted", "overridden", "reasons"):
-        table.add_column(column, justify="left" if column in ("rule", "reasons") else "right", overflow="fold")
-    for rule, count in counts.items():
-        reasons = ", ".join(f"{reason} {number}" for reason, number in count.reasons.most_common(3))
-        figures = (count.spoke, count.shadow, count.switched_off, count.acknowledged, count.accepted, count.overridden)
-        table.add_row(rule, *map(str, figures), reasons)
-    Console().print(table)
-
-
 def _summary(version: RuleVersion, site: SiteRules) -> dict[str, Any]:
     rule = version.rule
     return {
@@ -157,12 +126,6 @@ def _summary(version: RuleVersion, site: SiteRules) -> dict[str, Any]:
             for evidence in rule.evidence
         ],
     }
-
-
-def _counted(rule: str, count: RuleCounts) -> dict[str, Any]:
-    names = ("spoke", "shadow", "switched_off", "acknowledged", "accepted", "overridden")
-    counted = {name: getattr(count, name) for name in names}
-    return {"rule": rule, **counted, "reasons": dict(count.reasons)}
 
 
 def _version(rule: str) -> RuleVersion:

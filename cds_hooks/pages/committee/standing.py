@@ -1,28 +1,31 @@
 """What a committee works with: how each model and rule stands at this site, who has approved it, what can be done."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, field
 
-from cards.rules.engine.governance import RuleVersion, all_rule_versions
+from cards.compose.model import in_100
+from cards.rules.engine.governance import SHADOW, RuleVersion, all_rule_versions
 from cds_hooks.access.roles import COMMITTEE
 from cds_hooks.hold_back.act_desk import waiver_version
 from cds_hooks.hold_back.acts import Act, Key, Kind, Statement, Subject, model_subject, rule_subject, waiver_subject
 from cds_hooks.hold_back.approvals import ApprovalBook, why_waiver_is_none
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases, why_not_allowed
-from cds_hooks.hold_back.standing import CountedRules, RuleCounts, Standing, count_rules, model_standing, rule_standing
-from cds_hooks.pages.kept_run import KeptRun
+from cds_hooks.hold_back.standing import Standing, model_standing, rule_standing
+from cds_hooks.monitor.book import CountBook
 from cds_hooks.pages.model_files import GateRow
 from cds_hooks.settings import ModelState
 from cds_hooks.web.visitor import visiting
 from models_onnx.artifact.release_file import Release, ReleaseStep
 
-MOST_CALLS: Final = 5_000
-"""So many of the newest calls are counted: reading them takes a second or two, beside the calls."""
+COUNTED_DAYS: Final = 30
+LEAST_ANSWERS: Final = 20
+"""With fewer answers than this the pages name counts and no share."""
 ACT_WORDS: Final = (
     ("Switch it off, at once", "off"),
     ("Switch it on again", "on"),
@@ -32,8 +35,6 @@ ACT_WORDS: Final = (
     ("Take it out of use", "retired"),
 )
 """What can be done about something, and the state that follows."""
-_COUNTED_SECONDS: Final = 300.0
-_WAIT_SECONDS: Final = 1.5
 
 
 class ActForm(Struct, frozen=True):
@@ -89,11 +90,68 @@ class ModelStanding(Signed, frozen=True, kw_only=True):
         return f"{passed}; {', '.join(not_passed)}" if not_passed else passed
 
 
+class RuleCounts(Struct):
+    """One rule: in how many calls it was on a card or in shadow, and the answers to its cards."""
+
+    spoke: int = 0
+    shadow: int = 0
+    accepted: int = 0
+    overridden: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def accept_words(self) -> str:
+        """The share of answered cards that were accepted, in words; says where there are too few for a share."""
+        answered = self.accepted + self.overridden
+        if not answered:
+            return "no answer"
+        if answered < LEAST_ANSWERS:
+            return f"{self.accepted} of {answered} answers"
+        return f"{in_100(self.accepted / answered)} in 100 of {answered} answers"
+
+
+class _DayOfRules(Struct):
+    """What of a day's counts is about rules: by rule, or by the rule and an outcome or a reason."""
+
+    rules: dict[str, int] = {}
+    silences: dict[str, int] = {}
+    answers: dict[str, int] = {}
+    answer_reasons: dict[str, int] = {}
+
+
+_day_of_rules: Final = msgspec.json.Decoder(_DayOfRules)
+
+
+def count_rules(book: CountBook, until: date) -> dict[str, RuleCounts]:
+    """Return what the calls of the last days say of each rule.
+
+    Raises:
+        RecordUnavailable: The book cannot be read.
+    """
+    counts: defaultdict[str, RuleCounts] = defaultdict(RuleCounts)
+    for *_, day in book.days(until - timedelta(days=COUNTED_DAYS - 1), until, _day_of_rules.decode):
+        for rule, times in day.rules.items():
+            counts[rule].spoke += times
+        for key, times in day.silences.items():
+            rule, _, reason = key.rpartition(" ")
+            if reason == SHADOW:
+                counts[rule].shadow += times
+        for key, times in day.answers.items():
+            rule, _, outcome = key.rpartition(" ")
+            if outcome == "accepted":
+                counts[rule].accepted += times
+            else:
+                counts[rule].overridden += times
+        for key, times in day.answer_reasons.items():
+            rule, _, reason = key.partition(" ")
+            counts[rule].reasons[reason] += times
+    return counts
+
+
 class RuleStanding(Signed, frozen=True, kw_only=True):
-    """How a rule stands at this site, and how often it showed a card among so many calls."""
+    """How a rule stands at this site, and how often it showed a card in the last days."""
 
     counted: RuleCounts
-    calls: int
 
 
 class RuleRow(Struct, frozen=True):
@@ -109,30 +167,24 @@ class Committee:
 
     def __init__(
         self,
-        url: str,
+        book: Callable[[], CountBook | None],
         governance: Governance,
         approvals: ApprovalBook | None,
         releases: Releases,
         lowest_state: ModelState,
         served: Mapping[Key, str],
     ) -> None:
-        """`approvals` is None in the development profile; `served` are the versions that this server has."""
+        """Take what committees work with.
+
+        `book` gives the counts of the record, None where they cannot be used; `approvals` is None in the development
+        profile; `served` are the versions that this server has.
+        """
         self._lowest_state = lowest_state
         self._governance = governance
         self._approvals = approvals
         self._releases = releases
         self._served = served
-        self._url = url
-        self._counting = KeptRun[CountedRules]("rule counts", _COUNTED_SECONDS)
-
-    @property
-    def is_counting(self) -> bool:
-        """Whether the first count of what rules showed is still under way."""
-        return self._counting.newest is None
-
-    def counted(self) -> CountedRules:
-        """Return how often each rule showed a card, counted beside the calls and kept for five minutes."""
-        return self._counting.get(lambda: count_rules(self._url, MOST_CALLS), _WAIT_SECONDS) or CountedRules()
+        self._book = book
 
     def model(
         self, name: str, release: Release, title: str, gates: Sequence[GateRow], waivers: Iterable[dict[str, str]]
@@ -159,18 +211,21 @@ class Committee:
 
     def rule(self, version: RuleVersion) -> RuleStanding:
         """Return the state of a rule, and how often it showed a card."""
-        rule, counted = version.rule.id, self.counted()
+        rule = version.rule.id
         signed = self._signed(("rule", rule), "rule", rule_subject(rule, version.digest), version.digest)
-        of_rule = counted.rules.get(rule) or RuleCounts()
-        return RuleStanding(now=self._now(version), counted=of_rule, calls=counted.calls, **signed)
+        return RuleStanding(now=self._now(version), counted=self._counts().get(rule) or RuleCounts(), **signed)
 
     def rules(self) -> list[RuleRow]:
         """Return how every rule stands here, those with most cards first."""
-        counts, versions = self.counted().rules, all_rule_versions().values()
+        counts, versions = self._counts(), all_rule_versions().values()
         rows = [
             RuleRow(version, self._now(version), counts.get(version.rule.id) or RuleCounts()) for version in versions
         ]
         return sorted(rows, key=lambda row: (-row.counted.spoke, row.version.table.title, row.version.rule.title))
+
+    def _counts(self) -> Mapping[str, RuleCounts]:
+        book = self._book()
+        return count_rules(book, datetime.now(UTC).date()) if book is not None else {}
 
     def shows_cards(self, rule: str) -> bool:
         """Whether a rule shows its cards here now."""

@@ -31,7 +31,7 @@ from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.standing import SIGNS
 from cds_hooks.hold_back.terminology import whole_indexes
 from cds_hooks.logs import log
-from cds_hooks.pages.committee.standing import RuleRow
+from cds_hooks.pages.committee.standing import COUNTED_DAYS, RuleRow
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.server import PageServer
 from cds_hooks.storage.decision import Decision
@@ -112,8 +112,8 @@ class _Rules:
             step=ROWS_ON_A_PAGE,
             families=sorted({row.version.table.title for row in every}),
             wanted=wanted,
-            calls=committee.counted().calls,
-            counting=committee.is_counting,
+            days=COUNTED_DAYS,
+            note=self._server.counts.counted().note,
             kinds=KINDS,
             drug=drug,
             classes=CLASSES,
@@ -124,7 +124,8 @@ class _Rules:
         """Show one rule."""
         say = family_named(version.table.family).vocabulary.say
         standing = self._server.committee.rule(version)
-        return self._server.page("rules/rule.html", version=version, rule=version.rule, say=say, standing=standing)
+        values = {"version": version, "rule": version.rule, "say": say, "standing": standing, "days": COUNTED_DAYS}
+        return self._server.page("rules/rule.html", **values)
 
 
 def routes(server: PageServer) -> list[Route]:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from cards.rules.engine.family import Family, rule_families
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands.rules.main import app
-from tests.cds_hooks.calls import ORDERS, client, request_for
+from tests.cds_hooks.calls import ORDERS, request_for
 from tests.conftest import ROOT
 from tests.fhir.builders import medication_order
 
@@ -157,28 +157,6 @@ def test_an_export_with_a_file_for_each_type_is_one_set_of_charts(tmp_path: Path
     assert done.exit_code == 0
     assert "1 orders of 1 patients" in done.output
     assert "Left out: broken.json is not valid JSON" in done.output
-
-
-async def test_what_was_said_and_answered_is_counted_by_rule(tmp_path: Path, as_of: datetime) -> None:
-    async with client(tmp_path, as_of=as_of) as calls:
-        request = request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
-        answer = await calls.post(f"/cds-services/{ORDERS}", json=request)
-        (card,) = answer.json()["cards"]
-        item = {
-            "card": card["uuid"],
-            "outcome": "overridden",
-            "outcomeTimestamp": "2026-11-20T09:05:00Z",
-            "overrideReason": {"reason": card["overrideReasons"][0]},
-        }
-        await calls.post(f"/cds-services/{ORDERS}/feedback", json={"feedback": [item]})
-        await calls.post(f"/cds-services/{ORDERS}", json=request)
-    database = f"sqlite:///{tmp_path}/decisions.sqlite3"
-    (counted,) = json.loads(run("show", "--counts", "--database", database, "--json").stdout)
-    assert counted["rule"] == RULE
-    assert (counted["spoke"], counted["overridden"], counted["acknowledged"]) == (1, 1, 1)
-    assert sum(counted["reasons"].values()) == 1
-    assert RULE[:8] in run("show", "--counts", "--database", database).stdout
-    assert run("show", "--counts", "--database", f"sqlite:///{tmp_path}/none.sqlite3").exit_code == 1
 
 
 # `cds-hooks rules new`: the files of a new folder, whole, and that nothing is written into one that is not empty.

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,7 +18,6 @@ from cds_hooks.commands.rules import check
 from cds_hooks.commands.rules import main as rules
 from cds_hooks.commands.rules.check import CaseFault, Checked, NoCaseFile
 from cds_hooks.commands.rules.main import app
-from cds_hooks.hold_back.standing import RuleCounts
 from cds_hooks.replay.simulated_orders import SimulatedFinding, SimulatedOrders
 from cds_hooks.settings import Settings
 from tests.program import run_program
@@ -206,33 +204,6 @@ def test_rules_to_review_are_those_of_a_family_and_a_bar_asks_for_a_note() -> No
     assert run("show", "--to-review")[1].count("# ") == len(all_rule_versions())
     listed = json.loads(run("show", "--family", "renal", "--json")[1])
     assert [row["id"] for row in listed] == [version.rule.id for version in of_family]
-
-
-def test_what_each_rule_said_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = RuleCounts()
-    counts.spoke, counts.shadow, counts.switched_off, counts.acknowledged = 9, 8, 7, 6
-    counts.accepted, counts.overridden = 5, 4
-    counts.reasons = Counter({"a": 4, "b": 3, "c": 2, "d": 1})
-    asked: list[Any] = []
-    counted = {"r": counts}
-
-    def count_rules(url: str, limit: int) -> Any:
-        asked.append((url, limit))
-        return SimpleNamespace(rules=counted)
-
-    monkeypatch.setattr(rules, "count_rules", count_rules)
-    code, shown, errors = run("show", "--counts", "--database", "sqlite:///x")
-    assert (code, errors) == (0, "")
-    assert " ".join(shown.split()).endswith("r 9 8 7 6 5 4 a 4, b 3, c 2")
-    document = json.loads(run("show", "--counts", "--database", "sqlite:///x", "--json", "--limit", 5)[1])
-    assert document == [
-        {"rule": "r", "spoke": 9, "shadow": 8, "switched_off": 7, "acknowledged": 6, "accepted": 5, "overridden": 4,
-         "reasons": {"a": 4, "b": 3, "c": 2, "d": 1}},
-    ]  # fmt: skip
-    assert asked == [("sqlite:///x", 10_000), ("sqlite:///x", 5)]
-    counted.clear()
-    nothing = "No decision in the record is about a medication rule.\n"
-    assert run("show", "--counts", "--database", "sqlite:///x") == (0, nothing, "")
 
 
 def _answer(*findings: tuple[str, str, str], status: int = 200) -> httpx.Response:

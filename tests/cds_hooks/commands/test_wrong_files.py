@@ -32,7 +32,6 @@ MADE = {
 READ_WITH = {
     "services --database": "services --prefetch-rates",
     "coverage --charts": "coverage",
-    "rules show --database": "rules show --counts",
 }
 """What is typed where the example of the command does not read what the option names."""
 

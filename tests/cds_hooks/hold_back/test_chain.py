@@ -1,16 +1,14 @@
 """The chain of checks by itself: in which order they are asked, what is left of a card, and what is noted."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from cards.card import Card, Source, Suggestion
 from cards.extension import RestingFinding, WorklistEntry
-from cds_hooks.hold_back import checks, standing
+from cds_hooks.hold_back import checks
 from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Key, Pause, Statement, _fault
 from cds_hooks.hold_back.auto_pause import record_pause
 from cds_hooks.hold_back.budgets import Claims, claims_between_workers
@@ -25,14 +23,10 @@ from cds_hooks.hold_back.checks import (
 )
 from cds_hooks.hold_back.releases import Origin, Released, Releases, State
 from cds_hooks.hold_back.sent_cards import Caller
-from cds_hooks.hold_back.standing import CountedRules, RuleCounts, count_rules
 from cds_hooks.settings import Settings
-from cds_hooks.storage.database import parse_url
-from cds_hooks.storage.decision import RecordUnavailable, card_uuid
+from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import NO_ENTRY_BEFORE, event_hash
-from cds_hooks.storage.queries import store_feedback
 from fhir.record.refusals import WhyNot
-from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 from tests.live import record_in
 
 CALLER = Caller("ehr", "p1", "s", "patient-view")
@@ -193,59 +187,3 @@ def test_a_pause_that_the_record_does_not_take_is_told(tmp_path: Path) -> None:
     pause = Pause("rule", "r", "2026-11-21T10:00:00+00:00", 210, 3, 0.05)
     with pytest.raises(RecordUnavailable, match=r"^the pause cannot be recorded: "):
         record_pause(f"sqlite:///{tmp_path}/none/x.sqlite3", pause, 0)
-
-
-# Counts of rules
-
-
-def test_the_newest_decisions_say_how_often_each_rule_spoke_and_was_answered(tmp_path: Path) -> None:
-    def sent(*cards: tuple[str, ...]) -> bytes:
-        return json.dumps(
-            {
-                "cards": [
-                    {
-                        "uuid": uuid,
-                        "extension": {
-                            "org.cds-hooks-onnx": {"findings": [{"rule": rule, "band": "b"} for rule in rules]}
-                        },
-                    }
-                    for uuid, *rules in cards
-                ]
-            }
-        ).encode()
-
-    rule, other = "renal-metformin", "renal-nsaid"
-    silence = (
-        b'{"silence":[["renal-metformin","shadow","t"],["renal-metformin","switched-off","t"],'
-        b'["renal-metformin","acknowledged","t"],["no-rule","shadow","t"],["renal-nsaid","below-threshold","t"]]}'
-    )
-    oldest, first = a_decision(decided_at=1), a_decision(decided_at=2)
-    card_before, one, two = card_uuid(oldest.id, 1), card_uuid(first.id, 1), card_uuid(first.id, 2)
-    oldest = replace(oldest, response=sent((card_before, rule)))
-    first = replace(first, response=sent((one, rule, rule, other), (two, rule)))
-    second = a_decision(response=b'{"cards":[]}', basis=silence, decided_at=3)
-    answers = [
-        some_feedback(first.id, card=one, outcome="accepted"),
-        some_feedback(first.id, card=two, override_reason_code=None),
-        some_feedback(first.id, card=card_uuid(first.id, 3)),
-        some_feedback(oldest.id, card=card_before),
-    ]
-    store(record_in(tmp_path), oldest, first, second)
-    store_feedback(parse_url(record_in(tmp_path)), answers)
-    counted = count_rules(record_in(tmp_path), 2)
-    assert counted == CountedRules(
-        {
-            rule: RuleCounts(2, 1, 1, 1, 1, 1, counted.rules[rule].reasons, [first.id]),
-            other: RuleCounts(1, 0, 0, 0, 1, 0, counted.rules[other].reasons, [first.id]),
-        },
-        2,
-    )
-    assert (dict(counted.rules[rule].reasons), dict(counted.rules[other].reasons)) == ({"no reason": 1}, {})
-    ids = [first.id]
-    for number in range(3, 9):
-        another = a_decision(response=sent((f"another-{number}", rule)), decided_at=number)
-        store(record_in(tmp_path), another)
-        ids.insert(0, another.id)
-    examples = count_rules(record_in(tmp_path), 100).rules[rule].examples
-    assert (examples, len(examples)) == (ids[: len(examples)], standing._EXAMPLES)
-    assert [RuleCounts(accepted=a, overridden=b).answered for a, b in ((0, 0), (2, 3))] == [0, 5]

@@ -1,26 +1,35 @@
 """The lists of models and rules for a committee: state, gates, approvals, how often a rule speaks, what can be done."""
 
 import asyncio
+import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
+from time import time_ns
 from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from cards.rules.engine.family import family_named
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
-from cds_hooks.hold_back.standing import LEAST_ANSWERS, RuleCounts
+from cds_hooks.monitor.book import CountBook
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.committee.standing import Committee, RuleStanding
+from cds_hooks.pages.committee.standing import LEAST_ANSWERS, Committee, RuleCounts, RuleStanding, count_rules
 from cds_hooks.pages.explain import views as explaining
+from cds_hooks.record_views import open_follower
+from cds_hooks.settings import Settings
 from cds_hooks.storage import FeedbackItem
 from cds_hooks.storage.content import ContentKeys, use_content_keys
-from cds_hooks.storage.queries import feedback_on
+from cds_hooks.storage.database import parse_url
+from cds_hooks.storage.decision import card_uuid
+from cds_hooks.storage.queries import feedback_on, store_feedback
 from cds_hooks.web.site import Site as PageSite
 from cds_hooks.web.site import render
 from models_onnx.serving.registry import model_ids
@@ -28,6 +37,7 @@ from tests.cds_hooks.access.browsing import BROWSER, entries, form_token, visit,
 from tests.cds_hooks.calls import ORDERS, client, ours, request_for
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, Desk
 from tests.cds_hooks.services.equation_calls import NOW, _request
+from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 from tests.cds_hooks.web.decisions import AS_OF
 from tests.live import record_in
 
@@ -87,7 +97,7 @@ async def test_the_page_of_a_rule_has_its_use_examples_and_commands(calls: httpx
     await calls.get("/rules")
     page = (await calls.get(f"/rules/{RULE}")).text
     assert faults(page) == []
-    assert "decision 1" in page
+    assert f"decisions?rule={RULE}" in page
     version = all_rule_versions()[RULE].digest
     assert version in page
     assert f"cds-hooks release set off rule {RULE}" in page
@@ -105,7 +115,7 @@ def test_behind_a_trust_file_it_says_who_has_approved_and_who_is_missing(tmp_pat
     version = all_rule_versions()[RULE]
     book, releases = ApprovalBook(desk.url, people_log_in=True), Releases(by_two_people=True)
     governance = Governance(None, needs_approval=True, approvals=book)
-    committee = Committee(desk.url, governance, book, releases, "validated", {})
+    committee = Committee(lambda: None, governance, book, releases, "validated", {})
     assert "approved by nobody" in str(committee.rule(version).missing)
     desk.click(ANN, why="read with the label")
     book.read()
@@ -131,6 +141,38 @@ def test_a_share_is_named_only_where_there_are_enough_answers() -> None:
         "4 of 7 answers",
         "75 in 100 of 20 answers",
     )
+
+
+def test_the_book_says_how_often_each_rule_spoke_and_was_answered(tmp_path: Path) -> None:
+    def sent(*cards: tuple[str, ...]) -> bytes:
+        found = [(uuid, [{"rule": rule, "band": "b"} for rule in rules]) for uuid, *rules in cards]
+        extensions = [(uuid, {"org.cds-hooks-onnx": {"findings": findings}}) for uuid, findings in found]
+        return json.dumps({"cards": [{"uuid": uuid, "extension": more} for uuid, more in extensions]}).encode()
+
+    rule, other, now = "renal-metformin", "renal-nsaid", time_ns() // 1000
+    silence = (
+        b'{"silence":[["renal-metformin","shadow","t"],["renal-metformin","switched-off","t"],'
+        b'["renal-nsaid","below-threshold","t"]]}'
+    )
+    long_ago, first = a_decision(decided_at=now - 40 * 86_400_000_000), a_decision(decided_at=now)
+    one, two = card_uuid(first.id, 1), card_uuid(first.id, 2)
+    long_ago = replace(long_ago, response=sent((card_uuid(long_ago.id, 1), rule)))
+    first = replace(first, response=sent((one, rule, rule, other), (two, rule)))
+    second = a_decision(response=b'{"cards":[]}', basis=silence, decided_at=now)
+    answers = [
+        some_feedback(first.id, card=one, outcome="accepted", received_at=now),
+        some_feedback(first.id, card=two, override_reason_code=None, received_at=now),
+    ]
+    url = record_in(tmp_path)
+    store(url, long_ago, first, second)
+    store_feedback(parse_url(url), answers)
+    follower = open_follower(Settings(database_url=url))
+    follower.catch_up()
+    counts = count_rules(CountBook(follower.views), datetime.now(UTC).date())
+    assert counts == {
+        rule: RuleCounts(1, 1, 1, 1, Counter({"no reason": 1})),
+        other: RuleCounts(1, 0, 1, 0),
+    }
 
 
 STATIN = "statin-discussion"
