@@ -693,7 +693,7 @@ class Recording:
 def _refusal(call: Call, received: Received | None, error: HookError) -> Decision:
     """Return what is recorded of a call that is answered with an error: as much as is known of it.
 
-    `cds-hooks services --prefetch-rates` shows from it what a client never sends.
+    `cds-hooks services --prefetch-rates` counts it.
     """
     if isinstance(error, CallTimedOut):
         reason = WhyNot("call", "timed-out", error.text)

@@ -1,8 +1,10 @@
 """`cds-hooks services`: what this installation offers, and what clients send for it."""
 
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -20,9 +22,7 @@ def services(
     prefetch_rates: Annotated[
         bool, typer.Option("--prefetch-rates", help="How often each key was sent, fetched or missing, from the record.")
     ] = False,
-    limit: Annotated[
-        int, typer.Option(min=1, max=10_000_000, help="With --prefetch-rates: of so many decisions, the newest.")
-    ] = 10_000,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="With --prefetch-rates: of so many days.")] = 30,
     client: Client = None,
     service: Service = None,
     database: Database = None,
@@ -30,12 +30,12 @@ def services(
 ) -> None:
     """List the services, their hooks and what they prefetch, as a client of CDS_DIALECT gets them.
 
-    With --prefetch-rates: what clients really send of each key, and what fetching the rest took.
+    With --prefetch-rates: what clients really send of each key.
 
     Example: cds-hooks services --prefetch-rates --client ward
     """
     if prefetch_rates:
-        _print_rates(record_url(database), limit, client, service, as_json)
+        _print_rates(record_url(database), days, client, service, as_json)
         return
     configured = settings()
     with said_in_a_sentence(WrongDeclaration, UnknownDialect):
@@ -50,35 +50,28 @@ def services(
     Console().print(table)
 
 
-def _print_rates(url: str, limit: int, client: str | None, service: str | None, as_json: bool) -> None:
-    from cds_hooks.monitor.prefetch_rates import rates_as_json, recorded_rates
+def _print_rates(url: str, days: int, client: str | None, service: str | None, as_json: bool) -> None:
+    from cds_hooks.monitor.book import CountBook
+    from cds_hooks.monitor.prefetch_rates import STATES, prefetch_rates
+    from cds_hooks.record_views import open_follower
 
     with said_in_a_sentence(RecordUnavailable):
-        rates = [rates_as_json(rate) for rate in recorded_rates(url, limit, client, service)]
+        follower = open_follower(settings(), url)
+        follower.catch_up()
+        rates = prefetch_rates(CountBook(follower.views), datetime.now(UTC).date(), days, client, service)
     if as_json:
-        print_json(rates)
+        print_json([to_builtins(rate) | {"says": rate.sentence} for rate in rates])
         return
     console = Console()
     if not rates:
         console.print("No decision in the record says what its call brought.")
     for rate in rates:
-        console.print(_rates_table(rate))
-        console.print(rate["says"], highlight=False)
-
-
-def _rates_table(rate: dict[str, Any]) -> Table:
-    from cds_hooks.monitor.prefetch_rates import STATES
-
-    title = f"{rate['client']} → {rate['service']}: {rate['calls']} call{'s' if rate['calls'] != 1 else ''}"
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("key", no_wrap=True)
-    for column in ("sent", "null", "failed", "fetched", "missing", "ms", "p95"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("why not", overflow="fold")
-    for key in rate["keys"]:
-        calls = sum(key[state] for state in STATES)
-        shares = [f"{100 * key[state] / calls:.0f}%" if key[state] else "" for state in STATES]
-        times = [f"{value:.0f}" for value in key["milliseconds"].values()] if key["milliseconds"] else ["", ""]
-        reasons = sorted(key["reasons"].items(), key=lambda reason: -reason[1])[:3]
-        table.add_row(key["key"], *shares, *times, ", ".join(f"{reason} {count}" for reason, count in reasons))
-    return table
+        title = f"{rate.client} → {rate.service}: {rate.calls} call{'s' if rate.calls != 1 else ''}"
+        table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for column in ("key", "sent", "null", "failed", "fetched", "missing"):
+            table.add_column(column, justify="left" if column == "key" else "right", no_wrap=True)
+        for key, states in rate.keys.items():
+            shares = [f"{100 * states[state] / states.total():.0f}%" if states[state] else "" for state in STATES]
+            table.add_row(key, *shares)
+        console.print(table)
+        console.print(rate.sentence, highlight=False)

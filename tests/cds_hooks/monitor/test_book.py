@@ -20,7 +20,6 @@ from cds_hooks.hold_back.acts import ActState
 from cds_hooks.hold_back.releases import Released, Releases, State
 from cds_hooks.monitor.book import CountBook, Verified, add_to_day, count_decision, day_of, read_to
 from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings, take_back, to_take_back
-from cds_hooks.monitor.prefetch_rates import prefetch_rates
 from cds_hooks.pages.explain.recorded_decision import Basis
 from cds_hooks.services import find_services
 from cds_hooks.settings import Settings
@@ -192,7 +191,6 @@ def test_every_stored_decision_goes_through_every_reader(decisions: list[Decisio
     for decision in decisions:
         count_decision(day, decision)
         msgspec.json.decode(decision.basis, type=Basis)
-    assert prefetch_rates((decision.client, decision.service, decision.basis) for decision in decisions)
     assert (day.calls, day.uncounted) == (len(decisions), 0)
     assert day.cards
     assert {key.partition(" ")[2] for key in day.keys} >= {"given", "unobtainable"}

@@ -7,7 +7,6 @@ from typing import get_args
 import pytest
 
 from cds_hooks.kit.simulator.fhir_server import Mode
-from cds_hooks.monitor.prefetch_rates import prefetch_rates
 from cds_hooks.prefetch import fetch
 from cds_hooks.prefetch.needs import Needs, templates_for
 from cds_hooks.security.addresses import RefusedReason
@@ -143,11 +142,6 @@ def test_what_cannot_be_needed_is_said_with_what_there_is() -> None:
     assert str(refused.value) == (
         "required=['labs']: the service has no such prefetch keys; it has patient, conditions"
     )
-
-
-# Hit rates are counted from the record.
-def test_decisions_of_before_are_passed_over() -> None:
-    assert prefetch_rates([("a", "s", b'{"as_of":"2026-11-20","timings":{}}')]) == []
 
 
 # docs/prefetch.md names every key, every reason and every mode there is.

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, RequestTimeout, TooManyCalls, UnsupportedMediaType
-from cds_hooks.monitor.prefetch_rates import prefetch_rates
 from cds_hooks.routes.bodies import BodyReader, CallBudgets
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
@@ -98,8 +97,8 @@ async def test_labs_that_were_never_asked_for_are_a_failed_precondition(tmp_path
     assert "prefetch.labs" in _outcome(answer)
     (kept,) = list_decisions(f"sqlite:///{tmp_path}/decisions.sqlite3")
     assert (kept.outcome, kept.response) == ("error", answer.content)
-    (rates_of_it,) = prefetch_rates([(kept.client, kept.service, kept.basis)])
-    assert rates_of_it.keys["labs"].states == {"unobtainable": 1}
+    state = json.loads(kept.basis)["prefetch"]["labs"]
+    assert state["state"] == "unobtainable"
 
 
 async def test_the_page_of_a_refused_call_does_not_look_like_nothing_found(tmp_path: Path, as_of: datetime) -> None:
