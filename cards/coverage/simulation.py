@@ -1,4 +1,4 @@
-"""What a payer's rules ask for over orders that nobody calls about: of a folder of charts, and of the payer's cases."""
+"""What a payer's rules ask for over the orders of its own cases, which nobody calls about."""
 
 import json
 from collections.abc import Iterator
@@ -57,19 +57,6 @@ def judge_chart(resources: list[Json], rules: Policies, payer: Payer, as_of: dat
 
 def _codes(order: OrderFacts) -> frozenset[str]:
     return frozenset(code for _, code in order.codes)
-
-
-def simulate_orders(content: bytes, rules: Policies, payer: Payer, as_of: datetime) -> Iterator[tuple[str, str, str]]:
-    """Yield for each order of a Bundle with a rule its code, and what is said of coverage and authorization."""
-    try:
-        bundle = msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        return
-    entries = dicts(bundle.get("entry")) if isinstance(bundle, dict) else []
-    resources = [entry["resource"] for entry in entries if isinstance(entry.get("resource"), dict)]
-    for answer in judge_chart(resources, rules, payer, as_of):
-        if answer.code is not None:
-            yield answer.code[1], answer.covered, answer.pa_needed or ""
 
 
 # A payer's own cases

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cards.coverage.policy import Policies, PolicyFault, load_policies
-from cards.coverage.simulation import judge_chart, simulate_orders, wrong_cases
+from cards.coverage.simulation import judge_chart, wrong_cases
 from tests.cards.coverage.test_determination import order_of
 from tests.cards.coverage.test_policy import POLICY, folder_of, table
 
@@ -43,17 +43,6 @@ def test_the_orders_of_one_patient_are_judged(tmp_path: Path) -> None:
     assert answers(PATIENT, order_of("B9999")) == []
     assert answers(PATIENT, PATIENT | {"id": "q"}, order()) == []
     assert answers(order()) == []
-
-
-def test_a_bundle_is_simulated_and_what_is_none_says_nothing(tmp_path: Path) -> None:
-    rules = rules_of(tmp_path / "own")
-    payer = rules.payers["own"]
-    coarse = order(id="e", codeCodeableConcept={"text": "Formula"})
-    entries = [{"resource": PATIENT}, {"resource": order()}, {"resource": coarse}, {"resource": 1}, {}]
-    bundle = json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
-    assert list(simulate_orders(bundle, rules, payer, AS_OF)) == [("B4150", "conditional", "auth-needed")]
-    for content in (b"{", b"[]", b"{}"):
-        assert list(simulate_orders(content, rules, payer, AS_OF)) == []
 
 
 CASE: Json = {

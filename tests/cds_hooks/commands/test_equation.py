@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
 from models_onnx.equations.declaration import find_equations
-from tests.cds_hooks.services.coverage_calls import ask, bundle, coverage, order, patient
+from tests.cds_hooks.services.coverage_calls import ask, coverage, order, patient
 from tests.live import record_in
 from tests.program import run_program
 
@@ -145,25 +145,6 @@ def test_a_check_runs_the_cases_of_the_folder_and_names_those_that_are_answered_
     done = run_program("coverage", folder)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "2 cases, 1 wrong.")
     assert "knees.json, nobody: expected" in done.stderr
-
-
-def test_changes_between_two_days_of_service_are_listed(tmp_path: Path) -> None:
-    done = run_program("coverage", "--changes", "2024-08-11", "2026-04-13")
-    assert "- L1833 " in done.stdout
-    assert "+ L1844 " in done.stdout
-    assert run_program("coverage", "--changes", "yesterday", "2026-04-13").returncode == 2
-
-
-def test_a_simulation_counts_by_code_how_many_orders_need_authorization(tmp_path: Path) -> None:
-    for number in range(3):
-        orders = [order("L5856"), order("E0651")] if number else [order("L5856")]
-        (tmp_path / f"{number}.json").write_text(json.dumps(bundle([patient(), *orders])))
-    done = run_program("coverage", "--charts", str(tmp_path), "--json")
-    assert json.loads(done.stdout) == [
-        {"code": "E0651", "covered": "conditional", "pa_needed": "performpa", "orders": 2},
-        {"code": "L5856", "covered": "conditional", "pa_needed": "performpa", "orders": 3},
-    ]
-    assert run_program("coverage", "--charts", str(tmp_path), "--payer", "nobody").returncode == 2
 
 
 def test_metrics_say_what_was_answered_and_nothing_of_the_patient(tmp_path: Path) -> None:

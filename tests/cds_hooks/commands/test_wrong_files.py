@@ -31,7 +31,6 @@ MADE = {
 
 READ_WITH = {
     "services --database": "services --prefetch-rates",
-    "coverage --charts": "coverage",
 }
 """What is typed where the example of the command does not read what the option names."""
 
