@@ -17,8 +17,8 @@ def coverage(
 ) -> None:
     """Check the policies of this package and of a payer's own folder, and run the cases of the folder.
 
-    Prints how many rows and criteria each payer has, how many rows end, and the version. Exit code 1 where a file cannot
-    be used, or a case is answered otherwise than it expects.
+    Prints how many rows and criteria each payer has, how many rows end, and the version. Exit code 1 where a file
+    cannot be used, or a case is answered otherwise than it expects.
 
     Example: cds-hooks coverage
     """
