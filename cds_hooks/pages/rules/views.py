@@ -124,8 +124,8 @@ class _Rules:
         """Show one rule."""
         say = family_named(version.table.family).vocabulary.say
         standing = self._server.committee.rule(version)
-        values = {"version": version, "rule": version.rule, "say": say, "standing": standing, "days": COUNTED_DAYS}
-        return self._server.page("rules/rule.html", **values)
+        values: dict[str, Any] = {"version": version, "rule": version.rule, "say": say, "days": COUNTED_DAYS}
+        return self._server.page("rules/rule.html", standing=standing, **values)
 
 
 def routes(server: PageServer) -> list[Route]:

@@ -107,7 +107,7 @@ async def test_the_page_of_a_rule_has_its_use_examples_and_commands(calls: httpx
 def _rule_page(version: RuleVersion, standing: RuleStanding) -> str:
     site, say = PageSite(development=False, alert_share=None), family_named(version.table.family).vocabulary.say
     of_rule = {"version": version, "rule": version.rule, "say": say}
-    return render("rules/rule.html", site=site, root="../", standing=standing, **of_rule)
+    return render("rules/rule.html", site=site, root="../", standing=standing, days=30, **of_rule)
 
 
 def test_behind_a_trust_file_it_says_who_has_approved_and_who_is_missing(tmp_path: Path) -> None:
