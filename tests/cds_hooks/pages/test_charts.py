@@ -85,7 +85,7 @@ async def test_an_ingredient_and_its_brand_have_every_check_with_its_rules_and_r
         assert "Read as metformin" in text
         assert re.search(r"Pairs that a label names: \d+ rows? about metformin", text)
         assert re.search(r"Maximum dose: \d+ rows? about metformin .*at most 3,000 mg a day", text)
-        assert "among the newest 1 calls" in text
+        assert "in the last 30 days" in text
         exist, lacks = re.findall(r"<dt>(?:Checks|No check exists for)</dt><dd[^>]*>([^.]*)\.", page.text)
         assert exist.split(", ") == [check for check in CHECKS if check not in lacks.split(", ")]
 

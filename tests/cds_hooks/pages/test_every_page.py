@@ -236,6 +236,5 @@ async def test_what_a_form_names_is_looked_for_and_what_cannot_be_taken_in_stays
         ):
             answered = await sent(**form)
             assert (answered[0], why in answered[1]) == (status, True), (form, answered)
-        assert await sent(act="pause", feed="lab") == (303, "../ops?did=pause#interfaces")
         assert await sent(act="drop", letter="2") == (303, "../ops?did=drop#interfaces")
     assert [state for _, state in _states(tmp_path)] == ["dead", "dropped"]
