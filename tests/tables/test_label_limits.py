@@ -49,8 +49,9 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
         draft["dose"] = f"{amount:.6f} mg"
     if column == "max_hourly":
         draft["more"] = {"dosageInstruction": [{"text": f"{amount:.6f} {UNITS[row['unit']]} IV over 60 minutes"}]}
-    if row["population"] == "one dose" or row["route"] == "intrathecal":
-        way = "intrathecally" if row["route"] == "intrathecal" else "IV"
+    ways = {"intrathecal": "intrathecally", "intravenous push": "IV push"}
+    if row["population"] == "one dose" or row["route"] in ways:
+        way = ways.get(row["route"], "IV")
         draft["more"] = {"dosageInstruction": [{"text": f"{amount:g} {UNITS[row['unit']]} {way} once"}]}
     patient: dict[str, object] = {"age": age, "labs": labs}
     if row["condition"]:

@@ -312,7 +312,7 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         return structs.replace(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
     if amount is not None and (infused := _while_it_runs(text, amount, rate)) is not None:
         return structs.replace(frame, amount=infused, total_per_day=True, days=days or 1.0)
-    if amount is not None and _is_daily_total(text, amount):
+    if amount is not None and _is_daily_total(text, amount, rate):
         low, high = (rate.low, rate.high) if rate is not None else (None, None)
         return structs.replace(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
     if doses is not None and (rate is None or rate.high >= 1.0):
@@ -511,6 +511,7 @@ def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> S
     return SigAmount(low, high, structs.replace(amount.unit, span_days=None), amount.start, amount.end)
 
 
-def _is_daily_total(text: str, amount: SigAmount) -> bool:
+def _is_daily_total(text: str, amount: SigAmount, rate: SigFrequency | None) -> bool:
     of_a_day = amount.unit.kind in ("mg", "activity", "mL") and _PER_DAY.match(text, amount.end) is not None
-    return of_a_day or _DIVIDED.search(text) is not None
+    # "15 mg weekly in 2 doses" is the amount of a week.
+    return of_a_day or ((rate is None or rate.high >= 1.0) and _DIVIDED.search(text) is not None)

@@ -231,7 +231,11 @@ CLASSES = {
     "corticosteroid": "systemic corticosteroids",
 }
 _CHECKED = frozenset({*CLASSES, "opioid"})
-_LONG_ACTING_OPIOID = Selector(classes=frozenset({"opioid"}), dose_forms=("extended release", "transdermal system"))
+_ORAL_OPIOID = Selector(
+    classes=frozenset({"opioid"}), exclude_classes=frozenset({"opioid_partial_agonist"}), route="oral"
+)
+_PATCH = Selector(classes=frozenset({"opioid"}), dose_forms=("transdermal system", "patch"))
+_METHADONE, _LEVORPHANOL = "6813", "6378"
 # Left out of the ingredient rule: fluids, insulin, electrolytes, vitamins and laxatives (CLARIFICATIONS).
 _NOT_DUPLICATES = frozenset({"electrolyte_fluid", "insulin", "potassium", "vitamin", "laxative"})
 # Two orders of these together can kill: a second strength of them stays a warning.
@@ -262,9 +266,20 @@ def shared_class(context: RuleContext) -> tuple[str, str] | None:
         other_name = next((their.name for their in theirs if name in classes_of((their,))), None)
         if other_name is not None and any(name in classes_of((ingredient,)) for ingredient in mine):
             return words, other_name
-    if _LONG_ACTING_OPIOID.matches(context.medication) and _LONG_ACTING_OPIOID.matches(partner):
-        return "long-acting opioids", theirs[0].name
+    other_opioid = next((their.name for their in theirs if "opioid" in classes_of((their,))), None)
+    if other_opioid is None or not any("opioid" in classes_of((ingredient,)) for ingredient in mine):
+        return None
+    if _is_long_acting(context.medication) and _is_long_acting(partner):
+        return "long-acting opioids", other_opioid
+    if _ORAL_OPIOID.matches(context.medication) and _ORAL_OPIOID.matches(partner):
+        is_long = _is_long_acting(context.medication) or _is_long_acting(partner)
+        return None if is_long else ("short-acting opioids by mouth", other_opioid)
     return None
+
+
+def _is_long_acting(medication: MedicationIdentity) -> bool:
+    acts_long = medication.has(_METHADONE) or medication.has(_LEVORPHANOL)
+    return acts_long or medication.is_slow_release is True or _PATCH.matches(medication)
 
 
 def _duplicate(spec: Spec) -> Predicate:

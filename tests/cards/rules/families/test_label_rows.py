@@ -79,7 +79,7 @@ def _over_and_most(parts: list[Json]) -> tuple[Json, Json]:
         for part in parts
         if "derived" not in part and "lab" not in part
         for word, limit in part.items()
-        if word != "new_start"
+        if word not in ("new_start", "slow_release")
     }
     if "times_per_week" in limits:
         return {"dose": "10 mg", "times": 1}, {"dose": "10 mg", "times": limits["times_per_week"] / 7}
@@ -111,7 +111,8 @@ def test_a_kidney_row_is_sharp(as_of: datetime) -> None:
         low = {"labs": [["creatinine", creatinine, 3], ["body_weight", 70, 5], ["body_height", 170, 5]]}
         normal = {"labs": [["creatinine", 0.7, 3], ["body_weight", 90, 5], ["body_height", 190, 5]], "age": 30}
         over, most = _over_and_most(parts)
-        draft = {"drug": drug} | (
+        slow = " 100 mg ER" if any("slow_release" in part for part in parts) else ""
+        draft = {"drug": f"{drug}{slow}"} | (
             {"route": "IV"} if rule.trigger.draft[0].route not in (None, "oral", "not injected") else {}
         )
         assert _found(rule, low, draft | over, as_of) == [band.id]

@@ -47,6 +47,7 @@ CALM = settings(deadline=None)
         ("1 tab qod", 1, "unit", 0.5, 0.5),
         ("1 tablet every 3 days", 1, "unit", 1 / 3, 1 / 3),
         ("15 mg once weekly", 15, "mg", 1 / 7, 1 / 7),
+        ("15 mg weekly split in 2 doses", 15, "mg", 1 / 7, 1 / 7),
         ("6 tablets once a week", 6, "unit", 1 / 7, 1 / 7),
         ("1 tablet 3 times per week", 1, "unit", 3 / 7, 3 / 7),
         ("20 mg in the morning and at bedtime", 20, "mg", 2, 2),
