@@ -147,13 +147,16 @@ def _names(column: str) -> list[str]:
 def _keys_of(kind: str, name: str) -> tuple[str, ...]:
     """Return the ids that a name has in the words of the charts; else the one of `key_of`.
 
+    A title of a group has what its words mean, too: breast cancer is a cancer.
+
     >>> _keys_of("drug", "Paracetamol"), _keys_of("vaccine", "MMR"), _keys_of("group", "Hypothyroidism")
     (('acetaminophen',), ('Measles', 'Mumps', 'Rubella'), ('thyroid_hypo',))
     """
     keys: tuple[str, ...] = ()
-    if kind in _IN_WORDS and name.lower() not in _keys_of_kinds()[kind]:
+    title_of = _keys_of_kinds()[kind].get(name.lower())
+    if kind in _IN_WORDS and (title_of is None or (kind == "group" and name.lower() not in CONDITION_GROUPS)):
         keys = tuple(_IN_WORDS[kind](name))
-    return keys or (key_of(kind, name),)
+    return keys if keys and title_of in (None, *keys) else (key_of(kind, name),)
 
 
 def _one_class(words: str) -> frozenset[str]:
