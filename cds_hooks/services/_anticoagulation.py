@@ -44,6 +44,8 @@ _CLOSED: Final = (
     "closure of the left atrial appendage",
     "occlusion of the left atrial appendage",
     "watchman",
+    *("vorhofohrversch", "vorhofohrokkl", "fermeture de l'auricule", "fermeture de l’auricule", "cierre de orejuela"),
+    *("cierre de la orejuela", "chiusura auricola", "chiusura dell'auricola", "hartoorsluit", "hartoorafsluit"),
 )
 _CLOSED_WORDS: Final = re.compile(
     r"watchman|appendage (?:clos|occlu|exclu|ligat)|vorhofohr\w{0,12}(?:verschl|okkl)|fermeture de l.auricule"
