@@ -451,7 +451,7 @@ _SHORTENED = frozenset(
         "ess",
     }
     | {"deg", "malig", "sev", "diab", "mell", "chron", "rez", "pat", "pac", "pt", "li", "re", "bds", "izq", "dcha"}
-    | {"dcho", "incl", "inkl", "stad"}
+    | {"dcho", "incl", "inkl", "stad", "art", "arter", "dekomp", "idiopath", "intermitt", "isch", "mech", "paroxysm"}
 )
 _AFTER_A_LETTER = frozenset(
     {"fib", "fibrillation", "flutter", "tach", "tachycardia", "diff", "difficile", "coli", "pylori", "gravis"}
