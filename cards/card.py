@@ -111,12 +111,11 @@ class Card(Wire, frozen=True, kw_only=True):
 
 def check_card(card: Card) -> Card:
     """Give the card back, or raise `CardError` with every sentence of CDS Hooks 2.0.1 that it breaks."""
-    faults = [
-        *_card_faults(card),
-        *_source_faults(card.source),
-        *(fault for link in card.links for fault in _link_faults(link)),
-        *(fault for suggestion in card.suggestions for fault in _suggestion_faults(suggestion)),
-    ]
+    faults = _card_faults(card) + _source_faults(card.source)
+    for link in card.links:
+        faults += _link_faults(link)
+    for suggestion in card.suggestions:
+        faults += _suggestion_faults(suggestion)
     if faults:
         raise CardError("; ".join(faults))
     return card

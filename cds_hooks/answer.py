@@ -56,6 +56,7 @@ from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart
 from cds_hooks.services import Advice, ServiceInput
 from cds_hooks.services._service import Wanted, no_card
 from cds_hooks.storage.decision import (
+    TRIAL,
     Basis,
     Decision,
     RecordUnavailable,
@@ -148,6 +149,8 @@ class Understood(Struct, frozen=True):
     @property
     def unread(self) -> list[WhyNot]:
         """The resources that could not be read, as reasons why something is not said about them."""
+        if not self.record.refusals:
+            return []
         return [
             WhyNot(refusal.subject, refusal.reason, plain(refusal.text, _LONGEST_REFUSAL))
             for refusal in shorten_refusals(self.record.refusals)
@@ -402,7 +405,7 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
         cards=chosen.cards,
         silences=silences,
         withheld={uuid: len(advice.silences) + position for uuid, position in chosen.withheld.items()},
-        met=_met(checked.answered, silences),
+        met=_met(checked.answered, silences) if checked.answered else (),
         resting=chosen.resting,
         worklist=advice.worklist + chosen.worklist,
         units=tuple(sorted({*checked.audience.units, *checked.named_units})) if advice.cards else (),
@@ -462,8 +465,6 @@ def _advice_of_others(_record: PatientRecord) -> dict[tuple[str, str, str | None
 
 def _met(answered: Sequence[tuple[Finding, WhyNot]], silences: Sequence[WhyNot]) -> list[MetFinding]:
     """Return the answered findings with the places of their silences."""
-    if not answered:
-        return []
     places = {id(silence): position for position, silence in enumerate(silences)}
     return [MetFinding.of(finding, places[id(silence)]) for finding, silence in answered if id(silence) in places]
 
@@ -552,7 +553,7 @@ def _recorded(
         hook=request.hook if request is not None else "",
         service=call.service.id,
         hook_instance=request.hook_instance if request is not None else "",
-        client=call.recorded_client,
+        client=f"{TRIAL}{call.client.name}" if call.is_trial else call.client.name,
         patient=request.context.patient_id if request is not None else "",
         outcome=outcome,
         input_digest=input_digest_of(inputs),

@@ -9,11 +9,11 @@ from typing import Final, ParamSpec, Protocol, Self, TypeVar
 from msgspec import Struct
 
 from cds_hooks.components import ServerComponents
+from cds_hooks.computing import CallUnderWay
 from cds_hooks.hold_back.releases import Released
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.services._model import Predict
-from cds_hooks.storage.decision import TRIAL
 from cds_hooks.tracing import CallTrace
 
 Args = ParamSpec("Args")
@@ -92,11 +92,6 @@ class Call(Struct, frozen=True, kw_only=True):
     silent_user: str | None = None
     """Why the user of this call is shown nothing, where that is known without a name."""
 
-    @property
-    def recorded_client(self) -> str:
-        """The client as the record names it."""
-        return f"{TRIAL}{self.client.name}" if self.is_trial else self.client.name
-
 
 def open_call(
     service: Service,
@@ -114,7 +109,7 @@ def open_call(
         service=service,
         client=client,
         components=components,
-        turn=components.computing.call_of(client.name, size),
+        turn=CallUnderWay(components.computing, client.name, size),
         predict=components.predict if trace is None else trace.timed("model", components.predict),
         stages=Stopwatch(trace),
         decision_id=decision_id,

@@ -77,10 +77,6 @@ class Computing:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="large-call")  # starts none before it is needed
         sys.setswitchinterval(_SWITCH_SECONDS)
 
-    def call_of(self, client: str, size: int = 0) -> "CallUnderWay":
-        """Return what computes a call of this client with a body of so many bytes; see `CallUnderWay`."""
-        return CallUnderWay(self, client, size)
-
     def begin_call(self, client: str) -> None:
         """Count a call that begins; `end_call` must follow."""
         if client != self._newest:
@@ -177,7 +173,7 @@ class CallUnderWay:
         CallTimedOut: by the `async with`, when the time of the call is over.
     """
 
-    def __init__(self, computing: Computing, client: str, size: int) -> None:
+    def __init__(self, computing: Computing, client: str, size: int = 0) -> None:
         """`size` is that of the body in bytes."""
         self._computing, self._client = computing, client
         self._has_turn = False

@@ -81,7 +81,9 @@ def find_payer(coverage: Json, policies: Policies, organizations: Mapping[str, J
     for payor in dicts(coverage.get("payor")):
         reference = str(payor.get("reference", ""))
         organization = contained.get(reference) or organizations.get(relative_reference(reference), {})
-        names |= {_plain(text) for text in (payor.get("display"), organization.get("name")) if isinstance(text, str)}
+        for text in (payor.get("display"), organization.get("name")):
+            if isinstance(text, str):
+                names.add(_plain(text))
         for identifier in (payor.get("identifier"), *dicts(organization.get("identifier"))):
             if isinstance(identifier, dict) and isinstance(identifier.get("value"), str):
                 identifiers.add(identifier["value"])
@@ -144,6 +146,8 @@ def determine(order: OrderFacts, coverage: Json, payer: Payer, here: Circumstanc
     Where an order names a span of days in which different lists are in force, the answer says that the day is needed.
     """
     first, last = (order.days[0], order.days[-1]) if order.days else (here.subject.day, here.subject.day)
+    if first == last:
+        return _on_day(order, coverage, payer, here, first)
     changed = {row.effective_from for row in _rows(order, payer, here)}
     changed |= {row.effective_to + _DAY for row in _rows(order, payer, here) if row.effective_to is not None}
     days = [first, *sorted(day for day in changed if first < day <= last)]

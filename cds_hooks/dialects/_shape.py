@@ -23,6 +23,8 @@ from fhir.record.datatypes import as_json_value
 from models_onnx.declarations import find_declared
 from models_onnx.packages import Package, packages
 
+_BEFORE_2_0: Final = frozenset({"1.0", "1.1"})
+
 
 @dataclass(frozen=True, slots=True)
 class ClientProfile:
@@ -42,15 +44,13 @@ class ClientProfile:
     """Whether the client said that it supports `actionSelectionBehavior` (CDS Hooks 3.0, CAP-04)."""
     needs_no_shaping: bool = field(init=False)
     """Whether there is nothing to shape, so that the hot path need not look at the cards."""
-
-    @property
-    def takes_system_actions(self) -> bool:
-        """Whether its version of CDS Hooks has systemActions: they came with 2.0."""
-        return self.version not in _BEFORE_2_0
+    takes_system_actions: bool = field(init=False)
+    """Whether its version of CDS Hooks has systemActions: they came with 2.0."""
 
     def __post_init__(self) -> None:
         is_published = self.dialect.shape is None and self.version == "2.0" and self.markdown == "full"
         object.__setattr__(self, "needs_no_shaping", is_published and not self.link_hosts and not self.override_reasons)
+        object.__setattr__(self, "takes_system_actions", self.version not in _BEFORE_2_0)
 
 
 DEVELOPMENT = ClientProfile("anonymous")
@@ -121,7 +121,6 @@ def _markdown(text: str) -> Markdown:
 
 # Their pages say specificationVersion 2.0: not to be offered to earlier clients (HOOK-07).
 _SINCE_2_0: Final = frozenset({ORDER_DISPATCH, MEDICATION_REFILL})
-_BEFORE_2_0: Final = frozenset({"1.0", "1.1"})
 _PUBLISHED: Final[dict[Version, str]] = {"3.0-ballot": "STU3", "3.0": "3.0.0"}
 """What `version` says: the ballot's codes and the later build's numbers differ (DISC-10, TRAP-15)."""
 

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from cds_hooks.answer import ReceivedBody, Recording, invoke
 from cds_hooks.call import Call, Stopwatch
 from cds_hooks.components import ServerComponents
+from cds_hooks.computing import CallUnderWay
 from cds_hooks.dialects import DEVELOPMENT
 from cds_hooks.errors import CallTimedOut, HookError, RecordFailed
 from cds_hooks.events.declaration import Declaration, V2Feed
@@ -197,7 +198,7 @@ class Rescoring:
             service=service,
             client=self._client,
             components=components,
-            turn=components.computing.call_of(self._client.name, size),
+            turn=CallUnderWay(components.computing, self._client.name, size),
             predict=components.predict,
             stages=Stopwatch(None),
             decision_id=due.decision_id,

@@ -190,8 +190,8 @@ def refuse_user(service: str, user_id: str | None) -> WhyNot | None:
     'not-for-this-user'
     >>> refuse_user("planning", "Practitioner/Patient")
     """
-    types = {part.strip().casefold() for part in (user_id or "").split("/")[:-1]}
-    if not types & _NO_CLINICIANS:
+    types = map(str.strip, (user_id or "").casefold().split("/")[:-1])
+    if _NO_CLINICIANS.isdisjoint(types):
         return None
     text = "The user of this call is the patient or a related person; this service is written for clinicians."
     return WhyNot(service, NOT_FOR_THIS_USER, text)
@@ -290,8 +290,10 @@ def _about_packages(
     model = card.own_extension.model if card is not None else None
     if model and (origin := origin_of("models_onnx.equations.published", model.get("id", ""))) and origin.package:
         names = (*names, origin.package.name)
-    silences = (check(finding_of_package(name), call) for name in names)
-    return next((silence for silence in silences if silence is not None), None)
+    for name in names:
+        if (silence := check(finding_of_package(name), call)) is not None:
+            return silence
+    return None
 
 
 class SiteCheck(Struct, frozen=True, kw_only=True):

@@ -309,8 +309,8 @@ class Governance:
         """Take what was shown just now and is on record, and that the service was called."""
         if call.caller.hook == PATIENT_VIEW and not call.from_event:
             self.memory.note_call(call.caller)
-        findings = (call.patient_finding(card) for card in cards)
-        self.memory.note_shown(call.caller, [finding for finding in findings if finding is not None], call.as_of)
+        findings = [finding for card in cards if (finding := call.patient_finding(card)) is not None]
+        self.memory.note_shown(call.caller, findings, call.as_of)
 
     async def keep_reading(self, url: str, views: Views) -> None:
         """Take what is in the views of the record, and approvals, every two seconds until cancelled.

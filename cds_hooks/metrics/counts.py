@@ -179,14 +179,19 @@ class Metrics:
         `medications` are "system|code" of each, "text" where there is none. What a code of the site's own says is not
         known, so it is no label.
         """
-        unread = [(refusal.subject, code) for refusal in refusals if refusal.reason in _UNREAD
-                  for code in refusal.code.split()]  # fmt: skip
-        for kind, code in (*unread, *(("medications", code) for code in medications)):
-            key = ("cds_not_understood", client, kind, _public_code(code))
-            if key not in self.counts and self._unread_codes >= _MOST_CODES:
-                key = (*key[:3], "other")
-            self._unread_codes += key not in self.counts
-            self.counts[key] += 1
+        for refusal in refusals:
+            if refusal.reason in _UNREAD:
+                for code in refusal.code.split():
+                    self._count_unread(client, refusal.subject, code)
+        for code in medications:
+            self._count_unread(client, "medications", code)
+
+    def _count_unread(self, client: str, kind: str, code: str) -> None:
+        key = ("cds_not_understood", client, kind, _public_code(code))
+        if key not in self.counts and self._unread_codes >= _MOST_CODES:
+            key = (*key[:3], "other")
+        self._unread_codes += key not in self.counts
+        self.counts[key] += 1
 
     def prefetched(self, client: str, service: str, summary: str, seconds: float) -> None:
         """Count what one call brought (`key=state`, divided by spaces), and the time that fetching the rest took."""

@@ -27,7 +27,7 @@ class ProtocolCors(CORSMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_protocol = scope["type"] == "http" and scope["path"].startswith("/cds-services")
-        is_of_browser = is_protocol and any(name == b"origin" for name, _ in scope["headers"])
+        is_of_browser = is_protocol and b"origin" in dict(scope["headers"])
         await (super().__call__ if is_of_browser else self.app)(scope, receive, send)
 
 

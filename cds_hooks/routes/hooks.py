@@ -86,7 +86,8 @@ class HookRoute:
             _end(trace, service_id, 500, type(error).__name__)
         else:
             await send_json(send, 200, response)
-            _end(trace, service_id, 200)
+            if trace is not None:
+                _end(trace, service_id, 200)
 
     def _count_refusal(self, service: str, status: int, reason: str, attempt: "_Attempt") -> None:
         if attempt.is_trial:

@@ -26,9 +26,12 @@ def roles_of_user(resources: Iterable[object], user_id: str, as_of: datetime) ->
     Only roles of this practitioner count, and neither those that are over nor those that are not active.
     """
     user = relative_reference(user_id)
-    roles = (role for role in resources if isinstance(role, PractitionerRole) and _is_held(role, user, as_of))
-    concepts = (concept for role in roles for concept in (*role.code, *role.specialty))
-    return tuple(sorted({role for concept in concepts for role in _roles_of(concept)}))
+    names = set[str]()
+    for role in resources:
+        if isinstance(role, PractitionerRole) and _is_held(role, user, as_of):
+            for concept in (*role.code, *role.specialty):
+                names.update(_roles_of(concept))
+    return tuple(sorted(names))
 
 
 def _is_held(role: PractitionerRole, user: str, as_of: datetime) -> bool:

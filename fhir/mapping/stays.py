@@ -88,6 +88,8 @@ def care_units(record: PatientRecord) -> frozenset[str]:
 def named_units(record: PatientRecord) -> tuple[str, ...]:
     """Name the care units of visits in progress, each by its name or else its id; the provider if no place is named."""
     going_on = [visit for visit in record.encounters if visit.status in _GOING_ON]
+    if not going_on:
+        return ()
     places = [location.location for visit in going_on for location in visit.location]
     references = places or [visit.serviceProvider for visit in going_on]
     names = {reference.display or id_of_reference(reference.reference or "") for reference in references if reference}

@@ -579,9 +579,9 @@ class ReadResources:
 
     def refused_values(self) -> Iterator[Refusal]:
         """Yield those of them that depend on what was asked."""
-        met = {analyte: results for analyte, results in self.results.items() if results is not NO_RESULTS}
-        for analyte in sorted(met, key=ANALYTE_POSITION.__getitem__):
-            yield from met[analyte].refusals()
+        for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
+            if self.results[analyte] is not NO_RESULTS:
+                yield from self.results[analyte].refusals()
         refusing = [make for make, (_, refused) in self.derived.items() if refused]
         for make in sorted(refusing, key=_name_of_function):
             yield from self.derived[make][1]

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, Computing, refuse_late
+from cds_hooks.computing import LARGE_BYTES, MIDDLING_BYTES, MIDDLING_ORDER_BYTES, CallUnderWay, Computing, refuse_late
 from cds_hooks.errors import CallTimedOut, Overloaded
 from fhir.terminology.time_limit import check_time
 from tests.cds_hooks.calls import ORDERS, client, request_for
@@ -33,13 +33,13 @@ def _work(name: str, log: list[str]) -> Work:
 
 
 async def _call(computing: Computing, client: str, work: Work, *, is_large: bool = False) -> str:
-    async with computing.call_of(client, LARGE_BYTES if is_large else 0) as turn:
+    async with CallUnderWay(computing, client, LARGE_BYTES if is_large else 0) as turn:
         return await turn.compute(work)
 
 
 async def test_the_small_calls_of_clients_take_turns_however_many_each_has_sent() -> None:
     computing, log = Computing(60), list[str]()
-    async with computing.call_of("b"):  # b's call has come, and its body is being read
+    async with CallUnderWay(computing, "b"):  # b's call has come, and its body is being read
         calls = [_call(computing, "a", _work(f"a{n}", log)) for n in range(4)]
         await asyncio.gather(*calls, *(_call(computing, "b", _work(f"b{n}", log)) for n in range(2)))
     assert log == ["a0", "b0", "a1", "b1", "a2", "a3"]
@@ -52,7 +52,7 @@ async def test_a_middling_call_is_large_while_another_client_calls_and_for_a_sec
     seen = []
     for caller, seconds in (("a", 0.0), ("a", 0.1), ("b", 0.1), ("a", 0.9), ("a", 0.9), ("a", 0.2)):
         now += seconds
-        async with computing.call_of(caller):
+        async with CallUnderWay(computing, caller):
             sizes = (MIDDLING_BYTES, 0), (1_000, MIDDLING_ORDER_BYTES), (1_000, 1_000)
             seen.append([computing.is_large(*size) for size in sizes])
     assert seen == [alone, alone, beside, beside, beside, alone]
@@ -61,13 +61,13 @@ async def test_a_middling_call_is_large_while_another_client_calls_and_for_a_sec
 
 async def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> None:
     with pytest.raises(CallTimedOut, match=r"No answer within 0\.01 seconds"):
-        async with Computing(0.01).call_of("a"):
+        async with CallUnderWay(Computing(0.01), "a"):
             await asyncio.sleep(60)
 
 
 async def test_a_cancellation_by_somebody_else_is_no_timeout() -> None:
     async def wait() -> None:
-        async with Computing(60).call_of("a"):
+        async with CallUnderWay(Computing(60), "a"):
             await asyncio.sleep(60)
 
     waiting = asyncio.ensure_future(wait())
@@ -79,7 +79,7 @@ async def test_a_cancellation_by_somebody_else_is_no_timeout() -> None:
 
 async def test_what_fails_by_itself_fails_with_its_own_error() -> None:
     with pytest.raises(TimeoutError, match="of a database"):
-        async with Computing(60).call_of("a"):
+        async with CallUnderWay(Computing(60), "a"):
             raise TimeoutError("of a database")
 
 
@@ -99,7 +99,7 @@ async def test_a_work_that_takes_too_long_on_the_loop_is_begun_again_beside_it_a
         return slow()
 
     computing = Computing(60)
-    async with computing.call_of("a") as turn:
+    async with CallUnderWay(computing, "a") as turn:
         assert await turn.compute(slow) == "computed"
         assert await turn.compute_async(slow_async) == "computed"
         assert await turn.compute(slow) == "computed"
@@ -139,7 +139,7 @@ def test_a_small_call_that_has_waited_too_long_for_its_turn_is_refused_and_none_
         computing = Computing(20)
 
         async def call(client: str) -> str:
-            async with computing.call_of(client) as under_way:
+            async with CallUnderWay(computing, client) as under_way:
                 await asyncio.sleep(0)  # both are under way
                 await under_way.compute(str, client)
                 under_way.has_waited()

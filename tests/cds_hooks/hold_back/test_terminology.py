@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from cds_hooks.computing import Computing
+from cds_hooks.computing import CallUnderWay, Computing
 from cds_hooks.hold_back.acts import ApprovalRefused
 from cds_hooks.hold_back.releases import Released, Releases
 from cds_hooks.hold_back.terminology import (
@@ -117,7 +117,7 @@ async def test_a_server_changes_between_two_calls_within_a_second_and_stays_wher
     await asyncio.sleep(0)
     put("active", first)
     await until(("hf",))
-    async with computing.call_of("a") as call:
+    async with CallUnderWay(computing, "a") as call:
         put("active", second)
         await asyncio.sleep(0.6)
         assert await call.compute(_groups) == ("hf",), "a call that is under way sees no change"
@@ -136,7 +136,7 @@ async def test_a_call_that_comes_while_something_is_changed_waits_for_it() -> No
     computing, log = Computing(60), list[str]()
 
     async def call(name: str) -> None:
-        async with computing.call_of("a") as turn:
+        async with CallUnderWay(computing, "a") as turn:
             await asyncio.sleep(0.05)
             await turn.compute(lambda: log.append(name))
 
