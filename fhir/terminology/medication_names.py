@@ -44,11 +44,13 @@ _SHORTEST_FOREIGN = 7
 _BARE = {number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)}
 _BARE |= {ord("ß"): "s", ord("ø"): "o", ord("œ"): "o", ord("æ"): "a"}
 _VOLUME = late_pattern(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
-# "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL syringe": the volume of what is hung or injected as one.
+# "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL": the volume of what is hung or injected as one; a part of 1 mL is one.
 _BAG = late_pattern(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
-_FILLED = late_pattern(r"(?:mg|mcg|units?|g|meq|mmol) ?/ ?(?P<volume>\d+(?:\.\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
+_FILLED = late_pattern(r"(?:mg|mcg|units?|g|meq|mmol) ?/ ?(?P<volume>\d+(?:[.,]\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
 _CONTAINER = late_pattern(
-    r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|iv|auto-?injector|nebules?|nebuli[sz]er)\b", re.IGNORECASE
+    r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|iv|auto-?injector|nebules?|nebuli[sz]er|\w{0,8}spritzen?|seringues?"
+    r"|jeringas?|siring[ae]|spuit)\b|(?:mg|ie|i\.e\.|ui|iu|units?) ?/ ?0?[.,]\d+ ?ml\b",
+    re.IGNORECASE,
 )
 # "Fluticasone HFA 110 mcg", "azelastine 137 mcg nasal spray"; the capsule of an inhaler is counted, not its breaths.
 _INHALER = late_pattern(
@@ -103,7 +105,9 @@ _LOCAL = late_pattern(
 # Said of a brand that is only sold for local use today, these mean another form of it: "Voltaren 75 mg tablet".
 _SWALLOWED = late_pattern(
     r"\b(tab(?:let)?s?|cap(?:sule)?s?|oral(?! rinse| paste)|po|iv|im|injection)\b"
-    r"|(?:(?<=voltaren )|(?<=lamisil )|(?<=nizoral ))\d+ ?mg\b(?! ?/)",
+    r"|\b(?:tabletten?|kapseln?|dragees?|comprim[ée]s?|g[ée]lules?|comprimid[oi]s?|c[aá]psulas?|compress[ae])\b"
+    r"|(?:(?<=voltaren )|(?<=voltar[eè]ne )|(?<=lamisil )|(?<=nizoral ))\d+ ?mg\b(?! ?/)"
+    r"|(?:(?<=voltaren )|(?<=voltar[eè]ne ))(?:supp\w{0,11}|zäpfchen|retard)\b",
     re.IGNORECASE,
 )
 _POWDER = late_pattern(r"\bpowder\b", re.IGNORECASE)
@@ -188,7 +192,8 @@ def read_name(words: str) -> NameReading:
         strengths,
         form.group(0) if form else None,
         not (is_local(members, words) or _is_local_brand(mentions, words)),
-        float(volume["volume"].replace(",", "")) if volume else None,
+        # "1,000 mL" has a comma of thousands, "0,8 ml" one of decimals.
+        float(volume["volume"].replace(",", "" if len(volume["volume"]) > 4 else ".")) if volume else None,
     )
 
 

@@ -159,9 +159,12 @@ class RuleContext(Struct, frozen=True, eq=False):
         return self.session.age_years
 
     @property
-    def age_months(self) -> int | None:
-        """Completed months."""
-        return self.session.record.age_months()
+    def age_months(self) -> float | None:
+        """Completed months; in the first month the part of it that has passed: labels name days there."""
+        months, born = self.session.record.age_months(), self.session.record.birth_date
+        if months == 0 and born is not None:
+            return born.whole_days(self.session.record.as_of_epoch) / 30.4375
+        return months
 
     @property
     def sex(self) -> str | None:

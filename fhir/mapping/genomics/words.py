@@ -35,11 +35,13 @@ _PAIR = late_pattern(r"\s*[/|]\s*")
 _RATE = late_pattern(r"(?:\s+|(?<=[a-z])-)metaboli(?:zer(?:s|\s+(?:of|by|via|for)$)?|sm|sation|zation)\b(?! status)")
 _PRESENCE = {
     POSITIVE: late_pattern(
-        r"pos(?:itive)?|detected|present|carrier|high risk|allele present|allele detected"
+        r"pos(?:iti[fv][aeo]?)?|detected|present|carrier|high risk|allele present|allele detected"
+        r"|nachgewiesen|d[ée]tect[ée]e?|detectad[ao]|rilevat[ao]|present[ae]|aangetoond"
         r"|(?:hetero|homo)zygous"
     ),
     NEGATIVE: late_pattern(
-        r"neg(?:ative)?|not detected|none detected|not present|absent|non-?carrier|low risk|not a carrier"
+        r"n[eé]g(?:ati[fv][aeo]?)?|nicht nachgewiesen|non d[ée]tect[ée]e?|no detectad[ao]|n[ãa]o detectad[ao]"
+        r"|non rilevat[ao]|niet aangetoond|not detected|none detected|not present|absent|non-?carrier|low risk|not a carrier"
     ),
 }
 _HLA = late_pattern(

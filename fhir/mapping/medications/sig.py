@@ -94,16 +94,18 @@ _AS_NEEDED = late_pattern(
 )
 _CHANGES = late_pattern(
     r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1(?! ?(?:tab|cap|pill|patch))"
-    r"|days? \d+ ?(?:-|to|through) ?\d+|loading"
+    r"|days? \d+ ?(?:-|to|through) ?\d+|loading(?! dose(?: once\b| now\b| stat\b|:? ?x ?1\b))"
     r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*(?! days?\b)"
     r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi|carbs?|(?:chang|switch)\w* from"
     r"|per protocol|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
     r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
 )
-# The days of a cycle, "days 1-14 every 21 days", "on day 1 of a 21-day cycle": what is taken on them is the dose.
+# The days of a cycle, "days 1-14 every 21 days", "on day 1 of a 21-day cycle", "day 1, 8 and 15": what is taken on them
+# is the dose.
 _DAYS_OF_CYCLE = r",? (?:of|every|q) ?(?:(?:an?|each|every|the) )?\d{1,2}[- ]?(?:d|days?|w|weeks?)\b(?: cycles?\b)?"
 _CYCLE = late_pattern(
-    rf"(?:\bon )?\bdays? 1(?: ?(?:-|to|through) ?\d{{1,2}}\b(?:{_DAYS_OF_CYCLE})?|{_DAYS_OF_CYCLE}| ?$)"
+    rf"(?:\bon )?\bdays? 1(?: ?(?:-|to|through) ?\d{{1,2}}\b(?:{_DAYS_OF_CYCLE})?|{_DAYS_OF_CYCLE}| ?$"
+    rf"|(?:(?:, ?| ?(?:and|&) ?)\d{{1,2}}\b(?! ?(?:m?g|ml)\b)){{1,9}}(?:{_DAYS_OF_CYCLE})?)"
 )
 # A limit of one dose, of an hour or of a week is none of a day.
 _OTHER_THAN_A_DAY = late_pattern(

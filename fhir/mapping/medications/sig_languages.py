@@ -141,6 +141,11 @@ _SCHEME = late_pattern(
     rf"(?P<parts>{_PART} ?(?P<joint>--?|\+) ?{_PART} ?(?P=joint) ?{_PART}(?: ?(?P=joint) ?{_PART})?)(?![\w/+-])\)?"
     rf"(?: (?P<unit>ie|einheiten|units|tbl|tabletten?|kapseln?|ml|{_COUNTED})\b\.?)?"
 )
+# "0,8 ml s.c. 1-0-1" and "500 mg 1-0-1": so much at each of the moments. "500 mg 2-0-1" counts pieces of 500 mg.
+_AMOUNT_BEFORE = late_pattern(
+    r"\d ?(?:m?g|[µm]?cg|µg|ml|ie|i\.e\.|ui|units?|einheiten|tropfen|trpf?|gtt|gouttes|gotas|gocce|druppels|drops"
+    r"|hub|hübe|sprühst[oö](?:ß|ss)e|puffs?|bouff[ée]es)\b"
+)
 _MOMENTS = ("in the morning", "at noon", "in the evening", "at bedtime")
 
 
@@ -186,5 +191,7 @@ def _spelled_out(match: re.Match[str]) -> str:
     unit = match["unit"]
     name = "each" if unit is None or unit[:3] in ("tbl", "tab", "kap") else unit
     numbers = [part.strip().replace(",", ".") for part in match["parts"].split(match["joint"])]
+    if unit is None and {"1"} <= set(numbers) <= {"0", "1"} and _AMOUNT_BEFORE.search(match.string, 0, match.start()):
+        return f"{numbers.count('1')} times a day"
     moments = zip(numbers, _MOMENTS, strict=False)
     return " and ".join(f"{many} {name} {moment}" for many, moment in moments if many.strip("0.")) or match.group()

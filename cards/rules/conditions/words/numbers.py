@@ -289,7 +289,7 @@ class _Number(NamedTuple):
 _DOSE, _EACH_DOSE, _FREQUENCY = frozenset({"dose"}), frozenset({"each_dose"}), frozenset({"frequency"})
 _NUMBERS = (
     _Number("age_years", "age", "the age in completed years", frozenset({"age"})),
-    _Number("age_months", "age in months", "the age in completed months", frozenset({"age"})),
+    _Number("age_months", "age in months", "completed months; under one the part of it", frozenset({"age"})),
     _Number("weight_kg", "weight in kg", "the weight; a child's of the last 90 days", frozenset({"weight"}), WEIGHT),
     _Number("daily_dose_mg", "mg a day", "milligrams a day of the ingredient that activated the rule", _DOSE),
     _Number("weekly_dose_mg", "mg a week", "milligrams a week of that ingredient", _DOSE),

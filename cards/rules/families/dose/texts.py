@@ -138,7 +138,7 @@ def _recommended(context: RuleContext) -> str | None:
     excess, _ = implausible(context)
     if excess is None:
         return None
-    weight = f" at {format_number(excess.weight_kg)} kg" if excess.weight_kg is not None else ""
+    weight = f" scaled to {format_number(excess.weight_kg)} kg" if excess.weight_kg is not None else ""
     return f"{format_dose(excess.recommended_mg_day)} mg/day{weight}"
 
 
@@ -221,7 +221,7 @@ LONGEST: Final = {
     "weight_gap": "The weight on record cannot be right (140.5 kg on 2026-11-20)",
     "far_drug": "mycophenolate mofetil",
     "written": "120,000.5 mg/day",
-    "recommended": "24,000 mg/day at 12.5 kg",
+    "recommended": "24,000 mg/day scaled to 12.5 kg",
     "micrograms_meant": " Micrograms meant?",
     "how_often": "12.5 times a week",
     "duration": "365",
