@@ -293,7 +293,7 @@ def another_test_of(key: str, texts: Iterable[str]) -> str | None:
 
 
 def analyte_of_full_name(text: str) -> str | None:
-    """Return the analyte of a name that says by itself what is measured in what: as LOINC or NPU does, or a vital sign.
+    """Return the analyte of a name that says what is measured in what: as LOINC or NPU does, a vital sign, QTc.
 
     >>> analyte_of_full_name("Potassium [Moles/volume] in Serum, Plasma or Blood"), analyte_of_full_name("Potassium")
     ('potassium', None)
@@ -302,7 +302,10 @@ def analyte_of_full_name(text: str) -> str | None:
     """
     analyte = analyte_of_name(text)  # remembered, and None for most names
     is_full = analyte is not None and (
-        ANALYTES[analyte].kind != "lab" or _IN_BLOOD.search(text) is not None or _component_of(text) is not None
+        ANALYTES[analyte].kind != "lab"
+        or analyte == "qtc"
+        or _IN_BLOOD.search(text) is not None
+        or _component_of(text) is not None
     )
     return analyte if is_full else None
 

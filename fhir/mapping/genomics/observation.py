@@ -335,7 +335,8 @@ _G6PD_DEFICIENT, _PER_HEMOGLOBIN = 3.5, frozenset({"u/g{hb}", "u/g hb", "u/g hgb
 def _activity(part: Observation | ObservationComponent) -> str:
     """Return what a number says of G6PD where it is low under every method; '' otherwise."""
     quantity, row = part.valueQuantity, _code_of(part.code, "enzyme")
-    if quantity is None or quantity.value is None or row is None or row["gene"] != "G6PD":
+    genes = (row["gene"],) if row is not None else genes_named([part.code.words] if part.code else ())
+    if quantity is None or quantity.value is None or tuple(genes) != ("G6PD",):
         return ""
     units = {(text or "").strip().lower() for text in (quantity.code, quantity.unit)}
     is_low = 0 <= quantity.value < _G6PD_DEFICIENT and quantity.comparator in (None, "", "<", "<=")

@@ -41,7 +41,8 @@ _PRESENCE = {
     ),
     NEGATIVE: late_pattern(
         r"n[eé]g(?:ati[fv][aeo]?)?|nicht nachgewiesen|non d[ée]tect[ée]e?|no detectad[ao]|n[ãa]o detectad[ao]"
-        r"|non rilevat[ao]|niet aangetoond|not detected|none detected|not present|absent|non-?carrier|low risk|not a carrier"
+        r"|non rilevat[ao]|niet aangetoond|not detected|none detected|not present|absent|non-?carrier|low risk"
+        r"|not a carrier"
     ),
 }
 _HLA = late_pattern(

@@ -417,7 +417,7 @@ def test_a_dose_that_cannot_be_meant(draft: Json, patient: Json, truths: tuple[b
 def test_for_a_child_it_is_said_at_which_weight() -> None:
     child = context_of({**SERTRALINE, "dose": "500 mg"}, age=10, labs=[["body_weight", 30, 3]])
     words = {name: FAMILY.placeholders[name](child) for name in ("far_drug", "written", "recommended")}
-    assert words == {"far_drug": "sertraline", "written": "500 mg/day", "recommended": "99.9 mg/day at 30 kg"}
+    assert words == {"far_drug": "sertraline", "written": "500 mg/day", "recommended": "99.9 mg/day scaled to 30 kg"}
 
 
 @pytest.mark.parametrize(

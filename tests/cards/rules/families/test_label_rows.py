@@ -1,5 +1,6 @@
 """Rules from tables of label facts: each row fires for each of its drugs, else it is silent."""
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -221,9 +222,11 @@ def test_an_interval_is_silent_as_usual_and_far_over_it_a_warning(as_of: datetim
     for_each(_of_template("dose-interval"), fires)
 
 
-def _aged(months: int, as_of: datetime, *, days_short: int = 0) -> Json:
-    """A patient who completed so many months today, or does so in some days."""
-    years, months = divmod(as_of.year * 12 + as_of.month - 1 - months, 12)
+def _aged(months: float, as_of: datetime, *, days_short: int = 0) -> Json:
+    """A patient who completed so many months (under one: days) today, or does so in some days."""
+    if months < 1:
+        return {"age": 0, "days_older": math.ceil(months * 30.4375) - days_short}
+    years, months = divmod(as_of.year * 12 + as_of.month - 1 - int(months), 12)
     born = as_of.date().replace(year=years, month=months + 1)
     return {"age": 0, "days_older": (as_of.date() - born).days - days_short}
 
@@ -240,7 +243,7 @@ def test_an_age_row_is_sharp(as_of: datetime) -> None:
         if word == "age_years":
             inside, outside = {"age": int(limit["ge"])}, {"age": int(limit["ge"]) - 1}
         else:
-            inside, outside = (_aged(int(limit["lt"]), as_of, days_short=short) for short in (1, 0))
+            inside, outside = (_aged(limit["lt"], as_of, days_short=short) for short in (1, 0))
         (selector,) = rule.trigger.draft
         local = (selector.dose_form_any or ["cream"])[0] if selector.systemic is False else ""
         form = "injection" if str(selector.route) == "injected" else local
