@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from tests import libraries
 from tests.live import AS_INSTALLED, ONLY_IN_DEVELOPMENT, serving, serving_here
@@ -156,6 +157,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         turns = {ROOT / "tests" / name: turn for turn, name in enumerate(_LONGEST)}
         tests = Counter(item.path for item in items)
         items.sort(key=lambda item: (turns.get(item.path, len(turns)), -tests[item.path], item.path))
+
+
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """Each process takes one file after the other; those of the checklist together, because they share all answers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/conformance" if nodeid.startswith("tests/conformance/") else nodeid.split("::", 1)[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What divides the tests among the processes."""
+    return _ByFile(config, log)
 
 
 def _folder(variable: str, default: Path) -> Path:

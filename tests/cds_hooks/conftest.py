@@ -12,9 +12,11 @@ from sqlalchemy import make_url
 
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.opening import upgrade_schema
+from tests.cds_hooks.passwords import hash_quickly
 from tests.postgres import postgres_folder, start_postgres
 
 _numbers = count(1)
+hash_quickly()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 from sqlalchemy import select
 
+from cds_hooks.access import accounts
 from cds_hooks.access.accounts import TRIES_FOR_A_NAME, check_login, disable_account, hash_password
 from cds_hooks.access.store import sessions, tries
 from cds_hooks.pages.login.views import local_page
@@ -21,6 +22,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.settings.fields import read_provider
 from tests.cds_hooks.access.browsing import BROWSER, PASSWORD, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.access.provider import Provider, described, providing
+from tests.cds_hooks.passwords import REAL_HASHER
 
 
 def _cookie(answer: httpx.Response) -> str:
@@ -67,7 +69,10 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites_and_of_plai
     assert not any(each.startswith(("Domain", "Max-Age", "Expires")) for each in rest)
 
 
-async def test_the_database_holds_neither_the_cookie_nor_the_password(tmp_path: Path) -> None:
+async def test_the_database_holds_neither_the_cookie_nor_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "_hasher", REAL_HASHER)
     with_account(tmp_path, "ann", "viewer", password_hash=hash_password(PASSWORD))
     async with visit(tmp_path) as person:
         token = _cookie(await person.log_in("ann")).partition("=")[2].partition(";")[0]
