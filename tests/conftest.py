@@ -122,6 +122,7 @@ _LONGEST = (
     "cds_hooks/events/test_brokers.py",
     "cds_hooks/kit/contract/test_own_server.py",
     "cds_hooks/events/test_watch.py",
+    "cds_hooks/services/test_contradictions.py",
     "operations/test_rolling_restart.py",
     "operations/test_renewal.py",
     "cds_hooks/kit/contract/test_planted.py",
@@ -140,8 +141,14 @@ _LONGEST = (
     "test_wheel.py",
     "cds_hooks/services/test_relations.py",
     "browser/test_documentation.py",
+    "test_pinned_answers.py",
+    "cds_hooks/services/test_visit_that_goes_on.py",
+    "cards/rules/families/test_label_rows.py",
+    "cds_hooks/services/test_whole_charts.py",
+    "cds_hooks/protocol/test_visit_memory.py",
+    "cds_hooks/events/test_watched.py",
 )
-"""The files that take longest in the slow tier, with few tests: the ones that wait among the ones that compute."""
+"""The files that take longest with few tests, those of the slow tier first: what waits among what computes."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
