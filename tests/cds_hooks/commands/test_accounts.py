@@ -222,7 +222,7 @@ def test_services_are_listed_by_hook_with_the_keys_of_their_prefetch(monkeypatch
         {"id": "planning", "hook": "patient-view", "title": "A talk", "prefetch": {"patient": "q", "labs": "q"}},
         {"id": "orders", "hook": "order-sign", "title": "Orders", "prefetch": {}},
     ]
-    service = SimpleNamespace(discovery=lambda: entries)
+    service = SimpleNamespace(discovery=lambda _: entries)
     monkeypatch.setattr(services, "services_for", lambda _: {"a": service})
     code, shown, errors = _run(services.services)
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
