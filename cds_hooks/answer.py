@@ -416,13 +416,16 @@ async def hold_back(call: Call, advised: Advised) -> Selected:
 async def _cards_of_others(call: Call, advised: Advised) -> list[VisitCard]:
     """Return the cards that the other services which this client calls would show about the same chart.
 
-    A service that it may call and never does takes no card its place: nobody would see the other one.
+    A service that it may call and never does takes no card its place: nobody would see the other one. On cards that
+    stand after it a card depends by its shorter form alone.
     """
     cards: list[VisitCard] = []
-    memory = call.components.governance.memory
+    memory, advice = call.components.governance.memory, advised.advice
+    last = max(visit_card(card, advised.checked) for card in advice.cards) if not advice.shorter else None
     for service in call.components.services.values():
         is_opening = PATIENT_VIEW in service.hooks and service.id != call.service.id
-        is_called = is_opening and not memory.does_not_call(advised.checked.caller, service.id)
+        is_after = last is not None and (service.first_rank, service.id) > (last.rank, last.service)
+        is_called = is_opening and not is_after and not memory.does_not_call(advised.checked.caller, service.id)
         if is_called and call.client.may_call(service.id, PATIENT_VIEW) and not service.absent_models:
             other = replace(call, service=service, predict=call.components.predict)  # whose time is that of "decide"
             try:

@@ -286,6 +286,8 @@ class Service:
     """Whether it goes on where a patient has opted out of decision support."""
     visit_rank: VisitRank = VisitRank.FINDING
     """Where its reminders stand in the list of one visit."""
+    first_rank: VisitRank = VisitRank.DANGER
+    """The rank before which none of its cards stands; it is not asked for cards beside one that stands before it."""
     sees_visit: bool = False
     """Whether its cards may have to wait for those of other services, which therefore must be known to it."""
     answers: Mapping[str, Hook] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from cards.compose.equation import EquationCardContent, GuidelineCardContent, ex
 from cards.extension import CardExtension
 from cards.new_orders import service_order
 from cards.text import capitalized, decapitalized, escape, plain
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._anticoagulation import (
@@ -309,4 +310,5 @@ SERVICE = Service(
         whole_history=("Procedure",),
     ),
     decide=decide,
+    first_rank=VisitRank.FINDING,
 )

@@ -13,6 +13,7 @@ from cards.card import TOPICS, OrderSuggestion
 from cards.compose.equation import EquationCardContent
 from cards.new_orders import OrderableTest, service_order
 from cards.text import escape
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -244,4 +245,5 @@ SERVICE = Service(
         resources=("Condition", "Encounter", "Procedure", "ServiceRequest"),
     ),
     decide=decide,
+    first_rank=VisitRank.FINDING,
 )

@@ -16,6 +16,7 @@ from cards.compose.equation import EquationCardContent, GuidelineCardContent, pe
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for, service_order
 from cards.text import escape, format_number, plain
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -504,4 +505,5 @@ SERVICE = Service(
         resources=("Condition", "Encounter", "MedicationRequest", "Procedure", "ServiceRequest"),
     ),
     decide=decide,
+    first_rank=VisitRank.FINDING,
 )

@@ -14,6 +14,7 @@ from cards.compose.equation import GuidelineCardContent
 from cards.compose.model import ModelCardContent, model_card
 from cards.new_orders import service_order
 from cards.text import escape, plain
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
@@ -298,6 +299,7 @@ SERVICE = Service(
         lab_codes=WISHES,
     ),
     decide=decide,
+    first_rank=VisitRank.FINDING,
     models=(MODEL, TWIN),
     of_chart=OF_CHART,
 )

@@ -348,5 +348,6 @@ SERVICE = Service(
         whole_history=("Procedure",),
     ),
     decide=decide,
+    first_rank=VisitRank.FINDING,
     visit_rank=VisitRank.TALK,
 )

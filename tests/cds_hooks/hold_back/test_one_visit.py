@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cds_hooks.decision_views.file import Views, make_tables
 from cds_hooks.decision_views.follow import Batch, DecisionRow
@@ -189,6 +190,15 @@ VISIT_CARDS = st.builds(
     words=st.integers(30, 250),
     least=st.sampled_from((0, 30)),
 )
+
+
+@given(VISIT_CARDS, st.lists(VISIT_CARDS, max_size=8))
+def test_a_card_without_a_shorter_form_does_not_depend_on_those_after_it(
+    card: VisitCard, others: list[VisitCard]
+) -> None:
+    card = replace(card, least=0)
+    before = [other for other in others if (other.rank, other.service) <= (card.rank, card.service)]
+    assert card_in_place(card, others) == card_in_place(card, before)
 
 
 @given(st.lists(st.tuples(VISIT_CARDS, st.integers(0, 1), st.booleans()), max_size=12))
