@@ -373,11 +373,17 @@ _NUMBER_WITH_UNIT = re.compile(
 )
 
 
+# "6.4 mmol/L (H)": what is said of the number behind its unit; the L of "mmol / L" is the unit's.
+_FLAG = re.compile(r"(?<![/ ])(?: [(\[]?|[(\[])(?:HH?|LL?|high|low|critical)[)\]]?\*?$", re.IGNORECASE)
+
+
 def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | None:
     """Return the number and unit of a result that came as text or as an integer; None where the text is no number."""
     if part.valueInteger is not None:
         return Quantity(float(part.valueInteger))
-    match = _NUMBER_WITH_UNIT.fullmatch((part.valueString or "").strip())
+    concept = part.valueCodeableConcept
+    words = part.valueString or (concept.text if concept is not None and not concept.coding else None) or ""
+    match = _NUMBER_WITH_UNIT.fullmatch(_FLAG.sub("", words.strip()))
     if match is None:
         return None
     fraction = match["point"] or match["comma"]
@@ -416,13 +422,18 @@ def newest_statement(words: str) -> str:
     return "; ".join(filter(None, present)) if is_answered and len(present) < len(statements) else words
 
 
+# SNOMED CT, as genetic results are read: positive and detected; negative and not detected.
+_POSITIVE, _NEGATIVE = frozenset({"10828004", "260373001"}), frozenset({"260385009", "260415000"})
+
+
 def _answer(part: Observation | ObservationComponent) -> Quantity | None:
     """1 for a test that is positive, 0 for a negative one, by its words or its interpretation; None for neither."""
     concept = part.valueCodeableConcept
     words = newest_statement(part.valueString or (concept.words if concept is not None else ""))
-    if _NO.search(words) or any(code.has("NEG") for code in part.interpretation):
+    codes = {coding.code for coding in concept.coding} if concept is not None else set()
+    if _NO.search(words) or codes & _NEGATIVE or any(code.has("NEG") for code in part.interpretation):
         return Quantity(0.0, unit="1")
-    is_positive = _YES.search(words) or any(code.has("POS") for code in part.interpretation)
+    is_positive = _YES.search(words) or codes & _POSITIVE or any(code.has("POS") for code in part.interpretation)
     return Quantity(1.0, unit="1") if is_positive else None
 
 

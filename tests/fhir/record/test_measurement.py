@@ -154,6 +154,9 @@ def test_the_newest_does_not_depend_on_the_order_of_arrival(times: list[str]) ->
     [
         ({"valueString": "6.4 mmol/L"}, 6.4),
         ({"valueString": "6,4 mmol/l"}, 6.4),
+        ({"valueString": "6.4 mmol/L (H)"}, 6.4),
+        ({"valueString": "6.4 mmol / L"}, 6.4),
+        ({"valueCodeableConcept": {"text": "6.4 mmol/L"}}, 6.4),
         ({"valueString": "6.4 (H) mmol/L"}, 6.4),
         ({"valueString": "6.4 HH mmol/L"}, 6.4),
         ({"valueString": "6.4mval/l"}, 6.4),
