@@ -307,11 +307,6 @@ def sent_cards(response: bytes) -> tuple[SentCard, ...]:
     return _response.decode(response).cards
 
 
-def findings_of(response: bytes) -> dict[str, list[tuple[str, str]]]:
-    """Rule and band of each finding of each card of a response, by the card's uuid."""
-    return {card.uuid: card.findings for card in sent_cards(response)}
-
-
 def sent_by(url: str, ids: Iterable[str]) -> dict[str, dict[str, SentCard]]:
     """Return these decisions' cards by the decision and the card's uuid; RecordUnavailable if they cannot be read.
 
