@@ -21,7 +21,7 @@ from fhir.terminology.medication_names import medication_of_code, read_name
 from fhir.terminology.medications import INGREDIENT_BY_NAME, INGREDIENTS, RXNORM
 from fhir.terminology.release_files import Imported, Reader, ReleaseFile, cells_of, edition_of, table_of
 from fhir.terminology.rf2 import NotARelease
-from fhir.terminology.site_table import SITE_COLUMNS, header_of, is_definitions, read_site
+from fhir.terminology.site_table import SITE_COLUMNS, header_of, read_site
 from fhir.terminology.vaccines import families_of_code, families_of_words
 
 _RXNORM_KINDS: Final = frozenset(
@@ -317,7 +317,7 @@ def _read_cvx(imported: Imported, file: ReleaseFile) -> None:
 
 
 def _read_table(imported: Imported, file: ReleaseFile) -> None:
-    """Read a table of the ATC, the code list of ICD-10-AM, the site's own codes and names, or its definitions."""
+    """Read a table of the ATC, the code list of ICD-10-AM, or the site's own codes and names."""
     header = header_of(file)
     if {"atc_code", "atc_name"} <= header:
         _read_atc(imported, file)
@@ -328,7 +328,7 @@ def _read_table(imported: Imported, file: ReleaseFile) -> None:
         imported.note("IHACPA", file, number)
     elif header and header <= set(SITE_COLUMNS):
         read_site(imported, file)
-    elif not is_definitions(file):
+    else:
         imported.not_read.append(
             f"{file.name}, line 1: no table that is known; of the site's own: {', '.join(SITE_COLUMNS)}"
         )

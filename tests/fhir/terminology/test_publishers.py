@@ -220,6 +220,7 @@ def test_parts_of_parts_are_followed_to_their_ingredient_in_eight_steps(
     [
         ("00001 I5023   1 ", {"I50.23"}),
         ("0000x I5023   1 ", None),
+        ("00001 I5023   1 Acute on chronic systolic", None),
         (
             "I5023  Acute upon chronic systolic failing of the heart, with more words beyond that column",
             {"I50.23"},
