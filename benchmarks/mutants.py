@@ -89,19 +89,19 @@ def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_apart: bool = 
     if fault.path.endswith(".py"):
         tests = [name for name in files if re.search(r"/test_[^/]*\.py$", name)]
         near = near_tests(fault.path, tests, copy)
-        asked = near[:_FIRST]
+        first = near[:_FIRST]
         yield near[:_FIRST]
         if len(near) < _FEW:
             importers = [name for name in files if re.match(_KINDS["code"], name) and _imports(name, fault.path, copy)]
             of_importers = dict.fromkeys(test for name in importers for test in near_tests(name, tests, copy))
             others = [test for test in of_importers if test not in near][:_MOST_OF_IMPORTERS]
-            asked += others
+            first += others
             yield others
         yield [_ANSWERS]
         if len(folder.parts) <= 2:  # a whole floor: only what lies in its folder itself
-            yield [test for test in tests if Path(test).parent == folder and test not in asked]
+            yield [test for test in tests if Path(test).parent == folder and test not in first]
         else:
-            yield [folder.as_posix(), *(f"--ignore={test}" for test in asked if Path(test).is_relative_to(folder))]
+            yield [folder.as_posix(), *(f"--ignore={test}" for test in first if Path(test).is_relative_to(folder))]
         if rest := [test for test in near[_FIRST:] if not Path(test).is_relative_to(folder)]:
             yield rest
         return

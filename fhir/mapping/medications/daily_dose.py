@@ -367,9 +367,9 @@ def _are_sequential(dosages: Sequence[Dosage]) -> bool:
     if len(dosages) < 2 or None in numbers or len(set(numbers)) < len(numbers):
         return False
     # 20 mg in the morning as the first and 10 mg in the evening as the second are of one day.
-    named = [_moments(dosage) for dosage in dosages]
-    moments = [moment for of_dosage, _ in named for moment in of_dosage]
-    is_of_one_day = all(of_dosage and lasts == named[0][1] for of_dosage, lasts in named)
+    timed = [_moments(dosage) for dosage in dosages]
+    moments = [moment for of_dosage, _ in timed for moment in of_dosage]
+    is_of_one_day = all(of_dosage and lasts == timed[0][1] for of_dosage, lasts in named)
     return not is_of_one_day or len(set(moments)) < len(moments)
 
 

@@ -618,7 +618,9 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
         as_needed=bool(dosage.asNeededBoolean or dosage.asNeededCodeableConcept is not None) or schedule.as_needed,
         problem=problem or (None if infused else schedule.problem),
     )
-    words = dosage.text or dosage.patientInstruction or "; ".join([one.words for one in dosage.additionalInstruction])
+    words = (
+        dosage.text or dosage.patientInstruction or "; ".join([added.words for added in dosage.additionalInstruction])
+    )
     if not words or infused or problem or schedule.problem == CONTRADICTION:
         return instruction
     return _with_words(instruction, read_sig(words), dosage, identity, weight_kg)
@@ -691,8 +693,8 @@ def _with_the_greater(
         return amount, schedule
     if sig.single or schedule.single or sig.total_per_day or not amount.high:
         return amount, schedule
-    said = _amount(sig.amount) if sig.amount is not None else amount
-    ratio = said.high / amount.high if said.unit == amount.unit else _ratio_of_masses(said, amount, identity)
+    stated = _amount(sig.amount) if sig.amount is not None else amount
+    ratio = stated.high / amount.high if stated.unit == amount.unit else _ratio_of_masses(stated, amount, identity)
     if ratio is None or ratio * often <= _ROUNDED * high:
         return amount, schedule
     most = amount.high * ratio
@@ -702,9 +704,9 @@ def _with_the_greater(
     )
 
 
-def _ratio_of_masses(said: DoseAmount, amount: DoseAmount, identity: MedicationIdentity) -> float | None:
-    theirs, ours = milligrams(identity, said)[0], milligrams(identity, amount)[0]
-    if not theirs or not ours or theirs[0].is_per_hour or not ours[0].high or said.unit.span_days:
+def _ratio_of_masses(stated: DoseAmount, amount: DoseAmount, identity: MedicationIdentity) -> float | None:
+    theirs, ours = milligrams(identity, stated)[0], milligrams(identity, amount)[0]
+    if not theirs or not ours or theirs[0].is_per_hour or not ours[0].high or stated.unit.span_days:
         return None
     return theirs[0].high / ours[0].high
 
