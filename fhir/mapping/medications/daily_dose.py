@@ -369,7 +369,7 @@ def _are_sequential(dosages: Sequence[Dosage]) -> bool:
     # 20 mg in the morning as the first and 10 mg in the evening as the second are of one day.
     timed = [_moments(dosage) for dosage in dosages]
     moments = [moment for of_dosage, _ in timed for moment in of_dosage]
-    is_of_one_day = all(of_dosage and lasts == timed[0][1] for of_dosage, lasts in named)
+    is_of_one_day = all(of_dosage and lasts == timed[0][1] for of_dosage, lasts in timed)
     return not is_of_one_day or len(set(moments)) < len(moments)
 
 
