@@ -19,8 +19,17 @@ PregnancySignKind: TypeAlias = Literal["status", "due", "gestation", "hcg", "vis
 # >25"; under 5 negative: American Pregnancy Association). Between them nothing is said.
 _HCG_NEGATIVE, _HCG_POSITIVE = 5.0, 25.0
 _HCG_UNITS = frozenset({"m[IU]/mL", "mIU/mL", "[IU]/L", "IU/L", "U/L"})
-_NEGATIVE = re.compile(r"\bneg|\bnot (?:detected|pregnant|reactive)|\bnon-?reactive|\babsent\b|\bnone\b", re.IGNORECASE)
-_POSITIVE = re.compile(r"\bpos|\bdetected\b|\breactive\b|\bpresent\b|\bpregnant\b", re.IGNORECASE)
+_NEGATIVE = re.compile(
+    r"\bn[eé]g|\bnot (?:detected|pregnant|reactive)|\bnon-?reactive|\babsent\b|\bnone\b"
+    r"|\bnicht schwanger|\bkeine schwang|\b(?:pas|non) enceinte|\bno (?:est[áa] )?embarazada|\bnon (?:[èe] )?incinta"
+    r"|\bniet zwanger|\bn[ãa]o (?:est[áa] )?gr[áa]vida",
+    re.IGNORECASE,
+)
+_POSITIVE = re.compile(
+    r"\bpos|\bdetected\b|\breactive\b|\bpresent\b|\bpregnant\b"
+    r"|\bschwanger|\benceinte|\bembarazada|\bincinta|\bzwanger|\bgr[áa]vida\b",
+    re.IGNORECASE,
+)
 _WEEKS_PER = {"wk": 1.0, "week": 1.0, "weeks": 1.0, "w": 1.0, "d": 1 / 7.0, "day": 1 / 7.0, "days": 1 / 7.0}
 
 
