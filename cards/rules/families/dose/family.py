@@ -40,9 +40,10 @@ _OFTEN = {1: "once", 2: "twice", 3: "three times", 4: "four times"}
 
 
 def _each_mg(context: RuleContext) -> float | None:
-    """Milligrams of one dose where it is exactly known, of one drug alone and not as needed."""
+    """Milligrams of one dose where it is exactly known, of one drug alone, neither as needed nor given once."""
     dose, rxcuis = context.drafted.dose, context.medication.rxcuis
-    single_dose = dose.per_dose_of(rxcuis[0]) if len(rxcuis) == 1 and not dose.as_needed else None
+    is_regular = len(rxcuis) == 1 and not (dose.as_needed or dose.single)
+    single_dose = dose.per_dose_of(rxcuis[0]) if is_regular else None
     return single_dose.high if single_dose is not None and single_dose.low == single_dose.high else None
 
 
