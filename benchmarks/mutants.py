@@ -58,10 +58,8 @@ _SEALS = (
 _AT_ONCE = 2
 _ANSWERS = "tests/test_pinned_answers.py"
 _FEW = 3
-_MOST_OF_IMPORTERS = 12
-"""Where fewer tests than the former are near a module, so many of the tests near what imports it are asked, too."""
 _FIRST = 20
-"""So many of the files near a module are asked first, beginning with its own, and the rest when no other notices."""
+"""So many files near a module are asked first, its own before others, then as many near its importers if these are few."""
 
 
 class Verdict(StrEnum):
@@ -89,14 +87,11 @@ def asked_tests(fault: Fault, files: list[str], copy: Path, *, is_apart: bool = 
     if fault.path.endswith(".py"):
         tests = [name for name in files if re.search(r"/test_[^/]*\.py$", name)]
         near = near_tests(fault.path, tests, copy)
-        first = near[:_FIRST]
-        yield near[:_FIRST]
+        yield (first := near[:_FIRST])
         if len(near) < _FEW:
             importers = [name for name in files if re.match(_KINDS["code"], name) and _imports(name, fault.path, copy)]
-            of_importers = dict.fromkeys(test for name in importers for test in near_tests(name, tests, copy))
-            others = [test for test in of_importers if test not in near][:_MOST_OF_IMPORTERS]
-            first += others
-            yield others
+            of_importers = (test for name in importers for test in near_tests(name, tests, copy) if test not in near)
+            yield list(dict.fromkeys(of_importers))[:_FIRST]
         yield [_ANSWERS]
         if len(folder.parts) <= 2:  # a whole floor: only what lies in its folder itself
             yield [test for test in tests if Path(test).parent == folder and test not in first]
