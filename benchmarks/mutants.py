@@ -59,7 +59,7 @@ _AT_ONCE = 2
 _ANSWERS = "tests/test_pinned_answers.py"
 _FEW = 3
 _FIRST = 20
-"""So many files near a module are asked first, its own before others, then as many near its importers if these are few."""
+"""So many files near a module are asked first, its own before others; then as many near its importers if few are."""
 
 
 class Verdict(StrEnum):
