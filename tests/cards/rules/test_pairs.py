@@ -148,6 +148,9 @@ NO_PAIR = {
 NO_PAIR_CASES = {
     "dup-dose-jump/prednisone 4 to 40 mg": "a tenth of the dose is a taper",
     "dup-dose-jump/prednisone 4 to 40 mg against a flare": "a tenth of the dose is a taper",
+    "dup-dose-jump/prednisone 5 to 40 mg for five days": "an eighth of the dose is a taper",
+    "dup-dose-jump/prednisone 5 to 40 mg for a month": "an eighth of the dose is a taper",
+    "dup-class/two opioids that act for hours": "the full dose is a warning of morphine equivalents, which goes before",
 }
 
 

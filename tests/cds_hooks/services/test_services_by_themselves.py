@@ -6,7 +6,6 @@ from typing import Any, cast
 import pytest
 
 from cards.rules.engine.finding import Finding
-from cards.rules.engine.rule_book import MISSING
 from cards.rules.patient.orders import DraftMedication
 from cds_hooks.services import services_for
 from cds_hooks.services._model import age_in
@@ -157,7 +156,6 @@ def drafted(*, as_needed: bool = False) -> DraftMedication:
         (finding(group="review", indicator="info"), False, False, True),
         (finding(indicator="info"), False, False, False),
         (finding(group="disease", indicator="info"), False, False, True),
-        (finding(band=MISSING, indicator="critical"), False, False, False),
         (finding("dz-bb-ccb_nondhp", "running", "info"), False, True, True),
         (finding("review-lithium", "found", "info", "review"), False, True, True),
         (finding(group="duplicate", indicator="info"), True, False, False),
