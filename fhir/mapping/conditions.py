@@ -527,6 +527,13 @@ _ILL = ("active", "recurrence", "relapse")
 # FHIR R4 condition-ver-status. Refuted and entered-in-error ones are no facts of a record at all.
 _DOUBTS = ("provisional", "differential", "unconfirmed")
 _FIVE_YEARS_DAYS = 5 * 365.25
+# Labels speak of six months after an infarction (fingolimod, vardenafil) or of its acute phase, ICD-10 of four weeks.
+_ACUTE_DAYS = {"infarction_acute": 183}
+_YEAR = re.compile(
+    r"(?<![\d.,/-])(?:\d{1,2}[/.]){0,2}((?:19|20)\d\d)(?:-\d\d){0,2}(?![\d%/-]|[.,]\d"
+    r"| ?(?:mg|mcg|ml|iu|units?|kcal|g)\b)",
+    re.IGNORECASE,
+)
 # WHO and UNICEF: breastfeeding up to two years; what was answered a year ago is asked again.
 _FEEDING_DAYS = 365
 _MOST_NAMED = 3
@@ -830,6 +837,9 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
         return False
     if hit.key == "pregnancy":
         return hit.status != "past" and is_current_pregnancy(record, hit.time)
+    began = began_by(hit)
+    if hit.key in _ACUTE_DAYS and began is not None and began.whole_days(record.as_of_epoch) > _ACUTE_DAYS[hit.key]:
+        return False
     history = CONDITION_GROUPS[hit.key].history
     if history == "5 years":
         return _is_recent(hit, record.as_of_epoch) if hit.time is not None else hit.status != "past"
@@ -837,7 +847,18 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
 
 
 def _is_recent(hit: ConditionHit, as_of_epoch: float) -> bool:
-    return hit.time is not None and hit.time.whole_days(as_of_epoch) <= _FIVE_YEARS_DAYS
+    return (began := began_by(hit)) is not None and began.whole_days(as_of_epoch) <= _FIVE_YEARS_DAYS
+
+
+def began_by(hit: ConditionHit) -> FhirTime | None:
+    """Return the last day on which it can have begun: its onset, else the end of a year in its words ("STEMI 2010").
+
+    Without either it is the date on which it was recorded, None where that is not known.
+    """
+    years = () if hit.is_onset else _YEAR.findall(hit.words)
+    if len(years) == 1 and (hit.time is None or years[0] < hit.time.text[:4]):
+        return parse_time(f"{years[0]}-12-31")
+    return hit.time
 
 
 def is_better_hit(hit: ConditionHit, other_hit: ConditionHit | None) -> bool:

@@ -56,6 +56,31 @@ def test_a_fall_counts_for_five_years_healed_or_not(onset: str, counts: bool) ->
     assert (find_condition(record_of(fall), "falls_or_fracture") is not None) is counts
 
 
+@pytest.mark.parametrize(
+    ("words", "dates", "is_acute"),
+    [
+        ("STEMI", {}, True),
+        ("STEMI", {"recordedDate": "2026-05-21"}, True),
+        ("STEMI", {"recordedDate": "2026-05-20"}, False),
+        ("STEMI", {"onsetDateTime": "2019-03-02", "recordedDate": "2026-11-01"}, False),
+        ("STEMI 2010", {"recordedDate": "2026-11-01"}, False),
+        ("NSTEMI 3/2019", {"recordedDate": "2026-11-01"}, False),
+        ("NSTEMI 12.3.2019", {"recordedDate": "2026-11-01"}, False),
+        ("STEMI 2019-03-12.", {}, False),
+        ("STEMI 2026", {"recordedDate": "2026-11-01"}, True),
+        ("STEMI 2010", {"onsetDateTime": "2026-11-01"}, True),
+        ("STEMI 2010, NSTEMI 2026", {"recordedDate": "2026-11-01"}, True),
+        ("STEMI, heparin 2000 units", {"recordedDate": "2026-11-01"}, True),
+    ],
+)
+def test_an_infarction_is_acute_for_six_months_and_a_year_in_its_words_dates_it(
+    words: str, dates: dict[str, str], *, is_acute: bool
+) -> None:
+    record = record_of(condition("22298006") | {"code": {"text": words}} | dates)
+    assert (find_condition(record, "infarction_acute") is not None) is is_acute
+    assert find_condition(record, "myocardial_infarction") is not None
+
+
 def test_a_key_that_the_table_does_not_have_is_an_error_and_not_silence() -> None:
     with pytest.raises(KeyError, match="afibb"):
         find_condition(record_of(), "afibb")

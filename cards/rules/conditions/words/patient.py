@@ -32,7 +32,14 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, order_text
 from cards.text import plain
-from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, problems_of, words_take_back
+from fhir.mapping.conditions import (
+    ConditionHit,
+    began_by,
+    condition_hit,
+    condition_status,
+    problems_of,
+    words_take_back,
+)
 from fhir.mapping.medications.active import is_recent_start
 from fhir.mapping.shown_by_results import result_analytes
 from fhir.record.datatypes import CodeableConcept
@@ -244,7 +251,7 @@ def _read_recent(spec: Spec) -> Predicate:
         return hits
 
     def is_recent(hit: ConditionHit, context: RuleContext) -> bool:
-        return hit.time is not None and hit.time.whole_days(context.session.record.as_of_epoch) <= days
+        return (began := began_by(hit)) is not None and began.whole_days(context.session.record.as_of_epoch) <= days
 
     def test(context: RuleContext) -> Truth:
         hits = hits_of(context)
