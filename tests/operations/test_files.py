@@ -104,7 +104,7 @@ def test_a_running_prometheus_reads_the_server_and_says_when_it_is_away(tmp_path
 
 
 def _prometheus_says(port: int, path: str) -> Any:
-    return httpx.get(f"http://127.0.0.1:{port}/api/v1/{path}").json()["data"]
+    return httpx.get(f"http://127.0.0.1:{port}/api/v1/{path}").raise_for_status().json()["data"]  # 503 while it starts
 
 
 def _rules(ask: Callable[[str], Any]) -> list[dict[str, Any]]:
