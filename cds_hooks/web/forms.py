@@ -44,7 +44,7 @@ def came_from_this_site(headers: Mapping[str, str]) -> bool:
 
 
 async def read_form(
-    request: Request, seconds: float, most_bytes: int = MOST_BYTES, *, upload: bool = False, of_session: bool = True
+    request: Request, seconds: float, most_bytes: int = MOST_BYTES, *, upload: bool = False, of_session: bool
 ) -> Form:
     """Return the fields of a posted form: `multipart/form-data` for one with files (`upload`), else URL-encoded.
 
