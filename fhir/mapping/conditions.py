@@ -208,11 +208,15 @@ def _tells_of_the_past(coding: Coding) -> bool:
     return code_system(coding.system) == "icd10" and (coding.code or "").strip().upper().startswith("Z8")
 
 
-# General knowledge: what says that a lasting disease is over.
+# General knowledge: what says that a lasting disease is over. "Past medical history", a former smoker and what has been
+# there "since childhood" say nothing of the kind.
 _ENDED = re.compile(
-    r"\b(?:resol\w+|remission\w*|recover\w+|cured|outgr[eo]w\w*|past|child\w*|kid|infan\w+|infân\w+|ended|former\w*"
-    r"|kindheit|kindes\w+|jugend|nicht mehr|früher\w*|ausgeheilt|enfance|guéri\w*|ancien\w*|antigu\w+|antig\w+"
-    r"|curad\w+|resuelt\w+|risolt\w+|guarit\w+|genezen|vroeger|kindertijd|barndom\w*|tidigare|tidligere)\b",
+    r"\b(?:resol\w+|remission\w*|recover\w+|cured|outgr[eo]w\w*|in the (?:distant |remote )?past|ended|formerly"
+    r"|(?<!since )(?<!from )(?:child(?:hood|ren)?|kid|infan(?:t|cy))(?![- ]?(?:onset|pugh))"
+    r"|(?<!seit der )(?<!seit )(?:kindheit|jugend)|kindes\w+|nicht mehr|früher|ausgeheilt|(?<!depuis l.)enfance"
+    r"|guéri\w*|ancienne?(?! fum)|(?<!desde la )(?<!dall.)(?<!desde a )inf[aâ]n\w+|antigu?[oa]|curad\w+|resuelt\w+"
+    r"|risolt\w+|guarit\w+|genezen|vroeger|(?<!sinds )kindertijd|(?<!sedan )(?<!siden )barndom\w*|tidigare"
+    r"|tidligere)\b",
     re.IGNORECASE,
 )
 
@@ -837,9 +841,8 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
         return False
     if hit.key == "pregnancy":
         return hit.status != "past" and is_current_pregnancy(record, hit.time)
-    began = began_by(hit)
-    if hit.key in _ACUTE_DAYS and began is not None and began.whole_days(record.as_of_epoch) > _ACUTE_DAYS[hit.key]:
-        return False
+    if hit.key in _ACUTE_DAYS and (began := began_by(hit)) is not None:
+        return hit.status != "past" and began.whole_days(record.as_of_epoch) <= _ACUTE_DAYS[hit.key]
     history = CONDITION_GROUPS[hit.key].history
     if history == "5 years":
         return _is_recent(hit, record.as_of_epoch) if hit.time is not None else hit.status != "past"

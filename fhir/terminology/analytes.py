@@ -250,10 +250,8 @@ def _key_of_name(text: str) -> str | None:
 
 def _key_of_parts(name: str) -> str | None:
     """Return the analyte that each part of a name means which says something: "GPT (ALAT)", "Blutzucker, BZ"."""
-    parts = [set(_WORD.findall(part)) - _SAYS_NOTHING for part in _BETWEEN_PARTS.split(name)]
-    if sum(map(bool, parts)) < 2:
-        return None
-    keys = {_key_of_name(part) for part, words in zip(_BETWEEN_PARTS.split(name), parts, strict=True) if words}
+    parts = [part for part in _BETWEEN_PARTS.split(name) if set(_WORD.findall(part)) - _SAYS_NOTHING]
+    keys = {_key_of_name(part) for part in parts} if len(parts) > 1 else set()
     return keys.pop() if len(keys) == 1 else None
 
 

@@ -103,11 +103,10 @@ class DraftEvaluation:
     def findings_of(self, is_meant: "IsMeant") -> list[Finding]:
         """Return the findings of the bands that are meant, with their texts."""
         matches = [evaluation for evaluation in self._decided if isinstance(evaluation, Match)]
-        bands = [(match, match.says) for match in matches]
         return [
             render_finding(match)
-            for match, band in bands
-            if isinstance(band, CompiledBand) and is_meant(match.rule, band)
+            for match in matches
+            if isinstance(band := match.says, CompiledBand) and is_meant(match.rule, band)
         ]
 
     @cached_property
