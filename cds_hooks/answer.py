@@ -523,9 +523,9 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
     basis = Basis(
         timings=call.stages.milliseconds,
         config=advised.config,
-        units=selected.units or (),
+        units=selected.units,
         withheld=selected.withheld or None,
-        answered=selected.met or (),
+        answered=selected.met,
         groups=(understood.groups or ()) if advice.scores is not None else (),
         chart=chart.hash.hex() if chart is not None and not is_recorded else "",
         trace=call.trace.recorded if call.trace is not None else None,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from math import inf
 from pathlib import Path
 from time import monotonic, time_ns
 from typing import Final
@@ -47,7 +48,7 @@ class RemoteKeys:
         self.keeping = keeping
         self._clock = clock
         self._keys = Keys()
-        self._fetched_at: float | None = None
+        self._fetched_at = -inf
         self._asked_for_unknown_at: float | None = None
         self._pause = 0.0
         self._not_before = 0.0
@@ -57,7 +58,7 @@ class RemoteKeys:
     @property
     def usable(self) -> bool:
         """Whether the kept keys are young enough to be used while the key set cannot be fetched."""
-        return self._fetched_at is not None and self._age() <= self.keeping.outage_seconds
+        return self._age() <= self.keeping.outage_seconds
 
     def key(self, kid: str) -> VerificationKey | None:
         """Return the key of this name in the kept set; None where the set has to be fetched first.
@@ -65,8 +66,6 @@ class RemoteKeys:
         A set that is due for a refresh is refreshed in the background. A set that was not used for a long time is
         fetched again before it is trusted, because a key may have been withdrawn in between.
         """
-        if self._fetched_at is None:
-            return None
         age = self._age()
         if age > self.keeping.refresh_seconds and self._may_fetch():
             self._start()
@@ -98,7 +97,7 @@ class RemoteKeys:
         return self._keys.by_kid.get(kid) if self.usable else None
 
     def _age(self) -> float:
-        return self._clock() - (self._fetched_at or 0.0)
+        return self._clock() - self._fetched_at
 
     def _may_fetch(self) -> bool:
         return self._fetching is None and self._clock() >= self._not_before

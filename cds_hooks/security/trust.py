@@ -251,7 +251,7 @@ class FileTrust(_Outbound):
         else:
             remote = self._live.remote_keys(source)
             key = remote.key(kid) or await remote.key_after_fetching(kid)
-            if key is None and not remote.usable:
+            if not remote.usable:
                 raise Untrusted("keys-away", client.name)
         if key is None:
             raise Untrusted("key", client.name)

@@ -247,21 +247,26 @@ def test_a_service_that_is_not_asked_gives_its_reason() -> None:
 # Hold back
 
 
-def _selected(advice: Advice, chosen: Chosen, checked: CheckedCall, unread: list[WhyNot]) -> tuple[Selected, list[Any]]:
-    asked_for: list[Any] = []
+def _selected(advice: Advice, checked: CheckedCall, **of_call: Any) -> tuple[Selected, bool]:
+    """What is shown, and whether the checks could ask the other services."""
+    asks_others: list[bool] = []
 
-    async def held_back(cards: Any, one: Any) -> Chosen:
-        asked_for.append((cards, one.reminders, one.visit_rank))
-        return chosen
+    async def held_back(_: Any, checks: Any) -> Chosen:
+        asks_others.append(checks.others is not None)
+        return Chosen()
 
-    call = SimpleNamespace(
-        components=SimpleNamespace(governance=SimpleNamespace(choose=held_back)),
-        client=SimpleNamespace(profile=SimpleNamespace(dialect=SimpleNamespace(id="plain"))),
-        service=SimpleNamespace(visit_rank=VisitRank.FINDING, packages_with=lambda *_: ()),
-        stages=Stopwatch(None),
-    )
-    advised = Advised(cast("Any", SimpleNamespace(unread=unread)), advice, checked, "c")
-    return asyncio.run(hold_back(cast("Any", call), advised)), asked_for
+    made: dict[str, Any] = {
+        "components": SimpleNamespace(governance=SimpleNamespace(choose=held_back), services={"s": "service"}),
+        "client": SimpleNamespace(profile=SimpleNamespace(dialect=SimpleNamespace(id="plain"))),
+        "service": SimpleNamespace(visit_rank=VisitRank.FINDING, packages_with=lambda *_: ()),
+        "stages": Stopwatch(None),
+        "turn": SimpleNamespace(compute_async=print),
+        "from_event": False,
+        "is_trial": False,
+    }
+    call = SimpleNamespace(**(made | of_call))
+    advised = Advised(cast("Any", SimpleNamespace(unread=[])), advice, checked, "c")
+    return asyncio.run(hold_back(cast("Any", call), advised)), asks_others[0]
 
 
 def _checked(silent: str | None = None) -> CheckedCall:
@@ -271,11 +276,26 @@ def _checked(silent: str | None = None) -> CheckedCall:
 @pytest.mark.parametrize("silent", [None, "Nothing is shown to this ward."])
 def test_changes_that_the_client_makes_itself_are_held_back_in_silent_mode(silent: str | None) -> None:
     action = Action(type="update", description="d")
-    selected, _ = _selected(Advice(system_actions=[action]), Chosen(), _checked(silent), [])
+    selected, _ = _selected(Advice(system_actions=[action]), _checked(silent))
     assert list(selected.system_actions) == ([action] if silent is None else [])
     assert selected.silences == ([] if silent is None else [WhyNot("systemActions", "silent-mode", silent)])
-    without, _ = _selected(Advice(), Chosen(), _checked(silent), [])
+    without, _ = _selected(Advice(), _checked(silent))
     assert without.silences == []
+
+
+@pytest.mark.parametrize(
+    ("hook", "of_call", "asks"),
+    [
+        ("patient-view", {}, True),
+        ("order-sign", {}, False),
+        ("patient-view", {"from_event": True}, False),
+        ("patient-view", {"is_trial": True}, False),
+    ],
+)
+def test_only_a_call_of_an_opened_chart_asks_what_the_other_services_show(hook: str, of_call: Any, asks: bool) -> None:
+    checked = CheckedCall(Caller("ehr", "p1", "s", hook), 0.0)
+    assert _selected(Advice(), checked, **of_call)[1] is asks
+    assert checked.others is None
 
 
 def test_the_checks_are_told_who_calls_about_whom() -> None:

@@ -38,7 +38,7 @@ from cds_hooks.hold_back.checks import (
     check_paused_rule,
     check_paused_service,
 )
-from cds_hooks.hold_back.memory import PatientMemory, override_key
+from cds_hooks.hold_back.memory import PatientMemory, ShownFinding, override_key, resting_finding
 from cds_hooks.hold_back.releases import Released
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, SentCard, SentCardAnswer, patient_finding
 from tests.cds_hooks.hold_back.restraint_calls import Site
@@ -397,3 +397,23 @@ def test_a_number_is_worse_beyond_a_fifth_or_in_another_band(
     now: PatientFinding, before: PatientFinding, *, is_worse: bool
 ) -> None:
     assert now.is_worse_than(before) is is_worse
+
+
+@pytest.mark.parametrize(
+    ("how", "number", "missing", "rests"),
+    [
+        ("need-more-info", 10.0, {"albumin"}, True),
+        ("need-more-info", 10.0, set(), False),
+        ("need-more-info", 20.0, {"albumin"}, False),
+        ("patient-ineligible", 10.0, set(), True),
+        ("patient-ineligible", 20.0, {"albumin"}, False),
+    ],
+)
+def test_an_answered_finding_is_shown_again_when_it_is_worse_or_what_was_waited_for_came(
+    how: str, number: float, missing: set[str], *, rests: bool
+) -> None:
+    finding = PatientFinding("x", "x", number=number, missing=frozenset(missing))
+    answered = ShownFinding(0.0, how, PatientFinding("x", "x", number=10.0, missing=frozenset({"albumin"})))
+    memory = PatientMemory(answers={"x": answered})
+    card = Card(uuid="c", summary="s", indicator="info", source=Source(label="l"))
+    assert (resting_finding(card, finding, memory, 3600.0, 90.0, {}) is not None) is rests

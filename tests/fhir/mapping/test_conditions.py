@@ -16,7 +16,7 @@ from fhir.mapping.conditions import (
 from fhir.record.datatypes import parse_time
 from fhir.record.refusals import Refusal
 from fhir.terminology.conditions import CONDITION_GROUPS
-from tests.fhir.builders import AS_OF, ICD10, MAN, SUBJECT, condition, procedure, record_of
+from tests.fhir.builders import AS_OF, ICD10, MAN, SUBJECT, condition, encounter, procedure, record_of
 
 PREGNANT = "72892002"
 
@@ -170,11 +170,12 @@ class TestPregnancy:
         ({"recordedDate": "2021"}, "2021"),
         ({}, None),
         ({"encounter": {"reference": "Encounter/other"}}, None),
+        ({"encounter": {"reference": "Encounter/undated"}}, None),
     ],
 )
 def test_a_hit_has_the_words_the_code_the_source_and_the_day(more: dict[str, Any], when: str | None) -> None:
     resource = condition("49436004", **more)
-    hit = find_condition(record_of(resource), "afib")
+    hit = find_condition(record_of(resource, encounter("AMB", id="undated", period=None)), "afib")
     assert hit == ConditionHit(
         "afib", "condition 49436004", "49436004", "Condition/c-49436004", parse_time(when) if when else None, "active",
         is_onset="onsetDateTime" in more or "onsetPeriod" in more,

@@ -413,6 +413,9 @@ def record(as_of: datetime) -> PatientRecord:
 def test_values_of_one_instant_come_together(record: PatientRecord) -> None:
     assert sorted(one.value for one in record.newest_together("potassium")) == [4.0, 5.2]
     assert record.newest_together("sodium") == []
+    newer = observation("2823-3", 4.1, "mmol/L", "2026-11-19", status="preliminary", valueQuantity=None)
+    older = [observation("2823-3", 4.0 + day, "mmol/L", f"2026-11-1{day}") for day in (5, 3)]
+    assert [one.value for one in record_of(newer, *older).newest_together("potassium")] == [9.0]
 
 
 @pytest.mark.parametrize(

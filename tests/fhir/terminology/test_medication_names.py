@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.terminology.medication_names import medication_of_code, no_drug_kind, read_name, read_order_name
+from fhir.terminology.medication_names import is_name_of_drug, medication_of_code, no_drug_kind, read_name, read_order_name
 from fhir.terminology.medication_strength import Strength, find_strengths, read_strengths
 from fhir.terminology.medications import RXNORM, rxnorm_names, table_rows
 
@@ -55,6 +55,20 @@ def test_a_local_form_is_not_systemic(words: str) -> None:
 )
 def test_a_strength_belongs_to_its_ingredient_or_to_none(words: str, milligrams: list[float | None]) -> None:
     assert [one.milligrams if one else None for one in read_name(words).strengths] == milligrams
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("warfarinnatrium", ["warfarin"]), ("amlodipinbesilat", ["amlodipine"]), ("enalaprilmaleat", ["enalapril"]),
+        ("metoprololdihydrogencitrat", ["metoprolol"]),
+        # A salt is stuck to the name of an ingredient and to no brand, and alone it is no drug.
+        ("abboticinhydrochlorid", []), ("hydrochlorid", []),
+    ],
+)  # fmt: skip
+def test_a_salt_is_stuck_to_the_name_of_an_ingredient(word: str, names: list[str]) -> None:
+    assert _names(f"{word} 5 mg") == names
+    assert is_name_of_drug(word) is bool(names)
 
 
 def test_the_volume_of_a_syringe_is_read() -> None:

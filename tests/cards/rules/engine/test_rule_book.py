@@ -52,7 +52,11 @@ def test_only_the_rules_of_the_drug_are_asked() -> None:
 
 def test_missing_data_has_a_band_of_its_own() -> None:
     missing = [{"id": "ask", "when": TRUE, "bands": ["x"], "summary": "Ask.", "detail": "Ask."}]
-    assert _evaluated([_rule("a", band("x", UNKNOWN), missing_data=missing)]).finding_keys == {("a", "missing")}
+    rules = [_rule("a", band("x", UNKNOWN), missing_data=missing), _rule("b", band("x", TRUE))]
+    evaluation = _evaluated(rules)
+    assert evaluation.finding_keys == {("a", "missing"), ("b", "x")}
+    assert [finding.rule for finding in evaluation.findings_of(lambda *_: True)] == ["b"]
+    assert evaluation.findings_of(lambda *_: False) == []
 
 
 @pytest.mark.parametrize(

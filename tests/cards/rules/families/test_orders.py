@@ -395,7 +395,7 @@ def _hpv(days_ago: float) -> Json:
     return _smear(days_ago, "Detected", id="hpv", code=concept(code="77379-6", system=LOINC))
 
 
-def _report(days_ago: float, conclusion: str = "", status: str = "final", **more: Any) -> Json:
+def _report(days_ago: float, conclusion: str | None = "", status: str = "final", **more: Any) -> Json:
     dated = {"id": "report", "effectiveDateTime": _day(days_ago), "conclusion": conclusion} | more
     return report(code="10524-7", status=status, patient="case", **dated)
 
@@ -426,6 +426,7 @@ WOMAN: Json = {"sex": "female", "age": 45}
         ([_report(200, status="registered")], None, False),
         ([_report(200, effectiveDateTime=None, issued="2026-06-01T08:00:00Z")], "2026-06-01", False),
         ([_report(200, conclusionCode=[{"text": "Dysplasia"}])], _day(200), True),
+        ([_report(200, None)], _day(200), False),
         # A test for HPV counts too, and what it found is not over with a later smear.
         ([_hpv(100)], _day(100), True),
         ([_smear(100), _hpv(300)], _day(100), True),
