@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fhir.terminology.medication_names import is_name_of_drug, medication_of_code, no_drug_kind, read_name, read_order_name
+from fhir.terminology.medication_names import (
+    is_name_of_drug,
+    medication_of_code,
+    no_drug_kind,
+    read_name,
+    read_order_name,
+)
 from fhir.terminology.medication_strength import Strength, find_strengths, read_strengths
 from fhir.terminology.medications import RXNORM, rxnorm_names, table_rows
 
