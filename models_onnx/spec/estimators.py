@@ -73,18 +73,17 @@ class OwnEstimator:
 class Fitted:
     """A model that was fitted elsewhere: nothing is fitted, and the table's rows are people it was not trained on.
 
-    `source`: a file beside the declaration (.skops; ONNX; LightGBM text; XGBoost JSON), or
+    `source`: a file beside the declaration (ONNX; LightGBM text; XGBoost JSON), or
     `module:function`, whose function returns the fitted object. `trained_on` says for readers whom it was
-    trained on, and is empty where nobody knows. `trusted`: types of a skops file that may be loaded besides those that
-    skops trusts. `columns`: the model's own names of the inputs, in their order, where they are others. `groups`:
-    inputs that are explained together, by a name for readers; at most ten for what is read from an ONNX file. `steps`:
-    an ONNX file takes series of so many steps; the inputs are the steps of each quantity in turn, oldest first.
-    `answer`: what an ONNX file gives. `per_year`: for a Cox model, how many units of its time a year has.
+    trained on, and is empty where nobody knows. `columns`: the model's own names of the inputs, in their order, where
+    they are others. `groups`: inputs that are explained together, by a name for readers; at most ten for what is read
+    from an ONNX file. `steps`: an ONNX file takes series of so many steps; the inputs are the steps of each quantity
+    in turn, oldest first. `answer`: what an ONNX file gives. `per_year`: for a Cox model, how many units of its time a
+    year has.
     """
 
     source: str
     trained_on: str
-    trusted: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steps: int | None = None

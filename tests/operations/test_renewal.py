@@ -32,17 +32,6 @@ PAGE = (ROOT / "docs" / "operations" / "renewal.md").read_text(encoding="utf-8")
 SHIFT = 1.2  # of the log odds of the old: they are sicker than those of the table
 CLIENT = "Example hospital"  # of the page; without a trust file calls are those of the client "anonymous"
 SICKER = 1.5  # times the creatinine that the old had before
-OWN_ESTIMATOR = {
-    "from models_onnx.spec import CohortExclusion, Fitted,": (
-        "from sklearn.impute import SimpleImputer\nfrom sklearn.linear_model import LogisticRegression\n"
-        "from sklearn.pipeline import make_pipeline\n\nfrom models_onnx.spec import CohortExclusion,"
-    ),
-    'Fitted("stay_1y.skops", trained_on="8,000 other invented people", columns=("age", "male", "crea", "pct"))': (
-        "make_pipeline(SimpleImputer(), LogisticRegression(max_iter=5000))"
-    ),
-    "model import mine/stay_1y.skops --spec mine/stay_1y.py": "model train stay_1y --specs mine",
-}
-"""What makes the fitted model of the guide one that is fitted here, as the page says."""
 
 
 class Site:
@@ -122,9 +111,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     place = Site(tmp_path_factory.mktemp("hospital"))
     program = [RUNNING]
     guide = GUIDE.read_text(encoding="utf-8").partition("All gates are green here.")[0]
-    for fitted, own in OWN_ESTIMATOR.items():
-        assert fitted in guide
-        guide = guide.replace(fitted, own)
     for kind, body in CELL.findall(guide):
         program += [body] if kind == "python" else [f"shell({line!r}, '')" for line in body.strip().splitlines()]
     (place.folder / "cells.py").write_text("\n".join(program))

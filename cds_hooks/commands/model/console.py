@@ -55,8 +55,7 @@ def problems() -> Iterator[None]:
         add_trusted_keys(own_keys(settings()))
         yield
     except ModuleNotFoundError as error:
-        extra = "adopt" if error.name == "skops" else "train"
-        raise failure(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[{extra}]", 2) from error
+        raise failure(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[train]", 2) from error
     except (ModelError, ChartsRefused, OSError) as error:
         raise failure(as_sentence(error) if isinstance(error, OSError) else str(error), 2) from error
 

@@ -188,7 +188,7 @@ def import_(
         str,
         typer.Argument(
             metavar="FITTED",
-            help="A file (.onnx, .skops, LightGBM text, XGBoost JSON), or module:function.",
+            help="A file (.onnx, LightGBM text, XGBoost JSON), or module:function.",
         ),
     ],
     spec: Annotated[Path, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")],
@@ -206,7 +206,7 @@ def import_(
     Exit codes: 0 taken in, 1 a floor failed and nothing was written, 2 the file, the declaration, the card or the
     table cannot be used.
 
-    Example: cds-hooks model import falls.skops --spec mine/falls_1y.py --data tables --out trained
+    Example: cds-hooks model import falls.onnx --spec mine/falls_1y.py --data tables --out trained
     """
     with problems():
         from models_onnx.workbench.training.renewing import adopt

@@ -34,6 +34,7 @@ from models_onnx.workbench.gates.subject import (
     Subject,
     read_subject,
 )
+from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.publishing import VALIDATED
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.leaks import separates
@@ -217,13 +218,12 @@ def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | N
         return None
     is_followed = cohort.weight > 0  # who was not followed to the horizon says nothing here
     mine, theirs = subject.answers(cohort.X[is_followed]), active.answers(cohort.X[is_followed])
-    if mine.margin is None or theirs.margin is None:
-        return None
+    # as log odds of both: the margins of two versions may lie on two scales
     return Paired(
-        margin=mine.margin,
-        active_margin=theirs.margin,
+        margin=logit(mine.probability),
+        active_margin=logit(theirs.probability),
         y=np.asarray(cohort.y[is_followed], dtype=np.int64),
-        threshold=subject.manifest.thresholds.default.margin,
+        threshold=float(logit(np.array(subject.manifest.thresholds.default.probability))),
     )
 
 

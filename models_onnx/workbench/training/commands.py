@@ -40,7 +40,6 @@ _FITTED_WITH = {
     "lightgbm": ("lightgbm",),
     "xgboost": ("xgboost", "xgboost-cpu"),
     "interpret": ("interpret-core", "interpret"),
-    "skops": ("skops",),
     "statsmodels": ("statsmodels",),
 }
 _CHANGED = ", with changes that are not in it"

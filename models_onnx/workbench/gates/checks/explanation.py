@@ -123,7 +123,8 @@ def _dummy_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
 
 def _group_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
     """Compare the shares of groups with their Shapley values by definition: the mean gain over orders of joining."""
-    groups, answers = [members for _, members in subject.groups], subject.answers(people)
+    groups = [members for _, members in subject.groups] or [(column,) for column in range(len(subject.features))]
+    answers = subject.answers(people)
     background = np.array([item.reference_value for item in subject.features])
     if answers.contributions is None or answers.contributions.shape[1] != len(groups):
         return ["its contributions are not those of the groups that the manifest names"]

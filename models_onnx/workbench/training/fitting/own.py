@@ -5,13 +5,11 @@ Both are read by the compiler (docs/models/compiler.md), so that their margins a
 
 import importlib
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -33,11 +31,6 @@ from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import fit_logistic
 from models_onnx.workbench.training.fitting.fit import Fit
 
-# Types of numbers, which skops names among those to be looked at.
-_HARMLESS = frozenset({"numpy.dtype"})
-_LIBRARIES = ("sklearn", "scipy", "numpy")
-# An archive of some kilobytes can hold any number of blanks, and skops reads its parts whole.
-_MOST_BYTES = 2**30
 # What the few inputs beside the model are fitted with, where the model itself cannot be fitted on them.
 SIMPLE = AdditiveLogistic(knots=3, C=0.3)
 
@@ -114,7 +107,7 @@ def load(declared: FittedElsewhere) -> Any:
     """Return the fitted object of a declaration: a path that the compiler reads, or an object.
 
     Raises:
-        TrainingRefused: it is not there, is a pickle, or needs types that are not trusted.
+        TrainingRefused: it is not there, or is a pickle.
     """
     module, colon, function = declared.source.partition(":")
     if colon and not declared.source.startswith(("/", ".")) and "/" not in module:
@@ -124,13 +117,12 @@ def load(declared: FittedElsewhere) -> Any:
         return _onnx(path, declared)
     if not path.is_file():
         raise TrainingRefused(f"the fitted model {path} is not there; `source` is a file beside the declaration")
-    if path.suffix.lower() == ".skops":
-        return _skops(path, declared.trusted)
     if path.suffix.lower() in PICKLES:
         raise TrainingRefused(
-            f"{path.name} is a pickle, which could run anything when it is read, so it never is. Where it was fitted, "
-            "write skops.io.dump(model, 'model.skops') and name that file; or declare source='_fit:model', a function "
-            "model in your file _fit.py beside the declaration, which returns the fitted model"
+            f"{path.name} is a pickle or an archive of one, which could run anything when it is read, so it never is. "
+            "Where it was fitted, write it as an ONNX file (skl2onnx.to_onnx) and name that file; or declare "
+            "source='_fit:model', a function model in your file _fit.py beside the declaration, which returns the "
+            "fitted model"
         )
     return path
 
@@ -170,54 +162,6 @@ def _line_in(problem: BaseException, module: str) -> int:
         return problem.lineno
     lines = [line for frame, line in walk_tb(problem.__traceback__) if frame.f_globals.get("__name__") == module]
     return (lines or [1])[-1]
-
-
-def _skops(path: Path, trusted: Sequence[str]) -> Any:
-    from skops.io import get_untrusted_types, load
-
-    try:
-        with ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        strange = (
-            sorted(set(get_untrusted_types(file=path)) - set(trusted) - _HARMLESS) if unpacked <= _MOST_BYTES else []
-        )
-    except Exception as problem:
-        raise _not_of_skops(path, problem) from problem
-    if unpacked > _MOST_BYTES:
-        raise TrainingRefused(f"{path.name} unpacks to {unpacked:,} bytes, more than {_MOST_BYTES:,}: it is not read")
-    if strange:
-        raise TrainingRefused(_not_trusted(path.name, strange))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of another version of scikit-learn: the proof decides, not a warning
-        try:
-            return load(path, trusted=[*trusted, *_HARMLESS])
-        except Exception as problem:
-            raise _not_of_skops(path, problem) from problem
-
-
-def _not_trusted(name: str, strange: Sequence[str]) -> str:
-    """Return what has to be looked at before the file is read, and what is then to be written where."""
-    foreign = [type_name for type_name in strange if type_name.partition(".")[0] not in _LIBRARIES]
-    sentence = f"{name} holds types that skops does not know to be harmless: {', '.join(strange)}. "
-    if foreign:
-        sentence += (
-            f"{', '.join(foreign)} is of none of {', '.join(_LIBRARIES)}: reading the file would run that code: find "
-            "out what it is first. "
-        )
-    else:
-        sentence += f"All are parts of {', '.join(_LIBRARIES)}, as trees and calibrated models need them. "
-    return (
-        f"{sentence}If you know where the file is from, write into the declaration: estimator=Fitted({name!r}, "
-        f"trusted=({', '.join(map(repr, strange))},), ...); if not, have the model fitted by a function (_fit:model)"
-    )
-
-
-def _not_of_skops(path: Path, problem: Exception) -> TrainingRefused:
-    # torn, of another kind, or of a library of another version: each is another error of skops
-    return TrainingRefused(
-        f"{path.name} is no model that skops.io.dump wrote here and that its libraries can read "
-        f"({type(problem).__name__}); write it again where it was fitted"
-    )
 
 
 def _refuse_other_inputs(model: Any, declared: FittedElsewhere) -> None:

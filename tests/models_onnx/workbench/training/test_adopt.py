@@ -1,14 +1,11 @@
 """Models that were fitted elsewhere, or by an estimator of one's own, become artifacts like those trained here."""
 
 import json
-import pathlib
 import pickle
-import re
 import sys
 import types
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,18 +19,19 @@ import pytest
 import statsmodels.api as sm
 import xgboost
 from interpret.glassbox import ExplainableBoostingClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from skl2onnx import to_onnx
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 from cds_hooks.cli import app as program
 from cds_hooks.commands.model.main import app
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.errors import CompileRefused, TrainingRefused
+from models_onnx.errors import CompileRefused
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.spec import Fitted
 from models_onnx.workbench.compiler.readers.cox import cox_of
@@ -54,6 +52,8 @@ from tests.models_onnx.workbench.training.toy import (
 
 __all__ = ["run"]
 
+GATES = ("G1", "G2", "G3", "G4", "G5", "G11", "G17")
+LEARNED = {"patient_column=": 'missing_inputs="learned",\n    patient_column='}
 PIPELINE = "make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())"
 
 
@@ -73,41 +73,20 @@ def same(model: Any, probability: Any, whole: bool = False) -> None:
     assert np.abs(odds - model.manifest.base - told.contributions.sum(axis=1)).max() < 1e-5
 
 
-def test_a_pipeline_of_a_skops_file_is_adopted(tmp_path: Path, run: Callable[..., Any]) -> None:
-    skops = pytest.importorskip("skops.io")
+def test_a_pipeline_that_skl2onnx_wrote_is_adopted_and_judged(tmp_path: Path, run: Callable[..., Any]) -> None:
     fitted = linear()
-    declare(tmp_path, "Fitted('toy.skops', trained_on='people of another year')")
-    skops.dump(fitted, tmp_path / "toy.skops")
-    model = adopted(run, tmp_path, str(tmp_path / "toy.skops"))
-    same(model, lambda X: fitted.predict_proba(X)[:, 1])
+    exported = to_onnx(fitted, elsewhere()[0][:1].astype("float32"), options={id(fitted): {"zipmap": False}})
+    (tmp_path / "toy.onnx").write_bytes(exported.SerializeToString())
+    declare(tmp_path, "Fitted('toy.onnx', trained_on='people of another year')", **LEARNED)
+    model = adopted(run, tmp_path, str(tmp_path / "toy.onnx"))
+    X = inputs(adults(toy_table(700)))
+    told = model.predict_rows(X.to_numpy())
+    assert np.abs(told.probability - fitted.predict_proba(X)[:, 1]).max() < 1e-6
     assert "another year" in model.manifest.estimator
-
-
-def test_types_of_a_skops_file_that_nobody_trusts_are_refused_by_name(tmp_path: Path, run: Callable[..., Any]) -> None:
-    skops = pytest.importorskip("skops.io")
-    path = declare(tmp_path, "Fitted('toy.skops', trained_on='people of another year')")
-    strange = FunctionTransformer(pathlib.Path)
-    skops.dump(make_pipeline(strange, LogisticRegression()), tmp_path / "toy.skops")
-    told = run("import", "toy.skops", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
-    assert told.exit_code == 2
-    said = " ".join(told.output.split())
-    assert "pathlib.Path is of none of sklearn, scipy, numpy: reading the file would run that code" in said
-    assert "write into the declaration: estimator=Fitted('toy.skops', trusted=('pathlib.Path',), ...)" in said
-
-
-def test_a_model_of_trees_says_what_to_declare_and_is_read_then(tmp_path: Path) -> None:
-    """The types of trees are not among those that skops trusts, in every version so far."""
-    skops = pytest.importorskip("skops.io")
-    file = tmp_path / "trees.skops"
-    random = np.random.default_rng(1)
-    fitted = RandomForestClassifier(3, max_depth=2).fit(random.normal(size=(60, 2)), np.arange(60) % 2)
-    skops.dump(fitted, file)
-    declared = Fitted(file.name, trained_on="others", folder=tmp_path)
-    with pytest.raises(TrainingRefused, match="All are parts of sklearn, scipy, numpy") as refused:
-        load(declared)
-    (named,) = re.findall(r"trusted=\(([^)]*)\)", str(refused.value))
-    trusted = tuple(each.strip(" '") for each in named.split(",") if each.strip())
-    assert isinstance(load(replace(declared, trusted=trusted)), RandomForestClassifier)
+    options = ["--folder", tmp_path / "trained", "--specs", tmp_path, "--data", tmp_path, "--json"]
+    judged = json.loads(run("gates", "toy_30d", *options).stdout)
+    verdicts = {result["gate"]: result["status"] for result in judged["report"]["results"]}
+    assert {name: verdicts[name] for name in GATES} == dict.fromkeys(GATES, "passed")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +144,7 @@ def test_a_pickle_is_never_read_and_the_sentence_says_what_to_do(tmp_path: Path,
     (tmp_path / "toy.pkl").write_bytes(pickle.dumps(Bomb(str(tmp_path / "went-off"))))
     told = run("import", "toy.pkl", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
-    assert "skops.io.dump(model, 'model.skops')" in told.output
+    assert "write it as an ONNX file (skl2onnx.to_onnx)" in told.output
     assert not (tmp_path / "went-off").exists()
 
 
@@ -182,7 +161,7 @@ class Bomb:
 @pytest.mark.parametrize(
     ("estimator", "source", "said"),
     [
-        ("AdditiveLogistic(knots=3, C=0.3)", "toy.skops", "write estimator=Fitted('toy.skops', trained_on="),
+        ("AdditiveLogistic(knots=3, C=0.3)", "toy.onnx", "write estimator=Fitted('toy.onnx', trained_on="),
         ("Fitted('other.txt', trained_on='others')", "toy.txt", "declares Fitted('other.txt')"),
         ("Fitted('toy.txt', trained_on='others')", "toy.txt", "is not there"),
         ("Fitted('nowhere:model', trained_on='others')", "nowhere:model", "nowhere:model cannot be called"),
@@ -230,7 +209,7 @@ def _zipped(name: str, content: str) -> bytes:
     return packed.getvalue()
 
 
-@pytest.mark.parametrize("name", ["toy.skops", "toy.txt", "toy.json", "toy.ubj"])
+@pytest.mark.parametrize("name", ["toy.joblib", "toy.txt", "toy.json", "toy.ubj"])
 @pytest.mark.parametrize(
     "content",
     [b"", b"junk", b"PK\5\6" + bytes(18), b"PK\3\4" + bytes(99), b"[" * 100_000, b"tree\nversion=v4\n"]

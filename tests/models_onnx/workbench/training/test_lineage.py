@@ -91,7 +91,7 @@ def test_a_fitted_file_without_a_folder_is_beside_the_caller(tmp_path: Path, mon
 
 def test_libraries_that_are_loaded_may_have_fitted_a_model_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lightgbm.__name__ in sys.modules
-    for name in ("xgboost", "interpret", "skops", "statsmodels"):
+    for name in ("xgboost", "interpret", "statsmodels"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     own = with_estimator(OwnEstimator(lightgbm.LGBMClassifier()))
     elsewhere = with_estimator(Fitted("model.txt", trained_on="others"))

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,6 @@ from sklearn.preprocessing import StandardScaler
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, Fitted, InputSpec, OwnEstimator
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
-from models_onnx.workbench.training.fitting import own as own_models
 from models_onnx.workbench.training.fitting.additive import fit_logistic
 from models_onnx.workbench.training.fitting.fit import Fit
 from models_onnx.workbench.training.fitting.own import SIMPLE, fit_own, load, load_own
@@ -194,9 +192,10 @@ def test_a_source_is_a_file_beside_the_declaration_or_a_function(tmp_path: Path)
     for name in ("a.pkl", "a.PICKLE", "a.joblib", "a.sav", "a.dill"):
         (tmp_path / name).write_bytes(b"")
         assert refusal(lambda name=name: load(replace(declared, source=name))) == (  # type: ignore[misc]
-            f"{name} is a pickle, which could run anything when it is read, so it never is. Where it was fitted, write "
-            "skops.io.dump(model, 'model.skops') and name that file; or declare source='_fit:model', a function model "
-            "in your file _fit.py beside the declaration, which returns the fitted model"
+            f"{name} is a pickle or an archive of one, which could run anything when it is read, so it never is. "
+            "Where it was fitted, write it as an ONNX file (skl2onnx.to_onnx) and name that file; or declare "
+            "source='_fit:model', a function model in your file _fit.py beside the declaration, which returns the "
+            "fitted model"
         )
 
 
@@ -255,69 +254,3 @@ def test_an_error_of_a_function_is_told_by_its_kind_and_its_last_line_in_the_fil
     (tmp_path / f"{name}.py").write_text(code)
     expected = f"{name}:model ended with {sentence.replace('NAME', name)}"
     assert refusal(lambda: load(Fitted(f"{name}:model", trained_on="others", folder=tmp_path))) == expected
-
-
-class Skops(types.ModuleType):
-    """What is used of skops.io, where it is not installed: the types of a file, and the object in it."""
-
-    def __init__(self, strange: list[str] | Exception, answer: object) -> None:
-        super().__init__("skops.io")
-        self.strange, self.answer = strange, answer
-        self.trusted: list[str] = []
-
-    def get_untrusted_types(self, *, file: Path) -> list[str]:
-        assert file.is_file()
-        if isinstance(self.strange, Exception):
-            raise self.strange
-        return self.strange
-
-    def load(self, file: Path, trusted: list[str]) -> object:
-        assert file.is_file()
-        self.trusted = trusted
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
-TYPES = ["numpy.dtype", "sklearn.tree._tree.Tree", "acme.Model"]
-DECLARE = (
-    "If you know where the file is from, write into the declaration: estimator=Fitted('m.skops', trusted=({}), ...); "
-    "if not, have the model fitted by a function (_fit:model)"
-)
-NO_MODEL = (
-    "m.skops is no model that skops.io.dump wrote here and that its libraries can read (KeyError); write it again "
-    "where it was fitted"
-)
-
-
-def test_types_of_a_skops_file_are_trusted_by_name_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ZipFile(tmp_path / "m.skops", "w") as archive:
-        archive.writestr("schema.json", "x" * 1000)
-    declared = Fitted("m.skops", trained_on="others", folder=tmp_path)
-
-    def reader(strange: list[str] | Exception, answer: object = "the model") -> Skops:
-        module = Skops(strange, answer)
-        monkeypatch.setitem(sys.modules, "skops", types.ModuleType("skops"))
-        monkeypatch.setitem(sys.modules, "skops.io", module)
-        return module
-
-    module = reader(TYPES)
-    trusted = replace(declared, trusted=("acme.Model", "sklearn.tree._tree.Tree"))
-    assert load(trusted) == "the model"
-    assert module.trusted == ["acme.Model", "sklearn.tree._tree.Tree", "numpy.dtype"]
-    assert refusal(lambda: load(declared)) == (
-        "m.skops holds types that skops does not know to be harmless: acme.Model, sklearn.tree._tree.Tree. acme.Model "
-        "is of none of sklearn, scipy, numpy: reading the file would run that code: find out what it is first. "
-        + DECLARE.format("'acme.Model', 'sklearn.tree._tree.Tree',")
-    )
-    assert refusal(lambda: load(replace(declared, trusted=("acme.Model",)))) == (
-        "m.skops holds types that skops does not know to be harmless: sklearn.tree._tree.Tree. All are parts of "
-        "sklearn, scipy, numpy, as trees and calibrated models need them. "
-        + DECLARE.format("'sklearn.tree._tree.Tree',")
-    )
-    reader(KeyError("Ann Smith"))
-    assert refusal(lambda: load(declared)) == NO_MODEL
-    reader([], KeyError("Ann Smith"))
-    assert refusal(lambda: load(declared)) == NO_MODEL
-    monkeypatch.setattr(own_models, "_MOST_BYTES", 999)
-    assert refusal(lambda: load(declared)) == "m.skops unpacks to 1,000 bytes, more than 999: it is not read"
