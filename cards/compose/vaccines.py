@@ -196,7 +196,7 @@ def _detail(due: VaccinesDue, charted: ChartedPerson, not_judged: list[str], kno
     for item in due.due[:_LINES]:
         date_shown = item.reason_since if f"since {item.reason_since}" in _dated(item, due.as_of) else None
         why = _observed(item.reasons, date_shown)
-        reason = "" if not why else " Same reason." if why == before else f" Because of {why}."
+        reason = "" if not why else " Same reason." if why == before else f" Because of {why}.".replace("….", "…")
         before = why
         lines.append(_due_line(item, due.as_of, reason, has_doses=bool(charted.history.days)))
     for group, end in due.of_season:
@@ -331,7 +331,9 @@ def _dated(item: DueVaccine, as_of: date) -> str:
     """Since when it is due; a risk dose not before the reason for it, whatever date the age alone would give."""
     forecast, since = item.forecast, item.reason_since
     if forecast.recommended is not None and item.reasons and (since is None or forecast.recommended < since):
-        return f"due since {since}" if since is not None else "due"
+        # An older reason may be older than the recommendation that rests on it, so its date is not that of the vaccine.
+        is_recent = since is not None and (as_of - since).days <= _DATED_DAYS_OF_AGE
+        return f"due since {since}" if is_recent else "due"
     dated_days = _DATED_DAYS if item.counted_days or item.is_overdue(as_of) else _DATED_DAYS_OF_AGE
     if forecast.recommended is not None and (as_of - forecast.recommended).days > dated_days:
         return "overdue" if item.is_overdue(as_of) else "due"

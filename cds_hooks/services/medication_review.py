@@ -59,6 +59,7 @@ _AT_EVERY_AGE: Final = frozenset(
         "dz-bb-ccb_nondhp/running",
         "mon-clozapine/mild",
         "opioid-benzo/both",
+        "preg-statin/pregnant",
         "review-lithium/found",
         "review-steroid-bone/found",
     }

@@ -98,6 +98,11 @@ async def decide(call: ServiceInput) -> Advice:
     if not is_chronic(record):
         if acute is not None and _is_low(record, acute[0]):
             return advise_by_guideline(call, _acute_content(call, *acute))
+        if find_condition(record, "kidney_transplant") is not None:
+            return no_card(EQUATION.id, "excluded", "A kidney transplant is on record: its team follows the kidney.")
+        low = _low_kidney_function(record) if _active_injury(record) is None else None
+        if low is not None:
+            return advise_by_guideline(call, _low_content(call, low, is_chronic=False))
         if albumin:
             return advise_by_guideline(call, _albumin_content(call, albumin))
         return no_card(
@@ -108,8 +113,8 @@ async def decide(call: ServiceInput) -> Advice:
         )
     if acute is not None:
         return advise_by_guideline(call, _acute_content(call, *acute))
-    injury = find_condition(record, "aki")
-    if injury is not None and injury.status == "active" and not injury.doubt:
+    injury = _active_injury(record)
+    if injury is not None:
         words = plain(injury.words or injury.code, 60)
         text = f"{words} is on record: KFRE and a routine referral are not for kidneys that change."
         return no_card(EQUATION.id, "excluded", text)
@@ -204,10 +209,9 @@ def _fall_content(call: ServiceInput, fall: tuple[tuple[Measurement, float], ...
     (_, before), *_, (newest, now) = fall
     trend = ", ".join(f"{egfr:.0f} ({value.time.date})" for value, egfr in fall)
     change = f"eGFR {before:.0f} to {now:.0f} mL/min/1.73 m²"
-    test = orderable_test_for(("uacr",))
     ratios = call.record.measurements("uacr")
     is_measured = ratios and ratios[0].whole_days(call.record.as_of_epoch) <= _ALBUMIN_DAYS
-    offers = () if test is None or is_measured or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
+    offers = () if is_measured else _repeat(call, "uacr")
     fact = Fact(name="creatinine", value=newest.value, unit="mg/dL", effective=newest.time.text, source=newest.source)
     return _referral_content(
         call,
@@ -229,8 +233,6 @@ def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measuremen
     values = call.record.measurements("creatinine")[:_TREND_VALUES]
     trend = ", ".join(f"{format_number(value.value)} ({value.time.date})" for value in reversed(values))
     rise = f"{format_number(newest.value)} mg/dL ({newest.time.date}), {format_number(baseline.value)} before"
-    test = orderable_test_for(("creatinine",))
-    offers = () if test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
     fact = Fact(name="creatinine", value=newest.value, unit="mg/dL", effective=newest.time.text, source=newest.source)
     return GuidelineCardContent(
         id="acute_rise",
@@ -244,7 +246,7 @@ def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measuremen
         url="https://kdigo.org/guidelines/acute-kidney-injury/",
         topic=TOPICS["nephrology"],
         facts=(fact,),
-        offers=offers,
+        offers=_repeat(call, "creatinine"),
         closing="Symptoms, high potassium or little urine: see the patient now.",
     )
 
@@ -272,9 +274,8 @@ def _albumin_content(call: ServiceInput, albumin: tuple[Measurement, ...]) -> Gu
     fact = Fact(name=newest.analyte, value=newest.value, unit="mg/g", effective=newest.time.text, source=newest.source)
     values = " and ".join(f"{value.value:,.0f} mg/g ({value.time.date})" for value in albumin)
     is_consistent = len(albumin) > 1
-    test = orderable_test_for(("uacr",))
     equals = "" if measured == "albumin" else " (the category of 300 mg/g or more of albumin)"
-    offers = () if is_consistent or test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
+    offers = () if is_consistent else _repeat(call, "uacr")
     advice = "consider a referral to nephrology" if is_consistent else "consider a repeat, then a referral"
     once = "" if is_consistent else " One value is not a consistent finding yet: infection, fever or exercise raise it."
     return _referral_content(
@@ -290,6 +291,11 @@ def _albumin_content(call: ServiceInput, albumin: tuple[Measurement, ...]) -> Gu
         name="albumin_from_300",
         is_test_first=not is_consistent,
     )
+
+
+def _active_injury(record: PatientRecord) -> ConditionHit | None:
+    injury = find_condition(record, "aki")
+    return injury if injury is not None and injury.status == "active" and not injury.doubt else None
 
 
 def _low_kidney_function(record: PatientRecord) -> KidneyEstimate | None:
@@ -308,7 +314,8 @@ def _is_end_stage(record: PatientRecord) -> bool:
     return hit is not None and hit.code.replace(".", "") in _END_STAGE
 
 
-def _low_content(call: ServiceInput, kidney: KidneyEstimate) -> GuidelineCardContent:
+def _low_content(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool = True) -> GuidelineCardContent:
+    """Return the referral under an eGFR of 30; where nothing shows that it is chronic, a repeat comes first."""
     day = kidney.time.date if kidney.time is not None else ""
     dated = f" ({day})" if day else ""
     fact = Fact(
@@ -324,15 +331,19 @@ def _low_content(call: ServiceInput, kidney: KidneyEstimate) -> GuidelineCardCon
         return _disputed_content(call, kidney, dated, fact)
     number = format_number(kidney.value, [_REFER_EGFR] if kidney.side is None else [], 0)
     value = f"eGFR {number}" if kidney.side is None else f"eGFR under {number}"
+    advice = "consider a referral to nephrology" if is_chronic else "repeat it soon, then consider nephrology"
+    once = "" if is_chronic else "Nothing shows yet that it is chronic: it may be acute. "
     return _referral_content(
         call,
-        summary=f"Kidney disease with {value} mL/min/1.73 m²{dated}: consider a referral to nephrology.",
+        summary=f"Kidney disease with {value} mL/min/1.73 m²{dated}: {advice}.",
         opening=(
             f"**{value} mL/min/1.73 m²**{dated}: KDIGO 2024 refers to nephrology under 30, whatever the urine shows. "
-            + " ".join(["No referral was found in the last 12 months.", *kidney.notes])
+            + " ".join([f"{once}No referral was found in the last 12 months.", *kidney.notes])
         ),
         reason=f"{value} mL/min/1.73 m2{dated}",
         fact=fact,
+        also=() if is_chronic else _repeat(call, "creatinine"),
+        is_test_first=not is_chronic,
     )
 
 
@@ -340,8 +351,6 @@ def _disputed_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fa
     """Return the values of one day contradict each other: a repeat, before a referral is thought of."""
     values = sorted(round(value.value) for value in kidney.conflicting_values)
     value = f"eGFR {values[0]} to {values[-1]} mL/min/1.73 m²{dated}, disputed"
-    test = orderable_test_for(("creatinine",))
-    offers = () if test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
     return GuidelineCardContent(
         id="egfr_disputed",
         summary=f"Kidney disease with {value}: repeat before deciding on a referral.",
@@ -353,7 +362,7 @@ def _disputed_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fa
         url="https://doi.org/10.1016/j.kint.2023.10.018",
         topic=TOPICS["nephrology"],
         facts=(fact,),
-        offers=offers,
+        offers=_repeat(call, "creatinine"),
     )
 
 
@@ -361,8 +370,6 @@ def _stage_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact:
     """Stages 4 and 5 are an eGFR under 30: KDIGO 2012, 5.1.1, refers "GFR categories G4-G5"."""
     number = kidney.method[-1]
     stage, listed = f"stage {number}", f"on the problem list{dated}"
-    test = orderable_test_for(("creatinine",))
-    offers = () if test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
     return _referral_content(
         call,
         summary=f"Kidney disease {stage} {listed}, no recent eGFR: consider a referral to nephrology.",
@@ -373,7 +380,7 @@ def _stage_content(call: ServiceInput, kidney: KidneyEstimate, dated: str, fact:
         ),
         reason=f"chronic kidney disease {stage}, {listed}",
         fact=replace(fact, name="ckd_stage", value=float(number), unit=None),
-        also=offers,
+        also=_repeat(call, "creatinine"),
     )
 
 
@@ -400,6 +407,12 @@ def _referral_content(
         facts=(fact,),
         offers=(*also, referral) if is_test_first else (referral, *also),
     )
+
+
+def _repeat(call: ServiceInput, analyte: str) -> tuple[OrderSuggestion, ...]:
+    """Return the order of the test, or nothing where it is ordered already."""
+    test = orderable_test_for((analyte,))
+    return () if test is None or is_ordered(call.record, test) else (suggestion_of_test(test, call),)
 
 
 def is_chronic(record: PatientRecord) -> bool:

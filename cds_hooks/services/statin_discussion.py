@@ -208,9 +208,9 @@ def statin_indication(record: PatientRecord) -> Indication | None:
         return None
     hiv = find_confirmed(record, "hiv")
     if hiv is not None:
-        return _of_condition("hiv", f"HIV at {age}", hiv, _HIV_2024)
+        return _of_condition("hiv", f"HIV, age {age}", hiv, _HIV_2024)
     diabetes = find_confirmed(record, "diabetes")
-    return _of_condition("diabetes", f"diabetes at {age}", diabetes) if diabetes is not None else None
+    return _of_condition("diabetes", f"diabetes, age {age}", diabetes) if diabetes is not None else None
 
 
 def _of_condition(name: str, words: str, hit: ConditionHit, source: tuple[str, str] | None = None) -> Indication:

@@ -110,6 +110,8 @@ LIMIT = 80
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
 _ANGLES = str.maketrans("<>", "‹›")
 _QUOTED = 20
+_SNOMED_TAGS = (" (disorder)", " (finding)", " (situation)", " (event)", " (procedure)", " (regime/therapy)")
+"""What stands behind a fully specified name of SNOMED CT and tells a clinician nothing."""
 
 
 def plain(text: str, limit: int = LIMIT) -> str:
@@ -117,7 +119,11 @@ def plain(text: str, limit: int = LIMIT) -> str:
 
     >>> plain("Metformin\\u202e\\n <b>500</b> mg")
     'Metformin ‹b›500‹/b› mg'
+    >>> plain("Anemia (disorder)")
+    'Anemia'
     """
+    if text.endswith(_SNOMED_TAGS):
+        text = text[: text.rindex(" (")]
     if text.isprintable() and len(text) <= limit and "<" not in text and ">" not in text:
         return " ".join(text.split())
     if not text.isprintable():  # nothing that is printable is unseen, nor white space other than the blank

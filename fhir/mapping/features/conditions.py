@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fhir.mapping.conditions import ConditionHit, condition_hits, find_condition
-from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
+from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table, words_of_period
 from fhir.mapping.features.measured import limit_words, read_past_limit
 from fhir.mapping.tobacco import read_smoking_answer
 from fhir.record.datatypes import FhirTime
@@ -99,7 +99,7 @@ class Smokes(HasCondition):
         if hit is not None:
             return _of_condition(self, record, hit)
         if newest is not None and read_smoking_answer(newest[1])[0] == "current":
-            text = f"{self.words}: yes on {newest[0].date}, older than {self.window_days} days."
+            text = f"{self.words}: yes on {newest[0].date}, older than {words_of_period(self.window_days)}."
             return Missing(self, "stale", text)
         return self.not_found(record)
 

@@ -158,7 +158,7 @@ class Feature(ABC):
             return Missing(self, "absent", f"{self.words}: not recorded.")
         detail = f": {what}" if what else ""
         charted = f"{last.charted_value:g} {last.charted_unit}"
-        text = f"{self.words}{detail} {charted} of {last.time.date}: older than {self.window_days} days."
+        text = f"{self.words}{detail} {charted} of {last.time.date}: older than {words_of_period(self.window_days)}."
         return Missing(self, "stale", text)
 
     def refused(self, refusal: Refusal) -> "Missing":
@@ -251,6 +251,11 @@ def not_in_table(name: str, what: str, wanted: Iterable[str], choices: Iterable[
     """Return a fault for each wanted key that a table does not have."""
     unknown = sorted(set(wanted) - set(choices))
     return [f"{name}: {what} {key!r} is not in tables/{table}" for key in unknown]
+
+
+def words_of_period(days: int | None) -> str:
+    """Return "5 years" for 1825 days and "90 days" for 90: in years where it is a whole number of two or more."""
+    return f"{days // 365} years" if days and days > 365 and days % 365 == 0 else f"{days} days"
 
 
 def map_features(record: PatientRecord, features: tuple[Feature, ...]) -> FeatureVector:

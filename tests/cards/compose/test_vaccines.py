@@ -83,10 +83,10 @@ def test_what_may_be_on_record_elsewhere_is_not_preselected(as_of: datetime) -> 
 
 
 def test_a_removed_spleen_is_read_by_its_icd_code_and_dates_what_it_makes_due(as_of: datetime) -> None:
-    card = card_of(as_of, "1981-02-01", problem(ICD10, "Z90.81", "2023-03-04", "Acquired absence of spleen"))
+    card = card_of(as_of, "1981-02-01", problem(ICD10, "Z90.81", "2026-05-04", "Acquired absence of spleen"))
     lines = (card.detail or "").splitlines()
-    assert "due since 2023-03-04. Because of Acquired absence of spleen." in lines[0]
-    assert "- **Meningococcal ACWY, dose 1**: due since 2023-03-04. Same reason." in lines
+    assert "due since 2026-05-04. Because of Acquired absence of spleen." in lines[0]
+    assert "- **Meningococcal ACWY, dose 1**: due since 2026-05-04. Same reason." in lines
     assert "Meningococcal B" in card.summary
 
 

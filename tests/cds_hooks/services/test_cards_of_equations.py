@@ -478,7 +478,7 @@ ASK = "The guideline names a statin here without a risk score. Ask first whether
          "Shared decision: statin for primary prevention"),
         (observation("13457-7", 190, "mg/dL", days_ago(9)), "LDL cholesterol 190 mg/dL (2026-11-11)",
          "LDL cholesterol 190 mg/dL (2026-11-11)", "Shared decision: statin for primary prevention"),
-        (condition("E11.9", ICD10), "Diabetes at 70", "diabetes at 70 (**condition E11.9**)",
+        (condition("E11.9", ICD10), "Diabetes, age 70", "diabetes, age 70 (**condition E11.9**)",
          "Shared decision: statin for primary prevention"),
     ],
 )  # fmt: skip

@@ -160,7 +160,7 @@ STATIN, STATIN_SERVICE = "diabetes-no-statin", "statin-discussion"
     [
         (added("conditions", condition(STATIN, "I25.10")), "atherosclerotic disease"),
         (added("conditions", condition(STATIN, "E78.01")), "amilial hypercholesterolaemia"),
-        (added("conditions", condition(STATIN, "B20")), "HIV at"),
+        (added("conditions", condition(STATIN, "B20")), "HIV, age"),
         (_result(STATIN, "13457-7", 190, "mg/dL"), "LDL cholesterol 190 mg/dL"),
     ],
 )

@@ -66,7 +66,9 @@ def ask(folder: Path, as_of: datetime, *resources: Json, born: str = "1945-01-01
         "MedicationRequest": "medications", "MedicationStatement": "statements", "Condition": "conditions",
         "Encounter": "encounters", "Observation": "labs",
     }  # fmt: skip
-    prefetch: Json = {"patient": {"resourceType": "Patient", "id": "p", "birthDate": born, "gender": "male"}}
+    prefetch: Json = {
+        "patient": {"resourceType": "Patient", "id": "p", "birthDate": born, "gender": more.get("gender", "male")}
+    }
     for kind, key in keys.items():
         entries = [{"resource": each} for each in resources if each["resourceType"] == kind]
         prefetch[key] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
@@ -119,6 +121,17 @@ def test_clopidogrel_with_omeprazole_is_told_at_every_age_and_with_pantoprazole_
     assert "omeprazole" in card["detail"]
     pantoprazole = order(("40790", "pantoprazole"), as_of)
     assert ask(tmp_path / "other", as_of, clopidogrel, pantoprazole, born="1980-01-01").json()["cards"] == []
+
+
+def test_a_statin_that_is_taken_in_a_pregnancy_is_told_unless_the_risk_is_very_high(
+    tmp_path: Path, as_of: datetime
+) -> None:
+    chart = (order(("83367", "atorvastatin"), as_of), problem("Z33.1"))
+    (card,) = ask(tmp_path, as_of, *chart, born="1995-01-01", gender="female").json()["cards"]
+    assert "most patients stop" in card["summary"]
+    inherited = problem("E78.01")
+    other = ask(tmp_path / "other", as_of, *chart, inherited, born="1995-01-01", gender="female")
+    assert other.json()["cards"] == []
 
 
 def test_the_criteria_of_stopp_begin_at_65(tmp_path: Path, as_of: datetime) -> None:

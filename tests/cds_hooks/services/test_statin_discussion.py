@@ -28,7 +28,7 @@ def smoking_answer(words: str, days_ago: int = 1) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("answered", "sentence"),
     [
-        (smoking_answer("Current every day smoker", 800), "older than 730 days"),
+        (smoking_answer("Current every day smoker", 800), "older than 2 years"),
         (smoking_answer("Vapes on weekends"), "is not understood"),
     ],
 )

@@ -88,7 +88,7 @@ def test_the_same_dose_entered_twice_counts_once(tmp_path: Path, as_of: datetime
 def test_a_risk_names_the_condition_it_comes_from(tmp_path: Path, as_of: datetime) -> None:
     card = only_card(tmp_path, as_of, "1985-01-01", condition("73211009", "2020-02-02", "Diabetes mellitus"))
     line = next(line for line in card["detail"].splitlines() if "Pneumococcal" in line)
-    assert "due since 2020-02-02. Because of Diabetes mellitus." in line
+    assert "due. Because of Diabetes mellitus (2020-02-02)." in line
 
 
 @pytest.mark.parametrize(

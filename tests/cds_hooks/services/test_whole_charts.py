@@ -55,7 +55,7 @@ def test_a_statin_is_not_discussed_with_rhabdomyolysis_on_record(server_here: st
     assert not answer.json()["cards"]
     assert "Rhabdomyolysis is on record" in str(ours(answer)["silence"])
     (card,) = _asked(server_here, "statin-discussion", [_person(4, 60), *chart[1:2]]).json()["cards"]
-    assert card["summary"].startswith("Diabetes at ")
+    assert card["summary"].startswith("Diabetes, age ")
 
 
 # The charts of a clinical review (../shared/data/cases/review-2) get the cards that the reviewer expects.

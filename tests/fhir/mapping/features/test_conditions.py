@@ -104,7 +104,7 @@ PROBLEM = value("smokes", 1, "2020-05-01", "Condition/c-F17.210", "F17.210", "wh
         ([_smoking(CURRENT, "2024-11-20")],
          value("smokes", 1, "2024-11-20", f"Observation/s-{CURRENT}", CURRENT, "an answer")),
         ([_smoking(CURRENT, "2024-11-19")],
-         missing("smokes", "stale", "Smokes: yes on 2024-11-19, older than 730 days.")),
+         missing("smokes", "stale", "Smokes: yes on 2024-11-19, older than 2 years.")),
         ([_smoking(NEVER, "2024-11-19")], not_found("smokes")),
         ([_smoking(CURRENT, "2024-11-19"), TOBACCO], PROBLEM),
         ([TOBACCO], PROBLEM),
