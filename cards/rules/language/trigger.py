@@ -101,7 +101,9 @@ class Selector:
         form = f"{identity.dose_form or ''} {identity.route or ''}".strip().lower() or identity.words.lower()
         if any(strength is not None and strength.per == "h" for strength in identity.strengths):
             form += " patch"  # "Butrans 20 mcg/h" gives off so much an hour, whatever its words leave out
-        return any(wanted in form for wanted in self.dose_forms)
+        # A strength ("10 %") stands in the words of the drug and never in its form.
+        words = identity.words.lower()
+        return any(wanted in (words if wanted[0].isdigit() else form) for wanted in self.dose_forms)
 
     def members(self, identity: MedicationIdentity) -> tuple[Ingredient, ...]:
         """Return the ingredients of the medication that are meant, whatever the rest of it is."""

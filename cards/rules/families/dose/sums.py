@@ -78,8 +78,10 @@ class Excess(Struct, frozen=True):
     @property
     def is_ten_fold(self) -> bool:
         """Whether it is so far over that it is mostly an error of unit, decimal point or number."""
-        is_narrow = self.limit.is_narrow and self.limit.population != "first order"
-        return self.times >= (TEN_FOLD_NARROW if is_narrow else TEN_FOLD)
+        is_first = self.limit.population == "first order"
+        if is_first and self.limit.per_kg:
+            return False  # A child whose list is not complete may go on with what was raised step by step.
+        return self.times >= (TEN_FOLD_NARROW if self.limit.is_narrow and not is_first else TEN_FOLD)
 
     @property
     def _rank(self) -> tuple[bool, bool, bool, float]:
