@@ -39,6 +39,9 @@ TEN_FOLD = 10.0
 TEN_FOLD_NARROW = 5.0
 """The same of a drug with a narrow range: five times of digoxin is what a ten-fold error of a usual dose makes."""
 
+TEN_FOLD_FIRST = 50.0
+"""The same of a child's first dose: where the list is not complete, the order may be what it was raised to."""
+
 
 class Excess(Struct, frozen=True):
     """A maximum dose that is exceeded: `amount` in the unit of the limit, `beside` what it adds up with."""
@@ -80,7 +83,7 @@ class Excess(Struct, frozen=True):
         """Whether it is so far over that it is mostly an error of unit, decimal point or number."""
         is_first = self.limit.population == "first order"
         if is_first and self.limit.per_kg:
-            return False  # A child whose list is not complete may go on with what was raised step by step.
+            return self.times >= TEN_FOLD_FIRST
         return self.times >= (TEN_FOLD_NARROW if self.limit.is_narrow and not is_first else TEN_FOLD)
 
     @property

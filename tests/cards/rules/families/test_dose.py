@@ -208,7 +208,7 @@ FIRST = {"population": "first order", "page": "p"}
         # Many begin with more than the usual first dose.
         (FIRST, {}, 3.0, 10.0),
         ({**FIRST, "is_narrow": True}, {}, 2.0, 10.0),
-        ({**FIRST, "per_kg": True}, {}, 2.0, 10.0),
+        ({**FIRST, "per_kg": True}, {}, 2.0, 50.0),
         ({}, {"is_least": True}, 2.0, 10.0),
     ],
 )
@@ -598,7 +598,7 @@ def _child(age: int, kilograms: float | None = None) -> Json:
         (ALPRAZOLAM, "alprazolam 1 MG Extended Release Oral Tablet", {"age": 64}, [(10.0, False)]),
         (ALPRAZOLAM, "alprazolam 1 MG Oral Tablet", {"age": 65}, [(10.0, False)]),
         (ALPRAZOLAM, "alprazolam", {"age": 65}, [(10.0, False)]),
-        (DIAZEPAM, "diazepam 5 MG/ML Injection", _child(10), [(0.1, False), (0.5, False)]),
+        (DIAZEPAM, "diazepam 5 MG/ML Injection", _child(10), [(0.5, False)]),
         (DIAZEPAM, "diazepam 5 MG Oral Tablet", _child(10), [(0.5, False), (20.0, False)]),
     ],
 )

@@ -246,6 +246,7 @@ def test_an_age_row_is_sharp(as_of: datetime) -> None:
             inside, outside = (_aged(limit["lt"], as_of, days_short=short) for short in (1, 0))
         (selector,) = rule.trigger.draft
         local = (selector.dose_form_any or ["cream"])[0] if selector.systemic is False else ""
+        local += " eye drops" if local[:1].isdigit() else ""
         form = "injection" if str(selector.route) == "injected" else local
         for drug in _names([selector]):
             order = {"drug": f"{drug} {form}".strip()}
