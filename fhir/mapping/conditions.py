@@ -211,7 +211,8 @@ def _tells_of_the_past(coding: Coding) -> bool:
 # General knowledge: what says that a lasting disease is over. "Past medical history", a former smoker and what has been
 # there "since childhood" say nothing of the kind.
 _ENDED = re.compile(
-    r"\b(?:resol\w+|remission\w*|recover\w+|cured|outgr[eo]w\w*|in the (?:distant |remote )?past|ended|formerly"
+    r"\b(?:r[eé]sol\w+|remission\w*|recover\w+|cured|outgr[eo]w\w*|in the (?:distant |remote )?past|ended|formerly"
+    r"|no recurren\w+"
     r"|(?<!since )(?<!from )(?:child(?:hood|ren)?|kid|infan(?:t|cy))(?![- ]?(?:onset|pugh))"
     r"|(?<!seit der )(?<!seit )(?:kindheit|jugend)|kindes\w+|nicht mehr|früher|ausgeheilt|(?<!depuis l.)enfance"
     r"|guéri\w*|ancienne?(?! fum)|(?<!desde la )(?<!dall.)(?<!desde a )inf[aâ]n\w+|antigu?[oa]|curad\w+|resuelt\w+"
@@ -219,6 +220,14 @@ _ENDED = re.compile(
     r"|tidligere)\b",
     re.IGNORECASE,
 )
+# What may stand before such a word in a clause of its own: "asthma, now resolved", "asthma, as a child".
+_BEGINS = re.compile(
+    r"\W*(?:(?:now|since|fully|completely|has|was|is|been|as|an?|in|of|during|only|mild|als|im?|nur|der|seit|dans|en|l"
+    r"|de|la|nell|da|na|som)\W+)*",
+    re.IGNORECASE,
+)
+_SAYS_WHEN = re.compile(r"\W*(?:\d|$|(?:in|at|after|since|with|by|on|only|completely|spontaneously)\b)", re.IGNORECASE)
+_CLAUSE_ENDS = re.compile(r"[,;\n]|\.\s|\bbut\b", re.IGNORECASE)
 
 
 def _counts_as_group(mention: Mention, concept: CodeableConcept, *, is_history: bool) -> bool:
@@ -227,8 +236,24 @@ def _counts_as_group(mention: Mention, concept: CodeableConcept, *, is_history: 
         return False
     if not (is_history or mention.assertion.temporality == "historical") or group.history:
         return True
-    is_over = group.is_lasting and (is_history or any(map(_ENDED.search, concept.texts)))
+    is_over = group.is_lasting and (is_history or any(_is_over(mention.group, text) for text in concept.texts))
     return group.history_in_words and not is_over
+
+
+def _is_over(group: str, text: str) -> bool:
+    """Whether a text says that a disease is over, in each clause that names it or at the beginning of the one behind.
+
+    "H/o heart failure, pneumonia resolved" says nothing of the kind of heart failure.
+    """
+    if not _ENDED.search(text):
+        return False
+    clauses = _CLAUSE_ENDS.split(text)
+    naming = [n for n, clause in enumerate(clauses) if any(group == it.group for it in groups_in_words(clause))]
+    behind = [_BEGINS.sub("", clause, count=1) for clause in (*clauses[1:], "")]
+    return all(
+        _ENDED.search(clauses[n]) or ((over := _ENDED.match(behind[n])) and _SAYS_WHEN.match(behind[n], over.end()))
+        for n in naming
+    )
 
 
 MECHANICAL_VALVE = "mechanical_valve"

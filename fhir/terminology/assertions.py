@@ -62,7 +62,7 @@ _WHOLE_SENTENCE: Final = 12
 
 def tokens_of(text: str) -> list[Token]:
     """Return the words and signs of a text; "'s" is dropped."""
-    lower = text.lower()
+    lower = text.lower().replace("c&s", "cxs")  # cultures: a "UC&S" is no colitis
     if "'" in lower or "\u2019" in lower:
         lower = re.sub("['\u2019]s\\b", "  ", lower)
     if len(lower) != len(text):  # a letter whose lower case is longer
@@ -140,7 +140,7 @@ _ANSWERS = frozenset(
     | {"ingen", "inga", "ninguna", "ninguno", "nessuna", "nessuno", "aucun", "aucune", "geen", "nenhuma", "nenhum"}
 )
 _TELL_WHEN = frozenset(
-    {"in", "on", "by", "via", "at", "with", "without", "w", "since", "during"}
+    {"in", "on", "by", "via", "at", "as", "with", "without", "w", "since", "during"}
     | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
     | {"mit", "met", "med", "con", "com", "nach", "dopo", "efter", "etter", "av", "von"}
 )

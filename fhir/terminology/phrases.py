@@ -15,7 +15,6 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cache
 from itertools import accumulate, chain
-from operator import or_
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -38,6 +37,8 @@ from fhir.terminology.spelling import Spelling
 
 _LONGEST = 2000
 _ENGLISH: Final = "condition_phrases.csv"
+_SHORT_CLAUSE: Final = 2
+"""So many words has a clause that ends a term with its noun first."""
 _WINDOW: Final = 14
 """Within so many words the phrases of one alternative must stand."""
 _IGNORED = frozenset({"of", "the", "nos", "unspecified", "unspec", "unsp", "other", "specified"})
@@ -86,10 +87,13 @@ _WEEKS = re.compile(r"\d{1,2}w(?:\d?d)?$")
 _UNITS = {**dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "#weeks"), "mm": "#mm", "mets": "#mets"}
 _UNITS |= dict.fromkeys(("sa", "sdg"), "#sa")  # French and Spanish weeks of pregnancy: "28 SA"
 # What a number says behind these words, from the least that says so to below the most: BMI 40 and more, a QTc of 500 ms
-# and more, and what is no tumour but calcium ("Ca 9.2") or metabolic equivalents ("METs > 4").
+# and more, an ejection fraction of at most 40 % (reduced: universal definition of heart failure, 2021), and what is no
+# tumour but calcium ("Ca 9.2") or metabolic equivalents ("METs > 4").
+_REDUCED: Final = "#reduced"
 _NUMBERS: Final[Mapping[str, tuple[float, float, str]]] = {
     **dict.fromkeys(("qt", "qtc", "qtcf"), (500.0, 700.0, "#500")),
     **dict.fromkeys(("bmi", "index"), (40.0, 100.0, "#40")),
+    **dict.fromkeys(("ef", "lvef", "fe", "fevi", "fevg", "feve", "fevs"), (5.0, 40.01, _REDUCED)),
     "ca": (0.5, 20.0, "#calcium"),
     "mets": (1.0, 30.0, "#mets"),
 }
@@ -183,11 +187,15 @@ def _best_of_groups(text: str) -> dict[str, Assertion]:
     best: dict[str, Assertion] = {}
     for part in plain_parts(asserted):
         texts, positions = _read_part(part, asserted)
+        clauses = _clauses(part, asserted)
+        mentions = list(_mentions(positions, clauses))
         strangers: tuple[Sequence[bool], Sequence[bool]] | None = None
-        for group, spans in _mentions(positions):
+        for group, spans in mentions:
             assertion = _assertion(asserted, [(part[first][1], part[last][1]) for first, last in spans])
             if assertion.is_of_patient:
-                before, behind = strangers = strangers or _strangers_beside(part, texts, positions, asserted)
+                before, behind = strangers = strangers or _strangers_beside(
+                    part, texts, positions, asserted, clauses, {first for _, spans in mentions for first, _ in spans}
+                )
                 # "Podcast asthma", "asthma club": of whom, of what? "Severe MI": of the muscle or of the valve?
                 if before[spans[0][0]] or behind[spans[0][1]] or _has_two_meanings(part, spans, positions, asserted):
                     assertion = replace(assertion, polarity="unclear")
@@ -254,9 +262,11 @@ def _mark_beside(word: str, before: str, sign: str) -> str | None:
     """Say what a number with the word beside it means: "22 wks" weeks, "5 mm" no myeloma, "BMI 43" and "QTc 520"."""
     if word in _UNITS:
         return _UNITS[word] if before[0].isdigit() else None
-    if before not in _NUMBERS or sign == "<" or not word.replace(".", "", 1).isdigit() or len(word) > 5:
+    if before not in _NUMBERS or not word.replace(".", "", 1).isdigit() or len(word) > 5:
         return None
     least, most, mark = _NUMBERS[before]
+    if sign == (">" if mark == _REDUCED else "<"):
+        return None
     return mark if least <= float(word) < most and (before != "ca" or "." in word) else None
 
 
@@ -283,7 +293,7 @@ def plain_parts(asserted: AssertedText) -> Iterator[list[tuple[str, int]]]:
 
 def group_spans(part: list[tuple[str, int]], asserted: AssertedText) -> Iterator[tuple[str, int, int]]:
     """Each group that a part of a text names, with the first and the last token of the name."""
-    for group, spans in _mentions(_read_part(part, asserted)[1]):
+    for group, spans in _mentions(_read_part(part, asserted)[1], _clauses(part, asserted)):
         yield group, part[min(first for first, _ in spans)][1], part[max(last for _, last in spans)][1]
 
 
@@ -306,14 +316,34 @@ def _read_part(words: list[tuple[str, int]], asserted: AssertedText) -> tuple[li
     return texts, positions
 
 
-def _mentions(positions: _Positions) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
+def _clauses(words: Sequence[tuple[str, int]], asserted: AssertedText) -> Sequence[int]:
+    """Say for each word how many commas stand before it."""
+    if not words:
+        return ()
+    (_, first), (_, last) = words[0], words[-1]
+    commas = list(accumulate(token.word == "," for token in asserted.tokens[first : last + 1]))
+    return [commas[position - first] for _, position in words]
+
+
+def _mentions(positions: _Positions, clauses: Sequence[int]) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
     """Yield each group that the phrases name, with the first and last words of its phrases."""
     rules = _compiled().rules
     for name in positions:
         for rule in rules.get(name, ()):
-            if positions.keys() >= rule.others and rule.unless.isdisjoint(positions):
+            if positions.keys() >= rule.others:
+                exceptions = [span for other in rule.unless & positions.keys() for span in positions[other]]
                 for spans in _near(rule, positions):
-                    yield rule.group, spans
+                    if not any(_excludes(exception, spans, clauses) for exception in exceptions):
+                        yield rule.group, spans
+
+
+def _excludes(exception: tuple[int, int], spans: Iterable[tuple[int, int]], clauses: Sequence[int]) -> bool:
+    """Whether an exception speaks of a name: it stands in its clause, or in a short one as indexes end a term.
+
+    "Hypertension, portal", but not "depression, fracture of the left hip in 2019".
+    """
+    clause = clauses[exception[0]]
+    return clauses.count(clause) <= _SHORT_CLAUSE or any(clause in clauses[first : last + 1] for first, last in spans)
 
 
 def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], spelling: Spelling) -> tuple[str, str]:
@@ -347,7 +377,7 @@ def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], s
         is_for_it = not _names_a_reaction(behind)
         if (
             (scheme and is_for_it)
-            or any(_doubtful(part, strange, beside_not=not is_reaction))
+            or any(_doubtful(part, strange, () if is_reaction else [0] * len(part)))
             or any(
                 is_strange
                 and ((word in neutral["schedule"] and is_for_it) or not is_reaction)
@@ -401,19 +431,25 @@ _IN_PREGNANCY: Final = frozenset({("in", "pregnancy"), ("during", "pregnancy")})
 
 
 def _strangers_beside(
-    words: list[tuple[str, int]], texts: Sequence[str], positions: _Positions, asserted: AssertedText
+    words: list[tuple[str, int]],
+    texts: Sequence[str],
+    positions: _Positions,
+    asserted: AssertedText,
+    clauses: Sequence[int],
+    named: Set[int],
 ) -> tuple[Sequence[bool], Sequence[bool]]:
     """For each word of a part, whether a strange one stands before it, or a doubtful one governs it from behind.
+
+    A strange word behind a name governs up to the comma: "DES to prox LAD, gout".
 
     From behind govern the words up to a comma and to such as "with" and "on". Before a name, too, only doubtful words
     count where patients speak of themselves, and where the part names a drug.
     """
     neutral = _neutral_words()
     strange: Sequence[bool] = _strange(words, texts, positions, asserted)
-    doubtful, behind = _doubtful(words, strange, beside_not=True), [False] * len(words)
+    doubtful, behind = _doubtful(words, strange, clauses), [False] * len(words)
     for index in range(len(words) - 2, -1, -1):
-        (_, position), (following, end) = words[index : index + 2]
-        if following not in neutral["end"] and all(token.word != "," for token in asserted.tokens[position:end]):
+        if words[index + 1][0] not in neutral["end"] and clauses[index] == clauses[index + 1]:
             behind[index] = doubtful[index + 1] or behind[index + 1]
     if any(strange):
         is_own = any(word in neutral["self"] or is_name_of_drug(word) for word, _ in words)
@@ -425,17 +461,28 @@ def _strangers_beside(
             if words[index][0] in _LEAD_TO_NAME or (words[index - 1][0], words[index][0]) in _IN_PREGNANCY:
                 strange[:index] = doubtful[:index]
                 break
-    return [False, *accumulate(strange, or_)], behind
+    before, carried, is_behind_name = [False], False, False
+    for index, is_strange in enumerate(strange):
+        if index and clauses[index] != clauses[index - 1]:
+            before[-1], is_behind_name = carried, False
+        is_behind_name |= index in named
+        carried |= is_strange and (doubtful[index] or not is_behind_name)
+        before.append(before[-1] or is_strange)
+    return before, behind
 
 
-def _doubtful(words: Sequence[tuple[str, int]], strange: Sequence[bool], *, beside_not: bool) -> Sequence[bool]:
+def _doubtful(words: Sequence[tuple[str, int]], strange: Sequence[bool], clauses: Sequence[int] = ()) -> Sequence[bool]:
     """Say which of the strange words may change what is said: those that begin as a cue or a word of the table does.
 
-    It is each of them `beside_not`: "not supported by".
+    In `clauses`, if there are any, it is each of them beside a "not": "not supported by".
     """
-    if not any(strange) or (beside_not and not _neutral_words()["not"].isdisjoint(word for word, _ in words)):
+    if not any(strange):
         return strange
-    return [is_strange and word[:_STEM] in _doubts() for is_strange, (word, _) in zip(strange, words, strict=True)]
+    denied = {clause for (word, _), clause in zip(words, clauses, strict=False) if word in _neutral_words()["not"]}
+    return [
+        is_strange and (word[:_STEM] in _doubts() or (bool(denied) and clauses[index] in denied))
+        for index, (is_strange, (word, _)) in enumerate(zip(strange, words, strict=True))
+    ]
 
 
 @cache

@@ -261,7 +261,9 @@ def test_the_words_beside_a_code_of_history_tell_only_what_history_counts_for(co
     told = condition(code, ICD10)
     told["code"]["text"] = words
     is_there = find_condition(record_of(told), key) is not None
-    assert is_there is (code == "R69" or CONDITION_GROUPS[key].history_in_words or CONDITION_GROUPS[key].history != "")
+    group = CONDITION_GROUPS[key]
+    in_words = group.history_in_words and not group.is_lasting
+    assert is_there is (code == "R69" or in_words or group.history != "")
 
 
 def test_of_two_entries_of_one_pregnancy_and_day_the_first_dates_it() -> None:

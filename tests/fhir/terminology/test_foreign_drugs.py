@@ -17,7 +17,7 @@ def _of_code(system: str, code: str, words: str = "") -> tuple[list[str], frozen
     return sorted(identity.name.split("/")), identity.classes
 
 
-@pytest.mark.parametrize("words", ["Micardis Plus", "Micardis plus 80/12,5", "ACC", "Marcumarin"])
+@pytest.mark.parametrize("words", ["Micardis Duo", "Micardis duo 80/12,5", "ACC", "Marcumarin"])
 def test_a_suffix_a_prefix_and_a_longer_word_make_another_product(words: str) -> None:
     assert _names(words) == []
 
