@@ -29,7 +29,8 @@ TAPERED: Final = frozenset(
     {
         "anticoagulant", "anticonvulsant", "antidepressant_other", "antiplatelet", "antipsychotic", "barbiturate",
         "benzodiazepine", "beta_blocker", "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "insulin",
-        "mood_stabilizer", "nitrate", "opioid", "opioid_partial_agonist", "snri", "ssri", "tca", "z_drug",
+        "maoi_nonselective", "mood_stabilizer", "nitrate", "opioid", "opioid_partial_agonist", "snri", "ssri", "tca",
+        "z_drug",
     }
 )  # fmt: skip
 
@@ -167,7 +168,7 @@ def _facts(finding: Finding) -> str:
 
 
 def _fact(fact: Fact) -> str:
-    text = escape(fact.text, 120)
+    text = escape(fact.text.removesuffix(" on record"), 120)
     return f"{text} ({fact.effective[:10]})" if fact.effective and fact.effective[:10] not in fact.text else text
 
 

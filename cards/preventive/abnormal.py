@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cached_property
 from importlib.resources import files
-from math import inf, isfinite
+from math import inf, isclose, isfinite
 from typing import Final, Literal
 
 import msgspec
@@ -57,10 +57,10 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
 
     `title` and `needed` are templates with {value}, {finding}, {test} and {days}. `words` and `unless` are looked for
     in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
-    `beside_positive`: only where this test is positive on the same day or later; `beside`: only where all of these
-    hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`: words in the name
-    of a medication that is taken. `normal_after_days`: a later result without a finding settles it from so many days
-    on; None: none does.
+    `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
+    where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
+    words in the name of a medication that is taken. `normal_after_days`: a later result without a finding settles it
+    from so many days on; None: none does.
     """
 
     id: str
@@ -277,7 +277,10 @@ def _value(record: PatientRecord, result: Measurement, limits: Iterable[float]) 
         return f"{'/'.join(f'{pressure.value:.0f}' for pressure in pair if pressure is not None)} mmHg"
     decimals = 2 if result.value < _SMALL and result.analyte != "hba1c" else 1
     number = format_number(result.value, limits, decimals)
-    return f"{ANALYTES[result.analyte].words} {number} {unit(result.unit)}"
+    value = f"{number} {unit(result.unit)}"
+    if not isclose(result.charted_value, result.value):
+        value = f"{result.charted_value:g} {unit(result.charted_unit)} ({value})"
+    return f"{ANALYTES[result.analyte].words} {value}"
 
 
 def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...]:
@@ -302,8 +305,10 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
             continue
         if _is_followed(row, chart, entry, dated):
             return None
-        if row.beside_positive and not _is_positive_since(row.beside_positive, chart.record, entry.time):
+        beside = row.beside_positive
+        if beside and not (_says_positive(beside, entry) or _is_positive_since(beside, chart.record, entry.time)):
             return None
+        finding = _as_charted(entry, finding)
         words = chart.knowledge.tests[entry.test].words if entry.test in chart.knowledge.tests else entry.words
         return _open(row, chart, entry.time, (_fact(entry),), finding=finding, test=words)
     problem = _charted_problem(row, chart.record)
@@ -311,6 +316,20 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
         return None
     fact = Fact(name=row.id, text=plain(problem.words, 80), effective=problem.time.text, source=problem.source)
     return _open(row, chart, problem.time, (fact,), finding=plain(problem.words, 60), test=plain(problem.words, 60))
+
+
+def _as_charted(entry: Done, finding: str) -> str:
+    """Return the words of the finding in the letters of the report; a size, which is worked out, stays."""
+    for text in (entry.result, entry.words):
+        start = text.lower().find(finding.lower())
+        if start >= 0 and len(text) == len(text.lower()):
+            return text[start : start + len(finding)]
+    return finding
+
+
+def _says_positive(name: str, entry: Done) -> bool:
+    """Whether the report of one test says another positive: "ASC-US, HPV positive"."""
+    return any(name in clause and _AFFIRMED.search(clause) is not None for clause in entry.clauses)
 
 
 def _is_positive_since(name: str, record: PatientRecord, time: FhirTime) -> bool:
