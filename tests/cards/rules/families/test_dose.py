@@ -81,8 +81,8 @@ LIMITED_IN = [row for rows in LIMITS.values() for row in rows if row.condition a
 @pytest.mark.parametrize("row", LIMITED_IN, ids=lambda row: f"{row.drug}-{row.condition}")
 def test_a_limit_in_a_disease_is_put_into_words(row: Limit, as_of: datetime) -> None:
     form = " injection" if row.route else " Oral Tablet"
-    draft = {"drug": row.drug + form, "dose": f"{row.most * 2000} mg", "times": 1}
-    patient = {"age": 50, "conditions": [row.condition], "labs": [["body_weight", 70, 5]]}
+    draft = {"drug": row.drug + form, "dose": f"{row.most * 2000} {row.unit}", "times": 1}
+    patient = {"age": 40, "sex": "female", "conditions": [row.condition], "labs": [["body_weight", 70, 5]]}
     assert [band for rule, band, _ in _dose_findings(as_of, patient, draft) if rule == "dose-max"] == ["ten_fold"]
 
 
