@@ -4,6 +4,8 @@ Services ask for other results of the same chart, so the lists that they are sen
 not: at 700 KB a visit sends 2.3 MB in lists that did not come before, of which 0.7 MB are entries that did not.
 """
 
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -11,7 +13,8 @@ from msgspec import Raw, Struct, structs
 
 from cds_hooks.protocol.body import count_sign, value_end
 from fhir.record.datatypes import may_hold_runs
-from fhir.record.record import without_runs
+from fhir.record.record import is_of_place, read_entries, without_runs
+from fhir.record.refusals import Refusal
 from fhir.record.resources import AnyResource, Bundle, BundleEntry
 
 _LIST: Final = b'"entry":['
@@ -26,14 +29,25 @@ OBJECT_BYTES: Final = 128
 
 
 class KeptEntry(Struct, frozen=True, gc=False):
-    """The text of an entry and what was read of it."""
+    """The text of an entry, what was read of it, and what of it could not be read, whatever its place."""
 
     text: bytes
     entry: BundleEntry
+    refusals: Sequence[Refusal] = ()
 
 
 NewEntries = dict[bytes, KeptEntry]
 """By their first bytes."""
+
+
+class SplitBundle(Struct, frozen=True):
+    """A Bundle that was read, with its entries that did not come before, for `keep`, and where it ends."""
+
+    bundle: Bundle
+    refusals: list[Refusal]
+    new: NewEntries
+    end: int
+
 
 _wrapper: Final = msgspec.json.Decoder(AnyResource)
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -48,11 +62,10 @@ class KeptEntries:
     def __init__(self) -> None:
         self._by_head: NewEntries = {}
 
-    def read(self, text: bytes, position: int) -> tuple[Bundle, NewEntries, int] | None:
-        """Return the Bundle that begins there, its entries that did not come before, for `keep`, and where it ends.
+    def read(self, name: str, text: bytes, position: int) -> SplitBundle | None:
+        """Return the Bundle that begins there, the value of a key of this name.
 
-        None where that cannot be said with certainty, or it is none: it is to be read as a whole then. Raises
-        msgspec.DecodeError where an entry is not as FHIR has it.
+        None where that cannot be said with certainty, or it is none: it is to be read as a whole then.
         """
         start = text.find(_LIST, position, position + _WRAPPER) + len(_LIST)
         if start < len(_LIST) or not _is_outermost(text[position:start]) or not (split := self._split(text, start)):
@@ -62,35 +75,41 @@ class KeptEntries:
         after = value_end(wrapper, 0)
         if after < 0 or not text.startswith(b"]", end):
             return None
-        bundle = _wrapper.decode(wrapper := wrapper[:after])
+        try:
+            bundle = _wrapper.decode(wrapper := wrapper[:after])
+        except msgspec.ValidationError:
+            return None
         if type(bundle) is not Bundle or may_hold_runs(wrapper):
             return None
-        new = _read_new(texts)
+        new = _read_new(name, texts)
         following = iter(new)
-        whole = tuple([next(following) if entry is None else entry for entry in entries])
-        pairs = zip(texts, new, strict=True)
-        heads = {text[:_HEAD]: KeptEntry(text, entry) for text, entry in pairs if len(text) >= _HEAD}
-        return structs.replace(bundle, entry=whole), heads, end + after - (start - position)
+        kept = [next(following) if entry is None else entry for entry in entries]
+        refusals = [refusal for entry in kept for refusal in entry.refusals]
+        if any(map(is_of_place, refusals)):
+            return None
+        whole = structs.replace(bundle, entry=tuple([entry.entry for entry in kept]))
+        heads = {entry.text[:_HEAD]: entry for entry in new if len(entry.text) >= _HEAD}
+        return SplitBundle(whole, refusals, heads, end + after - (start - position))
 
     def keep(self, new: NewEntries) -> None:
         """Keep these entries, for which there is room."""
         self._by_head.update(new)
 
-    def _split(self, text: bytes, position: int) -> tuple[list[BundleEntry | None], list[bytes], int] | None:
-        """Return the entries that came before, None for each other, the texts of those, and where the list ends."""
-        entries: list[BundleEntry | None] = []
-        texts: list[bytes] = []
+    def _split(self, text: bytes, position: int) -> tuple[list[KeptEntry | None], dict[int, bytes], int] | None:
+        """Return the entries that came before, None for each other, their texts by place, and where the list ends."""
+        entries: list[KeptEntry | None] = []
+        texts: dict[int, bytes] = {}
         by_head = self._by_head
         while True:
             kept = by_head.get(text[position : position + _HEAD])
             if kept is not None and text.startswith(kept.text, position):
-                entries.append(kept.entry)
+                entries.append(kept)
                 position += len(kept.text)
             else:
                 end = value_end(text, position)
                 if end < 0:
                     return None
-                texts.append(text[position:end])
+                texts[len(entries)] = text[position:end]
                 entries.append(None)
                 position = end
             if not text.startswith(b",", position):
@@ -112,8 +131,14 @@ def _is_outermost(text: bytes) -> bool:
         return False
 
 
-def _read_new(texts: list[bytes]) -> tuple[BundleEntry, ...]:
-    """Return the entry of each text."""
-    together = b"[%b]" % b",".join(texts)
-    new = _entries.decode(together)
-    return without_runs(Bundle(entry=new)).entry if b"\n" in together or may_hold_runs(together) else new
+def _read_new(name: str, texts: dict[int, bytes]) -> list[KeptEntry]:
+    """Return the entries of these texts, which stand by their places."""
+    together = b"[%b]" % b",".join(texts.values())
+    refused: Iterable[Sequence[Refusal]] = repeat(())
+    try:
+        new = _entries.decode(together)
+    except msgspec.ValidationError:
+        new, refused = zip(*read_entries(name, texts.items()), strict=True)
+    if b"\n" in together or may_hold_runs(together):
+        new = without_runs(Bundle(entry=new)).entry
+    return list(map(KeptEntry, texts.values(), new, refused))

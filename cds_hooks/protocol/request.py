@@ -22,9 +22,8 @@ from cds_hooks.protocol.body import (
 from cds_hooks.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.protocol.visit_memory import PatientValues
 from fhir.record.datatypes import may_hold_runs
-from fhir.record.record import BrokenResource, read_value, without_runs
+from fhir.record.record import read_repaired, without_runs
 from fhir.record.refusals import Refusal
-from fhir.record.repair import repair_bytes
 from fhir.record.resources import AnyResource, Bundle
 
 _PLACE: Final = "fhirAuthorization"
@@ -354,7 +353,7 @@ def _decode(body: bytes, recall: Recall | None) -> tuple[_Wire | HookRequest, di
     check_density(body)
     in_two = _decode_in_two(body, recall)
     if in_two is not None:
-        return *in_two, []
+        return in_two
     wire, prefetch, refusals = _decode_whole(body)
     return wire, _without_runs(body, prefetch), refusals
 
@@ -366,7 +365,7 @@ def _without_runs(body: bytes, prefetch: dict[str, Any]) -> dict[str, Any]:
     return prefetch
 
 
-def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str, Any]] | None:
+def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str, Any], list[Refusal]] | None:
     parts = split_off_prefetch(body)
     if parts is None:
         return None
@@ -378,13 +377,13 @@ def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str,
         sent_before = recall(patient_id) if recall is not None and patient_id else None
         if sent_before is not None:
             with suppress(HookError):
-                return wire, sent_before.read(bytes(prefetch))
+                return wire, *sent_before.read(bytes(prefetch))
             return None
         values = _quick_prefetch.decode(prefetch) or {}
         check_depth(prefetch, "prefetch")
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
-    return wire, _without_runs(body, values)
+    return wire, _without_runs(body, values), []
 
 
 def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
@@ -407,9 +406,7 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Re
         wire = _careful.decode(body)
         check_whole(body)
         for key, raw in (wire.prefetch or {}).items():
-            value, refused = _read_repaired(key, raw)
-            # null says "asked, none found"; something that is not a FHIR resource does not
-            prefetch[key] = BrokenResource() if value is None and refused else value
+            prefetch[key], refused = read_repaired(key, raw)
             refusals += refused
     except msgspec.ValidationError as error:
         raise BadRequest(
@@ -420,13 +417,3 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Re
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"The body is not valid JSON ({describe_decoder_error(error)}).") from error
     return wire, prefetch, refusals
-
-
-def _read_repaired(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
-    """Return the value as it is, or repaired where that can be read better."""
-    value, refused = read_value(key, raw)
-    # A resource that has a type and an id was repaired alone, in vain: only what is around the resources may help.
-    if not any(refusal.subject.startswith("prefetch.") for refusal in refused):
-        return value, refused
-    repaired, refused_still = read_value(key, repair_bytes(raw))
-    return (repaired, refused_still) if len(refused_still) < len(refused) else (value, refused)

@@ -18,20 +18,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
 from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_name, members_once, value_end
-from cds_hooks.protocol.kept_entries import OBJECT_BYTES, KeptEntries, NewEntries, size_of
+from cds_hooks.protocol.kept_entries import OBJECT_BYTES, KeptEntries, SplitBundle, size_of
 from cds_hooks.storage.decision import StoredChart
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.facts import ReadResources
 from fhir.record.lean_chart import ChartsBefore
-from fhir.record.record import PatientRecord, without_runs
+from fhir.record.record import PatientRecord, is_of_place, read_repaired, without_runs
 from fhir.record.refusals import Refusal
-from fhir.record.resources import AnyResource, Bundle
+from fhir.record.resources import AnyResource
 
 _KEPT_SECONDS: Final = 300.0
 _SWEEP_SECONDS: Final = 15.0
@@ -46,11 +46,11 @@ _MOST_PARTS: Final = 16
 _RESOURCE_BYTES: Final = 500
 """What a resource takes in what is made of it: its places, its parts by analyte, and itself where it is changed."""
 _PATIENT_BYTES: Final = 1_000
+_REFUSAL_BYTES: Final = 600
 _RECORD_BYTES: Final = 200_000
 """What a record takes beside its resources, with what was worked out of it and the judgements of ten drafts."""
 _MEMBER: Final = re.compile(rb'[ \t\r\n]*"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
 _END: Final = re.compile(rb"[ \t\r\n]*([,}])")
-_NULL: Final = b"null"
 
 _resource: Final = msgspec.json.Decoder(AnyResource | None)
 _rest: Final = msgspec.json.Decoder(dict[MemberName, Raw] | None, dec_hook=member_name)
@@ -85,6 +85,14 @@ class SentChart(Struct, frozen=True):
         return sum(map(len, self.resources.by_type.values()))
 
 
+class _Value(NamedTuple):
+    """The bytes of a value, what was read of it, and what of it could not be read."""
+
+    sent: bytes
+    value: Any
+    refusals: Sequence[Refusal] = ()
+
+
 class PatientValues:
     """The values that one client sent about one patient, and what was made of those that came together."""
 
@@ -92,9 +100,9 @@ class PatientValues:
 
     def __init__(self, add: Callable[["PatientValues", int], bool]) -> None:
         self._add = add
-        self._values: dict[tuple[int, bytes], tuple[bytes, Any]] = {}
+        self._values: dict[tuple[int, bytes], _Value] = {}
         self._kept: dict[int, Any] = {id(None): None}
-        self._values_by_key: dict[str, tuple[tuple[bytes, Any], ...]] = {}
+        self._values_by_key: dict[str, tuple[_Value, ...]] = {}
         self._charts: dict[tuple[tuple[str, int], ...], SentChart] = {}
         self._entries = KeptEntries()
         self.charts: ChartsBefore | None = None
@@ -104,30 +112,30 @@ class PatientValues:
         self.is_kept = True
         """Whether it is in the memory still; what is read is not added to it otherwise."""
 
-    def read(self, prefetch: bytes) -> dict[str, Any]:
-        """Return the lean resources by key of an object of prefetch values, without runs of white space in its texts.
+    def read(self, prefetch: bytes) -> tuple[dict[str, Any], list[Refusal]]:
+        """Return the lean resources by key of an object of prefetch values, and what of them could not be read.
 
-        Values that came before are found at their place by comparing bytes; from the first other one on the text is
-        split.
+        There are no runs of white space in their texts. Values that came before are found at their place by comparing
+        bytes; from the first other one on the text is split.
 
         Raises:
             msgspec.DecodeError, RecursionError, HookError: it is not an object of resources in which every member
                 stands once; reading the whole body says where.
         """
-        read: dict[str, Any] = {}
+        read: dict[str, _Value] = {}
         position = 1 if prefetch.startswith(b"{") else len(prefetch)
         while (member := _MEMBER.match(prefetch, position)) is not None:
             name = member[1].decode()
             if name in read:
                 raise msgspec.DecodeError("a key stands twice")
-            pair = self._sent_at(name, prefetch, member.end()) or self._read_at(name, prefetch, member.end())
-            end = pair and _END.match(prefetch, member.end() + len(pair[0]))
-            if pair is None or not end:
+            value = self._sent_at(name, prefetch, member.end()) or self._read_at(name, prefetch, member.end())
+            end = value and _END.match(prefetch, member.end() + len(value.sent))
+            if value is None or not end:
                 break
-            read[name] = pair[1]
+            read[name] = value
             position = end.end()
             if end[1] == b"}" and not prefetch[position:].strip():
-                return read
+                return _values_and_refusals(read)
         rest = members_once(_rest.decode(b"{" + prefetch[position:] if read else prefetch) or {}, "prefetch")
         if read and not rest:
             raise msgspec.DecodeError("no member behind a comma")
@@ -135,7 +143,7 @@ class PatientValues:
             raise msgspec.DecodeError("a key stands twice")
         for name, raw in rest.items():
             read[name] = self._read_one(name, bytes(raw))
-        return read
+        return _values_and_refusals(read)
 
     def chart(self, values: Mapping[str, Any]) -> SentChart | None:
         """Return what was made of these very values before; None where they did not come together yet."""
@@ -190,48 +198,62 @@ class PatientValues:
             for record in list(chart.records.values()):
                 record.resources.judgements = None
 
-    def _sent_at(self, name: str, prefetch: bytes, position: int) -> tuple[bytes, Any] | None:
-        for pair in self._values_by_key.get(name, ()):
-            if prefetch.startswith(pair[0], position):
-                return pair
-        return (_NULL, None) if prefetch.startswith(_NULL, position) else None
+    def _sent_at(self, name: str, prefetch: bytes, position: int) -> _Value | None:
+        for value in self._values_by_key.get(name, ()):
+            if prefetch.startswith(value.sent, position):
+                return value
+        return _NULL if prefetch.startswith(_NULL.sent, position) else None
 
-    def _read_at(self, name: str, text: bytes, position: int) -> tuple[bytes, Any] | None:
-        """Return the value that begins there and what was read of it; None where its end is not certain."""
-        split = self._entries.read(text, position)
-        end = split[2] if split is not None else value_end(text, position)
+    def _read_at(self, name: str, text: bytes, position: int) -> _Value | None:
+        """Return the value that begins there; None where its end is not certain."""
+        split = self._entries.read(name, text, position)
+        end = split.end if split is not None else value_end(text, position)
         return self._keep(name, text[position:end], split, is_checked=True) if end > 0 else None
 
-    def _read_one(self, name: str, sent: bytes) -> Any:
+    def _read_one(self, name: str, sent: bytes) -> _Value:
         sent_before = self._sent_at(name, sent, 0)
-        if sent_before is not None and len(sent_before[0]) == len(sent):
-            return sent_before[1]
-        return self._keep(name, sent, None)[1]
+        if sent_before is not None and len(sent_before.sent) == len(sent):
+            return sent_before
+        return self._keep(name, sent, None)
 
-    def _keep(
-        self, name: str, sent: bytes, split: tuple[Bundle, NewEntries, int] | None, *, is_checked: bool = False
-    ) -> tuple[bytes, Any]:
-        """Return this value of a key with what was read of it, and keep both."""
+    def _keep(self, name: str, sent: bytes, split: SplitBundle | None, *, is_checked: bool = False) -> _Value:
+        """Return this value of a key, and keep it."""
         others, outline = self._values_by_key.get(name, ()), (len(sent), sent[-_OUTLINE:])
-        pair = self._values.get(outline)
-        if pair is None or pair[0] != sent:
-            pair = sent, split[0] if split is not None else _decode(sent, is_checked=is_checked)
-            size = len(sent) + (size_of(split[1]) if split is not None else _size_of_text(sent))
-            if len(others) >= _MOST_OF_A_KEY or not self._add(self, size):
-                return pair
+        value = self._values.get(outline)
+        if value is None or value.sent != sent:
             if split is not None:
-                self._entries.keep(split[1])
-            self._values[outline] = pair
-            self._kept[id(pair[1])] = pair[1]
-        self._values_by_key[name] = (*others, pair)
-        return pair
+                value, size = _Value(sent, split.bundle, split.refusals), len(sent) + size_of(split.new)
+            else:
+                value, size = _decode(name, sent, is_checked=is_checked), len(sent) + _size_of_text(sent)
+            size += _REFUSAL_BYTES * len(value.refusals)
+            if len(others) >= _MOST_OF_A_KEY or not self._add(self, size):
+                return value
+            if split is not None:
+                self._entries.keep(split.new)
+            if not any(map(is_of_place, value.refusals)):  # which name the key
+                self._values[outline] = value
+            self._kept[id(value.value)] = value.value
+        self._values_by_key[name] = (*others, value)
+        return value
 
 
-def _decode(sent: bytes, *, is_checked: bool) -> Any:
-    value = _resource.decode(sent)
+_NULL: Final = _Value(b"null", None)
+
+
+def _values_and_refusals(read: Mapping[str, _Value]) -> tuple[dict[str, Any], list[Refusal]]:
+    refusals = [refusal for value in read.values() for refusal in value.refusals]
+    return {name: value.value for name, value in read.items()}, refusals
+
+
+def _decode(name: str, sent: bytes, *, is_checked: bool) -> _Value:
+    refusals: Sequence[Refusal] = ()
+    try:
+        value = _resource.decode(sent)
+    except msgspec.ValidationError:
+        value, refusals = read_repaired(name, sent)
     if not is_checked:
         check_depth(sent, "prefetch")
-    return without_runs(value) if b"\n" in sent or may_hold_runs(sent) else value
+    return _Value(sent, without_runs(value) if b"\n" in sent or may_hold_runs(sent) else value, refusals)
 
 
 def _size_of_text(sent: bytes) -> int:

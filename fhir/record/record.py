@@ -5,9 +5,11 @@ What the typed decoder rejects is decoded piece by piece. One broken resource th
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice, repeat
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import unquote
 
@@ -52,6 +54,7 @@ from fhir.record.resources import (
     Bundle,
     BundleEntry,
     BundleLink,
+    BundleMeta,
     CarePlan,
     Condition,
     Device,
@@ -535,6 +538,7 @@ class _RawEntry(Struct, frozen=True):
 
 
 class _RawBundle(Struct, frozen=True):
+    meta: Raw = _NULL
     entry: tuple[Raw, ...] = ()
     link: tuple[BundleLink, ...] = ()
     type: str | None = None
@@ -543,7 +547,11 @@ class _RawBundle(Struct, frozen=True):
 
 _head = msgspec.json.Decoder(_Head)
 _raw_bundle = msgspec.json.Decoder(_RawBundle)
+_bundle_meta = msgspec.json.Decoder(BundleMeta | None)
 _raw_entry = msgspec.json.Decoder(_RawEntry)
+_entries = msgspec.json.Decoder(tuple[BundleEntry, ...])
+_DECODED_TOGETHER = 8
+"""So many entries of a Bundle that cannot be read as a whole are decoded at once; most of them are not broken."""
 
 
 def read_value(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
@@ -555,6 +563,23 @@ def read_value(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
     """
     value, refused = _read_value(name, raw)
     return (without_runs(value) if may_hold_runs(bytes(raw)) else value), refused
+
+
+def read_repaired(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
+    """Return the value as it is, or repaired where that can be read better; what is no resource is a broken one."""
+    value, refused = read_value(name, raw)
+    # A resource that has a type and an id was repaired alone, in vain: only what is around the resources may help.
+    if any(map(is_of_place, refused)):
+        repaired, refused_still = read_value(name, repair_bytes(raw))
+        if len(refused_still) < len(refused):
+            value, refused = repaired, refused_still
+    # null says "asked, none found"; something that is not a FHIR resource does not
+    return BrokenResource() if value is None and refused else value, refused
+
+
+def is_of_place(refusal: Refusal) -> bool:
+    """Whether it names a place of the prefetch: what was refused there has no id."""
+    return refusal.subject.startswith("prefetch.")
 
 
 _ENTRIES_TOGETHER = 32
@@ -603,16 +628,30 @@ def _read_bundle(name: str, raw: bytes | Raw) -> tuple[Bundle | None, list[Refus
         bundle = _raw_bundle.decode(raw)
     except msgspec.ValidationError as error:
         return None, [Refusal(f"prefetch.{name}", "unreadable", f"prefetch.{name}: {_where(error)}: not used.")]
-    entries: list[BundleEntry] = []
-    refusals: list[Refusal] = []
-    for position, raw_entry in enumerate(bundle.entry):
-        entry, refused = _read_entry(f"prefetch.{name}.entry[{position}]", raw_entry)
-        entries.append(entry)
-        refusals += refused
-    return Bundle(type=bundle.type, total=bundle.total, link=bundle.link, entry=tuple(entries)), refusals
+    pairs = list(read_entries(name, enumerate(bundle.entry)))
+    refusals = [refusal for _, refused in pairs for refusal in refused]
+    entries = tuple([entry for entry, _ in pairs])
+    meta = None
+    with suppress(msgspec.ValidationError):
+        meta = _bundle_meta.decode(bundle.meta)
+    return Bundle(meta=meta, type=bundle.type, total=bundle.total, link=bundle.link, entry=entries), refusals
 
 
-def _read_entry(text: str, raw: Raw) -> tuple[BundleEntry, list[Refusal]]:
+def read_entries(
+    name: str, texts: Iterable[tuple[int, bytes | Raw]]
+) -> Iterator[tuple[BundleEntry, Sequence[Refusal]]]:
+    """Yield each entry of a Bundle, of its place and its text, and what in it could not be read."""
+    following = iter(texts)
+    while together := list(islice(following, _DECODED_TOGETHER)):
+        try:
+            entries = _entries.decode(b"[%b]" % b",".join([text for _, text in together]))
+        except msgspec.ValidationError:
+            yield from (_read_entry(f"prefetch.{name}.entry[{position}]", text) for position, text in together)
+        else:
+            yield from zip(entries, repeat(()))
+
+
+def _read_entry(text: str, raw: bytes | Raw) -> tuple[BundleEntry, list[Refusal]]:
     try:
         entry = _raw_entry.decode(raw)
     except msgspec.ValidationError as error:

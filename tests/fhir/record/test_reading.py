@@ -21,7 +21,9 @@ GOOD = observation("2160-0", 1.2, "mg/dL")
 
 def test_a_broken_resource_is_named_and_the_rest_stands() -> None:
     broken = observation("2160-0", 1.3, "mg/dL") | {"id": "bad", "valueQuantity": {"value": "high"}}
-    value, refusals = read_value("labs", orjson.dumps(bundle(GOOD, broken, GOOD | {"id": "o2"})))
+    chart = bundle(GOOD, broken, GOOD | {"id": "o2"}) | {"meta": {"lastUpdated": "2026-11-01"}}
+    value, refusals = read_value("labs", orjson.dumps(chart))
+    assert value.meta.lastUpdated == "2026-11-01"  # when the search was run: an old one is told of
     assert [refusal.subject for refusal in refusals] == ["Observation/bad"]
     assert "valueQuantity.value" in refusals[0].text
     record = read_record({"patient": lean(WOMAN), "labs": value}, "p1", AS_OF)
