@@ -26,6 +26,7 @@ from msgspec import Raw, Struct
 from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_name, members_once, value_end
 from cds_hooks.protocol.kept_entries import OBJECT_BYTES, KeptEntries, SplitBundle, size_of
 from cds_hooks.storage.decision import StoredChart
+from fhir.mapping.medications.active import find_active
 from fhir.record.datatypes import may_hold_runs
 from fhir.record.facts import ReadResources
 from fhir.record.lean_chart import ChartsBefore
@@ -184,8 +185,11 @@ class PatientValues:
         # What only this call has would not be forgotten with the patient.
         is_found = any(kept is chart for kept in self._charts.values())
         resources, of_service = record.resources, read_with[0]
-        # Every call of a service that judges drafts asks for results, so each meets those without a readable code.
-        is_whole = not resources.unread or (of_service and resources.judgements.session is not None)
+        is_of_drafts = of_service and resources.judgements.session is not None
+        # Every call of a service that judges drafts asks for results, so each meets those without a readable code, and
+        # each that has a draft to judge asks for what is taken, so it meets the orders that are too old to count.
+        is_whole = not resources.unread or is_of_drafts
+        resources.unasked = find_active if is_of_drafts else None
         is_whole = is_found and is_whole and next(resources.refused_values(), None) is None
         if is_whole and read_with not in chart.records and self._add(self, _size_of(record)):
             chart.records[read_with] = record

@@ -522,6 +522,7 @@ class ReadResources:
         "refusals",
         "results",
         "timeless",
+        "unasked",
         "unread",
     )
 
@@ -536,6 +537,8 @@ class ReadResources:
         self.results: dict[str, AnalyteResults] = {}
         self.derived: dict[Callable[..., Any], tuple[Any, tuple[Refusal, ...]]] = {}
         self.unread: list[Refusal] = []
+        self.unasked: Callable[..., Any] | None = None
+        """What an earlier call of the visit derived, with refusals, and nobody has asked for in this one."""
         self.judgements: Any = None
         """What the next call of a visit finds of what was judged; None where no other call can have this."""
         self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
@@ -582,7 +585,7 @@ class ReadResources:
         for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
             if self.results[analyte] is not NO_RESULTS:
                 yield from self.results[analyte].refusals()
-        refusing = [make for make, (_, refused) in self.derived.items() if refused]
+        refusing = [make for make, (_, refused) in self.derived.items() if refused and make is not self.unasked]
         for make in sorted(refusing, key=_name_of_function):
             yield from self.derived[make][1]
 

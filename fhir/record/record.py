@@ -174,6 +174,8 @@ class PatientRecord:
     def derive_checked(self, make: Callable[["PatientRecord"], tuple[_T, tuple[Refusal, ...]]]) -> _T:
         """Return the same for a function that also gives what it refused, which then stands in `refusals`."""
         derived = self.resources.derived
+        if make is self.resources.unasked:
+            self.resources.unasked = None
         pair = derived.get(make)
         if pair is None:
             check_time()

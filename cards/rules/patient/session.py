@@ -184,6 +184,7 @@ class PatientSession:
         An order counts here however old it is: beside a draft it is better asked about than left out.
         """
         if self._base is not None:
+            active_medications(self.record)  # asked for in this call: it meets the refusal of an order that is too old
             return self._base._active_on_record
         listed = (*active_medications(self.record), *forgotten_orders(self.record))
         return tuple([CurrentMedication.of_record(active_medication) for active_medication in listed])

@@ -93,17 +93,17 @@ def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     the supply lasts, and what was given in the hospital for two days, where no order or statement tells of that drug.
     An order of over ten years ago without an end is not on it (`forgotten_orders`) and is named among the refusals.
     """
-    return record.derive_checked(_find_active).listed
+    return record.derive_checked(find_active).listed
 
 
 def has_read_medications(record: PatientRecord) -> bool:
     """Whether somebody has asked what the patient is taking."""
-    return record.has_derived(_find_active)
+    return record.has_derived(find_active)
 
 
 def forgotten_orders(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Active orders without an end that were written over ten years ago: whether they are carried out is not known."""
-    return record.derive_checked(_find_active).forgotten
+    return record.derive_checked(find_active).forgotten
 
 
 class _Active(Struct, frozen=True, gc=False):
@@ -111,7 +111,8 @@ class _Active(Struct, frozen=True, gc=False):
     forgotten: tuple[ActiveMedication, ...]
 
 
-def _find_active(record: PatientRecord) -> tuple[_Active, tuple[Refusal, ...]]:
+def find_active(record: PatientRecord) -> tuple[_Active, tuple[Refusal, ...]]:
+    """Return what is taken, and the orders that are too old to count, which are named among the refusals."""
     forgotten: list[ActiveMedication] = []
     listed = tuple(_active(record, forgotten))
     for supplied in (record.medication_dispenses, record.medication_administrations):

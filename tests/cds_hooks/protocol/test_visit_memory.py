@@ -243,6 +243,17 @@ def _with_unreadable_result(request: Json) -> Json:
     return changed
 
 
+def _with_old_order(request: Json) -> Json:
+    """The request with an order of over ten years ago without an end, as Synthea leaves many."""
+    changed: Json = orjson.loads(orjson.dumps(request))
+    order: Json = {"resourceType": "MedicationRequest", "id": "old", "status": "active", "intent": "order"}
+    order |= {"medicationCodeableConcept": {"text": "lisinopril 10 MG Oral Tablet"}, "authoredOn": "2001-03-04"}
+    order["subject"] = {"reference": f"Patient/{changed['context']['patientId']}"}
+    list_of = changed["prefetch"].get("medications") or {"resourceType": "Bundle", "type": "searchset"}
+    changed["prefetch"]["medications"] = list_of | {"entry": [*list_of.get("entry", ()), {"resource": order}]}
+    return changed
+
+
 def _with_numbered_ids(answer: bytes) -> bytes:
     numbers: dict[bytes, bytes] = {}
     return IDS.sub(lambda match: numbers.setdefault(match[0], b"id-%d" % len(numbers)), answer)
@@ -272,7 +283,8 @@ async def test_calls_of_a_visit_are_answered_to_the_byte_as_without_the_memory(t
     for folder in ("kept", "alone"):
         (tmp_path / folder).mkdir()
     requests = [(service, request) for service, hook in CALLS for request in requests_of(service, hook)[::5]]
-    calls = [*requests, *((service, _with_unreadable_result(request)) for service, request in requests[::3])]
+    changes = (_with_unreadable_result, requests[::3]), (_with_old_order, requests[::2])
+    calls = requests + [(service, change(request)) for change, some in changes for service, request in some]
     calls = [call for call in calls for _ in range(4)]
     order.shuffle(calls)
     kept, taken = await _answers(tmp_path / "kept", calls)
