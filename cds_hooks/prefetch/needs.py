@@ -13,6 +13,7 @@ from cds_hooks.prefetch.template import PRESSURE, PRESSURE_PANELS, KeyPolicy, Te
 from fhir.mapping.features.feature import Feature
 from fhir.mapping.pregnancy import LONGEST_DAYS
 from fhir.terminology.analytes import ANALYTES, LOINC
+from fhir.terminology.medications import table_rows
 from models_onnx.errors import DeclarationError
 
 _PATIENT = "patient={{context.patientId}}"
@@ -25,7 +26,7 @@ _SCREENING = frozenset({"screening"})
 _PACK_YEARS = "http://snomed.info/sct|401201003,http://snomed.info/sct|782516008"
 _IMPLICATION = "http://hl7.org/fhir/uv/genomics-reporting/CodeSystem/tbd-codes-cs|therapeutic-implication"
 _DIRECTIVES = ",".join(
-    f"{LOINC}|{code}" for code in ("42348-3", "64298-3", "81334-5", "81351-9", "81352-7", "86533-7", "92664-2")
+    sorted(f"{LOINC}|{row['code']}" for row in table_rows("directive_codes.csv") if row["system"] == LOINC)
 )
 # The category of notes in US Core, of which servers in the United States search by category and date.
 _NOTE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category|clinical-note"

@@ -87,7 +87,8 @@ def _loinc(*codes: str) -> str:
 
 def test_every_search_of_a_type_is_the_documented_one() -> None:
     """The query, what is done without it, and from how many days on nothing is read, by key."""
-    directives = _loinc("42348-3", "64298-3", "81334-5", "81351-9", "81352-7", "86533-7", "92664-2")
+    codes = "100821-8 42348-3 64298-3 75320-2 81334-5 81351-9 81352-7 86533-7 92664-2 93037-0"
+    directives = _loinc(*codes.split())
     expected: dict[str, tuple[str, str, tuple[str, int] | None]] = {
         "conditions": (f"Condition?{PATIENT_IS}", SAY, None),
         "medications": (f"MedicationRequest?{PATIENT_IS}&_sort=-authoredon&_count=200", SAY, None),
