@@ -9,6 +9,8 @@ from benchmarks import bare
 from benchmarks.load import LOST, Order, RunningLoad, Tally
 from benchmarks.servers import DidNotStart, Server, bare_command, running
 
+pytestmark = pytest.mark.slow  # They measure a running server.
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

@@ -11,6 +11,8 @@ from fhir.terminology.importing import import_releases, snomed_roots
 from maintenance import invented_release
 from maintenance.invented_release import Writer, identifier
 
+pytestmark = pytest.mark.slow  # They write and import a whole release.
+
 
 @pytest.mark.parametrize("code", ["84114007", "73211009", "138875005", "387207008", "709044004"])
 def test_the_check_digit_is_that_of_real_identifiers(code: str) -> None:

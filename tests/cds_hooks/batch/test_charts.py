@@ -32,6 +32,8 @@ from models_onnx.serving.registry import load_model
 from tests.cds_hooks.kit.samples.reading import AS_OF
 from tests.cds_hooks.kit.samples.test_planning import advice_for
 
+pytestmark = pytest.mark.slow  # They score whole panels.
+
 SAMPLES = list_samples()
 
 
@@ -149,7 +151,6 @@ def test_who_has_opted_out_gets_no_number_at_all(tmp_path: Path, by: str) -> Non
     assert {row["reason"] for row in found} <= {"opted-out", "deceased"}
 
 
-@pytest.mark.slow
 def test_several_processes_give_the_same_file(by_type: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "PATIENTS_AT_ONCE", 4)
     alone, together = tmp_path / "a.csv", tmp_path / "b.csv"

@@ -16,6 +16,8 @@ from fhir.record.charts import MOST_UNPACKED_BYTES, ChartsRefused, read_charts
 from models_onnx.errors import BatchRefused
 from tests.cds_hooks.kit.samples.reading import AS_OF
 
+pytestmark = pytest.mark.slow  # They score whole panels.
+
 BOM = b"\xef\xbb\xbf"
 Resources = list[dict[str, Any]]
 

@@ -14,6 +14,8 @@ from models_onnx.serving.registry import load_model
 from models_onnx.spec import AdditiveLogistic, Floors, ModelSpec, Period
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, inputs_of, read_table
 
+pytestmark = pytest.mark.slow  # They go through the training table.
+
 
 @pytest.fixture(scope="module")
 def real(data_folder: Path) -> pd.DataFrame:

@@ -30,6 +30,8 @@ from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused, ParityRefused
 from tests.models_onnx.workbench.compiler.people import NAMES, compiled, invented, says
 
+pytestmark = pytest.mark.slow  # They compile whole models.
+
 
 def boosting(**other: Any) -> Any:
     """Boosted trees that know no missing values."""

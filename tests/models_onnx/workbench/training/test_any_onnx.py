@@ -47,6 +47,8 @@ from tests.models_onnx.workbench.training.toy import (
     toy_table,
 )
 
+pytestmark = pytest.mark.slow  # They adopt and judge whole models.
+
 __all__ = ["_forget", "run"]
 GROUPS = "groups={'person': ('age_years', 'sex_male'), 'laboratory': ('creatinine_mg_dl', 'albumin_g_dl')}"
 

@@ -49,15 +49,15 @@ from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import complete, toy_table
 from tests.models_onnx.workshop import KEYS, evidence
 
+pytestmark = pytest.mark.slow  # They train and judge whole models.
 
-@pytest.mark.slow
+
 def test_training_twice_gives_the_same_file_for_any_number_of_samples(trained: Trained, rows: pd.DataFrame) -> None:
     again = train(INVENTED, as_table(rows.copy()), 1, 20, no_progress)
     assert again.content == trained.content
     assert again.manifest.file == trained.manifest.file
 
 
-@pytest.mark.slow
 def test_another_table_gives_another_file(trained: Trained, rows: pd.DataFrame) -> None:
     other = train(INVENTED, as_table(rows.iloc[:-100]), 1, 0, no_progress)
     assert other.manifest.file.sha256 != trained.manifest.file.sha256
@@ -227,7 +227,6 @@ def test_an_imputing_pipeline_fails_undeclared_and_passes_declared(tmp_path: Pat
     assert values["creatinine_mg_dl"] == pytest.approx(median)
 
 
-@pytest.mark.slow
 def test_learned_absence_is_judged_by_who_lacked_the_input(tmp_path: Path) -> None:
     trees = HistGradientBoostingClassifier(max_depth=3, max_iter=60, random_state=0)
     _, verdict = trained_and_judged(declared(tmp_path, trees, missing_inputs="learned"))
@@ -282,7 +281,6 @@ def test_imputed_without_an_imputer_is_refused_with_what_to_declare(tmp_path: Pa
         trained_and_judged(declared(tmp_path, trees, missing_inputs="imputed"))
 
 
-@pytest.mark.slow
 def test_values_are_found_behind_columns_and_calibration_and_not_beside_an_indicator() -> None:
     rows = toy_table().assign(sex_male=1.0)
     X, y = rows[list(NAMES)], rows["event"]

@@ -26,6 +26,8 @@ from tests.models_onnx.invented import INVENTED
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import complete, toy_table
 
+pytestmark = pytest.mark.slow  # They train and judge whole models.
+
 NAMES = ["age_years", "sex_male", "creatinine_mg_dl", "albumin_g_dl"]
 Run = Callable[..., Any]
 
@@ -117,7 +119,6 @@ def test_the_gates_compile_the_new_version_again_from_its_own_table(run: Run, tm
     assert "fitted on" not in states["G14"]["why"], "provenance holds"
 
 
-@pytest.mark.slow
 def test_another_site_gets_a_report_and_a_proposal_that_mends_its_calibration(run: Run, tmp_path: Path) -> None:
     before = load_model("toy_30d", tmp_path / "own")
     options = ["--folder", tmp_path / "own", "--specs", tmp_path / "mine", "--replicates", 50]

@@ -18,6 +18,8 @@ from models_onnx.workbench.training.data.follow_up import Observed, observe
 from models_onnx.workbench.training.data.leaks import leaks_of, losses_without, too_good, uneven_fold
 from tests.models_onnx.invented import INVENTED, invented_table
 
+pytestmark = pytest.mark.slow  # They judge whole tables of training.
+
 OUTCOME = OutcomeSpec(
     column="died",
     words="died within 5 years",
