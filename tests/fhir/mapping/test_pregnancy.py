@@ -291,6 +291,7 @@ def test_how_far_a_pregnancy_is(resources: list[dict[str, Any]], expected: int |
         ("Gravidez de 28 semanas", 30), ("Schwangerschaft SSW 28", 30), ("28 SA", 30), ("28 SA + 3", 30),
         ("gravida 28 settimane", 30), ("Grávida, IG 28 semanas", 30), ("28 SDG", 30),
         ("AD 28 weken", 30), ("Ciąża 28 hbd", 30), ("Gravid uke 28", 30), ("Gravid, 28. uge", 30), ("Gravid v. 28", 30),
+        ("Pregnant, in labor", 30), ("Gravidanza, in travaglio", 30), ("Grossesse 36 SA, en travail", 38),
         ("Raskaus, rv 28", 30), ("Raskausviikko 28", 30), ("Ciąża 28 tygodni", 30), ("Gravidez, semana 28", 30),
     ],
 )  # fmt: skip
