@@ -17,7 +17,7 @@ from msgspec.structs import replace as replace_fields
 
 from fhir.mapping.conditions import doubt_of
 from fhir.mapping.genomics.observation import GeneReading, ReadingKind, is_haplotype, may_tell, readings_of
-from fhir.mapping.genomics.tables import HLA_ALLELES
+from fhir.mapping.genomics.tables import HLA_ALLELES, NEGATIVE
 from fhir.mapping.genomics.translation import translate
 from fhir.mapping.genomics.words import genes_named, is_of_another, parts_by_gene
 from fhir.record.datatypes import FhirTime, parse_time
@@ -191,15 +191,12 @@ def _read_statements(
         ):
             yield gene, (key,)
     genes = genes_named([words])
-    if len(genes) != 1 or genes[0] == "G6PD" or _is_not_said_of_patient(words):
+    if len(genes) != 1 or genes[0] == "G6PD" or is_of_another([words]):
         return
     said_of = translate(genes[0], words)
-    if said_of:
+    # "HLA-B*57:01 negative" is a result, and no denial of one.
+    if said_of and (said_of[0].keys == (NEGATIVE,) or AssertedText(words).at(0, len(words)).is_of_patient):
         yield said_of[0].gene, said_of[0].keys
-
-
-def _is_not_said_of_patient(words: str) -> bool:
-    return is_of_another([words]) or not AssertedText(words).at(0, len(words)).is_of_patient
 
 
 # FHIR R4 diagnostic-report-status: what is whole, and what is not yet.

@@ -15,6 +15,7 @@ from fhir.mapping.genomics.genotypes import SEGMENT, genotype_of
 from fhir.mapping.genomics.tables import GENES, HLA_ALLELES, keys_of_phenotype, score_key, scores_above
 from fhir.mapping.genomics.words import (
     Translation,
+    in_english,
     presence_of,
     spelled,
     translate_hla,
@@ -135,7 +136,10 @@ _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
     **dict.fromkeys(
         ("TPMT", "NUDT15"),
         (
-            (late_pattern(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b"), "poor metabolizer"),
+            (
+                late_pattern(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b|\babsent\b"),
+                "poor metabolizer",
+            ),
             (late_pattern(r"\bintermediate (?:enzyme )?activity\b"), "intermediate metabolizer"),
             (late_pattern(r"\bnormal (?:enzyme )?activity\b"), "normal metabolizer"),
             _SLOW,
@@ -280,7 +284,7 @@ def _translate(gene: str, text: str) -> tuple[Translation, ...]:
     check_time()
     if gene in HLA_ALLELES:
         return tuple(translate_hla(gene, text))
-    plain = _WORDS_AFTER_PAIR.sub(r"\g<pair>; ", unified(gene, without_gene(gene, text)))
+    plain = _WORDS_AFTER_PAIR.sub(r"\g<pair>; ", unified(gene, in_english(without_gene(gene, text))))
     genotype = genotype_of(gene, plain)
     if genotype is not None:
         return (genotype,) if genotype.keys else ()

@@ -31,6 +31,27 @@ _LEAD = late_pattern(
     r"is|the|this|a|an|for|to be|(?:of )?substrates?)\b:?"
 )
 _PAIR = late_pattern(r"\s*[/|]\s*")
+_NOUN: Final = r"m[ée]taboli(?:sierer(?:in)?|sator|seur|zador|zzatore|seerder|serare|serer)\b"
+# Results in German, French, Spanish, Italian, Portuguese, Dutch and the Scandinavian languages.
+_FOREIGN: Final = (
+    *(
+        (late_pattern(rf"\b(?:{how})[ -]{{1,2}}{_NOUN}|{_NOUN}:? (?:{how})\b", re.IGNORECASE), f"{rate} metabolizer")
+        for rate, how in (
+            ("ultrarapid", r"ultra[- ]?(?:schnell|r?r[áa]pid|snel|rask|hurtig|snabb)\w{0,3}"),
+            ("rapid", r"(?:schnell|r[áa]pid|snel|rask|hurtig|snabb)\w{0,3}"),
+            ("normal", r"normal\w{0,3}"),
+            ("intermediate", r"interm[eé]di\w{1,5}"),
+            ("poor", r"(?:langsam|schlecht|traag|trage|langza|langsom|långsam)\w{0,3}|lent[oae]?|pobre|scarso"),
+        )
+    ),
+    (late_pattern(r"(?<=metabolizer) (?:du|de|del|di|do|voor|av|von|für)\b(?: |$)", re.IGNORECASE), ""),
+    (late_pattern(r"\bh?omo[zc][yi]go{1,2}t(?:e[rsn]?|[oa])?\b", re.IGNORECASE), "homozygous"),
+    (late_pattern(r"\bh?[eé]t[eé]ro[zc][yi]go{1,2}t(?:e[rsn]?|[oa])?\b", re.IGNORECASE), "heterozygous"),
+    (late_pattern(r"\b(?:defizient|d[ée]fi[cs]ient)(?:e[rs]?|s)?\b", re.IGNORECASE), "deficient"),
+    (late_pattern(r"\b(?:fehlend(?:e[rs]?)?|ausente|assente|afwezig)\b", re.IGNORECASE), "absent"),
+    (late_pattern(r"\b(?:aktivität|activité|actividad|attività|atividade|activiteit|aktivitet)\b", re.IGNORECASE),
+     "activity"),
+)  # fmt: skip
 # "poor-metabolizer", "poor metabolism", "poor metabolizer of CYP2C19" with the gene taken out
 _RATE = late_pattern(r"(?:\s+|(?<=[a-z])-)metaboli(?:zer(?:s|\s+(?:of|by|via|for)$)?|sm|sation|zation)\b(?! status)")
 _PRESENCE = {
@@ -117,6 +138,17 @@ def spelled(text: str) -> str:
     words = _TAG.sub("", _RATE.sub(" metabolizer", words))
     words = words.replace("ultra rapid", "ultrarapid").replace("≥ ", "≥").replace("extensive/normal", "normal")
     return words.replace("normal (extensive)", "normal").replace("extensive (normal)", "normal").strip(" .")
+
+
+def in_english(text: str) -> str:
+    """Return a result that is written in another language of Europe in the English terms.
+
+    >>> in_english("Métaboliseur lent du"), in_english("ultraschneller Metabolisierer")
+    ('poor metabolizer', 'ultrarapid metabolizer')
+    """
+    for pattern, replacement in _FOREIGN:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def without_labels(text: str) -> str:

@@ -244,6 +244,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         _says(r"\b0?[.,]75 ?%|\b7[.,]5 ?mg ?/ ?ml\b"),
         "the words of the drug say 0.75 % or 7.5 mg/mL",
     ),
+    flag("ten_percent", _says(r"\b10 ?%|\b100 ?mg ?/ ?ml\b"), "the words of the drug say 10 % or 100 mg/mL"),
     flag(
         "u_500",
         _says(r"\bu[- ]?500\b|\b500 ?(?:\[?i?u(?:nt)?\]?|units?) ?/ ?ml\b"),

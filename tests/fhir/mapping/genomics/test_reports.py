@@ -175,6 +175,9 @@ def test_conclusions_and_problems_are_statements_with_their_dates(given: Json, e
 def test_of_two_problems_about_a_gene_the_first_counts() -> None:
     first, second = problem("CYP2C19 PM"), problem("CYP2C19 IM", id="c2")
     assert _said(first, second) == {"CYP2C19": [diagnosed("CYP2C19", POOR, "CYP2C19 PM")]}
+    negative, of_mother = problem("HLA-B*57:01 negative"), problem("Mother HLA-B*57:01 negative")
+    assert _said(negative)["HLA-B*57:01"][0].keys == ("negative",)
+    assert _said(of_mother) == {}
 
 
 def test_a_statement_or_an_implication_is_something_that_is_said() -> None:
