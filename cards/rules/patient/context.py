@@ -242,9 +242,8 @@ class RuleContext(Struct, frozen=True, eq=False):
     def has_old_estimate(self, names: Iterable[str]) -> bool:
         """Whether one of these estimates is there only as a value too old."""
         return any(
-            not isinstance(function, KidneyEstimate) and function.old is not None
+            not isinstance(function := self.session.kidney(name), KidneyEstimate) and function.old is not None
             for name in names
-            if (function := self.session.kidney(name)) is not None
         )
 
     def estimate_facts(self, name: str, limits: Iterable[float] = ()) -> list[Fact]:

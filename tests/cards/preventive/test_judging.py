@@ -25,7 +25,7 @@ from tests.cards.preventive.charts import (
     state,
     taking,
 )
-from tests.fhir.builders import SNOMED, service_request
+from tests.fhir.builders import SNOMED, allergy, service_request
 
 FIRES: dict[str, tuple[tuple[Json, ...], dict[str, Any]]] = {
     "colorectal-cancer": ((), {}), "cervical-cancer": ((), {}), "breast-cancer": ((), {}), "lung-cancer": (SMOKER, {}),
@@ -271,6 +271,16 @@ STATES: list[tuple[str, tuple[Json, ...], Json | None, str]] = [
     # An HPV test counts from thirty on.
     (CERVIX, (result("82675-0", when="2025-06-01"),), YOUNG, "not due: done"),
     (CERVIX, (result("82675-0", when="2025-05-31"),), YOUNG, "due: never-seen"),
+    # What was abnormal is followed up by its result; what the chart says of an organ goes before the sex.
+    (CERVIX, (procedure("LEEP of cervix", "2012-02-01"),), None, "not due: abnormal"),
+    (CERVIX, (result("10524-7", "Abnormal", "2025-06-01"),), None, "not due: abnormal"),
+    (CERVIX, (_asked("Cervix", valueString="absent"),), None, "not due: condition"),
+    (CERVIX, (_asked("Cervix", valueString="present"),), person(sex="male"), "due: never-seen"),
+    ("breast-cancer", (_asked("Breasts", valueString="none"),), None, "not due: condition"),
+    (AORTA, (smoking(FORMER), report("CT abdomen", conclusion="Abdominal aorta 2.1 cm, no aneurysm")), OLD_MAN,
+     "not due: done"),
+    ("lung-cancer", (*SMOKER, procedure("Low dose CT of chest", None)), None, "not known: not-charted"),
+    ("statin", (*RISK, allergy("atorvastatin")), person("1962-11-20", "male"), "not due: condition"),
 ]  # fmt: skip
 
 
