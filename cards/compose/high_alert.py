@@ -106,9 +106,9 @@ def _is_in(ingredient: Ingredient, high_alert: _HighAlert) -> bool:
         return not classes_of((ingredient,)).isdisjoint(high_alert.values)
     if high_alert.kind == "name":
         return ingredient.name in high_alert.values
-    codes = (code for code in atc_codes(ingredient) if code not in high_alert.left_out)
     return high_alert.kind == "atc" and any(
-        code.startswith(high_alert.values) and not code.startswith(high_alert.left_out or ("-",)) for code in codes
+        code.startswith(high_alert.values) and not code.startswith(high_alert.left_out)
+        for code in atc_codes(ingredient)
     )
 
 

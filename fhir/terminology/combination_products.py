@@ -55,7 +55,7 @@ def assign_strengths(
     products = COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order))
     if products is None:
         return tuple(strengths) if in_order else (None,) * len(members)
-    fitting = _fitting(products, strengths) if len(strengths) <= _MOST_INGREDIENTS else set()
+    fitting = _fitting(products, strengths) if len(strengths) == len(members) <= _MOST_INGREDIENTS else set()
     if len(fitting) != 1:
         return (None,) * len(members)
     placed = dict(zip(order, fitting.pop(), strict=True))

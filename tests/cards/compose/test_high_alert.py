@@ -48,7 +48,7 @@ def test_a_drug_of_ismps_lists_has_its_class(words: str, name: str) -> None:
     "words",
     [
         "lisinopril", "levothyroxine", "celecoxib", "Tecfidera", "midodrine 5 mg tablet", "magnesium oxide",
-        "tretinoin 0.1 % topical cream", "herbal drops", "",
+        "tretinoin 0.1 % topical cream", "herbal drops", "", "aminolevulinic acid",
     ],
 )  # fmt: skip
 def test_an_ordinary_drug_has_none(words: str) -> None:

@@ -226,6 +226,8 @@ SHOWN: list[tuple[Json, tuple[Json, ...], bool | None, tuple[str, ...] | None]] 
     (_of_77(), (VISIT_77,), False, None),
     (_of_77(encounters=True), (VISIT_77,), True, ("Encounter/v",)),
     (_of_77(encounters=True), (VISIT_77 | {"status": "cancelled"},), False, None),
+    (_of_77(encounters=True), (VISIT_77 | {"type": [{"coding": [{"code": "99213"}]}]},), False, None),
+    (_of_77(encounters=True), (VISIT_77 | {"type": []},), False, None),
     (SLEEP, (SLEEP_STUDY | {"issued": "2026-11-15T08:00:00Z"},), True, None),
     (SLEEP, (SLEEP_STUDY | {"issued": "2026-11-15T08:00:00Z", "effectiveDateTime": "2026-10-15"},), False, None),
     (SLEEP, (SLEEP_STUDY,), None, None),

@@ -59,11 +59,23 @@ def test_an_override_reason_is_read_in_every_form(reason: dict[str, Any]) -> Non
     assert found.user_comment == "arranged"
 
 
-def test_a_reason_that_epic_keeps_itself_is_read_from_its_extension() -> None:
-    extension = {f"{EPIC}.reasonCategory": "45", f"{EPIC}.reasonDisplay": "Does not meet criteria"}
-    found = _one(OVERRIDDEN | {"overrideReasons": {"extension": extension, "userComment": "x"}})
-    assert (found.override_reason_code, found.override_reason_display) == ("45", "Does not meet criteria")
-    assert found.override_reason_system == f"{EPIC}.reasonCategory"
+@pytest.mark.parametrize(
+    ("extension", "code", "display"),
+    [
+        ({"reasonCategory": "45", "reasonDisplay": "Not met", "reasonTitle": "Title"}, "45", "Not met"),
+        ({"reasonCategory": "45", "reasonTitle": "Title"}, "45", "Title"),
+        ({"reasonTitle": "Title"}, "Title", "Title"),
+        ({"reasonCategory": "45", "reasonDisplay": 7}, "45", None),
+        ({}, None, None),
+    ],
+)
+def test_a_reason_that_epic_keeps_itself_is_read_from_its_extension(
+    extension: dict[str, Any], code: str | None, display: str | None
+) -> None:
+    of_epic = {f"{EPIC}.{name}": value for name, value in extension.items()}
+    found = _one(OVERRIDDEN | {"overrideReasons": {"extension": of_epic, "userComment": "x"}})
+    assert (found.override_reason_code, found.override_reason_display) == (code, display)
+    assert found.override_reason_system == (f"{EPIC}.reasonCategory" if code is not None else None)
 
 
 @pytest.mark.parametrize("reason", [{}, {"overrideReason": None}, {"overrideReason": {"userComment": "why"}}])

@@ -111,6 +111,19 @@ def _drug(note: str, name: str) -> Drug:
         ("CT planned ?pulmonary embolism", "pulmonary embolism", ("possible", "current", "patient")),
         ("Smoker - varenicline declined.", "smoking", ("affirmed", "current", "patient")),
         ("Asthme dans l'enfance.", "asthma", ("affirmed", "historical", "patient")),
+        ("Man in bed 3 has influenza.", "influenza", ("affirmed", "current", "other")),
+        ("FH: bowel cancer.", "colorectal cancer", ("affirmed", "historical", "family")),
+        ("No seizure before that.", "seizure", ("affirmed", "historical", "patient")),
+        ("No fracture seen but cannot be excluded.", "fracture", ("possible", "current", "patient")),
+        ("Started sepsis bundle.", "sepsis", ("possible", "current", "patient")),
+        ("Any fever - call 999.", "fever", ("hypothetical", "hypothetical", "patient")),
+        ("Indication: ?PE", "pulmonary embolism", ("possible", "current", "patient")),
+        ("Stroke in March.", "stroke", ("affirmed", "historical", "patient")),
+        ("2015 stroke.", "stroke", ("affirmed", "historical", "patient")),
+        ("2026 stroke.", "stroke", ("affirmed", "current", "patient")),
+        ("Operations: hernia", "hernia", ("affirmed", "historical", "patient")),
+        ("Asbestos exposure.", "asbestos exposure", ("affirmed", "current", "patient")),
+        ("No asbestos exposure.", "asbestos exposure", ("negated", "current", "patient")),
     ],
 )
 def test_each_finding_has_its_three_labels(note: str, concept: str, labels: tuple[str, str, str]) -> None:
@@ -210,6 +223,42 @@ def test_results_have_value_unit_and_the_date_that_is_meant() -> None:
         ("blood pressure", "142/78", "mmHg", "2026-09-17"),
     ]
     assert [result.unit_assumed for result in results] == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("note", "days"),
+    [
+        ("Bloods 2026-09-10: K 4.9", ["2026-09-10"]),
+        ("Bloods 9/13/26: K 4.9", ["2026-09-13"]),  # there is no thirteenth month
+        ("Bloods 20/12: K 4.9", ["2025-12-20"]),
+        ("Bloods (3/7): K 4.9", ["2026-07-03"]),
+        ("Bloods 31/2: K 4.9", ["2026-09-17"]),
+        ("Bloods 3/7: K 4.9", ["2026-09-17"]),  # three days
+        ("Bloods 3/52: K 4.9", ["2026-09-17"]),  # three weeks
+        ("Dec 1: K 4.9", ["2025-12-01"]),
+        ("May 2026 K 4.9", ["2026-05-01"]),
+        ("K 4.9, Na 140 3/9/26", ["2026-09-03", "2026-09-03"]),
+        ("K 4.9. 3/9/26", ["2026-09-17"]),
+        ("10/9/26 seen in clinic. K 4.9", ["2026-09-10"]),
+        ("Bloods 10/9/26: K 4.9\nNa 140", ["2026-09-10", "2026-09-17"]),
+    ],
+)
+def test_a_result_is_of_the_day_that_is_meant(note: str, days: list[str]) -> None:
+    assert [result.date.isoformat() for result in _read(note).results] == days
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "unread"),
+    [
+        ("Temp", ["30", "43", "90", "110"], ["29.9", "43.1", "89.9", "110.1"]),
+        ("BP", ["50", "142", "142/78"], ["49"]),
+        ("Pain score", [], ["4", "4/10"]),
+        ("Lithium level", ["0.6"], ["400 mg"]),
+    ],
+)
+def test_a_number_that_cannot_be_of_the_test_is_no_result(name: str, read: list[str], unread: list[str]) -> None:
+    assert [result.value for value in read for result in _read(f"{name} {value}").results] == read
+    assert [result for value in unread for result in _read(f"{name} {value}").results] == []
 
 
 @pytest.mark.parametrize("note", ["Weight up 4 kg since Friday.", "Wt down 3 kg.", "Weight loss 6 kg."])

@@ -142,6 +142,11 @@ def test_both_limits_of_a_row_are_normal_themselves(value: float, is_normal: boo
     assert bool(summaries(as_of, {"drug": "Magnesium", "test": "19123-9"}, earlier)) is is_normal
 
 
+def test_a_result_without_a_number_answers_no_order(as_of: datetime) -> None:
+    earlier = result("2276-4", "2026-11-10", valueQuantity={"unit": "ng/mL"})
+    assert summaries(as_of, FERRITIN, earlier) == []
+
+
 def test_limits_are_those_of_the_units_of_the_row(as_of: datetime) -> None:
     in_other_unit = result("1988-5", "2026-11-20T01:00:00Z", valueQuantity={"value": 11, "unit": "nmol/L"})
     crp = {"drug": "CRP", "test": "1988-5"}

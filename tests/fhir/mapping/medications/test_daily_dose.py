@@ -87,6 +87,10 @@ PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
         ("Augmentin", {"text": "875/125 mg PO BID x 7 days"}, {"723": 1750.0, "48203": 250.0}),
         ("Percocet", {"text": "5/325 mg, 2 tabs every 6 hours"}, {"7804": 40.0, "161": 2600.0}),
         ("Paxlovid", {"text": "300/100 mg PO BID x5 days"}, {"2587892": 600.0, "85762": 200.0}),
+        ("Augmentin", {"text": "875/125/5 mg PO BID"}, {}),
+        # The strength of an inhaler without a unit is that of one puff.
+        ("Flovent HFA 220 mcg", amount(2, "puff") | {"timing": TWICE}, {"41126": 0.88}),
+        ("amoxicillin 250 mg/5 mL", {"text": "10 mg/kg in the morning and 5 mg/kg in the evening"}, {}),
         # The mass of an infusion is that of the drug in it.
         ("vancomycin; 0.9% sodium chloride", amount(1, "g") | {"timing": TWICE}, {"11124": 2000.0}),
         ("amoxicillin 250 mg/5 mL suspension", amount(5, "mL") | {"timing": TWICE}, {"723": 500.0}),
@@ -426,6 +430,11 @@ def test_a_dose_for_each_kilogram_needs_the_weight() -> None:
 )
 def test_units_of_a_dose_and_of_a_day(dosage: Dosage, expected: Activity | None) -> None:
     assert _dose(dosage).activity == expected
+
+
+def test_a_pen_holds_the_units_of_its_volume() -> None:
+    pens = dose_of("3 ML insulin glargine 100 UNT/ML Pen Injector", amount(1, "pen") | {"timing": TWICE})
+    assert pens.activity == Activity("unit", 300.0, 600.0)
 
 
 COTRIMOXAZOLE = MedicationIdentity(
