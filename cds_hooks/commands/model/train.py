@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from cds_hooks.commands.model.console import (
@@ -33,9 +32,6 @@ def train(
     out: Out = ARTIFACTS,
     seed: Seed = SEED,
     replicates: Replicates = REPLICATES,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing: train again and compare with the artifact in --out.")
-    ] = False,
     table: Annotated[
         Path | None, typer.Option(help="Train the next version on this table of model dataset, in --out.")
     ] = None,
@@ -48,38 +44,27 @@ def train(
     With --table the declared estimator is trained again on what happened after this site's own estimates, as a new
     version beside the others; it changes nothing until it is released.
 
-    Exit codes: 0 written (with --check: the same to 1e-4), 1 a floor or the comparison failed and nothing was
-    written, 2 the name, the data or the options cannot be used.
+    Exit codes: 0 written, 1 a floor failed and nothing was written, 2 the name, the data or the options cannot be used.
 
-    Example: cds-hooks model train mortality_5y --check
+    Example: cds-hooks model train mortality_5y --out trained
 
     Example: cds-hooks model train readmission_30d --table tables/readmission_30d.csv --out own --specs mine
     """
     with problems():
         from models_onnx.workbench.release.card import refuse_incomplete_words
-        from models_onnx.workbench.release.documentation import retrained_page
         from models_onnx.workbench.training import commands
         from models_onnx.workbench.training.renewing import renew
 
         specs, tables = own_specs(specs, out, name), data or settings().data_dir
         with progress_bars(as_json) as progress:
-            if check:
-                comparison = commands.check_model(name, tables, out, progress, specs)
-            elif table is not None:
+            if table is not None:
                 specs, data = specs or out, table.parent
                 trained = renew(name, table, version, out, specs, seed, replicates, progress)
             else:
                 spec = get_spec(name, specs)
                 refuse_incomplete_words(spec.id, specs, spec.subgroups)
                 trained = commands.train_model(name, tables, out, seed, replicates, progress, specs)
-        if not check:
-            publish_trained(trained, specs, data, as_json)
-            return
-    if as_json:
-        print_json({**msgspec.to_builtins(comparison), "passed": comparison.passed})
-    else:
-        print_markdown(retrained_page(comparison))
-    raise typer.Exit(0 if comparison.passed else 1)
+        publish_trained(trained, specs, data, as_json)
 
 
 def evaluate(

@@ -22,7 +22,7 @@ from models_onnx.workbench.training.data.cohort import read_table
 from models_onnx.workbench.training.pipeline import train
 
 if TYPE_CHECKING:
-    from models_onnx.workbench.training.commands import ExternalEvaluation, RetrainedComparison
+    from models_onnx.workbench.training.commands import ExternalEvaluation
 
 METRICS: Final = {
     "auroc": "AUROC",
@@ -88,18 +88,6 @@ def failed_floors(manifest: Manifest) -> str:
     return "; ".join(
         f"{floor['name']} is {value}, the floor is {floor['limit']}"
         for floor, value in zip(failed, values, strict=True)
-    )
-
-
-def retrained_page(comparison: "RetrainedComparison") -> str:
-    """Return what differs between a model trained again and its artifact."""
-    files = f"{comparison.trained_sha256[:16]} and {comparison.committed_sha256[:16]}"
-    return (
-        f"- file: {'the same' if comparison.same_hash else 'another one'} ({files})\n"
-        f"- data: {'the same' if comparison.same_data else 'other rows'}\n"
-        f"- largest difference of {comparison.people:,} estimates: {comparison.probability:.1e} (limit 1e-04)\n"
-        f"- AUROC differs by {comparison.auroc:.4f} (limit 0.002)\n\n"
-        f"{'Agrees.' if comparison.passed else 'DOES NOT AGREE with the committed artifact.'}\n"
     )
 
 

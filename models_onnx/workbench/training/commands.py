@@ -17,10 +17,8 @@ import numpy as np
 import pandas as pd
 
 import models_onnx
-from models_onnx.artifact.folder import Artifact, load_artifact
 from models_onnx.artifact.manifest import Lineage, Manifest
 from models_onnx.errors import TrainingRefused
-from models_onnx.model_card.embed import core_digest
 from models_onnx.serving.registry import ARTIFACTS, load_model
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec, OwnEstimator, find_specs, get_spec
@@ -119,27 +117,8 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-# Issue 2 point 5: what another processor may change.
 PREDICTIONS_AGREE = 1e-4
-AUROC_AGREES = 0.002
-
-
-@dataclass(frozen=True, slots=True)
-class RetrainedComparison:
-    """A model trained again, beside the artifact in the repository: largest differences over everyone in the cohort."""
-
-    same_hash: bool
-    same_data: bool
-    trained_sha256: str
-    committed_sha256: str
-    people: int
-    probability: float
-    auroc: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether predictions agree to 1e-4 and AUROC to 0.002."""
-        return self.probability <= PREDICTIONS_AGREE and self.auroc <= AUROC_AGREES
+"""What another processor may change of an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,33 +167,6 @@ def train_model(
     if not trained.passed:
         return replace(trained, leaks=tuple(leaks_of(spec, build_cohort(spec, table.rows))))
     return replace(trained, folder=write_artifact(out / name, trained.manifest, trained.content))
-
-
-def check_model(
-    name: str,
-    data_folder: Path,
-    committed: Path = ARTIFACTS,
-    progress: Progress = no_progress,
-    specs: Path | None = None,
-) -> RetrainedComparison:
-    """Trains again with the artifact's own seed, writes nothing, and compares the two over everyone in the cohort."""
-    artifact = load_artifact(committed / name)
-    spec = get_spec(name, specs)
-    table = read_table(spec, data_folder)
-    trained = train(spec, table, artifact.manifest.seed, 0, progress)
-    people = build_cohort(spec, table.rows).X
-    retrained = Model(Artifact(trained.manifest, trained.content)).predict_rows(people)
-    before = Model(artifact).predict_rows(people)
-    return RetrainedComparison(
-        same_hash=core_digest(trained.content) == core_digest(artifact.content),
-        same_data=trained.manifest.data.sha256 == artifact.manifest.data.sha256,
-        # Without the card, which is put into the file when it is published.
-        trained_sha256=core_digest(trained.content),
-        committed_sha256=core_digest(artifact.content),
-        people=len(people),
-        probability=float(np.abs(retrained.probability - before.probability).max()),
-        auroc=abs(_auroc(trained.manifest) - _auroc(artifact.manifest)),
-    )
 
 
 def evaluate_rows(
@@ -271,7 +223,3 @@ def _refuse_training_rows(
             "on which the model was trained: figures of people not trained on are those of "
             f"'cds-hooks model evaluate {spec.id}' without --rows"
         )
-
-
-def _auroc(manifest: Manifest) -> float:
-    return float(manifest.evaluation["all"]["auroc"]["value"])

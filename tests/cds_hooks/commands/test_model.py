@@ -57,27 +57,6 @@ def test_a_folder_without_the_table_is_a_usage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_check_fails_where_another_table_was_trained_on(invented: Path) -> None:
-    told = run("train", "mortality_5y", "--data", str(invented), "--check", "--json")
-    assert told.exit_code == 1
-    document = json.loads(told.stdout)
-    assert not document["passed"]
-    assert not document["same_data"]
-
-
-@pytest.mark.slow
-def test_check_agrees_with_what_was_trained_from_the_same_table(invented: Path, tmp_path: Path) -> None:
-    first = run("train", "mortality_5y", "--data", str(invented), "--out", str(tmp_path), "--replicates", "0")
-    if first.exit_code == 1:
-        assert "Nothing was written" in first.stderr
-        assert not list(tmp_path.iterdir())
-        return
-    told = run("train", "mortality_5y", "--data", str(invented), "--out", str(tmp_path), "--check", "--json")
-    assert told.exit_code == 0
-    assert json.loads(told.stdout)["same_hash"]
-
-
-@pytest.mark.slow
 def test_evaluate_prints_figures_groups_and_floors(invented: Path) -> None:
     told = run("evaluate", "mortality_5y", "--data", str(invented), "--replicates", "5")
     for words in ("AUROC", "O/E", "age band", "What missing inputs do", "Thresholds", "Floor", "sha256"):
