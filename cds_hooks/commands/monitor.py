@@ -1,14 +1,12 @@
 """`cds-hooks monitor`: whether a model, a rule or a feed went bad, from counts that are kept beside the record."""
 
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, date, datetime
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import select
@@ -17,7 +15,7 @@ from cds_hooks.commands.options import AsJson, Client, Database, Service, failur
 from cds_hooks.commands.record_options import record_url
 from cds_hooks.memory import no_collection
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.judging import NotTold, Window, judge, summary, tell, write_textfile
+from cds_hooks.monitor.judging import NotTold, Window, judge, summary, tell
 from cds_hooks.monitor.label_reading import LabelReader
 from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.record_views import open_follower
@@ -31,21 +29,15 @@ from models_onnx.monitoring.figure import Figure, Incident, incidents
 if TYPE_CHECKING:
     from cds_hooks.hold_back.acts import Rollback
 
-_REPORT_DAYS, _REVIEW_DAYS = 7, 30
 _STYLES = {"act": "bold red", "watch": "yellow", "insufficient": "dim", "good": "green"}
 
 
 def monitor(
-    reviews: Annotated[
-        bool, typer.Option("--reviews", help="List what the reasons of clinicians ask of people, and no figures.")
-    ] = False,
     until: Annotated[
         str | None,
         typer.Option(metavar="DATE[THH:MM]", help="Last day of the window; default: today, up to now (UTC)."),
     ] = None,
-    days: Annotated[
-        int | None, typer.Option(min=1, max=366, help="How many days the window has; else 7, of --reviews 30.")
-    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days the window has.")] = 7,
     before: Annotated[int, typer.Option(min=1, max=3650, help="How many days before it are the reference.")] = 28,
     label_days: Annotated[
         int, typer.Option(min=1, max=3650, help="How many days of mature predictions are held against what happened.")
@@ -56,9 +48,6 @@ def monitor(
     as_json: AsJson = False,
     notify: Annotated[
         str | None, typer.Option(metavar="URL", help="Post each incident there once when it begins and when it ends.")
-    ] = None,
-    textfile: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the figures for Prometheus' textfile collector.")
     ] = None,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Take back to shadow what is in canary and has a figure to act on.")
@@ -73,15 +62,8 @@ def monitor(
 
     Exit codes: 0 nothing to act on, 1 an incident, 2 the record, the counts or an option cannot be used.
 
-    --reviews gives three lists: cards that did not fit the patient, for a review of the positive predictive value;
-    estimates that were not trusted, for the owner of the model; cards that went to somebody who cannot act on them, as
-    proposals for a filter by role. Each line is a rule, model or service of one client, with decisions to open.
-
     Example: cds-hooks monitor --days 7 --before 28
     """
-    if reviews:
-        _list_reviews(days or _REVIEW_DAYS, as_json, database)
-        return
     _check_options(notify, narrowed=client is not None or service is not None)
     console = Console(stderr=True)
     try:
@@ -93,7 +75,7 @@ def monitor(
             follower.catch_up(lambda done: progress.update(task, completed=done))
             book = CountBook(follower.views)
             LabelReader(book, url, labels, time_ns() // 1000).read()
-        window = Window(last, days or _REPORT_DAYS, before, label_days, at)
+        window = Window(last, days, before, label_days, at)
         with no_collection():
             judged = judge(book, labels, window)
         paused = _paused(url)
@@ -103,7 +85,8 @@ def monitor(
     _, figures = judged.narrowed(client, service)
     open_incidents = incidents(figures)
     taken_back = _take_back(url, figures) if rollback else []
-    _tell_others(book, figures, open_incidents, notify, textfile)
+    if notify is not None:
+        _tell_others(book, open_incidents, notify)
     if as_json:
         document = {
             "until": last,
@@ -120,29 +103,6 @@ def monitor(
             typer.echo(f"Rolled back, {act.kind} {act.name}: {act.why}")
         _print(figures, open_incidents, every)
     raise typer.Exit(1 if open_incidents else 0)
-
-
-def _list_reviews(days: int, as_json: bool, database: str | None) -> None:
-    from cds_hooks.monitor.judging import LISTS, reviewed
-
-    since = int((datetime.now(UTC) - timedelta(days=days)).timestamp() * 1e6)
-    try:
-        reviews = reviewed(record_url(database), since)
-    except RecordUnavailable as error:
-        raise failure(str(error), 2) from error
-    if as_json:
-        typer.echo(msgspec.json.encode(reviews).decode())
-        return
-    console = Console()
-    for reason, heading in LISTS.items():
-        lines = [review for review in reviews if review.reason == reason]
-        console.print(f"[bold]{heading}[/] ({reason})", highlight=False)
-        table = Table("client", "service", "what", "answers", "last", "decisions")
-        for line in lines:
-            last = datetime.fromtimestamp(line.last / 1e6, UTC).date().isoformat()
-            words = [escape(line.client), escape(line.service), escape(f"{line.kind} {line.name}")]
-            table.add_row(*words, f"{line.answers:,}", last, "\n".join(line.decisions))
-        console.print(table if lines else f"Nothing in the last {days} days.", highlight=False)
 
 
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
@@ -180,17 +140,11 @@ def _check_options(notify: str | None, *, narrowed: bool) -> None:
         raise failure(f"--notify: {text}.", 2)
 
 
-def _tell_others(
-    book: CountBook, figures: list[Figure], open_incidents: list[Incident], notify: str | None, textfile: Path | None
-) -> None:
+def _tell_others(book: CountBook, open_incidents: list[Incident], notify: str) -> None:
     try:
-        if textfile is not None:
-            write_textfile(textfile, figures, open_incidents)
-        if notify is not None:
-            tell(book, open_incidents, notify)
-    except (NotTold, RecordUnavailable, OSError) as error:
-        text = str(error) if not isinstance(error, OSError) else f"{textfile} cannot be written: {error.strerror}."
-        raise failure(f"Incidents: {len(open_incidents)}. {text}", 2) from error
+        tell(book, open_incidents, notify)
+    except (NotTold, RecordUnavailable) as error:
+        raise failure(f"Incidents: {len(open_incidents)}. {error}", 2) from error
 
 
 def _print(figures: list[Figure], open_incidents: list[Incident], every: bool) -> None:

@@ -1,38 +1,27 @@
 """What the monitor says of a window: the figures of calls, of predictions that are mature, and of rules.
 
-Tells others of incidents: a webhook once when one begins and once when it ends, and figures for Prometheus.
-
-What clinicians' reasons ask of people: cards that did not fit, estimates not trusted, cards for somebody else.
-
-responsible-ai.md 4.2, point 4. Nothing is decided here: a list names rules, models and services with decisions to open.
+Tells others of incidents: a webhook once when one begins and once when it ends.
 """
 
 import hashlib
 import sqlite3
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from msgspec import Struct, to_builtins
-from sqlalchemy import select
 
 from cds_hooks.hold_back.acts import ROLLBACK_EVENT, Rollback
-from cds_hooks.hold_back.auto_pause import keys_of
 from cds_hooks.hold_back.checks import WITHHELD
 from cds_hooks.hold_back.releases import CANARY, Released
-from cds_hooks.hold_back.sent_cards import SentCard, sent_by
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.label_reading import label_windows
 from cds_hooks.notice_formats import post_notice
 from cds_hooks.outcomes.labels import Labels
 from cds_hooks.storage.entries import add_event
-from cds_hooks.storage.queries import read_rows, without_trials
-from cds_hooks.storage.tables import feedback
-from models_onnx.artifact.files import write_whole
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.monitoring.day import DayCounts
 from models_onnx.monitoring.figure import Figure, Incident, State
@@ -245,9 +234,6 @@ def take_back(url: str, rollbacks: Iterable[Rollback]) -> None:
         add_event(url, ROLLBACK_EVENT, _ACTOR, to_builtins(rollback))
 
 
-_METRIC: Final = "cds_monitor_figures"
-
-
 class NotTold(Exception):
     """The webhook did not take an event; the message is a sentence, and the next report tells it again."""
 
@@ -285,97 +271,3 @@ def tell(book: CountBook, incidents: Sequence[Incident], url: str) -> list[Event
             raise NotTold(f"the webhook {fault}; the next report tells the event again.")
         book.note_incident(event.client, event.family, is_open=not is_over)
     return [*begun, *ended]
-
-
-def write_textfile(file: Path, figures: Sequence[Figure], incidents: Sequence[Incident]) -> None:
-    """Write figures by state and incidents in the text format of Prometheus, for node_exporter's textfile collector.
-
-    The file is replaced as a whole, so that a half-written one is never read.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    lines = [f"# HELP {_METRIC} Figures of the last monitor report by state.", f"# TYPE {_METRIC} gauge"]
-    for (client, family, state), number in sorted(Counter((e.client, e.family, e.state) for e in figures).items()):
-        lines.append(f'{_METRIC}{{client="{_label(client)}",family="{family}",state="{state}"}} {number}')
-    lines += [
-        "# HELP cds_monitor_incidents Incidents of the last monitor report.",
-        "# TYPE cds_monitor_incidents gauge",
-    ]
-    lines += [f'cds_monitor_incidents{{client="{_label(e.client)}",family="{e.family}"}} 1' for e in incidents]
-    lines += ["# HELP cds_monitor_reported_seconds When the last monitor report was made."]
-    lines += ["# TYPE cds_monitor_reported_seconds gauge"]
-    lines += [f"cds_monitor_reported_seconds {datetime.now(UTC).timestamp():.0f}"]
-    write_whole(file, "\n".join(lines) + "\n")
-
-
-def _label(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-
-
-LISTS: Final = {
-    "patient-ineligible": "Review of the positive predictive value: the card did not fit the patient",
-    "recipient-does-not-trust": "For the owner of the model: the estimate is not trusted",
-    "inappropriate-recipient": "Proposals for a filter by role: the card went to somebody who cannot act on it",
-}
-"""By the code of the reason the heading of its list."""
-_AT_ONCE: Final = 500
-_EXAMPLES: Final = 5
-
-
-class Reviewed(Struct):
-    """How often one reason was given against the cards of a rule, model or service of one client.
-
-    `kind` is rule, model or service; `last` the day of the newest answer (UTC); `decisions` the newest few.
-    """
-
-    reason: str
-    client: str
-    service: str
-    kind: str
-    name: str
-    answers: int = 0
-    last: int = 0
-    decisions: list[str] = []
-
-
-def reviewed(url: str, since: int) -> list[Reviewed]:
-    """Return what was answered with one of these reasons since then (microseconds since 1970), the most frequent first.
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-    """
-    by_key: dict[tuple[str, ...], Reviewed] = {}
-    for row, sent in _answers(url, since):
-        for kind, name in _subjects(sent, row.service):
-            key = (row.override_reason_code, row.client, row.service, kind, name)
-            entry = by_key.setdefault(key, Reviewed(*key, decisions=[]))
-            entry.answers += 1
-            entry.last = max(entry.last, row.received_at)
-            entry.decisions = [row.decision, *entry.decisions][:_EXAMPLES]
-    order = list(LISTS)
-    return sorted(
-        by_key.values(), key=lambda review: (order.index(review.reason), -review.answers, review.client, review.name)
-    )
-
-
-def _answers(url: str, since: int) -> Iterator[tuple[Any, SentCard]]:
-    f = feedback.c
-    query = select(f.sequence, f.client, f.service, f.decision, f.card, f.override_reason_code, f.received_at)
-    query = query.where(
-        without_trials(feedback), f.received_at >= since, f.override_reason_code.in_(list(LISTS))
-    ).order_by(f.sequence)
-    after = 0
-    while rows := read_rows(url, query.where(f.sequence > after).limit(_AT_ONCE)):
-        after = rows[-1].sequence
-        cards = sent_by(url, (row.decision for row in rows if row.decision))
-        for row in rows:
-            sent = cards.get(row.decision or "", {}).get(row.card)
-            if sent is not None:
-                yield row, sent
-
-
-def _subjects(sent: SentCard, service: str) -> list[tuple[str, str]]:
-    """Return the model of a card where it has one, else its rules, else its service."""
-    model = (sent.our_extension.model or {}).get("id")
-    return [("model", str(model))] if model else list(keys_of(sent.our_extension, service))

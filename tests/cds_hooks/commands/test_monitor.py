@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,12 +17,9 @@ from cds_hooks import cli
 from cds_hooks.commands import monitor
 from cds_hooks.hold_back.acts import PAUSE_EVENT, Rollback
 from cds_hooks.monitor import judging
-from cds_hooks.monitor.book import CountBook
-from cds_hooks.monitor.judging import Reviewed
 from cds_hooks.storage import Decision
 from cds_hooks.storage.decision import RecordUnavailable
 from models_onnx.monitoring.figure import Figure, Incident
-from tests.cds_hooks.decision_views.followed import Book
 from tests.cds_hooks.storage.samples import a_decision, store
 
 
@@ -109,20 +106,6 @@ def test_an_address_that_is_not_called_and_a_part_of_the_figures_are_refused(
     assert ended.value.exit_code == 2
     assert text.startswith(words)
     assert text.endswith(".\n")
-
-
-def test_a_file_that_cannot_be_written_is_said_with_the_number_of_incidents(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    book: CountBook = Book(tmp_path / "counts.sqlite3")
-    textfile = tmp_path / "none" / "figures.prom"
-    incident = Incident("a hospital", "errors", (ALL[0],))
-    with pytest.raises(typer.Exit) as ended:
-        monitor._tell_others(book, ALL, [incident], None, textfile)
-    assert ended.value.exit_code == 2
-    assert capsys.readouterr().err == f"Incidents: 1. {textfile} cannot be written: No such file or directory.\n"
-    monitor._tell_others(book, ALL, [], None, tmp_path / "figures.prom")
-    assert (tmp_path / "figures.prom").is_file()
 
 
 # `cds-hooks monitor` over a record: what it prints, its JSON, the days it takes and what it refuses.
@@ -267,14 +250,13 @@ def test_an_incident_ends_with_1_and_is_printed_before_the_figures(site: Site) -
 def test_a_report_is_told_to_others(site: Site) -> None:
     site.paused = ["a pause"]
     address = "https://pager.example/x"
-    words = ("--until", "2026-11-20", "--notify", address, "--textfile", "t.prom")
+    words = ("--until", "2026-11-20", "--notify", address)
     assert site.run(*words)[0] == 1
-    ((book, figures, open_incidents, *told),) = site.of("_tell_others")
-    assert (hasattr(book, "compared"), len(figures), [each.client for each in open_incidents]) == (True, 3, ["a"])
-    assert told == [address, Path("t.prom")]
+    ((book, open_incidents, told),) = site.of("_tell_others")
+    assert (hasattr(book, "compared"), [each.client for each in open_incidents], told) == (True, ["a"], address)
     site.asked.clear()
     site.run("--until", "2026-11-20")
-    assert site.of("_tell_others")[0][3:] == [None, None]
+    assert site.of("_tell_others") == []
 
 
 def test_what_is_taken_back_is_named(site: Site) -> None:
@@ -289,42 +271,6 @@ def test_what_is_taken_back_is_named(site: Site) -> None:
 
 
 # The parts
-
-
-REVIEWS = [
-    Reviewed("patient-ineligible", "[a]", "s", "rule", "r", 1200, 1_795_165_200_000_000, ["d1", "d2"]),
-    Reviewed("inappropriate-recipient", "b", "s", "service", "s", 1, 1_795_251_600_000_000, ["d3"]),
-]
-
-
-def test_what_reasons_ask_of_people_is_three_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-
-    def reviewed(url: str, since: int) -> list[Reviewed]:
-        assert url == "url"
-        asked.append(since)
-        return REVIEWS
-
-    monkeypatch.setattr("cds_hooks.monitor.judging.reviewed", reviewed)
-    began = datetime.now(UTC)
-    code, shown, errors = Site.run("--reviews", "--database", "url")
-    assert (code, errors) == (0, "")
-    assert [" ".join(line.split()) for line in shown.splitlines() if line.strip(" ┏┓┃━┳┡╇┩│└┘┴─")] == [
-        "Review of the positive predictive value: the card did not fit the patient (patient-ineligible)",
-        "┃ client ┃ service ┃ what ┃ answers ┃ last ┃ decisions ┃",
-        "│ [a] │ s │ rule r │ 1,200 │ 2026-11-20 │ d1 │",
-        "│ │ │ │ │ │ d2 │",
-        "For the owner of the model: the estimate is not trusted (recipient-does-not-trust)",
-        "Nothing in the last 30 days.",
-        "Proposals for a filter by role: the card went to somebody who cannot act on it (inappropriate-recipient)",
-        "┃ client ┃ service ┃ what ┃ answers ┃ last ┃ decisions ┃",
-        "│ b │ s │ service s │ 1 │ 2026-11-21 │ d3 │",
-    ]
-    document = json.loads(Site.run("--reviews", "--days", "3", "--json", "--database", "url")[1])
-    assert [(row["reason"], row["answers"]) for row in document] == [(row.reason, row.answers) for row in REVIEWS]
-    for since, days in zip(asked, (30, 3), strict=True):
-        behind = began - datetime.fromtimestamp(since / 1e6, UTC)
-        assert timedelta(days=days, minutes=-10) < behind <= timedelta(days=days)
 
 
 def _raising(error: Exception) -> Any:

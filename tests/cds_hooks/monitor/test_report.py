@@ -6,26 +6,18 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
-from cds_hooks.monitor.judging import Event, NotTold, reviewed, tell
+from cds_hooks.monitor.judging import Event, NotTold, tell
 from cds_hooks.record_views import open_follower
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
-from tests.cds_hooks.calls import PLANNING, request_for
 from tests.cds_hooks.decision_views.followed import Book
-from tests.cds_hooks.hold_back.restraint_calls import SIGN, WARNINGS, feedback, order_sign
-from tests.cds_hooks.prefetch.fetch_calls import app_client
-from tests.cds_hooks.services.equation_calls import NOW
-from tests.live import record_in
 from tests.receiver import Receiver, receiving
 
 FIRST = datetime(2026, 9, 1, 8, tzinfo=UTC)
@@ -215,26 +207,12 @@ def test_what_the_webhook_did_not_take_is_told_again(record: str, counts: Path, 
         (["--database", "sqlite:///nowhere/d.sqlite3"], "there is no record at"),
         (["--notify", "http://alerts.example/x"], "http is for this machine only"),
         (["--notify", "https://alerts.example/x", "--client", "north"], "leave out --client"),
-        (["--textfile", "/proc/no/file.prom"], "cannot be written"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(record: str, counts: Path, more: list[str], words: str) -> None:
     done = run(record, counts, *more)
     assert done.exit_code == 2
     assert words in " ".join(done.output.split())
-
-
-def test_prometheus_reads_the_textfile(record: str, tmp_path: Path, counts: Path) -> None:
-    file = tmp_path / "monitor.prom"
-    run(record, counts, "--textfile", str(file))
-    families = {each.name: each for each in text_string_to_metric_families(file.read_text())}
-    assert {tuple(each.labels.values()) for each in families["cds_monitor_incidents"].samples} == {
-        ("north", "units"),
-        ("south", "feed"),
-    }
-    acting = [each for each in families["cds_monitor_figures"].samples if each.labels["state"] == "act"]
-    assert sum(each.value for each in acting) >= 2
-    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
 
 @pytest.fixture
@@ -318,57 +296,3 @@ def test_alertmanager_is_told_under_one_key_when_it_begins_and_when_it_is_over(
         "labels": labels, "annotations": {"summary": "ehr: u"}, "startsAt": begun.at, "endsAt": first["endsAt"],
     }  # fmt: skip
     assert last == {"labels": labels, "annotations": {"summary": "ehr input drift"}, "endsAt": ended.at}
-
-
-async def _card(calls: httpx.AsyncClient, service: str, request: dict[str, Any]) -> dict[str, Any]:
-    answered = await calls.post(f"/cds-services/{service}", json=request)
-    card: dict[str, Any] = answered.json()["cards"][0]
-    return card
-
-
-async def _override(calls: httpx.AsyncClient, service: str, card: dict[str, Any], code: str, second: int) -> None:
-    body = feedback(card)
-    (item,) = body["feedback"]
-    item["outcomeTimestamp"] = f"{item['outcomeTimestamp'][:17]}{second:02}Z"
-    (reason,) = (each for each in card["overrideReasons"] if each["code"] == code)
-    item["outcome"], item["overrideReason"] = "overridden", {"reason": reason}
-    sent = await calls.post(f"/cds-services/{service}/feedback", json=body)
-    assert sent.status_code == 200, sent.text
-
-
-def _answered(folder: Path) -> str:
-    async def story() -> None:
-        async with app_client(folder, as_of=NOW) as calls:
-            view = request_for(PLANNING, "patient-view", "planning-talk", NOW)
-            card = await _card(calls, PLANNING, view)
-            for second, code in enumerate(
-                ("patient-ineligible", "recipient-does-not-trust", "inappropriate-recipient")
-            ):
-                await _override(calls, PLANNING, card, code, second)
-            warning = await _card(calls, SIGN, order_sign(WARNINGS[0]))
-            assert "recipient-does-not-trust" not in {each["code"] for each in warning["overrideReasons"]}
-
-    asyncio.run(story())
-    return record_in(folder)
-
-
-def test_each_reason_leads_to_its_list_with_the_decision_to_open(tmp_path: Path) -> None:
-    url = _answered(tmp_path)
-    found = reviewed(url, 0)
-    assert [(each.reason, each.kind, each.name, each.answers) for each in found] == [
-        ("patient-ineligible", "model", "mortality_5y", 1),
-        ("recipient-does-not-trust", "model", "mortality_5y", 1),
-        ("inappropriate-recipient", "model", "mortality_5y", 1),
-    ]
-    assert len({each.decisions[0] for each in found}) == 1
-    assert reviewed(url, max(each.last for each in found) + 1) == []
-
-
-def test_the_command_prints_the_three_lists(tmp_path: Path) -> None:
-    url = _answered(tmp_path)
-    done = CliRunner().invoke(app, ["monitor", "--reviews", "--days", "366", "--database", url])
-    assert done.exit_code == 0, done.output
-    for words in ("Review of the positive predictive value", "For the owner of the model", "filter by role"):
-        assert words in done.output
-    as_json = CliRunner().invoke(app, ["monitor", "--reviews", "--days", "366", "--database", url, "--json"])
-    assert len(json.loads(as_json.stdout)) == 3
