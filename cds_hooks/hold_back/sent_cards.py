@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import select
 
 from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, Indicator
 from cards.compose.equation import AFTER_INFARCTION
@@ -19,8 +18,6 @@ from cards.extension import EXTENSION_KEY, NOTHING_SAID, CardExtension, Factor, 
 from cds_hooks.decision_views.follow import AnswerRow
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE
 from cds_hooks.storage.decision import ANSWERED_ON_PAGE, Decision, FeedbackItem
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import decisions
 
 WORSE_SHARE: Final = 0.20
 """A number that became worse by so much is shown again: KDIGO 2024 (2.1.3) says so of the eGFR."""
@@ -201,7 +198,6 @@ def _open_doses(due: VaccineForecasts) -> Iterator[str]:
             yield f"{forecast.group} {forecast.dose} {'due' if is_due else 'possible'}"
 
 
-_RESPONSES_AT_ONCE: Final = 50
 ACCEPTED: Final = "accepted"
 KNOWN_REASONS: Final = frozenset(reason.code for reason in (*OVERRIDE_REASONS, PATIENT_DECLINES)) | {
     "cds-not-applicable"
@@ -305,21 +301,6 @@ _basis: Final = msgspec.json.Decoder(_Basis)
 def sent_cards(response: bytes) -> tuple[SentCard, ...]:
     """Return the cards of a response as it was sent."""
     return _response.decode(response).cards
-
-
-def sent_by(url: str, ids: Iterable[str]) -> dict[str, dict[str, SentCard]]:
-    """Return these decisions' cards by the decision and the card's uuid; RecordUnavailable if they cannot be read.
-
-    Many answers can be about one decision with a long response, which is read and decoded once.
-    """
-    cards = dict[str, dict[str, SentCard]]()
-    columns = [decisions.c[name] for name in ("id", "response")]
-    wanted = sorted(set(ids))
-    for start in range(0, len(wanted), _RESPONSES_AT_ONCE):
-        some = wanted[start : start + _RESPONSES_AT_ONCE]
-        for row in read_rows(url, select(*columns).where(decisions.c.id.in_(some))):
-            cards[row.id] = {card.uuid: card for card in sent_cards(row.response)}
-    return cards
 
 
 def answer_of(row: AnswerRow) -> SentCardAnswer | None:
