@@ -361,20 +361,31 @@ def with_strength_from_text(identity: MedicationIdentity, dosage: Dosage) -> Med
     return replace(identity, strengths=(strengths[0],))
 
 
-_MASSES_OF_PARTS = re.compile(r"\d+(?:\.\d+)?(?: ?/ ?\d+(?:\.\d+)?){1,2} ?mg(?![\w/])")
+_MASSES_OF_PARTS = re.compile(r"\d+(?:\.\d+)?(?: ?mg)?(?: ?/ ?\d+(?:\.\d+)?){1,2} ?mg(?![\w/])")
+# Every product has five parts of sulfamethoxazole for each of trimethoprim, whose mass orders name.
+_OF_TRIMETHOPRIM = re.compile(r"(\d+(?:\.\d+)?) ?mg (?:of )?(?:TMP|trimethoprim)\b(?: component)?", re.IGNORECASE)
+_CO_TRIMOXAZOLE = {"10180": 5.0, "10829": 1.0}
 
 _COUNTED = re.compile(r"[ ,;=(:]{0,4}(?=\d[\d./-]{0,5}(?: to \d)? ?(?:tab|cap))", re.IGNORECASE)
 
 
 def with_masses_of_parts(identity: MedicationIdentity, dosage: Dosage) -> tuple[MedicationIdentity, Dosage]:
-    """Return "875/125 mg twice daily" of a combination as one, twice daily, of a product with these strengths."""
-    match = _MASSES_OF_PARTS.match(dosage.text or "") if len(identity.ingredients) > 1 else None
-    if match is None or dosage.doseAndRate:
+    """Return "875/125 mg twice daily" of a combination as one, twice daily, of a product with these strengths.
+
+    "320 mg TMP every 8 hours" is one of a product with 1,600 mg of sulfamethoxazole beside them.
+    """
+    text = dosage.text or "" if len(identity.ingredients) > 1 and not dosage.doseAndRate else ""
+    strengths: tuple[Strength | None, ...]
+    if (match := _MASSES_OF_PARTS.match(text)) is not None:
+        strengths = assign_strengths(identity.ingredients, read_strengths(match.group()))
+    elif set(identity.rxcuis) == set(_CO_TRIMOXAZOLE) and (match := _OF_TRIMETHOPRIM.match(text)) is not None:
+        part = float(match[1])
+        strengths = tuple(Strength(part * _CO_TRIMOXAZOLE[rxcui], "mg", "unit") for rxcui in identity.rxcuis)
+    else:
         return identity, dosage
-    strengths = assign_strengths(identity.ingredients, read_strengths(match.group()))
     if len(strengths) != len(identity.ingredients) or None in strengths:
         return identity, dosage
-    rest = (dosage.text or "")[match.end() :]
+    rest = text[match.end() :]
     # "10/325 mg, 1-2 tabs every 6 hours" counts what has these masses.
     counted = _COUNTED.match(rest)
     text = rest[counted.end() :] if counted is not None else f"1 each{rest}"

@@ -72,14 +72,22 @@ _SEX = Condition("sex", "the administrative sex is so", _sex, one_of("male", "fe
 
 
 def _condition_any(spec: Spec) -> Predicate:
-    keys = tuple(spec["condition_any"])
+    keys, days = tuple(spec["condition_any"]), spec.get("within_days")
+
+    def counts(key: str, context: RuleContext) -> bool:
+        hit = context.session.condition(key)
+        began = began_by(hit) if hit is not None and days is not None else None
+        # Without a date it may be recent.
+        return hit is not None and (began is None or began.whole_days(context.session.record.as_of_epoch) <= days)
 
     def test(context: RuleContext) -> Truth:
         session = context.session
-        return True if session.has_any(keys) else False if session.knows_conditions else None
+        if session.has_any(keys) and (days is None or any(counts(key, context) for key in keys)):
+            return True
+        return False if session.knows_conditions else None
 
     def facts(context: RuleContext) -> list[Fact]:
-        return [fact for key in keys for fact in context.condition_facts(key)]
+        return [fact for key in keys if counts(key, context) for fact in context.condition_facts(key)]
 
     return Predicate(test, facts, frozenset({"conditions"}) | {f"condition:{key}" for key in keys})
 
@@ -97,11 +105,14 @@ def _needs_of_conditions(spec: Spec) -> DataNeeds:
 
 _CONDITION_ANY = Condition(
     "condition_any",
-    "one of these keys of `fhir/terminology/tables/condition_groups.csv` is on the problem list, or a result shows it",
+    "one of these keys of `fhir/terminology/tables/condition_groups.csv` is on the problem list, or a result shows it; "
+    "with `within_days` it has no date, or began or was recorded in that time",
     _condition_any,
     TEXTS,
-    lambda spec: " or ".join(spec["condition_any"]),
+    lambda spec: " or ".join(spec["condition_any"])
+    + (f" of the last {spec['within_days']:g} days" if "within_days" in spec else ""),
     _needs_of_conditions,
+    {"within_days": DAYS},
 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from cards.rules.conditions.condition import flag
 from cards.rules.engine.family import Family, Placeholder, lab_placeholder
 from cards.rules.patient.context import RuleContext
 from fhir.terminology.analytes import ANALYTES
@@ -66,4 +67,5 @@ FAMILY = Family(
         "pco2": " with pCO2 48.755 mm[Hg] on 2026-11-20",
         "po2": " with pO2 59.95 mm[Hg] on 2026-11-20",
     },
+    conditions=(flag("slow_release", lambda context: context.medication.is_slow_release, "a slow-release form"),),
 )

@@ -50,7 +50,9 @@ def is_other_release(first: MedicationIdentity, second: MedicationIdentity) -> b
 
 def is_other_way(first: MedicationIdentity, second: MedicationIdentity) -> bool:
     """Whether they are given in different ways: on the skin and by mouth, by mouth and injected."""
-    if (first.systemic is False) is not (second.systemic is False):
+    # "Advair" and "Serevent Diskus"
+    inhaled = _sites(first) == _sites(second) == {"lungs"} and _RELIEVERS.isdisjoint(first.rxcuis)
+    if (first.systemic is False) is not (second.systemic is False) and not inhaled:
         return True
     return first.is_injected is not second.is_injected
 

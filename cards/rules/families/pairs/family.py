@@ -46,6 +46,7 @@ _UNDER_DAILY_MG: Final = {"dolutegravir_once": {"1433868": 100.0}}
 """Under which dose a day a row is meant: 50 mg of dolutegravir twice a day is the dose beside rifampin."""
 _OVER_DAILY_MG: Final = {
     "low_daily_aspirin": {"1191": 100.0},
+    "low_daily_statin": {"41127": 40.0},
     "low_daily_ppi": {"7646": 20.0, "283742": 20.0, "40790": 40.0, "17128": 30.0, "114979": 20.0, "816346": 30.0},
 }
 """Over which dose a day a row is meant; a loading dose is none."""

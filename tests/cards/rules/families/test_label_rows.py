@@ -50,11 +50,14 @@ def test_a_disease_fires_for_each_drug_and_each_group_and_is_silent_without(as_o
         name = _names(rule.trigger.draft)[0]
         unrelated = "osteoarthritis" if "gout" in groups else "gout"
         assert _found(rule, {"conditions": [unrelated]}, {"drug": name}, as_of) == []
+        if days := next((part["within_days"] for part in parts if "within_days" in part), None):
+            for age, bands in ((days, [band.id]), (days + 1, [])):
+                assert _found(rule, {"conditions": [[groups[0], age]]}, {"drug": name}, as_of) == bands, age
         without = [part["not"]["condition_any"][0] for part in parts if "not" in part]
         if without:
             assert _found(rule, {"conditions": [groups[0], *beside, *without]}, {"drug": name}, as_of) == []
 
-    for_each(_of_template("dz-label"), fires)
+    for_each([*_of_template("dz-label"), *_of_template("dz-recent")], fires)
 
 
 def test_a_value_fires_for_each_drug_beyond_its_limit_and_is_silent_at_it(as_of: datetime) -> None:

@@ -91,6 +91,8 @@ PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
         # The strength of an inhaler without a unit is that of one puff.
         ("Flovent HFA 220 mcg", amount(2, "puff") | {"timing": TWICE}, {"41126": 0.88}),
         ("amoxicillin 250 mg/5 mL", {"text": "10 mg/kg in the morning and 5 mg/kg in the evening"}, {}),
+        ("Paxlovid", {"text": "300 mg/100 mg PO BID x5 days"}, {"2587892": 600.0, "85762": 200.0}),
+        ("Bactrim IV", {"text": "350 mg TMP IV q8h"}, {"10180": 5250.0, "10829": 1050.0}),
         # The mass of an infusion is that of the drug in it.
         ("vancomycin; 0.9% sodium chloride", amount(1, "g") | {"timing": TWICE}, {"11124": 2000.0}),
         ("amoxicillin 250 mg/5 mL suspension", amount(5, "mL") | {"timing": TWICE}, {"723": 500.0}),
