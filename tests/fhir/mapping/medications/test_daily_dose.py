@@ -86,7 +86,6 @@ PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
         # "875/125 mg" of a combination is the mass of each part.
         ("Augmentin", {"text": "875/125 mg PO BID x 7 days"}, {"723": 1750.0, "48203": 250.0}),
         ("Percocet", {"text": "5/325 mg, 2 tabs every 6 hours"}, {"7804": 40.0, "161": 2600.0}),
-        ("Paxlovid", {"text": "300/100 mg PO BID x5 days"}, {"2587892": 600.0, "85762": 200.0}),
         ("Augmentin", {"text": "875/125/5 mg PO BID"}, {}),
         # The strength of an inhaler without a unit is that of one puff.
         ("Flovent HFA 220 mcg", amount(2, "puff") | {"timing": TWICE}, {"41126": 0.88}),
