@@ -109,8 +109,10 @@ _CONDITION_ANY = Condition(
     "with `within_days` it has no date, or began or was recorded in that time",
     _condition_any,
     TEXTS,
-    lambda spec: " or ".join(spec["condition_any"])
-    + (f" of the last {spec['within_days']:g} days" if "within_days" in spec else ""),
+    lambda spec: (
+        " or ".join(spec["condition_any"])
+        + (f" of the last {spec['within_days']:g} days" if "within_days" in spec else "")
+    ),
     _needs_of_conditions,
     {"within_days": DAYS},
 )
