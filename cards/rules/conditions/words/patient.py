@@ -1,5 +1,6 @@
 """Words about the patient and the medications: sex, problems, allergies, and what is drafted, taken, or began when."""
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterator
 
@@ -72,17 +73,17 @@ _SEX = Condition("sex", "the administrative sex is so", _sex, one_of("male", "fe
 
 
 def _condition_any(spec: Spec) -> Predicate:
-    keys, days = tuple(spec["condition_any"]), spec.get("within_days")
+    keys, days = tuple(spec["condition_any"]), float(spec.get("within_days", "inf"))
 
     def counts(key: str, context: RuleContext) -> bool:
         hit = context.session.condition(key)
-        began = began_by(hit) if hit is not None and days is not None else None
+        began = began_by(hit) if hit is not None else None
         # Without a date it may be recent.
         return hit is not None and (began is None or began.whole_days(context.session.record.as_of_epoch) <= days)
 
     def test(context: RuleContext) -> Truth:
         session = context.session
-        if session.has_any(keys) and (days is None or any(counts(key, context) for key in keys)):
+        if session.has_any(keys) and (days == math.inf or any(counts(key, context) for key in keys)):
             return True
         return False if session.knows_conditions else None
 
