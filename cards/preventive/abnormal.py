@@ -121,7 +121,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         if is_named_otherwise or (self.positive and test.is_positive is False):
             return None
         clauses = test.clauses
-        is_positive = test.is_positive is True and len(clauses) <= 1
+        is_positive = test.is_positive is True and (len(clauses) <= 1 or not test.result)
         for clause in clauses or (("",) if is_positive else ()):
             if self.positive and not is_positive and _AFFIRMED.search(clause) is None:
                 continue

@@ -81,7 +81,8 @@ class Done(Struct, frozen=True, dict=True):
 # A size belongs to what stands before its comma: "aneurysm, diameter 56 mm", "AAA, 5.6 cm".
 _CLAUSES: Final = re.compile(
     r"[;|\n]|\.(?!\d| ?(?:durchm|diam))"
-    r"|,(?!\d| (?:max\w{0,10}\.? )?(?:diam|durchm|measur|mesur|misur|mide|meet)| \d[\d.,]{0,4} ?[cm]m(?:[.;,]|$))"
+    r"|,(?!\d| (?:max\w{0,10}\.? )?(?:diam|durchm|measur|mesur|misur|mide|meet)| \d[\d.,]{0,4} ?[cm]m(?:[.;,]|$)"
+    r"| (?:the )?(?:largest|larger|one) (?:of |measuring |was |is )?\d)"
 )
 _DENIED_AFTER: Final = re.compile(
     r"\b(?:not (?:\w+ )?(?:detected|identified|seen|present|found|positive|reactive)|negative(?! for)|non[- ]?reactive"

@@ -90,6 +90,12 @@ def test_a_removed_spleen_is_read_by_its_icd_code_and_dates_what_it_makes_due(as
     assert "Meningococcal B" in card.summary
 
 
+@pytest.mark.parametrize(("drug", "is_due"), [("Soliris 300 mg", True), ("Zilbrysq 32.4 mg", True), ("Humira", False)])
+def test_a_complement_inhibitor_makes_the_meningococcal_vaccines_due(as_of: datetime, drug: str, is_due: bool) -> None:
+    detail = card_of(as_of, "1990-03-01", medication_order(drug, patient="p", authoredOn="2026-11-01")).detail or ""
+    assert ("**Meningococcal ACWY, dose 1**" in detail and "**Meningococcal B, dose 1**" in detail) == is_due
+
+
 def test_a_history_of_intussusception_forbids_rotavirus_though_it_is_over(as_of: datetime) -> None:
     over = problem(SNOMED, "49723003", "2026-09-30", "Intussusception", abatementDateTime="2026-10-02")
     card = card_of(as_of, "2026-08-10", over)

@@ -24,12 +24,14 @@ from tests.cards.preventive.charts import (
     result,
     taking,
 )
-from tests.fhir.builders import AS_OF, bundle, lean, service_request
+from tests.fhir.builders import AS_OF, bundle, concept, lean, service_request
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
 HCV_ANTIBODY, HIV = "16128-1", "56888-1"
 IRON_DEFICIENCY = number("2276-4", 6, "ng/mL", "2026-11-01"), number("718-7", 9.6, "g/dL", "2026-11-01")
 BACTERIA = result("630-4", "Escherichia coli >100,000 CFU/mL", "2026-11-10")
+MARKED = number(FIT, 0, "{ratio}") | {"valueQuantity": None, "interpretation": [concept(code="POS")]}
+MARKED["code"] |= {"text": "Hemoglobin, fecal, immunologic"}
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
 
@@ -52,6 +54,7 @@ def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tup
 
 TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((result(FIT, "Positive"),), None, "stool-positive"),
+    ((MARKED,), None, "stool-positive"),
     ((result(PAP, "HSIL"),), None, "cytology-high-grade"),
     ((result(PAP, "ASC-H"),), None, "cytology-high-grade"),
     ((result(PAP, "Atypical glandular cells"),), None, "cytology-high-grade"),
@@ -71,6 +74,7 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((result(HPV, "Detected"),), None, "hpv-other"),
     ((report("Mammogram", conclusion="BI-RADS 4B: suspicious"),), None, "birads-suspicious"),
     ((report("Mammogram", conclusion="BI-RADS category 0, incomplete"),), None, "birads-incomplete"),
+    ((report("Mammographie", conclusion="ACR II, BI-RADS IV rechts"),), None, "birads-suspicious"),
     ((report("Serología luética", conclusion="RPR 1:32, TPHA positivo"),), None, "syphilis-reactive"),
     (
         (report("Colonscopia", conclusion="Esame incompleto, raggiunto il traverso"),),
@@ -88,7 +92,7 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     *(((result(HIV, f"{words}eactive"),), None, "hiv-reactive") for words in ("R", "Previously negative, now r")),
     ((result("5195-3", "Reactive"),), None, "hbsag-reactive"),
     ((report("Colonoscopy", "2022-11-26", conclusion="15 mm tubular adenoma"),), None, ADENOMA),
-    ((report("Colonoscopy", "2022-11-26", conclusion="adenoma of 1.2 cm removed"),), None, ADENOMA),
+    ((report("Colonoscopy", "2022-11-26", conclusion="Two adenomas, one of 12 mm"),), None, ADENOMA),
     ((report("Colonoscopy", "2022-11-26", conclusion="Tubulovillous adenoma 6 mm"),), None, ADENOMA),
     ((number("4548-4", 9.8, "%"),), None, "diabetes-range"),
     ((number("4548-4", 11.2, "%"),), None, "diabetes-severe"),
@@ -148,6 +152,7 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ((result(FIT, "Negative"),), None),
         ((result(PAP, "Negative for intraepithelial lesion or malignancy"),), None),
         ((result(PAP, "NILM; no HSIL"),), None),
+        ((report("Mammographie", conclusion="BI-RADS II ACR IV"),), None),
         ((result(PAP, "NILM. HPV 16 not detected, HPV 18 negative"),), None),
         ((result(HPV, "HPV 16 not detected"),), None),
         ((result(HIV, "not HIV positive"),), None),
