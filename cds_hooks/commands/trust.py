@@ -200,10 +200,7 @@ def _say_rules_in_shadow() -> None:
         typer.echo(str(error), err=True)
         return
     if settings().login == "none":
-        typer.echo(
-            "CDS_LOGIN is not set, so nobody can approve: names typed into a rules file do not count behind a trust "
-            "file (docs/operations/approvals.md)."
-        )
+        typer.echo("CDS_LOGIN is not set, so nobody can approve (docs/operations/approvals.md).")
     versions = all_rule_versions()
     if waiting := site.not_approved(versions):
         typer.echo(

@@ -115,7 +115,7 @@ class ApprovalBook:
             raise ApprovalRefused(f"{person.by} is the author of the {words}; another person approves it")
 
     def in_force(self, site: SiteRules) -> SiteRules:
-        """Return what the site says, with the approvals of two people instead of those typed into its file."""
+        """Return what the site says, with the approvals of two people."""
         approvals = {}
         for rule, version in all_rule_versions().items():
             statements = self.approvals("rule", rule_subject(rule, version.digest))

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import date
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -24,7 +23,6 @@ from cards.card import Card
 from cards.compose.high_alert import NOT_COVERED
 from cards.rules.engine.governance import (
     NEEDS_NOTE,
-    Approval,
     Budget,
     RuleVersion,
     SiteRules,
@@ -80,11 +78,10 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
         for rule in _switched(row, rule_versions):
             switches[rule].append(_switch(rule, row))
     return SiteRules(
-        {approval["rule"]: _approval(approval) for approval in document.get("approval", ())},
-        {rule: tuple(switch) for rule, switch in switches.items()},
-        document.get("quiet_days", {}),
-        tuple(_budget(budget) for budget in document.get("budget", ())),
-        {row["name"]: frozenset(row["orders"]) for row in document.get("role", ())},
+        switches={rule: tuple(switch) for rule, switch in switches.items()},
+        quiet_days=document.get("quiet_days", {}),
+        budgets=tuple(_budget(budget) for budget in document.get("budget", ())),
+        orders={row["name"]: frozenset(row["orders"]) for row in document.get("role", ())},
     )
 
 
@@ -156,25 +153,17 @@ def _error_sentence(error: Any) -> str:
 
 
 def _problems(document: Mapping[str, Any], rule_versions: Mapping[str, RuleVersion]) -> Iterator[str]:
-    for budget in document.get("approval", ()):
-        if budget["rule"] not in rule_versions:
-            yield _no_rule(budget["rule"])
-    for budget in document.get("switch", ()):
-        if not _switched(budget, rule_versions):
-            yield _no_rule(budget["rule"]) if "rule" in budget else _no_family(budget["family"], rule_versions)
-    for budget in document.get("approval", ()):
-        try:
-            date.fromisoformat(budget["on"])
-        except ValueError:
-            yield f"approval of {budget['rule']}: {budget['on']} is not a date"
+    for switch in document.get("switch", ()):
+        if not _switched(switch, rule_versions):
+            yield _no_rule(switch["rule"]) if "rule" in switch else _no_family(switch["family"], rule_versions)
     for budget in document.get("budget", ()):
         if budget["of"] == "unit" and "names" not in budget:
             yield "a budget of a unit says in names which unit, by its ids and names in the chart"
         if budget["of"] == "user" and "names" in budget:
             yield "a budget of users is for each user: leave out names, which would put users into this file"
-    for budget in document.get("switch", ()):
-        if budget.get("rule") in rule_versions:
-            yield from _band_problems(budget, rule_versions[budget["rule"]])
+    for switch in document.get("switch", ()):
+        if switch.get("rule") in rule_versions:
+            yield from _band_problems(switch, rule_versions[switch["rule"]])
 
 
 def _band_problems(switch: Mapping[str, Any], version: RuleVersion) -> Iterator[str]:
@@ -200,11 +189,6 @@ def _no_family(name: str, rule_versions: Mapping[str, RuleVersion]) -> str:
 
 def _no_rule(name: str) -> str:
     return f"there is no rule {name}; cds-hooks rules show lists those there are"
-
-
-def _approval(row: Mapping[str, Any]) -> Approval:
-    on = date.fromisoformat(row["on"])
-    return Approval(row["rule"], row["digest"], row["by"], row["role"], on, row.get("note", ""))
 
 
 def _budget(row: Mapping[str, Any]) -> Budget:
@@ -362,12 +346,11 @@ class Governance:
         return self._signed() if self._needs_approval else self._typed
 
     def _signed(self) -> SiteRules:
-        """Return what the file says, with the approvals of two people instead of the typed ones."""
+        """Return what the file says, with the approvals of two people."""
         approvals = self._approvals
         state = (id(self._typed), approvals.state if approvals is not None else None)
         if self._in_force[0] != state:
-            signed = approvals.in_force(self._typed) if approvals is not None else replace(self._typed, approvals={})
-            self._in_force = (state, signed)
+            self._in_force = (state, approvals.in_force(self._typed) if approvals is not None else self._typed)
         return self._in_force[1]
 
     def _take(self, file: Path) -> None:
@@ -376,7 +359,7 @@ class Governance:
         except RulesFileError as error:
             log().error("rules file refused, the last good one stays", count=len(error.problems))
         else:
-            log().info("rules file read again", count=len(self._typed.approvals))
+            log().info("rules file read again", count=len(self._typed.switches))
 
 
 def _with_colleague(card: Card, call: CheckedCall) -> Card:

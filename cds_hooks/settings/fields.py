@@ -50,8 +50,8 @@ class CardSettings(BaseSettings):
 
     rules_file: Path | None = Field(
         default=None,
-        description="TOML file of what this site says of the medication rules: which versions are approved, which are "
-        "switched off (docs/rules/governance.md).",
+        description="TOML file of what this site says of the medication rules: which are switched off, for whom, and "
+        "how many cards may be shown (docs/rules/governance.md).",
     )
     site_rules: Path | None = Field(
         default=None,

@@ -16,10 +16,7 @@ from cds_hooks.hold_back.governance import RulesFileError
 from cds_hooks.security.client import NO_SERVICE, TrustedClient
 from cds_hooks.security.trust_file import TrustFileError
 
-NOBODY = (
-    "CDS_LOGIN is not set, so nobody can approve: names typed into a rules file do not count behind a trust file "
-    "(docs/operations/approvals.md).\n"
-)
+NOBODY = "CDS_LOGIN is not set, so nobody can approve (docs/operations/approvals.md).\n"
 
 
 class KeySet:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from cards.card import Card, Source
-from cards.rules.engine.governance import Approval, all_rule_versions
+from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.budgets import Claims
 from cds_hooks.hold_back.checks import (
     CHECKS,
@@ -284,31 +284,25 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
     rules = tmp_path / "rules.toml"
     rules.write_text("version = 1\n")
     governance = Governance(rules, needs_approval=False, clock=lambda: now)
-    approval = Approval(RULE, all_rule_versions()[RULE].digest, "A. Person", "pharmacist", date(2026, 11, 20))
-    typed = f'rule = "{RULE}"\ndigest = "{approval.digest}"\nby = "A. Person"\nrole = "pharmacist"\non = "2026-11-20"'
-    rules.write_text(f"version = 1\n[[approval]]\n{typed}\n")
-    assert not governance.site.approvals
+    rules.write_text("version = 1\n[quiet_days]\ninfo = 7\n")
+    assert not governance.site.quiet_days
     now = 2.0
-    assert governance.site.approvals == {RULE: approval}
+    assert governance.site.quiet_days == {"info": 7}
     rules.write_text("version = 3\n")
     now = 4.0
-    assert governance.site.approvals == {RULE: approval}
+    assert governance.site.quiet_days == {"info": 7}
 
 
-# From development to trust without a surprise: what is not approved is listed, and typed names approve nothing.
+# From development to trust without a surprise: what is not approved is listed.
 
 
-def test_behind_a_trust_file_a_typed_name_approves_nothing(tmp_path: Path) -> None:
-    rules, here = tmp_path / "rules.toml", {"CDS_TRUST_FILE": str(tmp_path / "trust.toml")}
-    digest = all_rule_versions()[RULE].digest
-    typed = f'rule = "{RULE}"\ndigest = "{digest}"\nby = "A"\nrole = "pharmacist"\non = "2026-11-20"'
-    rules.write_text(f"version = 1\n[[approval]]\n{typed}\n")
-    assert Governance(rules, needs_approval=True).approval_counts() == {
+def test_behind_a_trust_file_no_rule_is_approved_at_first(tmp_path: Path) -> None:
+    here = {"CDS_TRUST_FILE": str(tmp_path / "trust.toml")}
+    assert Governance(None, needs_approval=True).approval_counts() == {
         "approved": 0,
         "not_approved": len(all_rule_versions()),
     }
-    assert RULE not in run_program("rules", "show", "--to-review", "--file", str(rules)).stdout
-    assert RULE in run_program("rules", "show", "--to-review", "--file", str(rules), environment=here).stdout
+    assert RULE in run_program("rules", "show", "--to-review", environment=here).stdout
 
 
 def test_where_no_approval_is_needed_nothing_is_counted() -> None:

@@ -1,27 +1,18 @@
 """The rules file of a site: what it may say, and what is refused with a sentence."""
 
-from datetime import date
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from cards.rules.engine.family import rule_families
-from cards.rules.engine.governance import Approval, RuleVersion, all_rule_versions
+from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cds_hooks.hold_back.governance import ReviewedRule, RulesFileError, read_rules_file, refuse_unfit
 
 RULE = "renal-metformin"
 DIGEST = all_rule_versions()[RULE].digest
 ZEROS = "0" * 16
 CRITICAL = next(band.id for band in all_rule_versions()[RULE].rule.bands if band.indicator == "critical")
-
-
-def test_a_typed_approval_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "rules.toml"
-    typed = f'rule = "{RULE}"\ndigest = "{DIGEST}"\nby = "A. Person"\nrole = "pharmacist"\non = "2026-11-20"'
-    file.write_text(f"version = 1\n[[approval]]\n{typed}\nnote = 'read on the ward'\n")
-    approval = Approval(RULE, DIGEST, "A. Person", "pharmacist", date(2026, 11, 20), "read on the ward")
-    assert read_rules_file(file).approvals == {RULE: approval}
 
 
 def test_another_version_than_the_one_that_is_there_cannot_be_approved() -> None:
@@ -55,10 +46,7 @@ def test_a_rule_that_needs_a_label_check_is_approved_only_with_a_note(monkeypatc
         (f'version = 1\n[[switch]]\nrule = "{RULE}"\nbands_off = ["{CRITICAL}"]\nnote = "x"', "is critical"),
         (f'version = 1\n[[switch]]\nrule = "{RULE}"\nnote = "x"', "is not valid under any"),
         ("version = 1\n[quiet_days]\ncritical = 400", "greater than the maximum"),
-        (
-            f'version = 1\n[[approval]]\nrule = "{RULE}"\ndigest = "{ZEROS}"\nby = "x"\nrole = "x"\non = "2026-13-40"',
-            "is not a date",
-        ),
+        ('version = 1\n[[approval]]\nrule = "x"', "'approval' was unexpected"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
