@@ -38,7 +38,14 @@ from cds_hooks.hold_back.checks import (
     check_paused_rule,
     check_paused_service,
 )
-from cds_hooks.hold_back.memory import PatientMemory, ShownFinding, override_key, resting_finding
+from cds_hooks.hold_back.memory import (
+    PatientMemory,
+    ShownFinding,
+    _is_replaced,
+    override_key,
+    resting_finding,
+    words_of,
+)
 from cds_hooks.hold_back.releases import Released
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, SentCard, SentCardAnswer, patient_finding
 from tests.cds_hooks.hold_back.restraint_calls import Site
@@ -417,3 +424,26 @@ def test_an_answered_finding_is_shown_again_when_it_is_worse_or_what_was_waited_
     memory = PatientMemory(answers={"x": answered})
     card = Card(uuid="c", summary="s", indicator="info", source=Source(label="l"))
     assert (resting_finding(card, finding, memory, 3600.0, 90.0, {}) is not None) is rests
+
+
+EARLIER = Override(10.0, "warning", "r", frozenset("a"), by="ann", drafts=frozenset("d"))
+
+
+@pytest.mark.parametrize(
+    ("newer", "is_replaced"),
+    [
+        ({}, True), ({"at": 11.0}, True), ({"at": 9.9}, False),
+        ({"indicator": "critical"}, True), ({"indicator": "info"}, False),
+        ({"about": frozenset("ab")}, True), ({"about": frozenset()}, False),
+        ({"by": ""}, False), ({"drafts": frozenset("de")}, True), ({"drafts": frozenset()}, False),
+    ],
+)  # fmt: skip
+def test_an_override_replaces_what_it_counts_for(newer: dict[str, Any], *, is_replaced: bool) -> None:
+    assert _is_replaced(EARLIER, structs.replace(EARLIER, **newer)) is is_replaced
+
+
+def test_only_a_resource_has_words() -> None:
+    assert [words_of(other) for other in (None, "x", 5, [], {})] == [()] * 5
+    concept = {"text": "Metformin", "coding": [{"display": "METFORMIN 500"}, {"code": "1"}, {"display": 5}]}
+    assert words_of({"medicationCodeableConcept": concept}) == words_of({"code": concept})
+    assert words_of({"code": concept}) == ("metformin", "metformin 500")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cds_hooks.commands import release
 from cds_hooks.hold_back.act_desk import LoggedIn
 from cds_hooks.hold_back.acts import COMMAND, ActState, ApprovalRefused
-from cds_hooks.hold_back.releases import State, in_canary, why_not_allowed
+from cds_hooks.hold_back.releases import Released, State, in_canary, why_not_allowed
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk
 from tests.live import record_in
@@ -245,3 +245,26 @@ def test_only_a_version_beside_the_one_in_use_begins_without_a_state(kind: str, 
     assert (why_not_allowed({}, kind, name, "active") is None) is False
     words = why_not_allowed({}, kind, name, "canary") or ""
     assert ("is active and cannot" in words) is not is_allowed
+
+
+@pytest.mark.parametrize(
+    ("kind", "now", "is_allowed"),
+    [
+        ("client", "shadow", True), ("unit", "shadow", True), ("user", "shadow", True), ("client", "off", True),
+        ("rule", "off", True), ("rule", "shadow", False), ("model", "shadow", False), ("service", "shadow", False),
+    ],
+)  # fmt: skip
+def test_who_is_silent_is_switched_on_again_and_what_is_tried_is_not(kind: str, now: Any, *, is_allowed: bool) -> None:
+    assert (why_not_allowed({(kind, "x"): State(now)}, kind, "x", "on") is None) is is_allowed
+
+
+def test_a_canary_is_shown_to_its_share_of_the_patients_and_always_to_the_same() -> None:
+    def shown(share: int) -> set[str]:
+        current = Released(states={("model", "m"): State("canary", share=share, salt="00")})
+        silences = {str(patient): current.why_withheld("model", "m", "ehr", str(patient)) for patient in range(1000)}
+        assert {silence.reason for silence in silences.values() if silence is not None} <= {"canary"}
+        return {patient for patient, silence in silences.items() if silence is None}
+
+    assert (shown(0), len(shown(100))) == (set(), 1000)
+    assert 20 <= len(shown(5)) <= 80
+    assert shown(5) < shown(25)

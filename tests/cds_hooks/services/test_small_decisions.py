@@ -277,6 +277,8 @@ def test_why_no_vaccine_is_due() -> None:
          "What is due is ordered already: zoster, Tdap."),
         (due(declined=declined, catch_up=childhood), "declined",
          "What is due was declined by the patient within a year: influenza (2026-10-01), zoster (2026-02-03)."),
+        (due(uncoded=(made(label="zoster"), made(label="Tdap")), catch_up=childhood), "input-missing",
+         "What is due is recorded without a vaccine code or a date: zoster, Tdap. Check what is missing."),
         (due(catch_up=childhood), "worklist",
          "Only doses of childhood may be missing: MMR, varicella. Kept for the worklist."),
     ):  # fmt: skip
