@@ -44,7 +44,7 @@ def test_a_folder_with_the_policies_of_a_payer_alone_needs_no_head(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payer = tmp_path_factory.mktemp("payer")
-    monkeypatch.setattr(site, "_chosen_folder", [None])
+    monkeypatch.setattr(site, "_chosen_folder", [payer])
     monkeypatch.setattr(site, "_read_folders", [])
     site.use_site_rules(None)
     assert site.payer_folder() is None

@@ -27,6 +27,8 @@ MIMIC9 = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-icd9"
         (SNOMED, "4405400", ()),
         (ICD10, "E11.9", ("dm2", "diabetes")),
         (ICD10, "E119", ("dm2", "diabetes")),
+        ("urn:oid:1.2.208.176.2.4", "DE119", ("dm2", "diabetes")),
+        ("urn:oid:1.2.208.176.2.4", "KE119", ()),  # SKS: an operation
         (ICD10, "e11.9", ("dm2", "diabetes")),
         (MIMIC10, "N184", ("ckd4",)),
         (MIMIC9, "42731", ("afib",)),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fhir.terminology.medication_names import (
     is_name_of_drug,
     medication_of_code,
+    names_in_text,
     no_drug_kind,
     read_name,
     read_order_name,
@@ -75,6 +76,11 @@ def test_a_strength_belongs_to_its_ingredient_or_to_none(words: str, milligrams:
 def test_a_salt_is_stuck_to_the_name_of_an_ingredient(word: str, names: list[str]) -> None:
     assert _names(f"{word} 5 mg") == names
     assert is_name_of_drug(word) is bool(names)
+
+
+@pytest.mark.parametrize(("text", "start"), [("takes metformin", 6), ("\u0130lac: metformin", 6)])
+def test_a_letter_whose_lower_case_is_longer_moves_no_name(text: str, start: int) -> None:
+    assert [(begin, end) for begin, end, _ in names_in_text(text)] == [(start, start + 9)]
 
 
 def test_the_volume_of_a_syringe_is_read() -> None:
