@@ -443,7 +443,8 @@ def test_an_override_replaces_what_it_counts_for(newer: dict[str, Any], *, is_re
 
 
 def test_only_a_resource_has_words() -> None:
-    assert [words_of(other) for other in (None, "x", 5, [], {})] == [()] * 5
+    no_orders: list[object] = [None, "x", 5, [], {}]
+    assert [words_of(other) for other in no_orders] == [()] * 5
     concept = {"text": "Metformin", "coding": [{"display": "METFORMIN 500"}, {"code": "1"}, {"display": 5}]}
     assert words_of({"medicationCodeableConcept": concept}) == words_of({"code": concept})
     assert words_of({"code": concept}) == ("metformin", "metformin 500")
