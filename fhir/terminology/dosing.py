@@ -126,18 +126,26 @@ def days_per_unit(unit: str | None) -> float | None:
 SNOMED = "http://snomed.info/sct"
 
 # SNOMED CT codes and displays as in FHIR's value set route-codes (hl7.org/fhir/R5/valueset-route-codes.html).
-_LOCAL_SNOMED = frozenset(
-    {
-        "6064005",  # topical
-        "10547007",  # otic
-        "12130007",  # intra-articular
-        "16857009",  # vaginal
-        "46713006",  # nasal
-        "54485002",  # ophthalmic
-        "72607000",  # intrathecal
-        "447694001",  # respiratory tract
-    }
-)
+_LOCAL_SNOMED: Final = {
+    "6064005": "topical route",
+    "10547007": "otic route",
+    "12130007": "intra-articular route",
+    "16857009": "vaginal route",
+    "46713006": "nasal route",
+    "54485002": "ophthalmic route",
+    "72607000": "intrathecal route",
+    "447694001": "respiratory tract route",
+}
+ROUTE_NAMES: Final = _LOCAL_SNOMED | {
+    "26643006": "oral route",
+    "34206005": "subcutaneous route",
+    "37161004": "rectal route",
+    "37839007": "sublingual route",
+    "45890007": "transdermal route",
+    "47625008": "intravenous route",
+    "78421000": "intramuscular route",
+}
+"""What a code is called that came without a text and a display."""
 # The codes of the sample charts' hospital (shared/data/fhir/mimic-iv-demo, mimic-medication-route). PR, rectal, is not
 # among them: a suppository is absorbed.
 _LOCAL_CODES = frozenset(

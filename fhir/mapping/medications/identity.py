@@ -23,6 +23,7 @@ from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import is_not_read
 from fhir.terminology.dosing import (
     PUSHED,
+    ROUTE_NAMES,
     acts_on_whole_body,
     days_per_unit,
     dose_unit,
@@ -427,7 +428,8 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
     if routed is None:
         # Several instructions: local only when every one of them is.
         local = len(routes) == len(dosages) and all(_is_local(route, identity) for route in routes)
-        words = f"{routes[0].words}, {PUSHED}" if is_pushed else routes[0].words
+        name = ROUTE_NAMES.get(routes[0].words, routes[0].words)
+        words = f"{name}, {PUSHED}" if is_pushed else name
         routed = _given_by(identity, words, local)
         codes = ((code.system, code.code, code.display) for route in routes for code in route.coding)
         texts = (*(route.text for route in routes), *codes)

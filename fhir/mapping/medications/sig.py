@@ -94,7 +94,7 @@ _AS_NEEDED = late_pattern(
 )
 _CHANGES = late_pattern(
     r"\b(?:then|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*|day 1(?! ?(?:tab|cap|pill|patch))"
-    r"|days? \d+ ?(?:-|to|through) ?\d+|loading(?! dose(?: once\b| now\b| stat\b|:? ?x ?1\b))"
+    r"|days? \d+ ?(?:-|to|through) ?\d+|(?<!once )(?<!once as a )loading(?! dose(?: once\b| now\b| stat\b|:? ?x ?1\b))"
     r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*(?! days?\b)"
     r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi|carbs?|(?:chang|switch)\w* from"
     r"|per protocol|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
