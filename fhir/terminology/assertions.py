@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 
 from msgspec import Struct
 
-from fhir.terminology.medication_names import without_accents
+from fhir.terminology.medication_names import is_name_of_drug, without_accents
 from fhir.terminology.medications import table_rows
 
 Polarity: TypeAlias = Literal["affirmed", "negated", "possible", "hypothetical", "unclear"]
@@ -54,6 +54,22 @@ _TOKEN = re.compile(r"\d+\.\d+|[^\W_]+|[\n?.;:,()\[\]+/<>=%-]")
 _REACH: Final = 12
 """How many words a cue reaches where the table does not say it."""
 _OF_TOPICS: Final = 5  # how far back "diet sheet" and "serology" reach, which make a name their topic
+_OF_PLANS: Final = 7
+_PREVENTED: Final = (
+    "hep",
+    "hbv",
+    "influ",
+    "flu",
+    "grip",
+    "varic",
+    "chicken",
+    "windpock",
+    "zost",
+    "shing",
+    "tb",
+    "tuber",
+)
+"""How the names of diseases begin against which there are vaccines."""
 _FARTHEST: Final = 120
 """So many words and signs before a cue are looked at: signs that are passed over must not make a reading quadratic."""
 _WHOLE_SENTENCE: Final = 12
@@ -207,6 +223,19 @@ class AssertedText:
         ]
         return bool(is_of_patient) and not any(is_of_patient)
 
+    def _ends_drug(self, position: int) -> bool:
+        """Whether a sign stands there behind the name of a drug."""
+        is_sign = self.tokens[position].word in {":", "("} or self.ends_clause(position)
+        before = self.tokens[position - 1].word
+        return is_sign and self.subject == "problem" and (before in _DRUG_CLASSES or is_name_of_drug(before))
+
+    def ends_clause(self, position: int) -> bool:
+        """Whether a comma or a dash between spaces stands there."""
+        token = self.tokens[position]
+        if token.word == "-" and 0 < position < len(self.tokens) - 1:
+            return self.tokens[position - 1].end < token.start and token.end < self.tokens[position + 1].start
+        return token.word == ","
+
     def _read(self) -> None:
         active: dict[str, int] = {}  # kind of a cue: the last token that it reaches
         position, length = 0, len(self.tokens)
@@ -221,6 +250,8 @@ class AssertedText:
                 elif token.word in _END_HISTORY:
                     active.pop("historical", None)
                     active.pop("negated historical", None)
+                if "negated" in active and self._ends_drug(position):
+                    del active["negated"]  # "no NSAIDs: GI bleed", "do not give heparin - HIT"
                 if active:
                     self._mark(position, active)
                 position += 1
@@ -367,8 +398,8 @@ class AssertedText:
     def _mark_back(self, position: int, cue: _Cue) -> None:
         """Mark the words before a cue, up to a sign or a cue that begins a new part of the sentence."""
         kind = cue.kind.partition(" ")[2]
-        if cue.reach == _OF_TOPICS and self.tokens[position - 1].word == ",":
-            return  # "gout, diet sheet given"
+        if cue.reach == _OF_TOPICS and self.ends_clause(position - 1) and not self._has_topic_before(cue, position):
+            return  # "gout, diet sheet given", "asplenia - vaccinated"
         for before in islice(self._words_before(position, cue.reach), cue.reach):
             if kind == "historical":
                 self._times[before] = "historical"
@@ -380,6 +411,12 @@ class AssertedText:
                 self._times[before] = "current"
             elif self._polarities[before] in ("affirmed", "possible"):
                 self._polarities[before] = kind
+
+    def _has_topic_before(self, cue: _Cue, position: int) -> bool:
+        """Whether what stands before the sign is what a cue speaks of: "hepatitis B, vaccinated"."""
+        if cue.of_vaccines:
+            return any(token.word.startswith(_PREVENTED) for token in self.tokens[max(0, position - 4) : position])
+        return cue.kind.startswith("around") and self._is_end(position + len(cue.words))
 
     def _words_before(self, position: int, reach: int = 0, *, is_set_off: bool = False) -> Iterator[int]:
         opened = 0
@@ -400,6 +437,8 @@ class AssertedText:
                 continue
             if word == "," and (reach > _WHOLE_SENTENCE or (only_qualifies and before < position - 1)):
                 continue  # "opioid use disorder, mild - ruled out"
+            if reach in (_OF_TOPICS, _OF_PLANS) and word == "-" and self.ends_clause(before):
+                return  # "myasthenia - see clinic letter"
             if word in {",", "(", "[", "+"} or self._is_boundary(before) or (word in _BREAKS and not is_set_off):
                 return
             only_qualifies = only_qualifies and (bool(opened) or word in _QUALIFIERS or word.isdigit())
@@ -422,6 +461,36 @@ class AssertedText:
                 self._people[before] = kind
 
 
+_DRUG_CLASSES = frozenset(
+    {
+        "nsaid",
+        "nsaids",
+        "statin",
+        "statins",
+        "doac",
+        "doacs",
+        "noac",
+        "triptan",
+        "triptans",
+        "blocker",
+        "blockers",
+        "acei",
+    }
+    | {
+        "ccb",
+        "arb",
+        "ppi",
+        "ppis",
+        "opioids",
+        "opiates",
+        "macrolides",
+        "quinolones",
+        "aminoglycosides",
+        "anticoagulation",
+    }
+    | {"anticoagulants", "antiplatelets", "thrombolysis", "contrast", "ssri", "lmwh", "nsar", "aine", "aines", "ains"}
+    | {"fans", "steroids", "surgery", "nitrates", "betablocker"}
+)
 _QUALIFIERS = frozenset(
     {"mild", "moderate", "severe", "unspecified", "chronic", "acute", "recurrent", "intractable", "refractory", "left"}
     | {"right", "bilateral", "type", "stage", "grade", "class", "group", "controlled", "uncontrolled", "initial", "nos"}

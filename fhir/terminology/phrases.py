@@ -317,12 +317,12 @@ def _read_part(words: list[tuple[str, int]], asserted: AssertedText) -> tuple[li
 
 
 def _clauses(words: Sequence[tuple[str, int]], asserted: AssertedText) -> Sequence[int]:
-    """Say for each word how many commas stand before it."""
+    """Say for each word how many commas and spaced dashes stand before it."""
     if not words:
         return ()
     (_, first), (_, last) = words[0], words[-1]
-    commas = list(accumulate(token.word == "," for token in asserted.tokens[first : last + 1]))
-    return [commas[position - first] for _, position in words]
+    ends = list(accumulate(asserted.ends_clause(position) for position in range(first, last + 1)))
+    return [ends[position - first] for _, position in words]
 
 
 def _mentions(positions: _Positions, clauses: Sequence[int]) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
