@@ -252,8 +252,10 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
 
 
 def _is_weeks_and_days(tokens: Sequence[Token]) -> bool:
-    """Whether tokens are the completed weeks and days of a pregnancy: "33+2"."""
-    if len(tokens) < 3 or tokens[1].word != "+" or tokens[2].word not in _DAYS or not tokens[0].word.isdigit():
+    """Whether tokens are the completed weeks and days of a pregnancy, or its weeks of 40: "33+2", "33/40"."""
+    if len(tokens) < 3 or not tokens[0].word.isdigit():
+        return False
+    if (tokens[1].word != "+" or tokens[2].word not in _DAYS) and (tokens[1].word, tokens[2].word) != ("/", "40"):
         return False
     return len(tokens[0].word) < 3 and tokens[0].end == tokens[1].start and tokens[1].end == tokens[2].start
 
