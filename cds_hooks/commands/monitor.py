@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from sqlalchemy import select
 
 from cds_hooks.commands.options import AsJson, Client, Database, Service, failure
 from cds_hooks.commands.record_options import record_url
@@ -22,8 +21,6 @@ from cds_hooks.record_views import open_follower
 from cds_hooks.settings import settings
 from cds_hooks.settings.checks import address_fault, plain_http_fault
 from cds_hooks.storage.decision import RecordUnavailable
-from cds_hooks.storage.queries import read_rows
-from cds_hooks.storage.tables import events
 from models_onnx.monitoring.figure import Figure, Incident, incidents
 
 if TYPE_CHECKING:
@@ -118,14 +115,8 @@ def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     return due
 
 
-PAUSED = "auto-pause"
-"""The kind of the events by which a server pauses; `hold_back.acts.PAUSE_EVENT`, which is slow to load."""
-
-
 def _paused(url: str) -> list[str]:
     """Return what is paused, each in a sentence without its point; RecordUnavailable where that cannot be read."""
-    if not read_rows(url, select(events.c.sequence).where(events.c.kind == PAUSED).limit(1)):
-        return []
     from cds_hooks.commands.release import acts_until
 
     return [f"{pause.kind} {pause.name}: {pause.words}" for pause in acts_until(url).pauses]

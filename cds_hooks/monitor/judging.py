@@ -3,17 +3,14 @@
 Tells others of incidents: a webhook once when one begins and once when it ends.
 """
 
-import hashlib
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from importlib.resources import files
-from pathlib import Path
 from typing import Final, Literal
 
 from msgspec import Struct, to_builtins
 
+from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.acts import ROLLBACK_EVENT, Rollback
 from cds_hooks.hold_back.checks import WITHHELD
 from cds_hooks.hold_back.releases import CANARY, Released
@@ -71,7 +68,7 @@ def judge(book: CountBook, labels: Labels, window: Window) -> Judged:
     ]
     mature = label_windows(book, labels, window.last, window.label_days)
     judged: list[Compared | LabelWindow] = [*compared, *mature]
-    silent = rules_without_findings(compared, rule_ids(book))
+    silent = rules_without_findings(compared, frozenset(all_rule_versions()))
     comparisons = [(comparison, list(comparison.figures())) for comparison in judged]
     return Judged(comparisons, silent)
 
@@ -100,44 +97,6 @@ FEWEST_CALLS: Final = 3_000
 The "rule of three": Hanley and Lippman-Hand, JAMA 1983;249:1743.
 """
 _NAMED: Final = 20
-
-
-def rule_ids(book: CountBook) -> frozenset[str]:
-    """Return the ids of all rules of this version, which the book remembers: to load the rules takes half a second.
-
-    Raises:
-        RecordUnavailable: The book cannot be used.
-    """
-    stamp = _stamp()
-    with book.open() as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS catalogue (stamp TEXT NOT NULL, rule TEXT NOT NULL)")
-        rule_versions = _rule_ids(connection, stamp)
-        if not rule_versions:
-            from cards.rules.engine.governance import all_rule_versions
-
-            rule_versions = frozenset(all_rule_versions())
-            connection.execute("DELETE FROM catalogue")
-            connection.executemany(
-                "INSERT INTO catalogue VALUES (?, ?)", [(stamp, rule) for rule in sorted(rule_versions)]
-            )
-    return rule_versions
-
-
-def _rule_ids(connection: sqlite3.Connection, stamp: str) -> frozenset[str]:
-    rows = connection.execute("SELECT rule FROM catalogue WHERE stamp = ?", (stamp,)).fetchall()
-    return frozenset(rule for (rule,) in rows)
-
-
-def _stamp() -> str:
-    """Names, sizes and times of the files of the rules and of the tables that rules are made of."""
-    sha256 = hashlib.sha256()
-    for package in ("cards.rules", "fhir.terminology"):
-        root = Path(str(files(package)))
-        for file in sorted(root.rglob("*.*")):
-            if file.suffix in (".json", ".csv", ".py"):
-                stat = file.stat()
-                sha256.update(f"{file.relative_to(root)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return sha256.hexdigest()
 
 
 def rules_without_findings(compared: Sequence[Compared], catalogue: frozenset[str]) -> list[Figure]:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from cds_hooks import cli
 from cds_hooks.commands import monitor
-from cds_hooks.hold_back.acts import PAUSE_EVENT, Rollback
+from cds_hooks.hold_back.acts import Rollback
 from cds_hooks.monitor import judging
 from cds_hooks.storage import Decision
 from cds_hooks.storage.decision import RecordUnavailable
@@ -142,10 +142,6 @@ def test_days_without_calls_say_what_it_takes(url: str) -> None:
     assert _output(url, "--until", "2026-12-25", "--days", "3", "--before", "34")[1] != NOTHING, "from 19 November on"
 
 
-def test_the_kind_of_a_pause_is_that_of_the_server() -> None:
-    assert monitor.PAUSED == PAUSE_EVENT
-
-
 LAST, AT = date(2026, 11, 20), datetime(2026, 11, 20, 14, tzinfo=UTC)
 
 
@@ -184,7 +180,7 @@ class Site:
         monkeypatch.setattr(monitor, "open_follower", follower)
         monkeypatch.setattr(monitor, "CountBook", lambda _: SimpleNamespace(compared=self._noted("compared")))
         monkeypatch.setattr(monitor, "LabelReader", lambda *_: SimpleNamespace(read=lambda: None))
-        monkeypatch.setattr(judging, "rule_ids", lambda _: ["r"])
+        monkeypatch.setattr(judging, "all_rule_versions", lambda: {"r"})
 
     def _noted(self, name: str) -> Any:
         answers: dict[str, Callable[[], Any]] = {
@@ -225,7 +221,7 @@ def test_the_counts_are_asked_for_the_days_that_were_typed(site: Site) -> None:
     assert (site.of("compared"), site.of("_paused")) == ([[LAST, 7, 28]], [["url"]])
     compared, known = site.of("rules_without_findings")[0]
     assert [(comparison.client, comparison.at) for comparison in compared] == [("a", AT), ("b", AT)]
-    assert (known, site.of("_take_back")) == (["r"], [])
+    assert (known, site.of("_take_back")) == ({"r"}, [])
     site.asked.clear()
     more = ("--until", "2026-11-20", "--days", "3", "--before", "5", "--label-days", "11")
     document = site.json(*more)
@@ -297,12 +293,8 @@ def test_what_cannot_be_read_takes_nothing_back(
     assert capsys.readouterr() == ("", "Nothing was rolled back: the record is torn\n")
 
 
-def test_a_pause_is_a_sentence_and_without_one_the_acts_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows: list[int] = []
-    monkeypatch.setattr(monitor, "read_rows", lambda *_: rows)
+def test_a_pause_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cds_hooks.commands.release.acts_until", _raising(RecordUnavailable("torn")))
-    assert monitor._paused("url") == []
-    rows.append(1)
     with pytest.raises(RecordUnavailable, match=r"^torn$"):
         monitor._paused("url")
     pause = SimpleNamespace(kind="rule", name="r", words="3 of 210 accepted")
