@@ -136,10 +136,7 @@ _TERMS: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
     **dict.fromkeys(
         ("TPMT", "NUDT15"),
         (
-            (
-                late_pattern(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b|\babsent\b"),
-                "poor metabolizer",
-            ),
+            (late_pattern(r"\b(?:low|deficient|absent)(?: or deficient)? (?:enzyme )?activity\b"), "poor metabolizer"),
             (late_pattern(r"\bintermediate (?:enzyme )?activity\b"), "intermediate metabolizer"),
             (late_pattern(r"\bnormal (?:enzyme )?activity\b"), "normal metabolizer"),
             _SLOW,

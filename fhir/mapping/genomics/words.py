@@ -51,6 +51,8 @@ _FOREIGN: Final = (
     (late_pattern(r"\b(?:fehlend(?:e[rs]?)?|ausente|assente|afwezig)\b", re.IGNORECASE), "absent"),
     (late_pattern(r"\b(?:aktivität|activité|actividad|attività|atividade|activiteit|aktivitet)\b", re.IGNORECASE),
      "activity"),
+    # Alone, "absent" may also be said of a variant, which then is not there.
+    (late_pattern(r"\babsent (?=\(homozygous deficient\))"), ""),
 )  # fmt: skip
 # "poor-metabolizer", "poor metabolism", "poor metabolizer of CYP2C19" with the gene taken out
 _RATE = late_pattern(r"(?:\s+|(?<=[a-z])-)metaboli(?:zer(?:s|\s+(?:of|by|via|for)$)?|sm|sation|zation)\b(?! status)")

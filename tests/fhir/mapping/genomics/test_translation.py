@@ -303,6 +303,7 @@ def test_genes_and_hla_alleles_are_found_in_words() -> None:
         ("CYP2C19", "not PoorMetabolizer"),
         ("G6PD", "not severely deficient"),
         ("RYR1", "not susceptible"),
+        ("TPMT", "absent"),  # of a variant, in most laboratories
         ("HLA-B", "not 57:01"),
     ],
 )
