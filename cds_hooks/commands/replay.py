@@ -62,9 +62,6 @@ def replay(
         ),
     ] = None,
     database: Database = None,
-    processes: Annotated[
-        int, typer.Option(min=1, max=64, help="So many processes beside each other; each takes a core and 170 MB.")
-    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Compute decisions again; say what differs and why. Exit code 1: something differs, 3: none could be replayed.
@@ -81,9 +78,9 @@ def replay(
         chosen = _decision_named(url, decision) if decision is not None else find_sample(url, wanted, share)
         total = round(count_decisions(url, wanted) * share) if decision is None else 1
         if against:
-            raise typer.Exit(_try_candidate(url, chosen, total, against, processes, as_json=as_json))
+            raise typer.Exit(_try_candidate(url, chosen, total, against, as_json=as_json))
         instant = as_of and as_of.replace(tzinfo=UTC)
-        raise typer.Exit(_replay(url, chosen, total, instant, processes, as_json=as_json))
+        raise typer.Exit(_replay(url, chosen, total, instant, as_json=as_json))
     except RecordUnavailable as error:
         raise typer.Exit(_unusable(error)) from error
 
@@ -116,11 +113,9 @@ def _progress(total: int, *, as_json: bool) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _replay(
-    url: str, chosen: Iterator[Decision], total: int, as_of: datetime | None, processes: int, *, as_json: bool
-) -> int:
+def _replay(url: str, chosen: Iterator[Decision], total: int, as_of: datetime | None, *, as_json: bool) -> int:
     from cds_hooks.hold_back.terminology import use_by_acts
-    from cds_hooks.replay.processes import ProcessEnded, verdicts  # models and rules take a second to load
+    from cds_hooks.replay import Replayer, open_site  # models and rules take a second to load
 
     counts: Counter[tuple[str, str]] = Counter()
     listed: list[Any] = []
@@ -128,16 +123,13 @@ def _replay(
     configured = settings().model_copy(update={"database_url": url})
     use_by_acts(configured)  # mappings of single codes, which need no index
     with _progress(total, as_json=as_json) as advance:
-        try:
-            for verdict in verdicts(configured, chosen, as_of, processes=processes):
-                advance()
-                counts[verdict.service, verdict.outcome] += 1
-                if verdict.because:
-                    reasons[verdict.because] += 1
-                if verdict.outcome == "differs" and len(listed) < _LISTED:
-                    listed.append(verdict)
-        except ProcessEnded as error:
-            return _unusable(error)
+        for verdict in Replayer(open_site(configured), url, as_of).verdicts(chosen):
+            advance()
+            counts[verdict.service, verdict.outcome] += 1
+            if verdict.because:
+                reasons[verdict.because] += 1
+            if verdict.outcome == "differs" and len(listed) < _LISTED:
+                listed.append(verdict)
     if as_json:
         _print_json(counts, listed, reasons)
     else:
@@ -145,23 +137,22 @@ def _replay(
     return _exit_code(counts)
 
 
-def _try_candidate(
-    url: str, chosen: Iterator[Decision], total: int, against: list[str], processes: int, *, as_json: bool
-) -> int:
+def _try_candidate(url: str, chosen: Iterator[Decision], total: int, against: list[str], *, as_json: bool) -> int:
     """Print what the candidate changes; 1 where a card is more, fewer or another."""
     from cds_hooks.hold_back.terminology import REPLAY, SUFFIX, use_by_acts
-    from cds_hooks.replay.candidates import NoCandidate, Report
-    from cds_hooks.replay.processes import ProcessEnded, changes_by
+    from cds_hooks.replay import open_site
+    from cds_hooks.replay.candidates import NoCandidate, Report, candidate_site, changes
 
     configured = settings().model_copy(update={"database_url": url})
     use_by_acts(configured)  # mappings of single codes, which need no index
     report = Report()
     with _progress(total, as_json=as_json) as advance:
         try:
-            for change in changes_by(configured, against, chosen, processes):
+            now, candidate = open_site(configured), candidate_site(configured, against)
+            for change in changes(now, candidate, url, chosen):
                 report.take(change)
                 advance()
-        except (NoCandidate, ProcessEnded) as error:
+        except NoCandidate as error:
             return _unusable(error)
     for index in (Path(candidate) for candidate in against if candidate.endswith(SUFFIX)):
         try:

@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from typer.testing import CliRunner, Result
 from cds_hooks.commands import replay
 from cds_hooks.commands.decisions import app
 from cds_hooks.replay.candidates import Change, NoCandidate, NotReplayed, Report
-from cds_hooks.replay.processes import ProcessEnded
 from cds_hooks.replay.replaying import Verdict
 from cds_hooks.storage import Decision
 from cds_hooks.storage.queries import DecisionFilter, find_sample
@@ -93,22 +93,22 @@ def test_the_first_twenty_that_differ_are_listed_and_all_are_counted(
     rows = [*[("differs", "")] * 21, ("same", ""), ("not-replayed", "no inputs"), ("not-replayed", "no inputs")]
     asked: list[Any] = []
 
-    def verdicts(configured: Any, chosen: Any, as_of: Any, **how: Any) -> list[Verdict]:
-        asked.append((configured.database_url, chosen, as_of, how))
-        return _verdicts(*rows)
+    def replayer(_site: Any, url: str, as_of: Any) -> Any:
+        asked.append((url, as_of))
+        return SimpleNamespace(verdicts=lambda _: _verdicts(*rows))
 
-    monkeypatch.setattr("cds_hooks.replay.processes.verdicts", verdicts)
-    assert replay._replay("sqlite:///x", iter(()), 24, None, 3, as_json=True) == 1
+    monkeypatch.setattr("cds_hooks.replay.open_site", lambda _: None)
+    monkeypatch.setattr("cds_hooks.replay.Replayer", replayer)
+    assert replay._replay("sqlite:///x", iter(()), 24, None, as_json=True) == 1
     document = json.loads(capsys.readouterr().out)
     assert [row["decision"] for row in document["differing"]] == [f"d{number}" for number in range(20)]
     assert document["not_replayed"] == {"no inputs": 2}
     assert {row["outcome"]: row["count"] for row in document["decisions"]} == {
         "differs": 21, "same": 1, "not-replayed": 2,
     }  # fmt: skip
-    assert asked[0][0] == "sqlite:///x"
-    assert asked[0][2:] == (None, {"processes": 3})
+    assert asked[0] == ("sqlite:///x", None)
     rows[:21] = []
-    assert replay._replay("sqlite:///x", iter(()), 3, None, 3, as_json=False) == 0
+    assert replay._replay("sqlite:///x", iter(()), 3, None, as_json=False) == 0
     assert capsys.readouterr().out.splitlines() == ["2 s: not replayed", "1 s: same", "2 not replayed: no inputs."]
 
 
@@ -119,15 +119,17 @@ def test_what_a_candidate_changes_decides_the_exit_code(
     same = Change("d2", "s", "adults", (), (), False)
     changes: list[Any] = []
 
-    def changed(configured: Any, against: list[str], chosen: Any, processes: int) -> list[Any]:
-        assert (configured.database_url, against, list(chosen), processes) == ("sqlite:///x", ["CDS_A=1"], [], 2)
+    def changed(_now: Any, against: list[str], url: str, chosen: Any) -> list[Any]:
+        assert (url, against, list(chosen)) == ("sqlite:///x", ["CDS_A=1"], [])
         return changes
 
-    monkeypatch.setattr("cds_hooks.replay.processes.changes_by", changed)
+    monkeypatch.setattr("cds_hooks.replay.open_site", lambda _: None)
+    monkeypatch.setattr("cds_hooks.replay.candidates.candidate_site", lambda _, against: against)
+    monkeypatch.setattr("cds_hooks.replay.candidates.changes", changed)
 
     def tried(*found: Any, as_json: bool = True) -> int:
         changes[:] = found
-        return replay._try_candidate("sqlite:///x", iter(()), 9, ["CDS_A=1"], 2, as_json=as_json)
+        return replay._try_candidate("sqlite:///x", iter(()), 9, ["CDS_A=1"], as_json=as_json)
 
     assert (tried(), tried(same), tried(same, more), tried(NotReplayed("no inputs"))) == (0, 0, 1, 3)
     assert tried(same, NotReplayed("no inputs"), as_json=False) == 0
@@ -135,20 +137,14 @@ def test_what_a_candidate_changes_decides_the_exit_code(
     assert capsys.readouterr().out.splitlines()[-1] == last
 
 
-@pytest.mark.parametrize("error", [NoCandidate("it is the one in use"), ProcessEnded("it is the one in use")])
-def test_what_ends_a_replay_is_said(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise error
+def test_what_ends_a_replay_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: Any) -> None:
+        raise NoCandidate("it is the one in use")
 
-    monkeypatch.setattr("cds_hooks.replay.processes.changes_by", fail)
-    monkeypatch.setattr("cds_hooks.replay.processes.verdicts", fail)
-    assert replay._try_candidate("sqlite:///x", iter(()), 2, [], 1, as_json=False) == 2
+    monkeypatch.setattr("cds_hooks.replay.open_site", lambda _: None)
+    monkeypatch.setattr("cds_hooks.replay.candidates.candidate_site", fail)
+    assert replay._try_candidate("sqlite:///x", iter(()), 2, [], as_json=False) == 2
     assert capsys.readouterr().err.strip() == "It is the one in use."
-    if isinstance(error, ProcessEnded):
-        assert replay._replay("sqlite:///x", iter(()), 2, None, 1, as_json=False) == 2
-        assert capsys.readouterr().err.strip() == "It is the one in use."
 
 
 def test_as_many_decisions_are_expected_as_the_share_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -156,12 +152,12 @@ def test_as_many_decisions_are_expected_as_the_share_has(monkeypatch: pytest.Mon
     made = store(url, *(a_decision() for _ in range(10)))
     asked: list[Any] = []
 
-    def replayed(url: str, chosen: Any, total: int, as_of: Any, processes: int, *, as_json: bool) -> int:
-        asked.append((len(list(chosen)), total, (as_of, processes), as_json))
+    def replayed(url: str, chosen: Any, total: int, as_of: Any, *, as_json: bool) -> int:
+        asked.append((len(list(chosen)), total, as_of, as_json))
         return 0
 
-    def tried(url: str, chosen: Any, total: int, against: list[str], processes: int, *, as_json: bool) -> int:
-        asked.append((len(list(chosen)), total, against, processes, as_json))
+    def tried(url: str, chosen: Any, total: int, against: list[str], *, as_json: bool) -> int:
+        asked.append((len(list(chosen)), total, against, as_json))
         return 1
 
     monkeypatch.setattr(replay, "_replay", replayed)
@@ -172,16 +168,16 @@ def test_as_many_decisions_are_expected_as_the_share_has(monkeypatch: pytest.Mon
 
     assert run("--sample", "100%", "--client", "a hospital") == 0
     assert run("--sample", "100%", "--client", "nobody") == 0
-    assert run(made[0].id, "--as-of", "2026-11-20", "--processes", "2", "--json") == 0
+    assert run(made[0].id, "--as-of", "2026-11-20", "--json") == 0
     assert run("--sample", "100%", "--service", "planning", "--against", "a", "--against", "b") == 1
     run("--sample", "30%")
     assert asked[:4] == [
-        (10, 10, (None, 1), False),
-        (0, 0, (None, 1), False),
-        (1, 1, (datetime(2026, 11, 20, tzinfo=UTC), 2), True),
-        (10, 10, ["a", "b"], 1, False),
+        (10, 10, None, False),
+        (0, 0, None, False),
+        (1, 1, datetime(2026, 11, 20, tzinfo=UTC), True),
+        (10, 10, ["a", "b"], False),
     ]
-    assert asked[4][1:] == (3, (None, 1), False)
+    assert asked[4][1:] == (3, None, False)
 
 
 # `cds-hooks decisions replay --as-of`: a recorded call as of another time, which is UTC; what is printed, whole.

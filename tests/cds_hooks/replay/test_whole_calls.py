@@ -11,8 +11,7 @@ import pytest
 from msgspec import structs
 
 from cds_hooks.replay import Replayer, Site, Verdict, open_site, replaying
-from cds_hooks.replay.candidates import Change, NotReplayed, changes
-from cds_hooks.replay.processes import _beside_each_other, changes_by, verdicts
+from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
 from cds_hooks.replay.stages import _result
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision
@@ -138,16 +137,15 @@ def test_a_call_that_waits_for_something_is_a_fault() -> None:
         _result(waiting())
 
 
-def test_one_process_replays_what_several_do(recorded: Recorded) -> None:
+def test_a_replay_of_another_day_names_it_and_a_candidate_what_it_changes(recorded: Recorded) -> None:
     configured = Settings(database_url=recorded.url)
     decisions = list(recorded.decisions.values())
-    later = datetime(2036, 11, 20, tzinfo=UTC)
-    found = list(verdicts(configured, decisions, later, processes=1))
+    found = list(Replayer(site(), recorded.url, datetime(2036, 11, 20, tzinfo=UTC)).verdicts(decisions))
     assert [verdict.decision for verdict in found] == [decision.id for decision in decisions]
     assert {verdict.causes[0] for verdict in found if verdict.causes} == {
         "day: recorded as of 2026-11-20, replayed as of 2036-11-20"
     }
-    (change,) = changes_by(configured, ["CDS_ALERT_SHARE=0.001"], [recorded.decisions[PLANNING]], 1)
+    tried = candidate_site(configured, ["CDS_ALERT_SHARE=0.001"])
+    (change,) = changes(site(), tried, recorded.url, [recorded.decisions[PLANNING]])
     assert isinstance(change, Change)
     assert change.fewer == ("mortality_5y",)
-    assert list(_beside_each_other(1, (configured, None, None), [])) == []
