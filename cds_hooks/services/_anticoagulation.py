@@ -43,13 +43,13 @@ _CLOSED: Final = (
     "exclusion of left atrial appendage",
     "closure of the left atrial appendage",
     "occlusion of the left atrial appendage",
-    "watchman",
+    *("watchman", "atriclip", "laa clip", "laa clos", "laa occlu", "laa exclu", "laa ligat"),
     *("vorhofohrversch", "vorhofohrokkl", "fermeture de l'auricule", "fermeture de l’auricule", "cierre de orejuela"),
     *("cierre de la orejuela", "chiusura auricola", "chiusura dell'auricola", "hartoorsluit", "hartoorafsluit"),
 )
 _CLOSED_WORDS: Final = re.compile(
-    r"watchman|appendage (?:clos|occlu|exclu|ligat)|vorhofohr\w{0,12}(?:verschl|okkl)|fermeture de l.auricule"
-    r"|cierre de (?:la )?orejuela|chiusura (?:dell.)?auricola|hartoor\w{0,12}sluit",
+    r"watchman|atriclip|\b(?:appendage|laa) (?:clip|clos|occlu|exclu|ligat)|vorhofohr\w{0,12}(?:verschl|okkl)"
+    r"|fermeture de l.auricule|cierre de (?:la )?orejuela|chiusura (?:dell.)?auricola|hartoor\w{0,12}sluit",
     re.IGNORECASE,
 )
 RHYTHM_GROUP: Final = "afib"

@@ -20,7 +20,7 @@ from cards.extension import Fact, WorklistEntry
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for
 from cards.text import plain
 from cds_hooks.services._service import OPTED_OUT, Advice, ServiceInput, no_card, opted_out_words
-from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
+from fhir.mapping.conditions import ConditionHit, condition_hit, find_condition
 from fhir.mapping.declined import declined_in_chart
 from fhir.mapping.kidney import charted_sex_note
 from fhir.mapping.stays import is_inpatient, is_left_open
@@ -219,22 +219,29 @@ def limited_outlook(record: PatientRecord, groups: tuple[str, ...] = LIMITED_OUT
     if hit is not None:
         return plain(hit.words or hit.code, 60)
     problems = record.derive(_named_by_problems)
-    return next((plain(words, 60) for words, groups_named in problems if not groups_named.isdisjoint(groups)), None)
+    return next((plain(hit.words, 60) for hit, named in problems if not named.isdisjoint(groups)), None)
 
 
-def _named_by_problems(record: PatientRecord) -> list[tuple[str, set[str]]]:
-    """Return the words of active problems with the groups that they name of the patient.
+def named_by_problem(record: PatientRecord, group: str) -> ConditionHit | None:
+    """Return the confirmed problem whose words name a group that its code leaves open; None where there is none."""
+    problems = record.derive(_named_by_problems)
+    hits = (hit for hit, named in problems if group in named and not hit.doubt and not states(_SHORT_LIFE, hit.words))
+    return next(hits, None)
+
+
+def _named_by_problems(record: PatientRecord) -> list[tuple[ConditionHit, set[str]]]:
+    """Return the active problems with the groups that their words name of the patient.
 
     Words of a short life stand for every limited outlook: they stand beside a code that names only the organ.
     """
     problems = []
     for condition in record.conditions:
-        words = condition.code.words if condition.code is not None else ""
-        if words and condition_status(condition, record.as_of_epoch) != "past":
-            groups_named = {mention.group for mention in groups_in_words(words) if mention.assertion.is_of_patient}
-            if states(_SHORT_LIFE, words):
+        hit = condition_hit("", condition, "", record)
+        if hit.words and hit.status != "past":
+            groups_named = {mention.group for mention in groups_in_words(hit.words) if mention.assertion.is_of_patient}
+            if states(_SHORT_LIFE, hit.words):
                 groups_named.update(LIMITED_OUTLOOK)
-            problems.append((words, groups_named))
+            problems.append((hit, groups_named))
     return problems
 
 

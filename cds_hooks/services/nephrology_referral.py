@@ -101,7 +101,7 @@ async def decide(call: ServiceInput) -> Advice:
         if find_condition(record, "kidney_transplant") is not None:
             return no_card(EQUATION.id, "excluded", "A kidney transplant is on record: its team follows the kidney.")
         low = _low_kidney_function(record) if _active_injury(record) is None else None
-        if low is not None:
+        if low is not None and not low.disputed:
             return advise_by_guideline(call, _low_content(call, low, is_chronic=False))
         if albumin:
             return advise_by_guideline(call, _albumin_content(call, albumin))

@@ -20,12 +20,14 @@ from cds_hooks.protocol.hooks import PATIENT_VIEW
 from cds_hooks.services._equation import (
     PALLIATIVE_WORDS,
     SEEN_BY_NEIGHBOURS,
+    SHORT_OUTLOOK,
     advise_by_guideline,
     declined_by_patient,
     fact_of_condition,
     find_confirmed,
     find_named_in_chart,
     limited_outlook,
+    named_by_problem,
     names_one_of,
     today,
 )
@@ -151,8 +153,16 @@ _SERIOUS_ILLNESSES: Final = (
 
 
 def _serious_illness(record: PatientRecord) -> tuple[_SeriousIllness, ConditionHit] | None:
-    """Return the first of these illnesses that is on record and no tentative diagnosis; None where there is none."""
-    hits = ((illness, find_confirmed(record, illness.group)) for illness in _SERIOUS_ILLNESSES)
+    """Return the first of these illnesses that is on record and no tentative diagnosis; None where there is none.
+
+    Words count beside a code that names only the organ: "Metastatic ovarian cancer" with C56.9.
+    """
+    hits = [(illness, find_confirmed(record, illness.group)) for illness in _SERIOUS_ILLNESSES]
+    hits += [
+        (illness, named_by_problem(record, illness.group))
+        for illness in _SERIOUS_ILLNESSES
+        if illness.group in SHORT_OUTLOOK
+    ]
     return next(((illness, hit) for illness, hit in hits if hit is not None), None)
 
 

@@ -119,6 +119,7 @@ def blood(code: str, value: float, unit: str, days: float = 1) -> Json:
         (problem("Upper gastrointestinal hemorrhage", days_ago(365)), "Major bleeding of the last year is on record"),
         (problem("Upper gastrointestinal hemorrhage", days_ago(367)), None),
         (operation("Watchman implant"), "The left atrial appendage is closed (Procedure/p1)"),
+        (operation("LAA clip (AtriClip)"), "The left atrial appendage is closed (Procedure/p1)"),
         (operation("Watchman", status="not-done"), None),
         (referral("Watchman"), None),
         (problem("Presence of Watchman device"), "The left atrial appendage is closed (Condition/c1)"),
