@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -323,3 +324,17 @@ def test_approval_is_asked_for_in_vain_where_nobody_can_approve() -> None:
     model = load_model("mortality_5y")
     assert ModelApprovals("validated", None, lambda: TODAY).why_withheld(model) is None
     assert ModelApprovals("approved", None, lambda: TODAY).why_withheld(model) == NOBODY_APPROVES
+
+
+@pytest.mark.parametrize(
+    ("missing", "withheld"),
+    [(None, None), ("the model is approved by nobody", "The model is approved by nobody.")],
+)
+def test_an_approved_model_is_shown_where_two_people_approved_it(missing: str | None, withheld: str | None) -> None:
+    subjects: list[Any] = []
+    book: Any = SimpleNamespace(why_not_approved=lambda *about: subjects.append(about) or missing, people_log_in=True)
+    model = load_model("mortality_5y")
+    assert model.artifact.release is not None
+    assert ModelApprovals("approved", book, lambda: TODAY).why_withheld(model) == withheld
+    assert subjects[0] == ("model", model_subject(model.artifact.release), TODAY)
+    assert [kind for kind, *_ in subjects[1:]] == (["waiver"] if missing is None else [])

@@ -56,6 +56,7 @@ CHARTS: list[tuple[list[dict[str, Any]], bool]] = [
     ([FATTY], True),
     ([result("39156-5", 36, "kg/m2")], True),
     ([result("39156-5", 27, "kg/m2")], False),
+    ([FATTY, problem("Liver elastography declined by patient", "", "2026-10-12")], False),
     ([FATTY, stay("2026-10-29", "2026-11-04")], False),
     ([FATTY, stay("2026-08-29", "2026-09-04")], True),
     ([FATTY, problem("Chronic lymphocytic leukemia", "C91.10", when="2022-06-05")], False),
