@@ -11,6 +11,7 @@ from fhir.mapping.features.feature import Missing, map_features
 from fhir.mapping.stays import (
     admitted_as_emergency,
     current_stay,
+    emergency_visits_before,
     is_inpatient,
     is_left_open,
     length_of_stay,
@@ -186,6 +187,23 @@ def test_the_stay_itself_and_what_went_over_into_it_are_no_earlier_stays() -> No
         assert stays_before(record, current_stay(record)) == expected
     alone = record_of(now)
     assert stays_before(alone, current_stay(alone)) == (0.0, "stays", "Encounter/now")
+
+
+@pytest.mark.parametrize(
+    ("visit", "of_call", "counts"),
+    [
+        (_stay("EMER", "finished", start="2026-11-18", end="2026-11-19"), None, True),
+        (_stay("EMER", "finished", start="2026-11-18", end="2026-11-19"), "e1", False),
+        (_stay("EMER", "finished", start="2026-11-18", end="2026-11-19"), "e2", True),
+        (_stay("EMER", "finished", start="2026-11-20", end="2026-11-20T08:59:59Z"), None, True),
+        (_stay("EMER", "finished", start="2026-11-20", end="2026-11-20T09:00:00Z"), None, False),
+        (_stay("EMER", start="2026-11-18"), None, False),
+        (_stay("EMER", start="2026-11-01"), None, True),  # nobody closed it
+    ],
+)
+def test_the_visit_at_hand_is_none_before_now(visit: dict[str, Any], of_call: str | None, counts: bool) -> None:
+    record = record_of_call(visit, encounter_id=of_call)
+    assert emergency_visits_before(record, None)[0] == (1.0 if counts else 0.0)
 
 
 CREATININE, AGE = FEATURES = features_named(("creatinine_mg_dl", "age_years"))

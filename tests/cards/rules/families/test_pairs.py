@@ -131,6 +131,14 @@ def test_injections_are_left_out_or_are_all_that_is_meant(unless: str, first: st
     assert _meant(unless, first, second) is expected
 
 
+@pytest.mark.parametrize(
+    ("sig", "expected"),
+    [("epidural infusion", True), ("Intrathecal once", True), ("wound infiltration", False), ("nerve block", False)],
+)
+def test_a_local_anaesthetic_is_meant_beside_the_spine_only(sig: str, expected: bool) -> None:
+    assert _meant("not_neuraxial", _taken("bupivacaine 0.25 % injection", sig), "apixaban 5 mg tablet") is expected
+
+
 def test_one_dose_of_fluconazole_is_left_out() -> None:
     single = _taken("fluconazole 150 mg tablet", "150 mg once")
     daily = _taken("fluconazole 150 mg tablet", "150 mg daily")
