@@ -309,6 +309,16 @@ SEASONAL = dose(1, season_start=date(2005, 7, 1), season_end=date(2006, 6, 30))
         ("2006-10-01", (given("2006-07-01", "99"),), {}, True),
         ("2006-10-01", (given("2006-07-01", "a"),), {}, True),
         ("2006-10-01", (), {"ordered": frozenset({"Influenza"})}, False),
+        # Four months after a transplant of stem cells.
+        *(
+            (
+                "2006-10-01",
+                (),
+                {"observed": (PatientObservation("171", date(2006, 6, day), "Procedure/p1", "x"),)},
+                day == 1,
+            )
+            for day in (1, 2)
+        ),
         ("2006-10-01", (), {"declined": {"Influenza": DeclinedVaccine("Influenza", "2006-09-01")}}, False),
     ],
 )

@@ -238,7 +238,12 @@ def test_a_unit_is_looked_for_only_where_an_act_is_about_one(desk: Desk) -> None
 
 @pytest.mark.parametrize(
     ("kind", "name", "is_allowed"),
-    [("model", "mortality_5y@2", True), ("model", "mortality_5y", False), ("rule", f"{RULE}@2", False)],
+    [
+        ("model", "mortality_5y@2", True),
+        ("model", "mortality_5y", False),
+        ("rule", f"{RULE}@2", False),
+        ("prompt", "p", True),
+    ],
 )
 def test_only_a_version_beside_the_one_in_use_begins_without_a_state(kind: str, name: str, *, is_allowed: bool) -> None:
     assert (why_not_allowed({}, kind, name, "shadow") is None) is True

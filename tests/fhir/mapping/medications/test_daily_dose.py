@@ -87,6 +87,10 @@ PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
         ("Augmentin", {"text": "875/125 mg PO BID x 7 days"}, {"723": 1750.0, "48203": 250.0}),
         ("Percocet", {"text": "5/325 mg, 2 tabs every 6 hours"}, {"7804": 40.0, "161": 2600.0}),
         ("Augmentin", {"text": "875/125/5 mg PO BID"}, {}),
+        # What only says that it runs has the rate of its name.
+        ("furosemide 10 mg/hr", {"text": "continuous"}, {"4603": 240.0}),
+        ("furosemide 10 mg/hr", {"text": "daily"}, {}),
+        ("furosemide", {"text": "continuous"}, {}),
         # The strength of an inhaler without a unit is that of one puff.
         ("Flovent HFA 220 mcg", amount(2, "puff") | {"timing": TWICE}, {"41126": 0.88}),
         ("amoxicillin 250 mg/5 mL", {"text": "10 mg/kg in the morning and 5 mg/kg in the evening"}, {}),
