@@ -147,6 +147,7 @@ EXCLUDED = [
     ("cervical-cancer", problem("Z94.0")),
     ("cervical-cancer", procedure("Total hysterectomy", "1999", "116140006")),
     ("cervical-cancer", procedure("Laparoscopic radical hysterectomy", "1999")),
+    ("cervical-cancer", procedure("Vaginoplasty by penile inversion", "2019")),
     ("breast-cancer", problem("C50.911")),
     ("breast-cancer", problem("Z85.3")),
     ("breast-cancer", problem("Z15.01")),

@@ -43,6 +43,17 @@ _POUNDS_OF_KG: Final = 1 / 0.45359237
 """International avoirdupois pound (NIST Handbook 44, appendix C)."""
 
 
+_BARE: Final[dict[str, Json]] = {
+    "Condition": {"resourceType": "Condition"},
+    "DiagnosticReport": {"resourceType": "DiagnosticReport", "status": "final", "code": {}},
+    "Encounter": {"resourceType": "Encounter", "status": "finished", "class": {}},
+    "Observation": {"resourceType": "Observation", "status": "final", "code": {}},
+    "Procedure": {"resourceType": "Procedure", "status": "completed"},
+    "ServiceRequest": {"resourceType": "ServiceRequest", "status": "active", "intent": "order"},
+}
+"""Resources with what FHIR R4 requires of them and nothing else: they say nothing, and take no call down."""
+
+
 @dataclass(frozen=True)
 class Relation:
     """A change of a call, and what of the answer stays as it was."""
@@ -72,12 +83,14 @@ def _results(request: Json) -> list[Json]:
 
 
 def _irrelevant(request: Json) -> Json:
-    """A result that no rule, model or screening reads, in every Bundle of results."""
+    """A result that no rule, model or screening reads, and an entry without any optional member, in every Bundle."""
     code, patient = concept("Colour of the eyes", "eye-colour", "urn:oid:2.999.1"), request["context"]["patientId"]
     result = observation(code, when="2025-11-02", patient=patient, id="irrelevant", valueString="brown")
     for bundle in _bundles(request):
-        if any(entry["resource"]["resourceType"] == "Observation" for entry in bundle.get("entry", [])):
-            bundle["entry"].append({"resource": result})
+        kinds = sorted({entry["resource"]["resourceType"] for entry in bundle.get("entry", [])})
+        bare = [_BARE[kind] | {"id": f"bare-{kind}"} for kind in kinds if kind in _BARE]
+        for resource in (*([result] if "Observation" in kinds else []), *bare):
+            bundle["entry"].append({"resource": resource | {"subject": {"reference": f"Patient/{patient}"}}})
             bundle.pop("total", None)
     return request
 

@@ -119,6 +119,8 @@ def test_a_charted_day_of_stopping_goes_before_the_answers() -> None:
         (years(20, "Pack years"), 20.0),
         (years(20, None), 20.0),
         (years(20, "a", code="{pack}.a"), 20.0),
+        (years(20) | {"valueQuantity": None}, None),
+        (years(20) | {"valueQuantity": {"unit": "pack-years"}}, None),
         (years(20, comparator=">"), None),
         (years(20, when="2026-12-01"), None),
         (years(20) | {"status": "cancelled"}, None),

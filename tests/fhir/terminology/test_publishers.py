@@ -54,7 +54,7 @@ _FILES = {
     "f_vmp2_3010725.xml": _VMP,
     "f_amp2_3010725.xml": _AMP,
     "UNII_Records_1Jul2026.txt": "UNII\tDisplay Name\tRXCUI\nWK2XYI10QM\tIBUPROFEN\t5640\nX\tWATER OF NOWHERE\t\n",
-    "cvx.txt": "999|rabies new|rabies vaccine, new strain|x|Active|1|False|2026/01/01\n"
+    "cvx.txt": "999|rabies new|new strain|x|Active|1|False|2026/01/01\n"
     "099 |rabies other|rabies vaccine, other strain|x|Active|1|False|2026/01/01\n",
     "RXNCONSO.RRF": _CONSO,
     "RXNREL.RRF": _REL,
