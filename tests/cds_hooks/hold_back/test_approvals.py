@@ -332,7 +332,12 @@ def test_approval_is_asked_for_in_vain_where_nobody_can_approve() -> None:
 )
 def test_an_approved_model_is_shown_where_two_people_approved_it(missing: str | None, withheld: str | None) -> None:
     subjects: list[Any] = []
-    book: Any = SimpleNamespace(why_not_approved=lambda *about: subjects.append(about) or missing, people_log_in=True)
+
+    def why_not_approved(*about: Any) -> str | None:
+        subjects.append(about)
+        return missing
+
+    book: Any = SimpleNamespace(why_not_approved=why_not_approved, people_log_in=True)
     model = load_model("mortality_5y")
     assert model.artifact.release is not None
     assert ModelApprovals("approved", book, lambda: TODAY).why_withheld(model) == withheld
