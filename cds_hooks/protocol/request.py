@@ -379,11 +379,14 @@ def _decode_in_two(body: bytes, recall: Recall | None) -> tuple[_Wire, dict[str,
             with suppress(HookError):
                 return wire, *sent_before.read(bytes(prefetch))
             return None
-        values = _quick_prefetch.decode(prefetch) or {}
+        try:
+            values, refusals = _quick_prefetch.decode(prefetch) or {}, list[Refusal]()
+        except msgspec.ValidationError:
+            values, refusals = _read_carefully(_members.decode(prefetch))
         check_depth(prefetch, "prefetch")
     except (msgspec.DecodeError, RecursionError):
         return None  # the whole body shows where it is wrong
-    return wire, _without_runs(body, values), []
+    return wire, _without_runs(body, values), refusals
 
 
 def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], list[Refusal]]:
@@ -400,14 +403,10 @@ def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, dict[str, Any], lis
 
 
 def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Refusal]]:
-    prefetch: dict[str, Any] = {}
-    refusals: list[Refusal] = []
     try:
         wire = _careful.decode(body)
         check_whole(body)
-        for key, raw in (wire.prefetch or {}).items():
-            prefetch[key], refused = read_repaired(key, raw)
-            refusals += refused
+        return wire, *_read_carefully(wire.prefetch or {})
     except msgspec.ValidationError as error:
         raise BadRequest(
             f"The body is not a CDS Hooks request: {describe_decoder_error(error)}.", error_path(error)
@@ -416,4 +415,10 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, dict[str, Any], list[Re
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"The body is not valid JSON ({describe_decoder_error(error)}).") from error
-    return wire, prefetch, refusals
+
+
+def _read_carefully(values: Mapping[str, Raw]) -> tuple[dict[str, Any], list[Refusal]]:
+    """Return the values by key, repaired where they can be, and what of them could not be read."""
+    read = {key: read_repaired(key, raw) for key, raw in values.items()}
+    refusals = [refusal for _, refused in read.values() for refusal in refused]
+    return {key: value for key, (value, _) in read.items()}, refusals
