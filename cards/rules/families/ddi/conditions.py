@@ -249,6 +249,7 @@ _ALWAYS_TREATMENT = CLASS_MEMBERS["vka"] | CLASS_MEMBERS["doac"] | {_ARGATROBAN,
 _INFUSED = re.compile(
     r"infus|\bdrip\b|continuous|units?\s*/\s*(?:kg\s*/\s*)?h|in (?:dextrose|sodium chloride|d5w|ns)\b", re.I
 )
+_KEEPS_OPEN = re.compile(r"flush|\block\b|patency|arterial line", re.IGNORECASE)
 _UNITS = re.compile(r"(?<![\d,.])([\d,.]+)\s*(?:units?|\[?iu\]?|\[?anti-?xa\b.{0,12}units?)", re.IGNORECASE)
 
 
@@ -265,7 +266,8 @@ def _treats(code: str, medication: MedicationIdentity, dose: DailyDose, words: s
     if code in _ALWAYS_TREATMENT:
         return True
     if code == _HEPARIN:
-        return bool(_INFUSED.search(f"{medication.words} {medication.route or ''} {words}"))
+        order_words = f"{medication.words} {medication.route or ''} {words}"
+        return bool(_INFUSED.search(order_words)) and not _KEEPS_OPEN.search(order_words)
     if code == _DALTEPARIN:
         return _dalteparin(medication, dose)
     daily = dose.daily(code)
