@@ -30,6 +30,7 @@ from cds_hooks.services._equation import (
     is_moment_for_talk,
     kept_for_worklist,
     limited_outlook,
+    named_by_problem,
     reason_already_planned,
     reason_not_to_advise,
     suggestion_of_test,
@@ -131,7 +132,8 @@ def _judge(call: ServiceInput) -> Advice:
         return past
     if find_condition(record, "pregnancy"):
         return no_card(EQUATION.id, "contraindicated", "A pregnancy is on record: a statin is not discussed.")
-    if find_condition(record, "liver_severe", "acute_hepatitis") is not None:
+    severe = find_condition(record, "liver_severe", "acute_hepatitis") or named_by_problem(record, "liver_severe")
+    if severe is not None:
         text = "Severe or acute liver disease is on record: a statin is not discussed."
         return no_card(EQUATION.id, "contraindicated", text)
     allergy = allergy_to_class(record, "statin")

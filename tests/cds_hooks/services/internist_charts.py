@@ -179,6 +179,10 @@ CHARTS: dict[str, list[Chart]] = {
     ],
     "statin-discussion": [
         chart("st1", "(?i)statin", None, patient(61, "male"), snomed("Myocardial infarction", "22298006")),
+        chart("st1b", None, ".", patient(61, "male"), snomed("Myocardial infarction", "22298006"),
+              problem("Decompensated cirrhosis", "K74.60")),
+        chart("st1c", "(?i)statin", None, patient(61, "male"), snomed("Myocardial infarction", "22298006"),
+              problem("Compensated cirrhosis", "K74.60")),
         chart("st2", "(?i)statin", None, patient(61, "male"), _icd9("Old myocardial infarction", "412")),
         chart("st3", "(?i)statin", None, patient(58, "female"),
               _procedure("Coronary artery bypass graft", "232717009", SNOMED, "2019-05-05"),
