@@ -37,8 +37,6 @@ from fhir.terminology.spelling import Spelling
 
 _LONGEST = 2000
 _ENGLISH: Final = "condition_phrases.csv"
-_SHORT_CLAUSE: Final = 2
-"""So many words has a clause that ends a term with its noun first."""
 _WINDOW: Final = 14
 """Within so many words the phrases of one alternative must stand."""
 _IGNORED = frozenset({"of", "the", "nos", "unspecified", "unspec", "unsp", "other", "specified"})
@@ -99,6 +97,7 @@ _NUMBERS: Final[Mapping[str, tuple[float, float, str]]] = {
 }
 _GRAVIDA = re.compile(r"g\d{1,2}(?:p\d*)?$")
 _DAYS = frozenset("0123456")
+_MOST_WEEKS: Final = 43
 _PARTS = frozenset({".", ";", "\n"})
 
 
@@ -252,10 +251,11 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
 
 
 def _is_weeks_and_days(tokens: Sequence[Token]) -> bool:
-    """Whether tokens are the completed weeks and days of a pregnancy, or its weeks of 40: "33+2", "33/40"."""
+    """Whether tokens are the weeks of a pregnancy, with days or of forty: "33+2", "33/40", but not "95/40"."""
     if len(tokens) < 3 or not tokens[0].word.isdigit():
         return False
-    if (tokens[1].word != "+" or tokens[2].word not in _DAYS) and (tokens[1].word, tokens[2].word) != ("/", "40"):
+    of_forty = tokens[1].word == "/" and tokens[2].word == "40" and int(tokens[0].word) < _MOST_WEEKS
+    if not of_forty and (tokens[1].word != "+" or tokens[2].word not in _DAYS):
         return False
     return len(tokens[0].word) < 3 and tokens[0].end == tokens[1].start and tokens[1].end == tokens[2].start
 
@@ -340,12 +340,14 @@ def _mentions(positions: _Positions, clauses: Sequence[int]) -> Iterator[tuple[s
 
 
 def _excludes(exception: tuple[int, int], spans: Iterable[tuple[int, int]], clauses: Sequence[int]) -> bool:
-    """Whether an exception speaks of a name: it stands in its clause, or in a short one as indexes end a term.
+    """Whether an exception speaks of a name: it stands in its clause, or is one as indexes end a term.
 
     "Hypertension, portal", but not "depression, fracture of the left hip in 2019".
     """
     clause = clauses[exception[0]]
-    return clauses.count(clause) <= _SHORT_CLAUSE or any(clause in clauses[first : last + 1] for first, last in spans)
+    return clauses.count(clause) <= exception[1] - exception[0] + 1 or any(
+        clause in clauses[first : last + 1] for first, last in spans
+    )
 
 
 def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], spelling: Spelling) -> tuple[str, str]:
