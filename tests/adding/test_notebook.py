@@ -35,7 +35,7 @@ inputs = inputs.astype("float32").astype(float)
 here = (people.index >= 8000) & (people["AgeAtVisit"] >= 18)
 model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression())
 model.fit(inputs[here], people["unplanned"][here])
-anna = pd.DataFrame({"age": [84.0], "male": [0.0], "crea": [168 / 88.4], "pct": [2.6]})
+anna = pd.DataFrame({"age": [74.0], "male": [0.0], "crea": [124 / 88.4], "pct": [1.8]})
 linked = [link["url"] for link in card["links"]]
 from urllib.parse import urljoin
 of_page = {urljoin(ADDRESS + "/models/stay_1y", each) for each in re.findall(r'href="([^"#?]+)', page)}
@@ -114,10 +114,10 @@ def test_the_card_over_http_has_the_estimate_of_the_pipeline_and_the_words_of_th
     check_card(msgspec.convert(card, Card))
     own = card["extension"]["org.cds-hooks-onnx"]
     assert own["probability"] == pytest.approx(facts["anna"], abs=1e-6)
-    assert " in 100 had one" in card["summary"]
+    assert f"{round(100 * facts['anna'])} in 100" in card["summary"]
     assert card["source"]["topic"]["code"] == "nurse-visit"
     assert card["suggestions"][0]["actions"][0]["resource"]["code"]["text"] == "Visit by the nurse within 14 days"
-    assert "Procalcitonin **2.6 ug/L**" in card["detail"]
+    assert "Procalcitonin **1.8 ug/L**" in card["detail"]
     assert sum(each["contribution"] for each in own["contributions"]) + own["base"] == pytest.approx(
         log(facts["anna"] / (1 - facts["anna"])), abs=1e-4
     )
