@@ -27,12 +27,10 @@ from cds_hooks.protocol.body import MemberName, check_depth, count_sign, member_
 from cds_hooks.protocol.kept_entries import OBJECT_BYTES, KeptEntries, SplitBundle, size_of
 from cds_hooks.storage.decision import StoredChart
 from fhir.mapping.medications.active import find_active
-from fhir.record.datatypes import may_hold_runs
 from fhir.record.facts import ReadResources
 from fhir.record.lean_chart import ChartsBefore
 from fhir.record.record import PatientRecord, is_of_place, read_repaired, without_runs
 from fhir.record.refusals import Refusal
-from fhir.record.resources import AnyResource
 
 _KEPT_SECONDS: Final = 300.0
 _SWEEP_SECONDS: Final = 15.0
@@ -53,7 +51,6 @@ _RECORD_BYTES: Final = 200_000
 _MEMBER: Final = re.compile(rb'[ \t\r\n]*"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
 _END: Final = re.compile(rb"[ \t\r\n]*([,}])")
 
-_resource: Final = msgspec.json.Decoder(AnyResource | None)
 _rest: Final = msgspec.json.Decoder(dict[MemberName, Raw] | None, dec_hook=member_name)
 
 
@@ -250,14 +247,10 @@ def _values_and_refusals(read: Mapping[str, _Value]) -> tuple[dict[str, Any], li
 
 
 def _decode(name: str, sent: bytes, *, is_checked: bool) -> _Value:
-    refusals: Sequence[Refusal] = ()
-    try:
-        value = _resource.decode(sent)
-    except msgspec.ValidationError:
-        value, refusals = read_repaired(name, sent)
+    value, refusals = read_repaired(name, sent)
     if not is_checked:
         check_depth(sent, "prefetch")
-    return _Value(sent, without_runs(value) if b"\n" in sent or may_hold_runs(sent) else value, refusals)
+    return _Value(sent, without_runs(value) if b"\n" in sent else value, refusals)
 
 
 def _size_of_text(sent: bytes) -> int:
