@@ -55,21 +55,10 @@ _REACH: Final = 12
 """How many words a cue reaches where the table does not say it."""
 _OF_TOPICS: Final = 5  # how far back "diet sheet" and "serology" reach, which make a name their topic
 _OF_PLANS: Final = 7
-_PREVENTED: Final = (
-    "hep",
-    "hbv",
-    "influ",
-    "flu",
-    "grip",
-    "varic",
-    "chicken",
-    "windpock",
-    "zost",
-    "shing",
-    "tb",
-    "tuber",
-)
+_TABLE: Final = {row["kind"]: tuple(row["words"].split("|")) for row in table_rows("neutral_words.csv")}
+_PREVENTED: Final = _TABLE["prevented"]
 """How the names of diseases begin against which there are vaccines."""
+_DRUG_CLASSES: Final = frozenset(_TABLE["class"])
 _FARTHEST: Final = 120
 """So many words and signs before a cue are looked at: signs that are passed over must not make a reading quadratic."""
 _WHOLE_SENTENCE: Final = 12
@@ -461,36 +450,6 @@ class AssertedText:
                 self._people[before] = kind
 
 
-_DRUG_CLASSES = frozenset(
-    {
-        "nsaid",
-        "nsaids",
-        "statin",
-        "statins",
-        "doac",
-        "doacs",
-        "noac",
-        "triptan",
-        "triptans",
-        "blocker",
-        "blockers",
-        "acei",
-    }
-    | {
-        "ccb",
-        "arb",
-        "ppi",
-        "ppis",
-        "opioids",
-        "opiates",
-        "macrolides",
-        "quinolones",
-        "aminoglycosides",
-        "anticoagulation",
-    }
-    | {"anticoagulants", "antiplatelets", "thrombolysis", "contrast", "ssri", "lmwh", "nsar", "aine", "aines", "ains"}
-    | {"fans", "steroids", "surgery", "nitrates", "betablocker"}
-)
 _QUALIFIERS = frozenset(
     {"mild", "moderate", "severe", "unspecified", "chronic", "acute", "recurrent", "intractable", "refractory", "left"}
     | {"right", "bilateral", "type", "stage", "grade", "class", "group", "controlled", "uncontrolled", "initial", "nos"}
