@@ -116,20 +116,22 @@ def test_a_missing_input_is_named_on_the_card(tmp_path: Path, as_of: datetime) -
     assert card["extension"]["org.cds-hooks-onnx"]["missing"] == ["glucose_mg_dl"]
 
 
-def test_a_refused_newer_value_is_named_on_the_card(tmp_path: Path, as_of: datetime) -> None:
+@pytest.mark.parametrize("status", ["final", "entered-in-error"])
+def test_a_refused_newer_value_is_named_on_the_card(tmp_path: Path, as_of: datetime, status: str) -> None:
     def impossible(prefetch: dict[str, Any]) -> None:
         first = next(
             entry for entry in prefetch["labs"]["entry"]
             if any(coding["code"] == "2160-0" for coding in entry["resource"]["code"]["coding"])
         )  # fmt: skip
         copy = json.loads(json.dumps(first))
-        copy["resource"] |= {"id": "impossible", "effectiveDateTime": "2026-11-19"}
+        copy["resource"] |= {"id": "impossible", "effectiveDateTime": "2026-11-19", "status": status}
         copy["resource"]["valueQuantity"]["value"] = 190
         prefetch["labs"]["entry"].append(copy)
 
     (card,) = _answer(tmp_path, "planning-talk", as_of, impossible).json()["cards"]
-    assert "Newer but not used" in card["detail"]
-    assert "190" in card["detail"]
+    is_named = status == "final"  # what was entered in error was never a value
+    assert ("Newer but not used" in card["detail"]) is is_named
+    assert ("190" in card["detail"]) is is_named
 
 
 def test_a_client_that_draws_markdown_shows_each_heading_and_factor_on_its_own(tmp_path: Path, as_of: datetime) -> None:

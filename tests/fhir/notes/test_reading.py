@@ -187,6 +187,9 @@ def test_a_short_name_that_is_a_word_is_read_in_capitals_only() -> None:
         ("Warfarin sostituito con apixaban 5 mg x 2.", "warfarin", "stopped", ""),
         ("Warfarin sostituito con apixaban 5 mg x 2.", "apixaban", "active", "5 mg"),
         ("Alergia a penicilina", "penicillin", "allergy", ""),
+        ("Allergies: none known. Penicillin V 250 mg bd", "penicillin v", "active", "250 mg"),
+        ("Allergies: none known. Penicillin V 250 mg", "penicillin v", "allergy", "250 mg"),
+        ("Allergies: nuts, penicillin V", "penicillin v", "allergy", ""),
     ],
 )
 def test_each_drug_has_its_status_and_dose(note: str, name: str, status: str, dose: str) -> None:

@@ -55,7 +55,7 @@ _FILES = {
     "f_amp2_3010725.xml": _AMP,
     "UNII_Records_1Jul2026.txt": "UNII\tDisplay Name\tRXCUI\nWK2XYI10QM\tIBUPROFEN\t5640\nX\tWATER OF NOWHERE\t\n",
     "cvx.txt": "999|rabies new|new strain|x|Active|1|False|2026/01/01\n"
-    "099 |rabies other|rabies vaccine, other strain|x|Active|1|False|2026/01/01\n",
+    "099 |other strain|rabies vaccine, other strain|x|Active|1|False|2026/01/01\n",
     "RXNCONSO.RRF": _CONSO,
     "RXNREL.RRF": _REL,
     "RXNSAT.RRF": "9999902|||1|AUI|9999902|A||NDC|RXNORM|55555000101|N|4096|\n",
