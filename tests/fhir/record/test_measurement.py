@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.record.datatypes import FhirTime, parse_time
+from fhir.record.facts import Refused
 from fhir.record.measurement import (
     OTHER,
     SCREENING,
@@ -93,6 +94,19 @@ def test_a_text_beside_a_known_code_is_not_repeated_as_the_unit() -> None:
     found = record_of(observation(CREATININE, None, None, valueQuantity=quantity)).newest("creatinine")
     assert found is not None
     assert found.charted_unit == "mg/dL"
+
+
+def test_a_refusal_names_the_unit_that_stands_in_words_alone() -> None:
+    for value, text in (
+        (
+            {"value": 190, "unit": "mmol/L"},
+            "Potassium 190 mmol/L is outside the plausible range on 2026-11-01: not used.",
+        ),
+        ({"value": 4.1, "unit": "furlong"}, "Potassium 4.1 has the unknown unit 'furlong' on 2026-11-01: not used."),
+    ):
+        lookup = record_of(observation("2823-3", valueQuantity=value)).lookup("potassium")
+        assert isinstance(lookup, Refused)
+        assert [refusal.text for refusal in lookup.refused] == [text]
 
 
 def test_a_note_that_says_not_haemolysed_does_not_refuse() -> None:

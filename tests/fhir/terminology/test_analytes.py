@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fhir.mapping.weights import BOUNDS
-from fhir.terminology.analytes import ANALYTES, analyte_of_full_name, analyte_of_name
+from fhir.terminology.analytes import ANALYTES, analyte_of_full_name, analyte_of_name, another_test_of
 
 
 def test_no_code_belongs_to_two_analytes() -> None:
@@ -142,3 +142,17 @@ def test_a_result_is_read_by_its_name_with_the_specimen_and_the_method_in_seven_
 )
 def test_the_full_names_of_loinc_and_npu_say_what_is_measured_in_what(name: str, analyte: str | None) -> None:
     assert analyte_of_full_name(name) == analyte
+
+
+@pytest.mark.parametrize(
+    ("key", "texts", "other"),
+    [
+        ("glucose", ["Creatinine in urine"], "Creatinine in urine"),
+        ("glucose", ["Glucose", "Sodium"], "Sodium"),
+        ("glucose", ["Result of today", "Body weight", "Glucose, serum"], None),
+        ("creatinine", ["Creatinine, serum"], None),
+        ("body_weight", ["Sodium"], None),  # no test of blood
+    ],
+)
+def test_a_text_beside_a_code_may_name_another_test_of_blood(key: str, texts: list[str], other: str | None) -> None:
+    assert another_test_of(key, texts) == other
