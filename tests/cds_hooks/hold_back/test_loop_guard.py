@@ -156,6 +156,10 @@ def test_what_adds_to_an_order_that_was_just_accepted_is_offered_and_what_change
     lower = Action(type="update", description="x", resource=_order("acetaminophen 325 mg"))
     back = _card("acetaminophen", add, Suggestion(label="lower", uuid="lower", actions=(lower,)), rule="another-rule")
     assert [each.label for each in guard.hold_back([back], CALLER).cards[0].suggestions] == ["add"]
+    # Of a card about another drug only what it would order counts as the same again.
+    change = Action(type="update", description="x", resource=_order("acetaminophen"))
+    of_another = _card("warfarin", Suggestion(label="change", uuid="change", actions=(change,)), rule="another-rule")
+    assert [each.label for each in guard.hold_back([of_another], CALLER).cards[0].suggestions] == ["change"]
 
 
 def test_critical_cards_other_patients_and_other_drugs_are_as_they_were() -> None:

@@ -28,6 +28,19 @@ def test_what_no_template_brings_is_refused() -> None:
         templates_for(Needs.of(resources=("Goal",)))
 
 
+@pytest.mark.parametrize(
+    ("analytes", "words"),
+    [
+        (("sex_at_birth",), ["sex at birth"]),
+        (("sex_at_birth", "pregnancy_signs"), ["pregnancy tests and dates"]),
+        (("potassium",), []),
+    ],
+)
+def test_signs_of_a_pregnancy_are_called_by_what_is_asked_for(analytes: tuple[str, ...], words: list[str]) -> None:
+    templates = templates_for(Needs.of(analytes=analytes))
+    assert [template.words for template in templates if template.key == "pregnancy"] == words
+
+
 def test_a_key_that_is_required_has_to_be_one_of_the_service() -> None:
     with pytest.raises(ValueError, match="labs"):
         templates_for(Needs.of(resources=("Condition",), required=("labs",)))
