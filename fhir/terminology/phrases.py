@@ -319,11 +319,16 @@ def _read_part(words: list[tuple[str, int]], asserted: AssertedText) -> tuple[li
 
 
 def _clauses(words: Sequence[tuple[str, int]], asserted: AssertedText) -> Sequence[int]:
-    """Say for each word how many commas and spaced dashes stand before it."""
+    """Say for each word how many spaced dashes and commas stand before it: a comma counts twice."""
     if not words:
         return ()
     (_, first), (_, last) = words[0], words[-1]
-    ends = list(accumulate(asserted.ends_clause(position) for position in range(first, last + 1)))
+    ends = list(
+        accumulate(
+            asserted.ends_clause(position) + (asserted.tokens[position].word == ",")
+            for position in range(first, last + 1)
+        )
+    )
     return [ends[position - first] for _, position in words]
 
 
@@ -340,14 +345,15 @@ def _mentions(positions: _Positions, clauses: Sequence[int]) -> Iterator[tuple[s
 
 
 def _excludes(exception: tuple[int, int], spans: Iterable[tuple[int, int]], clauses: Sequence[int]) -> bool:
-    """Whether an exception speaks of a name: it stands in its clause, or is one as indexes end a term.
+    """Whether an exception speaks of a name: it stands in its clause, is one as indexes end a term, or behind a dash.
 
-    "Hypertension, portal", but not "depression, fracture of the left hip in 2019".
+    "Hypertension, portal" and "hypertension - ocular in 2020", but not "depression, fracture of the left hip".
     """
-    clause = clauses[exception[0]]
-    return clauses.count(clause) <= exception[1] - exception[0] + 1 or any(
-        clause in clauses[first : last + 1] for first, last in spans
-    )
+    start, last = exception
+    clause, of_name = clauses[start], {clauses[index] for first, end in spans for index in range(first, end + 1)}
+    if clause in of_name or clauses.count(clause) <= last - start + 1:
+        return True
+    return start > 0 and clause - clauses[start - 1] == 1 and clauses[start - 1] in of_name
 
 
 def said_and_unclear(text: str, of: Subject, names: Sequence[tuple[int, int]], spelling: Spelling) -> tuple[str, str]:
