@@ -446,7 +446,7 @@ def _strangers_beside(
     positions: _Positions,
     asserted: AssertedText,
     clauses: Sequence[int],
-    named: Set[int],
+    names: Set[int],
 ) -> tuple[Sequence[bool], Sequence[bool]]:
     """For each word of a part, whether a strange one stands before it, or a doubtful one governs it from behind.
 
@@ -475,7 +475,7 @@ def _strangers_beside(
     for index, is_strange in enumerate(strange):
         if index and clauses[index] != clauses[index - 1]:
             before[-1], is_behind_name = carried, False
-        is_behind_name |= index in named
+        is_behind_name |= index in names
         carried |= is_strange and (doubtful[index] or not is_behind_name)
         before.append(before[-1] or is_strange)
     return before, behind

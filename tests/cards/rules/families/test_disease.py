@@ -23,7 +23,7 @@ DRAFT: Json = {"drug": "metformin 500 MG Oral Tablet"}
         ("platelets", "platelets", 49.98, 30, "platelets 49.98 ×10³/µL"),
         ("hemoglobin", "hemoglobin", 8.04, 30, "hemoglobin 8.04 g/dL"),
         ("neutrophils_abs", "neutrophils_abs", 0.996, 30, "neutrophils 0.996 ×10³/µL"),
-        ("lymphocytes_abs", "lymphocytes_abs", 0.496, 30, "lymphocytes 0.496 ×10³/µL"),
+        ("lymphocytes_abs", "lymphocytes_abs", 0.496, 90, "lymphocytes 0.496 ×10³/µL"),
         ("creatinine", "creatinine", 3.004, 30, "creatinine 3.004 mg/dL"),
         ("digoxin_level", "digoxin_level", 2.004, 30, "digoxin level 2.004 ng/mL"),
         ("qtc", "qtc", 500.4, 30, "QTc 500.4 ms"),
