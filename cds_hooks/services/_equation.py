@@ -219,13 +219,17 @@ def limited_outlook(record: PatientRecord, groups: tuple[str, ...] = LIMITED_OUT
     if hit is not None:
         return plain(hit.words or hit.code, 60)
     problems = record.derive(_named_by_problems)
-    return next((plain(hit.words, 60) for hit, named in problems if not named.isdisjoint(groups)), None)
+    return next((plain(hit.words, 60) for hit, its_groups in problems if not its_groups.isdisjoint(groups)), None)
 
 
 def named_by_problem(record: PatientRecord, group: str) -> ConditionHit | None:
     """Return the confirmed problem whose words name a group that its code leaves open; None where there is none."""
     problems = record.derive(_named_by_problems)
-    hits = (hit for hit, named in problems if group in named and not hit.doubt and not states(_SHORT_LIFE, hit.words))
+    hits = (
+        hit
+        for hit, its_groups in problems
+        if group in its_groups and not hit.doubt and not states(_SHORT_LIFE, hit.words)
+    )
     return next(hits, None)
 
 
