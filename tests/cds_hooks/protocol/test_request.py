@@ -1,7 +1,9 @@
 """What a hook call must hold, and what is said where it does not."""
 
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -138,3 +140,19 @@ def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
         with pytest.raises(BadRequest) as refused:
             read(fhirAuthorization=bearer | changed)
         assert (refused.value.text, refused.value.expression) == (text, f"fhirAuthorization.{member}")
+
+
+@pytest.mark.parametrize(
+    ("context", "size"),
+    [
+        ({"draft_orders": msgspec.Raw(b"{}")}, 2),
+        ({"medications": msgspec.Raw(b"[{}]")}, 4),
+        ({"draft_orders": None, "medications": msgspec.Raw(b"[{}]")}, 4),
+        ({"draft_orders": msgspec.Raw(b"{}"), "medications": msgspec.Raw(b"[{}]")}, 2),
+        ({"medications": "[{}]"}, 0),
+        ({}, 0),
+    ],
+)
+def test_the_orders_of_a_context_have_the_size_of_their_json(context: dict[str, Any], size: int) -> None:
+    request: Any = SimpleNamespace(context=SimpleNamespace(**context))
+    assert vars(CDSRequest)["order_bytes"].fget(request) == size
