@@ -151,6 +151,14 @@ def test_a_limit_that_is_none_is_refused(folder: Path, cells: str) -> None:
     )
 
 
+def test_a_limit_of_an_unknown_form_is_refused(folder: Path) -> None:
+    (folder / "limits.csv").write_text("drug,form,age_from,age_to,max_daily_mg\nsertraline,patch,18,64,150\n")
+    with pytest.raises(RuleError, match="line 2: form is empty or one of immediate, slow, 12 h, 24 h, not 'patch'"):
+        knowledge._read_limits()
+    forms = {limit.form for limits in knowledge.LIMITS.values() for limit in limits}
+    assert forms == {"", *knowledge.FORMS}
+
+
 def test_without_a_folder_the_hospital_has_no_limits_of_its_own(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(site, "_chosen_folder", [None])
     site.site_head.cache_clear()

@@ -95,6 +95,8 @@ def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
 
 def _limit_of_site(row: Mapping[str, str]) -> Limit:
     amounts = [row[name] for name in _AMOUNTS if row.get(name)]
+    if row.get("form") and row["form"] not in FORMS:
+        raise RuleError(f"{row['location']}: form is empty or one of {', '.join(FORMS)}, not {row['form'][:40]!r}")
     try:
         limit = _limit({**_EMPTY, **row, "source": _SITE_SOURCE}) if len(amounts) == 1 else None
     except ValueError:
@@ -107,6 +109,8 @@ def _limit_of_site(row: Mapping[str, str]) -> Limit:
     return limit
 
 
+FORMS: Final = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
+"""The forms that a row of limits may be about, in words."""
 _SITE_SOURCE = "site"
 _COLUMNS = ["form", "condition", "without_condition", "setting", "note", "weight_to_kg", "labelled_from"]
 _EMPTY = dict.fromkeys([*_COLUMNS, "age_to"], "") | {"age_from": "18", "is_firm": "yes"}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from cards.rules.engine.family import Placeholder, TableRow, lab_placeholder
-from cards.rules.families.dose.knowledge import ADULT_YEARS, EVIDENCE, Limit
+from cards.rules.families.dose.knowledge import ADULT_YEARS, EVIDENCE, FORMS, Limit
 from cards.rules.families.dose.rows import limits_of_route
 from cards.rules.families.dose.sums import (
     Excess,
@@ -25,7 +25,6 @@ _LEAD = "The limit is from a page that follows the label, not from the label: ch
 _LEAST = "The order does not say of which ingredient the mass is; counted is the least that it can be."
 _OLDEST_NAMED = 150
 _UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
-_FORMS = {"immediate": "immediate release", "slow": "extended release", "12 h": "SR", "24 h": "XL"}
 
 
 def weight_gap(context: RuleContext) -> str:
@@ -82,7 +81,7 @@ def _most(context: RuleContext) -> str | None:
     if excess is None:
         return None
     limit = excess.limit
-    form = f" ({_FORMS[limit.form]})" if limit.form else ""
+    form = f" ({FORMS[limit.form]})" if limit.form else ""
     where = f" in {CONDITION_GROUPS[limit.condition].meaning.lower()}" if limit.condition else ""
     phrase = "the maximum of" if excess.is_firm else "the usual maximum of"
     if excess.of_adult:
@@ -169,7 +168,7 @@ def rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
         weights += [f"up to {limit.weight_to_kg:g} kg"] if limit.weight_to_kg is not None else []
         circumstances = (
             limit.route,
-            _FORMS.get(limit.form, limit.form),
+            FORMS.get(limit.form, ""),
             limit.population,
             limit.condition,
             limit.setting,
