@@ -334,7 +334,9 @@ def _order_words(drafted: DraftMedication) -> str:
 def _facts_line(findings: Sequence[Finding]) -> str:
     details = " ".join(finding.detail for finding in findings)
     facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
-    texts = dict.fromkeys(_fact_words(fact) for fact in _fullest(facts) if fact.text not in details)
+    # A pregnancy is always shown with its date, whatever else is said about pregnancy.
+    shown = (fact for fact in _fullest(facts) if fact.name == "pregnancy" or fact.text not in details)
+    texts = dict.fromkeys(map(_fact_words, shown))
     return f": {'; '.join(texts)}." if texts else ""
 
 

@@ -488,7 +488,8 @@ def _doubtful(words: Sequence[tuple[str, int]], strange: Sequence[bool], clauses
     """
     if not any(strange):
         return strange
-    denied = {clause for (word, _), clause in zip(words, clauses, strict=False) if word in _neutral_words()["not"]}
+    denying = _neutral_words()["not"]
+    denied = {clauses[index] for index, (word, _) in enumerate(words) if word in denying} if clauses else set()
     return [
         is_strange and (word[:_STEM] in _doubts() or (bool(denied) and clauses[index] in denied))
         for index, (is_strange, (word, _)) in enumerate(zip(strange, words, strict=True))

@@ -52,7 +52,7 @@ def test_a_row_has_one_amount_of_a_known_drug_and_is_never_firm() -> None:
         assert INGREDIENTS[row["rxcui"]].name == row["drug"]
         assert row["is_firm"] in ("no", "narrow", "wide")
         assert row["page"]
-        assert row["route"] in ("", "any", "injected")
+        assert row["route"] in ("", "any", "injected", "nasal")
         assert row["population"] in ("", "first order", "continued", "one dose")
         assert {row["condition"], row["without_condition"]} <= {"", *CONDITION_GROUPS}
 

@@ -56,6 +56,8 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
     patient: dict[str, object] = {"age": age, "labs": labs}
     if row["condition"]:
         patient["conditions"] = [row["condition"]]
+    if row["condition"] == "pregnancy":
+        patient |= {"sex": "female", "age": 30}
     return _bands(patient, draft, as_of)
 
 

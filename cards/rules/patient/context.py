@@ -197,9 +197,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         if (result := self.session.results_shown.get(key)) is not None:
             return [measurements.measurement_fact(result, measurements.dated(result))]
         date = hit.time.text if hit.time is not None else None
-        # A pregnancy is always shown with its date, whatever else is said about pregnancy.
-        words = f"{plain(hit.words)} on record" if key == "pregnancy" else plain(hit.words)
-        return [Fact(key, words, hit.code or hit.words, effective=date, source=hit.source)]
+        return [Fact(key, plain(hit.words), hit.code or hit.words, effective=date, source=hit.source)]
 
     def takes(self, selector: Selector) -> bool | None:
         """Whether such a drug is active or in another draft; None where no list came, so that it may be taken."""

@@ -130,6 +130,8 @@ def test_many_drafts_of_one_drug_cost_a_bounded_number_of_judgements(as_of: date
 # Every pair speaks whichever of its two drugs is drafted, also a pair that stands inside a rule about one drug.
 # Rule and band whose partner is no other half of a pair: why drafting it is not judged by it.
 NO_PAIR = {
+    "age-prilocaine-infant/beside": "the age is a limit of the cream",
+    "ddi-double-anticoagulant/prophylaxis": "who goes from prophylaxis to treatment orders the other drug first",
     "vaccine-live-immunodeficiency/steroid_long": "a steroid may follow a live vaccine",
     "age-nsaid-gi/high_risk": "what raises the risk of the NSAID is a reason against it, not the other way round",
     "ddi-digoxin-cyclosporine/risk_factor": "the loop diuretic stands for a potassium that nobody has measured",
