@@ -279,9 +279,7 @@ def read_context(hook: Hook, members: Raw) -> Context:
             raise BadRequest(f"context.{name} is not a JSON object, as {hook.name} has it.", f"context.{name}")
     if len(context.patient_id) > LONGEST_ID:
         raise BadRequest(f"context.patientId has more than {LONGEST_ID} characters.", "context.patientId")
-    if "/" in context.patient_id or (context.encounter_id is not None and "/" in context.encounter_id):
-        return _with_bare_ids(context)
-    return context
+    return _with_bare_ids(context)
 
 
 def _with_bare_ids(context: Context) -> Context:
@@ -295,13 +293,13 @@ def _with_bare_ids(context: Context) -> Context:
         if owner != kind or not identity:
             raise BadRequest(f"context.{name} is no id of a {kind}; send the bare id.", f"context.{name}")
         changed[attribute] = identity
-    return structs.replace(context, **changed)
+    return structs.replace(context, **changed) if changed else context
 
 
 def _check_entries(prefetch: dict[str, Any], limits: EntryLimits) -> None:
     if len(prefetch) > limits.of_all:
         raise PayloadTooLarge(f"prefetch holds {len(prefetch)} keys; at most {limits.of_all} are read.", "prefetch")
-    entries = {key: len(value.entry) for key, value in prefetch.items() if isinstance(value, Bundle) and value.entry}
+    entries = {key: len(value.entry) for key, value in prefetch.items() if isinstance(value, Bundle)}
     what_to_do = "Send what GET /cds-services asks for."
     for key, count in entries.items():
         if count > limits.of_a_key:

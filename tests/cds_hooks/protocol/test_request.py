@@ -143,6 +143,56 @@ def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
 
 
 @pytest.mark.parametrize(
+    ("context", "ids"),
+    [
+        ({"patientId": "p1", "encounterId": "e1"}, ("p1", "e1")),
+        ({"patientId": "Patient/p1", "encounterId": "e1"}, ("p1", "e1")),
+        ({"patientId": "p1", "encounterId": "https://ehr.example/fhir/Encounter/e1/_history/2"}, ("p1", "e1")),
+        ({"patientId": "Patient/p1"}, ("p1", None)),
+        ({"patientId": "p1", "encounterId": None}, ("p1", None)),
+        ({"patientId": "Practitioner/p1"}, "context.patientId"),
+        ({"patientId": "Patient/"}, "context.patientId"),
+        ({"patientId": "p1", "encounterId": "Patient/e1"}, "context.encounterId"),
+        ({"patientId": "p1", "encounterId": "Encounter/"}, "context.encounterId"),
+    ],
+)
+def test_an_id_with_its_type_is_the_bare_id_and_that_of_another_type_is_refused(
+    context: dict[str, Any], ids: tuple[str, str | None] | str
+) -> None:
+    call = CALL | {"context": {"userId": "Practitioner/1"} | context}
+    if not isinstance(ids, str):
+        read = _read(call).context
+        assert (read.patient_id, read.encounter_id) == ids
+        return
+    with pytest.raises(BadRequest) as refused:
+        _read(call)
+    assert refused.value.expression == ids
+
+
+def test_a_run_of_blanks_is_collapsed_on_every_way_of_reading() -> None:
+    """A body is read in two, as a whole, or with care where a resource is broken."""
+    patient = {"resourceType": "Patient", "id": "p1", "gender": "fe  male"}
+    broken: dict[str, Any] = {"resourceType": 5}
+    for lines in (0, orjson.OPT_INDENT_2):
+        for prefetch in ({"patient": patient}, {"patient": patient, "broken": broken}):
+            call = CALL | {"prefetch": prefetch}
+            for order in (call, dict(reversed(call.items()))):
+                read = read_request(orjson.dumps(order, option=lines), HOOKS).prefetch["patient"]
+                assert read.gender == "fe male"
+
+
+def test_a_hook_by_another_name_is_read_where_the_client_says_what_it_is() -> None:
+    call = orjson.dumps(CALL | {"hook": "patient-open"})
+    read = read_request(call, HOOKS, actual_hook=lambda name, _: {"patient-open": "patient-view"}.get(name, name))
+    assert read.hook == "patient-view"
+    renamed = read_request(orjson.dumps(CALL), HOOKS, actual_hook=lambda *_: "order-sign")
+    assert renamed.hook == "patient-view", "a hook that is known by its name needs no other"
+    for actual_hook in (None, lambda *_: "order-sign"):
+        with pytest.raises(BadRequest):
+            read_request(call, HOOKS, actual_hook=actual_hook)
+
+
+@pytest.mark.parametrize(
     ("context", "size"),
     [
         ({"draft_orders": msgspec.Raw(b"{}")}, 2),

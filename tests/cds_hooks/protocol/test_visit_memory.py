@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cds_hooks.errors import HookError
@@ -160,6 +160,12 @@ def _outcome(body: bytes, recall: Recall | None) -> tuple[str, Any]:
         ),
     )
 )
+@example(KEPT[:-1] + b',"patient":null}')
+@example(KEPT[:-1] + b',"labs":null,"pati\\u0065nt" :null}')
+@example(KEPT[:-1] + b",}")
+@example(KEPT[:-1])
+@example(KEPT + b",")
+@example(KEPT + b" ")
 def test_what_is_read_or_refused_is_the_same_with_the_memory_and_without_it(prefetch: bytes) -> None:
     memory = VisitMemory(MEGABYTE)
     for _ in range(2):
@@ -360,6 +366,8 @@ _HEADS = st.sampled_from(
 )
 
 
+@example(lists=[_AGED + orjson.dumps(_result(1)) + end for end in (b"]", b"]]}", b'],"id":1}', b"]}")])
+@example(lists=[b'{"resourceType":"%b","entry":[%b]}' % (kind, b"{}") for kind in (b"List", b"Bundle", b"Patient")])
 @given(lists=st.lists(st.one_of(st.builds(bytes.__add__, _HEADS, _LISTS), st.just(_NESTED)), min_size=1, max_size=4))
 def test_lists_of_which_entries_came_before_are_read_as_without_the_memory(lists: list[bytes]) -> None:
     memory = VisitMemory(MEGABYTE)

@@ -263,6 +263,7 @@ def test_without_a_file_everyone_on_this_machine_is_anonymous(tmp_path: Path) ->
         ("http://127.0.0.1:8085", False),
         ("http://[::1]", False),
         ("http://localhost:8085", False),
+        ("no address", False),
     ],
 )
 def test_a_public_address_without_tls_is_said(site: Site, tmp_path: Path, url: str, is_said: bool) -> None:

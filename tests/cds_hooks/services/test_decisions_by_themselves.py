@@ -147,6 +147,10 @@ def test_a_bleeding_is_recent_by_its_date_else_by_its_state(when: str | None, st
 WARFARIN = "warfarin 5 MG Oral Tablet"
 
 
+def taken_until(words: str, days: float) -> Json:
+    return builders.statement(words, effectivePeriod={"start": days_ago(500), "end": days_ago(days)})
+
+
 @pytest.mark.parametrize(
     ("orders", "text"),
     [
@@ -156,6 +160,10 @@ WARFARIN = "warfarin 5 MG Oral Tablet"
         ([request("metformin 500 MG Oral Tablet", status="stopped", authoredOn=days_ago(10))], None),
         ([request(WARFARIN)], None),
         ([request(WARFARIN, status="stopped", authoredOn=days_ago(10)), request("apixaban 5 mg", "m2")], None),
+        ([taken_until(WARFARIN, 20)], "ended 2026-10-31"),
+        ([taken_until(WARFARIN, 400)], None),
+        ([taken_until("metformin 500 MG Oral Tablet", 20)], None),
+        ([taken_until("heparin sodium 5000 UNT/ML Injection", 20)], None),  # in a vein, not by mouth
     ],
 )
 def test_an_anticoagulant_that_was_stopped_in_the_last_year_is_named(orders: list[Json], text: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace as changed
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from cds_hooks.protocol.hooks import (
 from cds_hooks.services import find_services
 from cds_hooks.services._payer_proposals import coverage_cards
 from cds_hooks.services._service import no_card, opted_out_words
-from cds_hooks.services.discharge_medications import _ordered_now
+from cds_hooks.services.discharge_medications import _after_infarction, _ordered_now
 from cds_hooks.services.genes_and_medications import _nothing_new
 from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
 from cds_hooks.services.order_safety_dispatch import _names_studies, _require_orders
@@ -231,6 +232,36 @@ def test_a_new_order_is_of_this_stay_and_for_the_time_after_it() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("days", "classes", "more", "lacks"),
+    [
+        (0, (), (), "no statin and no antiplatelet (aspirin, P2Y12 inhibitor)"),
+        (30, ("statin",), (), "no antiplatelet (aspirin, P2Y12 inhibitor)"),
+        (31, (), (), None),
+        (None, (), (), None),
+        (5, ("statin", "antiplatelet"), (), "no aspirin"),
+        (5, ("statin", "antiplatelet"), (builders.allergy("aspirin", id="a1"),), None),
+        (5, ("statin", "antiplatelet", "anticoagulant"), (), None),
+        (5, ("statin", "antiplatelet", "salicylate"), (), None),
+        (5, ("statin", "salicylate"), (), None),
+        (5, ("antiplatelet", "salicylate"), (), "no statin"),
+        (5, ("antiplatelet", "salicylate"), (builders.allergy("atorvastatin", id="a1"),), None),
+        (5, ("antiplatelet", "salicylate"), (builders.statement("atorvastatin 80 MG Oral Tablet"),), None),
+    ],
+)
+def test_what_is_missing_after_an_infarction_of_the_last_30_days(
+    days: int | None, classes: tuple[str, ...], more: tuple[Json, ...], lacks: str | None
+) -> None:
+    onset = {} if days is None else {"onsetDateTime": (builders.AS_OF - timedelta(days=days)).isoformat()}
+    infarction = builders.condition("I21.4", builders.ICD10, **onset)
+    active = (made(medication=made(identity=made(classes=frozenset(classes)))),)
+    card = _after_infarction(call_about(infarction, *more), cast("Any", active))
+    assert (card is None) if lacks is None else (card is not None and f" {lacks} is among" in card.summary)
+    not_searched = call_about(infarction, *more, searched=SEARCHED - {"Condition"})
+    assert _after_infarction(not_searched, cast("Any", active)) is None
+    assert _after_infarction(call_about(builders.condition("I25.2", builders.ICD10, **onset)), ()) is None  # an old one
+
+
 # Prevention
 
 
@@ -288,6 +319,15 @@ def test_why_no_vaccine_is_due() -> None:
     assert silence.text.startswith("No vaccine is due by ")
     assert silence.text.endswith(". Its seasons are over: influenza (to 2026-06-30) is not judged any more.")
     assert "seasons" not in _reason_for_none(due()).silences[0].text
+
+
+def test_another_service_is_not_told_of_vaccines_where_nobody_is_reminded() -> None:
+    """After a visit its own answer keeps what is due for the worklist; another service, that asks, gets nothing."""
+    past = builders.encounter("AMB", "finished", id="e1", period={"start": "2026-11-01", "end": "2026-11-01"})
+    for wanted in ("cards", "first cards", "answer"):
+        advice = decided("vaccines-due", call_about(past, wanted=wanted))
+        assert (advice.cards, bool(advice.worklist), bool(advice.scores)) == ([], *([wanted == "answer"] * 2))
+    assert decided("vaccines-due", call_about(wanted="cards")).cards
 
 
 @pytest.mark.parametrize(

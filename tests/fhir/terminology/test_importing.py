@@ -1,9 +1,10 @@
 """A hospital's own releases: what descends from our codes, parts of LOINC, names of RxNorm, and a table of the site."""
 
 import csv
+import sqlite3
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,44 @@ def test_a_file_that_is_no_index_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "cut.idx").write_text("x" * 100)
     with pytest.raises(WrongIndex, match="is no index of terminologies"):
         use_index(tmp_path / "cut.idx")
+
+
+@pytest.mark.parametrize("change", ["PRAGMA user_version = 1", "DELETE FROM about"])
+def test_an_index_of_another_format_is_to_be_imported_again(index: Path, tmp_path: Path, change: str) -> None:
+    copy = tmp_path / "copy.idx"
+    copy.write_bytes(index.read_bytes())
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute(change)
+    with pytest.raises(WrongIndex, match="import again"):
+        use_index(copy)
+
+
+def test_definitions_of_a_site_name_drugs_values_of_attributes_and_members_of_reference_sets(tmp_path: Path) -> None:
+    """Part of 900009 is 900001; the relationships of a release say so, and of what is not active nothing is held."""
+    site = tmp_path / "definitions.csv"
+    site.write_text(
+        f"kind,key,system,definition\ndrug,ibuprofen,snomed,<< {_HEART_FAILURE} MINUS 900002\n"
+        "group,gout,snomed,<< 900001 : 900009 = 900005\ngroup,hf,snomed,<< 900001 MINUS 900002\n"
+    )
+    relations = [*_RELATIONS, ("900002", "900005", "900009"), ("900001", "900006", "900009")]
+    imported = import_releases([rf2(tmp_path, relations=relations), site], tmp_path / "terms.idx", lambda *_: None)
+    assert "gout" in imported.codes["snomed", "900002"].groups
+    assert "gout" not in imported.codes["snomed", "900001"].groups
+    assert imported.codes["snomed", "900001"].ingredients == ("5640",)
+    assert "5640" not in imported.codes["snomed", "900002"].ingredients
+
+
+def test_a_package_is_of_the_ingredients_of_its_rxnorm_code(tmp_path: Path) -> None:
+    packages = tmp_path / "RXNSAT.RRF"
+    row = "{}||||||||{}|{}|{}||||\n"
+    packages.write_text(
+        row.format("310965", "NDC", "RXNORM", "99999-0001-01")
+        + row.format("310965", "NDC", "MTHSPL", "99999-0002-01")
+        + row.format("310965", "DDF", "RXNORM", "99999-0003-01")
+        + row.format("999999999", "NDC", "RXNORM", "99999-0004-01")
+    )
+    imported = import_releases([packages], tmp_path / "terms.idx", lambda *_: None)
+    assert {key: meaning.ingredients for key, meaning in imported.codes.items()} == {("ndc", "99999000101"): ("5640",)}
 
 
 @pytest.mark.parametrize("name", ["release.zip", "RELEASE.ZIP", "release.bin", "release"])
