@@ -246,7 +246,7 @@ def _is_no_dose(match: re.Match[str], before: str) -> bool:
     if not match["dose"] or match["unit"]:
         return False
     number = match["dose"]
-    is_next = number.isdigit() and re.search(rf"(?<!\d){int(number) - 1}[.)] ", before) is not None
+    is_next = number.isdecimal() and re.search(rf"(?<!\d){int(number) - 1}[.)] ", before) is not None
     return is_next or _NO_DOSE.match(number) is not None
 
 

@@ -228,7 +228,7 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             continue  # Epic and Cerner write (HCC) behind what counts for payment
         if word[0].isdigit() and (_WEEKS.match(word) or _is_weeks_and_days(tokens[position : position + 3])):
             word = "#weeks"
-        elif words and (mark := _mark_beside(word, words[-1][0], tokens[position - 1].word)):
+        elif words and (mark := _mark_beside(word, words[-1][0], tokens[position - 1 : position + 3])):
             word = mark
         elif "p" in word and _GRAVIDA.match(word):
             word = "#gravida"
@@ -252,7 +252,7 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
 
 def _is_weeks_and_days(tokens: Sequence[Token]) -> bool:
     """Whether tokens are the weeks of a pregnancy, with days or of forty: "33+2", "33/40", but not "95/40"."""
-    if len(tokens) < 3 or not tokens[0].word.isdigit():
+    if len(tokens) < 3 or not tokens[0].word.isdecimal():
         return False
     of_forty = tokens[1].word == "/" and tokens[2].word == "40" and int(tokens[0].word) < _MOST_WEEKS
     if not of_forty and (tokens[1].word != "+" or tokens[2].word not in _DAYS):
@@ -260,15 +260,20 @@ def _is_weeks_and_days(tokens: Sequence[Token]) -> bool:
     return len(tokens[0].word) < 3 and tokens[0].end == tokens[1].start and tokens[1].end == tokens[2].start
 
 
-def _mark_beside(word: str, before: str, sign: str) -> str | None:
-    """Say what a number with the word beside it means: "22 wks" weeks, "5 mm" no myeloma, "BMI 43" and "QTc 520"."""
+def _mark_beside(word: str, before: str, around: Sequence[Token]) -> str | None:
+    """Say what a number with the word beside it means: "22 wks" weeks, "5 mm" no myeloma, "BMI 43" and "QTc 520".
+
+    `around` begins with the sign before it.
+    """
     if word in _UNITS:
         return _UNITS[word] if before[0].isdigit() else None
-    if before not in _NUMBERS or not word.replace(".", "", 1).isdigit() or len(word) > 5:
+    if before not in _NUMBERS or not word.replace(".", "", 1).isdecimal() or len(word) > 5:
         return None
     least, most, mark = _NUMBERS[before]
-    if sign == (">" if mark == _REDUCED else "<"):
+    if around[0].word == (">" if mark == _REDUCED else "<"):
         return None
+    if mark == _REDUCED and len(around) == 4 and around[2].word in {"-", "to"} and around[3].word.isdecimal():
+        word = around[3].word  # "EF 40-45 %" is not reduced
     return mark if least <= float(word) < most and (before != "ca" or "." in word) else None
 
 

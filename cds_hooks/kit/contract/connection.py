@@ -293,7 +293,7 @@ def _patient(body: Any) -> str:
 
 def _wait(headers: Mapping[str, str]) -> float:
     text = headers.get("retry-after", "1")
-    return min(float(text), _LONGEST_WAIT_SECONDS) if text.isdigit() else 1.0
+    return min(float(text), _LONGEST_WAIT_SECONDS) if text.isdecimal() else 1.0
 
 
 def _failure(error: Exception) -> str:

@@ -112,7 +112,7 @@ def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tup
     order: list[tuple[Parameter, bool]] = []
     for name, value in query:
         if name == "_count":
-            if not value.isdigit() or int(value) < 1:
+            if not value.isdecimal() or int(value) < 1:
                 raise InvalidSearch("_count is a number of at least 1")
         elif name == "_sort":
             order = [_sort_key(sort_name, parameters) for sort_name in value.split(",")]

@@ -208,7 +208,7 @@ class FhirServer:
         """Return a further page: its address means nothing to anybody but this server."""
         parameters = dict(parse_qsl(query))
         name, offset = parameters.get("_getpages", ""), parameters.get("_getpagesoffset", "0")
-        if name not in self._searches or not offset.isdigit():
+        if name not in self._searches or not offset.isdecimal():
             return _outcome(410, "expired", "There is no such page, or no longer.")
         matches, size = self._searches[name]
         return self._page(matches, size, int(offset), f"{self.base}?{query}", name)
