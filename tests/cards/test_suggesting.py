@@ -256,6 +256,14 @@ def test_another_drug_is_ordered_in_place_of_the_draft() -> None:
     create, remove = Case(ORDER).actions(offer(cancel=True, create=(LINAGLIPTIN,)))
     assert (remove.type, remove.resource_id) == ("delete", "MedicationRequest/draft-1")
     assert (create.type, create.description) == ("create", "Order linagliptin 5 MG Oral Tablet, 5 mg once daily")
+    # What runs of the drug is stopped where another drug takes its place: neither beside it nor where it is only ended.
+    running = Case(ORDER, active=[METFORMIN])
+    for fields, types in (
+        ({"cancel": True, "create": (LINAGLIPTIN,)}, ["create", "update", "delete"]),
+        ({"create": (LINAGLIPTIN,)}, ["create"]),
+        ({"cancel": True}, ["delete"]),
+    ):
+        assert [action.type for action in running.actions(offer(**fields))] == types
     assert create.resource is not None
     assert create.resource["id"] == "uuid-1"
 

@@ -84,6 +84,14 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((report("CT chest low dose", conclusion="Lung-RADS 4B"),), None, "lungrads-suspicious"),
     ((report("CT chest low dose", conclusion="Lung-RADS 4A"),), None, "lungrads-4a"),
     ((ANEURYSM,), MAN, "aaa-repair"),
+    (
+        (
+            procedure("Ultrasound of abdominal aorta", "2024-05-01", outcome={"text": "Infrarenal aneurysm of 5.6 cm"}),
+            report("Chest radiograph", "2024-05-02", conclusion="Clear lungs"),
+        ),
+        MAN,
+        "aaa-repair",
+    ),
     ((report("Echographie de l'aorte", conclusion="Anévrisme de 5,8 cm"),), MAN, "aaa-repair"),
     ((report("CT abdomen", conclusion="Incidental 5.7 cm infrarenal AAA"),), MAN, "aaa-repair"),
     ((result(FIT, "Positivo"),), None, "stool-positive"),

@@ -62,6 +62,8 @@ def test_a_report_is_read_with_its_words_day_and_source() -> None:
 def test_a_result_is_read_with_its_words_day_source_and_sign() -> None:
     test = result(HIV, "Positive", id="r1", code=HIV_WORDS)
     assert _of("hiv", test) == [Done("hiv", parse_time(DAY), "Observation/r1", "HIV test", True, "Positive")]
+    number = {name: value for name, value in test.items() if not name.startswith("value")} | {"valueInteger": 0}
+    assert [item.result for item in _of("hiv", number)] == ["0"]
     del test["id"]
     assert [item.source for item in _of("hiv", test)] == ["Observation without id"]
 

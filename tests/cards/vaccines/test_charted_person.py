@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 
 from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, ChartedPerson, read_person
-from tests.fhir.builders import MAN, SNOMED, WOMAN, allergy, condition, observation, problem, procedure, record_of
+from tests.fhir.builders import (
+    MAN,
+    SNOMED,
+    WOMAN,
+    allergy,
+    condition,
+    encounter,
+    observation,
+    problem,
+    procedure,
+    record_of,
+)
 
 Json = dict[str, Any]
 CVX = "http://hl7.org/fhir/sid/cvx"
@@ -70,6 +81,13 @@ def test_the_country_of_birth(written: str, country: str) -> None:
 def test_an_anaphylaxis_to_a_vaccine_counts_from_the_problems_also_when_over(words: str, codes: list[str]) -> None:
     for status in ("active", "resolved"):
         assert _codes(problem({"text": words}, status=status)) == codes
+
+
+@pytest.mark.parametrize(("start", "codes"), [("2026-11-20", ["024"]), ("2026-11-21", [])])
+def test_a_problem_of_a_visit_to_come_is_none_yet(start: str, codes: list[str]) -> None:
+    visit = encounter("AMB", "planned", id="e9", period={"start": start})
+    undated = condition(CHICKENPOX) | {"encounter": {"reference": "Encounter/e9"}}
+    assert _codes(undated, visit) == codes
 
 
 def test_a_problem_that_is_suspected_is_to_be_checked() -> None:

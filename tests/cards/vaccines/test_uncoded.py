@@ -17,14 +17,16 @@ from tests.fhir.builders import bundle, lean, made, subject_of
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 
-def _due(words: str, when: str | None, *, born: str = "1959-05-05", **more: Any) -> tuple[ChartedPerson, VaccinesDue]:
+def _due(
+    words: str, when: str | None, *, born: str = "1959-05-05", as_of: datetime = AS_OF, **more: Any
+) -> tuple[ChartedPerson, VaccinesDue]:
     given = {} if when is None else {"occurrenceDateTime": when}
     code = {"text": words} | ({"coding": [{"system": CVX, "code": more.pop("cvx")}]} if "cvx" in more else {})
     entry = made("Immunization", id="i", status="completed", vaccineCode=code, patient=subject_of("p"), **given, **more)
     person = made("Patient", id="p", birthDate=born, gender="female")
-    charted = read_person(read_record({"all": lean(bundle(person, entry))}, "p", AS_OF))
+    charted = read_person(read_record({"all": lean(bundle(person, entry))}, "p", as_of))
     assert charted is not None
-    return charted, vaccines_due(charted, AS_OF.date(), load_knowledge())
+    return charted, vaccines_due(charted, as_of.date(), load_knowledge())
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,14 @@ def test_a_refused_entry_and_one_of_the_future_hold_nothing_back() -> None:
     assert _due("Shingrix", "2026-12-24")[1].uncoded == ()
     assert _due("Shingrix", None, cvx="187")[1].uncoded[0].group == "Zoster"
     assert _due("Shingrix", "2025-10-22", cvx="187")[1].uncoded == ()
+
+
+@pytest.mark.parametrize(
+    ("when", "is_of_season"), [("2025-10-02", True), ("2025-06-30", False), ("2024-10-02", False), (None, False)]
+)
+def test_of_a_season_that_the_release_has_only_a_dose_of_this_season_holds_back(
+    when: str | None, is_of_season: bool
+) -> None:
+    _, due = _due("influenza vaccine", when, as_of=datetime(2025, 11, 20, 9, 0, tzinfo=UTC))
+    assert ("Influenza" in {item.group for item in due.uncoded}) is is_of_season
+    assert ("Influenza" in {item.forecast.group for item in due.due}) is not is_of_season

@@ -16,7 +16,7 @@ from fhir.mapping.conditions import (
 from fhir.record.datatypes import parse_time
 from fhir.record.refusals import Refusal
 from fhir.terminology.conditions import CONDITION_GROUPS
-from tests.fhir.builders import AS_OF, ICD10, MAN, SUBJECT, condition, encounter, procedure, record_of
+from tests.fhir.builders import AS_OF, ICD10, MAN, SNOMED, SUBJECT, condition, encounter, procedure, record_of
 
 PREGNANT = "72892002"
 
@@ -42,6 +42,13 @@ def test_a_condition_that_is_not_refuted_counts(status: str) -> None:
 
 def test_an_onset_in_the_future_is_not_a_fact_yet() -> None:
     assert find_condition(record_of(condition("49436004", onsetDateTime="2027-01-01")), "afib") is None
+
+
+@pytest.mark.parametrize(("start", "counts"), [("2026-11-20", True), ("2026-11-21", False)])
+def test_an_undated_condition_is_of_the_beginning_of_its_encounter(start: str, counts: bool) -> None:
+    visit = encounter("AMB", "planned", id="e9", period={"start": start})
+    undated = condition("49436004") | {"encounter": {"reference": "Encounter/e9"}}
+    assert (find_condition(record_of(undated, visit), "afib") is not None) is counts
 
 
 @pytest.mark.parametrize("key", ["gi_bleed_or_ulcer", "overdose", "urticaria_angioedema"])
@@ -248,8 +255,9 @@ def test_the_first_of_several_groups_that_the_record_has_is_used() -> None:
     ("words", "is_there"),
     [("Mechanical aortic valve", True), ("Bioprosthetic aortic valve", False), ("Presence of TAVR valve", False)],
 )
-def test_a_valve_of_tissue_is_no_mechanical_one(words: str, is_there: bool) -> None:
-    valve = condition("Z95.2", ICD10)
+@pytest.mark.parametrize(("code", "system"), [("Z95.2", ICD10), ("705991002", SNOMED)])
+def test_a_valve_of_tissue_is_no_mechanical_one(words: str, is_there: bool, code: str, system: str) -> None:
+    valve = condition(code, system)
     valve["code"]["text"] = words
     assert (find_condition(record_of(valve), "mechanical_valve") is not None) is is_there
 

@@ -113,6 +113,7 @@ def _drug(note: str, name: str) -> Drug:
         ("Asthme dans l'enfance.", "asthma", ("affirmed", "historical", "patient")),
         ("Man in bed 3 has influenza.", "influenza", ("affirmed", "current", "other")),
         ("FH: bowel cancer.", "colorectal cancer", ("affirmed", "historical", "family")),
+        ("FAMILY HISTORY:\nbowel cancer\ngout", "gout", ("affirmed", "historical", "family")),
         ("No seizure before that.", "seizure", ("affirmed", "historical", "patient")),
         ("No fracture seen but cannot be excluded.", "fracture", ("possible", "current", "patient")),
         ("Started sepsis bundle.", "sepsis", ("possible", "current", "patient")),
@@ -244,6 +245,8 @@ def test_results_have_value_unit_and_the_date_that_is_meant() -> None:
         ("K 4.9. 3/9/26", ["2026-09-17"]),
         ("10/9/26 seen in clinic. K 4.9", ["2026-09-10"]),
         ("Bloods 10/9/26: K 4.9\nNa 140", ["2026-09-10", "2026-09-17"]),
+        (f"10/9/26:{' x' * 1999} K 4.9", ["2026-09-10"]),
+        (f"10/9/26:{' x' * 2000} K 4.9", ["2026-09-17"]),  # so far a line is not looked through
     ],
 )
 def test_a_result_is_of_the_day_that_is_meant(note: str, days: list[str]) -> None:
@@ -392,6 +395,8 @@ def test_words_that_hold_a_name_and_mean_none_are_no_findings(note: str) -> None
         ("Cyclizine ineffective, changed to haloperidol 1.5mg nocte.", "cyclizine", "", "stopped"),
         ("Thrombolysed w/ alteplase.", "alteplase", "", "completed"),
         ("On letrozole - to switch to fulvestrant.", "fulvestrant", "", "planned"),
+        ("If fever give paracetamol.", "paracetamol", "", "conditional"),
+        ("Gave adrenaline 1:1000 IM.", "epinephrine", "1:1000", "completed"),
     ],
 )
 def test_what_stands_around_a_drug_decides_its_dose_and_status(note: str, drug: str, dose: str, status: str) -> None:

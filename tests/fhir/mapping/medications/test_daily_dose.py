@@ -93,6 +93,10 @@ PATCH = coded("245134", "72 HR fentanyl 0.025 MG/HR Transdermal System")
         ("furosemide", {"text": "continuous"}, {}),
         # The strength of an inhaler without a unit is that of one puff.
         ("Flovent HFA 220 mcg", amount(2, "puff") | {"timing": TWICE}, {"41126": 0.88}),
+        ("salbutamol 100 microgram evohaler", {"text": "2 puffs twice daily"}, {"435": 0.4}),
+        ("salbutamol 100 microgram tablet", {"text": "2 puffs twice daily"}, {}),
+        # In no time nothing is given.
+        *((METFORMIN, {"text": f"1 tablet every {hours} hours"}, {}) for hours in ("0", "0-6", "6-0")),
         ("amoxicillin 250 mg/5 mL", {"text": "10 mg/kg in the morning and 5 mg/kg in the evening"}, {}),
         ("Paxlovid", {"text": "300 mg/100 mg PO BID x5 days"}, {"2587892": 600.0, "85762": 200.0}),
         ("Bactrim IV", {"text": "350 mg TMP IV q8h"}, {"10180": 5250.0, "10829": 1050.0}),
