@@ -102,7 +102,7 @@ def without_answered_gaps(request: CDSRequest, state: PrefetchState, today: date
 
 
 def _is_answered(gap: KeyState, values: TokenValues, protocol: str) -> bool:
-    if gap.is_known or not gap.template.is_of_3:
+    if gap.is_known:
         return False
     query = query_for_gap(gap, values, protocol)
     return isinstance(query, KeyState) and query.is_known

@@ -225,8 +225,8 @@ class PostgresReplayStore:
         import psycopg
 
         connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
-        row = await (await connection.execute("SELECT to_regclass('used_tokens') IS NOT NULL")).fetchone()
-        if not (row and row[0]):  # a role that may not make tables finds it made (docs/operations/insert-only-role.sql)
+        ((is_made,),) = await (await connection.execute("SELECT to_regclass('used_tokens') IS NOT NULL")).fetchall()
+        if not is_made:  # a role that may not make tables finds it made (docs/operations/insert-only-role.sql)
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                 for statement in _SET_UP:

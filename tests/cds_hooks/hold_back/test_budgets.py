@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from cards.extension import EXTENSION_KEY
+from cards.rules.engine.governance import Budget
 from cds_hooks.decision_views.follow import Batch, DecisionRow
-from cds_hooks.hold_back.budgets import Claims, ShownCards, Turns
+from cds_hooks.hold_back.budgets import Audience, Budgets, Claims, ShownCards, Turns
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
 from cds_hooks.hold_back.memory import PatientMemory, Turn
@@ -136,6 +137,18 @@ async def test_workers_together_never_show_more_than_the_budget(tmp_path: Path, 
 def test_a_wrong_budget_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(RulesFileError, match=said):
         read_rules_file(rules_file(tmp_path, f"[[budget]]\n{text}\n"))
+
+
+async def test_a_budget_of_a_day_is_whole_again_the_next_day_and_the_day_before_is_forgotten() -> None:
+    now = [1_800_000_000.0]
+    budgets = Budgets(now=lambda: now[0])
+    daily = Budget(of="user", names=frozenset(), cards_per_call=None, cards_per_day=1, note="n")
+    for day in range(3):
+        now[0] += 86_400
+        for user in ("a", "b"):
+            taken = [await budgets.exhausted([daily], "ehr", Audience(user, ()), 0) for _ in range(2)]
+            assert taken == [None, daily], (day, user)
+        assert len(budgets._shown) == 2
 
 
 def test_the_cards_of_today_and_yesterday_are_counted_without_critical_ones() -> None:

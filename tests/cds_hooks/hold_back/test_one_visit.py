@@ -1,6 +1,7 @@
 """One visit, one list: the same three cards at most, in whatever order and however many at once an EHR calls."""
 
 import asyncio
+import dataclasses
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -17,7 +18,7 @@ from cds_hooks.hold_back.budgets import Turns, VisitCard, VisitRank, card_in_pla
 from cds_hooks.hold_back.memory import Memory, PatientMemories
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.kit.samples import list_samples, load_patient
-from cds_hooks.services import find_services
+from cds_hooks.services import anticoagulation_discussion, find_services, nephrology_referral, statin_discussion
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services import internist_charts
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, drug, patient, problem, result, text_of
@@ -82,6 +83,23 @@ def test_a_service_that_the_chart_has_nothing_for_leaves_the_place(tmp_path: Pat
     """A reminder alone is shown, though other services may be called."""
     (opening,) = asyncio.run(_opened(tmp_path, CHARTS["reminders alone"], [SERVICES], at_once=False))
     assert {service for service, cards in _shown(opening).items() if cards} == {"preventive-services", "vaccines-due"}
+
+
+def test_a_fault_of_another_service_costs_this_one_nothing(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    """It is logged, and what that service would have said takes no place."""
+
+    async def fails(_call: Any) -> Any:
+        raise RuntimeError("a fault that was planted")
+
+    chart, orders = CHARTS["kidneys, rhythm and vessels"], [SERVICES[SERVICES.index("preventive-services") :][:1]]
+    (before,) = asyncio.run(_opened(tmp_path, chart, orders, at_once=False))
+    for module in (nephrology_referral, anticoagulation_discussion, statin_discussion):
+        monkeypatch.setattr(module, "SERVICE", dataclasses.replace(module.SERVICE, decide=fails))
+    (opening,) = asyncio.run(_opened(tmp_path, chart, orders, at_once=False))
+    logged = capsys.readouterr().err
+    assert ("another service cannot be asked" in logged, "nephrology-referral" in logged) == (True, True)
+    assert "planted" not in logged
+    assert [len(each["preventive-services"]["cards"]) for each in (before, opening)] == [0, 1]
 
 
 def test_the_follow_up_of_an_abnormal_result_is_always_shown(tmp_path: Path) -> None:

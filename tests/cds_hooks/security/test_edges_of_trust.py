@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448, x25519
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import AddressRule, KeySetUrl, PoolKey, Reach, parse_url
-from cds_hooks.security.client import is_proxy
+from cds_hooks.security.client import is_proxy, proxied_call
 from cds_hooks.security.keys import UnusableKey, read_key, read_key_set
 from cds_hooks.security.outbound import ConnectionPools, TransportRefused
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
@@ -172,6 +172,35 @@ async def test_a_server_is_ready_where_a_token_of_its_own_can_be_noted(tmp_path:
 )
 def test_a_proxy_is_in_a_declared_network(address: str, *, is_one: bool) -> None:
     assert is_proxy(address, networks_of("10.0.0.0/24")) is is_one
+
+
+PROXY = ("10.0.0.7", 443)
+
+
+@pytest.mark.parametrize(
+    ("peer", "networks", "ids", "is_one"),
+    [
+        (PROXY, "10.0.0.0/24", [b"a"], True),
+        (PROXY, "10.0.0.0/24", [b"a" * 200], True),
+        (PROXY, "10.0.0.0/24", [b"a" * 201], False),
+        (PROXY, "10.0.0.0/24", [b""], False),
+        (PROXY, "10.0.0.0/24", [], False),
+        (PROXY, "10.0.0.0/24", [b"a", b"b"], False),
+        (PROXY, "", [b"a"], False),
+        (("10.0.1.7", 443), "10.0.0.0/24", [b"a"], False),
+        (None, "10.0.0.0/24", [b"a"], False),  # a Unix socket has no address
+    ],
+)
+def test_a_call_has_the_id_that_one_declared_proxy_gave_it(
+    peer: tuple[str, int] | None, networks: str, ids: list[bytes], *, is_one: bool
+) -> None:
+    headers = [(b"host", b"x"), *((b"x-request-id", value) for value in ids), (b"authorization", b"Bearer t")]
+    call = proxied_call({"client": peer, "headers": headers}, networks_of(networks))
+    assert (call.id if call is not None else None) == (ids[0].decode() if is_one else None)
+    if call is not None:
+        others = [proxied_call({"client": peer, "headers": changed}, networks_of(networks))
+                  for changed in (headers, headers[:-1], [*headers[:-1], (b"authorization", b"Bearer u")])]  # fmt: skip
+        assert [other is not None and other.fingerprint == call.fingerprint for other in others] == [True, False, False]
 
 
 # Keys and the trust file

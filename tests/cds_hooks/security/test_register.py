@@ -4,7 +4,11 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
@@ -315,6 +319,52 @@ async def test_machines_that_share_a_postgresql_take_each_token_once(postgres_ur
     await restarted.aclose()
     answered = sum(answers), again, new
     assert answered == (101, False, True)
+
+
+async def test_the_call_of_a_tokens_first_use_is_there_for_a_machine_that_has_asked_nothing_yet(
+    postgres_url: str,
+) -> None:
+    first = open_replay_store(postgres_url)
+    uses = [await first.first_use("https://ehr", "a", NOW + 60, NOW, call) for call in ("call-1", "call-2", "")]
+    await first.aclose()
+    other = open_replay_store(postgres_url)
+    by = [await other.was_used_by("https://ehr", jti, call)
+          for jti, call in (("a", "call-1"), ("a", "call-2"), ("b", "call-1"))]  # fmt: skip
+    await other.aclose()
+    assert (uses, by) == ([True, False, False], [True, False, False])
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+async def test_the_table_of_used_tokens_is_made_where_it_is_not_there(monkeypatch: Any, *, is_made: bool) -> None:
+    """A role that may insert only finds it made, and may make none."""
+    executed: list[str] = []
+
+    class Connection:
+        async def execute(self, statement: str, _: Any = ()) -> Any:
+            executed.append(statement.split(maxsplit=1)[0])
+            rows = [(is_made,)] if "to_regclass" in statement else [(token_id("https://ehr", "a"),)]
+
+            async def fetchall() -> list[Any]:
+                return rows
+
+            return SimpleNamespace(fetchall=fetchall)
+
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[None]:
+            executed.append("BEGIN")
+            yield
+
+        async def close(self) -> None:
+            executed.append("close")
+
+    async def connect(*_: Any, **__: Any) -> Connection:
+        return Connection()
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", connect)
+    store = open_replay_store("postgresql://nobody@127.0.0.1:1/nothing")
+    assert await store.first_use("https://ehr", "a", NOW + 60, NOW)
+    await store.aclose()
+    assert executed == ["SELECT", *([] if is_made else ["BEGIN", "SELECT", "CREATE", "CREATE"]), "WITH", "close"]
 
 
 async def test_what_has_expired_is_forgotten_in_postgresql_too(postgres_url: str) -> None:

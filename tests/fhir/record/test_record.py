@@ -38,6 +38,14 @@ def test_a_resource_about_another_patient_stops_the_call(element: str) -> None:
         record_of(other)
 
 
+def test_a_bundle_inside_a_bundle_is_read_and_of_another_patient_stops_the_call() -> None:
+    """A batch response, or a page inside a page: what is in it is the patient's as what is beside it."""
+    inner = bundle(CONDITION, type="searchset")
+    assert len(record_of(inner, CONDITION | {"id": "c2"}).conditions) == 2
+    with pytest.raises(WrongPatient):
+        record_of(bundle(CONDITION | {"subject": {"reference": "Patient/p2"}}))
+
+
 def test_an_unread_type_about_another_patient_stops_the_call_too() -> None:
     plan = {"resourceType": "CarePlan", "id": "d", "subject": {"reference": "Patient/p2"}}
     with pytest.raises(WrongPatient):

@@ -85,8 +85,9 @@ def index(tmp_path: Path) -> Iterator[Path]:
     names.write_text("9999999|ENG||||||1|||x|RXNORM|SCD|9999999|metformin 750 MG Oral Tablet||N|4096|\n")
     table = tmp_path / "ours.csv"
     table.write_text(
-        "system,code,name,group,drug,allergen,analyte\nurn:ours,HI,,hf,,,\nurn:ours,K1,,,,,potassium\n"
-        "urn:ours,IB,Ourofen forte,,ibuprofen,,\nurn:ours,PEN,,,,penicillin,\n"
+        "system,code,name,group,drug,allergen,analyte,not_read\nurn:ours,HI,,hf,,,,\nurn:ours,K1,,,,,potassium,\n"
+        "urn:ours,IB,Ourofen forte,,ibuprofen,,,\nurn:ours,PEN,,,,penicillin,,\n"
+        "urn:ours,KIT,Penicillin test kit,,,,,yes\n"
     )
     path = tmp_path / "terms.idx"
     import_releases([rf2(tmp_path), loinc, names, table], path, print)
@@ -193,6 +194,17 @@ def test_codes_of_the_site_mean_what_its_table_says(index: Path) -> None:
     brand = {"text": "Ourofen forte"}
     assert understand({"resourceType": "AllergyIntolerance", "code": brand}).drugs == ("ibuprofen",)
     assert understand({"resourceType": "MedicationRequest", "medicationCodeableConcept": brand}).drugs == ("ibuprofen",)
+
+
+def test_what_a_site_says_is_not_to_be_read_is_no_allergen_by_code_or_by_its_whole_name(index: Path) -> None:
+    def read(**concept: Any) -> tuple[str, ...]:
+        return understand({"resourceType": "AllergyIntolerance", "code": concept}).allergen_classes
+
+    kit, penicillin = {"system": "urn:ours", "code": "KIT"}, {"system": "urn:ours", "code": "PEN"}
+    assert "penicillin" in read(coding=[penicillin], text="Penicillin")
+    assert read(coding=[kit, penicillin], text="Penicillin") == ()
+    assert read(coding=[penicillin], text="Penicillin test kit") == ()
+    assert "penicillin" in read(coding=[penicillin], text="Penicillin test kit of 2020")
 
 
 def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_path: Path) -> None:

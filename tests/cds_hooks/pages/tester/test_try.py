@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from cds_hooks.kit.samples import load_patient
 from cds_hooks.package_tests.markup import Page, faults
+from cds_hooks.pages.tester.bench import post
 from cds_hooks.storage.queries import feedback_on, list_decisions
 from cds_hooks.web.site import HEADERS
 from tests.cds_hooks.calls import PLANNING, client, request_for
@@ -206,8 +207,11 @@ async def test_a_trial_is_marked_in_the_record_counts_nowhere_and_holds_nothing_
         assert "Overridden" in overridden.text
         again = await overridden.press("resend")
         shown.extend([_headlines(sent), _headlines(again)])
+        app = cast("httpx.ASGITransport", bench._client._transport).app
+        assert (await post(app, f"/cds-services/{PLANNING}", b"{}"))[0] == 400
         metrics = (await bench._client.get("/metrics")).text
         assert "cds_requests_total{" not in metrics
+        assert "cds_refused_total{" not in metrics
         assert "cds_feedback_total{" not in metrics
         request = request_for(PLANNING, "patient-view", "planning-talk", AS_OF)
         real = await bench._client.post(f"/cds-services/{PLANNING}", json=request)
