@@ -36,7 +36,6 @@ CHARACTERS_OF_DIRECTIONS: Final = 30_000
 """Characters in long directions for doses that are read: two hundred of 150 characters."""
 REMEMBERED: Final = 200
 """The longest directions, in characters, whose reading is remembered (`read_sig`)."""
-_DIRECTIONS: Final = frozenset({"text", "patientInstruction"})
 _DOSAGES: Final = frozenset({"dosage", "dosageInstruction"})
 _FIRST: Final = ("AllergyIntolerance", "MedicationRequest", "MedicationStatement", "Medication", "Condition")
 
@@ -133,8 +132,7 @@ def _collect(holder: Any, long: LongTexts, name: str = "", within: str = "") -> 
         member, outer = (key, name) if is_object else (name, within)
         if isinstance(value, str):
             if len(value) > LONGEST_SHORT and member not in _LOOKED_UP:
-                is_direction = outer in _DOSAGES and member in _DIRECTIONS
-                (long.directions if is_direction else long.prose).append(_Place(holder, key))
+                (long.directions if outer in _DOSAGES else long.prose).append(_Place(holder, key))
         elif isinstance(value, (dict, list)):
             _collect(value, long, member, outer)
 

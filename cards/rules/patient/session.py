@@ -48,7 +48,7 @@ from fhir.mapping.weights import judged_weight
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Medication
+from fhir.record.resources import Medication, MedicationRequest
 from fhir.terminology.medications import Ingredient
 
 # Fluoxetine before an MAO inhibitor (labels of both): 5 weeks.
@@ -167,15 +167,8 @@ class PatientSession:
     def active(self) -> tuple[CurrentMedication, ...]:
         """What the patient is on."""
         # A draft with the id of an active order is that order as it shall be: changed, or stopped.
-        drafted_references = {draft.reference for draft in self.drafts if draft.order is not None}
         listed = self._active_on_record
-        return tuple(
-            [
-                medication
-                for medication in listed
-                if not (medication.source in drafted_references and self._is_drafted_again(medication))
-            ]
-        )
+        return tuple([medication for medication in listed if not self._is_drafted_again(medication)])
 
     @cached_property
     def _active_on_record(self) -> tuple[CurrentMedication, ...]:
@@ -191,19 +184,18 @@ class PatientSession:
 
     def _is_drafted_again(self, medication: CurrentMedication) -> bool:
         """Whether a draft carries its id and its drug: an id alone is used twice by some clients."""
-        draft = self._drafts_by_reference.get(medication.source)
-        if draft is None or draft.order is None:
+        order, base = self._orders_by_reference.get(medication.source), self._base
+        if order is None:
             return False
-        order, base = draft.order, self._base
         owner = base if base is not None and base.medications.keys() == self.medications.keys() else self
         # The order is kept too, so that no other one has its id.
         _, drafted_again = owner.derive((identify, id(order)), lambda: (order, identify(order, self.medications)))
         return not drafted_again.recognised or bool({*drafted_again.rxcuis} & {*medication.medication.rxcuis})
 
     @cached_property
-    def _drafts_by_reference(self) -> dict[str | None, DraftOrder]:
-        """The first medication order of each reference."""
-        return {draft.reference: draft for draft in reversed(self.drafts) if draft.order is not None}
+    def _orders_by_reference(self) -> dict[str | None, MedicationRequest]:
+        """The first drafted medication order of each reference."""
+        return {draft.reference: draft.order for draft in reversed(self.drafts) if draft.order is not None}
 
     @cached_property
     def _ended(self) -> tuple[CurrentMedication, ...]:

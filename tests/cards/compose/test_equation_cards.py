@@ -186,6 +186,10 @@ def test_an_input_is_said_with_its_value_and_day_or_as_the_site_gives_it() -> No
     assert charted_value(kidneys(), "creatinine") == "Creatinine **1.2 mg/dL** (2026-01-10)"
     assert charted_value(kidneys(), "age") == "Age **70**"
     assert charted_value(fibrillating(), "hypertension") == "**Hypertension** (condition I10, 2020-03-04)"
+    renal = charted("has_bled", number("2160-0", 3.2, "mg/dL"))
+    assert charted_value(renal, "abnormal_renal") == "**Abnormal kidney function** (3.2 mg/dL, 2026-01-10)"
+    normal = charted("has_bled", number("2160-0", 0.8, "mg/dL"))
+    assert "0.8" not in charted_value(normal, "abnormal_renal")
     given = replace(kidneys(), evidence={}, given={"age": "a*b"})
     assert charted_value(given, "age") == r"Age **a\*b**"
 

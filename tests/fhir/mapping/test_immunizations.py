@@ -38,6 +38,7 @@ def test_a_code_is_read_in_every_spelling(system: str, code: str, cvx: str) -> N
     [
         {"status": "not-done"},
         {"status": "entered-in-error"},
+        {"status": "in-progress"},
         {"vaccineCode": {"coding": [{"system": CVX, "code": "998"}]}},
     ],
 )

@@ -97,16 +97,19 @@ def test_a_text_beside_a_known_code_is_not_repeated_as_the_unit() -> None:
 
 
 def test_a_refusal_names_the_unit_that_stands_in_words_alone() -> None:
-    for value, text in (
+    for code, key, value, text in (
         (
+            POTASSIUM,
+            "potassium",
             {"value": 190, "unit": "mmol/L"},
-            "Potassium 190 mmol/L is outside the plausible range on 2026-11-01: not used.",
+            "Potassium 190 mmol/L is outside the plausible range",
         ),
-        ({"value": 4.1, "unit": "furlong"}, "Potassium 4.1 has the unknown unit 'furlong' on 2026-11-01: not used."),
+        (POTASSIUM, "potassium", {"value": 4.1, "unit": "furlong"}, "Potassium 4.1 has the unknown unit 'furlong'"),
+        (INR, "inr", {"value": 2.3, "unit": "furlong"}, "INR 2.3 has the unknown unit 'furlong'"),  # needs no unit
     ):
-        lookup = record_of(observation("2823-3", valueQuantity=value)).lookup("potassium")
+        lookup = record_of(observation(code, valueQuantity=value)).lookup(key)
         assert isinstance(lookup, Refused)
-        assert [refusal.text for refusal in lookup.refused] == [text]
+        assert [refusal.text for refusal in lookup.refused] == [f"{text} on 2026-11-01: not used."]
 
 
 def test_a_note_that_says_not_haemolysed_does_not_refuse() -> None:

@@ -105,6 +105,19 @@ def test_what_did_not_happen_is_no_fact(kind: str, status: str) -> None:
     assert [*record.procedures, *record.encounters, *record.medication_requests] == []
 
 
+def test_the_moment_of_a_record_needs_a_time_zone() -> None:
+    with pytest.raises(ValueError, match="as_of needs a time zone"):
+        read_record({}, "p1", AS_OF.replace(tzinfo=None))
+
+
+def test_a_bundle_within_a_bundle_is_read() -> None:
+    inner = bundle(condition("49436004"))
+    record = read_record({"all": lean(bundle(inner))}, "p1", AS_OF)
+    assert [hit.code.words for hit in record.conditions if hit.code] == [
+        hit.code.words for hit in record_of(condition("49436004")).conditions if hit.code
+    ]
+
+
 def test_the_same_resource_under_two_keys_is_one_fact() -> None:
     twice = {"one": lean(bundle(CONDITION)), "two": lean(bundle(CONDITION))}
     assert len(read_record(twice, "p1", AS_OF).conditions) == 1

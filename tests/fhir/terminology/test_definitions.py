@@ -68,8 +68,8 @@ def test_what_is_excluded_takes_what_is_below_it_along_but_not_what_is_reached_o
 
 @pytest.mark.parametrize(
     "expression",
-    ["", "<<", "<< 84114007 OR", "(<< 84114007", "<< 84114007)", "heart failure", "<< 84114007 : 5 = 6",
-     "(<< 84114007 = 84114007", "<< = 84114007", "OR 84114007", "* : << 363698007 = 84114007",
+    ["", "<<", "<< 84114007 OR", "(<< 84114007", "(<< 84114007 =", "<< 84114007)", "heart failure",
+     "<< 84114007 : 5 = 6", "(<< 84114007 = 84114007", "<< = 84114007", "OR 84114007", "* : << 363698007 = 84114007",
      "* : 363698007 : 84114007", "* : 363698007 84114007", "* : * = 84114007", "^ *"],
 )  # fmt: skip
 def test_what_is_no_expression_is_refused(expression: str) -> None:

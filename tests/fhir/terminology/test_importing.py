@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fhir.mapping.understanding import Understanding, understand
 from fhir.record import measurement
 from fhir.terminology.analytes import ANALYTE_BY_CODE
 from fhir.terminology.definitions import own_definitions, roots_of
-from fhir.terminology.imported import WrongIndex, sources, use_index
+from fhir.terminology.imported import FORMAT, Meaning, WrongIndex, sources, use_index
 from fhir.terminology.importing import growth_of_groups, import_releases, snomed_roots
 from fhir.terminology.medications import RXNORM
-from fhir.terminology.release_files import files_of
+from fhir.terminology.release_files import Imported, files_of
 from fhir.terminology.rf2 import NotARelease
 
 SNOMED, LOINC = "http://snomed.info/sct", "http://loinc.org"
@@ -271,6 +272,23 @@ def test_a_file_that_is_no_index_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "cut.idx").write_text("x" * 100)
     with pytest.raises(WrongIndex, match="is no index of terminologies"):
         use_index(tmp_path / "cut.idx")
+    for version, text in ((FORMAT - 1, "[]"), (FORMAT, None)):
+        other = tmp_path / f"{version}.idx"
+        with closing(sqlite3.connect(other)) as connection, connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+            connection.execute("CREATE TABLE about (text)")
+            connection.executemany("INSERT INTO about VALUES (?)", [(text,)] if text is not None else [])
+        with pytest.raises(WrongIndex, match=f"has format {version}, not {FORMAT}: import again"):
+            use_index(other)
+
+
+def test_a_name_of_two_meanings_means_neither_unless_the_site_says_which() -> None:
+    gout, asthma, imported = Meaning(groups=("gout",), by="a"), Meaning(groups=("asthma",), by="a"), Imported()
+    for name, meaning in (("Twofold", gout), ("Single", gout), ("Single", replace(gout, by="b")), ("Twofold", asthma)):
+        imported.add_name(name, meaning)
+    assert (imported.names, imported.several) == ({"single": gout}, ["twofold"])
+    imported.add_name("Single", asthma, of_site=True)
+    assert imported.names == {"single": asthma}
 
 
 @pytest.mark.parametrize("change", ["PRAGMA user_version = 1", "DELETE FROM about"])

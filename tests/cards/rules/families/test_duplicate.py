@@ -33,6 +33,7 @@ def _drug(words: str, **more: Any) -> Json:
         (IBUPROFEN, _drug("diclofenac 1 % Topical Gel"), None),
         (_drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), IBUPROFEN, None),
         (_drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), NAPROXEN, ("NSAIDs", "naproxen")),
+        (_drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), VICODIN, None),
         (NAPROXEN, _drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), ("NSAIDs", "ibuprofen")),
         (_drug("oxycodone 5 MG Oral Tablet"), _drug("morphine 15 MG Oral Tablet"),
          ("short-acting opioids by mouth", "morphine")),

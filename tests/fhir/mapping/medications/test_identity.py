@@ -132,6 +132,12 @@ class TestMedicationResource:
         identity = self._of(code=local, identifier=[name])
         assert (identity.name, identity.words) == ("docusate", "Docusate Sodium (Liquid)")
 
+    def test_the_code_can_stand_among_the_identifiers(self) -> None:
+        rxnorm = coded("6809")["coding"][0]
+        identifiers = [{"system": system, "value": rxnorm["code"]} for system in ("urn:local", rxnorm["system"])]
+        assert self._of(identifier=identifiers).name == "metformin"
+        assert not self._of(identifier=identifiers[:1]).recognised
+
     def test_a_name_of_the_flush_makes_it_local(self) -> None:
         ndc = {"coding": [{"system": f"{MIMIC}-ndc", "code": "64253033335"}]}
         name = {"system": f"{MIMIC}-name", "value": "Heparin Flush (10 units/ml)"}
