@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fhir.mapping.conditions import unread_problems
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand
@@ -371,3 +373,40 @@ def test_the_share_of_public_charts_that_is_understood_does_not_fall(data_folder
     shares = {source: read[source] / number for source, number in seen.items()}
     print(shares, unread.most_common(20))
     assert {source for source, least in _LEAST.items() if shares.get(source, 1.0) < least} == set()
+
+
+_MEASURED = ("BMI", "EF", "LVEF", "QTc", "INR", "K", "Ca", "METs", "weeks", "SSW", "G2P1", "stage", "mg", "q8h", "2019")
+_ODD = (
+    "²",
+    "1²",
+    "①",
+    "½",
+    "٣",
+    "Ⅳ",
+    "㎎",
+    "1e400",
+    "0/0",
+    "-",
+    "/",
+    "+",
+    ":",
+    "(",
+    "%",
+    ">",
+    "≥",
+    "\u200b",
+    "40",
+    "9" * 30,
+)
+
+
+@given(st.lists(st.sampled_from([*_MEASURED, *_ODD]), max_size=8), st.sampled_from(["", " "]))
+def test_no_sign_beside_the_name_of_a_number_ends_the_reading(words: list[str], between: str) -> None:
+    text = {"text": between.join(words)}
+    order = {"medicationCodeableConcept": {"text": "Fentanyl"}, "dosageInstruction": [text], "status": "active"}
+    for kind, elements in (
+        ("Condition", {"code": text}), ("AllergyIntolerance", {"code": text}), ("MedicationRequest", order),
+        ("Observation", {"code": text, "valueString": text["text"]}), ("Immunization", {"vaccineCode": text}),
+        ("DiagnosticReport", {"code": {"text": "Mammogram"}, "conclusion": text["text"]}),
+    ):  # fmt: skip
+        assert _of(kind, **elements) is not None
