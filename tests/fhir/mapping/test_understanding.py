@@ -3,12 +3,11 @@
 import gzip
 import json
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fhir.mapping.conditions import unread_problems
 from fhir.mapping.understanding import READ_KINDS, Understanding, understand
@@ -377,36 +376,20 @@ def test_the_share_of_public_charts_that_is_understood_does_not_fall(data_folder
 
 _MEASURED = ("BMI", "EF", "LVEF", "QTc", "INR", "K", "Ca", "METs", "weeks", "SSW", "G2P1", "stage", "mg", "q8h", "2019")
 _ODD = (
-    "²",
-    "1²",
-    "①",
-    "½",
-    "٣",
-    "Ⅳ",
-    "㎎",
-    "1e400",
-    "0/0",
-    "-",
-    "/",
-    "+",
-    ":",
-    "(",
-    "%",
-    ">",
-    "≥",
-    "\u200b",
-    "40",
-    "9" * 30,
-)
+    *("²", "1²", "①", "½", "٣", "Ⅳ", "㎎", "1e400", "0/0", "-", "/", "+", ":", "(", "%", ">", "≥", "40-²", "²/40"),
+    *("\u200b", "9" * 30),
+)  # fmt: skip
 
 
-@given(st.lists(st.sampled_from([*_MEASURED, *_ODD]), max_size=8), st.sampled_from(["", " "]))
-def test_no_sign_beside_the_name_of_a_number_ends_the_reading(words: list[str], between: str) -> None:
-    text = {"text": between.join(words)}
-    order = {"medicationCodeableConcept": {"text": "Fentanyl"}, "dosageInstruction": [text], "status": "active"}
-    for kind, elements in (
-        ("Condition", {"code": text}), ("AllergyIntolerance", {"code": text}), ("MedicationRequest", order),
-        ("Observation", {"code": text, "valueString": text["text"]}), ("Immunization", {"vaccineCode": text}),
-        ("DiagnosticReport", {"code": {"text": "Mammogram"}, "conclusion": text["text"]}),
-    ):  # fmt: skip
-        assert _of(kind, **elements) is not None
+@pytest.mark.parametrize("between", ["", " "])
+def test_no_sign_beside_the_name_of_a_number_ends_the_reading(between: str) -> None:
+    for first, second in product(_MEASURED, _ODD):
+        text = {"text": f"{first}{between}{second} {first}"}
+        order = {"medicationCodeableConcept": {"text": "Fentanyl"}, "dosageInstruction": [text], "status": "active"}
+        report = {"code": {"text": "Mammogram"}, "conclusion": text["text"]}
+        assert all(
+            (
+                _of("Condition", code=text), _of("AllergyIntolerance", code=text), _of("MedicationRequest", **order),
+                _of("Observation", code=text, valueString=text["text"]), _of("DiagnosticReport", **report),
+            )
+        )  # fmt: skip
