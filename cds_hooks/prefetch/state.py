@@ -450,9 +450,9 @@ def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
     if type(value) is not Bundle:
         return "?"
     entries = value.entry
-    if value.link and _next_of(value) is not None:
+    if _next_of(value) is not None:
         return "?"
-    if value.meta is not None and template.policy.is_old(_age_hours(value, as_of_epoch)):
+    if template.policy.is_old(_age_hours(value, as_of_epoch)):
         return "?"
     if not entries:
         return "?" if value.total else "n"
@@ -483,7 +483,7 @@ def _sent(template: Template, value: Any, as_of_epoch: float) -> KeyState:
         return KeyState(template, "failed", "prefetch-failed", text=_FAILED)
     if _is_empty(value):
         return _answered(template, value, "null", as_of_epoch)
-    if not _holds(template, value) and not isinstance(value, BrokenResource):
+    if not _holds(template, value):
         return KeyState(template, "unobtainable", "other-kind", text=_OTHER_KIND)
     return _answered(template, value, "given", as_of_epoch)
 
@@ -503,7 +503,7 @@ def _answered(template: Template, value: Any, state: State, as_of_epoch: float, 
         if is_cut_by_us:
             text = f"the newest {template.asked_count} of {value.total} were asked for"
         return KeyState(template, state, "partial", "cut", text, sent_as)
-    hours = _age_hours(value, as_of_epoch) if value.meta is not None else 0.0
+    hours = _age_hours(value, as_of_epoch)
     if template.policy.is_old(hours):
         text = f"the EHR looked it up {_ago(hours)} ago"
         return KeyState(template, state, "old", "", text, sent_as)
@@ -515,8 +515,8 @@ def _sent_among_others(
 ) -> KeyState | None:
     """Return what another of our keys brings of it that it was not asked for: weights among the laboratory results."""
     for neighbour in templates:
-        value = prefetch.get(neighbour.key, _ABSENT)
-        if value is not _ABSENT and template.analytes and _holds_any(value, template.codes - neighbour.codes):
+        value = prefetch.get(neighbour.key)
+        if template.analytes and _holds_any(value, template.codes - neighbour.codes):
             return _answered(template, value, "given", as_of_epoch, neighbour.key)
     return None
 
@@ -538,7 +538,7 @@ def _not_sent(template: Template, unasked: Mapping[str, Any], as_of_epoch: float
 def _failed_under_other_keys(prefetch: Mapping[str, Any], templates: Templates) -> Iterator[Refusal]:
     keys = {template.key for template in templates}
     for key, value in prefetch.items():
-        if key not in keys and value is not None and _has_failed(value):
+        if key not in keys and _has_failed(value):
             text = f"prefetch.{key} failed at the client (OperationOutcome): treated as not known."
             yield Refusal(f"prefetch.{key}", "prefetch-failed", text)
 
@@ -562,7 +562,7 @@ def _holds_any(value: Any, codes: Collection[str]) -> bool:
     return any(
         coding.code in codes
         for resource in _resources(value)
-        if isinstance(resource, Observation) and resource.code is not None
+        if isinstance(resource, Observation)
         for coding in resource.code.coding
     )
 
@@ -570,7 +570,7 @@ def _holds_any(value: Any, codes: Collection[str]) -> bool:
 def _has_failed(value: Any) -> bool:
     if isinstance(value, OperationOutcome):
         return True
-    if not isinstance(value, Bundle) or not value.entry:
+    if not isinstance(value, Bundle):
         return False
     outcomes = [entry.resource for entry in value.entry if isinstance(entry.resource, OperationOutcome)]
     return len(outcomes) == len(value.entry) and any(not outcome.says_none_found for outcome in outcomes)

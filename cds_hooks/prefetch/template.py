@@ -123,7 +123,7 @@ def check_template(template: Template, before: Mapping[str, Template], every: It
     for key in template.needs:
         if key in before:
             continue
-        if key == template.key or any(later.key == key and _reaches(later, template.key, every) for later in every):
+        if any(later.key == key and _reaches(later, template.key, every) for later in every):
             raise ValueError(f"{template.key}: TOK-16: it needs {key}, and {key} needs it")
         raise ValueError(f"{template.key}: TOK-14, TOK-15: {key}, which it needs, does not stand before it")
     tokens = (read_token(match[1]) for match in TOKEN.finditer(template.query))

@@ -1,11 +1,12 @@
 """The state of a prefetch key, and what follows from it, by itself: on and beside each limit."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
-from msgspec import structs
+from msgspec import Raw, structs
 
 from cards.card import Card, Source
 from cds_hooks.errors import PreconditionFailed
@@ -21,12 +22,14 @@ from cds_hooks.prefetch.state import (
     Templates,
     _has_failed,
     _is_empty,
+    has_missing_medications,
     inspect_prefetch,
     with_prefetch_note,
 )
 from cds_hooks.prefetch.template import KeyPolicy, Template
 from cds_hooks.security.addresses import OutboundRefused
 from fhir.client.errors import FetchError
+from fhir.record.record import BrokenResource
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import decoder
 from tests.fhir.builders import AS_OF, observation
@@ -188,6 +191,18 @@ def test_what_a_client_of_an_earlier_version_is_asked_for() -> None:
         assert [each.key for each in every.read_for_protocol(version)] == read_keys
 
 
+def test_a_user_is_asked_for_what_users_of_its_type_have() -> None:
+    role = Template("roles", "PractitionerRole/{{userPractitionerRoleId}}", "PractitionerRole", "roles")
+    every = Templates((PATIENT, role, Template("own", "Practitioner/{{userPractitionerId}}", "Practitioner", "user")))
+    for user, keys in (
+        ("PractitionerRole/1", ["patient", "roles"]),
+        ("https://ehr.example/Practitioner/1", ["patient", "own"]),
+        ("RelatedPerson/1", ["patient"]),
+        ("1", ["patient"]),
+    ):
+        assert [[each.key for each in every.for_user(user)] for _ in range(2)] == [keys, keys]
+
+
 # What a client sent
 
 
@@ -196,12 +211,20 @@ def bundle(*resources: dict[str, Any], **more: Any) -> Any:
     return decoder.decode(orjson.dumps(document | more))
 
 
+def drafts(*resources: dict[str, Any]) -> Raw:
+    return Raw(orjson.dumps({"resourceType": "Bundle", "entry": [{"resource": one} for one in resources]}))
+
+
 POTASSIUM = observation("2823-3", when=None, patient=None, id="o")
 SODIUM = {**POTASSIUM, "code": {"coding": [{"system": "http://loinc.org", "code": "2951-2"}]}}
 CONDITION = {"resourceType": "Condition", "id": "c"}
 NEXT = {"link": [{"relation": "next", "url": "https://ehr.example/next"}]}
 FAILURE = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "x"}]}
 REMARK = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "x"}]}
+WEIGHT = {**POTASSIUM, "id": "w", "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]}}
+SHARED = Templates([PROBLEMS])
+SEVERAL = [LABS, replace(LABS, key="body", analytes=frozenset({"body_weight"})), PROBLEMS]
+TOGETHER = Templates(SEVERAL)
 BEFORE = {"meta": {"lastUpdated": "2026-11-19T08:59:00Z"}}
 
 
@@ -220,11 +243,89 @@ BEFORE = {"meta": {"lastUpdated": "2026-11-19T08:59:00Z"}}
         (bundle(CONDITION, total=2), ("given", "partial", "cut")),
         (bundle(CONDITION, **BEFORE), ("given", "old", "")),
         (bundle(**NEXT), ("null", "partial", "next-page")),
+        (bundle(CONDITION, link=[{"relation": "self", "url": "https://ehr.example/1"}]), ("given", "", "")),
+        (bundle(CONDITION, link=[{"relation": "next"}]), ("given", "", "")),
+        (BrokenResource(resource_type="Condition"), ("given", "", "")),
+        (BrokenResource(resource_type="Observation"), ("unobtainable", "other-kind", "")),
+        (BrokenResource(resource_type="resource"), ("failed", "not-a-resource", "")),
     ],
 )
 def test_the_state_of_a_key_by_what_was_sent_under_it(value: Any, expected: tuple[str, str, str]) -> None:
-    (made,) = inspect_prefetch({"conditions": value}, Templates([PROBLEMS]), NOW).states
-    assert (made.state, made.reason, made.cause) == expected
+    """And whatever was sent before: of a call that brings everything the state is remembered."""
+    for templates in (Templates([PROBLEMS]), SHARED, SHARED):
+        inspected = inspect_prefetch({"conditions": value}, templates, NOW)
+        (made,) = inspected.states
+        assert (made.state, made.reason, made.cause, inspected.other) == (*expected, ())
+        whole = inspect_prefetch({"conditions": bundle(CONDITION)}, templates, NOW)
+        assert [(state.state, state.reason) for state in whole.states] == [("given", "")]
+
+
+@pytest.mark.parametrize(
+    ("prefetch", "known"),
+    [
+        ({"labs": bundle(POTASSIUM), "body": bundle(WEIGHT)}, ["labs", "body"]),
+        ({"labs": bundle(POTASSIUM, WEIGHT)}, ["labs", "body"]),
+        ({"labs": bundle(POTASSIUM)}, ["labs"]),
+        ({"body": bundle(WEIGHT)}, ["body"]),
+        ({"conditions": bundle(WEIGHT)}, ["body"]),
+        ({"mine": bundle(WEIGHT, POTASSIUM)}, ["labs", "body"]),
+        ({"mine": bundle(CONDITION)}, ["conditions"]),
+        ({"mine": bundle(SODIUM)}, []),
+        ({"mine": None}, []),
+        ({}, []),
+        ({"conditions": bundle(CONDITION)}, ["conditions"]),
+        ({"conditions": bundle(CONDITION), "mine": bundle(POTASSIUM, WEIGHT)}, ["labs", "body", "conditions"]),
+    ],
+)
+def test_what_stands_under_another_key_is_known_by_its_content(prefetch: dict[str, Any], known: list[str]) -> None:
+    for templates in (Templates(SEVERAL), TOGETHER, TOGETHER):
+        inspected = inspect_prefetch(prefetch, templates, NOW)
+        assert [state.template.key for state in inspected.states if state.is_known] == known
+        assert inspected.other == ()
+
+
+def test_a_search_is_old_after_the_hours_of_its_policy_and_never_without_them() -> None:
+    assert [KeyPolicy(fresh_hours=24).is_old(hours) for hours in (24, 24.1)] == [False, True]
+    assert not KeyPolicy(fresh_hours=None).is_old(1e6)
+
+
+def test_a_query_since_a_day_has_its_date_by_a_token_from_3_0_on() -> None:
+    recent = replace(PROBLEMS, since=("recorded-date", 30))
+    assert recent.query_for("3.0") == PROBLEMS.query + "&recorded-date=ge{{today() - 30 days}}"
+    assert {recent.query_for("2.0"), PROBLEMS.query_for("3.0"), PROBLEMS.query_for("2.0")} == {PROBLEMS.query}
+
+
+PRODUCT = {"resourceType": "Medication", "id": "m1"}
+REFERS = {"resourceType": "MedicationRequest", "id": "r", "medicationReference": {"reference": "Medication/m1"}}
+ORDERED = Template("medications", "MedicationRequest?patient={{context.patientId}}", "MedicationRequest", "orders")
+
+
+@pytest.mark.parametrize(
+    ("templates", "authorized", "context", "prefetch", "is_missing"),
+    [
+        ([ORDERED], True, {}, {"medications": bundle(REFERS)}, True),
+        ([ORDERED], True, {}, {"medications": bundle(REFERS, PRODUCT)}, False),
+        ([ORDERED], False, {}, {"medications": bundle(REFERS)}, False),
+        ([PROBLEMS], True, {}, {"medications": bundle(REFERS)}, False),
+        ([ORDERED], True, {"draft_orders": drafts(REFERS)}, {}, True),
+        ([ORDERED], True, {"draft_orders": drafts(REFERS, PRODUCT)}, {}, False),
+        ([ORDERED], True, {"medications": drafts(REFERS)}, {}, True),
+        ([ORDERED], True, {"draft_orders": None, "medications": drafts(REFERS)}, {}, True),
+        ([ORDERED], True, {"medications": drafts(PRODUCT)}, {"medications": bundle(REFERS)}, False),
+        ([ORDERED], True, {"draft_orders": Raw(b'{"entry":5}')}, {"medications": bundle(REFERS)}, True),
+        ([ORDERED], True, {"draft_orders": Raw(b'{"entry":[{"fullUrl":"urn:uuid:1"}]}')}, {}, False),
+        ([ORDERED], True, {"draft_orders": drafts({"resourceType": "ServiceRequest", "id": "s"})}, {}, False),
+        ([ORDERED], True, {}, {}, False),
+    ],
+)
+def test_a_product_that_an_order_refers_to_is_missing_where_a_server_may_be_asked(
+    templates: list[Template], authorized: bool, context: dict[str, Any], prefetch: dict[str, Any], is_missing: bool
+) -> None:
+    authorization = object() if authorized else None
+    request: Any = SimpleNamespace(
+        fhir_authorization=authorization, context=SimpleNamespace(**context), prefetch=prefetch
+    )
+    assert has_missing_medications(request, Templates(templates)) is is_missing
 
 
 @pytest.mark.parametrize(

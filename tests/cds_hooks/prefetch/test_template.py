@@ -37,6 +37,9 @@ def test_a_template_stands_behind_what_it_needs() -> None:
         Templates((PRODUCTS, ORDERS))
     with pytest.raises(ValueError, match="products: TOK-14, TOK-15: orders"):
         Templates((PRODUCTS,))
+    makers = _template("makers", "Organization?_id={{%products.entry.resource.manufacturer.id}}", "Organization")
+    with pytest.raises(ValueError, match="products: TOK-14, TOK-15: orders"):
+        Templates((PRODUCTS, makers, ORDERS))
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])

@@ -49,6 +49,9 @@ def test_an_accepted_card_is_read_with_its_suggestions() -> None:
         {"overrideReasons": {"reason": REASON, "userComment": "arranged"}},  # Epic
         {"overrideReasons": [{"reason": REASON, "userComment": "arranged"}]},
         {"overrideReason": REASON | {"userComment": "arranged"}},  # the drafts of 2020
+        {"overrideReason": {"reason": REASON, "userComment": "arranged"}, "overrideReasons": [{"userComment": "b"}]},
+        {"overrideReason": {"reason": REASON, "userComment": "arranged"}, "overrideReasons": {"userComment": "b"}},
+        {"overrideReasons": [{"reason": REASON, "userComment": "arranged"}, {"userComment": "b"}]},
     ],
 )
 def test_an_override_reason_is_read_in_every_form(reason: dict[str, Any]) -> None:
