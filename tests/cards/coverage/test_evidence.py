@@ -147,6 +147,7 @@ OLD, DOUBTFUL, SURE = (
 PACKS = observation("8664-5", 20, "{PackYears}", (DAY - timedelta(days=20)).isoformat(), id="y")
 ATORVASTATIN = medication_order("atorvastatin 20 MG Oral Tablet", id="m", authoredOn="2026-11-01")
 OVER = _problem("a", "E11.9", "2026-11-10", status="resolved")
+CODELESS = {name: value for name, value in problem("Lipodystrophy", id="c").items() if name != "code"}
 NOBODY: Json = {"resourceType": "Patient", "id": "p1"}
 P = ("Patient/p1",)
 SHOWN: list[tuple[Json, tuple[Json, ...], bool | None, tuple[str, ...] | None]] = [
@@ -188,6 +189,8 @@ SHOWN: list[tuple[Json, tuple[Json, ...], bool | None, tuple[str, ...] | None]] 
     ({"condition": {"icd10": ["I51"], "groups": ["heart_failure"]}}, (_problem("a", "I50.9"),), False, None),
     ({"condition": {"snomed": ["123"]}}, (condition("123"),), True, ("Condition/c-123",)),
     ({"condition": {"words": ["lipo"]}}, (problem("Lipodystrophy", id="l"),), True, ("Condition/l",)),
+    ({"condition": {"words": ["lipo"]}}, (CODELESS,), False, None),
+    ({"condition": {"words": ["lipo"]}}, (CODELESS, problem("Lipodystrophy", id="l")), True, ("Condition/l",)),
     # A code is one of ICD-10 by its system.
     (DIABETES_ANY, (_of_system("E11.9", "http://hl7.org/fhir/sid/icd-10"),), True, ("Condition/a",)),
     (DIABETES_ANY, (_of_system("e119", "urn:oid:2.16.840.1.113883.6.90"),), True, ("Condition/a",)),

@@ -170,6 +170,12 @@ def test_a_birth_or_a_loss_in_words_ends_a_pregnancy(end: dict[str, Any]) -> Non
     assert find_condition(record_of(condition("Z33.1", ICD10, onsetDateTime="2026-03-01"), end), "pregnancy") is None
 
 
+@pytest.mark.parametrize("end", [procedure("Vaginal delivery"), told("Miscarriage")])
+def test_an_entry_without_a_code_ends_no_pregnancy(end: dict[str, Any]) -> None:
+    wordless = {name: value for name, value in end.items() if name != "code"}
+    assert source(condition("Z33.1", ICD10, onsetDateTime="2026-03-01"), wordless) == "Condition/c-Z33.1"
+
+
 @pytest.mark.parametrize(
     "other",
     [

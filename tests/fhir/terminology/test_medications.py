@@ -14,6 +14,8 @@ from fhir.terminology.medications import (
     NDC,
     ORDERABLES,
     RXNORM,
+    Ingredient,
+    atc_codes,
     classes_of,
     ndc11,
     product_of,
@@ -68,6 +70,11 @@ def test_a_code_that_stood_for_another_drug_is_corrected() -> None:
 @pytest.mark.parametrize(("system", "code"), [(None, "6809"), ("urn:other", "6809"), (RXNORM, None), (RXNORM, "0")])
 def test_a_code_without_its_system_means_nothing(system: str | None, code: str | None) -> None:
     assert product_of(system, code) is None
+
+
+def test_an_ingredient_that_only_atc_has_keeps_its_code_and_an_unknown_one_has_none() -> None:
+    codes = ("atc-N05AX99", "6809", "0")
+    assert [atc_codes(Ingredient(code, "x")) for code in codes] == [("N05AX99",), ("A10BA02",), ()]
 
 
 def test_an_atc_code_of_the_skin_group_is_local_when_the_drug_has_others() -> None:

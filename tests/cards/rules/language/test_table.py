@@ -182,6 +182,12 @@ def test_a_name_that_no_shared_entry_has_is_told_with_its_path() -> None:
     )  # fmt: skip
 
 
+def test_a_family_needs_a_rule() -> None:
+    raw = dict(read_family("renal").raw)
+    assert table_of(raw).rules
+    assert fault_of(raw | {"rules": []}) == ((), "the family has no rule: add one to its folder")
+
+
 def test_a_member_of_another_type_is_told_with_its_path() -> None:
     path, text = fault_of({"rules": [{"id": "a-rule", "evidence": [EVIDENCE, EVIDENCE | {"year": 2026}]}]})
     assert path[:2] == ("rules", 0)

@@ -9,7 +9,7 @@ from cards.extension import Fact
 from cards.rules.language.trigger import CompiledTrigger, Selector
 from cards.rules.patient.context import RuleContext, meant_name
 from tests.cards.rules.contexts import AS_OF, beside_of, context_of, session_of
-from tests.fhir.builders import medication_order, observation
+from tests.fhir.builders import medication_order, observation, problem
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
@@ -40,10 +40,24 @@ def test_a_negative_test_after_a_pregnancy_was_charted(patient: Json, uses: list
     assert context.is_unsure(uses, critical=False) is bool(note)
 
 
-def test_a_pregnancy_is_shown_with_its_date_as_on_record() -> None:
+def test_what_is_doubtful_is_told_where_no_problem_of_a_finding_is_confirmed() -> None:
+    doubt = {"verificationStatus": {"coding": [{"code": "provisional"}]}, "patient": "case"}
+    failure, gout = (problem(words, id=words.lower(), **doubt) for words in ("Failure", "Gout"))
+    context = context_of(METFORMIN, more=[failure, gout, problem("Asthma", patient="case", id="asthma")])
+    for names, doubts in (
+        (["failure"], ("Failure: charted as provisional.",)),
+        (["gout", "failure"], ("Failure: charted as provisional.", "Gout: charted as provisional.")),
+        (["failure", "asthma"], ()),
+        (["asthma"], ()),
+    ):
+        assert context.doubts_of([Fact("condition", source=f"Condition/{name}") for name in names]) == doubts
+    assert context.doubts_of([Fact("result", source="Condition/failure")]) == ()
+
+
+def test_a_pregnancy_is_shown_with_its_date() -> None:
     context = context_of(METFORMIN, sex="female", age=30, conditions=[["pregnancy", 60]])
     (fact,) = context.condition_facts("pregnancy")
-    assert (fact.text, fact.effective) == ("pregnancy on record", "2026-09-21")
+    assert (fact.text, fact.effective) == ("pregnancy", "2026-09-21")
     assert context.condition_facts("hf") == []
     assert [context.has_condition(key) for key in ("pregnancy", "hf")] == [True, False]
     assert context_of(METFORMIN, not_sent=["Condition"]).has_condition("hf") is None
