@@ -41,7 +41,7 @@ def test_a_negative_test_after_a_pregnancy_was_charted(patient: Json, uses: list
 
 
 def test_what_is_doubtful_is_told_where_no_problem_of_a_finding_is_confirmed() -> None:
-    doubt = {"verificationStatus": {"coding": [{"code": "provisional"}]}, "patient": "case"}
+    doubt: Json = {"verificationStatus": {"coding": [{"code": "provisional"}]}, "patient": "case"}
     failure, gout = (problem(words, id=words.lower(), **doubt) for words in ("Failure", "Gout"))
     context = context_of(METFORMIN, more=[failure, gout, problem("Asthma", patient="case", id="asthma")])
     for names, doubts in (
