@@ -93,6 +93,9 @@ def test_a_code_without_display_is_a_reason() -> None:
 
 def test_one_bare_item_is_read() -> None:
     assert _read(ACCEPTED) == _read({"feedback": [ACCEPTED]})
+    assert _read(ACCEPTED | {"feedback": [OVERRIDDEN]}) == _read({"feedback": [OVERRIDDEN]})
+    with pytest.raises(BadRequest, match="Expected array, got null"):
+        _read({"outcome": "accepted"})
 
 
 def test_several_cards_of_several_calls_come_in_one_report() -> None:

@@ -165,6 +165,22 @@ def test_a_registered_network_is_reached_and_what_no_client_is_given_is_not() ->
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("form", ["64:ff9b::{0}", "2002:{0}::1", "::{0}", "::ffff:{0}"])
+def test_an_ipv4_address_inside_one_of_ipv6_is_reached_where_it_could_be_by_itself(form: str) -> None:
+    """NAT64 (RFC 6052), 6to4 (RFC 3056), compatible and mapped addresses (RFC 4291) end at the IPv4 address."""
+    public, private, local, metadata = (form.format(part) for part in ("808:808", "a00:7", "7f00:1", "a9fe:a9fe"))
+    assert [AddressRule().allows(text) for text in (public, private, local, metadata)] == [True, False, False, False]
+    assert AddressRule().allows("2606:4700::a00:7"), "whose last bits are no IPv4 address"
+    named = AddressRule((ip_network("10.0.0.0/8"), ip_network("169.254.0.0/16")))
+    assert [named.allows(text) for text in (public, private, local, metadata)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("text", ["::1", "::", "fe80::1%eth0", "2606:4700::1%eth0", "fd00::1", "no address", ""])
+def test_no_connection_is_made_to_what_is_special_scoped_or_no_address(text: str) -> None:
+    assert not AddressRule().allows(text)
+    assert AddressRule((ip_network("::1/128"), ip_network("fd00::/8"))).allows(text) is (text in ("::1", "fd00::1"))
+
+
 def test_a_host_that_is_written_as_an_address_is_reached_at_it() -> None:
     given = Reach(AddressRule((ip_network("10.0.0.0/8"),)), "PEM")
     assert reach_of(parse_url("https://a.example"), given) == given
