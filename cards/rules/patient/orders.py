@@ -189,7 +189,8 @@ class DraftStudy(DraftMedication):
     def __init__(self, draft: DraftOrder, study: Study) -> None:
         self.draft = draft
         self.study = study
-        self.order = MedicationRequest(reasonCode=_reasons(draft.resource))
+        request = draft.read
+        self.order = MedicationRequest(reasonCode=request.reasonCode if isinstance(request, ServiceRequest) else ())
         keys = tuple(Ingredient(f"{TEST}{group}", study.words) for group in sorted(study.groups))
         self.medication = _StudyIdentity(words=study.words, ingredients=keys)
         self.renews = None
@@ -230,7 +231,7 @@ def ordered_medication(draft: DraftOrder) -> MedicationRequest | None:
         status=request.status,
         medicationCodeableConcept=vaccine,
         authoredOn=request.authoredOn,
-        reasonCode=_reasons(draft.resource),
+        reasonCode=request.reasonCode,
     )
 
 
@@ -243,13 +244,6 @@ def _vaccine_of(code: CodeableConcept) -> CodeableConcept | None:
         if identity.recognised and all(key.startswith(VACCINE) for key in identity.rxcuis):
             return concept
     return None
-
-
-def _reasons(resource: dict[str, Any]) -> tuple[CodeableConcept, ...]:
-    try:
-        return msgspec.convert(resource.get("reasonCode") or [], tuple[CodeableConcept, ...])
-    except msgspec.ValidationError:
-        return ()
 
 
 @dataclass(slots=True, eq=False)

@@ -195,3 +195,9 @@ def test_what_is_drafted_and_what_is_taken_know_their_dose() -> None:
     renewing = session_of({**draft, "more": {"priorPrescription": {"reference": "http://s/MedicationRequest/3"}}})
     assert renewing.drafted[0].renews == "MedicationRequest/3"
     assert session.drafted[0].renews is None
+
+
+def test_a_vaccination_that_is_ordered_as_a_service_keeps_its_reasons() -> None:
+    order = ordered_medication(read_draft(service_request("MMR vaccination", reasonCode=[{"text": "Travel"}])))
+    assert order is not None
+    assert [reason.text for reason in order.reasonCode] == ["Travel"]
