@@ -23,7 +23,9 @@ from models_onnx.serving.registry import ARTIFACTS
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's id, for example mortality_5y.")]
 Folder = Annotated[Path, typer.Option("--folder", help="Folder of artifacts; each model has its own in it.")]
 Out = Annotated[Path, typer.Option("--out", "--folder", help="Folder of artifacts; the model gets its own in it.")]
-Data = Annotated[Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.")]
+Data = Annotated[
+    Path | None, typer.Option(help="The data folder; default: the setting CDS_DATA_DIR.", exists=True, file_okay=False)
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the parity rows and of the bootstrap samples.")]
 Replicates = Annotated[int, typer.Option(min=0, max=1_000_000, help="Bootstrap samples for the intervals; 0 for none.")]
 Specs = Annotated[
