@@ -27,7 +27,7 @@ MADE = {
     "model card --out": {"empty", "junk", "other JSON", "nested", "digits"}, "services --out": {"missing", "folder"},
     "rules new folder": {"missing", "folder"}, "text note file": {"junk", "other JSON", "nested", "digits"},
     "model list --folder": {"folder"}, "model list --specs": {"folder"},
-    "model gates --data": {"folder"},
+    "model gates --data": {"folder"}, "model gates --specs": {"folder"},
 }  # fmt: skip
 
 READ_WITH = {
