@@ -24,6 +24,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
+from fhir.terminology.semantic_tags import without_tag
+
 LONGEST_TEXT = 2000
 """The most characters of one text of a chart; `fhir/record/record.py` cuts a longer one and says so.
 
@@ -110,8 +112,6 @@ LIMIT = 80
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
 _ANGLES = str.maketrans("<>", "‹›")
 _QUOTED = 20
-_SNOMED_TAGS = (" (disorder)", " (finding)", " (situation)", " (event)", " (procedure)", " (regime/therapy)")
-"""What stands behind a fully specified name of SNOMED CT and tells a clinician nothing."""
 
 
 def plain(text: str, limit: int = LIMIT) -> str:
@@ -122,8 +122,7 @@ def plain(text: str, limit: int = LIMIT) -> str:
     >>> plain("Anemia (disorder)")
     'Anemia'
     """
-    if text.endswith(_SNOMED_TAGS):
-        text = text[: text.rindex(" (")]
+    text = without_tag(text)
     if text.isprintable() and len(text) <= limit and "<" not in text and ">" not in text:
         return " ".join(text.split())
     if not text.isprintable():  # nothing that is printable is unseen, nor white space other than the blank

@@ -33,6 +33,7 @@ from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import CONDITION_GROUPS, with_implied
 from fhir.terminology.medication_names import is_name_of_drug
 from fhir.terminology.medications import table_rows
+from fhir.terminology.semantic_tags import TAGS_OF_NO_FACT, without_tag
 from fhir.terminology.spelling import Spelling
 
 _LONGEST = 2000
@@ -40,13 +41,6 @@ _ENGLISH: Final = "condition_phrases.csv"
 _WINDOW: Final = 14
 """Within so many words the phrases of one alternative must stand."""
 _IGNORED = frozenset({"of", "the", "nos", "unspecified", "unspec", "unsp", "other", "specified"})
-# How SNOMED CT ends the fully specified names of what a chart may hold.
-_TAGS = frozenset({"disorder)", "finding)", "situation)", "event)", "procedure)", "regime/therapy)"})
-# What these tags name is no fact about a patient: "Hepatitis C virus (organism)", "Stroke unit (environment)".
-_TAGS_OF_NO_FACT = frozenset(
-    {"organism)", "observable entity)", "environment)", "qualifier value)", "substance)", "specimen)", "occupation)"}
-    | {"body structure)", "assessment scale)", "staging scale)", "product)", "medicinal product)", "cell)"}
-)
 _LOOKALIKE: Final = "@lookalike"
 _ROMAN: Final = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "iia": "2a", "iib": "2b", "iiia": "3a", "iiib": "3b"}
 _BEFORE_ROMAN_ONE = frozenset(
@@ -158,9 +152,9 @@ def groups_in_words(text: str) -> tuple[Mention, ...]:
     >>> [(mention.group, mention.assertion.word) for mention in groups_in_words("No DVT; h/o gout")][1]
     ('gout', 'historical')
     """
-    if text.rstrip().rpartition("(")[2] in _TAGS_OF_NO_FACT:
+    if text.rstrip().rpartition("(")[2] in TAGS_OF_NO_FACT:
         return ()
-    best = _best_of_groups(_without_tag(text[:_LONGEST]))
+    best = _best_of_groups(without_tag(text[:_LONGEST]))
     if "(" in text and (shorter := _ABBREVIATION.sub("", text[:_LONGEST])) != text[:_LONGEST]:
         best = _best_of_groups(shorter) | best
     inverted = _INVERTED.match(text)
@@ -205,12 +199,6 @@ def _best_of_groups(text: str) -> dict[str, Assertion]:
             if implied not in best or _rank(best[group]) > _rank(best[implied]):
                 best[implied] = best[group]
     return best
-
-
-def _without_tag(text: str) -> str:
-    """Return the text without the semantic tag of SNOMED CT at its end."""
-    before, bracket, tag = text.rstrip().rpartition("(")
-    return before if bracket and tag in _TAGS else text
 
 
 def _rank(assertion: Assertion) -> tuple[bool, bool]:
