@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from cards.text import escape
+
 EXTENSION_KEY: Final = "org.cds-hooks-onnx"
 """The member of `extension` that is this project's."""
 
@@ -26,6 +28,16 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
     unit: str | None = None
     effective: str | None = None
     source: str | None = None
+
+    @property
+    def is_always_shown(self) -> bool:
+        """Whether it is shown with its date, whatever else the card says of it: a pregnancy is."""
+        return self.name == "pregnancy"
+
+    def dated_text(self, limit: int) -> str:
+        """Return its text in at most `limit` characters, with its date."""
+        text = escape(self.text, limit)
+        return f"{text} ({self.effective[:10]})" if self.effective and self.effective[:10] not in self.text else text
 
 
 MOST_FACTS: Final = 12

@@ -162,16 +162,10 @@ def _facts(finding: Finding) -> str:
     """Return what of the chart it rests on and is not said yet, with its date."""
     text = f"{finding.summary} {finding.detail}"
     facts = [fact for fact in finding.facts if fact.text and fact.name not in ("draft", "medication", "daily_dose")]
-    # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25"; a pregnancy is shown with its date.
-    statements = dict.fromkeys(
-        _fact(fact) for fact in facts if fact.name == "pregnancy" or " ".join(fact.text.split()[:2]) not in text
-    )
+    # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
+    shown = (fact for fact in facts if fact.is_always_shown or " ".join(fact.text.split()[:2]) not in text)
+    statements = dict.fromkeys(fact.dated_text(120) for fact in shown)
     return f" On record: {'; '.join(statements)}." if statements else ""
-
-
-def _fact(fact: Fact) -> str:
-    text = escape(fact.text, 120)
-    return f"{text} ({fact.effective[:10]})" if fact.effective and fact.effective[:10] not in fact.text else text
 
 
 def _labels(finding: Finding) -> str:

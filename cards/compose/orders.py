@@ -334,9 +334,8 @@ def _order_words(drafted: DraftMedication) -> str:
 def _facts_line(findings: Sequence[Finding]) -> str:
     details = " ".join(finding.detail for finding in findings)
     facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
-    # A pregnancy is always shown with its date, whatever else is said about pregnancy.
-    shown = (fact for fact in _fullest(facts) if fact.name == "pregnancy" or fact.text not in details)
-    texts = dict.fromkeys(map(_fact_words, shown))
+    shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.text not in details)
+    texts = dict.fromkeys(fact.dated_text(160) for fact in shown)
     return f": {'; '.join(texts)}." if texts else ""
 
 
@@ -349,13 +348,6 @@ def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:
         if fullest is None or len(fact.text) > len(fullest.text):
             by_thing[key] = fact
     return by_thing.values()
-
-
-def _fact_words(fact: Fact) -> str:
-    text = escape(fact.text, 160)
-    if fact.effective and fact.effective[:10] not in fact.text:
-        return f"{text} ({fact.effective[:10]})"
-    return text
 
 
 def _citation(findings: Sequence[Finding]) -> str:

@@ -59,6 +59,18 @@ _TABLE: Final = {row["kind"]: tuple(row["words"].split("|")) for row in table_ro
 _PREVENTED: Final = _TABLE["prevented"]
 """How the names of diseases begin against which there are vaccines."""
 _DRUG_CLASSES: Final = frozenset(_TABLE["class"])
+_ANSWERS: Final = frozenset(_TABLE["answer"])
+"""What stands behind the name of a disease in a form: "Cancer: no"."""
+_TELL_WHEN: Final = frozenset(_TABLE["when"])
+_GO_ON: Final = frozenset(_TABLE["going_on"])
+_QUALIFIERS: Final = frozenset(_TABLE["qualifier"])
+_BREAKS: Final = frozenset(_TABLE["break"])
+"""Words behind which a new part of the sentence stands: "esophagitis with bleeding ruled out"."""
+_SHORTENED: Final = frozenset(_TABLE["abbreviation"])
+_AFTER_A_LETTER: Final = frozenset(_TABLE["after_letter"])
+"""Words of which the one before is often a letter: "chronic A. fib", "recurrent C. diff"."""
+_AFTER_ORDINALS: Final = frozenset(_TABLE["after_ordinal"])
+"""Words before which a number with a full stop is an ordinal in German: "39. SSW"."""
 _FARTHEST: Final = 120
 """So many words and signs before a cue are looked at: signs that are passed over must not make a reading quadratic."""
 _WHOLE_SENTENCE: Final = 12
@@ -123,33 +135,6 @@ _FORWARD = frozenset(
 )
 _ENDS = frozenset({")", ",", ".", ";", "\n"})
 _END_HISTORY = frozenset({",", "with"})
-_ANSWERS = frozenset(
-    {
-        "no",
-        "none",
-        "n",
-        "nil",
-        "never",
-        "na",
-        "a",
-        "nein",
-        "non",
-        "nej",
-        "nei",
-        "não",
-        "family",
-        "keine",
-        "kein",
-        "keiner",
-    }
-    | {"ingen", "inga", "ninguna", "ninguno", "nessuna", "nessuno", "aucun", "aucune", "geen", "nenhuma", "nenhum"}
-)
-_TELL_WHEN = frozenset(
-    {"in", "on", "by", "via", "at", "as", "with", "without", "w", "since", "during"}
-    | {"por", "par", "durch", "mediante", "tras", "à", "al", "all", "alla", "em", "na", "ved", "vid", "på"}
-    | {"mit", "met", "med", "con", "com", "nach", "dopo", "efter", "etter", "av", "von"}
-)
-_GO_ON = frozenset({"incl", "including", "inkl", "einschließlich", "incluida", "incluso", "inclusief", "nor", "or"})
 _ALLERGY_NOUN = re.compile(
     r"allerg(?:y|ies|ien?|ia|ieën|i)|alergias?|unverträglichkeit|intolerance|(?:hyper)?sensitivity|reaction"
 )
@@ -450,44 +435,6 @@ class AssertedText:
                 self._people[before] = kind
 
 
-_QUALIFIERS = frozenset(
-    {"mild", "moderate", "severe", "unspecified", "chronic", "acute", "recurrent", "intractable", "refractory", "left"}
-    | {"right", "bilateral", "type", "stage", "grade", "class", "group", "controlled", "uncontrolled", "initial", "nos"}
-)
-# Words behind which a new part of the sentence stands: "esophagitis with bleeding ruled out".
-_BREAKS = frozenset({"with", "without", "due", "after", "despite", "but", "on", "although", "however", "now"})
-
-
-_SHORTENED = frozenset(
-    {
-        "insuf",
-        "insuff",
-        "st",
-        "dr",
-        "vs",
-        "approx",
-        "hx",
-        "dx",
-        "no",
-        "chr",
-        "obstr",
-        "pulm",
-        "resp",
-        "periph",
-        "esoph",
-        "abn",
-        "ess",
-    }
-    | {"deg", "malig", "sev", "diab", "mell", "chron", "rez", "pat", "pac", "pt", "li", "re", "bds", "izq", "dcha"}
-    | {"dcho", "incl", "inkl", "stad", "art", "arter", "dekomp", "idiopath", "intermitt", "isch", "mech", "paroxysm"}
-)
-_AFTER_A_LETTER = frozenset(
-    {"fib", "fibrillation", "flutter", "tach", "tachycardia", "diff", "difficile", "coli", "pylori", "gravis"}
-    | {"aureus", "pneumoniae", "albicans", "neoformans", "jirovecii", "influenzae", "faecalis", "aeruginosa"}
-)
-"""Words of which the one before is often a letter: "chronic A. fib", "recurrent C. diff"."""
-
-
 def ends_abbreviation(tokens: Sequence[Token], position: int) -> bool:
     """Whether the full stop at `position` stands behind an abbreviation: "St. Jude", "A. fib", "V.a.", "39. SSW".
 
@@ -500,15 +447,7 @@ def ends_abbreviation(tokens: Sequence[Token], position: int) -> bool:
             return True
         return first == 0 or tokens[first - 1].word in _ENDS or tokens[first - 1].word in {"(", "-", "/", ":", "?"}
     if before.isdigit() and len(before) < 3 and position + 1 < len(tokens):
-        return tokens[position + 1].word in (
-            "ssw",
-            "woche",
-            "schwangerschaftswoche",
-            "monat",
-            "grads",
-            "grad",
-            "grades",
-        )
+        return tokens[position + 1].word in _AFTER_ORDINALS
     is_number = position + 1 < len(tokens) and tokens[position + 1].word.isdigit()
     return before in _SHORTENED or (before == "ca" and is_number)  # circa
 
