@@ -21,7 +21,7 @@ from cds_hooks.logs import log
 from cds_hooks.packages import rule_of_package
 from cds_hooks.pages.doors import Door, door_of
 from cds_hooks.pages.gate import Gate
-from cds_hooks.pages.server import PageServer, wants_page
+from cds_hooks.pages.server import PageServer, away, wants_page
 from cds_hooks.routes.failures import http_error_outcome
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.site import Failure, PageRefusal, add_templates
@@ -36,11 +36,7 @@ _OTHER_METHOD: Final = Failure(
     "The address does not answer this kind of request, so nothing was done.",
     "Open the page again and send its form from there.",
 )
-_RECORD_AWAY: Final = Failure(
-    "The record cannot be read or written",
-    "The record of decisions does not answer at the moment. Nothing was changed.",
-    "Try again in a minute. If it stays so, tell the operator of this server.",
-)
+_RECORD_AWAY: Final = away("The record cannot be read or written", "The record of decisions")
 _OTHER_FORM: Final = Failure(
     "This record cannot be shown",
     "The decision is on record, but in a form that this version of the server does not read.",

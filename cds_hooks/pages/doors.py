@@ -50,6 +50,10 @@ class Door(Struct, frozen=True):
         """Return whether a path is at or below this one."""
         return path == self.path or (path.startswith(self.path.rstrip("/") + "/") and self.path != "/")
 
+    def roles_for(self, *, is_reading: bool) -> frozenset[Role] | None:
+        """Return who may read it, or send a form there; None: everybody, without a login."""
+        return self.roles if is_reading or self.changes is None else self.changes
+
     @property
     def is_public(self) -> bool:
         """Whether everybody may read it where pages need no login."""

@@ -4,7 +4,7 @@ Where pages need a login (CDS_LOGIN), a path without a door is closed. Without a
 operator's, and a session that an EHR opened still opens the pages of its patient.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import quote
 
@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketClose
 
 from cds_hooks.logs import log
 from cds_hooks.pages.doors import Door, all_doors, door_of
-from cds_hooks.pages.server import PageServer, wants_page
+from cds_hooks.pages.server import PageServer, away, wants_page
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
 from cds_hooks.web.forms import came_from_this_site
@@ -37,16 +37,8 @@ _OTHER_SITE: Final = Failure(
     "The form did not come from a page of this server, so nothing was done.",
     "Open the page at this server and send the form from there.",
 )
-_AWAY: Final = Failure(
-    "Your login cannot be read",
-    "The database of accounts and sessions does not answer at the moment. Nothing was shown or done.",
-    "Try again in a minute. If it stays so, tell the operator of this server.",
-)
-_NOT_RECORDED: Final = Failure(
-    "The view cannot be recorded",
-    "Each view of a patient's page is recorded, and the record cannot be written at the moment. Nothing was shown.",
-    "Try again in a minute. If it stays so, tell the operator of this server.",
-)
+_AWAY: Final = away("Your login cannot be read", "The database of accounts and sessions")
+_NOT_RECORDED: Final = away("The view cannot be recorded", "The record, in which each view of a patient's page stands,")
 
 
 def _not_yours(roles: Collection[str], visitor: Visitor) -> Failure:
@@ -62,6 +54,11 @@ def _not_yours(roles: Collection[str], visitor: Visitor) -> Failure:
 
 def _operator_only(door: Door) -> Failure:
     return Failure("Not for this address", "This page is shown to the operator of this server only.", door.refusal)
+
+
+def _links(opens: Callable[[str], bool]) -> tuple[PageLink, ...]:
+    doors = [door for door in all_doors() if door.title and opens(door.path)]
+    return tuple(PageLink(door.path[1:] + ("/" if door.path == "/docs" else ""), door.title) for door in doors)
 
 
 class Gate:
@@ -86,7 +83,12 @@ class Gate:
             log().error("record away", status=503)
             await self._server.refuse(request, _AWAY, 503)(scope, receive, send)
             return
-        set_visiting(Visiting(scope["path"], visitor, self._needs_login, self._links(request, visitor)))
+
+        def opens(path: str) -> bool:
+            leading = door_of(path)
+            return leading is not None and self._is_open(request, leading, visitor)
+
+        set_visiting(Visiting(scope["path"], visitor, self._needs_login, _links(opens), opens))
         refusal = self._refusal(request, door, visitor)
         if refusal is not None:
             await refusal(scope, receive, send)
@@ -131,40 +133,30 @@ class Gate:
         is_reading = request.method in _READING
         if not is_reading and not came_from_this_site(request.headers):
             return self._server.refuse(request, _OTHER_SITE, 403)
-        if door is not None and door.roles is None:
+        if door is None and not self._needs_login:
             return None
-        if not self._needs_login:
-            if door is None or self._is_open(request, door, visitor, is_reading=is_reading):
-                return None
+        if door is not None and self._is_open(request, door, visitor, is_reading=is_reading):
+            return None
+        if door is not None and not self._needs_login:
             return self._server.refuse(request, _operator_only(door), 403)
-        if door is not None and door.token and self._server.operator.is_machine(request):
-            return None
         if visitor is None:
             return self._to_login(request) if is_reading and wants_page(request) else self._unknown(request)
-        roles = door.roles if door is not None else None
-        if door is not None and not is_reading and door.changes is not None:
-            roles = door.changes
-        if roles is None or roles.isdisjoint(visitor.roles):
-            return self._server.refuse(request, _not_yours(roles or (), visitor), 403)
-        return None
+        roles = door.roles_for(is_reading=is_reading) if door is not None else None
+        return self._server.refuse(request, _not_yours(roles or (), visitor), 403)
 
-    def _is_open(self, request: Request, door: Door, visitor: Visitor | None, *, is_reading: bool) -> bool:
-        """Return whether a door is open where pages need no login."""
+    def _is_open(self, request: Request, door: Door, visitor: Visitor | None, *, is_reading: bool = True) -> bool:
+        """Return whether a door is open to who asks."""
+        operator, roles = self._server.operator, door.roles_for(is_reading=is_reading)
+        if roles is None:
+            return True
+        if self._needs_login:
+            is_one_of_them = visitor is not None and not roles.isdisjoint(visitor.roles)
+            return is_one_of_them or (door.token and operator.is_machine(request))
         if door.is_public and (is_reading or door.changes is None):
             return True
         if door.by_link and (visitor is not None or self._shows_decisions):
             return True
-        return self._server.operator.is_operator(request)
-
-    def _links(self, request: Request, visitor: Visitor | None) -> tuple[PageLink, ...]:
-        is_operator = not self._needs_login and self._server.operator.is_operator(request)
-        doors = [door for door in all_doors() if door.title and (is_operator or self._shows(door, visitor))]
-        return tuple(PageLink(door.path[1:] + ("/" if door.path == "/docs" else ""), door.title) for door in doors)
-
-    def _shows(self, door: Door, visitor: Visitor | None) -> bool:
-        if not self._needs_login:
-            return door.is_public
-        return visitor is not None and door.roles is not None and not door.roles.isdisjoint(visitor.roles)
+        return operator.is_operator(request)
 
     def _to_login(self, request: Request) -> Response:
         path = request.scope["path"]

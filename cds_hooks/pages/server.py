@@ -1,6 +1,7 @@
 """What the views of the pages work with: the parts of this server, and how a page is rendered, refused and routed."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from hmac import compare_digest
@@ -49,35 +50,31 @@ _PAGES_AT_ONCE: Final = 2
 """Forty threads that make pages, as many as there are otherwise, leave the event loop little of the interpreter."""
 
 
+@dataclass(eq=False)
 class PageServer:
-    """The parts of one server process that its pages use."""
+    """The parts of one server process that its pages use.
 
-    def __init__(
-        self,
-        settings: Settings,
-        services: dict[str, Service],
-        components: ServerComponents,
-        approvals: ApprovalBook | None,
-        served: Mapping[Key, str],
-        trust: Trust,
-        metrics: MetricsFolder,
-        app: Callable[[], ASGIApp],
-    ) -> None:
-        """`approvals` is None in the development profile; `app` gives the whole server, which the tester calls."""
-        self.settings = settings
-        self.services = services
-        self.components = components
-        self.approvals = approvals
-        self.served = served
-        self.trust = trust
-        self.metrics = metrics
-        self.app = app
-        self.site = site_of(settings, services.values())
+    `approvals` is None in the development profile; `app` gives the whole server, which the tester calls.
+    """
+
+    settings: Settings
+    services: dict[str, Service]
+    components: ServerComponents
+    approvals: ApprovalBook | None
+    served: Mapping[Key, str]
+    trust: Trust
+    metrics: MetricsFolder
+    app: Callable[[], ASGIApp]
+
+    def __post_init__(self) -> None:
+        """Put together what the pages share."""
+        settings, components = self.settings, self.components
+        self.site = site_of(settings, self.services.values())
         self.operator = OperatorAccess(settings)
         self.files = ModelFiles(settings.models_folder)
         governance, releases = components.governance, components.releases
         book = lambda: self.counts.counted().book  # noqa: E731 - the follower is opened with the first page that counts
-        self.committee = Committee(book, governance, approvals, releases, settings.model_state, served)
+        self.committee = Committee(book, governance, self.approvals, releases, settings.model_state, self.served)
         self.store = AccessStore(settings.database_url)
         lifetimes = Lifetimes(60 * settings.login_idle_minutes, 3600 * settings.login_hours)
         secure = settings.public_url.startswith("https:")
@@ -196,6 +193,12 @@ def posted(fields: type[T]) -> Callable[[Request], Awaitable[T]]:
         return adapter.validate_python(request.state.form)
 
     return read
+
+
+def away(title: str, what: str) -> Failure:
+    """Return what somebody reads where a database does not answer."""
+    text = f"{what} does not answer at the moment. Nothing was shown or changed."
+    return Failure(title, text, "Try again in a minute. If it stays so, tell the operator of this server.")
 
 
 def wants_page(request: Request) -> bool:

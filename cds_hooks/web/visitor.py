@@ -1,5 +1,6 @@
 """Who looks at a page: set for each request by the gate (cds_hooks/access), read by the frame of every page."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
@@ -45,12 +46,16 @@ class PageLink(Struct, frozen=True):
 
 
 class Visiting(Struct, frozen=True):
-    """One request for a page: its path, who asks, whether pages need a login here, and the pages that they may open."""
+    """One request for a page: its path, who asks, whether pages need a login here, and the pages that they may open.
+
+    `links` are those of the navigation; `opens` says of any path whether it is open to who asks.
+    """
 
     path: str = ""
     visitor: Visitor | None = None
     needs_login: bool = False
     links: tuple[PageLink, ...] = (PageLink("docs/", "Documentation"),)
+    opens: Callable[[str], bool] = lambda _: False
 
     @property
     def navigation(self) -> tuple[PageLink, ...]:
@@ -58,8 +63,8 @@ class Visiting(Struct, frozen=True):
         return self.links[:MOST_IN_NAVIGATION]
 
     def may_open(self, path: str) -> bool:
-        """Return whether who asks may open a page of the navigation; `path` without its first slash."""
-        return any(link.path == path for link in self.links)
+        """Return whether who asks may open a page; `path` without its first slash."""
+        return self.opens(f"/{path.partition('#')[0]}")
 
     @property
     def root(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -162,39 +163,30 @@ class RuleRow(Struct, frozen=True):
     counted: RuleCounts
 
 
+@dataclass(frozen=True, slots=True)
 class Committee:
-    """How models and rules stand, from files and record."""
+    """How models and rules stand, from files and record.
 
-    def __init__(
-        self,
-        book: Callable[[], CountBook | None],
-        governance: Governance,
-        approvals: ApprovalBook | None,
-        releases: Releases,
-        lowest_state: ModelState,
-        served: Mapping[Key, str],
-    ) -> None:
-        """Take what committees work with.
+    `book` gives the counts of the record, None where they cannot be used; `approvals` is None in the development
+    profile; `served` are the versions that this server has.
+    """
 
-        `book` gives the counts of the record, None where they cannot be used; `approvals` is None in the development
-        profile; `served` are the versions that this server has.
-        """
-        self._lowest_state = lowest_state
-        self._governance = governance
-        self._approvals = approvals
-        self._releases = releases
-        self._served = served
-        self._book = book
+    book: Callable[[], CountBook | None]
+    governance: Governance
+    approvals: ApprovalBook | None
+    releases: Releases
+    lowest_state: ModelState
+    served: Mapping[Key, str]
 
     def model(
         self, name: str, release: Release, title: str, gates: Sequence[GateRow], waivers: Iterable[dict[str, str]]
     ) -> ModelStanding:
         """How a model, or a version beside the one in use (`id@version`), stands."""
-        book, today = self._approvals, datetime.now(UTC).date()
+        book, today = self.approvals, datetime.now(UTC).date()
         titles = {row.gate: row.title for row in gates}
         waiver_rows = tuple(self._waiver(name, release, waiver, titles, today) for waiver in waivers)
         faults = [row.fault for row in waiver_rows if row.fault is not None]
-        now = model_standing(release, self._releases, book, self._lowest_state, today, faults, name=name)
+        now = model_standing(release, self.releases, book, self.lowest_state, today, faults, name=name)
         signed = self._signed(("model", name), "model", model_subject(release), release.digest, release.history)
         return ModelStanding(now=now, title=title, release=release, gates=gates, waivers=waiver_rows, **signed)
 
@@ -202,7 +194,7 @@ class Committee:
         self, name: str, release: Release, waiver: dict[str, str], titles: Mapping[str, str], today: date
     ) -> WaiverRow:
         subject = waiver_subject(release.id, release.version, waiver)
-        fault = why_waiver_is_none(self._approvals, subject, today) if self._approvals is not None else None
+        fault = why_waiver_is_none(self.approvals, subject, today) if self.approvals is not None else None
         gate = str(waiver.get("gate", ""))
         form = ActForm("waiver", name, waiver_version(subject), fault is not None, self._by_click)
         return WaiverRow(
@@ -224,7 +216,7 @@ class Committee:
         return sorted(rows, key=lambda row: (-row.counted.spoke, row.version.table.title, row.version.rule.title))
 
     def _counts(self) -> Mapping[str, RuleCounts]:
-        book = self._book()
+        book = self.book()
         return count_rules(book, datetime.now(UTC).date()) if book is not None else {}
 
     def shows_cards(self, rule: str) -> bool:
@@ -232,30 +224,30 @@ class Committee:
         return self._now(all_rule_versions()[rule]).state == "on"
 
     def _now(self, version: RuleVersion) -> Standing:
-        needs_approval = self._approvals is not None
-        site = self._governance.site
-        return rule_standing(version, site, self._releases, self._approvals, needs_approval=needs_approval)
+        needs_approval = self.approvals is not None
+        site = self.governance.site
+        return rule_standing(version, site, self.releases, self.approvals, needs_approval=needs_approval)
 
     def _signed(
         self, key: Key, kind: Kind, subject: Subject, version: str, history: Sequence[ReleaseStep] = ()
     ) -> dict[str, Any]:
         """Return the members of `Signed` but the standing."""
-        book, current = self._approvals, self._releases.current
+        book, current = self.approvals, self.releases.current
         missing = book.why_not_approved(kind, subject, datetime.now(UTC).date()) if book is not None else None
         possible = (
             (words, state)
             for words, state in ACT_WORDS
             if why_not_allowed(current.states, *key, state, current.paused_keys) is None
         )
-        served = self._served.get(key, "")
+        served = self.served.get(key, "")
         return {
             "approvals": book.approvals(kind, subject) if book is not None else [],
             "missing": missing,
-            "steps": [*history, *(act for act in self._releases.acts if act.key == key)],
+            "steps": [*history, *(act for act in self.releases.acts if act.key == key)],
             "form": ActForm(*key, version, missing is not None, self._by_click, tuple(possible), served),
         }
 
     @property
     def _by_click(self) -> bool:
         visitor = visiting().visitor
-        return self._approvals is not None and visitor is not None and not COMMITTEE.isdisjoint(visitor.roles)
+        return self.approvals is not None and visitor is not None and not COMMITTEE.isdisjoint(visitor.roles)

@@ -32,7 +32,7 @@ from cds_hooks.pages.kept_run import Counted
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.storage.decision import Decision, decision_of
 from cds_hooks.storage.entries import EXPORT_EVENT
-from cds_hooks.storage.queries import DecisionFilter, FoundDecision, Place, get_decision, read_rows
+from cds_hooks.storage.queries import DecisionFilter, Place, get_decision, read_rows
 from cds_hooks.storage.tables import events
 from cds_hooks.web.numbers import format_seconds
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
@@ -167,7 +167,7 @@ def list_rows(url: str, form: Asked, counted: Counted) -> Listing:
     budget = Budget(_MOST_PLACES)
     every = find(url, counted.book, form.wanted, form.position, budget, _NOT_COUNTED)
     places = list(islice(every, ROWS + 1))
-    rows = tuple(_row(entry.decision) for entry in places[:ROWS])
+    rows = rows_of(place.decision for place in places[:ROWS])
     if len(places) > ROWS:
         return Listing(rows, _as_text(places[ROWS - 1].position))
     if budget.is_spent and budget.reached is not None:
@@ -175,14 +175,13 @@ def list_rows(url: str, form: Asked, counted: Counted) -> Listing:
     return Listing(rows)
 
 
-def rows_of(places: Iterable[FoundDecision]) -> tuple[Row, ...]:
-    """Decisions as rows."""
-    return tuple(_row(entry.decision) for entry in places)
-
-
-def _row(decision: Decision) -> Row:
-    texts, sign = _texts_and_sign(decision)
-    return Row(decision, texts[:_SHOWN], len(texts), sign)
+def rows_of(decisions: Iterable[Decision]) -> tuple[Row, ...]:
+    """Return decisions as rows of a list."""
+    rows = []
+    for decision in decisions:
+        texts, sign = _texts_and_sign(decision)
+        rows.append(Row(decision, texts[:_SHOWN], len(texts), sign))
+    return tuple(rows)
 
 
 def _texts_and_sign(decision: Decision) -> tuple[tuple[str, ...], tuple[str, str]]:

@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from markupsafe import Markup
 from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.language.rule import Evidence
-from cds_hooks.decision_history import Card, Link, Reason, Source, Suggestion
+from cds_hooks.decision_history import Card, Source
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.markdown import is_web_address, render_markdown
 from cds_hooks.web.numbers import date_of, format_age, format_quantity, format_unit, format_value, words_of
@@ -101,26 +100,16 @@ class FactRow(Struct, frozen=True):
     source: str | None
 
 
-class SentCard(Struct, frozen=True):
-    """One card; `by_model` where it is a model's and the rest of the page explains the estimate behind it."""
+class SentCard(Card, frozen=True):
+    """One card to read, with what it rests on.
 
-    uuid: str
-    indicator: str
-    summary: str
-    detail: Markup
-    source: Source
-    suggestions: tuple[Suggestion, ...]
-    override_reasons: tuple[Reason, ...]
-    links: tuple[Link, ...]
-    findings: tuple[FindingReference, ...]
-    facts: tuple[FactRow, ...]
-    evidence: tuple[Evidence, ...]
-    by_model: bool
+    `detail` is markup; `by_model` where it is a model's and the rest of the page explains the estimate behind it.
+    """
 
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """The reasons to override in words."""
-        return tuple(reason.display for reason in self.override_reasons)
+    findings: tuple[FindingReference, ...] = ()
+    facts: tuple[FactRow, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    by_model: bool = False
 
 
 def sent_card(card: Card, evidence_of: EvidenceOf) -> SentCard:
@@ -133,9 +122,9 @@ def sent_card(card: Card, evidence_of: EvidenceOf) -> SentCard:
         summary=card.summary,
         detail=render_markdown(card.detail),
         source=card.source if is_web_address(card.source.url) else Source(card.source.label),
-        suggestions=tuple(card.suggestions),
-        override_reasons=tuple(reason for reason in card.override_reasons if reason.display),
-        links=tuple(link for link in card.links if is_web_address(link.url) and link.type == "absolute"),
+        suggestions=card.suggestions,
+        override_reasons=[reason for reason in card.override_reasons if reason.display],
+        links=[link for link in card.links if is_web_address(link.url) and link.type == "absolute"],
         findings=ours.findings,
         facts=tuple(_fact_row(fact) for fact in ours.facts),
         evidence=tuple(dict.fromkeys(documents)),

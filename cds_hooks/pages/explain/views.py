@@ -21,14 +21,12 @@ from typing import Annotated, Any, Final
 from fastapi import Depends
 from msgspec import Struct
 from pydantic import BaseModel
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from cards.card import OVERRIDE_SYSTEM
-from cds_hooks.access.roles import ANSWERERS, DECISION_READERS
-from cds_hooks.decision_history import DecisionHistory, decision_history, is_refused, read_cards
-from cds_hooks.hold_back.no_card import explain_no_card
+from cds_hooks.access.roles import ANSWERERS
+from cds_hooks.decision_history import DecisionHistory, decision_history
 from cds_hooks.pages.decisions.views import Row, rows_of
 from cds_hooks.pages.explain.explanation import Explanation, explain
 from cds_hooks.pages.explain.recorded_decision import SentCard, read_basis
@@ -43,15 +41,13 @@ from cds_hooks.storage.queries import (
     DecisionFilter,
     feedback_on,
     find_decisions,
-    find_places,
     get_decision,
     store_feedback,
 )
 from cds_hooks.web.charts import StageChart, stage_chart
-from cds_hooks.web.numbers import format_seconds, format_time, time_of
+from cds_hooks.web.numbers import format_seconds, format_time
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
-from fhir.record.refusals import WhyNot
 
 ANSWER_EVENT: Final = "card-answer"
 """The kind of the entries of the record that say who answered which card on its page; the answer itself is feedback."""
@@ -110,9 +106,9 @@ class _Explaining:
         self._url = settings.database_url
         self._may_write = settings.content_keys is not None
 
-    def show(self, request: Request, decision_id: str) -> Response:
+    def show(self, decision_id: str) -> Response:
         """Show why the decision was as it was."""
-        return self._page(request, self._decision(decision_id))
+        return self._page(self._decision(decision_id))
 
     def _decision(self, text: str) -> Decision:
         """Return the decision of the address, if it is for who asks."""
@@ -125,9 +121,7 @@ class _Explaining:
             raise PageRefusal(_OTHER_PATIENT, 403)
         return decision
 
-    def record_answer(
-        self, request: Request, decision_id: str, form: Annotated[AnswerFields, Depends(posted(AnswerFields))]
-    ) -> Response:
+    def record_answer(self, decision_id: str, form: Annotated[AnswerFields, Depends(posted(AnswerFields))]) -> Response:
         """Record the answer to a card, once, and show the page again."""
         decision = self._decision(decision_id)
         if not self._may_answer():
@@ -140,7 +134,7 @@ class _Explaining:
         try:
             item = read_answer(card, form.answer, form.words, about, now, may_write=self._may_write)
         except AnswerRefused as refusal:
-            return self._page(request, decision, (str(refusal), card.uuid))
+            return self._page(decision, (str(refusal), card.uuid))
         if all(answer.card != card.uuid for answer in feedback_on(self._url, decision.id)):
             self._store(decision, item)
         position = list(cards).index(card.uuid) + 1
@@ -170,31 +164,23 @@ class _Explaining:
         history = decision_history(decision, feedback_on(self._url, decision.id), acts_then)
         return explain(decision, title, server.files.manifest, evidence_of, history)
 
-    def _reads_record(self, request: Request) -> bool:
-        """Return whether who asks may see what the record has of single decisions."""
-        visitor = visiting().visitor
-        if visitor is not None:
-            return visitor.bound is None and not DECISION_READERS.isdisjoint(visitor.roles)
-        if visiting().needs_login:
-            return self._server.operator.is_machine(request)
-        return self._server.operator.is_operator(request)
-
     def _recorded(self, decision: Decision, history: DecisionHistory) -> dict[str, Any]:
         """Return what happened around a decision, and the other decisions of its hook call."""
         beside: tuple[Row, ...] = ()
         if decision.hook_instance:
             wanted = DecisionFilter(hook_instance=decision.hook_instance)
-            places = islice(find_places(self._url, wanted, None, _MOST_BESIDE), _MOST_BESIDE)
-            beside = rows_of(entry for entry in places if entry.decision.id != decision.id)
+            same_call = islice(find_decisions(self._url, wanted, _MOST_BESIDE), _MOST_BESIDE)
+            beside = rows_of(other for other in same_call if other.id != decision.id)
         time = timeline(decision, history, outcomes_of(self._url, decision.id))
         return {"time": time, "beside": beside}
 
-    def _page(self, request: Request, decision: Decision, problem: tuple[str, str] = ("", "")) -> Response:
-        explained = self._explained(decision)
+    def _page(self, decision: Decision, problem: tuple[str, str] = ("", "")) -> Response:
+        explained, visitor = self._explained(decision), visiting().visitor
+        reads_record = visiting().may_open("decisions") and (visitor is None or visitor.bound is None)
         return self._server.page(
             "explain/explanation.html",
             it=explained,
-            record=self._recorded(decision, explained.history) if self._reads_record(request) else None,
+            record=self._recorded(decision, explained.history) if reads_record else None,
             answers=answer_forms(explained.cards, explained.history, may_write=self._may_write),
             may_answer=self._may_answer(),
             problem=problem[0],
@@ -209,16 +195,7 @@ class _Explaining:
         if visitor.bound.decision:
             return Response(status_code=303, headers=HEADERS | {"location": f"explain/{visitor.bound.decision}"})
         wanted = DecisionFilter(client=visitor.bound.client, patient=visitor.bound.patient)
-        decisions = islice(find_decisions(self._url, wanted, _ANSWERS), _ANSWERS)
-        rows = [
-            {
-                "id": decision.id,
-                "when": format_time(time_of(decision.decided_at)),
-                "title": self._server.service_titles.get(decision.service, decision.service),
-                "outcome": _outcome(decision),
-            }
-            for decision in decisions
-        ]
+        rows = rows_of(islice(find_decisions(self._url, wanted, _ANSWERS), _ANSWERS))
         return self._server.page("explain/patient.html", patient=visitor.bound.patient, rows=rows)
 
     def show_summary(self) -> Response:
@@ -233,16 +210,6 @@ class _Explaining:
         summary, _ = served.shown_summary(settings, resources, visitor.actor, bound.client, bound.patient)
         sent = format_time(sent_at) if sent_at is not None else ""
         return self._server.page("explain/summary.html", patient=bound.patient, summary=summary, sent=sent)
-
-
-def _outcome(decision: Decision) -> str:
-    """Return in a few words what was answered."""
-    if is_refused(decision):
-        return "no answer: the call was refused"
-    if count := len(read_cards(decision)):
-        return "1 card" if count == 1 else f"{count} cards"
-    no_card = explain_no_card(WhyNot(*silence) for silence in read_basis(decision).silence)
-    return f"no card: {no_card.title.lower()}"
 
 
 def routes(server: PageServer) -> list[Route]:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import re
+from collections.abc import Awaitable, Callable
 from time import time
 from typing import Annotated, Final
 
@@ -20,7 +21,6 @@ from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Person
 from cds_hooks.hold_back.acts import LOCAL
 from cds_hooks.logs import log
-from cds_hooks.pages.doors import door_of
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.storage import Decision, decision_of
 from cds_hooks.storage.entries import add_event
@@ -97,24 +97,19 @@ class _Login:
 
     async def to_provider(self, page: str = "/") -> Response:
         """Send the browser to the site's provider."""
-        if self._provider is None:
+        provider = self._provider
+        if provider is None:
             return self._form("/", "", "This server has no provider for logins.", 404)
-        browser = new_secret()
         login = UnderWay("oidc", "", new_secret(), new_secret(), local_page(page))
-        state = await asyncio.to_thread(send_away, self._server.store, login, browser)
         try:
-            address = await self._provider.address(state, login)
+            return await _send_away(self._server, login, lambda state: provider.address(state, login))
         except FlowFailed as error:
             raise _not_let_in(error) from error
-        headers = {"location": address, "set-cookie": self._sessions.set_login_cookie(browser)}
-        return Response(status_code=303, headers=HEADERS | headers)
 
     async def from_provider(self, request: Request, state: str = "") -> Response:
         """Let in whom the provider vouches for, if this browser has begun the login."""
-        browser = request.cookies.get(self._sessions.login_cookie, "")
-        login = await asyncio.to_thread(come_back, self._server.store, "oidc", state, browser)
+        login = await _come_back(self._server, request, "oidc", state)
         if login is None or self._provider is None:
-            log().info("login refused", status=403, reason="state")
             raise PageRefusal(_NOT_STARTED_HERE, 403)
         try:
             person = await self._provider.person(request.query_params, login)
@@ -147,6 +142,23 @@ class _Login:
                 "problem": problem,
             },
         )
+
+
+async def _send_away(server: PageServer, login: UnderWay, address_of: Callable[[str], Awaitable[str]]) -> Response:
+    """Send the browser to whoever is to vouch for the person, with a cookie that the same browser has to bring back."""
+    browser = new_secret()
+    state = await asyncio.to_thread(send_away, server.store, login, browser)
+    headers = {"location": await address_of(state), "set-cookie": server.sessions.set_login_cookie(browser)}
+    return Response(status_code=303, headers=HEADERS | headers)
+
+
+async def _come_back(server: PageServer, request: Request, kind: str, state: str) -> UnderWay | None:
+    """Return the login that this browser has begun; None where it has not, or it was used before."""
+    browser = request.cookies.get(server.sessions.login_cookie, "")
+    login = await asyncio.to_thread(come_back, server.store, kind, state, browser)
+    if login is None:
+        log().info("login refused" if kind == "oidc" else "launch refused", status=403, reason="state")
+    return login
 
 
 def _not_let_in(error: FlowFailed) -> PageRefusal:
@@ -217,29 +229,22 @@ Launching = Annotated[str, Query(max_length=2000)]
 def launch_routes(server: PageServer) -> list[Route]:
     """Return the addresses of the launch; register `/launch` and `/launch/back` in the EHR."""
     smart = SmartLaunch(server.trust, server.settings.public_url)
-    sessions = server.sessions
 
     async def begin(iss: Launching = "", launch: Launching = "") -> Response:
         """Send the browser, which the EHR opened, on to the EHR's authorization server."""
         if not iss or not launch:
             raise _not_opened(FlowFailed("An EHR opens this address with iss and launch."))
-        browser = new_secret()
         login = UnderWay("smart", iss, new_secret(), new_secret())
         try:
             smart.base_of(iss)
-            state = await asyncio.to_thread(send_away, server.store, login, browser)
-            address = await smart.address(state, login, launch)
+            return await _send_away(server, login, lambda state: smart.address(state, login, launch))
         except FlowFailed as error:
             raise _not_opened(error) from error
-        headers = {"location": address, "set-cookie": sessions.set_login_cookie(browser)}
-        return Response(status_code=303, headers=HEADERS | headers)
 
     async def back(request: Request, state: str = "") -> Response:
         """Begin the session of one patient: the EHR's authorization server sends the browser here."""
-        browser = request.cookies.get(sessions.login_cookie, "")
-        login = await asyncio.to_thread(come_back, server.store, "smart", state, browser)
+        login = await _come_back(server, request, "smart", state)
         if login is None:
-            log().info("launch refused", status=403, reason="state")
             raise PageRefusal(_LAUNCH_NOT_STARTED_HERE, 403)
         try:
             launched = await smart.launched(request.query_params, login)
@@ -311,7 +316,7 @@ def _holder(decision: Decision, seconds: float) -> Person:
 
 def _may_see(decision: Decision, page: str) -> bool:
     """Return whether who opens the link has a session that may see the decision already."""
-    visitor, door = visiting().visitor, door_of(page)
-    if visitor is None or door is None or door.roles is None or door.roles.isdisjoint(visitor.roles):
+    visitor = visiting().visitor
+    if visitor is None or not visiting().may_open(page[1:]):
         return False
     return visitor.may_see(decision.client, decision.patient, decision.id)

@@ -28,10 +28,7 @@ _MODEL_OUT = Failure(
     "The files of the model were changed or are missing, so it gives no advice and its service answers with an error.",
     "Tell the operator of this server; /readyz says what is wrong.",
 )
-_NO_FILE = Failure(
-    "No such file", "There is no such file.",
-    "The start page lists the models and equations, and each page has its files.",
-)  # fmt: skip
+_NO_FILE = Failure("No such file", "There is no such file.", "Each model's page has the files that there are.")
 
 
 def routes(server: PageServer) -> list[Route]:

@@ -8,10 +8,12 @@ It reads what the workers count of their own calls, so that it knows of failures
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from math import inf
+from threading import Lock
+from time import monotonic
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlencode
 
 from fastapi import Query
 from msgspec import Struct
@@ -21,16 +23,20 @@ from starlette.routing import Route
 from cds_hooks.metrics.counts import Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
 from cds_hooks.monitor.card_counts import By, count_cards
-from cds_hooks.pages.kept_run import KeptRun
+from cds_hooks.monitor.judging import Window, judge, summary
+from cds_hooks.outcomes.labels import site_labels
 from cds_hooks.pages.server import PageServer
 from cds_hooks.pages.start.views import tasks_of
 from cds_hooks.routes.health import models_out, why_not_ready
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.numbers import format_time
 from cds_hooks.web.visitor import visiting
-from models_onnx.monitoring.figure import Figure, Incident, incidents
+from models_onnx.monitoring.figure import Figure, incidents
 
-_JUDGING_SECONDS: Final = 0.5
+_AGAIN_SECONDS: Final = 60.0
+_DAYS, _BEFORE, _LABEL_DAYS = 7, 28, 90
+_MOST_FIGURES: Final = 20
+_SIGNS: Final = {"act": ("critical", "act now"), "watch": ("warning", "watch")}
 _READY_SECONDS: Final = 10.0
 _HOUR: Final = timedelta(hours=1)
 BY: Final[dict[By, str]] = {"unit": "care unit", "service": "service", "rule": "rule or model", "client": "client"}
@@ -42,7 +48,10 @@ class _Operations:
 
     def __init__(self, server: PageServer) -> None:
         self._server = server
-        self._judging = KeptRun[Judged]("judging", _AGAIN_SECONDS)
+        self._labels = site_labels(server.settings)
+        self._figures = list[Figure]()
+        self._judged_at = -inf
+        self._lock = Lock()
 
     async def show(self, did: str = "") -> Response:
         """Show the page; what needs the record is left out, with its reason, where the record is away."""
@@ -69,14 +78,15 @@ class _Operations:
             contact=server.settings.contact,
             interfaces=self._interfaces(did) if not not_ready else None,
             paused=[f"{kind} {name} for {client}" for kind, name, client in server.components.metrics.paused()],
-            signs=SIGNS,
+            signs=_SIGNS,
+            services=server.services,
             cut=server.components.metrics.record_cut(),
             sealed=server.components.metrics.sealed_at(),
         )
 
     def _interfaces(self, did: str) -> Mapping[str, Any] | None:
         """Return what is known of the feeds, for those who run the server; None where the site declares none."""
-        if self._server.settings.events_file is None or not visiting().may_open("try"):
+        if self._server.settings.events_file is None or not visiting().may_open("ops/interfaces"):
             return None
         from cds_hooks.pages.operations.feeds import Feeds  # with all of cds_hooks/events
 
@@ -94,15 +104,24 @@ class _Operations:
 
     def _from_book(self, book: CountBook) -> Mapping[str, Any]:
         now, verified = datetime.now(UTC), book.last_verification()
-        judged = self._judging.get(lambda: judge(book), _JUDGING_SECONDS)
         callers = book.callers(int((now - _HOUR).timestamp() * 1e6))
         return {
             "tasks": tasks_of(self._server, book, now),
             "callers": sorted(callers.items()),
             "verified": verified,
-            "judged": judged,
+            "report": _report(self._judge(book)),
             "told": book.open_incidents(),
         }
+
+    def _judge(self, book: CountBook) -> list[Figure]:
+        """Return the figures of the monitor's report, the most urgent first; they are judged again after a minute."""
+        with self._lock:
+            if monotonic() - self._judged_at > _AGAIN_SECONDS:
+                now = datetime.now(UTC)
+                window = Window(now.date(), _DAYS, _BEFORE, _LABEL_DAYS, now)
+                _, self._figures = judge(book, self._labels, window).narrowed(None, None)
+                self._judged_at = monotonic()
+            return self._figures
 
     def cards(self, by: By = "unit", days: Annotated[int, Query(ge=1, le=PERIODS[-1])] = 30) -> Response:
         """Show cards shown, accepted and overridden by care unit, service, rule and client; no patient."""
@@ -115,7 +134,13 @@ class _Operations:
 
 
 def _nothing(note: str) -> Mapping[str, Any]:
-    return {"note": note, "tasks": [], "callers": [], "verified": None, "judged": None, "told": ()}
+    return {"note": note, "tasks": [], "callers": [], "verified": None, "report": None, "told": ()}
+
+
+def _report(figures: list[Figure]) -> Mapping[str, Any]:
+    """Return the incidents, the first figures to look at, and how many there are of each state."""
+    to_look_at = [figure for figure in figures if figure.state in _SIGNS][:_MOST_FIGURES]
+    return {"incidents": incidents(figures), "to_look_at": to_look_at, "summary": summary(figures)}
 
 
 def routes(server: PageServer) -> list[Route]:
@@ -127,57 +152,7 @@ def routes(server: PageServer) -> list[Route]:
     ]
 
 
-# The monitor's report as /ops shows it: incidents and the figures to look at, the last week against those before
-
-
-DAYS, BEFORE = 7, 28
-_AGAIN_SECONDS: Final = 60.0
-_MOST_FIGURES: Final = 20
-SIGNS: Final = {"act": ("critical", "act now"), "watch": ("warning", "watch")}
-
-
-class Judged(Struct, frozen=True):
-    """What was judged of a week."""
-
-    until: date
-    figures: list[Figure]
-
-    @property
-    def incidents(self) -> list[Incident]:
-        """One for each cause."""
-        return incidents(self.figures)
-
-    @property
-    def summary(self) -> str:
-        """How many figures there are of each state."""
-        counts = {state: sum(figure.state == state for figure in self.figures) for state in ("act", "watch", "good")}
-        few = len(self.figures) - sum(counts.values())
-        return (
-            f"{counts['act']} figures to act on, {counts['watch']} to watch, {counts['good']} as before, "
-            f"{few} without enough data."
-        )
-
-    @property
-    def to_look_at(self) -> list[Figure]:
-        """The figures to act on or to watch, the first ones of many."""
-        return [figure for figure in self.figures if figure.state in SIGNS][:_MOST_FIGURES]
-
-    def behind(self, client: str, service: str) -> str:
-        """Return the address of the decisions of a client and a service in the week."""
-        first = self.until - timedelta(days=DAYS - 1)
-        query = {"client": client, "service": service, "since": f"{first}", "until": f"{self.until}"}
-        return f"decisions?{urlencode({name: value for name, value in query.items() if value})}"
-
-
-def judge(book: CountBook) -> Judged:
-    """Judge the last week against those before.
-
-    Raises:
-        RecordUnavailable: the book cannot be read.
-    """
-    until = datetime.now(UTC).date()
-    windows = book.compared(until, DAYS, BEFORE)
-    return Judged(until, sorted((figure for window in windows for figure in window.figures()), key=lambda it: it.order))
+# What is wrong now, from what the workers count of their own calls
 
 
 Health = Literal["healthy", "failing", "degraded", "unknown"]

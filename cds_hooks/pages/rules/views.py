@@ -4,9 +4,10 @@ What waits for a second person, and the forms of /rules by which people approve,
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -34,7 +35,6 @@ from cds_hooks.logs import log
 from cds_hooks.pages.committee.standing import COUNTED_DAYS, RuleRow
 from cds_hooks.pages.model_files import ModelFiles
 from cds_hooks.pages.server import PageServer
-from cds_hooks.storage.decision import Decision
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.web.site import Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
@@ -302,13 +302,7 @@ def _waiting(book: ApprovalBook | None, releases: Releases, files: ModelFiles) -
             wanted = {"kind": kind, "state": APPROVED, **_version_of(statement, files)}
             rows.append(WaitingRow(words_of(kind, subject), statement, statement.note, missing, wanted))
     for act in releases.waiting_for_second():
-        wanted = {
-            "kind": act.kind,
-            "state": act.state,
-            "name": act.name,
-            "version": act.version,
-            "share": f"{act.share}",
-        }
+        wanted = {name: f"{getattr(act, name)}" for name in ("kind", "state", "name", "version", "share")}
         rows.append(WaitingRow(act.words, act, act.why, "another person in another role does the same", wanted))
     return rows
 
@@ -346,14 +340,8 @@ def why_too_early(url: str, sha256: str, since: str, now: datetime) -> str | Non
     if days < LEAST_DAYS:
         return f"it is in shadow for {days:.1f} of at least {LEAST_DAYS} days"
     wanted = DecisionFilter(since=int(start.timestamp() * 1e6), has_trials=False)
-    counted = 0
-    for _ in _computed(find_decisions(url, wanted), sha256):
-        counted += 1
-        if counted >= LEAST_PREDICTIONS:
-            return None
-    return f"it computed {counted} of at least {LEAST_PREDICTIONS} estimates in shadow"
-
-
-def _computed(decisions: Iterable[Decision], sha256: str) -> Iterator[Any]:
-    wanted = sha256.encode()
-    return (decision for decision in decisions if wanted in decision.models)
+    computed = (decision for decision in find_decisions(url, wanted) if sha256.encode() in decision.models)
+    count = sum(1 for _ in islice(computed, LEAST_PREDICTIONS))
+    if count == LEAST_PREDICTIONS:
+        return None
+    return f"it computed {count} of at least {LEAST_PREDICTIONS} estimates in shadow"

@@ -17,7 +17,6 @@ from cards.dated import ending
 from cds_hooks.access.roles import COMMITTEE, Role
 from cds_hooks.decision_history import Card
 from cds_hooks.monitor.book import CountBook
-from cds_hooks.pages.doors import door_of
 from cds_hooks.pages.models.views import standing_of
 from cds_hooks.pages.server import PageServer
 from cds_hooks.trusted_models import AbsentModel
@@ -85,9 +84,7 @@ def _task(count: int, link: str, sign: str, words: tuple[str, str]) -> Task:
     return Task(f"{count:,} {words[count != 1]}" if count else "", sign, link)
 
 
-_NO_EQUATION: Final = Failure(
-    "No such equation", "No equation of this name is here.", "The start page lists those there are."
-)
+_NO_EQUATION: Final = Failure("No such equation", "No equation has this name.", "The start page lists those there are.")
 
 
 Work = dict[str, list[PageLink]]
@@ -145,10 +142,10 @@ def routes(server: PageServer) -> list[Route]:
             work=of_role,
             other_work=other,
             tasks=_tasks(server),
-            sees_metrics=_may_open("metrics"),
+            sees_metrics=visiting().may_open("metrics"),
             example=card,
             detail=render_markdown(card.detail),
-            can_try=_may_open("try"),
+            can_try=visiting().may_open("try"),
             services=list(server.services.values()),
             from_outside=_from_outside,
             equations=find_equations().values(),
@@ -175,21 +172,10 @@ def _work(roles: frozenset[str]) -> tuple[Work, Work]:
     """Return the work of these roles and the other work that is open to them; without roles all of it is one list."""
     of_role, other = Work(), Work()
     for title, of_roles, links in _WORK:
-        usable = [PageLink(*link) for link in links if _may_open(link[0])]
+        usable = [PageLink(*link) for link in links if visiting().may_open(link[0])]
         if any(not link.path.startswith("docs/") for link in usable):
             (of_role if not roles or not roles.isdisjoint(of_roles) else other)[title] = usable
     return of_role, other
-
-
-def _may_open(path: str) -> bool:
-    """Return whether who looks may open a page of this path."""
-    here, page = visiting(), path.partition("#")[0]
-    door = door_of(f"/{page}")
-    if door is None or page.startswith("docs/"):
-        return page.startswith("docs/")
-    if here.visitor is not None and here.needs_login:
-        return door.roles is not None and not door.roles.isdisjoint(here.visitor.roles)
-    return not here.needs_login and (door.is_public or here.may_open("ops"))
 
 
 def _tasks(server: PageServer) -> list[Task]:

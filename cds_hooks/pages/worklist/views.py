@@ -63,24 +63,22 @@ def record_act(url: str, actor: str, decision: str, finding: str, act: str, now:
     add_event(url, WORK_EVENT, actor, detail)
 
 
-class Acts:
-    """The newest act on each finding."""
+Acts = dict[tuple[str, str], dict[str, Act]]
+"""The newest act on each finding, by its digest, of each client's patients."""
 
-    def __init__(self, views: Views) -> None:
-        """Take the views of the record.
 
-        Raises:
-            RecordUnavailable: They cannot be read.
-        """
-        rows = views.read("SELECT client, patient, finding, act, actor, at, until FROM work_acts")
-        self._newest = {tuple(row[:3]): Act(*row[3:]) for row in rows}
-        self.patients = {row[:2] for row in rows}
-        """Client and patient of every act."""
+def read_acts(views: Views) -> Acts:
+    """Return what people did about the findings of the worklist.
 
-    def resting(self, client: str, patient: str, text: str, now: float) -> Act | None:
-        """Return why a finding is not on the list now; None where it is."""
-        act = self._newest.get((client, patient, finding_digest(text)))
-        return act if act is not None and act.act != "back" and now < act.until else None
+    Raises:
+        RecordUnavailable: The views cannot be read.
+    """
+    acts: Acts = {}
+    for client, patient, finding, *act in views.read(
+        "SELECT client, patient, finding, act, actor, at, until FROM work_acts"
+    ):
+        acts.setdefault((client, patient), {})[finding] = Act(*act)
+    return acts
 
 
 # The worklist as the pages show it, from the views of the record
@@ -111,7 +109,7 @@ class WorklistKeeper:
             # by the marks: they are written with the rows, the time up to which all is whole some moments later
             marks = [views.mark(name) for name in ("decisions", "feedback", "events")]
             if self._made is None or self._made[0] != marks or moment - self._made[1] >= _MADE_SECONDS:
-                self._made = (marks, moment, read_worklist(views, self._now()), Acts(views))
+                self._made = (marks, moment, read_worklist(views, self._now()), read_acts(views))
             return self._made[2:]
 
 
@@ -206,15 +204,14 @@ def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
     for row in rows:
         if wanted.client and row.client != wanted.client:
             continue
-        has_acts = (row.client, row.patient) in acts.patients
-        if takes_all and not has_acts:
+        of_patient = acts.get((row.client, row.patient))
+        if takes_all and of_patient is None:
             waiting.append(PatientLine(len(waiting) + 1, row))
             continue
         findings = [finding for finding in _findings(row) if _fits(finding, wanted)]
-        if has_acts:
-            findings = [
-                replace(finding, act=acts.resting(row.client, row.patient, finding.text, now)) for finding in findings
-            ]
+        if of_patient is not None:
+            resting = {digest: act for digest, act in of_patient.items() if act.act != "back" and now < act.until}
+            findings = [replace(finding, act=resting.get(finding.finding)) for finding in findings]
         waiting_findings = tuple(finding for finding in findings if finding.act is None)
         off_findings = tuple(finding for finding in findings if finding.act is not None)
         if waiting_findings:

@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from threading import Barrier, Event, Thread
 from typing import Any
 
 import httpx
@@ -15,9 +14,7 @@ from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.kit.simulator.signing import new_key
 from cds_hooks.metrics.page import _parent_of, workers_of
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.decisions.views import Asked, _row
-from cds_hooks.pages.kept_run import KeptRun
-from cds_hooks.storage.decision import RecordUnavailable
+from cds_hooks.pages.decisions.views import Asked, rows_of
 from cds_hooks.storage.queries import DecisionFilter
 from tests.cds_hooks.access.browsing import visit, with_account
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
@@ -256,7 +253,7 @@ def row(cards: list[dict[str, Any]], silence: Any = (), outcome: str = "cards", 
     """What a row says: its texts, how many there are, and its mark."""
     basis = {"as_of": "2026-11-20T09:00:00Z", "silence": silence}
     given = {"response": orjson.dumps({"cards": cards}), "basis": orjson.dumps(basis), "outcome": outcome} | more
-    made = _row(a_decision(**given))
+    made = rows_of([a_decision(**given)])[0]
     return made.texts, made.count, made.sign
 
 
@@ -278,44 +275,3 @@ def test_the_workers_of_a_process_are_its_children_alone() -> None:
     assert _parent_of(os.getpid()) == os.getppid()
     assert _parent_of(2**30) is None
     assert workers_of(os.getppid(), [os.getpid(), 2**30, 1]) == [os.getpid()]
-
-
-def test_whoever_asks_while_a_run_goes_on_waits_for_that_run() -> None:
-    run, together, may_end = KeptRun[int]("counting", 60.0), Barrier(9), Event()
-    runs: list[int] = []
-    given: list[int | None] = []
-
-    def work() -> int:
-        runs.append(1)
-        may_end.wait(60)
-        return 7
-
-    def ask() -> None:
-        together.wait(60)
-        given.append(run.get(work, 60))
-
-    pages = [Thread(target=ask) for _ in range(8)]
-    for page in pages:
-        page.start()
-    together.wait(60)
-    assert run.newest is None
-    may_end.set()
-    for page in pages:
-        page.join(60)
-    assert (given, runs) == ([7] * 8, [1])
-    assert run.get(work, 60) == 7
-    assert runs == [1]
-
-
-def test_what_is_old_is_done_again_and_stays_where_the_record_is_away_or_slow() -> None:
-    run, may_end = KeptRun[int]("counting", 0.0), Event()
-
-    def away() -> int:
-        raise RecordUnavailable("away")
-
-    def slow() -> int:
-        may_end.wait(60)
-        return 3
-
-    assert [run.get(lambda: 1, 60), run.get(lambda: 2, 60), run.get(away, 60), run.get(slow, 0.0)] == [1, 2, 2, 2]
-    may_end.set()

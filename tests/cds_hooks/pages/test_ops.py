@@ -12,6 +12,7 @@ from starlette.requests import Request
 from cds_hooks.decision_views.file import Views
 from cds_hooks.metrics.counts import Minute, Snapshot
 from cds_hooks.monitor.book import CountBook
+from cds_hooks.monitor.judging import Window, judge, summary
 from cds_hooks.package_tests.markup import faults
 from cds_hooks.pages.operations.views import Now, state_now
 from cds_hooks.pages.server import OperatorAccess
@@ -74,6 +75,16 @@ async def test_the_last_verification_is_on_the_page_also_where_it_found_a_fault(
         page = (await calls.get("/ops")).text
         assert "It is broken" in page
         assert "its content was changed" in page
+
+
+async def test_the_page_says_of_the_week_what_the_report_of_the_monitor_says(tmp_path: Path) -> None:
+    async with counting_client(tmp_path) as calls:
+        await decided(calls, "ckd4-metformin", "metformin-ckd4-coded")
+        page = (await calls.get("/ops")).text
+    window = Window(datetime.now(UTC).date(), 7, 28, 90)
+    _, figures = judge(CountBook(Views(tmp_path / "counts.sqlite3")), {}, window).narrowed(None, None)
+    assert "rules" in {figure.family for figure in figures}
+    assert summary(figures) in page
 
 
 @pytest.mark.parametrize(("role", "status"), [("operator", 200), ("auditor", 200), ("clinician", 403)])

@@ -38,7 +38,7 @@ ROLES = (
 
 def test_work_of_other_roles_stands_apart_and_without_roles_it_is_one_list() -> None:
     roles = frozenset({Role.PHARMACIST})
-    set_visiting(Visiting("/", Visitor("Ann", "ann", roles, ""), needs_login=True))
+    set_visiting(Visiting("/", Visitor("Ann", "ann", roles, ""), needs_login=True, opens=lambda _: True))
     of_role, other = _work(roles)
     assert "Check medications" in of_role
     assert "Read along" in other

@@ -74,9 +74,9 @@ def test_outside_a_request_the_navigation_has_the_documentation() -> None:
     now = Visiting("/ops", None, needs_login=True)
     set_visiting(now)
     assert visiting() is now
-    links = (PageLink("ops", "Operations"), PageLink("rules", "Rules"))
-    assert [Visiting(links=links).may_open(path) for path in ("ops", "rules", "models")] == [True, True, False]
-    assert not Visiting(links=links[:1]).may_open("rules")
+    now = Visiting(opens=lambda path: path == "/rules")
+    assert [now.may_open(path) for path in ("rules", "rules#find", "models")] == [True, True, False]
+    assert not Visiting().may_open("rules")
 
 
 TYPE = "multipart/form-data; boundary=----WebKitFormBoundaryAb1"

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from markupsafe import Markup
 from msgspec.structs import replace
 
 from cds_hooks.decision_history import (
@@ -23,7 +22,6 @@ from cds_hooks.pages.explain.views import (
     WRONG,
     AnswerForm,
     AnswerRefused,
-    _outcome,
     answer_forms,
     read_answer,
     timeline,
@@ -105,11 +103,13 @@ def test_without_its_manifest_inputs_are_those_that_were_recorded() -> None:
 def a_card(uuid: str = "u", **more: Any) -> SentCard:
     """A card with two suggestions, one of them without an id, and two reasons."""
     made = SentCard(
-        uuid, "info", "Look", Markup(), Source("s"),
-        (Suggestion("Stop", uuid="s-1"), Suggestion("Look again")),
-        (Reason("Not now", "later", "urn:x"), Reason("Own reason")),
-        (), (), (), (), False,
-    )  # fmt: skip
+        "Look",
+        "info",
+        Source("s"),
+        uuid,
+        suggestions=[Suggestion("Stop", uuid="s-1"), Suggestion("Look again")],
+        override_reasons=[Reason("Not now", "later", "urn:x"), Reason("Own reason")],
+    )
     return replace(made, **more)
 
 
@@ -146,16 +146,6 @@ def test_what_is_no_answer_is_refused_in_a_sentence(fields: dict[str, str], *, m
     with pytest.raises(AnswerRefused) as refused:
         answer(a_card(), may_write=may_write, **fields)
     assert str(refused.value) == why
-
-
-def test_a_decision_of_a_list_says_what_was_answered() -> None:
-    card = b'{"summary":"a","indicator":"info","source":{"label":"s"}}'
-    assert _outcome(a_decision(outcome="error")) == "no answer: the call was refused"
-    assert _outcome(a_decision()) == "1 card"
-    assert _outcome(a_decision(response=b'{"cards":[' + card + b"," + card + b"]}")) == "2 cards"
-    silent = _outcome(a_decision(response=b'{"cards":[]}', outcome="silent"))
-    assert silent.startswith("no card: ")
-    assert silent == silent.lower()
 
 
 AT = 1_795_165_200_000_000  # 2026-11-20 09:00 UTC
