@@ -169,14 +169,9 @@ def signer() -> Signer:
 
 
 def import_(
-    fitted: Annotated[
-        str,
-        typer.Argument(
-            metavar="FITTED",
-            help="A file (.onnx, LightGBM text, XGBoost JSON), or module:function.",
-        ),
+    declaration: Annotated[
+        Path, typer.Argument(metavar="DECLARATION", help="The file NAME.py; its estimator is Fitted(...).")
     ],
-    spec: Annotated[Path, typer.Option(help="The declaration NAME.py of the model; its estimator is Fitted(...).")],
     data: Data = None,
     out: Out = ARTIFACTS,
     seed: Seed = SEED,
@@ -185,17 +180,18 @@ def import_(
 ) -> None:
     """Take in a model that was fitted elsewhere; nothing is fitted, and a pickle is never read.
 
-    By its declaration (docs/adding/hospital-model.md) it is compiled exactly and evaluated on the table's rows, people
-    whom it was not trained on.
+    Its declaration (docs/adding/hospital-model.md) names it: an ONNX file, a LightGBM text or XGBoost JSON file, or a
+    function that returns it. It is compiled exactly and evaluated on the table's rows, people whom it was not trained
+    on.
 
     Exit codes: 0 taken in, 1 a floor failed and nothing was written, 2 the file, the declaration, the card or the
     table cannot be used.
 
-    Example: cds-hooks model import falls.onnx --spec mine/falls_1y.py --data tables --out trained
+    Example: cds-hooks model import mine/falls_1y.py --data tables --out trained
     """
     with problems():
         from models_onnx.workbench.training.renewing import adopt
 
         with progress_bars(as_json) as progress:
-            trained = adopt(fitted, spec, data or settings().data_dir, out, seed, replicates, progress)
-        publish_trained(trained, spec.parent, data, as_json)
+            trained = adopt(declaration, data or settings().data_dir, out, seed, replicates, progress)
+        publish_trained(trained, declaration.parent, data, as_json)

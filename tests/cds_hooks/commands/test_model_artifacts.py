@@ -124,7 +124,7 @@ def test_sign_without_words_for_the_card_says_which_file_is_missing(shelf: Path)
 
 
 def test_a_file_needs_a_declaration(tmp_path: Path) -> None:
-    undeclared = run("import", "falls.onnx", "--spec", str(tmp_path / "falls_1y.py"))
+    undeclared = run("import", str(tmp_path / "falls_1y.py"))
     assert undeclared.exit_code == 2
     assert "falls_1y.py is not there" in undeclared.stderr
 

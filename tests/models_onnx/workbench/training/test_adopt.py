@@ -77,7 +77,7 @@ def test_a_pipeline_that_skl2onnx_wrote_is_adopted_and_judged(tmp_path: Path, ru
     exported = to_onnx(fitted, elsewhere()[0][:1].astype("float32"), options={id(fitted): {"zipmap": False}})
     (tmp_path / "toy.onnx").write_bytes(exported.SerializeToString())
     declare(tmp_path, "Fitted('toy.onnx', trained_on='people of another year')", **LEARNED)
-    model = adopted(run, tmp_path, str(tmp_path / "toy.onnx"))
+    model = adopted(run, tmp_path)
     X = inputs(adults(toy_table(700)))
     told = model.predict_rows(X.to_numpy())
     assert np.abs(told.probability - fitted.predict_proba(X)[:, 1]).max() < 1e-6
@@ -116,7 +116,7 @@ def test_other_families_are_adopted_by_code_or_by_their_own_file(
     module = types.ModuleType(f"of_{family}")
     module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
     monkeypatch.setitem(sys.modules, f"of_{family}", module)
-    model = adopted(run, tmp_path, source)
+    model = adopted(run, tmp_path)
     same(model, lambda X: fitted.predict_proba(X)[:, 1])
 
 
@@ -139,7 +139,7 @@ def test_an_estimator_of_ones_own_is_fitted_on_each_fold(tmp_path: Path, run: Ca
 def test_a_pickle_is_never_read_and_the_sentence_says_what_to_do(tmp_path: Path, run: Callable[..., Any]) -> None:
     path = declare(tmp_path, "Fitted('toy.pkl', trained_on='people of another year')")
     (tmp_path / "toy.pkl").write_bytes(pickle.dumps(Bomb(str(tmp_path / "went-off"))))
-    told = run("import", "toy.pkl", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert "write it as an ONNX file (skl2onnx.to_onnx)" in told.output
     assert not (tmp_path / "went-off").exists()
@@ -156,21 +156,19 @@ class Bomb:
 
 
 @pytest.mark.parametrize(
-    ("estimator", "source", "said"),
+    ("estimator", "said"),
     [
-        ("AdditiveLogistic(knots=3, C=0.3)", "toy.onnx", "write estimator=Fitted('toy.onnx', trained_on="),
-        ("Fitted('other.txt', trained_on='others')", "toy.txt", "declares Fitted('other.txt')"),
-        ("Fitted('toy.txt', trained_on='others')", "toy.txt", "is not there"),
-        ("Fitted('nowhere:model', trained_on='others')", "nowhere:model", "nowhere:model cannot be called"),
-        ("Fitted('toy.txt', trained_on='others')", "toy.onnx", "the command names 'toy.onnx'"),
-        ("LogisticRegression", "toy.txt", "a classifier with fit and predict_proba"),
+        ("AdditiveLogistic(knots=3, C=0.3)", "write estimator=Fitted(SOURCE, trained_on="),
+        ("Fitted('toy.txt', trained_on='others')", "is not there"),
+        ("Fitted('nowhere:model', trained_on='others')", "nowhere:model cannot be called"),
+        ("LogisticRegression", "a classifier with fit and predict_proba"),
     ],
 )
 def test_a_mistake_in_the_declaration_is_a_sentence(
-    estimator: str, source: str, said: str, tmp_path: Path, run: Callable[..., Any]
+    estimator: str, said: str, tmp_path: Path, run: Callable[..., Any]
 ) -> None:
     path = declare(tmp_path, estimator)
-    told = run("import", source, "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert said in told.output
     assert "Traceback" not in told.output
@@ -193,7 +191,7 @@ def test_a_function_that_returns_no_model_is_told_with_its_line(
     monkeypatch.delitem(sys.modules, "_fit_bad", raising=False)
     path = declare(tmp_path, "Fitted('_fit_bad:model', trained_on='others')")
     (tmp_path / "_fit_bad.py").write_text(code)
-    told = run("import", "_fit_bad:model", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert said in " ".join(told.output.split())
     assert "Smith" not in told.output
@@ -217,7 +215,7 @@ def test_a_file_that_holds_no_model_is_a_sentence(
 ) -> None:
     path = declare(tmp_path, f"Fitted('{name}', trained_on='others')")
     (tmp_path / name).write_bytes(content)
-    told = run("import", tmp_path / name, "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert (told.exit_code, type(told.exception)) == (2, SystemExit), told.exception
     assert told.output.strip()
 
@@ -232,12 +230,12 @@ def test_inputs_in_another_order_are_refused_and_other_names_are_declared(
     module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
     monkeypatch.setitem(sys.modules, "of_names", module)
     path = declare(tmp_path, "Fitted('of_names:model', trained_on='others')")
-    told = run("import", "of_names:model", "--spec", path, "--data", tmp_path, "--out", tmp_path / "trained")
+    told = run("import", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
     assert "columns=('Age', 'Male', 'Crea', 'Alb')" in told.output
     text = path.read_text().replace("='others')", "='others', columns=('Age', 'Male', 'Crea', 'Alb'))")
     path.write_text(text)
-    same(adopted(run, tmp_path, "of_names:model"), lambda X: fitted.predict_proba(X.rename(columns=theirs))[:, 1])
+    same(adopted(run, tmp_path), lambda X: fitted.predict_proba(X.rename(columns=theirs))[:, 1])
 
 
 def test_a_cox_model_of_statsmodels_gives_its_risk_at_the_horizon() -> None:
@@ -273,7 +271,7 @@ def test_a_function_of_a_file_beside_the_declaration_returns_the_fitted_model(
         "    return LogisticRegression(max_iter=1000).fit(rows.drop(columns='event'), rows['event'])\n"
     )
     fitted = LogisticRegression(max_iter=1000).fit(X.fillna(1.5), y)
-    same(adopted(run, tmp_path, "_fit_toy:model"), lambda X: fitted.predict_proba(X)[:, 1], whole=True)
+    same(adopted(run, tmp_path), lambda X: fitted.predict_proba(X)[:, 1], whole=True)
 
 
 def test_the_functions_of_two_folders_are_two_functions_though_their_files_have_one_name(tmp_path: Path) -> None:

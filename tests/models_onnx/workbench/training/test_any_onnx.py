@@ -81,7 +81,7 @@ def test_a_perceptron_of_a_file_is_adopted_judged_and_explained_by_groups(
     content, probability = network
     (tmp_path / "net.onnx").write_bytes(content)
     declare(tmp_path, f"Fitted('net.onnx', trained_on='people of another year', {GROUPS})")
-    model = adopted(run, tmp_path, str(tmp_path / "net.onnx"))
+    model = adopted(run, tmp_path)
     told = model.predict_rows(table().to_numpy())
     filled = table().fillna({item.name: item.reference_value for item in model.manifest.features})
     assert np.abs(told.probability - probability(filled)).max() < 1e-5

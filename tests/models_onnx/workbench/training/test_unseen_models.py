@@ -105,7 +105,7 @@ def test_an_unseen_model_is_adopted_and_explained_as_by_the_definition(
         fitted = unfitted.fit(*elsewhere())
     source = source_of(fitted, name, monkeypatch)
     declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
-    model = adopted(run, tmp_path, source)
+    model = adopted(run, tmp_path)
     agrees(model, lambda X: np.asarray(fitted.predict_proba(X)[:, 1], dtype=np.float64), scale)
 
 
@@ -121,7 +121,7 @@ def test_an_ebm_is_adopted_and_explained_as_by_the_definition(
         fitted.fit(*elsewhere())
     source = source_of(fitted, "ebm", monkeypatch)
     declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
-    agrees(adopted_whatever(run, tmp_path, source), lambda X: np.asarray(fitted.predict_proba(X)[:, 1]), "logit")
+    agrees(adopted_whatever(run, tmp_path), lambda X: np.asarray(fitted.predict_proba(X)[:, 1]), "logit")
 
 
 def test_a_cox_model_is_adopted_and_its_contributions_are_of_the_log_hazard(
@@ -134,7 +134,7 @@ def test_a_cox_model_is_adopted_and_its_contributions_are_of_the_log_hazard(
     source = source_of(cox, "cox", monkeypatch)
     declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
     table = adults(toy_table(700))
-    model = adopted_whatever(run, tmp_path, source)
+    model = adopted_whatever(run, tmp_path)
     X = inputs(table).dropna().to_numpy()
     hazard = 0.012 * np.exp(X @ np.array(cox.coefficients))
     answers = model.predict_rows(X)
@@ -144,10 +144,10 @@ def test_a_cox_model_is_adopted_and_its_contributions_are_of_the_log_hazard(
     assert np.abs(answers.contributions - expected).max() < 1e-4
 
 
-def adopted_whatever(run: Callable[..., Any], folder: Path, source: str) -> Model:  # the fixture's value
+def adopted_whatever(run: Callable[..., Any], folder: Path) -> Model:  # the fixture's value
     """The model as it was adopted, with floors that a poor model keeps too."""
     path = folder / "toy_30d.py"
     text = path.read_text().replace("observed_expected=(0.5, 2)", "observed_expected=(0.01, 90)")
     path.write_text(text.replace("slope=(0.3, 3)", "slope=(0.01, 30)"))
-    model: Model = adopted(run, folder, source)
+    model: Model = adopted(run, folder)
     return model

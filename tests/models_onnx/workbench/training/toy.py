@@ -97,11 +97,10 @@ def elsewhere() -> tuple[pd.DataFrame, Any]:
     return inputs(table), table["event"].to_numpy()
 
 
-def adopted(run: Callable[..., Any], folder: Path, source: str) -> Any:
+def adopted(run: Callable[..., Any], folder: Path) -> Any:
     """The model as it was adopted, from the folder of artifacts."""
     out = folder / "trained"
-    options = ["--spec", folder / "toy_30d.py", "--data", folder, "--out", out, "--replicates", 0]
-    told = run("import", source, *options)
+    told = run("import", folder / "toy_30d.py", "--data", folder, "--out", out, "--replicates", 0)
     assert told.exit_code == 0, told.output
     assert run("list", "--folder", out, "--specs", folder).exit_code == 0
     return load_model("toy_30d", out)
