@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from time import thread_time
 from typing import Annotated, Any
 
 import numpy as np
@@ -29,10 +29,7 @@ from fhir.mapping.features.patient import Sex
 from models_onnx.declarations import DeclaringFile, declaring_files
 from models_onnx.serving.registry import ARTIFACTS, find_version
 from models_onnx.serving.runtime import Model, Prediction
-from models_onnx.workbench.gates.subject import (
-    ComposedCard,
-    Subject,
-)
+from models_onnx.workbench.gates.subject import ComposedCard, Evidence, Subject
 
 _COLOURS = {"passed": "green", "waived": "yellow"}
 
@@ -66,7 +63,7 @@ def gates(
         keys, specs = own_keys(settings()), own_specs(specs, folder, name)
         subject = read_subject(find_version(name, folder).folder, keys)
         with progress_bars(as_json) as progress:
-            evidence = gather(subject, keys, _site_evidence(subject, data), progress, specs)
+            evidence = gather(subject, keys, _site_evidence(subject), data or settings().data_dir, progress, specs)
             report = run_gates(subject, evidence, progress, wanted or None)
         if record:
             release = record_gates(subject.folder, encode(report), report.summary, moment(), signer())
@@ -79,13 +76,12 @@ def gates(
     raise typer.Exit(0 if all(result.green for result in asked_for) else 1)
 
 
-def _site_evidence(subject: Any, data: Path | None) -> Any:
-    from models_onnx.workbench.gates.evidence import SiteEvidence
-
+def _site_evidence(subject: Subject) -> Evidence:
+    """Return what only the site knows: the day, the words of the service that shows the model, and its approvals."""
     service = own_service(subject)
-    return SiteEvidence(
+    return Evidence(
         as_of=today(),
-        data=data or settings().data_dir,
+        timer=thread_time,
         cards=composer(subject, service),
         sentences=service_sentences(subject.id) if service is None else service[0].lines(service[1].path),
         waiver_fault=partial(_waiver_fault, subject),

@@ -2,13 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,6 @@ from models_onnx.serving.registry import ARTIFACTS, versions
 from models_onnx.spec import ModelSpec, get_spec
 from models_onnx.workbench.gates.subject import (
     Audit,
-    ComposedCard,
     Evidence,
     InputEvidence,
     Paired,
@@ -49,29 +46,15 @@ _REPLICATES = 200
 _LICENCE_LENGTH = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteEvidence:
-    """What only the site knows: the day, the words of the service that shows the model, and its approvals.
-
-    `cards` composes cards of rows and `sentences` are those of the service, each with its place; None where no service
-    shows the model.
-    """
-
-    as_of: date
-    data: Path
-    cards: Callable[[Array], Sequence[ComposedCard]] | None = None
-    sentences: Sequence[tuple[str, str]] | None = None
-    waiver_fault: Callable[[dict[str, Any]], str | None] = lambda _waiver: None
-    """Why a waiver is not valid here, in a sentence; None where it is."""
-
-
-def gather(subject: Subject, keys: Keys, site: SiteEvidence, progress: Progress, specs: Path | None = None) -> Evidence:
-    """Everything that is available; what is not is left out with its reason, and its gate is not run."""
+def gather(
+    subject: Subject, keys: Keys, site: Evidence, data: Path, progress: Progress, specs: Path | None = None
+) -> Evidence:
+    """Everything that is available, beside what only the site knows; what is not there is left out with its reason."""
     active = _in_use(subject, keys)
     absent: dict[str, str] = {}
     table: dict[str, Any] = {}
     try:
-        table = _from_table(subject, active, site.data, progress, specs)
+        table = _from_table(subject, active, data, progress, specs)
     except (ModelError, ModuleNotFoundError) as problem:
         names = ("retrained", "audit", "people", "figures")
         absent = dict.fromkeys(names, f"Not without the training table: {problem}.")
@@ -79,18 +62,8 @@ def gather(subject: Subject, keys: Keys, site: SiteEvidence, progress: Progress,
         absent["figures"] = "The file is not the model that its specification and table give, so no figure is of it."
     if site.cards is None:
         absent["cards"] = f"No service of this server shows {subject.id} on a card, so there is no card to read."
-    return Evidence(
-        as_of=site.as_of,
-        timer=thread_time,
-        **table,
-        cards=site.cards,
-        sentences=site.sentences,
-        other_cards=_other_cards(subject),
-        active=active,
-        installed=_installed,
-        waiver_fault=site.waiver_fault,
-        absent=absent,
-    )
+    others = _other_cards(subject)
+    return replace(site, **table, other_cards=others, active=active, installed=_installed, absent=absent)
 
 
 def _in_use(subject: Subject, keys: Keys) -> Subject | None:
@@ -203,7 +176,9 @@ def _audits(subject: Subject, spec: Any, cohort: Any) -> Iterator[Audit]:
         yield Audit(
             score=score,
             # not to_numpy(dtype=str): of a column with blanks it leaves the first letter of each text
-            group=np.array(list(map(str, spec.subgroups[axis](cohort.rows).astype(object).fillna("not recorded")))),
+            group=np.array(
+                list(map(str, pd.Series(spec.subgroups[axis](cohort.rows)).astype(object).fillna("not recorded")))
+            ),
             need=np.asarray(column, dtype=np.float64),
             words=declared["words"],
             weight=np.asarray(cohort.weight, dtype=np.float64),
@@ -319,7 +294,7 @@ def _proxies(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
     for axis, column_of in spec.subgroups.items():
         if not PROTECTED.search(axis):
             continue
-        group = column_of(cohort.rows).to_numpy(dtype=object)
+        group = np.asarray(column_of(cohort.rows), dtype=object)
         for value in sorted({str(member) for member in group if not pd.isna(member)}):
             is_member = np.array([str(member) == value for member in group])
             if is_member.sum() < _LEAST_GROUP or (~is_member).sum() < _LEAST_GROUP:

@@ -72,6 +72,13 @@ def figures_of(evidence: Evidence) -> Figures:
     return evidence.figures
 
 
+def is_outside(figure: Figures, limits: tuple[float, float]) -> bool:
+    """Return whether a figure's whole interval lies outside the limits; False where it cannot be computed."""
+    if None in figure.values():
+        return False
+    return bool(figure["high"] < limits[0] or figure["low"] > limits[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """One gate: its check, and what would clear it. `opens` if it runs the model file itself."""

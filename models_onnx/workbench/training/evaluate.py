@@ -110,7 +110,7 @@ class Evaluator:
         }
         for done, (axis, column_of) in enumerate(axes):
             progress("subgroups", done, len(axes))
-            column = column_of(self.cohort.rows).to_numpy()
+            column = np.asarray(column_of(self.cohort.rows))
             for group in sorted({member for member in column if not pd.isna(member)}):
                 rows = column == group
                 labels = {"axis": axis, "group": str(group)}

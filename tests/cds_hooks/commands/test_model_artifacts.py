@@ -165,7 +165,7 @@ def test_the_gate_of_wording_reads_the_service_file_beside_the_model(tmp_path: P
     home = build(tmp_path / "own")
     (tmp_path / "own" / "talk.service.toml").write_text(SERVICE)
     subject = read_subject(home, KEYS)
-    evidence = gather(subject, KEYS, _site_evidence(subject, tmp_path), lambda *_: None)
+    evidence = gather(subject, KEYS, _site_evidence(subject), tmp_path, lambda *_: None)
     verdict = check_wording(subject, evidence)
     assert (verdict.figures["cards"], verdict.faults) == (200, ())
     assert verdict.figures["example"].endswith("Consider a talk in our words.")

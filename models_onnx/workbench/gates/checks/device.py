@@ -13,6 +13,7 @@ from typing import Any
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.workbench.gates.gate import Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
+from models_onnx.workbench.release.card import card_text
 
 SHORTEST_HOURS = 24.0
 # Words of time-critical indications.
@@ -122,8 +123,8 @@ def check_device(subject: Subject, _evidence: Evidence) -> Verdict:
             f"refused for cards, it would be a medical device: {'; '.join(device)}; and no clearance is given"
         )
     faults += attribute_reasons(
-        _words_at(card, "purpose", "users"),
-        _words_at(card, "purpose", "decision_role"),
+        card_text(card, "purpose.users"),
+        card_text(card, "purpose.decision_role"),
         str(product.get("section_1557", "")),
         [item.name for item in subject.features if not _has_evidence(subject, item.name)],
     )
@@ -131,12 +132,6 @@ def check_device(subject: Subject, _evidence: Evidence) -> Verdict:
     horizon, window = [f"{value:g} h" if isinstance(value, float | int) else "not said" for value in hours]
     sentence = f"{product.get('device_status')}: horizon {horizon}, time to act {window}."
     return Verdict(sentence if not faults else "", tuple(faults), {"device_reasons": device})
-
-
-def _words_at(card: dict[str, object], section: str, key: str) -> str:
-    part = card.get(section)
-    value = part.get(key) if isinstance(part, dict) else None
-    return str(value.get("words", "")) if isinstance(value, dict) else ""
 
 
 def _has_evidence(subject: Subject, name: str) -> bool:

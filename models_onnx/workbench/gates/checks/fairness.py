@@ -6,7 +6,7 @@ from statistics import NormalDist
 from typing import Any
 
 from models_onnx.artifact.manifest import NORMAL_95
-from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of
+from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of, is_outside
 from models_onnx.workbench.gates.subject import Evidence, Subject
 
 # responsible-ai.md 5.2, family fairness, column "act".
@@ -57,10 +57,9 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
             continue
         known_groups = [group for group in members if group["group"] not in NO_GROUP]
         faults += _too_small(axis, known_groups)
-        faults += _ratio_faults(axis, known_groups)
+        faults += _calibration_faults(axis, known_groups, rule)
         if rule == "all":
             faults += _gap_faults(axis, known_groups, widening)
-            faults += _slope_faults(axis, known_groups)
         rows += [_row(axis, group) for group in members]
     judged = {axis for axis in declared for group in groups if group["axis"] == axis and _enough(group)}
     if not judged:
@@ -151,24 +150,6 @@ def _together(groups: Sequence[Group], name: str) -> Group:
     return {"group": TOGETHER, name: {"value": value, "low": value - half, "high": value + half}}
 
 
-def _slope_faults(axis: str, groups: Sequence[Group]) -> list[str]:
-    """Group whose interval of the calibration slope lies wholly outside 0.8 to 1.2.
-
-    O/E alone can be right on average where the low estimates of a group are too low and its high ones too high.
-    """
-    faults = []
-    for group in groups:
-        slope = group.get("calibration_slope")
-        if slope is None or slope["value"] is None or group["events"] < ENOUGH_FOR_ERRORS:
-            continue
-        if slope["high"] < SLOPE_ACT[0] or slope["low"] > SLOPE_ACT[1]:
-            faults.append(
-                f"{axis}: the calibration slope of {group['group']} is {slope['value']:.2f} ({slope['low']:.2f} to "
-                f"{slope['high']:.2f}), outside 0.8 to 1.2"
-            )
-    return faults
-
-
 def _too_small(axis: str, groups: Sequence[Group]) -> list[str]:
     """Name an axis nobody may leave out, of which most people are in groups so small that nothing is judged by it."""
     events = sum(group["events"] for group in groups)
@@ -182,22 +163,24 @@ def _too_small(axis: str, groups: Sequence[Group]) -> list[str]:
     ]
 
 
-def _ratio_faults(axis: str, groups: Sequence[Group]) -> list[str]:
-    """Group whose interval of O/E lies wholly outside 0.8 to 1.25.
+def _calibration_faults(axis: str, groups: Sequence[Group], rule: str) -> list[str]:
+    """Groups whose interval of O/E lies wholly outside 0.8 to 1.25; by the rule `all`, of the slope outside 0.8 to 1.2.
 
-    Where figures of the latest years exist, these are used.
+    Where O/E of the latest years exists, it is used. O/E alone can be right on average where the low estimates of a
+    group are too low and its high ones too high.
     """
     faults = []
     for group in groups:
-        block = _latest(group)
-        ratio = block["observed_expected"]
-        if block["events"] < ENOUGH_FOR_RATIO or ratio["value"] is None:
-            continue
-        if ratio["high"] < RATIO_ACT[0] or ratio["low"] > RATIO_ACT[1]:
-            faults.append(
-                f"{axis}: observed/expected of {group['group']} is {ratio['value']:.2f} ({ratio['low']:.2f} to "
-                f"{ratio['high']:.2f}), outside 0.8 to 1.25"
-            )
+        latest, slope = _latest(group), group.get("calibration_slope")
+        judged = [("observed/expected", latest["observed_expected"], RATIO_ACT, latest["events"] >= ENOUGH_FOR_RATIO)]
+        if rule == "all" and slope is not None:
+            judged.append(("the calibration slope", slope, SLOPE_ACT, group["events"] >= ENOUGH_FOR_ERRORS))
+        faults += [
+            f"{axis}: {words} of {group['group']} is {figure['value']:.2f} ({figure['low']:.2f} to "
+            f"{figure['high']:.2f}), outside {limits[0]:g} to {limits[1]:g}"
+            for words, figure, limits, enough in judged
+            if enough and is_outside(figure, limits)
+        ]
     return faults
 
 

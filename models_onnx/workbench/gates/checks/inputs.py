@@ -14,10 +14,9 @@ import numpy as np
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import Manifest, ModelInput
-from models_onnx.serving.eligibility import may_be_scored, not_in_population, not_scored
-from models_onnx.serving.runtime import Prediction
+from models_onnx.serving.eligibility import not_in_population, not_scored
 from models_onnx.workbench.gates.checks.fairness import RATIO_ACT
-from models_onnx.workbench.gates.gate import NotRun, Verdict
+from models_onnx.workbench.gates.gate import NotRun, Verdict, is_outside
 from models_onnx.workbench.gates.rows import ordinary
 from models_onnx.workbench.gates.subject import FEATURES as FEATURES_INPUT
 from models_onnx.workbench.gates.subject import PROBABILITY, Evidence, Runner, Subject
@@ -144,8 +143,6 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
         for name, share in undated.items()
         if share >= MORE_UNDATED
     ]
-    if evidence.cards is not None:
-        faults += _unnamed(subject, evidence, people)
     largest = max((row["moves_95_in_100_by_at_most"] for row in rows), default=0.0)
     sentence = (
         f"Taking away one input moves the estimate by at most {largest:.2f} (95 in 100 people; declared {bound:g})."
@@ -157,28 +154,12 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
 
 def _panel_faults(panels: list[dict[str, Any]]) -> list[str]:
     """Panels that are scored although they are incomplete must stay calibrated, as far as a group must."""
-    faults = []
-    for panel in panels:
-        ratio = panel["observed_expected"]
-        if not panel.get("scored", True) or ratio["low"] is None:
-            continue
-        if ratio["high"] < RATIO_ACT[0] or ratio["low"] > RATIO_ACT[1]:
-            faults.append(
-                f"{panel['words']} it is still scored, and observed/expected is {ratio['value']:.2f} "
-                f"({ratio['low']:.2f} to {ratio['high']:.2f})"
-            )
-    return faults
-
-
-def _unnamed(subject: Subject, evidence: Evidence, people: Any) -> list[str]:
-    """Return the missing inputs of a composed card that its text does not name."""
-    assert evidence.cards is not None  # noqa: S101 - told to mypy; the caller looked
-    without_input = people[: len(subject.features)].copy()
-    for position, item in enumerate(subject.features[: len(without_input)]):
-        if item.name not in subject.always:
-            without_input[position, position] = np.nan
-    unnamed = {name for card in evidence.cards(without_input) for name in card.missing if name not in card.detail}
-    return [f"the card does not name what is missing: {', '.join(sorted(unnamed))}"] if unnamed else []
+    return [
+        f"{panel['words']} it is still scored, and observed/expected is {ratio['value']:.2f} "
+        f"({ratio['low']:.2f} to {ratio['high']:.2f})"
+        for panel in panels
+        if panel.get("scored", True) and is_outside(ratio := panel["observed_expected"], RATIO_ACT)
+    ]
 
 
 # Our own limits, because none is published; docs/models/gates.md gives the reasons.
@@ -260,17 +241,7 @@ def _range_faults(subject: Subject, manifest: Manifest) -> list[str]:
         for value in beyond:
             row = person.copy()
             row[position] = value
-            if not_scored(manifest, row) is None or _file_lets_through(subject, manifest, row):
+            marks = subject.answers(row.reshape(1, -1)).out_of_range
+            if not_scored(manifest, row) is None or marks is None or not marks.any():
                 faults.append(f"{item.name} {value:g} is outside what it was built on, and is scored")
     return faults
-
-
-def _file_lets_through(subject: Subject, manifest: Manifest, row: np.ndarray) -> bool:
-    answers = subject.answers(row.reshape(1, -1))
-    if answers.missing is None or answers.out_of_range is None or answers.contributions is None:
-        return True
-    nothing = Prediction(
-        float(answers.probability[0]), 0.0, 0.0, answers.contributions[0], answers.missing[0], answers.out_of_range[0],
-        0.0, 0.0, 0.0, 0.0, 0,
-    )  # fmt: skip
-    return may_be_scored(manifest, nothing)

@@ -25,7 +25,6 @@ from fhir.record.datatypes import DAY_SECONDS, CodeableConcept
 from fhir.record.record import PatientRecord, read_record, read_value
 from models_onnx.artifact.files import whole_file
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import DAYS_PER_YEAR
 from models_onnx.workbench.training.data.check_tables import DataReport
 
 FILE: Final = "table.toml"
@@ -33,7 +32,6 @@ FOLDS: Final = 5
 UNDATED: Final = "undated_inputs"
 """Column of a table from charts: the features of a row that a call would have read otherwise (`fhir.record.charts`)."""
 _IN_HOSPITAL: Final = frozenset({"IMP", "ACUTE", "NONAC"})
-_AMBULATORY: Final = frozenset({"AMB"})
 _HOUR_SECONDS: Final = 3600.0
 _TIMES: Final = {
     "Condition": ("onsetDateTime", "recordedDate"),
@@ -73,7 +71,7 @@ class SiteTable(Struct, frozen=True, forbid_unknown_fields=True):
     """What `table.toml` declares; `features` are features of the package beside those of the site."""
 
     horizon_days: float
-    index: Literal["visit", "discharge"] | OwnIndex = "discharge"
+    index: Literal["discharge"] | OwnIndex = "discharge"
     event: Literal["death"] | OwnEvent = "death"
     features: tuple[str, ...] = ("age_years", "sex_male")
 
@@ -180,41 +178,30 @@ def record_at(chart: PatientChart, index: Index, *, as_written: bool = False) ->
 
 
 def _indices(table: SiteTable, chart: PatientChart) -> list[Index]:
-    if isinstance(table.index, str):
-        return indices_of(chart, table.index)
-    declared = table.index
+    """Return the instants of a chart from which one predicts, in time; `discharge` is the end of each hospital stay."""
+    declared = OwnIndex((), "end") if table.index == "discharge" else table.index
+    encounters = (
+        filter(_is_stay, chart.resources) if table.index == "discharge" else _encounters(chart, declared.classes)
+    )
     indices = [
         Index(time.instant + declared.hours * _HOUR_SECONDS, encounter)
-        for encounter in _encounters(chart, declared.classes)
+        for encounter in encounters
         if (time := time_of(encounter, f"period.{declared.at}")) is not None
     ]
     indices.sort(key=attrgetter("epoch"))
     return indices[:1] if declared.first else indices
 
 
-def indices_of(chart: PatientChart, kind: str) -> list[Index]:
-    """Return the instants of a chart from which one predicts, in time (`SiteTable.index` names the kinds)."""
-    stays = [
-        (begin, resource)
-        for resource in chart.resources
-        if resource.get("resourceType") == "Encounter" and (begin := _begin(resource)) is not None
-    ]
-    if kind == "visit":
-        # A year after the chart begins: before that, what is missing may only not have been charted yet.
-        since = min((begin for begin, _ in stays), default=0.0) + DAYS_PER_YEAR * DAY_SECONDS
-        visits = [(begin, visit) for begin, visit in stays if _class(visit) in _AMBULATORY and begin >= since]
-        return sorted((Index(_end(visit) or begin, visit) for begin, visit in visits), key=attrgetter("epoch"))[:1]
-    ended = (Index(end, stay) for _, stay in stays if _is_stay(stay) and (end := _end(stay)) is not None)
-    return sorted(ended, key=attrgetter("epoch"))
-
-
-def _is_stay(encounter: Json) -> bool:
+def _is_stay(resource: Json) -> bool:
     """As `fhir.mapping.stays` counts stays, without those that are part of another."""
-    begin, end = _begin(encounter), _end(encounter)
-    hospitalization = encounter.get("hospitalization")
+    if resource.get("resourceType") != "Encounter" or "partOf" in resource:
+        return False
+    coding, hospitalization = resource.get("class"), resource.get("hospitalization")
+    if isinstance(coding, dict) and coding.get("code") in _IN_HOSPITAL:
+        return True
+    begin, end = (time_of(resource, f"period.{at}") for at in ("start", "end"))
     has_destination = isinstance(hospitalization, dict) and "dischargeDisposition" in hospitalization
-    long = begin is not None and end is not None and end - begin >= DAY_SECONDS
-    return "partOf" not in encounter and (_class(encounter) in _IN_HOSPITAL or (has_destination and long))
+    return has_destination and begin is not None and end is not None and end.instant - begin.instant >= DAY_SECONDS
 
 
 def last_seen(chart: PatientChart) -> float:
@@ -225,21 +212,6 @@ def last_seen(chart: PatientChart) -> float:
         for path in ("period.end", "effectiveDateTime", "issued")
     ]
     return max((time.instant for time in times if time is not None), default=-np.inf)
-
-
-def _class(encounter: Json) -> str | None:
-    coding = encounter.get("class")
-    return coding.get("code") if isinstance(coding, dict) else None
-
-
-def _begin(encounter: Json) -> float | None:
-    time = time_of(encounter, "period.start")
-    return time.instant if time is not None else None
-
-
-def _end(encounter: Json) -> float | None:
-    time = time_of(encounter, "period.end")
-    return time.instant if time is not None else None
 
 
 def _first_event(table: SiteTable, codes: Sequence[CodeOrPhrase], chart: PatientChart, index: Index) -> float | None:

@@ -2,8 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -170,22 +169,18 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
     rows, left_out = table, []
     for exclusion in spec.exclusions:
         subject = f"the exclusion {exclusion.reason!r}"
-        with reading(spec, subject):
-            answers = one_for_each_row(spec, subject, exclusion.leaves_out, rows)
-            if unsaid := int(answers.isna().sum()):
-                raise TrainingRefused(
-                    f"{spec.id}: {subject} says neither yes nor no of {unsaid:,} rows: have its function say it of each"
-                )
-            out = np.asarray(answers, dtype=bool)
+        answers = one_for_each_row(spec, subject, exclusion.leaves_out, rows)
+        if unsaid := int(answers.isna().sum()):
+            raise TrainingRefused(
+                f"{spec.id}: {subject} says neither yes nor no of {unsaid:,} rows: have its function say it of each"
+            )
+        out = np.asarray(answers, dtype=bool)
         left_out.append(CohortStep(exclusion.reason, exclusion.words, int(out.sum())))
         rows = rows[~out]
     if rows.empty:
         raise TrainingRefused(f"{spec.table} has no row that the exclusions leave; there were {len(table)}")
     for axis, column_of in spec.subgroups.items():
-        subject = f"the subgroup {axis!r}"
-        with reading(spec, subject):
-            one_for_each_row(spec, subject, column_of, rows)
-            column_of(rows).to_numpy  # noqa: B018 - figures by group are asked of a column
+        one_for_each_row(spec, f"the subgroup {axis!r}", column_of, rows)
     inputs = inputs_of(spec, rows)
     for name, x in zip(spec.feature_names, inputs.T, strict=True):
         if (shifted := column_in_another_unit(name, x)) is not None:
@@ -252,7 +247,7 @@ def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame, *, is_checked: 
             column = rows[name]
         else:
             column = one_for_each_row(spec, f"the input {name}", column_of, rows) if is_checked else column_of(rows)
-    except KeyError:
+    except (KeyError, AbsentColumn):
         return np.full(len(rows), np.nan)
     if isinstance(column.dtype, pd.CategoricalDtype):
         # One conversion per category: a text that is not a number becomes missing.
@@ -309,23 +304,6 @@ _SHOWN_COLUMNS = 40
 _LIBRARIES = tuple(get_paths()[kind] for kind in ("stdlib", "purelib", "platlib"))
 
 
-@contextmanager
-def reading(spec: ModelSpec, subject: str) -> Iterator[None]:
-    """Says which part of the declaration asks for a column that is not there, or fails."""
-    try:
-        yield
-    except KeyError as absent:
-        raise TrainingRefused(
-            f"{spec.id}: {subject} reads the column {absent}, which {spec.table} does not have"
-        ) from absent
-    except TrainingRefused:
-        raise
-    except Exception as problem:
-        raise TrainingRefused(
-            f"{spec.id}: {subject} cannot be told from {spec.table}: its function ended with {_words(problem)}"
-        ) from problem
-
-
 def _words(problem: Exception) -> str:
     """Return the kind of an error, with its words where these tell of types and names and not of values."""
     kind = type(problem).__name__
@@ -335,19 +313,24 @@ def _words(problem: Exception) -> str:
     return f"{text} in {Path(of_a_person[-1][0]).name}, line {of_a_person[-1][1]}" if of_a_person else text
 
 
+class AbsentColumn(TrainingRefused):
+    """A function of the declaration reads a column that the table does not have."""
+
+
 def one_for_each_row(
     spec: ModelSpec, subject: str, function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame
 ) -> pd.Series:
-    """Return what the function gives: a value for each of the rows.
+    """Return what a function of the declaration gives: a value for each of the rows.
 
     Raises:
-        KeyError: the table lacks a column that it reads.
-        TrainingRefused: it fails otherwise, or gives something else than a value for each row.
+        TrainingRefused: it reads a column that is not there, fails, or gives something else than a value for each row.
     """
     try:
         values = function(rows)
-    except KeyError:
-        raise
+    except KeyError as absent:
+        raise AbsentColumn(
+            f"{spec.id}: {subject} reads the column {absent}, which {spec.table} does not have"
+        ) from absent
     except Exception as problem:
         raise TrainingRefused(f"{spec.id}: the function of {subject} ended with {_words(problem)}") from problem
     if isinstance(values, list | np.ndarray | pd.Index) and len(values) == len(rows) and np.ndim(values) == 1:

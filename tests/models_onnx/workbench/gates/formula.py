@@ -53,9 +53,7 @@ def subject(answers: Callable[[Array], Answers] = linear, **members: Any) -> Sub
         "answers": lambda rows: answers(np.asarray(rows, dtype=np.float64)),
         "groups": (),
         "metadata": {},
-        "manifest": SimpleNamespace(
-            version="1.2", parity=members.pop("parity", {}), missing_kind="average", reference=NO_BINS
-        ),
+        "manifest": SimpleNamespace(version="1.2", missing_kind="average", reference=NO_BINS),
         "product": {},
     }
     return cast(Subject, SimpleNamespace(**{**facts, **members}))

@@ -178,5 +178,6 @@ def test_no_gate_but_fairness_can_be_waived(tmp_path: Path) -> None:
         waiver = card["product"]["waivers"][0]
         card["product"]["waivers"] = [{**waiver, "gate": f"G{number}", "covers": [""]} for number in range(1, 19)]
 
-    bad = subject(tmp_path, manifest=lambda d: d["parity"].update(probability=1e-3), card=waive_everything)
-    assert judge(bad, "G3").status == "failed"
+    bad = subject(tmp_path, card=waive_everything)
+    poor = figured(lambda d: block(d, "all").update(auroc={"value": 0.58, "low": 0.56, "high": 0.6}))
+    assert judge(bad, "G7", poor).status == "failed"

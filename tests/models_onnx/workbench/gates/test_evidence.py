@@ -18,7 +18,6 @@ from models_onnx.artifact.folder import MANIFEST
 from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.gates import evidence, rows
 from models_onnx.workbench.gates.checks import figures
-from models_onnx.workbench.gates.evidence import SiteEvidence
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.training.commands import PREDICTIONS_AGREE
@@ -33,7 +32,7 @@ TABLE: dict[str, Any] = {
     "people": "people", "retrained": "retrained", "audit": "first", "further_audits": ("second", "third"),
     "paired": "paired", "figures": {"figures": 1}, "inputs": "inputs",
 }  # fmt: skip
-SITE = SiteEvidence(as_of=date(2026, 11, 20), data=Path("tables"), cards=cast("Any", "cards"), sentences=())
+SITE = replace(NONE, cards=cast("Any", "cards"), sentences=())
 
 
 def _subject(**product: Any) -> Subject:
@@ -65,8 +64,8 @@ def table(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return there
 
 
-def _gathered(subject: Any, site: SiteEvidence = SITE) -> Any:
-    return evidence.gather(subject, {}, site, cast("Any", print), None)
+def _gathered(subject: Any, site: Evidence = SITE) -> Any:
+    return evidence.gather(subject, {}, site, Path("tables"), cast("Any", print), None)
 
 
 def _facts(gathered: Any) -> tuple[Any, ...]:

@@ -89,7 +89,11 @@ def test_a_perceptron_of_a_file_is_adopted_judged_and_explained_by_groups(
     assert [group.name for group in model.groups] == ["person", "laboratory"]
     assert (told.contributions != 0).sum(axis=1).max() == 2
     assert any(caution.startswith("Groups of inputs are explained") for caution in model.manifest.cautions)
-    judged = json.loads(run("gates", "toy_30d", "--folder", tmp_path / "trained", "--json").stdout)
+    judged = json.loads(
+        run(
+            "gates", "toy_30d", "--folder", tmp_path / "trained", "--specs", tmp_path, "--data", tmp_path, "--json"
+        ).stdout
+    )
     verdicts = {each["gate"]: (each["status"], each) for each in judged["report"]["results"]}
     for gate in ("G1", "G2", "G3", "G4", "G5", "G6"):
         assert verdicts[gate][0] == "passed", verdicts[gate]

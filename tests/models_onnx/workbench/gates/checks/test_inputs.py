@@ -15,7 +15,7 @@ from models_onnx.workbench.gates.checks import device, inputs
 from models_onnx.workbench.gates.checks.device import attribute_reasons, device_reasons, is_cleared
 from models_onnx.workbench.gates.checks.inputs import check_missing
 from models_onnx.workbench.gates.gate import NotRun, Verdict
-from models_onnx.workbench.gates.subject import ComposedCard, Evidence, Subject
+from models_onnx.workbench.gates.subject import Evidence, Subject
 from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING, changed, item, linear, subject
 
 Array = NDArray[np.float64]
@@ -128,37 +128,6 @@ def test_every_panel_is_looked_at() -> None:
     assert len(verdict.faults) == 1
 
 
-def _composed(rows: Array, missing: tuple[str, ...], detail: str) -> list[ComposedCard]:
-    card = ComposedCard(summary="", detail=detail, indicator="info", options=(), links=(), missing=missing, margin=0.0,
-                        base=0.0, contributions=())  # fmt: skip
-    return [card for _ in rows]
-
-
-def test_a_card_names_what_is_missing() -> None:
-    seen: list[Array] = []
-
-    def compose(rows: Array, missing: tuple[str, ...], detail: str) -> list[ComposedCard]:
-        seen.append(rows)
-        return _composed(rows, missing, detail)
-
-    people = _people(5)
-    whole = subject(always=frozenset({"sodium"}))
-    for missing, detail, faults in (
-        (("age", "smoker"), "Not known: age, smoker.", []),
-        (("smoker", "age"), "Not known: nothing.", ["the card does not name what is missing: age, smoker"]),
-        (("smoker", "age"), "Not known: age.", ["the card does not name what is missing: smoker"]),
-    ):
-        evidence = replace(NOTHING, cards=lambda rows, m=missing, d=detail: compose(rows, m, d))  # type: ignore[misc]
-        assert inputs._unnamed(whole, evidence, people) == faults
-        verdict = check_missing(
-            subject(always=frozenset({"sodium"}), product={"stress_move_at_most": 0.25}),
-            replace(evidence, people=people),
-        )
-        assert list(verdict.faults) == faults
-    assert np.isnan(seen[0]).tolist() == [[True, False, False], [False, False, False], [False, False, True]]
-    assert inputs._unnamed(whole, replace(NOTHING, cards=lambda rows: _composed(rows, (), "")), people[:2]) == []
-
-
 PRODUCT = {"data_last_year": 2020, "setting": "outpatient"}
 GROUPS = (RequiredInputGroup(name="labs", words="labs", members=("age", "sodium", "smoker"), at_least=2),)
 
@@ -216,16 +185,8 @@ def test_the_ages_that_are_tried(low: float, tried: list[Any], monkeypatch: pyte
 
 
 def test_a_file_without_marks_keeps_nobody_out() -> None:
-    for member in ("missing", "out_of_range", "contributions"):
-        silent = changed(**{member: lambda _rows, _value: None})
-        assert len(inputs._range_faults(_subject(answers=silent), _about())) == 6, member
-
-
-def test_a_file_marks_by_its_own_masks_what_is_missing() -> None:
-    row = np.array([np.nan, 140.0, 0.0])
-    assert not inputs._file_lets_through(_subject(), _about(), row)
-    forgets = changed(missing=lambda _rows, mark: mark & False)
-    assert inputs._file_lets_through(_subject(answers=forgets), _about(), row)
+    silent = changed(out_of_range=lambda _rows, _value: None)
+    assert len(inputs._range_faults(_subject(answers=silent), _about())) == 6
 
 
 Json = dict[str, Any]
@@ -317,8 +278,6 @@ def test_the_verdict_on_a_device() -> None:
     assert cleared.sentence == "cleared: horizon 24.5 h, time to act not said."
     nothing = device.check_device(cast(Subject, SimpleNamespace(product={}, card={})), NONE)
     assert nothing == Verdict(sentence="", faults=("there is no card that says what it is for",), figures={}, rows=[])
-    assert device._words_at({"purpose": {"users": "clinicians"}}, "purpose", "users") == ""
-    assert device._words_at({"purpose": "x"}, "purpose", "users") == ""
 
 
 @pytest.mark.parametrize(

@@ -276,7 +276,7 @@ def test_a_gap_counts_by_the_error_rates_of_an_axis_of_which_all_is_asked() -> N
 )
 def test_a_slope_exactly_at_its_limits(low: float, high: float, is_fault: bool) -> None:
     slope = {"value": 1.0, "low": low, "high": high}
-    assert bool(fairness._slope_faults("sex", [_group("sex", "a", calibration_slope=slope)])) is is_fault
+    assert bool(fairness._calibration_faults("sex", [_group("sex", "a", calibration_slope=slope)], "all")) is is_fault
 
 
 @pytest.mark.parametrize(

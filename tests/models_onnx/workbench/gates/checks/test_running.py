@@ -18,24 +18,10 @@ from tests.models_onnx.workbench.gates.drawn_groups import DESIGNS, share_failed
 from tests.models_onnx.workbench.gates.formula import NOTHING, changed, linear, subject
 
 Array = NDArray[np.float64]
-STORED = {"rows": 1000, "rows_with_missing": 300, "probability": 1e-5, "contribution": 9e-6}
 
 
 def _moved(by: float) -> Callable[[Array], Answers]:
     return changed(probability=lambda _rows, probability: probability + by)
-
-
-def test_a_stored_comparison_of_nothing() -> None:
-    assert running.check_parity(subject(parity={"where": "x"}), NOTHING).faults == (
-        "compared over 0 rows; 1000 are needed, some with missing values",
-    )
-    no_contributions = {name: value for name, value in STORED.items() if name != "contribution"}
-    assert running.check_parity(subject(parity=no_contributions), NOTHING).faults == ()
-    with pytest.raises(NotRun) as reason:
-        running.check_parity(subject(), NOTHING)
-    assert str(reason.value) == (
-        "There is no comparison with the library that trained it, neither stored nor made now."
-    )
 
 
 def _retrained(answers: Callable[[Array], Answers] = linear, **facts: Any) -> Evidence:
@@ -72,11 +58,9 @@ def _edgeless(rows: Array) -> Answers:
     ],
 )  # fmt: skip
 def test_a_model_trained_again_answers_the_same(theirs: Callable[[Array], Answers], faults: tuple[str, ...]) -> None:
-    verdict = running.check_parity(subject(_edgeless, parity=STORED), _retrained(theirs))
+    verdict = running.check_parity(subject(_edgeless), _retrained(theirs))
     assert verdict.faults == faults
     assert verdict.figures["rows"] == ROWS
-    assert verdict.figures["where"] == "trained again now"
-    assert verdict.figures["stored"] == STORED
     assert verdict.sentence.startswith("Trained again with the library and compared over 1,040 rows, with missing ")
 
 
@@ -114,9 +98,10 @@ def test_training_again(facts: dict[str, Any], sentence: str, faults: tuple[str,
 
 
 def test_what_was_not_trained_again() -> None:
-    with pytest.raises(NotRun) as reason:
-        running.check_reproducible(subject(), NOTHING)
-    assert str(reason.value) == "It was not trained again: the table it was trained from is not here."
+    for check in (running.check_parity, running.check_reproducible):
+        with pytest.raises(NotRun) as reason:
+            check(subject(), NOTHING)
+        assert str(reason.value) == "It was not trained again: the table it was trained from is not here."
 
 
 def test_the_same_rows_are_run_three_times_and_in_batches() -> None:

@@ -16,7 +16,7 @@ from tests.fhir.builders import problem
 
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 Json = dict[str, Any]
-TABLE = SiteTable(horizon_days=30, index="discharge", event=OwnEvent(classes=("IMP",)), features=SPEC.feature_names)
+TABLE = SiteTable(horizon_days=30, event=OwnEvent(classes=("IMP",)), features=SPEC.feature_names)
 
 
 def stay(name: str, start: str, end: str, code: str = "IMP", disposition: str = "home") -> Json:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ from fhir.record.charts import PatientChart
 from models_onnx.errors import TrainingRefused
 from models_onnx.models.mortality_5y import LABS
 from models_onnx.spec import CohortExclusion, ModelSpec, find_specs
-from models_onnx.workbench.training.data.chart_table import OwnEvent, SiteTable, _rows, feature_table, indices_of
+from models_onnx.workbench.training.data.chart_table import OwnEvent, OwnIndex, SiteTable, _rows, feature_table
 from models_onnx.workbench.training.data.cohort import (
     Cohort,
     build_cohort,
@@ -189,33 +188,7 @@ def charted(*resources: Json, **patient: Any) -> PatientChart:
     return PatientChart({"resourceType": "Patient", "id": "p", "birthDate": "1950-03-01", **patient}, list(resources))
 
 
-def at(text: str) -> float:
-    """The instant of a time."""
-    return datetime.fromisoformat(text).timestamp()
-
-
-def indexed(kind: str, *resources: Json) -> list[tuple[float, str]]:
-    """The instants of a chart, and the encounters they are of."""
-    return [(index.epoch, index.encounter["id"]) for index in indices_of(charted(*resources), kind)]
-
-
 STAY = stay("first", "2020-01-01T10:00:00Z", "2020-01-04T10:00:00Z")
-
-
-def test_a_visit_counts_from_a_year_after_the_chart_begins_and_the_first_to_end_is_the_index() -> None:
-    early = stay("early", "2020-12-31T15:59:59Z", "2020-12-31T16:30:00Z", "AMB")
-    in_time = stay("in time", "2020-12-31T16:00:00Z", "2020-12-31T17:00:00Z", "AMB")
-    sooner = stay("sooner", "2020-12-31T16:10:00Z", "2020-12-31T16:20:00Z", "AMB")
-    house = stay("house", "2020-12-31T16:00:00Z", "2020-12-31T16:01:00Z", "HH")
-    assert indexed("visit", in_time, STAY, early, house) == [(at("2020-12-31T17:00:00+00:00"), "in time")]
-    assert indexed("visit", in_time, sooner, STAY) == [(at("2020-12-31T16:20:00+00:00"), "sooner")]
-    del in_time["period"]["end"]
-    assert indexed("visit", STAY, in_time) == [(at("2020-12-31T16:00:00+00:00"), "in time")], "from its begin"
-    assert indexed("visit", STAY, early) == []
-    old = stay("old", "2001-01-01T10:00:00Z", "2001-01-04T10:00:00Z")
-    del old["period"]["start"]
-    assert indexed("visit", old, in_time) == [], "the chart begins with what has a beginning"
-    assert indexed("visit") == []
 
 
 AGAIN = OwnEvent(classes=("IMP",))
@@ -253,5 +226,5 @@ def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
     write_bundle(tmp_path)
     assert len(feature_table(TABLE, (), tmp_path)) == 2
     with pytest.raises(TrainingRefused) as refused:
-        feature_table(SiteTable(horizon_days=30, index="visit"), (), tmp_path)
+        feature_table(SiteTable(horizon_days=30, index=OwnIndex(("VR",))), (), tmp_path)
     assert str(refused.value) == f"no chart of {tmp_path} has the index of table.toml"
