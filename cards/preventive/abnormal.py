@@ -25,7 +25,7 @@ from cards.preventive.knowledge import PREVENTIVE, Order
 from cards.text import format_number, plain, unit
 from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition, words_take_back
 from fhir.mapping.medications.active import active_medications, presence_of
-from fhir.record.datatypes import FhirTime
+from fhir.record.datatypes import CodeableConcept, FhirTime
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition
@@ -84,7 +84,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     any_entry: bool = False
     icd10: tuple[str, ...] = ()
     number_from: float | None = None
-    number_below: float | None = None
+    number_below: float = inf
     analytes: tuple[Threshold, ...] = ()
     beside: tuple[Threshold, ...] = ()
     newest_days: int | None = None
@@ -138,7 +138,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
             match = words.search(text)
             if match is not None and unless.search(text) is None:
                 if self.number_from is not None:
-                    return self._size(match)
+                    return self._size(match, self.number_from)
                 return (match.groupdict().get("finding") or match[0]).strip(" :").upper()
         return None
 
@@ -148,12 +148,9 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         texts = (f"{test.words}: {clause}".lower() for clause in test.clauses)
         return any(words.search(text) is not None and unless.search(text) is None for text in texts)
 
-    def _size(self, match: re.Match[str]) -> str | None:
+    def _size(self, match: re.Match[str], least: float) -> str | None:
         centimetres = float(match["number"].replace(",", ".")) / (10 if match["unit"].lower() == "mm" else 1)
-        is_meant = centimetres >= (self.number_from or 0) and (
-            self.number_below is None or centimetres < self.number_below
-        )
-        return f"{centimetres:g} cm" if is_meant else None
+        return f"{centimetres:g} cm" if least <= centimetres < self.number_below else None
 
 
 class Settling(Struct, frozen=True):
@@ -312,7 +309,7 @@ def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
         words = chart.knowledge.tests[entry.test].words if entry.test in chart.knowledge.tests else entry.words
         return _open(row, chart, entry.time, (_fact(entry),), finding=finding, test=words)
     problem = _charted_problem(row, chart.record)
-    if problem is None or problem.time is None or _is_settled(row, chart, problem.time, problem.source):
+    if problem is None or _is_settled(row, chart, problem.time, problem.source):
         return None
     fact = Fact(name=row.id, text=plain(problem.words, 80), effective=problem.time.text, source=problem.source)
     return _open(row, chart, problem.time, (fact,), finding=plain(problem.words, 60), test=plain(problem.words, 60))
@@ -346,27 +343,30 @@ def _fact(entry: Done) -> Fact:
 def _is_followed(row: AbnormalResult, chart: JudgedChart, entry: Done, entries: list[Done]) -> bool:
     assert entry.time is not None  # noqa: S101 - `_open_words` has looked
     return _is_settled(row, chart, entry.time, entry.source) or any(
-        _is_normal_after(row, later, entry.time) for later in entries if later is not entry
+        _is_normal_after(row, later, entry.time) for later in entries
     )
 
 
 def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime) -> bool:
     """Whether a later result without any finding of this screening ends it; a later measured size always does."""
-    if later.time is None or later.day is None or not later.result:
+    if later.time is None or not later.result:
         return False
     if row.number_from is not None:
         return later.time.instant > time.instant and row.measures(later)
-    if row.normal_after_days is None or later.day < time.last_day + timedelta(days=max(row.normal_after_days, 1)):
+    if row.normal_after_days is None or later.time.last_day < time.last_day + timedelta(
+        days=max(row.normal_after_days, 1)
+    ):
         return False
+    # A row without words that is not about a positive result is about a number or an operation: no finding of a report.
     same = (other for other in ABNORMAL_RESULTS.rows if other.screening == row.screening)
     return later.is_positive is not True and all(
-        other.finding_in(later) is None for other in same if not other.analytes
+        other.finding_in(later) is None for other in same if other.words or other.positive
     )
 
 
 class _Problem(Struct, frozen=True):
     words: str
-    time: FhirTime | None
+    time: FhirTime
     source: str
 
 
@@ -375,25 +375,22 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> _Problem | N
     if not row.icd10:
         return None
     problems = [
-        _Problem(condition.code.words, condition_time(condition, record), f"Condition/{condition.id}")
-        for condition, codes in record.derive(_active_by_icd10)
-        if condition.code is not None
-        and any(
-            code.replace(".", "").startswith(row.icd10) and not words_take_back(condition.code, code) for code in codes
-        )
+        _Problem(concept.words, time, f"Condition/{condition.id}")
+        for condition, concept, codes in record.derive(_active_by_icd10)
+        if any(code.replace(".", "").startswith(row.icd10) and not words_take_back(concept, code) for code in codes)
+        and (time := condition_time(condition, record)) is not None
     ]
-    dated = [problem for problem in problems if problem.time is not None]
-    return max(dated, key=lambda problem: problem.time.instant if problem.time else 0.0, default=None)
+    return max(problems, key=lambda problem: problem.time.instant, default=None)
 
 
-def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, list[str]]]:
-    """Return the active problems that have codes of ICD-10, each with these."""
+def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, CodeableConcept, list[str]]]:
+    """Return the active problems that have codes of ICD-10, each with its concept and these."""
     active = (
-        (condition, [coding.code or "" for coding in condition.code.coding if code_system(coding.system) == "icd10"])
+        (condition, concept, [coding.code or "" for coding in concept.coding if code_system(coding.system) == "icd10"])
         for condition in record.conditions
-        if condition.code is not None and condition_status(condition, record.as_of_epoch) != "past"
+        if (concept := condition.code) is not None and condition_status(condition, record.as_of_epoch) != "past"
     )
-    return [(condition, codes) for condition, codes in active if codes]
+    return [(condition, concept, codes) for condition, concept, codes in active if codes]
 
 
 # What settles a result

@@ -274,16 +274,99 @@ def test_a_positive_stool_test_without_a_date_asks_for_nothing() -> None:
     assert rows(undated) == []
 
 
-def test_a_glucose_is_settled_by_a_later_normal_hba1c_and_pressure_by_a_newer_one() -> None:
-    glucose = number("2339-0", 230, "mg/dL", "2026-01-10")
-    assert rows(glucose) == ["diabetes-range"]
-    assert rows(glucose, number("4548-4", 5.4, "%", "2026-02-01")) == []
+def test_a_pressure_is_settled_by_a_newer_one() -> None:
     assert rows(*pressure(190, 120, "2026-09-01"), *pressure(136, 84)) == []
 
 
-def test_a_small_value_keeps_two_decimals() -> None:
-    (tsh,) = opened(number("3016-3", 0.02, "m[IU]/L", "2026-11-01"))
-    assert tsh.title == "TSH 0.02 mIU/L (under 0.1)"
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (number("3016-3", 0.02, "m[IU]/L", "2026-11-01"), "TSH 0.02 mIU/L (under 0.1)"),
+        (result(PAP, "hsil"), "High-grade cytology of the cervix (hsil)"),  # in the letters of the report
+        (result(PAP, "İ hsil"), "High-grade cytology of the cervix (HSIL)"),  # "İ" is two letters in lower case
+        (result("61373-7", "Detected"), "HPV 18 positive"),  # the type is in the name
+    ],
+)
+def test_a_result_is_told_in_the_letters_of_the_chart_and_a_small_value_keeps_two_decimals(
+    entry: Json, words: str
+) -> None:
+    assert [item.title for item in opened(entry)] == [words]
+
+
+def glucose(value: float) -> Json:
+    return number("2339-0", value, "mg/dL", "2026-01-10")
+
+
+def hba1c(value: float, when: str) -> Json:
+    return number("4548-4", value, "%", when)
+
+
+def later(words: str, when: str, conclusion: str) -> Json:
+    return report(words, when, conclusion=conclusion) | {"id": "later"}
+
+
+LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        # A normal HbA1c of the day or later settles a glucose, 6.5 % is no normal one.
+        ((glucose(320), hba1c(6.5, "2026-02-01")), ["diabetes-severe"]),
+        ((glucose(320), hba1c(6.4, "2026-02-01")), []),
+        ((glucose(230), hba1c(5.4, "2026-01-10")), []),
+        ((glucose(230), hba1c(5.4, "2026-01-09")), ["diabetes-range"]),
+        # A later result without a finding settles from the days of the row on, whatever other screenings mean by it.
+        ((LSIL, result(PAP, "NILM", "2026-04-09")), ["cytology-low-grade"]),
+        ((LSIL, result(PAP, "NILM", "2026-04-10")), []),
+        ((LSIL, result(PAP, "", "2026-08-10")), ["cytology-low-grade"]),
+        ((LSIL, result(PAP, "Dysplasia; endocervical cells seen", "2026-08-10")), ["cytology-low-grade"]),
+        (
+            (
+                report("Mammogram", conclusion="BI-RADS 4"),
+                later("Mammogram", "2026-08-10", "BI-RADS 2. Calcifications present"),
+            ),
+            [],
+        ),
+        ((result(HCV_ANTIBODY, "Reactive"), result(HCV_ANTIBODY, "Non-reactive", "2026-06-01")), ["hcv-antibody"]),
+        # A size settles one of an earlier day of the same part.
+        ((ANEURYSM, later("CT abdomen", "2024-05-01", "Infrarenal aorta 3.1 cm")), ["aaa-repair"]),
+        ((ANEURYSM, later("CT abdomen", "2023-05-01", "Infrarenal aorta 3.1 cm")), ["aaa-repair"]),
+        ((ANEURYSM, later("CT abdomen", "2025-05-01", "Aortic root 3.9 cm")), ["aaa-repair"]),
+        # A problem by its code, from its day on.
+        ((STOOL,), ["stool-positive"]),
+        ((STOOL, procedure("Colonoscopy", "2026-03-01")), []),
+        ((problem("R19.5"),), []),
+        ((STOOL | {"code": STOOL["code"] | {"text": "Positive stool test ruled out"}},), []),
+        # The code of a result counts where its words say nothing.
+        ((result(HIV, "No comment", interpretation=[concept(code="POS")]),), ["hiv-reactive"]),
+        # Beside ASC-US: only what is said of HPV, and no HPV test of an earlier day.
+        ((result(PAP, "ASC-US. Candida detected"),), ["cytology-asc-us"]),
+        ((result(PAP, "ASC-US, HPV awaited"),), ["cytology-asc-us"]),
+        ((result(PAP, "ASC-US"), result(HPV, "Detected", "2023-01-10")), ["cytology-asc-us"]),
+    ],
+)
+def test_what_is_beside_before_or_after_a_result_decides_whether_it_is_told(
+    entries: tuple[Json, ...], expected: list[str]
+) -> None:
+    assert rows(*entries, patient=MAN if ANEURYSM in entries else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("centimetres", "man", "woman"),
+    [
+        ("5.5", "aaa-repair", "aaa-repair-women"),
+        ("5.4", "aaa-6-months", "aaa-repair-women"),
+        ("5.0", "aaa-6-months", "aaa-repair-women"),
+        ("4.9", "aaa-12-months", "aaa-12-months"),
+        ("4.0", "aaa-12-months", "aaa-12-months"),
+        ("3.9", "aaa-3-years", "aaa-3-years"),
+        ("3.0", "aaa-3-years", "aaa-3-years"),
+    ],
+)
+def test_the_size_of_an_aneurysm_decides_what_follows(centimetres: str, man: str, woman: str) -> None:
+    aneurysm = report("US aorta", "2021-05-01", conclusion=f"Infrarenal aortic aneurysm {centimetres} cm")
+    assert (rows(aneurysm, patient=MAN), rows(aneurysm)) == ([man], [woman])
 
 
 def test_of_one_screening_the_gravest_row_is_told_and_of_several_one_each() -> None:
