@@ -225,7 +225,7 @@ def _is_meant(visit: Encounter, wanted: Test, subject: Subject) -> bool:
     took_part = subject.participants.get(visit.id or "", frozenset())
     if wanted.get("by_requester") and subject.requester is not None and subject.requester in took_part:
         return True
-    if visit.class_ is not None and visit.class_.code in wanted.get("classes", ()):
+    if visit.class_code in wanted.get("classes", ()):
         return True
     prefixes = tuple(code.replace(".", "") for code in wanted.get("reason_icd10", ()))
     for reason in visit.reasonCode:

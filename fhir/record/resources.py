@@ -330,6 +330,11 @@ class Encounter(LeanResource, frozen=True, gc=False, tag="Encounter"):
     location: tuple[EncounterLocation, ...] = ()
     serviceProvider: Reference | None = None
 
+    @property
+    def class_code(self) -> str | None:
+        """The code of its class, such as AMB; None where it has none."""
+        return self.class_.code if self.class_ is not None else None
+
 
 class Procedure(LeanResource, frozen=True, gc=False, tag="Procedure"):
     """A procedure that was performed, or was not (`status` not-done, with the reason)."""

@@ -103,9 +103,8 @@ class RuleContext(Struct, frozen=True, eq=False):
         record, order = self.session.record, self.drafted.order
         visit = id_of_reference(order.encounter.reference or "") if order.encounter is not None else ""
         of_visit = any(
-            encounter.class_ is not None
-            and encounter.class_.code in _HOSPITAL
-            and (encounter.id == visit or (encounter.class_.code == _EMERGENCY and encounter.status == "in-progress"))
+            encounter.class_code in _HOSPITAL
+            and (encounter.id == visit or (encounter.class_code == _EMERGENCY and encounter.status == "in-progress"))
             for encounter in record.encounters
         )
         return of_visit or is_inpatient(record) or "inpatient" in self.drafted.categories

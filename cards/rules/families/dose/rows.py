@@ -43,7 +43,7 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
         if fits is True:
             of_any_form |= set() if row.form or row.condition or row.setting else {kind}
             yield row
-        elif fits is None and (not row.per_dose or row.route == "injected"):
+        elif fits is None and not row.per_dose:
             highest = possible.get(kind, row)
             larger = row if row.most > highest.most else highest
             # A dose above the highest is above the firm one, too, where both are for the same patients.

@@ -302,15 +302,10 @@ _OUTPATIENT = frozenset({"outpatient", "community", "discharge"})
 
 def _is_outpatient(context: RuleContext) -> bool:
     """Whether the order or an open encounter is of an outpatient."""
-    listed = context.drafted.draft.resource.get("category")
-    concepts = [concept for concept in listed if isinstance(concept, dict)] if isinstance(listed, list) else []
-    codings = [coding for concept in concepts for coding in concept.get("coding") or () if isinstance(coding, dict)]
-    if _OUTPATIENT & {str(coding.get("code", "")).lower() for coding in codings}:
+    if _OUTPATIENT & context.drafted.categories:
         return True
     visits = context.session.record.encounters
-    return any(
-        visit.class_ is not None and visit.class_.code == "AMB" and visit.status == "in-progress" for visit in visits
-    )
+    return any(visit.class_code == "AMB" and visit.status == "in-progress" for visit in visits)
 
 
 _UNDER = 0.1

@@ -28,9 +28,9 @@ _UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
 
 
 def weight_gap(context: RuleContext) -> str:
-    """Why no weight is used: "the weight on record is of 2025-09-18 (9 kg)"."""
+    """Why no weight is used, where none is: "the weight on record is of 2025-09-18 (9 kg)"."""
     judged = judged_weight(context.session.record)
-    if judged.implausible is not None and judged.used is None:
+    if judged.implausible is not None:
         weight = judged.implausible
         return f"the weight on record cannot be right ({format_kg(weight)} on {weight.time.text[:10]})"
     if judged.too_old is not None:

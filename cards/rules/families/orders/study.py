@@ -85,9 +85,7 @@ def _is_urgent(context: RuleContext) -> Truth:
     """Stat or asap, in an emergency department, or for what cannot wait."""
     study = study_of(context)
     visits = context.session.record.encounters
-    in_emergency = any(
-        visit.class_ is not None and visit.class_.code == "EMER" and visit.status == "in-progress" for visit in visits
-    )
+    in_emergency = any(visit.class_code == "EMER" and visit.status == "in-progress" for visit in visits)
     return study.urgent or in_emergency or says(_EMERGENCIES, study.detail)
 
 

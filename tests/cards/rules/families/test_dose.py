@@ -13,7 +13,7 @@ from cards.rules.families.ddi.conditions import is_treatment
 from cards.rules.families.dose import texts
 from cards.rules.families.dose.family import FAMILY
 from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, PLAUSIBLE_DOSES, Limit
-from cards.rules.families.dose.rows import rows_for
+from cards.rules.families.dose.rows import infusion_hours, per_hour_of, rows_for
 from cards.rules.families.dose.sums import TIMES_RECOMMENDED, Excess, taken_beside
 from cards.rules.language.rule import OrderChange, Sig
 from fhir.mapping.medications.daily_dose import daily_dose
@@ -338,6 +338,13 @@ def test_a_draft_of_the_same_product_adds_up_and_an_order_of_it_does_not() -> No
     fast = {"drug": "bupropion 100 MG Oral Tablet", "dose": "3 tablet", "times": 1}
     slow = {"drug": "bupropion 100 MG Extended Release Oral Tablet", "dose": "3 tablet", "times": 1}
     assert [len(taken_beside(context_of(fast, active=[one]), "42347")) for one in (slow, fast)] == [1, 0]
+    # One code with two strengths in its words is two products.
+    hundred, fifty = (
+        {"drug": "x", "dose": "100 mg", "times": 1,
+         "more": {"medicationCodeableConcept": {**coded("36437"), "text": f"sertraline {strength} MG"}}}
+        for strength in (100, 50)
+    )  # fmt: skip
+    assert [len(taken_beside(context_of(hundred, active=[one]), "36437")) for one in (fifty, hundred)] == [1, 0]
     # One code without a strength is one entry that is charted twice.
     nameless = {**one, "more": {"medicationCodeableConcept": coded("36437")}}
     assert not taken_beside(context_of(nameless, active=[nameless]), "36437")
@@ -405,6 +412,8 @@ def test_why_a_maximum_could_not_be_compared(draft: Json, patient: Json, gap: tu
         ({**SERTRALINE, "dose": "600 mg"}, {"age": 10, "labs": [["body_weight", 60, 3]]}, (True, False)),
         ({**SERTRALINE, "dose": "599 mg"}, {"age": 10}, (False, False)),
         ({**SERTRALINE, "dose": "599 mg"}, {"age": 18, "labs": [["body_weight", 30, 3]]}, (False, False)),
+        ({"drug": "allopurinol 300 MG Oral Tablet", "dose": "2394 mg", "times": 1}, {}, (False, False)),
+        ({"drug": "allopurinol 300 MG Oral Tablet", "dose": "2394.1 mg", "times": 1}, {}, (True, False)),
         ({"drug": "sertraline injection", "dose": "2000 mg", "times": 1}, {}, (False, False)),
         ({"drug": SERTRALINE["drug"], "dose": "2000 mg", "single": True}, {}, (False, False)),
     ],
@@ -483,8 +492,9 @@ TAKEN: Json = {"active": [{**SERTRALINE, "dose": "1 tablet"}]}
     ],
 )  # fmt: skip
 def test_the_largest_dose_within_the_maximum(draft: Json, patient: Json, sig: Sig | None) -> None:
-    change = FAMILY.changes["to_maximum"](context_of(draft, **patient))
-    assert change == (OrderChange(sig=sig) if sig is not None else None)
+    context = context_of(draft, **patient)
+    assert FAMILY.changes["to_maximum"](context) == (OrderChange(sig=sig) if sig is not None else None)
+    assert FAMILY.changes["tenth"](context) is None  # under four times the limit
 
 
 LEVOTHYROXINE = "levothyroxine 0.05 MG Oral Tablet"  # FDA's recommended maximum is 0.5 mg a day
@@ -563,7 +573,7 @@ def test_the_evidence_is_that_of_the_row() -> None:
     assert evidence(context_of({**SERTRALINE, "dose": "1 tablet"})) == ()
 
 
-CANDESARTAN, LITHIUM, ALPRAZOLAM, DIAZEPAM = "214354", "6448", "596", "3322"
+CANDESARTAN, LITHIUM, ALPRAZOLAM, DIAZEPAM, ALBUTEROL = "214354", "6448", "596", "3322", "435"
 
 
 def _child(age: int, kilograms: float | None = None) -> Json:
@@ -587,6 +597,9 @@ def _child(age: int, kilograms: float | None = None) -> Json:
         (LITHIUM, "lithium carbonate 300 MG Oral Tablet", {}, [(600.0, False), (1800.0, False)]),
         (LITHIUM, "lithium carbonate 450 MG Extended Release Oral Tablet", {}, [(1200.0, False)]),
         (LITHIUM, "lithium", {}, [(1800.0, False)]),
+        # A nebuliser that runs on is measured by no limit of single nebules.
+        (ALBUTEROL, "albuterol 5 MG/ML nebulizer solution, 10 mg every hour", {}, [(5.0, False), (40.0, False)]),
+        (ALBUTEROL, "albuterol 5 MG/ML nebulizer solution, 10 mg/h", {}, []),
         # From 20 to 30 kg.
         (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 20), [(1500.0, False)]),
         (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 30), [(1500.0, False)]),
@@ -603,23 +616,92 @@ def _child(age: int, kilograms: float | None = None) -> Json:
     ],
 )
 def test_the_rows_for_a_patient(rxcui: str, drug: str, patient: Json, rows: list[tuple[float, bool]]) -> None:
-    assert [(row.most, of_adult) for row, of_adult in rows_for(context_of({"drug": drug}, **patient), rxcui)] == rows
+    drug, _, sig = drug.partition(", ")
+    found = rows_for(context_of(_dosed(drug, sig) if sig else {"drug": drug}, **patient), rxcui)
+    assert [(row.most, of_adult) for row, of_adult in found] == rows
+
+
+def test_of_several_forms_the_highest_limit_is_firm_where_one_of_them_is() -> None:
+    # Memantine: 20 mg a day of tablets is firm, 28 mg of capsules that release slowly is not; pregabalin the reverse.
+    for drug, rxcui, most in (("memantine", "6719", 28.0), ("pregabalin", "187832", 600.0)):
+        rows = [row for row, _ in rows_for(context_of({"drug": drug}), rxcui)]
+        assert (rows[-1].most, rows[-1].is_firm) == (most, True)
+
+
+def _dosed(drug: str, words: str, **more: Any) -> Json:
+    return {"drug": drug, "more": {"dosageInstruction": [{"text": words, **more}]}}
+
+
+HYDRALAZINE_VIAL, CISPLATIN_VIAL = "hydralazine 20 MG/ML Injection", "cisplatin 1 MG/ML Injection"
+FIVE_AN_HOUR: Json = {"numerator": {"value": 5, "unit": "mg"}, "denominator": {"value": 1, "unit": "h"}}
 
 
 @pytest.mark.parametrize(
-    ("words", "is_there"),
+    ("words", "rate", "is_there"),
     [
-        ("10 mg IV once", True),
-        ("10 mg IV every 6 hours as needed", True),
-        ("10 mg in 250 mL IV over 4 hours daily", False),
-        ("10 mg/h IV continuous infusion", False),
-        ("10 mg IV", False),
+        ("10 mg IV once", None, True),
+        ("10 mg IV every 6 hours as needed", None, True),
+        ("10 mg IV push", None, True),
+        ("10 mg in 250 mL IV over 4 hours daily", None, False),
+        ("10 mg/h IV continuous infusion", None, False),
+        ("10 mg IV", None, False),
+        ("10 mg IV once daily", {"rateQuantity": {"value": 5, "unit": "mg/h"}}, False),
+        ("10 mg IV once daily", {"rateRatio": FIVE_AN_HOUR}, False),
     ],
 )
-def test_a_row_of_one_dose_is_for_an_order_that_is_given_in_doses(words: str, is_there: bool) -> None:
-    draft = {"drug": "hydralazine 20 MG/ML Injection", "more": {"dosageInstruction": [{"text": words}]}}
-    rows = rows_for(context_of(draft), "5470")
-    assert any(row.population == "one dose" for row, _ in rows) is is_there
+def test_a_row_of_one_dose_is_for_an_order_that_is_given_in_doses(
+    words: str, rate: Json | None, is_there: bool
+) -> None:
+    draft = _dosed(HYDRALAZINE_VIAL, words, **({"doseAndRate": [rate]} if rate else {}))
+    assert any(row.population == "one dose" for row, _ in rows_for(context_of(draft), "5470")) is is_there
+
+
+@pytest.mark.parametrize(
+    ("words", "repeat", "hours"),
+    [
+        ("10 mg IV", {"duration": 2, "durationUnit": "h"}, 2.0),
+        ("10 mg IV", {"duration": 90, "durationUnit": "min"}, 1.5),
+        ("10 mg IV", {"duration": 2, "durationUnit": "d"}, None),
+        ("10 mg IV over 30 to 60 min", {}, 1.0),
+        ("10 mg IV over 0 min", {}, None),
+    ],
+)
+def test_the_hours_of_an_infusion(words: str, repeat: Json, hours: float | None) -> None:
+    assert infusion_hours(context_of(_dosed(HYDRALAZINE_VIAL, words, timing={"repeat": repeat}))) == hours
+
+
+@pytest.mark.parametrize("unit", [{"code": "mg/h"}, {"unit": "mg/h"}, {"unit": "milligrams per hour", "code": "mg/h"}])
+def test_the_rate_of_an_infusion(unit: Json) -> None:
+    draft = _dosed(HYDRALAZINE_VIAL, "IV", doseAndRate=[{"rateQuantity": {"value": 5, **unit}}])
+    assert per_hour_of(context_of(draft), "mg") == 5.0
+
+
+TALL: Json = {"labs": [["body_weight", 70, 3], ["body_height", 170, 3]]}
+GLARGINE, DULAGLUTIDE_PEN = "insulin glargine 100 UNT/ML Injection", "dulaglutide injection"
+WEEKLY: Json = {"drug": DULAGLUTIDE_PEN, "dose": "1.5 mg", "single": True}
+
+
+@pytest.mark.parametrize(
+    ("draft", "patient", "is_over"),
+    [
+        # 25 mg/m2 is for what is given daily; how often has to be stated.
+        (_dosed(CISPLATIN_VIAL, "50 mg/m2 IV daily"), TALL, True),
+        (_dosed(CISPLATIN_VIAL, "50 mg/m2 IV"), TALL, False),
+        (
+            _dosed(CISPLATIN_VIAL, "50 mg/m2 IV daily", doseAndRate=[{"doseRange": {"low": {"value": 50}}}]),
+            TALL,
+            True,
+        ),
+        # A usual first dose that is no maximum is of interest far over it.
+        ({"drug": GLARGINE, "dose": "12 unit", "times": 1}, {"labs": [["body_weight", 50, 3]]}, False),
+        ({"drug": GLARGINE, "dose": "30 unit", "times": 1}, {"labs": [["body_weight", 50, 3]]}, True),
+        # A single dose is that of a week.
+        ({"drug": DULAGLUTIDE_PEN, "dose": "4.5 mg", "single": True}, {"active": [WEEKLY]}, False),
+        ({"drug": DULAGLUTIDE_PEN, "dose": "4.5 mg", "times": 1}, {"active": [WEEKLY]}, True),
+    ],
+)
+def test_what_a_limit_is_about(draft: Json, patient: Json, is_over: bool) -> None:
+    assert answer({"over_maximum": True}, context_of(draft, **patient), FAMILY) is is_over
 
 
 def _visit(code: str, status: str = "in-progress") -> Json:
@@ -636,6 +718,7 @@ def _visit(code: str, status: str = "in-progress") -> Json:
         ("", [_visit("AMB")], True),
         ("", [_visit("AMB", "finished")], False),
         ("", [_visit("IMP")], False),
+        ("", [{name: part for name, part in _visit("AMB").items() if name != "class"}], False),
     ],
 )
 def test_who_is_an_outpatient(category: str, visits: list[Json], is_over: bool) -> None:
