@@ -312,13 +312,12 @@ def _reaction_unknown(spec: Spec) -> Predicate:
 
 def given_since(context: RuleContext) -> FhirTime | None:
     """When the drafted ingredient was last ordered and taken after the newest entry about it was made."""
-    dated = [allergy for allergy in to_draft(context) if allergy.recorded is not None]
-    newest = max(
-        (time.recorded for time in dated if time.recorded is not None), key=lambda time: time.instant, default=None
-    )
-    if newest is None or len(dated) < len(to_draft(context)):
+    entries = to_draft(context)
+    dates = [allergy.recorded for allergy in entries if allergy.recorded is not None]
+    if not dates or len(dates) < len(entries):
         return None
-    codes = {ingredient.rxcui for allergy in dated for ingredient in allergy.allergen.ingredients} & set(
+    newest = max(dates, key=lambda time: time.instant)
+    codes = {ingredient.rxcui for allergy in entries for ingredient in allergy.allergen.ingredients} & set(
         context.medication.rxcuis
     )
     times = [last_order_after(context.session.record, rxcui, newest) for rxcui in codes]

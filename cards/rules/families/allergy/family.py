@@ -92,8 +92,10 @@ def _held(context: RuleContext) -> str | None:
 def _holds(context: RuleContext) -> str | None:
     """Return what the product is, as the row says it: "capsules with peanut oil"."""
     first = worst_allergy(to_what_it_holds(context))
-    rows = excipients_of(context) if first is not None else ()
-    return next((row.holds for row in rows if first and row.allergen_class in first.allergen.allergen_classes), None)
+    if first is None:
+        return None
+    classes = first.allergen.allergen_classes
+    return next((row.holds for row in excipients_of(context) if row.allergen_class in classes), None)
 
 
 def _scar(context: RuleContext) -> Allergy | None:

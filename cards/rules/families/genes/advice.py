@@ -12,7 +12,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.rules.families.genes.knowledge import (
-    ANY,
     GENE_DRUGS,
     REQUIRED_TESTS,
     SEVERITY,
@@ -104,17 +103,13 @@ def _advise(context: RuleContext, drug: GeneDrug) -> Advice | None:
     unknown = [result for result in drug_results if not result.keys]
     choices = [_keys(results.get(gene), gene) for gene in drug.genes]
     of_populations = _of_populations(context, drug, choices)
-    if (
-        of_populations is None
-        or of_populations[0] == "silent"
-        or (unknown and of_populations[1] is not None and of_populations[1].action.name == "test")
-    ):
+    if of_populations is None or of_populations[0] == "silent" or (unknown and of_populations[1].action.name == "test"):
         if unknown:
             return Advice("unknown_allele", "info", None, drug_results)
         return Advice("standard", "silent", of_populations[1] if of_populations else None, drug_results)
     indicator, row, band = of_populations
-    advice = Advice(band or (row.action.name if row is not None else ""), indicator, row, drug_results)
-    return _with_doubts(advice, context, unknown)
+    advice = Advice(band or row.action.name, indicator, row, drug_results)
+    return _with_doubts(advice, row, context, unknown)
 
 
 def _keys(result: GeneResult | None, gene: str) -> tuple[str, ...]:
@@ -126,7 +121,7 @@ def _keys(result: GeneResult | None, gene: str) -> tuple[str, ...]:
     return ("n/a",) if "n/a" in GENES[symbol].keys else ("Indeterminate",)
 
 
-_Found = tuple[AdviceIndicator, Recommendation | None, str]
+_Found = tuple[AdviceIndicator, Recommendation, str]
 
 
 def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tuple[str, ...]]) -> _Found | None:
@@ -135,10 +130,7 @@ def _of_populations(context: RuleContext, drug: GeneDrug, choices: Sequence[tupl
     judgements = [judgement for name in names if (judgement := _of_keys(context, drug, name, choices)) is not None]
     if not judgements:
         return None
-    if (
-        is_known
-        or len({(judgement[0], judgement[1].action if judgement[1] else None) for judgement in judgements}) == 1
-    ):
+    if is_known or len({(judgement[0], judgement[1].action) for judgement in judgements}) == 1:
         return judgements[0]
     mildest = min(judgements, key=lambda judgement: SEVERITY[judgement[0]])
     worst = max(judgements, key=lambda judgement: SEVERITY[judgement[0]])
@@ -151,13 +143,13 @@ def _of_keys(
     context: RuleContext, drug: GeneDrug, population: str, choices: Sequence[tuple[str, ...]]
 ) -> _Found | None:
     """Return the worst of what the combinations of keys mean; at least one step milder if one of them means nothing."""
-    rows = [row for keys in product(*choices) if (row := _row(drug, population, keys)) is not None]
+    rows = [row for keys in product(*choices) if (row := drug.rows.get((population, keys))) is not None]
     if not rows:
         return None
     judged: list[_Found] = [(judge_dose(context, row), row, "") for row in rows]
     worst = max(judged, key=lambda judgement: SEVERITY[judgement[0]])
     levels = {judgement[0] for judgement in judged}
-    if len(levels) == 1 or worst[0] == "silent":
+    if len(levels) == 1:
         return worst
     if "silent" in levels:
         # Which of them it is decides whether there is anything to do at all.
@@ -171,11 +163,7 @@ def _contradict(context: RuleContext, drug: GeneDrug) -> bool:
     return any(result.conflicts for result in results.values())
 
 
-def _row(drug: GeneDrug, population: str, keys: tuple[str, ...]) -> Recommendation | None:
-    return drug.rows.get((population, keys)) or drug.rows.get((ANY, keys))
-
-
-def _with_doubts(advice: Advice, context: RuleContext, unknown: Iterable[GeneResult]) -> Advice:
+def _with_doubts(advice: Advice, row: Recommendation, context: RuleContext, unknown: Iterable[GeneResult]) -> Advice:
     """Return the same with the reasons why it is uncertain; it is never critical then."""
     if any(result.is_preliminary for result in advice.results):
         return replace(advice, band="preliminary", indicator="info", doubts=("The result is preliminary.",))
@@ -193,14 +181,14 @@ def _with_doubts(advice: Advice, context: RuleContext, unknown: Iterable[GeneRes
             doubts.append(f"{gene_result.gene}: the report leaves open whether {' or '.join(gene_result.phenotypes)}.")
     indicator = advice.indicator
     is_open = any(len(result.phenotypes) > 1 for result in advice.results)
-    if indicator == "critical" and (is_open or not _knows_history(advice, context)):
+    if indicator == "critical" and (is_open or not _knows_history(row, context)):
         indicator = "warning"
     return replace(advice, indicator=indicator, doubts=tuple(doubts))
 
 
-def _knows_history(advice: Advice, context: RuleContext) -> bool:
+def _knows_history(row: Recommendation, context: RuleContext) -> bool:
     """Whether a first course is known to be one, where that is what makes the advice critical."""
-    is_first = advice.row is not None and advice.row.population.startswith("never had")
+    is_first = row.population.startswith("never had")
     record = context.session.record
     return not is_first or record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")
 

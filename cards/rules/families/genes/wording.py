@@ -100,7 +100,7 @@ def _with_drug(instruction: str, drug: str) -> str:
         ("consider another drug", f"consider another drug than {drug}"),
     ):
         remainder = instruction.removeprefix(start)
-        if remainder != instruction and remainder.startswith((":", ";", " if ")):
+        if remainder.startswith((":", ";", " if ")):
             return f"{phrase}{remainder}"
     return ""
 
@@ -142,7 +142,8 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
             yield f"Instead: {' or '.join(row.action.alternatives.split(';'))}."
         if row.action.levels:
             yield "Drug levels guide the dose."
-        yield from _fda(advice, context)
+        if not is_fda:
+            yield from _fda(advice, context)
     yield from advice.doubts
     yield from _phenoconversion(advice, context)
 
@@ -158,8 +159,6 @@ def _capital(text: str) -> str:
 
 
 def _fda(advice: Advice, context: RuleContext) -> Iterator[str]:
-    if advice.row is None or advice.row.source.startswith("FDA"):
-        return
     keys = {result.gene: set(result.keys) for result in advice.results}
     for line in FDA_LINES.get(context.ingredient.rxcui, ()):
         if line.limit and keys.get(line.gene, set()) & line.keys:

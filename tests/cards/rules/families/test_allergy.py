@@ -164,6 +164,29 @@ def test_the_entries_without_a_reaction_are_told() -> None:
     assert facts == [Fact("allergy", "penicillin: reaction not recorded", "penicillin", source=SOURCE)]
 
 
+RASH, LOW = _entry("penicillin", "rash"), _entry("penicillin", "hives", criticality="low")
+UNNAMED, NO_ALLERGY = _entry("penicillin"), _entry("ampicillin", type="intolerance")
+
+
+@pytest.mark.parametrize(
+    ("entries", "true"),
+    [
+        ([], set()),
+        ([RASH], {"rash_only"}),
+        ([RASH, UNNAMED], {"rash_only", "reaction_unknown"}),
+        ([RASH, NAUSEA], {"rash_only"}),
+        ([RASH, ANAPHYLAXIS], set()),
+        ([UNNAMED], {"reaction_unknown"}),
+        ([NO_ALLERGY], {"low_criticality"}),
+        ([LOW, NO_ALLERGY], {"rash_only", "low_criticality"}),
+        ([LOW, HIVES], {"rash_only"}),
+    ],
+)
+def test_what_the_entries_about_a_class_have_in_common(entries: list[Json], true: set[str]) -> None:
+    words = ("rash_only", "low_criticality", "reaction_unknown")
+    assert {word for word in words if answer({word: PENICILLIN}, _of(CLARITHROMYCIN, *entries), FAMILY)} == true
+
+
 RECORDED = "2026-01-10"
 
 
@@ -221,6 +244,8 @@ NONE: Json = {
         (CLARITHROMYCIN, [_entry("Macrolides", "Rash")], {"class_entry": "Macrolides", "class_reaction": "rash"}),
         ({"drug": "Prometrium 100 mg capsule"}, [_entry("Peanuts", "Hives")],
          {"held_entry": "Peanuts", "held_reaction": "hives", "holds": "capsules with peanut oil"}),
+        ({"drug": "clevidipine 0.5 MG/ML Injection"}, [_entry("Eggs", "Anaphylaxis")],
+         {"held_entry": "Eggs", "held_reaction": "anaphylaxis", "holds": "made with soy and egg"}),
         ({"drug": "ibuprofen 400 MG Oral Tablet"},
          [_entry("aspirin", "Bronchospasm"), _entry("sulfamethoxazole", "Rash")],
          {"nsaid_reaction": "bronchospasm", "sulfa_reaction": "rash"}),

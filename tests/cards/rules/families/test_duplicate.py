@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cards.extension import Fact
+from cards.rules.families.duplicate.dose_change import dose_change
 from cards.rules.families.duplicate.family import FAMILY
 from cards.rules.language.rule import OrderChange, RuleError, Sig
 from tests.cards.rules.contexts import answer, beside_of, context_of, predicate_of, told
@@ -22,6 +23,10 @@ def _drug(words: str, **more: Any) -> Json:
     return {"drug": words, **more}
 
 
+VICOPROFEN = _drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet")
+TWO_NSAIDS = _drug("ibuprofen 200 MG / naproxen 250 MG Oral Tablet")
+
+
 @pytest.mark.parametrize(
     ("draft", "taken", "shared"),
     [
@@ -31,16 +36,22 @@ def _drug(words: str, **more: Any) -> Json:
         (IBUPROFEN, SERTRALINE, None),
         (SERTRALINE, _drug("citalopram 20 MG Oral Tablet"), ("SSRIs", "citalopram")),
         (IBUPROFEN, _drug("diclofenac 1 % Topical Gel"), None),
-        (_drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), IBUPROFEN, None),
-        (_drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), NAPROXEN, ("NSAIDs", "naproxen")),
-        (_drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), VICODIN, None),
-        (NAPROXEN, _drug("hydrocodone 5 MG / ibuprofen 200 MG Oral Tablet"), ("NSAIDs", "ibuprofen")),
+        (VICOPROFEN, IBUPROFEN, None),
+        (VICOPROFEN, NAPROXEN, ("NSAIDs", "naproxen")),
+        (VICOPROFEN, VICODIN, None),
+        (NAPROXEN, VICOPROFEN, ("NSAIDs", "ibuprofen")),
         (_drug("oxycodone 5 MG Oral Tablet"), _drug("morphine 15 MG Oral Tablet"),
          ("short-acting opioids by mouth", "morphine")),
         (_drug("oxycodone 10 MG Extended Release Oral Tablet"), _drug("morphine 15 MG Extended Release Oral Tablet"),
          ("long-acting opioids", "morphine")),
         (_drug("oxycodone 10 MG Extended Release Oral Tablet"), _drug("morphine 15 MG Oral Tablet"), None),
         (_drug("oxycodone 5 MG Oral Tablet"), _drug("morphine 15 MG Extended Release Oral Tablet"), None),
+        (_drug("levorphanol 2 MG Oral Tablet"), _drug("morphine 15 MG Extended Release Oral Tablet"),
+         ("long-acting opioids", "morphine")),
+        # What both hold is no second drug of the class, on either side.
+        (TWO_NSAIDS, VICOPROFEN, None),
+        (VICOPROFEN, TWO_NSAIDS, None),
+        (VICODIN, _drug("hydrocodone 5 MG / oxycodone 5 MG Oral Tablet"), None),
     ],
 )  # fmt: skip
 def test_what_is_of_one_class(draft: Json, taken: Json, shared: tuple[str, str] | None) -> None:
@@ -113,6 +124,15 @@ WORDS = ("same_product", "dose_change", "other_release", "other_way", "topical_a
         (_drug("fluticasone HFA inhaler"), _drug("fluticasone Diskus inhaler"), {"same_product", "dose_change"}),
         (_drug("albuterol HFA inhaler"), _drug("albuterol nebulizer solution"),
          {"same_product", "dose_change", "both_local"}),
+        (_drug("albuterol HFA inhaler"), _drug("fluticasone HFA inhaler"), set()),
+        # A brand that is inhaled, whether or not its words say so.
+        (_drug("salmeterol"), _drug("Serevent Diskus"), {"same_product", "dose_change"}),
+        (_drug("Symbicort"), _drug("Symbicort"), {"same_product", "dose_change"}),
+        (_drug("vancomycin catheter lock solution"), _drug("vancomycin 125 MG Oral Capsule"), {"other_way"}),
+        # A drug without an ATC code is swallowed all the same.
+        (_drug("hydrocortisone 1 % Topical Cream"), _drug("levorphanol 2 MG Oral Tablet"),
+         {"other_way", "topical_and_swallowed"}),
+        (_drug("sodium chloride 0.9 % Injection"), _drug("glucose 5 % Injection"), set()),
     ],
 )  # fmt: skip
 def test_how_two_orders_are_alike(draft: Json, taken: Json, true: set[str]) -> None:
@@ -144,6 +164,7 @@ def test_how_two_orders_are_alike(draft: Json, taken: Json, true: set[str]) -> N
         # 1,300 mg and 2,700 mg are 4,000: within the limit.
         ("in_the_sum", PERCOCET, {**TYLENOL, "dose": "675 mg"}, True),
         ("in_the_sum", PERCOCET, {**TYLENOL, "dose": "676 mg"}, False),
+        ("in_the_sum", PERCOCET, _drug(TYLENOL["drug"], dose="8 tablet", single=True), True),
         ("switch_in_progress", SERTRALINE, {**SERTRALINE, "ended": -14}, True),
         ("switch_in_progress", SERTRALINE, {**SERTRALINE, "ended": -15}, False),
         ("switch_in_progress", SERTRALINE, SERTRALINE, False),
@@ -219,6 +240,35 @@ def test_the_words_about_the_other_order() -> None:
     assert words["shared"](beside_of(SERTRALINE, IBUPROFEN)) is None
     assert words["order"](beside_of(SERTRALINE, {**SERTRALINE, "undated": True})) == (
         "sertraline 50 MG Oral Tablet, active")  # fmt: skip
+
+
+GLARGINE = "insulin glargine 100 UNT/ML Injection"
+
+
+@pytest.mark.parametrize(
+    ("draft", "taken", "times"),
+    [
+        ({**SERTRALINE, "dose": "4 tablet"}, SERTRALINE, 4.0),
+        # As needed is from none to all: the end counts that makes the change smaller.
+        ({**SERTRALINE, "dose": "4 tablet", "as_needed": True}, SERTRALINE, 4.0),
+        (SERTRALINE, {**SERTRALINE, "as_needed": True}, 1.0),
+        (SERTRALINE, {**SERTRALINE, "dose": "2 tablet", "as_needed": True}, 1.0),
+        ({**SERTRALINE, "dose": "0.5 tablet"}, SERTRALINE, 0.5),
+        (SERTRALINE, {**SERTRALINE, "dose": "0 tablet"}, None),
+        (_drug(GLARGINE, dose="20 unit", times=1), _drug(GLARGINE, dose="10 unit", times=1), 2.0),
+        (_drug(GLARGINE, dose="20 unit", times=1), _drug(GLARGINE, dose="20 unit"), None),
+        (_drug(GLARGINE, dose="20 unit"), _drug(GLARGINE, dose="20 unit", times=1), None),
+    ],
+)
+def test_how_many_times_the_dose_of_the_order_before_it_is(draft: Json, taken: Json, times: float | None) -> None:
+    change = dose_change(beside_of(draft, taken))
+    assert (change.times if change is not None else None) == times
+
+
+@pytest.mark.parametrize(("words", "given"), [("1 tablet daily", False), ("1 tablet daily, then 2 daily", True)])
+def test_a_step_in_the_words_of_an_order_is_a_reason_for_its_dose(words: str, given: bool) -> None:
+    context = context_of(_drug(SERTRALINE["drug"], more={"dosageInstruction": [{"text": words}]}))
+    assert answer({"reason_given": True}, context, FAMILY) is given
 
 
 def test_the_weight_and_the_dose_for_each_kilogram() -> None:

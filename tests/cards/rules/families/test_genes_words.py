@@ -57,6 +57,9 @@ PAROXETINE: Json = {"active": ["paroxetine 20 MG Oral Tablet"]}
         (_of(AMITRIPTYLINE, ["words", "CYP2C19", "normal metabolizer"], **PAROXETINE),
          "CYP2C19 normal metabolizer: amitriptyline; usual dose.",
          "No phenotype follows from such a result here; the report of the laboratory may state one."),
+        (_of(AZATHIOPRINE, ["words", "TPMT", "normal metabolizer"], ["words", "NUDT15", "Zaubergen", {"id": "other"}]),
+         "NUDT15 “Zaubergen” cannot be translated: no advice about azathioprine from it.",
+         "No phenotype follows from such a result here; the report of the laboratory may state one."),
         (_of(CODEINE, ["words", "CYP2D6", "Zaubergen"]),
          "CYP2D6 “Zaubergen” cannot be translated: no advice about codeine from it.",
          "No phenotype follows from such a result here; the report of the laboratory may state one."),
@@ -164,6 +167,7 @@ AG, GG = (["words", "VKORC1", words] for words in ("-1639 AG", "-1639 GG"))
     ("results", "poor", "sensitive", "words"),
     [
         ([], False, False, None),
+        ([["words", "CYP2C9", "poor metabolizer"]], True, False, "CYP2C9 poor metabolizer"),
         ([C9_POOR], True, False, "CYP2C9 poor metabolizer (activity score 0)"),
         ([C9_POOR, GG], True, False, "CYP2C9 poor metabolizer (activity score 0) and VKORC1 -1639 GG"),
         ([C9_MIXED, GG], False, True, "CYP2C9 intermediate metabolizer (activity score 1) and VKORC1 -1639 GG"),
@@ -263,6 +267,11 @@ def test_the_words_of_a_page(spec: Json, words: str) -> None:
     assert FAMILY.vocabulary.say(spec) == words
 
 
+def test_no_dose_is_offered_without_advice_of_a_row() -> None:
+    lower = FAMILY.changes["lower_dose"]
+    assert [lower(_of(CODEINE, *results)) for results in ([], [["words", "CYP2D6", "Zaubergen"]])] == [None, None]
+
+
 def test_an_action_asks_for_no_levels_unless_its_row_does() -> None:
     assert Action("avoid", "no") == Action("avoid", "no", None, "", levels=False, alternatives="")
 
@@ -272,6 +281,7 @@ def test_an_action_asks_for_no_levels_unless_its_row_does() -> None:
     [
         ({"text": "Liver transplant"}, False),
         ({"text": "x", "coding": [{"code": "Z94.4"}]}, False),
+        (None, True),
         ({"text": "x", "coding": [{"code": "z9484"}]}, False),
         ({"text": "Kidney transplant", "coding": [{"code": "Z94.0"}]}, True),
         ({"text": "Liver transplant candidate", "coding": [{"code": "Z94.4"}]}, True),
@@ -280,11 +290,11 @@ def test_an_action_asks_for_no_levels_unless_its_row_does() -> None:
         ({"text": "Father had a bone marrow transplant"}, True),
     ],
 )
-def test_a_transplant_of_liver_or_blood_cells_ends_a_result(problem: Json, holds: bool) -> None:
+def test_a_transplant_of_liver_or_blood_cells_ends_a_result(problem: Json | None, holds: bool) -> None:
     listed = {**TRANSPLANT, "code": problem}
-    done = procedure(problem, patient="case", id="t")
+    done = {**procedure(patient="case", id="t"), "code": problem}
     spec: Json = {"gene_advice": {"says": "avoid", "indicator": "warning"}}
-    for more, expected in ((listed, holds), (done, holds), ({**done, "status": "not-done"}, True)):
+    for more, expected in ((listed, holds), (done, holds), ({**done, "status": "stopped"}, True)):
         assert answer(spec, _of(CODEINE, POOR, more=(more,)), FAMILY) is expected
 
 
@@ -311,6 +321,8 @@ BOTH_LISTS = ["MedicationRequest", "MedicationStatement"]
         (_of(AZATHIOPRINE, INTERMEDIATE, labs=[["body_weight", 75, 3]]), "reduce", "warning"),
         (_of(AZATHIOPRINE, INTERMEDIATE, labs=[["body_weight", 76, 3]]), "standard", "silent"),
         (_of(AZATHIOPRINE, INTERMEDIATE), "reduce", "warning"),
+        # Rapid metabolizers get the usual dose whatever it is for.
+        (_of({"drug": "clopidogrel 75 MG Oral Tablet"}, ["words", "CYP2C19", "rapid metabolizer"]), "avoid", "silent"),
         # A result that cannot be translated beside one that can.
         (_of(AMITRIPTYLINE, POOR, ["words", "CYP2C19", "Zaubergen"]), "avoid_unless", "warning"),
         (_of(AZATHIOPRINE, ["words", "TPMT", "Zaubergen"]), "unknown_allele", "info"),
