@@ -33,7 +33,7 @@ from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute
 from cds_hooks.routes.summaries import summary_routes
 from cds_hooks.security import RegistrableNames, Trust, open_trust
-from cds_hooks.security.client import development_client
+from cds_hooks.security.trust import development_client
 from cds_hooks.services import Service, by_address, services_for, versions_for
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.content import use_site_keys

@@ -33,7 +33,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from cds_hooks.access.roles import ASSIGNABLE, Role
 from cds_hooks.access.store import AccessStore, accounts, sessions, tries
-from cds_hooks.security.client import is_proxy
+from cds_hooks.security.trust import is_proxy
 from cds_hooks.settings.checks import Networks
 
 if TYPE_CHECKING:

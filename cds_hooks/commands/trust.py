@@ -26,14 +26,8 @@ from cds_hooks.kit.simulator.signing import (
     write_key,
 )
 from cds_hooks.security.addresses import KeySetUrl
-from cds_hooks.security.client import NO_SERVICE, TrustedClient
-from cds_hooks.security.trust_file import (
-    EVERY_SERVICE,
-    RegistrableNames,
-    TrustFile,
-    TrustFileError,
-    read_trust_file,
-)
+from cds_hooks.security.trust import NO_SERVICE, RegistrableNames, TrustedClient
+from cds_hooks.security.trust_file import EVERY_SERVICE, TrustFile, TrustFileError, read_trust_file
 from cds_hooks.security.trust_setup import add_client, try_addresses
 from cds_hooks.services import services_for
 from cds_hooks.settings import settings

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from enum import IntEnum
+from functools import partial
 from time import monotonic, time
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,10 +26,12 @@ from cds_hooks.decision_views.follow import Batch, Projection
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.hold_back.memory import MOST_CARDS, Bounded, PatientMemory, Turn, is_this_opening, turn_days, turn_kind
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, shown_decision
-from cds_hooks.security.replay import ReplayStore, open_replay_store
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import RecordUnavailable
+
+if TYPE_CHECKING:
+    from cds_hooks.security.replay import ReplayStore
 
 # Lets workers and machines that share a record take names of which each has one: a turn, a place of a budget
 
@@ -43,7 +46,10 @@ class Claims:
 
     def __init__(self, database_url: str) -> None:
         """Name the store beside this record, which the first claim opens."""
-        self._url = database_url
+        # A process that shares nothing makes no claims and imports nothing of the store.
+        from cds_hooks.security.replay import open_replay_store
+
+        self._open = partial(open_replay_store, database_url)
         self._store: ReplayStore | None = None
 
     async def is_first(self, name: str, now: float) -> bool:
@@ -53,7 +59,7 @@ class Claims:
         """
         minute = int(now // _SECONDS)
         try:
-            self._store = self._store or open_replay_store(self._url)
+            self._store = self._store or self._open()
             # The minute before as well, else two calls around the full minute would both be the first.
             before = await self._take(self._store, name, minute - 1, now)
             return await self._take(self._store, name, minute, now) and before
@@ -66,12 +72,12 @@ class Claims:
         True too where that cannot be said: a card too many does less harm than one that is missing.
         """
         try:
-            self._store = self._store or open_replay_store(self._url)
+            self._store = self._store or self._open()
             return await self._store.first_use(_PLACES, name, until, now)
         except (ReplayStoreFailed, RecordUnavailable):
             return True
 
-    async def _take(self, store: ReplayStore, name: str, minute: int, now: float) -> bool:
+    async def _take(self, store: "ReplayStore", name: str, minute: int, now: float) -> bool:
         return await store.first_use(_PURPOSE, f"{minute}\n{name}", now + 3 * _SECONDS, now)
 
     async def aclose(self) -> None:

@@ -22,8 +22,7 @@ from cds_hooks.prefetch.state import (
 )
 from cds_hooks.protocol.request import CDSRequest
 from cds_hooks.security.addresses import FhirBase, OutboundRefused
-from cds_hooks.security.client import TrustedClient
-from cds_hooks.security.trust import Trust
+from cds_hooks.security.trust import Trust, TrustedClient
 from fhir.client.errors import FetchError, InvalidQuery
 from fhir.client.query import FetchLimits, Query, Read, Search
 from fhir.record.refusals import Refusal, WhyNot

@@ -17,8 +17,7 @@ from cds_hooks.metrics import Metrics
 from cds_hooks.prefetch.fetch import PrefetchFetcher
 from cds_hooks.replay.memory import RecordedGovernance
 from cds_hooks.security import TrustedClient
-from cds_hooks.security.client import development_client
-from cds_hooks.security.trust import DevelopmentTrust
+from cds_hooks.security.trust import DevelopmentTrust, development_client
 from cds_hooks.security.trust_file import read_trust_file
 from cds_hooks.services import Service, services_for, versions_for
 from cds_hooks.services._model import Predictor

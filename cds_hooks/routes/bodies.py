@@ -12,7 +12,7 @@ from starlette.types import Receive
 
 from cds_hooks.errors import BadRequest, BodyTooLarge, RequestTimeout, TooManyCalls, UnsupportedMediaType
 from cds_hooks.security import Trust, TrustedClient
-from cds_hooks.security.client import ProxiedCall
+from cds_hooks.security.trust import ProxiedCall
 from cds_hooks.settings import Settings
 
 # How many calls a client may have under way, and begin in a second

@@ -29,7 +29,7 @@ from cds_hooks.hold_back.governance import Governance
 from cds_hooks.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
 from cds_hooks.routes.bodies import ReportIntake
 from cds_hooks.security import TrustedClient
-from cds_hooks.security.client import proxied_call
+from cds_hooks.security.trust import proxied_call
 from cds_hooks.services import Service
 from cds_hooks.storage.database import parse_url
 from cds_hooks.storage.decision import (

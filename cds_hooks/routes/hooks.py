@@ -21,7 +21,7 @@ from cds_hooks.logs import log
 from cds_hooks.routes.bodies import BodyReader, CallBudgets
 from cds_hooks.routes.failures import failure_outcome, log_failure, log_refusal, send_json, send_refusal, trace_fields
 from cds_hooks.security import Trust, TrustedClient, Untrusted
-from cds_hooks.security.client import proxied_call
+from cds_hooks.security.trust import proxied_call
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import RecordUnavailable, are_of_one_call, new_decision_id
 from cds_hooks.storage.queries import DecisionFilter, find_decisions

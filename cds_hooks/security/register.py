@@ -1,21 +1,46 @@
-"""The clients of the current trust file, and the key sets that are fetched for them."""
+"""The trust of a trust file: its clients, the key sets that are fetched for them, and who of them calls."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from math import inf
 from pathlib import Path
-from time import monotonic, time_ns
-from typing import Final
+from secrets import token_hex
+from time import monotonic, time, time_ns
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cds_hooks.errors import Untrusted
 from cds_hooks.logs import log
-from cds_hooks.security.addresses import KeySetUrl
-from cds_hooks.security.client import ANONYMOUS, NO_SERVICE, TrustedClient
+from cds_hooks.security.addresses import (
+    BadUrl,
+    FhirBase,
+    KeySetUrl,
+    OutboundRefused,
+    is_below,
+    is_loopback,
+    parse_url,
+)
 from cds_hooks.security.keys import Keys, VerificationKey, read_key_set, read_object
-from cds_hooks.security.token import ClientRegister
-from cds_hooks.security.trust_file import RegistrableNames, TrustFile, TrustFileError, read_trust_file
+from cds_hooks.security.replay import ReplayStore
+from cds_hooks.security.token import ClientRegister, Token, bearer, claimed_client, endpoints_of, read_token
+from cds_hooks.security.trust import (
+    ANONYMOUS,
+    ANY_NAME,
+    NO_SERVICE,
+    Headers,
+    OutboundTrust,
+    PinnedKeys,
+    ProxiedCall,
+    RegistrableNames,
+    TrustedClient,
+    base_url,
+)
+from cds_hooks.security.trust_file import TrustFile, TrustFileError, read_trust_file
+
+if TYPE_CHECKING:
+    from cds_hooks.security.outbound import OutboundClient
 
 Fetch = Callable[[KeySetUrl], Awaitable[bytes]]
 """A function that fetches the bytes of a key set, or raises."""
@@ -144,6 +169,7 @@ class RemoteKeys:
 
 LOOK_SECONDS: Final = 0.5
 _Stamp = tuple[int, int, int] | None
+_DISCOVERY: Final = "/cds-services"
 
 
 class WatchedTrustFile:
@@ -266,3 +292,140 @@ def _stamp(path: Path) -> _Stamp:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+class FileTrust(OutboundTrust):
+    """The trust of a trust file: a client is identified by the signed token of each call."""
+
+    development = False
+
+    def __init__(
+        self,
+        file: Path,
+        public_url: str,
+        replays: ReplayStore,
+        registrable: RegistrableNames = ANY_NAME,
+        clock: Callable[[], float] = time,
+        outbound: "OutboundClient | None" = None,
+    ) -> None:
+        """`clock` gives seconds since the epoch.
+
+        Raises:
+            TrustFileError: the file cannot be used.
+        """
+        super().__init__(outbound)
+        self._live = WatchedTrustFile(file, registrable, lambda source: self.outbound.fetch(source))
+        self._public_url = public_url
+        if _is_plain(public_url):
+            # checklist row GEN-02: behind a proxy that serves https, tokens should name the proxy's address
+            log().warning("tokens name a plain http address", reason="public-url")
+        self._replays = replays
+        self._clock = clock
+        self._origins = _Origins(self._live)
+
+    @property
+    def origins(self) -> Collection[str]:
+        """The origins of all clients of the current file."""
+        return self._origins
+
+    @property
+    def clients(self) -> tuple[TrustedClient, ...]:
+        """The clients of the current file."""
+        return self._live.register().clients
+
+    async def keep_looking(self) -> None:
+        """Look at the file twice a second until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._live.register()
+
+    async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
+        """Return the client whose key signed the call's token, which is for this path and was not used before.
+
+        The token of a `call` that a proxy sends again is taken again.
+
+        Raises:
+            Untrusted: there is no such token (401).
+        """
+        register = self._live.register()
+        if path == _DISCOVERY and not self._live.discovery_needs_token:
+            return self._live.anonymous
+        token = read_token(bearer(headers))
+        now = self._clock()
+        client = claimed_client(token, register, endpoints_of(self._public_url, path), now)
+        await self._check_signature(token, client)
+        claims = token.claims
+        until = claims.exp + client.budgets.skew_seconds
+        call_id = call.id if call is not None else ""
+        is_first = await self._replays.first_use(claims.iss, claims.jti, until, now, call_id)
+        if not is_first and call is not None:
+            is_first = call.is_repeated = await self._replays.was_used_by(claims.iss, claims.jti, call_id)
+        if not is_first:
+            raise Untrusted("replayed", client.name)
+        return client
+
+    async def _check_signature(self, token: Token, client: TrustedClient) -> None:
+        kid = token.header.kid
+        source = client.key_source
+        if isinstance(source, PinnedKeys):
+            key = source.keys.by_kid.get(kid)
+        else:
+            remote = self._live.remote_keys(source)
+            key = remote.key(kid) or await remote.key_after_fetching(kid)
+            if not remote.usable:
+                raise Untrusted("keys-away", client.name)
+        if key is None:
+            raise Untrusted("key", client.name)
+        if not key.verifies(token.header.alg, token.signed, token.signature):
+            raise Untrusted("signature", client.name)
+
+    def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
+        """Return the registered base that equals the address or lies above it.
+
+        Raises:
+            OutboundRefused: there is none for this client.
+        """
+        url = base_url(fhir_server)
+        for base in client.fhir:
+            if is_below(url, base.url):
+                return FhirBase(url, base.url, base.reach, client.budgets, client.name, open=base.open)
+        raise OutboundRefused("not-registered", "The call's fhirServer is not one that is registered for this client.")
+
+    async def check(self) -> None:
+        """Note one token of our own as used: what every call with a token needs.
+
+        Raises:
+            ReplayStoreFailed: The store of used tokens cannot be written.
+        """
+        now = time()
+        await self._replays.first_use("readyz", token_hex(16), now + 60, now)
+
+    async def aclose(self) -> None:
+        """Close connections and files."""
+        self._live.cancel()
+        await super().aclose()
+        await self._replays.aclose()
+
+
+class _Origins(Collection[str]):
+    """The origins of the current file. An ASGI middleware keeps this object for the life of the process."""
+
+    def __init__(self, live: WatchedTrustFile) -> None:
+        self._live = live
+
+    def __contains__(self, origin: object) -> bool:
+        return origin in self._live.register().origins
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._live.register().origins)
+
+    def __len__(self) -> int:
+        return len(self._live.register().origins)
+
+
+def _is_plain(public_url: str) -> bool:
+    try:
+        url = parse_url(public_url)
+    except BadUrl:
+        return False
+    return url.scheme == "http" and not is_loopback(url)

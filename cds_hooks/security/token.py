@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from cds_hooks.errors import Untrusted
 from cds_hooks.security.addresses import BadUrl, parse_url
-from cds_hooks.security.client import TrustedClient
 from cds_hooks.security.keys import NotAnObject, read_object
+from cds_hooks.security.trust import TrustedClient
 from fhir.terminology.caching import remembered
 
 MOST_BYTES: Final = 8192

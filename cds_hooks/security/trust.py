@@ -1,37 +1,182 @@
-"""Decides who may call and which addresses this server may call: by a trust file, or in the development profile."""
+"""Who calls and which addresses this server may call: registered clients, and the trust that tells them.
 
-import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator
-from pathlib import Path
-from secrets import token_hex
-from time import time
-from typing import TYPE_CHECKING, Final, Protocol
+A token is for one call, so a copy of a call is refused. A declared proxy (`CDS_TRUSTED_PROXIES`) gives every call an id
+of its own in `X-Request-ID`, in place of whatever came in, and sends the same id when it tries the next server. The
+store of used tokens holds the id beside the token; only the same token with the same id is a call sent again.
+"""
 
-from cds_hooks.errors import Untrusted
-from cds_hooks.logs import log
+from collections.abc import Collection, Iterable, Mapping
+from hashlib import blake2b
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from cds_hooks.dialects import DEVELOPMENT, ClientProfile, profile_for
+from cds_hooks.errors import NotAllowed
 from cds_hooks.security.addresses import (
     BadUrl,
+    Budgets,
     CountOutbound,
     FhirBase,
+    KeySetUrl,
     OutboundRefused,
     Reach,
     Url,
-    is_below,
     is_loopback,
     parse_url,
     reach_of,
 )
-from cds_hooks.security.client import ANONYMOUS, PinnedKeys, ProxiedCall, TrustedClient
-from cds_hooks.security.register import LOOK_SECONDS, WatchedTrustFile
-from cds_hooks.security.replay import ReplayStore, open_replay_store
-from cds_hooks.security.token import Token, bearer, claimed_client, endpoints_of, read_token
-from cds_hooks.security.trust_file import ANY_NAME, RegistrableNames
+from cds_hooks.security.keys import Keys
+from cds_hooks.settings import Settings
+from cds_hooks.settings.checks import Networks
 
 if TYPE_CHECKING:
     from cds_hooks.security.outbound import OutboundClient
 
+ANY: Final = frozenset[str]()
+"""The empty set of hooks, services or subjects: no restriction."""
+NO_SERVICE: Final = frozenset({""})
+"""The services of a client that may call none: no service has the empty id."""
+
+DEFAULT_ALGORITHMS: Final = ("ES384", "RS384")
+"""What CDS Hooks recommends (checklist row SEC-22)."""
+
+
+class RegisteredBase(Struct, frozen=True):
+    """A FHIR base URL of the trust file."""
+
+    url: Url
+    reach: Reach
+    open: bool = False
+    """Whether it is read without an access token, as a test server without authorization is."""
+
+
+class PinnedKeys(Struct, frozen=True):
+    """Keys that were exchanged out of band."""
+
+    keys: Keys = field(default_factory=Keys)
+
+
+PAYER_SERVICES: Final = frozenset({"coverage-requirements"})
+"""Services of payers: a client of the trust file has them where it names them."""
+
+
+class TrustedClient(Struct, frozen=True):
+    """One `[[client]]` of the trust file. A set that is empty does not restrict."""
+
+    name: str
+    issuers: frozenset[str] = ANY
+    subjects: frozenset[str] = ANY
+    tenant: str | None = None
+    key_source: KeySetUrl | PinnedKeys = field(default_factory=PinnedKeys)
+    jku: str | None = None
+    """The `jku` that the token's header may name; it is compared and never fetched."""
+    algorithms: frozenset[str] = frozenset(DEFAULT_ALGORITHMS)
+    audiences: frozenset[str] = ANY
+    """Values of `aud` that are accepted in addition to the URL that is called."""
+    fhir: tuple[RegisteredBase, ...] = ()
+    fhir_client_id: str | None = None
+    """Our id at the client's authorization server: `fhirAuthorization.subject` must be it, where it is set."""
+    smart_client_id: str | None = None
+    """Our id there as a SMART app: an EHR launch from this client's FHIR servers is taken where it is set."""
+    smart_origins: frozenset[str] = ANY
+    """Origins beside those of `fhir` at which its authorization server may be."""
+    hooks: frozenset[str] = ANY
+    services: frozenset[str] = ANY
+    cors_origins: frozenset[str] = ANY
+    profile: ClientProfile = DEVELOPMENT
+    """What the client supports: dialect, version of CDS Hooks, hosts of links, override reasons."""
+    budgets: Budgets = field(default_factory=Budgets)
+
+    def may_call(self, service: str, hook: str | None = None) -> bool:
+        """Return whether the client is registered for a service, and for a hook where one is given.
+
+        A payer's service is no part of "all services": the trust file names it.
+        """
+        if service in PAYER_SERVICES and self.issuers and service not in self.services:
+            return False
+        return (not self.services or service in self.services) and (
+            hook is None or not self.hooks or hook in self.hooks
+        )
+
+    def require(self, service: str, hook: str | None = None) -> None:
+        """Check that the client is registered for a service and, where one is given, for a hook.
+
+        Raises:
+            NotAllowed: it is not (403).
+        """
+        if not self.may_call(service, hook):
+            raise NotAllowed("This client is not registered for this service or hook.")
+
+
+ANONYMOUS: Final = TrustedClient(name=DEVELOPMENT.name, budgets=Budgets(concurrency=10_000, calls_per_second=100_000))
+"""Every caller in the development profile."""
+
+
+def development_client(configured: Settings) -> TrustedClient:
+    """Return the one client of a server without a trust file."""
+    profile = profile_for(
+        DEVELOPMENT.name,
+        configured.dialect,
+        version=configured.protocol_version,
+        link_hosts=configured.link_hosts,
+        action_selection_behavior=configured.action_selection_behavior,
+    )
+    return replace(ANONYMOUS, profile=profile)
+
+
+_HEADER: Final = b"x-request-id"
+_LONGEST: Final = 200
+
+
+class ProxiedCall:
+    """The id that a declared proxy gave a call, and whether the call was sent before."""
+
+    __slots__ = ("fingerprint", "id", "is_repeated")
+
+    def __init__(self, call_id: str, authorization: bytes) -> None:
+        self.id = call_id
+        self.is_repeated = False
+        self.fingerprint = blake2b(call_id.encode() + b"\n" + authorization, digest_size=6).digest()
+        """Six bytes of the id and the token, by which the decision of the call is found."""
+
+
+def proxied_call(scope: Mapping[str, Any], proxies: Networks) -> ProxiedCall | None:
+    """Return the call by the id of its proxy; None where it came from no declared proxy, or with no id or several."""
+    peer = scope.get("client")
+    if not proxies or not peer or not is_proxy(peer[0], proxies):
+        return None
+    headers = scope["headers"]
+    ids = [value.decode("latin-1") for name, value in headers if name == _HEADER]
+    if len(ids) != 1 or not 0 < len(ids[0]) <= _LONGEST:
+        return None
+    return ProxiedCall(ids[0], dict(headers).get(b"authorization", b""))
+
+
+def is_proxy(address: str, proxies: Networks) -> bool:
+    """Return whether the address is in one of these networks; IPv4 counts in the form of IPv6, too."""
+    try:
+        number = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(number, IPv6Address) and number.ipv4_mapped is not None:
+        number = number.ipv4_mapped
+    return any(number in network for network in proxies)
+
+
 Headers = Iterable[tuple[bytes, bytes]]
-_DISCOVERY: Final = "/cds-services"
+
+
+class RegistrableNames(Struct, frozen=True):
+    """The hooks and services that a client can be registered for; an empty collection is not checked."""
+
+    services: Collection[str] = ()
+    hooks: Collection[str] = ()
+
+
+ANY_NAME: Final = RegistrableNames()
 
 
 class Trust(Protocol):
@@ -81,29 +226,7 @@ class Trust(Protocol):
         """Close connections and files."""
 
 
-def open_trust(
-    file: Path | None,
-    public_url: str,
-    database_url: str,
-    *,
-    registrable: RegistrableNames = ANY_NAME,
-    development: TrustedClient = ANONYMOUS,
-) -> Trust:
-    """Return the trust of a file; without a file, that of the development profile.
-
-    In the development profile every caller is the client `development`. `public_url` is the address that tokens name;
-    `registrable` is what clients can be registered for.
-
-    Raises:
-        TrustFileError: the file cannot be used; its message is made of sentences for the operator.
-        ReplayStoreFailed: the store of used tokens cannot be opened.
-    """
-    if file is None:
-        return DevelopmentTrust(development)
-    return FileTrust(file, public_url, open_replay_store(database_url), registrable)
-
-
-class _Outbound:
+class OutboundTrust:
     """Holds the client for outbound requests. httpx takes 0.03 s and 4 MB, and many calls read nothing."""
 
     def __init__(self, outbound: "OutboundClient | None") -> None:
@@ -131,7 +254,7 @@ class _Outbound:
             await self._outbound.aclose()
 
 
-class DevelopmentTrust(_Outbound):
+class DevelopmentTrust(OutboundTrust):
     """The development profile: every caller is trusted, and only addresses on this machine are called."""
 
     development = True
@@ -161,7 +284,7 @@ class DevelopmentTrust(_Outbound):
         Raises:
             OutboundRefused: the host is not written as a loopback address or `localhost`.
         """
-        url = _base_url(fhir_server)
+        url = base_url(fhir_server)
         if not is_loopback(url):
             raise OutboundRefused("not-registered", "Without a trust file only FHIR servers on loopback are read.")
         return FhirBase(url, url, reach_of(url, Reach()), client.budgets, client.name, open=True)
@@ -173,144 +296,8 @@ class DevelopmentTrust(_Outbound):
         """Call need no token."""
 
 
-class FileTrust(_Outbound):
-    """The trust of a trust file: a client is identified by the signed token of each call."""
-
-    development = False
-
-    def __init__(
-        self,
-        file: Path,
-        public_url: str,
-        replays: ReplayStore,
-        registrable: RegistrableNames = ANY_NAME,
-        clock: Callable[[], float] = time,
-        outbound: "OutboundClient | None" = None,
-    ) -> None:
-        """`clock` gives seconds since the epoch.
-
-        Raises:
-            TrustFileError: the file cannot be used.
-        """
-        super().__init__(outbound)
-        self._live = WatchedTrustFile(file, registrable, lambda source: self.outbound.fetch(source))
-        self._public_url = public_url
-        if _is_plain(public_url):
-            # checklist row GEN-02: behind a proxy that serves https, tokens should name the proxy's address
-            log().warning("tokens name a plain http address", reason="public-url")
-        self._replays = replays
-        self._clock = clock
-        self._origins = _Origins(self._live)
-
-    @property
-    def origins(self) -> Collection[str]:
-        """The origins of all clients of the current file."""
-        return self._origins
-
-    @property
-    def clients(self) -> tuple[TrustedClient, ...]:
-        """The clients of the current file."""
-        return self._live.register().clients
-
-    async def keep_looking(self) -> None:
-        """Look at the file twice a second until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self._live.register()
-
-    async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
-        """Return the client whose key signed the call's token, which is for this path and was not used before.
-
-        The token of a `call` that a proxy sends again is taken again.
-
-        Raises:
-            Untrusted: there is no such token (401).
-        """
-        register = self._live.register()
-        if path == _DISCOVERY and not self._live.discovery_needs_token:
-            return self._live.anonymous
-        token = read_token(bearer(headers))
-        now = self._clock()
-        client = claimed_client(token, register, endpoints_of(self._public_url, path), now)
-        await self._check_signature(token, client)
-        claims = token.claims
-        until = claims.exp + client.budgets.skew_seconds
-        call_id = call.id if call is not None else ""
-        is_first = await self._replays.first_use(claims.iss, claims.jti, until, now, call_id)
-        if not is_first and call is not None:
-            is_first = call.is_repeated = await self._replays.was_used_by(claims.iss, claims.jti, call_id)
-        if not is_first:
-            raise Untrusted("replayed", client.name)
-        return client
-
-    async def _check_signature(self, token: Token, client: TrustedClient) -> None:
-        kid = token.header.kid
-        source = client.key_source
-        if isinstance(source, PinnedKeys):
-            key = source.keys.by_kid.get(kid)
-        else:
-            remote = self._live.remote_keys(source)
-            key = remote.key(kid) or await remote.key_after_fetching(kid)
-            if not remote.usable:
-                raise Untrusted("keys-away", client.name)
-        if key is None:
-            raise Untrusted("key", client.name)
-        if not key.verifies(token.header.alg, token.signed, token.signature):
-            raise Untrusted("signature", client.name)
-
-    def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """Return the registered base that equals the address or lies above it.
-
-        Raises:
-            OutboundRefused: there is none for this client.
-        """
-        url = _base_url(fhir_server)
-        for base in client.fhir:
-            if is_below(url, base.url):
-                return FhirBase(url, base.url, base.reach, client.budgets, client.name, open=base.open)
-        raise OutboundRefused("not-registered", "The call's fhirServer is not one that is registered for this client.")
-
-    async def check(self) -> None:
-        """Note one token of our own as used: what every call with a token needs.
-
-        Raises:
-            ReplayStoreFailed: The store of used tokens cannot be written.
-        """
-        now = time()
-        await self._replays.first_use("readyz", token_hex(16), now + 60, now)
-
-    async def aclose(self) -> None:
-        """Close connections and files."""
-        self._live.cancel()
-        await super().aclose()
-        await self._replays.aclose()
-
-
-class _Origins(Collection[str]):
-    """The origins of the current file. An ASGI middleware keeps this object for the life of the process."""
-
-    def __init__(self, live: WatchedTrustFile) -> None:
-        self._live = live
-
-    def __contains__(self, origin: object) -> bool:
-        return origin in self._live.register().origins
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._live.register().origins)
-
-    def __len__(self) -> int:
-        return len(self._live.register().origins)
-
-
-def _is_plain(public_url: str) -> bool:
-    try:
-        url = parse_url(public_url)
-    except BadUrl:
-        return False
-    return url.scheme == "http" and not is_loopback(url)
-
-
-def _base_url(fhir_server: str) -> Url:
+def base_url(fhir_server: str) -> Url:
+    """Return the address of a call's FHIR server without a slash at its end; OutboundRefused where it is none."""
     try:
         url = parse_url(fhir_server)
     except BadUrl as error:

@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from ipaddress import ip_network
@@ -29,16 +29,18 @@ from cds_hooks.security.addresses import (
     parse_url,
     reach_of,
 )
-from cds_hooks.security.client import (
+from cds_hooks.security.keys import MOST_KEY_SET_BYTES, NotAnObject, read_key_set, read_object
+from cds_hooks.security.trust import (
     ANY,
+    ANY_NAME,
     DEFAULT_ALGORITHMS,
     NO_SERVICE,
     PAYER_SERVICES,
     PinnedKeys,
     RegisteredBase,
+    RegistrableNames,
     TrustedClient,
 )
-from cds_hooks.security.keys import MOST_KEY_SET_BYTES, NotAnObject, read_key_set, read_object
 from fhir.terminology.plain_file import plain_file
 from fhir.terminology.toml_file import TomlFault, parse_toml, toml_text
 
@@ -213,16 +215,6 @@ class TrustFileError(Exception):
         self.path = path
         self.kind = kind
         self.problems = problems
-
-
-class RegistrableNames(Struct, frozen=True):
-    """The hooks and services that a client can be registered for; an empty collection is not checked."""
-
-    services: Collection[str] = ()
-    hooks: Collection[str] = ()
-
-
-ANY_NAME: Final = RegistrableNames()
 
 
 class TrustFile(Struct, frozen=True):

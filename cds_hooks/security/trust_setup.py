@@ -13,10 +13,10 @@ from typing import Any, Final
 import httpx
 
 from cds_hooks.security.addresses import FhirBase, KeySetUrl, OutboundRefused
-from cds_hooks.security.client import RegisteredBase, TrustedClient
 from cds_hooks.security.keys import NotAnObject, read_key_set, read_object
 from cds_hooks.security.outbound import OutboundClient
-from cds_hooks.security.trust_file import ANY_NAME, RegistrableNames, TrustFile, TrustFileError, read_trust_file
+from cds_hooks.security.trust import ANY_NAME, RegisteredBase, RegistrableNames, TrustedClient
+from cds_hooks.security.trust_file import TrustFile, TrustFileError, read_trust_file
 
 BEGINNING: Final = """\
 # Who may call this CDS Hooks server, and which FHIR servers it may read for them (docs/operations/trust.md).

@@ -18,7 +18,7 @@ import orjson
 
 from cds_hooks.kit.simulator.request import RequestSigning
 from cds_hooks.kit.simulator.signing import SigningKeyError, read_key_file
-from cds_hooks.security.trust import open_trust
+from cds_hooks.security import open_trust
 from cds_hooks.settings import Settings, settings
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.text.copilot.bearer import NeedsToken

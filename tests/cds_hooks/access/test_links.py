@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 from cards.card import Card, Link, Source
 from cds_hooks.access.links import ExplanationLinks, link_cards, without_token
 from cds_hooks.replay.replaying import response_for_comparison
-from cds_hooks.security.client import ANONYMOUS
+from cds_hooks.security.trust import ANONYMOUS
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision, new_decision_id
 from tests.cds_hooks.access.browsing import BROWSER, Person, entries, form_token, visit, with_account

@@ -20,7 +20,7 @@ from cds_hooks.commands import serve
 from cds_hooks.edge import BoundedHttp
 from cds_hooks.events.declaration import DeclarationFault
 from cds_hooks.hold_back.governance import RulesFileError
-from cds_hooks.security import TrustFileError
+from cds_hooks.security.trust_file import TrustFileError
 from cds_hooks.server import server_config
 from cds_hooks.settings import Settings
 

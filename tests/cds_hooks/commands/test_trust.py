@@ -13,7 +13,7 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.commands import trust
 from cds_hooks.dialects import profile_for
 from cds_hooks.hold_back.governance import RulesFileError
-from cds_hooks.security.client import NO_SERVICE, TrustedClient
+from cds_hooks.security.trust import NO_SERVICE, TrustedClient
 from cds_hooks.security.trust_file import TrustFileError
 
 NOBODY = "CDS_LOGIN is not set, so nobody can approve (docs/operations/approvals.md).\n"

@@ -20,7 +20,7 @@ from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.security import RegistrableNames, open_trust
-from cds_hooks.security.client import development_client
+from cds_hooks.security.trust import development_client
 from cds_hooks.services import Service, services_for, versions_for
 from cds_hooks.settings import Settings
 from cds_hooks.storage.queries import read_rows

@@ -13,8 +13,7 @@ from cds_hooks.prefetch.state import Templates, has_missing_medications, inspect
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, read_request
-from cds_hooks.security.client import ANONYMOUS, TrustedClient
-from cds_hooks.security.trust import DevelopmentTrust
+from cds_hooks.security.trust import ANONYMOUS, DevelopmentTrust, TrustedClient
 from tests.cds_hooks.prefetch.fetch_calls import TOKEN, at_server
 from tests.fhir.builders import bundle, medication_order
 from tests.fhir_charts import chart_of, lab, serving_fhir

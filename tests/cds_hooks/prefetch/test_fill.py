@@ -12,7 +12,7 @@ from cds_hooks.prefetch.state import FetchCost, KeyState, PrefetchState
 from cds_hooks.prefetch.template import Template
 from cds_hooks.protocol.request import CDSRequest, FhirAuthorization
 from cds_hooks.security.addresses import Budgets, FhirBase, parse_url
-from cds_hooks.security.client import ANONYMOUS, TrustedClient
+from cds_hooks.security.trust import ANONYMOUS, TrustedClient
 from fhir.client.client import FetchResult
 from fhir.client.errors import FetchError
 from tests.cds_hooks.prefetch.test_fetch_engine import ALL_ORDERS, LABS, TODAY, _medication, _order, _request

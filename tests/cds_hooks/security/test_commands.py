@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.commands.trust import app
+from cds_hooks.security.register import FileTrust
 from cds_hooks.security.replay import SqliteReplayStore
-from cds_hooks.security.trust import FileTrust
 from cds_hooks.security.trust_file import read_trust_file
 from tests.cds_hooks.security.servers import answering, fhir
 

@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ed448, x25519
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import AddressRule, KeySetUrl, PoolKey, Reach, parse_url
-from cds_hooks.security.client import is_proxy, proxied_call
 from cds_hooks.security.keys import UnusableKey, read_key, read_key_set
 from cds_hooks.security.outbound import ConnectionPools, TransportRefused
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, open_replay_store
+from cds_hooks.security.trust import is_proxy, proxied_call
 from cds_hooks.security.trust_file import TrustFileError, read_trust_file
 from cds_hooks.security.trust_setup import AddressTrial, _base, _why
 from cds_hooks.settings.checks import networks_of

@@ -32,9 +32,9 @@ from cds_hooks.security.addresses import (
     parse_url,
     reach_of,
 )
-from cds_hooks.security.client import ANONYMOUS, RegisteredBase
 from cds_hooks.security.outbound import OutboundClient
-from cds_hooks.security.trust import DevelopmentTrust, FileTrust
+from cds_hooks.security.register import FileTrust
+from cds_hooks.security.trust import ANONYMOUS, DevelopmentTrust, RegisteredBase
 from cds_hooks.security.trust_file import TrustFileError
 from tests.cds_hooks.security.conftest import DATA, make_site
 from tests.cds_hooks.security.servers import Canary, Seen, answering

@@ -23,7 +23,6 @@ from cds_hooks.security.addresses import (
     parse_url,
     reach_of,
 )
-from cds_hooks.security.client import TrustedClient
 from cds_hooks.security.token import (
     Claims,
     ClientRegister,
@@ -33,6 +32,7 @@ from cds_hooks.security.token import (
     endpoints_of,
     read_token,
 )
+from cds_hooks.security.trust import TrustedClient
 
 Json = dict[str, Any]
 

@@ -17,7 +17,8 @@ from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.security.addresses import KeySetUrl
 from cds_hooks.security.register import WatchedTrustFile
 from cds_hooks.security.replay import SqliteReplayStore, open_replay_store, token_id
-from cds_hooks.security.trust_file import ANY_NAME, TrustFileError
+from cds_hooks.security.trust import ANY_NAME
+from cds_hooks.security.trust_file import TrustFileError
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site, run
 from tests.conftest import ROOT

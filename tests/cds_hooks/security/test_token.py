@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cds_hooks.errors import Untrusted, operation_outcome
 from cds_hooks.kit.simulator.signing import SigningKey, sign_token
+from cds_hooks.security.register import FileTrust
 from cds_hooks.security.token import bearer, read_token
-from cds_hooks.security.trust import FileTrust
 from tests.cds_hooks.security.conftest import DATA, make_site
 from tests.cds_hooks.security.forging import Forger, decoded
 from tests.cds_hooks.security.trusting import PUBLIC_URL, SERVICE, Clock, run

@@ -24,10 +24,9 @@ from cds_hooks.security.addresses import (
     Reach,
     parse_url,
 )
-from cds_hooks.security.client import ANONYMOUS, TrustedClient
 from cds_hooks.security.keys import read_key_set
 from cds_hooks.security.token import read_token
-from cds_hooks.security.trust import DevelopmentTrust, _base_url
+from cds_hooks.security.trust import ANONYMOUS, DevelopmentTrust, TrustedClient, base_url
 from tests.cds_hooks.logged import capture_logs
 from tests.cds_hooks.security.forging import Forger
 from tests.cds_hooks.security.trusting import CLIENT, PUBLIC_URL, SERVICE, Clock, Site, call, run
@@ -314,7 +313,7 @@ def test_a_file_that_is_taken_away_is_logged_though_nobody_calls(site: Site) -> 
 )
 def test_a_base_that_is_no_address_is_refused(server: str, text: str | None) -> None:
     with pytest.raises(OutboundRefused) as refused:
-        _base_url(server)
+        base_url(server)
     assert refused.value.reason == "malformed"
     assert refused.value.text.startswith("The call's fhirServer is not called: ")
     assert refused.value.text.endswith(".")

@@ -11,15 +11,8 @@ import pytest
 from cds_hooks.errors import UntrustedReason
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import Budgets, KeySetUrl
-from cds_hooks.security.client import PinnedKeys
-from cds_hooks.security.trust_file import (
-    RegistrableNames,
-    TrustFileError,
-    place_in_trust_file,
-    read_trust_file,
-    schema,
-    schema_problems,
-)
+from cds_hooks.security.trust import PinnedKeys, RegistrableNames
+from cds_hooks.security.trust_file import TrustFileError, place_in_trust_file, read_trust_file, schema, schema_problems
 from cds_hooks.security.trust_setup import BEGINNING, _with_client, add_client
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cds_hooks.security.addresses import Resolver
-from cds_hooks.security.client import TrustedClient
 from cds_hooks.security.outbound import OutboundClient
+from cds_hooks.security.register import FileTrust
 from cds_hooks.security.replay import SqliteReplayStore
-from cds_hooks.security.trust import FileTrust
+from cds_hooks.security.trust import TrustedClient
 
 PUBLIC_URL = "https://cds.example.org"
 SERVICE = "/cds-services/order-safety"

@@ -12,7 +12,7 @@ import pytest
 
 from cards.coverage.policy import SYSTEMS, load_policies
 from cds_hooks.kit.simulator.fhir_search import prefetch_from
-from cds_hooks.security.client import TrustedClient
+from cds_hooks.security.trust import TrustedClient
 from cds_hooks.services import _coverage
 from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
 from fhir.terminology.analytes import ANALYTES
