@@ -68,8 +68,7 @@ from cds_hooks.storage.decision import (
     numbered_uuid,
 )
 from fhir.mapping.medications.active import unreadable_codes
-from fhir.mapping.practitioner import roles_of_user
-from fhir.mapping.race_and_ethnicity import race_and_ethnicity
+from fhir.mapping.people import race_and_ethnicity, roles_of_user
 from fhir.mapping.stays import care_units, named_units
 from fhir.record.datatypes import plain
 from fhir.record.lean_chart import after_part, continue_chart, encode_chart, first_chart

@@ -26,8 +26,15 @@ from cds_hooks.packages import use_packages, use_rules_of_site
 from cds_hooks.record_views import open_follower
 from cds_hooks.routes.bodies import BodyReader, CallBudgets, ReportIntake
 from cds_hooks.routes.coverage import coverage_routes
-from cds_hooks.routes.entrance import InParts, KnownHosts, ProtocolCors, RelativeRedirects
-from cds_hooks.routes.failures import ContainedApp, answer_hook_error, answer_http_error
+from cds_hooks.routes.entrance import (
+    ContainedApp,
+    InParts,
+    KnownHosts,
+    ProtocolCors,
+    RelativeRedirects,
+    answer_hook_error,
+    answer_http_error,
+)
 from cds_hooks.routes.feedback import outcome_routes, protocol_routes
 from cds_hooks.routes.health import health_routes
 from cds_hooks.routes.hooks import HookRoute

@@ -20,7 +20,7 @@ HookError
 ├── ModelNotServed        503   the files of the service's model were changed or are missing
 └── ReplayStoreFailed     503   whether the token was used before cannot be checked
 
-Any other exception is answered 500 (`routes/failures.py`).
+Any other exception is answered 500 (`routes/entrance.py`).
 """
 
 from typing import ClassVar, Final, Literal

@@ -12,11 +12,10 @@ from typing import Any
 import msgspec
 
 from cards.vaccines.course import Evaluation
-from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast, assess
 from cards.vaccines.knowledge import VaccineKnowledge, load_knowledge
-from cards.vaccines.patient import PatientObservation, Person
+from cards.vaccines.patient import GivenDose, PatientObservation, Person
 
 # The names of vaccine groups in CDC's case workbooks, beside those of the supporting data itself.
 _OTHER_NAMES = {

@@ -24,9 +24,8 @@ from cards.extension import EXTENSION_KEY, CardExtension, Fact, Factor, Worklist
 from cards.text import escape, plain, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, charted_number
 from models_onnx.equations.arithmetic import Contribution
-from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.calculate import EquationResult, RecordInputs
 from models_onnx.equations.declaration import Equation, equation_reference
-from models_onnx.equations.record_inputs import RecordInputs
 
 _NOT_CAUSES = "These are associations, not causes."
 _FEW_WORDS = 12

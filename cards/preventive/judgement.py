@@ -12,8 +12,8 @@ from cards.preventive.knowledge import Order, PreventiveKnowledge, PreventiveSer
 from cards.text import plain
 from fhir.mapping.tobacco import SmokingHistory, smoking_history
 from fhir.record.record import PatientRecord
+from models_onnx.equations.calculate import RecordInputs, inputs_from_record
 from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 
 State: TypeAlias = Literal["due", "not due", "not known"]
 PREVENT: Final = get_equation("prevent_base")

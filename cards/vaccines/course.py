@@ -1,17 +1,31 @@
-"""How far a person is in one series: target doses given, skipped and open, and the status of every given dose.
+"""How far a person is in one series: whether each given dose counts, and which target doses are skipped and open.
 
-Source: CDC, Logic Specification for ACIP Recommendations 4.5, sections 4.4 and 6.5 (from which day an interval counts).
+A dose may not be needed because of age, time or the doses given.
+
+Source: CDC, Logic Specification for ACIP Recommendations 4.5, sections 4.4 (the loop over doses) and 6.5 (from which
+day an interval counts), and chapter 6 (section 6.2 for the conditional skip).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
+from itertools import count
 
 from msgspec import Struct
 
-from cards.vaccines.doses_by_day import DosesByDay, GivenDose, LatestDose
-from cards.vaccines.knowledge import Conflict, Interval, Period, Series, SeriesDose
-from cards.vaccines.patient import Person
+from cards.vaccines.knowledge import (
+    Ages,
+    Conflict,
+    Interval,
+    Period,
+    Series,
+    SeriesDose,
+    Skip,
+    SkipCondition,
+    SkipSet,
+    Vaccines,
+)
+from cards.vaccines.patient import DosesByDay, GivenDose, LatestDose, Person
 
 
 class DoseStatus(StrEnum):
@@ -173,3 +187,196 @@ def _latest_counted(evaluations: Sequence[Evaluation]) -> date | None:
         if item.status in (DoseStatus.VALID, DoseStatus.NOT_VALID) and item.reason != INADVERTENT:
             return item.dose.given
     return None
+
+
+def can_skip(course: Course, rule: SeriesDose, reference: date, dose: GivenDose | None = None) -> bool:
+    """Whether a target dose is not needed (section 6.2), in the evaluation of `dose` or, without one, in a forecast."""
+    for skip in rule.forecast_skips if dose is None else rule.evaluation_skips:
+        if _skip_is_met(course, skip, reference, dose):
+            return True
+    return False
+
+
+def _skip_is_met(course: Course, skip: Skip, reference: date, dose: GivenDose | None) -> bool:
+    one_is_enough, is_any_in_force = skip.logic == "OR", False
+    for item in skip.sets:
+        if item.holds_on(reference):
+            if _set_is_met(course, item, reference, dose) is one_is_enough:
+                return one_is_enough
+            is_any_in_force = True
+    return is_any_in_force and not one_is_enough
+
+
+def _set_is_met(course: Course, skip_set: SkipSet, reference: date, dose: GivenDose | None) -> bool:
+    conditions = skip_set.conditions
+    if len(conditions) == 1:
+        return _condition_is_met(course, conditions[0], reference, dose)
+    one_is_enough = skip_set.logic == "OR"
+    for condition in conditions:
+        if _condition_is_met(course, condition, reference, dose) is one_is_enough:
+            return one_is_enough
+    return not one_is_enough
+
+
+def _condition_is_met(course: Course, condition: SkipCondition, reference: date, dose: GivenDose | None) -> bool:
+    kind = condition.kind
+    if kind == "age":
+        return course.person.within_ages(reference, condition.begin_age, condition.end_age)
+    if kind == "completed series":
+        return any(map(course.group_is_complete, condition.series_groups))
+    if kind == "interval":
+        return _is_interval_over(course, condition, reference)
+    return _compare(_conditional_doses(course, condition, dose), condition)
+
+
+def _is_interval_over(course: Course, condition: SkipCondition, reference: date) -> bool:
+    if not course.evaluations or condition.interval is None:
+        return False
+    return reference >= condition.interval.after(course.evaluations[-1].dose.given)
+
+
+def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
+    """How many given doses a count condition counts (CONDSKIP-1); the dose under evaluation is not one of them."""
+    person = course.person
+    if not (person.doses if condition.cvx else course.given):
+        return 0  # nor is there one that counts
+    pool = person.by_day if condition.cvx else course.given_by_day
+    if condition.valid_only:
+        pool = course.valid_by_day
+    if not pool.has_any(condition.cvx):
+        return 0
+    begin = _last(course.in_season_of(condition.start), person.at_age(condition.begin_age))
+    end = _first(course.in_season_of(condition.end), person.at_age(condition.end_age))
+    if condition.valid_only or dose is None:
+        return pool.count(condition.cvx, begin, end)
+    end = min(end, dose.given + DAY)
+    is_itself = begin <= dose.given < end and (not condition.cvx or dose.cvx in condition.cvx)
+    return pool.count(condition.cvx, begin, end) - is_itself
+
+
+def _last(first: date | None, second: date | None) -> date:
+    return max(first or date.min, second or date.min)
+
+
+def _first(first: date | None, second: date | None) -> date:
+    return min(first or date.max, second or date.max)
+
+
+def _compare(count: int, condition: SkipCondition) -> bool:
+    if condition.count_logic == "greater than":
+        return count > condition.count
+    return count < condition.count if condition.count_logic == "less than" else count == condition.count
+
+
+def evaluate(course: Course) -> None:
+    """Judge every given dose of the antigen, in order of date, and advance the course."""
+    course.targets = list(map(TargetDose, course.series.doses, count(1)))
+    for dose in course.given:
+        course.add(_evaluate_dose(course, dose))
+
+
+def _evaluate_dose(course: Course, dose: GivenDose) -> Evaluation:
+    while (target := course.current) is not None and can_skip(course, target.rule, dose.given, dose):
+        course.skip_current()
+    if target is None:
+        return Evaluation(dose, DoseStatus.EXTRANEOUS, ALREADY_COMPLETE)
+    if dose.substandard:
+        return Evaluation(dose, DoseStatus.SUBSTANDARD)
+    reason = _reason_against(course, target.rule, dose)
+    if reason == TOO_OLD:
+        return Evaluation(dose, DoseStatus.EXTRANEOUS, reason)
+    if reason:
+        return Evaluation(dose, DoseStatus.NOT_VALID, reason)
+    course.satisfy_current(dose)
+    return Evaluation(dose, DoseStatus.VALID)
+
+
+def _reason_against(course: Course, rule: SeriesDose, dose: GivenDose) -> str:
+    """Why the dose does not satisfy the target dose, or nothing (Table 6-31)."""
+    person = course.person
+    if dose.cvx in rule.inadvertent:
+        return INADVERTENT
+    ages = ages_on(rule, dose.given)
+    if ages is not None and _before(dose.given, person.at_age(ages.absolute_minimum)):
+        return TOO_YOUNG
+    if ages is not None and (end := person.at_age(ages.maximum)) is not None and dose.given >= end:
+        return TOO_OLD
+    if not _intervals_kept(course, rule, dose):
+        return TOO_SOON
+    if _in_conflict(course, dose):
+        return CONFLICT
+    if not (_is_among(rule.preferable, dose, person) or _is_among(rule.allowable, dose, person)):
+        return WRONG_VACCINE
+    return ""
+
+
+def ages_on(rule: SeriesDose, day: date) -> Ages | None:
+    """Return the ages that were in force on a day."""
+    for ages in rule.ages:
+        if ages.holds_on(day):
+            return ages
+    return None
+
+
+def _before(day: date, limit: date | None) -> bool:
+    return limit is not None and day < limit
+
+
+def _intervals_kept(course: Course, rule: SeriesDose, dose: GivenDose) -> bool:
+    """Whether all preferable intervals are kept, or else all allowable ones (sections 6.5 and 6.6)."""
+    if _all_kept(course, rule.intervals, dose):
+        return True
+    return bool(rule.allowable_intervals) and _all_kept(course, rule.allowable_intervals, dose)
+
+
+def _all_kept(course: Course, intervals: Iterable[Interval], dose: GivenDose) -> bool:
+    return not any(_is_too_soon(course, interval, dose) for interval in intervals if interval.holds_on(dose.given))
+
+
+def _is_too_soon(course: Course, interval: Interval, dose: GivenDose) -> bool:
+    start = reference_date(course, interval, dose)
+    if start is None or interval.absolute_minimum is None:
+        return False
+    return dose.given < interval.absolute_minimum.after(start)
+
+
+def _in_conflict(course: Course, dose: GivenDose) -> bool:
+    """Whether an earlier vaccine forbids this one on its day (section 6.7)."""
+    return any(
+        _is_forbidden_on(course, conflict, dose.given) for conflict in course.conflicts if dose.cvx in conflict.current
+    )
+
+
+def _is_forbidden_on(course: Course, conflict: Conflict, day: date) -> bool:
+    """Whether a conflict has begun by that day and is not over: it is over sooner after a dose that counts."""
+    for doses, end in _ends(course, conflict):
+        earlier = doses.latest_before(conflict.previous, day, conflict.begin)
+        if earlier is not None and day < end.after(earlier):
+            return True
+    return False
+
+
+def conflict_end(course: Course, conflict: Conflict) -> date | None:
+    """When the last of the conflicts with the doses given is over (CALCDTCONFLICT-2)."""
+    latest_doses = ((doses.latest(conflict.previous), end) for doses, end in _ends(course, conflict))
+    return max((end.after(day) for day, end in latest_doses if day is not None), default=None)
+
+
+def _ends(course: Course, conflict: Conflict) -> tuple[tuple[DosesByDay, Period], tuple[DosesByDay, Period]]:
+    """Return the doses that begin the conflict with its end: all of them, and those that do not count, if it is later.
+
+    The shorter end holds for a dose that counts; for one that does not the longer one comes beside it.
+    """
+    return (course.person.by_day, conflict.minimum_end), (course.not_valid_by_day, conflict.end)
+
+
+def _is_among(vaccines: Iterable[Vaccines], dose: GivenDose, person: Person) -> bool:
+    """Whether the dose is one of these vaccines at an age that fits; an unknown manufacturer is not held against it."""
+    return any(
+        dose.cvx in entry.cvx
+        and person.within_ages(dose.given, entry.begin_age, entry.end_age)
+        and not (
+            entry.trade_name and entry.manufacturer and dose.manufacturer and dose.manufacturer != entry.manufacturer
+        )
+        for entry in vaccines
+    )

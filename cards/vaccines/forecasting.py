@@ -9,8 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from cards.vaccines.course import DAY, Course, TargetDose, reference_date
-from cards.vaccines.evaluation import ages_on, can_skip, conflict_end
+from cards.vaccines.course import DAY, Course, TargetDose, ages_on, can_skip, conflict_end, reference_date
 from cards.vaccines.knowledge import Ages, Antigen, Contraindication, SeriesDose
 from cards.vaccines.patient import Person
 

@@ -32,14 +32,14 @@ from fhir.record.resources import Bundle, BundleEntry, decoder
 from models_onnx.batch.columns import arrow
 from models_onnx.batch.model import Rows, score_rows
 from models_onnx.equations.arithmetic import Value
-from models_onnx.equations.declaration import Equation, find_equations
-from models_onnx.equations.record_inputs import (
+from models_onnx.equations.calculate import (
     FeatureReadings,
     RecordInputs,
     features_of,
     inputs_from_features,
     refused_at_once,
 )
+from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.errors import BatchRefused, EquationRefused
 from models_onnx.serving.registry import model_ids
 from models_onnx.serving.runtime import Model, Prediction

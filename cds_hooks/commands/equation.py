@@ -16,10 +16,9 @@ from cds_hooks.kit.simulator.chart import ChartError, open_chart
 from cds_hooks.settings import settings
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
-from models_onnx.equations.calculate import EquationResult, Quantity, limits
+from models_onnx.equations.calculate import EquationResult, Quantity, RecordInputs, inputs_from_record, limits
 from models_onnx.equations.card import equation_document, result_document
 from models_onnx.equations.declaration import Equation, find_equations, get_equation
-from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 from models_onnx.errors import EquationRefused, ModelError
 
 

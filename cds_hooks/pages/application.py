@@ -22,7 +22,7 @@ from cds_hooks.packages import rule_of_package
 from cds_hooks.pages.doors import Door, door_of
 from cds_hooks.pages.gate import Gate
 from cds_hooks.pages.server import PageServer, away, wants_page
-from cds_hooks.routes.failures import http_error_outcome
+from cds_hooks.routes.entrance import http_error_outcome
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.web.site import Failure, PageRefusal, add_templates
 

@@ -1,22 +1,229 @@
-"""The middlewares that each request passes: by which name it may ask, from which origin, and how redirects are sent.
+"""What each request passes: by which name it may ask, from which origin, how redirects are sent, and errors as answers.
 
 Without a trust file everyone on this machine may call, and the operator's listener on loopback asks for no token; so
 could a page in this machine's browser. A page cannot read answers of another origin, but a name of its own site that is
 changed to 127.0.0.1 while the page is open makes this server its own origin (DNS rebinding). Such a call carries that
 name in its Host header.
+
+An error is an OperationOutcome for the caller and the place of the failure for the operator. The words of an exception
+may hold what a client sent (those of a database hold its parameters), so they go nowhere. The operator's log gets the
+kind of the exception, and the module, function and line of our own innermost frame; the caller gets the id under which
+the log has them.
 """
 
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from ipaddress import ip_address
+from traceback import walk_tb
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cds_hooks.errors import MisdirectedRequest
-from cds_hooks.routes.failures import log_refusal, send_refusal
+from cds_hooks.edge import EdgeLimits
+from cds_hooks.errors import (
+    CALL_ID,
+    BodyTooLarge,
+    HookError,
+    MethodNotAllowed,
+    MisdirectedRequest,
+    NotFound,
+    Untrusted,
+    operation_outcome,
+)
+from cds_hooks.logs import log
+from cds_hooks.metrics import Metrics
+from cds_hooks.routes.bodies import JSON
 from cds_hooks.storage.decision import new_decision_id
+from cds_hooks.tracing import CallTrace
+
+_FLOORS: Final = frozenset({"cds_hooks", "cards", "models_onnx", "fhir"})
+_NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9_.]")
+
+
+def failure_place(error: BaseException) -> dict[str, str | int]:
+    """Return module, function and line of the innermost frame of our own code; empty where the error has none.
+
+    Nothing of a patient is in it: all three are names and numbers of the source code.
+    """
+    location: dict[str, str | int] = {}
+    for frame, line in walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] in _FLOORS:
+            # the log takes plain words only, and a name may be "Service.decide.<locals>.<lambda>"
+            location = {"module": module, "function": _NOT_PLAIN.sub("", frame.f_code.co_qualname), "line": line}
+    return location
+
+
+def log_failure(event: str, error: BaseException, decision: str, service: str = "", **more: str) -> None:
+    """One line of the operational log about an exception that nobody foresaw; `more` are other fields of the log."""
+    location = failure_place(error)
+    kind = type(error).__name__
+    log().error(event, service=service, status=500, decision=decision, error_type=kind, **location, **more)
+
+
+def failure_outcome(decision: str) -> bytes:
+    """Return the body of a 500: that nothing was answered, and the id under which the operator finds the place."""
+    return operation_outcome(
+        HookError(f"The server failed and gave no answer. The operator's log has the place under the id {decision}.")
+    )
+
+
+class ContainedApp:
+    """An app that never raises while it answers a request: every failure is answered and logged with its place."""
+
+    def __init__(self, app: Starlette, edge: EdgeLimits | None = None) -> None:
+        """`edge` is for the protocol of the server (cds_hooks/edge.py), which finds it here."""
+        app.add_exception_handler(Exception, _answer_failure)
+        self._app = app
+        self.edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            if scope["type"] == "lifespan":  # a server that cannot start says why
+                raise
+            if not getattr(error, _LOGGED, False):
+                log_failure("request failed", error, new_decision_id())
+
+
+_LOGGED: Final = "_cds_hooks_logged"
+
+
+async def _answer_failure(_: Request, error: Exception) -> Response:
+    identifier = new_decision_id()
+    log_failure("request failed", error, identifier)
+    # Starlette raises the error again after this answer, for servers that print it.
+    setattr(error, _LOGGED, True)
+    headers = {CALL_ID.decode(): identifier}
+    return Response(failure_outcome(identifier), 500, headers, media_type="application/json")
+
+
+def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return the handler that turns a HookError into its status and OperationOutcome."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HookError)  # noqa: S101 - registered for this class
+        call_id = new_decision_id()
+        reason, client = type(error).__name__, getattr(request.state, "client", "")  # noted by the route
+        if isinstance(error, Untrusted):
+            metrics.untrusted(error.reason)
+            reason, client = error.reason, error.client
+        elif client:
+            metrics.refused_client(client, "", "", reason)
+        log().info("call refused", status=error.status, reason=reason, client=client, decision=call_id)
+        if isinstance(error, BodyTooLarge):
+            return UnreadRefusal(error, call_id)
+        headers = {name.decode(): value.decode() for name, value in (*error.headers, (CALL_ID, call_id.encode()))}
+        return Response(operation_outcome(error, call_id), error.status, headers, media_type="application/json")
+
+    return answer
+
+
+def http_error_outcome(error: HTTPException) -> Response:
+    """Return the answer to a program that asked for an address, or with a method, that does not exist."""
+    hook_error: HookError = NotFound("There is nothing at this address; GET /cds-services lists the services.")
+    if error.status_code == MethodNotAllowed.status:
+        hook_error = MethodNotAllowed("This address does not answer that method.")
+    call_id = new_decision_id()
+    log().info("call refused", status=hook_error.status, reason=type(hook_error).__name__, decision=call_id)
+    headers = {**(error.headers or {}), CALL_ID.decode(): call_id}
+    return Response(operation_outcome(hook_error, call_id), hook_error.status, headers, media_type="application/json")
+
+
+async def answer_http_error(_: Request, error: Exception) -> Response:
+    """Return the handler for methods that a route does not answer."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    return http_error_outcome(error)
+
+
+# Refusals of calls and reports: what is sent, what is logged, and what is read on of a body that was not wanted
+
+
+def log_refusal(
+    service: str,
+    status: int,
+    reason: str,
+    call_id: str,
+    client: str = "",
+    trace: CallTrace | None = None,
+    hook: str = "",
+) -> None:
+    """One line of the operational log about a call that is answered with an error."""
+    log().info(
+        "call refused",
+        service=service,
+        status=status,
+        reason=reason,
+        decision=call_id,
+        client=client,
+        hook=hook,
+        **trace_fields(trace),
+    )
+
+
+def trace_fields(trace: CallTrace | None) -> dict[str, str]:
+    """Return what a line of the log says of the trace that a call belongs to."""
+    return {"trace": trace.trace_id} if trace is not None else {}
+
+
+async def send_refusal(send: Send, error: HookError, call_id: str, unread: Receive | None = None) -> None:
+    """Send the response to a call that is not answered, with the id under which the operator's log has it.
+
+    What of the body is `unread` is read and thrown away before the connection closes, up to bounds of time and bytes:
+    who still sends into a closed connection, as a proxy does, sees that it was reset and not the answer.
+    """
+    headers = [*error.headers, (CALL_ID, call_id.encode())]
+    await send_json(send, error.status, operation_outcome(error, call_id), headers, ends=unread is None)
+    if unread is not None:
+        await _read_on(unread)
+        await send({"type": "http.response.body", "body": b""})
+
+
+_MOST_UNREAD: Final = 32 * 1024 * 1024
+_UNREAD_SECONDS: Final = 5.0
+
+
+async def _read_on(receive: Receive) -> None:
+    remaining = _MOST_UNREAD
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_UNREAD_SECONDS):
+            while remaining > 0:
+                message = await receive()
+                if not message.get("more_body", False):  # the end, also that of the connection
+                    return
+                remaining -= len(message["body"])
+
+
+async def send_json(
+    send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = (), *, ends: bool = True
+) -> None:
+    """One JSON response with `more` headers; where it does not end with it, an empty part of the body has to follow."""
+    headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store"), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": not ends})
+
+
+class UnreadRefusal(Response):
+    """The refusal of a body that is still on its way, which is read on (`send_refusal`)."""
+
+    def __init__(self, error: BodyTooLarge, call_id: str) -> None:
+        super().__init__(status_code=error.status)
+        self._error = error
+        self._call_id = call_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        await send_refusal(send, self._error, self._call_id, receive)
 
 
 class ProtocolCors(CORSMiddleware):

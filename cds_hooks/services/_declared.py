@@ -38,9 +38,8 @@ from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from models_onnx.declarations import DeclaringFile, add_features
-from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.calculate import EquationResult, features_of, inputs_from_record
 from models_onnx.equations.declaration import Equation, EquationOutput, find_equations
-from models_onnx.equations.record_inputs import features_of, inputs_from_record
 from models_onnx.errors import UnknownModel
 from models_onnx.serving.runtime import Model
 

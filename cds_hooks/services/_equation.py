@@ -32,9 +32,8 @@ from fhir.record.resources import Encounter, Procedure, ServiceRequest
 from fhir.terminology.assertions import states
 from fhir.terminology.caching import remembered
 from fhir.terminology.phrases import groups_in_words
-from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.calculate import EquationResult, RecordInputs
 from models_onnx.equations.declaration import equation_reference
-from models_onnx.equations.record_inputs import RecordInputs
 from models_onnx.errors import EquationRefused
 
 # SNOMED CT as in tables/condition_groups.csv: palliative care, hospice care, admission to a hospice.

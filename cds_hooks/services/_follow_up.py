@@ -31,9 +31,8 @@ from fhir.mapping.stays import OTHER_HOSPITALS, Stay, current_stay, discharge_de
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.conditions import ends_pregnancy
-from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import Equation, get_equation
-from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 from models_onnx.errors import EquationRefused
 
 FOLLOW_UP_WORDS = (

@@ -52,9 +52,8 @@ from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.medications.active import presence_of
 from fhir.record.record import PatientRecord
-from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 from models_onnx.errors import EquationRefused
 
 EQUATION = get_equation("cha2ds2_vasc")

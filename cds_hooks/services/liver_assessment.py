@@ -34,9 +34,8 @@ from fhir.mapping.stays import without_stays
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.phrases import groups_in_words
-from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 EQUATION = get_equation("fib4")
 FEATURES = features_of(EQUATION)

@@ -40,9 +40,8 @@ from fhir.mapping.kidney import KidneyEstimate, egfr_best, sexes_of
 from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 EQUATION = get_equation("kfre_4")
 FEATURES = features_of(EQUATION)

@@ -32,7 +32,7 @@ from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_death
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from models_onnx.equations.record_inputs import features_of
+from models_onnx.equations.calculate import features_of
 
 SUBJECT: Final = "preventive-services"
 # What can hold a test beyond what a recommendation needs.

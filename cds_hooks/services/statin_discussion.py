@@ -45,9 +45,8 @@ from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import Condition
 from fhir.terminology.assertions import states
-from models_onnx.equations.calculate import EquationResult
+from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation
-from models_onnx.equations.record_inputs import RecordInputs, features_of, inputs_from_record
 
 EQUATION = get_equation("prevent_base")
 FEATURES = features_of(EQUATION)

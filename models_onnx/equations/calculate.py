@@ -1,14 +1,24 @@
-"""Calculates an equation: from given inputs to the value with its working and its band, or a refusal that says why.
+"""Calculates an equation: from given inputs, or a patient's record, to the value with its working and its band.
 
-Inputs are converted to the units of the equation and must be inside its limits; nothing is clamped.
+Inputs are converted to the units of the equation and must be inside its limits; nothing is clamped. A refusal says why.
+What a record was searched for and does not hold counts as no and is named: "not found in the chart". What could not be
+searched, and who is excluded, gives no value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import product
 from math import isfinite
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from fhir.mapping.equations import Sex
+from fhir.mapping.features.catalog import FEATURES, features_named
+from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing, map_features
+from fhir.mapping.features.measured import EstimatedGFR
+from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.equations.arithmetic import Value, Working
 from models_onnx.equations.declaration import Band, BandTable, Equation, EquationInput, EquationOutput, ObservedRates
@@ -170,3 +180,206 @@ def calculate(equation: Equation, inputs: Mapping[str, Any], output: str | None 
 
 def _banded(working: Working) -> float:
     return working.margin if isinstance(working.value, str) else float(working.value)
+
+
+class RecordInputs(Struct, frozen=True):
+    """The inputs of one equation as one record has them.
+
+    `given` are the values by name; `evidence` where each was found; `missing` why an input has none; `not_found` the
+    yes-or-no inputs that were looked for and not found (they are given as no); `excluded` says who this is not for.
+    """
+
+    equation: Equation
+    given: Mapping[str, Value]
+    evidence: Mapping[str, FeatureValue]
+    missing: Mapping[str, Missing]
+    not_found: tuple[EquationInput, ...]
+    excluded: WhyNot | None
+    vector: FeatureVector | None = None
+    """Everything that was read for it, as the record of a decision keeps it."""
+
+    def with_given(self, values: Mapping[str, Any]) -> "RecordInputs":
+        """Return the same with values that were given in place of those of the record."""
+        missing = {name: why for name, why in self.missing.items() if name not in values}
+        return replace(self, given={**self.given, **values}, missing=missing)
+
+    def of_each_sex(self, record: PatientRecord, output: str) -> tuple["RecordInputs", ...]:
+        """Return the inputs of a woman and of a man where nothing but the sex is missing; nothing otherwise.
+
+        An eGFR that needs the sex is estimated for each. The sex itself has no evidence: nothing says it is charted.
+        """
+        if self.excluded is not None or "sex" not in self.missing_inputs(output):
+            return ()
+        both = (self._as("female", record), self._as("male", record))
+        return () if any(inputs.missing_inputs(output) for inputs in both) else both
+
+    def _as(self, sex: Sex, record: PatientRecord) -> "RecordInputs":
+        estimated: dict[str, FeatureValue] = {}
+        for name in self.missing:
+            feature = FEATURES.get(self.equation.input(name).feature or "")
+            reading = feature.read_as(record, sex) if isinstance(feature, EstimatedGFR) else None
+            if isinstance(reading, FeatureValue):
+                estimated[name] = reading
+        values = {"sex": sex, **{name: reading.value for name, reading in estimated.items()}}
+        return replace(self.with_given(values), evidence={**self.evidence, **estimated})
+
+    def calculate(self, output: str | None = None) -> EquationResult:
+        """Return the result; EquationRefused where somebody is excluded, or an input is missing or out of range.
+
+        A missing input is refused with the reason the record gives: not recorded, too old, not usable.
+        """
+        if self.excluded is not None:
+            raise EquationRefused(self.excluded.reason, self.excluded.text, self.excluded.about)
+        wanted = self.equation.output(output).id
+        for item in self.equation.inputs:
+            if item.name in self.missing and item.is_needed_for(wanted):
+                text = f"{self.equation.title}: {self.missing[item.name].text}"
+                raise EquationRefused("input-missing", text, (item.name,))
+        return calculate(self.equation, self.given, output)
+
+    def could_reach(self, output: str, reaches: Callable[[EquationResult], bool]) -> bool:
+        """Return whether the result could be one that `reaches`, whatever the missing inputs turn out to be.
+
+        Tried at both ends of the limits of each missing number: every equation here rises or falls along each input.
+        """
+        names = self.missing_inputs(output)
+        limits = [(self.equation.input(name).low, self.equation.input(name).high) for name in names]
+        ranges = [(low, high) for low, high in limits if low is not None and high is not None]
+        if len(ranges) < len(names):
+            return True
+        if self.excluded is not None:
+            return False
+        for ends in product(*ranges):
+            try:
+                if reaches(calculate(self.equation, {**self.given, **dict(zip(names, ends, strict=True))}, output)):
+                    return True
+            except EquationRefused:
+                continue
+        return False
+
+    def missing_inputs(self, output: str | None = None) -> tuple[str, ...]:
+        """Return the names of the inputs of this output that the record does not give."""
+        wanted = self.equation.output(output).id
+        return tuple(
+            item.name for item in self.equation.inputs if item.name in self.missing and item.is_needed_for(wanted)
+        )
+
+
+def features_of(*equations: Equation) -> tuple[Feature, ...]:
+    """Return every feature that these equations read from a record: inputs and exclusions, each once."""
+    names = [item.feature for equation in equations for item in equation.inputs if item.feature is not None]
+    names += [name for equation in equations for exclusion in equation.exclusions for name in exclusion.features]
+    names += [name for equation in equations for name in equation.only_with]
+    return features_named(tuple(dict.fromkeys(names)))
+
+
+class FeatureReadings(dict[str | None, FeatureValue | Missing | None]):
+    """What the record says of each feature by name, or why it is missing; None for a name that nobody declared.
+
+    A feature that is not there yet is read when an equation first asks for it: most equations refuse before the last.
+    Over 40 charts and all equations this takes 1.2 ms a chart, and 1.9 where all features are read first.
+    """
+
+    def __init__(self, record: PatientRecord, features: Mapping[str, Feature]) -> None:
+        super().__init__()
+        self._record, self._features = record, features
+
+    def __missing__(self, name: str | None) -> FeatureValue | Missing | None:
+        feature = self._features.get(name or "")
+        reading = self[name] = feature.read(self._record) if feature is not None else None
+        return reading
+
+
+def inputs_from_record(
+    equation: Equation,
+    record: PatientRecord,
+    site: Mapping[str, Value] | None = None,
+    vector: FeatureVector | None = None,
+) -> RecordInputs:
+    """Return the inputs as the record has them; `site` gives those that are of the site, not of the patient.
+
+    `vector` holds at least the features of this equation, where they were read already.
+    """
+    vector = vector if vector is not None else map_features(record, equation.features)
+    readings = FeatureReadings(record, {})
+    readings.update({feature.name: value for feature, value in zip(vector.features, vector.evidence, strict=True)})
+    readings.update({missing.feature.name: missing for missing in vector.missing})
+    return inputs_from_features(equation, readings, site, vector)
+
+
+def refused_at_once(
+    equation: Equation, features: FeatureReadings, site: Mapping[str, Value] | None = None
+) -> dict[str, WhyNot]:
+    """Return the outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, and why.
+
+    Nothing more is read than what decides it.
+    """
+    excluded = _excluded(equation, features)
+    if excluded is not None:
+        return {output.id: excluded for output in equation.outputs}
+    refused: dict[str, WhyNot] = {}
+    why = None
+    for output, needed in equation.read_for.items():
+        for item in needed:
+            reading = features[item.feature]
+            if type(reading) is Missing and (site is None or item.name not in site):
+                if why is None or why.about != (item.name,):
+                    why = WhyNot(equation.id, "input-missing", f"{equation.title}: {reading.text}", (item.name,))
+                refused[output] = why
+                break
+    return refused
+
+
+def inputs_from_features(
+    equation: Equation,
+    features: FeatureReadings,
+    site: Mapping[str, Value] | None = None,
+    vector: FeatureVector | None = None,
+) -> RecordInputs:
+    """Return the same from features that are read already, or when they are asked for."""
+    given: dict[str, Value] = dict(site or {})
+    evidence: dict[str, FeatureValue] = {}
+    missing: dict[str, Missing] = {}
+    not_found: list[EquationInput] = []
+    for item in equation.inputs:
+        if item.name in given:
+            continue
+        reading = features[item.feature]
+        if isinstance(reading, FeatureValue):
+            given[item.name], evidence[item.name] = _value(item, reading), reading
+            not_found += [item] if not reading.is_found else []
+        elif isinstance(reading, Missing):
+            missing[item.name] = reading
+        elif item.kind == "yes-no":  # nothing in a record says it
+            given[item.name] = False
+            not_found.append(item)
+    excluded = _excluded(equation, features)
+    return RecordInputs(equation, given, evidence, missing, tuple(not_found), excluded, vector)
+
+
+def _value(item: EquationInput, reading: FeatureValue) -> Value:
+    if item.kind == "choice":  # sex is the only one that a record gives
+        return "male" if reading.value else "female"
+    return bool(reading.value) if item.kind == "yes-no" else reading.value
+
+
+def _excluded(equation: Equation, features: FeatureReadings) -> WhyNot | None:
+    for name, words in equation.excluded_by:
+        reading = features[name]
+        if type(reading) is Missing:
+            text = f"{equation.title}: not for {words}, and that cannot be told. {reading.text}"
+            return WhyNot(equation.id, "excluded", text, (name,))
+        if type(reading) is FeatureValue and reading.value:
+            text = f"{equation.title}: not for {words}; {FEATURES[name].words.lower()} is on record."
+            return WhyNot(equation.id, "excluded", text, (name,))
+    return _not_for(equation, features) if equation.only_with else None
+
+
+def _not_for(equation: Equation, features: FeatureReadings) -> WhyNot | None:
+    for name in equation.only_with:
+        reading = features[name]
+        if type(reading) is FeatureValue and reading.value:
+            return None
+    words = " or ".join(FEATURES[name].words.lower() for name in equation.only_with)
+    text = f"{equation.title}: for {equation.population}; {words} is not found in the chart."
+    return WhyNot(equation.id, "outside-population", text, equation.only_with)

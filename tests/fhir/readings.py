@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from fhir.mapping import destinations, study_words, understanding
+from fhir.mapping import stays, study_words, understanding
 from fhir.mapping.features.feature import Feature
 from fhir.mapping.genomics import genotypes, translation, words
 from fhir.mapping.medications import identity, sig, sig_frequency, sig_languages, sig_steps
@@ -110,7 +110,7 @@ READERS: Final[dict[str, dict[str, Reader]]] = {
                 "problem": lambda text: _understood(text, "Condition", "code"), "code": condition_words.code_of_words,
                 "smoking": conditions.smoking_answer_in_words,
                 "end": lambda text: conditions.ends_pregnancy(None, None, text),
-                "to": destinations.destination_in_words},
+                "to": stays.destination_in_words},
     "gene": {"genes": _by_gene, "none": words.is_no_result, "spelled": words.spelled, "labels": words.without_labels,
              "presence": words.presence_of, "parts": words.parts_by_gene,
              "other": lambda text: words.is_of_another([text]), "advice": words.without_advice,

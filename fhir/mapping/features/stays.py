@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from fhir.mapping.destinations import DESTINATIONS
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
 from fhir.mapping.stays import (
+    DESTINATIONS,
     YEAR_DAYS,
     Stay,
     StayFact,

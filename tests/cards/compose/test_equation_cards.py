@@ -37,9 +37,8 @@ from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing
 from fhir.record.record import read_record
 from models_onnx.artifact.manifest import MissingInputs
 from models_onnx.equations.arithmetic import Contribution, Working
-from models_onnx.equations.calculate import EquationResult, calculate
+from models_onnx.equations.calculate import EquationResult, RecordInputs, calculate, inputs_from_record
 from models_onnx.equations.declaration import find_equations, get_equation, yes_no
-from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 from models_onnx.serving.registry import load_model
 from tests.cards.preventive.charts import EVERYTHING, Json, number, person, problem
 from tests.fhir.builders import AS_OF, bundle, lean

@@ -4,15 +4,12 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from cards.vaccines.course import Course
-from cards.vaccines.doses_by_day import GivenDose
+from cards.vaccines.course import Course, evaluate
 from cards.vaccines.due import DueVaccine
-from cards.vaccines.evaluation import evaluate
 from cards.vaccines.forecasting import Forecast, SeriesStatus
-from cards.vaccines.groups import GroupForecast
+from cards.vaccines.groups import Candidate, GroupForecast
 from cards.vaccines.knowledge import Conflict, Series, SeriesDose, Vaccines
-from cards.vaccines.patient import PatientObservation, Person
-from cards.vaccines.selection import Candidate
+from cards.vaccines.patient import GivenDose, PatientObservation, Person
 
 BORN = date(2000, 1, 1)
 TEN = (Vaccines(("10",), forecast=True),)

@@ -17,10 +17,9 @@ import msgspec
 import pytest
 
 from cards.vaccines.course import DoseStatus
-from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.groups import judge
 from cards.vaccines.knowledge import Antigen, Series, load_knowledge
-from cards.vaccines.patient import Person
+from cards.vaccines.patient import GivenDose, Person
 from maintenance.vaccine_cases import read_cases, run_case
 
 pytestmark = pytest.mark.outside_data

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.due import DueVaccine, VaccinesDue, VaccineToCheck, group_label, ordered_groups, vaccines_due
 from cards.vaccines.evidence import DeclinedVaccine
 from cards.vaccines.forecasting import Forecast, SeriesStatus
@@ -31,7 +30,7 @@ from cards.vaccines.knowledge import (
     Vaccines,
     load_knowledge,
 )
-from cards.vaccines.patient import PREGNANT, ChartedPerson, PatientObservation, Person
+from cards.vaccines.patient import PREGNANT, ChartedPerson, GivenDose, PatientObservation, Person
 from fhir.mapping.immunizations import VaccineHistory
 from fhir.record.record import read_record
 from maintenance.vaccine_cases import read_cases, run_case, summary

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from cards.vaccines.course import DoseStatus
-from cards.vaccines.doses_by_day import GivenDose
-from cards.vaccines.evaluation import can_skip
+from cards.vaccines.course import DoseStatus, can_skip
 from cards.vaccines.knowledge import (
     Ages,
     Conflict,
@@ -18,6 +16,7 @@ from cards.vaccines.knowledge import (
     SkipCondition,
     SkipSet,
 )
+from cards.vaccines.patient import GivenDose
 from tests.cards.vaccines.small_series import course_of, given, rule
 
 VALID, EXTRANEOUS = DoseStatus.VALID, DoseStatus.EXTRANEOUS

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from cards.vaccines.course import years_back_to_season
-from cards.vaccines.doses_by_day import GivenDose
 from cards.vaccines.forecasting import Forecast, SeriesStatus
 from cards.vaccines.forecasting import _is_immune as is_immune
 from cards.vaccines.forecasting import forecast as forecast_of_series
-from cards.vaccines.groups import GroupForecast, assess, judge
+from cards.vaccines.groups import GroupForecast, assess, best_candidates, is_relevant, judge
 from cards.vaccines.knowledge import (
     Ages,
     Antigen,
@@ -27,8 +26,7 @@ from cards.vaccines.knowledge import (
     Vaccines,
     load_knowledge,
 )
-from cards.vaccines.patient import PatientObservation, Person
-from cards.vaccines.selection import best_candidates, is_relevant
+from cards.vaccines.patient import GivenDose, PatientObservation, Person
 from maintenance.vaccine_cases import leading_forecast
 from tests.cards.vaccines.small_series import course_of, given, rule
 

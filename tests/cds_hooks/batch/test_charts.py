@@ -25,8 +25,8 @@ from cds_hooks.settings import Settings, settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.record.record import read_record, read_value
 from fhir.record.refusals import WhyNot
+from models_onnx.equations.calculate import RecordInputs, inputs_from_record
 from models_onnx.equations.declaration import find_equations
-from models_onnx.equations.record_inputs import RecordInputs, inputs_from_record
 from models_onnx.errors import BatchRefused, EquationRefused
 from models_onnx.serving.registry import load_model
 from tests.cds_hooks.kit.samples.reading import AS_OF

@@ -20,13 +20,16 @@ from cds_hooks.errors import BadRequest, HookError, Untrusted
 from cds_hooks.logs import configure_logs
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.routes.entrance import HostCheck, KnownHosts, ProtocolCors, refuse_host
-from cds_hooks.routes.failures import (
+from cds_hooks.routes.entrance import (
     ContainedApp,
+    HostCheck,
+    KnownHosts,
+    ProtocolCors,
     _read_on,
     answer_hook_error,
     answer_http_error,
     failure_place,
+    refuse_host,
 )
 from tests.cds_hooks.access.browsing import BROWSER
 from tests.cds_hooks.calls import PLANNING, client, request_for

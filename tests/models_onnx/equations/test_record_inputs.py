@@ -18,16 +18,21 @@ from fhir.mapping.features.feature import FeatureValue, Missing
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import decoder
-from models_onnx.equations.calculate import EquationResult, Quantity, calculate, limits, read_input, read_inputs
-from models_onnx.equations.declaration import EquationInput, find_equations, get_equation, measured, sex, yes_no
-from models_onnx.equations.record_inputs import (
+from models_onnx.equations.calculate import (
+    EquationResult,
     FeatureReadings,
+    Quantity,
     RecordInputs,
+    calculate,
     features_of,
     inputs_from_features,
     inputs_from_record,
+    limits,
+    read_input,
+    read_inputs,
     refused_at_once,
 )
+from models_onnx.equations.declaration import EquationInput, find_equations, get_equation, measured, sex, yes_no
 from models_onnx.errors import EquationRefused
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)

@@ -19,7 +19,7 @@ from cds_hooks.events.v2.visits import (
     visit,
     visit_number,
 )
-from fhir.mapping.destinations import destination_named
+from fhir.mapping.stays import destination_named
 from fhir.record.datatypes import CodeableConcept, Coding
 from tests.cds_hooks.events.messages import feed, result
 

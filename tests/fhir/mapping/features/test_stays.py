@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from fhir.mapping.destinations import DESTINATIONS, destination_of
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing, map_features
 from fhir.mapping.features.stays import AdmissionDisease, EarlierUse, HospitalUse, StayDiagnosis
-from fhir.mapping.stays import discharge_destination, procedure_in_stay
+from fhir.mapping.stays import DESTINATIONS, destination_of, discharge_destination, procedure_in_stay
 from tests.fhir import builders
 from tests.fhir.builders import encounter, observation, problem, record_of
 
