@@ -77,10 +77,9 @@ def _state(context: RuleContext) -> _State:
 def _find_state(context: RuleContext) -> _State:
     if _rise(context) is not None:
         return "now"
-    listed = context.has_condition(_KEY)
     hit, record = context.session.condition(_KEY), context.session.record
-    if not listed or hit is None:
-        return "unknown" if listed is None else "none"
+    if hit is None:
+        return "unknown" if context.has_condition(_KEY) is None else "none"
     if hit.time is None:
         # A visit's diagnosis without a status and a date may be of any year.
         return "now" if hit.status == "active" else "none"

@@ -170,7 +170,7 @@ def cervical_reason(context: RuleContext) -> str | None:
         return "after removal of the cervix without cervical disease"
     if age is None or _CERVICAL_FROM <= age <= _CERVICAL_TO:
         return None
-    return f"under {_CERVICAL_FROM}" if age < _CERVICAL_FROM else "over 65 where earlier screening was adequate"
+    return "over 65 where earlier screening was adequate" if age > _CERVICAL_TO else f"under {_CERVICAL_FROM}"
 
 
 def last_same_date(context: RuleContext) -> str | None:

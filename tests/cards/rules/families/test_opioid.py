@@ -52,7 +52,7 @@ def _statement(as_of: datetime, kind: str = "MedicationStatement", days_ago: int
         {"priorPrescription": {"reference": "MedicationRequest/active-0"}},
         {"basedOn": [{"reference": "MedicationRequest/active-0"}]},
         {"priorPrescription": {"reference": "https://ehr.example/fhir/MedicationRequest/active-0"}},
-        {"basedOn": [{"reference": "MedicationRequest/active-0/_history/1"}]},
+        {"basedOn": [{"reference": "MedicationRequest/active-0/_history/1"}, {"display": "by fax"}, "by fax"]},
     ],
 )
 def test_an_order_that_the_draft_names_as_its_forerunner_is_not_added(named: Json, as_of: datetime) -> None:
@@ -145,6 +145,7 @@ def _says(draft: Json, words: str) -> Json:
         ({**HYDROCODONE, "dose": "4 tablet", "times": 3}, {},
          Sig("3 tablets 3 times a day", dose_share=0.75, times_per_day=3)),
         (OXYCODONE_10, {"active": [HYDROCODONE]}, None),
+        (LORAZEPAM, {"active": [OXYCODONE_10]}, None),
         ({"drug": OXYCODONE_5}, {}, None),
         ({**OXYCODONE_10, "dose": "7 mg"}, {}, None),
         ({**OXYCODONE_10, "dose": "2.5 mg", "times": 20}, {}, None),
@@ -169,6 +170,7 @@ HALF = ": lower start, half of the usual dose beside an opioid"
         ("3 tablet", 2, {}, Sig(f"3 tablets once daily{HALF}", 3.0, times_per_day=1, is_written=True)),
         ("1 tablet", 3, {}, None),
         ("1 tablet", 1, {}, None),
+        ("0 tablet", 3, {}, None),
         ("2 tablet", 3, {"as_needed": True}, None),
     ],
 )
@@ -386,6 +388,21 @@ def test_a_long_acting_opioid(draft: Json, patient: Json, spec: Json, truth: boo
 )
 def test_whether_every_opioid_treats_opioid_use_disorder(draft: Json, patient: Json, truth: bool) -> None:
     assert answer({"for_use_disorder": True}, context_of(draft, **patient), FAMILY) is truth
+
+
+@pytest.mark.parametrize(
+    ("draft", "truth"),
+    [
+        (LORAZEPAM, False),
+        ({**LORAZEPAM, "single": True}, True),
+        ({"drug": "midazolam 5 MG nasal spray"}, True),
+        (_says(LORAZEPAM, "alcohol withdrawal"), True),
+        (_says(LORAZEPAM, "before MRI"), True),
+        (_says(LORAZEPAM, "anxiety"), False),
+    ],
+)
+def test_a_benzodiazepine_is_given_briefly(draft: Json, truth: bool) -> None:
+    assert answer({"brief_benzodiazepine": True}, context_of(draft), FAMILY) is truth
 
 
 @pytest.mark.parametrize(

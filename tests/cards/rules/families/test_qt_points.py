@@ -6,7 +6,8 @@ import pytest
 
 from cards.rules.families.ddi.family import FAMILY
 from cards.rules.families.ddi.qt_points import TISDALE_POINTS, Points, points, risks
-from tests.cards.rules.contexts import context_of
+from tests.cards.rules.contexts import context_of, told
+from tests.fhir.builders import observation
 
 Json = dict[str, Any]
 AMIODARONE = {"drug": "amiodarone 200 mg tablet", "dose": "1 tablet", "times": 1}
@@ -49,6 +50,24 @@ def test_the_points_are_summed_and_said(patient: Json, expected: int, words: lis
     assert risks(context) == words
     assert FAMILY.placeholders["qt_points"](context) == str(expected)
     assert FAMILY.placeholders["qt_risks"](context) == (", ".join(words) or None)
+
+
+def test_what_lies_on_the_normal_side_of_a_limit_gives_no_points() -> None:
+    def measured(loinc: str, comparator: str, value: float, unit: str) -> Json:
+        amount = {"comparator": comparator, "value": value, "unit": unit, "code": unit}
+        return observation(loinc, when="2026-11-18", patient="case", id=loinc, valueQuantity=amount)
+
+    over, under = measured("2823-3", ">", 3.0, "mmol/L"), measured("8636-3", "<", 500, "ms")
+    for entry in (over, under):
+        assert points(context_of(AMIODARONE, **WHOLE, more=[entry])).sure == 3
+
+
+def test_the_age_is_told_from_68_years_on() -> None:
+    told_at = {
+        age: told({"tisdale_points": {"ge": 3}}, context_of(AMIODARONE, **WHOLE | {"age": age}), FAMILY)
+        for age in (67, 68)
+    }
+    assert [[fact.name for fact in facts] for facts in told_at.values()] == [[], ["age"]]
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,19 @@ def test_a_result_outside_the_limits_of_its_row_or_with_a_mark_is_repeated(
     assert summaries(as_of, FERRITIN, earlier) == expected
 
 
-@pytest.mark.parametrize(("value", "is_normal"), [(1.6, False), (1.7, True), (2.4, True), (2.5, False)])
-def test_both_limits_of_a_row_are_normal_themselves(value: float, is_normal: bool, as_of: datetime) -> None:
-    earlier = result("19123-9", "2026-11-20T01:00:00Z", **quantity(value, "mg/dL"))
+@pytest.mark.parametrize(
+    ("value", "comparator", "is_normal"),
+    [
+        (1.6, None, False), (1.7, None, True), (2.4, None, True), (2.5, None, False),
+        # What is under or over a normal number may be outside the limits.
+        (2.0, "<", False), (2.0, "<=", False), (2.0, ">", False), (2.0, ">=", False),
+    ],
+)  # fmt: skip
+def test_both_limits_of_a_row_are_normal_themselves(
+    value: float, comparator: str | None, is_normal: bool, as_of: datetime
+) -> None:
+    measured = {"value": value, "unit": "mg/dL"} | ({"comparator": comparator} if comparator else {})
+    earlier = result("19123-9", "2026-11-20T01:00:00Z", valueQuantity=measured)
     assert bool(summaries(as_of, {"drug": "Magnesium", "test": "19123-9"}, earlier)) is is_normal
 
 
