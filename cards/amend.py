@@ -230,12 +230,12 @@ def _set_amount(dosage: Json, sig: Sig, strength: float | None) -> None:
     for name in ("doseRange", "rateRatio", "rateRange", "rateQuantity"):
         rate.pop(name, None)
     value = old.get("value")
-    if sig.dose_share is not None and not isinstance(value, int | float):
-        raise NotChangeable("the drafted dose stands in words only")
-    if sig.dose_share is not None and isinstance(value, int | float):
+    if sig.dose_share is None:
+        rate["doseQuantity"] = _quantity(sig.dose_mg or 0.0, old, strength)
+    elif isinstance(value, int | float):
         rate["doseQuantity"] = {**old, "value": exact(round(value * sig.dose_share, 6))}
     else:
-        rate["doseQuantity"] = _quantity(sig.dose_mg or 0.0, old, strength)
+        raise NotChangeable("the drafted dose stands in words only")
     dosage["doseAndRate"] = [rate]
 
 

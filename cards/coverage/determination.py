@@ -154,7 +154,7 @@ def determine(order: OrderFacts, coverage: Json, payer: Payer, here: Circumstanc
     answers = [_on_day(order, coverage, payer, here, day) for day in dict.fromkeys((*days, last))]
     with_rules = [answer for answer in answers if answer is not None]
     decided = {answer and (answer.covered == "not-covered", answer.pa_needed) for answer in answers}
-    if not with_rules or len(decided) == 1:
+    if len(decided) == 1:
         return with_rules[0] if with_rules else None
     nothing = replace(with_rules[0], doc_needed=None, doc_purpose=None, satisfied_id=None, dependencies=())
     return replace(nothing, covered="conditional", pa_needed="conditional", info_needed=("timeframe",))

@@ -137,19 +137,21 @@ def _condition(wanted: Test, subject: Subject) -> Seen:
 def _code_of(condition: Condition, wanted: Test) -> str | None:
     """Return the code by which a condition is meant: its ICD-10-CM code, and a group only where it has none."""
     prefixes, last = tuple(code.replace(".", "") for code in wanted.get("icd10", ())), wanted.get("last")
-    codings = condition.code.coding if condition.code is not None else ()
+    concept = condition.code
+    if concept is None:
+        return None
     codes = [
         (coding.code or "").replace(".", "").upper()
-        for coding in codings
+        for coding in concept.coding
         if any(name in (coding.system or "") for name in _ICD10)
     ]
     if codes and prefixes:
         code = next((code for code in codes if code.startswith(prefixes) and (not last or code[-1:] in last)), None)
-        return None if code is None or condition.code is None or words_take_back(condition.code, code) else code
-    if (listed := _listed_finding(condition.code, wanted)) is not None:
+        return None if code is None or words_take_back(concept, code) else code
+    if (listed := _listed_finding(concept, wanted)) is not None:
         return listed
     groups, excepted = wanted.get("groups", ()), wanted.get("except_codes", ())
-    meant = read_concept(condition.code).meant if groups else ()
+    meant = read_concept(concept).meant if groups else ()
     return next((hit.code for hit in meant if hit.group in groups and hit.code not in excepted), None)
 
 

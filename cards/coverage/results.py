@@ -86,10 +86,10 @@ def _is_on_room_air(observation: Observation, words: str) -> bool:
     proof = False
     for part in observation.component:
         codes = {coding.code for coding in part.code.coding}
-        value = part.valueQuantity.value if part.valueQuantity is not None else None
-        if part.valueQuantity is None or value is None:
+        quantity = part.valueQuantity
+        if quantity is None or quantity.value is None:
             continue
-        is_exact = not part.valueQuantity.comparator
+        value, is_exact = quantity.value, not quantity.comparator
         if codes & {"3150-6", "3150-0", "19994-3"}:
             if round(value, 2) not in (21, 0.21) or not is_exact:
                 return False

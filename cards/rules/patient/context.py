@@ -498,7 +498,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         if not doses:
             return 0.0 if self.session.knows_medications else None
         known_doses = [dose for dose in doses if dose is not None]
-        return max(known_doses) if known_doses and len(known_doses) == len(doses) else None
+        return max(known_doses) if len(known_doses) == len(doses) else None
 
     def _daily_of(self, medication: CurrentMedication, rxcui: str) -> float | None:
         daily = medication.dose.daily(rxcui)

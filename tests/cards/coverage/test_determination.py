@@ -281,6 +281,7 @@ PAYERS = {
         ({"type": _typed("111", "https://example.org"), "payor": [{"display": "Own Health Plan"}]}, "own"),
         ({"type": _typed("111"), "payor": [{"display": "Other"}]}, "other"),
         ({"type": {"text": "HMO"}, "payor": [{"display": "Own Health Plan"}]}, None),
+        ({"type": _typed("121") | {"text": "HMO"}, "payor": [{"display": "Own Health Plan"}]}, None),
         ({"payor": [{"identifier": {"value": "Own Health Plan"}}]}, "own"),
         ({"payor": [{"reference": "#p"}], "contained": [{"id": "p", "name": "Own Health Plan"}]}, "own"),
         ({"payor": [{"reference": "#p"}], "contained": [{"id": "q", "name": "Own Health Plan"}]}, None),
@@ -313,6 +314,18 @@ def test_a_gap_between_two_lists_within_a_span_asks_for_the_day(days: Json, expe
     first = replace(POLICY, effective_from=date(2026, 1, 1), effective_to=date(2026, 12, 10))
     again = replace(POLICY, id="again", effective_from=date(2026, 12, 20))
     assert said(answer_to(order_of(occurrencePeriod=days), first, again)) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [("2026-12-10", ("not-covered", *[None] * 3, (), None)), ("2026-12-11", OPEN_DAY)]
+)
+def test_a_span_in_which_a_list_ends_and_nothing_follows_asks_for_the_day(
+    last: str, expected: tuple[object, ...]
+) -> None:
+    excluded = replace(POLICY, basis="not-covered", pa_needed="", effective_to=date(2026, 12, 10))
+    assert said(answer_to(order_of(occurrencePeriod={"start": "2026-12-05", "end": last}), excluded)) == expected
+    after = order_of(occurrencePeriod={"start": "2026-12-11", "end": "2026-12-20"})
+    assert answer_to(after, excluded) is None
 
 
 @pytest.mark.parametrize(

@@ -187,8 +187,12 @@ SHOWN: list[tuple[Json, tuple[Json, ...], bool | None, tuple[str, ...] | None]] 
     ({"condition": {"groups": ["heart_failure"], "icd10": ["I50"], "except_codes": ["84114007"]}},
      (condition("84114007"),), False, None),
     ({"condition": {"icd10": ["I51"], "groups": ["heart_failure"]}}, (_problem("a", "I50.9"),), False, None),
+    ({"condition": {"groups": ["heart_failure"]}}, (_problem("a", "I50.9"),), True, ("Condition/a",)),
+    (DIABETES_ANY, (problem("Diabetes ruled out", "E11.9", id="a"),), False, None),
     ({"condition": {"snomed": ["123"]}}, (condition("123"),), True, ("Condition/c-123",)),
     ({"condition": {"words": ["lipo"]}}, (problem("Lipodystrophy", id="l"),), True, ("Condition/l",)),
+    ({"condition": {"words": ["edema", "lipo"]}}, (problem("Lipodystrophy", id="l"),), True, ("Condition/l",)),
+    ({"condition": {"words": ["edema"]}}, (problem("Lipodystrophy", id="l"),), False, None),
     ({"condition": {"words": ["lipo"]}}, (CODELESS,), False, None),
     ({"condition": {"words": ["lipo"]}}, (CODELESS, problem("Lipodystrophy", id="l")), True, ("Condition/l",)),
     # A code is one of ICD-10 by its system.
@@ -216,6 +220,7 @@ SHOWN: list[tuple[Json, tuple[Json, ...], bool | None, tuple[str, ...] | None]] 
     (_of_epidural(within_days=19), (_done(),), True, ("Procedure/p",)),
     (_of_epidural(within_days=19), (_done(performedDateTime="2026-10-31"),), False, None),
     (_of_epidural(within_days=19), (_done("not-done"),), False, None),
+    (_of_epidural(within_days=19), (_done("stopped"),), False, None),
     *((_of_epidural(within_days=days), (_done(performedDateTime=None, performedPeriod=period),), holds, None)
       for days, period, holds in (
           (19, {"start": "2026-01-01", "end": "2026-11-05"}, True), (10, {"start": "2026-11-15"}, True),
@@ -229,6 +234,7 @@ SHOWN: list[tuple[Json, tuple[Json, ...], bool | None, tuple[str, ...] | None]] 
     (_of_77(), (VISIT_77,), False, None),
     (_of_77(encounters=True), (VISIT_77,), True, ("Encounter/v",)),
     (_of_77(encounters=True), (VISIT_77 | {"status": "cancelled"},), False, None),
+    (_of_77(encounters=True), (VISIT_77 | {"status": "planned"},), False, None),
     (_of_77(encounters=True), (VISIT_77 | {"type": [{"coding": [{"code": "99213"}]}]},), False, None),
     (_of_77(encounters=True), (VISIT_77 | {"type": []},), False, None),
     (SLEEP, (SLEEP_STUDY | {"issued": "2026-11-15T08:00:00Z"},), True, None),

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.rules.engine.finding import Finding, Match, NoMatch, merge_repeated_findings
+from cards.rules.engine.governance import Override, Switch, drafts_of
 from cards.rules.patient.context import RuleContext
 from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import context_of, session_of
@@ -281,6 +282,41 @@ def test_a_finding_from_the_same_results_alone_is_said_by_the_one_that_goes_befo
         {"asks": "change"},
     ):
         assert not replace(table, **other).is_said_by(older)
+
+
+@pytest.mark.parametrize(
+    ("switch", "silenced"),
+    [
+        ({}, []),
+        ({"off": True}, ["info", "warning", "critical"]),
+        ({"speak_from": "warning"}, ["info"]),
+        ({"speak_from": "critical"}, ["info", "warning"]),
+        ({"bands_off": frozenset({"b"})}, ["info", "warning"]),
+        ({"bands_off": frozenset({"c"})}, []),
+    ],
+)
+def test_a_switch_silences_what_is_quieter_than_it_says(switch: Json, silenced: list[str]) -> None:
+    levels = ("info", "warning", "critical")
+    made = Switch("own", "a note", **switch)
+    assert [level for level in levels if made.silences(_finding("own", level))] == silenced
+
+
+@pytest.mark.parametrize(
+    ("severity", "value", "counts"),
+    [
+        # An answer to 100 holds up to a fifth more or less, and for nothing more severe.
+        ("warning", 120.0, True), ("warning", 120.1, False), ("warning", 80.0, True), ("warning", 79.9, False),
+        ("info", 100.0, True), ("critical", 100.0, False),
+    ],
+)  # fmt: skip
+def test_an_answer_counts_until_a_value_moves_by_more_than_a_fifth(severity: str, value: float, counts: bool) -> None:
+    answer = Override(0.0, "warning", "", frozenset({"metformin"}), {"egfr": 100.0})
+    finding = replace(_finding("own", severity), facts=(Fact("draft", value="metformin"), Fact("egfr", value=value)))
+    assert answer.counts_for(finding) is counts
+    assert drafts_of(finding) == frozenset()  # the fact names no draft
+    assert not answer.counts_for(replace(finding, facts=(Fact("draft", value="warfarin"),)))
+    nameless = replace(finding, facts=(Fact("draft"), Fact("egfr", value=value)))
+    assert answer.counts_for(nameless) is counts
 
 
 NAMES = tuple(f"MedicationRequest/draft-{number}" for number in range(3))

@@ -145,6 +145,7 @@ def _valid(start: str, end: str) -> Json:
         (_valid("2026-11-20T08:00:00Z", "2026-11-20T20:00:00Z"), {}, 0.5),
         ({**_valid("2026-11-20", "2026-11-30"), "category": [{"coding": [{"code": "discharge"}]}]}, {"inpatient": True},
          None),
+        (_valid("2026-11-20", "2026-11-20"), {}, None),
         ({}, {"inpatient": True}, None),
     ],
 )  # fmt: skip
@@ -234,6 +235,29 @@ def test_a_product_that_is_drafted_or_taken(
     where: str, others: list[Json], active: list[Json], is_beside: bool
 ) -> None:
     assert context_of(METFORMIN, *others, active=active).is_beside(ASPIRIN_CODE, where) is is_beside
+
+
+HYDROCHLOROTHIAZIDE, DIGOXIN = "5487", "3407"
+TWO_DRUGS: Json = {"drug": "lisinopril 10 MG / hydrochlorothiazide 12.5 MG Oral Tablet"}
+
+
+@pytest.mark.parametrize(
+    ("others", "active", "rxcui", "daily"),
+    [
+        ([], [], ASPIRIN_CODE, 0.0),
+        ([], [ASPIRIN], ASPIRIN_CODE, 81.0),
+        # An active order without a dosage counts as one unit a day, a draft does not; a solution has no units.
+        ([], [TWO_DRUGS], HYDROCHLOROTHIAZIDE, 12.5),
+        ([TWO_DRUGS], [], HYDROCHLOROTHIAZIDE, None),
+        ([], [{"drug": "digoxin 0.05 MG/ML Oral Solution"}], DIGOXIN, None),
+        ([], [ASPIRIN, {"drug": "aspirin 325 MG Oral Tablet"}], ASPIRIN_CODE, 325.0),
+        ([], [ASPIRIN, {"drug": "aspirin 325 MG Oral Tablet", "dose": "1 tablet"}], ASPIRIN_CODE, None),
+    ],
+)
+def test_the_milligrams_a_day_of_a_drug(
+    others: list[Json], active: list[Json], rxcui: str, daily: float | None
+) -> None:
+    assert context_of(METFORMIN, *others, active=active).drug_daily_mg(rxcui) == daily
 
 
 def test_a_product_that_is_not_known_is_beside_nothing() -> None:

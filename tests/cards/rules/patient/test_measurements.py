@@ -166,6 +166,8 @@ def test_an_old_value_counts_unless_only_fresh_ones_do() -> None:
     [
         ([_bound("2823-3", ">", 6.4, "mmol/L")], ">", 6.4),
         ([_bound("2823-3", ">", 6.4, "mmol/L", "2026-11-16")], None, 4.0),
+        ([_bound("2823-3", ">", 6.4, "mmol/L", "2026-11-16T21:00:00Z")], None, 4.0),  # of the same time
+        ([_bound("2823-3", ">", 6.4, "mmol/L", "2026-11-16T21:00:01Z")], ">", 6.4),
         ([_bound("2823-3", ">", 6.4, "mmol/L", "2026-10-20")], None, 4.0),
     ],
 )
@@ -179,7 +181,7 @@ def test_a_bound_counts_where_it_is_newer_than_every_value(results: list[Json], 
     assert fact.value == (f"{side}{value:g}" if side else value)
     assert fact.text.startswith(f"potassium {side or ''}{value:g} mmol/L on 2026-11-")
     only_old = context_of(METFORMIN, more=[_bound("2823-3", ">", 6.4, "mmol/L", "2026-10-20")])
-    assert (only_old.session.lab("potassium", 30), only_old.session.lab("potassium", 31) is None) == (None, False)
+    assert [only_old.session.lab("potassium", days) is None for days in (30, 31, None)] == [True, False, False]
 
 
 def test_of_two_values_of_one_time_the_worse_one_counts() -> None:
