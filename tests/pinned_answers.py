@@ -1,10 +1,10 @@
-"""Whole answers of the services to calls about the sample patients, pinned: one line for each call.
+"""Whole answers of the services to calls about samples and written charts, pinned: one line for each call.
 
     python -m tests.pinned_answers            # shows the calls whose answers are not those of the list
     python -m tests.pinned_answers --write    # you accept them: the commit says why they changed
 
 A line has the call, the status, what the answer says in short, and a digest of each of its parts: cards, silences,
-and the rest. `make test` asks every fifth call, the slow tests ask all. To see how an answer changed, compare two
+and the rest. `make test` asks every fifth call about a sample and all written ones, the slow tests ask all. To see how an answer changed, compare two
 commits by `python -m benchmarks.answers`.
 """
 
@@ -14,7 +14,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import unified_diff
 from pathlib import Path
@@ -27,6 +27,7 @@ from cds_hooks.services import find_services
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.services.chart_cases import AS_OF
 from tests.conftest import ROOT
+from tests.written_calls import Written, written_calls
 
 FILE: Final = ROOT / "tests" / "cases" / "answers.txt"
 EVERY: Final = 5
@@ -49,6 +50,10 @@ class Asked(NamedTuple):
         """As the list names it."""
         return " ".join(filter(None, self))
 
+    def request(self) -> dict[str, Any]:
+        """Return the request at `AS_OF`."""
+        return request_for(self.service, self.hook, self.sample, AS_OF, self.draft)
+
 
 def asked_calls() -> list[Asked]:
     """Return every call of the list, in its order: each sample at each hook, each draft at signing."""
@@ -63,19 +68,19 @@ def asked_calls() -> list[Asked]:
     return calls
 
 
-def answered(calls: list[Asked]) -> dict[str, str]:
+def answered(calls: Sequence[Asked | Written]) -> dict[str, str]:
     """Return the line of each call that can be made, by its name; a sample without a stay has no discharge."""
     with tempfile.TemporaryDirectory() as folder:
         return dict(asyncio.run(_lines(calls, Path(folder))))
 
 
-async def _lines(calls: list[Asked], folder: Path) -> list[tuple[str, str]]:
+async def _lines(calls: Sequence[Asked | Written], folder: Path) -> list[tuple[str, str]]:
     lines = []
     async with client(folder, as_of=AS_OF) as server:
         for number, call in enumerate(calls):
             with suppress(ChartError):
                 # a patient of its own for each call: what one was told is not held back from the next
-                request = _renamed(request_for(*call[:3], AS_OF, call.draft), number)
+                request = _renamed(call.request(), number)
                 reply = await server.post(f"/cds-services/{call.service}", json=request)
                 lines.append((call.name, _line(reply.status_code, _normal(reply.text))))
     return lines
@@ -119,7 +124,7 @@ def differences(accepted: Mapping[str, str], current: Mapping[str, str]) -> Iter
 
 def main(write: bool) -> int:
     """Shows what differs from the list, or accepts it."""
-    current = answered(asked_calls())
+    current = answered([*asked_calls(), *written_calls()])
     different = list(differences(read_list() if FILE.exists() else {}, current))
     if write:
         FILE.write_text("".join(f"{name}\t{line}\n" for name, line in current.items()), encoding="utf-8")

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.pinned_answers import EVERY, answered, asked_calls, differences, read_list
+from tests.written_calls import written_calls
 
 ACCEPT = "read the differences, then: .venv/bin/python -m tests.pinned_answers --write (its commit says why)"
 
@@ -15,9 +16,17 @@ def test_the_answers_to_every_fifth_call_are_those_of_the_list() -> None:
     assert not list(differences(accepted, answered(chosen))), ACCEPT
 
 
+def test_the_answers_to_written_calls_are_those_of_the_list() -> None:
+    chosen = written_calls()
+    names = {call.name for call in chosen}
+    accepted = {name: line for name, line in read_list().items() if name in names}
+    assert len(names) == len(chosen) >= 600
+    assert not list(differences(accepted, answered(chosen))), ACCEPT
+
+
 @pytest.mark.slow
 def test_the_answers_to_the_other_calls_are_those_of_the_list() -> None:
-    quick = {call.name for call in asked_calls()[::EVERY]}
+    quick = {call.name for call in (*asked_calls()[::EVERY], *written_calls())}
     others = {name: line for name, line in read_list().items() if name not in quick}
     assert len(others) >= 1200
     assert not list(differences(others, answered([call for call in asked_calls() if call.name not in quick]))), ACCEPT
