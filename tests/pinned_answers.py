@@ -4,8 +4,8 @@
     python -m tests.pinned_answers --write    # you accept them: the commit says why they changed
 
 A line has the call, the status, what the answer says in short, and a digest of each of its parts: cards, silences,
-and the rest. `make test` asks every fifth call about a sample and all written ones, the slow tests ask all. To see how an answer changed, compare two
-commits by `python -m benchmarks.answers`.
+and the rest. `make test` asks every fifth call about a sample and all written ones, the slow tests ask all. To see how
+an answer changed, compare two commits by `python -m benchmarks.answers`.
 """
 
 import asyncio
