@@ -107,7 +107,7 @@ def merge(resource: Json, patch: Mapping[str, Any]) -> None:
 
 
 def _context(row: Json) -> Json:
-    context = {"userId": "Practitioner/p1", "patientId": PATIENT} | row.get("context", {})
+    context: Json = {"userId": "Practitioner/p1", "patientId": PATIENT} | row.get("context", {})
     if "drafts" in row:
         entries = [{"resource": draft} for draft in _chart(row["drafts"])]
         context["draftOrders"] = {"resourceType": "Bundle", "type": "collection", "entry": entries}
