@@ -19,7 +19,7 @@ from cards.card import Action, Card
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import SWITCHED_OFF, MetFinding
-from cards.rules.engine.kept import KeptJudgements, hand_back
+from cards.rules.engine.kept import KeptJudgements
 from cds_hooks.access.links import link_cards
 from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
@@ -50,7 +50,7 @@ from cds_hooks.prefetch.state import (
 )
 from cds_hooks.protocol.body import encode_response
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.protocol.originals import Sent, kinds_in
+from cds_hooks.protocol.originals import NOTHING_SENT, Sent, kinds_in
 from cds_hooks.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart
 from cds_hooks.services import Advice, ServiceInput
@@ -75,7 +75,7 @@ from fhir.record.lean_chart import after_part, continue_chart, encode_chart, fir
 from fhir.record.record import PatientRecord, read_record, read_resources, record_of_resources
 from fhir.record.refusals import Refusal, WhyNot, WrongPatient, shorten_refusals
 from fhir.record.resources import Bundle
-from fhir.record.text_budget import may_exceed_budget, within_text_budget
+from fhir.record.text_budget import CHARACTERS_OF_A_CALL, long_characters, within_text_budget
 from fhir.terminology.imported import in_use as tables_in_use
 
 # A refusal names keys and ids as they came; 64 characters are the most that an id of FHIR has.
@@ -220,7 +220,9 @@ async def invoke(call: Call, source: Source, sink: Sink) -> Answered:
         await sink.refuse(call, received, error)
         raise
     await sink.take(call, answer)
-    hand_back(understood.record)
+    judgements = understood.record.resources.judgements
+    if isinstance(judgements, KeptJudgements):
+        judgements.keep(understood.record)  # for the next call of the visit
     return answer
 
 
@@ -289,7 +291,7 @@ def understand(call: Call, received: Received) -> Understood:
     request, filled, source = received.request, received.filled, received.source
     if received.no_advice is not None:
         nothing = read_record({}, request.context.patient_id, call.as_of)
-        return Understood(request, filled.state, nothing, None, Sent(()), no_advice=received.no_advice)
+        return Understood(request, filled.state, nothing, None, NOTHING_SENT, no_advice=received.no_advice)
     if call.service.needs_patient(request):
         filled.state.require("patient")
     record, chart = source.read_chart(call, request, filled)
@@ -297,7 +299,7 @@ def understand(call: Call, received: Received) -> Understood:
     groups = race_and_ethnicity(record)
     roles = source.roles_of_user(call, request, filled)
     call.stages.end("facts")
-    originals = source.originals(filled) if call.service.returns_resources else Sent(())
+    originals = source.originals(filled) if call.service.returns_resources else NOTHING_SENT
     # A large chart is not kept while this call waits for the database or for a model: the record holds the resources
     # now, and a service that waits releases it.
     received.release()
@@ -626,7 +628,8 @@ class ReceivedBody:
             resources = read_resources(filled.values, patient_id)
             part = continue_chart(resources, patient_id, before) if before is not None else None
             chart = encode_chart(resources, patient_id) if part is None else b""
-            if exceeds := may_exceed_budget(chart):
+            exceeds = len(chart) > CHARACTERS_OF_A_CALL and long_characters(chart) > CHARACTERS_OF_A_CALL
+            if exceeds:
                 values, refusals = within_text_budget(filled.values)
                 resources = read_resources(values, patient_id)
                 chart = encode_chart(resources, patient_id)

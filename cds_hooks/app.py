@@ -24,14 +24,16 @@ from cds_hooks.logs import configure_logs
 from cds_hooks.metrics import MetricsFolder
 from cds_hooks.packages import use_packages, use_rules_of_site
 from cds_hooks.record_views import open_follower
-from cds_hooks.routes.bodies import BodyReader, CallBudgets, ReportIntake
 from cds_hooks.routes.coverage import coverage_routes
 from cds_hooks.routes.entrance import (
+    BodyReader,
+    CallBudgets,
     ContainedApp,
     InParts,
     KnownHosts,
     ProtocolCors,
     RelativeRedirects,
+    ReportIntake,
     answer_hook_error,
     answer_http_error,
 )

@@ -33,7 +33,7 @@ from cds_hooks.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.events.subscriptions import Subscriber
 from cds_hooks.events.watch.running import InterfaceWatch, fold_old_counts
 from cds_hooks.logs import log
-from cds_hooks.routes.bodies import BodyReader
+from cds_hooks.routes.entrance import BodyReader
 from cds_hooks.security import Trust, TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.settings import Settings

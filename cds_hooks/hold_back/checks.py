@@ -287,7 +287,7 @@ def _about_packages(
 ) -> WhyNot | None:
     """Return the first reason against a package that has a part in the call or computed the card."""
     names = call.packages
-    model = card.own_extension.model if card is not None else None
+    model = card.own_extension.model if card is not None and packages() else None
     if model and (origin := origin_of("models_onnx.equations.published", model.get("id", ""))) and origin.package:
         names = (*names, origin.package.name)
     for name in names:

@@ -59,6 +59,10 @@ class Sent(tuple[bytes, ...]):
         return _split_values(self)
 
 
+NOTHING_SENT: Final = Sent(())
+"""Of a service that returns no orders of the client."""
+
+
 def kinds_in(values: Iterable[Any]) -> frozenset[str] | None:
     """Return the types of the resources in these lean values; None where one of them could not be read wholly."""
     types: set[type[Any]] = set()

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from cds_hooks.components import ServerComponents
 from cds_hooks.errors import BadRequest, NotFound
-from cds_hooks.routes.bodies import ReportIntake
+from cds_hooks.routes.entrance import ReportIntake
 
 SERVICE: Final = "coverage-requirements"
 _MOST_BYTES: Final = 1024 * 1024

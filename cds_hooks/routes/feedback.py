@@ -27,7 +27,7 @@ from cds_hooks.components import ServerComponents
 from cds_hooks.errors import NotFound, RecordFailed
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
-from cds_hooks.routes.bodies import ReportIntake
+from cds_hooks.routes.entrance import ReportIntake
 from cds_hooks.security import TrustedClient
 from cds_hooks.security.trust import proxied_call
 from cds_hooks.services import Service

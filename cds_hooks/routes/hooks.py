@@ -18,8 +18,16 @@ from cds_hooks.computing import refuse_late
 from cds_hooks.edge import ARRIVED
 from cds_hooks.errors import CALL_ID, BodyTooLarge, HookError, MethodNotAllowed, NotFound, RecordFailed
 from cds_hooks.logs import log
-from cds_hooks.routes.bodies import BodyReader, CallBudgets
-from cds_hooks.routes.entrance import failure_outcome, log_failure, log_refusal, send_json, send_refusal, trace_fields
+from cds_hooks.routes.entrance import (
+    BodyReader,
+    CallBudgets,
+    failure_outcome,
+    log_failure,
+    log_refusal,
+    send_json,
+    send_refusal,
+    trace_fields,
+)
 from cds_hooks.security import Trust, TrustedClient, Untrusted
 from cds_hooks.security.trust import proxied_call
 from cds_hooks.services import Service

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.errors import RecordFailed
-from cds_hooks.routes.bodies import ReportIntake
+from cds_hooks.routes.entrance import ReportIntake
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import RecordUnavailable
 

@@ -573,15 +573,11 @@ class ReadResources:
     def all_refusals(self) -> Iterator[Refusal]:
         """Yield what was refused: while reading, then by analyte in the table's order, then by what was derived."""
         yield from self.refusals
-        yield from self.met_refusals()
-
-    def met_refusals(self) -> Iterator[Refusal]:
-        """Yield what was refused because somebody asked; what was refused while reading is not among it."""
         yield from self.unread
         yield from self.refused_values()
 
     def refused_values(self) -> Iterator[Refusal]:
-        """Yield those of them that depend on what was asked."""
+        """Yield those of the refusals that depend on what was asked."""
         for analyte in sorted(self.results, key=ANALYTE_POSITION.__getitem__):
             if self.results[analyte] is not NO_RESULTS:
                 yield from self.results[analyte].refusals()

@@ -183,10 +183,6 @@ class PatientRecord:
         value: _T = pair[0]
         return value
 
-    def has_derived(self, make: Callable[["PatientRecord"], object]) -> bool:
-        """Whether somebody has asked for it."""
-        return make in self.resources.derived
-
     # Resources
 
     @property
@@ -872,15 +868,11 @@ class _Reading:
         for resource, full_url in self.undecided:  # only now are all names of the patient known
             if self._is_ours(resource):
                 self._keep(resource, full_url)
-        self._check_others()
+        if self.on_other_patient == "stop" and self.of_others:
+            raise WrongPatient(self.of_others[0])  # what is mixed is nobody's chart
         by_type = self.resources.by_type
         by_type.update({kind: distinct(resources) for kind, resources in by_type.items() if len(resources) > 1})
         return self.resources
-
-    def _check_others(self) -> None:
-        """Stop where anything is about somebody else: what is mixed is nobody's chart."""
-        if self.on_other_patient == "stop" and self.of_others:
-            raise WrongPatient(self.of_others[0])
 
     def _take_patient(self, patient: Patient, full_url: str | None) -> None:
         if patient.id is not None and patient.id != self.patient_id:

@@ -96,11 +96,6 @@ def active_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     return record.derive_checked(find_active).listed
 
 
-def has_read_medications(record: PatientRecord) -> bool:
-    """Whether somebody has asked what the patient is taking."""
-    return record.has_derived(find_active)
-
-
 def forgotten_orders(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Active orders without an end that were written over ten years ago: whether they are carried out is not known."""
     return record.derive_checked(find_active).forgotten
@@ -646,7 +641,7 @@ def unreadable_medications(record: PatientRecord, *, systemic: bool = True) -> t
 
 def unreadable_codes(record: PatientRecord) -> tuple[str, ...]:
     """Give the first code of each medication that no table knows: "system|code", or "text"; () where nobody looked."""
-    if not has_read_medications(record):
+    if find_active not in record.resources.derived:
         return ()
     return tuple(
         _first_code(medication.order.medicationCodeableConcept) for medication in unreadable_medications(record)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, RequestTimeout, TooManyCalls, UnsupportedMediaType
-from cds_hooks.routes.bodies import BodyReader, CallBudgets
+from cds_hooks.routes.entrance import BodyReader, CallBudgets
 from cds_hooks.storage.queries import list_decisions
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 
