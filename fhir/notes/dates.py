@@ -38,7 +38,7 @@ def find_dates(text: str, on: date, *, month_first: bool) -> list[FoundDate]:
     for match in _NUMERIC.finditer(text):
         if "." in match[0] and match[3] is None:
             continue  # a decimal
-        if match[3] is None and int(match[2]) in (7, 12, 52) and not _is_date(match, month_first=month_first):
+        if match[3] is None and not month_first and int(match[2]) in (7, 12) and not _is_date(match):
             continue
         first, second = int(match[1]), int(match[2])
         month, day = (first, second) if month_first else (second, first)
@@ -57,10 +57,8 @@ def find_dates(text: str, on: date, *, month_first: bool) -> list[FoundDate]:
     return sorted(dates, key=lambda one_date: one_date.start)
 
 
-def _is_date(match: re.Match[str], *, month_first: bool) -> bool:
+def _is_date(match: re.Match[str]) -> bool:
     """Whether "28/7" is a day: of British durations ("2/7" days, "6/12" months, "4/52" weeks) the first is small."""
-    if month_first or int(match[2]) == 52:
-        return False
     is_bracketed = match.string[match.start() - 1 : match.start()] == "(" and match.string[match.end() :][:1] == ")"
     return is_bracketed or int(match[1]) > 12
 

@@ -127,7 +127,7 @@ def read_drugs(note: str, layout: Layout, asserted: AssertedText) -> tuple[Drug,
         status = (not is_still_taken and _status_after(behind)) or status_before
         assertion = positions.assertion(start, end)
         is_denied = _NO_ALLERGY.search(before) is not None or (joined and bool(drugs) and drugs[-1].status == "other")
-        if is_denied if status == "allergy" else assertion.person != "patient" and section != "family":
+        if is_denied if status == "allergy" else assertion.person != "patient":
             status = "other"
         elif assertion.polarity == "hypothetical" and status in _MAY_BE_IF and not _PREVENTS.search(behind):
             status = "conditional" if _IF.search(before) else status or "planned"

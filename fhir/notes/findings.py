@@ -411,7 +411,7 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
     if experiencer != "patient":
         is_past = experiencer == "family" and assertion == "affirmed"
         return assertion, "historical" if is_past else "current", experiencer
-    if temporality == "historical" and _FOR_WHICH.search(before) and not _OPERATION.search(mention.concept):
+    if temporality == "historical" and _FOR_WHICH.search(before):
         temporality = "current"  # "s/p appendectomy for appendicitis"
     return assertion, _time(temporality, assertion, mention, on), experiencer
 
@@ -476,7 +476,7 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
     if assertion == "negated" and _DOUBTED_AFTER.match(after):
         return "possible"
     if _PROPHYLAXIS.search(after) and assertion in ("affirmed", "possible", "hypothetical"):
-        if re.search(r"\b(?:sepsis|infection) ?$", before) or re.match(r" ?(?:bundle|pathway|screen|protocol)", after):
+        if re.match(r" ?(?:bundle|pathway|screen|protocol)", after):
             return "possible"
         return "negated" if re.match(r" ?(?:ppx|proph|free|vacc|jab)", after) else "hypothetical"
     if assertion == "hypothetical" and section != "advice" and not is_warned:

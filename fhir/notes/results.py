@@ -137,7 +137,7 @@ def _tests_named(lowered: str, text: str) -> Iterator[tuple[int, _Test]]:
     for match in _WORD.finditer(lowered):
         for test in tests.get(match[0], ()):
             start, end = match.start(), match.start() + len(test.written)
-            if not lowered.startswith(test.written, start) or lowered[end : end + 1].isalpha():
+            if not lowered.startswith(test.written, start):
                 continue
             written = text[start:end]
             if test.written in _IN_CAPITALS and not (
@@ -167,12 +167,11 @@ def _result(note: str, start: int, match: re.Match[str], test: _Test, day: date,
     written = (match["unit"] or "").strip()
     value = re.sub(r"(?<=\d),(?=\d{1,2}$)", ".", re.sub(r"\s", "", match["value"]))  # "5,6" has a decimal comma
     stated = written or unit
-    is_assumed = False
     if not stated:
         stated = _usual_unit(test, value)
         is_assumed = bool(stated)
-    elif not written and stated:
-        is_assumed = True
+    else:
+        is_assumed = not written
     end = match.end()
     return Result(start, end, note[start:end], test.name, value, stated, day, is_assumed)
 

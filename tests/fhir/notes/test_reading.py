@@ -125,6 +125,25 @@ def _drug(note: str, name: str) -> Drug:
         ("Operations: hernia", "hernia", ("affirmed", "historical", "patient")),
         ("Asbestos exposure.", "asbestos exposure", ("affirmed", "current", "patient")),
         ("No asbestos exposure.", "asbestos exposure", ("negated", "current", "patient")),
+        ("FH: possible bowel cancer.", "colorectal cancer", ("possible", "current", "family")),
+        ("No sedative because she has no falls risk.", "falls", ("negated", "current", "patient")),
+        ("Ramipril (no cough) rash", "rash", ("affirmed", "current", "patient")),
+        ("Son rang. FH: dad gout", "gout", ("affirmed", "historical", "family")),
+        ("Husband's mother had gout.", "gout", ("affirmed", "historical", "family")),
+        ("Partner here, pt is breathless.", "dyspnoea", ("affirmed", "current", "patient")),
+        ("Not just wheeze but cough.", "wheeze", ("affirmed", "current", "patient")),
+        ("No HIV clinic visit.", "HIV infection", ("negated", "current", "patient")),
+        ("No seizure, MRI normal.", "seizure", ("negated", "current", "patient")),
+        ("Advice: no fever.", "fever", ("negated", "current", "patient")),
+        ("Any wheeze, seek help.", "wheeze", ("hypothetical", "hypothetical", "patient")),
+        ("Any wheeze noted yesterday.", "wheeze", ("affirmed", "current", "patient")),
+        ("PE in error.", "pulmonary embolism", ("negated", "current", "patient")),
+        ("He quit smoking.", "smoking", ("affirmed", "historical", "patient")),
+        ("Post stroke.", "stroke", ("affirmed", "current", "patient")),
+        ("Wheeze in March.", "wheeze", ("affirmed", "current", "patient")),
+        ("2015 asthma.", "asthma", ("affirmed", "current", "patient")),
+        ("Wheeze prior to that.", "wheeze", ("affirmed", "historical", "patient")),
+        ("Allergies - rash", "drug allergy", ("affirmed", "current", "patient")),
     ],
 )
 def test_each_finding_has_its_three_labels(note: str, concept: str, labels: tuple[str, str, str]) -> None:
@@ -191,6 +210,13 @@ def test_a_short_name_that_is_a_word_is_read_in_capitals_only() -> None:
         ("Allergies: none known. Penicillin V 250 mg bd", "penicillin v", "active", "250 mg"),
         ("Allergies: none known. Penicillin V 250 mg", "penicillin v", "allergy", "250 mg"),
         ("Allergies: nuts, penicillin V", "penicillin v", "allergy", ""),
+        ("Watch for bleeding on apixaban.", "apixaban", "active", ""),
+        ("Risk of bleed with warfarin.", "warfarin", "planned", ""),
+        ("Enoxaparin for DVT prophylaxis if admitted.", "enoxaparin", "active", ""),
+        ("FH: mother takes warfarin", "warfarin", "other", ""),
+        ("Ramipril or furosemide: both held.", "ramipril", "held", ""),
+        ("Ramipril, furosemide held.", "ramipril", "active", ""),
+        ("Intolerance of simvastatin.", "simvastatin", "allergy", ""),
     ],
 )
 def test_each_drug_has_its_status_and_dose(note: str, name: str, status: str, dose: str) -> None:
@@ -206,6 +232,35 @@ def test_no_known_allergies_deny_and_the_heading_of_allergies_says_nothing() -> 
         (),
         [("penicillin", "allergy"), ("sulfa", "allergy")],
     )
+
+
+@pytest.mark.parametrize(("between", "status"), [(29, "stopped"), (30, "active")])
+def test_what_is_said_of_a_list_reaches_a_drug_that_stands_near(between: int, status: str) -> None:
+    assert _drug(f"Stop ramipril{', and':<{between}}furosemide", "furosemide").status == status
+
+
+@pytest.mark.parametrize(
+    ("note", "text", "frequency"),
+    [
+        ("Metformin 500 mg, bd", "Metformin 500 mg", ""),
+        ("Metformin bd", "Metformin bd", "bd"),
+        ("Metformin  bd", "Metformin  bd", "bd"),
+        ("Metformin   bd", "Metformin", "bd"),
+    ],
+)
+def test_a_drug_ends_behind_the_frequency_that_stands_beside_it(note: str, text: str, frequency: str) -> None:
+    drug = _drug(note, "metformin")
+    assert (drug.text, drug.frequency) == (text, frequency)
+
+
+@pytest.mark.parametrize(("note", "count"), [("Takes mst bd", 0), ("Takes MST bd", 1), ("Uses qvar bd", 1)])
+def test_a_name_of_three_letters_is_a_drug_in_capitals_only(note: str, count: int) -> None:
+    assert len(_read(note).drugs) == count
+
+
+@pytest.mark.parametrize(("words", "is_one_name"), [("began in her left", True), ("first began in her left", False)])
+def test_the_words_of_a_group_stand_within_six_words(words: str, is_one_name: bool) -> None:
+    assert ("breast_cancer" in _finding(f"Cancer that {words} breast.", "cancer").codes) == is_one_name
 
 
 def test_a_later_word_of_a_note_stops_a_drug_that_stood_as_taken() -> None:
@@ -243,6 +298,25 @@ def test_results_have_value_unit_and_the_date_that_is_meant() -> None:
         ("May 2026 K 4.9", ["2026-05-01"]),
         ("K 4.9, Na 140 3/9/26", ["2026-09-03", "2026-09-03"]),
         ("K 4.9. 3/9/26", ["2026-09-17"]),
+        ("Bloods 10.9.26: K 4.9", ["2026-09-10"]),
+        ("Bloods 4.9: K 4.9", ["2026-09-17"]),
+        ("Bloods 9/13: K 4.9", ["2026-09-17"]),  # without a year that is no day
+        ("Bloods 10/9/1999: K 4.9", ["1999-09-10"]),
+        ("3rd May: K 4.9", ["2026-05-03"]),
+        ("Bloods (3/7: K 4.9", ["2026-09-17"]),
+        ("Bloods 12/7: K 4.9", ["2026-09-17"]),  # twelve days
+        ("Bloods 13/7: K 4.9", ["2026-07-13"]),
+        ("Bloods 17/9: K 4.9", ["2026-09-17"]),
+        ("BP 142/78          10/9/26", ["2026-09-10"]),
+        ("BP 142/78           10/9/26", ["2026-09-17"]),
+        ("BP 142/78 then 130/70.", ["2026-09-17"] * 2),
+        ("Clinic 10/9/26: well. K 4.9", ["2026-09-17"]),
+        ("Seen 10/9/26 in clinic K 4.9", ["2026-09-17"]),
+        (f"{' ' * 59}10/9/26 seen. K 4.9", ["2026-09-10"]),
+        (f"{' ' * 60}10/9/26 seen. K 4.9", ["2026-09-17"]),
+        (f"K 4.9 {'x' * 58} 10/9/26", ["2026-09-10"]),
+        (f"K 4.9 {'x' * 59} 10/9/26", ["2026-09-17"]),
+        ("K 4.9, this was taken on 10/9/26", ["2026-09-17"]),
         ("10/9/26 seen in clinic. K 4.9", ["2026-09-10"]),
         ("Bloods 10/9/26: K 4.9\nNa 140", ["2026-09-10", "2026-09-17"]),
         (f"10/9/26:{' x' * 1999} K 4.9", ["2026-09-10"]),
@@ -260,6 +334,8 @@ def test_a_result_is_of_the_day_that_is_meant(note: str, days: list[str]) -> Non
         ("BP", ["50", "142", "142/78"], ["49"]),
         ("Pain score", [], ["4", "4/10"]),
         ("Lithium level", ["0.6"], ["400 mg"]),
+        ("HR", ["72"], ["72/80"]),
+        ("Weight", ["82"], []),
     ],
 )
 def test_a_number_that_cannot_be_of_the_test_is_no_result(name: str, read: list[str], unread: list[str]) -> None:
@@ -305,13 +381,23 @@ def test_a_number_of_two_usual_units_says_by_its_size_which_is_meant(note: str, 
     assert (result.unit, result.unit_assumed) == (unit, True)
 
 
+def test_a_value_in_brackets_is_the_one_before() -> None:
+    assert [result.value for result in _read("K 4.9 (5.1).").results] == ["4.9", "5.1"]
+
+
+@pytest.mark.parametrize(("length", "is_denied"), [(60, False), (61, True)])
+def test_only_the_width_of_a_page_wraps_a_line(length: int, is_denied: bool) -> None:
+    assert (_finding(f"{'No ':x<{length}}\nfever", "fever").assertion == "negated") == is_denied
+
+
 def test_a_target_is_no_result() -> None:
     assert _read("Aim for INR 2.5, target HbA1c 53, stop if ALT 100.").results == ()
 
 
-def test_american_notes_have_the_month_first() -> None:
-    result = read_note("Labs 9/10/26: K 4.9", on=ON, month_first=True).results[0]
-    assert result.date == date(2026, 9, 10)
+@pytest.mark.parametrize("day", ["9/10/26", "9/7", "9/12"])
+def test_american_notes_have_the_month_first(day: str) -> None:
+    result = read_note(f"Labs {day}: K 4.9", on=ON, month_first=True).results[0]
+    assert result.date == date(2026, 9, int(day.split("/")[1]))
 
 
 def test_signs_that_nobody_sees_change_no_name() -> None:
