@@ -479,7 +479,7 @@ class Memory:
         if self._views is None:
             return
         for (client, service), entry in _called_in(self._views).items():
-            for patient in entry.patients or ("",):
+            for patient in entry.patients:
                 _take_call(self._called, client, service, patient, entry.at)
         until = self._views.whole_until() - _LATE_SECONDS
         self._noted.forget(lambda noted: all(entry.noted_at < until for entry in noted))

@@ -311,7 +311,7 @@ def answer_of(row: AnswerRow) -> SentCardAnswer | None:
     card = next((card for card in sent_cards(sent.response) if card.uuid == row.feedback.card), None)
     if card is None:
         return None
-    return _answer(row.feedback, sent, card, msgspec.json.decode(row.feedback.accepted_suggestions or "[]"))
+    return _answer(row.feedback, sent, card, msgspec.json.decode(row.feedback.accepted_suggestions))
 
 
 def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> Iterator[SentCardAnswer]:

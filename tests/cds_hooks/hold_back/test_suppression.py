@@ -54,6 +54,10 @@ def _finding(risk: float, rate: float = 0.2, model: str = "mortality_5y", **cont
         (_finding(0.30, age=1.0, bun=0.01), _finding(0.30, age=1.0, bun=0.1), False),
         (_finding(0.30, age=1.0, bun=0.01), _finding(0.30, age=1.0, bun=-0.4), False),
         (_finding(0.30, 0.2, age=1.0), _finding(0.31, 0.4, "mortality_5y_small", age=1.0, bun=0.9), False),
+        (_finding(0.30, age=1.0), _finding(0.30, age=0.85, bun=0.15), True),
+        (_finding(0.30, age=0.95, bun=0.05), _finding(0.30, age=0.85, bun=0.15), False),
+        (_finding(0.30, age=1.0), _finding(0.30, bun=0.0), False),
+        (PatientFinding("mortality_5y", "mortality_5y"), _finding(0.30), False),
     ],
     ids=[
         "the same",
@@ -67,6 +71,10 @@ def _finding(risk: float, rate: float = 0.2, model: str = "mortality_5y", **cont
         "an input that is no driver yet",
         "a new input that lowers it",
         "the model for fewer values has other bands and drivers",
+        "a driver has 15 % of all contributions",
+        "an input is visible that has 5 % of them",
+        "nothing raises it",
+        "no risk before",
     ],
 )
 def test_an_estimate_speaks_again_by_five_points_a_band_or_a_driver(
