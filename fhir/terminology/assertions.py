@@ -409,7 +409,7 @@ class AssertedText:
             if word in {"(", "["} and opened:
                 opened -= 1
                 continue
-            if word == "," and (reach > _WHOLE_SENTENCE or (only_qualifies and before < position - 1)):
+            if word == "," and (reach > _WHOLE_SENTENCE or only_qualifies):
                 continue  # "opioid use disorder, mild - ruled out"
             if reach in (_OF_TOPICS, _OF_PLANS) and word == "-" and self.ends_clause(before):
                 return  # "myasthenia - see clinic letter"

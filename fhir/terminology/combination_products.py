@@ -168,7 +168,7 @@ def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[S
     None where none does: "1-2 tablets" and a date are no strengths.
     """
     products = COMBINATION_PRODUCTS.get(tuple(sorted(member.rxcui for member in members)))
-    if products is None or len(members) > _MOST_INGREDIENTS:
+    if products is None:
         return None
     for strengths in _lists(words, len(members)):
         if set(permutations(strengths)) & products:
@@ -181,13 +181,12 @@ def _lists(words: str, length: int) -> Iterator[_Assigned]:
     for match in _LIST.finditer(words):
         amounts = [number(digits) for digits in _EACH.findall(match.group())]
         if len(amounts) == length:
-            for factors in _FACTORS[: 1 + length * (length > 1)]:
+            for factors in _FACTORS[: 1 + length]:
                 yield tuple(
                     Strength(round(amount * factor, 4), "mg")
                     for amount, factor in zip(amounts, factors[-length:], strict=True)
                 )
-            if length > 1:
-                yield tuple(Strength(round(amount / 5.0, 4), "mg", "mL") for amount in amounts)
+            yield tuple(Strength(round(amount / 5.0, 4), "mg", "mL") for amount in amounts)
 
 
 # "Junel 1.5/30" is 1.5 mg and 30 micrograms: in a list the smaller part may stand last or first.

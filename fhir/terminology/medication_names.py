@@ -183,7 +183,7 @@ def read_name(words: str) -> NameReading:
         is_potassium = _POTASSIUM.match(words) is not None
         return NameReading((_UNSAID_POTASSIUM,), (None,), systemic=True) if is_potassium else NameReading()
     form = _FORM.search(words)
-    volume = _VOLUME.match(words) or _BAG.search(words) or (_CONTAINER.search(words) and _FILLED.search(words)) or None
+    volume = _VOLUME.match(words) or _BAG.search(words) or (_CONTAINER.search(words) and _FILLED.search(words))
     strengths = _strengths(members, mentions, words)
     if _INHALER.search(words) is not None:
         strengths = tuple(map(_per_actuation, strengths))
@@ -199,8 +199,9 @@ def read_name(words: str) -> NameReading:
 
 def _per_actuation(strength: Strength | None) -> Strength | None:
     """Micrograms of an inhaler or a nasal spray are those of one actuation; grams are what the canister holds."""
-    of_one = strength is not None and strength.per == "unit" and strength.unit == "mg" and strength.amount < 1.0
-    return replace(strength, per="actuation") if of_one and strength is not None else strength
+    if strength is not None and strength.per == "unit" and strength.unit == "mg" and strength.amount < 1.0:
+        return replace(strength, per="actuation")
+    return strength
 
 
 def read_order_name(words: str) -> NameReading:

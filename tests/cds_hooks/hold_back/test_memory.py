@@ -132,11 +132,12 @@ def test_the_record_of_a_year_is_remembered_of_patients_with_an_id_of_200_charac
     card = {"uuid": card_uuid(decision.id, 1), "extension": {"org.cds-hooks-onnx": {"output": "o", "facts": facts}}}
     decision = structs.replace(decision, response=json.dumps({"cards": [card]}).encode(), decided_at=int(at * 1e6))
     answer = some_feedback(decision.id, received_at=int(at * 1e6))
-    row = AnswerRow(structs.replace(answer, accepted_suggestions="[]"), DecisionRow(1, decision))  # type: ignore[arg-type] # a row
+    entry = DecisionRow(1, decision)
+    row = AnswerRow(structs.replace(answer, accepted_suggestions="[]"), entry)
     views, memory = Views(tmp_path / "views.sqlite3"), Memory(lambda: NOW)
     with views.open() as connection:
         make_tables(connection, PatientMemories.tables)
-        PatientMemories(lambda: NOW).take(connection, Batch(decisions=[row.decision]))
+        PatientMemories(lambda: NOW).take(connection, Batch(decisions=[entry]))
         PatientMemories(lambda: NOW).take(connection, Batch(answers=[row]))
     memory.read_from(views)
     kept = memory.of_patient("a hospital", patient)

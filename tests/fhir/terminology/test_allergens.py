@@ -3,7 +3,13 @@
 import pytest
 
 from fhir.mapping.allergies import reaction_words
-from fhir.terminology.allergens import ALLERGEN_CLASSES, Allergen, allergen_of_code, allergen_of_words
+from fhir.terminology.allergens import (
+    ALLERGEN_CLASSES,
+    Allergen,
+    allergen_of_code,
+    allergen_of_words,
+    unclear_allergen,
+)
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, table_rows
 
 
@@ -29,6 +35,16 @@ def test_a_named_ingredient_goes_before_the_class() -> None:
 @pytest.mark.parametrize(("words", "name"), [("ibuprofin", "ibuprofen"), ("amoxicilin", "amoxicillin")])
 def test_a_misspelt_allergen_is_the_one_drug_that_every_near_word_names(words: str, name: str) -> None:
     assert {ingredient.name for ingredient in allergen_of_words(words).ingredients} == {name}
+
+
+@pytest.mark.parametrize(("words", "is_clear"), [("Amoxicillin 1-0-1", False), ("Amoxicillin 1-0-1 - hives", True)])
+def test_a_drug_with_its_times_is_clear_where_a_reaction_stands_behind_it(words: str, is_clear: bool) -> None:
+    assert (unclear_allergen(words) == Allergen()) is is_clear
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(200, True), (201, False)])
+def test_a_name_is_corrected_in_a_short_text_only(length: int, is_read: bool) -> None:
+    assert (allergen_of_words(f"{'amoxicilin':<{length - 1}}.") != Allergen()) is is_read
 
 
 def test_an_unknown_code_means_nothing() -> None:

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from fhir.terminology.combination_products import COMBINATION_PRODUCTS
+from fhir.terminology.combination_products import COMBINATION_PRODUCTS, least_shares
 from fhir.terminology.medication_names import read_name
 from fhir.terminology.medication_strength import read_strengths
-from fhir.terminology.medications import INGREDIENTS, product_of, rxnorm_entry, rxnorm_names, table_rows
+from fhir.terminology.medications import (
+    INGREDIENT_BY_NAME,
+    INGREDIENTS,
+    product_of,
+    rxnorm_entry,
+    rxnorm_names,
+    table_rows,
+)
 
 # Where the sum of two salts, or a part that is not a known ingredient, stands in the name, the way of writing is open.
 WAYS_WITH_UNIT = ("{name} {hyphen} mg", "{name} {slash} mg tablet", "{name} {each_hyphen}", "{name} {each_slash} Tab")
@@ -169,6 +176,8 @@ def _coded(row: dict[str, str]) -> tuple[str, str]:
         ("Percocet 10 mg", {"oxycodone": None, "acetaminophen": None}),
         ("Percocet 5-5 mg", {"oxycodone": None, "acetaminophen": None}),
         ("Suboxone 1/2 film", {"buprenorphine": None, "naloxone": None}),
+        # Both are sold by the actuation: one of them per millilitre is no product.
+        ("budesonide formoterol 160 mcg-4.5 mcg/mL", {"budesonide": None, "formoterol": None}),
     ],
 )
 def test_a_strength_is_given_to_its_ingredient_or_to_none(words: str, milligrams: dict[str, float | None]) -> None:
@@ -177,6 +186,12 @@ def test_a_strength_is_given_to_its_ingredient_or_to_none(words: str, milligrams
         each.name: strength.milligrams if strength else None
         for each, strength in zip(reading.ingredients, reading.strengths, strict=True)
     } == milligrams
+
+
+def test_units_have_no_share_of_a_mass() -> None:
+    names = ("insulin glargine", "lixisenatide"), ("sulfamethoxazole", "trimethoprim")
+    shares = [least_shares([INGREDIENT_BY_NAME[name] for name in product]) for product in names]
+    assert shares == [(), (pytest.approx(5 / 6), pytest.approx(1 / 6))]
 
 
 def test_a_strength_that_a_name_says_is_that_of_the_rxnorm_product_named_beside_it() -> None:

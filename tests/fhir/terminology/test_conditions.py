@@ -106,6 +106,13 @@ def test_a_code_counts_only_within_its_own_system(system: str | None, code: str 
     assert condition_groups_of(system, code) == ()
 
 
+@pytest.mark.parametrize(
+    ("code", "groups"), [("38341003", True), ("038341003", False), ("٣٨٣٤١٠٠٣", False), ("3" * 5000, False)]
+)
+def test_a_concept_of_snomed_ct_has_plain_digits_without_a_zero_before_them(code: str, groups: bool) -> None:
+    assert bool(condition_groups_of(SNOMED, code)) is groups
+
+
 def test_a_stroke_of_the_past_counts_and_a_delirium_of_the_past_does_not() -> None:
     histories = {key: CONDITION_GROUPS[key].history for key in ("stroke_tia", "delirium", "falls_or_fracture")}
     assert histories == {"stroke_tia": "any", "delirium": "", "falls_or_fracture": "5 years"}

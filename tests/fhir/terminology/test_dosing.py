@@ -3,10 +3,12 @@
 import pytest
 
 from fhir.terminology.dosing import (
+    SNOMED,
     DoseUnit,
     acts_on_whole_body,
     days_per_unit,
     dose_unit,
+    is_local_route,
     said_route,
 )
 
@@ -108,6 +110,23 @@ def test_the_one_route_that_words_name_is_read(words: str, route: str | None) ->
 )
 def test_some_drugs_act_on_the_whole_body_from_where_they_are_put(names: list[str], word: str, whole: bool) -> None:
     assert acts_on_whole_body(names, word) is whole
+
+
+@pytest.mark.parametrize(
+    ("route", "is_local"),
+    [
+        ((SNOMED, "54485002", None), True),
+        ((SNOMED, "26643006", "to the eye"), True),
+        ((SNOMED, "26643006", "oral"), False),
+        ((SNOMED, None, None), None),
+        ((None, "nasal spray", None), True),
+        ((None, "PO", "by mouth"), False),
+    ],
+)
+def test_a_route_is_local_by_its_code_or_its_words(
+    route: tuple[str | None, str | None, str | None], is_local: bool | None
+) -> None:
+    assert is_local_route(*route) is is_local
 
 
 def test_a_sig_of_a_thousand_signs_names_its_route_and_a_longer_one_does_not() -> None:

@@ -98,6 +98,7 @@ def test_an_atc_code_of_the_skin_group_is_local_when_the_drug_has_others() -> No
         ("5114412302", ("51144012302", "51144123002")),
         ("51079-454", ("510790454",)),
         ("word", ()),
+        ("٠٠٠٢-٨٢١٥-٠١", ()),
         ("123", ()),
     ],
 )
@@ -114,6 +115,7 @@ def test_a_package_is_known_in_every_writing_and_by_other_packages_of_its_produc
 
 def test_a_package_of_an_unknown_product_is_not_known() -> None:
     assert product_of(NDC, "51079-9999-20") is None
+    assert product_of(NDC, "word") is None
 
 
 def test_a_class_holds_the_drugs_that_rules_name() -> None:

@@ -42,6 +42,8 @@ def test_delivery_and_loss_end_a_pregnancy(system: str | None, code: str, ends: 
 )
 def test_an_examination_ends_a_pregnancy_only_where_it_says_so(words: str, ends: bool) -> None:
     assert ends_pregnancy(SNOMED, "5880005", words) is ends
+    assert not ends_pregnancy(LOINC, "5880005", words)
+    assert pregnancy_meaning(LOINC, None) is None
 
 
 @pytest.mark.parametrize(
