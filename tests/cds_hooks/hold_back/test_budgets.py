@@ -21,7 +21,7 @@ from cds_hooks.decision_views.follow import Batch, DecisionRow
 from cds_hooks.hold_back.budgets import Audience, Budgets, Claims, ShownCards, Turns
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
-from cds_hooks.hold_back.memory import PatientMemory, Turn
+from cds_hooks.hold_back.memory import PatientMemory, Turn, turn_kind
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding
 from cds_hooks.storage.queries import DecisionFilter, find_decisions
 from tests.cds_hooks.calls import ours, request_for
@@ -149,6 +149,32 @@ async def test_a_budget_of_a_day_is_whole_again_the_next_day_and_the_day_before_
             taken = [await budgets.exhausted([daily], "ehr", Audience(user, ()), 0) for _ in range(2)]
             assert taken == [None, daily], (day, user)
         assert len(budgets._shown) == 2
+
+
+@pytest.mark.parametrize(
+    ("of", "names", "user", "units", "holds"),
+    [
+        ("client", (), "", (), True), ("client", ("ehr",), "", (), True), ("client", ("other",), "", (), False),
+        ("user", (), "ann", (), True), ("user", (), "", ("icu",), False),
+        ("unit", ("icu",), "", ("icu",), True), ("unit", ("icu",), "", (), False),
+        ("client", ("icu",), "", ("icu",), False),
+    ],
+)  # fmt: skip
+async def test_a_budget_holds_for_whom_it_names(
+    of: Any, names: tuple[str, ...], user: str, units: tuple[str, ...], *, holds: bool
+) -> None:
+    budget = Budget(of=of, names=frozenset(names), cards_per_call=0, cards_per_day=None, note="n")
+    exhausted = await Budgets(now=lambda: 0.0).exhausted([budget], "ehr", Audience(user, units), 0)
+    assert (exhausted is budget) is holds
+
+
+async def test_two_budgets_of_one_user_count_a_card_once() -> None:
+    budgets = Budgets(now=lambda: 0.0)
+    of_user = [
+        Budget(of="user", names=frozenset(), cards_per_call=None, cards_per_day=most, note="n") for most in (2, 3)
+    ]
+    taken = [await budgets.exhausted(of_user, "ehr", Audience("ann", ()), 0) for _ in range(3)]
+    assert taken == [None, None, of_user[0]]
 
 
 def test_the_cards_of_today_and_yesterday_are_counted_without_critical_ones() -> None:
@@ -285,6 +311,23 @@ async def test_a_call_that_failed_keeps_the_turn_for_half_a_minute_only(monkeypa
     assert await turns.turn_of_another(other, PatientMemory(), ASKS) is None
 
 
+@pytest.mark.parametrize(("seconds", "is_kept"), [(29.9, True), (30, False), (-29.9, True), (-30, False)])
+async def test_a_turn_is_kept_for_half_a_minute_of_the_clock_of_the_calls(seconds: float, *, is_kept: bool) -> None:
+    now = [1_800_000_000.0]
+    turns, (first, other) = Turns(lambda: now[0]), (Caller("ehr", "p1", name, "patient-view") for name in "ab")
+    assert await turns.turn_of_another(first, PatientMemory(), ASKS) is None
+    now[0] += seconds
+    assert (await turns.turn_of_another(other, PatientMemory(), ASKS) is not None) is is_kept
+
+
+@pytest.mark.parametrize(("seconds", "is_held"), [(90 * 86_400.0, True), (90 * 86_400.0 + 1, False)])
+async def test_a_test_that_was_offered_is_of_its_service_for_ninety_days(seconds: float, *, is_held: bool) -> None:
+    turn = Turn("another", 1_800_000_000.0)
+    memory, turns = PatientMemory(turns={turn_kind(ASKS): turn}), Turns(lambda: turn.at + seconds)
+    of_another = await turns.turn_of_another(Caller("ehr", "p1", "a", "patient-view"), memory, ASKS)
+    assert of_another == (turn if is_held else None)
+
+
 def test_turns_of_new_patients_take_five_megabytes_at_most() -> None:
     """A turn counts for half a minute; what is kept of patients who came before must not grow with their number."""
 
@@ -317,6 +360,8 @@ async def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_
     assert await one.is_first("a", now)
     assert not await other.is_first("a", now + 2)
     assert await other.is_first("b", now + 2)
+    assert await one.is_first("c", now + 60)
+    assert not await other.is_first("c", now)  # a clock that is a minute behind
     assert await other.is_first("a", now + 180)
     await one.aclose()
     await other.aclose()

@@ -30,13 +30,19 @@ from cards.rules.engine.governance import (
 )
 from cards.rules.engine.prepared import digest_of
 from cds_hooks.hold_back.acts import Pause
+from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.hold_back.checks import (
     SAID_ONCE,
+    Check,
     CheckedCall,
     Shared,
+    check_event,
     check_findings,
     check_paused_rule,
     check_paused_service,
+    check_shown_before,
+    choose_cards,
+    visit_card,
 )
 from cds_hooks.hold_back.memory import (
     PatientMemory,
@@ -48,6 +54,7 @@ from cds_hooks.hold_back.memory import (
 )
 from cds_hooks.hold_back.releases import Released
 from cds_hooks.hold_back.sent_cards import Caller, PatientFinding, SentCard, SentCardAnswer, patient_finding
+from fhir.record.refusals import WhyNot
 from tests.cds_hooks.hold_back.restraint_calls import Site
 
 RULE = "renal-metformin"
@@ -106,6 +113,7 @@ def test_where_approval_is_asked_for_only_the_approved_version_speaks() -> None:
     assert hear(finding(), needs_approval=True) == "shadow"
     assert hear(finding(), approved(VERSION.digest), needs_approval=True) is None
     assert hear(finding(), approved("0" * 16), needs_approval=True) == "shadow"
+    assert hear(structs.replace(finding(), rule="not-covered"), needs_approval=True) is None  # no rule
 
 
 def test_the_version_changes_with_every_word_of_the_rule() -> None:
@@ -191,6 +199,8 @@ def test_of_a_paused_rule_or_service_only_information_is_held_back(indicator: In
     card = Card(uuid="1", summary="A sentence.", indicator=indicator, source=source)
     held_back = asyncio.run(check_paused_service(card, call))
     assert (held_back.reason if held_back else None) == reason
+    of_rules = structs.replace(card, extension={EXTENSION_KEY: CardExtension(findings=FOUND)})
+    assert asyncio.run(check_paused_service(of_rules, call)) is None
     elsewhere = CheckedCall(Caller("other", "p1", "order-safety", "order-sign"), NOW, Released(paused=paused))
     assert asyncio.run(check_paused_service(card, elsewhere)) is None
     other = CheckedCall(Caller("ehr", "p1", "growth", "patient-view"), NOW, Released(paused=paused))
@@ -424,6 +434,46 @@ def test_an_answered_finding_is_shown_again_when_it_is_worse_or_what_was_waited_
     memory = PatientMemory(answers={"x": answered})
     card = Card(uuid="c", summary="s", indicator="info", source=Source(label="l"))
     assert (resting_finding(card, finding, memory, 3600.0, 90.0, {}) is not None) is rests
+
+
+def _card_of(said: CardExtension, indicator: Indicator = "info") -> Card:
+    source, extension = Source(label="x"), {EXTENSION_KEY: said}
+    return Card(uuid="c", summary="A finding.", indicator=indicator, source=source, extension=extension)
+
+
+def _call(patient: str = "p1", hook: str = "patient-view", **members: Any) -> CheckedCall:
+    return CheckedCall(Caller("ehr", patient, "a-service", hook), NOW, **members)
+
+
+@pytest.mark.parametrize(("by", "rests"), [("ann", True), ("bob", False), ("", False)])
+def test_a_critical_card_rests_for_whoever_answered_it(by: str, *, rests: bool) -> None:
+    answer = ShownFinding(NOW, "patient-ineligible", PatientFinding("referral", "referral", number=40.0), by)
+    memory = PatientMemory(answers={"referral": answer})
+    call = _call(recalled=memory, user=lambda: "ann", shared=Shared(lambda: NOW))
+    assert (asyncio.run(check_shown_before(_card_of(REFERRAL, "critical"), call)) is not None) is rests
+
+
+def test_a_card_has_a_rank_a_subject_and_a_line_of_the_worklist_with_or_without_a_finding_of_the_patient() -> None:
+    result = CardExtension(results=(ResultToFollow("stool-positive", "2026-01-10", "2026-07-09"),))
+    asks, of_rules = CardExtension(missing=("albumin",)), CardExtension(findings=FOUND)
+    ranks = [visit_card(_card_of(said), _call()).rank for said in (result, asks, of_rules)]
+    assert ranks == [VisitRank.DANGER, VisitRank.TESTS, VisitRank.FINDING]
+    assert visit_card(_card_of(asks, "warning"), _call()).rank is VisitRank.DANGER
+    assert _call().subject_of(_card_of(asks)) == "a-service"
+    call = _call(from_event=True)
+    asyncio.run(check_event(_card_of(of_rules), call))
+    assert [(entry.test, entry.purpose) for entry in call.worklist] == [("A finding.", "a-rule")]
+    assert [_call("p" * n).patient_finding(_card_of(REFERRAL)) is not None for n in (200, 201)] == [True, False]
+
+
+@pytest.mark.parametrize(("is_said_once", "silences"), [(True, 1), (False, 2)])
+def test_one_reason_of_two_cards_is_said_once_where_the_check_says_so(is_said_once: bool, silences: int) -> None:
+    async def hold_back(_card: Card, _call: CheckedCall) -> WhyNot:
+        return WhyNot("a", "b", "c")
+
+    check = Check(codes=("b",), title="", lets_through="", card=hold_back, is_said_once=is_said_once)
+    cards = [structs.replace(_card_of(REFERRAL), uuid=uuid) for uuid in "ab"]
+    assert len(asyncio.run(choose_cards(cards, _call(), [check])).silences) == silences
 
 
 EARLIER = Override(10.0, "warning", "r", frozenset("a"), by="ann", drafts=frozenset("d"))

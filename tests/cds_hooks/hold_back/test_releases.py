@@ -263,6 +263,12 @@ def test_who_is_silent_is_switched_on_again_and_what_is_tried_is_not(kind: str, 
     assert (why_not_allowed({(kind, "x"): State(now)}, kind, "x", "on") is None) is is_allowed
 
 
+def test_what_is_tried_in_silence_is_not_off_and_terminologies_are_no_states() -> None:
+    assert Released(states={("service", "s"): State("shadow", "w")}).why_off("s", "c") is None
+    states = {("terminology", "t"): State("active", "w"), ("mapping", "m"): State("active", "w")}
+    assert Released(states=states).words == {}
+
+
 def test_a_canary_is_shown_to_its_share_of_the_patients_and_always_to_the_same() -> None:
     def shown(share: int) -> set[str]:
         current = Released(states={("model", "m"): State("canary", share=share, salt="00")})

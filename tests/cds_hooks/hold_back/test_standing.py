@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -85,6 +86,16 @@ def test_a_paused_rule_is_in_shadow_but_for_warnings_and_critical_cards(tmp_path
     assert standing.state == "shadow"
     assert "its warnings and critical cards are shown" in standing.text
     assert is_shown(SiteRules(), releases, needs_approval=False), "it is a warning"
+    of_another = replace(pause, name="another")
+    for others in ({(*of_another.key, "ehr"): of_another}, {(*pause.key, "ehr"): replace(pause, is_proposed=True)}):
+        releases.current = replace(releases.current, paused=others)
+        assert rule_standing(VERSION, SiteRules(), releases, needs_approval=False).state == "on"
+
+
+@pytest.mark.parametrize("switch", [{"clients": frozenset("x")}, {"units": frozenset("x")}, {"off": False}])
+def test_a_rule_that_is_switched_off_in_part_is_on(switch: dict[str, Any]) -> None:
+    site = SiteRules(switches={RULE: (Switch(**{"rule": RULE, "off": True, "note": "n"} | switch),)})
+    assert rule_standing(VERSION, site, needs_approval=False).state == "on"
 
 
 def release() -> Release:

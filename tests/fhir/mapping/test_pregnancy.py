@@ -456,6 +456,8 @@ def _code(code: str, **more: str) -> dict[str, Any]:
         (_typed("individual-recordedSexOrGender", value=_code("female"), type=_code("76689-9")), "female"),
         (_typed("individual-recordedSexOrGender", value=_code("F"), type={"text": "Sex assigned at birth"}), "female"),
         (_typed("individual-recordedSexOrGender", value=_code("female"), type={"text": "Passport"}), "male"),
+        (_typed("individual-recordedSexOrGender", value=_code("female")), "male"),
+        (_typed("individual-recordedSexOrGender", type=_code("76689-9")), "male"),
         (_typed("patient-sexParameterForClinicalUse", value=_code("female-typical")), "female"),
         (_typed("patient-sexParameterForClinicalUse", value=_code("specified")), "male"),
         (_typed("individual-genderIdentity", value=_code("407377005")), "female"),

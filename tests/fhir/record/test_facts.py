@@ -65,6 +65,8 @@ def test_the_reason_of_a_status_can_say_that_it_was_not_performed() -> None:
     reason = CodeableConcept(text="Cancelled by the patient")
     stent = CodeableConcept(text="Coronary stent")
     assert says_not_performed(Procedure(status="completed", code=stent, statusReason=reason))
+    early = CodeableConcept(text="Finished early")
+    assert not says_not_performed(Procedure(status="completed", code=stent, statusReason=early))
 
 
 # Which resources are facts at the instant of a call, worked out by hand to the hour.

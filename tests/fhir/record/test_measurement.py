@@ -196,6 +196,10 @@ def test_a_result_that_was_only_reported_counts_from_then() -> None:
     newest = record_of(reported).newest("potassium")
     assert newest is not None
     assert newest.time.date == "2026-11-19"
+    period = {"effectiveInstant": "2026-11-18T08:00:00Z", "effectivePeriod": {"start": "2020-01-01"}}
+    newest = record_of(reported | period).newest("potassium")
+    assert newest is not None
+    assert newest.time.date == "2026-11-18"
 
 
 NOW = AS_OF.timestamp()
@@ -270,6 +274,32 @@ def test_an_observation_is_of_the_analyte_of_its_code_or_of_its_name(
     parts = parts_by_analyte([observed])
     assert dict(parts) == {key: [(observed, observed, code)]}
     assert SCREENING not in parts
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        ({"valueCodeableConcept": {"coding": [{"code": "260385009"}]}}, 0.0),
+        ({"valueCodeableConcept": {"coding": [{"code": "10828004"}]}}, 1.0),
+        ({"valueString": "see note", "interpretation": [{"coding": [{"code": "NEG"}]}]}, 0.0),
+        ({"valueString": "see note", "interpretation": [{"coding": [{"code": "POS"}]}]}, 1.0),
+        ({"valueString": "see note"}, None),
+    ],
+)
+def test_a_test_is_positive_by_its_words_its_code_or_its_interpretation(
+    value: dict[str, Any], answer: float | None
+) -> None:
+    resource = lean(observation("5195-3", None, None) | {"valueQuantity": None} | value)
+    read = measure(ANALYTES["hbsag"], (resource, resource, None), NOW)
+    assert (read.value if isinstance(read, Measurement) else None) == answer
+
+
+def test_a_component_of_a_panel_is_of_the_analyte_of_its_code_or_its_name() -> None:
+    npu = {"coding": [{"system": "http://npu-terminology.org", "code": "NPU03230"}]}
+    value = {"valueQuantity": {"value": 4.5, "unit": "mmol/L"}}
+    parts = [{"code": code} | value for code in ({"text": "Fnord"}, npu, {"text": "Sodium"})]
+    panel = {"resourceType": "Observation", "id": "p", "status": "final", "code": {"text": "Basic metabolic panel"}}
+    assert set(parts_by_analyte([lean(panel | {"component": parts})])) == {OTHER, "potassium", "sodium"}
 
 
 def test_a_component_is_of_the_first_of_its_codes_that_is_in_the_tables() -> None:
