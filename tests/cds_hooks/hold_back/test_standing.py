@@ -94,7 +94,7 @@ def test_a_paused_rule_is_in_shadow_but_for_warnings_and_critical_cards(tmp_path
 
 @pytest.mark.parametrize("switch", [{"clients": frozenset("x")}, {"units": frozenset("x")}, {"off": False}])
 def test_a_rule_that_is_switched_off_in_part_is_on(switch: dict[str, Any]) -> None:
-    site = SiteRules(switches={RULE: (Switch(**{"rule": RULE, "off": True, "note": "n"} | switch),)})
+    site = SiteRules(switches={RULE: (replace(Switch(rule=RULE, off=True, note="n"), **switch),)})
     assert rule_standing(VERSION, site, needs_approval=False).state == "on"
 
 
