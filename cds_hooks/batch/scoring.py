@@ -244,7 +244,7 @@ def _equations(
                 except EquationRefused as error:
                     no = error
                 else:
-                    band = result.band.id if result.band is not None else ""
+                    band = result.band_id
                     yield Score(
                         record.patient_id, equation.id, output.id, equation.id, result.value, output.unit, band=band
                     )

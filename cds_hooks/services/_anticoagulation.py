@@ -122,7 +122,7 @@ def _is_recent(hit: ConditionHit, record: PatientRecord) -> bool:
 
 
 def condition_words(hit: ConditionHit) -> str:
-    words = plain(hit.words or hit.code, 110)
+    words = plain(hit.words, 110)
     return f"{words}, {hit.time.date}" if hit.time is not None else words
 
 

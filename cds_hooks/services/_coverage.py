@@ -31,7 +31,7 @@ from cards.coverage.store import policies, proposals
 from cards.text import plain
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.protocol.body import is_nested_deeper, may_be_deep
-from cds_hooks.protocol.hooks import APPOINTMENT_BOOK, ORDER_DISPATCH, ORDER_SELECT, ORDER_SIGN
+from cds_hooks.protocol.hooks import APPOINTMENT_BOOK, ORDER_DISPATCH, ORDER_SIGN
 from cds_hooks.protocol.originals import OriginalOrders, Sent
 from cds_hooks.services._payer_proposals import coverage_cards, proposed
 from cds_hooks.services._service import Advice, ServiceInput
@@ -162,8 +162,7 @@ def _check_number(orders: Collection[Any], call: ServiceInput) -> None:
 
 def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
     context: Any = call.request.context
-    hook = call.request.hook
-    if hook in (ORDER_SIGN, ORDER_SELECT) or hasattr(context, "draft_orders"):
+    if hasattr(context, "draft_orders"):
         drafts = _entries(bytes(context.draft_orders), "context.draftOrders")
         if not hasattr(context, "selections"):
             return drafts

@@ -26,7 +26,7 @@ from cds_hooks.services._equation import (
     reason_not_to_advise,
     today,
 )
-from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population
+from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population, refused_results
 from cds_hooks.services._service import Advice, Service, ServiceInput, advise_by_model, no_card
 from cds_hooks.services._service_file import OfferedOrder, ServiceFile, service_files
 from cds_hooks.trusted_models import AbsentModel, site_model
@@ -34,7 +34,6 @@ from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import Feature, map_features
 from fhir.mapping.stays import current_stay
-from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from models_onnx.declarations import DeclaringFile, add_features
@@ -165,7 +164,7 @@ class _ModelAdvisor(Struct, frozen=True):
                 remark="" if estimated.model is self.model else "**The model for fewer values is used.**",
             ),
             call.card_identity(call.model_url(estimated.manifest.id)),
-            [refusal for refusal in call.record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR],
+            refused_results(call.record),
         )
 
 
@@ -193,17 +192,20 @@ def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Service:
     if equation.not_on_cards is not None:
         raise file.fault(f"{name} is never shown on a card: {equation.not_on_cards}", "equation")
     outputs = [output.id for output in equation.outputs]
-    if declared.output is not None and declared.output not in outputs:
+    if declared.output not in (None, *outputs):
         raise file.fault(f"{name} has no output {declared.output!r}; it has {', '.join(outputs)}", "output")
     _refuse_features_of_stays(declared, features_of(equation), file)
-    return _service(declared, features_of(equation), decide=_EquationAdvisor(declared, equation).decide)
+    assert declared.least is not None  # noqa: S101 - checked where the file was read
+    advisor = _EquationAdvisor(declared, equation, declared.least)
+    return _service(declared, features_of(equation), decide=advisor.decide)
 
 
 class _EquationAdvisor(Struct, frozen=True):
-    """Advises by a published equation."""
+    """Advises by a published equation, from a result of `least` on."""
 
     declared: ServiceFile
     equation: Equation
+    least: float
 
     async def decide(self, call: ServiceInput) -> Advice:
         """One info card where the result reaches the declared value, else the reason for none."""
@@ -211,17 +213,17 @@ class _EquationAdvisor(Struct, frozen=True):
         if nothing is not None:
             return nothing
         output = self.equation.output(self.declared.output)
-        below = f"{self.equation.title} is below {_in_words(output, self.declared.least or 0.0)}."
+        below = f"{self.equation.title} is below {_in_words(output, self.least)}."
         question = EquationQuestion(output.id, self._reaches, below, lambda _, result: self._content(call, result))
         return advise_by_equation(call, inputs_from_record(self.equation, call.record), question)
 
     def _reaches(self, result: EquationResult) -> bool:
-        return self.declared.least is not None and result.number >= self.declared.least
+        return result.number >= self.least
 
     def _content(self, call: ServiceInput, result: EquationResult) -> EquationCardContent:
         declared = self.declared
-        value, least = _in_words(result.output, result.number), _in_words(result.output, declared.least or 0.0)
-        band = result.band.words if result.band is not None else ""
+        value, least = _in_words(result.output, result.number), _in_words(result.output, self.least)
+        band = result.band_words
         return EquationCardContent(
             summary=declared.summary.format(value=value, band=band),
             figure=value,
@@ -257,7 +259,7 @@ def _reason_for_nothing(declared: ServiceFile, subject: str, record: PatientReco
         return no_card(subject, "input-missing", text)
     against = find_condition(record, *declared.not_with)
     if against is not None:
-        text = f"Not for people with {plain(against.words or against.code, 60)}."
+        text = f"Not for people with {plain(against.words, 60)}."
         return no_card(subject, "outside-population", text)
     if declared.only_with and find_condition(record, *declared.only_with) is None:
         return no_card(subject, "outside-population", f"None of these is on record: {', '.join(declared.only_with)}.")

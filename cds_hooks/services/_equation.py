@@ -216,7 +216,7 @@ def limited_outlook(record: PatientRecord, groups: tuple[str, ...] = LIMITED_OUT
     """Return the words of the problem that decides the outlook; None where the record has none."""
     hit = find_condition(record, *groups)
     if hit is not None:
-        return plain(hit.words or hit.code, 60)
+        return plain(hit.words, 60)
     problems = record.derive(_named_by_problems)
     return next((plain(hit.words, 60) for hit, its_groups in problems if not its_groups.isdisjoint(groups)), None)
 
@@ -292,7 +292,7 @@ def _is_planned_after(event: ServiceRequest | Procedure | Encounter, days: float
 
 
 def _is_planned(event: ServiceRequest | Procedure | Encounter) -> bool:
-    return isinstance(event, Encounter) and event.status == "planned"
+    return event.status == "planned"  # FHIR R4 has this status for visits alone
 
 
 def _is_done(event: ServiceRequest | Procedure | Encounter) -> bool:
@@ -333,7 +333,7 @@ def fact_of_condition(name: str, hit: ConditionHit) -> Fact:
     """Return a condition of the chart as a fact of a card: its words, its date, its resource."""
     return Fact(
         name=name,
-        value=plain(hit.words or hit.code, 80),
+        value=plain(hit.words, 80),
         effective=hit.time.text if hit.time else None,
         source=hit.source,
     )
@@ -352,7 +352,7 @@ def is_visit(call: ServiceInput) -> bool:
 
 
 def _is_ambulatory(visit: Encounter) -> bool:
-    return visit.class_ is not None and visit.class_.code in _AMBULATORY
+    return visit.class_code in _AMBULATORY
 
 
 def _goes_on(visit: Encounter, call: ServiceInput) -> bool:
@@ -418,8 +418,7 @@ def _purposes(call: ServiceInput) -> list[str]:
 
 def _charted_visits(call: ServiceInput) -> list[Encounter]:
     """Return the visits of which the chart says of what kind they are."""
-    visits = call.record.encounters
-    return [visit for visit in visits if visit.class_ is not None and visit.class_.code in VISIT_CLASSES]
+    return [visit for visit in call.record.encounters if visit.class_code in VISIT_CLASSES]
 
 
 def _visits_now(call: ServiceInput) -> list[Encounter]:
@@ -471,7 +470,7 @@ def _things_done(record: PatientRecord) -> _ThingsDone:
         if request.status in _NOT_ASKED_FOR or request.is_only_proposed:
             continue
         concepts = [concept for concept in (request.code, request.performerType) if concept is not None]
-        if request.doNotPerform is not True and concepts:
+        if request.doNotPerform is not True:
             things.append(request)
             lines.append("".join(map(_words, concepts)))
     for procedure in record.procedures:

@@ -253,7 +253,7 @@ def _question(
 
 
 def _is_high(result: EquationResult) -> bool:
-    return result.band is not None and result.band.id == "high"
+    return result.band_id == "high"
 
 
 def _content(
@@ -310,5 +310,5 @@ def _beside_line(charted: RecordInputs) -> str:
         result = charted.calculate()
     except EquationRefused:
         return ""
-    band = f" ({result.band.words})" if result.band is not None else ""
+    band = f" ({result.band_words})" if result.band_words else ""
     return f"**{charted.equation.title} {int(result.number)}**{band}."

@@ -17,8 +17,9 @@ from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.feature import FeatureVector
+from fhir.record.measurement import ENTERED_IN_ERROR
 from fhir.record.record import PatientRecord
-from fhir.record.refusals import WhyNot
+from fhir.record.refusals import Refusal, WhyNot
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
 from models_onnx.serving.eligibility import (
     OUT_OF_RANGE,
@@ -311,3 +312,8 @@ async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withhel
     if refused is None and (reason := why_withheld(model)) is not None:
         refused = WhyNot(model.manifest.id, NOT_RELEASED, reason)
     return ModelEstimate(model, prediction, vector, refused)
+
+
+def refused_results(record: PatientRecord) -> list[Refusal]:
+    """Return the results that could not be used, of which a card tells; not those that were entered in error."""
+    return [refusal for refusal in record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR]

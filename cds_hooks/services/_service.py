@@ -211,7 +211,7 @@ async def advise_by_model(
             await _add_versions(advice, call, chart_model, estimated, chosen.beside)
     if estimated.refused is not None:
         advice.silences.append(WhyNot(subject, estimated.refused.reason, estimated.refused.text))
-    elif not chart_model.is_due(estimated.model, scores or estimated.scores, age, call.thresholds):
+    elif not chart_model.is_due(estimated.model, estimated.scores, age, call.thresholds):
         advice.silences.append(WhyNot(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
     else:
         compared = comparison(estimated.prediction, estimated.manifest, estimated.vector)

@@ -101,9 +101,7 @@ async def decide(call: ServiceInput) -> Advice:
         return no_card(EQUATION.id, "declined", unwanted)
     charted = _for_any_rhythm(inputs_from_record(EQUATION, record, vector=vector), rhythm)
     if rhythm is not None and rhythm.doubt:
-        text = (
-            f"{plain(rhythm.words or rhythm.code, 60)} is on record as {rhythm.doubt} only, which is no diagnosis yet."
-        )
+        text = f"{plain(rhythm.words, 60)} is on record as {rhythm.doubt} only, which is no diagnosis yet."
         return no_card(EQUATION.id, "outside-population", f"CHA2DS2-VASc: {text}")
     if rhythm is not None:
         against = reason_against(record, EQUATION.id)
@@ -149,7 +147,7 @@ def _valve_content(
         id="valvular_af",
         summary=f"{_rhythm_in_words(rhythm)} with {short}: {finding}. Consider warfarin.",
         opening=(
-            f"**{escape(valve.words or valve.code)}**{_since(valve)} and **{escape(rhythm.words or rhythm.code)}**"
+            f"**{escape(valve.words)}**{_since(valve)} and **{escape(rhythm.words)}**"
             f"{_since(rhythm)} are on record; {escape(finding)}. With a mechanical valve or moderate to severe mitral "
             "stenosis warfarin is recommended whatever CHA2DS2-VASc says; a direct oral anticoagulant (DOAC) is not."
             f"{degree}"
@@ -175,8 +173,8 @@ def _thick_heart_content(call: ServiceInput, disease: ConditionHit, rhythm: Cond
         id="hypertrophic_af",
         summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Consider a talk.",
         opening=(
-            f"**{escape(disease.words or disease.code)}**{_since(disease)} and "
-            f"**{escape(rhythm.words or rhythm.code)}**{_since(rhythm)} are on record; {escape(finding)}. With both "
+            f"**{escape(disease.words)}**{_since(disease)} and "
+            f"**{escape(rhythm.words)}**{_since(rhythm)} are on record; {escape(finding)}. With both "
             "an anticoagulant is recommended whatever CHA2DS2-VASc says (class 1)."
         ),
         # As compared in Table 2 of PMC5522714: of six guidelines all name every patient with both.
@@ -210,7 +208,7 @@ def _question(
 
 
 def _reaches(result: EquationResult) -> bool:
-    return result.band is not None and result.band.id == "treat"
+    return result.band_id == "treat"
 
 
 def _content(

@@ -164,7 +164,7 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
         missing.append(antiplatelet)
     if not missing:
         return None
-    words, day = plain(infarction.words or infarction.code, 60), infarction.time.date
+    words, day = plain(infarction.words, 60), infarction.time.date
     names = " and no ".join(missing)
     content = GuidelineCardContent(
         id=AFTER_INFARCTION,

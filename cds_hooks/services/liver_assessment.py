@@ -77,7 +77,6 @@ _DISTURBING = (
 )
 _FOR_GOOD = frozenset({"itp", "cancer_of_blood", "myelodysplastic", "marrow_failure"})
 """What lowers platelets as long as it is on the problem list."""
-_LAB_FEATURES = frozenset({"ast_u_l", "alt_u_l", "platelets_10e3_ul"})
 # WHO: obesity is a body mass index of 30 kg/m2 or more.
 _OBESE_BMI = 30.0
 _BMI = features_named(("bmi_kg_m2",))
@@ -110,7 +109,7 @@ async def decide(call: ServiceInput) -> Advice:
     if declined is not None:
         return no_card(EQUATION.id, "declined", declined)
     vector = without_stays(record, map_features(record, EQUATION.features), emergencies=True)
-    of_stay = [gap.text for gap in vector.missing if gap.reason == "refused" and gap.feature.name in _LAB_FEATURES]
+    of_stay = [gap.text for gap in vector.missing if gap.reason == "refused"]
     if of_stay:
         return no_card(EQUATION.id, "excluded", f"FIB-4: {of_stay[0]} Acute illness changes these values.")
     charted = inputs_from_record(EQUATION, record, vector=vector)
@@ -140,8 +139,7 @@ def _disturbed(record: PatientRecord, charted: RecordInputs) -> str | None:
         if result is not None and result.value > _ENZYME_LIMIT:
             value = f"{result.value:,.0f} U/L ({result.effective[:10]})"
             return f"FIB-4: {name.upper()} {value} is over five times normal ({_ENZYME_LIMIT:g} U/L): an acute injury."
-    times = [parse_time(charted.evidence[name].effective) for name in _LABS if name in charted.evidence]
-    instants = [time.instant for time in times if time is not None]
+    instants = _instants(charted)
     for group in _DISTURBING:
         hit = find_condition(record, group)
         if hit is not None and not _is_in_remission(hit) and _is_near(hit, instants):
@@ -170,9 +168,13 @@ def _is_near(hit: ConditionHit, instants: list[float]) -> bool:
 
 
 def _is_apart(charted: RecordInputs) -> bool:
+    return any(later - earlier > _APART_DAYS * DAY_SECONDS for earlier, later in pairwise(_instants(charted)))
+
+
+def _instants(charted: RecordInputs) -> list[float]:
+    """Return when the three results that are there were measured, the earliest first."""
     times = [parse_time(charted.evidence[name].effective) for name in _LABS if name in charted.evidence]
-    instants = sorted(time.instant for time in times if time is not None)
-    return any(later - earlier > _APART_DAYS * DAY_SECONDS for earlier, later in pairwise(instants))
+    return sorted(time.instant for time in times if time is not None)
 
 
 def _question(call: ServiceInput, risk: ConditionHit) -> EquationQuestion:
@@ -181,16 +183,16 @@ def _question(call: ServiceInput, risk: ConditionHit) -> EquationQuestion:
 
 
 def _reaches(result: EquationResult) -> bool:
-    return result.band is not None and result.band.id != "low"
+    return result.band_id not in ("", "low")
 
 
 def _content(
     call: ServiceInput, risk: ConditionHit, _charted: RecordInputs, result: EquationResult
 ) -> EquationCardContent:
     patient, date = call.record.patient_id, today(call)
-    assert result.band is not None and result.table is not None  # noqa: S101, PT018 - FIB-4 has bands at every age
-    band = result.band.words
-    limits = "over 2.67" if result.band.id == "high" else f"{result.table.bands[1].low:g} to 2.67"
+    assert result.table is not None  # noqa: S101 - FIB-4 has bands at every age
+    band = result.band_words
+    limits = "over 2.67" if result.band_id == "high" else f"{result.table.bands[1].low:g} to 2.67"
     return EquationCardContent(
         summary=f"FIB-4 {result.number:.2f}: {band} for liver fibrosis. Consider a second test (elastography).",
         opening=(
@@ -226,7 +228,7 @@ def _content_for_missing(
 
 
 def _risk_words(risk: ConditionHit) -> str:
-    words = escape(risk.words or risk.key, 60)
+    words = escape(risk.words, 60)
     return f"{words} ({risk.time.date})" if not risk.code and risk.time is not None else words
 
 

@@ -114,7 +114,7 @@ async def decide(call: ServiceInput) -> Advice:
         return advise_by_guideline(call, _acute_content(call, *acute))
     injury = _active_injury(record)
     if injury is not None:
-        words = plain(injury.words or injury.code, 60)
+        words = plain(injury.words, 60)
         text = f"{words} is on record: KFRE and a routine referral are not for kidneys that change."
         return no_card(EQUATION.id, "excluded", text)
     charted = inputs_from_record(EQUATION, record, {"calibration": call.kfre_region})
@@ -252,7 +252,7 @@ def _acute_content(call: ServiceInput, newest: Measurement, baseline: Measuremen
 
 def _inherited_content(call: ServiceInput, inherited: ConditionHit) -> GuidelineCardContent:
     """Build the card of an inherited kidney disease, which is a reason to refer, whatever the eGFR."""
-    words = plain(inherited.words or inherited.code, 60)
+    words = plain(inherited.words, 60)
     return _referral_content(
         call,
         summary=f"{words}, no nephrologist found: consider a referral to nephrology.",

@@ -31,7 +31,7 @@ from cds_hooks.services._equation import (
     names_one_of,
     today,
 )
-from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population
+from cds_hooks.services._model import ChartModel, ModelEstimate, outside_population, refused_results
 from cds_hooks.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_inputs
 from cds_hooks.services._service import (
     OPTED_OUT,
@@ -45,7 +45,7 @@ from cds_hooks.trusted_models import served_model
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition
 from fhir.mapping.stays import is_left_open
 from fhir.record.datatypes import DAY_SECONDS, parse_time
-from fhir.record.measurement import ENTERED_IN_ERROR, USABLE_STATUS
+from fhir.record.measurement import USABLE_STATUS
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import Encounter
@@ -169,7 +169,7 @@ def _serious_illness(record: PatientRecord) -> tuple[_SeriousIllness, ConditionH
 def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: ConditionHit) -> Advice:
     """Build the card of one so ill that an estimate from ordinary results would mislead: the illness and the offer."""
     record = call.record
-    words = plain(hit.words or hit.code, 60)
+    words = plain(hit.words, 60)
     since = f" ({hit.time.date})" if hit.time is not None else ""
     content = GuidelineCardContent(
         id="planning_conversation",
@@ -217,7 +217,7 @@ def _no_talk(record: PatientRecord) -> WhyNot | None:
     declined = declined_by_patient(record, TALKED_ABOUT)
     if declined is not None:
         return _silence("declined", declined)
-    if any(stay.class_ is not None and stay.class_.code in _IN_HOSPITAL for stay in _open_encounters(record)):
+    if any(stay.class_code in _IN_HOSPITAL for stay in _open_encounters(record)):
         return _silence("outside-population", "The patient is in hospital now; the model is for people living at home.")
     return None
 
@@ -254,7 +254,7 @@ def _silence(reason: str, text: str) -> WhyNot:
 
 def _diagnoses_beside(record: PatientRecord) -> str:
     hits = [hit for group in _BESIDE if (hit := find_condition(record, group)) is not None]
-    words = list(dict.fromkeys(plain(hit.words or hit.code, 40) for hit in hits))
+    words = list(dict.fromkeys(plain(hit.words, 40) for hit in hits))
     if not words:
         return ""
     return f"**This estimate uses no diagnoses.** On record: {escape('; '.join(words), 120)}.\n"
@@ -273,7 +273,7 @@ def _card(call: ServiceInput, estimated: ModelEstimate, diagnoses: str) -> Card:
             remark=SMALL_PANEL if estimated.model is TWIN else "",
         ),
         call.card_identity(call.model_url(estimated.manifest.id)),
-        [refusal for refusal in record.refusals if refusal.analyte and refusal.reason != ENTERED_IN_ERROR],
+        refused_results(record),
     )
 
 

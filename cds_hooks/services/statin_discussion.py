@@ -274,13 +274,13 @@ def _question(call: ServiceInput, charted: RecordInputs) -> EquationQuestion:
 
 
 def _reaches(result: EquationResult) -> bool:
-    return result.band is not None and result.band.id in _SPOKEN
+    return result.band_id in _SPOKEN
 
 
 def _content(call: ServiceInput, _charted: RecordInputs, result: EquationResult) -> EquationCardContent:
-    assert result.band is not None and result.table is not None  # noqa: S101, PT018 - this output has bands for everyone
+    assert result.table is not None  # noqa: S101 - this output has bands for everyone
     people = people_in_100(result)
-    band = result.band.id
+    band = result.band_id
     return EquationCardContent(
         summary=(
             f"Heart attack or stroke within 10 years: about {people} in 100 ({band} risk); no statin found. "

@@ -117,11 +117,7 @@ def is_inpatient(record: PatientRecord) -> bool:
 
 
 def _is_in_hospital(record: PatientRecord) -> bool:
-    stays = (
-        encounter
-        for encounter in record.encounters
-        if encounter.class_ is not None and encounter.class_.code in _INPATIENT
-    )
+    stays = (encounter for encounter in record.encounters if encounter.class_code in _INPATIENT)
     return any(_covers(stay, record.as_of_epoch) for stay in stays)
 
 
@@ -145,7 +141,7 @@ def is_left_open(encounter: Encounter, as_of_epoch: float) -> bool:
     start, end = _begin_and_end(encounter)
     if end is not None or start is None:
         return False
-    is_stay = encounter.class_ is not None and encounter.class_.code in _INPATIENT
+    is_stay = encounter.class_code in _INPATIENT
     return start.whole_days(as_of_epoch) > (LONGEST_STAY_DAYS if is_stay else LONGEST_VISIT_DAYS)
 
 
@@ -448,11 +444,7 @@ def _emergencies(record: PatientRecord) -> list[Stay]:
 
 def _visits(record: PatientRecord, classes: frozenset[str]) -> list[Stay]:
     """Visits of these classes that have begun and are no stay, newest first."""
-    encounters = [
-        encounter
-        for encounter in record.encounters
-        if encounter.class_ is not None and encounter.class_.code in classes
-    ]
+    encounters = [encounter for encounter in record.encounters if encounter.class_code in classes]
     return [visit for visit in _newest_first(record, encounters) if not _is_inpatient(visit, record.as_of_epoch)]
 
 
@@ -474,7 +466,7 @@ def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[St
 
 def _is_inpatient(stay: Stay, as_of_epoch: float) -> bool:
     encounter, hospitalization = stay.encounter, stay.encounter.hospitalization
-    if encounter.class_ is not None and encounter.class_.code in _INPATIENT:
+    if encounter.class_code in _INPATIENT:
         return True
     has_disposition = hospitalization is not None and hospitalization.dischargeDisposition is not None
     return has_disposition and stay.until(as_of_epoch) - stay.start.instant >= DAY_SECONDS

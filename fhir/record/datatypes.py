@@ -370,7 +370,7 @@ class CodeableConcept(Element, frozen=True, gc=False):
         for coding in self.coding:
             if coding.display:
                 return coding.display
-        return self.coding[0].code or "" if self.coding else ""
+        return next((coding.code for coding in self.coding if coding.code), "")
 
     @property
     def texts(self) -> tuple[str, ...]:

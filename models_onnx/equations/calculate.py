@@ -142,6 +142,16 @@ class EquationResult(Struct, frozen=True):
         return self.working.margin if isinstance(self.value, str) else float(self.value)
 
     @property
+    def band_id(self) -> str:
+        """The id of the band; "" for an output without bands."""
+        return self.band.id if self.band is not None else ""
+
+    @property
+    def band_words(self) -> str:
+        """The words of the band; "" for an output without bands."""
+        return self.band.words if self.band is not None else ""
+
+    @property
     def value_text(self) -> str:
         """The value as it is printed: a percentage, a number with its unit, or the name of a band."""
         if isinstance(self.value, str):

@@ -1,5 +1,6 @@
 """The services of published equations: whom they say nothing about, with the reason, and each of their cards."""
 
+import math
 import re
 from typing import Any
 
@@ -7,7 +8,13 @@ import pytest
 from msgspec.structs import replace
 
 from cards.extension import Fact, WorklistEntry
-from cds_hooks.services.nephrology_referral import is_chronic
+from cds_hooks.services.nephrology_referral import (
+    _has_fallen,
+    acute_rise,
+    is_chronic,
+    severe_albuminuria,
+    sustained_fall,
+)
 from fhir.terminology.analytes import ANALYTES
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, draft, offered, the_card, why_silent
 from tests.cds_hooks.services.test_decisions_by_themselves import days_ago, problem, referral, visit
@@ -32,6 +39,10 @@ def protein(value: float, days: float = 20) -> Json:
     return observation("2890-2", value, "mg/g", days_ago(days))
 
 
+AT_60 = 1.2837032626187292
+"""The creatinine in mg/dL with which CKD-EPI 2021 gives a man of 70 exactly 60 mL/min/1.73 m²."""
+
+
 def creatinine(value: float, days: float) -> Json:
     return observation("2160-0", value, "mg/dL", days_ago(days))
 
@@ -42,6 +53,9 @@ def creatinine(value: float, days: float) -> Json:
 NEPHROLOGY = "nephrology-referral"
 CHRONIC = (egfr(32), egfr(50, 100))
 OLD = "No chronic kidney disease: none is confirmed on the problem list, no eGFR by CKD-EPI 2021 of over three months "
+NO_WORDS = {"coding": [{"system": ICD10}, {"system": ICD10, "code": "Q61.2"}]}
+KFRE = "Kidney failure risk equation (KFRE), 4 variables"
+TRANSPLANTED = f"{KFRE}: not for dialysis or kidney transplant; kidney transplant is on record."
 NOT_CHRONIC = ("outside-population", f"{OLD}ago was under 60, and no albumin in the urine was raised.")
 
 
@@ -57,6 +71,15 @@ NOT_CHRONIC = ("outside-population", f"{OLD}ago was under 60, and no albumin in 
         ([referral("Dialysis planning", days_ago(92))], WOMAN, NOT_CHRONIC),
         ([EXPECTING, *CHRONIC], PREGNANT,
          ("outside-population", "A pregnancy is on record: an eGFR by CKD-EPI 2021 is not for it.")),
+        ([condition("N18.6", ICD10), condition("Z94.0", ICD10)], WOMAN,
+         ("excluded", TRANSPLANTED)),
+        ([condition("Q61.2", ICD10), condition("Z94.0", ICD10)], WOMAN,
+         ("excluded", TRANSPLANTED)),
+        ([albumin(350), albumin(310, 111), condition("Z94.0", ICD10)], WOMAN,
+         ("excluded", TRANSPLANTED)),
+        ([*CHRONIC, problem("Acute kidney injury", days_ago(3), **PROVISIONAL)], WOMAN,
+         ("excluded",
+          f"{KFRE}: not for acute kidney injury at the time of the sample; acute kidney injury is on record.")),
         ([*CHRONIC, problem("Acute kidney injury", days_ago(3))], WOMAN,
          ("excluded",
           "Acute kidney injury is on record: KFRE and a routine referral are not for kidneys that change.")),
@@ -81,6 +104,8 @@ def test_why_nobody_is_referred_to_nephrology(resources: list[Json], patient: Js
         ([creatinine(1.02, 91)], WOMAN, True),
         ([creatinine(1.00, 91)], WOMAN, False),
         ([creatinine(1.02, 90)], WOMAN, False),
+        ([creatinine(AT_60, 91)], MAN, False),
+        ([creatinine(2.0, 91)], WOMAN | {"birthDate": "2010-11-20"}, False),
         ([creatinine(2.0, 91)], {"resourceType": "Patient", "id": "p1", "gender": "female"}, False),
         # The sex is not known: it is chronic by the estimate for either.
         ([creatinine(2.0, 91)], {"resourceType": "Patient", "id": "p1", "birthDate": "1956-11-20"}, True),
@@ -101,6 +126,135 @@ def test_kidney_disease_is_chronic_after_more_than_three_months(
     resources: list[Json], patient: Json, *, expected: bool
 ) -> None:
     assert is_chronic(record_of(*resources, patient=patient)) is expected
+
+
+@pytest.mark.parametrize(
+    ("newest", "before", "has_risen"),
+    [
+        ((1.5, 30), (1.0, 60), True),
+        ((1.49, 30), (1.0, 60), False),
+        ((1.5, 31), (1.0, 60), False),
+        ((1.5, 10), (1.0, 17), True),
+        ((1.5, 10), (1.0, 16.9), False),
+        ((1.5, 10), (1.0, 375), True),
+        ((1.5, 10), (1.0, 375.1), False),
+    ],
+)
+def test_a_rise_to_one_and_a_half_times_the_value_of_the_year_before_may_be_acute(
+    newest: tuple[float, float], before: tuple[float, float], *, has_risen: bool
+) -> None:
+    assert (acute_rise(record_of(creatinine(*newest), creatinine(*before))) is not None) is has_risen
+
+
+@pytest.mark.parametrize(
+    ("ratios", "count"),
+    [
+        ([albumin(300, 365)], 1),
+        ([albumin(299.9)], 0),
+        ([albumin(900, 366)], 0),
+        ([albumin(300), albumin(300, 110.1)], 2),
+        ([albumin(300), albumin(299.9, 110.1)], 1),
+        ([albumin(300), albumin(300, 110)], 1),
+        ([albumin(900, 366), protein(500)], 1),
+    ],
+)
+def test_a_severe_ratio_is_consistent_after_more_than_three_months(ratios: list[Json], count: int) -> None:
+    assert len(severe_albuminuria(record_of(*ratios))) == count
+
+
+FALLEN = (creatinine(2.0, 10), creatinine(1.9, 110))
+UNBORN = {name: value for name, value in MAN.items() if name != "birthDate"}
+
+
+@pytest.mark.parametrize(
+    ("values", "patient", "is_sustained"),
+    [
+        ([*FALLEN, creatinine(1.0, 600)], MAN, True),
+        ([*FALLEN, creatinine(1.0, 600)], UNBORN, False),
+        ([*FALLEN, creatinine(1.0, 600)], MAN | {"birthDate": "2010-11-20"}, False),
+        ([*FALLEN, creatinine(1.0, 10 + 3 * 365.25)], MAN, True),
+        ([*FALLEN, creatinine(1.0, 11 + 3 * 365.25)], MAN, False),
+        ([creatinine(2.0, 90), creatinine(1.9, 200), creatinine(1.0, 600)], MAN, True),
+        ([creatinine(2.0, 91), creatinine(1.9, 200), creatinine(1.0, 600)], MAN, False),
+        # Three months apart is not yet more than three months.
+        ([creatinine(2.0, 10), creatinine(1.9, 100), creatinine(1.0, 101)], MAN, False),
+        ([creatinine(2.0, 10), creatinine(1.9, 100.1), creatinine(1.0, 101)], MAN, True),
+        ([creatinine(2.0, 10), creatinine(1.9, 60)], MAN, False),
+        ([creatinine(2.0, 10), creatinine(1.0, 60), creatinine(1.9, 110)], MAN, False),
+        ([creatinine(2.0, 10), creatinine(1.0, 110), creatinine(1.0, 600)], MAN, False),
+        ([creatinine(AT_60, 10), creatinine(1.29, 110), creatinine(0.7, 600)], MAN, False),
+        ([creatinine(1.29, 10), creatinine(1.29, 110), creatinine(0.7, 600)], MAN, True),
+    ],
+)
+def test_a_fall_stays_where_the_value_of_three_months_ago_shows_it(
+    values: list[Json], patient: Json, *, is_sustained: bool
+) -> None:
+    assert bool(sustained_fall(record_of(*values, patient=patient))) is is_sustained
+
+
+@pytest.mark.parametrize(
+    ("years", "before", "later", "has_fallen"),
+    [
+        (1.0, 60.0, 54.9, True),
+        (1.0, 60.0, 55.0, False),
+        (0.99, 60.0, 54.9, False),
+        (0.5, 60.0, 41.9, True),
+        (0.5, 60.0, 42.0, False),
+        (3.0, 60.0, 44.0, True),
+    ],
+)
+def test_a_fall_is_of_over_30_percent_or_over_5_a_year(
+    years: float, before: float, later: float, *, has_fallen: bool
+) -> None:
+    now, then = record_of(creatinine(1.0, 0), creatinine(1.0, years * 365.25)).measurements("creatinine")
+    assert _has_fallen((then, before), (now, later)) is has_fallen
+
+
+RATIO_OFFERED = ["Order albumin/creatinine ratio in urine"]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "offers"), [([albumin(20, 365)], []), ([albumin(20, 366)], RATIO_OFFERED), ([], RATIO_OFFERED)]
+)
+def test_the_card_of_a_fall_offers_the_ratio_of_albumin_that_the_year_lacks(
+    ratios: list[Json], offers: list[str]
+) -> None:
+    advice = decided(NEPHROLOGY, call_about(*FALLEN, creatinine(1.0, 600), *ratios, patient=MAN, referral_risk=0.5))
+    assert "a fall that stays" in the_card(advice).summary
+    assert [label for label, _, _ in offered(the_card(advice))] == ["Refer to nephrology", *offers]
+
+
+def test_the_risk_of_the_threshold_itself_reaches_it() -> None:
+    chart = (*CHRONIC, albumin(290))
+    risk = (decided(NEPHROLOGY, call_about(*chart)).scores or {})["value"]
+    assert decided(NEPHROLOGY, call_about(*chart, referral_risk=risk)).cards
+    assert not decided(NEPHROLOGY, call_about(*chart, referral_risk=math.nextafter(risk, 1.0))).cards
+
+
+def bound(comparator: str, value: float) -> Json:
+    """An eGFR of which the laboratory reports one side only."""
+    made = egfr(value)
+    return made | {"valueQuantity": made["valueQuantity"] | {"comparator": comparator}}
+
+
+@pytest.mark.parametrize(
+    ("resources", "named"),
+    [
+        ([bound("<", 30)], "egfr_under_30"),
+        ([bound("<", 31)], None),
+        ([bound(">", 20)], None),
+        ([egfr(29.9)], "egfr_under_30"),
+        ([egfr(30)], None),
+        ([egfr(25, 366)], None),
+        ([condition("N18.5", ICD10)], "egfr_under_30"),
+        ([egfr(25), problem("Acute kidney injury", days_ago(3))], None),
+        ([creatinine(3.0, 1), creatinine(1.6, 2)], None),
+    ],
+)
+def test_an_egfr_under_30_is_a_reason_unless_the_kidney_changes(resources: list[Json], named: str | None) -> None:
+    advice = decided(NEPHROLOGY, call_about(condition("N18.30", ICD10), *resources))
+    indication = (advice.scores or {}).get("indication")
+    assert indication == named
 
 
 REFER = ("Refer to nephrology", "Draft referral to nephrology with the reason.")
@@ -142,6 +296,11 @@ END = "For planning, not for emergencies."
          "**condition Q61.2** is on record. KDIGO 2024 names hereditary kidney disease as a reason to refer, whatever "
          f"the eGFR. {NOBODY}",
          [_referral("condition Q61.2")]),
+        ([condition("Q61.2", ICD10) | {"code": NO_WORDS}],
+         "Q61.2, no nephrologist found: consider a referral to nephrology.",
+         "**Q61.2** is on record. KDIGO 2024 names hereditary kidney disease as a reason to refer, whatever "
+         f"the eGFR. {NOBODY}",
+         [_referral("Q61.2")]),
     ],
 )  # fmt: skip
 def test_the_card_of_a_reason_to_refer(
@@ -233,6 +392,8 @@ NO_REASON = "No diabetes, obesity, alcohol use disorder or liver disease is on r
         ([*labs(), observation("39156-5", 29.9, "kg/m2", days_ago(10))], ("outside-population", NO_REASON)),
         ([FATTY, *labs(), referral("Elastography", days_ago(1095))],
          ("already-done", "A liver assessment of the last 3 years is on the chart (ServiceRequest/s1).")),
+        ([FATTY, *labs(), problem("Acute hepatitis")],
+         ("excluded", f"FIB-4: not with Acute hepatitis {SCARS}")),
         ([FATTY, *labs(201)],
          ("excluded", "FIB-4: AST 201 U/L (2026-11-10) is over five times normal (200 U/L): an acute injury.")),
         ([FATTY, *labs(80, 1201)],
@@ -248,6 +409,20 @@ NO_REASON = "No diabetes, obesity, alcohol use disorder or liver disease is on r
 )  # fmt: skip
 def test_why_no_second_test_of_the_liver_is_proposed(resources: list[Json], reason: tuple[str, str]) -> None:
     assert why_silent(decided(LIVER, call_about(*resources))) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("resources", "on_record"),
+    [
+        ([FATTY, *labs(200)], "condition K76.0"),
+        ([FATTY, *labs(80, 50, 140, 10, 102, 102)], "condition K76.0"),
+        ([problem("Fatty liver"), *labs()], "Fatty liver"),
+        ([problem("Fatty liver", "2024-05-06"), *labs()], "Fatty liver"),
+        ([observation("39156-5", 31, "kg/m2", "2026-11-10"), *labs()], "body mass index 31 kg/m² (2026-11-10)"),
+    ],
+)
+def test_the_index_is_worked_out_up_to_its_limits(resources: list[Json], on_record: str) -> None:
+    assert _lines(decided(LIVER, call_about(*resources)))[0].endswith(f"On record: {on_record}.")
 
 
 def test_without_the_problem_list_there_is_no_reason_for_the_index() -> None:
@@ -366,16 +541,31 @@ def test_with_such_a_valve_warfarin_is_named_whatever_the_score(
     ]
 
 
-def test_with_a_thick_heart_an_anticoagulant_is_named_whatever_the_score() -> None:
-    advice = decided(RHYTHM, call_about(AF, problem("Hypertrophic cardiomyopathy")))
+@pytest.mark.parametrize(
+    ("ended", "finding"), [([], "no anticoagulant found"), ([STOPPED], "apixaban stopped (ordered 2026-09-01)")]
+)
+def test_with_a_thick_heart_an_anticoagulant_is_named_whatever_the_score(ended: list[Json], finding: str) -> None:
+    advice = decided(RHYTHM, call_about(AF, problem("Hypertrophic cardiomyopathy"), *ended))
     assert the_card(advice).summary == (
-        "Atrial fibrillation with hypertrophic cardiomyopathy: no anticoagulant found. Consider a talk."
+        f"Atrial fibrillation with hypertrophic cardiomyopathy: {finding}. Consider a talk."
     )
     assert _lines(advice)[0] == (
-        f"**Hypertrophic cardiomyopathy** {RHYTHM_TOO}; no anticoagulant found. With both an anticoagulant is "
+        f"**Hypertrophic cardiomyopathy** {RHYTHM_TOO}; {finding}. With both an anticoagulant is "
         "recommended whatever CHA2DS2-VASc says (class 1)."
     )
     assert offered(the_card(advice)) == [TALK]
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "begins"),
+    [
+        (problem("Atrial flutter"), "Atrial flutter with"),
+        (problem("Atrial fibrillation and flutter"), "Atrial fibrillation with"),
+    ],
+)
+def test_flutter_has_its_own_name_where_there_is_no_fibrillation(rhythm: Json, begins: str) -> None:
+    card = the_card(decided(RHYTHM, call_about(rhythm, problem("Hypertrophic cardiomyopathy", id="c2"))))
+    assert card.summary.startswith(begins)
 
 
 # Statins
@@ -412,6 +602,8 @@ MEASURED = (
         ([{"resourceType": "AllergyIntolerance", "id": "a1", "code": {"text": "atorvastatin"}, "patient": SUBJECT}], {},
          ("contraindicated", "A reaction to a statin is on record.")),
         ([problem("Statin intolerance")], {}, ("contraindicated", "A reaction to a statin is on record.")),
+        ([problem("Myalgia due to atorvastatin")], {},
+         ("contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")),
         ([condition("T46.6X5A", ICD10)], {},
          ("contraindicated", "Harm by a statin is on record (adverse effect or myopathy).")),
         ([condition("M62.82", ICD10)], {},

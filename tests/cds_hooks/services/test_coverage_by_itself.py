@@ -25,6 +25,8 @@ from cds_hooks.services._coverage import (
     _orders,
     _resources,
     _Sent,
+    _state,
+    _words_of,
 )
 from cds_hooks.services._service import Advice
 from cds_hooks.services.coverage_requirements import SERVICE as DECLARED
@@ -122,6 +124,33 @@ def test_as_many_orders_as_allowed_are_judged() -> None:
         _check_number([1, 2, 3], call)
     assert refused.value.text == "The call has 3 orders, at most 2 are judged in one; nothing was judged."
     assert refused.value.expression == "context"
+
+
+def test_what_is_no_resource_among_the_entries_is_left_out() -> None:
+    entries = ["x", {"resource": "y"}, {}, {"resource": order("97110") | {"note": [{"text": "[" * 200}]}}]
+    raw = json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
+    assert [entry["id"] for entry in _entries(raw, "where")] == ["order-97110"]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "state"),
+    [
+        ([{"city": "Austin"}, {"state": "TX"}], "TX"),
+        (["Austin", {"state": "Ohio"}], "OH"),
+        ([{"state": "CA", "use": "old"}, {"state": "NV"}, {"state": "TX", "use": "home"}], "TX"),
+        ([], None),
+    ],
+)
+def test_the_state_is_that_of_the_home(addresses: list[Any], state: str | None) -> None:
+    patient = {"resourceType": "Patient", "id": "p", "address": addresses}
+    assert _state(_Sent(_call(patient)), "p") == state
+
+
+def test_an_order_is_named_by_its_words_else_by_its_codes() -> None:
+    for displays, words in (([" ", "Physical therapy"], "Physical therapy"), ([" "], "97110"), ([], "97110")):
+        resource = {"code": {"coding": [{"display": display} for display in displays]}}
+        ordered: Any = SimpleNamespace(resource=resource, codes=[("cpt", "97110")], reference="ServiceRequest/1")
+        assert _words_of(ordered) == words
 
 
 DEEP = b'{"a":' * 100 + b"1" + b"}" * 100

@@ -26,6 +26,7 @@ from cds_hooks.services._equation import (
     is_visit,
     kept_for_worklist,
     limited_outlook,
+    named_by_problem,
     reason_not_to_advise,
     today,
 )
@@ -123,6 +124,8 @@ def blood(code: str, value: float, unit: str, days: float = 1) -> Json:
         (operation("Watchman", status="not-done"), None),
         (referral("Watchman"), None),
         (problem("Presence of Watchman device"), "The left atrial appendage is closed (Condition/c1)"),
+        (problem("Presence of Watchman device", verificationStatus={"coding": [{"code": "provisional"}]}), None),
+        (problem("Presence of Watchman device", clinicalStatus={"coding": [{"code": "resolved"}]}), None),
         (problem("Family history of Watchman device"), None),
         (EXPECTING, "A pregnancy is on record"),
         (problem("Hypertension"), None),
@@ -158,6 +161,7 @@ def taken_until(words: str, days: float) -> Json:
         ([request(WARFARIN, status="stopped", authoredOn=days_ago(367))], None),
         ([request(WARFARIN, status="on-hold", authoredOn=days_ago(10))], "on hold (ordered 2026-11-10)"),
         ([request("metformin 500 MG Oral Tablet", status="stopped", authoredOn=days_ago(10))], None),
+        ([request(WARFARIN, status="stopped", authoredOn=None)], None),
         ([request(WARFARIN)], None),
         ([request(WARFARIN, status="stopped", authoredOn=days_ago(10)), request("apixaban 5 mg", "m2")], None),
         ([taken_until(WARFARIN, 20)], "ended 2026-10-31"),
@@ -196,9 +200,26 @@ def test_long_term_use_holds_for_a_year_unless_it_was_stopped_after_the_stay(
 
 
 @pytest.mark.parametrize(
+    ("order", "holds"),
+    [
+        (request(WARFARIN, status="stopped", authoredOn=None), True),
+        (request("metformin 500 MG Oral Tablet", status="stopped", authoredOn=days_ago(10)), True),
+        (taken_until("metformin 500 MG Oral Tablet", 10), True),
+        (taken_until(WARFARIN, 10), False),
+    ],
+)
+def test_what_ends_long_term_use_is_an_anticoagulant_by_mouth_with_a_date(order: Json, *, holds: bool) -> None:
+    listed = replace(LISTED, time=parse_time(days_ago(100)))
+    assert still_holds(listed, record_of(order)) is holds
+
+
+@pytest.mark.parametrize(
     ("orders", "expected"),
     [
         ([], Anticoagulation(None, None)),
+        ([request("enoxaparin")], Anticoagulation("enoxaparin", None)),
+        ([request("enoxaparin prophylaxis", "a"), request("dalteparin prophylaxis", "b")],
+         Anticoagulation(None, "enoxaparin")),
         ([request("apixaban 5 MG Oral Tablet")], Anticoagulation("apixaban", None)),
         ([request("enoxaparin prophylaxis")], Anticoagulation(None, "enoxaparin")),
         # a dose or a drug that treats does so whatever its words say of what it prevents
@@ -210,7 +231,7 @@ def test_long_term_use_holds_for_a_year_unless_it_was_stopped_after_the_stay(
             Anticoagulation("warfarin", "enoxaparin"),
         ),
     ],
-)
+)  # fmt: skip
 def test_an_anticoagulant_treats_unless_its_dose_or_words_are_of_prophylaxis(
     orders: list[Json], expected: Anticoagulation
 ) -> None:
@@ -245,6 +266,8 @@ def test_two_small_doses_of_rivaroxaban_a_day_are_for_the_arteries(daily_mg: flo
         (operation("Pulmonary vein isolation", status="in-progress"), False),
         (operation("Pulmonary vein isolation declined"), False),
         (operation("Colonoscopy"), False),
+        (procedure(code="93656", system="http://www.ama-assn.org/go/cpt", id="p1"), True),
+        (procedure(id="p1") | {"code": None}, False),
     ],
 )
 def test_a_past_fibrillation_is_on_the_problem_list_or_was_ablated(resource: Json, *, is_there: bool) -> None:
@@ -278,6 +301,13 @@ def test_who_gets_no_advice_whatever_the_result(resources: list[Json], patient: 
     )
     if code == "outside-population":
         assert reason_not_to_advise(record, "s", at_home=False) is None
+
+
+def test_words_of_a_short_life_name_no_single_disease() -> None:
+    record = record_of(problem("Limited life expectancy"), problem("Metastatic breast cancer", id="c2"))
+    hit = named_by_problem(record, "cancer_metastatic")
+    assert hit is not None
+    assert hit.source == "Condition/c2"
 
 
 @pytest.mark.parametrize(
@@ -320,6 +350,7 @@ def test_a_problem_that_decides_the_outlook_is_given_in_its_words(words: str, mo
         (visit("AMB", "finished", type=[{"text": "Smoking talk"}], period={"start": days_ago(-90)}), {}, None),
         (visit("AMB", "finished", serviceType={"text": "Smoking talk"}), {}, "Encounter/e1"),
         (visit("AMB", location=[{"location": {"display": "Smoking talk room"}}]), {}, "Encounter/e1"),
+        (visit("AMB", location=[{}]), {}, None),
         (visit("AMB"), {}, None),
     ],
 )
@@ -347,6 +378,8 @@ MOMENTS = (is_visit, is_moment_for_review, is_moment_for_reminder, is_moment_for
         (call(visit(status="finished")), (False, True, False, False)),
         (call(visit(status="finished"), encounter="e1"), (True, True, True, True)),
         (call(visit(), encounter="another"), (False, True, True, True)),
+        (call(visit(status="finished"), encounter="another"), (False, True, True, True)),
+        (call(visit() | {"class": None}), (False, True, True, True)),
         (call(visit("IMP", identifier="e2"), visit(), encounter="e1"), (True, True, True, True)),
         (call(visit(type=[{"text": "Urgent care"}])), (True, True, False, True)),
         (call(visit(type=[{"text": "Annual physical for dialysis"}])), (True, True, True, True)),
@@ -396,13 +429,17 @@ def booking(days: float, status: str = "booked", who: str | None = "Patient/p1",
         (booking(3, who=None), True),
         (booking(3, who="Patient/p2"), False),
         (booking(3, who="https://ehr.example/Patient/p1"), True),
+        (booking(3) | {"participant": [{"status": "accepted"}]}, True),
+        (booking(3, who="Practitioner/1"), True),
+        (booking(3) | {"participant": [{"actor": {"reference": who}} for who in ("Practitioner/1", "Patient/p2")]},
+         False),
         (booking(3, words="CT of the chest"), False),
         (booking(3, words="Clinic visit after CT"), True),
         (booking(3, words="") | {"appointmentType": {"text": "MRI"}}, False),
         (booking(3, words="") | {"serviceType": [{"text": "Colonoscopy"}]}, False),
         (booking(3) | {"start": None}, False),
     ],
-)
+)  # fmt: skip
 def test_a_booked_visit_of_the_next_two_weeks_is_a_follow_up(made: Json, *, is_booked: bool) -> None:
     made = {name: value for name, value in made.items() if value is not None}
     assert booked_follow_up(record_of(made)) == ("Appointment/a1" if is_booked else None)
@@ -426,6 +463,7 @@ def stay(**more: Any) -> Json:
         (record_of(stay(location=[{"location": {"display": "Labor and delivery"}}])), "The scores are for medical"),
         (record_of(stay(location=[{"location": {"display": "Ward 3"}}])), None),
         (record_of(stay(), EXPECTING, patient=YOUNG), "The scores are not for obstetric stays"),
+        (record_of(stay(), condition("O80", ICD10, onsetDateTime=days_ago(2)), patient=YOUNG), "The scores are"),
     ],
 )  # fmt: skip
 def test_the_scores_are_for_adults_in_medical_and_surgical_stays(record: PatientRecord, begins: str | None) -> None:

@@ -137,5 +137,6 @@ def test_a_declaration_of_what_is_not_there_is_refused(tmp_path: Path, file: Dec
         with pytest.raises(DeclarationError) as refused:
             refuse()
         assert text in str(refused.value)
+    assert _of_equation(msgspec.structs.replace(DECLARED, output=None), file).id == "own-service"
     with pytest.raises(AssertionError, match="h reached a service whose model cannot be served"):
         asyncio.run(_never(_call()))

@@ -97,10 +97,9 @@ def test_why_no_talk_about_an_anticoagulant_is_suggested(resources: list[Json], 
 
 def test_a_declared_equation_says_below_which_value_nothing_is_shown() -> None:
     equation = find_equations()["hospital_score"]
-    declared = replace(DECLARED, equation="hospital_score", output="score", least=12, hook="encounter-discharge")
-    advice = asyncio.run(_EquationAdvisor(declared, equation).decide(call_about(*FIVE)))
+    declared = replace(DECLARED, equation="hospital_score", output="score", hook="encounter-discharge")
+    advice = asyncio.run(_EquationAdvisor(declared, equation, 12).decide(call_about(*FIVE)))
     assert advice.silences == [WhyNot("hospital_score", "below-threshold", "HOSPITAL score is below 12.")]
-    lower = replace(declared, least=5)
-    (card,) = asyncio.run(_EquationAdvisor(lower, equation).decide(call_about(*FIVE))).cards
+    (card,) = asyncio.run(_EquationAdvisor(declared, equation, 5).decide(call_about(*FIVE))).cards
     assert card.summary == "Result: 5 (intermediate (11.9 %)). Consider a talk."
     assert (card.detail or "").startswith("**HOSPITAL score 5** (intermediate (11.9 %)): shown here from 5 on.")

@@ -1,5 +1,6 @@
 """Parts of single services on values made by hand: what is refused, what is kept for later, and how it is said."""
 
+import asyncio
 import copy
 from dataclasses import replace as changed
 from datetime import timedelta
@@ -23,10 +24,12 @@ from cds_hooks.protocol.hooks import (
     OrderSignContext,
 )
 from cds_hooks.services import find_services
+from cds_hooks.services._model import refused_results
+from cds_hooks.services._outlook import likely_deaths
 from cds_hooks.services._payer_proposals import coverage_cards
 from cds_hooks.services._service import no_card, opted_out_words
-from cds_hooks.services.discharge_medications import _after_infarction, _ordered_now
-from cds_hooks.services.genes_and_medications import _nothing_new
+from cds_hooks.services.discharge_medications import _after_infarction, _goes_home, _ordered_now
+from cds_hooks.services.genes_and_medications import _is_meant, _is_new, _nothing_new
 from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
 from cds_hooks.services.order_safety_dispatch import _names_studies, _require_orders
 from cds_hooks.services.preventive_services import _basis, _entry, _silences
@@ -36,13 +39,14 @@ from fhir.record.datatypes import (
     ExactDecimal,
     as_json_value,
     decode_exactly,
+    parse_time,
     with_plain_numbers,
     write_decimal,
 )
 from fhir.record.refusals import WhyNot
 from tests.cds_hooks.services.deciding import SEARCHED, Json, call_about, decided, why_silent
 from tests.fhir import builders
-from tests.fhir.builders import record_of, request
+from tests.fhir.builders import WOMAN, record_of, request
 
 
 def made(**members: Any) -> Any:
@@ -214,6 +218,17 @@ def test_the_patient_is_needed_where_a_study_is_dispatched() -> None:
 # Discharge
 
 
+STENT = builders.condition("Z95.5", builders.ICD10)
+
+
+@pytest.mark.parametrize(
+    ("categories", "goes_home"),
+    [([], True), (["inpatient"], False), (["inpatient", "discharge"], True), (["community"], True)],
+)
+def test_an_order_of_the_stay_alone_does_not_go_home(categories: list[str], *, goes_home: bool) -> None:
+    assert _goes_home({"category": [{"coding": [{"code": code}]} for code in categories]}) is goes_home
+
+
 def test_a_new_order_is_of_this_stay_and_for_the_time_after_it() -> None:
     context = EncounterDischargeContext(patient_id="p1", user_id="Practitioner/7", encounter_id="e7")
     call: Any = replace(call_about(), request=cast("Any", made(context=context)))
@@ -247,6 +262,10 @@ def test_a_new_order_is_of_this_stay_and_for_the_time_after_it() -> None:
         (5, ("antiplatelet", "salicylate"), (), "no statin"),
         (5, ("antiplatelet", "salicylate"), (builders.allergy("atorvastatin", id="a1"),), None),
         (5, ("antiplatelet", "salicylate"), (builders.statement("atorvastatin 80 MG Oral Tablet"),), None),
+        (5, ("antiplatelet", "salicylate"), (request("atorvastatin 80 mg", doNotPerform=True),), None),
+        (5, ("statin",), (request("aspirin 81 mg", doNotPerform=True),), None),
+        (5, ("statin", "salicylate"), (STENT,), "no P2Y12 inhibitor"),
+        (5, ("statin", "salicylate"), (STENT, builders.allergy("clopidogrel", id="a1")), None),
     ],
 )
 def test_what_is_missing_after_an_infarction_of_the_last_30_days(
@@ -358,6 +377,27 @@ def test_why_no_gene_matters(resources: list[Json], shown: list[str], count: int
     assert _nothing_new(record_of(*resources), drugs, count) == text
 
 
+@pytest.mark.parametrize(
+    ("entered", "measured", "is_new"),
+    [("2026-10-21", "2020-01-01", True), ("2026-10-20", "2026-11-01", False), (None, "2026-11-01", True),
+     (None, "2020-01-01", False), (None, None, False)],
+)  # fmt: skip
+def test_a_genetic_result_is_new_for_a_month_after_it_was_entered(
+    entered: str | None, measured: str | None, *, is_new: bool
+) -> None:
+    reading = cast("Any", made(entered=parse_time(entered or ""), time=parse_time(measured or "")))
+    assert _is_new(reading, record_of()) is is_new
+
+
+@pytest.mark.parametrize(
+    ("indicator", "source", "is_meant"),
+    [("info", "Observation/old", False), ("info", "Observation/new", True), ("warning", "Observation/old", True)],
+)
+def test_of_an_older_genetic_result_only_a_warning_is_shown(indicator: str, source: str, *, is_meant: bool) -> None:
+    finding = cast("Any", made(indicator=indicator, facts=[made(name="gene", source=source)]))
+    assert _is_meant(finding, {"Observation/new"}) is is_meant
+
+
 def test_without_a_genetic_result_nothing_is_said() -> None:
     genes = "genes-and-medications"
     assert why_silent(decided(genes, call_about())) == [
@@ -464,6 +504,36 @@ def test_a_service_is_listed_once_for_each_hook() -> None:
     assert asking.needs.resources == review.needs.resources | {"Consent"}
 
 
+def test_a_card_names_the_results_that_could_not_be_used_but_for_what_was_entered_in_error() -> None:
+    refusals = [
+        made(analyte=analyte, reason=reason)
+        for analyte, reason in (("glucose", "implausible"), ("glucose", "entered-in-error"), ("", "implausible"))
+    ]
+    assert refused_results(made(refusals=refusals)) == refusals[:1]
+
+
+def test_nothing_is_expected_of_the_years_to_come_where_the_site_withholds_the_model() -> None:
+    codes = {"1751-7": (4.2, "g/dL"), "6768-6": (70, "U/L"), "3094-0": (15, "mg/dL"), "2160-0": (0.9, "mg/dL"),
+             "2345-7": (95, "mg/dL"), "1975-2": (0.6, "mg/dL"), "6690-2": (6.5, "10*3/uL"), "789-8": (4.5, "10*6/uL"),
+             "787-2": (90, "fL"), "788-0": (13, "%"), "736-9": (30, "%"), "8480-6": (130, "mm[Hg]"),
+             "8462-4": (80, "mm[Hg]"), "39156-5": (27, "kg/m2")}  # fmt: skip
+    results = [builders.observation(code, value, unit, "2026-11-10") for code, (value, unit) in codes.items()]
+
+    async def predict(model: Any, values: Any) -> Any:
+        return model.predict_each([values])[0]
+
+    def expected(*resources: Json, withheld: str | None = None, patient: Json | None = None) -> int | None:
+        call: Any = replace(
+            call_about(*resources, patient=patient), predict=cast("Any", predict), why_withheld=lambda _: withheld
+        )
+        return asyncio.run(likely_deaths(call))
+
+    assert expected(*results) is not None
+    assert expected(*results, withheld="paused") is None
+    assert expected() is None
+    assert expected(*results, patient=WOMAN | {"birthDate": "2016-11-20"}) is None
+
+
 def test_a_model_that_cannot_be_served_is_refused_and_a_second_one_is_missed_by_nobody() -> None:
     absent = AbsentModel("m", OSError("gone"), ())
     planning = find_services()["planning-conversation"]
@@ -486,6 +556,12 @@ def charted(*unread: str, observations: tuple[str, ...] = (), to_check: tuple[st
         person=made(observations=[made(words=words) for words in observations]),
         to_check=[made(words=words) for words in to_check],
     )
+
+
+def test_an_entry_of_which_the_card_speaks_is_not_named_again() -> None:
+    entries = [made(text=f"Immunization/{number} has no code.", subject=f"Immunization/{number}") for number in (1, 2)]
+    due = made(uncoded=[made(doses=[made(source="Immunization/1")])])
+    assert _unread(cast("Any", made(history=made(unread=entries))), due) == ["Immunization/2 has no code"]
 
 
 UNREADABLE = "Not readable on the medication list: pill from abroad. One of them may weaken the immune system."
