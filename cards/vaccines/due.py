@@ -402,8 +402,7 @@ def _is_shared_decision(forecast: GroupForecast, person: Person, as_of: date) ->
 def _is_at_risk_of(shared_decision: "_SharedDecision", forecast: GroupForecast, person: Person) -> bool:
     """Whether all that makes the dose one of risk is what ACIP leaves to a shared decision at this age."""
     indications = {indication.observation for candidate in forecast.best for indication in candidate.series.indications}
-    reasons = indications & person.codes
-    return bool(reasons) and reasons <= shared_decision.at_risk_of
+    return indications & person.codes <= shared_decision.at_risk_of
 
 
 class _SharedDecision(NamedTuple):

@@ -105,10 +105,8 @@ class _Told(Struct, frozen=True):
         return -SEVERITY[self.finding.indicator], not recommended, -len(offers), self.position
 
     def tells(self, other: "_Told") -> bool:
-        """Whether the other finding is this one seen from another draft and names no drug that this one does not."""
-        if self.finding.rule != other.finding.rule or other.name not in self.drugs or self.name not in other.drugs:
-            return False
-        return other.drugs <= self.drugs | {self.name}
+        """Whether a finding of this rule that names this draft is this one seen from there, and names no other drug."""
+        return other.name in self.drugs and other.drugs <= self.drugs | {self.name}
 
 
 def merge_repeated_findings(

@@ -126,7 +126,7 @@ def _looked_for(
         yield _LookedFor(conditions, "problem list", _PROBLEMS)
     if not uses.isdisjoint(ESTIMATES):
         yield _LookedFor("kidney function", "kidney function", ("creatinine", "egfr"))
-    values = [_VALUES[use[4:]] for use in uses if use.startswith("lab:") and use[4:] in _VALUES]
+    values = [_VALUES[use[4:]] for use in uses if use.startswith("lab:")]
     yield from sorted(values, key=lambda part: part.words)[:_MOST_VALUES]
     if "genes" in uses:
         yield _LookedFor("genes", "genetic results", (GENOMICS,))

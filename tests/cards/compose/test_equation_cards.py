@@ -369,6 +369,7 @@ def test_a_model_with_several_horizons_gives_the_risk_at_each_on_the_card_and_in
     words = ("Over time, in 100: ", " within 6 months, ", " within 1 year, ", " within 5 years. ")
     assert [text for text in words if text not in str(over_time.detail)] == []
     assert "Over time" not in str(single.detail)
+    assert " within 1 year, " in str(card("average", horizons=(1.0, 5.0)).detail)
     written, other = (msgspec.to_builtins(shown.extension)["org.cds-hooks-onnx"] for shown in (over_time, single))
     assert list(written["risk_by_years"]) == ["0.5", "1.0", "5.0"]
     assert "risk_by_years" not in other

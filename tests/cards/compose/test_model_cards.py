@@ -215,6 +215,7 @@ def test_five_factors_have_lines_and_the_others_one_together() -> None:
         "- **Lowers it**", "  - ▼▼▼ lowers a lot: input 1", "  - ▼▼ lowers clearly: input 4",
         "  - ▼ lowers somewhat: input 6", "- 2 other inputs, together: ▲ raises somewhat",
     ]  # fmt: skip
+    assert factor_lines([*contributions[:5], -0.15], "input {}".format)[-1] == "- 1 other input: ▵ raises a little"
     assert factor_lines([0.5] * 5, str)[-1] == "  - ▲▲ raises clearly: 4"
     assert factor_lines([], str) == []
 

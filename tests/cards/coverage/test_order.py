@@ -129,7 +129,8 @@ def test_the_days_of_service_are_those_that_the_order_names(times: Json, days: t
 
 
 def test_places_are_those_of_the_locations_that_an_order_refers_to() -> None:
-    office = {"resourceType": "Location", "id": "in", "type": [concept("11", PLACE)]}
+    number = {"coding": [{"system": PLACE, "code": 12}]}  # no code of FHIR
+    office = {"resourceType": "Location", "id": "in", "type": [concept("11", PLACE), number]}
     sites = {"Location/l": {"type": [concept("24", "urn:oid:2.16.840.1.113883.6.50")]}}
     visit = order("Encounter", location=[{"location": {"reference": "Location/l"}}])
     appointment = order("Appointment", participant=[{"actor": {"reference": "Location/l"}}, {"actor": {}}])

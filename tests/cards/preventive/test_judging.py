@@ -281,6 +281,14 @@ STATES: list[tuple[str, tuple[Json, ...], Json | None, str]] = [
     (AORTA, (smoking(FORMER), report("CT abdomen", conclusion="Abdominal aorta 2.1 cm, no aneurysm")), OLD_MAN,
      "not due: done"),
     ("lung-cancer", (*SMOKER, procedure("Low dose CT of chest", None)), None, "not known: not-charted"),
+    ("statin", (*RISK, number("13457-7", 190, "mg/dL")), person("1962-11-20", "male"), "due: risk"),
+    ("statin", (*RISK, number("13457-7", 190.1, "mg/dL")), person("1962-11-20", "male"), "not due: condition"),
+    # An entry without a code or a value says nothing.
+    *((COLON, (entry,), None, "due: never-seen") for entry in (
+        procedure("x") | {"code": None}, report("x") | {"code": None},
+        service_request("x", id="o1", authoredOn="2026-11-01") | {"code": None})),
+    ("hiv", (result("56888-1", valueCodeableConcept=None, valueQuantity={"unit": "S/CO"}),), None, "not due: done"),
+    (CERVIX, (_asked("Cervix", valueString="smooth"),), None, "due: never-seen"),
     ("statin", (*RISK, allergy("atorvastatin")), person("1962-11-20", "male"), "not due: condition"),
 ]  # fmt: skip
 

@@ -31,6 +31,7 @@ from tests.fhir.builders import (
 )
 
 Json = dict[str, Any]
+PROVISIONAL: Json = {"coding": [{"code": "provisional"}]}
 CVX = "http://hl7.org/fhir/sid/cvx"
 TRANSPLANT, CHICKENPOX, INTUSSUSCEPTION, HEPATITIS_C, NEURO = (
     "234336002", "38907003", "49723003", "50711007", "84757009",
@@ -102,7 +103,7 @@ def test_a_problem_of_a_visit_to_come_is_none_yet(start: str, codes: list[str]) 
 
 
 def test_a_problem_that_is_suspected_is_to_be_checked() -> None:
-    suspected = condition(CHICKENPOX, verificationStatus={"coding": [{"code": "provisional"}]})
+    suspected = condition(CHICKENPOX, verificationStatus=PROVISIONAL)
     assert (_codes(suspected), _to_check(suspected)) == ([], ["024"])
     assert (_codes(condition(CHICKENPOX), suspected | {"id": "c2"})) == ["024"]
     assert _to_check(condition(CHICKENPOX), suspected | {"id": "c2"}) == []
@@ -120,6 +121,28 @@ def test_a_low_cd4_count_says_how_far_hiv_suppresses(cells: float, is_severe: bo
     count = observation("24467-3", cells, "/uL")
     assert ("154" in _codes(condition("B20", "http://hl7.org/fhir/sid/icd-10-cm"), count)) is is_severe
     assert "154" not in _codes(count)
+    suspected = condition("B20", "http://hl7.org/fhir/sid/icd-10-cm", verificationStatus=PROVISIONAL)
+    assert "154" not in _codes(suspected, count)
+
+
+@pytest.mark.parametrize(("born", "is_severe"), [("2020-11-20", True), ("2020-11-21", False)])
+def test_a_low_cd4_count_is_one_of_six_years_and_older(born: str, is_severe: bool) -> None:
+    hiv, count = condition("B20", "http://hl7.org/fhir/sid/icd-10-cm"), observation("24467-3", 80, "/uL")
+    codes = [code for code, _, _ in _observed(hiv, count, patient=WOMAN | {"birthDate": born})]
+    assert ("154" in codes) is is_severe
+
+
+@pytest.mark.parametrize(
+    "concept",
+    [
+        {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "G61.0"}]},
+        {"coding": [{"system": SNOMED, "code": "40956001"}]},
+        {"text": "Guillain-Barré syndrome"},
+    ],
+)
+def test_a_guillain_barre_syndrome_by_its_codes_or_its_name(concept: Json) -> None:
+    assert _person(problem(concept)).guillain_barre is not None
+    assert _person(problem({"text": "No Guillain-Barré syndrome"})).guillain_barre is None
 
 
 def _procedure(**more: Any) -> Json:
@@ -135,6 +158,11 @@ def test_a_transplant_is_of_stem_cells_of_any_kind_and_of_a_date() -> None:
     period = {"performedDateTime": None, "performedPeriod": {"start": "2026-04-01", "end": "2026-04-02"}}
     assert {since for code, since, _ in _observed(_procedure(**period)) if code != "157"} == {date(2026, 4, 1)}
     assert {since for _, since, _ in _observed(_procedure(performedDateTime=None))} == {None}
+
+
+@pytest.mark.parametrize(("day", "is_open"), [("2026-08-21", True), ("2026-08-22", False)])
+def test_pneumococcal_vaccines_begin_three_months_after_a_transplant(day: str, is_open: bool) -> None:
+    assert ("157" in _codes(_procedure(performedDateTime=day))) is is_open
 
 
 @pytest.mark.parametrize(
@@ -164,6 +192,7 @@ _MILD = {"reaction": [{"manifestation": [{"text": "Rash"}], "severity": "mild"}]
 def test_an_allergy_to_a_coded_vaccine_counts_where_it_was_severe(more: Json, observed: bool) -> None:
     assert _codes(_allergy(codes=((CVX, "3"),), **more)) == (["091", "092", "093"] if observed else [])
     assert _codes(_allergy(codes=((CVX, "03"),), **more)) == (["091", "092", "093"] if observed else [])
+    assert _codes(_allergy(codes=(("urn:x", "03"),), **more)) == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from cards.vaccines.knowledge import (
     Ages,
     Antigen,
     AntigenAtAge,
+    BirthCohort,
     CodedObservation,
     Contraindication,
     Indication,
@@ -30,7 +31,7 @@ from cards.vaccines.knowledge import (
     Vaccines,
     load_knowledge,
 )
-from cards.vaccines.patient import PREGNANT, ChartedPerson, GivenDose, PatientObservation, Person
+from cards.vaccines.patient import ONSET_OF_PREGNANCY, PREGNANT, ChartedPerson, GivenDose, PatientObservation, Person
 from fhir.mapping.immunizations import VaccineHistory
 from fhir.record.record import read_record
 from maintenance.vaccine_cases import read_cases, run_case, summary
@@ -210,6 +211,30 @@ def test_what_is_to_catch_up(fields: dict[str, Any], expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("group", "onset", "dose_on", "waits"),
+    [
+        # On 1 January 2030: Tdap is for week 27 on, which is 189 days.
+        (BOOSTER, "2029-06-27", None, True),
+        (BOOSTER, "2029-06-26", None, False),
+        (BOOSTER, None, None, True),
+        ("A", "2029-06-27", None, False),
+        # A series with a dose within a year goes on.
+        (BOOSTER, "2029-06-27", "2029-01-02", False),
+        (BOOSTER, "2029-06-27", "2029-01-01", True),
+        (BOOSTER, "2029-06-26", "2029-01-01", False),
+    ],
+)
+def test_a_booster_against_tetanus_waits_for_the_last_weeks_of_a_pregnancy(
+    group: str, onset: str | None, dose_on: str | None, waits: bool
+) -> None:
+    signs = [PatientObservation(PREGNANT)]
+    signs += [PatientObservation(ONSET_OF_PREGNANCY, date.fromisoformat(onset))] if onset else []
+    item = due(group=group, doses=(given(dose_on),) if dose_on else ())
+    assert item.waits_in_pregnancy(Person(BORN, "Female", (), tuple(signs)), date(2030, 1, 1)) is waits
+    assert not item.waits_in_pregnancy(Person(BORN, "Female", (), tuple(signs[1:])), date(2030, 1, 1))
+
+
+@pytest.mark.parametrize(
     ("past_due", "reasons", "expected"),
     [
         (None, (), False),
@@ -291,6 +316,28 @@ def test_a_date_that_the_interval_needs_is_named_where_it_is_not_known() -> None
     assert (answer.not_judged, answer.due) == (("A: the date is not known (date of transplant)",), ())
     dated = found(knowledge, "2003-01-01", observed=(PatientObservation("171", date(2002, 12, 1)),))
     assert (dated.not_judged, names(dated.due)) == ((), ["A"])
+
+
+@pytest.mark.parametrize(
+    ("born_before", "country", "not_judged"),
+    [
+        (date(2000, 1, 1), "", ()),
+        (date(2000, 1, 2), "", ("A: country of birth not known",)),
+        (date(2000, 1, 2), "Peru", ()),
+    ],
+)
+def test_a_country_of_birth_that_would_be_immunity_is_named(
+    born_before: date, country: str, not_judged: tuple[str, ...]
+) -> None:
+    knowledge = known(antigen("A", series(dose(1)), immune_births=(BirthCohort(born_before, "U.S."),)))
+    assert found(knowledge, "2003-01-01", country=country).not_judged == not_judged
+
+
+def test_the_preferred_vaccines_are_those_of_the_release() -> None:
+    (item,) = found(
+        known(antigen("A", series(dose(1, preferable=(Vaccines(("99", "10"), forecast=True),))))), "2003-01-01"
+    ).due
+    assert item.vaccines == ("ten",)
 
 
 # Seasons

@@ -161,6 +161,16 @@ def test_the_dose_under_evaluation_and_later_ones_are_not_counted(
     assert outcomes == [number == counts for number in range(4)]
 
 
+@pytest.mark.parametrize(
+    ("logic", "needless"),
+    [("less than", [False, False, True]), ("greater than", [True, False, False]), ("equal to", [False, True, False])],
+)
+def test_a_count_is_compared_with_the_number_of_its_condition(logic: str, needless: list[bool]) -> None:
+    course = course_of((rule(), rule(), rule()), *TWO)
+    conditions = (counted(count=number, count_logic=logic) for number in (1, 2, 3))
+    assert [can_skip(course, rule(skips=(skip(condition),)), REFERENCE) for condition in conditions] == needless
+
+
 AT_FIVE = SkipCondition("age", begin_age=Period(years=5), end_age=Period(years=7))
 OVER = SkipCondition("interval", interval=FOUR_WEEKS)
 OTHER_GROUP = SkipCondition("completed series", series_groups=frozenset({"2", "3"}))

@@ -97,6 +97,7 @@ def test_the_interpretation_goes_before_the_words() -> None:
         (ANTIBODY, {"value": 12, "unit": "[IU]/L"}, True),
         (ANTIBODY, {"value": 12, "unit": "ng/mL"}, False),
         (ANTIBODY, {"value": 12}, False),
+        (ANTIBODY, {"unit": "mIU/mL"}, False),
         (ANTIBODY, {"value": 1000, "unit": "mIU/mL", "comparator": ">"}, True),
         (ANTIBODY, {"value": 1000, "unit": "mIU/mL", "comparator": ">="}, True),
         (ANTIBODY, {"value": 12, "unit": "mIU/mL", "comparator": "<"}, False),

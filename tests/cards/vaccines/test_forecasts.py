@@ -281,6 +281,14 @@ OF_SERIES: list[tuple[tuple[SeriesDose, ...], str, tuple[GivenDose, ...], dict[s
     ((rule(),), "2010-01-01", (), _forbidden(end_age=Period(years=10)), {"status": NOT_COMPLETE}),
     ((rule(),), "2010-01-01", (), _forbidden(end_age=Period(years=10, days=1)), {"status": FORBIDDEN}),
     ((rule(preferable=()),), "2010-01-01", (), _forbidden(), {"status": NOT_COMPLETE}),
+    # What forbids the series does so at its ages.
+    *(((rule(),), "2010-01-01", (), {"antigen": {"contraindications": (Contraindication("007", begin_age=age),)},
+                                     **PREGNANT}, {"status": status})
+      for age, status in ((Period(years=10), FORBIDDEN), (Period(years=10, days=1), NOT_COMPLETE))),
+    # A dose whose earliest day is its last age is too late, one without an earliest day is not.
+    *(((rule(), rule(ages=(Ages(maximum=age),), intervals=(SHORT,))), "2010-01-15", (FIRST,), {}, {"status": status})
+      for age, status in ((Period(years=10, days=28), AGED_OUT), (Period(years=10, days=29), NOT_COMPLETE))),
+    ((rule(ages=(Ages(maximum=Period(years=11)),)),), "2010-01-15", (), {}, {"status": NOT_COMPLETE}),
     # The end of a conflict is the earliest day; where the vaccine that conflicts is forbidden another one is given.
     ((rule(ages=FROM_ONE),), "2010-01-10", (), BESIDE_LIVE, {"earliest": date(2010, 1, 25)}),
     ((rule(ages=FROM_ONE, preferable=ELEVEN),), "2010-01-10", (), BESIDE_LIVE, {"earliest": date(2001, 1, 1)}),

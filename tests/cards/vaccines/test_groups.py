@@ -118,6 +118,8 @@ def test_several_antigens_are_put_together(full: bool, number: int) -> None:
     plain = (_candidate(_open(2, _day(5))), _candidate(_open(4, _day(9))))
     blended = _blend("G", "Standard", plain, None, _group("A", "B"))
     assert (blended.recommended, blended.past_due) == (_day(9), None)
+    undated = _blend("G", "Standard", (_candidate(_open(2, recommended=_day(6))),), None, _group("A"))
+    assert (undated.earliest, undated.recommended) == (None, _day(6))
 
 
 def test_intervals_that_go_before_others_count_from_the_last_dose_of_the_group() -> None:

@@ -34,6 +34,7 @@ def _due(
     [
         ("Shingrix", "2025-10-22", "Zoster"),
         ("Gürtelrose-Impfung", "2026", "Zoster"),
+        ("zoster vaccine", "2017-10-20", "Zoster"),  # the day on which Shingrix was licensed
         ("vaccin zona", None, "Zoster"),
         ("Prevenar 20", "2025-02-01", "Pneumococcal"),
         ("Vacuna tétanos-difteria-tos ferina", "2019-02-01", "DTaP/Tdap/Td"),
@@ -59,6 +60,7 @@ def test_a_dose_in_words_holds_its_group_back_and_is_named(words: str, when: str
     [
         ("Zostavax", "2014-10-22"),  # the live vaccine does not complete the group
         ("herpes zoster vaccine", "2015-03-03"),
+        ("zoster vaccine", "2017-10-19"),
         ("Pneumovax 23", "2018-10-22"),
         ("Tdap", "2014-02-01"),  # a booster is due again after ten years
         ("Grippeimpfung", "2025-10-20"),  # of the season before

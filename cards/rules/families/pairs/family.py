@@ -239,9 +239,9 @@ def _label_pair(spec: Spec) -> Predicate:
 
 def _summary(context: RuleContext) -> str | None:
     pair = pair_of(context)
-    names = context.partner_names()
-    if pair is None or not names:
+    if pair is None:
         return None
+    names = context.partner_names()
     other = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     ours = (
         drug for drug in context.medication.ingredients if not pair.keys.isdisjoint({drug.rxcui, *classes_of((drug,))})

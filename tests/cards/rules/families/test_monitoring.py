@@ -35,6 +35,11 @@ def test_with_a_mechanical_valve_the_range_is_half_higher(values: tuple[float, .
     assert _is("inr_stable", True, labs=_inrs(*values), conditions=["mechanical_valve"]) is expected
 
 
+@pytest.mark.parametrize(("newest", "expected"), [(84, True), (85, False)])
+def test_an_inr_is_stable_for_twelve_weeks(newest: int, expected: bool) -> None:
+    assert _is("inr_stable", True, labs=_inrs(2.5, 2.5, 2.5, newest=newest)) is expected
+
+
 def test_results_are_known_where_all_of_the_tests_were_asked_for() -> None:
     assert _is("results_known", ["inr", "alt"]) is True
     assert _is("results_known", ["inr", "alt"], not_sent=["alt"]) is False

@@ -38,6 +38,10 @@ def test_a_row_names_two_drugs_a_source_and_what_to_do() -> None:
             assert row.severity == "info" or "not read" not in row.evidence.label
 
 
+def test_without_a_pair_nothing_is_to_be_changed() -> None:
+    assert FAMILY.asks_change(context_of({"drug": "ticagrelor 90 mg tablet"})) is False
+
+
 def test_a_source_has_one_row() -> None:
     for family in ("pairs", "dose"):
         text = files(f"cards.rules.families.{family}").joinpath("sources.csv").read_text("utf-8")
