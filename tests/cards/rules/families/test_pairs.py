@@ -39,6 +39,7 @@ def test_a_row_names_two_drugs_a_source_and_what_to_do() -> None:
 
 
 def test_without_a_pair_nothing_is_to_be_changed() -> None:
+    assert FAMILY.asks_change is not None
     assert FAMILY.asks_change(context_of({"drug": "ticagrelor 90 mg tablet"})) is False
 
 

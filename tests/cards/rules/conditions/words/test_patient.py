@@ -74,6 +74,17 @@ def test_words_of_the_list_take_back_the_code_beside_them(words: str) -> None:
 def test_an_indication_may_stand_in_the_instruction() -> None:
     said = {**DRAFT, "more": {"dosageInstruction": [{"text": "1 tablet at night for migraine"}]}}
     assert answer(MIGRAINE, context_of(said)) is True
+    # The reason is read by itself, too: what stands before it denies nothing of it.
+    reasoned = {
+        **DRAFT,
+        "more": {"dosageInstruction": [{"text": "daily without food"}], "reasonCode": [{"text": "migraine"}]},
+    }
+    assert answer(MIGRAINE, context_of(reasoned)) is True
+    nameless = {name: part for name, part in _problem({"text": "x"}).items() if name != "code"}
+    assert (
+        answer(MIGRAINE, context_of(DRAFT, more=[nameless])),
+        told(MIGRAINE, context_of(DRAFT, more=[nameless])),
+    ) == (False, [])
     only_codes = {"indication": {"icd10": ["G43"]}}
     assert answer(only_codes, context_of(said)) is False
 
