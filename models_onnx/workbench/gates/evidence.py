@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -124,15 +124,15 @@ def _input_evidence(subject: Subject, spec: Any, cohort: Any) -> InputEvidence:
     from models_onnx.workbench.training.data.reads import Reads
 
     reads = Reads.of(spec, cohort)
-    groups = traced_groups(spec, cohort, reads)
+    smuggled, unnamed = traced_groups(spec, cohort, reads)
     return InputEvidence(
         alone=alone(cohort),
         after=after_horizon(spec, cohort),
         losses=losses_without(lambda rows: subject.answers(rows).probability, cohort),
         leaks=leaks_in_table(spec, cohort, reads),
         uneven=uneven_fold(spec, cohort),
-        smuggled=groups.smuggled,
-        unnamed=groups.unnamed,
+        smuggled=smuggled,
+        unnamed=unnamed,
         undated=undated_shares(cohort.rows, cohort.features),
     )
 
@@ -235,22 +235,14 @@ _AXES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TracedGroups:
-    """What an axis does not say: `smuggled` are sentences on inputs that stand for a protected group.
+def traced_groups(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what an axis does not say: sentences on inputs that stand for a protected group, and columns.
 
-    `unnamed` are columns of race, sex or age for which the specification has no axis of fairness of that name.
+    The columns are those of race, sex or age for which the specification has no axis of fairness of that name.
     """
-
-    smuggled: tuple[str, ...]
-    unnamed: tuple[str, ...]
-
-
-def traced_groups(spec: ModelSpec, cohort: Cohort, reads: Reads) -> TracedGroups:
-    """Return which groups inputs read or tell, and which columns no axis is read from."""
     axes = {axis: read_by(column_of, reads.some, reads.columns) for axis, column_of in spec.subgroups.items()}
     smuggled = (*_smuggled(reads.inputs, axes), *_proxies(spec, cohort))
-    return TracedGroups(smuggled, tuple(_unnamed(axes, reads.columns, cohort.rows)))
+    return smuggled, tuple(_unnamed(axes, reads.columns, cohort.rows))
 
 
 def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str], rows: pd.DataFrame) -> Iterator[str]:

@@ -168,7 +168,7 @@ GATES = (
     Gate("G11", "Missing data", inputs.check_missing,
          clears="put the named input under always_required, so that nobody is scored without it, or impute it"),
     Gate("G12", "Population guard", inputs.check_population,
-         clears="declare who is left out (population, required inputs), the setting of the service, and newer data"),
+         clears="declare the setting of the service (product.setting of the card), and train on newer data"),
     Gate("G13", "Wording of the card", wording.check_wording,
          clears="change the named text of NAME.service.toml, or add the file beside the model"),
     Gate("G14", "Model card", folder.check_card, opens=False,

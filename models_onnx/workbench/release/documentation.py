@@ -107,12 +107,12 @@ def _proposal(evaluated: "ExternalEvaluation") -> str:
     """Return what the calibration on another table asks for: nothing, or the model trained again."""
     from models_onnx.workbench.gates.checks.fairness import ENOUGH_FOR_ERRORS, SLOPE_ACT
     from models_onnx.workbench.gates.checks.figures import CALIBRATION
+    from models_onnx.workbench.gates.gate import is_outside
 
     ratio, slope = (evaluated.whole[name] for name in ("observed_expected", "calibration_slope"))
     if evaluated.whole["events"] < ENOUGH_FOR_ERRORS:
         return f"No new version is proposed: {evaluated.whole['events']} events, {ENOUGH_FOR_ERRORS} are needed."
-    is_stretched = slope["high"] is not None and (slope["high"] < SLOPE_ACT[0] or slope["low"] > SLOPE_ACT[1])
-    if not is_stretched and ratio["low"] <= CALIBRATION[1] and ratio["high"] >= CALIBRATION[0]:
+    if not is_outside(slope, SLOPE_ACT) and not is_outside(ratio, CALIBRATION):
         return "No new version is proposed: observed/expected and slope may be within their limits."
     return (
         f"These people have {ratio['value']:.2f} times the events expected (slope {slope['value']:.2f}). Proposed is a "

@@ -15,16 +15,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class CoxModel:
-    """Proportional hazards, fitted anywhere: coefficients behind `preparation`, cumulative baseline hazard by horizon.
+    """Proportional hazards, fitted anywhere: coefficients of the inputs, cumulative baseline hazard by horizon.
 
-    The baseline is that of a linear predictor of 0. `preparation` is a fitted scikit-learn transformer, or None where
-    the coefficients are of the inputs as they are; `names` are those of the inputs, where they are known.
+    The baseline is that of a linear predictor of 0; `names` are those of the inputs, where they are known.
     """
 
     coefficients: tuple[float, ...]
     hazards: Mapping[float, float]
     horizon: float
-    preparation: Any = None
     names: tuple[str, ...] | None = None
     link: Survival = field(init=False)
 

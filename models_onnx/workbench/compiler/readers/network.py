@@ -5,7 +5,6 @@ same shape, 1 where recorded). It answers with a probability of each row, or wit
 end is left off, because log odds are then exact where a float32 probability near 1 is not.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
@@ -70,7 +69,7 @@ class Network:
         try:
             proto, scale = _only_answer(_decoded(source), source.scale)
             network = cls(source.name, proto, session_of(proto.SerializeToString()), source.steps, scale)
-            network._refuse_other_inputs(source.columns or features, _told_inputs(proto))
+            network._refuse_other_inputs(source.columns or features)
             rows = np.vstack([low, high])
             answer = network._run(rows, np.ones_like(rows))
         except CompileRefused:
@@ -155,7 +154,7 @@ class Network:
             for item, part in zip(items, parts, strict=True)
         }
 
-    def _refuse_other_inputs(self, features: tuple[str, ...], input_names: tuple[str, ...]) -> None:
+    def _refuse_other_inputs(self, features: tuple[str, ...]) -> None:
         items = self.session.get_inputs()
         shapes = ", ".join(f"{item.name} {item.type} {item.shape}" for item in items)
         if any(item.type not in _TYPES for item in items):
@@ -173,10 +172,10 @@ class Network:
             wanted = [len(features) if len(items) == 1 else 1]
             fits = len(items) in (1, len(features))
             expected = f"[N, {len(features)}], or one [N, 1] for each of {', '.join(features)}"
-            input_names = input_names if len(items) == 1 else tuple(item.name for item in items)
         if not fits or any(not _fits(item.shape[1:], wanted) for item in items):
             raise CompileRefused(f"{self.name} takes {shapes}; the declaration gives {expected}")
-        if input_names and input_names != features:
+        input_names = tuple(item.name for item in items)
+        if self.steps is None and len(items) > 1 and input_names != features:
             another = "in another order" if set(input_names) == set(features) else "others"
             raise CompileRefused(
                 f"{self.name} takes its inputs {another}: {', '.join(input_names)}; declared are "
@@ -189,16 +188,6 @@ def _fits(shape: Sequence[Any], wanted: Sequence[int]) -> bool:
     return len(shape) == len(wanted) and all(
         not isinstance(size, int) or size == number for size, number in zip(shape, wanted, strict=True)
     )
-
-
-def _told_inputs(proto: ModelProto) -> tuple[str, ...]:
-    """Return the names of the inputs that the file's metadata tell as `features`; empty where they do not."""
-    listed = {item.key: item.value for item in proto.metadata_props}.get("features", "[]")
-    try:
-        names = json.loads(listed)
-    except ValueError:
-        return ()
-    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def _decoded(source: OnnxSource) -> ModelProto:

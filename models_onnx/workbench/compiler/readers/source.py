@@ -78,11 +78,10 @@ def reader_of(last: Any) -> TreeReader | None:
     return None
 
 
-def trees_behind(columns: Sequence[Column], last: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
+def trees_behind(
+    columns: Sequence[Column], last: Any, reader: TreeReader, X: Array, names: tuple[str, ...]
+) -> FittedModel:
     """Return the trees of `last` as terms of the inputs that its columns come from, each perhaps imputed."""
-    reader = reader_of(last)
-    if reader is None or not hasattr(last, "classes_"):
-        raise CompileRefused(f"{type(last).__name__} is not a fitted classifier")
     if not all(column.as_it_is for column in columns):
         raise CompileRefused(
             f"{type(last).__name__} behind a step that changes values (a scaler, codes, indicators) is not compiled "
@@ -133,8 +132,6 @@ def logistic(model: Any) -> tuple[Array, float]:
     """Coefficients and intercept of a fitted logistic regression of two classes; refuses other losses."""
     if type(model).__name__ == "SGDClassifier" and model.loss != "log_loss":
         raise CompileRefused(f"SGDClassifier with the loss {model.loss!r} gives no probability; use loss='log_loss'")
-    if not hasattr(model, "coef_"):
-        raise CompileRefused(f"{type(model).__name__} is not fitted")
     if len(model.classes_) != 2:
         raise CompileRefused(
             f"{type(model).__name__} has {len(model.classes_)} classes, and models of two are compiled: say which "
@@ -154,8 +151,8 @@ def read_by_input(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
     if isinstance(model, str | Path):
         return _of_ensemble(read_file(Path(model)), X, names)
     if isinstance(model, CoxModel):
-        refuse_other_names(model.names or _names(model.preparation), names)
-        columns = columns_of(model.preparation, names)
+        refuse_other_names(model.names, names)
+        columns = inputs_as_columns(len(names))
         return linear_model(columns, np.array(model.coefficients), model.link.log_hazard, X, names, model.link)
     if (ensemble := booster_of(model)) is not None:
         return _of_ensemble(ensemble, X, names)
@@ -165,8 +162,8 @@ def read_by_input(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
     preparation, last = split(model)
     if type(last).__name__ in LOGISTIC:
         return linear_model(columns_of(preparation, names), *logistic(last), X, names)
-    if reader_of(last):
-        return trees_behind(columns_of(preparation, names), last, X, names)
+    if (reader := reader_of(last)) is not None:
+        return trees_behind(columns_of(preparation, names), last, reader, X, names)
     if isinstance(last, type) or not hasattr(last, "predict"):
         raise CompileRefused(f"an object of the type {type(last).__name__} is no fitted model: give the fitted object")
     raise CompileRefused(

@@ -7,7 +7,7 @@ import numpy as np
 
 from models_onnx.workbench import metrics
 from models_onnx.workbench.gates.checks.fairness import ENOUGH_FOR_ERRORS, ENOUGH_FOR_RATIO, SLOPE_ACT
-from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of
+from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of, is_outside
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.metrics import gain
 from models_onnx.workbench.training.data.leaks import CLEARED, too_good
@@ -87,12 +87,13 @@ def check_calibration(subject: Subject, evidence: Evidence) -> Verdict:
     if slope is not None and slope["value"] is None:
         faults.append("no calibration slope can be computed: the estimates do not follow the outcome")
         slope = None
-    if slope is not None and (_end(slope, "high") < SLOPE_ACT[0] or _end(slope, "low") > SLOPE_ACT[1]):
+    if slope is not None and is_outside(slope, SLOPE_ACT):
         faults.append(f"calibration slope {slope['value']:.3f}, its interval lies outside 0.8 to 1.2")
     for row in figures_of(evidence).get("horizons", {}).get("rows", ()):
-        at, begins, ends = row["observed_expected"], *(_end(row["observed_expected"], end) for end in ("low", "high"))
-        if row["events"] >= ENOUGH_FOR_RATIO and (ends < CALIBRATION[0] or begins > CALIBRATION[1]):
-            faults.append(f"at {row['years']:g} years observed/expected {at['value']:.3f} ({begins:.3f} to {ends:.3f})")
+        at = row["observed_expected"]
+        if row["events"] >= ENOUGH_FOR_RATIO and is_outside(at, CALIBRATION):
+            interval = f"({at['low']:.3f} to {at['high']:.3f})"
+            faults.append(f"at {row['years']:g} years observed/expected {at['value']:.3f} {interval}")
     if not faults and not (low >= CALIBRATION[0] and high <= CALIBRATION[1]):
         raise Insufficient(
             f"{text}: neither within 0.9 to 1.1 nor wholly outside. {_needed(block, ratio['value'], low, high)}"

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from fhir.mapping.features.catalog import FEATURES
-from models_onnx.artifact.manifest import Manifest, ModelInput
-from models_onnx.serving.eligibility import not_in_population, not_scored
+from models_onnx.artifact.manifest import ModelInput
 from models_onnx.workbench.gates.checks.fairness import RATIO_ACT
 from models_onnx.workbench.gates.gate import NotRun, Verdict, is_outside
 from models_onnx.workbench.gates.rows import ordinary
@@ -76,22 +75,30 @@ def _tensor_faults(subject: Subject) -> list[str]:
 
 
 def _mask_faults(subject: Subject) -> list[str]:
-    """Check that an input below its range is marked out of range, and a missing one missing, each in its own column."""
+    """Check that an input beyond its range is marked out of range, and a missing one missing, each in its own column.
+
+    Where higher values are scored as the highest, none is out of range above.
+    """
     count = len(subject.features)
-    person = ordinary(subject.features, 1)
-    low = np.repeat(person, count, axis=0)
-    without_input = low.copy()
+    low, high, absent = (np.repeat(ordinary(subject.features, 1), count, axis=0) for _ in range(3))
     for position, item in enumerate(subject.features):
-        low[position, position] = item.trained_low - max(1.0, abs(item.trained_low))
-        without_input[position, position] = np.nan
-    below, absent = subject.answers(low), subject.answers(without_input)
+        low[position, position] = item.trained_low - max(0.01, 0.01 * abs(item.trained_low))
+        high[position, position] = item.trained_high + max(0.01, 0.01 * abs(item.trained_high))
+        absent[position, position] = np.nan
+    ends = np.array([item.clip_high is None for item in subject.features])
     faults = []
-    if below.out_of_range is not None and not np.array_equal(below.out_of_range, np.eye(count, dtype=bool)):
+    for words, rows, expected in (("below", low, np.ones(count, dtype=bool)), ("above", high, ends)):
+        marks = subject.answers(rows).out_of_range
         wrong = [
-            item.name for position, item in enumerate(subject.features) if not below.out_of_range[position, position]
+            item.name
+            for position, item in enumerate(subject.features)
+            if marks is None or marks[position, position] != expected[position]
         ]
-        faults.append(f"the file does not mark as out of range: {', '.join(wrong) or 'the right input alone'}")
-    if absent.missing is not None and not np.array_equal(absent.missing, np.eye(count, dtype=bool)):
+        if marks is None or not np.array_equal(marks, np.diag(expected)):
+            named = ", ".join(wrong) or "the right input alone"
+            faults.append(f"the file does not mark as out of range {words}: {named}")
+    missing = subject.answers(absent).missing
+    if missing is None or not np.array_equal(missing, np.eye(count, dtype=bool)):
         faults.append("the file does not mark the missing input as missing")
     return faults
 
@@ -169,22 +176,9 @@ SETTINGS = frozenset({"outpatient", "discharge", "population"})
 
 
 def check_population(subject: Subject, evidence: Evidence) -> Verdict:
-    """Check that age, required inputs and ranges exclude people, and that setting and age of the data fit."""
-    faults = _data_faults(subject, evidence)
-    manifest = subject.manifest
-    faults += _age_faults(manifest)
-    faults += _required_faults(subject, manifest)
-    faults += _range_faults(subject, manifest)
-    last = subject.product.get("data_last_year")
-    sentence = "Too young, of unknown age, too few inputs, outside the range: no score, and the reason is said. "
-    return Verdict(
-        f"{sentence}Data until {last}.", tuple(faults), {"setting": subject.product.get("setting"), "last": last}
-    )
-
-
-def _data_faults(subject: Subject, evidence: Evidence) -> list[str]:
-    faults = []
+    """Check that setting and age of the data fit; who is too young or lacks inputs gets no score of any model."""
     last, setting = subject.product.get("data_last_year"), subject.product.get("setting")
+    faults = []
     if not isinstance(last, int):
         faults.append("the card does not say from which year the newest data are")
     elif evidence.as_of.year - last > OLDEST_YEARS:
@@ -198,50 +192,9 @@ def _data_faults(subject: Subject, evidence: Evidence) -> list[str]:
             "such patients from others, so nobody would be kept out. A model for the end of a stay has the setting "
             "discharge, one for visits outpatient, one for lists population (product.setting of its card)"
         )
-    return faults
-
-
-def _age_faults(manifest: Manifest) -> list[str]:
-    low = manifest.population.age_low
-    tried: list[tuple[float | None, str]] = [(None, "of unknown age"), (float("nan"), "whose age is not a number")]
-    if low > 0:
-        tried.append((low - 1.0, f"of {low - 1}"))
-    return [
-        f"a person {words} gets a score; it is for {manifest.population.words}"
-        for age, words in tried
-        if not_in_population(manifest, age) is None
-    ]
-
-
-def _required_faults(subject: Subject, manifest: Manifest) -> list[str]:
-    person = ordinary(subject.features, 1)[0]
-    places = {item.name: position for position, item in enumerate(subject.features)}
-    faults = []
-    for name in manifest.required.always:
-        without_input = person.copy()
-        without_input[places[name]] = np.nan
-        if not_scored(manifest, without_input) is None:
-            faults.append(f"without {name}, which must be there, a person gets a score")
-    for group in manifest.required.groups:
-        without_input = person.copy()
-        without_input[[places[name] for name in group.members[: len(group.members) - group.at_least + 1]]] = np.nan
-        if not_scored(manifest, without_input) is None:
-            faults.append(f"with fewer than {group.at_least} of the {group.words} a person gets a score")
-    return faults
-
-
-def _range_faults(subject: Subject, manifest: Manifest) -> list[str]:
-    """Return inputs just outside their training range that the file does not mark or the rule does not refuse."""
-    person = ordinary(subject.features, 1)[0]
-    faults = []
-    for position, item in enumerate(subject.features):
-        beyond = [item.trained_low - max(0.01, 0.01 * abs(item.trained_low))]
-        if item.clip_high is None:
-            beyond.append(item.trained_high + max(0.01, 0.01 * abs(item.trained_high)))
-        for value in beyond:
-            row = person.copy()
-            row[position] = value
-            marks = subject.answers(row.reshape(1, -1)).out_of_range
-            if not_scored(manifest, row) is None or marks is None or not marks.any():
-                faults.append(f"{item.name} {value:g} is outside what it was built on, and is scored")
-    return faults
+    population = subject.manifest.population
+    return Verdict(
+        f"For {population.words} from {population.age_low:g} years on; setting {setting}; data until {last}.",
+        tuple(faults),
+        {"setting": setting, "last": last},
+    )

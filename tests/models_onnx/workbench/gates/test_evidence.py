@@ -238,7 +238,7 @@ def test_what_each_input_tells_is_found_on_the_rows_of_the_table(monkeypatch: py
     rows = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, np.nan], [4.0, np.nan]])
     undated = pd.DataFrame({"undated_inputs": ["b", "", "a b", "other"]})
     cohort = SimpleNamespace(X=rows, features=["a", "b"], rows=undated)
-    traced = SimpleNamespace(smuggled=("smuggled",), unnamed=("unnamed",))
+    traced = ("smuggled",), ("unnamed",)
     monkeypatch.setattr(f"{training}.data.reads.Reads.of", lambda *_: "reads")
     monkeypatch.setattr(f"{training}.data.leaks.leaks_in_table", lambda *given: (given[2],))
     monkeypatch.setattr(evidence, "traced_groups", lambda *_: traced)

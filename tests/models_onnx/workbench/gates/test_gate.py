@@ -299,6 +299,10 @@ def _dictionary(content: bytes, features: Any = (AGE, SODIUM)) -> Verdict:
     return check_dictionary(_subject(content, features), NOTHING)
 
 
+NOT_MISSING = "the file does not mark the missing input as missing"
+UNMARKED = [
+    f"the file does not mark as out of range {side}: age_years, stay_sodium_mmol_l" for side in ("below", "above")
+]
 SENTENCE = "2 inputs, in the file's order, each with unit, source and trained range."
 ROWS_OF_TWO = [
     {"input": "age_years", "unit": "a", "low": 20.0, "high": 90.0, "from": "Observation"},
@@ -309,8 +313,8 @@ ROWS_OF_TWO = [
 @pytest.mark.parametrize(
     ("content", "faults"),
     [
-        (_file(_same("probability")), ()),
-        (_file(_same("probability"), width="F"), ()),
+        (_file(_same("probability")), (*UNMARKED, NOT_MISSING)),
+        (_file(_same("probability"), width="F"), (*UNMARKED, NOT_MISSING)),
         (_file(_same("probability"), width=3), ("the file takes 3 values and 2 inputs are described",)),
         (
             _file(_same("probability", "rows"), feed="rows"),
@@ -334,7 +338,7 @@ ROWS_OF_TWO = [
         ),
         (
             _file(_same("probability"), _marked("missing"), outputs=("probability", "missing")),
-            ("the file does not mark the missing input as missing",),
+            (*UNMARKED, NOT_MISSING),
         ),
     ],
 )

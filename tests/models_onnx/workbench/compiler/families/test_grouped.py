@@ -1,6 +1,5 @@
 """Any ONNX file is explained by the exact Shapley values of groups of its inputs, and refused where it is another."""
 
-import json
 from itertools import pairwise
 from typing import Any
 
@@ -107,12 +106,8 @@ def columns_file(names: tuple[str, ...]) -> bytes:
 def test_inputs_in_another_order_are_refused_and_other_names_are_declared() -> None:
     X, _ = invented()
     compiled(OnnxSource("net", columns_file(NAMES)), X, features=NAMES)
-    other = (*NAMES[::-1],)
-    told = onnx.load_from_string(network())
-    onnx.helper.set_model_props(told, {"features": json.dumps(other)})
-    for content in (columns_file(other), told.SerializeToString()):
-        with pytest.raises(CompileRefused, match="takes its inputs in another order: count, weight"):
-            compiled(OnnxSource("net", content), X, features=NAMES)
+    with pytest.raises(CompileRefused, match="takes its inputs in another order: count, weight"):
+        compiled(OnnxSource("net", columns_file((*NAMES[::-1],))), X, features=NAMES)
     called = tuple(name.upper() for name in NAMES)
     with pytest.raises(CompileRefused, match="takes its inputs others: AGE"):
         compiled(OnnxSource("net", columns_file(called)), X, features=NAMES)

@@ -6,17 +6,18 @@ from datetime import date
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models_onnx.artifact.manifest import Manifest, ModelInput, RequiredInputGroup, RequiredInputs
+from models_onnx.artifact.manifest import ModelInput
 from models_onnx.workbench.gates.checks import device, inputs
 from models_onnx.workbench.gates.checks.device import attribute_reasons, device_reasons, is_cleared
 from models_onnx.workbench.gates.checks.inputs import check_missing
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
-from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING, changed, item, linear, subject
+from tests.models_onnx.workbench.gates.formula import INPUTS, NOTHING, changed, item, subject
 
 Array = NDArray[np.float64]
 NO_FEATURE = "is not a feature of fhir/mapping/features/catalog.py, so no record can fill it"
@@ -50,27 +51,28 @@ def test_what_is_written_of_an_input(described: ModelInput, faults: list[str]) -
     assert inputs._faults_of(described) == faults
 
 
-def _marks(rows: Array, mark: Array) -> Array:
-    """No mark of what is out of range in the first column."""
-    return mark & np.array([False, True, True]) if len(rows) else mark
+EVERY = "age, sodium, smoker"
+UNMARKED = [f"the file does not mark as out of range {side}: {EVERY}" for side in ("below", "above")]
+NOT_MISSING = "the file does not mark the missing input as missing"
 
 
 @pytest.mark.parametrize(
     ("edits", "faults"),
     [
         ({}, []),
-        ({"out_of_range": lambda _rows, _mark: None, "missing": lambda _rows, _mark: None}, []),
-        ({"out_of_range": _marks}, ["the file does not mark as out of range: age"]),
-        ({"out_of_range": lambda _rows, mark: mark & False}, [
-            "the file does not mark as out of range: age, sodium, smoker",
+        ({"out_of_range": lambda _rows, _mark: None}, UNMARKED),
+        ({"out_of_range": lambda _rows, mark: mark & False}, UNMARKED),
+        ({"out_of_range": lambda _rows, mark: mark & np.array([False, True, True])}, [
+            "the file does not mark as out of range below: age", "the file does not mark as out of range above: age",
         ]),
+        ({"out_of_range": lambda rows, mark: mark & (rows < np.array([20.0, 120.0, 0.0]))}, UNMARKED[1:]),
         ({"out_of_range": lambda _rows, mark: mark | True}, [
-            "the file does not mark as out of range: the right input alone",
+            "the file does not mark as out of range below: the right input alone",
+            "the file does not mark as out of range above: the right input alone",
         ]),
-        ({"missing": lambda _rows, mark: mark & False}, ["the file does not mark the missing input as missing"]),
-        ({"missing": lambda _rows, mark: mark | mark[:, ::-1]}, [
-            "the file does not mark the missing input as missing",
-        ]),
+        ({"missing": lambda _rows, _mark: None}, [NOT_MISSING]),
+        ({"missing": lambda _rows, mark: mark & False}, [NOT_MISSING]),
+        ({"missing": lambda _rows, mark: mark | mark[:, ::-1]}, [NOT_MISSING]),
     ],
 )  # fmt: skip
 def test_a_file_marks_what_is_out_of_range_and_what_is_missing(
@@ -128,65 +130,22 @@ def test_every_panel_is_looked_at() -> None:
     assert len(verdict.faults) == 1
 
 
-PRODUCT = {"data_last_year": 2020, "setting": "outpatient"}
-GROUPS = (RequiredInputGroup(name="labs", words="labs", members=("age", "sodium", "smoker"), at_least=2),)
+def test_what_is_scored_as_the_highest_is_not_out_of_range_above() -> None:
+    clipped = (INPUTS[0], msgspec.structs.replace(INPUTS[1], clip_high=160.0), INPUTS[2])
+    top = lambda rows, mark: mark & ~(rows > np.array([np.inf, 160.0, np.inf]))  # noqa: E731 - an edit, handed on
+    assert inputs._mask_faults(subject(changed(out_of_range=top), features=clipped)) == []
+    assert inputs._mask_faults(subject(features=clipped)) == ["the file does not mark as out of range above: sodium"]
 
 
-def _about(
-    low: float = 18, always: tuple[str, ...] = ("age",), groups: tuple[RequiredInputGroup, ...] = (), **more: Any
-) -> Manifest:
-    """What the rules read of a manifest."""
-    facts = {"id": "falls", "title": "Falls", "population": SimpleNamespace(age_low=low, words="adults"),
-             "features": INPUTS, "required": RequiredInputs(always=always, groups=groups), "twin": None,
-             "feature": lambda name: next(each for each in INPUTS if each.name == name)}  # fmt: skip
-    return cast(Manifest, SimpleNamespace(**facts | more))
-
-
-def _subject(about: Manifest | None = None, answers: Callable[[Array], Any] = linear, **more: Any) -> Subject:
-    about = about or _about()
-    return subject(answers, manifest=about, product=PRODUCT, features=about.features, **more)
-
-
-def test_a_model_that_keeps_out_whom_it_is_not_for() -> None:
-    assert inputs.check_population(_subject(_about(groups=GROUPS)), NOTHING) == Verdict(
-        "Too young, of unknown age, too few inputs, outside the range: no score, and the reason is said. Data until "
-        "2020.",
+def test_a_model_of_people_whom_the_chart_can_show() -> None:
+    population = SimpleNamespace(age_low=18, words="adults")
+    product = {"data_last_year": 2020, "setting": "outpatient"}
+    whole = subject(manifest=SimpleNamespace(population=population), product=product)
+    assert inputs.check_population(whole, NOTHING) == Verdict(
+        "For adults from 18 years on; setting outpatient; data until 2020.",
         (),
         {"setting": "outpatient", "last": 2020},
     )
-
-
-def test_a_rule_that_keeps_nobody_out_is_named_for_each_person_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "not_in_population", lambda _manifest, _age: None)
-    monkeypatch.setattr(inputs, "not_scored", lambda _manifest, _values: None)
-    verdict = inputs.check_population(_subject(_about(always=("age", "smoker"), groups=GROUPS)), NOTHING)
-    assert verdict.faults == (
-        "a person of unknown age gets a score; it is for adults",
-        "a person whose age is not a number gets a score; it is for adults",
-        "a person of 17 gets a score; it is for adults",
-        "without age, which must be there, a person gets a score",
-        "without smoker, which must be there, a person gets a score",
-        "with fewer than 2 of the labs a person gets a score",
-        "age 19.8 is outside what it was built on, and is scored",
-        "age 90.9 is outside what it was built on, and is scored",
-        "sodium 118.8 is outside what it was built on, and is scored",
-        "sodium 161.6 is outside what it was built on, and is scored",
-        "smoker -0.01 is outside what it was built on, and is scored",
-        "smoker 1.01 is outside what it was built on, and is scored",
-    )
-
-
-@pytest.mark.parametrize(("low", "tried"), [(0, [None, "nan"]), (1, [None, "nan", 0.0]), (18, [None, "nan", 17.0])])
-def test_the_ages_that_are_tried(low: float, tried: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    ages: list[Any] = []
-    monkeypatch.setattr(inputs, "not_in_population", lambda _manifest, age: ages.append(age))
-    inputs._age_faults(_about(low))
-    assert [age if age is None or age == age else "nan" for age in ages] == tried
-
-
-def test_a_file_without_marks_keeps_nobody_out() -> None:
-    silent = changed(out_of_range=lambda _rows, _value: None)
-    assert len(inputs._range_faults(_subject(answers=silent), _about())) == 6
 
 
 Json = dict[str, Any]

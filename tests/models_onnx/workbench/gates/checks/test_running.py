@@ -1,8 +1,9 @@
 """G3, G4, G5 and G16 at their limits: what is compared, over how many rows, and by which clock."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -235,16 +236,6 @@ def test_harm_to_one_group_or_to_every_small_one_is_found() -> None:
         assert share_failed(design, 40) >= 0.9, design.words
 
 
-@dataclass
-class _Subject:
-    product: dict[str, Any]
-
-
-@dataclass
-class _Evidence:
-    as_of: datetime = field(default_factory=lambda: datetime(2026, 11, 20, tzinfo=UTC))
-
-
 @pytest.mark.parametrize(
     ("last", "setting", "words"),
     [
@@ -257,8 +248,9 @@ class _Evidence:
     ],
 )
 def test_how_old_the_data_may_be_and_of_which_people(last: Any, setting: Any, words: list[str]) -> None:
+    manifest = SimpleNamespace(population=SimpleNamespace(age_low=18, words="adults"))
     product = {"data_last_year": last, "setting": setting}
-    faults = inputs._data_faults(_Subject(product), _Evidence())  # type: ignore[arg-type]  # what the check reads
+    faults = inputs.check_population(subject(manifest=manifest, product=product), NOTHING).faults
     assert len(faults) == len(words)
     assert all(fault.startswith(expected) for fault, expected in zip(faults, words, strict=True))
 
