@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 
 FLOAT, DOUBLE, BOOL, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BOOL, TensorProto.INT64
 
@@ -67,23 +67,13 @@ class Graph:
 
     def include(self, proto: ModelProto, inputs: Mapping[str, str], prefix: str) -> str:
         """Write all of another graph under a prefix, its inputs wired to tensors of this one; its first output."""
-        names = {"": "", **inputs}
         self._opset = max(self._opset, *(item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")))
-        with self.under(prefix):
-            for constant in proto.graph.initializer:
-                if constant.name not in names:
-                    value = numpy_helper.to_array(constant)
-                    names[constant.name] = self.constant(constant.name, value, value.dtype)
-            for number, node in enumerate(proto.graph.node):
-                names |= {name: f"{self._prefix}{name}" for name in node.output if name}
-                copy = NodeProto()
-                copy.CopyFrom(node)
-                copy.name = f"{self._prefix}{number}"
-                del copy.input[:], copy.output[:]
-                copy.input.extend(names[name] for name in node.input)
-                copy.output.extend(names[name] for name in node.output)
-                self._nodes.append(copy)
-        return names[proto.graph.output[0].name]
+        graph = compose.add_prefix(proto, self._prefix + prefix).graph
+        for name, tensor in inputs.items():
+            self.node("Identity", [tensor], f"{prefix}{name}")
+        self._constants.extend(graph.initializer)
+        self._nodes.extend(graph.node)
+        return graph.output[0].name
 
     def row_sums(self, matrix: str, columns: int, name: str) -> str:
         """Return sums [N, 1] of a float64 [N, columns] as a product with ones.

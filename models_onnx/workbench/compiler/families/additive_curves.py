@@ -65,11 +65,6 @@ class Curve:
         return len(self.breaks) == 0
 
     @property
-    def rising(self) -> bool:
-        """Whether it is the input itself, perhaps scaled: one straight line upwards."""
-        return self.straight and self.line[0] > 0
-
-    @property
     def line(self) -> tuple[float, float]:
         """Slope and intercept of a straight curve."""
         return float(self.slopes[0]), float(self.intercepts[0])

@@ -95,8 +95,8 @@ def _mask_faults(subject: Subject) -> list[str]:
             if marks is None or marks[position, position] != expected[position]
         ]
         if marks is None or not np.array_equal(marks, np.diag(expected)):
-            named = ", ".join(wrong) or "the right input alone"
-            faults.append(f"the file does not mark as out of range {words}: {named}")
+            inputs = ", ".join(wrong) or "the right input alone"
+            faults.append(f"the file does not mark as out of range {words}: {inputs}")
     missing = subject.answers(absent).missing
     if missing is None or not np.array_equal(missing, np.eye(count, dtype=bool)):
         faults.append("the file does not mark the missing input as missing")

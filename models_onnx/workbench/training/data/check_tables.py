@@ -17,7 +17,7 @@ import pandas as pd
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import ModelSpec, find_specs, no_model
+from models_onnx.spec import ModelSpec, find_specs, get_spec
 from models_onnx.workbench.training.data.cohort import (
     build_cohort,
     column_in_another_unit,
@@ -26,11 +26,10 @@ from models_onnx.workbench.training.data.cohort import (
     texts_among_numbers,
     without_texts,
 )
-from models_onnx.workbench.training.data.leaks import FEW, LEAST_EVENTS, MANY, copied_rows, leaks_of, uneven_fold
+from models_onnx.workbench.training.data.leaks import LEAST_EVENTS, leaks_of, uneven_fold
 
 Severity = Literal["error", "warning", "note"]
 SHOWN = 8
-COPIED = "rows that repeat one of another patient, under another name: the same person in two folds leaks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +82,12 @@ def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> Mo
     """Return the model that is trained on this table: the one that is named, else the first whose table is called so.
 
     Raises:
-        TrainingRefused: no model of that name is declared, or none that has a table of that name.
+        UnknownModel, TrainingRefused: no model of that name is declared, or none that has a table of that name.
     """
-    specs_by_id = find_specs(specs)
     if name is not None:
-        if name not in specs_by_id:
-            raise TrainingRefused(no_model(name, specs_by_id, specs))
-        return specs_by_id[name]
+        return get_spec(name, specs)
     stem = path.name.partition(".")[0]
-    spec = next((spec for spec in specs_by_id.values() if spec.table.partition(".")[0] == stem), None)
+    spec = next((spec for spec in find_specs(specs).values() if spec.table.partition(".")[0] == stem), None)
     if spec is None:
         raise TrainingRefused(
             f"no model is declared whose table is called {stem}: name one with --model, and the folder of your own "
@@ -117,7 +113,6 @@ def check_table(spec: ModelSpec, path: Path) -> DataReport:
     report.add("look-ahead-column", "note", "columns", text, present)
     served = _served(spec, rows)
     X = inputs_of(spec, served)
-    _copies(spec, served, X, report)
     for column, name in enumerate(spec.feature_names):
         _values(name, X[:, column], report)
     _training(spec, path, report)
@@ -165,16 +160,6 @@ def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
         words = "" if spec.row_words != "people" else "; the pages call the rows people: write row_words='stays', say"
         text = f"rows of patients who have another: resample by patient, not by row{words}"
         report.add("several-rows-per-patient", "note", spec.patient_column, text, repeats)
-
-
-def _copies(spec: ModelSpec, rows: pd.DataFrame, X: np.ndarray, report: DataReport) -> None:
-    content = pd.DataFrame(X)
-    if spec.outcome.column in rows:
-        content["outcome"] = rows[spec.outcome.column].to_numpy()
-    patient = rows[spec.patient_column].to_numpy() if spec.patient_column in rows else None
-    count = copied_rows(content, patient)
-    severity: Severity = "error" if count > max(FEW, MANY * len(rows)) else "warning"
-    report.add("copied-rows", severity, "rows", COPIED, count)
 
 
 def _training(spec: ModelSpec, path: Path, report: DataReport) -> None:

@@ -266,10 +266,7 @@ def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
     needed |= {spec.outcome.column} if spec.outcome.of is None and spec.outcome.follow_up is None else set()
     needed |= {period.column for period in (spec.recalibration, spec.newest) if period is not None}
     if absent := sorted(needed - set(table.columns)):
-        only = str(table.columns[0]) if len(table.columns) == 1 else ""
-        sign = next((sign for sign in ";\t|" if sign in only), None)
-        hint = f". It has one column, with {sign!r} in its name: separate the columns by commas" if sign else ""
-        raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}{hint}")
+        raise TrainingRefused(f"{spec.table} has no column {', '.join(absent)}")
     if table[spec.key].duplicated().any():
         raise TrainingRefused(f"{spec.table} has a {spec.key} twice; the same row in two folds would leak")
     if spec.fold_column in table.columns and table.groupby(spec.patient_column)[spec.fold_column].nunique().max() > 1:

@@ -205,17 +205,17 @@ HAT = Curve(np.array([0.0, 2.0]), np.array([1.0, 1.0, 8.0]), np.array([0.0, 0.5,
 
 
 @pytest.mark.parametrize(
-    ("one", "straight", "rising", "line"),
+    ("one", "straight", "line"),
     [
-        (Curve.identity(), True, True, (1.0, 0.0)),
-        (Curve.identity().scaled(0.5, 3.0), True, True, (0.5, 3.0)),
-        (Curve.identity().scaled(-0.5, 3.0), True, False, (-0.5, 3.0)),
-        (Curve.steps([], [4.0]), True, False, (0.0, 4.0)),
-        (Curve(np.array([1.0]), np.zeros(2), np.ones(2)), False, False, (1.0, 0.0)),
+        (Curve.identity(), True, (1.0, 0.0)),
+        (Curve.identity().scaled(0.5, 3.0), True, (0.5, 3.0)),
+        (Curve.identity().scaled(-0.5, 3.0), True, (-0.5, 3.0)),
+        (Curve.steps([], [4.0]), True, (0.0, 4.0)),
+        (Curve(np.array([1.0]), np.zeros(2), np.ones(2)), False, (1.0, 0.0)),
     ],
 )
-def test_a_straight_curve_is_one_line(one: Curve, straight: bool, rising: bool, line: tuple[float, float]) -> None:
-    assert (one.straight, one.rising, one.line) == (straight, rising, line)
+def test_a_straight_curve_is_one_line(one: Curve, straight: bool, line: tuple[float, float]) -> None:
+    assert (one.straight, one.line) == (straight, line)
 
 
 def test_edges_are_where_the_pieces_of_each_curve_begin() -> None:
