@@ -28,11 +28,6 @@ class Groups:
     members: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def alone(cls, features: Sequence[str]) -> Self:
-        """Return every input in a group of its own."""
-        return cls(tuple(features), tuple((j,) for j in range(len(features))))
-
-    @classmethod
     def of(cls, features: Sequence[str], declared: Mapping[str, Sequence[str]]) -> Self:
         """Put declared groups where their first input stands, the others alone; refuse an unknown or twice used input.
 
@@ -82,14 +77,6 @@ class Groups:
         return msgspec.json.encode(listed).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """The bytes of the file, and how well it agrees with the oracle."""
-
-    content: bytes
-    agreement: Agreement
-
-
 def compile_fitted(
     name: str,
     model: FittedModel,
@@ -98,8 +85,8 @@ def compile_fitted(
     oracle: Oracle,
     rows: NDArray[np.float32],
     groups: Groups | None = None,
-) -> Compiled:
-    """Return one self-explaining ONNX file.
+) -> tuple[bytes, Agreement]:
+    """Return one self-explaining ONNX file, and how well it agrees with the oracle.
 
     `oracle` gives probability and contributions of the fitted model for `rows`, which must include missing and boundary
     values; `metadata` goes into metadata_props unchanged. With `groups` the file's contributions are those of the
@@ -108,14 +95,14 @@ def compile_fitted(
     Raises:
         ParityRefused, AdditivityRefused: the file does not agree with `oracle`.
     """
-    groups = groups or Groups.alone(model.features)
+    groups = groups or Groups.of(model.features, {})
     content = write_file(name, model, reference, metadata, groups)
 
     def grouped(X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         probability, contributions = oracle(X)
         return probability, groups.summed(contributions)
 
-    return Compiled(content, verify(content, model.base, grouped, rows, model.link))
+    return content, verify(content, model.base, grouped, rows, model.link)
 
 
 def write_file(
@@ -124,7 +111,7 @@ def write_file(
     """Return the file without the verification; the same arguments give the same bytes."""
     graph = Graph()
     count = len(model.features)
-    groups = groups or Groups.alone(model.features)
+    groups = groups or Groups.of(model.features, {})
     features = graph.input("features", FLOAT, ["N", count])
     missing = graph.node("IsNaN", [features], "missing")
     _write_range(graph, model, features)

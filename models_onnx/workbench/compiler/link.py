@@ -22,23 +22,6 @@ Array = NDArray[np.float64]
 AT_ONCE = 8
 
 
-class Link(Protocol):
-    """link(probability) = margin = base + sum of contributions."""
-
-    @property
-    def name(self) -> str:
-        """`logit`, `identity` or `cloglog`, as it stands in manifest and metadata."""
-
-    def probability(self, margin: Array) -> Array:
-        """Return the probability of each margin."""
-
-    def write(self, graph: Graph, margin: str) -> None:
-        """Write and declare the outputs that follow from margins [N, 1]; `probability` [N] among them."""
-
-    def metadata(self) -> dict[str, str]:
-        """Return the metadata that a reader of the file needs besides the name; empty where the name is enough."""
-
-
 @dataclass(frozen=True, slots=True)
 class Logit:
     """probability = 1 / (1 + exp(-margin))."""
@@ -150,6 +133,12 @@ class Survival:
         return {"horizons": f"[{listed}]", "horizon": repr(self.main), "horizon_unit": "years"}
 
 
+Link = Logit | Identity | Survival
+"""link(probability) = margin = base + sum of contributions; its name stands in manifest and metadata.
+
+`write` writes and declares the outputs that follow from margins [N, 1], `probability` [N] among them; `metadata` is
+what a reader of the file needs besides the name.
+"""
 LOGIT = Logit()
 IDENTITY = Identity()
 

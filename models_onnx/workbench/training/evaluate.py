@@ -63,12 +63,15 @@ class Evaluator:
     def block(self, rows: NDArray[np.bool_], wanted: Mapping[str, Metric]) -> Figures:
         """n, events and the wanted figures with intervals, of these rows as far as their outcome can be estimated."""
         is_followed = rows & self.known
-        y = self.cohort.y[is_followed]
-        estimates = estimate(
-            wanted, self.predicted.logit[is_followed], y, self.replicates, self.seed, self.rows.of(is_followed)
-        )
-        counted = rows & ~self.cohort.unfollowed
-        return {"n": int(counted.sum()), "events": int(y.sum()), **{name: rounded(e) for name, e in estimates.items()}}
+        counted, events = rows & ~self.cohort.unfollowed, self.cohort.y[is_followed].sum()
+        figures = self._figures(wanted, self.predicted.logit[is_followed], is_followed)
+        return {"n": int(counted.sum()), "events": int(events), **figures}
+
+    def _figures(self, wanted: Mapping[str, Metric], odds: Array, rows: NDArray[np.bool_]) -> Figures:
+        """Return the wanted figures with intervals of these log odds of the rows."""
+        people = self.rows.of(rows)
+        estimates = estimate(wanted, odds, self.cohort.y[rows], self.replicates, self.seed, people)
+        return {name: rounded(figure) for name, figure in estimates.items()}
 
     def unfollowed(self, rows: NDArray[np.bool_], wanted: Iterable[str]) -> Figures:
         """Return the block of rows of whom too few were followed to the horizon: people, events seen, no figures."""
@@ -152,17 +155,8 @@ class Evaluator:
             X[:, [self.cohort.features.index(name) for name in names]] = np.nan
             odds = self.predicted.logit_of(X, self.cohort.fold)[is_followed]
             wanted = {"auroc": metrics.auroc, "observed_expected": metrics.observed_expected}
-            figures = estimate(
-                wanted, odds, self.cohort.y[is_followed], self.replicates, self.seed, self.rows.of(is_followed)
-            )
-            blocks.append(
-                {
-                    "words": words,
-                    "missing": list(names),
-                    "scored": self._scored(X),
-                    **{k: rounded(e) for k, e in figures.items()},
-                }
-            )
+            block = {"words": words, "missing": list(names), "scored": self._scored(X)}
+            blocks.append({**block, **self._figures(wanted, odds, is_followed)})
         return blocks
 
     def _scored(self, X: Array) -> bool:

@@ -81,15 +81,15 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     progress("compile and prove", 0, 1)
     rows = proof_rows(cohort.X, model, seed)
     metadata = {**documents.metadata(spec, described), **marked}
-    compiled = compile_fitted(spec.id, model, reference, metadata, fitted.oracle, rows, groups)
+    content, agreement = compile_fitted(spec.id, model, reference, metadata, fitted.oracle, rows, groups)
     progress("compile and prove", 1, 1)
 
     limit = np.array([documents.threshold_margin(reference, described["thresholds"]["capacity"])])
     threshold = float(log_odds(model.link, limit)[0])
     evaluation = evaluate(spec, cohort, predicted, threshold, seed, replicates, progress)
-    parity = documents.parity(compiled.agreement)
-    manifest = documents.manifest(described, compiled.content, seed, evaluation, parity)
-    return Trained(manifest, compiled.content)
+    parity = documents.parity(agreement)
+    manifest = documents.manifest(described, content, seed, evaluation, parity)
+    return Trained(manifest, content)
 
 
 def _refuse_one_outcome(spec: ModelSpec, cohort: Cohort) -> None:

@@ -128,5 +128,5 @@ def compiled(model: Any, rows: Any, *, outcomes: Any = None, features: Any = Non
     def oracle(X: Array) -> tuple[Array, Array]:
         return ask_library(model, fitted, X.astype(np.float32), names), fitted.contributions(X)
 
-    done = compile_fitted("m", fitted, reference, {}, oracle, proof_rows(X, fitted), together)
-    return File(done.content, fitted, together.names, done.agreement)
+    content, agreement = compile_fitted("m", fitted, reference, {}, oracle, proof_rows(X, fitted), together)
+    return File(content, fitted, together.names, agreement)

@@ -173,7 +173,7 @@ def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone(
     y, weight = seen.observed.y, np.ones(count)
     reference = build_reference(margin, margin, y, weight, form.link, None, (0, 50))
     names_of_inputs = {"features": '["age_years", "sbp_mmhg"]'}
-    written = compile_fitted(
+    content, agreement = compile_fitted(
         "c",
         form,
         reference,
@@ -181,9 +181,9 @@ def test_the_file_gives_risk_and_shares_in_one_run_each_row_alone(
         lambda X: (model.link.probability(model.margin(X)), model.contributions(X)),
         proof_rows(seen.X, form),
     )
-    assert written.agreement.probability < 1e-6
-    assert written.agreement.contribution < 1e-9
-    session = onnxruntime.InferenceSession(written.content)
+    assert agreement.probability < 1e-6
+    assert agreement.contribution < 1e-9
+    session = onnxruntime.InferenceSession(content)
     rows = seen.X[:37].astype(np.float32)
     names = ["probability", "risk", "contributions", "margin"]
     together = session.run(names, {"features": rows})
