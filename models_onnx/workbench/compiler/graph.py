@@ -73,7 +73,7 @@ class Graph:
             self.node("Identity", [tensor], f"{prefix}{name}")
         self._constants.extend(graph.initializer)
         self._nodes.extend(graph.node)
-        return graph.output[0].name
+        return str(graph.output[0].name)
 
     def row_sums(self, matrix: str, columns: int, name: str) -> str:
         """Return sums [N, 1] of a float64 [N, columns] as a product with ones.
