@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.errors import TrainingRefused
+from models_onnx.errors import TrainingRefused, UnknownModel
 from models_onnx.models.mortality_5y import SPEC as MORTALITY
 from models_onnx.spec import CohortExclusion, InputSpec, OutcomeSpec
 from models_onnx.workbench.training.data import chart_table
@@ -243,7 +243,7 @@ def test_a_code_for_missing_is_a_number_of_its_kind_far_from_the_others_in_five_
 
 def test_a_model_is_chosen_by_its_name_else_by_the_name_of_its_table() -> None:
     assert spec_of_table(Path("nhanes_mortality.parquet"), None) is MORTALITY
-    with pytest.raises(TrainingRefused, match=r"^no model is called 'mine'; there are: .*mortality_5y"):
+    with pytest.raises(UnknownModel, match=r"^no model is called 'mine'; there are: .*mortality_5y"):
         spec_of_table(Path("nhanes_mortality.csv"), "mine")
 
 
