@@ -124,11 +124,7 @@ def calibrated(model: FittedModel, line: CalibrationLine | None) -> FittedModel:
     if line is None:
         return model
     if line.of_probability != (model.link is IDENTITY):
-        raise CompileRefused(
-            "the calibration is a line of the probability, and the model's contributions are on another scale"
-            if line.of_probability
-            else "the calibration is a line of log odds, and the model's contributions are on the probability scale"
-        )
+        raise CompileRefused("the calibration is a line on another scale than that of the model's contributions")
     moved = model.recalibrated(line.intercept, line.slope)
     if isinstance(moved, ShapleyTrees) and line.of_probability:
         return replace(moved, ensemble=replace(moved.ensemble, link=LOGIT))

@@ -38,12 +38,14 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
 def read_file(path: Path) -> Ensemble:
     """Return the ensemble of a LightGBM (text) or XGBoost (JSON) file; a pickle is refused."""
     if not path.is_file():
-        raise CompileRefused(f"{path} is not there")
+        raise CompileRefused(f"{path} is not there; `source` of a declaration is a file beside it")
     content = path.read_bytes()
     if path.suffix.lower() in PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
         raise CompileRefused(
-            f"{path.name} is a pickle or an archive of one: it could run anything when read, so it never is. Write the "
-            "model in its library's own format (LightGBM: text; XGBoost: JSON)"
+            f"{path.name} is a pickle or an archive of one, which could run anything when it is read, so it never is. "
+            "Where it was fitted, write it in its library's own format (LightGBM: text, XGBoost: JSON) or as an ONNX "
+            "file (skl2onnx.to_onnx) and name that file; or declare source='_fit:model', a function model in your file "
+            "_fit.py beside the declaration, which returns the fitted model"
         )
     if content.startswith((b"tree\n", b"tree\r\n")):
         return parse_lightgbm(path.name, content.decode("utf-8", "replace").replace("\r\n", "\n"))

@@ -25,7 +25,6 @@ from models_onnx.workbench.compiler.families.trees import as_received
 from models_onnx.workbench.compiler.parity import ask_library
 from models_onnx.workbench.compiler.readers.cox import cox_of
 from models_onnx.workbench.compiler.readers.network import OnnxSource
-from models_onnx.workbench.compiler.readers.source import PICKLES
 from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.training.data.follow_up import Array, FittingRows
 from models_onnx.workbench.training.fitting.additive import fit_logistic
@@ -107,7 +106,7 @@ def load(declared: FittedElsewhere) -> Any:
     """Return the fitted object of a declaration: a path that the compiler reads, or an object.
 
     Raises:
-        TrainingRefused: it is not there, or is a pickle.
+        TrainingRefused: a function cannot be called, or an ONNX file cannot be read.
     """
     module, colon, function = declared.source.partition(":")
     if colon and not declared.source.startswith(("/", ".")) and "/" not in module:
@@ -115,15 +114,6 @@ def load(declared: FittedElsewhere) -> Any:
     path = (declared.folder or Path()) / declared.source
     if path.suffix.lower() == ".onnx":
         return _onnx(path, declared)
-    if not path.is_file():
-        raise TrainingRefused(f"the fitted model {path} is not there; `source` is a file beside the declaration")
-    if path.suffix.lower() in PICKLES:
-        raise TrainingRefused(
-            f"{path.name} is a pickle or an archive of one, which could run anything when it is read, so it never is. "
-            "Where it was fitted, write it as an ONNX file (skl2onnx.to_onnx) and name that file; or declare "
-            "source='_fit:model', a function model in your file _fit.py beside the declaration, which returns the "
-            "fitted model"
-        )
     return path
 
 

@@ -141,7 +141,7 @@ def test_a_pickle_is_never_read_and_the_sentence_says_what_to_do(tmp_path: Path,
     (tmp_path / "toy.pkl").write_bytes(pickle.dumps(Bomb(str(tmp_path / "went-off"))))
     told = run("import", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
-    assert "write it as an ONNX file (skl2onnx.to_onnx)" in told.output
+    assert "or as an ONNX file (skl2onnx.to_onnx)" in told.output
     assert not (tmp_path / "went-off").exists()
 
 
