@@ -6,7 +6,6 @@ from pathlib import Path
 
 from cds_hooks.model_versions import ModelVersions, find_model_versions
 from cds_hooks.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
-from cds_hooks.services._declared import declared_services
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import trust_site_keys
@@ -38,10 +37,14 @@ def find_services(
     """
     trust_site_keys(model_keys)  # before a service loads its model
     services = find_declared(__name__, "SERVICE", Service)
-    for service, file in declared_services(site_folder) if site_folder is not None else ():
-        if service.id in services:
-            raise file.fault(f"the id {service.id!r} is already that of another service", service.id)
-        services[service.id] = service
+    if site_folder is not None:
+        # Nothing of services that are declared as data is imported where there is no folder of them.
+        from cds_hooks.services._declared import declared_services
+
+        for service, file in declared_services(site_folder):
+            if service.id in services:
+                raise file.fault(f"the id {service.id!r} is already that of another service", service.id)
+            services[service.id] = service
     for hook in declared:
         for name in hook.services:
             if name not in services:
