@@ -84,8 +84,7 @@ _LATE_WEEKS = 5.0
 
 def _is_missed(sign: PregnancySign, record: PatientRecord) -> bool:
     """Whether the last period was charted so long after it began that the next one had not come, and no test since."""
-    is_late = sign.weeks is not None and sign.weeks >= _LATE_WEEKS
-    return is_late and not _tested_negative_since(record, sign.time) and not _can_have_none(record)
+    return sign.weeks >= _LATE_WEEKS and not _tested_negative_since(record, sign.time) and not _can_have_none(record)
 
 
 # Why periods stay away without a pregnancy, in the words of problems and operations.
@@ -105,7 +104,7 @@ def _can_have_none(record: PatientRecord) -> bool:
 def _is_going_on(sign: PregnancySign, record: PatientRecord) -> bool:
     longest = _TEST_DAYS if sign.how == "hcg" else LONGEST_DAYS
     began = beginning(sign)
-    if sign.how == "due":
+    if sign.due is not None:
         # "estimated date of delivery in the future"; no more than a whole pregnancy away.
         return weeks_by(sign, record) is not None and not has_ended(record, began)
     # Whole days, as the ages of laboratory values are counted.
@@ -116,9 +115,9 @@ def _is_going_on(sign: PregnancySign, record: PatientRecord) -> bool:
 
 def beginning(sign: PregnancySign) -> float:
     """Return the first day it may have begun: what ended before it was another pregnancy."""
-    if sign.how == "due" and sign.due is not None:
+    if sign.due is not None:
         return sign.due.instant - _WEEKS_AT_TERM * 7.0 * DAY_SECONDS
-    return sign.time.instant - (sign.weeks or 0.0) * 7.0 * DAY_SECONDS
+    return sign.time.instant - sign.weeks * 7.0 * DAY_SECONDS
 
 
 def _tested_negative_since(record: PatientRecord, time: FhirTime) -> bool:
@@ -135,13 +134,13 @@ def negative_test_since(record: PatientRecord, since: FhirTime | None) -> Pregna
 
 def weeks_by(sign: PregnancySign, record: PatientRecord) -> float | None:
     """Return the weeks of the pregnancy at the instant of the record; None where the sign does not give them."""
-    if sign.how == "due":
-        if sign.due is None or sign.due.precision not in ("day", "instant"):
+    if sign.due is not None:
+        if sign.due.precision not in ("day", "instant"):
             return None
         weeks = _WEEKS_AT_TERM - (sign.due.instant - record.as_of_epoch) / DAY_SECONDS / 7.0
         # A due date is over with the longest pregnancy; the day itself is not yet over.
         return weeks if 0 <= weeks <= LONGEST_DAYS / 7.0 else None
-    if sign.weeks is None or sign.time.precision not in ("day", "instant"):
+    if sign.time.precision not in ("day", "instant"):
         return None
     weeks = sign.weeks + (record.as_of_epoch - sign.time.instant) / DAY_SECONDS / 7.0
     return weeks if 0 <= weeks <= LONGEST_DAYS / 7.0 else None
@@ -179,7 +178,7 @@ def _ends_it(concept: CodeableConcept | None, *, was_done: bool) -> bool:
     for coding in concept.coding:
         if ends_pregnancy(coding.system, coding.code, coding.display or concept.words):
             return True
-        if coding.code and coding.code.startswith("10") and _OBSTETRIC_CODE.fullmatch(coding.code):
+        if coding.code and _OBSTETRIC_CODE.fullmatch(coding.code):
             return True
     return _says_ended(concept.words, was_done)
 

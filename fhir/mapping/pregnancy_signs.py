@@ -42,7 +42,7 @@ class PregnancySign(Struct, frozen=True, gc=False):
     source: str
     time: FhirTime
     due: FhirTime | None = None
-    weeks: float | None = None
+    weeks: float = 0.0
 
 
 class PregnancySigns(Struct, frozen=True, gc=False):

@@ -145,6 +145,10 @@ def is_left_open(encounter: Encounter, as_of_epoch: float) -> bool:
     return start.whole_days(as_of_epoch) > (LONGEST_STAY_DAYS if is_stay else LONGEST_VISIT_DAYS)
 
 
+def _is_of_call(encounter: Encounter, record: PatientRecord) -> bool:
+    return record.encounter_id is not None and encounter.id == record.encounter_id
+
+
 def _begin_and_end(encounter: Encounter) -> tuple[FhirTime | None, FhirTime | None]:
     period = encounter.period
     return (parse_time(period.start or ""), parse_time(period.end or "")) if period is not None else (None, None)
@@ -233,14 +237,13 @@ def current_stay(record: PatientRecord) -> Stay | None:
 
 def _find_current_stay(record: PatientRecord) -> Stay | None:
     stays = stays_in_hospital(record)
-    named_stays = [stay for stay in stays if stay.encounter.id == record.encounter_id]
-    if record.encounter_id is not None and named_stays:
+    named_stays = [stay for stay in stays if _is_of_call(stay.encounter, record)]
+    if named_stays:
         return named_stays[0]
     open_stays = [
         stay
         for stay in stays
-        if (stay.end is None and stay.encounter.status in _GOING_ON)
-        or (stay.end is not None and stay.end.instant + DAY_SECONDS * (1.0 + _width(stay.end)) >= record.as_of_epoch)
+        if stay.end is None or stay.end.instant + DAY_SECONDS * (1.0 + _width(stay.end)) >= record.as_of_epoch
     ]
     return max(open_stays, key=lambda stay: stay.start.instant, default=None)
 
@@ -342,7 +345,7 @@ def _earlier(record: PatientRecord, visits: Sequence[Stay], stay: Stay | None, d
 
 def _is_at_hand(visit: Stay, record: PatientRecord) -> bool:
     """Whether the visit is the one that the call is about, or is not over; one that nobody has closed is over."""
-    if visit.encounter.id is not None and visit.encounter.id == record.encounter_id:
+    if _is_of_call(visit.encounter, record):
         return True
     if visit.end is None:
         return not is_left_open(visit.encounter, record.as_of_epoch)
@@ -456,11 +459,9 @@ def _newest_first(record: PatientRecord, encounters: list[Encounter]) -> list[St
             start, end = _begin_and_end(encounter)
             if start is not None and not start.is_after(record.as_of_epoch):
                 # One that is over and has no end lasted nobody knows how long: not until now.
-                is_open = end is not None or encounter.status in _GOING_ON or encounter.id == record.encounter_id
-                is_open = is_open and not (
-                    is_left_open(encounter, record.as_of_epoch) and encounter.id != record.encounter_id
-                )
-                begun.append(Stay(encounter, start, end if is_open else start))
+                is_going_on = encounter.status in _GOING_ON and not is_left_open(encounter, record.as_of_epoch)
+                is_open = is_going_on or _is_of_call(encounter, record)
+                begun.append(Stay(encounter, start, end if is_open else end or start))
     return sorted(begun, key=lambda stay: stay.start.instant, reverse=True)
 
 

@@ -330,7 +330,7 @@ def _sums(
     if instruction.total_per_day:
         share = 1.0 / schedule.high if schedule.high else 1.0
         return _times(amounts, share, share) if schedule.high else (), amounts, None
-    if schedule.low is None or schedule.high is None:
+    if schedule.high is None:
         return amounts, (), AS_NEEDED_WITHOUT_FREQUENCY if instruction.as_needed else NO_FREQUENCY
     return amounts, _times(amounts, schedule.low, schedule.high), None
 
@@ -457,8 +457,8 @@ def _in_sequence(doses: Sequence[DailyDose]) -> DailyDose:
         )
         for code in codes
     )
-    lengths = [dose.duration_days for dose in doses]
-    length = sum(length for length in lengths if length is not None) if None not in lengths else None
+    lengths = _lengths(doses)
+    length = sum(lengths) if len(lengths) == len(doses) else None
     return _joined(doses, per_day, max(dose.times_per_day or 0.0 for dose in doses) or None, length)
 
 
@@ -478,9 +478,13 @@ def _joined(
     )
 
 
-def _longest(doses: Iterable[DailyDose]) -> float | None:
-    lengths = [dose.duration_days for dose in doses]
-    return max((length for length in lengths if length is not None), default=None) if None not in lengths else None
+def _lengths(doses: Sequence[DailyDose]) -> list[float]:
+    return [dose.duration_days for dose in doses if dose.duration_days is not None]
+
+
+def _longest(doses: Sequence[DailyDose]) -> float | None:
+    lengths = _lengths(doses)
+    return max(lengths) if len(lengths) == len(doses) else None
 
 
 def _days(dispense: DispenseRequest | None, instructions: Sequence[Instruction], sequential: bool) -> float | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from math import isclose
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -78,13 +79,13 @@ _LEAST_PERIOD_DAYS, _MOST_PERIOD_DAYS = 1 / 86_400, 36_525.0
 
 
 class Schedule(Struct, frozen=True, gc=False):
-    """How often: `low` to `high` times per day on average, None when not stated; `problem` says why not.
+    """How often: `low` to `high` times per day on average; `high` is None when not stated; `problem` says why not.
 
     `single` is one dose in all. `days` is how long, where the timing says so; `on_days` are the days of the week it
     names ("mon"), empty where it names none.
     """
 
-    low: float | None = None
+    low: float = 0.0
     high: float | None = None
     single: bool = False
     as_needed: bool = False
@@ -104,14 +105,14 @@ def read_timing(timing: Timing) -> Schedule:
     by_repeat = _of_repeat(timing.repeat) if timing.repeat is not None else Schedule()
     if not by_repeat.is_known and not by_code.is_known and timing.event:
         return _of_events(timing.event)
-    if not by_code.is_known:
+    if by_code.high is None:
         if timing.code is None:
             return by_repeat
         return replace(by_repeat, as_needed=by_code.as_needed, problem=by_code.problem or by_repeat.problem)
-    if not by_repeat.is_known:
+    if by_repeat.high is None:
         # FHIR Timing.code: the code says it all, but for the bounds.
-        return replace(by_code, days=by_repeat.days or by_code.days, on_days=by_code.on_days or by_repeat.on_days)
-    if _same(by_code, by_repeat):
+        return replace(by_code, days=by_repeat.days or by_code.days)
+    if isclose(by_code.low, by_repeat.low) and isclose(by_code.high, by_repeat.high):
         return replace(by_repeat, as_needed=by_code.as_needed)
     return Schedule(problem=CONTRADICTION, days=by_repeat.days)
 
@@ -129,11 +130,6 @@ def _of_events(events: tuple[str, ...]) -> Schedule:
     return Schedule(per_day, per_day, days=float(span))
 
 
-def _same(schedule: Schedule, other: Schedule) -> bool:
-    pairs = ((schedule.low, other.low), (schedule.high, other.high))
-    return all(a is not None and b is not None and abs(a - b) <= _CLOSE for a, b in pairs)
-
-
 def _of_code(code: CodeableConcept) -> Schedule:
     for coding in code.coding:
         times = TIMES_PER_DAY.get((coding.code or "").strip().upper())
@@ -142,7 +138,7 @@ def _of_code(code: CodeableConcept) -> Schedule:
     words = [text for coding in code.coding for text in (coding.code, coding.display) if text]
     for text in (code.text, *words):
         sig = read_sig(text) if text else None
-        if sig is not None and (sig.times_high is not None or sig.single):
+        if sig is not None and sig.times_high is not None:
             days = 1.0 if sig.single else sig.days
             return Schedule(sig.times_low, sig.times_high, sig.single, sig.as_needed, days, on_days=sig.on_days)
     problems = (said_instead(text) for text in (code.text, *words) if text)
@@ -166,7 +162,7 @@ def _of_repeat(repeat: TimingRepeat) -> Schedule:
         if repeat.count == 1 and repeat.countMax in (None, 1) and repeat.period is None:
             return Schedule(1.0, 1.0, single=True, days=days or 1.0)
         return Schedule(days=days, problem=problem)
-    if repeat.count and low is not None:
+    if repeat.count:
         most = float(repeat.countMax or repeat.count)
         days = most / high if days is None else days
         # "Every hour, four times" is no more than four a day.
@@ -174,22 +170,22 @@ def _of_repeat(repeat: TimingRepeat) -> Schedule:
     return Schedule(low, high, days=days, problem=problem, on_days=frozenset(repeat.dayOfWeek))
 
 
-def _times_per_day(repeat: TimingRepeat) -> tuple[float | None, float | None, DoseProblem | None]:
+def _times_per_day(repeat: TimingRepeat) -> tuple[float, float | None, DoseProblem | None]:
     by_clock = _by_clock(repeat)
     if repeat.period is None:
         if by_clock is not None:
             return by_clock, by_clock, None
         sentence = "frequency without a period" if repeat.frequency else "timing does not say how often"
-        return None, None, DoseProblem(sentence)
+        return 0.0, None, DoseProblem(sentence)
     unit = days_per_unit(repeat.periodUnit)
     if unit is None:
         unit_name = quoted(repeat.periodUnit) if repeat.periodUnit else "missing"
-        return None, None, DoseProblem(f"the unit of the period is {unit_name}")
+        return 0.0, None, DoseProblem(f"the unit of the period is {unit_name}")
     if repeat.period <= 0:
-        return None, None, DoseProblem("the period is 0 or less")
+        return 0.0, None, DoseProblem("the period is 0 or less")
     shortest, longest = repeat.period * unit, max(repeat.period, repeat.periodMax or 0.0) * unit
     if shortest < _LEAST_PERIOD_DAYS or longest > _MOST_PERIOD_DAYS:
-        return None, None, DoseProblem("the period cannot be right")
+        return 0.0, None, DoseProblem("the period cannot be right")
     times = repeat.frequency or 1
     high = max(times, repeat.frequencyMax or times) / shortest
     low = times / longest
@@ -516,10 +512,10 @@ def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float |
     """Dosage.maxDosePerPeriod as milligrams a day; empty when it cannot be computed."""
     top, bottom = limit.numerator, limit.denominator
     days = days_per_unit(bottom.code) or days_per_unit(bottom.unit) if bottom is not None else None
-    if top is None or top.value is None or top.value < 0 or bottom is None or not bottom.value or days is None:
+    if top is None or top.value is None or top.value < 0 or bottom is None or bottom.value is None or days is None:
         return ()
     unit = _unit(top, identity)[0]
-    if unit is None or bottom.value < 0:
+    if unit is None or bottom.value <= 0:
         return ()
     share = 1.0 / (bottom.value * days)
     return _scaled(_of_patient(identity, DoseAmount(top.value, top.value, unit), weight_kg), share)
@@ -549,9 +545,9 @@ def _of_ratio(ratio: Ratio) -> DoseAmount | None:
     top, bottom = ratio.numerator, ratio.denominator
     days = days_per_unit(bottom.code) or days_per_unit(bottom.unit) if bottom is not None else None
     unit = dose_unit(top.code) or dose_unit(top.unit) if top is not None else None
-    if top is None or top.value is None or bottom is None or not bottom.value or days is None or unit is None:
+    if top is None or top.value is None or bottom is None or bottom.value is None or days is None or unit is None:
         return None
-    if top.comparator or bottom.comparator or top.value < 0 or bottom.value < 0:
+    if top.comparator or bottom.comparator or top.value < 0 or bottom.value <= 0:
         return None
     return DoseAmount(top.value, top.value, replace(unit, span_days=bottom.value * days))
 
@@ -643,7 +639,7 @@ def _while_it_runs(
     """Return what runs in a day: the rate all day long, or as long as each infusion lasts, as often as there is one."""
     if lasts is None or lasts >= 1.0:
         return infused, None
-    if schedule.low is None or schedule.high is None:
+    if schedule.high is None:
         return (), NO_FREQUENCY
     if lasts * schedule.high > 1.0:
         return (), DoseProblem("the infusions of a day last longer than a day")
@@ -660,7 +656,6 @@ def _with_words(
         amount = DoseAmount(1.0, 1.0, _COUNT)
     schedule = instruction.schedule
     parts: tuple[tuple[DoseAmount, float, float], ...] = ()
-    complete = instruction.amount is not None and schedule.is_known
     if not schedule.is_known and (schedule.problem is None or sig.times_high is not None):
         days = 1.0 if sig.single else schedule.days
         schedule = Schedule(sig.times_low, sig.times_high, sig.single, days=days, on_days=sig.on_days)
@@ -669,8 +664,12 @@ def _with_words(
             if instruction.amount is None
             else ()
         )
-    if complete and amount is not None:
-        amount, schedule = _with_the_greater(amount, schedule, sig, identity)
+    from_text = True
+    if instruction.amount is not None and instruction.schedule.high is not None:
+        from_text = False
+        amount, schedule = _with_the_greater(
+            instruction.amount, instruction.schedule, instruction.schedule.high, sig, identity
+        )
     said_not_needed = dosage.asNeededBoolean is False
     return replace(
         instruction,
@@ -681,7 +680,7 @@ def _with_words(
         total_per_day=sig.total_per_day and instruction.amount is None,
         limit=instruction.limit or _limit(sig.maximum, identity, weight_kg),
         as_needed=instruction.as_needed or (sig.as_needed and not said_not_needed),
-        from_text=not complete,
+        from_text=from_text,
         problem=(sig.problem or instruction.problem)
         if (amount is None and not parts) or not schedule.is_known
         else None,
@@ -693,14 +692,14 @@ _ROUNDED = 1.1
 
 
 def _with_the_greater(
-    amount: DoseAmount, schedule: Schedule, sig: Sig, identity: MedicationIdentity
+    amount: DoseAmount, schedule: Schedule, high: float, sig: Sig, identity: MedicationIdentity
 ) -> tuple[DoseAmount, Schedule]:
     """Return the structured dose up to what the words say where that is more: which of the two is meant is not known.
 
     "40 mg twice daily" beside a structured 4 mg once a day is 4 to 80 mg a day, so that limits see the 80.
     """
-    high, often = schedule.high, sig.times_high or schedule.high
-    if high is None or often is None or schedule.low is None or sig.problem is not None or sig.parts:
+    often = sig.times_high or high
+    if sig.problem is not None or sig.parts:
         return amount, schedule
     if sig.single or schedule.single or sig.total_per_day or not amount.high:
         return amount, schedule
@@ -753,7 +752,7 @@ def _says_only_how_often(sig: Sig, dosage: Dosage) -> bool:
         return False
     if sig.times_high is None and "over" not in words:
         return False
-    return (sig.problem is None or sig.times_high is None) and all(
+    return all(
         _OFTEN_WORD.fullmatch(word) or _TIMES_WORD.fullmatch(word) or _counts_times(previous, word, following)
         for previous, word, following in zip(["", *words][: len(words)], words, [*words, ""][1:], strict=True)
     )

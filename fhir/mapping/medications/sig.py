@@ -163,7 +163,7 @@ class SigAmount(Struct, frozen=True, gc=False):
 
 
 class Sig(Struct, frozen=True, gc=False):
-    """The content of a sig; None for what it does not say.
+    """The content of a sig; None for what it does not say. `times_low` counts only where `times_high` is stated.
 
     `parts` are amounts with their times per day (several for "1 in the morning and 2 at bedtime"); `total_per_day`
     means that the amount is that of the whole day; `on_days` are the days of the week that are named ("mon");
@@ -172,7 +172,7 @@ class Sig(Struct, frozen=True, gc=False):
 
     parts: tuple[tuple[SigAmount, float, float], ...] = ()
     amount: SigAmount | None = None
-    times_low: float | None = None
+    times_low: float = 0.0
     times_high: float | None = None
     total_per_day: bool = False
     single: bool = False
@@ -264,8 +264,8 @@ def said_instead(words: str, *, of_changes: bool = False) -> DoseProblem | None:
 def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
     """ "10 mg on Mondays" is once a week, "1 tablet twice daily on Sat and Sun" four times."""
     if sig.parts or sig.single or sig.problem:
-        return structs.replace(sig, parts=(), times_low=None, times_high=None, problem=sig.problem or _DAYS_UNCLEAR)
-    if sig.times_high is None or sig.times_low is None:
+        return structs.replace(sig, parts=(), times_low=0.0, times_high=None, problem=sig.problem or _DAYS_UNCLEAR)
+    if sig.times_high is None:
         return structs.replace(sig, times_low=len(on_days) / 7.0, times_high=len(on_days) / 7.0, on_days=on_days)
     if sig.times_high < 1.0:
         # "Once weekly on Monday", "three times a week, Mon, Wed, Fri": the days say which.
@@ -274,7 +274,7 @@ def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
         return (
             structs.replace(sig, on_days=on_days)
             if same
-            else structs.replace(sig, times_low=None, times_high=None, problem=_DAYS_UNCLEAR)
+            else structs.replace(sig, times_low=0.0, times_high=None, problem=_DAYS_UNCLEAR)
         )
     share = len(on_days) / 7.0
     return structs.replace(sig, times_low=sig.times_low * share, times_high=sig.times_high * share, on_days=on_days)
@@ -282,7 +282,7 @@ def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
 
 def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
     """ "Max 6 a day" is six of what is taken."""
-    if match["unit"] or sig.amount is None or sig.amount.unit.kind not in ("unit", "actuation"):
+    if sig.amount is None or sig.amount.unit.kind not in ("unit", "actuation"):
         return sig
     high = float(match["high"])
     return structs.replace(sig, maximum=SigAmount(high, high, sig.amount.unit, match.start(), match.end()))
@@ -315,7 +315,7 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     if amount is not None and (infused := _while_it_runs(text, amount, rate)) is not None:
         return structs.replace(frame, amount=infused, total_per_day=True, days=days or 1.0)
     if amount is not None and _is_daily_total(text, amount, rate):
-        low, high = (rate.low, rate.high) if rate is not None else (None, None)
+        low, high = (rate.low, rate.high) if rate is not None else (0.0, None)
         return structs.replace(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
     if doses is not None and (rate is None or rate.high >= 1.0):
         most = float(doses["count"] or doses["bare"])
@@ -391,9 +391,9 @@ def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
     if not counts:
         return amounts
     unit = amounts[0].unit
-    alike = all(amount.unit.kind == unit.kind and amount.start < counts[0].start() for amount in amounts)
+    are_before = all(amount.start < counts[0].start() for amount in amounts)
     # "1 (500 mg) … and 2 …": of a mass it is not said whether the number is of milligrams or of tablets.
-    if not alike or unit.kind == "mg" or _HOUR.search(text) or not all(count["joined"] for count in counts):
+    if not are_before or unit.kind == "mg" or _HOUR.search(text) or not all(count["joined"] for count in counts):
         return None
     values = [(float(count["count"]), count) for count in counts]
     return amounts + [
@@ -402,13 +402,13 @@ def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
 
 
 def _unit(match: re.Match[str]) -> DoseUnit | None:
-    if match["rate"] and not match["by_weight"]:
+    if match["by_weight"]:
+        span = match["span"] or "dose"
+        span = "min" if span.startswith("min") else "h" if span.startswith("h") else "dose" if span == "dose" else "day"
+        return dose_unit(f"{match['unit']}/kg/{span}")
+    if match["rate"]:
         return dose_unit(f"{match['unit']}/{'min' if 'min' in match['rate'] else 'h'}")
-    if not match["by_weight"]:
-        return dose_unit(match["unit"])
-    span = match["span"] or "dose"
-    span = "min" if span.startswith("min") else "h" if span.startswith("h") else "dose" if span == "dose" else "day"
-    return dose_unit(f"{match['unit']}/kg/{span}")
+    return dose_unit(match["unit"])
 
 
 def _without_restatement(text: str, sig_amounts: list[SigAmount]) -> list[SigAmount]:
@@ -503,9 +503,9 @@ def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> S
     """Return what an infusion of some hours gives in a day; None where it runs all day long."""
     span = amount.unit.span_days or 1.0
     lasts = _FOR_HOURS.search(text) if span < 1.0 else None
-    unit = days_per_unit(lasts["unit"]) if lasts is not None else None
-    if lasts is None or unit is None:
+    if lasts is None:
         return None
+    unit = 1 / 24 if lasts["unit"].startswith("h") else 1 / 1440
     share = float(lasts["count"]) * unit * (max(1.0, rate.high) if rate is not None else 1.0)
     if share >= 1.0:
         return None

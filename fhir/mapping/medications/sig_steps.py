@@ -132,8 +132,7 @@ def _by_days(text: str) -> Iterator[str]:
     by_date = {match["which"] for match in _EVEN_OR_ODD.finditer(text)} == {"even", "odd"}
     if by_date or _ALTERNATE.search(text):
         text = _EVEN_OR_ODD.sub(", ", text) if by_date else _ALTERNATE.sub(", ", text)
-        pieces = [piece for piece in _OR.split(text) if _AMOUNT.search(piece)]
-        sigs = [_AMOUNT.search(piece) for piece in pieces]
+        sigs = map(_AMOUNT.search, _OR.split(text))
         yield from (f"{match.group()} daily" for match in sigs if match is not None)
         return
     usual, *exceptions = _EXCEPT.split(text)
@@ -149,7 +148,7 @@ def _by_days(text: str) -> Iterator[str]:
     if len(amounts) < 2 or amounts[0] != 0:
         return
     groups = [" ".join(pieces[start:end]) for start, end in zip(amounts, [*amounts[1:], len(pieces)], strict=True)]
-    sets = [named_days(group.replace("/", " ")) or frozenset() for group in groups]
+    sets = [named_days(group.replace("/", " ")) for group in groups]
     day_sets = [days for days in sets if days]
     together = frozenset().union(*day_sets)
     whole = (

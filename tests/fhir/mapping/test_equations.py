@@ -95,6 +95,8 @@ def test_body_mass_index_and_mean_pressure() -> None:
         # A man of 152.4 cm has an ideal weight of 50 kg; 130 % of it are 65 kg.
         (65.0, "adjusted", 152.4, (65.0, "actual", "")),
         (75.0, "adjusted", 152.4, (60.0, "adjusted", "Adjusted body weight: actual is over 130 % of ideal.")),
+        # So short that the equation gives less than nothing.
+        (75.0, "adjusted", 95.0, (75.0, "actual", "")),
         (75.0, "actual", 152.4, (75.0, "actual", "")),
         (75.0, "adjusted", None, (75.0, "actual", "Height is missing: actual weight used, which may be too high.")),
     ],

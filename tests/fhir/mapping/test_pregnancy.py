@@ -65,6 +65,8 @@ def weeks(*resources: dict[str, Any]) -> int | None:
         seen("8665-2", "2026-08-14", valueDateTime="2026-07-05"),
         condition("72892002"),
         condition("72892002", onsetDateTime="2026-06-01"),
+        condition("72892002", onsetDateTime="2026-01-14"),  # 310 days
+        seen("8665-2", "2026-08-09", valueDateTime="2026-07-05"),  # five weeks
         condition("Z34.01", ICD10, status=None, recordedDate="2026-09-01"),
     ],
 )
@@ -93,6 +95,10 @@ def test_each_sign_tells_of_a_pregnancy_with_its_source(sign: dict[str, Any]) ->
         observation("11884-4", 20, "wk", "2026-01-10"),
         observation("11884-4", 20, "furlong", "2026-11-10"),
         visit("2025-10-01"),
+        visit("2026-10-01") | {"period": None},
+        visit("2026-10-01") | {"period": {"end": "2026-10-01"}},
+        condition("72892002", onsetDateTime="2026-01-13"),
+        seen("8665-2", "2026-08-08", valueDateTime="2026-07-05"),
         visit("2026-10-01", "44054006"),
         observation("21198-7", 2, "m[IU]/mL", "2026-11-10"),
         seen("8665-2", "2026-11-10", valueDateTime="2026-10-20"),
@@ -117,6 +123,7 @@ def test_signs_on_the_chart_of_a_man_a_newborn_or_after_the_age_of_50_are_not_us
     [
         birth("2026-11-12"),
         condition("O80", ICD10, onsetDateTime="2026-11-12"),
+        condition("O80", ICD10, recordedDate="2026-11-12"),
         seen("82810-3", "2026-11-12", valueCodeableConcept=NOT_PREGNANT),
     ],
 )
@@ -160,6 +167,7 @@ def told(words: str) -> dict[str, Any]:
         procedure("Delivery", system=PCS, code="10E0XZZ"),
         procedure("Extraction", system=PCS, code="10D00Z1"),
         procedure("Birth", system=SNOMED, code="177184002"),
+        procedure("Vaginal delivery", system=PCS),
         told("Miscarriage"),
         told("Complete spontaneous abortion"),
         told("Postpartum hemorrhage"),
@@ -184,6 +192,7 @@ def test_an_entry_without_a_code_ends_no_pregnancy(end: dict[str, Any]) -> None:
         procedure("Cesarean section", "2027-01-01"),
         procedure("Counseling about vaginal delivery"),
         procedure("Planned cesarean section"),
+        procedure("Vaginal delivery education"),
         procedure("Delivery of radiation therapy"),
         told("Status post cesarean section"),
         told("History of postpartum depression"),
@@ -241,13 +250,22 @@ def test_a_negative_test_speaks_against_a_charted_pregnancy_but_does_not_end_it(
     assert source(charted, negative) is not None
     record = record_of(charted, negative, patient=WOMAN)
     assert negative_test_since(record, parse_time("2026-10-01")) is not None
+    assert negative_test_since(record, parse_time("2026-11-02")) is not None
     assert negative_test_since(record, parse_time("2026-11-03")) is None
     assert negative_test_since(record, None) is None
 
 
 @pytest.mark.parametrize(
     ("onset", "expected"),
-    [("2026-11-20", 2), ("2026-03-13", 38), ("2026-03-14", 37), ("2026-03", None), ("2026-11-25", None)],
+    [
+        ("2026-11-20", 2),
+        ("2026-11-20T09:00:00Z", 2),
+        ("2026-11-20T09:00:01Z", None),
+        ("2026-03-13", 38),
+        ("2026-03-14", 37),
+        ("2026-03", None),
+        ("2026-11-25", None),
+    ],
 )
 def test_the_onset_counts_as_two_weeks(onset: str, expected: int | None) -> None:
     assert gestation_weeks(record_of(), parse_time(onset)) == expected
@@ -380,6 +398,9 @@ def test_the_onset_of_a_condition_is_a_basis_with_its_source() -> None:
     [
         ([], True),
         ([seen("2106-3", "2026-08-20", valueCodeableConcept=NEGATIVE)], False),
+        ([seen("2106-3", "2026-08-14", valueCodeableConcept=NEGATIVE)], False),
+        ([seen("2106-3", "2026-08-13", valueCodeableConcept=NEGATIVE)], True),
+        ([{"resourceType": "Condition", "id": "m", "subject": SUBJECT, "recordedDate": "2026-08-01"}], True),
         ([{"resourceType": "Condition", "id": "m", "subject": SUBJECT, "code": {"text": "Amenorrhea"}}], False),
         ([{"resourceType": "Condition", "id": "m", "subject": SUBJECT, "code": {"text": "Postmenopausal"}}], False),
         ([seen("8665-2", "2026-11-01", valueDateTime="2026-10-28") | {"id": "next"}], False),
@@ -404,13 +425,15 @@ def test_a_period_that_did_not_come_is_a_supposed_pregnancy(more: list[dict[str,
         ("Not breastfeeding", "2026-11-10", False),
         ("Formerly breastfed", "2026-11-10", False),
         ("Unknown", "2026-11-10", False),
-        ("Currently breastfeeding", "2025-01-10", False),
+        ("Currently breastfeeding", "2025-11-20", True),
+        ("Currently breastfeeding", "2025-11-19", False),
     ],
 )
 def test_the_answer_whether_she_breastfeeds_counts_for_a_year(answer: str, when: str, feeds: bool) -> None:
     told = seen("63895-7", when, valueCodeableConcept={"text": answer})
     before = seen("63895-7", "2025-01-01", valueCodeableConcept={"text": "Currently breastfeeding"}, id="before")
-    for chart in ([told], [before, told]):
+    in_words = seen("63895-7", when, valueString=answer)
+    for chart in ([told], [before, told], [before, in_words]):
         assert (find_condition(record_of(*chart, patient=WOMAN), "breastfeeding") is not None) is feeds
 
 

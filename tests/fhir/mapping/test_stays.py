@@ -14,7 +14,9 @@ from fhir.mapping.stays import (
     destination_in_words,
     destination_named,
     destination_of,
+    discharge_destination,
     emergency_visits_before,
+    is_in_intensive_care,
     is_inpatient,
     is_left_open,
     length_of_stay,
@@ -44,6 +46,7 @@ def _stay(code: str = "IMP", status: str = "in-progress", **period: str) -> dict
         (_stay(status="finished", start="2026-11-18"), False),
         (_stay(status="finished", start="2026-11-18", end="2026-11-20"), True),
         (_stay(status="finished", start="2026-11-18", end="2026-11-20T08:59:00Z"), False),
+        (_stay(status="finished", start="2026-11-18", end="2026-11-20T09:00:00Z"), True),
         (_stay(status="finished", start="2026-11-18", end="2026-11-22T08:00:00Z"), True),
         (_stay(status="planned", start="2026-11-18"), False),
         (_stay(status="planned", start="2026-11-18", end="2026-11-25"), False),
@@ -67,6 +70,77 @@ def test_the_stay_of_the_call_goes_before_others_that_are_open() -> None:
         named_stay = current_stay(record_of_call(*stays, encounter_id=name))
         assert named_stay is not None
         assert named_stay.encounter.id == name
+
+
+@pytest.mark.parametrize(
+    ("end", "is_current"),
+    [("2026-11-19T09:00:00Z", True), ("2026-11-19T08:59:59Z", False), ("2026-11-19", True), ("2026-11-18", False)],
+)
+def test_a_stay_that_ended_within_the_last_day_is_the_current_one(end: str, is_current: bool) -> None:
+    record = record_of(_stay(status="finished", start="2026-11-10", end=end))
+    assert (current_stay(record) is not None) is is_current
+
+
+DISPOSITION = {"dischargeDisposition": {"text": "Home"}}
+
+
+@pytest.mark.parametrize(
+    ("visit", "of_call", "end"),
+    [
+        (_stay(start="2026-11-10"), None, None),
+        # One that nobody has closed, and one that is over without an end, are open only where the call is about it.
+        (_stay(start="2025-11-01"), None, "2025-11-01"),
+        (_stay(start="2025-11-01"), "e1", None),
+        (_stay(status="finished", start="2026-11-10"), None, "2026-11-10"),
+        (_stay(status="finished", start="2026-11-10"), "e1", None),
+        (_stay(status="finished", start="2026-11-10") | {"id": None}, None, "2026-11-10"),
+        (_stay(start="2025-11-01", end="2025-11-05"), None, "2025-11-05"),
+        # Of another class it is a stay with a disposition, after a day or more.
+        (_stay("EMER", "finished", start="2026-11-10T06:00:00Z", end="2026-11-11T06:00:00Z")
+         | {"hospitalization": DISPOSITION}, None, "2026-11-11T06:00:00Z"),
+        (_stay("EMER", "finished", start="2026-11-10T06:00:00Z", end="2026-11-11T05:59:59Z")
+         | {"hospitalization": DISPOSITION}, None, "none"),
+        (_stay("EMER", "finished", start="2026-11-10", end="2026-11-13") | {"hospitalization": {}}, None, "none"),
+        (_stay(status="finished", start="2026-11-10", end="2026-11-13")
+         | {"class": None, "hospitalization": DISPOSITION}, None, "none"),
+    ],
+)  # fmt: skip
+def test_when_a_stay_ended_and_what_is_none(visit: dict[str, Any], of_call: str | None, end: str | None) -> None:
+    stays = stays_in_hospital(record_of(visit, encounter_id=of_call))
+    ends = [stay.end.text if stay.end is not None else None for stay in stays]
+    assert ends == ([] if end == "none" else [end])
+
+
+def test_of_two_stays_of_the_same_time_that_of_the_call_counts() -> None:
+    twice = [_stay(start="2026-11-10") | {"id": name} for name in ("e1", "e2")]
+    for of_call in ("e1", "e2"):
+        (stay,) = stays_in_hospital(record_of(*twice, encounter_id=of_call))
+        assert stay.encounter.id == of_call
+
+
+@pytest.mark.parametrize(
+    ("hospitalization", "key"),
+    [
+        ({"dischargeDisposition": {"text": "Rehab"}, "destination": {"display": "Home"}}, "rehabilitation"),
+        ({"dischargeDisposition": {"text": "Court"}, "destination": {"display": "Sunrise Nursing Home"}},
+         "intermediate_care"),
+        ({"destination": {"reference": "Location/l1"}}, None),
+        ({"dischargeDisposition": {"text": "Court"}}, None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_where_the_current_stay_ends(hospitalization: dict[str, Any] | None, key: str | None) -> None:
+    read = discharge_destination(record_of(_stay(start="2026-11-10") | {"hospitalization": hospitalization}))
+    assert (read[0].key if read is not None else None) == key
+    assert discharge_destination(record_of()) is None
+
+
+@pytest.mark.parametrize(("status", "is_there"), [("in-progress", True), ("finished", False)])
+@pytest.mark.parametrize(
+    "place", [{"type": [{"text": "Medical ICU"}]}, {"location": [{"location": {"display": "Intensive care"}}]}]
+)
+def test_intensive_care_is_of_a_visit_in_progress(status: str, is_there: bool, place: dict[str, Any]) -> None:
+    assert is_in_intensive_care(record_of(_stay(status=status, start="2026-11-10") | place)) is is_there
 
 
 @pytest.mark.parametrize(
@@ -189,6 +263,16 @@ def test_the_stay_itself_and_what_went_over_into_it_are_no_earlier_stays() -> No
     for first, expected in ((now, (2.0, "stays", "Encounter/before")), (now | ward, (1.0, "stay", "Encounter/summer"))):
         record = record_of(first, day_before, summer)
         assert stays_before(record, current_stay(record)) == expected
+    in_words = {"hospitalization": {"admitSource": {"text": "Transfer from another hospital"}}}
+    for end, expected in (("2026-11-17T12:00:00Z", 0.0), ("2026-11-17T11:59:59Z", 1.0)):  # within a day
+        moved = day_before | {"period": {"start": "2026-11-10T00:00:00Z", "end": end}}
+        record = record_of(now | in_words, moved)
+        assert stays_before(record, current_stay(record))[0] == expected
+    # A later stay does not come in between.
+    ended = {"period": {"start": "2026-11-12T12:00:00Z", "end": "2026-11-13T12:00:00Z"}}
+    first = day_before | {"period": {"start": "2026-11-01T00:00:00Z", "end": "2026-11-12T06:00:00Z"}}
+    record = record_of(now, _stay(status="finished") | in_words | ended, first, encounter_id="e1")
+    assert stays_before(record, current_stay(record))[0] == 0.0
     alone = record_of(now)
     assert stays_before(alone, current_stay(alone)) == (0.0, "stays", "Encounter/now")
 
@@ -236,6 +320,7 @@ EMERGENCY = visit("EMER", "2026-09-10T08:00:00Z", "2026-09-10T12:00:00Z")
         (EMERGENCY, True, "2026-09-10T08:00:00Z", "an emergency visit"),
         (EMERGENCY, True, "2026-09-11T12:00:00Z", "an emergency visit"),
         (EMERGENCY, True, "2026-09-11T12:01:00Z", None),
+        (visit("EMER", "2026-11-19T08:00:00Z", None), True, "2026-11-20T08:00:00Z", "an emergency visit"),
         (visit("AMB", "2026-09-10", "2026-09-10"), True, "2026-09-10", None),
     ],
 )  # fmt: skip

@@ -94,6 +94,22 @@ def test_a_non_smoker_has_stopped_only_where_smoking_is_charted_before() -> None
     assert same_day == SmokingAnswer("current", "smokes", parse_time("2026-01-01"), "Observation/x")
 
 
+@pytest.mark.parametrize(
+    ("smoked", "stopped", "between"),
+    [
+        (["2024-01-01"], ["2020-01-01", "2025-01-01"], (date(2024, 1, 1), date(2025, 1, 1))),
+        (["2024-01-01"], ["2024-01-01"], (date(2024, 1, 1), None)),
+        ([None], ["2025-01-01", None], (None, date(2025, 1, 1))),
+    ],
+)
+def test_smoking_ended_between_the_last_yes_and_the_first_no_after_it(
+    smoked: list[str | None], stopped: list[str | None], between: tuple[date | None, date | None]
+) -> None:
+    answers = [(day, code) for days, code in ((smoked, CURRENT), (stopped, FORMER)) for day in days]
+    history = read(*(answer(f"a{number}", day, code) for number, (day, code) in enumerate(answers)))
+    assert (history.stopped_from, history.stopped_by) == between
+
+
 def test_a_charted_day_of_stopping_goes_before_the_answers() -> None:
     def stopped(identifier: str, day: str, when: str = "2026-06-01") -> dict[str, Any]:
         return part(identifier, "74010-0", when, valueDateTime=day)

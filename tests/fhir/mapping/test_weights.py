@@ -27,6 +27,11 @@ def _judged(age: int, *weights: tuple[float, int]) -> tuple[float | None, float 
         (3, [(140, 3), (14, 20)], (14, 140, None)),
         (3, [(1.4, 3)], (None, 1.4, None)),
         (2, [(9, 420)], (None, None, 9)),
+        (3, [(7.2, 0)], (7.2, None, None)),  # the least of the table
+        (3, [(7.1, 0)], (None, 7.1, None)),
+        (17, [(198.2, 0)], (198.2, None, None)),  # the most
+        (17, [(198.3, 0)], (None, 198.3, None)),
+        (0, [(3.5, 500)], (None, None, 3.5)),  # dated before the birth
         (16, [(170, 3)], (170, None, None)),
         (14, [(150, 3), (50, 30)], (50, 150, None)),
         (14, [(50, 3), (150, 30)], (50, None, None)),
@@ -35,6 +40,8 @@ def _judged(age: int, *weights: tuple[float, int]) -> tuple[float | None, float 
         (40, [(8, 3), (80, 30)], (80, 8, None)),
         (40, [(240, 3), (80, 30)], (80, 240, None)),
         (40, [(240, 3), (80, 300)], (240, None, None)),
+        (40, [(240, 0), (80, 90)], (80, 240, None)),
+        (40, [(240, 0), (80, 91)], (240, None, None)),
     ],
 )
 def test_a_weight_is_used_where_it_can_be_right(

@@ -494,8 +494,32 @@ def test_numbered_moments_of_one_day_are_added() -> None:
     assert _dose(at(1, "MORN"), at(2, "EVE")).per_day == _mg(10)
     assert _dose(at(1, "MORN"), at(2, "MORN")).per_day == _mg(5)
     assert _dose(at(1, "MORN", boundsDuration=_q(7, "d")), at(2, "EVE")).per_day == _mg(5)
+    # The same number means at the same time.
+    assert _dose(at(1, "MORN"), at(1, "MORN")).per_day == _mg(10)
     words = (Dosage(sequence=1, text="5 mg in the morning"), Dosage(sequence=2, text="10 mg at bedtime"))
     assert _dose(*words).per_day == _mg(15)
+
+
+def test_infusions_together_and_in_turn_have_no_number_of_doses_and_the_days_that_all_state() -> None:
+    def runs(**more: Any) -> Dosage:
+        return Dosage(doseAndRate=(DoseAndRate(rateQuantity=_q(2, "mg/h")),), **more)
+
+    week = Timing(repeat=TimingRepeat(boundsDuration=_q(7, "d")))
+    for first, second, total, days in (
+        (runs(), runs(), 96, None),
+        (runs(timing=week), runs(), 96, None),
+        (runs(timing=week), runs(timing=week), 96, 7.0),
+        (runs(sequence=1, timing=week), runs(sequence=2, timing=week), 48, 14.0),
+        (runs(sequence=1, timing=week), runs(sequence=2), 48, None),
+    ):
+        dose = _dose(first, second)
+        assert (dose.per_day, dose.times_per_day, dose.duration_days) == (_mg(total), None, days)
+
+
+def test_a_code_that_leaves_it_open_does_not_make_a_stated_dose_a_range() -> None:
+    timing = Timing(code=CodeableConcept((Coding(code="ASDIR"),)), repeat=TWICE_A_DAY.repeat)
+    dose = _dose(_dosage(5, timing=timing))
+    assert (dose.certainty, dose.per_day, dose.problem) == ("exact", _mg(10), None)
 
 
 def test_one_instruction_that_is_open_leaves_all_open() -> None:
@@ -509,6 +533,8 @@ def test_one_instruction_that_is_open_leaves_all_open() -> None:
     assert _dose(units, _dosage(4, "units")).activity == Activity("unit", 5.0, None)
     assert _dose(units, _dosage(2, "units/h")).activity == Activity("unit", None, _near(53.0))
     assert _dose(units, closed).activity is None
+    single = _dosage(10, "units", Timing(event=("2026-11-20",)))
+    assert _dose(single, units, _dosage(3, "units")).activity == Activity("unit", 10.0, None)
     assert _dose(units, _dosage(4, "mEq", TWICE_A_DAY)).activity is None
 
 
@@ -561,6 +587,7 @@ def test_a_dose_with_a_loading_dose_has_no_amount_of_one_dose() -> None:
         ({"expectedSupplyDuration": _q(30, "d")}, "for 7 days", 30.0),
         ({"quantity": _q(60, "mg")}, "for 7 days", 7.0),
         ({"quantity": _q(60, "mg")}, None, 6.0),
+        ({"quantity": Quantity(60, code="mg")}, None, 6.0),
         ({"quantity": _q(60, "mg"), "numberOfRepeatsAllowed": 1}, None, 12.0),
         ({"quantity": _q(60, "tablet")}, None, None),
         ({"quantity": _q(None, "mg")}, None, None),
@@ -587,6 +614,7 @@ def _supply(value: float | None = 60, unit: str | None = "tablet", days: float |
         (_supply(), (Dosage(text="as directed"),), _mg(20)),
         (_supply(), (_dosage(asNeededBoolean=True),), _mg(0, 20)),
         (_supply(unit="mL"), (_dosage(),), ()),
+        (_supply(unit="mL/h"), (_dosage(),), ()),
         (_supply(unit="mg"), (_dosage(),), ()),
         (_supply(unit="fnord"), (_dosage(),), ()),
         (_supply(value=None), (_dosage(),), ()),

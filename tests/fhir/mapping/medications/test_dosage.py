@@ -16,10 +16,11 @@ from fhir.mapping.medications.dosage import (
     milligrams,
     rate_per_day,
     read_dosage,
+    with_masses_of_parts,
     with_strength_from_text,
 )
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.mapping.medications.sig import CONTRADICTION, NO_FREQUENCY, NO_WEIGHT, DoseProblem
+from fhir.mapping.medications.sig import CONTRADICTION, LONGEST_SIG, NO_FREQUENCY, NO_WEIGHT, DoseProblem
 from fhir.record.datatypes import (
     CodeableConcept,
     Coding,
@@ -193,7 +194,8 @@ def test_what_was_ordered_goes_before_what_was_calculated() -> None:
         ("10 mL of 100 units/mL", False, None),
         ("1 tablet daily", True, None),
         ("", True, None),
-        ("10 mL of 250 mg/5 mL " + "x" * 2000, False, None),
+        ("10 mL of 250 mg/5 mL ".ljust(LONGEST_SIG, "x"), False, Strength(50.0, "mg", "mL")),
+        ("10 mL of 250 mg/5 mL ".ljust(LONGEST_SIG + 1, "x"), False, None),
     ],
 )
 def test_a_strength_in_the_words_of_the_dosage(text: str, has_dose: bool, expected: Strength | None) -> None:
@@ -319,6 +321,7 @@ def test_the_least_of_a_combination() -> None:
         (("warfarin",), (Strength(20.0, "meq"),), 10.0, ML, ("meq", 8.0)),
         (("warfarin",), (Strength(20.0, "meq"),), 10.0, DoseUnit("mL", 5.0), ("meq", 40.0)),
         (("warfarin",), (Strength(20.0, "meq"),), 10.0, TABLET, ("meq", 80.0)),
+        (("warfarin",), (Strength(20.0, "meq", "mL"),), 10.0, ML, ("meq", 80.0)),
         (("warfarin",), (Strength(20.0, "%"),), None, TABLET, None),
         (("warfarin",), (TEN_MG,), None, TABLET, None),
         (("warfarin",), (None,), None, TABLET, None),
@@ -388,6 +391,9 @@ def _rate(**rate: Any) -> Dosage:
         (_rate(rateQuantity=_q(None, "mg/h")), ()),
         (_rate(rateQuantity=_q(2, "mg/h", comparator=">")), ()),
         (_rate(rateQuantity=_q(-2, "mg/h")), ()),
+        (_rate(rateQuantity=_q(0, "mg/h")), _mg(0)),
+        (_rate(rateRange=Range(_q(-1, "mg/h"), _q(2, "mg/h"))), ()),
+        (_rate(rateRange=Range(_q(1, "mg/h"), _q(-2, "mg/h"))), ()),
         (_rate(rateRange=Range(_q(1, "mg/h"), _q(2, "mg/h"))), _mg(24, 48)),
         (_rate(rateRange=Range(None, _q(2, "mg/h"))), _mg(48)),
         (_rate(rateRange=Range(_q(1, "mg/h"), None)), ()),
@@ -406,6 +412,8 @@ def _rate(**rate: Any) -> Dosage:
         (_rate(rateRatio=Ratio(_q(None, "mg"), _q(1, "h"))), ()),
         (_rate(rateRatio=Ratio(_q(100, "x"), _q(1, "h"))), ()),
         (_rate(rateRatio=Ratio(_q(-100, "mg"), _q(1, "h"))), ()),
+        (_rate(rateRatio=Ratio(_q(100, "mg"), _q(-1, "h"))), ()),
+        (_rate(rateRatio=Ratio(_q(0, "mg"), _q(1, "h"))), _mg(0)),
         (_rate(rateRatio=Ratio(_q(100, "mg", comparator="<"), _q(1, "h"))), ()),
         (_rate(rateRatio=Ratio(_q(100, "mg"), _q(1, "h", comparator="<"))), ()),
         (_rate(), ()),
@@ -494,10 +502,57 @@ def test_words_fill_what_the_structure_leaves_open_and_raise_its_upper_end() -> 
     assert read_dosage(_dose(_q(5, "mg"), text="60 mg/day divided twice daily"), WARFARIN).total_per_day is False
 
 
+@pytest.mark.parametrize(
+    ("dose", "text", "high", "often"),
+    [
+        # What the words say above the structure counts, but for a rounded number.
+        (_q(10, "mg"), "11 mg twice daily", 10, 2),
+        (_q(10, "mg"), "11.1 mg twice daily", 11.1, 2),
+        (_q(4, "mg"), "40 mg once", 4, 2),
+        (_q(4, "mg"), "60 mg/day divided twice daily", 4, 2),
+        (_q(4, "mg"), "5 mg three times daily and 40 mg at night", 4, 2),
+        (_q(4, "mg"), "10 mg at bedtime between meals", 4, 2),
+        (_q(0, "mg"), "5 mg twice daily", 0, 2),
+        (_q(1, "tablet"), "3 tablets daily", 3, 1),
+        (_q(1, "tablet"), "50 mg/h twice daily", 1, 2),
+        (_q(1, "tablet"), "5 mL twice daily", 1, 2),
+        (_q(1, "tablet"), "20 mg twice daily", 2, 2),
+    ],
+)
+def test_the_words_beside_a_structure_raise_it_or_leave_it(
+    dose: Quantity, text: str, high: float, often: float
+) -> None:
+    read = read_dosage(_dose(dose, timing=TWICE, text=text), WARFARIN)
+    assert read.amount is not None
+    assert (read.amount.high, read.schedule.high) == (_near(high), often)
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "masses"),
+    [
+        (("amoxicillin", "clavulanate"), "875/125 mg daily", (875.0, 125.0)),
+        (("amoxicillin", "clavulanate"), "999/5 mg daily", None),
+        (("warfarin", "metformin"), "5/10/15 mg daily", None),
+        (("warfarin", "metformin"), "320 mg TMP daily", None),
+        (("trimethoprim", "sulfamethoxazole"), "320 mg TMP daily", (320.0, 1600.0)),
+        (("trimethoprim", "sulfamethoxazole"), None, None),
+        (("warfarin",), "5/10 mg daily", None),
+    ],
+)
+def test_the_masses_of_the_parts_of_a_combination(
+    names: tuple[str, ...], text: str | None, masses: tuple[float, ...] | None
+) -> None:
+    identity, dosage = with_masses_of_parts(_of(*names), Dosage(text=text))
+    amounts = tuple(strength.amount for strength in identity.strengths if strength is not None)
+    assert (amounts, dosage.text) == ((masses, "1 each daily") if masses else ((), text))
+
+
 def test_the_weight_makes_the_dose_of_this_patient() -> None:
     dosage = _dose(_q(2, "mg/kg"), timing=TWICE)
     assert read_dosage(dosage, WARFARIN, 50.0) == Instruction(DoseAmount(100.0, 100.0, MG), TWO_A_DAY)
     assert read_dosage(dosage, WARFARIN) == Instruction(None, TWO_A_DAY, problem=NO_WEIGHT)
+    unclear = _dose(_q(2, "mg/kg"), timing=_repeat(frequency=2))
+    assert read_dosage(unclear, WARFARIN).problem == DoseProblem("frequency without a period")
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,19 @@ def test_english_words_are_taken_for_no_other_language() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "english"),
+    [
+        ("1-0-1 tbl", "1 each in the morning and 1 each in the evening"),
+        ("0-0-0", "0-0-0"),  # says nothing, and is left
+        ("take 1 tablet daily. nimm 1 tablette täglich", "take 1 tablet daily"),
+        ("take 1 tablet every 8 hours. take 1 tablette alle 8 stunden", "take 1 tablet every 8 hours"),
+    ],
+)
+def test_what_is_said_twice_or_in_a_scheme_is_english(words: str, english: str) -> None:
+    assert in_english(words) == english
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "use as directed",
@@ -370,7 +383,7 @@ def test_doses_of_one_day_a_week_and_an_amount_of_a_day(
     assert sig.problem is None
     assert (sig.amount.low if sig.amount else None) == amount
     assert (sig.amount.high if sig.amount else None) == amount
-    assert (sig.times_low, sig.times_high, sig.total_per_day) == (times, times, per_day)
+    assert (sig.times_low or None, sig.times_high, sig.total_per_day) == (times, times, per_day)
 
 
 @pytest.mark.parametrize(
@@ -395,7 +408,7 @@ def test_two_durations_with_two_amounts_change_the_dose(
     [
         ("mon-wed", {"mon", "tue", "wed"}), ("fri to mon", {"fri", "sat", "sun", "mon"}), ("mon-mon", {"mon"}),
         ("weekdays", {"mon", "tue", "wed", "thu", "fri"}), ("weekend", {"sat", "sun"}), ("daily", set()),
-        ("daily except sun", None),
+        ("daily except sun", None), ("m/w/f", {"mon", "wed", "fri"}), ("1 tab w/f", set()), ("mon/w", {"mon", "wed"}),
     ],
 )  # fmt: skip
 def test_days_of_the_week_are_named_alone_or_as_a_range(text: str, days: set[str] | None) -> None:
@@ -584,6 +597,21 @@ DAYS_UNCLEAR = {"problem": "the words name single days of the week"}
         ("1 tablet as directed", {"amount": _of(1, TABLET)}),
         ("daily as directed", DAILY),
         ("50 mg daily (reduced to one third for allopurinol)", {"amount": _of(50, MG), **DAILY}),
+        # Which of two readings is meant is not guessed.
+        ("5 mg in the morning, 10 mg as directed", SEVERAL),
+        ("1 tablet in the morning 2 at bedtime", SEVERAL),
+        ("1 tablet in the morning, 5 mL at noon and 2 at bedtime", SEVERAL),
+        ("2 tablets (10 mL) daily", SEVERAL),
+        ("1-2 times a week on Monday and Thursday", DAYS_UNCLEAR),
+        ("10 mg at bedtime between meals", {"amount": _of(10, MG), **FREQUENCIES}),
+        ("10 mg twice daily between meals", {"amount": _of(10, MG), **TWICE}),
+        # How fast it runs, how long, and what is in a volume.
+        ("5 mg/h over 4 hours for 3 days", {"amount": _of(20, MG), "total_per_day": True, "days": 3.0}),
+        ("run at 5 mg/h", {"amount": _of(5, DoseUnit("mg", span_days=1 / 24))}),
+        ("2 mg/kg/dose per hour", {"amount": _of(2, DoseUnit("mg", by_weight=True))}),
+        ("5 mg daily x 3 doses", {"amount": _of(5, MG), "days": 3.0, **DAILY}),
+        ("200 mg (1 mL) twice daily", {"amount": _of(200, MG), **TWICE}),
+        ("1 mL, 10 mg/h", {"amount": _of(10, DoseUnit("mg", span_days=1 / 24))}),
     ],
 )
 def test_all_that_a_sig_says(words: str, expected: dict[str, Any]) -> None:
@@ -629,6 +657,11 @@ def test_a_sig_of_over_a_thousand_signs_is_not_read() -> None:
         ("5 mg mon, tue, wed, 2.5 mg thu, fri, sat, sun", ("5 mg daily", "2.5 mg daily")),
         ("5 mg mon, tue, wed, 2.5 mg thu, fri, sat", ()),
         ("5 mg mon, tue, wed, thu, 2.5 mg thu, fri, sat, sun", ()),
+        # An amount without days, days without an amount, and two exceptions leave it open.
+        ("5 mg mon wed fri, 7.5 mg tue thu sat sun, 1 mg", ()),
+        ("mon, 5 mg tue, wed, thu, 2.5 mg fri, sat, sun, mon", ()),
+        ("5 mg daily except 2.5 mg on mon except 7.5 mg on fri", ()),
+        ("5 mg on mon except 2.5 mg on tue", ()),
         ("5 mg daily", ()),
         ("taper as directed", ()),
         ("10 mg daily for 1 week in the morning, 5 mg for 1 week in the evening", ()),
