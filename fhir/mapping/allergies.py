@@ -249,7 +249,7 @@ def _drug_allergies(record: PatientRecord) -> tuple[_DrugAllergies, tuple[Refusa
         if could_be_a_drug(resource, allergen):
             unread.setdefault(*words_and_code(resource.code))
             doubtful = _doubtful_allergen(resource, allergen)
-            if _is_of_drugs(doubtful) and allergen | doubtful != allergen:
+            if _is_of_drugs(doubtful):
                 read.append(_in_doubt(_allergy(resource, doubtful)))
     for condition in record.conditions:
         allergy = _allergy_of_problem(condition)

@@ -289,7 +289,7 @@ def _by_group(record: PatientRecord) -> dict[str, tuple[Sign, ...]]:
     for group in {group for signs in by_kind.values() for group in signs}:
         kinds = CONDITION_GROUPS[group].counts_from
         by_group[group] = tuple(sign for kind in kinds for sign in by_kind.get(kind, {}).get(group, ()))
-    if CONDITION_GROUPS[MECHANICAL_VALVE].counts_from and (implanted := _implanted_valve(record)) is not None:
+    if (implanted := _implanted_valve(record)) is not None:
         by_group[MECHANICAL_VALVE] = (implanted, *by_group.get(MECHANICAL_VALVE, ()))
     return by_group
 
@@ -330,7 +330,7 @@ def _devices(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for device in record.devices if record.was_requested("Device") else ():
         if device.status not in ("inactive", "entered-in-error"):
-            names = [CodeableConcept(text=name.name) for name in device.deviceName if name.name]
+            names = [CodeableConcept(text=name.name) for name in device.deviceName]
             for concept in (device.type, *names):
                 _add(signs, concept, _name("Device", device.id), None)
     return signs

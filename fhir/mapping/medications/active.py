@@ -178,16 +178,11 @@ def _repeats(stated: MedicationIdentity, ordered: MedicationIdentity) -> bool:
 
 def _replaced(record: PatientRecord) -> frozenset[str]:
     """Orders that a later order names as the one before it."""
-    later = [
-        medication_request
-        for medication_request in record.medication_requests
-        if medication_request.priorPrescription is not None
-    ]
     return frozenset(
-        relative_reference(order.priorPrescription.reference)
-        for order in later
-        if order.priorPrescription is not None
-        and order.priorPrescription.reference
+        relative_reference(prior.reference)
+        for order in record.medication_requests
+        if (prior := order.priorPrescription) is not None
+        and prior.reference
         and order.status in _WAS_TAKEN_REQUEST
         and _is_order(order)
     )
@@ -448,7 +443,7 @@ def _no_starts_yet(_record: PatientRecord) -> dict[str, tuple[FhirTime | None, .
 
 def _started(order: Order) -> FhirTime | None:
     text = _since(order)
-    starts = [period.start for period in _periods(order) if period.start]
+    starts = [period.start for period in _periods(order)]
     times = [time for start in (text, *starts) if start and (time := parse_time(start)) is not None]
     return min(times, key=_instant, default=None)
 

@@ -181,6 +181,32 @@ def test_one_reaction_that_is_allergic_among_others_counts() -> None:
     assert _penicillin(**_reacted({"text": "nausea"}, {"text": "headache"})).is_no_allergy
 
 
+@pytest.mark.parametrize(
+    ("words", "is_rash_only", "is_no_allergy"),
+    [
+        ("hives", True, False),
+        ("hives, tongue swelling", False, False),
+        ("nausea", False, True),
+        ("nausea and anaphylaxis", False, False),
+        (None, False, False),
+    ],
+)
+def test_a_rash_or_a_side_effect_alone_is_told_from_what_is_dangerous(
+    words: str | None, is_rash_only: bool, is_no_allergy: bool
+) -> None:
+    found = _penicillin(**(_reacted({"text": words}) if words else {}))
+    assert (found.is_rash_only, found.is_no_allergy) == (is_rash_only, is_no_allergy)
+
+
+def test_an_allergy_that_stands_on_both_lists_is_one() -> None:
+    problems = [
+        {"resourceType": "Condition", "id": words, "code": {"text": f"Allergy to {words}"}}
+        for words in ("penicillin", "ibuprofen")
+    ]
+    sources = [allergy.source for allergy in allergies(record_of(_allergy("Penicillin", id="a"), *problems))]
+    assert sources == ["AllergyIntolerance/a", "Condition/ibuprofen"]
+
+
 def test_a_manifestation_that_is_only_a_code_is_read() -> None:
     found = _penicillin(**_reacted({"coding": [{"system": SNOMED, "code": "39579001"}]}))
     assert (found.severity, found.reactions) == ("critical", ("anaphylaxis",))
@@ -225,6 +251,8 @@ def test_an_intolerance_is_one_step_lower(words: str | None, severity: str) -> N
         (_allergy("Penicillin (no rash, diarrhea)"), "info", ("diarrhea",), False),
         (_allergy("Penicillin V 500 QID anaphylaxis"), "warning", ("anaphylaxis",), True),
         (_allergy("Penicillin label, mother was told"), "info", (), True),
+        (_allergy("no known allergies; label says penicillin, hives"), "info", ("hives",), True),
+        (_allergy("Penicillin") | {"clinicalStatus": {}}, "warning", (), False),
         (_allergy("Allergy to antibiotic", note=[{"text": "PCN - hives"}]), "info", ("PCN - hives",), True),
         (_allergy() | {"code": None, "substance": {"text": "PCN"}, "status": "unconfirmed"}, "warning", (), False),
         (_allergy("penicillin challenge negative 2024, hives with amoxicillin 2025"), "warning", ("hives",), False),
@@ -263,6 +291,7 @@ def test_words_that_are_unsure_are_info(words: str) -> None:
 
 def test_the_day_it_was_recorded_comes_along() -> None:
     assert _penicillin(recordedDate="2015-03-02").recorded is not None
+    assert _penicillin(onsetDateTime="2015").recorded is not None
     assert _penicillin().recorded is None
 
 
@@ -326,6 +355,8 @@ def test_an_allergy_is_called_as_in_the_chart_or_by_its_drug(entry: dict[str, An
         ({"code": {"coding": [{"code": "Z88.0"}]}}, None),
         ({"code": {"coding": [{"system": SNOMED, "code": "91936005"}]}}, "warning"),
         ({"code": {"text": "Penicillin allergy ruled out"}}, None),
+        ({"code": {"text": "Allergy to penicillin"}, "abatementDateTime": "2020-01-01"}, None),
+        ({"code": {"text": "Allergy to penicillin"}, "abatementString": "in childhood"}, None),
         ({"code": {"text": "No penicillin allergy"}}, None),
         ({"code": {"text": "Mother is allergic to penicillin"}}, None),
         ({"code": {"text": "Penicillin allergy"}, "abatementDateTime": "2020"}, None),

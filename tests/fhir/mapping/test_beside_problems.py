@@ -51,9 +51,11 @@ def _relative(relation: str, words: str, status: str = "completed") -> dict[str,
 COUNTS: list[tuple[str, dict[str, Any]]] = [
     ("cabg", _of("Procedure", status="completed", code={"text": "CABG x3"}, performedDateTime="2015-01-01")),
     ("pacemaker", _device("Cardiac pacemaker")),
+    ("pacemaker", _device("System") | {"deviceName": [{"type": "other"}, {"name": "Pacemaker", "type": "other"}]}),
     ("do_not_resuscitate", _flag("Do not resuscitate")),
     ("g6pd", _flag("G6PD deficiency", period={"start": "2020-01-01"})),
     ("afib", _ordered("Atrial fibrillation")),
+    ("afib", _ordered("Atrial fibrillation", authoredOn=None)),
     ("hf", _visit("Heart failure follow-up")),
     ("hospice", _of("CarePlan", status="active", intent="plan", title="Hospice care")),
     ("advance_care_planning", _document("86533-7")),
@@ -180,6 +182,7 @@ def test_a_sign_is_what_the_chart_says_with_its_source_and_day(
         ("2026-11-19", "planned", False),
         ("2026-12-01", "in-progress", False),
         (None, "in-progress", False),
+        ("today", "in-progress", False),
     ],
 )
 def test_the_reason_of_a_visit_counts_for_a_year(start: str | None, status: str, counts: bool) -> None:

@@ -244,6 +244,22 @@ def test_a_pregnancy_ahead_on_a_mans_record_is_not_named() -> None:
         assert record.refusals == ((refusal,) if named else ())
 
 
+def test_a_code_that_says_all_is_not_read_by_the_words_beside_it_in_another_code_too() -> None:
+    follow_up = {"system": ICD10, "code": "Z09"}
+    local = {"system": "urn:oid:2.999", "code": "X1", "display": "an entry"}
+    for codings, is_there in (([local], True), ([follow_up, local], False), ([local, follow_up], False)):
+        told = condition("Z09") | {"code": {"coding": codings, "text": "Stroke"}}
+        assert (find_condition(record_of(told), "stroke") is not None) is is_there
+
+
+def test_a_valve_of_which_nobody_says_the_kind_is_warned_of_as_a_mechanical_one() -> None:
+    valve = condition("Z95.2", ICD10)
+    valve["code"]["text"] = "Presence of heart valve prosthesis"
+    hit = find_condition(record_of(valve), "mechanical_valve")
+    assert hit is not None
+    assert (hit.key, hit.source) == ("mechanical_valve", "Condition/c-Z95.2")
+
+
 def test_the_first_of_several_groups_that_the_record_has_is_used() -> None:
     record = record_of(condition("90560007"), condition("49436004"))
     for groups, key in ((("diabetes", "gout", "afib"), "gout"), (("afib", "gout"), "afib"), (("diabetes",), None)):
@@ -280,6 +296,11 @@ def test_of_two_entries_of_one_pregnancy_and_day_the_first_dates_it() -> None:
         hit = find_condition(record_of(*conditions), "pregnancy")
         assert hit is not None
         assert hit.source == f"Condition/{conditions[0]['id']}"
+    undated = condition(PREGNANT, id="undated")
+    for conditions in ((first, undated), (undated, first)):
+        hit = find_condition(record_of(*conditions), "pregnancy")
+        assert hit is not None
+        assert hit.source == "Condition/a"
 
 
 @pytest.mark.parametrize(("status", "counts"), [("active", True), (None, True), ("resolved", False)])

@@ -73,6 +73,7 @@ def test_what_is_said_beside_an_implant_does_not_take_it_out(words: str, kind: s
         ("Pacemaker interrogation", "completed", []),
         ("Explantation Herzschrittmacher", "completed", []),
         ("Removal of temporary pacemaker", "completed", []),
+        ("Insertion of temporary pacemaker", "completed", []),
     ],
 )
 def test_what_an_operation_put_in_is_an_implant(words: str, status: str, kinds: list[str], as_of: datetime) -> None:
@@ -81,6 +82,12 @@ def test_what_an_operation_put_in_is_an_implant(words: str, status: str, kinds: 
         "subject": {"reference": "Patient/case"}, "performedDateTime": "2025-03-01",
     }  # fmt: skip
     assert [kind for kind, _ in _found(as_of, operation)] == kinds
+
+
+def test_what_has_no_words_is_read_over(as_of: datetime) -> None:
+    unnamed = _device("Cardiac pacemaker", deviceName=[{"type": "other"}, {"name": "Azure", "type": "other"}])
+    no_problem = {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/case"}}
+    assert _found(as_of, unnamed, no_problem) == [("pacemaker", MrSafety.UNDOCUMENTED)]
 
 
 @pytest.mark.parametrize("status", ["inactive", "entered-in-error"])

@@ -448,6 +448,9 @@ def test_the_sex_at_birth_goes_before_the_gender(gender: str, at_birth: str | No
         patient["extension"] = [{"url": birth_sex, "valueCode": at_birth}]
     pregnant = condition("72892002", onsetDateTime="2026-06-01")
     assert (source(pregnant, patient=patient) is not None) is is_pregnant
+    # A test of the body tells more than the administrative gender, and less than the sex that is charted.
+    tested = source(pregnant, _tested("2026-11-10"), patient=patient)
+    assert (tested is not None) is (is_pregnant or at_birth is None)
 
 
 @pytest.mark.parametrize(

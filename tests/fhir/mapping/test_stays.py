@@ -264,10 +264,10 @@ def test_the_stay_itself_and_what_went_over_into_it_are_no_earlier_stays() -> No
         record = record_of(first, day_before, summer)
         assert stays_before(record, current_stay(record)) == expected
     in_words = {"hospitalization": {"admitSource": {"text": "Transfer from another hospital"}}}
-    for end, expected in (("2026-11-17T12:00:00Z", 0.0), ("2026-11-17T11:59:59Z", 1.0)):  # within a day
+    for end, count in (("2026-11-17T12:00:00Z", 0.0), ("2026-11-17T11:59:59Z", 1.0)):  # within a day
         moved = day_before | {"period": {"start": "2026-11-10T00:00:00Z", "end": end}}
         record = record_of(now | in_words, moved)
-        assert stays_before(record, current_stay(record))[0] == expected
+        assert stays_before(record, current_stay(record))[0] == count
     # A later stay does not come in between.
     ended = {"period": {"start": "2026-11-12T12:00:00Z", "end": "2026-11-13T12:00:00Z"}}
     first = day_before | {"period": {"start": "2026-11-01T00:00:00Z", "end": "2026-11-12T06:00:00Z"}}

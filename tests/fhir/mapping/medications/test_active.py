@@ -177,6 +177,9 @@ def test_an_order_is_the_same_however_its_reference_is_written(start: str, end: 
 def test_an_order_that_a_later_one_replaces_is_not_on_the_list(more: Json, sources: list[str]) -> None:
     later = request(METFORMIN, "m2", priorPrescription={"reference": "MedicationRequest/m1"}, **more)
     assert _sources(LISTED, later) == sources
+    assert _sources(LISTED, request("warfarin", "m2", priorPrescription={"display": "m1"})) == [
+        "MedicationRequest/m1", "MedicationRequest/m2",
+    ]  # fmt: skip
 
 
 def test_what_was_given_out_is_on_the_list_with_its_source_day_and_dose() -> None:
@@ -419,6 +422,7 @@ def test_what_ended_in_the_last_thirty_days(resource: Json, ended: str | None) -
         (request(METFORMIN, status="stopped", authoredOn="2025-01-01", **_valid(end="2026-05-23")), False),
         (request(METFORMIN, status="stopped", authoredOn="2025-01-01", **_valid(end="2026-05-22")), True),
         (request(METFORMIN, status="completed", authoredOn=None), True),
+        (request(METFORMIN, status="completed", authoredOn="2026-05-24", **_valid(start="2026-05-24")), False),
         *((request(METFORMIN, status=status), True) for status in ("draft", "cancelled", "entered-in-error")),
         *((request(METFORMIN, intent=intent), True) for intent in ("plan", "proposal")),
         (request(METFORMIN, doNotPerform=True), True),
@@ -451,6 +455,7 @@ def test_a_drug_is_new_where_it_was_not_taken_for_180_days(resource: Json, is_ne
         ((request(METFORMIN, authoredOn="2026-11-05"),), False),
         ((request(METFORMIN, authoredOn="2026-11-18"), request(METFORMIN, "m2", authoredOn="2026-05-01")), False),
         ((request(METFORMIN, authoredOn="2026-11-18", **_bounds({"start": "2026-10-01"})),), False),
+        ((request(METFORMIN, authoredOn="2026-11-18", **_bounds({"start": "fnord"}, {"end": "2026-12-01"})),), True),
         ((request(METFORMIN, status="completed", authoredOn="2025-10-01", **_valid(end="2026-01-01")),), True),
         ((statement(METFORMIN),), None),
         ((statement(METFORMIN), request(METFORMIN, authoredOn="2026-11-05")), False),
@@ -464,7 +469,8 @@ def test_a_drug_is_begun_lately_where_no_order_of_it_is_older(resources: tuple[J
 
 
 def test_every_order_that_was_taken_has_its_source() -> None:
-    never = request(METFORMIN, "m2", status="cancelled"), dispense(METFORMIN, "d2", whenHandedOver="")
+    never = [request(METFORMIN, "m2", status="cancelled"), dispense(METFORMIN, "d2", whenHandedOver="")]
+    never += [administration(METFORMIN, "a2", status="not-done"), administration(METFORMIN, "a3", effectiveDateTime="")]
     record = record_of(request(METFORMIN), statement(METFORMIN), dispense(METFORMIN), administration(METFORMIN), *never)
     assert [source for source, _ in orders_ever_taken(record, RXCUI)] == [
         "MedicationRequest/m1", "MedicationStatement/s1", "MedicationDispense/d1", "MedicationAdministration/a1",
@@ -480,6 +486,7 @@ def test_the_last_order_after_a_day_and_before_the_day_of_the_call(day: str, las
     orders = [
         request(METFORMIN, f"m{when[-2:]}", authoredOn=when) for when in ("2026-10-01", "2026-11-19", "2026-11-20")
     ]
+    orders.append(request(METFORMIN, "undated", authoredOn=None))
     since = parse_time(day)
     assert since is not None
     found = last_order_after(record_of(*orders), RXCUI, since)

@@ -12,6 +12,7 @@ from fhir.mapping.medications.active import (
     held_medications,
     presence_of,
     uncertain_medications,
+    unreadable_codes,
     unreadable_medications,
     words_of_unreadable,
 )
@@ -23,6 +24,28 @@ ANTICOAGULANT = frozenset({"anticoagulant"})
 def test_a_drug_that_is_on_the_list_is_present_whatever_else_is_unreadable() -> None:
     presence = presence_of(record_of(request("Xyzabloc 5 mg"), statement("apixaban")), ANTICOAGULANT)
     assert (presence.state, [drug.name for drug in presence.medications]) == ("present", ["apixaban"])
+
+
+def test_what_is_not_meant_is_left_out_by_its_code_or_its_name() -> None:
+    record = record_of(request("apixaban"))
+    for other_than, state in (({"1364430"}, "absent"), ({"apixaban"}, "absent"), ({"warfarin"}, "present")):
+        assert presence_of(record, ANTICOAGULANT, other_than=frozenset(other_than)).state == state
+
+
+@pytest.mark.parametrize(
+    ("coding", "code"),
+    [
+        ([{"display": "Xyza"}, {"system": "urn:oid:2.999", "code": "X1"}], "urn:oid:2.999|X1"),
+        ([{"code": "X1"}], "|X1"),
+        ([{"display": "Xyza"}], "text"),
+    ],
+)
+def test_the_code_of_what_no_table_knows_is_its_first(coding: list[dict[str, str]], code: str) -> None:
+    unknown = request("Xyzabloc 5 mg", medicationCodeableConcept={"coding": coding, "text": "Xyzabloc 5 mg"})
+    record = record_of(unknown)
+    assert unreadable_codes(record) == ()  # nobody has looked yet
+    active_medications(record)
+    assert unreadable_codes(record) == (code,)
 
 
 @pytest.mark.parametrize("words", ["Xyzabloc 5 mg", "Blutverdünner nach Plan", "study drug or placebo"])
