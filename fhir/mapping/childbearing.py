@@ -91,22 +91,20 @@ def _later(fhir_time: FhirTime | None, other: FhirTime) -> FhirTime:
 def _pregnancy_statements(record: PatientRecord) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
     """Yield what conditions and procedures say, with the day; without one it counts as long ago."""
     for condition in record.conditions:
-        yield from _uses(condition.code, condition.onsetDateTime or condition.recordedDate, record)
+        yield from _uses(condition.code, condition.onsetDateTime or condition.recordedDate)
     for procedure in record.procedures:
         if procedure.status == "completed":
             period = procedure.performedPeriod
             when = procedure.performedDateTime or (period.start if period is not None else None)
-            yield from _uses(procedure.code, when, record)
+            yield from _uses(procedure.code, when)
 
 
 _LONG_AGO = FhirTime(0.0, "", "year")
 
 
-def _uses(
-    concept: CodeableConcept | None, when: str | None, record: PatientRecord
-) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
+def _uses(concept: CodeableConcept | None, when: str | None) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
     time = (parse_time(when) if when else None) or _LONG_AGO
-    if concept is None or time.is_after(record.as_of_epoch):
+    if concept is None:
         return
     if any(is_of_patient(concept.words, match.start()) for match in _INFERTILE_IN_WORDS.finditer(concept.words)):
         yield "infertile", time

@@ -156,7 +156,7 @@ def _newer_bound(record: PatientRecord, values: list[KidneyValue], *, is_fresh: 
     for bound in record.one_sided_results("egfr"):
         limit = bound.limit
         # In mL/min it may not be per 1.73 m2: only where there is nothing else.
-        if (values and not _is_per_area(limit)) or (is_fresh and _is_stale(record, limit)):
+        if values and not _is_per_area(limit):
             continue
         if values and limit.time.date <= values[0].measurement.time.date:
             return None

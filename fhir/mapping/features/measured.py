@@ -187,11 +187,10 @@ class EstimatedGFR(Feature):
         """Return the same for this sex."""
         creatinine = record.lookup(_CREATININE, self.window_days)
         age = record.age_years()
-        can_estimate = age is not None and sex is not None and AGE_YEARS[0] <= age <= AGE_YEARS[1]
-        if isinstance(creatinine, Found) and can_estimate:
-            assert age is not None and sex is not None  # noqa: S101 PT018 - said by can_estimate
+        if isinstance(creatinine, Found) and age is not None and sex is not None:
             measured = creatinine.measurement
-            return self.of_measurement(measured, ckd_epi_2021(age, sex, measured.value))
+            if AGE_YEARS[0] <= age <= AGE_YEARS[1]:
+                return self.of_measurement(measured, ckd_epi_2021(age, sex, measured.value))
         reported = self._reported(record)
         if reported is not None:
             return self.of_measurement(reported)

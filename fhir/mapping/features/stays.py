@@ -28,7 +28,6 @@ from fhir.mapping.stays import (
     procedure_in_stay,
     stays_before,
 )
-from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.resources import Condition
 from fhir.terminology.conditions import CONDITION_GROUPS, code_system, condition_groups_of
@@ -224,16 +223,8 @@ def _diagnoses_of_current_stay(record: PatientRecord) -> list[Condition]:
     return [
         condition
         for condition in record.conditions
-        if condition.encounter is not None
-        and relative_reference(condition.encounter.reference or "") == source
-        and _is_known(record, condition)
+        if condition.encounter is not None and relative_reference(condition.encounter.reference or "") == source
     ]
-
-
-def _is_known(record: PatientRecord, condition: Condition) -> bool:
-    text = condition.onsetDateTime or condition.recordedDate
-    time = parse_time(text) if text else None
-    return time is None or not time.is_after(record.as_of_epoch)
 
 
 def _start_of_stay(record: PatientRecord) -> str:

@@ -356,6 +356,7 @@ def test_an_allergy_is_called_as_in_the_chart_or_by_its_drug(entry: dict[str, An
         ({"code": {"coding": [{"system": SNOMED, "code": "91936005"}]}}, "warning"),
         ({"code": {"text": "Penicillin allergy ruled out"}}, None),
         ({"code": {"text": "Allergy to penicillin"}, "abatementDateTime": "2020-01-01"}, None),
+        ({"code": {"text": "Allergy to penicillin"}, "clinicalStatus": {"coding": [{"code": "inactive"}]}}, None),
         ({"code": {"text": "Allergy to penicillin"}, "abatementString": "in childhood"}, None),
         ({"code": {"text": "No penicillin allergy"}}, None),
         ({"code": {"text": "Mother is allergic to penicillin"}}, None),

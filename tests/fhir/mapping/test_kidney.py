@@ -94,6 +94,7 @@ BEST: list[tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]] = [
     ([_compared(">", 60), creatinine(2.0, OCTOBER)], WOMAN, {"side": ">"}),
     # Under a limit says less than a low number.
     ([_compared("<", 15), egfr(12.0, OCTOBER)], WOMAN, {"value": 12.0}),
+    ([_compared("<", 15), egfr(15.0, OCTOBER)], WOMAN, {"side": "<"}),
     ([_compared("<", 15), egfr(40.0, OCTOBER)], WOMAN, {"side": "<"}),
     # Estimated from creatinine, which may be molar; the newest of reported and estimated, on one day the reported.
     ([creatinine(1.5)], WOMAN, {
@@ -131,6 +132,7 @@ BEST: list[tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]] = [
     ([creatinine(1.0), egfr(90.0)], WOMAN | {"birthDate": "2008-11-21"}, {"reason": "under-18"}),
     ([egfr(40.0), creatinine(1.0)], BORN_UNKNOWN, {"value": 40.0}),
     ([creatinine(1.0)], BORN_UNKNOWN, {"reason": "no-age"}),
+    ([creatinine(1.5)], WOMAN | {"birthDate": "1906-11-20"}, {"method": "CKD-EPI 2021"}),  # 120 years
     # Missing, too old, refused; in hospital the limit is 30 days.
     ([], WOMAN, {"reason": "missing", "old": None}),
     ([creatinine(3.0, "2025-11-20")], WOMAN, {"value": ckd_epi_2021(70, "female", 3.0), "stale": False}),

@@ -190,9 +190,12 @@ def test_tests_of_one_row_spare_each_other_only_where_they_are_the_same() -> Non
 def test_a_screening_is_known_by_the_words_of_a_procedure() -> None:
     assert screening_groups_of(["24623002"], "Screening mammography (procedure)") == {"mammography"}
     assert screening_groups_of([None], "Diagnostic mammogram of a lump") == frozenset()
+    assert screening_groups_of([None], "Bone density scan") == {"dxa"}
+    assert screening_groups_of([None], "Ultrasound bone densitometry of heel") == frozenset()
 
 
 @given(st.text(max_size=300))
 def test_no_text_of_an_order_stops_its_reading(words: str) -> None:
-    study = read_study({"code": {"text": words}, "note": [{"text": words}]})
+    reason = {"coding": [words, {"display": words}]}  # a coding that is none is read over
+    study = read_study({"code": {"text": words}, "note": [{"text": words}], "reasonCode": [reason]})
     assert study.groups <= read_study({"code": {"text": words}}).groups | {"iodine", "gadolinium"}

@@ -162,6 +162,11 @@ def test_an_order_shows_the_dose_of_a_day_that_was_read_or_why_it_is_not_known()
         "MedicationRequest", medicationCodeableConcept={"text": "Lantus"}, dosageInstruction=[{"text": "20 units qhs"}]
     )
     assert insulin.dose == "20 unit a day"
+    without_time = {"medicationCodeableConcept": {"text": "Lantus"}, "dosageInstruction": [{"text": "20 units"}]}
+    assert _of("MedicationRequest", **without_time).dose.startswith("dose not known: ")
+    coding = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "6809"}
+    two_drugs = _of("MedicationRequest", medicationCodeableConcept={"coding": [coding], "text": "warfarin 5 mg tablet"})
+    assert two_drugs.reason == "The code means metformin, the words say warfarin."
 
 
 def test_an_order_of_imaging_or_a_test_says_whether_it_is_recognised() -> None:
@@ -182,6 +187,8 @@ def test_an_older_form_and_a_result_named_in_words_are_read_as_answers_read_them
     }  # fmt: skip
     assert understand(result).analyte == "sodium"
     assert understand(result | {"code": {"text": "sodium, urine"}}).analyte is None
+    local = {"coding": [{"system": "urn:oid:2.999", "code": "NA1"}], "text": "sodium level"}
+    assert understand(result | {"code": local}).reason == "read by its name: no code of it is in the tables"
 
 
 def test_a_result_of_no_known_test_that_finds_nothing_is_not_understood() -> None:

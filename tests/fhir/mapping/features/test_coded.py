@@ -79,6 +79,22 @@ def test_which_conditions_count(days: int | None, resource: Any, counts: bool) -
     assert found != not_found if counts else found == not_found
 
 
+def test_an_entry_without_a_code_is_read_over_and_an_undated_one_is_of_its_encounter() -> None:
+    undated = condition(recordedDate=None, encounter={"reference": "Encounter/e"})
+    for start, counts in (("2026-11-01", True), ("2026-12-01", False)):
+        visit = builders.encounter("AMB", "planned", id="e", period={"start": start})
+        found = DIABETES.read(record_of({**condition("x"), "code": None}, undated, visit))
+        assert isinstance(found, FeatureValue)
+        assert found.is_found is counts
+
+
+def test_of_two_entries_of_one_day_the_first_is_the_evidence() -> None:
+    for names in (("a", "b"), ("b", "a")):
+        found = DIABETES.read(record_of(*map(condition, names)))
+        assert isinstance(found, FeatureValue)
+        assert found.source == f"Condition/{names[0]}"
+
+
 @pytest.mark.parametrize(
     ("days", "more", "when"),
     [

@@ -1,6 +1,7 @@
 """One mapping: values with their evidence, the steps of a series, and a reason for what is missing or refused."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import orjson
 import pytest
 
 from fhir.mapping.features.catalog import FEATURES, features_named
-from fhir.mapping.features.feature import FeatureFault, FeatureValue, Missing, map_features
+from fhir.mapping.features.feature import FeatureFault, FeatureValue, Missing, map_features, words_of_period
 from fhir.mapping.features.measured import Measured
 from fhir.record.measurement import measure, parts_by_analyte
 from fhir.record.record import read_record
@@ -77,6 +78,21 @@ def test_unknown_sex_and_birth_date_are_missing_not_guessed() -> None:
     record = read_record({"patient": lean(nobody | {})}, "p1", AS_OF)
     vector = map_features(record, features_named(("age_years", "sex_male")))
     assert [gap.reason for gap in vector.missing] == ["absent", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("days", "words"), [(730, "2 years"), (1825, "5 years"), (365, "365 days"), (400, "400 days"), (90, "90 days")]
+)
+def test_a_period_is_told_in_years_from_two_whole_ones_on(days: int, words: str) -> None:
+    assert words_of_period(days) == words
+
+
+def test_a_feature_that_another_one_takes_the_name_of_is_read_anew() -> None:
+    (creatinine,) = features_named(("creatinine_mg_dl",))
+    record = record_of(observation("2160-0", 1.2, "mg/dL", "2026-11-01"))
+    assert map_features(record, (creatinine,)).missing == []
+    (missing,) = map_features(record, (replace(creatinine, window_days=5),)).missing
+    assert missing.reason == "stale"
 
 
 def test_the_order_of_resources_changes_nothing() -> None:

@@ -126,12 +126,19 @@ def test_the_diagnosis_of_g6pd_deficiency_is_a_deficient_result() -> None:
         (4.0, "U/g Hb", ()),
         (9.5, "U/g{Hb}", ()),
         (1.2, "U/mL", ()),
+        (3.4, "U/g Hb", ("Deficient",)),
+        (3.5, "U/g Hb", ()),
+        (0.0, "U/g Hb", ("Deficient",)),
+        (-1.0, "U/g Hb", ()),
     ],
 )
 def test_only_an_activity_of_g6pd_that_is_low_under_every_method_is_a_deficiency(
     value: float, unit: str, keys: tuple[str, ...]
 ) -> None:
     quantity = {"value": value, "unit": unit}
+    over = _observation(code=_concept("32546-4"), valueQuantity=quantity | {"comparator": ">"}, date="2026-01-06")
+    found = _result("G6PD", over)
+    assert found is None or found.keys == ()
     observation = _observation(code=_concept("32546-4"), valueQuantity=quantity, date="2026-01-06")
     found = _result("G6PD", observation)
     assert (found.keys if found is not None else ()) == keys

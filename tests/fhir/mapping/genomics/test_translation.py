@@ -348,6 +348,15 @@ _RISK = "increased risk of aminoglycoside-induced hearing loss"
         ("MT-RNR1", "m.1555A>G; present", (_RISK,)),
         ("MT-RNR1", "m.1555A>G; increased risk", (_RISK, _RISK)),
         ("MT-RNR1", "m.1555A>G; blue", ()),
+        # Repeats of UGT1A1 are not the numbers of its alleles.
+        ("UGT1A1", "6/7", ("Intermediate Metabolizer",)),
+        ("UGT1A1", "1/28", ("Intermediate Metabolizer",)),
+        # No change at one position says nothing of the others, no change at all does.
+        ("DPYD", "c.[=];[=]", ("2.0",)),
+        ("DPYD", "c.[1905+1=];[1905+1=]", ()),
+        ("CYP2C9", "no function/no function", ("0.0",)),
+        ("CYP2C9", "two loss-of-function alleles", ()),
+        ("CYP2C9", "no function/odd function", ()),
     ],
 )
 def test_words_beside_a_genotype(gene: str, text: str, keys: tuple[str, ...]) -> None:

@@ -1,9 +1,10 @@
 """Genes that a text names: looking first for a part of each name leaves none out."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir.mapping.genomics.words import _PATTERNS, genes_named, parts_by_gene
+from fhir.mapping.genomics.words import _PATTERNS, genes_named, parts_by_gene, without_advice
 
 _NAMES = st.sampled_from(
     [
@@ -22,6 +23,17 @@ def test_every_gene_that_a_pattern_finds_is_found(parts: list[tuple[str, str]]) 
     found = [gene for gene, pattern in _PATTERNS.items() if pattern.search(text)]
     assert list(genes_named([text])) == found
     assert {gene for gene, _ in parts_by_gene(text)} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Poor metabolizer; ; avoid clopidogrel", "Poor metabolizer"),
+        ("Poor metabolizer; consider CYP2D6 testing", "Poor metabolizer; consider CYP2D6 testing"),
+    ],
+)
+def test_advice_is_left_out_unless_it_names_a_gene(text: str, told: str) -> None:
+    assert without_advice(text) == told
 
 
 def test_a_text_about_several_genes_is_cut_at_their_names() -> None:

@@ -470,7 +470,7 @@ def test_a_drug_is_begun_lately_where_no_order_of_it_is_older(resources: tuple[J
 
 def test_every_order_that_was_taken_has_its_source() -> None:
     never = [request(METFORMIN, "m2", status="cancelled"), dispense(METFORMIN, "d2", whenHandedOver="")]
-    never += [administration(METFORMIN, "a2", status="not-done"), administration(METFORMIN, "a3", effectiveDateTime="")]
+    never += [administration(METFORMIN, "a2", status="unknown"), administration(METFORMIN, "a3", effectiveDateTime="")]
     record = record_of(request(METFORMIN), statement(METFORMIN), dispense(METFORMIN), administration(METFORMIN), *never)
     assert [source for source, _ in orders_ever_taken(record, RXCUI)] == [
         "MedicationRequest/m1", "MedicationStatement/s1", "MedicationDispense/d1", "MedicationAdministration/a1",

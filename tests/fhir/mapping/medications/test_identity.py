@@ -17,7 +17,7 @@ from fhir.mapping.medications.identity import (
     identify_medication,
     resolve_medication,
 )
-from fhir.record.datatypes import CodeableConcept, Coding, Quantity, Ratio, Reference
+from fhir.record.datatypes import CodeableConcept, Coding, Identifier, Quantity, Ratio, Reference
 from fhir.record.resources import (
     Bundle,
     Medication,
@@ -203,6 +203,12 @@ def test_the_name_of_a_group_of_drugs_is_not_the_name_of_a_drug() -> None:
     for system, is_known in ((f"{MIMIC}-etc", False), ("urn:site", True)):
         order_of_group = request("x") | {"medicationCodeableConcept": {"coding": [display | {"system": system}]}}
         assert bool(_identified(order_of_group).ingredients) is is_known
+    name = {"system": f"{MIMIC}-name"}
+    for codings in ([name, display], [name | {"code": "Metformin"}]):
+        named = _identified(request("x") | {"medicationCodeableConcept": {"coding": codings}})
+        assert named.name == "metformin"
+    identifiers = (Identifier(system=name["system"]), Identifier(system=name["system"], value="Metformin"))
+    assert identify_medication(Medication(identifier=identifiers)).name == "metformin"
 
 
 def test_words_that_say_that_it_releases_slowly() -> None:
@@ -351,6 +357,9 @@ def test_the_form_of_a_medication() -> None:
     worded = CodeableConcept(text="hydrocortisone 10 mg oral tablet")
     assert identify_medication(Medication(code=worded, form=CodeableConcept(text="Tabl."))).dose_form == "oral tablet"
     assert identify_medication(Medication(code=CodeableConcept(text="dew"), form=cream)).dose_form is None
+    # A tube does not say that it acts on the whole body.
+    topical = CodeableConcept(text="hydrocortisone 1 % topical cream")
+    assert identify_medication(Medication(code=topical, form=CodeableConcept(text="Tube"))).systemic is False
 
 
 # References.

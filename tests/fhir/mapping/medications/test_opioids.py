@@ -128,6 +128,7 @@ def test_a_liquid_is_multiplied(written: dict[str, Any]) -> None:
         ("pentazocine 50 MG / naloxone 0.5 MG Oral Tablet", "pentazocine has no factor"),
         ("fentanyl 0.2 MG Oral Lozenge", "fentanyl that is no patch"),
         ("morphine sulfate 10 MG Rectal Suppository", "by this route"),
+        ("morphine patch", "by this route"),
     ],
 )
 def test_what_has_no_factor_is_named(drug: str, words: str) -> None:
