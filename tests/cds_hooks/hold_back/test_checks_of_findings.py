@@ -244,15 +244,8 @@ class _Site:
         self.site.memory.note_answer(SentCardAnswer("ehr", patient, "a-service", "patient-view", card, how, at, at))
 
     def resting(self, said: CardExtension = REFERRAL, indicator: Indicator = "info", **caller: str) -> Any:
-        card = Card(
-            uuid="c",
-            summary="A finding.",
-            indicator=indicator,
-            source=Source(label="x"),
-            extension={EXTENSION_KEY: said},
-        )
         who = Caller("ehr", caller.get("patient", "p1"), "a-service", "patient-view")
-        chosen = self.site.hold_back([card], who)
+        chosen = self.site.hold_back([_card_of(said, indicator)], who)
         return (chosen.resting[0], chosen.silences[0]) if chosen.resting else None
 
     def rests_after(self, seconds: float, said: CardExtension = REFERRAL, indicator: Indicator = "info") -> bool:

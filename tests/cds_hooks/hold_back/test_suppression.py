@@ -253,12 +253,6 @@ async def test_an_answered_card_waits_for_its_period_and_speaks_again_when_it_is
         assert len((await _suppression_of_cards_call(calls)).json()["cards"]) == 1
 
 
-async def test_a_rested_card_is_shown_again_after_its_time(tmp_path: Path) -> None:
-    for days, cards in ((0, 1), (2, 0), (15, 1), (15.5, 1), (17, 0)):
-        async with app_client(tmp_path, as_of=NOW + timedelta(days=days)) as calls:
-            assert len((await _suppression_of_cards_call(calls)).json()["cards"]) == cards, days
-
-
 async def test_a_site_can_have_cards_shown_at_each_opening(tmp_path: Path) -> None:
     for days in (0, 3):
         async with app_client(tmp_path, as_of=NOW + timedelta(days=days), shown_rest_days=0) as calls:
@@ -351,21 +345,6 @@ async def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(
         both = await _sign(calls, "order-sign", "amsacrine")
         assert [each["summary"] for each in both.json()["cards"]] == ["Amsacrine is not covered by these checks."]
         assert (await _sign(calls, "order-sign", "Hexalen", "amsacrine")).json()["cards"] == []
-
-
-async def test_that_a_drug_is_not_covered_is_still_known_after_a_restart(tmp_path: Path) -> None:
-    async with client(tmp_path, as_of=NOW) as calls:
-        assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
-    async with app_client(tmp_path, as_of=NOW + timedelta(days=89)) as calls:
-        assert (await _sign(calls, "order-sign", "Hexalen")).json()["cards"] == []
-    async with app_client(tmp_path, as_of=NOW + timedelta(days=91)) as calls:
-        assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
-
-
-async def test_a_site_where_nothing_rests_is_told_at_each_opening(tmp_path: Path) -> None:
-    async with client(tmp_path, as_of=NOW, shown_rest_days=0) as calls:
-        for _ in range(2):
-            assert len((await _sign(calls, "order-sign", "Hexalen")).json()["cards"]) == 1
 
 
 # A card that lists several findings

@@ -119,8 +119,6 @@ def test_some_drugs_act_on_the_whole_body_from_where_they_are_put(names: list[st
         ((SNOMED, "26643006", "to the eye"), True),
         ((SNOMED, "26643006", "oral"), False),
         ((SNOMED, None, None), None),
-        ((None, "nasal spray", None), True),
-        ((None, "PO", "by mouth"), False),
     ],
 )
 def test_a_route_is_local_by_its_code_or_its_words(

@@ -124,10 +124,6 @@ def test_a_class_holds_the_drugs_that_rules_name() -> None:
     assert classes_of(()) == frozenset()
 
 
-def test_what_rules_suggest_can_be_ordered() -> None:
-    assert ORDERABLES["1100702"].name == "linagliptin 5 MG Oral Tablet"
-
-
 INSULIN = "insulin, regular, human"
 
 
