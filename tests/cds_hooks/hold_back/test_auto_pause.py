@@ -205,6 +205,8 @@ def test_a_pause_says_which_ground_it_has() -> None:
         "paused since 2026-11-21: 40 of 110 answers said that it does not fit the patient, over 30 in 100"
     )
     assert "3 of 210 cards were accepted, under 5 in 100" in PAUSE.words
+    answers = [LowAcceptance(KEY, "ehr", "info", 1, 0, *counts) for counts in ((100, 31), (100, 30), (99, 99))]
+    assert [low.does_not_fit for low in answers] == [True, False, False]
 
 
 def test_critical_cards_and_clients_that_report_nothing_do_not_count(tmp_path: Path) -> None:

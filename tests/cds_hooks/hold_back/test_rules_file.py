@@ -58,6 +58,12 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, text: str,
         read_rules_file(tmp_path / "rules.toml")
 
 
+@pytest.mark.parametrize("switch", [f'rule = "{RULE}"\nbands_off = ["missing"]', 'rule = "not-covered"\noff = true'])
+def test_missing_values_and_drugs_that_no_rule_is_about_can_be_switched_off(tmp_path: Path, switch: str) -> None:
+    (tmp_path / "rules.toml").write_text(f'version = 1\n[[switch]]\n{switch}\nnote = "x"')
+    assert len(read_rules_file(tmp_path / "rules.toml").switches) == 1
+
+
 @pytest.mark.parametrize("family", [one.name for one in rule_families()])
 def test_every_family_can_be_switched_for_a_client_and_a_unit(tmp_path: Path, family: str) -> None:
     file = tmp_path / "rules.toml"

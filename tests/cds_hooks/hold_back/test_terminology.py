@@ -176,12 +176,14 @@ def _used(configured: Settings, released: Released) -> tuple[str, ...]:
         ("urn:ours 1", "group none", "there is no group 'none'"),
         ("urn:ours 1", "disease hf", "is not one of group, drug"),
         ("urn:ours", "group hf", "names a code system and a code"),
-        ("name " + "x" * 300, "group hf", "at most 200 characters"),
+        (" 1", "group hf", "names a code system and a code"),
+        ("name " + "x" * 196, "group hf", "at most 200 characters"),
     ],
 )
 def test_what_is_no_mapping_is_refused(name: str, meaning: str, said: str) -> None:
     with pytest.raises(ApprovalRefused, match=said):
         check_mapping(name, meaning, is_new=True)
+    check_mapping("name " + "x" * 195, "group hf", is_new=True)
 
 
 def test_a_mapping_names_a_code_as_lookups_do() -> None:

@@ -8,6 +8,7 @@ from fhir.terminology.allergens import (
     Allergen,
     allergen_of_code,
     allergen_of_words,
+    read_allergens,
     unclear_allergen,
 )
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS, table_rows
@@ -55,6 +56,12 @@ def test_an_unknown_code_means_nothing() -> None:
 @pytest.mark.parametrize("words", ["Sulfites", "sodium metabisulfite", "sulfates"])
 def test_sulfites_and_sulfates_are_no_sulfonamides(words: str) -> None:
     assert allergen_of_words(words).classes == frozenset()
+
+
+def test_what_is_said_of_no_allergen_takes_no_code_back() -> None:
+    penicillin = (("http://snomed.info/sct", "91936005", None),)
+    assert read_allergens("no known drug allergies", penicillin) != Allergen()
+    assert read_allergens("keine Penicillinallergie", penicillin) == Allergen()
 
 
 def test_a_reaction_by_its_code_has_words() -> None:

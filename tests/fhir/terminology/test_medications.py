@@ -16,7 +16,6 @@ from fhir.terminology.medications import (
     RXNORM,
     Ingredient,
     atc_codes,
-    classes_of,
     ndc11,
     product_of,
     table_rows,
@@ -116,12 +115,6 @@ def test_a_package_is_known_in_every_writing_and_by_other_packages_of_its_produc
 def test_a_package_of_an_unknown_product_is_not_known() -> None:
     assert product_of(NDC, "51079-9999-20") is None
     assert product_of(NDC, "word") is None
-
-
-def test_a_class_holds_the_drugs_that_rules_name() -> None:
-    assert "7258" in CLASS_MEMBERS["nsaid"]
-    assert "1364430" in CLASS_MEMBERS["doac"]
-    assert classes_of(()) == frozenset()
 
 
 INSULIN = "insulin, regular, human"
