@@ -75,7 +75,32 @@ def test_a_card_without_suggestions_has_no_selection_behavior() -> None:
     assert shape(_card(), "full").selection_behavior is None
 
 
+def test_alternatives_that_both_remove_the_draft_are_recommended_if_one_is() -> None:
+    stop, pause = _suggestion("Stop", REMOVE), _suggestion("Pause", REMOVE, number=2, is_recommended=True)
+    for pair in ((stop, pause), (pause, stop)):
+        (merged,) = shape(_card(*pair), "full").suggestions
+        assert (set(merged.label.split(" / ")), merged.is_recommended) == ({"Stop", "Pause"}, True)
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [(), (Action(type="create", description="Ask", resource={"resourceType": "Task"}),),
+     (Action(type="update", description="Change", resource_id="ServiceRequest/1", resource={"status": "active"}),)],
+)  # fmt: skip
+def test_what_epic_cannot_place_is_said_in_words(actions: tuple[Action, ...]) -> None:
+    card = shape(msgspec.structs.replace(_card(_suggestion("Ask somebody", *actions)), detail=None), "full")
+    assert card.suggestions == ()
+    assert "Ask somebody" in (card.detail or "")
+    assert shape(msgspec.structs.replace(_card(), detail=None), "full").detail is None
+
+
 # Topics
+
+
+def test_a_topic_of_the_greatest_length_is_not_cut() -> None:
+    assert topic_code("A" * MOST_OF_A_TOPIC, []) == "A" * MOST_OF_A_TOPIC
+    longer = topic_code("A" * (MOST_OF_A_TOPIC + 1), [])
+    assert (len(longer), longer != "A" * MOST_OF_A_TOPIC) == (MOST_OF_A_TOPIC, True)
 
 
 def test_the_order_of_findings_does_not_matter() -> None:

@@ -76,6 +76,8 @@ def test_a_card_is_shaped_by_what_its_client_says() -> None:
     (plain,) = cast("Any", shape_cards([made], ClientProfile("x", markdown="plain")))
     assert plain.detail == "bold A: https://a.example"
     assert plain.override_reasons == reasons
+    (wordless,) = cast("Any", shape_cards([card()], ClientProfile("x", markdown="plain")))
+    assert wordless.detail is None
     (with_theirs,) = cast("Any", shape_cards([made], ClientProfile("x", override_reasons=(theirs,))))
     assert with_theirs.override_reasons == (theirs,)
     (without,) = cast("Any", shape_cards([card()], ClientProfile("x", override_reasons=(theirs,))))

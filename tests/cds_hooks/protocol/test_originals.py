@@ -118,6 +118,17 @@ def test_an_original_order_is_found_beside_what_is_no_resource(beside: Any) -> N
     assert _sent(beside, _order("7")).by_id("7") == _order("7")
 
 
+def test_of_every_order_those_with_an_id_of_the_type_and_in_bounds_come_back() -> None:
+    long = _order("8", note=[{"text": str(number)} for number in range(200)])
+    deep: Any = {"text": "x"}
+    for _ in range(200):
+        deep = {"extension": [deep]}
+    task = {"resourceType": "Task", "id": "7", "focus": {"reference": "MedicationRequest/7"}}
+    sent = _sent(_order("7"), {"resourceType": "MedicationRequest"}, long, _order("9", note=[deep]), task)
+    assert sent.every() == [_order("7"), long]
+    assert sent.by_id("7") == _order("7")
+
+
 def test_an_original_order_is_found_in_the_wrapper_of_the_time_before_1_0() -> None:
     assert _sent({"resource": _order("9")}).by_id("9") == _order("9")
 

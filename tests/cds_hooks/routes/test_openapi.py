@@ -147,6 +147,12 @@ def test_forms_are_named_by_their_address_or_in_the_notes_on_an_order(parameters
     assert list(_names({"parameter": parameters})) == names
 
 
+@pytest.mark.parametrize("body", [[], "x", None, {}, {"parameter": {}}])
+def test_a_body_without_a_list_of_parameters_is_refused(body: Any) -> None:
+    with pytest.raises(BadRequest, match=r"no FHIR Parameters with a list of parameters\."):
+        list(_names(body))
+
+
 def test_a_body_is_json() -> None:
     assert _decoded(b'{"parameter": []}') == {"parameter": []}
     for body in (b"", b"{", b"[" * 100_000):

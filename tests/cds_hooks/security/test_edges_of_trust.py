@@ -5,6 +5,7 @@ import json
 from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from ipaddress import ip_network
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,12 +22,12 @@ from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import AddressRule, KeySetUrl, PoolKey, Reach, parse_url
 from cds_hooks.security.keys import UnusableKey, read_key, read_key_set
-from cds_hooks.security.outbound import ConnectionPools, TransportRefused
+from cds_hooks.security.outbound import ConnectionPools, TransportRefused, _require_plain
 from cds_hooks.security.register import KeySetLifetimes, RemoteKeys
 from cds_hooks.security.replay import PostgresReplayStore, SqliteReplayStore, open_replay_store
 from cds_hooks.security.trust import is_proxy, proxied_call
 from cds_hooks.security.trust_file import TrustFileError, read_trust_file
-from cds_hooks.security.trust_setup import AddressTrial, _base, _why
+from cds_hooks.security.trust_setup import AddressTrial, _base, _key_set, _why
 from cds_hooks.settings.checks import networks_of
 from tests.cds_hooks.security.trusting import CLIENT, Clock, Site
 
@@ -77,6 +78,43 @@ async def test_no_more_than_256_calls_wait_for_a_set_and_a_cancelled_fetch_gives
     other.cancel()
     with pytest.raises(asyncio.CancelledError):
         await late
+
+
+async def test_a_key_set_is_used_to_the_end_of_its_times(key: SigningKey) -> None:
+    server, clock = KeyServer(key), Clock()
+    server.open.set()
+    keys = RemoteKeys(SOURCE, server, KeySetLifetimes(900.0, 86_400.0), clock)
+    assert await keys.key_after_fetching("k") is not None
+    clock.now += 900.0
+    assert keys.key("k") is not None
+    await _settle()
+    assert server.fetched == 1
+    server.open.clear()
+    clock.now += 900.0
+    assert keys.key("k") is not None, "twice the time is not over yet"
+    clock.now += 0.5
+    assert keys.key("k") is None
+    clock.now += 84_599.5
+    assert keys.usable
+    clock.now += 0.5
+    assert not keys.usable
+    keys.cancel()
+
+
+async def test_a_key_of_an_algorithm_that_the_client_does_not_use_is_not_counted(key: SigningKey) -> None:
+    server = KeyServer(key)
+    server.open.set()
+    for algorithm, text in (("ES256", "1 usable key"), ("RS384", "0 usable keys")):
+        client: Any = SimpleNamespace(name="A", algorithms=frozenset({algorithm}))
+        trial = await _key_set(cast("Any", SimpleNamespace(fetch=server)), client, SOURCE)
+        assert trial.said == text
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(b"9", True), (b"10", True), (b"11", False), (b"x", True)])
+def test_an_answer_may_be_as_long_as_its_limit(length: bytes, *, is_read: bool) -> None:
+    answer = httpcore.Response(200, headers=[(b"Content-Length", length)])
+    with nullcontext() if is_read else pytest.raises(TransportRefused, match="larger than the 10 bytes"):
+        _require_plain(answer, 10)
 
 
 # Connections

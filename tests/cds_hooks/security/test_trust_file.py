@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import jsonschema
@@ -12,7 +13,14 @@ from cds_hooks.errors import UntrustedReason
 from cds_hooks.kit.simulator.signing import SigningKey, new_key
 from cds_hooks.security.addresses import Budgets, KeySetUrl
 from cds_hooks.security.trust import PinnedKeys, RegistrableNames
-from cds_hooks.security.trust_file import TrustFileError, place_in_trust_file, read_trust_file, schema, schema_problems
+from cds_hooks.security.trust_file import (
+    TrustFileError,
+    _mixed_up,
+    place_in_trust_file,
+    read_trust_file,
+    schema,
+    schema_problems,
+)
 from cds_hooks.security.trust_setup import BEGINNING, _with_client, add_client
 from tests.cds_hooks.security.conftest import DATA
 from tests.cds_hooks.security.trusting import CLIENT, Site
@@ -310,6 +318,29 @@ def test_a_mistake_is_this_sentence(more: dict[str, Any], problems: list[str]) -
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "is_unclear"),
+    [
+        ({}, {}, True),
+        ({}, {"issuers": {"https://b"}}, False),
+        ({"subjects": {"a"}}, {}, True),
+        ({"subjects": {"a"}}, {"subjects": {"b"}}, False),
+        ({"subjects": {"a", "b"}}, {"subjects": {"b"}}, True),
+        ({"tenant": "1"}, {}, True),
+        ({"tenant": "1"}, {"tenant": "2"}, False),
+        ({"tenant": "1"}, {"tenant": "1"}, True),
+        ({"tenant": "1", "subjects": {"a"}}, {"tenant": "1", "subjects": {"b"}}, False),
+    ],
+)
+def test_two_clients_are_told_apart_by_issuers_subjects_or_tenant(
+    first: dict[str, Any], second: dict[str, Any], *, is_unclear: bool
+) -> None:
+    alike = {"issuers": {"https://a"}, "subjects": set(), "tenant": None}
+    clients: Any = [SimpleNamespace(**alike | {"name": n} | more) for n, more in (("A", first), ("B", second))]
+    problems = ['clients "A" and "B": a token could be from either; tell them apart by issuers, subjects or tenant']
+    assert list(_mixed_up(clients)) == (problems if is_unclear else [])
+
+
+@pytest.mark.parametrize(
     ("path", "place"),
     [
         ([], "the file"),
@@ -320,6 +351,7 @@ def test_a_mistake_is_this_sentence(more: dict[str, Any], problems: list[str]) -
         (["client", 0, "algorithms", 0], 'client 1 "A", algorithms[0]'),
         (["client", 0, "fhir", 1, "url"], 'client 1 "A", fhir[1].url'),
         (["jwks", "refresh_seconds"], "jwks.refresh_seconds"),
+        (["client", "end", "url"], "client.end.url"),
     ],
 )
 def test_a_place_is_named_as_its_author_looks_for_it(path: list[str | int], place: str) -> None:

@@ -96,6 +96,8 @@ async def test_a_service_is_listed_under_it_and_answers_it(tmp_path: Path, as_of
         ({"like": "ward-view"}, "like names a hook of the library"),
         ({"services": []}, "services is a list"),
         ({"services": "planning-conversation"}, "services is a list"),
+        ({"services": ["planning-conversation", 5]}, "services is a list"),
+        ({"version": " "}, "version is a text"),
         ({"colour": "red"}, "'colour' is not known here"),
         ({"field": {}}, "field is a list"),
         ({"field": ["wardId"]}, "a table with name, type"),
