@@ -20,6 +20,7 @@ from cds_hooks.prefetch.state import (
     KeyState,
     PrefetchState,
     Templates,
+    _ago,
     _has_failed,
     _is_empty,
     has_missing_medications,
@@ -297,7 +298,13 @@ def test_a_query_since_a_day_has_its_date_by_a_token_from_3_0_on() -> None:
 
 PRODUCT = {"resourceType": "Medication", "id": "m1"}
 REFERS = {"resourceType": "MedicationRequest", "id": "r", "medicationReference": {"reference": "Medication/m1"}}
+MIXED_IN_WORDS, MIXED = {"itemCodeableConcept": {"text": "x"}}, {"itemReference": {"reference": "Medication/other"}}
 ORDERED = Template("medications", "MedicationRequest?patient={{context.patientId}}", "MedicationRequest", "orders")
+
+
+@pytest.mark.parametrize(("hours", "words"), [(1, "1 hours"), (47.4, "47 hours"), (48, "2 days"), (100, "4 days")])
+def test_an_age_is_in_days_from_two_days_on(hours: float, words: str) -> None:
+    assert _ago(hours) == words
 
 
 @pytest.mark.parametrize(
@@ -305,6 +312,8 @@ ORDERED = Template("medications", "MedicationRequest?patient={{context.patientId
     [
         ([ORDERED], True, {}, {"medications": bundle(REFERS)}, True),
         ([ORDERED], True, {}, {"medications": bundle(REFERS, PRODUCT)}, False),
+        ([ORDERED], True, {}, {"medications": bundle(REFERS, PRODUCT | {"ingredient": [MIXED_IN_WORDS]})}, False),
+        ([ORDERED], True, {}, {"medications": bundle(REFERS, PRODUCT | {"ingredient": [MIXED]})}, True),
         ([ORDERED], False, {}, {"medications": bundle(REFERS)}, False),
         ([PROBLEMS], True, {}, {"medications": bundle(REFERS)}, False),
         ([ORDERED], True, {"draft_orders": drafts(REFERS)}, {}, True),

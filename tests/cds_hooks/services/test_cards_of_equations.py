@@ -626,6 +626,17 @@ def test_why_no_statin_is_discussed(resources: list[Json], more: Json, reason: t
     assert why_silent(decided(STATIN, call_about(visit(), *resources, **more))) == [reason]
 
 
+@pytest.mark.parametrize(("more", "offers"), [([], ["Order lipid panel"]), ([condition("C50.911", ICD10)], None)])
+def test_lipids_are_not_ordered_for_the_risk_where_a_cancer_is_treated(
+    more: list[Json], offers: list[str] | None
+) -> None:
+    advice = decided(STATIN, call_about(visit(), *MEASURED, *more))
+    if offers is None:
+        assert [reason for reason, _ in why_silent(advice)] == ["input-missing"]
+    else:
+        assert [label for label, _, _ in offered(the_card(advice))] == offers
+
+
 KEPT = WorklistEntry(test="A talk about a statin", purpose="prevent_base", because="no-visit")
 KEPT_TALK = "Kept for the worklist, because this "
 

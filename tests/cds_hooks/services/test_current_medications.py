@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from cds_hooks.protocol.originals import OriginalOrders
-from cds_hooks.services._current_medications import declined, taken_medications
+from cds_hooks.services._current_medications import _label, declined, taken_medications
 from tests.fhir.builders import AS_OF, SUBJECT, condition, medication_order, record_of
 
 Json = dict[str, Any]
@@ -21,6 +21,23 @@ def _day(days: int) -> str:
 
 def _order(words: str = "atorvastatin 20 MG Oral Tablet", **more: Any) -> Json:
     return medication_order(words, id="m1", authoredOn=_day(10), dosageInstruction=[{"text": "1 tablet daily"}]) | more
+
+
+@pytest.mark.parametrize(
+    ("label", "actions", "shown"),
+    [
+        ("Stop it", ["stopped"], "Stop ibuprofen"),
+        ("Lower Ibuprofen to 200 mg", ["active"], "Lower Ibuprofen to 200 mg"),
+        ("Lower the dose", ["active"], "ibuprofen: Lower the dose"),
+        ("Order creatinine", [None], "Order creatinine"),
+    ],
+)
+def test_a_button_of_the_review_names_its_drug(label: str, actions: list[str | None], shown: str) -> None:
+    made = [
+        SimpleNamespace(type="update" if status else "create", resource={"status": status} if status else {})
+        for status in actions
+    ]
+    assert _label(cast("Any", SimpleNamespace(label=label, actions=made)), "ibuprofen") == shown
 
 
 def _declined(*resources: Json) -> str | None:

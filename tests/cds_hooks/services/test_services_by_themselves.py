@@ -8,13 +8,14 @@ import pytest
 from cards.rules.engine.finding import Finding
 from cards.rules.patient.orders import DraftMedication
 from cds_hooks.services import services_for
-from cds_hooks.services._model import age_in
-from cds_hooks.services.medication_review import _is_meant
+from cds_hooks.services._model import ChartModel, SiteThresholds, age_in
+from cds_hooks.services.medication_review import _is_meant, _reports_from_65
 from cds_hooks.services.planning_conversation import _diagnoses_beside, _is_over, _open_encounters, _outside_population
 from cds_hooks.services.statin_discussion import _over_75, _reaches, _takes_pcsk9, statin_indication
 from cds_hooks.settings import Settings
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
+from models_onnx.serving.registry import load_model
 from tests.cds_hooks.calls import PLANNING
 from tests.cds_hooks.services.test_decisions_by_themselves import Json, blood, days_ago, problem, referral, visit
 from tests.fhir.builders import ICD10, MAN, WOMAN, condition, observation, record_of, request
@@ -143,6 +144,33 @@ def finding(rule: str = "r", band: str = "b", indicator: Any = "warning", group:
 
 def drafted(*, as_needed: bool = False) -> DraftMedication:
     return cast("DraftMedication", SimpleNamespace(dose=SimpleNamespace(as_needed=as_needed)))
+
+
+@pytest.mark.parametrize(("indicator", "is_told"), [("info", True), ("silent", False)])
+def test_the_review_tells_of_every_criterion_but_the_silent_ones(indicator: str, *, is_told: bool) -> None:
+    rule, band = SimpleNamespace(id="r", group="disease"), SimpleNamespace(id="b", indicator=indicator)
+    assert _reports_from_65(cast("Any", rule), cast("Any", SimpleNamespace(declared=band))) is is_told
+
+
+@pytest.mark.parametrize(
+    ("declared", "site", "in_force"),
+    [
+        ({}, {}, False),
+        ({}, {"within_age_band": True}, True),
+        ({"within_age_band": False}, {"within_age_band": True}, False),
+        ({"within_age_band": True}, {}, True),
+        ({"share": 0.1}, {"within_age_band": True}, False),
+        ({}, {"within_age_band": True, "shares": {"mortality_5y": 0.1}}, False),
+    ],
+)
+def test_thresholds_by_age_give_way_to_a_share_of_the_service_or_the_site(
+    declared: Json, site: Json, *, in_force: bool
+) -> None:
+    model = load_model("mortality_5y")
+    nobody = cast("Any", None)
+    asked = ChartModel(model, model, nobody, nobody, **declared)
+    assert model.manifest.thresholds.age_bands
+    assert asked.compares_within_ages(model.manifest, SiteThresholds(**site)) is in_force
 
 
 @pytest.mark.parametrize(
