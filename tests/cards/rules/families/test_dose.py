@@ -176,6 +176,7 @@ SERTRALINE: Json = {"drug": "sertraline 100 MG Oral Tablet", "dose": "3 tablet",
 ONE_MORE: Json = {"drug": "sertraline 50 MG Oral Tablet", "dose": "1 tablet", "times": 1, "days_ago": 10}
 SYRUP: Json = {"drug": "acetaminophen 160 MG/5 ML Oral Solution", "dose": "300 mg", "times": 4}
 OUTPATIENT: Json = {"category": [{"coding": [{"code": "Outpatient"}]}]}
+CISPLATIN_VIAL = "cisplatin 1 MG/ML Injection"
 PAGE = "The limit is from a page that follows the label, not from the label: check it there."
 
 
@@ -259,6 +260,14 @@ ONCE: Json = {"how_often": "once a day", "times": "1"}
         # 300 mg at 10 kg are 30 mg/kg in one dose.
         (
             SYRUP, {"age": 3, "labs": [["body_weight", 10, 3]]},
+            {"over_drug": "acetaminophen", "amount": "30 mg/kg a dose", "most": "the usual maximum of 15 mg/kg a dose",
+             "note": PAGE, "times": "2", "how_often": "4 times a day"},
+        ),
+        # What is given beside it is no part of one dose.
+        (
+            SYRUP,
+            {"age": 3, "labs": [["body_weight", 10, 3]],
+             "active": [{"drug": "acetaminophen 80 MG Chewable Tablet", "dose": "1 tablet", "times": 1}]},
             {"over_drug": "acetaminophen", "amount": "30 mg/kg a dose", "most": "the usual maximum of 15 mg/kg a dose",
              "note": PAGE, "times": "2", "how_often": "4 times a day"},
         ),
@@ -379,6 +388,11 @@ def test_the_facts_are_the_sum_the_weight_and_what_is_taken_beside() -> None:
     [
         (SERTRALINE, {}, None),
         ({**SERTRALINE, "dose": "1 tablet"}, {}, None),
+        # Without a limit of its own nothing is wanted.
+        ({"drug": "hydroxocobalamin 1 MG/ML Injection"}, {"age": None}, None),
+        ({"drug": "ezetimibe 10 MG Oral Tablet"}, {"age": 10}, None),
+        ({"drug": CISPLATIN_VIAL, "dose": "46 mg", "times": 1}, {"labs": [["body_weight", 70, 3]]},
+         ("weight-missing", "the body surface is not known: no weight or no height on record.")),
         ({"drug": "sertraline 100 MG Oral Tablet"}, {}, ("dose-not-entered", "the dose is not stated.")),
         ({"drug": "sertraline 100 MG Oral Tablet", "dose": "1 tablet"}, {},
          ("dose-unknown", "the daily dose cannot be computed: the frequency is not stated.")),
@@ -574,6 +588,7 @@ def test_the_evidence_is_that_of_the_row() -> None:
 
 
 CANDESARTAN, LITHIUM, ALPRAZOLAM, DIAZEPAM, ALBUTEROL = "214354", "6448", "596", "3322", "435"
+VANCOMYCIN, BUPROPION = "11124", "42347"
 
 
 def _child(age: int, kilograms: float | None = None) -> Json:
@@ -600,6 +615,14 @@ def _child(age: int, kilograms: float | None = None) -> Json:
         # A nebuliser that runs on is measured by no limit of single nebules.
         (ALBUTEROL, "albuterol 5 MG/ML nebulizer solution, 10 mg every hour", {}, [(5.0, False), (40.0, False)]),
         (ALBUTEROL, "albuterol 5 MG/ML nebulizer solution, 10 mg/h", {}, []),
+        # A limit of an hour is for what says how fast it runs.
+        (VANCOMYCIN, "vancomycin 50 MG/ML Injection, 1 g IV", {}, [(2000.0, False)]),
+        (VANCOMYCIN, "vancomycin 50 MG/ML Injection, 1 g IV over 1 hour", {}, [(2000.0, False), (1000.0, False)]),
+        (VANCOMYCIN, "vancomycin 50 MG/ML Injection, 500 mg/h IV", {}, [(2000.0, False), (1000.0, False)]),
+        # A form that releases for twelve hours or for a day; where it is not said, the higher one.
+        (BUPROPION, "bupropion SR 150 mg", {}, [(400.0, False)]),
+        (BUPROPION, "24 HR bupropion hydrochloride 300 MG Extended Release Oral Tablet", {}, [(450.0, False)]),
+        (BUPROPION, "bupropion hydrochloride 150 MG Extended Release Oral Tablet", {}, [(450.0, False)]),
         # From 20 to 30 kg.
         (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 20), [(1500.0, False)]),
         (LITHIUM, "lithium carbonate 300 MG Oral Tablet", _child(10, 30), [(1500.0, False)]),
@@ -632,7 +655,7 @@ def _dosed(drug: str, words: str, **more: Any) -> Json:
     return {"drug": drug, "more": {"dosageInstruction": [{"text": words, **more}]}}
 
 
-HYDRALAZINE_VIAL, CISPLATIN_VIAL = "hydralazine 20 MG/ML Injection", "cisplatin 1 MG/ML Injection"
+HYDRALAZINE_VIAL = "hydralazine 20 MG/ML Injection"
 FIVE_AN_HOUR: Json = {"numerator": {"value": 5, "unit": "mg"}, "denominator": {"value": 1, "unit": "h"}}
 
 
@@ -645,8 +668,10 @@ FIVE_AN_HOUR: Json = {"numerator": {"value": 5, "unit": "mg"}, "denominator": {"
         ("10 mg in 250 mL IV over 4 hours daily", None, False),
         ("10 mg/h IV continuous infusion", None, False),
         ("10 mg IV", None, False),
-        ("10 mg IV once daily", {"rateQuantity": {"value": 5, "unit": "mg/h"}}, False),
-        ("10 mg IV once daily", {"rateRatio": FIVE_AN_HOUR}, False),
+        ("10 mg IV push", {"rateQuantity": {"value": 5, "unit": "mg/h"}}, False),
+        ("10 mg IV push", {"rateRatio": FIVE_AN_HOUR}, False),
+        ("10 mg IV over 1 hour", None, True),
+        ("10 mg IV over 61 min", None, False),
     ],
 )
 def test_a_row_of_one_dose_is_for_an_order_that_is_given_in_doses(
@@ -692,6 +717,11 @@ WEEKLY: Json = {"drug": DULAGLUTIDE_PEN, "dose": "1.5 mg", "single": True}
             TALL,
             True,
         ),
+        # Milligrams are worked out for the body surface: 1.82 m2; without one it is not known.
+        ({"drug": CISPLATIN_VIAL, "dose": "45 mg", "times": 1}, TALL, False),
+        ({"drug": CISPLATIN_VIAL, "dose": "46 mg", "times": 1}, TALL, True),
+        ({"drug": CISPLATIN_VIAL, "dose": "46 mg", "times": 1}, {"labs": TALL["labs"][:1]}, None),
+        ({"drug": CISPLATIN_VIAL, "dose": "46 mg", "times": 1}, {}, None),
         # A usual first dose that is no maximum is of interest far over it.
         ({"drug": GLARGINE, "dose": "12 unit", "times": 1}, {"labs": [["body_weight", 50, 3]]}, False),
         ({"drug": GLARGINE, "dose": "30 unit", "times": 1}, {"labs": [["body_weight", 50, 3]]}, True),
@@ -700,7 +730,7 @@ WEEKLY: Json = {"drug": DULAGLUTIDE_PEN, "dose": "1.5 mg", "single": True}
         ({"drug": DULAGLUTIDE_PEN, "dose": "4.5 mg", "times": 1}, {"active": [WEEKLY]}, True),
     ],
 )
-def test_what_a_limit_is_about(draft: Json, patient: Json, is_over: bool) -> None:
+def test_what_a_limit_is_about(draft: Json, patient: Json, is_over: bool | None) -> None:
     assert answer({"over_maximum": True}, context_of(draft, **patient), FAMILY) is is_over
 
 
