@@ -278,8 +278,16 @@ STATES: list[tuple[str, tuple[Json, ...], Json | None, str]] = [
     (CERVIX, (_asked("Cervix", valueString="absent"),), None, "not due: condition"),
     (CERVIX, (_asked("Cervix", valueString="present"),), person(sex="male"), "due: never-seen"),
     ("breast-cancer", (_asked("Breasts", valueString="none"),), None, "not due: condition"),
-    (AORTA, (smoking(FORMER), report("CT abdomen", conclusion="Abdominal aorta 2.1 cm, no aneurysm")), OLD_MAN,
-     "not due: done"),
+    # A study of the belly that says how wide the aorta is answers the question.
+    *((AORTA, (smoking(FORMER), report(name, conclusion=text)), OLD_MAN, "not due: done") for name, text in (
+        ("CT abdomen", "Abdominal aorta 2.1 cm, no aneurysm"), ("CT Abdomen", "Bauchaorta regelrecht weit"),
+        ("CT abdomen and pelvis", "Aorta is normal in caliber, 2.1 cm. Appendix normal."),
+        ("TC addome", "Aorta addominale di calibro regolare"), ("Scan", "No abdominal aortic aneurysm"))),
+    *((AORTA, (smoking(FORMER), report(name, conclusion=text)), OLD_MAN, "due: never-seen") for name, text in (
+        ("CT abdomen", "Normal appendix; liver normal"), ("CT chest", "Aorta normal in caliber"),
+        ("CT abdomen", "Descending thoracic aorta normal"), ("CT abdomen", "Calcified aorta. Normal kidneys"),
+        ("US abdomen", "Aorta obscured by gas, caliber not assessed"),
+        ("CT abdomen", "Retroaortic left renal vein, normal kidneys"))),
     ("lung-cancer", (*SMOKER, procedure("Low dose CT of chest", None)), None, "not known: not-charted"),
     ("statin", (*RISK, number("13457-7", 190, "mg/dL")), person("1962-11-20", "male"), "due: risk"),
     ("statin", (*RISK, number("13457-7", 190.1, "mg/dL")), person("1962-11-20", "male"), "not due: condition"),

@@ -242,6 +242,8 @@ def test_the_words_about_the_other_order() -> None:
         "sertraline 50 MG Oral Tablet, active")  # fmt: skip
 
 
+ONE_OR_TWO = _drug(SERTRALINE["drug"], more={"dosageInstruction": [{"text": "1-2 tablets once daily"}]})
+ONE, FORTY = {"dose": "1 tablet", "times": 1}, {"dose": "40 mg", "times": 1}
 GLARGINE = "insulin glargine 100 UNT/ML Injection"
 
 
@@ -255,6 +257,13 @@ GLARGINE = "insulin glargine 100 UNT/ML Injection"
         (SERTRALINE, {**SERTRALINE, "dose": "2 tablet", "as_needed": True}, 1.0),
         ({**SERTRALINE, "dose": "0.5 tablet"}, SERTRALINE, 0.5),
         (SERTRALINE, {**SERTRALINE, "dose": "0 tablet"}, None),
+        (SERTRALINE, {**SERTRALINE, "single": True}, None),
+        ({**SERTRALINE, "dose": "75 mg"}, ONE_OR_TWO, 1.0),
+        # Of one drug that both hold, given in the same way.
+        (SERTRALINE, IBUPROFEN, None),
+        (PERCOCET, TYLENOL, 0.325),
+        (PERCOCET, PERCOCET, None),
+        (_drug("furosemide 40 MG Oral Tablet", **ONE), _drug("furosemide 10 MG/ML Injection", **FORTY), None),
         (_drug(GLARGINE, dose="20 unit", times=1), _drug(GLARGINE, dose="10 unit", times=1), 2.0),
         (_drug(GLARGINE, dose="20 unit", times=1), _drug(GLARGINE, dose="20 unit"), None),
         (_drug(GLARGINE, dose="20 unit"), _drug(GLARGINE, dose="20 unit", times=1), None),

@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,43 +133,6 @@ def test_a_test_is_asked_for_before_drugs_of_the_table_only() -> None:
     (rule,) = [one for one in rule_book().rules if one.id == "pgx-test-before"]
     drugs = {code for side in rule.trigger.singles for code in side.ingredients}
     assert drugs == set(REQUIRED_TESTS)
-
-
-def _release(folder: Path) -> Path:
-    """A release with one recommendation and one drug that no table has."""
-    (folder / "recommendations.csv").write_text(
-        "cpic_id,guideline_id,drug,rxcui,atc,population,gene_1,key_1,phenotype_1,gene_2,key_2,phenotype_2,strength,"
-        "action_id,indicator,source\n"
-        "1,g,abacavir,190521,,any,HLA-B,*57:01 positive,,,,,Strong,a,critical,s\n"
-        "2,g,a drug of nobody,0,,any,HLA-B,*57:01 positive,,,,,Strong,a,critical,s\n"
-    )
-    columns = "action_id,drug,class,instruction,start_pct_low,start_pct_high,maint_pct_low,maint_pct_high,start_mg_max"
-    (folder / "actions.csv").write_text(
-        f"{columns},day_mg_limit,levels,alternatives,source\na,abacavir,avoid,no,,,,,,,no,,s\n"
-    )
-    (folder / "guidelines.csv").write_text(
-        "guideline_id,name,genes,url,latest_pmid,latest_year\ng,G,HLA-B,https://x,1,2014\n"
-    )
-    (folder / "extra_recommendations.csv").write_text(
-        "drug,rxcui,gene,key,class,instruction,indicator,strength,source\n"
-    )
-    (folder / "fda_associations.csv").write_text(
-        "drug,rxcui,gene,subgroup,section,class,limit,source\n"
-        "siponimod,2121085,CYP2C9,poor metabolizers,1 management,avoid,,s\n"
-    )
-    (folder / "test_before.csv").write_text(
-        "drug,rxcui,genes,allele,level,when,indicator,source\nabacavir,190521,HLA-B,*57:01,required,first,warning,s\n"
-    )
-    return folder
-
-
-def test_a_release_becomes_the_familys_own_files_and_names_what_is_left_out(tmp_path: Path) -> None:
-    files, left_out = import_release(_release(tmp_path), "2027-01-01")
-    (row,) = csv.DictReader(files["data/recommendations.csv"].splitlines())
-    assert (row["gene_1"], row["key_1"], row["source"]) == ("HLA-B*57:01", "positive", "CPIC 2027-01-01")
-    assert "190521" in files["cpic_drugs.csv"]
-    assert "siponimod" in files["fda_drugs.csv"]
-    assert left_out == ["a drug of nobody: not in the medication tables"]
 
 
 def test_the_files_of_the_family_have_a_source_in_every_row() -> None:

@@ -26,13 +26,6 @@ def test_an_order_that_is_not_to_be_done_is_not_judged(status: str, as_of: datet
     assert check(record_of(KIDNEYS, as_of), drafts_of(draft)).cards == ()
 
 
-def test_of_two_drafts_of_one_test_the_later_one_is_named(as_of: datetime) -> None:
-    drafts = drafts_of(*(draft_of({"drug": "Ferritin", "test": "2276-4"}, f"d{number}") for number in (1, 2)))
-    outcome = check(record_of({}, as_of), drafts)
-    assert outcome.drafts == ("ServiceRequest/d2",)
-    assert findings(outcome) == [("lab-repeat", "duplicate_draft", "info")]
-
-
 def test_metformin_is_drafted_beside_a_scan(as_of: datetime) -> None:
     """What is drafted counts as taken."""
     drug = draft_of({"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}, "drug")
