@@ -268,16 +268,6 @@ def test_what_came_before_or_is_another_test_settles_no_positive_stool_test(entr
     assert rows(result(FIT, "Positive"), entry) == ["stool-positive"]
 
 
-def test_a_positive_stool_test_without_a_date_asks_for_nothing() -> None:
-    undated = result(FIT, "Positive")
-    del undated["effectiveDateTime"]
-    assert rows(undated) == []
-
-
-def test_a_pressure_is_settled_by_a_newer_one() -> None:
-    assert rows(*pressure(190, 120, "2026-09-01"), *pressure(136, 84)) == []
-
-
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
@@ -340,6 +330,9 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
         ((STOOL | {"code": STOOL["code"] | {"text": "Positive stool test ruled out"}},), []),
         # The code of a result counts where its words say nothing.
         ((result(HIV, "No comment", interpretation=[concept(code="POS")]),), ["hiv-reactive"]),
+        ((result(FIT, "Positive") | {"effectiveDateTime": None},), []),
+        # A pressure is settled by a newer one.
+        ((*pressure(190, 120, "2026-09-01"), *pressure(136, 84)), []),
         # Beside ASC-US: only what is said of HPV, and no HPV test of an earlier day.
         ((result(PAP, "ASC-US. Candida detected"),), ["cytology-asc-us"]),
         ((result(PAP, "ASC-US, HPV awaited"),), ["cytology-asc-us"]),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cards.vaccines.knowledge import Antigen, Schedule, decode, parse_period
+from cards.vaccines.knowledge import parse_period
 from maintenance.vaccines import import_release
 
 _ANTIGEN = """
@@ -84,24 +84,6 @@ def _release(folder: Path) -> dict[str, str]:
     (folder / "AntigenSupportingData- Invented-508.xml").write_text(_ANTIGEN)
     (folder / "ScheduleSupportingData.xml").write_text(_SCHEDULE)
     return import_release(folder, "9.9", "2030-01-02", "an invented release")
-
-
-def test_immunity_and_contraindications_keep_their_observations(tmp_path: Path) -> None:
-    antigen = decode(_release(tmp_path)["invented_disease.json"].encode(), Antigen)
-    assert antigen.immune_observations == {"020"}
-    assert antigen.immune_births[0].born_before == date(1957, 1, 1)
-    assert antigen.immune_births[0].unless == {"055"}
-    assert antigen.contraindications[0].text == "Do not vaccinate in pregnancy."
-    assert antigen.vaccine_contraindications[0].vaccines[0].cvx == ("94",)
-
-
-def test_vaccines_that_conflict_alike_stand_in_one_entry(tmp_path: Path) -> None:
-    schedule = decode(_release(tmp_path)["schedule.json"].encode(), Schedule)
-    (conflict,) = schedule.conflicts
-    assert (conflict.previous, conflict.current) == (frozenset({"03", "94"}), frozenset({"21"}))
-    assert schedule.groups["Invented"].full
-    assert schedule.observations["007"].codes == {"SNOMED": ("77386006",)}
-    assert schedule.vaccines["03"].antigens[0].end_age is not None
 
 
 _WHOLE_ANTIGEN = """{

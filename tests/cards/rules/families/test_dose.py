@@ -122,13 +122,6 @@ def test_one_dose_in_other_words_is_the_same_finding(draft: Json, as_of: datetim
     assert _dose_findings(as_of, {}, draft) == [("dose-max", "over_max", "warning")]
 
 
-def test_two_drafts_of_one_drug_add_up_whatever_their_order(as_of: datetime) -> None:
-    one = {"drug": "sertraline 100 MG Oral Tablet", "dose": "1 tablet", "times": 1}
-    other = {"drug": "sertraline 50 MG Oral Tablet", "dose": "3 tablet", "times": 1}
-    assert set(_dose_findings(as_of, {}, one, other)) == set(_dose_findings(as_of, {}, other, one))
-    assert ("dose-max", "over_max", "warning") in _dose_findings(as_of, {}, one, other)
-
-
 def test_a_loading_dose_is_measured_by_limits_of_one_dose_not_by_what_is_taken_for_months(as_of: datetime) -> None:
     def bands(words: str) -> set[str]:
         draft = {"drug": "clopidogrel 75 mg tablet", "more": {"dosageInstruction": [{"text": words}]}}

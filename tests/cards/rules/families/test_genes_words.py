@@ -9,7 +9,6 @@ import pytest
 
 from cards.extension import Fact
 from cards.rules.families.genes.family import FAMILY
-from cards.rules.families.genes.knowledge import Action
 from cards.rules.patient.context import RuleContext
 from tests.cards.rules.contexts import AS_OF, answer, context_of, told
 from tests.cards.rules.genetic import genetic_results
@@ -270,10 +269,6 @@ def test_the_words_of_a_page(spec: Json, words: str) -> None:
 def test_no_dose_is_offered_without_advice_of_a_row() -> None:
     lower = FAMILY.changes["lower_dose"]
     assert [lower(_of(CODEINE, *results)) for results in ([], [["words", "CYP2D6", "Zaubergen"]])] == [None, None]
-
-
-def test_an_action_asks_for_no_levels_unless_its_row_does() -> None:
-    assert Action("avoid", "no") == Action("avoid", "no", None, "", levels=False, alternatives="")
 
 
 @pytest.mark.parametrize(
