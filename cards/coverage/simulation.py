@@ -6,15 +6,13 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from cards.coverage.determination import Circumstances, Determination, determine
 from cards.coverage.evidence import participants_of
 from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, dicts, read_order
 from cards.coverage.policy import Payer, Policies, PolicyFault
 from cards.coverage.questionnaire import answers_of
 from cards.coverage.seen import Subject
-from fhir.record.record import read_record, read_value
+from fhir.record.record import record_from_resources
 
 _ORDERS: Final = ORDER_TYPES[:6]
 _IN_FORCE: Final[Json] = {"id": "simulated", "status": "active"}
@@ -31,9 +29,7 @@ def judge_chart(resources: list[Json], rules: Policies, payer: Payer, as_of: dat
     patients = by_type.get("Patient", [])
     if len(patients) != 1:
         return
-    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": entry} for entry in resources]}
-    value, _ = read_value("chart", msgspec.json.encode(bundle))
-    record = read_record({"chart": value}, str(patients[0].get("id")), as_of, on_other_patient="refuse")
+    record = record_from_resources(resources, str(patients[0].get("id")), as_of)
     sites = {
         f"{kind}/{site.get('id')}": site for kind in ("Location", "Organization") for site in by_type.get(kind, ())
     }

@@ -787,6 +787,23 @@ def whose(reference: str, ours: Collection[str], *, knows_urns: bool = False) ->
 OnOtherPatient = Literal["stop", "refuse"]
 
 
+def record_from_resources(
+    resources: Iterable[Any], patient_id: str, as_of: datetime, encounter_id: str | None = None
+) -> PatientRecord:
+    """Return the record of resources as they are in a chart; what is about another patient is left out and named."""
+    entries = [{"resource": resource} for resource in resources]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    value, refusals = read_value("chart", msgspec.json.encode(bundle))
+    return read_record(
+        {"chart": value},
+        patient_id,
+        as_of,
+        on_other_patient="refuse",
+        encounter_id=encounter_id,
+        refusals=refusals,
+    )
+
+
 def read_record(
     prefetch: Mapping[str, Any],
     patient_id: str,

@@ -32,7 +32,7 @@ from fhir.mapping.stays import emergency_visits_before, outpatient_visits_before
 from fhir.record.charts import by_patient, known_at, read_bundle
 from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
-from fhir.record.record import read_record, read_value
+from fhir.record.record import record_from_resources
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, Analyte, units_with_spellings
 from fhir.terminology.toml_file import TomlFault, read_toml
 
@@ -393,10 +393,8 @@ def values_in_words(chart: Path, moment: datetime, features: tuple[Feature, ...]
         ChartsRefused: The file holds no charts.
     """
     for person in by_patient(list(read_bundle(chart))):
-        entries = [{"resource": item} for item in known_at(person.patient, person.resources, moment.timestamp())]
-        bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
-        value, refusals = read_value("chart", msgspec.json.encode(bundle))
-        vector = map_features(read_record({"chart": value}, person.id, moment, refusals=refusals), features)
+        known_resources = known_at(person.patient, person.resources, moment.timestamp())
+        vector = map_features(record_from_resources(known_resources, person.id, moment), features)
         for feature, number, evidence in zip(vector.features, vector.values, vector.evidence, strict=True):
             if evidence is not None:
                 dated = f" of {evidence.effective[:10]}" if evidence.is_found else ""

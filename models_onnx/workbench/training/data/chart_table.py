@@ -22,7 +22,7 @@ from fhir.mapping.features.coded import CodeOrPhrase, read_code
 from fhir.mapping.features.feature import map_features
 from fhir.record.charts import Json, PatientChart, known_at, read_charts, time_of
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept
-from fhir.record.record import PatientRecord, read_record, read_value
+from fhir.record.record import PatientRecord, record_from_resources
 from models_onnx.artifact.files import whole_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.workbench.training.data.check_tables import DataReport
@@ -160,21 +160,8 @@ def _rows(table: SiteTable, names: Sequence[str], chart: PatientChart) -> Iterat
 def record_at(chart: PatientChart, index: Index, *, as_written: bool = False) -> PatientRecord:
     """Return the record of what was known at the index; `as_written` as a call of that moment would have read it."""
     resources = known_at(chart.patient, chart.resources, index.epoch, as_written=as_written)
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [{"resource": resource} for resource in resources],
-    }
-    value, refusals = read_value("chart", msgspec.json.encode(bundle))
     as_of = datetime.fromtimestamp(index.epoch, UTC)
-    return read_record(
-        {"chart": value},
-        chart.id,
-        as_of,
-        on_other_patient="refuse",
-        encounter_id=index.encounter.get("id"),
-        refusals=refusals,
-    )
+    return record_from_resources(resources, chart.id, as_of, index.encounter.get("id"))
 
 
 def _indices(table: SiteTable, chart: PatientChart) -> list[Index]:
