@@ -46,21 +46,6 @@ def _axis(model: Any, features: Sequence[str], j: int, dimensions: int) -> tuple
     resolutions = model.bins_[j]
     bins = resolutions[min(dimensions, len(resolutions)) - 1]
     if isinstance(bins, dict):
-        return _categories(features[j], bins)
+        raise CompileRefused(f"{features[j]} was fitted as categories: fit it as a number, feature_types='continuous'")
     cuts: list[float] = np.asarray(bins, dtype=np.float64).tolist()
     return cuts, [*range(1, len(cuts) + 2), 0]
-
-
-def _categories(feature: str, bins: dict[str, int]) -> tuple[list[float], list[int]]:
-    """Numbers treated as categories: each has its own cell, and all numbers between them the bin of unknown values."""
-    try:
-        numbers = sorted((np.float32(name), number) for name, number in bins.items())
-    except ValueError:
-        raise CompileRefused(f"{feature} has categories that are no numbers: code them before training") from None
-    unknown = max(bins.values()) + 1
-    breaks: list[float] = []
-    cells: list[int] = []
-    for value, bin_number in numbers:
-        breaks += [float(value), float(np.nextafter(value, np.float32(np.inf)))]
-        cells += [unknown, bin_number]
-    return breaks, [*cells, unknown, 0]
