@@ -140,7 +140,11 @@ class Gate:
         if door is not None and not self._needs_login:
             return self._server.refuse(request, _operator_only(door), 403)
         if visitor is None:
-            return self._to_login(request) if is_reading and wants_page(request) else self._unknown(request)
+            if is_reading and wants_page(request):
+                return self._to_login(request)
+            answer = self._server.refuse(request, _LOG_IN, 401)
+            answer.headers["www-authenticate"] = "Bearer"
+            return answer
         roles = door.roles_for(is_reading=is_reading) if door is not None else None
         return self._server.refuse(request, _not_yours(roles or (), visitor), 403)
 
@@ -164,8 +168,3 @@ class Gate:
         page = quote(f"{path}?{query}" if query else path, safe="/")
         address = f"{Visiting(path).root}login?page={page}"
         return Response(status_code=303, headers={"location": address, "cache-control": "no-store"})
-
-    def _unknown(self, request: Request) -> Response:
-        answer = self._server.refuse(request, _LOG_IN, 401)
-        answer.headers["www-authenticate"] = "Bearer"
-        return answer

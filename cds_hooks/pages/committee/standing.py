@@ -224,9 +224,8 @@ class Committee:
         return self._now(all_rule_versions()[rule]).state == "on"
 
     def _now(self, version: RuleVersion) -> Standing:
-        needs_approval = self.approvals is not None
-        site = self.governance.site
-        return rule_standing(version, site, self.releases, self.approvals, needs_approval=needs_approval)
+        book, site = self.approvals, self.governance.site
+        return rule_standing(version, site, self.releases, book, needs_approval=book is not None)
 
     def _signed(
         self, key: Key, kind: Kind, subject: Subject, version: str, history: Sequence[ReleaseStep] = ()

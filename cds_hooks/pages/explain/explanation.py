@@ -11,7 +11,7 @@ from cards.card import SEVERITY
 from cards.compose.model import in_100, is_calibrated, people_shown, strength
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.decision_history import DecisionHistory, is_refused, read_cards
-from cds_hooks.hold_back.checks import WITHHELD, HeldBack
+from cds_hooks.hold_back.checks import WITHHELD
 from cds_hooks.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.pages.explain.recorded_decision import (
     AGE,
@@ -24,13 +24,12 @@ from cds_hooks.pages.explain.recorded_decision import (
     SentCard,
     read_basis,
     read_inputs,
-    read_models,
     sent_card,
 )
 from cds_hooks.pages.models.views import Group, Performance, performance
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.charts import Scale, round_scale, with_ticks
-from cds_hooks.web.numbers import format_quantity, format_time, logistic, logit, people_range, signed, time_of
+from cds_hooks.web.numbers import format_quantity, format_time, logistic, logit, signed, time_of
 from fhir.record.refusals import WhyNot
 from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import AgeBandThreshold, Manifest
@@ -114,13 +113,11 @@ class _Scores(Struct, frozen=True):
 class EquationEstimate(Struct, frozen=True):
     """The value, as people in 100 where it is a probability, and what each input adds."""
 
-    title: str
     output: str
     value: str
     people: int | None
     effects: Effects
     unit: str
-    reference: str
 
 
 def equation_estimate(basis: Basis, equation: Equation) -> EquationEstimate | None:
@@ -140,20 +137,18 @@ def equation_estimate(basis: Basis, equation: Equation) -> EquationEstimate | No
         Effect(words.get(name, name), part, signed(part, 2), 0.0, 0.0) for name, part in added if abs(part) > _SMALLEST
     ]
     return EquationEstimate(
-        equation.title,
         output.words,
         f"about {people} in 100" if people is not None else format_quantity(round(scores.value, 2), output.unit),
         people,
         _effects(rows),
         _UNITS.get(scores.link, _ODDS),
-        equation.reference,
     )
 
 
 ManifestOf = Callable[[str], Manifest | None]
 """The manifest of a model id; None where this server does not have it."""
 
-_SCOPE = frozenset({"scope", "not-recognised"})
+SCOPE: Final = frozenset({"scope", "not-recognised"})
 """The reasons with which cards/compose says what was looked for."""
 
 _WHEN = {
@@ -164,13 +159,11 @@ _WHEN = {
 
 
 class Band(Struct, frozen=True):
-    """One row of the comparison: how many in 100, with its range in words and, for the drawing, in numbers."""
+    """One row of the comparison: to what share of whom it happened, with its 95 % interval."""
 
     who: str
-    people: int
-    range: str
+    rate: float
     low: float
-    middle: float
     high: float
 
 
@@ -183,7 +176,6 @@ class Estimate(Struct, frozen=True):
     scores: Scores
     people: int
     percentile: int
-    near: str
     bands: tuple[Band, ...]
     effects: Effects
     total: float
@@ -233,18 +225,12 @@ class Explanation(Struct, frozen=True):
     groups: list[Group]
     inputs: list[Input]
     estimate: Estimate | None
-    history: DecisionHistory = DecisionHistory((), ())
+    history: DecisionHistory
     """What was shown, chosen and held back, as every page and command says it."""
-    computed: EquationEstimate | None = None
-    """What the equation computed that was asked, where this server still computes it in the same way."""
-
-    @property
-    def equation(self) -> Equation | None:
-        """The published equation that was asked, where this server still computes it in the same way."""
-        equation = find_equations().get(self.model.id) if self.model is not None else None
-        if equation is None or self.model is None:
-            return None
-        return equation if equation_digest(equation) == self.model.sha256 else None
+    equation: Equation | None
+    """The published equation that was asked, where this server still computes it in the same way."""
+    computed: EquationEstimate | None
+    """What that equation computed."""
 
     @property
     def heading(self) -> str:
@@ -268,18 +254,13 @@ class Explanation(Struct, frozen=True):
     @property
     def scope(self) -> tuple[WhyNot, ...]:
         """What was looked for about each drafted drug, and the drugs for which nothing could be looked for."""
-        return tuple(silence for silence in self.silences if silence.reason in _SCOPE)
-
-    @property
-    def withheld(self) -> tuple[HeldBack, ...]:
-        """What was found and not shown: by an answer, a budget, a pause, a release."""
-        return self.history.withheld
+        return tuple(silence for silence in self.silences if silence.reason in SCOPE)
 
     @property
     def unsaid(self) -> tuple[WhyNot, ...]:
         """The other reasons why something was not said."""
         return tuple(
-            silence for silence in self.silences if silence.reason not in _SCOPE and silence.reason not in WITHHELD
+            silence for silence in self.silences if silence.reason not in SCOPE and silence.reason not in WITHHELD
         )
 
     @property
@@ -304,14 +285,15 @@ def explain(
     basis = read_basis(decision)
     silences = tuple(WhyNot(*silence) for silence in basis.silence)
     scores = basis.model_scores
-    model = next(iter(read_models(decision)), None)
+    model = next(iter(msgspec.json.decode(decision.models, type=list[ModelFile])), None)
     manifest = _same_file(model, manifest_of)
     tested = performance(manifest) if manifest is not None else None
     inputs = read_inputs(basis, scores, manifest)
     figures = {item.name: item.figure for item in inputs}
     age, _, _ = basis.features.get(AGE, (None, "", ""))
     cards = (sent_card(card, evidence_of) for card in read_cards(decision))
-    explanation = Explanation(
+    equation = _same_equation(model)
+    return Explanation(
         decision=decision,
         title=service_title,
         when=_WHEN.get(decision.hook, ""),
@@ -329,9 +311,15 @@ def explain(
         groups=tested.groups_of(age, figures.get(SEX, "")) if tested is not None else [],
         inputs=inputs,
         estimate=_estimate(scores, inputs, manifest, age) if scores is not None else None,
+        equation=equation,
+        computed=equation_estimate(basis, equation) if equation is not None else None,
     )
-    equation = explanation.equation
-    return replace(explanation, computed=equation_estimate(basis, equation)) if equation is not None else explanation
+
+
+def _same_equation(model: ModelFile | None) -> Equation | None:
+    equation = find_equations().get(model.id) if model is not None else None
+    is_same = equation is not None and model is not None and equation_digest(equation) == model.sha256
+    return equation if is_same else None
 
 
 def _same_file(model: ModelFile | None, manifest_of: ManifestOf) -> Manifest | None:
@@ -348,7 +336,6 @@ def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None, ag
         scores=scores,
         people=people_shown(scores),
         percentile=min(99, int(scores.percentile)),
-        near=people_range(scores.observed_low, scores.observed_high),
         bands=_bands(scores, manifest),
         effects=model_effects(inputs),
         total=sum(scores.contributions.values()),
@@ -358,18 +345,10 @@ def _estimate(scores: Scores, inputs: list[Input], manifest: Manifest | None, ag
 
 
 def _bands(scores: Scores, manifest: Manifest | None) -> tuple[Band, ...]:
-    observed = (scores.observed_rate, scores.observed_low, scores.observed_high)
-    near = [_band(f"What happened to {scores.observed_count:,} people with estimates near this one", *observed)]
+    who = f"What happened to {scores.observed_count:,} people with estimates near this one"
+    near = Band(who, scores.observed_rate, scores.observed_low, scores.observed_high)
     if manifest is None:
-        return tuple(near)
+        return (near,)
     reference = manifest.reference
-    everyone = _band(
-        f"Everyone in the group: {reference.words}",
-        reference.events / reference.n,
-        *wilson(reference.events, reference.n),
-    )
-    return *near, everyone
-
-
-def _band(who: str, rate: float, low: float, high: float) -> Band:
-    return Band(who, in_100(rate), people_range(low, high), 100 * low, 100 * rate, 100 * high)
+    interval = wilson(reference.events, reference.n)
+    return near, Band(f"Everyone in the group: {reference.words}", reference.events / reference.n, *interval)

@@ -74,18 +74,12 @@ class Basis(Struct, frozen=True):
         return msgspec.convert(self.scores, Scores)
 
 
-_models = msgspec.json.Decoder(list[ModelFile])
 _basis = msgspec.json.Decoder(Basis)
 
 
 def read_basis(decision: Decision) -> Basis:
     """Return its basis; msgspec.DecodeError for a record of another form."""
     return _basis.decode(decision.basis)
-
-
-def read_models(decision: Decision) -> list[ModelFile]:
-    """Return the models that were asked; msgspec.DecodeError for a record of another form."""
-    return _models.decode(decision.models)
 
 
 EvidenceOf = Callable[[str], tuple[Evidence, ...]]

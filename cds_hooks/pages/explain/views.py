@@ -11,7 +11,6 @@ offered only where the record encrypts it.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
@@ -44,7 +43,7 @@ from cds_hooks.storage.queries import (
     get_decision,
     store_feedback,
 )
-from cds_hooks.web.charts import StageChart, stage_chart
+from cds_hooks.web.charts import stage_chart
 from cds_hooks.web.numbers import format_seconds, format_time
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.web.visitor import visiting
@@ -77,15 +76,10 @@ _NO_CARD: Final = Failure(
     "Open the page again.",
 )
 
-_NO_SUMMARIES: Final = Failure(
-    "No summaries here",
-    "This server shows no summaries of charts.",
-    "The operator sets CDS_TEXT_FILE where the site wants them.",
-)
-_NO_PATIENT: Final = Failure(
-    "No patient is open",
-    "A summary is of the patient whose chart the EHR has open, and no chart opened this page.",
-    "Open the app from the chart of the patient.",
+_NO_SUMMARY: Final = Failure(
+    "No summary here",
+    "A summary is of the patient whose chart the EHR has open. No chart opened this page, or this site shows none.",
+    "Open the app from the chart of the patient. The operator sets CDS_TEXT_FILE where the site wants summaries.",
 )
 
 
@@ -171,8 +165,19 @@ class _Explaining:
             wanted = DecisionFilter(hook_instance=decision.hook_instance)
             same_call = islice(find_decisions(self._url, wanted, _MOST_BESIDE), _MOST_BESIDE)
             beside = rows_of(other for other in same_call if other.id != decision.id)
-        time = timeline(decision, history, outcomes_of(self._url, decision.id))
-        return {"time": time, "beside": beside}
+        basis = read_basis(decision)
+        took = sum(basis.timings.values())
+        keys_by_state: dict[str, list[str]] = {}
+        for key, state in basis.prefetch.items():
+            keys_by_state.setdefault(state if isinstance(state, str) else state.state, []).append(key)
+        return {
+            "moments": timeline(decision, took, history, outcomes_of(self._url, decision.id)),
+            "stages": stage_chart(basis.timings, took),
+            "keys": keys_by_state,
+            "config": basis.config,
+            "trace": basis.trace.get("id", ""),
+            "beside": beside,
+        }
 
     def _page(self, decision: Decision, problem: tuple[str, str] = ("", "")) -> Response:
         explained, visitor = self._explained(decision), visiting().visitor
@@ -181,7 +186,8 @@ class _Explaining:
             "explain/explanation.html",
             it=explained,
             record=self._recorded(decision, explained.history) if reads_record else None,
-            answers=answer_forms(explained.cards, explained.history, may_write=self._may_write),
+            answers=answer_forms(explained.cards, explained.history),
+            may_write=self._may_write,
             may_answer=self._may_answer(),
             problem=problem[0],
             problem_of=problem[1],
@@ -201,10 +207,8 @@ class _Explaining:
     def show_summary(self) -> Response:
         """Show what the chart of that patient says; the text part is imported by the first view."""
         settings, visitor = self._server.settings, visiting().visitor
-        if settings.text_file is None:
-            raise PageRefusal(_NO_SUMMARIES)
-        if visitor is None or visitor.bound is None or visitor.bound.decision:
-            raise PageRefusal(_NO_PATIENT)
+        if settings.text_file is None or visitor is None or visitor.bound is None or visitor.bound.decision:
+            raise PageRefusal(_NO_SUMMARY)
         served, bound = import_module("cds_hooks.text.served"), visitor.bound
         resources, sent_at = served.recorded_chart(self._url, bound.client, bound.patient)
         summary, _ = served.shown_summary(settings, resources, visitor.actor, bound.client, bound.patient)
@@ -226,38 +230,13 @@ def routes(server: PageServer) -> list[Route]:
 # What happened around one decision, in the order of time: the call, the answers to its cards, reported outcomes
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """Each time with what happened, where the time of the call went, and the prefetch keys by what came of them."""
-
-    moments: tuple[tuple[str, str], ...]
-    stages: StageChart
-    keys: dict[str, list[str]]
-    config: str
-    trace: str
-
-
-def timeline(decision: Decision, history: DecisionHistory, outcomes: Sequence[Outcome]) -> Timeline:
-    """Return the timeline of a decision.
-
-    Raises:
-        msgspec.MsgspecError: the decision is recorded in another form.
-    """
-    basis = read_basis(decision)
-    took = sum(basis.timings.values())
-    keys_by_state: dict[str, list[str]] = {}
-    for key, state in basis.prefetch.items():
-        keys_by_state.setdefault(state if isinstance(state, str) else state.state, []).append(key)
-    moments = sorted(
-        [(int(decision.decided_at - took * 1000), _call(decision)), *_answers(history), *map(_reported, outcomes)]
-    )
-    return Timeline(
-        tuple((format_seconds(at), sentence) for at, sentence in moments),
-        stage_chart(basis.timings, took),
-        keys_by_state,
-        basis.config,
-        basis.trace.get("id", ""),
-    )
+def timeline(
+    decision: Decision, took: float, history: DecisionHistory, outcomes: Sequence[Outcome]
+) -> list[tuple[str, str]]:
+    """Return each time with what happened; the call `took` so many milliseconds."""
+    call = (int(decision.decided_at - took * 1000), _call(decision))
+    moments = sorted([call, *_answers(history), *map(_reported, outcomes)])
+    return [(format_seconds(at), sentence) for at, sentence in moments]
 
 
 def _call(decision: Decision) -> str:
@@ -295,10 +274,8 @@ WRONG: Final = "wrong"
 class AnswerForm(Struct, frozen=True):
     """What is offered for one card, its answers by their values, or, in `given`, the answer that it has."""
 
-    card: str
     number: int
     choices: dict[str, str]
-    may_write: bool
     given: str = ""
 
 
@@ -306,16 +283,12 @@ class AnswerRefused(Exception):
     """The form cannot be taken; the message is a sentence."""
 
 
-def answer_forms(cards: Iterable[SentCard], history: DecisionHistory, *, may_write: bool) -> dict[str, AnswerForm]:
+def answer_forms(cards: Iterable[SentCard], history: DecisionHistory) -> dict[str, AnswerForm]:
     """Return the form of each card that has a uuid, by the uuid; of several answers to a card the first is shown."""
     given = {card.uuid: card.answers[0].sentence for card in history.advised if card.answers}
     return {
         card.uuid: AnswerForm(
-            card.uuid,
-            number,
-            {value: words for value, (words, _) in _choices(card).items()},
-            may_write,
-            given.get(card.uuid, ""),
+            number, {value: words for value, (words, _) in _choices(card).items()}, given.get(card.uuid, "")
         )
         for number, card in enumerate(cards, 1)
         if card.uuid

@@ -32,8 +32,8 @@ _WRONG: Final = "The name or the password is not right."
 _NO_COOKIE: Final = "The form was too old, or your browser keeps no cookies for this server. Try once more."
 _NOT_STARTED_HERE: Final = Failure(
     "This login was not begun here",
-    "The answer of the site's provider does not belong to a login that this browser has begun, or it was used before.",
-    "Open the page that you wanted again and log in from there.",
+    "The answer does not belong to a login or a launch that this browser has begun, or it was used before.",
+    "Open the page that you wanted again and log in from there, or open the app from the patient's chart again.",
 )
 
 
@@ -109,7 +109,7 @@ class _Login:
     async def from_provider(self, request: Request, state: str = "") -> Response:
         """Let in whom the provider vouches for, if this browser has begun the login."""
         login = await _come_back(self._server, request, "oidc", state)
-        if login is None or self._provider is None:
+        if self._provider is None:
             raise PageRefusal(_NOT_STARTED_HERE, 403)
         try:
             person = await self._provider.person(request.query_params, login)
@@ -152,12 +152,13 @@ async def _send_away(server: PageServer, login: UnderWay, address_of: Callable[[
     return Response(status_code=303, headers=HEADERS | headers)
 
 
-async def _come_back(server: PageServer, request: Request, kind: str, state: str) -> UnderWay | None:
-    """Return the login that this browser has begun; None where it has not, or it was used before."""
+async def _come_back(server: PageServer, request: Request, kind: str, state: str) -> UnderWay:
+    """Return the login that this browser has begun."""
     browser = request.cookies.get(server.sessions.login_cookie, "")
     login = await asyncio.to_thread(come_back, server.store, kind, state, browser)
     if login is None:
         log().info("login refused" if kind == "oidc" else "launch refused", status=403, reason="state")
+        raise PageRefusal(_NOT_STARTED_HERE, 403)
     return login
 
 
@@ -218,11 +219,6 @@ def local_page(text: str) -> str:
 # The SMART EHR launch: /launch, the way back from the EHR's authorization server, and the session that follows
 
 
-_LAUNCH_NOT_STARTED_HERE: Final = Failure(
-    "This launch was not begun here",
-    "The answer of the EHR does not belong to a launch that this browser has begun, or it was used before.",
-    "Open the app from the patient's chart again.",
-)
 Launching = Annotated[str, Query(max_length=2000)]
 
 
@@ -244,8 +240,6 @@ def launch_routes(server: PageServer) -> list[Route]:
     async def back(request: Request, state: str = "") -> Response:
         """Begin the session of one patient: the EHR's authorization server sends the browser here."""
         login = await _come_back(server, request, "smart", state)
-        if login is None:
-            raise PageRefusal(_LAUNCH_NOT_STARTED_HERE, 403)
         try:
             launched = await smart.launched(request.query_params, login)
         except FlowFailed as error:

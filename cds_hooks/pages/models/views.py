@@ -155,23 +155,10 @@ def _holds(name: str, age: float) -> bool:
     return match is not None and int(match["low"]) <= age and (match["high"] is None or age < int(match["high"]) + 1)
 
 
-class InputRow(Struct, frozen=True):
-    """One input: the range the model knows, the group's average, and where it is read from."""
-
-    words: str
-    range: str
-    average: str
-    source: str
-
-
-def input_rows(manifest: Manifest) -> list[InputRow]:
-    """Return one row per input, in the model's order."""
-    return [_input_row(feature) for feature in manifest.features]
-
-
-def _input_row(feature: ModelInput) -> InputRow:
+def _input_row(feature: ModelInput) -> tuple[str, str, str, str]:
+    """Return what an input is called, the range the model knows, the group's average, and where it is read from."""
     source = f"LOINC {', '.join(feature.loinc)}" if feature.loinc else feature.fhir
-    return InputRow(words_of(feature), _range(feature), average_of(feature), source)
+    return words_of(feature), _range(feature), average_of(feature), source
 
 
 def _range(feature: ModelInput) -> str:
@@ -190,7 +177,7 @@ def model_values(manifest: Manifest, card: dict[str, Any] | None = None) -> dict
         "tested": performance(manifest),
         "provenance": provenance_rows(manifest),
         "calibration": calibration(manifest),
-        "features": input_rows(manifest),
+        "features": [_input_row(feature) for feature in manifest.features],
         "attributes": card_sections(card) if card else [],
         "lineage": lineage_rows(manifest),
         "absence": absence_words(manifest),

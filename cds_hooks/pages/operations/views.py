@@ -13,7 +13,7 @@ from importlib.metadata import version
 from math import inf
 from threading import Lock
 from time import monotonic
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import Query
 from msgspec import Struct
@@ -104,12 +104,14 @@ class _Operations:
 
     def _from_book(self, book: CountBook) -> Mapping[str, Any]:
         now, verified = datetime.now(UTC), book.last_verification()
-        callers = book.callers(int((now - _HOUR).timestamp() * 1e6))
+        figures, callers = self._judge(book), book.callers(int((now - _HOUR).timestamp() * 1e6))
         return {
             "tasks": tasks_of(self._server, book, now),
             "callers": sorted(callers.items()),
             "verified": verified,
-            "report": _report(self._judge(book)),
+            "incidents": incidents(figures),
+            "to_look_at": [figure for figure in figures if figure.state in _SIGNS][:_MOST_FIGURES],
+            "summary": summary(figures),
             "told": book.open_incidents(),
         }
 
@@ -134,13 +136,7 @@ class _Operations:
 
 
 def _nothing(note: str) -> Mapping[str, Any]:
-    return {"note": note, "tasks": [], "callers": [], "verified": None, "report": None, "told": ()}
-
-
-def _report(figures: list[Figure]) -> Mapping[str, Any]:
-    """Return the incidents, the first figures to look at, and how many there are of each state."""
-    to_look_at = [figure for figure in figures if figure.state in _SIGNS][:_MOST_FIGURES]
-    return {"incidents": incidents(figures), "to_look_at": to_look_at, "summary": summary(figures)}
+    return {"note": note, "tasks": [], "callers": [], "verified": None, "summary": "", "told": ()}
 
 
 def routes(server: PageServer) -> list[Route]:
@@ -152,17 +148,10 @@ def routes(server: PageServer) -> list[Route]:
     ]
 
 
-# What is wrong now, from what the workers count of their own calls
-
-
-Health = Literal["healthy", "failing", "degraded", "unknown"]
-
-HEALTH_SIGNS: Final[dict[Health, tuple[str, str]]] = {
-    "healthy": ("good", "Calls are answered"),
-    "failing": ("critical", "Calls fail"),
-    "degraded": ("warning", "Something needs a person"),
-    "unknown": ("none", "No call came in the last ten minutes"),
-}
+_HEALTHY: Final = ("good", "Calls are answered")
+_FAILING: Final = ("critical", "Calls fail")
+_DEGRADED: Final = ("warning", "Something needs a person")
+_UNKNOWN: Final = ("none", "No call came in the last ten minutes")
 MINUTES: Final = 10
 """So many minutes are looked at for the state."""
 _WHAT_TO_DO: Final = {
@@ -187,18 +176,13 @@ class FailureRow(Struct, frozen=True):
 
 
 class Now(Struct, frozen=True):
-    """The state of the server at this moment. `since` is "" where nothing fails."""
+    """The state of the server at this moment, as a mark with its words. `since` is "" where nothing fails."""
 
-    health: Health
+    sign: tuple[str, str]
     sentence: str
     since: str
     failures: tuple[FailureRow, ...]
     started: str
-
-    @property
-    def sign(self) -> tuple[str, str]:
-        """The mark and its words."""
-        return HEALTH_SIGNS[self.health]
 
 
 def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str], at: datetime) -> Now:
@@ -220,12 +204,12 @@ def state_now(snapshots: Iterable[Snapshot], not_ready: str, out: Iterable[str],
         failed.update(minute.failed)
     calls = sum(minute.answered for minute in shown.values()) + failed.total()
     is_failing = bool(not_ready) or any(name.startswith("5") for name in failed) or 2 * failed.total() > calls > 0
-    health: Health = "failing" if is_failing else "degraded" if out or failed else "healthy" if calls else "unknown"
+    sign = _FAILING if is_failing else _DEGRADED if out or failed else _HEALTHY if calls else _UNKNOWN
     failed_calls = f"{failed.total():,} of {calls:,} calls failed in the last {MINUTES} minutes." if calls else ""
     sentences = [f"{not_ready[:1].upper()}{not_ready[1:]}." if not_ready else "", failed_calls, *out]
     started = min((snapshot.started_at for snapshot in snapshots), default=at.timestamp())
     return Now(
-        health,
+        sign,
         " ".join(filter(None, sentences)),
         _since(minutes) if failed else "",
         tuple(_failure(name, count) for name, count in failed.most_common()),

@@ -90,14 +90,18 @@ class _Rules:
 
     def __init__(self, server: PageServer) -> None:
         self._server = server
-        self._approvals = Approvals(server)
+        self._book = server.approvals
+        self._releases = server.components.releases
+        indexes = partial(whole_indexes, server.settings)
+        served = ServedHere(server.served, server.services, *_models(server.files), why_too_early, indexes)
+        self._desk = ActDesk(server.settings.database_url, served)
 
     def show_all(self, request: Request, wanted: Annotated[WantedRules, Query()]) -> Response:
         """Show the rules, and what waits for a second person; what was clicked is taken first."""
         if request.method == "POST":
-            approvals, status = self._approvals.take(request.state.form)
+            approvals, status = self._take(request.state.form)
         else:
-            approvals, status = self._approvals.values(), 200
+            approvals, status = self._values(), 200
         drug = describe_drug(wanted.drug) if wanted.drug else None
         if wanted.drug and drug is None:
             status = 404
@@ -124,8 +128,41 @@ class _Rules:
         """Show one rule."""
         say = family_named(version.table.family).vocabulary.say
         standing = self._server.committee.rule(version)
-        values: dict[str, Any] = {"version": version, "rule": version.rule, "say": say, "days": COUNTED_DAYS}
-        return self._server.page("rules/rule.html", standing=standing, **values)
+        values: dict[str, Any] = {"version": version, "rule": version.rule, "standing": standing, "say": say}
+        return self._server.page("rules/rule.html", days=COUNTED_DAYS, **values)
+
+    def _values(self, taken: list[Recorded] | None = None, problem: str = "") -> dict[str, Any]:
+        """Return what the template shows, with what was recorded just now."""
+        # those of this process have that a moment later
+        book, releases = self._desk.on_record() if taken else (self._book, self._releases)
+        return {
+            "waiting": _waiting(book, releases, self._server.files),
+            "refused": [*(book.refused if book is not None else ()), *releases.refused],
+            "taken": taken or [],
+            "problem": problem,
+            "needs_approval": book is not None,
+        }
+
+    def _take(self, form: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+        """Take what somebody clicked; return what the template shows of it, and the status of the answer."""
+        try:
+            recorded = self._recorded(form)
+        except (ApprovalRefused, RulesFileError) as fault:
+            log().info("act refused", status=400)
+            text = "; ".join(fault.problems) if isinstance(fault, RulesFileError) else str(fault)
+            return self._values(problem=text), 400
+        return self._values(recorded), 200
+
+    def _recorded(self, form: Mapping[str, str]) -> list[Recorded]:
+        visitor = visiting().visitor
+        if self._book is None:
+            raise ApprovalRefused(_NOT_NEEDED)
+        if visitor is None:
+            raise ApprovalRefused(_NOBODY)
+        person = LoggedIn(visitor.name, visitor.actor, visitor.issuer, visitor.roles)
+        recorded = self._desk.take(_wanted(form), person, datetime.now(UTC))
+        log().info("acts recorded", count=len(recorded))
+        return recorded
 
 
 def routes(server: PageServer) -> list[Route]:
@@ -148,16 +185,20 @@ _WORD: Final = re.compile(r"[a-z0-9]+")
 
 
 class DrugChecks(Struct, frozen=True):
-    """What the tables make of the words: how they were read, the checks that exist, and the ids of their rules.
+    """What the tables make of the words: how they were read, and the ids of the rules about them.
 
     `members` are the drugs of a class or the parts of a product, `rows` what the tables of rules say about a drug.
     """
 
     read_as: str
     members: tuple[str, ...]
-    checks: Collection[str]
     rules: Collection[str]
     rows: tuple[tuple[RuleVersion, tuple[TableRow, ...]], ...]
+
+    @property
+    def checks(self) -> Collection[str]:
+        """The names of the checks that exist."""
+        return checks_by_name(rule for rule in rule_book().rules if rule.id in self.rules)
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -168,24 +209,17 @@ class DrugChecks(Struct, frozen=True):
 def describe_drug(query: str) -> DrugChecks | None:
     """Return what there is for a drug, a product, a class or an order of a test; None where the tables know none."""
     names = tuple(ingredient.name for ingredient in read_order_name(query).ingredients)
-    read_as, rules = "/".join(names), _rules_of(query)
-    if not names:
-        checks = checks_of_study(query, rule_book().rules)
-        class_name, codes = _class_of(query)
-        if checks is not None:
-            read_as, rules = "an order of imaging or of a test", set().union(*checks.values())
-        elif codes:
-            members = tuple(sorted(INGREDIENTS[code].name for code in codes if code in INGREDIENTS))
-            rules = set().union(*map(_rules_of, members))
-            return DrugChecks(f"the class {class_name}", members, _checks_of(rules), rules, ())
-        else:
-            return None
-    rows = _rows_about(identify_concept(CodeableConcept(text=query)), rules) if names else ()
-    return DrugChecks(read_as, names, _checks_of(rules), rules, rows)
-
-
-def _checks_of(rules: Collection[str]) -> Collection[str]:
-    return checks_by_name(rule for rule in rule_book().rules if rule.id in rules)
+    if names:
+        rules = _rules_of(query)
+        rows = _rows_about(identify_concept(CodeableConcept(text=query)), rules)
+        return DrugChecks("/".join(names), names, rules, rows)
+    if (checks := checks_of_study(query, rule_book().rules)) is not None:
+        return DrugChecks("an order of imaging or of a test", (), set().union(*checks.values()), ())
+    class_name, codes = _class_of(query)
+    if not codes:
+        return None
+    members = tuple(sorted(INGREDIENTS[code].name for code in codes if code in INGREDIENTS))
+    return DrugChecks(f"the class {class_name}", members, set().union(*map(_rules_of, members)), ())
 
 
 def _class_of(query: str) -> tuple[str, frozenset[str]]:
@@ -223,53 +257,6 @@ MOST_BYTES: Final = 1_000_000
 """Of a form: a reviewed list of every rule has some 20,000."""
 _NOT_NEEDED: Final = "in the development profile no approval counts and none is needed: nothing was recorded"
 _NOBODY: Final = "people who have logged in approve and release, so set CDS_LOGIN: nothing was recorded"
-
-
-class Approvals:
-    """What people approve, switch and release at one server."""
-
-    def __init__(self, server: PageServer) -> None:
-        self._server = server
-        self._book = server.approvals
-        self._releases = server.components.releases
-        indexes = partial(whole_indexes, server.settings)
-        served = ServedHere(server.served, server.services, *_models(server.files), why_too_early, indexes)
-        self._desk = ActDesk(server.settings.database_url, served)
-
-    def values(self) -> dict[str, Any]:
-        """Return what the template shows where nothing was sent."""
-        return self._values(self._book, self._releases)
-
-    def take(self, form: Mapping[str, str]) -> tuple[dict[str, Any], int]:
-        """Take what somebody clicked; return what the template shows of it, and the status of the answer."""
-        try:
-            recorded = self._take(form)
-        except (ApprovalRefused, RulesFileError) as fault:
-            log().info("act refused", status=400)
-            text = "; ".join(fault.problems) if isinstance(fault, RulesFileError) else str(fault)
-            return self.values() | {"problem": text}, 400
-        # those of this process have what was recorded just now a moment later
-        return self._values(*self._desk.on_record()) | {"taken": recorded}, 200
-
-    def _take(self, form: Mapping[str, str]) -> list[Recorded]:
-        visitor = visiting().visitor
-        if self._book is None:
-            raise ApprovalRefused(_NOT_NEEDED)
-        if visitor is None:
-            raise ApprovalRefused(_NOBODY)
-        person = LoggedIn(visitor.name, visitor.actor, visitor.issuer, visitor.roles)
-        recorded = self._desk.take(_wanted(form), person, datetime.now(UTC))
-        log().info("acts recorded", count=len(recorded))
-        return recorded
-
-    def _values(self, book: ApprovalBook | None, releases: Releases) -> dict[str, Any]:
-        return {
-            "waiting": _waiting(book, releases, self._server.files),
-            "refused": [*(book.refused if book is not None else ()), *releases.refused],
-            "taken": [],
-            "problem": "",
-            "needs_approval": book is not None,
-        }
 
 
 def _wanted(form: Mapping[str, str]) -> list[Wanted]:

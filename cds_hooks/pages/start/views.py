@@ -3,7 +3,6 @@
 What waits for a person: approvals, acts, models without cards, a record that nobody verified, old tables.
 """
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Final
@@ -27,7 +26,6 @@ from models_onnx.declarations import origin_of
 from models_onnx.equations.calculate import limits
 from models_onnx.equations.card import source_attributes
 from models_onnx.equations.declaration import EquationInput, find_equations
-from models_onnx.packages import Package
 
 _NOT_APPROVED: Final = ("rule that is not approved here", "rules that are not approved here")
 _HALF_SIGNED: Final = ("act that waits for a second person", "acts that wait for a second person")
@@ -45,10 +43,6 @@ class Task(Struct, frozen=True):
     link: str
     roles: frozenset[Role] = COMMITTEE
     """Who can do it."""
-
-    def is_for(self, roles: Collection[str]) -> bool:
-        """Return whether somebody with these roles can do it."""
-        return not self.roles.isdisjoint(roles)
 
 
 def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
@@ -147,7 +141,7 @@ def routes(server: PageServer) -> list[Route]:
             detail=render_markdown(card.detail),
             can_try=visiting().may_open("try"),
             services=list(server.services.values()),
-            from_outside=_from_outside,
+            origin_of=origin_of,
             equations=find_equations().values(),
             input_row=_input_row,
             source_attributes=source_attributes,
@@ -160,12 +154,6 @@ def routes(server: PageServer) -> list[Route]:
         return RedirectResponse(f"../#equation-{equation_id}", 308, HEADERS)
 
     return [server.route("/", start), server.route("/equations/{equation_id}", equation)]
-
-
-def _from_outside(group: str, declared_id: str) -> Package | None:
-    """Return the package from outside that brings a service or an equation; None where it is one of ours."""
-    origin = origin_of(group, declared_id)
-    return origin.package if origin is not None else None
 
 
 def _work(roles: frozenset[str]) -> tuple[Work, Work]:
@@ -182,4 +170,4 @@ def _tasks(server: PageServer) -> list[Task]:
     """Return what waits for a person and can be done by who looks; nothing where the counts cannot be used."""
     book, visitor = server.counts.counted().book, visiting().visitor
     tasks = tasks_of(server, book, datetime.now(UTC)) if book is not None else []
-    return [task for task in tasks if visitor is None or task.is_for(visitor.roles)]
+    return [task for task in tasks if visitor is None or not task.roles.isdisjoint(visitor.roles)]

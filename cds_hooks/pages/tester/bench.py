@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 from typing import Annotated, Any, Final
@@ -27,6 +28,7 @@ from cds_hooks.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.kit.samples import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, Resource, chart_of, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for, outcome_text
+from cds_hooks.pages.explain.explanation import SCOPE
 from cds_hooks.pages.explain.recorded_decision import SentCard, sent_card
 from cds_hooks.pages.tester.orders import Orderable, compose, follow, search_orderables
 from cds_hooks.protocol.body import is_nested_deeper
@@ -37,7 +39,6 @@ _SECONDS: Final = 60.0
 # The form carries the path back: it may lead to no other address.
 _PATH: Final = re.compile(r"/cds-services/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}(?:/feedback)?")
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
-_SCOPE: Final = frozenset({"scope", "not-recognised"})
 
 
 class _Ours(Struct):
@@ -111,12 +112,12 @@ class Exchanged(Struct):
     @property
     def scope(self) -> list[WhyNot]:
         """What was looked for."""
-        return [silence for silence in self.ours.silence if silence.reason in _SCOPE]
+        return [silence for silence in self.ours.silence if silence.reason in SCOPE]
 
     @property
     def unsaid(self) -> list[WhyNot]:
         """What was looked at and not shown."""
-        return [silence for silence in self.ours.silence if silence.reason not in _SCOPE]
+        return [silence for silence in self.ours.silence if silence.reason not in SCOPE]
 
     @property
     def no_card(self) -> NoCard:
@@ -220,23 +221,27 @@ class UnusableForm(ValueError):
         self.field = field
 
 
+@dataclass
 class Bench:
-    """The page of one form, and what a press of a button made of it."""
+    """The page of one form, and what a press of a button made of it.
 
-    def __init__(
-        self, fields: Fields, entries: list[Entry], now: Callable[[], datetime], app: Callable[[], ASGIApp]
-    ) -> None:
-        """`entries` are what discovery lists; `app` gives the whole server, to which calls are sent in this process."""
-        self.fields = fields
-        self.carried: Carried = fields.carried
-        self.entries = entries
-        self.matches: list[Orderable] | None = None
-        """What can be ordered by the name that was typed, where it is not one thing."""
-        self.note = ""
-        self.problem: UnusableForm | None = None
-        """Why the press did nothing."""
-        self._now = now
-        self._app = app
+    `entries` are what discovery lists; `app` gives the whole server, to which calls are sent in this process.
+    """
+
+    fields: Fields
+    entries: list[Entry]
+    now: Callable[[], datetime]
+    app: Callable[[], ASGIApp]
+    matches: list[Orderable] | None = None
+    """What can be ordered by the name that was typed, where it is not one thing."""
+    note: str = ""
+    problem: UnusableForm | None = None
+    """Why the press did nothing."""
+
+    @property
+    def carried(self) -> Carried:
+        """What the form handed on."""
+        return self.fields.carried
 
     async def press(self) -> None:
         """Do what the button says; what cannot be done is said in `problem`, and nothing is sent."""
@@ -287,7 +292,7 @@ class Bench:
         chosen = self.fields.upload if self.fields.patient == FILE else ""
         subject = hashlib.sha256(f"{self.fields.patient} {chosen}".encode("utf-8", "replace")).hexdigest()
         if self.carried.subject not in ("", subject):
-            self.carried, self.fields.request = Carried(), ""
+            self.fields.carried, self.fields.request = Carried(), ""
             self.note = "Drafts and answers about the patient before were dropped."
         self.carried.subject = subject
 
@@ -314,7 +319,7 @@ class Bench:
                 "naproxen 500, or a ready-made draft.",
                 "order",
             )
-        return indented(build_request(entry, chart, drafts, True, self._now().date()))
+        return indented(build_request(entry, chart, drafts, True, self.now().date()))
 
     def chart(self) -> Chart:
         """Return the chart of the patient that is chosen.
@@ -334,7 +339,7 @@ class Bench:
         sample = self.fields.patient.removeprefix(SAMPLE)
         if sample not in {sample.id for sample in list_samples()}:
             raise UnusableForm("There is no such sample patient; choose one of the list.")
-        return Chart(resources_of(load_patient(sample, self._now())))
+        return Chart(resources_of(load_patient(sample, self.now())))
 
     async def _build_and_send(self) -> None:
         await self.build()
@@ -346,7 +351,7 @@ class Bench:
         if not text.strip():
             raise UnusableForm("There is no request yet; build one first.", "request")
         path = f"/cds-services/{self.fields.service}"
-        answer = await post(self._app(), path, text.encode("utf-8", "replace"), self.fields.token)
+        answer = await post(self.app(), path, text.encode("utf-8", "replace"), self.fields.token)
         self.carried.exchange = Exchanged(self.fields.service, self.fields.hook, path, patient_of(text), *answer)
         self.carried.feedback = []
 
@@ -369,7 +374,7 @@ class Bench:
         if len(matches) != 1:
             self.matches = matches
             return
-        self.carried.drafts.append(compose(matches[0], self.fields.dose, self._now().date()))
+        self.carried.drafts.append(compose(matches[0], self.fields.dose, self.now().date()))
         self.fields.order = ""
         self._lead_to_orders()
 
@@ -377,7 +382,7 @@ class Bench:
         draft = self.fields.ready
         if draft not in {order.draft for sample in list_samples() for order in sample.orders}:
             raise UnusableForm("Choose one of the ready-made drafts.", "ready")
-        self.carried.drafts += resources_of(load_draft(draft, self._now()))
+        self.carried.drafts += resources_of(load_draft(draft, self.now()))
         self._lead_to_orders()
 
     async def _remove(self, number: str) -> None:
@@ -410,16 +415,15 @@ class Bench:
                 words = f"Accepted {chosen.label}"
             else:
                 reason = card.override_reasons[int(choice)] if choice else Reason()
-                coding = {"code": reason.code, "system": reason.system, "display": reason.display}
-                coding = {name: text for name, text in coding.items() if text}
+                coding = {name: text for name, text in msgspec.to_builtins(reason).items() if text}
                 did = {"outcome": "overridden"} | ({"overrideReason": {"reason": coding}} if coding else {})
                 words = f"Overridden {reason.display}" if choice else "Dismissed"
         except (*_BAD, ValueError) as error:
             raise UnusableForm("There is no such card on the page; send the call again.") from error
         exchange.outcomes[int(at)] = words
-        item = {"card": card.uuid, "outcomeTimestamp": self._now().isoformat(timespec="seconds"), **did}
+        item = {"card": card.uuid, "outcomeTimestamp": self.now().isoformat(timespec="seconds"), **did}
         path, body = f"/cds-services/{exchange.service}/feedback", {"feedback": [item]}
-        status, *_, failure = await post(self._app(), path, orjson.dumps(body), self.fields.token)
+        status, *_, failure = await post(self.app(), path, orjson.dumps(body), self.fields.token)
         self.carried.feedback.append((path, indented(body), status or failure))
 
 

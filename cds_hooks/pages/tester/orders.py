@@ -77,20 +77,6 @@ def compose(what: Orderable, dose: str, today: date) -> Resource:
     return order | {"medicationCodeableConcept": code} | dosage
 
 
-def name_of(draft: Resource) -> str:
-    """Return what is ordered, as the draft itself says it."""
-    for member in ("medicationCodeableConcept", "code", "vaccineCode", "medicationReference"):
-        concept = draft.get(member)
-        if not isinstance(concept, dict):
-            continue
-        coding = concept.get("coding")
-        first = coding[0] if isinstance(coding, list) and coding and isinstance(coding[0], dict) else {}
-        for text in (concept.get("text"), first.get("display"), concept.get("display"), first.get("code")):
-            if isinstance(text, str) and text:
-                return text
-    return str(draft.get("resourceType") or "order")
-
-
 def dose_of(draft: Resource) -> str:
     """Return the doses of a draft as it words them; "" where it has none in words."""
     dosages = draft.get("dosageInstruction")

@@ -12,8 +12,8 @@ from cds_hooks.kit.samples import list_samples
 from cds_hooks.kit.simulator.chart import ChartError, resources_of
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.pages.tester.bench import Bench, Entry, Fields, UnusableForm, indented, object_in
-from cds_hooks.pages.tester.orders import dose_of, name_of
-from fhir.mapping.understanding import READ_KINDS, understand_chart
+from cds_hooks.pages.tester.orders import dose_of
+from fhir.mapping.understanding import READ_KINDS, understand, understand_chart
 
 _FORMS_OF_A_BODY: Final = 3
 """A form carries the request, the answer and a chart that was uploaded: so many times the longest body of a call."""
@@ -55,7 +55,7 @@ def _values(bench: Bench) -> dict[str, Any]:
         "hooks": hooks,
         "who": _who(bench),
         "drafts": [
-            (number, name_of(draft), dose_of(draft))
+            (number, (reading := understand(draft)).words or reading.resource, dose_of(draft))
             for number, draft in enumerate(bench.carried.drafts)
             if draft.get("resourceType") != "Medication"
         ],

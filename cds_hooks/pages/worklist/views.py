@@ -96,9 +96,9 @@ class WorklistKeeper:
         self._follower = follower
         self._now = now
         self._lock = threading.Lock()
-        self._made: tuple[list[Mark], float, tuple[WorklistRow, ...], Acts] | None = None
+        self._made: tuple[list[Mark], float, Rows, Acts] | None = None
 
-    def worklist(self) -> tuple[tuple[WorklistRow, ...], Acts]:
+    def worklist(self) -> "tuple[Rows, Acts]":
         """Return everybody who is on the list now or of whom something was said before, and what people did.
 
         Raises:
@@ -109,7 +109,8 @@ class WorklistKeeper:
             # by the marks: they are written with the rows, the time up to which all is whole some moments later
             marks = [views.mark(name) for name in ("decisions", "feedback", "events")]
             if self._made is None or self._made[0] != marks or moment - self._made[1] >= _MADE_SECONDS:
-                self._made = (marks, moment, read_worklist(views, self._now()), read_acts(views))
+                rows = [(row, tuple(_findings(row))) for row in read_worklist(views, self._now())]
+                self._made = (marks, moment, rows, read_acts(views))
             return self._made[2:]
 
 
@@ -160,17 +161,16 @@ class FindingLine(Struct, frozen=True):
         return _day(self.act.at) if self.act is not None else ""
 
 
+Rows = list[tuple[WorklistRow, tuple[FindingLine, ...]]]
+"""Everybody on the list with their findings."""
+
+
 class PatientLine(Struct, frozen=True):
-    """One patient; `chosen` are the findings that filter and acts leave, None where they leave all of them."""
+    """One patient, with the findings that filter and acts leave."""
 
     rank: int
     row: WorklistRow
-    chosen: tuple[FindingLine, ...] | None = None
-
-    @property
-    def findings(self) -> tuple[FindingLine, ...]:
-        """The findings. Of the thousands of a long list they are laid out only where they are shown."""
-        return self.chosen if self.chosen is not None else tuple(_findings(self.row))
+    findings: tuple[FindingLine, ...]
 
     @property
     def higher_than(self) -> int | None:
@@ -201,24 +201,20 @@ def make_lists(keeper: WorklistKeeper, wanted: Filter, now: float) -> Lists:
     waiting, off = list[PatientLine](), list[PatientLine]()
     rows, acts = keeper.worklist()
     takes_all = wanted.kind == "all" and not wanted.what.strip()
-    for row in rows:
+    for row, every in rows:
         if wanted.client and row.client != wanted.client:
             continue
-        of_patient = acts.get((row.client, row.patient))
-        if takes_all and of_patient is None:
-            waiting.append(PatientLine(len(waiting) + 1, row))
-            continue
-        findings = [finding for finding in _findings(row) if _fits(finding, wanted)]
-        if of_patient is not None:
+        findings = every if takes_all else tuple(finding for finding in every if _fits(finding, wanted))
+        if of_patient := acts.get((row.client, row.patient)):
             resting = {digest: act for digest, act in of_patient.items() if act.act != "back" and now < act.until}
-            findings = [replace(finding, act=resting.get(finding.finding)) for finding in findings]
+            findings = tuple(replace(finding, act=resting.get(finding.finding)) for finding in findings)
         waiting_findings = tuple(finding for finding in findings if finding.act is None)
         off_findings = tuple(finding for finding in findings if finding.act is not None)
         if waiting_findings:
             waiting.append(PatientLine(len(waiting) + 1, row, waiting_findings))
         if off_findings:
             off.append(PatientLine(len(off) + 1, row, off_findings))
-    return Lists(tuple(waiting), tuple(off), tuple(sorted({row.client for row in rows})))
+    return Lists(tuple(waiting), tuple(off), tuple(sorted({row.client for row, _ in rows})))
 
 
 def _findings(row: WorklistRow) -> Iterator[FindingLine]:

@@ -125,9 +125,9 @@ def test_the_choices_of_a_card_are_its_suggestions_its_reasons_and_that_it_is_wr
     }  # fmt: skip
     first, second = CardAnswer(1, "2026-11-20", True, ("Stop",)), CardAnswer(2, "2026-11-21", False)
     history = DecisionHistory((AdvisedCard("v", "Look", "info", ("Stop",), (first, second)),), ())
-    assert answer_forms([a_card(), a_card(""), a_card("v")], history, may_write=True) == {
-        "u": AnswerForm("u", 1, offered, True),
-        "v": AnswerForm("v", 3, offered, True, "Followed (Stop) on 2026-11-20"),
+    assert answer_forms([a_card(), a_card(""), a_card("v")], history) == {
+        "u": AnswerForm(1, offered),
+        "v": AnswerForm(3, offered, "Followed (Stop) on 2026-11-20"),
     }
 
 
@@ -162,7 +162,8 @@ def recorded(cards: list[dict[str, Any]], basis: dict[str, Any] | None = None, *
 
 def moments(decision: Decision, answers: Any = (), outcomes: Any = ()) -> list[tuple[str, str]]:
     """What happened, with the time of day."""
-    every = timeline(decision, decision_history(decision, answers), outcomes).moments
+    took = sum(json.loads(decision.basis).get("timings", {}).values())
+    every = timeline(decision, took, decision_history(decision, answers), outcomes)
     return [(at[11:16], what) for at, what in every]
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from cds_hooks.kit.simulator.signing import new_key, sign_token
 from cds_hooks.pages.tester import orders
 from cds_hooks.pages.tester.bench import Carried, Fields, UnusableForm, object_in, patient_of
-from cds_hooks.pages.tester.orders import Orderable, compose, follow, name_of, search_orderables
+from cds_hooks.pages.tester.orders import Orderable, compose, follow, search_orderables
 from fhir.terminology.medications import table_rows
 from tests.cds_hooks.calls import PLANNING, client
 from tests.cds_hooks.pages.tester.pressing import opened
@@ -46,21 +46,6 @@ def test_a_dose_stands_in_the_order_in_words_and_an_order_without_one_has_none()
     assert {name: value for name, value in test.items() if name != "id"} == service_request(
         "Chest X-ray", status="draft", patient=None, authoredOn="2026-11-20"
     )
-
-
-@pytest.mark.parametrize(
-    ("draft", "name"),
-    [
-        ({"medicationCodeableConcept": {"text": "A", "coding": [{"display": "B"}]}}, "A"),
-        ({"code": {"coding": [{"display": "B", "code": "1"}]}}, "B"),
-        ({"vaccineCode": {"coding": [{"code": "1"}]}}, "1"),
-        ({"medicationReference": {"display": "C"}}, "C"),
-        ({"code": "none", "resourceType": "ServiceRequest"}, "ServiceRequest"),
-        ({}, "order"),
-    ],
-)
-def test_a_draft_is_named_by_its_text_its_display_or_its_code(draft: dict[str, Any], name: str) -> None:
-    assert name_of(draft) == name
 
 
 def _named(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

@@ -21,6 +21,7 @@ from cds_hooks.pages.worklist.views import (
     PatientLine,
     Work,
     WorklistKeeper,
+    _findings,
     finding_digest,
     make_lists,
     record_act,
@@ -233,7 +234,8 @@ def shown_before(decision: Decision, finding: RestingFinding = SHOWN) -> Decisio
 
 def a_line(days: float = 10, *entries: WorklistEntry, risk: float | None = None) -> PatientLine:
     """The line of a patient about whom the last call was so many days ago."""
-    return PatientLine(1, WorklistRow("ehr", "ann", entries, risk, "", days, (), (SHOWN,)))
+    row = WorklistRow("ehr", "ann", entries, risk, "", days, (), (SHOWN,))
+    return PatientLine(1, row, tuple(_findings(row)))
 
 
 def test_findings_say_why_they_are_there() -> None:
@@ -248,7 +250,6 @@ def test_findings_say_why_they_are_there() -> None:
         FindingLine("Urine test", "Due; another-reason", "missing"),
         SAID,
     )
-    assert PatientLine(1, a_line().row, ()).findings == ()
 
 
 def test_an_estimate_is_higher_than_1_to_99_in_100() -> None:
