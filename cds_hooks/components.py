@@ -8,7 +8,7 @@ from cds_hooks.computing import Computing
 from cds_hooks.configuration import InForce, content_in_force
 from cds_hooks.hold_back.acts import Key
 from cds_hooks.hold_back.approvals import ApprovalBook, ModelApprovals
-from cds_hooks.hold_back.budgets import Claims
+from cds_hooks.hold_back.budgets import BudgetClaims
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.metrics import Metrics
@@ -69,7 +69,7 @@ def open_components(
     services: dict[str, Service],
     trust: Trust,
     approvals: ApprovalBook | None,
-    claims: Claims | None,
+    claims: BudgetClaims | None,
     versions: ModelVersions,
     served: Mapping[Key, str],
 ) -> ServerComponents:

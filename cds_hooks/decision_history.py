@@ -24,7 +24,7 @@ class Suggestion(Struct, frozen=True, rename="camel"):
     uuid: str = ""
 
 
-class Source(Struct, frozen=True):
+class CardSource(Struct, frozen=True):
     """Where the card's advice comes from."""
 
     label: str
@@ -52,7 +52,7 @@ class Card(Struct, frozen=True, rename="camel"):
 
     summary: str
     indicator: str
-    source: Source
+    source: CardSource
     uuid: str = ""
     detail: str = ""
     suggestions: list[Suggestion] = []
@@ -139,7 +139,7 @@ def decision_history(
     silences = [WhyNot(*silence) for silence in _silences.decode(decision.basis).silence]
     cards, items = read_cards(decision), list(answers)
     others = dict.fromkeys(item.card for item in items if item.card not in {card.uuid for card in cards})
-    unknown = [Card(f"Card {uuid}, which this answer did not have", "info", Source(""), uuid) for uuid in others]
+    unknown = [Card(f"Card {uuid}, which this answer did not have", "info", CardSource(""), uuid) for uuid in others]
     return DecisionHistory(
         tuple(_advised(card, items) for card in (*cards, *unknown)),
         tuple(explain_held_back(silences, decision.service, decision.client.removeprefix(TRIAL), acts_then)),

@@ -17,7 +17,7 @@ from cds_hooks.decision_views.follow import Follower
 from cds_hooks.edge import EdgeLimits
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.auto_pause import Pausing
-from cds_hooks.hold_back.budgets import Claims
+from cds_hooks.hold_back.budgets import BudgetClaims
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.hold_back.terminology import index_in_force, keep_in_force, use_terminology
@@ -56,7 +56,7 @@ class Lifespan(Struct, frozen=True):
     sealing: "Sealing | None"
     pausing: Pausing
     follower: Follower
-    claims: Claims | None
+    claims: BudgetClaims | None
     events: "Events | None"
 
     @asynccontextmanager

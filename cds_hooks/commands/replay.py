@@ -141,11 +141,11 @@ def _try_candidate(url: str, chosen: Iterator[Decision], total: int, against: li
     """Print what the candidate changes; 1 where a card is more, fewer or another."""
     from cds_hooks.hold_back.terminology import REPLAY, SUFFIX, use_by_acts
     from cds_hooks.replay import open_site
-    from cds_hooks.replay.candidates import NoCandidate, Report, candidate_site, changes
+    from cds_hooks.replay.candidates import ChangeReport, NoCandidate, candidate_site, changes
 
     configured = settings().model_copy(update={"database_url": url})
     use_by_acts(configured)  # mappings of single codes, which need no index
-    report = Report()
+    report = ChangeReport()
     with _progress(total, as_json=as_json) as advance:
         try:
             now, candidate = open_site(configured), candidate_site(configured, against)

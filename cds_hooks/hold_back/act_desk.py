@@ -48,7 +48,7 @@ _OF_SITE: Final = ("client", "unit", "user")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedAct:
     """What a person wants: `state` is "approved" or one of `ActState`; of a waiver `kind` is "waiver".
 
     `version` is what the page showed: the digest of the rule, model or equation; of a waiver that of `waiver_version`.
@@ -107,7 +107,7 @@ class ActDesk:
         self._served = served
         self._lock = Lock()
 
-    def take(self, wanted: Sequence[Wanted], person: LoggedIn, now: datetime) -> list[Recorded]:
+    def take(self, wanted: Sequence[WantedAct], person: LoggedIn, now: datetime) -> list[Recorded]:
         """Check the acts and records them.
 
         Raises:
@@ -151,7 +151,7 @@ class _Checks:
     def today(self) -> date:
         return self.now.date()
 
-    def act(self, wanted: Wanted) -> Statement | Act:
+    def act(self, wanted: WantedAct) -> Statement | Act:
         """Return what is recorded; ApprovalRefused where it cannot be taken."""
         return self._approval(wanted) if wanted.state == APPROVED else self._release_act(wanted)
 
@@ -167,7 +167,7 @@ class _Checks:
     def _at(self) -> str:
         return self.now.isoformat(timespec="seconds")
 
-    def _approval(self, wanted: Wanted) -> Statement:
+    def _approval(self, wanted: WantedAct) -> Statement:
         kind: Kind
         match wanted.kind:
             case "rule":
@@ -184,7 +184,7 @@ class _Checks:
         note = wanted.why.strip()[:_LONGEST]
         return Statement(kind=kind, subject=dict(subject), at=self._at, note=note, **to_builtins(who))
 
-    def _rule(self, wanted: Wanted) -> Subject:
+    def _rule(self, wanted: WantedAct) -> Subject:
         if wanted.name not in all_rule_versions():
             raise ApprovalRefused(f"there is no rule {wanted.name[:80]} at this server")
         try:
@@ -199,21 +199,21 @@ class _Checks:
             raise ApprovalRefused(f"there is no model {model[:80]} at this server")
         return release
 
-    def _model(self, wanted: Wanted) -> Subject:
+    def _model(self, wanted: WantedAct) -> Subject:
         release = self._release(wanted.name)
         if release.digest != wanted.version:
             raise ApprovalRefused(f"the model {wanted.name} is here in another version than was shown; read it again")
         _refuse_red(release)
         return model_subject(release)
 
-    def _waiver(self, wanted: Wanted) -> Subject:
+    def _waiver(self, wanted: WantedAct) -> Subject:
         self._release(wanted.name)
         for subject in self.served.waivers(wanted.name):
             if waiver_version(subject) == wanted.version:
                 return subject
         raise ApprovalRefused(f"the model {wanted.name} has no such waiver, or its text was changed; read it again")
 
-    def _release_act(self, wanted: Wanted) -> Act:
+    def _release_act(self, wanted: WantedAct) -> Act:
         if wanted.kind not in get_args(ActKind) or wanted.state not in get_args(ActState):
             raise ApprovalRefused(f"nothing of the kind {wanted.kind[:40]} can become {wanted.state[:40]}")
         if not wanted.why.strip():
@@ -234,7 +234,7 @@ class _Checks:
         self._refuse_early(act, early=wanted.early)
         return act
 
-    def _made(self, wanted: Wanted, who: Signatory) -> Act:
+    def _made(self, wanted: WantedAct, who: Signatory) -> Act:
         release = self.served.release(wanted.name) if wanted.kind == "model" else None
         if release is not None and wanted.state in (CANARY, "active"):
             _refuse_red(release)
@@ -250,14 +250,14 @@ class _Checks:
             **to_builtins(who),
         )
 
-    def _version(self, wanted: Wanted) -> str:
+    def _version(self, wanted: WantedAct) -> str:
         if wanted.kind == MAPPING:
             return wanted.version.strip()
         if wanted.kind == TERMINOLOGY:
             return self.served.indexes().get(wanted.name, "")
         return self.served.versions.get((wanted.kind, wanted.name), "")
 
-    def _refuse_version(self, wanted: Wanted) -> None:
+    def _refuse_version(self, wanted: WantedAct) -> None:
         if wanted.kind in _OF_SITE:
             return
         if wanted.kind == MAPPING:

@@ -41,7 +41,7 @@ _PLACES: Final = "places of a budget"
 _SECONDS: Final = 60
 
 
-class Claims:
+class BudgetClaims:
     """Names that were taken in the last minute or two, in the store of used tokens: there they are hashes."""
 
     def __init__(self, database_url: str) -> None:
@@ -88,10 +88,10 @@ class Claims:
                 await store.aclose()
 
 
-def claims_between_workers(configured: Settings) -> Claims | None:
+def claims_between_workers(configured: Settings) -> BudgetClaims | None:
     """Return what workers of one machine, or machines that share PostgreSQL, need; None for one process alone."""
     shares = configured.metrics_dir is not None or parse_url(configured.database_url).get_backend_name() != "sqlite"
-    return Claims(configured.database_url) if shares else None
+    return BudgetClaims(configured.database_url) if shares else None
 
 
 _DAY_SECONDS: Final = 86_400.0
@@ -133,7 +133,7 @@ class Budgets:
         self,
         budgets: Callable[[], Sequence[Budget]] = tuple,
         now: Callable[[], float] = time,
-        claims: Claims | None = None,
+        claims: BudgetClaims | None = None,
     ) -> None:
         """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers."""
         self._budgets = budgets
@@ -378,7 +378,7 @@ class _Opening(Struct, frozen=True):
 class Turns:
     """Whose turn it is, which calls of a visit are under way, and how many words its cards have."""
 
-    def __init__(self, now: Callable[[], float] = time, claims: Claims | None = None) -> None:
+    def __init__(self, now: Callable[[], float] = time, claims: BudgetClaims | None = None) -> None:
         """`now` gives epoch seconds by the clock of the calls; `claims` is needed where there are several workers."""
         self._now = now
         self._claims = claims

@@ -33,7 +33,7 @@ from cards.rules.engine.governance import (
 from cds_hooks.decision_views.file import Views
 from cds_hooks.decision_views.follow import newest_numbers
 from cds_hooks.hold_back.approvals import ApprovalBook
-from cds_hooks.hold_back.budgets import Budgets, Claims, Turns
+from cds_hooks.hold_back.budgets import BudgetClaims, Budgets, Turns
 from cds_hooks.hold_back.checks import (
     CHECKS,
     Check,
@@ -226,7 +226,7 @@ class Governance:
         clock: Callable[[], float] = monotonic,
         now: Callable[[], float] = time,
         rest_days: float = REST_DAYS,
-        claims: Claims | None = None,
+        claims: BudgetClaims | None = None,
         horizons: Mapping[str, float] | None = None,
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.

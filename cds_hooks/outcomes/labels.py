@@ -53,7 +53,7 @@ class _Said(Struct, frozen=True):
     within_age_band: bool | None = None
 
 
-class InForce(Struct, frozen=True):
+class ThresholdsInForce(Struct, frozen=True):
     """The thresholds of one model: `of_services` has those of the services of the site's folder, by their id."""
 
     usual: Deployed | None = None
@@ -64,7 +64,7 @@ class InForce(Struct, frozen=True):
         return self.of_services.get(service, self.usual)
 
 
-def thresholds_in_force(manifests: Iterable[OfModel], configured: Settings) -> dict[str, InForce]:
+def thresholds_in_force(manifests: Iterable[OfModel], configured: Settings) -> dict[str, ThresholdsInForce]:
     """Return the thresholds in force by model."""
     several = list(manifests)
     main_of = {manifest.twin.id: manifest.id for manifest in several if manifest.twin is not None}
@@ -77,7 +77,7 @@ def thresholds_in_force(manifests: Iterable[OfModel], configured: Settings) -> d
             for service in of_services
             if service.model in names
         }
-        in_force[manifest.id] = InForce(_deployed(manifest, names, _Said(), configured), by_service)
+        in_force[manifest.id] = ThresholdsInForce(_deployed(manifest, names, _Said(), configured), by_service)
     return in_force
 
 
@@ -126,7 +126,7 @@ class Label(Struct, frozen=True):
     lag_days: float
     area: float | None = None
     """Area under the ROC curve in the evaluation of the manifest; None where it has none."""
-    thresholds: InForce = field(default_factory=InForce)
+    thresholds: ThresholdsInForce = field(default_factory=ThresholdsInForce)
 
     @property
     def horizon(self) -> int:
@@ -153,7 +153,7 @@ class _Manifest(Struct):
     evaluation: dict[str, Any] = {}
 
 
-def label_of(manifest: Manifest | _Manifest, lag_days: float, thresholds: InForce) -> Label:
+def label_of(manifest: Manifest | _Manifest, lag_days: float, thresholds: ThresholdsInForce) -> Label:
     """Return the label of a model; `lag_days` where its manifest names no lag."""
     outcome = manifest.outcome
     days = outcome.horizon_days if outcome.horizon_days is not None else outcome.horizon_years * DAYS_PER_YEAR

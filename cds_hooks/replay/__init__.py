@@ -5,6 +5,6 @@ which every decision keeps.
 """
 
 from cds_hooks.replay.replaying import Replayer, Verdict
-from cds_hooks.replay.site import Site, open_site
+from cds_hooks.replay.site import ReplaySite, open_site
 
-__all__ = ["Replayer", "Site", "Verdict", "open_site"]
+__all__ = ["ReplaySite", "Replayer", "Verdict", "open_site"]

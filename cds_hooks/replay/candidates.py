@@ -17,7 +17,7 @@ from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.hold_back.terminology import SUFFIX, index_in_force, use_terminology
 from cds_hooks.replay.replaying import AT_ONCE, Replayed, Replayer
 from cds_hooks.replay.simulated_orders import NOT_KNOWN, group_of, group_words
-from cds_hooks.replay.site import Site, open_site
+from cds_hooks.replay.site import ReplaySite, open_site
 from cds_hooks.settings import SETTINGS, Settings, with_settings
 from cds_hooks.storage.decision import Decision
 from models_onnx.artifact.folder import MANIFEST, VERSION_SIGN, load_artifact
@@ -31,7 +31,7 @@ class NoCandidate(Exception):
     """What was named is no candidate; one sentence."""
 
 
-def candidate_site(configured: Settings, candidates: Iterable[str]) -> Site:
+def candidate_site(configured: Settings, candidates: Iterable[str]) -> ReplaySite:
     """Return the site with each candidate in place: a model's folder, rules file, index, CDS_NAME=value or RULE=off.
 
     Raises:
@@ -93,7 +93,7 @@ class NotReplayed(Struct, frozen=True):
     because: str
 
 
-class Report(Struct):
+class ChangeReport(Struct):
     """Counts of what the candidate changes, and examples to open."""
 
     decisions: int = 0
@@ -133,7 +133,9 @@ class Report(Struct):
             examples.append(decision)
 
 
-def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[Change | NotReplayed]:
+def changes(
+    now: ReplaySite, candidate: ReplaySite, url: str, decisions: Iterable[Decision]
+) -> Iterator[Change | NotReplayed]:
     """Yield what the candidate changes about each decision, or why it cannot be replayed."""
     for old, new in _both(now, candidate, url, decisions):
         if old.answer is None or new.answer is None:
@@ -148,7 +150,9 @@ def changes(now: Site, candidate: Site, url: str, decisions: Iterable[Decision])
         yield Change(old.decision.id, old.decision.service, _group(old), more, fewer, is_other, *cards)
 
 
-def _both(now: Site, candidate: Site, url: str, decisions: Iterable[Decision]) -> Iterator[tuple[Replayed, Replayed]]:
+def _both(
+    now: ReplaySite, candidate: ReplaySite, url: str, decisions: Iterable[Decision]
+) -> Iterator[tuple[Replayed, Replayed]]:
     """Each decision computed twice; with another index a batch at a time, since a process reads one of them."""
     indexes = [index_in_force(site.components.settings, site.components.releases.current) for site in (now, candidate)]
     if indexes[0] == indexes[1]:

@@ -16,7 +16,7 @@ from cds_hooks.errors import HookError
 from cds_hooks.prefetch.facts import ChartNotRecorded, FactsOfCall
 from cds_hooks.replay.basis import Basis, read_basis
 from cds_hooks.replay.memory import Remembered
-from cds_hooks.replay.site import Site
+from cds_hooks.replay.site import ReplaySite
 from cds_hooks.replay.stages import answer_again
 from cds_hooks.storage.decision import Decision, encode_scores
 from cds_hooks.storage.queries import charts_of, facts_of
@@ -163,7 +163,7 @@ class Replayed(Struct, frozen=True):
 class Replayer:
     """Replays decisions at a site; `as_of` replays them as of another instant than their own."""
 
-    def __init__(self, site: Site, url: str, as_of: datetime | None = None) -> None:
+    def __init__(self, site: ReplaySite, url: str, as_of: datetime | None = None) -> None:
         """`url` is where the record is, for what was in force then and for the facts that were kept."""
         self._site = site
         self._url = url

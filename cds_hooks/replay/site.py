@@ -48,7 +48,7 @@ class _NothingRecorded:
 
 
 @dataclass(frozen=True)
-class Site:
+class ReplaySite:
     """What answers calls here now. `candidates` are models that are tried in place of those with the same id."""
 
     components: ServerComponents
@@ -82,7 +82,7 @@ def _id(model: Model) -> str:
 
 def open_site(
     configured: Settings, candidates: Mapping[str, Model] | None = None, tried: Mapping[str, bool] | None = None
-) -> Site:
+) -> ReplaySite:
     """Return the site of these settings.
 
     `tried` are rules that show cards here whatever was approved, switched or released (True), or that are off (False).
@@ -121,7 +121,7 @@ def open_site(
         versions,
         UserNames("none"),
     )
-    return Site(components, services, _clients(configured), governance, candidates or {})
+    return ReplaySite(components, services, _clients(configured), governance, candidates or {})
 
 
 def _without_rules(released: Released, rules: Collection[str]) -> Released:

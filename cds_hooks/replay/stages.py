@@ -14,7 +14,7 @@ from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.protocol.originals import Sent
 from cds_hooks.protocol.request import CDSRequest, request_of_context
 from cds_hooks.replay.basis import Basis
-from cds_hooks.replay.site import Site
+from cds_hooks.replay.site import ReplaySite
 from cds_hooks.security import TrustedClient
 from cds_hooks.services import Service
 from cds_hooks.storage.decision import Decision
@@ -27,7 +27,7 @@ _Result = TypeVar("_Result")
 
 
 def answer_again(
-    site: Site,
+    site: ReplaySite,
     service: Service,
     client: TrustedClient,
     decision: Decision,

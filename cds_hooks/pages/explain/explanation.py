@@ -16,17 +16,17 @@ from cds_hooks.hold_back.no_card import NoCard, explain_no_card
 from cds_hooks.pages.explain.recorded_decision import (
     AGE,
     SEX,
-    Basis,
     EvidenceOf,
     Input,
     ModelFile,
+    ReadableCard,
+    RecordedBasis,
     Scores,
-    SentCard,
     read_basis,
     read_inputs,
-    sent_card,
+    readable_card,
 )
-from cds_hooks.pages.models.views import Group, Performance, performance
+from cds_hooks.pages.models.views import Group, TestedPerformance, performance
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.charts import Scale, round_scale, with_ticks
 from cds_hooks.web.numbers import format_quantity, format_time, logistic, logit, signed, time_of
@@ -57,18 +57,18 @@ class Effect(Struct, frozen=True):
     date: str = ""
 
 
-class Effects(Struct, frozen=True):
+class EffectChart(Struct, frozen=True):
     """The chart: a scale as far below 0 as above with round ends, and a row for each input, the largest first."""
 
     scale: Scale
     rows: tuple[Effect, ...]
 
 
-def _effects(rows: list[Effect]) -> Effects:
+def _effects(rows: list[Effect]) -> EffectChart:
     """Return the chart of these rows, with their bars."""
     end = round_scale(max((abs(row.move) for row in rows), default=0.0) or 1.0, " ").high
     scale = with_ticks(Scale(-end, end), {-end: signed(-end, 1), 0.0: "0", end: signed(end, 1)})
-    return Effects(scale, tuple(_with_bar(row, scale) for row in rows))
+    return EffectChart(scale, tuple(_with_bar(row, scale) for row in rows))
 
 
 def _with_bar(row: Effect, scale: Scale) -> Effect:
@@ -76,7 +76,7 @@ def _with_bar(row: Effect, scale: Scale) -> Effect:
     return replace(row, left=start, width=round(end - start, 2))
 
 
-def model_effects(inputs: list[Input]) -> Effects:
+def model_effects(inputs: list[Input]) -> EffectChart:
     """Return the ten inputs that move an estimate most, and all others as one; together they are the whole."""
     ranked = sorted(inputs, key=lambda item: -abs(item.contribution))
     sizes = sum(abs(item.contribution) for item in inputs)
@@ -116,11 +116,11 @@ class EquationEstimate(Struct, frozen=True):
     output: str
     value: str
     people: int | None
-    effects: Effects
+    effects: EffectChart
     unit: str
 
 
-def equation_estimate(basis: Basis, equation: Equation) -> EquationEstimate | None:
+def equation_estimate(basis: RecordedBasis, equation: Equation) -> EquationEstimate | None:
     """Return what the recorded equation computed; None where the record has no value of one of its outputs."""
     try:
         scores = msgspec.convert(basis.scores, _Scores)
@@ -177,7 +177,7 @@ class Estimate(Struct, frozen=True):
     people: int
     percentile: int
     bands: tuple[Band, ...]
-    effects: Effects
+    effects: EffectChart
     total: float
     logit: float
     band: AgeBandThreshold | None
@@ -217,11 +217,11 @@ class Explanation(Struct, frozen=True):
     age: str
     sex: str
     refused: bool
-    cards: tuple[SentCard, ...]
+    cards: tuple[ReadableCard, ...]
     silences: tuple[WhyNot, ...]
     model: ModelFile | None
     manifest: Manifest | None
-    tested: Performance | None
+    tested: TestedPerformance | None
     groups: list[Group]
     inputs: list[Input]
     estimate: Estimate | None
@@ -291,7 +291,7 @@ def explain(
     inputs = read_inputs(basis, scores, manifest)
     figures = {item.name: item.figure for item in inputs}
     age, _, _ = basis.features.get(AGE, (None, "", ""))
-    cards = (sent_card(card, evidence_of) for card in read_cards(decision))
+    cards = (readable_card(card, evidence_of) for card in read_cards(decision))
     equation = _same_equation(model)
     return Explanation(
         decision=decision,

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.language.rule import Evidence
-from cds_hooks.decision_history import Card, Source
+from cds_hooks.decision_history import Card, CardSource
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.markdown import is_web_address, render_markdown
 from cds_hooks.web.numbers import date_of, format_age, format_quantity, format_unit, format_value, words_of
@@ -52,7 +52,7 @@ class PrefetchKey(Struct, frozen=True):
     state: str
 
 
-class Basis(Struct, frozen=True):
+class RecordedBasis(Struct, frozen=True):
     """What a decision was based on, as `encode_basis` writes it."""
 
     as_of: datetime
@@ -74,10 +74,10 @@ class Basis(Struct, frozen=True):
         return msgspec.convert(self.scores, Scores)
 
 
-_basis = msgspec.json.Decoder(Basis)
+_basis = msgspec.json.Decoder(RecordedBasis)
 
 
-def read_basis(decision: Decision) -> Basis:
+def read_basis(decision: Decision) -> RecordedBasis:
     """Return its basis; msgspec.DecodeError for a record of another form."""
     return _basis.decode(decision.basis)
 
@@ -94,7 +94,7 @@ class FactRow(Struct, frozen=True):
     source: str | None
 
 
-class SentCard(Card, frozen=True):
+class ReadableCard(Card, frozen=True):
     """One card to read, with what it rests on.
 
     `detail` is markup; `by_model` where it is a model's and the rest of the page explains the estimate behind it.
@@ -106,16 +106,16 @@ class SentCard(Card, frozen=True):
     by_model: bool = False
 
 
-def sent_card(card: Card, evidence_of: EvidenceOf) -> SentCard:
+def readable_card(card: Card, evidence_of: EvidenceOf) -> ReadableCard:
     """Return the card to read; only http(s) addresses stay links. msgspec.ValidationError for an extension not ours."""
     ours = msgspec.convert(card.extension.get(EXTENSION_KEY, {}), CardExtension)
     documents = (document for finding in ours.findings for document in evidence_of(finding.rule))
-    return SentCard(
+    return ReadableCard(
         uuid=card.uuid,
         indicator=card.indicator if card.indicator in ("info", "warning", "critical") else "info",
         summary=card.summary,
         detail=render_markdown(card.detail),
-        source=card.source if is_web_address(card.source.url) else Source(card.source.label),
+        source=card.source if is_web_address(card.source.url) else CardSource(card.source.label),
         suggestions=card.suggestions,
         override_reasons=[reason for reason in card.override_reasons if reason.display],
         links=[link for link in card.links if is_web_address(link.url) and link.type == "absolute"],
@@ -170,7 +170,7 @@ class Input(Struct, frozen=True):
         return not self.gap
 
 
-def read_inputs(basis: Basis, scores: Scores | None, manifest: Manifest | None) -> list[Input]:
+def read_inputs(basis: RecordedBasis, scores: Scores | None, manifest: Manifest | None) -> list[Input]:
     """Return the inputs in the model's order; without its manifest, with the words and units of our own features."""
     contributions = scores.contributions if scores is not None else {}
     if manifest is not None:
@@ -180,7 +180,7 @@ def read_inputs(basis: Basis, scores: Scores | None, manifest: Manifest | None) 
     return [_input(feature, basis, contributions.get(feature.name, 0.0)) for feature in described]
 
 
-def _input(feature: ModelInput, basis: Basis, contribution: float) -> Input:
+def _input(feature: ModelInput, basis: RecordedBasis, contribution: float) -> Input:
     words, unit, average = words_of(feature), format_unit(feature.unit), average_of(feature)
     if feature.name not in basis.features:
         gap = _REASONS.get(basis.missing.get(feature.name, ""), "not recorded")

@@ -28,7 +28,7 @@ from cds_hooks.access.roles import ANSWERERS
 from cds_hooks.decision_history import DecisionHistory, decision_history
 from cds_hooks.pages.decisions.views import Row, rows_of
 from cds_hooks.pages.explain.explanation import Explanation, explain
-from cds_hooks.pages.explain.recorded_decision import SentCard, read_basis
+from cds_hooks.pages.explain.recorded_decision import ReadableCard, read_basis
 from cds_hooks.pages.model_files import evidence_of
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.routes.feedback import remember_answers
@@ -283,7 +283,7 @@ class AnswerRefused(Exception):
     """The form cannot be taken; the message is a sentence."""
 
 
-def answer_forms(cards: Iterable[SentCard], history: DecisionHistory) -> dict[str, AnswerForm]:
+def answer_forms(cards: Iterable[ReadableCard], history: DecisionHistory) -> dict[str, AnswerForm]:
     """Return the form of each card that has a uuid, by the uuid; of several answers to a card the first is shown."""
     given = {card.uuid: card.answers[0].sentence for card in history.advised if card.answers}
     return {
@@ -296,7 +296,7 @@ def answer_forms(cards: Iterable[SentCard], history: DecisionHistory) -> dict[st
 
 
 def read_answer(
-    card: SentCard, chosen: str, written: str, about: tuple[str, str], received_at: int, *, may_write: bool
+    card: ReadableCard, chosen: str, written: str, about: tuple[str, str], received_at: int, *, may_write: bool
 ) -> FeedbackItem:
     """Return the answer that the form holds; `about` are service and client, `received_at` microseconds since 1970.
 
@@ -315,7 +315,7 @@ def read_answer(
     return FeedbackItem(card.uuid, *about, outcome_timestamp=at, received_at=received_at, **fields)
 
 
-def _choices(card: SentCard) -> dict[str, tuple[str, dict[str, Any]]]:
+def _choices(card: ReadableCard) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return by its value each answer that a card offers: its words, and the members of the feedback that it makes."""
     followed = {
         f"s{number}": (

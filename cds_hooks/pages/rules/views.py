@@ -24,7 +24,7 @@ from cards.rules.engine.coverage import CHECKS, checks_by_name, checks_of_study
 from cards.rules.engine.family import TableRow, family_named
 from cards.rules.engine.governance import RuleVersion, all_rule_versions
 from cards.rules.engine.rule_book import rule_book
-from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, Wanted, waiver_version
+from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, WantedAct, waiver_version
 from cds_hooks.hold_back.acts import Act, ApprovalRefused, Statement, Subject, waiver_subject, words_of
 from cds_hooks.hold_back.approvals import ApprovalBook
 from cds_hooks.hold_back.governance import RulesFileError, read_review
@@ -252,17 +252,17 @@ def _rows_about(
     return tuple(about)
 
 
-_WANTED: Final = TypeAdapter(Wanted)
+_WANTED: Final = TypeAdapter(WantedAct)
 MOST_BYTES: Final = 1_000_000
 """Of a form: a reviewed list of every rule has some 20,000."""
 _NOT_NEEDED: Final = "in the development profile no approval counts and none is needed: nothing was recorded"
 _NOBODY: Final = "people who have logged in approve and release, so set CDS_LOGIN: nothing was recorded"
 
 
-def _wanted(form: Mapping[str, str]) -> list[Wanted]:
+def _wanted(form: Mapping[str, str]) -> list[WantedAct]:
     """Return what a form asks for: one act, or the approval of every rule of a reviewed list."""
     if "reviewed" in form:
-        return [Wanted("rule", rule, APPROVED, digest, note) for rule, digest, note in read_review(form["reviewed"])]
+        return [WantedAct("rule", rule, APPROVED, digest, note) for rule, digest, note in read_review(form["reviewed"])]
     return [_WANTED.validate_python(form)]
 
 

@@ -26,7 +26,7 @@ _DECISIONS: Final = 300
 _SHOWN: Final = 50
 
 
-class Replayed(Struct, frozen=True):
+class IndexReplay(Struct, frozen=True):
     """What `cds-hooks decisions replay --against` wrote of an index: decisions, and cards by rule that would change."""
 
     decisions: int = 0
@@ -47,7 +47,7 @@ class IndexRow(Struct, frozen=True):
     sources: tuple[Source, ...]
     standing: str
     differences: tuple[tuple[str, int], ...]
-    replay: Replayed | None
+    replay: IndexReplay | None
 
 
 class _Terminology:
@@ -96,13 +96,12 @@ def _differences(beside: Path | None) -> tuple[tuple[str, int], ...]:
         return tuple(Counter(row.get("how") or "" for row in csv.DictReader(lines)).most_common())
 
 
-def _replay(beside: Path | None) -> Replayed | None:
-    try:
-        return (
-            msgspec.json.decode(beside.with_suffix(REPLAY).read_bytes(), type=Replayed) if beside is not None else None
-        )
-    except (OSError, msgspec.MsgspecError):
+def _replay(beside: Path | None) -> IndexReplay | None:
+    if beside is None:
         return None
+    with suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(beside.with_suffix(REPLAY).read_bytes(), type=IndexReplay)
+    return None
 
 
 def routes(server: PageServer) -> list[Route]:

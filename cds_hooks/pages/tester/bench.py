@@ -29,7 +29,7 @@ from cds_hooks.kit.samples import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, Resource, chart_of, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for, outcome_text
 from cds_hooks.pages.explain.explanation import SCOPE
-from cds_hooks.pages.explain.recorded_decision import SentCard, sent_card
+from cds_hooks.pages.explain.recorded_decision import ReadableCard, readable_card
 from cds_hooks.pages.tester.orders import Orderable, compose, follow, search_orderables
 from cds_hooks.protocol.body import is_nested_deeper
 from cds_hooks.web.charts import StageChart, stage_chart
@@ -93,10 +93,10 @@ class Exchanged(Struct):
         return self._answered is not None
 
     @property
-    def cards(self) -> list[SentCard]:
+    def cards(self) -> list[ReadableCard]:
         """The cards of the answer; none where it holds no list of cards."""
         answered = self._answered
-        return [sent_card(card, lambda _: ()) for card in answered.cards] if answered is not None else []
+        return [readable_card(card, lambda _: ()) for card in answered.cards] if answered is not None else []
 
     @property
     def ours(self) -> _Ours:

@@ -38,7 +38,7 @@ DONE_DAYS: Final = PERIOD_DAYS["accepted"]
 _DAY_SECONDS: Final = 86_400.0
 
 
-class Act(Struct, frozen=True):
+class WorklistAct(Struct, frozen=True):
     """The newest act on a finding of a patient; `until` in epoch seconds."""
 
     act: str
@@ -63,21 +63,21 @@ def record_act(url: str, actor: str, decision: str, finding: str, act: str, now:
     add_event(url, WORK_EVENT, actor, detail)
 
 
-Acts = dict[tuple[str, str], dict[str, Act]]
+WorklistActs = dict[tuple[str, str], dict[str, WorklistAct]]
 """The newest act on each finding, by its digest, of each client's patients."""
 
 
-def read_acts(views: Views) -> Acts:
+def read_acts(views: Views) -> WorklistActs:
     """Return what people did about the findings of the worklist.
 
     Raises:
         RecordUnavailable: The views cannot be read.
     """
-    acts: Acts = {}
+    acts: WorklistActs = {}
     for client, patient, finding, *act in views.read(
         "SELECT client, patient, finding, act, actor, at, until FROM work_acts"
     ):
-        acts.setdefault((client, patient), {})[finding] = Act(*act)
+        acts.setdefault((client, patient), {})[finding] = WorklistAct(*act)
     return acts
 
 
@@ -96,9 +96,9 @@ class WorklistKeeper:
         self._follower = follower
         self._now = now
         self._lock = threading.Lock()
-        self._made: tuple[list[Mark], float, Rows, Acts] | None = None
+        self._made: tuple[list[Mark], float, Rows, WorklistActs] | None = None
 
-    def worklist(self) -> "tuple[Rows, Acts]":
+    def worklist(self) -> "tuple[Rows, WorklistActs]":
         """Return everybody who is on the list now or of whom something was said before, and what people did.
 
         Raises:
@@ -143,7 +143,7 @@ class FindingLine(Struct, frozen=True):
     text: str
     why: str
     kind: str
-    act: Act | None = None
+    act: WorklistAct | None = None
 
     @property
     def finding(self) -> str:

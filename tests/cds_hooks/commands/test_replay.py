@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from cds_hooks.commands import replay
 from cds_hooks.commands.decisions import app
-from cds_hooks.replay.candidates import Change, NoCandidate, NotReplayed, Report
+from cds_hooks.replay.candidates import Change, ChangeReport, NoCandidate, NotReplayed
 from cds_hooks.replay.replaying import Verdict
 from cds_hooks.storage import Decision
 from cds_hooks.storage.queries import DecisionFilter, find_sample
@@ -39,7 +39,7 @@ def _drawn(draw: Any, *values: Any) -> list[str]:
 
 
 def test_what_a_candidate_changes_is_drawn_by_service_card_and_group() -> None:
-    report = Report()
+    report = ChangeReport()
     report.decisions, report.not_replayed = 7, 2
     report.by_service = {"t": Counter(decisions=5, more=1), "s": Counter(decisions=2, fewer=3, other=4)}
     report.examples = {"s: fewer": ["d1", "d2"]}

@@ -8,7 +8,7 @@ from msgspec import to_builtins
 
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.access.recorded_acts import ACCOUNT_EVENT
-from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, Wanted
+from cds_hooks.hold_back.act_desk import APPROVED, ActDesk, LoggedIn, Recorded, ServedHere, WantedAct
 from cds_hooks.hold_back.acts import (
     APPROVAL_EVENT,
     COMMAND,
@@ -79,7 +79,7 @@ class Desk:
     def click(self, person: LoggedIn, state: str = APPROVED, **changes: Any) -> Recorded:
         """What became of one click of a person, about the rule unless `changes` say otherwise."""
         about = {"kind": "rule", "name": RULE, "version": DIGEST, "why": "a reason"} | changes
-        (recorded,) = self.desk.take([Wanted(state=state, **about)], person, datetime.now(UTC))
+        (recorded,) = self.desk.take([WantedAct(state=state, **about)], person, datetime.now(UTC))
         return recorded
 
     def put_approval(

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from cards.rules.engine.governance import NEEDS_NOTE, SiteRules, all_rule_versions
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.verification import audit
-from cds_hooks.hold_back.act_desk import APPROVED, LoggedIn, Wanted, waiver_version
+from cds_hooks.hold_back.act_desk import APPROVED, LoggedIn, WantedAct, waiver_version
 from cds_hooks.hold_back.acts import COMMAND, ApprovalRefused, model_subject, waiver_subject
 from cds_hooks.hold_back.approvals import NOBODY_APPROVES, ApprovalBook, ModelApprovals
 from cds_hooks.hold_back.governance import Governance
@@ -114,9 +114,9 @@ def test_what_is_not_here_or_was_shown_in_another_version_is_not_approved(
 
 def test_a_list_is_approved_as_a_whole_or_not_at_all(here: Desk) -> None:
     rules = [version for version in all_rule_versions().values() if version.rule.audit.verified != NEEDS_NOTE][:20]
-    wanted = [Wanted("rule", version.rule.id, APPROVED, version.digest) for version in rules]
+    wanted = [WantedAct("rule", version.rule.id, APPROVED, version.digest) for version in rules]
     now = datetime.now(UTC)
-    for wrong in (Wanted("rule", RULE, APPROVED, "0" * 16, "read"), Wanted("rule", "nothing", APPROVED, "0")):
+    for wrong in (WantedAct("rule", RULE, APPROVED, "0" * 16, "read"), WantedAct("rule", "nothing", APPROVED, "0")):
         with pytest.raises(ApprovalRefused):
             here.desk.take([*wanted, wrong], ANN, now)
     with pytest.raises(ApprovalRefused, match="nothing was chosen"):

@@ -18,7 +18,7 @@ import pytest
 from cards.extension import EXTENSION_KEY
 from cards.rules.engine.governance import Budget
 from cds_hooks.decision_views.follow import Batch, DecisionRow
-from cds_hooks.hold_back.budgets import Audience, Budgets, Claims, ShownCards, Turns
+from cds_hooks.hold_back.budgets import Audience, BudgetClaims, Budgets, ShownCards, Turns
 from cds_hooks.hold_back.checks import SUPPRESSED
 from cds_hooks.hold_back.governance import RulesFileError, read_rules_file
 from cds_hooks.hold_back.memory import PatientMemory, Turn, turn_kind
@@ -355,7 +355,7 @@ def test_a_turn_that_a_clock_far_ahead_has_dated_is_over_once_the_clock_is_right
 
 
 async def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_path: Path) -> None:
-    one, other = Claims(record_in(tmp_path)), Claims(record_in(tmp_path))
+    one, other = BudgetClaims(record_in(tmp_path)), BudgetClaims(record_in(tmp_path))
     now = 1_800_000_059.0
     assert await one.is_first("a", now)
     assert not await other.is_first("a", now + 2)
@@ -368,6 +368,6 @@ async def test_a_name_is_claimed_once_until_two_minutes_later_by_any_worker(tmp_
 
 
 async def test_where_nobody_can_tell_the_card_is_shown(tmp_path: Path) -> None:
-    claims = Claims(f"sqlite:///{tmp_path}/a-file/decisions.sqlite3")
+    claims = BudgetClaims(f"sqlite:///{tmp_path}/a-file/decisions.sqlite3")
     (tmp_path / "a-file").write_text("no folder")
     assert await claims.is_first("a", 1_800_000_000.0)

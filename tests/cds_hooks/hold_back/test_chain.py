@@ -11,7 +11,7 @@ from cards.extension import RestingFinding, WorklistEntry
 from cds_hooks.hold_back import checks
 from cds_hooks.hold_back.acts import ApprovalRefused, Entry, Key, Pause, Statement, _fault
 from cds_hooks.hold_back.auto_pause import record_pause
-from cds_hooks.hold_back.budgets import Claims, claims_between_workers
+from cds_hooks.hold_back.budgets import BudgetClaims, claims_between_workers
 from cds_hooks.hold_back.checks import (
     CHECKS,
     WITHOUT_MEMORY,
@@ -165,7 +165,7 @@ def test_an_entry_is_read_as_what_it_should_be(detail: str, fault: str | None, w
 
 def test_where_the_shared_store_is_away_a_card_is_shown_twice_rather_than_never(tmp_path: Path) -> None:
     async def asked(url: str) -> list[bool]:
-        claims = Claims(url)
+        claims = BudgetClaims(url)
         answers = [await claims.is_first("a", 0.0), await claims.is_first("a", 0.0)]
         answers += [await claims.take("a", 9.0, 0.0), await claims.take("a", 9.0, 0.0)]
         await claims.aclose()

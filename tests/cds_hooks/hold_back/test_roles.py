@@ -12,7 +12,7 @@ import pytest
 
 from cards.card import Card, Source
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.hold_back.budgets import Claims
+from cds_hooks.hold_back.budgets import BudgetClaims
 from cds_hooks.hold_back.checks import (
     CHECKS,
     NOT_FOR_THIS_ROLE,
@@ -198,7 +198,7 @@ async def test_where_no_users_are_recorded_a_critical_finding_never_rests(tmp_pa
 async def test_a_name_is_taken_in_its_minute_and_the_next(
     tmp_path: Path, first: float, second: float, *, is_first: bool
 ) -> None:
-    claims = Claims(record_in(tmp_path))
+    claims = BudgetClaims(record_in(tmp_path))
     answers = [
         await claims.is_first("a", first),
         await claims.is_first("b", second),
@@ -209,7 +209,7 @@ async def test_a_name_is_taken_in_its_minute_and_the_next(
 
 
 async def test_a_place_is_taken_once_by_whoever_asks_first(tmp_path: Path) -> None:
-    one, other = Claims(record_in(tmp_path)), Claims(record_in(tmp_path))
+    one, other = BudgetClaims(record_in(tmp_path)), BudgetClaims(record_in(tmp_path))
     answers = [await claims.take(name, 1_000.0, 900.0) for name in ("a", "b") for claims in (one, other, one)]
     await one.aclose()
     await other.aclose()

@@ -20,7 +20,7 @@ from cds_hooks.hold_back.acts import ActState
 from cds_hooks.hold_back.releases import Released, Releases, State
 from cds_hooks.monitor.book import CountBook, Verified, add_to_day, count_decision, day_of, read_to
 from cds_hooks.monitor.judging import FEWEST_CALLS, rules_without_findings, take_back, to_take_back
-from cds_hooks.pages.explain.recorded_decision import Basis
+from cds_hooks.pages.explain.recorded_decision import RecordedBasis
 from cds_hooks.services import find_services
 from cds_hooks.settings import Settings
 from cds_hooks.storage.decision import Decision, RecordUnavailable
@@ -190,7 +190,7 @@ def test_every_stored_decision_goes_through_every_reader(decisions: list[Decisio
     day = DayCounts()
     for decision in decisions:
         count_decision(day, decision)
-        msgspec.json.decode(decision.basis, type=Basis)
+        msgspec.json.decode(decision.basis, type=RecordedBasis)
     assert (day.calls, day.uncounted) == (len(decisions), 0)
     assert day.cards
     assert {key.partition(" ")[2] for key in day.keys} >= {"given", "unobtainable"}

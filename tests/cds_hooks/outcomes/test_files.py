@@ -10,7 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cds_hooks.outcomes.files import WrongFile, read_file
-from cds_hooks.outcomes.labels import DAY, InForce, Label, label_of, labels_of, site_labels, thresholds_in_force
+from cds_hooks.outcomes.labels import (
+    DAY,
+    Label,
+    ThresholdsInForce,
+    label_of,
+    labels_of,
+    site_labels,
+    thresholds_in_force,
+)
 from cds_hooks.outcomes.report import Report
 from cds_hooks.settings import Settings
 from models_onnx.artifact.manifest import AgeBandThreshold, ModelOutcome, Threshold, Thresholds
@@ -124,10 +132,10 @@ def manifest(name: str = "falls", **members: Any) -> Any:
 
 def test_the_area_is_that_of_the_evaluation() -> None:
     evaluation = {"all": {"auroc": {"value": 0.8}}}
-    assert label_of(manifest(evaluation=evaluation), 7, InForce()).area == 0.8
+    assert label_of(manifest(evaluation=evaluation), 7, ThresholdsInForce()).area == 0.8
     others: list[dict[str, Any]] = [{}, {"all": {}}, {"all": {"auroc": {}}}, {"latest": {"auroc": {"value": 0.8}}}]
     for other in others:
-        assert label_of(manifest(evaluation=other), 7, InForce()).area is None
+        assert label_of(manifest(evaluation=other), 7, ThresholdsInForce()).area is None
 
 
 def test_a_prediction_is_mature_after_its_horizon_and_the_lag() -> None:
@@ -168,7 +176,9 @@ TENTH, FIFTH = Deployed(0.27, 0.25, 0.03), Deployed(0.13, 0.25, None)
 def test_the_threshold_in_force_is_that_of_the_share(
     thresholds: Thresholds | None, site: dict[str, Any], usual: Deployed | None
 ) -> None:
-    assert thresholds_in_force([manifest(thresholds=thresholds)], Settings(**site)) == {"falls": InForce(usual)}
+    assert thresholds_in_force([manifest(thresholds=thresholds)], Settings(**site)) == {
+        "falls": ThresholdsInForce(usual)
+    }
 
 
 def test_a_service_of_the_site_has_what_its_file_says(tmp_path: Path) -> None:
@@ -181,9 +191,9 @@ def test_a_service_of_the_site_has_what_its_file_says(tmp_path: Path) -> None:
         (tmp_path / f"{name}.service.toml").write_text(text)
     model = manifest(thresholds=table(age_bands=(BAND,)))
     by_age = thresholds_in_force([model], Settings(models_folder=tmp_path, alert_share="age-band"))["falls"]
-    assert by_age == InForce(None, {"a": FIFTH, "b": None, "c": TENTH, "e": None})
+    assert by_age == ThresholdsInForce(None, {"a": FIFTH, "b": None, "c": TENTH, "e": None})
     usual = thresholds_in_force([model], Settings(models_folder=tmp_path))["falls"]
-    assert usual == InForce(TENTH, {"a": FIFTH, "b": None, "c": TENTH, "e": TENTH})
+    assert usual == ThresholdsInForce(TENTH, {"a": FIFTH, "b": None, "c": TENTH, "e": TENTH})
     assert (usual.at("a"), usual.at("b"), usual.at("elsewhere")) == (FIFTH, None, TENTH)
     assert labels_of([model], Settings(label_lag_days=5))["falls"].lag_days == 5
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from cards.rules.engine.coverage import CHECKS
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.package_tests.markup import faults
-from cds_hooks.pages.explain.explanation import Effects, equation_estimate, model_effects
-from cds_hooks.pages.explain.recorded_decision import Basis, Input
+from cds_hooks.pages.explain.explanation import EffectChart, equation_estimate, model_effects
+from cds_hooks.pages.explain.recorded_decision import Input, RecordedBasis
 from cds_hooks.web.charts import HAPPENED, PEOPLE
 from fhir.mapping.medications.identity import identify_concept
 from fhir.record.datatypes import CodeableConcept
@@ -25,7 +25,7 @@ from tests.cds_hooks.services.equation_calls import answer
 from tests.cds_hooks.web.decisions import AS_OF
 
 
-def _chart(contributions: list[float], known: bool = True) -> Effects:
+def _chart(contributions: list[float], known: bool = True) -> EffectChart:
     gap = "" if known else "not recorded"
     names = (f"input_{number}" for number in range(len(contributions)))
     inputs = [
@@ -154,8 +154,8 @@ def test_the_card_leads_to_the_page_of_the_equation(server_here: str) -> None:
 # What the page of an equation's card begins with: the value, one square for each person, and what each input adds.
 
 
-def basis(**scores: Any) -> Basis:
-    return Basis(as_of=AS_OF, scores=scores)
+def basis(**scores: Any) -> RecordedBasis:
+    return RecordedBasis(as_of=AS_OF, scores=scores)
 
 
 @pytest.mark.parametrize(

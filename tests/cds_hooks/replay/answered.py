@@ -16,7 +16,7 @@ from cds_hooks.hold_back.governance import Governance
 from cds_hooks.kit.samples import list_samples, load_draft, load_patient
 from cds_hooks.kit.simulator.chart import Chart, ChartError, resources_of
 from cds_hooks.kit.simulator.request import build_request, drafts_for
-from cds_hooks.replay import Replayer, Site, Verdict, open_site
+from cds_hooks.replay import Replayer, ReplaySite, Verdict, open_site
 from cds_hooks.settings import Settings
 from cds_hooks.storage import Decision, new_decision_id, open_decision_log
 from cds_hooks.storage.queries import get_decisions
@@ -26,7 +26,7 @@ DRAFT: Final = "naproxen-after-icu"
 
 
 @cache
-def site() -> Site:
+def site() -> ReplaySite:
     """The site of a server without files of its own; it is opened once."""
     return open_site(Settings())
 

@@ -9,7 +9,7 @@ import pytest
 from cds_hooks.configuration import Content
 from cds_hooks.hold_back.releases import Released
 from cds_hooks.replay.basis import Basis, read_basis
-from cds_hooks.replay.candidates import Change, NotReplayed, Report, _group
+from cds_hooks.replay.candidates import Change, ChangeReport, NotReplayed, _group
 from cds_hooks.replay.replaying import (
     Difference,
     Replayed,
@@ -140,7 +140,7 @@ def test_a_difference_is_said_with_both_values_shortened() -> None:
 
 
 def test_a_report_counts_changes_by_service_card_and_group_with_few_examples() -> None:
-    report = Report()
+    report = ChangeReport()
     report.take(NotReplayed("x"))
     for number in range(12):
         report.take(Change(f"d{number}", "s", "g", more=("a", "b"), fewer=("c",)))

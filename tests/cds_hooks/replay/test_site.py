@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.replay.site import Site, _NothingRecorded, open_site
+from cds_hooks.replay.site import ReplaySite, _NothingRecorded, open_site
 from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import AbsentModel
 from models_onnx.artifact.folder import Artifact
@@ -21,7 +21,7 @@ MAIN, TWIN = "mortality_5y", "mortality_5y_small"
 
 
 @pytest.fixture(scope="module")
-def plain() -> Site:
+def plain() -> ReplaySite:
     """The site of a server without files of its own."""
     return answered.site()
 
@@ -33,14 +33,14 @@ def beside() -> Model:
     return Model(Artifact(artifact.manifest, artifact.content))
 
 
-def test_a_model_that_could_not_be_loaded_is_not_served(plain: Site, beside: Model) -> None:
+def test_a_model_that_could_not_be_loaded_is_not_served(plain: ReplaySite, beside: Model) -> None:
     absent = AbsentModel(MAIN, ValueError("no"), ())
     services: Any = {"a": SimpleNamespace(models=(absent,)), "b": SimpleNamespace(models=(absent, beside))}
     assert replace(plain, services=services).served_model(MAIN) is beside
     assert replace(plain, services={"a": services["a"]}).served_model(MAIN) is None
 
 
-def test_the_only_client_of_a_server_in_development_is_known_by_its_name(plain: Site) -> None:
+def test_the_only_client_of_a_server_in_development_is_known_by_its_name(plain: ReplaySite) -> None:
     (name,) = plain.clients
     assert plain.client_of(name) is plain.clients[name]
     assert plain.client_of("gone") is None
@@ -61,7 +61,7 @@ jwks_url = "https://south.example.org/jwks.json"
 
 
 @pytest.fixture
-def trusting(tmp_path: Path) -> Site:
+def trusting(tmp_path: Path) -> ReplaySite:
     """A site with two clients in its trust file, at which one rule is tried and another one is off."""
     (tmp_path / "trust.toml").write_text(TRUST)
     configured = Settings(
@@ -70,7 +70,7 @@ def trusting(tmp_path: Path) -> Site:
     return open_site(configured, tried={"renal-metformin": True, "other": False})
 
 
-def test_a_site_has_the_clients_of_its_trust_file_and_the_rules_that_are_tried(trusting: Site) -> None:
+def test_a_site_has_the_clients_of_its_trust_file_and_the_rules_that_are_tried(trusting: ReplaySite) -> None:
     assert sorted(trusting.clients) == ["north", "south"]
     assert trusting.governance.tried == {"renal-metformin": True, "other": False}
     assert trusting.candidates == {}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from cds_hooks.replay import Replayer, Site, Verdict, open_site, replaying
+from cds_hooks.replay import Replayer, ReplaySite, Verdict, open_site, replaying
 from cds_hooks.replay.candidates import Change, NotReplayed, candidate_site, changes
 from cds_hooks.replay.stages import _result
 from cds_hooks.settings import Settings
@@ -40,7 +40,7 @@ class Recorded:
         self.decisions = {decision.service: decision for decision in answered(url, calls, NOW)}
         site().components.in_force.record(url)
 
-    def verdict(self, decision: Decision, *, at: Site | None = None) -> Verdict:
+    def verdict(self, decision: Decision, *, at: ReplaySite | None = None) -> Verdict:
         """What a replay of this decision comes to."""
         (found,) = Replayer(at or site(), self.url).verdicts([decision])
         assert (found.decision, found.service) == (decision.id, decision.service)
@@ -54,7 +54,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 
 
 @pytest.fixture(scope="module")
-def strict() -> Site:
+def strict() -> ReplaySite:
     """A site at which cards are for 1 of 1,000 patients alone."""
     return open_site(Settings(alert_share="0.001"))
 
@@ -114,7 +114,7 @@ def test_a_call_that_is_refused_now_differs_by_its_refusal(recorded: Recorded) -
     assert "error" in {difference.where for difference in found.differences}
 
 
-def test_two_sites_are_compared_and_what_cannot_be_says_why(recorded: Recorded, strict: Site) -> None:
+def test_two_sites_are_compared_and_what_cannot_be_says_why(recorded: Recorded, strict: ReplaySite) -> None:
     planning, order = recorded.decisions[PLANNING], recorded.decisions[ORDERS]
     gone = structs.replace(order, id="of nothing")
     of_planning, of_order, of_nothing = changes(site(), strict, recorded.url, [planning, order, gone])

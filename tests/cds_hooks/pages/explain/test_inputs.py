@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from cds_hooks.decision_history import (
     AdvisedCard,
     CardAnswer,
+    CardSource,
     DecisionHistory,
     Reason,
-    Source,
     Suggestion,
     decision_history,
 )
-from cds_hooks.pages.explain.recorded_decision import Basis, Input, SentCard, average_of, read_inputs
+from cds_hooks.pages.explain.recorded_decision import Input, ReadableCard, RecordedBasis, average_of, read_inputs
 from cds_hooks.pages.explain.views import (
     WRONG,
     AnswerForm,
@@ -44,7 +44,7 @@ def read(feature: ModelInput, value: float, source: str = "Observation/1", contr
     """The input with this value of nine days before."""
     manifest: Any = type("Manifest", (), {"features": [feature]})
     scores: Any = type("Scores", (), {"contributions": {feature.name: contribution}})
-    (made,) = read_inputs(Basis(AS_OF, {feature.name: (value, "2026-11-11", source)}), scores, manifest)
+    (made,) = read_inputs(RecordedBasis(AS_OF, {feature.name: (value, "2026-11-11", source)}), scores, manifest)
     return made
 
 
@@ -91,7 +91,7 @@ def test_an_average_is_a_quantity_a_share_or_nothing() -> None:
 
 
 def test_without_its_manifest_inputs_are_those_that_were_recorded() -> None:
-    basis = Basis(AS_OF, {"theirs": (5.0, "", "")}, {"age_years": "absent"})
+    basis = RecordedBasis(AS_OF, {"theirs": (5.0, "", "")}, {"age_years": "absent"})
     theirs, age = read_inputs(basis, None, None)
     assert (theirs.name, theirs.words, theirs.value, theirs.average) == ("theirs", "theirs", "5", "")
     assert (age.name, age.words, age.unit, age.gap) == ("age_years", "Age", "years", "not recorded")
@@ -100,12 +100,12 @@ def test_without_its_manifest_inputs_are_those_that_were_recorded() -> None:
 # Answers
 
 
-def a_card(uuid: str = "u", **more: Any) -> SentCard:
+def a_card(uuid: str = "u", **more: Any) -> ReadableCard:
     """A card with two suggestions, one of them without an id, and two reasons."""
-    made = SentCard(
+    made = ReadableCard(
         "Look",
         "info",
-        Source("s"),
+        CardSource("s"),
         uuid,
         suggestions=[Suggestion("Stop", uuid="s-1"), Suggestion("Look again")],
         override_reasons=[Reason("Not now", "later", "urn:x"), Reason("Own reason")],
@@ -113,7 +113,7 @@ def a_card(uuid: str = "u", **more: Any) -> SentCard:
     return replace(made, **more)
 
 
-def answer(card: SentCard, *, may_write: bool = True, **fields: str) -> FeedbackItem:
+def answer(card: ReadableCard, *, may_write: bool = True, **fields: str) -> FeedbackItem:
     """What is read of a form."""
     chosen, words = fields.get("answer", ""), fields.get("words", "")
     return read_answer(card, chosen, words, ("planning", "a hospital"), 1_795_165_200_000_000, may_write=may_write)
