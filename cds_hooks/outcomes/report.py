@@ -13,11 +13,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
-from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from cds_hooks.errors import BadRequest
 from cds_hooks.outcomes.labels import DAY
-from cds_hooks.protocol.body import check_text, check_whole, describe_decoder_error
+from cds_hooks.protocol.feedback import read_list
 
 MOST_REPORTS: Final = 1000
 """The most that one body may hold; a longer list is sent in parts."""
@@ -55,7 +55,6 @@ class WrongReport(Exception):
         self.text = text
 
 
-_members: Final = msgspec.json.Decoder(dict[str, Raw])
 _list: Final = msgspec.json.Decoder(tuple[Report, ...])
 
 
@@ -65,20 +64,7 @@ def read_reports(body: bytes) -> list[Report]:
     Raises:
         BadRequest, TooDeep, PayloadTooLarge: One of them is not what is read here; the message says which.
     """
-    check_text(body)
-    try:
-        members = _members.decode(body)
-        check_whole(body)
-        reports = _list.decode(members.get("outcomes", b"null"))
-    except RecursionError as error:
-        raise TooDeep("The body is nested deeper than any report of outcomes; nothing was read.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        text = describe_decoder_error(error)
-        raise BadRequest(f'The body is no list of outcomes, an object {{"outcomes": [...]}}: {text}.') from error
-    if not reports:
-        raise BadRequest("outcomes is an empty list; send at least one report.", "outcomes")
-    if len(reports) > MOST_REPORTS:
-        raise PayloadTooLarge(f"outcomes has more than {MOST_REPORTS} reports; send it in parts.", "outcomes")
+    reports = read_list(body, "outcomes", lambda members: _list.decode(members.get("outcomes", b"null")), MOST_REPORTS)
     checked = []
     for number, report in enumerate(reports):
         try:

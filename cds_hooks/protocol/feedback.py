@@ -7,9 +7,9 @@ strings and leave out the time zone.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field, structs
@@ -88,6 +88,7 @@ class FeedbackEntry(Struct, frozen=True):
         return self.overrideReasons[0] if self.overrideReasons else None
 
 
+_Item = TypeVar("_Item")
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
 _item: Final = msgspec.json.Decoder(FeedbackEntry)
 _list: Final = msgspec.json.Decoder(tuple[FeedbackEntry, ...])
@@ -100,27 +101,38 @@ def read_feedback(
 
     `received_at`: epoch microseconds; `old_forms`: the client is registered for CDS Hooks 1.0 or 1.1.
     """
-    check_text(body)
-    items = _decode(body)
+
+    def items_of(members: dict[str, Raw]) -> tuple[FeedbackEntry, ...]:
+        if "feedback" not in members and "card" in members:
+            return (_item.decode(body),)
+        return _list.decode(members.get("feedback", b"null"))
+
+    items = read_list(body, "feedback", items_of, MOST_ITEMS)
     return [_checked(item, f"feedback[{n}]", service, client, received_at, old_forms) for n, item in enumerate(items)]
 
 
-def _decode(body: bytes) -> tuple[FeedbackEntry, ...]:
+def read_list(
+    body: bytes, member: str, items_of: Callable[[dict[str, Raw]], tuple[_Item, ...]], most: int
+) -> tuple[_Item, ...]:
+    """Return the items of a body whose `member` is a list of them, all or none.
+
+    Raises:
+        BadRequest, TooDeep, PayloadTooLarge: The body holds no such list, an empty one, or more than `most` items.
+    """
+    check_text(body)
     try:
         members = _members.decode(body)
         check_whole(body)
-        if "feedback" not in members and "card" in members:
-            return (_item.decode(body),)
-        items = _list.decode(members.get("feedback", b"null"))
+        items = items_of(members)
     except RecursionError as error:
-        raise TooDeep("The body is nested deeper than any feedback; nothing was read.") from error
+        raise TooDeep(f"The body is nested deeper than any list of {member}; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         text = describe_decoder_error(error)
-        raise BadRequest(f'The body is not CDS Hooks feedback, an object {{"feedback": [...]}}: {text}.') from error
+        raise BadRequest(f'The body is no list of {member}, an object {{"{member}": [...]}}: {text}.') from error
     if not items:
-        raise BadRequest("feedback is an empty list; send at least one item.", "feedback")
-    if len(items) > MOST_ITEMS:
-        raise PayloadTooLarge(f"feedback has more than {MOST_ITEMS} items; send it in parts.", "feedback")
+        raise BadRequest(f"{member} is an empty list; send at least one item.", member)
+    if len(items) > most:
+        raise PayloadTooLarge(f"{member} has more than {most} items; send it in parts.", member)
     return items
 
 

@@ -18,7 +18,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from ipaddress import ip_address
-from time import monotonic
+from time import monotonic, time_ns
 from traceback import walk_tb
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -185,6 +185,11 @@ class ReportIntake:
         self._bodies = bodies
         self._turns: defaultdict[tuple[str, object], asyncio.Lock] = defaultdict(asyncio.Lock)
         """One for each client of the trust file and route at most."""
+
+    def now(self) -> int:
+        """Microseconds since 1970 by the clock that calls are answered by."""
+        as_of = self._configured.as_of
+        return time_ns() // 1000 if as_of is None else int(as_of.timestamp() * 1e6)
 
     async def client_of(self, request: Request, call: ProxiedCall | None = None) -> TrustedClient:
         """Return who sends a request, and note it for the log.

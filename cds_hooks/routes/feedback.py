@@ -13,7 +13,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from time import time_ns
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -97,7 +96,7 @@ class _Feedback:
         """Store what a report says of cards of this client, as the record names it, and remember it."""
         components, url = self._components, self._components.settings.database_url
         old_forms = client.profile.version in ("1.0", "1.1")
-        items = await asyncio.to_thread(read_feedback, body, service_id, name, self._now(), old_forms=old_forms)
+        items = await asyncio.to_thread(read_feedback, body, service_id, name, self._intake.now(), old_forms=old_forms)
         try:
             matched = await asyncio.to_thread(_match, url, items)
             new = await components.decisions.append_feedback(matched.items)
@@ -110,11 +109,6 @@ class _Feedback:
             components.metrics.feedback(service_id, item.outcome)
         for reason in matched.unmatched:
             components.metrics.unmatched_feedback(service_id, reason)
-
-    def _now(self) -> int:
-        """Microseconds since 1970 by the clock that calls are answered by."""
-        as_of = self._components.settings.as_of
-        return time_ns() // 1000 if as_of is None else int(as_of.timestamp() * 1e6)
 
 
 def _match(url: str, items: Sequence[FeedbackItem]) -> MatchedFeedback:
@@ -201,7 +195,7 @@ class _Outcomes:
 
         components, url = self._components, self._components.settings.database_url
         reports = await asyncio.to_thread(read_reports, body)
-        sender = Sender(client.name, "api", self._now())
+        sender = Sender(client.name, "api", self._intake.now())
         try:
             joined = await asyncio.to_thread(join_reports, url, reports, sender, self._labels)
             new = await asyncio.to_thread(store_outcomes, parse_url(url), joined.items)
@@ -212,8 +206,3 @@ class _Outcomes:
         for refused_report in joined.refused:
             components.metrics.refused_outcome(refused_report.reason)
         return joined, new
-
-    def _now(self) -> int:
-        """Microseconds since 1970 by the clock that calls are answered by."""
-        as_of = self._components.settings.as_of
-        return time_ns() // 1000 if as_of is None else int(as_of.timestamp() * 1e6)

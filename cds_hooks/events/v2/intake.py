@@ -7,7 +7,7 @@ medication orders. VXU: vaccinations. Other messages are rejected, with the code
 site declares that they come and are not used.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ from cds_hooks.events.v2.visits import (
 from cds_hooks.logs import log
 
 NO_ID: Final = ""
+Take = Callable[[Message, V2Feed, str, list[Segment], str, Effects], None]
+"""Adds to the effects what the segments of one patient bring, by the trigger event."""
 
 
 class Reading(Struct):
@@ -266,35 +268,26 @@ def _take_results(
     take_results(message, feed, patient, segments, effects)
 
 
-def _take_orders(
-    message: Message, feed: V2Feed, patient: str, segments: list[Segment], _trigger_event: str, effects: Effects
-) -> None:
-    _person(message, feed, patient, segments[0], effects, leads=False)
-    take_tests(segments, feed, patient, _message_time(message, feed), effects)
+def _of_person(take: Callable[[list[Segment], V2Feed, str, float, Effects], None]) -> Take:
+    """Return what takes a message that is of no visit: its person where they are new, then what `take` reads."""
+
+    def take_both(
+        message: Message, feed: V2Feed, patient: str, segments: list[Segment], _trigger_event: str, effects: Effects
+    ) -> None:
+        _person(message, feed, patient, segments[0], effects, leads=False)
+        take(segments, feed, patient, _message_time(message, feed), effects)
+
+    return take_both
 
 
-def _take_medications(
-    message: Message, feed: V2Feed, patient: str, segments: list[Segment], _trigger_event: str, effects: Effects
-) -> None:
-    _person(message, feed, patient, segments[0], effects, leads=False)
-    take_medications(segments, feed, patient, _message_time(message, feed), effects)
-
-
-def _take_vaccinations(
-    message: Message, feed: V2Feed, patient: str, segments: list[Segment], _trigger_event: str, effects: Effects
-) -> None:
-    _person(message, feed, patient, segments[0], effects, leads=False)
-    take_vaccinations(segments, feed, patient, _message_time(message, feed), effects)
-
-
-_BY_TYPE: Final = {
+_BY_TYPE: Final[dict[str, Take]] = {
     "ADT": _take_visit,
     "ORU": _take_results,
     "OUL": _take_results,
-    "ORM": _take_orders,
-    "OML": _take_orders,
-    "RDE": _take_medications,
-    "VXU": _take_vaccinations,
+    "ORM": _of_person(take_tests),
+    "OML": _of_person(take_tests),
+    "RDE": _of_person(take_medications),
+    "VXU": _of_person(take_vaccinations),
 }
 
 
