@@ -167,7 +167,7 @@ def list_rows(url: str, form: Asked, counted: Counted) -> Listing:
     budget = Budget(_MOST_PLACES)
     every = find(url, counted.book, form.wanted, form.position, budget, _NOT_COUNTED)
     places = list(islice(every, ROWS + 1))
-    rows = rows_of(place.decision for place in places[:ROWS])
+    rows = rows_of(entry.decision for entry in places[:ROWS])
     if len(places) > ROWS:
         return Listing(rows, _as_text(places[ROWS - 1].position))
     if budget.is_spent and budget.reached is not None:

@@ -131,14 +131,14 @@ class _Rules:
         values: dict[str, Any] = {"version": version, "rule": version.rule, "standing": standing, "say": say}
         return self._server.page("rules/rule.html", days=COUNTED_DAYS, **values)
 
-    def _values(self, taken: list[Recorded] | None = None, problem: str = "") -> dict[str, Any]:
+    def _values(self, recorded: list[Recorded] | None = None, problem: str = "") -> dict[str, Any]:
         """Return what the template shows, with what was recorded just now."""
         # those of this process have that a moment later
-        book, releases = self._desk.on_record() if taken else (self._book, self._releases)
+        book, releases = self._desk.on_record() if recorded else (self._book, self._releases)
         return {
             "waiting": _waiting(book, releases, self._server.files),
             "refused": [*(book.refused if book is not None else ()), *releases.refused],
-            "taken": taken or [],
+            "taken": recorded or [],
             "problem": problem,
             "needs_approval": book is not None,
         }
