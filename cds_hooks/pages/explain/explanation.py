@@ -26,7 +26,7 @@ from cds_hooks.pages.explain.recorded_decision import (
     read_inputs,
     readable_card,
 )
-from cds_hooks.pages.models.views import Group, TestedPerformance, performance
+from cds_hooks.pages.models.views import Group, ModelEvaluation, performance
 from cds_hooks.storage.decision import Decision
 from cds_hooks.web.charts import Scale, round_scale, with_ticks
 from cds_hooks.web.numbers import format_quantity, format_time, logistic, logit, signed, time_of
@@ -221,7 +221,7 @@ class Explanation(Struct, frozen=True):
     silences: tuple[WhyNot, ...]
     model: ModelFile | None
     manifest: Manifest | None
-    tested: TestedPerformance | None
+    tested: ModelEvaluation | None
     groups: list[Group]
     inputs: list[Input]
     estimate: Estimate | None

@@ -75,7 +75,7 @@ def standing_of(server: PageServer, model_id: str, manifest: Manifest) -> ModelS
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
 
 
-class TestedFigure(Struct, frozen=True):
+class FigureWithInterval(Struct, frozen=True):
     """A figure with its 95 % interval."""
 
     value: float
@@ -91,9 +91,9 @@ class Tested(Struct, frozen=True):
 
     people: int
     events: int
-    ranking: TestedFigure | None
-    happened: TestedFigure | None
-    slope: TestedFigure | None = None
+    ranking: FigureWithInterval | None
+    happened: FigureWithInterval | None
+    slope: FigureWithInterval | None = None
 
 
 class Group(Struct, frozen=True):
@@ -105,13 +105,13 @@ class Group(Struct, frozen=True):
     latest: Tested
 
 
-class TestedPerformance(Struct, frozen=True):
+class ModelEvaluation(Struct, frozen=True):
     """The whole evaluation; `simple` is the ranking by a few inputs alone, which the model has to beat."""
 
     how: str
     every: Tested
     latest: Tested
-    simple: TestedFigure | None
+    simple: FigureWithInterval | None
     groups: tuple[Group, ...]
 
     def groups_of(self, age: float | None, sex: str) -> list[Group]:
@@ -119,10 +119,10 @@ class TestedPerformance(Struct, frozen=True):
         return [group for group in self.groups if group.name == sex or (age is not None and _holds(group.name, age))]
 
 
-def performance(manifest: Manifest) -> TestedPerformance:
+def performance(manifest: Manifest) -> ModelEvaluation:
     """Return what the manifest's evaluation says."""
     evaluation = manifest.evaluation
-    return TestedPerformance(
+    return ModelEvaluation(
         how=evaluation["how"],
         every=_tested(evaluation["all"]),
         latest=_tested(evaluation["latest"]),
@@ -144,10 +144,10 @@ def _tested(block: Mapping[str, Any]) -> Tested:
     return Tested(block.get("n", 0), events, *figures.values())
 
 
-def estimate_of(figure: Mapping[str, float | None] | None) -> TestedFigure | None:
+def estimate_of(figure: Mapping[str, float | None] | None) -> FigureWithInterval | None:
     """Return a figure as a page shows it; None where it cannot be computed."""
     value, low, high = (figure.get(name) for name in ("value", "low", "high")) if figure else (None, None, None)
-    return None if value is None or low is None or high is None else TestedFigure(value, low, high)
+    return None if value is None or low is None or high is None else FigureWithInterval(value, low, high)
 
 
 def _holds(name: str, age: float) -> bool:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from cds_hooks.package_tests.markup import Page, faults
 from cds_hooks.pages.model_files import ModelFiles, evidence_of
-from cds_hooks.pages.models.views import TestedPerformance, performance
+from cds_hooks.pages.models.views import ModelEvaluation, performance
 from cds_hooks.settings import Settings
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.model_card.attributes import PREDICTIVE
@@ -33,7 +33,7 @@ def _manifest() -> Manifest:
     return manifest
 
 
-def _with_evaluation(**members: Any) -> TestedPerformance:
+def _with_evaluation(**members: Any) -> ModelEvaluation:
     return performance(msgspec.structs.replace(_manifest(), evaluation=_manifest().evaluation | members))
 
 
