@@ -1,6 +1,7 @@
 """Large calls are computed beside the event loop, small ones in turns: no client waits for all that another sent."""
 
 import asyncio
+import re
 import sqlite3
 import threading
 import time
@@ -106,6 +107,21 @@ async def test_a_work_that_takes_too_long_on_the_loop_is_begun_again_beside_it_a
     assert await _call(computing, "a", _work_in(places)) == "computed"
     assert await _call(computing, "b", _work_in(places)) == "computed"
     assert [name.startswith("large-call") for name in places] == [*[False, True] * 3, True, False]
+
+
+def test_a_client_is_slow_for_ten_seconds_after_three_slow_calls_each_within_ten_of_the_one_before() -> None:
+    now = [100.0]
+    computing = Computing(60, lambda: now[0])
+    for pause in (0.0, 9.9, 9.9):
+        assert not computing.is_slow("a")
+        now[0] += pause
+        computing.note_slow("a")
+    for pause, is_slow in ((0.0, True), (9.75, True), (0.25, False)):
+        now[0] += pause
+        assert computing.is_slow("a") is is_slow
+    computing.note_slow("a")
+    assert not computing.is_slow("a"), "ten seconds later it is the first one again"
+    assert not computing.is_slow("b")
 
 
 def _work_in(places: list[str]) -> Work:
@@ -225,6 +241,10 @@ async def test_at_discharge_more_active_orders_than_the_limit_are_answered_413(t
         answer = await calls.post("/cds-services/discharge-medications", json=request)
     assert answer.status_code == 413
     assert answer.json()["issue"][0]["expression"] == ["prefetch.medications"]
+    active = re.findall(r"There are (\d+) active", answer.text)[0]
+    async with client(tmp_path, as_of=as_of, max_drafts=int(active)) as calls:
+        answer = await calls.post("/cds-services/discharge-medications", json=request)
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("seconds", [0.000_001, 0.4])

@@ -24,6 +24,7 @@ from cds_hooks.access.code_flow import (
     redeem,
     verified_claims,
 )
+from cds_hooks.kit.simulator.signing import new_key
 from tests.cds_hooks.security.servers import answering
 
 
@@ -181,6 +182,11 @@ def test_a_key_that_is_not_the_one_that_signed_is_refused() -> None:
     for header in ({"crit": [], "alg": "ES256"}, {"alg": "ES256"}, {"alg": "HS256"}):
         with pytest.raises(ValueError, match=r"no extension|no key"):
             _signing_key(header, {"keys": []})
+    keys = new_key("https://ehr.example.org", "ES256", "k").key_set()
+    assert _signing_key({"alg": "ES256"}, keys) is not None
+    for header in ({"alg": "RS256"}, {"alg": "ES384", "kid": "k"}, {"alg": "none"}):
+        with pytest.raises(ValueError, match="no key"):
+            _signing_key(header, keys)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -32,6 +33,18 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@pytest.mark.parametrize(
+    ("account", "moment", "has_ended"),
+    [("", 19.0, False), ("", 20.0, True), ("ann", 19.0, True), ("", 9.0, False), ("ann", 9.0, True)],
+)
+def test_a_session_ends_at_its_time_and_with_its_account(account: str, moment: float, *, has_ended: bool) -> None:
+    row = SimpleNamespace(account=account, state="disabled", ends_at=20.0, seen_at=5.0)
+    alive: Any = SimpleNamespace(_lifetimes=Lifetimes(1_000.0, 1_000.0))
+    assert Sessions._has_ended(alive, row, moment) is has_ended
+    idle: Any = SimpleNamespace(_lifetimes=Lifetimes(moment - 5.0, 1_000.0))
+    assert Sessions._has_ended(idle, row, moment)
 
 
 @pytest.fixture

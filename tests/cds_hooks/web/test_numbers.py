@@ -5,15 +5,16 @@ import doctest
 import importlib
 import pkgutil
 import time
+from datetime import UTC, datetime
 
 import pytest
 from starlette.requests import Request
 
 import cds_hooks.web as package
 from cds_hooks.errors import BadRequest
-from cds_hooks.web.charts import format_ms
+from cds_hooks.web.charts import Tick, format_ms
 from cds_hooks.web.forms import _parse_upload, read_form
-from cds_hooks.web.numbers import format_quantity, logistic, logit, people_range
+from cds_hooks.web.numbers import format_age, format_quantity, logistic, logit, people_range
 from cds_hooks.web.visitor import PageLink, PatientBound, Visiting, Visitor, set_visiting, visiting
 from tests.cds_hooks.web.symbols import decisions_of, file_of, templates, text_of
 from tests.each import for_each
@@ -39,6 +40,17 @@ def test_a_value_keeps_the_decimals_of_its_size_and_a_real_minus() -> None:
     assert format_quantity(-4.0, "mmol/L") == "−4 mmol/L"
     assert format_quantity(12345.6, "U/L") == "12,346 U/L"
     assert format_quantity(41.0, "mL/min/{1.73_m2}") == "41 mL/min/1.73 m²"
+
+
+def test_labels_of_an_axis_stay_inside_at_its_ends_alone() -> None:
+    assert [Tick(at, "").anchor for at in (2.9, 3, 50, 97, 97.1)] == ["start", "middle", "middle", "middle", "end"]
+
+
+def test_an_age_is_in_months_from_60_days_on() -> None:
+    as_of = datetime(2026, 11, 20, tzinfo=UTC)
+    assert [format_age(day, as_of) for day in ("2026-11-20", "2026-11-19", "2026-09-22", "2026-09-21")] == [
+        "today", "1 day old", "59 days old", "2 months old",
+    ]  # fmt: skip
 
 
 def test_milliseconds_are_rounded_by_their_size() -> None:
@@ -103,6 +115,16 @@ def test_a_part_with_an_odd_name_is_no_failure_and_takes_no_time(name: str) -> N
         fields = _parse_upload(TYPE, _body((written, b"x"), ('form-data; name="action"', b"send")))
         assert fields["action"] == "send"
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize(("fields", "is_read"), [(98, True), (99, False)])
+def test_a_form_has_fewer_than_a_hundred_parts(fields: int, *, is_read: bool) -> None:
+    body = _body(*((f'form-data; name="f{number}"', b"x") for number in range(fields)))
+    if is_read:
+        assert len(_parse_upload(TYPE, body)) == fields
+    else:
+        with pytest.raises(BadRequest, match="whole"):
+            _parse_upload(TYPE, body)
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", TYPE + "x"])
