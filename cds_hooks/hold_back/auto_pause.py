@@ -267,7 +267,7 @@ class Pausing:
         return pause if record_pause(self._url, pause, read_to) else None
 
     def _tell(self) -> None:
-        if not self._untold or self._notice_url is None:
+        if self._notice_url is None:
             return
         while self._untold:
             pause = self._untold[0]

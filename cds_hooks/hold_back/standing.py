@@ -132,7 +132,7 @@ def _by_act(releases: Releases, key: Key) -> Standing | None:
             text = "another version is served than was released"
             return Standing("shadow", text, since, origin.by)
     pauses = [pause for pause in releases.pauses if pause.key == key]
-    if pauses and not all(pause.is_proposed for pause in pauses):
+    if not all(pause.is_proposed for pause in pauses):
         text = f"{'; '.join(pause.words for pause in pauses)}; its warnings and critical cards are shown"
         return Standing("shadow", text, since, origin.by)
     if state is None:

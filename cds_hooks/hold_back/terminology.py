@@ -82,7 +82,7 @@ def use_by_acts(configured: Settings) -> None:
 def whole_indexes(configured: Settings) -> dict[str, str]:
     """Return the indexes of the folder that can be used, by name, each with the digest that an act names."""
     folder, whole = configured.terminology, {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder is not None and folder.is_dir() else ():
+    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder is not None else ():
         try:
             if digest_of(path) == path.stem:
                 whole[path.stem] = path.stem

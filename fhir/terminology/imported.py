@@ -225,8 +225,10 @@ def hash_of_name(plain: str) -> int:
 
 def _meaning(question: str, values: tuple[str | int, ...]) -> Meaning | None:
     rows = _INDEX.connection
-    row = rows.execute(question, values).fetchone() if rows is not None else None
-    if rows is None or row is None:
+    if rows is None:
+        return None
+    row = rows.execute(question, values).fetchone()
+    if row is None:
         return None
     meaning = _INDEX.meanings.get(row[0])
     if meaning is None:

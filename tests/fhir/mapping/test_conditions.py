@@ -332,7 +332,8 @@ def test_how_sure_a_german_code_is_says_whether_it_counts(certainty: str, counts
             "code": certainty,
         },
     }
-    coding = {"system": "http://fhir.de/CodeSystem/bfarm/icd-10-gm", "code": "I26.9", "extension": [stated]}
+    others = [{"url": "urn:x", "valueCoding": {"code": "A"}}, {"url": "urn:y"}]
+    coding = {"system": "http://fhir.de/CodeSystem/bfarm/icd-10-gm", "code": "I26.9", "extension": [*others, stated]}
     embolism = condition("I26.9") | {"code": {"coding": [coding], "text": "Lungenembolie"}}
     hit = find_condition(record_of(embolism), "vte")
     assert (hit is not None, hit.doubt if hit is not None else "") == (counts, doubt)
