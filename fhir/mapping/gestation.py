@@ -96,7 +96,7 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
     weeks = next((week for week in coded if week is not None), None)
     if weeks is None and any(meant.group == "pregnancy" for meant in read_concept(condition.code).meant):
         match = _WEEKS_IN_WORDS.search(condition.code.words)
-        is_third = match is None and _THIRD_TRIMESTER.search(condition.code.words) is not None
+        is_third = _THIRD_TRIMESTER.search(condition.code.words) is not None
         weeks = int(match[1] or match[2]) if match is not None else _THIRD_TRIMESTER_WEEK if is_third else None
     if weeks is not None:
         yield PregnancySign(
@@ -106,5 +106,5 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
 
 def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
     visit = (condition.encounter.reference or "").rpartition("/")[2] if condition.encounter is not None else ""
-    period = next((encounter.period for encounter in record.encounters if visit and encounter.id == visit), None)
+    period = next((encounter.period for encounter in record.encounters if encounter.id == visit), None)
     return parse_time(period.start) if period is not None and period.start else None

@@ -65,6 +65,25 @@ def test_what_is_said_beside_an_implant_does_not_take_it_out(words: str, kind: s
 
 
 @pytest.mark.parametrize(
+    ("code", "status", "kinds"),
+    [
+        ({"text": "Pacemaker"}, "active", ["pacemaker"]),
+        ({"text": "Pacemaker"}, "resolved", []),
+        ({"text": "Temporary pacemaker"}, "active", []),
+        ({"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z95.0"}]}, "active", ["pacemaker"]),
+        ({"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z95.1"}]}, "active", []),
+        ({"coding": [{"system": "urn:oid:2.999", "code": "Z95.0"}]}, "active", []),
+    ],
+)
+def test_what_a_problem_says_of_an_implant(code: Json, status: str, kinds: list[str], as_of: datetime) -> None:
+    problem = {
+        "resourceType": "Condition", "id": "c", "code": code, "subject": {"reference": "Patient/case"},
+        "clinicalStatus": {"coding": [{"code": status}]},
+    }  # fmt: skip
+    assert [kind for kind, _ in _found(as_of, problem)] == kinds
+
+
+@pytest.mark.parametrize(
     ("words", "status", "kinds"),
     [
         ("Implantation of permanent pacemaker", "completed", ["pacemaker"]),
@@ -102,6 +121,7 @@ def test_a_device_that_is_out_of_use_is_none(status: str, as_of: datetime) -> No
         ({"note": [{"text": "MRI compatible system, both leads"}]}, MrSafety.CONDITIONAL),
         ({"safety": [{"coding": [{"code": "C106046"}]}]}, MrSafety.CONDITIONAL),
         ({"safety": [{"coding": [{"code": "C106047"}]}]}, MrSafety.UNSAFE),
+        ({"modelNumber": "MR conditional W1DR01", "note": [{}]}, MrSafety.CONDITIONAL),
         ({"note": [{"text": "Not MR conditional"}]}, MrSafety.UNSAFE),
         ({"note": [{"text": "MRI safety unknown"}]}, MrSafety.UNDOCUMENTED),
         ({"safety": [{"coding": [{"code": "C113844"}]}]}, MrSafety.UNDOCUMENTED),

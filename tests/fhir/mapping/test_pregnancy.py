@@ -124,6 +124,8 @@ def test_signs_on_the_chart_of_a_man_a_newborn_or_after_the_age_of_50_are_not_us
         birth("2026-11-12"),
         condition("O80", ICD10, onsetDateTime="2026-11-12"),
         condition("O80", ICD10, recordedDate="2026-11-12"),
+        condition("19169002", status="resolved", onsetDateTime="2026-11-12"),
+        birth("2026-11-12") | {"performedDateTime": None, "performedPeriod": {"start": "2026-11-12"}},
         seen("82810-3", "2026-11-12", valueCodeableConcept=NOT_PREGNANT),
     ],
 )
@@ -193,6 +195,8 @@ def test_an_entry_without_a_code_ends_no_pregnancy(end: dict[str, Any]) -> None:
         procedure("Counseling about vaginal delivery"),
         procedure("Planned cesarean section"),
         procedure("Vaginal delivery education"),
+        told("Postpartum hemorrhage risk"),
+        told("Postpartum hemorrhage, prior pregnancy"),
         procedure("Delivery of radiation therapy"),
         told("Status post cesarean section"),
         told("History of postpartum depression"),
@@ -299,7 +303,11 @@ SAID = {"coding": condition("72892002")["code"]["coding"], "text": "Pregnancy, 1
         ([condition("72892002", recordedDate="2026-09-01")], None),
         ([_tested("2026-11-10")], None),
         # The weeks of the last pregnancy are not those of this one.
-        ([PREGNANCY, observation("11884-4", 30, "wk", "2026-07-01"), birth("2026-07-20")], 13),
+        ([PREGNANCY, observation("11884-4", 20, "wk", "2026-07-15"), birth("2026-07-20")], 13),
+        ([PREGNANCY, observation("11884-4", 20, "wk", "2026-07-15")], 38),
+        # Of several codes that which tells the week counts.
+        ([PREGNANCY, condition("Z3A.18", ICD10, status=None, recordedDate="2026-11-06") | {"code": {"coding": [
+            {"system": ICD10, "code": "Z33.1"}, {"system": ICD10, "code": "Z3A.18"}]}}], 20),
     ],
 )  # fmt: skip
 def test_how_far_a_pregnancy_is(resources: list[dict[str, Any]], expected: int | None) -> None:
@@ -405,6 +413,9 @@ def test_the_onset_of_a_condition_is_a_basis_with_its_source() -> None:
         ([{"resourceType": "Condition", "id": "m", "subject": SUBJECT, "code": {"text": "Postmenopausal"}}], False),
         ([seen("8665-2", "2026-11-01", valueDateTime="2026-10-28") | {"id": "next"}], False),
         ([birth("2026-10-01")], False),
+        ([told("Gout")], True),
+        ([procedure("Hysterectomy")], False),
+        ([procedure("Hysterectomy", status="preparation")], True),
     ],
 )
 def test_a_period_that_did_not_come_is_a_supposed_pregnancy(more: list[dict[str, Any]], is_pregnant: bool) -> None:

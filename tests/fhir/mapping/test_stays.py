@@ -271,7 +271,8 @@ def test_the_stay_itself_and_what_went_over_into_it_are_no_earlier_stays() -> No
     # A later stay does not come in between.
     ended = {"period": {"start": "2026-11-12T12:00:00Z", "end": "2026-11-13T12:00:00Z"}}
     first = day_before | {"period": {"start": "2026-11-01T00:00:00Z", "end": "2026-11-12T06:00:00Z"}}
-    record = record_of(now, _stay(status="finished") | in_words | ended, first, encounter_id="e1")
+    later = _stay(status="finished", start="2026-11-14T12:00:00Z", end="2026-11-15T12:00:00Z") | {"id": "later"}
+    record = record_of(later, _stay(status="finished") | in_words | ended, first, encounter_id="e1")
     assert stays_before(record, current_stay(record))[0] == 0.0
     alone = record_of(now)
     assert stays_before(alone, current_stay(alone)) == (0.0, "stays", "Encounter/now")
@@ -361,7 +362,7 @@ def key(destination: object) -> str | None:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [("01", "home"), ("1", "home"), (" snf ", "skilled_nursing"), ("SNF", "skilled_nursing"), ("", None), (None, None),
-     ("0", None), ("20", "died"), ("30", None)],
+     ("0", None), ("20", "died"), ("exp", "died"), ("hosp", "hospice"), ("50", "hospice"), ("30", None)],
 )  # fmt: skip
 def test_a_code_is_read_however_it_is_written(code: str | None, expected: str | None) -> None:
     assert key(destination_of(code)) == expected

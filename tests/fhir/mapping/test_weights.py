@@ -50,10 +50,6 @@ def test_a_weight_is_used_where_it_can_be_right(
     assert _judged(age, *weights) == judged
 
 
-def test_a_neonate_may_weigh_half_a_kilogram() -> None:
-    assert _judged(0, (0.5, 0)) == (0.5, None, None) or _judged(0, (4.5, 0)) == (4.5, None, None)
-
-
 def test_a_weight_that_is_not_used_is_told() -> None:
     record = record_of({"age": 3, "labs": [["body_weight", 140, 3]]}, AS_OF)
     judged_weight(record)

@@ -8,9 +8,9 @@ import pytest
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import NOT_FOUND, FeatureValue, Missing, map_features
 from fhir.mapping.features.stays import AdmissionDisease, EarlierUse, HospitalUse, StayDiagnosis
-from fhir.mapping.stays import DESTINATIONS, destination_of, discharge_destination, procedure_in_stay
+from fhir.mapping.stays import discharge_destination, procedure_in_stay
 from tests.fhir import builders
-from tests.fhir.builders import encounter, observation, problem, record_of
+from tests.fhir.builders import encounter, problem, record_of
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -69,12 +69,6 @@ def test_where_the_stay_ends_is_read_from_three_code_systems(code: str, place: i
 @pytest.mark.parametrize("code", ["oth", "30", "hosp", "exp", "nonsense", "ADMITTED"])
 def test_what_is_no_destination_of_the_study_is_missing(code: str) -> None:
     assert isinstance(found("discharge_destination", stay(disposition=code)), Missing)
-
-
-def test_death_and_hospice_are_known_as_what_they_are() -> None:
-    told = [destination_of(code) for code in ("exp", "20", "hosp", "50", None, "99")]
-    assert [each.key if each else None for each in told] == ["died", "died", "hospice", "hospice", None, None]
-    assert len({each.key for each in DESTINATIONS}) == len(DESTINATIONS) == 13
 
 
 def test_a_part_of_a_stay_is_no_stay_and_an_admission_through_the_emergency_department_is_one() -> None:
@@ -146,21 +140,6 @@ NUBC = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
 def test_a_number_of_another_code_system_is_no_destination(disposition: dict[str, Any], key: str | None) -> None:
     told = discharge_destination(record_of(stay() | {"hospitalization": {"dischargeDisposition": disposition}}))
     assert (told[0].key if told is not None else None) == key
-
-
-def test_mean_pressure_is_a_third_of_the_way_up() -> None:
-    readings = [observation(code, number, "mm[Hg]", "2026-11-19T08:00:00Z") for code, number in PRESSURES]
-    assert value("stay_mean_pressure_mmhg", stay(), *readings) == pytest.approx(90.0)
-    assert isinstance(found("stay_mean_pressure_mmhg", stay(), readings[0]), Missing)
-
-
-PRESSURES = (("8480-6", 130.0), ("8462-4", 70.0))
-
-
-@pytest.mark.parametrize(("scale", "level"), [(15, 0), (3, 10), (9, None)])
-def test_only_the_ends_of_the_coma_scale_are_read(scale: float, level: int | None) -> None:
-    told = found("stay_coma", stay(), observation("9269-2", scale, "{score}", "2026-11-19T08:00:00Z"))
-    assert (told.value if isinstance(told, FeatureValue) else None) == level
 
 
 @pytest.mark.parametrize(

@@ -614,7 +614,6 @@ def _supply(value: float | None = 60, unit: str | None = "tablet", days: float |
         (_supply(), (Dosage(text="as directed"),), _mg(20)),
         (_supply(), (_dosage(asNeededBoolean=True),), _mg(0, 20)),
         (_supply(unit="mL"), (_dosage(),), ()),
-        (_supply(unit="mL/h"), (_dosage(),), ()),
         (_supply(unit="mg"), (_dosage(),), ()),
         (_supply(unit="fnord"), (_dosage(),), ()),
         (_supply(value=None), (_dosage(),), ()),
@@ -654,6 +653,9 @@ def test_what_is_stated_goes_before_the_supply() -> None:
 def test_millilitres_and_patches_over_the_days_they_last() -> None:
     liquid = MedicationIdentity("warfarin", (W,), (Strength(2.0, "mg", "mL"),))
     assert _dose(_dosage(), identity=liquid, dispenseRequest=_supply(unit="mL")).per_day == _mg(4)
+    in_code = DispenseRequest(quantity=Quantity(60, code="mL"), expectedSupplyDuration=_q(30, "d"))
+    assert _dose(_dosage(), identity=liquid, dispenseRequest=in_code).per_day == _mg(4)
+    assert _dose(_dosage(), identity=liquid, dispenseRequest=_supply(unit="mL/h")).per_day == ()
     patch = MedicationIdentity("warfarin", (W,), (Strength(2.0, "mg", "h"),))
     assert _dose(_dosage(), identity=patch, dispenseRequest=_supply()).per_day == ()
 
