@@ -81,7 +81,7 @@ class Events:
             for name, feed in self.declaration.feed.items()
             if isinstance(feed, SubscriptionFeed)
         }
-        self.watch = InterfaceWatch(self.declaration, self.inbox, components.metrics, configured.database_url, now)
+        self.watch = InterfaceWatch(self.declaration, self.inbox, components.metrics, now)
         self._source = configured.public_url
         self._now = now
         self._metrics = components.metrics

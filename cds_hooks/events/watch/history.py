@@ -1,14 +1,16 @@
-"""Counts of one feed in steps of five minutes: messages of a month, everything of two days, and the rest by day.
+"""One feed: what was counted of it in steps of five minutes, and from which step on it is judged.
 
-What leaves the two days is added to its day and can then be learned, unless something was wrong with the feed at that
-time: an incident that is found a day later is not learned either.
+Messages are kept for four weeks, and everything for two days. What leaves the two days is added to its day and can then
+be learned, unless something was wrong with the feed at that time: an incident that is found a day later is not learned
+either.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from fhir.terminology.caching import remembered
@@ -17,6 +19,12 @@ STEP_SECONDS: Final = 300
 STEPS_A_DAY: Final = 288
 RECENT_STEPS: Final = 2 * STEPS_A_DAY
 KEPT_DAYS: Final = 28
+WINDOWS: Final = np.array([1, 2, 3, 4, 6, 9, 12, 18, 24, 36, 48, 72, 96, 144, 192, 288, 432, 576])
+"""Steps of five minutes: windows from 5 minutes to 2 days."""
+CATCH_UP_STEPS: Final = 18
+"""So long after a planned downtime what waited comes in."""
+_KEPT_STEPS: Final = KEPT_DAYS * STEPS_A_DAY
+_INFORMATION: Final = frozenset({"unit-label", "code-gone"})
 _MOST_NAMES: Final = 5000
 """Names of a day: a sender that invents a code for each message must not fill the memory."""
 
@@ -24,74 +32,96 @@ Numbers = NDArray[np.float64]
 Counts = Mapping[str, float]
 
 
-class History:
-    """What was counted of one feed, by name, as the inbox names it, and which steps are not learned."""
+class Signal(Struct, frozen=True):
+    """Something that departs from what is usual.
 
-    def __init__(self, first: int) -> None:
-        """`first` is the first step, numbered from 1970."""
-        self.first, self.length = first, 0
-        self._messages = np.zeros(KEPT_DAYS * STEPS_A_DAY)
-        self._left_out = np.zeros(KEPT_DAYS * STEPS_A_DAY, dtype=bool)
-        self.recent: deque[Counts] = deque(maxlen=RECENT_STEPS)
-        self.days: dict[int, Counter[str]] = {}
+    `ratio` is what came to what was expected (of a share, the share), `since` the first step of the window, and `group`
+    what is judged together.
+    """
 
-    @property
-    def end(self) -> int:
+    feed: str
+    kind: str
+    subject: str
+    ratio: float
+    since: int
+    group: str
+    severity: str = "medium"
+
+
+class Feed:
+    """What was counted of a feed, by name, as the inbox names it."""
+
+    def __init__(self, name: str, first: int, planned: Sequence[tuple[int, int]] = ()) -> None:
+        """`first` is the first step, numbered from 1970; announced downtimes (`planned`) are not learned."""
+        self.name, self.first, self.planned = name, first, planned
+        self.end = first
         """The step after the newest one."""
-        return self.first + self.length
+        self.recent: deque[Counts] = deque(maxlen=RECENT_STEPS)
+        self.left_out: set[int] = set()
+        """Steps that are not learned; some may be to come."""
+        self._days: deque[Counter[str]] = deque([Counter()], maxlen=KEPT_DAYS)
+        self._messages = np.zeros(_KEPT_STEPS)
+        self._judged_from, self._starts = first, dict[str, int]()
 
-    def append(self, counts: Counts) -> None:
+    def take(self, counts: Counts) -> None:
         """Add the counts of the next step; the oldest of two days is learned unless it is left out."""
-        if self.length == len(self._messages):
-            self._messages = np.append(self._messages, np.zeros(KEPT_DAYS * STEPS_A_DAY))
-            self._left_out = np.append(self._left_out, np.zeros(KEPT_DAYS * STEPS_A_DAY, dtype=bool))
-        self._messages[self.length] = counts.get("messages", 0.0)
-        if len(self.recent) == RECENT_STEPS and not self._left_out[self.length - RECENT_STEPS]:
-            self.add_to_day((self.end - RECENT_STEPS) // STEPS_A_DAY, self.recent[0])
+        oldest = self.end - RECENT_STEPS
+        if not oldest % STEPS_A_DAY:
+            self._days.append(Counter())
+            self.left_out -= {step for step in self.left_out if step < self.end - _KEPT_STEPS}
+        if len(self.recent) == RECENT_STEPS and oldest not in self.left_out:
+            day = self._days[-1]
+            for name, count in self.recent[0].items():
+                if name in day or len(day) <= _MOST_NAMES:
+                    day[name] += int(count)
+        if any(start <= self.end < stop + CATCH_UP_STEPS for start, stop in self.planned):
+            self.left_out.add(self.end)
+        self._messages[self.end % _KEPT_STEPS] = counts.get("messages", 0.0)
         self.recent.append(counts)
-        self.length += 1
+        self.end += 1
 
-    def add_to_day(self, day: int, counts: Counts) -> None:
-        """Add counts to what can be learned of a day; names beyond a bound are not followed."""
-        if day not in self.days:
-            self.days[day] = Counter()
-            for old in [other for other in self.days if other <= day - KEPT_DAYS]:
-                del self.days[old]
-        of_day = self.days[day]
-        for name, count in counts.items():
-            if name in of_day or len(of_day) <= _MOST_NAMES:
-                of_day[name] += int(count)
-
-    def _span(self, start: int, end: int) -> slice:
-        return slice(max(start - self.first, 0), max(end - self.first, 0))
-
-    def messages(self, start: int, end: int) -> Numbers:
-        """Return the messages of steps from `start` up to `end`."""
-        return self._messages[self._span(start, end)]
-
-    def left_out(self, start: int, end: int) -> NDArray[np.bool_]:
-        """Return of steps from `start` up to `end` whether nothing is learned from them."""
-        return self._left_out[self._span(start, end)]
-
-    def leave_out(self, start: int, end: int) -> None:
-        """Do not learn from these steps, which may be to come."""
-        self._left_out[self._span(start, end)] = True
+    def messages(self, steps: int = _KEPT_STEPS) -> Numbers:
+        """Return the messages of the last steps, of four weeks at the most."""
+        return self._messages[np.arange(max(self.end - steps, self.first), self.end) % _KEPT_STEPS]
 
     def learned(self) -> Counter[str]:
         """Return what was counted in all days and in the newest two, without what is left out."""
         total: Counter[str] = Counter()
-        left_out = self.left_out(self.end - len(self.recent), self.end).tolist()
-        newest = [counts for counts, is_left_out in zip(self.recent, left_out, strict=True) if not is_left_out]
-        for counts in [*self.days.values(), *newest]:
-            total.update(counts)
+        for day in self._days:
+            total.update(day)
+        for step, counts in enumerate(self.recent, self.end - len(self.recent)):
+            if step not in self.left_out:
+                total.update(counts)
         return total
 
-    def total(self, start: int) -> Counter[str]:
-        """Return what was counted since a step of the newest two days."""
+    def total(self, steps: int) -> Counter[str]:
+        """Return what was counted in the last steps, of two days at the most."""
         total: Counter[str] = Counter()
-        for index in range(max(len(self.recent) - (self.end - start), 0), len(self.recent)):
+        for index in range(max(len(self.recent) - steps, 0), len(self.recent)):
             total.update(self.recent[index])
         return total
+
+    def judge_from(self, step: int, group: str = "") -> None:
+        """Judge nothing of a group, or of any, before this step again: it was told of before."""
+        if group:
+            self._starts[group] = step
+        else:
+            self._judged_from, self._starts = step, {}
+
+    def judged(self, group: str) -> int:
+        """Return how many of the last steps are judged."""
+        return self.end - max(self._judged_from, self._starts.get(group, 0))
+
+    def windows(self, group: str) -> NDArray[np.int64]:
+        """Return the lengths of the windows that lie within the steps that are judged."""
+        return WINDOWS[: np.searchsorted(WINDOWS, self.judged(group), side="right")]
+
+    def signal(
+        self, kind: str, group: str, steps: int, ratio: float, subject: str = "", *, is_strong: bool = False
+    ) -> Signal:
+        """Return a signal about the last steps."""
+        severity = "information" if kind in _INFORMATION else "high" if is_strong else "medium"
+        return Signal(self.name, kind, subject, float(ratio), self.end - int(steps), group, severity)
 
 
 @remembered("names of counts", entries=20_000, longest=120)

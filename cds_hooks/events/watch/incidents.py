@@ -1,66 +1,41 @@
 """Incidents from signals: one for a cause, open until it ended, joined where feeds share what they come through."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec import Struct
 
-from cds_hooks.events.watch.baseline import Signal
+from cds_hooks.events.watch.history import Signal
 
-HOLD_STEPS: Final = 12
+_HOLD_STEPS: Final = 12
 """An incident is open for an hour after it was last seen, at the least."""
-_HOLD_WEIGHTS: Final = 4.0
-"""It ends when four times the messages came that it took to see it, and it was not seen again."""
+_HOLD_WINDOWS: Final = 4
+"""It ends when four times the messages were due that it took to see it, and it was not seen again."""
 _LONGEST_HOLD: Final = 864
 _JOIN_STEPS: Final = 144
 _SAME_STEPS: Final = 288
-"""The same kind at the same feed within a day is the same incident, opened again."""
-_KEPT: Final = 500
-_APART: Final = "\t"
-"""Between the feed and the group of evidence; a group holds a unit, as mg/dL."""
-FEWER, MORE = "fewer", "more"
+"""What belongs to an incident within a day opens it again."""
 _STOPS: Final = frozenset({"silent", "low", "flapping"})
 _RECEIVER: Final = frozenset({"late", "errors"})
-_ALSO: Final[Mapping[str, frozenset[str]]] = {
-    **dict.fromkeys(_STOPS, _STOPS), **dict.fromkeys(_RECEIVER, _RECEIVER), "shift": frozenset({"unit"}),
-    "unit": frozenset({"shift"}), "duplicates": frozenset({"resend"}), "flood": frozenset({"resend"}),
-}  # fmt: skip
-"""Signals by which an incident of another kind is seen to go on; others are its effects."""
-_BECOMES: Final = {("low", "silent"), ("low", "flapping"), ("silent", "flapping"), ("shift", "unit")}
-"""Kinds of an incident with the worse one that it becomes by a signal."""
-_EFFECTS: Final[Mapping[str, frozenset[str]]] = {
+_FOLLOWS: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(_STOPS, _STOPS | {
-        "flood", "more", "resend", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates", "ahead",
+        "flood", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates",
     }),
-    **dict.fromkeys(("flood", "resend"), frozenset({
-        "flood", "more", "resend", "duplicates", "late", "order", "low", "silent",
+    **dict.fromkeys(("flood", "resend", "duplicates"), frozenset({
+        "flood", "duplicates", "late", "order", "low", "silent", "sender", "code-gone",
     })),
     **dict.fromkeys(_RECEIVER, _RECEIVER | {"flood", "order", "duplicates"}),
-    "sender": frozenset({"low"}), "unmapped": frozenset({"unit-label", "code-gone"}), "clock": frozenset({"late"}),
+    "sender": frozenset({"low", "sender"}), "unmapped": frozenset({"unit-label", "code-gone"}),
+    "code-gone": frozenset({"code-gone"}), "clock": frozenset({"late"}), "unit": frozenset({"unit-label"}),
 }  # fmt: skip
 """Signals that follow from an incident of the same feed, such as a queue that empties after a stop."""
-_INFORMATION: Final = frozenset({"unit-label", "code-gone", FEWER, MORE})
-_EXPLAINED_BY: Final[Mapping[str, frozenset[str]]] = {
-    "sender": frozenset({"silent", "flapping", "flood"}),
-    "code-gone": frozenset({"silent", "flapping", "flood"}),
-    "low": frozenset({"sender"}),
-    "late": frozenset({"clock"}),
-    "unit-label": frozenset({"unit"}),
-}
-"""Signals that say nothing beside another one of the same feed at the same time."""
-_SAME_GROWTH_STEPS: Final = 8 * 288
-"""More on one day of the week is the same until that day was learned again."""
-_TOGETHER: Final = frozenset({"code-gone", "unmapped", FEWER})
-"""Kinds of which one incident holds all subjects of a feed."""
-
-
-class Evidence(Struct):
-    """Where an incident was seen last: the step after, and the messages that it took to see it."""
-
-    seen: int
-    weight: float
+_BECOMES: Final = {
+    ("low", "silent"): "silent", ("low", "flapping"): "flapping", ("silent", "flapping"): "flapping",
+    ("shift", "unit"): "unit", ("flood", "duplicates"): "resend", ("duplicates", "flood"): "resend",
+}  # fmt: skip
+"""What an incident becomes by a signal."""
+_FIRST: Final = ("silent", "flapping", "flood", "sender", "clock", "unit", "unmapped")
+"""Of signals of one step these come before what follows from them."""
 
 
 class Incident(Struct):
@@ -74,21 +49,18 @@ class Incident(Struct):
     """The first step of the window in which it was seen."""
     opened: int
     """The step at whose end it was seen first."""
+    group: str
     ratio: float = 1.0
     through: str = ""
     """What the feeds share, where that is the cause."""
     closed: int | None = None
-    effects: list[str] = field(default_factory=list)
-    """What followed from it, as feed and kind."""
-    evidence: dict[str, Evidence] = field(default_factory=dict)
+    seen: int = 0
+    """The step after the newest one in which it was seen."""
+    seen_since: int = 0
+    """The first step of the newest window in which it was seen."""
     number: int = 0
     is_accepted: bool = False
     """A person said that this is the new usual: its feeds are learned anew from its beginning on."""
-
-    @property
-    def seen(self) -> int:
-        """The step after the newest one in which it was seen."""
-        return max((last.seen for last in self.evidence.values()), default=self.opened)
 
     @property
     def cause(self) -> str:
@@ -102,11 +74,6 @@ class Topology(Struct, frozen=True):
 
     through: Mapping[str, str] = {}
     patients_from: Mapping[str, str] = {}
-
-    def siblings(self, feed: str) -> list[str]:
-        """Return the other feeds that come through the same."""
-        source = self.through.get(feed)
-        return [other for other, through in self.through.items() if source and through == source and other != feed]
 
 
 class Incidents:
@@ -124,13 +91,13 @@ class Incidents:
     def take(self, end: int, signals: Iterable[Signal]) -> list[Incident]:
         """Open and continue incidents by the signals of a step, and return the incidents that are new or open again."""
         begun = []
-        for signal in explained(signals):
+        for signal in sorted(signals, key=lambda signal: (*_FIRST, signal.kind).index(signal.kind)):
             incident = next((old for old in reversed(self.all) if self._belongs(signal, old, end)), None)
             if incident is None:
                 number = max((old.number for old in self.all), default=0) + 1
                 incident = Incident(
-                    signal.kind, [signal.feed], signal.subject, _severity(signal), signal.since, end - 1,
-                    signal.ratio, number=number,
+                    signal.kind, [signal.feed], signal.subject, signal.severity, signal.since, end - 1,
+                    signal.group, signal.ratio, number=number,
                 )  # fmt: skip
                 self.all.append(incident)
                 begun.append(incident)
@@ -138,89 +105,51 @@ class Incidents:
                 incident.closed = None
                 begun.append(incident)
             self._update(incident, signal, end)
-        if len(self.all) > 2 * _KEPT:
-            self.all = [*self.open, *[incident for incident in self.all if incident.closed is not None][-_KEPT:]]
         return begun
 
-    def close(self, end: int, weight_since: Callable[[str, str, int], float]) -> list[Incident]:
-        """Close the incidents that are over, and return them.
-
-        `weight_since` gives for a feed and a group the messages that came, or were due, since a step.
-        """
-        closed = [incident for incident in self.open if _is_over(incident, end, weight_since)]
+    def close(self, end: int, due: Callable[[str, int, int], float]) -> list[Incident]:
+        """Close the incidents that are over, and return them; `due` gives the messages of a feed in steps."""
+        closed = [incident for incident in self.open if _is_over(incident, end, due)]
         for incident in closed:
             incident.closed = end - 1
         return closed
 
     def _belongs(self, signal: Signal, incident: Incident, end: int) -> bool:
-        if end - incident.seen > (_SAME_GROWTH_STEPS if incident.kind == MORE else _SAME_STEPS):
+        if end - incident.seen > _SAME_STEPS and incident.closed is not None:
             return False
-        if incident.kind == MORE:  # a flood after days of growth is no growth
-            return signal.kind == MORE and signal.feed in incident.feeds
-        if signal.feed in incident.feeds or f"{signal.feed}{_APART}{signal.group}" in incident.evidence:
-            same = signal.kind == incident.kind and (signal.subject == incident.subject or signal.kind in _TOGETHER)
-            groups = {key.rpartition(_APART)[2] for key in incident.evidence} - {"volume"}
-            return same or signal.group in groups or signal.kind in _EFFECTS.get(incident.kind, ())
+        if signal.feed in incident.feeds:
+            return signal.group == incident.group or signal.kind in _FOLLOWS.get(incident.kind, ())
         is_recent = end - incident.opened <= _JOIN_STEPS
         if signal.kind in _STOPS and incident.kind in _STOPS:
-            return is_recent and not {*incident.feeds}.isdisjoint(self._topology.siblings(signal.feed))
+            shared = {self._topology.through.get(feed, "") for feed in incident.feeds} - {""}
+            return is_recent and self._topology.through.get(signal.feed) in shared
         if signal.kind in _RECEIVER and incident.kind in _RECEIVER:
             return is_recent and incident.closed is None
-        if _is_effect(signal, incident):
-            return self._topology.patients_from.get(signal.feed) in incident.feeds
-        return incident.kind == signal.kind == FEWER
+        return _is_effect(signal, incident) and self._topology.patients_from.get(signal.feed) in incident.feeds
 
     def _update(self, incident: Incident, signal: Signal, end: int) -> None:
         if _is_effect(signal, incident):
-            effect = f"{signal.feed}: {signal.kind}"
-            incident.effects += [effect] if effect not in incident.effects else []
-        if signal.kind != incident.kind and incident.kind not in _ALSO.get(signal.kind, ()):
             return
-        incident.evidence[f"{signal.feed}{_APART}{signal.group}"] = Evidence(end, signal.weight)
+        incident.seen, incident.seen_since = end, signal.since
+        incident.since = min(incident.since, signal.since)
         if signal.feed not in incident.feeds:
             incident.feeds.append(signal.feed)
-            if incident.kind in _STOPS:
-                incident.through = self._topology.through.get(signal.feed, "")
-            elif incident.kind != FEWER:
-                incident.through = "this server"
-        if (incident.kind, signal.kind) in _BECOMES:
-            incident.kind = signal.kind
-        incident.since = min(incident.since, signal.since)
-        if signal.kind == incident.kind:
+            is_stop = incident.kind in _STOPS
+            incident.through = self._topology.through.get(signal.feed, "") if is_stop else "this server"
+        became = _BECOMES.get((incident.kind, signal.kind))
+        incident.kind = became or incident.kind
+        if became or signal.kind == incident.kind:
             incident.ratio = signal.ratio
-            incident.severity = "high" if _severity(signal) == "high" else incident.severity
+            incident.severity = "high" if signal.severity == "high" else incident.severity
+
+
+def _is_over(incident: Incident, end: int, due: Callable[[str, int, int], float]) -> bool:
+    steps, feed = end - incident.seen, incident.feeds[0]
+    if not _HOLD_STEPS <= steps < _LONGEST_HOLD:
+        return steps >= _LONGEST_HOLD
+    return due(feed, incident.seen, end) >= _HOLD_WINDOWS * due(feed, incident.seen_since, incident.seen)
 
 
 def _is_effect(signal: Signal, incident: Incident) -> bool:
     """Return whether patients are not known because the feed that brings them stopped."""
     return signal.kind == "identifiers" and incident.kind in _STOPS
-
-
-def _is_over(incident: Incident, end: int, weight_since: Callable[[str, str, int], float]) -> bool:
-    if end - incident.seen < HOLD_STEPS:
-        return False
-    for key, last in incident.evidence.items():
-        feed, _, group = key.rpartition(_APART)
-        if end - last.seen < _LONGEST_HOLD and weight_since(feed, group, last.seen) < _HOLD_WEIGHTS * last.weight:
-            return False
-    return True
-
-
-def _severity(signal: Signal) -> str:
-    if signal.kind in _INFORMATION:
-        return "information"
-    return "high" if signal.is_strong else "medium"
-
-
-def explained(signals: Iterable[Signal]) -> list[Signal]:
-    """Return the signals without those that another one of the same feed explains."""
-    kinds, kept = defaultdict[str, set[str]](set), []
-    signals = list(signals)
-    for signal in signals:
-        kinds[signal.feed].add(signal.kind)
-    for signal in signals:
-        if signal.kind in ("flood", "duplicates") and {"flood", "duplicates"} <= kinds[signal.feed]:
-            kept.append(replace(signal, kind="resend", subject="", is_strong=True))
-        elif kinds[signal.feed].isdisjoint(_EXPLAINED_BY.get(signal.kind, ())):
-            kept.append(signal)
-    return kept

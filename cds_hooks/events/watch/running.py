@@ -1,6 +1,5 @@
 """Runs the watch beside the feeds: reads each finished step of the inbox, keeps incidents there and reports them.
 
-What persons decided about interfaces is read from the record: which change is the new usual.
 `FIRST_CHECKS` says what a person checks first about an incident, by its kind.
 """
 
@@ -13,74 +12,21 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Struct
 
 from cds_hooks.events.declaration import Declaration, V2Feed
 from cds_hooks.events.inbox import BUCKET_SECONDS, Inbox
 from cds_hooks.events.outbox import add_to_outbox
 from cds_hooks.events.watch.history import KEPT_DAYS, RECENT_STEPS, STEPS_A_DAY
 from cds_hooks.events.watch.incidents import Incident, Topology
-from cds_hooks.events.watch.watching import Calendar, Watch
-from cds_hooks.hold_back.acts import ActLog, Entry
+from cds_hooks.events.watch.watching import Watch
 from cds_hooks.logs import log
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.notice_formats import post_notice
-from cds_hooks.storage.entries import add_event
-
-EVENT: Final = "interface-act"
-ACCEPT: Final = "accept"
-
-
-class _Detail(Struct):
-    act: str
-    incident: tuple[int, int]
-
-
-def record_accepted(url: str, actor: str, incident: Incident) -> None:
-    """Record that a person takes an incident for the new usual; it is named by its number and first step.
-
-    Raises:
-        RecordUnavailable: It cannot be recorded.
-    """
-    at = [incident.number, incident.opened]
-    add_event(url, EVENT, actor, {"act": ACCEPT, "feed": incident.feeds[0], "incident": at})
-
-
-class Acts:
-    """The acts of the record, read once and then only the new ones."""
-
-    def __init__(self, record_url: str) -> None:
-        self._url, self._log = record_url, ActLog((EVENT,), self._take, self._forget)
-        self.version = 0
-        """A number that rises with each act, and when the acts are read anew."""
-        self._forget()
-
-    def _forget(self) -> None:
-        self.version += 1
-        self.accepted: set[tuple[int, int]] = set()
-        """Incidents that are the new usual, by number and the step they were opened in."""
-
-    def refresh(self) -> None:
-        """Read the acts that came since the last time.
-
-        Raises:
-            RecordUnavailable: The record cannot be read.
-        """
-        self._log.read(self._url)
-
-    def _take(self, entry: Entry) -> None:
-        detail = entry.read(_Detail)
-        if detail.act == ACCEPT:
-            self.accepted.add(detail.incident)
-            self.version += 1
-
 
 FIRST_CHECKS: Final = {
     "silent": "Is the sender running, and does its interface engine hold messages for this server?",
     "low": "Is today a holiday that is not declared? Does a part of the sender's devices or wards not send?",
     "flapping": "Does the connection break again and again? Look at the sender's log and the network.",
-    "more": "Is the sender sending for more wards or patients? From now on that is learned as usual.",
-    "fewer": "All feeds of one origin have fewer messages, by the same share: a storm, a strike, a holiday?",
     "flood": "Is the sender sending a time again? Nothing is decided twice.",
     "resend": "Is the sender sending a time again? Duplicates have no effect.",
     "late": "Is a queue of the sender or of this server growing?",
@@ -105,6 +51,13 @@ REPLAYED_FOR: Final = frozenset({"errors", "unmapped"})
 RUNNING: Final = "this server"
 """A step in which this server ran has counts of this name: what did not come while it was down is no silence."""
 EXPECTED: Final = "expected"
+_NEWLY_USUAL: Final = "SELECT number FROM incidents WHERE closed IS NULL AND json_extract(content, '$.is_accepted')"
+_KEEP: Final = """
+INSERT INTO incidents (number, opened, closed, content) VALUES (?, ?, ?, ?)
+ON CONFLICT (number) DO UPDATE SET closed = excluded.closed, content = excluded.content
+WHERE json_extract(excluded.content, '$.is_accepted') >= json_extract(content, '$.is_accepted')
+"""
+"""What a person accepted in the meantime stays accepted."""
 _POLL_SECONDS: Final = 5.0
 _SETTLED_SECONDS: Final = 2.0
 
@@ -112,10 +65,7 @@ _SETTLED_SECONDS: Final = 2.0
 class InterfaceWatch:
     """The watch over the feeds of a declaration."""
 
-    def __init__(
-        self, declaration: Declaration, inbox: Inbox, metrics: Metrics, record_url: str, now: Callable[[], float]
-    ) -> None:
-        self._acts, self._acts_seen = Acts(record_url), 0
+    def __init__(self, declaration: Declaration, inbox: Inbox, metrics: Metrics, now: Callable[[], float]) -> None:
         self._declaration, self._inbox, self._now = declaration, inbox, now
         self._watch: Watch | None = None
         self._step = 0
@@ -124,13 +74,8 @@ class InterfaceWatch:
 
     def open_incidents(self) -> Sequence[tuple[str, str, str]]:
         """Return feed, kind and severity of each open incident, for /metrics."""
-        if self._watch is None:
-            return []
-        return [
-            (feed, incident.kind, incident.severity)
-            for incident in self._watch.incidents.open
-            for feed in incident.feeds
-        ]
+        incidents = self._watch.incidents.open if self._watch is not None else []
+        return [(feed, incident.kind, incident.severity) for incident in incidents for feed in incident.feeds]
 
     async def keep_watching(self) -> None:
         """Judge each step of five minutes when it is over, until cancelled."""
@@ -145,9 +90,8 @@ class InterfaceWatch:
     def catch_up(self) -> None:
         """Judge every step that is over."""
         over = int((self._now() - _SETTLED_SECONDS) // BUCKET_SECONDS)
-        self._acts.refresh()
         watch = self._watch
-        if watch is None or self._acts.version != self._acts_seen:
+        if watch is None or self._inbox.query(_NEWLY_USUAL):
             watch = self._watch = self._load(over)
         while self._step < over:
             self._judge(watch, self._step)
@@ -163,14 +107,10 @@ class InterfaceWatch:
         ran = [bucket for (bucket,) in rows]
         outages = [(before + 1, after) for before, after in pairwise([*ran, over]) if after > before + 1]
         first = ran[0] if ran else over
-        self._acts_seen = self._acts.version
         incidents = stored_incidents(self._inbox)
-        accepted = [
-            incident for incident in incidents
-            if not incident.is_accepted and (incident.number, incident.opened) in self._acts.accepted
-        ]  # fmt: skip
-        for incident in accepted:  # a person says that it is the new usual
-            incident.is_accepted, incident.closed = True, over - 1
+        accepted = [incident for incident in incidents if incident.is_accepted and incident.closed is None]
+        for incident in accepted:
+            incident.closed = over - 1
         watch = watch_of(self._declaration, first, outages, incidents)
         # of older days there are messages by step, and the rest at the first step of the day
         watch.load(_counts(self._inbox, first - first % STEPS_A_DAY, over, first), over)
@@ -186,9 +126,8 @@ class InterfaceWatch:
             begun, closed = watch.step({feed: steps[step] for feed, steps in counts.items()})
             rows = [(RUNNING, step, "messages", 1.0)]
             for name, feed in watch.feeds.items():
-                if feed.expected is not None:
-                    mean = float(feed.expected.within(feed.expected.low, step + 1, 1))
-                    rows.append((name, step, EXPECTED, round(mean, 2)))
+                if feed.judge is not None:
+                    rows.append((name, step, EXPECTED, round(float(feed.judge.baseline.due(step, step + 1)[0][0]), 2)))
             connection.executemany("INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?)", rows)
             self._keep(connection, watch, begun, closed)
         self._unsent += [(incident, incident.closed is not None) for incident in begun + closed]
@@ -197,10 +136,8 @@ class InterfaceWatch:
         self, connection: sqlite3.Connection, watch: Watch, begun: list[Incident], closed: list[Incident]
     ) -> None:
         for incident in watch.incidents.open + closed:
-            connection.execute(
-                "INSERT OR REPLACE INTO incidents (number, opened, closed, content) VALUES (?, ?, ?, ?)",
-                (incident.number, incident.opened, incident.closed, msgspec.json.encode(incident).decode()),
-            )
+            row = (incident.number, incident.opened, incident.closed, msgspec.json.encode(incident).decode())
+            connection.execute(_KEEP, row)
         for incident in begun + closed:
             kind = "incident-opened" if incident.closed is None else "incident-closed"
             at = incident.opened if incident.closed is None else incident.closed
@@ -234,13 +171,22 @@ def watch_of(
         {name: feed.through for name, feed in declaration.feed.items()},
         {name: feed.patients_from for name, feed in declaration.feed.items()},
     )
-    return Watch(zones, first, Calendar(frozenset(declaration.holidays), downtimes), topology, earlier)
+    return Watch(zones, first, topology, earlier, frozenset(declaration.holidays), downtimes)
 
 
 def stored_incidents(inbox: Inbox) -> list[Incident]:
     """Return the incidents in the inbox, the oldest first."""
     rows = inbox.query("SELECT content FROM incidents ORDER BY number")
     return [msgspec.json.decode(content, type=Incident) for (content,) in rows]
+
+
+def accept(inbox: Inbox, number: int) -> None:
+    """Take an incident for the new usual: it is closed, and its feeds are learned anew from its beginning on."""
+    with inbox.transaction() as connection:
+        connection.execute(
+            "UPDATE incidents SET content = json_set(content, '$.is_accepted', json('true')) WHERE number = ?",
+            (number,),
+        )
 
 
 def _counts(inbox: Inbox, start: int, end: int, first: int) -> dict[str, dict[int, dict[str, float]]]:
@@ -261,8 +207,7 @@ def fold_old_counts(inbox: Inbox, step: int) -> None:
     """
     before = (step - RECENT_STEPS) // STEPS_A_DAY * STEPS_A_DAY
     where = "WHERE bucket < ? AND bucket % ? != 0 AND name != 'messages'"
-    since = before - STEPS_A_DAY
-    wrong = [old for old in stored_incidents(inbox) if not old.is_accepted and (old.closed or step) >= since]
+    wrong = [incident for incident in stored_incidents(inbox) if not incident.is_accepted]
     with inbox.transaction() as connection:
         connection.executemany(
             f"DELETE FROM counts {where} AND feed = ? AND bucket >= ? AND bucket <= ?",  # noqa: S608 - constants
@@ -275,15 +220,3 @@ def fold_old_counts(inbox: Inbox, step: int) -> None:
             (STEPS_A_DAY, before, STEPS_A_DAY, EXPECTED),
         )
         connection.execute(f"DELETE FROM counts {where}", (before, STEPS_A_DAY))  # noqa: S608 - constants
-
-
-def came_and_expected(inbox: Inbox, feed: str, now: float, hours: int = 24) -> tuple[float, float, float]:
-    """Return the messages of the last hours, those of steps that expect some, and how many these expect."""
-    end = int(now // BUCKET_SECONDS)
-    ((came, compared, expected),) = inbox.query(
-        "SELECT total(came), total(iif(expected IS NULL, 0, came)), total(expected) FROM ("
-        "SELECT max(iif(name = 'messages', count, 0)) AS came, max(iif(name = ?, count, NULL)) AS expected"
-        " FROM counts WHERE feed = ? AND bucket >= ? AND bucket < ? GROUP BY bucket)",
-        (EXPECTED, feed, end - hours * 12, end),
-    )
-    return came, compared, expected

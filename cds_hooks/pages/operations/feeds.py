@@ -13,13 +13,14 @@ from cds_hooks.events.inbox import DeadLetter, Inbox, counts_since, feed_states
 from cds_hooks.events.outbox import queues, receiver_states, resend_given_up
 from cds_hooks.events.rescoring import replay_letter
 from cds_hooks.events.watch.running import (
+    EXPECTED,
     FIRST_CHECKS,
     REPLAYED_FOR,
-    came_and_expected,
-    record_accepted,
+    accept,
     stored_incidents,
 )
 from cds_hooks.pages.server import PageServer, posted
+from cds_hooks.storage.entries import add_event
 from cds_hooks.web.numbers import format_epoch
 from cds_hooks.web.site import HEADERS, Failure, PageRefusal
 
@@ -110,10 +111,12 @@ class Feeds:
             case "accept":
                 with closing(Inbox(declaration.file)) as inbox:
                     incidents = {incident.number: incident for incident in stored_incidents(inbox)}
-                incident = incidents.get(form.incident)
-                if incident is None or incident.closed is not None:
-                    raise _not_there("open incident", "It is over.")
-                record_accepted(self._url, self._server.actor, incident)
+                    incident = incidents.get(form.incident)
+                    if incident is None or incident.closed is not None:
+                        raise _not_there("open incident", "It is over.")
+                    what = {"act": "accept", "feed": incident.feeds[0], "incident": [incident.number, incident.opened]}
+                    add_event(self._url, "interface-act", self._server.actor, what)
+                    accept(inbox, incident.number)
             case _ if form.feed not in declaration.feed:
                 raise _not_there("feed", "The site does not declare it.")
             case "replay-all":
@@ -146,9 +149,9 @@ def _counted(inbox: Inbox, feed: str, now: float) -> tuple[int, str, dict[str, i
     """Return the messages of the last day, with what was expected in words, and what else was counted."""
     counts = counts_since(inbox, feed, now - _DAY_SECONDS)
     shown = {name: int(count) for name, count in sorted(counts.items()) if not name.startswith(_NOT_SHOWN)}
-    came, compared, expected = came_and_expected(inbox, feed, now)
-    state = f"{compared:,.0f} where {expected:,.0f} were expected" if expected else "not learned yet"
-    return shown.pop("messages", 0), f"{came:,.0f} messages, {state}", shown
+    came, expected = shown.pop("messages", 0), counts.get(EXPECTED, 0.0)
+    state = f"{expected:,.0f} were expected since it is watched" if expected else "not learned yet"
+    return came, f"{came:,.0f} messages, {state}", shown
 
 
 def _incidents(inbox: Inbox, with_letters: set[str]) -> list[dict[str, Any]]:

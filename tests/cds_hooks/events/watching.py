@@ -15,7 +15,7 @@ from typing import Any
 
 from cds_hooks.events.watch.history import STEPS_A_DAY
 from cds_hooks.events.watch.incidents import Incident, Topology
-from cds_hooks.events.watch.watching import Calendar, Watch
+from cds_hooks.events.watch.watching import Watch
 from cds_hooks.settings import Settings
 from tests.cds_hooks.events.feeds import ZONE, Month, clean_months, incident_months, level_months
 
@@ -31,20 +31,17 @@ TOPOLOGY = Topology(
 def watched(month: Month, names: Iterable[str]) -> Watch:
     """Return the watch at the end of a month."""
     tables = {name: month.feed(name) for name in names}
-    calendar = Calendar(month.holidays(), dict.fromkeys(tables, month.planned()))
-    watch = Watch(dict.fromkeys(tables, ZONE), month.first, calendar, TOPOLOGY)
+    planned = dict.fromkeys(tables, month.planned())
+    watch = Watch(dict.fromkeys(tables, ZONE), month.first, TOPOLOGY, (), month.holidays(), planned)
     for step in range(month.steps):
         watch.step({name: table[step] for name, table in tables.items()})
     return watch
 
 
 def judge_incident(month: Month) -> dict[str, Any]:
-    """Return what the watch makes of a month with a planted incident, with all feeds that it could be confused with."""
+    """Return what the watch makes of a month with a planted incident."""
     event, row = month.event, month.event.fields
-    names = set(event.feeds)
-    for feed in event.feeds:
-        names.update(TOPOLOGY.siblings(feed))
-    watch = watched(month, sorted(names))
+    watch = watched(month, sorted(event.feeds))
     origin = month.first + month.before
     start = origin + event.start + (24 if event.downtime >= 0 else 0)
     mine = [
