@@ -33,6 +33,7 @@ AHEAD_STEPS: Final = -26
 TAIL: Final = 0.05
 """Of values and latencies the share of those that lie beyond this quantile is judged, at both ends."""
 _SUNDAY: Final = 6
+_HOLIDAY_SHARE: Final = 0.8
 _BATCH_HOURS: Final = 17
 _BATCH_SHARE: Final = 0.9
 _FEWEST: Final = 40
@@ -80,11 +81,11 @@ class Baseline(Struct):
         return np.asarray(self.spread + self.variance * means)
 
     def due(self, start: int, end: int) -> tuple[Numbers, Numbers]:
-        """Return the least and the most that is due in steps; on a holiday a Sunday or an ordinary day may come."""
+        """Return the least and the most that is due in steps, on a holiday from hardly a Sunday to an ordinary day."""
         weekdays, hours, is_holiday = local_times(self.zone, start, end, self.holidays)
         mean, sunday = self.hours[weekdays, hours], self.hours[_SUNDAY, hours]
-        other = np.where(is_holiday, sunday, mean)
-        return np.minimum(mean, other), np.maximum(mean, other)
+        low, high = _HOLIDAY_SHARE * np.minimum(mean, sunday), np.maximum(mean, sunday)
+        return np.where(is_holiday, low, mean), np.where(is_holiday, high, mean)
 
 
 def local_times(
@@ -111,13 +112,13 @@ def learn(feed: Feed, zone: tzinfo, holidays: frozenset[date]) -> Baseline | Non
     np.add.at(lengths, (weekdays, hours), 1)
     means = _hours(totals, lengths)
     expected = means[weekdays, hours]
-    spread = _spread(counts, expected, 0.002)
+    spread = min(_spread(counts, expected, 0.002), 10.0)
     days, day = np.unique(steps // STEPS_A_DAY, return_inverse=True)
     by_day = np.bincount(day, expected)
     # of two weeks each day of the week is learned of two days that lie around their own mean
     varied = _spread(np.bincount(day, counts), by_day, 1 / 14) * (1 + 14 / max(len(days), 14)) - spread
     # and a variance of so few days may be twice as large as it seems
-    variance = max(varied, 0.0) / float(np.median(by_day)) * (1 + 2 * sqrt(2 / len(days)))
+    variance = max(varied, 0.0) / float(by_day.mean()) * (1 + 2 * sqrt(2 / len(days)))
     ordered = np.sort(means.ravel())[::-1]
     is_batch = bool(ordered[:_BATCH_HOURS].sum() >= _BATCH_SHARE * ordered.sum())
     baseline = Baseline(zone, holidays, means, spread * (1 + 3 / len(days)), variance, is_batch)
@@ -150,12 +151,9 @@ def _learn_contents(baseline: Baseline, names: Counter[str]) -> None:
     names["ahead"] = sum(count for step, count in latencies.items() if step <= AHEAD_STEPS)
     names["unmapped"] = sum(came.total() for came in by_subject(names, "unmapped").values())
     baseline.rates = {name: (names[name] + 0.5) / (messages + 1) for name in SHARE_KINDS}
-    parts = [
-        name
-        for name, count in names.most_common()
-        if _FEWEST_OF_A_PART <= count < 0.98 * messages and parts_of(name)[0] in PART_KINDS
-    ]
-    baseline.rates |= {name: names[name] / max(messages - names["duplicate"], 1.0) for name in parts[:_MOST_PARTS]}
+    large = [name for name, count in names.most_common() if _FEWEST_OF_A_PART <= count < 0.98 * messages]
+    parts = [name for name in large if parts_of(name)[0] in PART_KINDS][:_MOST_PARTS]
+    baseline.rates |= {name: names[name] / max(messages - names["duplicate"], 1.0) for name in parts}
     values = {subject: sketch for subject, sketch in by_subject(names, "value").items() if sketch.total() >= 3}
     baseline.values = values | ({"": latencies} if latencies else {})
     for subject, sketch in baseline.values.items():

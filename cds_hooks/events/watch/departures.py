@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import groupby
-from math import log, prod
+from math import log
 from typing import Final
 
 import numpy as np
@@ -77,9 +77,11 @@ def _flapping(feed: Feed, baseline: Baseline, due: Numbers) -> Iterator[Signal]:
     counts, means = feed.messages(length), due[len(due) - length :]
     runs = groupby(zip(counts.tolist(), means.tolist(), strict=True), lambda step: step[0] == 0)
     missing = [sum(mean for _, mean in steps) for is_gap, steps in runs if is_gap]
-    rare = [chance for chance in rarity(0, missing, baseline.spread).tolist() if chance < _GAP_RARE]
-    if len(rare) >= 2 and prod(rare) < _LOW_RARE:
-        yield feed.signal("flapping", "volume", length, counts.sum() / means.sum(), is_strong=True)
+    gaps = [due for due in missing if rarity(0, due, baseline.spread) < _GAP_RARE]
+    ratio, together = counts.sum() / max(means.sum(), 1e-9), rarity(0, sum(gaps), baseline.spread)
+    # gaps that are likely where messages are only fewer all the time are none
+    if len(gaps) >= 2 and together < _LOW_RARE and rarity(0, ratio * sum(gaps), baseline.spread) < _GAP_RARE:
+        yield feed.signal("flapping", "volume", length, ratio, is_strong=True)
 
 
 class Judge:
@@ -176,8 +178,8 @@ class Judge:
             if usual is None or self._feed.judged(group) < _STUCK_STEPS:
                 continue
             bucket, count = max(came.items(), key=lambda pair: pair[::-1])
-            due = 3 * (usual[bucket] + 3) / usual.total() * came.total()
-            if count >= max(_STUCK_SHARE * came.total(), due) and rarity(count, due, 1) < _RARE:
+            due = (usual[bucket] + 3) / usual.total() * came.total()
+            if count >= max(_STUCK_SHARE * came.total(), 3 * due) and rarity(count, due, 1) < _RARE:
                 yield self._feed.signal("stuck", group, _STUCK_STEPS, count / came.total(), subject.partition("|")[0])
 
     def _new(self) -> Iterator[Signal]:

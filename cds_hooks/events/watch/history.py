@@ -1,8 +1,7 @@
 """One feed: what was counted of it in steps of five minutes, and from which step on it is judged.
 
-Messages are kept for four weeks, and everything for two days. What leaves the two days is added to its day and can then
-be learned, unless something was wrong with the feed at that time: an incident that is found a day later is not learned
-either.
+Messages are kept for four weeks, and everything for two days. What leaves the two days can then be learned, unless
+something was wrong with the feed at that time: an incident that is found a day later is not learned either.
 """
 
 from collections import Counter, defaultdict, deque

@@ -21,12 +21,13 @@ _FOLLOWS: Final[Mapping[str, frozenset[str]]] = {
     **dict.fromkeys(_STOPS, _STOPS | {
         "flood", "late", "sender", "code-gone", "errors", "stuck", "order", "duplicates",
     }),
-    **dict.fromkeys(("flood", "resend", "duplicates"), frozenset({
+    **dict.fromkeys(("flood", "resend"), frozenset({
         "flood", "duplicates", "late", "order", "low", "silent", "sender", "code-gone",
     })),
     **dict.fromkeys(_RECEIVER, _RECEIVER | {"flood", "order", "duplicates"}),
     "sender": frozenset({"low", "sender"}), "unmapped": frozenset({"unit-label", "code-gone"}),
     "code-gone": frozenset({"code-gone"}), "clock": frozenset({"late"}), "unit": frozenset({"unit-label"}),
+    "duplicates": frozenset({"flood"}),
 }  # fmt: skip
 """Signals that follow from an incident of the same feed, such as a queue that empties after a stop."""
 _BECOMES: Final = {
@@ -49,7 +50,7 @@ class Incident(Struct):
     """The first step of the window in which it was seen."""
     opened: int
     """The step at whose end it was seen first."""
-    group: str
+    group: str = ""
     ratio: float = 1.0
     through: str = ""
     """What the feeds share, where that is the cause."""
@@ -125,10 +126,11 @@ class Incidents:
             return is_recent and self._topology.through.get(signal.feed) in shared
         if signal.kind in _RECEIVER and incident.kind in _RECEIVER:
             return is_recent and incident.closed is None
-        return _is_effect(signal, incident) and self._topology.patients_from.get(signal.feed) in incident.feeds
+        is_source = self._topology.patients_from.get(signal.feed) in incident.feeds
+        return is_source and incident.kind in _STOPS and signal.kind == "identifiers"
 
     def _update(self, incident: Incident, signal: Signal, end: int) -> None:
-        if _is_effect(signal, incident):
+        if incident.kind in _STOPS and signal.kind == "identifiers":  # patients are not known because of the stop
             return
         incident.seen, incident.seen_since = end, signal.since
         incident.since = min(incident.since, signal.since)
@@ -148,8 +150,3 @@ def _is_over(incident: Incident, end: int, due: Callable[[str, int, int], float]
     if not _HOLD_STEPS <= steps < _LONGEST_HOLD:
         return steps >= _LONGEST_HOLD
     return due(feed, incident.seen, end) >= _HOLD_WINDOWS * due(feed, incident.seen_since, incident.seen)
-
-
-def _is_effect(signal: Signal, incident: Incident) -> bool:
-    """Return whether patients are not known because the feed that brings them stopped."""
-    return signal.kind == "identifiers" and incident.kind in _STOPS

@@ -183,10 +183,8 @@ def stored_incidents(inbox: Inbox) -> list[Incident]:
 def accept(inbox: Inbox, number: int) -> None:
     """Take an incident for the new usual: it is closed, and its feeds are learned anew from its beginning on."""
     with inbox.transaction() as connection:
-        connection.execute(
-            "UPDATE incidents SET content = json_set(content, '$.is_accepted', json('true')) WHERE number = ?",
-            (number,),
-        )
+        change = "UPDATE incidents SET content = json_set(content, '$.is_accepted', json('true')) WHERE number = ?"
+        connection.execute(change, (number,))
 
 
 def _counts(inbox: Inbox, start: int, end: int, first: int) -> dict[str, dict[int, dict[str, float]]]:
@@ -201,10 +199,7 @@ def _counts(inbox: Inbox, start: int, end: int, first: int) -> dict[str, dict[in
 
 
 def fold_old_counts(inbox: Inbox, step: int) -> None:
-    """Add counts that are older than what is watched closely to the first step of their day; messages stay as they are.
-
-    What was counted during an incident is dropped: it is never learned.
-    """
+    """Add counts of over two days ago, but messages, to the first step of their day; those of incidents are dropped."""
     before = (step - RECENT_STEPS) // STEPS_A_DAY * STEPS_A_DAY
     where = "WHERE bucket < ? AND bucket % ? != 0 AND name != 'messages'"
     wrong = [incident for incident in stored_incidents(inbox) if not incident.is_accepted]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from cds_hooks.events.inbox import Inbox
-from cds_hooks.events.watch.running import InterfaceWatch, record_accepted, stored_incidents
+from cds_hooks.events.watch.running import InterfaceWatch, accept, stored_incidents
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.storage.queries import read_rows
 from cds_hooks.storage.tables import events
@@ -30,7 +30,7 @@ def test_a_lasting_change_that_a_person_accepts_is_closed_and_learned_from_its_b
 ) -> None:
     watch, inbox, metrics, now = silent_feed
     (incident,) = stored_incidents(inbox)
-    record_accepted(record_in(tmp_path), "operator", incident)
+    accept(inbox, incident.number)
     _count(inbox, range(int(now[0] // STEP), int(now[0] // STEP) + 12), 3)
     now[0] += 12 * STEP
     watch.catch_up()
@@ -38,8 +38,8 @@ def test_a_lasting_change_that_a_person_accepts_is_closed_and_learned_from_its_b
     assert metrics.incidents() == []
     feed = watch._watch.feeds["lab"] if watch._watch is not None else None
     assert feed is not None
-    assert feed.expected is None
-    assert feed.history.first == incident.since
+    assert feed.judge is None
+    assert feed.first == incident.since
     inbox.close()
     again, inbox, _ = _watch(tmp_path, now)
     again.catch_up()
