@@ -22,7 +22,7 @@ _LOW_SHARE: Final = 0.86
 _LOW_STRONG: Final = 0.7
 _SILENT_SHARE: Final = 0.12
 _SILENT_LEAST: Final = 5.0
-"""Where nothing came since so many messages were due, a feed is silent and not low."""
+"""Where nothing came since so many messages were due at the share of before, a feed is silent and not low."""
 _BUSY: Final = 1.8
 """Messages of a step: where fewer are due, a silence is less urgent."""
 _FLOOD_WINDOWS: Final = int(np.searchsorted(WINDOWS, STEPS_A_DAY // 24, side="right"))
@@ -56,7 +56,7 @@ def volume(feed: Feed, baseline: Baseline) -> Iterator[Signal]:
     is_low = (counts < _LOW_SHARE * least) & (rarity(counts, least, baseline.spread_of(least)) < _LOW_RARE)
     for row in np.flatnonzero(is_low[:rows])[:1].tolist():
         ratio = counts[row] / least[row]
-        is_silent = ratio < _SILENT_SHARE or ((counts == 0) & (least >= _SILENT_LEAST)).any()
+        is_silent = ratio < _SILENT_SHARE or ((counts == 0) & (ratio * least >= _SILENT_LEAST)).any()
         is_strong = least[row] >= _BUSY * WINDOWS[row] and (is_silent or ratio < _LOW_STRONG)
         yield feed.signal("silent" if is_silent else "low", "volume", WINDOWS[row], ratio, is_strong=is_strong)
         return

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from math import log
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -56,13 +55,7 @@ class Event:
     """The step at which an announced downtime of two hours begins."""
     day_variation: float = 0.0
     """The standard deviation of the logarithm of each day's level, by feed."""
-    daily_growth: float = 1.0
-    """By what the level of the feeds grows a day from the start on."""
-    rest: int = -1
-    """The day of the week on which the feeds send nothing."""
     is_about_levels: bool = False
-    is_declared: bool = True
-    """Whether the site declares its holiday."""
     fields: dict[str, str] = field(default_factory=dict)
 
 
@@ -88,8 +81,7 @@ class Month:
     def holidays(self) -> frozenset[date]:
         """Return the holidays that the site declares."""
         day = self.event.holiday
-        is_known = day >= 0 and self.event.is_declared
-        return frozenset({self.first_day + timedelta(days=day)}) if is_known else frozenset()
+        return frozenset({self.first_day + timedelta(days=day)}) if day >= 0 else frozenset()
 
     def planned(self) -> list[tuple[int, int]]:
         """Return the announced downtimes as steps."""
@@ -129,15 +121,12 @@ class Month:
         return np.asarray(means) * self._levels(name)
 
     def _levels(self, name: str) -> Numbers:
-        """Return by what each day, growth and a day of rest change the messages of a feed."""
+        """Return by what each day changes the messages of a feed."""
         event, levels = self.event, np.ones(self.steps)
         if event.day_variation:
             random = np.random.default_rng([self._seed, 1000 + list(self.feeds).index(name)])
             by_day = np.exp(random.normal(0.0, event.day_variation, self.steps // STEPS_A_DAY + 2))
             levels = by_day[self._days - self._days[0]]
-        if name in event.feeds:
-            since = np.maximum(np.arange(self.steps) - self.before - event.start, 0) / STEPS_A_DAY
-            levels = levels * event.daily_growth**since * (self._weekdays != event.rest)
         return np.asarray(levels)
 
 
@@ -174,7 +163,7 @@ class _FeedMonth:
         factor = np.ones(month.steps)
         factor[during(*_STOPS)] = 0.0
         factor[during("flood")] = 8.0
-        factor[during("batch partial", "partial loss", "more")] = event.factor
+        factor[during("batch partial", "partial loss")] = event.factor
         factor[during("one sender of a feed lost")] = 1 - 1 / _GROUPS
         steps = np.arange(month.steps) - month.before - event.start
         factor[during("flapping") & (steps % 7 < 3)] = 0.0
@@ -346,38 +335,11 @@ def clean_months(folder: Path, shift: int) -> Iterator[Month]:
             yield Month(folder, int(row["seed"]) + shift, first_day, LEARN_DAYS, event)
 
 
-DOUBLED_IN_FOUR_WEEKS = 2 ** (1 / 28)
 DAY_VARIATION = 0.08
-CLINICS = ("lab-reference", "clinic-a", "clinic-b", "pathology")
 
 
 def level_months(folder: Path, shift: int) -> Iterator[Month]:
-    """Yield months whose days vary by eight in a hundred, then growth, twice as many, holidays and batches that rest.
-
-    The name of each month is in its fields as `part`; in those of one feed only that feed is of interest.
-    """
-
-    def month(number: int, part: str, feeds: tuple[str, ...] = (), days: int = LEARN_DAYS, **more: Any) -> Month:
-        event = Event(
-            feeds=frozenset(feeds), day_variation=DAY_VARIATION, fields={"part": part}, is_about_levels=True, **more
-        )
-        return Month(folder, 4000 + number + shift, date(2026, 5, 4), days, event)
-
+    """Yield ten months whose days vary by eight in a hundred."""
     for number in range(10):
-        yield month(number, "varied")
-    names = [feed["id"] for feed in json.loads((folder / "generator.json").read_text(encoding="utf-8"))["feeds"]]
-    for number, name in enumerate(names):
-        for part, variation in (("growth", 0.0), ("growth of varied days", DAY_VARIATION)):
-            grown = month(100 + number, part, (name,), days=28, daily_growth=DOUBLED_IN_FOUR_WEEKS)
-            grown.event.day_variation = variation
-            yield grown
-        start = STEPS_A_DAY + 26 * number  # at another hour of a Tuesday for each feed
-        yield month(
-            200 + number, "doubled", (name,), kind="more", factor=2.0, start=start, end=MONTH_DAYS * STEPS_A_DAY
-        )
-    for number, name in enumerate(CLINICS):
-        yield month(300 + number, "holiday", (name,), holiday=7, is_declared=False)
-    for number in range(5):
-        start = (number + (number >= 2)) * STEPS_A_DAY
-        missing = {"kind": "batch missing", "start": start, "end": start + STEPS_A_DAY}
-        yield month(400 + number, "batch of six days", ("claims-nightly",), days=21, rest=2, **missing)
+        event = Event(day_variation=DAY_VARIATION, fields={"month": f"varied-{number}"}, is_about_levels=True)
+        yield Month(folder, 4000 + number + shift, date(2026, 5, 4), LEARN_DAYS, event)

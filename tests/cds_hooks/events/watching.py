@@ -82,39 +82,6 @@ def judge_clean(month: Month) -> dict[str, Any]:
     }
 
 
-def judge_level(month: Month) -> dict[str, Any]:
-    """Return what the watch makes of a month in which days vary, grow, double or rest, and whether it is as it should.
-
-    Growth is to be seen within seven days, twice as many messages within two, a missed batch the same day. What is
-    seen of a holiday that nobody declared is not of high severity.
-    """
-    event = month.event
-    part, names = event.fields["part"], sorted(event.feeds) or list(month.feeds)
-    watch = watched(month, names)
-    origin = month.first + month.before
-    start = origin + (event.start if event.holiday < 0 else event.holiday * STEPS_A_DAY)
-    alarms = [incident for incident in watch.incidents.all if incident.severity != "information"]
-    seen = [i for i in watch.incidents.all if i.opened >= start and i.kind in _SEEN_BY.get(part, _STOPS)]
-    days = (seen[0].opened + 1 - start) / STEPS_A_DAY if seen else None
-    line: dict[str, Any] = {"part": part, "feeds": names if event.feeds else len(names)}
-    if part == "varied":
-        is_good = not alarms
-    elif part == "holiday":
-        is_good = all(incident.severity != "high" for incident in watch.incidents.all)
-    else:
-        line["days"], bound = days, {"doubled": 2.0, "batch of six days": 1.0}.get(part, 7.0)
-        is_good = days is not None and days <= bound
-    return line | {
-        "good": is_good,
-        "alarms": len(alarms),
-        "incidents": [_described(i, origin) for i in watch.incidents.all],
-    }
-
-
-_SEEN_BY = {"growth": ("more", "flood"), "growth of varied days": ("more", "flood"), "doubled": ("more", "flood")}
-_STOPS = ("silent", "low", "flapping")
-
-
 def _described(incident: Incident, origin: int) -> str:
     day = (incident.opened - origin) / STEPS_A_DAY
     return f"{incident.cause} [{incident.severity}] x{incident.ratio:.2f} on day {day:.2f}"
@@ -136,8 +103,11 @@ def main() -> None:
     levels: Iterable[Month] = () if options.part not in ("levels", "all") else level_months(folder, options.seed)
     _summary(
         [_printed(judge_incident(month)) for month in incidents if not only or month.event.fields["id"] in only],
-        [_printed(judge_clean(month)) for month in clean if not only or month.event.fields["month"] in only],
-        [_printed(judge_level(month)) for month in levels if not only or month.event.fields["part"] in only],
+        [
+            _printed(judge_clean(month))
+            for month in (*clean, *levels)
+            if not only or month.event.fields["month"] in only
+        ],
     )
 
 
@@ -147,7 +117,7 @@ def _printed(line: dict[str, Any]) -> dict[str, Any]:
     return line
 
 
-def _summary(incidents: list[dict[str, Any]], clean: list[dict[str, Any]], levels: list[dict[str, Any]]) -> None:
+def _summary(incidents: list[dict[str, Any]], clean: list[dict[str, Any]]) -> None:
     figures: dict[str, Any] = {}
     if incidents:
         shares = [line["delay"] / line["bound"] for line in incidents if line["found"]]
@@ -159,11 +129,6 @@ def _summary(incidents: list[dict[str, Any]], clean: list[dict[str, Any]], level
         months = sum(line["feeds"] for line in clean)
         figures["false incidents a feed and month"] = round(sum(len(line["false"]) for line in clean) / months, 4)
         figures["information entries"] = sum(len(line["information"]) for line in clean)
-    for part in dict.fromkeys(line["part"] for line in levels):
-        lines = [line for line in levels if line["part"] == part]
-        figures[part] = f"{sum(line['good'] for line in lines)} of {len(lines)}"
-        if part == "varied":
-            figures["false alarms a month of twelve feeds"] = sum(line["alarms"] for line in lines) / len(lines)
     _printed(figures)
 
 

@@ -51,6 +51,9 @@ def gaps(count: float, *lengths: int) -> list[float]:
         (flat(1000.0), [710], [("low", 0.71, 1, MEDIUM)]),
         (flat(1000.0), [855, 855, 855], [("low", 0.855, 2, MEDIUM)]),
         (flat(1000.0), [865, 865, 865], []),
+        # Of 72 fifteen came, and nothing since 54 were due, which are 11 at that share; or since 18, which are four.
+        (flat(18.0), [15, 0, 0, 0], [("silent", 0.0, 1, HIGH)]),
+        (flat(10.0), [2, 4, 4, 2, 2, 4, 0], [("low", 0.2, 3, HIGH)]),
         (flat(1.7), [0] * 9, [("silent", 0.0, 9, MEDIUM)]),  # fewer than 1.8 in a step are not urgent
         # Where days vary by a fifth, the chance of n empty steps is (1 + 0.9 n) ** -11.
         (flat(10.0, variance=0.09), [0, 0], []),
