@@ -26,10 +26,8 @@ from cards.compose.orders import (
     _summary,
     _takes_draft_away,
     check_orders,
-    shown_findings,
 )
 from cards.extension import EXTENSION_KEY, MOST_FACTS, CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import Finding
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import read_draft, read_drafts
 from cards.rules.patient.session import PatientSession
@@ -602,14 +600,11 @@ def test_what_is_on_hold_is_named_five_at_most(as_of: datetime) -> None:
     assert on_list(as_of, *held) == [f"On hold, so not counted as taken: {five} and 2 more."]
 
 
-def test_a_finding_that_is_suppressed_leaves_its_reason() -> None:
-    first, second = (
-        Finding(rule, "band", "info", True, "", "", 0, (), (), (), (), (), ()) for rule in ("first", "second")
-    )
-    silences = [WhyNot("before", "x", "")]
-    why = WhyNot("second", "suppressed", "It was overridden.")
-    shown = shown_findings([first, second], lambda finding: why if finding is second else None, silences)
-    assert (shown, silences) == ((first,), [WhyNot("before", "x", ""), why])
+def test_a_finding_that_is_suppressed_leaves_its_reason_in_place_of_a_card(as_of: datetime) -> None:
+    drafts = drafts_of(draft_of(METFORMIN, "a"), draft_of({"drug": "temsirolimus"}, "b"))
+    why = WhyNot("any", "suppressed", "It was overridden.")
+    outcome = check_orders(record_of(SICK, as_of), drafts, None, uuids(), suppress=lambda _finding: why)
+    assert (outcome.cards, outcome.silences.count(why)) == ((), 2)
 
 
 def test_a_card_of_orders_has_five_lines_and_four_suggestions() -> None:

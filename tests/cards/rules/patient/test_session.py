@@ -11,6 +11,7 @@ from cards.rules.patient.session import PatientSession, newest_weight
 from fhir.terminology.medications import INGREDIENTS
 from tests.cards.rules.contexts import context_of, session_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
+from tests.fhir.builders import SNOMED, concept, observation
 
 Json = dict[str, Any]
 AMOXICILLIN: Json = {"drug": "amoxicillin 500 MG Oral Capsule"}
@@ -50,6 +51,12 @@ def test_how_far_back_kidney_function_is_looked_for() -> None:
     assert session_of(IBUPROFEN).kidney_window == "12 months"
     assert session_of(IBUPROFEN, inpatient=True).kidney_window == "30 days"
     assert session_of(IBUPROFEN).patient_reference == "Patient/case"
+
+
+@pytest.mark.parametrize(("code", "uses"), [("449868002", True), ("8517006", False), ("266919005", False)])
+def test_a_result_shows_who_uses_tobacco_now(code: str, uses: bool) -> None:
+    smokes = observation("72166-2", patient="case", id="s", valueCodeableConcept=concept(code=code, system=SNOMED))
+    assert context_of(IBUPROFEN, more=[smokes]).has_condition("tobacco_use") is uses
 
 
 def test_what_is_known_of_the_patient_is_kept_for_other_drafts() -> None:
