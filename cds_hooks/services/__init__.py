@@ -1,6 +1,7 @@
 """CDS services: each public module here declares one `SERVICE` and is found by being there (docs/adding/service.md)."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.trusted_models import trust_site_keys
 from models_onnx.declarations import find_declared
 from models_onnx.errors import DeclarationError
+from models_onnx.packages import Package, packages
 
 __all__ = [
     "Advice",
@@ -36,6 +38,8 @@ def find_services(
         WrongDeclaration: A declared hook names a service that is not there or cannot answer it.
     """
     trust_site_keys(model_keys)  # before a service loads its model
+    if not declared and site_folder is None:
+        return dict(_ours_and_of(packages()))
     services = find_declared(__name__, "SERVICE", Service)
     if site_folder is not None:
         # Nothing of services that are declared as data is imported where there is no folder of them.
@@ -52,6 +56,12 @@ def find_services(
                     f"{hook.hook.name}: there is no service {name}; there are {', '.join(services)}."
                 )
             services[name] = services[name].answering(hook)
+    return {name: service.seeing_visit(services.values()) for name, service in services.items()}
+
+
+@cache
+def _ours_and_of(_packages: tuple[Package, ...]) -> dict[str, Service]:
+    services = find_declared(__name__, "SERVICE", Service)
     return {name: service.seeing_visit(services.values()) for name, service in services.items()}
 
 
