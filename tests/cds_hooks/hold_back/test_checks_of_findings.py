@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from cards.card import Card, Indicator, Source
+from cards.card import Card, Indicator, Source, Suggestion
 from cards.extension import (
     EXTENSION_KEY,
     CardExtension,
@@ -464,9 +464,12 @@ def test_one_reason_of_two_cards_is_said_once_where_the_check_says_so(is_said_on
     async def hold_back(_card: Card, _call: CheckedCall) -> WhyNot:
         return WhyNot("a", "b", "c")
 
-    check = Check(codes=("b",), title="", lets_through="", card=hold_back, is_said_once=is_said_once)
-    cards = [structs.replace(_card_of(REFERRAL), uuid=uuid) for uuid in "ab"]
-    assert len(asyncio.run(choose_cards(cards, _call(), [check])).silences) == silences
+    of_cards = Check(codes=("b",), title="", lets_through="", card=hold_back, is_said_once=is_said_once)
+    of_offers = structs.replace(of_cards, card=None, suggestion=lambda *_: WhyNot("a", "b", "c"))
+    offer = Suggestion(label="An order", uuid="s")
+    cards = [structs.replace(_card_of(REFERRAL), uuid=uuid, suggestions=(offer,)) for uuid in "ab"]
+    for check in (of_cards, of_offers):
+        assert len(asyncio.run(choose_cards(cards, _call(), [check])).silences) == silences
 
 
 EARLIER = Override(10.0, "warning", "r", frozenset("a"), by="ann", drafts=frozenset("d"))

@@ -59,7 +59,6 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
         ("FH: none; stroke", "stroke", "affirmed"),
         ("1) Family stroke (", "stroke", "family"),
         (") Family stroke 5", "stroke", "affirmed"),
-        ("No heparin-", "heparin", "negated"),
     ],
 )
 def test_what_is_said_of_a_name(text: str, target: str, word: str) -> None:
@@ -124,7 +123,8 @@ def test_far_into_a_long_text_the_words_beside_a_name_count() -> None:
         ("mother has penicillin", ""),
         ("no penicillin, latex allergy", "no penicillin, latex allergy"),
         ("no beta - lactam allergy", "no beta - lactam allergy"),
-        ("no drug allergies,", "no               ,"), ("no drug allergies, latex", "no               , latex"),
+        ("no drug allergies,", "no               ,"), ("no drug allergies -", "no"),
+        ("no drug allergies, latex", "no               , latex"),
         ("latex - father, egg", "- father, egg"), ("latex - dad reports a rash", "latex - dad reports a rash"),
         ("penicillin no", "penicillin no"),
     ],
