@@ -1,4 +1,4 @@
-"""How services are put together for a site and addressed; why a talk about an anticoagulant is not suggested."""
+"""How services are put together for a site and addressed."""
 
 import asyncio
 from typing import Any
@@ -7,17 +7,14 @@ import pytest
 from msgspec.structs import replace
 
 from cds_hooks.services import by_address, find_services, services_for
-from cds_hooks.services._anticoagulation import reason_against
 from cds_hooks.services._declared import _EquationAdvisor
 from cds_hooks.settings import Settings
 from fhir.record.refusals import WhyNot
 from models_onnx.equations.declaration import find_equations
 from models_onnx.errors import DeclarationError
-from tests.cds_hooks.services.deciding import Json, call_about
-from tests.cds_hooks.services.test_decisions_by_themselves import blood, days_ago, operation, problem
+from tests.cds_hooks.services.deciding import call_about
 from tests.cds_hooks.services.test_declared_parts import DECLARED
 from tests.cds_hooks.services.test_follow_up import FIVE
-from tests.fhir.builders import ICD10, WOMAN, condition, record_of
 
 
 def _asked(**settings: Any) -> dict[str, set[str]]:
@@ -64,35 +61,6 @@ def test_a_payer_says_which_types_of_cards_there_are() -> None:
         (code, "boolean", True)
         for code in ("coverage-info", "claim", "guideline", "therapy-alternatives-opt", "insurance")
     ]
-
-
-YOUNG = WOMAN | {"birthDate": "1996-11-20"}
-NO_TALK = "no talk is suggested."
-
-
-@pytest.mark.parametrize(
-    ("resources", "reason", "text"),
-    [
-        ([condition("I61.9", ICD10, onsetDateTime="2020-01-02")], "contraindicated",
-         "Bleeding inside the skull is on record (condition I61.9, 2020-01-02): whether to anticoagulate after it is a "
-         "decision of its own, so no score is shown."),
-        ([condition("K92.2", ICD10, onsetDateTime=days_ago(30))], "contraindicated",
-         f"Major bleeding of the last year is on record (condition K92.2, 2026-10-21): {NO_TALK}"),
-        ([blood("718-7", 7.9, "g/dL")], "contraindicated",
-         f"Haemoglobin 7.9 g/dL (2026-11-19) is under 8 g/dL (CTCAE 5.0, grade 3): {NO_TALK}"),
-        ([blood("718-7", 8.0, "g/dL")], None, ""),
-        ([operation("Percutaneous left atrial appendage closure", days_ago(3000))], "already-done",
-         "The left atrial appendage is closed (Procedure/p1)."),
-        ([problem("Presence of Watchman device")], "already-done",
-         "The left atrial appendage is closed (Condition/c1)."),
-        ([condition("77386006", onsetDateTime=days_ago(60))], "contraindicated",
-         "A pregnancy is on record: CHA2DS2-VASc was not made for it, and warfarin may harm the child."),
-        ([], None, ""),
-    ],
-)  # fmt: skip
-def test_why_no_talk_about_an_anticoagulant_is_suggested(resources: list[Json], reason: str | None, text: str) -> None:
-    found = reason_against(record_of(*resources, patient=YOUNG), "af")
-    assert found == (WhyNot("af", reason, text) if reason is not None else None)
 
 
 def test_a_declared_equation_says_below_which_value_nothing_is_shown() -> None:
