@@ -253,7 +253,7 @@ def test_an_intolerance_is_one_step_lower(words: str | None, severity: str) -> N
         (_allergy("Penicillin label, mother was told"), "info", (), True),
         (_allergy("no known allergies; label says penicillin, hives"), "info", ("hives",), True),
         (_allergy("Penicillin") | {"clinicalStatus": {}}, "warning", (), False),
-        (_allergy("Allergy to antibiotic", note=[{"text": "PCN - hives"}]), "info", ("PCN - hives",), True),
+        (_allergy("Allergy to antibiotic", note=[{}, {"text": "PCN - hives"}]), "info", ("PCN - hives",), True),
         (_allergy() | {"code": None, "substance": {"text": "PCN"}, "status": "unconfirmed"}, "warning", (), False),
         (_allergy("penicillin challenge negative 2024, hives with amoxicillin 2025"), "warning", ("hives",), False),
     ],
@@ -297,7 +297,7 @@ def test_the_day_it_was_recorded_comes_along() -> None:
 
 def test_an_entry_that_could_be_any_drug_is_named_and_pollen_is_not() -> None:
     none_known = {"coding": [{"system": SNOMED, "code": "716186003"}]}
-    chart = [_allergy("Zzqvexol"), _allergy("Zzqvexol"), _allergy("Fnordine", category=["medication"])]
+    chart = [_allergy("Zzqvexol"), _allergy("Zzqvexol"), _allergy("Fnordine", category=["medication"]), _allergy("Qwy")]
     chart += [
         _allergy(words) for words in ("cat dander", "Wespengift", "noix", "NKDA", "flu shot", "latex", "penicillin")
     ]
@@ -306,7 +306,7 @@ def test_an_entry_that_could_be_any_drug_is_named_and_pollen_is_not() -> None:
     assert len(allergies(record)) == 1
     (refusal,) = record.refusals
     assert refusal.reason == "allergies-unreadable"
-    assert refusal.text == "2 allergies could not be read: Zzqvexol; Fnordine."
+    assert refusal.text == "3 allergies could not be read: Zzqvexol; Fnordine; Qwy."
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ def test_the_stay_itself_and_what_went_over_into_it_are_no_earlier_stays() -> No
     ended = {"period": {"start": "2026-11-12T12:00:00Z", "end": "2026-11-13T12:00:00Z"}}
     first = day_before | {"period": {"start": "2026-11-01T00:00:00Z", "end": "2026-11-12T06:00:00Z"}}
     later = _stay(status="finished", start="2026-11-14T12:00:00Z", end="2026-11-15T12:00:00Z") | {"id": "later"}
-    record = record_of(later, _stay(status="finished") | in_words | ended, first, encounter_id="e1")
+    record = record_of(now, later, _stay(status="finished") | in_words | ended, first, encounter_id="e1")
     assert stays_before(record, current_stay(record))[0] == 0.0
     alone = record_of(now)
     assert stays_before(alone, current_stay(alone)) == (0.0, "stays", "Encounter/now")
