@@ -47,8 +47,7 @@ def functions_of(service: InProcess, path: str, body: bytes) -> set[tuple[str, s
     request = ChangingRequest(body)
     for _ in range(2):
         service.call("POST", path, request.next())
-    functions: set[tuple[str, str]] = set()
-    sent = request.next()
+    functions, sent = set[tuple[str, str]](), request.next()
 
     def enter(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(OURS):

@@ -1,7 +1,6 @@
-"""What a patient takes already, as orders that the rules can be asked about, and what the patient does not want."""
+"""What a patient takes already, as orders that the rules can be asked about."""
 
-import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
@@ -13,9 +12,7 @@ from cards.rules.patient.orders import DraftOrder
 from cards.suggest import SuggestionContext, suggestions_for
 from cards.text import plain
 from cds_hooks.protocol.originals import OriginalOrders
-from fhir.mapping.declined import declined_in_chart
 from fhir.mapping.medications.active import ActiveMedication, active_medications
-from fhir.mapping.medications.identity import identify
 from fhir.record.record import PatientRecord
 from fhir.record.repair import repair_resource
 from fhir.record.resources import MedicationRequest
@@ -70,19 +67,3 @@ def _label(offer: Suggestion, name: str) -> str:
 
 def _only_tests(offer: Suggestion) -> bool:
     return all(action.type == "create" for action in offer.actions)
-
-
-def declined(record: PatientRecord, classes: Set[str], called: re.Pattern[str]) -> str | None:
-    """Where the chart of the last year says that a medicine of these classes is not to be given; None for nowhere.
-
-    An order or a statement, or a problem in words ("Statin declined") in which `called` finds the medicine.
-    """
-    for entry in declined_in_chart(record):
-        if entry.order is not None:
-            identity = identify(entry.order, record.medications)
-            if identity.classes & classes:
-                name = plain(identity.name, 40)
-                return f"The chart says that {name} was declined or is not to be given ({entry.source})."
-        elif any(map(called.search, entry.concept.texts)):
-            return f"{plain(entry.concept.words, 60)} is on record ({entry.source})."
-    return None

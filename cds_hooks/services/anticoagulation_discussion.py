@@ -31,7 +31,6 @@ from cds_hooks.services._anticoagulation import (
     still_holds,
     stopped_anticoagulant,
 )
-from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
     SEEN_BY_NEIGHBOURS,
     EquationQuestion,
@@ -48,6 +47,7 @@ from fhir.mapping.conditions import (
     ConditionHit,
     find_condition,
 )
+from fhir.mapping.declined import declined_medicine
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.medications.active import presence_of
@@ -96,7 +96,7 @@ async def decide(call: ServiceInput) -> Advice:
     if listed is not None and still_holds(listed, record):
         text = f"The problem list has long-term use of an anticoagulant ({condition_words(listed)})."
         return no_card(EQUATION.id, "already-done", text)
-    unwanted = declined(record, BY_MOUTH, CALLED) if rhythm is not None else None
+    unwanted = declined_medicine(record, BY_MOUTH, CALLED) if rhythm is not None else None
     if unwanted is not None:
         return no_card(EQUATION.id, "declined", unwanted)
     charted = _for_any_rhythm(inputs_from_record(EQUATION, record, vector=vector), rhythm)

@@ -20,11 +20,11 @@ from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.protocol.originals import OriginalOrders
-from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import reason_not_to_advise
 from cds_hooks.services._service import Advice, Service, ServiceInput
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
+from fhir.mapping.declined import declined_medicine
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.stays import discharge_destination
@@ -157,10 +157,11 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
     if (
         not all_classes & _STATIN
         and allergy_to_class(record, "statin") is None
-        and not declined(record, _STATIN, _CALLED)
+        and not declined_medicine(record, _STATIN, _CALLED)
     ):
         missing.append("statin")
-    if not declined(record, _ANTIPLATELETS, _CALLED) and (antiplatelet := _missing_antiplatelet(record, all_classes)):
+    is_wanted = not declined_medicine(record, _ANTIPLATELETS, _CALLED)
+    if is_wanted and (antiplatelet := _missing_antiplatelet(record, all_classes)):
         missing.append(antiplatelet)
     if not missing:
         return None

@@ -17,7 +17,6 @@ from cards.text import capitalized, escape, format_number
 from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.prefetch.needs import Needs
 from cds_hooks.protocol.hooks import PATIENT_VIEW
-from cds_hooks.services._current_medications import declined
 from cds_hooks.services._equation import (
     SEEN_BY_NEIGHBOURS,
     SHORT_OUTLOOK,
@@ -40,6 +39,7 @@ from cds_hooks.services._outlook import OUTLOOK_FEATURES, is_short, likely_death
 from cds_hooks.services._service import Advice, Service, ServiceInput, no_card
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.declined import declined_medicine
 from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -149,7 +149,7 @@ def _judge(call: ServiceInput) -> Advice:
     if find_condition(record, "dialysis") is not None:
         text = "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin."
         return no_card(EQUATION.id, "contraindicated", text)
-    unwanted = declined(record, _STATIN, _CALLED)
+    unwanted = declined_medicine(record, _STATIN, _CALLED)
     if unwanted is not None:
         return no_card(EQUATION.id, "declined", unwanted)
     if _takes_pcsk9(record):

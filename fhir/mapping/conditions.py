@@ -22,8 +22,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.pregnancy import is_current_pregnancy, may_be_pregnant, observed_pregnancy
-from fhir.mapping.pregnancy_signs import pregnancy_signs
+from fhir.mapping.pregnancy import is_current_pregnancy, may_be_pregnant, observed_pregnancy, pregnancy_signs
 from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, Period, parse_time
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal

@@ -1,13 +1,14 @@
 """What the chart of the last year says the patient declined, or is not to be given: tests, referrals, medicines."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import Final
 
 from msgspec import Struct
 
 from fhir.mapping.conditions import condition_status, condition_time
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.mapping.medications.identity import identify
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time, plain
 from fhir.record.measurement import CodedPart
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationRequest, MedicationStatement, ServiceRequest
@@ -120,3 +121,19 @@ def _is_declined_result(part: CodedPart) -> bool:
     # "Colonoscopy declined by patient: yes"
     is_asked = any(map(REFUSED.search, value.code.texts)) if value.code is not None else False
     return is_asked and any(_YES.match(answer) for answer in answers)
+
+
+def declined_medicine(record: PatientRecord, classes: Set[str], called: re.Pattern[str]) -> str | None:
+    """Where the chart of the last year says that a medicine of these classes is not to be given; None for nowhere.
+
+    An order or a statement, or a problem in words ("Statin declined") in which `called` finds the medicine.
+    """
+    for entry in declined_in_chart(record):
+        if entry.order is not None:
+            identity = identify(entry.order, record.medications)
+            if identity.classes & classes:
+                name = plain(identity.name, 40)
+                return f"The chart says that {name} was declined or is not to be given ({entry.source})."
+        elif any(map(called.search, entry.concept.texts)):
+            return f"{plain(entry.concept.words, 60)} is on record ({entry.source})."
+    return None

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from fhir.mapping.conditions import read_concept
-from fhir.mapping.pregnancy import beginning, has_ended, weeks_by
-from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
+from fhir.mapping.pregnancy import PregnancySign, beginning, has_ended, pregnancy_signs, weeks_by
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition

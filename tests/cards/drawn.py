@@ -31,7 +31,7 @@ from fhir.mapping.implants import implants
 from fhir.mapping.kidney import crcl_cockcroft_gault, egfr_best
 from fhir.mapping.medications import active
 from fhir.mapping.medications.daily_dose import daily_dose
-from fhir.mapping.pregnancy_signs import pregnancy_signs
+from fhir.mapping.pregnancy import pregnancy_signs
 from fhir.mapping.tobacco import smoking_history
 from fhir.mapping.understanding import understand_chart
 from fhir.record.record import PatientRecord

@@ -38,8 +38,7 @@ from fhir.mapping.medications.active import (
     uncertain_medications,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, identify
-from fhir.mapping.pregnancy import negative_test_since
-from fhir.mapping.pregnancy_signs import PregnancySign
+from fhir.mapping.pregnancy import PregnancySign, negative_test_since
 from fhir.mapping.shown_by_results import shown_by_result
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.studies import read_study

@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from cds_hooks.protocol.originals import OriginalOrders
-from cds_hooks.services._current_medications import _label, declined, taken_medications
+from cds_hooks.services._current_medications import _label, taken_medications
+from fhir.mapping.declined import declined_medicine
 from tests.fhir.builders import AS_OF, SUBJECT, condition, medication_order, record_of
 
 Json = dict[str, Any]
@@ -41,7 +42,7 @@ def test_a_button_of_the_review_names_its_drug(label: str, actions: list[str | N
 
 
 def _declined(*resources: Json) -> str | None:
-    return declined(record_of(*resources), STATINS, CALLED)
+    return declined_medicine(record_of(*resources), STATINS, CALLED)
 
 
 _ORDER = "The chart says that atorvastatin was declined or is not to be given (MedicationRequest/m1)."

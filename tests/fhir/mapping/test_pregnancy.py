@@ -7,8 +7,7 @@ from msgspec.structs import replace
 
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.gestation import Gestation, gestation, gestation_weeks
-from fhir.mapping.pregnancy import negative_test_since
-from fhir.mapping.pregnancy_signs import PregnancySign, pregnancy_signs
+from fhir.mapping.pregnancy import PregnancySign, negative_test_since, pregnancy_signs
 from fhir.record.datatypes import parse_time
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, LOINC, SNOMED, SUBJECT, condition, encounter, observation, record_of

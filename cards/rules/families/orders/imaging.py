@@ -19,7 +19,7 @@ from cards.rules.patient.context import RuleContext
 from cards.text import plain
 from fhir.mapping.childbearing import childbearing_no_contraception
 from fhir.mapping.implants import Implant, MrSafety, implants
-from fhir.mapping.pregnancy_signs import pregnancy_signs
+from fhir.mapping.pregnancy import pregnancy_signs
 
 # Gadolinium: ACR groups, as quoted from the ACR manual 10.3 of 2018
 _GROUP_ONE = re.compile(r"gadodiamide|omniscan|gadopentetate|magnevist|gadoversetamide|optimark", re.IGNORECASE)

@@ -16,7 +16,7 @@ from cards.rules.conditions.words.patient import PREGNANCY
 from cards.rules.engine.family import Family
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.childbearing import childbearing_no_contraception
-from fhir.mapping.pregnancy_signs import pregnancy_signs
+from fhir.mapping.pregnancy import pregnancy_signs
 
 
 def _childbearing(spec: Spec) -> Predicate:
