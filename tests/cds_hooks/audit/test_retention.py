@@ -9,7 +9,7 @@ from msgspec import structs
 from sqlalchemy import insert, text
 
 from cds_hooks.audit.holds import Hold, hold, holds, release
-from cds_hooks.audit.retention import Span, _checked, digest_of_spans, remove_old
+from cds_hooks.audit.retention import Span, _checked, digest_of_spans, remove_old, retention_runs
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.transfer import back_up, restore
 from cds_hooks.audit.verification import Audit, audit
@@ -116,6 +116,8 @@ def test_rows_that_an_insider_takes_out_under_the_name_of_a_run_are_found(
     add_seal(url, tmp_path / "seals.ndjson", signer)
     stranger = local_signer(tmp_path / "stranger.pem", "x")[0]
     remove_old(url, "b", NEW, tmp_path / "b.xz", "Ann", stranger)
+    assert set(retention_runs(url, {stranger.public.id: stranger.public})) == {"b.xz"}
+    assert retention_runs(url, {stranger.public.id: signer.public}) == {}, "the signature is of another key"
     assert "b.xz, which no signed entry of the record says" in _audit(url, tmp_path, signer).findings[0]
     remove_old(url, "a", NEW, tmp_path / "a.xz", "Ann", signer)
     assert len(_audit(url, tmp_path, signer).findings) == 1

@@ -311,6 +311,19 @@ def test_what_is_not_due_has_a_reason_each_and_what_is_not_for_this_age_one_toge
     assert _basis((every[0], done)) == {"drafts": [], "judged": [], "tests": {"b": "Procedure/1"}}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "kind", "is_judged"),
+    [("answer", "Sick visit", True), ("cards", "Sick visit", False), ("cards", "Annual physical", True),
+     ("first cards", "Annual physical", False)],
+)  # fmt: skip
+def test_for_another_service_reminders_are_judged_only_where_they_have_their_place(
+    wanted: Any, kind: str, *, is_judged: bool
+) -> None:
+    visit = builders.encounter(id="e1", type=[{"text": kind}], period={"start": "2026-11-20"})
+    advice = decided("preventive-services", replace(call_about(visit), wanted=wanted))
+    assert (advice.scores is not None) is is_judged
+
+
 # Vaccines
 
 
