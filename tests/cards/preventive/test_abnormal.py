@@ -309,6 +309,7 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
         # A later result without a finding settles from the days of the row on, whatever other screenings mean by it.
         ((LSIL, result(PAP, "NILM", "2026-04-09")), ["cytology-low-grade"]),
         ((LSIL, result(PAP, "NILM", "2026-04-10")), []),
+        ((result(PAP, "HSIL", "2024-01-09"), result(PAP, "NILM", "2026-04-10")), ["cytology-high-grade"]),
         ((LSIL, result(PAP, "", "2026-08-10")), ["cytology-low-grade"]),
         ((LSIL, result(PAP, "Dysplasia; endocervical cells seen", "2026-08-10")), ["cytology-low-grade"]),
         (
