@@ -498,11 +498,10 @@ def write(call: Call, selected: Selected) -> Answered:
 
 def _shaped_cards(call: Call, selected: Selected) -> Sequence[Card | dict[str, Any]]:
     """Return the cards with the links, the note on what could not be had, and the shape that this client gets."""
-    client, components, cards = call.client, call.components, selected.cards
+    client, configured = call.client, call.components.settings
     prefetch = selected.advised.understood.prefetch
-    if components.changes_links or client.smart_client_id is not None:
-        page = f"{components.settings.public_url}/explain/{call.decision_id}"
-        cards = link_cards(cards, page, client, call.decision_id, components.settings)
+    page = f"{configured.public_url}/explain/{call.decision_id}"
+    cards = link_cards(selected.cards, page, client, call.decision_id, configured)
     if prefetch.note is not None:
         cards = with_prefetch_note(cards, prefetch, selected.advised.advice.reads)
     return cards if client.profile.needs_no_shaping else shape_cards(cards, client.profile)

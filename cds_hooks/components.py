@@ -52,16 +52,10 @@ class ServerComponents:
     """What the calls of a visit repeat."""
     thresholds: SiteThresholds = field(init=False)
     """How high an estimate has to be for a card at this site."""
-    changes_links: bool = field(init=False)
-    """Whether the links of cards to their decision are not sent as they are (cds_hooks/access/links.py)."""
 
     def __post_init__(self) -> None:
-        configured = self.settings
-        object.__setattr__(self, "visits", VisitMemory(configured.visit_memory_bytes))
-        object.__setattr__(self, "thresholds", site_thresholds(configured))
-        object.__setattr__(
-            self, "changes_links", configured.explain_link_key is not None or not configured.links_to_pages
-        )
+        object.__setattr__(self, "visits", VisitMemory(self.settings.visit_memory_bytes))
+        object.__setattr__(self, "thresholds", site_thresholds(self.settings))
 
 
 def open_components(
