@@ -91,7 +91,7 @@ def _age_months(record: PatientRecord, instant: float) -> float | None:
 
 def _is_plausible(weight: Measurement, record: PatientRecord) -> bool:
     months = _age_months(record, weight.time.instant)
-    if months is None or months < 0:
+    if months is None:
         return True
     least = max((bounds for bounds in BOUNDS if bounds.age_months <= months), key=lambda bounds: bounds.age_months)
     is_child = months < _ADULT_YEARS * 12
