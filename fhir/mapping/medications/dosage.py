@@ -628,8 +628,10 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
     words = (
         dosage.text or dosage.patientInstruction or "; ".join([added.words for added in dosage.additionalInstruction])
     )
-    if not words or infused or problem or schedule.problem == CONTRADICTION:
+    if not words or infused or schedule.problem == CONTRADICTION:
         return instruction
+    if problem:  # the amount cannot be used: how often it is given can
+        return _as_often_as(instruction, read_sig(words))
     return _with_words(instruction, read_sig(words), dosage, identity, weight_kg)
 
 
@@ -647,6 +649,20 @@ def _while_it_runs(
     return tuple(replace(amount, low=amount.low * low, high=amount.high * high) for amount in infused), None
 
 
+def _as_often_as(instruction: Instruction, sig: Sig) -> Instruction:
+    """Return it as often as the words say, where its structure does not say how often ("25 mg/m2" and "daily")."""
+    schedule = instruction.schedule
+    if schedule.is_known or schedule.problem is not None or sig.times_high is None:
+        return instruction
+    as_needed = instruction.as_needed or sig.as_needed
+    return replace(instruction, schedule=_in_words(sig, schedule), as_needed=as_needed)
+
+
+def _in_words(sig: Sig, schedule: Schedule) -> Schedule:
+    days = 1.0 if sig.single else schedule.days
+    return Schedule(sig.times_low, sig.times_high, sig.single, days=days, on_days=sig.on_days)
+
+
 def _with_words(
     instruction: Instruction, sig: Sig, dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None
 ) -> Instruction:
@@ -657,8 +673,7 @@ def _with_words(
     schedule = instruction.schedule
     parts: tuple[tuple[DoseAmount, float, float], ...] = ()
     if not schedule.is_known and (schedule.problem is None or sig.times_high is not None):
-        days = 1.0 if sig.single else schedule.days
-        schedule = Schedule(sig.times_low, sig.times_high, sig.single, days=days, on_days=sig.on_days)
+        schedule = _in_words(sig, schedule)
         parts = (
             tuple((_amount(sig_amount), low, high) for sig_amount, low, high in sig.parts)
             if instruction.amount is None

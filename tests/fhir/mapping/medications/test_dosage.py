@@ -465,10 +465,13 @@ def test_a_limit_stands_beside_the_dose_and_the_words_state_it_where_the_structu
     assert read_dosage(_dose(_q(5, "mg"), timing=TWICE, text="max 40 mg/day"), WARFARIN) == base
 
 
-def test_a_problem_of_the_dose_or_of_the_timing_is_kept_and_the_words_are_not_read() -> None:
-    assert read_dosage(_dose(_q(5, "fnord"), timing=TWICE, text="5 mg twice daily"), WARFARIN) == Instruction(
-        None, TWO_A_DAY, problem=DoseProblem("the dose's unit 'fnord' is not known")
-    )
+def test_a_problem_of_the_dose_or_of_the_timing_is_kept_and_the_words_say_only_how_often() -> None:
+    problem = DoseProblem("the dose's unit 'fnord' is not known")
+    for timing, text in ((TWICE, "5 mg three times daily"), (None, "5 mg twice daily"), (None, "twice daily")):
+        read = read_dosage(_dose(_q(5, "fnord"), timing=timing, text=text), WARFARIN)
+        assert read == Instruction(None, TWO_A_DAY, problem=problem)
+    as_needed = read_dosage(_dose(_q(5, "fnord"), text="twice daily as needed"), WARFARIN)
+    assert as_needed == Instruction(None, TWO_A_DAY, as_needed=True, problem=problem)
     daily = CodeableConcept((Coding(code="QD"),))
     contrary = Timing(code=daily, repeat=TimingRepeat(frequency=2, period=1.0, periodUnit="d"))
     assert read_dosage(_dose(_q(5, "mg"), timing=contrary, text="5 mg daily"), WARFARIN) == Instruction(
