@@ -16,8 +16,8 @@ _SHIFT_STEPS: Final = 14
 """A sender may come an hour earlier or later than it did, and some minutes: a change of the clocks, another round."""
 _BATCH_WINDOWS: Final = int(np.searchsorted(WINDOWS, STEPS_A_DAY // 2, side="right"))
 """A whole day holds a batch that is due whenever it comes, so those of half a day are judged."""
-_RARE: Final = 1e-8
-_LOW_RARE: Final = 1e-6
+_RARE: Final = 1e-7
+_LOW_RARE: Final = 1e-5
 _LOW_SHARE: Final = 0.86
 _LOW_STRONG: Final = 0.7
 _SILENT_SHARE: Final = 0.12
@@ -29,7 +29,7 @@ _FLOOD_WINDOWS: Final = int(np.searchsorted(WINDOWS, STEPS_A_DAY // 24, side="ri
 _FLOOD_SHARE: Final = 2.5
 _FLOOD_LEAST: Final = 20
 _GAPS_STEPS: Final = 13
-_GAP_RARE: Final = 2e-3
+_GAP_RARE: Final = 1e-3
 _SHARE_FACTOR: Final = 2.0
 _SHARE_MORE: Final = 0.004
 _SHARE_LEAST: Final = 4
@@ -78,9 +78,9 @@ def _flapping(feed: Feed, baseline: Baseline, due: Numbers) -> Iterator[Signal]:
     runs = groupby(zip(counts.tolist(), means.tolist(), strict=True), lambda step: step[0] == 0)
     missing = [sum(mean for _, mean in steps) for is_gap, steps in runs if is_gap]
     gaps = [due for due in missing if rarity(0, due, baseline.spread) < _GAP_RARE]
-    ratio, together = counts.sum() / max(means.sum(), 1e-9), rarity(0, sum(gaps), baseline.spread)
+    ratio = counts.sum() / max(means.sum(), 1e-9)
     # gaps that are likely where messages are only fewer all the time are none
-    if len(gaps) >= 2 and together < _LOW_RARE and rarity(0, ratio * sum(gaps), baseline.spread) < _GAP_RARE:
+    if len(gaps) >= 2 and rarity(0, ratio * sum(gaps), baseline.spread) < _GAP_RARE:
         yield feed.signal("flapping", "volume", length, ratio, is_strong=True)
 
 
