@@ -392,6 +392,8 @@ NO_REASON = "No diabetes, obesity, alcohol use disorder or liver disease is on r
         ([*labs(), observation("39156-5", 29.9, "kg/m2", days_ago(10))], ("outside-population", NO_REASON)),
         ([FATTY, *labs(), referral("Elastography", days_ago(1095))],
          ("already-done", "A liver assessment of the last 3 years is on the chart (ServiceRequest/s1).")),
+        ([FATTY, problem("Acute hepatitis", days_ago(300))],
+         ("excluded", f"FIB-4: not with Acute hepatitis {SCARS}")),
         ([FATTY, *labs(), problem("Acute hepatitis")],
          ("excluded", f"FIB-4: not with Acute hepatitis {SCARS}")),
         ([FATTY, *labs(201)],
@@ -418,7 +420,9 @@ def test_why_no_second_test_of_the_liver_is_proposed(resources: list[Json], reas
         ([FATTY, *labs(80, 50, 140, 10, 102, 102)], "condition K76.0"),
         ([problem("Fatty liver"), *labs()], "Fatty liver"),
         ([problem("Fatty liver", "2024-05-06"), *labs()], "Fatty liver"),
-        ([observation("39156-5", 31, "kg/m2", "2026-11-10"), *labs()], "body mass index 31 kg/m² (2026-11-10)"),
+        ([observation("39156-5", 30, "kg/m2", "2026-11-10"), *labs()], "body mass index 30 kg/m² (2026-11-10)"),
+        ([condition("K76.0", ICD10, onsetDateTime="2024-05-06"), *labs()], "condition K76.0"),
+        ([FATTY, *labs(), problem("Acute hepatitis", days_ago(102.1))], "condition K76.0"),
     ],
 )
 def test_the_index_is_worked_out_up_to_its_limits(resources: list[Json], on_record: str) -> None:

@@ -219,6 +219,7 @@ def test_what_ends_long_term_use_is_an_anticoagulant_by_mouth_with_a_date(order:
     [
         ([], Anticoagulation(None, None)),
         ([request("enoxaparin")], Anticoagulation("enoxaparin", None)),
+        ([request("heparin 1000 UNT/GM Topical Gel")], Anticoagulation(None, None)),
         ([request("enoxaparin prophylaxis", "a"), request("dalteparin prophylaxis", "b")],
          Anticoagulation(None, "enoxaparin")),
         ([request("apixaban 5 MG Oral Tablet")], Anticoagulation("apixaban", None)),
@@ -261,6 +262,8 @@ def test_two_small_doses_of_rivaroxaban_a_day_are_for_the_arteries(daily_mg: flo
         (problem("Family history of atrial fibrillation"), False),
         (problem("Paroxysmal AF s/p PVI"), True),
         (problem("AF"), True),
+        (problem("Atrial fibrillation", days_ago(30)), True),
+        (problem("Atrial fibrillation", verificationStatus={"coding": [{"code": "provisional"}]}), False),
         (problem("Atrial fibrillation", days_ago(-30)), False),
         (problem("Hypertension"), False),
         (operation("Pulmonary vein isolation"), True),
@@ -276,6 +279,16 @@ def test_a_past_fibrillation_is_on_the_problem_list_or_was_ablated(resource: Jso
     assert (hit is not None) is is_there
     if hit is not None and resource["resourceType"] == "Procedure":
         assert (hit.source, hit.status) == ("Procedure/p1", "past")
+
+
+def test_a_past_rhythm_is_given_with_its_code_and_day() -> None:
+    coded_one = past_rhythm(record_of(problem("Hypertension"), condition("I48.91", ICD10)))
+    assert coded_one is not None
+    assert coded_one.code == "I48.91"
+    ablated = past_rhythm(record_of(operation("Pulmonary vein isolation", "2026-05-06")))
+    assert ablated is not None
+    assert ablated.time is not None
+    assert ablated.time.date == "2026-05-06"
 
 
 # Who gets no advice
