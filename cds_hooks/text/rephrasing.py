@@ -400,7 +400,7 @@ def _merged(lines: Sequence[Sentence], kept: Sequence[Sentence], complete: set[s
     """Return the lines of the chart's own text, those that the model's sentences tell in full replaced by them."""
     replaced = [line for line in lines if line.kind in _SENT and complete.issuperset(line.cites)]
     covered = {cite for line in replaced for cite in line.cites}
-    shown = [sentence for sentence in kept if covered.issuperset(sentence.cites) and sentence.kind in _SENT]
+    shown = [sentence for sentence in kept if covered.issuperset(sentence.cites)]
     lost = covered - {cite for sentence in shown for cite in sentence.cites}
     merged: list[Sentence] = []
     for line in lines:

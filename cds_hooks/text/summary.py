@@ -83,11 +83,11 @@ def summarise_chart(chart: ReadableChart, most: int = MOST_SENTENCES) -> Summary
     last += [sentence for note in latest_notes(chart.notes) if (sentence := _of_note(note)) is not None]
     results = _results(chart.of_kind("result"))
     room = max(1, most - len(first) - len(last))
-    shown_results, rest = results[: room if len(results) <= room else room - 1], results[room - 1 :]
-    if len(results) > room and rest:
+    if len(results) > room:
+        results, rest = results[: room - 1], results[room - 1 :]
         cites = tuple(cite for sentence in rest for cite in sentence.cites)
-        shown_results.append(Sentence("; ".join(sentence.text.rstrip(".") for sentence in rest) + ".", cites, "result"))
-    return Summary(tuple((*first, *shown_results, *last)[:most]), max(0, len(first) + len(last) + 1 - most))
+        results.append(Sentence("; ".join(sentence.text.rstrip(".") for sentence in rest) + ".", cites, "result"))
+    return Summary(tuple((*first, *results, *last)[:most]), max(0, len(first) + len(last) + 1 - most))
 
 
 def _listed(label: str, facts: Sequence[Fact]) -> list[Sentence]:

@@ -392,7 +392,7 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
     temporality: str = mention.reading.temporality
     before = mention.before
     experiencer = _person(mention)
-    if experiencer == "patient" and mention.reading.person == "family":
+    if mention.reading.person == "family":
         temporality = "current"  # "brought by mum with a cough"
     if _NO_ALLERGY.fullmatch(mention.written):
         assertion = "negated"

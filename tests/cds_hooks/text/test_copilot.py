@@ -15,7 +15,7 @@ from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.tables import events
-from cds_hooks.text.copilot.tools import COPILOT_EVENT, TOOLS, Copilot
+from cds_hooks.text.copilot.tools import COPILOT_EVENT, TOOLS, Copilot, Tool, check_arguments
 from tests.cds_hooks.text.charts import CHART, drug
 from tests.fhir.builders import bundle
 
@@ -133,6 +133,10 @@ def test_what_is_no_call_of_a_tool_is_refused_and_recorded(copilot: Copilot, nam
     recorded = _events(copilot)
     assert len(recorded) == before + 1
     assert recorded[-1]["status"] == answer.status
+
+
+def test_a_list_may_have_more_members_than_a_text_has_characters() -> None:
+    check_arguments(Tool("call_service", "", {"drafts": "list"}, frozenset()), {"drafts": [{}] * 501}, 10_000)
 
 
 def test_without_the_record_nothing_is_answered(copilot: Copilot) -> None:

@@ -111,6 +111,7 @@ def test_in_shadow_the_text_is_computed_and_recorded_and_not_shown(site: Site) -
     answer = site.summary()
     assert "AIAST" not in answer.stdout
     assert "computed and not shown" in answer.output
+    assert "are confirmed" not in answer.output
     assert site.recorded()[0]["writing"]["confirmed"] == 2
 
 

@@ -51,6 +51,14 @@ def test_what_the_model_leaves_out_is_said_by_the_chart(stub: Stub) -> None:
     assert [s.text for s in summary.sentences] == [s.text for s in summarise(FULL, ON).sentences]
 
 
+def test_an_allergy_is_never_in_the_words_of_the_model(stub: Stub) -> None:
+    sentence = {"text": "Allergy to penicillin with rash.", "cites": ["AllergyIntolerance/a1"]}
+    stub.sentences = [*GOOD, sentence]
+    texts = [sentence.text for sentence in _summary(stub).sentences]
+    assert "Allergies: Penicillin (rash)." in texts
+    assert sentence["text"] not in texts
+
+
 def test_only_minimised_entries_leave(stub: Stub) -> None:
     stub.sentences = GOOD
     _summary(stub, [*FULL, condition("c9", "Quillfeather syndrome")])
@@ -221,6 +229,7 @@ def test_what_the_entries_say_is_confirmed(text: str, cites: str) -> None:
         ("Potassium 5.7 mmol/L.", "o1"),  # a wrong number
         ("Potassium 5.1 mg/dL.", "o1"),  # another unit
         ("Potassium 5.1 mmol/mol.", "o1"),
+        ("Potassium in 5.1 umol/L and creatinine in 162 umol/L.", "o1 o3"),
         ("Potassium <5.1 mmol/L.", "o1"),
         ("Potassium 162 and creatinine 5.1.", "o1 o3"),  # each with the other's number
         ("Potassium 162 umol/L.", "o1 o3"),

@@ -147,6 +147,14 @@ def test_a_page_that_answers_is_among_the_first_three(question: str, page: str) 
         assert _ask(same) == answer, same
 
 
+def test_the_title_of_a_page_is_its_first_heading(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("# Read me\n")
+    (tmp_path / "docs" / "kidney.md").write_text("# Dialysis\n\nNothing.\n\n## Doses\n\nNumbers.\n")
+    (tmp_path / "docs" / "other.md").write_text("# Other\n\nNothing.\n\n## Dialysis\n\nNumbers.\n")
+    assert ask_pages("dialysis numbers", tmp_path / "docs").pages == ("docs/kidney.md", "docs/other.md")
+
+
 @pytest.mark.parametrize(
     "question",
     [
@@ -215,11 +223,14 @@ def test_a_contradiction_names_both_sides_first(resources: tuple[Resource, ...],
     assert {f"{resource['resourceType']}/{resource['id']}" for resource in resources} == set(first.cites)
 
 
-def test_a_long_chart_keeps_to_the_number_of_sentences_and_loses_no_result() -> None:
-    results = [result(f"o{number}", f"Test {number}", number, "mmol/L", "2026-01-01") for number in range(40)]
+@pytest.mark.parametrize("count", [6, 7, 40])  # 6: beside seven other sentences and the potassium all have room
+def test_a_long_chart_keeps_to_the_number_of_sentences_and_loses_no_result(count: int) -> None:
+    results = [result(f"t{number}", f"Test {number}", number, "mmol/L", "2026-01-01") for number in range(count)]
     summary = _summary(*CHART, *results)
+    cites = [cite for sentence in summary.sentences for cite in sentence.cites if cite.startswith("Observation/t")]
     assert len(summary.sentences) == 14
-    assert all(f"Test {number} " in " ".join(s.text for s in summary.sentences) for number in range(40))
+    assert sorted(cites) == sorted(f"Observation/t{number}" for number in range(count))
+    assert any(";" in sentence.text for sentence in summary.sentences if "Test" in sentence.text) == (count > 6)
 
 
 def test_what_a_summary_has_no_room_for_is_counted() -> None:

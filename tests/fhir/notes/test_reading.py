@@ -143,6 +143,10 @@ def _drug(note: str, name: str) -> Drug:
         ("Wheeze in March.", "wheeze", ("affirmed", "current", "patient")),
         ("2015 asthma.", "asthma", ("affirmed", "current", "patient")),
         ("Wheeze prior to that.", "wheeze", ("affirmed", "historical", "patient")),
+        ("Stroke 2026.", "stroke", ("affirmed", "current", "patient")),
+        ("Possible seizure, MRI normal.", "seizure", ("possible", "current", "patient")),
+        ("No PE - heparin declined.", "pulmonary embolism", ("negated", "current", "patient")),
+        ("No ?PE", "pulmonary embolism", ("negated", "current", "patient")),
         ("Allergies - rash", "drug allergy", ("affirmed", "current", "patient")),
     ],
 )
@@ -481,6 +485,7 @@ def test_words_that_hold_a_name_and_mean_none_are_no_findings(note: str) -> None
         ("Thrombolysed w/ alteplase.", "alteplase", "", "completed"),
         ("On letrozole - to switch to fulvestrant.", "fulvestrant", "", "planned"),
         ("If fever give paracetamol.", "paracetamol", "", "conditional"),
+        ("Amlodipine 5 mg, and later his ramipril stopped.", "amlodipine", "5 mg", "active"),
         ("Gave adrenaline 1:1000 IM.", "epinephrine", "1:1000", "completed"),
     ],
 )
