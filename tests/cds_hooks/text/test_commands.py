@@ -248,7 +248,12 @@ def test_a_chart_text_cannot_bring_markup_into_an_explanation() -> None:
 def test_an_attack_is_carried_by_the_chart_that_it_names(carrier: str | None, chart: str) -> None:
     row = {"id": "x", "where": "question", "task": "question", "payload": "latest potassium", "carrier": carrier}
     charts: list[str] = []
-    (answer,) = attacked([row], lambda name: charts.append(name) or [*map(dict, CHART)], lambda _: date(2026, 11, 2))
+
+    def chart_of(name: str) -> list[dict[str, Any]]:
+        charts.append(name)
+        return [dict(resource) for resource in CHART]
+
+    (answer,) = attacked([row], chart_of, lambda _: date(2026, 11, 2))
     assert (charts, answer["status"]) == ([chart], "answered")
 
 
