@@ -19,7 +19,7 @@ from cards.card import Action, Card
 from cards.extension import RestingFinding, WorklistEntry
 from cards.rules.engine.finding import Finding
 from cards.rules.engine.governance import SWITCHED_OFF, MetFinding
-from cards.rules.engine.kept import KeptJudgements
+from cards.rules.engine.kept import KeptJudgements, hand_back
 from cds_hooks.access.links import link_cards
 from cds_hooks.call import Call
 from cds_hooks.dialects import shape_cards
@@ -220,9 +220,7 @@ async def invoke(call: Call, source: Source, sink: Sink) -> Answered:
         await sink.refuse(call, received, error)
         raise
     await sink.take(call, answer)
-    judgements = understood.record.resources.judgements
-    if isinstance(judgements, KeptJudgements):
-        judgements.keep(understood.record)  # for the next call of the visit
+    hand_back(understood.record)
     return answer
 
 

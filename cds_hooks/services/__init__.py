@@ -21,6 +21,7 @@ __all__ = [
     "by_address",
     "find_services",
     "services_for",
+    "services_with",
     "versions_for",
 ]
 
@@ -39,7 +40,7 @@ def find_services(
     """
     trust_site_keys(model_keys)  # before a service loads its model
     if not declared and site_folder is None:
-        return dict(_ours_and_of(packages()))
+        return dict(services_with(packages()))
     services = find_declared(__name__, "SERVICE", Service)
     if site_folder is not None:
         # Nothing of services that are declared as data is imported where there is no folder of them.
@@ -60,7 +61,8 @@ def find_services(
 
 
 @cache
-def _ours_and_of(_packages: tuple[Package, ...]) -> dict[str, Service]:
+def services_with(_packages: tuple[Package, ...]) -> dict[str, Service]:
+    """Return the services of this package and of these packages from outside, each of which sees the visit."""
     services = find_declared(__name__, "SERVICE", Service)
     return {name: service.seeing_visit(services.values()) for name, service in services.items()}
 

@@ -80,6 +80,13 @@ def judgements_of(session: PatientSession) -> KeptJudgements | None:
     return kept if isinstance(kept, KeptJudgements) and kept.session is session else None
 
 
+def hand_back(record: PatientRecord) -> None:
+    """Give the record of a call that is over to the next call of the visit."""
+    kept = record.resources.judgements
+    if isinstance(kept, KeptJudgements):
+        kept.keep(record)
+
+
 def _identity(draft: DraftOrder) -> tuple[int, str | None, str | None, bool, bytes]:
     return draft.position, draft.reference, draft.full_url, draft.may_hold_runs, write_exactly(draft.resource)
 

@@ -122,6 +122,8 @@ def ask_library(model: Any, fitted: FittedModel, rows: NDArray[np.float32], name
     # One thread: for single rows, synchronising threads costs more than the computation.
     with threadpool_limits(limits=1):
         fits = ~_not_taken(probability, X)
+        if getattr(fitted, "clips", False):
+            fits &= ~((np.array(fitted.low) > X) | (np.array(fitted.high) < X)).any(axis=1)
         fits[fits] = _accepted(probability, X[fits])
         there = probability(X[fits]) if fits.any() else np.zeros(0)
     difference = float(np.abs(there - answers[fits]).max()) if fits.any() else 0.0

@@ -18,7 +18,13 @@ from cds_hooks.hold_back.budgets import Turns, VisitCard, VisitRank, card_in_pla
 from cds_hooks.hold_back.memory import Memory, PatientMemories
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.kit.samples import list_samples, load_patient
-from cds_hooks.services import anticoagulation_discussion, find_services, nephrology_referral, statin_discussion
+from cds_hooks.services import (
+    anticoagulation_discussion,
+    find_services,
+    nephrology_referral,
+    services_with,
+    statin_discussion,
+)
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services import internist_charts
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, drug, patient, problem, result, text_of
@@ -95,7 +101,9 @@ def test_a_fault_of_another_service_costs_this_one_nothing(tmp_path: Path, monke
     (before,) = asyncio.run(_opened(tmp_path, chart, orders, at_once=False))
     for module in (nephrology_referral, anticoagulation_discussion, statin_discussion):
         monkeypatch.setattr(module, "SERVICE", dataclasses.replace(module.SERVICE, decide=fails))
+    services_with.cache_clear()
     (opening,) = asyncio.run(_opened(tmp_path, chart, orders, at_once=False))
+    services_with.cache_clear()
     logged = capsys.readouterr().err
     assert ("another service cannot be asked" in logged, "nephrology-referral" in logged) == (True, True)
     assert "planted" not in logged

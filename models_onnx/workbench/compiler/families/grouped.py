@@ -9,7 +9,7 @@ otherwise its probability.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,7 @@ class GroupedModel:
     """The file, its groups and the background [F]; margin = intercept + slope * the file's answer.
 
     `fills`: a missing input has the value of the background. Otherwise the file itself knows what missing means: it is
-    told by a mask, or takes NaN. Values beyond the trained range count as its ends: what a network says of others is
-    not known.
+    told by a mask, or takes NaN.
     """
 
     network: Network
@@ -51,6 +50,8 @@ class GroupedModel:
     fills: bool
     intercept: float = 0.0
     slope: float = 1.0
+    clips: ClassVar[bool] = True
+    """Values beyond the trained range count as its ends: what a network says of others is not known."""
 
     @classmethod
     def read(

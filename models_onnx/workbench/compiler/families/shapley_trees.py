@@ -159,7 +159,7 @@ class ShapleyTrees:
         if ensemble.depth > DEEPEST:
             raise CompileRefused(
                 f"the trees are {ensemble.depth} deep, and up to {DEEPEST} are explained exactly: train with a lower "
-                "max_depth, or write the model as an ONNX file, which is explained by groups of its inputs"
+                "max_depth, or declare groups of inputs, at most ten, which are then explained together"
             )
         if len(cohort) < LEAST_COHORT:
             raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(cohort)} were given")

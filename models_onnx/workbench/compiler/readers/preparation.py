@@ -51,8 +51,8 @@ def columns_behind(step: Any, columns: list[Column], names: Names) -> list[Colum
     if hasattr(step, "get_support") and type(step).__module__.startswith("sklearn.feature_selection"):
         return [column for column, is_selected in zip(columns, step.get_support(), strict=True) if is_selected]
     raise CompileRefused(
-        f"{type(step).__name__} is not compiled input by input; read are {', '.join(sorted(_STEPS))}. Write the "
-        "model as an ONNX file, which is explained by groups of its inputs"
+        f"{type(step).__name__} is not compiled input by input; read are {', '.join(sorted(_STEPS))}. Declare groups "
+        "of the inputs, at most ten, which are then explained"
     )
 
 

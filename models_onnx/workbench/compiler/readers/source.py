@@ -87,8 +87,8 @@ def trees_behind(
     if not all(column.as_it_is for column in columns):
         raise CompileRefused(
             f"{type(last).__name__} behind a step that changes values (a scaler, codes, indicators) is not compiled "
-            "input by input: leave a scaler out and fit it again, its trees ask the same questions without; or write "
-            "the model as an ONNX file, which is explained by groups of its inputs"
+            "input by input: leave a scaler out and fit it again, its trees ask the same questions without; or declare "
+            "groups of inputs, at most ten, which are then explained"
         )
     # the missing value of an imputed column goes where the value of the imputer would go
     missing, owners = [column.curve.missing for column in columns], [column.input for column in columns]
@@ -169,8 +169,8 @@ def read_by_input(model: Any, X: Array, names: tuple[str, ...]) -> FittedModel:
     if isinstance(last, type) or not hasattr(last, "predict"):
         raise CompileRefused(f"an object of the type {type(last).__name__} is no fitted model: give the fitted object")
     raise CompileRefused(
-        f"{type(last).__name__} is of no form that is explained input by input (docs/models/compiler.md); write "
-        "it as an ONNX file, which is explained by groups of its inputs"
+        f"{type(last).__name__} is of no form that is explained input by input (docs/models/compiler.md); declare "
+        "groups of its inputs, at most ten, which are then explained"
     )
 
 

@@ -164,7 +164,7 @@ def _too_small(axis: str, groups: Sequence[Group]) -> list[str]:
 
 
 def _calibration_faults(axis: str, groups: Sequence[Group], rule: str) -> list[str]:
-    """Groups whose interval of O/E lies wholly outside 0.8 to 1.25; by the rule `all`, of the slope outside 0.8 to 1.2.
+    """Name groups whose interval of O/E lies wholly outside 0.8 to 1.25; by the rule `all`, of the slope 0.8 to 1.2.
 
     Where O/E of the latest years exists, it is used. O/E alone can be right on average where the low estimates of a
     group are too low and its high ones too high.

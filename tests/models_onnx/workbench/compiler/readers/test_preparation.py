@@ -108,8 +108,8 @@ WEIGHTED = (
         ),
         (
             PCA(),
-            f"PCA is not compiled input by input; read are {', '.join(sorted(preparation._STEPS))}. Write the "
-            "model as an ONNX file, which is explained by groups of its inputs",
+            f"PCA is not compiled input by input; read are {', '.join(sorted(preparation._STEPS))}. Declare groups of "
+            "the inputs, at most ten, which are then explained",
         ),
     ],
 )
