@@ -76,7 +76,7 @@ def _of_drugs(chart: ReadableChart, notes: list[ChartNote]) -> Iterator[Disagree
                 continue
             statuses = ("stopped", "never") if fact.kind == "drug" else ("active",)
             for drug in drugs_of(note, *statuses):
-                if members and members & ingredients(drug.drug):
+                if members & ingredients(drug.drug):
                     status = "stopped" if fact.kind == "drug" else "taken"
                     yield Disagreement(
                         drug.drug,

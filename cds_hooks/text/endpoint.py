@@ -191,7 +191,7 @@ def _read(name: str, endpoint: Endpoint, content: bytes) -> tuple[Reply, ...]:
     try:
         answer = msgspec.json.decode(content)
         reported, text = answer.get("model"), answer["choices"][0]["message"]["content"]
-        if not isinstance(reported, str) or reported != endpoint.model:
+        if reported != endpoint.model:
             raise EndpointFailed(f"Another model answers at the endpoint {name} than the one that the site names.")
         text = _FENCE.split(text)[-1]
         text = text[text.index("{") : text.rindex("}") + 1]

@@ -91,7 +91,7 @@ class Verdict(Struct, frozen=True):
 
 def _stem(word: str) -> str:
     word = word.lower().replace("µ", "u").replace("μ", "u")
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 
 def _tokens(text: str) -> tuple[str, ...]:
@@ -128,9 +128,10 @@ def _of_fact(fact: Fact, latest: Mapping[str, str]) -> Entry:
             of_status = _OF_STATUS.get(fact.value, frozenset({_stem(fact.value)}))
             needed, allowed = [of_status], of_status | _WERE
         case "result":
-            group, allowed = f"result {fact.name.lower()}", _WERE | _LATEST | _RISE | _FALL | _PAST
             number = re.match(r"-?\d+(?:\.\d+)?", fact.value)
             value = float(number[0]) if number else None
+            unit = fact.value[number.end() :] if number else ""
+            group, allowed = f"result {fact.name.lower()}{unit}", _WERE | _LATEST | _RISE | _FALL | _PAST
         case "family":
             relative = fact.text.partition(":")[0]
             needed, allowed = [frozenset(_tokens(relative)) | _RELATIVE], _RELATIVE | _WERE | {"history"}
@@ -233,7 +234,7 @@ def _runs(tokens: Sequence[str], entries: Sequence[Entry]) -> list[_Run] | str:
             runs[-1].words.append(token)
         else:
             runs.append(_Run(token, holding))
-    return runs or "it says nothing of an entry"
+    return runs
 
 
 def _holds(entry: Entry, tokens: Sequence[str], position: int) -> bool:
@@ -251,7 +252,7 @@ def _holds(entry: Entry, tokens: Sequence[str], position: int) -> bool:
             continue
         earlier = entry.tokens[index - 1] if index else ""
         following = entry.tokens[index + 1] if index + 1 < len(entry.tokens) else ""
-        has_sign = (earlier if earlier and earlier in "<>≤≥" else "") == sign
+        has_sign = (earlier if earlier in "<>≤≥" else "") == sign
         has_unit = behind == following or behind in _JOINING or behind in _STATUS or not behind
         if has_sign and (has_unit or behind[:1].isdigit()):
             return True
@@ -283,7 +284,7 @@ def _status_fault(tokens: Sequence[str], used: Sequence[Entry]) -> str:
             if token in _STATUS and token not in entry.allowed and all(token not in name for name in entry.names):
                 return "it says another status than the entry"
     older = [entry for entry in used if not entry.is_latest]
-    if any(entry.day and entry.day not in tokens for entry in older):
+    if any(entry.day not in tokens for entry in older):
         return "it tells an older result without its date"
     if not _LATEST.isdisjoint(tokens):
         first: dict[str, Entry] = {}
@@ -299,11 +300,10 @@ def _change_fault(tokens: Sequence[str], used: Sequence[Entry]) -> str:
     rises, falls = not _RISE.isdisjoint(tokens), not _FALL.isdisjoint(tokens)
     if not (rises or falls):
         return ""
-    values = [entry for entry in used if entry.value is not None]
-    if (rises and falls) or len(values) != 2 or values[0].group != values[1].group:
+    if (rises and falls) or len(used) != 2 or used[0].group != used[1].group:
         return "it tells a change that the entries do not show"
-    before, after = values
-    if not before.day or before.day >= after.day or before.value is None or after.value is None:
+    before, after = used
+    if before.day >= after.day or before.value is None or after.value is None:
         return "it tells a change that the entries do not show"
     is_right = after.value > before.value if rises else after.value < before.value
     return "" if is_right else "it tells a change that the entries do not show"

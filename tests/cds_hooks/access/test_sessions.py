@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
@@ -75,12 +76,13 @@ def test_a_session_without_a_page_ends_and_its_row_is_gone(opened: Sessions, clo
         assert connection.execute(select(sessions)).first() is None
 
 
+@pytest.mark.parametrize(("longest", "seconds"), [(None, 900), (600, 600)])
 def test_the_rows_of_sessions_that_nobody_ended_are_swept_at_the_next_login(
-    opened: Sessions, clock: Clock, tmp_path: Path
+    opened: Sessions, clock: Clock, tmp_path: Path, longest: int | None, seconds: int
 ) -> None:
     for _ in range(3):
-        opened.begin(ANN)
-    clock.now += 1000
+        opened.begin(msgspec.structs.replace(ANN, longest=longest))
+    clock.now += seconds
     opened.begin(ANN)
     with store_of(tmp_path).transaction() as connection:
         assert len(connection.execute(select(sessions)).all()) == 1

@@ -16,10 +16,12 @@ def drug(identifier: str, text: str, dose: str = "", status: str = "active", **m
     return order | {"medicationCodeableConcept": {"text": text}, "dosageInstruction": [{"text": dose}], **more}
 
 
-def result(identifier: str, text: str, value: float, unit: str, day: str) -> Resource:
-    quantity = {"value": value, "unit": unit}
+def result(identifier: str, text: str, value: float | str, unit: str, day: str, **more: Any) -> Resource:
+    """A result of a number with a unit, or of words."""
     observation = {"resourceType": "Observation", "id": identifier, "status": "final", "code": {"text": text}}
-    return observation | {"valueQuantity": quantity, "effectiveDateTime": day}
+    if isinstance(value, str):
+        return observation | {"valueString": value, "effectiveDateTime": day}
+    return observation | {"valueQuantity": {"value": value, "unit": unit, **more}, "effectiveDateTime": day}
 
 
 def allergy(identifier: str, text: str, reaction: str = "rash") -> Resource:

@@ -14,14 +14,14 @@ from cds_hooks.text.endpoint import Caller, Endpoint, EndpointRefused, endpoint_
 from cds_hooks.text.prompts import read_prompt
 from cds_hooks.text.rephrasing import check_sentence, entries_of, provenance, rephrase
 from cds_hooks.text.summary import Summary, summarise
-from tests.cds_hooks.text.charts import CHART, condition, result
+from tests.cds_hooks.text.charts import CHART, condition, note, result
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
 
 ON = date(2026, 11, 2)
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",
     "id": "p1",
-    "name": [{"family": "Quillfeather", "given": ["Maud"]}],
+    "name": [{"family": "Quillfeather", "given": ["Maud", "A"]}],
     "identifier": [{"system": "urn:mrn", "value": "MRN-7781"}],
 }
 FULL = [PATIENT, *CHART, condition("c3", "Gout"), result("o3", "Creatinine", 162, "umol/L", "2026-10-02")]
@@ -59,10 +59,33 @@ def test_an_allergy_is_never_in_the_words_of_the_model(stub: Stub) -> None:
     assert sentence["text"] not in texts
 
 
+def test_a_line_stays_where_a_sentence_that_tells_a_part_of_it_is_not_shown(stub: Stub) -> None:
+    """The gout is told together with a potassium that is told without the one before it, so that it is left out."""
+    stub.sentences = [
+        {"text": "The patient has atrial fibrillation.", "cites": ["Condition/c1"]},
+        {"text": "Gout and potassium 5.1 mmol/L.", "cites": ["Condition/c3", "Observation/o1"]},
+    ]
+    texts = [sentence.text for sentence in _summary(stub).sentences]
+    assert "Problems: Atrial fibrillation (since 2020-01-01); Gout." in texts
+
+
+def test_a_text_of_as_many_sentences_as_there_may_be_is_shown(stub: Stub) -> None:
+    each_alone = [
+        {"text": f"The patient has {name}.", "cites": [cite]}
+        for name, cite in (("atrial fibrillation", "Condition/c1"), ("gout", "Condition/c3"))
+    ]
+    stub.sentences = [*each_alone, GOOD[1]]
+    chart, named = read_chart(FULL, ON), ("ward", Endpoint(address=stub.address, model=MODEL))
+    most = len(_summary(stub).sentences)
+    notices = [rephrase(FULL, chart, named, read_prompt("summary"), Caller(), most=n).notice for n in (most, most - 1)]
+    assert notices == ["", "The language model's text is longer. This is the chart's own text."]
+
+
 def test_only_minimised_entries_leave(stub: Stub) -> None:
     stub.sentences = GOOD
-    _summary(stub, [*FULL, condition("c9", "Quillfeather syndrome")])
+    _summary(stub, [*FULL, condition("c9", "Quillfeather syndrome"), condition("c8", "Type A dissection")])
     sent = str(stub.sent)
+    assert "Type A dissection" in sent  # an initial is no name
     assert not any(word in sent for word in ("Quillfeather", "Maud", "MRN-7781", "Condition/", "p1"))
     assert not any(word in sent for word in ("Apixaban", "Penicillin", "wheeze"))  # drugs, allergies and notes stay
     assert {entry["kind"] for entry in stub.entries()} == {"problem", "past", "result", "family"}
@@ -174,8 +197,15 @@ def test_a_file_of_endpoints_that_makes_no_sense_is_refused(tmp_path: Path, cont
 def test_no_endpoint_is_allowed_but_those_of_the_site(tmp_path: Path) -> None:
     assert read_text_file(None).endpoints == {}
     path = tmp_path / "text.toml"
-    path.write_text("endpoints.ward = {address = 'http://127.0.0.1:1/v1', model = 'm'}")
-    assert endpoint_named(read_text_file(path), "ward").model == "m"
+    with pytest.raises(EndpointRefused, match="names none"):
+        endpoint_named(read_text_file(None), "ward")
+    for where in (
+        "address = 'https://model.example.org/v1'",
+        "address = 'http://model.example.org/v1', networks = ['10.1.0.0/16']",
+        "address = 'http://127.0.0.1:1/v1'",
+    ):
+        path.write_text(f"endpoints.ward = {{{where}, model = 'm'}}")
+        assert endpoint_named(read_text_file(path), "ward").model == "m"
     for name in ("other", "http://127.0.0.1:1/v1"):
         with pytest.raises(EndpointRefused, match="names ward"):
             endpoint_named(read_text_file(path), name)
@@ -183,8 +213,22 @@ def test_no_endpoint_is_allowed_but_those_of_the_site(tmp_path: Path) -> None:
 
 _MORE = [
     result("o3", "Creatinine", 162, "umol/L", "2026-10-02"),
-    condition("c3", "Left hip fracture"),
+    condition("c3", "Left hip fracture", onsetDateTime="2019"),
     condition("c4", "Right knee pain"),
+    condition("c6", "Open fracture of right foot"),
+    condition("c7", "Chronic kidney disease stage 3"),
+    result("o4", "Troponin", 5, "ng/L", "2026-10-01", comparator="<"),
+    result("o5", "25 hydroxyvitamin D", 40, "nmol/L", "2026-10-01"),
+    result("o6", "Sodium", 135, "mmol/L", "2026-10-01"),
+    result("o7", "Sodium", 140, "mmol/L", "2026-10-01"),
+    result("o8", "Glucose", 5.5, "mmol/L", "2026-04-01"),
+    result("o9", "Glucose", 99, "mg/dL", "2026-10-01"),
+    result("o10", "Urate", 400, "umol/L", ""),
+    result("o11", "Urate", 410, "umol/L", "2026-10-01"),
+    result("o12", "Protein", "trace", "", "2026-04-01"),
+    result("o13", "Protein", "positive", "", "2026-10-01"),
+    result("o14", "Creatinine", 180, "umol/L", "2026-04-01"),
+    note("d2", "Mother had stroke. Return if chest pain.", day="2026-10-30"),
     condition("c5", "Type 2 diabetes mellitus"),
     {"resourceType": "ServiceRequest", "id": "s1", "status": "active", "code": {"text": "Chest X-ray"}},
 ]
@@ -217,6 +261,14 @@ def _fault(text: str, cites: str) -> str:
         ("Lisinopril 10 mg tablet was stopped: cough.", "m2"),
         ("Allergy to penicillin with rash.", "a1"),
         ("A chest X-ray is ordered.", "s1"),
+        ("Creatinine fell from 180 umol/L on 2026-04-01 to 162 umol/L on 2026-10-02.", "o14 o3"),
+        ("Left hip fracture since 2019.", "c3"),  # the year alone is charted
+        ("Open fracture of right foot.", "c6"),  # "open" is of the name, no order
+        ("Chronic kidney disease stage 3.", "c7"),
+        ("Troponin <5 ng/L.", "o4"),
+        ("25 hydroxyvitamin D 40 nmol/L.", "o5"),
+        ("Potassium 5.1 2026-10-01.", "o1"),
+        ("the " * 70 + "atrial fibrillation.", "c1"),  # 300 characters
     ],
 )
 def test_what_the_entries_say_is_confirmed(text: str, cites: str) -> None:
@@ -263,6 +315,19 @@ def test_what_the_entries_say_is_confirmed(text: str, cites: str) -> None:
         ("Potassium 5.1 mmol/L [more](http://collect.example.net)", "o1"),
         ("Potassium 5.1 mmol/L <b>", "o1"),
         ("Potassium 5.1 mmol/L?", "o1"),
+        ("the " * 70 + " atrial fibrillation.", "c1"),  # 301 characters
+        ("The patient is known.", "c1"),  # nothing
+        ("Potassium 2026.", "o1"),  # the year as if it were the value
+        ("Troponin 5 ng/L.", "o4"),  # without the sign
+        ("Past stroke said in the clinic letter.", "d2"),  # the mother's
+        ("The clinic letter says chest pain.", "d2"),  # it says what to do if
+        ("Potassium rose and fell from 4.2 mmol/L on 2026-04-01 to 5.1 mmol/L on 2026-10-01.", "o2 o1"),
+        ("Potassium 5.1 mmol/L on 2026-10-01 rose, creatinine 162 umol/L on 2026-10-02.", "o1 o3"),
+        ("Potassium rose to 5.1 mmol/L.", "o1"),  # from nothing
+        ("Sodium rose from 135 mmol/L to 140 mmol/L.", "o6 o7"),  # of one day
+        ("Glucose rose from 5.5 mmol/L on 2026-04-01, glucose 99 mg/dL on 2026-10-01.", "o8 o9"),  # they are the same
+        ("Urate 400 umol/L.", "o10"),  # nobody knows of when, and there is one with a day
+        ("Protein rose from trace on 2026-04-01, protein positive on 2026-10-01.", "o12 o13"),  # no numbers
     ],
 )
 def test_a_sentence_with_one_thing_changed_is_not(text: str, cites: str) -> None:
@@ -272,4 +337,5 @@ def test_a_sentence_with_one_thing_changed_is_not(text: str, cites: str) -> None
 def test_a_resource_is_told_only_with_its_value() -> None:
     verdict = check_sentence("Potassium.", ["Observation/o1"], ENTRIES)
     assert not verdict.complete
+    assert not check_sentence("Potassium on 2026-10-01.", ["Observation/o1"], ENTRIES).complete
     assert check_sentence("Potassium 5.1 mmol/L.", ["Observation/o1"], ENTRIES).complete == {"Observation/o1"}

@@ -11,9 +11,9 @@ import pytest
 from starlette.requests import Request
 
 import cds_hooks.web as package
-from cds_hooks.errors import BadRequest
+from cds_hooks.errors import BadRequest, BodyTooLarge
 from cds_hooks.web.charts import Tick, format_ms
-from cds_hooks.web.forms import _parse_upload, read_form
+from cds_hooks.web.forms import Form, _parse_upload, read_form
 from cds_hooks.web.numbers import format_age, format_quantity, logistic, logit, people_range
 from cds_hooks.web.visitor import PageLink, PatientBound, Visiting, Visitor, set_visiting, visiting
 from tests.cds_hooks.web.symbols import decisions_of, file_of, templates, text_of
@@ -140,14 +140,24 @@ def test_a_compressed_file_and_one_that_is_not_utf_8_are_refused() -> None:
 
 
 def test_a_nul_which_a_database_does_not_take_is_refused() -> None:
+    with pytest.raises(BadRequest, match=r"U\+0000"):
+        _posted(b"name=u-operator%00", 100)
+
+
+def test_a_form_has_as_many_bytes_as_are_read_and_no_more() -> None:
+    assert _posted(b"name=ann", 8) == {"name": "ann"}
+    with pytest.raises(BodyTooLarge, match="the 7 bytes"):
+        _posted(b"name=ann", 7)
+
+
+def _posted(body: bytes, most_bytes: int) -> Form:
     head = [(b"content-type", b"application/x-www-form-urlencoded")]
 
     async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": b"name=u-operator%00", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     request = Request({"type": "http", "method": "POST", "headers": head}, receive)
-    with pytest.raises(BadRequest, match=r"U\+0000"):
-        asyncio.run(read_form(request, 5, of_session=False))
+    return asyncio.run(read_form(request, 5, most_bytes, of_session=False))
 
 
 CONFIRM = "read what changed, then: .venv/bin/python -m tests.cds_hooks.web.symbols {template} --write"
