@@ -507,7 +507,7 @@ def test_a_file_of_the_provider_that_does_not_fit_is_refused(tmp_path: Path, lin
 
 def _groups_at_userinfo(provider: Provider, **userinfo: Any) -> None:
     """As a provider in its default configuration: groups are not in the ID token."""
-    provider.person = {"sub": "p-1", "name": "Pat Site"}
+    provider.person = {"sub": "p-1"}
     provider.userinfo = {"sub": "p-1", **userinfo}
     provider.metadata = {"userinfo_endpoint": f"{provider.address}/userinfo"}
 
@@ -516,15 +516,20 @@ async def test_groups_that_the_id_token_lacks_are_read_from_userinfo(tmp_path: P
     _groups_at_userinfo(provider, groups=["cds-ops"])
     async with at(tmp_path, provider, scopes="openid profile groups") as person:
         assert (await _come_back(person)).status_code == 303
-        assert (await person.open("/decisions")).status_code == 200
+        shown = await person.open("/decisions")
+        assert (shown.status_code, "p-1" in shown.text) == (200, True)  # who has no name is called by the subject
     (asked,) = [fields for path, fields in provider.asked if path == "/authorize"]
     assert asked["scope"] == "openid profile groups"
 
 
-@pytest.mark.parametrize("userinfo", [{"sub": "p-2", "groups": ["cds-ops"]}, {"groups": []}, {}])
+@pytest.mark.parametrize("userinfo", [{"sub": "p-2", "groups": ["cds-ops"]}, {"groups": []}, {}, None])
 async def test_userinfo_of_another_person_or_without_groups_lets_nobody_in(
-    tmp_path: Path, public: Provider, userinfo: dict[str, Any]
+    tmp_path: Path, public: Provider, userinfo: dict[str, Any] | None
 ) -> None:
-    _groups_at_userinfo(public, **userinfo)
+    _groups_at_userinfo(public, **userinfo or {})
+    if userinfo is None:  # nor does the provider say more than the ID token
+        public.metadata = {}
     async with at(tmp_path, public) as person:
-        assert (await _come_back(person)).status_code == 403
+        answer = await _come_back(person)
+    is_other = userinfo is not None and "sub" in userinfo
+    assert (answer.status_code, "none of their groups" in answer.text) == (403, not is_other)

@@ -163,7 +163,18 @@ async def test_an_address_at_another_origin_is_not_called_unless_the_file_names_
         assert elsewhere.asked == []
 
 
-async def test_a_launch_without_a_patient_lets_nobody_in(tmp_path: Path, ehr: Provider) -> None:
+async def test_a_person_without_a_name_is_called_by_what_the_ehr_calls_them(tmp_path: Path, ehr: Provider) -> None:
+    ehr.person = {"sub": "u7"}
+    ehr.launches["of-ann"]["patient"] = "p" * 64
+    async with at(tmp_path, ehr) as person:
+        assert (await _launch(person, ehr)).status_code == 303
+        assert "u7" in (await person.open("/explain")).text
+    assert [who for who, _ in entries(tmp_path, "login")] == ["smart ehr u7"]
+
+
+@pytest.mark.parametrize("patient", [None, "", 7, "p" * 65])
+async def test_a_launch_without_a_patient_lets_nobody_in(tmp_path: Path, ehr: Provider, patient: object) -> None:
+    ehr.launches["of-nobody"] = {"patient": patient}
     async with at(tmp_path, ehr) as person:
         answer = await _launch(person, ehr, "of-nobody")
         assert answer.status_code == 403

@@ -93,6 +93,17 @@ def test_the_newest_answer_stays_though_its_decision_goes(url: str, tmp_path: Pa
     assert (run.decisions, run.feedback) == (2, 1)
 
 
+def test_the_record_is_sealed_on_after_a_run_took_the_rows_that_were_sealed_last(
+    url: str, tmp_path: Path, signer: Signer
+) -> None:
+    _write(url, ("a", OLD), ("a", OLD))
+    add_seal(url, tmp_path / "seals.ndjson", signer)
+    _write(url, ("a", NEW))
+    assert remove_old(url, "a", NEW, tmp_path / "a.xz", "Ann", signer) is not None
+    add_seal(url, tmp_path / "seals.ndjson", signer)
+    assert _audit(url, tmp_path, signer).findings == []
+
+
 def test_what_is_held_stays_until_the_hold_is_released(url: str, tmp_path: Path, signer: Signer) -> None:
     mine = _write(url, ("a", OLD), ("a", OLD))
     _write(url, ("a", OLD), patient="p2")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from cds_hooks.app import create_app
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.tables import events
-from cds_hooks.text.copilot.tools import COPILOT_EVENT, TOOLS, Copilot, Tool, check_arguments
+from cds_hooks.text.copilot.bearer import NeedsToken
+from cds_hooks.text.copilot.tools import COPILOT_EVENT, TOOLS, ArgumentsRefused, Copilot, Tool, check_arguments
 from tests.cds_hooks.text.charts import CHART, drug
 from tests.fhir.builders import bundle
 
@@ -133,6 +135,33 @@ def test_what_is_no_call_of_a_tool_is_refused_and_recorded(copilot: Copilot, nam
     recorded = _events(copilot)
     assert len(recorded) == before + 1
     assert recorded[-1]["status"] == answer.status
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "characters", "is_call"), [(512, 500, True), (511, 500, False), (999, 501, False)]
+)
+def test_arguments_have_so_many_characters_and_bytes(most_bytes: int, characters: int, *, is_call: bool) -> None:
+    """A text is counted with three bytes around it and a name with four."""
+    with nullcontext() if is_call else pytest.raises(ArgumentsRefused):
+        check_arguments(TOOLS["search_rules"], {"words": "x" * characters}, most_bytes)
+
+
+async def test_nobody_comes_in_without_the_token_and_the_life_of_the_server_needs_none(copilot: Copilot) -> None:
+    served: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        served.append(scope["type"])
+
+    async def send(message: Any) -> None:
+        served.append(str(message.get("status", "")))
+
+    door = NeedsToken(app, "a-token", copilot._settings.database_url)
+    for kind, headers in (
+        ("lifespan", []), ("http", [(b"authorization", b"Bearer a-token")]), ("http", []),
+        *(("http", [(b"authorization", token)]) for token in (b"", b"Bearer ", b"Bearer another", b"Basic a-token")),
+    ):  # fmt: skip
+        await door({"type": kind, "headers": headers}, None, send)  # type: ignore[arg-type] # nothing is received
+    assert served == ["lifespan", "http", *["401", ""] * 5]
 
 
 def test_a_list_may_have_more_members_than_a_text_has_characters() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 
 from cds_hooks.text.copilot.tools import TOOLS, Copilot
@@ -63,31 +62,6 @@ def test_the_official_client_lists_and_calls_all_tools(copilot: Copilot) -> None
     anyio.run(called)
 
 
-def test_a_hostile_client_is_refused(copilot: Copilot) -> None:
-    from mcp import Client
-
-    from cds_hooks.text.copilot.server import mcp_server
-
-    other = Copilot(copilot._http, copilot._settings, "another hospital")
-    decision = copilot.call("call_service", {"service": "vaccines-due", "chart": BUNDLE}).data["decision"]
-    attacks: list[tuple[str, dict[str, Any]]] = [
-        ("explain_decision", {"decision": decision}),
-        ("release_model", {}),
-        ("list_services", {"also": "secrets"}),
-        ("summarise_chart", {"chart": BUNDLE, "fhirServer": "http://169.254.169.254"}),
-        ("summarise_chart", {"chart": BUNDLE | {"fhirAuthorization": {"access_token": "x"}}}),
-    ]
-
-    async def called() -> None:
-        async with Client(mcp_server(other)) as client:
-            for name, arguments in attacks:
-                answer = await client.call_tool(name, arguments)
-                assert answer.is_error, name
-                assert answer.structured_content["status"] == "refused"
-
-    anyio.run(called)
-
-
 def test_over_stdio_it_is_a_process_of_its_own(tmp_path: Path) -> None:
     from mcp import Client, StdioServerParameters
 
@@ -101,7 +75,7 @@ def test_over_stdio_it_is_a_process_of_its_own(tmp_path: Path) -> None:
         async with Client(parameters) as client:
             assert len((await client.list_tools()).tools) == len(TOOLS)
             answer = await client.call_tool("list_services", {})
-            assert answer.structured_content["status"] == "refused"  # there is no server at that address
+            assert (answer.is_error, answer.structured_content["status"]) == (True, "refused")  # no server is there
             summary = await client.call_tool("summarise_chart", {"chart": BUNDLE})
             assert summary.structured_content["data"]["sentences"]
 
@@ -139,22 +113,3 @@ def test_over_http_the_official_client_calls_it_with_the_token(tmp_path: Path) -
         finally:
             process.terminate()
     assert forms == {("application/json", False)}, "JSON and no sessions, so that any worker can answer"
-
-
-def test_over_http_it_asks_for_its_token(copilot: Copilot) -> None:
-    from cds_hooks.text.copilot.server import http_app
-
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
-    accepted = {"accept": "application/json, text/event-stream"}
-
-    async def statuses() -> list[int]:
-        app = http_app(copilot, TOKEN, copilot._settings.database_url)
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8087") as client:
-            tokens = ["", "Bearer ", "Bearer another-token-of-one-process", f"Basic {TOKEN}"]
-            return [
-                (await client.post("/mcp", json=message, headers=accepted | {"authorization": token})).status_code
-                for token in tokens
-            ]
-
-    assert anyio.run(statuses) == [401] * 4
