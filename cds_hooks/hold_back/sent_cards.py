@@ -277,7 +277,7 @@ class SentCardAnswer(Struct, frozen=True):
     def is_known_reason(self) -> bool:
         """Whether it is an override with a reason that the card offered, or that the project knows."""
         offered = {reason.code for reason in self.card.reasons}
-        return not self.is_accepted and (self.how in offered or self.how in KNOWN_REASONS)
+        return self.how in offered or self.how in KNOWN_REASONS
 
     @property
     def is_accepted(self) -> bool:

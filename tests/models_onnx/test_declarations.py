@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 import pytest
+from msgspec import Struct
 
 from cards.rules.language.rule import RuleError
 from models_onnx.declarations import declaring_files, find_declared, refuse_wrong_types
@@ -129,6 +130,10 @@ class Part:
     share: float | None = None
 
 
+class Clock(Struct, frozen=True):
+    hour: int
+
+
 @dataclass(frozen=True)
 class Schedule:
     """A declaration with members of every type that the check knows."""
@@ -141,6 +146,7 @@ class Schedule:
     named: Mapping[str, int] = field(default_factory=dict)
     apart: frozenset[str] = frozenset()
     pair: tuple[int, str] = (1, "")
+    clock: Clock | None = None
 
 
 def _made(**members: Any) -> Schedule:
@@ -149,14 +155,24 @@ def _made(**members: Any) -> Schedule:
 
 def test_members_of_the_declared_types_are_taken() -> None:
     parts = (Part("walk"), Part("swim", 1))
-    refuse_wrong_types(_made(parts=parts, run=print, named={"a": 1}, apart=frozenset({"b"}), pair=(2, "c")))
+    refuse_wrong_types(
+        _made(clock=Clock(8), parts=parts, run=print, named={"a": 1}, apart=frozenset({"b"}), pair=(2, "c"))
+    )
 
 
 def test_whole_numbers_and_none_fit_where_they_may_stand() -> None:
     refuse_wrong_types(Schedule("a", (), parts=(Part("walk", None), Part("swim", 2)), count=True, run=None))
 
 
-@pytest.mark.parametrize(("member", "about"), [({"days": "monday"}, "days"), ({"parts": (Part("run"),)}, "run")])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("member", "about"),
+    [
+        ({"days": "monday"}, "days"),
+        ({"parts": (Part("run"),)}, "run"),  # type: ignore[arg-type]
+        ({"parts": (Clock(8),)}, "parts"),
+        ({"clock": Part("walk")}, "clock"),
+    ],
+)
 def test_the_line_of_a_wrong_type_is_that_of_its_name_or_of_the_word(member: dict[str, Any], about: str) -> None:
     with pytest.raises(DeclarationError) as refused:
         refuse_wrong_types(_made(**member))

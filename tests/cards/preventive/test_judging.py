@@ -276,6 +276,8 @@ STATES: list[tuple[str, tuple[Json, ...], Json | None, str]] = [
     (CERVIX, (procedure("LEEP of cervix", "2012-02-01"),), None, "not due: abnormal"),
     (CERVIX, (result("10524-7", "Abnormal", "2025-06-01"),), None, "not due: abnormal"),
     (CERVIX, (_asked("Cervix", valueString="absent"),), None, "not due: condition"),
+    (CERVIX, (_asked("Cervix", valueString="absent"), result("10524-7", "NILM", "2010-06-01")), person(sex="male"),
+     "not due: condition"),
     (CERVIX, (_asked("Cervix", valueString="present"),), person(sex="male"), "due: never-seen"),
     ("breast-cancer", (_asked("Breasts", valueString="none"),), None, "not due: condition"),
     # A study of the belly that says how wide the aorta is answers the question.

@@ -158,6 +158,8 @@ def test_a_transplant_is_of_stem_cells_of_any_kind_and_of_a_date() -> None:
     period = {"performedDateTime": None, "performedPeriod": {"start": "2026-04-01", "end": "2026-04-02"}}
     assert {since for code, since, _ in _observed(_procedure(**period)) if code != "157"} == {date(2026, 4, 1)}
     assert {since for _, since, _ in _observed(_procedure(performedDateTime=None))} == {None}
+    undated = _procedure(performedDateTime=None, id="p2")
+    assert [_person(*both).person.observed("004") for both in ((_procedure(), undated), (undated,))] == [day, None]
 
 
 @pytest.mark.parametrize(("day", "is_open"), [("2026-08-21", True), ("2026-08-22", False)])

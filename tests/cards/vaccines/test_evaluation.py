@@ -15,6 +15,7 @@ from cards.vaccines.knowledge import (
     Skip,
     SkipCondition,
     SkipSet,
+    Vaccines,
 )
 from cards.vaccines.patient import GivenDose
 from tests.cards.vaccines.small_series import course_of, given, rule
@@ -93,6 +94,23 @@ def test_after_a_dose_that_does_not_count_the_conflict_is_longer(day: str, expec
     too_young = given("2000-06-01")
     assert judged(rules, too_young, given(day), conflicts=(LIVE_ITSELF,))[0] == ("Not Valid", TOO_YOUNG)
     assert last(rules, too_young, given(day), conflicts=(LIVE_ITSELF,)) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "manufacturer", "counts"),
+    [
+        ({"trade_name": "Brand", "manufacturer": "MSD"}, "MSD", True),
+        ({"trade_name": "Brand", "manufacturer": "MSD"}, "SKB", False),
+        ({"trade_name": "Brand", "manufacturer": "MSD"}, "", True),
+        ({"trade_name": "Brand"}, "SKB", True),
+        ({"manufacturer": "MSD"}, "SKB", True),
+    ],
+)
+def test_only_another_manufacturer_of_a_named_product_is_held_against_a_dose(
+    entry: dict[str, str], manufacturer: str, *, counts: bool
+) -> None:
+    rules = (rule(preferable=(Vaccines(("10",), **entry),)),)  # type: ignore[arg-type]  # both are texts
+    assert last(rules, given("2010-01-01", manufacturer=manufacturer)) == ("Valid" if counts else WRONG)
 
 
 def test_a_dose_after_the_last_one_is_extraneous_and_a_sub_standard_one_advances_nothing() -> None:

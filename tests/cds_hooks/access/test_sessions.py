@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from msgspec import structs
 from sqlalchemy import select
 
 from cds_hooks.access.accounts import change_password, change_roles, disable_account
@@ -66,6 +67,16 @@ def test_a_session_that_is_used_goes_on_until_its_longest_time(opened: Sessions,
         assert opened.visitor(token) is not None
     clock.now += 700
     assert opened.visitor(token) is None
+
+
+@pytest.mark.parametrize(("longest", "ends_after"), [(1000.0, 1000), (None, 3600), (5000.0, 3600)])
+def test_a_person_can_have_a_shorter_session_and_no_longer_one(
+    opened: Sessions, clock: Clock, longest: float | None, ends_after: int
+) -> None:
+    token, begun = opened.begin(structs.replace(ANN, longest=longest)), clock.now
+    for seconds in (*range(500, ends_after, 500), ends_after):
+        clock.now = begun + seconds
+        assert (opened.visitor(token) is not None) is (seconds < ends_after)
 
 
 def test_a_session_without_a_page_ends_and_its_row_is_gone(opened: Sessions, clock: Clock, tmp_path: Path) -> None:

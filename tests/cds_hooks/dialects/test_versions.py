@@ -43,7 +43,7 @@ def test_actions_are_chosen_one_by_one_only_where_the_client_said_it_can(version
     assert isinstance(_wire(version), Card)
     card = _wire(version, action_selection_behavior=True)
     assert [each.get("actionSelectionBehavior") for each in card["suggestions"]] == ["any", None]
-    assert isinstance(_wire("2.0", action_selection_behavior=True), Card)
+    assert isinstance(_wire("2.0", action_selection_behavior=True, markdown="plain"), Card)
 
 
 # Discovery

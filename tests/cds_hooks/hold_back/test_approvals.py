@@ -14,7 +14,7 @@ from cards.rules.engine.governance import NEEDS_NOTE, SiteRules, all_rule_versio
 from cds_hooks.audit.seals import add_seal, read_seals
 from cds_hooks.audit.verification import audit
 from cds_hooks.hold_back.act_desk import APPROVED, LoggedIn, WantedAct, waiver_version
-from cds_hooks.hold_back.acts import COMMAND, ApprovalRefused, model_subject, waiver_subject
+from cds_hooks.hold_back.acts import COMMAND, LOCAL, ApprovalRefused, Signatory, model_subject, waiver_subject
 from cds_hooks.hold_back.approvals import NOBODY_APPROVES, ApprovalBook, ModelApprovals
 from cds_hooks.hold_back.governance import Governance
 from cds_hooks.storage.database import engine_for, parse_url
@@ -83,6 +83,13 @@ def test_the_same_person_under_two_logins_one_role_and_a_viewer_are_refused(
     with pytest.raises(ApprovalRefused, match=said):
         here.click(person)
     assert len(here.book().approvals("rule", SUBJECT)) == 1
+
+
+def test_one_person_has_one_id_or_one_name() -> None:
+    ann = Signatory(by="Ann Lee", role="owner", person="account ann", issuer=LOCAL)
+    assert ann.is_same_person(msgspec.structs.replace(ann, by="Ann Smith"))
+    assert ann.is_same_person(msgspec.structs.replace(ann, by="ANN LEE", person="account ann2"))
+    assert not ann.is_same_person(msgspec.structs.replace(ann, by="Ann Smith", issuer="https://login.example.org"))
 
 
 def test_who_has_several_roles_approves_in_one_that_the_first_has_not(here: Desk) -> None:

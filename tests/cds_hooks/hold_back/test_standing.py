@@ -120,6 +120,12 @@ def test_a_model_stands_as_its_release_and_the_acts_say(
     assert model_standing(release(), releases, None, lowest, date(2026, 11, 22)).state == expected
 
 
+def test_a_version_beside_the_one_in_use_stands_by_its_own_name(tmp_path: Path) -> None:
+    releases, day = releases_after(tmp_path, "off", kind="model", name="mortality_5y-next"), date(2026, 11, 22)
+    assert model_standing(release(), releases, None, "validated", day, name="mortality_5y-next").state == "off"
+    assert model_standing(release(), releases, None, "validated", day).state == "on"
+
+
 def test_a_model_with_a_red_gate_is_refused_whatever_an_act_says(tmp_path: Path) -> None:
     gates = release().gates
     assert gates is not None

@@ -93,7 +93,14 @@ def test_a_token_that_could_be_more_than_a_token_is_not_sent(token: str, fhir_se
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("PUT", "Patient/1"), ("DELETE", "Patient/1"), ("POST", "Patient"), ("PATCH", "Patient/1")]
+    ("method", "path"),
+    [
+        ("PUT", "Patient/1"),
+        ("DELETE", "Patient/1"),
+        ("POST", "Patient"),
+        ("PATCH", "Patient/1"),
+        ("PUT", "Patient/_search"),
+    ],
 )
 async def test_nothing_is_written_to_a_fhir_server(method: str, path: str, fhir_server: Seen) -> None:
     outbound = OutboundClient()

@@ -3,6 +3,7 @@
 import asyncio
 import lzma
 from collections.abc import Iterator
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -208,6 +209,11 @@ def _rows_of_charts(*contents: bytes, go_on: bool = False) -> tuple[list[bytes],
         base = rows[-1].hash if rows and go_on else None
         rows.append(StoredChart(chart_hash(content, base), content, base))
     return [row.hash for row in rows], rows
+
+
+def test_a_chart_is_named_by_what_it_goes_on_from_and_its_content() -> None:
+    assert chart_hash(b"content", b"base") == sha256(b"basecontent").digest()
+    assert chart_hash(b"content", None) == sha256(b"content").digest()
 
 
 def stored_charts(url: str) -> set[bytes]:

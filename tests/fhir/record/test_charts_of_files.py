@@ -107,6 +107,17 @@ def test_a_problem_without_a_time_has_that_of_the_end_of_its_visit() -> None:
     assert _known(problem, visit)[1:] == [problem, visit]
     assert _known(problem, visit | {"period": {"start": "2026-11-01"}})[1:][:1] != [problem]
     assert _known(problem) == _known()
+    result = problem | {"resourceType": "Observation"}
+    assert _known(result, visit) == _known(visit)  # a result is no problem of the visit
+
+
+def test_as_it_is_written_a_problem_without_an_end_stays_as_it_is() -> None:
+    problem: Json = {"resourceType": "Condition", "id": "c", "recordedDate": "2026-10-01"}
+    resolved, active = ({"clinicalStatus": {"coding": [{"code": code}]}} for code in ("resolved", "active"))
+    over = problem | resolved | {"abatementDateTime": "2026-11-25"}
+    assert known_at(PATIENT, [problem | resolved, over], EPOCH, as_written=True)[1:] == [
+        problem | resolved, problem | active
+    ]  # fmt: skip
 
 
 def test_an_order_that_was_completed_later_was_active() -> None:

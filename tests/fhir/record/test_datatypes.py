@@ -48,7 +48,8 @@ def test_a_time_of_day_without_offset_counts_as_a_day() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "20200304", "2020-02-30", "2020-13", "0000", "2020-W01-1", "2020/03/04"]
+    "text",
+    ["", "yesterday", "20200304", "2020-02-30", "2020-13", "0000", "2020-W01-1", "2020/03/04", "2020-03-04 10:00:00Z"],
 )
 def test_what_is_no_fhir_date_is_none(text: str) -> None:
     assert parse_time(text) is None

@@ -51,6 +51,7 @@ def test_the_given_sentences_are_read_as_their_table_says(data_folder: Path) -> 
         ("[ ] asthma [x] COPD", "COPD", "affirmed"),
         ("Graft versus host disease", "Graft", "affirmed"),
         ("Stroke in his father", "Stroke", "family"),
+        ("ADHD (asthma - ruled out)", "ADHD", "affirmed"),
         ("DVT in her mother", "DVT", "family"),
         ("No fever, pain. Stroke", "Stroke", "affirmed"),
         ("No A. fib", "fib", "negated"),

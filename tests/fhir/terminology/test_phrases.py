@@ -41,6 +41,7 @@ def _named(text: str) -> set[str]:
         ("Common cold", "copd"),
         ("Annual PE", "vte"),
         ("Hit knee on the table", "hit"),
+        ("PAD public access defibrillator", "pad"),
         ("Non-Hodgkin's lymphoma", "hodgkin"),
         ("Left mastectomy", "breasts_absent"),
         ("Smokes: never", "tobacco_use"),

@@ -17,6 +17,7 @@ _CLAML = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE ClaML SYSTEM "ClaML.dtd">
 <ClaML version="2.0.0"><Title name="ICD-10" version="2019" date="2019-01-01"/>
 <Class code="IX" kind="chapter"><Rubric kind="preferred"><Label>Kreislauf</Label></Rubric></Class>
+<Class code="I50-I52" kind="block"><Rubric kind="preferred"><Label>Jiné nemoci srdce</Label></Rubric></Class>
 <Class code="I50.0" kind="category"><Rubric kind="preferred"><Label xml:lang="cs">Městnavé selhání
  srdce</Label></Rubric></Class></ClaML>"""
 _TABULAR = """<?xml version="1.0"?><ICD10CM.tabular><chapter><section><diag><name>I50</name><desc>Heart failing</desc>
@@ -143,6 +144,7 @@ def test_a_look_alike_is_not_read_whatever_its_words_say(not_read: list[str]) ->
     assert (read.groups, read.understood) == ((), True)
     coded = {"coding": [{"system": "urn:ours", "code": "STATE"}], "text": "heart failure"}
     assert understand({"resourceType": "Condition", "code": coded}).groups == ()
+    assert _problem("Jiné nemoci srdce").groups == ()  # a block of codes is no problem
     assert "hf" in _problem("heart failure").groups
 
 
@@ -200,7 +202,7 @@ def test_a_file_of_another_form_ends_the_import_with_its_line(tmp_path: Path, na
 def test_a_table_is_known_by_the_columns_of_its_publisher(tmp_path: Path, header: str, is_known: bool) -> None:
     (tmp_path / "codes.csv").write_text(f"{header}\nI500,Ticker going bung,2025\n", "utf-8")
     with nullcontext() if is_known else pytest.raises(NotARelease, match="Nothing of these files"):
-        import_releases([tmp_path / "codes.csv"], tmp_path / "terms.idx", lambda *_: None)
+        assert import_releases([tmp_path / "codes.csv"], tmp_path / "terms.idx", lambda *_: None).not_read == []
 
 
 @pytest.mark.parametrize(("count", "are_read"), [(1, True), (8, True), (9, False)])

@@ -109,7 +109,7 @@ def _repeated(context: RuleContext) -> Truth:
     if last is None or _is_abnormal(last):
         return False
     # A value in an unknown unit is no result that a repeat could be spared for.
-    codes = {coding.code for coding in last.observation.code.coding if coding.code}
+    codes = {coding.code or "" for coding in last.observation.code.coding}
     analytes = {ANALYTE_BY_LOINC[code].key for code in codes if code in ANALYTE_BY_LOINC}
     return not analytes or any(context.session.record.newest(key) is not None for key in analytes)
 
@@ -163,7 +163,7 @@ def _ordered_twice(context: RuleContext) -> Truth:
 def _day(resource: dict[str, Any], session: PatientSession) -> str:
     """Return the day for which a draft is: "" for today, which is also what an occurrence that is not said means."""
     time_text = str(resource.get("occurrenceDateTime") or "")
-    return "" if not time_text or time_text[:10] == _today(time_text, session) else time_text[:10]
+    return "" if time_text[:10] == _today(time_text, session) else time_text[:10]
 
 
 def _is_same_day(request: ServiceRequest, session: PatientSession) -> bool:

@@ -220,6 +220,8 @@ def test_the_orders_of_the_sum_are_told() -> None:
         (PERCOCET, [], None),
         (_drug("acetaminophen 650 MG Oral Tablet", dose="2 tablet", times=4), [],
          Sig("650 mg 4 times a day", 650.0, times_per_day=4)),
+        (_drug("acetaminophen 32 MG/ML Oral Solution", dose="1000 mg", times=5), [],
+         Sig("1,000 mg 3 times a day", 1000.0, times_per_day=3)),
         (_drug("acetaminophen", dose="1000 mg", times=5), [], Sig("1,000 mg 3 times a day", 1000.0, times_per_day=3)),
         (_drug("acetaminophen 325 MG Oral Tablet", dose="2 tablet", times=8), [],
          Sig("650 mg 4 times a day", 650.0, times_per_day=4)),

@@ -379,6 +379,7 @@ def test_a_long_acting_opioid(draft: Json, patient: Json, spec: Json, truth: boo
         (_says(METHADONE, "cloudy"), {}, False),
         (_says(MORPHINE, "OUD"), {"conditions": ["opioid_use_disorder"]}, False),
         (SUBOXONE, {"active": [MORPHINE]}, False),
+        ({"drug": "butorphanol tartrate 1 MG/ACTUAT Nasal Spray"}, {}, False),
         (SUBOXONE, {"active": [METHADONE], "conditions": ["opioid_use_disorder"]}, True),
         # A draft that is no opioid beside one that is.
         (LORAZEPAM, {"active": [SUBOXONE]}, True),

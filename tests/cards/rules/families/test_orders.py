@@ -217,6 +217,9 @@ def test_what_is_said_of_a_reaction_to_contrast_media() -> None:
              source="AllergyIntolerance/allergy-0"),
     ]  # fmt: skip
     assert _word("iodine_reaction", study_context_of(CT, allergies=[CONTRAST])) == "reaction not recorded"
+    for stated, entry in ((True, CONTRAST), (False, IODINE)):
+        of_class = {"contrast_reaction": {"to": "iodinated", "class_stated": stated}}
+        assert told(of_class, study_context_of(CT, allergies=[entry]), FAMILY) == []
     upper = study_context_of(CT, allergies=[_reaction("Iodinated contrast", "SJS")])
     assert _word("iodine_reaction", upper) == "SJS"
 
@@ -502,6 +505,7 @@ REMOVED = "after removal of the cervix without cervical disease"
         ({"age": 40, "more": [_problem("x", None, "Z90.711")]}, False, None),
         ({"age": 40, "more": [_done(900, "Total abdominal hysterectomy")]}, True, REMOVED),
         ({"age": 40, "more": [_done(900, "Total abdominal hysterectomy", status="stopped")]}, False, None),
+        ({"age": 40, "more": [_done(0, "Total abdominal hysterectomy", status="in-progress")]}, False, None),
         ({"age": 40, "more": [_done(900, code=None)]}, False, None),
         ({"age": 40, "more": [_done(900, "Hysterectomy")]}, False, None),
         ({"age": 40, "more": [_problem("No total hysterectomy")]}, False, None),

@@ -138,6 +138,7 @@ def test_one_name_is_declared_once(tmp_path: Path) -> None:
         ("hooks.json", "[" * 100_000, "not valid JSON"),
         ("hooks.json", "9" * 5_000, "not valid JSON"),
         ("hooks.json", "[]", "holds a list `hook`"),
+        ("hooks.toml", "hook = 7", "holds a list `hook`"),
         ("hooks.json", '{"hook": [], "more": 1}', "holds a list `hook`"),
         ("hooks.toml", "\xff", "cannot be read"),
     ],
