@@ -161,7 +161,7 @@ def test_a_finding_has_the_codes_and_groups_of_its_name() -> None:
 
 
 def test_a_short_name_that_is_a_word_is_read_in_capitals_only() -> None:
-    assert _read("He does well as before, ms Smith has a cap.").findings == ()
+    assert _read("He does well as before, ms Smith has a cap, he hit a pad.").findings == ()
 
 
 @pytest.mark.parametrize(

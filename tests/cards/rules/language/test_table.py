@@ -126,6 +126,7 @@ def files_of(rule: Json, tmp_path: Path) -> FamilyFiles:
         (("rules", 0, "silent_when", 1), "rule r"),
         (("rules", 0, "bands", 7), "rule r"),
         (("rules", 0, "title", 0), "rule r"),
+        (("rules", 0, "evidence", 0, "label"), "rule r"),
     ],
 )
 def test_a_fault_is_told_with_the_parts_that_lead_to_it(
@@ -133,6 +134,7 @@ def test_a_fault_is_told_with_the_parts_that_lead_to_it(
 ) -> None:
     rule = {
         "id": "r", "title": "t", "missing_data": [{"use": "weight"}], "silent_when": [{"code": "urgent"}, {"id": 1}],
+        "evidence": [{"label": "a label"}],
         "bands": [{"id": "low", "suggestions": [{"use": "halve"}, {"label": "Stop it"}]}],
     }  # fmt: skip
     assert files_of(rule, tmp_path).describe(path, "it is wrong.") == f"rule.json, line 1 ({where}): it is wrong."
