@@ -178,6 +178,7 @@ def test_the_newest_does_not_depend_on_the_order_of_arrival(times: list[str]) ->
         ({"valueString": "6.4 HH mmol/L"}, 6.4),
         ({"valueString": "6.4mval/l"}, 6.4),
         ({"valueQuantity": {"value": 6.4, "unit": "mval/l"}}, 6.4),
+        ({"valueCodeableConcept": {"text": "6.4 mmol/L", "coding": [{"code": "x"}]}}, None),
         ({"valueString": "6,400 mmol/L"}, None),
         ({"valueString": "6.4"}, None),
         ({"valueString": "6.4 to 6.6 mmol/L"}, None),

@@ -52,6 +52,11 @@ def test_an_unread_type_about_another_patient_stops_the_call_too() -> None:
         record_of(plan)
 
 
+def test_a_patient_without_an_id_is_the_one_of_the_call() -> None:
+    without_id = {name: value for name, value in WOMAN.items() if name != "id"}
+    assert read_record({"patient": lean(without_id)}, "p1", AS_OF).sex == "female"
+
+
 def test_another_patients_patient_resource_stops_the_call_without_naming_who() -> None:
     with pytest.raises(WrongPatient) as error:
         read_record({"patient": lean(WOMAN | {"id": "secret-7"})}, "p1", AS_OF)
