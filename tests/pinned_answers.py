@@ -4,7 +4,7 @@
     python -m tests.pinned_answers --write    # you accept them: the commit says why they changed
 
 A line has the call, the status, what the answer says in short, and a digest of each of its parts: cards, silences,
-and the rest. `make test` asks every fifth call about a sample and all written ones, the slow tests ask all. To see how
+and the rest. `make test` asks every tenth call about a sample and all written ones, the slow tests ask all. To see how
 an answer changed, compare two commits by `python -m benchmarks.answers`.
 """
 
@@ -30,8 +30,8 @@ from tests.conftest import ROOT
 from tests.written_calls import Written, written_calls
 
 FILE: Final = ROOT / "tests" / "cases" / "answers.txt"
-EVERY: Final = 5
-"""`make test` asks every fifth call."""
+EVERY: Final = 10
+"""`make test` asks every tenth call."""
 _NUMBER: Final = re.compile(r"-call-\d+")
 """What was added to the id of a patient."""
 _LONGEST: Final = 160

@@ -101,7 +101,10 @@ def test_no_member_of_another_type_is_a_failure_of_the_server(service: InProcess
             assert not refusal or "OperationOutcome" in refusal, (request, refusal)
 
 
-@pytest.mark.parametrize(("name", "hook"), [("order-safety", "order-sign"), ("medication-review", "patient-view")])
+@pytest.mark.parametrize(
+    ("name", "hook"),
+    [pytest.param("order-safety", "order-sign", marks=pytest.mark.slow), ("medication-review", "patient-view")],
+)
 def test_no_inner_member_of_another_type_is_a_failure_of_the_server(service: InProcess, name: str, hook: str) -> None:
     whole = _whole_request(hook)
     in_two = dict(whole)  # a body that ends with its prefetch is read in two parts

@@ -114,6 +114,7 @@ def _cards() -> list[tuple[str, Case, str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_no_text_of_a_card_falls_back_to_the_title_of_its_rule() -> None:
     titles = {rule.id: rule.declared.title for rule in whole_book().rules}
     fallen = [

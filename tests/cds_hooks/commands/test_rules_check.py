@@ -272,6 +272,7 @@ def test_words_that_forbid_a_finding(words: str, alone: bool, forbids: bool) -> 
     assert check._forbids(words, "dose-max", "over", "warning", alone=alone) is forbids
 
 
+@pytest.mark.slow
 def test_a_rule_of_the_site_without_cases_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "ours"
     assert run_program("rules", "new", str(folder), "--hospital", "St. Mary's").returncode == 0

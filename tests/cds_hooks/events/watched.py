@@ -130,7 +130,7 @@ def _signals(feed: WatchedFeed, change: Change, make: Make, steps: int = 240) ->
     for step in range(begin, begin + steps):
         counts = make(step, draw)
         feed.append(change(step, counts) if step >= begin + 100 else counts)
-        for signal in feed.signals():
+        for signal in feed.signals() if step >= begin + 96 else ():
             key = f"{signal.kind} {signal.subject}".strip()
             sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 3), _numbers(signal, begin), strict=True)]
             if sums[key][0] <= _SHOWN:

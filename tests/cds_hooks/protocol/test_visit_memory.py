@@ -288,7 +288,7 @@ async def test_calls_of_a_visit_are_answered_to_the_byte_as_without_the_memory(t
     order = random.Random(seed)
     for folder in ("kept", "alone"):
         (tmp_path / folder).mkdir()
-    requests = [(service, request) for service, hook in CALLS for request in requests_of(service, hook)[::8]]
+    requests = [(service, request) for service, hook in CALLS for request in requests_of(service, hook)[::12]]
     changes = (_with_unreadable_result, requests[::3]), (_with_old_order, requests[::2])
     calls = requests + [(service, change(request)) for change, some in changes for service, request in some]
     calls = [call for call in calls for _ in range(4)]

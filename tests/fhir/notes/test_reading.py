@@ -416,6 +416,7 @@ def test_a_reading_takes_time_that_grows_with_the_note(piece: str) -> None:
     assert long < 5 * short + 2000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [" ", "pain ", "12/3/26 K 5.7, "])
 def test_a_long_note_of_one_line_is_read_in_seconds(piece: str) -> None:
     begun = time.thread_time()
