@@ -72,6 +72,7 @@ def test_no_page_loads_anything_from_elsewhere_or_needs_an_inline_script_or_styl
             assert (path.parent / each).is_file(), (path, each)
 
 
+@pytest.mark.slow
 def test_every_link_of_every_page_leads_to_a_page_and_its_heading(site: Path) -> None:
     ids = {path.resolve(): _Read(path.read_text()).ids for path in site.rglob("*.html")}
     for path, of_page in ids.items():

@@ -125,6 +125,7 @@ def test_no_text_of_a_card_falls_back_to_the_title_of_its_rule() -> None:
     assert fallen == []
 
 
+@pytest.mark.slow
 def test_every_date_and_weekday_on_a_card_is_on_the_chart_or_in_the_rule() -> None:
     strange = [
         f"{rule}: {case['id']}: {word}"

@@ -75,6 +75,7 @@ def test_rules_and_tables_of_a_hospital_are_asked_in_place_of_ours(folder: Path)
     assert "age-muscle-relaxant" not in answer["rules"]
 
 
+@pytest.mark.slow
 def test_a_rule_file_of_an_earlier_release_is_read(folder: Path, tmp_path: Path) -> None:
     """Suggestions had an `id` until 2026-11-23; it says nothing, and a file that has none keeps its version."""
     for path in folder.glob("*.*"):
