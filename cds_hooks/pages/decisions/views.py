@@ -28,7 +28,7 @@ from cds_hooks.monitor.finder import find
 from cds_hooks.monitor.postings import Budget
 from cds_hooks.pages.explain.recorded_decision import read_basis
 from cds_hooks.pages.gate import EVENT
-from cds_hooks.pages.kept_run import Counted
+from cds_hooks.pages.record_counts import Counted
 from cds_hooks.pages.server import PageServer, posted
 from cds_hooks.storage.decision import Decision, decision_of
 from cds_hooks.storage.entries import EXPORT_EVENT

@@ -610,10 +610,16 @@ def _weighed(instruction: Instruction, weight_kg: float | None) -> Instruction:
 def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None) -> Instruction:
     amount, problem = amount_of(dosage, identity)
     schedule = read_timing(dosage.timing) if dosage.timing is not None else Schedule()
+    words = (
+        dosage.text or dosage.patientInstruction or "; ".join([added.words for added in dosage.additionalInstruction])
+    )
+    lasts = occurrence_days(dosage.timing)
     infused = rate_per_day(dosage, identity, weight_kg) if amount is None and problem is None else ()
+    if words and (problem or (infused and lasts is not None)):
+        schedule = _as_often_as(schedule, read_sig(words), dosage)
     if infused:
-        infused, problem = _while_it_runs(infused, schedule, occurrence_days(dosage.timing))
-    elif amount is None and problem is None and occurrence_days(dosage.timing) is None:
+        infused, problem = _while_it_runs(infused, schedule, lasts)
+    elif amount is None and problem is None and lasts is None:
         # In units or mEq an hour, or for each kilogram of a patient whose weight was not asked for yet.
         amount = _rate(dosage)
     limit = dosage.maxDosePerPeriod
@@ -625,13 +631,8 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
         as_needed=bool(dosage.asNeededBoolean or dosage.asNeededCodeableConcept is not None) or schedule.as_needed,
         problem=problem or (None if infused else schedule.problem),
     )
-    words = (
-        dosage.text or dosage.patientInstruction or "; ".join([added.words for added in dosage.additionalInstruction])
-    )
-    if not words or infused or schedule.problem == CONTRADICTION:
+    if not words or infused or problem or schedule.problem == CONTRADICTION:
         return instruction
-    if problem:  # the amount cannot be used: how often it is given can
-        return _as_often_as(instruction, read_sig(words))
     return _with_words(instruction, read_sig(words), dosage, identity, weight_kg)
 
 
@@ -649,13 +650,12 @@ def _while_it_runs(
     return tuple(replace(amount, low=amount.low * low, high=amount.high * high) for amount in infused), None
 
 
-def _as_often_as(instruction: Instruction, sig: Sig) -> Instruction:
-    """Return it as often as the words say, where its structure does not say how often ("25 mg/m2" and "daily")."""
-    schedule = instruction.schedule
-    if schedule.is_known or schedule.problem is not None or sig.times_high is None:
-        return instruction
-    as_needed = instruction.as_needed or sig.as_needed
-    return replace(instruction, schedule=_in_words(sig, schedule), as_needed=as_needed)
+def _as_often_as(schedule: Schedule, sig: Sig, dosage: Dosage) -> Schedule:
+    """Return the schedule of the words where the structure has none, for an amount that is not theirs ("25 mg/m2")."""
+    if schedule.is_known or schedule.problem == CONTRADICTION or sig.times_high is None:
+        return schedule
+    as_needed = schedule.as_needed or (sig.as_needed and dosage.asNeededBoolean is not False)
+    return replace(_in_words(sig, schedule), as_needed=as_needed)
 
 
 def _in_words(sig: Sig, schedule: Schedule) -> Schedule:

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from cards.extension import EXTENSION_KEY, RestingFinding, WorklistEntry
-from cds_hooks.pages.kept_run import CountKeeper
+from cds_hooks.pages.record_counts import CountKeeper
 from cds_hooks.pages.worklist.views import (
     DONE_DAYS,
     Filter,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fhir.mapping.medications.dosage import (
     DoseAmount,
@@ -470,8 +471,14 @@ def test_a_problem_of_the_dose_or_of_the_timing_is_kept_and_the_words_say_only_h
     for timing, text in ((TWICE, "5 mg three times daily"), (None, "5 mg twice daily"), (None, "twice daily")):
         read = read_dosage(_dose(_q(5, "fnord"), timing=timing, text=text), WARFARIN)
         assert read == Instruction(None, TWO_A_DAY, problem=problem)
-    as_needed = read_dosage(_dose(_q(5, "fnord"), text="twice daily as needed"), WARFARIN)
-    assert as_needed == Instruction(None, TWO_A_DAY, as_needed=True, problem=problem)
+    for is_needed, says in ((None, True), (True, True), (False, False)):
+        dosage = _dose(_q(5, "fnord"), text="twice daily as needed", asNeededBoolean=is_needed)
+        schedule = Schedule(2.0, 2.0, as_needed=says)
+        assert read_dosage(dosage, WARFARIN) == Instruction(None, schedule, as_needed=says, problem=problem)
+    two_hours = Timing(repeat=TimingRepeat(duration=2.0, durationUnit="h"))
+    infusion = replace(_rate(rateQuantity=_q(10, "mg/h")), timing=two_hours, text="twice daily")
+    assert read_dosage(infusion, WARFARIN) == Instruction(None, TWO_A_DAY, infused=_mg(40))
+    assert read_dosage(replace(infusion, text=None), WARFARIN).problem == NO_FREQUENCY
     daily = CodeableConcept((Coding(code="QD"),))
     contrary = Timing(code=daily, repeat=TimingRepeat(frequency=2, period=1.0, periodUnit="d"))
     assert read_dosage(_dose(_q(5, "mg"), timing=contrary, text="5 mg daily"), WARFARIN) == Instruction(
@@ -564,7 +571,7 @@ def test_the_weight_makes_the_dose_of_this_patient() -> None:
         ({}, _mg(48), None),
         ({"duration": 24.0, "durationUnit": "h"}, _mg(48), None),
         ({"duration": 30.0, "durationUnit": "h"}, _mg(48), None),
-        ({"duration": 4.0, "durationUnit": "h"}, (), NO_FREQUENCY),
+        ({"duration": 4.0, "durationUnit": "h"}, _mg(8), None),  # as often as the words say
         ({"duration": 4.0, "durationUnit": "h", "frequency": 2, "period": 1.0, "periodUnit": "d"}, _mg(16), None),
         ({"duration": 12.0, "durationUnit": "h", "frequency": 2, "period": 1.0, "periodUnit": "d"}, _mg(48), None),
         (
