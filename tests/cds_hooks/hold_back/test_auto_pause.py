@@ -22,6 +22,7 @@ from cds_hooks.hold_back.acts import Pause
 from cds_hooks.hold_back.auto_pause import Acceptance, AcceptanceCounts, LowAcceptance, record_pause
 from cds_hooks.hold_back.releases import Releases
 from cds_hooks.settings import Settings
+from cds_hooks.storage.decision import ANSWERED_ON_PAGE
 from tests.cds_hooks.hold_back.clicking import put_command
 from tests.cds_hooks.hold_back.restraint_calls import PATIENT, SIGN, WARNINGS, feedback, indicators, order_sign
 from tests.cds_hooks.prefetch.fetch_calls import app_client
@@ -159,14 +160,23 @@ class _Counts:
             self.take(Batch(decisions=rows))
 
     def answer(
-        self, patient: str = "p0", *, is_accepted: bool = False, client: str = "ehr", reason: str | None = None
+        self,
+        patient: str = "p0",
+        *,
+        is_accepted: bool = False,
+        client: str = "ehr",
+        reason: str | None = None,
+        system: str | None = None,
     ) -> None:
-        self.take(Batch(answers=[self.answered(patient, is_accepted=is_accepted, client=client, reason=reason)]))
+        answers = [self.answered(patient, is_accepted=is_accepted, client=client, reason=reason, system=system)]
+        self.take(Batch(answers=answers))
 
-    def answered(self, patient: str, *, is_accepted: bool, client: str, reason: str | None) -> AnswerRow:
+    def answered(
+        self, patient: str, *, is_accepted: bool, client: str, reason: str | None, system: str | None = None
+    ) -> AnswerRow:
         feedback = SimpleNamespace(
             card="c1", outcome="accepted" if is_accepted else "overridden", override_reason_code=reason,
-            override_reason_display=None, override_reason_system=None, received_at=int(self.now * 1e6),
+            override_reason_display=None, override_reason_system=system, received_at=int(self.now * 1e6),
             accepted_suggestions="[]",
         )  # fmt: skip
         return AnswerRow(feedback, self.row(patient, client, "info", None))
@@ -214,6 +224,9 @@ def test_critical_cards_and_clients_that_report_nothing_do_not_count(tmp_path: P
     site.show(300, indicator="critical")
     site.show(300, client="silent")
     site.answer()
+    assert site.low == []
+    # What a person says on the page of the decision is no report of the client.
+    site.answer(client="silent", system=f"https://cds-hooks-onnx.org/override-reasons{ANSWERED_ON_PAGE}")
     assert site.low == []
     site.answer(client="silent")
     assert [(low.client, low.cards) for low in site.low] == [("silent", 300)]

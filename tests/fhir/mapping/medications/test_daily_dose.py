@@ -498,6 +498,8 @@ def test_numbered_moments_of_one_day_are_added() -> None:
     assert _dose(at(1, "MORN"), at(1, "MORN")).per_day == _mg(10)
     words = (Dosage(sequence=1, text="5 mg in the morning"), Dosage(sequence=2, text="10 mg at bedtime"))
     assert _dose(*words).per_day == _mg(15)
+    week = (Dosage(sequence=1, text="5 mg in the morning for 7 days"), words[1])
+    assert _dose(*week).per_day == _mg(5, 10)
 
 
 def test_infusions_together_and_in_turn_have_no_number_of_doses_and_the_days_that_all_state() -> None:
