@@ -254,6 +254,7 @@ def test_an_intolerance_is_one_step_lower(words: str | None, severity: str) -> N
         (_allergy("no known allergies; label says penicillin, hives"), "info", ("hives",), True),
         (_allergy("Penicillin") | {"clinicalStatus": {}}, "warning", (), False),
         (_allergy("Allergy to antibiotic", note=[{}, {"text": "PCN - hives"}]), "info", ("PCN - hives",), True),
+        (_allergy("Allergy to antibiotic", reaction=[{"description": "PCN - hives"}]), "info", ("PCN - hives",), True),
         (_allergy() | {"code": None, "substance": {"text": "PCN"}, "status": "unconfirmed"}, "warning", (), False),
         (_allergy("penicillin challenge negative 2024, hives with amoxicillin 2025"), "warning", ("hives",), False),
     ],
