@@ -146,7 +146,7 @@ def uncovered_finding(drugs: Sequence[UncoveredDrug]) -> Finding:
 
 def uncovered_card(drugs: Sequence[UncoveredDrug], uuid: str) -> Card:
     """Return the one card that names the drafted high-alert drugs that no rule is about."""
-    drug_names = list(dict.fromkeys(plain(drug.medication.words or drug.medication.name, 40) for drug in drugs))
+    drug_names = list(dict.fromkeys(plain(drug.medication.words, 40) for drug in drugs))
     names = first_few(drug_names, _MOST_NAMED)
     verb = "is" if len(drug_names) == 1 else "are"
     return Card(
@@ -172,7 +172,7 @@ def _key(drug: UncoveredDrug) -> str:
 
 
 def _uncovered_words(drug: UncoveredDrug) -> str:
-    name = escape(drug.medication.words or drug.medication.name, 60)
+    name = escape(drug.medication.words, 60)
     single = "single warnings (such as of interactions or pregnancy)"
     checked = f"allergies, duplicates and {single}" if drug.in_pairs else "allergies and duplicates"
     looked = f"only {checked} were checked" if drug.medication.recognised else "nothing was checked"

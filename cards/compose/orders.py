@@ -328,7 +328,7 @@ def _inline(finding: Finding) -> str:
 
 
 def _order_words(drafted: DraftMedication) -> str:
-    return escape(drafted.medication.words or drafted.medication.name)
+    return escape(drafted.medication.words)
 
 
 def _facts_line(findings: Sequence[Finding]) -> str:

@@ -168,9 +168,9 @@ def results_of(
 
 
 def _dated_before_now(record: PatientRecord, entries: list[Done]) -> list[Done]:
-    dated = {test.source: test for test in reversed(entries) if test.time is not None}
-    past = [test for test in dated.values() if test.time is not None and not test.time.is_after(record.as_of_epoch)]
-    return sorted(past, key=lambda test: test.time.instant if test.time is not None else 0.0, reverse=True)
+    now = record.as_of_epoch
+    past = {test.source: test for test in reversed(entries) if test.time is not None and not test.time.is_after(now)}
+    return sorted(past.values(), key=lambda test: test.time.instant if test.time is not None else 0.0, reverse=True)
 
 
 def _other_results(record: PatientRecord) -> list[Done]:

@@ -286,7 +286,7 @@ def _statin(service: PreventiveService, chart: JudgedChart) -> Judgement:
         result = risk.calculate(_STATIN_OUTPUT)
     except EquationRefused as refused:
         # Without the equation's name, which every refusal begins with.
-        why = refused.text.partition(": ")[2] or refused.text
+        why = refused.text.partition(": ")[2]
         text = f"10-year risk not computed: {plain(why, 100).removesuffix('.')}"
         if refused.reason in ("input-missing", "out-of-range"):
             return judge(service, "not known", "not-charted", text)

@@ -190,7 +190,7 @@ def _product(product: Product) -> str:
 
 
 def _sig(sig: Sig) -> str:
-    members = {name: value for name, value in to_builtins(sig).items() if value and name not in ("text", "is_written")}
+    members = {name: value for name, value in to_builtins(sig).items() if name not in ("text", "is_written")}
     return ", ".join([sig.text, *(f"{name.replace('_', ' ')} {value}" for name, value in members.items())])
 
 

@@ -83,11 +83,10 @@ def prepared_families() -> Mapping[str, PreparedFamily]:
         RuleError: a rule cannot be used; the message names file, line, rule and what is wrong.
     """
     of_site = site_folders()
-    shipped = [family for family in rule_families() if family.name not in of_site]
     sources = digest_of_sources()
     prepared = read_prepared(PREPARED, sources)
     if prepared is None:
-        prepared = {family.name: prepare(family) for family in shipped}
+        prepared = {family.name: prepare(family) for family in rule_families()}
         if not of_site:
             write_prepared(PREPARED, sources, prepared)
     return prepared | {name: prepare(Family(name)) for name in of_site}

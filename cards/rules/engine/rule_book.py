@@ -374,7 +374,7 @@ class _RulesOfDrug(NamedTuple):
         by_partner: dict[str, tuple[int, ...]] = {}
         for position, rule in enumerate(activated):
             needs_partner = rule.activation.partners and not rule.activation.alone and not rule.has_washout
-            if not needs_partner or rule.local is not None:
+            if not needs_partner:
                 always.append(position)
             for key in rule.partner_keys if needs_partner else ():
                 by_partner[key] = (*by_partner.get(key, ()), position)

@@ -529,8 +529,8 @@ class RuleContext(Struct, frozen=True, eq=False):
 def medication_fact(medication: CurrentMedication, name: str, more: str = "") -> Fact:
     """`name` is what stands in a sentence; the text has the chart's words."""
     ended = f" (ended {medication.ended.date})" if medication.ended is not None else ""
-    words = medication.medication.plain_words or medication.medication.name
-    return Fact("medication", f"{words}{more}{ended}", name, effective=medication.since, source=medication.source)
+    words = f"{medication.medication.plain_words}{more}{ended}"
+    return Fact("medication", words, name, effective=medication.since, source=medication.source)
 
 
 def meant_name(selector: Selector, medication: CurrentMedication) -> str:

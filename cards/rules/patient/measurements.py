@@ -214,4 +214,4 @@ def _number(estimate: KidneyEstimate, limits: Iterable[float]) -> str:
 
 
 def _name(estimate: KidneyEstimate) -> str:
-    return "CrCl" if estimate.unit == _CLEARANCE and not estimate.instead_of_clearance else "eGFR"
+    return "CrCl" if estimate.unit == _CLEARANCE else "eGFR"

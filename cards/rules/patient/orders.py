@@ -79,11 +79,7 @@ class DraftOrder(Struct, frozen=True):
         A reference may name a server and a version: http://server/MedicationRequest/7/_history/2.
         """
         own_names = {self.name, self.reference, self.full_url, (self.reference or "").partition("/")[2]}
-        return any(
-            name in own_names or (self.reference and relative_reference(name) == self.reference)
-            for name in names
-            if name
-        )
+        return any(name in own_names or relative_reference(name) == self.reference for name in names if name)
 
 
 def read_draft(

@@ -1,5 +1,6 @@
 """The whole card of an equation and of a guideline's indication, from small charts whose points are counted by hand."""
 
+import dataclasses
 from functools import cache
 
 import msgspec
@@ -146,6 +147,16 @@ def worked(value: float, *contributions: Contribution, output: str | None = None
 
 
 AGE, CREATININE = Contribution("age", 70, 0.25), Contribution("creatinine", 1.2, -0.75)
+
+
+@pytest.mark.parametrize(("words", "is_whole"), [(12, True), (13, False)])
+def test_whom_the_lines_compare_with_is_told_in_twelve_words_at_most(words: int, *, is_whole: bool) -> None:
+    values = " ".join(["x"] * words)
+    result = worked(48.0)
+    equation = dataclasses.replace(result.equation, reference=f"a man with {values}")
+    result = replace(result, equation=equation)
+    expected = f"a man with {values}." if is_whole else "a man (values on the page of the method)."
+    assert f"Compared with {expected}" in _closing(result, SAID, NAMING)
 
 
 def test_what_is_of_the_site_belongs_to_the_base_and_what_moves_nothing_has_no_line() -> None:

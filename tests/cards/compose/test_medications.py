@@ -83,6 +83,15 @@ def test_six_findings_have_lines_and_of_seven_the_last_two_share_one() -> None:
     assert lines[4:] == ["- **e speaks.** Detail of e. (Guide 2026)", "- Also: f (Guide 2026); g (Guide 2026)."]
 
 
+@pytest.mark.parametrize(("words", "is_whole"), [(75, True), (76, False)])
+def test_the_lines_of_a_review_have_160_words_at_most(words: int, is_whole: bool) -> None:
+    # Five words of each line are those of the headline and the label.
+    drugs = [
+        reviewed(name, finding(name, detail=" ".join(["x"] * number))) for name, number in (("a", 75), ("b", words))
+    ]
+    assert lines_of(review_card(drugs, IDENTITY))[1].startswith("- **b speaks.**" if is_whole else "- Also: b (")
+
+
 def test_facts_that_are_not_said_yet_follow_with_their_day() -> None:
     facts = (
         Fact("draft", "the draft"),

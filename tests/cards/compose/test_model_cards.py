@@ -220,6 +220,14 @@ def test_five_factors_have_lines_and_the_others_one_together() -> None:
     assert factor_lines([], str) == []
 
 
+def test_the_other_members_of_a_group_that_is_explained_together_are_no_further_inputs() -> None:
+    features = features_named(load_model("mortality_5y").features)[:8]
+    members = {"Blood": (features[6].name, features[7].name)}
+    read = vector(*(value(feature, 1.0) for feature in features))
+    said = lines(prediction(0.5, 0.4, 0.3, 0.2, 0.1, 0.0, -0.4, 0.0), read, groups=members)
+    assert [line.partition(":")[0] for line in said if " other " in line] == ["- 2 other groups, together"]
+
+
 def test_what_is_not_known_is_named_with_its_reason() -> None:
     reasons = ("absent", "stale", "refused", "unknown")
     gaps = [Missing(AGE, reason, "") for reason in reasons]  # type: ignore[arg-type]

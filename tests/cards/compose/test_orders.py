@@ -607,5 +607,15 @@ def test_a_finding_that_is_suppressed_leaves_its_reason_in_place_of_a_card(as_of
     assert (outcome.cards, outcome.silences.count(why)) == ((), 2)
 
 
+def test_a_draft_whose_only_finding_is_suppressed_is_not_without_a_rule(as_of: datetime) -> None:
+    inulin = {"resourceType": "MedicationRequest", "medicationCodeableConcept": {"text": "inulin powder"}}
+    record = record_of(
+        {"more": [_listed(1, "inulin", "anaphylaxis") | {"patient": {"reference": "Patient/case"}}]}, as_of
+    )
+    why = WhyNot("any", "suppressed", "It was overridden.")
+    outcome = check_orders(record, drafts_of(inulin), None, uuids(), suppress=lambda _finding: why)
+    assert {silence.reason for silence in outcome.silences} == {"suppressed", "scope"}
+
+
 def test_a_card_of_orders_has_five_lines_and_four_suggestions() -> None:
     assert (MOST_LINES, MOST_SUGGESTIONS) == (5, 4)

@@ -341,6 +341,11 @@ def test_the_headline_names_four_vaccines_and_tdap_of_a_pregnancy_without_a_numb
             "- **label, dose 1**: due (recommended 2009-06-01). "
             "Because of no spleen (2009-06-01).",
         ),
+        (  # a year ago to the day
+            due(**ON | {"recommended": date(2008, 12, 1), "earliest": None},
+                reasons=(PatientObservation("014", date(2009, 1, 1), "Condition/1", "no spleen"),)),
+            "- **label, dose 1**: due since 2009-01-01. Because of no spleen.",
+        ),
         (
             due(**ON, reasons=(PatientObservation("014"),)),
             "- **label, dose 1**: due. Because of 014.",
@@ -475,7 +480,8 @@ def test_what_is_to_be_asked_or_checked_first_is_not_offered() -> None:
 
 
 def test_a_forecast_is_written_as_a_recommendation_of_fhir_and_into_the_extension() -> None:
-    doses = (given("2008-05-01", source="Immunization/1"), given("2008-06-01", "99", source="Immunization/2"))
+    doses = (given("2008-05-01", source="Immunization/1"), given("2008-06-01", "99", source="Immunization/2"),
+             given("2008-07-01", source="v2-message"))  # fmt: skip
     course = course_of((rule(), rule()), *doses)
     best = due(doses=doses).forecast.best
     assert [one.status for one in best[0].course.evaluations] == [one.status for one in course.evaluations]

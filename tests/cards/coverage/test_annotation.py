@@ -147,3 +147,8 @@ def test_another_day_id_or_order_of_codes_is_nothing_new() -> None:
     )  # fmt: skip
     for change in changes:
         assert not says_the_same(extension, coverage_information(replace(first, **change), "1", TODAY, TODAY, None))
+    in_words, empty = (
+        {"extension": [{"url": "reason", "valueCodeableConcept": reason}]}
+        for reason in ({"text": "x"}, {"coding": [None]})
+    )
+    assert says_the_same(in_words, empty)

@@ -71,6 +71,9 @@ def test_the_last_row_in_force_on_the_day_decides() -> None:
     assert said(answer_to(order_of(), POLICY, later)) == FREE
     before = replace(OPEN, effective_from=date(2026, 11, 21))
     assert said(answer_to(order_of(), POLICY, before)) == NEEDED
+    renewed = replace(POLICY, id="renewed", effective_from=date(2026, 12, 1))
+    over_both = order_of(occurrencePeriod={"start": "2026-11-25", "end": "2026-12-05"})
+    assert said(answer_to(over_both, POLICY, renewed)) == NEEDED
 
 
 def test_before_and_after_its_list_a_code_needs_nothing_and_one_with_criteria_has_no_rule() -> None:
@@ -210,6 +213,8 @@ def test_in_each_group_all_or_any_criteria_hold(groups: Any, tests: list[tuple[s
     asked = replace(POLICY, criteria="set")
     covered = "covered" if is_shown else "conditional"
     assert said(answer_to(order_of(), asked, criteria=criteria)) == (covered, *NEEDED[1:])
+    elsewhere = replace(asked, places=frozenset({"22"}))
+    assert said(answer_to(order_of(), elsewhere, criteria=criteria)) == WHERE
 
 
 def test_what_a_clinician_affirmed_counts_where_the_chart_does_not_contradict() -> None:

@@ -10,6 +10,7 @@ from cards.coverage.seen import Subject
 from cards.rules.language.rule import RuleError
 from tests.fhir import builders
 from tests.fhir.builders import (
+    ICD10,
     SNOMED,
     SUBJECT,
     WOMAN,
@@ -198,6 +199,7 @@ SHOWN: list[tuple[Json, tuple[Json, ...], bool | None, tuple[str, ...] | None]] 
     # A code is one of ICD-10 by its system.
     (DIABETES_ANY, (_of_system("E11.9", "http://hl7.org/fhir/sid/icd-10"),), True, ("Condition/a",)),
     (DIABETES_ANY, (_of_system("e119", "urn:oid:2.16.840.1.113883.6.90"),), True, ("Condition/a",)),
+    (DIABETES_ANY, (problem({"coding": [{"system": ICD10}, {"system": ICD10, "code": "E11.9"}]}),), True, None),
     (DIABETES_ANY, (_of_system("E11.9", SNOMED),), False, None),
     (DIABETES_ANY, (_of_system("E11.9", None),), False, None),
     # A condition in doubt, past or out of the window shows nothing; of several entries the surest counts.
@@ -275,7 +277,8 @@ def test_without_sex_or_birth_date_neither_is_shown() -> None:
 
 def test_a_visit_is_meant_by_who_took_part_its_class_or_its_reason() -> None:
     visit = {"resourceType": "Encounter", "id": "v", "status": "finished", "subject": SUBJECT, "class": {"code": "AMB"},
-             "period": {"start": "2026-11-02"}, "reasonCode": [{"coding": [{"code": "M17.11"}], "text": "Knee pain"}],
+             "period": {"start": "2026-11-02"},
+             "reasonCode": [{"coding": [{}, {"code": "M17.11"}], "text": "Knee pain"}],
              "participant": [{"individual": {"reference": "Practitioner/dr1"}}]}  # fmt: skip
     took_part = participants_of([visit, {"id": "w", "participant": [None, {"individual": None}]}])
     assert took_part == {"v": frozenset({"Practitioner/dr1"}), "w": frozenset()}

@@ -148,7 +148,7 @@ def test_places_are_those_of_the_locations_that_an_order_refers_to() -> None:
         (order("NutritionOrder", patient={"reference": "Patient/q"}, subject={"reference": "Patient/p"}), False),
         (order("Appointment", participant=[{"actor": {"reference": "Patient/q"}}]), False),
         (order("Appointment", participant=[{"actor": {"reference": f"Patient/{x}"}} for x in "qp"]), True),
-        (order("Appointment", participant=[{"actor": {"reference": "Practitioner/q"}}]), True),
+        (order("Appointment", participant=[{"actor": {"reference": "Practitioner/q"}}, {"status": "accepted"}]), True),
     ],
 )
 def test_an_order_is_for_this_patient_or_for_nobody_by_name(resource: Json, is_own: bool) -> None:

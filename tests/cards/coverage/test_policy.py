@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cards.coverage.determination import find_payer
-from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy, PolicyFault, load_policies
+from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy, PolicyFault, load_policies, read_rows
 
 PAYER = {
     "payer": "own", "name": "Own  Health Plan", "names": "OHP| Own   Plan |", "plans": "Gold",
@@ -80,6 +80,11 @@ def test_every_cell_of_a_folder_is_read(tmp_path: Path) -> None:
     assert policies.criteria_of(second) is None
     assert policies.exempt_hospitals == {"location/h1"}
     assert policies.own_payers == {"own"}
+
+
+def test_a_row_has_the_cells_of_the_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1\n1,2,3\n")
+    assert list(read_rows(tmp_path / "t.csv", ("a",))) == [(2, {"a": "1", "b": ""}), (3, {"a": "1", "b": "2"})]
 
 
 def test_a_policy_and_a_criterion_hold_from_their_first_to_their_last_day() -> None:
@@ -182,6 +187,10 @@ def test_a_criterion_with_a_fault_is_refused_with_its_set(tmp_path: Path, change
         (
             {"tube": {"groups": {"A": "any"}, "criteria": ["x"]}},
             ", tube, criteria, 1: Expected `object`, got `str`, not 'x'",
+        ),
+        (
+            {"tube": {"groups": {"A": "any"}, "criteria": [CRITERION | {"id": 3}]}},
+            ", tube, criteria, 1, id: Expected `str`, got `int`, not 3",
         ),
         (
             {"tube": {"groups": {"A": "any"}, "criteria": [{"id": "a", "group": "A"}]}},

@@ -83,6 +83,8 @@ ROOM = {"room_air": True}
     [
         (ROOM, {}, None),
         (ROOM, {"note": [{"text": "On ROOM AIR at rest"}]}, True),
+        (ROOM, {"note": [{"authorString": "Ward 3"}, {"text": "room air"}]}, True),
+        (ROOM, {"component": [component("3150-6", valueQuantity={"unit": "%"}), component("3151-8", 0)]}, True),
         (ROOM, {"component": [component("3150-6", 21)]}, True),
         (ROOM, {"component": [component("3150-0", 0.21)]}, True),
         (ROOM, {"component": [component("19994-3", 0.214)]}, True),

@@ -42,7 +42,7 @@ def test_the_orders_of_one_patient_are_judged(tmp_path: Path) -> None:
     assert answers(elsewhere, order()) == [("DeviceRequest/d", "Coverage/simulated", "no-auth")]
     assert answers(PATIENT, order_of("B9999")) == []
     assert answers(PATIENT, PATIENT | {"id": "q"}, order()) == []
-    assert answers(order()) == []
+    assert answers(order()) == answers(PATIENT, order(status="revoked")) == []
 
 
 CASE: Json = {

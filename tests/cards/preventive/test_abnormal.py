@@ -24,7 +24,7 @@ from tests.cards.preventive.charts import (
     result,
     taking,
 )
-from tests.fhir.builders import AS_OF, bundle, concept, lean, service_request
+from tests.fhir.builders import AS_OF, ICD10, bundle, concept, lean, service_request
 
 FIT, PAP, HPV = "57905-2", "10524-7", "82675-0"
 HCV_ANTIBODY, HIV = "16128-1", "56888-1"
@@ -32,6 +32,7 @@ IRON_DEFICIENCY = number("2276-4", 6, "ng/mL", "2026-11-01"), number("718-7", 9.
 BACTERIA = result("630-4", "Escherichia coli >100,000 CFU/mL", "2026-11-10")
 MARKED = number(FIT, 0, "{ratio}") | {"valueQuantity": None, "interpretation": [concept(code="POS")]}
 MARKED["code"] |= {"text": "Hemoglobin, fecal, immunologic"}
+DECLINED: Json = {"text": "Colonoscopy declined"}
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
 
@@ -223,7 +224,9 @@ def test_what_is_normal_denied_or_about_something_else_is_not_told(
         ((result(FIT, "Positive"),), procedure("Colonoscopy", "2026-01-10")),
         ((result(FIT, "Positive"),), procedure("Colonoscopy", "2026")),
         ((result(FIT, "Positive"),), service_request("Colonoscopy", id="o1", authoredOn="2026-11-01")),
-        ((result(FIT, "Positive"),), problem("C18.9", onsetDateTime="2026-02-01")),
+        ((result(FIT, "Positive"),), problem("C18.9", onsetDateTime="2026-01-10")),
+        ((result(FIT, "Positive"),), problem("Z53.20", recordedDate="2026-05-01") | {"code": DECLINED}),
+        (IRON_DEFICIENCY, problem("C18.9", onsetDateTime="2020-02-01")),
         ((result(PAP, "HSIL"),), procedure("Colposcopy", "2026-02-01")),
         ((result(PAP, "HSIL"),), procedure("LEEP of cervix", "2026-09-01")),
         ((result(PAP, "ASC-US"),), result(HPV, "Not detected")),
@@ -312,6 +315,11 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
         ((result(PAP, "HSIL", "2024-01-09"), result(PAP, "NILM", "2026-04-10")), ["cytology-high-grade"]),
         ((LSIL, result(PAP, "", "2026-08-10")), ["cytology-low-grade"]),
         ((LSIL, result(PAP, "Dysplasia; endocervical cells seen", "2026-08-10")), ["cytology-low-grade"]),
+        ((report("Mammogram", conclusion="BI-RADS 4"), later("Mammogram", "2026-08-10", "BI-RADS 3")),
+         ["birads-suspicious"]),
+        # What the laboratory marks as abnormal is no normal result.
+        ((LSIL, result(PAP, "Dysplasia; see comment", "2026-08-10", interpretation=[concept(code="POS")])),
+         ["cytology-low-grade"]),
         (
             (
                 report("Mammogram", conclusion="BI-RADS 4"),
@@ -328,6 +336,7 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
         ((STOOL,), ["stool-positive"]),
         ((STOOL, procedure("Colonoscopy", "2026-03-01")), []),
         ((problem("R19.5"),), []),
+        ((STOOL | {"code": {"coding": [{"system": ICD10}, {"system": "urn:x", "code": "R19.5"}]}},), []),
         ((STOOL | {"code": STOOL["code"] | {"text": "Positive stool test ruled out"}},), []),
         # The code of a result counts where its words say nothing.
         ((result(HIV, "No comment", interpretation=[concept(code="POS")]),), ["hiv-reactive"]),
@@ -339,7 +348,7 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
         ((result(PAP, "ASC-US, HPV awaited"),), ["cytology-asc-us"]),
         ((result(PAP, "ASC-US"), result(HPV, "Detected", "2023-01-10")), ["cytology-asc-us"]),
     ],
-)
+)  # fmt: skip
 def test_what_is_beside_before_or_after_a_result_decides_whether_it_is_told(
     entries: tuple[Json, ...], expected: list[str]
 ) -> None:

@@ -220,6 +220,7 @@ STATES: list[tuple[str, tuple[Json, ...], Json | None, str]] = [
         ("82675-0", "Detected"))),
     *((CERVIX, (result("10524-7", answer),), None, "not due: done")
       for answer in ("NILM", "Negative for intraepithelial lesion or malignancy", "Not detected")),
+    (CERVIX, (result("10524-7", "NILM", effectiveDateTime=None), result("82675-0")), None, "not due: done"),
     *((CERVIX, (result("10524-7", answer),), None, "due: never-seen")
       for answer in ("Unsatisfactory for evaluation", "Not performed", "Specimen insufficient", "Unknown")),
     # The kind of a polyp, the day of a colonoscopy, and what stands beside its name.
@@ -397,6 +398,7 @@ def test_an_answer_by_code_alone_is_said_in_words() -> None:
         procedure("Incomplete colonoscopy", code="73761001"),
         procedure("Colonoscopy", status="stopped"),
         procedure("Colonoscopy", outcome={"text": "Cecum not reached"}),
+        procedure("Colonoscopy", note=[{"text": "Cecum not reached"}, {"authorString": "Dr. Vega"}]),
         report("Colonoscopy", conclusion="Inadequate bowel prep, hepatic flexure only"),
     ],
 )

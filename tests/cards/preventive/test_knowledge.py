@@ -71,4 +71,5 @@ def test_the_order_of_a_recommendation_is_a_draft_for_the_patient_and_the_day() 
     )
     assert order_resource(Order("Screening mammogram", (coding,)), "p7", "2026-11-20") == expected
     expected["code"] = {"text": "Screening mammogram"}
+    assert (PREVENTIVE.coded(None), PREVENTIVE.coded(Order("Ask"))) == (None, Order("Ask"))
     assert order_resource(Order("Screening mammogram"), "p7", "2026-11-20") == expected

@@ -38,6 +38,7 @@ def test_the_folder_is_named_once_and_before_it_is_read(folder: Path, tmp_path_f
     site.site_folders()
     with pytest.raises(RuleError, match="the rules were read already; the folder is named before the server starts"):
         site.use_site_rules(other)
+    assert site.payer_folder() is None, "a hospital's folder without one of a payer"
 
 
 def test_a_folder_with_the_policies_of_a_payer_alone_needs_no_head(
@@ -110,7 +111,7 @@ def test_a_file_is_text_with_lines_of_a_size_that_a_table_has(folder: Path) -> N
 
 def test_the_rows_of_a_table_have_the_code_of_their_drug(folder: Path) -> None:
     assert site.site_rows("absent.csv") == []
-    (folder / "absent.csv").write_text("drug,note\ndomperidone,Consider metoclopramide.\nsertraline\n")
+    (folder / "absent.csv").write_text("drug,note\ndomperidone,Consider metoclopramide.,surplus\nsertraline\n")
     location = f"{folder / 'absent.csv'}, line"
     assert site.site_rows("absent.csv") == [
         {"drug": "domperidone", "note": "Consider metoclopramide.", "rxcui": "3626", "location": f"{location} 2"},

@@ -15,6 +15,8 @@ from cards.vaccines.patient import (
     DosesByDay,
     GivenDose,
     LatestDose,
+    Person,
+    doses_by_antigen,
     read_person,
 )
 from tests.fhir.builders import (
@@ -195,6 +197,7 @@ def test_an_allergy_to_a_coded_vaccine_counts_where_it_was_severe(more: Json, ob
     assert _codes(_allergy(codes=((CVX, "3"),), **more)) == (["091", "092", "093"] if observed else [])
     assert _codes(_allergy(codes=((CVX, "03"),), **more)) == (["091", "092", "093"] if observed else [])
     assert _codes(_allergy(codes=(("urn:x", "03"),), **more)) == []
+    assert _codes(_allergy(code={"coding": [{"system": CVX}]}, **more)) == []
 
 
 @pytest.mark.parametrize(
@@ -283,6 +286,13 @@ def test_the_latest_dose_is_neither_itself_nor_one_that_is_left_out(doses: list[
             left_out.add(id(dose))
     counted = [one.given for one in doses if id(one) not in left_out]
     assert latest.up_to(None, left_out) == max(counted, default=None)
+
+
+def test_a_live_zoster_vaccine_counts_as_one_of_varicella_before_fifty() -> None:
+    for given_on, antigen in ((date(2006, 11, 19), "Varicella"), (date(2006, 11, 20), "Zoster")):
+        dose = GivenDose(given_on, "121")
+        person = Person(date(1956, 11, 20), doses=(dose,))
+        assert doses_by_antigen(person, load_knowledge().schedule) == {antigen: (dose,)}
 
 
 def test_a_conflict_of_cdc_begins_after_the_day_and_ends_sooner_for_a_dose_that_counts() -> None:

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from cards.vaccines.due import DueVaccine, VaccinesDue, VaccineToCheck, group_label, ordered_groups, vaccines_due
+from cards.vaccines.due import (
+    DueVaccine,
+    ForbiddenVaccine,
+    VaccinesDue,
+    VaccineToCheck,
+    group_label,
+    ordered_groups,
+    vaccines_due,
+)
 from cards.vaccines.evidence import DeclinedVaccine
 from cards.vaccines.forecasting import Forecast, SeriesStatus
 from cards.vaccines.knowledge import (
@@ -130,6 +138,11 @@ def test_what_is_ordered_or_declined_is_named_and_not_due() -> None:
     answer = found(OF_ALL_AGES, "2003-01-01", ordered=frozenset({"C", "X"}), declined={"B": declined})
     assert (names(answer.due), answer.ordered, answer.declined) == (["A"], ("C",), (declined,))
     assert found(OF_ALL_AGES, "2002-12-31", declined={"B": declined}).declined == ()
+
+
+def test_nobody_begins_with_a_series_that_only_evaluates() -> None:
+    standard, evaluates = series(dose(1)), series(dose(1), type="Evaluation Only", group="2")
+    assert antigen("A", evaluates, standard).series_to_begin == {"": (standard,)}
 
 
 def test_the_answer_of_nothing_due_is_empty() -> None:
@@ -266,6 +279,7 @@ def test_a_group_is_called_what_clinicians_call_it(group: str, as_of: date, labe
 
 # Shared decisions
 
+ALL_OF_HEPB = tuple(map(Indication, ("014", "256", "263", "264", "265", "266", "267")))
 RISK_014: Json = {"type": "Risk", "indications": (Indication("014"), Indication("013")), "default": False}
 
 
@@ -286,6 +300,13 @@ RISK_014: Json = {"type": "Risk", "indications": (Indication("014"), Indication(
         (known(antigen("HepB", series(dose(11), dose(20)))), "2060-01-01", (given("2012-01-01"),), (), False),
         (known(antigen("HepB", series(dose(11), **RISK_014))), "2060-01-01", (), ("014",), True),
         (known(antigen("HepB", series(dose(11), **RISK_014))), "2060-01-01", (), ("014", "100"), True),
+        (
+            known(antigen("HepB", series(dose(11), **RISK_014 | {"indications": ALL_OF_HEPB}))),
+            "2060-01-01",
+            (),
+            ("014", "256", "263", "264", "265", "266", "267"),
+            True,
+        ),
         (known(antigen("HepB", series(dose(11), **RISK_014))), "2060-01-01", (), ("013",), False),
         (known(antigen("HepB", series(dose(11), **RISK_014))), "2060-01-01", (), ("013", "014"), False),
     ],
@@ -382,6 +403,14 @@ def test_influenza_of_this_season_is_missing_where_no_dose_since_the_last_one_is
 
 OPEN_ONE = PatientObservation("076", None, "Condition/3", "seizures", is_open=True)
 UNSURE = PatientObservation("076", None, "Condition/3", "epilepsy")
+
+
+def test_a_group_of_which_one_series_is_complete_is_not_forbidden() -> None:
+    risk = series(dose(1), dose(2), name="risk", group="2", **RISK_014)
+    knowledge = known(antigen("A", series(dose(1)), risk, contraindications=(Contraindication("076", "Not with A."),)))
+    observed = PatientObservation("014"), UNSURE
+    assert found(knowledge, "2003-01-01", observed=observed).forbidden == (ForbiddenVaccine("A", (UNSURE,)),)
+    assert found(knowledge, "2003-01-01", given("2001-06-01"), observed=observed).forbidden == ()
 
 
 def test_what_may_forbid_a_vaccine_that_is_due_is_to_be_checked_first() -> None:

@@ -186,6 +186,7 @@ def test_a_dose_that_was_not_given_because_the_patient_is_immune() -> None:
 
 
 def test_a_severe_reaction_is_of_the_patient() -> None:
-    assert severe_reactions_to("hepatitis B vaccine")
+    assert severe_reactions_to("hepatitis B vaccine") == ["097"]
+    assert severe_reactions_to("influenza vaccine") == ["085"], "not those of one kind of it"
     for words in ("peanut", "no reaction to MMR", "mother allergic to MMR", "MMR vaccine ruled out"):
         assert severe_reactions_to(words) == []

@@ -40,6 +40,7 @@ def test_a_child_under_eight_months_has_the_rsv_antibody_from_october_to_march(m
     day = date(2026, month, 15)
     child = Person(day - timedelta(days=60))
     assert is_for_season("RSV", child, day) is (month in (10, 11, 12, 1, 2, 3))
+    assert is_for_season("COVID-19", child, day) is False
     of_vaccinated = Person(child.birth_date, "Female", (), (PatientObservation("278"),))
     assert is_for_season("RSV", of_vaccinated, day) is False
 

@@ -9,6 +9,7 @@ from cards.compose.vaccines import immunization_recommendation, vaccines_card
 from cards.vaccines.due import VaccinesDue, vaccines_due
 from cards.vaccines.knowledge import load_knowledge
 from cards.vaccines.patient import ChartedPerson, read_person
+from cards.vaccines.uncoded import may_be_given
 from fhir.record.record import read_record
 from fhir.terminology.medications import CVX
 from tests.cards.compose.test_vaccines import IDENTITY
@@ -74,6 +75,15 @@ def test_a_dose_that_is_not_the_one_due_holds_nothing_back(words: str, when: str
     assert {"Zoster", "Pneumococcal", "Influenza"} <= {item.forecast.group for item in due.due} | {
         name for name, _ in due.of_season
     }
+
+
+def test_a_dose_of_an_earlier_pregnancy_holds_none_of_this_one_back() -> None:
+    # Of a pregnancy without a beginning it may be the whole time that it can last: 280 days before 20 November.
+    for day, holds in (("2026-02-13", False), ("2026-02-14", True)):
+        charted, due = _due("Tdap", day, born="1996-05-05")
+        forecast = next(item for item in due.forecasts if item.group == "DTaP/Tdap/Td")
+        held = may_be_given(forecast, (), charted, AS_OF.date(), load_knowledge(), for_pregnancy=True)
+        assert bool(held) is holds
 
 
 def test_a_refused_entry_and_one_of_the_future_hold_nothing_back() -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.rules.engine.finding import Finding, Match, NoMatch, merge_repeated_findings
-from cards.rules.engine.governance import Override, Switch, drafts_of
+from cards.rules.engine.governance import SUPPRESSION_DAYS, Override, SiteRules, Switch, drafts_of
 from cards.rules.patient.context import RuleContext
 from fhir.record.refusals import WhyNot
 from tests.cards.rules.contexts import context_of, session_of
@@ -279,6 +279,7 @@ def test_a_finding_from_the_same_results_alone_is_said_by_the_one_that_goes_befo
         {"facts": (potassium, Fact("age", value=80, source="Patient/p"))},
         {"facts": (Fact("age", value=80, source="Patient/p"),)},
         {"facts": (Fact("potassium", value=5.1, source="Observation/j"),)},
+        {"facts": (Fact("potassium", value=6.3),)},
         {"asks": "change"},
     ):
         assert not replace(table, **other).is_said_by(older)
@@ -317,6 +318,7 @@ def test_an_answer_counts_until_a_value_moves_by_more_than_a_fifth(severity: str
     assert not answer.counts_for(replace(finding, facts=(Fact("draft", value="warfarin"),)))
     nameless = replace(finding, facts=(Fact("draft"), Fact("egfr", value=value)))
     assert answer.counts_for(nameless) is counts
+    assert SiteRules().days_of(None, "critical") == SUPPRESSION_DAYS["critical"]
 
 
 NAMES = tuple(f"MedicationRequest/draft-{number}" for number in range(3))
@@ -363,6 +365,10 @@ def test_a_pair_is_said_on_the_card_of_one_of_its_drafts(views: list[Finding], k
 def test_findings_of_two_rules_are_both_shown() -> None:
     one, other = _view(0, 1), replace(_view(1, 0), rule="other")
     assert merge_repeated_findings([(NAMES[0], [one]), (NAMES[1], [other])]) == ([[one], [other]], [])
+    # A result on one of the two cards makes no other pair, and orders of one id are one order.
+    known = replace(_view(1, 0), facts=(*_view(1, 0).facts, Fact("inr", value=4.0, source="Observation/inr")))
+    assert merge_repeated_findings([(NAMES[0], [one]), (NAMES[1], [known])])[0] == [[one], []]
+    assert merge_repeated_findings([(NAMES[1], [one]), (NAMES[1], [one])])[0] == [[one], []]
 
 
 def test_what_goes_with_a_finding_that_is_shown_elsewhere_goes_too() -> None:

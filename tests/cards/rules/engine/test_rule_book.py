@@ -93,6 +93,13 @@ def test_a_local_form_is_not_checked_unless_the_rule_wants_it() -> None:
     assert _evaluated([wanted], cream).finding_keys == {("a", "x")}
 
 
+@pytest.mark.parametrize(("indicator", "waits"), [("warning", True), ("silent", False)])
+def test_a_rule_waits_for_the_signing_with_the_bands_that_speak(indicator: str, waits: bool) -> None:
+    rule = _rule("a", band("x", {"signing": True}, indicator), band("y", TRUE))
+    said = "Rule a: only in part checked, the rest when the order is signed."
+    assert rule.at_selection == (said if waits else "")
+
+
 def test_what_may_still_be_found_after_a_suggestion_is_accepted() -> None:
     dose: Json = {"daily_dose_mg": {"gt": 1}}
     evaluation = _evaluated([

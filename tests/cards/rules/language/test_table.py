@@ -33,14 +33,19 @@ OF_ROWS: Json = {
     "codes": ["$codes", "fixed $name"],
     "pairs": [{"code": "$codes", "word": "$words"}, {"code": "$codes", "word": "same"}],
     "only_of_row": {"note": "$note"}, "only_codes": ["$codes"], "limit": {"column": "limit"}, "empty": {},
-    "nothing": [],
+    "nothing": [{}, 2],
     "bands": [{"id": "a", "only_for": "a"}, {"id": "b", "only_for": "b"}, {"id": "c"}, {"id": "d", "only_for": "d"}],
 }  # fmt: skip
 
 
 def test_the_site_has_a_rule_for_each_drug_that_it_does_not_have(folder: Path) -> None:
     *written, absent = read_family("site").rules
-    assert len(written) == 3
+    assert [rule.raw["id"] for rule in written] == ["site-alone", "site-alpha", "site-beta"]
+    assert written[2].raw == {
+        "id": "site-beta", "note": "see beta", "price": "$5 for beta", "count": 3, "codes": ["fixed beta"],
+        "pairs": [{"word": "same"}], "only_of_row": {"note": "see beta"}, "empty": {}, "nothing": [{}, 2],
+        "bands": [{"id": "b"}, {"id": "c"}], "owner": "ours", "template": "b-rows",
+    }  # fmt: skip
     assert absent.name == f"{folder}/absent.csv"
     assert absent.row == {
         "drug": "domperidone", "rxcui": "3626", "note": "ask", "hospital": "St. Mary's", "reviewed": "2026-11-20",
@@ -126,6 +131,7 @@ def files_of(rule: Json, tmp_path: Path) -> FamilyFiles:
         (("rules", 0, "silent_when", 1), "rule r"),
         (("rules", 0, "bands", 7), "rule r"),
         (("rules", 0, "title", 0), "rule r"),
+        (("rules", 0, "suggestions"), "rule r"),
         (("rules", 0, "evidence", 0, "label"), "rule r"),
     ],
 )
@@ -134,7 +140,7 @@ def test_a_fault_is_told_with_the_parts_that_lead_to_it(
 ) -> None:
     rule = {
         "id": "r", "title": "t", "missing_data": [{"use": "weight"}], "silent_when": [{"code": "urgent"}, {"id": 1}],
-        "evidence": [{"label": "a label"}],
+        "evidence": [{"label": "a label"}], "suggestions": {"label": "no list"},
         "bands": [{"id": "low", "suggestions": [{"use": "halve"}, {"label": "Stop it"}]}],
     }  # fmt: skip
     assert files_of(rule, tmp_path).describe(path, "it is wrong.") == f"rule.json, line 1 ({where}): it is wrong."
@@ -182,6 +188,15 @@ def test_a_name_that_no_shared_entry_has_is_told_with_its_path() -> None:
     assert fault_of({"rules": [suggestion]}) == (
         ("rules", 0, "bands", 0, "suggestions", 1), "no shared entry is called 'halve'",
     )  # fmt: skip
+
+
+def test_a_name_stands_alone() -> None:
+    raw = dict(read_family("renal").raw)
+    raw["shared"] = raw["shared"] | {"predicates": {"old": {"always": True}}}
+    for when, read in (({"named": "old"}, {"always": True}), ({"named": "old", "not": {}}, None)):
+        bands = [{"id": "a", "when": when, "indicator": "info", "summary": "a.", "detail": "b."}]
+        rule = {**raw["rules"][0], "bands": bands, "missing_data": []}
+        assert table_of(raw | {"rules": [rule]}).rules[0].bands[0].when == (read or when)
 
 
 def test_a_family_needs_a_rule() -> None:

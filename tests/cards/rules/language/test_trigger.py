@@ -56,8 +56,13 @@ def test_the_way_that_a_drug_is_given(words: str, route: str | None, ways: set[s
     assert {way for way in every if _selector(any_drug=True, route=way).fits(drug)} == ways
 
 
+@pytest.mark.parametrize(("route", "forms", "fits"), [("ophthalmic", ["ophthalmic"], True), ("oral", ["eye"], False)])
+def test_a_form_is_that_of_the_order_and_not_of_its_words_beside_it(route: str, forms: list[str], fits: bool) -> None:
+    assert _selector(any_drug=True, dose_form_any=forms).fits(_drug("timolol 0.5 % for the eye", route)) is fits
+
+
 def test_a_selector_that_selects_nothing_or_too_much_is_refused() -> None:
-    wrong: list[Any] = [[], {}, {"systemic": True}, {"classes": ["a"], "colour": "red"}, "nsaid"]
+    wrong: list[Any] = [[], {}, {"systemic": True}, {"classes": ["a"], "colour": "red"}, "nsaid", ["classes"]]
     for spec in wrong:
         with pytest.raises(ValueError, match="is no drug selector"):
             Selector.read(spec)

@@ -147,6 +147,9 @@ def _valid(start: str, end: str) -> Json:
          None),
         (_valid("2026-11-20", "2026-11-20"), {}, None),
         ({}, {"inpatient": True}, None),
+        ({**_valid("2026-11-20", "2026-11-30"), "encounter": {"display": "Ward 3"}}, {"inpatient": True}, 11.0),
+        ({**_valid("2026-11-20", "2026-11-30"), "category": ["x", {}, {"coding": ["x", {"code": "Inpatient"}]}]}, {},
+         11.0),
     ],
 )  # fmt: skip
 def test_how_long_a_hospitals_order_lasts(more: Json, patient: Json, days: float | None) -> None:
@@ -190,6 +193,8 @@ def test_what_is_meant_of_a_mixture_has_its_name(codes: str, selected: list[str]
 
 
 SIDES = CompiledTrigger((), ((_selector(WARFARIN_CODE, METFORMIN_CODE),), (_selector(ASPIRIN_CODE, METFORMIN_CODE),)))
+OF_GLIPIZIDE = CompiledTrigger((), ((_selector(METFORMIN_CODE),), (_selector("4821", METFORMIN_CODE),)))
+MIXED_WITH_METFORMIN: Json = {"drug": "glipizide 5 MG / metformin 500 MG Oral Tablet"}
 MIXED: Json = {"drug": "aspirin 25 MG / dipyridamole 200 MG Oral Capsule"}
 
 
@@ -210,6 +215,8 @@ def _pair(draft: Json, *taken: Json, trigger: CompiledTrigger | None = SIDES) ->
         # A drug of both sides stands on the one that the other is not.
         (_pair(METFORMIN, WARFARIN), ["warfarin"], ["metformin"], ["warfarin"]),
         (_pair(METFORMIN, ASPIRIN), ["metformin"], ["aspirin"], ["aspirin"]),
+        # What is drafted is no partner of itself, also where a mixture holds it.
+        (_pair(METFORMIN, MIXED_WITH_METFORMIN, trigger=OF_GLIPIZIDE), ["metformin"], ["glipizide"], ["glipizide"]),
         (_pair(WARFARIN, ASPIRIN, trigger=None), [], [], ["aspirin"]),
         (_pair(WARFARIN), [], [], []),
         (_pair(WARFARIN, MIXED, trigger=None), [], [], ["aspirin/dipyridamole"]),

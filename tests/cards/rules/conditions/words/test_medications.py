@@ -6,6 +6,7 @@ import pytest
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import DataNeeds, common_vocabulary, needs
+from fhir.record.datatypes import parse_time
 from tests.cards.rules.contexts import answer, context_of, predicate_of, told
 from tests.fhir.builders import encounter
 
@@ -116,6 +117,13 @@ def test_one_of_the_pair_is_the_draft_or_the_partner() -> None:
 )
 def test_one_of_the_pair_is_new(drafts: list[Json], active: list[Json], truth: bool | None) -> None:
     assert answer({"partner_new": True}, context_of(*drafts, active=active)) is truth
+
+
+def test_what_has_ended_is_not_new_in_a_pair() -> None:
+    old = [{**WARFARIN_5, "days_ago": 31}, {**IBUPROFEN_400, "days_ago": 20}]
+    pair = context_of(WARFARIN_5, IBUPROFEN_400, active=old)
+    pair.partners[0].ended = parse_time("2026-11-18")
+    assert answer({"partner_new": True}, pair) is False
 
 
 def test_a_renewal_is_not_new_in_a_pair() -> None:
