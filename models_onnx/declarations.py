@@ -8,8 +8,7 @@ error, DeclarationError, whose message names the file, the line and what is wron
 import importlib
 import pkgutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -78,10 +77,8 @@ class DeclaringFile(Struct, frozen=True):
 
     def _line_in(self, fault: BaseException) -> int:
         """Return the line of this file at which the error came up; 1 where it did elsewhere."""
-        lines = [
-            frame.lineno for frame in traceback.extract_tb(fault.__traceback__) if frame.filename == str(self.path)
-        ]
-        return (lines or [None])[-1] or 1
+        frames = traceback.walk_tb(fault.__traceback__)
+        return [1, *(line for frame, line in frames if frame.f_code.co_filename == str(self.path))][-1]
 
     def _line_of(self, about: str, start: int) -> int | None:
         if not about:
@@ -306,7 +303,7 @@ def _fits(value: object, hint: Any) -> bool:
         return len(value) == len(kinds) and all(map(_fits, value, kinds))
     if kind is Callable:
         return callable(value)
-    if isinstance(kind, type) and issubclass(kind, Mapping | AbstractSet):
+    if isinstance(kind, type):
         return isinstance(value, kind)
     if hint is float:
         return isinstance(value, int | float)

@@ -524,7 +524,7 @@ def _draft(extension: CardExtension) -> frozenset[str]:
     """Return words and reference of the order that a card is about."""
     facts = [fact for fact in extension.facts if fact.name == "draft"]
     words = [plain_words(fact.text) for fact in facts]
-    return frozenset(filter(None, [*words, *(fact.source or "" for fact in facts)]))
+    return frozenset(filter(None, [*words, *(fact.source for fact in facts)]))
 
 
 async def check_budget(card: Card, call: CheckedCall) -> WhyNot | None:

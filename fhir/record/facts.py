@@ -231,8 +231,7 @@ def _with_certainty(condition: Condition) -> Condition | None:
 def _with_code_of_words(condition: Condition) -> Condition:
     """Return the condition with the code that its words name, where its own codes say nothing that is known here."""
     concept = condition.code
-    code = _code_to_add(concept) if concept is not None else None
-    if concept is None or code is None:
+    if concept is None or (code := _code_to_add(concept)) is None:
         return condition
     return replace_fields(
         condition,

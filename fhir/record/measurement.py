@@ -347,7 +347,7 @@ def _converted(
                 analyte,
                 coded,
                 "unit-conflict",
-                f"{charted:g}: unit says {plain(quantity.unit, 20)}, code says {plain(quantity.code or '', 20)}",
+                f"{charted:g}: unit says {plain(quantity.unit, 20)}, code says {plain(unit, 20)}",
             )
     if conversion is None:
         if not unit:

@@ -88,7 +88,7 @@ BIRTH_SEX = (
     # The sex that a clinician uses for care, SNOMED CT in US Core 6 and later.
     "http://hl7.org/fhir/us/core/StructureDefinition/us-core-sex",
 )
-_BIRTH_SEXES: Final[Mapping[str, Literal["male", "female"]]] = {
+_BIRTH_SEXES: Final[Mapping[str | None, Literal["male", "female"]]] = {
     "F": "female",
     "M": "male",
     "female": "female",
@@ -105,9 +105,12 @@ _GENDER_IDENTITIES = (
 )
 SEX_EXTENSIONS = (*BIRTH_SEX, _RECORDED_SEX, _SEX_FOR_CARE, *_GENDER_IDENTITIES)
 """The extensions of a Patient from which `PatientRecord.sex` is read."""
-_CARE_SEXES: Final[Mapping[str, Literal["male", "female"]]] = {"female-typical": "female", "male-typical": "male"}
+_CARE_SEXES: Final[Mapping[str | None, Literal["male", "female"]]] = {
+    "female-typical": "female",
+    "male-typical": "male",
+}
 # SNOMED CT: female-to-male and male-to-female transgender person, each before and after surgery.
-_TRANSITIONS: Final[Mapping[str, Literal["male", "female"]]] = {
+_TRANSITIONS: Final[Mapping[str | None, Literal["male", "female"]]] = {
     "407377005": "female",
     "407379008": "female",
     "407376001": "male",
@@ -458,7 +461,7 @@ def _charted_sex(record: PatientRecord) -> Literal["male", "female"] | None:
     """Return the sex by extensions of the Patient, the observed sex at birth, or words and codes of a transition."""
     extensions = record.patient.extension if record.patient else ()
     by_url = {extension.url: extension for extension in extensions}
-    at_birth = [by_url[url].valueCode or "" for url in BIRTH_SEX if url in by_url]
+    at_birth = [by_url[url].valueCode for url in BIRTH_SEX if url in by_url]
     at_birth += [_recorded_at_birth(extension) for extension in extensions if extension.url == _RECORDED_SEX]
     at_birth += [code for part in record.resources.parts_of(SEX_AT_BIRTH) for code in _codes_of(part[1])]
     for code in at_birth:
@@ -467,7 +470,7 @@ def _charted_sex(record: PatientRecord) -> Literal["male", "female"] | None:
     for_care = by_url.get(_SEX_FOR_CARE)
     for part in for_care.extension if for_care is not None else ():
         for coding in part.valueCodeableConcept.coding if part.valueCodeableConcept is not None else ():
-            if (sex := _CARE_SEXES.get(coding.code or "")) is not None:
+            if (sex := _CARE_SEXES.get(coding.code)) is not None:
                 return sex
     concepts = [value for url in _GENDER_IDENTITIES if url in by_url for value in _values_of(by_url[url])]
     concepts += [condition.code for condition in record.conditions if condition.code is not None]
@@ -479,23 +482,22 @@ def _values_of(extension: PatientExtension) -> list[CodeableConcept]:
     return [value for value in values if value is not None]
 
 
-def _recorded_at_birth(extension: PatientExtension) -> str:
-    """Return the code of a recorded sex whose type says that it is the one at birth; "" for every other."""
+def _recorded_at_birth(extension: PatientExtension) -> str | None:
+    """Return the code of a recorded sex whose type says that it is the one at birth; None for every other."""
     values = {part.url: part.valueCodeableConcept for part in extension.extension}
     kind, value = values.get("type"), values.get("value")
     is_at_birth = kind is not None and (kind.has("76689-9") or "birth" in kind.words.lower())
-    return next((coding.code or "" for coding in value.coding), "") if is_at_birth and value is not None else ""
+    return next((coding.code for coding in value.coding), None) if is_at_birth and value is not None else None
 
 
-def _codes_of(observation: Observation | ObservationComponent) -> list[str]:
+def _codes_of(observation: Observation | ObservationComponent) -> list[str | None]:
     value = observation.valueCodeableConcept
-    texts = [(value.text or "").lower()] if value is not None else []
-    return [*(coding.code or "" for coding in value.coding), *texts] if value is not None else []
+    return [*(coding.code for coding in value.coding), (value.text or "").lower()] if value is not None else []
 
 
 def _sex_before_transition(concept: CodeableConcept) -> Literal["male", "female"] | None:
     for coding in concept.coding:
-        if (sex := _TRANSITIONS.get(coding.code or "")) is not None:
+        if (sex := _TRANSITIONS.get(coding.code)) is not None:
             return sex
     match = _TRANSITION_WORDS.match(concept.words)
     if match is None:
@@ -888,7 +890,7 @@ class _Reading:
         if self.on_other_patient == "stop" and self.of_others:
             raise WrongPatient(self.of_others[0])  # what is mixed is nobody's chart
         by_type = self.resources.by_type
-        by_type.update({kind: distinct(resources) for kind, resources in by_type.items() if len(resources) > 1})
+        by_type.update({kind: distinct(resources) for kind, resources in by_type.items()})
         return self.resources
 
     def _take_patient(self, patient: Patient, full_url: str | None) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from fhir.record.datatypes import ChartText, CodeableConcept, Dosage, Reference, Subject
-from fhir.record.resources import AnyResource, Bundle, Observation, ObservationComponent
+from fhir.record.resources import AnyResource, Observation, ObservationComponent
 
 Json = dict[str, Any]
 
@@ -141,10 +141,6 @@ def _reference(value: Any) -> dict[str, Any]:
     return others | {"reference": str(reference)} if is_readable else others
 
 
-def _is_text(wanted: Any) -> bool:
-    return wanted is str or wanted == ChartText
-
-
 def _code_of(concept: Any) -> Any:
     """Return the code of a concept that stands in a list of bare codes."""
     if not isinstance(concept, dict):
@@ -164,8 +160,8 @@ def _fields(kind: type[Struct]) -> dict[str, _Element]:
 def _element(wanted: Any) -> _Element:
     is_list = get_origin(wanted) is tuple
     arg = get_args(wanted)[0] if is_list else wanted
-    is_kind = isinstance(arg, type) and issubclass(arg, Struct) and arg is not Bundle
-    return _Element(is_list, is_list and _is_text(arg), arg is CodeableConcept, arg if is_kind else None)
+    is_kind = isinstance(arg, type) and issubclass(arg, Struct)
+    return _Element(is_list, is_list and arg == ChartText, arg is CodeableConcept, arg if is_kind else None)
 
 
 def _wanted(annotation: Any) -> Any:

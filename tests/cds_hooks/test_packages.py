@@ -1,6 +1,7 @@
 """Packages from outside: what the guide's package brings, that people approve it, and what is refused."""
 
 import asyncio
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from cds_hooks.settings import Settings
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import FeatureFault
 from models_onnx import packages
+from models_onnx.declarations import declaring_files_of_packages, ids_of_packages
 from models_onnx.equations.declaration import equation_reference, find_equations
 from models_onnx.errors import DeclarationError
 from models_onnx.packages import PackageFault, name_packages
@@ -96,6 +98,7 @@ def test_every_part_is_there_beside_ours(package: Path) -> None:
     assert "takes_sleeping_pill" in FEATURES
     assert "shock_index" in find_equations()
     assert [door.path for door in all_doors() if door.package] == ["/wards"]
+    assert ids_of_packages("cds_hooks.dialects") == ["wardview"]
     reference = equation_reference(find_equations()["shock_index"])
     assert re.fullmatch(r"[0-9a-f]{64}", reference["sha256"])
     assert find_services()["fall-risk"].packages_with("wardview", None) == (NAME,)
@@ -195,7 +198,28 @@ def test_a_package_that_cannot_be_loaded_is_refused_with_what_would_do(
         name_packages([NAME])
 
 
+@pytest.mark.parametrize("module", ["nowhere", "folder_without_code"])
+def test_an_entry_point_of_a_module_that_is_not_there_is_named(folder: Path, module: str) -> None:
+    _installed(folder, f"[cds_hooks.services]\na = st_marys_cds.{module}\n")
+    (folder / "st_marys_cds" / "folder_without_code").mkdir()
+    name_packages([NAME])
+    with pytest.raises(DeclarationError, match=rf"st_marys_cds/{module}\.py: there is no such module"):
+        list(declaring_files_of_packages("cds_hooks.services"))
+
+
+def test_a_package_of_one_module_has_the_digest_of_its_file(folder: Path) -> None:
+    _installed(folder, "[cds_hooks.services]\na = single_module_of_marys\n")
+    digests = set()
+    for text in ("A = 1\n", "A = 2\n"):
+        (folder / "single_module_of_marys.py").write_text(text)
+        importlib.invalidate_caches()
+        digests.add(name_packages([NAME])[0].digest)
+    assert len(digests) == 2
+
+
 def test_a_package_that_is_not_installed_is_refused_with_those_that_are(folder: Path) -> None:
+    with pytest.raises(PackageFault, match=r"no package 'st-mary' is installed; .*: none$"):
+        name_packages(["st-mary"])
     _installed(folder)
     with pytest.raises(PackageFault, match=r"no package 'st-mary' is installed; .*: st-marys-cds"):
         name_packages(["st-mary"])

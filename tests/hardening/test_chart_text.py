@@ -137,13 +137,15 @@ def test_twice_as_many_different_texts_are_at_most_twice_the_work_of_a_call(
 
 def test_a_text_that_is_too_long_is_cut_and_said_and_the_rest_of_the_resource_is_kept() -> None:
     order = medication_order(
-        "warfarin 5 mg", intent=None, patient="p", id="m1", dosageInstruction=[{"text": "q6h " * 30_000}]
-    )
+        "warfarin 5 mg", intent=None, patient="p", id="m1",
+        dosageInstruction=[{"text": "q6h " * 30_000, "patientInstruction": "x" * LONGEST_TEXT}],
+    )  # fmt: skip
     for raw in (order, {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": order}]}):
         value, refusals = read_value("orders", json.dumps(raw).encode())
         read = value if raw is order else value.entry[0].resource
         assert read.medicationCodeableConcept.text == "warfarin 5 mg"
         assert len(read.dosageInstruction[0].text) == LONGEST_TEXT
+        assert read.dosageInstruction[0].patientInstruction == "x" * LONGEST_TEXT
         assert [(one.reason, "m1" in one.text) for one in refusals] == [("text-cut", True)]
     # What was cut is not read as a dose: the rest might have said something else.
     sig = read_sig(read.dosageInstruction[0].text)

@@ -164,6 +164,17 @@ def test_whole_numbers_and_none_fit_where_they_may_stand() -> None:
     refuse_wrong_types(Schedule("a", (), parts=(Part("walk", None), Part("swim", 2)), count=True, run=None))
 
 
+def test_of_packages_only_their_inner_module_declares(package: Path) -> None:
+    """One without it declares nothing, and neither do a folder without code and a module beside them."""
+    for name, inner in (("first", "inner.py"), ("second", "other.py"), ("third", "inner/data.txt")):
+        (package / name / inner).parent.mkdir(parents=True)
+        (package / name / "__init__.py").write_text("")
+        (package / name / inner).write_text(f"{IMPORTS}PLAN = Plan({name!r})\n")
+    (package / "module.py").write_text(f"{IMPORTS}PLAN = Plan('module')\n")
+    assert list(find_declared("plans", "PLAN", Plan, inner="inner")) == ["first"]
+    assert list(found()) == ["module"]
+
+
 @pytest.mark.parametrize(
     ("member", "about"),
     [
@@ -171,6 +182,8 @@ def test_whole_numbers_and_none_fit_where_they_may_stand() -> None:
         ({"parts": (Part("run"),)}, "run"),  # type: ignore[arg-type]
         ({"parts": (Clock(8),)}, "parts"),
         ({"clock": Part("walk")}, "clock"),
+        ({"pair": (1,)}, "pair"),
+        ({"pair": (1, "c", "d")}, "pair"),
     ],
 )
 def test_the_line_of_a_wrong_type_is_that_of_its_name_or_of_the_word(member: dict[str, Any], about: str) -> None:
@@ -180,8 +193,10 @@ def test_the_line_of_a_wrong_type_is_that_of_its_name_or_of_the_word(member: dic
 
 
 def test_a_wrong_type_is_said_with_file_and_line(package: Path) -> None:
-    (package / "wrong.py").write_text(f"{IMPORTS}PLAN = Plan(\n    'a',\n    days=1.5,\n)\n")
-    with pytest.raises(DeclarationError, match=r"^plans/wrong\.py, line 4: days is 1\.5; it must be a whole number$"):
+    (package / "wrong.py").write_text(f"{IMPORTS}PLAN = Plan(\n    'a',\n    days={'x' * 58!r},\n)\n")
+    with pytest.raises(
+        DeclarationError, match=r"^plans/wrong\.py, line 4: days is 'x{58}'; it must be a whole number$"
+    ):
         found()
 
 

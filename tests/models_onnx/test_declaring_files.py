@@ -47,6 +47,7 @@ def test_files_with_an_underscore_declare_nothing_and_every_way_to_assign_does(t
         ("PLAN = Plan(\n", r"line 2: '(' was never closed: PLAN = Plan("),
         ("raise ValueError('A whole sentence.')\nPLAN = 1\n", "line 2: A whole sentence."),
         ("class Own(ValueError):\n    pass\nraise Own('text')\nPLAN = 1\n", "line 4: Own: text"),
+        ("raise SyntaxError('of a text')\nPLAN = 1\n", "line 1: of a text: "),
         ("raise KeyError\nPLAN = 1\n", "line 2: KeyError: "),
         ("def fail():\n    raise OSError('x')\n\nfail()\nPLAN = 1\n", "line 3: OSError: x"),
         ("days = 1\n'days'\nPLAN = Plan('own', days=-1)\n", "line 4: own: -1 days"),

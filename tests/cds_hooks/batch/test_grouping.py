@@ -159,7 +159,10 @@ def test_a_bundle_that_cannot_be_unpacked_scores_nobody(charts: list[Resources],
     packed.write_bytes(packed.read_bytes()[:-12])
     with pytest.raises(BatchRefused, match=r"0c\.json\.gz cannot be unpacked to its end"):
         scored(folder)
-    packed.write_bytes(gzip.compress(b" " * (MOST_UNPACKED_BYTES + 1)))
+    person = b'{"resourceType":"Patient","id":"longest"}'.ljust(MOST_UNPACKED_BYTES)
+    packed.write_bytes(gzip.compress(person))
+    assert "longest" in {chart.id for chart in read_charts(folder)}
+    packed.write_bytes(gzip.compress(person + b" "))
     said = r"0c\.json\.gz is over 67,108,864 bytes when it is unpacked"
     with pytest.raises(BatchRefused, match=said):
         scored(folder)
@@ -173,6 +176,8 @@ def test_a_packed_line_that_is_too_long_or_breaks_off_scores_nobody(charts: list
     pages(charts, folder)
     packed = folder / "bomb.ndjson.gz"
     lines = b"".join(b'{"resourceType":"Condition","id":"%d"}\n' % number for number in range(20_000))
+    packed.write_bytes(gzip.compress(b'{"resourceType":"Patient","id":"longest"}'.ljust(MOST_UNPACKED_BYTES)))
+    assert "longest" in {chart.id for chart in read_charts(folder)}
     for content in (gzip.compress(b"a" * (MOST_UNPACKED_BYTES + 1), 1), gzip.compress(lines)[:-40_000]):
         packed.write_bytes(content)
         with pytest.raises(BatchRefused, match=r"bomb\.ndjson\.gz cannot be read to its end"):

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cards.card import Card, Source
-from cards.rules.engine.governance import all_rule_versions
+from cards.card import Action, Card, Source, Suggestion
+from cards.rules.engine.governance import SiteRules, all_rule_versions
 from cds_hooks.hold_back.budgets import BudgetClaims
 from cds_hooks.hold_back.checks import (
     CHECKS,
@@ -21,6 +21,7 @@ from cds_hooks.hold_back.checks import (
     SUPPRESSED,
     CheckedCall,
     check_event,
+    check_role,
     explain_held_back,
 )
 from cds_hooks.hold_back.governance import Governance
@@ -144,6 +145,25 @@ def test_a_vaccine_is_an_order_of_its_own_and_the_forecast_is_none(tmp_path: Pat
     text = '[[role]]\nname = "nurse"\norders = ["vaccines"]\nnote = "MMWR 2003;52(4)"\n'
     allowed = _labels(_answer(tmp_path / "b", request, VACCINES, rules_file=rules_file(tmp_path, text)))
     assert len(allowed) > 1
+
+
+@pytest.mark.parametrize(
+    ("action", "is_offered"),
+    [
+        ({"resource": {"resourceType": "MedicationRequest",
+                       "medicationCodeableConcept": {"coding": [{"system": "http://hl7.org/fhir/sid/cvx"}]}}}, True),
+        ({"resource": {"resourceType": "ServiceRequest", "code": {"text": "influenza vaccine, dose 1"}}}, True),
+        ({"resource": {"resourceType": "ServiceRequest", "code": {"coding": [{"system": "http://loinc.org"}]}}}, False),
+        ({"resource_id": "MedicationRequest/1"}, False),
+        ({}, True),
+    ],
+)  # fmt: skip
+def test_an_order_of_a_vaccine_is_told_by_its_code_or_its_words(action: Json, is_offered: bool) -> None:
+    site = SiteRules(orders={"nurse": frozenset({"vaccines"})})
+    call = CheckedCall(Caller("ehr", "p1", VACCINES, "patient-view"), 0.0, site=site, roles=("nurse",))
+    offer = Suggestion(label="x", uuid="s", actions=(Action(type="create", description="x", **action),))
+    card = Card(uuid="c", summary="x", indicator="info", source=Source(label="x"))
+    assert (check_role(offer, card, call) is None) is is_offered
 
 
 # A critical finding rests only for the user who overrode it and for that draft; everybody else is told of it.

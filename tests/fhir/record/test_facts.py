@@ -134,6 +134,12 @@ def test_what_was_taken_back_or_refuted_is_no_fact(status: dict[str, Any] | None
     assert facts_among([allergy], AllergyIntolerance, AS_OF) == ((allergy,) if is_fact else ())
 
 
+def test_an_allergy_of_dstu2_without_a_status_is_an_active_one() -> None:
+    allergy = lean({"resourceType": "AllergyIntolerance", "id": "a", "substance": {"text": "latex"}})
+    assert facts_among([allergy], AllergyIntolerance, AS_OF) == (allergy,)
+    assert (allergy.code.text, allergy.clinicalStatus.has("active")) == ("latex", True)
+
+
 def test_a_status_takes_back_and_only_procedures_and_conditions_wait_for_their_beginning() -> None:
     def shot(status: str) -> Any:
         vaccine = {"resourceType": "Immunization", "status": status, "occurrenceDateTime": "2027-01-01", "id": status}

@@ -81,6 +81,11 @@ def test_a_chart_that_goes_on_from_others_is_made_whole_to_the_byte() -> None:
     assert continue_chart(record_of(prefetch={"c": other}).resources, "p1", before) is None, "not numbered before"
     same = lean(PROBLEM | absolute | {"id": "c3"})
     assert continue_chart(record_of(prefetch={"c": same}).resources, "p1", before) is not None, "the form of before"
+    changed = lean(drug | {"code": {"text": "Naproxen"}})
+    part = continue_chart(record_of(prefetch={"drug": changed}).resources, "p1", before)
+    assert part is not None
+    again = decode_chart(join_charts([*contents, part.text]))
+    assert again.medications["drug-a"] == changed, "another content under the names of before"
     notes = [lean(PROBLEM | {"id": f"n{number}", "code": {"text": "a " * 500}}) for number in range(25)]
     long = record_of(prefetch={note.id: note for note in notes})
     assert continue_chart(long.resources, "p1", before) is None, "more prose than may be read"

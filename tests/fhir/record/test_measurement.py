@@ -113,7 +113,9 @@ def test_a_refusal_names_the_unit_that_stands_in_words_alone() -> None:
 
 
 def test_a_note_that_says_not_haemolysed_does_not_refuse() -> None:
-    record = record_of(observation(POTASSIUM, 4.1, "mmol/L", note=[{"text": "No hemolysis seen"}]))
+    record = record_of(
+        observation(POTASSIUM, 4.1, "mmol/L", note=[{"text": "No hemolysis seen"}, {"authorString": "Ann"}])
+    )
     assert record.newest("potassium") is not None
 
 
@@ -437,6 +439,9 @@ def test_two_units_that_differ_are_a_conflict_and_two_that_are_alike_are_none() 
     agreed = measure(CREATININE_CODE, _part("2160-0", **_q(12.0, unit="mg / L", code="mg/L")), NOW)
     assert isinstance(agreed, Measurement)
     assert (agreed.value, agreed.charted_unit) == (_near(1.2), "mg / L")
+    empty = measure(ANALYTES["inr"], _part("6301-6", **_q(2.3, unit="", code="1")), NOW)
+    assert isinstance(empty, Measurement)
+    assert (empty.value, empty.charted_unit) == (2.3, "1")  # the unit of a number is empty, or 1
 
 
 def test_a_refused_result_of_several_things_has_the_verb_of_several() -> None:

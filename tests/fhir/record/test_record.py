@@ -15,7 +15,7 @@ from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.kidney import KidneyAbsence, crcl_cockcroft_gault, egfr_best
 from fhir.record.facts import Absent, Found
-from fhir.record.record import PatientRecord, may_be_patient, read_record, read_value
+from fhir.record.record import BIRTH_SEX, PatientRecord, may_be_patient, read_record, read_value
 from fhir.record.refusals import Refusal, WrongPatient, shorten_refusals
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.fhir.builders import AS_OF, MAN, SNOMED, WOMAN, bundle, condition, lean, observation, problem, record_of
@@ -192,7 +192,7 @@ def test_a_resource_about_this_patient_is_kept_however_the_reference_is_spelled(
     "reference",
     [
         "Patient?identifier=http://mrn|7", "urn:uuid:nobody-has-this-name", "Patient:p1", "Patient", "Patient/",
-        "Patient\\p1", "Patient/p1/x", "p2",
+        "Patient\\p1", "Patient/p1/x", "p2", "Group/the second",
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_kept_and_said(reference: str) -> None:
@@ -226,11 +226,13 @@ def test_another_full_url_than_that_of_the_patient_is_another_patient() -> None:
 
 
 def test_what_was_not_done_stands_beside_what_was() -> None:
-    done, not_done = (
-        {"resourceType": "Procedure", "id": status, "status": status, "subject": {"reference": "Patient/p1"}}
+    done, not_done, shot, no_shot = (
+        {"resourceType": kind, "id": status, "status": status, element: {"reference": "Patient/p1"}}
+        for kind, element in (("Procedure", "subject"), ("Immunization", "patient"))
         for status in ("completed", "not-done")
     )
-    record = record_of(done, not_done, not_done)
+    record = record_of(done, not_done, not_done, shot, no_shot)
+    assert [dose.id for dose in record.immunizations_not_done] == ["not-done"]
     assert [procedure.id for procedure in record.procedures] == ["completed"]
     assert [procedure.id for procedure in record.procedures_not_done] == ["not-done"]
 
@@ -242,6 +244,45 @@ def test_the_country_of_birth_is_that_of_the_extension_of_birth_places() -> None
         patient = lean(WOMAN | {"extension": extensions})
         assert read_record({"patient": patient}, "p1", AS_OF).birth_country == country
     assert read_record({}, "p1", AS_OF).birth_country is None
+
+
+def _extended(url: str, **parts: dict[str, Any]) -> dict[str, Any]:
+    inner = [{"url": name, "valueCodeableConcept": value} for name, value in parts.items()]
+    return {"extension": [{"url": url, "extension": inner}]}
+
+
+RECORDED, FOR_CARE, IDENTITY = (
+    f"http://hl7.org/fhir/StructureDefinition/{name}"
+    for name in ("individual-recordedSexOrGender", "patient-sexParameterForClinicalUse", "patient-genderIdentity")
+)
+
+
+@pytest.mark.parametrize(
+    ("of_patient", "observed", "sex"),
+    [
+        ({}, {"text": "Male"}, "male"),
+        ({}, {"text": "not asked"}, "female"),
+        ({}, {"coding": [{"display": "without a code"}, {"code": "248153007"}]}, "male"),
+        (_extended(RECORDED, type={"text": "Sex at birth"}, value={"coding": [{"code": "M"}]}), None, "male"),
+        (_extended(RECORDED, type={"text": "Sex at birth"}, value={"coding": [{"display": "M"}]}), None, "female"),
+        (_extended(RECORDED, type={"coding": [{"code": "76689-9"}]}, value={"coding": [{"code": "M"}]}), None, "male"),
+        (_extended(RECORDED, type={"text": "Sex at birth"}), None, "female"),
+        (_extended(RECORDED, value={"coding": [{"code": "M"}]}), None, "female"),
+        (_extended(RECORDED, type={"text": "Legal sex"}, value={"coding": [{"code": "M"}]}), None, "female"),
+        (_extended(FOR_CARE, value={"coding": [{"system": "x"}, {"code": "male-typical"}]}), None, "male"),
+        (_extended(IDENTITY, value={"coding": [{"system": "x"}, {"code": "407376001"}]}), None, "male"),
+        (_extended(IDENTITY, value={"text": "Transgender woman"}), None, "male"),
+        (_extended(IDENTITY, value={"text": "Woman"}), None, "female"),
+        ({"extension": [{"url": BIRTH_SEX[0]}]}, None, "female"),
+    ],
+)
+def test_the_charted_sex_goes_before_the_administrative_one(
+    of_patient: dict[str, Any], observed: dict[str, Any] | None, sex: str
+) -> None:
+    at_birth = observation("76689-9") | {"valueQuantity": None, "valueCodeableConcept": observed}
+    chart = {"patient": lean(WOMAN | of_patient), "at-birth": lean(at_birth) if observed is not None else None}
+    chart["problem without a code"] = lean({"resourceType": "Condition", "id": "c"})
+    assert read_record(chart, "p1", AS_OF).sex == sex
 
 
 def test_the_patient_of_another_chart_stops_or_is_left_out() -> None:

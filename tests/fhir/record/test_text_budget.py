@@ -86,6 +86,9 @@ def test_a_chart_of_names_and_some_prose_is_seen_to_be_within_the_budget() -> No
     chart = encode_chart(read_resources({"all": _bundle(resources)}, "p"), "p")
     assert long_characters(chart) <= CHARACTERS_OF_A_CALL
     assert not long_characters(b"{}")
+    assert not long_characters(
+        encode_chart(read_resources({"all": _bundle(_allergies(9, "n" * LONGEST_SHORT))}, "p"), "p")
+    )
 
 
 def test_what_is_over_the_budget_is_said_once_for_each_type_and_the_first_are_read() -> None:
@@ -132,8 +135,7 @@ def _order(directions: str, status: str = "active", **dosage: Any) -> dict[str, 
 
 
 def test_directions_that_come_again_cost_once_and_are_read_where_the_route_beside_them_is_not() -> None:
-    directions = ", ".join(["take 1 tablet by mouth twice a day with meals"] * 4)
-    assert LONGEST_SHORT < len(directions) <= REMEMBERED
+    directions = ", ".join(["take 1 tablet by mouth twice a day with meals"] * 4).ljust(REMEMBERED, ".")
     order = _order(directions, patientInstruction=directions)
     value = {"orders": _bundle([order] * 1000)}
     assert within_text_budget(value) == (value, [])
@@ -141,6 +143,11 @@ def test_directions_that_come_again_cost_once_and_are_read_where_the_route_besid
     read, _ = within_text_budget({"orders": _bundle([order] * 1000)})
     dosage = read["orders"].entry[-1].resource.dosageInstruction[0]
     assert (dosage.text, dosage.route.text) == (directions, NOT_READ)
+    orders = [_order(directions)]  # read, and not counted where only the prose of others is over the budget
+    spent = {"orders": _bundle(orders), "reports": _bundle(_reports(CHARACTERS_OF_A_CALL // 400 + 1, "r" * 400))}
+    ended = {"ended": _bundle([order | {"status": "completed"} for order in orders])}
+    for values in (spent, spent | ended):
+        assert [refusal.subject for refusal in within_text_budget(values)[1]] == ["DiagnosticReport"]
 
 
 def test_directions_have_a_budget_of_their_own_from_which_active_orders_take_first() -> None:

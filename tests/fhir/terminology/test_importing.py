@@ -190,6 +190,8 @@ def test_codes_of_the_site_mean_what_its_table_says(index: Path) -> None:
     value = {"valueQuantity": {"value": 6.1, "unit": "mmol/L"}}
     assert "hf" in _read("Condition", "code", "urn:ours", "HI").groups
     assert _read("Observation", "code", "urn:ours", "K1", **value).analyte == "potassium"
+    both = {"coding": [{"system": "urn:ours", "code": code} for code in ("HI", "K1")]}
+    assert understand({"resourceType": "Observation", "status": "final", "code": both, **value}).analyte == "potassium"
     assert _read("MedicationRequest", "medicationCodeableConcept", "urn:ours", "IB").drugs == ("ibuprofen",)
     assert "penicillin" in _read("AllergyIntolerance", "code", "urn:ours", "PEN").allergen_classes
     brand = {"text": "Ourofen forte"}
