@@ -233,6 +233,9 @@ def test_a_contained_medication_that_nothing_names_any_more_goes() -> None:
     assert (after["contained"], after["medicationCodeableConcept"]) == ([other], concept_of(P250))
     assert "medicationReference" not in after
     assert "contained" not in amended(by_reference | {"contained": [inside]}, OrderChange(product=P250))
+    # A draft whose contained medication did not come is known by the words of the reference alone.
+    named = base | {"medicationReference": {"reference": "#m", "display": METFORMIN}}
+    assert amended(named, OrderChange(product=P250))["medicationCodeableConcept"] == concept_of(P250)
 
 
 HOSTILE_CHANGES = (

@@ -79,6 +79,7 @@ FORBIDDEN: list[tuple[str, dict[str, Any]]] = [
     ("LINK-01", {"links": (Link(label="", url="https://x.test", type="absolute"),)}),
     ("LINK-02", {"links": (Link(label="l", url="javascript:alert(1)", type="absolute"),)}),
     ("LINK-02", {"links": (Link(label="l", url="https://[", type="absolute"),)}),
+    ("LINK-02", {"links": (Link(label="l", url="https:///path", type="absolute"),)}),
     ("LINK-03", {"links": (Link(label="l", url="https://x.test", type="page"),)}),  # type: ignore[arg-type] # on purpose
     ("LINK-06", {"links": (Link(label="l", url="https://x.test", type="absolute", app_context="c"),)}),
 ]

@@ -23,6 +23,7 @@ from cards.suggest import EvaluationBudget, NamingBudget, SuggestionContext, Sug
 from tests.cards.rules.cases import originals
 from tests.cards.rules.engine.made_rules import band, rule_of
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
+from tests.fhir.builders import medication_statement
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -300,7 +301,10 @@ CHANGE_OTHER = offer(change_partner=OrderChange(sig=Sig("400 mg once daily", 400
 
 
 def test_the_other_order_is_stopped_or_held_with_every_other_of_its_drug() -> None:
-    case = Case(ORDER, active=[IBUPROFEN, "ibuprofen 200 MG Oral Tablet", "aspirin 81 MG Oral Tablet"])
+    # A gel, a mixture and what is only stated are none of them.
+    others = ["aspirin 81 mg tablet", "ibuprofen 5 % topical gel", "hydrocodone 5 mg / ibuprofen 200 mg tablet"]
+    stated = medication_statement(IBUPROFEN, patient="case", id="stated", effectiveDateTime="2026-11-01")
+    case = Case(ORDER, active=[IBUPROFEN, "ibuprofen 200 MG Oral Tablet", *others], more=[stated])
     partners = (case.other("ibuprofen 400"),)
     for offered, status, verb in ((STOP, "stopped", "Stop"), (HOLD_OTHER, "on-hold", "Hold")):
         assert case.actions(offered, partners=partners) == tuple(

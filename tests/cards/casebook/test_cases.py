@@ -54,6 +54,13 @@ def test_a_drug_that_is_not_recognised_is_named_where_the_answer_is_another() ->
     assert second == f"no drug is recognised in {drug!r}"
 
 
+def test_a_test_beside_the_draft_is_no_drug_that_must_be_recognised() -> None:
+    beside = [{"drug": "a test of nobody", "test": ""}]
+    assert faults_of_case(RULE, {**CASE, "beside": beside, "indicator": "info"}) == [
+        "expected age-meperidine/any/info, found age-meperidine/any/warning"
+    ]
+
+
 @pytest.mark.parametrize(
     ("members", "fault"),
     [

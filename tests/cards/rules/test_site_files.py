@@ -126,10 +126,10 @@ def test_the_rows_of_a_table_have_the_code_of_their_drug(folder: Path) -> None:
 
 
 def test_the_limits_of_a_hospital_stand_in_place_of_ours(folder: Path) -> None:
-    (folder / "limits.csv").write_text("drug,age_from,age_to,max_daily_mg,note\nsertraline,18,64,150,agreed\n")
+    (folder / "limits.csv").write_text("drug,form,age_from,age_to,max_daily_mg,note\nsertraline,slow,,64,150,agreed\n")
     (limit,) = knowledge._read_limits()["36437"]
     kind = (limit.per_dose, limit.per_kg, limit.per_week, limit.is_firm, limit.is_narrow)
-    assert (limit.drug, limit.ages, limit.most, limit.note) == ("sertraline", range(18, 65), 150.0, "agreed")
+    assert (limit.drug, limit.ages, limit.most, limit.note) == ("sertraline", range(65), 150.0, "agreed")
     assert kind == (False, False, False, True, False)
     evidence = knowledge._evidence_of_site()["site"]
     assert evidence.document == "St. Mary's: own maximum doses"

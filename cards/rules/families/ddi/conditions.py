@@ -266,7 +266,7 @@ def _treats(code: str, medication: MedicationIdentity, dose: DailyDose, words: s
     if code in _ALWAYS_TREATMENT:
         return True
     if code == _HEPARIN:
-        order_words = f"{medication.words} {medication.route or ''} {words}"
+        order_words = f"{medication.words} {words}"
         return bool(_INFUSED.search(order_words)) and not _KEEPS_OPEN.search(order_words)
     if code == _DALTEPARIN:
         return _dalteparin(medication, dose)

@@ -332,7 +332,7 @@ def wants_weight(context: RuleContext) -> bool:
     if context.weight_kg is not None or largest_plausible_kg(context.session.record) is None:
         return False
     rows = (row for rxcui in context.medication.rxcuis for row in limits_of_route(rxcui, context.medication))
-    return any(row.per_kg for row in rows) and context.medication.systemic is not False
+    return any(row.per_kg for row in rows)
 
 
 def labelled_from(context: RuleContext) -> Limit | None:

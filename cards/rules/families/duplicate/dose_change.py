@@ -39,7 +39,7 @@ class DoseChange(NamedTuple):
         """How many times the dose before it is: over 1 at least so much more, under 1 at least so much less."""
         if self.new[0] >= self.before[1]:
             return self.new[0] / self.before[1]
-        return self.new[1] / self.before[0] if self.before[0] > 0 and self.new[1] <= self.before[0] else 1.0
+        return min(self.new[1] / self.before[0], 1.0) if self.before[0] > 0 else 1.0
 
 
 def dose_change(context: RuleContext) -> DoseChange | None:

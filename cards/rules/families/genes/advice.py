@@ -177,7 +177,7 @@ def _with_doubts(advice: Advice, row: Recommendation, context: RuleContext, unkn
         if gene_result.conflicts:
             texts = ", ".join(dict.fromkeys(f"“{reading.wording}”" for reading in gene_result.readings))
             doubts.append(f"Results for {gene_result.gene} differ: {texts}. Ask the laboratory.")
-        elif len(gene_result.keys) > 1 and len(gene_result.phenotypes) > 1:
+        elif len(gene_result.phenotypes) > 1:
             doubts.append(f"{gene_result.gene}: the report leaves open whether {' or '.join(gene_result.phenotypes)}.")
     indicator = advice.indicator
     is_open = any(len(result.phenotypes) > 1 for result in advice.results)

@@ -1,7 +1,6 @@
 """Conditions on where an opioid is ordered, what for, and how long it acts."""
 
 import re
-from collections.abc import Callable
 
 from cards.rules.conditions.condition import (
     Condition,
@@ -23,7 +22,6 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.opioids import METHADONE, is_opioid, is_partial_agonist
-from fhir.record.record import relative_reference
 
 # How long it acts
 
@@ -40,20 +38,10 @@ def _long_acting(spec: Spec) -> Predicate:
         if inner["of"] == "draft":
             return is_meant(context.medication)
         beside = context.session.medications_beside(context.drafted, ("opioid",))
-        return any(is_meant(medication.medication) for medication in beside) or _renews(context, is_meant)
+        # The order that the draft renews is not beside it, but it is taken.
+        return any(is_meant(medication.medication) for medication in (*beside, *context.session.active))
 
     return Predicate(test, no_facts, frozenset({"active"}))
-
-
-def _renews(context: RuleContext, is_meant: Callable[[MedicationIdentity], bool]) -> bool:
-    """Whether the order that the draft says it renews is such a one."""
-    prior = context.drafted.order.priorPrescription
-    if prior is None:
-        return False
-    renewed = relative_reference(prior.reference or "")
-    return any(
-        medication.source == renewed and is_meant(medication.medication) for medication in context.session.active
-    )
 
 
 def _long_acting_words(spec: Spec) -> str:

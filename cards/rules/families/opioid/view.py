@@ -104,7 +104,8 @@ class OpioidView:
         As needed may be nothing, so that it makes neither sure; an opioid whose dose is not known neither.
         """
         record = self._record
-        parts_before = [part for part in self._before_draft() if not part.is_draft]
+        parts_before = [*self._charted, *self._replaced_by_reference()]
+        parts_before += _lately(record, TOLERANCE_LOOK_BACK_DAYS, self._charted)
         dated = [part.since for part in parts_before if part.since is not None]
         long_enough = [time for time in dated if time.whole_days(record.as_of_epoch) >= TOLERANCE_DAYS]
         if not parts_before or (dated and len(dated) == len(parts_before) and not long_enough):
@@ -114,11 +115,6 @@ class OpioidView:
             return True
         all_known = len(known_doses) == len(parts_before)
         return False if all_known and sum(dose.tolerance_high for dose in known_doses) < 1.0 - 1e-9 else None
-
-    def _before_draft(self) -> Iterator[OpioidPart]:
-        yield from self._charted
-        yield from self._replaced_by_reference()
-        yield from _lately(self._record, TOLERANCE_LOOK_BACK_DAYS, self._charted)
 
     def _beside(self, medications: Iterable[CurrentMedication]) -> Iterator[OpioidPart]:
         based_on = _based_on(self._drafted)

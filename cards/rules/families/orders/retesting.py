@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import ANY_MEDICATION, Condition, Truth, flag, needs
-from cards.rules.families.orders.study import study_of, study_words, worked_out_once
+from cards.rules.families.orders.study import codes_of, study_of, study_words, worked_out_once
 from cards.rules.language.rule import OrderChange
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.session import PatientSession
@@ -186,7 +186,7 @@ def _today(time_text: str, session: PatientSession) -> str:
 def _codes_of(request: ServiceRequest) -> set[str]:
     if request.code is None:
         return set()
-    codes = {coding.code for coding in request.code.coding if coding.code}
+    codes = set(codes_of(request.code))
     loinc = loinc_of_words(request.code.words) if codes.isdisjoint(RETEST_INTERVALS) else None
     return codes if loinc is None else {*codes, loinc}
 

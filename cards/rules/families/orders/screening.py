@@ -168,9 +168,9 @@ def cervical_reason(context: RuleContext) -> str | None:
     age = context.age_years
     if _has_no_cervix(context):
         return "after removal of the cervix without cervical disease"
-    if age is None or _CERVICAL_FROM <= age <= _CERVICAL_TO:
-        return None
-    return "over 65 where earlier screening was adequate" if age > _CERVICAL_TO else f"under {_CERVICAL_FROM}"
+    if age is not None and age < _CERVICAL_FROM:
+        return f"under {_CERVICAL_FROM}"
+    return "over 65 where earlier screening was adequate" if age is not None and age > _CERVICAL_TO else None
 
 
 def last_same_date(context: RuleContext) -> str | None:

@@ -89,6 +89,10 @@ def test_the_facts_are_the_entries_that_are_meant_with_their_dates() -> None:
         Fact("allergy", "amoxicillin: reaction not recorded", "amoxicillin", source=SOURCE)
     ]
     assert predicate_of(spec, FAMILY).uses == {"allergies"}
+    # Twelve entries stand in their order; of more the worst come first.
+    for number, first in ((12, "nausea"), (13, "hives")):
+        many = told({"reacts": {"to_draft": True}}, _of(AMOXICILLIN, NAUSEA, *[HIVES] * (number - 1)), FAMILY)
+        assert (len(many), many[0].text) == (number, f"amoxicillin: {first}")
 
 
 def test_of_a_mixture_an_entry_about_either_drug_counts_once() -> None:

@@ -261,9 +261,12 @@ ENOXAPARIN: Json = {"drug": "enoxaparin injection", "dose": "60 mg", "times": 1}
         ({"drug": "heparin injection", "more": {"dosageInstruction": [{"text": "continuous"}]}}, True),
         ({"drug": "heparin injection", "more": {"dosageInstruction": [{"doseAndRate": [{"rateQuantity": {
             "value": 18, "unit": "mL/h"}}]}]}}, True),
+        ({"drug": "heparin injection", "more": {"dosageInstruction": [{"doseAndRate": [{"rateRatio": {
+            "numerator": {"value": 18, "unit": "mL"}, "denominator": {"value": 1, "unit": "h"}}}]}]}}, True),
         ({"drug": "dalteparin injection", "dose": "7500 unit", "times": 1}, False),
         ({"drug": "dalteparin injection", "dose": "7501 unit", "times": 1}, True),
         ({"drug": "dalteparin 5,000 units syringe", "times": 1}, False),
+        ({"drug": "dalteparin 7,500 units syringe", "times": 1}, False),
         ({"drug": "dalteparin 5,000 units syringe", "times": 2}, True),
         ({"drug": "dalteparin 5,000 units syringe"}, None),
         ({"drug": "dalteparin", "times": 1}, None),

@@ -170,6 +170,8 @@ ONE_MORE: Json = {"drug": "sertraline 50 MG Oral Tablet", "dose": "1 tablet", "t
 SYRUP: Json = {"drug": "acetaminophen 160 MG/5 ML Oral Solution", "dose": "300 mg", "times": 4}
 OUTPATIENT: Json = {"category": [{"coding": [{"code": "Outpatient"}]}]}
 CISPLATIN_VIAL = "cisplatin 1 MG/ML Injection"
+TALL: Json = {"labs": [["body_weight", 70, 3], ["body_height", 170, 3]]}
+WORKDAYS = ["mon", "tue", "wed", "thu", "fri"]
 PAGE = "The limit is from a page that follows the label, not from the label: check it there."
 
 
@@ -212,6 +214,20 @@ def test_how_far_over_a_limit_is_too_far(limit: Json, more: Json, far: float, te
 
     assert [excess(far * part).is_far_over for part in (0.999, 1.0, 1.001)] == [False, True, True]
     assert [excess(ten_fold * part).is_ten_fold for part in (0.999, 1.0, 1.001)] == [False, True, True]
+
+
+def test_a_tenth_is_that_of_a_limit_for_every_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds in a disease, or for adults, does not make a child's dose a usual one."""
+    every, low = (_limit(rxcui="161", most=most, per_kg=True) for most in (10.0, 0.5))
+    in_disease = _limit(rxcui="161", most=0.5, per_kg=True, condition="hf")
+    syrup = {"drug": SYRUP["drug"], "dose": "5 mg", "times": 1}
+    for others, is_under in (
+        ([], True), ([(in_disease, False)], True), ([(low, True)], True), ([(low, False)], False),
+    ):  # fmt: skip
+        rows = [(every, False), *others]
+        monkeypatch.setattr("cards.rules.families.dose.sums.rows_for", lambda *_, rows=rows: rows)
+        context = context_of(syrup, age=3, labs=[["body_weight", 10, 3]])
+        assert answer({"under_tenth": True}, context, FAMILY) is is_under
 
 
 def test_the_maximum_of_adults_is_no_firm_one_of_a_child() -> None:
@@ -396,6 +412,10 @@ def test_the_facts_are_the_sum_the_weight_and_what_is_taken_beside() -> None:
         (SYRUP, {"age": 3, "not_sent": ["body_weight", "Observation"]},
          ("weight-missing", "the weight did not come with the call.")),
         ({**SERTRALINE, "dose": "1 tablet"}, {"active": [{"drug": "sertraline 50 MG Oral Tablet"}]},
+         ("dose-not-known", "the dose of another order of the drug is not known.")),
+        # The row for each square metre of body surface is not what is open here.
+        ({"drug": "mycophenolate mofetil 500 MG Oral Tablet", "dose": "1 tablet", "times": 2},
+         {**TALL, "active": [{"drug": "mycophenolate mofetil 250 MG Oral Capsule"}]},
          ("dose-not-known", "the dose of another order of the drug is not known.")),
         ({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, {"not_sent": ["Condition"]},
          ("conditions-missing", "the problem list is not known.")),
@@ -694,7 +714,6 @@ def test_the_rate_of_an_infusion(unit: Json) -> None:
     assert per_hour_of(context_of(draft), "mg") == 5.0
 
 
-TALL: Json = {"labs": [["body_weight", 70, 3], ["body_height", 170, 3]]}
 GLARGINE, DULAGLUTIDE_PEN = "insulin glargine 100 UNT/ML Injection", "dulaglutide injection"
 WEEKLY: Json = {"drug": DULAGLUTIDE_PEN, "dose": "1.5 mg", "single": True}
 
@@ -705,6 +724,17 @@ WEEKLY: Json = {"drug": DULAGLUTIDE_PEN, "dose": "1.5 mg", "single": True}
         # 25 mg/m2 is for what is given daily; how often has to be stated.
         (_dosed(CISPLATIN_VIAL, "50 mg/m2 IV daily"), TALL, True),
         (_dosed(CISPLATIN_VIAL, "50 mg/m2 IV"), TALL, False),
+        (_dosed(CISPLATIN_VIAL, "50 mg/m2 IV", timing={"repeat": {"dayOfWeek": WORKDAYS}}), TALL, True),
+        (_dosed(CISPLATIN_VIAL, "50 mg/m2 IV", timing={"repeat": {"dayOfWeek": WORKDAYS[1:]}}), TALL, False),
+        (
+            _dosed(
+                CISPLATIN_VIAL,
+                "IV daily",
+                doseAndRate=[{"doseQuantity": {"value": 50, "unit": "milligram by surface", "code": "mg/m2"}}],
+            ),
+            TALL,
+            True,
+        ),
         (
             _dosed(CISPLATIN_VIAL, "50 mg/m2 IV daily", doseAndRate=[{"doseRange": {"low": {"value": 50}}}]),
             TALL,

@@ -144,8 +144,8 @@ def test_the_files_of_the_family_have_a_source_in_every_row() -> None:
 
 
 # The tables of genes as they are read: rows typed again from data/, actions, lines of FDA's table, tests before.
-ABACAVIR, AMITRIPTYLINE, CITALOPRAM, CODEINE, SIPONIMOD, AZATHIOPRINE, ATORVASTATIN = (
-    "190521", "704", "2556", "2670", "2121085", "1256", "83367")  # fmt: skip
+ABACAVIR, AMITRIPTYLINE, CITALOPRAM, CODEINE, SIPONIMOD, AZATHIOPRINE, ATORVASTATIN, EFAVIRENZ, SIMVASTATIN = (
+    "190521", "704", "2556", "2670", "2121085", "1256", "83367", "195085", "36567")  # fmt: skip
 
 
 def _actions(rxcui: str) -> dict[str, Action]:
@@ -163,6 +163,11 @@ def _actions(rxcui: str) -> dict[str, Action]:
                             "steps, half of the usual maintenance dose", (50.0, 50.0))),
         (AZATHIOPRINE, Action("reduce", "start with 30 to 80 % of the full dose", (30.0, 80.0))),
         (ATORVASTATIN, Action("limit", "start with at most 40 mg a day", limit="40")),
+        # A limit of the start alone, of every dose alone, and of FDA's table where it begins with one.
+        (EFAVIRENZ, Action("reduce", "consider 400 mg a day instead of 600", limit="400")),
+        (SIMVASTATIN, Action("avoid_unless", "another statin; if kept, under 20 mg a day", limit="<20")),
+        (SIPONIMOD, Action("limit", "FDA's table: limited dose (*1/*3 or *2/*3 by the label, 1 mg/day)", limit="1")),
+        (SIPONIMOD, Action("avoid", "FDA's table: do not use (*3/*3 by the label)")),
     ],
 )  # fmt: skip
 def test_an_action_is_read_with_its_numbers(rxcui: str, action: Action) -> None:

@@ -64,6 +64,11 @@ def test_a_low_tricyclic_is_information_unless_it_is_for_depression(
     assert judge_dose(before(AMITRIPTYLINE, 1), row("critical", "avoid", instruction="avoid")) == "critical"
 
 
+def test_the_full_dose_for_each_kilogram_is_that_of_azathioprine() -> None:
+    for drug, judged in (("azathioprine", "silent"), ("mercaptopurine", "warning")):
+        assert judge_dose(before(f"{drug} 50 MG Oral Tablet", labs=[["body_weight", 70]]), row(name="reduce")) == judged
+
+
 @pytest.mark.parametrize(("tablets", "name", "judged"), [
     (1, "alternative_or_reduce", "silent"), (2, "alternative_or_reduce", "warning"), (1, "alternative", "warning"),
 ])  # fmt: skip
@@ -173,6 +178,7 @@ def problem(code: str = "", words: str = "", system: str = ICD10, **more: Any) -
         ([problem("22298006", system=SNOMED)], 0), ([problem("399957001", system=SNOMED)], 2),
         ([problem(words="NSTEMI last week")], 0), ([problem(words="TIA")], 1), ([problem(words="PAD")], 2),
         ([problem(words="no history of TIA")], None), ([problem("E11.9", "NSTEMI")], None), ([], None),
+        ([problem() | {"code": {"coding": [{"display": "NSTEMI"}]}}], 0),
         ([problem("I21.4", clinicalStatus={"coding": [{"code": "resolved"}]})], None),
         ([problem("I21.4", verificationStatus={"coding": [{"code": "provisional"}]})], None),
     ],
@@ -192,7 +198,7 @@ def test_the_reason_of_the_order_goes_before_the_problem_list() -> None:
     assert populations_of(context({"more": [stent]}, draft, AS_OF), CARDIAC) == ((CARDIAC[0],), True)
     assert (
         populations_of(
-            context({"more": [stent | {"status": "stopped"}, stent | {"code": None}]}, draft, AS_OF), CARDIAC
+            context({"more": [stent | {"status": "stopped"}, stent | {"code": None, "id": "q"}]}, draft, AS_OF), CARDIAC
         )[1]
         is False
     )

@@ -59,6 +59,9 @@ PAROXETINE: Json = {"active": ["paroxetine 20 MG Oral Tablet"]}
         (_of(AZATHIOPRINE, ["words", "TPMT", "normal metabolizer"], ["words", "NUDT15", "Zaubergen", {"id": "other"}]),
          "NUDT15 “Zaubergen” cannot be translated: no advice about azathioprine from it.",
          "No phenotype follows from such a result here; the report of the laboratory may state one."),
+        (_of(AZATHIOPRINE, ["words", "NUDT15", "normal metabolizer"], ["words", "TPMT", "Zaubergen", {"id": "other"}]),
+         "TPMT “Zaubergen” cannot be translated: no advice about azathioprine from it.",
+         "No phenotype follows from such a result here; the report of the laboratory may state one."),
         (_of(CODEINE, ["words", "CYP2D6", "Zaubergen"]),
          "CYP2D6 “Zaubergen” cannot be translated: no advice about codeine from it.",
          "No phenotype follows from such a result here; the report of the laboratory may state one."),
@@ -107,6 +110,19 @@ PAROXETINE: Json = {"active": ["paroxetine 20 MG Oral Tablet"]}
         (_of(SIPONIMOD, ["genotype", "CYP2C9", "*3/*3"]),
          "CYP2C9 poor metabolizer (activity score 0): avoid siponimod.",
          "FDA's table: do not use (*3/*3 by the label)."),
+        # As long as a headline may be: 136 characters, and a transplant's sentence of that length.
+        (_of({"drug": "tacrolimus 1 MG Oral Capsule"}, ["words", "CYP3A5", "intermediate metabolizer"]),
+         "CYP3A5 intermediate metabolizer: tacrolimus may need a higher dose; 1.5 to 2 times the starting dose, "
+         "not over 0.3 mg/kg/day, by levels.",
+         "1.5 to 2 times the starting dose, not over 0.3 mg/kg/day, by levels. CPIC: Strong. "
+         "Drug levels guide the dose."),
+        (_of({"drug": "atomoxetine 40 MG Oral Capsule"}, ["words", "CYP2D6", "activity score 0.25"],
+             more=(TRANSPLANT,)),
+         "CYP2D6 intermediate metabolizer (activity score 0.25) is from before a transplant and does not hold for "
+         "atomoxetine: ask the laboratory.",
+         "Start 40 mg, to 80 mg only after 2 weeks without effect. CPIC: Moderate (adults). "
+         "Drug levels guide the dose. "
+         "After a transplant of liver or stem cells a germline result does not hold; ask for a new interpretation."),
         # A sentence that is too long for a headline goes to the detail.
         (_of({"drug": "escitalopram 20 MG Oral Tablet", "dose": "1 tablet", "times": 1},
              ["words", "CYP2C19", "poor metabolizer"]),
@@ -278,6 +294,7 @@ def test_no_dose_is_offered_without_advice_of_a_row() -> None:
         ({"text": "x", "coding": [{"code": "Z94.4"}]}, False),
         (None, True),
         ({"text": "x", "coding": [{"code": "z9484"}]}, False),
+        ({"coding": [{"display": "Liver transplant"}]}, False),
         ({"text": "Kidney transplant", "coding": [{"code": "Z94.0"}]}, True),
         ({"text": "Liver transplant candidate", "coding": [{"code": "Z94.4"}]}, True),
         ({"text": "Autologous stem cell transplant"}, True),

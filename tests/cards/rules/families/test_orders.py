@@ -63,6 +63,7 @@ def _result(loinc: str, as_of: datetime) -> Json:
         ({"code": concept("Pap smear", "2823-3", "http://loinc.org")}, False),
         ({"code": concept("Pap smear", "PAP", "urn:oid:2.999.1")}, True),
         ({"code": {"coding": [{"code": "PAP"}], "text": "Pap smear"}}, False),
+        ({"code": {"coding": [{"system": "urn:oid:2.999.1", "code": "PAP"}]}}, False),
         ({"code": {"text": "Pap smear"}}, True),
     ],
 )
@@ -103,6 +104,11 @@ def _creatinine(*values: tuple[float, float]) -> Json:
     return {"labs": [["creatinine", value, days_ago] for value, days_ago in values]}
 
 
+def _egfr_under(limit: float) -> Json:
+    amount = {"value": limit, "comparator": "<", "unit": "mL/min/1.73m2", "code": "mL/min/{1.73_m2}"}
+    return observation("98979-8", when=_day(3), patient="case", id="egfr", valueQuantity=amount)
+
+
 AKI_10 = {"conditions": [["aki", 10]]}
 STATES = [
     # A rise to 1.5 times a value of the seven days before.
@@ -141,6 +147,8 @@ STATES = [
     ({**AKI_10, **_creatinine((2.0, 3), (2.1, 5))}, "now"),
     ({**AKI_10, "labs": [["egfr", 60, 3], ["creatinine", 1.3, 3]]}, "none"),
     ({**AKI_10, "labs": [["egfr", 59, 3], ["creatinine", 1.3, 3]]}, "now"),
+    # Without the sex the creatinine gives no eGFR, and "<60" may be any lower number.
+    ({**AKI_10, "labs": [["creatinine", 1.3, 3]], "sex": None, "more": [_egfr_under(60)]}, "now"),
     ({**AKI_10, "labs": [["egfr", 30, 1], ["creatinine", 2.3, 1], ["creatinine", 2.3, 3]]}, "recovering"),
     ({**AKI_10, "labs": [["egfr", 29, 1], ["creatinine", 2.3, 1], ["creatinine", 2.3, 3]]}, "now"),
     # 3 mg/dL is an eGFR of 23.
@@ -177,6 +185,7 @@ def test_the_facts_of_an_injury_are_the_entry_and_the_two_values() -> None:
         (AKI_10, "Acute kidney injury on the list", "with acute kidney injury"),
         ({"labs": [["egfr", 29.5, 3]]}, "Acute kidney injury on the list",
          "with eGFR 29.5 mL/min/1.73 m² on 2026-11-17"),
+        ({"more": [_egfr_under(15)]}, "Acute kidney injury on the list", "with eGFR <15 mL/min/1.73 m² on 2026-11-17"),
         ({"labs": [["egfr", 30, 3]]}, "Acute kidney injury on the list", "with contrast into an artery"),
         ({**AKI_10, "labs": [["egfr", 29, 3]]}, "Acute kidney injury on the list",
          "with eGFR 29 mL/min/1.73 m² on 2026-11-17"),
@@ -427,6 +436,7 @@ WOMAN: Json = {"sex": "female", "age": 45}
         ([_report(200, "ASC-US")], _day(200), True),
         ([_report(200, status="appended")], _day(200), False),
         ([_report(200, status="registered")], None, False),
+        ([_report(200, effectiveDateTime=None)], None, False),
         ([_report(200, effectiveDateTime=None, issued="2026-06-01T08:00:00Z")], "2026-06-01", False),
         ([_report(200, conclusionCode=[{"text": "Dysplasia"}])], _day(200), True),
         ([_report(200, None)], _day(200), False),
@@ -450,6 +460,7 @@ def test_the_last_cervical_screening(more: list[Json], day: str | None, abnormal
         (_done(300, status="not-done"), 300, False),
         (_done(None), 300, False),
         (_done(None, performedPeriod={"start": _day(10)}), 300, True),
+        (_done(None, performedPeriod={"end": _day(10)}), 300, False),
         (_done(10, "Appendectomy"), 300, False),
         (_done(10, code=None), 300, False),
     ],
@@ -507,6 +518,9 @@ REMOVED = "after removal of the cervix without cervical disease"
         ({"age": 40, "more": [_done(900, "Total abdominal hysterectomy", status="stopped")]}, False, None),
         ({"age": 40, "more": [_done(0, "Total abdominal hysterectomy", status="in-progress")]}, False, None),
         ({"age": 40, "more": [_done(900, code=None)]}, False, None),
+        # A problem without a code, and one whose code has words alone.
+        ({"age": 40, "more": [{**_problem("x"), "code": None}]}, False, None),
+        ({"age": 40, "more": [{**_problem("x"), "code": {"coding": [{"display": "Cough"}]}}]}, False, None),
         ({"age": 40, "more": [_done(900, "Hysterectomy")]}, False, None),
         ({"age": 40, "more": [_problem("No total hysterectomy")]}, False, None),
         ({"age": 66, "more": [_problem("Total hysterectomy")]}, True, REMOVED),
@@ -597,8 +611,13 @@ def test_without_a_last_result_there_is_nothing_to_repeat() -> None:
     assert answer({"ordered_as_series": True}, context, FAMILY) is False
     series = {"drug": "HbA1c", "test": "4548-4", "more": {"occurrenceTiming": {"repeat": {"count": 3}}}}
     assert answer({"ordered_as_series": True}, study_context_of(series), FAMILY) is True
-    drafted = study_context_of({"drug": "HbA1c", "test": "4548-4"}, {"drug": "metformin 500 MG Oral Tablet"})
-    assert answer({"treatment_changed": True}, drafted, FAMILY) is True
+    hba1c, metformin = {"drug": "HbA1c", "test": "4548-4"}, {"drug": "metformin 500 MG Oral Tablet"}
+    assert answer({"treatment_changed": True}, study_context_of(hba1c, metformin), FAMILY) is True
+    # What is ordered after the day of the last result changes the treatment.
+    result = observation("4548-4", when=_day(30), patient="case", id="hba1c")
+    for dated, truth in (({"days_ago": 29}, True), ({"days_ago": 30}, False), ({"undated": True}, False)):
+        context = study_context_of(hba1c, active=[metformin | dated], more=[result])
+        assert answer({"treatment_changed": True}, context, FAMILY) is truth
 
 
 def _long(words: str, length: int) -> tuple[str, str]:

@@ -80,6 +80,21 @@ def test_each_pair_of_ingredients_speaks_in_both_directions(as_of: datetime) -> 
     assert wrong == []
 
 
+@pytest.mark.parametrize(
+    ("keys", "section", "url"),
+    [
+        # Rows with a section and an address of their own, with those of their document, and of one without an address.
+        (("343047", "17300"), "4", "https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid=165cff62-b284-4a27-a65d-9"
+         "ec8a5bfcdd8"),
+        (("614391", "327361"), "7.1 Use with anakinra or abatacept; 7.2 Use with tocilizumab",
+         "http://www.120ty.net/bencandy.php?aid=58966&fid=134&page=22"),
+        (("1819", "opioid"), "introduction", None),
+    ],
+)  # fmt: skip
+def test_the_section_and_the_address_of_a_row(keys: tuple[str, str], section: str, url: str | None) -> None:
+    assert [(row.evidence.section, row.evidence.url) for row in PAIRS[frozenset(keys)]] == [(section, url)]
+
+
 # When a row of the pairs is meant for a patient: each way to leave it out, at its limit, and the words of the row.
 Json = dict[str, Any]
 EVIDENCE = Evidence("document", "organisation", "2026", "1", "label", "none", "none", "label")
@@ -111,13 +126,14 @@ VAGINAL, ORAL_GEL = "miconazole 2 % vaginal cream", "miconazole 2 % oral gel"
         ("", VAGINAL, False),
         ("on_skin", CREAM, False),
         ("on_skin", VAGINAL, True),
+        ("on_skin", {"drug": "miconazole 100 mg", "route": "vaginal"}, True),
         ("on_skin", ORAL_GEL, True),
         ("on_skin", "fluticasone nasal spray", True),
         ("local_too", CREAM, True),
         ("local_too", VAGINAL, True),
     ],
 )
-def test_what_is_put_on_the_skin_hardly_reaches_the_blood(unless: str, drug: str, expected: bool) -> None:
+def test_what_is_put_on_the_skin_hardly_reaches_the_blood(unless: str, drug: str | Json, expected: bool) -> None:
     assert _meant(unless, drug, TABLET) is expected
 
 

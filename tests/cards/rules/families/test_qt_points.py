@@ -83,7 +83,8 @@ def test_the_age_is_told_from_68_years_on() -> None:
 )
 def test_what_is_not_known_could_add_points(lacking: Json) -> None:
     context = context_of(AMIODARONE, **(WHOLE | lacking))
-    assert points(context) == Points(3, is_whole=False)
+    assert (points(context), risks(context)) == (Points(3, is_whole=False), [])
+    assert told({"tisdale_points": {"ge": 3}}, context, FAMILY) == []
     assert FAMILY.placeholders["qt_points"](context) == "at least 3"
     for limit, expected in (({"ge": 3}, True), ({"ge": 4}, None), ({"lt": 4}, None)):
         predicate = TISDALE_POINTS.compile({"tisdale_points": limit}, lambda _part: pytest.fail("no part"))

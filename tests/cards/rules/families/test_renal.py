@@ -146,6 +146,9 @@ def test_methotrexate_once_a_week(draft: Json, sig: Sig | None) -> None:
         (_methotrexate("25 mg once weekly"), None),
         (_methotrexate("2.5 mg once weekly"), None),
         (_methotrexate("15 mg once daily"), None),
+        ({"drug": METHOTREXATE, "more": {"dosageInstruction": [{"timing": {"repeat": {"dayOfWeek": ["friday"]}},
+          "doseAndRate": [{"doseQuantity": {"value": 15, "unit": "mg"}}]}]}},
+         Sig("7.5 mg once weekly", 7.5, times_per_week=1)),
         (_methotrexate(), None),
     ],
 )  # fmt: skip

@@ -155,6 +155,9 @@ def test_both_limits_of_a_row_are_normal_themselves(
 def test_a_result_without_a_number_answers_no_order(as_of: datetime) -> None:
     earlier = result("2276-4", "2026-11-10", valueQuantity={"unit": "ng/mL"})
     assert summaries(as_of, FERRITIN, earlier) == []
+    under = result("4537-7", "2026-11-18", valueQuantity={"value": 2, "comparator": "<", "unit": "mm/h"})
+    said = said_of("ESR", "<2 mm/h", "2026-11-18", "7 days")
+    assert summaries(as_of, {"drug": "ESR", "test": "4537-7"}, under) == said
 
 
 def test_limits_are_those_of_the_units_of_the_row(as_of: datetime) -> None:
