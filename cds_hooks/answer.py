@@ -608,7 +608,7 @@ class ReceivedBody:
         resources = chart.resources.for_another_call()
         resources.refusals += (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         requested, encounter = filled.state.looked_up, request.context.encounter_id
-        if sent_before is not None and not filled.bodies:
+        if sent_before is not None:
             of_service = "" if request.hook == PATIENT_VIEW else call.service.id
             read_with = of_service, requested, encounter, tuple(resources.refusals), call.as_of.date(), tables_in_use()
             record = sent_before.take_record(chart, read_with)
@@ -625,7 +625,7 @@ class ReceivedBody:
             resources = read_resources(filled.values, patient_id)
             part = continue_chart(resources, patient_id, before) if before is not None else None
             chart = encode_chart(resources, patient_id) if part is None else b""
-            exceeds = len(chart) > CHARACTERS_OF_A_CALL and long_characters(chart) > CHARACTERS_OF_A_CALL
+            exceeds = long_characters(chart) > CHARACTERS_OF_A_CALL
             if exceeds:
                 values, refusals = within_text_budget(filled.values)
                 resources = read_resources(values, patient_id)

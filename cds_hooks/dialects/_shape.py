@@ -180,7 +180,7 @@ def keep_links_to(hosts: frozenset[str], card: Card) -> Card:
     """Return the card with links to these hosts (or `host:port`) only; of the others the words stay."""
 
     def is_allowed(address: str) -> bool:
-        return host_of(address) in hosts or (urlsplit(address).hostname or "") in hosts
+        return host_of(address) in hosts or urlsplit(address).hostname in hosts
 
     source = card.source
     if source.url is not None and not is_allowed(source.url):

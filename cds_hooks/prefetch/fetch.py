@@ -218,7 +218,7 @@ class PrefetchFill:
     def _remember_products(self, job: _Job, error: FetchError | None) -> None:
         """Remember Medications that a client of 3.0 has keys for, so that they are not asked for twice."""
         if isinstance(job.what, Search) and job.what.type == "Medication":
-            self._products_asked.update(*(value.split(",") for name, value in job.what.parameters if name == "_id"))
+            self._products_asked.update(dict(job.what.parameters).get("_id", "").split(","))
             self._products_ended = self._products_ended if error is None else gap_reason(error)
 
     def _keep(self, state: KeyState) -> None:

@@ -161,7 +161,7 @@ def _as_past_rhythm(condition: Condition, record: PatientRecord) -> ConditionHit
     if _AFTER_SURGERY.search(words):
         return None
     codings = condition.code.coding if condition.code is not None else ()
-    code = next((coding.code or "" for coding in codings if _means_rhythm(coding)), None)
+    code = next((coding.code for coding in codings if _means_rhythm(coding)), None)
     if code is None and not states(_RHYTHM, words):
         return None
     hit = condition_hit(RHYTHM_GROUP, condition, code or "", record)

@@ -102,10 +102,10 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
             return _advise_for_each_sex(call, both, question, advice)
         lacking = charted.missing_inputs(question.output) if refused.reason == "input-missing" else ()
         test = _test_that_settles(call, charted, question, lacking)
-        if test is None:
+        if test is None or question.content_for_missing is None:
             text = refused.text if len(lacking) < 2 else _all_that_is_missing(charted, lacking)
             advice.silences.append(WhyNot(equation.id, refused.reason, text))
-        elif question.content_for_missing is not None and is_visit(call):
+        elif is_visit(call):
             content = question.content_for_missing(charted, test)
             advice.cards.append(
                 missing_card(equation, content, call.card_identity(call.equation_url(equation.id)), lacking)
@@ -149,7 +149,7 @@ def _advise_for_each_sex(
     except EquationRefused as refused:
         advice.silences.append(WhyNot(equation.id, refused.reason, refused.text))
         return advice
-    lower = 0 if results[0].number <= results[1].number else 1
+    lower = min((0, 1), key=lambda position: results[position].number)
     charted, result = both[lower], results[lower]
     advice.scores = {**scores_of_equation(result), "of_the_other_sex": scores_of_equation(results[1 - lower])}
     woman, man = map(_number_in_words, results)
@@ -509,14 +509,9 @@ def _words(concept: CodeableConcept) -> str:
 def _test_that_settles(
     call: ServiceInput, charted: RecordInputs, question: EquationQuestion, lacking: tuple[str, ...]
 ) -> OrderableTest | None:
-    """Return the one test that would settle it; None where more is missing, or it is ordered, or nobody asks for it."""
+    """Return the one test that would settle it; None where more is missing, or it is ordered."""
     test = orderable_test_for(lacking)
-    if (
-        test is None
-        or question.content_for_missing is None
-        or is_ordered(call.record, test)
-        or not charted.could_reach(question.output, question.reaches)
-    ):
+    if test is None or is_ordered(call.record, test) or not charted.could_reach(question.output, question.reaches):
         return None
     return test
 

@@ -128,12 +128,9 @@ def booked_follow_up(record: PatientRecord) -> str | None:
     """Return the booked visit of the next two weeks that is no study, as Type/id; None where there is none."""
     for appointment in record.appointments:
         time = parse_time(appointment.start or "")
-        patients = [
-            participant.actor.reference
-            for participant in appointment.participant
-            if participant.actor is not None and "Patient/" in (participant.actor.reference or "")
-        ]
-        is_of_patient = not patients or any((who or "").endswith(f"/{record.patient_id}") for who in patients)
+        actors = [participant.actor for participant in appointment.participant if participant.actor is not None]
+        patients = [actor.reference for actor in actors if actor.reference and "Patient/" in actor.reference]
+        is_of_patient = not patients or any(who.endswith(f"/{record.patient_id}") for who in patients)
         if time is None or appointment.status not in _BOOKED or not is_of_patient:
             continue
         kind = appointment.appointmentType

@@ -61,7 +61,7 @@ _ALBUMINURIA, _SEVERE_ALBUMINURIA = 30.0, 300.0
 # KDIGO 2012, table of categories (reprinted as table 11 of PMC10200071): a protein/creatinine ratio over 500 mg/g is
 # the same category; it is used where no albumin/creatinine ratio of the year is on the chart.
 _SEVERE_PROTEINURIA = 500.0
-_ALBUMIN_DAYS, _ALBUMIN_BEFORE_DAYS = 365.0, 3 * 365.25
+_ALBUMIN_DAYS, _ALBUMIN_BEFORE_DAYS = 365, 3 * 365
 # KDIGO 2012 (acute kidney injury, 2.1.1): 1.5 times the baseline, known or presumed to have occurred within 7 days.
 _ACUTE_SHARE, _ACUTE_DAYS, _BASELINE_DAYS = 1.5, 30.0, 365.0
 _WEEK = 7 * DAY_SECONDS

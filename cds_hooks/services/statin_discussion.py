@@ -101,7 +101,7 @@ async def decide(call: ServiceInput) -> Advice:
             text = f"About {deaths} in 100 people with results like these died within 5 years: the benefit comes later."
             advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", text)]
     for card in advice.cards:
-        if card.own_extension.missing and card.own_extension.value is None:
+        if card.own_extension.missing:
             continue  # a test to order has a reminder's rules of its own
         is_for_disease = card.own_extension.output in _OF_DISEASE
         if not (is_moment_for_talk(call) if is_for_disease else is_moment_for_reminder(call)):

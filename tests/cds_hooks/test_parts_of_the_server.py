@@ -11,14 +11,16 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, NoOpTracer
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from cards.rules.engine.governance import SiteRules
 from cds_hooks import errors
 from cds_hooks.app import _in_force
 from cds_hooks.call import Stopwatch
 from cds_hooks.cli import app
 from cds_hooks.computing import CallUnderWay, Computing, refuse_late
-from cds_hooks.configuration import ANSWERING
+from cds_hooks.configuration import ANSWERING, InForce, _files_below
 from cds_hooks.decision_history import decision_history
 from cds_hooks.errors import HookError, Overloaded, operation_outcome
+from cds_hooks.hold_back.releases import Released
 from cds_hooks.memory import no_collection
 from cds_hooks.metrics.counts import Metrics
 from cds_hooks.routes.health import models_out
@@ -401,3 +403,19 @@ async def test_page_list_and_command_name_the_suggestion_that_was_accepted(tmp_p
     assert f"Followed ({chosen['label']})" in " ".join(json.loads(shown.stdout)["history"])
     for text in (page.text, shown.stdout):
         assert f"Followed ({other['label']})" not in text
+
+
+def test_what_is_in_force_is_made_anew_only_where_something_changed_and_has_no_compiled_files(tmp_path: Path) -> None:
+    governance, released = SimpleNamespace(site=SiteRules()), Released()
+    in_force = InForce(lambda: {"code": {"x": "1"}}, cast("Any", governance))
+    assert in_force.digest_with(released) == ""
+    in_force.start()
+    digest, content = in_force.digest_with(released), in_force.content
+    assert (in_force.digest_with(released), in_force.content) == (digest, content)
+    assert in_force.content is content
+    in_force.digest_with(Released())
+    assert in_force.content is not content
+    (tmp_path / "__pycache__").mkdir()
+    for name in ("a.py", "a.pyc", "__pycache__/a.txt"):
+        (tmp_path / name).touch()
+    assert list(_files_below("x", str(tmp_path))) == [("x/a.py", str(tmp_path / "a.py"))]

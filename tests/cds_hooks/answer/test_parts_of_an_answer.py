@@ -27,6 +27,7 @@ from cds_hooks.answer import (
     invoke,
     read,
     understand,
+    write,
 )
 from cds_hooks.call import Call, Stopwatch, open_call
 from cds_hooks.errors import CallTimedOut, HookError, PreconditionFailed, RecordFailed
@@ -34,6 +35,7 @@ from cds_hooks.hold_back.budgets import VisitRank
 from cds_hooks.hold_back.checks import CheckedCall, Chosen
 from cds_hooks.hold_back.sent_cards import Caller
 from cds_hooks.model_versions import in_use
+from cds_hooks.packages import finding_of_package
 from cds_hooks.prefetch.fetch import FilledPrefetch
 from cds_hooks.services import Advice
 from cds_hooks.storage.decision import Decision, RecordUnavailable, StoredChart
@@ -275,12 +277,23 @@ def _checked(silent: str | None = None) -> CheckedCall:
 
 @pytest.mark.parametrize("silent", [None, "Nothing is shown to this ward."])
 def test_changes_that_the_client_makes_itself_are_held_back_in_silent_mode(silent: str | None) -> None:
-    action = Action(type="update", description="d")
+    action = Action(type="update", description="d", resource={"resourceType": "Task", "id": "t"})
     selected, _ = _selected(Advice(system_actions=[action]), _checked(silent))
     assert list(selected.system_actions) == ([action] if silent is None else [])
     assert selected.silences == ([] if silent is None else [WhyNot("systemActions", "silent-mode", silent)])
+    advised = msgspec.structs.replace(selected.advised, understood=_chart(opened()))
+    written = write(opened(), msgspec.structs.replace(selected, advised=advised))
+    assert written.decision.outcome == ("cards" if silent is None else "silent")
     without, _ = _selected(Advice(), _checked(silent))
     assert without.silences == []
+
+
+def test_an_answered_finding_is_recorded_with_its_silence_where_the_service_hands_that_on() -> None:
+    finding, checked = finding_of_package("r"), _checked()
+    kept, dropped = (WhyNot("r", "acknowledged", text) for text in "kd")
+    checked.answered += [(finding, dropped), (finding, kept)]
+    selected, _ = _selected(Advice(silences=[WhyNot("x", "y", "z"), kept]), checked)
+    assert [met.place for met in selected.met] == [1]
 
 
 @pytest.mark.parametrize(

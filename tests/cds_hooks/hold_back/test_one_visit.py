@@ -25,6 +25,7 @@ from cds_hooks.services import (
     services_with,
     statin_discussion,
 )
+from cds_hooks.trusted_models import AbsentModel
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.services import internist_charts
 from tests.cds_hooks.services.chart_cases import AS_OF, as_call, drug, patient, problem, result, text_of
@@ -91,8 +92,11 @@ def test_a_service_that_the_chart_has_nothing_for_leaves_the_place(tmp_path: Pat
     assert {service for service, cards in _shown(opening).items() if cards} == {"preventive-services", "vaccines-due"}
 
 
-def test_a_fault_of_another_service_costs_this_one_nothing(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
-    """It is logged, and what that service would have said takes no place."""
+@pytest.mark.parametrize("absent", [(), (AbsentModel("m", OSError("gone"), ()),)])
+def test_a_fault_of_another_service_costs_this_one_nothing(
+    tmp_path: Path, monkeypatch: Any, capsys: Any, absent: tuple[AbsentModel, ...]
+) -> None:
+    """It is logged, and what that service would have said takes no place; one without its model is not asked."""
 
     async def fails(_call: Any) -> Any:
         raise RuntimeError("a fault that was planted")
@@ -100,12 +104,12 @@ def test_a_fault_of_another_service_costs_this_one_nothing(tmp_path: Path, monke
     chart, orders = CHARTS["kidneys, rhythm and vessels"], [SERVICES[SERVICES.index("preventive-services") :][:1]]
     (before,) = asyncio.run(_opened(tmp_path, chart, orders, at_once=False))
     for module in (nephrology_referral, anticoagulation_discussion, statin_discussion):
-        monkeypatch.setattr(module, "SERVICE", dataclasses.replace(module.SERVICE, decide=fails))
+        monkeypatch.setattr(module, "SERVICE", dataclasses.replace(module.SERVICE, decide=fails, models=absent))
     services_with.cache_clear()
     (opening,) = asyncio.run(_opened(tmp_path, chart, orders, at_once=False))
     services_with.cache_clear()
     logged = capsys.readouterr().err
-    assert ("another service cannot be asked" in logged, "nephrology-referral" in logged) == (True, True)
+    assert ("another service cannot be asked" in logged, "nephrology-referral" in logged) == (not absent, not absent)
     assert "planted" not in logged
     assert [len(each["preventive-services"]["cards"]) for each in (before, opening)] == [0, 1]
 

@@ -1,6 +1,7 @@
 """Terminologies in force: whose act counts, what is taken back, what is never used, and that no call sees a change."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -146,6 +147,20 @@ async def test_a_call_that_comes_while_something_is_changed_waits_for_it() -> No
     await asyncio.sleep(0)
     await asyncio.gather(first, change, call("second"))
     assert log == ["first", "change", "second"]
+
+
+async def test_what_is_still_computed_for_a_call_that_is_over_ends_before_a_change() -> None:
+    computing, log = Computing(60), list[str]()
+
+    def compute() -> None:
+        time.sleep(0.1)
+        log.append("computed")
+
+    late = asyncio.create_task(computing.compute_beside_the_loop("a", compute))
+    await asyncio.sleep(0.02)
+    late.cancel()
+    await computing.between_calls(lambda: log.append("change"))
+    assert log == ["computed", "change"]
 
 
 def test_two_people_map_a_code_and_the_mapping_goes_before_the_index(tmp_path: Path) -> None:

@@ -59,14 +59,15 @@ def test_a_token_without_value_leaves_its_key_unobtainable() -> None:
         [
             Template("me", "Practitioner/{{userPractitionerId}}", "Practitioner", "the user"),
             Template("patient_user", "Patient/{{userPatientId}}", "Patient", "the user as patient"),
+            Template("stay", "Encounter/{{context.encounterId}}", "Encounter", "the stay"),
         ]
     )
     me = {"resourceType": "Practitioner", "id": "7"}
     with serving_fhir([chart_of(me)]) as running:
-        filled = _fill(_request(running.base), templates)
+        filled = _fill(_request(running.base, encounterId=".."), templates)
     assert running.queries == ["/Practitioner/7"]
-    assert _states(filled) == {"me": "fetched", "patient_user": "unobtainable"}
-    assert [each.reason for each in filled.state.states] == ["", "no-value"]
+    assert _states(filled) == {"me": "fetched", "patient_user": "unobtainable", "stay": "unobtainable"}
+    assert [each.reason for each in filled.state.states] == ["", "no-value", "not-a-query"]
 
 
 def test_dates_by_tokens_are_asked_for_with_clients_of_3_0_only() -> None:

@@ -21,6 +21,9 @@ SERVICES = find_services()
 def test_only_what_is_needed_is_asked_for() -> None:
     templates = templates_for(Needs.of(analytes=("creatinine",), resources=("Condition",)))
     assert [template.key for template in templates] == ["patient", "labs", "conditions"]
+    by_code = templates_for(Needs.of(analytes=("creatinine",), lab_codes=("1-1",)))
+    assert [template.key for template in by_code] == ["patient", "labs"]
+    assert {"1-1", "2160-0"} <= set(re.split(r"[|,&]", by_code[1].query))
 
 
 def test_what_no_template_brings_is_refused() -> None:

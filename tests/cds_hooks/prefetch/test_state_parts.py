@@ -325,6 +325,7 @@ def test_an_age_is_in_days_from_two_days_on(hours: float, words: str) -> None:
         ([ORDERED], True, {"draft_orders": Raw(b'{"entry":[{"fullUrl":"urn:uuid:1"}]}')}, {}, False),
         ([ORDERED], True, {"draft_orders": drafts({"resourceType": "ServiceRequest", "id": "s"})}, {}, False),
         ([ORDERED], True, {}, {}, False),
+        ([ORDERED], True, {}, {"medications": bundle(REFERS | {"medicationReference": {"display": "x"}})}, False),
     ],
 )
 def test_a_product_that_an_order_refers_to_is_missing_where_a_server_may_be_asked(

@@ -236,6 +236,9 @@ def test_each_coverage_has_the_payer_of_its_rules_or_a_reason() -> None:
     assert _paired(unnamed)[1] == [
         WhyNot("Coverage/cov3", "no-rules-for-payer", "There are no rules of this payer here.")
     ]
+    assert _paired(coverage("cov3", plan="A plan", payor="") | {"payor": None})[1] == [
+        WhyNot("Coverage/cov3", "no-rules-for-payer", "There are no rules of this payer here.")
+    ]
     for beneficiary in ("Patient/p", "https://x.example/Patient/p", "RelatedPerson/r", ""):
         assert _paired(coverage(beneficiary={"reference": beneficiary})) == ([medicare], [])
     with pytest.raises(BadRequest, match="A Coverage is of another patient than context"):
@@ -410,6 +413,7 @@ def test_a_coverage_that_the_payer_knows_otherwise_is_offered_as_one_change(tmp_
     assert "insurance" not in cards_of(tmp_path / "b", [order("E0601")], [patient(), action["resource"]])
     younger = cards_of(tmp_path / "c", [order("E0601")], [patient("1956-06-15"), old])
     assert "insurance" not in younger, "the number alone may be another person's"
+    assert "insurance" not in cards_of(tmp_path / "e", [order("E0601")], [old]), "nothing is known of the patient"
     unknown = patient() | {"identifier": [{"type": MEMBER, "value": "M-1"}]}
     (card,) = cards_of(tmp_path / "d", [order("E0601")], [unknown])["insurance"]
     (action,) = actions_of(card)

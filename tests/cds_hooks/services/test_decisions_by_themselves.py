@@ -364,12 +364,15 @@ def test_a_problem_that_decides_the_outlook_is_given_in_its_words(words: str, mo
         (visit("AMB", "finished", type=[{"text": "Smoking talk"}], period={"start": days_ago(-90)}), {}, None),
         (visit("AMB", "finished", serviceType={"text": "Smoking talk"}), {}, "Encounter/e1"),
         (visit("AMB", location=[{"location": {"display": "Smoking talk room"}}]), {}, "Encounter/e1"),
-        (visit("AMB", location=[{}]), {}, None),
+        (visit("AMB", location=[{"id": "l"}]), {}, None),
+        (visit("AMB", location=[{"location": {"reference": "Location/1"}}]), {}, None),
+        (referral("") | {"code": {"coding": [{"userSelected": True}]}}, {"names": ("none",)}, None),
         (visit("AMB"), {}, None),
     ],
 )
 def test_what_a_chart_has_done_or_planned_is_found_by_its_words(resource: Json, how: Any, source: str | None) -> None:
-    assert find_named_in_chart(record_of(resource), ("smoking talk",), 30.0, **how) == source
+    names = how.pop("names", ("smoking talk",))
+    assert find_named_in_chart(record_of(resource), names, 30.0, **how) == source
 
 
 # Moments
@@ -443,7 +446,7 @@ def booking(days: float, status: str = "booked", who: str | None = "Patient/p1",
         (booking(3, who=None), True),
         (booking(3, who="Patient/p2"), False),
         (booking(3, who="https://ehr.example/Patient/p1"), True),
-        (booking(3) | {"participant": [{"status": "accepted"}]}, True),
+        (booking(3) | {"participant": [{"status": "accepted"}, {"actor": {"display": "Dr Ann"}}]}, True),
         (booking(3, who="Practitioner/1"), True),
         (booking(3) | {"participant": [{"actor": {"reference": who}} for who in ("Practitioner/1", "Patient/p2")]},
          False),
@@ -476,6 +479,7 @@ def stay(**more: Any) -> Json:
         (record_of(stay(serviceProvider={"display": "Maternity"})), "The scores are for medical and surgical stays"),
         (record_of(stay(location=[{"location": {"display": "Labor and delivery"}}])), "The scores are for medical"),
         (record_of(stay(location=[{"location": {"display": "Ward 3"}}])), None),
+        (record_of(stay(location=[{"location": {"reference": "Location/1"}}])), None),
         (record_of(stay(), EXPECTING, patient=YOUNG), "The scores are not for obstetric stays"),
         (record_of(stay(), condition("O80", ICD10, onsetDateTime=days_ago(2)), patient=YOUNG), "The scores are"),
     ],
@@ -488,6 +492,7 @@ def test_the_scores_are_for_adults_in_medical_and_surgical_stays(record: Patient
 @pytest.mark.parametrize(("days", "in_stay"), [(5, True), (6, True), (6.1, False), (20, False), (1, True)])
 def test_what_is_of_the_day_before_the_stay_is_of_the_stay(days: float, *, in_stay: bool) -> None:
     birth = condition("O80", ICD10, onsetDateTime=days_ago(days))
+    del birth["code"]["coding"][0]["display"]
     record = record_of(stay(), birth)
     current = current_stay(record)
     assert current is not None

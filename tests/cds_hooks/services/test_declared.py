@@ -14,8 +14,9 @@ from cds_hooks.kit.samples import load_patient
 from cds_hooks.kit.simulator.chart import Chart, resources_of
 from cds_hooks.kit.simulator.request import build_request
 from cds_hooks.prefetch.needs import Needs
-from cds_hooks.services import Advice, ServiceInput, find_services
+from cds_hooks.services import Advice, ServiceInput, _declared, find_services
 from cds_hooks.services._model import SiteThresholds
+from cds_hooks.trusted_models import AbsentModel, site_model
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.calls import PLANNING, client, ours, request_for
 
@@ -251,6 +252,16 @@ def test_thresholds_within_ages_are_those_of_the_model_at_that_age(tmp_path: Pat
     assert plain is not None
     assert plain.is_due(plain.model, {"margin": -9.0, "percentile": 95.0}, 45)
     assert asked.is_due(asked.model, {"margin": -9.0, "percentile": 95.0}, None)
+
+
+def test_a_twin_that_cannot_be_served_needs_no_thresholds_by_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = AbsentModel("mortality_5y_small", OSError("gone"), ())
+    models = {"mortality_5y": site_model("mortality_5y", tmp_path)}
+    monkeypatch.setattr(_declared, "site_model", lambda name, _: models.get(name, absent))
+    service = find_services(site_folder=folder_with(tmp_path, WITHIN_AGES))["time-ahead"]
+    assert service.absent_models == (absent,)
 
 
 def test_a_site_puts_thresholds_within_ages_in_force_for_every_model_that_has_them(tmp_path: Path) -> None:

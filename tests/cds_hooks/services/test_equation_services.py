@@ -340,8 +340,8 @@ def test_values_outside_the_range_are_a_reason_against_an_estimate() -> None:
     assert _estimated(_vector(("glucose_mg_dl",), gaps=gaps[1:])).refused is None
 
 
-def _prediction() -> Prediction:
-    mask, members = np.zeros(len(MODEL.features), dtype=bool), np.arange(float(len(MODEL.features)))
+def _prediction(model: Model = MODEL) -> Prediction:
+    mask, members = np.zeros(len(model.features), dtype=bool), np.arange(float(len(model.features)))
     return Prediction(0.2, -1.5, -2.0, members, mask, mask, 95.0, 0.18, 0.15, 0.21, 400)
 
 
@@ -374,7 +374,11 @@ SHOWN = Card(uuid="1", detail="", summary="shown", indicator="info", source=Sour
 
 
 def _advised(
-    prediction: Prediction | Exception, chosen: Chosen | None = None, withheld: str | None = None, **chart: Any
+    prediction: Prediction | Exception,
+    chosen: Chosen | None = None,
+    withheld: str | None = None,
+    vector: FeatureVector | None = None,
+    **chart: Any,
 ) -> Advice:
     """What the service says of a person of 67; versions of the model get the same prediction."""
 
@@ -391,7 +395,7 @@ def _advised(
         thresholds=site,
     )
     chart_model = ChartModel(MODEL, TWIN, cast("Any", None), cast("Any", None), **chart)
-    return asyncio.run(advise_by_model(cast("Any", call), chart_model, _vector(), lambda _: SHOWN))
+    return asyncio.run(advise_by_model(cast("Any", call), chart_model, vector or _vector(), lambda _: SHOWN))
 
 
 HIGH = _prediction()
@@ -456,6 +460,8 @@ def test_versions_beside_the_model_are_computed_and_recorded_whatever_their_faul
     assert (faulty.cards, len(faulty.models)) == ([SHOWN], 2)
     withheld = _advised(HIGH, chosen, "It is retired.")
     assert (withheld.scores, len(withheld.models)) == (None, 1)
+    of_twin = _advised(_prediction(TWIN), chosen, vector=_vector(tuple({*LABS} - {*TWIN.features})))
+    assert of_twin.models == (reference_of(TWIN),), "a version of the model says nothing where the twin answers"
 
 
 def test_the_models_of_a_chart_are_those_that_can_be_served() -> None:

@@ -54,6 +54,7 @@ def coded_in_snomed(words: str, code: str) -> Json:
 """A man of 60 with FIB-4 of 4.85, and what is on his chart beside it: a card, or none."""
 CHARTS: list[tuple[list[dict[str, Any]], bool]] = [
     ([FATTY], True),
+    ([{name: value for name, value in problem("Fatty liver").items() if name != "onsetDateTime"}], True),
     ([result("39156-5", 36, "kg/m2")], True),
     ([result("39156-5", 27, "kg/m2")], False),
     ([FATTY, problem("Liver elastography declined by patient", "", "2026-10-12")], False),

@@ -34,6 +34,7 @@ DIAZEPAM, ZOLPIDEM, HALOPERIDOL, NAPROXEN, PREDNISONE, PIOGLITAZONE = (
     ("8640", "prednisone"),
     ("33738", "pioglitazone"),
 )
+IBUPROFEN = ("5640", "ibuprofen")
 THIAZIDE = ("5487", "hydrochlorothiazide")
 PARKINSON, HEART_FAILURE, FALL, HOSPICE, GOUT = "G20", "I50.9", "Z91.81", "Z51.5", "M10.9"
 
@@ -139,6 +140,14 @@ def test_the_criteria_of_stopp_begin_at_65(tmp_path: Path, as_of: datetime) -> N
     assert ask(tmp_path / "young", as_of, *resources, born="1961-12-01").json()["cards"] == []
     (card,) = ask(tmp_path / "old", as_of, *resources, born="1961-11-01").json()["cards"]
     assert "review-falls" in {each["rule"] for each in card["extension"]["org.cds-hooks-onnx"]["findings"]}
+
+
+@pytest.mark.parametrize("as_needed", [True, False])
+def test_two_drugs_of_a_class_are_told_where_they_are_taken_daily(
+    tmp_path: Path, as_of: datetime, *, as_needed: bool
+) -> None:
+    taken = [order(drug, as_of, dosageInstruction=[{"asNeededBoolean": as_needed}]) for drug in (NAPROXEN, IBUPROFEN)]
+    assert ("dup-class" in ask(tmp_path, as_of, *taken).text) is not as_needed
 
 
 def test_several_drugs_of_one_finding_are_one_line_and_none_is_stopped_at_once(tmp_path: Path, as_of: datetime) -> None:

@@ -460,6 +460,11 @@ def test_an_answer_that_still_holds_is_not_sent_again_and_a_new_one_takes_its_pl
     again = asyncio.run(ask(_new(tmp_path), {"x": ([annotated], pool)}, date(2026, 11, 23)))["x"]
     assert "systemActions" not in again
     assert "unchanged" in reasons_of(again)
+    (note,) = annotated["extension"]
+    nameless = [part for part in note["extension"] if part["url"] != "coverage-assertion-id"]
+    without_id = annotated | {"extension": [note | {"extension": nameless}]}
+    unnamed = asyncio.run(ask(_new(tmp_path), {"x": ([without_id], pool)}))["x"]
+    assert "The answer ? on the order still holds" in str(unnamed)
     changed = asyncio.run(ask(_new(tmp_path), {"x": ([annotated], chart(COPD, saturation(93), visit()))}))["x"]
     assert answer_of(changed) == OPEN
     assert len(extensions_of(changed)["DeviceRequest/order-e1390"]) == 1

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 from dataclasses import replace as changed
-from datetime import timedelta
+from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,7 +13,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from cards.card import Action, Card, Link, Source
-from cards.coverage.proposals import Member, Proposals
+from cards.coverage.cards import STEPS
+from cards.coverage.proposals import Member, Proposal, Proposals
 from cards.extension import EXTENSION_KEY, WorklistEntry
 from cards.preventive.judgement import Judgement
 from cds_hooks.errors import BadRequest, PayloadTooLarge, PreconditionFailed, TooDeep
@@ -23,10 +24,10 @@ from cds_hooks.protocol.hooks import (
     OrderSelectContext,
     OrderSignContext,
 )
-from cds_hooks.services import find_services
+from cds_hooks.services import _outlook, find_services
 from cds_hooks.services._model import refused_results
 from cds_hooks.services._outlook import likely_deaths
-from cds_hooks.services._payer_proposals import coverage_cards
+from cds_hooks.services._payer_proposals import coverage_cards, proposed
 from cds_hooks.services._service import no_card, opted_out_words
 from cds_hooks.services.discharge_medications import _after_infarction, _goes_home, _ordered_now
 from cds_hooks.services.genes_and_medications import _is_meant, _is_new, _nothing_new
@@ -477,6 +478,17 @@ def test_a_coverage_that_the_payer_knows_is_offered() -> None:
     assert [(one.label, one.actions[0].type, one.actions[0].description) for one in created.suggestions] == [
         ("Add the coverage", "create", "Add the coverage")
     ]
+    unnamed = Proposals({}, {("own", "M-1"): replace(member, plan_name="")})
+    assert "with the plan gold-2027 from" in offered(unnamed, [(old, PAYER)])[0].summary
+
+
+@pytest.mark.parametrize(("criteria", "doc_needed"), [(None, "clinical"), (made(id="c", criteria=()), None)])
+def test_a_form_is_proposed_for_criteria_whose_documents_are_needed_only(criteria: Any, doc_needed: Any) -> None:
+    row = Proposal("form", "own", "E1", "s", "x", "Questionnaire", "A form", date(2026, 1, 1), None, "ours")
+    answer = made(payer=PAYER, code=("s", "E1"), criteria=criteria, doc_needed=doc_needed, order="DeviceRequest/1")
+    note: Any = made(answer=answer, updated={}, words="A device")
+    rows = Proposals({("own", "E1"): (row,)})
+    assert list(proposed(call_about(), note, rows, (), {STEPS.code: True}, "https://x.example")) == []
 
 
 # What every service has
@@ -525,7 +537,9 @@ def test_a_card_names_the_results_that_could_not_be_used_but_for_what_was_entere
     assert refused_results(made(refusals=refusals)) == refusals[:1]
 
 
-def test_nothing_is_expected_of_the_years_to_come_where_the_site_withholds_the_model() -> None:
+def test_nothing_is_expected_of_the_years_to_come_where_the_site_withholds_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     codes = {"1751-7": (4.2, "g/dL"), "6768-6": (70, "U/L"), "3094-0": (15, "mg/dL"), "2160-0": (0.9, "mg/dL"),
              "2345-7": (95, "mg/dL"), "1975-2": (0.6, "mg/dL"), "6690-2": (6.5, "10*3/uL"), "789-8": (4.5, "10*6/uL"),
              "787-2": (90, "fL"), "788-0": (13, "%"), "736-9": (30, "%"), "8480-6": (130, "mm[Hg]"),
@@ -544,6 +558,9 @@ def test_nothing_is_expected_of_the_years_to_come_where_the_site_withholds_the_m
     assert expected(*results) is not None
     assert expected(*results, withheld="paused") is None
     assert expected() is None
+    monkeypatch.setattr(_outlook, "OUTLOOK", AbsentModel("mortality_5y", OSError("gone"), ()))
+    assert expected(*results) is None
+    monkeypatch.undo()
     assert expected(*results, patient=WOMAN | {"birthDate": "2016-11-20"}) is None
 
 
