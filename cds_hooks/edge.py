@@ -168,8 +168,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no request is being answered: the head of one is awaited, or the rest of a body that is not read."""
-        return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
+        """Whether no request is being answered: the head of one is awaited, or the rest of a body that is not read.
+
+        `cycle` is the newest request, which is answered last.
+        """
+        return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Take the connection, or refuses it where there are too many."""

@@ -93,7 +93,7 @@ class OriginalOrders:
         places: dict[str, tuple[bytes, int]] = {}
         for number, text in enumerate(self._sent):
             start_of_match = text.find(begins, 0 if number else _start_of_prefetch(text))
-            while start_of_match >= 0:
+            while start_of_match != -1:
                 start = start_of_match + len(begins)
                 identity = text[start : text.find(b'"', start)]
                 if identity.isascii() and b"\\" not in identity:
@@ -154,7 +154,7 @@ def _balanced_at(text: bytes, start: int) -> bytes:
     """
     opened = closed = 0
     begin, end = start, text.find(b"}", start)
-    while end >= 0:
+    while end != -1:
         opened, closed = opened + text.count(b"{", begin, end), closed + 1
         begin = end + 1
         if opened == closed:

@@ -219,8 +219,7 @@ def _read(
     recall: Recall | None,
 ) -> CDSRequest:
     wire, prefetch, refusals = _decode(body, recall)
-    if len(body) > min(limits) * len("{},"):
-        _check_entries(prefetch, limits)
+    _check_entries(prefetch, limits)
     if not wire.hookInstance.strip():
         raise BadRequest("hookInstance is blank; send a UUID that is unique to this call.", "hookInstance")
     if len(wire.hookInstance) > LONGEST_ID:

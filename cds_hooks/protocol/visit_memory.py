@@ -94,13 +94,13 @@ class KeptEntries:
         entries, texts, end = split
         wrapper = text[position:start] + text[end : end + _WRAPPER]
         after = value_end(wrapper, 0)
-        if after < 0 or not text.startswith(b"]", end):
+        if after == -1 or not text.startswith(b"]", end):
             return None
         try:
-            bundle = _wrapper.decode(wrapper := wrapper[:after])
+            bundle = _wrapper.decode(wrapper[:after])
         except msgspec.ValidationError:
             return None
-        if type(bundle) is not Bundle or may_hold_runs(wrapper):
+        if type(bundle) is not Bundle:
             return None
         new = _read_new(name, texts)
         following = iter(new)
@@ -128,7 +128,7 @@ class KeptEntries:
                 position += len(kept.text)
             else:
                 end = value_end(text, position)
-                if end < 0:
+                if end == -1:
                     return None
                 texts[len(entries)] = text[position:end]
                 entries.append(None)
@@ -160,7 +160,7 @@ def _read_new(name: str, texts: dict[int, bytes]) -> list[KeptEntry]:
         new = _entries.decode(together)
     except msgspec.ValidationError:
         new, refused = zip(*read_entries(name, texts.items()), strict=True)
-    if b"\n" in together or may_hold_runs(together):
+    if may_hold_runs(together):
         new = without_runs(Bundle(entry=new)).entry
     return list(map(KeptEntry, texts.values(), new, refused))
 
@@ -273,7 +273,8 @@ class PatientValues:
         if rest.keys() & read.keys():
             raise msgspec.DecodeError("a key stands twice")
         for name, raw in rest.items():
-            read[name] = self._read_one(name, bytes(raw))
+            sent = bytes(raw)
+            read[name] = self._sent_at(name, sent, 0) or self._keep(name, sent, None)
         return _values_and_refusals(read)
 
     def chart(self, values: Mapping[str, Any]) -> SentChart | None:
@@ -342,13 +343,7 @@ class PatientValues:
         """Return the value that begins there; None where its end is not certain."""
         split = self._entries.read(name, text, position)
         end = split.end if split is not None else value_end(text, position)
-        return self._keep(name, text[position:end], split, is_checked=True) if end > 0 else None
-
-    def _read_one(self, name: str, sent: bytes) -> _Value:
-        sent_before = self._sent_at(name, sent, 0)
-        if sent_before is not None and len(sent_before.sent) == len(sent):
-            return sent_before
-        return self._keep(name, sent, None)
+        return self._keep(name, text[position:end], split, is_checked=True) if end != -1 else None
 
     def _keep(self, name: str, sent: bytes, split: SplitBundle | None, *, is_checked: bool = False) -> _Value:
         """Return this value of a key, and keep it."""

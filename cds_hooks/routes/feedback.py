@@ -129,9 +129,9 @@ def remember_answers(url: str, items: Sequence[FeedbackItem], governance: Govern
 
 def _by_decision(url: str, items: Sequence[FeedbackItem]) -> Iterator[tuple[dict[str, Decision], list[FeedbackItem]]]:
     """Yield some of the decisions at a time, with all answers about these; answers about none come with none."""
-    about = defaultdict[str, list[FeedbackItem]](list)
+    about = defaultdict[str | None, list[FeedbackItem]](list)
     for item in items:
-        about[decision_of(item.card) or ""].append(item)
+        about[decision_of(item.card)].append(item)
     keys = list(about)
     for start in range(0, len(keys), _DECISIONS_AT_ONCE):
         some = keys[start : start + _DECISIONS_AT_ONCE]

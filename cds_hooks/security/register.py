@@ -100,7 +100,7 @@ class RemoteKeys:
 
     async def key_after_fetching(self, kid: str) -> VerificationKey | None:
         """Return the key of this name after fetching the set, if a fetch is allowed now; None where there is none."""
-        if self._fetching is None and not self._start_for(kid):
+        if self._fetching is None and not self._start_if_due():
             return self._kept(kid)
         if self._fetching is not None:
             if self._waiting >= _MOST_WAITING:
@@ -127,11 +127,11 @@ class RemoteKeys:
     def _may_fetch(self) -> bool:
         return self._fetching is None and self._clock() >= self._not_before
 
-    def _start_for(self, kid: str) -> bool:
+    def _start_if_due(self) -> bool:
         """Start a fetch for a missing key if one is due; return whether it did."""
         if not self._may_fetch():
             return False
-        if self.usable and kid not in self._keys.by_kid:
+        if self.usable:
             now = self._clock()
             if self._asked_for_unknown_at is not None and now - self._asked_for_unknown_at < UNKNOWN_KID_SECONDS:
                 return False

@@ -401,7 +401,7 @@ def _wanted(path: Iterable[str | int]) -> str:
     node: Any = schema()
     wanted = ""
     for part in path:
-        if "$ref" in node and part not in node:  # the library leaves references out of its paths
+        if "$ref" in node:  # the library leaves references out of its paths
             node = schema()["$defs"][node["$ref"].rpartition("/")[2]]
         node = node[part]
         if isinstance(node, dict) and isinstance(node.get("description"), str):

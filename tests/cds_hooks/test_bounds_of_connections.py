@@ -187,6 +187,8 @@ def _fields(count: int) -> bytes:
         ([_get(b"/?a=%01")], FINE),
         ([_get(b"/%00")], FINE),
         ([_get(more=b"Connection: upgrade\r\nUpgrade: websocket\r\n")], FINE),
+        ([CHUNKED.replace(b"chunked", b"gzip, chunked")], (["coding"], [BAD], True, False)),
+        ([CHUNKED.replace(b"/1.1", b"/1.0")], (["coding"], [BAD], True, False)),
     ],
 )
 async def test_a_head_is_read_up_to_its_bounds(parts: list[bytes], outcome: Any) -> None:
@@ -366,6 +368,35 @@ async def test_an_idle_connection_is_closed_by_its_timer_unless_bytes_wait() -> 
     assert timer.cancelled()
     connection.protocol.timeout_keep_alive_handler()
     assert connection.wire.is_closed
+    connection.wire.far.send(b"E")
+    connection.protocol.timeout_keep_alive_handler()
+    assert connection.protocol.timeout_keep_alive_task is None, "it is being closed"
+    connection.protocol.data_received(b"ET / HTTP/1.1\r\n" + HEAD + b"a: ".ljust(64 * KIB, b"v"))
+    assert connection.refused == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "stays"),
+    [([], False), ([_get(b"/slow")], True), ([CHUNKED], False), ([_get(b"/slow") + CHUNKED], True)],
+)
+async def test_a_client_that_sends_no_more_is_answered_what_it_asked_in_full(parts: list[bytes], stays: bool) -> None:
+    connection = _Connection()
+    await connection.receive(*parts)
+    assert connection.protocol.eof_received() is stays
+    connection.may_go_on.set()
+    await connection.receive()
+    assert connection.outcome == ([], [OK] * stays, parts == [_get(b"/slow")], False)
+
+
+async def test_the_log_has_a_line_a_minute_for_each_reason_and_the_ids_of_twenty_answers() -> None:
+    connection = _Connection()
+    with capture_logs() as lines:
+        for connection.now in (100.0, 159.9, 160.0):
+            connection.limits.refuse("head")
+        for number in range(21):
+            connection.limits.note_answer("head", 431, str(number))
+    assert [line["count"] for line in lines[:2]] == [1, 2]
+    assert [line["decision"] for line in lines[2:]] == [str(number) for number in range(20)]
 
 
 async def test_every_connection_is_swept_until_the_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:

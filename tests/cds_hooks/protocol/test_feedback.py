@@ -162,6 +162,7 @@ def test_bounds_of_depth_and_of_number() -> None:
         _read(b'{"feedback": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
     with pytest.raises(PayloadTooLarge):
         _read({"feedback": [OVERRIDDEN] * (MOST_ITEMS + 1)})
+    assert len(_read({"feedback": [OVERRIDDEN] * MOST_ITEMS})) == MOST_ITEMS
 
 
 def test_clients_of_1_x_may_name_suggestions_by_strings_and_leave_the_zone_out() -> None:

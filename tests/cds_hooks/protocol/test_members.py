@@ -246,6 +246,7 @@ def test_a_long_text_that_is_nested_deep_is_not_decoded_once_for_each_level(
     monkeypatch.setattr(body, "has_unique_members", lambda _: False)
     body.check_depth(f'{{"p":{opened * 300}"{"x" * 1_200_000}"{closed * 300}}}'.encode(), "prefetch")
     assert 1 < len(lengths) <= 5
+    body.check_depth(b"null".ljust(1_200_000), "prefetch")
 
 
 def test_a_draft_with_a_member_twice_is_refused() -> None:

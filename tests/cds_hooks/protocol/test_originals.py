@@ -110,6 +110,16 @@ def test_an_id_and_a_type_that_are_written_with_escapes_are_found(kind: str) -> 
     assert sent.by_id("order-7") == {"resourceType": "MedicationRequest", "id": "order-7"}
 
 
+def test_an_id_with_escapes_or_of_no_text_and_a_type_that_stands_twice_are_not_found_by_their_first_bytes() -> None:
+    bundle = b'{"entry":[{"resource":{"resourceType":"MedicationRequest","id":"%b"}}]}'
+    escaped, broken = (bundle % identity for identity in (b"order\\u002d7", b"\xff"))
+    twice = bundle % b'7","resourceType":"Task'
+    body = b'{"context":{"patientId":"p"},"prefetch":{"a":%b}}' % (bundle % b"8")
+    assert OriginalOrders((body, escaped)).by_id("order\\u002d7") is None
+    assert OriginalOrders((body, broken)).by_id("8") == {"resourceType": "MedicationRequest", "id": "8"}
+    assert OriginalOrders((body, twice)).by_id("7") is None
+
+
 @pytest.mark.parametrize(
     "beside", [None, {}, {"id": "7"}, {"resourceType": "MedicationRequest", "id": 7}, {"resource": _order("9")}]
 )

@@ -22,6 +22,7 @@ from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import CDSRequest, Recall, read_request
 from cds_hooks.protocol.visit_memory import KeptChart, PatientValues, SentChart, VisitMemory
 from cds_hooks.storage.decision import StoredChart
+from fhir.record.lean_chart import ChartsBefore
 from fhir.record.record import PatientRecord, read_record, read_resources
 from tests.cds_hooks.calls import client
 
@@ -112,6 +113,35 @@ def test_of_one_key_only_a_few_values_are_kept() -> None:
     assert memory.size == size < 30_000
 
 
+def test_a_value_for_which_there_is_no_room_is_not_kept_and_the_last_byte_is_used() -> None:
+    memory = VisitMemory(1_000)
+    values = [_read(memory, {"problems": PROBLEMS}).prefetch["problems"] for _ in range(3)]
+    assert len(set(map(id, values))) == 3
+    assert memory.of_patient("ehr", "p1") is not None
+    assert memory.size == 1_000
+
+
+def test_what_is_read_after_a_patient_was_forgotten_is_not_counted() -> None:
+    clock = Clock()
+    memory = VisitMemory(MEGABYTE, clock)
+    kept, _ = _patient_values(memory)
+    clock.now = 300
+    memory.forget_old()
+    kept.read(b'{"labs":%b}' % _sent([_result(1)]))
+    assert memory.size == 0
+
+
+@pytest.mark.parametrize(
+    ("charts", "places", "count", "goes_on"), [(15, 2, 3, True), (15, 2, 2, False), (16, 2, 3, False)]
+)
+def test_a_chart_goes_on_from_the_largest_of_sixteen(charts: int, places: int, count: int, goes_on: bool) -> None:
+    kept, _ = _patient_values(VisitMemory(MEGABYTE))
+    before, after = (ChartsBefore(b"", charts, dict.fromkeys(range(places), 0), (), (), {}, 0) for _ in range(2))
+    kept.go_on_from(0, lambda: before)
+    kept.go_on_from(count, lambda: after)
+    assert kept.charts is (after if goes_on else before)
+
+
 async def test_the_memory_is_swept_where_nobody_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visit_memory, "_SWEEP_SECONDS", 0.001)
     clock = Clock()
@@ -166,6 +196,7 @@ def _outcome(body: bytes, recall: Recall | None) -> tuple[str, Any]:
 @example(KEPT[:-1])
 @example(KEPT + b",")
 @example(KEPT + b" ")
+@example(b'{"labs":{"resourceType":"Bundle","type":"a","type":"b","entry":[{"fullUrl":"x"}]}}')
 def test_what_is_read_or_refused_is_the_same_with_the_memory_and_without_it(prefetch: bytes) -> None:
     memory = VisitMemory(MEGABYTE)
     for _ in range(2):
@@ -313,6 +344,12 @@ def test_no_record_stays_with_a_chart_that_no_other_call_can_find() -> None:
     values.keep_chart({}, chart)
     values.keep_record(chart, ("",), record)
     assert list(chart.records.values()) == [record]
+    small = VisitMemory(100_000)
+    values, _ = _patient_values(small)
+    chart = SentChart(record.resources, (), KeptChart(b"", None))
+    values.keep_chart({}, chart)
+    values.keep_record(chart, ("",), record)
+    assert chart.records == {}
 
 
 def _sent(entries: Sequence[Json], **more: Any) -> bytes:
@@ -368,6 +405,8 @@ _HEADS = st.sampled_from(
 
 @example(lists=[_AGED + orjson.dumps(_result(1)) + end for end in (b"]", b"]]}", b'],"id":1}', b"]}")])
 @example(lists=[b'{"resourceType":"%b","entry":[%b]}' % (kind, b"{}") for kind in (b"List", b"Bundle", b"Patient")])
+@example(lists=[_AGED + orjson.dumps(_result(1)) * 2 + b"]}"])
+@example(lists=[_AGED + orjson.dumps(_result(1, **more)) + b"]}" for more in ({}, {"id": "r2"})])
 @given(lists=st.lists(st.one_of(st.builds(bytes.__add__, _HEADS, _LISTS), st.just(_NESTED)), min_size=1, max_size=4))
 def test_lists_of_which_entries_came_before_are_read_as_without_the_memory(lists: list[bytes]) -> None:
     memory = VisitMemory(MEGABYTE)

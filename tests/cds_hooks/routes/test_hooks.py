@@ -178,6 +178,7 @@ def _read(messages: Iterable[Message], headers: Iterable[tuple[bytes, bytes]] = 
 
 def test_a_body_is_put_together_from_its_parts() -> None:
     assert _read([_part(b"{", True), _part(b"", True), _part(b"}")]) == b"{}"
+    assert len(_read([_part(b"x" * 60, True), _part(b"x" * 40)], [*INTAKE_JSON, (b"content-length", b"100")])) == 100
 
 
 @pytest.mark.parametrize(

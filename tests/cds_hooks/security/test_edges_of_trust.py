@@ -268,6 +268,7 @@ def test_a_key_of_another_curve_of_its_kind_or_a_set_in_another_form_is_no_key(k
     [
         ('smart_origins = ["https://login.example.org/x"]', "an origin has no path and no query"),
         ('smart_origins = ["https://login.example.org/?x=1"]', "an origin has no path and no query"),
+        ('smart_origins = ["https://127.1"]', "its host is a number that is not an address in its usual form"),
         ('networks = ["10.0.0.1/8"]', "is not a network as 10.20.0.0/16 (without host bits)"),
         ('networks = ["169.254.0.0/16"]', "holds addresses that are never called: 169.254.0.0/16"),
         ('ca_file = "jwks.json"', "holds no certificates that can be read (PEM)"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -54,6 +55,11 @@ def test_a_change_is_seen_after_a_second_and_not_looked_for_before(
     assert _names(live) == ["Example"], "it may still be being written"
     clock.now += 0.5
     assert _names(live) == ["Changed"]
+    site.write(CLIENT.replace("Example", "Earlier"))
+    for file in site.folder.iterdir():
+        os.utime(file, (1.7e9, 1.7e9))
+    clock.now += 0.5
+    assert _names(live) == ["Earlier"], "it was written long before"
 
 
 def test_a_file_that_is_being_written_is_not_read_before_it_has_stopped_changing(
