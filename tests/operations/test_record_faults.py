@@ -69,8 +69,12 @@ async def test_the_probe_writes_and_notices_a_file_that_may_only_be_read(tmp_pat
 async def test_a_full_disk_is_noticed_before_a_decision_meets_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_log, "_free_bytes", lambda _: 4096)
+    free = [sqlite_log._LEAST_FREE_BYTES, 4096]
+    monkeypatch.setattr(sqlite_log, "_free_bytes", lambda _: free.pop(0))
     log = open_decision_log(record_in(tmp_path))
+    await log.check()
+    await log.check()
+    log._probed_at -= 2.0  # type: ignore[attr-defined] # as two seconds later
     with pytest.raises(RecordUnavailable, match=r"No space left|disk is full"):
         await log.check()
     await log.close()

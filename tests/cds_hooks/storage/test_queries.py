@@ -3,18 +3,24 @@
 import json
 
 import pytest
+from sqlalchemy import text
 
 from cards.extension import EXTENSION_KEY
-from cds_hooks.storage import Decision, RecordUnavailable, new_decision_id
+from cds_hooks.storage import Decision, RecordUnavailable, new_decision_id, queries
+from cds_hooks.storage.database import engine_for, parse_url
 from cds_hooks.storage.queries import (
     DecisionFilter,
+    decisions_at,
     feedback_on,
     find_decisions,
     find_ids,
+    find_sample,
     get_decision,
     list_decisions,
+    newer_than,
+    store_feedback,
 )
-from tests.cds_hooks.storage.samples import a_decision, store
+from tests.cds_hooks.storage.samples import a_decision, some_feedback, store
 
 
 @pytest.fixture
@@ -46,6 +52,41 @@ def test_ids_are_found_in_the_order_of_the_decisions(url: str, stored: list[Deci
     assert list(find_ids(url, planning, at_once)) == [stored[4].id, stored[2].id]
 
 
+def test_of_a_share_what_was_removed_meanwhile_is_left_out(
+    url: str, stored: list[Decision], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {item.id: item for item in stored[1:]}
+    monkeypatch.setattr(queries, "get_decisions", lambda _, ids: {name: there[name] for name in ids if name in there})
+    assert list(find_sample(url, DecisionFilter(), 0.999999)) == stored[:0:-1]
+
+
+def test_decisions_are_found_by_their_numbers_and_what_is_in_them(url: str, stored: list[Decision]) -> None:
+    every, critical = DecisionFilter(), DecisionFilter(severity="critical")
+    assert [numbered.decision for numbered in newer_than(url, every, 2, 3)] == stored[4:1:-1]
+    assert newer_than(url, critical, 2, 3) == []
+    assert {number: numbered.decision for number, numbered in decisions_at(url, every, [1, 9]).items()} == {
+        1: stored[0]
+    }
+    assert decisions_at(url, critical, [1]) == {}
+
+
+def test_of_a_card_that_was_answered_a_later_answer_is_new_unless_only_the_first_one_counts(
+    url: str, stored: list[Decision]
+) -> None:
+    first, later = (some_feedback(stored[0].id, outcome=outcome) for outcome in ("overridden", "accepted"))
+    assert store_feedback(parse_url(url), [first], only_first=True) == [first]
+    assert store_feedback(parse_url(url), [later], only_first=True) == []
+    assert store_feedback(parse_url(url), [later]) == [later]
+
+
+def test_a_record_of_an_older_version_is_said_with_what_to_do(url: str, stored: list[Decision]) -> None:
+    with engine_for(parse_url(url)).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        connection.execute(text("DROP TABLE feedback"))
+    with pytest.raises(RecordUnavailable, match="make a backup"):
+        feedback_on(url, stored[0].id)
+
+
 def test_an_id_finds_its_decision_and_no_other(url: str, stored: list[Decision]) -> None:
     assert get_decision(url, stored[3].id) == stored[3]
     assert get_decision(url, new_decision_id()) is None
@@ -69,12 +110,13 @@ def test_decisions_are_found_by_time_client_patient_and_rule(url: str) -> None:
     card = {"summary": "s", "extension": {EXTENSION_KEY: {"findings": findings}}}
     spoke = a_decision(decided_at=3_000, client="b", response=json.dumps({"cards": [card]}).encode())
     silent = a_decision(decided_at=2_000, patient="p", basis=b'{"silence":[["renal-nsaid","shadow","It is not."]]}')
-    other = a_decision(decided_at=1_000)
-    store(url, other, silent, spoke)
+    other, twin = a_decision(decided_at=1_000), a_decision(decided_at=1_000)
+    store(url, other, twin, silent, spoke)
+    assert list(find_ids(url, DecisionFilter(until=2_000), 1)) == [twin.id, other.id]
     for wanted, expected in (
-        (DecisionFilter(), [spoke, silent, other]),
+        (DecisionFilter(), [spoke, silent, twin, other]),
         (DecisionFilter(since=2_000), [spoke, silent]),
-        (DecisionFilter(until=2_000), [other]),
+        (DecisionFilter(until=2_000), [twin, other]),
         (DecisionFilter(client="b"), [spoke]),
         (DecisionFilter(patient="p"), [silent]),
         (DecisionFilter(rule="renal-metformin"), [spoke]),

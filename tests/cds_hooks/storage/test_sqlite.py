@@ -63,11 +63,13 @@ def test_decisions_that_come_together_are_committed_together(sqlite_url: str) ->
 async def test_a_group_takes_in_what_comes_while_it_gathers(sqlite_url: str) -> None:
     log = _open(sqlite_url)
     seen = _statements(log)
-    first = asyncio.create_task(log.append(a_decision()))
-    await asyncio.sleep(0)
-    second = asyncio.create_task(log.append(a_decision()))
-    await asyncio.gather(first, second)
-    assert (seen.count("COMMIT"), seen.count("INSERT")) == (1, 2)
+    appended = []
+    for _ in range(4):
+        appended.append(asyncio.create_task(log.append(a_decision())))
+        await asyncio.sleep(0)
+    await asyncio.gather(*appended)
+    assert (seen.count("COMMIT"), seen.count("INSERT")) == (1, 4)
+    assert seen[-2:] == ["COMMIT", "INSERT"], "it waits for two more turns and not for a third"
     await log.close()
 
 
