@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 import orjson
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import select, true
 
 from cds_hooks.logs import log
 from cds_hooks.settings import Settings
@@ -130,7 +130,7 @@ def _refuse_cut(url: str, seals: Sequence[Seal]) -> None:
     newest = {chain: end for seal in seals for chain, end in seal.decisions.items()}
     ends = [(f"decisions {chain}", decisions, decisions.c.chain == chain, end) for chain, end in newest.items()]
     tables = (feedback, last.feedback), (events, last.events), (outcomes, last.outcomes)
-    ends += [(table.name, table, table.c.sequence > 0, end) for table, end in tables if end[0]]
+    ends += [(table.name, table, true(), end) for table, end in tables if end[0]]
     for name, table, of_chain, (position, digest) in ends:
         columns = select(table.c.position, table.c.hash).where(of_chain, table.c.position >= position)
         rows = read_rows(url, columns.order_by(table.c.position).limit(1))

@@ -132,9 +132,7 @@ def _base(name: str, endpoint: Endpoint) -> FhirBase:
 class Caller:
     """Calls the endpoints of one process, each at most so many times an hour."""
 
-    def __init__(self, outbound: OutboundClient | None = None) -> None:
-        """`outbound` is given by tests."""
-        self._outbound = outbound
+    def __init__(self) -> None:
         self._begun: dict[str, deque[float]] = {}
 
     def ask(self, name: str, endpoint: Endpoint, prompt: Prompt, data: str) -> Answered:
@@ -158,7 +156,7 @@ class Caller:
 
     async def _send(self, name: str, endpoint: Endpoint, body: bytes) -> bytes:
         base = _base(name, endpoint)
-        outbound = self._outbound or OutboundClient()
+        outbound = OutboundClient()
         try:
             key = Path(endpoint.key_file).read_text(encoding="ascii").strip() if endpoint.key_file else None
             async with asyncio.timeout(endpoint.seconds), outbound.open(base, key) as http:

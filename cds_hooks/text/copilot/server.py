@@ -68,7 +68,7 @@ def http_app(copilot: Copilot, token: str, database_url: str) -> NeedsToken:
     return NeedsToken(app, token, database_url)
 
 
-def open_copilot(configured: Settings, key: Path | None, base: str | None = None) -> Copilot:
+def open_copilot(configured: Settings, key: Path | None) -> Copilot:
     """Return the tools for the client of a key; without a trust file for the client of the development profile.
 
     Raises:
@@ -88,7 +88,7 @@ def open_copilot(configured: Settings, key: Path | None, base: str | None = None
             raise ValueError("the trust file registers no client, or several, for the issuer of this key")
         client, signing = clients[0], RequestSigning(signing_key)
     ensure_record(configured.database_url)
-    http = httpx.Client(base_url=base or configured.public_url, timeout=_SECONDS, auth=signing, trust_env=False)
+    http = httpx.Client(base_url=configured.public_url, timeout=_SECONDS, auth=signing, trust_env=False)
     return Copilot(http, configured, client.name)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 from sqlalchemy import select
 
-from cds_hooks.access import accounts
+from cds_hooks.access import accounts, code_flow
 from cds_hooks.access.accounts import TRIES_FOR_A_NAME, check_login, disable_account, hash_password
 from cds_hooks.access.store import sessions, tries
 from cds_hooks.pages.login.views import local_page
@@ -407,12 +407,17 @@ async def test_an_id_token_signed_by_another_key_lets_nobody_in(tmp_path: Path, 
         assert (await _come_back(person)).status_code == 403
 
 
-async def test_a_new_key_of_the_provider_is_fetched_when_it_is_first_used(tmp_path: Path, public: Provider) -> None:
+async def test_a_new_key_of_the_provider_is_fetched_when_it_is_first_used(
+    tmp_path: Path, public: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with at(tmp_path, public) as person:
         assert (await _come_back(person)).status_code == 303
         public.signer = RSAKey.generate_key(2048, {"kid": "k2", "use": "sig"})
         assert (await _come_back(person)).status_code == 303
-    assert [path for path, _ in public.asked].count("/keys") == 2
+        assert [path for path, _ in public.asked].count("/keys") == 2
+        monkeypatch.setattr(code_flow, "_KEPT_SECONDS", 0.0)
+        assert (await _come_back(person)).status_code == 303
+    assert [path for path, _ in public.asked].count("/keys") > 2, "what is old is fetched anew"
 
 
 async def test_a_stolen_code_is_worth_nothing_without_the_verifier(tmp_path: Path, public: Provider) -> None:

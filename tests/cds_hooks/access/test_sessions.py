@@ -21,6 +21,7 @@ from cds_hooks.pages.doors import door_of
 from cds_hooks.settings.fields import LoginRole
 from cds_hooks.storage.decision import RecordUnavailable
 from cds_hooks.storage.entries import add_event
+from cds_hooks.web.visitor import PatientBound
 from tests.cds_hooks.access.browsing import BROWSER, store_of, visit, with_account
 from tests.live import record_in
 
@@ -58,6 +59,15 @@ def clock() -> Clock:
 def opened(tmp_path: Path, clock: Clock) -> Sessions:
     with_account(tmp_path, "ann", "viewer")
     return Sessions(store_of(tmp_path), Lifetimes(idle=900, longest=3600), secure=True, now=clock)
+
+
+def test_a_session_that_an_earlier_version_bound_to_a_patient_is_bound_to_no_decision(opened: Sessions) -> None:
+    token = opened.begin(structs.replace(ANN, account="", bound=PatientBound("ehr", "p", "d")))
+    with opened._store.transaction() as connection:
+        connection.execute(sessions.update().values(bound_decision=None))
+    visitor = opened.visitor(token)
+    assert visitor is not None
+    assert visitor.bound == PatientBound("ehr", "p")
 
 
 def test_a_session_that_is_used_goes_on_until_its_longest_time(opened: Sessions, clock: Clock) -> None:

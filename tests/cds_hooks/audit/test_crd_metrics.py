@@ -43,6 +43,10 @@ def _metric(response: Json, **changes: Any) -> Json:
     return crd_metric(_decision(response, **changes))
 
 
+def test_a_call_of_which_no_times_were_kept_took_none() -> None:
+    assert _metric({"cards": []}, basis=b"{}")["requestTime"] == COMMON["responseTime"]
+
+
 def test_each_annotated_order_is_an_answer_with_its_codes() -> None:
     code = {"system": "urn:hcpcs", "code": "L5856"}
     full = _note(

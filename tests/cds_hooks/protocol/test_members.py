@@ -275,11 +275,6 @@ def test_no_other_json_is_refused(value: object, ascii_only: bool, indent: int |
     check_depth(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode(), "prefetch")
 
 
-def test_a_sample_patient_is_read(as_of: datetime) -> None:
-    request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-    check_depth(json.dumps(request["prefetch"]).encode(), "prefetch")
-
-
 @pytest.mark.parametrize("order", ["last", "first"])
 @pytest.mark.parametrize("twice", ['"patient":null', '"p\\u0061tient":null'])
 def test_a_call_whose_prefetch_has_a_key_twice_is_refused(twice: str, order: str, as_of: datetime) -> None:

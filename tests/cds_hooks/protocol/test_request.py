@@ -10,7 +10,7 @@ import pytest
 from cds_hooks.errors import BadRequest, TooDeep
 from cds_hooks.protocol.hooks import LIBRARY
 from cds_hooks.protocol.request import LONGEST_ID, CDSRequest, read_request
-from fhir.record.resources import Bundle, Patient
+from fhir.record.resources import Bundle
 
 HOOKS = {"patient-view": LIBRARY["patient-view"]}
 CALL: dict[str, Any] = {
@@ -23,13 +23,6 @@ CALL: dict[str, Any] = {
 
 def _read(call: dict[str, Any]) -> CDSRequest:
     return read_request(orjson.dumps(call), HOOKS)
-
-
-def test_a_call_is_read_with_its_prefetch_typed() -> None:
-    request = _read(CALL)
-    assert request.context.patient_id == "p1"
-    assert isinstance(request.prefetch["patient"], Patient)
-    assert request.prefetch["labs"] is None
 
 
 def test_a_run_of_blanks_is_collapsed_in_a_body_that_is_written_over_lines() -> None:

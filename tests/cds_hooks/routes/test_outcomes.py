@@ -62,7 +62,7 @@ def test_an_outcome_is_joined_to_its_prediction_and_corrected_by_a_new_version(t
 def test_a_model_that_is_not_served_has_no_outcome_to_report() -> None:
     services: Any = {"x": SimpleNamespace(models=(AbsentModel("m", OSError("gone"), ()),))}
     (route,) = outcome_routes(services, cast("Any", SimpleNamespace(settings=Settings())), cast("Any", None))
-    assert route.endpoint.__self__._labels == {}
+    assert cast("Any", route.endpoint).__self__._labels == {}
 
 
 def test_what_was_done_with_the_order_is_stored_for_its_suggestion(tmp_path: Path, as_of: datetime) -> None:

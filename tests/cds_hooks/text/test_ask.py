@@ -39,6 +39,7 @@ def _ask(question: str) -> ChartAnswer:
         ("Does he take apixaban, and what is the INR?", "Yes: Apixaban", "MedicationRequest/m1"),
         ("Is there AF, and the haemoglobin?", "Yes: Atrial fibrillation", "Condition/c1"),
         ("Who in the family had a clot?", "sister", "FamilyMemberHistory/f1"),
+        ("What is the family history?", "sister", "FamilyMemberHistory/f1"),
         ("Does he have AF?", "Yes: Atrial fibrillation", "Condition/c1"),
         ("Has he had pneumonia?", "In the past: Pneumonia", "Condition/c2"),
         ("Is there a fever?", "says no: fever", "DocumentReference/d1"),

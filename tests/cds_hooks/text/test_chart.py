@@ -37,6 +37,7 @@ def _systolic(value: int) -> dict[str, Any]:
         (ORDER | {"status": "stopped", "statusReason": [{}]}, "stopped", "Apixaban: stopped", ""),
         (PRESSURE | {"component": [{"code": {"text": "Diastolic"}}, _systolic(140)]}, "result",
          "Blood pressure Systolic 140 mmHg", ""),
+        (PRESSURE | {"valueQuantity": {"value": 90, "comparator": "<"}}, "result", "Blood pressure <90", ""),
         (SISTER | {"condition": [{"code": {}}, {"code": {"text": "gout"}}]}, "family", "relative: gout", ""),
     ],
 )  # fmt: skip
@@ -50,11 +51,12 @@ def test_a_resource_is_one_fact_with_its_status(resource: Resource, kind: str, t
     [
         {name: value for name, value in condition("", "Gout").items() if name != "id"},
         condition("c1", ""),
+        {name: value for name, value in ORDER.items() if name != "medicationCodeableConcept"},
         result("o1", "Potassium", "", "", "2026-10-01"),
         note("d1", "")
         | {"content": [{"attachment": {}}, {"attachment": {"contentType": "image/png", "data": "AAAA"}}]},
     ],
-    ids=["without an id", "without a name", "without a value", "pictures alone"],
+    ids=["without an id", "without a name", "without a drug", "without a value", "pictures alone"],
 )
 def test_what_says_nothing_is_neither_a_fact_nor_a_note(resource: Resource) -> None:
     chart = read_chart([resource], ON)
@@ -65,6 +67,14 @@ def test_a_report_has_its_title_of_its_code() -> None:
     report = {"resourceType": "DiagnosticReport", "id": "r1", "code": {"text": "Radiology report"}}
     (read,) = read_chart([report | {"conclusion": "No fracture."}], ON).notes
     assert (read.title, read.text) == ("Radiology report", "No fracture.")
+
+
+def test_the_text_of_a_note_is_that_of_its_parts() -> None:
+    text = {"div": "<p>Rest.</p>"}
+    sections = [{"title": "Plan", "text": text}, {"text": text}, {"title": "Empty"}]
+    assert note_text({"resourceType": "Composition", "section": sections}).split() == ["Plan:", "Rest.", ":", "Rest."]
+    report = {"resourceType": "DiagnosticReport", "presentedForm": [note("d1", "Rest.")["content"][0]["attachment"]]}
+    assert note_text(report) == "Rest."
 
 
 @pytest.mark.parametrize(("longest", "is_read"), [(None, True), (10, True), (9, False)])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from sqlalchemy import select
 from starlette.types import ASGIApp
 
 from cds_hooks.app import create_app
+from cds_hooks.kit.simulator.signing import new_key, write_key
 from cds_hooks.settings import Settings
 from cds_hooks.storage.database import parse_url, reading_engine
 from cds_hooks.storage.tables import events
 from cds_hooks.text.copilot.bearer import NeedsToken
+from cds_hooks.text.copilot.server import open_copilot
 from cds_hooks.text.copilot.tools import COPILOT_EVENT, TOOLS, ArgumentsRefused, Copilot, Tool, check_arguments
-from tests.cds_hooks.text.charts import CHART, drug
+from tests.cds_hooks.text.charts import CHART, drug, result
 from tests.fhir.builders import bundle
+from tests.live import record_in
 
 PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1950-04-02"}
 BUNDLE = bundle(PATIENT, *CHART, type="collection")
@@ -86,6 +90,32 @@ def test_a_service_is_called_as_any_client_calls_it_and_its_decision_can_be_expl
     assert _events(copilot)[-2]["decision"] == answered["decision"]
 
 
+def test_a_request_file_brings_its_drafts_and_an_answer_may_leave_out_what_is_optional(copilot: Copilot) -> None:
+    entry = {"id": "s", "hook": "order-sign", "prefetch": {"labs": "Observation?date=ge{{today() - 90 days}}"}}
+    answers: list[Any] = [{"cards": [{"summary": "x"}]}, {"extension": {"u": {}}}]
+    sent: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"services": [entry]})
+        sent.append(json.loads(request.content))
+        return httpx.Response(200, json=answers[len(sent) - 1])
+
+    settings = copilot._settings.model_copy(update={"as_of": datetime(1990, 2, 1, tzinfo=UTC)})
+    old = result("o9", "Potassium", 4.1, "mmol/L", "1990-01-01")
+    draft = drug("d1", "Ibuprofen 400 mg tablet", "", "draft")
+    chart = {"hook": "order-sign", "prefetch": {"a": bundle(PATIENT, old)}, "context": {"draftOrders": bundle(draft)}}
+    with httpx.Client(transport=httpx.MockTransport(answer), base_url="http://localhost") as http:
+        other = Copilot(http, settings, "anonymous")
+        data = [_data(other, "call_service", service="s", chart=chart) for _ in answers]
+    assert data[0]["cards"] == [
+        {"uuid": None, "summary": "x", "indicator": None, "detail": None, "source": None, "suggestions": []}
+    ]
+    assert [(answered["decision"], len(answered["cards"])) for answered in data] == [("", 1), ("", 0)]
+    assert [entry["resource"]["id"] for entry in sent[0]["context"]["draftOrders"]["entry"]] == ["d1"]
+    assert [entry["resource"]["id"] for entry in sent[0]["prefetch"]["labs"]["entry"]] == ["o9"]
+
+
 def test_a_decision_of_another_client_is_none(copilot: Copilot) -> None:
     answered = _data(copilot, "call_service", service="vaccines-due", chart=BUNDLE)
     other = Copilot(copilot._http, copilot._settings, "another hospital")
@@ -99,6 +129,7 @@ def test_charts_are_summarised_asked_and_understood(copilot: Copilot) -> None:
     assert _data(copilot, "ask_chart", chart=BUNDLE, question="Last potassium?")["cites"] == ("Observation/o1",)
     assert _data(copilot, "understand_resource", resource=CHART[0])["understood"]
     assert _data(copilot, "search_rules", words="metformin")["rules"]
+    assert _data(copilot, "search_rules", words="zzz")["rules"] == []
     assert "cards" in _data(copilot, "forecast_vaccines", chart=BUNDLE)
 
 
@@ -162,6 +193,21 @@ async def test_nobody_comes_in_without_the_token_and_the_life_of_the_server_need
     ):  # fmt: skip
         await door({"type": kind, "headers": headers}, None, send)  # type: ignore[arg-type] # nothing is received
     assert served == ["lifespan", "http", *["401", ""] * 5]
+
+
+def test_a_copilot_is_the_client_whose_issuer_its_key_has(tmp_path: Path) -> None:
+    key = new_key("https://ehr.example")
+    write_key(key, tmp_path / "key.json")
+    (tmp_path / "keys.json").write_text(json.dumps(key.key_set()))
+    client = '[[client]]\nname = "{}"\nissuers = ["{}"]\nalgorithms = ["ES384"]\njwks_file = "keys.json"\n'
+    clients = client.format("ward", key.issuer) + client.format("other", "https://other.example")
+    (tmp_path / "trust.toml").write_text(f"version = 1\n{clients}")
+    configured = Settings(
+        database_url=record_in(tmp_path), trust_file=tmp_path / "trust.toml", public_url="https://cds.example"
+    )
+    opened = open_copilot(configured, tmp_path / "key.json")
+    assert (opened._client, str(opened._http.base_url)) == ("ward", "https://cds.example")
+    opened._http.close()
 
 
 def test_a_list_may_have_more_members_than_a_text_has_characters() -> None:

@@ -159,6 +159,7 @@ async def test_one_card_quotes_both(tmp_path: Path, file: Path) -> None:
     [
         (request(APIXABAN, note("d1", "Continue apixaban 5 mg bd.")), "below-threshold", "nothing that the lists"),
         (request(APIXABAN), "below-threshold", "No note with a text"),
+        (request(APIXABAN, STOPPED | {"status": 5}), "below-threshold", "No note with a text"),
         (request(APIXABAN, STOPPED, deceasedBoolean=True), "deceased", "has died"),
         (
             request(APIXABAN, note("d1", "x", mime="application/pdf")),

@@ -21,7 +21,7 @@ ON = date(2026, 11, 2)
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",
     "id": "p1",
-    "name": [{"family": "Quillfeather", "given": ["Maud", "A"]}],
+    "name": [{"family": "Quillfeather", "given": ["Maud", "A", "II"]}],
     "identifier": [{"system": "urn:mrn", "value": "MRN-7781"}],
 }
 FULL = [PATIENT, *CHART, condition("c3", "Gout"), result("o3", "Creatinine", 162, "umol/L", "2026-10-02")]
@@ -83,9 +83,11 @@ def test_a_text_of_as_many_sentences_as_there_may_be_is_shown(stub: Stub) -> Non
 
 def test_only_minimised_entries_leave(stub: Stub) -> None:
     stub.sentences = GOOD
-    _summary(stub, [*FULL, condition("c9", "Quillfeather syndrome"), condition("c8", "Type A dissection")])
+    _summary(stub, [*FULL, condition("c9", "Quillfeather syndrome"), condition("c8", "Type A dissection"),
+                    condition("c10", "Type II failure")])  # fmt: skip
     sent = str(stub.sent)
     assert "Type A dissection" in sent  # an initial is no name
+    assert "Type II failure" in sent
     assert not any(word in sent for word in ("Quillfeather", "Maud", "MRN-7781", "Condition/", "p1"))
     assert not any(word in sent for word in ("Apixaban", "Penicillin", "wheeze"))  # drugs, allergies and notes stay
     assert {entry["kind"] for entry in stub.entries()} == {"problem", "past", "result", "family"}
@@ -227,6 +229,7 @@ _MORE = [
     result("o11", "Urate", 410, "umol/L", "2026-10-01"),
     result("o12", "Protein", "trace", "", "2026-04-01"),
     result("o13", "Protein", "positive", "", "2026-10-01"),
+    result("o15", "Protein", 3, "", "2026-01-01"),
     result("o14", "Creatinine", 180, "umol/L", "2026-04-01"),
     note("d2", "Mother had stroke. Return if chest pain.", day="2026-10-30"),
     condition("c5", "Type 2 diabetes mellitus"),
@@ -328,6 +331,7 @@ def test_what_the_entries_say_is_confirmed(text: str, cites: str) -> None:
         ("Glucose rose from 5.5 mmol/L on 2026-04-01, glucose 99 mg/dL on 2026-10-01.", "o8 o9"),  # they are the same
         ("Urate 400 umol/L.", "o10"),  # nobody knows of when, and there is one with a day
         ("Protein rose from trace on 2026-04-01, protein positive on 2026-10-01.", "o12 o13"),  # no numbers
+        ("Protein rose from 3 on 2026-01-01, protein trace on 2026-04-01.", "o15 o12"),  # one is a number
     ],
 )
 def test_a_sentence_with_one_thing_changed_is_not(text: str, cites: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from cds_hooks.access.roles import Role
 from cds_hooks.access.sessions import Lifetimes, Person, Sessions
-from cds_hooks.text import chart
+from cds_hooks.storage.queries import list_decisions
+from cds_hooks.text import chart, served
 from cds_hooks.text.chart import note_text, shown
 from cds_hooks.text.pages import Pages, ask_pages, pages_folder
 from cds_hooks.text.served import recorded_chart
@@ -22,6 +23,7 @@ from fhir.notes.reading import NoteReading, read_note
 from tests.cds_hooks.access.browsing import entries, store_of
 from tests.cds_hooks.calls import client, request_for
 from tests.cds_hooks.kit.samples.reading import AS_OF
+from tests.cds_hooks.storage.samples import a_decision, store
 from tests.cds_hooks.text.charts import CHART, Resource, allergy, condition, drug, note, result
 from tests.cds_hooks.text.stub import MODEL, Stub, playing
 from tests.fhir.builders import bundle
@@ -46,6 +48,8 @@ def file(tmp_path: Path, stub: Stub) -> Path:
 
 async def test_a_client_gets_the_summary_of_the_chart_that_it_sends(tmp_path: Path, file: Path, stub: Stub) -> None:
     async with client(tmp_path, text_file=file) as calls:
+        nameless = bundle({name: value for name, value in PATIENT.items() if name != "id"}, type="collection")
+        assert (await calls.post("/summaries", json=nameless)).status_code == 200
         answer = await calls.post("/summaries", json=BUNDLE)
         as_json = {"content-type": "application/json"}
         refused = [
@@ -59,7 +63,8 @@ async def test_a_client_gets_the_summary_of_the_chart_that_it_sends(tmp_path: Pa
     assert "is not released here" in document["notice"]
     assert (stub.sent, document["provenance"], document["cards"]) == ([], None, [])
     assert [refusal.status_code for refusal in refused] == [400] * 3
-    ((actor, detail),) = entries(tmp_path, "text-summary")
+    (_, without_id), (actor, detail) = entries(tmp_path, "text-summary")
+    assert without_id["patient"] == ""
     assert (actor, detail["patient"], detail["sentences"]) == ("client anonymous", "p1", len(document["sentences"]))
     assert "fibrillation" not in json.dumps(detail)
 
@@ -94,9 +99,11 @@ async def test_the_page_of_a_patient_has_the_summary_of_the_chart_as_it_was_sent
     request = request_for("planning-conversation", "patient-view", "planning-talk", AS_OF)
     patient = request["context"]["patientId"]
     async with client(tmp_path, text_file=file, as_of=AS_OF) as calls:
-        assert (await calls.post("/cds-services/planning-conversation", json=request)).status_code == 200
+        for _ in range(2):
+            assert (await calls.post("/cds-services/planning-conversation", json=request)).status_code == 200
         resources, sent_at = recorded_chart(record_in(tmp_path), "anonymous", patient)
         assert sent_at is not None
+        assert round(sent_at.timestamp() * 1e6) == list_decisions(record_in(tmp_path))[0].decided_at
         assert {"Condition", "Observation"} <= {str(resource["resourceType"]) for resource in resources}
         assert recorded_chart(record_in(tmp_path), "another", patient) == ([], None)
         sessions = Sessions(store_of(tmp_path), Lifetimes(3600, 3600), secure=False)
@@ -109,6 +116,16 @@ async def test_the_page_of_a_patient_has_the_summary_of_the_chart_as_it_was_sent
     assert "Problems:" in page.text
     assert [actor for actor, _ in entries(tmp_path, "text-summary")] == ["smart ehr Practitioner/7"]
     assert entries(tmp_path, "page-view") == [("smart ehr Practitioner/7", {"page": "/summary"})]
+
+
+@pytest.mark.parametrize("kept", ["facts_of", "charts_of"])
+def test_a_decision_of_which_facts_or_chart_were_taken_out_is_left_out(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    store(sqlite_url, a_decision(client="ehr", patient="p"))
+    for name in ("facts_of", "charts_of"):
+        monkeypatch.setattr(served, name, lambda _, ids, name=name: dict.fromkeys(ids, b"{}") if name == kept else {})
+    assert recorded_chart(sqlite_url, "ehr", "p") == ([], None)
 
 
 # The server, its services and its pages load nothing of the text part.
