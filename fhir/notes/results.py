@@ -160,7 +160,7 @@ def _is_plausible(test: _Test, value: str, unit: str | None) -> bool:
 
 
 def _number_in(value: str) -> float:
-    return float(re.sub(r"[^\d.]", "", re.sub(r"(?<=\d),(?=\d{1,2}$)", ".", value)) or 0)
+    return float(re.sub(r"[^\d.]", "", re.sub(r"(?<=\d),(?=\d{1,2}$)", ".", value)))
 
 
 def _result(note: str, start: int, match: re.Match[str], test: _Test, day: date, unit: str = "") -> Result:

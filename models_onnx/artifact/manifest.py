@@ -18,8 +18,8 @@ NORMAL_95: Final = 1.959964
 def horizon_words(years: float) -> str:
     """Return a horizon as a reader says it.
 
-    >>> [horizon_words(years) for years in (30 / 365.25, 1 / 12, 0.5, 1.0, 1.99863, 10.0)]
-    ['30 days', '30 days', '6 months', '1 year', '2 years', '10 years']
+    >>> [horizon_words(years) for years in (30 / 365.25, 1 / 12, 45 / 365.25, 0.5, 1.0, 1.99863, 10.0)]
+    ['30 days', '30 days', '45 days', '6 months', '1 year', '2 years', '10 years']
     """
     months = 12 * years
     if years >= 1:

@@ -328,14 +328,12 @@ def refused_at_once(
     if excluded is not None:
         return {output.id: excluded for output in equation.outputs}
     refused: dict[str, WhyNot] = {}
-    why = None
     for output, needed in equation.read_for.items():
         for item in needed:
             reading = features[item.feature]
             if type(reading) is Missing and (site is None or item.name not in site):
-                if why is None or why.about != (item.name,):
-                    why = WhyNot(equation.id, "input-missing", f"{equation.title}: {reading.text}", (item.name,))
-                refused[output] = why
+                text = f"{equation.title}: {reading.text}"
+                refused[output] = WhyNot(equation.id, "input-missing", text, (item.name,))
                 break
     return refused
 

@@ -198,8 +198,6 @@ def run_in_parts(
     at_once = max(_LEAST_AT_ONCE, _MOST_BYTES // max(file_bytes, 1))
     if coalitions:
         at_once = max(_FEW, _NETWORK_ROWS // coalitions)
-    if len(rows) <= at_once:
-        return list(session.run(names, {feed: rows}))
     parts = [session.run(names, {feed: rows[start : start + at_once]}) for start in range(0, len(rows), at_once)]
     # some converters give a list of mappings instead of an array
     return [

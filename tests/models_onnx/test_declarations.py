@@ -12,6 +12,7 @@ import pytest
 from msgspec import Struct
 
 from cards.rules.language.rule import RuleError
+from models_onnx.artifact import manifest
 from models_onnx.declarations import declaring_files, find_declared, refuse_wrong_types
 from models_onnx.equations import arithmetic
 from models_onnx.errors import DeclarationError, ManifestRefused
@@ -209,7 +210,7 @@ def test_an_error_that_names_another_file_is_not_blamed_on_the_module(package: P
 
 
 # The examples in the docstrings are true.
-@pytest.mark.parametrize("module", [arithmetic, additive, metrics])
+@pytest.mark.parametrize("module", [arithmetic, additive, manifest, metrics])
 def test_examples_in_docstrings_run(module: ModuleType) -> None:
     told = doctest.testmod(module)
     assert told.attempted

@@ -153,6 +153,7 @@ BAND = AgeBandThreshold(
     [
         (72, -0.85, (BAND,), ", and than 14 in 100 of those aged 70 to under 80"),
         (80, -0.85, (BAND,), ""),
+        (69, -0.85, (BAND,), ""),
         (72, -0.85, (msgspec.structs.replace(BAND, percentiles=()),), ""),
         (72, -0.85, (), ""),
         (72, 1.0, (msgspec.structs.replace(BAND, age_below=None),), ", and than 99 in 100 of those aged 70 and over"),

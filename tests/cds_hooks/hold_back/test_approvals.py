@@ -1,6 +1,7 @@
 """Two people who have logged in approve; whatever else is tried does not count, and is refused in a sentence."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -303,9 +304,14 @@ def test_behind_a_trust_file_a_model_shows_cards_only_with_what_two_people_appro
     assert here.book().why_not_approved("model", subject, TODAY) is None
     changed = dict(subject) | {"gates": "0" * 64}
     assert "by nobody" in str(here.book().why_not_approved("model", changed, TODAY))
-    here.releases_by_model[release.id] = msgspec.structs.replace(release, gates=None)
-    with pytest.raises(ApprovalRefused, match="shows no cards: no gate report not green"):
-        here.click(ANN, **about, version=release.digest)
+    red = msgspec.structs.replace(release.gates, red=("G1",))
+    for gates, shown in ((None, "no gate report"), (red, "G1")):
+        here.releases_by_model[release.id] = msgspec.structs.replace(release, gates=gates)
+        with pytest.raises(ApprovalRefused, match=f"shows no cards: {shown} not green"):
+            here.click(ANN, **about, version=release.digest)
+    of_red = copy(model)
+    of_red.artifact = msgspec.structs.replace(model.artifact, release=here.releases_by_model[release.id])
+    assert "G1 not green" in str(ModelApprovals("validated", None, lambda: granted).why_withheld(of_red))
 
 
 def _no_fault(_waiver: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from cards.extension import (
     EXTENSION_KEY,
     CardExtension,
     Fact,
+    Factor,
     FindingReference,
     ObservedRate,
     PreventiveState,
@@ -49,6 +50,7 @@ from cds_hooks.hold_back.memory import (
     ShownFinding,
     _is_replaced,
     override_key,
+    rest_period,
     resting_finding,
     words_of,
 )
@@ -370,6 +372,24 @@ FOUND = (FindingReference("a-rule", "a-band"),)
 )  # fmt: skip
 def test_a_card_is_about_this(said: CardExtension, finding: PatientFinding | None) -> None:
     assert patient_finding(said, "patient-view") == finding
+
+
+@pytest.mark.parametrize(
+    ("contributions", "drivers", "raising"),
+    [([15, 5, -80], "a", "ab"), ([14, 4, -82], "", "a"), ([0, 0, 0], "", "")],
+)
+def test_what_raises_an_estimate_has_a_share_of_all_contributions(
+    contributions: list[float], drivers: str, raising: str
+) -> None:
+    factors = tuple(Factor(name, 1.0, "", "", "", size) for name, size in zip("abc", contributions, strict=True))
+    finding = patient_finding(_model(contributions=factors, observed=ObservedRate(0.2, 0.1, 0.3, 100)), "patient-view")
+    assert finding is not None
+    assert (finding.drivers, finding.raising) == (frozenset(drivers), frozenset(raising))
+
+
+def test_a_site_can_forbid_that_what_is_shown_once_rests() -> None:
+    once = PatientFinding("x", "x", once=True)
+    assert [rest_period(once, days) for days in (0, 7)] == [(1, 0), (float("-inf"), 90)]
 
 
 def test_at_a_discharge_every_estimate_is_about_the_follow_up() -> None:

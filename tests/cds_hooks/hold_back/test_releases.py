@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from cds_hooks.commands import release
 from cds_hooks.hold_back.act_desk import LoggedIn
-from cds_hooks.hold_back.acts import COMMAND, ActState, ApprovalRefused
+from cds_hooks.hold_back.acts import COMMAND, ROLLBACK_EVENT, ActState, ApprovalRefused
 from cds_hooks.hold_back.releases import Released, State, in_canary, why_not_allowed
+from cds_hooks.storage.entries import add_event
 from models_onnx.serving.registry import load_model
-from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk
+from tests.cds_hooks.hold_back.clicking import ANN, BEN, ISSUER, RULE, Desk, an_act
 from tests.live import record_in
 from tests.program import run_program
 
@@ -104,6 +105,23 @@ def test_behind_a_trust_file_a_command_silences_and_lets_nothing_speak(desk: Des
     desk.put_act(BEN, "on")
     assert desk.state() == "off"
     assert "it was typed as a command; a person who has logged in does it" in desk.releases().refused[0]
+
+
+def test_what_a_monitor_took_back_is_in_shadow_since_the_act_that_put_it_there(desk: Desk) -> None:
+    key = ("rule", RULE)
+    desk.put_act(ANN, "shadow")
+    assert desk.releases().in_shadow_since(key) == "2026-11-21T10:00:00+00:00"
+    for person in (ANN, BEN):
+        desk.click(person, "canary", share=5)
+    assert desk.releases().in_shadow_since(key) is None
+    for kind, name in (key, ("model", "without an act")):
+        add_event(desk.url, ROLLBACK_EVENT, "monitor", {"kind": kind, "name": name, "at": "", "why": "errors"})
+    desk.click(ANN, "shadow", kind="equation", name="e", version="e1")
+    releases = desk.releases()
+    assert desk.state().startswith("shadow")
+    assert releases.in_shadow_since(key) == "2026-11-21T10:00:00+00:00"
+    assert releases.in_shadow_since(("model", "without an act")) is None
+    assert releases.changes["model", "without an act"].why == "errors"
 
 
 def test_the_later_acts_of_somebody_who_was_removed_do_not_count(desk: Desk) -> None:
@@ -267,6 +285,7 @@ def test_what_is_tried_in_silence_is_not_off_and_terminologies_are_no_states() -
     assert Released(states={("service", "s"): State("shadow", "w")}).why_off("s", "c") is None
     states = {("terminology", "t"): State("active", "w"), ("mapping", "m"): State("active", "w")}
     assert Released(states=states).words == {}
+    assert an_act("off", "mapping", "urn:x").words == "mapping of urn:x to off"
 
 
 def test_a_canary_is_shown_to_its_share_of_the_patients_and_always_to_the_same() -> None:

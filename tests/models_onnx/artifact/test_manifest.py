@@ -34,6 +34,12 @@ def test_the_percentile_of_a_band_counts_who_has_a_lower_margin() -> None:
     assert replace(BAND, percentiles=()).percentile(0.0) is None
 
 
+def test_the_group_of_an_input_is_that_which_has_another_input_as_well() -> None:
+    manifest = replace(MANIFEST, groups={"alone": ("age",), "labs": ("sodium", "albumin")})
+    groups = [manifest.group_of(name) for name in ("age", "albumin", "unknown")]
+    assert groups == [(), ("labs", "sodium", "albumin"), ()]
+
+
 def test_periods_are_those_of_the_training_unless_every_row_is_recent() -> None:
     trained = replace(MANIFEST, period=replace(MANIFEST.period, training="1999-2014", recalibration="2005-2014"))
     assert (trained.is_all_recent, trained.table_period) == (False, "1999-2014")

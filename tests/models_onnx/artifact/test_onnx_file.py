@@ -145,6 +145,7 @@ def _read(content: bytes) -> list[tuple[int, int, int, object]]:
         (b"\x08\x80\x00", "a number in more bytes than it needs"),
         (b"\xba\x80\x00\x01x", "a number in more bytes than it needs"),
         (b"\x3a\x81\x00x", "a number in more bytes than it needs"),
+        (b"\x08" + b"\x80" * 9 + b"\x02", "a number in more bytes than it needs"),
         (b"\x08" + b"\xff" * 9 + b"\x02", "a number in more bytes than it needs"),
         (b"\x08" + b"\x80" * 10 + b"\x01", "a number longer than 64 bits"),
     ],
@@ -188,6 +189,7 @@ def test_messages_are_read_down_to_a_depth_of_thirty_two() -> None:
 def test_what_a_file_would_make_the_runtime_do() -> None:
     facts = inspect_onnx(_model(NODE * 3) + _field(8, _field(1, b"ai.onnx.ml")))
     assert (facts.nodes, facts.domains, facts.external_data) == (3, {"ai.onnx.ml"}, False)
+    assert inspect_onnx(_model(NODE) + _field(8, b"\x08\x05")).domains == set(), "a number is no name of a domain"
     with pytest.raises(UnsafeModel, match=r"^the file is not a readable ONNX model: it has no operators$"):
         inspect_onnx(_model(b""))
     with pytest.raises(UnsafeModel, match=r"field 7 of Model is not a message$"):

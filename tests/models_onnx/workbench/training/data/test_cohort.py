@@ -12,7 +12,7 @@ import pytest
 
 from fhir.record.charts import PatientChart
 from models_onnx.errors import TrainingRefused
-from models_onnx.models.mortality_5y import LABS
+from models_onnx.models.mortality_5y import LABS, LABS_NEEDED
 from models_onnx.spec import CohortExclusion, ModelSpec, find_specs
 from models_onnx.workbench.training.data.chart_table import OwnEvent, OwnIndex, SiteTable, _rows, feature_table
 from models_onnx.workbench.training.data.cohort import (
@@ -166,6 +166,23 @@ def test_an_exclusion_says_yes_or_no_of_each_row(
     odd = CohortExclusion("odd", "odd people", leaves_out, "outside-population")
     with pytest.raises(TrainingRefused, match=said):
         build_cohort(replace(spec, exclusions=(odd,)), table)
+
+
+def test_who_is_of_the_least_age_or_has_the_least_results_stays_and_a_period_has_both_its_ends() -> None:
+    specs = find_specs()
+    for name, column, least in (("mortality_180d", "age", 18), ("mortality_5y", "age_years", 40)):
+        (young,) = (step for step in specs[name].exclusions if step.reason.startswith("under-"))
+        assert list(young.leaves_out(pd.DataFrame({column: [least - 1, least]}))) == [True, False]
+    few, period = specs["mortality_5y"].exclusions[-1], specs["mortality_5y"].recalibration
+    recorded = [[1.0] * count + [None] * (len(LABS) - count) for count in (LABS_NEEDED - 1, LABS_NEEDED)]
+    assert list(few.leaves_out(pd.DataFrame(recorded, columns=list(LABS)))) == [True, False]
+    assert period is not None
+    years = pd.DataFrame({period.column: [period.since - 1, period.since, period.until, period.until + 1]})
+    assert list(period.rows(years)) == [False, True, True, False]
+    banded = specs["mortality_180d"].subgroups["age band"](pd.DataFrame({"age": [44, 45, 85]}))
+    assert list(banded) == ["18-44", "45-54", "85 and over"]
+    banded = specs["readmission_30d"].subgroups["age band"](pd.DataFrame({"age": ["[30-40)", "[40-50)", "[80-90)"]}))
+    assert list(banded) == ["under 40", "40-49", "80 and over"]
 
 
 def test_a_group_is_a_column(spec: ModelSpec, table: pd.DataFrame) -> None:
