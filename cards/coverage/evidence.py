@@ -141,7 +141,7 @@ def _code_of(condition: Condition, wanted: Test) -> str | None:
     if concept is None:
         return None
     codes = [
-        (coding.code or "").replace(".", "").upper()
+        coding.code.replace(".", "").upper()
         for coding in concept.coding
         if any(name in (coding.system or "") for name in _ICD10)
     ]
@@ -231,7 +231,7 @@ def _is_meant(visit: Encounter, wanted: Test, subject: Subject) -> bool:
         return True
     prefixes = tuple(code.replace(".", "") for code in wanted.get("reason_icd10", ()))
     for reason in visit.reasonCode:
-        if prefixes and any((coding.code or "").replace(".", "").startswith(prefixes) for coding in reason.coding):
+        if prefixes and any(coding.code.replace(".", "").startswith(prefixes) for coding in reason.coding):
             return True
         if any(word in words_of(reason) for word in wanted.get("reason_words", ())):
             return True

@@ -68,7 +68,7 @@ def _factor(quantity: Quantity, units: Mapping[str, float]) -> float | None:
 
 def _has_proof(observation: Observation, wanted: Test) -> bool:
     """Whether the result says what the test asks of its circumstances: room air, exercise, not asleep."""
-    texts = [*observation.code.texts, *(note.text or "" for note in observation.note)]
+    texts = [*observation.code.texts, *(note.text for note in observation.note)]
     for part in observation.component:
         texts += part.code.texts if part.valueQuantity is None else ()
         texts += part.valueCodeableConcept.texts if part.valueCodeableConcept else ()

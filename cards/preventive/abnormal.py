@@ -386,7 +386,7 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> _Problem | N
 def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, CodeableConcept, list[str]]]:
     """Return the active problems that have codes of ICD-10, each with its concept and these."""
     active = (
-        (condition, concept, [coding.code or "" for coding in concept.coding if code_system(coding.system) == "icd10"])
+        (condition, concept, [coding.code for coding in concept.coding if code_system(coding.system) == "icd10"])
         for condition in record.conditions
         if (concept := condition.code) is not None and condition_status(condition, record.as_of_epoch) != "past"
     )

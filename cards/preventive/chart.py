@@ -287,9 +287,7 @@ def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]
 def _of_procedure(name: str, procedure: Procedure) -> Done:
     words = procedure.code.words if procedure.code is not None else ""
     concepts = [concept for concept in (procedure.outcome, procedure.statusReason) if concept is not None]
-    outcome = _joined(
-        [text for concept in concepts for text in concept.texts] + [note.text or "" for note in procedure.note]
-    )
+    outcome = _joined([text for concept in concepts for text in concept.texts] + [note.text for note in procedure.note])
     is_incomplete = procedure.status == _STOPPED or _says_incomplete(name, procedure.code, outcome)
     return Done(
         name, _performed(procedure), f"Procedure/{procedure.id}", words, result=outcome, is_incomplete=is_incomplete
@@ -349,7 +347,7 @@ def _number_words(value: Observation | ObservationComponent) -> str:
     quantity = value.valueQuantity
     if quantity is None or quantity.value is None:
         return ""
-    return f"{quantity.comparator or ''}{quantity.value:g} {quantity.unit or quantity.code or ''}".strip()
+    return f"{quantity.comparator}{quantity.value:g} {quantity.unit or quantity.code}".strip()
 
 
 def _said_time(part: CodedPart) -> FhirTime | None:

@@ -177,7 +177,7 @@ _CODES: Final = frozenset().union(*(test.loinc | test.snomed for test in PREVENT
 
 def tests_named(concept: CodeableConcept) -> frozenset[str]:
     """The names of the tests that a concept means, by its codes or by its words; most concepts mean none."""
-    codes = tuple([(coding.system, coding.code or "") for coding in concept.coding])
+    codes = tuple([(coding.system, coding.code) for coding in concept.coding])
     return _tests_named(" ".join(concept.texts), codes)
 
 

@@ -71,7 +71,7 @@ def _shows(observation: Observation, meaning: ImmunityResult) -> bool:
         return True
     quantity = observation.valueQuantity
     if quantity is not None and meaning.at_least is not None and quantity.value is not None:
-        unit = (quantity.code or quantity.unit or "").lower()
+        unit = (quantity.code or quantity.unit).lower()
         is_at_least = quantity.comparator not in ("<", "<=") and float(quantity.value) >= meaning.at_least
         return unit in _PER_LITRE and is_at_least
     concept = observation.valueCodeableConcept

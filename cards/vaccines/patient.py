@@ -417,9 +417,9 @@ def _meanings(concept: CodeableConcept | None, *, with_vaccines: bool = False) -
     observations: tuple[str, ...] = ()
     for coding in concept.coding if concept is not None else ():
         if code_system(coding.system) == "snomed":
-            observations += _OF_SNOMED.get(coding.code or "", ())
+            observations += _OF_SNOMED.get(coding.code, ())
         elif with_vaccines and coding.system in CVX_SYSTEMS:
-            observations += _OF_CVX.get((coding.code or "").zfill(2), ())
+            observations += _OF_CVX.get(coding.code.zfill(2), ())
     return observations
 
 

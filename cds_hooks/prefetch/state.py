@@ -394,7 +394,7 @@ def _resources_of_values(values: Iterable[Any]) -> Iterator[Any]:
 
 def _medication_id(reference: Reference) -> str:
     """Return the Medication's id on a server; empty for `#…`, which is inside the resource itself, and for a `urn:`."""
-    *_, kind, identity = ["", *(reference.reference or "").split("/_history/", 1)[0].split("/")]
+    *_, kind, identity = ["", *reference.reference.split("/_history/", 1)[0].split("/")]
     return identity if kind == "Medication" else ""
 
 

@@ -500,9 +500,9 @@ def _source_and_time(event: ServiceRequest | Procedure | Encounter) -> tuple[str
 
 def _words(concept: CodeableConcept) -> str:
     """Return the text and every display, each followed by its code as `system|code`."""
-    words = f" {concept.text or ''}"
+    words = f" {concept.text}"
     for coding in concept.coding:
-        words += f" {coding.display or ''} {coding.system or ''}|{coding.code or ''} "
+        words += f" {coding.display} {coding.system or ''}|{coding.code} "
     return words
 
 

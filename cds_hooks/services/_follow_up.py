@@ -201,7 +201,7 @@ def _outside_scores(record: PatientRecord) -> str | None:
     places = (encounter.serviceProvider, *(location.location for location in encounter.location))
     words = [
         *(concept.words for concept in concepts),
-        *(location.display or "" for location in places if location is not None),
+        *(location.display for location in places if location is not None),
     ]
     if any(_OTHER_WARD.search(word) for word in words):
         return "The scores are for medical and surgical stays, not for obstetrics or psychiatry."
@@ -215,7 +215,7 @@ def _gave_birth(record: PatientRecord, stay: Stay) -> bool:
         time = condition_time(condition, record)
         in_stay = time is not None and time.instant + DAY_SECONDS >= stay.start.instant
         codings = condition.code.coding if condition.code is not None else ()
-        if in_stay and any(ends_pregnancy(coding.system, coding.code, coding.display or "") for coding in codings):
+        if in_stay and any(ends_pregnancy(coding.system, coding.code, coding.display) for coding in codings):
             return True
     return False
 

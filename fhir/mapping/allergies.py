@@ -320,7 +320,7 @@ def _doubtful_allergen(resource: AllergyIntolerance, allergen: Allergen) -> Alle
 
 
 def _free_texts(resource: AllergyIntolerance) -> list[str]:
-    notes = [note.text or "" for note in resource.note]
+    notes = [note.text for note in resource.note]
     return [text for text in (*notes, *(reaction.description or "" for reaction in resource.reaction)) if text]
 
 
@@ -405,7 +405,7 @@ def _reactions(resource: AllergyIntolerance) -> tuple[str, ...]:
     """Return the manifestations in words; where none is charted, the description, else the note, else of the name."""
     manifestations = [_manifestation(concept) for reaction in resource.reaction for concept in reaction.manifestation]
     described = [reaction.description or "" for reaction in resource.reaction]
-    noted = [note.text or "" for note in resource.note]
+    noted = [note.text for note in resource.note]
     for texts in (manifestations, described, noted):
         texts_given = tuple(_with_english(text) for text in texts if text)
         if texts_given:

@@ -81,7 +81,7 @@ def _reading(concept: CodeableConcept) -> ConceptReading:
     is_whole = is_known = False
     for coding in concept.coding:
         for group in condition_groups_of(coding.system, coding.code):
-            meant.setdefault(group, MeantGroup(group, coding.code or ""))
+            meant.setdefault(group, MeantGroup(group, coding.code))
         is_own = not _is_of_words(concept, coding)
         is_whole = is_whole or (is_own and _says_all(coding))
         is_known = is_known or is_known_condition(coding.system, coding.code)
@@ -127,9 +127,7 @@ _CODES_THAT_SAY_ALL = (*"OPSTVWXY", "Z02", "Z08", "Z09", "Z37", "Z40", "Z45", "Z
 def _says_all(coding: Coding) -> bool:
     """Whether the words beside a code that means no group say nothing that the code does not say."""
     system = code_system(coding.system)
-    return system == "icd9" or (
-        system == "icd10" and (coding.code or "").strip().upper().startswith(_CODES_THAT_SAY_ALL)
-    )
+    return system == "icd9" or (system == "icd10" and coding.code.strip().upper().startswith(_CODES_THAT_SAY_ALL))
 
 
 # ICD-10: titles that name a fear, a fetus, a risk or a relative and deny nothing.
@@ -146,7 +144,7 @@ def _not_taken_back(concept: CodeableConcept, meant: Mapping[str, MeantGroup]) -
     """Return the codes' groups, none where the words take them back: "PE ruled out", "? MI", "Family history of MI"."""
     if not _says_otherwise(concept, meant):
         return tuple(meant.values())
-    never = _NEVER_TAKEN_BACK if not _NOT_PREGNANT.search(concept.text or "") else _NEVER_TAKEN_BACK_BUT_PREGNANCY
+    never = _NEVER_TAKEN_BACK if not _NOT_PREGNANT.search(concept.text) else _NEVER_TAKEN_BACK_BUT_PREGNANCY
     return tuple(coded for coded in meant.values() if coded.code.replace(".", "").startswith(never))
 
 
@@ -204,7 +202,7 @@ def _mentions(concept: CodeableConcept) -> tuple[Mention, ...]:
 
 def _tells_of_the_past(coding: Coding) -> bool:
     """Whether an ICD-10 code is a history of the patient or of the family (Z80 to Z87)."""
-    return code_system(coding.system) == "icd10" and (coding.code or "").strip().upper().startswith("Z8")
+    return code_system(coding.system) == "icd10" and coding.code.strip().upper().startswith("Z8")
 
 
 # General knowledge: what says that a lasting disease is over. "Past medical history", a former smoker and what has been
@@ -396,7 +394,7 @@ _DISTANT_CODES = (
 
 
 def _is_distant(relation: CodeableConcept) -> bool:
-    codes = (coding.code or "" for coding in relation.coding)
+    codes = (coding.code for coding in relation.coding)
     return _DISTANT.search(relation.words) is not None or any(code.startswith(_DISTANT_CODES) for code in codes)
 
 
@@ -827,7 +825,7 @@ def condition_time(condition: Condition, record: PatientRecord) -> FhirTime | No
     period = condition.onsetPeriod
     text = condition.onsetDateTime or (period.start if period is not None else None) or condition.recordedDate
     if text is None and condition.encounter is not None:
-        encounter = record.derive(_encounters_by_reference).get(relative_reference(condition.encounter.reference or ""))
+        encounter = record.derive(_encounters_by_reference).get(relative_reference(condition.encounter.reference))
         text = encounter.period.start if encounter is not None and encounter.period is not None else None
     return parse_time(text) if text else None
 
@@ -846,7 +844,7 @@ def condition_status(condition: Condition, as_of_epoch: float) -> ConditionStatu
     for coding in stated.coding:
         if coding.code in _ILL:
             return "active"
-    return "active" if (stated.text or "").lower() in _ILL else "past"
+    return "active" if stated.text.lower() in _ILL else "past"
 
 
 def _is_abated(condition: Condition, as_of_epoch: float) -> bool:

@@ -104,6 +104,6 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
 
 
 def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
-    visit = (condition.encounter.reference or "").rpartition("/")[2] if condition.encounter is not None else ""
+    visit = condition.encounter.reference.rpartition("/")[2] if condition.encounter is not None else ""
     period = next((encounter.period for encounter in record.encounters if encounter.id == visit), None)
     return parse_time(period.start) if period is not None and period.start else None

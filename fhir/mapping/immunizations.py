@@ -113,7 +113,7 @@ def _dose(entry: Immunization, record: PatientRecord) -> VaccineDose | Refusal |
 def _cvx(entry: Immunization) -> str | None:
     """Return the code in CDC's spelling: at least two digits."""
     for coding in entry.vaccineCode.coding if entry.vaccineCode is not None else ():
-        code = (coding.code or "").strip()
+        code = coding.code.strip()
         if coding.system in CVX_SYSTEMS and code.isdigit():
             return code.lstrip("0").zfill(2)
     return None

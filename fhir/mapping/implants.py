@@ -146,8 +146,8 @@ def _names(device: Device) -> Iterator[str]:
 
 
 def _safety_of(device: Device, text: str) -> MrSafety:
-    codes = [coding.code or "" for concept in device.safety for coding in concept.coding]
-    words = [*(concept.words for concept in device.safety), *(note.text or "" for note in device.note)]
+    codes = [coding.code for concept in device.safety for coding in concept.coding]
+    words = [*(concept.words for concept in device.safety), *(note.text for note in device.note)]
     written = " ".join([text, device.modelNumber or "", *codes, *words])
     if _UNSAFE.search(written):
         return MrSafety.UNSAFE
@@ -184,6 +184,6 @@ def _is_problem(concept: CodeableConcept, kind: _Kind) -> bool:
 
 def _has_icd10(concept: CodeableConcept, prefixes: tuple[str, ...]) -> bool:
     return any(
-        code_system(coding.system) == "icd10" and (coding.code or "").replace(".", "").upper().startswith(prefixes)
+        code_system(coding.system) == "icd10" and coding.code.replace(".", "").upper().startswith(prefixes)
         for coding in concept.coding
     )

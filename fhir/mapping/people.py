@@ -41,7 +41,7 @@ def roles_of_user(resources: Iterable[object], user_id: str, as_of: datetime) ->
 
 
 def _is_held(role: PractitionerRole, user: str, as_of: datetime) -> bool:
-    whose = relative_reference(role.practitioner.reference or "") if role.practitioner is not None else ""
+    whose = relative_reference(role.practitioner.reference) if role.practitioner is not None else ""
     if not user or user not in (whose, f"PractitionerRole/{role.id}") or role.active is False:
         return False
     start, end = (role.period.start, role.period.end) if role.period is not None else (None, None)
@@ -55,7 +55,7 @@ def _roles_of(concept: CodeableConcept) -> set[str]:
     codes, words, phrases = _table()
     coded = set()
     for coding in concept.coding:
-        address, code = coding.system or "", coding.code or ""
+        address, code = coding.system or "", coding.code
         for system, parts in _SYSTEMS.items():
             if any(part in address for part in parts):
                 # The first characters of a NUCC code name the profession: two that of a physician, four others.
@@ -100,14 +100,14 @@ def race_and_ethnicity(record: PatientRecord) -> tuple[str, ...]:
         return ()
     groups = []
     for extension in record.patient.extension:
-        name = _EXTENSIONS.get(extension.url or "")
+        name = _EXTENSIONS.get(extension.url)
         if name is None:
             continue
         categories = {
             words
             for part in extension.extension
             if (coding := part.valueCoding) is not None and coding.system == _CODES
-            if (words := _CATEGORIES.get(coding.code or "")) is not None
+            if (words := _CATEGORIES.get(coding.code)) is not None
         }
         if categories:
             groups.append(f"{name} {categories.pop() if len(categories) == 1 else 'more than one'}")

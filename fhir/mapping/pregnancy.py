@@ -77,7 +77,7 @@ def _signs(record: PatientRecord) -> PregnancySigns:
         for coding in observation.code.coding:
             use = _meaning_of_code((coding.system, coding.code))
             if use is not None:
-                _sort_in(signs, use, observation, coding.code or "", record)
+                _sort_in(signs, use, observation, coding.code, record)
                 break
     for visit in record.encounters:
         if visit.reasonCode:
@@ -134,7 +134,7 @@ def _weeks(seen: Observation) -> float | None:
     quantity = seen.valueQuantity
     if quantity is None or quantity.value is None or quantity.comparator:
         return None
-    per = _WEEKS_PER.get(quantity.code or "") or _WEEKS_PER.get((quantity.unit or "").strip().lower())
+    per = _WEEKS_PER.get(quantity.code) or _WEEKS_PER.get(quantity.unit.strip().lower())
     weeks = quantity.value * per if per is not None else None
     return weeks if weeks is not None and 0 < weeks < 45 else None
 
@@ -209,7 +209,7 @@ def _visit(visit: Encounter, record: PatientRecord) -> Iterator[PregnancySign]:
             if "pregnancy" in condition_groups_of(coding.system, coding.code):
                 time = parse_time(visit.period.start) if visit.period is not None and visit.period.start else None
                 if time is not None and not time.is_after(record.as_of_epoch):
-                    yield PregnancySign("visit", concept.words, coding.code or "", f"Encounter/{visit.id}", time)
+                    yield PregnancySign("visit", concept.words, coding.code, f"Encounter/{visit.id}", time)
                 return
 
 

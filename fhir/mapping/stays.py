@@ -166,7 +166,7 @@ def care_units(record: PatientRecord) -> frozenset[str]:
         name
         for reference in places
         if reference is not None
-        for name in (reference.display, id_of_reference(reference.reference or ""))
+        for name in (reference.display, id_of_reference(reference.reference))
     }
     return frozenset(name for name in names if name)
 
@@ -178,7 +178,7 @@ def named_units(record: PatientRecord) -> tuple[str, ...]:
         return ()
     places = [location.location for visit in going_on for location in visit.location]
     references = places or [visit.serviceProvider for visit in going_on]
-    names = {reference.display or id_of_reference(reference.reference or "") for reference in references if reference}
+    names = {reference.display or id_of_reference(reference.reference) for reference in references if reference}
     return tuple(sorted(name for name in names if name))
 
 

@@ -105,9 +105,9 @@ def read_smoking_answer(observation: Observation) -> tuple[SmokingStatus | None,
     codings = concept.coding if concept is not None else ()
     words = (concept.words if concept is not None else observation.valueString) or ""
     for coding in codings:
-        status = SMOKING_ANSWERS.get(coding.code or "")
+        status = SMOKING_ANSWERS.get(coding.code)
         if status is not None:
-            return status, words, coding.code or ""
+            return status, words, coding.code
     texts = (words, *(concept.texts if concept is not None else ()))
     return next(filter(None, map(smoking_answer_in_words, texts)), None), words, ""
 

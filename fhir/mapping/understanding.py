@@ -288,7 +288,7 @@ def _observation(resource: Json) -> Understanding:
     codings = [*code.coding]
     for part in observation.component:  # of a pressure: two
         codings += part.code.coding if part.code is not None else ()
-    loincs = [coding.code or "" for coding in codings]
+    loincs = [coding.code for coding in codings]
     analyte = next((ANALYTE_BY_CODE[loinc].key for loinc in loincs if loinc in ANALYTE_BY_CODE), None)
     doubt = ""
     if not PACK_YEARS.isdisjoint(loincs):

@@ -344,15 +344,15 @@ class Coding(Element, frozen=True, gc=False):
     """A code of a code system; `system` None means that the sender did not name one."""
 
     system: ChartText | None = None
-    code: ChartText | None = None
-    display: ChartText | None = None
+    code: ChartText = ""
+    display: ChartText = ""
     extension: tuple[CodingExtension, ...] = ()
 
 
 class CodingExtension(Element, frozen=True, gc=False):
     """What is said of a code beside it, such as how sure a diagnosis is (German charts)."""
 
-    url: ChartText | None = None
+    url: ChartText = ""
     valueCoding: Coding | None = None
 
 
@@ -360,7 +360,7 @@ class CodeableConcept(Element, frozen=True, gc=False):
     """A concept as codes and text, either of which may be missing."""
 
     coding: tuple[Coding, ...] = ()
-    text: ChartText | None = None
+    text: ChartText = ""
 
     @property
     def words(self) -> str:
@@ -401,8 +401,8 @@ class Identifier(Element, frozen=True, gc=False):
 class Reference(Element, frozen=True, gc=False):
     """A reference to another resource."""
 
-    reference: ChartText | None = None
-    display: ChartText | None = None
+    reference: ChartText = ""
+    display: ChartText = ""
     identifier: Identifier | None = None
 
 
@@ -417,9 +417,9 @@ class Quantity(Element, frozen=True, gc=False):
     """A number with its unit: `code` is for machines (UCUM), `unit` is what a person reads."""
 
     value: float | None = None
-    comparator: ChartText | None = None
-    unit: ChartText | None = None
-    code: ChartText | None = None
+    comparator: ChartText = ""
+    unit: ChartText = ""
+    code: ChartText = ""
 
 
 class Range(Element, frozen=True, gc=False):
@@ -439,7 +439,7 @@ class Ratio(Element, frozen=True, gc=False):
 class Annotation(Element, frozen=True, gc=False):
     """A note."""
 
-    text: ChartText | None = None
+    text: ChartText = ""
 
 
 class TimingRepeat(Element, frozen=True, gc=False):
@@ -486,8 +486,8 @@ class Dosage(Element, frozen=True, gc=False):
     """How a medication is taken."""
 
     sequence: int | None = None
-    text: ChartText | None = None
-    patientInstruction: ChartText | None = None
+    text: ChartText = ""
+    patientInstruction: ChartText = ""
     additionalInstruction: tuple[CodeableConcept, ...] = ()
     timing: Timing | None = None
     asNeededBoolean: bool | None = None

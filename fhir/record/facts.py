@@ -219,7 +219,7 @@ def _with_certainty(condition: Condition) -> Condition | None:
         part.valueCoding.code
         for coding in codings
         for part in coding.extension
-        if part.valueCoding is not None and (part.url or "").lower().endswith(_CERTAINTY)
+        if part.valueCoding is not None and part.url.lower().endswith(_CERTAINTY)
     }
     if "A" in stated:
         return None

@@ -148,8 +148,8 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
     for observation in observations:
         for coding in observation.code.coding:
             code = coding.code
-            key = key_of(code)  # type: ignore[arg-type]  # None is simply not in the table
-            if key is not None and (coding.system == LOINC or coding.system is None or code[0] in _NPU):  # type: ignore[index]
+            key = key_of(code)
+            if key is not None and (coding.system == LOINC or coding.system is None or code[0] in _NPU):
                 parts[key].append((observation, observation, code))
                 break
         else:
@@ -157,8 +157,8 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
         for component in observation.component:
             for coding in component.code.coding:
                 code = coding.code
-                key = key_of_number(code)  # type: ignore[arg-type]  # None is simply not in the table
-                if key is not None and (coding.system == LOINC or coding.system is None or code[0] in _NPU):  # type: ignore[index]
+                key = key_of_number(code)
+                if key is not None and (coding.system == LOINC or coding.system is None or code[0] in _NPU):
                     parts[key].append((observation, component, code))
                     break
             else:
@@ -318,10 +318,10 @@ def measure(
         return _refuse(analyte, coded, "name-conflict", f"is called {name} beside its code, which is another test")
     if analyte.refused_when_haemolysed and _is_haemolysed(observation):
         return _refuse(analyte, coded, "haemolysed", "is from a haemolysed sample")
-    charted, unit = quantity.value, quantity.code or ""
+    charted, unit = quantity.value, quantity.code
     conversion = analyte.units.get(unit) if unit else None
     # Nearly every result has a code that is known and says nothing else beside it: the rest is `_converted`'s.
-    if conversion is None or quantity.comparator or not (quantity.unit is None or quantity.unit == unit):
+    if conversion is None or quantity.comparator or quantity.unit not in ("", unit):
         return _converted(analyte, coded, quantity, charted, time)
     value = charted * conversion.factor + conversion.offset
     if not analyte.plausible_low <= value <= analyte.plausible_high:
@@ -333,10 +333,10 @@ def measure(
 def _converted(
     analyte: Analyte, coded: CodedPart, quantity: Quantity, charted: float, time: FhirTime
 ) -> Measurement | Refusal:
-    unit = quantity.code if quantity.code is not None else quantity.unit or ""
+    unit = quantity.code or quantity.unit
     conversion = analyte.conversion(unit)
     charted_unit = unit
-    if quantity.unit is not None and quantity.unit != unit:
+    if quantity.unit not in ("", unit):
         worded = analyte.conversion(quantity.unit)
         if worded is not None and quantity.unit:
             charted_unit = quantity.unit  # any other text beside a code that is known is not repeated
@@ -388,7 +388,7 @@ def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | N
         return None
     fraction = match["point"] or match["comma"]
     number = float(f"{match['whole']}.{fraction}" if fraction else match["whole"])
-    return Quantity(number, unit=(match["unit"] or "").strip() or None)
+    return Quantity(number, unit=(match["unit"] or "").strip())
 
 
 # "Not determined", "not possible" and "never tested" are no answer.
@@ -480,7 +480,7 @@ def _source(observation: Observation) -> str:
 
 
 def _is_haemolysed(observation: Observation) -> bool:
-    texts = [note.text or "" for note in observation.note]
+    texts = [note.text for note in observation.note]
     texts += [f"{concept.words} {coding.code}" for concept in observation.interpretation for coding in concept.coding]
     texts += [concept.words for concept in observation.interpretation]
     return any(_says_haemolysed(text.lower()) for text in texts)
@@ -516,8 +516,8 @@ def one_sided_result(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> 
 def _written(part: Any) -> tuple[Side, float, str] | None:
     quantity = part.valueQuantity
     if quantity is not None and quantity.value is not None:
-        side = _SIDES.get((quantity.comparator or "").strip())
-        unit = quantity.code if quantity.code is not None else quantity.unit or ""
+        side = _SIDES.get(quantity.comparator.strip())
+        unit = quantity.code or quantity.unit
         return (side, quantity.value, unit) if side is not None else None
     match = _WORDS.fullmatch(part.valueString or "")
     return (

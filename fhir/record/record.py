@@ -490,9 +490,9 @@ def _recorded_at_birth(extension: PatientExtension) -> str | None:
     return next((coding.code for coding in value.coding), None) if is_at_birth and value is not None else None
 
 
-def _codes_of(observation: Observation | ObservationComponent) -> list[str | None]:
+def _codes_of(observation: Observation | ObservationComponent) -> list[str]:
     value = observation.valueCodeableConcept
-    return [*(coding.code for coding in value.coding), (value.text or "").lower()] if value is not None else []
+    return [*(coding.code for coding in value.coding), value.text.lower()] if value is not None else []
 
 
 def _sex_before_transition(concept: CodeableConcept) -> Literal["male", "female"] | None:

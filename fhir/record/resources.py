@@ -41,7 +41,7 @@ class Address(Element, frozen=True, gc=False):
 class ExtensionPart(Element, frozen=True, gc=False):
     """A part of an extension, such as a category of race, or the kind of a sex that was recorded."""
 
-    url: str | None = None
+    url: str = ""
     valueCoding: Coding | None = None
     valueCodeableConcept: CodeableConcept | None = None
 
@@ -49,7 +49,7 @@ class ExtensionPart(Element, frozen=True, gc=False):
 class PatientExtension(Element, frozen=True, gc=False):
     """An extension of a Patient, such as the place of birth, or the parts of race."""
 
-    url: str | None = None
+    url: str = ""
     valueAddress: Address | None = None
     valueCode: ChartText | None = None
     valueCodeableConcept: CodeableConcept | None = None
@@ -235,7 +235,7 @@ class MedicationDispense(LeanResource, frozen=True, gc=False, tag="MedicationDis
 class AdministeredDosage(Element, frozen=True, gc=False):
     """How much of a medication was given, and by which route."""
 
-    text: ChartText | None = None
+    text: ChartText = ""
     route: CodeableConcept | None = None
     dose: Quantity | None = None
 
@@ -271,7 +271,7 @@ class AllergyReaction(Element, frozen=True, gc=False):
     manifestation: tuple[CodeableConcept, ...] = ()
     severity: ChartText | None = None
     onset: ChartText | None = None
-    description: ChartText | None = None
+    description: ChartText = ""
 
 
 class AllergyIntolerance(LeanResource, frozen=True, gc=False, tag="AllergyIntolerance"):
@@ -397,7 +397,7 @@ class Appointment(LeanResource, frozen=True, gc=False, tag="Appointment"):
 
     id: ChartText | None = None
     status: ChartText | None = None
-    description: ChartText | None = None
+    description: ChartText = ""
     serviceType: tuple[CodeableConcept, ...] = ()
     appointmentType: CodeableConcept | None = None
     subject: Subject | None = None
@@ -430,7 +430,7 @@ class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):
 class DeviceName(Element, frozen=True, gc=False):
     """A name of a device."""
 
-    name: ChartText | None = None
+    name: ChartText = ""
 
 
 class Device(LeanResource, frozen=True, gc=False, tag="Device"):
@@ -463,7 +463,7 @@ class CarePlan(LeanResource, frozen=True, gc=False, tag="CarePlan"):
 
     id: ChartText | None = None
     status: ChartText | None = None
-    title: ChartText | None = None
+    title: ChartText = ""
     category: tuple[CodeableConcept, ...] = ()
     period: Period | None = None
     subject: Subject | None = None
@@ -492,7 +492,7 @@ class DocumentReference(LeanResource, frozen=True, gc=False, tag="DocumentRefere
     id: ChartText | None = None
     status: ChartText | None = None
     type: CodeableConcept | None = None
-    description: ChartText | None = None
+    description: ChartText = ""
     subject: Subject | None = None
     date: ChartText | None = None
 
@@ -532,7 +532,7 @@ class BundleLink(Element, frozen=True, gc=False):
     """A link of a Bundle, such as the next page of a search."""
 
     relation: ChartText | None = None
-    url: str | None = None
+    url: str = ""
 
 
 class BundleEntry(Element, frozen=True, gc=False):

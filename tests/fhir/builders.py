@@ -258,7 +258,7 @@ def order(medication: Json | str, *dosages: Json, **more: Any) -> MedicationRequ
     return decoded
 
 
-def identity_of(words: str | None = None, code: str | None = None) -> MedicationIdentity:
+def identity_of(words: str = "", code: str | None = None) -> MedicationIdentity:
     """What an order by these words and this RxNorm code is identified as."""
     coding = (Coding(RXNORM, code),) if code else ()
     return identify(MedicationRequest(medicationCodeableConcept=CodeableConcept(coding, words)))

@@ -101,7 +101,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         if self.drafted.draft.goes_home or self.drafted.categories & _TAKEN_AT_HOME:
             return False
         record, order = self.session.record, self.drafted.order
-        visit = id_of_reference(order.encounter.reference or "") if order.encounter is not None else ""
+        visit = id_of_reference(order.encounter.reference) if order.encounter is not None else ""
         of_visit = any(
             encounter.class_code in _HOSPITAL
             and (encounter.id == visit or (encounter.class_code == _EMERGENCY and encounter.status == "in-progress"))

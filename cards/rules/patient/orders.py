@@ -152,7 +152,7 @@ class DraftMedication:
         self._weigh = weigh
         self.medication: MedicationIdentity = identify(order, medications)
         prior = order.priorPrescription
-        self.renews = relative_reference(prior.reference or "") if prior is not None else None
+        self.renews = relative_reference(prior.reference) if prior is not None else None
 
     @cached_property
     def dose(self) -> DailyDose:

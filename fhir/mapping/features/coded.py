@@ -50,9 +50,9 @@ class CodeOrPhrase:
         if self.phrase:
             return "" if any(_says(self.phrase, text) for text in concept.texts) else None
         for coding in concept.coding:
-            code = (coding.code or "").replace(".", "").upper()
+            code = coding.code.replace(".", "").upper()
             if coding.system in self.systems and (code.startswith(self.code) if self.begins else code == self.code):
-                return coding.code or ""
+                return coding.code
         return None
 
 

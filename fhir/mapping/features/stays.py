@@ -116,7 +116,7 @@ class StayDiagnosis(YesNoFeature):
         for condition in diagnosed:
             for coding in condition.code.coding if condition.code is not None else ():
                 if any(group in self.groups for group in condition_groups_of(coding.system, coding.code)):
-                    return self._of(record, condition, coding.code or "")
+                    return self._of(record, condition, coding.code)
         return self.not_found(record)
 
     def _of(self, record: PatientRecord, condition: Condition, code: str) -> FeatureValue:
@@ -223,7 +223,7 @@ def _diagnoses_of_current_stay(record: PatientRecord) -> list[Condition]:
     return [
         condition
         for condition in record.conditions
-        if condition.encounter is not None and relative_reference(condition.encounter.reference or "") == source
+        if condition.encounter is not None and relative_reference(condition.encounter.reference) == source
     ]
 
 

@@ -290,7 +290,7 @@ def _gene_studied(observation: Observation) -> str | None:
         genes = genes_named([component.valueString])
         return genes[0] if len(genes) == 1 else None
     for coding in concept.coding if concept is not None else ():
-        known_gene = GENE_OF_HGNC.get(coding.code or "") or (coding.code if coding.code in GENES else None)
+        known_gene = GENE_OF_HGNC.get(coding.code) or (coding.code if coding.code in GENES else None)
         if known_gene is not None:
             return known_gene
     genes = genes_named([concept.words]) if concept is not None else ()
@@ -307,7 +307,7 @@ def _component(observation: Observation, use: str) -> ObservationComponent | Non
 
 def _code_of(code: CodeableConcept, *uses: str) -> dict[str, str] | None:
     """Return the row of the first code that the table has for one of these uses."""
-    rows = (row for coding in code.coding for use in uses if (row := codes(use).get(coding.code or "")) is not None)
+    rows = (row for coding in code.coding for use in uses if (row := codes(use).get(coding.code)) is not None)
     return next(rows, None)
 
 
@@ -368,7 +368,7 @@ def _answer_words(part: Observation | ObservationComponent) -> str:
     """Return the meaning of an answer code, '' where there is none of the table."""
     concept = part.valueCodeableConcept
     for coding in concept.coding if concept is not None else ():
-        row = codes("answer").get(coding.code or "")
+        row = codes("answer").get(coding.code)
         if row is not None:
             return row["meaning"]
     return ""
@@ -377,7 +377,7 @@ def _answer_words(part: Observation | ObservationComponent) -> str:
 def _presence(part: Observation | ObservationComponent) -> str | None:
     concept = part.valueCodeableConcept
     for coding in concept.coding if concept is not None else ():
-        presence_answer = _PRESENCE_ANSWERS.get(coding.code or "")
+        presence_answer = _PRESENCE_ANSWERS.get(coding.code)
         if presence_answer is not None:
             return presence_answer
     if _answer_words(part) in (POSITIVE, NEGATIVE):

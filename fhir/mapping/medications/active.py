@@ -218,9 +218,7 @@ def _supplied(
 
 def _is_of(supply: MedicationDispense | MedicationAdministration, orders: Set[str]) -> bool:
     references = supply.authorizingPrescription if isinstance(supply, MedicationDispense) else (supply.request,)
-    return any(
-        reference is not None and relative_reference(reference.reference or "") in orders for reference in references
-    )
+    return any(reference is not None and relative_reference(reference.reference) in orders for reference in references)
 
 
 def ended_medications(record: PatientRecord, within_days: float) -> tuple[ActiveMedication, ...]:
@@ -677,7 +675,7 @@ def _acts_locally(identity: MedicationIdentity) -> bool:
 
 def _words(medication: ActiveMedication) -> str:
     reference = medication.order.medicationReference
-    address = (reference.reference or "") if reference is not None else ""
+    address = reference.reference if reference is not None else ""
     words = medication.identity.words.strip()
     if medication.identity.recognised:
         unknown = medication.order.status == "unknown"

@@ -47,13 +47,13 @@ from fhir.terminology.medications import Ingredient
 
 Certainty: TypeAlias = Literal["exact", "range", "maximum_prn", "unknown"]
 
-_Quantity: TypeAlias = tuple[float | None, str | None, str | None, str | None]
+_Quantity: TypeAlias = tuple[float | None, str, str, str]
 """Value, comparator, unit and code."""
 _Repeat: TypeAlias = tuple[int | None, float | None, str | None]
 """Frequency, period and the period's unit."""
 _Supply: TypeAlias = tuple[_Quantity | None, _Quantity | None, int | None]
 """Quantity, days and refills."""
-PlainOrder: TypeAlias = tuple[str | None, bool | None, _Quantity, _Repeat, _Quantity | None, _Supply]
+PlainOrder: TypeAlias = tuple[str, bool | None, _Quantity, _Repeat, _Quantity | None, _Supply]
 """Words, whether as needed, the dose, how often, for how long, and the supply."""
 
 
@@ -153,8 +153,8 @@ _THEN = re.compile(r"^\s*(?:and )?then[, ]+", re.IGNORECASE)
 
 def _without_then(dosage: Dosage) -> Dosage:
     """Leave out the first word of an instruction of several that only says that it follows the one before."""
-    is_next = dosage.text is not None and _THEN.match(dosage.text) is not None
-    return replace(dosage, text=_THEN.sub("", dosage.text or "")) if is_next else dosage
+    is_next = _THEN.match(dosage.text) is not None
+    return replace(dosage, text=_THEN.sub("", dosage.text)) if is_next else dosage
 
 
 def _in_steps(dosage: Dosage) -> tuple[Dosage, ...]:
@@ -379,9 +379,9 @@ def _moments(dosage: Dosage) -> tuple[frozenset[str], object]:
     if repeat is not None:
         lasts = (repeat.boundsDuration, repeat.boundsPeriod, repeat.boundsRange, repeat.dayOfWeek)
         return frozenset((*repeat.when, *repeat.timeOfDay)), lasts
-    times = find_frequencies(normalise_sig(dosage.text or ""))
+    times = find_frequencies(normalise_sig(dosage.text))
     is_by_clock = all(time.by_clock for time in times)
-    return frozenset(time.name for time in times if is_by_clock), read_sig(dosage.text or "").days
+    return frozenset(time.name for time in times if is_by_clock), read_sig(dosage.text).days
 
 
 def _together(doses: Sequence[DailyDose], sequential: bool) -> DailyDose:

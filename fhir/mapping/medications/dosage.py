@@ -132,7 +132,7 @@ def _of_events(events: tuple[str, ...]) -> Schedule:
 
 def _of_code(code: CodeableConcept) -> Schedule:
     for coding in code.coding:
-        times = TIMES_PER_DAY.get((coding.code or "").strip().upper())
+        times = TIMES_PER_DAY.get(coding.code.strip().upper())
         if times is not None:
             return Schedule(times, times)
     words = [text for coding in code.coding for text in (coding.code, coding.display) if text]
@@ -329,11 +329,11 @@ def _unit(quantity: Quantity, identity: MedicationIdentity) -> tuple[DoseUnit | 
     coded, worded = dose_unit(quantity.code), dose_unit(quantity.unit)
     if coded is not None and worded is not None and coded != worded and {coded.kind, worded.kind} != {"unit", "patch"}:
         return None, DoseProblem(
-            f"the dose's unit says {plain(quantity.unit or '', 20)}, its code says {plain(quantity.code or '', 20)}"
+            f"the dose's unit says {plain(quantity.unit, 20)}, its code says {plain(quantity.code, 20)}"
         )
     unit = worded if coded == _COUNT and worded is not None else coded or worded
     if unit is None:
-        return None, DoseProblem(f"the dose's unit {quoted(quantity.unit or quantity.code or '')} is not known")
+        return None, DoseProblem(f"the dose's unit {quoted(quantity.unit or quantity.code)} is not known")
     return unit, None
 
 
@@ -347,7 +347,7 @@ def with_strength_from_text(identity: MedicationIdentity, dosage: Dosage) -> Med
 
     "1 TAB" of oxycodone beside the words "5mg Tablet" is 5 mg; "10 mL of 250 mg/5 mL" are 500 mg.
     """
-    words = (dosage.text or "").strip()
+    words = dosage.text.strip()
     if identity.strengths != (None,) or not words or len(words) > LONGEST_SIG:
         return identity
     of_product = bool(dosage.doseAndRate) and _PRODUCT_WORDS.fullmatch(words) is not None
@@ -370,7 +370,7 @@ def with_masses_of_parts(identity: MedicationIdentity, dosage: Dosage) -> tuple[
 
     "320 mg TMP every 8 hours" is one of a product with 1,600 mg of sulfamethoxazole beside them.
     """
-    text = dosage.text or "" if len(identity.ingredients) > 1 and not dosage.doseAndRate else ""
+    text = dosage.text if len(identity.ingredients) > 1 and not dosage.doseAndRate else ""
     strengths: tuple[Strength | None, ...]
     if (match := _MASSES_OF_PARTS.match(text)) is not None:
         strengths = assign_strengths(identity.ingredients, read_strengths(match.group()))
@@ -761,7 +761,7 @@ _DOSE_FOLLOWS = re.compile(r"\bthen\b|\d ?(?:m?c?g|ml|units?|tab|cap|puff|spray|
 
 def _says_only_how_often(sig: Sig, dosage: Dosage) -> bool:
     """Whether the words say how often, or over how long, and no amount: "Zocor 40 mg" with "nightly"."""
-    often, _, why = _WHY.sub("\n", (dosage.text or "").lower(), count=1).partition("\n")
+    often, _, why = _WHY.sub("\n", dosage.text.lower(), count=1).partition("\n")
     words = often.replace(",", " ").split()
     if _DOSE_FOLLOWS.search(why) or sig.parts or sig.maximum is not None:
         return False
@@ -780,7 +780,7 @@ def _counts_times(previous: str, word: str, following: str) -> bool:
 
 def _is_of_one_strength(identity: MedicationIdentity, dosage: Dosage) -> bool:
     """Whether the order names the strength of one tablet, capsule, syringe or running bag of all ingredients."""
-    runs = identity.millilitres is not None and " over " in f" {dosage.text or ''}".lower()
+    runs = identity.millilitres is not None and " over " in f" {dosage.text}".lower()
     units = ("unit", "mL") if runs else ("unit",)
     stated = [strength for strength in identity.strengths if strength is not None and strength.per in units]
     return identity.systemic is not False and bool(stated) and len(stated) == len(identity.strengths)

@@ -176,9 +176,7 @@ _LONGEST_ROUTE = 300  # characters of its texts and codes
 
 
 @remembered("medications", entries=2048, longest=400)
-def _identify_texts(
-    text: str | None, name: str, codings: tuple[tuple[str | None, str | None, str | None], ...]
-) -> MedicationIdentity:
+def _identify_texts(text: str, name: str, codings: tuple[tuple[str | None, str, str], ...]) -> MedicationIdentity:
     """Return the medication of a concept that is given by its texts: the names of drugs repeat from call to call."""
     concept = CodeableConcept(tuple(Coding(*coding) for coding in codings), text)
     # A bare code is no words.
@@ -188,7 +186,7 @@ def _identify_texts(
         return MedicationIdentity(words=words)
     for coding in concept.coding:
         if rxnorm is None and drug_system(coding.system) == "rxnorm":
-            rxnorm = coding.code
+            rxnorm = coding.code or None
         if product is None:
             product = medication_of_code(coding.system, coding.code)
     if product is not None:
@@ -303,12 +301,12 @@ def _identity_of_reading(reading: NameReading, words: str, rxnorm: str | None = 
 def _identify_reference(
     reference: Reference, medications: Medications, contained: Iterable[object], depth: int
 ) -> MedicationIdentity:
-    medication = resolve_medication(reference.reference or "", medications, contained)
+    medication = resolve_medication(reference.reference, medications, contained)
     if medication is not None and depth:
         identity = identify_medication(medication, medications, depth - 1)
         if identity.recognised or not reference.display:
             return identity
-    words = reference.display or reference.reference or ""
+    words = reference.display or reference.reference
     reading = read_order_name(reference.display) if reference.display else NameReading()
     return _identity_of_reading(reading, words) if reading.ingredients else MedicationIdentity(words=words)
 
@@ -403,11 +401,11 @@ def _strength_of_ratio(ratio: Ratio) -> Strength | None:
     top, bottom = ratio.numerator, ratio.denominator
     if top is None or top.value is None:
         return None
-    factor = MILLIGRAMS.get((top.code or top.unit or "").lower())
+    factor = MILLIGRAMS.get((top.code or top.unit).lower())
     if factor is None:
         return None
     amount = top.value * factor / (bottom.value if bottom is not None and bottom.value else 1.0)
-    per = (bottom.code or bottom.unit or "") if bottom is not None else ""
+    per = (bottom.code or bottom.unit) if bottom is not None else ""
     days = days_per_unit(per)
     if days is not None:
         return Strength(amount / (24.0 * days), "mg", "h")  # what a patch gives off
@@ -422,7 +420,7 @@ def _with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> Me
     if not routes:
         return _with_said_route(identity, dosages)
     # A route code says "intravenous" only; that it is pushed stands in the words.
-    is_pushed = any(said_route(dosage.text or "") == PUSHED for dosage in dosages)
+    is_pushed = any(said_route(dosage.text) == PUSHED for dosage in dosages)
     key = (len(dosages), is_pushed, *routes)
     routed = identity.by_route.get(key)
     if routed is None:
@@ -443,7 +441,7 @@ def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) 
 
     Where they name none, it may stand beside the name: "Potassium chloride 40 mEq IV push".
     """
-    routes = {said_route(dosage.text or "") for dosage in dosages} or {None}
+    routes = {said_route(dosage.text) for dosage in dosages} or {None}
     route = routes.pop() or _route_in_name(identity)
     if route is None and not routes and dosages and stands_beside_name(dosages[0], identity):
         route = "intravenous"
@@ -464,7 +462,7 @@ _RATE = re.compile(r"\d ?(?:mcg|mg|units?|meq|ng) ?/ ?(?:kg ?/ ?)?(?:min|h)", re
 
 def stands_beside_name(dosage: Dosage, identity: MedicationIdentity) -> bool:
     """Whether the instruction says only that it runs, and the rate is a part of the name."""
-    return _GOES_ON.match(dosage.text or "") is not None and _RATE.search(identity.words) is not None
+    return _GOES_ON.match(dosage.text) is not None and _RATE.search(identity.words) is not None
 
 
 def _route_in_name(identity: MedicationIdentity) -> str | None:

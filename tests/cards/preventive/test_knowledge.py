@@ -37,25 +37,25 @@ def test_a_test_without_an_exception_is_named_by_its_pattern_alone() -> None:
     assert ScreeningTest(words="x", pattern="scan", source="by hand").is_meant_by("virtual scan", []) is True
 
 
-def _named(text: str | None = None, *codings: Coding) -> frozenset[str]:
+def _named(text: str = "", *codings: Coding) -> frozenset[str]:
     return names_of_tests(CodeableConcept(coding=codings, text=text))
 
 
 def test_a_concept_names_tests_by_its_text_the_words_of_its_codes_or_its_codes() -> None:
     assert _named("Colonoscopy") == {"colonoscopy"}
-    assert _named(None, Coding(display="Colonoscopy")) == {"colonoscopy"}
-    assert _named(None, Coding(system=SNOMED, code="73761001")) == {"colonoscopy"}
-    assert _named(None, Coding(system=LOINC, code="56888-1")) == {"hiv"}
-    assert _named(None, Coding(code="56888-1")) == {"hiv"}
-    assert _named(None, Coding(system=ICD9[0], code="45.23")) == {"colonoscopy"}
-    assert _named(None, Coding(system=ICD10[0], code="0UTC0ZZ")) == {"hysterectomy_total"}
+    assert _named("", Coding(display="Colonoscopy")) == {"colonoscopy"}
+    assert _named("", Coding(system=SNOMED, code="73761001")) == {"colonoscopy"}
+    assert _named("", Coding(system=LOINC, code="56888-1")) == {"hiv"}
+    assert _named("", Coding(code="56888-1")) == {"hiv"}
+    assert _named("", Coding(system=ICD9[0], code="45.23")) == {"colonoscopy"}
+    assert _named("", Coding(system=ICD10[0], code="0UTC0ZZ")) == {"hysterectomy_total"}
     assert _named("Mammogram", Coding(system=SNOMED, code="73761001")) == {"mammography", "colonoscopy"}
 
 
 def test_most_concepts_name_no_test() -> None:
     assert _named() == frozenset()
     assert _named("Appendectomy", Coding(system=SNOMED, code="80146002")) == frozenset()
-    assert _named(None, Coding(system=ICD9[0], code="47.09"), Coding(system=SNOMED)) == frozenset()
+    assert _named("", Coding(system=ICD9[0], code="47.09"), Coding(system=SNOMED)) == frozenset()
 
 
 def test_a_recommendation_is_cited_by_grade_and_year() -> None:

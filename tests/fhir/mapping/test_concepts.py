@@ -9,7 +9,7 @@ ICD10, SNOMED, OTHER = "http://hl7.org/fhir/sid/icd-10-cm", "http://snomed.info/
 
 
 def concept(text: str | None, *codes: tuple[str, str, str | None]) -> CodeableConcept:
-    return CodeableConcept(tuple(Coding(system, code, display) for system, code, display in codes), text)
+    return CodeableConcept(tuple(Coding(system, code, display or "") for system, code, display in codes), text or "")
 
 
 def groups(read: ConceptReading) -> dict[str, str]:

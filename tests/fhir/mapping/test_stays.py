@@ -404,7 +404,7 @@ def test_words_name_a_destination(words: str, expected: str | None) -> None:
     ],
 )
 def test_codes_go_before_words_and_the_text_before_a_display(
-    codings: tuple[tuple[str | None, str, str | None], ...], text: str | None, expected: str | None
+    codings: tuple[tuple[str | None, str, str], ...], text: str, expected: str | None
 ) -> None:
     concept = CodeableConcept(tuple(Coding(*coding) for coding in codings), text)
     assert key(destination_named(concept)) == expected

@@ -13,7 +13,7 @@ def _names(words: str) -> list[str]:
 
 
 def _of_code(system: str, code: str, words: str = "") -> tuple[list[str], frozenset[str]]:
-    identity = identify_concept(CodeableConcept((Coding(system, code, words or None),)))
+    identity = identify_concept(CodeableConcept((Coding(system, code, words),)))
     return sorted(identity.name.split("/")), identity.classes
 
 

@@ -195,7 +195,7 @@ def _read(spec: Spec) -> Predicate:
 def _code_of(concept: CodeableConcept, prefixes: tuple[str, ...], codes: Collection[str]) -> str | None:
     """Return the code of the concept that is one of the SNOMED CT codes or begins with one of the ICD-10 prefixes."""
     for coding in concept.coding:
-        system, code = code_system(coding.system), (coding.code or "").strip()
+        system, code = code_system(coding.system), coding.code.strip()
         if (system == "snomed" and code in codes) or (
             system == "icd10" and prefixes and code.replace(".", "").upper().startswith(prefixes)
         ):

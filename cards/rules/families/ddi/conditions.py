@@ -296,7 +296,7 @@ def _both_treat(context: RuleContext) -> Truth:
 def _instructions(order: Order) -> str:
     """Return the words and the timing of an order's instructions."""
     dosages = instructions_of(order)
-    texts = [f"{dosage.text or ''} {dosage.route.words if dosage.route else ''}" for dosage in dosages]
+    texts = [f"{dosage.text} {dosage.route.words if dosage.route else ''}" for dosage in dosages]
     rated = any(rate.rateQuantity or rate.rateRatio for dosage in dosages for rate in dosage.doseAndRate)
     return " ".join([*texts, "infusion" if rated else ""])
 

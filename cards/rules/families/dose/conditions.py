@@ -115,7 +115,7 @@ _DILUTED = re.compile(r"\b(?:add|added|dilut\w*|mixed|tpn|parenteral|admixture|b
 
 
 def _is_undiluted_salt(context: RuleContext) -> Truth:
-    sigs = " ".join(dosage.text or "" for dosage in context.drafted.order.dosageInstruction)[:1000]
+    sigs = " ".join(dosage.text for dosage in context.drafted.order.dosageInstruction)[:1000]
     return _names_salt(context) and _DILUTED.search(f"{_words(context)} {sigs}") is None
 
 

@@ -114,7 +114,7 @@ def _is_given_in_doses(context: RuleContext) -> bool:
     dose, hours = context.drafted.dose, infusion_hours(context)
     if dose.single:
         return True
-    texts = [context.medication.words, *(dosage.text or "" for dosage in dosages_of(context))]
+    texts = [context.medication.words, *(dosage.text for dosage in dosages_of(context))]
     runs = any(_RUNS.search(text[:500]) is not None for text in texts)
     has_rate = any(rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
     is_dose = dose.times_per_day is not None or any(_AT_ONCE.search(text[:500]) for text in texts)
@@ -132,7 +132,7 @@ def infusion_hours(context: RuleContext) -> float | None:
     """Return the hours over which one dose runs, by its words or its timing; the longer of two that are named."""
     hours = []
     for dosage in dosages_of(context):
-        match = _OVER.search((dosage.text or "")[:500])
+        match = _OVER.search(dosage.text[:500])
         if match is not None:
             count = float((match["most"] or match["count"]).replace(",", "."))
             hours.append(count / 60.0 if match["unit"].lower() == "min" else count)
@@ -153,7 +153,7 @@ def per_hour_of(context: RuleContext, unit: str) -> float | None:
     for dosage in dosages_of(context):
         structured = (given.rateQuantity for given in dosage.doseAndRate)
         stated = [f"{rate.value} {rate.code or rate.unit}" for rate in structured if rate is not None]
-        for match in _SPEED.finditer(" ".join([*stated, (dosage.text or "")[:500]])):
+        for match in _SPEED.finditer(" ".join([*stated, dosage.text[:500]])):
             factor = 1000.0 if match["unit"].lower() == "g" else 1.0
             if unit == ("mg" if match["unit"].lower() == "g" else match["unit"].lower()):
                 rates.append(float(match["count"]) * factor * (1.0 if match["span"].lower() == "h" else 60.0))

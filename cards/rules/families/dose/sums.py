@@ -194,7 +194,7 @@ def _per_area(context: RuleContext, amount: float | None) -> tuple[float | None,
 
     The second value is whether that is all of it.
     """
-    texts = [(dosage.text or "")[:500] for dosage in dosages_of(context)]
+    texts = [dosage.text[:500] for dosage in dosages_of(context)]
     quantities = [part.doseQuantity for dosage in dosages_of(context) for part in dosage.doseAndRate]
     texts += [f"{quantity.value} {quantity.code or quantity.unit}" for quantity in quantities if quantity is not None]
     stated = [

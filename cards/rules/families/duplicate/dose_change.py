@@ -109,7 +109,7 @@ _MEANT = re.compile(
 
 def _gives_reason(context: RuleContext) -> Truth:
     order = context.drafted.order
-    texts = [dosage.text or "" for dosage in order.dosageInstruction]
+    texts = [dosage.text for dosage in order.dosageInstruction]
     reasons = [reason.words for reason in order.reasonCode]
     return bool(reasons) or any(_MEANT.search(text[:500]) for text in texts)
 

@@ -203,7 +203,7 @@ def _has_new_cells(record: PatientRecord) -> bool:
 
 
 def _is_of_new_cells(concept: CodeableConcept) -> bool:
-    return _names_new_cells(concept.words, tuple([coding.code or "" for coding in concept.coding]))
+    return _names_new_cells(concept.words, tuple([coding.code for coding in concept.coding]))
 
 
 def _names_new_cells(words: str, codes: tuple[str, ...]) -> bool:

@@ -347,7 +347,7 @@ def _most_urgent(concepts: Iterable[CodeableConcept]) -> str | None:
 
 
 def _indications_of(concept: CodeableConcept) -> Iterator[str]:
-    codes = [(code_system(coding.system), (coding.code or "").replace(".", "").upper()) for coding in concept.coding]
+    codes = [(code_system(coding.system), coding.code.replace(".", "").upper()) for coding in concept.coding]
     for name, icd10, snomed, _ in _INDICATIONS:
         if any((system == "icd10" and code.startswith(icd10)) or (system == "snomed" and code in snomed)
                for system, code in codes):  # fmt: skip

@@ -129,7 +129,7 @@ class OpioidView:
     def _replaced_by_reference(self) -> Iterator[OpioidPart]:
         """Yield the orders that the draft says it renews: they are no part of the new total."""
         prior = self._drafted.order.priorPrescription
-        prior_order = relative_reference(prior.reference or "") if prior is not None else None
+        prior_order = relative_reference(prior.reference) if prior is not None else None
         references = {prior_order, *_based_on(self._drafted)}
         for medication in self._active:
             if medication.source in references:

@@ -39,8 +39,8 @@ class _Last(Struct, frozen=True):
         quantity = self.observation.valueQuantity
         if quantity is None or quantity.value is None:
             return "done"
-        number = f"{quantity.comparator or ''}{format_number(quantity.value, (0.0,))}"
-        return f"{number} {unit(quantity.unit or quantity.code or '')}".strip()
+        number = f"{quantity.comparator}{format_number(quantity.value, (0.0,))}"
+        return f"{number} {unit(quantity.unit or quantity.code)}".strip()
 
     @property
     def due(self) -> str:
@@ -109,7 +109,7 @@ def _repeated(context: RuleContext) -> Truth:
     if last is None or _is_abnormal(last):
         return False
     # A value in an unknown unit is no result that a repeat could be spared for.
-    codes = {coding.code or "" for coding in last.observation.code.coding}
+    codes = {coding.code for coding in last.observation.code.coding}
     analytes = {ANALYTE_BY_LOINC[code].key for code in codes if code in ANALYTE_BY_LOINC}
     return not analytes or any(context.session.record.newest(key) is not None for key in analytes)
 

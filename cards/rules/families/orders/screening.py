@@ -86,7 +86,7 @@ def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
 def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTime | None, str, bool]]:
     for observation in record.observations:
         coding = observation.code.coding
-        words = "" if any(entry.system in (LOINC, None) for entry in coding) else observation.code.text or ""
+        words = "" if any(entry.system in (LOINC, None) for entry in coding) else observation.code.text
         groups = screening_groups_of((entry.code for entry in coding), words)
         if groups and observation.status in USABLE_STATUS:
             value = observation.valueCodeableConcept

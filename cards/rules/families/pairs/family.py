@@ -144,7 +144,7 @@ def _orders(context: RuleContext, partner: CurrentMedication) -> tuple[tuple[Med
 
 
 def _words_of(drug: MedicationIdentity, order: Order) -> str:
-    return " ".join([drug.words, *(dosage.text or "" for dosage in order.dosageInstruction)])[:1000]
+    return " ".join([drug.words, *(dosage.text for dosage in order.dosageInstruction)])[:1000]
 
 
 # A gel of the mouth, a vaginal form, what is inhaled and a depot in a joint reach the blood; the skin hardly lets pass.

@@ -295,7 +295,7 @@ def _near(value: Any) -> Any:
     return pytest.approx(value)
 
 
-def _q(value: float | None, unit: str | None = None, comparator: str | None = None) -> Quantity:
+def _q(value: float | None, unit: str = "", comparator: str = "") -> Quantity:
     return Quantity(value, comparator, unit)
 
 
@@ -306,7 +306,7 @@ def _every(frequency: int | None, period: float = 1.0, unit: str = "d", **more: 
 ONCE_A_DAY, TWICE_A_DAY, ONCE_A_WEEK = _every(1), _every(2), _every(1, 1.0, "wk")
 
 
-def _dosage(value: float | None = None, unit: str | None = "mg", timing: Timing | None = None, **more: Any) -> Dosage:
+def _dosage(value: float | None = None, unit: str = "mg", timing: Timing | None = None, **more: Any) -> Dosage:
     rates = (DoseAndRate(doseQuantity=_q(value, unit)),) if value is not None else ()
     return Dosage(timing=timing, doseAndRate=rates, **more)
 
@@ -598,16 +598,16 @@ def test_a_dose_with_a_loading_dose_has_no_amount_of_one_dose() -> None:
     ],
 )
 def test_how_long_an_order_lasts(dispense: dict[str, Any], text: str | None, days: float | None) -> None:
-    dosage = _dosage(5, timing=TWICE_A_DAY, text=text)
+    dosage = _dosage(5, timing=TWICE_A_DAY, text=text or "")
     assert _dose(dosage, dispenseRequest=DispenseRequest(**dispense)).duration_days == days
 
 
 # A quantity over the days it is to last.
 
 
-def _supply(value: float | None = 60, unit: str | None = "tablet", days: float | None = 30, **more: Any) -> Any:
+def _supply(value: float | None = 60, unit: str = "tablet", days: float | None = 30, **more: Any) -> Any:
     lasts = _q(days, "d") if days is not None else None
-    return DispenseRequest(quantity=_q(value, unit, more.pop("comparator", None)), expectedSupplyDuration=lasts)
+    return DispenseRequest(quantity=_q(value, unit, more.pop("comparator", "")), expectedSupplyDuration=lasts)
 
 
 @pytest.mark.parametrize(
@@ -710,10 +710,10 @@ def test_a_plain_order_and_back() -> None:
     assert plain == (
         "t",
         True,
-        (5, None, "mg", None),
+        (5, "", "mg", ""),
         (2, 1.0, "d"),
-        (10, None, "d", None),
-        ((60, None, "mg", None), (30, None, "d", None), 1),
+        (10, "", "d", ""),
+        ((60, "", "mg", ""), (30, "", "d", ""), 1),
     )
     assert plain is not None
     again = order_of(plain)
@@ -725,7 +725,7 @@ def test_a_plain_order_and_back() -> None:
     )
     assert plain_order(again) == plain
     bare = plain_order(_order(_dosage(5, timing=TWICE_A_DAY)))
-    assert bare == (None, None, (5, None, "mg", None), (2, 1.0, "d"), None, (None, None, None))
+    assert bare == ("", None, (5, "", "mg", ""), (2, 1.0, "d"), None, (None, None, None))
     assert bare is not None
     assert order_of(bare) == _order(_dosage(5, timing=TWICE_A_DAY), dispenseRequest=DispenseRequest())
     assert plain_order(MedicationStatement(dosage=(_dosage(5, timing=TWICE_A_DAY),))) == bare

@@ -68,9 +68,7 @@ def _dose(low: Quantity, high: Quantity | None = None, **more: Any) -> Dosage:
     return Dosage(doseAndRate=(rate,), **more)
 
 
-def _q(
-    value: float | None, unit: str | None = None, code: str | None = None, comparator: str | None = None
-) -> Quantity:
+def _q(value: float | None, unit: str = "", code: str = "", comparator: str = "") -> Quantity:
     return Quantity(value, comparator, unit, code)
 
 
@@ -552,9 +550,9 @@ def test_the_words_beside_a_structure_raise_it_or_leave_it(
 def test_the_masses_of_the_parts_of_a_combination(
     names: tuple[str, ...], text: str | None, masses: tuple[float, ...] | None
 ) -> None:
-    identity, dosage = with_masses_of_parts(_of(*names), Dosage(text=text))
+    identity, dosage = with_masses_of_parts(_of(*names), Dosage(text=text or ""))
     amounts = tuple(strength.amount for strength in identity.strengths if strength is not None)
-    assert (amounts, dosage.text) == ((masses, "1 each daily") if masses else ((), text))
+    assert (amounts, dosage.text) == ((masses, "1 each daily") if masses else ((), text or ""))
 
 
 def test_the_weight_makes_the_dose_of_this_patient() -> None:

@@ -388,7 +388,7 @@ def test_what_a_reference_points_to(reference: str, expected: Medication | None)
     assert resolve_medication(reference, medications, ("text", INSIDE, HASHED)) is expected
 
 
-def _order_of(reference: str | None, display: str | None = None, *contained: Medication) -> MedicationIdentity:
+def _order_of(reference: str, display: str = "", *contained: Medication) -> MedicationIdentity:
     request = MedicationRequest(medicationReference=Reference(reference, display), contained=contained)
     return identify(request)
 
@@ -397,17 +397,17 @@ def test_the_words_of_a_reference_count_where_it_leads_to_nothing_that_is_recogn
     assert _order_of("#in", "warfarin", INSIDE).name == "metformin"
     dew = Medication(id="in", code=CodeableConcept(text="dew"))
     assert _order_of("#in", "warfarin 5 mg tablet", dew).strengths == (Strength(5.0, "mg"),)
-    assert _order_of("#in", None, dew) == MedicationIdentity(words="dew")
+    assert _order_of("#in", "", dew) == MedicationIdentity(words="dew")
     assert _order_of("#no", "dew") == MedicationIdentity(words="dew")
     assert _order_of("#no") == MedicationIdentity(words="#no")
-    assert _order_of(None, "warfarin").name == "warfarin"
-    assert _order_of(None) == MedicationIdentity(words="")
+    assert _order_of("", "warfarin").name == "warfarin"
+    assert _order_of("") == MedicationIdentity(words="")
 
 
 # Codes that differ.
 
 
-def _coded(*codes: str, text: str | None = None) -> MedicationIdentity:
+def _coded(*codes: str, text: str = "") -> MedicationIdentity:
     return identify_concept(CodeableConcept(tuple(Coding(RXNORM, code) for code in codes), text))
 
 
