@@ -285,6 +285,13 @@ def test_a_supply_is_scaled_and_rounded_up_or_left_out(quantity: Any, expected: 
 def test_a_supply_of_an_unknown_dose_is_left_out() -> None:
     order = order_of({"text": "as directed"}, dispenseRequest={"quantity": {"value": 60}})
     assert amended(order, OrderChange(sig=ONCE_DAILY))["dispenseRequest"] == {}
+    # A solution has no strength of one unit by which millilitres could be counted.
+    solution = order_of({"timing": TWICE, "doseAndRate": mg(500)}, "metformin hydrochloride 100 MG/ML Oral Solution",
+                        dispenseRequest={"quantity": {"value": 300, "unit": "mL"}})  # fmt: skip
+    assert amended(solution, OrderChange(sig=ONCE_DAILY))["dispenseRequest"] == {}
+    # Half a tablet is written in milligrams.
+    halved = amended(order_of(drug="metformin hydrochloride 1000 MG Oral Tablet"), OrderChange(sig=ONCE_DAILY))
+    assert halved["dosageInstruction"][0]["doseAndRate"] == mg(500)
     every = Sig("x", 500, every_hours=12)
     same = order_of(dispenseRequest={"quantity": {"value": 60}})
     assert amended(same, OrderChange(sig=every))["dispenseRequest"] == {"quantity": {"value": 60}}

@@ -66,6 +66,7 @@ class Case:
     def offer(
         self, *offers: OfferedSuggestion, partners: tuple[CurrentMedication, ...] = (), indicator: str = "warning",
         book: RuleBook = NO_RULES, original: Callable[[str], Json | None] | None = None, most: int = 500,
+        asks: Any = "end",
     ) -> tuple[list[Suggestion], list[str]]:  # fmt: skip
         """The suggestions, and the sentences on those that are withheld."""
         numbers = count(1)
@@ -78,7 +79,7 @@ class Case:
             new_uuid=lambda: f"uuid-{next(numbers)}",
             allowance=EvaluationBudget(most),
         )
-        found, withheld = suggestions_for(_finding(offers, partners, indicator), context)
+        found, withheld = suggestions_for(replace(_finding(offers, partners, indicator), asks=asks), context)
         assert {(one.subject, one.reason) for one in withheld} <= {("the-rule", "suggestion-withheld")}
         return found, [one.text for one in withheld]
 
@@ -153,6 +154,13 @@ def test_what_a_patient_must_not_be_without_is_not_ended_for_a_warning(
     )
     assert len(found) == is_offered
     assert withheld == ([] if is_offered else ["label: not offered, nothing would stand in its place."])
+
+
+def test_what_is_taken_is_not_ended_where_a_warning_asks_for_a_change() -> None:
+    taken = Case(ORDER, is_active=True)
+    why = taken.why_not(offer(cancel=True, active_label="label"), asks="change")
+    assert why == "the finding asks for a change and not for an end"
+    assert taken.actions(CANCEL, asks="change", indicator="critical")
 
 
 def test_a_draft_is_held_in_place_or_as_a_new_order() -> None:
@@ -449,5 +457,8 @@ def test_the_draft_must_be_no_worse_off_without_the_other_drug(offered: OfferedS
         partners = (case.other("ibuprofen"),)
         assert case.why_not(offered, partners=partners, book=book("metformin", without)) == SHOWN
         assert case.actions(offered, partners=partners, book=book("metformin", ALWAYS))
+        # A draft that is changed along with it is judged as changed.
+        change = replace(offered, change=ONCE_DAILY)
+        assert case.actions(change, partners=partners, book=book("metformin", {"all": [without, _a_day(600)]}))
         held = offer(hold=True, stop_partner="stopped")
         assert len(case.actions(held, partners=partners, book=book("metformin", without))) == 2

@@ -214,7 +214,7 @@ def thiopurine(context: RuleContext) -> tuple[str, float | None]:
 def _is_reduced(context: RuleContext) -> Truth:
     rxcui, daily = thiopurine(context)
     weight = context.weight_kg
-    if not rxcui or daily is None or not weight:
+    if daily is None or not weight:
         return None
     return daily / weight <= _REDUCED_MG_PER_KG[rxcui]
 

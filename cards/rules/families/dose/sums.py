@@ -290,7 +290,7 @@ def _is_meant(row: Limit, context: RuleContext) -> bool | None:
         return False
     if row.population == "first order" and context.new_start is not True:
         return False
-    if row.without_taken and context.session.medications_beside(context.drafted, row.without_taken):
+    if context.session.medications_beside(context.drafted, row.without_taken):
         return False
     if row.without_condition and context.has_condition(row.without_condition) is not False:
         return False

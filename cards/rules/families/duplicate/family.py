@@ -260,8 +260,6 @@ def shared_class(context: RuleContext) -> tuple[str, str] | None:
         return None
     mine = [ingredient for ingredient in context.medication.ingredients if not partner.has(ingredient.rxcui)]
     theirs = [ingredient for ingredient in partner.ingredients if not context.medication.has(ingredient.rxcui)]
-    if not mine or not theirs:
-        return None
     for name, words in CLASSES.items():
         if name not in shared_classes:
             continue

@@ -108,7 +108,7 @@ class OpioidView:
         parts_before += _lately(record, TOLERANCE_LOOK_BACK_DAYS, self._charted)
         dated = [part.since for part in parts_before if part.since is not None]
         long_enough = [time for time in dated if time.whole_days(record.as_of_epoch) >= TOLERANCE_DAYS]
-        if not parts_before or (dated and len(dated) == len(parts_before) and not long_enough):
+        if len(dated) == len(parts_before) and not long_enough:
             return False
         known_doses = [part.dose for part in parts_before if part.dose.problem is None]
         if sum(dose.tolerance_low for dose in known_doses) >= 1.0 - 1e-9 and long_enough:

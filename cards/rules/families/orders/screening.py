@@ -96,14 +96,15 @@ def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTim
             marks = {coding.code for concept in observation.interpretation for coding in concept.coding}
             yield groups, effective_time(observation), finding, not marks.isdisjoint(ABNORMAL)
     for procedure in record.procedures:
-        if procedure.status == "completed" and (groups := _groups_of(procedure.code)):
+        if procedure.status == "completed":
             period = procedure.performedPeriod
             time = parse_time(procedure.performedDateTime or (period.start if period is not None else "") or "")
-            yield groups, time, "", False
+            yield _groups_of(procedure.code), time, "", False
     for report in record.diagnostic_reports:
-        if report.status in _FINAL_REPORT and (groups := _groups_of(report.code)):
+        if report.status in _FINAL_REPORT:
             finding = " ".join([report.conclusion or "", *(concept.words for concept in report.conclusionCode)])
-            yield groups, parse_time(report.effectiveDateTime or report.issued or ""), finding, False
+            time = parse_time(report.effectiveDateTime or report.issued or "")
+            yield _groups_of(report.code), time, finding, False
 
 
 def _groups_of(concept: CodeableConcept | None) -> frozenset[str]:

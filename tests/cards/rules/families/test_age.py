@@ -44,7 +44,7 @@ def test_what_is_given_only_today_is_not_counted() -> None:
     single = {"drug": "lorazepam 1 mg tablet", "dose": "1 tablet", "single": True}
     one_day = {"drug": "lorazepam 1 mg tablet", "dose": "1 tablet", "times": 2, "days": 1}
     two_days = one_day | {"days": 2}
-    assert _word("n", OXYCODONE, single) == "1"
+    assert _word("n", OXYCODONE, single) == _word("n", OXYCODONE, {**single, "days": 7}) == "1"
     assert _word("n", OXYCODONE, one_day) == "1"
     assert _word("n", OXYCODONE, two_days) == "2"
     assert _word("n", single, OXYCODONE) == "2"  # the draft itself is

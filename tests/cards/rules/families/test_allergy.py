@@ -62,6 +62,7 @@ NOTHING, INTOLERANCE = _entry("amoxicillin"), _entry("amoxicillin", type="intole
         ([HIVES, ANAPHYLAXIS], {"worst": "critical"}, True),
         ([HIVES, ANAPHYLAXIS], {"worst": "warning"}, False),
         ([NAUSEA], {"worst": "info"}, True),
+        ([NOTHING], {"worst": "critical"}, False),
         ([ANAPHYLAXIS], {"worst": "critical", "reaction_any": ["hive"]}, False),
         ([HIVES, ANAPHYLAXIS], {"worst": "warning", "reaction_any": ["hive"]}, True),
         ([HIVES], {"other_ingredient": True}, False),

@@ -14,7 +14,7 @@ from cards.rules.families.dose import texts
 from cards.rules.families.dose.family import FAMILY
 from cards.rules.families.dose.knowledge import EVIDENCE, LIMITS, PLAUSIBLE_DOSES, Limit
 from cards.rules.families.dose.rows import infusion_hours, per_hour_of, rows_for
-from cards.rules.families.dose.sums import TIMES_RECOMMENDED, Excess, taken_beside
+from cards.rules.families.dose.sums import TIMES_RECOMMENDED, Excess, judged, taken_beside
 from cards.rules.language.rule import OrderChange, Sig
 from fhir.mapping.medications.daily_dose import daily_dose
 from fhir.mapping.medications.identity import identify_concept
@@ -197,6 +197,7 @@ FIRST = {"population": "first order", "page": "p"}
         ({"page": "p", "is_wide": True}, {}, 3.0, 10.0),
         ({"is_firm": True}, {}, 3.0, 10.0),
         ({"page": "p", "is_narrow": True}, {}, 2.0, 5.0),
+        ({"is_narrow": True}, {}, 2.0, 5.0),
         # For each kilogram one and a half times.
         ({"per_kg": True}, {}, 1.5, 10.0),
         ({"per_kg": True, "page": "p"}, {}, 1.5, 10.0),
@@ -228,6 +229,16 @@ def test_a_tenth_is_that_of_a_limit_for_every_child(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("cards.rules.families.dose.sums.rows_for", lambda *_, rows=rows: rows)
         context = context_of(syrup, age=3, labs=[["body_weight", 10, 3]])
         assert answer({"under_tenth": True}, context, FAMILY) is is_under
+        adult = context_of(syrup, age=18, labs=[["body_weight", 10, 3]])
+        assert answer({"under_tenth": True}, adult, FAMILY) is False
+
+
+def test_a_firm_maximum_goes_before_a_target_that_is_more_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(_limit(rxcui="36437", most=110.0), False), (_limit(rxcui="36437", most=200.0, is_firm=True), False)]
+    monkeypatch.setattr("cards.rules.families.dose.sums.rows_for", lambda *_: rows)
+    excess = judged(context_of(SERTRALINE)).excess
+    assert excess is not None
+    assert excess.limit.most == 200.0
 
 
 def test_the_maximum_of_adults_is_no_firm_one_of_a_child() -> None:
@@ -352,6 +363,9 @@ def test_a_draft_of_the_same_product_adds_up_and_an_order_of_it_does_not() -> No
     one = {**SERTRALINE, "dose": "2 tablet"}
     assert answer({"over_maximum": True}, context_of(one, one), FAMILY) is True
     assert answer({"over_maximum": True}, context_of(one, active=[one]), FAMILY) is False
+    # Of two mixtures with the same strengths one takes the place of itself alone.
+    mixtures = [{"drug": f"acetaminophen 325 MG / {drug} 5 MG Oral Tablet"} for drug in ("hydrocodone", "oxycodone")]
+    assert [len(taken_beside(context_of(mixtures[0], active=[other]), "161")) for other in mixtures] == [0, 1]
     # The same drug that releases slowly goes on beside it.
     fast = {"drug": "bupropion 100 MG Oral Tablet", "dose": "3 tablet", "times": 1}
     slow = {"drug": "bupropion 100 MG Extended Release Oral Tablet", "dose": "3 tablet", "times": 1}
@@ -382,6 +396,13 @@ def test_the_facts_are_the_sum_the_weight_and_what_is_taken_beside() -> None:
     child = context_of(SYRUP, age=3, labs=[["body_weight", 10, 3]])
     assert [(fact.name, fact.text) for fact in told(spec, child, FAMILY)] == [
         ("daily_dose", "30 mg/kg a dose"), ("body_weight", "weight 10 kg on 2026-11-17")]  # fmt: skip
+    # Without a height the dose for each square metre is that of the tallest; without a weight, of the largest child.
+    liquid = {"drug": "mycophenolate mofetil 200 MG/ML Oral Suspension", "dose": "2500 mg", "times": 1}
+    weight, height = ["body_weight", 40, 3], ["body_height", 150, 3]
+    for labs, text in (([weight, height], "1,936.5 mg/m2 a dose"), ([weight], "at least 1,500 mg/m2 a dose")):
+        facts = told(spec, context_of(liquid, age=12, labs=labs), FAMILY)
+        assert [fact.text for fact in facts] == [text, "weight 40 kg on 2026-11-17"]
+    assert [fact.text for fact in told(spec, context_of(liquid, age=3), FAMILY)] == ["at least 1,525 mg/m2 a dose"]
     failing = context_of({"drug": "bisoprolol 10 MG Oral Tablet", "dose": "12 mg", "times": 1}, conditions=["hf"])
     assert [fact.name for fact in told(spec, failing, FAMILY)] == ["daily_dose", "hf"]
     assert told(spec, context_of({**SERTRALINE, "dose": "1 tablet"}), FAMILY) == []
@@ -745,12 +766,14 @@ WEEKLY: Json = {"drug": DULAGLUTIDE_PEN, "dose": "1.5 mg", "single": True}
         ({"drug": CISPLATIN_VIAL, "dose": "46 mg", "times": 1}, TALL, True),
         ({"drug": CISPLATIN_VIAL, "dose": "46 mg", "times": 1}, {"labs": TALL["labs"][:1]}, None),
         ({"drug": CISPLATIN_VIAL, "dose": "46 mg", "times": 1}, {}, None),
+        (SERTRALINE, {"inpatient": True}, True),
         # A usual first dose that is no maximum is of interest far over it.
         ({"drug": GLARGINE, "dose": "12 unit", "times": 1}, {"labs": [["body_weight", 50, 3]]}, False),
         ({"drug": GLARGINE, "dose": "30 unit", "times": 1}, {"labs": [["body_weight", 50, 3]]}, True),
         # A single dose is that of a week.
         ({"drug": DULAGLUTIDE_PEN, "dose": "4.5 mg", "single": True}, {"active": [WEEKLY]}, False),
         ({"drug": DULAGLUTIDE_PEN, "dose": "4.5 mg", "times": 1}, {"active": [WEEKLY]}, True),
+        ({"drug": DULAGLUTIDE_PEN}, {}, None),
     ],
 )
 def test_what_a_limit_is_about(draft: Json, patient: Json, is_over: bool | None) -> None:

@@ -50,6 +50,7 @@ TWO_NSAIDS = _drug("ibuprofen 200 MG / naproxen 250 MG Oral Tablet")
          ("long-acting opioids", "morphine")),
         # What both hold is no second drug of the class, on either side.
         (TWO_NSAIDS, VICOPROFEN, None),
+        (_drug("hydrocodone 5 MG / oxycodone 5 MG Oral Tablet"), VICODIN, None),
         (VICOPROFEN, TWO_NSAIDS, None),
         (VICODIN, _drug("hydrocodone 5 MG / oxycodone 5 MG Oral Tablet"), None),
     ],

@@ -65,8 +65,10 @@ def test_a_low_tricyclic_is_information_unless_it_is_for_depression(
 
 
 def test_the_full_dose_for_each_kilogram_is_that_of_azathioprine() -> None:
-    for drug, judged in (("azathioprine", "silent"), ("mercaptopurine", "warning")):
-        assert judge_dose(before(f"{drug} 50 MG Oral Tablet", labs=[["body_weight", 70]]), row(name="reduce")) == judged
+    drugs = (f"{name} 50 MG Oral Tablet" for name in ("azathioprine", "mercaptopurine"))
+    azathioprine, other = (before(drug, labs=[["body_weight", 70]]) for drug in drugs)
+    assert judge_dose(azathioprine, row(name="reduce")) == "silent"
+    assert judge_dose(azathioprine, row(name="alternative")) == judge_dose(other, row(name="reduce")) == "warning"
 
 
 @pytest.mark.parametrize(("tablets", "name", "judged"), [
@@ -178,6 +180,7 @@ def problem(code: str = "", words: str = "", system: str = ICD10, **more: Any) -
         ([problem("22298006", system=SNOMED)], 0), ([problem("399957001", system=SNOMED)], 2),
         ([problem(words="NSTEMI last week")], 0), ([problem(words="TIA")], 1), ([problem(words="PAD")], 2),
         ([problem(words="no history of TIA")], None), ([problem("E11.9", "NSTEMI")], None), ([], None),
+        ([problem("I21.4", system="urn:oid:2.999.1")], None), ([problem("22298006", system="urn:oid:2.999.1")], None),
         ([problem() | {"code": {"coding": [{"display": "NSTEMI"}]}}], 0),
         ([problem("I21.4", clinicalStatus={"coding": [{"code": "resolved"}]})], None),
         ([problem("I21.4", verificationStatus={"coding": [{"code": "provisional"}]})], None),

@@ -98,6 +98,11 @@ PAROXETINE: Json = {"active": ["paroxetine 20 MG Oral Tablet"]}
          "CYP2D6 poor metabolizer (activity score 0): avoid amitriptyline if possible.",
          "Avoid (depression doses); if kept, half the starting dose by levels. CPIC: Strong. "
          "Drug levels guide the dose."),
+        # What is implied about one gene says nothing about the drug's other gene.
+        (_of(AMITRIPTYLINE, ["implication", "amitriptyline", "CYP2D6 poor metabolizer"]),
+         "CYP2D6 poor metabolizer (activity score 0): avoid amitriptyline if possible.",
+         "Avoid (depression doses); if kept, half the starting dose by levels. CPIC: Strong. "
+         "Drug levels guide the dose."),
         (_of(AMITRIPTYLINE, POOR, ["words", "CYP2C19", "poor metabolizer"]),
          "CYP2C19 poor metabolizer and CYP2D6 poor metabolizer (activity score 0): avoid amitriptyline if possible.",
          "Avoid (depression doses); if kept, by levels. CPIC: Optional. Drug levels guide the dose."),
@@ -143,6 +148,11 @@ def test_what_a_card_says_of_a_result(context: RuleContext, summary: str | None,
         (["words", "CYP2D6", "Zaubergen"], "CYP2D6 “Zaubergen”", None),
         # The four scores that are normal are too many to name.
         (["words", "CYP2D6", "normal metabolizer"], "CYP2D6 normal metabolizer", "Normal Metabolizer"),
+        (
+            ["words", "CYP2D6", "intermediate metabolizer"],
+            "CYP2D6 intermediate metabolizer",
+            "Intermediate Metabolizer",
+        ),
         (["words", "CYP2D6", "activity score 0.25"], "CYP2D6 intermediate metabolizer (activity score 0.25)", "0.25"),
     ],
 )

@@ -114,6 +114,7 @@ STATES = [
     # A rise to 1.5 times a value of the seven days before.
     (_creatinine((2.0, 1), (1.0, 3)), "now"),
     (_creatinine((1.5, 1), (1.0, 3)), "now"),
+    ({"age": 10, **_creatinine((1.5, 1), (1.0, 3))}, "now"),
     (_creatinine((1.49, 1), (1.0, 3)), "none"),
     (_creatinine((1.5, 1), (1.0, 8)), "now"),
     (_creatinine((1.5, 1), (1.0, 8.01)), "none"),
@@ -143,12 +144,15 @@ STATES = [
     ({**AKI_10, **_creatinine((2.0, 1), (2.0, 1.8))}, "recovering"),
     ({**AKI_10, **_creatinine((2.0, 1), (2.0, 1.79))}, "now"),
     ({**AKI_10, **_creatinine((2.0, 1))}, "now"),
+    # Two days before is one of the two days. An eGFR of 90 is normal, whatever creatinine did.
+    ({**AKI_10, **_creatinine((2.0, 1), (1.9, 3))}, "now"),
+    ({"age": None, "labs": [["creatinine", 1.5, 1], ["creatinine", 1.0, 3], ["egfr", 90, 1]]}, "none"),
     ({**AKI_10, **_creatinine((2.0, 2), (2.1, 4))}, "recovering"),
     ({**AKI_10, **_creatinine((2.0, 3), (2.1, 5))}, "now"),
     ({**AKI_10, "labs": [["egfr", 60, 3], ["creatinine", 1.3, 3]]}, "none"),
     ({**AKI_10, "labs": [["egfr", 59, 3], ["creatinine", 1.3, 3]]}, "now"),
-    # Without the sex the creatinine gives no eGFR, and "<60" may be any lower number.
-    ({**AKI_10, "labs": [["creatinine", 1.3, 3]], "sex": None, "more": [_egfr_under(60)]}, "now"),
+    # Without the age the creatinine gives no eGFR, and "<60" may be any lower number.
+    ({**AKI_10, "labs": [["creatinine", 1.3, 3]], "age": None, "more": [_egfr_under(60)]}, "now"),
     ({**AKI_10, "labs": [["egfr", 30, 1], ["creatinine", 2.3, 1], ["creatinine", 2.3, 3]]}, "recovering"),
     ({**AKI_10, "labs": [["egfr", 29, 1], ["creatinine", 2.3, 1], ["creatinine", 2.3, 3]]}, "now"),
     # 3 mg/dL is an eGFR of 23.

@@ -41,6 +41,9 @@ def test_a_row_names_two_drugs_a_source_and_what_to_do() -> None:
 def test_without_a_pair_nothing_is_to_be_changed() -> None:
     assert FAMILY.asks_change is not None
     assert FAMILY.asks_change(context_of({"drug": "ticagrelor 90 mg tablet"})) is False
+    # Taken at other hours the two can stay.
+    alendronate, calcium = {"drug": "alendronate 70 mg tablet"}, {"drug": "calcium carbonate 500 mg tablet"}
+    assert FAMILY.asks_change(context_of(alendronate, calcium)) is True
 
 
 def test_a_source_has_one_row() -> None:

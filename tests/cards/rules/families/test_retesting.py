@@ -1,6 +1,7 @@
 """Tests that are repeated or ordered twice: which result counts, to the hour, and which order is the same again."""
 
 from datetime import datetime, timedelta
+from time import tzset
 from typing import Any
 
 import pytest
@@ -270,8 +271,16 @@ def test_a_test_without_an_interval_is_the_same_by_its_code_and_has_no_words_of_
         assert (retesting.interval_source(context), retesting.later(context)) == (None, None)
 
 
-def test_the_day_is_that_of_the_clock_where_the_order_is_due(as_of: datetime) -> None:
+def test_the_day_is_that_of_the_clock_where_the_order_is_due(as_of: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     late = as_of + timedelta(hours=14)  # 23:00 in UTC, and the next day in Tokyo
     in_tokyo = ordered("2276-4", None, occurrenceDateTime="2026-11-21T08:00:00+09:00")
     assert summaries(late, FERRITIN, in_tokyo) == TWICE
     assert summaries(as_of, FERRITIN, in_tokyo) == []
+    # A day without a time zone is one of UTC, wherever the server stands.
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    tzset()
+    try:
+        assert summaries(late, FERRITIN, ordered("2276-4")) == TWICE
+    finally:
+        monkeypatch.undo()
+        tzset()
