@@ -229,7 +229,7 @@ def test_a_tenth_is_that_of_a_limit_for_every_child(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("cards.rules.families.dose.sums.rows_for", lambda *_, rows=rows: rows)
         context = context_of(syrup, age=3, labs=[["body_weight", 10, 3]])
         assert answer({"under_tenth": True}, context, FAMILY) is is_under
-        adult = context_of(syrup, age=18, labs=[["body_weight", 10, 3]])
+        adult = context_of(syrup | {"dose": "30 mg"}, age=18, labs=[["body_weight", 60, 3]])
         assert answer({"under_tenth": True}, adult, FAMILY) is False
 
 
