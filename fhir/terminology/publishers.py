@@ -83,7 +83,7 @@ def _read_rxnorm_relations(imported: Imported, file: ReleaseFile) -> None:
     """Products and brands by what they consist of, where neither our tables nor their names say it."""
     parts: defaultdict[str, set[str]] = defaultdict(set)
     for _, cells in cells_of(file, "|", 15, 16):
-        if cells[10] == "RXNORM" and cells[7] in _TO_INGREDIENT and cells[0] and cells[4]:
+        if cells[10] == "RXNORM" and cells[7] in _TO_INGREDIENT and cells[4]:
             parts[cells[4]].add(cells[0])  # in RXNREL the second concept has the relation to the first
     ingredients: dict[str, frozenset[str]] = {}
 
@@ -100,11 +100,14 @@ def _read_rxnorm_relations(imported: Imported, file: ReleaseFile) -> None:
 
     number_of_codes = 0
     for code in sorted(parts):
-        is_known = ("rxnorm", code) in imported.codes or medication_of_code(RXNORM, code) is not None
-        if not is_known and (members := ingredients_of(code)):
+        if not _has_meaning(imported, code) and (members := ingredients_of(code)):
             imported.add_code("rxnorm", code, Meaning(ingredients=tuple(sorted(members)), by="RxNorm"))
             number_of_codes += 1
     imported.note("U.S. National Library of Medicine", file, number_of_codes)
+
+
+def _has_meaning(imported: Imported, code: str) -> bool:
+    return ("rxnorm", code) in imported.codes or medication_of_code(RXNORM, code) is not None
 
 
 def _ingredients_of_rxnorm(imported: Imported, code: str) -> tuple[str, ...]:
@@ -130,9 +133,8 @@ def _read_rxnorm_history(imported: Imported, file: ReleaseFile) -> None:
     number_of_codes = 0
     for _, cells in cells_of(file, "|", 5, 6):
         old, new = cells[0], cells[4]
-        is_one = new not in ("", "0", old) and cells[3] == "1"
-        if is_one and medication_of_code(RXNORM, old) is None and (members := _ingredients_of_rxnorm(imported, new)):
-            imported.codes.setdefault(("rxnorm", old), Meaning(ingredients=members, by="RxNorm"))
+        if cells[3] == "1" and not _has_meaning(imported, old) and (members := _ingredients_of_rxnorm(imported, new)):
+            imported.add_code("rxnorm", old, Meaning(ingredients=members, by="RxNorm"))
             number_of_codes += 1
     imported.note("U.S. National Library of Medicine", file, number_of_codes)
 
@@ -162,9 +164,11 @@ def _definitions(imported: Imported, system: str) -> Callable[[str, str], tuple[
     return lambda kind, code: tuple(key for of, key, is_held in tests if of == kind and is_held(code))
 
 
-def _add_icd(imported: Imported, edition: str, rows: Iterable[tuple[str, str]]) -> int:
+def _add_icd(
+    imported: Imported, file: ReleaseFile, publisher: str, system: str, rows: Iterable[tuple[str, str]]
+) -> None:
     """Add what titles of ICD-10 mean and what definitions say of their codes beside the prefixes of our tables."""
-    held, number_of_codes = _definitions(imported, "icd10"), 0
+    held, number_of_codes, edition = _definitions(imported, "icd10"), 0, f"{system} {edition_of(file) or file.name}"
     for code, title in rows:
         bare = code.replace(".", "")
         groups, defined = condition_groups_of(_ICD10, bare), held("group", bare)
@@ -173,7 +177,7 @@ def _add_icd(imported: Imported, edition: str, rows: Iterable[tuple[str, str]]) 
         if groups or defined:
             imported.add_name(title, Meaning(groups=tuple(dict.fromkeys((*groups, *defined))), by=edition))
             number_of_codes += 1
-    return number_of_codes
+    imported.note(publisher, file, number_of_codes)
 
 
 def _read_icd10cm(imported: Imported, file: ReleaseFile) -> None:
@@ -189,22 +193,20 @@ def _read_icd10cm(imported: Imported, file: ReleaseFile) -> None:
                     raise NotARelease(f"{file.name}, line {number}: {code[:20]!r} is no code of ICD-10-CM")
                 yield code, title.strip()
 
-    edition = f"ICD-10-CM {edition_of(file)}".rstrip()
-    imported.note("Centers for Medicare & Medicaid Services", file, _add_icd(imported, edition, rows()))
+    _add_icd(imported, file, "Centers for Medicare & Medicaid Services", "ICD-10-CM", rows())
 
 
 def _read_icd10gm(imported: Imported, file: ReleaseFile) -> None:
     """Read BfArM's metadata for ICD-10-GM and the WHO's for ICD-10: in column 7 the code, in column 9 its title."""
     rows = ((cells[6].rstrip("-.!+*"), cells[8]) for _, cells in cells_of(file, ";", 9, 30))
-    edition, publisher = f"ICD-10 {edition_of(file) or file.name}", "WHO" if "_codes" in file.name else "BfArM"
-    imported.note(publisher, file, _add_icd(imported, edition, (row for row in rows if _ICD_CODE.fullmatch(row[0]))))
+    publisher = "WHO" if "_codes" in file.name else "BfArM"
+    _add_icd(imported, file, publisher, "ICD-10", (row for row in rows if _ICD_CODE.fullmatch(row[0])))
 
 
 def _read_icd10gm_words(imported: Imported, file: ReleaseFile) -> None:
     """Read the alphabet of BfArM: in column 4 the code, in column 8 a wording of a diagnosis."""
     rows = ((cells[3].rstrip("-.!+*"), cells[7]) for _, cells in cells_of(file, "|", 8, 8))
-    edition = f"ICD-10 {edition_of(file) or file.name}"
-    imported.note("BfArM", file, _add_icd(imported, edition, (row for row in rows if _ICD_CODE.fullmatch(row[0]))))
+    _add_icd(imported, file, "BfArM", "ICD-10", (row for row in rows if _ICD_CODE.fullmatch(row[0])))
 
 
 def _read_xml(imported: Imported, file: ReleaseFile) -> None:
@@ -213,12 +215,10 @@ def _read_xml(imported: Imported, file: ReleaseFile) -> None:
     if root == "ClaML":
         rows = ((item.get("code", ""), _rubric(item)) for item in _elements(file, "Class"))
         rows_of_codes = ((code, title) for code, title in rows if _ICD_CODE.fullmatch(code))
-        imported.note(
-            "publisher of ClaML", file, _add_icd(imported, f"ICD-10 {edition_of(file) or file.name}", rows_of_codes)
-        )
+        _add_icd(imported, file, "publisher of ClaML", "ICD-10", rows_of_codes)
     elif root == "ICD10CM.tabular":
-        pairs = ((item.findtext("name") or "", item.findtext("desc") or "") for item in _elements(file, "diag"))
-        imported.note("Centers for Medicare & Medicaid Services", file, _add_icd(imported, "ICD-10-CM", pairs))
+        pairs = ((item.findtext("name", ""), item.findtext("desc", "")) for item in _elements(file, "diag"))
+        _add_icd(imported, file, "Centers for Medicare & Medicaid Services", "ICD-10-CM", pairs)
     elif root in _DMD:
         _DMD[root](imported, file)
     else:
@@ -267,7 +267,7 @@ def _read_dmd(imported: Imported, file: ReleaseFile, item: str, code: str, part_
     """Read a level of dm+d: the codes of SNOMED CT with what their name says, else what the level above is."""
     number_of_codes = 0
     for element in _elements(file, item):
-        name, above = element.findtext("NM") or element.findtext("DESC") or "", element.findtext(part_of) or ""
+        name, above = element.findtext("NM", ""), element.findtext(part_of, "")
         members = tuple(ingredient.rxcui for ingredient in read_name(name).ingredients)
         meaning = imported.codes.get(("snomed", above))
         members = members or (meaning.ingredients if meaning is not None else ())
@@ -295,7 +295,7 @@ def _read_unii(imported: Imported, file: ReleaseFile) -> None:
     number_of_codes = 0
     with closing(file.lines("utf-8")) as lines:
         for row in table_of(file.name, lines, ("UNII",), "\t"):
-            name = (row.get("Display Name") or row.get("PT") or "").lower()
+            name = (row.get("Display Name") or row.get("PT", "")).lower()
             ingredient = INGREDIENTS.get(row.get("RXCUI", "")) or INGREDIENT_BY_NAME.get(name)
             if ingredient is not None:
                 for system in _UNII:
@@ -324,8 +324,7 @@ def _read_table(imported: Imported, file: ReleaseFile) -> None:
     elif set(_ICD10_AM) <= header:
         with closing(file.lines()) as lines:
             rows = ((row["code_id"], row["ascii_desc"]) for row in table_of(file.name, lines, _ICD10_AM))
-            number = _add_icd(imported, f"ICD-10-AM {edition_of(file) or file.name}", rows)
-        imported.note("IHACPA", file, number)
+            _add_icd(imported, file, "IHACPA", "ICD-10-AM", rows)
     elif header and header <= set(SITE_COLUMNS):
         read_site(imported, file)
     else:

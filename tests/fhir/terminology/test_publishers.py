@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir.mapping.understanding import Understanding, understand
-from fhir.terminology.imported import meaning_of_code, meaning_of_name, use_index
+from fhir.terminology.imported import meaning_of_code, use_index
 from fhir.terminology.importing import import_releases
 from fhir.terminology.release_files import Imported
 from fhir.terminology.rf2 import NotARelease
@@ -18,7 +18,8 @@ _CLAML = """<?xml version="1.0" encoding="UTF-8"?>
 <ClaML version="2.0.0"><Title name="ICD-10" version="2019" date="2019-01-01"/>
 <Class code="IX" kind="chapter"><Rubric kind="preferred"><Label>Kreislauf</Label></Rubric></Class>
 <Class code="I50-I52" kind="block"><Rubric kind="preferred"><Label>Jiné nemoci srdce</Label></Rubric></Class>
-<Class code="I50.0" kind="category"><Rubric kind="preferred"><Label xml:lang="cs">Městnavé selhání
+<Class code="I50.0" kind="category"><Rubric kind="inclusion"><Label>Dušnost</Label></Rubric>
+<Rubric kind="preferred"><Label xml:lang="cs">Městnavé selhání
  srdce</Label></Rubric></Class></ClaML>"""
 _TABULAR = """<?xml version="1.0"?><ICD10CM.tabular><chapter><section><diag><name>I50</name><desc>Heart failing</desc>
 <diag><name>I50.1</name><desc>Left chamber failing badly</desc></diag></diag></section></chapter></ICD10CM.tabular>"""
@@ -27,44 +28,63 @@ _VTM = """<VIRTUAL_THERAPEUTIC_MOIETIES><VTM><VTMID>108979001</VTMID><NM>Metopro
 _VMP = """<VIRTUAL_MED_PRODUCTS><VMPS><VMP><VPID>999000001</VPID><VTMID>108979001</VTMID><NM>Betaheart 5 retard</NM>
 </VMP></VMPS></VIRTUAL_MED_PRODUCTS>"""
 _AMP = """<ACTUAL_MEDICINAL_PRODUCTS><AMPS><AMP><APID>999000002</APID>
-<VPID>999000001</VPID><NM>Oxbeta 5</NM></AMP></AMPS>
+<VPID>999000001</VPID><NM>Oxbeta 5</NM></AMP><AMP><APID>999000003</APID><NM>Of nothing</NM></AMP>
+<AMP><VPID>999000001</VPID><NM>Without a code of its own</NM></AMP></AMPS>
 </ACTUAL_MEDICINAL_PRODUCTS>"""
-_GM = "T;X;X;09;I30;I50.-;I50.-;I50;Herzmuskelnot;Herzmuskelnot;;;P;P;9-999;Kapl;1-1;2-2;3;J;J;J;J\n"
+_GM = "".join(
+    f"T;X;X;09;I30;{code};{code};{code};{title};{title};;;P;P;9-999;Kapl;1-1;2-2;3;J;J;J;J\n"
+    for code, title in [("I50.-", "Herzmuskelnot"), ("U07.8", "Zehenpein"), ("I50-I52", "Herzleiden der Gruppe")]
+)
 _ORDER = f"00001 I5023   1 {'Acute on chronic systolic'.ljust(60)} Acute upon chronic systolic failing\n"
 _CONSO = "".join(
-    f"{code}|ENG||||||1|||x|RXNORM|{kind}|{code}|{name}||N|4096|\n"
-    for code, kind, name in [
-        ("9999901", "SCD", "zzznew 5 MG Oral Tablet"),
-        ("9999902", "SBD", "Brandy 5 MG Tablet"),
-        ("9999904", "SCD", "metoprolol tartrate 7 MG Oral Tablet"),
+    f"{code}|ENG||||||1|||x|{source}|{kind}|{code}|{name}||N|4096|\n"
+    for code, source, kind, name in [
+        ("9999901", "RXNORM", "SCD", "zzznew 5 MG Oral Tablet"),
+        ("9999902", "RXNORM", "SBD", "Brandy 5 MG Tablet"),
+        ("9999904", "RXNORM", "SCD", "metoprolol tartrate 7 MG Oral Tablet"),
+        ("9999905", "GS", "BN", "metformin"),
+        ("310965", "RXNORM", "SCD", "metformin 200 MG Oral Tablet"),
     ]
 )
 _REL = (
     "6918||CUI|RN|9999901||CUI|has_ingredient|1||RXNORM|RXNORM||||\n"
     "9999901||CUI|RN|9999902||CUI|tradename_of|2||RXNORM|RXNORM||||\n"
+    "6809||CUI|RN|9999904||CUI|has_ingredient|3||RXNORM|RXNORM||||\n"
+    "6809||CUI|RN|310965||CUI|has_ingredient|4||RXNORM|RXNORM||||\n"
+    "6809||CUI|RN|9999906||CUI|has_ingredient|5||MTHSPL|MTHSPL||||\n"
+    "6809|1|AUI|RN||2|AUI|has_ingredient|6||RXNORM|RXNORM||||\n"
 )
 _FILES = {
-    "icdClaML2019ens.xml": _CLAML,
+    "icdClaML20190101.xml": _CLAML,
     "icd10cm_tabular_2026.xml": _TABULAR,
     "icd10gm2026syst_kodes.txt": _GM,
-    "icd10gm2026alpha_edvtxt_20251001.txt": "1|123|1|I50.9||||Müdes Herzleiden\n",
+    "icd10gm2026alpha_edvtxt_20251001.txt": "1|123|1|I50.9||||Müdes Herzleiden\n1|124|1|I50-I52||||Herzübel\n",
     "icd10cm_order_2026.txt": _ORDER,
     "icd102019syst_codes.txt": "4;T;X;09;I30;I50.0;I50.0;I500;Heart pump giving out;x;;;001;4-002;3-003;2-001;1-002\n",
     "ICD10AM_codes.csv": "code_id,ascii_desc,effective_from\nI500,Ticker going bung,2025\n",
     "f_vtm2_3010725.xml": _VTM,
     "f_vmp2_3010725.xml": _VMP,
     "f_amp2_3010725.xml": _AMP,
-    "UNII_Records_1Jul2026.txt": "UNII\tDisplay Name\tRXCUI\nWK2XYI10QM\tIBUPROFEN\t5640\nX\tWATER OF NOWHERE\t\n",
+    "UNII_Records_1Jul2026.txt": "UNII\tDisplay Name\tRXCUI\n"
+    "WK2XYI10QM\tRACEMATE\t5640\nR16CO5Y76E\tASPIRIN\t\nX\tWATER\t\n",
+    "UNII_Records_1Jan2019.txt": "UNII\tPT\n9100L32L2N\tMETFORMIN\n",
     "cvx.txt": "999|rabies new|new strain|x|Active|1|False|2026/01/01\n"
-    "099 |other strain|rabies vaccine, other strain|x|Active|1|False|2026/01/01\n",
+    "099 |other strain|rabies vaccine, other strain|x|Active|1|False|2026/01/01\n"
+    "08|rabies|rabies|x|Active|1|False|2026/01/01\n998|no vaccine|none administered|x|Active|1|False|2026/01/01\n",
     "RXNCONSO.RRF": _CONSO,
     "RXNREL.RRF": _REL,
     "RXNSAT.RRF": "9999902|||1|AUI|9999902|A||NDC|RXNORM|55555000101|N|4096|\n",
-    "RXNCUI.RRF": "9999903|2010|2020|1|9999902|\n",
-    "ours.csv": "system,code,name,not_read\nurn:ours,STATE,heart failure clinic,yes\n",
+    "RXNCUI.RRF": "9999903|2010|2020|1|9999902|\n9999907|2010|2020|2|9999902|\n310965|2010|2020|1|6809|\n"
+    "9999904|2010|2020|1|9999904|\n",
+    "ours.csv": "system,code,name,group,drug,allergen,vaccine,analyte,not_read\n"
+    "urn:ours,STATE,heart failure clinic,,,,,,yes\n",
     "definitions.csv": "kind,key,system,definition\ngroup,gout,icd10,U07.8-U07.9\nallergen,penicillin,atc,J99\n"
     "group,copd,rxnorm,6918\n",
-    "atc.csv": "atc_code,atc_name\nJ99XX01,brandnewcillin\nC09AA99,newpril\nC09AA02,enalapril\n",
+    "atc.csv": "atc_code,atc_name\nJ99XX01,brandnewcillin\nC09AA99,newpril\n"
+    "C09AA02,enalapril\nM99XX01,ibuprofen\nA10BA02,metformin\nX99XX01,water\n",
+    "Loinc.csv": "LOINC_NUM,COMPONENT,PROPERTY,TIME_ASPCT,SYSTEM,SCALE_TYP\n72166-2,Smoking,Find,Pt,Pt,Nom\n"
+    "99999-3,Smoking,Find,Pt,Pt,Nom\n",
+    "empty.csv": "",
     "noise.xml": "<Other/>",
 }
 
@@ -149,7 +169,10 @@ def test_a_look_alike_is_not_read_whatever_its_words_say(not_read: list[str]) ->
 
 
 def test_what_is_no_file_that_is_known_is_named_with_its_line(not_read: list[str]) -> None:
-    assert not_read == ["noise.xml, line 1: Other is no file that is known"]
+    assert [line.partition(";")[0] for line in not_read] == [
+        "noise.xml, line 1: Other is no file that is known",
+        "empty.csv, line 1: no table that is known",
+    ]
 
 
 def test_a_reading_names_what_it_was_read_by(not_read: list[str]) -> None:
@@ -163,15 +186,42 @@ def test_a_reading_names_what_it_was_read_by(not_read: list[str]) -> None:
     assert understand({"resourceType": "Condition", "code": coded}).by == ("our tables, code I50.0",)
 
 
-def test_each_meaning_names_its_source(not_read: list[str]) -> None:
-    title, local = meaning_of_name("Herzmuskelnot"), meaning_of_name("heart failure clinic")
-    assert (title.by if title is not None else "") == "ICD-10 icd10gm2026syst_kodes.txt"
-    assert (local.by if local is not None else "") == "ours.csv, line 2"
+def test_each_name_has_the_file_or_edition_that_it_is_from(imported: Imported) -> None:
+    by: dict[str, list[str]] = {}
+    for name, meaning in sorted(imported.names.items()):
+        by.setdefault(meaning.by, []).append(name)
+    assert by == {
+        "ICD-10-CM icd10cm_order_2026.txt": ["acute upon chronic systolic failing"],
+        "ICD-10-CM icd10cm_tabular_2026.xml": ["heart failing", "left chamber failing badly"],
+        "ICD-10 icd102019syst_codes.txt": ["heart pump giving out"],
+        "ICD-10 icd10gm2026syst_kodes.txt": ["herzmuskelnot", "zehenpein"],
+        "ICD-10 20251001": ["müdes herzleiden"],
+        "ICD-10 20190101": ["městnavé selhání srdce"],
+        "ICD-10-AM ICD10AM_codes.csv": ["ticker going bung"],
+        "dm+d": ["betaheart 5 retard", "metoprolol", "oxbeta 5"],
+        "ours.csv, line 2": ["heart failure clinic"],
+    }
+
+
+def test_the_codes_that_our_tables_do_not_have_are_added_and_no_others(imported: Imported) -> None:
+    codes: dict[str, str] = {}
+    for (system, code), meaning in sorted(imported.codes.items()):
+        codes[system] = f"{codes.get(system, '')} {code}={'+'.join(meaning.ingredients)}".strip()
+    unii = "9100L32L2N=6809 R16CO5Y76E=1191 WK2XYI10QM=5640"
+    assert codes == {
+        "rxnorm": "6918=6918 9999901=6918 9999902=6918 9999903=6918 9999904=6918",
+        "ndc": "55555000101=6918",
+        "snomed": "108979001=6918 999000001=6918 999000002=6918",
+        "atc": "C09AA02=3827 C09AA99= J99XX01= M99XX01=5640",
+        "icd10": "U078=", "cvx": "99= 999=", "http://fdasis.nlm.nih.gov": unii,
+        "urn:oid:2.16.840.1.113883.4.9": unii, "urn:ours": "STATE=",
+    }  # fmt: skip
 
 
 def test_each_source_says_how_many_codes_it_gave(imported: Imported) -> None:
     assert {source.file: source.codes for source in imported.sources if source.codes != 1} == {
-        "definitions.csv": 3, "RXNREL.RRF": 2, "icd10cm_tabular_2026.xml": 2, "atc.csv": 3, "cvx.txt": 2,
+        "definitions.csv": 3, "RXNREL.RRF": 2, "icd10cm_tabular_2026.xml": 2, "atc.csv": 4, "cvx.txt": 2,
+        "icd10gm2026syst_kodes.txt": 2, "Loinc.csv": 0, "UNII_Records_1Jul2026.txt": 2,
     }  # fmt: skip
     assert "RXNCONSO.RRF" in {source.file for source in imported.sources}
 
@@ -222,7 +272,7 @@ def test_parts_of_parts_are_followed_to_their_ingredient_in_eight_steps(
     [
         ("00001 I5023   1 ", {"I50.23"}),
         ("0000x I5023   1 ", None),
-        ("00001 I5023   1 Acute on chronic systolic", None),
+        (f"00001 I5023   1 {'Acute on chronic systolic'.ljust(61)}", None),
         (
             "I5023  Acute upon chronic systolic failing of the heart, with more words beyond that column",
             {"I50.23"},
@@ -233,7 +283,7 @@ def test_a_line_of_icd_10_cm_is_an_order_only_with_its_number_and_both_titles(
     tmp_path: Path, line: str, codes: set[str] | None
 ) -> None:
     text = f"{line}{'Acute on chronic systolic'.ljust(60)} Acute upon chronic systolic failing\n"
-    (tmp_path / "icd10cm_codes_2026.txt").write_text(text if line.endswith(" ") else f"{line}\n", "utf-8")
+    (tmp_path / "icd10cm_codes_2026.txt").write_text(text if line.endswith("1 ") else f"{line}\n", "utf-8")
     with nullcontext() if codes else pytest.raises(NotARelease, match="line 1"):
         read = import_releases([tmp_path], tmp_path / "terms.idx", lambda *_: None)
         assert {source.codes for source in read.sources} == {1}
