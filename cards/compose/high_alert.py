@@ -81,7 +81,7 @@ def high_alert_class(medication: MedicationIdentity) -> str | None:
             ),
             None,
         )
-    is_injected = _INJECTED.search(f"{medication.route or ''} {medication.dose_form or ''} {medication.words}")
+    is_injected = _INJECTED.search(f"{medication.route} {medication.dose_form} {medication.words}")
     for ingredient in medication.ingredients:
         for name, needs_injection in _classes_of_ingredient(ingredient):
             if is_injected or not needs_injection:

@@ -68,7 +68,7 @@ def is_contraceptive(medication: MedicationIdentity) -> bool:
     """Whether a medication prevents a pregnancy: by its ingredients, or by its words where it is not recognised."""
     rxcuis = CONTRACEPTIVES.intersection(medication.rxcuis)
     if rxcuis == {_ONLY_INJECTED}:
-        return _SWALLOWED.search(f"{medication.words} {medication.dose_form or ''} {medication.route or ''}") is None
+        return _SWALLOWED.search(f"{medication.words} {medication.dose_form} {medication.route}") is None
     return bool(rxcuis) or _IN_WORDS.search(medication.words) is not None
 
 

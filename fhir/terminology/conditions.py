@@ -129,7 +129,7 @@ _CONCEPT = re.compile(r"\d{6,18}")
 
 
 def _items(column: str) -> list[str]:
-    return [item for item in column.split(";") if item]
+    return list(filter(None, column.split(";")))
 
 
 def _prefixes(column: str) -> _Beginnings:
@@ -203,7 +203,7 @@ def _snomed_codes() -> tuple[NDArray[np.int64], NDArray[np.int16], list[str]]:
 
     Arrays, read without a string of each code: a dictionary would take 6 MB.
     """
-    rows = [(row["group"], row["snomed"]) for row in table_rows("condition_codes.csv") if row["snomed"]]
+    rows = [(row["group"], row["snomed"]) for row in table_rows("condition_codes.csv")]
     codes = np.fromstring(";".join(of_group for _, of_group in rows), np.int64, sep=";")
     counts = [of_group.count(";") + 1 for _, of_group in rows]
     order = np.argsort(codes, kind="stable")

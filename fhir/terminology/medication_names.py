@@ -136,7 +136,7 @@ class NameReading(Struct, frozen=True, gc=False):
 
     ingredients: Members = ()
     strengths: tuple[Strength | None, ...] = ()
-    dose_form: str | None = None
+    dose_form: str = ""
     systemic: bool | None = None
     millilitres: float | None = None
 
@@ -190,7 +190,7 @@ def read_name(words: str) -> NameReading:
     return NameReading(
         members,
         strengths,
-        form.group(0) if form else None,
+        form.group(0) if form else "",
         not (is_local(members, words) or _is_local_brand(mentions, words)),
         # "1,000 mL" has a comma of thousands, "0,8 ml" one of decimals.
         float(volume["volume"].replace(",", "" if len(volume["volume"]) > 4 else ".")) if volume else None,
@@ -255,7 +255,7 @@ def medication_of_code(system: str | None, code: str | None) -> Product | None:
         return Product(reading.ingredients, reading.strengths, reading.dose_form, reading.systemic, entry.name)
     form = _FORM.search(entry.name)
     systemic = not is_local(entry.ingredients, entry.name)
-    return Product(entry.ingredients, entry.strengths, form.group(0) if form else None, systemic, entry.name)
+    return Product(entry.ingredients, entry.strengths, form.group(0) if form else "", systemic, entry.name)
 
 
 def _imported_entry(code: str) -> RxNormEntry | None:

@@ -96,7 +96,7 @@ class Product(Struct, frozen=True, gc=False):
 
     ingredients: tuple[Ingredient, ...]
     strengths: tuple[Strength | None, ...]
-    dose_form: str | None = None
+    dose_form: str = ""
     systemic: bool | None = None
     name: str | None = None
 
@@ -126,14 +126,11 @@ class IngredientRow(Struct, frozen=True, gc=False):
 def _read_ingredient_rows() -> Mapping[str, IngredientRow]:
     rows = [*table_rows("ingredients.csv"), *table_rows("further_ingredients.csv")]
     ingredient_rows: dict[str, IngredientRow] = {}
-    names: set[str] = set()
     classes: dict[str, frozenset[str]] = {}  # of 4,800 rows 150 differ
     for row in rows:
-        if row["rxcui"] not in ingredient_rows and row["name"] not in names:
-            of_row = classes.setdefault(row["classes"], frozenset(filter(None, row["classes"].split(";"))))
-            atc = tuple(filter(None, row["atc"].split(";")))
-            ingredient_rows[row["rxcui"]] = IngredientRow(row["name"], atc, of_row, row.get("words") != "no")
-            names.add(row["name"])
+        of_row = classes.setdefault(row["classes"], frozenset(filter(None, row["classes"].split(";"))))
+        atc = tuple(filter(None, row["atc"].split(";")))
+        ingredient_rows[row["rxcui"]] = IngredientRow(row["name"], atc, of_row, row.get("words") != "no")
     return ingredient_rows
 
 
@@ -219,7 +216,7 @@ def _read_orderables() -> Mapping[str, Orderable]:
         row["rxcui"]: Orderable(
             row["rxcui"],
             row["name"],
-            tuple(ingredients[code] for code in row["ingredients"].split(";") if code in ingredients),
+            tuple(ingredients[code] for code in row["ingredients"].split(";")),
         )
         for row in table_rows("orderables.csv")
     }
@@ -328,7 +325,7 @@ def _product_of_row(row: dict[str, str]) -> Product:
         members,
         # A mixture with fewer strengths than ingredients does not say whose they are.
         strengths if len(strengths) == len(members) else (None,) * len(members),
-        row["dose_form"] or None,
+        row["dose_form"],
         row["systemic"] == "yes",
     )
 
@@ -466,7 +463,7 @@ def _read_ndc_products() -> Mapping[str, dict[str, str]]:
     """Return what all known packages of one labeler's product are, by the nine digits of labeler and product."""
     products: dict[str, list[dict[str, str]]] = {}
     for (system, code), row in _PRODUCT_ROWS.items():
-        if system == "ndc" and len(code) == _NDC_DIGITS:
+        if system == "ndc":
             products.setdefault(code[:_NDC_PRODUCT_DIGITS], []).append(row)
     return {
         digits: rows[0]

@@ -98,7 +98,7 @@ class Selector:
         if not self.dose_forms:
             return True
         # An order in one line says both in its words alone ("Levobunolol 0.5 % 1 drop both eyes daily").
-        form = f"{identity.dose_form or ''} {identity.route or ''}".strip().lower() or identity.words.lower()
+        form = f"{identity.dose_form} {identity.route}".strip().lower() or identity.words.lower()
         if any(strength is not None and strength.per == "h" for strength in identity.strengths):
             form += " patch"  # "Butrans 20 mcg/h" gives off so much an hour, whatever its words leave out
         # A strength ("10 %") stands in the words of the drug and never in its form.
@@ -126,14 +126,14 @@ def is_test(identity: MedicationIdentity) -> bool:
 
 def _is_given(route: str, identity: MedicationIdentity) -> bool:
     if route == "intrathecal":
-        return _INTRATHECAL.search(f"{identity.route or ''} {identity.dose_form or ''} {identity.words}") is not None
+        return _INTRATHECAL.search(f"{identity.route} {identity.dose_form} {identity.words}") is not None
     if route in _ORDERED_ROUTES:
-        return _ORDERED_ROUTES[route].search(identity.route or "") is not None
+        return _ORDERED_ROUTES[route].search(identity.route) is not None
     if route == "injected":
         return identity.is_injected
     if identity.is_injected:
         return False
-    words = f"{identity.route or ''} {identity.dose_form or ''}"
+    words = f"{identity.route} {identity.dose_form}"
     return route == "not injected" or not (identity.systemic is False or _NOT_ORAL.search(words))
 
 

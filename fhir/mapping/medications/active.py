@@ -670,7 +670,7 @@ def is_unreadable(identity: MedicationIdentity) -> bool:
 
 
 def _acts_locally(identity: MedicationIdentity) -> bool:
-    return is_local((), f"{identity.words} {identity.dose_form or ''} {identity.route or ''}")
+    return is_local((), f"{identity.words} {identity.dose_form} {identity.route}")
 
 
 def _words(medication: ActiveMedication) -> str:

@@ -478,7 +478,7 @@ def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
     """Grams of an ointment or a gel are grams of the product, not of the drug."""
     return unit.factor >= 1000.0 and (
         any(strength is not None and strength.per == "mg" for strength in identity.strengths)
-        or _SPREAD.search(f"{identity.dose_form or ''} {identity.words}") is not None
+        or _SPREAD.search(f"{identity.dose_form} {identity.words}") is not None
     )
 
 
@@ -633,7 +633,7 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
     )
     if not words or infused or problem or schedule.problem == CONTRADICTION:
         return instruction
-    return _with_words(instruction, read_sig(words), dosage, identity, weight_kg)
+    return _with_words(instruction, words, dosage, identity, weight_kg)
 
 
 def _while_it_runs(
@@ -664,11 +664,12 @@ def _in_words(sig: Sig, schedule: Schedule) -> Schedule:
 
 
 def _with_words(
-    instruction: Instruction, sig: Sig, dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None
+    instruction: Instruction, words: str, dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None
 ) -> Instruction:
     """Return what the structure leaves open, from the words; of a structured dose the words may raise the upper end."""
+    sig = read_sig(words)
     amount = instruction.amount or (_amount(sig.amount) if sig.amount is not None else None)
-    if amount is None and _says_only_how_often(sig, dosage) and _is_of_one_strength(identity, dosage):
+    if amount is None and _says_only_how_often(sig, words) and _is_of_one_strength(identity, words):
         amount = DoseAmount(1.0, 1.0, _COUNT)
     schedule = instruction.schedule
     parts: tuple[tuple[DoseAmount, float, float], ...] = ()
@@ -759,9 +760,9 @@ _WHY = re.compile(
 _DOSE_FOLLOWS = re.compile(r"\bthen\b|\d ?(?:m?c?g|ml|units?|tab|cap|puff|spray|drop|patch|meq|mmol)\w*\b")
 
 
-def _says_only_how_often(sig: Sig, dosage: Dosage) -> bool:
+def _says_only_how_often(sig: Sig, text: str) -> bool:
     """Whether the words say how often, or over how long, and no amount: "Zocor 40 mg" with "nightly"."""
-    often, _, why = _WHY.sub("\n", dosage.text.lower(), count=1).partition("\n")
+    often, _, why = _WHY.sub("\n", text.lower(), count=1).partition("\n")
     words = often.replace(",", " ").split()
     if _DOSE_FOLLOWS.search(why) or sig.parts or sig.maximum is not None:
         return False
@@ -778,9 +779,9 @@ def _counts_times(previous: str, word: str, following: str) -> bool:
     return word.isdigit() and (previous in _BEFORE_NUMBER or following.startswith(_AFTER_NUMBER))
 
 
-def _is_of_one_strength(identity: MedicationIdentity, dosage: Dosage) -> bool:
+def _is_of_one_strength(identity: MedicationIdentity, text: str) -> bool:
     """Whether the order names the strength of one tablet, capsule, syringe or running bag of all ingredients."""
-    runs = identity.millilitres is not None and " over " in f" {dosage.text}".lower()
+    runs = identity.millilitres is not None and " over " in f" {text}".lower()
     units = ("unit", "mL") if runs else ("unit",)
     stated = [strength for strength in identity.strengths if strength is not None and strength.per in units]
     return identity.systemic is not False and bool(stated) and len(stated) == len(identity.strengths)

@@ -89,8 +89,8 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
     words: str
     ingredients: tuple[Ingredient, ...] = ()
     strengths: tuple[Strength | None, ...] = ()
-    dose_form: str | None = None
-    route: str | None = None
+    dose_form: str = ""
+    route: str = ""
     systemic: bool | None = None
     millilitres: float | None = None
     rxnorm: str | None = None
@@ -134,7 +134,7 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
     @cached_property
     def is_slow_release(self) -> bool:
         """Whether its form, its words or its brand say that it releases slowly; of brands those of opioids."""
-        return _SLOW.search(f"{self.dose_form or ''} {self.words}") is not None
+        return _SLOW.search(f"{self.dose_form} {self.words}") is not None
 
     @cached_property
     def by_route(self) -> "dict[tuple[object, ...], MedicationIdentity]":
@@ -472,7 +472,7 @@ def _route_in_name(identity: MedicationIdentity) -> str | None:
 
 def _given_by(identity: MedicationIdentity, route: str, local: bool) -> MedicationIdentity:
     # A bare name ("lidocaine 100 mg") that stands for a local form acts on the whole body when it goes into a vein.
-    into_vein = identity.systemic is False and identity.dose_form is None and _INTO_VEIN.search(route) is not None
+    into_vein = identity.systemic is False and not identity.dose_form and _INTO_VEIN.search(route) is not None
     into_vein = into_vein and not is_local(identity.ingredients, f"{identity.words} iv")
     return replace(identity, route=route, systemic=(identity.systemic or into_vein) and not local)
 

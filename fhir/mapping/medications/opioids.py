@@ -93,7 +93,7 @@ def is_patch(identity: MedicationIdentity) -> bool:
     """Whether it is worn on the skin and acts on the whole body."""
     if any(strength is not None and strength.per == "h" for strength in identity.strengths):
         return True
-    return _PATCH.search(f"{identity.dose_form or ''} {identity.route or ''} {identity.words}") is not None
+    return _PATCH.search(f"{identity.dose_form} {identity.route} {identity.words}") is not None
 
 
 def _opioid_dose(ingredient: Ingredient, identity: MedicationIdentity, dose: DailyDose) -> OpioidDose:
@@ -116,7 +116,7 @@ def _no_factor(ingredient: Ingredient, factor: OpioidFactor | None, identity: Me
         return f"{ingredient.name} has no factor in the CDC 2022 table"
     if ingredient.rxcui == FENTANYL:
         return None if is_patch(identity) else "fentanyl that is no patch has no factor in the CDC 2022 table"
-    sentence = f"{identity.dose_form or ''} {identity.route or ''}"
+    sentence = f"{identity.dose_form} {identity.route}"
     if is_patch(identity) or _OTHER_ROUTE.search(sentence):
         return f"{ingredient.name} by this route has no factor in the CDC 2022 table"
     return None

@@ -157,7 +157,7 @@ EXCIPIENTS: Final = _read_excipients()
 def excipients_of(context: RuleContext) -> Sequence[Excipient]:
     """Return the rows that the drafted product fits."""
     medication = context.medication
-    words = f"{medication.words} {medication.dose_form or ''}"
+    words = f"{medication.words} {medication.dose_form}"
     return [
         excipient
         for rxcui in medication.rxcuis

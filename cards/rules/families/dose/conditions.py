@@ -86,7 +86,7 @@ def _fact(medication: CurrentMedication, rxcui: str) -> Fact:
 
 
 def _words(context: RuleContext) -> str:
-    return f"{context.medication.dose_form or ''} {context.medication.words}"
+    return f"{context.medication.dose_form} {context.medication.words}"
 
 
 def _says(pattern: str) -> Callable[[RuleContext], Truth]:

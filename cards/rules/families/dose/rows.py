@@ -20,9 +20,9 @@ def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
     """Whether a row for this form is meant; None where the order does not say the form."""
     if not form:
         return True
-    words = f"{medication.dose_form or ''} {medication.words}"
+    words = f"{medication.dose_form} {medication.words}"
     if not medication.is_slow_release:
-        return None if medication.dose_form is None else form == "immediate"
+        return None if not medication.dose_form else form == "immediate"
     if form in ("immediate", "slow"):
         return form == "slow"
     patterns = {"12 h": _TWELVE_HOURS, "24 h": _TWENTY_FOUR_HOURS}
@@ -64,8 +64,8 @@ _LOCAL_ROUTES = ("intrathecal", "flush")
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
     rows = LIMITS.get(rxcui, ())
-    written = (medication.route or "").lower()
-    words = f"{written} {medication.dose_form or ''} {medication.words}".lower()
+    written = (medication.route).lower()
+    words = f"{written} {medication.dose_form} {medication.words}".lower()
     if medication.systemic is False and not medication.is_injected:
         routes = {"nebulised" if _NEBULISED.search(words) else "aerosol"}
     else:

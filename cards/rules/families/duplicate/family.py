@@ -60,7 +60,7 @@ def is_other_way(first: MedicationIdentity, second: MedicationIdentity) -> bool:
 def is_topical_and_swallowed(first: MedicationIdentity, second: MedicationIdentity) -> bool:
     """Whether one acts where it is put and the other is taken by mouth; a flush of a catheter is neither."""
     local, systemic = (first, second) if first.systemic is False else (second, first)
-    flush = _FLUSH.search(f"{local.words} {local.route or ''}") is not None
+    flush = _FLUSH.search(f"{local.words} {local.route}") is not None
     if local.systemic is not False or systemic.systemic is False or systemic.is_injected or flush:
         return False
     return not _is_only(systemic.ingredients, _NEVER_SWALLOWED)
@@ -348,7 +348,7 @@ _RELIEVERS = frozenset({"435", "237159", "7213"})  # albuterol, levalbuterol, ip
 
 
 def _sites(medication: MedicationIdentity) -> set[str]:
-    words = f"{medication.route or ''} {medication.dose_form or ''} {medication.words}"
+    words = f"{medication.route} {medication.dose_form} {medication.words}"
     sites = {site for site, pattern in _SITES.items() if pattern.search(words)}
     # What is for the airways only is inhaled where it is a local form: "Symbicort".
     return sites or {"lungs" for ingredient in medication.ingredients if _is_only((ingredient,), _OF_THE_AIRWAYS)}

@@ -92,7 +92,7 @@ _FORMS = ("tablet", "capsule")
 
 def _counted(context: RuleContext, units: int, often: int, count: float) -> Sig:
     needed = " as needed" if context.drafted.dose.as_needed else ""
-    words = f"{context.medication.dose_form or ''} {context.medication.words}".lower()
+    words = f"{context.medication.dose_form} {context.medication.words}".lower()
     form = next((form for form in _FORMS if form in words), "unit")
     text = f"{units} {form}{'s' if units > 1 else ''} {_TIMES.get(often, f'{often} times a day')}{needed}"
     strength = context.medication.strengths

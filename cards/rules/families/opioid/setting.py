@@ -100,7 +100,7 @@ def _brief_benzodiazepine(context: RuleContext) -> Truth:
 
 
 def _is_brief(identity: MedicationIdentity, single: bool, words: str) -> bool:
-    form = f"{identity.dose_form or ''} {identity.route or ''} {identity.words}"
+    form = f"{identity.dose_form} {identity.route} {identity.words}"
     return single or bool(_RESCUE_ROUTE.search(form)) or bool(_WITHDRAWAL.search(words) or _PERIOPERATIVE.search(words))
 
 

@@ -156,7 +156,7 @@ _MUCOSA: Final = re.compile(
 
 
 def _is_on_mucosa(drug: MedicationIdentity) -> bool:
-    return _MUCOSA.search(f"{drug.route or ''} {drug.dose_form or ''} {drug.words}") is not None
+    return _MUCOSA.search(f"{drug.route} {drug.dose_form} {drug.words}") is not None
 
 
 _UP_TO_DAYS: Final = {"from_29_days": 28.0, "from_1_year": 365.0}

@@ -80,7 +80,7 @@ _TREATS = re.compile(r"\btreat\w*|\b1 mg/kg\b|thrombosis|embol|infarct|\b(?:dvt|
 
 def _is_slow_release(context: RuleContext) -> bool:
     medication = context.medication
-    return bool(_SLOW.search(f"{medication.dose_form or ''} {medication.words}"))
+    return bool(_SLOW.search(f"{medication.dose_form} {medication.words}"))
 
 
 def _is_tapering(context: RuleContext) -> bool:

@@ -508,6 +508,18 @@ def test_words_fill_what_the_structure_leaves_open_and_raise_its_upper_end() -> 
     )
     assert read_dosage(Dosage(text="60 mg/day divided twice daily"), WARFARIN).total_per_day is True
     assert read_dosage(_dose(_q(5, "mg"), text="60 mg/day divided twice daily"), WARFARIN).total_per_day is False
+    assert read_dosage(Dosage(text="as directed", timing=TWICE), WARFARIN) == Instruction(
+        None, TWO_A_DAY, from_text=True, problem=DoseProblem("the words leave the dose open", "not-stated")
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "is_one"),
+    [("every 3 days", True), ("daily 5", False), ("use three spoons daily", False)],
+)
+def test_words_that_say_only_how_often_are_of_one_tablet(words: str, is_one: bool) -> None:
+    for dosage in (Dosage(text=words), Dosage(patientInstruction=words)):
+        assert read_dosage(dosage, WARFARIN).amount == (DoseAmount(1.0, 1.0, TABLET) if is_one else None)
 
 
 @pytest.mark.parametrize(

@@ -356,7 +356,7 @@ def test_the_form_of_a_medication() -> None:
     assert (tablet.dose_form, tablet.systemic) == ("Tablet", True)
     worded = CodeableConcept(text="hydrocortisone 10 mg oral tablet")
     assert identify_medication(Medication(code=worded, form=CodeableConcept(text="Tabl."))).dose_form == "oral tablet"
-    assert identify_medication(Medication(code=CodeableConcept(text="dew"), form=cream)).dose_form is None
+    assert identify_medication(Medication(code=CodeableConcept(text="dew"), form=cream)).dose_form == ""
     # A tube does not say that it acts on the whole body.
     topical = CodeableConcept(text="hydrocortisone 1 % topical cream")
     assert identify_medication(Medication(code=topical, form=CodeableConcept(text="Tube"))).systemic is False
@@ -456,10 +456,10 @@ def test_the_parts_of_an_identity() -> None:
         ([{"text": "2 mg IV"}], "intravenous", True),
         ([{"text": "2 mg IV push"}], "intravenous push", True),
         ([{"text": "1 drop in each eye"}], "ophthalmic", False),
-        ([{"text": "2 mg"}], None, True),
+        ([{"text": "2 mg"}], "", True),
         ([{"text": "2 mg IV"}, {"text": "4 mg IV"}], "intravenous", True),
-        ([{"text": "2 mg IV"}, {"text": "4 mg PO"}], None, True),
-        ([{"text": "2 mg IV"}, {"text": "4 mg"}], None, True),
+        ([{"text": "2 mg IV"}, {"text": "4 mg PO"}], "", True),
+        ([{"text": "2 mg IV"}, {"text": "4 mg"}], "", True),
         ([{"route": {"text": "intravenous"}, "text": "2 mg IV push"}], "intravenous, intravenous push", True),
         ([{"route": {"text": "intravenous"}, "text": "2 mg"}], "intravenous", True),
         ([{"route": {"text": "intravenous"}}, {"text": "2 mg IV push"}], "intravenous, intravenous push", True),
@@ -470,7 +470,7 @@ def test_the_parts_of_an_identity() -> None:
         ([{"route": {"coding": [{"system": "urn:x", "code": "TP"}]}}], "TP", False),
     ],
 )
-def test_the_route_of_the_instructions(dosages: list[dict[str, Any]], route: str | None, systemic: bool) -> None:
+def test_the_route_of_the_instructions(dosages: list[dict[str, Any]], route: str, systemic: bool) -> None:
     for _ in range(2):  # the second time it is remembered
         identity = identify(order("dexamethasone", *dosages))
         assert (identity.name, identity.route, identity.systemic) == ("dexamethasone", route, systemic)
@@ -483,16 +483,16 @@ def test_the_route_of_the_instructions(dosages: list[dict[str, Any]], route: str
         ("lidocaine drip 2 mg/min", [], "intravenous"),
         ("methylprednisolone 80 mg IV", [{"text": "80 mg once"}], "intravenous"),
         ("methylprednisolone 80 mg IV", [{"text": "80 mg PO once"}], "by mouth"),
-        ("methylprednisolone 80 mg IV", [{"text": "80 mg PO"}, {"text": "40 mg"}], None),
+        ("methylprednisolone 80 mg IV", [{"text": "80 mg PO"}, {"text": "40 mg"}], ""),
         ("methylprednisolone 80 mg IM", [{"route": {"text": "intravenous"}}], "intravenous"),
         ("furosemide 10 mg/hr", [{"text": "continuous"}], "intravenous"),
-        ("furosemide 10 mg/hr", [{"text": "daily"}], None),
-        ("furosemide", [{"text": "continuous"}], None),
-        ("cough syrup for post nasal drip with codeine", [], None),
-        ("clotrimazole vaginal cream", [], None),
+        ("furosemide 10 mg/hr", [{"text": "daily"}], ""),
+        ("furosemide", [{"text": "continuous"}], ""),
+        ("cough syrup for post nasal drip with codeine", [], ""),
+        ("clotrimazole vaginal cream", [], ""),
     ],
 )
-def test_a_route_may_stand_beside_the_name(words: str, dosages: list[dict[str, Any]], route: str | None) -> None:
+def test_a_route_may_stand_beside_the_name(words: str, dosages: list[dict[str, Any]], route: str) -> None:
     assert identify(order(words, *dosages)).route == route
 
 

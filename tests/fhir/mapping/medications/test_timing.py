@@ -66,6 +66,7 @@ def test_a_local_code_can_say_as_needed() -> None:
 
 def test_the_text_of_a_code_is_read() -> None:
     assert _schedule(code={"text": "twice daily"}).high == 2.0
+    assert _schedule(code={"coding": [{"display": "twice daily"}]}).high == 2.0
 
 
 @pytest.mark.parametrize(
