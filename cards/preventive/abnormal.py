@@ -117,7 +117,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         if self.incomplete:
             return "" if test.is_incomplete else None
         name = test.words.lower()
-        is_named_otherwise = self.unless_named and self._patterns[2].search(name) is not None
+        is_named_otherwise = self._patterns[2].search(name) is not None
         if is_named_otherwise or (self.positive and test.is_positive is False):
             return None
         clauses = test.clauses
@@ -384,13 +384,12 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> _Problem | N
 
 
 def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, CodeableConcept, list[str]]]:
-    """Return the active problems that have codes of ICD-10, each with its concept and these."""
-    active = (
+    """Return the active problems, each with its concept and its codes of ICD-10."""
+    return [
         (condition, concept, [coding.code for coding in concept.coding if code_system(coding.system) == "icd10"])
         for condition in record.conditions
         if (concept := condition.code) is not None and condition_status(condition, record.as_of_epoch) != "past"
-    )
-    return [(condition, concept, codes) for condition, concept, codes in active if codes]
+    ]
 
 
 # What settles a result

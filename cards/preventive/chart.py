@@ -220,10 +220,9 @@ def _that_did_one(things: Iterable[tuple[_Thing, CodeableConcept | None]]) -> li
     """Return the same without those whose words say that the test was not done ("no colonoscopy", "incomplete ...")."""
     concepts = [(entry, concept) for entry, concept in things if concept is not None]
     with_names = ((entry, concept, tests_named(concept)) for entry, concept in concepts)
-    tests = (
+    return [
         (entry, names & _TALKS if names and _says_not_done(concept) else names) for entry, concept, names in with_names
-    )
-    return [(entry, names) for entry, names in tests if names]
+    ]
 
 
 def _says_not_done(concept: CodeableConcept) -> bool:

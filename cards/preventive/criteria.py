@@ -431,7 +431,7 @@ def _outside(service: PreventiveService, chart: JudgedChart) -> Judgement | None
 def _has_cervix(chart: JudgedChart) -> bool | None:
     """Whether the chart says so in an entry about the organ, or by a test of it; None where it says neither."""
     stated = _stated(chart, _CERVIX)
-    was_tested = chart.sex != "female" and bool(chart.done("cytology") or chart.done("hpv"))
+    was_tested = bool(chart.done("cytology") or chart.done("hpv"))
     return True if stated is None and was_tested else stated
 
 

@@ -378,8 +378,7 @@ def _recommended(item: DueVaccine) -> date:
 
 
 def _is_due(forecast: GroupForecast, as_of: date) -> bool:
-    is_open = forecast.status is SeriesStatus.NOT_COMPLETE
-    return is_open and forecast.recommended is not None and forecast.recommended <= as_of
+    return forecast.recommended is not None and forecast.recommended <= as_of
 
 
 def _is_shared_decision(forecast: GroupForecast, person: Person, as_of: date) -> bool:

@@ -69,7 +69,7 @@ class DosesByDay:
 
     def has_any(self, cvx: frozenset[str]) -> bool:
         """Whether one of these vaccines (none named: any) was given on any day."""
-        return bool(self._doses) and bool(self._days_of(cvx))
+        return bool(self._days_of(cvx))
 
     def latest(self, cvx: frozenset[str]) -> date | None:
         """Return the last day on which one of these vaccines was given."""

@@ -278,8 +278,7 @@ def evaluate_partners(rule: CompiledRule, alone: RuleContext, partners: Iterable
         for match in matches
         if match.rank != worst.rank and match.rank[0] != -SEVERITY["silent"]
     )
-    if len(same) > 1:
-        worst = replace(worst, context=replace(worst.context, partners=same))
+    worst = replace(worst, context=replace(worst.context, partners=same))
     return _unless_answered(replace(worst, less=less) if less else worst)
 
 

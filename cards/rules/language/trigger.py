@@ -115,7 +115,7 @@ class Selector:
         return tuple(
             ingredient
             for ingredient in identity.ingredients
-            if ingredient.rxcui in self.ingredients or (self.classes and self.classes & classes_of((ingredient,)))
+            if ingredient.rxcui in self.ingredients or not self.classes.isdisjoint(classes_of((ingredient,)))
         )
 
 

@@ -143,10 +143,9 @@ class PatientSession:
     def drafted(self) -> tuple[DraftMedication, ...]:
         """The drafts that are medications to be given, as orders of them or as services (vaccinations)."""
         # What is drafted still is what it was; a Medication among the drafts may be another one.
-        same = self._base is not None and self._base.medications.keys() == self.medications.keys()
-        drafted_before = (
-            {id(drafted.draft): drafted for drafted in self._base.drafted} if self._base is not None and same else {}
-        )
+        base, drafted_before = self._base, {}
+        if base is not None and base.medications.keys() == self.medications.keys():
+            drafted_before = {id(drafted.draft): drafted for drafted in base.drafted}
         read = (drafted_before.get(id(draft)) or self._read_medication(draft) for draft in self.drafts)
         return tuple([drafted for drafted in read if drafted is not None])
 
@@ -266,8 +265,6 @@ class PatientSession:
         by_key = self._by_key
         lists = [of_key for key in keys if (of_key := by_key.get(key))]
         candidates = lists[0] if len(lists) == 1 else _each_once(lists)
-        if most is None or len(candidates) <= most:
-            return [medication for medication in candidates if is_beside(medication, drafted)]
         return list(islice((medication for medication in candidates if is_beside(medication, drafted)), most))
 
     def selected(self, selector: Selector) -> list[CurrentMedication]:

@@ -273,12 +273,6 @@ def test_every_input_that_a_test_answers_is_one_of_an_equation() -> None:
     assert set().union(*(test.inputs for test in TESTS)) <= known
 
 
-def test_the_order_of_a_test_carries_its_code() -> None:
-    drafted = order_of_test(LIPIDS, "p1", "2026-11-20")
-    assert drafted["code"]["coding"] == [{"system": "http://loinc.org", "code": "57698-3", "display": "Lipid panel"}]
-    assert (drafted["status"], drafted["intent"]) == ("draft", "order")
-
-
 @pytest.mark.parametrize("systolic", range(140, 165))
 def test_people_in_100_are_never_in_a_band_that_is_not_reached(systolic: int) -> None:
     given = {"age": 60, "sex": "male", "total_cholesterol": 220, "hdl_cholesterol": 40, "sbp": systolic, "bmi": 28}
@@ -384,15 +378,6 @@ def test_a_model_with_several_horizons_gives_the_risk_at_each_on_the_card_and_in
     written, other = (msgspec.to_builtins(shown.extension)["org.cds-hooks-onnx"] for shown in (over_time, single))
     assert list(written["risk_by_years"]) == ["0.5", "1.0", "5.0"]
     assert "risk_by_years" not in other
-
-
-def test_a_measured_input_has_its_date_and_age_and_sex_have_none() -> None:
-    lines = [line for line in str(card("average").detail).splitlines() if line.startswith("  - ")]
-    measured = {feature.words for feature in features_named(load_model("mortality_5y").features) if feature.measured}
-    dated = {words for words in measured if any(f": {words} **" in line and "(2026-11-01)" in line for line in lines)}
-    shown = {words for words in measured if any(f": {words} **" in line for line in lines)}
-    assert dated == shown
-    assert len(shown) == sum("(2026-11-01)" in line for line in lines) < len(lines)
 
 
 def test_an_input_that_moves_nothing_neither_raises_nor_lowers() -> None:

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, Card, check_card
 from cards.compose.high_alert import NOT_COVERED, UncoveredDrug, high_alert_class, uncovered_card, uncovered_finding
 from cards.extension import Fact
-from cards.rules.engine.rule_book import rule_book
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.medications import table_rows
@@ -42,6 +42,11 @@ def _uncovered(as_of: datetime, *drugs: str, patient: dict[str, Any] | None = No
 )
 def test_a_drug_of_ismps_lists_has_its_class(words: str, name: str) -> None:
     assert high_alert_class(_of(words)) == name
+
+
+def test_a_drug_may_be_one_by_the_route_that_is_ordered() -> None:
+    routes = [replace(_of("norepinephrine"), route=route) for route in (None, "IV")]
+    assert [high_alert_class(medication) for medication in routes] == [None, "adrenergic agonists, IV"]
 
 
 @pytest.mark.parametrize(
@@ -98,11 +103,6 @@ def test_the_scope_of_an_uncovered_drug_stays_among_the_silences(as_of: datetime
     outcome = check(record_of({}, as_of), drafts_of(draft_of({"drug": "temsirolimus"})))
     assert "scope" in {reason for _, reason in reasons(outcome)}
     assert outcome.drafts == tuple(fact.source for fact in outcome.cards[0].own_extension.facts)
-
-
-def test_a_covered_high_alert_drug_is_one_that_a_rule_is_about() -> None:
-    own = [one for one in rule_book().rules_for(_of("warfarin 5 MG Oral Tablet")) if not one.rule.trigger.is_for_any]
-    assert own
 
 
 def test_the_card_and_the_finding_of_uncovered_drugs_whole() -> None:

@@ -1,6 +1,6 @@
 """Orders as suggestions of a card: their uuids, their ids, and the link to the page that explains it."""
 
-from cards.card import Action, CardIdentity, Link, OrderSuggestion, Suggestion, create_suggestion, order_suggestions
+from cards.card import Action, CardIdentity, OrderSuggestion, Suggestion, create_suggestion, order_suggestions
 
 IDENTITY = CardIdentity("uuid", lambda number: f"s-{number}", "https://cds.example/explain/1")
 TASK = OrderSuggestion("Order it", "Draft order.", {"resourceType": "Task", "status": "draft"})
@@ -23,8 +23,3 @@ def test_an_order_may_have_an_id_of_its_own() -> None:
     assert suggestion.uuid == "s-1"
     assert suggestion.actions[0].resource == {"resourceType": "Task", "id": "order-1", "status": "draft"}
     assert "id" not in TASK.order
-
-
-def test_a_card_has_one_link_to_its_explanation() -> None:
-    assert IDENTITY.links == (Link(label="Why this card", url="https://cds.example/explain/1", type="absolute"),)
-    assert IDENTITY.method_url == ""

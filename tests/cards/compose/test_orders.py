@@ -322,14 +322,16 @@ def test_the_facts_that_the_detail_does_not_say_follow_it() -> None:
         Fact("draft", "the draft"),
         Fact("egfr", "eGFR 25", effective="2026-11-01T08:00:00Z", source="Observation/e"),
         Fact("egfr", "eGFR 25 mL/min", effective="2026-11-01T08:00:00Z", source="Observation/e"),
+        Fact("egfr", "eGFR 24 mL/min", effective="2026-11-01T08:00:00Z", source="Observation/e"),
         Fact("fall", "a fall on 2026-10-03", effective="2026-10-03"),
         Fact("age", "70 years"),
+        Fact("age", "a child"),
         Fact("age", "70 years"),
         Fact("said", "Detail of a"),
         Fact("none", ""),
         Fact("sex", "fe*male"),
     )
-    line = ": eGFR 25 mL/min (2026-11-01); a fall on 2026-10-03; 70 years; fe\\*male."
+    line = ": eGFR 25 mL/min (2026-11-01); a fall on 2026-10-03; 70 years; a child; fe\\*male."
     assert _facts_line([finding("a", facts=facts[:4]), finding("b", facts=facts[4:])]) == line
     assert _facts_line([finding("a", facts=facts[:1])]) == ""
 

@@ -200,6 +200,7 @@ WOMAN, MAN, UNKNOWN = {"sex": "female"}, {"sex": "male"}, {"bmi": {"ge": 30}}
         ({"A": "any"}, [("A", MAN), ("A", UNKNOWN)], False),
         ({"A": "any", "B": "all"}, [("A", WOMAN), ("B", MAN)], False),
         ({"A": "any", "B": "all"}, [("A", WOMAN)], True),
+        ({"A": "all", "B": "any"}, [("A", WOMAN)], True),
     ],
 )
 def test_in_each_group_all_or_any_criteria_hold(groups: Any, tests: list[tuple[str, Json]], is_shown: bool) -> None:
@@ -218,14 +219,17 @@ def test_in_each_group_all_or_any_criteria_hold(groups: Any, tests: list[tuple[s
 
 
 def test_what_a_clinician_affirmed_counts_where_the_chart_does_not_contradict() -> None:
-    criteria = CriteriaSet("set", {"A": "all"}, (criterion("u", UNKNOWN), criterion("m", MAN), criterion("w", WOMAN)))
+    absent: Json = {"condition": {"icd10": ["E11"]}}  # nothing on record says the contrary
+    tests: dict[str, Json] = {"u": UNKNOWN, "m": MAN, "w": WOMAN, "a": absent}
+    criteria = CriteriaSet("set", {"A": "all"}, tuple(criterion(name, test) for name, test in tests.items()))
     row = replace(OPEN, basis="by-criteria", criteria="set")
-    answers = {"own": {"set": (frozenset({"u", "m", "w"}), "QuestionnaireResponse/q")}}
+    answers = {"own": {"set": (frozenset("umwa"), "QuestionnaireResponse/q")}}
     answer = answer_to(order_of(), row, criteria=criteria, answers=answers)
     assert answer is not None
     patient = ("Patient/p1",)
     assert [entry.seen for entry in answer.judged] == [
         Seen(True, ("QuestionnaireResponse/q",)), Seen(False, patient), Seen(True, patient),
+        Seen(True, ("QuestionnaireResponse/q",)),
     ]  # fmt: skip
     assert answer.response == "QuestionnaireResponse/q"
     of_other = answer_to(order_of(), row, criteria=criteria, answers={"own": {"other": answers["own"]["set"]}})

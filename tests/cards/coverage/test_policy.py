@@ -60,7 +60,12 @@ ENTERAL = Policy(
 def test_every_cell_of_a_folder_is_read(tmp_path: Path) -> None:
     later = POLICY | {"id": "own-later", "pa_valid_days": "-1", "waived": "no", "effective_from": "2027-01-01"}
     later |= {"effective_to": "", "covered": "not-covered", "pa_needed": "", "criteria": ""}
-    files = {"policies.csv": table(later, POLICY), "exempt_hospitals.csv": "hospital\n Location/H1 \n"}
+    other = PAYER | {"payer": "other", "name": "Other", "names": "", "identifiers": ""}
+    files = {
+        "payers.csv": table(PAYER, other),
+        "policies.csv": table(later, POLICY),
+        "exempt_hospitals.csv": "hospital\n Location/H1 \n",
+    }
     policies = load_policies(folder_of(tmp_path / "own", **files))
     names = frozenset({"ohp", "own plan", "own health plan"})
     identifiers = frozenset({"12345", "X-9"})
@@ -79,7 +84,7 @@ def test_every_cell_of_a_folder_is_read(tmp_path: Path) -> None:
     assert policies.criteria_of(first) == CriteriaSet("tube", {"A": "all"}, (criterion,))
     assert policies.criteria_of(second) is None
     assert policies.exempt_hospitals == {"location/h1"}
-    assert policies.own_payers == {"own"}
+    assert (set(policies.own_payers), policies.of_code("other", "B4150")) == ({"own", "other"}, ())
 
 
 def test_a_row_has_the_cells_of_the_columns(tmp_path: Path) -> None:
@@ -253,7 +258,8 @@ def test_a_coverage_of_blue_button_is_original_medicare_by_its_type_and_part(
         "class": [{"value": "Medicare"}, {"value": plan}],
         "payor": [{"identifier": {"value": "Centers for Medicare and Medicaid Services"}}],
     }
-    if kind is not None:
-        coverage["type"] = {"coding": [{"system": "https://nahdo.org/sopt", "code": kind}]}
-    read = find_payer(coverage, load_policies(), {})
-    assert (read.id if read is not None else None) == payer
+    for system in ("https://nahdo.org/sopt", "urn:oid:2.16.840.1.113883.3.221.5"):
+        if kind is not None:
+            coverage["type"] = {"coding": [{"system": system, "code": kind}]}
+        read = find_payer(coverage, load_policies(), {})
+        assert (read.id if read is not None else None) == payer

@@ -32,7 +32,7 @@ IRON_DEFICIENCY = number("2276-4", 6, "ng/mL", "2026-11-01"), number("718-7", 9.
 BACTERIA = result("630-4", "Escherichia coli >100,000 CFU/mL", "2026-11-10")
 MARKED = number(FIT, 0, "{ratio}") | {"valueQuantity": None, "interpretation": [concept(code="POS")]}
 MARKED["code"] |= {"text": "Hemoglobin, fecal, immunologic"}
-DECLINED: Json = {"text": "Colonoscopy declined"}
+DECLINED, AAA = {"text": "Colonoscopy declined"}, {"text": "Infrarenal aneurysm of 5.6 cm"}
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
 
@@ -95,6 +95,8 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ),
     ((report("Echographie de l'aorte", conclusion="Anévrisme de 5,8 cm"),), MAN, "aaa-repair"),
     ((report("CT abdomen", conclusion="Incidental 5.7 cm infrarenal AAA"),), MAN, "aaa-repair"),
+    ((problem("K63.5", onsetDateTime="2024-05-01") | {"code": AAA},), MAN, "aaa-repair"),
+    ((result(HPV, "No HPV 16; other types", interpretation=[concept(code="POS")]),), None, "hpv-other"),
     ((result(FIT, "Positivo"),), None, "stool-positive"),
     ((report("US aorta", "2024-05-01", conclusion="Aortic aneurysm 52 mm"),), None, "aaa-repair-women"),
     ((result(HCV_ANTIBODY, "Reactive"),), None, "hcv-antibody"),
@@ -209,6 +211,8 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ((result(HIV, "nicht positiv"), result(FIT, "no es positivo")), None),
         ((procedure("LEEP of cervix", "2026-10-01"),), None),
         ((procedure("LEEP of cervix", "2026-02-01"), result(HPV, "Not detected", "2026-08-01")), None),
+        ((result(FIT, "Positive"), result(PAP, "LSIL")), person("1970")),  # without an age
+        ((problem("K63.5", status="resolved", onsetDateTime="2024-05-01") | {"code": AAA},), MAN),
         ((result("630-4", "Mixed flora, <100,000 CFU/mL", "2026-11-10"), problem("Z34.90")), None),
     ],
 )
@@ -395,6 +399,9 @@ def test_the_card_says_the_day_what_follows_by_when_and_by_which_source() -> Non
     assert [suggestion.label for suggestion in card.suggestions] == ["Order: Colonoscopy after a positive stool test"]
     assert card.own_extension.results == (ResultToFollow("stool-positive", "2026-01-10", "2026-07-09"),)
     assert [fact.source for fact in card.own_extension.facts] == [stool.facts[0].source]
+    today = (AS_OF - timedelta(days=180)).date().isoformat()
+    (stool,) = opened(result(FIT, "Positive", today))
+    assert "; due by 2026-11-20 (" in (card_of(stool).detail or "")
 
 
 def test_a_card_of_several_results_names_warnings_first_and_counts_what_it_does_not_name() -> None:

@@ -235,6 +235,13 @@ STATES: list[tuple[str, tuple[Json, ...], Json | None, str]] = [
     (COLON, (_asked("Date of last colonoscopy", valueDateTime="2012-05-01"),), None, "due: interval-over"),
     (COLON, (_asked("Year of last colonoscopy", valueString="2012"),), None, "due: interval-over"),
     (COLON, (_asked("Most recent colonoscopy", valueString="about 3 years ago"),), None, "not known: not-charted"),
+    # A procedure with a result of its own is not that of the report of its day; a report without one is no screening.
+    (COLON, (procedure("Colonoscopy", outcome={"text": "Cecum reached"}),
+             report("Colonoscopy", conclusion="Inadequate bowel prep")), None, "not due: done"),
+    (CERVIX, (report("Pap smear", conclusion="Unsatisfactory for evaluation"),), None, "due: never-seen"),
+    ("breast-cancer", (report("Mammogram", conclusion="Incomplete views of the axilla, benign"),), None,
+     "not due: done"),
+    ("hiv", (), person(sex=None), "due: never-seen"),
     # After a positive stool test nothing is screened until a colonoscopy.
     (COLON, (POSITIVE_STOOL,), None, "not due: abnormal-result"),
     (COLON, (POSITIVE_STOOL, procedure("Colonoscopy", "2026-02-01")), None, "not due: done"),

@@ -58,12 +58,6 @@ def test_most_concepts_name_no_test() -> None:
     assert _named("", Coding(system=ICD9[0], code="47.09"), Coding(system=SNOMED)) == frozenset()
 
 
-def test_a_recommendation_is_cited_by_grade_and_year() -> None:
-    citations = {service.id: service.citation for service in PREVENTIVE.services}
-    assert citations["colorectal-cancer"] == "USPSTF A, 2021"
-    assert citations["breast-cancer"] == "USPSTF B, 2024"
-
-
 def test_the_order_of_a_recommendation_is_a_draft_for_the_patient_and_the_day() -> None:
     coding = {"system": LOINC, "code": "24606-6", "display": "MG Breast Screening"}
     expected = service_request(

@@ -26,6 +26,7 @@ from tests.fhir.builders import (
     allergy,
     condition,
     encounter,
+    medication_order,
     observation,
     problem,
     procedure,
@@ -90,6 +91,7 @@ def test_the_country_of_birth(written: str, country: str) -> None:
         ("mother had anaphylaxis to flu vaccine", []),
         ("no anaphylaxis to influenza vaccine", []),
         ("anaphylaxis to peanut", []),
+        ("reaction to MMR vaccine", []),
     ],
 )
 def test_an_anaphylaxis_to_a_vaccine_counts_from_the_problems_also_when_over(words: str, codes: list[str]) -> None:
@@ -229,6 +231,7 @@ def test_a_condition_of_the_chart_s_own_terms() -> None:
     leukaemia = condition("C91.00", "http://hl7.org/fhir/sid/icd-10-cm", onsetDateTime="2025-05-01")
     assert ("178", date(2025, 5, 1), "Condition/c-C91.00") in _observed(leukaemia)
     assert _to_check(leukaemia) == ["246"]
+    assert _to_check(medication_order("metformin 500 MG Oral Tablet", authoredOn="2026-11-01")) == []
 
 
 def test_a_pregnancy_is_counted_from_its_beginning_and_names_the_entry_that_says_so() -> None:
@@ -259,6 +262,7 @@ def test_doses_are_counted_from_a_day_and_before_another(
 ) -> None:
     wanted = [one for one in doses if (not cvx or one.cvx in cvx) and begin <= one.given < end]
     assert DosesByDay(doses).count(cvx, begin, end) == len(wanted)
+    assert DosesByDay(doses).has_any(cvx) is any(not cvx or one.cvx in cvx for one in doses)
 
 
 @given(DOSES, VACCINES, DAYS)

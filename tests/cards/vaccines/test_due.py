@@ -180,11 +180,6 @@ def test_its_reason_holds_since_the_first_day_where_each_is_dated(reasons: tuple
     assert due(reasons=since(*reasons)).reason_since == first
 
 
-def test_it_is_for_a_pregnancy_where_one_of_its_reasons_is() -> None:
-    assert due(reasons=(*since(""), PatientObservation(PREGNANT))).for_pregnancy is True
-    assert due(reasons=since("")).for_pregnancy is False
-
-
 def test_its_last_day_is_said_sixty_days_before() -> None:
     last, later = (Forecast(NOT_COMPLETE, latest=day) for day in (date(2010, 3, 2), date(2010, 4, 2)))
     assert due(later, last).last_day(date(2010, 1, 1)) == date(2010, 3, 2)  # in 60 days
@@ -396,6 +391,8 @@ def test_influenza_of_this_season_is_missing_where_no_dose_since_the_last_one_is
     knowledge.schedule.vaccines["10"] = Vaccine("ten", (AntigenAtAge("Influenza"),))
     answer = found(knowledge, as_of, *doses, **more)
     assert answer.of_season == ((("Influenza", date(2006, 6, 30)),) if is_missing else ())
+    assert answer.seasons_over == () or not answer.declined
+    assert series(dose(1, season_end=date(2006, 6, 30))).last_season_end is None, "of no dated season"
 
 
 # Forbidden, and what may be

@@ -227,22 +227,9 @@ def _until(years: int) -> SeriesDose:
 
 
 @pytest.mark.parametrize("status", SeriesStatus)
-def test_a_series_is_complete_by_its_status_alone(status: SeriesStatus) -> None:
-    assert _judged(status=status).is_complete is (status is COMPLETE)
-    assert _judged(status=status, given=(FIRST,)).is_complete is (status is COMPLETE)
-
-
-@pytest.mark.parametrize("status", SeriesStatus)
 def test_a_series_is_in_process_with_a_valid_dose_when_it_is_not_complete(status: SeriesStatus) -> None:
     assert _judged(status=status, given=(FIRST,)).is_in_process is (status is NOT_COMPLETE)
     assert _judged(status=status).is_in_process is False
-    assert _judged(status=status, rejected=(FIRST,)).is_in_process is False
-
-
-def test_a_series_without_an_earliest_date_has_no_finish_and_cannot_be_completed() -> None:
-    candidate = _judged(earliest=None, left=(SeriesDose(), _after(30)))
-    assert candidate.finish is None
-    assert candidate.is_completable is False
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,10 @@ def test_a_dose_of_an_earlier_pregnancy_holds_none_of_this_one_back() -> None:
         assert bool(held) is holds
 
 
+def test_of_a_child_a_dose_against_tetanus_is_not_too_old_after_ten_years() -> None:
+    assert [item.group for item in _due("DTaP", "2014-02-01", born="2010-05-05")[1].uncoded] == ["DTaP/Tdap/Td"]
+
+
 def test_a_refused_entry_and_one_of_the_future_hold_nothing_back() -> None:
     assert _due("Shingrix", "2026-12-24")[1].uncoded == ()
     assert _due("Shingrix", None, cvx="187")[1].uncoded[0].group == "Zoster"

@@ -104,6 +104,14 @@ def test_missing_data_is_asked_for_where_a_band_hangs_on_it(missing: Json, is_as
         assert (finding.summary, finding.detail) == ("Weigh first.", "No weight.")
 
 
+def test_missing_data_of_critical_bands_is_not_asked_for_where_another_band_hangs_on_it() -> None:
+    bands = band("a", UNKNOWN, asks="change"), band("b", FALSE, "critical")
+    assert isinstance(
+        evaluated(rule_of(*bands, missing_data=[_missing(TRUE, ["critical"])]), context_of(DRAFT)), NoMatch
+    )
+    assert found(rule_of(band("a", TRUE, asks="change")), context_of(DRAFT)).asks == "change"
+
+
 def test_of_two_partners_the_worse_one_is_said_and_the_milder_one_is_named() -> None:
     rule = rule_of(band("bad", OF_WARFARIN, "critical"), band("mild", OF_ASPIRIN, "info"), band("none", FALSE))
     for order in ([WARFARIN, ASPIRIN], [ASPIRIN, WARFARIN]):

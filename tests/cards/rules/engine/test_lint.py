@@ -95,6 +95,12 @@ FAULTS: list[tuple[str, Callable[[Json], Any]]] = [
     (_GROUPS, lambda raw: _band(raw).update(when={"condition_any": ["diabetis"]})),
     ("analytes.csv has no 'sugar'", lambda raw: _band(raw).update(when={"lab": "sugar", "lt": 3})),
     ("stands 2 times", lambda raw: raw["rules"].append(copy.deepcopy(_metformin(raw)))),
+    (
+        "('rules', 1) rule",
+        lambda raw: raw["rules"].extend(
+            _metformin(raw) | {"id": name} for name in (_metformin(raw)["id"], "renal-other")
+        ),
+    ),
     ("stands 2 times", lambda raw: _metformin(raw)["bands"].append(copy.deepcopy(_band(raw)))),
     ("used by nobody", lambda raw: raw["shared"]["predicates"].update(idle={"always": True})),
     ("always recommended", lambda raw: _band(raw)["suggestions"].extend([{"use": "cancel", "recommended": True}] * 2)),

@@ -64,6 +64,7 @@ def test_a_dose_is_not_rounded_across_the_limit_that_it_is_over() -> None:
         (["simvastatin", "clarithromycin"], "simvastatin and clarithromycin"),
         (["atorvastatin", "clarithromycin"], "atorvastatin and 1 more"),
         (["aspirin", "digoxin", "warfarin"], "aspirin and 2 more"),
+        (["aspirin", "digoxin", "niacin"], "aspirin and 2 more"),
     ],
 )
 def test_other_drugs_are_named_while_they_are_two_and_short(drugs: list[str], words: str) -> None:
@@ -100,7 +101,9 @@ def test_the_newest_of_several_problems_is_named() -> None:
     recent: Json = {"recent_problem": {"icd10": ["R69"], "within_days": 30}}
     problems = [_problem("Old", "2026-11-01", "a"), _problem("New", "2026-11-12T08:00:00Z", "b"),
                 _problem("Middle", "2026-11-10", "c")]  # fmt: skip
-    assert _word("problem", context_of(DRAFT, more=problems), recent) == "new (2026-11-12)"
+    both = {"all": [recent, {"active": {"classes": ["nsaid"]}}]}
+    context = context_of(DRAFT, more=problems, active=[{**_drug("ibuprofen"), "days_ago": 1}])
+    assert _word("problem", context, both) == "new (2026-11-12)"
 
 
 EGFR: Json = {"derived": "egfr_best", "lt": 30}

@@ -3,11 +3,9 @@
 from itertools import permutations
 from typing import Any
 
-import msgspec
 import pytest
 
-from cards.extension import Fact
-from cards.rules.conditions.condition import Predicate, needs
+from cards.rules.conditions.condition import needs
 from cards.rules.engine import rule_book as books
 from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.family import Family
@@ -16,8 +14,8 @@ from cards.rules.language.rule import RuleError
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept
 from fhir.record.datatypes import CodeableConcept
 from fhir.record.refusals import WhyNot
-from tests.cards.rules.contexts import AS_OF, session_of, study_context_of
-from tests.cards.rules.engine.made_rules import MADE, band, rule_of
+from tests.cards.rules.contexts import session_of, study_context_of
+from tests.cards.rules.engine.made_rules import band, rule_of
 
 Json = dict[str, Any]
 METFORMIN: Json = {"drug": "metformin 500 MG Oral Tablet", "dose": "1 tablet", "times": 2}
@@ -98,6 +96,13 @@ def test_a_rule_waits_for_the_signing_with_the_bands_that_speak(indicator: str, 
     rule = _rule("a", band("x", {"signing": True}, indicator), band("y", TRUE))
     said = "Rule a: only in part checked, the rest when the order is signed."
     assert rule.at_selection == (said if waits else "")
+
+
+def test_the_scope_says_what_waits_for_the_signing() -> None:
+    session = session_of(METFORMIN)
+    for when, waits in (({"signing": True}, True), (TRUE, False)):
+        scope = RuleBook([_rule("a", band("x", when))]).scope_of(session.drafted[0], session.record, signing=False)
+        assert ("The rest is checked when the order is signed." in scope.text) is waits
 
 
 def test_what_may_still_be_found_after_a_suggestion_is_accepted() -> None:
@@ -346,14 +351,6 @@ def test_a_rule_reads_the_data_of_all_its_conditions() -> None:
                  questions=[{"text": "q", "when": lab("sodium")}])  # fmt: skip
     assert rule.needs.analytes == {"alt", "ast", "tsh", "potassium", "inr", "qtc", "sodium"}
     assert rule.band_uses == {"lab:potassium"}
-
-
-def test_a_predicate_has_no_facts_and_needs_of_its_own_by_default() -> None:
-    predicate = Predicate(lambda _context: True)
-    assert msgspec.structs.astuple(predicate)[2:] == (frozenset(), frozenset(), needs())
-    assert predicate.facts(study_context_of(PSA)) == []
-    assert Fact("a", "b") == Fact("a", "b", None, None, None, None)
-    assert (MADE.name, AS_OF.year) == ("made", 2026)
 
 
 # Which rules a medication activates depends on that medication alone, not on those that were asked of before it.

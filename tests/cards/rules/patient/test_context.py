@@ -57,7 +57,7 @@ def test_what_is_doubtful_is_told_where_no_problem_of_a_finding_is_confirmed() -
 def test_a_pregnancy_is_shown_with_its_date() -> None:
     context = context_of(METFORMIN, sex="female", age=30, conditions=[["pregnancy", 60]])
     (fact,) = context.condition_facts("pregnancy")
-    assert (fact.text, fact.effective) == ("pregnancy", "2026-09-21")
+    assert (fact.text, fact.value, fact.effective) == ("pregnancy", "72892002", "2026-09-21")
     assert context.condition_facts("hf") == []
     assert [context.has_condition(key) for key in ("pregnancy", "hf")] == [True, False]
     assert context_of(METFORMIN, not_sent=["Condition"]).has_condition("hf") is None
@@ -110,6 +110,10 @@ BARE: Json = {"drug": METFORMIN["drug"]}
          ("weight-missing", "the weight on record is too old for a child.")),
         (METFORMIN, {"age": None}, ["age"], ("age-missing", "no birth date on record.")),
         (METFORMIN, {"sex": None}, ["sex"], ("sex-missing", "no sex on record.")),
+        (METFORMIN, {"age": None, "labs": [["body_weight", 70, 3]]}, ["age"],
+         ("age-missing", "no birth date on record.")),
+        (METFORMIN, {"sex": None, "not_sent": ["body_weight"]}, ["sex"], ("sex-missing", "no sex on record.")),
+        (METFORMIN, {"not_sent": ["Condition"]}, ["lab:potassium"], ("data-missing", "not known: potassium.")),
         (METFORMIN, {}, ["gestation"], ("gestation-unknown", "the week of pregnancy is not on record.")),
         (METFORMIN, {"not_sent": ["Condition"]}, ["conditions"],
          ("conditions-missing", "the problem list is not known.")),
@@ -168,6 +172,8 @@ def test_partners_of_which_nobody_knows_are_told_where_all_are_such() -> None:
     drafted = session.drafted[0]
     partners = list(session.partners_of(drafted, [Selector(frozenset({WARFARIN_CODE, ASPIRIN_CODE}))]))
     assert [one.is_uncertain for one in partners] == [False, True]
+    one_key = session.partners_of(drafted, [_selector(WARFARIN_CODE, ASPIRIN_CODE)], frozenset({ASPIRIN_CODE}))
+    assert [one.medication.name for one in one_key] == ["aspirin"]
     ingredient = drafted.medication.ingredients[0]
     uncertain = RuleContext(session, drafted, ingredient, partners=(partners[1],))
     assert uncertain.uncertain_partners() == (

@@ -72,6 +72,8 @@ def test_an_estimate_in_words(patient: Json, name: str, phrase: str, statement: 
     assert estimate is not None
     assert measurements.phrase(estimate, [30]) == phrase
     assert measurements.notes(estimate) == notes
+    reported = estimate.method == "reported" and not estimate.disputed
+    assert (len(context.estimate_facts(name)) == 1) is (reported or not estimate.inputs)
     assert context.estimate_facts(name, [30])[0].text == statement
     assert context.estimate_phrases([name, "age"]) == [measurements.phrase(estimate)]
 
@@ -125,6 +127,7 @@ def test_how_sure_an_egfr_is(patient: Json, unsure: bool, unsure_critical: bool,
     assert answers == [unsure, unsure_critical]
     assert (context.gives_no_dose, context.is_unstable) == (no_dose, unstable)
     assert context.is_doubtful(["egfr_best"]) is unsure
+    assert bool(context.notes(["lab:creatinine"])) is unstable
     assert context.is_unsure(["age"], critical=True) is False
 
 

@@ -9,7 +9,7 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.orders import DraftOrder
 from cards.rules.patient.session import PatientSession, newest_weight
 from fhir.terminology.medications import INGREDIENTS
-from tests.cards.rules.contexts import context_of, session_of
+from tests.cards.rules.contexts import AS_OF, context_of, session_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.fhir.builders import SNOMED, concept, observation
 
@@ -45,6 +45,20 @@ def test_whether_a_medication_is_one_that_the_patient_reacts_to(
 def test_which_lists_came(not_sent: list[str], known: tuple[bool, bool]) -> None:
     session = session_of(IBUPROFEN, not_sent=not_sent)
     assert (session.knows_conditions, session.knows_allergies) == known
+
+
+def test_a_medication_that_is_drafted_later_says_what_an_earlier_draft_is() -> None:
+    reference = {"medicationReference": {"reference": "Medication/9"}}
+    order = {
+        name: value for name, value in draft_of(IBUPROFEN, "active-0").items() if name != "medicationCodeableConcept"
+    }
+    drafts = drafts_of(order | reference, {"resourceType": "Medication", "id": "9", "code": {"text": "warfarin 5 MG"}})
+    record = record_of({"active": [IBUPROFEN]}, AS_OF)
+    before = PatientSession(record, drafts[:1], signing=True)
+    after = PatientSession(record, drafts, signing=True, base=before)
+    for session, names, active in ((before, ["Medication/9"], []), (after, ["warfarin"], ["ibuprofen"])):
+        assert [drafted.medication.name for drafted in session.drafted] == names
+        assert [medication.medication.name for medication in session.active] == active
 
 
 def test_how_far_back_kidney_function_is_looked_for() -> None:

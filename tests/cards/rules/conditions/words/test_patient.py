@@ -151,6 +151,8 @@ def test_a_problem_that_is_meant_by_group_and_by_code_is_told_once() -> None:
     by_group: Json = {"recent_problem": {"groups": ["gout"], "within_days": 30}}
     bleeding = context_of(DRAFT, more=[_problem(_concept("Bleeding", "K92.2"))])
     assert answer(by_group, bleeding) is False
+    by_snomed: Json = {"recent_problem": {"snomed": ["74474003"], "within_days": 30}}
+    assert answer(by_snomed, context_of(DRAFT, more=[_problem(_concept("Bleeding", "74474003", SNOMED))])) is True
 
 
 @pytest.mark.parametrize(
@@ -187,6 +189,7 @@ def test_one_group_of_several_is_enough_and_its_facts_are_told() -> None:
     assert [(fact.name, fact.effective, fact.source) for fact in told(spec, listed)] == [
         ("hf", "2026-11-10", "Condition/condition-hf")
     ]
+    assert answer(spec | {"within_days": 9}, listed) is False
     assert answer(spec, context_of(DRAFT)) is False
     assert answer(spec, context_of(DRAFT, not_sent=["Condition"])) is None
     assert predicate_of(spec).uses == {"conditions", "condition:gout", "condition:hf"}
