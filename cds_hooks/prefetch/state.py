@@ -358,11 +358,11 @@ def has_missing_medications(request: CDSRequest, templates: Templates) -> bool:
 
 def missing_medications(request: CDSRequest, values: Mapping[str, Any]) -> list[str]:
     """Return the ids of Medications that are referred to and not there, in order of appearance."""
-    there: set[str] = set()
+    there: set[str | None] = set()
     referred: list[Reference] = []
     for resource in _resources_of_values(values.values()):
         if isinstance(resource, Medication):
-            there.add(resource.id or "")
+            there.add(resource.id)
             referred += [part.itemReference for part in resource.ingredient if part.itemReference is not None]
         elif resource.medicationReference is not None:
             referred.append(resource.medicationReference)

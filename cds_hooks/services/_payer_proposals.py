@@ -32,7 +32,7 @@ def proposed(
         return
     for row in rows.by_code.get((answer.payer.id, answer.code[1]), ()):
         is_wanted = options[_TOPICS[row.kind].code] and row.is_in_force(today)
-        if not is_wanted or (row.kind != "form" and row.value in codes):
+        if not is_wanted or row.value in codes:
             continue
         actions = tuple(_actions(call, note, row, base))
         if actions:

@@ -141,7 +141,9 @@ def _reviewed_drugs(
 
     def evaluate(drafted: DraftMedication) -> DraftEvaluation:
         name = drafted.draft.name
-        return evaluated.get(name) or evaluated.setdefault(name, review_book().evaluate(session, drafted))
+        if name not in evaluated:
+            evaluated[name] = review_book().evaluate(session, drafted)
+        return evaluated[name]
 
     by_draft = []
     reports = _reports_from_65 if is_older else _reports_under_65

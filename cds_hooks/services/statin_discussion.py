@@ -214,8 +214,8 @@ def statin_indication(record: PatientRecord) -> Indication | None:
     return _of_condition("diabetes", f"diabetes, age {age}", diabetes) if diabetes is not None else None
 
 
-def _of_condition(name: str, words: str, hit: ConditionHit, source: tuple[str, str] | None = None) -> Indication:
-    return Indication(name, words, fact_of_condition(name, hit), *(source or _CHOLESTEROL_2018))
+def _of_condition(name: str, words: str, hit: ConditionHit, source: tuple[str, str] = _CHOLESTEROL_2018) -> Indication:
+    return Indication(name, words, fact_of_condition(name, hit), *source)
 
 
 def _takes_pcsk9(record: PatientRecord) -> bool:

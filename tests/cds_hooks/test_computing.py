@@ -60,6 +60,12 @@ async def test_a_middling_call_is_large_while_another_client_calls_and_for_a_sec
     assert Computing(60).is_large(LARGE_BYTES)
 
 
+async def test_a_call_that_came_large_is_computed_beside_the_loop_whatever_is_fetched_for_it() -> None:
+    async with CallUnderWay(Computing(60), "a", LARGE_BYTES) as turn:
+        turn.weigh(0, 0)
+        assert await turn.compute(threading.get_ident) != threading.get_ident()
+
+
 async def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> None:
     with pytest.raises(CallTimedOut, match=r"No answer within 0\.01 seconds"):
         async with CallUnderWay(Computing(0.01), "a"):

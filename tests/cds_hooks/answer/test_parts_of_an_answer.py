@@ -1,6 +1,7 @@
 """What each stage hands on, member by member: what is asked of the parts of the server, and what is recorded."""
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +10,8 @@ import msgspec
 import orjson
 import pytest
 
-from cards.card import Action
+from cards.card import Action, Card, Source
+from cards.extension import EXTENSION_KEY, CardExtension, FindingReference, WorklistEntry
 from cds_hooks.answer import (
     Advised,
     Answered,
@@ -18,6 +20,7 @@ from cds_hooks.answer import (
     Recording,
     Selected,
     Understood,
+    _cards_of,
     _refusal,
     advise,
     checked_call,
@@ -286,6 +289,33 @@ def test_changes_that_the_client_makes_itself_are_held_back_in_silent_mode(silen
     assert written.decision.outcome == ("cards" if silent is None else "silent")
     without, _ = _selected(Advice(), _checked(silent))
     assert without.silences == []
+
+
+def test_changes_that_the_client_makes_itself_are_held_back_with_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    withheld = WhyNot("p", "shadow", "It is not approved.")
+    monkeypatch.setattr("cds_hooks.answer.why_package_withheld", lambda _: withheld)
+    selected, _ = _selected(Advice(system_actions=[Action(type="update", description="d")]), _checked())
+    assert (list(selected.system_actions), selected.silences) == ([], [withheld])
+    assert _selected(Advice(), _checked())[0].silences == []
+
+
+@pytest.mark.parametrize(("findings", "times"), [((), 1), ((FindingReference("dz-hf-tzd", "hf"),), 2)])
+def test_what_another_service_advises_is_kept_where_nothing_of_it_can_rest(findings: Any, times: int) -> None:
+    asked_of: list[Any] = []
+
+    async def decide(given: Any) -> Advice:
+        asked_of.append(given)
+        extension = {EXTENSION_KEY: CardExtension(findings=findings)}
+        card = Card(uuid="1", summary="s", indicator="info", source=Source(label="x"), extension=extension)
+        entry = WorklistEntry(test="t", purpose="p", because="offered-before")
+        return Advice(cards=[card], visit_rank=VisitRank.TIME_BOUND, reminders={"1": entry})
+
+    call = opened()
+    call = msgspec.structs.replace(call, service=dataclasses.replace(call.service, decide=decide))
+    advised = asyncio.run(advise(opened(), _chart(opened())))
+    for _ in range(2):
+        assert [card.rank for card in asyncio.run(_cards_of(call, advised, "cards"))] == [VisitRank.TIME_BOUND]
+    assert len(asked_of) == times
 
 
 def test_an_answered_finding_is_recorded_with_its_silence_where_the_service_hands_that_on() -> None:

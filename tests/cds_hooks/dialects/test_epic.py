@@ -66,6 +66,8 @@ def test_a_label_that_the_description_begins_with_is_not_said_twice() -> None:
 
 
 def test_many_suggestions_have_uuids_of_their_own() -> None:
+    two = (_suggestion("Order a drug", ORDER), _suggestion("Order a test", TEST, number=2))
+    assert len(shape(_card(*two), "full").suggestions) == 2
     many = [_suggestion(f"Replace by {n}", REMOVE, ORDER, number=1) for n in range(1, 5)]
     uuids = [each.uuid for each in shape(_card(*many), "full").suggestions]
     assert len(set(uuids)) == len(uuids)

@@ -63,6 +63,8 @@ def test_the_drafts_of_the_context_and_the_orders_asked_for_are_the_same_in_a_re
     request: Any = SimpleNamespace(context=context, wants_timings=False)
     orders = {"drafts": drafts} if drafts else None
     content = write_facts(request, (), NO_PREFETCH, {"MedicationRequest/b": SECOND}, orders, b"", ())
+    assert b"p1" not in content
+    assert (b"sent_as_drafts" in content) is (drafts == [DRAFT, SECOND])
     recorded = {"drafts": msgspec.Raw(msgspec.json.encode(drafts))} if drafts else None
     call = FactsOfCall(content, None, OfBasis(orders=recorded), "p1")
     assert json.loads(bytes(call.context))["draftOrders"] == [DRAFT, SECOND]
@@ -70,4 +72,5 @@ def test_the_drafts_of_the_context_and_the_orders_asked_for_are_the_same_in_a_re
 
 
 def test_orders_that_no_decision_recorded_are_none() -> None:
+    assert json.loads(bytes(_call({}, context={"draftOrders": {}}).context))["draftOrders"] == {}
     assert json.loads(_call({}, sent_as_drafts=["MedicationRequest/b"]).sent[1])["entry"] == []

@@ -1,6 +1,7 @@
 """What became of every key of one call, with what it took, of a FHIR server that answers at once."""
 
 import asyncio
+import dataclasses
 from typing import Any, cast
 
 import pytest
@@ -119,12 +120,29 @@ def test_products_that_a_key_asks_for_are_asked_for_once(monkeypatch: pytest.Mon
     assert (part.reason, part.cause) == ("partial", "not-fetched")
     assert part.text == "1 medication is only referred to; it took too long"
 
+    all_there = FetchResult(_lean(*map(_medication, ("plain", "far", "other"))), (), 1, 10, late)
+    call, asked = filled(Medication=all_there, Observation=labs)
+    assert call.states["medications"] == known
+
     call, asked = filled(Medication=late, Observation=labs)
     assert call.states["medications"].text == "2 medications are only referred to; it took too long"
 
     call, asked = filled(Medication=FetchResult(_lean(_medication("plain")), (), 1, 10), Observation=late)
     assert asked[2:] == ["_id=other&_count=1"]
     assert call.states["medications"] == known
+
+
+def test_what_needs_the_next_page_of_another_key_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, rest = _order(1, "Medication/plain"), _order(2, "Medication/far")
+    needing = dataclasses.replace(
+        PRODUCTS, query="Medication?_id={{%medications.entry.resource.medication.resolve().id}}"
+    )
+    cut = KeyState(ORDERS, "given", "partial", "next-page", sent_as="medications")
+    request = structs.replace(_request("http://127.0.0.1:9/fhir"), prefetch={"medications": _lean(first)})
+    products = FetchResult(_lean(*map(_medication, ("plain", "far"))), (), 1, 10)
+    server = _Server(next=FetchResult(_lean(first, rest), (), 2, 10), Medication=products)
+    _fill(server, monkeypatch, cut, _gap(needing), request=request)
+    assert [query for query, *_ in server.asked] == ["next", "_id=plain,far"]
 
 
 # Which server is asked

@@ -11,7 +11,7 @@ from fhir.client.client import FetchResult
 from fhir.client.errors import FetchError
 from fhir.record.refusals import Refusal
 from tests.cds_hooks.prefetch.test_fetch_engine import _medication, _order, _request
-from tests.cds_hooks.prefetch.test_fill import ORDERS, _fill, _lean, _Server
+from tests.cds_hooks.prefetch.test_fill import ORDERS, RESULTS, _fill, _lean, _Server
 
 DRAFTED = replace(ORDERS, key="drafted")
 KNOWN = KeyState(ORDERS, "given", sent_as="medications", text="as sent")
@@ -46,10 +46,11 @@ def test_what_a_search_for_medications_brought_and_refused_is_kept(monkeypatch: 
 
 def test_medications_that_did_not_come_make_the_orders_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     late, cut = FetchError("it took too long"), KeyState(DRAFTED, "given", "partial", "cut", "sent in part")
-    call = _fill(_Mixtures(late), monkeypatch, KNOWN, cut, request=_asked_for("far"))
+    labs = KeyState(RESULTS, "given", text="as sent")
+    call = _fill(_Mixtures(late), monkeypatch, KNOWN, cut, labs, request=_asked_for("far"))
     assert call.states["medications"].text == "1 medication is only referred to; it took too long"
     assert set(call.values) == {"medications"}
-    assert call.states["drafted"] is cut
+    assert (call.states["drafted"], call.states["labs"]) == (cut, labs)
 
 
 def test_what_fails_at_a_deeper_level_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:

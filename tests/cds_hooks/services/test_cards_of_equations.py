@@ -180,6 +180,7 @@ UNBORN = {name: value for name, value in MAN.items() if name != "birthDate"}
         ([creatinine(2.0, 10), creatinine(1.9, 100), creatinine(1.0, 101)], MAN, False),
         ([creatinine(2.0, 10), creatinine(1.9, 100.1), creatinine(1.0, 101)], MAN, True),
         ([creatinine(2.0, 10), creatinine(1.9, 60)], MAN, False),
+        ([creatinine(2.0, 10), creatinine(1.9, 110), creatinine(1.0, 110)], MAN, False),
         ([creatinine(2.0, 10), creatinine(1.0, 60), creatinine(1.9, 110)], MAN, False),
         ([creatinine(2.0, 10), creatinine(1.0, 110), creatinine(1.0, 600)], MAN, False),
         ([creatinine(AT_60, 10), creatinine(1.29, 110), creatinine(0.7, 600)], MAN, False),
@@ -634,6 +635,8 @@ def test_why_no_statin_is_discussed(resources: list[Json], more: Json, reason: t
 def test_lipids_are_not_ordered_for_the_risk_where_a_cancer_is_treated(
     more: list[Json], offers: list[str] | None
 ) -> None:
+    lacks_egfr = (value for value in MEASURED if value is not MEASURED[1])
+    assert why_silent(decided(STATIN, call_about(visit(), *LIPIDS, *lacks_egfr)))[0][0] == "input-missing"
     advice = decided(STATIN, call_about(visit(), *MEASURED, *more))
     if offers is None:
         assert [reason for reason, _ in why_silent(advice)] == ["input-missing"]

@@ -151,6 +151,10 @@ def test_an_order_is_named_by_its_words_else_by_its_codes() -> None:
         resource = {"code": {"coding": [{"display": display} for display in displays]}}
         ordered: Any = SimpleNamespace(resource=resource, codes=[("cpt", "97110")], reference="ServiceRequest/1")
         assert _words_of(ordered) == words
+    bare: Any = SimpleNamespace(resource={}, codes=[], reference="ServiceRequest/1")
+    assert _words_of(bare) == "ServiceRequest/1"
+    bare.resource = {"medicationCodeableConcept": {"text": "A drug"}}
+    assert _words_of(bare) == "A drug"
 
 
 DEEP = b'{"a":' * 100 + b"1" + b"}" * 100
@@ -241,6 +245,7 @@ def test_each_coverage_has_the_payer_of_its_rules_or_a_reason() -> None:
     ]
     for beneficiary in ("Patient/p", "https://x.example/Patient/p", "RelatedPerson/r", ""):
         assert _paired(coverage(beneficiary={"reference": beneficiary})) == ([medicare], [])
+    assert _paired(coverage(beneficiary=None)) == ([medicare], [])
     with pytest.raises(BadRequest, match="A Coverage is of another patient than context"):
         _paired(coverage(beneficiary={"reference": "Patient/q"}))
 
@@ -414,6 +419,8 @@ def test_a_coverage_that_the_payer_knows_otherwise_is_offered_as_one_change(tmp_
     younger = cards_of(tmp_path / "c", [order("E0601")], [patient("1956-06-15"), old])
     assert "insurance" not in younger, "the number alone may be another person's"
     assert "insurance" not in cards_of(tmp_path / "e", [order("E0601")], [old]), "nothing is known of the patient"
+    off = {"davinci-crd.configuration": {"insurance": False}}
+    assert "insurance" not in cards_of(tmp_path / "f", [order("E0601")], [patient(), old], extension=off)
     unknown = patient() | {"identifier": [{"type": MEMBER, "value": "M-1"}]}
     (card,) = cards_of(tmp_path / "d", [order("E0601")], [unknown])["insurance"]
     (action,) = actions_of(card)

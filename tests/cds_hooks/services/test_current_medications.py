@@ -35,7 +35,7 @@ def _order(words: str = "atorvastatin 20 MG Oral Tablet", **more: Any) -> Json:
 )
 def test_a_button_of_the_review_names_its_drug(label: str, actions: list[str | None], shown: str) -> None:
     made = [
-        SimpleNamespace(type="update" if status else "create", resource={"status": status} if status else {})
+        SimpleNamespace(type="update" if status else "create", resource={"status": status} if status else None)
         for status in actions
     ]
     assert _label(cast("Any", SimpleNamespace(label=label, actions=made)), "ibuprofen") == shown

@@ -37,10 +37,13 @@ from cds_hooks.services._follow_up import (
     booked_follow_up,
 )
 from cds_hooks.services._service import ServiceInput
+from cds_hooks.services.anticoagulation_discussion import EQUATION, _for_any_rhythm
 from fhir.mapping.conditions import ConditionHit
 from fhir.mapping.stays import current_stay
 from fhir.record.datatypes import parse_time
 from fhir.record.record import PatientRecord
+from fhir.record.refusals import WhyNot
+from models_onnx.equations.calculate import inputs_from_record
 from models_onnx.equations.declaration import get_equation
 from tests.fhir import builders
 from tests.fhir.builders import (
@@ -281,6 +284,14 @@ def test_a_past_fibrillation_is_on_the_problem_list_or_was_ablated(resource: Jso
         assert (hit.source, hit.status) == ("Procedure/p1", "past")
 
 
+def test_of_a_past_rhythm_only_the_lack_of_an_active_one_is_passed_over() -> None:
+    charted = inputs_from_record(EQUATION, record_of())
+    assert _for_any_rhythm(charted, None) is charted
+    assert (charted.excluded is not None, _for_any_rhythm(charted, LISTED).excluded) == (True, None)
+    other = replace(charted, excluded=WhyNot("s", "excluded", "t", ("mitral_stenosis",)))
+    assert _for_any_rhythm(other, LISTED) is other
+
+
 def test_a_past_rhythm_is_given_with_its_code_and_day() -> None:
     coded_one = past_rhythm(record_of(problem("Hypertension"), condition("I48.91", ICD10)))
     assert coded_one is not None
@@ -319,6 +330,7 @@ def test_who_gets_no_advice_whatever_the_result(resources: list[Json], patient: 
 
 def test_words_of_a_short_life_name_no_single_disease() -> None:
     record = record_of(problem("Limited life expectancy"), problem("Metastatic breast cancer", id="c2"))
+    assert named_by_problem(record_of(problem("Mother: metastatic breast cancer")), "cancer_metastatic") is None
     hit = named_by_problem(record, "cancer_metastatic")
     assert hit is not None
     assert hit.source == "Condition/c2"
@@ -455,6 +467,7 @@ def booking(days: float, status: str = "booked", who: str | None = "Patient/p1",
         (booking(3, words="") | {"appointmentType": {"text": "MRI"}}, False),
         (booking(3, words="") | {"serviceType": [{"text": "Colonoscopy"}]}, False),
         (booking(3) | {"start": None}, False),
+        (booking(3) | {"description": None}, True),
     ],
 )  # fmt: skip
 def test_a_booked_visit_of_the_next_two_weeks_is_a_follow_up(made: Json, *, is_booked: bool) -> None:

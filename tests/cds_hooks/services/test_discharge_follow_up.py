@@ -25,6 +25,7 @@ from tests.cds_hooks.services.equation_calls import (
     service_request,
     visit_of,
 )
+from tests.fhir import builders
 
 HOME = ("discharge-follow-up", "going-home")
 
@@ -138,6 +139,18 @@ def test_an_active_order_is_stopped_and_never_deleted(tmp_path: Path, as_of: dat
     assert all(
         each["category"][0]["coding"][0]["code"] == "discharge" for each in ordered if "medication" in json.dumps(each)
     )
+
+
+def test_with_palliative_care_only_what_is_critical_is_told(tmp_path: Path, as_of: datetime) -> None:
+    def comfort(request: dict[str, Any]) -> None:
+        palliative, infarction = builders.problem("Palliative care"), builders.condition("I21.4", builders.ICD10)
+        for problem in (palliative, infarction | {"onsetDateTime": as_of.isoformat()}):
+            problem["subject"] = {"reference": f"Patient/{request['context']['patientId']}"}
+            request["prefetch"]["conditions"]["entry"].append({"resource": problem})
+
+    answer = _answer(tmp_path, as_of, change=comfort)
+    assert answer.json()["cards"] == []
+    assert "palliative" in {reason for _, reason in _reasons(answer)}
 
 
 @pytest.mark.parametrize("category", [["inpatient"], "inpatient"])

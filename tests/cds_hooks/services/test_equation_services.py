@@ -195,6 +195,7 @@ def test_the_follow_up_is_due_within_a_week_and_belongs_to_the_stay(server_here:
     assert drafted["occurrenceDateTime"] == (NOW + timedelta(days=7)).date().isoformat()
     assert drafted["encounter"]["reference"] == "Encounter/going-home-encounter-5"
     assert "**LACE index 10** (high)." in card["detail"]
+    assert card["detail"].count("** (high).") == 1, "the score of the card stands beside no other"
 
 
 def test_nothing_of_the_chart_becomes_markup(server_here: str) -> None:

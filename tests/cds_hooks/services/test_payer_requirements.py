@@ -461,6 +461,8 @@ def test_an_answer_that_still_holds_is_not_sent_again_and_a_new_one_takes_its_pl
     assert "systemActions" not in again
     assert "unchanged" in reasons_of(again)
     (note,) = annotated["extension"]
+    (identity,) = (part["valueString"] for part in note["extension"] if part["url"] == "coverage-assertion-id")
+    assert f"The answer {identity} on the order still holds" in str(again)
     nameless = [part for part in note["extension"] if part["url"] != "coverage-assertion-id"]
     without_id = annotated | {"extension": [note | {"extension": nameless}]}
     unnamed = asyncio.run(ask(_new(tmp_path), {"x": ([without_id], pool)}))["x"]

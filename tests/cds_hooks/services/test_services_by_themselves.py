@@ -127,6 +127,8 @@ def test_a_visit_ends_with_its_end(end: str, *, is_over: bool) -> None:
     (stay,) = record.encounters
     assert _is_over(stay, record) is is_over
     assert _open_encounters(record) == ([] if is_over else [stay])
+    (undated,) = record_of({name: value for name, value in visit("IMP").items() if name != "period"}).encounters
+    assert not _is_over(undated, record)
 
 
 def test_diagnoses_that_the_model_does_not_use_stand_beside_its_number() -> None:

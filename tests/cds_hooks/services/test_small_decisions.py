@@ -33,7 +33,7 @@ from cds_hooks.services.discharge_medications import _after_infarction, _goes_ho
 from cds_hooks.services.genes_and_medications import _is_meant, _is_new, _nothing_new
 from cds_hooks.services.order_safety import _check_selections, _drafts, _needs_patient
 from cds_hooks.services.order_safety_dispatch import _names_studies, _require_orders
-from cds_hooks.services.preventive_services import _basis, _entry, _silences
+from cds_hooks.services.preventive_services import _basis, _entry, _in_context, _silences
 from cds_hooks.services.vaccines_due import _not_judged, _reason_for_none, _unread, _unread_beside
 from cds_hooks.trusted_models import AbsentModel
 from fhir.record.datatypes import (
@@ -308,6 +308,9 @@ def test_what_is_not_due_has_a_reason_each_and_what_is_not_for_this_age_one_toge
     assert _entry(list(every[:2])) == WorklistEntry(
         test="Preventive services: short a, short b", purpose="preventive-services", because="no-visit"
     )
+    for name, state in (("tobacco", "due"), ("colorectal", "not due")):
+        (changed_one,) = _in_context((judged(name),), 60, is_check_up=True)
+        assert changed_one.state == state, "what helps at once is offered with a short outlook, too"
     done = replace(every[1], last=cast("Any", made(source="Procedure/1")))
     assert _basis((every[0], done)) == {"drafts": [], "judged": [], "tests": {"b": "Procedure/1"}}
 
@@ -562,6 +565,13 @@ def test_nothing_is_expected_of_the_years_to_come_where_the_site_withholds_the_m
     assert expected(*results) is None
     monkeypatch.undo()
     assert expected(*results, patient=WOMAN | {"birthDate": "2016-11-20"}) is None
+
+
+def test_a_service_that_sees_the_visit_asks_for_what_the_others_read_of_an_opened_chart() -> None:
+    vaccines = find_services()["vaccines-due"]
+    other = find_services()["planning-conversation"].asking_for(("Device",))
+    assert "Device" in vaccines.seeing_visit([other]).needs.resources
+    assert "Device" not in vaccines.seeing_visit([changed(other, hooks=("order-sign",))]).needs.resources
 
 
 def test_a_model_that_cannot_be_served_is_refused_and_a_second_one_is_missed_by_nobody() -> None:
