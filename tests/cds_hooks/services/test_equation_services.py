@@ -179,16 +179,6 @@ def test_without_one_score_the_other_speaks(server_here: str) -> None:
     assert "About **12 in 100** people with this score are expected to die or to come back" in card["detail"]
 
 
-def test_laboratory_values_from_before_the_stay_are_not_those_of_the_discharge(server_here: str) -> None:
-    def long_ago(request: dict[str, Any]) -> None:
-        for resource in resources(request):
-            if any(coding.get("code") == "718-7" for coding in resource.get("code", {}).get("coding", [])):
-                resource["effectiveDateTime"] = ago(90)
-
-    card = only_card(answer(server_here, *HOME, long_ago))
-    assert card["extension"]["org.cds-hooks-onnx"]["model"]["id"] == "lace"
-
-
 def test_the_follow_up_is_due_within_a_week_and_belongs_to_the_stay(server_here: str) -> None:
     card = only_card(answer(server_here, *HOME))
     drafted = card["suggestions"][0]["actions"][0]["resource"]

@@ -55,14 +55,6 @@ def test_a_call_may_name_a_service_or_one_of_its_hooks() -> None:
     assert addressed["order-safety"] is services["order-safety"]
 
 
-def test_a_payer_says_which_types_of_cards_there_are() -> None:
-    (options,) = find_services()["coverage-requirements"].extension.values()
-    assert [(each["code"], each["type"], each["default"]) for each in options] == [
-        (code, "boolean", True)
-        for code in ("coverage-info", "claim", "guideline", "therapy-alternatives-opt", "insurance")
-    ]
-
-
 def test_a_declared_equation_says_below_which_value_nothing_is_shown() -> None:
     equation = find_equations()["hospital_score"]
     declared = replace(DECLARED, equation="hospital_score", output="score", hook="encounter-discharge")

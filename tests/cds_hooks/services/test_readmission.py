@@ -168,22 +168,3 @@ async def test_nobody_is_asked_where_the_stay_goes_on_in_another_hospital(
 ) -> None:
     for told in await both(tmp_path, as_of, goes_to(disposition)):
         assert reasons(told) == ["outside-population"]
-
-
-@pytest.mark.parametrize(("sample", "expected"), [("going-home", "hospital_score"), (SAMPLE, "readmission_30d")])
-def test_the_figure_is_the_same_whichever_service_shows_it(
-    tmp_path: Path, as_of: datetime, sample: str, expected: str
-) -> None:
-    figures = []
-    for service in (SERVICE, "discharge-follow-up"):
-        folder = tmp_path / service
-        folder.mkdir()
-
-        async def call(folder: Path = folder, service: str = service) -> Any:
-            async with client(folder, as_of=as_of) as calls:
-                request = request_for(service, "encounter-discharge", sample, as_of)
-                return await calls.post(f"/cds-services/{service}", json=request)
-
-        cards = asyncio.run(call()).json()["cards"]
-        figures += [card["extension"]["org.cds-hooks-onnx"]["model"]["id"] for card in cards]
-    assert set(figures) == {expected}
