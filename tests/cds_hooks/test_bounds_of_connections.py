@@ -189,6 +189,7 @@ def _fields(count: int) -> bytes:
         ([_get(more=b"Connection: upgrade\r\nUpgrade: websocket\r\n")], FINE),
         ([CHUNKED.replace(b"chunked", b"gzip, chunked")], (["coding"], [BAD], True, False)),
         ([CHUNKED.replace(b"/1.1", b"/1.0")], (["coding"], [BAD], True, False)),
+        ([_get().replace(b"/1.1", b"/1.0")], ([], [OK], True, False)),
     ],
 )
 async def test_a_head_is_read_up_to_its_bounds(parts: list[bytes], outcome: Any) -> None:
@@ -211,6 +212,7 @@ async def test_a_head_is_read_up_to_its_bounds(parts: list[bytes], outcome: Any)
         ([CHUNKED, b"1\r\nb\r\n", b"1;" + b"e" * (64 * KIB - 1)], (["head"], [TOO_LARGE], True, False)),
         ([CHUNKED, b"1\r\nb\r\n0\r\nt: 1\r\n" + b"u: 1\r\n" * 101 + b"\r\n"], FINE),
         ([CHUNKED, b"1\r\nb\r\n", b"no chunk"], (["malformed"], [BAD], True, False)),
+        ([_get(b"/slow") + CHUNKED, b"no chunk"], (["malformed"], [], True, False)),  # an earlier one is answered first
         # bodies in small parts
         ([CHUNKED, b"1\r\nb\r\n" * 10_000, b"0\r\n\r\n"], FINE),
         ([CHUNKED, b"1\r\nb\r\n" * 10_001, b"0\r\n\r\n"], (["parts"], [], True, False)),
