@@ -104,7 +104,7 @@ class Sessions:
             if moment - row.seen_at >= _TOUCH_SECONDS:
                 connection.execute(update(sessions).where(sessions.c.id == row.id).values(seen_at=moment))
         roles = frozenset((row.account_roles if row.account else row.roles).split(","))
-        names = (row.bound_patient or "", row.bound_decision or "")
+        names = (row.bound_patient, row.bound_decision or "")
         bound = PatientBound(row.bound_client, *names) if row.bound_client is not None else None
         return Visitor(row.full_name, row.actor, roles, row.form_token, bound, row.issuer)
 

@@ -356,8 +356,7 @@ def _decode(body: bytes, recall: Recall | None) -> tuple[_Wire | HookRequest, di
 
 
 def _without_runs(body: bytes, prefetch: dict[str, Any]) -> dict[str, Any]:
-    # Of a body that is written over lines, what was read is looked through as it is written here: without indents.
-    if b"\n" in body or may_hold_runs(body):
+    if may_hold_runs(body):
         return {key: without_runs(value) for key, value in prefetch.items()}
     return prefetch
 

@@ -231,12 +231,12 @@ class Copilot:
 
     def _call_service(self, arguments: dict[str, Json]) -> tuple[str, Json]:
         chart = chart_of(arguments["chart"], "the chart")
-        return "rule or model", self._called(arguments["service"], chart, arguments.get("drafts") or [])
+        return "rule or model", self._called(arguments["service"], chart, arguments.get("drafts"))
 
     def _forecast(self, arguments: dict[str, Json]) -> tuple[str, Json]:
-        return "rule or model", self._called(_VACCINES, chart_of(arguments["chart"], "the chart"), [])
+        return "rule or model", self._called(_VACCINES, chart_of(arguments["chart"], "the chart"))
 
-    def _called(self, service: str, chart: Chart, drafts: list[Json]) -> Json:
+    def _called(self, service: str, chart: Chart, drafts: list[Json] | None = None) -> Json:
         entry = next((entry for entry in self._entries() if entry.get("id") == service), None)
         if entry is None:
             raise ToolRefused("The server lists no service of this id for this client.")

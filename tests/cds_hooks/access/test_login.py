@@ -410,6 +410,7 @@ async def test_an_id_token_signed_by_another_key_lets_nobody_in(tmp_path: Path, 
 async def test_a_new_key_of_the_provider_is_fetched_when_it_is_first_used(
     tmp_path: Path, public: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    public.metadata = {"userinfo_endpoint": f"{public.address}/userinfo"}  # not asked: the ID token has the groups
     async with at(tmp_path, public) as person:
         assert (await _come_back(person)).status_code == 303
         public.signer = RSAKey.generate_key(2048, {"kid": "k2", "use": "sig"})

@@ -44,7 +44,8 @@ def _metric(response: Json, **changes: Any) -> Json:
 
 
 def test_a_call_of_which_no_times_were_kept_took_none() -> None:
-    assert _metric({"cards": []}, basis=b"{}")["requestTime"] == COMMON["responseTime"]
+    metric = _metric({"cards": []}, basis=b"{}", user_id="u1")
+    assert (metric["requestTime"], metric["providerId"]) == (COMMON["responseTime"], {"value": "u1"})
 
 
 def test_each_annotated_order_is_an_answer_with_its_codes() -> None:

@@ -126,6 +126,8 @@ def test_an_id_with_escapes_or_of_no_text_and_a_type_that_stands_twice_are_not_f
 def test_an_original_order_is_found_beside_what_is_no_resource(beside: Any) -> None:
     assert _sent(_order("7"), beside).by_id("7") == _order("7")
     assert _sent(beside, _order("7")).by_id("7") == _order("7")
+    task = {"resourceType": "Task", "id": "7", "focus": {"reference": "MedicationRequest/7"}}
+    assert _sent(_order("7"), beside, task).by_id("7") == _order("7")
 
 
 def test_of_every_order_those_with_an_id_of_the_type_and_in_bounds_come_back() -> None:

@@ -327,6 +327,7 @@ def test_a_mistake_is_this_sentence(more: dict[str, Any], problems: list[str]) -
         ({"subjects": {"a"}}, {"subjects": {"b"}}, False),
         ({"subjects": {"a", "b"}}, {"subjects": {"b"}}, True),
         ({"tenant": "1"}, {}, True),
+        ({}, {"tenant": "1"}, True),
         ({"tenant": "1"}, {"tenant": "2"}, False),
         ({"tenant": "1"}, {"tenant": "1"}, True),
         ({"tenant": "1", "subjects": {"a"}}, {"tenant": "1", "subjects": {"b"}}, False),

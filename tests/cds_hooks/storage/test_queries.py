@@ -81,8 +81,12 @@ def test_of_a_card_that_was_answered_a_later_answer_is_new_unless_only_the_first
 
 def test_a_record_of_an_older_version_is_said_with_what_to_do(url: str, stored: list[Decision]) -> None:
     with engine_for(parse_url(url)).begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
         connection.execute(text("DROP TABLE feedback"))
+    with pytest.raises(RecordUnavailable) as damaged:
+        feedback_on(url, stored[0].id)
+    assert "backup" not in str(damaged.value)
+    with engine_for(parse_url(url)).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     with pytest.raises(RecordUnavailable, match="make a backup"):
         feedback_on(url, stored[0].id)
 

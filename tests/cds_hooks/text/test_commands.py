@@ -137,9 +137,10 @@ def test_summaries_and_questions_of_a_folder_are_predicted_and_scored(folder: Pa
     summary = {
         "chart": "x1", "must": [fact, missing], "must_not": [forbidden], "contradictions": [], "max_sentences": 14,
     }  # fmt: skip
-    (folder / "summaries.jsonl").write_bytes(orjson.dumps({"chart": "x1"}))
-    _run("predict", str(folder), "--out", str(tmp_path / "out.jsonl"), "--task", "summaries")
-    assert len(orjson.loads((tmp_path / "out.jsonl").read_bytes())["sentences"]) == 8
+    for bound, sentences in (({}, 8), ({"max_sentences": 3}, 3)):
+        (folder / "summaries.jsonl").write_bytes(orjson.dumps({"chart": "x1", **bound}))
+        _run("predict", str(folder), "--out", str(tmp_path / "out.jsonl"), "--task", "summaries")
+        assert len(orjson.loads((tmp_path / "out.jsonl").read_bytes())["sentences"]) == sentences
     (folder / "summaries.jsonl").write_bytes(orjson.dumps(summary))
     question = {"id": "q1", "chart": "x1", "question": "latest potassium", "answerable": True, "all": ["5.1"]}
     question |= {"sources": ["Observation/o1"], "must_not": []}

@@ -91,6 +91,7 @@ def test_only_minimised_entries_leave(stub: Stub) -> None:
     assert not any(word in sent for word in ("Quillfeather", "Maud", "MRN-7781", "Condition/", "p1"))
     assert not any(word in sent for word in ("Apixaban", "Penicillin", "wheeze"))  # drugs, allergies and notes stay
     assert {entry["kind"] for entry in stub.entries()} == {"problem", "past", "result", "family"}
+    assert sent.count("Creatinine") == 1
     assert stub.sent[0]["response_format"]["json_schema"]["schema"] == read_prompt("summary").schema
     assert (stub.paths, stub.sent[0]["max_tokens"]) == (["/v1/chat/completions"], 1500)
 
@@ -174,6 +175,8 @@ def test_what_a_model_wrote_has_the_tag_and_a_provenance(stub: Stub) -> None:
         "Condition/c1", "Condition/c3", "Observation/o1", "Observation/o2",
     }  # fmt: skip
     assert provenance(summarise(FULL, ON), datetime(2026, 11, 2, tzinfo=UTC)) is None
+    stub.sentences = [{"text": "Reduce apixaban.", "cites": ["MedicationRequest/m1"]}]
+    assert provenance(_summary(stub), datetime(2026, 11, 2, tzinfo=UTC)) is None
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,7 @@ def test_what_was_taken_back_is_not_said() -> None:
             "allergy to Penicillin (rash), and Amoxicillin",
         ),
         ((allergy("a1", "Paracetamol"), drug("m1", "Paracetamol 500 mg")), "allergy to Paracetamol (rash), and Parac"),
+        ((note("d1", "Allergies: penicillin (rash)."),), "the allergy list does not (it is empty)"),
         ((drug("m1", "Warfarin 3 mg"), note("d1", "Warfarin stopped.")), "says warfarin stopped"),
         ((drug("m1", "Warfarin", status="stopped"), note("d1", "Still taking warfarin 3mg.")), "says warfarin taken"),
         ((drug("m1", "Ramipril 5 mg"), drug("m2", "Ramipril 10 mg")), "the list has Ramipril 5 mg and Ramipril 10 mg"),
