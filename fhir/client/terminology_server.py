@@ -96,7 +96,7 @@ class TerminologyServer:
                 raise NotARelease(f"{self.base}: the answer to $expand is no expansion")
             self._note_edition(expansion)
             page = list(_contained(expansion.get("contains") or ()))
-            concepts |= {code: names for code, names in page if code not in concepts}
+            concepts.update(page)
             offset += len(page)
             total = expansion.get("total")
             if not page or (offset >= total if isinstance(total, int) else len(page) < _PAGE):

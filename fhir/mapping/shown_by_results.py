@@ -14,7 +14,7 @@ from msgspec import Struct
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.conditions import CONDITION_GROUPS
+from fhir.terminology.conditions import CONDITION_GROUPS, with_implied
 from fhir.terminology.medications import table_rows
 
 _SIDES: Final[dict[str, Callable[[float, float], bool]]] = {
@@ -54,16 +54,9 @@ def result_limits() -> dict[str, tuple[ResultLimit, ...]]:
         )
         if limit.group not in CONDITION_GROUPS or limit.analyte not in ANALYTES or limit.side not in _SIDES:
             raise ValueError(f"condition_results.csv, line {line}: an unknown group, analyte or side (lt, le, gt, ge)")
-        for group in _with_implied(limit.group):
+        for group in with_implied((CONDITION_GROUPS[limit.group].key,)):
             limits.setdefault(group, []).append(limit)
     return {group: tuple(of_group) for group, of_group in limits.items()}
-
-
-def _with_implied(group: str) -> Iterable[str]:
-    groups = [CONDITION_GROUPS[group].key]
-    for key in groups:
-        groups += [implied for implied in CONDITION_GROUPS[key].implies if implied not in groups]
-    return groups
 
 
 def result_analytes(groups: Iterable[str]) -> frozenset[str]:

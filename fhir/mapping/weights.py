@@ -69,7 +69,7 @@ def _judge(record: PatientRecord) -> tuple[JudgedWeight, tuple[Refusal, ...]]:
 
 def _refusal(weight: Measurement) -> Refusal:
     text = f"weight {format_kg(weight)} of {weight.time.text[:10]} cannot be right at this age or beside the others"
-    return Refusal(weight.source or "body_weight", "implausible-weight", f"{text}: not used.", "body_weight")
+    return Refusal(weight.source, "implausible-weight", f"{text}: not used.", "body_weight")
 
 
 def format_kg(weight: Measurement) -> str:

@@ -44,7 +44,7 @@ class Measured(Feature):
             faults.append(f"{self.name}: unit {self.unit} is not the analyte's {analyte.unit}")
         if self.plausible_low < analyte.plausible_low or self.plausible_high > analyte.plausible_high:
             faults.append(f"{self.name}: plausible range is wider than the analyte's")
-        if not self.window_days or (isinstance(self.window_days, int) and self.window_days <= 0):
+        if not isinstance(self.window_days, int) or self.window_days <= 0:
             faults.append(f"{self.name}: has no window in days")
         return faults
 

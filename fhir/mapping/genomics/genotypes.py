@@ -95,12 +95,10 @@ def _of_functions(gene: str, text: str) -> tuple[str, ...] | None:
     A gene with an activity score has the keys of every value that an allele of that function can have.
     """
     match = _TWO_FUNCTIONS.fullmatch(text.strip(" ."))
-    if match is None:
+    if match is None or (match["lof"] and gene != "CYP2C19"):
         return None
-    both = [_FUNCTION_CALLED.get(_spaced(match[name])) for name in ("both", "one", "other") if match[name]]
-    if None in both or (match["lof"] and gene != "CYP2C19"):
-        return None
-    return keys_of_functions(gene, *(function or "" for function in (both * 2)[:2])) or None
+    both = [_FUNCTION_CALLED.get(_spaced(match[name]), "") for name in ("both", "one", "other") if match[name]]
+    return keys_of_functions(gene, *(both * 2)[:2]) or None
 
 
 def _spaced(words: str) -> str:

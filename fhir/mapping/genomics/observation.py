@@ -226,7 +226,7 @@ class _Maker:
             answer = _answer_words(part) or phenotype_named(without_gene(gene, words) if gene else words)
             if answer:
                 keys = keys_of_phenotype(gene, answer) if gene else ()
-                yield self.reading(gene, "implication", keys, words or answer, rxcuis, answer)
+                yield self.reading(gene, "implication", keys, words, rxcuis, answer)
 
 
 def _drug(component: ObservationComponent) -> Iterator[str]:

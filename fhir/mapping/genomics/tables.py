@@ -99,7 +99,7 @@ def _names(name: str) -> list[str]:
     """Return the names under which an allele is found: "c.1905+1G>A (*2A)" also as each of its two parts."""
     whole = _plain(name)
     outer, _, inner = whole.partition("(")
-    parts = [outer, inner.rstrip(")")] if (inner and "*" in inner) or "hap" in inner else []
+    parts = [outer, inner.rstrip(")")] if "*" in inner or "hap" in inner else []
     return [whole, *filter(None, parts)]
 
 

@@ -295,7 +295,7 @@ def _of_parts(gene: str, plain: str) -> tuple[Translation, ...]:
     translations: list[Translation] = []
     for part in filter(None, (piece.strip(" .-–—") for piece in _PART.split(plain))):
         variant = genotype_of(gene, part) if "(" in part else None
-        parts = [part] if variant is not None and variant.keys else SEGMENT.split(part)
+        parts = [part] if variant is not None else SEGMENT.split(part)
         meanings_of_part = _of_segments(gene, parts)
         if meanings_of_part is None:
             return ()

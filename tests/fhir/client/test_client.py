@@ -197,12 +197,12 @@ async def _answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
     writer.close()
 
 
-async def _ask_answering(answer: Answer) -> FetchResult:
+async def _ask_answering(answer: Answer, query: Read | Search = LABS) -> FetchResult:
     """What the client makes of one answer that no well-meant server gives."""
     server = await asyncio.start_server(lambda r, w: _answering(r, w, answer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fhir", trust_env=False) as http:
-        return await FhirClient(http, lambda: 10.0).fetch(LABS, "labs")
+        return await FhirClient(http, lambda: 10.0).fetch(query, "labs")
 
 
 @pytest.mark.parametrize(
@@ -243,11 +243,20 @@ async def test_a_remark_that_nothing_was_found_is_no_failure() -> None:
     assert (await _ask_answering((200, {}, body))).ended is None
 
 
+async def test_a_resource_that_cannot_be_read_is_there_and_refused() -> None:
+    body = b'{"resourceType":"Patient","id":"p1","extension":5}'
+    found = await _ask_answering((200, {}, body), Read("Patient", "p1"))
+    assert (found.value.resource_type, found.value.id) == ("Patient", "p1")
+    assert [refusal.subject for refusal in found.refusals] == ["Patient/p1"]
+
+
 async def test_pages_that_go_in_a_circle_end() -> None:
     body = b'{"resourceType":"Bundle","link":[{"relation":"next","url":"Observation?_page=1"}]}'
     found = await _ask_answering((200, {}, body))
     assert isinstance(found.ended, Unreadable)
     assert found.pages == 2
+    last = await _ask_answering((200, {}, body.replace(b"Observation?_page=1", b"")))
+    assert (last.ended, last.pages) == (None, 1)
 
 
 async def test_no_error_shows_token_address_or_answer(caplog: pytest.LogCaptureFixture) -> None:

@@ -32,7 +32,7 @@ def _release() -> Release:
     release = Release(active={_HF, _IBUPROFEN, _BELOW, _EXCLUDED, _ALLERGY, _PRODUCT, "90000105"})
     for child, parent in ((_BELOW, _HF), (_EXCLUDED, _HF), ("90000105", _EXCLUDED)):
         release.children[parent].append(child)
-    release.attributes[_AGENT] = [(_ALLERGY, _IBUPROFEN)]
+    release.attributes[_AGENT] = [(_ALLERGY, _IBUPROFEN), (_PRODUCT, _HF)]
     release.attributes |= {"127489000": [(_PRODUCT, _IBUPROFEN)], "762949000": []}
     return release
 
@@ -120,14 +120,17 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tables of one group and one ingredient, pages of two concepts: thousands of requests would show nothing more."""
     by_kind = {
         "group": {"hf": frozenset([_HF, _ELSEWHERE])},
-        "drug": {"5640": frozenset([_IBUPROFEN])},
+        "drug": {"5640": frozenset([_IBUPROFEN]), "161": frozenset([_ELSEWHERE])},
         "allergen": {},
         "vaccine": {},
     }
     elsewhere = Definition("group", "gout", "snomed", f"<< {_HF} MINUS << {_ELSEWHERE}")
-    by_kind["group"]["gout"] = frozenset()
-    roots = Roots(by_kind, frozenset([_EXCLUDED]), [elsewhere])
-    monkeypatch.setattr(terminology_server, "snomed_roots", lambda _: roots)
+    below = Definition("group", "coma", "snomed", f"<< {_BELOW}")
+    by_kind["group"] |= {"gout": frozenset(), "coma": frozenset()}
+    roots = Roots(by_kind, frozenset([_EXCLUDED]), [elsewhere, below])
+    monkeypatch.setattr(
+        terminology_server, "snomed_roots", lambda rows: roots if {row.system for row in rows} == {"snomed"} else None
+    )
     monkeypatch.setattr(terminology_server, "_PAGE", 2)
     yield
     use_index(None)
@@ -153,7 +156,8 @@ def test_groups_allergies_and_products_are_expanded_by_a_server(tmp_path: Path) 
         concept = {"coding": [{"system": "http://snomed.info/sct", "code": code}]}
         return understand({"resourceType": kind, element: concept})
 
-    assert "hf" in read("Condition", "code", _BELOW).groups
+    groups = [set(read("Condition", "code", code).groups) & {"hf", "coma"} for code in (_BELOW, _HF, _PRODUCT)]
+    assert groups == [{"hf", "coma"}, {"hf"}, set()]
     assert [read("Condition", "code", code).understood for code in (_EXCLUDED, "90000105")] == [False, False]
     assert read("AllergyIntolerance", "code", _ALLERGY).drugs == ("ibuprofen",)
     assert read("MedicationRequest", "medicationCodeableConcept", _PRODUCT).drugs == ("ibuprofen",)
@@ -269,6 +273,36 @@ def test_a_code_that_the_server_does_not_know_is_told_in_its_words() -> None:
         pytest.raises(NotARelease, match=r'answered 400: Code "84114007" not found'),
     ):
         TerminologyServer(base, http).edition()
+
+
+def test_what_an_answer_lacks_is_empty_and_a_server_that_stays_busy_is_left() -> None:
+    """FHIR R4 (4.0.1): values of parameters, names, totals and the texts of an issue are optional."""
+    flagged = [{"display": "Further ones"}, {"code": "4", "abstract": True}, {"code": "5", "inactive": True}]
+    expansions: list[dict[str, Any]] = [
+        {
+            "contains": [{"code": "1", "designation": [{"language": "sv"}]}, {"code": "2"}],
+            "parameter": [{"name": "version"}],
+        },
+        {"contains": [{"code": "3"}, *flagged]},
+        {"total": 9, "contains": [{"code": "1"}]},
+        {"total": 9},
+    ]
+    issue = {"code": "exception"}
+    parts: list[dict[str, Any]] = [{}, {"parameter": [{"name": "version"}]}]
+    answers = [(200, part) for part in parts] + [(200, {"expansion": expansion}) for expansion in expansions]
+    answers += [(503, {"issue": [issue, {"code": "transient", "details": {"text": "later"}}]})] * 4
+    answers += [(500, {"issue": [issue, {"diagnostics": "full"}]})]
+    replies = (httpx.Response(status, json=content) for status, content in answers)
+    waited: list[float] = []
+    with httpx.Client(transport=httpx.MockTransport(lambda _: next(replies))) as http:
+        server = TerminologyServer("http://127.0.0.1/r4", http, waited.append)
+        assert (server.edition(), server.edition()) == ("", "")
+        assert server.expand("<< 1") == {"1": [], "2": [], "3": []}
+        assert (server.expand("<< 1"), server.editions) == ({"1": []}, {""})
+        for told in ("answered 503: later$", "answered 500: full$"):
+            with pytest.raises(NotARelease, match=told):
+                server.expand("<< 1")
+    assert waited == [2.0, 4.0, 8.0]
 
 
 def test_neither_files_nor_a_server_is_an_error() -> None:

@@ -25,6 +25,7 @@ def _order(text: str, loinc: str | None = None, **more: Any) -> dict[str, Any]:
         ("MR brain without and with contrast", "24587-8", {"mr", "gadolinium"}),
         ("MR lumbar spine", "30679-5", {"mr", "lumbar_spine"}),
         ("X-ray lumbar spine", "24970-6", {"uterus", "lumbar_spine"}),
+        ("CT colonography screening", "79069-1", {"uterus"}),
         ("DXA", "24966-4", {"dxa"}),
         ("PSA", "2857-1", {"psa", "lab"}),
         ("Pap test", "10524-7", {"cervical"}),
@@ -46,6 +47,13 @@ def test_a_code_that_does_not_say_contrast_is_read_with_its_words() -> None:
     assert "iodine" not in read_study(_order("CT", silent)).groups
     said = _order("CT", silent, orderDetail=[{"text": "with IV contrast"}])
     assert "iodine" in read_study(said).groups
+
+
+def test_what_the_patient_is_told_is_a_detail_of_the_order() -> None:
+    order = _order("CT abdomen", None)
+    assert read_study(order).detail.strip() == "CT abdomen"
+    told = read_study(order | {"patientInstruction": "Contrast will be given", "note": [{"text": "in the morning"}]})
+    assert told.detail == "CT abdomen in the morning Contrast will be given"
 
 
 def test_a_study_with_contrast_names_the_same_study_without_it() -> None:

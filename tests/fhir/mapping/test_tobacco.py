@@ -100,6 +100,7 @@ def test_a_non_smoker_has_stopped_only_where_smoking_is_charted_before() -> None
         (["2024-01-01"], ["2020-01-01", "2025-01-01"], (date(2024, 1, 1), date(2025, 1, 1))),
         (["2024-01-01"], ["2024-01-01"], (date(2024, 1, 1), None)),
         ([None], ["2025-01-01", None], (None, date(2025, 1, 1))),
+        (["2025-03"], [], (date(2025, 3, 1), None)),
     ],
 )
 def test_smoking_ended_between_the_last_yes_and_the_first_no_after_it(

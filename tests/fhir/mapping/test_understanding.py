@@ -48,6 +48,16 @@ def _of(kind: str, **elements: Any) -> Any:
         ("Device", {"type": {"text": "Dual chamber pacemaker"}}, "pacemaker"),
         ("Flag", {"status": "active", "code": {"text": "DNR"}}, "do_not_resuscitate"),
         ("CarePlan", {"status": "active", "title": "Hospice care plan"}, "hospice"),
+        (
+            "CarePlan",
+            {"status": "active", "activity": [{}, {"detail": {"code": {"text": "Hospice care"}}}]},
+            "hospice",
+        ),
+        (
+            "Consent",
+            {"status": "active", "provision": {"code": [{"text": "Do not resuscitate"}]}},
+            "do_not_resuscitate",
+        ),
         ("Goal", {"description": {"text": "Control of type 2 diabetes"}}, "dm2"),
         ("DocumentReference", {"type": {"text": "Advance directive"}}, "advance_care_planning"),
         ("Coverage", {"status": "active", "class": [{"name": "Medicare Hospice"}]}, "hospice"),

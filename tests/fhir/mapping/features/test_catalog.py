@@ -17,6 +17,7 @@ ALBUMIN = FEATURES["albumin_g_dl"]
 
 def test_every_declared_feature_passes() -> None:
     assert [fault for feature in FEATURES.values() for fault in feature.lint()] == []
+    assert find_features().items() <= FEATURES.items()
 
 
 @pytest.mark.parametrize(
@@ -57,9 +58,9 @@ def test_a_feature_that_is_declared_wrongly_is_refused_where_the_features_are_co
 
 
 def test_a_module_without_features_is_refused() -> None:
-    module = ModuleType("fhir.mapping.features.one")
-    with pytest.raises(FeatureFault, match=r"one\.py, line 1: the file must assign a tuple of Feature objects"):
-        collect([module])
+    for module in (ModuleType("fhir.mapping.features.one"), _module("one", "albumin_g_dl")):  # type: ignore[arg-type]
+        with pytest.raises(FeatureFault, match=r"one\.py, line 1: the file must assign a tuple of Feature objects"):
+            collect([module])
 
 
 def test_the_data_dictionary_says_how_old_a_value_may_be() -> None:
@@ -85,6 +86,7 @@ def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:
         ("FEATURES = (\n", "line 1: '(' was never closed"),
         ("\n\nraise ValueError('no such analyte')\n", "line 3: no such analyte"),
         ("\nFEATURES = (1 / 0,)\n", "line 2: ZeroDivisionError: division by zero"),
+        ("\nexec(compile('\\n\\n1 / 0', 'other.py', 'exec'))\n", "line 2: ZeroDivisionError: division by zero"),
         ("def f():\n    raise KeyError('x')\n\nFEATURES = f()\n", "line 4: KeyError: 'x'"),
         ("FEATURES = 1\n", "line 1: the file must assign a tuple of Feature objects to the name FEATURES"),
     ],
@@ -113,3 +115,6 @@ def test_the_lines_that_are_named_are_those_of_the_names(tmp_path: Path) -> None
     assert str(refused.value) == (
         "fhir/mapping/features/two.py, line 3: albumin_g_dl: already declared in fhir/mapping/features/one.py, line 2"
     )
+    path.write_text("name = '_'.join(parts)\n")
+    with pytest.raises(FeatureFault, match=r"two\.py, line 1: "):
+        collect([one, two])

@@ -1,5 +1,6 @@
 """Features of the problem list, whole: value, date, source, code and words, or the sentence that says why not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,6 +124,13 @@ def test_the_newest_answer_about_smoking_goes_before_the_problem_list(
     resources: list[Json], expected: FeatureValue | Missing
 ) -> None:
     assert FEATURES["smokes"].read(record_of(*resources)) == expected
+
+
+def test_without_a_window_an_answer_about_smoking_counts_however_old_it_is() -> None:
+    at_any_time = replace(FEATURES["smokes"], window_days=None)
+    smoked = at_any_time.read(record_of(_smoking(CURRENT, "2001-01-01")))
+    assert isinstance(smoked, FeatureValue)
+    assert (smoked.value, smoked.effective) == (1.0, "2001-01-01")
 
 
 def test_the_creatinine_of_the_year_is_past_the_limit_or_not() -> None:

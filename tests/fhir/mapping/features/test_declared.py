@@ -188,6 +188,7 @@ STEPS = POTASSIUM.replace("window_days = 2", "steps = 2\nstep_hours = 6.0")
         (STEPS + "window_days = 2\n", "potassium_2d: window_days is not for such a feature"),
         (BAND.replace("[65.0, 80.0]", "[80.0, 65.0]"), "age_band: a band needs band_of and limits, which rise"),
         (BAND.replace("[65.0, 80.0]", "[65.0, 65.0]"), "age_band: a band needs band_of and limits, which rise"),
+        (BAND.replace('band_of = "age_years"\n', ""), "age_band: a band needs band_of and limits, which rise"),
         (BAND.replace("[65.0, 80.0]", "[]"), "age_band: a band needs band_of and limits, which rise"),
         (BAND.replace('"age_years"', '"shoe_size"'), "age_band: there is no feature 'shoe_size'; it must be one of"
          " docs/features.md or declared before this one"),
@@ -276,10 +277,12 @@ def test_a_statistic_of_the_values_of_a_window_with_the_dates_that_made_it(
 @pytest.mark.parametrize(("where", "value"), [("in_stays", 2.6), ("outside_stays", 1.0), ("anywhere", 1.8)])
 def test_values_of_stays_and_others_are_told_apart(tmp_path: Path, where: str, value: float) -> None:
     chart = [stay(10, 5), creatinine(7, 2.6), creatinine(20, 1.0)]
-    entry = f'analyte = "creatinine"\nwindow_days = 60\nstatistic = "mean"\nwhere = "{where}"'
-    found = read(tmp_path, record_of(*chart, as_of=NOW), entry)
-    assert isinstance(found, FeatureValue)
-    assert found.value == pytest.approx(value)
+    entry = f'analyte = "creatinine"\nwindow_days = 60\nwhere = "{where}"\n'
+    newest = read(tmp_path, record_of(*chart, as_of=NOW), entry + 'statistic = "mean"', entry)
+    mean = FEATURES["f0"].read(record_of(*chart, as_of=NOW))
+    assert isinstance(newest, FeatureValue)
+    assert isinstance(mean, FeatureValue)
+    assert (mean.value, newest.value) == (pytest.approx(value), 1.0 if where == "outside_stays" else 2.6)
 
 
 def test_of_the_last_values_and_of_too_few(tmp_path: Path) -> None:

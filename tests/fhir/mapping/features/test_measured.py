@@ -145,6 +145,7 @@ def test_a_declaration_must_fit_its_analyte() -> None:
     with pytest.raises(ValueError, match="feature f: analyte 'unobtainium' is not in") as caught:
         measured("f", "unobtainium", 3, "a test")
     assert str(caught.value).endswith(" fhir/terminology/tables/analytes.csv")
+    assert [measured("f", "albumin", 3, "a test", words).words for words in ("", "X")] == [albumin.words, "X"]
 
 
 def test_an_egfr_is_shown_with_its_creatinine_or_as_reported() -> None:
@@ -164,8 +165,12 @@ def test_an_egfr_is_shown_with_its_creatinine_or_as_reported() -> None:
     ("when", "value"), [("2025-11-20", 41.0), ("2025-11-19", None)]  # 365 and 366 days before the call
 )  # fmt: skip
 def test_a_reported_egfr_counts_within_the_window(when: str, value: float | None) -> None:
-    found = read("egfr_ckd_epi_2021", observation("98979-8", 41.0, "mL/min/{1.73_m2}", when))
+    reported = record_of(observation("98979-8", 41.0, "mL/min/{1.73_m2}", when))
+    found = FEATURES["egfr_ckd_epi_2021"].read(reported)
     assert (found.value if isinstance(found, FeatureValue) else None) == value
+    at_any_time = replace(FEATURES["egfr_ckd_epi_2021"], window_days=None).read(reported)
+    assert isinstance(at_any_time, FeatureValue)
+    assert at_any_time.value == 41.0
 
 
 def test_why_an_egfr_cannot_be_estimated() -> None:
