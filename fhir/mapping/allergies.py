@@ -320,8 +320,8 @@ def _doubtful_allergen(resource: AllergyIntolerance, allergen: Allergen) -> Alle
 
 
 def _free_texts(resource: AllergyIntolerance) -> list[str]:
-    notes = [note.text for note in resource.note]
-    return [text for text in (*notes, *(reaction.description or "" for reaction in resource.reaction)) if text]
+    texts = (*(note.text for note in resource.note), *(reaction.description for reaction in resource.reaction))
+    return [text for text in texts if text]
 
 
 def _in_doubt(allergy: Allergy) -> Allergy:

@@ -329,7 +329,6 @@ def stays_before(record: PatientRecord, stay: Stay | None, days: float = YEAR_DA
     """Other stays in hospital that began in so many days before this one, or before now, without those it continues."""
     stays = stays_in_hospital(record)
     if stay is not None:
-        stays = [earlier_stay for earlier_stay in stays if earlier_stay.encounter is not stay.encounter]
         continued = _continued_by(stay, stays)
         stays = [earlier_stay for earlier_stay in stays if earlier_stay not in continued]
     return _counted(record, stay, _earlier(record, stays, stay, days), "stay")

@@ -247,7 +247,7 @@ SCREENING_GROUPS: Final[Mapping[str, frozenset[str]]] = _read_screening_groups()
 def screening_groups_of(codes: Iterable[str | None], words: str) -> frozenset[str]:
     """Return the groups of SCREENING that something done belongs to: by its codes, else by its words."""
     coded = frozenset(name for code in codes for name in SCREENING_GROUPS.get(code or "", ()))
-    if coded or not words:
+    if coded:
         return coded
     screening_group = SCREENING_GROUPS.get(loinc_of_words(words) or "", frozenset())
     return screening_group | frozenset(screening_imaging_named(words))

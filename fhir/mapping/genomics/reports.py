@@ -70,7 +70,7 @@ def _read(record: PatientRecord) -> GeneReadings:
         for reading in readings:
             if reading.drug:
                 implications.append(reading)
-            elif reading.kind == "genotype" and not reading.keys and is_haplotype(observation):
+            elif not reading.keys and is_haplotype(observation):
                 haplotypes.setdefault((reading.gene, time.date if time else ""), []).append(reading)
             else:
                 by_gene.setdefault(reading.gene, []).append(reading)
@@ -233,7 +233,7 @@ def _concluded(words: str) -> list[tuple[str, ReadingKind, tuple[str, ...], str]
 
     None where what stands beside them could deny one of them, or be about somebody else.
     """
-    if not words or is_of_another([words]):
+    if is_of_another([words]):
         return []
     statements: list[tuple[str, ReadingKind, tuple[str, ...], str]] = []
     beside = words

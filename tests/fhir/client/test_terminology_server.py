@@ -161,6 +161,7 @@ def test_groups_allergies_and_products_are_expanded_by_a_server(tmp_path: Path) 
     assert [read("Condition", "code", code).understood for code in (_EXCLUDED, "90000105")] == [False, False]
     assert read("AllergyIntolerance", "code", _ALLERGY).drugs == ("ibuprofen",)
     assert read("MedicationRequest", "medicationCodeableConcept", _PRODUCT).drugs == ("ibuprofen",)
+    assert read("AllergyIntolerance", "code", _ALLERGY).by == (f"SNOMED CT {_EDITION}, code {_ALLERGY}",)
     words = {"text": f"Blekinges sjukdom {_BELOW}"}
     assert "hf" in understand({"resourceType": "Condition", "code": words}).groups
     assert read("Condition", "code", _BELOW).by == (f"SNOMED CT {_EDITION}, code {_BELOW} (<< 84114007)",)

@@ -49,6 +49,8 @@ def test_an_undated_condition_is_of_the_beginning_of_its_encounter(start: str, c
     visit = encounter("AMB", "planned", id="e9", period={"start": start})
     undated = condition("49436004") | {"encounter": {"reference": "Encounter/e9"}}
     assert (find_condition(record_of(undated, visit), "afib") is not None) is counts
+    dated = undated | {"recordedDate": "2026-11-01"}
+    assert find_condition(record_of(dated, visit), "afib") is not None
 
 
 @pytest.mark.parametrize("key", ["gi_bleed_or_ulcer", "overdose", "urticaria_angioedema"])
@@ -260,6 +262,8 @@ def test_the_words_beside_a_code_of_history_tell_only_what_history_counts_for(co
     group = CONDITION_GROUPS[key]
     in_words = group.history_in_words and not group.is_lasting
     assert is_there is (code == "R69" or in_words or group.history != "")
+    told["code"]["coding"][0]["system"] = "urn:local"
+    assert find_condition(record_of(told), key) is not None
 
 
 def test_of_two_entries_of_one_pregnancy_and_day_the_first_dates_it() -> None:

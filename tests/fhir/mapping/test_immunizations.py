@@ -96,6 +96,7 @@ def test_an_entry_that_is_not_counted_says_why(entry: dict[str, Any], reason: st
     ))  # fmt: skip
     source = "Immunization/dose-0"
     assert (read.doses, read.unread) == ((), (Refusal(source, reason, f"{source} {text}"),))
+    assert history({"vaccineCode": {"text": "an injection"}}).to_check == ()
 
 
 def test_doses_come_by_day_and_one_entry_of_a_vaccine_and_day_counts() -> None:

@@ -96,6 +96,9 @@ BEST: list[tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]] = [
     ([_compared("<", 15), egfr(12.0, OCTOBER)], WOMAN, {"value": 12.0}),
     ([_compared("<", 15), egfr(15.0, OCTOBER)], WOMAN, {"side": "<"}),
     ([_compared("<", 15), egfr(40.0, OCTOBER)], WOMAN, {"side": "<"}),
+    # A value of 365 days before counts beside it, an older one does not.
+    ([_compared("<", 15), egfr(12.0, "2025-11-20T09:00:00Z")], WOMAN, {"value": 12.0}),
+    ([_compared("<", 15), egfr(12.0, "2025-11-18T09:00:00Z"), creatinine(1.5, OCTOBER)], WOMAN, {"side": "<"}),
     # Estimated from creatinine, which may be molar; the newest of reported and estimated, on one day the reported.
     ([creatinine(1.5)], WOMAN, {
         "value": OF_1_5, "method": "CKD-EPI 2021", "unit": "mL/min/{1.73_m2}", "time": parse_time(NOVEMBER),
@@ -108,6 +111,7 @@ BEST: list[tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]] = [
     # Of two values with one timestamp the worse, of one day the later.
     ([creatinine(1.2), creatinine(1.4)], WOMAN, {"value": ckd_epi_2021(70, "female", 1.4)}),
     ([creatinine(1.4, EARLIER), creatinine(1.3, LATER)], WOMAN, {"value": ckd_epi_2021(70, "female", 1.3)}),
+    ([creatinine(3.0, EARLIER), creatinine(1.3, LATER)], WOMAN, {"disputed": False}),
     # Values of one day that differ by over 30 percent are disputed, and the lower is used.
     ([egfr(53.2), creatinine(1.5)], WOMAN, {"value": 53.2, "disputed": False, "notes": ()}),
     ([egfr(53.3), creatinine(1.5)], WOMAN, {"value": OF_1_5, "disputed": True}),

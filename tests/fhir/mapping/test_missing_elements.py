@@ -50,8 +50,16 @@ REFUSED = builders.concept(code="105480006", system=SNOMED)
 @pytest.mark.parametrize(
     ("resource", "words", "when"),
     [
-        (builders.procedure(status="not-done", when="2026-11-01", id="1", statusReason=NO), "", "2026-11-01"),
-        (builders.service_request(status="revoked", id="1", reasonCode=[NO]), "", None),
+        (
+            builders.made("Procedure", id="1", status="not-done", subject=builders.SUBJECT, statusReason=NO,
+                          performedDateTime="2026-11-01"),
+            "", "2026-11-01",
+        ),
+        (
+            builders.made("ServiceRequest", id="1", status="revoked", intent="order", subject=builders.SUBJECT,
+                          reasonCode=[NO]),
+            "", None,
+        ),
         (builders.medication_order(None, status="stopped", id="1", statusReason=REFUSED), "", None),
         (
             builders.made("MedicationStatement", id="1", status="not-taken", subject=builders.SUBJECT,

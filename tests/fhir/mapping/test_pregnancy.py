@@ -567,6 +567,7 @@ def hcg(value: float, unit: str | None = "mIU/mL", **more: Any) -> dict[str, Any
         (seen(HCG, interpretation=[{"coding": [{"code": "H"}]}]), None),
         (seen(HCG, valueCodeableConcept=POSITIVE, interpretation=[{"coding": [{"code": "NEG"}]}]), "positive"),
         (seen(HCG, valueCodeableConcept=NEGATIVE), "negative"),
+        (seen(HCG, valueCodeableConcept=NEGATIVE, valueString="positive"), "negative"),
         (hcg(10) | {"interpretation": [{"coding": [{"code": "POS"}]}]}, None),
         (seen(HCG, "2026-11-22", valueCodeableConcept=POSITIVE), None),
         (seen(HCG, valueCodeableConcept=POSITIVE, status="cancelled"), None),
@@ -603,6 +604,9 @@ def test_weeks_are_counted_from_weeks_or_days(value: float, unit: str, weeks: fl
     read = signs(observation(WEEKS, None, None, "2026-11-10", valueQuantity=quantity))
     assert [sign.weeks for sign in read.get("gestation", [])] == ([pytest.approx(weeks)] if weeks else [])
     assert signs(seen(WEEKS)) == {}
+    coded = {"value": 70, "unit": "weeks", "code": "d"}
+    (sign,) = signs(observation(WEEKS, None, None, "2026-11-10", valueQuantity=coded))["gestation"]
+    assert sign.weeks == pytest.approx(10)
     below = {"value": 8, "unit": "wk", "code": "wk", "comparator": "<"}
     assert signs(observation(WEEKS, None, None, "2026-11-10", valueQuantity=below)) == {}
 

@@ -20,6 +20,7 @@ from fhir.mapping.stays import (
     is_inpatient,
     is_left_open,
     length_of_stay,
+    named_units,
     stays_before,
     stays_in_hospital,
     without_stays,
@@ -48,12 +49,21 @@ def _stay(code: str = "IMP", status: str = "in-progress", **period: str) -> dict
         (_stay(status="finished", start="2026-11-18", end="2026-11-20T08:59:00Z"), False),
         (_stay(status="finished", start="2026-11-18", end="2026-11-20T09:00:00Z"), True),
         (_stay(status="finished", start="2026-11-18", end="2026-11-22T08:00:00Z"), True),
+        (_stay(status="finished", end="2026-11-22"), False),
         (_stay(status="planned", start="2026-11-18"), False),
         (_stay(status="planned", start="2026-11-18", end="2026-11-25"), False),
     ],
 )
 def test_a_stay_covers_its_period(stay: dict[str, Any], inside: bool) -> None:
     assert is_inpatient(record_of(stay)) is inside
+
+
+def test_the_units_of_visits_in_progress_have_their_name_or_their_id() -> None:
+    wards = [{"location": place} for place in ({"reference": "Location/icu-2"}, {"display": "Ward 3"}, {})]
+    over = encounter("IMP", "finished", id="e2", location=[{"location": {"display": "Ward 9"}}])
+    assert named_units(record_of(encounter("IMP", id="e1", location=wards), over)) == ("Ward 3", "icu-2")
+    assert named_units(record_of(encounter("IMP", id="e1", serviceProvider={"display": "City"}), over)) == ("City",)
+    assert named_units(record_of(over)) == ()
 
 
 def test_a_chart_without_encounters_is_not_in_hospital() -> None:

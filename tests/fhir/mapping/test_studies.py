@@ -27,6 +27,7 @@ def _order(text: str, loinc: str | None = None, **more: Any) -> dict[str, Any]:
         ("X-ray lumbar spine", "24970-6", {"uterus", "lumbar_spine"}),
         ("CT colonography screening", "79069-1", {"uterus"}),
         ("DXA", "24966-4", {"dxa"}),
+        ("CT chest and lumbar spine", "24628-0", {"iodine"}),
         ("PSA", "2857-1", {"psa", "lab"}),
         ("Pap test", "10524-7", {"cervical"}),
         ("Ferritin", "2276-4", {"lab"}),
@@ -52,8 +53,11 @@ def test_a_code_that_does_not_say_contrast_is_read_with_its_words() -> None:
 def test_what_the_patient_is_told_is_a_detail_of_the_order() -> None:
     order = _order("CT abdomen", None)
     assert read_study(order).detail.strip() == "CT abdomen"
-    told = read_study(order | {"patientInstruction": "Contrast will be given", "note": [{"text": "in the morning"}]})
-    assert told.detail == "CT abdomen in the morning Contrast will be given"
+    notes = [{"authorString": "a nurse"}, {"text": "in the morning"}]
+    told = read_study(order | {"patientInstruction": "Contrast will be given", "note": notes})
+    assert " ".join(told.detail.split()) == "CT abdomen in the morning Contrast will be given"
+    other = {"text": "CT", "coding": [{"system": "urn:other", "code": "24628-0"}]}
+    assert read_study(order | {"code": other}).loincs == ()
 
 
 def test_a_study_with_contrast_names_the_same_study_without_it() -> None:

@@ -58,16 +58,19 @@ def _of(kind: str, **elements: Any) -> Any:
             {"status": "active", "provision": {"code": [{"text": "Do not resuscitate"}]}},
             "do_not_resuscitate",
         ),
+        ("Consent", {"status": "active", "category": [{"text": "Do not resuscitate"}]}, "do_not_resuscitate"),
+        ("Coverage", {"status": "active", "type": {"text": "Medicare Hospice"}}, "hospice"),
         ("Goal", {"description": {"text": "Control of type 2 diabetes"}}, "dm2"),
         ("DocumentReference", {"type": {"text": "Advance directive"}}, "advance_care_planning"),
         ("Coverage", {"status": "active", "class": [{"name": "Medicare Hospice"}]}, "hospice"),
-        ("Encounter", {"status": "finished", "reasonCode": [{"text": "Atrial fibrillation"}]}, "afib"),
+        ("Encounter", {"status": "finished", "reasonCode": [{}, {"text": "Atrial fibrillation"}]}, "afib"),
         ("ServiceRequest", {"status": "active", "reasonCode": [{"text": "Stroke 2015"}]}, "stroke"),
     ],
 )
 def test_a_group_is_read_where_the_fact_stands(kind: str, elements: dict[str, Any], group: str) -> None:
     reading = _of(kind, **elements)
     assert group in reading.groups
+    assert reading.words.strip("; ") == reading.words
     assert reading.understood
     assert reading.resource == f"{kind}/1"
 
@@ -267,6 +270,8 @@ _METFORMIN = {"text": "metformin 500 mg tablet"}
          "MedicationStatement/1 (Xyzabloc): not understood: no drug of the tables is named"),
         ("Medication", {"code": _METFORMIN}, "Medication/1 (metformin 500 mg tablet): metformin"),
         ("AllergyIntolerance", {"code": {"text": "latex"}}, "AllergyIntolerance/1 (latex): latex"),
+        ("AllergyIntolerance", {"category": ["environment"]},
+         "AllergyIntolerance/1: not understood: no drug, class or vaccine of the tables is named"),
         ("AllergyIntolerance", {"code": {"text": "latex"}, "verificationStatus": {"coding": [{"code": "refuted"}]}},
          "AllergyIntolerance/1 (latex): in none of the groups [negated]"),
         ("AllergyIntolerance", {"code": {"text": "NKDA"}},

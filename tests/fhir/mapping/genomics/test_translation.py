@@ -256,6 +256,7 @@ def test_genes_and_hla_alleles_are_found_in_words() -> None:
         ("CYP2C19", "rs4244285 A/T"),
         ("CYP2C19", "(*1/*2)xN"),
         ("CYP2C19", "GT"),
+        ("CYP2C19", "-1639 A/A"),
         ("CYP2C19", "heterozygous *2"),
         ("CYP2C19", "not a poor metabolizer"),
         ("CYP2C19", "*2/*2 heterozygous"),

@@ -29,6 +29,9 @@ def test_every_gene_that_a_pattern_finds_is_found(parts: list[tuple[str, str]]) 
     ("text", "told"),
     [
         ("Poor metabolizer; ; avoid clopidogrel", "Poor metabolizer"),
+        ("*1/*2; 2 copies", "*1/*2; 2 copies"),
+        ("c.521T>C; 2 copies", "c.521T>C; 2 copies"),
+        ("Poor metabolizer; 2 copies", "Poor metabolizer"),
         ("Poor metabolizer; consider CYP2D6 testing", "Poor metabolizer; consider CYP2D6 testing"),
     ],
 )
