@@ -53,7 +53,6 @@ _RESULT = late_pattern(
     re.IGNORECASE,
 )
 _POSITION = late_pattern(r"\brs\d+\b|(?:\bc\.)?-?\b\d{3,4}\s?[ACGT]>[ACGT]", re.IGNORECASE)
-_LETTERS = late_pattern(r"[ACGT]\s*[/|]?\s*[ACGT]|(?:hetero|homo)zygous", re.IGNORECASE)
 
 
 _ONE_ALLELE = late_pattern(r"(?:allele|haplotype) ?(?:1|2|one|two|a|b)", re.IGNORECASE)
@@ -214,7 +213,7 @@ class _Maker:
     def implications(self, drugs: Iterable[ObservationComponent]) -> Iterator[GeneReading]:
         """Yield what a therapeutic implication says of the gene, as it concerns these drugs."""
         rxcuis = tuple(dict.fromkeys(rxcui for drug in drugs for rxcui in _drug(drug)))
-        studied = _gene_studied(self.observation) or ""
+        studied = _gene_studied(self.observation)
         whole = _code_of(self.observation.code, "legacy component") is not None
         parts: list[Observation | ObservationComponent] = [*([self.observation] if whole else [])]
         for part in [*parts, *self.observation.component]:
@@ -253,7 +252,7 @@ def _with_code(gene: str, code: CodeableConcept, text: str) -> tuple[Translation
     """Return a value that its code completes: "C/C" of "SLCO1B1 c.521T>C", "low" of "TPMT enzyme activity"."""
     for code_text in code.texts:
         at = _POSITION.search(code_text)
-        if at is not None and _LETTERS.fullmatch(text.strip()):
+        if at is not None:
             return translate(gene, f"{at[0]} {text.strip()}")
         if "activity" in code_text.lower() and "score" not in code_text.lower():
             return translate(gene, f"{text} activity")

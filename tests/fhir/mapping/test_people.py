@@ -58,6 +58,7 @@ def test_a_user_may_be_named_by_the_role_itself_and_nobody_has_none() -> None:
         ({"text": "Registered nurse", "coding": [{"system": "http://snomed.info/sct", "code": "0"}]}, ("nurse",)),
         ({"coding": [{"system": "urn:other", "code": "224535009"}]}, ()),
         ({"text": "Gardener"}, ()),
+        ({"text": "224535009"}, ()),
         ({"text": "Nurse", "coding": [{"code": "224535009"}, {"system": "http://snomed.info/sct"}]}, ("nurse",)),
     ],
 )

@@ -46,6 +46,7 @@ def _of(kind: str, **elements: Any) -> Any:
             "breast_absent_left",
         ),
         ("Device", {"type": {"text": "Dual chamber pacemaker"}}, "pacemaker"),
+        ("Device", {"deviceName": [{"name": "Dual chamber pacemaker"}]}, "pacemaker"),
         ("Flag", {"status": "active", "code": {"text": "DNR"}}, "do_not_resuscitate"),
         ("CarePlan", {"status": "active", "title": "Hospice care plan"}, "hospice"),
         (

@@ -70,6 +70,7 @@ from tests.fhir.mapping.genomics.test_results import _concept, _keys, _observati
         ("CYP2D6", "*1/*4xN", "1.0"),
         ("CYP2D6", "(*4/*4)xN", "0.0"),
         ("CYP2D6", "*2x3/*1", "≥4.0"),
+        ("CYP2D6", "*1/*41x3", "1.75"),
         ("DPYD", "c.[1905+1G>A];[=]", "1.0"),
         ("DPYD", "c.[1905+1G>A];[1905+1G>A]", "0.0"),
         ("SLCO1B1", "rs4149056 CC", "Poor Function"),
