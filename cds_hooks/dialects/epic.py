@@ -43,7 +43,7 @@ _extension: Final = msgspec.json.Decoder(_Extension)
 
 def actual_hook(hook: str, extension: Raw) -> str:
     """Return the hook behind a native trigger that Epic sends as patient-view; any other hook as it is."""
-    if hook != PATIENT_VIEW or bytes(extension) == b"null":
+    if hook != PATIENT_VIEW:
         return hook
     try:
         trigger = _extension.decode(extension).trigger

@@ -405,7 +405,9 @@ async def test_page_list_and_command_name_the_suggestion_that_was_accepted(tmp_p
         assert f"Followed ({other['label']})" not in text
 
 
-def test_what_is_in_force_is_made_anew_only_where_something_changed_and_has_no_compiled_files(tmp_path: Path) -> None:
+def test_what_is_in_force_is_made_anew_only_where_something_changed_and_has_no_compiled_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     governance, released = SimpleNamespace(site=SiteRules()), Released()
     in_force = InForce(lambda: {"code": {"x": "1"}}, cast("Any", governance))
     assert in_force.digest_with(released) == ""
@@ -413,8 +415,11 @@ def test_what_is_in_force_is_made_anew_only_where_something_changed_and_has_no_c
     digest, content = in_force.digest_with(released), in_force.content
     assert (in_force.digest_with(released), in_force.content) == (digest, content)
     assert in_force.content is content
-    in_force.digest_with(Released())
+    in_force.digest_with(released := Released())
     assert in_force.content is not content
+    monkeypatch.setattr("cds_hooks.configuration.in_use", lambda: SimpleNamespace(words={"map": "x"}))
+    in_force.digest_with(released)
+    assert in_force.content["terminology"] == {"map": "x"}
     (tmp_path / "__pycache__").mkdir()
     for name in ("a.py", "a.pyc", "__pycache__/a.txt"):
         (tmp_path / name).touch()

@@ -104,7 +104,9 @@ def test_what_is_missing_is_said_but_for_what_only_adds_to_the_rest() -> None:
     assert made["patient"].policy.if_missing == "fail"
     since = {"administrations": ("effective-time", 3), "procedures": ("date", 1098)}
     assert {key: template.since for key, template in made.items() if template.since is not None} == since
-    whole = {each.key: each for each in templates_for(Needs.of(resources=types.split(), whole_history=("Procedure",)))}
+    history = ("Procedure", "DiagnosticReport")
+    whole = {each.key: each for each in templates_for(Needs.of(resources=types.split(), whole_history=history))}
+    assert whole["reports"] == made["reports"], "all of them are asked for in any case"
     assert (whole["procedures"].since, whole["procedures"].policy.if_missing) == (None, "say")
     assert whole["administrations"].since == ("effective-time", 3)
 

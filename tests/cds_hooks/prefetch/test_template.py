@@ -53,6 +53,7 @@ def test_a_path_through_an_element_that_is_not_read_is_refused() -> None:
     requesters = _template("who", "Practitioner?_id={{%orders.entry.resource.requester.resolve().id}}", "Practitioner")
     with pytest.raises(ValueError, match="requester of MedicationRequest is not read"):
         Templates((ORDERS, requesters))
+    assert PRODUCTS.context_fields == frozenset()
     every = _template("all", "Task?_id={{%orders.entry.resource.ofType(MedicationRequest)}}", "Task")
     assert len(Templates((ORDERS, every))) == 2
     assert _template("x", "Task?_id={{context.patientId | context.resolve().id}}").context_fields == {"patientId"}

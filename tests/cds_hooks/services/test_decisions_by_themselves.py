@@ -373,6 +373,7 @@ def test_a_problem_that_decides_the_outlook_is_given_in_its_words(words: str, mo
         (operation("Smoking talk", days_ago(-3)), {}, None),
         (operation("Smoking talk", None, performedPeriod={"start": days_ago(32)}), {}, None),
         (visit("AMB", "planned", type=[{"text": "Smoking talk"}], period={"start": days_ago(-90)}), {}, "Encounter/e1"),
+        (visit("AMB", "planned", type=[{"text": "Smoking talk"}], period={"start": days_ago(90)}), {}, None),
         (visit("AMB", "finished", type=[{"text": "Smoking talk"}], period={"start": days_ago(-90)}), {}, None),
         (visit("AMB", "finished", serviceType={"text": "Smoking talk"}), {}, "Encounter/e1"),
         (visit("AMB", location=[{"location": {"display": "Smoking talk room"}}]), {}, "Encounter/e1"),

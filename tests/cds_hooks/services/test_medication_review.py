@@ -142,12 +142,15 @@ def test_the_criteria_of_stopp_begin_at_65(tmp_path: Path, as_of: datetime) -> N
     assert "review-falls" in {each["rule"] for each in card["extension"]["org.cds-hooks-onnx"]["findings"]}
 
 
-@pytest.mark.parametrize("as_needed", [True, False])
-def test_two_drugs_of_a_class_are_told_where_they_are_taken_daily(
-    tmp_path: Path, as_of: datetime, *, as_needed: bool
+@pytest.mark.parametrize(
+    ("as_needed", "born", "is_told"),
+    [(False, "1945-01-01", True), (True, "1945-01-01", False), (False, "1980-01-01", False), (False, "", False)],
+)
+def test_two_drugs_of_a_class_are_told_at_65_and_over_where_they_are_taken_daily(
+    tmp_path: Path, as_of: datetime, *, as_needed: bool, born: str, is_told: bool
 ) -> None:
     taken = [order(drug, as_of, dosageInstruction=[{"asNeededBoolean": as_needed}]) for drug in (NAPROXEN, IBUPROFEN)]
-    assert ("dup-class" in ask(tmp_path, as_of, *taken).text) is not as_needed
+    assert ("dup-class" in ask(tmp_path, as_of, *taken, born=born).text) is is_told
 
 
 def test_several_drugs_of_one_finding_are_one_line_and_none_is_stopped_at_once(tmp_path: Path, as_of: datetime) -> None:

@@ -266,6 +266,7 @@ def test_a_new_order_is_of_this_stay_and_for_the_time_after_it() -> None:
         (5, ("antiplatelet", "salicylate"), (request("atorvastatin 80 mg", doNotPerform=True),), None),
         (5, ("statin",), (request("aspirin 81 mg", doNotPerform=True),), None),
         (5, ("statin", "salicylate"), (STENT,), "no P2Y12 inhibitor"),
+        (5, ("statin", "salicylate", "antiplatelet"), (STENT,), None),
         (5, ("statin", "salicylate"), (STENT, builders.allergy("clopidogrel", id="a1")), None),
     ],
 )
