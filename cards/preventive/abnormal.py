@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cached_property
 from importlib.resources import files
-from math import inf, isclose, isfinite
+from math import inf, isclose
 from typing import Final, Literal
 
 import msgspec
@@ -244,7 +244,7 @@ def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
         return None
     if any(_is_settled_by_test(name, chart, newest.time, newest.source) for name in row.settled_by_tests):
         return None
-    limits = [edge for limit in row.analytes for edge in (limit.at_least, limit.over, limit.below) if isfinite(edge)]
+    limits = [edge for limit in row.analytes for edge in (limit.at_least, limit.over, limit.below)]
     values = dict.fromkeys(
         _value(record, result, limits) for result in sorted(abnormal, key=lambda result: result is not newest)
     )

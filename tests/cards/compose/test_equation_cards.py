@@ -280,6 +280,7 @@ def test_people_in_100_are_never_in_a_band_that_is_not_reached(systolic: int) ->
     result = calculate(get_equation("prevent_base"), {**given, **answers, "egfr": 86}, "ascvd|10y")
     assert result.band is not None
     assert (people_in_100(result) >= 10) == (result.band.id == "high")
+    assert people_in_100(result) >= int(100 * result.number)
 
 
 @pytest.mark.parametrize(("words", "inside"), [("Age", "age"), ("BMI", "BMI"), ("HbA1c", "hbA1c"), ("X", "x")])

@@ -101,11 +101,13 @@ def test_facts_that_are_not_said_yet_follow_with_their_day() -> None:
         Fact("potassium", "K 3.1", effective="2026-11-02T08:00:00Z"),
         Fact("potassium", "K 3.1", effective="2026-11-02T09:00:00Z"),
         Fact("age", ""),
+        Fact("pregnancy", ""),
+        Fact("pregnancy", "Detail of", effective="2026-09-21"),
         Fact("falls", "a fall in 2026-10-03 at home", effective="2026-10-03"),
         Fact("sex", "female *"),
     )
     card = review_card([reviewed("x", finding("x", summary="eGFR 25 is low.", facts=facts))], IDENTITY)
-    said = r"On record: K 3.1 (2026-11-02); a fall in 2026-10-03 at home; female \*."
+    said = r"On record: K 3.1 (2026-11-02); Detail of (2026-09-21); a fall in 2026-10-03 at home; female \*."
     assert lines_of(card) == [f"- **eGFR 25 is low.** Detail of x. {said} (Guide 2026)"]
     assert card.own_extension.facts == facts
 

@@ -328,7 +328,7 @@ def test_the_facts_that_the_detail_does_not_say_follow_it() -> None:
         Fact("age", "a child"),
         Fact("age", "70 years"),
         Fact("said", "Detail of a"),
-        Fact("none", ""),
+        Fact("pregnancy", ""),
         Fact("sex", "fe*male"),
     )
     line = ": eGFR 25 mL/min (2026-11-01); a fall on 2026-10-03; 70 years; a child; fe\\*male."

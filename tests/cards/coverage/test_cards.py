@@ -121,6 +121,8 @@ def test_of_a_group_of_which_any_holds_nothing_is_missing() -> None:
     assert held.missing == ()
     assert replace(held, criteria=CriteriaSet("set", {"A": "all"}, (first, second))).missing == (second,)
     assert ANSWER.missing == ()
+    of_two = CriteriaSet("set", {"A": "all", "B": "all"}, (first, second))
+    assert replace(answer, criteria=of_two).missing == (first, second)
 
 
 def test_the_document_behind_an_answer_has_a_link_for_each_page() -> None:

@@ -335,6 +335,9 @@ def test_a_span_in_which_a_list_ends_and_nothing_follows_asks_for_the_day(
     assert said(answer_to(order_of(occurrencePeriod={"start": "2026-12-05", "end": last}), excluded)) == expected
     after = order_of(occurrencePeriod={"start": "2026-12-11", "end": "2026-12-20"})
     assert answer_to(after, excluded) is None
+    begins = replace(excluded, effective_from=date(2026, 12, 11), effective_to=None)
+    over_both = order_of(occurrencePeriod={"start": "2026-12-05", "end": "2026-12-20"})
+    assert said(answer_to(over_both, begins)) == OPEN_DAY, "nothing before the list begins"
 
 
 @pytest.mark.parametrize(

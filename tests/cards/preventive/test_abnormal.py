@@ -279,6 +279,7 @@ def test_what_came_before_or_is_another_test_settles_no_positive_stool_test(entr
     ("entry", "words"),
     [
         (number("3016-3", 0.02, "m[IU]/L", "2026-11-01"), "TSH 0.02 mIU/L (under 0.1)"),
+        (report("Mammogram", conclusion="BI-RADS 4B: suspicious"), "Mammogram BI-RADS 4B"),
         (result(PAP, "hsil"), "High-grade cytology of the cervix (hsil)"),  # in the letters of the report
         (result(PAP, "İ hsil"), "High-grade cytology of the cervix (HSIL)"),  # "İ" is two letters in lower case
         (result("61373-7", "Detected"), "HPV 18 positive"),  # the type is in the name

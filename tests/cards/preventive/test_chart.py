@@ -190,10 +190,6 @@ def _order(when: str | None = "2026-11-01", **more: Any) -> Json:
     return order | ({"authoredOn": when} if when else {}) | more
 
 
-def test_without_an_order_nothing_is_ordered() -> None:
-    assert is_ordered(_record(), "colonoscopy") is None
-
-
 def test_the_order_that_names_the_test_is_the_one_that_is_shown() -> None:
     record = _record(_order(id="m", code={"text": "Mammogram"}), _order(id="c"))
     assert is_ordered(record, "colonoscopy") == "ServiceRequest/c"

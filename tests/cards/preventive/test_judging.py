@@ -306,6 +306,8 @@ STATES: list[tuple[str, tuple[Json, ...], Json | None, str]] = [
         procedure("x") | {"code": None}, report("x") | {"code": None},
         service_request("x", id="o1", authoredOn="2026-11-01") | {"code": None})),
     ("hiv", (result("56888-1", valueCodeableConcept=None, valueQuantity={"unit": "S/CO"}),), None, "not due: done"),
+    (CERVIX, (_asked("Cervix", valueString="absent", effectiveDateTime="2020-01-10", id="x"),
+              _asked("Cervix", valueString="present")), person(sex="male"), "due: never-seen"),
     (CERVIX, (_asked("Cervix", valueString="smooth"),), None, "due: never-seen"),
     ("statin", (*RISK, allergy("atorvastatin")), person("1962-11-20", "male"), "not due: condition"),
 ]  # fmt: skip

@@ -54,6 +54,7 @@ def test_a_concept_names_tests_by_its_text_the_words_of_its_codes_or_its_codes()
 
 def test_most_concepts_name_no_test() -> None:
     assert _named() == frozenset()
+    assert _named("", Coding(system="urn:x", code="56888-1")) == frozenset()
     assert _named("Appendectomy", Coding(system=SNOMED, code="80146002")) == frozenset()
     assert _named("", Coding(system=ICD9[0], code="47.09"), Coding(system=SNOMED)) == frozenset()
 

@@ -354,6 +354,7 @@ def test_the_preferred_vaccines_are_those_of_the_release() -> None:
         known(antigen("A", series(dose(1, preferable=(Vaccines(("99", "10"), forecast=True),))))), "2003-01-01"
     ).due
     assert item.vaccines == ("ten",)
+    assert dose(1, preferable=(Vaccines(("10",), forecast=False),)).recommendable == ()
 
 
 # Seasons

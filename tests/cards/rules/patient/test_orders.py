@@ -45,6 +45,7 @@ def test_which_names_mean_a_draft(name: str, is_named: bool) -> None:
     assert draft.is_named(["x", name]) is is_named
     assert draft.is_named([]) is False
     unread = read_draft(WARFARIN | {"id": None}, full_url="http://server/MedicationRequest/7 8")
+    assert read_draft(WARFARIN | {"id": None}, full_url="7").reference is None
     assert (unread.reference, unread.is_named(["MedicationRequest/7 8"])) == (None, False)
     nameless = read_draft({key: value for key, value in WARFARIN.items() if key != "id"})
     assert nameless.is_named(["draftOrders.entry[0]"]) is True

@@ -73,15 +73,6 @@ def test_a_result_shows_who_uses_tobacco_now(code: str, uses: bool) -> None:
     assert context_of(IBUPROFEN, more=[smokes]).has_condition("tobacco_use") is uses
 
 
-def test_what_is_known_of_the_patient_is_kept_for_other_drafts() -> None:
-    session = session_of(IBUPROFEN, AMOXICILLIN, labs=[["potassium", 4, 3], ["egfr", 50, 3]], conditions=["gout"])
-    first = (session.condition("gout"), session.lab("potassium", None), session.kidney("egfr_best"))
-    after = session.with_drafts(session.drafts[:1])
-    again = (after.condition("gout"), after.lab("potassium", None), after.kidney("egfr_best"))
-    assert all(one is other for one, other in zip(first, again, strict=True))
-    assert after.active == session.active
-
-
 def test_an_allergy_to_an_ingredient_or_a_class() -> None:
     session = session_of(IBUPROFEN, allergies=["amoxicillin"])
     assert (session.is_allergic_to_ingredient("723"), session.is_allergic_to_ingredient("5640")) == (True, False)
@@ -254,17 +245,6 @@ def test_a_childs_weight_counts_for_90_days(
 ) -> None:
     weight = newest_weight(record_of({"age": age, "labs": [["body_weight", 50, days_ago]]}, as_of))
     assert (weight.value if weight is not None else None) == kilograms
-
-
-def test_what_is_derived_is_worked_out_once_even_where_it_is_none(as_of: datetime) -> None:
-    session, calls = _session(as_of, METFORMIN_500), []
-
-    def compute() -> None:
-        calls.append(1)
-
-    assert session.derive("key", compute) is None
-    assert session.derive("key", compute) is None
-    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(
